@@ -1,0 +1,81 @@
+//! Addresses of either family in one fixed-size value.
+//!
+//! Owns: the 16-byte form. In: IPv4 or IPv6 bytes. Out: `IpAddr`, ordering.
+//! Never: names, prefixes or ownership (enrich does those).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An IPv4 or IPv6 address. IPv4 is held as `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), so that keys
+/// have one size; the packet's own IP version is kept in the flow key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Addr(pub [u8; 16]);
+
+impl Addr {
+    /// From four bytes in network order.
+    pub const fn v4(b: [u8; 4]) -> Addr {
+        Addr([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
+    }
+
+    /// From sixteen bytes in network order.
+    pub const fn v6(b: [u8; 16]) -> Addr {
+        Addr(b)
+    }
+
+    /// The standard library's form; IPv4-mapped becomes IPv4.
+    pub fn to_ip(self) -> IpAddr {
+        match self.to_v4() {
+            Some(v4) => IpAddr::V4(v4),
+            None => IpAddr::V6(Ipv6Addr::from(self.0)),
+        }
+    }
+
+    /// The IPv4 address, where this is one.
+    pub fn to_v4(self) -> Option<Ipv4Addr> {
+        match self.0 {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => {
+                Some(Ipv4Addr::new(a, b, c, d))
+            }
+            _ => None,
+        }
+    }
+
+    /// The address as one big-endian number: the form prefix matching works on.
+    pub const fn to_bits(self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+}
+
+impl From<IpAddr> for Addr {
+    fn from(ip: IpAddr) -> Addr {
+        match ip {
+            IpAddr::V4(v4) => Addr::v4(v4.octets()),
+            IpAddr::V6(v6) => Addr::v6(v6.octets()),
+        }
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_ip().fmt(f)
+    }
+}
+
+impl fmt::Debug for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_round_trip() {
+        for text in ["192.0.2.1", "2001:db8::1", "0.0.0.0", "::"] {
+            let ip: IpAddr = text.parse().unwrap();
+            assert_eq!(Addr::from(ip).to_ip(), ip);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What rules say: alerts, and incidents made of them.
+//!
+//! Owns: the judged facts. In: detect. Out: emit. Never: evidence a rule did not look at.
+
+use std::sync::Arc;
+
+use crate::model::{Addr, Nanos};
+
+/// The five families of the detection catalogue. One family alone never makes an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// Network identity.
+    N,
+    /// Physics: time and distance.
+    P,
+    /// Remote control.
+    R,
+    /// Co-location.
+    C,
+    /// Behaviour.
+    B,
+}
+
+impl Family {
+    /// The letter.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Family::N => "N",
+            Family::P => "P",
+            Family::R => "R",
+            Family::C => "C",
+            Family::B => "B",
+        }
+    }
+}
+
+/// Sigma levels, lowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Context only.
+    Informational,
+    /// Never acts alone.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Worth a look today.
+    High,
+    /// Worth a look now.
+    Critical,
+}
+
+impl Level {
+    /// The Sigma word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Level::Informational => "informational",
+            Level::Low => "low",
+            Level::Medium => "medium",
+            Level::High => "high",
+            Level::Critical => "critical",
+        }
+    }
+
+    /// ECS `event.severity`, 0 to 100.
+    pub const fn severity(self) -> u8 {
+        match self {
+            Level::Informational => 10,
+            Level::Low => 30,
+            Level::Medium => 50,
+            Level::High => 75,
+            Level::Critical => 95,
+        }
+    }
+}
+
+/// What stays the same for every alert of one rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleInfo {
+    /// Catalogue number: `D01`.
+    pub id: String,
+    /// Catalogue name: `vpn_exit_inbound`.
+    pub name: String,
+    /// Sigma `id`, a UUID.
+    pub uuid: String,
+    /// Sigma `title`.
+    pub title: String,
+    /// Sigma `level`.
+    pub level: Level,
+    /// Family of the catalogue.
+    pub family: Family,
+    /// Topologies it speaks of: `T1` to `T6`.
+    pub topologies: Vec<String>,
+    /// MITRE ATT&CK technique ids: `T1090.003`.
+    pub techniques: Vec<String>,
+    /// Weight in an incident's score, 0 to 1.
+    pub weight: f64,
+    /// Benign explanations that the rule itself excludes (Sigma `falsepositives` and filters), in words.
+    pub benign_checked: Vec<String>,
+    /// The sentence for a person; `{field}` is replaced by the record's value.
+    pub message: String,
+    /// Fields whose values the alert carries as evidence, with unit and threshold where the rule has one.
+    pub evidence: Vec<EvidenceField>,
+}
+
+/// One field an alert of a rule carries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvidenceField {
+    /// Field name as in the field table.
+    pub field: String,
+    /// Unit of the value, empty where it has none.
+    pub unit: String,
+    /// Threshold in the field's unit, where the rule compares with one.
+    pub threshold: Option<f64>,
+}
+
+/// One number or word that made the rule fire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvidenceItem {
+    /// Field name.
+    pub name: String,
+    /// Its value as text.
+    pub value: String,
+    /// Unit of the value, empty where it has none.
+    pub unit: String,
+    /// Threshold it was compared with.
+    pub threshold: Option<f64>,
+    /// How many measurements stand behind it.
+    pub samples: u64,
+    /// Event ids of the sessions it was seen in (capped).
+    pub sessions: Vec<String>,
+}
+
+/// A list, database or rule set that an alert rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceInfo {
+    /// `geo`, `asn`, `list` or `rules`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its build: a date `YYYY-MM-DD`, or a version.
+    pub build: Arc<str>,
+    /// Build time, for its age at the time of the packet.
+    pub built_at: Option<Nanos>,
+}
+
+/// One rule fired on one session (or, later, endpoint).
+#[derive(Clone, Debug)]
+pub struct Alert {
+    /// Sort key: the run's clock when the record was handed over.
+    pub at: Nanos,
+    /// Packet time of the last packet of the session the rule fired on.
+    pub time: Nanos,
+    /// First packet's time.
+    pub since: Nanos,
+    /// Which rule.
+    pub rule: Arc<RuleInfo>,
+    /// Level after list ages and configuration.
+    pub level: Level,
+    /// Weight after list ages.
+    pub weight: f64,
+    /// Who: an id from the subjects file, else the home address.
+    pub subject: Arc<str>,
+    /// Their name where the subjects file gives one.
+    pub subject_name: Option<Arc<str>>,
+    /// The home side's address and the remote side's.
+    pub home: Option<Addr>,
+    /// Remote side's address.
+    pub remote: Option<Addr>,
+    /// Five-tuple and fingerprints in ECS names, rendered from the record: (name, value as JSON).
+    pub context: Vec<(String, String)>,
+    /// The sentence.
+    pub message: String,
+    /// Numbers and words behind it.
+    pub evidence: Vec<EvidenceItem>,
+    /// Lists and databases it rests on.
+    pub sources: Vec<SourceInfo>,
+    /// Where the packets are: (file index, first frame, last frame).
+    pub packets: (u16, u32, u32),
+    /// How far to trust the session (a copy of the record's quality).
+    pub quality: crate::model::record::Quality,
+    /// Event id of the session.
+    pub session_id: String,
+}
+
+/// At least two families on one subject within seven days.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    /// Packet time at which the score was reached.
+    pub time: Nanos,
+    /// First alert's time.
+    pub since: Nanos,
+    /// Who.
+    pub subject: Arc<str>,
+    /// Their name, where known.
+    pub subject_name: Option<Arc<str>>,
+    /// Families that fired, in order.
+    pub families: Vec<Family>,
+    /// 1 - prod(1 - w) over the best hit of each family.
+    pub score: f64,
+    /// Highest level of its alerts.
+    pub level: Level,
+    /// Rule id, rule name, alert event id and message of each alert (capped).
+    pub alerts: Vec<(String, String, String, String)>,
+    /// Topologies named by its rules.
+    pub topologies: Vec<String>,
+}

@@ -1,0 +1,135 @@
+//! Everything that is counted, in one place.
+//!
+//! Owns: the list of counters and a fixed array of them. In: increments. Out: totals for run.json and the
+//! summary. Never: atomics (each thread owns its own array; they are added at the end).
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal in $group:literal;)+) => {
+        /// One thing that is counted. The order is the order of output.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(usize)]
+        pub enum Counter { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Counter {
+            /// Every counter, in order.
+            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)+];
+
+            /// The name in run.json.
+            pub const fn name(self) -> &'static str {
+                match self { $(Counter::$variant => $name,)+ }
+            }
+
+            /// The place where a loss happens, or the stage a total belongs to; run.json groups by it.
+            pub const fn group(self) -> &'static str {
+                match self { $(Counter::$variant => $group,)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Frames read from all inputs.
+    Frames = "frames" in "capture";
+    /// Captured bytes of those frames.
+    FrameBytes = "bytes" in "capture";
+    /// Frames whose time was earlier than the clock of the run.
+    TimeBackwards = "time_backwards" in "capture";
+    /// Frames cut by a snap length.
+    FramesTruncated = "frames_truncated" in "capture";
+    /// Frames that the BPF filter left out.
+    FramesFiltered = "frames_filtered" in "capture";
+    /// Input files opened late because too many overlap in time.
+    FilesLate = "files_late" in "capture";
+    /// Frames decoded to a packet.
+    Packets = "packets" in "decode";
+    /// Packets decoded by the general path, not the fast one.
+    PacketsSlowPath = "slow_path" in "decode";
+    /// Packets found inside a tunnel.
+    PacketsTunnelled = "tunnelled" in "decode";
+    /// Frames that carry no IP (ARP, STP, LLDP and the like); not a loss.
+    NotIp = "not_ip" in "decode";
+    /// Rejected: the link type is not known.
+    RejectLink = "reject_link_type" in "decode";
+    /// Rejected: a header is longer than the captured bytes.
+    RejectShort = "reject_short" in "decode";
+    /// Rejected: a header contradicts itself.
+    RejectMalformed = "reject_malformed" in "decode";
+    /// Rejected: more nested headers than the limit.
+    RejectDepth = "reject_depth" in "decode";
+    /// Later fragments with no known first fragment.
+    FragmentOrphans = "fragment_orphans" in "decode";
+    /// Sessions opened.
+    Sessions = "sessions" in "session";
+    /// Sessions pushed out at the cap of the table, before their time.
+    SessionsEvicted = "evicted" in "session";
+    /// Out-of-order segments dropped at the cap of a session's buffer.
+    SegmentsDropped = "segments_dropped" in "session";
+    /// Bytes known to be missing inside TCP streams.
+    GapBytes = "gap_bytes" in "session";
+    /// Messages longer than the buffer for straddling messages.
+    MessagesOverCap = "messages_over_cap" in "evidence";
+    /// Bytes that began like a known protocol and did not parse.
+    ParseFailures = "parse_failures" in "evidence";
+    /// Geo or AS database records that could not be read.
+    GeoErrors = "geo_errors" in "enrich";
+    /// Alerts raised.
+    Alerts = "alerts" in "detect";
+    /// Alerts not kept because the cap was reached.
+    AlertsDropped = "alerts_dropped" in "detect";
+    /// Endpoints not kept because the cap was reached.
+    EndpointsDropped = "endpoints_dropped" in "detect";
+}
+
+/// A full set of counters, owned by one thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Counters {
+        Counters([0; Counter::ALL.len()])
+    }
+}
+
+impl Counters {
+    /// Adds one.
+    pub fn bump(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// Adds `n` (saturating).
+    pub fn add(&mut self, counter: Counter, n: u64) {
+        if let Some(slot) = self.0.get_mut(counter as usize) {
+            *slot = slot.saturating_add(n);
+        }
+    }
+
+    /// The present value.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(counter as usize).copied().unwrap_or(0)
+    }
+
+    /// Adds another thread's set to this one.
+    pub fn merge(&mut self, other: &Counters) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0.iter()) {
+            *mine = mine.saturating_add(*theirs);
+        }
+    }
+
+    /// Name, group and value of each counter, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        Counter::ALL.iter().map(|c| (*c, self.get(*c)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_within_their_group() {
+        let mut seen = std::collections::HashSet::new();
+        for c in Counter::ALL {
+            assert!(seen.insert((c.group(), c.name())), "{} twice in {}", c.name(), c.group());
+        }
+    }
+}

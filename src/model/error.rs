@@ -1,0 +1,59 @@
+//! What a user reads when something cannot be done.
+//!
+//! Owns: the shape of an error. In: what, cause, place, remedy. Out: `error: WHAT: CAUSE` and `help:`.
+//! Never: a backtrace.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Something that could not be done, said so that the reader can mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What was being done or looked at.
+    pub what: String,
+    /// Why it failed.
+    pub cause: String,
+    /// The text file and line (from 1; 0 where the whole file is meant) the cause stands at.
+    pub place: Option<(PathBuf, u32)>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Error {
+    /// An error with no place and no remedy yet.
+    pub fn new(what: impl Into<String>, cause: impl Into<String>) -> Error {
+        Error { what: what.into(), cause: cause.into(), place: None, help: None }
+    }
+
+    /// Adds the remedy.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Error {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the file and line.
+    #[must_use]
+    pub fn at(mut self, file: &Path, line: u32) -> Error {
+        self.place = Some((file.to_path_buf(), line));
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}: ", self.what)?;
+        match &self.place {
+            Some((file, 0)) => write!(f, "{}: ", file.display())?,
+            Some((file, line)) => write!(f, "{}:{line}: ", file.display())?,
+            None => {}
+        }
+        f.write_str(&self.cause)?;
+        match &self.help {
+            Some(help) => write!(f, "\nhelp: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

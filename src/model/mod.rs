@@ -1,0 +1,25 @@
+//! The types that cross boundaries between stages.
+//!
+//! Owns: the words of the project (frame, packet, session, leg, record, alert) as plain data.
+//! In: nothing. Out: values every stage may read.
+//! Never: behaviour beyond conversion and display, state, I/O, or a clock.
+
+pub mod addr;
+pub mod alert;
+pub mod counters;
+pub mod error;
+pub mod flow;
+pub mod frame;
+pub mod packet;
+pub mod record;
+pub mod time;
+
+pub use addr::Addr;
+pub use alert::{Alert, EvidenceItem, Family, Incident, Level, RuleInfo, SourceInfo};
+pub use counters::{Counter, Counters};
+pub use error::Error;
+pub use flow::{FlowKey, Transport};
+pub use frame::{Frame, LinkType};
+pub use packet::{Heading, Packet, PacketFlags, TcpFlags};
+pub use record::Record;
+pub use time::Nanos;

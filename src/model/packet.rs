@@ -1,0 +1,144 @@
+//! One decoded packet: a small `Copy` value that crosses threads; its bytes stay in their block.
+//!
+//! Owns: offsets and facts. In: decode. Out: dispatch and session. Never: a reference or a copy of bytes.
+
+use crate::model::{FlowKey, Nanos};
+
+/// TCP flag bits (RFC 9293 section 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement field is significant.
+    pub const ACK: u8 = 0x10;
+
+    /// Whether every bit of `mask` is set.
+    pub const fn has(self, mask: u8) -> bool {
+        self.0 & mask == mask
+    }
+
+    /// Whether any bit of `mask` is set.
+    pub const fn any(self, mask: u8) -> bool {
+        self.0 & mask != 0
+    }
+}
+
+/// Which way a packet runs, relative to its key's canonical order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Heading {
+    /// Sent by side `a` (the lower endpoint).
+    AToB,
+    /// Sent by side `b`.
+    BToA,
+}
+
+/// Facts about one packet that fit a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketFlags(pub u8);
+
+impl PacketFlags {
+    /// Sent by side `b`.
+    pub const FROM_B: u8 = 0x01;
+    /// The capture holds fewer bytes than the IP header promised.
+    pub const TRUNCATED: u8 = 0x02;
+    /// First fragment of a fragmented datagram (ports are known, the payload is partial).
+    pub const FRAGMENT: u8 = 0x04;
+    /// A later fragment (no ports of its own).
+    pub const FRAGMENT_LATER: u8 = 0x08;
+    /// Found inside at least one tunnel.
+    pub const TUNNELLED: u8 = 0x10;
+    /// Carried an 802.1Q tag.
+    pub const VLAN: u8 = 0x20;
+    /// The frame begins with an Ethernet header (so that addresses can be read at its start).
+    pub const ETHERNET: u8 = 0x40;
+
+    /// Whether the bit is set.
+    pub const fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+/// One decoded packet, 96 bytes, `Copy`.
+///
+/// `frame_at`, `block`, `number` and `clock` are filled by the reader loop; everything else by decode.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// When the capture says it passed.
+    pub time: Nanos,
+    /// The run's clock: the latest `time` of any packet read so far. Timers run on it, so a capture whose
+    /// time steps back cannot rewind them.
+    pub clock: Nanos,
+    /// Canonical session key.
+    pub key: FlowKey,
+    /// Keyed hash of `key`, for table slots.
+    pub hash: u32,
+    /// Where the frame begins in its block.
+    pub frame_at: u32,
+    /// Ordinal of the frame in its file, from 1 (saturating).
+    pub number: u32,
+    /// Captured bytes of transport payload.
+    pub payload_len: u32,
+    /// Bytes of transport payload that the wire carried but the capture does not hold.
+    pub payload_missing: u32,
+    /// TCP sequence number.
+    pub seq: u32,
+    /// TCP acknowledgement number.
+    pub ack: u32,
+    /// Where the transport header begins, from the start of the frame.
+    pub l4_at: u16,
+    /// Length of the transport header in bytes (0 where there is none).
+    pub l4_len: u8,
+    /// TCP flags.
+    pub tcp_flags: TcpFlags,
+    /// IP time to live or hop limit.
+    pub ttl: u8,
+    /// See [`PacketFlags`].
+    pub flags: PacketFlags,
+    /// Which of its batch's blocks holds the frame.
+    pub block: u8,
+    /// Logical shard, a function of the key alone: the same at any worker count.
+    pub shard: u8,
+}
+
+impl Packet {
+    /// Which way it runs.
+    pub const fn heading(&self) -> Heading {
+        if self.flags.has(PacketFlags::FROM_B) { Heading::BToA } else { Heading::AToB }
+    }
+
+    /// Bytes of transport payload on the wire (captured or not).
+    pub const fn payload_wire(&self) -> u32 {
+        self.payload_len.saturating_add(self.payload_missing)
+    }
+
+    /// The captured transport payload, given the frame's bytes from its start.
+    pub fn payload<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        let start = usize::from(self.l4_at) + usize::from(self.l4_len);
+        let rest = frame.get(start..).unwrap_or_default();
+        rest.get(..self.payload_len as usize).unwrap_or(rest)
+    }
+
+    /// The transport header, given the frame's bytes from its start.
+    pub fn l4_header<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        let start = usize::from(self.l4_at);
+        frame.get(start..start + usize::from(self.l4_len)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_stays_within_its_budget() {
+        assert_eq!(std::mem::size_of::<Packet>(), 96);
+    }
+}

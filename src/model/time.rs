@@ -1,0 +1,101 @@
+//! Packet time.
+//!
+//! Owns: the one number that says when. In: integers from capture headers. Out: ordering and RFC 3339.
+//! Never: reads a clock.
+
+use std::fmt;
+
+/// Nanoseconds since 1970-01-01T00:00:00Z, as written in the capture. Good until the year 2554.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// The moment zero; also "not seen yet" where a state says so.
+    pub const ZERO: Nanos = Nanos(0);
+
+    /// A span or moment of whole seconds (saturating).
+    pub const fn from_secs(secs: u64) -> Nanos {
+        Nanos(secs.saturating_mul(1_000_000_000))
+    }
+
+    /// A span of whole milliseconds (saturating).
+    pub const fn from_millis(millis: u64) -> Nanos {
+        Nanos(millis.saturating_mul(1_000_000))
+    }
+
+    /// The span from `earlier` to `self`, zero where the clock stepped back.
+    pub const fn since(self, earlier: Nanos) -> Nanos {
+        Nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This moment moved later by `span` (saturating).
+    pub const fn plus(self, span: Nanos) -> Nanos {
+        Nanos(self.0.saturating_add(span.0))
+    }
+
+    /// The span from `earlier` to `self`, `None` where the clock stepped back.
+    pub const fn checked_since(self, earlier: Nanos) -> Option<Nanos> {
+        match self.0.checked_sub(earlier.0) {
+            Some(span) => Some(Nanos(span)),
+            None => None,
+        }
+    }
+
+    /// Microseconds with the nanoseconds kept as fraction.
+    pub fn as_micros_f64(self) -> f64 {
+        self.0 as f64 / 1_000.0
+    }
+
+    /// Whole seconds, rounded down.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1_000_000_000
+    }
+}
+
+/// RFC 3339 in UTC with nine digits of fraction: `2026-11-22T10:00:00.123456789Z`.
+impl fmt::Display for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil_from_days(self.as_secs() / 86_400);
+        let second = self.as_secs() % 86_400;
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        let nanos = self.0 % 1_000_000_000;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+    }
+}
+
+/// Days since 1970-01-01 to (year, month, day) in the proleptic Gregorian calendar.
+///
+/// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+pub fn civil_from_days(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
+    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3339_of_known_moments() {
+        assert_eq!(Nanos(0).to_string(), "1970-01-01T00:00:00.000000000Z");
+        // date -u -d @951782400 -> 2000-02-29
+        assert_eq!(Nanos::from_secs(951_782_400).to_string(), "2000-02-29T00:00:00.000000000Z");
+        let leap = Nanos(1_703_593_377_933_911_008);
+        assert_eq!(leap.to_string(), "2023-12-26T12:22:57.933911008Z");
+    }
+
+    #[test]
+    fn a_backward_step_never_wraps() {
+        assert_eq!(Nanos(5).since(Nanos(9)), Nanos::ZERO);
+        assert_eq!(Nanos(5).checked_since(Nanos(9)), None);
+    }
+}

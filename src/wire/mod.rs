@@ -1,0 +1,8 @@
+//! Stateless protocol parsers: a slice in, a typed view or a reason out.
+//!
+//! Owns: the meaning of bytes. In: slices. Out: views that borrow from them.
+//! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
+
+pub mod reader;
+
+pub use reader::{Reader, WireError};
