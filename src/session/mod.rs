@@ -13,6 +13,8 @@ mod shard;
 mod state;
 mod stream;
 mod syn;
+#[cfg(test)]
+mod tests;
 pub mod timeouts;
 
 pub use shard::Shard;
