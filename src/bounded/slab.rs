@@ -3,8 +3,8 @@
 //! Owns: the values and the list of free places. In: values. Out: ids.
 //! Never: moves a value once placed, so that growth copies nothing; exceeds its cap.
 
-/// Values per chunk. 4,096 sessions of about 256 B make 1 MiB: small enough to follow the load, large
-/// enough that the chunk table stays short.
+/// Values per chunk. 4,096 sessions of about 256 B make 1 MiB: small enough to follow the load,
+/// large enough that the chunk table stays short.
 const CHUNK: usize = 4_096;
 
 /// A capped, chunked slab. Ids are dense, start at 0 and are reused, the latest freed first.

@@ -1,16 +1,18 @@
 //! A timer wheel of whole seconds.
 //!
-//! Owns: which id is due in which second. In: ids with a deadline. Out: the ids of a second that has come.
+//! Owns: which id is due in which second. In: ids with a deadline. Out: the ids of a second that
+//! has come.
 //! Never: knows what an id means; re-arms by itself; reads a clock.
 //!
-//! Touching a session does not move its timer: an id stays in the second it was armed for, and when that
-//! second comes its owner looks at the true deadline and arms it again if it has moved. That turns two
-//! cache misses a packet into one visit per time-out.
+//! Touching a session does not move its timer: an id stays in the second it was armed for, and when
+//! that second comes its owner looks at the true deadline and arms it again if it has moved. That
+//! turns two cache misses a packet into one visit per time-out.
 
 /// No id.
 const NONE: u32 = u32::MAX;
 
-/// Where an id hangs in the wheel; lives inside the caller's value so that the wheel allocates nothing.
+/// Where an id hangs in the wheel; lives inside the caller's value so that the wheel allocates
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     next: u32,
@@ -41,8 +43,8 @@ pub struct Wheel {
 }
 
 impl Wheel {
-    /// A wheel that can hold deadlines up to `span` seconds ahead (rounded up to a power of two); a later
-    /// deadline is held at the far end and comes up early, to be armed again.
+    /// A wheel that can hold deadlines up to `span` seconds ahead (rounded up to a power of two); a
+    /// later deadline is held at the far end and comes up early, to be armed again.
     pub fn new(span: u32) -> Wheel {
         let slots = span.max(1).saturating_add(1).next_power_of_two() as usize;
         Wheel { heads: vec![NONE; slots].into_boxed_slice(), now: 0, armed: 0 }
@@ -92,8 +94,8 @@ impl Wheel {
         self.armed -= 1;
     }
 
-    /// Takes out one id whose second is before `clock`, `None` when there is none: then the wheel stands at
-    /// `clock`. Call until `None`.
+    /// Takes out one id whose second is before `clock`, `None` when there is none: then the wheel
+    /// stands at `clock`. Call until `None`.
     pub fn expire(&mut self, clock: u32, links: &mut impl Links) -> Option<u32> {
         while self.now < clock {
             if self.armed == 0 {
@@ -169,7 +171,9 @@ mod tests {
     proptest! {
         /// Against the plain list of (due, id): the same ids come out, in the same second.
         #[test]
-        fn agrees_with_a_sorted_list(steps in proptest::collection::vec((0u32..50, 0u32..20), 1..200)) {
+        fn agrees_with_a_sorted_list(
+            steps in proptest::collection::vec((0u32..50, 0u32..20), 1..200),
+        ) {
             let mut links = vec![Link::default(); steps.len()];
             let mut wheel = Wheel::new(64);
             let mut model: Vec<(u32, u32)> = Vec::new();

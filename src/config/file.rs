@@ -15,6 +15,9 @@ use crate::config::bounded;
 use crate::config::parse_level;
 use crate::model::Error;
 
+const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, subjects, \
+                    min_level and [caps] with sessions, endpoints, alerts";
+
 /// The file's keys; all optional. Flags win over the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +56,7 @@ pub fn parse_config(path: &Path, text: &str) -> Result<ConfigFile, Error> {
         let line = before.lines().count().max(1) + usize::from(before.ends_with('\n'));
         Error::new("configuration", e.message().to_owned())
             .at(path, u32::try_from(line).unwrap_or(0))
-            .help("keys are home, place, vantage, workers, rules, geo, lists, subjects, min_level and [caps]")
+            .help(KEYS)
     })
 }
 
@@ -130,7 +133,8 @@ mod tests {
     #[test]
     fn good_values_reach_the_plan() {
         let mut plan = Plan::default();
-        let text = "home = [\"192.0.2.0/24\"]\nplace = \"SEA\"\nworkers = 3\nmin_level = \"high\"\n";
+        let text =
+            "home = [\"192.0.2.0/24\"]\nplace = \"SEA\"\nworkers = 3\nmin_level = \"high\"\n";
         parse_config(Path::new("c.toml"), text).unwrap().apply(&mut plan).unwrap();
         assert_eq!(plan.home, ["192.0.2.0/24"]);
         assert_eq!((plan.place.as_deref(), plan.workers), (Some("SEA"), 3));

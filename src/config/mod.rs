@@ -13,8 +13,8 @@ use crate::model::Level;
 /// Most workers: a session's shard is one of sixteen, so more would stand idle.
 pub const WORKERS_MAX: usize = 16;
 
-/// Live sessions at most. At about 300 B each a full table is some 600 MB; what then happens is said by
-/// the session stage.
+/// Live sessions at most. At about 300 B each a full table is some 600 MB; what then happens is
+/// said by the session stage.
 pub const SESSIONS_CAP: usize = 2_000_000;
 
 /// Endpoints at most.

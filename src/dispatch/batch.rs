@@ -5,8 +5,8 @@
 
 use crate::model::Packet;
 
-/// Packets in a batch: enough that a queue operation costs each of them a nanosecond or two, few enough
-/// that a batch (6 KiB) stays in the first-level cache.
+/// Packets in a batch: enough that a queue operation costs each of them a nanosecond or two, few
+/// enough that a batch (6 KiB) stays in the first-level cache.
 pub const PACKETS: usize = 64;
 
 /// Blocks in a batch. One file needs one or two; a merge of many files interleaves theirs.
@@ -44,7 +44,8 @@ impl<B> Batch<B> {
         self.packets.len() >= PACKETS
     }
 
-    /// Adds a packet whose frame lies in `block`. The caller has made room with [`Batch::has_room_for`].
+    /// Adds a packet whose frame lies in `block`. The caller has made room with
+    /// [`Batch::has_room_for`].
     pub fn push(&mut self, mut packet: Packet, block: &B)
     where
         B: Clone + Same,

@@ -10,8 +10,9 @@ use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
 use crate::model::Packet;
 
-/// Batches under way to one worker. With 64 packets each this is about 2,000 packets: enough to ride out
-/// a pause of the worker, little enough that the blocks they hold stay in the last-level cache.
+/// Batches under way to one worker. With 64 packets each this is about 2,000 packets: enough to
+/// ride out a pause of the worker, little enough that the blocks they hold stay in the last-level
+/// cache.
 const DEPTH: usize = 32;
 
 /// Packets after which every worker hears of the time, so that finished sessions move on.

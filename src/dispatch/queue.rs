@@ -1,8 +1,10 @@
-//! A bounded queue between two threads that costs nothing while both are busy and no CPU while one waits.
+//! A bounded queue between two threads that costs nothing while both are busy and no CPU while one
+//! waits.
 //!
-//! Owns: a lock-free ring (crossbeam's `ArrayQueue`) and the right to sleep. In: items. Out: items, in order.
-//! Never: grows, drops an item, or spins for long: on a machine with few cores a spinning thread takes the
-//! core the other one needs.
+//! Owns: a lock-free ring (crossbeam's `ArrayQueue`) and the right to sleep. In: items. Out: items,
+//! in order.
+//! Never: grows, drops an item, or spins for long: on a machine with few cores a spinning thread
+//! takes the core the other one needs.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -53,8 +55,9 @@ pub fn bounded<T>(cap: usize) -> (Sender<T>, Receiver<T>) {
     (sender, receiver)
 }
 
-/// Wakes the other side if it has said that it sleeps. The fence orders the ring operation before the look
-/// at the flag; the sleeper sets the flag, fences, and looks at the ring once more before it sleeps.
+/// Wakes the other side if it has said that it sleeps. The fence orders the ring operation before
+/// the look at the flag; the sleeper sets the flag, fences, and looks at the ring once more before
+/// it sleeps.
 fn wake(flag: &AtomicBool, peer: &Unparker) {
     fence(Ordering::SeqCst);
     if flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed) {

@@ -1,6 +1,7 @@
 //! One session, whole: identity, counters, evidence, and who owns either end.
 //!
-//! Owns: the facts of a finished (or still open) session. In: session, evidence, enrich fill it in turn.
+//! Owns: the facts of a finished (or still open) session. In: session, evidence, enrich fill it in
+//! turn.
 //! Out: detect reads it, emit renders it. Never: payload, judgement.
 
 use std::sync::Arc;
@@ -69,7 +70,8 @@ impl Direction {
 pub struct Place {
     /// ISO 3166-1 alpha-2.
     pub country: Option<Box<str>>,
-    /// ISO 3166-2 with the country: `US-WA`, or the subdivision code alone where the database has only that.
+    /// ISO 3166-2 with the country: `US-WA`, or the subdivision code alone where the database has
+    /// only that.
     pub region: Option<Box<str>>,
     /// Latitude and longitude in degrees: the centre of the region.
     pub location: Option<(f64, f64)>,
@@ -292,7 +294,8 @@ pub struct Physics {
 pub enum PhysicsVerdict {
     /// The claimed place is within reach of the measured round trip.
     Possible,
-    /// The claimed place is farther than light could have gone: the place is wrong (or anycast, CDN, PEP).
+    /// The claimed place is farther than light could have gone: the place is wrong (or anycast,
+    /// CDN, PEP).
     TooFast,
     /// No leg, no sensor place or no claim.
     Unknown,
@@ -318,7 +321,8 @@ pub struct ListHit {
     pub tag: Arc<str>,
     /// What matched: the prefix or the name suffix.
     pub entry: Arc<str>,
-    /// The field it matched on: `destination.ip`, `tls.client.server_name`, `dns.question.name`, ...
+    /// The field it matched on: `destination.ip`, `tls.client.server_name`, `dns.question.name`,
+    /// ...
     pub on: &'static str,
 }
 

@@ -1,9 +1,10 @@
 //! Follows sessions: who began, how it stands, how long its legs are, which bytes come next.
 //!
 //! Owns: the session table, TCP's two directions, time-outs as data.
-//! In: packets with their frame's bytes, in the order read. Out: in-order payload to whoever listens, and one
-//! [`Finished`] a session. Never: looks into payload, judges, reads a clock, or depends on how many workers
-//! there are: a [`Shard`] sees all packets of its keys and nothing else.
+//! In: packets with their frame's bytes, in the order read. Out: in-order payload to whoever
+//! listens, and one [`Finished`] a session. Never: looks into payload, judges, reads a clock, or
+//! depends on how many workers there are: a [`Shard`] sees all packets of its keys and nothing
+//! else.
 
 mod close;
 mod handshake;

@@ -1,6 +1,7 @@
 //! Brings one session up to date with one packet: counters, handshake, stream, delivery.
 //!
-//! Owns: the order in which these happen. In: a packet and its bytes. Out: deliveries to the listener.
+//! Owns: the order in which these happen. In: a packet and its bytes. Out: deliveries to the
+//! listener.
 //! Never: opens or ends a session (the shard does).
 
 use crate::model::Counter;
@@ -130,7 +131,8 @@ impl<X> Session<X> {
         }
     }
 
-    /// A segment ahead of its turn: kept while somebody listens, else the stream moves past the hole.
+    /// A segment ahead of its turn: kept while somebody listens, else the stream moves past the
+    /// hole.
     fn keep_or_skip(
         &mut self,
         side: Side,

@@ -5,8 +5,8 @@
 
 use crate::session::Side;
 
-/// Segments kept per session, both directions together. Thirty-two full-size ones are more than a first
-/// window (RFC 6928: ten) in each direction.
+/// Segments kept per session, both directions together. Thirty-two full-size ones are more than a
+/// first window (RFC 6928: ten) in each direction.
 const SEGMENTS: usize = 32;
 
 /// Bytes kept per session.

@@ -1,11 +1,11 @@
 //! One logical part of the session table: all sessions whose key falls into it.
 //!
-//! Owns: sessions, their index, their timers. In: packets in the order read. Out: deliveries and finished
-//! sessions, to its [`Listener`]. Never: holds more than its cap: then whole seconds of the sessions nearest
-//! to their time-out are pushed out first, and counted.
+//! Owns: sessions, their index, their timers. In: packets in the order read. Out: deliveries and
+//! finished sessions, to its [`Listener`]. Never: holds more than its cap: then whole seconds of
+//! the sessions nearest to their time-out are pushed out first, and counted.
 //!
-//! The number of shards is fixed and a key always falls into the same one, so what is pushed out at the
-//! cap does not depend on the number of workers.
+//! The number of shards is fixed and a key always falls into the same one, so what is pushed out at
+//! the cap does not depend on the number of workers.
 
 use hashbrown::HashTable;
 
@@ -25,7 +25,8 @@ use crate::session::close::Ending;
 use crate::session::handshake::SynVerdict;
 use crate::session::state::Session;
 
-/// An entry of the index: the hash stands beside the id, so that growing the index touches no session.
+/// An entry of the index: the hash stands beside the id, so that growing the index touches no
+/// session.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     hash: u32,
@@ -73,7 +74,8 @@ impl<X> Shard<X> {
         self.sessions.is_empty()
     }
 
-    /// Takes one packet into account: the session it belongs to is found or opened and brought up to date.
+    /// Takes one packet into account: the session it belongs to is found or opened and brought up
+    /// to date.
     pub fn touch(&mut self, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
         if packet.clock > self.wheel.now() {

@@ -177,8 +177,9 @@ impl<X> Session<X> {
     }
 }
 
-/// Whether the first packet seen of a session looks like the answering side's: a SYN-ACK, or (without any
-/// SYN) a packet from a system port to an ephemeral one. RFC 6335 section 6: 0-1023 are system ports.
+/// Whether the first packet seen of a session looks like the answering side's: a SYN-ACK, or
+/// (without any SYN) a packet from a system port to an ephemeral one. RFC 6335 section 6: 0-1023
+/// are system ports.
 fn begins_with_answer(packet: &Packet) -> bool {
     use crate::model::TcpFlags;
     if packet.key.transport == Transport::TCP && packet.tcp_flags.any(TcpFlags::SYN) {

@@ -26,8 +26,8 @@ pub(crate) enum Placed {
     Ahead { missing: u32 },
 }
 
-/// A distance beyond which two sequence numbers of one stream are not believed (RFC 7323 section 2.3: the
-/// largest window is 1 GiB).
+/// A distance beyond which two sequence numbers of one stream are not believed (RFC 7323 section
+/// 2.3: the largest window is 1 GiB).
 const FAR: u32 = 1 << 30;
 
 impl Stream {
@@ -75,8 +75,8 @@ impl Stream {
         self.next = self.next.wrapping_add(len);
     }
 
-    /// Passes over `missing` bytes: they become the open hole. Gives the bytes of an older hole that is now
-    /// given up.
+    /// Passes over `missing` bytes: they become the open hole. Gives the bytes of an older hole
+    /// that is now given up.
     pub(crate) fn pass_over(&mut self, missing: u32) -> u32 {
         let given_up = self.hole_len;
         self.hole_at = self.next;

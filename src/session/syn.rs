@@ -1,4 +1,5 @@
-//! What the initiator's SYN gives away: MSS, window, options, and the family of system that writes it so.
+//! What the initiator's SYN gives away: MSS, window, options, and the family of system that writes
+//! it so.
 //!
 //! Owns: the few bytes kept of a SYN. In: a TCP header. Out: [`SynFacts`].
 //! Never: names a version of a system; the order of options tells a family, no more.
@@ -26,8 +27,8 @@ enum OsFamily {
     Bsd,
 }
 
-/// Orders of option kinds (IANA TCP parameters: 0 end, 1 no-operation, 2 MSS, 3 window scale, 4 SACK
-/// permitted, 8 timestamps) and who writes them so. Facts from p0f 3's SYN signatures.
+/// Orders of option kinds (IANA TCP parameters: 0 end, 1 no-operation, 2 MSS, 3 window scale, 4
+/// SACK permitted, 8 timestamps) and who writes them so. Facts from p0f 3's SYN signatures.
 const ORDERS: [(&[u8], OsFamily); 4] = [
     (&[2, 4, 8, 1, 3], OsFamily::Linux),
     (&[2, 1, 3, 1, 1, 8, 4, 0], OsFamily::Apple),
@@ -35,8 +36,8 @@ const ORDERS: [(&[u8], OsFamily); 4] = [
     (&[2, 1, 3, 4, 8], OsFamily::Bsd),
 ];
 
-/// The family whose order this is. Windows with timestamps writes what FreeBSD writes; its initial TTL is
-/// 128, theirs 64, so one that arrives above 64 is not theirs.
+/// The family whose order this is. Windows with timestamps writes what FreeBSD writes; its initial
+/// TTL is 128, theirs 64, so one that arrives above 64 is not theirs.
 fn family(order: &[u8], ttl: u8) -> Option<OsFamily> {
     let (_, family) = ORDERS.iter().find(|(known, _)| *known == order)?;
     match family {

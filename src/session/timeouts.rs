@@ -11,7 +11,8 @@ pub enum Class {
     TcpEstablished,
     /// TCP without its handshake.
     TcpHalf,
-    /// TCP: FIN from both sides, or RST: kept a moment so that stragglers do not open a new session.
+    /// TCP: FIN from both sides, or RST: kept a moment so that stragglers do not open a new
+    /// session.
     TcpClosed,
     /// UDP, one side.
     UdpOpened,
