@@ -1,0 +1,157 @@
+//! The analyst loop: merge the workers' sessions by time, sum up endpoints, correlate, write.
+//!
+//! Owns: everything that needs the whole run in one order: endpoints, incidents, the open files.
+//! In: handovers. Out: session lines as they come, the rest at the end.
+//! Never: sees a packet; its result does not depend on how many workers there were.
+
+use std::collections::VecDeque;
+use std::io;
+
+use crate::detect::incidents::Incidents;
+use crate::dispatch::queue::Receiver;
+use crate::dispatch::queue::Sender;
+use crate::endpoints::Endpoints;
+use crate::model::Alert;
+use crate::model::Counter;
+use crate::model::Counters;
+use crate::model::Level;
+use crate::model::Nanos;
+use crate::pipeline::desk::Handover;
+use crate::pipeline::desk::Item;
+
+/// One worker's queue and what has come through it.
+struct Feed {
+    incoming: Receiver<Handover>,
+    empties: Sender<Handover>,
+    waiting: VecDeque<Handover>,
+    /// Next item of the first waiting handover.
+    next: usize,
+    /// Nothing earlier will come from this worker.
+    until: Nanos,
+}
+
+/// A place session lines go to.
+pub(super) type LineSink<'s> = &'s mut dyn FnMut(&[u8]) -> io::Result<()>;
+
+/// The analyst.
+pub(super) struct Analyst {
+    feeds: Vec<Feed>,
+    pub(super) endpoints: Endpoints,
+    pub(super) incidents: Incidents,
+    pub(super) alerts: Vec<(Alert, [u8; 16])>,
+    pub(super) counters: Counters,
+    pub(super) sessions: u64,
+    alerts_cap: usize,
+    min_level: Level,
+}
+
+impl Analyst {
+    /// An analyst over the workers' queues.
+    pub(super) fn new(
+        queues: Vec<(Receiver<Handover>, Sender<Handover>)>,
+        endpoints: Endpoints,
+        incidents: Incidents,
+        alerts_cap: usize,
+        min_level: Level,
+    ) -> Analyst {
+        let feed = |(incoming, empties)| Feed {
+            incoming,
+            empties,
+            waiting: VecDeque::new(),
+            next: 0,
+            until: Nanos::ZERO,
+        };
+        Analyst {
+            feeds: queues.into_iter().map(feed).collect(),
+            endpoints,
+            incidents,
+            alerts: Vec::new(),
+            counters: Counters::default(),
+            sessions: 0,
+            alerts_cap,
+            min_level,
+        }
+    }
+
+    /// Works until every worker is done. The first write error ends writing, not the run: the queues are
+    /// still emptied so that nobody waits for ever.
+    pub(super) fn run(&mut self, sink: LineSink<'_>) -> io::Result<()> {
+        let mut result = Ok(());
+        while self.receive() {
+            while let Some(feed) = self.earliest() {
+                let written = self.take(feed, sink, result.is_ok());
+                result = result.and(written);
+            }
+        }
+        result
+    }
+
+    /// Waits for the worker that is furthest behind. False when all are done.
+    fn receive(&mut self) -> bool {
+        let behind = self.feeds.iter_mut().min_by_key(|feed| feed.until);
+        let Some(feed) = behind.filter(|feed| feed.until < Nanos(u64::MAX)) else { return false };
+        match feed.incoming.recv() {
+            Some(handover) => {
+                feed.until = handover.until;
+                feed.waiting.push_back(handover);
+            }
+            None => feed.until = Nanos(u64::MAX),
+        }
+        true
+    }
+
+    /// The feed whose next item is the earliest of all, if no feed can still bring an earlier one.
+    fn earliest(&mut self) -> Option<usize> {
+        let safe = self.feeds.iter().map(|feed| feed.until).min()?;
+        let mut best = None;
+        for (index, feed) in self.feeds.iter_mut().enumerate() {
+            feed.drop_used_up();
+            let Some(item) = feed.head() else { continue };
+            if item.order.0 < safe && best.is_none_or(|(order, _)| item.order < order) {
+                best = Some((item.order, index));
+            }
+        }
+        best.map(|(_, index)| index)
+    }
+
+    fn take(&mut self, feed: usize, sink: LineSink<'_>, writing: bool) -> io::Result<()> {
+        let Some(feed) = self.feeds.get_mut(feed) else { return Ok(()) };
+        let Some(handover) = feed.waiting.front_mut() else { return Ok(()) };
+        let Some(item) = handover.items.get_mut(feed.next) else { return Ok(()) };
+        feed.next += 1;
+        self.sessions += 1;
+        self.endpoints.observe(&item.endpoint);
+        for alert in item.alerts.drain(..).filter(|alert| alert.level >= self.min_level) {
+            self.incidents.push(&alert);
+            self.counters.bump(Counter::Alerts);
+            if self.alerts.len() < self.alerts_cap {
+                self.alerts.push((alert, item.order.2));
+            } else {
+                self.counters.bump(Counter::AlertsDropped);
+            }
+        }
+        let (from, to) = item.line;
+        match handover.lines.get(from as usize..to as usize) {
+            Some(line) if writing && !line.is_empty() => sink(line),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Feed {
+    fn head(&self) -> Option<&Item> {
+        self.waiting.front()?.items.get(self.next)
+    }
+
+    /// Gives finished handovers back to their worker, emptied.
+    fn drop_used_up(&mut self) {
+        while self.waiting.front().is_some_and(|handover| self.next >= handover.items.len()) {
+            if let Some(mut handover) = self.waiting.pop_front() {
+                handover.items.clear();
+                handover.lines.clear();
+                drop(self.empties.try_send(handover));
+            }
+            self.next = 0;
+        }
+    }
+}
