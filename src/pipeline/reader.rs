@@ -10,8 +10,9 @@ use crate::capture::FileReport;
 use crate::capture::FrameMeta;
 use crate::capture::MergedSource;
 use crate::capture::filter::FilterSet;
+use crate::decode::Decoded;
 use crate::decode::Decoder;
-use crate::decode::Reject;
+use crate::decode::Path;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::WorkerGone;
 use crate::model::Counter;
@@ -31,10 +32,17 @@ pub(super) struct Reader {
     pub(super) filter: Option<FilterSet>,
     /// Capture point of each input file, by file index.
     pub(super) points: Vec<u16>,
+    pub(super) tally: Tally,
+}
+
+/// What the reader has counted so far, and how far time has come.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
     pub(super) counters: Counters,
-    pub(super) clock: u32,
-    pub(super) first: Option<Nanos>,
-    pub(super) last: Nanos,
+    first: Option<Nanos>,
+    last: Nanos,
+    /// The run's clock: the latest packet time so far, in whole seconds.
+    clock: u32,
 }
 
 /// What the reader leaves behind.
@@ -53,18 +61,17 @@ impl Reader {
     ) -> Result<ReaderReport, Error> {
         let mut frames = 0u64;
         while let Some((file, meta)) = self.source.next() {
-            if self.read_frame(file, &meta, &mut dispatcher)? == Fate::WorkerGone {
-                return Err(worker_gone());
-            }
+            self.read_frame(file, &meta, &mut dispatcher).map_err(worker_gone)?;
             frames += 1;
-            if frames % FRAMES_PER_TICK == 0 {
+            if frames.is_multiple_of(FRAMES_PER_TICK) {
                 progress.tick(self.source.bytes_read(), self.source.bytes_total());
             }
         }
-        dispatcher.finish().map_err(|WorkerGone| worker_gone())?;
-        self.counters.add(Counter::FilesLate, self.source.files_late());
-        let span = self.first.map(|first| (first, self.last));
-        Ok(ReaderReport { counters: self.counters, files: self.source.into_reports(), span })
+        dispatcher.finish().map_err(worker_gone)?;
+        let mut tally = self.tally;
+        tally.counters.add(Counter::FilesLate, self.source.files_late());
+        let span = tally.first.map(|first| (first, tally.last));
+        Ok(ReaderReport { counters: tally.counters, files: self.source.finish(), span })
     }
 
     #[inline]
@@ -73,53 +80,54 @@ impl Reader {
         file: u16,
         meta: &FrameMeta,
         dispatcher: &mut Dispatcher<Arc<Block>>,
-    ) -> Result<Fate, Error> {
-        let block = self.source.block(file);
-        let bytes = block.bytes().get(meta.at as usize..).unwrap_or_default();
-        let bytes = bytes.get(..meta.captured as usize).unwrap_or(bytes);
-        let frame = Frame { time: meta.time, link: meta.link, wire_len: meta.wire_len, bytes };
-        self.count_frame(&frame);
+    ) -> Result<(), WorkerGone> {
+        let Some(block) = self.source.block(file) else { return Ok(()) };
+        let frame = meta.frame(block);
+        self.tally.frame(&frame);
         if let Some(filter) = &mut self.filter
-            && !filter.matches(&frame)?
+            && !filter.matches(frame.link, frame.bytes)
         {
-            self.counters.bump(Counter::FramesFiltered);
-            return Ok(Fate::Passed);
+            self.tally.counters.bump(Counter::FramesFiltered);
+            return Ok(());
         }
         let point = self.points.get(usize::from(file)).copied().unwrap_or(0);
         match self.decoder.decode_frame(&frame, point) {
-            Ok(mut decoded) => {
-                let packet = &mut decoded.packet;
+            Ok(Decoded { mut packet, path }) => {
                 packet.frame_at = meta.at;
                 packet.number = meta.number;
                 packet.wire_len = meta.wire_len;
-                packet.clock = self.clock;
-                self.count_packet(&decoded.path);
-                let sent = dispatcher.push(decoded.packet, block);
-                Ok(if sent.is_ok() { Fate::Passed } else { Fate::WorkerGone })
+                packet.clock = self.tally.clock;
+                self.tally.packet(&path);
+                dispatcher.push(packet, block)
             }
             Err(reject) => {
-                self.count_reject(reject);
-                Ok(Fate::Passed)
+                self.tally.counters.bump(reject.counter());
+                Ok(())
             }
         }
     }
+}
 
-    fn count_frame(&mut self, frame: &Frame<'_>) {
+impl Tally {
+    fn frame(&mut self, frame: &Frame<'_>) {
         self.counters.bump(Counter::Frames);
         self.counters.add(Counter::FrameBytes, frame.bytes.len() as u64);
         if (frame.bytes.len() as u64) < u64::from(frame.wire_len) {
             self.counters.bump(Counter::FramesTruncated);
         }
-        if frame.time < self.last {
+        if self.first.is_none_or(|first| frame.time < first) {
+            self.first = Some(frame.time);
+        }
+        if frame.time >= self.last {
+            self.last = frame.time;
+            let second = u32::try_from(frame.time.as_secs()).unwrap_or(u32::MAX);
+            self.clock = self.clock.max(second);
+        } else {
             self.counters.bump(Counter::TimeBackwards);
         }
-        self.first = Some(self.first.map_or(frame.time, |first| first.min(frame.time)));
-        self.last = self.last.max(frame.time);
-        let second = u32::try_from(frame.time.as_secs()).unwrap_or(u32::MAX);
-        self.clock = self.clock.max(second);
     }
 
-    fn count_packet(&mut self, path: &crate::decode::Path) {
+    fn packet(&mut self, path: &Path) {
         self.counters.bump(Counter::Packets);
         if !path.fast_path {
             self.counters.bump(Counter::PacketsSlowPath);
@@ -128,20 +136,9 @@ impl Reader {
             self.counters.bump(Counter::PacketsTunnelled);
         }
     }
-
-    fn count_reject(&mut self, reject: Reject) {
-        self.counters.bump(reject.counter());
-    }
 }
 
-/// What became of a frame.
-#[derive(PartialEq, Eq)]
-enum Fate {
-    Passed,
-    WorkerGone,
-}
-
-fn worker_gone() -> Error {
+fn worker_gone(_: WorkerGone) -> Error {
     Error::new("run", "a worker thread ended before the input did")
         .help("this is a fault of longhaul; please report it with the capture if you can")
 }
