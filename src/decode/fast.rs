@@ -20,7 +20,7 @@ use crate::model::PacketFlags;
 use crate::model::Transport;
 
 /// Decodes `frame` if it is plain.
-#[inline]
+#[inline(always)]
 pub(super) fn decode(
     config: &DecodeConfig,
     hasher: &KeyHasher,
@@ -58,7 +58,7 @@ pub(super) fn decode(
 }
 
 /// RFC 791 section 3.1: version 4, five words, not a fragment, TCP or UDP.
-#[inline]
+#[inline(always)]
 fn ipv4(bytes: &[u8], at: usize) -> Option<Network> {
     let head = bytes.first_chunk::<20>()?;
     let [first, _, l0, l1, _, _, f0, f1, ttl, protocol, _, _, ends @ ..] = *head;
@@ -71,8 +71,8 @@ fn ipv4(bytes: &[u8], at: usize) -> Option<Network> {
     }
     let end = at + bytes.len().min(total);
     Some(Network {
-        src: Addr::v4([s0, s1, s2, s3]),
-        dst: Addr::v4([d0, d1, d2, d3]),
+        src: mapped([s0, s1, s2, s3]),
+        dst: mapped([d0, d1, d2, d3]),
         version: 4,
         transport: Transport(protocol),
         ttl,
@@ -80,8 +80,14 @@ fn ipv4(bytes: &[u8], at: usize) -> Option<Network> {
     })
 }
 
+/// `Addr::v4` as one number: written byte by byte and read back whole, an address would wait for memory.
+#[inline(always)]
+fn mapped(bytes: [u8; 4]) -> Addr {
+    Addr((0xffff_0000_0000 | u128::from(u32::from_be_bytes(bytes))).to_be_bytes())
+}
+
 /// RFC 8200 section 3: TCP or UDP straight behind the fixed header, of stated length.
-#[inline]
+#[inline(always)]
 fn ipv6(bytes: &[u8], at: usize) -> Option<Network> {
     let (head, rest) = bytes.split_first_chunk::<8>()?;
     let (src, rest) = rest.split_first_chunk::<16>()?;
@@ -103,7 +109,7 @@ fn ipv6(bytes: &[u8], at: usize) -> Option<Network> {
 }
 
 /// TCP or UDP.
-#[inline]
+#[inline(always)]
 const fn is_plain(protocol: u8) -> bool {
     matches!(Transport(protocol), Transport::TCP | Transport::UDP)
 }

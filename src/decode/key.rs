@@ -63,16 +63,17 @@ pub(super) struct Domain {
 /// A one-way ICMP message keeps its sender as `a`, as Community ID v1 does: its "ports" are a type and a
 /// code of one message, so messages of two senders are two sessions. In every case the five-tuple of the
 /// key in the order a, b is what Community ID v1 hashes.
-#[inline]
+#[inline(always)]
 pub(super) fn canonical(ends: &Ends, domain: Domain) -> (FlowKey, bool) {
     let (src, dst) = (ends.src.to_bits(), ends.dst.to_bits());
-    let lower_src = (src, ends.src_port) <= (dst, ends.dst_port);
-    let from_b = !lower_src && !ends.one_way;
-    let (a, b, a_port, b_port) = if from_b {
-        (ends.dst, ends.src, ends.dst_port, ends.src_port)
-    } else {
-        (ends.src, ends.dst, ends.src_port, ends.dst_port)
-    };
+    let upper_src = (src > dst) | ((src == dst) & (ends.src_port > ends.dst_port));
+    let from_b = upper_src & !ends.one_way;
+    // Swapped by mask: half of all packets run either way, so a branch would be guessed wrong often.
+    let mask = u128::from(from_b).wrapping_neg();
+    let swap = (src ^ dst) & mask;
+    let (a, b) = (Addr((src ^ swap).to_be_bytes()), Addr((dst ^ swap).to_be_bytes()));
+    let swap = (ends.src_port ^ ends.dst_port) & mask as u16;
+    let (a_port, b_port) = (ends.src_port ^ swap, ends.dst_port ^ swap);
     let Domain { scope, point, transport, version } = domain;
     (FlowKey { a, b, scope, a_port, b_port, point, transport, version }, from_b)
 }
@@ -98,7 +99,7 @@ impl KeyHasher {
     }
 
     /// The slot hash of a key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn hash(&self, key: &FlowKey) -> u32 {
         let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
         hasher.write_u128(u128::from_le_bytes(key.a.0));
@@ -111,7 +112,7 @@ impl KeyHasher {
 }
 
 /// The shard of a key: 0 to [`SHARDS`] - 1, the same on every run and machine.
-#[inline]
+#[inline(always)]
 pub fn shard(key: &FlowKey) -> u8 {
     let [k0, k1, k2, k3] = FIXED;
     let (a_low, a_high) = halves(key.a);
@@ -124,7 +125,7 @@ pub fn shard(key: &FlowKey) -> u8 {
 }
 
 /// Everything of a key but its addresses, in two words.
-#[inline]
+#[inline(always)]
 fn tail(key: &FlowKey) -> (u64, u64) {
     let ports = (u64::from(key.a_port) << 16) | u64::from(key.b_port);
     let rest =
@@ -133,14 +134,14 @@ fn tail(key: &FlowKey) -> (u64, u64) {
 }
 
 /// An address as (low, high) words.
-#[inline]
+#[inline(always)]
 fn halves(addr: Addr) -> (u64, u64) {
     let bits = u128::from_le_bytes(addr.0);
     ((bits >> 64) as u64, bits as u64)
 }
 
 /// The 128-bit product folded to its middle: every input bit reaches the upper bits of the result.
-#[inline]
+#[inline(always)]
 const fn fold(x: u64, y: u64) -> u64 {
     let full = (x as u128).wrapping_mul(y as u128);
     (full as u64) ^ ((full >> 64) as u64)

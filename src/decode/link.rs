@@ -37,11 +37,7 @@ pub(super) fn first(walk: &mut Walk<'_>, link: LinkType) -> Result<Next, Reject>
         }
         LinkType::RAW | RAW_BSD | RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => Ok(Next::Ip),
         LinkType::NULL | LinkType::LOOP => loopback(walk),
-        LinkType::PPP => {
-            address_and_control(walk);
-            Ok(Next::Ppp)
-        }
-        LinkType::C_HDLC => cisco_hdlc(walk),
+        LinkType::PPP | LinkType::C_HDLC => serial(walk),
         LinkType::IEEE802_11 => Ok(Next::Wlan),
         LinkType::IEEE802_11_RADIOTAP => wlan::radiotap(walk),
         PRISM => wlan::prism(walk),
@@ -169,13 +165,15 @@ pub(super) fn address_and_control(walk: &mut Walk<'_>) {
     }
 }
 
-/// RFC 1547 section 4.3.1: unicast or broadcast, a control byte, an EtherType. PPP in HDLC framing shares
-/// the link type (RFC 1662).
-fn cisco_hdlc(walk: &mut Walk<'_>) -> Result<Next, Reject> {
-    match walk.take::<2>()? {
-        [0xff, 0x03] => Ok(Next::Ppp),
-        _ => Ok(Next::EtherType(walk.take_u16()?)),
+/// PPP and Cisco HDLC share their link types in practice, and their first byte tells them apart. Cisco's
+/// (RFC 1547 section 4.3.1): unicast or broadcast address, a zero byte, an EtherType.
+fn serial(walk: &mut Walk<'_>) -> Result<Next, Reject> {
+    if let Some([0x0f | 0x8f, 0x00]) = walk.rest().first_chunk::<2>() {
+        walk.skip(2)?;
+        return Ok(Next::EtherType(walk.take_u16()?));
     }
+    address_and_control(walk);
+    Ok(Next::Ppp)
 }
 
 /// The protocol field of Linux cooked captures: an EtherType, or a small number of Linux's own.
@@ -187,12 +185,13 @@ fn cooked(protocol: u16) -> Result<Next, Reject> {
     }
 }
 
-/// A family word in either byte order; IPv6 has a number for each BSD, and one for Linux.
+/// A family word in either byte order; IPv6 has a number for each BSD, and one for Linux. Some tools leave
+/// an EtherType in its second half.
 fn loopback(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     let word = walk.take::<4>()?;
     let family = u32::from_le_bytes(word).min(u32::from_be_bytes(word));
-    match family {
-        2 | 10 | 24 | 28 | 30 => Ok(Next::Ip),
+    match (family, word) {
+        (2 | 10 | 24 | 28 | 30, _) | (_, [_, _, 0x08, 0x00] | [_, _, 0x86, 0xdd]) => Ok(Next::Ip),
         _ => Err(Reject::NotIp),
     }
 }

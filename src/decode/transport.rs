@@ -31,13 +31,13 @@ pub(super) struct Span {
 
 impl Span {
     /// Its captured bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
         frame.get(self.at..self.end).unwrap_or_default()
     }
 
     /// Its length on the wire.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn wire_len(&self) -> usize {
         self.wire_end.saturating_sub(self.at)
     }
@@ -75,7 +75,7 @@ pub(super) struct Segment {
 }
 
 /// Reads the transport header at the start of `span`.
-#[inline]
+#[inline(always)]
 pub(super) fn read(transport: Transport, bytes: &[u8], span: Span) -> Result<Segment, Reject> {
     let bytes = span.of(bytes);
     let wire = span.wire_len();
@@ -90,7 +90,7 @@ pub(super) fn read(transport: Transport, bytes: &[u8], span: Span) -> Result<Seg
 
 /// RFC 9293 section 3.1. Options may be cut by the snap length: the fixed header is enough to follow a
 /// session, and a short capture of a SYN still tells its round trip.
-#[inline]
+#[inline(always)]
 fn read_tcp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     let Some(head) = bytes.first_chunk::<20>() else {
         return Err(cut("TCP header longer than its packet", 20, wire));
@@ -116,7 +116,7 @@ fn read_tcp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
 
 /// RFC 768. Length 0 means "the rest" (RFC 2675 section 4, and segments not yet cut by the NIC); a length
 /// beyond the packet is that of a fragmented or mangled datagram, whose ports still hold.
-#[inline]
+#[inline(always)]
 fn read_udp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     let Some(head) = bytes.first_chunk::<8>() else {
         return Err(cut("UDP header longer than its packet", 8, wire));
@@ -208,7 +208,7 @@ const fn cut(reason: &'static str, needed: usize, wire: usize) -> Reject {
 
 impl Segment {
     /// Fills in the lengths, given the header's, the captured and the wire length of the whole.
-    #[inline]
+    #[inline(always)]
     fn with_payload(mut self, header: usize, captured: usize, wire: usize) -> Segment {
         let payload_wire = wire.saturating_sub(header);
         self.header_len = header.min(captured);
@@ -233,20 +233,20 @@ pub(super) struct Outer {
 
 impl Outer {
     /// The facts of the frame itself.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(frame: &Frame<'_>, point: u16) -> Outer {
         Outer { time: frame.time, point, flags: 0, path: Path::default() }
     }
 
     /// The VLAN part of the key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn scope(&self, config: &DecodeConfig) -> u32 {
         if config.vlan_in_key { u32::from(self.path.vlan.unwrap_or(0)) } else { 0 }
     }
 }
 
 /// Puts together a packet.
-#[inline]
+#[inline(always)]
 pub(super) fn packet(
     (config, hasher): (&DecodeConfig, &KeyHasher),
     outer: &Outer,
