@@ -4,5 +4,6 @@
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
 pub mod reader;
+pub mod tcp;
 
 pub use reader::{Reader, WireError};

@@ -1,0 +1,1 @@
+//! Known frames: one for each header the general path knows.
