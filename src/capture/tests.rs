@@ -4,6 +4,7 @@
 //! Never: a file that is not made here.
 
 use std::fs;
+use std::io::Read;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use proptest::prelude::*;
 
 use crate::capture::*;
 
+use super::stored::Stored;
 use super::testkit::*;
 
 fn samples() -> Vec<Sample> {
@@ -159,12 +161,66 @@ const XZ_SHA256: &str = concat!(
     "000a595a",
 );
 
+fn from_hex(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn a_zstd_window_over_the_limit_is_unsupported() {
+    let mut out = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    out.window_log(28).unwrap();
+    out.write_all(&pcap(&samples())).unwrap();
+    let (_, report) = read_all(&out.finish().unwrap(), 256, 100);
+    assert_eq!(report.verdict, Verdict::Unsupported, "{:?}", report.reason);
+}
+
+#[test]
+fn a_read_error_ends_the_file_and_keeps_what_came_before() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the disk is gone"))
+        }
+    }
+    let bytes = pcap(&samples());
+    let input = std::io::Cursor::new(bytes.get(..60).unwrap().to_vec()).chain(Broken);
+    let stored = Stored::new(Box::new(input), None, HashPolicy::Always);
+    let pool = BlockPool::new(64, 1);
+    let mut source = FileSource::from_stored(Path::new("x"), stored, 0, &pool).unwrap();
+    assert!(source.next_frame().is_some());
+    assert!(source.next_frame().is_some() && source.next_frame().is_none());
+    let report = source.verdict();
+    assert_eq!((report.verdict, report.packets), (Verdict::Unreadable, 2));
+    assert_eq!((report.reason.as_deref(), report.sha256), (Some("the disk is gone"), None));
+}
+
+#[test]
+fn a_modified_header_carries_the_interface() {
+    let mut bytes = pcap(&[]);
+    bytes[..4].copy_from_slice(&0xa1b2_cd34u32.to_le_bytes());
+    for word in [3u32, 4, 2, 60, 7, 0] {
+        bytes.extend(word.to_le_bytes());
+    }
+    bytes.extend(b"hi");
+    let (seen, report) = read_all(&bytes, 64, 10);
+    assert_eq!(seen, [(3_000_004_000, 1, 60, 1, 7, b"hi".to_vec())]);
+    assert_eq!(report.verdict, Verdict::Ok);
+}
+
+#[test]
+fn sources_may_move_to_another_thread() {
+    fn movable<T: Send>() {}
+    movable::<FileSource>();
+    movable::<MergedSource>();
+    movable::<filter::FilterSet>();
+}
+
 #[test]
 fn streams_of_the_usual_xz_tool_are_decoded_and_checked() {
     let (expected, _) = read_all(&pcap(&samples()), 1 << 12, usize::MAX);
     for hex in [XZ_TWO_BLOCKS, XZ_SHA256] {
-        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        let mut packed: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        let mut packed = from_hex(hex);
         let (seen, report) = read_all(&packed, 256, 11);
         assert_eq!((&seen, report.verdict), (&expected, Verdict::Ok), "{:?}", report.reason);
         packed[40] ^= 0x10;
@@ -225,12 +281,14 @@ proptest! {
 
     #[test]
     fn changed_bytes_never_panic(
-        which in 0usize..6,
+        which in 0usize..8,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
         let plain = [pcap(&samples()), pcapng()];
         let mut bytes = match which {
             0 | 1 => plain[which].clone(),
+            6 => from_hex(XZ_TWO_BLOCKS),
+            7 => from_hex(XZ_SHA256),
             n => PACKERS[n - 2](&plain[1]),
         };
         for (at, value) in changes {
