@@ -325,8 +325,10 @@ fn files(root: &Path, contents: &[(&str, Vec<u8>)]) -> Vec<PathBuf> {
     contents.iter().map(|(name, _)| root.join(name)).collect()
 }
 
-/// The merged run: time, payload and the name of the file behind the index.
-fn merged(paths: &[PathBuf], max_open: usize) -> (Vec<(u64, Vec<u8>)>, Vec<FileReport>, u64) {
+/// The merged run (time and payload), the reports, the number of late files.
+type Merged = (Vec<(u64, Vec<u8>)>, Vec<FileReport>, u64);
+
+fn merged(paths: &[PathBuf], max_open: usize) -> Merged {
     let pool = BlockPool::new(256, 4);
     let options = ReadOptions { hash: HashPolicy::Always, max_open };
     let mut source = MergedSource::open(expand_inputs(paths).unwrap(), &pool, options);
