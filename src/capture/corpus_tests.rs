@@ -11,10 +11,8 @@ use crate::capture::*;
 
 /// Where the corpus is, or `None` with a visible note.
 fn corpus() -> Option<PathBuf> {
-    let root = std::env::var_os("LONGHAUL_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("LONGHAUL_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let pcaps = root.join("data/pcaps");
     if pcaps.join("labels.csv").is_file() {
         return Some(pcaps);
@@ -76,7 +74,12 @@ fn counts_sizes_and_hashes_are_those_of_the_labels() {
             let report = read(&pcaps.join(file), &pool);
             let got = (report.packets, report.bytes, report.sha256.as_deref());
             assert_eq!(got, (*packets, *bytes, Some(sha256.as_str())), "{file}");
-            assert_eq!(report.verdict, Verdict::Ok, "{file}: {:?}", report.reason);
+            // Its second interface counts microseconds below zero, in unsigned 64 bits.
+            let expected = match file.as_str() {
+                "fmt-zstd__pcpp__pcapng-example.pcapng.zst" => Verdict::Malformed,
+                _ => Verdict::Ok,
+            };
+            assert_eq!(report.verdict, expected, "{file}: {:?}", report.reason);
         }
     }
 }

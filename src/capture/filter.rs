@@ -1,7 +1,7 @@
 //! BPF filters in the language of pcap-filter(7), applied to frames read from files.
 //!
-//! Owns: compiled programs, one per link type. In: an expression, frames. Out: yes or no.
-//! Never: an opinion about a frame of a link type that the expression cannot be compiled for: it is left out.
+//! Owns: compiled programs, one per link type. In: an expression, frames. Out: yes or no. Never: an
+//! opinion about a frame of a link type that the expression cannot be compiled for: it is left out.
 
 use pcap::BpfProgram;
 use pcap::Capture;
@@ -39,7 +39,8 @@ impl BpfFilter {
     }
 }
 
-/// One expression for frames of any link type; programs are compiled when a link type first appears.
+/// One expression for frames of any link type; programs are compiled when a link type first
+/// appears.
 pub struct FilterSet {
     expression: String,
     programs: Vec<(LinkType, Option<BpfFilter>)>,
@@ -56,12 +57,14 @@ impl FilterSet {
         Ok(FilterSet { expression: expression.to_owned(), programs })
     }
 
-    /// Whether the frame passes. Frames of a link type for which the expression has no meaning do not.
+    /// Whether the frame passes. Frames of a link type for which the expression has no meaning do
+    /// not.
     pub fn matches(&mut self, link: LinkType, frame: &[u8]) -> bool {
         if let Some((_, program)) = self.programs.iter().find(|(l, _)| *l == link) {
             return program.as_ref().is_some_and(|p| p.matches(frame));
         }
-        // A file may claim any of 65,536 types; beyond a few they are not remembered, only left out.
+        // A file may claim any of 65,536 types; beyond a few they are not remembered, only left
+        // out.
         if self.programs.len() >= LINK_TYPES_MAX {
             return false;
         }

@@ -1,9 +1,10 @@
 //! The list of inputs: files, directories, standard input.
 //!
-//! Owns: the walk through directories. In: paths of the command line. Out: one [`InputSpec`] per input.
-//! Never: opens a file, or leaves one out without a word.
+//! Owns: the walk through directories. In: paths of the command line. Out: one [`InputSpec`] per
+//! input. Never: opens a file, or leaves one out without a word.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -45,9 +46,9 @@ impl InputSpec {
     }
 }
 
-/// Every input that `paths` mean, sorted by path, each path once. Directories are searched to their full
-/// depth and links followed, but no directory is entered twice. What cannot be read becomes an input
-/// all the same, so that its report says why.
+/// Every input that `paths` mean, sorted by path, each path once. Directories are searched to their
+/// full depth and links followed, but no directory is entered twice. What cannot be read becomes an
+/// input all the same, so that its report says why.
 ///
 /// # Errors
 /// More than [`MAX_FILES`] inputs.
@@ -69,10 +70,11 @@ pub fn expand_inputs(paths: &[PathBuf]) -> Result<Vec<InputSpec>, Error> {
     Ok(found.into_iter().map(InputSpec::new).collect())
 }
 
-/// Lists one directory. Pipes, sockets and devices in it are not captures at rest and are not opened.
+/// Lists one directory. Pipes, sockets and devices in it are not captures at rest and are not
+/// opened.
 fn walk(
     directory: &Path,
-    found: &mut BTreeSet<PathBuf>,
+    found: &mut BTreeSet<OsString>,
     waiting: &mut Vec<PathBuf>,
 ) -> Result<(), Error> {
     let Ok(entries) = fs::read_dir(directory) else {
@@ -91,14 +93,15 @@ fn walk(
             _ => add(found, path)?,
         }
     }
-    // The walk must not depend on the order of the directory: it decides which of two links is entered.
+    // The walk must not depend on the order of the directory: it decides which of two links is
+    // entered.
     directories.sort_by(|a, b| b.cmp(a));
     waiting.append(&mut directories);
     Ok(())
 }
 
-fn add(found: &mut BTreeSet<PathBuf>, path: PathBuf) -> Result<(), Error> {
-    found.insert(path);
+fn add(found: &mut BTreeSet<OsString>, path: PathBuf) -> Result<(), Error> {
+    found.insert(path.into_os_string());
     if found.len() > MAX_FILES {
         let cause = format!("more than {MAX_FILES} input files");
         return Err(Error::new("the list of inputs", cause)

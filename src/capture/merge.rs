@@ -1,8 +1,9 @@
 //! Many files as one run of frames, in the order of packet time.
 //!
-//! Owns: the open files, the frame each waits with, the order of files. In: inputs. Out: frames, merged;
-//! at the end one report per input. Never: an order that depends on how the inputs were named or listed
-//! (unless two are equal in first packet time and size), or more than `max_open` files open at once.
+//! Owns: the open files, the frame each waits with, the order of files. In: inputs. Out: frames,
+//! merged; at the end one report per input. Never: an order that depends on how the inputs were
+//! named or listed (unless two are equal in first packet time and size), or more than `max_open`
+//! files open at once.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -19,8 +20,8 @@ use crate::capture::source::FileSource;
 use crate::capture::source::FrameMeta;
 use crate::model::Nanos;
 
-/// Up to so many inputs stay open from the look at their first packet on; more are closed and opened again
-/// when their time comes, so that each does not hold a block meanwhile.
+/// Up to so many inputs stay open from the look at their first packet on; more are closed and
+/// opened again when their time comes, so that each does not hold a block meanwhile.
 const KEEP_OPEN: usize = 32;
 
 /// Blocks for that look, where the file is closed after it.
@@ -84,9 +85,9 @@ struct Probed {
 }
 
 impl MergedSource {
-    /// Looks at the first packet of every input and puts them in order. An input without a packet is
-    /// reported and takes no further part; inputs beyond 65,536 with packets cannot be numbered and are
-    /// never given ([`crate::capture::expand_inputs`] refuses them).
+    /// Looks at the first packet of every input and puts them in order. An input without a packet
+    /// is reported and takes no further part; inputs beyond 65,536 with packets cannot be numbered
+    /// and are never given ([`crate::capture::expand_inputs`] refuses them).
     pub fn open(
         specs: Vec<InputSpec>,
         pool: &Arc<BlockPool>,
@@ -112,7 +113,8 @@ impl MergedSource {
         let mut probed: Vec<Probed> =
             specs.into_iter().filter_map(|spec| merged.probe(spec, keep, &probe_pool)).collect();
         probed.sort_by(|a, b| {
-            (a.first.time, a.size, &a.spec.path).cmp(&(b.first.time, b.size, &b.spec.path))
+            let path = a.spec.path.as_os_str().cmp(b.spec.path.as_os_str());
+            (a.first.time, a.size).cmp(&(b.first.time, b.size)).then(path)
         });
         for (file, input) in (0..=u16::MAX).zip(probed) {
             merged.admit(file, input);
@@ -155,7 +157,8 @@ impl MergedSource {
     /// The next frame in the order of time, and the index of its file. Its bytes are in
     /// [`MergedSource::block`] until the next call. `None` when all files are at their end.
     #[inline]
-    #[allow(clippy::should_implement_trait)] // The block is borrowed beside it, which an Iterator cannot.
+    // Not an Iterator: the caller borrows the block between two calls.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Option<(u16, FrameMeta)> {
         if let Some(file) = self.current {
             let source = self.inputs.get_mut(usize::from(file)).and_then(|i| i.source.as_mut());
@@ -195,7 +198,8 @@ impl MergedSource {
         Some((file, head.meta))
     }
 
-    /// Opens every closed file whose first packet is due, as far as the number of open files allows.
+    /// Opens every closed file whose first packet is due, as far as the number of open files
+    /// allows.
     fn open_due(&mut self) {
         while self.open < self.options.max_open {
             let due = self.heads.peek().map_or(NO_LIMIT, |Reverse(h)| h.key);
@@ -273,7 +277,7 @@ impl MergedSource {
             self.open_file(file);
             self.close(file);
         }
-        self.reports.sort_by(|a, b| a.path.cmp(&b.path));
+        self.reports.sort_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
         self.reports
     }
 }

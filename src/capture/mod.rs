@@ -1,8 +1,9 @@
 //! Capture from files: stored bytes in, frames in pooled blocks out.
 //!
-//! Owns: file formats, decompression, verdicts, the merge of many files by packet time, BPF filters.
-//! In: paths and standard input. Out: [`FrameMeta`] values that point into an [`Block`], and one
-//! [`FileReport`] per input. Never: a look inside a frame, a clock, or a stop because one file is broken.
+//! Owns: file formats, decompression, verdicts, the merge of many files by packet time, BPF
+//! filters. In: paths and standard input. Out: [`FrameMeta`] values that point into an [`Block`],
+//! and one [`FileReport`] per input. Never: a look inside a frame, a clock, or a stop because one
+//! file is broken.
 
 pub mod block;
 pub mod filter;
@@ -51,8 +52,8 @@ impl Default for ReadOptions {
     }
 }
 
-/// Largest file hashed by default. Hashing costs about as much CPU a byte as all of the file reading, so a
-/// large capture is not hashed unless the user asks.
+/// Largest file hashed by default. Hashing costs about as much CPU a byte as all of the file
+/// reading, so a large capture is not hashed unless the user asks.
 pub const HASH_BYTES_DEFAULT: u64 = 64 << 20;
 
 /// Files open at once by default: a quarter of the usual limit of 1,024 descriptors.

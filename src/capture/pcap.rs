@@ -63,7 +63,8 @@ impl Pcap {
         if major != 2 && major != 543 {
             return Err("the file header names a version of the format other than 2");
         }
-        // The link type is the low 16 bits; above it stand class and FCS length, which frames do not need.
+        // The link type is the low 16 bits; above it stand class and FCS length, which frames do
+        // not need.
         let link = order.word(bytes, 5) as u16;
         let modified = magic == MAGIC_MODIFIED;
         Ok(Pcap {
@@ -120,7 +121,8 @@ impl Pcap {
     }
 }
 
-/// Files written with a kernel's own number for raw IP (DLT_RAW: 12, on OpenBSD 14) mean LINKTYPE_RAW.
+/// Files written with a kernel's own number for raw IP (DLT_RAW: 12, on OpenBSD 14) mean
+/// LINKTYPE_RAW.
 pub(super) fn normal_link(link: u16) -> LinkType {
     match link {
         12 | 14 => LinkType::RAW,
@@ -157,7 +159,8 @@ mod tests {
     #[test]
     fn a_big_endian_record_reads_to_the_nanosecond() {
         let p = Pcap::new(&header(MAGIC_NANOS, Order::Big, 1), Order::Big).unwrap();
-        let record = [[0, 0, 0, 3], [0, 0, 0, 9], [0, 0, 0, 2], [0, 0, 0, 60], [7, 7, 0, 0]].concat();
+        let record =
+            [[0, 0, 0, 3], [0, 0, 0, 9], [0, 0, 0, 2], [0, 0, 0, 60], [7, 7, 0, 0]].concat();
         let Step::Frame(frame, len) = p.step(&record) else { panic!("no frame") };
         assert_eq!((frame.time, len), (Nanos(3_000_000_009), 18));
         assert_eq!((frame.at, frame.captured, frame.wire_len), (16, 2, 60));

@@ -1,7 +1,7 @@
 //! The pcapng format: sections of blocks, several interfaces each with its own clock resolution.
 //!
-//! Owns: the present section's byte order and interfaces (capped at 65,535). In: bytes at a block's start.
-//! Out: [`Step`]. Never: I/O.
+//! Owns: the present section's byte order and interfaces (capped at 65,535). In: bytes at a block's
+//! start. Out: [`Step`]. Never: I/O.
 //!
 //! Source: draft-ietf-opsawg-pcapng, section numbers below are of revision 02.
 
@@ -39,7 +39,8 @@ enum Resolution {
 }
 
 impl Resolution {
-    /// From the value of if_tsresol (section 4.2): the high bit tells powers of 2 from powers of 10.
+    /// From the value of if_tsresol (section 4.2): the high bit tells powers of 2 from powers of
+    /// 10.
     fn of(option: u8) -> Resolution {
         let exponent = option & 0x7f;
         match (option & 0x80 != 0, exponent) {
@@ -59,9 +60,7 @@ impl Resolution {
             Resolution::Times(n) => units.checked_mul(n),
             Resolution::Over(n) => Some(units / n),
             // 2^64 * 10^9 < 2^94 and the shift is at most 127: nothing is lost.
-            Resolution::Binary(n) => {
-                u64::try_from((u128::from(units) * 1_000_000_000) >> n).ok()
-            }
+            Resolution::Binary(n) => u64::try_from((u128::from(units) * 1_000_000_000) >> n).ok(),
         }
     }
 }
@@ -94,6 +93,9 @@ pub(super) struct Pcapng {
     interfaces: Vec<Interface>,
     /// Simple packets carry no time; they are given the time of the frame before.
     last: Nanos,
+    /// Frames whose own time cannot be told in nanoseconds since 1970; treated as simple packets
+    /// are.
+    untimed: u64,
 }
 
 /// Whether a file that begins so is a pcapng file.
@@ -104,17 +106,23 @@ pub(super) fn is_pcapng(magic: [u8; 4]) -> bool {
 impl Pcapng {
     /// Before the first section header, which sets the byte order.
     pub(super) fn new() -> Pcapng {
-        Pcapng { order: Order::Little, interfaces: Vec::new(), last: Nanos::ZERO }
+        Pcapng { order: Order::Little, interfaces: Vec::new(), last: Nanos::ZERO, untimed: 0 }
     }
 
-    /// What the block at the start of `rest` is. A section or interface block takes effect here, so it is
-    /// returned as [`Step::Skip`] only once all of it is present.
+    /// How many frames were given the time of the frame before, their own being impossible.
+    pub(super) fn untimed(&self) -> u64 {
+        self.untimed
+    }
+
+    /// What the block at the start of `rest` is. A section or interface block takes effect here, so
+    /// it is returned as [`Step::Skip`] only once all of it is present.
     #[inline]
     pub(super) fn step(&mut self, rest: &[u8]) -> Step {
         let Some(head) = rest.first_chunk::<12>() else { return Step::NeedMore(12) };
         let kind = self.order.word(head, 0);
         if kind == SECTION {
-            // The type reads the same in both orders; the third word tells which one this section uses.
+            // The type reads the same in both orders; the third word tells which one this section
+            // uses.
             let Some(order) = byte_order(head) else {
                 return Step::Malformed("a section header without its byte order magic");
             };
@@ -227,11 +235,15 @@ impl Pcapng {
             return Step::Malformed("a packet claims more bytes than its block holds");
         }
         let Some(interface) = self.interfaces.get(number as usize) else {
-            return Step::BadFrame("packets of an interface the section never described", len.into());
+            return Step::BadFrame(
+                "packets of an interface the section never described",
+                len.into(),
+            );
         };
-        let Some(time) = interface.time(stamp.0, stamp.1) else {
-            return Step::BadFrame("packets whose time lies outside 1970 to 2554", len.into());
-        };
+        let time = interface.time(stamp.0, stamp.1).unwrap_or_else(|| {
+            self.untimed = self.untimed.saturating_add(1);
+            self.last
+        });
         self.last = time;
         let frame = RawFrame {
             time,
@@ -249,11 +261,15 @@ impl Pcapng {
             return Step::Malformed("a packet block shorter than its fixed part");
         };
         let Some(interface) = self.interfaces.first() else {
-            return Step::BadFrame("packets of an interface the section never described", len.into());
+            return Step::BadFrame(
+                "packets of an interface the section never described",
+                len.into(),
+            );
         };
         let wire_len = self.order.u32(*fixed);
         let snap_len = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
-        // Section 4.4: the captured length is the smaller of the original length and the snap length.
+        // Section 4.4: the captured length is the smaller of the original length and the snap
+        // length.
         let captured = wire_len.min(snap_len);
         if captured as usize > data.len() || captured as usize > MAX_FRAME {
             return Step::Malformed("a packet claims more bytes than its block holds");
@@ -286,8 +302,8 @@ fn byte_order(head: &[u8; 12]) -> Option<Order> {
     [Order::Little, Order::Big].into_iter().find(|o| o.word(head, 2) == BYTE_ORDER_MAGIC)
 }
 
-/// Asks for the whole block, and compares its two lengths. A block too long to be held is refused: the
-/// known kinds have no reason to be.
+/// Asks for the whole block, and compares its two lengths. A block too long to be held is refused:
+/// the known kinds have no reason to be.
 #[inline]
 fn check_presence(order: Order, rest: &[u8], len: u32) -> Option<Step> {
     let whole = len as usize;

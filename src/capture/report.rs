@@ -51,7 +51,8 @@ pub struct FileReport {
     pub path: PathBuf,
     /// Bytes of the file as stored: its size, or for a stream what was read of it.
     pub bytes: u64,
-    /// SHA-256 of the stored bytes in lower-case hex, where it was asked for and all bytes were read.
+    /// SHA-256 of the stored bytes in lower-case hex, where it was asked for and all bytes were
+    /// read.
     pub sha256: Option<String>,
     /// Why there is no hash.
     #[serde(skip_serializing_if = "Option::is_none")]

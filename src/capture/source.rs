@@ -77,8 +77,8 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Opens an input and reads its file header. The error is the report of an input that can give no
-    /// frame: unreadable, unsupported, empty, or broken in its very header.
+    /// Opens an input and reads its file header. The error is the report of an input that can give
+    /// no frame: unreadable, unsupported, empty, or broken in its very header.
     pub fn open(
         spec: &InputSpec,
         file_index: u16,
@@ -145,7 +145,8 @@ impl FileSource {
         Ok(())
     }
 
-    /// The next frame, or `None` at the end of what can be read. Its bytes are in [`FileSource::block`].
+    /// The next frame, or `None` at the end of what can be read. Its bytes are in
+    /// [`FileSource::block`].
     #[inline]
     pub fn next_frame(&mut self) -> Option<FrameMeta> {
         loop {
@@ -235,17 +236,31 @@ impl FileSource {
         }
     }
 
-    /// Ends the reading and says what became of the file. Where a hash is wanted, the rest of the stored
-    /// bytes is read for it.
-    pub fn verdict(self) -> FileReport {
-        let (verdict, reason) = match (self.feed.stop, self.malformed, self.packets) {
-            (Some((verdict, reason)), ..) => (verdict, Some(reason)),
-            (None, 1.., _) => {
-                let reason = format!("{} {}", self.malformed, self.malformed_reason);
-                (Verdict::Malformed, Some(reason))
-            }
-            (None, 0, 0) => (Verdict::Empty, Some("no packets".to_owned())),
-            (None, 0, _) => (Verdict::Ok, None),
+    /// What keeps a file that was read to its end from being `ok`.
+    fn blemish(&self) -> Option<(Verdict, String)> {
+        let untimed = match &self.format {
+            Format::Pcap(_) => 0,
+            Format::Pcapng(format) => format.untimed(),
+        };
+        if self.malformed > 0 {
+            return Some((
+                Verdict::Malformed,
+                format!("{} {}", self.malformed, self.malformed_reason),
+            ));
+        }
+        if untimed > 0 {
+            let why = "packets outside 1970 to 2554, given the time of the packet before";
+            return Some((Verdict::Malformed, format!("{untimed} {why}")));
+        }
+        (self.packets == 0).then(|| (Verdict::Empty, "no packets".to_owned()))
+    }
+
+    /// Ends the reading and says what became of the file. Where a hash is wanted, the rest of the
+    /// stored bytes is read for it.
+    pub fn verdict(mut self) -> FileReport {
+        let (verdict, reason) = match self.feed.stop.take().or_else(|| self.blemish()) {
+            Some((verdict, reason)) => (verdict, Some(reason)),
+            None => (Verdict::Ok, None),
         };
         let gone = || (0, None, Some("the stream could not be recovered".to_owned()));
         let (bytes, sha256, sha256_note) =
@@ -265,7 +280,8 @@ impl FileSource {
     }
 }
 
-/// Fills blocks from the input. A block is filled while this alone owns its buffer, then frozen, then read.
+/// Fills blocks from the input. A block is filled while this alone owns its buffer, then frozen,
+/// then read.
 struct Feed {
     input: Unpacked,
     pool: Arc<BlockPool>,
@@ -296,8 +312,8 @@ impl Feed {
         self.skip = len - here;
     }
 
-    /// Makes at least `n` bytes visible at the cursor, in a new block where needed; false where the input
-    /// has fewer.
+    /// Makes at least `n` bytes visible at the cursor, in a new block where needed; false where the
+    /// input has fewer.
     fn need(&mut self, n: usize) -> bool {
         if self.rest().len() < n && !self.ended {
             self.refill(n.min(MAX_NEED));

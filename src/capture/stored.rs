@@ -26,8 +26,9 @@ pub enum HashPolicy {
 /// Bytes asked of the system at once on behalf of a decompressor.
 const READ_BYTES: usize = 65_536;
 
-/// An open input. Plain files are read straight into the caller's buffer; decompressors use the small
-/// buffer of the [`BufRead`] side. The two must not be mixed after the first bytes were peeked at.
+/// An open input. Plain files are read straight into the caller's buffer; decompressors use the
+/// small buffer of the [`BufRead`] side. The two must not be mixed after the first bytes were
+/// peeked at.
 pub(super) struct Stored {
     inner: Box<dyn Read + Send>,
     buffer: Vec<u8>,
@@ -56,7 +57,7 @@ impl Stored {
         if meta.is_dir() {
             return Err(io::Error::other("is a directory that could not be listed"));
         }
-        let size = meta.is_file().then(|| meta.len());
+        let size = meta.is_file().then_some(meta.len());
         Ok(Stored::new(Box::new(file), size, policy))
     }
 
@@ -120,7 +121,8 @@ impl Stored {
         self.buffer.get(self.at..self.len).unwrap_or_default()
     }
 
-    /// Reads what is left so that the hash covers the whole file; then the hash or why there is none.
+    /// Reads what is left so that the hash covers the whole file; then the hash or why there is
+    /// none.
     pub(super) fn finish(mut self) -> (u64, Option<String>, Option<String>) {
         let mut scratch = vec![0; READ_BYTES];
         while matches!(self.hash, Hash::Running(..)) && !self.ended && self.failure.is_none() {

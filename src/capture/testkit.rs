@@ -1,6 +1,7 @@
 //! Small captures made in memory, for tests.
 //!
-//! Owns: builders of pcap and pcapng bytes. In: plain values. Out: bytes. Never: part of the product.
+//! Owns: builders of pcap and pcapng bytes. In: plain values. Out: bytes. Never: part of the
+//! product.
 
 use std::io;
 use std::io::Read;
@@ -154,8 +155,8 @@ impl Read for Throttle {
     }
 }
 
-/// Reads all frames in `block_bytes` blocks from `step`-byte reads. Blocks are kept to the end, and the
-/// frames are looked at only then, so that a block changed too late would show.
+/// Reads all frames in `block_bytes` blocks from `step`-byte reads. Blocks are kept to the end, and
+/// the frames are looked at only then, so that a block changed too late would show.
 pub(super) fn read_all(bytes: &[u8], block_bytes: usize, step: usize) -> (Vec<Seen>, FileReport) {
     let pool = BlockPool::new(block_bytes, 4);
     let throttle = Throttle { bytes: bytes.to_vec(), at: 0, step, interrupt: false };

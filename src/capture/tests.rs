@@ -4,6 +4,7 @@
 //! Never: a file that is not made here.
 
 use std::fs;
+use std::io::Read;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use proptest::prelude::*;
 
 use crate::capture::*;
 
+use super::stored::Stored;
 use super::testkit::*;
 
 fn samples() -> Vec<Sample> {
@@ -66,17 +68,29 @@ fn a_made_pcapng_reads_back_block_by_block() {
 }
 
 #[test]
-fn a_frame_of_an_unknown_interface_or_time_is_counted_and_the_rest_read() {
+fn a_frame_of_an_unknown_interface_is_counted_and_the_rest_read() {
     let mut w = Words { big: false, out: Vec::new() };
     w.section();
     w.interface(1, Some(0), None);
     w.enhanced(5, 1, b"x");
-    w.enhanced(0, u64::MAX, b"x");
     w.enhanced(0, 1, b"good");
     let (seen, report) = read_all(&w.out, 64, 7);
-    assert_eq!((seen.len(), seen[0].3), (1, 3));
-    assert_eq!((report.packets, report.packets_malformed), (1, 2));
+    assert_eq!((seen.len(), seen[0].3), (1, 2));
+    assert_eq!((report.packets, report.packets_malformed), (1, 1));
     assert_eq!(report.verdict, Verdict::Malformed);
+}
+
+#[test]
+fn a_frame_of_an_impossible_time_takes_the_time_before_and_is_told() {
+    let mut w = Words { big: false, out: Vec::new() };
+    w.section();
+    w.interface(1, Some(0), None);
+    w.enhanced(0, 1, b"good");
+    w.enhanced(0, u64::MAX, b"x");
+    let (seen, report) = read_all(&w.out, 64, 7);
+    assert_eq!((seen.len(), seen[1].0), (2, 1_000_000_000));
+    assert_eq!((report.verdict, report.packets), (Verdict::Malformed, 2));
+    assert!(report.reason.unwrap().starts_with("1 packets outside"));
 }
 
 #[test]
@@ -133,6 +147,88 @@ fn every_container_is_told_by_content_and_may_hold_several_streams() {
     }
 }
 
+/// What `xz -6 --block-size=120` and `xz -0 --check=sha256` (5.4.1) make of the three samples.
+const XZ_TWO_BLOCKS: &str = concat!(
+    "fd377a585a000004e6d6b4460200210116000000742fe5a3e00077002e5d006a30d1c87d8bf8099baf1fcc79",
+    "027d5910231d1ad8daa4032a319ae73d4acb9349e41712d761a04124a6fbd70000000000c236860efb585f95",
+    "0200210116000000742fe5a3e0003600065d0004ee440000000000009afa36be26b8a89900024a7822370000",
+    "e4d8c3beb1c467fb020000000004595a",
+);
+const XZ_SHA256: &str = concat!(
+    "fd377a585a00000ae1fb0ca1020021010c0000008f98419ce000ae00305d006a30d1c87d8bf8099bb03cddfa",
+    "d1cd96bdc170ac3c242840b928698a37e7cf1e7349dfe669e5b1a655088b71a8ef8d000010b38c434aa6a3b3",
+    "3f0cfa935da8d1a27c135020f4836558743d97b48a50429c000164af01000000b3f6fb1ab6e9df1c02000000",
+    "000a595a",
+);
+
+fn from_hex(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn a_zstd_window_over_the_limit_is_unsupported() {
+    let mut out = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    out.window_log(28).unwrap();
+    out.write_all(&pcap(&samples())).unwrap();
+    let (_, report) = read_all(&out.finish().unwrap(), 256, 100);
+    assert_eq!(report.verdict, Verdict::Unsupported, "{:?}", report.reason);
+}
+
+#[test]
+fn a_read_error_ends_the_file_and_keeps_what_came_before() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the disk is gone"))
+        }
+    }
+    let bytes = pcap(&samples());
+    let input = std::io::Cursor::new(bytes.get(..60).unwrap().to_vec()).chain(Broken);
+    let stored = Stored::new(Box::new(input), None, HashPolicy::Always);
+    let pool = BlockPool::new(64, 1);
+    let mut source = FileSource::from_stored(Path::new("x"), stored, 0, &pool).unwrap();
+    assert!(source.next_frame().is_some());
+    assert!(source.next_frame().is_some() && source.next_frame().is_none());
+    let report = source.verdict();
+    assert_eq!((report.verdict, report.packets), (Verdict::Unreadable, 2));
+    assert_eq!((report.reason.as_deref(), report.sha256), (Some("the disk is gone"), None));
+}
+
+#[test]
+fn a_modified_header_carries_the_interface() {
+    let mut bytes = pcap(&[]);
+    bytes[..4].copy_from_slice(&0xa1b2_cd34u32.to_le_bytes());
+    for word in [3u32, 4, 2, 60, 7, 0] {
+        bytes.extend(word.to_le_bytes());
+    }
+    bytes.extend(b"hi");
+    let (seen, report) = read_all(&bytes, 64, 10);
+    assert_eq!(seen, [(3_000_004_000, 1, 60, 1, 7, b"hi".to_vec())]);
+    assert_eq!(report.verdict, Verdict::Ok);
+}
+
+#[test]
+fn sources_may_move_to_another_thread() {
+    fn movable<T: Send>() {}
+    movable::<FileSource>();
+    movable::<MergedSource>();
+    movable::<filter::FilterSet>();
+}
+
+#[test]
+fn streams_of_the_usual_xz_tool_are_decoded_and_checked() {
+    let (expected, _) = read_all(&pcap(&samples()), 1 << 12, usize::MAX);
+    for hex in [XZ_TWO_BLOCKS, XZ_SHA256] {
+        let mut packed = from_hex(hex);
+        let (seen, report) = read_all(&packed, 256, 11);
+        assert_eq!((&seen, report.verdict), (&expected, Verdict::Ok), "{:?}", report.reason);
+        packed[40] ^= 0x10;
+        let (_, report) = read_all(&packed, 256, 11);
+        assert_eq!(report.verdict, Verdict::Malformed, "{:?}", report.reason);
+    }
+}
+
 #[test]
 fn a_cut_compressed_stream_is_truncated_and_its_start_is_used() {
     let packets: Vec<Sample> = (0..10_000u32)
@@ -185,12 +281,14 @@ proptest! {
 
     #[test]
     fn changed_bytes_never_panic(
-        which in 0usize..6,
+        which in 0usize..8,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
         let plain = [pcap(&samples()), pcapng()];
         let mut bytes = match which {
             0 | 1 => plain[which].clone(),
+            6 => from_hex(XZ_TWO_BLOCKS),
+            7 => from_hex(XZ_SHA256),
             n => PACKERS[n - 2](&plain[1]),
         };
         for (at, value) in changes {
@@ -227,8 +325,10 @@ fn files(root: &Path, contents: &[(&str, Vec<u8>)]) -> Vec<PathBuf> {
     contents.iter().map(|(name, _)| root.join(name)).collect()
 }
 
-/// The merged run: time, payload and the name of the file behind the index.
-fn merged(paths: &[PathBuf], max_open: usize) -> (Vec<(u64, Vec<u8>)>, Vec<FileReport>, u64) {
+/// The merged run (time and payload), the reports, the number of late files.
+type Merged = (Vec<(u64, Vec<u8>)>, Vec<FileReport>, u64);
+
+fn merged(paths: &[PathBuf], max_open: usize) -> Merged {
     let pool = BlockPool::new(256, 4);
     let options = ReadOptions { hash: HashPolicy::Always, max_open };
     let mut source = MergedSource::open(expand_inputs(paths).unwrap(), &pool, options);
@@ -246,8 +346,7 @@ fn merged(paths: &[PathBuf], max_open: usize) -> (Vec<(u64, Vec<u8>)>, Vec<FileR
 }
 
 fn every(n: u32, offset: u32, tag: u8) -> Vec<u8> {
-    let packets: Vec<Sample> =
-        (0..40).map(|i| (offset + i * n, 0, vec![tag, i as u8])).collect();
+    let packets: Vec<Sample> = (0..40).map(|i| (offset + i * n, 0, vec![tag, i as u8])).collect();
     pcap(&packets)
 }
 
@@ -265,7 +364,8 @@ fn files_are_merged_by_time_whatever_their_names() {
     assert_eq!(a, b);
     assert_eq!((a.len(), late), (86, 0));
     // The pcapng file steps back by itself; without its frames the run is sorted.
-    let times: Vec<_> = a.iter().filter(|(_, b)| matches!(b[..], [1 | 2, _])).map(|x| x.0).collect();
+    let times: Vec<_> =
+        a.iter().filter(|(_, b)| matches!(b[..], [1 | 2, _])).map(|x| x.0).collect();
     assert!(times.is_sorted());
     let names: Vec<_> = reports.iter().map(|r| r.path.file_name().unwrap().to_owned()).collect();
     assert_eq!(names, ["a", "b", "y"]);
@@ -274,8 +374,10 @@ fn files_are_merged_by_time_whatever_their_names() {
 #[test]
 fn too_many_overlapping_files_wait_and_are_counted() {
     let root = tempfile::tempdir().unwrap();
-    let paths =
-        files(root.path(), &[("1", every(1, 0, 1)), ("2", every(1, 10, 2)), ("3", every(1, 99, 3))]);
+    let paths = files(
+        root.path(),
+        &[("1", every(1, 0, 1)), ("2", every(1, 10, 2)), ("3", every(1, 99, 3))],
+    );
     let (all, reports, late) = merged(&paths, 1);
     assert_eq!((all.len(), late), (120, 1));
     assert!(reports.iter().all(|r| r.verdict == Verdict::Ok && r.packets == 40));

@@ -1,10 +1,11 @@
 //! The .xz container around LZMA2 streams.
 //!
-//! Owns: stream and block headers, integrity checks, concatenated streams. In: stored bytes. Out: plain bytes.
-//! Never: a dictionary above its cap, recursion over hostile input, or a read after an error.
+//! Owns: stream and block headers, integrity checks, concatenated streams. In: stored bytes. Out:
+//! plain bytes. Never: a dictionary above its cap, recursion over hostile input, or a read after an
+//! error.
 //!
-//! Source: "The .xz File Format" version 1.1.0. The container is read here and not by the LZMA crate,
-//! because there the file alone decides how much memory the dictionary takes (up to 4 GiB).
+//! Source: "The .xz File Format" version 1.1.0. The container is read here and not by the LZMA
+//! crate, because there the file alone decides how much memory the dictionary takes (up to 4 GiB).
 
 use std::io;
 use std::io::BufRead;
@@ -17,8 +18,8 @@ use sha2::Sha256;
 /// Largest dictionary: what `xz -9` uses.
 const DICTIONARY_MAX: u64 = 64 << 20;
 
-/// Dictionaries are cleared before use, so that many empty blocks could cost much work for few bytes. Their
-/// sum may be this much, and more in proportion to what the file really yields.
+/// Dictionaries are cleared before use, so that many empty blocks could cost much work for few
+/// bytes. Their sum may be this much, and more in proportion to what the file really yields.
 const CLEARED_FREE: u64 = 4 << 30;
 const CLEARED_PER_BYTE: u64 = 1_024;
 
@@ -99,7 +100,8 @@ impl<R: BufRead> Xz<R> {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "xz: a dictionary over 64 MiB"));
         }
         self.cleared = self.cleared.saturating_add(dictionary);
-        if self.cleared > CLEARED_FREE.saturating_add(self.yielded.saturating_mul(CLEARED_PER_BYTE)) {
+        if self.cleared > CLEARED_FREE.saturating_add(self.yielded.saturating_mul(CLEARED_PER_BYTE))
+        {
             return Err(bad("xz: many blocks that hold next to nothing"));
         }
         self.check = self.check.restart();
@@ -153,7 +155,8 @@ impl<R: BufRead> Xz<R> {
         mut lzma: Box<Lzma2Reader<Counted<R>>>,
         out: &mut [u8],
     ) -> io::Result<Option<usize>> {
-        // On an error the LZMA crate forgets what it has already decoded in the same call: keep that small.
+        // On an error the LZMA crate forgets what it has already decoded in the same call: keep
+        // that small.
         let space = out.len().min(READ_MAX);
         match lzma.read(out.get_mut(..space).unwrap_or_default()) {
             Ok(0) => {
