@@ -6,13 +6,34 @@
 use crate::emit::text;
 use crate::model::{Addr, Nanos};
 
-/// A member's name with quotes and colon, ready to be copied.
+/// A member's name as it is copied: comma, quotes, colon. For values that stand alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Key(pub &'static str);
+
+/// The same, and the quote a string begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted(pub &'static str);
+
+/// The name of a member whose value is a number, a boolean, an object or a list.
 macro_rules! key {
     ($name:literal) => {
-        concat!("\"", $name, "\":")
+        $crate::emit::json::Key(concat!(",\"", $name, "\":"))
     };
 }
 pub(crate) use key;
+
+/// The name of a member whose value stands between quotes.
+macro_rules! quoted {
+    ($name:literal) => {
+        $crate::emit::json::Quoted(concat!(",\"", $name, "\":\""))
+    };
+}
+pub(crate) use quoted;
+
+/// What stands before an element of a list.
+pub const ELEMENT: Key = Key(",");
+/// What stands before a string in a list.
+pub const QUOTED_ELEMENT: Quoted = Quoted(",\"");
 
 /// Where an object or list began, for the writer to close it.
 #[must_use]
@@ -22,178 +43,155 @@ pub struct Mark {
     inside: usize,
 }
 
-/// Writes one line. Names are given through [`key!`].
+/// Writes one line. Every member is written with a comma before it; closing an object turns the first
+/// member's comma into the brace. So no member has to ask whether it is the first.
 #[derive(Debug)]
 pub struct Json<'a> {
     out: &'a mut Vec<u8>,
+    line: usize,
     moments: text::Moments,
 }
 
 impl<'a> Json<'a> {
-    /// Begins an object at the end of `out`.
+    /// Begins an object at the end of `out`. At least one member must follow.
     pub fn begin(out: &'a mut Vec<u8>) -> Json<'a> {
-        out.reserve(2_048);
-        out.push(b'{');
-        Json { out, moments: text::Moments::new() }
+        out.reserve(4_096);
+        let line = out.len();
+        Json { out, line, moments: text::Moments::new() }
     }
 
     /// Ends the object and the line.
     pub fn end_line(self) {
-        self.out.extend_from_slice(b"}\n");
-    }
-
-    #[inline]
-    fn comma(&mut self) {
-        if !matches!(self.out.last(), Some(b'{' | b'[')) {
-            self.out.push(b',');
+        if let Some(first) = self.out.get_mut(self.line) {
+            *first = b'{';
+            self.out.extend_from_slice(b"}\n");
         }
     }
 
-    #[inline]
-    fn name(&mut self, key: &'static str) {
-        self.comma();
-        self.out.extend_from_slice(key.as_bytes());
+    // Inlined always: only then is the length of the name known where it is copied, and the copy a few
+    // moves instead of a call.
+    #[inline(always)]
+    fn copy(&mut self, name: &'static str) {
+        self.out.extend_from_slice(name.as_bytes());
     }
 
-    /// Members or elements that are valid JSON already.
-    #[inline]
+    /// Members that are valid JSON already, each with a comma before it.
+    #[inline(always)]
     pub fn literal(&mut self, members: &'static str) {
-        self.name(members);
+        self.copy(members);
     }
 
-    /// Begins an object member.
-    #[inline]
-    pub fn open(&mut self, key: &'static str) -> Mark {
+    /// Begins an object or a list member.
+    #[inline(always)]
+    pub fn open(&mut self, key: Key) -> Mark {
         let before = self.out.len();
-        self.name(key);
-        self.out.push(b'{');
-        Mark { before, inside: self.out.len() }
-    }
-
-    /// Begins an object as the next element of a list.
-    pub fn open_element(&mut self) -> Mark {
-        self.open("")
-    }
-
-    /// Begins a list member.
-    #[inline]
-    pub fn open_list(&mut self, key: &'static str) -> Mark {
-        let before = self.out.len();
-        self.name(key);
-        self.out.push(b'[');
+        self.copy(key.0);
         Mark { before, inside: self.out.len() }
     }
 
     /// Ends an object, or takes it back where it stayed empty.
     #[inline]
     pub fn close(&mut self, mark: Mark) {
-        self.close_with(mark, b'}');
+        self.close_with(mark, [b'{', b'}']);
     }
 
     /// Ends a list, or takes it back where it stayed empty.
     #[inline]
     pub fn close_list(&mut self, mark: Mark) {
-        self.close_with(mark, b']');
+        self.close_with(mark, [b'[', b']']);
     }
 
     #[inline]
-    fn close_with(&mut self, mark: Mark, end: u8) {
-        if self.out.len() == mark.inside {
-            self.out.truncate(mark.before);
-        } else {
-            self.out.push(end);
+    fn close_with(&mut self, mark: Mark, [first, last]: [u8; 2]) {
+        match self.out.get_mut(mark.inside) {
+            Some(comma) => {
+                *comma = first;
+                self.out.push(last);
+            }
+            None => self.out.truncate(mark.before),
         }
     }
 
     /// A number member.
-    #[inline]
-    pub fn number(&mut self, key: &'static str, value: impl Into<u64>) {
-        self.name(key);
+    #[inline(always)]
+    pub fn number(&mut self, key: Key, value: impl Into<u64>) {
+        self.copy(key.0);
         text::put_u64(self.out, value.into());
     }
 
     /// A float member; left out where it is not finite, since JSON has no such number.
-    pub fn float(&mut self, key: &'static str, value: f64) {
+    #[inline(always)]
+    pub fn float(&mut self, key: Key, value: f64) {
         if value.is_finite() {
-            self.name(key);
+            self.copy(key.0);
             text::put_f64(self.out, value);
         }
     }
 
     /// Nanoseconds as a member in microseconds.
-    #[inline]
-    pub fn micros(&mut self, key: &'static str, ns: Option<u64>) {
+    #[inline(always)]
+    pub fn micros(&mut self, key: Key, ns: Option<u64>) {
         if let Some(ns) = ns {
-            self.name(key);
+            self.copy(key.0);
             text::put_micros(self.out, ns);
         }
     }
 
     /// A boolean member.
-    pub fn flag(&mut self, key: &'static str, value: bool) {
-        self.name(key);
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    #[inline(always)]
+    pub fn flag(&mut self, key: Key, value: bool) {
+        self.copy(key.0);
+        self.copy(if value { "true" } else { "false" });
     }
 
     /// A string member from anywhere: escaped.
-    #[inline]
-    pub fn string(&mut self, key: &'static str, value: &str) {
-        self.name(key);
-        put_string(self.out, value);
+    #[inline(always)]
+    pub fn string(&mut self, key: Quoted, value: &str) {
+        self.copy(key.0);
+        put_text(self.out, value);
     }
 
     /// The same, where there is one.
-    #[inline]
-    pub fn string_opt(&mut self, key: &'static str, value: Option<&str>) {
+    #[inline(always)]
+    pub fn string_opt(&mut self, key: Quoted, value: Option<&str>) {
         if let Some(value) = value {
             self.string(key, value);
         }
     }
 
     /// A string member whose text needs no escape, such as a word of our own.
-    #[inline]
-    pub fn word(&mut self, key: &'static str, value: &'static str) {
+    #[inline(always)]
+    pub fn word(&mut self, key: Quoted, value: &'static str) {
         self.quoted(key, |out| out.extend_from_slice(value.as_bytes()));
     }
 
     /// A member between quotes whose text `write` appends; it must need no escape.
-    #[inline]
-    pub fn quoted(&mut self, key: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.name(key);
-        self.out.push(b'"');
+    #[inline(always)]
+    pub fn quoted(&mut self, key: Quoted, write: impl FnOnce(&mut Vec<u8>)) {
+        self.copy(key.0);
         write(self.out);
         self.out.push(b'"');
     }
 
-    /// An element of a list, between quotes; its text must need no escape.
-    pub fn quoted_element(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.quoted("", write);
-    }
-
-    /// A string element of a list.
-    pub fn string_element(&mut self, value: &str) {
-        self.string("", value);
-    }
-
     /// An address member.
-    #[inline]
-    pub fn addr(&mut self, key: &'static str, addr: Addr) {
+    #[inline(always)]
+    pub fn addr(&mut self, key: Quoted, addr: Addr) {
         self.quoted(key, |out| text::put_addr(out, addr));
     }
 
     /// A moment member.
-    #[inline]
-    pub fn moment(&mut self, key: &'static str, time: Nanos) {
-        self.name(key);
-        self.out.push(b'"');
+    #[inline(always)]
+    pub fn moment(&mut self, key: Quoted, time: Nanos) {
+        self.copy(key.0);
         self.moments.put(self.out, time);
         self.out.push(b'"');
     }
 
     /// A hash member in lower-case hexadecimal.
-    pub fn hex(&mut self, key: &'static str, bytes: Option<[u8; 16]>) {
+    #[inline(always)]
+    pub fn hex(&mut self, key: Quoted, bytes: Option<[u8; 16]>) {
         if let Some(bytes) = bytes {
-            self.quoted(key, |out| text::put_hex(out, &bytes));
+            self.quoted(key, |out| text::put_hex(out, bytes));
         }
     }
 }
@@ -201,25 +199,47 @@ impl<'a> Json<'a> {
 /// A JSON string with its quotes (RFC 8259 section 7).
 pub fn put_string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
-    if needs_escape(value.as_bytes()) {
-        for b in value.bytes() {
-            put_escaped(out, b);
-        }
-    } else {
-        out.extend_from_slice(value.as_bytes());
+    put_text(out, value);
+}
+
+/// The inside of a JSON string and the quote that ends it.
+pub fn put_text(out: &mut Vec<u8>, value: &str) {
+    let start = out.len();
+    if copy_plain(out, value.as_bytes()) {
+        out.push(b'"');
+        return;
+    }
+    out.truncate(start);
+    for b in value.bytes() {
+        put_escaped(out, b);
     }
     out.push(b'"');
 }
 
-/// Whether any byte is a control character, a quote or a backslash; eight bytes at a time.
-fn needs_escape(bytes: &[u8]) -> bool {
+/// Copies eight bytes at a time and tells whether none of them needs an escape.
+fn copy_plain(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut last = [b' '; 8];
-    for (slot, b) in last.iter_mut().zip(rest) {
-        *slot = *b;
+    let mut hits = 0;
+    for word in words {
+        hits |= escape_bits(u64::from_le_bytes(*word));
+        out.extend_from_slice(word);
     }
-    let hit = words.iter().fold(0, |hit, word| hit | escape_bits(u64::from_le_bytes(*word)));
-    hit | escape_bits(u64::from_le_bytes(last)) != 0
+    match bytes.last_chunk::<8>() {
+        Some(_) if rest.is_empty() => {}
+        Some(last) => {
+            // The last eight bytes overlap what is there already.
+            out.truncate(out.len() + rest.len() - 8);
+            hits |= escape_bits(u64::from_le_bytes(*last));
+            out.extend_from_slice(last);
+        }
+        None => {
+            for b in rest {
+                hits |= u64::from(matches!(b, 0..0x20 | b'"' | b'\\'));
+                out.push(*b);
+            }
+        }
+    }
+    hits == 0
 }
 
 /// Non-zero where one of the eight bytes needs an escape (borrows can only add marks above a true one).
@@ -242,7 +262,7 @@ fn put_escaped(out: &mut Vec<u8>, b: u8) {
         b'\t' => out.extend_from_slice(b"\\t"),
         0..0x20 => {
             out.extend_from_slice(b"\\u00");
-            text::put_hex(out, &[b]);
+            text::put_hex(out, [b]);
         }
         _ => out.push(b),
     }
@@ -255,26 +275,29 @@ mod tests {
 
     #[test]
     fn empty_objects_leave_no_trace() {
-        let mut out = Vec::new();
+        let mut out = b"before".to_vec();
         let mut json = Json::begin(&mut out);
         json.number(key!("a"), 1u8);
         let outer = json.open(key!("b"));
         let inner = json.open(key!("c"));
         json.close(inner);
-        let list = json.open_list(key!("d"));
+        let list = json.open(key!("d"));
         json.close_list(list);
         json.close(outer);
-        json.word(key!("e"), "f");
+        let list = json.open(key!("e"));
+        json.number(ELEMENT, 2u8);
+        json.word(QUOTED_ELEMENT, "f");
+        json.close_list(list);
         json.float(key!("g"), f64::NAN);
         json.end_line();
-        assert_eq!(out, b"{\"a\":1,\"e\":\"f\"}\n");
+        assert_eq!(out, b"before{\"a\":1,\"e\":[2,\"f\"]}\n");
     }
 
     #[test]
     fn every_ascii_byte_survives_at_every_place_of_a_word() {
         for b in 0..0x80u8 {
-            for at in 0..17 {
-                let mut text = "x".repeat(17);
+            for (len, at) in (1..18).flat_map(|len| (0..len).map(move |at| (len, at))) {
+                let mut text = "x".repeat(len);
                 text.replace_range(at..=at, char::from(b).encode_utf8(&mut [0; 4]));
                 let mut out = Vec::new();
                 put_string(&mut out, &text);

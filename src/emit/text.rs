@@ -44,50 +44,46 @@ fn pair(n: u64) -> [u8; 2] {
     PAIRS.get((n % 100) as usize).copied().unwrap_or_default()
 }
 
-/// A decimal number.
+/// A decimal number. Appends arrays of known length, which the compiler turns into single moves.
+pub fn put_u64(out: &mut Vec<u8>, n: u64) {
+    match n {
+        0..10 => out.push(b'0' + n as u8),
+        10..100 => out.extend_from_slice(&pair(n)),
+        100..1_000 => {
+            let [a, b] = pair(n);
+            out.extend_from_slice(&[b'0' + (n / 100) as u8, a, b]);
+        }
+        1_000..10_000 => put_four(out, n),
+        _ => {
+            put_u64(out, n / 10_000);
+            put_four(out, n);
+        }
+    }
+}
+
+/// `n` modulo 10,000 as four digits.
 #[inline]
-pub fn put_u64(out: &mut Vec<u8>, mut n: u64) {
-    if n < 10 {
-        return out.push(b'0' + n as u8);
-    }
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    while n >= 10 {
-        at -= 2;
-        if let Some(slot) = digits.get_mut(at..at + 2) {
-            slot.copy_from_slice(&pair(n));
-        }
-        n /= 100;
-    }
-    if n > 0 {
-        at -= 1;
-        if let Some(slot) = digits.get_mut(at) {
-            *slot = b'0' + n as u8;
-        }
-    }
-    out.extend_from_slice(digits.get(at..).unwrap_or_default());
+fn put_four(out: &mut Vec<u8>, n: u64) {
+    let ([a, b], [c, d]) = (pair(n / 100), pair(n));
+    out.extend_from_slice(&[a, b, c, d]);
 }
 
 /// Nanoseconds as microseconds: `491`, `190.902`; exact, without trailing zeros.
-#[inline]
 pub fn put_micros(out: &mut Vec<u8>, ns: u64) {
     put_u64(out, ns / 1_000);
-    put_fraction(out, ns % 1_000, 3);
+    put_fraction(out, ns % 1_000 * 10);
 }
 
-/// `.` and `value` as `digits` decimal places with trailing zeros cut; nothing where `value` is 0.
-fn put_fraction(out: &mut Vec<u8>, mut value: u64, mut digits: u32) {
+/// `.` and `value` (below 10,000) as four decimal places with trailing zeros cut; nothing where it is 0.
+#[inline]
+fn put_fraction(out: &mut Vec<u8>, value: u64) {
     if value == 0 {
         return;
     }
-    out.push(b'.');
-    while value.is_multiple_of(10) {
-        value /= 10;
-        digits -= 1;
-    }
-    while digits > 0 {
-        digits -= 1;
-        out.push(b'0' + (value / 10u64.pow(digits) % 10) as u8);
+    let ([a, b], [c, d]) = (pair(value / 100), pair(value));
+    out.extend_from_slice(&[b'.', a, b, c, d]);
+    while out.last() == Some(&b'0') {
+        out.pop();
     }
 }
 
@@ -98,14 +94,13 @@ fn put_fraction(out: &mut Vec<u8>, mut value: u64, mut digits: u32) {
 pub fn put_f64(out: &mut Vec<u8>, value: f64) {
     let scaled = value * 1e4;
     if scaled.abs() < 1e15 {
-        let whole = scaled.round();
-        if whole / 1e4 == value {
-            if whole < 0.0 {
+        let whole = (scaled + 0.5_f64.copysign(scaled)) as i64;
+        if whole as f64 / 1e4 == value {
+            if whole < 0 {
                 out.push(b'-');
             }
-            let n = whole.abs() as u64;
-            put_u64(out, n / 10_000);
-            return put_fraction(out, n % 10_000, 4);
+            put_u64(out, whole.unsigned_abs() / 10_000);
+            return put_fraction(out, whole.unsigned_abs() % 10_000);
         }
     }
     // Writing to memory cannot fail.
@@ -113,10 +108,10 @@ pub fn put_f64(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Bytes in lower-case hexadecimal.
-pub fn put_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    for b in bytes {
-        out.extend_from_slice(&HEX_LOWER.get(usize::from(*b)).copied().unwrap_or_default());
-    }
+#[inline]
+pub fn put_hex<const N: usize>(out: &mut Vec<u8>, bytes: [u8; N]) {
+    let text = bytes.map(|b| HEX_LOWER.get(usize::from(b)).copied().unwrap_or_default());
+    out.extend_from_slice(text.as_flattened());
 }
 
 /// Bytes in padded base64 (RFC 4648 section 4).
@@ -142,35 +137,33 @@ pub fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// A link-layer address as ECS wants it: upper case, hyphens (RFC 7042 section 2.1).
 pub fn put_mac(out: &mut Vec<u8>, mac: [u8; 6]) {
-    for (i, b) in mac.into_iter().enumerate() {
-        if i > 0 {
-            out.push(b'-');
-        }
-        out.extend_from_slice(&HEX_UPPER.get(usize::from(b)).copied().unwrap_or_default());
-    }
+    let digits = |b: u8| HEX_UPPER.get(usize::from(b)).copied().unwrap_or_default();
+    let text = mac.map(digits).map(|[high, low]| [high, low, b'-']);
+    out.extend_from_slice(text.as_flattened());
+    out.pop();
 }
 
 /// An address: dotted IPv4, or IPv6 as in RFC 5952.
 pub fn put_addr(out: &mut Vec<u8>, addr: Addr) {
     match addr.0 {
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => {
-            for (i, octet) in [a, b, c, d].into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
-                }
+            for octet in [a, b, c, d] {
                 put_octet(out, octet);
             }
+            out.pop();
         }
         bytes => put_v6(out, bytes),
     }
 }
 
+/// With a dot behind it.
+#[inline]
 fn put_octet(out: &mut Vec<u8>, octet: u8) {
     let [tens, ones] = pair(u64::from(octet));
     match octet {
-        0..=9 => out.push(ones),
-        10..=99 => out.extend_from_slice(&[tens, ones]),
-        _ => out.extend_from_slice(&[b'0' + octet / 100, tens, ones]),
+        0..=9 => out.extend_from_slice(&[ones, b'.']),
+        10..=99 => out.extend_from_slice(&[tens, ones, b'.']),
+        _ => out.extend_from_slice(&[b'0' + octet / 100, tens, ones, b'.']),
     }
 }
 
@@ -318,7 +311,7 @@ mod tests {
             assert_eq!(text(|o| put_addr(o, Addr::from(ip))), want);
         }
         assert_eq!(text(|o| put_mac(o, [0, 0, 0x5e, 0, 0x53, 0xaf])), "00-00-5E-00-53-AF");
-        assert_eq!(text(|o| put_hex(o, &[0, 0x0f, 0xa5])), "000fa5");
+        assert_eq!(text(|o| put_hex(o, [0, 0x0f, 0xa5])), "000fa5");
     }
 
     #[test]
