@@ -38,7 +38,7 @@ impl OutDir {
                 .help("choose a directory that can be created and written to")
         })?;
         let entries = fs::read_dir(dir).map_err(|cause| Error::new(what(), cause.to_string()))?;
-        let leftovers: Vec<OsString> = NAMES.iter().map(|name| partial_name(name)).collect();
+        let leftovers: Vec<OsString> = NAMES.into_iter().map(partial_name).collect();
         for entry in entries {
             let entry = entry.map_err(|cause| Error::new(what(), cause.to_string()))?;
             if leftovers.contains(&entry.file_name()) {
