@@ -1,7 +1,7 @@
 //! Alerts and incidents as lines of ECS JSON.
 //!
-//! Owns: the names, types and order of their fields. In: what detect said, and the run's file names and
-//! advice. Out: bytes appended to a buffer. Never: judges, or words advice of its own.
+//! Owns: the names, types and order of their fields. In: what detect said, and the run's file names
+//! and advice. Out: bytes appended to a buffer. Never: judges, or words advice of its own.
 
 use crate::emit::ECS_VERSION;
 use crate::emit::ecs::put_quality_members;
@@ -18,7 +18,8 @@ use crate::model::{Alert, EvidenceItem, Incident, Level, Nanos, SourceInfo};
 /// What an alert's line needs beside the alert.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AlertContext<'a> {
-    /// Name of each input file, by index, as it should be shown. A file past its end is shown by index.
+    /// Name of each input file, by index, as it should be shown. A file past its end is shown by
+    /// index.
     pub files: &'a [String],
 }
 

@@ -1,6 +1,7 @@
 //! Alert and incident lines against the contract's names.
 //!
-//! Owns: what those lines must say. In: made-up alerts. Out: assertions. Never: built into the program.
+//! Owns: what those lines must say. In: made-up alerts. Out: assertions. Never: built into the
+//! program.
 
 use std::sync::Arc;
 

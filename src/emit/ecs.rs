@@ -1,6 +1,7 @@
 //! A session as one line of ECS JSON.
 //!
-//! Owns: the names, types and order of a session's fields. In: a record. Out: bytes appended to a buffer.
+//! Owns: the names, types and order of a session's fields. In: a record. Out: bytes appended to a
+//! buffer.
 //! Never: null, an empty object, a value the record does not hold.
 
 use crate::emit::id::event_id;
@@ -46,9 +47,9 @@ pub fn render_session(record: &Record, out: &mut Vec<u8>) {
     json.end_line();
 }
 
-/// `@timestamp` is the last packet's time: a session is a fact when it is over, tools that page through
-/// "the last hour" then find every session that ended in it, and it is what Suricata and Packetbeat do.
-/// Its beginning is `event.start`.
+/// `@timestamp` is the last packet's time: a session is a fact when it is over, tools that page
+/// through "the last hour" then find every session that ended in it, and it is what Suricata and
+/// Packetbeat do. Its beginning is `event.start`.
 fn put_event(json: &mut Json<'_>, record: &Record) {
     json.moment(quoted!("@timestamp"), record.end);
     json.literal(r#","ecs":{"version":"8.17.0"}"#);
@@ -398,8 +399,8 @@ fn put_physics(json: &mut Json<'_>, physics: &Physics) {
     json.close(mark);
 }
 
-/// The tags of the lists that matched: each once, in order. A session has a handful of hits, so looking
-/// for the next greater one each time is cheaper than a sorted copy.
+/// The tags of the lists that matched: each once, in order. A session has a handful of hits, so
+/// looking for the next greater one each time is cheaper than a sorted copy.
 fn put_tags(json: &mut Json<'_>, context: &Context) {
     let list = json.open(key!("tags"));
     let mut last: Option<&str> = None;

@@ -1,6 +1,7 @@
 //! An endpoint's totals as one line of ECS JSON.
 //!
-//! Owns: the names, types and order of an endpoint's fields. In: a row. Out: bytes appended to a buffer.
+//! Owns: the names, types and order of an endpoint's fields. In: a row. Out: bytes appended to a
+//! buffer.
 //! Never: null, an empty object, a sum of its own.
 
 use crate::emit::ecs::put_as;
@@ -14,7 +15,8 @@ use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::Service;
 
-/// Appends one line, ending in a newline. `@timestamp` is the last packet's time of its last session.
+/// Appends one line, ending in a newline. `@timestamp` is the last packet's time of its last
+/// session.
 pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
     let mut json = Json::begin(out);
     json.moment(quoted!("@timestamp"), row.last);

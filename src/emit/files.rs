@@ -1,7 +1,7 @@
 //! Where results go: a directory, one file, or standard output.
 //!
-//! Owns: temporary names, buffering, fsync, rename. In: byte slices that are ready. Out: files that are
-//! whole, or not there. Never: a finished-looking file that is not finished.
+//! Owns: temporary names, buffering, fsync, rename. In: byte slices that are ready. Out: files that
+//! are whole, or not there. Never: a finished-looking file that is not finished.
 
 use std::ffi::OsString;
 use std::fs;
@@ -29,8 +29,8 @@ pub struct OutDir {
 }
 
 impl OutDir {
-    /// Creates `dir` where it does not exist. One with anything in it is refused, unless `force`; what an
-    /// interrupted run left under temporary names does not count, and is removed.
+    /// Creates `dir` where it does not exist. One with anything in it is refused, unless `force`;
+    /// what an interrupted run left under temporary names does not count, and is removed.
     pub fn create(dir: &Path, force: bool) -> Result<OutDir, Error> {
         let what = || format!("output directory {}", dir.display());
         fs::create_dir_all(dir).map_err(|cause| {

@@ -9,11 +9,11 @@ use crate::model::{Nanos, Record};
 /// The hash's key. It is public: the id names a session, it does not protect it.
 const KEY: [u8; 16] = *b"longhaul session";
 
-/// The id of a session: SipHash-2-4-128 of capture point, transport, IP version, VLAN, both endpoints in
-/// initiator/responder order and the first packet's time.
+/// The id of a session: SipHash-2-4-128 of capture point, transport, IP version, VLAN, both
+/// endpoints in initiator/responder order and the first packet's time.
 ///
-/// `event.id` is its 32 hexadecimal digits. Two sessions share an id only by a collision of 128 bits, or
-/// where one five-tuple opens twice within one tick of the capture's clock.
+/// `event.id` is its 32 hexadecimal digits. Two sessions share an id only by a collision of 128
+/// bits, or where one five-tuple opens twice within one tick of the capture's clock.
 pub fn event_id(record: &Record) -> [u8; 16] {
     let (from, to) = (&record.initiator, &record.responder);
     let [f0, f1] = halves(from.ip.0);
@@ -60,8 +60,8 @@ fn halves(bytes: [u8; 16]) -> [[u8; 8]; 2] {
 
 /// SipHash-2-4 with 128 bits of output.
 ///
-/// Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012, and the 128-bit variant of the
-/// authors' reference code, whose vectors the tests hold.
+/// Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012, and the 128-bit variant
+/// of the authors' reference code, whose vectors the tests hold.
 fn siphash_128(key: [u8; 16], message: &[u8]) -> [u8; 16] {
     let n = u128::from_le_bytes(key);
     let (k0, k1) = (n as u64, (n >> 64) as u64);
@@ -125,7 +125,8 @@ mod tests {
     use super::*;
     use crate::emit::samples;
 
-    /// From `vectors_sip128` of the reference code; also what `openssl mac -macopt size:16 SIPHASH` prints.
+    /// From `vectors_sip128` of the reference code; also what `openssl mac -macopt size:16 SIPHASH`
+    /// prints.
     #[test]
     fn siphash_matches_the_reference_vectors() {
         let key: [u8; 16] = std::array::from_fn(|i| i as u8);

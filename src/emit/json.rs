@@ -1,7 +1,8 @@
 //! A writer of nested JSON objects straight into a byte buffer.
 //!
 //! Owns: commas, braces, string escapes; an object nothing was written into leaves no trace.
-//! In: names known at compile time, values. Out: bytes. Never: a tree, an allocation of its own, null.
+//! In: names known at compile time, values. Out: bytes. Never: a tree, an allocation of its own,
+//! null.
 
 use crate::emit::text;
 use crate::model::{Addr, Nanos};
@@ -43,8 +44,8 @@ pub struct Mark {
     inside: usize,
 }
 
-/// Writes one line. Every member is written with a comma before it; closing an object turns the first
-/// member's comma into the brace. So no member has to ask whether it is the first.
+/// Writes one line. Every member is written with a comma before it; closing an object turns the
+/// first member's comma into the brace. So no member has to ask whether it is the first.
 #[derive(Debug)]
 pub struct Json<'a> {
     out: &'a mut Vec<u8>,
@@ -68,8 +69,8 @@ impl<'a> Json<'a> {
         }
     }
 
-    // Inlined always: only then is the length of the name known where it is copied, and the copy a few
-    // moves instead of a call.
+    // Inlined always: only then is the length of the name known where it is copied, and the copy a
+    // few moves instead of a call.
     #[inline(always)]
     fn copy(&mut self, name: &'static str) {
         self.out.extend_from_slice(name.as_bytes());
@@ -242,7 +243,8 @@ fn copy_plain(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     hits == 0
 }
 
-/// Non-zero where one of the eight bytes needs an escape (borrows can only add marks above a true one).
+/// Non-zero where one of the eight bytes needs an escape (borrows can only add marks above a true
+/// one).
 fn escape_bits(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;

@@ -77,8 +77,8 @@ pub const fn cipher_suite(code: u16) -> Option<&'static str> {
     })
 }
 
-/// ECS `tls.version` and `tls.version_protocol` of a version on the wire (RFC 8446 section 4.1.2, RFC 9147
-/// section 5.3).
+/// ECS `tls.version` and `tls.version_protocol` of a version on the wire (RFC 8446 section 4.1.2,
+/// RFC 9147 section 5.3).
 pub const fn tls_version(code: u16) -> Option<(&'static str, &'static str)> {
     Some(match code {
         0x0002 => ("2.0", "ssl"),

@@ -122,7 +122,7 @@ fn context() -> Context {
         hits: vec![hit("vpn:astrill"), hit("hosting"), hit("vpn:astrill")],
         physics: Some(Physics {
             km_max_fibre: 1_847.8,
-            km_max_vacuum: 2_771.8009,
+            km_max_vacuum: 2_771.8,
             claim_km: Some(12.25),
             verdict: PhysicsVerdict::Possible,
         }),

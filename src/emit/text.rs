@@ -2,8 +2,8 @@
 //!
 //! Owns: the digits. In: values. Out: bytes appended to a buffer. Never: JSON structure.
 //!
-//! Each of these runs several times for each session, where the standard library's formatting machinery
-//! would cost more than the rest of the line together.
+//! Each of these runs several times for each session, where the standard library's formatting
+//! machinery would cost more than the rest of the line together.
 
 use std::io::Write;
 
@@ -74,7 +74,8 @@ pub fn put_micros(out: &mut Vec<u8>, ns: u64) {
     put_fraction(out, ns % 1_000 * 10);
 }
 
-/// `.` and `value` (below 10,000) as four decimal places with trailing zeros cut; nothing where it is 0.
+/// `.` and `value` (below 10,000) as four decimal places with trailing zeros cut; nothing where it
+/// is 0.
 #[inline]
 fn put_fraction(out: &mut Vec<u8>, value: u64) {
     if value == 0 {
@@ -90,7 +91,8 @@ fn put_fraction(out: &mut Vec<u8>, value: u64) {
 /// The shortest decimal that reads back as the same number. `value` must be finite.
 ///
 /// Coordinates and distances with up to four decimals take the short way: where `n / 10^4` is the
-/// very number, its at most 15 digits are the shortest form, since no two such decimals share a double.
+/// very number, its at most 15 digits are the shortest form, since no two such decimals share a
+/// double.
 pub fn put_f64(out: &mut Vec<u8>, value: f64) {
     let scaled = value * 1e4;
     if scaled.abs() < 1e15 {
@@ -209,8 +211,8 @@ fn put_group(out: &mut Vec<u8>, group: u16) {
     }
 }
 
-/// Writes moments; the date and time of day of the last second written are kept, since the moments of
-/// one record mostly share it.
+/// Writes moments; the date and time of day of the last second written are kept, since the moments
+/// of one record mostly share it.
 #[derive(Debug)]
 pub struct Moments {
     second: u64,

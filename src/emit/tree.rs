@@ -1,7 +1,7 @@
 //! A small tree of JSON members given by dotted names, for lines that are rare.
 //!
-//! Owns: nesting. In: `a.b.c` and a value that is JSON already. Out: nested objects in order of first
-//! mention. Never: two values under one name: the first stays.
+//! Owns: nesting. In: `a.b.c` and a value that is JSON already. Out: nested objects in order of
+//! first mention. Never: two values under one name: the first stays.
 
 use crate::emit::json::put_string;
 
@@ -18,8 +18,8 @@ enum Node {
 }
 
 impl Tree {
-    /// Sets `name` (dots nest) to `json`, which must be one valid JSON value. Where the name, or a part
-    /// of it, is taken by something it cannot share with, the earlier one stays.
+    /// Sets `name` (dots nest) to `json`, which must be one valid JSON value. Where the name, or a
+    /// part of it, is taken by something it cannot share with, the earlier one stays.
     pub fn put(&mut self, name: &str, json: String) {
         let (first, rest) = match name.split_once('.') {
             Some((first, rest)) => (first, Some(rest)),
@@ -134,7 +134,8 @@ mod tests {
         assert_eq!(
             tree.to_json(),
             concat!(
-                r#"{"longhaul":{"subject":{"id":"s\"1","name":2},"near":{"handshake_us":190.902}},"#,
+                r#"{"longhaul":{"subject":{"id":"s\"1","name":2},"#,
+                r#""near":{"handshake_us":190.902}},"#,
                 r#""rule":{"id":1}}"#
             )
         );

@@ -13,7 +13,7 @@ use crate::model::record::Facts;
 use crate::model::record::Party;
 use crate::model::record::Place;
 use crate::model::record::SessionState;
-use crate::model::{Addr, Nanos, Record};
+use crate::model::{Addr, Nanos, Record, Transport};
 
 /// Length of a JA4 fingerprint: 10, 12 and 12 characters and two underscores.
 const JA4_LEN: usize = 36;
@@ -54,7 +54,8 @@ pub struct EndpointSummary {
     pub initiator: SideSummary,
     /// The other end.
     pub responder: SideSummary,
-    /// The responder's port, where it answered. A scan of 65,536 closed ports is one endpoint, not 65,536.
+    /// The responder's port, where it answered. A scan of 65,536 closed ports is one endpoint, not
+    /// 65,536.
     pub service: Option<Service>,
     /// First packet's time.
     pub first: Nanos,
@@ -68,7 +69,6 @@ impl EndpointSummary {
     /// Takes what endpoints need from a record.
     pub fn of(record: &Record) -> EndpointSummary {
         let (from, to) = sides(record.context.direction);
-        let answered = record.responder.packets > 0 && record.state != SessionState::Opened;
         let initiator = SideSummary {
             print: initiator_print(from, &record.facts),
             ..side(&record.initiator, from, record.near.handshake_ns)
@@ -80,13 +80,24 @@ impl EndpointSummary {
         EndpointSummary {
             initiator,
             responder,
-            service: answered
+            service: answered(record)
                 .then_some(Service { transport: record.transport, port: record.responder.port }),
             first: record.start,
             last: record.end,
             tags: tags(record, from),
         }
     }
+}
+
+/// Whether the responder offered the service at all. A bare RST refuses it: 20 bytes, where a
+/// SYN-ACK carries at least the MSS option (RFC 9293 section 3.7.1).
+fn answered(record: &Record) -> bool {
+    const BARE_HEADER: u64 = 20;
+    let sent = &record.responder;
+    let refused = record.transport == Transport::TCP
+        && record.state == SessionState::Reset
+        && sent.bytes <= sent.packets.saturating_mul(BARE_HEADER);
+    sent.packets > 0 && record.state != SessionState::Opened && !refused
 }
 
 fn side(party: &Party, side: Side, handshake_ns: Option<u64>) -> SideSummary {
@@ -139,8 +150,8 @@ fn software(banner: &str) -> Option<&str> {
     version.split([' ', '\r', '\n']).next().filter(|software| !software.is_empty())
 }
 
-/// A hit on an address belongs to the end that has it; a hit on a name speaks of the remote end: the
-/// responder, except where the responder is home.
+/// A hit on an address belongs to the end that has it; a hit on a name speaks of the remote end:
+/// the responder, except where the responder is home.
 fn tags(record: &Record, initiator: Side) -> Vec<(bool, Arc<str>)> {
     let inbound = initiator == Side::Remote && record.context.direction == Direction::Inbound;
     let mut tags = Vec::new();
@@ -156,14 +167,5 @@ fn tags(record: &Record, initiator: Side) -> Vec<(bool, Arc<str>)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn software_is_the_third_part_of_the_banner() {
-        assert_eq!(software("SSH-2.0-OpenSSH_9.6p1 Ubuntu-3"), Some("OpenSSH_9.6p1"));
-        assert_eq!(software("SSH-2.0-libssh-0.9.6\r\n"), Some("libssh-0.9.6"));
-        assert_eq!(software("SSH-2.0-"), None);
-        assert_eq!(software("HTTP/1.1 200 OK"), None);
-    }
-}
+#[path = "summary_tests.rs"]
+mod tests;

@@ -22,7 +22,8 @@ use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::{Addr, Counter, Counters, Nanos, Transport};
 
-/// Different tags one run may put on endpoints: a bit each. Providers and lists come to some dozens.
+/// Different tags one run may put on endpoints: a bit each. Providers and lists come to some
+/// dozens.
 const TAGS_MAX: usize = 128;
 
 const INITIATOR: u8 = 1;
@@ -58,8 +59,8 @@ struct Entry {
 
 /// Endpoints of a run.
 ///
-/// An entry costs 104 bytes and 5 to 10 of index. Tags are kept as sets of bits, interned, since few
-/// endpoints have any and most of those have the same.
+/// An entry costs 104 bytes and 5 to 10 of index. Tags are kept as sets of bits, interned, since
+/// few endpoints have any and most of those have the same.
 #[derive(Debug)]
 pub struct Endpoints {
     cap: usize,
@@ -74,9 +75,9 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Holds at most `cap` endpoints. At the cap no endpoint is added and those known go on counting, so
-    /// that what is reported stays exact; sessions of endpoints left out are counted. The result does not
-    /// depend on the order of sessions until the cap is reached.
+    /// Holds at most `cap` endpoints. At the cap no endpoint is added and those known go on
+    /// counting, so that what is reported stays exact; sessions of endpoints left out are counted.
+    /// The result does not depend on the order of sessions until the cap is reached.
     pub fn new(cap: usize) -> Endpoints {
         Endpoints {
             cap: cap.min(u32::MAX as usize - 1),

@@ -1,6 +1,7 @@
 //! Endpoint totals against sums made by hand.
 //!
-//! Owns: what the table must say. In: made-up sessions. Out: assertions. Never: built into the program.
+//! Owns: what the table must say. In: made-up sessions. Out: assertions. Never: built into the
+//! program.
 
 use super::*;
 

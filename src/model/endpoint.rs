@@ -1,7 +1,7 @@
 //! One end of many sessions, summed over a run.
 //!
-//! Owns: the identity of an endpoint and its totals. In: endpoints fills it. Out: detect reads it, emit
-//! and report render it. Never: judgement, or a session's own evidence.
+//! Owns: the identity of an endpoint and its totals. In: endpoints fills it. Out: detect reads it,
+//! emit and report render it. Never: judgement, or a session's own evidence.
 
 use std::sync::Arc;
 

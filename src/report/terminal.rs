@@ -122,8 +122,8 @@ impl Page {
         self.out.push('\n');
     }
 
-    /// Rows in aligned columns, the first of them a faint heading. The last column gets what is left of
-    /// the width.
+    /// Rows in aligned columns, the first of them a faint heading. The last column gets what is
+    /// left of the width.
     fn table(&mut self, rows: &[Vec<Cell>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let mut widths = vec![0; columns];

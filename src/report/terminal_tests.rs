@@ -1,6 +1,7 @@
 //! The summary's text.
 //!
-//! Owns: what a person must see. In: made-up summaries. Out: assertions. Never: built into the program.
+//! Owns: what a person must see. In: made-up summaries. Out: assertions. Never: built into the
+//! program.
 
 use super::*;
 use crate::model::Nanos;
