@@ -11,7 +11,6 @@ pub mod id;
 pub mod run;
 
 mod json;
-mod names;
 mod text;
 mod tree;
 

@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod error;
 pub mod flow;
 pub mod frame;
+pub mod names;
 pub mod packet;
 pub mod record;
 pub mod time;
