@@ -279,7 +279,8 @@ pub(super) fn packet(
     };
     Ok(Packet {
         time: outer.time,
-        clock: Nanos::ZERO,
+        clock: 0,
+        wire_len: 0,
         hash: hasher.hash(&key),
         shard: key::shard(&key),
         key,

@@ -19,6 +19,9 @@ pub struct Batch<B> {
     blocks: Vec<B>,
     /// The run's clock when the batch was sent: everything before this second has been dispatched.
     pub clock: u32,
+    /// Every worker gets a batch with this mark at the same point of the input: what is over before
+    /// `clock` is to be handed on.
+    pub mark: bool,
     /// Nothing follows.
     pub last: bool,
 }
@@ -30,6 +33,7 @@ impl<B> Batch<B> {
             packets: Vec::with_capacity(PACKETS),
             blocks: Vec::with_capacity(BLOCKS),
             clock: 0,
+            mark: false,
             last: false,
         }
     }
@@ -79,6 +83,7 @@ impl<B> Batch<B> {
     pub fn clear(&mut self) {
         self.packets.clear();
         self.blocks.clear();
+        self.mark = false;
         self.last = false;
     }
 }

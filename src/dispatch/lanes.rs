@@ -64,8 +64,8 @@ impl<B: Clone + Same> Dispatcher<B> {
         let mut outlets = Vec::with_capacity(workers);
         let mut lanes = Vec::with_capacity(workers);
         for _ in 0..workers.max(1) {
-            let (out, incoming) = queue::bounded(DEPTH);
-            let (give, empties) = queue::bounded(DEPTH + 2);
+            let (out, incoming) = queue::bounded(DEPTH, DEPTH / 2);
+            let (give, empties) = queue::bounded(DEPTH + 2, 1);
             outlets.push(Outlet { open: Batch::new(), out, empties });
             lanes.push(Lane { incoming, empties: give });
         }
@@ -75,48 +75,60 @@ impl<B: Clone + Same> Dispatcher<B> {
     /// Puts a packet into the open batch of its lane.
     #[inline]
     pub fn push(&mut self, packet: Packet, block: &B) -> Result<(), WorkerGone> {
-        let clock = packet.clock;
-        let lane = usize::from(packet.shard) % self.outlets.len();
-        let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };
-        if !outlet.open.has_room_for(block) {
-            outlet.send(self.clock)?;
-        }
-        outlet.open.push(packet, block);
-        if outlet.open.is_full() {
-            outlet.send(clock)?;
-        }
-        self.since_mark += 1;
-        if clock > self.clock {
-            self.clock = clock;
+        if packet.clock > self.clock {
+            self.clock = packet.clock;
             if self.since_mark >= PACKETS_PER_MARK {
-                return self.mark();
+                self.mark(false)?;
             }
         }
+        self.since_mark = self.since_mark.saturating_add(1);
+        let lane = usize::from(packet.shard) % self.outlets.len();
+        let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };
+        if outlet.open.has_room_for(block) {
+            outlet.open.push(packet, block);
+            return Ok(());
+        }
+        self.send(lane)?;
+        let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };
+        outlet.open.push(packet, block);
         Ok(())
     }
 
     /// Tells every worker how far time has come.
-    fn mark(&mut self) -> Result<(), WorkerGone> {
+    fn mark(&mut self, last: bool) -> Result<(), WorkerGone> {
         self.since_mark = 0;
-        let clock = self.clock;
-        self.outlets.iter_mut().try_for_each(|outlet| outlet.send(clock))
+        for lane in 0..self.outlets.len() {
+            if let Some(outlet) = self.outlets.get_mut(lane) {
+                outlet.open.mark = true;
+                outlet.open.last = last;
+            }
+            self.send(lane)?;
+        }
+        Ok(())
     }
 
     /// Sends what is open; nothing follows.
     pub fn finish(mut self) -> Result<(), WorkerGone> {
-        let clock = self.clock;
-        self.outlets.iter_mut().try_for_each(|outlet| {
-            outlet.open.last = true;
-            outlet.send(clock)
-        })
+        self.mark(true)?;
+        self.nudge();
+        Ok(())
     }
-}
 
-impl<B> Outlet<B> {
-    fn send(&mut self, clock: u32) -> Result<(), WorkerGone> {
-        self.open.clock = clock;
-        let empty = self.empties.try_recv().unwrap_or_default();
-        let full = std::mem::replace(&mut self.open, empty);
-        self.out.send(full).map_err(|_| WorkerGone)
+    /// Sends a lane's open batch. A full lane makes the reader wait; before that it wakes every worker that
+    /// still has something to do, for the one it waits for may in turn be waiting for them.
+    fn send(&mut self, lane: usize) -> Result<(), WorkerGone> {
+        let clock = self.clock;
+        let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };
+        outlet.open.clock = clock;
+        let empty = outlet.empties.try_recv().unwrap_or_default();
+        let full = std::mem::replace(&mut outlet.open, empty);
+        let Err(full) = outlet.out.try_send(full) else { return Ok(()) };
+        self.nudge();
+        let Some(outlet) = self.outlets.get(lane) else { return Ok(()) };
+        outlet.out.send(full).map_err(|_| WorkerGone)
+    }
+
+    fn nudge(&self) {
+        self.outlets.iter().for_each(|outlet| outlet.out.nudge());
     }
 }

@@ -12,3 +12,4 @@ pub mod queue;
 pub use batch::Batch;
 pub use lanes::Dispatcher;
 pub use lanes::Lane;
+pub use lanes::WorkerGone;

@@ -19,6 +19,8 @@ use crossbeam::utils::CachePadded;
 #[derive(Debug)]
 struct Shared<T> {
     ring: ArrayQueue<T>,
+    /// Items that are worth waking the receiver for.
+    wake_at: usize,
     sender_sleeps: CachePadded<AtomicBool>,
     receiver_sleeps: CachePadded<AtomicBool>,
     closed: AtomicBool,
@@ -40,10 +42,14 @@ pub struct Receiver<T> {
     peer: Unparker,
 }
 
-/// A queue of at most `cap` items.
-pub fn bounded<T>(cap: usize) -> (Sender<T>, Receiver<T>) {
+/// A queue of at most `cap` items, whose receiver is woken when `wake_at` of them have gathered (or the
+/// sender nudges it, or goes away). Waking a thread costs as much as several thousand packets' worth of
+/// queueing, so both sides sleep until there is a stretch of work: the sender until half is free.
+pub fn bounded<T>(cap: usize, wake_at: usize) -> (Sender<T>, Receiver<T>) {
+    let cap = cap.max(1);
     let shared = Arc::new(Shared {
-        ring: ArrayQueue::new(cap.max(1)),
+        ring: ArrayQueue::new(cap),
+        wake_at: wake_at.clamp(1, cap),
         sender_sleeps: CachePadded::new(AtomicBool::new(false)),
         receiver_sleeps: CachePadded::new(AtomicBool::new(false)),
         closed: AtomicBool::new(false),
@@ -73,13 +79,11 @@ impl<T> Sender<T> {
             if self.shared.closed.load(Ordering::Acquire) {
                 return Err(item);
             }
-            match self.shared.ring.push(item) {
-                Ok(()) => {
-                    wake(&self.shared.receiver_sleeps, &self.peer);
-                    return Ok(());
-                }
+            match self.try_send(item) {
+                Ok(()) => return Ok(()),
                 Err(back) => item = back,
             }
+            self.nudge();
             self.shared.sender_sleeps.store(true, Ordering::Relaxed);
             fence(Ordering::SeqCst);
             if self.shared.ring.is_full() && !self.shared.closed.load(Ordering::Acquire) {
@@ -91,8 +95,15 @@ impl<T> Sender<T> {
     /// Sends if there is room; else the item comes back.
     pub fn try_send(&self, item: T) -> Result<(), T> {
         self.shared.ring.push(item)?;
-        wake(&self.shared.receiver_sleeps, &self.peer);
+        if self.shared.ring.len() >= self.shared.wake_at {
+            wake(&self.shared.receiver_sleeps, &self.peer);
+        }
         Ok(())
+    }
+
+    /// Wakes the receiver if it sleeps: nothing more may come for a while.
+    pub fn nudge(&self) {
+        wake(&self.shared.receiver_sleeps, &self.peer);
     }
 }
 
@@ -117,7 +128,9 @@ impl<T> Receiver<T> {
     /// Receives what is there.
     pub fn try_recv(&self) -> Option<T> {
         let item = self.shared.ring.pop()?;
-        wake(&self.shared.sender_sleeps, &self.peer);
+        if self.shared.ring.len() <= self.shared.ring.capacity() / 2 {
+            wake(&self.shared.sender_sleeps, &self.peer);
+        }
         Some(item)
     }
 }
@@ -143,7 +156,7 @@ mod tests {
     #[test]
     fn every_item_arrives_once_and_in_order() {
         for cap in [1, 3, 64] {
-            let (sender, receiver) = bounded(cap);
+            let (sender, receiver) = bounded(cap, cap / 2);
             let thread =
                 std::thread::spawn(move || (0..20_000u32).try_for_each(|n| sender.send(n)));
             let got: Vec<u32> = std::iter::from_fn(|| receiver.recv()).collect();
@@ -154,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_sender_whose_receiver_is_gone_gets_its_item_back() {
-        let (sender, receiver) = bounded(1);
+        let (sender, receiver) = bounded(1, 1);
         sender.send(1).unwrap();
         let waiting = std::thread::spawn(move || sender.send(2));
         drop(receiver);

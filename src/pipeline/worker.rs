@@ -9,6 +9,7 @@ use crate::capture::Block;
 use crate::decode::SHARDS;
 use crate::dispatch::Batch;
 use crate::dispatch::Lane;
+use crate::dispatch::batch::PACKETS;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
 use crate::evidence::Observers;
@@ -17,6 +18,7 @@ use crate::model::Nanos;
 use crate::pipeline::desk::Desk;
 use crate::pipeline::desk::Handover;
 use crate::session::Arrival;
+use crate::session::Hint;
 use crate::session::Shard;
 use crate::session::Timeouts;
 
@@ -32,7 +34,7 @@ pub(super) struct Worker {
     lane: Lane<Arc<Block>>,
     out: Sender<Handover>,
     empties: Receiver<Handover>,
-    /// Everything before this second has been expired in every shard.
+    /// The last mark: everything before this second has been expired in every shard.
     clock: u32,
 }
 
@@ -58,10 +60,9 @@ impl Worker {
     pub(super) fn run(mut self) -> Counters {
         while let Some(batch) = self.lane.next() {
             self.touch(&batch);
-            let last = batch.last;
-            let clock = batch.clock;
+            let (clock, mark, last) = (batch.clock, batch.mark, batch.last);
             self.lane.give_back(batch);
-            if clock > self.clock {
+            if mark {
                 self.expire(clock);
             }
             if last {
@@ -73,12 +74,17 @@ impl Worker {
     }
 
     fn touch(&mut self, batch: &Batch<Arc<Block>>) {
-        for (packet, block) in batch.iter() {
-            let at = usize::from(packet.shard) / self.workers;
+        let mut hints = [Hint::default(); PACKETS];
+        for (hint, (packet, _)) in hints.iter_mut().zip(batch.iter()) {
+            if let Some(shard) = self.shards.get(usize::from(packet.shard) / self.workers) {
+                *hint = shard.locate(packet);
+            }
+        }
+        for (hint, (packet, block)) in hints.into_iter().zip(batch.iter()) {
             let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
-            if let Some(shard) = self.shards.get_mut(at) {
+            if let Some(shard) = self.shards.get_mut(usize::from(packet.shard) / self.workers) {
                 let arrival = Arrival { packet, frame, file: block.file() };
-                shard.touch(arrival, &mut self.desk);
+                shard.touch(arrival, hint, &mut self.desk);
             }
         }
     }

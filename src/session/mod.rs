@@ -18,6 +18,7 @@ mod syn;
 mod tests;
 pub mod timeouts;
 
+pub use shard::Hint;
 pub use shard::Shard;
 pub use timeouts::Timeouts;
 

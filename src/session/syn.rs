@@ -66,7 +66,7 @@ impl SynSummary {
             mss: options.mss.unwrap_or(0),
             window: window.map_or(0, |window| u16::from_be_bytes(*window)),
             window_scale: options.window_scale,
-            os: family(options.order(), ttl),
+            os: family(options.order.as_slice(), ttl),
             timestamps: options.timestamps.is_some(),
             seen: true,
         }

@@ -106,7 +106,8 @@ impl Bench {
     fn feed(&mut self, mut packet: Packet, payload: &[u8]) {
         packet.payload_len = payload.len() as u32;
         let arrival = Arrival { packet: &packet, frame: payload, file: 0 };
-        self.shard.touch(arrival, &mut self.ear);
+        let hint = self.shard.locate(&packet);
+        self.shard.touch(arrival, hint, &mut self.ear);
     }
 
     fn handshake(&mut self) {
