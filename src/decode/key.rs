@@ -1,14 +1,14 @@
 //! The session key of a packet, its table hash and its shard.
 //!
-//! Owns: canonical order and the two hashes. In: both ends as the packet names them. Out: `FlowKey`,
-//! 32 bits for table slots, a shard number. Never: reads bytes of a frame.
+//! Owns: canonical order and the two hashes. In: both ends as the packet names them. Out:
+//! `FlowKey`, 32 bits for table slots, a shard number. Never: reads bytes of a frame.
 //!
-//! Why two hashes. The shard decides which sessions compete for the same slots at the cap of a table, so
-//! it shows in results: it must be the same on every run, hence a fixed constant. The slot hash decides
-//! where in a table a session lies, which no result shows: it must not be predictable by whoever sends
-//! the packets (they could make every lookup collide), hence a secret per run. Knowing the shard
-//! function, a sender can fill one shard; that costs the other sessions of that shard their slots, which
-//! the eviction counter shows, and never time.
+//! Why two hashes. The shard decides which sessions compete for the same slots at the cap of a
+//! table, so it shows in results: it must be the same on every run, hence a fixed constant. The
+//! slot hash decides where in a table a session lies, which no result shows: it must not be
+//! predictable by whoever sends the packets (they could make every lookup collide), hence a secret
+//! per run. Knowing the shard function, a sender can fill one shard; that costs the other sessions
+//! of that shard their slots, which the eviction counter shows, and never time.
 
 use crate::model::Addr;
 use crate::model::FlowKey;
@@ -20,7 +20,8 @@ pub const SHARDS: u8 = 16;
 /// Bits of a shard number.
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 
-/// Fractional parts of the square roots of 2, 3, 5 and 7, the first made odd (nothing up the sleeve).
+/// Fractional parts of the square roots of 2, 3, 5 and 7, the first made odd (nothing up the
+/// sleeve).
 const FIXED: [u64; 4] =
     [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1];
 
@@ -52,18 +53,19 @@ pub(super) struct Domain {
     pub version: u8,
 }
 
-/// Puts two ends in canonical order: the numerically lower (address, port) is `a`. Also says whether
-/// the sender is `b`.
+/// Puts two ends in canonical order: the numerically lower (address, port) is `a`. Also says
+/// whether the sender is `b`.
 ///
-/// A one-way ICMP message keeps its sender as `a`, as Community ID v1 does: its "ports" are a type and a
-/// code of one message, so messages of two senders are two sessions. In every case the five-tuple of the
-/// key in the order a, b is what Community ID v1 hashes.
+/// A one-way ICMP message keeps its sender as `a`, as Community ID v1 does: its "ports" are a type
+/// and a code of one message, so messages of two senders are two sessions. In every case the
+/// five-tuple of the key in the order a, b is what Community ID v1 hashes.
 #[inline(always)]
 pub(super) fn canonical(ends: &Ends, domain: Domain) -> (FlowKey, bool) {
     let (src, dst) = (ends.src.to_bits(), ends.dst.to_bits());
     let upper_src = (src > dst) | ((src == dst) & (ends.src_port > ends.dst_port));
     let from_b = upper_src & !ends.one_way;
-    // Swapped by mask: half of all packets run either way, so a branch would be guessed wrong often.
+    // Swapped by mask: half of all packets run either way, so a branch would be guessed wrong
+    // often.
     let mask = u128::from(from_b).wrapping_neg();
     let swap = (src ^ dst) & mask;
     let (a, b) = (Addr((src ^ swap).to_be_bytes()), Addr((dst ^ swap).to_be_bytes()));
@@ -93,7 +95,8 @@ impl KeyHasher {
         KeyHasher { secret: [(); 4].map(|()| splitmix(&mut state)) }
     }
 
-    /// The slot hash of a key. Each address meets the secret before anything else meets the address.
+    /// The slot hash of a key. Each address meets the secret before anything else meets the
+    /// address.
     #[inline(always)]
     pub(super) fn hash(&self, key: &FlowKey) -> u32 {
         let [s0, s1, s2, s3] = self.secret;
