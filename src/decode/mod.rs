@@ -4,9 +4,9 @@
 //! In: `Frame` from capture. Out: `Packet` for dispatch, or a counted reason.
 //! Never: payload, sessions, or bytes kept beyond the call (fragments keep keys, not bytes).
 //!
-//! Two paths give the same answer. [`fast`] peeks at plain frames: Ethernet, at most one 802.1Q
+//! Two paths give the same answer. `fast` peeks at plain frames: Ethernet, at most one 802.1Q
 //! tag, IPv4 without options or IPv6 without extension headers, TCP or UDP. It declines everything
-//! else, and [`general`] walks header by header with etherparse's lax slices and own small
+//! else, and `general` walks header by header with etherparse's lax slices and own small
 //! decapsulators.
 
 use crate::model::Counter;
