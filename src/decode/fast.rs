@@ -80,7 +80,8 @@ fn ipv4(bytes: &[u8], at: usize) -> Option<Network> {
     })
 }
 
-/// `Addr::v4` as one number: written byte by byte and read back whole, an address would wait for memory.
+/// `Addr::v4` as one number: written byte by byte and read back whole, an address would wait for
+/// memory.
 #[inline(always)]
 fn mapped(bytes: [u8; 4]) -> Addr {
     Addr((0xffff_0000_0000 | u128::from(u32::from_be_bytes(bytes))).to_be_bytes())

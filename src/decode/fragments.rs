@@ -1,10 +1,10 @@
 //! Which session a later IP fragment belongs to.
 //!
-//! Owns: the keys of first fragments seen in the last 30 s of packet time. In: a first fragment's key, a
-//! later one's id. Out: the key. Never: bytes (nothing is reassembled here).
+//! Owns: the keys of first fragments seen in the last 30 s of packet time. In: a first fragment's
+//! key, a later one's id. Out: the key. Never: bytes (nothing is reassembled here).
 //!
-//! Cap: [`CAP`] datagrams; the oldest is forgotten first, and counted. Its later fragments then show as
-//! orphans.
+//! Cap: [`CAP`] datagrams; the oldest is forgotten first, and counted. Its later fragments then
+//! show as orphans.
 
 use std::collections::VecDeque;
 
@@ -75,7 +75,8 @@ impl FragmentTable {
         }
     }
 
-    /// Remembers a first fragment. A reused id takes the newer one and keeps its place in the queue.
+    /// Remembers a first fragment. A reused id takes the newer one and keeps its place in the
+    /// queue.
     pub fn insert(&mut self, id: FragmentId, first: Inherited) {
         self.expire(first.at);
         if self.known.insert(id, first).is_none() {

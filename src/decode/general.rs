@@ -1,7 +1,8 @@
 //! The general path: header by header to the innermost IP packet.
 //!
-//! Owns: the order of layers, and the rule that a tunnel which does not hold up never costs the packet
-//! around it. In: any frame. Out: a packet or a reason. Never: assumes a header it has not read.
+//! Owns: the order of layers, and the rule that a tunnel which does not hold up never costs the
+//! packet around it. In: any frame. Out: a packet or a reason. Never: assumes a header it has not
+//! read.
 
 use crate::decode::DecodeConfig;
 use crate::decode::Decoded;
@@ -35,8 +36,8 @@ pub(super) fn decode(
         Descent { config, hasher, fragments, walk: Walk::new(config, frame, point), around: None };
     let result = match descent.run(frame) {
         Ok(decoded) => Ok(decoded),
-        // Inside a tunnel these two are facts about a real inner packet; any other reason only says that
-        // the tunnel holds nothing for us.
+        // Inside a tunnel these two are facts about a real inner packet; any other reason only says
+        // that the tunnel holds nothing for us.
         Err(reject @ (Reject::Depth | Reject::FragmentOrphan)) => Err(reject),
         Err(reject) => descent.around.ok_or(reject),
     };
@@ -66,8 +67,8 @@ enum Step {
 }
 
 impl Descent<'_> {
-    /// Goes down until a packet is no tunnel. Ends, because every step takes bytes or leads to one that
-    /// does.
+    /// Goes down until a packet is no tunnel. Ends, because every step takes bytes or leads to one
+    /// that does.
     fn run(&mut self, frame: &Frame<'_>) -> Result<Decoded, Reject> {
         let mut next = link::first(&mut self.walk, frame.link)?;
         loop {

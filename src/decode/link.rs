@@ -165,8 +165,8 @@ pub(super) fn address_and_control(walk: &mut Walk<'_>) {
     }
 }
 
-/// PPP and Cisco HDLC share their link types in practice, and their first byte tells them apart. Cisco's
-/// (RFC 1547 section 4.3.1): unicast or broadcast address, a zero byte, an EtherType.
+/// PPP and Cisco HDLC share their link types in practice, and their first byte tells them apart.
+/// Cisco's (RFC 1547 section 4.3.1): unicast or broadcast address, a zero byte, an EtherType.
 fn serial(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     if let Some([0x0f | 0x8f, 0x00]) = walk.rest().first_chunk::<2>() {
         walk.skip(2)?;
@@ -185,8 +185,8 @@ fn cooked(protocol: u16) -> Result<Next, Reject> {
     }
 }
 
-/// A family word in either byte order; IPv6 has a number for each BSD, and one for Linux. Some tools leave
-/// an EtherType in its second half.
+/// A family word in either byte order; IPv6 has a number for each BSD, and one for Linux. Some
+/// tools leave an EtherType in its second half.
 fn loopback(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     let word = walk.take::<4>()?;
     let family = u32::from_le_bytes(word).min(u32::from_be_bytes(word));

@@ -4,9 +4,10 @@
 //! In: `Frame` from capture. Out: `Packet` for dispatch, or a counted reason.
 //! Never: payload, sessions, or bytes kept beyond the call (fragments keep keys, not bytes).
 //!
-//! Two paths give the same answer. [`fast`] peeks at plain frames: Ethernet, at most one 802.1Q tag,
-//! IPv4 without options or IPv6 without extension headers, TCP or UDP. It declines everything else,
-//! and [`general`] walks header by header with etherparse's lax slices and own small decapsulators.
+//! Two paths give the same answer. `fast` peeks at plain frames: Ethernet, at most one 802.1Q
+//! tag, IPv4 without options or IPv6 without extension headers, TCP or UDP. It declines everything
+//! else, and `general` walks header by header with etherparse's lax slices and own small
+//! decapsulators.
 
 use crate::model::Counter;
 use crate::model::Frame;
@@ -70,7 +71,8 @@ pub struct Path {
 /// A decoded frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoded {
-    /// The innermost packet. `frame_at`, `number`, `block` and `clock` are left zero for the reader.
+    /// The innermost packet. `frame_at`, `number`, `block` and `clock` are left zero for the
+    /// reader.
     pub packet: Packet,
     /// How it was reached.
     pub path: Path,

@@ -24,7 +24,8 @@ pub(super) fn labels(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     Err(Reject::Depth)
 }
 
-/// An IP header where one fits; Ethernet behind a control word; Ethernet; in this order of likelihood.
+/// An IP header where one fits; Ethernet behind a control word; Ethernet; in this order of
+/// likelihood.
 fn payload(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     let rest = walk.rest();
     if ip::plausible(rest) {

@@ -1,7 +1,7 @@
 //! Transport headers: ports, TCP numbers, where the payload lies.
 //!
-//! Owns: TCP, UDP, SCTP and ICMP fixed headers, and the ICMP pairs. In: the bytes behind the IP header.
-//! Out: what a `Packet` says of them. Never: TCP options or payload.
+//! Owns: TCP, UDP, SCTP and ICMP fixed headers, and the ICMP pairs. In: the bytes behind the IP
+//! header. Out: what a `Packet` says of them. Never: TCP options or payload.
 
 use crate::decode::DecodeConfig;
 use crate::decode::Path;
@@ -88,8 +88,8 @@ pub(super) fn read(transport: Transport, bytes: &[u8], span: Span) -> Result<Seg
     }
 }
 
-/// RFC 9293 section 3.1. Options may be cut by the snap length: the fixed header is enough to follow a
-/// session, and a short capture of a SYN still tells its round trip.
+/// RFC 9293 section 3.1. Options may be cut by the snap length: the fixed header is enough to
+/// follow a session, and a short capture of a SYN still tells its round trip.
 #[inline(always)]
 fn read_tcp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     let Some(head) = bytes.first_chunk::<20>() else {
@@ -114,8 +114,8 @@ fn read_tcp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     Ok(segment.with_payload(header, bytes.len(), wire))
 }
 
-/// RFC 768. Length 0 means "the rest" (RFC 2675 section 4, and segments not yet cut by the NIC); a length
-/// beyond the packet is that of a fragmented or mangled datagram, whose ports still hold.
+/// RFC 768. Length 0 means "the rest" (RFC 2675 section 4, and segments not yet cut by the NIC); a
+/// length beyond the packet is that of a fragmented or mangled datagram, whose ports still hold.
 #[inline(always)]
 fn read_udp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     let Some(head) = bytes.first_chunk::<8>() else {

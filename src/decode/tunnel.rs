@@ -1,7 +1,8 @@
-//! Tunnels that are IP protocols of their own: GRE with ERSPAN and NVGRE, IP in IP, EtherIP, L2TPv3.
+//! Tunnels that are IP protocols of their own: GRE, ERSPAN, NVGRE, IP in IP, EtherIP, L2TPv3.
 //!
-//! Owns: which tunnels are on, and those headers. In: a walk behind an IP header. Out: what is inside,
-//! or `None` for "no tunnel". Never: tunnels in UDP ([`super::udp_tunnel`]), or tags on one link.
+//! Owns: which tunnels are on, and those headers. In: a walk behind an IP header. Out: what is
+//! inside, or `None` for "no tunnel". Never: tunnels in UDP ([`super::udp_tunnel`]), or tags on one
+//! link.
 
 use crate::decode::DecodeConfig;
 use crate::decode::Reject;
@@ -89,8 +90,8 @@ impl TunnelSet {
     }
 }
 
-/// Enters the tunnel that IP protocol `protocol` names, if it is one and on. On an error the caller keeps
-/// the outer packet.
+/// Enters the tunnel that IP protocol `protocol` names, if it is one and on. On an error the caller
+/// keeps the outer packet.
 pub(super) fn enter(
     config: &DecodeConfig,
     walk: &mut Walk<'_>,
@@ -168,8 +169,8 @@ fn gre(config: &DecodeConfig, walk: &mut Walk<'_>) -> Result<Option<Next>, Rejec
     }
 }
 
-/// draft-foschiano-erspan section 4: type I has no header of its own (and no GRE sequence number), type II
-/// eight bytes, type III twelve and perhaps eight more.
+/// draft-foschiano-erspan section 4: type I has no header of its own (and no GRE sequence number),
+/// type II eight bytes, type III twelve and perhaps eight more.
 fn erspan(
     config: &DecodeConfig,
     walk: &mut Walk<'_>,
@@ -215,8 +216,8 @@ fn ether_ip(config: &DecodeConfig, walk: &mut Walk<'_>) -> Result<Option<Next>, 
     Ok(Some(Next::Ethernet))
 }
 
-/// RFC 3931 section 4.1: session 0 is control; cookie and sublayer have lengths only the two ends know, so
-/// the first of the possible places where an Ethernet header leads to IP is taken.
+/// RFC 3931 section 4.1: session 0 is control; cookie and sublayer have lengths only the two ends
+/// know, so the first of the possible places where an Ethernet header leads to IP is taken.
 pub(super) fn l2tp3_session(walk: &mut Walk<'_>, session: u32) -> Result<Option<Next>, Reject> {
     if session == 0 {
         return Ok(None);

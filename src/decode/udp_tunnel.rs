@@ -1,7 +1,8 @@
 //! Tunnels in UDP, told by port: VXLAN, VXLAN-GPE, Geneve, GTP-U, Teredo, L2TP, TZSP.
 //!
-//! Owns: those headers. In: a walk behind a UDP header. Out: what is inside, or `None` for "no tunnel
-//! after all". Never: trusts the port alone: a header that does not fit leaves the UDP packet as it is.
+//! Owns: those headers. In: a walk behind a UDP header. Out: what is inside, or `None` for "no
+//! tunnel after all". Never: trusts the port alone: a header that does not fit leaves the UDP
+//! packet as it is.
 
 use crate::decode::DecodeConfig;
 use crate::decode::Reject;
@@ -91,8 +92,8 @@ fn geneve(walk: &mut Walk<'_>) -> Result<Option<Next>, Reject> {
     Ok(Some(Next::EtherType(u16::from_be_bytes([t0, t1]))))
 }
 
-/// 3GPP TS 29.281 section 5.1: version 1, protocol type GTP, message type 255 (G-PDU); extension headers
-/// (section 5.2) state their length in words and the next type in their last byte.
+/// 3GPP TS 29.281 section 5.1: version 1, protocol type GTP, message type 255 (G-PDU); extension
+/// headers (section 5.2) state their length in words and the next type in their last byte.
 fn gtp_u(walk: &mut Walk<'_>) -> Result<Option<Next>, Reject> {
     let [flags, kind, l0, l1] = walk.take::<4>()?;
     let teid = walk.take_u32()?;
@@ -138,7 +139,8 @@ fn teredo(walk: &mut Walk<'_>) -> Result<Option<Next>, Reject> {
     }
 }
 
-/// RFC 2661 section 3.1 (version 2, PPP inside), RFC 3931 section 4.1.2 (version 3, Ethernet inside).
+/// RFC 2661 section 3.1 (version 2, PPP inside), RFC 3931 section 4.1.2 (version 3, Ethernet
+/// inside).
 fn l2tp(walk: &mut Walk<'_>) -> Result<Option<Next>, Reject> {
     let flags = walk.take_u16()?;
     let (control, version) = (flags & 0x8000 != 0, flags & 0x000f);

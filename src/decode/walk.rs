@@ -1,7 +1,7 @@
 //! Where the general path stands in a frame.
 //!
-//! Owns: the position, the depth, what was learned on the way. In: a frame. Out: fixed-size headers.
-//! Never: knows a protocol.
+//! Owns: the position, the depth, what was learned on the way. In: a frame. Out: fixed-size
+//! headers. Never: knows a protocol.
 
 use crate::decode::DecodeConfig;
 use crate::decode::Reject;

@@ -1,8 +1,8 @@
 //! TCP options: what a header says beyond its fixed twenty bytes.
 //!
-//! Owns: the options session and evidence use, and their order. In: a TCP header (`Packet::l4_header`).
-//! Out: [`TcpOptions`]. Never: sequence numbers, state, or an error: options a capture cut, or that
-//! contradict themselves, end the list.
+//! Owns: the options session and evidence use, and their order. In: a TCP header
+//! (`Packet::l4_header`). Out: [`TcpOptions`]. Never: sequence numbers, state, or an error: options
+//! a capture cut, or that contradict themselves, end the list.
 
 use crate::wire::Reader;
 use crate::wire::WireError;
@@ -117,7 +117,7 @@ mod tests {
         let mut bytes = vec![0; 20];
         bytes.extend_from_slice(options);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes[12] = (bytes.len() / 4 << 4) as u8;
+        bytes[12] = ((bytes.len() / 4) << 4) as u8;
         bytes
     }
 

@@ -1,4 +1,5 @@
-//! A small reader for the capture files the tests replay: pcap and pcapng, plain, gzip or Zstandard.
+//! A small reader for the capture files the tests replay: pcap and pcapng, plain, gzip or
+//! Zstandard.
 //!
 //! Owns: just enough of both formats. In: a path. Out: frames. Never: used outside tests.
 
