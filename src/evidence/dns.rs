@@ -1,0 +1,206 @@
+//! What a session asks and is told over DNS, mDNS, LLMNR and NetBIOS name service.
+//!
+//! Owns: names, answers and counts of a session. In: whole messages (a stream's with their length prefix).
+//! Out: [`DnsFacts`]. Never: keeps more than the caps below, or a message.
+
+use std::fmt;
+
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::model::record::DnsFacts;
+use crate::model::record::Facts;
+use crate::model::record::Protocol;
+use crate::wire::Reader;
+use crate::wire::WireError;
+use crate::wire::dns::HEADER_BYTES;
+use crate::wire::dns::Message;
+use crate::wire::dns::Name;
+use crate::wire::dns::Question;
+use crate::wire::dns::RData;
+
+/// Further distinct names kept of a session: resolvers use a port for one or two questions, an mDNS
+/// responder for a dozen; a tunnel over DNS has no end of them.
+const NAMES_MAX: usize = 32;
+/// Answers kept of a session: a large address set has 16, and A and AAAA often share a port.
+const ANSWERS_MAX: usize = 48;
+/// Questions of one message: mDNS asks for a dozen at once (RFC 6762 section 5.3), others for one.
+const QUESTIONS_MAX: u16 = 64;
+/// Ports where the message format is expected: DNS, NetBIOS name service, mDNS, LLMNR.
+const PORTS: [u16; 4] = [53, 137, 5353, 5355];
+/// NetBIOS name service (RFC 1002).
+const PORT_NETBIOS: u16 = 137;
+/// QTYPE of NetBIOS: NB and NBSTAT (RFC 1002 section 4.2.1.2).
+const QTYPES_NETBIOS: [u16; 2] = [32, 33];
+
+/// Whether either port belongs to this observer.
+pub fn is_dns_port(ports: (u16, u16)) -> bool {
+    PORTS.contains(&ports.0) || PORTS.contains(&ports.1)
+}
+
+/// Whether a datagram on any port is a DNS message beyond doubt: one question of class IN, nothing
+/// claimed that a plain query or answer has not, and not one byte left over.
+pub fn is_plain_message(bytes: &[u8]) -> bool {
+    let Ok(message) = Message::parse(bytes) else { return false };
+    // QR, RD, RA, AD, CD, AA, TC and RCODE are free; OPCODE and Z must be zero.
+    let shape = message.questions == 1 && message.opcode() == 0 && message.flags & 0x0040 == 0;
+    let counts = message.is_response() || (message.answers == 0 && message.others <= 1);
+    if !shape || !counts || message.rcode() > 5 {
+        return false;
+    }
+    let mut walk = message.walk();
+    let asked = walk.question().is_ok_and(|q| q.class == 1 && q.qtype != 0 && !q.name.is_root());
+    let records = u32::from(message.answers) + message.others;
+    asked && (0..records).all(|_| walk.record().is_ok()) && walk.at_end()
+}
+
+/// Looks at one whole message of a datagram.
+pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
+    let Ok(message) = Message::parse(bytes) else { return Step::NotMine };
+    let records = u32::from(message.answers) + message.others;
+    let empty = message.questions == 0 && records == 0;
+    // A server refuses with a bare header; nothing else is that short (RFC 1035 section 4.1.1).
+    let bare = bytes.len() == HEADER_BYTES && message.is_response() && empty;
+    if message.opcode() > 9 || (empty && !bare) {
+        return Step::NotMine;
+    }
+    let netbios = ports.0 == PORT_NETBIOS || ports.1 == PORT_NETBIOS;
+    match keep(&message, netbios, facts) {
+        Ok(()) => Step::Used(bytes.len()),
+        // The capture cut the message: what came before the cut is kept.
+        Err(WireError::NeedMore(_)) if facts.dns.is_some() => Step::Used(bytes.len()),
+        Err(_) if facts.dns.is_some() => Step::Failed,
+        Err(_) => Step::NotMine,
+    }
+}
+
+/// Looks at a stream: each message behind its length (RFC 1035 section 4.2.2).
+pub fn observe_dns_stream(bytes: &[u8], _role: Role, facts: &mut Facts) -> Step {
+    let mut r = Reader::new(bytes);
+    let Ok(length) = r.u16() else { return Step::NeedMore };
+    let length = usize::from(length);
+    if length < HEADER_BYTES {
+        return Step::NotMine;
+    }
+    match r.take(length) {
+        Ok(message) => match observe_dns(message, (0, 0), facts) {
+            Step::Used(n) => Step::Used(n + 2),
+            other => other,
+        },
+        Err(_) if header_fits(r.rest()) => Step::NeedMore,
+        Err(_) => Step::NotMine,
+    }
+}
+
+/// Whether the first bytes of a message, as far as they are here, can be a header.
+fn header_fits(bytes: &[u8]) -> bool {
+    match Message::parse(bytes) {
+        Ok(message) => message.opcode() <= 6 && message.questions <= 1,
+        Err(_) => true,
+    }
+}
+
+/// Walks one message and keeps what is new in it.
+fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), WireError> {
+    check_questions(message)?;
+    let mut walk = message.walk();
+    let mut asked = 0;
+    for _ in 0..message.questions {
+        let question = walk.question()?;
+        let dns = dns_of(facts);
+        keep_name(&question, netbios, dns);
+        asked += 1;
+        if !message.is_response() {
+            dns.questions = dns.questions.saturating_add(1);
+        }
+    }
+    if message.is_response() {
+        if asked == 0 && message.answers > 0 {
+            // An mDNS response repeats no question: its first record must parse to be believed.
+            walk.clone().record()?;
+        }
+        let dns = dns_of(facts);
+        dns.responses = dns.responses.saturating_add(1);
+        dns.rcode = dns.rcode.or(Some(message.rcode()));
+    }
+    for _ in 0..message.answers {
+        let record = walk.record()?;
+        keep_answer(record.rtype, &record.data, dns_of(facts));
+    }
+    Ok(())
+}
+
+/// Nothing is kept of a message whose questions are not all good: other protocols use these ports too.
+fn check_questions(message: &Message<'_>) -> Result<(), WireError> {
+    if message.questions > QUESTIONS_MAX {
+        return Err(WireError::Malformed("question count"));
+    }
+    let mut walk = message.walk();
+    (0..message.questions).try_for_each(|_| walk.question().map(|_| ()))
+}
+
+fn dns_of(facts: &mut Facts) -> &mut DnsFacts {
+    facts.protocol.get_or_insert(Protocol::Dns);
+    facts.dns.get_or_insert_default()
+}
+
+fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts) {
+    let netbios = netbios && QTYPES_NETBIOS.contains(&question.qtype);
+    let shown = ShownName { name: question.name, netbios };
+    match &dns.name {
+        None => {
+            dns.name = Some(shown.to_string().into());
+            dns.qtype = question.qtype;
+        }
+        Some(first) if is_shown_as(&shown, first) => {}
+        Some(_) if dns.more_names.len() >= NAMES_MAX => {}
+        Some(_) if dns.more_names.iter().any(|name| is_shown_as(&shown, name)) => {}
+        Some(_) => dns.more_names.push(shown.to_string().into()),
+    }
+}
+
+fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts) {
+    let known = |(t, text): &(u16, Box<str>)| *t == rtype && is_shown_as(data, text);
+    if matches!(data, RData::Other) || dns.answers.len() >= ANSWERS_MAX {
+        return;
+    }
+    if !dns.answers.iter().any(known) {
+        dns.answers.push((rtype, data.to_string().into()));
+    }
+}
+
+/// A name as it is shown: a NetBIOS one unfolded, `NAME<20>` with its suffix in hexadecimal.
+struct ShownName<'a> {
+    name: Name<'a>,
+    netbios: bool,
+}
+
+impl fmt::Display for ShownName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.netbios().filter(|_| self.netbios) {
+            Some((name, suffix)) => {
+                for b in name.trim_ascii_end() {
+                    match b {
+                        0 => {}
+                        0x20..=0x7e => write!(f, "{}", char::from(*b))?,
+                        _ => write!(f, "\\{b:03}")?,
+                    }
+                }
+                write!(f, "<{suffix:02X}>")
+            }
+            None => write!(f, "{}", self.name),
+        }
+    }
+}
+
+/// Whether `value` would be written as `text`: compares without building a string.
+fn is_shown_as(value: &impl fmt::Display, text: &str) -> bool {
+    struct Compare<'a>(&'a str);
+    impl fmt::Write for Compare<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut compare = Compare(text);
+    fmt::write(&mut compare, format_args!("{value}")).is_ok() && compare.0.is_empty()
+}
