@@ -23,6 +23,8 @@ use crate::wire::dns::RData;
 const NAMES_MAX: usize = 32;
 /// Answers kept of a session: a large address set has 16, and A and AAAA often share a port.
 const ANSWERS_MAX: usize = 48;
+/// Addresses beside the answers kept of a session: 13 root servers have 26.
+const ADDITIONAL_MAX: usize = 26;
 /// Questions of one message: mDNS asks for a dozen at once (RFC 6762 section 5.3), others for one.
 const QUESTIONS_MAX: u16 = 64;
 /// Ports where the message format is expected: DNS, NetBIOS name service, mDNS, LLMNR.
@@ -126,6 +128,14 @@ fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), W
         let record = walk.record()?;
         keep_answer(record.rtype, &record.data, dns_of(facts));
     }
+    if message.is_response() {
+        for _ in 0..message.others {
+            let record = walk.record()?;
+            if matches!(record.data, RData::V4(_) | RData::V6(_)) {
+                keep_address(&record.data, dns_of(facts));
+            }
+        }
+    }
     Ok(())
 }
 
@@ -165,6 +175,14 @@ fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts) {
     }
     if !dns.answers.iter().any(known) {
         dns.answers.push((rtype, data.to_string().into()));
+    }
+}
+
+fn keep_address(data: &RData<'_>, dns: &mut DnsFacts) {
+    if dns.additional.len() < ADDITIONAL_MAX
+        && !dns.additional.iter().any(|text| is_shown_as(data, text))
+    {
+        dns.additional.push(data.to_string().into());
     }
 }
 

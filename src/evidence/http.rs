@@ -95,7 +95,8 @@ fn keep_request(head: &Request<'_>, facts: &mut Facts) {
         http.method = Some(seen.method);
         http.host = seen.host;
         http.user_agent = seen.user_agent;
-    } else if !is_first(&seen, http) && !http.more.contains(&seen) && http.more.len() < REQUESTS_MAX {
+    } else if !is_first(&seen, http) && !http.more.contains(&seen) && http.more.len() < REQUESTS_MAX
+    {
         http.more.push(seen);
     }
 }

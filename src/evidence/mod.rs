@@ -9,6 +9,8 @@ pub mod http;
 pub mod ssh;
 pub mod step;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use crate::evidence::quic::QuicState;
@@ -129,55 +131,59 @@ fn observe_datagram(
     bytes: &[u8],
     around: &mut Around<'_>,
 ) {
+    if lane.mode == Mode::Dns || (lane.mode == Mode::Look && dns::is_dns_port(around.ports)) {
+        match dns::observe_dns(bytes, around.ports, around.facts()) {
+            Step::Failed => around.counters.bump(Counter::ParseFailures),
+            // Counts questions as long as the session lasts: no bound on datagrams.
+            Step::Used(_) => lane.mode = Mode::Dns,
+            _ => {}
+        }
+        if lane.mode == Mode::Dns {
+            return;
+        }
+    }
     if lane.mode == Mode::Look {
         lane.mode = datagram_sign(bytes, around);
     }
-    let (role, ports) = (around.role, around.ports);
-    let (step, datagrams_max) = match lane.mode {
-        // Counts names as long as the session lasts: no bound on datagrams.
-        Mode::Dns => (dns::observe_dns(bytes, ports, around.facts()), u8::MAX),
-        Mode::Ssdp => (observe_ssdp(bytes, around.facts()), DATAGRAMS_SSDP),
-        Mode::Dtls => (dtls::observe_dtls(bytes, role, around.facts()), DATAGRAMS_HANDSHAKE),
-        Mode::Quic => {
-            let state = quic.get_or_insert_default();
-            (state.observe(bytes, role, around.facts()), DATAGRAMS_HANDSHAKE)
-        }
-        _ => (Step::NotMine, DATAGRAMS_LOOKED),
+    let role = around.role;
+    let step = match lane.mode {
+        Mode::Dns => dns::observe_dns(bytes, around.ports, around.facts()),
+        Mode::Ssdp => observe_ssdp(bytes, around.facts()),
+        Mode::Dtls => dtls::observe_dtls(bytes, role, around.facts()),
+        Mode::Quic => quic.get_or_insert_default().observe(bytes, role, around.facts()),
+        _ => Step::NotMine,
     };
-    if lane.mode != Mode::Dns {
-        lane.turns = lane.turns.saturating_add(1);
-    }
     match step {
         Step::Used(_) | Step::NeedMore => {}
+        Step::NotMine => lane.mode = Mode::Look,
         Step::Done => lane.finish(),
-        Step::NotMine => {
-            // On a DNS flow one stray datagram changes nothing.
-            if lane.mode != Mode::Dns || !around.facts().dns.is_some() {
-                lane.mode = Mode::Look;
-            }
-        }
         Step::Failed => {
             around.counters.bump(Counter::ParseFailures);
-            if lane.mode != Mode::Dns {
-                lane.finish();
-            }
+            lane.finish();
         }
     }
-    let bound = if lane.mode == Mode::Look { DATAGRAMS_LOOKED } else { datagrams_max };
-    if lane.turns >= bound {
+    lane.turns = lane.turns.saturating_add(1);
+    let datagrams_max = match lane.mode {
+        Mode::Look => DATAGRAMS_LOOKED,
+        Mode::Ssdp => DATAGRAMS_SSDP,
+        Mode::Dtls | Mode::Quic => DATAGRAMS_HANDSHAKE,
+        _ => u8::MAX,
+    };
+    if lane.turns >= datagrams_max {
         lane.finish();
     }
 }
 
-/// Which observer a datagram's first bytes (or, for DNS, its port) call for.
+/// Which observer a datagram's first bytes call for.
 fn datagram_sign(bytes: &[u8], around: &Around<'_>) -> Mode {
     let ports = around.ports;
     match bytes {
-        _ if dns::is_dns_port(ports) => Mode::Dns,
         // A DTLS record: content type 20 to 26, version 254.x (RFC 9147 section 4, RFC 6347 section 4.1).
         [20..=26, 0xfe, ..] => Mode::Dtls,
-        // A QUIC long header: form and fixed bits (RFC 9000 section 17.2), version not zero.
-        [first, version @ .., _] if first & 0xc0 == 0xc0 && !version.starts_with(&[0; 4]) => Mode::Quic,
+        // A QUIC long header: form and fixed bits, a version (RFC 9000 section 17.2).
+        [first, version @ ..] if first & 0xc0 == 0xc0 && !version.starts_with(&[0; 4]) => {
+            Mode::Quic
+        }
         _ if ports.0 == PORT_SSDP || ports.1 == PORT_SSDP => Mode::Ssdp,
         _ if dns::is_plain_message(bytes) => Mode::Dns,
         _ => Mode::Look,

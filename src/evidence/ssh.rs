@@ -29,7 +29,8 @@ pub fn observe_ssh(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
         Role::Initiator => ssh.client.is_some(),
         Role::Responder => ssh.server.is_some(),
     });
-    let step = if named { observe_packet(bytes, role, facts) } else { observe_name(bytes, role, facts) };
+    let step =
+        if named { observe_packet(bytes, role, facts) } else { observe_name(bytes, role, facts) };
     step.unwrap_or_else(|why| match why {
         WireError::NotThis => Step::NotMine,
         WireError::NeedMore(_) => Step::NeedMore,
@@ -56,7 +57,8 @@ fn observe_packet(bytes: &[u8], role: Role, facts: &mut Facts) -> Result<Step, W
         Role::Initiator => &ssh.server,
         Role::Responder => &ssh.client,
     };
-    if peer.as_ref().is_some_and(|peer| peer.starts_with("SSH-1.") && !peer.starts_with("SSH-1.99")) {
+    if peer.as_ref().is_some_and(|peer| peer.starts_with("SSH-1.") && !peer.starts_with("SSH-1.99"))
+    {
         // A 1.99 side that met a version 1 peer goes on in version 1.
         return Ok(Step::Done);
     }

@@ -118,6 +118,12 @@ enum Sign {
     Fits(Mode),
 }
 
+impl Sign {
+    fn or(self, next: impl FnOnce() -> Sign) -> Sign {
+        if let Sign::Nothing = self { next() } else { self }
+    }
+}
+
 /// What became of a run of bytes.
 enum Run {
     /// All used, or nobody listens.
@@ -304,28 +310,19 @@ impl Lane {
 
 /// What the first bytes look like: a few comparisons, no parsing.
 fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
-    let signs = [
-        starts(bytes, &[0x16, 0x03], Mode::Tls),
-        starts(bytes, b"SSH-", Mode::Ssh),
-        proxy_header(bytes),
-        starts(bytes, b"HTTP/1.", Mode::HttpResponse),
-        dns_prefix(bytes, around),
-        match looks_like_request(bytes) {
+    // The first that is not refuted counts, even while it is too short to be sure: what a direction is
+    // must not depend on where its segments end.
+    starts(bytes, &[0x16, 0x03], Mode::Tls)
+        .or(|| starts(bytes, b"SSH-", Mode::Ssh))
+        .or(|| dns_prefix(bytes, around))
+        .or(|| proxy_header(bytes))
+        .or(|| starts(bytes, b"HTTP/1.", Mode::HttpResponse))
+        .or(|| server_lines(bytes, around))
+        .or(|| match looks_like_request(bytes) {
             Some(true) => Sign::Fits(Mode::HttpRequest),
             Some(false) => Sign::Nothing,
             None => Sign::Short,
-        },
-        server_lines(bytes, around),
-    ];
-    let mut short = false;
-    for sign in signs {
-        match sign {
-            Sign::Nothing => {}
-            Sign::Short => short = true,
-            Sign::Preamble(_) | Sign::Fits(_) => return sign,
-        }
-    }
-    if short { Sign::Short } else { Sign::Nothing }
+        })
 }
 
 fn starts(bytes: &[u8], magic: &[u8], mode: Mode) -> Sign {

@@ -223,6 +223,9 @@ pub struct DnsFacts {
     pub more_names: Vec<Box<str>>,
     /// Distinct answers of all responses: (type, text form of the data), capped.
     pub answers: Vec<(u16, Box<str>)>,
+    /// Distinct addresses told beside the answers (authority and additional sections: glue, the
+    /// hosts behind an mDNS service), capped.
+    pub additional: Vec<Box<str>>,
     /// Response code of the first answer.
     pub rcode: Option<u8>,
     /// Questions seen.

@@ -208,7 +208,9 @@ mod tests {
 
     #[test]
     fn other_text_protocols_are_refused_at_their_first_line() {
-        for line in [&b"EHLO mail.example\r\n"[..], b"PRI * HTTP/2.0\r\n", b"INVITE sip:a SIP/2.0\n"] {
+        for line in
+            [&b"EHLO mail.example\r\n"[..], b"PRI * HTTP/2.0\r\n", b"INVITE sip:a SIP/2.0\n"]
+        {
             assert_eq!(request(line, Source::Stream), Err(WireError::NotThis));
         }
         assert_eq!(request(b"get / HTTP/1.1\r\n\r\n", Source::Stream), Err(WireError::NotThis));
