@@ -16,7 +16,7 @@ use crate::wire::dns::HEADER_BYTES;
 use crate::wire::dns::Message;
 use crate::wire::dns::Name;
 use crate::wire::dns::Question;
-use crate::wire::dns::RData;
+use crate::wire::dns_data::RData;
 
 /// Further distinct names kept of a session: resolvers use a port for one or two questions, an mDNS
 /// responder for a dozen; a tunnel over DNS has no end of them.
@@ -27,6 +27,9 @@ const ANSWERS_MAX: usize = 48;
 const ADDITIONAL_MAX: usize = 26;
 /// Questions of one message: mDNS asks for a dozen at once (RFC 6762 section 5.3), others for one.
 const QUESTIONS_MAX: u16 = 64;
+/// QCLASS values that exist: IN, CH, HS, NONE, ANY (IANA), IN and ANY with mDNS's unicast bit. Other
+/// protocols use these ports too: nothing is believed before a name and one of these.
+const CLASSES: [u16; 7] = [1, 3, 4, 254, 255, 0x8001, 0x80ff];
 /// Ports where the message format is expected: DNS, NetBIOS name service, mDNS, LLMNR.
 const PORTS: [u16; 4] = [53, 137, 5353, 5355];
 /// NetBIOS name service (RFC 1002).
@@ -68,8 +71,7 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
     let netbios = ports.0 == PORT_NETBIOS || ports.1 == PORT_NETBIOS;
     match keep(&message, netbios, facts) {
         Ok(()) => Step::Used(bytes.len()),
-        // The capture cut the message: what came before the cut is kept.
-        Err(WireError::NeedMore(_)) if facts.dns.is_some() => Step::Used(bytes.len()),
+        // What came before the fault, or before the capture cut the message, is kept.
         Err(_) if facts.dns.is_some() => Step::Failed,
         Err(_) => Step::NotMine,
     }
@@ -103,11 +105,13 @@ fn header_fits(bytes: &[u8]) -> bool {
 
 /// Walks one message and keeps what is new in it.
 fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), WireError> {
-    check_questions(message)?;
     let mut walk = message.walk();
     let mut asked = 0;
-    for _ in 0..message.questions {
+    for _ in 0..message.questions.min(QUESTIONS_MAX) {
         let question = walk.question()?;
+        if facts.dns.is_none() && !CLASSES.contains(&question.class) {
+            return Err(WireError::Malformed("class"));
+        }
         let dns = dns_of(facts);
         keep_name(&question, netbios, dns);
         asked += 1;
@@ -137,15 +141,6 @@ fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), W
         }
     }
     Ok(())
-}
-
-/// Nothing is kept of a message whose questions are not all good: other protocols use these ports too.
-fn check_questions(message: &Message<'_>) -> Result<(), WireError> {
-    if message.questions > QUESTIONS_MAX {
-        return Err(WireError::Malformed("question count"));
-    }
-    let mut walk = message.walk();
-    (0..message.questions).try_for_each(|_| walk.question().map(|_| ()))
 }
 
 fn dns_of(facts: &mut Facts) -> &mut DnsFacts {

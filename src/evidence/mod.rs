@@ -133,9 +133,13 @@ fn observe_datagram(
 ) {
     if lane.mode == Mode::Dns || (lane.mode == Mode::Look && dns::is_dns_port(around.ports)) {
         match dns::observe_dns(bytes, around.ports, around.facts()) {
-            Step::Failed => around.counters.bump(Counter::ParseFailures),
             // Counts questions as long as the session lasts: no bound on datagrams.
             Step::Used(_) => lane.mode = Mode::Dns,
+            // A datagram stands for itself: the next one may be good.
+            Step::Failed => {
+                around.counters.bump(Counter::ParseFailures);
+                lane.mode = Mode::Dns;
+            }
             _ => {}
         }
         if lane.mode == Mode::Dns {
@@ -178,6 +182,8 @@ fn observe_datagram(
 fn datagram_sign(bytes: &[u8], around: &Around<'_>) -> Mode {
     let ports = around.ports;
     match bytes {
+        // Before the others: a transaction id may look like any first byte.
+        _ if dns::is_plain_message(bytes) => Mode::Dns,
         // A DTLS record: content type 20 to 26, version 254.x (RFC 9147 section 4, RFC 6347 section 4.1).
         [20..=26, 0xfe, ..] => Mode::Dtls,
         // A QUIC long header: form and fixed bits, a version (RFC 9000 section 17.2).
@@ -185,7 +191,6 @@ fn datagram_sign(bytes: &[u8], around: &Around<'_>) -> Mode {
             Mode::Quic
         }
         _ if ports.0 == PORT_SSDP || ports.1 == PORT_SSDP => Mode::Ssdp,
-        _ if dns::is_plain_message(bytes) => Mode::Dns,
         _ => Mode::Look,
     }
 }

@@ -4,6 +4,7 @@
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
 pub mod dns;
+pub mod dns_data;
 pub mod http;
 pub mod reader;
 pub mod ssh;
