@@ -1,6 +1,7 @@
 //! What a session asks and is told over DNS, mDNS, LLMNR and NetBIOS name service.
 //!
-//! Owns: names, answers and counts of a session. In: whole messages (a stream's with their length prefix).
+//! Owns: names, answers and counts of a session. In: whole messages (a stream's with their length
+//! prefix).
 //! Out: [`DnsFacts`]. Never: keeps more than the caps below, or a message.
 
 use std::fmt;
@@ -27,8 +28,7 @@ const ANSWERS_MAX: usize = 48;
 const ADDITIONAL_MAX: usize = 26;
 /// Questions of one message: mDNS asks for a dozen at once (RFC 6762 section 5.3), others for one.
 const QUESTIONS_MAX: u16 = 64;
-/// QCLASS values that exist: IN, CH, HS, NONE, ANY (IANA), IN and ANY with mDNS's unicast bit. Other
-/// protocols use these ports too: nothing is believed before a name and one of these.
+/// QCLASS values that exist: IN, CH, HS, NONE, ANY (IANA), IN and ANY with mDNS's unicast bit.
 const CLASSES: [u16; 7] = [1, 3, 4, 254, 255, 0x8001, 0x80ff];
 /// Ports where the message format is expected: DNS, NetBIOS name service, mDNS, LLMNR.
 const PORTS: [u16; 4] = [53, 137, 5353, 5355];
@@ -105,25 +105,19 @@ fn header_fits(bytes: &[u8]) -> bool {
 
 /// Walks one message and keeps what is new in it.
 fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), WireError> {
+    if facts.dns.is_none() && !is_believable(message) {
+        return Err(WireError::NotThis);
+    }
     let mut walk = message.walk();
-    let mut asked = 0;
     for _ in 0..message.questions.min(QUESTIONS_MAX) {
         let question = walk.question()?;
-        if facts.dns.is_none() && !CLASSES.contains(&question.class) {
-            return Err(WireError::Malformed("class"));
-        }
         let dns = dns_of(facts);
         keep_name(&question, netbios, dns);
-        asked += 1;
         if !message.is_response() {
             dns.questions = dns.questions.saturating_add(1);
         }
     }
     if message.is_response() {
-        if asked == 0 && message.answers > 0 {
-            // An mDNS response repeats no question: its first record must parse to be believed.
-            walk.clone().record()?;
-        }
         let dns = dns_of(facts);
         dns.responses = dns.responses.saturating_add(1);
         dns.rcode = dns.rcode.or(Some(message.rcode()));
@@ -141,6 +135,19 @@ fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), W
         }
     }
     Ok(())
+}
+
+/// The first message of a session: a name with a class that exists, or no fault anywhere.
+fn is_believable(message: &Message<'_>) -> bool {
+    let classed = |question: Question<'_>| CLASSES.contains(&question.class);
+    if message.questions > 0 && message.walk().question().is_ok_and(classed) {
+        return true;
+    }
+    let mut walk = message.walk();
+    let records = u32::from(message.answers) + message.others;
+    (0..message.questions).all(|_| walk.question().is_ok())
+        && (0..records).all(|_| walk.record().is_ok())
+        && walk.at_end()
 }
 
 fn dns_of(facts: &mut Facts) -> &mut DnsFacts {

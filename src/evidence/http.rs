@@ -1,6 +1,7 @@
 //! What the first HTTP/1 requests of a session say, and the first response's status.
 //!
-//! Owns: which requests are kept and what may follow a head. In: one direction's bytes, or a datagram.
+//! Owns: which requests are kept and what may follow a head. In: one direction's bytes, or a
+//! datagram.
 //! Out: [`HttpFacts`]. Never: reads a body.
 
 use crate::evidence::step::Step;

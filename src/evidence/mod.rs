@@ -1,8 +1,8 @@
 //! Observers: what the first bytes of a session say about who speaks.
 //!
-//! Owns: a session's observation state and the facts found so far. In: [`Segment`]s, in order for TCP, as
-//! they come for UDP. Out: [`Facts`] and whether anybody still listens. Never: judges, keeps payload
-//! beyond a message in pieces, or looks on after its bounds.
+//! Owns: a session's observation state and the facts found so far. In: [`Segment`]s, in order for
+//! TCP, as they come for UDP. Out: [`Facts`] and whether anybody still listens. Never: judges,
+//! keeps payload beyond a message in pieces, or looks on after its bounds.
 
 pub mod dns;
 pub mod http;
@@ -28,8 +28,8 @@ use crate::wire::http::Source;
 
 /// Datagrams of each direction looked at while undecided.
 const DATAGRAMS_LOOKED: u8 = 4;
-/// Datagrams of each direction given to a handshake's observer: a DTLS or QUIC flight with certificates
-/// takes 3 to 6, each sent again at most a few times.
+/// Datagrams of each direction given to a handshake's observer: a DTLS or QUIC flight with
+/// certificates takes 3 to 6, each sent again at most a few times.
 const DATAGRAMS_HANDSHAKE: u8 = 24;
 /// SSDP repeats itself; so many datagrams of one session say all there is.
 const DATAGRAMS_SSDP: u8 = 8;
@@ -184,7 +184,8 @@ fn datagram_sign(bytes: &[u8], around: &Around<'_>) -> Mode {
     match bytes {
         // Before the others: a transaction id may look like any first byte.
         _ if dns::is_plain_message(bytes) => Mode::Dns,
-        // A DTLS record: content type 20 to 26, version 254.x (RFC 9147 section 4, RFC 6347 section 4.1).
+        // A DTLS record: content type 20 to 26, version 254.x (RFC 9147 section 4, RFC 6347
+        // section 4.1).
         [20..=26, 0xfe, ..] => Mode::Dtls,
         // A QUIC long header: form and fixed bits, a version (RFC 9000 section 17.2).
         [first, version @ ..] if first & 0xc0 == 0xc0 && !version.starts_with(&[0; 4]) => {

@@ -1,10 +1,11 @@
 //! What SSH says before its keys: identification strings and HASSH.
 //!
-//! Owns: the order of the two messages each side sends. In: one direction's bytes. Out: [`SshFacts`].
+//! Owns: the order of the two messages each side sends. In: one direction's bytes. Out:
+//! [`SshFacts`].
 //! Never: reads past KEXINIT.
 //!
-//! HASSH is the MD5 of `kex;encryption;mac;compression`, the name-lists as sent, those of the sender's own
-//! direction (published by Salesforce, <https://github.com/salesforce/hassh>).
+//! HASSH is the MD5 of `kex;encryption;mac;compression`, the name-lists as sent, those of the
+//! sender's own direction (published by Salesforce, <https://github.com/salesforce/hassh>).
 
 use md5::Digest;
 use md5::Md5;

@@ -1,8 +1,8 @@
 //! One direction of a TCP stream: who speaks here, and which bytes must wait for more.
 //!
 //! Owns: the look at the first bytes, the protocol that fits them, a capped buffer while a message
-//! straddles segments. In: payload in order. Out: calls to the observers. Never: copies a message that
-//! is whole in one segment, or looks on after the bounds below.
+//! straddles segments. In: payload in order. Out: calls to the observers. Never: copies a message
+//! that is whole in one segment, or looks on after the bounds below.
 
 use crate::evidence::dns;
 use crate::evidence::http;
@@ -21,21 +21,23 @@ use crate::wire::ssh::IDENTIFICATION_MAX;
 use crate::wire::ssh::PACKET_MAX;
 use crate::wire::ssh::identification_after_lines;
 
-/// Segments of a direction looked at for a protocol's start. Preambles take turns: SOCKS 2, CONNECT with
-/// a refused and a good log-in 3, STARTTLS in SMTP 4 to 6; 16 leaves room for small segments.
+/// Segments of a direction looked at for a protocol's start. Preambles take turns: SOCKS 2,
+/// CONNECT with a refused and a good log-in 3, STARTTLS in SMTP 4 to 6; 16 leaves room for small
+/// segments.
 const TURNS_MAX: u8 = 16;
-/// Undecided bytes of a direction looked at: a PROXY header, a CONNECT head or an SMTP dialogue is far
-/// shorter; a protocol that began otherwise and sent this much is not one that is listened for.
+/// Undecided bytes of a direction looked at: a PROXY header, a CONNECT head or an SMTP dialogue is
+/// far shorter; a protocol that began otherwise and sent this much is not one that is listened
+/// for.
 const LOOKED_BYTES_MAX: u16 = 8 * 1024;
-/// A ClientHello with many post-quantum shares, or a flight with certificates, fits (RFC 8446 records are
-/// 16 KiB; a handshake message may be 16 MiB, which nobody sends).
+/// A ClientHello with many post-quantum shares, or a flight with certificates, fits (RFC 8446
+/// records are 16 KiB; a handshake message may be 16 MiB, which nobody sends).
 const HELD_TLS_MAX: usize = 64 * 1024;
 /// The length prefix of DNS over TCP allows no more.
 const HELD_DNS_MAX: usize = 2 + 65_535;
 /// Before a protocol is told: the longest thing waited for is a PROXY v1 line (107 bytes).
 const HELD_LOOK_MAX: usize = 256;
-/// Bytes read again because a message came in pieces, in sum over one message. One byte a segment: a
-/// message of 5 KiB. Bounds the work that tiny segments can cause.
+/// Bytes read again because a message came in pieces, in sum over one message. One byte a segment:
+/// a message of 5 KiB. Bounds the work that tiny segments can cause.
 const REREAD_BYTES_MAX: u32 = 16 << 20;
 /// Messages of DNS over TCP looked at in each direction.
 const DNS_MESSAGES_MAX: u8 = 64;
@@ -310,8 +312,8 @@ impl Lane {
 
 /// What the first bytes look like: a few comparisons, no parsing.
 fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
-    // The first that is not refuted counts, even while it is too short to be sure: what a direction is
-    // must not depend on where its segments end.
+    // The first that is not refuted counts, even while it is too short to be sure: what a
+    // direction is must not depend on where its segments end.
     starts(bytes, &[0x16, 0x03], Mode::Tls)
         .or(|| starts(bytes, b"SSH-", Mode::Ssh))
         .or(|| dns_prefix(bytes, around))
@@ -334,8 +336,9 @@ fn starts(bytes: &[u8], magic: &[u8], mode: Mode) -> Sign {
     }
 }
 
-/// A PROXY protocol header, version 1 (a line of at most 107 bytes) or 2 (16 bytes and a length); what it
-/// says is not kept. Source: "The PROXY protocol, versions 1 & 2", sections 2.1 and 2.2, haproxy.org.
+/// A PROXY protocol header, version 1 (a line of at most 107 bytes) or 2 (16 bytes and a length);
+/// what it says is not kept. Source: "The PROXY protocol, versions 1 & 2", sections 2.1 and 2.2,
+/// haproxy.org.
 fn proxy_header(bytes: &[u8]) -> Sign {
     const LINE_MAX: usize = 107;
     const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";

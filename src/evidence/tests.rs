@@ -1,6 +1,7 @@
 //! Sessions made by hand, in one piece and in random pieces.
 //!
-//! Owns: the promise that segmentation does not change facts. In: bytes written here. Out: assertions.
+//! Owns: the promise that segmentation does not change facts. In: bytes written here. Out:
+//! assertions.
 //! Never: files.
 
 use proptest::prelude::*;
@@ -251,7 +252,8 @@ fn undecided_datagrams_are_left_after_four() {
 fn known_streams() -> Vec<(u16, Vec<u8>, Vec<u8>)> {
     let ssh = ssh_client();
     let framed = |m: Vec<u8>| [&(m.len() as u16).to_be_bytes(), &m[..]].concat();
-    let posts = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nxyzPUT / HTTP/1.1\r\nHost: b\r\n\r\n";
+    let posts = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n\
+        xyzPUT / HTTP/1.1\r\nHost: b\r\n\r\n";
     let connect = [b"CONNECT h:1 HTTP/1.1\r\n\r\n", &ssh[..]].concat();
     let through = [b"HTTP/1.1 200 OK\r\n\r\n", &ssh[..]].concat();
     vec![
@@ -303,7 +305,8 @@ proptest! {
                 any::<bool>(),
                 any::<bool>(),
                 prop::sample::select(vec![
-                    "", "SSH-2.0-a\n", "GET / HTTP/1.1\r\n", "PROXY ", "\u{16}\u{3}", "HTTP/1.1 200 ",
+                    "", "SSH-2.0-a\n", "GET / HTTP/1.1\r\n", "PROXY ",
+                    "\u{16}\u{3}", "HTTP/1.1 200 ",
                     "\0\u{20}\0\u{1}\u{1}\0\0\u{1}\0\0\0\0\0\0",
                 ]),
                 proptest::collection::vec(any::<u8>(), 0..80),

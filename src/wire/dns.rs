@@ -1,6 +1,8 @@
-//! DNS messages (RFC 1035 section 4), with the mDNS, LLMNR and NetBIOS relatives that share the format.
+//! DNS messages (RFC 1035 section 4), with the mDNS, LLMNR and NetBIOS relatives that share the
+//! format.
 //!
-//! Owns: header, names, questions and resource records. In: one message. Out: views that borrow from it.
+//! Owns: header, names, questions and resource records. In: one message. Out: views that borrow
+//! from it.
 //! Never: follows a pointer forward, trusts a count, or allocates.
 
 use std::fmt;
@@ -121,8 +123,9 @@ fn nibbles(halves: &mut impl Iterator<Item = u8>) -> Option<u8> {
     (high < 16 && low < 16).then_some(high << 4 | low)
 }
 
-/// Master-file style (RFC 1035 section 5.1, RFC 4343 section 2.1): case kept, no final dot, `\.` and `\\`
-/// for a dot or backslash inside a label, `\DDD` for what is not printable ASCII. The root is `.`.
+/// Master-file style (RFC 1035 section 5.1, RFC 4343 section 2.1): case kept, no final dot, `\.`
+/// and `\\` for a dot or backslash inside a label, `\DDD` for what is not printable ASCII. The
+/// root is `.`.
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_root() {

@@ -166,7 +166,8 @@ fn strings(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || r.sub_u8().ok().map(|s| s.rest()))
 }
 
-/// A short text form: the address, the name, `10 mail.example`, `1 . alpn=h2,h3`. Empty for [`RData::Other`].
+/// A short text form: the address, the name, `10 mail.example`, `1 . alpn=h2,h3`. Empty for
+/// [`RData::Other`].
 impl fmt::Display for RData<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

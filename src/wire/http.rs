@@ -5,7 +5,8 @@
 
 use crate::wire::WireError;
 
-/// How far a head is read: what common servers accept as the default limit of a head or one of its lines.
+/// How far a head is read: what common servers accept as the default limit of a head or one of its
+/// lines.
 pub const HEAD_MAX: usize = 8 * 1024;
 /// Longest method: the longest registered one has 17 characters (UPDATEREDIRECTREF, RFC 4437).
 pub const METHOD_MAX: usize = 20;

@@ -1,4 +1,5 @@
-//! SSH in clear: the identification string and the first binary packet (RFC 4253 sections 4.2, 6, 7.1).
+//! SSH in clear: the identification string and the first binary packet (RFC 4253 sections 4.2, 6,
+//! 7.1).
 //!
 //! Owns: where the string ends, where a packet ends, the ten name-lists. In: one direction's bytes.
 //! Out: views that borrow from them. Never: anything behind NEWKEYS.
