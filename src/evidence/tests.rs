@@ -163,13 +163,22 @@ fn a_gap_loses_the_message_and_not_the_direction() {
 }
 
 #[test]
-fn a_message_over_its_cap_is_counted_and_left() {
-    let mut packet = vec![0, 0, 0x88, 0xb8];
-    packet.resize(35_100, 0);
-    let long = [b"SSH-2.0-x\r\n", &[0, 0, 0x89, 0xb8][..], &packet].concat();
+fn a_packet_longer_than_the_protocol_allows_is_counted_and_left() {
+    let long = [&b"SSH-2.0-x\r\n"[..], &[0, 0, 0x89, 0xb8]].concat();
     let (observers, counters) = run(TCP, &[(Role::Initiator, &long)]);
     assert!(!observers.wants(Role::Initiator));
     assert_eq!(counters.get(Counter::ParseFailures), 1);
+}
+
+#[test]
+fn a_message_in_endless_small_pieces_is_counted_and_left() {
+    // 60,000 bytes are promised and come one by one.
+    let head = [0xea, 0x60, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let pieces = head.iter().chain(std::iter::repeat_n(&0, 7_000));
+    let pieces: Vec<_> = pieces.map(|b| (Role::Initiator, std::slice::from_ref(b))).collect();
+    let (observers, counters) = run((Transport::TCP, 53), &pieces);
+    assert!(!observers.wants(Role::Initiator));
+    assert_eq!(counters.get(Counter::MessagesOverCap), 1);
 }
 
 fn query(name: &[u8], qtype: u8) -> Vec<u8> {
