@@ -315,6 +315,7 @@ fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
     // The first that is not refuted counts, even while it is too short to be sure: what a
     // direction is must not depend on where its segments end.
     starts(bytes, &[0x16, 0x03], Mode::Tls)
+        .or(|| tls_alert(bytes))
         .or(|| starts(bytes, b"SSH-", Mode::Ssh))
         .or(|| dns_prefix(bytes, around))
         .or(|| proxy_header(bytes))
@@ -333,6 +334,21 @@ fn starts(bytes: &[u8], magic: &[u8], mode: Mode) -> Sign {
         Some(_) => Sign::Nothing,
         None if magic.starts_with(bytes) => Sign::Short,
         None => Sign::Nothing,
+    }
+}
+
+/// A TLS alert in clear is two bytes behind its record header; a server that does not know the name asked
+/// for sends one as a warning before its ServerHello (RFC 6066 section 3).
+fn tls_alert(bytes: &[u8]) -> Sign {
+    const ALERT_BYTES: usize = 7;
+    match bytes {
+        [0x15, 0x03, _, 0, 2, ..] if bytes.len() >= ALERT_BYTES => Sign::Preamble(ALERT_BYTES),
+        [0x15]
+        | [0x15, 0x03]
+        | [0x15, 0x03, _]
+        | [0x15, 0x03, _, 0]
+        | [0x15, 0x03, _, 0, 2, ..] => Sign::Short,
+        _ => Sign::Nothing,
     }
 }
 

@@ -121,7 +121,8 @@ fn preambles_do_not_hide_what_follows() {
     let ssh = ssh_client();
     let mut v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
     v2.extend([9; 12]);
-    for lead in [&b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"[..], &v2] {
+    let alert = b"\x15\x03\x03\0\x02\x01\x70";
+    for lead in [&b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"[..], &v2, alert] {
         let bytes = [lead, &ssh[..]].concat();
         let facts = run(TCP, &[(Role::Initiator, &bytes)]).0.into_facts();
         assert!(facts.ssh.unwrap().hassh.is_some());
