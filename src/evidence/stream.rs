@@ -337,8 +337,8 @@ fn starts(bytes: &[u8], magic: &[u8], mode: Mode) -> Sign {
     }
 }
 
-/// A TLS alert in clear is two bytes behind its record header; a server that does not know the name asked
-/// for sends one as a warning before its ServerHello (RFC 6066 section 3).
+/// A TLS alert in clear is two bytes behind its record header; a server that does not know the name
+/// asked for sends one as a warning before its ServerHello (RFC 6066 section 3).
 fn tls_alert(bytes: &[u8]) -> Sign {
     const ALERT_BYTES: usize = 7;
     match bytes {
