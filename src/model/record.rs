@@ -221,10 +221,13 @@ pub struct DnsFacts {
     pub name: Option<Box<str>>,
     /// Its type: `A`, `AAAA`, or `TYPE65` style for unnamed numbers.
     pub qtype: u16,
-    /// Further questions' names in this session, capped.
+    /// Further questions' distinct names in this session, capped.
     pub more_names: Vec<Box<str>>,
-    /// Answers of the first question: (type, text form of the data), capped.
+    /// Distinct answers of all responses: (type, text form of the data), capped.
     pub answers: Vec<(u16, Box<str>)>,
+    /// Distinct addresses told beside the answers (authority and additional sections: glue, the
+    /// hosts behind an mDNS service), capped.
+    pub additional: Vec<Box<str>>,
     /// Response code of the first answer.
     pub rcode: Option<u8>,
     /// Questions seen.
@@ -246,12 +249,23 @@ pub struct SshFacts {
     pub hassh_server: Option<[u8; 16]>,
 }
 
-/// The first HTTP/1 request of a session.
+/// One further HTTP/1 request of a session that differs from the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// Method.
+    pub method: Box<str>,
+    /// `Host` header.
+    pub host: Option<Box<str>>,
+    /// `User-Agent` header.
+    pub user_agent: Option<Box<str>>,
+}
+
+/// The first HTTP/1 request of a session, and those among the next few that differ from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpFacts {
     /// Method.
     pub method: Option<Box<str>>,
-    /// `Host` header.
+    /// `Host` header, else the authority of an absolute-form target.
     pub host: Option<Box<str>>,
     /// `User-Agent` header.
     pub user_agent: Option<Box<str>>,
@@ -259,6 +273,8 @@ pub struct HttpFacts {
     pub connect_target: Option<Box<str>>,
     /// Status code of the first response.
     pub status: Option<u16>,
+    /// Further requests with another method, host or user agent, capped.
+    pub more: Vec<HttpRequest>,
 }
 
 /// What the observers saw in a session. Boxed, so that a session without evidence costs a pointer.
