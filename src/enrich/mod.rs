@@ -7,6 +7,8 @@
 pub mod community_id;
 pub mod framed;
 pub mod geo;
+#[cfg(test)]
+mod geo_tests;
 pub mod lpm;
 pub mod names;
 pub mod physics;
