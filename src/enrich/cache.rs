@@ -1,7 +1,9 @@
 //! What a worker remembers of addresses, so that databases are asked once a prefix.
 //!
-//! Owns: a fixed table of answers, decoded rows by offset. In: addresses. Out: shared places and systems.
-//! Never: grows past its constants (direct-mapped: a newer prefix takes the slot), shares with other workers.
+//! Owns: a fixed table of answers, decoded rows by offset. In: addresses. Out: shared places and
+//! systems.
+//! Never: grows past its constants (direct-mapped: a newer prefix takes the slot), shares with
+//! other workers.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;

@@ -14,7 +14,8 @@ use crate::model::Transport;
 
 /// The digest of a session, from its record.
 ///
-/// ICMP ports hold the type and, for kinds that come in pairs, the type of the answer, else the code.
+/// ICMP ports hold the type and, for kinds that come in pairs, the type of the answer, else the
+/// code.
 pub fn community_id(record: &Record) -> [u8; 20] {
     let from = (record.initiator.ip, record.initiator.port);
     let to = (record.responder.ip, record.responder.port);

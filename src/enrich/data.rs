@@ -74,8 +74,8 @@ impl EnrichData {
         Ok(EnrichData { geo, lists, subjects, sensor: options.sensor.clone(), home })
     }
 
-    /// Whether the address is on the home side: in a home network, or of a scope that never leaves the
-    /// site (loopback, link-local, multicast, broadcast, unspecified).
+    /// Whether the address is on the home side: in a home network, or of a scope that never leaves
+    /// the site (loopback, link-local, multicast, broadcast, unspecified).
     pub fn is_home(&self, addr: Addr) -> bool {
         self.home.longest(addr).is_some() || (!is_public(addr) && is_site_local(addr))
     }

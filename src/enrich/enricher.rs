@@ -77,7 +77,8 @@ impl Enricher {
         }
     }
 
-    /// The leg of the remote end; an external or internal session has no remote end the sensor can tell.
+    /// The leg of the remote end; an external or internal session has no remote end the sensor can
+    /// tell.
     fn physics(&self, record: &Record) -> Option<Physics> {
         let sensor = self.data.sensor.as_ref()?;
         let (leg, remote) = match record.context.direction {

@@ -136,7 +136,8 @@ fn hits_stay_within_their_cap() {
     let dir = tempfile::tempdir().unwrap();
     for i in 0..40 {
         let text = format!(
-            "# name: many-{i}\n# kind: name\n# source: s\n# date: 2026-01-01\n# licence: x\na.example\n"
+            "# name: many-{i}\n# kind: name\n# source: s\n# date: 2026-01-01\n\
+             # licence: x\na.example\n"
         );
         std::fs::write(dir.path().join(format!("{i}.txt")), text).unwrap();
     }

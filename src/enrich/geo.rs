@@ -1,7 +1,7 @@
 //! The geo and AS databases: embedded ones, or a directory of MMDB files.
 //!
-//! Owns: which database answers which question. In: MMDB bytes, addresses. Out: offsets (the key for
-//! interning), places, autonomous systems, what run.json says of the databases.
+//! Owns: which database answers which question. In: MMDB bytes, addresses. Out: offsets (the key
+//! for interning), places, autonomous systems, what run.json says of the databases.
 //! Never: caches (each worker does), panics on a corrupt file.
 
 use std::net::IpAddr;
@@ -105,8 +105,8 @@ impl GeoDb {
         ])
     }
 
-    /// The `.mmdb` files of a directory; a question none of them answers goes to the embedded one. Every bad
-    /// file is reported.
+    /// The `.mmdb` files of a directory; a question none of them answers goes to the embedded one.
+    /// Every bad file is reported.
     pub fn load(dir: &Path) -> Result<GeoDb, Vec<Error>> {
         let what = format!("geo databases in {}", dir.display());
         let mut paths: Vec<_> = std::fs::read_dir(dir)
@@ -147,7 +147,8 @@ impl GeoDb {
         self.source(question).map(|source| &source.info)
     }
 
-    /// Finds the row of an address: its offset (equal offsets are equal rows) and the prefix it holds for.
+    /// Finds the row of an address: its offset (equal offsets are equal rows) and the prefix it
+    /// holds for.
     pub fn find(&self, question: Question, addr: Addr) -> Result<Found, &'static str> {
         let nothing = Found { offset: None, prefix_len: 128 };
         match self.source(question).map(|source| &source.reading) {
@@ -325,8 +326,8 @@ pub fn is_public(addr: Addr) -> bool {
                     | (203, 0, 113)
             )
         }
-        // Global unicast is 2000::/3 (RFC 4291); NAT64 64:ff9b::/96 carries a public IPv4 address, but
-        // whose database rows describe the translator.
+        // Global unicast is 2000::/3 (RFC 4291); NAT64 64:ff9b::/96 carries a public IPv4 address,
+        // but whose database rows describe the translator.
         IpAddr::V6(v6) => match v6.segments() {
             [0x2001, 0x0db8, ..] => false,
             [first, ..] => first & 0xe000 == 0x2000,

@@ -1,6 +1,7 @@
 //! Tests of the geo databases against real and corrupt files.
 //!
-//! Owns: nothing. In: the embedded databases, MMDB test files where they are at hand. Out: verdicts.
+//! Owns: nothing. In: the embedded databases, MMDB test files where they are at hand. Out:
+//! verdicts.
 //! Never: part of the program.
 
 use std::net::IpAddr;

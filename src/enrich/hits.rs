@@ -1,6 +1,7 @@
 //! Which lists match a session, and the application they name.
 //!
-//! Owns: the order of fields, the cap of hits. In: a record with places and systems. Out: hits, application.
+//! Owns: the order of fields, the cap of hits. In: a record with places and systems. Out: hits,
+//! application.
 //! Never: judges; a port alone gives no hit.
 
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use crate::model::record::ListHit;
 use crate::model::record::Party;
 use crate::model::record::Protocol;
 
-/// Most hits of a session. Fields are asked in the order: server name, host, DNS question, further DNS
-/// questions, addresses, AS numbers; the first hits stay, later ones fall off: names say more than owners.
+/// Most hits of a session. Fields are asked in the order: server name, host, DNS question, further
+/// DNS questions, addresses, AS numbers; the first hits stay, later ones fall off: names say more
+/// than owners.
 pub const HITS_MAX: usize = 16;
 
 /// Fills `context.hits`, `context.application` and its reason.

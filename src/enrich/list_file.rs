@@ -350,8 +350,8 @@ impl Header {
     }
 }
 
-/// `YYYY-MM-DD` as midnight UTC. Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
-/// `days_from_civil`.
+/// `YYYY-MM-DD` as midnight UTC. Source: Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms", `days_from_civil`.
 fn parse_date(text: &str) -> Option<Nanos> {
     let mut parts = text.split('-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);

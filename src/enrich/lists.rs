@@ -1,10 +1,13 @@
 //! Indicator lists: their file format, and the index that answers for all of them at once.
 //!
-//! Owns: list files, their provenance, the matching. In: directories of list files, or the default ones.
-//! Out: ids of the entries that match a prefix, name, AS number or port. Never: decides what a match means.
+//! Owns: list files, their provenance, the matching. In: directories of list files, or the default
+//! ones.
+//! Out: ids of the entries that match a prefix, name, AS number or port. Never: decides what a
+//! match means.
 //!
-//! A list is a text file: header lines `# key: value`, then one entry a line, optionally followed by a tag
-//! and an application that take the place of the header's. `docs` of the keys: [`ListInfo`].
+//! A list is a text file: header lines `# key: value`, then one entry a line, optionally followed
+//! by a tag and an application that take the place of the header's. `docs` of the keys:
+//! [`ListInfo`].
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use serde::Serialize;
+use serde::Serializer;
 
 use crate::enrich::list_file;
 use crate::enrich::list_file::Key;
@@ -45,8 +49,10 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ListInfo {
     /// `# name:`; unique in a run.
+    #[serde(serialize_with = "text")]
     pub name: Arc<str>,
     /// `# tag:` given to sessions that match; `list:<name>` where the header has none.
+    #[serde(serialize_with = "text")]
     pub tag: Arc<str>,
     /// `# kind: prefix|name|asn|port`.
     pub kind: Kind,
@@ -57,7 +63,7 @@ pub struct ListInfo {
     /// `# licence:` of the list.
     pub licence: String,
     /// `# application:` a match names (`network.application`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_or_none")]
     pub application: Option<Arc<str>>,
     /// `# weight:` 0 to 1, for rules.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +88,14 @@ impl ListInfo {
             built_at: Some(self.built_at),
         }
     }
+}
+
+fn text<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(text)
+}
+
+fn text_or_none<S: Serializer>(text: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(to)
 }
 
 /// One entry of a list.
@@ -109,8 +123,8 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// The default lists, and those of `dir` where given; a list of the same name takes the default's place.
-    /// Every error of the directory is reported.
+    /// The default lists, and those of `dir` where given; a list of the same name takes the
+    /// default's place. Every error of the directory is reported.
     pub fn load(dir: Option<&Path>) -> Result<Lists, Vec<Error>> {
         let mut files = list_file::defaults()?;
         if let Some(dir) = dir {

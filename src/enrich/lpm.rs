@@ -1,7 +1,8 @@
 //! Prefixes and the sets that tell which of them hold an address.
 //!
-//! Owns: prefix text, an immutable sorted set. In: prefixes with values, once. Out: every value whose prefix
-//! holds an address, longest first. Never: changes after it was built, allocates in a look-up.
+//! Owns: prefix text, an immutable sorted set. In: prefixes with values, once. Out: every value
+//! whose prefix holds an address, longest first. Never: changes after it was built, allocates in a
+//! look-up.
 
 use std::net::IpAddr;
 
@@ -67,13 +68,14 @@ const fn mask(len: u8) -> u128 {
 struct Node<T> {
     first: u128,
     last: u128,
-    /// Index + 1 of the next wider prefix that encloses this one (or an equal one before it), 0 for none.
+    /// Index + 1 of the next wider prefix that encloses this one (or an equal one before it), 0 for
+    /// none.
     parent: u32,
     value: T,
 }
 
-/// An immutable set of prefixes. Prefixes nest or are disjoint, so those that hold an address are one node,
-/// found by binary search on the first address, and its chain of enclosing nodes.
+/// An immutable set of prefixes. Prefixes nest or are disjoint, so those that hold an address are
+/// one node, found by binary search on the first address, and its chain of enclosing nodes.
 #[derive(Clone, Debug)]
 pub struct PrefixSet<T> {
     nodes: Vec<Node<T>>,

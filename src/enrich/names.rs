@@ -1,7 +1,8 @@
 //! Domain names and the set that tells which entries match one.
 //!
 //! Owns: name patterns, an immutable set of them. In: patterns once, names as seen on the wire.
-//! Out: ids of the entries that match, most specific first. Never: allocates in a look-up, resolves.
+//! Out: ids of the entries that match, most specific first. Never: allocates in a look-up,
+//! resolves.
 
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
@@ -82,7 +83,8 @@ impl NameSet {
         text.copy_from_slice(name);
         text.make_ascii_lowercase();
         let text: &[u8] = text;
-        // Suffixes with more labels than any entry cannot match: a long name costs no more look-ups.
+        // Suffixes with more labels than any entry cannot match: a long name costs no more
+        // look-ups.
         let dots = text.iter().filter(|b| **b == b'.').count();
         let skip = (dots + 1).saturating_sub(self.labels_max);
         let mut rest = Some(text);

@@ -15,8 +15,8 @@ pub const KM_PER_RTT_MS_VACUUM: f64 = 149.9;
 /// The same at 2/3 c, the speed of light in fibre.
 pub const KM_PER_RTT_MS_FIBRE: f64 = 99.93;
 
-/// Radius assumed for a claimed place whose database gives none, in km: wide enough for a large city
-/// region, so that a coarse claim is not refuted by its own coarseness.
+/// Radius assumed for a claimed place whose database gives none, in km: wide enough for a large
+/// city region, so that a coarse claim is not refuted by its own coarseness.
 pub const RADIUS_KM_UNKNOWN: f64 = 100.0;
 
 /// Mean radius of the Earth in km (IUGG).
@@ -31,8 +31,8 @@ pub fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
     2.0 * EARTH_RADIUS_KM * h.clamp(0.0, 1.0).sqrt().asin()
 }
 
-/// Distance in km from the sensor to the nearest point of the claimed place's circle; `None` where the
-/// place has no location.
+/// Distance in km from the sensor to the nearest point of the claimed place's circle; `None` where
+/// the place has no location.
 pub fn claim_km(sensor: &SensorPlace, claim: &Place) -> Option<f64> {
     let centre = claim.location?;
     let radius = claim.radius_km.unwrap_or(RADIUS_KM_UNKNOWN);
@@ -42,9 +42,9 @@ pub fn claim_km(sensor: &SensorPlace, claim: &Place) -> Option<f64> {
 
 /// What a full round trip of `rtt_ns` to the remote end says of its claimed place.
 ///
-/// `untrusted` marks an end that is not where its users are (anycast, CDN, SASE, relay, mobile, satellite):
-/// its bounds are given, its verdict is unknown. Only the vacuum bound, which nothing can beat, gives
-/// [`PhysicsVerdict::TooFast`].
+/// `untrusted` marks an end that is not where its users are (anycast, CDN, SASE, relay, mobile,
+/// satellite): its bounds are given, its verdict is unknown. Only the vacuum bound, which nothing
+/// can beat, gives [`PhysicsVerdict::TooFast`].
 pub fn judge(sensor: &SensorPlace, rtt_ns: u64, claim: Option<&Place>, untrusted: bool) -> Physics {
     let rtt_ms = rtt_ns as f64 / 1e6;
     let km_max_vacuum = rtt_ms * KM_PER_RTT_MS_VACUUM;

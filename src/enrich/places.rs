@@ -3,8 +3,6 @@
 //! Owns: the reading of `--place`. In: `LAT,LON` or a city code. Out: [`SensorPlace`].
 //! Never: guesses from an address.
 
-use std::sync::Arc;
-
 use crate::model::Error;
 
 /// `code,name,latitude,longitude,country`; coordinates from GeoNames (CC BY 4.0).
@@ -14,7 +12,7 @@ const PLACES: &str = include_str!("../../geo/places.csv");
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct SensorPlace {
     /// City code, or the text given.
-    pub name: Arc<str>,
+    pub name: Box<str>,
     /// Degrees north.
     pub latitude: f64,
     /// Degrees east.

@@ -1,6 +1,7 @@
 //! What the fields of MaxMind, DB-IP, IPinfo and our own databases mean.
 //!
-//! Owns: field names of the known schemas. In: one decoded row. Out: a [`Place`], an [`AutonomousSystem`].
+//! Owns: field names of the known schemas. In: one decoded row. Out: a [`Place`], an
+//! [`AutonomousSystem`].
 //! Never: reads files, trusts a value it has not checked.
 
 use std::collections::HashMap;

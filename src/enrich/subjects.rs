@@ -1,6 +1,7 @@
 //! Who uses an address: the subjects file.
 //!
-//! Owns: the reading of `match,id,name`. In: a CSV file. Out: the subject of an address, longest prefix first.
+//! Owns: the reading of `match,id,name`. In: a CSV file. Out: the subject of an address, longest
+//! prefix first.
 //! Never: MAC addresses or user names (identity evidence does those).
 
 use std::path::Path;
@@ -121,7 +122,8 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_names_the_subject() {
-        let text = "match,id,name\n10.0.0.0/8,office,\n10.1.2.3,e-7,\"Doe, Jane\"\n2001:db8::/64,e-8,Ann\n";
+        let text = "match,id,name\n10.0.0.0/8,office,\n10.1.2.3,e-7,\"Doe, Jane\"\n\
+                    2001:db8::/64,e-8,Ann\n";
         let subjects = Subjects::parse(Path::new("s.csv"), text).unwrap();
         let jane = subjects.of(addr("10.1.2.3")).unwrap();
         assert_eq!((&*jane.id, jane.name.as_deref()), ("e-7", Some("Doe, Jane")));
