@@ -221,7 +221,7 @@ def complaints(facts):
         if fact["handshake_repeated"]:
             yield f"{fact['client']}:{fact['client_port']}: handshake packet repeated"
     again = sum(f["retransmissions"] for f in facts["sessions"])
-    if again > 3:
+    if again > 3:  # a tail loss probe that meets a delayed ACK belongs to life
         yield f"{again} retransmissions"
     gaps = [f["tls_gap_us"] for f in facts["sessions"]
             if f["client"] == world.FARM and f.get("tls_gap_us", 0) > 100_000]

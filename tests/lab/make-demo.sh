@@ -48,9 +48,10 @@ clean() {
 versions() {
   local package
   for package in nginx-light openssh-server openssh-client dnsmasq-base bind9-dnsutils \
-    microsocks gnutls-bin curl libssl3 python3 tcpdump tshark; do
+    microsocks gnutls-bin curl libssl3 tcpdump tshark; do
     dpkg-query -W -f '* ${Package} ${Version}\n' "$package"
   done
+  python3 -c 'import platform, ssl; print("* Python", platform.python_version(), ssl.OPENSSL_VERSION)'
   echo "* Linux $(uname -r)"
 }
 

@@ -21,7 +21,8 @@ http {{
   client_body_temp_path {run}/b-{name}; proxy_temp_path {run}/p-{name};
   fastcgi_temp_path {run}/f-{name}; uwsgi_temp_path {run}/u-{name};
   scgi_temp_path {run}/s-{name};
-  ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets off; ssl_session_cache off; keepalive_timeout 240;
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets off; ssl_session_cache off;
+  keepalive_timeout 240;
   {servers}
 }}
 """

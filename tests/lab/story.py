@@ -174,9 +174,15 @@ def capture(stage, path):
     return process
 
 
+def stop(*_):
+    """Once is enough: a second signal must not interrupt the cleaning up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
+
+
 def main():
     wanpath, run, path = sys.argv[1:4]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` still cleans up
+    signal.signal(signal.SIGTERM, stop)
     stage, wan, dump = Stage(run), None, None
     try:
         wan = world.build(wanpath, stage.log)

@@ -38,7 +38,7 @@ struct host {
     int port;
     int64_t one_way_ns;
     int hops;
-    int64_t last_out_ns[2]; /* [0] towards the host, [1] from it: keeps order under jitter */
+    int64_t last_out_ns[3]; /* towards the host, from it, from it to another remote host */
 };
 
 struct waiting {
@@ -107,7 +107,7 @@ static void read_table(void) {
         } else if (sscanf(line, "host %31s %d %ld %d", addr, &port, &one_way_us, &hops) == 4
                    && host_count < MAX_HOSTS) {
             hosts[host_count++] =
-                (struct host){inet_addr(addr), port, one_way_us * 1000, hops, {0, 0}};
+                (struct host){inet_addr(addr), port, one_way_us * 1000, hops, {0, 0, 0}};
         } else {
             fprintf(stderr, "wanpath: cannot use: %s", line);
             exit(1);
@@ -154,7 +154,7 @@ static void accept_packet(int fd) {
     int64_t delay = (from ? from->one_way_ns : 0) + (to ? to->one_way_ns : 0);
     delay += (int64_t)(next_random() % 1000) * (delay / 100000); /* up to 1 % longer */
     packet->due_ns = arrived + delay;
-    int64_t *last = from ? &from->last_out_ns[1] : to ? &to->last_out_ns[0] : NULL;
+    int64_t *last = from ? &from->last_out_ns[to ? 2 : 1] : to ? &to->last_out_ns[0] : NULL;
     if (last && packet->due_ns <= *last) packet->due_ns = *last + 1000;
     if (last) *last = packet->due_ns;
     packet->port = to ? to->port : 0;
