@@ -51,8 +51,8 @@ versions() {
     microsocks gnutls-bin curl libssl3 tcpdump tshark; do
     dpkg-query -W -f '* ${Package} ${Version}\n' "$package"
   done
-  python3 -c 'import platform, ssl; print("* Python", platform.python_version(), ssl.OPENSSL_VERSION)'
-  echo "* Linux $(uname -r)"
+  python3 -c 'import platform as p, ssl; print("* Python", p.python_version(), ssl.OPENSSL_VERSION)'
+  echo "* Linux $(uname -r | cut -d- -f1)"
 }
 
 one_run() {
