@@ -208,3 +208,10 @@ pub fn bounded(what: &str, value: usize, low: usize, high: usize) -> Result<usiz
     Err(Error::new(what, format!("{value} is not between {low} and {high}"))
         .help(format!("give a number from {low} to {high}")))
 }
+
+impl Plan {
+    /// Whether session lines go to standard output, so that nothing else may.
+    pub fn lines_to_stdout(&self) -> bool {
+        matches!(&self.sessions, SessionLines::To(path) if path.as_os_str() == "-")
+    }
+}

@@ -1,5 +1,9 @@
 /// Who sent the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)] pub enum Role { Initiator, Responder }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Initiator,
+    Responder,
+}
 /// What an observer says after looking at the bytes at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

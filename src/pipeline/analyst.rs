@@ -5,8 +5,9 @@
 //! Never: sees a packet; its result does not depend on how many workers there were.
 
 use std::collections::VecDeque;
-use std::io;
 
+use crate::config::Plan;
+use crate::detect::incidents::IncidentConfig;
 use crate::detect::incidents::Incidents;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
@@ -14,8 +15,11 @@ use crate::endpoints::Endpoints;
 use crate::model::Alert;
 use crate::model::Counter;
 use crate::model::Counters;
+use crate::model::Error;
+use crate::model::Incident;
 use crate::model::Level;
 use crate::model::Nanos;
+use crate::model::endpoint::EndpointRow;
 use crate::pipeline::desk::Handover;
 use crate::pipeline::desk::Item;
 
@@ -31,29 +35,30 @@ struct Feed {
 }
 
 /// A place session lines go to.
-pub(super) type LineSink<'s> = &'s mut dyn FnMut(&[u8]) -> io::Result<()>;
+pub(super) type LineSink<'s> = &'s mut dyn FnMut(&[u8]) -> Result<(), Error>;
 
 /// The analyst.
 pub(super) struct Analyst {
     feeds: Vec<Feed>,
-    pub(super) endpoints: Endpoints,
-    pub(super) incidents: Incidents,
-    pub(super) alerts: Vec<(Alert, [u8; 16])>,
-    pub(super) counters: Counters,
-    pub(super) sessions: u64,
+    endpoints: Endpoints,
+    incidents: Incidents,
+    alerts: Vec<Alert>,
+    counters: Counters,
     alerts_cap: usize,
     min_level: Level,
 }
 
+/// What the analyst leaves behind.
+pub(super) struct Findings {
+    pub(super) endpoints: Vec<EndpointRow>,
+    pub(super) alerts: Vec<Alert>,
+    pub(super) incidents: Vec<Incident>,
+    pub(super) counters: Counters,
+}
+
 impl Analyst {
     /// An analyst over the workers' queues.
-    pub(super) fn new(
-        queues: Vec<(Receiver<Handover>, Sender<Handover>)>,
-        endpoints: Endpoints,
-        incidents: Incidents,
-        alerts_cap: usize,
-        min_level: Level,
-    ) -> Analyst {
+    pub(super) fn new(queues: Vec<(Receiver<Handover>, Sender<Handover>)>, plan: &Plan) -> Analyst {
         let feed = |(incoming, empties)| Feed {
             incoming,
             empties,
@@ -63,19 +68,29 @@ impl Analyst {
         };
         Analyst {
             feeds: queues.into_iter().map(feed).collect(),
-            endpoints,
-            incidents,
+            endpoints: Endpoints::new(plan.caps.endpoints),
+            incidents: Incidents::new(IncidentConfig::default()),
             alerts: Vec::new(),
             counters: Counters::default(),
-            sessions: 0,
-            alerts_cap,
-            min_level,
+            alerts_cap: plan.caps.alerts,
+            min_level: plan.min_level,
+        }
+    }
+
+    /// What was found, in output order.
+    pub(super) fn finish(mut self) -> Findings {
+        self.endpoints.count(&mut self.counters);
+        Findings {
+            endpoints: self.endpoints.finish(),
+            alerts: self.alerts,
+            incidents: self.incidents.finish(),
+            counters: self.counters,
         }
     }
 
     /// Works until every worker is done. The first write error ends writing, not the run: the queues are
     /// still emptied so that nobody waits for ever.
-    pub(super) fn run(&mut self, sink: LineSink<'_>) -> io::Result<()> {
+    pub(super) fn run(&mut self, sink: LineSink<'_>) -> Result<(), Error> {
         let mut result = Ok(());
         while self.receive() {
             while let Some(feed) = self.earliest() {
@@ -114,18 +129,17 @@ impl Analyst {
         best.map(|(_, index)| index)
     }
 
-    fn take(&mut self, feed: usize, sink: LineSink<'_>, writing: bool) -> io::Result<()> {
+    fn take(&mut self, feed: usize, sink: LineSink<'_>, writing: bool) -> Result<(), Error> {
         let Some(feed) = self.feeds.get_mut(feed) else { return Ok(()) };
         let Some(handover) = feed.waiting.front_mut() else { return Ok(()) };
         let Some(item) = handover.items.get_mut(feed.next) else { return Ok(()) };
         feed.next += 1;
-        self.sessions += 1;
         self.endpoints.observe(&item.endpoint);
         for alert in item.alerts.drain(..).filter(|alert| alert.level >= self.min_level) {
             self.incidents.push(&alert);
             self.counters.bump(Counter::Alerts);
             if self.alerts.len() < self.alerts_cap {
-                self.alerts.push((alert, item.order.2));
+                self.alerts.push(alert);
             } else {
                 self.counters.bump(Counter::AlertsDropped);
             }

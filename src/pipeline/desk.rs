@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::detect::RuleSet;
+use crate::detect::SourceCatalog;
 use crate::emit;
 use crate::endpoints::EndpointSummary;
 use crate::enrich::Enricher;
@@ -17,6 +18,9 @@ use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Nanos;
 use crate::model::Record;
+use crate::pipeline::RecordTap;
+use crate::pipeline::prepare::Prepared;
+use crate::report::summary::SummaryBuilder;
 use crate::session::Delivery;
 use crate::session::Finished;
 use crate::session::Interest;
@@ -44,21 +48,19 @@ pub(super) struct Handover {
 }
 
 /// One worker's record plane.
-pub(super) struct Desk {
-    pub(super) enricher: Enricher,
-    pub(super) rules: Arc<RuleSet>,
-    pub(super) catalog: Arc<crate::detect::SourceCatalog>,
-    pub(super) writes_lines: bool,
+pub(super) struct Desk<'t> {
+    enricher: Enricher,
+    rules: Arc<RuleSet>,
+    catalog: Arc<SourceCatalog>,
+    writes_lines: bool,
+    tap: Option<RecordTap<'t>>,
     pub(super) counters: Counters,
+    pub(super) summary: SummaryBuilder,
     pub(super) out: Handover,
 }
 
-impl Listener<Observers> for Desk {
-    fn deliver(
-        &mut self,
-        extra: &mut Option<Box<Observers>>,
-        delivery: &Delivery<'_>,
-    ) -> Interest {
+impl Listener<Observers> for Desk<'_> {
+    fn deliver(&mut self, extra: &mut Option<Box<Observers>>, delivery: &Delivery<'_>) -> Interest {
         let segment = Segment {
             payload: delivery.payload,
             role: match delivery.from {
@@ -86,6 +88,10 @@ impl Listener<Observers> for Desk {
         self.enricher.enrich(&mut record);
         let mut alerts = Vec::new();
         self.rules.evaluate(&record, &self.catalog, &mut alerts);
+        self.summary.observe(&record);
+        if let Some(tap) = self.tap {
+            tap(&record);
+        }
         self.put(&record, alerts);
     }
 
@@ -94,7 +100,27 @@ impl Listener<Observers> for Desk {
     }
 }
 
-impl Desk {
+impl<'t> Desk<'t> {
+    /// A desk over the run's snapshot.
+    pub(super) fn new(prepared: &Prepared, writes_lines: bool, tap: Option<RecordTap<'t>>) -> Self {
+        Desk {
+            enricher: Enricher::new(Arc::clone(&prepared.enrich)),
+            rules: Arc::clone(&prepared.rules),
+            catalog: Arc::clone(&prepared.catalog),
+            writes_lines,
+            tap,
+            counters: Counters::default(),
+            summary: SummaryBuilder::default(),
+            out: Handover::default(),
+        }
+    }
+
+    /// What the desk leaves behind.
+    pub(super) fn close(mut self) -> (Counters, SummaryBuilder) {
+        self.enricher.drain_counters(&mut self.counters);
+        (self.counters, self.summary)
+    }
+
     fn put(&mut self, record: &Record, alerts: Vec<Alert>) {
         let id = emit::event_id(record);
         let start = self.out.lines.len() as u32;

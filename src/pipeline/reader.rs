@@ -3,16 +3,19 @@
 //! Owns: the run's clock, capture points, the BPF filters. In: files. Out: batches to the workers.
 //! Never: looks into payload, allocates per packet, or drops a packet without counting it.
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::capture::Block;
+use crate::capture::BlockPool;
 use crate::capture::FileReport;
 use crate::capture::FrameMeta;
 use crate::capture::MergedSource;
+use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
 use crate::decode::Decoded;
 use crate::decode::Decoder;
-use crate::decode::Path;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::WorkerGone;
 use crate::model::Counter;
@@ -21,24 +24,29 @@ use crate::model::Error;
 use crate::model::Frame;
 use crate::model::Nanos;
 use crate::pipeline::Progress;
+use crate::pipeline::prepare::Points;
+use crate::pipeline::prepare::Prepared;
 
 /// Frames between two looks at the progress bar.
 const FRAMES_PER_TICK: u64 = 32_768;
 
+/// Buffers kept for reuse: as many as the batches under way can hold.
+const BLOCKS_IDLE: usize = 64;
+
 /// What the reader loop needs.
 pub(super) struct Reader {
-    pub(super) source: MergedSource,
-    pub(super) decoder: Decoder,
-    pub(super) filter: Option<FilterSet>,
+    source: MergedSource,
+    decoder: Decoder,
+    filter: Option<FilterSet>,
     /// Capture point of each input file, by file index.
-    pub(super) points: Vec<u16>,
-    pub(super) tally: Tally,
+    points: Vec<u16>,
+    tally: Tally,
 }
 
 /// What the reader has counted so far, and how far time has come.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) counters: Counters,
+struct Tally {
+    counters: Counters,
     first: Option<Nanos>,
     last: Nanos,
     /// The run's clock: the latest packet time so far, in whole seconds.
@@ -49,10 +57,24 @@ pub(super) struct Tally {
 pub(super) struct ReaderReport {
     pub(super) counters: Counters,
     pub(super) files: Vec<FileReport>,
+    /// Path of each input that held packets, by the index that records carry.
+    pub(super) names: Vec<PathBuf>,
     pub(super) span: Option<(Nanos, Nanos)>,
 }
 
 impl Reader {
+    /// A reader over the run's inputs.
+    pub(super) fn new(prepared: &Prepared, decoder: Decoder) -> Reader {
+        let pool = BlockPool::new(BLOCK_BYTES, BLOCKS_IDLE);
+        let source = MergedSource::open(prepared.inputs.clone(), &pool, prepared.read_options);
+        let mut points = Points::default();
+        let files = (0..=u16::MAX).map_while(|file| Some((file, source.path(file)?)));
+        let points = files.map(|(file, path)| points.of(prepared.point_by, file, path)).collect();
+        // The expression was checked when the run was prepared.
+        let filter = prepared.filter.as_deref().and_then(|text| FilterSet::new(text).ok());
+        Reader { source, decoder, filter, points, tally: Tally::default() }
+    }
+
     /// Reads until the inputs end.
     pub(super) fn run(
         mut self,
@@ -71,7 +93,9 @@ impl Reader {
         let mut tally = self.tally;
         tally.counters.add(Counter::FilesLate, self.source.files_late());
         let span = tally.first.map(|first| (first, tally.last));
-        Ok(ReaderReport { counters: tally.counters, files: self.source.finish(), span })
+        let files = (0..=u16::MAX).map_while(|file| self.source.path(file));
+        let names = files.map(Path::to_path_buf).collect();
+        Ok(ReaderReport { counters: tally.counters, files: self.source.finish(), names, span })
     }
 
     #[inline]
@@ -127,7 +151,7 @@ impl Tally {
         }
     }
 
-    fn packet(&mut self, path: &Path) {
+    fn packet(&mut self, path: &crate::decode::Path) {
         self.counters.bump(Counter::Packets);
         if !path.fast_path {
             self.counters.bump(Counter::PacketsSlowPath);

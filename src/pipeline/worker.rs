@@ -17,6 +17,7 @@ use crate::model::Counters;
 use crate::model::Nanos;
 use crate::pipeline::desk::Desk;
 use crate::pipeline::desk::Handover;
+use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
 use crate::session::Hint;
 use crate::session::Shard;
@@ -26,11 +27,11 @@ use crate::session::Timeouts;
 const ITEMS_PER_HANDOVER: usize = 256;
 
 /// One worker.
-pub(super) struct Worker {
+pub(super) struct Worker<'t> {
     shards: Vec<Shard<Observers>>,
     workers: usize,
     timeouts: Timeouts,
-    desk: Desk,
+    desk: Desk<'t>,
     lane: Lane<Arc<Block>>,
     out: Sender<Handover>,
     empties: Receiver<Handover>,
@@ -45,9 +46,9 @@ pub(super) struct Queues {
     pub(super) empties: Receiver<Handover>,
 }
 
-impl Worker {
+impl<'t> Worker<'t> {
     /// A worker that owns every `workers`-th shard; `cap` is the whole table's.
-    pub(super) fn new(workers: usize, cap: usize, desk: Desk, queues: Queues) -> Worker {
+    pub(super) fn new(workers: usize, cap: usize, desk: Desk<'t>, queues: Queues) -> Self {
         let timeouts = Timeouts::default();
         let cap_per_shard = cap.div_ceil(usize::from(SHARDS)).max(1);
         let count = usize::from(SHARDS).div_ceil(workers);
@@ -56,8 +57,8 @@ impl Worker {
         Worker { shards, workers, timeouts, desk, lane, out, empties, clock: 0 }
     }
 
-    /// Works until the reader is done; gives back its counters.
-    pub(super) fn run(mut self) -> Counters {
+    /// Works until the reader is done; gives back its counters and sums.
+    pub(super) fn run(mut self) -> (Counters, SummaryBuilder) {
         while let Some(batch) = self.lane.next() {
             self.touch(&batch);
             let (clock, mark, last) = (batch.clock, batch.mark, batch.last);
@@ -70,7 +71,7 @@ impl Worker {
             }
         }
         self.drain();
-        self.desk.counters
+        self.desk.close()
     }
 
     fn touch(&mut self, batch: &Batch<Arc<Block>>) {
