@@ -1,1 +1,32 @@
-//! placeholder
+//! Rules: which of the facts matter.
+//!
+//! Owns: the field table, Sigma rules compiled onto it, alerts, incidents and advice. In: finished, enriched
+//! records. Out: alerts and incidents. Never: looks at packets, changes a record, guesses at what a rule means.
+
+mod advice;
+mod alert;
+mod compile;
+mod compile_item;
+mod embedded;
+mod field_table;
+pub mod fields;
+mod incidents;
+mod load;
+mod locate;
+mod pattern;
+mod predicate;
+mod read;
+mod rule;
+mod ruleset;
+mod suggest;
+mod template;
+mod value;
+
+pub use advice::Advice;
+pub use advice::advice;
+pub use alert::Catalog;
+pub use incidents::IncidentConfig;
+pub use incidents::Incidents;
+pub use rule::Rule;
+pub use ruleset::RuleSet;
+pub use ruleset::RuleSetInfo;

@@ -10,6 +10,7 @@ pub mod counters;
 pub mod error;
 pub mod flow;
 pub mod frame;
+pub mod names;
 pub mod packet;
 pub mod record;
 pub mod time;
