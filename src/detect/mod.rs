@@ -5,6 +5,8 @@
 
 mod advice;
 mod alert;
+mod case_record;
+pub mod cases;
 mod compile;
 mod compile_item;
 mod embedded;
