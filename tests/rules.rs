@@ -238,6 +238,9 @@ fn all_errors_of_a_directory_come_together() {
 }
 
 /// Detections that use each modifier and each form of condition.
+///
+/// Left out: wildcards inside `startswith` and `endswith`. The other engine (0.23) anchors those patterns at the
+/// opposite end; ours follow the specification, and `detect::pattern` tests them alone.
 const SYNTHETIC: &[&str] = &[
     "s:\n  tls.client.server_name: relay-1.net.AnyDesk.com\ncondition: s",
     "s:\n  tls.client.server_name|contains: DESK\ncondition: s",
@@ -249,8 +252,6 @@ const SYNTHETIC: &[&str] = &[
     "s:\n  tls.client.server_name: 'relay-?.*.com'\ncondition: s",
     "s:\n  tls.client.server_name: '*desk*'\ncondition: s",
     "s:\n  tls.client.server_name|contains: 'r*y-'\ncondition: s",
-    "s:\n  tls.client.server_name|startswith: 'a?i'\ncondition: s",
-    "s:\n  tls.client.server_name|endswith: 'd?sk.com'\ncondition: s",
     "s:\n  tls.client.server_name|re: '^relay-[0-9]+\\.'\ncondition: s",
     "s:\n  tls.client.server_name|re|i: 'ANYDESK'\ncondition: s",
     "s:\n  tls.client.server_name|neq: api.astrill.com\ncondition: s",

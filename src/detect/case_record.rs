@@ -65,6 +65,10 @@ pub fn record_from_json(object: &Map<String, Json>) -> Result<Record, String> {
 }
 
 fn same(a: &Json, b: &Json) -> bool {
+    if let (Some(a), Some(b)) = (a.as_array(), b.as_array()) {
+        // Tags are a set: their order in a case is free.
+        return a.len() == b.len() && b.iter().all(|value| a.contains(value));
+    }
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs(),
         _ => a == b,

@@ -69,10 +69,17 @@ impl Document {
             .unwrap_or(parent)
     }
 
-    /// The line at or below `line`, within its block, that holds `text`; else `line`.
+    /// The line at or below `line`, within its block, that is the list item `text`, else one that holds it;
+    /// else `line`.
     pub(super) fn text(&self, line: usize, text: &str) -> usize {
+        let is_item = |i: &usize| {
+            let item = self.lines.get(*i).and_then(|line| line.text.strip_prefix("- "));
+            item.is_some_and(|item| item.trim_matches(['\'', '"', ' ']) == text)
+        };
         let holds = |i: &usize| self.lines.get(*i).is_some_and(|l| l.text.contains(text));
-        std::iter::once(line).chain(self.block(line)).find(holds).unwrap_or(line)
+        let mut item = self.block(line).filter(is_item);
+        let found = item.next();
+        found.or_else(|| std::iter::once(line).chain(self.block(line)).find(holds)).unwrap_or(line)
     }
 
     /// The first line anywhere that holds `text`.

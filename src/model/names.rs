@@ -5,6 +5,11 @@
 
 /// IANA TLS Cipher Suites registry: the suites seen in practice.
 pub const fn cipher_suite(code: u16) -> Option<&'static str> {
+    if code <= 0x00ff { first_suites(code) } else { later_suites(code) }
+}
+
+/// Suites with RSA, DH and PSK key exchange.
+const fn first_suites(code: u16) -> Option<&'static str> {
     Some(match code {
         0x0004 => "TLS_RSA_WITH_RC4_128_MD5",
         0x0005 => "TLS_RSA_WITH_RC4_128_SHA",
@@ -37,6 +42,13 @@ pub const fn cipher_suite(code: u16) -> Option<&'static str> {
         0x00a8 => "TLS_PSK_WITH_AES_128_GCM_SHA256",
         0x00a9 => "TLS_PSK_WITH_AES_256_GCM_SHA384",
         0x00ff => "TLS_EMPTY_RENEGOTIATION_INFO_SCSV",
+        _ => return None,
+    })
+}
+
+/// TLS 1.3, elliptic curves, CCM and ChaCha20.
+const fn later_suites(code: u16) -> Option<&'static str> {
+    Some(match code {
         0x1301 => "TLS_AES_128_GCM_SHA256",
         0x1302 => "TLS_AES_256_GCM_SHA384",
         0x1303 => "TLS_CHACHA20_POLY1305_SHA256",
@@ -166,4 +178,20 @@ pub const fn dns_rcode(code: u8) -> Option<&'static str> {
         11 => "DSOTYPENI",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_known_numbers() {
+        assert_eq!(cipher_suite(0x00ff), Some("TLS_EMPTY_RENEGOTIATION_INFO_SCSV"));
+        assert_eq!(cipher_suite(0x1301), Some("TLS_AES_128_GCM_SHA256"));
+        assert_eq!(cipher_suite(0xc030), Some("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"));
+        assert_eq!(cipher_suite(0x0a0a), None);
+        assert_eq!(tls_version(0xfefd), Some(("1.2", "dtls")));
+        assert_eq!((dns_type(28), dns_type(65_280)), (Some("AAAA"), None));
+        assert_eq!((dns_rcode(3), dns_rcode(12)), (Some("NXDOMAIN"), None));
+    }
 }
