@@ -11,6 +11,7 @@ pub mod decode;
 pub mod detect;
 pub mod dispatch;
 pub mod emit;
+pub mod endpoints;
 pub mod enrich;
 pub mod evidence;
 pub mod session;

@@ -1,3 +1,7 @@
 //! The `longhaul` binary: parse, pick the command, map the outcome to an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    longhaul::cli::main()
+}

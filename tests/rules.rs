@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use longhaul::detect::Catalog;
 use longhaul::detect::RuleSet;
+use longhaul::detect::SourceCatalog;
 use longhaul::detect::cases;
 use longhaul::detect::cases::record_from_json;
 use longhaul::detect::fields;
@@ -24,8 +24,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn catalog(lists: &[SourceInfo]) -> Catalog<'_> {
-    Catalog { lists, geo: None, asn: None, session_id: |_| "id".to_owned() }
+fn catalog(lists: &[SourceInfo]) -> SourceCatalog {
+    SourceCatalog { lists: lists.to_vec(), place: None, asn: None, session_id: |_| "id".to_owned() }
 }
 
 fn fire(rules: &RuleSet, record: &Record) -> Vec<Alert> {

@@ -1,1 +1,11 @@
-//! placeholder
+//! Fixed-capacity containers: the only things that may grow, each with a cap and a policy at the
+//! cap.
+//!
+//! Owns: slab, timer wheel. In: ids and values. Out: ids and values.
+//! Never: protocol knowledge, a clock (time is an argument).
+
+pub mod slab;
+pub mod wheel;
+
+pub use slab::Slab;
+pub use wheel::Wheel;

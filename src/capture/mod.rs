@@ -1,1 +1,60 @@
-//! placeholder
+//! Capture from files: stored bytes in, frames in pooled blocks out.
+//!
+//! Owns: file formats, decompression, verdicts, the merge of many files by packet time, BPF
+//! filters. In: paths and standard input. Out: [`FrameMeta`] values that point into an [`Block`],
+//! and one [`FileReport`] per input. Never: a look inside a frame, a clock, or a stop because one
+//! file is broken.
+
+pub mod block;
+pub mod filter;
+pub mod inputs;
+pub mod merge;
+mod pcap;
+mod pcapng;
+pub mod report;
+mod sniff;
+pub mod source;
+mod step;
+mod stored;
+mod unpack;
+mod xz;
+
+#[cfg(test)]
+mod corpus_tests;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;
+
+pub use block::Block;
+pub use block::BlockPool;
+pub use inputs::InputSpec;
+pub use inputs::expand_inputs;
+pub use merge::MergedSource;
+pub use report::FileReport;
+pub use report::Verdict;
+pub use source::FileSource;
+pub use source::FrameMeta;
+pub use stored::HashPolicy;
+
+/// How inputs are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Whether the stored bytes are hashed while they pass.
+    pub hash: HashPolicy,
+    /// Most files open at once (at least 1).
+    pub max_open: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> ReadOptions {
+        ReadOptions { hash: HashPolicy::UpTo(HASH_BYTES_DEFAULT), max_open: MAX_OPEN }
+    }
+}
+
+/// Largest file hashed by default. Hashing costs about as much CPU a byte as all of the file
+/// reading, so a large capture is not hashed unless the user asks.
+pub const HASH_BYTES_DEFAULT: u64 = 64 << 20;
+
+/// Files open at once by default: a quarter of the usual limit of 1,024 descriptors.
+pub const MAX_OPEN: usize = 256;

@@ -1,1 +1,217 @@
-//! placeholder
+//! What a run shall do: flags and files turned into one checked, bounded [`Plan`].
+//!
+//! Owns: defaults and bounds. In: flags, a TOML file. Out: a plan, or every error at once.
+//! Never: opens captures, reads a clock, or lets an unknown key pass.
+
+pub mod file;
+
+use std::path::PathBuf;
+
+use crate::model::Error;
+use crate::model::Level;
+
+/// Most workers: a session's shard is one of sixteen, so more would stand idle.
+pub const WORKERS_MAX: usize = 16;
+
+/// Live sessions at most. At about 300 B each a full table is some 600 MB; what then happens is
+/// said by the session stage.
+pub const SESSIONS_CAP: usize = 2_000_000;
+
+/// Endpoints at most.
+pub const ENDPOINTS_CAP: usize = 1_000_000;
+
+/// Alerts at most.
+pub const ALERTS_CAP: usize = 100_000;
+
+/// Home networks where none are named: RFC 1918, RFC 4193, RFC 6598 (shared address space).
+pub const HOME_DEFAULT: [&str; 5] =
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "100.64.0.0/10"];
+
+/// Which inputs were captured at one place: sessions never span two capture points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PointBy {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of one directory.
+    Dir,
+    /// Each file by itself.
+    File,
+}
+
+/// Where the sensor stands relative to the people it watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vantage {
+    /// Remote employees arrive here.
+    In,
+    /// Our devices go out from here.
+    Out,
+    /// Both.
+    #[default]
+    Both,
+}
+
+impl Vantage {
+    /// The word of the flag.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Vantage::In => "in",
+            Vantage::Out => "out",
+            Vantage::Both => "both",
+        }
+    }
+}
+
+/// Where results go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The five files of the contract.
+    Dir {
+        /// The directory.
+        path: PathBuf,
+        /// Write into one that is not empty.
+        force: bool,
+    },
+    /// Alerts and incidents as NDJSON on standard output.
+    Json,
+    /// A summary for people.
+    Summary,
+}
+
+/// Where session lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionLines {
+    /// To `sessions.ndjson` where there is an output directory, else nowhere.
+    WithOutput,
+    /// Nowhere.
+    Off,
+    /// To this file, `-` for standard output.
+    To(PathBuf),
+}
+
+/// Which inputs are hashed for run.json.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HashInputs {
+    /// None.
+    Never,
+    /// Those up to the size at which hashing would cost more than reading.
+    #[default]
+    Auto,
+    /// All.
+    Always,
+}
+
+/// Upper bounds of everything that could grow with the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Live sessions.
+    pub sessions: usize,
+    /// Endpoints.
+    pub endpoints: usize,
+    /// Alerts.
+    pub alerts: usize,
+}
+
+impl Default for Caps {
+    fn default() -> Caps {
+        Caps { sessions: SESSIONS_CAP, endpoints: ENDPOINTS_CAP, alerts: ALERTS_CAP }
+    }
+}
+
+/// Everything a run needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Capture files, directories, `-`.
+    pub inputs: Vec<PathBuf>,
+    /// Capture points.
+    pub point_by: PointBy,
+    /// Worker threads, 1 to [`WORKERS_MAX`].
+    pub workers: usize,
+    /// Home networks in CIDR notation.
+    pub home: Vec<String>,
+    /// The sensor's place: `LAT,LON` or a city code.
+    pub place: Option<String>,
+    /// The sensor's vantage.
+    pub vantage: Vantage,
+    /// Directory of Sigma rules in place of the embedded ones.
+    pub rules: Option<PathBuf>,
+    /// Directory of MMDB files in place of the embedded ones.
+    pub geo: Option<PathBuf>,
+    /// Directory of lists in place of the embedded ones.
+    pub lists: Option<PathBuf>,
+    /// Subjects CSV.
+    pub subjects: Option<PathBuf>,
+    /// BPF expression: only frames that match are read.
+    pub filter: Option<String>,
+    /// Which inputs are hashed.
+    pub hash: HashInputs,
+    /// Where results go.
+    pub output: Output,
+    /// Where session lines go.
+    pub sessions: SessionLines,
+    /// Alerts below this level are not reported.
+    pub min_level: Level,
+    /// Exit code 1 where alerts exist.
+    pub fail_on_alert: bool,
+    /// No summary, no progress.
+    pub quiet: bool,
+    /// Bounds.
+    pub caps: Caps,
+    /// The arguments as given, for run.json.
+    pub arguments: Vec<String>,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            inputs: Vec::new(),
+            point_by: PointBy::All,
+            workers: 1,
+            home: HOME_DEFAULT.iter().map(|net| (*net).to_owned()).collect(),
+            place: None,
+            vantage: Vantage::Both,
+            rules: None,
+            geo: None,
+            lists: None,
+            subjects: None,
+            filter: None,
+            hash: HashInputs::Auto,
+            output: Output::Summary,
+            sessions: SessionLines::WithOutput,
+            min_level: Level::Informational,
+            fail_on_alert: false,
+            quiet: false,
+            caps: Caps::default(),
+            arguments: Vec::new(),
+        }
+    }
+}
+
+/// A Sigma level by its word.
+pub fn parse_level(word: &str) -> Result<Level, Error> {
+    match word {
+        "informational" | "info" => Ok(Level::Informational),
+        "low" => Ok(Level::Low),
+        "medium" => Ok(Level::Medium),
+        "high" => Ok(Level::High),
+        "critical" => Ok(Level::Critical),
+        _ => Err(Error::new("level", format!("`{word}` is not a Sigma level"))
+            .help("levels are informational, low, medium, high and critical")),
+    }
+}
+
+/// A number that must lie between two bounds.
+pub fn bounded(what: &str, value: usize, low: usize, high: usize) -> Result<usize, Error> {
+    if (low..=high).contains(&value) {
+        return Ok(value);
+    }
+    Err(Error::new(what, format!("{value} is not between {low} and {high}"))
+        .help(format!("give a number from {low} to {high}")))
+}
+
+impl Plan {
+    /// Whether session lines go to standard output, so that nothing else may.
+    pub fn lines_to_stdout(&self) -> bool {
+        matches!(&self.sessions, SessionLines::To(path) if path.as_os_str() == "-")
+    }
+}

@@ -1,1 +1,149 @@
-//! placeholder
+//! Frames in, packets out: link layers, decapsulation, IP, fragments, transport headers.
+//!
+//! Owns: the way from a link type to the innermost session key, and the table of open fragments.
+//! In: `Frame` from capture. Out: `Packet` for dispatch, or a counted reason.
+//! Never: payload, sessions, or bytes kept beyond the call (fragments keep keys, not bytes).
+//!
+//! Two paths give the same answer. `fast` peeks at plain frames: Ethernet, at most one 802.1Q
+//! tag, IPv4 without options or IPv6 without extension headers, TCP or UDP. It declines everything
+//! else, and `general` walks header by header with etherparse's lax slices and own small
+//! decapsulators.
+
+use crate::model::Counter;
+use crate::model::Frame;
+use crate::model::Packet;
+
+mod fast;
+pub mod fragments;
+mod general;
+mod ip;
+pub mod key;
+mod link;
+mod mpls;
+mod transport;
+mod tunnel;
+mod udp_tunnel;
+mod walk;
+mod wlan;
+
+#[cfg(test)]
+mod tests;
+
+pub use key::SHARDS;
+pub use tunnel::TunnelKind;
+pub use tunnel::TunnelSet;
+
+use fragments::FragmentTable;
+use key::KeyHasher;
+
+/// What decode needs to know before the first frame.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeConfig {
+    /// Secret of this run for the table hash: unpredictable to senders, without effect on results.
+    pub key_seed: u64,
+    /// Decapsulations that are on. A tunnel that is off is a session of its own, between its ends.
+    pub tunnels: TunnelSet,
+    /// Whether the outermost VLAN id is part of the session key (overlapping address space).
+    pub vlan_in_key: bool,
+    /// Most tags, label stacks and tunnels one frame may nest.
+    pub max_depth: u8,
+}
+
+impl Default for DecodeConfig {
+    fn default() -> DecodeConfig {
+        DecodeConfig { key_seed: 0, tunnels: TunnelSet::ALL, vlan_in_key: false, max_depth: 8 }
+    }
+}
+
+/// How a packet was reached. Twelve bytes, `Copy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Path {
+    /// Decoded without the general path.
+    pub fast_path: bool,
+    /// Outermost VLAN id (12 bits), where the frame carried a tag.
+    pub vlan: Option<u16>,
+    /// Innermost tunnel, where there was one.
+    pub tunnel: Option<TunnelKind>,
+    /// That tunnel's number: VNI, VSID, GRE key, TEID, ERSPAN session; 0 where it has none.
+    pub tunnel_id: u32,
+}
+
+/// A decoded frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoded {
+    /// The innermost packet. `frame_at`, `number`, `block` and `clock` are left zero for the
+    /// reader.
+    pub packet: Packet,
+    /// How it was reached.
+    pub path: Path,
+}
+
+/// Why a frame gave no packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reject {
+    /// The frame carries no IP (ARP, LLDP, encrypted 802.11); not a loss.
+    NotIp,
+    /// The link type is not known.
+    Link,
+    /// A header is longer than the captured bytes.
+    Short,
+    /// A header contradicts itself; says which rule it breaks.
+    Malformed(&'static str),
+    /// More nested headers than [`DecodeConfig::max_depth`].
+    Depth,
+    /// A later fragment whose first was not seen, or is forgotten.
+    FragmentOrphan,
+}
+
+impl Reject {
+    /// Where it is counted.
+    pub const fn counter(self) -> Counter {
+        match self {
+            Reject::NotIp => Counter::NotIp,
+            Reject::Link => Counter::RejectLink,
+            Reject::Short => Counter::RejectShort,
+            Reject::Malformed(_) => Counter::RejectMalformed,
+            Reject::Depth => Counter::RejectDepth,
+            Reject::FragmentOrphan => Counter::FragmentOrphans,
+        }
+    }
+}
+
+/// Turns frames into packets. One per reader: the fragment table makes it stateful.
+#[derive(Debug)]
+pub struct Decoder {
+    config: DecodeConfig,
+    hasher: KeyHasher,
+    fragments: FragmentTable,
+}
+
+impl Decoder {
+    /// A decoder with an empty fragment table.
+    pub fn new(config: DecodeConfig) -> Decoder {
+        Decoder {
+            config,
+            hasher: KeyHasher::new(config.key_seed),
+            fragments: FragmentTable::new(fragments::CAP, config.key_seed),
+        }
+    }
+
+    /// Decodes one frame seen at capture point `point`.
+    #[inline]
+    pub fn decode_frame(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
+        match fast::decode(&self.config, &self.hasher, frame, point) {
+            Some(decoded) => Ok(decoded),
+            None => self.decode_general(frame, point),
+        }
+    }
+
+    /// The general path alone: slower, takes every frame. The tests hold the fast path against it.
+    #[inline(never)]
+    fn decode_general(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
+        general::decode(&self.config, &self.hasher, &mut self.fragments, (frame, point))
+    }
+
+    /// First fragments forgotten at the cap of the table, before their time.
+    pub const fn fragments_evicted(&self) -> u64 {
+        self.fragments.evicted()
+    }
+}

@@ -4,15 +4,6 @@
 
 use crate::model::Incident;
 
-/// Sentences that go with an incident, most useful first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Advice {
-    /// `longhaul.next_steps[]`: cheap and lawful, before anyone is accused.
-    pub next_steps: Vec<String>,
-    /// `longhaul.does_not_prove[]`.
-    pub does_not_prove: Vec<String>,
-}
-
 /// A key (family letter, topology or rule number) and what it adds.
 type Row = (&'static str, &'static str);
 
@@ -62,19 +53,22 @@ const ALWAYS_NEXT: &str =
 const ALWAYS_UNPROVED: &str =
     "It does not prove intent: it shows traffic, seen at one point of the network.";
 
-/// The advice for an incident.
-pub fn advice(incident: &Incident) -> Advice {
+/// `longhaul.next_steps[]`: cheap and lawful, before anyone is accused; most useful first.
+pub fn next_steps(incident: &Incident) -> Vec<String> {
+    pick(incident, NEXT_STEPS, ALWAYS_NEXT)
+}
+
+/// `longhaul.does_not_prove[]`.
+pub fn does_not_prove(incident: &Incident) -> Vec<String> {
+    pick(incident, DOES_NOT_PROVE, ALWAYS_UNPROVED)
+}
+
+fn pick(incident: &Incident, rows: &[Row], always: &str) -> Vec<String> {
     let applies = |key: &str| {
         incident.families.iter().any(|family| family.as_str() == key)
             || incident.topologies.iter().any(|topology| topology == key)
             || incident.alerts.iter().any(|(rule, ..)| rule == key)
     };
-    let pick = |rows: &[Row], always: &str| {
-        let own = rows.iter().filter(|(key, _)| applies(key)).map(|(_, text)| (*text).to_owned());
-        own.chain([always.to_owned()]).collect()
-    };
-    Advice {
-        next_steps: pick(NEXT_STEPS, ALWAYS_NEXT),
-        does_not_prove: pick(DOES_NOT_PROVE, ALWAYS_UNPROVED),
-    }
+    let own = rows.iter().filter(|(key, _)| applies(key)).map(|(_, text)| *text);
+    own.chain([always]).map(str::to_owned).collect()
 }

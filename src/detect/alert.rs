@@ -27,14 +27,14 @@ const HITS_MAX: usize = 8;
 const OLD_LIST_FACTOR: f64 = 0.5;
 
 /// What alerts need beside the record.
-#[derive(Clone, Copy)]
-pub struct Catalog<'a> {
+#[derive(Clone, Debug)]
+pub struct SourceCatalog {
     /// The run's lists: a hit's `list` is an index into them.
-    pub lists: &'a [SourceInfo],
+    pub lists: Vec<SourceInfo>,
     /// The geo database.
-    pub geo: Option<&'a SourceInfo>,
+    pub place: Option<SourceInfo>,
     /// The AS database.
-    pub asn: Option<&'a SourceInfo>,
+    pub asn: Option<SourceInfo>,
     /// The event id of a record, as its session's line has it.
     pub session_id: fn(&Record) -> String,
 }
@@ -72,7 +72,7 @@ const CONTEXT: &[&str] = &[
 pub(super) fn raise(
     rule: &Rule,
     record: &Record,
-    catalog: &Catalog<'_>,
+    catalog: &SourceCatalog,
     rules: &SourceInfo,
 ) -> Alert {
     let reasons = Reasons::of(rule, record);
@@ -140,7 +140,7 @@ fn tag_side(field: &Field) -> Option<Side> {
 }
 
 /// The rule's weight, halved where every list behind the alert was too old when the packet passed.
-fn weight(rule: &Rule, record: &Record, reasons: &Reasons<'_>, catalog: &Catalog<'_>) -> f64 {
+fn weight(rule: &Rule, record: &Record, reasons: &Reasons<'_>, catalog: &SourceCatalog) -> f64 {
     const DAY_NS: u64 = 86_400_000_000_000;
     let limit = u64::from(rule.list_age_days_max).saturating_mul(DAY_NS);
     let old = |hit: &&ListHit| {
@@ -211,11 +211,11 @@ fn evidence(
     fields.chain(hits).collect()
 }
 
-fn sources(reasons: &Reasons<'_>, catalog: &Catalog<'_>, rules: &SourceInfo) -> Vec<SourceInfo> {
+fn sources(reasons: &Reasons<'_>, catalog: &SourceCatalog, rules: &SourceInfo) -> Vec<SourceInfo> {
     let mut all: Vec<SourceInfo> = Vec::new();
     let lists = reasons.hits.iter().filter_map(|hit| catalog.lists.get(usize::from(hit.list)));
-    let geo = catalog.geo.filter(|_| reasons.reads_geo);
-    let asn = catalog.asn.filter(|_| reasons.reads_asn);
+    let geo = catalog.place.as_ref().filter(|_| reasons.reads_geo);
+    let asn = catalog.asn.as_ref().filter(|_| reasons.reads_asn);
     for source in lists.chain(geo).chain(asn).chain(Some(rules)) {
         if !all.contains(source) {
             all.push(source.clone());

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use crate::detect::alert::Catalog;
+use crate::detect::alert::SourceCatalog;
 pub use crate::detect::case_record::record_from_json;
 use crate::detect::ruleset::RuleSet;
 use crate::model::Alert;
@@ -80,7 +80,12 @@ fn run_case(
     let object: Json = serde_json::from_str(&text).map_err(|e| format!("JSON: {e}"))?;
     let object = object.as_object().ok_or("a case is one JSON object")?;
     let record = record_from_json(object)?;
-    let catalog = Catalog { lists: &[], geo: None, asn: None, session_id: |_| "case".to_owned() };
+    let catalog = SourceCatalog {
+        lists: Vec::new(),
+        place: None,
+        asn: None,
+        session_id: |_| "case".to_owned(),
+    };
     let mut alerts = Vec::new();
     rules.evaluate(&record, &catalog, &mut alerts);
     alerts.retain(|alert| alert.rule.id == rule);

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use crate::detect::advice::does_not_prove;
+pub use crate::detect::advice::next_steps;
 use crate::model::Alert;
 use crate::model::Family;
 use crate::model::Incident;
@@ -21,6 +23,8 @@ pub struct IncidentConfig {
     pub window: Nanos,
     /// Most subjects kept; alerts of later ones are counted in [`Incidents::subjects_dropped`].
     pub subjects_max: usize,
+    /// Most incidents kept until they are asked for; later ones are counted.
+    pub incidents_max: usize,
     /// Most alerts listed per incident; at most four of one rule.
     pub alerts_max: usize,
     /// The event id of an alert, as its line has it.
@@ -34,6 +38,7 @@ impl IncidentConfig {
             score_min: 0.8,
             window: Nanos::from_secs(7 * 86_400),
             subjects_max: 8_192,
+            incidents_max: 8_192,
             alerts_max: 32,
             alert_id,
         }
@@ -53,7 +58,9 @@ const EPSILON: f64 = 1e-9;
 pub struct Incidents {
     config: IncidentConfig,
     subjects: BTreeMap<Arc<str>, Subject>,
+    done: Vec<Incident>,
     subjects_dropped: u64,
+    incidents_dropped: u64,
     alerts_unlisted: u64,
 }
 
@@ -78,23 +85,36 @@ struct Subject {
 impl Incidents {
     /// No subjects yet.
     pub fn new(config: IncidentConfig) -> Incidents {
-        Incidents { config, subjects: BTreeMap::new(), subjects_dropped: 0, alerts_unlisted: 0 }
+        Incidents {
+            config,
+            subjects: BTreeMap::new(),
+            done: Vec::new(),
+            subjects_dropped: 0,
+            incidents_dropped: 0,
+            alerts_unlisted: 0,
+        }
     }
 
-    /// Adds an alert. Alerts must come in the order of the run. Gives back the subject's incident where
-    /// the alert lies past its window: that one is complete, and a new window begins.
-    pub fn push(&mut self, alert: &Alert) -> Option<Incident> {
+    /// Adds an alert. Alerts must come in the order of the run. Where the alert lies past the window of its
+    /// subject's incident, that incident is complete and a new window begins.
+    pub fn push(&mut self, alert: &Alert) {
         let full = self.subjects.len() >= self.config.subjects_max;
         if full && !self.subjects.contains_key(&alert.subject) {
             self.forget_quiet(alert.time);
             if self.subjects.len() >= self.config.subjects_max {
                 self.subjects_dropped += 1;
-                return None;
+                return;
             }
         }
         let config = &self.config;
         let subject = self.subjects.entry(Arc::clone(&alert.subject)).or_default();
-        let done = subject.close(&alert.subject, alert.time, config.window);
+        if let Some(done) = subject.close(&alert.subject, alert.time, config.window) {
+            if self.done.len() < config.incidents_max {
+                self.done.push(done);
+            } else {
+                self.incidents_dropped += 1;
+            }
+        }
         if alert.subject_name.is_some() {
             subject.name.clone_from(&alert.subject_name);
         }
@@ -102,13 +122,17 @@ impl Incidents {
             self.alerts_unlisted += 1;
         }
         subject.judge(alert.time, config.score_min);
-        done
     }
 
-    /// The incidents still open, by time and subject.
+    /// The incidents that became complete since the last call.
+    pub fn drain(&mut self) -> Vec<Incident> {
+        std::mem::take(&mut self.done)
+    }
+
+    /// All that were not drained, complete or open, by time and subject.
     pub fn finish(self) -> Vec<Incident> {
-        let mut all: Vec<Incident> =
-            self.subjects.iter().filter_map(|(id, subject)| subject.incident(id)).collect();
+        let mut all = self.done;
+        all.extend(self.subjects.iter().filter_map(|(id, subject)| subject.incident(id)));
         all.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
         all
     }
@@ -116,6 +140,11 @@ impl Incidents {
     /// Alerts of subjects past the cap.
     pub fn subjects_dropped(&self) -> u64 {
         self.subjects_dropped
+    }
+
+    /// Complete incidents past the cap.
+    pub fn incidents_dropped(&self) -> u64 {
+        self.incidents_dropped
     }
 
     /// Alerts that count in no list because their rule, or the incident, has its fill.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::Digest;
 use sha2::Sha256;
 
-use crate::detect::alert::Catalog;
+use crate::detect::alert::SourceCatalog;
 use crate::detect::alert::raise;
 use crate::detect::embedded::EMBEDDED;
 use crate::detect::fields::Field;
@@ -31,6 +31,8 @@ pub struct RuleSetInfo {
     pub name: String,
     /// Rules in it.
     pub count: usize,
+    /// The first twelve digits of the hash: what people compare.
+    pub build: String,
     /// SHA-256 over names and texts of its files, in hexadecimal.
     pub sha256: String,
 }
@@ -85,7 +87,7 @@ impl RuleSet {
             build: Arc::from(build.as_str()),
             built_at: None,
         };
-        let info = RuleSetInfo { name, count: rules.len(), sha256 };
+        let info = RuleSetInfo { name, count: rules.len(), build, sha256 };
         Ok(RuleSet { rules, gates, info, source })
     }
 
@@ -100,7 +102,7 @@ impl RuleSet {
     }
 
     /// Appends an alert for each rule that fires on a finished, enriched record.
-    pub fn evaluate(&self, record: &Record, catalog: &Catalog<'_>, sink: &mut Vec<Alert>) {
+    pub fn evaluate(&self, record: &Record, catalog: &SourceCatalog, sink: &mut Vec<Alert>) {
         let present =
             self.gates.iter().enumerate().fold(0u64, |mask, (i, field)| {
                 mask | u64::from(!(field.get)(record).is_absent()) << i

@@ -1,1 +1,26 @@
-//! placeholder
+//! Facts and judgements as lines of JSON, and the files that hold them.
+//!
+//! Owns: field names on the wire (ECS 8 and `longhaul.*`), event ids, the output directory.
+//! In: records, endpoint rows, alerts, incidents. Out: bytes. Never: decides what is worth saying.
+
+pub mod alert;
+pub mod ecs;
+pub mod endpoint;
+pub mod files;
+pub mod id;
+pub mod run;
+
+mod json;
+mod text;
+mod tree;
+
+pub use id::event_id;
+
+/// Version of the field names and types this build writes; grows when one of them changes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The ECS release whose names are used.
+pub const ECS_VERSION: &str = "8.17.0";
+
+#[cfg(test)]
+mod samples;

@@ -1,1 +1,36 @@
-//! placeholder
+//! Places, owners, lists and physics for a finished session.
+//!
+//! Owns: databases, lists and what they say of a record. In: [`Record`](crate::model::Record).
+//! Out: the record with its `context` and both parties' `place` and `asn` filled.
+//! Never: judges (detect does), looks at packets, reads a clock.
+
+mod cache;
+pub mod community_id;
+pub mod data;
+pub mod enricher;
+pub mod framed;
+pub mod geo;
+mod hits;
+mod list_file;
+pub mod lists;
+pub mod lpm;
+pub mod names;
+pub mod physics;
+pub mod places;
+pub mod schema;
+pub mod subjects;
+
+#[cfg(test)]
+mod enricher_tests;
+#[cfg(test)]
+mod geo_tests;
+#[cfg(test)]
+mod list_tests;
+
+pub use data::EnrichData;
+pub use data::EnrichOptions;
+pub use enricher::Enricher;
+pub use hits::HITS_MAX;
+pub use lpm::Prefix;
+pub use places::SensorPlace;
+pub use places::parse_place;

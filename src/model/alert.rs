@@ -94,11 +94,13 @@ pub struct RuleInfo {
     pub techniques: Vec<String>,
     /// Weight in an incident's score, 0 to 1.
     pub weight: f64,
-    /// Benign explanations that the rule itself excludes (Sigma `falsepositives` and filters), in words.
+    /// Benign explanations that the rule itself excludes (Sigma `falsepositives` and filters), in
+    /// words.
     pub benign_checked: Vec<String>,
     /// The sentence for a person; `{field}` is replaced by the record's value.
     pub message: String,
-    /// Fields whose values the alert carries as evidence, with unit and threshold where the rule has one.
+    /// Fields whose values the alert carries as evidence, with unit and threshold where the rule
+    /// has one.
     pub evidence: Vec<EvidenceField>,
 }
 

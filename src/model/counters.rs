@@ -1,7 +1,7 @@
 //! Everything that is counted, in one place.
 //!
-//! Owns: the list of counters and a fixed array of them. In: increments. Out: totals for run.json and the
-//! summary. Never: atomics (each thread owns its own array; they are added at the end).
+//! Owns: the list of counters and a fixed array of them. In: increments. Out: totals for run.json
+//! and the summary. Never: atomics (each thread owns its own array; they are added at the end).
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal in $group:literal;)+) => {
@@ -19,7 +19,8 @@ macro_rules! counters {
                 match self { $(Counter::$variant => $name,)+ }
             }
 
-            /// The place where a loss happens, or the stage a total belongs to; run.json groups by it.
+            /// The place where a loss happens, or the stage a total belongs to; run.json groups by
+            /// it.
             pub const fn group(self) -> &'static str {
                 match self { $(Counter::$variant => $group,)+ }
             }

@@ -1,6 +1,7 @@
 //! What a user reads when something cannot be done.
 //!
-//! Owns: the shape of an error. In: what, cause, place, remedy. Out: `error: WHAT: CAUSE` and `help:`.
+//! Owns: the shape of an error. In: what, cause, place, remedy. Out: `error: WHAT: CAUSE` and
+//! `help:`.
 //! Never: a backtrace.
 
 use std::fmt;

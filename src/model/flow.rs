@@ -47,8 +47,8 @@ impl Transport {
 
 /// The canonical key of a bidirectional session: side `a` is the numerically lower (address, port).
 ///
-/// For ICMP the ports hold type and code in the manner of Community ID v1, so that a request and its
-/// reply share a key. For protocols without ports both are zero.
+/// For ICMP the ports hold type and code in the manner of Community ID v1, so that a request and
+/// its reply share a key. For protocols without ports both are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     /// Lower side's address.

@@ -1,6 +1,7 @@
 //! One captured frame, borrowed from the block that holds its bytes.
 //!
-//! Owns: nothing (a view). In: capture. Out: decode. Never: protocol knowledge beyond the link type.
+//! Owns: nothing (a view). In: capture. Out: decode. Never: protocol knowledge beyond the link
+//! type.
 
 use crate::model::Nanos;
 

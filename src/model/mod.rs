@@ -7,6 +7,7 @@
 pub mod addr;
 pub mod alert;
 pub mod counters;
+pub mod endpoint;
 pub mod error;
 pub mod flow;
 pub mod frame;
@@ -18,6 +19,7 @@ pub mod time;
 pub use addr::Addr;
 pub use alert::{Alert, EvidenceItem, Family, Incident, Level, RuleInfo, SourceInfo};
 pub use counters::{Counter, Counters};
+pub use endpoint::{EndpointKey, EndpointRow};
 pub use error::Error;
 pub use flow::{FlowKey, Transport};
 pub use frame::{Frame, LinkType};

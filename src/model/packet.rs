@@ -1,6 +1,7 @@
 //! One decoded packet: a small `Copy` value that crosses threads; its bytes stay in their block.
 //!
-//! Owns: offsets and facts. In: decode. Out: dispatch and session. Never: a reference or a copy of bytes.
+//! Owns: offsets and facts. In: decode. Out: dispatch and session. Never: a reference or a copy of
+//! bytes.
 
 use crate::model::{FlowKey, Nanos};
 
@@ -68,16 +69,19 @@ impl PacketFlags {
 
 /// One decoded packet, 96 bytes, `Copy`.
 ///
-/// `frame_at`, `block`, `number` and `clock` are filled by the reader loop; everything else by decode.
+/// `frame_at`, `block`, `number`, `wire_len` and `clock` are filled by the reader loop; everything
+/// else by decode.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
     /// When the capture says it passed.
     pub time: Nanos,
-    /// The run's clock: the latest `time` of any packet read so far. Timers run on it, so a capture whose
-    /// time steps back cannot rewind them.
-    pub clock: Nanos,
     /// Canonical session key.
     pub key: FlowKey,
+    /// The run's clock in whole seconds since 1970: the latest `time` of any frame read so far.
+    /// Timers run on it, so a capture whose time steps back cannot rewind them.
+    pub clock: u32,
+    /// Length of the frame on the wire.
+    pub wire_len: u32,
     /// Keyed hash of `key`, for table slots.
     pub hash: u32,
     /// Where the frame begins in its block.
@@ -117,6 +121,12 @@ impl Packet {
     /// Bytes of transport payload on the wire (captured or not).
     pub const fn payload_wire(&self) -> u32 {
         self.payload_len.saturating_add(self.payload_missing)
+    }
+
+    /// Sequence number of the first payload byte: a SYN takes one number itself (RFC 9293 section
+    /// 3.4).
+    pub const fn first_byte(&self) -> u32 {
+        if self.tcp_flags.has(TcpFlags::SYN) { self.seq.wrapping_add(1) } else { self.seq }
     }
 
     /// The captured transport payload, given the frame's bytes from its start.

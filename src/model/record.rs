@@ -1,6 +1,7 @@
 //! One session, whole: identity, counters, evidence, and who owns either end.
 //!
-//! Owns: the facts of a finished (or still open) session. In: session, evidence, enrich fill it in turn.
+//! Owns: the facts of a finished (or still open) session. In: session, evidence, enrich fill it in
+//! turn.
 //! Out: detect reads it, emit renders it. Never: payload, judgement.
 
 use std::sync::Arc;
@@ -69,7 +70,8 @@ impl Direction {
 pub struct Place {
     /// ISO 3166-1 alpha-2.
     pub country: Option<Box<str>>,
-    /// ISO 3166-2 with the country: `US-WA`, or the subdivision code alone where the database has only that.
+    /// ISO 3166-2 with the country: `US-WA`, or the subdivision code alone where the database has
+    /// only that.
     pub region: Option<Box<str>>,
     /// Latitude and longitude in degrees: the centre of the region.
     pub location: Option<(f64, f64)>,
@@ -219,10 +221,13 @@ pub struct DnsFacts {
     pub name: Option<Box<str>>,
     /// Its type: `A`, `AAAA`, or `TYPE65` style for unnamed numbers.
     pub qtype: u16,
-    /// Further questions' names in this session, capped.
+    /// Further questions' distinct names in this session, capped.
     pub more_names: Vec<Box<str>>,
-    /// Answers of the first question: (type, text form of the data), capped.
+    /// Distinct answers of all responses: (type, text form of the data), capped.
     pub answers: Vec<(u16, Box<str>)>,
+    /// Distinct addresses told beside the answers (authority and additional sections: glue, the
+    /// hosts behind an mDNS service), capped.
+    pub additional: Vec<Box<str>>,
     /// Response code of the first answer.
     pub rcode: Option<u8>,
     /// Questions seen.
@@ -244,12 +249,23 @@ pub struct SshFacts {
     pub hassh_server: Option<[u8; 16]>,
 }
 
-/// The first HTTP/1 request of a session.
+/// One further HTTP/1 request of a session that differs from the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// Method.
+    pub method: Box<str>,
+    /// `Host` header.
+    pub host: Option<Box<str>>,
+    /// `User-Agent` header.
+    pub user_agent: Option<Box<str>>,
+}
+
+/// The first HTTP/1 request of a session, and those among the next few that differ from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpFacts {
     /// Method.
     pub method: Option<Box<str>>,
-    /// `Host` header.
+    /// `Host` header, else the authority of an absolute-form target.
     pub host: Option<Box<str>>,
     /// `User-Agent` header.
     pub user_agent: Option<Box<str>>,
@@ -257,6 +273,8 @@ pub struct HttpFacts {
     pub connect_target: Option<Box<str>>,
     /// Status code of the first response.
     pub status: Option<u16>,
+    /// Further requests with another method, host or user agent, capped.
+    pub more: Vec<HttpRequest>,
 }
 
 /// What the observers saw in a session. Boxed, so that a session without evidence costs a pointer.
@@ -292,7 +310,8 @@ pub struct Physics {
 pub enum PhysicsVerdict {
     /// The claimed place is within reach of the measured round trip.
     Possible,
-    /// The claimed place is farther than light could have gone: the place is wrong (or anycast, CDN, PEP).
+    /// The claimed place is farther than light could have gone: the place is wrong (or anycast,
+    /// CDN, PEP).
     TooFast,
     /// No leg, no sensor place or no claim.
     Unknown,
@@ -318,7 +337,8 @@ pub struct ListHit {
     pub tag: Arc<str>,
     /// What matched: the prefix or the name suffix.
     pub entry: Arc<str>,
-    /// The field it matched on: `destination.ip`, `tls.client.server_name`, `dns.question.name`, ...
+    /// The field it matched on: `destination.ip`, `tls.client.server_name`, `dns.question.name`,
+    /// ...
     pub on: &'static str,
 }
 

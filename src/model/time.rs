@@ -1,6 +1,7 @@
 //! Packet time.
 //!
-//! Owns: the one number that says when. In: integers from capture headers. Out: ordering and RFC 3339.
+//! Owns: the one number that says when. In: integers from capture headers. Out: ordering and RFC
+//! 3339.
 //! Never: reads a clock.
 
 use std::fmt;

@@ -1,1 +1,188 @@
-//! placeholder
+//! The composition root: the only place that names every stage.
+//!
+//! Owns: threads and the queues between them. In: a [`Plan`]. Out: an [`Outcome`], and the files of the plan.
+//! Never: protocol knowledge, or a result that depends on the number of workers.
+//!
+//! One reader (this thread), one or more workers, one analyst:
+//! `reader ══ batches ══► worker ══ handovers ══► analyst ──► files`.
+
+mod analyst;
+mod desk;
+mod outputs;
+mod prepare;
+mod reader;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use crate::capture::Block;
+use crate::capture::FileReport;
+use crate::capture::Verdict;
+use crate::config::Plan;
+use crate::decode::Decoder;
+use crate::dispatch::Dispatcher;
+use crate::dispatch::queue;
+use crate::model::Alert;
+use crate::model::Counters;
+use crate::model::Error;
+use crate::model::Incident;
+use crate::model::Nanos;
+use crate::model::Record;
+use crate::model::endpoint::EndpointRow;
+use crate::pipeline::analyst::Analyst;
+use crate::pipeline::desk::Desk;
+use crate::pipeline::outputs::Outputs;
+use crate::pipeline::prepare::Prepared;
+use crate::pipeline::reader::Reader;
+use crate::pipeline::reader::ReaderReport;
+use crate::pipeline::worker::Queues;
+use crate::pipeline::worker::Worker;
+use crate::report::summary::SummaryBuilder;
+
+/// Handovers under way from one worker. A mark is a handover, and every worker gets the same marks, so a
+/// worker whose queue is full is ahead of another that has marks still to handle: nobody waits for ever.
+const HANDOVERS: usize = 16;
+
+/// Who wants to know how far the reading has come.
+pub trait Progress {
+    /// Stored bytes read so far, of how many.
+    fn tick(&mut self, done: u64, total: u64);
+    /// Nothing follows.
+    fn done(&mut self);
+}
+
+/// Nobody wants to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn tick(&mut self, _done: u64, _total: u64) {}
+    fn done(&mut self) {}
+}
+
+/// Sees every finished session, in output order or not at all: for the demo and for tests.
+pub type RecordTap<'t> = &'t (dyn Fn(&Record) + Sync);
+
+/// What a run found, beside what it wrote.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Sessions, legs and protocols, summed.
+    pub sessions: SummaryBuilder,
+    /// Every endpoint, in output order.
+    pub endpoints: Vec<EndpointRow>,
+    /// Every alert kept, in output order.
+    pub alerts: Vec<Alert>,
+    /// Every incident, in output order.
+    pub incidents: Vec<Incident>,
+    /// One report an input file.
+    pub files: Vec<FileReport>,
+    /// Path of each input that held packets, by the index that records carry.
+    pub names: Vec<PathBuf>,
+    /// Everything that was counted.
+    pub counters: Counters,
+    /// First and last packet's time.
+    pub span: Option<(Nanos, Nanos)>,
+}
+
+impl Outcome {
+    /// Whether any input could be read at all.
+    pub fn anything_readable(&self) -> bool {
+        let readable = |file: &FileReport| {
+            file.packets > 0 || matches!(file.verdict, Verdict::Ok | Verdict::Empty)
+        };
+        self.files.iter().any(readable)
+    }
+}
+
+/// Runs a plan to its end.
+pub fn run(plan: &Plan, progress: &mut dyn Progress) -> Result<Outcome, Vec<Error>> {
+    run_tapped(plan, progress, None)
+}
+
+/// Runs a plan to its end; `tap` sees each finished session on its worker's thread.
+pub fn run_tapped(
+    plan: &Plan,
+    progress: &mut dyn Progress,
+    tap: Option<RecordTap<'_>>,
+) -> Result<Outcome, Vec<Error>> {
+    let prepared = prepare::prepare(plan)?;
+    let mut outputs = Outputs::open(plan).map_err(|e| vec![e])?;
+    let (reader, workers, mut analyst) = assemble(plan, &prepared, tap);
+    let (read, worked, written) = thread::scope(|scope| {
+        let (reader, dispatcher) = reader;
+        let working: Vec<_> =
+            workers.into_iter().map(|worker| scope.spawn(move || worker.run())).collect();
+        let outputs = &mut outputs;
+        let analyst = &mut analyst;
+        let writing = scope.spawn(move || analyst.run(&mut |line| outputs.session(line)));
+        let read = reader.run(dispatcher, progress);
+        let worked: Vec<_> = working.into_iter().map(|handle| handle.join()).collect();
+        (read, worked, writing.join())
+    });
+    progress.done();
+    let read = read.map_err(|e| vec![e])?;
+    match written {
+        Ok(written) => written.map_err(|e| vec![e])?,
+        Err(_) => return Err(vec![thread_died("analyst")]),
+    }
+    let outcome = conclude(read, worked, analyst)?;
+    outputs.finish(plan, &prepared, &outcome).map_err(|e| vec![e])?;
+    Ok(outcome)
+}
+
+type Reading = (Reader, Dispatcher<Arc<Block>>);
+
+/// Builds the loops and the queues between them.
+fn assemble<'t>(
+    plan: &Plan,
+    prepared: &Prepared,
+    tap: Option<RecordTap<'t>>,
+) -> (Reading, Vec<Worker<'t>>, Analyst) {
+    let (dispatcher, lanes) = Dispatcher::new(plan.workers);
+    let mut workers = Vec::with_capacity(plan.workers);
+    let mut feeds = Vec::with_capacity(plan.workers);
+    for lane in lanes {
+        let (out, incoming) = queue::bounded(HANDOVERS, 1);
+        let (give_back, empties) = queue::bounded(HANDOVERS + 2, 1);
+        feeds.push((incoming, give_back));
+        let desk = Desk::new(prepared, outputs::wants_session_lines(plan), tap);
+        let queues = Queues { lane, out, empties };
+        workers.push(Worker::new(plan.workers, plan.caps.sessions, desk, queues));
+    }
+    let reader = Reader::new(prepared, Decoder::new(prepare::decode_config()));
+    ((reader, dispatcher), workers, Analyst::new(feeds, plan))
+}
+
+/// Adds up what the threads leave behind.
+fn conclude(
+    read: ReaderReport,
+    worked: Vec<thread::Result<(Counters, SummaryBuilder)>>,
+    analyst: Analyst,
+) -> Result<Outcome, Vec<Error>> {
+    let mut counters = read.counters;
+    let mut sessions = SummaryBuilder::default();
+    for result in worked {
+        let Ok((counted, summed)) = result else { return Err(vec![thread_died("worker")]) };
+        counters.merge(&counted);
+        sessions.merge(&summed);
+    }
+    let findings = analyst.finish();
+    counters.merge(&findings.counters);
+    Ok(Outcome {
+        sessions,
+        endpoints: findings.endpoints,
+        alerts: findings.alerts,
+        incidents: findings.incidents,
+        files: read.files,
+        names: read.names,
+        counters,
+        span: read.span,
+    })
+}
+
+fn thread_died(which: &str) -> Error {
+    Error::new("run", format!("the {which} thread ended unexpectedly"))
+        .help("this is a fault of longhaul; please report it, with the capture if you can")
+}

@@ -1,1 +1,10 @@
-//! placeholder
+//! What a person reads.
+//!
+//! Owns: the summary on a terminal. In: totals and judgements of a run. Out: text.
+//! Never: looks at a terminal or the environment itself; colour and width are given.
+
+pub mod summary;
+pub mod terminal;
+
+mod histogram;
+mod units;

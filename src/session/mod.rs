@@ -1,1 +1,111 @@
-//! placeholder
+//! Follows sessions: who began, how it stands, how long its legs are, which bytes come next.
+//!
+//! Owns: the session table, TCP's two directions, time-outs as data.
+//! In: packets with their frame's bytes, in the order read. Out: in-order payload to whoever
+//! listens, and one [`Finished`] a session. Never: looks into payload, judges, reads a clock, or
+//! depends on how many workers there are: a [`Shard`] sees all packets of its keys and nothing
+//! else.
+
+mod close;
+mod handshake;
+mod observe;
+mod reorder;
+mod shard;
+mod state;
+mod stream;
+mod syn;
+#[cfg(test)]
+mod tests;
+pub mod timeouts;
+
+pub use shard::Hint;
+pub use shard::Shard;
+pub use timeouts::Timeouts;
+
+use crate::model::Nanos;
+use crate::model::Packet;
+use crate::model::Record;
+use crate::model::Transport;
+
+/// Which end of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Began the session.
+    Initiator,
+    /// Answered it.
+    Responder,
+}
+
+impl Side {
+    /// The other end.
+    pub const fn other(self) -> Side {
+        match self {
+            Side::Initiator => Side::Responder,
+            Side::Responder => Side::Initiator,
+        }
+    }
+}
+
+/// A packet with the bytes it needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The packet.
+    pub packet: &'a Packet,
+    /// The frame's captured bytes, from its start.
+    pub frame: &'a [u8],
+    /// Input file of the frame.
+    pub file: u16,
+}
+
+impl<'a> Arrival<'a> {
+    fn payload(&self) -> &'a [u8] {
+        self.packet.payload(self.frame)
+    }
+}
+
+/// Payload handed to the listener: the next bytes of a TCP direction, or one datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The bytes.
+    pub payload: &'a [u8],
+    /// Who sent them.
+    pub from: Side,
+    /// When the packet that made them deliverable passed.
+    pub time: Nanos,
+    /// IANA protocol.
+    pub transport: Transport,
+    /// Initiator's and responder's port.
+    pub ports: (u16, u16),
+    /// Bytes before these were lost for good.
+    pub gap: bool,
+}
+
+/// Whether a listener wants more of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Keep delivering.
+    More,
+    /// Never again: the session stops buffering for it.
+    Done,
+}
+
+/// A session that is over, or was pushed out, or stood open when the input ended.
+#[derive(Debug)]
+pub struct Finished<X> {
+    /// Its facts so far; evidence and context are still empty.
+    pub record: Record,
+    /// What the listener kept with it.
+    pub extra: Option<Box<X>>,
+}
+
+/// Who listens to a shard. `X` is what it keeps with each session.
+pub trait Listener<X> {
+    /// Payload arrived.
+    fn deliver(&mut self, extra: &mut Option<Box<X>>, delivery: &Delivery<'_>) -> Interest;
+
+    /// A session is over.
+    fn finish(&mut self, finished: Finished<X>);
+
+    /// Something is to be counted.
+    fn count(&mut self, counter: crate::model::Counter, n: u64);
+}

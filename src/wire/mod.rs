@@ -3,6 +3,11 @@
 //! Owns: the meaning of bytes. In: slices. Out: views that borrow from them.
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
+pub mod dns;
+pub mod dns_data;
+pub mod http;
 pub mod reader;
+pub mod ssh;
+pub mod tcp;
 
 pub use reader::{Reader, WireError};

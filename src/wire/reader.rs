@@ -8,7 +8,8 @@
 pub enum WireError {
     /// Not this protocol at all.
     NotThis,
-    /// More bytes are needed than are here; a stream may deliver them yet. Holds how many at least are missing.
+    /// More bytes are needed than are here; a stream may deliver them yet. Holds how many at least
+    /// are missing.
     NeedMore(usize),
     /// The bytes contradict the specification.
     Malformed(&'static str),

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Looks for what the build needs beyond Rust and installs what is missing with the system's package manager:
+# a C compiler (for zstd and ring), pkg-config's like, and the libpcap headers. Says what it does.
+set -eu
+
+have_headers() {
+    for cc in cc gcc clang; do
+        command -v "$cc" >/dev/null 2>&1 || continue
+        printf '#include <pcap/pcap.h>\nint main(void){return pcap_lib_version()==0;}\n' |
+            "$cc" -x c - -o /dev/null -lpcap >/dev/null 2>&1 && return 0
+    done
+    return 1
+}
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "longhaul: cargo was not found. Install Rust 1.95 or newer (https://rustup.rs), then try again." >&2
+    exit 1
+fi
+have_headers && exit 0
+
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+    if command -v sudo >/dev/null 2>&1; then
+        as_root="sudo"
+    else
+        echo "longhaul: a C compiler and the libpcap headers are missing, and this user may not install them." >&2
+        echo "longhaul: as root, install them (Debian, Ubuntu: apt-get install gcc libc6-dev libpcap-dev)." >&2
+        exit 1
+    fi
+fi
+
+echo "longhaul: the build needs a C compiler and the libpcap headers; installing them." >&2
+if command -v apt-get >/dev/null 2>&1; then
+    $as_root apt-get update -qq
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev libpcap-dev >/dev/null
+elif command -v dnf >/dev/null 2>&1; then
+    $as_root dnf install -y -q gcc glibc-devel libpcap-devel
+elif command -v pacman >/dev/null 2>&1; then
+    $as_root pacman -Sy --noconfirm --needed gcc libpcap
+elif command -v zypper >/dev/null 2>&1; then
+    $as_root zypper --non-interactive install gcc libpcap-devel
+elif command -v apk >/dev/null 2>&1; then
+    $as_root apk add gcc musl-dev libpcap-dev
+elif command -v brew >/dev/null 2>&1; then
+    brew install libpcap
+else
+    echo "longhaul: no package manager known here. Install a C compiler and the libpcap headers by hand." >&2
+    exit 1
+fi
+
+if ! have_headers; then
+    echo "longhaul: libpcap still cannot be compiled against; look at the package manager's output above." >&2
+    exit 1
+fi

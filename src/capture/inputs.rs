@@ -1,0 +1,137 @@
+//! The list of inputs: files, directories, standard input.
+//!
+//! Owns: the walk through directories. In: paths of the command line. Out: one [`InputSpec`] per
+//! input. Never: opens a file, or leaves one out without a word.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::model::Error;
+
+/// Most inputs of one run: frames name their file in 16 bits.
+pub const MAX_FILES: usize = 65_535;
+
+/// One input to be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputSpec {
+    /// The path as given or found; `-` is standard input.
+    pub path: PathBuf,
+}
+
+impl InputSpec {
+    /// An input by its path.
+    pub fn new(path: impl Into<PathBuf>) -> InputSpec {
+        InputSpec { path: path.into() }
+    }
+
+    /// Whether it is standard input.
+    pub fn is_stdin(&self) -> bool {
+        self.path.as_os_str() == "-"
+    }
+
+    /// Whether it can be read only once: standard input, a pipe, a device.
+    pub fn is_stream(&self) -> bool {
+        self.is_stdin() || fs::metadata(&self.path).is_ok_and(|m| !m.is_file() && !m.is_dir())
+    }
+
+    /// Its size in bytes; 0 where that is not known.
+    pub fn size(&self) -> u64 {
+        match self.is_stdin() {
+            true => 0,
+            false => fs::metadata(&self.path).map_or(0, |m| if m.is_file() { m.len() } else { 0 }),
+        }
+    }
+}
+
+/// Every input that `paths` mean, sorted by path, each path once. Directories are searched to their
+/// full depth and links followed, but no directory is entered twice. What cannot be read becomes an
+/// input all the same, so that its report says why.
+///
+/// # Errors
+/// More than [`MAX_FILES`] inputs.
+pub fn expand_inputs(paths: &[PathBuf]) -> Result<Vec<InputSpec>, Error> {
+    let mut found = BTreeSet::new();
+    let mut entered = BTreeSet::new();
+    let mut waiting = Vec::new();
+    for path in paths {
+        match path.as_os_str() != "-" && path.is_dir() {
+            true => waiting.push(path.clone()),
+            false => add(&mut found, path.clone())?,
+        }
+    }
+    while let Some(directory) = waiting.pop() {
+        if entered.insert(fs::canonicalize(&directory).unwrap_or_else(|_| directory.clone())) {
+            walk(&directory, &mut found, &mut waiting)?;
+        }
+    }
+    Ok(found.into_iter().map(InputSpec::new).collect())
+}
+
+/// Lists one directory. Pipes, sockets and devices in it are not captures at rest and are not
+/// opened.
+fn walk(
+    directory: &Path,
+    found: &mut BTreeSet<OsString>,
+    waiting: &mut Vec<PathBuf>,
+) -> Result<(), Error> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return add(found, directory.to_path_buf());
+    };
+    let mut directories = Vec::new();
+    for entry in entries {
+        let Ok(entry) = entry else {
+            add(found, directory.to_path_buf())?;
+            break;
+        };
+        let path = entry.path();
+        match fs::metadata(&path) {
+            Ok(meta) if meta.is_dir() => directories.push(path),
+            Ok(meta) if !meta.is_file() => {}
+            _ => add(found, path)?,
+        }
+    }
+    // The walk must not depend on the order of the directory: it decides which of two links is
+    // entered.
+    directories.sort_by(|a, b| b.cmp(a));
+    waiting.append(&mut directories);
+    Ok(())
+}
+
+fn add(found: &mut BTreeSet<OsString>, path: PathBuf) -> Result<(), Error> {
+    found.insert(path.into_os_string());
+    if found.len() > MAX_FILES {
+        let cause = format!("more than {MAX_FILES} input files");
+        return Err(Error::new("the list of inputs", cause)
+            .help("give fewer files at once, or join them with mergecap"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_walked_sorted_and_loops_end() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |p: &str| root.path().join(p);
+        fs::create_dir_all(at("b/deep")).unwrap();
+        for file in ["b/deep/z.pcap", "b/.hidden", "a.txt", "c"] {
+            fs::write(at(file), b"x").unwrap();
+        }
+        std::os::unix::fs::symlink(root.path(), at("b/loop")).unwrap();
+        std::os::unix::fs::symlink(at("nowhere"), at("broken")).unwrap();
+        let paths = [root.path().to_path_buf(), "-".into(), at("c"), at("missing")];
+        let specs = expand_inputs(&paths).unwrap();
+        let names: Vec<_> = specs
+            .iter()
+            .map(|s| s.path.strip_prefix(root.path()).unwrap_or(&s.path).display().to_string())
+            .collect();
+        let all = ["-", "a.txt", "b/.hidden", "b/deep/z.pcap", "broken", "c", "missing"];
+        assert_eq!(names, all);
+        assert!(specs.first().unwrap().is_stdin());
+    }
+}

@@ -1,0 +1,283 @@
+//! Many files as one run of frames, in the order of packet time.
+//!
+//! Owns: the open files, the frame each waits with, the order of files. In: inputs. Out: frames,
+//! merged; at the end one report per input. Never: an order that depends on how the inputs were
+//! named or listed (unless two are equal in first packet time and size), or more than `max_open`
+//! files open at once.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::capture::ReadOptions;
+use crate::capture::block::Block;
+use crate::capture::block::BlockPool;
+use crate::capture::inputs::InputSpec;
+use crate::capture::report::FileReport;
+use crate::capture::source::FileSource;
+use crate::capture::source::FrameMeta;
+use crate::model::Nanos;
+
+/// Up to so many inputs stay open from the look at their first packet on; more are closed and
+/// opened again when their time comes, so that each does not hold a block meanwhile.
+const KEEP_OPEN: usize = 32;
+
+/// Blocks for that look, where the file is closed after it.
+const PROBE_BYTES: usize = 16_384;
+
+/// The order of waiting frames: time, then file.
+type Key = (Nanos, u16);
+
+const NO_LIMIT: Key = (Nanos(u64::MAX), u16::MAX);
+
+/// Many files as one run of frames, in the order of packet time.
+pub struct MergedSource {
+    pool: Arc<BlockPool>,
+    options: ReadOptions,
+    /// By file index; the index follows (first packet time, stored size, path).
+    inputs: Vec<Input>,
+    /// Files not yet opened, the earliest first.
+    closed: VecDeque<Key>,
+    /// The next frame of every open file but the present one.
+    heads: BinaryHeap<Reverse<Head>>,
+    current: Option<u16>,
+    /// The present file may go on while its frames come before this.
+    limit: Key,
+    clock: Nanos,
+    open: usize,
+    late: u64,
+    reports: Vec<FileReport>,
+    bytes_done: u64,
+    bytes_total: u64,
+}
+
+struct Input {
+    spec: InputSpec,
+    source: Option<Box<FileSource>>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Head {
+    key: Key,
+    meta: FrameMeta,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Head) -> std::cmp::Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Head) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// What the first look at an input told.
+struct Probed {
+    spec: InputSpec,
+    size: u64,
+    first: FrameMeta,
+    source: Option<Box<FileSource>>,
+}
+
+impl MergedSource {
+    /// Looks at the first packet of every input and puts them in order. An input without a packet
+    /// is reported and takes no further part; inputs beyond 65,536 with packets cannot be numbered
+    /// and are never given ([`crate::capture::expand_inputs`] refuses them).
+    pub fn open(
+        specs: Vec<InputSpec>,
+        pool: &Arc<BlockPool>,
+        options: ReadOptions,
+    ) -> MergedSource {
+        let mut merged = MergedSource {
+            pool: Arc::clone(pool),
+            options: ReadOptions { max_open: options.max_open.max(1), ..options },
+            inputs: Vec::new(),
+            closed: VecDeque::new(),
+            heads: BinaryHeap::new(),
+            current: None,
+            limit: NO_LIMIT,
+            clock: Nanos::ZERO,
+            open: 0,
+            late: 0,
+            reports: Vec::new(),
+            bytes_done: 0,
+            bytes_total: specs.iter().map(InputSpec::size).fold(0, u64::saturating_add),
+        };
+        let keep = specs.len() <= KEEP_OPEN.min(merged.options.max_open);
+        let probe_pool = if keep { Arc::clone(pool) } else { BlockPool::new(PROBE_BYTES, 1) };
+        let mut probed: Vec<Probed> =
+            specs.into_iter().filter_map(|spec| merged.probe(spec, keep, &probe_pool)).collect();
+        probed.sort_by(|a, b| {
+            let path = a.spec.path.as_os_str().cmp(b.spec.path.as_os_str());
+            (a.first.time, a.size).cmp(&(b.first.time, b.size)).then(path)
+        });
+        for (file, input) in (0..=u16::MAX).zip(probed) {
+            merged.admit(file, input);
+        }
+        merged
+    }
+
+    fn probe(&mut self, spec: InputSpec, keep: bool, pool: &Arc<BlockPool>) -> Option<Probed> {
+        // A pipe can be read only once.
+        let keep = keep || spec.is_stream();
+        let pool = if keep { Arc::clone(&self.pool) } else { Arc::clone(pool) };
+        let mut source = match FileSource::open(&spec, 0, &pool, &self.options) {
+            Ok(source) => source,
+            Err(report) => {
+                self.report(*report);
+                return None;
+            }
+        };
+        let Some(first) = source.next_frame() else {
+            self.report(source.verdict());
+            return None;
+        };
+        let size = spec.size();
+        Some(Probed { spec, size, first, source: keep.then(|| Box::new(source)) })
+    }
+
+    fn admit(&mut self, file: u16, mut input: Probed) {
+        let key = (input.first.time, file);
+        match &mut input.source {
+            Some(source) => {
+                source.set_file(file);
+                self.open += 1;
+                self.heads.push(Reverse(Head { key, meta: input.first }));
+            }
+            None => self.closed.push_back(key),
+        }
+        self.inputs.push(Input { spec: input.spec, source: input.source });
+    }
+
+    /// The next frame in the order of time, and the index of its file. Its bytes are in
+    /// [`MergedSource::block`] until the next call. `None` when all files are at their end.
+    #[inline]
+    // Not an Iterator: the caller borrows the block between two calls.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Option<(u16, FrameMeta)> {
+        if let Some(file) = self.current {
+            let source = self.inputs.get_mut(usize::from(file)).and_then(|i| i.source.as_mut());
+            let frame = source.and_then(|source| source.next_frame());
+            match frame {
+                Some(meta) if (meta.time, file) < self.limit => {
+                    self.clock = self.clock.max(meta.time);
+                    return Some((file, meta));
+                }
+                other => self.suspend(file, other),
+            }
+        }
+        self.switch()
+    }
+
+    #[cold]
+    fn suspend(&mut self, file: u16, frame: Option<FrameMeta>) {
+        self.current = None;
+        match frame {
+            Some(meta) => self.heads.push(Reverse(Head { key: (meta.time, file), meta })),
+            None => self.close(file),
+        }
+    }
+
+    fn switch(&mut self) -> Option<(u16, FrameMeta)> {
+        self.open_due();
+        let Reverse(head) = self.heads.pop()?;
+        let (time, file) = head.key;
+        self.clock = self.clock.max(time);
+        self.current = Some(file);
+        let next_open = self.heads.peek().map_or(NO_LIMIT, |Reverse(h)| h.key);
+        let next_closed = match self.closed.front() {
+            Some(key) if self.open < self.options.max_open => *key,
+            _ => NO_LIMIT,
+        };
+        self.limit = next_open.min(next_closed);
+        Some((file, head.meta))
+    }
+
+    /// Opens every closed file whose first packet is due, as far as the number of open files
+    /// allows.
+    fn open_due(&mut self) {
+        while self.open < self.options.max_open {
+            let due = self.heads.peek().map_or(NO_LIMIT, |Reverse(h)| h.key);
+            match self.closed.front() {
+                Some((first, file)) if (*first, *file) < due || self.heads.is_empty() => {
+                    let file = *file;
+                    self.closed.pop_front();
+                    self.open_file(file);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn open_file(&mut self, file: u16) {
+        let Some(input) = self.inputs.get_mut(usize::from(file)) else { return };
+        let mut source = match FileSource::open(&input.spec, file, &self.pool, &self.options) {
+            Ok(source) => Box::new(source),
+            Err(report) => return self.report(*report),
+        };
+        let Some(meta) = source.next_frame() else { return self.report(source.verdict()) };
+        input.source = Some(source);
+        self.open += 1;
+        self.late = self.late.saturating_add(u64::from(meta.time < self.clock));
+        self.heads.push(Reverse(Head { key: (meta.time, file), meta }));
+    }
+
+    fn close(&mut self, file: u16) {
+        let source = self.inputs.get_mut(usize::from(file)).and_then(|i| i.source.take());
+        if let Some(source) = source {
+            self.open = self.open.saturating_sub(1);
+            let report = source.verdict();
+            self.report(report);
+        }
+    }
+
+    fn report(&mut self, report: FileReport) {
+        self.bytes_done = self.bytes_done.saturating_add(report.bytes);
+        self.reports.push(report);
+    }
+
+    /// The block with the frame that `next` returned last, given that frame's file.
+    #[inline]
+    pub fn block(&self, file: u16) -> Option<&Arc<Block>> {
+        self.inputs.get(usize::from(file))?.source.as_ref().map(|source| source.block())
+    }
+
+    /// The path behind a file index.
+    pub fn path(&self, file: u16) -> Option<&Path> {
+        self.inputs.get(usize::from(file)).map(|input| input.spec.path.as_path())
+    }
+
+    /// Stored bytes read so far, for a progress bar.
+    pub fn bytes_read(&self) -> u64 {
+        let open = self.inputs.iter().filter_map(|i| i.source.as_ref()).map(|s| s.bytes_read());
+        open.fold(self.bytes_done, u64::saturating_add)
+    }
+
+    /// Stored bytes of all inputs whose size is known.
+    pub fn bytes_total(&self) -> u64 {
+        self.bytes_total
+    }
+
+    /// Files opened later than their first packet was due, because too many overlap in time.
+    pub fn files_late(&self) -> u64 {
+        self.late
+    }
+
+    /// Ends the reading: one report per input, sorted by path.
+    pub fn finish(mut self) -> Vec<FileReport> {
+        for file in (0..=u16::MAX).take(self.inputs.len()) {
+            self.close(file);
+        }
+        while let Some((_, file)) = self.closed.pop_front() {
+            self.open_file(file);
+            self.close(file);
+        }
+        self.reports.sort_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
+        self.reports
+    }
+}

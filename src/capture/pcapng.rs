@@ -1,0 +1,372 @@
+//! The pcapng format: sections of blocks, several interfaces each with its own clock resolution.
+//!
+//! Owns: the present section's byte order and interfaces (capped at 65,535). In: bytes at a block's
+//! start. Out: [`Step`]. Never: I/O.
+//!
+//! Source: draft-ietf-opsawg-pcapng, section numbers below are of revision 02.
+
+use crate::capture::block::MAX_FRAME;
+use crate::capture::pcap::normal_link;
+use crate::capture::step::MAX_NEED;
+use crate::capture::step::Order;
+use crate::capture::step::RawFrame;
+use crate::capture::step::Step;
+use crate::model::LinkType;
+use crate::model::Nanos;
+
+const SECTION: u32 = 0x0a0d_0d0a;
+const INTERFACE: u32 = 1;
+const PACKET_OBSOLETE: u32 = 2;
+const PACKET_SIMPLE: u32 = 3;
+const PACKET_ENHANCED: u32 = 6;
+
+const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+const OPTION_TSRESOL: u16 = 9;
+const OPTION_TSOFFSET: u16 = 14;
+
+/// A frame names its interface in 16 bits from here on.
+const MAX_INTERFACES: usize = 65_535;
+
+/// How one unit of an interface's clock becomes nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resolution {
+    /// Units of this many nanoseconds.
+    Times(u64),
+    /// This many units make a nanosecond.
+    Over(u64),
+    /// Units of 2^-n seconds.
+    Binary(u8),
+}
+
+impl Resolution {
+    /// From the value of if_tsresol (section 4.2): the high bit tells powers of 2 from powers of
+    /// 10.
+    fn of(option: u8) -> Resolution {
+        let exponent = option & 0x7f;
+        match (option & 0x80 != 0, exponent) {
+            (true, n) => Resolution::Binary(n),
+            (false, n @ 0..=9) => Resolution::Times(10u64.pow(9 - u32::from(n))),
+            // From 10^-29 s on, all 2^64 units together are less than a nanosecond.
+            (false, n) => match 10u64.checked_pow(u32::from(n) - 9) {
+                Some(units) => Resolution::Over(units),
+                None => Resolution::Times(0),
+            },
+        }
+    }
+
+    #[inline]
+    fn nanos(self, units: u64) -> Option<u64> {
+        match self {
+            Resolution::Times(n) => units.checked_mul(n),
+            Resolution::Over(n) => Some(units / n),
+            // 2^64 * 10^9 < 2^94 and the shift is at most 127: nothing is lost.
+            Resolution::Binary(n) => u64::try_from((u128::from(units) * 1_000_000_000) >> n).ok(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Interface {
+    link: LinkType,
+    /// 0 means no limit.
+    snap_len: u32,
+    resolution: Resolution,
+    offset_secs: i64,
+}
+
+impl Interface {
+    #[inline]
+    fn time(&self, high: u32, low: u32) -> Option<Nanos> {
+        let nanos = self.resolution.nanos(u64::from(high) << 32 | u64::from(low))?;
+        if self.offset_secs == 0 {
+            return Some(Nanos(nanos));
+        }
+        let moved = i128::from(nanos) + i128::from(self.offset_secs) * 1_000_000_000;
+        u64::try_from(moved).ok().map(Nanos)
+    }
+}
+
+/// Where the reader stands in a pcapng file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pcapng {
+    order: Order,
+    interfaces: Vec<Interface>,
+    /// Simple packets carry no time; they are given the time of the frame before.
+    last: Nanos,
+    /// Frames whose own time cannot be told in nanoseconds since 1970; treated as simple packets
+    /// are.
+    untimed: u64,
+}
+
+/// Whether a file that begins so is a pcapng file.
+pub(super) fn is_pcapng(magic: [u8; 4]) -> bool {
+    u32::from_le_bytes(magic) == SECTION
+}
+
+impl Pcapng {
+    /// Before the first section header, which sets the byte order.
+    pub(super) fn new() -> Pcapng {
+        Pcapng { order: Order::Little, interfaces: Vec::new(), last: Nanos::ZERO, untimed: 0 }
+    }
+
+    /// How many frames were given the time of the frame before, their own being impossible.
+    pub(super) fn untimed(&self) -> u64 {
+        self.untimed
+    }
+
+    /// What the block at the start of `rest` is. A section or interface block takes effect here, so
+    /// it is returned as [`Step::Skip`] only once all of it is present.
+    #[inline]
+    pub(super) fn step(&mut self, rest: &[u8]) -> Step {
+        let Some(head) = rest.first_chunk::<12>() else { return Step::NeedMore(12) };
+        let kind = self.order.word(head, 0);
+        if kind == SECTION {
+            // The type reads the same in both orders; the third word tells which one this section
+            // uses.
+            let Some(order) = byte_order(head) else {
+                return Step::Malformed("a section header without its byte order magic");
+            };
+            self.order = order;
+        }
+        let len = self.order.word(head, 1);
+        if len < 12 || !len.is_multiple_of(4) {
+            return Step::Malformed("a block length below 12 or not a multiple of 4");
+        }
+        if !is_known(kind) {
+            return Step::Skip(u64::from(len));
+        }
+        if let Some(stop) = check_presence(self.order, rest, len) {
+            return stop;
+        }
+        let body = rest.get(8..(len as usize - 4).min(rest.len())).unwrap_or_default();
+        match kind {
+            PACKET_ENHANCED => self.enhanced(body, len),
+            SECTION => self.section(body, len),
+            INTERFACE => self.interface(body, len),
+            PACKET_SIMPLE => self.simple(body, len),
+            _ => self.obsolete(body, len),
+        }
+    }
+
+    fn section(&mut self, body: &[u8], len: u32) -> Step {
+        // Byte order magic, versions and section length: section 4.1.
+        if body.len() < 16 {
+            return Step::Malformed("a section header shorter than its fixed part");
+        }
+        let major = body.get(4..).and_then(|b| b.first_chunk()).map_or(0, |b| self.order.u16(*b));
+        if major != 1 {
+            return Step::Malformed("a section of a version of the format other than 1");
+        }
+        self.interfaces.clear();
+        Step::Skip(u64::from(len))
+    }
+
+    fn interface(&mut self, body: &[u8], len: u32) -> Step {
+        let Some((fixed, mut options)) = body.split_first_chunk::<8>() else {
+            return Step::Malformed("an interface description shorter than its fixed part");
+        };
+        if self.interfaces.len() >= MAX_INTERFACES {
+            return Step::Malformed("more than 65,535 interfaces in one section");
+        }
+        let [a, b, ..] = *fixed;
+        let mut interface = Interface {
+            link: normal_link(self.order.u16([a, b])),
+            snap_len: self.order.word(fixed, 1),
+            resolution: Resolution::Times(1_000),
+            offset_secs: 0,
+        };
+        while let Some((code, value, next)) = self.option(options) {
+            match (code, value) {
+                (OPTION_TSRESOL, [n, ..]) => interface.resolution = Resolution::of(*n),
+                (OPTION_TSOFFSET, value) => {
+                    if let Some(bytes) = value.first_chunk() {
+                        interface.offset_secs = self.order.u64(*bytes).cast_signed();
+                    }
+                }
+                _ => {}
+            }
+            options = next;
+        }
+        self.interfaces.push(interface);
+        Step::Skip(u64::from(len))
+    }
+
+    /// One option: code, value, what follows. `None` at the end or where the lengths make no sense.
+    fn option<'a>(&self, bytes: &'a [u8]) -> Option<(u16, &'a [u8], &'a [u8])> {
+        let ([a, b, c, d], rest) = bytes.split_first_chunk::<4>()?;
+        let (code, len) = (self.order.u16([*a, *b]), usize::from(self.order.u16([*c, *d])));
+        if code == 0 {
+            return None;
+        }
+        let value = rest.get(..len)?;
+        Some((code, value, rest.get(len.next_multiple_of(4)..).unwrap_or_default()))
+    }
+
+    #[inline]
+    fn enhanced(&mut self, body: &[u8], len: u32) -> Step {
+        let Some((fixed, data)) = body.split_first_chunk::<20>() else {
+            return Step::Malformed("a packet block shorter than its fixed part");
+        };
+        let word = |n| self.order.word(fixed, n);
+        let lengths = Lengths { captured: word(3), wire: word(4), present: data.len() };
+        self.frame(word(0), (word(1), word(2)), lengths, (28, len))
+    }
+
+    fn obsolete(&mut self, body: &[u8], len: u32) -> Step {
+        let Some((fixed, data)) = body.split_first_chunk::<20>() else {
+            return Step::Malformed("a packet block shorter than its fixed part");
+        };
+        let [a, b, ..] = *fixed;
+        let word = |n| self.order.word(fixed, n);
+        let lengths = Lengths { captured: word(3), wire: word(4), present: data.len() };
+        let interface = u32::from(self.order.u16([a, b]));
+        self.frame(interface, (word(1), word(2)), lengths, (28, len))
+    }
+
+    #[inline]
+    fn frame(
+        &mut self,
+        number: u32,
+        stamp: (u32, u32),
+        lengths: Lengths,
+        (at, len): (u32, u32),
+    ) -> Step {
+        if lengths.captured as usize > lengths.present || lengths.captured as usize > MAX_FRAME {
+            return Step::Malformed("a packet claims more bytes than its block holds");
+        }
+        let Some(interface) = self.interfaces.get(number as usize) else {
+            return Step::BadFrame(
+                "packets of an interface the section never described",
+                len.into(),
+            );
+        };
+        let time = interface.time(stamp.0, stamp.1).unwrap_or_else(|| {
+            self.untimed = self.untimed.saturating_add(1);
+            self.last
+        });
+        self.last = time;
+        let frame = RawFrame {
+            time,
+            link: interface.link,
+            at,
+            captured: lengths.captured,
+            wire_len: lengths.wire.max(lengths.captured),
+            interface: number as u16,
+        };
+        Step::Frame(frame, len.into())
+    }
+
+    fn simple(&self, body: &[u8], len: u32) -> Step {
+        let Some((fixed, data)) = body.split_first_chunk::<4>() else {
+            return Step::Malformed("a packet block shorter than its fixed part");
+        };
+        let Some(interface) = self.interfaces.first() else {
+            return Step::BadFrame(
+                "packets of an interface the section never described",
+                len.into(),
+            );
+        };
+        let wire_len = self.order.u32(*fixed);
+        let snap_len = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
+        // Section 4.4: the captured length is the smaller of the original length and the snap
+        // length.
+        let captured = wire_len.min(snap_len);
+        if captured as usize > data.len() || captured as usize > MAX_FRAME {
+            return Step::Malformed("a packet claims more bytes than its block holds");
+        }
+        let frame = RawFrame {
+            time: self.last,
+            link: interface.link,
+            at: 12,
+            captured,
+            wire_len,
+            interface: 0,
+        };
+        Step::Frame(frame, len.into())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Lengths {
+    captured: u32,
+    wire: u32,
+    present: usize,
+}
+
+#[inline]
+fn is_known(kind: u32) -> bool {
+    matches!(kind, PACKET_ENHANCED | SECTION | INTERFACE | PACKET_SIMPLE | PACKET_OBSOLETE)
+}
+
+fn byte_order(head: &[u8; 12]) -> Option<Order> {
+    [Order::Little, Order::Big].into_iter().find(|o| o.word(head, 2) == BYTE_ORDER_MAGIC)
+}
+
+/// Asks for the whole block, and compares its two lengths. A block too long to be held is refused:
+/// the known kinds have no reason to be.
+#[inline]
+fn check_presence(order: Order, rest: &[u8], len: u32) -> Option<Step> {
+    let whole = len as usize;
+    if whole > MAX_NEED {
+        return Some(Step::Malformed("a block longer than any packet"));
+    }
+    let Some(block) = rest.get(..whole) else { return Some(Step::NeedMore(whole)) };
+    let trailer = block.last_chunk().map_or(0, |b| order.u32(*b));
+    (trailer != len).then_some(Step::Malformed("the two lengths of a block differ"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(resolution: u8, offset_secs: i64) -> Interface {
+        let resolution = Resolution::of(resolution);
+        Interface { link: LinkType::ETHERNET, snap_len: 0, resolution, offset_secs }
+    }
+
+    fn time(i: Interface, units: u64) -> Option<u64> {
+        i.time((units >> 32) as u32, units as u32).map(|t| t.0)
+    }
+
+    #[test]
+    fn decimal_and_binary_clocks_are_exact_in_integers() {
+        let micros = 1_703_593_377_933_911;
+        assert_eq!(time(interface(6, 0), micros), Some(1_703_593_377_933_911_000));
+        assert_eq!(time(interface(9, 0), micros), Some(micros));
+        assert_eq!(time(interface(12, 0), 5_999), Some(5));
+        assert_eq!(time(interface(0, 0), 7), Some(7_000_000_000));
+        assert_eq!(time(interface(127, 0), u64::MAX), Some(0));
+        // 2^-10 s: 1,536 units are 1.5 s.
+        assert_eq!(time(interface(0x8a, 0), 1_536), Some(1_500_000_000));
+        assert_eq!(time(interface(0x80, 0), 3), Some(3_000_000_000));
+        assert_eq!(time(interface(0xff, 0), u64::MAX), Some(0));
+    }
+
+    #[test]
+    fn offsets_move_both_ways_and_overflow_is_no_time() {
+        assert_eq!(time(interface(6, 2), 1_000_000), Some(3_000_000_000));
+        assert_eq!(time(interface(6, -1), 1_500_000), Some(500_000_000));
+        assert_eq!(time(interface(6, -2), 1_000_000), None);
+        assert_eq!(time(interface(6, i64::MAX), 0), None);
+        assert_eq!(time(interface(0, 0), u64::MAX), None);
+        assert_eq!(time(interface(0x80, 0), u64::MAX), None);
+    }
+
+    #[test]
+    fn lengths_that_make_no_sense_are_refused() {
+        let mut p = Pcapng::new();
+        let block = |len: u32| [6u32.to_le_bytes(), len.to_le_bytes(), [0; 4]].concat();
+        for len in [0, 8, 11, 13, 4_000_000_000] {
+            assert!(matches!(p.step(&block(len)), Step::Malformed(_)), "{len}");
+        }
+        assert_eq!(p.step(&block(32)), Step::NeedMore(32));
+        assert_eq!(p.step(&block(32)[..7]), Step::NeedMore(12));
+    }
+
+    #[test]
+    fn unknown_blocks_are_stepped_over_whatever_their_length() {
+        let mut p = Pcapng::new();
+        let block = [0x0badu32.to_le_bytes(), 0xffff_fff0u32.to_le_bytes(), [0; 4]].concat();
+        assert_eq!(p.step(&block), Step::Skip(0xffff_fff0));
+    }
+}

@@ -1,0 +1,120 @@
+//! What became of one input file.
+//!
+//! Owns: the verdict words and the report. In: facts from the reader. Out: one line of run.json.
+//! Never: a decision what to do about it.
+
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde::Serializer;
+
+use crate::model::Nanos;
+
+/// How the reading of one file ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Read to its end.
+    Ok,
+    /// A capture without a packet, or no bytes at all.
+    Empty,
+    /// Ends inside a header, a packet or a compressed stream; what came before was used.
+    Truncated,
+    /// Contradicts its own format; what came before was used.
+    Malformed,
+    /// Not a capture file, or one of a kind that is not read.
+    Unsupported,
+    /// Could not be opened or read.
+    Unreadable,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Ok => "ok",
+            Verdict::Empty => "empty",
+            Verdict::Truncated => "truncated",
+            Verdict::Malformed => "malformed",
+            Verdict::Unsupported => "unsupported",
+            Verdict::Unreadable => "unreadable",
+        })
+    }
+}
+
+/// What became of one input file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileReport {
+    /// The path as it was found; `-` is standard input.
+    #[serde(serialize_with = "path_lossy")]
+    pub path: PathBuf,
+    /// Bytes of the file as stored: its size, or for a stream what was read of it.
+    pub bytes: u64,
+    /// SHA-256 of the stored bytes in lower-case hex, where it was asked for and all bytes were
+    /// read.
+    pub sha256: Option<String>,
+    /// Why there is no hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256_note: Option<String>,
+    /// Frames handed out.
+    pub packets: u64,
+    /// Frames left out because their own header made no sense (the file as a whole still did).
+    pub packets_malformed: u64,
+    /// Earliest packet time.
+    #[serde(serialize_with = "moment")]
+    pub first: Option<Nanos>,
+    /// Latest packet time.
+    #[serde(serialize_with = "moment")]
+    pub last: Option<Nanos>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Why the verdict is not `ok`, in words.
+    pub reason: Option<String>,
+}
+
+impl FileReport {
+    /// The report of a file that could not be opened.
+    pub fn unreadable(path: &Path, reason: String) -> FileReport {
+        FileReport {
+            path: path.to_path_buf(),
+            bytes: 0,
+            sha256: None,
+            sha256_note: Some("not read".to_owned()),
+            packets: 0,
+            packets_malformed: 0,
+            first: None,
+            last: None,
+            verdict: Verdict::Unreadable,
+            reason: Some(reason),
+        }
+    }
+}
+
+fn path_lossy<S: Serializer>(path: &Path, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_str(&path.display())
+}
+
+fn moment<S: Serializer>(time: &Option<Nanos>, out: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => out.collect_str(time),
+        None => out.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_one_flat_json_object() {
+        let mut report = FileReport::unreadable(Path::new("a/b.pcap"), "no such file".to_owned());
+        report.first = Some(Nanos(1_500_000_000));
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["verdict"], "unreadable");
+        assert_eq!(json["path"], "a/b.pcap");
+        assert_eq!(json["first"], "1970-01-01T00:00:01.500000000Z");
+        assert!(json["last"].is_null());
+        assert_eq!(json["reason"], "no such file");
+    }
+}

@@ -1,0 +1,64 @@
+//! What a file is, told by its first bytes and never by its name.
+//!
+//! Owns: magic numbers of containers. In: up to eight bytes. Out: a kind. Never: I/O.
+
+/// What holds the capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Container {
+    /// Nothing: these are the capture's own bytes.
+    Plain,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878, also where a skippable frame comes first.
+    Zstd,
+    /// The .xz file format 1.1.
+    Xz,
+    /// bzip2, block sizes 1 to 9.
+    Bzip2,
+}
+
+/// Which container begins so.
+pub(super) fn container_of(head: &[u8]) -> Container {
+    match head {
+        [0x1f, 0x8b, 8, ..] => Container::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Container::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Container::Xz,
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Container::Bzip2,
+        _ => Container::Plain,
+    }
+}
+
+/// A name for bytes that are no capture we read, for the reason in a report.
+pub(super) fn describe(head: &[u8]) -> String {
+    let known = match head {
+        [0x04, 0x22, 0x4d, 0x18, ..] => Some("LZ4 data"),
+        [b's', b'n', b'o', b'o', b'p', 0, ..] => Some("a snoop capture"),
+        [b'P', b'K', 3, 4, ..] => Some("a ZIP archive"),
+        [0x1f, 0x8b, 8, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xfd, b'7', b'z', ..] => {
+            Some("compressed twice")
+        }
+        _ => None,
+    };
+    match known {
+        Some(name) => format!("not a pcap or pcapng file: {name}"),
+        None => {
+            let hex: Vec<String> = head.iter().take(4).map(|b| format!("{b:02x}")).collect();
+            format!("not a pcap or pcapng file: it begins with {}", hex.join(" "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_told_by_their_magic() {
+        assert_eq!(container_of(b"BZh91AY&"), Container::Bzip2);
+        assert_eq!(container_of(b"BZh0"), Container::Plain);
+        assert_eq!(container_of(&[0x1f, 0x8b, 8, 0]), Container::Gzip);
+        assert_eq!(container_of(&[0x5a, 0x2a, 0x4d, 0x18]), Container::Zstd);
+        assert_eq!(container_of(b"\xfd7zXZ\0"), Container::Xz);
+        assert_eq!(container_of(&[0x1f]), Container::Plain);
+    }
+}

@@ -1,0 +1,358 @@
+//! One input file as a run of frames.
+//!
+//! Owns: the cursor in the present block, the straddling tail, what is known about the file so far.
+//! In: stored bytes. Out: [`FrameMeta`] one by one, the block each stands in, and a [`FileReport`].
+//! Never: a change to a block after its first frame was handed out, or an allocation per frame.
+
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::capture::ReadOptions;
+use crate::capture::block::Block;
+use crate::capture::block::BlockPool;
+use crate::capture::inputs::InputSpec;
+use crate::capture::pcap;
+use crate::capture::pcap::Pcap;
+use crate::capture::pcapng;
+use crate::capture::pcapng::Pcapng;
+use crate::capture::report::FileReport;
+use crate::capture::report::Verdict;
+use crate::capture::sniff;
+use crate::capture::step::MAX_NEED;
+use crate::capture::step::RawFrame;
+use crate::capture::step::Step;
+use crate::capture::stored::Stored;
+use crate::capture::unpack::Unpacked;
+use crate::model::Frame;
+use crate::model::LinkType;
+use crate::model::Nanos;
+
+/// Where one frame stands, and what its record header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameMeta {
+    /// When the capture says it passed.
+    pub time: Nanos,
+    /// How the frame begins.
+    pub link: LinkType,
+    /// Offset of the frame's bytes in its block.
+    pub at: u32,
+    /// Captured bytes.
+    pub captured: u32,
+    /// Bytes on the wire; never less than `captured`.
+    pub wire_len: u32,
+    /// Ordinal in its file, from 1 (saturating).
+    pub number: u32,
+    /// The capture interface within the file's section.
+    pub interface: u16,
+}
+
+impl FrameMeta {
+    /// The frame itself, out of the block that holds it.
+    #[inline]
+    pub fn frame<'a>(&self, block: &'a Block) -> Frame<'a> {
+        let rest = block.bytes().get(self.at as usize..).unwrap_or_default();
+        let bytes = rest.get(..self.captured as usize).unwrap_or(rest);
+        Frame { time: self.time, link: self.link, wire_len: self.wire_len, bytes }
+    }
+}
+
+enum Format {
+    Pcap(Pcap),
+    Pcapng(Box<Pcapng>),
+}
+
+/// One input file as a run of frames.
+pub struct FileSource {
+    path: PathBuf,
+    feed: Feed,
+    format: Format,
+    number: u32,
+    packets: u64,
+    malformed: u64,
+    malformed_reason: &'static str,
+    first: Nanos,
+    last: Nanos,
+}
+
+impl FileSource {
+    /// Opens an input and reads its file header. The error is the report of an input that can give
+    /// no frame: unreadable, unsupported, empty, or broken in its very header.
+    pub fn open(
+        spec: &InputSpec,
+        file_index: u16,
+        pool: &Arc<BlockPool>,
+        options: &ReadOptions,
+    ) -> Result<FileSource, Box<FileReport>> {
+        match Stored::open(spec, options.hash) {
+            Ok(stored) => FileSource::from_stored(&spec.path, stored, file_index, pool),
+            Err(e) => Err(Box::new(FileReport::unreadable(&spec.path, e.to_string()))),
+        }
+    }
+
+    pub(super) fn from_stored(
+        path: &Path,
+        stored: Stored,
+        file_index: u16,
+        pool: &Arc<BlockPool>,
+    ) -> Result<FileSource, Box<FileReport>> {
+        let input = match Unpacked::new(stored) {
+            Ok(input) => input,
+            Err(e) => return Err(Box::new(FileReport::unreadable(path, e.to_string()))),
+        };
+        let mut source = FileSource {
+            path: path.to_path_buf(),
+            feed: Feed::new(input, file_index, pool),
+            format: Format::Pcapng(Box::new(Pcapng::new())),
+            number: 0,
+            packets: 0,
+            malformed: 0,
+            malformed_reason: "",
+            first: Nanos(u64::MAX),
+            last: Nanos::ZERO,
+        };
+        match source.read_header() {
+            Ok(()) => Ok(source),
+            Err((verdict, reason)) => {
+                source.feed.stop.get_or_insert((verdict, reason));
+                Err(Box::new(source.verdict()))
+            }
+        }
+    }
+
+    fn read_header(&mut self) -> Result<(), (Verdict, String)> {
+        self.feed.need(4);
+        let Some(magic) = self.feed.rest().first_chunk::<4>().copied() else {
+            return Err(match self.feed.rest().is_empty() {
+                true => (Verdict::Empty, "no bytes".to_owned()),
+                false => (Verdict::Unsupported, "too short for a capture file".to_owned()),
+            });
+        };
+        if pcapng::is_pcapng(magic) {
+            return Ok(());
+        }
+        let Some(order) = pcap::order_of(magic) else {
+            return Err((Verdict::Unsupported, sniff::describe(self.feed.rest())));
+        };
+        let len = pcap::header_len(magic, order);
+        if !self.feed.need(len) {
+            return Err((Verdict::Truncated, "ends inside the file header".to_owned()));
+        }
+        let header = Pcap::new(self.feed.rest(), order);
+        self.format = Format::Pcap(header.map_err(|why| (Verdict::Malformed, why.to_owned()))?);
+        self.feed.advance(len as u64);
+        Ok(())
+    }
+
+    /// The next frame, or `None` at the end of what can be read. Its bytes are in
+    /// [`FileSource::block`].
+    #[inline]
+    pub fn next_frame(&mut self) -> Option<FrameMeta> {
+        loop {
+            let rest = self.feed.rest();
+            let step = match &mut self.format {
+                Format::Pcap(format) => format.step(rest),
+                Format::Pcapng(format) => format.step(rest),
+            };
+            match step {
+                Step::Frame(raw, len) => {
+                    let record_at = self.feed.at;
+                    self.feed.at += len as usize;
+                    return Some(self.count(raw, record_at));
+                }
+                other => {
+                    if !self.turn(other) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, raw: RawFrame, record_at: usize) -> FrameMeta {
+        self.number = self.number.saturating_add(1);
+        self.packets += 1;
+        self.first = self.first.min(raw.time);
+        self.last = self.last.max(raw.time);
+        FrameMeta {
+            time: raw.time,
+            link: raw.link,
+            at: record_at as u32 + raw.at,
+            captured: raw.captured,
+            wire_len: raw.wire_len,
+            number: self.number,
+            interface: raw.interface,
+        }
+    }
+
+    /// Whatever is not a frame. False at the end.
+    #[cold]
+    fn turn(&mut self, step: Step) -> bool {
+        match step {
+            Step::Frame(_, len) | Step::Skip(len) => self.feed.advance(len),
+            Step::BadFrame(why, len) => {
+                self.number = self.number.saturating_add(1);
+                self.malformed = self.malformed.saturating_add(1);
+                self.malformed_reason = why;
+                self.feed.advance(len);
+            }
+            Step::NeedMore(n) => {
+                if self.feed.need(n) {
+                    return true;
+                }
+                if self.feed.skip > 0 || !self.feed.rest().is_empty() {
+                    let why = format!("ends inside a record, after packet {}", self.number);
+                    self.feed.stop.get_or_insert((Verdict::Truncated, why));
+                }
+                return false;
+            }
+            Step::Malformed(why) => {
+                let why = format!("{why} (after packet {})", self.number);
+                self.feed.stop.get_or_insert((Verdict::Malformed, why));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The block that holds the frame returned last.
+    #[inline]
+    pub fn block(&self) -> &Arc<Block> {
+        &self.feed.block
+    }
+
+    /// Stored bytes read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.feed.input.stored().map_or(0, Stored::bytes_read)
+    }
+
+    /// Gives the file its final index, before any of its blocks was handed out.
+    pub(super) fn set_file(&mut self, file_index: u16) {
+        self.feed.file = file_index;
+        if let Some(block) = Arc::get_mut(&mut self.feed.block) {
+            block.set_file(file_index);
+        }
+    }
+
+    /// What keeps a file that was read to its end from being `ok`.
+    fn blemish(&self) -> Option<(Verdict, String)> {
+        let untimed = match &self.format {
+            Format::Pcap(_) => 0,
+            Format::Pcapng(format) => format.untimed(),
+        };
+        if self.malformed > 0 {
+            return Some((
+                Verdict::Malformed,
+                format!("{} {}", self.malformed, self.malformed_reason),
+            ));
+        }
+        if untimed > 0 {
+            let why = "packets outside 1970 to 2554, given the time of the packet before";
+            return Some((Verdict::Malformed, format!("{untimed} {why}")));
+        }
+        (self.packets == 0).then(|| (Verdict::Empty, "no packets".to_owned()))
+    }
+
+    /// Ends the reading and says what became of the file. Where a hash is wanted, the rest of the
+    /// stored bytes is read for it.
+    pub fn verdict(mut self) -> FileReport {
+        let (verdict, reason) = match self.feed.stop.take().or_else(|| self.blemish()) {
+            Some((verdict, reason)) => (verdict, Some(reason)),
+            None => (Verdict::Ok, None),
+        };
+        let gone = || (0, None, Some("the stream could not be recovered".to_owned()));
+        let (bytes, sha256, sha256_note) =
+            self.feed.input.into_stored().map_or_else(gone, Stored::finish);
+        FileReport {
+            path: self.path,
+            bytes,
+            sha256,
+            sha256_note,
+            packets: self.packets,
+            packets_malformed: self.malformed,
+            first: (self.packets > 0).then_some(self.first),
+            last: (self.packets > 0).then_some(self.last),
+            verdict,
+            reason,
+        }
+    }
+}
+
+/// Fills blocks from the input. A block is filled while this alone owns its buffer, then frozen,
+/// then read.
+struct Feed {
+    input: Unpacked,
+    pool: Arc<BlockPool>,
+    file: u16,
+    block: Arc<Block>,
+    at: usize,
+    /// Bytes still to be stepped over beyond the present block.
+    skip: u64,
+    ended: bool,
+    stop: Option<(Verdict, String)>,
+}
+
+impl Feed {
+    fn new(input: Unpacked, file: u16, pool: &Arc<BlockPool>) -> Feed {
+        let block = Block::freeze(Vec::new(), 0, file, pool);
+        let pool = Arc::clone(pool);
+        Feed { input, pool, file, block, at: 0, skip: 0, ended: false, stop: None }
+    }
+
+    #[inline]
+    fn rest(&self) -> &[u8] {
+        self.block.bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn advance(&mut self, len: u64) {
+        let here = (self.rest().len() as u64).min(len);
+        self.at += here as usize;
+        self.skip = len - here;
+    }
+
+    /// Makes at least `n` bytes visible at the cursor, in a new block where needed; false where the
+    /// input has fewer.
+    fn need(&mut self, n: usize) -> bool {
+        if self.rest().len() < n && !self.ended {
+            self.refill(n.min(MAX_NEED));
+        }
+        self.rest().len() >= n
+    }
+
+    fn refill(&mut self, n: usize) {
+        let mut buffer = self.pool.take(n);
+        while self.skip > 0 && !self.ended {
+            let want = usize::try_from(self.skip).unwrap_or(usize::MAX).min(buffer.len());
+            let got = self.read(buffer.get_mut(..want).unwrap_or_default());
+            self.skip -= got as u64;
+        }
+        let tail = self.rest();
+        let mut filled = tail.len();
+        if let Some(start) = buffer.get_mut(..filled) {
+            start.copy_from_slice(tail);
+        }
+        while filled < buffer.len() && !self.ended {
+            filled += self.read(buffer.get_mut(filled..).unwrap_or_default());
+        }
+        self.block = Block::freeze(buffer, filled, self.file, &self.pool);
+        self.at = 0;
+    }
+
+    /// Some bytes; 0 only at the end, which an error also is.
+    fn read(&mut self, space: &mut [u8]) -> usize {
+        match self.input.read(space) {
+            Ok(n) if n > 0 => n,
+            Ok(_) => {
+                self.ended = true;
+                0
+            }
+            Err(e) => {
+                self.stop.get_or_insert(self.input.judge(&e));
+                self.ended = true;
+                0
+            }
+        }
+    }
+}

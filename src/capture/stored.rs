@@ -1,0 +1,254 @@
+//! The bytes of an input as they are stored: counted, hashed in passing, with failures remembered.
+//!
+//! Owns: the open file or stream. In: read(2). Out: the same bytes. Never: interpretation.
+
+use std::fs::File;
+use std::io;
+use std::io::BufRead;
+use std::io::Read;
+
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::capture::inputs::InputSpec;
+
+/// Whether the stored bytes of a file are hashed while they pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashPolicy {
+    /// No hash.
+    Never,
+    /// A hash for files up to so many bytes.
+    UpTo(u64),
+    /// A hash for every file.
+    Always,
+}
+
+/// Bytes asked of the system at once on behalf of a decompressor.
+const READ_BYTES: usize = 65_536;
+
+/// An open input. Plain files are read straight into the caller's buffer; decompressors use the
+/// small buffer of the [`BufRead`] side. The two must not be mixed after the first bytes were
+/// peeked at.
+pub(super) struct Stored {
+    inner: Box<dyn Read + Send>,
+    buffer: Vec<u8>,
+    at: usize,
+    len: usize,
+    read: u64,
+    size: Option<u64>,
+    hash: Hash,
+    failure: Option<String>,
+    ended: bool,
+}
+
+enum Hash {
+    Running(Box<Sha256>, u64),
+    Off(String),
+}
+
+impl Stored {
+    /// Opens the input. The error is the system's.
+    pub(super) fn open(spec: &InputSpec, policy: HashPolicy) -> io::Result<Stored> {
+        if spec.is_stdin() {
+            return Ok(Stored::new(Box::new(io::stdin()), None, policy));
+        }
+        let file = File::open(&spec.path)?;
+        let meta = file.metadata()?;
+        if meta.is_dir() {
+            return Err(io::Error::other("is a directory that could not be listed"));
+        }
+        let size = meta.is_file().then_some(meta.len());
+        Ok(Stored::new(Box::new(file), size, policy))
+    }
+
+    /// Over any reader; `size` is its length in bytes where that is known.
+    pub(super) fn new(
+        inner: Box<dyn Read + Send>,
+        size: Option<u64>,
+        policy: HashPolicy,
+    ) -> Stored {
+        let hash = match (policy, size) {
+            (HashPolicy::Never, _) => Hash::Off("not asked for".to_owned()),
+            (HashPolicy::UpTo(limit), Some(size)) if size > limit => Hash::Off(too_large(limit)),
+            (HashPolicy::UpTo(limit), _) => Hash::Running(Box::new(Sha256::new()), limit),
+            (HashPolicy::Always, _) => Hash::Running(Box::new(Sha256::new()), u64::MAX),
+        };
+        Stored {
+            inner,
+            buffer: Vec::new(),
+            at: 0,
+            len: 0,
+            read: 0,
+            size,
+            hash,
+            failure: None,
+            ended: false,
+        }
+    }
+
+    /// Bytes read so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
+    /// Its size, or where that is unknown what was read.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.size.map_or(self.read, |size| size.max(self.read))
+    }
+
+    /// What the system said when a read failed.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// The first `n` bytes (fewer where the input is shorter), which a later read returns again.
+    pub(super) fn peek(&mut self, n: usize) -> &[u8] {
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; READ_BYTES];
+        }
+        while self.len < n {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let got = match buffer.get_mut(self.len..n) {
+                Some(space) => self.read_inner(space).unwrap_or(0),
+                None => 0,
+            };
+            self.buffer = buffer;
+            if got == 0 {
+                break;
+            }
+            self.len += got;
+        }
+        self.buffer.get(self.at..self.len).unwrap_or_default()
+    }
+
+    /// Reads what is left so that the hash covers the whole file; then the hash or why there is
+    /// none.
+    pub(super) fn finish(mut self) -> (u64, Option<String>, Option<String>) {
+        let mut scratch = vec![0; READ_BYTES];
+        while matches!(self.hash, Hash::Running(..)) && !self.ended && self.failure.is_none() {
+            let _more = self.read_inner(&mut scratch);
+        }
+        let bytes = self.stored_bytes();
+        match self.hash {
+            _ if self.failure.is_some() => {
+                (bytes, None, Some("the file could not be read to its end".to_owned()))
+            }
+            Hash::Running(hash, _) => {
+                let hex = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+                (bytes, Some(hex), None)
+            }
+            Hash::Off(note) => (bytes, None, Some(note)),
+        }
+    }
+
+    fn read_inner(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        if self.ended || self.failure.is_some() || space.is_empty() {
+            return Ok(0);
+        }
+        let got = loop {
+            match self.inner.read(space) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        match &got {
+            Ok(0) => self.ended = true,
+            Ok(n) => {
+                self.read = self.read.saturating_add(*n as u64);
+                self.update(space.get(..*n).unwrap_or_default());
+            }
+            Err(e) => self.failure = Some(e.to_string()),
+        }
+        got
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match &mut self.hash {
+            Hash::Running(_, limit) if self.read > *limit => {
+                self.hash = Hash::Off(too_large(*limit));
+            }
+            Hash::Running(hash, _) => hash.update(bytes),
+            Hash::Off(_) => {}
+        }
+    }
+}
+
+fn too_large(limit: u64) -> String {
+    format!("larger than {limit} bytes, the limit for hashing")
+}
+
+impl Read for Stored {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        if self.at < self.len {
+            let peeked = self.buffer.get(self.at..self.len).unwrap_or_default();
+            let n = peeked.len().min(space.len());
+            for (to, from) in space.iter_mut().zip(peeked) {
+                *to = *from;
+            }
+            self.at += n;
+            return Ok(n);
+        }
+        self.read_inner(space)
+    }
+}
+
+impl BufRead for Stored {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at >= self.len {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            if buffer.is_empty() {
+                buffer = vec![0; READ_BYTES];
+            }
+            let got = self.read_inner(&mut buffer);
+            self.buffer = buffer;
+            self.at = 0;
+            self.len = 0;
+            self.len = got?;
+        }
+        Ok(self.buffer.get(self.at..self.len).unwrap_or_default())
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.at = self.at.saturating_add(n).min(self.len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 180-2 appendix B.1.
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn stored(bytes: &'static [u8], policy: HashPolicy) -> Stored {
+        Stored::new(Box::new(bytes), None, policy)
+    }
+
+    #[test]
+    fn the_hash_covers_bytes_nobody_asked_for() {
+        let mut s = stored(b"abc", HashPolicy::Always);
+        assert_eq!(s.peek(2), b"ab");
+        let mut one = [0];
+        assert_eq!(s.read(&mut one).unwrap(), 1);
+        assert_eq!(s.finish(), (3, Some(ABC.to_owned()), None));
+    }
+
+    #[test]
+    fn a_file_over_the_limit_says_so() {
+        let (bytes, hash, note) = stored(b"abc", HashPolicy::UpTo(3)).finish();
+        assert_eq!((bytes, hash.as_deref(), note), (3, Some(ABC), None));
+        let (_, hash, note) = stored(b"abcd", HashPolicy::UpTo(3)).finish();
+        assert_eq!((hash, note.unwrap().contains("3 bytes")), (None, true));
+    }
+
+    #[test]
+    fn peeked_bytes_are_read_again_by_either_side() {
+        let mut s = stored(b"abcdef", HashPolicy::Never);
+        assert_eq!(s.peek(4), b"abcd");
+        assert_eq!(s.fill_buf().unwrap(), b"abcd");
+        s.consume(4);
+        let mut rest = Vec::new();
+        s.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"ef");
+    }
+}

@@ -1,0 +1,97 @@
+//! Decompression: stored bytes in, the capture's own bytes out, streaming and with bounded memory.
+//!
+//! Owns: the choice of decompressor and its limits. In: [`Stored`]. Out: plain bytes.
+//! Never: a name, a second level of compression, or a read after an error.
+
+use std::io;
+use std::io::Read;
+
+use bzip2::bufread::MultiBzDecoder;
+use flate2::bufread::MultiGzDecoder;
+
+use crate::capture::report::Verdict;
+use crate::capture::sniff::Container;
+use crate::capture::sniff::container_of;
+use crate::capture::stored::Stored;
+use crate::capture::xz::Xz;
+
+/// Largest window of a zstd frame, as a power of two: 128 MiB, what zstd itself accepts unasked.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+
+/// The capture's own bytes.
+pub(super) enum Unpacked {
+    Plain(Stored),
+    Gzip(Box<MultiGzDecoder<Stored>>),
+    Zstd(Box<zstd::Decoder<'static, Stored>>),
+    Xz(Box<Xz<Stored>>),
+    Bzip2(Box<MultiBzDecoder<Stored>>),
+}
+
+impl Unpacked {
+    /// Chooses by the first bytes.
+    pub(super) fn new(mut stored: Stored) -> io::Result<Unpacked> {
+        Ok(match container_of(stored.peek(6)) {
+            Container::Plain => Unpacked::Plain(stored),
+            Container::Gzip => Unpacked::Gzip(Box::new(MultiGzDecoder::new(stored))),
+            Container::Bzip2 => Unpacked::Bzip2(Box::new(MultiBzDecoder::new(stored))),
+            Container::Xz => Unpacked::Xz(Box::new(Xz::new(stored))),
+            Container::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(stored)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Unpacked::Zstd(Box::new(decoder))
+            }
+        })
+    }
+
+    /// The stored bytes below.
+    pub(super) fn stored(&self) -> Option<&Stored> {
+        match self {
+            Unpacked::Plain(stored) => Some(stored),
+            Unpacked::Gzip(d) => Some(d.get_ref()),
+            Unpacked::Zstd(d) => Some(d.get_ref()),
+            Unpacked::Xz(d) => d.inner(),
+            Unpacked::Bzip2(d) => Some(d.get_ref()),
+        }
+    }
+
+    /// Gives the stored bytes back, to be hashed to their end.
+    pub(super) fn into_stored(self) -> Option<Stored> {
+        match self {
+            Unpacked::Plain(stored) => Some(stored),
+            Unpacked::Gzip(d) => Some(d.into_inner()),
+            Unpacked::Zstd(d) => Some(d.finish()),
+            Unpacked::Xz(d) => d.into_inner(),
+            Unpacked::Bzip2(d) => Some(d.into_inner()),
+        }
+    }
+
+    /// What an error of `read` says about the file.
+    pub(super) fn judge(&self, error: &io::Error) -> (Verdict, String) {
+        if let Some(failure) = self.stored().and_then(Stored::failure) {
+            return (Verdict::Unreadable, failure.to_owned());
+        }
+        let text = error.to_string();
+        // The zstd library has no code of its own for a window over the limit.
+        let over_limit = text.contains("too much memory");
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                (Verdict::Truncated, "the compressed stream ends early".to_owned())
+            }
+            io::ErrorKind::Unsupported => (Verdict::Unsupported, text),
+            _ if over_limit => (Verdict::Unsupported, "a zstd window over 128 MiB".to_owned()),
+            _ => (Verdict::Malformed, format!("the compressed stream is corrupt: {text}")),
+        }
+    }
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Unpacked::Plain(stored) => stored.read(out),
+            Unpacked::Gzip(d) => d.read(out),
+            Unpacked::Zstd(d) => d.read(out),
+            Unpacked::Xz(d) => d.read(out),
+            Unpacked::Bzip2(d) => d.read(out),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The flags of `longhaul read`.
+//!
+//! Owns: names, defaults and help texts. In: the command line. Out: a [`Plan`].
+//! Never: opens anything but the configuration file.
+
+use std::path::PathBuf;
+
+use crate::config::HashInputs;
+use crate::config::Output;
+use crate::config::Plan;
+use crate::config::PointBy;
+use crate::config::SessionLines;
+use crate::config::WORKERS_MAX;
+use crate::config::bounded;
+use crate::config::file;
+use crate::config::parse_level;
+use crate::model::Error;
+
+/// Arguments of `read`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReadArgs {
+    /// Capture files, directories (read recursively), or `-` for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Write sessions, endpoints, alerts, incidents (NDJSON) and run.json to this directory
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Write into an output directory that is not empty
+    #[arg(long, requires = "out")]
+    force: bool,
+    /// Alerts and incidents as NDJSON on standard output
+    #[arg(long, conflicts_with = "out")]
+    json: bool,
+    /// Session lines to this file, `-` for standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_sessions"])]
+    sessions: Option<PathBuf>,
+    /// Write no session lines (the other files are still written)
+    #[arg(long)]
+    no_sessions: bool,
+    /// Worker threads [default: the cores of this machine, less one for reading]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Home networks [default: RFC 1918, RFC 4193 and RFC 6598 space]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    home: Vec<String>,
+    /// Where the sensor stands: LAT,LON or a city code such as SEA
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
+    place: Option<String>,
+    /// Who passes the sensor: remote employees coming in, our devices going out, or both
+    #[arg(long, value_name = "in|out|both")]
+    vantage: Option<String>,
+    /// Configuration file (TOML); flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sigma rules of this directory in place of the embedded ones
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// MMDB files of this directory in place of the embedded ones
+    #[arg(long, value_name = "DIR")]
+    geo: Option<PathBuf>,
+    /// Lists of this directory in place of the embedded ones
+    #[arg(long, value_name = "DIR")]
+    lists: Option<PathBuf>,
+    /// Employees and assets: a CSV file of match,id,name
+    #[arg(long, value_name = "FILE")]
+    subjects: Option<PathBuf>,
+    /// Only frames that match this BPF expression
+    #[arg(long, value_name = "BPF")]
+    filter: Option<String>,
+    /// Which inputs were captured at one place
+    #[arg(long, value_name = "dir|file", value_parser = ["dir", "file"])]
+    point_by: Option<String>,
+    /// Hash input files for run.json: never, auto (up to 64 MiB each), always
+    #[arg(long, value_name = "WHEN", value_parser = ["never", "auto", "always"])]
+    hash_inputs: Option<String>,
+    /// Report no alert below this Sigma level
+    #[arg(long, value_name = "LEVEL")]
+    min_level: Option<String>,
+    /// Exit with 1 where alerts exist
+    #[arg(long)]
+    fail_on_alert: bool,
+    /// No summary and no progress bar
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl ReadArgs {
+    /// The plan, or everything that is wrong with the arguments.
+    pub(super) fn plan(&self) -> Result<Plan, Vec<Error>> {
+        let mut plan = Plan {
+            inputs: self.paths.clone(),
+            workers: default_workers(),
+            arguments: std::env::args().skip(1).collect(),
+            ..Plan::default()
+        };
+        let mut errors = Vec::new();
+        if let Some(path) = &self.config {
+            match file::load_config(path).map(|config| config.apply(&mut plan)) {
+                Ok(Ok(())) => {}
+                Ok(Err(wrong)) => errors.extend(wrong),
+                Err(wrong) => errors.push(wrong),
+            }
+        }
+        self.apply_places(&mut plan);
+        self.apply_words(&mut plan, &mut errors);
+        self.apply_output(&mut plan);
+        if errors.is_empty() { Ok(plan) } else { Err(errors) }
+    }
+
+    fn apply_places(&self, plan: &mut Plan) {
+        if !self.home.is_empty() {
+            plan.home.clone_from(&self.home);
+        }
+        for (flag, slot) in [
+            (&self.rules, &mut plan.rules),
+            (&self.geo, &mut plan.geo),
+            (&self.lists, &mut plan.lists),
+            (&self.subjects, &mut plan.subjects),
+        ] {
+            if flag.is_some() {
+                slot.clone_from(flag);
+            }
+        }
+        if self.place.is_some() {
+            plan.place.clone_from(&self.place);
+        }
+        plan.filter.clone_from(&self.filter);
+    }
+
+    fn apply_words(&self, plan: &mut Plan, errors: &mut Vec<Error>) {
+        if let Some(n) = self.workers {
+            match bounded("--workers", n, 1, WORKERS_MAX) {
+                Ok(n) => plan.workers = n,
+                Err(e) => errors.push(e),
+            }
+        }
+        if let Some(word) = &self.min_level {
+            match parse_level(word) {
+                Ok(level) => plan.min_level = level,
+                Err(e) => errors.push(e),
+            }
+        }
+        if let Some(word) = &self.vantage {
+            match file::parse_vantage(word) {
+                Ok(vantage) => plan.vantage = vantage,
+                Err(e) => errors.push(e),
+            }
+        }
+        plan.point_by = match self.point_by.as_deref() {
+            Some("dir") => PointBy::Dir,
+            Some("file") => PointBy::File,
+            _ => PointBy::All,
+        };
+        plan.hash = match self.hash_inputs.as_deref() {
+            Some("never") => HashInputs::Never,
+            Some("always") => HashInputs::Always,
+            _ => HashInputs::Auto,
+        };
+    }
+
+    fn apply_output(&self, plan: &mut Plan) {
+        plan.output = match (&self.out, self.json) {
+            (Some(path), _) => Output::Dir { path: path.clone(), force: self.force },
+            (None, true) => Output::Json,
+            (None, false) => Output::Summary,
+        };
+        plan.sessions = match (&self.sessions, self.no_sessions) {
+            (Some(path), _) => SessionLines::To(path.clone()),
+            (None, true) => SessionLines::Off,
+            (None, false) => SessionLines::WithOutput,
+        };
+        plan.fail_on_alert = self.fail_on_alert;
+        plan.quiet = self.quiet;
+    }
+}
+
+/// One core reads and decodes; the others work.
+fn default_workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    cores.saturating_sub(1).clamp(1, WORKERS_MAX)
+}

@@ -1,0 +1,173 @@
+//! The general path: header by header to the innermost IP packet.
+//!
+//! Owns: the order of layers, and the rule that a tunnel which does not hold up never costs the
+//! packet around it. In: any frame. Out: a packet or a reason. Never: assumes a header it has not
+//! read.
+
+use crate::decode::DecodeConfig;
+use crate::decode::Decoded;
+use crate::decode::Reject;
+use crate::decode::fragments::FragmentId;
+use crate::decode::fragments::FragmentTable;
+use crate::decode::fragments::Inherited;
+use crate::decode::ip;
+use crate::decode::ip::Part;
+use crate::decode::key::KeyHasher;
+use crate::decode::link;
+use crate::decode::transport;
+use crate::decode::transport::Network;
+use crate::decode::transport::Segment;
+use crate::decode::tunnel;
+use crate::decode::udp_tunnel;
+use crate::decode::walk::Next;
+use crate::decode::walk::Walk;
+use crate::model::Frame;
+use crate::model::PacketFlags;
+use crate::model::Transport;
+
+/// Decodes one frame seen at a capture point.
+pub(super) fn decode(
+    config: &DecodeConfig,
+    hasher: &KeyHasher,
+    fragments: &mut FragmentTable,
+    (frame, point): (&Frame<'_>, u16),
+) -> Result<Decoded, Reject> {
+    let mut descent =
+        Descent { config, hasher, fragments, walk: Walk::new(config, frame, point), around: None };
+    let result = match descent.run(frame) {
+        Ok(decoded) => Ok(decoded),
+        // Inside a tunnel these two are facts about a real inner packet; any other reason only says
+        // that the tunnel holds nothing for us.
+        Err(reject @ (Reject::Depth | Reject::FragmentOrphan)) => Err(reject),
+        Err(reject) => descent.around.ok_or(reject),
+    };
+    let fragment = descent.walk.fragment;
+    if let (Ok(decoded), Some(id)) = (&result, fragment) {
+        fragments.insert(id, inherited(decoded));
+    }
+    result
+}
+
+/// One frame on its way down.
+struct Descent<'a> {
+    config: &'a DecodeConfig,
+    hasher: &'a KeyHasher,
+    fragments: &'a FragmentTable,
+    walk: Walk<'a>,
+    /// The packet around the tunnel being read.
+    around: Option<Decoded>,
+}
+
+/// What a packet turned out to be.
+enum Step {
+    /// The innermost one.
+    Done(Decoded),
+    /// A tunnel; the walk stands at what is inside.
+    Inside(Next),
+}
+
+impl Descent<'_> {
+    /// Goes down until a packet is no tunnel. Ends, because every step takes bytes or leads to one
+    /// that does.
+    fn run(&mut self, frame: &Frame<'_>) -> Result<Decoded, Reject> {
+        let mut next = link::first(&mut self.walk, frame.link)?;
+        loop {
+            next = match next {
+                Next::Ip => match self.packet()? {
+                    Step::Done(decoded) => return Ok(decoded),
+                    Step::Inside(next) => next,
+                },
+                other => link::descend(&mut self.walk, other)?,
+            };
+        }
+    }
+
+    /// Reads IP and transport headers, and enters the tunnel if this is one.
+    fn packet(&mut self) -> Result<Step, Reject> {
+        let (network, part) = ip::read(&self.walk)?;
+        match part {
+            Part::Whole => {}
+            Part::First(fragment) => {
+                let id = self.fragment_id(&network, fragment);
+                self.walk.outer.flags |= PacketFlags::FRAGMENT;
+                self.walk.fragment.get_or_insert(id);
+            }
+            Part::Later(fragment) => {
+                let id = self.fragment_id(&network, fragment);
+                return self.later(&network, &id).map(Step::Done);
+            }
+        }
+        let segment = transport::read(network.transport, self.walk.bytes, network.span)?;
+        let decoded = self.assemble(&network, &segment)?;
+        // On a copy: where it is no tunnel after all, the walk stays with this packet.
+        let mut walk = self.walk;
+        walk.span = network.span;
+        let inside = if network.transport == Transport::UDP {
+            let Segment { src_port, dst_port, payload_len, payload_missing, .. } = segment;
+            walk.skip(segment.header_len)?;
+            walk.bound(payload_len + payload_missing);
+            udp_tunnel::enter(self.config, &mut walk, (src_port, dst_port))
+        } else {
+            tunnel::enter(self.config, &mut walk, network.transport.0)
+        };
+        match inside {
+            Ok(Some(next)) => {
+                self.around = Some(decoded);
+                self.walk = walk;
+                Ok(Step::Inside(next))
+            }
+            Err(Reject::Depth) => Err(Reject::Depth),
+            Ok(None) | Err(_) => Ok(Step::Done(decoded)),
+        }
+    }
+
+    /// A later fragment: the key of its first, no transport header.
+    fn later(&self, network: &Network, id: &FragmentId) -> Result<Decoded, Reject> {
+        let first = self.fragments.get(id, self.walk.outer.time).ok_or(Reject::FragmentOrphan)?;
+        let captured = network.span.of(self.walk.bytes).len();
+        let segment = Segment {
+            payload_len: captured,
+            payload_missing: network.span.wire_len().saturating_sub(captured),
+            ..Segment::default()
+        };
+        let mut decoded = self.assemble(network, &segment)?;
+        let packet = &mut decoded.packet;
+        (packet.key, packet.hash, packet.shard) = (first.key, first.hash, first.shard);
+        let kept = packet.flags.0 & !PacketFlags::FROM_B;
+        let from_b = if first.from_b { PacketFlags::FROM_B } else { 0 };
+        packet.flags = PacketFlags(kept | from_b | PacketFlags::FRAGMENT_LATER);
+        Ok(decoded)
+    }
+
+    /// What fragments of one datagram share.
+    fn fragment_id(&self, network: &Network, fragment: ip::Fragment) -> FragmentId {
+        FragmentId {
+            src: network.src,
+            dst: network.dst,
+            id: fragment.id,
+            scope: self.walk.outer.scope(self.config),
+            point: self.walk.outer.point,
+            protocol: fragment.protocol,
+            version: network.version,
+        }
+    }
+
+    /// A packet of what was read.
+    fn assemble(&self, network: &Network, segment: &Segment) -> Result<Decoded, Reject> {
+        let outer = &self.walk.outer;
+        let packet = transport::packet((self.config, self.hasher), outer, network, segment)?;
+        Ok(Decoded { packet, path: outer.path })
+    }
+}
+
+/// What later fragments need of a first one.
+fn inherited(decoded: &Decoded) -> Inherited {
+    let packet = &decoded.packet;
+    Inherited {
+        key: packet.key,
+        hash: packet.hash,
+        shard: packet.shard,
+        from_b: packet.flags.has(PacketFlags::FROM_B),
+        at: packet.time,
+    }
+}

@@ -1,0 +1,165 @@
+//! IP headers with options and extension headers, through etherparse's lax slices.
+//!
+//! Owns: lengths, fragments and the protocol behind the last extension header. In: a walk at an IP
+//! header. Out: `Network`. Never: transport headers.
+
+use etherparse::Ipv6ExtensionSlice;
+use etherparse::LaxIpSlice;
+use etherparse::LaxIpv4Slice;
+use etherparse::LaxIpv6Slice;
+use etherparse::err::ip::LaxHeaderSliceError;
+use etherparse::err::ipv6_exts::HeaderSliceError;
+
+use crate::decode::Reject;
+use crate::decode::transport::Network;
+use crate::decode::transport::Span;
+use crate::decode::walk::Walk;
+use crate::model::Addr;
+use crate::model::PacketFlags;
+use crate::model::Transport;
+
+/// Which part of a datagram a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// A fragment at offset 0.
+    First(Fragment),
+    /// A fragment behind it.
+    Later(Fragment),
+}
+
+/// What names the datagram beside its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fragment {
+    /// Identification.
+    pub id: u32,
+    /// Protocol of the fragmented part, as the fragment itself names it.
+    pub protocol: u8,
+}
+
+/// Reads the IP header at the walk's position. The walk is not moved.
+pub(super) fn read(walk: &Walk<'_>) -> Result<(Network, Part), Reject> {
+    let (slice, stop) = LaxIpSlice::from_slice(walk.rest()).map_err(|error| match error {
+        LaxHeaderSliceError::Len(_) => Reject::Short,
+        LaxHeaderSliceError::Content(_) => Reject::Malformed("not an IP header"),
+    })?;
+    let stop = stop.map(|(error, _)| match error {
+        HeaderSliceError::Len(_) => Reject::Short,
+        HeaderSliceError::Content(_) => Reject::Malformed("IP extension header"),
+    });
+    match &slice {
+        LaxIpSlice::Ipv4(v4) => read_v4(walk, v4, stop),
+        LaxIpSlice::Ipv6(v6) => match stop {
+            // The extension headers may only be iterated where none of them stopped the parser.
+            Some(reject) => Err(reject),
+            None => read_v6(walk, v6),
+        },
+    }
+}
+
+/// RFC 791.
+fn read_v4(
+    walk: &Walk<'_>,
+    v4: &LaxIpv4Slice<'_>,
+    stop: Option<Reject>,
+) -> Result<(Network, Part), Reject> {
+    let header = v4.header();
+    let header_len = header.slice().len();
+    let total = match usize::from(header.total_len()) {
+        // Segmentation offload: the NIC would have written it. The frame's own end holds.
+        0 => walk.span.wire_len(),
+        total if total < header_len => return Err(Reject::Malformed("IPv4 total length")),
+        total => total,
+    };
+    let fragment =
+        Fragment { id: u32::from(header.identification()), protocol: header.protocol().0 };
+    let part = match (header.fragments_offset().value(), header.more_fragments()) {
+        (0, false) => Part::Whole,
+        (0, true) => Part::First(fragment),
+        _ => Part::Later(fragment),
+    };
+    let later = matches!(part, Part::Later(_));
+    let (options, transport) = match v4.extensions().auth {
+        // What looks like an extension header in a later fragment is data.
+        _ if later => (0, header.protocol().0),
+        Some(auth) => (auth.slice().len(), v4.payload().ip_number.0),
+        None => match stop {
+            Some(reject) => return Err(reject),
+            None => (0, header.protocol().0),
+        },
+    };
+    let network = Network {
+        src: Addr::v4(header.source()),
+        dst: Addr::v4(header.destination()),
+        version: 4,
+        transport: Transport(transport),
+        ttl: header.ttl(),
+        span: payload(walk, header_len + options, total)?,
+    };
+    Ok((network, part))
+}
+
+/// RFC 8200. Payload length 0 is a jumbogram or a segment not yet cut by the NIC.
+fn read_v6(walk: &Walk<'_>, v6: &LaxIpv6Slice<'_>) -> Result<(Network, Part), Reject> {
+    let header = v6.header();
+    let total = match usize::from(header.payload_length()) {
+        0 => walk.span.wire_len(),
+        length => 40 + length,
+    };
+    let mut part = Part::Whole;
+    if v6.is_payload_fragmented() {
+        for extension in v6.extensions().clone() {
+            if let Ipv6ExtensionSlice::Fragment(found) = extension {
+                let fragment =
+                    Fragment { id: found.identification(), protocol: found.next_header().0 };
+                part = match (found.fragment_offset().value(), found.more_fragments()) {
+                    (0, false) => Part::Whole,
+                    (0, true) => Part::First(fragment),
+                    _ => Part::Later(fragment),
+                };
+                break;
+            }
+        }
+    }
+    let network = Network {
+        src: Addr::v6(header.source()),
+        dst: Addr::v6(header.destination()),
+        version: 6,
+        transport: Transport(v6.payload().ip_number.0),
+        ttl: header.hop_limit(),
+        span: payload(walk, 40 + v6.extensions().slice().len(), total)?,
+    };
+    Ok((network, part))
+}
+
+/// What follows `headers` bytes of a packet of `total` bytes.
+fn payload(walk: &Walk<'_>, headers: usize, total: usize) -> Result<Span, Reject> {
+    let Span { at, end, wire_end } = walk.span;
+    // The rest of what a first fragment begins follows in other frames.
+    let partial = walk.outer.flags & PacketFlags::FRAGMENT != 0;
+    if walk.strict && !partial && at + total > wire_end {
+        return Err(Reject::Malformed("IP packet longer than the tunnel's payload"));
+    }
+    if headers > total {
+        return Err(Reject::Malformed("IP headers longer than their packet"));
+    }
+    let packet_end = at + total;
+    let span = Span { at: at + headers, end: end.min(packet_end), wire_end: packet_end };
+    if span.at > span.end { Err(Reject::Short) } else { Ok(span) }
+}
+
+/// Whether bytes of unknown kind read as an IP header: version, header length, total length.
+pub(super) fn plausible(bytes: &[u8]) -> bool {
+    match bytes.first().map(|first| (first >> 4, first & 0x0f)) {
+        Some((4, words)) => match bytes.first_chunk::<20>() {
+            Some([_, _, l0, l1, ..]) => {
+                let total = u16::from_be_bytes([*l0, *l1]);
+                words >= 5 && (total == 0 || total >= u16::from(words) * 4)
+            }
+            None => false,
+        },
+        Some((6, _)) => bytes.len() >= 40,
+        _ => false,
+    }
+}

@@ -1,0 +1,300 @@
+//! Transport headers: ports, TCP numbers, where the payload lies.
+//!
+//! Owns: TCP, UDP, SCTP and ICMP fixed headers, and the ICMP pairs. In: the bytes behind the IP
+//! header. Out: what a `Packet` says of them. Never: TCP options or payload.
+
+use crate::decode::DecodeConfig;
+use crate::decode::Path;
+use crate::decode::Reject;
+use crate::decode::key;
+use crate::decode::key::Domain;
+use crate::decode::key::Ends;
+use crate::decode::key::KeyHasher;
+use crate::model::Addr;
+use crate::model::Frame;
+use crate::model::Nanos;
+use crate::model::Packet;
+use crate::model::PacketFlags;
+use crate::model::TcpFlags;
+use crate::model::Transport;
+
+/// A stretch of the frame: `at <= end <= captured length`, `end <= wire_end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Where it begins, from the start of the frame.
+    pub at: usize,
+    /// Where the captured bytes of it end.
+    pub end: usize,
+    /// Where it ended on the wire.
+    pub wire_end: usize,
+}
+
+impl Span {
+    /// Its captured bytes.
+    #[inline(always)]
+    pub(super) fn of<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        frame.get(self.at..self.end).unwrap_or_default()
+    }
+
+    /// Its length on the wire.
+    #[inline(always)]
+    pub(super) const fn wire_len(&self) -> usize {
+        self.wire_end.saturating_sub(self.at)
+    }
+}
+
+/// What an IP header says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Network {
+    /// Sender.
+    pub src: Addr,
+    /// Receiver.
+    pub dst: Addr,
+    /// 4 or 6.
+    pub version: u8,
+    /// Protocol behind the last extension header.
+    pub transport: Transport,
+    /// Time to live or hop limit.
+    pub ttl: u8,
+    /// What follows the IP header and its extensions.
+    pub span: Span,
+}
+
+/// What a transport header says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Segment {
+    pub src_port: u16,
+    pub dst_port: u16,
+    pub one_way: bool,
+    pub seq: u32,
+    pub ack: u32,
+    pub flags: u8,
+    pub header_len: usize,
+    pub payload_len: usize,
+    pub payload_missing: usize,
+}
+
+/// Reads the transport header at the start of `span`.
+#[inline(always)]
+pub(super) fn read(transport: Transport, bytes: &[u8], span: Span) -> Result<Segment, Reject> {
+    let bytes = span.of(bytes);
+    let wire = span.wire_len();
+    match transport {
+        Transport::TCP => read_tcp(bytes, wire),
+        Transport::UDP => read_udp(bytes, wire),
+        Transport::SCTP => read_sctp(bytes, wire),
+        Transport::ICMP | Transport::ICMP6 => read_icmp(transport, bytes, wire),
+        _ => Ok(Segment::default().with_payload(0, bytes.len(), wire)),
+    }
+}
+
+/// RFC 9293 section 3.1. Options may be cut by the snap length: the fixed header is enough to
+/// follow a session, and a short capture of a SYN still tells its round trip.
+#[inline(always)]
+fn read_tcp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
+    let Some(head) = bytes.first_chunk::<20>() else {
+        return Err(cut("TCP header longer than its packet", 20, wire));
+    };
+    let [p0, p1, p2, p3, s0, s1, s2, s3, a0, a1, a2, a3, offset, flags, ..] = *head;
+    let header = usize::from(offset >> 4) * 4;
+    if header < 20 {
+        return Err(Reject::Malformed("TCP data offset below 5"));
+    }
+    if header > wire {
+        return Err(Reject::Malformed("TCP data offset beyond its packet"));
+    }
+    let segment = Segment {
+        src_port: u16::from_be_bytes([p0, p1]),
+        dst_port: u16::from_be_bytes([p2, p3]),
+        seq: u32::from_be_bytes([s0, s1, s2, s3]),
+        ack: u32::from_be_bytes([a0, a1, a2, a3]),
+        flags,
+        ..Segment::default()
+    };
+    Ok(segment.with_payload(header, bytes.len(), wire))
+}
+
+/// RFC 768. Length 0 means "the rest" (RFC 2675 section 4, and segments not yet cut by the NIC); a
+/// length beyond the packet is that of a fragmented or mangled datagram, whose ports still hold.
+#[inline(always)]
+fn read_udp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
+    let Some(head) = bytes.first_chunk::<8>() else {
+        return Err(cut("UDP header longer than its packet", 8, wire));
+    };
+    let [p0, p1, p2, p3, l0, l1, _, _] = *head;
+    let wire = match usize::from(u16::from_be_bytes([l0, l1])) {
+        0 => wire,
+        1..8 => return Err(Reject::Malformed("UDP length below 8")),
+        length => length.min(wire),
+    };
+    let segment = Segment {
+        src_port: u16::from_be_bytes([p0, p1]),
+        dst_port: u16::from_be_bytes([p2, p3]),
+        ..Segment::default()
+    };
+    Ok(segment.with_payload(8, bytes.len(), wire))
+}
+
+/// RFC 9260 section 3.1: the common header.
+fn read_sctp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
+    let Some([p0, p1, p2, p3, ..]) = bytes.first_chunk::<12>().copied() else {
+        return Err(cut("SCTP header longer than its packet", 12, wire));
+    };
+    let segment = Segment {
+        src_port: u16::from_be_bytes([p0, p1]),
+        dst_port: u16::from_be_bytes([p2, p3]),
+        ..Segment::default()
+    };
+    Ok(segment.with_payload(12, bytes.len(), wire))
+}
+
+/// RFC 792, RFC 4443: type and code stand in for ports as in Community ID v1.
+fn read_icmp(transport: Transport, bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
+    let Some([kind, code, ..]) = bytes.first_chunk::<4>().copied() else {
+        return Err(cut("ICMP header longer than its packet", 4, wire));
+    };
+    let counterpart =
+        if transport == Transport::ICMP { icmp_counterpart(kind) } else { icmp6_counterpart(kind) };
+    let segment = Segment {
+        src_port: u16::from(kind),
+        dst_port: u16::from(counterpart.unwrap_or(code)),
+        one_way: counterpart.is_none(),
+        ..Segment::default()
+    };
+    Ok(segment.with_payload(wire.min(8), bytes.len(), wire))
+}
+
+/// The ICMP type that answers, or is answered by, `kind` (the pairs of Community ID v1).
+const fn icmp_counterpart(kind: u8) -> Option<u8> {
+    Some(match kind {
+        0 => 8,
+        8 => 0,
+        9 => 10,
+        10 => 9,
+        13 => 14,
+        14 => 13,
+        15 => 16,
+        16 => 15,
+        17 => 18,
+        18 => 17,
+        _ => return None,
+    })
+}
+
+/// The same for ICMPv6.
+const fn icmp6_counterpart(kind: u8) -> Option<u8> {
+    Some(match kind {
+        128 => 129,
+        129 => 128,
+        130 => 131,
+        131 => 130,
+        133 => 134,
+        134 => 133,
+        135 => 136,
+        136 => 135,
+        139 => 140,
+        140 => 139,
+        144 => 145,
+        145 => 144,
+        _ => return None,
+    })
+}
+
+/// A header that is not there: cut by the capture, or never sent.
+#[cold]
+const fn cut(reason: &'static str, needed: usize, wire: usize) -> Reject {
+    if wire < needed { Reject::Malformed(reason) } else { Reject::Short }
+}
+
+impl Segment {
+    /// Fills in the lengths, given the header's, the captured and the wire length of the whole.
+    #[inline(always)]
+    fn with_payload(mut self, header: usize, captured: usize, wire: usize) -> Segment {
+        let payload_wire = wire.saturating_sub(header);
+        self.header_len = header.min(captured);
+        self.payload_len = captured.saturating_sub(header).min(payload_wire);
+        self.payload_missing = payload_wire - self.payload_len;
+        self
+    }
+}
+
+/// What a packet takes from its frame and the headers before IP.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outer {
+    /// When it passed.
+    pub time: Nanos,
+    /// Capture point.
+    pub point: u16,
+    /// `PacketFlags` known so far.
+    pub flags: u8,
+    /// How it was reached.
+    pub path: Path,
+}
+
+impl Outer {
+    /// The facts of the frame itself.
+    #[inline(always)]
+    pub(super) fn of(frame: &Frame<'_>, point: u16) -> Outer {
+        Outer { time: frame.time, point, flags: 0, path: Path::default() }
+    }
+
+    /// The VLAN part of the key.
+    #[inline(always)]
+    pub(super) fn scope(&self, config: &DecodeConfig) -> u32 {
+        if config.vlan_in_key { u32::from(self.path.vlan.unwrap_or(0)) } else { 0 }
+    }
+}
+
+/// Puts together a packet.
+#[inline(always)]
+pub(super) fn packet(
+    (config, hasher): (&DecodeConfig, &KeyHasher),
+    outer: &Outer,
+    network: &Network,
+    segment: &Segment,
+) -> Result<Packet, Reject> {
+    let ends = Ends {
+        src: network.src,
+        dst: network.dst,
+        src_port: segment.src_port,
+        dst_port: segment.dst_port,
+        one_way: segment.one_way,
+    };
+    let domain = Domain {
+        scope: outer.scope(config),
+        point: outer.point,
+        transport: network.transport,
+        version: network.version,
+    };
+    let (key, from_b) = key::canonical(&ends, domain);
+    let mut flags = outer.flags;
+    if from_b {
+        flags |= PacketFlags::FROM_B;
+    }
+    if network.span.wire_end > network.span.end {
+        flags |= PacketFlags::TRUNCATED;
+    }
+    let Ok(l4_at) = u16::try_from(network.span.at) else {
+        return Err(Reject::Malformed("transport header beyond 65535 bytes"));
+    };
+    Ok(Packet {
+        time: outer.time,
+        clock: 0,
+        wire_len: 0,
+        hash: hasher.hash(&key),
+        shard: key::shard(&key),
+        key,
+        frame_at: 0,
+        number: 0,
+        payload_len: segment.payload_len as u32,
+        payload_missing: segment.payload_missing as u32,
+        seq: segment.seq,
+        ack: segment.ack,
+        l4_at,
+        l4_len: segment.header_len as u8,
+        tcp_flags: TcpFlags(segment.flags),
+        ttl: network.ttl,
+        flags: PacketFlags(flags),
+        block: 0,
+    })
+}

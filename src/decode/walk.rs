@@ -1,0 +1,123 @@
+//! Where the general path stands in a frame.
+//!
+//! Owns: the position, the depth, what was learned on the way. In: a frame. Out: fixed-size
+//! headers. Never: knows a protocol.
+
+use crate::decode::DecodeConfig;
+use crate::decode::Reject;
+use crate::decode::TunnelKind;
+use crate::decode::fragments::FragmentId;
+use crate::decode::transport::Outer;
+use crate::decode::transport::Span;
+use crate::model::Frame;
+use crate::model::PacketFlags;
+
+/// What stands at the current position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// An Ethernet header.
+    Ethernet,
+    /// What this EtherType says.
+    EtherType(u16),
+    /// An 802.2 LLC header.
+    Llc,
+    /// A PPP protocol field.
+    Ppp,
+    /// An MPLS label stack.
+    Mpls,
+    /// An 802.11 header.
+    Wlan,
+    /// An IP header.
+    Ip,
+}
+
+/// A walk through one frame. Copied before a tunnel is tried, dropped where it was none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk<'a> {
+    /// The whole frame.
+    pub bytes: &'a [u8],
+    /// What is left of the present layer.
+    pub span: Span,
+    /// What the packet will say of the way here.
+    pub outer: Outer,
+    /// The outermost first fragment met.
+    pub fragment: Option<FragmentId>,
+    /// Inner IP lengths must fit the tunnel's payload: a tunnel known by its port alone.
+    pub strict: bool,
+    depth_left: u8,
+}
+
+impl<'a> Walk<'a> {
+    /// At the start of a frame.
+    pub(super) fn new(config: &DecodeConfig, frame: &Frame<'a>, point: u16) -> Walk<'a> {
+        let end = frame.bytes.len();
+        let wire_end = usize::try_from(frame.wire_len).unwrap_or(end).max(end);
+        Walk {
+            bytes: frame.bytes,
+            span: Span { at: 0, end, wire_end },
+            outer: Outer::of(frame, point),
+            fragment: None,
+            strict: false,
+            depth_left: config.max_depth,
+        }
+    }
+
+    /// The captured bytes left of the present layer.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.span.of(self.bytes)
+    }
+
+    /// Takes the next `N` bytes.
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Reject> {
+        let head = self.rest().first_chunk::<N>().ok_or(Reject::Short)?;
+        self.span.at += N;
+        Ok(*head)
+    }
+
+    /// Takes two bytes, network order.
+    pub(super) fn take_u16(&mut self) -> Result<u16, Reject> {
+        self.take().map(u16::from_be_bytes)
+    }
+
+    /// Takes four bytes, network order.
+    pub(super) fn take_u32(&mut self) -> Result<u32, Reject> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    /// Skips `n` bytes.
+    pub(super) fn skip(&mut self, n: usize) -> Result<(), Reject> {
+        let at = self.span.at.checked_add(n).filter(|at| *at <= self.span.end);
+        self.span.at = at.ok_or(Reject::Short)?;
+        Ok(())
+    }
+
+    /// Bounds the present layer to `n` wire bytes; what lies behind is padding or a trailer.
+    pub(super) fn bound(&mut self, n: usize) {
+        self.span.wire_end = self.span.wire_end.min(self.span.at.saturating_add(n));
+        self.span.end = self.span.end.min(self.span.wire_end);
+    }
+
+    /// Counts a tag, label stack or tunnel against the limit.
+    pub(super) fn nest(&mut self) -> Result<(), Reject> {
+        self.depth_left = self.depth_left.checked_sub(1).ok_or(Reject::Depth)?;
+        Ok(())
+    }
+
+    /// Notes a VLAN tag; the outermost one names the VLAN.
+    pub(super) fn tag(&mut self, tci: u16) -> Result<(), Reject> {
+        self.nest()?;
+        self.outer.flags |= PacketFlags::VLAN;
+        self.outer.path.vlan.get_or_insert(tci & 0x0fff);
+        Ok(())
+    }
+
+    /// Notes a tunnel.
+    pub(super) fn enter(&mut self, kind: TunnelKind, id: u32) -> Result<(), Reject> {
+        self.nest()?;
+        self.outer.flags |= PacketFlags::TUNNELLED;
+        self.outer.path.tunnel = Some(kind);
+        self.outer.path.tunnel_id = id;
+        self.strict = false;
+        Ok(())
+    }
+}

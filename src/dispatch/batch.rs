@@ -1,0 +1,107 @@
+//! Up to 64 packets for one worker, and the blocks that hold their bytes.
+//!
+//! Owns: the packets; a share of each block. In: packets. Out: packets with their block.
+//! Never: outgrows its caps.
+
+use crate::model::Packet;
+
+/// Packets in a batch: enough that a queue operation costs each of them a nanosecond or two, few
+/// enough that a batch (6 KiB) stays in the first-level cache.
+pub const PACKETS: usize = 64;
+
+/// Blocks in a batch. One file needs one or two; a merge of many files interleaves theirs.
+pub const BLOCKS: usize = 8;
+
+/// Packets on their way to a worker. `B` is a shared handle of a block.
+#[derive(Debug)]
+pub struct Batch<B> {
+    packets: Vec<Packet>,
+    blocks: Vec<B>,
+    /// The run's clock when the batch was sent: everything before this second has been dispatched.
+    pub clock: u32,
+    /// Every worker gets a batch with this mark at the same point of the input: what is over before
+    /// `clock` is to be handed on.
+    pub mark: bool,
+    /// Nothing follows.
+    pub last: bool,
+}
+
+impl<B> Batch<B> {
+    /// An empty batch with room for its caps.
+    pub fn new() -> Batch<B> {
+        Batch {
+            packets: Vec::with_capacity(PACKETS),
+            blocks: Vec::with_capacity(BLOCKS),
+            clock: 0,
+            mark: false,
+            last: false,
+        }
+    }
+
+    /// Whether it holds no packet.
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Whether no further packet fits.
+    pub fn is_full(&self) -> bool {
+        self.packets.len() >= PACKETS
+    }
+
+    /// Adds a packet whose frame lies in `block`. The caller has made room with
+    /// [`Batch::has_room_for`].
+    pub fn push(&mut self, mut packet: Packet, block: &B)
+    where
+        B: Clone + Same,
+    {
+        let held = self.blocks.iter().rposition(|held| held.same(block));
+        let at = held.unwrap_or_else(|| {
+            self.blocks.push(block.clone());
+            self.blocks.len() - 1
+        });
+        packet.block = at as u8;
+        self.packets.push(packet);
+    }
+
+    /// Whether a packet in `block` still fits.
+    pub fn has_room_for(&self, block: &B) -> bool
+    where
+        B: Same,
+    {
+        !self.is_full()
+            && (self.blocks.len() < BLOCKS || self.blocks.iter().any(|held| held.same(block)))
+    }
+
+    /// The packets, each with its block.
+    pub fn iter(&self) -> impl Iterator<Item = (&Packet, &B)> {
+        self.packets
+            .iter()
+            .filter_map(|packet| Some((packet, self.blocks.get(usize::from(packet.block))?)))
+    }
+
+    /// Lets go of packets and blocks, keeps the room.
+    pub fn clear(&mut self) {
+        self.packets.clear();
+        self.blocks.clear();
+        self.mark = false;
+        self.last = false;
+    }
+}
+
+impl<B> Default for Batch<B> {
+    fn default() -> Batch<B> {
+        Batch::new()
+    }
+}
+
+/// Whether two handles are of the same block.
+pub trait Same {
+    /// True for handles of one block.
+    fn same(&self, other: &Self) -> bool;
+}
+
+impl<T> Same for std::sync::Arc<T> {
+    fn same(&self, other: &Self) -> bool {
+        std::sync::Arc::ptr_eq(self, other)
+    }
+}

@@ -1,0 +1,176 @@
+//! A bounded queue between two threads that costs nothing while both are busy and no CPU while one
+//! waits.
+//!
+//! Owns: a lock-free ring (crossbeam's `ArrayQueue`) and the right to sleep. In: items. Out: items,
+//! in order.
+//! Never: grows, drops an item, or spins for long: on a machine with few cores a spinning thread
+//! takes the core the other one needs.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::atomic::fence;
+
+use crossbeam::queue::ArrayQueue;
+use crossbeam::sync::Parker;
+use crossbeam::sync::Unparker;
+use crossbeam::utils::CachePadded;
+
+#[derive(Debug)]
+struct Shared<T> {
+    ring: ArrayQueue<T>,
+    /// Items that are worth waking the receiver for.
+    wake_at: usize,
+    sender_sleeps: CachePadded<AtomicBool>,
+    receiver_sleeps: CachePadded<AtomicBool>,
+    closed: AtomicBool,
+}
+
+/// The sending end; one thread has it.
+#[derive(Debug)]
+pub struct Sender<T> {
+    shared: Arc<Shared<T>>,
+    parker: Parker,
+    peer: Unparker,
+}
+
+/// The receiving end; one thread has it.
+#[derive(Debug)]
+pub struct Receiver<T> {
+    shared: Arc<Shared<T>>,
+    parker: Parker,
+    peer: Unparker,
+}
+
+/// A queue of at most `cap` items, whose receiver is woken when `wake_at` of them have gathered (or the
+/// sender nudges it, or goes away). Waking a thread costs as much as several thousand packets' worth of
+/// queueing, so both sides sleep until there is a stretch of work: the sender until half is free.
+pub fn bounded<T>(cap: usize, wake_at: usize) -> (Sender<T>, Receiver<T>) {
+    let cap = cap.max(1);
+    let shared = Arc::new(Shared {
+        ring: ArrayQueue::new(cap),
+        wake_at: wake_at.clamp(1, cap),
+        sender_sleeps: CachePadded::new(AtomicBool::new(false)),
+        receiver_sleeps: CachePadded::new(AtomicBool::new(false)),
+        closed: AtomicBool::new(false),
+    });
+    let (mine, theirs) = (Parker::new(), Parker::new());
+    let (my_unparker, their_unparker) = (mine.unparker().clone(), theirs.unparker().clone());
+    let sender = Sender { shared: Arc::clone(&shared), parker: mine, peer: their_unparker };
+    let receiver = Receiver { shared, parker: theirs, peer: my_unparker };
+    (sender, receiver)
+}
+
+/// Wakes the other side if it has said that it sleeps. The fence orders the ring operation before
+/// the look at the flag; the sleeper sets the flag, fences, and looks at the ring once more before
+/// it sleeps.
+fn wake(flag: &AtomicBool, peer: &Unparker) {
+    fence(Ordering::SeqCst);
+    if flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed) {
+        peer.unpark();
+    }
+}
+
+impl<T> Sender<T> {
+    /// Sends, waiting while the queue is full. `Err` gives the item back: the receiver is gone.
+    pub fn send(&self, item: T) -> Result<(), T> {
+        let mut item = item;
+        loop {
+            if self.shared.closed.load(Ordering::Acquire) {
+                return Err(item);
+            }
+            match self.try_send(item) {
+                Ok(()) => return Ok(()),
+                Err(back) => item = back,
+            }
+            self.nudge();
+            self.shared.sender_sleeps.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if self.shared.ring.is_full() && !self.shared.closed.load(Ordering::Acquire) {
+                self.parker.park();
+            }
+        }
+    }
+
+    /// Sends if there is room; else the item comes back.
+    pub fn try_send(&self, item: T) -> Result<(), T> {
+        self.shared.ring.push(item)?;
+        if self.shared.ring.len() >= self.shared.wake_at {
+            wake(&self.shared.receiver_sleeps, &self.peer);
+        }
+        Ok(())
+    }
+
+    /// Wakes the receiver if it sleeps: nothing more may come for a while.
+    pub fn nudge(&self) {
+        wake(&self.shared.receiver_sleeps, &self.peer);
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Receives, waiting while the queue is empty. `None`: the sender is gone and nothing is left.
+    pub fn recv(&self) -> Option<T> {
+        loop {
+            if let Some(item) = self.try_recv() {
+                return Some(item);
+            }
+            if self.shared.closed.load(Ordering::Acquire) {
+                return self.try_recv();
+            }
+            self.shared.receiver_sleeps.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if self.shared.ring.is_empty() && !self.shared.closed.load(Ordering::Acquire) {
+                self.parker.park();
+            }
+        }
+    }
+
+    /// Receives what is there.
+    pub fn try_recv(&self) -> Option<T> {
+        let item = self.shared.ring.pop()?;
+        if self.shared.ring.len() <= self.shared.ring.capacity() / 2 {
+            wake(&self.shared.sender_sleeps, &self.peer);
+        }
+        Some(item)
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.peer.unpark();
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.peer.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_arrives_once_and_in_order() {
+        for cap in [1, 3, 64] {
+            let (sender, receiver) = bounded(cap, cap / 2);
+            let thread =
+                std::thread::spawn(move || (0..20_000u32).try_for_each(|n| sender.send(n)));
+            let got: Vec<u32> = std::iter::from_fn(|| receiver.recv()).collect();
+            assert_eq!(thread.join().unwrap(), Ok(()));
+            assert!(got.iter().copied().eq(0..20_000));
+        }
+    }
+
+    #[test]
+    fn a_sender_whose_receiver_is_gone_gets_its_item_back() {
+        let (sender, receiver) = bounded(1, 1);
+        sender.send(1).unwrap();
+        let waiting = std::thread::spawn(move || sender.send(2));
+        drop(receiver);
+        assert_eq!(waiting.join().unwrap(), Err(2));
+    }
+}

@@ -1,0 +1,201 @@
+//! Alerts and incidents as lines of ECS JSON.
+//!
+//! Owns: the names, types and order of their fields. In: what detect said, and the run's file names
+//! and advice. Out: bytes appended to a buffer. Never: judges, or words advice of its own.
+
+use crate::emit::ECS_VERSION;
+use crate::emit::ecs::put_quality_members;
+use crate::emit::id::alert_id;
+use crate::emit::id::incident_id;
+use crate::emit::text;
+use crate::emit::tree::Tree;
+use crate::emit::tree::json_or_quoted;
+use crate::emit::tree::number_or_quoted;
+use crate::emit::tree::quoted;
+use crate::model::record::Quality;
+use crate::model::{Alert, EvidenceItem, Incident, Level, Nanos, SourceInfo};
+
+/// What an alert's line needs beside the alert.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AlertContext<'a> {
+    /// Name of each input file, by index, as it should be shown. A file past its end is shown by
+    /// index.
+    pub files: &'a [String],
+}
+
+/// Advice that goes with an incident.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IncidentContext<'a> {
+    /// What a person should do next, best first.
+    pub next_steps: &'a [String],
+    /// What the incident does not prove.
+    pub does_not_prove: &'a [String],
+}
+
+/// Appends one line for an alert. `@timestamp` is the packet time of the session's last packet.
+pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>) {
+    let mut tree = Tree::default();
+    let id = alert_id(&alert.rule.id, &alert.session_id, &alert.subject, alert.time);
+    let head = Head {
+        dataset: "longhaul.alert",
+        category: r#"["network","intrusion_detection"]"#,
+        id,
+        level: alert.level,
+        since: alert.since,
+        time: alert.time,
+    };
+    put_head(&mut tree, &head);
+    put_rule(&mut tree, alert);
+    tree.put_str("message", &alert.message);
+    for (name, json) in &alert.context {
+        tree.put(name, json_or_quoted(json));
+    }
+    tree.put_str("longhaul.subject.id", &alert.subject);
+    tree.put_opt("longhaul.subject.name", alert.subject_name.as_deref());
+    tree.put_opt("longhaul.home.ip", alert.home.map(|ip| ip.to_string()).as_deref());
+    tree.put_opt("longhaul.remote.ip", alert.remote.map(|ip| ip.to_string()).as_deref());
+    tree.put_str("longhaul.family", alert.rule.family.as_str());
+    tree.put_strs("longhaul.topology", &alert.rule.topologies);
+    tree.put("longhaul.weight", float(alert.weight));
+    tree.put_opt("longhaul.session.id", Some(&alert.session_id));
+    tree.put_list("longhaul.evidence", alert.evidence.iter().map(evidence));
+    tree.put_strs("longhaul.benign_checked", &alert.rule.benign_checked);
+    tree.put_list("longhaul.sources", alert.sources.iter().map(|s| source(s, alert.time)));
+    tree.put("longhaul.quality", quality(&alert.quality));
+    tree.put("longhaul.packets", packets(alert.packets, context.files));
+    tree.write_line(out);
+}
+
+/// Appends one line for an incident.
+pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: &mut Vec<u8>) {
+    let mut tree = Tree::default();
+    let head = Head {
+        dataset: "longhaul.incident",
+        category: r#"["network","intrusion_detection"]"#,
+        id: incident_id(&incident.subject, incident.since, incident.time),
+        level: incident.level,
+        since: incident.since,
+        time: incident.time,
+    };
+    put_head(&mut tree, &head);
+    tree.put_str("message", &incident_message(incident));
+    tree.put_str("longhaul.subject.id", &incident.subject);
+    tree.put_opt("longhaul.subject.name", incident.subject_name.as_deref());
+    tree.put_strs("longhaul.families", incident.families.iter().map(|f| f.as_str()));
+    tree.put_strs("longhaul.topology", &incident.topologies);
+    tree.put("longhaul.score", float(incident.score));
+    tree.put_list(
+        "longhaul.alerts",
+        incident.alerts.iter().map(|(rule, name, id, message)| {
+            let mut item = Tree::default();
+            item.put_opt("rule.id", Some(rule));
+            item.put_opt("rule.name", Some(name));
+            item.put_opt("event.id", Some(id));
+            item.put_opt("message", Some(message));
+            item.to_json()
+        }),
+    );
+    tree.put_strs("longhaul.next_steps", context.next_steps);
+    tree.put_strs("longhaul.does_not_prove", context.does_not_prove);
+    tree.write_line(out);
+}
+
+struct Head {
+    dataset: &'static str,
+    category: &'static str,
+    id: String,
+    level: Level,
+    since: Nanos,
+    time: Nanos,
+}
+
+fn put_head(tree: &mut Tree, head: &Head) {
+    tree.put_str("@timestamp", &head.time.to_string());
+    tree.put_str("ecs.version", ECS_VERSION);
+    tree.put_str("event.kind", "alert");
+    tree.put("event.category", head.category.to_owned());
+    tree.put_strs("event.type", ["info"]);
+    tree.put_str("event.dataset", head.dataset);
+    tree.put_str("event.id", &head.id);
+    tree.put("event.severity", head.level.severity().to_string());
+    tree.put_str("event.start", &head.since.to_string());
+    tree.put_str("event.end", &head.time.to_string());
+    tree.put_str("log.level", head.level.as_str());
+}
+
+fn put_rule(tree: &mut Tree, alert: &Alert) {
+    let rule = &alert.rule;
+    tree.put_str("rule.id", &rule.id);
+    tree.put_str("rule.name", &rule.name);
+    tree.put_opt("rule.uuid", Some(&rule.uuid));
+    tree.put_opt("rule.description", Some(&rule.title));
+    if !rule.techniques.is_empty() {
+        tree.put_str("threat.framework", "MITRE ATT&CK");
+        tree.put_strs("threat.technique.id", &rule.techniques);
+    }
+}
+
+fn incident_message(incident: &Incident) -> String {
+    let who = match &incident.subject_name {
+        Some(name) => format!("{name} ({})", incident.subject),
+        None => incident.subject.to_string(),
+    };
+    let families: Vec<&str> = incident.families.iter().map(|f| f.as_str()).collect();
+    let (alerts, plural) =
+        (incident.alerts.len(), if incident.alerts.len() == 1 { "" } else { "s" });
+    let score = incident.score;
+    format!("{who}: {alerts} alert{plural} of families {}, score {score:.2}", families.join(", "))
+}
+
+fn float(value: f64) -> String {
+    let mut out = Vec::new();
+    text::put_f64(&mut out, if value.is_finite() { value } else { 0.0 });
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Numbers are written as numbers, so that a value and its threshold can be compared as they stand.
+fn evidence(item: &EvidenceItem) -> String {
+    let mut tree = Tree::default();
+    tree.put_str("name", &item.name);
+    tree.put("value", number_or_quoted(&item.value));
+    tree.put_opt("unit", Some(&item.unit));
+    if let Some(threshold) = item.threshold {
+        tree.put("threshold", float(threshold));
+    }
+    tree.put("samples", item.samples.to_string());
+    tree.put_strs("sessions", &item.sessions);
+    // Its own keys hold no dots: `name` is a value here.
+    tree.to_json()
+}
+
+/// `age_days` counts whole days from the build to the packet; negative where the packet is older.
+fn source(source: &SourceInfo, time: Nanos) -> String {
+    const DAY_NS: i128 = 86_400_000_000_000;
+    let mut tree = Tree::default();
+    tree.put_str("kind", source.kind);
+    tree.put_str("name", &source.name);
+    tree.put_opt("build", Some(&source.build));
+    if let Some(built) = source.built_at {
+        let age = (i128::from(time.0) - i128::from(built.0)).div_euclid(DAY_NS);
+        tree.put("age_days", age.to_string());
+    }
+    tree.to_json()
+}
+
+fn quality(quality: &Quality) -> String {
+    let mut out = Vec::new();
+    put_quality_members(quality, &mut out);
+    String::from_utf8(out).unwrap_or_default().trim_end().to_owned()
+}
+
+fn packets((file, first, last): (u16, u32, u32), files: &[String]) -> String {
+    let file = match files.get(usize::from(file)) {
+        Some(name) => quoted(name),
+        None => file.to_string(),
+    };
+    format!(r#"[{{"file":{file},"first":{first},"last":{last}}}]"#)
+}
+
+#[cfg(test)]
+#[path = "alert_tests.rs"]
+mod tests;

@@ -1,0 +1,148 @@
+//! Alert and incident lines against the contract's names.
+//!
+//! Owns: what those lines must say. In: made-up alerts. Out: assertions. Never: built into the
+//! program.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json::json;
+
+use super::*;
+use crate::model::alert::{Family, RuleInfo};
+use crate::model::{Addr, Nanos};
+
+fn alert() -> Alert {
+    let rule = RuleInfo {
+        id: "D05".into(),
+        name: "faster_than_light_geo".into(),
+        uuid: "7c5d3c0a-5a52-4b53-9d0f-0f6d5f6f0d05".into(),
+        title: "Claimed place is out of reach".into(),
+        level: Level::High,
+        family: Family::P,
+        topologies: vec!["T1".into(), "T5".into()],
+        techniques: vec!["T1665".into()],
+        weight: 0.6,
+        benign_checked: vec!["anycast".into()],
+        message: String::new(),
+        evidence: Vec::new(),
+    };
+    Alert {
+        at: Nanos::from_secs(1_700_000_100),
+        time: Nanos::from_secs(1_700_000_000),
+        since: Nanos::from_secs(1_699_999_000),
+        rule: Arc::new(rule),
+        level: Level::Medium,
+        weight: 0.3,
+        subject: "e-17".into(),
+        subject_name: Some("A \"quoted\" name".into()),
+        home: Some(Addr::v4([10, 0, 0, 7])),
+        remote: Some(Addr::v4([203, 0, 113, 9])),
+        context: vec![
+            ("source.ip".into(), "\"10.0.0.7\"".into()),
+            ("source.port".into(), "5000".into()),
+            ("longhaul.far.handshake_us".into(), "190.902".into()),
+            ("tls.client.server_name".into(), "not json".into()),
+        ],
+        message: "4.2 ms is too fast for 900 km".into(),
+        evidence: vec![EvidenceItem {
+            name: "longhaul.far.handshake_us".into(),
+            value: "4200.5".into(),
+            unit: "us".into(),
+            threshold: Some(6_004.0),
+            samples: 1,
+            sessions: vec!["ab".into()],
+        }],
+        sources: vec![SourceInfo {
+            kind: "geo",
+            name: "region".into(),
+            build: "2023-11-01".into(),
+            built_at: Some(Nanos::from_secs(1_698_796_800)),
+        }],
+        packets: (1, 26, 480),
+        quality: Quality { gaps: 2, ..Quality::default() },
+        session_id: "ab".into(),
+    }
+}
+
+fn rendered(files: &[String]) -> Value {
+    let mut out = Vec::new();
+    render_alert(&alert(), &AlertContext { files }, &mut out);
+    assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
+    serde_json::from_slice(&out).unwrap()
+}
+
+#[test]
+fn an_alert_says_everything_the_contract_names() {
+    let got = rendered(&["a.pcap".into(), "b.pcap".into()]);
+    let at = |pointer: &str| got.pointer(pointer).cloned().unwrap_or_default();
+    assert_eq!(at("/@timestamp"), "2023-11-14T22:13:20.000000000Z");
+    assert_eq!(at("/event/kind"), "alert");
+    assert_eq!(at("/event/severity"), 50);
+    assert_eq!(at("/log/level"), "medium");
+    assert_eq!(at("/rule/id"), "D05");
+    assert_eq!(at("/rule/name"), "faster_than_light_geo");
+    assert_eq!(at("/rule/uuid"), "7c5d3c0a-5a52-4b53-9d0f-0f6d5f6f0d05");
+    assert_eq!(at("/threat/technique/id"), json!(["T1665"]));
+    assert_eq!(at("/message"), "4.2 ms is too fast for 900 km");
+    assert_eq!(at("/longhaul/subject"), json!({"id": "e-17", "name": "A \"quoted\" name"}));
+    assert_eq!(at("/longhaul/family"), "P");
+    assert_eq!(at("/longhaul/topology"), json!(["T1", "T5"]));
+    assert_eq!(at("/longhaul/evidence/0/name"), "longhaul.far.handshake_us");
+    assert_eq!(at("/longhaul/evidence/0/value"), 4_200.5);
+    assert_eq!(at("/longhaul/evidence/0/threshold"), 6_004);
+    assert_eq!(at("/longhaul/evidence/0/sessions"), json!(["ab"]));
+    assert_eq!(at("/longhaul/benign_checked"), json!(["anycast"]));
+    assert_eq!(
+        at("/longhaul/sources"),
+        json!([{"kind": "geo", "name": "region", "build": "2023-11-01", "age_days": 13}])
+    );
+    assert_eq!(at("/longhaul/quality/gaps"), 2);
+    assert_eq!(at("/longhaul/packets"), json!([{"file": "b.pcap", "first": 26, "last": 480}]));
+}
+
+#[test]
+fn the_session_context_nests_beside_our_own_fields() {
+    let got = rendered(&[]);
+    assert_eq!(got["source"], json!({"ip": "10.0.0.7", "port": 5000}));
+    assert_eq!(got["longhaul"]["far"]["handshake_us"], 190.902);
+    assert_eq!(got["tls"]["client"]["server_name"], "not json");
+    assert_eq!(got["longhaul"]["packets"][0]["file"], 1);
+}
+
+#[test]
+fn an_incident_says_everything_the_contract_names() {
+    let incident = Incident {
+        time: Nanos::from_secs(1_700_000_000),
+        since: Nanos::from_secs(1_699_000_000),
+        subject: "10.0.0.7".into(),
+        subject_name: None,
+        families: vec![Family::N, Family::R],
+        score: 0.88,
+        level: Level::High,
+        alerts: vec![("D01".into(), "vpn_exit".into(), "ab".into(), "said\nso".into())],
+        topologies: vec!["T1".into()],
+    };
+    let (next, not) = (["ask".to_owned()], ["identity".to_owned()]);
+    let context = IncidentContext { next_steps: &next, does_not_prove: &not };
+    let mut out = Vec::new();
+    render_incident(&incident, &context, &mut out);
+    let got: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(got["event"]["kind"], "alert");
+    assert_eq!(got["message"], "10.0.0.7: 1 alert of families N, R, score 0.88");
+    assert_eq!(got["longhaul"]["families"], json!(["N", "R"]));
+    assert_eq!(got["longhaul"]["score"], 0.88);
+    assert_eq!(got["longhaul"]["alerts"][0]["rule"], json!({"id": "D01", "name": "vpn_exit"}));
+    assert_eq!(got["longhaul"]["alerts"][0]["message"], "said\nso");
+    assert_eq!(got["longhaul"]["next_steps"], json!(["ask"]));
+    assert_eq!(got["longhaul"]["does_not_prove"], json!(["identity"]));
+}
+
+#[test]
+fn ids_of_alerts_differ_by_rule_and_not_by_run() {
+    let id = |rule| alert_id(rule, "ab", "e-17", Nanos(5));
+    assert_eq!(id("D01"), id("D01"));
+    assert_ne!(id("D01"), id("D02"));
+    assert_eq!(id("D01").len(), 32);
+    assert_ne!(incident_id("a", Nanos(1), Nanos(2)), incident_id("a", Nanos(1), Nanos(3)));
+}

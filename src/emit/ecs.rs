@@ -1,0 +1,445 @@
+//! A session as one line of ECS JSON.
+//!
+//! Owns: the names, types and order of a session's fields. In: a record. Out: bytes appended to a
+//! buffer.
+//! Never: null, an empty object, a value the record does not hold.
+
+use crate::emit::id::event_id;
+use crate::emit::json::ELEMENT;
+use crate::emit::json::Json;
+use crate::emit::json::Key;
+use crate::emit::json::QUOTED_ELEMENT;
+use crate::emit::json::Quoted;
+use crate::emit::json::key;
+use crate::emit::json::quoted;
+use crate::emit::text;
+use crate::model::Record;
+use crate::model::Transport;
+use crate::model::names;
+use crate::model::record::AutonomousSystem;
+use crate::model::record::Context;
+use crate::model::record::DnsFacts;
+use crate::model::record::Facts;
+use crate::model::record::HttpFacts;
+use crate::model::record::Party;
+use crate::model::record::Physics;
+use crate::model::record::Place;
+use crate::model::record::Quality;
+use crate::model::record::SessionState;
+use crate::model::record::SshFacts;
+use crate::model::record::SynFacts;
+use crate::model::record::TlsFacts;
+
+/// Appends one line, ending in a newline.
+pub fn render_session(record: &Record, out: &mut Vec<u8>) {
+    let mut json = Json::begin(out);
+    put_event(&mut json, record);
+    let ports = has_ports(record.transport);
+    let mark = json.open(key!("source"));
+    put_party(&mut json, &record.initiator, ports);
+    json.close(mark);
+    let mark = json.open(key!("destination"));
+    put_party(&mut json, &record.responder, ports);
+    json.close(mark);
+    put_network(&mut json, record);
+    put_facts(&mut json, &record.facts);
+    put_longhaul(&mut json, record);
+    json.end_line();
+}
+
+/// `@timestamp` is the last packet's time: a session is a fact when it is over, tools that page
+/// through "the last hour" then find every session that ended in it, and it is what Suricata and
+/// Packetbeat do. Its beginning is `event.start`.
+fn put_event(json: &mut Json<'_>, record: &Record) {
+    json.moment(quoted!("@timestamp"), record.end);
+    json.literal(r#","ecs":{"version":"8.17.0"}"#);
+    let mark = json.open(key!("event"));
+    json.literal(match (record.state, record.facts.protocol.is_some()) {
+        (SessionState::Closed | SessionState::Reset | SessionState::Timeout, false) => {
+            r#","kind":"event","category":["network"],"type":["connection","end"]"#
+        }
+        (SessionState::Closed | SessionState::Reset | SessionState::Timeout, true) => {
+            r#","kind":"event","category":["network"],"type":["connection","end","protocol"]"#
+        }
+        (_, false) => r#","kind":"event","category":["network"],"type":["connection"]"#,
+        (_, true) => r#","kind":"event","category":["network"],"type":["connection","protocol"]"#,
+    });
+    json.literal(r#","dataset":"longhaul.session""#);
+    json.hex(quoted!("id"), Some(event_id(record)));
+    json.moment(quoted!("start"), record.start);
+    json.moment(quoted!("end"), record.end);
+    json.number(key!("duration"), record.end.since(record.start).0);
+    json.close(mark);
+}
+
+/// Protocols whose session has port numbers: TCP, UDP, DCCP (RFC 4340), SCTP, UDP-Lite (RFC 3828).
+const fn has_ports(transport: Transport) -> bool {
+    matches!(transport.0, 6 | 17 | 33 | 132 | 136)
+}
+
+fn put_party(json: &mut Json<'_>, party: &Party, ports: bool) {
+    json.addr(quoted!("ip"), party.ip);
+    if ports {
+        json.number(key!("port"), party.port);
+    }
+    if let Some(mac) = party.mac {
+        json.quoted(quoted!("mac"), |out| text::put_mac(out, mac));
+    }
+    json.number(key!("bytes"), party.bytes);
+    json.number(key!("packets"), party.packets);
+    put_place(json, party.place.as_deref());
+    put_as(json, party.asn.as_deref());
+}
+
+/// `geo` of whatever object is open.
+pub(super) fn put_place(json: &mut Json<'_>, place: Option<&Place>) {
+    let Some(place) = place else { return };
+    let mark = json.open(key!("geo"));
+    json.string_opt(quoted!("country_iso_code"), place.country.as_deref());
+    json.string_opt(quoted!("region_iso_code"), place.region.as_deref());
+    if let Some((lat, lon)) = place.location
+        && lat.is_finite()
+        && lon.is_finite()
+    {
+        let mark = json.open(key!("location"));
+        json.float(key!("lat"), lat);
+        json.float(key!("lon"), lon);
+        json.close(mark);
+    }
+    json.close(mark);
+}
+
+/// `as` of whatever object is open.
+pub(super) fn put_as(json: &mut Json<'_>, asn: Option<&AutonomousSystem>) {
+    let Some(asn) = asn else { return };
+    let mark = json.open(key!("as"));
+    json.number(key!("number"), asn.number);
+    let inner = json.open(key!("organization"));
+    json.string_opt(quoted!("name"), asn.organization.as_deref());
+    json.close(inner);
+    json.close(mark);
+}
+
+fn put_network(json: &mut Json<'_>, record: &Record) {
+    let mark = json.open(key!("network"));
+    json.word(quoted!("type"), if record.version == 6 { "ipv6" } else { "ipv4" });
+    if let Some(name) = record.transport.name() {
+        json.word(quoted!("transport"), name);
+    }
+    json.quoted(quoted!("iana_number"), |out| text::put_u64(out, u64::from(record.transport.0)));
+    if let Some(protocol) = record.facts.protocol {
+        json.word(quoted!("protocol"), protocol.as_str());
+    }
+    json.string_opt(quoted!("application"), record.context.application.as_deref());
+    json.word(quoted!("direction"), record.context.direction.as_str());
+    if let Some(id) = record.context.community_id {
+        json.quoted(quoted!("community_id"), |out| {
+            out.extend_from_slice(b"1:");
+            text::put_base64(out, &id);
+        });
+    }
+    let (from, to) = (&record.initiator, &record.responder);
+    json.number(key!("bytes"), from.bytes.saturating_add(to.bytes));
+    json.number(key!("packets"), from.packets.saturating_add(to.packets));
+    if let Some(vlan) = record.vlan {
+        let inner = json.open(key!("vlan"));
+        json.number(key!("id"), vlan);
+        json.close(inner);
+    }
+    json.close(mark);
+}
+
+fn put_facts(json: &mut Json<'_>, facts: &Facts) {
+    if let Some(tls) = &facts.tls {
+        let mark = json.open(key!("tls"));
+        put_tls(json, tls);
+        json.close(mark);
+    }
+    if let Some(dns) = &facts.dns {
+        let mark = json.open(key!("dns"));
+        put_dns(json, dns);
+        json.close(mark);
+    }
+    if let Some(http) = &facts.http {
+        put_http(json, http);
+    }
+}
+
+fn put_tls(json: &mut Json<'_>, tls: &TlsFacts) {
+    if let Some((version, protocol)) = tls.version.and_then(names::tls_version) {
+        json.word(quoted!("version"), version);
+        json.word(quoted!("version_protocol"), protocol);
+    }
+    if let Some(cipher) = tls.cipher {
+        put_cipher(json, quoted!("cipher"), cipher);
+    }
+    json.string_opt(quoted!("next_protocol"), tls.alpn_chosen.as_deref());
+    if let Some(resumed) = tls.resumed {
+        json.flag(key!("resumed"), resumed);
+    }
+    let mark = json.open(key!("client"));
+    json.string_opt(quoted!("server_name"), tls.server_name.as_deref());
+    json.hex(quoted!("ja3"), tls.ja3);
+    json.string_opt(quoted!("ja4"), tls.ja4.as_deref());
+    let list = json.open(key!("supported_ciphers"));
+    for cipher in &tls.ciphers {
+        put_cipher(json, QUOTED_ELEMENT, *cipher);
+    }
+    json.close_list(list);
+    json.close(mark);
+    let mark = json.open(key!("server"));
+    json.hex(quoted!("ja3s"), tls.ja3s);
+    json.close(mark);
+}
+
+/// A cipher suite by its registered name, else as `0x` and four hexadecimal digits.
+fn put_cipher(json: &mut Json<'_>, key: Quoted, code: u16) {
+    match names::cipher_suite(code) {
+        Some(name) => json.word(key, name),
+        None => json.quoted(key, |out| {
+            out.extend_from_slice(b"0x");
+            text::put_hex(out, code.to_be_bytes());
+        }),
+    }
+}
+
+fn put_dns(json: &mut Json<'_>, dns: &DnsFacts) {
+    if let Some(name) = &dns.name {
+        let mark = json.open(key!("question"));
+        json.string(quoted!("name"), name);
+        put_dns_type(json, dns.qtype);
+        json.close(mark);
+    }
+    let list = json.open(key!("answers"));
+    for (code, data) in &dns.answers {
+        let mark = json.open(ELEMENT);
+        put_dns_type(json, *code);
+        json.string(quoted!("data"), data);
+        json.close(mark);
+    }
+    json.close_list(list);
+    if let Some(code) = dns.rcode {
+        match names::dns_rcode(code) {
+            Some(name) => json.word(quoted!("response_code"), name),
+            None => json.quoted(quoted!("response_code"), |out| {
+                out.extend_from_slice(b"RCODE");
+                text::put_u64(out, u64::from(code));
+            }),
+        }
+    }
+}
+
+/// `type`: the registered mnemonic, else RFC 3597's `TYPE65280`.
+fn put_dns_type(json: &mut Json<'_>, code: u16) {
+    match names::dns_type(code) {
+        Some(name) => json.word(quoted!("type"), name),
+        None => json.quoted(quoted!("type"), |out| {
+            out.extend_from_slice(b"TYPE");
+            text::put_u64(out, u64::from(code));
+        }),
+    }
+}
+
+fn put_http(json: &mut Json<'_>, http: &HttpFacts) {
+    if let Some(host) = &http.host {
+        let mark = json.open(key!("url"));
+        json.string(quoted!("domain"), without_port(host));
+        json.close(mark);
+    }
+    let mark = json.open(key!("http"));
+    let inner = json.open(key!("request"));
+    json.string_opt(quoted!("method"), http.method.as_deref());
+    json.close(inner);
+    let inner = json.open(key!("response"));
+    if let Some(status) = http.status {
+        json.number(key!("status_code"), status);
+    }
+    json.close(inner);
+    json.close(mark);
+    let mark = json.open(key!("user_agent"));
+    json.string_opt(quoted!("original"), http.user_agent.as_deref());
+    json.close(mark);
+}
+
+/// A `Host` header's host (RFC 9110 section 7.2: `uri-host [ ":" port ]`).
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        // An unbracketed IPv6 literal is not a valid Host, but is still more than its first groups.
+        Some((name, _)) if name.contains(':') && !name.ends_with(']') => host,
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn put_longhaul(json: &mut Json<'_>, record: &Record) {
+    let mark = json.open(key!("longhaul"));
+    json.word(quoted!("state"), record.state.as_str());
+    let inner = json.open(key!("near"));
+    json.micros(key!("handshake_us"), record.near.handshake_ns);
+    json.close(inner);
+    let inner = json.open(key!("far"));
+    json.micros(key!("handshake_us"), record.far.handshake_ns);
+    json.close(inner);
+    if let Some(syn) = &record.syn {
+        put_syn(json, syn);
+    }
+    put_own_facts(json, &record.facts);
+    put_context(json, &record.context);
+    let inner = json.open(key!("quality"));
+    put_quality(json, &record.quality);
+    json.close(inner);
+    let inner = json.open(key!("packets"));
+    json.number(key!("file"), record.file);
+    json.number(key!("first"), record.frame_first);
+    json.number(key!("last"), record.frame_last);
+    json.close(inner);
+    json.close(mark);
+}
+
+fn put_syn(json: &mut Json<'_>, syn: &SynFacts) {
+    let mark = json.open(key!("tcp"));
+    if let Some(mss) = syn.mss {
+        json.number(key!("syn_mss"), mss);
+    }
+    if let Some(mtu) = syn.mtu_hint {
+        json.number(key!("mtu_hint"), mtu);
+    }
+    if let Some(os) = syn.os_hint {
+        json.word(quoted!("os_hint"), os);
+    }
+    json.flag(key!("timestamps"), syn.timestamps);
+    if let Some(scale) = syn.window_scale {
+        json.number(key!("window_scale"), scale);
+    }
+    json.number(key!("window"), syn.window);
+    json.close(mark);
+}
+
+/// What the handshakes said and ECS has no name for.
+fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
+    if let Some(tls) = &facts.tls {
+        let mark = json.open(key!("tls"));
+        put_own_tls(json, tls);
+        json.close(mark);
+    }
+    if let Some(dns) = &facts.dns {
+        let mark = json.open(key!("dns"));
+        json.number(key!("questions"), dns.questions);
+        json.number(key!("responses"), dns.responses);
+        put_strings(json, key!("more_names"), &dns.more_names);
+        json.close(mark);
+    }
+    if let Some(ssh) = &facts.ssh {
+        let mark = json.open(key!("ssh"));
+        put_ssh(json, ssh);
+        json.close(mark);
+    }
+    if let Some(target) = facts.http.as_deref().and_then(|http| http.connect_target.as_deref()) {
+        let mark = json.open(key!("http"));
+        json.string(quoted!("connect_target"), target);
+        json.close(mark);
+    }
+}
+
+fn put_own_tls(json: &mut Json<'_>, tls: &TlsFacts) {
+    put_strings(json, key!("alpn"), &tls.alpn);
+    if let Some((version, _)) = tls.version_offered.and_then(names::tls_version) {
+        json.word(quoted!("version_offered"), version);
+    }
+    for (key, value) in [
+        (key!("retry_request"), tls.retry_request),
+        (key!("early_data"), tls.early_data),
+        (key!("ech"), tls.ech),
+    ] {
+        if value {
+            json.flag(key, true);
+        }
+    }
+}
+
+fn put_ssh(json: &mut Json<'_>, ssh: &SshFacts) {
+    json.string_opt(quoted!("client"), ssh.client.as_deref());
+    json.string_opt(quoted!("server"), ssh.server.as_deref());
+    json.hex(quoted!("hassh"), ssh.hassh);
+    json.hex(quoted!("hassh_server"), ssh.hassh_server);
+}
+
+fn put_strings(json: &mut Json<'_>, key: Key, values: &[Box<str>]) {
+    let list = json.open(key);
+    for value in values {
+        json.string(QUOTED_ELEMENT, value);
+    }
+    json.close_list(list);
+}
+
+fn put_context(json: &mut Json<'_>, context: &Context) {
+    let mark = json.open(key!("subject"));
+    json.string_opt(quoted!("id"), context.subject.as_deref());
+    json.string_opt(quoted!("name"), context.subject_name.as_deref());
+    json.close(mark);
+    if let Some(physics) = &context.physics {
+        put_physics(json, physics);
+    }
+    put_tags(json, context);
+    if let Some(reason) = context.application_reason {
+        let mark = json.open(key!("application"));
+        json.word(quoted!("reason"), reason);
+        json.close(mark);
+    }
+}
+
+fn put_physics(json: &mut Json<'_>, physics: &Physics) {
+    let mark = json.open(key!("physics"));
+    json.float(key!("km_max_fibre"), physics.km_max_fibre);
+    json.float(key!("km_max_vacuum"), physics.km_max_vacuum);
+    if let Some(km) = physics.claim_km {
+        json.float(key!("claim_km"), km);
+    }
+    json.word(quoted!("verdict"), physics.verdict.as_str());
+    json.close(mark);
+}
+
+/// The tags of the lists that matched: each once, in order. A session has a handful of hits, so
+/// looking for the next greater one each time is cheaper than a sorted copy.
+fn put_tags(json: &mut Json<'_>, context: &Context) {
+    let list = json.open(key!("tags"));
+    let mut last: Option<&str> = None;
+    while let Some(next) = context
+        .hits
+        .iter()
+        .map(|hit| &*hit.tag)
+        .filter(|tag| last.is_none_or(|last| *tag > last))
+        .min()
+    {
+        json.string(QUOTED_ELEMENT, next);
+        last = Some(next);
+    }
+    json.close_list(list);
+}
+
+/// `quality` as an object of its own, and a newline.
+pub(super) fn put_quality_members(quality: &Quality, out: &mut Vec<u8>) {
+    let mut json = Json::begin(out);
+    put_quality(&mut json, quality);
+    json.end_line();
+}
+
+/// The members of `quality`; always all of them, since a zero is a statement here.
+fn put_quality(json: &mut Json<'_>, quality: &Quality) {
+    if *quality == Quality::default() {
+        return json.literal(concat!(
+            r#","retransmits":0,"out_of_order":0,"duplicates":0,"gaps":0,"#,
+            r#""one_way":false,"truncated":false"#
+        ));
+    }
+    json.number(key!("retransmits"), quality.retransmits);
+    json.number(key!("out_of_order"), quality.out_of_order);
+    json.number(key!("duplicates"), quality.duplicates);
+    json.number(key!("gaps"), quality.gaps);
+    json.flag(key!("one_way"), quality.one_way);
+    json.flag(key!("truncated"), quality.truncated);
+}
+
+#[cfg(test)]
+#[path = "ecs_tests.rs"]
+mod tests;

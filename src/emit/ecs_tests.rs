@@ -1,0 +1,200 @@
+//! Session lines against golden text, and any record against a general JSON reader.
+//!
+//! Owns: what a session line must say. In: records. Out: assertions. Never: built into the program.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::emit::samples;
+use crate::model::{Addr, Nanos};
+
+fn line(record: &Record) -> String {
+    let mut out = Vec::new();
+    render_session(record, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn parsed(record: &Record) -> Value {
+    let text = line(record);
+    assert_eq!(text.matches('\n').count(), 1);
+    assert!(text.ends_with("}\n"));
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_bare_session_is_this_line() {
+    assert!(line(&samples::bare_record()).contains(crate::emit::ECS_VERSION));
+    assert_eq!(line(&samples::bare_record()), include_str!("golden/session_bare.json"));
+}
+
+#[test]
+fn a_full_tls_session_is_this_line() {
+    assert_eq!(line(&samples::tls_record()), include_str!("golden/session_tls.json"));
+}
+
+#[test]
+fn hostile_text_stays_within_its_quotes() {
+    assert_eq!(line(&samples::nasty_record()), include_str!("golden/session_nasty.json"));
+    let record = samples::nasty_record();
+    let got = parsed(&record);
+    assert_eq!(got["dns"]["question"]["name"], "a\"},\\\u{1}\u{7f}\u{2028}é.example");
+    assert_eq!(got["dns"]["question"]["type"], "HTTPS");
+    assert_eq!(got["dns"]["answers"][1]["type"], "TYPE65280");
+    assert_eq!(got["dns"]["answers"][1]["data"], "\\# 1 00");
+    assert_eq!(got["dns"]["response_code"], "NXDOMAIN");
+    assert_eq!(got["longhaul"]["ssh"]["client"], "SSH-2.0-OpenSSH_9.6 \u{0}\r\n");
+    assert_eq!(got["longhaul"]["http"]["connect_target"], "198.51.100.7:443");
+    assert_eq!(got["user_agent"]["original"], "tab\tquote\"");
+    assert_eq!(got["url"]["domain"], "example.com");
+    assert_eq!(got["network"]["vlan"]["id"], 4_094);
+    assert_eq!(got["source"]["ip"], "2001:db8::1");
+    assert_eq!(got["longhaul"]["quality"]["retransmits"], 1);
+    assert_eq!(got["longhaul"]["quality"]["one_way"], true);
+}
+
+#[test]
+fn a_protocol_without_ports_has_none() {
+    let mut record = samples::bare_record();
+    record.transport = Transport::ICMP;
+    let got = parsed(&record);
+    assert!(got["source"].get("port").is_none());
+    assert_eq!(got["network"]["transport"], "icmp");
+    record.transport = Transport(253);
+    let got = parsed(&record);
+    assert!(got["network"].get("transport").is_none());
+    assert_eq!(got["network"]["iana_number"], "253");
+}
+
+#[test]
+fn hosts_lose_their_port_and_nothing_else() {
+    for (host, want) in [
+        ("example.com", "example.com"),
+        ("example.com:80", "example.com"),
+        ("[2001:db8::1]:80", "[2001:db8::1]"),
+        ("[2001:db8::1]", "[2001:db8::1]"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("", ""),
+    ] {
+        assert_eq!(without_port(host), want);
+    }
+}
+
+fn no_null_and_no_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty() && items.iter().all(no_null_and_no_empty),
+        Value::Object(map) => !map.is_empty() && map.values().all(no_null_and_no_empty),
+        _ => true,
+    }
+}
+
+/// The general reader may be a last digit off, since it is built without exact float parsing.
+fn close(value: &Value, want: f64) -> bool {
+    value.as_f64().is_some_and(|got| (got - want).abs() <= want.abs() * 1e-12)
+}
+
+prop_compose! {
+    fn any_record()(
+        numbers in any::<[u64; 6]>(),
+        legs in any::<(Option<u64>, Option<u64>)>(),
+        small in any::<(u16, u16, u8, u16, u32, u32)>(),
+        ips in any::<([u8; 16], [u8; 16])>(),
+        texts in any::<[Option<String>; 4]>(),
+        vlan in any::<Option<u16>>(),
+        ciphers in any::<Vec<u16>>(),
+        location in any::<Option<(f64, f64)>>(),
+        base in 0..3usize,
+    ) -> Record {
+        let mut r = match base {
+            0 => samples::bare_record(),
+            1 => samples::tls_record(),
+            _ => samples::nasty_record(),
+        };
+        [r.start.0, r.end.0] = [numbers[0], numbers[1]];
+        [r.initiator.bytes, r.initiator.packets] = [numbers[2], numbers[3]];
+        [r.responder.bytes, r.responder.packets] = [numbers[4], numbers[5]];
+        (r.near.handshake_ns, r.far.handshake_ns) = legs;
+        (r.initiator.port, r.responder.port, r.transport.0, r.file) =
+            (small.0, small.1, small.2, small.3);
+        (r.frame_first, r.frame_last) = (small.4, small.5);
+        (r.initiator.ip, r.responder.ip) = (Addr(ips.0), Addr(ips.1));
+        r.vlan = vlan;
+        let [a, b, c, d] = texts.map(|t| t.map(String::into_boxed_str));
+        if let Some(tls) = &mut r.facts.tls {
+            (tls.server_name, tls.ja4, tls.alpn_chosen, tls.ciphers) = (a, b, c, ciphers);
+        } else if let Some(http) = &mut r.facts.http {
+            (http.user_agent, http.method) = (a, b);
+        }
+        r.context.subject_name = d.map(Into::into);
+        r.initiator.place = Some(std::sync::Arc::new(Place {
+            country: None, region: None, location, radius_km: None,
+        }));
+        r
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_record_is_valid_json_with_its_own_numbers(r in any_record()) {
+        let got = parsed(&r);
+        prop_assert!(no_null_and_no_empty(&got));
+        for (side, party) in [("source", &r.initiator), ("destination", &r.responder)] {
+            prop_assert_eq!(&got[side]["bytes"], &Value::from(party.bytes));
+            prop_assert_eq!(&got[side]["packets"], &Value::from(party.packets));
+            prop_assert_eq!(&got[side]["ip"], &Value::from(party.ip.to_string()));
+            if has_ports(r.transport) {
+                prop_assert_eq!(&got[side]["port"], &Value::from(party.port));
+            }
+        }
+        prop_assert_eq!(&got["@timestamp"], &Value::from(r.end.to_string()));
+        prop_assert_eq!(&got["event"]["start"], &Value::from(r.start.to_string()));
+        let duration = r.end.0.saturating_sub(r.start.0);
+        prop_assert_eq!(&got["event"]["duration"], &Value::from(duration));
+        for (leg, ns) in [("near", r.near.handshake_ns), ("far", r.far.handshake_ns)] {
+            match ns {
+                Some(ns) => {
+                    prop_assert!(close(&got["longhaul"][leg]["handshake_us"], ns as f64 / 1e3));
+                    let exact = format!("{}.{:03}", ns / 1_000, ns % 1_000);
+                    let exact = exact.trim_end_matches('0').trim_end_matches('.');
+                    let member = format!("\"{leg}\":{{\"handshake_us\":{exact}}}");
+                    prop_assert!(line(&r).contains(&member));
+                }
+                None => prop_assert!(got["longhaul"].get(leg).is_none()),
+            }
+        }
+        if let Some(Place { location: Some((lat, lon)), .. }) = r.initiator.place.as_deref() {
+            prop_assert!(close(&got["source"]["geo"]["location"]["lat"], *lat));
+            prop_assert!(close(&got["source"]["geo"]["location"]["lon"], *lon));
+        }
+        let packets = &got["longhaul"]["packets"];
+        prop_assert_eq!(&packets["first"], &Value::from(r.frame_first));
+        prop_assert_eq!(&packets["last"], &Value::from(r.frame_last));
+    }
+
+    #[test]
+    fn any_record_keeps_its_words(r in any_record()) {
+        let got = parsed(&r);
+        let word = |value: &Value| value.as_str().map(str::to_owned);
+        let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+        if let Some(tls) = &r.facts.tls {
+            prop_assert_eq!(word(&got["tls"]["client"]["server_name"]), owned(&tls.server_name));
+            prop_assert_eq!(word(&got["tls"]["client"]["ja4"]), owned(&tls.ja4));
+            prop_assert_eq!(word(&got["tls"]["next_protocol"]), owned(&tls.alpn_chosen));
+            let ciphers = got["tls"]["client"]["supported_ciphers"].as_array();
+            prop_assert_eq!(ciphers.map_or(0, Vec::len), tls.ciphers.len());
+        } else if let Some(http) = &r.facts.http {
+            prop_assert_eq!(word(&got["user_agent"]["original"]), owned(&http.user_agent));
+            prop_assert_eq!(word(&got["http"]["request"]["method"]), owned(&http.method));
+        }
+        let id = got["event"]["id"].as_str().unwrap();
+        prop_assert_eq!(id.len(), 32);
+    }
+}
+
+#[test]
+fn times_out_of_range_of_four_digit_years_do_not_occur() {
+    let mut record = samples::bare_record();
+    record.end = Nanos(u64::MAX);
+    assert_eq!(parsed(&record)["@timestamp"], "2554-07-21T23:34:33.709551615Z");
+}

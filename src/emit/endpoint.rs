@@ -1,0 +1,128 @@
+//! An endpoint's totals as one line of ECS JSON.
+//!
+//! Owns: the names, types and order of an endpoint's fields. In: a row. Out: bytes appended to a
+//! buffer.
+//! Never: null, an empty object, a sum of its own.
+
+use crate::emit::ecs::put_as;
+use crate::emit::ecs::put_place;
+use crate::emit::json::Json;
+use crate::emit::json::QUOTED_ELEMENT;
+use crate::emit::json::key;
+use crate::emit::json::quoted;
+use crate::emit::text;
+use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::Service;
+
+/// Appends one line, ending in a newline. `@timestamp` is the last packet's time of its last
+/// session.
+pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
+    let mut json = Json::begin(out);
+    json.moment(quoted!("@timestamp"), row.last);
+    json.literal(concat!(
+        r#","ecs":{"version":"8.17.0"},"event":{"kind":"state","category":["network"],"#,
+        r#""type":["info"],"dataset":"longhaul.endpoint""#
+    ));
+    json.moment(quoted!("start"), row.first);
+    json.moment(quoted!("end"), row.last);
+    json.literal("}");
+    put_endpoint(&mut json, row);
+    let mark = json.open(key!("longhaul"));
+    json.number(key!("sessions"), row.sessions);
+    json.number(key!("handshakes"), row.handshakes);
+    json.micros(key!("floor_us"), row.floor_ns);
+    let inner = json.open(key!("floor"));
+    json.micros(key!("prefix_us"), row.prefix_floor_ns);
+    json.close(inner);
+    let list = json.open(key!("tags"));
+    for tag in &row.tags {
+        json.string(QUOTED_ELEMENT, tag);
+    }
+    json.close_list(list);
+    json.close(mark);
+    json.end_line();
+}
+
+fn put_endpoint(json: &mut Json<'_>, row: &EndpointRow) {
+    let mark = json.open(key!("endpoint"));
+    json.addr(quoted!("ip"), row.key.ip);
+    json.word(quoted!("side"), row.key.side.as_str());
+    json.word(quoted!("role"), row.role.as_str());
+    match &row.key.fingerprint {
+        Some(Fingerprint::Ja4(ja4)) => json.string(quoted!("ja4"), ja4),
+        Some(Fingerprint::Ssh(software)) => json.string(quoted!("ssh"), software),
+        None => {}
+    }
+    if let Some(service) = row.key.service {
+        put_service(json, service);
+    }
+    put_place(json, row.place.as_deref());
+    put_as(json, row.asn.as_deref());
+    json.close(mark);
+}
+
+/// `service.port` and `service.transport`: what the sessions were with, whichever end offered it.
+fn put_service(json: &mut Json<'_>, service: Service) {
+    let mark = json.open(key!("service"));
+    if service.port > 0 {
+        json.number(key!("port"), service.port);
+    }
+    match service.transport.name() {
+        Some(name) => json.word(quoted!("transport"), name),
+        None => json.quoted(quoted!("transport"), |out| {
+            text::put_u64(out, u64::from(service.transport.0));
+        }),
+    }
+    json.close(mark);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emit::samples;
+    use crate::model::endpoint::{EndpointKey, Role, Side};
+    use crate::model::{Addr, Nanos, Transport};
+
+    fn row(fingerprint: Option<Fingerprint>) -> EndpointRow {
+        let party = samples::tls_record().responder;
+        let service = Some(Service { transport: Transport::TCP, port: 443 });
+        EndpointRow {
+            key: EndpointKey { ip: party.ip, side: Side::Remote, fingerprint, service },
+            role: Role::Initiator,
+            sessions: 12,
+            handshakes: 11,
+            floor_ns: Some(18_491_007),
+            prefix_floor_ns: Some(17_000_000),
+            first: Nanos::from_secs(1_700_000_000),
+            last: Nanos::from_secs(1_700_000_090),
+            place: party.place,
+            asn: party.asn,
+            tags: vec!["hosting".into(), "vpn:\"x\"".into()],
+        }
+    }
+
+    fn line(row: &EndpointRow) -> String {
+        let mut out = Vec::new();
+        render_endpoint(row, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_full_endpoint_is_this_line() {
+        let ja4 = Fingerprint::Ja4("t13d1516h2_8daaf6152771_02713d6af862".into());
+        assert_eq!(line(&row(Some(ja4))), include_str!("golden/endpoint_full.json"));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_there() {
+        let mut row = row(Some(Fingerprint::Ssh("OpenSSH_9.6".into())));
+        (row.floor_ns, row.prefix_floor_ns, row.place, row.asn) = (None, None, None, None);
+        row.tags.clear();
+        row.key.ip = Addr::v4([10, 0, 0, 7]);
+        let got: serde_json::Value = serde_json::from_str(&line(&row)).unwrap();
+        assert_eq!(got["endpoint"]["ssh"], "OpenSSH_9.6");
+        assert_eq!(got["longhaul"], serde_json::json!({"sessions": 12, "handshakes": 11}));
+        assert!(got["endpoint"].get("geo").is_none() && got["endpoint"].get("as").is_none());
+    }
+}

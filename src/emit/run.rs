@@ -1,0 +1,241 @@
+//! run.json: what was run, on what, with which databases, and what was lost.
+//!
+//! Owns: the report's shape. In: what the pipeline knows at the end. Out: pretty-printed JSON.
+//! Never: a clock or host name of its own; whatever may differ between two runs over the same input
+//! stands under `environment`, so that everything else can be compared byte by byte.
+
+use serde::Serialize;
+use serde::Serializer;
+use serde::ser::SerializeMap;
+use serde_json::Value;
+
+use crate::emit::SCHEMA_VERSION;
+use crate::model::{Counter, Counters, Error};
+
+/// The report of one run.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunReport {
+    /// Version of the field names: [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Program version.
+    pub version: String,
+    /// Arguments that shape the result, in a fixed order. Those as given are in `environment`.
+    pub arguments: Vec<String>,
+    /// Where and how the sensor stands.
+    pub sensor: Sensor,
+    /// One report for each input file, in the order of file indices.
+    pub inputs: Value,
+    /// Rule sets, with builds.
+    pub rules: Vec<Build>,
+    /// Geo and AS databases, with builds.
+    pub geo: Vec<Build>,
+    /// Lists, with builds, in the order of list indices.
+    pub lists: Vec<Build>,
+    /// What was lost, and where.
+    pub loss: Loss,
+    /// Every counter, grouped by stage.
+    #[serde(serialize_with = "grouped")]
+    pub counters: Counters,
+    /// What came out.
+    pub totals: Totals,
+    /// What may differ between runs: host, wall clock, duration, workers, paths as given.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub environment: Value,
+}
+
+/// Where and how the sensor stands, as its operator declares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Sensor {
+    /// Its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<SensorPlace>,
+    /// `in`, `out` or `both`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vantage: Option<String>,
+    /// Home networks, as prefixes.
+    pub home: Vec<String>,
+}
+
+/// A place on earth.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SensorPlace {
+    /// Degrees north.
+    pub lat: f64,
+    /// Degrees east.
+    pub lon: f64,
+    /// The code it was given by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// A rule set, database or list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Build {
+    /// Its name.
+    pub name: String,
+    /// Its build: a date `YYYY-MM-DD`, or a version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// Build date, where `build` is a version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// Where it comes from: embedded, or a file's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Rules, records or entries in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries: Option<u64>,
+}
+
+/// Separate numbers for separate places of loss. Zero means that nothing was lost there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// Frames the network card dropped; files cannot tell.
+    pub nic: u64,
+    /// Frames the kernel's ring dropped; files have none.
+    pub ring: u64,
+    /// Packets dropped between threads; a file's reader waits instead.
+    pub queue: u64,
+    /// Sessions pushed out of the full table before their time.
+    pub table: u64,
+    /// Frames that could not be decoded.
+    pub decode: u64,
+    /// Packets left out as copies of another.
+    pub duplicates: u64,
+    /// Out-of-order segments dropped at the cap of a session's buffer.
+    pub segments: u64,
+    /// Messages longer than their buffer.
+    pub messages: u64,
+    /// Alerts not kept at the cap.
+    pub alerts: u64,
+    /// Sessions whose endpoints were not kept at the cap, counted once for each end.
+    pub endpoints: u64,
+}
+
+impl Loss {
+    /// The losses that counters hold. NIC, ring, queue and duplicates are the caller's to add.
+    pub fn of(counters: &Counters) -> Loss {
+        let sum = |list: &[Counter]| {
+            list.iter().fold(0u64, |sum, counter| sum.saturating_add(counters.get(*counter)))
+        };
+        Loss {
+            table: sum(&[Counter::SessionsEvicted]),
+            decode: sum(&[
+                Counter::RejectLink,
+                Counter::RejectShort,
+                Counter::RejectMalformed,
+                Counter::RejectDepth,
+                Counter::FragmentOrphans,
+            ]),
+            segments: sum(&[Counter::SegmentsDropped]),
+            messages: sum(&[Counter::MessagesOverCap]),
+            alerts: sum(&[Counter::AlertsDropped]),
+            endpoints: sum(&[Counter::EndpointsDropped]),
+            ..Loss::default()
+        }
+    }
+}
+
+/// How many lines each table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Sessions.
+    pub sessions: u64,
+    /// Endpoints.
+    pub endpoints: u64,
+    /// Alerts.
+    pub alerts: u64,
+    /// Incidents.
+    pub incidents: u64,
+}
+
+impl RunReport {
+    /// A report of a run that has read nothing yet.
+    pub fn new(version: impl Into<String>) -> RunReport {
+        RunReport {
+            schema_version: SCHEMA_VERSION,
+            version: version.into(),
+            arguments: Vec::new(),
+            sensor: Sensor::default(),
+            inputs: Value::Array(Vec::new()),
+            rules: Vec::new(),
+            geo: Vec::new(),
+            lists: Vec::new(),
+            loss: Loss::default(),
+            counters: Counters::default(),
+            totals: Totals::default(),
+            environment: Value::Null,
+        }
+    }
+
+    /// Appends the report as indented JSON with a final newline.
+    pub fn render(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+        serde_json::to_writer_pretty(&mut *out, self)
+            .map_err(|cause| Error::new("run.json", cause.to_string()))?;
+        out.push(b'\n');
+        Ok(())
+    }
+}
+
+/// `{group: {name: value}}`, groups in the order of their first counter.
+fn grouped<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut groups: Vec<&'static str> = Vec::new();
+    for (counter, _) in counters.iter() {
+        if !groups.contains(&counter.group()) {
+            groups.push(counter.group());
+        }
+    }
+    let mut map = serializer.serialize_map(Some(groups.len()))?;
+    for group in groups {
+        map.serialize_entry(group, &Group { group, counters })?;
+    }
+    map.end()
+}
+
+struct Group<'a> {
+    group: &'static str,
+    counters: &'a Counters,
+}
+
+impl Serialize for Group<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = self.counters.iter().filter(|(counter, _)| counter.group() == self.group);
+        serializer.collect_map(members.map(|(counter, value)| (counter.name(), value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_report_keeps_losses_apart_and_groups_counters() {
+        let mut report = RunReport::new("0.1.0");
+        report.counters.add(Counter::Frames, 7);
+        report.counters.add(Counter::RejectShort, 2);
+        report.counters.add(Counter::RejectDepth, 1);
+        report.counters.add(Counter::SessionsEvicted, 5);
+        report.loss = Loss { duplicates: 4, ..Loss::of(&report.counters) };
+        report.sensor.place = Some(SensorPlace { lat: 47.6, lon: -122.3, code: None });
+        let mut out = Vec::new();
+        report.render(&mut out).unwrap();
+        assert_eq!(out.last(), Some(&b'\n'));
+        let got: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(got["schema_version"], SCHEMA_VERSION);
+        assert_eq!(got["counters"]["capture"]["frames"], 7);
+        assert_eq!(got["counters"]["decode"]["reject_short"], 2);
+        assert_eq!(got["loss"]["decode"], 3);
+        assert_eq!(got["loss"]["table"], 5);
+        assert_eq!(got["loss"]["duplicates"], 4);
+        assert_eq!(got["loss"]["nic"], 0);
+        assert_eq!(got["sensor"]["place"], serde_json::json!({"lat": 47.6, "lon": -122.3}));
+        assert!(got.get("environment").is_none());
+        let counters: usize = got["counters"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|g| g.as_object().unwrap().len())
+            .sum();
+        assert_eq!(counters, Counter::ALL.len());
+    }
+}

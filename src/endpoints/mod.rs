@@ -1,0 +1,13 @@
+//! Sessions summed to endpoints: who was there, how often, and how near at its nearest.
+//!
+//! Owns: one small entry for each endpoint, capped. In: two ends of each session. Out: rows in a
+//! fixed order. Never: a session's evidence, or a result that depends on the order of sessions
+//! (short of the cap: see [`Endpoints::new`]).
+
+mod summary;
+mod table;
+
+pub use summary::EndpointSummary;
+pub use summary::Print;
+pub use summary::SideSummary;
+pub use table::Endpoints;

@@ -1,0 +1,171 @@
+//! What one session says about its two ends.
+//!
+//! Owns: which facts belong to which end. In: a record. Out: a small value that may cross threads.
+//! Never: totals.
+
+use std::sync::Arc;
+
+use crate::model::endpoint::Service;
+use crate::model::endpoint::Side;
+use crate::model::record::AutonomousSystem;
+use crate::model::record::Direction;
+use crate::model::record::Facts;
+use crate::model::record::Party;
+use crate::model::record::Place;
+use crate::model::record::SessionState;
+use crate::model::{Addr, Nanos, Record, Transport};
+
+/// Length of a JA4 fingerprint: 10, 12 and 12 characters and two underscores.
+const JA4_LEN: usize = 36;
+
+/// What an end spoke with; a JA4 stays in place, since it is on every TLS session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Print {
+    /// Nothing that tells.
+    #[default]
+    None,
+    /// JA4 of its ClientHello.
+    Ja4([u8; JA4_LEN]),
+    /// Software part of its SSH identification string.
+    Ssh(Arc<str>),
+}
+
+/// One end of one session.
+#[derive(Clone, Debug)]
+pub struct SideSummary {
+    /// Address.
+    pub ip: Addr,
+    /// Home or remote.
+    pub side: Side,
+    /// What it spoke with; [`Print::None`] for a home end.
+    pub print: Print,
+    /// Transport round trip between the sensor and it, in ns.
+    pub handshake_ns: Option<u64>,
+    /// Geo database's place.
+    pub place: Option<Arc<Place>>,
+    /// Announcing AS.
+    pub asn: Option<Arc<AutonomousSystem>>,
+}
+
+/// One session, as far as endpoints are concerned.
+#[derive(Clone, Debug)]
+pub struct EndpointSummary {
+    /// Who spoke first.
+    pub initiator: SideSummary,
+    /// The other end.
+    pub responder: SideSummary,
+    /// The responder's port, where it answered. A scan of 65,536 closed ports is one endpoint, not
+    /// 65,536.
+    pub service: Option<Service>,
+    /// First packet's time.
+    pub first: Nanos,
+    /// Last packet's time.
+    pub last: Nanos,
+    /// Tags by list matches: whether the initiator's address matched, and the tag.
+    pub tags: Vec<(bool, Arc<str>)>,
+}
+
+impl EndpointSummary {
+    /// Takes what endpoints need from a record.
+    pub fn of(record: &Record) -> EndpointSummary {
+        let (from, to) = sides(record.context.direction);
+        let initiator = SideSummary {
+            print: initiator_print(from, &record.facts),
+            ..side(&record.initiator, from, record.near.handshake_ns)
+        };
+        let responder = SideSummary {
+            print: responder_print(to, &record.facts),
+            ..side(&record.responder, to, record.far.handshake_ns)
+        };
+        EndpointSummary {
+            initiator,
+            responder,
+            service: answered(record)
+                .then_some(Service { transport: record.transport, port: record.responder.port }),
+            first: record.start,
+            last: record.end,
+            tags: tags(record, from),
+        }
+    }
+}
+
+/// Whether the responder offered the service at all. A bare RST refuses it: 20 bytes, where a
+/// SYN-ACK carries at least the MSS option (RFC 9293 section 3.7.1).
+fn answered(record: &Record) -> bool {
+    const BARE_HEADER: u64 = 20;
+    let sent = &record.responder;
+    let refused = record.transport == Transport::TCP
+        && record.state == SessionState::Reset
+        && sent.bytes <= sent.packets.saturating_mul(BARE_HEADER);
+    sent.packets > 0 && record.state != SessionState::Opened && !refused
+}
+
+fn side(party: &Party, side: Side, handshake_ns: Option<u64>) -> SideSummary {
+    SideSummary {
+        ip: party.ip,
+        side,
+        print: Print::None,
+        handshake_ns,
+        place: party.place.clone(),
+        asn: party.asn.clone(),
+    }
+}
+
+/// Sides of initiator and responder.
+const fn sides(direction: Direction) -> (Side, Side) {
+    match direction {
+        Direction::Inbound => (Side::Remote, Side::Home),
+        Direction::Outbound => (Side::Home, Side::Remote),
+        Direction::Internal => (Side::Home, Side::Home),
+        Direction::External => (Side::Remote, Side::Remote),
+    }
+}
+
+/// Only the client's hello is fingerprinted, so that a JA4 always belongs to the initiator.
+fn initiator_print(side: Side, facts: &Facts) -> Print {
+    if side == Side::Home {
+        return Print::None;
+    }
+    let ja4 = facts.tls.as_deref().and_then(|tls| tls.ja4.as_deref());
+    match ja4.and_then(|ja4| <[u8; JA4_LEN]>::try_from(ja4.as_bytes()).ok()) {
+        Some(ja4) => Print::Ja4(ja4),
+        None => ssh(facts.ssh.as_deref().and_then(|ssh| ssh.client.as_deref())),
+    }
+}
+
+fn responder_print(side: Side, facts: &Facts) -> Print {
+    match side {
+        Side::Home => Print::None,
+        Side::Remote => ssh(facts.ssh.as_deref().and_then(|ssh| ssh.server.as_deref())),
+    }
+}
+
+fn ssh(banner: Option<&str>) -> Print {
+    banner.and_then(software).map_or(Print::None, |software| Print::Ssh(software.into()))
+}
+
+/// RFC 4253 section 4.2: `SSH-protoversion-softwareversion SP comments`.
+fn software(banner: &str) -> Option<&str> {
+    let version = banner.strip_prefix("SSH-")?.split_once('-')?.1;
+    version.split([' ', '\r', '\n']).next().filter(|software| !software.is_empty())
+}
+
+/// A hit on an address belongs to the end that has it; a hit on a name speaks of the remote end:
+/// the responder, except where the responder is home.
+fn tags(record: &Record, initiator: Side) -> Vec<(bool, Arc<str>)> {
+    let inbound = initiator == Side::Remote && record.context.direction == Direction::Inbound;
+    let mut tags = Vec::new();
+    for hit in &record.context.hits {
+        let of_initiator = match hit.on {
+            "source.ip" => true,
+            "destination.ip" => false,
+            _ => inbound,
+        };
+        tags.push((of_initiator, Arc::clone(&hit.tag)));
+    }
+    tags
+}
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;

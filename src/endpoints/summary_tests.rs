@@ -1,0 +1,99 @@
+//! What a session says about its two ends.
+//!
+//! Owns: which fact goes to which end. In: made-up records. Out: assertions. Never: built into the
+//! program.
+
+use super::*;
+use crate::model::record::*;
+
+fn party(ip: [u8; 4], port: u16) -> Party {
+    Party {
+        ip: Addr::v4(ip),
+        port,
+        mac: None,
+        bytes: 400,
+        packets: 4,
+        ttl: None,
+        place: None,
+        asn: None,
+    }
+}
+
+fn record(direction: Direction) -> Record {
+    let tls = TlsFacts { ja4: Some("a".repeat(JA4_LEN).into()), ..TlsFacts::default() };
+    let ssh = SshFacts {
+        client: Some("SSH-2.0-PuTTY_0.80".into()),
+        server: Some("SSH-2.0-OpenSSH_9.6p1 Ubuntu-3".into()),
+        ..SshFacts::default()
+    };
+    let facts = Facts { tls: Some(Box::new(tls)), ssh: Some(Box::new(ssh)), ..Facts::default() };
+    Record {
+        at: Nanos(9),
+        start: Nanos(5),
+        end: Nanos(8),
+        state: SessionState::Closed,
+        transport: Transport::TCP,
+        version: 4,
+        vlan: None,
+        point: 0,
+        initiator: party([10, 0, 0, 1], 50_000),
+        responder: party([203, 0, 113, 1], 443),
+        near: Leg { handshake_ns: Some(11) },
+        far: Leg { handshake_ns: Some(22) },
+        syn: None,
+        quality: Quality::default(),
+        facts: Box::new(facts),
+        context: Context { direction, ..Context::default() },
+        file: 0,
+        frame_first: 1,
+        frame_last: 8,
+    }
+}
+
+#[test]
+fn software_is_the_third_part_of_the_banner() {
+    assert_eq!(software("SSH-2.0-OpenSSH_9.6p1 Ubuntu-3"), Some("OpenSSH_9.6p1"));
+    assert_eq!(software("SSH-2.0-libssh-0.9.6\r\n"), Some("libssh-0.9.6"));
+    assert_eq!(software("SSH-2.0-"), None);
+    assert_eq!(software("HTTP/1.1 200 OK"), None);
+}
+
+#[test]
+fn each_end_keeps_its_own_leg_and_a_remote_one_its_fingerprint() {
+    let outbound = EndpointSummary::of(&record(Direction::Outbound));
+    assert_eq!((outbound.initiator.side, outbound.responder.side), (Side::Home, Side::Remote));
+    assert_eq!(outbound.initiator.handshake_ns, Some(11));
+    assert_eq!(outbound.responder.handshake_ns, Some(22));
+    assert_eq!(outbound.initiator.print, Print::None);
+    assert_eq!(outbound.responder.print, Print::Ssh("OpenSSH_9.6p1".into()));
+    assert_eq!(outbound.service, Some(Service { transport: Transport::TCP, port: 443 }));
+    let inbound = EndpointSummary::of(&record(Direction::Inbound));
+    assert_eq!(inbound.initiator.print, Print::Ja4([b'a'; JA4_LEN]));
+    assert_eq!(inbound.responder.print, Print::None);
+}
+
+#[test]
+fn a_port_that_never_answered_or_refused_is_no_service() {
+    let mut refused = record(Direction::Outbound);
+    refused.state = SessionState::Reset;
+    (refused.responder.packets, refused.responder.bytes) = (3, 60);
+    assert_eq!(EndpointSummary::of(&refused).service, None);
+    refused.responder.bytes = 64;
+    assert!(EndpointSummary::of(&refused).service.is_some());
+    let mut silent = record(Direction::Outbound);
+    silent.state = SessionState::Opened;
+    assert_eq!(EndpointSummary::of(&silent).service, None);
+}
+
+#[test]
+fn a_match_on_a_name_speaks_of_the_remote_end() {
+    let hit = |on: &'static str| ListHit { list: 0, tag: on.into(), entry: "e".into(), on };
+    for (direction, name_of_initiator) in [(Direction::Outbound, false), (Direction::Inbound, true)]
+    {
+        let mut record = record(direction);
+        record.context.hits =
+            vec![hit("source.ip"), hit("destination.ip"), hit("tls.client.server_name")];
+        let of: Vec<bool> = EndpointSummary::of(&record).tags.iter().map(|tag| tag.0).collect();
+        assert_eq!(of, [true, false, name_of_initiator]);
+    }
+}

@@ -1,0 +1,372 @@
+//! The table of endpoints.
+//!
+//! Owns: entries, interned fingerprints and tags, the cap. In: session summaries. Out: sorted rows.
+//! Never: grows past its cap, or keeps a string twice.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::endpoints::summary::EndpointSummary;
+use crate::endpoints::summary::Print;
+use crate::endpoints::summary::SideSummary;
+use crate::model::endpoint::EndpointKey;
+use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::Role;
+use crate::model::endpoint::Service;
+use crate::model::endpoint::Side;
+use crate::model::record::AutonomousSystem;
+use crate::model::record::Place;
+use crate::model::{Addr, Counter, Counters, Nanos, Transport};
+
+/// Different tags one run may put on endpoints: a bit each. Providers and lists come to some
+/// dozens.
+const TAGS_MAX: usize = 128;
+
+const INITIATOR: u8 = 1;
+const RESPONDER: u8 = 2;
+
+/// Identity of an endpoint with its strings interned: 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    ip: Addr,
+    /// 0: none; else index of the fingerprint + 1.
+    print: u32,
+    port: u16,
+    transport: u8,
+    /// Whether there is a service, so that IP protocol 0 is one too.
+    service: bool,
+    remote: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    roles: u8,
+    sessions: u64,
+    handshakes: u64,
+    floor_ns: u64,
+    first: Nanos,
+    last: Nanos,
+    place: Option<Arc<Place>>,
+    asn: Option<Arc<AutonomousSystem>>,
+    /// 0: none; else index of the tag set + 1.
+    tags: u32,
+}
+
+/// Endpoints of a run.
+///
+/// An entry costs 104 bytes and 5 to 10 of index. Tags are kept as sets of bits, interned, since
+/// few endpoints have any and most of those have the same.
+#[derive(Debug)]
+pub struct Endpoints {
+    cap: usize,
+    hasher: RandomState,
+    index: HashTable<u32>,
+    entries: Vec<Entry>,
+    prints: Interned<Fingerprint>,
+    tags: Vec<Arc<str>>,
+    tag_sets: Vec<u128>,
+    sessions_dropped: u64,
+    tags_dropped: u64,
+}
+
+impl Endpoints {
+    /// Holds at most `cap` endpoints. At the cap no endpoint is added and those known go on
+    /// counting, so that what is reported stays exact; sessions of endpoints left out are counted.
+    /// The result does not depend on the order of sessions until the cap is reached.
+    pub fn new(cap: usize) -> Endpoints {
+        Endpoints {
+            cap: cap.min(u32::MAX as usize - 1),
+            hasher: RandomState::default(),
+            index: HashTable::new(),
+            entries: Vec::new(),
+            prints: Interned::default(),
+            tags: Vec::new(),
+            tag_sets: Vec::new(),
+            sessions_dropped: 0,
+            tags_dropped: 0,
+        }
+    }
+
+    /// Counts one session for both of its ends.
+    pub fn observe(&mut self, session: &EndpointSummary) {
+        self.observe_side(session, &session.initiator, INITIATOR);
+        self.observe_side(session, &session.responder, RESPONDER);
+    }
+
+    /// How many endpoints are held.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Tags not kept because a run may use at most 128 different ones on endpoints.
+    pub const fn tags_dropped(&self) -> u64 {
+        self.tags_dropped
+    }
+
+    /// Adds what fell off to `counters`.
+    pub fn count(&self, counters: &mut Counters) {
+        counters.add(Counter::EndpointsDropped, self.sessions_dropped);
+    }
+
+    fn observe_side(&mut self, session: &EndpointSummary, side: &SideSummary, role: u8) {
+        let Some(at) = self.entry(session, side) else {
+            self.sessions_dropped += 1;
+            return;
+        };
+        let tags = match session.tags.is_empty() {
+            true => 0,
+            false => self.tag_bits(session, role == INITIATOR),
+        };
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        entry.roles |= role;
+        entry.sessions += 1;
+        if let Some(ns) = side.handshake_ns {
+            entry.handshakes += 1;
+            entry.floor_ns = entry.floor_ns.min(ns);
+        }
+        entry.first = entry.first.min(session.first);
+        entry.last = entry.last.max(session.last);
+        if entry.place.is_none() {
+            entry.place.clone_from(&side.place);
+        }
+        if entry.asn.is_none() {
+            entry.asn.clone_from(&side.asn);
+        }
+        if tags != 0 {
+            entry.tags = add_tags(&mut self.tag_sets, entry.tags, tags);
+        }
+    }
+
+    /// Where the side's entry is, new or known; `None` at the cap.
+    fn entry(&mut self, session: &EndpointSummary, side: &SideSummary) -> Option<usize> {
+        let full = self.entries.len() >= self.cap;
+        let print = self.prints.intern(&self.hasher, &side.print, full)?;
+        let service = session.service.filter(|_| side.side == Side::Remote);
+        let key = Key {
+            ip: side.ip,
+            print,
+            port: service.map_or(0, |s| s.port),
+            transport: service.map_or(0, |s| s.transport.0),
+            service: service.is_some(),
+            remote: side.side == Side::Remote,
+        };
+        let (entries, hasher) = (&mut self.entries, &self.hasher);
+        let hash = hasher.hash_one(key);
+        let is_it = |at: &u32| entries.get(*at as usize).is_some_and(|e| e.key == key);
+        if let Some(at) = self.index.find(hash, is_it) {
+            return Some(*at as usize);
+        }
+        if full {
+            return None;
+        }
+        let at = entries.len();
+        entries.push(Entry::new(key));
+        let rehash = |at: &u32| entries.get(*at as usize).map_or(0, |e| hasher.hash_one(e.key));
+        self.index.insert_unique(hash, at as u32, rehash);
+        Some(at)
+    }
+
+    fn tag_bits(&mut self, session: &EndpointSummary, initiator: bool) -> u128 {
+        let mut bits = 0;
+        for (_, tag) in session.tags.iter().filter(|(of_initiator, _)| *of_initiator == initiator) {
+            match self.tags.iter().position(|known| known == tag) {
+                Some(at) => bits |= 1 << at,
+                None if self.tags.len() < TAGS_MAX => {
+                    bits |= 1 << self.tags.len();
+                    self.tags.push(Arc::clone(tag));
+                }
+                None => self.tags_dropped += 1,
+            }
+        }
+        bits
+    }
+
+    /// The rows, sorted by address, side, fingerprint and service.
+    pub fn finish(self) -> Vec<EndpointRow> {
+        let floors = PrefixFloors::of(&self.entries, &self.hasher);
+        let (prints, tags, sets) = (self.prints.values, self.tags, self.tag_sets);
+        let mut rows: Vec<EndpointRow> = self
+            .entries
+            .into_iter()
+            .map(|entry| {
+                let prefix_floor_ns = floors.get(&self.hasher, &entry.key);
+                let set = sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
+                EndpointRow {
+                    key: entry.key.open(&prints),
+                    role: match entry.roles {
+                        INITIATOR => Role::Initiator,
+                        RESPONDER => Role::Responder,
+                        _ => Role::Both,
+                    },
+                    sessions: entry.sessions,
+                    handshakes: entry.handshakes,
+                    floor_ns: (entry.handshakes > 0).then_some(entry.floor_ns),
+                    prefix_floor_ns,
+                    first: entry.first,
+                    last: entry.last,
+                    place: entry.place,
+                    asn: entry.asn,
+                    tags: tag_names(&tags, set),
+                }
+            })
+            .collect();
+        rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        rows
+    }
+}
+
+impl Entry {
+    fn new(key: Key) -> Entry {
+        Entry {
+            key,
+            roles: 0,
+            sessions: 0,
+            handshakes: 0,
+            floor_ns: u64::MAX,
+            first: Nanos(u64::MAX),
+            last: Nanos::ZERO,
+            place: None,
+            asn: None,
+            tags: 0,
+        }
+    }
+}
+
+impl Key {
+    fn open(self, prints: &[Fingerprint]) -> EndpointKey {
+        let service = Service { transport: Transport(self.transport), port: self.port };
+        EndpointKey {
+            ip: self.ip,
+            side: if self.remote { Side::Remote } else { Side::Home },
+            fingerprint: prints.get((self.print as usize).wrapping_sub(1)).cloned(),
+            service: self.service.then_some(service),
+        }
+    }
+
+    /// Side, family and /24 or /48 in one number.
+    fn prefix(&self) -> u64 {
+        let bits = match self.ip.to_v4() {
+            Some(v4) => u64::from(u32::from(v4) >> 8) | 1 << 48,
+            None => (self.ip.to_bits() >> 80) as u64,
+        };
+        bits | u64::from(self.remote) << 49
+    }
+}
+
+fn tag_names(tags: &[Arc<str>], set: u128) -> Vec<Arc<str>> {
+    let has = |at: &usize| set >> at & 1 == 1;
+    let mut names: Vec<Arc<str>> =
+        tags.iter().enumerate().filter(|(at, _)| has(at)).map(|(_, tag)| Arc::clone(tag)).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The set `known` (index + 1, 0: empty) with `bits` added. There are few different sets.
+fn add_tags(sets: &mut Vec<u128>, known: u32, bits: u128) -> u32 {
+    let old = sets.get((known as usize).wrapping_sub(1)).copied().unwrap_or(0);
+    let new = old | bits;
+    if new == old {
+        return known;
+    }
+    let at = sets.iter().position(|set| *set == new).unwrap_or_else(|| {
+        sets.push(new);
+        sets.len() - 1
+    });
+    at as u32 + 1
+}
+
+/// Fingerprints, each once.
+#[derive(Debug)]
+struct Interned<T> {
+    index: HashTable<u32>,
+    values: Vec<T>,
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Interned<T> {
+        Interned { index: HashTable::new(), values: Vec::new() }
+    }
+}
+
+impl Interned<Fingerprint> {
+    /// Index + 1 of a fingerprint, 0 for none; `None` where it is new and nothing may be added.
+    fn intern(&mut self, hasher: &RandomState, print: &Print, full: bool) -> Option<u32> {
+        let (ssh, text) = match print {
+            Print::None => return Some(0),
+            Print::Ja4(ja4) => (false, std::str::from_utf8(ja4).unwrap_or_default()),
+            Print::Ssh(software) => (true, &**software),
+        };
+        let parts = |known: &Fingerprint| match known {
+            Fingerprint::Ja4(text) => (false, Arc::clone(text)),
+            Fingerprint::Ssh(text) => (true, Arc::clone(text)),
+        };
+        let hash = hasher.hash_one((ssh, text));
+        let values = &mut self.values;
+        let is_it = |at: &u32| {
+            values.get(*at as usize).is_some_and(|known| match known {
+                Fingerprint::Ja4(known) => !ssh && **known == *text,
+                Fingerprint::Ssh(known) => ssh && **known == *text,
+            })
+        };
+        if let Some(at) = self.index.find(hash, is_it) {
+            return Some(*at + 1);
+        }
+        if full {
+            return None;
+        }
+        let at = values.len() as u32;
+        values.push(match ssh {
+            true => Fingerprint::Ssh(text.into()),
+            false => Fingerprint::Ja4(text.into()),
+        });
+        let rehash = |at: &u32| {
+            values.get(*at as usize).map_or(0, |known| {
+                let (ssh, text) = parts(known);
+                hasher.hash_one((ssh, &*text))
+            })
+        };
+        self.index.insert_unique(hash, at, rehash);
+        Some(at + 1)
+    }
+}
+
+/// The lowest floor of each prefix.
+struct PrefixFloors(HashTable<(u64, u64)>);
+
+impl PrefixFloors {
+    fn of(entries: &[Entry], hasher: &RandomState) -> PrefixFloors {
+        let mut table: HashTable<(u64, u64)> = HashTable::new();
+        for entry in entries.iter().filter(|entry| entry.handshakes > 0) {
+            let prefix = entry.key.prefix();
+            let hash = hasher.hash_one(prefix);
+            match table.find_mut(hash, |(known, _)| *known == prefix) {
+                Some((_, floor)) => *floor = entry.floor_ns.min(*floor),
+                None => {
+                    let rehash = |(prefix, _): &(u64, u64)| hasher.hash_one(*prefix);
+                    table.insert_unique(hash, (prefix, entry.floor_ns), rehash);
+                }
+            }
+        }
+        PrefixFloors(table)
+    }
+
+    fn get(&self, hasher: &RandomState, key: &Key) -> Option<u64> {
+        let prefix = key.prefix();
+        let found = self.0.find(hasher.hash_one(prefix), |(known, _)| *known == prefix);
+        found.map(|(_, floor)| *floor)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! Endpoint totals against sums made by hand.
+//!
+//! Owns: what the table must say. In: made-up sessions. Out: assertions. Never: built into the
+//! program.
+
+use super::*;
+
+fn side(last_octet: u8, side: Side, handshake_ns: Option<u64>) -> SideSummary {
+    let ip = match side {
+        Side::Home => Addr::v4([10, 0, 0, last_octet]),
+        Side::Remote => Addr::v4([203, 0, 113, last_octet]),
+    };
+    SideSummary { ip, side, print: Print::None, handshake_ns, place: None, asn: None }
+}
+
+fn outbound(home: u8, remote: u8, port: u16, far_ns: Option<u64>) -> EndpointSummary {
+    EndpointSummary {
+        initiator: side(home, Side::Home, Some(1_000)),
+        responder: side(remote, Side::Remote, far_ns),
+        service: Some(Service { transport: Transport::TCP, port }),
+        first: Nanos(10 * u64::from(home)),
+        last: Nanos(20 * u64::from(home)),
+        tags: Vec::new(),
+    }
+}
+
+#[test]
+fn sessions_add_up_per_address_side_and_service() {
+    let mut table = Endpoints::new(100);
+    table.observe(&outbound(1, 9, 443, Some(9_000)));
+    table.observe(&outbound(2, 9, 443, Some(7_000)));
+    table.observe(&outbound(2, 9, 22, None));
+    table.observe(&outbound(2, 8, 443, Some(5_000)));
+    let rows = table.finish();
+    let short: Vec<_> = rows
+        .iter()
+        .map(|r| {
+            let port = r.key.service.map(|s| s.port);
+            (r.key.ip.to_string(), port, r.sessions, r.handshakes, r.floor_ns, r.prefix_floor_ns)
+        })
+        .collect();
+    let want = [
+        ("10.0.0.1", None, 1, 1, Some(1_000), Some(1_000)),
+        ("10.0.0.2", None, 3, 3, Some(1_000), Some(1_000)),
+        ("203.0.113.8", Some(443), 1, 1, Some(5_000), Some(5_000)),
+        ("203.0.113.9", Some(22), 1, 0, None, Some(5_000)),
+        ("203.0.113.9", Some(443), 2, 2, Some(7_000), Some(5_000)),
+    ];
+    let want: Vec<_> = want.map(|(ip, a, b, c, d, e)| (ip.to_owned(), a, b, c, d, e)).to_vec();
+    assert_eq!(short, want);
+    assert_eq!((rows[4].first, rows[4].last), (Nanos(10), Nanos(40)));
+    assert_eq!((rows[1].role, rows[2].role), (Role::Initiator, Role::Responder));
+}
+
+#[test]
+fn fingerprints_tell_remote_programs_apart() {
+    let mut table = Endpoints::new(100);
+    for print in [
+        Print::Ja4([b'a'; 36]),
+        Print::Ja4([b'b'; 36]),
+        Print::Ssh("x".into()),
+        Print::Ja4([b'a'; 36]),
+    ] {
+        let mut session = outbound(1, 9, 443, None);
+        session.initiator = side(7, Side::Remote, None);
+        session.initiator.print = print;
+        session.responder = side(1, Side::Home, None);
+        table.observe(&session);
+    }
+    let rows = table.finish();
+    let counts: Vec<_> = rows.iter().map(|r| (r.key.fingerprint.is_some(), r.sessions)).collect();
+    assert_eq!(counts, [(false, 4), (true, 2), (true, 1), (true, 1)]);
+    assert_eq!(rows[3].key.fingerprint, Some(Fingerprint::Ssh("x".into())));
+    assert_eq!(rows[1].key.service.map(|s| s.port), Some(443));
+}
+
+#[test]
+fn tags_gather_on_the_end_they_belong_to() {
+    let mut table = Endpoints::new(100);
+    for (initiator, tag) in [(false, "vpn:b"), (false, "hosting"), (true, "own"), (false, "vpn:b")]
+    {
+        let mut session = outbound(1, 9, 443, None);
+        session.tags.push((initiator, tag.into()));
+        table.observe(&session);
+    }
+    let rows = table.finish();
+    assert_eq!(rows[0].tags, ["own".into()]);
+    assert_eq!(rows[1].tags, ["hosting".into(), "vpn:b".into()]);
+}
+
+#[test]
+fn at_the_cap_the_known_go_on_and_the_new_are_counted() {
+    let mut table = Endpoints::new(2);
+    table.observe(&outbound(1, 9, 443, None));
+    table.observe(&outbound(2, 9, 443, None));
+    table.observe(&outbound(1, 8, 443, None));
+    assert_eq!(table.len(), 2);
+    let mut counters = Counters::default();
+    table.count(&mut counters);
+    assert_eq!(counters.get(Counter::EndpointsDropped), 2);
+    let rows = table.finish();
+    assert_eq!(rows.iter().map(|r| r.sessions).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
+fn the_order_of_sessions_does_not_matter() {
+    let sessions: Vec<_> = (0..60u8)
+        .map(|i| outbound(i % 7, i % 11, 1 + u16::from(i % 3), Some(u64::from(i) * 37 % 101)))
+        .collect();
+    let run = |order: &mut dyn Iterator<Item = &EndpointSummary>| {
+        let mut table = Endpoints::new(1_000);
+        order.for_each(|s| table.observe(s));
+        table.finish()
+    };
+    assert_eq!(run(&mut sessions.iter()), run(&mut sessions.iter().rev()));
+}
+
+#[test]
+fn prefixes_do_not_mix_sides_or_families() {
+    let key = |ip, remote| Key { ip, print: 0, port: 0, transport: 0, service: false, remote };
+    let v4 = key(Addr::v4([203, 0, 113, 1]), true);
+    assert_eq!(v4.prefix(), key(Addr::v4([203, 0, 113, 254]), true).prefix());
+    assert_ne!(v4.prefix(), key(Addr::v4([203, 0, 112, 1]), true).prefix());
+    assert_ne!(v4.prefix(), key(Addr::v4([203, 0, 113, 1]), false).prefix());
+    let v6 = |last: &str| key(Addr::from(last.parse::<std::net::IpAddr>().unwrap()), true);
+    assert_eq!(v6("2001:db8:1:2::1").prefix(), v6("2001:db8:1:ffff::9").prefix());
+    assert_ne!(v6("2001:db8:1::1").prefix(), v6("2001:db8:2::1").prefix());
+}
+
+#[test]
+fn an_entry_stays_within_its_budget() {
+    assert!(size_of::<Entry>() <= 104, "{}", size_of::<Entry>());
+}

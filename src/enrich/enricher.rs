@@ -1,0 +1,124 @@
+//! One worker's enrichment: fills what a record's addresses and names tell.
+//!
+//! Owns: a worker's caches. In: a finished record. Out: the same record, enriched.
+//! Never: blocks, shares state with other workers, lets a cache change an answer.
+
+use std::sync::Arc;
+
+use crate::enrich::cache::OriginCache;
+use crate::enrich::community_id::community_id;
+use crate::enrich::data::EnrichData;
+use crate::enrich::geo::is_public;
+use crate::enrich::hits::match_lists;
+use crate::enrich::physics;
+use crate::model::Addr;
+use crate::model::Counter;
+use crate::model::Counters;
+use crate::model::Record;
+use crate::model::record::Direction;
+use crate::model::record::Party;
+use crate::model::record::Physics;
+
+/// Home addresses whose text a worker keeps, so that a subject costs no allocation a session.
+const TEXTS: usize = 1_024;
+
+/// Tags of ends that are not where their users are: their distance proves nothing.
+const UNTRUSTED: [&str; 7] = ["anycast", "cdn", "sase", "relay", "pep", "satellite", "mobile"];
+
+/// One worker's enricher.
+pub struct Enricher {
+    data: Arc<EnrichData>,
+    origins: OriginCache,
+    texts: Vec<Option<(Addr, Arc<str>)>>,
+    errors_reported: u64,
+}
+
+impl Enricher {
+    /// With empty caches.
+    pub fn new(data: Arc<EnrichData>) -> Enricher {
+        let texts = std::iter::repeat_with(|| None).take(TEXTS).collect();
+        Enricher { data, origins: OriginCache::new(), texts, errors_reported: 0 }
+    }
+
+    /// The snapshot it works with.
+    pub fn data(&self) -> &EnrichData {
+        &self.data
+    }
+
+    /// Fills places, systems and `context` of a record.
+    pub fn enrich(&mut self, record: &mut Record) {
+        self.fill_origin(&mut record.initiator);
+        self.fill_origin(&mut record.responder);
+        record.context.community_id = Some(community_id(record));
+        let from_home = self.data.is_home(record.initiator.ip);
+        let to_home = self.data.is_home(record.responder.ip);
+        record.context.direction = match (from_home, to_home) {
+            (true, true) => Direction::Internal,
+            (true, false) => Direction::Outbound,
+            (false, true) => Direction::Inbound,
+            (false, false) => Direction::External,
+        };
+        match_lists(&self.data.lists, record);
+        record.context.physics = self.physics(record);
+        self.fill_subject(record);
+    }
+
+    /// Adds what was counted since the last call.
+    pub fn drain_counters(&mut self, counters: &mut Counters) {
+        let errors = self.origins.errors();
+        counters.add(Counter::GeoErrors, errors - self.errors_reported);
+        self.errors_reported = errors;
+    }
+
+    fn fill_origin(&mut self, party: &mut Party) {
+        if is_public(party.ip) {
+            let origin = self.origins.get(&self.data.geo, party.ip);
+            (party.place, party.asn) = (origin.place, origin.asn);
+        }
+    }
+
+    /// The leg of the remote end; an external or internal session has no remote end the sensor can
+    /// tell.
+    fn physics(&self, record: &Record) -> Option<Physics> {
+        let sensor = self.data.sensor.as_ref()?;
+        let (leg, remote) = match record.context.direction {
+            Direction::Inbound => (record.near, &record.initiator),
+            Direction::Outbound => (record.far, &record.responder),
+            Direction::Internal | Direction::External => return None,
+        };
+        let untrusted = record.context.hits.iter().any(|hit| UNTRUSTED.contains(&&*hit.tag));
+        Some(physics::judge(sensor, leg.handshake_ns?, remote.place.as_deref(), untrusted))
+    }
+
+    /// A subject of the file at either end, the initiator's first; else the home address.
+    fn fill_subject(&mut self, record: &mut Record) {
+        let subjects = &self.data.subjects;
+        let named = subjects.of(record.initiator.ip).or_else(|| subjects.of(record.responder.ip));
+        if let Some(subject) = named {
+            record.context.subject = Some(Arc::clone(&subject.id));
+            record.context.subject_name = subject.name.clone();
+            return;
+        }
+        let home = match record.context.direction {
+            Direction::Outbound | Direction::Internal => record.initiator.ip,
+            Direction::Inbound => record.responder.ip,
+            Direction::External => return,
+        };
+        record.context.subject = Some(self.text(home));
+    }
+
+    fn text(&mut self, addr: Addr) -> Arc<str> {
+        let bits = addr.to_bits();
+        // Neighbours in a network differ in the low bits: they get slots of their own.
+        let index = (bits ^ bits >> 64) as usize % TEXTS;
+        let Some(slot) = self.texts.get_mut(index) else { return addr.to_string().into() };
+        match slot {
+            Some((known, text)) if *known == addr => Arc::clone(text),
+            _ => {
+                let text: Arc<str> = addr.to_string().into();
+                *slot = Some((addr, Arc::clone(&text)));
+                text
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! A MaxMind DB packed in small Zstandard frames, of which a run unpacks only those it touches.
+//!
+//! Owns: the frame index, the unpacked frames, the walk of the search tree, the decoding of a
+//! record.
+//! In: the embedded bytes, addresses. Out: record offsets with prefix lengths, and flat records.
+//! Never: files of users (those go through the general reader), nested records.
+//!
+//! The tree of the default databases stands in depth-first order, so that one address touches about
+//! four frames of 24 KiB: about 0.3 ms, where unpacking both databases whole costs 100 ms.
+//! Source: MaxMind DB File Format Specification, version 2.0.
+
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+
+use zstd::bulk::Decompressor;
+use zstd::zstd_safe::find_frame_compressed_size;
+
+use crate::model::Addr;
+
+/// Unpacked bytes of each frame but the last: 4096 nodes of six bytes.
+const FRAME_BYTES: usize = 4096 * NODE_BYTES;
+
+/// Record size 24: two records of three bytes.
+const NODE_BYTES: usize = 6;
+
+/// Bytes between search tree and data section.
+const SEPARATOR_BYTES: usize = 16;
+
+/// Frames at the end that are searched for the metadata: it has some 300 bytes here.
+const METADATA_FRAMES: usize = 2;
+
+const METADATA_MARK: &[u8] = b"\xab\xcd\xefMaxMind.com";
+
+/// Most pairs in one record; the embedded ones have five.
+const FIELDS_MAX: usize = 32;
+
+/// A value of a flat record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// UTF-8 text.
+    Text(String),
+    /// Float or double.
+    Real(f64),
+    /// Unsigned integer of up to 64 bits.
+    Whole(u64),
+    /// Something this reader has no use for; it was skipped.
+    Other,
+}
+
+/// Why a framed database cannot be read.
+pub type Broken = &'static str;
+
+/// Where a record stands and for which prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Offset of the record in the data section; `None` where the database has none.
+    pub offset: Option<usize>,
+    /// Length of the prefix that the answer holds for, on the 128-bit form of [`Addr`].
+    pub prefix_len: u8,
+}
+
+struct Frame {
+    packed: &'static [u8],
+    plain: OnceLock<Box<[u8]>>,
+}
+
+/// The database.
+pub struct Framed {
+    frames: Vec<Frame>,
+    unpacker: Mutex<Decompressor<'static>>,
+    nodes: u32,
+    /// Node at which `::/96` ends: IPv4 begins there.
+    v4_start: u32,
+    build_epoch: u64,
+    database_type: String,
+}
+
+impl Framed {
+    /// Indexes the frames and reads the metadata; unpacks the first frame and the last ones only.
+    pub fn open(packed: &'static [u8]) -> Result<Framed, Broken> {
+        let mut frames = Vec::with_capacity(packed.len() / 8192);
+        let mut rest = packed;
+        while !rest.is_empty() {
+            let size = find_frame_compressed_size(rest).map_err(|_| "a frame is cut short")?;
+            let (packed, tail) = rest.split_at_checked(size).ok_or("a frame is cut short")?;
+            frames.push(Frame { packed, plain: OnceLock::new() });
+            rest = tail;
+        }
+        let unpacker = Decompressor::new().map_err(|_| "no memory to unpack")?;
+        let mut db = Framed {
+            frames,
+            unpacker: Mutex::new(unpacker),
+            nodes: 0,
+            v4_start: 0,
+            build_epoch: 0,
+            database_type: String::new(),
+        };
+        db.read_metadata()?;
+        let mut node = 0;
+        for _ in 0..96 {
+            node = if node < db.nodes { db.child(node, 0)? } else { node };
+        }
+        db.v4_start = node;
+        Ok(db)
+    }
+
+    /// Build time in seconds since 1970.
+    pub fn build_epoch(&self) -> u64 {
+        self.build_epoch
+    }
+
+    /// `database_type` of the metadata.
+    pub fn database_type(&self) -> &str {
+        &self.database_type
+    }
+
+    /// Frames unpacked so far and frames in all.
+    pub fn frames_unpacked(&self) -> (usize, usize) {
+        (self.frames.iter().filter(|f| f.plain.get().is_some()).count(), self.frames.len())
+    }
+
+    /// Walks the search tree.
+    pub fn find(&self, addr: Addr) -> Result<Found, Broken> {
+        let bits = addr.to_bits();
+        let (mut node, mut depth) =
+            if addr.to_v4().is_some() { (self.v4_start, 96u8) } else { (0, 0) };
+        while node < self.nodes && depth < 128 {
+            let bit = (bits >> (127 - depth)) & 1;
+            node = self.child(node, bit as usize)?;
+            depth += 1;
+        }
+        // Spec, "Search Tree Lookup": equal is "no data", greater points into the data section.
+        let offset = match node.checked_sub(self.nodes) {
+            None | Some(0) => None,
+            Some(pointer) => {
+                let offset = (pointer as usize).checked_sub(SEPARATOR_BYTES);
+                Some(offset.ok_or("a tree record points into the separator")?)
+            }
+        };
+        Ok(Found { offset, prefix_len: depth })
+    }
+
+    /// Decodes the flat record at an offset of the data section: names and values in its order.
+    pub fn record(&self, offset: usize) -> Result<Vec<(String, Value)>, Broken> {
+        let base = self.nodes as usize * NODE_BYTES + SEPARATOR_BYTES;
+        let mut cursor = Cursor { db: self, base, at: base + offset };
+        cursor.map()
+    }
+
+    fn read_metadata(&mut self) -> Result<(), Broken> {
+        let first = self.frames.len().saturating_sub(METADATA_FRAMES);
+        let mut tail = Vec::new();
+        for index in first..self.frames.len() {
+            tail.extend_from_slice(self.frame(index).ok_or("a frame cannot be unpacked")?);
+        }
+        let mark = tail
+            .windows(METADATA_MARK.len())
+            .rposition(|window| window == METADATA_MARK)
+            .ok_or("it has no metadata")?;
+        let base = first * FRAME_BYTES + mark + METADATA_MARK.len();
+        let fields = Cursor { db: self, base, at: base }.map()?;
+        let whole = |name: &str| {
+            fields.iter().find_map(|(field, value)| match value {
+                Value::Whole(n) if field == name => Some(*n),
+                _ => None,
+            })
+        };
+        let fits =
+            (whole("record_size"), whole("ip_version"), whole("binary_format_major_version"))
+                == (Some(24), Some(6), Some(2));
+        if !fits {
+            return Err("it is not an IPv6 database with record size 24");
+        }
+        self.nodes = whole("node_count").and_then(|n| n.try_into().ok()).ok_or("no node count")?;
+        self.build_epoch = whole("build_epoch").ok_or("it has no build date")?;
+        for (field, value) in fields {
+            if let (true, Value::Text(text)) = (field == "database_type", value) {
+                self.database_type = text;
+            }
+        }
+        Ok(())
+    }
+
+    fn child(&self, node: u32, bit: usize) -> Result<u32, Broken> {
+        let at = node as usize * NODE_BYTES + bit * 3;
+        // A node never straddles frames: FRAME_BYTES is a multiple of NODE_BYTES.
+        let frame = self.frame(at / FRAME_BYTES).ok_or("the tree is cut short")?;
+        let record = frame.get(at % FRAME_BYTES..).and_then(|rest| rest.first_chunk::<3>());
+        let [a, b, c] = *record.ok_or("the tree is cut short")?;
+        Ok(u32::from_be_bytes([0, a, b, c]))
+    }
+
+    fn frame(&self, index: usize) -> Option<&[u8]> {
+        let frame = self.frames.get(index)?;
+        let plain = frame.plain.get_or_init(|| {
+            // A panic cannot leave the context half used: each frame starts it afresh.
+            let mut unpacker = self.unpacker.lock().unwrap_or_else(PoisonError::into_inner);
+            unpacker.decompress(frame.packed, FRAME_BYTES).unwrap_or_default().into_boxed_slice()
+        });
+        (!plain.is_empty()).then_some(plain)
+    }
+
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.frame(at / FRAME_BYTES)?.get(at % FRAME_BYTES).copied()
+    }
+}
+
+/// Reads data fields; pointers count from `base`.
+struct Cursor<'a> {
+    db: &'a Framed,
+    base: usize,
+    at: usize,
+}
+
+const CUT: Broken = "a record is cut short";
+
+impl Cursor<'_> {
+    fn u8(&mut self) -> Result<u8, Broken> {
+        let byte = self.db.byte(self.at).ok_or(CUT)?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn uint(&mut self, len: usize) -> Result<u64, Broken> {
+        (0..len).try_fold(0u64, |n, _| Ok(n << 8 | u64::from(self.u8()?)))
+    }
+
+    /// Type and payload size of the next field (spec, "Data Field Format").
+    fn control(&mut self) -> Result<(u8, usize), Broken> {
+        let control = self.u8()?;
+        let kind = match control >> 5 {
+            0 => self.u8()?.saturating_add(7),
+            kind => kind,
+        };
+        if kind == 1 {
+            return Ok((1, usize::from(control & 0x1f)));
+        }
+        let size = match control & 0x1f {
+            29 => 29 + self.uint(1)?,
+            30 => 285 + self.uint(2)?,
+            31 => 65_821 + self.uint(3)?,
+            size => u64::from(size),
+        };
+        Ok((kind, size as usize))
+    }
+
+    /// Follows a pointer field whose control bits are given: a cursor at its target.
+    fn target(&mut self, bits: usize) -> Result<Self, Broken> {
+        let high = (bits & 7) as u64;
+        let pointer = match bits >> 3 {
+            0 => high << 8 | self.uint(1)?,
+            1 => (high << 16 | self.uint(2)?) + 2_048,
+            2 => (high << 24 | self.uint(3)?) + 526_336,
+            _ => self.uint(4)?,
+        };
+        Ok(Cursor { db: self.db, base: self.base, at: self.base + pointer as usize })
+    }
+
+    fn map(&mut self) -> Result<Vec<(String, Value)>, Broken> {
+        let (kind, size) = self.control()?;
+        if kind != 7 || size > FIELDS_MAX {
+            return Err("a record is not a small map");
+        }
+        let mut fields = Vec::with_capacity(size);
+        for _ in 0..size {
+            let Value::Text(name) = self.value(true)? else {
+                return Err("a record's key is not text");
+            };
+            fields.push((name, self.value(true)?));
+        }
+        Ok(fields)
+    }
+
+    fn value(&mut self, pointer_ok: bool) -> Result<Value, Broken> {
+        let (kind, size) = self.control()?;
+        match kind {
+            // Spec, "pointer": a pointer never points to a pointer.
+            1 if pointer_ok => self.target(size)?.value(false),
+            2 => self.text(size),
+            3 if size == 8 => Ok(Value::Real(f64::from_bits(self.uint(8)?))),
+            15 if size == 4 => Ok(Value::Real(f64::from(f32::from_bits(self.uint(4)? as u32)))),
+            5 | 6 | 9 if size <= 8 => Ok(Value::Whole(self.uint(size)?)),
+            // A boolean has no payload.
+            14 => Ok(Value::Other),
+            // Only the metadata has them: descriptions and language names.
+            7 | 11 if size <= FIELDS_MAX => {
+                for _ in 0..if kind == 7 { size * 2 } else { size } {
+                    self.scalar()?;
+                }
+                Ok(Value::Other)
+            }
+            _ => Err("a record holds a type this reader does not know"),
+        }
+    }
+
+    /// A value inside a skipped map or array: no further nesting.
+    fn scalar(&mut self) -> Result<(), Broken> {
+        match self.control()? {
+            (1, bits) => self.target(bits).map(|_| ()),
+            (7 | 11, _) => Err("a record is nested"),
+            (_, size) => {
+                self.at += size;
+                Ok(())
+            }
+        }
+    }
+
+    fn text(&mut self, size: usize) -> Result<Value, Broken> {
+        if size > FRAME_BYTES {
+            return Err(CUT);
+        }
+        let bytes = (0..size).map(|_| self.u8()).collect::<Result<Vec<u8>, Broken>>()?;
+        String::from_utf8(bytes)
+            .map(Value::Text)
+            .map_err(|_| "a record holds text that is not UTF-8")
+    }
+}

@@ -1,0 +1,206 @@
+//! Indicator lists: their file format, and the index that answers for all of them at once.
+//!
+//! Owns: list files, their provenance, the matching. In: directories of list files, or the default
+//! ones.
+//! Out: ids of the entries that match a prefix, name, AS number or port. Never: decides what a
+//! match means.
+//!
+//! A list is a text file: header lines `# key: value`, then one entry a line, optionally followed
+//! by a tag and an application that take the place of the header's. `docs` of the keys:
+//! [`ListInfo`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
+use serde::Serialize;
+use serde::Serializer;
+
+use crate::enrich::list_file;
+use crate::enrich::list_file::Key;
+use crate::enrich::list_file::ListFile;
+use crate::enrich::lpm::PrefixSet;
+use crate::enrich::names::NameSet;
+use crate::model::Addr;
+use crate::model::Error;
+use crate::model::Nanos;
+use crate::model::Transport;
+use crate::model::alert::SourceInfo;
+
+/// Most lists in a run: their index is a `u16` in each hit.
+const LISTS_MAX: usize = 4_096;
+
+/// What the entries of a list are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// IPv4 and IPv6 prefixes or addresses.
+    Prefix,
+    /// Domain names: `name.tld` with all below, `*.name.tld`, `=name.tld`.
+    Name,
+    /// AS numbers: `AS64500` or `64500`.
+    Asn,
+    /// `5938/tcp`.
+    Port,
+}
+
+/// What run.json says of a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ListInfo {
+    /// `# name:`; unique in a run.
+    #[serde(serialize_with = "text")]
+    pub name: Arc<str>,
+    /// `# tag:` given to sessions that match; `list:<name>` where the header has none.
+    #[serde(serialize_with = "text")]
+    pub tag: Arc<str>,
+    /// `# kind: prefix|name|asn|port`.
+    pub kind: Kind,
+    /// `# source:` where the entries come from.
+    pub source: String,
+    /// `# date: YYYY-MM-DD` of their state.
+    pub date: String,
+    /// `# licence:` of the list.
+    pub licence: String,
+    /// `# application:` a match names (`network.application`).
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_or_none")]
+    pub application: Option<Arc<str>>,
+    /// `# weight:` 0 to 1, for rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// `# category:` free word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// How many entries it has.
+    pub entries: usize,
+    /// `date` as a moment, for its age at the time of a packet.
+    #[serde(skip)]
+    pub built_at: Nanos,
+}
+
+impl ListInfo {
+    /// The form alerts carry.
+    pub fn source_info(&self) -> SourceInfo {
+        SourceInfo {
+            kind: "list",
+            name: Arc::clone(&self.name),
+            build: self.date.as_str().into(),
+            built_at: Some(self.built_at),
+        }
+    }
+}
+
+fn text<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(text)
+}
+
+fn text_or_none<S: Serializer>(text: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(to)
+}
+
+/// One entry of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Index of its list.
+    pub list: u16,
+    /// Tag it gives.
+    pub tag: Arc<str>,
+    /// Application it names.
+    pub application: Option<Arc<str>>,
+    /// The entry as written.
+    pub text: Arc<str>,
+}
+
+/// Every list of a run, indexed. Immutable.
+#[derive(Default)]
+pub struct Lists {
+    infos: Vec<ListInfo>,
+    entries: Vec<Entry>,
+    prefixes: PrefixSet<u32>,
+    names: NameSet,
+    asns: HashMap<u32, Vec<u32>, RandomState>,
+    ports: HashMap<(u8, u16), Vec<u32>, RandomState>,
+}
+
+impl Lists {
+    /// The default lists, and those of `dir` where given; a list of the same name takes the
+    /// default's place. Every error of the directory is reported.
+    pub fn load(dir: Option<&Path>) -> Result<Lists, Vec<Error>> {
+        let mut files = list_file::defaults()?;
+        if let Some(dir) = dir {
+            let own = list_file::read_dir(dir)?;
+            files.retain(|file| own.iter().all(|mine| mine.info.name != file.info.name));
+            files.extend(own);
+        }
+        // The order of the directory's names must not show: indexes follow the list names.
+        files.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+        if files.len() > LISTS_MAX {
+            let cause = format!("{} lists are more than {LISTS_MAX}", files.len());
+            return Err(vec![
+                Error::new("lists", cause).help("join lists of one kind into one file"),
+            ]);
+        }
+        Ok(Lists::index(files))
+    }
+
+    fn index(files: Vec<ListFile>) -> Lists {
+        let mut lists = Lists::default();
+        let mut prefixes = Vec::new();
+        let mut names = Vec::new();
+        for (list, file) in (0u16..).zip(files) {
+            for line in file.lines {
+                let id = u32::try_from(lists.entries.len()).unwrap_or(u32::MAX);
+                match line.key {
+                    Key::Prefix(prefix) => prefixes.push((prefix, id)),
+                    Key::Name(pattern) => names.push((pattern, id)),
+                    Key::Asn(number) => lists.asns.entry(number).or_default().push(id),
+                    Key::Port(transport, port) => {
+                        lists.ports.entry((transport.0, port)).or_default().push(id);
+                    }
+                }
+                let (tag, application, text) = (line.tag, line.application, line.text);
+                lists.entries.push(Entry { list, tag, application, text });
+            }
+            lists.infos.push(file.info);
+        }
+        lists.prefixes = PrefixSet::build(prefixes);
+        lists.names = NameSet::build(names);
+        lists
+    }
+
+    /// What run.json lists; a hit's `list` is an index into it.
+    pub fn infos(&self) -> &[ListInfo] {
+        &self.infos
+    }
+
+    /// The entry of an id.
+    pub fn entry(&self, id: u32) -> Option<&Entry> {
+        self.entries.get(id as usize)
+    }
+
+    /// Entries whose prefix holds the address, longest first, over all lists.
+    pub fn by_address(&self, addr: Addr) -> impl Iterator<Item = &Entry> {
+        self.prefixes.matches(addr).filter_map(|id| self.entry(*id))
+    }
+
+    /// Entries of an AS number.
+    pub fn by_asn(&self, number: u32) -> impl Iterator<Item = &Entry> {
+        let ids = self.asns.get(&number).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| self.entry(*id))
+    }
+
+    /// Entries of a port.
+    pub fn by_port(&self, transport: Transport, port: u16) -> impl Iterator<Item = &Entry> {
+        let ids = self.ports.get(&(transport.0, port)).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| self.entry(*id))
+    }
+
+    /// Calls `each` with the entries that match a name, most specific first.
+    pub fn for_each_by_name<'a>(&'a self, name: &str, mut each: impl FnMut(&'a Entry)) {
+        self.names.for_each_match(name, |id| {
+            if let Some(entry) = self.entry(id) {
+                each(entry);
+            }
+        });
+    }
+}

@@ -1,0 +1,144 @@
+//! Who uses an address: the subjects file.
+//!
+//! Owns: the reading of `match,id,name`. In: a CSV file. Out: the subject of an address, longest
+//! prefix first.
+//! Never: MAC addresses or user names (identity evidence does those).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::enrich::lpm::Prefix;
+use crate::enrich::lpm::PrefixSet;
+use crate::model::Addr;
+use crate::model::Error;
+
+/// Most errors reported of one file.
+const ERRORS_MAX: usize = 100;
+
+/// An employee or asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Stable id.
+    pub id: Arc<str>,
+    /// Name for people.
+    pub name: Option<Arc<str>>,
+}
+
+/// Every subject of a run. Immutable.
+#[derive(Clone, Debug, Default)]
+pub struct Subjects {
+    by_prefix: PrefixSet<Subject>,
+}
+
+impl Subjects {
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Subjects, Vec<Error>> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            vec![
+                Error::new("subjects file", e.to_string())
+                    .at(path, 0)
+                    .help("give a readable UTF-8 CSV file with the header match,id,name"),
+            ]
+        })?;
+        Subjects::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Subjects, Vec<Error>> {
+        let mut lines = (1u32..)
+            .zip(text.trim_start_matches('\u{feff}').lines())
+            .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+        let refuse = |cause: String, line| {
+            Error::new("subjects file", cause).at(path, line).help("write: 192.0.2.0/24,id,Name")
+        };
+        let header = lines.next().map(|(_, line)| columns(line)).unwrap_or_default();
+        let column = |name: &str| header.iter().position(|h| h.eq_ignore_ascii_case(name));
+        let (Some(at_match), Some(at_id)) = (column("match"), column("id")) else {
+            return Err(vec![refuse("the first line is not the header `match,id,name`".into(), 1)]);
+        };
+        let at_name = column("name");
+        let (mut entries, mut errors) = (Vec::new(), Vec::new());
+        for (number, line) in lines {
+            let fields = columns(line);
+            let field = |at: usize| fields.get(at).map(|f| f.trim()).filter(|f| !f.is_empty());
+            let (Some(network), Some(id)) = (field(at_match), field(at_id)) else {
+                errors.push(refuse("the line has no address or no id".into(), number));
+                continue;
+            };
+            match Prefix::parse(network) {
+                Ok(prefix) => {
+                    let name = at_name.and_then(field).map(Arc::from);
+                    entries.push((prefix, Subject { id: id.into(), name }));
+                }
+                Err(cause) => errors.push(refuse(cause, number)),
+            }
+        }
+        errors.truncate(ERRORS_MAX);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Subjects { by_prefix: PrefixSet::build(entries) })
+    }
+
+    /// The subject of an address: the longest prefix that holds it.
+    pub fn of(&self, addr: Addr) -> Option<&Subject> {
+        self.by_prefix.longest(addr)
+    }
+}
+
+/// Fields of a CSV line (RFC 4180 section 2, without line breaks inside quotes).
+fn columns(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                push(&mut fields, '"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            c => push(&mut fields, c),
+        }
+    }
+    fields
+}
+
+fn push(fields: &mut [String], c: char) {
+    if let Some(field) = fields.last_mut() {
+        field.push(c);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn addr(text: &str) -> Addr {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn the_longest_prefix_names_the_subject() {
+        let text = "match,id,name\n10.0.0.0/8,office,\n10.1.2.3,e-7,\"Doe, Jane\"\n\
+                    2001:db8::/64,e-8,Ann\n";
+        let subjects = Subjects::parse(Path::new("s.csv"), text).unwrap();
+        let jane = subjects.of(addr("10.1.2.3")).unwrap();
+        assert_eq!((&*jane.id, jane.name.as_deref()), ("e-7", Some("Doe, Jane")));
+        assert_eq!(subjects.of(addr("10.9.9.9")).unwrap().name, None);
+        assert_eq!(&*subjects.of(addr("2001:db8::9")).unwrap().id, "e-8");
+        assert!(subjects.of(addr("192.0.2.1")).is_none());
+    }
+
+    #[test]
+    fn every_bad_line_is_named() {
+        let text = "match,id,name\n10.0.0.1/8,a,\n,b,\n10.0.0.1,,\n10.0.0.1,c,\n";
+        let errors = Subjects::parse(Path::new("s.csv"), text).unwrap_err();
+        let lines: Vec<u32> = errors.iter().map(|e| e.place.as_ref().unwrap().1).collect();
+        assert_eq!(lines, [2, 3, 4]);
+        assert!(Subjects::parse(Path::new("s.csv"), "10.0.0.1,c,d\n").is_err());
+        assert!(Subjects::parse(Path::new("s.csv"), "").is_err());
+    }
+}

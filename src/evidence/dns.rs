@@ -1,0 +1,226 @@
+//! What a session asks and is told over DNS, mDNS, LLMNR and NetBIOS name service.
+//!
+//! Owns: names, answers and counts of a session. In: whole messages (a stream's with their length
+//! prefix).
+//! Out: [`DnsFacts`]. Never: keeps more than the caps below, or a message.
+
+use std::fmt;
+
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::model::record::DnsFacts;
+use crate::model::record::Facts;
+use crate::model::record::Protocol;
+use crate::wire::Reader;
+use crate::wire::WireError;
+use crate::wire::dns::HEADER_BYTES;
+use crate::wire::dns::Message;
+use crate::wire::dns::Name;
+use crate::wire::dns::Question;
+use crate::wire::dns_data::RData;
+
+/// Further distinct names kept of a session: resolvers use a port for one or two questions, an mDNS
+/// responder for a dozen; a tunnel over DNS has no end of them.
+const NAMES_MAX: usize = 32;
+/// Answers kept of a session: a large address set has 16, and A and AAAA often share a port.
+const ANSWERS_MAX: usize = 48;
+/// Addresses beside the answers kept of a session: 13 root servers have 26.
+const ADDITIONAL_MAX: usize = 26;
+/// Questions of one message: mDNS asks for a dozen at once (RFC 6762 section 5.3), others for one.
+const QUESTIONS_MAX: u16 = 64;
+/// QCLASS values that exist: IN, CH, HS, NONE, ANY (IANA), IN and ANY with mDNS's unicast bit.
+const CLASSES: [u16; 7] = [1, 3, 4, 254, 255, 0x8001, 0x80ff];
+/// Ports where the message format is expected: DNS, NetBIOS name service, mDNS, LLMNR.
+const PORTS: [u16; 4] = [53, 137, 5353, 5355];
+/// NetBIOS name service (RFC 1002).
+const PORT_NETBIOS: u16 = 137;
+/// QTYPE of NetBIOS: NB and NBSTAT (RFC 1002 section 4.2.1.2).
+const QTYPES_NETBIOS: [u16; 2] = [32, 33];
+
+/// Whether either port belongs to this observer.
+pub fn is_dns_port(ports: (u16, u16)) -> bool {
+    PORTS.contains(&ports.0) || PORTS.contains(&ports.1)
+}
+
+/// Whether a datagram on any port is a DNS message beyond doubt: one question of class IN, nothing
+/// claimed that a plain query or answer has not, and not one byte left over.
+pub fn is_plain_message(bytes: &[u8]) -> bool {
+    let Ok(message) = Message::parse(bytes) else { return false };
+    // QR, RD, RA, AD, CD, AA, TC and RCODE are free; OPCODE and Z must be zero.
+    let shape = message.questions == 1 && message.opcode() == 0 && message.flags & 0x0040 == 0;
+    let counts = message.is_response() || (message.answers == 0 && message.others <= 1);
+    if !shape || !counts || message.rcode() > 5 {
+        return false;
+    }
+    let mut walk = message.walk();
+    let asked = walk.question().is_ok_and(|q| q.class == 1 && q.qtype != 0 && !q.name.is_root());
+    let records = u32::from(message.answers) + message.others;
+    asked && (0..records).all(|_| walk.record().is_ok()) && walk.at_end()
+}
+
+/// Looks at one whole message of a datagram.
+pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
+    let Ok(message) = Message::parse(bytes) else { return Step::NotMine };
+    let records = u32::from(message.answers) + message.others;
+    let empty = message.questions == 0 && records == 0;
+    // A server refuses with a bare header; nothing else is that short (RFC 1035 section 4.1.1).
+    let bare = bytes.len() == HEADER_BYTES && message.is_response() && empty;
+    if message.opcode() > 9 || (empty && !bare) {
+        return Step::NotMine;
+    }
+    let netbios = ports.0 == PORT_NETBIOS || ports.1 == PORT_NETBIOS;
+    match keep(&message, netbios, facts) {
+        Ok(()) => Step::Used(bytes.len()),
+        // What came before the fault, or before the capture cut the message, is kept.
+        Err(_) if facts.dns.is_some() => Step::Failed,
+        Err(_) => Step::NotMine,
+    }
+}
+
+/// Looks at a stream: each message behind its length (RFC 1035 section 4.2.2).
+pub fn observe_dns_stream(bytes: &[u8], _role: Role, facts: &mut Facts) -> Step {
+    let mut r = Reader::new(bytes);
+    let Ok(length) = r.u16() else { return Step::NeedMore };
+    let length = usize::from(length);
+    if length < HEADER_BYTES {
+        return Step::NotMine;
+    }
+    match r.take(length) {
+        Ok(message) => match observe_dns(message, (0, 0), facts) {
+            Step::Used(n) => Step::Used(n + 2),
+            other => other,
+        },
+        Err(_) if header_fits(r.rest()) => Step::NeedMore,
+        Err(_) => Step::NotMine,
+    }
+}
+
+/// Whether the first bytes of a message, as far as they are here, can be a header.
+fn header_fits(bytes: &[u8]) -> bool {
+    match Message::parse(bytes) {
+        Ok(message) => message.opcode() <= 6 && message.questions <= 1,
+        Err(_) => true,
+    }
+}
+
+/// Walks one message and keeps what is new in it.
+fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), WireError> {
+    if facts.dns.is_none() && !is_believable(message) {
+        return Err(WireError::NotThis);
+    }
+    let mut walk = message.walk();
+    for _ in 0..message.questions.min(QUESTIONS_MAX) {
+        let question = walk.question()?;
+        let dns = dns_of(facts);
+        keep_name(&question, netbios, dns);
+        if !message.is_response() {
+            dns.questions = dns.questions.saturating_add(1);
+        }
+    }
+    if message.is_response() {
+        let dns = dns_of(facts);
+        dns.responses = dns.responses.saturating_add(1);
+        dns.rcode = dns.rcode.or(Some(message.rcode()));
+    }
+    for _ in 0..message.answers {
+        let record = walk.record()?;
+        keep_answer(record.rtype, &record.data, dns_of(facts));
+    }
+    if message.is_response() {
+        for _ in 0..message.others {
+            let record = walk.record()?;
+            if matches!(record.data, RData::V4(_) | RData::V6(_)) {
+                keep_address(&record.data, dns_of(facts));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first message of a session: a name with a class that exists, or no fault anywhere.
+fn is_believable(message: &Message<'_>) -> bool {
+    let classed = |question: Question<'_>| CLASSES.contains(&question.class);
+    if message.questions > 0 && message.walk().question().is_ok_and(classed) {
+        return true;
+    }
+    let mut walk = message.walk();
+    let records = u32::from(message.answers) + message.others;
+    (0..message.questions).all(|_| walk.question().is_ok())
+        && (0..records).all(|_| walk.record().is_ok())
+        && walk.at_end()
+}
+
+fn dns_of(facts: &mut Facts) -> &mut DnsFacts {
+    facts.protocol.get_or_insert(Protocol::Dns);
+    facts.dns.get_or_insert_default()
+}
+
+fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts) {
+    let netbios = netbios && QTYPES_NETBIOS.contains(&question.qtype);
+    let shown = ShownName { name: question.name, netbios };
+    match &dns.name {
+        None => {
+            dns.name = Some(shown.to_string().into());
+            dns.qtype = question.qtype;
+        }
+        Some(first) if is_shown_as(&shown, first) => {}
+        Some(_) if dns.more_names.len() >= NAMES_MAX => {}
+        Some(_) if dns.more_names.iter().any(|name| is_shown_as(&shown, name)) => {}
+        Some(_) => dns.more_names.push(shown.to_string().into()),
+    }
+}
+
+fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts) {
+    let known = |(t, text): &(u16, Box<str>)| *t == rtype && is_shown_as(data, text);
+    if matches!(data, RData::Other) || dns.answers.len() >= ANSWERS_MAX {
+        return;
+    }
+    if !dns.answers.iter().any(known) {
+        dns.answers.push((rtype, data.to_string().into()));
+    }
+}
+
+fn keep_address(data: &RData<'_>, dns: &mut DnsFacts) {
+    if dns.additional.len() < ADDITIONAL_MAX
+        && !dns.additional.iter().any(|text| is_shown_as(data, text))
+    {
+        dns.additional.push(data.to_string().into());
+    }
+}
+
+/// A name as it is shown: a NetBIOS one unfolded, `NAME<20>` with its suffix in hexadecimal.
+struct ShownName<'a> {
+    name: Name<'a>,
+    netbios: bool,
+}
+
+impl fmt::Display for ShownName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.netbios().filter(|_| self.netbios) {
+            Some((name, suffix)) => {
+                for b in name.trim_ascii_end() {
+                    match b {
+                        0 => {}
+                        0x20..=0x7e => write!(f, "{}", char::from(*b))?,
+                        _ => write!(f, "\\{b:03}")?,
+                    }
+                }
+                write!(f, "<{suffix:02X}>")
+            }
+            None => write!(f, "{}", self.name),
+        }
+    }
+}
+
+/// Whether `value` would be written as `text`: compares without building a string.
+fn is_shown_as(value: &impl fmt::Display, text: &str) -> bool {
+    struct Compare<'a>(&'a str);
+    impl fmt::Write for Compare<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut compare = Compare(text);
+    fmt::write(&mut compare, format_args!("{value}")).is_ok() && compare.0.is_empty()
+}

@@ -1,0 +1,109 @@
+//! What the first HTTP/1 requests of a session say, and the first response's status.
+//!
+//! Owns: which requests are kept and what may follow a head. In: one direction's bytes, or a
+//! datagram.
+//! Out: [`HttpFacts`]. Never: reads a body.
+
+use crate::evidence::step::Step;
+use crate::evidence::text::shown;
+use crate::model::record::Facts;
+use crate::model::record::HttpFacts;
+use crate::model::record::HttpRequest;
+use crate::model::record::Protocol;
+use crate::wire::WireError;
+use crate::wire::http::METHOD_MAX;
+use crate::wire::http::Request;
+use crate::wire::http::Source;
+use crate::wire::http::authority;
+use crate::wire::http::request;
+use crate::wire::http::response;
+
+/// Further distinct requests kept of a session: a page load re-uses its connection with the same
+/// host and user agent; more than a handful of different ones is a proxy.
+const REQUESTS_MAX: usize = 4;
+/// A longer body ends the interest: skipping it would mean following a bulk transfer to its end.
+const BODY_SKIPPED_MAX: u64 = 16 * 1024;
+/// A DNS name has at most 253 characters, and a port six more.
+const HOST_BYTES_MAX: usize = 260;
+/// User agents are short; what exceeds this is an attack or a cookie in the wrong field.
+const AGENT_BYTES_MAX: usize = 512;
+
+/// What follows a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// So many bytes of a body, then perhaps another request.
+    Body(u32),
+    /// Another protocol: this was CONNECT.
+    Tunnel,
+    /// Nothing that this observer can follow.
+    Unknown,
+}
+
+/// Looks at a request at the start of `bytes`. [`After`] counts only with [`Step::Used`].
+pub fn observe_request(bytes: &[u8], source: Source, facts: &mut Facts) -> (Step, After) {
+    let head = match request(bytes, source) {
+        Ok(head) => head,
+        Err(why) => return (refusal(why), After::Unknown),
+    };
+    keep_request(&head, facts);
+    let after = if !head.whole || head.transfer_encoding {
+        After::Unknown
+    } else if head.method == b"CONNECT" {
+        After::Tunnel
+    } else {
+        match head.content_length.unwrap_or(0) {
+            length @ 0..=BODY_SKIPPED_MAX => After::Body(length as u32),
+            _ => After::Unknown,
+        }
+    };
+    (Step::Used(head.used), after)
+}
+
+/// Looks at a response at the start of `bytes`: the first one's status is kept.
+pub fn observe_response(bytes: &[u8], source: Source, facts: &mut Facts) -> (Step, After) {
+    let head = match response(bytes, source) {
+        Ok(head) => head,
+        Err(why) => return (refusal(why), After::Unknown),
+    };
+    facts.protocol.get_or_insert(Protocol::Http);
+    let http = facts.http.get_or_insert_default();
+    http.status = http.status.or(Some(head.status));
+    let tunnel = http.connect_target.is_some() && head.whole;
+    (Step::Used(head.used), if tunnel { After::Tunnel } else { After::Unknown })
+}
+
+fn refusal(why: WireError) -> Step {
+    match why {
+        WireError::NotThis => Step::NotMine,
+        WireError::NeedMore(_) => Step::NeedMore,
+        WireError::Malformed(_) => Step::Failed,
+    }
+}
+
+fn keep_request(head: &Request<'_>, facts: &mut Facts) {
+    facts.protocol.get_or_insert(Protocol::Http);
+    let http = facts.http.get_or_insert_default();
+    let host = head.host.or_else(|| authority(head.target));
+    let seen = HttpRequest {
+        method: shown(head.method, METHOD_MAX),
+        host: host.map(|host| shown(host, HOST_BYTES_MAX)),
+        user_agent: head.user_agent.map(|agent| shown(agent, AGENT_BYTES_MAX)),
+    };
+    if head.method == b"CONNECT" && http.connect_target.is_none() {
+        http.connect_target = Some(shown(head.target, HOST_BYTES_MAX));
+    }
+    if http.method.is_none() {
+        http.method = Some(seen.method);
+        http.host = seen.host;
+        http.user_agent = seen.user_agent;
+    } else if !is_first(&seen, http) && !http.more.contains(&seen) && http.more.len() < REQUESTS_MAX
+    {
+        http.more.push(seen);
+    }
+}
+
+fn is_first(seen: &HttpRequest, http: &HttpFacts) -> bool {
+    http.method.as_ref() == Some(&seen.method)
+        && http.host == seen.host
+        && http.user_agent == seen.user_agent
+}

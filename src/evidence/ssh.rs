@@ -1,0 +1,88 @@
+//! What SSH says before its keys: identification strings and HASSH.
+//!
+//! Owns: the order of the two messages each side sends. In: one direction's bytes. Out:
+//! [`SshFacts`].
+//! Never: reads past KEXINIT.
+//!
+//! HASSH is the MD5 of `kex;encryption;mac;compression`, the name-lists as sent, those of the
+//! sender's own direction (published by Salesforce, <https://github.com/salesforce/hassh>).
+
+use md5::Digest;
+use md5::Md5;
+
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::evidence::text::shown;
+use crate::model::record::Facts;
+use crate::model::record::Protocol;
+use crate::model::record::SshFacts;
+use crate::wire::WireError;
+use crate::wire::ssh::IDENTIFICATION_MAX;
+use crate::wire::ssh::KexInit;
+use crate::wire::ssh::MSG_GENERIC_LAST;
+use crate::wire::ssh::MSG_KEXINIT;
+use crate::wire::ssh::identification;
+use crate::wire::ssh::plain_packet;
+
+/// Looks at what one side sends: its identification string, then packets up to its KEXINIT.
+pub fn observe_ssh(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+    let named = facts.ssh.as_ref().is_some_and(|ssh| match role {
+        Role::Initiator => ssh.client.is_some(),
+        Role::Responder => ssh.server.is_some(),
+    });
+    let step =
+        if named { observe_packet(bytes, role, facts) } else { observe_name(bytes, role, facts) };
+    step.unwrap_or_else(|why| match why {
+        WireError::NotThis => Step::NotMine,
+        WireError::NeedMore(_) => Step::NeedMore,
+        WireError::Malformed(_) => Step::Failed,
+    })
+}
+
+fn observe_name(bytes: &[u8], role: Role, facts: &mut Facts) -> Result<Step, WireError> {
+    let id = identification(bytes)?;
+    facts.protocol.get_or_insert(Protocol::Ssh);
+    let ssh: &mut SshFacts = facts.ssh.get_or_insert_default();
+    let slot = match role {
+        Role::Initiator => &mut ssh.client,
+        Role::Responder => &mut ssh.server,
+    };
+    *slot = Some(shown(id.text, IDENTIFICATION_MAX));
+    // Version 1 packets (before RFC 4253) carry nothing this observer reads.
+    Ok(if id.speaks_v2() { Step::Used(id.used) } else { Step::Done })
+}
+
+fn observe_packet(bytes: &[u8], role: Role, facts: &mut Facts) -> Result<Step, WireError> {
+    let Some(ssh) = facts.ssh.as_mut() else { return Err(WireError::NotThis) };
+    let peer = match role {
+        Role::Initiator => &ssh.server,
+        Role::Responder => &ssh.client,
+    };
+    if peer.as_ref().is_some_and(|peer| peer.starts_with("SSH-1.") && !peer.starts_with("SSH-1.99"))
+    {
+        // A 1.99 side that met a version 1 peer goes on in version 1.
+        return Ok(Step::Done);
+    }
+    let packet = plain_packet(bytes)?;
+    match packet.payload.first() {
+        Some(&MSG_KEXINIT) => {
+            let hash = Some(hassh(&KexInit::parse(packet.payload)?, role));
+            match role {
+                Role::Initiator => ssh.hassh = hash,
+                Role::Responder => ssh.hassh_server = hash,
+            }
+            Ok(Step::Done)
+        }
+        Some(1..=MSG_GENERIC_LAST) => Ok(Step::Used(packet.used)),
+        _ => Err(WireError::Malformed("message before KEXINIT")),
+    }
+}
+
+fn hassh(kex: &KexInit<'_>, role: Role) -> [u8; 16] {
+    let own = |[to_server, to_client]: [&'_ [u8]; 2]| match role {
+        Role::Initiator => to_server.to_vec(),
+        Role::Responder => to_client.to_vec(),
+    };
+    let lists = [kex.kex.to_vec(), own(kex.encryption), own(kex.mac), own(kex.compression)];
+    Md5::digest(lists.join(&b';')).into()
+}

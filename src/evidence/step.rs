@@ -1,0 +1,20 @@
+/// Who sent the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Initiator,
+    Responder,
+}
+/// What an observer says after looking at the bytes at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Not this protocol.
+    NotMine,
+    /// This protocol; the message is not whole yet: call again with more bytes from the same start.
+    NeedMore,
+    /// This many bytes were used; call again with what follows in this direction.
+    Used(usize),
+    /// This direction has said all this observer listens for.
+    Done,
+    /// Began like this protocol and did not parse: counted, this direction is left alone.
+    Failed,
+}

@@ -1,0 +1,401 @@
+//! One direction of a TCP stream: who speaks here, and which bytes must wait for more.
+//!
+//! Owns: the look at the first bytes, the protocol that fits them, a capped buffer while a message
+//! straddles segments. In: payload in order. Out: calls to the observers. Never: copies a message
+//! that is whole in one segment, or looks on after the bounds below.
+
+use crate::evidence::dns;
+use crate::evidence::http;
+use crate::evidence::http::After;
+use crate::evidence::ssh;
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::evidence::tls;
+use crate::model::Counter;
+use crate::model::Counters;
+use crate::model::record::Facts;
+use crate::wire::http::HEAD_MAX;
+use crate::wire::http::Source;
+use crate::wire::http::looks_like_request;
+use crate::wire::ssh::IDENTIFICATION_MAX;
+use crate::wire::ssh::PACKET_MAX;
+use crate::wire::ssh::identification_after_lines;
+
+/// Segments of a direction looked at for a protocol's start. Preambles take turns: SOCKS 2,
+/// CONNECT with a refused and a good log-in 3, STARTTLS in SMTP 4 to 6; 16 leaves room for small
+/// segments.
+const TURNS_MAX: u8 = 16;
+/// Undecided bytes of a direction looked at: a PROXY header, a CONNECT head or an SMTP dialogue is
+/// far shorter; a protocol that began otherwise and sent this much is not one that is listened
+/// for.
+const LOOKED_BYTES_MAX: u16 = 8 * 1024;
+/// A ClientHello with many post-quantum shares, or a flight with certificates, fits (RFC 8446
+/// records are 16 KiB; a handshake message may be 16 MiB, which nobody sends).
+const HELD_TLS_MAX: usize = 64 * 1024;
+/// The length prefix of DNS over TCP allows no more.
+const HELD_DNS_MAX: usize = 2 + 65_535;
+/// Before a protocol is told: the longest thing waited for is a PROXY v1 line (107 bytes).
+const HELD_LOOK_MAX: usize = 256;
+/// Bytes read again because a message came in pieces, in sum over one message. One byte a segment:
+/// a message of 5 KiB. Bounds the work that tiny segments can cause.
+const REREAD_BYTES_MAX: u32 = 16 << 20;
+/// Messages of DNS over TCP looked at in each direction.
+const DNS_MESSAGES_MAX: u8 = 64;
+
+/// What a lane is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Looking for a protocol's start.
+    #[default]
+    Look,
+    /// Following TLS.
+    Tls,
+    /// Following SSH.
+    Ssh,
+    /// Waiting for the rest of a request.
+    HttpRequest,
+    /// Waiting for the rest of a response.
+    HttpResponse,
+    /// Following DNS, over TCP or UDP.
+    Dns,
+    /// Following QUIC.
+    Quic,
+    /// Following DTLS.
+    Dtls,
+    /// Following SSDP.
+    Ssdp,
+    /// Left alone.
+    Done,
+}
+
+/// What the lane may use while it looks at a segment.
+pub struct Around<'a> {
+    /// Who sent it.
+    pub role: Role,
+    /// Initiator's and responder's port.
+    pub ports: (u16, u16),
+    /// The session's facts, made at the first sign of a protocol.
+    pub facts: &'a mut Option<Box<Facts>>,
+    /// Where failures are counted.
+    pub counters: &'a mut Counters,
+}
+
+impl Around<'_> {
+    /// The facts, to write to.
+    pub fn facts(&mut self) -> &mut Facts {
+        self.facts.get_or_insert_default()
+    }
+}
+
+/// A message that is not whole yet.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    reread: u32,
+}
+
+/// One direction of a session.
+#[derive(Debug, Default)]
+pub struct Lane {
+    /// What it is doing.
+    pub mode: Mode,
+    /// Undecided segments, requests or datagrams so far.
+    pub turns: u8,
+    /// Undecided bytes so far.
+    looked: u16,
+    /// Bytes of a body still to pass over.
+    skip: u32,
+    held: Option<Box<Held>>,
+}
+
+/// What the start of some bytes looks like.
+enum Sign {
+    /// Nothing known.
+    Nothing,
+    /// Too short to say.
+    Short,
+    /// A preamble of so many bytes that hides nothing.
+    Preamble(usize),
+    /// Worth giving to this observer.
+    Fits(Mode),
+}
+
+impl Sign {
+    fn or(self, next: impl FnOnce() -> Sign) -> Sign {
+        if let Sign::Nothing = self { next() } else { self }
+    }
+}
+
+/// What became of a run of bytes.
+enum Run {
+    /// All used, or nobody listens.
+    All,
+    /// What stands from here on waits for more.
+    Wait(usize),
+    /// What stands from here on belongs to no known protocol.
+    Unknown(usize),
+}
+
+impl Lane {
+    /// Looks at the next bytes in order. `gap`: bytes were lost just before them.
+    pub fn observe(&mut self, payload: &[u8], gap: bool, around: &mut Around<'_>) {
+        if gap {
+            // A message in progress is lost; a known protocol may still start at a later segment.
+            self.held = None;
+            self.skip = 0;
+            self.mode = Mode::Look;
+        }
+        match self.held.take() {
+            None => self.observe_fresh(payload, around),
+            Some(held) => self.observe_held(held, payload, around),
+        }
+    }
+
+    fn observe_fresh(&mut self, payload: &[u8], around: &mut Around<'_>) {
+        match self.run(payload, around) {
+            Run::All => {}
+            Run::Unknown(at) => self.pass(payload.len() - at),
+            Run::Wait(at) => {
+                let bytes = payload.get(at..).unwrap_or_default().to_vec();
+                self.hold(Box::new(Held { bytes, reread: 0 }), around);
+            }
+        }
+    }
+
+    fn observe_held(&mut self, mut held: Box<Held>, payload: &[u8], around: &mut Around<'_>) {
+        let before = held.bytes.len();
+        held.bytes.extend_from_slice(payload);
+        held.reread = held.reread.saturating_add(before as u32);
+        match self.run(&held.bytes, around) {
+            Run::All => {}
+            Run::Wait(at) => {
+                if at > 0 {
+                    held.bytes.drain(..at);
+                    held.reread = 0;
+                }
+                self.hold(held, around);
+            }
+            // What was held led nowhere: this segment is a start of its own.
+            Run::Unknown(at) if at < before => {
+                self.pass(before - at);
+                self.observe_fresh(payload, around);
+            }
+            Run::Unknown(at) => self.pass(held.bytes.len() - at),
+        }
+    }
+
+    /// Keeps a message that is not whole, unless it is over the cap of its protocol.
+    fn hold(&mut self, held: Box<Held>, around: &mut Around<'_>) {
+        let cap = match self.mode {
+            Mode::Tls => HELD_TLS_MAX,
+            Mode::Ssh => PACKET_MAX + 4 + IDENTIFICATION_MAX,
+            Mode::Dns => HELD_DNS_MAX,
+            Mode::HttpRequest | Mode::HttpResponse => HEAD_MAX,
+            _ => HELD_LOOK_MAX,
+        };
+        if held.bytes.len() > cap || held.reread > REREAD_BYTES_MAX {
+            around.counters.bump(Counter::MessagesOverCap);
+            self.finish();
+        } else {
+            self.held = Some(held);
+        }
+    }
+
+    /// Gives bytes to the observers until they are used or somebody waits.
+    fn run(&mut self, bytes: &[u8], around: &mut Around<'_>) -> Run {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            if self.mode == Mode::Done {
+                return Run::All;
+            }
+            if self.skip > 0 {
+                let step = (self.skip as usize).min(rest.len());
+                self.skip -= step as u32;
+                at += step;
+                continue;
+            }
+            match self.step(rest, around) {
+                Step::Used(0) | Step::Done => self.finish(),
+                Step::Used(n) => at += n,
+                Step::NeedMore => return Run::Wait(at),
+                Step::NotMine => return Run::Unknown(at),
+                Step::Failed => {
+                    around.counters.bump(Counter::ParseFailures);
+                    self.finish();
+                }
+            }
+        }
+        Run::All
+    }
+
+    fn step(&mut self, rest: &[u8], around: &mut Around<'_>) -> Step {
+        if self.mode == Mode::Look {
+            match sign(rest, around) {
+                Sign::Nothing => return Step::NotMine,
+                Sign::Short => return Step::NeedMore,
+                Sign::Preamble(n) => return Step::Used(n),
+                Sign::Fits(mode) => self.mode = mode,
+            }
+        }
+        let step = self.ask(rest, around);
+        if step == Step::NotMine {
+            self.mode = Mode::Look;
+        }
+        step
+    }
+
+    /// Asks the observer of the mode.
+    fn ask(&mut self, rest: &[u8], around: &mut Around<'_>) -> Step {
+        let role = around.role;
+        match self.mode {
+            Mode::Tls => tls::observe_tls(rest, role, around.facts()),
+            Mode::Ssh => ssh::observe_ssh(rest, role, around.facts()),
+            Mode::HttpRequest => {
+                let (step, after) = http::observe_request(rest, Source::Stream, around.facts());
+                self.after_head(step, after)
+            }
+            Mode::HttpResponse => {
+                let (step, after) = http::observe_response(rest, Source::Stream, around.facts());
+                self.after_head(step, after)
+            }
+            Mode::Dns => {
+                let step = dns::observe_dns_stream(rest, role, around.facts());
+                if matches!(step, Step::Used(_)) {
+                    self.turns = self.turns.saturating_add(1);
+                }
+                if self.turns > DNS_MESSAGES_MAX { Step::Done } else { step }
+            }
+            Mode::Look | Mode::Quic | Mode::Dtls | Mode::Ssdp | Mode::Done => Step::Done,
+        }
+    }
+
+    /// Settles what follows an HTTP head.
+    fn after_head(&mut self, step: Step, after: After) -> Step {
+        match (step, after) {
+            (Step::Used(_), After::Unknown) => return Step::Done,
+            (Step::Used(_), After::Body(bytes)) => {
+                self.skip = bytes;
+                self.mode = Mode::Look;
+                self.turn();
+            }
+            (Step::Used(_), After::Tunnel) => {
+                // Whoever speaks in the tunnel has all the turns of a new stream but one, so that a
+                // chain of refused CONNECTs ends too.
+                self.mode = Mode::Look;
+                self.turn();
+            }
+            _ => {}
+        }
+        step
+    }
+
+    /// Counts bytes that belong to no known protocol.
+    fn pass(&mut self, bytes: usize) {
+        self.looked = self.looked.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        self.turns = self.turns.saturating_add(1);
+        if self.turns >= TURNS_MAX || self.looked >= LOOKED_BYTES_MAX {
+            self.finish();
+        }
+    }
+
+    /// Leaves the direction alone from here on.
+    pub fn finish(&mut self) {
+        self.mode = Mode::Done;
+        self.held = None;
+        self.skip = 0;
+    }
+}
+
+/// What the first bytes look like: a few comparisons, no parsing.
+fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
+    // The first that is not refuted counts, even while it is too short to be sure: what a
+    // direction is must not depend on where its segments end.
+    starts(bytes, &[0x16, 0x03], Mode::Tls)
+        .or(|| tls_alert(bytes))
+        .or(|| starts(bytes, b"SSH-", Mode::Ssh))
+        .or(|| dns_prefix(bytes, around))
+        .or(|| proxy_header(bytes))
+        .or(|| starts(bytes, b"HTTP/1.", Mode::HttpResponse))
+        .or(|| server_lines(bytes, around))
+        .or(|| match looks_like_request(bytes) {
+            Some(true) => Sign::Fits(Mode::HttpRequest),
+            Some(false) => Sign::Nothing,
+            None => Sign::Short,
+        })
+}
+
+fn starts(bytes: &[u8], magic: &[u8], mode: Mode) -> Sign {
+    match bytes.get(..magic.len()) {
+        Some(head) if head == magic => Sign::Fits(mode),
+        Some(_) => Sign::Nothing,
+        None if magic.starts_with(bytes) => Sign::Short,
+        None => Sign::Nothing,
+    }
+}
+
+/// A TLS alert in clear is two bytes behind its record header; a server that does not know the name
+/// asked for sends one as a warning before its ServerHello (RFC 6066 section 3).
+fn tls_alert(bytes: &[u8]) -> Sign {
+    const ALERT_BYTES: usize = 7;
+    match bytes {
+        [0x15, 0x03, _, 0, 2, ..] if bytes.len() >= ALERT_BYTES => Sign::Preamble(ALERT_BYTES),
+        [0x15]
+        | [0x15, 0x03]
+        | [0x15, 0x03, _]
+        | [0x15, 0x03, _, 0]
+        | [0x15, 0x03, _, 0, 2, ..] => Sign::Short,
+        _ => Sign::Nothing,
+    }
+}
+
+/// A PROXY protocol header, version 1 (a line of at most 107 bytes) or 2 (16 bytes and a length);
+/// what it says is not kept. Source: "The PROXY protocol, versions 1 & 2", sections 2.1 and 2.2,
+/// haproxy.org.
+fn proxy_header(bytes: &[u8]) -> Sign {
+    const LINE_MAX: usize = 107;
+    const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    if let Sign::Fits(_) | Sign::Short = starts(bytes, b"PROXY ", Mode::Look) {
+        let line = bytes.get(..LINE_MAX).unwrap_or(bytes);
+        return match line.iter().position(|b| *b == b'\n') {
+            Some(end) => Sign::Preamble(end + 1),
+            None if bytes.len() < LINE_MAX => Sign::Short,
+            None => Sign::Nothing,
+        };
+    }
+    match starts(bytes, SIGNATURE, Mode::Look) {
+        Sign::Fits(_) => match bytes.get(14..16) {
+            Some(&[high, low]) => {
+                let length = 16 + usize::from(u16::from_be_bytes([high, low]));
+                if bytes.len() >= length { Sign::Preamble(length) } else { Sign::Short }
+            }
+            _ => Sign::Short,
+        },
+        other => other,
+    }
+}
+
+/// DNS over TCP has no magic: its port, and a length that can hold a header.
+fn dns_prefix(bytes: &[u8], around: &Around<'_>) -> Sign {
+    if around.ports.0 != 53 && around.ports.1 != 53 {
+        return Sign::Nothing;
+    }
+    match bytes {
+        [high, low, ..] if u16::from_be_bytes([*high, *low]) >= 12 => Sign::Fits(Mode::Dns),
+        [_, _, ..] => Sign::Nothing,
+        _ => Sign::Short,
+    }
+}
+
+/// An SSH server may greet with other lines before its identification string.
+fn server_lines(bytes: &[u8], around: &Around<'_>) -> Sign {
+    let printable = bytes.first().is_some_and(|b| (0x20..0x7f).contains(b));
+    if around.role != Role::Responder || !printable {
+        return Sign::Nothing;
+    }
+    let head = bytes.get(..usize::from(LOOKED_BYTES_MAX)).unwrap_or(bytes);
+    identification_after_lines(head).map_or(Sign::Nothing, Sign::Preamble)
+}

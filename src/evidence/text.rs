@@ -1,0 +1,28 @@
+//! Text from the wire as text.
+//!
+//! Owns: one rule for bytes that should be text. In: bytes and a cap. Out: a string safe to keep.
+//! Never: keeps control characters or more than the cap.
+
+/// At most `bytes_max` bytes as UTF-8; what is not UTF-8, or is a control character, becomes
+/// U+FFFD.
+pub fn shown(bytes: &[u8], bytes_max: usize) -> Box<str> {
+    let cut = bytes.get(..bytes_max).unwrap_or(bytes);
+    let text = String::from_utf8_lossy(cut);
+    if text.chars().any(char::is_control) {
+        text.replace(char::is_control, "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_text_and_marks_the_rest() {
+        assert_eq!(&*shown("Grüße".as_bytes(), 99), "Grüße");
+        assert_eq!(&*shown(b"a\x00b\xff", 99), "a\u{fffd}b\u{fffd}");
+        assert_eq!(&*shown(b"abcdef", 3), "abc");
+    }
+}

@@ -1,0 +1,154 @@
+//! Where a worker's sessions become lines: listen, enrich, judge, render.
+//!
+//! Owns: a worker's observers' scratch, caches, counters and outgoing buffers. In: deliveries and finished
+//! sessions of its shards. Out: [`Handover`]s. Never: sees another worker's sessions.
+
+use std::sync::Arc;
+
+use crate::detect::RuleSet;
+use crate::detect::SourceCatalog;
+use crate::emit;
+use crate::endpoints::EndpointSummary;
+use crate::enrich::Enricher;
+use crate::evidence::Observers;
+use crate::evidence::Segment;
+use crate::evidence::step::Role;
+use crate::model::Alert;
+use crate::model::Counter;
+use crate::model::Counters;
+use crate::model::Nanos;
+use crate::model::Record;
+use crate::pipeline::RecordTap;
+use crate::pipeline::prepare::Prepared;
+use crate::report::summary::SummaryBuilder;
+use crate::session::Delivery;
+use crate::session::Finished;
+use crate::session::Interest;
+use crate::session::Listener;
+use crate::session::Side;
+
+/// One finished session on its way to the analyst.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// Merge key: clock, then first packet, then identity.
+    pub(super) order: (Nanos, Nanos, [u8; 16]),
+    /// Where its line stands in the handover's bytes.
+    pub(super) line: (u32, u32),
+    pub(super) endpoint: EndpointSummary,
+    pub(super) alerts: Vec<Alert>,
+}
+
+/// Finished sessions of one worker, in merge order, all before `until`.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    pub(super) items: Vec<Item>,
+    pub(super) lines: Vec<u8>,
+    /// Nothing earlier follows from this worker.
+    pub(super) until: Nanos,
+}
+
+/// One worker's record plane.
+pub(super) struct Desk<'t> {
+    enricher: Enricher,
+    rules: Arc<RuleSet>,
+    catalog: Arc<SourceCatalog>,
+    writes_lines: bool,
+    tap: Option<RecordTap<'t>>,
+    pub(super) counters: Counters,
+    pub(super) summary: SummaryBuilder,
+    pub(super) out: Handover,
+}
+
+impl Listener<Observers> for Desk<'_> {
+    fn deliver(&mut self, extra: &mut Option<Box<Observers>>, delivery: &Delivery<'_>) -> Interest {
+        let segment = Segment {
+            payload: delivery.payload,
+            role: match delivery.from {
+                Side::Initiator => Role::Initiator,
+                Side::Responder => Role::Responder,
+            },
+            transport: delivery.transport,
+            initiator_port: delivery.ports.0,
+            responder_port: delivery.ports.1,
+            gap: delivery.gap,
+            time: delivery.time,
+        };
+        let observers = extra.get_or_insert_default();
+        match observers.observe(&segment, &mut self.counters) {
+            crate::evidence::Interest::More => Interest::More,
+            crate::evidence::Interest::Done => Interest::Done,
+        }
+    }
+
+    fn finish(&mut self, finished: Finished<Observers>) {
+        let mut record = finished.record;
+        if let Some(observers) = finished.extra {
+            record.facts = observers.into_facts();
+        }
+        self.enricher.enrich(&mut record);
+        let mut alerts = Vec::new();
+        self.rules.evaluate(&record, &self.catalog, &mut alerts);
+        self.summary.observe(&record);
+        if let Some(tap) = self.tap {
+            tap(&record);
+        }
+        self.put(&record, alerts);
+    }
+
+    fn count(&mut self, counter: Counter, n: u64) {
+        self.counters.add(counter, n);
+    }
+}
+
+impl<'t> Desk<'t> {
+    /// A desk over the run's snapshot.
+    pub(super) fn new(prepared: &Prepared, writes_lines: bool, tap: Option<RecordTap<'t>>) -> Self {
+        Desk {
+            enricher: Enricher::new(Arc::clone(&prepared.enrich)),
+            rules: Arc::clone(&prepared.rules),
+            catalog: Arc::clone(&prepared.catalog),
+            writes_lines,
+            tap,
+            counters: Counters::default(),
+            summary: SummaryBuilder::default(),
+            out: Handover::default(),
+        }
+    }
+
+    /// What the desk leaves behind.
+    pub(super) fn close(mut self) -> (Counters, SummaryBuilder) {
+        self.enricher.drain_counters(&mut self.counters);
+        (self.counters, self.summary)
+    }
+
+    fn put(&mut self, record: &Record, alerts: Vec<Alert>) {
+        let id = emit::event_id(record);
+        let start = self.out.lines.len() as u32;
+        if self.writes_lines {
+            emit::ecs::render_session(record, &mut self.out.lines);
+        }
+        self.out.items.push(Item {
+            order: (record.at, record.start, id),
+            line: (start, self.out.lines.len() as u32),
+            endpoint: EndpointSummary::of(record),
+            alerts,
+        });
+    }
+
+    /// Everything before `until`, sorted; what is later stays on the desk.
+    pub(super) fn hand_over(&mut self, until: Nanos, empty: Handover) -> Handover {
+        let mut full = std::mem::replace(&mut self.out, empty);
+        full.until = until;
+        full.items.sort_unstable_by_key(|item| item.order);
+        let keep = full.items.partition_point(|item| item.order.0 < until);
+        for mut item in full.items.drain(keep..) {
+            let (from, to) = item.line;
+            let line = full.lines.get(from as usize..to as usize).unwrap_or_default();
+            let start = self.out.lines.len() as u32;
+            self.out.lines.extend_from_slice(line);
+            item.line = (start, self.out.lines.len() as u32);
+            self.out.items.push(item);
+        }
+        full
+    }
+}

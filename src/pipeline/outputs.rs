@@ -1,0 +1,224 @@
+//! Where a run's results go: the five files, standard output, or nowhere.
+//!
+//! Owns: the open files. In: session lines as they come, the outcome at the end. Out: files under their
+//! final names, all at once at the end. Never: a partial file that looks finished.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::config::Output;
+use crate::config::Plan;
+use crate::config::SessionLines;
+use crate::emit::alert::AlertContext;
+use crate::emit::alert::IncidentContext;
+use crate::emit::alert::render_alert;
+use crate::emit::alert::render_incident;
+use crate::emit::endpoint::render_endpoint;
+use crate::emit::files::OutDir;
+use crate::emit::files::OutFile;
+use crate::emit::run::Build;
+use crate::emit::run::Loss;
+use crate::emit::run::RunReport;
+use crate::emit::run::Sensor;
+use crate::emit::run::SensorPlace;
+use crate::emit::run::Totals;
+use crate::model::Counter;
+use crate::model::Error;
+use crate::pipeline::Outcome;
+use crate::pipeline::prepare::Prepared;
+
+/// Bytes rendered before they are written.
+const RENDER_BYTES: usize = 64 * 1024;
+
+/// Whether anybody will read session lines.
+pub(super) fn wants_session_lines(plan: &Plan) -> bool {
+    match plan.sessions {
+        SessionLines::Off => false,
+        SessionLines::To(_) => true,
+        SessionLines::WithOutput => matches!(plan.output, Output::Dir { .. }),
+    }
+}
+
+/// The open files.
+pub(super) struct Outputs {
+    dir: Option<OutDir>,
+    sessions: Option<OutFile>,
+}
+
+impl Outputs {
+    /// Opens what the plan asks for, before anything is read.
+    pub(super) fn open(plan: &Plan) -> Result<Outputs, Error> {
+        let mut dir = match &plan.output {
+            Output::Dir { path, force } => Some(OutDir::create(path, *force)?),
+            Output::Json | Output::Summary => None,
+        };
+        let sessions = match (&plan.sessions, &mut dir) {
+            (SessionLines::To(path), _) => Some(OutFile::create(path)?),
+            (SessionLines::WithOutput, Some(dir)) => Some(dir.file("sessions.ndjson")?),
+            _ => None,
+        };
+        Ok(Outputs { dir, sessions })
+    }
+
+    /// Writes one session's line.
+    pub(super) fn session(&mut self, line: &[u8]) -> Result<(), Error> {
+        self.sessions.as_mut().map_or(Ok(()), |file| file.write(line))
+    }
+
+    /// Writes everything else and gives all files their names.
+    pub(super) fn finish(
+        self,
+        plan: &Plan,
+        prepared: &Prepared,
+        outcome: &Outcome,
+    ) -> Result<(), Error> {
+        if let Some(file) = self.sessions {
+            file.finish()?;
+        }
+        if plan.output == Output::Json {
+            let mut stdout = OutFile::create("-".as_ref())?;
+            write_alerts(&mut stdout, outcome)?;
+            write_incidents(&mut stdout, outcome)?;
+            stdout.finish()?;
+        }
+        let Some(mut dir) = self.dir else { return Ok(()) };
+        let mut file = dir.file("endpoints.ndjson")?;
+        write_lines(&mut file, &outcome.endpoints, render_endpoint)?;
+        file.finish()?;
+        let mut file = dir.file("alerts.ndjson")?;
+        write_alerts(&mut file, outcome)?;
+        file.finish()?;
+        let mut file = dir.file("incidents.ndjson")?;
+        write_incidents(&mut file, outcome)?;
+        file.finish()?;
+        let mut file = dir.file("run.json")?;
+        let mut text = Vec::new();
+        report(plan, prepared, outcome).render(&mut text)?;
+        file.write(&text)?;
+        file.finish()?;
+        dir.finish()
+    }
+}
+
+fn write_lines<T>(
+    file: &mut OutFile,
+    rows: &[T],
+    render: impl Fn(&T, &mut Vec<u8>),
+) -> Result<(), Error> {
+    let mut lines = Vec::with_capacity(RENDER_BYTES);
+    for row in rows {
+        render(row, &mut lines);
+        if lines.len() >= RENDER_BYTES {
+            file.write(&lines)?;
+            lines.clear();
+        }
+    }
+    file.write(&lines)
+}
+
+fn write_alerts(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
+    let files: Vec<String> =
+        outcome.names.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    let context = AlertContext { files: &files };
+    write_lines(file, &outcome.alerts, |alert, out| render_alert(alert, &context, out))
+}
+
+fn write_incidents(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
+    write_lines(file, &outcome.incidents, |incident, out| {
+        let next_steps = crate::detect::incidents::next_steps(incident);
+        let does_not_prove = crate::detect::incidents::does_not_prove(incident);
+        let context = IncidentContext { next_steps: &next_steps, does_not_prove: &does_not_prove };
+        render_incident(incident, &context, out);
+    })
+}
+
+/// run.json.
+fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> RunReport {
+    RunReport {
+        arguments: shaping_arguments(plan),
+        sensor: sensor(plan, prepared),
+        inputs: inputs(outcome),
+        rules: vec![rules_build(prepared)],
+        geo: prepared.enrich.geo.databases().map(geo_build).collect(),
+        lists: prepared.enrich.lists.infos().iter().map(list_build).collect(),
+        loss: Loss::of(&outcome.counters),
+        counters: outcome.counters.clone(),
+        totals: Totals {
+            sessions: outcome.counters.get(Counter::Sessions),
+            endpoints: outcome.endpoints.len() as u64,
+            alerts: outcome.alerts.len() as u64,
+            incidents: outcome.incidents.len() as u64,
+        },
+        environment: json!({ "arguments": plan.arguments, "workers": plan.workers }),
+        ..RunReport::new(env!("CARGO_PKG_VERSION"))
+    }
+}
+
+fn sensor(plan: &Plan, prepared: &Prepared) -> Sensor {
+    let place = prepared.enrich.sensor.as_ref().map(|place| SensorPlace {
+        lat: place.latitude,
+        lon: place.longitude,
+        code: Some(place.name.to_string()),
+    });
+    Sensor { place, vantage: Some(plan.vantage.as_str().to_owned()), home: plan.home.clone() }
+}
+
+/// The file reports, each with the index that records name it by.
+fn inputs(outcome: &Outcome) -> Value {
+    let report = |file: &crate::capture::FileReport| {
+        let mut value = serde_json::to_value(file).unwrap_or(Value::Null);
+        let index = outcome.names.iter().position(|name| *name == file.path);
+        if let (Some(object), Some(index)) = (value.as_object_mut(), index) {
+            object.insert("file".to_owned(), json!(index));
+        }
+        value
+    };
+    Value::Array(outcome.files.iter().map(report).collect())
+}
+
+/// The arguments that shape the result, in a fixed order.
+fn shaping_arguments(plan: &Plan) -> Vec<String> {
+    let mut words = vec![format!("point-by={:?}", plan.point_by).to_lowercase()];
+    let flags = [
+        ("filter", plan.filter.clone()),
+        ("place", plan.place.clone()),
+        ("min-level", Some(plan.min_level.as_str().to_owned())),
+        ("cap-sessions", Some(plan.caps.sessions.to_string())),
+        ("cap-endpoints", Some(plan.caps.endpoints.to_string())),
+        ("cap-alerts", Some(plan.caps.alerts.to_string())),
+    ];
+    let given = flags.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+    words.extend(given);
+    words
+}
+
+fn rules_build(prepared: &Prepared) -> Build {
+    let info = prepared.rules.info();
+    Build {
+        name: info.name.clone(),
+        build: Some(info.build.clone()),
+        date: None,
+        source: None,
+        entries: Some(info.count as u64),
+    }
+}
+
+fn geo_build(info: &crate::enrich::geo::DatabaseInfo) -> Build {
+    Build {
+        name: info.name.clone(),
+        build: Some(info.build.clone()),
+        date: None,
+        source: Some(info.file.clone()),
+        entries: None,
+    }
+}
+
+fn list_build(info: &crate::enrich::lists::ListInfo) -> Build {
+    Build {
+        name: info.name.to_string(),
+        build: Some(info.date.clone()),
+        date: None,
+        source: Some(info.source.clone()),
+        entries: Some(info.entries as u64),
+    }
+}

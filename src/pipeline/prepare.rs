@@ -1,0 +1,161 @@
+//! Loads everything a run rests on before the first frame: all errors at once.
+//!
+//! Owns: the immutable snapshot of rules, lists and databases. In: a plan. Out: [`Prepared`].
+//! Never: changes after the run has begun.
+
+use std::hash::BuildHasher;
+use std::hash::RandomState;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::capture::HashPolicy;
+use crate::capture::InputSpec;
+use crate::capture::ReadOptions;
+use crate::capture::expand_inputs;
+use crate::capture::filter::FilterSet;
+use crate::config::HashInputs;
+use crate::config::Plan;
+use crate::config::PointBy;
+use crate::decode::DecodeConfig;
+use crate::detect::RuleSet;
+use crate::detect::SourceCatalog;
+use crate::emit;
+use crate::enrich::EnrichData;
+use crate::enrich::EnrichOptions;
+use crate::enrich::Prefix;
+use crate::enrich::geo::Question;
+use crate::enrich::parse_place;
+use crate::model::Error;
+
+/// The snapshot.
+pub(super) struct Prepared {
+    pub(super) inputs: Vec<InputSpec>,
+    pub(super) filter: Option<String>,
+    pub(super) read_options: ReadOptions,
+    pub(super) point_by: PointBy,
+    pub(super) enrich: Arc<EnrichData>,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) catalog: Arc<SourceCatalog>,
+}
+
+/// Loads the snapshot, or says everything that is wrong with it.
+pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
+    let mut errors = Vec::new();
+    let inputs = keep(expand_inputs(&plan.inputs).map_err(|e| vec![e]), &mut errors);
+    let rules = keep(load_rules(plan.rules.as_deref()), &mut errors);
+    let enrich = keep(load_enrich(plan), &mut errors);
+    if let Some(expression) = &plan.filter {
+        keep(FilterSet::new(expression).map_err(|e| vec![e]), &mut errors);
+    }
+    let (Some(inputs), Some(rules), Some(enrich), true) =
+        (inputs, rules, enrich, errors.is_empty())
+    else {
+        return Err(errors);
+    };
+    let catalog = catalog(&enrich);
+    Ok(Prepared {
+        inputs,
+        filter: plan.filter.clone(),
+        read_options: ReadOptions { hash: hash_policy(plan.hash), ..ReadOptions::default() },
+        point_by: plan.point_by,
+        enrich: Arc::new(enrich),
+        rules: Arc::new(rules),
+        catalog: Arc::new(catalog),
+    })
+}
+
+fn keep<T>(result: Result<T, Vec<Error>>, errors: &mut Vec<Error>) -> Option<T> {
+    result.map_err(|wrong| errors.extend(wrong)).ok()
+}
+
+fn load_rules(dir: Option<&Path>) -> Result<RuleSet, Vec<Error>> {
+    dir.map_or_else(RuleSet::embedded, RuleSet::load_dir)
+}
+
+fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
+    let mut errors = Vec::new();
+    let mut home = Vec::with_capacity(plan.home.len());
+    for text in &plan.home {
+        match Prefix::parse(text) {
+            Ok(prefix) => home.push(prefix),
+            Err(cause) => errors.push(
+                Error::new(format!("home network `{text}`"), cause)
+                    .help("give networks in CIDR notation, for example 10.20.0.0/16"),
+            ),
+        }
+    }
+    let sensor = match plan.place.as_deref().map(parse_place).transpose() {
+        Ok(sensor) => sensor,
+        Err(e) => {
+            errors.push(e);
+            None
+        }
+    };
+    let options = EnrichOptions {
+        geo: plan.geo.clone(),
+        lists: plan.lists.clone(),
+        subjects: plan.subjects.clone(),
+        home,
+        sensor,
+    };
+    match EnrichData::load(&options) {
+        Ok(data) if errors.is_empty() => Ok(data),
+        Ok(_) => Err(errors),
+        Err(more) => {
+            errors.extend(more);
+            Err(errors)
+        }
+    }
+}
+
+/// What alerts may rest on, so that they can name it.
+fn catalog(enrich: &EnrichData) -> SourceCatalog {
+    let lists = enrich.lists.infos().iter().map(|list| list.source_info()).collect();
+    let database = |question| enrich.geo.database(question).map(|info| info.source_info());
+    SourceCatalog {
+        lists,
+        place: database(Question::Place),
+        asn: database(Question::Asn),
+        session_id: |record| emit::id::hex(emit::event_id(record)),
+    }
+}
+
+const fn hash_policy(wish: HashInputs) -> HashPolicy {
+    match wish {
+        HashInputs::Never => HashPolicy::Never,
+        HashInputs::Auto => HashPolicy::UpTo(crate::capture::HASH_BYTES_DEFAULT),
+        HashInputs::Always => HashPolicy::Always,
+    }
+}
+
+/// Decode's configuration with a secret for this run: it decides where a session lies in a table, never what
+/// comes out.
+pub(super) fn decode_config() -> DecodeConfig {
+    DecodeConfig { key_seed: RandomState::new().hash_one(0u8), ..DecodeConfig::default() }
+}
+
+/// Numbers the capture points.
+#[derive(Debug, Default)]
+pub(super) struct Points {
+    folders: Vec<PathBuf>,
+}
+
+impl Points {
+    /// The point of a file. Inputs beyond 65,535 folders share the last.
+    pub(super) fn of(&mut self, by: PointBy, file: u16, path: &Path) -> u16 {
+        match by {
+            PointBy::All => 0,
+            PointBy::File => file,
+            PointBy::Dir => {
+                let folder = path.parent().unwrap_or(Path::new(""));
+                let known = self.folders.iter().position(|known| known == folder);
+                let at = known.unwrap_or_else(|| {
+                    self.folders.push(folder.to_path_buf());
+                    self.folders.len() - 1
+                });
+                u16::try_from(at).unwrap_or(u16::MAX)
+            }
+        }
+    }
+}

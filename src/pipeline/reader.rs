@@ -1,0 +1,168 @@
+//! The reader loop: next frame, decode, hand to the worker its session lives on.
+//!
+//! Owns: the run's clock, capture points, the BPF filters. In: files. Out: batches to the workers.
+//! Never: looks into payload, allocates per packet, or drops a packet without counting it.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::capture::Block;
+use crate::capture::BlockPool;
+use crate::capture::FileReport;
+use crate::capture::FrameMeta;
+use crate::capture::MergedSource;
+use crate::capture::block::BLOCK_BYTES;
+use crate::capture::filter::FilterSet;
+use crate::decode::Decoded;
+use crate::decode::Decoder;
+use crate::dispatch::Dispatcher;
+use crate::dispatch::WorkerGone;
+use crate::model::Counter;
+use crate::model::Counters;
+use crate::model::Error;
+use crate::model::Frame;
+use crate::model::Nanos;
+use crate::pipeline::Progress;
+use crate::pipeline::prepare::Points;
+use crate::pipeline::prepare::Prepared;
+
+/// Frames between two looks at the progress bar.
+const FRAMES_PER_TICK: u64 = 32_768;
+
+/// Buffers kept for reuse: as many as the batches under way can hold.
+const BLOCKS_IDLE: usize = 64;
+
+/// What the reader loop needs.
+pub(super) struct Reader {
+    source: MergedSource,
+    decoder: Decoder,
+    filter: Option<FilterSet>,
+    /// Capture point of each input file, by file index.
+    points: Vec<u16>,
+    tally: Tally,
+}
+
+/// What the reader has counted so far, and how far time has come.
+#[derive(Debug, Default)]
+struct Tally {
+    counters: Counters,
+    first: Option<Nanos>,
+    last: Nanos,
+    /// The run's clock: the latest packet time so far, in whole seconds.
+    clock: u32,
+}
+
+/// What the reader leaves behind.
+pub(super) struct ReaderReport {
+    pub(super) counters: Counters,
+    pub(super) files: Vec<FileReport>,
+    /// Path of each input that held packets, by the index that records carry.
+    pub(super) names: Vec<PathBuf>,
+    pub(super) span: Option<(Nanos, Nanos)>,
+}
+
+impl Reader {
+    /// A reader over the run's inputs.
+    pub(super) fn new(prepared: &Prepared, decoder: Decoder) -> Reader {
+        let pool = BlockPool::new(BLOCK_BYTES, BLOCKS_IDLE);
+        let source = MergedSource::open(prepared.inputs.clone(), &pool, prepared.read_options);
+        let mut points = Points::default();
+        let files = (0..=u16::MAX).map_while(|file| Some((file, source.path(file)?)));
+        let points = files.map(|(file, path)| points.of(prepared.point_by, file, path)).collect();
+        // The expression was checked when the run was prepared.
+        let filter = prepared.filter.as_deref().and_then(|text| FilterSet::new(text).ok());
+        Reader { source, decoder, filter, points, tally: Tally::default() }
+    }
+
+    /// Reads until the inputs end.
+    pub(super) fn run(
+        mut self,
+        mut dispatcher: Dispatcher<Arc<Block>>,
+        progress: &mut dyn Progress,
+    ) -> Result<ReaderReport, Error> {
+        let mut frames = 0u64;
+        while let Some((file, meta)) = self.source.next() {
+            self.read_frame(file, &meta, &mut dispatcher).map_err(worker_gone)?;
+            frames += 1;
+            if frames.is_multiple_of(FRAMES_PER_TICK) {
+                progress.tick(self.source.bytes_read(), self.source.bytes_total());
+            }
+        }
+        dispatcher.finish().map_err(worker_gone)?;
+        let mut tally = self.tally;
+        tally.counters.add(Counter::FilesLate, self.source.files_late());
+        let span = tally.first.map(|first| (first, tally.last));
+        let files = (0..=u16::MAX).map_while(|file| self.source.path(file));
+        let names = files.map(Path::to_path_buf).collect();
+        Ok(ReaderReport { counters: tally.counters, files: self.source.finish(), names, span })
+    }
+
+    #[inline]
+    fn read_frame(
+        &mut self,
+        file: u16,
+        meta: &FrameMeta,
+        dispatcher: &mut Dispatcher<Arc<Block>>,
+    ) -> Result<(), WorkerGone> {
+        let Some(block) = self.source.block(file) else { return Ok(()) };
+        let frame = meta.frame(block);
+        self.tally.frame(&frame);
+        if let Some(filter) = &mut self.filter
+            && !filter.matches(frame.link, frame.bytes)
+        {
+            self.tally.counters.bump(Counter::FramesFiltered);
+            return Ok(());
+        }
+        let point = self.points.get(usize::from(file)).copied().unwrap_or(0);
+        match self.decoder.decode_frame(&frame, point) {
+            Ok(Decoded { mut packet, path }) => {
+                packet.frame_at = meta.at;
+                packet.number = meta.number;
+                packet.wire_len = meta.wire_len;
+                packet.clock = self.tally.clock;
+                self.tally.packet(&path);
+                dispatcher.push(packet, block)
+            }
+            Err(reject) => {
+                self.tally.counters.bump(reject.counter());
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Tally {
+    fn frame(&mut self, frame: &Frame<'_>) {
+        self.counters.bump(Counter::Frames);
+        self.counters.add(Counter::FrameBytes, frame.bytes.len() as u64);
+        if (frame.bytes.len() as u64) < u64::from(frame.wire_len) {
+            self.counters.bump(Counter::FramesTruncated);
+        }
+        if self.first.is_none_or(|first| frame.time < first) {
+            self.first = Some(frame.time);
+        }
+        if frame.time >= self.last {
+            self.last = frame.time;
+            let second = u32::try_from(frame.time.as_secs()).unwrap_or(u32::MAX);
+            self.clock = self.clock.max(second);
+        } else {
+            self.counters.bump(Counter::TimeBackwards);
+        }
+    }
+
+    fn packet(&mut self, path: &crate::decode::Path) {
+        self.counters.bump(Counter::Packets);
+        if !path.fast_path {
+            self.counters.bump(Counter::PacketsSlowPath);
+        }
+        if path.tunnel.is_some() {
+            self.counters.bump(Counter::PacketsTunnelled);
+        }
+    }
+}
+
+fn worker_gone(_: WorkerGone) -> Error {
+    Error::new("run", "a worker thread ended before the input did")
+        .help("this is a fault of longhaul; please report it with the capture if you can")
+}

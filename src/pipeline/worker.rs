@@ -1,0 +1,125 @@
+//! The worker loop: touch, observe, expire, hand over.
+//!
+//! Owns: its shards of the session table and its desk. In: batches. Out: handovers in merge order.
+//! Never: waits for another worker, or for anything but its two queues.
+
+use std::sync::Arc;
+
+use crate::capture::Block;
+use crate::decode::SHARDS;
+use crate::dispatch::Batch;
+use crate::dispatch::Lane;
+use crate::dispatch::batch::PACKETS;
+use crate::dispatch::queue::Receiver;
+use crate::dispatch::queue::Sender;
+use crate::evidence::Observers;
+use crate::model::Counters;
+use crate::model::Nanos;
+use crate::pipeline::desk::Desk;
+use crate::pipeline::desk::Handover;
+use crate::report::summary::SummaryBuilder;
+use crate::session::Arrival;
+use crate::session::Hint;
+use crate::session::Shard;
+use crate::session::Timeouts;
+
+/// Finished sessions that make a handover worth its while once the input is over.
+const ITEMS_PER_HANDOVER: usize = 256;
+
+/// One worker.
+pub(super) struct Worker<'t> {
+    shards: Vec<Shard<Observers>>,
+    workers: usize,
+    timeouts: Timeouts,
+    desk: Desk<'t>,
+    lane: Lane<Arc<Block>>,
+    out: Sender<Handover>,
+    empties: Receiver<Handover>,
+    /// The last mark: everything before this second has been expired in every shard.
+    clock: u32,
+}
+
+/// The queues of one worker.
+pub(super) struct Queues {
+    pub(super) lane: Lane<Arc<Block>>,
+    pub(super) out: Sender<Handover>,
+    pub(super) empties: Receiver<Handover>,
+}
+
+impl<'t> Worker<'t> {
+    /// A worker that owns every `workers`-th shard; `cap` is the whole table's.
+    pub(super) fn new(workers: usize, cap: usize, desk: Desk<'t>, queues: Queues) -> Self {
+        let timeouts = Timeouts::default();
+        let cap_per_shard = cap.div_ceil(usize::from(SHARDS)).max(1);
+        let count = usize::from(SHARDS).div_ceil(workers);
+        let shards = (0..count).map(|_| Shard::new(cap_per_shard, timeouts)).collect();
+        let Queues { lane, out, empties } = queues;
+        Worker { shards, workers, timeouts, desk, lane, out, empties, clock: 0 }
+    }
+
+    /// Works until the reader is done; gives back its counters and sums.
+    pub(super) fn run(mut self) -> (Counters, SummaryBuilder) {
+        while let Some(batch) = self.lane.next() {
+            self.touch(&batch);
+            let (clock, mark, last) = (batch.clock, batch.mark, batch.last);
+            self.lane.give_back(batch);
+            if mark {
+                self.expire(clock);
+            }
+            if last {
+                break;
+            }
+        }
+        self.drain();
+        self.desk.close()
+    }
+
+    fn touch(&mut self, batch: &Batch<Arc<Block>>) {
+        let mut hints = [Hint::default(); PACKETS];
+        for (hint, (packet, _)) in hints.iter_mut().zip(batch.iter()) {
+            if let Some(shard) = self.shards.get(usize::from(packet.shard) / self.workers) {
+                *hint = shard.locate(packet);
+            }
+        }
+        for (hint, (packet, block)) in hints.into_iter().zip(batch.iter()) {
+            let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
+            if let Some(shard) = self.shards.get_mut(usize::from(packet.shard) / self.workers) {
+                let arrival = Arrival { packet, frame, file: block.file() };
+                shard.touch(arrival, hint, &mut self.desk);
+            }
+        }
+    }
+
+    fn expire(&mut self, clock: u32) {
+        self.clock = clock;
+        for shard in &mut self.shards {
+            shard.expire(clock, &mut self.desk);
+        }
+        self.hand_over(Nanos::from_secs(u64::from(clock)));
+    }
+
+    /// The input is over: what is still open is handed over second by second, in the order in which it would
+    /// have timed out, so that no more than a second's worth is held at once.
+    fn drain(&mut self) {
+        let end = self.clock.saturating_add(self.timeouts.longest()).saturating_add(2);
+        for clock in self.clock..=end {
+            for shard in &mut self.shards {
+                shard.drain(clock, &mut self.desk);
+            }
+            if self.desk.out.items.len() >= ITEMS_PER_HANDOVER {
+                self.hand_over(Nanos::from_secs(u64::from(clock)));
+            }
+        }
+        for shard in &mut self.shards {
+            shard.drain(u32::MAX, &mut self.desk);
+        }
+        self.hand_over(Nanos(u64::MAX));
+    }
+
+    fn hand_over(&mut self, until: Nanos) {
+        let empty = self.empties.try_recv().unwrap_or_default();
+        let full = self.desk.hand_over(until, empty);
+        // The analyst outlives its workers; if it is gone the run is being torn down.
+        drop(self.out.send(full));
+    }
+}

@@ -1,0 +1,270 @@
+//! What a run amounts to, for the summary on a terminal.
+//!
+//! Owns: the totals worth a line. In: records, endpoint rows, alerts, incidents. Out: [`Summary`].
+//! Never: grows with the input: every list has a cap, and what is left out is counted.
+
+use std::collections::BTreeMap;
+
+use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::Side;
+use crate::model::{Alert, Counters, Incident, Level, Nanos, Record};
+use crate::report::histogram::Histogram;
+
+/// Remote owners shown; the rest is summed.
+const OWNERS_MAX: usize = 8;
+/// Incidents shown.
+const INCIDENTS_MAX: usize = 10;
+/// Rules that alerts are kept apart by; a catalogue has some dozens.
+const RULES_MAX: usize = 256;
+/// Protocols that sessions are kept apart by; at most one for each of our words.
+const PROTOCOLS_MAX: usize = 64;
+
+/// Sessions of one protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolLine {
+    /// Told from payload, else the transport's name.
+    pub name: &'static str,
+    /// How many.
+    pub sessions: u64,
+    /// Bytes both ways.
+    pub bytes: u64,
+}
+
+/// Remote addresses of one holder in one country.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerLine {
+    /// AS number, 0 where it is not known.
+    pub number: u32,
+    /// Holder.
+    pub name: Option<Box<str>>,
+    /// ISO 3166-1 alpha-2.
+    pub country: Option<Box<str>>,
+    /// Sessions with it.
+    pub sessions: u64,
+    /// Lowest round trip to any of its addresses, in ns.
+    pub floor_ns: Option<u64>,
+}
+
+/// Alerts of one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleLine {
+    /// Catalogue number.
+    pub id: String,
+    /// Catalogue name.
+    pub name: String,
+    /// Highest level it fired at.
+    pub level: Level,
+    /// How often.
+    pub alerts: u64,
+    /// The first one's sentence.
+    pub message: String,
+}
+
+/// One incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncidentLine {
+    /// Name and id, or id alone.
+    pub subject: String,
+    /// Families, joined by `+`.
+    pub families: String,
+    /// 0 to 1.
+    pub score: f64,
+    /// Highest level of its alerts.
+    pub level: Level,
+    /// Names of the rules behind it.
+    pub rules: String,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InputTotals {
+    /// Files or streams.
+    pub files: u64,
+    /// Bytes of those files.
+    pub bytes: u64,
+    /// Frames in them.
+    pub frames: u64,
+    /// Those whose verdict is not plain "ok": name and what is wrong.
+    pub problems: Vec<(String, String)>,
+}
+
+/// Everything the summary says.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// What was read; the pipeline fills it.
+    pub inputs: InputTotals,
+    /// First packet's time.
+    pub first: Option<Nanos>,
+    /// Last packet's time.
+    pub last: Option<Nanos>,
+    /// Sessions.
+    pub sessions: u64,
+    /// Sessions by protocol, most first.
+    pub protocols: Vec<ProtocolLine>,
+    /// Handshakes of near legs.
+    pub near: Histogram,
+    /// Handshakes of far legs.
+    pub far: Histogram,
+    /// Remote owners, most sessions first.
+    pub owners: Vec<OwnerLine>,
+    /// Owners beyond those.
+    pub owners_more: u64,
+    /// Alerts by rule, highest level first.
+    pub rules: Vec<RuleLine>,
+    /// Incidents, highest score first.
+    pub incidents: Vec<IncidentLine>,
+    /// Incidents beyond those.
+    pub incidents_more: u64,
+    /// Counters, for what was lost; the pipeline fills them.
+    pub counters: Counters,
+}
+
+/// Gathers the summary. Each thread may have its own; the order of merging does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct SummaryBuilder {
+    first: Option<Nanos>,
+    last: Option<Nanos>,
+    sessions: u64,
+    protocols: Vec<ProtocolLine>,
+    near: Histogram,
+    far: Histogram,
+}
+
+impl SummaryBuilder {
+    /// Counts one session.
+    pub fn observe(&mut self, record: &Record) {
+        self.sessions += 1;
+        self.first = Some(self.first.map_or(record.start, |first| first.min(record.start)));
+        self.last = self.last.max(Some(record.end));
+        let name = match record.facts.protocol {
+            Some(protocol) => protocol.as_str(),
+            None => record.transport.name().unwrap_or("other"),
+        };
+        let bytes = record.initiator.bytes.saturating_add(record.responder.bytes);
+        self.add_protocol(&ProtocolLine { name, sessions: 1, bytes });
+        if let Some(ns) = record.near.handshake_ns {
+            self.near.observe(ns);
+        }
+        if let Some(ns) = record.far.handshake_ns {
+            self.far.observe(ns);
+        }
+    }
+
+    /// Adds another thread's.
+    pub fn merge(&mut self, other: &SummaryBuilder) {
+        self.sessions += other.sessions;
+        self.first = match (self.first, other.first) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.last = self.last.max(other.last);
+        other.protocols.iter().for_each(|line| self.add_protocol(line));
+        self.near.merge(&other.near);
+        self.far.merge(&other.far);
+    }
+
+    fn add_protocol(&mut self, line: &ProtocolLine) {
+        let room = self.protocols.len() < PROTOCOLS_MAX;
+        match self.protocols.iter_mut().find(|known| known.name == line.name) {
+            Some(known) => {
+                known.sessions += line.sessions;
+                known.bytes = known.bytes.saturating_add(line.bytes);
+            }
+            None if room => self.protocols.push(line.clone()),
+            None => {}
+        }
+    }
+
+    /// The summary of sessions; the rest is added to it by the methods of [`Summary`].
+    pub fn finish(mut self) -> Summary {
+        self.protocols.sort_by(|a, b| b.sessions.cmp(&a.sessions).then(a.name.cmp(b.name)));
+        Summary {
+            first: self.first,
+            last: self.last,
+            sessions: self.sessions,
+            protocols: self.protocols,
+            near: self.near,
+            far: self.far,
+            ..Summary::default()
+        }
+    }
+}
+
+impl Summary {
+    /// Sums remote endpoints by holder and country.
+    pub fn add_endpoints(&mut self, rows: &[EndpointRow]) {
+        let mut owners: BTreeMap<(u32, Option<&str>), OwnerLine> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.key.side == Side::Remote) {
+            let number = row.asn.as_ref().map_or(0, |asn| asn.number);
+            let country = row.place.as_ref().and_then(|place| place.country.as_deref());
+            let owner = owners.entry((number, country)).or_insert_with(|| OwnerLine {
+                number,
+                name: row.asn.as_ref().and_then(|asn| asn.organization.clone()),
+                country: country.map(Into::into),
+                sessions: 0,
+                floor_ns: None,
+            });
+            owner.sessions += row.sessions;
+            owner.floor_ns = match (owner.floor_ns, row.floor_ns) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        self.owners = owners.into_values().collect();
+        // Stable: equal counts stay in order of AS number and country.
+        self.owners.sort_by_key(|owner| std::cmp::Reverse(owner.sessions));
+        self.owners_more = self.owners.len().saturating_sub(OWNERS_MAX) as u64;
+        self.owners.truncate(OWNERS_MAX);
+    }
+
+    /// Sums alerts by rule; they are expected in the order of output.
+    pub fn add_alerts<'a>(&mut self, alerts: impl IntoIterator<Item = &'a Alert>) {
+        for alert in alerts {
+            let room = self.rules.len() < RULES_MAX;
+            match self.rules.iter_mut().find(|line| line.id == alert.rule.id) {
+                Some(line) => {
+                    line.alerts += 1;
+                    line.level = line.level.max(alert.level);
+                }
+                None if room => self.rules.push(RuleLine {
+                    id: alert.rule.id.clone(),
+                    name: alert.rule.name.clone(),
+                    level: alert.level,
+                    alerts: 1,
+                    message: alert.message.clone(),
+                }),
+                None => {}
+            }
+        }
+        self.rules.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.id.cmp(&b.id)));
+    }
+
+    /// Takes incidents, the highest scores first.
+    pub fn add_incidents(&mut self, incidents: &[Incident]) {
+        let mut order: Vec<&Incident> = incidents.iter().collect();
+        order.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.subject.cmp(&b.subject)));
+        self.incidents_more += order.len().saturating_sub(INCIDENTS_MAX) as u64;
+        self.incidents.extend(order.into_iter().take(INCIDENTS_MAX).map(incident_line));
+    }
+}
+
+fn incident_line(incident: &Incident) -> IncidentLine {
+    let families: Vec<&str> = incident.families.iter().map(|family| family.as_str()).collect();
+    let mut rules: Vec<&str> = incident.alerts.iter().map(|(_, name, ..)| name.as_str()).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    IncidentLine {
+        subject: match &incident.subject_name {
+            Some(name) => format!("{name} ({})", incident.subject),
+            None => incident.subject.to_string(),
+        },
+        families: families.join("+"),
+        score: incident.score,
+        level: incident.level,
+        rules: rules.join(", "),
+    }
+}
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;

@@ -1,0 +1,131 @@
+//! Summaries against sums made by hand, and their text.
+//!
+//! Owns: what a summary must say. In: made-up runs. Out: assertions. Never: built into the program.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::model::endpoint::{EndpointKey, Role};
+use crate::model::record::*;
+use crate::model::{Addr, Transport};
+
+fn record(transport: Transport, protocol: Option<Protocol>, at: u64, far: Option<u64>) -> Record {
+    let party = |last| Party {
+        ip: Addr::v4([10, 0, 0, last]),
+        port: 1,
+        mac: None,
+        bytes: 100,
+        packets: 1,
+        ttl: None,
+        place: None,
+        asn: None,
+    };
+    Record {
+        at: Nanos(at),
+        start: Nanos(at),
+        end: Nanos(at + 50),
+        state: SessionState::Closed,
+        transport,
+        version: 4,
+        vlan: None,
+        point: 0,
+        initiator: party(1),
+        responder: party(2),
+        near: Leg::default(),
+        far: Leg { handshake_ns: far },
+        syn: None,
+        quality: Quality::default(),
+        facts: Box::new(Facts { protocol, ..Facts::default() }),
+        context: Context::default(),
+        file: 0,
+        frame_first: 1,
+        frame_last: 2,
+    }
+}
+
+fn endpoint(side: Side, asn: u32, country: &str, sessions: u64, floor: Option<u64>) -> EndpointRow {
+    let key = EndpointKey { ip: Addr::default(), side, fingerprint: None, service: None };
+    EndpointRow {
+        key,
+        role: Role::Responder,
+        sessions,
+        handshakes: 0,
+        floor_ns: floor,
+        prefix_floor_ns: None,
+        first: Nanos::ZERO,
+        last: Nanos::ZERO,
+        place: Some(Arc::new(Place {
+            country: Some(country.into()),
+            region: None,
+            location: None,
+            radius_km: None,
+        })),
+        asn: Some(Arc::new(AutonomousSystem { number: asn, organization: Some("Net".into()) })),
+        tags: Vec::new(),
+    }
+}
+
+#[test]
+fn sessions_count_by_protocol_in_any_split() {
+    let records = [
+        record(Transport::TCP, Some(Protocol::Tls), 500, Some(4_000_000)),
+        record(Transport::TCP, None, 400, Some(2_000_000)),
+        record(Transport::UDP, Some(Protocol::Dns), 900, None),
+        record(Transport::TCP, Some(Protocol::Tls), 600, Some(3_000_000)),
+        record(Transport(254), None, 700, None),
+    ];
+    let (mut a, mut b) = (SummaryBuilder::default(), SummaryBuilder::default());
+    records.iter().take(2).for_each(|r| a.observe(r));
+    records.iter().skip(2).for_each(|r| b.observe(r));
+    let (mut left, mut right) = (a.clone(), b.clone());
+    left.merge(&b);
+    right.merge(&a);
+    let (left, right) = (left.finish(), right.finish());
+    assert_eq!(left.protocols, right.protocols);
+    assert_eq!((left.sessions, left.first, left.last), (5, Some(Nanos(400)), Some(Nanos(950))));
+    let names: Vec<_> = left.protocols.iter().map(|l| (l.name, l.sessions, l.bytes)).collect();
+    assert_eq!(names, [("tls", 2, 400), ("dns", 1, 200), ("other", 1, 200), ("tcp", 1, 200)]);
+    assert_eq!((left.far.samples(), left.near.samples()), (3, 0));
+}
+
+#[test]
+fn owners_are_remote_and_summed_by_country() {
+    let mut summary = Summary::default();
+    let mut rows = vec![
+        endpoint(Side::Remote, 1, "US", 5, Some(9)),
+        endpoint(Side::Remote, 1, "US", 6, Some(7)),
+        endpoint(Side::Remote, 1, "DE", 50, None),
+        endpoint(Side::Home, 2, "US", 500, None),
+    ];
+    rows.extend((10..20).map(|asn| endpoint(Side::Remote, asn, "FR", 1, None)));
+    summary.add_endpoints(&rows);
+    let top: Vec<_> = summary.owners.iter().map(|o| (o.number, o.sessions, o.floor_ns)).collect();
+    assert_eq!(top.len(), OWNERS_MAX);
+    assert_eq!(top[..3], [(1, 50, None), (1, 11, Some(7)), (10, 1, None)]);
+    assert_eq!(summary.owners_more, 4);
+}
+
+#[test]
+fn incidents_show_the_highest_scores() {
+    let incident = |n: u32| Incident {
+        time: Nanos::ZERO,
+        since: Nanos::ZERO,
+        subject: format!("s{n}").into(),
+        subject_name: None,
+        families: vec![crate::model::Family::N, crate::model::Family::R],
+        score: f64::from(n) / 100.0,
+        level: Level::High,
+        alerts: vec![
+            ("D08".into(), "rmm".into(), String::new(), String::new()),
+            ("D01".into(), "exit".into(), String::new(), String::new()),
+            ("D08".into(), "rmm".into(), String::new(), String::new()),
+        ],
+        topologies: Vec::new(),
+    };
+    let mut summary = Summary::default();
+    summary.add_incidents(&(80..95).map(incident).collect::<Vec<_>>());
+    assert_eq!(summary.incidents_more, 5);
+    let first = &summary.incidents[0];
+    assert_eq!((first.subject.as_str(), first.families.as_str()), ("s94", "N+R"));
+    assert_eq!(first.rules, "exit, rmm");
+}

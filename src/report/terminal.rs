@@ -1,0 +1,357 @@
+//! The summary as text for a terminal.
+//!
+//! Owns: layout and colour. In: a summary, whether colour is wanted, how wide the terminal is.
+//! Out: lines. Never: untrusted text that has not been made safe.
+
+use crate::model::{Counter, Counters, Level};
+use crate::report::histogram::Histogram;
+use crate::report::summary::Summary;
+use crate::report::units;
+
+/// How to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Use ANSI colours. The caller looks at the terminal and at `NO_COLOR`.
+    pub colour: bool,
+    /// Columns of the terminal; below 60 is treated as 60.
+    pub width: usize,
+}
+
+/// What a piece of text is, for its colour.
+#[derive(Clone, Copy, Debug)]
+enum Tone {
+    Plain,
+    Title,
+    Faint,
+    Good,
+    Warn,
+    Bad,
+    Accent,
+}
+
+/// One cell of a table.
+struct Cell {
+    text: String,
+    tone: Tone,
+    right: bool,
+}
+
+fn left(text: impl Into<String>) -> Cell {
+    Cell { text: text.into(), tone: Tone::Plain, right: false }
+}
+
+fn right(text: impl Into<String>) -> Cell {
+    Cell { text: text.into(), tone: Tone::Plain, right: true }
+}
+
+impl Cell {
+    fn tone(mut self, tone: Tone) -> Cell {
+        self.tone = tone;
+        self
+    }
+}
+
+/// Losses that are worth a word, each with its words.
+const LOSSES: [(Counter, &str); 14] = [
+    (Counter::RejectLink, "frames of an unknown link type"),
+    (Counter::RejectShort, "frames cut within a header"),
+    (Counter::RejectMalformed, "malformed frames"),
+    (Counter::RejectDepth, "frames nested too deep"),
+    (Counter::FragmentOrphans, "fragments without their first"),
+    (Counter::FramesTruncated, "frames cut by a snap length"),
+    (Counter::TimeBackwards, "frames with a time that steps back"),
+    (Counter::SessionsEvicted, "sessions pushed out of the full table"),
+    (Counter::SegmentsDropped, "segments over a session's buffer"),
+    (Counter::GapBytes, "bytes missing inside TCP streams"),
+    (Counter::MessagesOverCap, "messages over their buffer"),
+    (Counter::GeoErrors, "unreadable database records"),
+    (Counter::AlertsDropped, "alerts over the cap"),
+    (Counter::EndpointsDropped, "sessions of endpoints over the cap"),
+];
+
+/// The whole summary, ending in a newline.
+pub fn render(summary: &Summary, style: Style) -> String {
+    let mut page =
+        Page { out: String::new(), style: Style { width: style.width.max(60), ..style } };
+    put_inputs(&mut page, summary);
+    put_protocols(&mut page, summary);
+    put_legs(&mut page, summary);
+    put_owners(&mut page, summary);
+    put_alerts(&mut page, summary);
+    put_incidents(&mut page, summary);
+    put_losses(&mut page, &summary.counters);
+    page.out
+}
+
+struct Page {
+    out: String,
+    style: Style,
+}
+
+impl Page {
+    fn paint(&mut self, text: &str, tone: Tone) {
+        let code = match tone {
+            Tone::Plain => "",
+            Tone::Title => "1",
+            Tone::Faint => "2",
+            Tone::Good => "32",
+            Tone::Warn => "33",
+            Tone::Bad => "1;31",
+            Tone::Accent => "36",
+        };
+        if self.style.colour && !code.is_empty() {
+            self.out.push_str("\u{1b}[");
+            self.out.push_str(code);
+            self.out.push('m');
+            self.out.push_str(text);
+            self.out.push_str("\u{1b}[0m");
+        } else {
+            self.out.push_str(text);
+        }
+    }
+
+    /// A title, and what it amounts to.
+    fn title(&mut self, title: &str, total: &str) {
+        self.out.push('\n');
+        self.paint(title, Tone::Title);
+        if !total.is_empty() {
+            self.out.push_str("  ");
+            let free = self.style.width.saturating_sub(title.len() + 2);
+            self.paint(&units::safe(total, free), Tone::Faint);
+        }
+        self.out.push('\n');
+    }
+
+    /// Rows in aligned columns, the first of them a faint heading. The last column gets what is
+    /// left of the width.
+    fn table(&mut self, rows: &[Vec<Cell>]) {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let mut widths = vec![0; columns];
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.text.chars().count().max(*width);
+            }
+        }
+        if let Some((last, others)) = widths.split_last_mut() {
+            let used: usize = others.iter().map(|width| width + 2).sum();
+            *last = (*last).min(self.style.width.saturating_sub(used + 2).max(8));
+        }
+        for (i, row) in rows.iter().enumerate() {
+            self.row(row, &widths, i == 0);
+        }
+    }
+
+    fn row(&mut self, row: &[Cell], widths: &[usize], heading: bool) {
+        let mut pad = 2;
+        for (cell, width) in row.iter().zip(widths) {
+            let text = units::safe(&cell.text, *width);
+            let free = width.saturating_sub(text.chars().count());
+            let (before, after) = if cell.right { (free, 0) } else { (0, free) };
+            // Padding is written only once something follows, so that no line ends in blanks.
+            if !text.is_empty() {
+                self.out.extend(std::iter::repeat_n(' ', pad + before));
+                self.paint(&text, if heading { Tone::Faint } else { cell.tone });
+                pad = after + 2;
+            } else {
+                pad += width + 2;
+            }
+        }
+        self.out.push('\n');
+    }
+
+    /// Words in lines behind `indent` blanks.
+    fn paragraph(&mut self, text: &str, indent: usize) {
+        const LINES_MAX: usize = 6;
+        let width = self.style.width.saturating_sub(indent);
+        let mut lines = vec![String::new()];
+        for word in units::safe(text, LINES_MAX * width).split_whitespace() {
+            let word = units::safe(word, width);
+            match lines.last_mut() {
+                Some(line) if line.is_empty() => line.push_str(&word),
+                Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                    line.push(' ');
+                    line.push_str(&word);
+                }
+                _ => lines.push(word),
+            }
+        }
+        for line in lines.iter().filter(|line| !line.is_empty()) {
+            self.out.extend(std::iter::repeat_n(' ', indent));
+            self.out.push_str(line);
+            self.out.push('\n');
+        }
+    }
+
+    fn line(&mut self, text: &str, tone: Tone) {
+        let text = units::safe(text, self.style.width.saturating_sub(2));
+        self.out.push_str("  ");
+        self.paint(&text, tone);
+        self.out.push('\n');
+    }
+}
+
+fn plural(n: u64, word: &str) -> String {
+    format!("{} {word}{}", units::count(n), if n == 1 { "" } else { "s" })
+}
+
+fn put_inputs(page: &mut Page, summary: &Summary) {
+    let inputs = &summary.inputs;
+    page.paint("longhaul", Tone::Title);
+    let mut read = format!(
+        "  {}, {}, {}",
+        plural(inputs.files, "file"),
+        plural(inputs.frames, "packet"),
+        units::bytes(inputs.bytes)
+    );
+    if let (Some(first), Some(last)) = (summary.first, summary.last) {
+        let span = units::span(last.since(first));
+        read.push_str(&format!("\n  {} to {} UTC", units::moment(first), units::moment(last)));
+        read.push_str(&format!(", {span}"));
+    }
+    page.paint(&read, Tone::Plain);
+    page.out.push('\n');
+    const PROBLEMS_MAX: usize = 10;
+    for (name, verdict) in inputs.problems.iter().take(PROBLEMS_MAX) {
+        page.line(&format!("! {name}: {verdict}"), Tone::Warn);
+    }
+    if inputs.problems.len() > PROBLEMS_MAX {
+        let more = inputs.problems.len() - PROBLEMS_MAX;
+        page.line(&format!("! and {more} more files with problems"), Tone::Warn);
+    }
+}
+
+fn put_protocols(page: &mut Page, summary: &Summary) {
+    page.title("Sessions", &units::count(summary.sessions));
+    if summary.protocols.is_empty() {
+        return;
+    }
+    let most = summary.protocols.iter().map(|line| line.sessions).max().unwrap_or(1).max(1);
+    let mut rows = vec![vec![left("protocol"), right("sessions"), right("share"), right("bytes")]];
+    for line in &summary.protocols {
+        let bar = (line.sessions * 20).div_ceil(most) as usize;
+        rows.push(vec![
+            left(line.name).tone(Tone::Accent),
+            right(units::count(line.sessions)),
+            right(units::share(line.sessions, summary.sessions)),
+            right(units::bytes(line.bytes)),
+            left("▪".repeat(bar)).tone(Tone::Faint),
+        ]);
+    }
+    page.table(&rows);
+}
+
+fn put_legs(page: &mut Page, summary: &Summary) {
+    if summary.near.samples() + summary.far.samples() == 0 {
+        return;
+    }
+    page.title("Legs", "full round trips from the sensor, by TCP handshake");
+    let heads = ["handshakes", "5 % below", "median", "95 % below"].map(right);
+    let mut rows = vec![std::iter::once(left("leg")).chain(heads).collect::<Vec<_>>()];
+    rows.push(leg("near", &summary.near));
+    rows.push(leg("far", &summary.far));
+    page.table(&rows);
+}
+
+fn leg(name: &str, legs: &Histogram) -> Vec<Cell> {
+    let mut row = vec![left(name).tone(Tone::Accent), right(units::count(legs.samples()))];
+    for share in [0.05, 0.5, 0.95] {
+        row.push(right(legs.quantile(share).map_or("-".into(), units::millis)));
+    }
+    row
+}
+
+fn put_owners(page: &mut Page, summary: &Summary) {
+    if summary.owners.is_empty() {
+        return;
+    }
+    page.title("Remote owners", "floor: the nearest any of their addresses came");
+    let mut rows =
+        vec![vec![left("AS"), left("country"), right("sessions"), right("floor"), left("holder")]];
+    for owner in &summary.owners {
+        rows.push(vec![
+            left(match owner.number {
+                0 => "-".to_owned(),
+                number => format!("AS{number}"),
+            })
+            .tone(Tone::Accent),
+            left(owner.country.as_deref().unwrap_or("-")),
+            right(units::count(owner.sessions)),
+            right(owner.floor_ns.map_or("-".into(), units::millis)),
+            left(owner.name.as_deref().unwrap_or("not announced or not known")),
+        ]);
+    }
+    page.table(&rows);
+    if summary.owners_more > 0 {
+        page.line(&format!("and {} more", units::count(summary.owners_more)), Tone::Faint);
+    }
+}
+
+const fn level_tone(level: Level) -> Tone {
+    match level {
+        Level::Critical | Level::High => Tone::Bad,
+        Level::Medium => Tone::Warn,
+        Level::Low | Level::Informational => Tone::Faint,
+    }
+}
+
+fn put_alerts(page: &mut Page, summary: &Summary) {
+    let total = summary.rules.iter().map(|line| line.alerts).sum();
+    page.title("Alerts", &units::count(total));
+    for line in &summary.rules {
+        page.out.push_str("  ");
+        page.paint(&format!("{:<13}", line.level.as_str()), level_tone(line.level));
+        // What is left beside the level, the id and the count.
+        let name = units::safe(&line.name, page.style.width.saturating_sub(40));
+        page.paint(&format!("{} {name}", units::safe(&line.id, 8)), Tone::Title);
+        page.paint(&format!("  x{}\n", units::count(line.alerts)), Tone::Faint);
+        page.paragraph(&line.message, 15);
+    }
+}
+
+fn put_incidents(page: &mut Page, summary: &Summary) {
+    let total = summary.incidents.len() as u64 + summary.incidents_more;
+    if total == 0 {
+        return;
+    }
+    page.title("Incidents", &units::count(total));
+    let mut rows =
+        vec![vec![left("level"), left("subject"), left("families"), right("score"), left("rules")]];
+    for line in &summary.incidents {
+        rows.push(vec![
+            left(line.level.as_str()).tone(level_tone(line.level)),
+            left(units::safe(&line.subject, 24)).tone(Tone::Title),
+            left(line.families.as_str()),
+            right(format!("{:.2}", line.score)),
+            left(line.rules.as_str()),
+        ]);
+    }
+    page.table(&rows);
+    if summary.incidents_more > 0 {
+        page.line(&format!("and {} more", units::count(summary.incidents_more)), Tone::Faint);
+    }
+}
+
+fn put_losses(page: &mut Page, counters: &Counters) {
+    page.out.push('\n');
+    page.paint("Lost", Tone::Title);
+    let lost: Vec<Vec<Cell>> = LOSSES
+        .iter()
+        .filter(|(counter, _)| counters.get(*counter) > 0)
+        .map(|(counter, words)| {
+            vec![right(units::count(counters.get(*counter))).tone(Tone::Warn), left(*words)]
+        })
+        .collect();
+    if lost.is_empty() {
+        page.out.push_str("  ");
+        page.paint("nothing", Tone::Good);
+        page.out.push('\n');
+        return;
+    }
+    page.out.push('\n');
+    let rows = std::iter::once(vec![right("count"), left("what")]).chain(lost).collect::<Vec<_>>();
+    page.table(&rows);
+}
+
+#[cfg(test)]
+#[path = "terminal_tests.rs"]
+mod tests;

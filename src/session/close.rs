@@ -1,0 +1,106 @@
+//! Turns a session's state into its record.
+//!
+//! Owns: the mapping. In: a session and why it ends. Out: [`Finished`].
+//! Never: measures anything.
+
+use crate::model::Nanos;
+use crate::model::Record;
+use crate::model::Transport;
+use crate::model::record::Context;
+use crate::model::record::Leg;
+use crate::model::record::Party;
+use crate::model::record::Quality;
+use crate::model::record::SessionState;
+use crate::session::Finished;
+use crate::session::Side;
+use crate::session::state::Bits;
+use crate::session::state::Half;
+use crate::session::state::Session;
+
+/// Why a session is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was silent for longer than its class allows.
+    Silence,
+    /// A new session took its five-tuple, the table was full, or the input ended.
+    Cut,
+}
+
+/// Makes the record; `at` is the clock's second that orders it in the output.
+pub(crate) fn finish<X>(mut session: Session<X>, ending: Ending, at: u32) -> Finished<X> {
+    let extra = session.extra.take();
+    let state = state_of(&session, ending);
+    let gaps = u32::from(session.gaps)
+        + u32::from(session.initiator.stream.hole() > 0)
+        + u32::from(session.responder.stream.hole() > 0);
+    let record = Record {
+        at: Nanos::from_secs(u64::from(at)),
+        start: session.start,
+        end: session.end,
+        state,
+        transport: session.key.transport,
+        version: session.key.version,
+        vlan: session.bits.has(Bits::VLAN).then_some(session.vlan),
+        point: session.key.point,
+        initiator: party(&session, Side::Initiator),
+        responder: party(&session, Side::Responder),
+        near: Leg { handshake_ns: session.handshake.near() },
+        far: Leg { handshake_ns: session.handshake.far() },
+        syn: session.handshake.syn.facts(session.key.version),
+        quality: Quality {
+            retransmits: u32::from(session.retransmits),
+            out_of_order: u32::from(session.out_of_order),
+            duplicates: 0,
+            gaps,
+            one_way: !session.both_spoke(),
+            truncated: session.bits.has(Bits::TRUNCATED),
+        },
+        facts: Box::default(),
+        context: Context::default(),
+        file: session.file,
+        frame_first: session.frame_first,
+        frame_last: session.frame_last,
+    };
+    Finished { record, extra }
+}
+
+fn state_of<X>(session: &Session<X>, ending: Ending) -> SessionState {
+    let tcp = session.key.transport == Transport::TCP;
+    if session.bits.has(Bits::RESET) {
+        SessionState::Reset
+    } else if session.is_over() {
+        SessionState::Closed
+    } else if tcp && !session.handshake.saw_syn() {
+        SessionState::Half
+    } else if !session.both_spoke() {
+        SessionState::Opened
+    } else if ending == Ending::Silence {
+        SessionState::Timeout
+    } else {
+        SessionState::Established
+    }
+}
+
+fn party<X>(session: &Session<X>, side: Side) -> Party {
+    let is_b = session.bits.has(Bits::INITIATOR_B) == (side == Side::Initiator);
+    let (ip, port) = if is_b {
+        (session.key.b, session.key.b_port)
+    } else {
+        (session.key.a, session.key.a_port)
+    };
+    let half: &Half = match side {
+        Side::Initiator => &session.initiator,
+        Side::Responder => &session.responder,
+    };
+    let spoke = half.packets > 0;
+    Party {
+        ip,
+        port,
+        mac: (spoke && session.bits.has(Bits::ETHERNET)).then_some(half.mac),
+        bytes: half.bytes,
+        packets: u64::from(half.packets),
+        ttl: spoke.then_some(half.ttl),
+        place: None,
+        asn: None,
+    }
+}

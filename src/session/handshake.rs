@@ -1,0 +1,230 @@
+//! The TCP handshake: two full round trips from the sensor, or none where they cannot be trusted.
+//!
+//! Owns: the moments of SYN and SYN-ACK. In: TCP packets of one session. Out: near and far leg.
+//! Never: halves, means, or a sample after a retransmission (Karn and Partridge, SIGCOMM 1987).
+
+use crate::model::Nanos;
+use crate::model::TcpFlags;
+use crate::session::Side;
+use crate::session::syn::SynSummary;
+
+/// Where the handshake stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// No SYN seen.
+    #[default]
+    None,
+    /// SYN seen.
+    Syn,
+    /// SYN-ACK seen after the SYN.
+    SynAck,
+    /// The initiator's ACK seen, or passed by.
+    Done,
+}
+
+/// Handshake state of one session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Handshake {
+    syn_at: Nanos,
+    syn_ack_at: Nanos,
+    far_ns: u64,
+    near_ns: u64,
+    syn_seq: u32,
+    syn_ack_seq: u32,
+    pub(crate) syn: SynSummary,
+    stage: Stage,
+    has_far: bool,
+    has_near: bool,
+    /// A repetition, Fast Open or a simultaneous open: whatever was measured is not published.
+    void: bool,
+}
+
+/// What a packet with SYN means to an existing session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SynVerdict {
+    /// Part of this session.
+    Same,
+    /// A new connection on the same five-tuple.
+    New,
+}
+
+/// What the handshake needs to know of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) side: Side,
+    pub(crate) flags: TcpFlags,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    pub(crate) payload: u32,
+    pub(crate) time: Nanos,
+}
+
+impl Handshake {
+    /// Whether a SYN or SYN-ACK was seen at all.
+    pub(crate) fn saw_syn(&self) -> bool {
+        self.stage != Stage::None
+    }
+
+    /// Whether the three packets have passed, or the chance to see them has.
+    pub(crate) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Whether a SYN from `side` with `seq` belongs to this session or begins another.
+    pub(crate) fn judge_syn(&self, step: &Step) -> SynVerdict {
+        let is_syn_ack = step.flags.has(TcpFlags::ACK);
+        let known = match (self.stage, is_syn_ack) {
+            (Stage::None, _) => return SynVerdict::New,
+            (_, true) if self.syn_ack_at == Nanos::ZERO => return SynVerdict::Same,
+            (_, true) => self.syn_ack_seq,
+            (_, false) if step.side == Side::Responder => return SynVerdict::Same,
+            (_, false) => self.syn_seq,
+        };
+        if known == step.seq || is_syn_ack { SynVerdict::Same } else { SynVerdict::New }
+    }
+
+    /// Takes one packet into account.
+    pub(crate) fn observe(&mut self, step: &Step) {
+        match (step.flags.any(TcpFlags::SYN), step.flags.has(TcpFlags::ACK)) {
+            (true, false) => self.observe_syn(step),
+            (true, true) => self.observe_syn_ack(step),
+            (false, true) if self.stage == Stage::SynAck => self.observe_ack(step),
+            _ => {}
+        }
+    }
+
+    fn observe_syn(&mut self, step: &Step) {
+        // A repeated SYN makes the pair ambiguous; a SYN from both ends is a simultaneous open
+        // (RFC 9293 section 3.5); data in a SYN is Fast Open (RFC 7413), whose SYN-ACK may wait.
+        let repeated = self.stage != Stage::None;
+        if repeated || step.side == Side::Responder || step.payload > 0 {
+            self.void = true;
+        }
+        if !repeated {
+            self.syn_at = step.time;
+            self.syn_seq = step.seq;
+            self.stage = Stage::Syn;
+        }
+    }
+
+    fn observe_syn_ack(&mut self, step: &Step) {
+        match self.stage {
+            Stage::Syn if step.ack == self.syn_seq.wrapping_add(1) => {
+                self.syn_ack_at = step.time;
+                self.syn_ack_seq = step.seq;
+                self.stage = Stage::SynAck;
+                match step.time.checked_since(self.syn_at) {
+                    Some(span) => (self.far_ns, self.has_far) = (span.0, true),
+                    None => self.void = true,
+                }
+            }
+            // The SYN passed before the capture began: an earlier SYN-ACK may have, too.
+            Stage::None => {
+                self.stage = Stage::Done;
+                self.void = true;
+                self.syn_ack_at = step.time;
+                self.syn_ack_seq = step.seq;
+            }
+            _ => self.void = true,
+        }
+    }
+
+    /// RFC 9293 section 3.5, figure 6, line 4: the initiator's first segment after its SYN.
+    fn observe_ack(&mut self, step: &Step) {
+        if step.side != Side::Initiator || step.flags.any(TcpFlags::RST) {
+            return;
+        }
+        self.stage = Stage::Done;
+        let answers = step.ack == self.syn_ack_seq.wrapping_add(1);
+        let first = step.seq == self.syn_seq.wrapping_add(1);
+        match step.time.checked_since(self.syn_ack_at) {
+            Some(span) if answers && first => (self.near_ns, self.has_near) = (span.0, true),
+            Some(_) => {}
+            None => self.void = true,
+        }
+    }
+
+    /// SYN to SYN-ACK: sensor to responder and back, in ns.
+    pub(crate) fn far(&self) -> Option<u64> {
+        (self.has_far && !self.void).then_some(self.far_ns)
+    }
+
+    /// SYN-ACK to ACK: sensor to initiator and back, in ns.
+    pub(crate) fn near(&self) -> Option<u64> {
+        (self.has_near && !self.void).then_some(self.near_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(side: Side, flags: u8, seq: u32, ack: u32, time: u64) -> Step {
+        Step { side, flags: TcpFlags(flags), seq, ack, payload: 0, time: Nanos(time) }
+    }
+    const SYN: u8 = TcpFlags::SYN;
+    const ACK: u8 = TcpFlags::ACK;
+    use Side::Initiator as I;
+    use Side::Responder as R;
+
+    fn run(steps: &[Step]) -> (Option<u64>, Option<u64>) {
+        let mut handshake = Handshake::default();
+        steps.iter().for_each(|s| handshake.observe(s));
+        (handshake.near(), handshake.far())
+    }
+
+    #[test]
+    fn two_full_round_trips() {
+        let legs = run(&[
+            step(I, SYN, 100, 0, 1_000),
+            step(R, SYN | ACK, 900, 101, 31_000),
+            step(I, ACK, 101, 901, 38_500),
+        ]);
+        assert_eq!(legs, (Some(7_500), Some(30_000)));
+    }
+
+    #[test]
+    fn a_repeated_syn_or_syn_ack_publishes_nothing() {
+        let syn = step(I, SYN, 100, 0, 1_000);
+        let syn_ack = step(R, SYN | ACK, 900, 101, 31_000);
+        let ack = step(I, ACK, 101, 901, 38_500);
+        assert_eq!(run(&[syn, syn, syn_ack, ack]), (None, None));
+        assert_eq!(run(&[syn, syn_ack, syn_ack, ack]), (None, None));
+        assert_eq!(run(&[syn, syn_ack, ack, syn_ack]), (None, None));
+    }
+
+    #[test]
+    fn data_in_the_syn_publishes_nothing() {
+        let syn = Step { payload: 5, ..step(I, SYN, 100, 0, 1_000) };
+        let legs = run(&[syn, step(R, SYN | ACK, 900, 101, 2_000), step(I, ACK, 101, 901, 3_000)]);
+        assert_eq!(legs, (None, None));
+    }
+
+    #[test]
+    fn a_lost_ack_leaves_the_far_leg_alone() {
+        let legs = run(&[
+            step(I, SYN, 100, 0, 1_000),
+            step(R, SYN | ACK, 900, 101, 31_000),
+            step(I, ACK, 600, 901, 98_500),
+        ]);
+        assert_eq!(legs, (None, Some(30_000)));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_publishes_nothing() {
+        let legs = run(&[
+            step(I, SYN, 100, 0, 5_000),
+            step(R, SYN | ACK, 900, 101, 4_000),
+            step(I, ACK, 101, 901, 6_000),
+        ]);
+        assert_eq!(legs, (None, None));
+    }
+
+    #[test]
+    fn a_new_initial_sequence_number_is_a_new_session() {
+        let mut handshake = Handshake::default();
+        handshake.observe(&step(I, SYN, 100, 0, 1_000));
+        assert_eq!(handshake.judge_syn(&step(I, SYN, 100, 0, 2_000)), SynVerdict::Same);
+        assert_eq!(handshake.judge_syn(&step(I, SYN, 777, 0, 2_000)), SynVerdict::New);
+    }
+}

@@ -1,0 +1,258 @@
+//! Brings one session up to date with one packet: counters, handshake, stream, delivery.
+//!
+//! Owns: the order in which these happen. In: a packet and its bytes. Out: deliveries to the
+//! listener.
+//! Never: opens or ends a session (the shard does).
+
+use crate::model::Counter;
+use crate::model::Packet;
+use crate::model::PacketFlags;
+use crate::model::TcpFlags;
+use crate::model::Transport;
+use crate::session::Arrival;
+use crate::session::Delivery;
+use crate::session::Interest;
+use crate::session::Listener;
+use crate::session::Side;
+use crate::session::handshake::Step;
+use crate::session::reorder::Early;
+use crate::session::state::Bits;
+use crate::session::state::Session;
+use crate::session::stream::Placed;
+use crate::session::syn::SynSummary;
+
+impl<X> Session<X> {
+    /// What the handshake needs to know of a packet.
+    pub(crate) fn step(&self, packet: &Packet, side: Side) -> Step {
+        Step {
+            side,
+            flags: packet.tcp_flags,
+            seq: packet.seq,
+            ack: packet.ack,
+            payload: packet.payload_wire(),
+            time: packet.time,
+        }
+    }
+
+    /// Brings the session up to date with one packet.
+    pub(crate) fn observe(&mut self, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
+        let packet = arrival.packet;
+        let side = self.side(packet);
+        self.touched = self.touched.max(packet.clock);
+        self.end = self.end.max(packet.time);
+        self.start = self.start.min(packet.time);
+        self.frame_last = packet.number;
+        if packet.flags.has(PacketFlags::TRUNCATED) {
+            self.bits.set(Bits::TRUNCATED);
+        }
+        self.count(side, arrival);
+        match packet.key.transport {
+            Transport::TCP => self.observe_tcp(side, arrival, listener),
+            _ if packet.payload_len > 0 => {
+                self.deliver(side, arrival.payload(), false, packet, listener)
+            }
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, side: Side, arrival: Arrival<'_>) {
+        let packet = arrival.packet;
+        let half = self.half(side);
+        if half.packets == 0 {
+            half.ttl = packet.ttl;
+            if let Some(mac) = arrival.frame.get(6..12).and_then(|mac| mac.first_chunk::<6>()) {
+                half.mac = *mac;
+            }
+        }
+        half.packets = half.packets.saturating_add(1);
+        half.bytes += u64::from(packet.wire_len);
+    }
+
+    fn observe_tcp(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
+        let packet = arrival.packet;
+        let flags = packet.tcp_flags;
+        if flags.any(TcpFlags::SYN) || !self.handshake.is_done() {
+            self.handshake.observe(&self.step(packet, side));
+        }
+        if flags.any(TcpFlags::SYN) {
+            self.observe_syn(side, arrival);
+        }
+        if flags.any(TcpFlags::RST) {
+            self.bits.set(Bits::RESET);
+        }
+        if flags.any(TcpFlags::FIN) {
+            self.half(side).fin = true;
+        }
+        if packet.payload_wire() > 0 && !flags.any(TcpFlags::RST) {
+            self.place(side, arrival, listener);
+        }
+        if flags.has(TcpFlags::ACK) && self.reorder.is_some() {
+            self.give_up_acknowledged(side.other(), packet, listener);
+        }
+    }
+
+    fn observe_syn(&mut self, side: Side, arrival: Arrival<'_>) {
+        let packet = arrival.packet;
+        let stream = &mut self.half(side).stream;
+        if !stream.started() {
+            stream.start(packet.seq.wrapping_add(1));
+        }
+        if side == Side::Initiator && !self.handshake.syn.seen {
+            self.handshake.syn = SynSummary::read(packet.l4_header(arrival.frame), packet.ttl);
+        }
+    }
+
+    /// Puts a segment with payload in its place in the stream.
+    fn place(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
+        let packet = arrival.packet;
+        let (seq, wire) = (packet.first_byte(), packet.payload_wire());
+        let stream = &mut self.half(side).stream;
+        if !stream.started() {
+            stream.start(seq);
+        }
+        match stream.place(seq, wire) {
+            Placed::InOrder { skip } => {
+                stream.advance(wire - skip);
+                if skip > 0 {
+                    self.retransmits = self.retransmits.saturating_add(1);
+                }
+                let fresh = arrival.payload().get(skip as usize..).unwrap_or_default();
+                self.deliver(side, fresh, false, packet, listener);
+                self.deliver_waiting(side, packet, listener);
+            }
+            // RFC 9293 section 3.8.4: a keep-alive repeats the byte before the next one, or none.
+            Placed::Repeat if wire == 1 && seq.wrapping_add(1) == stream.next() => {}
+            Placed::Repeat => self.retransmits = self.retransmits.saturating_add(1),
+            Placed::Late => {
+                stream.fill(wire);
+                self.out_of_order = self.out_of_order.saturating_add(1);
+            }
+            Placed::Ahead { missing } => self.keep_or_skip(side, missing, arrival, listener),
+        }
+    }
+
+    /// A segment ahead of its turn: kept while somebody listens, else the stream moves past the
+    /// hole.
+    fn keep_or_skip(
+        &mut self,
+        side: Side,
+        missing: u32,
+        arrival: Arrival<'_>,
+        listener: &mut impl Listener<X>,
+    ) {
+        let packet = arrival.packet;
+        if !self.bits.has(Bits::DEAF) {
+            let reorder = self.reorder.get_or_insert_default();
+            if reorder.keep(side, packet.first_byte(), arrival.payload(), packet.payload_wire()) {
+                self.out_of_order = self.out_of_order.saturating_add(1);
+                return;
+            }
+            listener.count(Counter::SegmentsDropped, 1);
+            self.bits.set(Bits::TRUNCATED);
+        }
+        self.pass_over(side, missing, listener);
+        self.half(side).stream.advance(packet.payload_wire());
+        self.deliver(side, arrival.payload(), true, packet, listener);
+        self.deliver_waiting(side, packet, listener);
+    }
+
+    fn pass_over(&mut self, side: Side, missing: u32, listener: &mut impl Listener<X>) {
+        let given_up = self.half(side).stream.pass_over(missing);
+        if given_up > 0 {
+            self.gaps = self.gaps.saturating_add(1);
+            listener.count(Counter::GapBytes, u64::from(given_up));
+        }
+    }
+
+    /// Delivers early segments whose turn has come.
+    fn deliver_waiting(&mut self, side: Side, packet: &Packet, listener: &mut impl Listener<X>) {
+        if self.reorder.is_none() {
+            return;
+        }
+        while let Some(early) = self.take_waiting(side) {
+            let next = self.half(side).stream.next();
+            let skip = next.wrapping_sub(early.seq);
+            if skip < early.wire {
+                self.half(side).stream.advance(early.wire - skip);
+                let fresh = early.bytes.get(skip as usize..).unwrap_or_default();
+                self.deliver(side, fresh, false, packet, listener);
+            }
+        }
+    }
+
+    fn take_waiting(&mut self, side: Side) -> Option<Early> {
+        let next = self.half(side).stream.next();
+        let reorder = self.reorder.as_mut()?;
+        let early = reorder.take_ready(side, next);
+        if reorder.is_empty() {
+            self.reorder = None;
+        }
+        early
+    }
+
+    /// The peer acknowledged bytes of `side` that were never seen: they will not come again.
+    fn give_up_acknowledged(
+        &mut self,
+        side: Side,
+        packet: &Packet,
+        listener: &mut impl Listener<X>,
+    ) {
+        let next = self.half(side).stream.next();
+        let waiting = self.reorder.as_ref().and_then(|reorder| reorder.nearest(side, next));
+        let Some(missing) = waiting else { return };
+        let acknowledged = packet.ack.wrapping_sub(next);
+        if missing > 0 && acknowledged >= missing && acknowledged < 1 << 31 {
+            self.pass_over(side, missing, listener);
+            if let Some(early) = self.take_waiting(side) {
+                self.half(side).stream.advance(early.wire);
+                self.deliver(side, &early.bytes, true, packet, listener);
+            }
+            self.deliver_waiting(side, packet, listener);
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        from: Side,
+        payload: &[u8],
+        gap: bool,
+        packet: &Packet,
+        listener: &mut impl Listener<X>,
+    ) {
+        if self.bits.has(Bits::DEAF) || payload.is_empty() {
+            return;
+        }
+        let delivery = Delivery {
+            payload,
+            from,
+            time: packet.time,
+            transport: self.key.transport,
+            ports: self.ports(),
+            gap,
+        };
+        if listener.deliver(&mut self.extra, &delivery) == Interest::Done {
+            self.bits.set(Bits::DEAF);
+            self.forget_waiting(listener);
+        }
+    }
+
+    /// Nobody listens any more: early segments are let go, their bytes counted as a hole.
+    fn forget_waiting(&mut self, listener: &mut impl Listener<X>) {
+        let Some(mut reorder) = self.reorder.take() else { return };
+        for side in [Side::Initiator, Side::Responder] {
+            while let Some(missing) = reorder.nearest(side, self.half(side).stream.next()) {
+                if missing > 0 {
+                    self.pass_over(side, missing, listener);
+                }
+                let next = self.half(side).stream.next();
+                while let Some(early) = reorder.take_ready(side, next) {
+                    let end = early.seq.wrapping_add(early.wire);
+                    let ahead = end.wrapping_sub(self.half(side).stream.next());
+                    if ahead < 1 << 31 {
+                        self.half(side).stream.advance(ahead);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Segments that arrived before their turn, kept until the hole before them is filled or given up.
+//!
+//! Owns: copies of early segments, capped. In: segments ahead of their stream. Out: them, in order.
+//! Never: waits longer than the cap or than the peer's acknowledgement of what is missing.
+
+use crate::session::Side;
+
+/// Segments kept per session, both directions together. Thirty-two full-size ones are more than a
+/// first window (RFC 6928: ten) in each direction.
+const SEGMENTS: usize = 32;
+
+/// Bytes kept per session.
+const BYTES: usize = 64 * 1_024;
+
+/// One early segment.
+#[derive(Debug)]
+pub(crate) struct Early {
+    pub(crate) side: Side,
+    pub(crate) seq: u32,
+    pub(crate) bytes: Box<[u8]>,
+    /// Length on the wire (longer than `bytes` where the capture was cut).
+    pub(crate) wire: u32,
+}
+
+/// The early segments of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Reorder {
+    early: Vec<Early>,
+    bytes: usize,
+}
+
+impl Reorder {
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.early.is_empty()
+    }
+
+    /// Keeps a segment. False when a cap is reached: nothing is kept.
+    pub(crate) fn keep(&mut self, side: Side, seq: u32, payload: &[u8], wire: u32) -> bool {
+        if self.early.len() >= SEGMENTS || self.bytes + payload.len() > BYTES {
+            return false;
+        }
+        self.bytes += payload.len();
+        self.early.push(Early { side, seq, bytes: payload.into(), wire });
+        true
+    }
+
+    /// The waiting segment of `side` that begins nearest above `next`, with its distance.
+    pub(crate) fn nearest(&self, side: Side, next: u32) -> Option<u32> {
+        let of_side = self.early.iter().filter(|early| early.side == side);
+        of_side.map(|early| early.seq.wrapping_sub(next)).filter(|gap| *gap < 1 << 31).min()
+    }
+
+    /// Takes out a segment of `side` that begins at or before `next`.
+    pub(crate) fn take_ready(&mut self, side: Side, next: u32) -> Option<Early> {
+        let ready = |early: &Early| early.side == side && next.wrapping_sub(early.seq) < 1 << 31;
+        let at = self.early.iter().position(ready)?;
+        let early = self.early.swap_remove(at);
+        self.bytes -= early.bytes.len();
+        Some(early)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_within_its_caps() {
+        let mut reorder = Reorder::default();
+        for n in 0..SEGMENTS as u32 {
+            assert!(reorder.keep(Side::Initiator, n * 10, &[0; 10], 10));
+        }
+        assert!(!reorder.keep(Side::Initiator, 5_000, &[0; 10], 10));
+        let mut reorder = Reorder::default();
+        assert!(reorder.keep(Side::Initiator, 0, &[0; BYTES], 10));
+        assert!(!reorder.keep(Side::Responder, 0, &[0; 1], 1));
+    }
+
+    #[test]
+    fn gives_back_what_has_come_due() {
+        let mut reorder = Reorder::default();
+        reorder.keep(Side::Initiator, 110, b"b", 1);
+        reorder.keep(Side::Responder, 50, b"x", 1);
+        assert_eq!(reorder.nearest(Side::Initiator, 100), Some(10));
+        assert!(reorder.take_ready(Side::Initiator, 100).is_none());
+        assert_eq!(&*reorder.take_ready(Side::Initiator, 110).unwrap().bytes, b"b");
+        assert!(!reorder.is_empty());
+    }
+}

@@ -1,0 +1,196 @@
+//! What is kept about one session while it lives.
+//!
+//! Owns: the fixed-size state, about a quarter KiB. In: packets. Out: nothing by itself.
+//! Never: grows (the two boxes it may hold have caps of their own).
+
+use crate::bounded::wheel::Link;
+use crate::model::FlowKey;
+use crate::model::Heading;
+use crate::model::Nanos;
+use crate::model::Packet;
+use crate::model::PacketFlags;
+use crate::model::Transport;
+use crate::session::Side;
+use crate::session::handshake::Handshake;
+use crate::session::reorder::Reorder;
+use crate::session::stream::Stream;
+use crate::session::timeouts::Class;
+use crate::session::timeouts::Timeouts;
+
+/// One direction's counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Half {
+    /// Frame bytes on the wire.
+    pub(crate) bytes: u64,
+    /// Where the TCP stream of this direction stands.
+    pub(crate) stream: Stream,
+    /// Packets.
+    pub(crate) packets: u32,
+    /// Link-layer source address of its first packet.
+    pub(crate) mac: [u8; 6],
+    /// Time to live of its first packet.
+    pub(crate) ttl: u8,
+    /// FIN was sent.
+    pub(crate) fin: bool,
+}
+
+/// Facts that fit a bit each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bits(u8);
+
+impl Bits {
+    /// The initiator is side `b` of the key.
+    pub(crate) const INITIATOR_B: u8 = 1;
+    /// RST was seen.
+    pub(crate) const RESET: u8 = 2;
+    /// Nobody listens any more.
+    pub(crate) const DEAF: u8 = 4;
+    /// A snap length or cap cut something.
+    pub(crate) const TRUNCATED: u8 = 8;
+    /// The frames begin with an Ethernet header.
+    pub(crate) const ETHERNET: u8 = 16;
+    /// The first frame carried a VLAN tag.
+    pub(crate) const VLAN: u8 = 32;
+
+    pub(crate) const fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    pub(crate) const fn set(&mut self, bit: u8) {
+        self.0 |= bit;
+    }
+}
+
+/// One live session.
+#[derive(Debug)]
+pub(crate) struct Session<X> {
+    pub(crate) key: FlowKey,
+    pub(crate) hash: u32,
+    /// The run's clock at the last packet: timers run on it.
+    pub(crate) touched: u32,
+    pub(crate) start: Nanos,
+    pub(crate) end: Nanos,
+    pub(crate) initiator: Half,
+    pub(crate) responder: Half,
+    pub(crate) handshake: Handshake,
+    pub(crate) link: Link,
+    pub(crate) frame_first: u32,
+    pub(crate) frame_last: u32,
+    pub(crate) file: u16,
+    pub(crate) vlan: u16,
+    pub(crate) retransmits: u16,
+    pub(crate) out_of_order: u16,
+    pub(crate) gaps: u16,
+    pub(crate) bits: Bits,
+    pub(crate) reorder: Option<Box<Reorder>>,
+    pub(crate) extra: Option<Box<X>>,
+}
+
+impl<X> Session<X> {
+    /// A session that begins with this packet.
+    pub(crate) fn open(packet: &Packet, file: u16, frame: &[u8]) -> Session<X> {
+        let mut bits = Bits::default();
+        let sender_is_b = packet.heading() == Heading::BToA;
+        if sender_is_b != begins_with_answer(packet) {
+            bits.set(Bits::INITIATOR_B);
+        }
+        let mut vlan = 0;
+        if packet.flags.has(PacketFlags::ETHERNET) {
+            bits.set(Bits::ETHERNET);
+            if let (true, Some(tag)) = (packet.flags.has(PacketFlags::VLAN), frame.get(14..16)) {
+                bits.set(Bits::VLAN);
+                vlan = tag.iter().fold(0u16, |id, b| id << 8 | u16::from(*b)) & 0x0fff;
+            }
+        }
+        Session {
+            key: packet.key,
+            hash: packet.hash,
+            touched: packet.clock,
+            start: packet.time,
+            end: packet.time,
+            initiator: Half::default(),
+            responder: Half::default(),
+            handshake: Handshake::default(),
+            link: Link::default(),
+            frame_first: packet.number,
+            frame_last: packet.number,
+            file,
+            vlan,
+            retransmits: 0,
+            out_of_order: 0,
+            gaps: 0,
+            bits,
+            reorder: None,
+            extra: None,
+        }
+    }
+
+    /// Which end sent this packet.
+    pub(crate) const fn side(&self, packet: &Packet) -> Side {
+        let from_b = packet.flags.has(PacketFlags::FROM_B);
+        if from_b == self.bits.has(Bits::INITIATOR_B) { Side::Initiator } else { Side::Responder }
+    }
+
+    /// One direction's state.
+    pub(crate) const fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Initiator => &mut self.initiator,
+            Side::Responder => &mut self.responder,
+        }
+    }
+
+    /// Initiator's and responder's port.
+    pub(crate) const fn ports(&self) -> (u16, u16) {
+        if self.bits.has(Bits::INITIATOR_B) {
+            (self.key.b_port, self.key.a_port)
+        } else {
+            (self.key.a_port, self.key.b_port)
+        }
+    }
+
+    /// Whether both ends spoke.
+    pub(crate) const fn both_spoke(&self) -> bool {
+        self.initiator.packets > 0 && self.responder.packets > 0
+    }
+
+    /// Whether TCP is over: reset, or FIN from both ends.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.bits.has(Bits::RESET) || (self.initiator.fin && self.responder.fin)
+    }
+
+    /// What it is, for the purpose of timing it out.
+    pub(crate) fn class(&self) -> Class {
+        match self.key.transport {
+            Transport::TCP if self.is_over() => Class::TcpClosed,
+            Transport::TCP if !self.handshake.saw_syn() => Class::TcpHalf,
+            Transport::TCP if self.both_spoke() => Class::TcpEstablished,
+            Transport::TCP => Class::TcpOpened,
+            Transport::UDP if self.both_spoke() => Class::UdpEstablished,
+            Transport::UDP => Class::UdpOpened,
+            _ => Class::Other,
+        }
+    }
+
+    /// The last second in which it may still be touched.
+    pub(crate) fn deadline(&self, timeouts: &Timeouts) -> u32 {
+        self.touched.saturating_add(timeouts.of(self.class()))
+    }
+}
+
+/// Whether the first packet seen of a session looks like the answering side's: a SYN-ACK, or
+/// (without any SYN) a packet from a system port to an ephemeral one. RFC 6335 section 6: 0-1023
+/// are system ports.
+fn begins_with_answer(packet: &Packet) -> bool {
+    use crate::model::TcpFlags;
+    if packet.key.transport == Transport::TCP && packet.tcp_flags.any(TcpFlags::SYN) {
+        return packet.tcp_flags.has(TcpFlags::ACK);
+    }
+    if !matches!(packet.key.transport, Transport::TCP | Transport::UDP) {
+        return false;
+    }
+    let (from, to) = match packet.heading() {
+        Heading::AToB => (packet.key.a_port, packet.key.b_port),
+        Heading::BToA => (packet.key.b_port, packet.key.a_port),
+    };
+    from < 1_024 && to >= 1_024
+}

@@ -1,0 +1,290 @@
+//! The table as a whole, fed with packets and times chosen here.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::Addr;
+use crate::model::Counter;
+use crate::model::FlowKey;
+use crate::model::PacketFlags;
+use crate::model::TcpFlags;
+use crate::model::record::SessionState;
+
+const SYN: u8 = TcpFlags::SYN;
+const ACK: u8 = TcpFlags::ACK;
+const FIN: u8 = TcpFlags::FIN;
+const RST: u8 = TcpFlags::RST;
+
+/// A client (side a, port 40000 + n) and a server (side b, port 50000): no port tells who answers.
+fn packet(n: u16, from_client: bool, at_ms: u64, flags: u8, seq: u32, ack: u32) -> Packet {
+    let key = FlowKey {
+        a: Addr::v4([10, 0, 0, 1]),
+        b: Addr::v4([10, 0, 0, 2]),
+        a_port: 40_000 + n,
+        b_port: 50_000,
+        transport: Transport::TCP,
+        version: 4,
+        ..FlowKey::default()
+    };
+    let flags_bits = if from_client { 0 } else { PacketFlags::FROM_B };
+    Packet {
+        time: Nanos::from_millis(1_000_000_000 + at_ms),
+        clock: (1_000_000 + at_ms / 1_000) as u32,
+        key,
+        hash: u32::from(n).wrapping_mul(2_654_435_761),
+        frame_at: 0,
+        number: 1,
+        wire_len: 60,
+        payload_len: 0,
+        payload_missing: 0,
+        seq,
+        ack,
+        l4_at: 0,
+        l4_len: 0,
+        tcp_flags: TcpFlags(flags),
+        ttl: 64,
+        flags: PacketFlags(flags_bits),
+        block: 0,
+        shard: 0,
+    }
+}
+
+/// Keeps what it is given: the bytes of each side, with `!` where bytes were lost.
+#[derive(Default)]
+struct Ear {
+    finished: Vec<Finished<Heard>>,
+    counts: BTreeMap<&'static str, u64>,
+    /// Deliveries after which it stops listening.
+    patience: usize,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    initiator: Vec<u8>,
+    responder: Vec<u8>,
+    deliveries: usize,
+}
+
+impl Listener<Heard> for Ear {
+    fn deliver(&mut self, extra: &mut Option<Box<Heard>>, delivery: &Delivery<'_>) -> Interest {
+        let heard = extra.get_or_insert_default();
+        heard.deliveries += 1;
+        let deliveries = heard.deliveries;
+        let side = match delivery.from {
+            Side::Initiator => &mut heard.initiator,
+            Side::Responder => &mut heard.responder,
+        };
+        if delivery.gap {
+            side.push(b'!');
+        }
+        side.extend_from_slice(delivery.payload);
+        if deliveries >= self.patience { Interest::Done } else { Interest::More }
+    }
+
+    fn finish(&mut self, finished: Finished<Heard>) {
+        self.finished.push(finished);
+    }
+
+    fn count(&mut self, counter: Counter, n: u64) {
+        *self.counts.entry(counter.name()).or_default() += n;
+    }
+}
+
+struct Bench {
+    shard: Shard<Heard>,
+    ear: Ear,
+}
+
+impl Bench {
+    fn new(cap: usize) -> Bench {
+        let ear = Ear { patience: usize::MAX, ..Ear::default() };
+        Bench { shard: Shard::new(cap, Timeouts::default()), ear }
+    }
+
+    fn feed(&mut self, mut packet: Packet, payload: &[u8]) {
+        packet.payload_len = payload.len() as u32;
+        let arrival = Arrival { packet: &packet, frame: payload, file: 0 };
+        let hint = self.shard.locate(&packet);
+        self.shard.touch(arrival, hint, &mut self.ear);
+    }
+
+    fn handshake(&mut self) {
+        self.feed(packet(0, true, 0, SYN, 99, 0), b"");
+        self.feed(packet(0, false, 30, SYN | ACK, 499, 100), b"");
+        self.feed(packet(0, true, 37, ACK, 100, 500), b"");
+    }
+
+    fn end(mut self) -> Vec<Finished<Heard>> {
+        self.shard.drain(u32::MAX, &mut self.ear);
+        assert!(self.shard.is_empty());
+        self.ear.finished
+    }
+}
+
+fn heard(finished: &Finished<Heard>) -> (&[u8], &[u8]) {
+    finished.extra.as_ref().map_or((b"", b""), |h| (&h.initiator[..], &h.responder[..]))
+}
+
+#[test]
+fn a_whole_connection_is_one_record_with_two_legs() {
+    let mut bench = Bench::new(8);
+    bench.handshake();
+    bench.feed(packet(0, true, 40, ACK, 100, 500), b"hello");
+    bench.feed(packet(0, false, 70, ACK, 500, 105), b"world!");
+    bench.feed(packet(0, true, 80, FIN | ACK, 105, 506), b"");
+    bench.feed(packet(0, false, 90, FIN | ACK, 506, 106), b"");
+    bench.feed(packet(0, true, 95, ACK, 106, 507), b"");
+    let done = bench.end();
+    let record = &done[0].record;
+    assert_eq!(done.len(), 1);
+    assert_eq!(record.state, SessionState::Closed);
+    assert_eq!(
+        (record.far.handshake_ns, record.near.handshake_ns),
+        (Some(30_000_000), Some(7_000_000))
+    );
+    assert_eq!((record.initiator.port, record.responder.port), (40_000, 50_000));
+    assert_eq!((record.initiator.packets, record.responder.packets), (5, 3));
+    assert_eq!(record.initiator.bytes, 300);
+    assert_eq!(heard(&done[0]), (&b"hello"[..], &b"world!"[..]));
+}
+
+#[test]
+fn early_segments_wait_their_turn_and_repeats_are_counted() {
+    let mut bench = Bench::new(8);
+    bench.handshake();
+    bench.feed(packet(0, true, 41, ACK, 103, 500), b"def");
+    bench.feed(packet(0, true, 42, ACK, 106, 500), b"ghi");
+    bench.feed(packet(0, true, 43, ACK, 100, 500), b"abc");
+    bench.feed(packet(0, true, 44, ACK, 100, 500), b"abc");
+    let done = bench.end();
+    assert_eq!(heard(&done[0]).0, b"abcdefghi");
+    let quality = done[0].record.quality;
+    assert_eq!((quality.out_of_order, quality.retransmits, quality.gaps), (2, 1, 0));
+}
+
+#[test]
+fn bytes_the_peer_acknowledged_but_nobody_saw_are_a_gap() {
+    let mut bench = Bench::new(8);
+    bench.handshake();
+    bench.feed(packet(0, true, 41, ACK, 103, 500), b"def");
+    bench.feed(packet(0, false, 70, ACK, 500, 106), b"");
+    bench.feed(packet(0, true, 80, ACK, 106, 500), b"ghi");
+    let done = bench.end();
+    assert_eq!(heard(&done[0]).0, b"!defghi");
+    assert_eq!(done[0].record.quality.gaps, 1);
+}
+
+#[test]
+fn a_deaf_session_still_counts_but_keeps_nothing() {
+    let mut bench = Bench::new(8);
+    bench.ear.patience = 1;
+    bench.handshake();
+    bench.feed(packet(0, true, 41, ACK, 100, 500), b"abc");
+    bench.feed(packet(0, true, 42, ACK, 109, 500), b"jkl");
+    bench.feed(packet(0, true, 43, ACK, 103, 500), b"defghi");
+    let done = bench.end();
+    assert_eq!(heard(&done[0]).0, b"abc");
+    let quality = done[0].record.quality;
+    assert_eq!((quality.out_of_order, quality.gaps), (1, 0));
+}
+
+#[test]
+fn a_fresh_syn_on_the_same_ports_is_another_session() {
+    let mut bench = Bench::new(8);
+    bench.handshake();
+    bench.feed(packet(0, true, 2_000, SYN, 7_777, 0), b"");
+    bench.feed(packet(0, false, 2_010, RST | ACK, 0, 7_778), b"");
+    let done = bench.end();
+    let states: Vec<SessionState> = done.iter().map(|f| f.record.state).collect();
+    assert_eq!(states, [SessionState::Established, SessionState::Reset]);
+}
+
+#[test]
+fn silence_ends_a_session_and_the_next_packet_opens_another() {
+    let mut bench = Bench::new(8);
+    bench.handshake();
+    let later = u64::from(Timeouts::default().tcp_established) * 1_000 + 2_000;
+    bench.feed(packet(0, true, later, ACK, 100, 500), b"x");
+    let done = bench.end();
+    let states: Vec<SessionState> = done.iter().map(|f| f.record.state).collect();
+    assert_eq!(states, [SessionState::Timeout, SessionState::Half]);
+}
+
+#[test]
+fn the_cap_pushes_out_whole_seconds_nearest_their_time_out() {
+    let mut bench = Bench::new(3);
+    for n in 0..3 {
+        bench.feed(packet(n, true, u64::from(n) * 1_500, SYN, 1, 0), b"");
+    }
+    bench.feed(packet(9, true, 4_600, SYN, 1, 0), b"");
+    assert_eq!(bench.ear.finished.len(), 1);
+    assert_eq!(bench.ear.finished[0].record.initiator.port, 40_000);
+    assert_eq!(bench.ear.counts.get("evicted"), Some(&1));
+    assert_eq!(bench.end().len(), 4);
+}
+
+#[test]
+fn a_reply_seen_first_does_not_turn_the_session_round() {
+    let mut bench = Bench::new(8);
+    let mut reply = packet(0, false, 0, 0, 0, 0);
+    reply.key.transport = Transport::UDP;
+    reply.key.b_port = 53;
+    bench.feed(reply, b"answer");
+    let done = bench.end();
+    assert_eq!(done[0].record.initiator.port, 40_000);
+    assert!(done[0].record.quality.one_way);
+}
+
+proptest! {
+    /// However a stream is cut, repeated and shuffled within the buffer's reach, the listener hears
+    /// it once and in order.
+    #[test]
+    fn any_order_of_segments_is_heard_as_sent(
+        cuts in proptest::collection::vec(1usize..40, 1..20),
+        order in any::<u64>(),
+    ) {
+        let mut start = 0usize;
+        let mut segments: Vec<(usize, usize)> = cuts.iter().map(|len| {
+            let segment = (start, *len);
+            start += len;
+            segment
+        }).collect();
+        let sent: Vec<u8> = (0..start).map(|n| n as u8).collect();
+        let mut seed = order;
+        for i in (1..segments.len()).rev() {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            segments.swap(i, (seed >> 33) as usize % (i + 1));
+        }
+        let mut bench = Bench::new(8);
+        bench.handshake();
+        for (at, len) in segments {
+            let p = packet(0, true, 50, ACK, 100 + at as u32, 500);
+            bench.feed(p, &sent[at..at + len]);
+        }
+        let done = bench.end();
+        prop_assert_eq!(heard(&done[0]).0, &sent[..]);
+        prop_assert_eq!(done[0].record.quality.gaps, 0);
+    }
+
+    /// Any packets at all: nothing panics, every opened session is handed over exactly once.
+    #[test]
+    fn every_session_opened_is_handed_over(
+        packets in proptest::collection::vec(
+            (0u16..4, any::<bool>(), 0u64..9_000_000, any::<u8>(), 0u32..64, 0u32..64, 0usize..9),
+            1..120,
+        ),
+    ) {
+        let mut bench = Bench::new(3);
+        let mut clock = 0;
+        for (n, client, at, flags, seq, ack, len) in packets {
+            let mut p = packet(n, client, at, flags & 0x1f, seq, ack);
+            clock = clock.max(p.clock);
+            p.clock = clock;
+            bench.feed(p, &[7; 9][..len]);
+        }
+        let opened = bench.ear.counts.get("sessions").copied().unwrap_or(0);
+        prop_assert_eq!(bench.end().len() as u64, opened);
+    }
+}

@@ -1,0 +1,78 @@
+//! How long a session may be silent, by what it is: time-outs as data.
+//!
+//! Owns: the table of spans. In: a class. Out: seconds. Never: a timer (the wheel has those).
+
+/// What a session is, for the purpose of timing it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// TCP: a SYN, no answer yet.
+    TcpOpened,
+    /// TCP: both sides speak.
+    TcpEstablished,
+    /// TCP without its handshake.
+    TcpHalf,
+    /// TCP: FIN from both sides, or RST: kept a moment so that stragglers do not open a new
+    /// session.
+    TcpClosed,
+    /// UDP, one side.
+    UdpOpened,
+    /// UDP, both sides.
+    UdpEstablished,
+    /// ICMP and everything else.
+    Other,
+}
+
+/// Seconds of silence after which a session of each class is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// See [`Class::TcpOpened`]. Linux spaces its last SYN retransmissions up to 64 s apart
+    /// (tcp_syn_retries 6), so a shorter span would split one attempt into two sessions.
+    pub tcp_opened: u32,
+    /// See [`Class::TcpEstablished`]. An idle SSH session is the very thing this sensor looks for.
+    pub tcp_established: u32,
+    /// See [`Class::TcpHalf`].
+    pub tcp_half: u32,
+    /// See [`Class::TcpClosed`].
+    pub tcp_closed: u32,
+    /// See [`Class::UdpOpened`].
+    pub udp_opened: u32,
+    /// See [`Class::UdpEstablished`]. RFC 4787 REQ-5 asks NATs for at least two minutes.
+    pub udp_established: u32,
+    /// See [`Class::Other`].
+    pub other: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            tcp_opened: 70,
+            tcp_established: 3_600,
+            tcp_half: 300,
+            tcp_closed: 5,
+            udp_opened: 60,
+            udp_established: 180,
+            other: 60,
+        }
+    }
+}
+
+impl Timeouts {
+    /// The span of a class, in seconds.
+    pub const fn of(&self, class: Class) -> u32 {
+        match class {
+            Class::TcpOpened => self.tcp_opened,
+            Class::TcpEstablished => self.tcp_established,
+            Class::TcpHalf => self.tcp_half,
+            Class::TcpClosed => self.tcp_closed,
+            Class::UdpOpened => self.udp_opened,
+            Class::UdpEstablished => self.udp_established,
+            Class::Other => self.other,
+        }
+    }
+
+    /// The longest span, in seconds: how far ahead a timer may be.
+    pub fn longest(&self) -> u32 {
+        let tcp = self.tcp_opened.max(self.tcp_established).max(self.tcp_half).max(self.tcp_closed);
+        tcp.max(self.udp_opened).max(self.udp_established).max(self.other)
+    }
+}

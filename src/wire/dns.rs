@@ -1,0 +1,360 @@
+//! DNS messages (RFC 1035 section 4), with the mDNS, LLMNR and NetBIOS relatives that share the
+//! format.
+//!
+//! Owns: header, names, questions and resource records. In: one message. Out: views that borrow
+//! from it.
+//! Never: follows a pointer forward, trusts a count, or allocates.
+
+use std::fmt;
+use std::fmt::Write;
+
+use crate::wire::Reader;
+use crate::wire::WireError;
+use crate::wire::dns_data::RData;
+
+/// Octets of a name on the wire, its final zero included (RFC 1035 section 2.3.4).
+const NAME_BYTES_MAX: usize = 255;
+/// Labels of a name: 127 of one octet fill 255; one more than can be is the loop's bound.
+const LABELS_MAX: usize = 128;
+/// Size of the header (RFC 1035 section 4.1.1).
+pub const HEADER_BYTES: usize = 12;
+
+/// A name somewhere in a message, already walked once: every label and pointer is good.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+/// What stands at an offset inside a name.
+enum Piece<'a> {
+    Label(&'a [u8], usize),
+    Pointer(usize),
+    End,
+}
+
+fn piece(message: &[u8], at: usize) -> Result<Piece<'_>, WireError> {
+    let mut r = Reader::new(message.get(at..).unwrap_or_default());
+    let length = r.u8()?;
+    match length >> 6 {
+        0 if length == 0 => Ok(Piece::End),
+        0 => {
+            let label = r.take(usize::from(length))?;
+            Ok(Piece::Label(label, at + 1 + label.len()))
+        }
+        3 => Ok(Piece::Pointer(usize::from(u16::from_be_bytes([length & 0x3f, r.u8()?])))),
+        // RFC 6891 section 5: the extended label types 01 and 10 are obsolete.
+        _ => Err(WireError::Malformed("label type")),
+    }
+}
+
+impl<'a> Name<'a> {
+    /// Walks the name at `at`; gives it and the offset behind it.
+    pub(super) fn read(message: &'a [u8], at: usize) -> Result<(Name<'a>, usize), WireError> {
+        let mut here = at;
+        let mut behind = None;
+        let mut bytes = 1;
+        // A pointer must lead before everything walked so far: strictly decreasing, so no loop.
+        let mut floor = at;
+        for _ in 0..LABELS_MAX * 2 {
+            match piece(message, here)? {
+                Piece::End => {
+                    let name = Name { message, at };
+                    return Ok((name, behind.unwrap_or(here + 1)));
+                }
+                Piece::Label(label, next) => {
+                    bytes += label.len() + 1;
+                    here = next;
+                }
+                Piece::Pointer(to) if to < floor => {
+                    behind = behind.or(Some(here + 2));
+                    floor = to;
+                    here = to;
+                }
+                Piece::Pointer(_) => return Err(WireError::Malformed("name pointer")),
+            }
+            if bytes > NAME_BYTES_MAX {
+                return Err(WireError::Malformed("name length"));
+            }
+        }
+        Err(WireError::Malformed("name labels"))
+    }
+
+    /// Its labels, outermost last, without the root.
+    pub fn labels(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let message = self.message;
+        let mut here = self.at;
+        let mut budget = LABELS_MAX * 2;
+        std::iter::from_fn(move || {
+            while budget > 0 {
+                budget -= 1;
+                match piece(message, here).ok()? {
+                    Piece::End => return None,
+                    Piece::Pointer(to) => here = to,
+                    Piece::Label(label, next) => {
+                        here = next;
+                        return Some(label);
+                    }
+                }
+            }
+            None
+        })
+    }
+
+    /// Whether it is the root.
+    pub fn is_root(&self) -> bool {
+        self.labels().next().is_none()
+    }
+
+    /// The first label as a NetBIOS name (RFC 1001 section 14.1): 15 characters and a suffix.
+    pub fn netbios(&self) -> Option<([u8; 15], u8)> {
+        let label = self.labels().next().filter(|label| label.len() == 32)?;
+        let mut halves = label.iter().map(|b| b.wrapping_sub(b'A'));
+        let mut out = [0u8; 15];
+        for slot in &mut out {
+            *slot = nibbles(&mut halves)?;
+        }
+        Some((out, nibbles(&mut halves)?))
+    }
+}
+
+fn nibbles(halves: &mut impl Iterator<Item = u8>) -> Option<u8> {
+    let (high, low) = (halves.next()?, halves.next()?);
+    (high < 16 && low < 16).then_some(high << 4 | low)
+}
+
+/// Master-file style (RFC 1035 section 5.1, RFC 4343 section 2.1): case kept, no final dot, `\.`
+/// and `\\` for a dot or backslash inside a label, `\DDD` for what is not printable ASCII. The
+/// root is `.`.
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str(".");
+        }
+        for (i, label) in self.labels().enumerate() {
+            if i > 0 {
+                f.write_char('.')?;
+            }
+            write_escaped(f, label, true)?;
+        }
+        Ok(())
+    }
+}
+
+/// Master-file escapes; `dots`: a dot is escaped too.
+pub(super) fn write_escaped(f: &mut impl Write, bytes: &[u8], dots: bool) -> fmt::Result {
+    for &b in bytes {
+        match b {
+            b'.' if dots => f.write_str("\\.")?,
+            b'\\' => f.write_str("\\\\")?,
+            0x20..=0x7e => f.write_char(char::from(b))?,
+            _ => write!(f, "\\{b:03}")?,
+        }
+    }
+    Ok(())
+}
+
+/// The header of a message, and the whole of its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    bytes: &'a [u8],
+    /// Transaction id.
+    pub id: u16,
+    /// QR, OPCODE, AA, TC, RD, RA, Z, AD, CD, RCODE.
+    pub flags: u16,
+    /// QDCOUNT as claimed.
+    pub questions: u16,
+    /// ANCOUNT as claimed.
+    pub answers: u16,
+    /// NSCOUNT + ARCOUNT as claimed.
+    pub others: u32,
+}
+
+impl<'a> Message<'a> {
+    /// Reads the header.
+    pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, WireError> {
+        let mut r = Reader::new(bytes);
+        let (id, flags) = (r.u16()?, r.u16()?);
+        let (questions, answers) = (r.u16()?, r.u16()?);
+        let others = u32::from(r.u16()?) + u32::from(r.u16()?);
+        Ok(Message { bytes, id, flags, questions, answers, others })
+    }
+
+    /// QR bit: a response.
+    pub const fn is_response(&self) -> bool {
+        self.flags & 0x8000 != 0
+    }
+
+    /// OPCODE: 0 query, 4 notify, 5 update (NetBIOS: registration) and so on.
+    pub const fn opcode(&self) -> u8 {
+        (self.flags >> 11) as u8 & 0x0f
+    }
+
+    /// RCODE, the low four bits.
+    pub const fn rcode(&self) -> u8 {
+        self.flags as u8 & 0x0f
+    }
+
+    /// Begins the walk over questions and records.
+    pub const fn walk(&self) -> Walk<'a> {
+        Walk { bytes: self.bytes, at: HEADER_BYTES }
+    }
+}
+
+/// One question.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// QNAME.
+    pub name: Name<'a>,
+    /// QTYPE.
+    pub qtype: u16,
+    /// QCLASS (in mDNS the top bit asks for a unicast answer).
+    pub class: u16,
+}
+
+/// One resource record.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Owner.
+    pub name: Name<'a>,
+    /// Type.
+    pub rtype: u16,
+    /// Its data.
+    pub data: RData<'a>,
+}
+
+/// Walks a message behind its header: questions first, then records, as many as the header claims.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn name(&mut self) -> Result<Name<'a>, WireError> {
+        let (name, behind) = Name::read(self.bytes, self.at)?;
+        self.at = behind;
+        Ok(name)
+    }
+
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let fields = Reader::new(self.bytes.get(self.at..).unwrap_or_default()).array()?;
+        self.at += N;
+        Ok(fields)
+    }
+
+    /// The next entry as a question.
+    pub fn question(&mut self) -> Result<Question<'a>, WireError> {
+        let name = self.name()?;
+        let [t0, t1, c0, c1] = self.fixed()?;
+        let (qtype, class) = (u16::from_be_bytes([t0, t1]), u16::from_be_bytes([c0, c1]));
+        Ok(Question { name, qtype, class })
+    }
+
+    /// The next entry as a resource record.
+    pub fn record(&mut self) -> Result<Record<'a>, WireError> {
+        let name = self.name()?;
+        let [t0, t1, _, _, _, _, _, _, n0, n1] = self.fixed()?;
+        let rtype = u16::from_be_bytes([t0, t1]);
+        let length = usize::from(u16::from_be_bytes([n0, n1]));
+        let start = self.at;
+        Reader::new(self.bytes.get(start..).unwrap_or_default()).take(length)?;
+        self.at += length;
+        let data = RData::read(rtype, self.bytes, start, length)?;
+        Ok(Record { name, rtype, data })
+    }
+
+    /// Whether the walk used every byte.
+    pub const fn at_end(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::dns_data::TypeText;
+    use crate::wire::dns_data::rtype;
+    use proptest::prelude::*;
+
+    /// A response for `F.ISI.ARPA` with one CNAME that points into the question and one A.
+    fn response() -> Vec<u8> {
+        let mut m = vec![0x12, 0x34, 0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0];
+        m.extend(b"\x01F\x03ISI\x04ARPA\0\0\x01\0\x01");
+        m.extend(b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x06\x03foo\xc0\x0e");
+        m.extend(b"\x03foo\xc0\x0e\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0\x34");
+        m
+    }
+
+    #[test]
+    fn reads_questions_and_compressed_answers() {
+        let bytes = response();
+        let message = Message::parse(&bytes).unwrap();
+        assert_eq!((message.id, message.is_response(), message.rcode()), (0x1234, true, 0));
+        let mut walk = message.walk();
+        let question = walk.question().unwrap();
+        assert_eq!((question.name.to_string(), question.qtype), ("F.ISI.ARPA".into(), rtype::A));
+        let alias = walk.record().unwrap();
+        assert_eq!((alias.rtype, alias.data.to_string()), (rtype::CNAME, "foo.ISI.ARPA".into()));
+        let address = walk.record().unwrap();
+        assert_eq!(address.name.to_string(), "foo.ISI.ARPA");
+        assert_eq!(address.data.to_string(), "10.0.0.52");
+        assert!(walk.at_end());
+    }
+
+    #[test]
+    fn a_pointer_that_does_not_go_back_is_refused() {
+        for target in [12u8, 14, 200] {
+            let bytes = [&[0u8; 12][..], &[1, b'a', 0xc0, target, 0, 1, 0, 1]].concat();
+            let question = Message::parse(&bytes).unwrap().walk().question();
+            assert_eq!(question.unwrap_err(), WireError::Malformed("name pointer"), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_name_longer_than_255_octets_is_refused() {
+        let mut bytes = vec![0u8; 12];
+        for _ in 0..4 {
+            bytes.push(63);
+            bytes.extend([b'x'; 63]);
+        }
+        bytes.extend([0, 0, 1, 0, 1]);
+        let question = Message::parse(&bytes).unwrap().walk().question();
+        assert_eq!(question.unwrap_err(), WireError::Malformed("name length"));
+    }
+
+    #[test]
+    fn odd_octets_are_escaped() {
+        let bytes = [&[0u8; 12][..], b"\x06a.b\\ \x01\0\0\x10\0\x01"].concat();
+        let question = Message::parse(&bytes).unwrap().walk().question().unwrap();
+        assert_eq!(question.name.to_string(), "a\\.b\\\\ \\001");
+        assert_eq!(TypeText(question.qtype).to_string(), "TXT");
+        assert_eq!(TypeText(65_280).to_string(), "TYPE65280");
+    }
+
+    #[test]
+    fn a_netbios_name_is_unfolded() {
+        // RFC 1001 section 14.1, its example "The NetBIOS name": the 16th octet is the suffix.
+        let label = b"\x20FEGIGFCAEOGFHEECEJEPFDCAGOGBGNGF\0";
+        let (name, behind) = Name::read(label, 0).unwrap();
+        assert_eq!((name.netbios(), behind), (Some((*b"The NetBIOS nam", b'e')), 34));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(tail in proptest::collection::vec(any::<u8>(), 0..160), q in 0u16..4) {
+            let bytes = [&[0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0][..], &tail].concat();
+            let mut walk = Message::parse(&bytes).unwrap().walk();
+            for _ in 0..q {
+                if let Ok(question) = walk.question() {
+                    prop_assert!(question.name.to_string().len() <= 4 * NAME_BYTES_MAX);
+                    let _ = question.name.netbios();
+                }
+            }
+            while let Ok(record) = walk.record() {
+                let _ = record.data.to_string();
+            }
+            let _ = Message::parse(&tail);
+        }
+    }
+}

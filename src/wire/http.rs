@@ -1,0 +1,268 @@
+//! HTTP/1.x heads: request line, status line, the few header fields that are kept (RFC 9112).
+//!
+//! Owns: where a head begins and ends. In: one direction's bytes, or one datagram (SSDP).
+//! Out: views that borrow from them. Never: bodies, HTTP/2, or a head beyond 8 KiB.
+
+use crate::wire::WireError;
+
+/// How far a head is read: what common servers accept as the default limit of a head or one of its
+/// lines.
+pub const HEAD_MAX: usize = 8 * 1024;
+/// Longest method: the longest registered one has 17 characters (UPDATEREDIRECTREF, RFC 4437).
+pub const METHOD_MAX: usize = 20;
+
+/// Whether more bytes of the same head can come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A TCP stream: a head without its blank line is not whole yet.
+    Stream,
+    /// A datagram: what is here is all.
+    Datagram,
+}
+
+/// A request's head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Method token.
+    pub method: &'a [u8],
+    /// Target in any of its four forms (RFC 9112 section 3.2).
+    pub target: &'a [u8],
+    /// `Host` field.
+    pub host: Option<&'a [u8]>,
+    /// `User-Agent` field.
+    pub user_agent: Option<&'a [u8]>,
+    /// `Content-Length` field, where it is a number.
+    pub content_length: Option<u64>,
+    /// `Transfer-Encoding` is there: the body's end is not told by a length.
+    pub transfer_encoding: bool,
+    /// Bytes of the head.
+    pub used: usize,
+    /// The blank line was seen within [`HEAD_MAX`].
+    pub whole: bool,
+}
+
+/// A response's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Bytes of the head.
+    pub used: usize,
+    /// The blank line was seen within [`HEAD_MAX`].
+    pub whole: bool,
+}
+
+/// Whether `bytes` begin like a request: a method of capitals and a space.
+/// `None` while there are too few to say.
+pub fn looks_like_request(bytes: &[u8]) -> Option<bool> {
+    for (i, b) in bytes.iter().enumerate() {
+        match b {
+            b'A'..=b'Z' | b'-' | b'_' if i < METHOD_MAX => {}
+            b' ' => return Some(i >= 3),
+            _ => return Some(false),
+        }
+    }
+    None
+}
+
+/// Reads a request's head at the start of `bytes`.
+pub fn request(bytes: &[u8], source: Source) -> Result<Request<'_>, WireError> {
+    if looks_like_request(bytes) == Some(false) {
+        return Err(WireError::NotThis);
+    }
+    let head = Head::cut(bytes, source)?;
+    let mut lines = head.lines();
+    let (method, target) = request_line(lines.next().unwrap_or_default())?;
+    let mut request =
+        Request { method, target, used: head.bytes.len(), whole: head.whole, ..Request::default() };
+    for (name, value) in lines.filter_map(field) {
+        // The first of each counts: RFC 9112 section 3.2 allows one Host only.
+        if name.eq_ignore_ascii_case(b"host") {
+            request.host = request.host.or(Some(value));
+        } else if name.eq_ignore_ascii_case(b"user-agent") {
+            request.user_agent = request.user_agent.or(Some(value));
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            request.content_length = request.content_length.or(number(value));
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            request.transfer_encoding = true;
+        }
+    }
+    Ok(request)
+}
+
+/// Reads a response's head at the start of `bytes`.
+pub fn response(bytes: &[u8], source: Source) -> Result<Response, WireError> {
+    let magic = b"HTTP/1.";
+    if !magic.starts_with(bytes.get(..magic.len()).unwrap_or(bytes)) {
+        return Err(WireError::NotThis);
+    }
+    let head = Head::cut(bytes, source)?;
+    let line = head.lines().next().unwrap_or_default();
+    let mut words = line.split(|b| *b == b' ').filter(|word| !word.is_empty());
+    if !words.next().is_some_and(is_version_1) {
+        return Err(WireError::NotThis);
+    }
+    match words.next().filter(|word| word.len() == 3).and_then(number) {
+        Some(status) => {
+            let status = u16::try_from(status).unwrap_or_default();
+            Ok(Response { status, used: head.bytes.len(), whole: head.whole })
+        }
+        None => Err(WireError::Malformed("status code")),
+    }
+}
+
+/// The authority of an absolute-form target: `http://example.org:8080/x` gives `example.org:8080`.
+pub fn authority(target: &[u8]) -> Option<&[u8]> {
+    let at = target.windows(3).position(|w| w == b"://")?;
+    let rest = target.get(at + 3..)?;
+    let host = rest.split(|b| matches!(b, b'/' | b'?' | b'#')).next()?;
+    Some(host).filter(|host| !host.is_empty())
+}
+
+/// The bytes of a head, its blank line included.
+struct Head<'a> {
+    bytes: &'a [u8],
+    whole: bool,
+}
+
+impl<'a> Head<'a> {
+    /// Cuts the head off; refuses as soon as the first line is whole and carries no HTTP/1 version.
+    fn cut(bytes: &'a [u8], source: Source) -> Result<Head<'a>, WireError> {
+        let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
+        let mut length = 0;
+        for (i, line) in window.split_inclusive(|b| *b == b'\n').enumerate() {
+            length += line.len();
+            let Some(text) = line.strip_suffix(b"\n") else { break };
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            if i == 0 && !has_version(text) {
+                return Err(WireError::NotThis);
+            }
+            if text.is_empty() {
+                return Ok(Head { bytes: window.get(..length).unwrap_or(window), whole: true });
+            }
+        }
+        if source == Source::Stream && bytes.len() < HEAD_MAX {
+            return Err(WireError::NeedMore(1));
+        }
+        Ok(Head { bytes: window, whole: false })
+    }
+
+    /// Its lines without their ends.
+    fn lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let lines = self.bytes.split(|b| *b == b'\n');
+        lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    }
+}
+
+/// A first line of either kind names its version at one end.
+fn has_version(line: &[u8]) -> bool {
+    line.starts_with(b"HTTP/1.") || line.rsplit(|b| *b == b' ').next().is_some_and(is_version_1)
+}
+
+fn is_version_1(word: &[u8]) -> bool {
+    word.strip_prefix(b"HTTP/1.").is_some_and(|minor| minor.len() == 1 && number(minor).is_some())
+}
+
+fn request_line(line: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    let parts = || {
+        let first = line.iter().position(|b| *b == b' ')?;
+        let last = line.iter().rposition(|b| *b == b' ')?;
+        let (method, target) = (line.get(..first)?, line.get(first + 1..last)?);
+        (is_version_1(line.get(last + 1..)?) && !target.is_empty()).then_some((method, target))
+    };
+    parts().ok_or(WireError::NotThis)
+}
+
+/// `Name: value` with the optional white space around the value left out.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|b| *b == b':')?;
+    Some((line.get(..colon)?.trim_ascii(), line.get(colon + 1..)?.trim_ascii()))
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(digits).ok()?;
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GET: &[u8] = b"GET /a b HTTP/1.1\r\nHOST:  x.example \r\nuser-agent: U/1\r\n\r\nrest";
+
+    #[test]
+    fn a_request_head_gives_its_fields() {
+        let r = request(GET, Source::Stream).unwrap();
+        assert_eq!((r.method, r.target), (&b"GET"[..], &b"/a b"[..]));
+        assert_eq!((r.host, r.user_agent), (Some(&b"x.example"[..]), Some(&b"U/1"[..])));
+        assert_eq!((r.used, r.whole), (GET.len() - 4, true));
+    }
+
+    #[test]
+    fn a_head_without_its_blank_line_is_not_whole_in_a_stream() {
+        let cut = &GET[..40];
+        assert_eq!(request(cut, Source::Stream), Err(WireError::NeedMore(1)));
+        let r = request(cut, Source::Datagram).unwrap();
+        assert_eq!((r.host, r.whole), (Some(&b"x.example"[..]), false));
+    }
+
+    #[test]
+    fn other_text_protocols_are_refused_at_their_first_line() {
+        for line in
+            [&b"EHLO mail.example\r\n"[..], b"PRI * HTTP/2.0\r\n", b"INVITE sip:a SIP/2.0\n"]
+        {
+            assert_eq!(request(line, Source::Stream), Err(WireError::NotThis));
+        }
+        assert_eq!(request(b"get / HTTP/1.1\r\n\r\n", Source::Stream), Err(WireError::NotThis));
+    }
+
+    #[test]
+    fn targets_of_all_forms() {
+        let r = request(b"CONNECT h.example:443 HTTP/1.1\r\n\r\n", Source::Stream).unwrap();
+        assert_eq!(r.target, b"h.example:443");
+        assert_eq!(authority(b"http://h.example:8080/p?q"), Some(&b"h.example:8080"[..]));
+        assert_eq!(authority(b"/p?u=1"), None);
+        let r = request(b"OPTIONS * HTTP/1.0\n\n", Source::Stream).unwrap();
+        assert_eq!((r.target, r.used), (&b"*"[..], 20));
+    }
+
+    #[test]
+    fn a_response_gives_its_status() {
+        let bytes = b"HTTP/1.0 200 Connection established\r\n\r\n\x16\x03";
+        let r = response(bytes, Source::Stream).unwrap();
+        assert_eq!((r.status, r.used, r.whole), (200, bytes.len() - 2, true));
+        let odd = response(b"HTTP/1.1 2xx\r\n\r\n", Source::Stream);
+        assert_eq!(odd, Err(WireError::Malformed("status code")));
+        assert_eq!(response(b"HTTP/2 200\r\n\r\n", Source::Stream), Err(WireError::NotThis));
+    }
+
+    #[test]
+    fn a_head_is_read_no_further_than_its_cap() {
+        let mut long = b"GET / HTTP/1.1\r\nHost: a\r\nX: ".to_vec();
+        long.resize(HEAD_MAX - 1, b'x');
+        assert_eq!(request(&long, Source::Stream), Err(WireError::NeedMore(1)));
+        long.push(b'x');
+        let r = request(&long, Source::Stream).unwrap();
+        assert_eq!((r.host, r.whole, r.used), (Some(&b"a"[..]), false, HEAD_MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(
+            lead in prop::sample::select(vec!["", "GET ", "HTTP/1.1 ", "POST / HTTP/1.1\r\n"]),
+            tail in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let bytes = [lead.as_bytes(), &tail].concat();
+            for source in [Source::Stream, Source::Datagram] {
+                if let Ok(r) = request(&bytes, source) {
+                    prop_assert!(r.used <= bytes.len());
+                }
+                if let Ok(r) = response(&bytes, source) {
+                    prop_assert!(r.used <= bytes.len());
+                }
+            }
+            let _ = authority(&tail);
+        }
+    }
+}
