@@ -11,6 +11,7 @@ use crate::detect::incidents::IncidentConfig;
 use crate::detect::incidents::Incidents;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
+use crate::emit;
 use crate::endpoints::Endpoints;
 use crate::model::Alert;
 use crate::model::Counter;
@@ -22,6 +23,11 @@ use crate::model::Nanos;
 use crate::model::endpoint::EndpointRow;
 use crate::pipeline::desk::Handover;
 use crate::pipeline::desk::Item;
+
+/// An alert's event id, as its line has it.
+fn alert_id(alert: &Alert) -> String {
+    emit::id::alert_id(&alert.rule.id, &alert.session_id, &alert.subject, alert.time)
+}
 
 /// One worker's queue and what has come through it.
 struct Feed {
@@ -69,7 +75,7 @@ impl Analyst {
         Analyst {
             feeds: queues.into_iter().map(feed).collect(),
             endpoints: Endpoints::new(plan.caps.endpoints),
-            incidents: Incidents::new(IncidentConfig::default()),
+            incidents: Incidents::new(IncidentConfig::new(alert_id)),
             alerts: Vec::new(),
             counters: Counters::default(),
             alerts_cap: plan.caps.alerts,

@@ -20,6 +20,7 @@ use crate::config::PointBy;
 use crate::decode::DecodeConfig;
 use crate::detect::RuleSet;
 use crate::detect::SourceCatalog;
+use crate::emit;
 use crate::enrich::EnrichData;
 use crate::enrich::EnrichOptions;
 use crate::enrich::Prefix;
@@ -112,7 +113,12 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
 fn catalog(enrich: &EnrichData) -> SourceCatalog {
     let lists = enrich.lists.infos().iter().map(|list| list.source_info()).collect();
     let database = |question| enrich.geo.database(question).map(|info| info.source_info());
-    SourceCatalog { lists, place: database(Question::Place), asn: database(Question::Asn) }
+    SourceCatalog {
+        lists,
+        place: database(Question::Place),
+        asn: database(Question::Asn),
+        session_id: |record| emit::id::hex(emit::event_id(record)),
+    }
 }
 
 const fn hash_policy(wish: HashInputs) -> HashPolicy {

@@ -1,0 +1,225 @@
+//! An alert, made when a rule has fired.
+//!
+//! Owns: which facts of a record an alert carries, and what list ages do to its weight. In: a rule, a
+//! record, the run's lists and databases. Out: [`Alert`]. Never: decides whether a rule fires.
+
+use std::sync::Arc;
+
+use crate::detect::fields;
+use crate::detect::fields::Field;
+use crate::detect::fields::Side;
+use crate::detect::fields::Value;
+use crate::detect::predicate::Test;
+use crate::detect::rule::Rule;
+use crate::model::Addr;
+use crate::model::Alert;
+use crate::model::EvidenceItem;
+use crate::model::Nanos;
+use crate::model::Record;
+use crate::model::SourceInfo;
+use crate::model::record::Direction;
+use crate::model::record::ListHit;
+
+/// Most list entries an alert names.
+const HITS_MAX: usize = 8;
+
+/// What an older list does to the weight (DOMAIN section 4, D01).
+const OLD_LIST_FACTOR: f64 = 0.5;
+
+/// What alerts need beside the record.
+#[derive(Clone, Debug)]
+pub struct SourceCatalog {
+    /// The run's lists: a hit's `list` is an index into them.
+    pub lists: Vec<SourceInfo>,
+    /// The geo database.
+    pub place: Option<SourceInfo>,
+    /// The AS database.
+    pub asn: Option<SourceInfo>,
+    /// The event id of a record, as its session's line has it.
+    pub session_id: fn(&Record) -> String,
+}
+
+/// Fields of the session every alert repeats, so that it can be read alone.
+const CONTEXT: &[&str] = &[
+    "source.ip",
+    "source.port",
+    "source.geo.country_iso_code",
+    "source.geo.region_iso_code",
+    "source.as.number",
+    "source.as.organization.name",
+    "destination.ip",
+    "destination.port",
+    "destination.geo.country_iso_code",
+    "destination.geo.region_iso_code",
+    "destination.as.number",
+    "destination.as.organization.name",
+    "network.transport",
+    "network.protocol",
+    "network.application",
+    "network.direction",
+    "network.community_id",
+    "tls.client.server_name",
+    "tls.client.ja4",
+    "dns.question.name",
+    "user_agent.original",
+    "longhaul.ssh.client",
+    "longhaul.near.handshake_us",
+    "longhaul.far.handshake_us",
+    "longhaul.tags",
+];
+
+/// The alert of a rule that fired on a record.
+pub(super) fn raise(
+    rule: &Rule,
+    record: &Record,
+    catalog: &SourceCatalog,
+    rules: &SourceInfo,
+) -> Alert {
+    let reasons = Reasons::of(rule, record);
+    let session_id = (catalog.session_id)(record);
+    let ends = Ends::of(record);
+    Alert {
+        at: record.at,
+        time: record.end,
+        since: record.start,
+        rule: Arc::clone(&rule.info),
+        level: rule.info.level,
+        weight: weight(rule, record, &reasons, catalog),
+        subject: subject(record, &ends),
+        subject_name: record.context.subject_name.clone(),
+        home: ends.home,
+        remote: ends.remote,
+        context: context(record),
+        message: rule.message.fill(record),
+        evidence: evidence(rule, record, &reasons, &session_id),
+        sources: sources(&reasons, catalog, rules),
+        packets: (record.file, record.frame_first, record.frame_last),
+        quality: record.quality,
+        session_id,
+    }
+}
+
+/// What a rule that fired rests on.
+struct Reasons<'a> {
+    hits: Vec<&'a ListHit>,
+    reads_geo: bool,
+    reads_asn: bool,
+}
+
+impl<'a> Reasons<'a> {
+    fn of(rule: &Rule, record: &'a Record) -> Reasons<'a> {
+        let mut reasons = Reasons { hits: Vec::new(), reads_geo: false, reads_asn: false };
+        let mut read = |field: &'static Field, test: Option<&Test>| {
+            reasons.reads_geo |= field.name.contains(".geo.") || field.name.contains(".physics.");
+            reasons.reads_asn |= field.name.contains(".as.");
+            if let (Some(side), Some(test)) = (tag_side(field), test) {
+                for hit in record.context.hits.iter().filter(|hit| side.holds(hit)) {
+                    let known = reasons.hits.iter().any(|have| std::ptr::eq(*have, hit));
+                    if !known && reasons.hits.len() < HITS_MAX && test.holds(&Value::Str(&hit.tag))
+                    {
+                        reasons.hits.push(hit);
+                    }
+                }
+            }
+        };
+        rule.when.visit(false, &mut read);
+        for (field, _) in &rule.evidence {
+            read(field, None);
+        }
+        reasons
+    }
+}
+
+fn tag_side(field: &Field) -> Option<Side> {
+    match field.name {
+        "longhaul.tags" => Some(Side::Any),
+        "longhaul.source.tags" => Some(Side::Source),
+        "longhaul.destination.tags" => Some(Side::Destination),
+        _ => None,
+    }
+}
+
+/// The rule's weight, halved where every list behind the alert was too old when the packet passed.
+fn weight(rule: &Rule, record: &Record, reasons: &Reasons<'_>, catalog: &SourceCatalog) -> f64 {
+    const DAY_NS: u64 = 86_400_000_000_000;
+    let limit = u64::from(rule.list_age_days_max).saturating_mul(DAY_NS);
+    let old = |hit: &&ListHit| {
+        let built = catalog.lists.get(usize::from(hit.list)).and_then(|list| list.built_at);
+        built.is_some_and(|built| record.end.since(built) > Nanos(limit))
+    };
+    let all_old = !reasons.hits.is_empty() && reasons.hits.iter().all(old);
+    rule.info.weight * if all_old { OLD_LIST_FACTOR } else { 1.0 }
+}
+
+/// Which side is home.
+struct Ends {
+    home: Option<Addr>,
+    remote: Option<Addr>,
+}
+
+impl Ends {
+    fn of(record: &Record) -> Ends {
+        let (from, to) = (Some(record.initiator.ip), Some(record.responder.ip));
+        match record.context.direction {
+            Direction::Inbound => Ends { home: to, remote: from },
+            Direction::Outbound | Direction::Internal => Ends { home: from, remote: to },
+            Direction::External => Ends { home: None, remote: to },
+        }
+    }
+}
+
+/// Who the alert is about: enrich's answer, else the home address, else the initiator's.
+fn subject(record: &Record, ends: &Ends) -> Arc<str> {
+    match &record.context.subject {
+        Some(subject) => Arc::clone(subject),
+        None => Arc::from(ends.home.unwrap_or(record.initiator.ip).to_string()),
+    }
+}
+
+fn context(record: &Record) -> Vec<(String, String)> {
+    CONTEXT
+        .iter()
+        .filter_map(|name| fields::find(name))
+        .map(|field| (field, (field.get)(record)))
+        .filter(|(_, value)| !value.is_absent())
+        .map(|(field, value)| (field.name.to_owned(), value.to_json().to_string()))
+        .collect()
+}
+
+fn evidence(
+    rule: &Rule,
+    record: &Record,
+    reasons: &Reasons<'_>,
+    session_id: &str,
+) -> Vec<EvidenceItem> {
+    let item = |name: &str, value: String, unit: &str, threshold| EvidenceItem {
+        name: name.to_owned(),
+        value,
+        unit: unit.to_owned(),
+        threshold,
+        samples: 1,
+        sessions: vec![session_id.to_owned()],
+    };
+    let fields = rule.evidence.iter().filter_map(|(field, wanted)| {
+        let value = (field.get)(record);
+        let shown = !value.is_absent();
+        shown.then(|| item(field.name, value.to_text(), &wanted.unit, wanted.threshold))
+    });
+    let hits = reasons.hits.iter().map(|hit| {
+        item("longhaul.tags", format!("{} ({} in {})", hit.tag, hit.on, hit.entry), "", None)
+    });
+    fields.chain(hits).collect()
+}
+
+fn sources(reasons: &Reasons<'_>, catalog: &SourceCatalog, rules: &SourceInfo) -> Vec<SourceInfo> {
+    let mut all: Vec<SourceInfo> = Vec::new();
+    let lists = reasons.hits.iter().filter_map(|hit| catalog.lists.get(usize::from(hit.list)));
+    let geo = catalog.place.as_ref().filter(|_| reasons.reads_geo);
+    let asn = catalog.asn.as_ref().filter(|_| reasons.reads_asn);
+    for source in lists.chain(geo).chain(asn).chain(Some(rules)) {
+        if !all.contains(source) {
+            all.push(source.clone());
+        }
+    }
+    all
+}

@@ -1,0 +1,121 @@
+//! Tests of rules that are data: `cases/<rule id>/firing*.json` and `quiet*.json`.
+//!
+//! Owns: finding and running them. In: a rule directory. Out: one result per case, and one per rule that no
+//! firing case makes fire. Never: changes files.
+//!
+//! A case is a flat JSON object of field names and values. `firing.high.json` asks for a level too.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde_json::Value as Json;
+
+use crate::detect::alert::SourceCatalog;
+pub use crate::detect::case_record::record_from_json;
+use crate::detect::ruleset::RuleSet;
+use crate::model::Alert;
+use crate::model::Error;
+
+/// What became of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseResult {
+    /// Rule number: `D01`.
+    pub rule: String,
+    /// The case's file, or the rule's where the rule has no firing case.
+    pub file: PathBuf,
+    /// Why it failed; `None` where it passed.
+    pub failure: Option<String>,
+}
+
+/// Runs the cases of a rule directory against its rules.
+///
+/// Errors: those of the rules, or a folder that cannot be read.
+pub fn run(dir: &Path) -> Result<Vec<CaseResult>, Vec<Error>> {
+    let rules = RuleSet::load_dir(dir)?;
+    let mut results = Vec::new();
+    let mut fired = Vec::new();
+    for folder in sorted(&dir.join("cases"))?.iter().filter(|path| path.is_dir()) {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let rule = name.to_uppercase();
+        if !rules.iter().any(|have| have.info().id == rule) {
+            let failure = Some(format!("there is no rule {rule}"));
+            results.push(CaseResult { rule, file: folder.clone(), failure });
+            continue;
+        }
+        for file in
+            sorted(folder)?.iter().filter(|path| path.extension().is_some_and(|e| e == "json"))
+        {
+            let failure = run_case(&rules, &rule, file, &mut fired).err();
+            results.push(CaseResult { rule: rule.clone(), file: file.clone(), failure });
+        }
+    }
+    for rule in rules.iter().filter(|rule| !fired.contains(&rule.info().uuid)) {
+        let failure = Some(format!("no firing case makes `{}` fire", rule.info().title));
+        results.push(CaseResult {
+            rule: rule.info().id.clone(),
+            file: rule.file().to_path_buf(),
+            failure,
+        });
+    }
+    Ok(results)
+}
+
+fn sorted(dir: &Path) -> Result<Vec<PathBuf>, Vec<Error>> {
+    let entries = std::fs::read_dir(dir).map_err(|e| {
+        let error = Error::new(format!("cases in {}", dir.display()), e.to_string());
+        vec![error.help("make a folder cases/<rule id> with firing.json and quiet.json")]
+    })?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn run_case(
+    rules: &RuleSet,
+    rule: &str,
+    file: &Path,
+    fired: &mut Vec<String>,
+) -> Result<(), String> {
+    let text = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
+    let object: Json = serde_json::from_str(&text).map_err(|e| format!("JSON: {e}"))?;
+    let object = object.as_object().ok_or("a case is one JSON object")?;
+    let record = record_from_json(object)?;
+    let catalog = SourceCatalog {
+        lists: Vec::new(),
+        place: None,
+        asn: None,
+        session_id: |_| "case".to_owned(),
+    };
+    let mut alerts = Vec::new();
+    rules.evaluate(&record, &catalog, &mut alerts);
+    alerts.retain(|alert| alert.rule.id == rule);
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let mut words = stem.split('.');
+    match words.next() {
+        Some(word) if word.starts_with("quiet") => match alerts.first() {
+            None => Ok(()),
+            Some(alert) => Err(format!("fired: {}", alert.message)),
+        },
+        Some(word) if word.starts_with("firing") => {
+            check_firing(&alerts, words.next())?;
+            fired.extend(alerts.iter().map(|alert| alert.rule.uuid.clone()));
+            Ok(())
+        }
+        _ => Err("its name begins with neither `firing` nor `quiet`".to_owned()),
+    }
+}
+
+fn check_firing(alerts: &[Alert], level: Option<&str>) -> Result<(), String> {
+    let [alert] = alerts else {
+        return Err(match alerts.len() {
+            0 => "stayed quiet".to_owned(),
+            n => format!("fired {n} times: rules of one number must exclude each other"),
+        });
+    };
+    match level {
+        Some(level) if level != alert.level.as_str() => {
+            Err(format!("fired at level {}, not {level}", alert.level.as_str()))
+        }
+        _ => Ok(()),
+    }
+}

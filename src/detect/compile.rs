@@ -1,0 +1,177 @@
+//! From the syntax tree of a Sigma rule to a tree of tests on record fields.
+//!
+//! Owns: selections and conditions. In: the parser's tree. Out: a [`Node`], or every reason against it.
+//! Never: guesses: what it cannot evaluate exactly is refused.
+
+use rsigma_parser::ConditionExpr;
+use rsigma_parser::Detection;
+use rsigma_parser::DetectionItem;
+use rsigma_parser::Detections;
+use rsigma_parser::Quantifier;
+use rsigma_parser::SelectorPattern;
+
+use crate::detect::compile_item::compile_item;
+use crate::detect::fields;
+use crate::detect::fields::Field;
+use crate::detect::locate::Document;
+use crate::detect::predicate::Node;
+use crate::detect::suggest::did_you_mean;
+use crate::detect::suggest::nearest;
+use crate::model::Error;
+
+/// Compiles the detection section of a rule; a list of conditions is joined by "or".
+pub(super) fn compile(detections: &Detections, doc: &Document) -> Result<Node, Vec<Error>> {
+    let mut names: Vec<&String> = detections.named.keys().collect();
+    names.sort_by_key(|name| doc.child("detection", name));
+    let mut errors = Vec::new();
+    let mut selections = Vec::new();
+    for name in names {
+        let Some(detection) = detections.named.get(name) else { continue };
+        let mut compiler = Selection { name, doc, seen: Vec::new(), errors: &mut errors };
+        let node = compiler.detection(detection);
+        selections.push((name.as_str(), node));
+    }
+    if detections.timeframe.is_some() {
+        let line = doc.child("detection", "timeframe");
+        let cause = "`timeframe` counts over several sessions";
+        errors.push(doc.refuse(line, cause).help("rules look at one session; leave it out"));
+    }
+    let mut any = Vec::new();
+    for condition in &detections.conditions {
+        match self::condition(condition, &selections) {
+            Ok(node) => any.push(node),
+            Err((cause, help)) => {
+                let line = doc.child("detection", "condition");
+                errors.push(doc.refuse(line, cause).help(help));
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(if any.len() == 1 { any.remove(0) } else { Node::Any(any.into()) })
+}
+
+struct Selection<'a> {
+    name: &'a str,
+    doc: &'a Document,
+    /// Fields met so far, in the order of the text: the nth use of a field has its own line.
+    seen: Vec<&'a str>,
+    errors: &'a mut Vec<Error>,
+}
+
+impl<'a> Selection<'a> {
+    fn detection(&mut self, detection: &'a Detection) -> Node {
+        match detection {
+            Detection::AllOf(items) if items.is_empty() => self.refuse("it is empty"),
+            Detection::AllOf(items) => {
+                Node::all(items.iter().filter_map(|item| self.item(item)).collect())
+            }
+            Detection::AnyOf(all) if all.is_empty() => self.refuse("it is empty"),
+            Detection::AnyOf(all) => Node::Any(all.iter().map(|one| self.detection(one)).collect()),
+            Detection::And(all) => Node::all(all.iter().map(|one| self.detection(one)).collect()),
+            Detection::Keywords(_) => self.refuse("keywords without a field are not supported"),
+            Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {
+                self.refuse("array blocks such as `field[any]` are not supported")
+            }
+        }
+    }
+
+    fn refuse(&mut self, cause: &str) -> Node {
+        let line = self.doc.child("detection", self.name);
+        let cause = format!("selection `{}`: {cause}", self.name);
+        let help = "write a mapping of fields to values; a list field matches by any of its values";
+        self.errors.push(self.doc.refuse(line, cause).help(help));
+        Node::Any(Box::new([]))
+    }
+
+    fn item(&mut self, item: &'a DetectionItem) -> Option<Node> {
+        let name = item.field.name.as_deref().unwrap_or_default();
+        let nth = self.seen.iter().filter(|seen| **seen == name).count();
+        self.seen.push(name);
+        let line = self.doc.field(self.name, name, nth);
+        match known_field(name) {
+            Ok(field) => match compile_item(field, item) {
+                Ok(node) => return Some(node),
+                Err(refusal) => {
+                    let line = match &refusal.value {
+                        Some(value) => self.doc.text(line, value),
+                        None => line,
+                    };
+                    self.errors.push(self.doc.refuse(line, refusal.cause).help(refusal.help));
+                }
+            },
+            Err((cause, help)) => self.errors.push(self.doc.refuse(line, cause).help(help)),
+        }
+        None
+    }
+}
+
+/// The field of a name, or why there is none and what to do.
+pub(super) fn known_field(name: &str) -> Result<&'static Field, (String, String)> {
+    match fields::find(name) {
+        Some(field) if field.in_rules() => Ok(field),
+        Some(_) => Err((
+            format!("field `{name}` cannot be asked for in a rule"),
+            "it is the same for every session, or known only when the session is written"
+                .to_owned(),
+        )),
+        None if name.is_empty() => {
+            Err(("a value without a field".to_owned(), "write `field: value`".to_owned()))
+        }
+        None => Err((
+            format!("unknown field `{name}`"),
+            did_you_mean(fields::suggest(name), "the fields are listed in docs/fields.md"),
+        )),
+    }
+}
+
+fn condition(expr: &ConditionExpr, selections: &[(&str, Node)]) -> Result<Node, (String, String)> {
+    let all_of = |all: &[ConditionExpr]| {
+        all.iter().map(|one| condition(one, selections)).collect::<Result<Vec<_>, _>>()
+    };
+    match expr {
+        ConditionExpr::And(all) => Ok(Node::all(all_of(all)?)),
+        ConditionExpr::Or(all) => Ok(Node::Any(all_of(all)?.into())),
+        ConditionExpr::Not(one) => Ok(Node::Not(Box::new(condition(one, selections)?))),
+        ConditionExpr::Identifier(name) => {
+            let found = selections.iter().find(|(have, _)| have == name);
+            found.map(|(_, node)| node.clone()).ok_or_else(|| {
+                let near = nearest(name, selections.iter().map(|(have, _)| *have));
+                let help = did_you_mean(near, "the condition may name selections above it only");
+                (format!("condition names `{name}`, which is no selection"), help)
+            })
+        }
+        ConditionExpr::Selector { quantifier, pattern } => {
+            let nodes: Vec<Node> = selections
+                .iter()
+                .filter(|(name, _)| pattern.matches_detection_name(name))
+                .map(|(_, node)| node.clone())
+                .collect();
+            selector(quantifier, pattern, nodes)
+        }
+    }
+}
+
+fn selector(
+    quantifier: &Quantifier,
+    pattern: &SelectorPattern,
+    nodes: Vec<Node>,
+) -> Result<Node, (String, String)> {
+    let refuse = |why: &str| {
+        let help = "name at least as many selections as the condition asks for".to_owned();
+        Err((format!("condition `{quantifier} of {pattern}`: {why}"), help))
+    };
+    if nodes.is_empty() {
+        return refuse("no selection has such a name");
+    }
+    match quantifier {
+        Quantifier::Any => Ok(Node::Any(nodes.into())),
+        Quantifier::All => Ok(Node::all(nodes)),
+        Quantifier::Count(n) => match usize::try_from(*n) {
+            Ok(0) => refuse("it always holds"),
+            Ok(n) if n <= nodes.len() => Ok(Node::AtLeast(n, nodes.into())),
+            _ => refuse("there are fewer selections"),
+        },
+    }
+}

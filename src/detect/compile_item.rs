@@ -1,0 +1,264 @@
+//! One line of a selection: field, modifiers, values.
+//!
+//! Owns: which modifiers fit which field, and the checks of values. In: the parser's item.
+//! Out: a [`Node`], or one reason against it. Never: a modifier it does not implement.
+
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+use rsigma_parser::DetectionItem;
+use rsigma_parser::Modifier;
+use rsigma_parser::SigmaValue;
+
+use crate::detect::fields::Field;
+use crate::detect::fields::Kind;
+use crate::detect::pattern::Anchor;
+use crate::detect::pattern::Pattern;
+use crate::detect::predicate::Node;
+use crate::detect::predicate::Order;
+use crate::detect::predicate::Prefix;
+use crate::detect::predicate::Test;
+use crate::detect::suggest::did_you_mean;
+use crate::detect::suggest::nearest;
+use crate::model::Addr;
+
+/// Most bytes a compiled regular expression may take.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// Why an item cannot be compiled.
+pub(super) struct Refusal {
+    pub(super) cause: String,
+    pub(super) help: String,
+    /// The value that is at fault, where it is one of several.
+    pub(super) value: Option<String>,
+}
+
+fn refuse<T>(cause: impl Into<String>, help: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { cause: cause.into(), help: help.into(), value: None })
+}
+
+/// What the modifiers of an item ask for.
+#[derive(Clone, Copy, PartialEq)]
+enum Operator {
+    Text(Anchor),
+    Regex,
+    Inside,
+    Exists,
+    Order(Order),
+}
+
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    all: bool,
+    cased: bool,
+    not_equal: bool,
+    ignore_case: bool,
+    multi_line: bool,
+    dot_all: bool,
+}
+
+/// Compiles an item whose field is known.
+pub(super) fn compile_item(field: &'static Field, item: &DetectionItem) -> Result<Node, Refusal> {
+    let (operator, flags) = read_modifiers(field, &item.field.modifiers)?;
+    if operator == Operator::Exists {
+        return match item.values.as_slice() {
+            [SigmaValue::Bool(want)] => Ok(Node::Present(field, *want)),
+            _ => refuse("`exists` takes one value", "write `true` or `false`"),
+        };
+    }
+    if let [SigmaValue::Null] = item.values.as_slice() {
+        return if item.field.modifiers.is_empty() {
+            Ok(Node::Present(field, false))
+        } else {
+            refuse("`null` takes no modifier", "`field: null` holds where the field is absent")
+        };
+    }
+    if flags.all && item.values.len() < 2 {
+        return refuse("`all` needs more than one value", "leave `all` out, or give a list");
+    }
+    let mut tests = Vec::new();
+    for value in &item.values {
+        let test = compile_value(field, operator, flags, value);
+        tests.push(test.map_err(|r| Refusal { value: Some(value.to_string()), ..r })?);
+    }
+    let test = match (tests.len(), flags.all) {
+        (0, _) => return refuse(format!("`{}` has no value", field.name), "give one or a list"),
+        (1, _) => tests.remove(0),
+        (_, true) => Test::AllOf(tests.into()),
+        (_, false) => Test::AnyOf(tests.into()),
+    };
+    Ok(Node::Is(field, if flags.not_equal { Test::Not(Box::new(test)) } else { test }))
+}
+
+const SUPPORTED: &str = "supported: contains startswith endswith all re (with i m s) cidr \
+                         gt gte lt lte neq exists cased";
+
+fn read_modifiers(
+    field: &'static Field,
+    modifiers: &[Modifier],
+) -> Result<(Operator, Flags), Refusal> {
+    let mut flags = Flags::default();
+    let mut operators = Vec::new();
+    for modifier in modifiers {
+        match modifier {
+            Modifier::Contains => operators.push(Operator::Text(Anchor::Contains)),
+            Modifier::StartsWith => operators.push(Operator::Text(Anchor::Starts)),
+            Modifier::EndsWith => operators.push(Operator::Text(Anchor::Ends)),
+            Modifier::Re => operators.push(Operator::Regex),
+            Modifier::Cidr => operators.push(Operator::Inside),
+            Modifier::Exists => operators.push(Operator::Exists),
+            Modifier::Gt => operators.push(Operator::Order(Order::Greater)),
+            Modifier::Gte => operators.push(Operator::Order(Order::AtLeast)),
+            Modifier::Lt => operators.push(Operator::Order(Order::Less)),
+            Modifier::Lte => operators.push(Operator::Order(Order::AtMost)),
+            Modifier::All => flags.all = true,
+            Modifier::Cased => flags.cased = true,
+            Modifier::Neq => flags.not_equal = true,
+            Modifier::IgnoreCase => flags.ignore_case = true,
+            Modifier::Multiline => flags.multi_line = true,
+            Modifier::DotAll => flags.dot_all = true,
+            other => {
+                let name = format!("{other:?}").to_lowercase();
+                return refuse(format!("modifier `{name}` is not supported"), SUPPORTED);
+            }
+        }
+    }
+    let operator = match operators.as_slice() {
+        [] => Operator::Text(Anchor::Whole),
+        [one] => *one,
+        _ => return refuse("modifiers contradict each other", "give one operator per field"),
+    };
+    if operator != Operator::Regex && (flags.ignore_case || flags.multi_line || flags.dot_all) {
+        return refuse("`i`, `m` and `s` belong to `re`", "text is compared without case already");
+    }
+    check_fit(field, operator, flags)?;
+    Ok((operator, flags))
+}
+
+fn check_fit(field: &'static Field, operator: Operator, flags: Flags) -> Result<(), Refusal> {
+    let kind = field.kind.as_str();
+    let number = matches!(field.kind, Kind::Int | Kind::Float);
+    let why = match operator {
+        Operator::Exists => None,
+        Operator::Order(_) if !number => Some("greater and less need a number"),
+        Operator::Inside if !matches!(field.kind, Kind::Ip | Kind::Texts) => {
+            Some("`cidr` needs an address")
+        }
+        Operator::Regex | Operator::Text(Anchor::Contains | Anchor::Starts | Anchor::Ends)
+            if number || field.kind == Kind::Bool =>
+        {
+            Some("parts of text need a text")
+        }
+        Operator::Text(_) if flags.cased && (number || field.kind == Kind::Bool) => {
+            Some("`cased` needs a text")
+        }
+        _ => None,
+    };
+    match why {
+        None => Ok(()),
+        Some(why) => {
+            let help = format!("`{}` is of type {kind}", field.name);
+            refuse(format!("{why}, and `{}` is none", field.name), help)
+        }
+    }
+}
+
+fn compile_value(
+    field: &'static Field,
+    operator: Operator,
+    flags: Flags,
+    value: &SigmaValue,
+) -> Result<Test, Refusal> {
+    match (operator, value) {
+        (_, SigmaValue::Null) => refuse(
+            "`null` among other values",
+            "write a selection of its own: `field: null` holds where the field is absent",
+        ),
+        (Operator::Regex, SigmaValue::String(text)) => compile_regex(&text.original, flags),
+        (Operator::Inside, SigmaValue::String(text)) => match Prefix::parse(&text.original) {
+            Some(prefix) => Ok(Test::Inside(prefix)),
+            None => refuse(
+                format!("`{text}` is no prefix"),
+                "write address and length: `192.0.2.0/24`, `2001:db8::/32`",
+            ),
+        },
+        (Operator::Order(order), value) => match number(value) {
+            Some(bound) => Ok(Test::Number(order, bound)),
+            None => refuse(format!("`{value}` is no number"), "write a number without quotes"),
+        },
+        (Operator::Text(anchor), value) => compile_text(field, anchor, flags.cased, value),
+        (_, value) => refuse(format!("`{value}` is no text"), "put the value in quotes"),
+    }
+}
+
+fn number(value: &SigmaValue) -> Option<f64> {
+    match value {
+        SigmaValue::Integer(n) => Some(*n as f64),
+        SigmaValue::Float(n) if n.is_finite() => Some(*n),
+        _ => None,
+    }
+}
+
+fn compile_text(
+    field: &'static Field,
+    anchor: Anchor,
+    cased: bool,
+    value: &SigmaValue,
+) -> Result<Test, Refusal> {
+    let wrong = |help: &str| {
+        refuse(format!("`{value}` does not fit `{}`: {}", field.name, field.kind.as_str()), help)
+    };
+    let text = match (field.kind, value) {
+        (Kind::Int | Kind::Float, value) => {
+            return match number(value) {
+                Some(want) => Ok(Test::Number(Order::Equal, want)),
+                None => wrong("write a number without quotes"),
+            };
+        }
+        (Kind::Bool, SigmaValue::Bool(want)) => return Ok(Test::Flag(*want)),
+        (Kind::Bool, _) => return wrong("write `true` or `false`"),
+        (_, SigmaValue::String(text)) => text,
+        _ => return wrong("put the value in quotes: YAML reads it as something else"),
+    };
+    let pattern = Pattern::new(&text.parts, anchor, cased);
+    let whole = pattern.as_whole();
+    match (field.kind, whole) {
+        (Kind::Ip, Some(whole)) => match whole.parse::<std::net::IpAddr>() {
+            Ok(ip) => Ok(Test::Address(Addr::from(ip))),
+            Err(_) => wrong("write an address, or `cidr` and a prefix"),
+        },
+        (Kind::Word(words), Some(whole)) if !words.contains(&whole) => {
+            let near = nearest(whole, words.iter().copied());
+            wrong(&did_you_mean(near, &format!("one of: {}", words.join(", "))))
+        }
+        _ => Ok(Test::Text(pattern)),
+    }
+}
+
+/// Patterns speak of bytes: names, banners and tags are ASCII, and Unicode tables would not earn their keep.
+fn compile_regex(text: &str, flags: Flags) -> Result<Test, Refusal> {
+    let syntax = syntax::Config::new()
+        .unicode(false)
+        .utf8(false)
+        .nest_limit(64)
+        .case_insensitive(flags.ignore_case)
+        .multi_line(flags.multi_line)
+        .dot_matches_new_line(flags.dot_all);
+    let limits = Regex::config()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(REGEX_BYTES_MAX))
+        .onepass_size_limit(Some(REGEX_BYTES_MAX))
+        .hybrid_cache_capacity(REGEX_BYTES_MAX);
+    match Regex::builder().syntax(syntax).configure(limits).build(text) {
+        Ok(regex) => Ok(Test::Regex(Box::new(regex))),
+        Err(error) => {
+            let cause =
+                std::error::Error::source(&error).map_or(error.to_string(), |e| e.to_string());
+            let cause =
+                cause.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            refuse(
+                format!("regular expression: {cause}"),
+                "no look-around, no back-references, ASCII classes",
+            )
+        }
+    }
+}

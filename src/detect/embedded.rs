@@ -1,0 +1,39 @@
+//! The rules of the program: every file of `rules/`, in the order of their paths.
+//!
+//! Owns: which files are built in. In: the files at build time. Out: their texts. Never: edits them.
+
+macro_rules! embedded {
+    ($($path:literal)+) => {
+        /// Path below `rules/` and text of each rule file.
+        pub(super) const EMBEDDED: &[(&str, &str)] =
+            &[$(($path, include_str!(concat!("../../rules/", $path)))),+];
+    };
+}
+
+embedded! {
+    "network/d01_vpn_exit_inbound.yml"
+    "network/d02_hosting_asn_inbound.yml"
+    "network/d18_consumer_vpn_from_inside.yml"
+    "network/d21_tor.yml"
+    "network/d29_sanctioned_space.yml"
+    "physics/d05_faster_than_light_geo.yml"
+    "remote_control/d08_rmm_unapproved.yml"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn every_rule_file_is_built_in() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+        let on_disk: Vec<String> = crate::detect::load::read_dir(&root)
+            .unwrap()
+            .iter()
+            .map(|file| file.path.strip_prefix(&root).unwrap().display().to_string())
+            .collect();
+        let built_in: Vec<&str> = EMBEDDED.iter().map(|(path, _)| *path).collect();
+        assert_eq!(on_disk, built_in);
+    }
+}

@@ -1,0 +1,196 @@
+//! The fields of a session: what rules may name, what the output shows, what the reference says.
+//!
+//! Owns: lookup, suggestions and the generated reference. In: a name. Out: its accessor, type and text.
+//! Never: a second list of fields beside [`field_table`](super::field_table).
+
+use std::fmt::Write;
+
+use crate::detect::field_table::FIELDS;
+pub use crate::detect::field_table::OTHER_FIELDS;
+use crate::detect::suggest::nearest;
+pub use crate::detect::value::List;
+pub use crate::detect::value::Side;
+pub use crate::detect::value::Value;
+use crate::model::Record;
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// One of a few words.
+    Word(&'static [&'static str]),
+    /// A moment: RFC 3339 with nanoseconds.
+    Time,
+    /// A whole number.
+    Int,
+    /// A number.
+    Float,
+    /// True or false.
+    Bool,
+    /// An address.
+    Ip,
+    /// Several texts.
+    Texts,
+}
+
+impl Kind {
+    /// The word in the reference.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Text | Kind::Word(_) => "text",
+            Kind::Time => "time",
+            Kind::Int => "integer",
+            Kind::Float => "number",
+            Kind::Bool => "boolean",
+            Kind::Ip => "address",
+            Kind::Texts => "list of text",
+        }
+    }
+}
+
+/// Where a field is shown, and whether every record has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// In each line of sessions.ndjson.
+    Always,
+    /// In lines of sessions.ndjson whose session has it.
+    Sometimes,
+    /// In each line of sessions.ndjson, but said by emit: rules cannot ask for it.
+    Constant,
+    /// Rules only.
+    Rules,
+}
+
+/// How a field is read from a record.
+pub type Get = for<'a> fn(&'a Record) -> Value<'a>;
+
+/// One field.
+#[derive(Debug)]
+pub struct Field {
+    /// Name in rules and, dotted, in the output.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Unit of a number, empty where it has none.
+    pub unit: &'static str,
+    /// Where it is shown.
+    pub shown: Shown,
+    /// Its accessor.
+    pub get: Get,
+    /// What it means.
+    pub description: &'static str,
+}
+
+impl Field {
+    /// Whether a rule may name it.
+    pub fn in_rules(&self) -> bool {
+        self.shown != Shown::Constant
+    }
+
+    /// Whether a line of sessions.ndjson may hold it.
+    pub fn in_sessions(&self) -> bool {
+        self.shown != Shown::Rules
+    }
+}
+
+/// A field of another output file.
+#[derive(Debug)]
+pub struct OtherField {
+    /// Dotted name.
+    pub name: &'static str,
+    /// The files that hold it: `alerts`, `incidents`, `endpoints`.
+    pub files: &'static str,
+    /// What it means.
+    pub description: &'static str,
+}
+
+/// Every field, in the order of the output.
+pub fn all() -> &'static [Field] {
+    FIELDS
+}
+
+/// The field of a name.
+pub fn find(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}
+
+/// The name a misspelt one probably means.
+pub fn suggest(name: &str) -> Option<&'static str> {
+    nearest(name, FIELDS.iter().filter(|field| field.in_rules()).map(|field| field.name))
+}
+
+/// A record as one flat JSON object: field name to value, absent fields left out.
+pub fn flat_json(record: &Record) -> serde_json::Map<String, serde_json::Value> {
+    FIELDS
+        .iter()
+        .map(|field| (field.name.to_owned(), (field.get)(record).to_json()))
+        .filter(|(_, value)| !value.is_null())
+        .collect()
+}
+
+/// docs/fields.md, whole.
+pub fn reference_markdown() -> String {
+    let mut text = String::from(INTRODUCTION);
+    text.push_str(
+        "\n## Sessions\n\n| field | type | unit | where | meaning |\n|---|---|---|---|---|\n",
+    );
+    for field in FIELDS {
+        let place = match field.shown {
+            Shown::Always => "sessions, rules",
+            Shown::Sometimes => "sessions where known, rules",
+            Shown::Constant => "sessions",
+            Shown::Rules => "rules only",
+        };
+        let words = match field.kind {
+            Kind::Word(words) => format!(" One of: {}.", words.join(", ")),
+            _ => String::new(),
+        };
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {place} | {}{words} |",
+            field.name,
+            field.kind.as_str(),
+            field.unit,
+            field.description
+        );
+    }
+    text.push_str(
+        "\n## Alerts, incidents, endpoints\n\n| field | files | meaning |\n|---|---|---|\n",
+    );
+    for field in OTHER_FIELDS {
+        let _ = writeln!(text, "| `{}` | {} | {} |", field.name, field.files, field.description);
+    }
+    text
+}
+
+const INTRODUCTION: &str = "\
+# Field reference
+
+Names are those of the Elastic Common Schema 8.x; fields of our own stand under `longhaul.`. In the files
+they are nested JSON objects, here they are dotted. A field that a session does not have is left out: there
+is no null and no empty text. `source` is the initiator of a session, `destination` the responder. Times of
+legs are full round trips between the sensor and one end. This page is generated from the table that rules
+are compiled against; do not edit it by hand (`LONGHAUL_BLESS=1 cargo test --test rules` writes it).
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_lower_case() {
+        let mut seen = std::collections::HashSet::new();
+        for field in all() {
+            assert!(seen.insert(field.name), "{} stands twice", field.name);
+            assert_eq!(field.name, field.name.to_lowercase());
+            assert!(!field.description.is_empty() && !field.description.contains('|'));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_its_field() {
+        assert_eq!(suggest("network.directon"), Some("network.direction"));
+        assert_eq!(suggest("source.adress.of.nothing"), None);
+    }
+}

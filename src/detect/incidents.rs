@@ -1,0 +1,260 @@
+//! Alerts of one subject, added up across families.
+//!
+//! Owns: the hits of each subject within a window, and the score. In: alerts in the order of the run.
+//! Out: incidents. Never: makes an incident of one family, but for rules that stand alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use crate::detect::advice::does_not_prove;
+pub use crate::detect::advice::next_steps;
+use crate::model::Alert;
+use crate::model::Family;
+use crate::model::Incident;
+use crate::model::Level;
+use crate::model::Nanos;
+
+/// Where incidents begin.
+#[derive(Clone, Copy)]
+pub struct IncidentConfig {
+    /// Score from which alerts are an incident (DOMAIN section 4: 0.8).
+    pub score_min: f64,
+    /// Span of packet time within which families add up (7 days).
+    pub window: Nanos,
+    /// Most subjects kept; alerts of later ones are counted in [`Incidents::subjects_dropped`].
+    pub subjects_max: usize,
+    /// Most incidents kept until they are asked for; later ones are counted.
+    pub incidents_max: usize,
+    /// Most alerts listed per incident; at most four of one rule.
+    pub alerts_max: usize,
+    /// The event id of an alert, as its line has it.
+    pub alert_id: fn(&Alert) -> String,
+}
+
+impl IncidentConfig {
+    /// The catalogue's numbers.
+    pub const fn new(alert_id: fn(&Alert) -> String) -> IncidentConfig {
+        IncidentConfig {
+            score_min: 0.8,
+            window: Nanos::from_secs(7 * 86_400),
+            subjects_max: 8_192,
+            incidents_max: 8_192,
+            alerts_max: 32,
+            alert_id,
+        }
+    }
+}
+
+/// Rules that make an incident without a second family (DOMAIN section 4).
+const ALONE: &[&str] = &["D10", "D29"];
+
+/// Most alerts of one rule that an incident lists.
+const ALERTS_OF_RULE_MAX: usize = 4;
+
+/// Scores are sums of a few decimals: 1 - 0.4 * 0.5 must reach 0.8.
+const EPSILON: f64 = 1e-9;
+
+/// Every subject with alerts within the window.
+pub struct Incidents {
+    config: IncidentConfig,
+    subjects: BTreeMap<Arc<str>, Subject>,
+    done: Vec<Incident>,
+    subjects_dropped: u64,
+    incidents_dropped: u64,
+    alerts_unlisted: u64,
+}
+
+/// One alert, as much of it as an incident needs.
+struct Hit {
+    time: Nanos,
+    rule: Arc<crate::model::RuleInfo>,
+    level: Level,
+    weight: f64,
+    id: String,
+    message: String,
+}
+
+#[derive(Default)]
+struct Subject {
+    name: Option<Arc<str>>,
+    hits: Vec<Hit>,
+    /// When the score was reached, and the highest score since.
+    reached: Option<(Nanos, f64)>,
+}
+
+impl Incidents {
+    /// No subjects yet.
+    pub fn new(config: IncidentConfig) -> Incidents {
+        Incidents {
+            config,
+            subjects: BTreeMap::new(),
+            done: Vec::new(),
+            subjects_dropped: 0,
+            incidents_dropped: 0,
+            alerts_unlisted: 0,
+        }
+    }
+
+    /// Adds an alert. Alerts must come in the order of the run. Where the alert lies past the window of its
+    /// subject's incident, that incident is complete and a new window begins.
+    pub fn push(&mut self, alert: &Alert) {
+        let full = self.subjects.len() >= self.config.subjects_max;
+        if full && !self.subjects.contains_key(&alert.subject) {
+            self.forget_quiet(alert.time);
+            if self.subjects.len() >= self.config.subjects_max {
+                self.subjects_dropped += 1;
+                return;
+            }
+        }
+        let config = &self.config;
+        let subject = self.subjects.entry(Arc::clone(&alert.subject)).or_default();
+        if let Some(done) = subject.close(&alert.subject, alert.time, config.window) {
+            if self.done.len() < config.incidents_max {
+                self.done.push(done);
+            } else {
+                self.incidents_dropped += 1;
+            }
+        }
+        if alert.subject_name.is_some() {
+            subject.name.clone_from(&alert.subject_name);
+        }
+        if !subject.add(alert, config) {
+            self.alerts_unlisted += 1;
+        }
+        subject.judge(alert.time, config.score_min);
+    }
+
+    /// The incidents that became complete since the last call.
+    pub fn drain(&mut self) -> Vec<Incident> {
+        std::mem::take(&mut self.done)
+    }
+
+    /// All that were not drained, complete or open, by time and subject.
+    pub fn finish(self) -> Vec<Incident> {
+        let mut all = self.done;
+        all.extend(self.subjects.iter().filter_map(|(id, subject)| subject.incident(id)));
+        all.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
+        all
+    }
+
+    /// Alerts of subjects past the cap.
+    pub fn subjects_dropped(&self) -> u64 {
+        self.subjects_dropped
+    }
+
+    /// Complete incidents past the cap.
+    pub fn incidents_dropped(&self) -> u64 {
+        self.incidents_dropped
+    }
+
+    /// Alerts that count in no list because their rule, or the incident, has its fill.
+    pub fn alerts_unlisted(&self) -> u64 {
+        self.alerts_unlisted
+    }
+
+    /// Makes room: subjects without an incident whose alerts are all past the window.
+    fn forget_quiet(&mut self, now: Nanos) {
+        let window = self.config.window;
+        self.subjects.retain(|_, subject| {
+            subject.reached.is_some()
+                || subject.hits.iter().any(|hit| now.since(hit.time) <= window)
+        });
+    }
+}
+
+impl Subject {
+    /// Lets go of what the window has left behind: the incident where there is one, else old hits.
+    fn close(&mut self, id: &Arc<str>, now: Nanos, window: Nanos) -> Option<Incident> {
+        if self.reached.is_none() {
+            self.hits.retain(|hit| now.since(hit.time) <= window);
+            return None;
+        }
+        let since = self.hits.iter().map(|hit| hit.time).min().unwrap_or(now);
+        if now.since(since) <= window {
+            return None;
+        }
+        let done = self.incident(id);
+        self.hits.clear();
+        self.reached = None;
+        done
+    }
+
+    /// Keeps an alert; one that its rule has enough of only replaces a lighter one.
+    fn add(&mut self, alert: &Alert, config: &IncidentConfig) -> bool {
+        let hit = Hit {
+            time: alert.time,
+            rule: Arc::clone(&alert.rule),
+            level: alert.level,
+            weight: alert.weight,
+            id: (config.alert_id)(alert),
+            message: alert.message.clone(),
+        };
+        let of_rule = self.hits.iter().filter(|have| have.rule.uuid == hit.rule.uuid).count();
+        if of_rule < ALERTS_OF_RULE_MAX && self.hits.len() < config.alerts_max {
+            self.hits.push(hit);
+            return true;
+        }
+        // The newest stays, so that a rule that fires on and on keeps its family within the window.
+        let same = self.hits.iter_mut().rev().find(|have| have.rule.uuid == hit.rule.uuid);
+        if let Some(last) = same.filter(|_| self.reached.is_none())
+            && last.weight <= hit.weight
+        {
+            *last = hit;
+        }
+        false
+    }
+
+    fn judge(&mut self, now: Nanos, score_min: f64) {
+        let score = self.score();
+        let alone = self.hits.iter().any(|hit| ALONE.contains(&hit.rule.id.as_str()));
+        let several = self.best().iter().filter(|weight| **weight > 0.0).count() >= 2;
+        let enough = alone || (several && score + EPSILON >= score_min);
+        match &mut self.reached {
+            Some((_, highest)) => *highest = highest.max(score),
+            None if enough => self.reached = Some((now, score)),
+            None => {}
+        }
+    }
+
+    /// Best weight of each family, in the order N P R C B.
+    fn best(&self) -> [f64; 5] {
+        FAMILIES.map(|family| {
+            let of_family = self.hits.iter().filter(|hit| hit.rule.family == family);
+            of_family.map(|hit| hit.weight).fold(0.0, f64::max)
+        })
+    }
+
+    fn score(&self) -> f64 {
+        1.0 - self.best().iter().map(|weight| 1.0 - weight).product::<f64>()
+    }
+
+    fn incident(&self, id: &Arc<str>) -> Option<Incident> {
+        let (time, score) = self.reached?;
+        let weights = self.best();
+        let fired = FAMILIES.iter().zip(weights).filter(|(_, weight)| *weight > 0.0);
+        let mut topologies: Vec<String> =
+            self.hits.iter().flat_map(|hit| hit.rule.topologies.iter().cloned()).collect();
+        topologies.sort();
+        topologies.dedup();
+        let alerts = self.hits.iter().map(|hit| {
+            (hit.rule.id.clone(), hit.rule.name.clone(), hit.id.clone(), hit.message.clone())
+        });
+        Some(Incident {
+            time,
+            since: self.hits.iter().map(|hit| hit.time).min().unwrap_or(time),
+            subject: Arc::clone(id),
+            subject_name: self.name.clone(),
+            families: fired.map(|(family, _)| *family).collect(),
+            score,
+            level: self.hits.iter().map(|hit| hit.level).max().unwrap_or(Level::Informational),
+            alerts: alerts.collect(),
+            topologies,
+        })
+    }
+}
+
+const FAMILIES: [Family; 5] = [Family::N, Family::P, Family::R, Family::C, Family::B];
+
+#[cfg(test)]
+#[path = "incidents_tests.rs"]
+mod tests;

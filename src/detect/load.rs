@@ -1,0 +1,218 @@
+//! Rule files to rules.
+//!
+//! Owns: files, their documents, and the parser's messages turned into places. In: YAML text.
+//! Out: rules, or every error of every file. Never: half a rule set.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::detect::locate::Document;
+use crate::detect::rule::Rule;
+use crate::detect::rule::build;
+use crate::model::Error;
+
+/// Most bytes of one rule file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Most rule files of a directory, and how deep it may nest.
+const FILES_MAX: usize = 4_096;
+const DEPTH_MAX: usize = 8;
+
+/// A rule file: its name relative to the directory, and its text.
+pub(super) struct RuleFile {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+/// Reads every `.yml` and `.yaml` below a directory, in the order of their paths. The folders `cases`
+/// (tests of rules) and `lists` (indicators) are not rules.
+pub(super) fn read_dir(dir: &Path) -> Result<Vec<RuleFile>, Vec<Error>> {
+    let mut paths = Vec::new();
+    let mut errors = Vec::new();
+    collect(dir, 0, &mut paths, &mut errors);
+    paths.sort();
+    if paths.is_empty() && errors.is_empty() {
+        let error =
+            Error::new(format!("rules in {}", dir.display()), "no file ends in .yml or .yaml");
+        errors.push(error.help("put Sigma rules there, or leave --rules out"));
+    }
+    if paths.len() > FILES_MAX {
+        let cause = format!("{} rule files are more than {FILES_MAX}", paths.len());
+        errors.push(Error::new(format!("rules in {}", dir.display()), cause).help("join some"));
+        paths.clear();
+    }
+    let mut files = Vec::new();
+    for path in paths {
+        match read(&path) {
+            Ok(text) => files.push(RuleFile { path, text }),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(files) } else { Err(errors) }
+}
+
+fn collect(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>, errors: &mut Vec<Error>) {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let what = format!("rules in {}", dir.display());
+            errors.push(Error::new(what, error.to_string()).help("give a readable directory"));
+            return;
+        }
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let skipped = path.file_name().is_some_and(|name| name == "cases" || name == "lists");
+        if path.is_dir() {
+            if !skipped && depth < DEPTH_MAX {
+                collect(&path, depth + 1, paths, errors);
+            }
+        } else if path.extension().is_some_and(|end| end == "yml" || end == "yaml") {
+            paths.push(path);
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let refuse = |cause: String| {
+        Error::new("rule", cause).at(path, 0).help("rules are readable UTF-8 text files")
+    };
+    let size = std::fs::metadata(path).map_err(|e| refuse(e.to_string()))?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(refuse(format!("{size} bytes are more than {FILE_BYTES_MAX}")));
+    }
+    std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))
+}
+
+/// Compiles every document of every file; all errors together, by file and line.
+pub(super) fn compile_files(files: &[RuleFile]) -> Result<Vec<Rule>, Vec<Error>> {
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut errors = Vec::new();
+    for file in files {
+        for (first, text) in documents(&file.text) {
+            let doc = Document::new(&file.path, first, text);
+            match compile_document(text, &doc) {
+                Ok(rule) => match rules.iter().find(|have| have.info.uuid == rule.info.uuid) {
+                    None => rules.push(rule),
+                    Some(have) => {
+                        let (file, line) = (have.file().display(), have.line());
+                        let cause = format!("the id is taken by the rule at {file}:{line}");
+                        let error = doc.refuse(doc.top("id"), cause);
+                        errors.push(error.help("give the rule a random UUID of its own"));
+                    }
+                },
+                Err(more) => errors.extend(more),
+            }
+        }
+    }
+    if errors.is_empty() {
+        return Ok(rules);
+    }
+    errors.sort_by(|a, b| a.place.cmp(&b.place));
+    Err(errors)
+}
+
+/// The documents of a YAML stream with the line each begins at; empty ones are left out.
+fn documents(text: &str) -> Vec<(u32, &str)> {
+    let mut all = Vec::new();
+    let (mut begin, mut first, mut at, mut number) = (0, 1u32, 0, 0u32);
+    for line in text.split_inclusive('\n') {
+        number += 1;
+        let marker = line.trim_end() == "---" || line.starts_with("--- ");
+        if marker {
+            all.push((first, begin, at));
+            begin = at + line.len();
+            first = number + 1;
+        }
+        at += line.len();
+    }
+    all.push((first, begin, at));
+    all.into_iter()
+        .filter_map(|(first, from, to)| Some((first, text.get(from..to)?)))
+        .filter(|(_, text)| {
+            text.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        })
+        .collect()
+}
+
+fn compile_document(text: &str, doc: &Document) -> Result<Rule, Vec<Error>> {
+    let parsed = match rsigma_parser::parse_sigma_yaml(text) {
+        Ok(parsed) => parsed,
+        Err(error) => return Err(vec![place(&error.to_string(), doc)]),
+    };
+    let mut errors: Vec<Error> = parsed.errors.iter().map(|text| place(text, doc)).collect();
+    let correlation = parsed.correlations.first().map(|_| "correlation");
+    if let Some(key) = correlation.or(parsed.filters.first().map(|_| "filter")) {
+        let cause = format!("`{key}` rules are not yet evaluated");
+        let help = "rules with `detection:` on `service: session` are, in this version";
+        errors.push(doc.refuse(doc.top(key), cause).help(help));
+    }
+    let built = parsed.rules.first().map(|rule| build(rule, doc));
+    match built {
+        Some(Ok(rule)) if errors.is_empty() => return Ok(rule),
+        Some(Err(more)) => errors.extend(more),
+        _ => {}
+    }
+    if errors.is_empty() {
+        let help = "write title, id, name, logsource, detection, level and longhaul";
+        errors.push(doc.refuse(doc.top("action"), "the document holds no rule").help(help));
+    }
+    Err(errors)
+}
+
+/// The parser's message with its place. It says lines of YAML only; the rest is found by what it names.
+fn place(message: &str, doc: &Document) -> Error {
+    let cause = message.trim_start_matches("YAML parse error: ");
+    let first_line = cause.lines().next().unwrap_or_default();
+    let refuse = |line: usize, cause: &str, help: &str| doc.refuse(line, cause).help(help);
+    let quoted = cause.split('\'').nth(1).unwrap_or_default();
+    if let Some(line) = yaml_line(cause) {
+        return refuse(line, &format!("YAML: {first_line}"), "mend the YAML at this place");
+    }
+    if cause.starts_with("Condition parse error") {
+        let line = doc.child("detection", "condition");
+        let detail = cause.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
+        let help = "selections joined by `and`, `or`, `not`, `1 of name_*`, `all of them`";
+        return refuse(line, &format!("condition: {detail}"), help);
+    }
+    if cause.starts_with("Unknown modifier") {
+        let line = doc.anywhere(&format!("|{quoted}")).unwrap_or(0);
+        let help = "supported: contains startswith endswith all re (with i m s) cidr \
+                    gt gte lt lte neq exists cased";
+        return refuse(line, &format!("unknown modifier `{quoted}`"), help);
+    }
+    if cause.starts_with("`not` is not") {
+        let line = doc.anywhere("|not").unwrap_or(0);
+        return refuse(line, "`not` is no modifier", "write `not selection` in the condition");
+    }
+    if cause.starts_with("Missing required field") {
+        let line = doc.top(if quoted == "condition" { "detection" } else { "title" });
+        return refuse(line, &format!("the rule has no `{quoted}`"), "add it");
+    }
+    if cause.starts_with("invalid level") {
+        let help = "informational, low, medium, high or critical";
+        return refuse(doc.top("level"), &format!("unknown level `{quoted}`"), help);
+    }
+    let line = cause.strip_prefix("invalid ").and_then(|rest| rest.split_once(':'));
+    let line = line.map_or(0, |(key, _)| doc.top(key));
+    refuse(line, first_line, "see the Sigma specification, version 2")
+}
+
+/// The line, from 0, of "... at line 3 column 5".
+fn yaml_line(message: &str) -> Option<usize> {
+    let (_, after) = message.split_once("at line ")?;
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse::<usize>().ok()?.checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_know_their_lines() {
+        let text = "# about\n---\ntitle: a\n---\n\n# none\n---\ntitle: b\n";
+        let all: Vec<(u32, &str)> = documents(text);
+        assert_eq!(all, [(3, "title: a\n"), (8, "title: b\n")]);
+        assert_eq!(documents("title: a"), [(1, "title: a")]);
+    }
+}

@@ -1,0 +1,239 @@
+//! What a rule asks of one field, and how the answers combine.
+//!
+//! Owns: tests on values, the tree of and/or/not, and the fields a tree cannot do without.
+//! In: values of a record. Out: yes or no. Never: parsing, text of errors.
+
+use std::net::IpAddr;
+
+use regex_automata::meta::Regex;
+
+use crate::detect::fields::Field;
+use crate::detect::fields::Value;
+use crate::detect::pattern::Pattern;
+use crate::model::Addr;
+use crate::model::Record;
+
+/// Numeric comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Equal,
+    Greater,
+    AtLeast,
+    Less,
+    AtMost,
+}
+
+/// A test of one value.
+#[derive(Clone, Debug)]
+pub(super) enum Test {
+    Text(Pattern),
+    Regex(Box<Regex>),
+    Inside(Prefix),
+    Address(Addr),
+    Number(Order, f64),
+    Flag(bool),
+    AnyOf(Box<[Test]>),
+    AllOf(Box<[Test]>),
+    Not(Box<Test>),
+}
+
+/// An address prefix of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Prefix {
+    v4: bool,
+    bits: u128,
+    mask: u128,
+}
+
+impl Prefix {
+    /// From `address/length`.
+    pub(super) fn parse(text: &str) -> Option<Prefix> {
+        let (addr, length) = text.split_once('/')?;
+        let ip: IpAddr = addr.parse().ok()?;
+        let length: u32 = length.parse().ok()?;
+        if length > if ip.is_ipv4() { 32 } else { 128 } {
+            return None;
+        }
+        let length = if ip.is_ipv4() { length + 96 } else { length };
+        let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
+        Some(Prefix { v4: ip.is_ipv4(), bits: Addr::from(ip).to_bits() & mask, mask })
+    }
+
+    fn holds(self, addr: Addr) -> bool {
+        // Every IPv4 address is held as IPv6, so that ::/0 must ask for the family too.
+        addr.to_bits() & self.mask == self.bits && addr.to_v4().is_some() == self.v4
+    }
+}
+
+impl Test {
+    /// Whether the test holds for a value that is present.
+    pub(super) fn holds(&self, value: &Value<'_>) -> bool {
+        match self {
+            Test::AnyOf(all) => all.iter().any(|test| test.holds(value)),
+            Test::AllOf(all) => all.iter().all(|test| test.holds(value)),
+            Test::Not(test) => !test.holds(value),
+            leaf => match value {
+                Value::List(list) => list.any(&mut |one| leaf.holds_for_one(&one)),
+                one => leaf.holds_for_one(one),
+            },
+        }
+    }
+
+    fn holds_for_one(&self, value: &Value<'_>) -> bool {
+        match (self, value) {
+            (Test::Number(order, bound), value) => {
+                value.as_number().is_some_and(|have| order.holds(have, *bound))
+            }
+            (Test::Flag(want), Value::Bool(have)) => want == have,
+            (Test::Address(want), Value::Ip(have)) => want == have,
+            (Test::Inside(prefix), Value::Ip(have)) => prefix.holds(*have),
+            (Test::Inside(prefix), value) => with_text(value, |text| {
+                text.parse::<IpAddr>().is_ok_and(|ip| prefix.holds(Addr::from(ip)))
+            }),
+            (Test::Text(pattern), value) => with_text(value, |text| pattern.matches(text)),
+            (Test::Regex(regex), value) => with_text(value, |text| regex.is_match(text)),
+            _ => false,
+        }
+    }
+
+    /// Rough cost: cheap tests go first.
+    fn cost(&self) -> u32 {
+        match self {
+            Test::Flag(_) | Test::Number(..) | Test::Address(_) => 1,
+            Test::Inside(_) => 2,
+            Test::Text(_) => 4,
+            Test::Regex(_) => 64,
+            Test::AnyOf(all) | Test::AllOf(all) => all.iter().map(Test::cost).sum(),
+            Test::Not(test) => test.cost(),
+        }
+    }
+}
+
+impl Order {
+    fn holds(self, have: f64, bound: f64) -> bool {
+        match self {
+            Order::Equal => (have - bound).abs() < f64::EPSILON,
+            Order::Greater => have > bound,
+            Order::AtLeast => have >= bound,
+            Order::Less => have < bound,
+            Order::AtMost => have <= bound,
+        }
+    }
+}
+
+fn with_text(value: &Value<'_>, test: impl FnOnce(&str) -> bool) -> bool {
+    match value {
+        Value::Str(text) => test(text),
+        Value::Text(text) => test(text),
+        Value::Ip(addr) => test(&addr.to_string()),
+        _ => false,
+    }
+}
+
+/// A tree of tests.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    Present(&'static Field, bool),
+    Is(&'static Field, Test),
+    All(Box<[Node]>),
+    Any(Box<[Node]>),
+    AtLeast(usize, Box<[Node]>),
+    Not(Box<Node>),
+}
+
+impl Node {
+    /// All of them, cheap ones first. Order does not change the answer: tests have no effects.
+    pub(super) fn all(mut nodes: Vec<Node>) -> Node {
+        nodes.sort_by_key(Node::cost);
+        Node::All(nodes.into())
+    }
+
+    /// Whether the tree holds for a record.
+    pub(super) fn holds(&self, record: &Record) -> bool {
+        match self {
+            Node::Present(field, want) => !(field.get)(record).is_absent() == *want,
+            Node::Is(field, test) => {
+                let value = (field.get)(record);
+                !value.is_absent() && test.holds(&value)
+            }
+            Node::All(nodes) => nodes.iter().all(|node| node.holds(record)),
+            Node::Any(nodes) => nodes.iter().any(|node| node.holds(record)),
+            Node::AtLeast(n, nodes) => {
+                nodes.iter().filter(|node| node.holds(record)).take(*n).count() == *n
+            }
+            Node::Not(node) => !node.holds(record),
+        }
+    }
+
+    /// Fields without which the tree cannot hold.
+    pub(super) fn needs(&self) -> Vec<&'static Field> {
+        match self {
+            Node::Present(field, true) | Node::Is(field, _) => vec![field],
+            Node::Present(_, false) | Node::Not(_) => Vec::new(),
+            Node::All(nodes) => {
+                let mut all: Vec<&'static Field> = Vec::new();
+                for field in nodes.iter().flat_map(Node::needs) {
+                    if !all.iter().any(|have| have.name == field.name) {
+                        all.push(field);
+                    }
+                }
+                all
+            }
+            Node::Any(nodes) => shared_needs(nodes),
+            Node::AtLeast(0, _) => Vec::new(),
+            Node::AtLeast(_, nodes) => shared_needs(nodes),
+        }
+    }
+
+    /// Calls `each` with every field the tree reads, and its test where a hit speaks for the rule.
+    pub(super) fn visit(&self, negated: bool, each: &mut dyn FnMut(&'static Field, Option<&Test>)) {
+        match self {
+            Node::Present(field, _) => each(field, None),
+            Node::Is(field, test) => each(field, Some(test).filter(|_| !negated)),
+            Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
+                nodes.iter().for_each(|node| node.visit(negated, each));
+            }
+            Node::Not(node) => node.visit(!negated, each),
+        }
+    }
+
+    fn cost(&self) -> u32 {
+        match self {
+            Node::Present(..) => 1,
+            Node::Is(field, test) => {
+                test.cost() + if field.name.ends_with(".tags") { 8 } else { 0 }
+            }
+            Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
+                nodes.iter().map(Node::cost).sum()
+            }
+            Node::Not(node) => node.cost(),
+        }
+    }
+}
+
+fn shared_needs(nodes: &[Node]) -> Vec<&'static Field> {
+    let mut lists = nodes.iter().map(Node::needs);
+    let mut shared = lists.next().unwrap_or_default();
+    for list in lists {
+        shared.retain(|field| list.iter().any(|other| other.name == field.name));
+    }
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_keep_to_their_family() {
+        let ip = |text: &str| Addr::from(text.parse::<IpAddr>().unwrap());
+        let net = Prefix::parse("175.45.176.0/22").unwrap();
+        assert!(net.holds(ip("175.45.179.255")) && !net.holds(ip("175.45.180.0")));
+        assert!(!Prefix::parse("::/0").unwrap().holds(ip("192.0.2.1")));
+        assert!(Prefix::parse("::/0").unwrap().holds(ip("2001:db8::1")));
+        assert!(Prefix::parse("0.0.0.0/0").unwrap().holds(ip("192.0.2.1")));
+        for bad in ["10.0.0.0", "10.0.0.0/33", "2001:db8::/129", "x/8", "10.0.0/8"] {
+            assert_eq!(Prefix::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! How the parts of a record are read for the table of fields.
+//!
+//! Owns: the optional parts. In: a record. Out: values. Never: judges, or keeps anything.
+
+use crate::detect::value::List;
+use crate::detect::value::Side;
+use crate::detect::value::Value;
+use crate::model::Record;
+use crate::model::names;
+use crate::model::record::AutonomousSystem;
+use crate::model::record::DnsFacts;
+use crate::model::record::HttpFacts;
+use crate::model::record::Party;
+use crate::model::record::Physics;
+use crate::model::record::Place;
+use crate::model::record::SessionState;
+use crate::model::record::SshFacts;
+use crate::model::record::SynFacts;
+use crate::model::record::TlsFacts;
+
+/// Reads one part of something a record may have.
+type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
+
+fn part<'a, T>(whole: Option<&'a T>, get: Part<T>) -> Value<'a> {
+    whole.map_or(Value::Absent, get)
+}
+
+pub(super) fn tls(record: &Record, get: Part<TlsFacts>) -> Value<'_> {
+    part(record.facts.tls.as_deref(), get)
+}
+
+pub(super) fn dns(record: &Record, get: Part<DnsFacts>) -> Value<'_> {
+    part(record.facts.dns.as_deref(), get)
+}
+
+pub(super) fn ssh(record: &Record, get: Part<SshFacts>) -> Value<'_> {
+    part(record.facts.ssh.as_deref(), get)
+}
+
+pub(super) fn http(record: &Record, get: Part<HttpFacts>) -> Value<'_> {
+    part(record.facts.http.as_deref(), get)
+}
+
+pub(super) fn syn(record: &Record, get: Part<SynFacts>) -> Value<'_> {
+    part(record.syn.as_ref(), get)
+}
+
+pub(super) fn physics(record: &Record, get: Part<Physics>) -> Value<'_> {
+    part(record.context.physics.as_ref(), get)
+}
+
+pub(super) fn place(party: &Party, get: Part<Place>) -> Value<'_> {
+    part(party.place.as_deref(), get)
+}
+
+pub(super) fn asn(party: &Party, get: Part<AutonomousSystem>) -> Value<'_> {
+    part(party.asn.as_deref(), get)
+}
+
+/// TCP, UDP, DCCP (RFC 4340), SCTP and UDP-Lite (RFC 3828) have ports.
+pub(super) fn port<'a>(record: &'a Record, party: &'a Party) -> Value<'a> {
+    match record.transport.0 {
+        6 | 17 | 33 | 132 | 136 => Value::Int(u64::from(party.port)),
+        _ => Value::Absent,
+    }
+}
+
+/// ECS writes a MAC as RFC 7042 does: upper-case octets joined by hyphens.
+pub(super) fn mac(party: &Party) -> Value<'_> {
+    match party.mac {
+        Some([a, b, c, d, e, f]) => {
+            Value::Text(format!("{a:02X}-{b:02X}-{c:02X}-{d:02X}-{e:02X}-{f:02X}"))
+        }
+        None => Value::Absent,
+    }
+}
+
+pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
+    Value::float_opt(nanos.map(|ns| ns as f64 / 1_000.0))
+}
+
+pub(super) fn tags(record: &Record, side: Side) -> Value<'_> {
+    Value::list(List::Tags(&record.context.hits, side))
+}
+
+pub(super) fn event_type(record: &Record) -> Value<'_> {
+    let over =
+        matches!(record.state, SessionState::Closed | SessionState::Reset | SessionState::Timeout);
+    Value::list(List::Words(match (over, record.facts.protocol.is_some()) {
+        (true, true) => &["connection", "end", "protocol"],
+        (true, false) => &["connection", "end"],
+        (false, true) => &["connection", "protocol"],
+        (false, false) => &["connection"],
+    }))
+}
+
+/// The version as ECS writes it, or (`protocol`) the protocol it is a version of.
+pub(super) fn tls_version(
+    record: &Record,
+    which: fn(&TlsFacts) -> Option<u16>,
+    protocol: bool,
+) -> Value<'_> {
+    let version = record.facts.tls.as_deref().and_then(which).and_then(names::tls_version);
+    Value::str_opt(version.map(|(number, name)| if protocol { name } else { number }))
+}
+
+pub(super) fn rcode(code: u8) -> Value<'static> {
+    match names::dns_rcode(code) {
+        Some(name) => Value::Str(name),
+        None => Value::Text(format!("RCODE{code}")),
+    }
+}
+
+/// A `Host` header's host (RFC 9110 section 7.2: `uri-host [ ":" port ]`).
+pub(super) fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        // An unbracketed IPv6 literal is no valid Host, but is more than its first groups.
+        Some((name, _)) if name.contains(':') && !name.ends_with(']') => host,
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// Community ID v1 is `1:` and the base64 (RFC 4648 section 4) of a SHA-1.
+pub(super) fn community_id(record: &Record) -> Value<'_> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let Some(digest) = record.context.community_id else { return Value::Absent };
+    let mut text = String::from("1:");
+    for chunk in digest.chunks(3) {
+        let bits = (0..3).fold(0u32, |all, i| all << 8 | chunk.get(i).map_or(0, |b| u32::from(*b)));
+        for i in 0..4 {
+            let six = (bits >> (18 - 6 * i)) & 63;
+            let letter = ALPHABET.get(six as usize).copied().unwrap_or(b'=');
+            text.push(if i > chunk.len() { '=' } else { char::from(letter) });
+        }
+    }
+    Value::Text(text)
+}

@@ -1,0 +1,336 @@
+//! One rule: what Sigma says of it, what we add under `longhaul:`, and its compiled tests.
+//!
+//! Owns: the metadata of rules and its checks. In: one parsed Sigma rule. Out: a [`Rule`], or every reason
+//! against it. Never: touches a record.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rsigma_parser::SigmaRule;
+use serde::Deserialize;
+
+use crate::detect::compile::compile;
+use crate::detect::compile::known_field;
+use crate::detect::fields::Field;
+use crate::detect::locate::Document;
+use crate::detect::predicate::Node;
+use crate::detect::suggest::nearest;
+use crate::detect::template::Template;
+use crate::model::Error;
+use crate::model::Family;
+use crate::model::Level;
+use crate::model::RuleInfo;
+use crate::model::alert::EvidenceField;
+
+/// A list older than this at the packet's time halves a rule's weight, where the rule says no other age.
+pub(super) const LIST_AGE_DAYS_MAX: u32 = 30;
+
+/// A compiled rule.
+#[derive(Debug)]
+pub struct Rule {
+    pub(super) info: Arc<RuleInfo>,
+    pub(super) when: Node,
+    /// Bits of the rule set's gates that must all be set.
+    pub(super) needs: u64,
+    pub(super) message: Template,
+    pub(super) evidence: Vec<(&'static Field, EvidenceField)>,
+    pub(super) list_age_days_max: u32,
+    description: String,
+    file: PathBuf,
+    line: u32,
+}
+
+impl Rule {
+    /// What stays the same for every alert of it.
+    pub fn info(&self) -> &Arc<RuleInfo> {
+        &self.info
+    }
+
+    /// Sigma `description`.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The file it stands in; for the rules of the program, relative to `rules/`.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The line it begins at.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+}
+
+/// Our keys of a rule.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Own {
+    id: String,
+    family: String,
+    topologies: Vec<String>,
+    weight: f64,
+    message: String,
+    evidence: Vec<OwnEvidence>,
+    #[serde(default)]
+    list_max_age_days: Option<u32>,
+    #[serde(default)]
+    benign_checked: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnEvidence {
+    field: String,
+    #[serde(default)]
+    unit: Option<String>,
+    #[serde(default)]
+    threshold: Option<f64>,
+}
+
+/// Keys of a Sigma rule (specification 2.0), and ours.
+const TOP_KEYS: &[&str] = &[
+    "title",
+    "id",
+    "related",
+    "name",
+    "taxonomy",
+    "status",
+    "description",
+    "license",
+    "author",
+    "references",
+    "date",
+    "modified",
+    "logsource",
+    "detection",
+    "fields",
+    "falsepositives",
+    "level",
+    "tags",
+    "scope",
+    "longhaul",
+];
+
+/// Checks and compiles a parsed rule.
+pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Rule, Vec<Error>> {
+    let mut errors = Vec::new();
+    check_top_keys(doc, &mut errors);
+    check_logsource(sigma, doc, &mut errors);
+    let uuid = check_uuid(sigma, doc, &mut errors);
+    if sigma.level.is_none() && !doc.top_keys().any(|(_, key)| key == "level") {
+        let help = "add `level:` informational, low, medium, high or critical";
+        errors.push(doc.refuse(doc.top("title"), "the rule has no `level`").help(help));
+    }
+    if sigma.name.as_deref().is_none_or(str::is_empty) {
+        let help = "add the catalogue name in snake case, for example `name: vpn_exit_inbound`";
+        errors.push(doc.refuse(doc.top("title"), "the rule has no `name`").help(help));
+    }
+    let own = read_own(sigma, doc, &mut errors);
+    let when = compile(&sigma.detection, doc).map_err(|more| errors.extend(more)).ok();
+    let parts = own.and_then(|own| {
+        let family = check_own(&own, doc, &mut errors);
+        let message = check_message(&own.message, doc, &mut errors);
+        let evidence = check_evidence(&own.evidence, doc, &mut errors);
+        Some((own, family?, message?, evidence))
+    });
+    let (Some((own, family, message, evidence)), Some(when), Some(level), true) =
+        (parts, when, sigma.level, errors.is_empty())
+    else {
+        return Err(errors);
+    };
+    let benign_checked = if own.benign_checked.is_empty() {
+        sigma.falsepositives.clone()
+    } else {
+        own.benign_checked
+    };
+    let info = RuleInfo {
+        id: own.id,
+        name: sigma.name.clone().unwrap_or_default(),
+        uuid,
+        title: sigma.title.clone(),
+        level: level_of(level),
+        family,
+        topologies: own.topologies,
+        techniques: techniques(&sigma.tags),
+        weight: own.weight,
+        benign_checked,
+        message: own.message,
+        evidence: evidence.iter().map(|(_, item)| item.clone()).collect(),
+    };
+    Ok(Rule {
+        info: Arc::new(info),
+        when,
+        needs: 0,
+        message,
+        evidence,
+        list_age_days_max: own.list_max_age_days.unwrap_or(LIST_AGE_DAYS_MAX),
+        description: sigma.description.clone().unwrap_or_default(),
+        file: doc.file().to_path_buf(),
+        line: doc.number(doc.top("title")),
+    })
+}
+
+/// Sigma allows keys of one's own, so that only near misses of known ones are refused.
+fn check_top_keys(doc: &Document, errors: &mut Vec<Error>) {
+    for (line, key) in doc.top_keys() {
+        if !TOP_KEYS.contains(&key)
+            && let Some(near) = nearest(key, TOP_KEYS.iter().copied())
+        {
+            let cause = format!("unknown key `{key}`");
+            errors.push(doc.refuse(line, cause).help(format!("did you mean `{near}`?")));
+        }
+    }
+}
+
+fn check_logsource(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) {
+    let source = &sigma.logsource;
+    if source.product.as_deref() != Some("longhaul") {
+        let cause = "`logsource` is not ours";
+        let help = "write `logsource: {product: longhaul, service: session}`";
+        errors.push(doc.refuse(doc.child("logsource", "product"), cause).help(help));
+        return;
+    }
+    let line = doc.child("logsource", "service");
+    match source.service.as_deref() {
+        Some("session") => {}
+        Some(service @ ("endpoint" | "alert")) => {
+            let cause = format!("rules on service `{service}` are not yet evaluated");
+            errors
+                .push(doc.refuse(line, cause).help("only `service: session` is, in this version"));
+        }
+        other => {
+            let near = nearest(other.unwrap_or_default(), ["session"].into_iter());
+            let help = match near {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "write `service: session`".to_owned(),
+            };
+            let cause = match other {
+                Some(name) => format!("unknown service `{name}`"),
+                None => "`logsource` names no service".to_owned(),
+            };
+            errors.push(doc.refuse(line, cause).help(help));
+        }
+    }
+}
+
+fn check_uuid(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> String {
+    let uuid = sigma.id.clone().unwrap_or_default();
+    let groups: Vec<usize> = uuid.split('-').map(str::len).collect();
+    let hex = uuid.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
+    let help = "give it a random UUID of its own, as Sigma asks: `uuidgen` prints one";
+    if !doc.top_keys().any(|(_, key)| key == "id") {
+        errors.push(doc.refuse(doc.top("title"), "the rule has no `id`").help(help));
+    } else if groups != [8, 4, 4, 4, 12] || !hex {
+        let cause = format!("`{uuid}` is no UUID");
+        errors.push(doc.refuse(doc.top("id"), cause).help(help));
+    }
+    uuid.to_lowercase()
+}
+
+fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> Option<Own> {
+    let Some(value) = sigma.custom_attributes.get("longhaul") else {
+        let help = "add `longhaul:` with id, family, topologies, weight, message and evidence";
+        errors.push(doc.refuse(doc.top("title"), "the rule has no `longhaul`").help(help));
+        return None;
+    };
+    let read = serde_json::to_value(value).and_then(serde_json::from_value::<Own>);
+    read.map_err(|error| {
+        let cause = error.to_string();
+        // serde names the key between backticks: its line, else the block's.
+        let key = cause.split('`').nth(1).unwrap_or_default();
+        let top = doc.top("longhaul");
+        let line = match doc.child("longhaul", key) {
+            line if line == top => doc.text(top, &format!("{key}:")),
+            line => line,
+        };
+        let help = "keys: id, family, topologies, weight, message, evidence, \
+                    list_max_age_days, benign_checked";
+        errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
+    })
+    .ok()
+}
+
+fn check_own(own: &Own, doc: &Document, errors: &mut Vec<Error>) -> Option<Family> {
+    let mut refuse = |key: &str, cause: String, help: &str| {
+        errors.push(doc.refuse(doc.child("longhaul", key), cause).help(help));
+    };
+    let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
+    if own.id.is_empty() || own.id.len() > 16 || !own.id.chars().all(plain) {
+        refuse("id", format!("`{}` is no rule number", own.id), "capitals and digits: `D01`");
+    }
+    if !(0.0..=1.0).contains(&own.weight) {
+        refuse("weight", format!("weight {} is out of range", own.weight), "0 to 1");
+    }
+    for name in &own.topologies {
+        if !["T1", "T2", "T3", "T4", "T5", "T6"].contains(&name.as_str()) {
+            refuse("topologies", format!("unknown topology `{name}`"), "T1 to T6");
+        }
+    }
+    let family = [Family::N, Family::P, Family::R, Family::C, Family::B]
+        .into_iter()
+        .find(|family| family.as_str() == own.family);
+    if family.is_none() {
+        refuse("family", format!("unknown family `{}`", own.family), "one of N, P, R, C, B");
+    }
+    family
+}
+
+fn check_message(text: &str, doc: &Document, errors: &mut Vec<Error>) -> Option<Template> {
+    let line = doc.child("longhaul", "message");
+    Template::parse(text)
+        .map_err(|(near, cause, help)| {
+            errors.push(doc.refuse(doc.text(line, &near), format!("message: {cause}")).help(help));
+        })
+        .ok()
+}
+
+fn check_evidence(
+    items: &[OwnEvidence],
+    doc: &Document,
+    errors: &mut Vec<Error>,
+) -> Vec<(&'static Field, EvidenceField)> {
+    let line = doc.child("longhaul", "evidence");
+    let mut all = Vec::new();
+    for item in items {
+        let line = doc.text(line, &item.field);
+        let field = match known_field(&item.field) {
+            Ok(field) => field,
+            Err((cause, help)) => {
+                errors.push(doc.refuse(line, format!("evidence: {cause}")).help(help));
+                continue;
+            }
+        };
+        let unit = item.unit.as_deref().unwrap_or(field.unit);
+        if unit != field.unit {
+            let cause = format!("evidence: `{}` is not in `{unit}`", field.name);
+            errors.push(doc.refuse(line, cause).help(format!("its unit is `{}`", field.unit)));
+        }
+        let (name, unit) = (field.name.to_owned(), unit.to_owned());
+        all.push((field, EvidenceField { field: name, unit, threshold: item.threshold }));
+    }
+    all
+}
+
+fn level_of(level: rsigma_parser::Level) -> Level {
+    match level {
+        rsigma_parser::Level::Informational => Level::Informational,
+        rsigma_parser::Level::Low => Level::Low,
+        rsigma_parser::Level::Medium => Level::Medium,
+        rsigma_parser::Level::High => Level::High,
+        rsigma_parser::Level::Critical => Level::Critical,
+    }
+}
+
+/// `attack.t1090.003` is technique T1090.003; other tags name tactics, groups or other schemes.
+fn techniques(tags: &[String]) -> Vec<String> {
+    tags.iter()
+        .filter_map(|tag| tag.strip_prefix("attack."))
+        .filter(|id| {
+            let digits = id.strip_prefix('t').unwrap_or_default();
+            !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        })
+        .map(str::to_uppercase)
+        .collect()
+}

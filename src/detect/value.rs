@@ -1,0 +1,211 @@
+//! One field of a record, as rules and messages read it.
+//!
+//! Owns: the small set of value shapes and their text and JSON forms. In: borrowed parts of a record.
+//! Out: values for tests, sentences and evidence. Never: allocates for what a record already holds.
+
+use std::fmt::Write;
+
+use serde_json::Value as Json;
+
+use crate::model::Addr;
+use crate::model::names;
+use crate::model::record::ListHit;
+
+/// The value of a field in one record.
+#[derive(Debug)]
+pub enum Value<'a> {
+    /// The record does not have it.
+    Absent,
+    /// Text held by the record or the program.
+    Str(&'a str),
+    /// Text made for the question: hashes in hexadecimal, moments.
+    Text(String),
+    /// A count.
+    Int(u64),
+    /// A measure.
+    Float(f64),
+    /// Yes or no.
+    Bool(bool),
+    /// An address.
+    Ip(Addr),
+    /// Several values; a test holds where it holds for one of them.
+    List(List<'a>),
+}
+
+/// Which end of a session a list hit speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Either.
+    Any,
+    /// The initiator.
+    Source,
+    /// The responder, its names and its port.
+    Destination,
+}
+
+impl Side {
+    /// Whether a hit speaks of this side.
+    pub fn holds(self, hit: &ListHit) -> bool {
+        let source = hit.on.starts_with("source.");
+        match self {
+            Side::Any => true,
+            Side::Source => source,
+            Side::Destination => !source,
+        }
+    }
+}
+
+/// Several values, read where they stand.
+#[derive(Clone, Copy, Debug)]
+pub enum List<'a> {
+    /// Text.
+    Strings(&'a [Box<str>]),
+    /// Words of the program.
+    Words(&'static [&'static str]),
+    /// TLS cipher suites, shown by name.
+    Ciphers(&'a [u16]),
+    /// Types of DNS answers.
+    AnswerTypes(&'a [(u16, Box<str>)]),
+    /// Data of DNS answers.
+    AnswerData(&'a [(u16, Box<str>)]),
+    /// Tags of list hits on one side; a tag may stand twice.
+    Tags(&'a [ListHit], Side),
+}
+
+impl List<'_> {
+    /// Whether `test` holds for one of the values.
+    pub fn any(&self, test: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        match *self {
+            List::Strings(all) => all.iter().any(|s| test(Value::Str(s))),
+            List::Words(all) => all.iter().any(|s| test(Value::Str(s))),
+            List::Ciphers(all) => all.iter().any(|code| test(cipher(*code))),
+            List::AnswerTypes(all) => all.iter().any(|(code, _)| test(dns_type(*code))),
+            List::AnswerData(all) => all.iter().any(|(_, data)| test(Value::Str(data))),
+            List::Tags(hits, side) => {
+                hits.iter().filter(|hit| side.holds(hit)).any(|hit| test(Value::Str(&hit.tag)))
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match *self {
+            List::Strings(all) => all.is_empty(),
+            List::Words(all) => all.is_empty(),
+            List::Ciphers(all) => all.is_empty(),
+            List::AnswerTypes(all) | List::AnswerData(all) => all.is_empty(),
+            List::Tags(hits, side) => !hits.iter().any(|hit| side.holds(hit)),
+        }
+    }
+
+    fn is_set(&self) -> bool {
+        matches!(self, List::Tags(..))
+    }
+}
+
+impl<'a> Value<'a> {
+    /// Text, or absent.
+    pub fn str_opt(text: Option<&'a str>) -> Value<'a> {
+        text.map_or(Value::Absent, Value::Str)
+    }
+
+    /// A count, or absent.
+    pub fn int_opt(number: Option<impl Into<u64>>) -> Value<'a> {
+        number.map_or(Value::Absent, |n| Value::Int(n.into()))
+    }
+
+    /// A measure, or absent (also where it is not finite: JSON has no such number).
+    pub fn float_opt(number: Option<f64>) -> Value<'a> {
+        number.filter(|n| n.is_finite()).map_or(Value::Absent, Value::Float)
+    }
+
+    /// True, or absent: for facts that are written only where they hold.
+    pub fn flag(set: bool) -> Value<'a> {
+        if set { Value::Bool(true) } else { Value::Absent }
+    }
+
+    /// Bytes in lower-case hexadecimal, or absent.
+    pub fn hex_opt(bytes: Option<impl AsRef<[u8]>>) -> Value<'a> {
+        bytes.map_or(Value::Absent, |bytes| {
+            Value::Text(bytes.as_ref().iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            }))
+        })
+    }
+
+    /// A list, or absent where it is empty.
+    pub fn list(list: List<'a>) -> Value<'a> {
+        if list.is_empty() { Value::Absent } else { Value::List(list) }
+    }
+
+    /// Whether the record lacks it.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Value::Absent)
+    }
+
+    /// The number, where it is one.
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            Value::Int(n) => Some(*n as f64),
+            Value::Float(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// The form of sessions.ndjson. Absent is null; tags are a set in order.
+    pub fn to_json(&self) -> Json {
+        match self {
+            Value::Absent => Json::Null,
+            Value::Str(text) => Json::from(*text),
+            Value::Text(text) => Json::from(text.as_str()),
+            Value::Int(n) => Json::from(*n),
+            Value::Float(n) => Json::from(*n),
+            Value::Bool(flag) => Json::from(*flag),
+            Value::Ip(addr) => Json::from(addr.to_string()),
+            Value::List(list) => {
+                let mut all = Vec::new();
+                list.any(&mut |value| {
+                    all.push(value.to_json());
+                    false
+                });
+                if list.is_set() {
+                    all.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+                    all.dedup();
+                }
+                Json::from(all)
+            }
+        }
+    }
+
+    /// The form of evidence and sentences; a list is joined by commas.
+    pub fn to_text(&self) -> String {
+        match self.to_json() {
+            Json::Null => String::new(),
+            Json::String(text) => text,
+            Json::Array(all) => {
+                let words: Vec<String> = all
+                    .iter()
+                    .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+                    .collect();
+                words.join(", ")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A cipher suite by its registered name, else as `0x` and four hexadecimal digits.
+pub(super) fn cipher(code: u16) -> Value<'static> {
+    match names::cipher_suite(code) {
+        Some(name) => Value::Str(name),
+        None => Value::Text(format!("0x{code:04x}")),
+    }
+}
+
+/// A DNS type by its mnemonic, else in the style of RFC 3597.
+pub(super) fn dns_type(code: u16) -> Value<'static> {
+    match names::dns_type(code) {
+        Some(name) => Value::Str(name),
+        None => Value::Text(format!("TYPE{code}")),
+    }
+}

@@ -1,0 +1,401 @@
+//! Rules: the cases, the reference, the refusals, and agreement with another Sigma engine.
+//!
+//! Owns: what rule authors rely on. In: `rules/`, `docs/fields.md`, generated events. Out: pass or fail.
+//! Never: needs captures.
+
+use std::path::Path;
+
+use longhaul::detect::RuleSet;
+use longhaul::detect::SourceCatalog;
+use longhaul::detect::cases;
+use longhaul::detect::cases::record_from_json;
+use longhaul::detect::fields;
+use longhaul::model::Alert;
+use longhaul::model::Nanos;
+use longhaul::model::Record;
+use longhaul::model::SourceInfo;
+use proptest::prelude::*;
+use rsigma_eval::JsonEvent;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn catalog(lists: &[SourceInfo]) -> SourceCatalog {
+    SourceCatalog { lists: lists.to_vec(), place: None, asn: None, session_id: |_| "id".to_owned() }
+}
+
+fn fire(rules: &RuleSet, record: &Record) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    rules.evaluate(record, &catalog(&[]), &mut alerts);
+    alerts
+}
+
+#[test]
+fn every_case_passes() {
+    let results = cases::run(&root().join("rules")).unwrap();
+    let failed: Vec<_> = results.iter().filter(|case| case.failure.is_some()).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(results.len() >= 14);
+}
+
+#[test]
+fn embedded_and_directory_are_the_same_rules() {
+    let embedded = RuleSet::embedded().unwrap();
+    let loaded = RuleSet::load_dir(&root().join("rules")).unwrap();
+    assert_eq!(embedded.info().sha256, loaded.info().sha256);
+    assert_eq!(embedded.info().count, loaded.info().count);
+    let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
+    let want = "D01 D01 D02 D05 D08 D08 D08 D18 D18 D18 D21 D29";
+    assert_eq!(numbers.join(" "), want);
+}
+
+#[test]
+fn the_field_reference_is_current() {
+    let path = root().join("docs/fields.md");
+    let want = fields::reference_markdown();
+    if std::env::var_os("LONGHAUL_BLESS").is_some() {
+        std::fs::write(&path, &want).unwrap();
+    }
+    let have = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(have == want, "docs/fields.md is old: LONGHAUL_BLESS=1 cargo test --test rules");
+}
+
+fn case(text: &str) -> Record {
+    let path = root().join("rules/cases").join(text);
+    let object: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    record_from_json(object.as_object().unwrap()).unwrap()
+}
+
+#[test]
+fn an_alert_carries_numbers_sources_and_places() {
+    let record = case("d01/firing.high.json");
+    let list = |built_at| SourceInfo {
+        kind: "list",
+        name: "astrill-prefixes".into(),
+        build: "2026-11-01".into(),
+        built_at: Some(built_at),
+    };
+    let rules = RuleSet::embedded().unwrap();
+    let mut alerts = Vec::new();
+    let day = 86_400;
+    let fresh = [list(Nanos(record.end.0 - Nanos::from_secs(30 * day).0))];
+    rules.evaluate(&record, &catalog(&fresh), &mut alerts);
+    let old = [list(Nanos(record.end.0 - Nanos::from_secs(30 * day).0 - 1))];
+    rules.evaluate(&record, &catalog(&old), &mut alerts);
+    let [fresh, old] = alerts.as_slice() else { panic!("{alerts:#?}") };
+    assert_eq!((fresh.weight, old.weight), (0.6, 0.3));
+    assert_eq!(
+        fresh.message,
+        "104.140.119.10, an exit of Astrill VPN, held a session with 10.0.0.1 for 75.0 s"
+    );
+    assert_eq!(&*fresh.subject, "10.0.0.1");
+    assert_eq!(fresh.rule.techniques, ["T1090.003", "T1133"]);
+    let sources: Vec<(&str, &str)> = fresh.sources.iter().map(|s| (s.kind, &*s.name)).collect();
+    assert_eq!(sources, [("list", "astrill-prefixes"), ("rules", "embedded")]);
+    let evidence: Vec<(&str, &str, &str, Option<f64>)> = fresh
+        .evidence
+        .iter()
+        .map(|e| (e.name.as_str(), e.value.as_str(), e.unit.as_str(), e.threshold))
+        .collect();
+    assert_eq!(
+        evidence,
+        [
+            ("event.duration", "75000000000", "ns", Some(6e10)),
+            ("source.as.organization.name", "Example Hosting", "", None),
+            ("longhaul.near.handshake_us", "182340.5", "us", None),
+            ("longhaul.tags", "vpn:astrill (source.ip in case)", "", None),
+        ]
+    );
+    let context: Map<String, Value> = fresh
+        .context
+        .iter()
+        .map(|(name, json)| (name.clone(), serde_json::from_str(json).unwrap()))
+        .collect();
+    assert_eq!(context["source.ip"], json!("104.140.119.10"));
+    assert_eq!(context["source.as.number"], json!(64500));
+    assert_eq!(context["longhaul.tags"], json!(["hosting", "vpn:astrill"]));
+}
+
+/// A rule file around a detection section.
+fn rule(number: usize, detection: &str) -> String {
+    let body: String = detection.lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "title: rule {number}\nid: 00000000-0000-4000-8000-{number:012}\nname: test\n\
+         logsource: {{product: longhaul, service: session}}\ndetection:\n{body}level: low\n\
+         longhaul:\n  id: X{number}\n  family: N\n  topologies: [T1]\n  weight: 0.1\n  \
+         message: 'fired'\n  evidence: []\n"
+    )
+}
+
+/// (detection, line of the error, words of the error).
+const REFUSED: &[(&str, u32, &str)] = &[
+    ("s:\n  network.directon: inbound\ncondition: s", 7, "did you mean `network.direction`?"),
+    ("s:\n  network.direction: inbond\ncondition: s", 7, "did you mean `inbound`?"),
+    ("s:\n  source.ip: 10.0.0.1\n  tls.version|lt: 3\ncondition: s", 8, "need a number"),
+    ("s:\n  event.duration|contains: 3\ncondition: s", 7, "need a text"),
+    ("s:\n  event.duration|gte: long\ncondition: s", 7, "`long` is no number"),
+    ("s:\n  source.port:\n    - 22\n    - ssh\ncondition: s", 9, "`ssh` does not fit"),
+    ("s:\n  tls.version: 1.3\ncondition: s", 7, "quotes"),
+    ("s:\n  source.ip: 10.0.0\ncondition: s", 7, "write an address"),
+    ("s:\n  source.ip|cidr:\n  - 10.0.0.0/8\n  - 10.0.0.0\ncondition: s", 9, "no prefix"),
+    ("s:\n  tls.resumed: maybe\ncondition: s", 7, "`true` or `false`"),
+    ("s:\n  tls.client.server_name|windash: a\ncondition: s", 7, "`windash` is not supported"),
+    ("s:\n  tls.client.server_name|base64: a\ncondition: s", 7, "`base64` is not supported"),
+    ("s:\n  tls.client.server_name|foo: a\ncondition: s", 7, "unknown modifier `foo`"),
+    ("s:\n  source.ip: 10.0.0.1\n  dns.question.name|re: '(a'\ncondition: s", 8, "unclosed group"),
+    ("s:\n  dns.question.name|re: 'a{9999}{9999}'\ncondition: s", 7, "regular expression"),
+    ("s:\n  dns.question.name|contains|re: a\ncondition: s", 7, "contradict"),
+    ("s:\n  dns.question.name|i: a\ncondition: s", 7, "belong to `re`"),
+    ("s:\n  dns.question.name|contains|all: a\ncondition: s", 7, "more than one value"),
+    ("s:\n  dns.question.name|exists: 1\ncondition: s", 7, "`true` or `false`"),
+    ("s:\n  dns.question.name: [null, a]\ncondition: s", 7, "selection of its own"),
+    ("s:\n  - AnyDesk\ncondition: s", 6, "keywords"),
+    ("s:\n  event.id: a\ncondition: s", 7, "cannot be asked for"),
+    ("s:\n  source.port: 1\ncondition: t", 8, "did you mean `s`?"),
+    ("s:\n  source.port: 1\ncondition: 1 of t_*", 8, "no selection"),
+    ("s:\n  source.port: 1\ncondition: 2 of them", 8, "fewer"),
+    ("s:\n  source.port: 1\ncondition: s and", 8, "condition"),
+    ("s:\n  source.port: 1\ncondition: s\ntimeframe: 5m", 9, "timeframe"),
+    ("s:\n  source.port: 1\n   source.ip: 2\ncondition: s", 8, "YAML"),
+    ("s:\n  - source.port: 1\n  - source.prt: 1\ncondition: s", 8, "`source.port`"),
+];
+
+#[test]
+fn refusals_name_line_cause_and_remedy() {
+    for (detection, line, words) in REFUSED {
+        let text = rule(1, detection);
+        let errors = RuleSet::from_text("r.yml", &text).expect_err(detection);
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors.len(), 1, "{detection}\n{}", all.join("\n"));
+        assert!(all[0].contains(words), "{detection}\n{}", all[0]);
+        assert!(all[0].contains("\nhelp: "), "{}", all[0]);
+        let place = errors[0].place.as_ref().unwrap();
+        assert_eq!(place.1, *line, "{detection}\n{}", all[0]);
+    }
+}
+
+#[test]
+fn metadata_is_checked_at_its_line() {
+    let good = rule(1, "s:\n  source.port: 1\ncondition: s");
+    assert!(RuleSet::from_text("r.yml", &good).is_ok());
+    let changes: &[(&str, &str, u32, &str)] = &[
+        ("level: low", "level: lwo", 9, "unknown level"),
+        ("level: low", "leval: low", 9, "did you mean `level`?"),
+        ("level: low\n", "", 1, "no `level`"),
+        ("id: 0000", "idd: 0000", 1, "no `id`"),
+        ("id: 0000", "id: zz", 2, "no UUID"),
+        ("name: test\n", "", 1, "no `name`"),
+        ("service: session", "service: endpoint", 4, "not yet evaluated"),
+        ("service: session", "service: sessions", 4, "did you mean `session`?"),
+        ("product: longhaul", "product: windows", 4, "not ours"),
+        ("family: N", "family: Z", 12, "unknown family"),
+        ("weight: 0.1", "weight: 1.5", 14, "out of range"),
+        ("weight: 0.1", "wait: 0.1", 14, "unknown field `wait`"),
+        ("[T1]", "[T9]", 13, "unknown topology"),
+        ("'fired'", "'{source.pi}'", 15, "did you mean `source.ip`?"),
+        ("evidence: []", "evidence:\n  - field: source.prt", 17, "did you mean `source.port`?"),
+        ("evidence: []", "evidence:\n  - {field: event.duration, unit: s}", 17, "its unit is `ns`"),
+        ("title: rule 1\n", "", 1, "no `title`"),
+    ];
+    for (from, to, line, words) in changes {
+        let errors = RuleSet::from_text("r.yml", &good.replacen(from, to, 1)).expect_err(to);
+        let hit = errors.iter().find(|e| e.to_string().contains(words));
+        let hit = hit.unwrap_or_else(|| panic!("{to}: {errors:#?}"));
+        assert_eq!(hit.place.as_ref().unwrap().1, *line, "{to}: {hit}");
+    }
+    let twice = format!("{good}---\n{good}");
+    let errors = RuleSet::from_text("r.yml", &twice).unwrap_err();
+    assert_eq!(errors[0].place.as_ref().unwrap().1, 19, "{}", errors[0]);
+    assert!(errors[0].to_string().contains("r.yml:1"), "{}", errors[0]);
+}
+
+#[test]
+fn all_errors_of_a_directory_come_together() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("sub")).unwrap();
+    let bad = rule(1, "s:\n  source.prt: 1\n  source.pi: 1\ncondition: s");
+    std::fs::write(dir.path().join("a.yml"), bad.replace("level: low", "level: lwo")).unwrap();
+    std::fs::write(dir.path().join("sub/b.yaml"), ": - :\n").unwrap();
+    std::fs::write(dir.path().join("c.yml"), [0xff, 0xfe]).unwrap();
+    let errors = RuleSet::load_dir(dir.path()).unwrap_err();
+    let unreadable: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert!(unreadable[0].contains("c.yml"), "{unreadable:#?}");
+    std::fs::remove_file(dir.path().join("c.yml")).unwrap();
+    let errors = RuleSet::load_dir(dir.path()).unwrap_err();
+    let places: Vec<(String, u32)> = errors
+        .iter()
+        .map(|e| e.place.as_ref().unwrap())
+        .map(|(file, line)| (file.file_name().unwrap().to_string_lossy().into_owned(), *line))
+        .collect();
+    let at = |file: &str, line| (file.to_owned(), line);
+    assert_eq!(places[..3], [at("a.yml", 7), at("a.yml", 8), at("a.yml", 10)], "{errors:#?}");
+    assert_eq!(places[3], at("b.yaml", 1));
+    assert!(RuleSet::load_dir(&dir.path().join("nothing")).is_err());
+}
+
+/// Detections that use each modifier and each form of condition.
+///
+/// Left out: wildcards inside `startswith` and `endswith`. The other engine (0.23) anchors those patterns at the
+/// opposite end; ours follow the specification, and `detect::pattern` tests them alone.
+const SYNTHETIC: &[&str] = &[
+    "s:\n  tls.client.server_name: relay-1.net.AnyDesk.com\ncondition: s",
+    "s:\n  tls.client.server_name|contains: DESK\ncondition: s",
+    "s:\n  tls.client.server_name|startswith: [relay, api.]\ncondition: s",
+    "s:\n  tls.client.server_name|endswith: .com\ncondition: s",
+    "s:\n  tls.client.server_name|contains|all: [net, desk]\ncondition: s",
+    "s:\n  tls.client.server_name|cased: relay-1.net.AnyDesk.com\ncondition: s",
+    "s:\n  tls.client.server_name|contains|cased: Any\ncondition: s",
+    "s:\n  tls.client.server_name: 'relay-?.*.com'\ncondition: s",
+    "s:\n  tls.client.server_name: '*desk*'\ncondition: s",
+    "s:\n  tls.client.server_name|contains: 'r*y-'\ncondition: s",
+    "s:\n  tls.client.server_name|re: '^relay-[0-9]+\\.'\ncondition: s",
+    "s:\n  tls.client.server_name|re|i: 'ANYDESK'\ncondition: s",
+    "s:\n  tls.client.server_name|neq: api.astrill.com\ncondition: s",
+    "s:\n  tls.client.server_name|exists: true\ncondition: s",
+    "s:\n  tls.client.server_name|exists: false\ncondition: s",
+    "s:\n  tls.client.server_name: null\ncondition: s",
+    "s:\n  source.ip|cidr: 104.140.119.0/24\ncondition: s",
+    "s:\n  source.ip|cidr: [2001:db8::/32, 10.0.0.0/8]\ncondition: s",
+    "s:\n  source.ip: 2001:db8::5\ncondition: s",
+    "s:\n  source.ip|startswith: '10.'\ncondition: s",
+    "s:\n  event.duration|gt: 60000000000\ncondition: s",
+    "s:\n  event.duration|gte: 60000000000\ncondition: s",
+    "s:\n  longhaul.near.handshake_us|lt: 1500.5\ncondition: s",
+    "s:\n  longhaul.near.handshake_us|lte: 1500.5\ncondition: s",
+    "s:\n  destination.port: [22, 443]\ncondition: s",
+    "s:\n  tls.resumed: true\ncondition: s",
+    "s:\n  longhaul.quality.one_way: false\ncondition: s",
+    "s:\n  longhaul.tags: 'vpn:astrill'\ncondition: s",
+    "s:\n  longhaul.tags|startswith: ['vpn:', 'rmm:']\ncondition: s",
+    "s:\n  longhaul.tags|re: '^(vpn|rmm):'\ncondition: s",
+    "s:\n  longhaul.source.tags: hosting\nt:\n  longhaul.destination.tags: sase\ncondition: s and not t",
+    "s:\n  - destination.port: 22\n  - source.ip|cidr: 10.0.0.0/8\n    tls.resumed: false\ncondition: s",
+    "a_1:\n  destination.port: 443\na_2:\n  tls.resumed: true\nb:\n  network.direction: inbound\n\
+     condition: 1 of a_* and not b",
+    "a_1:\n  destination.port: 443\na_2:\n  tls.resumed: true\nb:\n  network.direction: inbound\n\
+     condition: all of a_* or b",
+    "a:\n  destination.port: 443\nb:\n  tls.resumed: true\nc:\n  network.direction: inbound\n\
+     condition: 2 of them",
+    "a:\n  destination.port: 443\nb:\n  tls.resumed: true\nc:\n  network.direction: inbound\n\
+     condition: not (a or b) or (b and not c)",
+    "a:\n  destination.port: 443\nb:\n  tls.resumed: true\ncondition:\n  - a\n  - b",
+    "a:\n  dns.answers.data|cidr: 10.0.0.0/8\ncondition: a",
+    "a:\n  network.direction: [inbound, internal]\ncondition: a",
+];
+
+/// Field and values an event may take: none, or one of them.
+fn pools() -> Vec<(&'static str, Vec<Value>)> {
+    let tags = json!([
+        ["vpn:astrill"],
+        ["vpn:mullvad", "hosting"],
+        ["hosting"],
+        ["sase", "vpn:astrill"],
+        ["rmm:anydesk"],
+        ["tor"],
+        ["list:sanctioned"],
+        ["relay"],
+        ["cdn"]
+    ]);
+    let pool = |values: Value| values.as_array().cloned().unwrap();
+    vec![
+        ("source.ip", pool(json!(["104.140.119.9", "10.1.2.3", "2001:db8::5", "192.0.2.77"]))),
+        ("source.as.number", pool(json!([64500]))),
+        ("destination.port", pool(json!([22, 443, 5938]))),
+        ("destination.packets", pool(json!([0, 1, 2]))),
+        ("event.duration", pool(json!([29e9 as u64, 30e9 as u64, 6e10 as u64, 12e10 as u64]))),
+        ("network.bytes", pool(json!([999_999, 1_000_000]))),
+        ("network.direction", pool(json!(["inbound", "outbound", "internal"]))),
+        ("network.protocol", pool(json!(["tls", "dns", "ssh"]))),
+        ("network.application", pool(json!(["anydesk", "teamviewer", "zoom"]))),
+        ("longhaul.application.reason", pool(json!(["sni", "dns", "port"]))),
+        ("longhaul.state", pool(json!(["opened", "closed", "reset", "timeout"]))),
+        ("longhaul.near.handshake_us", pool(json!([1500.5, 1500.499, 80_000.25]))),
+        ("longhaul.physics.verdict", pool(json!(["possible", "too-fast", "unknown"]))),
+        ("longhaul.quality.one_way", pool(json!([true]))),
+        (
+            "tls.client.server_name",
+            pool(json!([
+                "relay-1.net.anydesk.com",
+                "relay-1.net.AnyDesk.com",
+                "api.astrill.com",
+                "desk",
+                "x.y"
+            ])),
+        ),
+        ("tls.resumed", pool(json!([true, false]))),
+        ("dns.answers.data", pool(json!([["10.0.0.9", "alias.example"], ["192.0.2.1"]]))),
+        ("dns.response_code", pool(json!(["NOERROR", "NXDOMAIN"]))),
+        ("longhaul.source.tags", pool(tags.clone())),
+        ("longhaul.destination.tags", pool(tags)),
+    ]
+}
+
+fn events() -> impl Strategy<Value = Map<String, Value>> {
+    let pools = pools();
+    proptest::collection::vec(any::<prop::sample::Index>(), pools.len()).prop_map(move |picks| {
+        let mut object = Map::new();
+        for ((name, values), pick) in pools.iter().zip(picks) {
+            if let Some(value) = values.get(pick.index(values.len() + 1)) {
+                object.insert((*name).to_owned(), value.clone());
+            }
+        }
+        object
+    })
+}
+
+/// Every embedded and synthetic rule as one YAML stream.
+fn corpus() -> String {
+    let mut text = String::new();
+    for family in ["network", "physics", "remote_control"] {
+        for entry in std::fs::read_dir(root().join("rules").join(family)).unwrap() {
+            text.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
+            text.push_str("---\n");
+        }
+    }
+    for (i, detection) in SYNTHETIC.iter().enumerate() {
+        text.push_str(&rule(i + 1, detection));
+        text.push_str("---\n");
+    }
+    text
+}
+
+#[test]
+fn another_sigma_engine_agrees() {
+    let text = corpus();
+    let ours = RuleSet::from_text("corpus.yml", &text).unwrap_or_else(|e| panic!("{e:#?}"));
+    let collection = rsigma_parser::parse_sigma_yaml(&text).unwrap();
+    assert_eq!(collection.rules.len(), ours.info().count);
+    let mut oracle = rsigma_eval::Engine::new();
+    oracle.add_collection(&collection).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(1_500));
+    let seen_cell = std::cell::RefCell::new(&mut seen);
+    runner
+        .run(&events(), |object| {
+            let record = record_from_json(&object).map_err(TestCaseError::fail)?;
+            let event = Value::Object(fields::flat_json(&record));
+            let mut want: Vec<String> = oracle
+                .evaluate(&JsonEvent::borrow(&event))
+                .iter()
+                .filter_map(|hit| hit.header.rule_id.clone())
+                .collect();
+            let fired = fire(&ours, &record);
+            let mut have: Vec<String> = fired.iter().map(|a| a.rule.uuid.clone()).collect();
+            want.sort();
+            have.sort();
+            prop_assert_eq!(&have, &want, "{}", event);
+            seen_cell.borrow_mut().extend(have);
+            Ok(())
+        })
+        .unwrap();
+    let never: Vec<_> = ours
+        .iter()
+        .filter(|rule| !seen.contains(&rule.info().uuid))
+        .map(|r| &r.info().title)
+        .collect();
+    assert!(never.is_empty(), "never fired, so never compared: {never:?}");
+}
