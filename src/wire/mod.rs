@@ -9,5 +9,6 @@ pub mod http;
 pub mod reader;
 pub mod ssh;
 pub mod tcp;
+pub mod tls;
 
 pub use reader::{Reader, WireError};
