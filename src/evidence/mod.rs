@@ -9,6 +9,7 @@ pub mod dtls;
 pub mod http;
 pub mod ja3;
 pub mod ja4;
+pub mod quic;
 pub mod ssh;
 pub mod step;
 mod stream;
@@ -205,19 +206,5 @@ fn observe_ssdp(bytes: &[u8], facts: &mut Facts) -> Step {
     match http::observe_request(bytes, Source::Datagram, facts) {
         (Step::NotMine, _) => http::observe_response(bytes, Source::Datagram, facts).0,
         (step, _) => step,
-    }
-}
-
-/// Stands in for the QUIC observer until its module joins.
-pub mod quic {
-    use super::*;
-    /// See the module.
-    #[derive(Debug, Default)]
-    pub struct QuicState;
-    impl QuicState {
-        /// See the module.
-        pub fn observe(&mut self, _datagram: &[u8], _role: Role, _facts: &mut Facts) -> Step {
-            Step::NotMine
-        }
     }
 }

@@ -7,6 +7,8 @@ pub mod dns;
 pub mod dns_data;
 pub mod dtls;
 pub mod http;
+pub mod quic;
+pub mod quic_initial;
 pub mod reader;
 pub mod ssh;
 pub mod tcp;
