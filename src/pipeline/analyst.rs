@@ -12,7 +12,6 @@ use crate::detect::incidents::Incidents;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
 use crate::emit;
-use crate::emit::id::alert_id;
 use crate::endpoints::Endpoints;
 use crate::model::Alert;
 use crate::model::Counter;
@@ -157,11 +156,6 @@ impl Analyst {
             _ => Ok(()),
         }
     }
-}
-
-/// An alert's event id, as its own line has it.
-fn event_id(alert: &Alert) -> String {
-    alert_id(&alert.rule.id, &alert.session_id, &alert.subject, alert.time)
 }
 
 impl Feed {
