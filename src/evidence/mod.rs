@@ -6,6 +6,7 @@
 
 pub mod dns;
 pub mod dtls;
+mod hashed;
 pub mod http;
 pub mod ja3;
 pub mod ja4;
