@@ -50,12 +50,13 @@ impl<D: Digest> Hashed<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn pieces_hash_like_the_whole(
-            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..9),
+            pieces in vec(vec(any::<u8>(), 0..300), 0..9),
         ) {
             let mut text = Hashed::<md5::Md5>::new();
             pieces.iter().for_each(|piece| text.push(piece));
