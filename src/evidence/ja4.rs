@@ -4,9 +4,9 @@
 //! Owns: the three parts `a_b_c`. In: a ClientHello and what carried it. Out: the text. Never:
 //! another format of that family.
 
-use sha2::Digest;
 use sha2::Sha256;
 
+use crate::evidence::hashed::Hashed;
 use crate::wire::tls::ClientHello;
 use crate::wire::tls::extension;
 use crate::wire::tls::is_grease;
@@ -120,20 +120,20 @@ fn push_hash(
     };
     list.iter_mut().zip(sorted).for_each(|(slot, value)| *slot = value);
     list.sort_unstable();
-    let mut sha = Sha256::new();
-    join(&mut sha, b"", list.iter().copied());
-    join(&mut sha, b"_", tail);
-    for byte in sha.finalize().into_iter().take(EMPTY.len() / 2) {
+    let mut text = Hashed::<Sha256>::new();
+    join(&mut text, b"", list.iter().copied());
+    join(&mut text, b"_", tail);
+    for byte in text.finish().into_iter().take(EMPTY.len() / 2) {
         out.extend([hex(byte >> 4), hex(byte & 0xf)].map(char::from));
     }
 }
 
-/// Hashes the values as four hexadecimal digits each: `lead` before the first, commas between.
-fn join(sha: &mut Sha256, lead: &[u8], values: impl Iterator<Item = u16>) {
+/// Appends the values as four hexadecimal digits each: `lead` before the first, commas between.
+fn join(text: &mut Hashed<Sha256>, lead: &[u8], values: impl Iterator<Item = u16>) {
     let mut between = lead;
     for value in values {
-        sha.update(between);
-        sha.update([12, 8, 4, 0].map(|shift| hex((value >> shift) as u8 & 0xf)));
+        text.push(between);
+        text.push(&[12, 8, 4, 0].map(|shift| hex((value >> shift) as u8 & 0xf)));
         between = b",";
     }
 }

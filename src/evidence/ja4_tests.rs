@@ -1,6 +1,7 @@
 //! The published example and the rules' edges.
 
 use super::*;
+use sha2::Digest;
 
 /// A ClientHello body of TLS 1.2 form: suites and extensions as given.
 pub fn client_hello(suites: &[u16], extensions: &[(u16, &[u8])]) -> Vec<u8> {

@@ -6,6 +6,7 @@
 
 pub mod dns;
 pub mod dtls;
+mod hashed;
 pub mod http;
 pub mod ja3;
 pub mod ja4;
@@ -193,6 +194,8 @@ fn datagram_sign(bytes: &[u8], around: &Around<'_>) -> Mode {
         // A DTLS record: content type 20 to 26, version 254.x (RFC 9147 section 4, RFC 6347
         // section 4.1).
         [20..=26, 0xfe, ..] => Mode::Dtls,
+        // DTLS before RFC 4347, which Cisco AnyConnect kept: a handshake record of epoch 0.
+        [22, 1, 0, 0, 0, ..] => Mode::Dtls,
         // A QUIC long header: form and fixed bits, a version (RFC 9000 section 17.2).
         [first, version @ ..] if first & 0xc0 == 0xc0 && !version.starts_with(&[0; 4]) => {
             Mode::Quic

@@ -150,7 +150,9 @@ fn hellos_that_lie_fail() {
 
 proptest! {
     #[test]
-    fn mutated_streams_never_panic(at in 0usize..80, value: u8, piece in 1usize..99, kind in 0u8..4) {
+    fn mutated_streams_never_panic(
+        at in 0usize..80, value: u8, piece in 1usize..99, kind in 0u8..4,
+    ) {
         let mut bytes = stream(kind, &client_body(&[1, 2, 3], SNI), piece);
         bytes.extend(stream(2, &server_body([1; 32], &[], PICKS_13), piece));
         if let Some(byte) = bytes.get_mut(at) {

@@ -42,9 +42,10 @@ pub fn record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
 
 fn read_record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
     let kind = r.u8()?;
-    let [major, minor] = r.array()?;
-    // DTLS 1.0 is 254.255, 1.2 is 254.253; 1.3 writes 1.2 here.
-    if !KINDS.contains(&kind) || major != 0xfe || minor < 0xfc {
+    // DTLS 1.0 is 254.255, 1.2 is 254.253; 1.3 writes 1.2 here. Version 1.0 is the form before RFC
+    // 4347, which Cisco AnyConnect kept.
+    let is_known = matches!(r.array()?, [0xfe, 0xfc..=0xff] | [1, 0]);
+    if !KINDS.contains(&kind) || !is_known {
         return Err(WireError::NotThis);
     }
     let epoch = r.u16()?;
@@ -146,6 +147,8 @@ mod tests {
         assert_eq!(r.rest(), [99]);
         assert_eq!(record(&mut Reader::new(&bytes[..14])), Err(WireError::Malformed("record cut")));
         assert_eq!(record(&mut Reader::new(&[22, 3, 3])), Err(WireError::NotThis));
+        let old = [22, 1, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 7];
+        assert_eq!(record(&mut Reader::new(&old)).map(|r| r.payload), Ok(&[7][..]));
     }
 
     #[test]

@@ -1,0 +1,66 @@
+//! Text that is hashed while it is written, for fingerprints.
+//!
+//! Owns: a small buffer on the stack, so that the hash sees a few long pieces and not hundreds of
+//! short ones. In: bytes. Out: the hash. Never: keeps the text.
+
+use md5::Digest;
+use md5::digest::Output;
+
+/// Bytes gathered before they are hashed: four blocks of MD5 or SHA-256, a usual text.
+const GATHERED: usize = 256;
+
+/// A text on its way into a hash.
+pub struct Hashed<D> {
+    hash: D,
+    gathered: [u8; GATHERED],
+    used: usize,
+}
+
+impl<D: Digest> Hashed<D> {
+    /// The empty text.
+    pub fn new() -> Hashed<D> {
+        Hashed { hash: D::new(), gathered: [0; GATHERED], used: 0 }
+    }
+
+    /// Appends bytes.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) {
+        let end = self.used + bytes.len();
+        if let Some(room) = self.gathered.get_mut(self.used..end) {
+            room.copy_from_slice(bytes);
+            self.used = end;
+        } else {
+            self.flush();
+            self.hash.update(bytes);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hash.update(self.gathered.get(..self.used).unwrap_or_default());
+        self.used = 0;
+    }
+
+    /// The hash of all that was appended.
+    pub fn finish(mut self) -> Output<D> {
+        self.flush();
+        self.hash.finalize()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn pieces_hash_like_the_whole(
+            pieces in vec(vec(any::<u8>(), 0..300), 0..9),
+        ) {
+            let mut text = Hashed::<md5::Md5>::new();
+            pieces.iter().for_each(|piece| text.push(piece));
+            prop_assert_eq!(text.finish(), md5::Md5::digest(pieces.concat()));
+        }
+    }
+}
