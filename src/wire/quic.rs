@@ -15,8 +15,8 @@ const PROTECTED_MIN: usize = 20;
 /// Bytes of the integrity tag that ends a Retry packet (RFC 9000 section 17.2.5).
 const RETRY_TAG_BYTES: usize = 16;
 
-/// First byte of a long header: its form, and the bit that tells QUIC from other protocols of a port
-/// (RFC 9000 section 17.2).
+/// First byte of a long header: its form, and the bit that tells QUIC from other protocols of a
+/// port (RFC 9000 section 17.2).
 const FORM_BIT: u8 = 0x80;
 const FIXED_BIT: u8 = 0x40;
 
