@@ -30,6 +30,7 @@ use crate::model::Counters;
 use crate::model::Nanos;
 use crate::model::Transport;
 use crate::model::record::Facts;
+use crate::model::record::Protocol;
 use crate::wire::http::Source;
 
 /// Datagrams of each direction looked at while undecided.
@@ -199,9 +200,16 @@ fn datagram_sign(bytes: &[u8], around: &Around<'_>) -> Mode {
         [first, version @ ..] if first & 0xc0 == 0xc0 && !version.starts_with(&[0; 4]) => {
             Mode::Quic
         }
+        // An answer may clear the fixed bit (RFC 9287 section 3.1).
+        [0x80..=0xff, ..] if speaks_quic(around) => Mode::Quic,
         _ if ports.0 == PORT_SSDP || ports.1 == PORT_SSDP => Mode::Ssdp,
         _ => Mode::Look,
     }
+}
+
+/// Whether the session is known to speak QUIC.
+fn speaks_quic(around: &Around<'_>) -> bool {
+    around.facts.as_ref().is_some_and(|facts| facts.protocol == Some(Protocol::Quic))
 }
 
 /// SSDP is HTTP heads in datagrams (UPnP Device Architecture 2.0 section 1.1.1).

@@ -72,6 +72,9 @@ impl QuicState {
     pub fn observe(&mut self, datagram: &[u8], role: Role, facts: &mut Facts) -> Step {
         let mut rest = datagram;
         while let Ok((packet, behind)) = LongPacket::parse(rest) {
+            if !self.told && !packet.has_fixed_bit() {
+                break;
+            }
             self.told = true;
             facts.protocol.get_or_insert(Protocol::Quic);
             rest = behind;

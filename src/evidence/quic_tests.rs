@@ -1,4 +1,11 @@
 use super::*;
+use crate::evidence::Interest;
+use crate::evidence::Observers;
+use crate::evidence::Segment;
+use crate::model::Counters;
+use crate::model::Nanos;
+use crate::model::Transport;
+use crate::wire::quic_initial::testkit::Envelope;
 use crate::wire::quic_initial::testkit::seal;
 use proptest::prelude::*;
 
@@ -61,11 +68,15 @@ fn keys(id: &[u8]) -> InitialKeys {
 }
 
 fn from_client(id: &[u8], number: u32, frames: &[u8]) -> Vec<u8> {
-    seal(&keys(id), Side::Client, (id, CLIENT), number, frames)
+    let envelope = Envelope { side: Side::Client, ids: (id, CLIENT), number, fixed_bit: true };
+    seal(&keys(id), &envelope, frames)
 }
 
+const ANSWER: Envelope<'static> =
+    Envelope { side: Side::Server, ids: (CLIENT, SERVER), number: 0, fixed_bit: true };
+
 fn from_server(id: &[u8], number: u32, frames: &[u8]) -> Vec<u8> {
-    seal(&keys(id), Side::Server, (CLIENT, SERVER), number, frames)
+    seal(&keys(id), &Envelope { number, ..ANSWER }, frames)
 }
 
 fn retry(source: &[u8]) -> Vec<u8> {
@@ -173,8 +184,46 @@ fn follows_a_server_to_version_2() {
     state.observe(&client, Role::Initiator, &mut facts);
     let two = InitialKeys::derive(Version::Two, ORIGIN).unwrap();
     let frames = whole(&server_hello([7; 32]));
-    let datagram = seal(&two, Side::Server, (CLIENT, SERVER), 0, &frames);
+    let datagram = seal(&two, &ANSWER, &frames);
     assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::Done);
+}
+
+#[test]
+fn takes_an_answer_without_the_fixed_bit_and_no_first_packet() {
+    let client = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
+    let mut greased = client.clone();
+    greased[0] ^= 0x40;
+    let mut state = QuicState::default();
+    let mut facts = Facts::default();
+    assert_eq!(state.observe(&greased, Role::Initiator, &mut facts), Step::NotMine);
+    assert_eq!(facts.protocol, None);
+    state.observe(&client, Role::Initiator, &mut facts);
+    let frames = whole(&server_hello([7; 32]));
+    let answer = seal(&keys(ORIGIN), &Envelope { fixed_bit: false, ..ANSWER }, &frames);
+    assert_eq!(state.observe(&answer, Role::Responder, &mut facts), Step::Done);
+}
+
+#[test]
+fn an_answer_without_the_fixed_bit_finds_its_observer() {
+    let frames = whole(&server_hello([7; 32]));
+    let answer = seal(&keys(ORIGIN), &Envelope { fixed_bit: false, ..ANSWER }, &frames);
+    let client = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
+    let mut observers = Observers::default();
+    let mut counters = Counters::default();
+    for (payload, role) in [(&client, Role::Initiator), (&answer, Role::Responder)] {
+        let segment = Segment {
+            payload,
+            role,
+            transport: Transport::UDP,
+            initiator_port: 50_000,
+            responder_port: 443,
+            gap: false,
+            time: Nanos(1),
+        };
+        observers.observe(&segment, &mut counters);
+    }
+    assert_eq!(observers.interest(), Interest::Done);
+    assert_eq!(cipher(observers.facts().unwrap()), Some(0x1302));
 }
 
 #[test]

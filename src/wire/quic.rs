@@ -15,6 +15,11 @@ const PROTECTED_MIN: usize = 20;
 /// Bytes of the integrity tag that ends a Retry packet (RFC 9000 section 17.2.5).
 const RETRY_TAG_BYTES: usize = 16;
 
+/// First byte of a long header: its form, and the bit that tells QUIC from other protocols of a
+/// port (RFC 9000 section 17.2).
+const FORM_BIT: u8 = 0x80;
+const FIXED_BIT: u8 = 0x40;
+
 /// A version whose Initial packets can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -96,8 +101,7 @@ impl<'a> LongPacket<'a> {
     pub fn parse(datagram: &'a [u8]) -> Result<(LongPacket<'a>, &'a [u8]), WireError> {
         let mut reader = Reader::new(datagram);
         let first = reader.u8()?;
-        // Form and fixed bits (RFC 9000 section 17.2).
-        if first & 0xc0 != 0xc0 {
+        if first & FORM_BIT == 0 {
             return Err(WireError::NotThis);
         }
         let version = Version::from_field(reader.u32()?).ok_or(WireError::NotThis)?;
@@ -125,6 +129,12 @@ impl<'a> LongPacket<'a> {
         let bytes = whole.take(header_bytes + body_bytes)?;
         let packet = LongPacket { version, packet_type, destination, source, bytes, header_bytes };
         Ok((packet, whole.rest()))
+    }
+
+    /// Whether the fixed bit is set, as it is in every first packet. Later ones may clear it where
+    /// the other side allowed that (RFC 9287 section 3.1), a server in its first answer already.
+    pub fn has_fixed_bit(&self) -> bool {
+        self.bytes.first().is_some_and(|first| first & FIXED_BIT != 0)
     }
 }
 
@@ -285,6 +295,17 @@ mod tests {
         let (handshake, rest) = LongPacket::parse(rest).unwrap();
         assert_eq!(handshake.packet_type, PacketType::Handshake);
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn tells_whether_the_fixed_bit_is_set() {
+        for (first, set) in [(0xc0, true), (0x80, false)] {
+            let mut datagram = header(first, 1);
+            datagram.extend([0, 20]);
+            datagram.extend([0; 20]);
+            let (packet, _) = LongPacket::parse(&datagram).unwrap();
+            assert_eq!(packet.has_fixed_bit(), set);
+        }
     }
 
     #[test]

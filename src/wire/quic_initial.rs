@@ -178,19 +178,27 @@ impl hkdf::KeyType for OutBytes {
 pub mod testkit {
     use super::*;
 
-    /// Seals `payload` into an Initial packet of version 1 or 2 with a packet number of 4 bytes.
-    pub fn seal(
-        keys: &InitialKeys,
-        side: Side,
-        ids: (&[u8], &[u8]),
-        number: u32,
-        payload: &[u8],
-    ) -> Vec<u8> {
+    /// What stands around the frames.
+    #[derive(Clone, Copy)]
+    pub struct Envelope<'a> {
+        /// The sender.
+        pub side: Side,
+        /// Destination and source connection id.
+        pub ids: (&'a [u8], &'a [u8]),
+        /// Packet number, sent in 4 bytes.
+        pub number: u32,
+        /// The fixed bit.
+        pub fixed_bit: bool,
+    }
+
+    /// Seals `payload` into an Initial packet of version 1 or 2.
+    pub fn seal(keys: &InitialKeys, envelope: &Envelope<'_>, payload: &[u8]) -> Vec<u8> {
+        let Envelope { side, ids, number, fixed_bit } = *envelope;
         let (first, field) = match keys.version {
-            Version::Two => (0xd3, 0x6b33_43cf_u32),
-            _ => (0xc3, 1),
+            Version::Two => (0x93, 0x6b33_43cf_u32),
+            _ => (0x83, 1),
         };
-        let mut packet = vec![first];
+        let mut packet = vec![first | u8::from(fixed_bit) << 6];
         packet.extend(field.to_be_bytes());
         for id in [ids.0, ids.1] {
             packet.push(id.len() as u8);
@@ -276,7 +284,13 @@ mod tests {
     fn opens_what_was_sealed_and_nothing_else() {
         for version in [Version::One, Version::Two] {
             let keys = InitialKeys::derive(version, &ID).unwrap();
-            let mut sealed = testkit::seal(&keys, Side::Server, (&[], &ID), 7, b"frames");
+            let envelope = testkit::Envelope {
+                side: Side::Server,
+                ids: (&[], &ID),
+                number: 7,
+                fixed_bit: true,
+            };
+            let mut sealed = testkit::seal(&keys, &envelope, b"frames");
             let (packet, _) = LongPacket::parse(&sealed).unwrap();
             assert_eq!(packet.version, version);
             assert_eq!(keys.open(&packet, Side::Server).unwrap(), b"frames");
