@@ -1,6 +1,7 @@
 //! Rules: the cases, the reference, the refusals, and agreement with another Sigma engine.
 //!
-//! Owns: what rule authors rely on. In: `rules/`, `docs/fields.md`, generated events. Out: pass or fail.
+//! Owns: what rule authors rely on. In: `rules/`, `docs/fields.md`, generated events. Out: pass or
+//! fail.
 //! Never: needs captures.
 
 use std::path::Path;
@@ -239,8 +240,9 @@ fn all_errors_of_a_directory_come_together() {
 
 /// Detections that use each modifier and each form of condition.
 ///
-/// Left out: wildcards inside `startswith` and `endswith`. The other engine (0.23) anchors those patterns at the
-/// opposite end; ours follow the specification, and `detect::pattern` tests them alone.
+/// Left out: wildcards inside `startswith` and `endswith`. The other engine (0.23) anchors those
+/// patterns at the opposite end; ours follow the specification, and `detect::pattern` tests them
+/// alone.
 const SYNTHETIC: &[&str] = &[
     "s:\n  tls.client.server_name: relay-1.net.AnyDesk.com\ncondition: s",
     "s:\n  tls.client.server_name|contains: DESK\ncondition: s",

@@ -1,6 +1,7 @@
 //! What to do about an incident, and what it does not prove.
 //!
-//! Owns: advice by family, topology and rule. In: an incident. Out: sentences. Never: judges the person.
+//! Owns: advice by family, topology and rule. In: an incident. Out: sentences. Never: judges the
+//! person.
 
 use crate::model::Incident;
 

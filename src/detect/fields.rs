@@ -1,6 +1,7 @@
 //! The fields of a session: what rules may name, what the output shows, what the reference says.
 //!
-//! Owns: lookup, suggestions and the generated reference. In: a name. Out: its accessor, type and text.
+//! Owns: lookup, suggestions and the generated reference. In: a name. Out: its accessor, type and
+//! text.
 //! Never: a second list of fields beside [`field_table`](super::field_table).
 
 use std::fmt::Write;
