@@ -274,8 +274,10 @@ const SYNTHETIC: &[&str] = &[
     "s:\n  longhaul.tags: 'vpn:astrill'\ncondition: s",
     "s:\n  longhaul.tags|startswith: ['vpn:', 'rmm:']\ncondition: s",
     "s:\n  longhaul.tags|re: '^(vpn|rmm):'\ncondition: s",
-    "s:\n  longhaul.source.tags: hosting\nt:\n  longhaul.destination.tags: sase\ncondition: s and not t",
-    "s:\n  - destination.port: 22\n  - source.ip|cidr: 10.0.0.0/8\n    tls.resumed: false\ncondition: s",
+    "s:\n  longhaul.source.tags: hosting\nt:\n  longhaul.destination.tags: sase\n\
+     condition: s and not t",
+    "s:\n  - destination.port: 22\n  - source.ip|cidr: 10.0.0.0/8\n    tls.resumed: false\n\
+     condition: s",
     "a_1:\n  destination.port: 443\na_2:\n  tls.resumed: true\nb:\n  network.direction: inbound\n\
      condition: 1 of a_* and not b",
     "a_1:\n  destination.port: 443\na_2:\n  tls.resumed: true\nb:\n  network.direction: inbound\n\
