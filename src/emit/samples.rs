@@ -139,6 +139,7 @@ pub fn nasty_record() -> Record {
     record.initiator.ip = Addr::v6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     record.facts.protocol = Some(Protocol::Dns);
     record.facts.dns = Some(Box::new(DnsFacts {
+        additional: Vec::new(),
         name: Some("a\"},\\\u{1}\u{7f}\u{2028}é.example".into()),
         qtype: 65,
         more_names: vec!["b.example".into()],
@@ -153,6 +154,7 @@ pub fn nasty_record() -> Record {
         ..SshFacts::default()
     }));
     record.facts.http = Some(Box::new(HttpFacts {
+        more: Vec::new(),
         method: Some("CONNECT".into()),
         host: Some("example.com:8080".into()),
         user_agent: Some("tab\tquote\"".into()),

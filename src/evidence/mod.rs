@@ -5,13 +5,18 @@
 //! keeps payload beyond a message in pieces, or looks on after its bounds.
 
 pub mod dns;
+pub mod dtls;
 pub mod http;
+pub mod ja3;
+pub mod ja4;
+pub mod quic;
 pub mod ssh;
 pub mod step;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod tls;
 
 use crate::evidence::quic::QuicState;
 use crate::evidence::step::Role;
@@ -201,37 +206,5 @@ fn observe_ssdp(bytes: &[u8], facts: &mut Facts) -> Step {
     match http::observe_request(bytes, Source::Datagram, facts) {
         (Step::NotMine, _) => http::observe_response(bytes, Source::Datagram, facts).0,
         (step, _) => step,
-    }
-}
-
-/// Stands in for the TLS observer until its module joins.
-pub mod tls {
-    use super::*;
-    /// See the module.
-    pub fn observe_tls(_bytes: &[u8], _role: Role, _facts: &mut Facts) -> Step {
-        Step::NotMine
-    }
-}
-
-/// Stands in for the DTLS observer until its module joins.
-pub mod dtls {
-    use super::*;
-    /// See the module.
-    pub fn observe_dtls(_datagram: &[u8], _role: Role, _facts: &mut Facts) -> Step {
-        Step::NotMine
-    }
-}
-
-/// Stands in for the QUIC observer until its module joins.
-pub mod quic {
-    use super::*;
-    /// See the module.
-    #[derive(Debug, Default)]
-    pub struct QuicState;
-    impl QuicState {
-        /// See the module.
-        pub fn observe(&mut self, _datagram: &[u8], _role: Role, _facts: &mut Facts) -> Step {
-            Step::NotMine
-        }
     }
 }

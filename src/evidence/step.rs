@@ -1,9 +1,16 @@
+//! What goes between a session's lanes and the observers of one protocol.
+//!
+//! Owns: the two words they share. In and out: nothing else. Never: logic.
+
 /// Who sent the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
+    /// The side that began the session.
     Initiator,
+    /// The other side.
     Responder,
 }
+
 /// What an observer says after looking at the bytes at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -204,6 +204,10 @@ pub struct TlsFacts {
     pub ciphers: Vec<u16>,
     /// Cipher suite the server chose.
     pub cipher: Option<u16>,
+    /// Session id the client offered, empty where it offered none; absent where no ClientHello was
+    /// seen, or where a ticket without an id hides whether it was accepted. Only to be compared
+    /// with the server's.
+    pub session_offered: Option<Box<[u8]>>,
     /// The handshake resumed an earlier session, where that can be seen.
     pub resumed: Option<bool>,
     /// The server answered with a HelloRetryRequest (RFC 8446 section 4.1.4).

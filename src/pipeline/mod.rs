@@ -13,6 +13,8 @@ mod prepare;
 mod reader;
 mod worker;
 
+use std::any::Any;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -112,14 +114,22 @@ pub fn run_tapped(
     let (reader, workers, mut analyst) = assemble(plan, &prepared, tap);
     let (read, worked, written) = thread::scope(|scope| {
         let (reader, dispatcher) = reader;
-        let working: Vec<_> =
-            workers.into_iter().map(|worker| scope.spawn(move || worker.run())).collect();
+        let named = |name: &str| thread::Builder::new().name(name.to_owned());
+        let working: Vec<_> = workers
+            .into_iter()
+            .map(|worker| named("worker").spawn_scoped(scope, move || worker.run()))
+            .collect();
         let outputs = &mut outputs;
         let analyst = &mut analyst;
-        let writing = scope.spawn(move || analyst.run(&mut |line| outputs.session(line)));
+        let writing = named("analyst")
+            .spawn_scoped(scope, move || analyst.run(&mut |line| outputs.session(line)));
         let read = reader.run(dispatcher, progress);
-        let worked: Vec<_> = working.into_iter().map(|handle| handle.join()).collect();
-        (read, worked, writing.join())
+        let joined = |handle: io::Result<thread::ScopedJoinHandle<'_, _>>| match handle {
+            Ok(handle) => handle.join(),
+            Err(e) => Err(Box::new(e) as Box<dyn Any + Send>),
+        };
+        let worked: Vec<_> = working.into_iter().map(joined).collect();
+        (read, worked, writing.map_or_else(|e| Err(Box::new(e) as _), |handle| handle.join()))
     });
     progress.done();
     let read = read.map_err(|e| vec![e])?;

@@ -196,7 +196,7 @@ fn rules_build(prepared: &Prepared) -> Build {
     let info = prepared.rules.info();
     Build {
         name: info.name.clone(),
-        build: Some(info.build.clone()),
+        build: Some(info.sha256.clone()),
         date: None,
         source: None,
         entries: Some(info.count as u64),

@@ -92,14 +92,16 @@ fn party<X>(session: &Session<X>, side: Side) -> Party {
         Side::Initiator => &session.initiator,
         Side::Responder => &session.responder,
     };
+    let [initiator, responder] = &session.origins;
+    let origin = if side == Side::Initiator { initiator } else { responder };
     let spoke = half.packets > 0;
     Party {
         ip,
         port,
-        mac: (spoke && session.bits.has(Bits::ETHERNET)).then_some(half.mac),
+        mac: (spoke && session.bits.has(Bits::ETHERNET)).then_some(origin.mac),
         bytes: half.bytes,
         packets: u64::from(half.packets),
-        ttl: spoke.then_some(half.ttl),
+        ttl: spoke.then_some(origin.ttl),
         place: None,
         asn: None,
     }

@@ -39,8 +39,11 @@ impl<X> Session<X> {
         let packet = arrival.packet;
         let side = self.side(packet);
         self.touched = self.touched.max(packet.clock);
-        self.end = self.end.max(packet.time);
-        self.start = self.start.min(packet.time);
+        if packet.time >= self.end {
+            self.end = packet.time;
+        } else {
+            self.start = self.start.min(packet.time);
+        }
         self.frame_last = packet.number;
         if packet.flags.has(PacketFlags::TRUNCATED) {
             self.bits.set(Bits::TRUNCATED);
@@ -58,21 +61,26 @@ impl<X> Session<X> {
     fn count(&mut self, side: Side, arrival: Arrival<'_>) {
         let packet = arrival.packet;
         let half = self.half(side);
-        if half.packets == 0 {
-            half.ttl = packet.ttl;
-            if let Some(mac) = arrival.frame.get(6..12).and_then(|mac| mac.first_chunk::<6>()) {
-                half.mac = *mac;
-            }
-        }
+        let first = half.packets == 0;
         half.packets = half.packets.saturating_add(1);
         half.bytes += u64::from(packet.wire_len);
+        if first {
+            let origin = self.origin(side);
+            origin.ttl = packet.ttl;
+            if let Some(mac) = arrival.frame.get(6..12).and_then(|mac| mac.first_chunk::<6>()) {
+                origin.mac = *mac;
+            }
+        }
     }
 
     fn observe_tcp(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
         let flags = packet.tcp_flags;
-        if flags.any(TcpFlags::SYN) || !self.handshake.is_done() {
+        if flags.any(TcpFlags::SYN) || !self.bits.has(Bits::SHAKEN) {
             self.handshake.observe(&self.step(packet, side));
+            if self.handshake.is_done() || !self.handshake.saw_syn() {
+                self.bits.set(Bits::SHAKEN);
+            }
         }
         if flags.any(TcpFlags::SYN) {
             self.observe_syn(side, arrival);
@@ -81,22 +89,22 @@ impl<X> Session<X> {
             self.bits.set(Bits::RESET);
         }
         if flags.any(TcpFlags::FIN) {
-            self.half(side).fin = true;
+            self.bits.set(match side {
+                Side::Initiator => Bits::FIN_INITIATOR,
+                Side::Responder => Bits::FIN_RESPONDER,
+            });
         }
         if packet.payload_wire() > 0 && !flags.any(TcpFlags::RST) {
             self.place(side, arrival, listener);
         }
-        if flags.has(TcpFlags::ACK) && self.reorder.is_some() {
+        if flags.has(TcpFlags::ACK) && self.bits.has(Bits::WAITING) {
             self.give_up_acknowledged(side.other(), packet, listener);
         }
     }
 
     fn observe_syn(&mut self, side: Side, arrival: Arrival<'_>) {
         let packet = arrival.packet;
-        let stream = &mut self.half(side).stream;
-        if !stream.started() {
-            stream.start(packet.seq.wrapping_add(1));
-        }
+        self.start_stream(side, packet.seq.wrapping_add(1));
         if side == Side::Initiator && !self.handshake.syn.seen {
             self.handshake.syn = SynSummary::read(packet.l4_header(arrival.frame), packet.ttl);
         }
@@ -106,10 +114,8 @@ impl<X> Session<X> {
     fn place(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
         let (seq, wire) = (packet.first_byte(), packet.payload_wire());
+        self.start_stream(side, seq);
         let stream = &mut self.half(side).stream;
-        if !stream.started() {
-            stream.start(seq);
-        }
         match stream.place(seq, wire) {
             Placed::InOrder { skip } => {
                 stream.advance(wire - skip);
@@ -142,6 +148,7 @@ impl<X> Session<X> {
     ) {
         let packet = arrival.packet;
         if !self.bits.has(Bits::DEAF) {
+            self.bits.set(Bits::WAITING);
             let reorder = self.reorder.get_or_insert_default();
             if reorder.keep(side, packet.first_byte(), arrival.payload(), packet.payload_wire()) {
                 self.out_of_order = self.out_of_order.saturating_add(1);
@@ -166,7 +173,7 @@ impl<X> Session<X> {
 
     /// Delivers early segments whose turn has come.
     fn deliver_waiting(&mut self, side: Side, packet: &Packet, listener: &mut impl Listener<X>) {
-        if self.reorder.is_none() {
+        if !self.bits.has(Bits::WAITING) {
             return;
         }
         while let Some(early) = self.take_waiting(side) {
@@ -186,6 +193,7 @@ impl<X> Session<X> {
         let early = reorder.take_ready(side, next);
         if reorder.is_empty() {
             self.reorder = None;
+            self.bits.clear(Bits::WAITING);
         }
         early
     }
@@ -238,6 +246,7 @@ impl<X> Session<X> {
 
     /// Nobody listens any more: early segments are let go, their bytes counted as a hole.
     fn forget_waiting(&mut self, listener: &mut impl Listener<X>) {
+        self.bits.clear(Bits::WAITING);
         let Some(mut reorder) = self.reorder.take() else { return };
         for side in [Side::Initiator, Side::Responder] {
             while let Some(missing) = reorder.nearest(side, self.half(side).stream.next()) {

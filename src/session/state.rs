@@ -17,7 +17,7 @@ use crate::session::stream::Stream;
 use crate::session::timeouts::Class;
 use crate::session::timeouts::Timeouts;
 
-/// One direction's counters.
+/// One direction's counters: what every packet changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Half {
     /// Frame bytes on the wire.
@@ -26,64 +26,89 @@ pub(crate) struct Half {
     pub(crate) stream: Stream,
     /// Packets.
     pub(crate) packets: u32,
-    /// Link-layer source address of its first packet.
+}
+
+/// What the first packet of a direction said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Origin {
+    /// Link-layer source address.
     pub(crate) mac: [u8; 6],
-    /// Time to live of its first packet.
+    /// Time to live.
     pub(crate) ttl: u8,
-    /// FIN was sent.
-    pub(crate) fin: bool,
 }
 
 /// Facts that fit a bit each.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Bits(u8);
+pub(crate) struct Bits(u16);
 
 impl Bits {
     /// The initiator is side `b` of the key.
-    pub(crate) const INITIATOR_B: u8 = 1;
+    pub(crate) const INITIATOR_B: u16 = 1;
     /// RST was seen.
-    pub(crate) const RESET: u8 = 2;
+    pub(crate) const RESET: u16 = 2;
     /// Nobody listens any more.
-    pub(crate) const DEAF: u8 = 4;
+    pub(crate) const DEAF: u16 = 4;
     /// A snap length or cap cut something.
-    pub(crate) const TRUNCATED: u8 = 8;
+    pub(crate) const TRUNCATED: u16 = 8;
     /// The frames begin with an Ethernet header.
-    pub(crate) const ETHERNET: u8 = 16;
+    pub(crate) const ETHERNET: u16 = 16;
     /// The first frame carried a VLAN tag.
-    pub(crate) const VLAN: u8 = 32;
+    pub(crate) const VLAN: u16 = 32;
+    /// The initiator sent FIN.
+    pub(crate) const FIN_INITIATOR: u16 = 64;
+    /// The responder sent FIN.
+    pub(crate) const FIN_RESPONDER: u16 = 128;
+    /// The handshake has nothing more to see but a repeated SYN.
+    pub(crate) const SHAKEN: u16 = 256;
+    /// Early segments wait in `reorder`.
+    pub(crate) const WAITING: u16 = 512;
+    /// The initiator's stream has its first byte.
+    pub(crate) const STREAM_INITIATOR: u16 = 1024;
+    /// The responder's stream has its first byte.
+    pub(crate) const STREAM_RESPONDER: u16 = 2048;
 
-    pub(crate) const fn has(self, bit: u8) -> bool {
-        self.0 & bit != 0
+    /// Whether every bit of `bits` is set.
+    pub(crate) const fn has(self, bits: u16) -> bool {
+        self.0 & bits == bits
     }
 
-    pub(crate) const fn set(&mut self, bit: u8) {
-        self.0 |= bit;
+    pub(crate) const fn set(&mut self, bits: u16) {
+        self.0 |= bits;
+    }
+
+    pub(crate) const fn clear(&mut self, bits: u16) {
+        self.0 &= !bits;
     }
 }
 
-/// One live session.
+/// One live session. The order of fields is that of use: what finding it and every packet touch lies in
+/// the first two cache lines, the rest is for its beginning and end.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Session<X> {
     pub(crate) key: FlowKey,
     pub(crate) hash: u32,
     /// The run's clock at the last packet: timers run on it.
     pub(crate) touched: u32,
-    pub(crate) start: Nanos,
+    pub(crate) frame_last: u32,
+    pub(crate) bits: Bits,
+    pub(crate) file: u16,
+    pub(crate) vlan: u16,
+    // The second line begins here.
     pub(crate) end: Nanos,
     pub(crate) initiator: Half,
     pub(crate) responder: Half,
-    pub(crate) handshake: Handshake,
+    pub(crate) extra: Option<Box<X>>,
+    // The third.
+    pub(crate) start: Nanos,
     pub(crate) link: Link,
     pub(crate) frame_first: u32,
-    pub(crate) frame_last: u32,
-    pub(crate) file: u16,
-    pub(crate) vlan: u16,
+    pub(crate) reorder: Option<Box<Reorder>>,
+    pub(crate) handshake: Handshake,
+    pub(crate) origins: [Origin; 2],
     pub(crate) retransmits: u16,
     pub(crate) out_of_order: u16,
     pub(crate) gaps: u16,
-    pub(crate) bits: Bits,
-    pub(crate) reorder: Option<Box<Reorder>>,
-    pub(crate) extra: Option<Box<X>>,
 }
 
 impl<X> Session<X> {
@@ -110,6 +135,7 @@ impl<X> Session<X> {
             end: packet.time,
             initiator: Half::default(),
             responder: Half::default(),
+            origins: [Origin::default(); 2],
             handshake: Handshake::default(),
             link: Link::default(),
             frame_first: packet.number,
@@ -139,6 +165,27 @@ impl<X> Session<X> {
         }
     }
 
+    /// What the first packet of a direction said.
+    pub(crate) const fn origin(&mut self, side: Side) -> &mut Origin {
+        let [initiator, responder] = &mut self.origins;
+        match side {
+            Side::Initiator => initiator,
+            Side::Responder => responder,
+        }
+    }
+
+    /// Begins a direction's stream with `seq` as its next byte, unless it has begun.
+    pub(crate) fn start_stream(&mut self, side: Side, seq: u32) {
+        let begun = match side {
+            Side::Initiator => Bits::STREAM_INITIATOR,
+            Side::Responder => Bits::STREAM_RESPONDER,
+        };
+        if !self.bits.has(begun) {
+            self.bits.set(begun);
+            self.half(side).stream.start(seq);
+        }
+    }
+
     /// Initiator's and responder's port.
     pub(crate) const fn ports(&self) -> (u16, u16) {
         if self.bits.has(Bits::INITIATOR_B) {
@@ -155,7 +202,7 @@ impl<X> Session<X> {
 
     /// Whether TCP is over: reset, or FIN from both ends.
     pub(crate) const fn is_over(&self) -> bool {
-        self.bits.has(Bits::RESET) || (self.initiator.fin && self.responder.fin)
+        self.bits.has(Bits::RESET) || self.bits.has(Bits::FIN_INITIATOR | Bits::FIN_RESPONDER)
     }
 
     /// What it is, for the purpose of timing it out.
@@ -193,4 +240,17 @@ fn begins_with_answer(packet: &Packet) -> bool {
         Heading::BToA => (packet.key.b_port, packet.key.a_port),
     };
     from < 1_024 && to >= 1_024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn what_every_packet_touches_lies_in_two_cache_lines() {
+        assert_eq!(offset_of!(Session<u64>, end), 64);
+        assert_eq!(offset_of!(Session<u64>, start), 128);
+        assert!(size_of::<Session<u64>>() <= 256);
+    }
 }

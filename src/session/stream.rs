@@ -10,7 +10,6 @@ pub(crate) struct Stream {
     /// Start and length of the hole below `next` that may still be filled; length 0 is none.
     hole_at: u32,
     hole_len: u32,
-    started: bool,
 }
 
 /// What a segment is to its stream.
@@ -33,12 +32,7 @@ const FAR: u32 = 1 << 30;
 impl Stream {
     /// The stream begins (again) with `seq` as its next byte.
     pub(crate) fn start(&mut self, seq: u32) {
-        *self = Stream { next: seq, started: true, ..Stream::default() };
-    }
-
-    /// Whether a first byte is known.
-    pub(crate) const fn started(&self) -> bool {
-        self.started
+        *self = Stream { next: seq, ..Stream::default() };
     }
 
     /// The next sequence number expected.

@@ -5,9 +5,14 @@
 
 pub mod dns;
 pub mod dns_data;
+pub mod dtls;
 pub mod http;
+pub mod quic;
+pub mod quic_initial;
 pub mod reader;
 pub mod ssh;
 pub mod tcp;
+pub mod tls;
+pub mod tls_record;
 
 pub use reader::{Reader, WireError};

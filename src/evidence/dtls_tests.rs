@@ -1,0 +1,104 @@
+//! Datagrams made by hand.
+
+use super::*;
+use proptest::prelude::*;
+
+fn client_body(cookie: &[u8]) -> Vec<u8> {
+    let mut body = vec![0xfe, 0xfd];
+    body.extend([9; 32]);
+    body.push(0);
+    body.push(cookie.len() as u8);
+    body.extend(cookie);
+    body.extend([0, 2, 0xc0, 0x2b, 1, 0]);
+    body
+}
+
+fn server_body() -> Vec<u8> {
+    let mut body = vec![0xfe, 0xfd];
+    body.extend([8; 32]);
+    body.extend([0, 0xc0, 0x2b, 0]);
+    body
+}
+
+/// One record for each piece of the message.
+fn records(kind: u8, body: &[u8], piece: usize) -> Vec<u8> {
+    let mut out = vec![];
+    for (n, part) in body.chunks(piece).enumerate() {
+        out.extend([22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, n as u8]);
+        out.extend((part.len() as u16 + 12).to_be_bytes());
+        out.extend([kind, 0, 0, body.len() as u8, 0, 0, 0, 0, (n * piece) as u8]);
+        out.extend([0, 0, part.len() as u8]);
+        out.extend(part);
+    }
+    out
+}
+
+#[test]
+fn a_client_hello_with_a_cookie_is_found_whole_or_in_pieces() {
+    for piece in [200, 20] {
+        let mut facts = Facts::default();
+        let bytes = records(1, &client_body(b"yum"), piece);
+        assert_eq!(observe_dtls(&bytes, Role::Initiator, &mut facts), Step::Done);
+        assert_eq!(facts.protocol, Some(Protocol::Dtls));
+        let tls = facts.tls.unwrap();
+        assert_eq!((tls.version_offered, tls.ciphers), (Some(0xfefd), vec![0xc02b]));
+        assert!(tls.ja4.unwrap().starts_with("dd2i010000_"));
+    }
+}
+
+#[test]
+fn a_server_answers_with_a_cookie_first() {
+    let mut facts = Facts::default();
+    let verify = records(3, &[0xfe, 0xff, 1, 7], 200);
+    assert_eq!(observe_dtls(&verify, Role::Responder, &mut facts), Step::Used(verify.len()));
+    assert_eq!((facts.protocol, facts.tls.is_none()), (Some(Protocol::Dtls), true));
+    let hello = records(2, &server_body(), 200);
+    assert_eq!(observe_dtls(&hello, Role::Responder, &mut facts), Step::Done);
+    let tls = facts.tls.unwrap();
+    assert_eq!((tls.version, tls.cipher), (Some(0xfefd), Some(0xc02b)));
+}
+
+#[test]
+fn the_hello_may_follow_other_messages_of_its_datagram() {
+    let mut facts = Facts::default();
+    let bytes =
+        [records(0, &[], 1), records(3, &[0xfe, 0xff, 0], 9), records(2, &server_body(), 9)];
+    assert_eq!(observe_dtls(&bytes.concat(), Role::Responder, &mut facts), Step::Done);
+    assert_eq!(facts.tls.unwrap().cipher, Some(0xc02b));
+}
+
+#[test]
+fn encrypted_records_end_the_search() {
+    let mut facts = Facts::default();
+    let bytes = [23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 5];
+    assert_eq!(observe_dtls(&bytes, Role::Initiator, &mut facts), Step::Done);
+    assert_eq!((facts.protocol, facts.tls.is_none()), (Some(Protocol::Dtls), true));
+}
+
+#[test]
+fn what_is_not_dtls_or_is_cut() {
+    let mut facts = Facts::default();
+    assert_eq!(observe_dtls(&[22, 3, 1, 0], Role::Initiator, &mut facts), Step::NotMine);
+    let whole = records(1, &client_body(&[]), 200);
+    let cut = &whole[..whole.len() - 1];
+    assert_eq!(observe_dtls(cut, Role::Initiator, &mut facts), Step::Failed);
+    assert_eq!(facts, Facts::default());
+}
+
+proptest! {
+    #[test]
+    fn mutated_datagrams_never_panic(at in 0usize..120, value: u8, piece in 1usize..60) {
+        let mut bytes = records(1, &client_body(b"abc"), piece);
+        bytes.extend(records(2, &server_body(), piece));
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte = value;
+        }
+        let _ = observe_dtls(&bytes, Role::Initiator, &mut Facts::default());
+    }
+
+    #[test]
+    fn random_datagrams_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 3..200)) {
+        bytes.splice(..3, [22, 0xfe, 0xfd]);
+        let _ = observe_dtls(&bytes, Role::Initiator, &mut Facts::default());
+    }
+}

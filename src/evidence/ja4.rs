@@ -1,0 +1,148 @@
+//! JA4, the TLS client fingerprint: 36 characters that survive shuffled extensions (published by
+//! FoxIO under BSD 3-Clause, <https://github.com/FoxIO-LLC/ja4>).
+//!
+//! Owns: the three parts `a_b_c`. In: a ClientHello and what carried it. Out: the text. Never:
+//! another format of that family.
+
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::wire::tls::ClientHello;
+use crate::wire::tls::extension;
+use crate::wire::tls::is_grease;
+
+/// Characters of a JA4.
+pub const JA4_CHARS: usize = 36;
+/// Values of a list that are sorted on the stack: several times what real hellos hold. A longer
+/// list is sorted on the heap; its length is bounded by the hello's.
+const INLINE_MAX: usize = 256;
+/// What stands for the hash of an empty list.
+const EMPTY: &str = "000000000000";
+/// Two digits count no further.
+const COUNT_MAX: usize = 99;
+
+/// What carried the ClientHello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// TLS over TCP.
+    Tcp,
+    /// QUIC.
+    Quic,
+    /// DTLS.
+    Dtls,
+}
+
+impl Carrier {
+    const fn letter(self) -> char {
+        match self {
+            Carrier::Tcp => 't',
+            Carrier::Quic => 'q',
+            Carrier::Dtls => 'd',
+        }
+    }
+}
+
+/// JA4 of a ClientHello.
+pub fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> Box<str> {
+    let mut out = String::with_capacity(JA4_CHARS);
+    let suites = hello.cipher_suites().filter(|v| !is_grease(*v));
+    let numbers = hello.extensions.map(|e| e.number).filter(|v| !is_grease(*v));
+    out.push(carrier.letter());
+    out.push_str(version(hello.version_highest()));
+    out.push(if hello.extensions.has(extension::SERVER_NAME) { 'd' } else { 'i' });
+    push_count(&mut out, suites.clone().count());
+    push_count(&mut out, numbers.clone().count());
+    push_alpn(&mut out, hello.alpn().next().unwrap_or_default());
+    out.push('_');
+    push_hash(&mut out, suites, std::iter::empty());
+    out.push('_');
+    let hashed = numbers.filter(|v| ![extension::SERVER_NAME, extension::ALPN].contains(v));
+    push_hash(&mut out, hashed, hello.signature_algorithms().filter(|v| !is_grease(*v)));
+    out.into_boxed_str()
+}
+
+const fn version(version: u16) -> &'static str {
+    match version {
+        0x0304 => "13",
+        0x0303 => "12",
+        0x0302 => "11",
+        0x0301 => "10",
+        0x0300 => "s3",
+        0x0002 => "s2",
+        0xfeff => "d1",
+        0xfefd => "d2",
+        0xfefc => "d3",
+        _ => "00",
+    }
+}
+
+fn push_count(out: &mut String, count: usize) {
+    let count = count.min(COUNT_MAX) as u8;
+    out.push(char::from(b'0' + count / 10));
+    out.push(char::from(b'0' + count % 10));
+}
+
+/// First and last character of the first ALPN name; where either is not an ASCII letter or digit,
+/// first and last of its hexadecimal form.
+fn push_alpn(out: &mut String, name: &[u8]) {
+    let (Some(&first), Some(&last)) = (name.first(), name.last()) else {
+        out.push_str("00");
+        return;
+    };
+    let ends = if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
+        [first, last]
+    } else {
+        [hex(first >> 4), hex(last & 0xf)]
+    };
+    out.extend(ends.map(char::from));
+}
+
+/// The first twelve hexadecimal digits of the SHA-256 of the sorted values, with `tail` in its own
+/// order behind an underscore.
+fn push_hash(
+    out: &mut String,
+    sorted: impl Iterator<Item = u16> + Clone,
+    tail: impl Iterator<Item = u16>,
+) {
+    let count = sorted.clone().count();
+    if count == 0 {
+        out.push_str(EMPTY);
+        return;
+    }
+    let mut inline = [0; INLINE_MAX];
+    let mut spilled = vec![];
+    let list = match inline.get_mut(..count) {
+        Some(list) => list,
+        None => {
+            spilled.resize(count, 0);
+            &mut spilled
+        }
+    };
+    list.iter_mut().zip(sorted).for_each(|(slot, value)| *slot = value);
+    list.sort_unstable();
+    let mut sha = Sha256::new();
+    join(&mut sha, b"", list.iter().copied());
+    join(&mut sha, b"_", tail);
+    for byte in sha.finalize().into_iter().take(EMPTY.len() / 2) {
+        out.extend([hex(byte >> 4), hex(byte & 0xf)].map(char::from));
+    }
+}
+
+/// Hashes the values as four hexadecimal digits each: `lead` before the first, commas between.
+fn join(sha: &mut Sha256, lead: &[u8], values: impl Iterator<Item = u16>) {
+    let mut between = lead;
+    for value in values {
+        sha.update(between);
+        sha.update([12, 8, 4, 0].map(|shift| hex((value >> shift) as u8 & 0xf)));
+        between = b",";
+    }
+}
+
+/// One lower-case hexadecimal digit of a value below 16.
+const fn hex(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+}
+
+#[cfg(test)]
+#[path = "ja4_tests.rs"]
+mod tests;

@@ -1,0 +1,295 @@
+//! QUIC: the hellos inside Initial packets, which anyone on the path can open.
+//!
+//! Owns: a session's Initial keys, and its handshake streams while a hello is in pieces. In:
+//! datagrams as they come. Out: TLS facts. Never: opens other packets, or keeps a byte after the
+//! hello is told.
+
+use crate::evidence::ja4::Carrier;
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::evidence::tls::record_client_hello;
+use crate::evidence::tls::record_server_hello;
+use crate::model::record::Facts;
+use crate::model::record::Protocol;
+use crate::wire::quic::Crypto;
+use crate::wire::quic::CryptoFrames;
+use crate::wire::quic::LongPacket;
+use crate::wire::quic::PacketType;
+use crate::wire::quic::Version;
+use crate::wire::quic_initial::InitialKeys;
+use crate::wire::quic_initial::Side;
+use crate::wire::reader::Reader;
+use crate::wire::reader::WireError;
+use crate::wire::tls::CLIENT_HELLO;
+use crate::wire::tls::ClientHello;
+use crate::wire::tls::SERVER_HELLO;
+use crate::wire::tls::ServerHello;
+
+/// Initial packets of a direction that are opened, or tried. A hello takes 1 to 3, each sent again
+/// a few times; a try costs a key derivation and a decryption, so strangers' packets need a bound.
+const INITIALS_MAX: u8 = 16;
+/// Bytes of a handshake stream kept: a ClientHello with post-quantum shares takes 2 KiB, and
+/// Initial packets before the first answer are few.
+const STREAM_BYTES_MAX: usize = 16 * 1024;
+/// Separate pieces of a handshake stream kept. Clients that shuffle cut a packet's
+/// share into about ten, and send two or three packets.
+const PIECES_MAX: usize = 32;
+/// Type and length of a handshake message (RFC 8446 section 4).
+const HANDSHAKE_HEADER_BYTES: usize = 4;
+
+/// What is known of a session's QUIC handshake.
+#[derive(Debug, Default)]
+pub struct QuicState {
+    /// A long header of a known version was seen.
+    told: bool,
+    connection: Option<Connection>,
+    initiator: Stream,
+    responder: Stream,
+}
+
+/// The connection whose Initial packets can be opened.
+#[derive(Debug)]
+struct Connection {
+    /// Who sent the first packet that opened with the client's keys.
+    client: Role,
+    /// The connection id that its keys follow from.
+    origin: Box<[u8]>,
+    keys: InitialKeys,
+    /// The connection id of a Retry, from which the keys follow once the client obeys it.
+    retry: Option<Box<[u8]>>,
+}
+
+/// A packet in clear.
+struct Opened {
+    frames: Vec<u8>,
+    side: Side,
+    /// It follows a Retry, or begins a new connection: handshake streams begin again.
+    anew: bool,
+}
+
+impl QuicState {
+    /// Looks at one datagram.
+    pub fn observe(&mut self, datagram: &[u8], role: Role, facts: &mut Facts) -> Step {
+        let mut rest = datagram;
+        while let Ok((packet, behind)) = LongPacket::parse(rest) {
+            self.told = true;
+            facts.protocol.get_or_insert(Protocol::Quic);
+            rest = behind;
+            let step = match packet.packet_type {
+                PacketType::Initial => self.observe_initial(&packet, role, facts),
+                PacketType::Retry => {
+                    self.observe_retry(&packet, role);
+                    Step::NeedMore
+                }
+                PacketType::ZeroRtt | PacketType::Handshake => Step::NeedMore,
+            };
+            if step != Step::NeedMore {
+                *self.stream(role) = Stream::default();
+                return step;
+            }
+        }
+        // Once told, short headers and damaged datagrams belong to it too.
+        if self.told { Step::NeedMore } else { Step::NotMine }
+    }
+
+    fn stream(&mut self, role: Role) -> &mut Stream {
+        match role {
+            Role::Initiator => &mut self.initiator,
+            Role::Responder => &mut self.responder,
+        }
+    }
+
+    fn observe_initial(&mut self, packet: &LongPacket<'_>, role: Role, facts: &mut Facts) -> Step {
+        let stream = self.stream(role);
+        stream.initials = stream.initials.saturating_add(1);
+        let last = stream.initials >= INITIALS_MAX;
+        let step = match self.open(packet, role) {
+            None => Step::NeedMore,
+            Some(opened) => {
+                let stream = self.stream(role);
+                if opened.anew {
+                    stream.restart();
+                }
+                match stream.observe(&opened, facts) {
+                    Ok(true) => Step::Done,
+                    Ok(false) => Step::NeedMore,
+                    Err(_) => Step::Failed,
+                }
+            }
+        };
+        // So many Initial packets and no hello: whatever it is, it is not a handshake.
+        if last && step == Step::NeedMore { Step::Failed } else { step }
+    }
+
+    /// Opens an Initial packet with the keys at hand, else with those it may have begun.
+    fn open(&mut self, packet: &LongPacket<'_>, role: Role) -> Option<Opened> {
+        let Some(connection) = &mut self.connection else {
+            let (connection, frames) = Connection::begin(packet, role)?;
+            self.connection = Some(connection);
+            return Some(Opened { frames, side: Side::Client, anew: true });
+        };
+        let side = if role == connection.client { Side::Client } else { Side::Server };
+        if let Some((frames, anew)) = connection.open(packet, side) {
+            return Some(Opened { frames, side, anew });
+        }
+        if side == Side::Server {
+            return None;
+        }
+        // The client obeys a Retry that was not seen, or begins another connection.
+        let (connection, frames) = Connection::begin(packet, role)?;
+        self.connection = Some(connection);
+        Some(Opened { frames, side, anew: true })
+    }
+
+    /// A client takes its next keys from the source connection id of a Retry (RFC 9001 section
+    /// 5.2), so a server's packets open even where the client's next ones were not seen.
+    fn observe_retry(&mut self, packet: &LongPacket<'_>, role: Role) {
+        if let Some(connection) = &mut self.connection
+            && connection.client != role
+        {
+            connection.retry = Some(packet.source.into());
+        }
+    }
+}
+
+impl Connection {
+    /// Tries a packet as a client's first.
+    fn begin(packet: &LongPacket<'_>, role: Role) -> Option<(Connection, Vec<u8>)> {
+        let keys = InitialKeys::derive(packet.version, packet.destination)?;
+        let frames = keys.open(packet, Side::Client)?;
+        let origin = packet.destination.into();
+        Some((Connection { client: role, origin, keys, retry: None }, frames))
+    }
+
+    /// The frames in clear, and whether the keys are those of a Retry seen before.
+    fn open(&mut self, packet: &LongPacket<'_>, side: Side) -> Option<(Vec<u8>, bool)> {
+        if packet.version == self.keys.version()
+            && let Some(frames) = self.keys.open(packet, side)
+        {
+            return Some((frames, false));
+        }
+        // A server may go over to another version, whose keys follow from the same connection id
+        // (RFC 9369 section 4.1).
+        if packet.version != self.keys.version()
+            && let Some(frames) = self.rekey(packet.version, self.origin.clone(), packet, side)
+        {
+            return Some((frames, false));
+        }
+        let retry = self.retry.clone()?;
+        let frames = self.rekey(packet.version, retry, packet, side)?;
+        self.retry = None;
+        Some((frames, true))
+    }
+
+    /// Opens a packet with keys derived anew, and keeps them if they fit.
+    fn rekey(
+        &mut self,
+        version: Version,
+        origin: Box<[u8]>,
+        packet: &LongPacket<'_>,
+        side: Side,
+    ) -> Option<Vec<u8>> {
+        let keys = InitialKeys::derive(version, &origin)?;
+        let frames = keys.open(packet, side)?;
+        self.keys = keys;
+        self.origin = origin;
+        Some(frames)
+    }
+}
+
+/// The handshake stream of one direction, as far as its Initial packets carry it.
+#[derive(Debug, Default)]
+struct Stream {
+    /// Initial packets so far.
+    initials: u8,
+    /// Bytes from the stream's start; zero where a piece is missing.
+    bytes: Vec<u8>,
+    /// Which of them are there: start and end, apart from each other, in no order.
+    pieces: Vec<(usize, usize)>,
+    /// Where the message waited for starts.
+    message_at: usize,
+}
+
+impl Stream {
+    /// Forgets the bytes, not the packets counted.
+    fn restart(&mut self) {
+        *self = Stream { initials: self.initials, ..Stream::default() };
+    }
+
+    /// Takes what a packet carries; `true` once the hello waited for is told.
+    fn observe(&mut self, opened: &Opened, facts: &mut Facts) -> Result<bool, WireError> {
+        for crypto in CryptoFrames::new(&opened.frames) {
+            self.insert(&crypto?)?;
+        }
+        while let Some((kind, body)) = self.message() {
+            let told = match (opened.side, kind) {
+                (Side::Client, CLIENT_HELLO) => record_client(body, facts)?,
+                (Side::Server, SERVER_HELLO) => record_server(body, facts)?,
+                _ => return Err(WireError::Malformed("no hello begins the handshake")),
+            };
+            if told {
+                return Ok(true);
+            }
+            self.message_at += HANDSHAKE_HEADER_BYTES + body.len();
+        }
+        Ok(false)
+    }
+
+    /// Puts a piece in its place.
+    fn insert(&mut self, crypto: &Crypto<'_>) -> Result<(), WireError> {
+        let over = WireError::Malformed("QUIC handshake stream over its cap");
+        let start = usize::try_from(crypto.offset).map_err(|_| over)?;
+        let end = start.checked_add(crypto.bytes.len()).ok_or(over)?;
+        if end > STREAM_BYTES_MAX {
+            return Err(over);
+        }
+        if crypto.bytes.is_empty() {
+            return Ok(());
+        }
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        for (to, from) in self.bytes.iter_mut().skip(start).zip(crypto.bytes) {
+            *to = *from;
+        }
+        let mut piece = (start, end);
+        self.pieces.retain(|other| {
+            let touches = other.0 <= piece.1 && piece.0 <= other.1;
+            if touches {
+                piece = (piece.0.min(other.0), piece.1.max(other.1));
+            }
+            !touches
+        });
+        if self.pieces.len() >= PIECES_MAX {
+            return Err(WireError::Malformed("QUIC handshake stream in too many pieces"));
+        }
+        self.pieces.push(piece);
+        Ok(())
+    }
+
+    /// The message waited for, once it is whole: type and body.
+    fn message(&self) -> Option<(u8, &[u8])> {
+        let end = self.pieces.iter().find(|piece| piece.0 == 0)?.1;
+        let mut reader = Reader::new(self.bytes.get(self.message_at..end)?);
+        let kind = reader.u8().ok()?;
+        let length = reader.u24().ok()?;
+        Some((kind, reader.take(length as usize).ok()?))
+    }
+}
+
+/// Whether the client has said all that is listened for.
+fn record_client(body: &[u8], facts: &mut Facts) -> Result<bool, WireError> {
+    record_client_hello(&ClientHello::parse(body)?, Carrier::Quic, facts);
+    Ok(true)
+}
+
+/// After a HelloRetryRequest the real answer still comes (RFC 8446 section 4.1.4).
+fn record_server(body: &[u8], facts: &mut Facts) -> Result<bool, WireError> {
+    let hello = ServerHello::parse(body)?;
+    record_server_hello(&hello, facts);
+    Ok(!hello.is_retry_request())
+}
+
+#[cfg(test)]
+#[path = "quic_tests.rs"]
+mod tests;

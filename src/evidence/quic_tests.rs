@@ -1,0 +1,275 @@
+use super::*;
+use crate::wire::quic_initial::testkit::seal;
+use proptest::prelude::*;
+
+const ORIGIN: &[u8] = &[0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08];
+const CLIENT: &[u8] = &[0xc1, 0xc2];
+const SERVER: &[u8] = &[0x51, 0x52, 0x53];
+
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = vec![kind, 0];
+    out.extend((body.len() as u16).to_be_bytes());
+    out.extend(body);
+    out
+}
+
+/// A ClientHello for `name`, one suite, padded so that it has to be cut.
+fn client_hello(name: &str) -> Vec<u8> {
+    let mut extensions = vec![0, 0];
+    let name_bytes = name.len() as u16;
+    for length in [name_bytes + 5, name_bytes + 3] {
+        extensions.extend(length.to_be_bytes());
+    }
+    extensions.push(0);
+    extensions.extend(name_bytes.to_be_bytes());
+    extensions.extend(name.as_bytes());
+    extensions.extend([0, 43, 0, 3, 2, 3, 4]);
+    extensions.extend([0, 21, 2, 0]);
+    extensions.extend([0; 512]);
+    let mut body = vec![3, 3];
+    body.extend([0x5a; 32]);
+    body.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
+    body.extend((extensions.len() as u16).to_be_bytes());
+    body.extend(extensions);
+    message(1, &body)
+}
+
+fn server_hello(random: [u8; 32]) -> Vec<u8> {
+    let mut body = vec![3, 3];
+    body.extend(random);
+    body.extend([0, 0x13, 0x02, 0]);
+    body.extend([0, 6, 0, 43, 0, 2, 3, 4]);
+    message(2, &body)
+}
+
+/// A CRYPTO frame with `stream[start..end]`.
+fn crypto(stream: &[u8], start: usize, end: usize) -> Vec<u8> {
+    let mut out = vec![0x06];
+    for value in [start, end - start] {
+        out.extend((0x4000 | value as u16).to_be_bytes());
+    }
+    out.extend(&stream[start..end]);
+    out
+}
+
+fn whole(stream: &[u8]) -> Vec<u8> {
+    crypto(stream, 0, stream.len())
+}
+
+fn keys(id: &[u8]) -> InitialKeys {
+    InitialKeys::derive(Version::One, id).unwrap()
+}
+
+fn from_client(id: &[u8], number: u32, frames: &[u8]) -> Vec<u8> {
+    seal(&keys(id), Side::Client, (id, CLIENT), number, frames)
+}
+
+fn from_server(id: &[u8], number: u32, frames: &[u8]) -> Vec<u8> {
+    seal(&keys(id), Side::Server, (CLIENT, SERVER), number, frames)
+}
+
+fn retry(source: &[u8]) -> Vec<u8> {
+    let mut out = vec![0xf0, 0, 0, 0, 1, CLIENT.len() as u8];
+    out.extend(CLIENT);
+    out.push(source.len() as u8);
+    out.extend(source);
+    out.extend(b"token and a tag of 16 bytes");
+    out
+}
+
+fn name(facts: &Facts) -> Option<&str> {
+    facts.tls.as_ref()?.server_name.as_deref()
+}
+
+fn cipher(facts: &Facts) -> Option<u16> {
+    facts.tls.as_ref()?.cipher
+}
+
+#[test]
+fn tells_a_hello_shuffled_within_and_across_datagrams() {
+    let hello = client_hello("shuffled.example");
+    let end = hello.len();
+    let first = [crypto(&hello, 300, 400), vec![0, 1], crypto(&hello, 0, 50)].concat();
+    // Overlaps what came before, too.
+    let second =
+        [crypto(&hello, 400, end), crypto(&hello, 200, 310), crypto(&hello, 50, 200)].concat();
+    let mut state = QuicState::default();
+    let mut facts = Facts::default();
+    let step = state.observe(&from_client(ORIGIN, 0, &first), Role::Initiator, &mut facts);
+    assert_eq!((step, name(&facts)), (Step::NeedMore, None));
+    assert_eq!(facts.protocol, Some(Protocol::Quic));
+    let step = state.observe(&from_client(ORIGIN, 1, &second), Role::Initiator, &mut facts);
+    assert_eq!((step, name(&facts)), (Step::Done, Some("shuffled.example")));
+    assert_eq!(state.initiator.bytes.capacity(), 0);
+}
+
+#[test]
+fn tells_both_hellos_whoever_began_the_session() {
+    let mut state = QuicState::default();
+    let mut facts = Facts::default();
+    let datagram = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
+    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::Done);
+    let datagram = from_server(ORIGIN, 0, &whole(&server_hello([7; 32])));
+    assert_eq!(state.observe(&datagram, Role::Initiator, &mut facts), Step::Done);
+    assert_eq!((name(&facts), cipher(&facts)), (Some("a.example"), Some(0x1302)));
+    assert!(facts.tls.unwrap().ja3s.is_some());
+}
+
+#[test]
+fn reads_on_behind_another_packet_of_the_datagram() {
+    let mut state = QuicState::default();
+    let mut facts = Facts::default();
+    let client = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
+    state.observe(&client, Role::Initiator, &mut facts);
+    let ack = [0x02, 0, 0, 0, 0];
+    let mut datagram = from_server(ORIGIN, 0, &ack);
+    datagram.extend(from_server(ORIGIN, 1, &whole(&server_hello([7; 32]))));
+    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::Done);
+    assert_eq!(cipher(&facts), Some(0x1302));
+}
+
+#[test]
+fn waits_for_the_answer_behind_a_hello_retry_request() {
+    let mut state = QuicState::default();
+    let mut facts = Facts::default();
+    let client = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
+    state.observe(&client, Role::Initiator, &mut facts);
+    let mut stream = server_hello(crate::wire::tls::RETRY_RANDOM);
+    let request_bytes = stream.len();
+    stream.extend(server_hello([7; 32]));
+    let datagram = from_server(ORIGIN, 0, &crypto(&stream, 0, request_bytes));
+    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::NeedMore);
+    assert!(facts.tls.as_ref().unwrap().retry_request);
+    let datagram = from_server(ORIGIN, 1, &crypto(&stream, request_bytes, stream.len()));
+    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::Done);
+}
+
+#[test]
+fn follows_a_retry_whether_or_not_the_client_is_seen_to_obey() {
+    let hello = client_hello("a.example");
+    let answer = from_server(SERVER, 0, &whole(&server_hello([7; 32])));
+    let mut state = QuicState::default();
+    let mut facts = Facts::default();
+    state.observe(&from_client(ORIGIN, 0, &whole(&hello)), Role::Initiator, &mut facts);
+    let step = state.observe(&retry(SERVER), Role::Responder, &mut facts);
+    assert_eq!(step, Step::NeedMore);
+    assert_eq!(state.observe(&answer, Role::Responder, &mut facts), Step::Done);
+
+    // The Retry itself was lost, and half the first hello with it.
+    let mut state = QuicState::default();
+    let mut facts = Facts::default();
+    let half = from_client(ORIGIN, 0, &crypto(&hello, 0, 100));
+    assert_eq!(state.observe(&half, Role::Initiator, &mut facts), Step::NeedMore);
+    let again = from_client(SERVER, 1, &whole(&hello));
+    assert_eq!(state.observe(&again, Role::Initiator, &mut facts), Step::Done);
+    assert_eq!(state.observe(&answer, Role::Responder, &mut facts), Step::Done);
+}
+
+#[test]
+fn follows_a_server_to_version_2() {
+    let mut state = QuicState::default();
+    let mut facts = Facts::default();
+    let client = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
+    state.observe(&client, Role::Initiator, &mut facts);
+    let two = InitialKeys::derive(Version::Two, ORIGIN).unwrap();
+    let frames = whole(&server_hello([7; 32]));
+    let datagram = seal(&two, Side::Server, (CLIENT, SERVER), 0, &frames);
+    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::Done);
+}
+
+#[test]
+fn leaves_alone_what_is_not_quic() {
+    let mut state = QuicState::default();
+    let mut facts = Facts::default();
+    let short_header = [0x41, 0, 0, 0, 1, 8, 1, 2, 3];
+    let unknown_version = [0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 0, 0, 0, 20];
+    for datagram in [&short_header, &unknown_version] {
+        assert_eq!(state.observe(datagram, Role::Initiator, &mut facts), Step::NotMine);
+    }
+    assert_eq!(facts, Facts::default());
+    // The same bytes in a session that spoke QUIC belong to it.
+    let ping = from_client(ORIGIN, 0, &[1, 0, 0]);
+    assert_eq!(state.observe(&ping, Role::Initiator, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&short_header, Role::Initiator, &mut facts), Step::NeedMore);
+}
+
+#[test]
+fn gives_up_on_frames_that_contradict_and_on_initials_that_say_nothing() {
+    let observe = |frames: &[u8]| {
+        let datagram = from_client(ORIGIN, 0, frames);
+        QuicState::default().observe(&datagram, Role::Initiator, &mut Facts::default())
+    };
+    assert_eq!(observe(&[0x08, 0, 0]), Step::Failed, "a STREAM frame");
+    assert_eq!(observe(&whole(&server_hello([7; 32]))), Step::Failed, "the wrong hello");
+    assert_eq!(observe(&[0x06, 0x7f, 0xff, 1, 0]), Step::NeedMore, "the last byte of the cap");
+    assert_eq!(observe(&[0x06, 0x80, 0, 0x40, 0, 1, 0]), Step::Failed, "a byte over the cap");
+    let pieces: Vec<u8> = (0..=PIECES_MAX).flat_map(|n| [0x06, n as u8 * 2 % 64, 1, 0]).collect();
+    assert_eq!(observe(&pieces), Step::NeedMore, "pieces on one another");
+    let stream = [0; 200];
+    let apart: Vec<u8> =
+        (0..=PIECES_MAX).flat_map(|n| crypto(&stream, n * 2 + 1, n * 2 + 2)).collect();
+    assert_eq!(observe(&apart), Step::Failed, "too many pieces");
+
+    let mut state = QuicState::default();
+    for number in 1..=INITIALS_MAX {
+        let datagram = from_client(ORIGIN, u32::from(number), &[1]);
+        let step = state.observe(&datagram, Role::Initiator, &mut Facts::default());
+        let expected = if number < INITIALS_MAX { Step::NeedMore } else { Step::Failed };
+        assert_eq!(step, expected);
+    }
+}
+
+#[test]
+fn stays_small_beside_the_session() {
+    assert!(size_of::<QuicState>() <= 320, "{}", size_of::<QuicState>());
+}
+
+proptest! {
+    #[test]
+    fn mutated_datagrams_and_frames_never_panic(
+        at in any::<prop::sample::Index>(),
+        to in any::<u8>(),
+        cut in any::<prop::sample::Index>(),
+        inside in any::<bool>(),
+    ) {
+        let mut frames = whole(&client_hello("a.example"));
+        if inside {
+            let at = at.index(frames.len());
+            frames[at] = to;
+            frames.truncate(cut.index(frames.len()).max(1));
+        }
+        let mut datagram = from_client(ORIGIN, 0, &frames);
+        if !inside {
+            let at = at.index(datagram.len());
+            datagram[at] = to;
+            datagram.truncate(cut.index(datagram.len()));
+        }
+        let mut state = QuicState::default();
+        let mut facts = Facts::default();
+        state.observe(&datagram, Role::Initiator, &mut facts);
+        state.observe(&datagram, Role::Responder, &mut facts);
+        prop_assert!(state.initiator.bytes.len() <= STREAM_BYTES_MAX);
+    }
+
+    #[test]
+    fn any_order_of_pieces_gives_the_hello(
+        order in Just((0..12_usize).collect::<Vec<_>>()).prop_shuffle(),
+        in_first in 0..12_usize,
+    ) {
+        let hello = client_hello("shuffled.example");
+        let step = hello.len().div_ceil(order.len());
+        let frames: Vec<Vec<u8>> = order
+            .iter()
+            .map(|n| crypto(&hello, n * step, ((n + 1) * step).min(hello.len())))
+            .collect();
+        let (first, second) = frames.split_at(in_first);
+        let mut state = QuicState::default();
+        let mut facts = Facts::default();
+        // The two datagrams come in the wrong order.
+        for (number, part) in [(1, second), (0, first)] {
+            let datagram = from_client(ORIGIN, number, &[part.concat(), vec![0]].concat());
+            state.observe(&datagram, Role::Initiator, &mut facts);
+        }
+        prop_assert_eq!(name(&facts), Some("shuffled.example"));
+    }
+}

@@ -1,0 +1,150 @@
+//! TLS over TCP, and what the hellos of any carrier put into a session's facts.
+//!
+//! Owns: which hello counts: the first of each kind, and the ServerHello after a
+//! HelloRetryRequest. In: one direction's bytes. Out: [`TlsFacts`]. Never: looks behind the hellos.
+
+use crate::evidence::ja3::ja3;
+use crate::evidence::ja3::ja3s;
+use crate::evidence::ja4::Carrier;
+use crate::evidence::ja4::ja4;
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::evidence::text::shown;
+use crate::model::record::Facts;
+use crate::model::record::Protocol;
+use crate::model::record::TlsFacts;
+use crate::wire::Reader;
+use crate::wire::WireError;
+use crate::wire::tls::CLIENT_HELLO;
+use crate::wire::tls::ClientHello;
+use crate::wire::tls::SERVER_HELLO;
+use crate::wire::tls::ServerHello;
+use crate::wire::tls::is_grease;
+use crate::wire::tls_record::ALERT;
+use crate::wire::tls_record::CHANGE_CIPHER_SPEC;
+use crate::wire::tls_record::HANDSHAKE;
+use crate::wire::tls_record::Record;
+use crate::wire::tls_record::first_message;
+use crate::wire::tls_record::record;
+
+/// Longest server name kept: a DNS name has at most 253 characters (RFC 1035 section 3.1).
+const SERVER_NAME_MAX: usize = 255;
+/// ALPN names kept; browsers offer two or three.
+const ALPN_MAX: usize = 16;
+/// Longest ALPN name kept; the longest registered has 24 characters, the format allows 255.
+const ALPN_BYTES_MAX: usize = 64;
+/// Cipher suites kept; scanners offer some 100, everything else fewer than 80. Fingerprints count
+/// all.
+const CIPHERS_MAX: usize = 256;
+
+/// Looks at what one side sends, from the start of a record. Whoever sends the ClientHello is the
+/// TLS client, whichever side began the session.
+pub fn observe_tls(bytes: &[u8], _role: Role, facts: &mut Facts) -> Step {
+    observe_record(bytes, facts).unwrap_or_else(|why| match why {
+        WireError::NotThis => Step::NotMine,
+        WireError::NeedMore(_) => Step::NeedMore,
+        WireError::Malformed(_) => Step::Failed,
+    })
+}
+
+fn observe_record(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
+    let mut r = Reader::new(bytes);
+    let first = record(&mut r)?;
+    if first.kind != HANDSHAKE {
+        return between_hellos(&first, bytes.len() - r.left(), facts);
+    }
+    match first.payload.first() {
+        None => Err(WireError::NeedMore(1)),
+        Some(&CLIENT_HELLO | &SERVER_HELLO) => observe_hello(bytes, facts),
+        // Certificate to Finished (RFC 5246 section 7.4): the hello was before the capture.
+        Some(11..=16 | 20) => Ok(Step::Done),
+        Some(_) => Err(WireError::NotThis),
+    }
+}
+
+/// A server may send change_cipher_spec between its HelloRetryRequest and its ServerHello
+/// (RFC 8446 appendix D.4).
+fn between_hellos(first: &Record<'_>, used: usize, facts: &Facts) -> Result<Step, WireError> {
+    match first.kind {
+        _ if facts.tls.is_none() => Err(WireError::NotThis),
+        CHANGE_CIPHER_SPEC | ALERT if first.missing > 0 => Err(WireError::NeedMore(first.missing)),
+        CHANGE_CIPHER_SPEC | ALERT => Ok(Step::Used(used)),
+        _ => Ok(Step::Done),
+    }
+}
+
+fn observe_hello(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
+    let message = first_message(bytes)?;
+    if message.kind == CLIENT_HELLO {
+        let hello = ClientHello::parse(message.body())?;
+        facts.protocol.get_or_insert(Protocol::Tls);
+        record_client_hello(&hello, Carrier::Tcp, facts);
+        return Ok(Step::Done);
+    }
+    let hello = ServerHello::parse(message.body())?;
+    if !hello.is_retry_request() {
+        facts.protocol.get_or_insert(Protocol::Tls);
+        record_server_hello(&hello, facts);
+        return Ok(Step::Done);
+    }
+    if message.used > bytes.len() {
+        return Err(WireError::NeedMore(message.used - bytes.len()));
+    }
+    if facts.tls.as_ref().is_some_and(|tls| tls.retry_request) {
+        return Err(WireError::Malformed("second HelloRetryRequest"));
+    }
+    facts.protocol.get_or_insert(Protocol::Tls);
+    record_server_hello(&hello, facts);
+    Ok(Step::Used(message.used))
+}
+
+/// Puts a ClientHello into the facts, unless there is one already. Leaves `protocol` to the caller.
+pub fn record_client_hello(hello: &ClientHello<'_>, carrier: Carrier, facts: &mut Facts) {
+    let tls: &mut TlsFacts = facts.tls.get_or_insert_default();
+    if tls.ja3.is_some() {
+        return;
+    }
+    tls.ja3 = Some(ja3(hello));
+    tls.ja4 = Some(ja4(hello, carrier));
+    tls.server_name = hello.server_name().map(|name| shown(name, SERVER_NAME_MAX));
+    tls.alpn = hello.alpn().take(ALPN_MAX).map(|name| shown(name, ALPN_BYTES_MAX)).collect();
+    tls.version_offered = Some(hello.version_highest());
+    let suites = hello.cipher_suites().filter(|v| !is_grease(*v));
+    tls.ciphers = suites.take(CIPHERS_MAX).collect();
+    tls.early_data = hello.offers_early_data();
+    tls.ech = hello.offers_ech();
+    let hidden = hello.session_id.is_empty() && hello.offers_ticket();
+    tls.session_offered = (!hidden).then(|| hello.session_id.into());
+}
+
+/// Puts a ServerHello into the facts, unless there is one already; of a HelloRetryRequest only that
+/// there was one, and its JA3S. Leaves `protocol` to the caller.
+pub fn record_server_hello(hello: &ServerHello<'_>, facts: &mut Facts) {
+    let tls: &mut TlsFacts = facts.tls.get_or_insert_default();
+    if tls.cipher.is_some() {
+        return;
+    }
+    tls.ja3s.get_or_insert_with(|| ja3s(hello));
+    if hello.is_retry_request() {
+        tls.retry_request = true;
+        return;
+    }
+    tls.version = Some(hello.version());
+    tls.cipher = Some(hello.cipher_suite);
+    tls.alpn_chosen = hello.alpn().map(|name| shown(name, ALPN_BYTES_MAX));
+    tls.resumed = resumed(hello, tls.session_offered.as_deref());
+}
+
+/// Whether the server took up an earlier session: a selected key from TLS 1.3 on (RFC 8446 section
+/// 2.2), the client's own session id given back before (RFC 5246 section 7.4.1.3, RFC 5077 section
+/// 3.4).
+fn resumed(hello: &ServerHello<'_>, offered: Option<&[u8]>) -> Option<bool> {
+    if hello.is_13() {
+        return Some(hello.selects_pre_shared_key());
+    }
+    offered.map(|id| !id.is_empty() && id == hello.session_id)
+}
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

@@ -1,0 +1,201 @@
+//! The TLS record layer in clear (RFC 8446 section 5.1, RFC 5246 section 6.2.1) and the handshake
+//! message it carries.
+//!
+//! Owns: where records end, and a message that spans several. In: one direction's bytes. Out: a
+//! message that borrows where it can. Never: decrypts, or looks at what a message says.
+
+use std::borrow::Cow;
+
+use crate::wire::Reader;
+use crate::wire::WireError;
+
+/// Content type change_cipher_spec.
+pub const CHANGE_CIPHER_SPEC: u8 = 20;
+/// Content type alert.
+pub const ALERT: u8 = 21;
+/// Content type handshake.
+pub const HANDSHAKE: u8 = 22;
+/// Content type application_data.
+pub const APPLICATION_DATA: u8 = 23;
+
+/// Longest hello that is read. The format allows 16 MiB; real ones are below 4 KiB, and below 20
+/// KiB with the largest post-quantum shares in the registry (mceliece apart, which no stack sends).
+pub const HELLO_MAX: usize = 64 * 1024;
+/// Longest record payload: 2^14 and what protection may add (RFC 5246 section 6.2.3).
+const PAYLOAD_MAX: usize = (1 << 14) + 2048;
+/// Bytes of a handshake header: type and length.
+const HEADER_BYTES: usize = 4;
+
+/// One record, of which the end may not be here yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Content type.
+    pub kind: u8,
+    /// Its payload as far as it is here.
+    pub payload: &'a [u8],
+    /// Payload bytes that are still to come.
+    pub missing: usize,
+}
+
+/// Takes a record: five header bytes and as much of the payload as there is.
+///
+/// # Errors
+/// `NotThis` as soon as a byte contradicts a record of SSL 3.0 to TLS 1.3, `NeedMore` while the
+/// header is not whole.
+pub fn record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
+    match r.rest() {
+        [20..=23] | [20..=23, 3] | [20..=23, 3, 0..=4, ..] | [] => {}
+        _ => return Err(WireError::NotThis),
+    }
+    let [kind, _, _, high, low] = r.array()?;
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if length == 0 && kind != APPLICATION_DATA || length > PAYLOAD_MAX {
+        return Err(WireError::NotThis);
+    }
+    let payload = r.take(length.min(r.left()))?;
+    Ok(Record { kind, payload, missing: length - payload.len() })
+}
+
+/// A whole handshake message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Handshake type.
+    pub kind: u8,
+    /// Bytes of the records it lies in, to the end of the last: may be more than there are.
+    pub used: usize,
+    with_header: Cow<'a, [u8]>,
+}
+
+impl Message<'_> {
+    /// What follows the handshake header.
+    pub fn body(&self) -> &[u8] {
+        self.with_header.get(HEADER_BYTES..).unwrap_or_default()
+    }
+}
+
+/// Reads the handshake message at the start of `bytes`, across records.
+///
+/// # Errors
+/// `NotThis` where no handshake record begins here, `NeedMore` until the message is whole,
+/// `Malformed` where it is longer than [`HELLO_MAX`] or another record interrupts it.
+pub fn first_message(bytes: &[u8]) -> Result<Message<'_>, WireError> {
+    let mut r = Reader::new(bytes);
+    let mut last = record(&mut r)?;
+    if last.kind != HANDSHAKE {
+        return Err(WireError::NotThis);
+    }
+    let mut data = Cow::Borrowed(last.payload);
+    loop {
+        if let Some((kind, length)) = header(&data)?
+            && let Some(with_header) = front(&data, HEADER_BYTES + length)
+        {
+            let used = bytes.len() - r.left() + last.missing;
+            return Ok(Message { kind, used, with_header });
+        }
+        if last.missing > 0 {
+            return Err(WireError::NeedMore(1));
+        }
+        last = record(&mut r).map_err(|why| match why {
+            WireError::NotThis => WireError::Malformed("no record after a partial message"),
+            other => other,
+        })?;
+        if last.kind != HANDSHAKE {
+            return Err(WireError::Malformed("record inside a handshake message"));
+        }
+        data.to_mut().extend_from_slice(last.payload);
+    }
+}
+
+/// Type and length of the message that begins here, once its header is whole.
+fn header(data: &[u8]) -> Result<Option<(u8, usize)>, WireError> {
+    let mut r = Reader::new(data);
+    let (Ok(kind), Ok(length)) = (r.u8(), r.u24()) else { return Ok(None) };
+    if length as usize > HELLO_MAX {
+        return Err(WireError::Malformed("handshake message too long"));
+    }
+    Ok(Some((kind, length as usize)))
+}
+
+/// The first `n` bytes, if there are so many; copies only what was copied before.
+fn front<'a>(data: &Cow<'a, [u8]>, n: usize) -> Option<Cow<'a, [u8]>> {
+    match data {
+        Cow::Borrowed(bytes) => bytes.get(..n).map(Cow::Borrowed),
+        Cow::Owned(bytes) => bytes.get(..n).map(|front| Cow::Owned(front.to_vec())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn records(message: &[u8], piece: usize) -> Vec<u8> {
+        let mut out = vec![];
+        for part in message.chunks(piece) {
+            out.extend([22, 3, 1]);
+            out.extend((part.len() as u16).to_be_bytes());
+            out.extend(part);
+        }
+        out
+    }
+
+    #[test]
+    fn a_message_in_one_record_is_borrowed() {
+        let mut bytes = records(&[2, 0, 0, 2, 8, 9, 11, 0], 99);
+        bytes.push(23);
+        let message = first_message(&bytes).unwrap();
+        assert_eq!((message.kind, message.body(), message.used), (2, &[8, 9][..], 13));
+        assert!(matches!(message.with_header, Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_message_is_whole_before_its_record_is() {
+        let bytes = records(&[2, 0, 0, 2, 8, 9, 11, 0], 99);
+        let message = first_message(&bytes[..11]).unwrap();
+        assert_eq!((message.body(), message.used), (&[8, 9][..], 13));
+    }
+
+    #[test]
+    fn what_contradicts_a_record_is_not_one() {
+        for bytes in [&b"GET"[..], &[22, 4], &[22, 3, 5], &[22, 3, 1, 0, 0], &[22, 3, 1, 0xff, 0]] {
+            assert_eq!(first_message(bytes), Err(WireError::NotThis), "{bytes:?}");
+        }
+        assert_eq!(first_message(&[22, 3]), Err(WireError::NeedMore(3)));
+    }
+
+    #[test]
+    fn a_message_that_is_interrupted_or_endless_is_malformed() {
+        let mut cut = records(&[1, 0, 0, 9, 1], 99);
+        cut.extend([21, 3, 1, 0, 2, 1, 0]);
+        let why = WireError::Malformed("record inside a handshake message");
+        assert_eq!(first_message(&cut), Err(why));
+        let why = WireError::Malformed("handshake message too long");
+        assert_eq!(first_message(&records(&[1, 1, 0, 1], 99)), Err(why));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = first_message(&bytes);
+            let mut framed = vec![22, 3, 3];
+            framed.extend(bytes);
+            let _ = first_message(&framed);
+        }
+
+        #[test]
+        fn pieces_join_to_the_same_message(
+            body in proptest::collection::vec(any::<u8>(), 0..300), piece in 1usize..40,
+        ) {
+            let mut message = vec![1, 0];
+            message.extend((body.len() as u16).to_be_bytes());
+            message.extend(&body);
+            let bytes = records(&message, piece);
+            let whole = first_message(&bytes).unwrap();
+            prop_assert_eq!((whole.kind, whole.body(), whole.used), (1, &body[..], bytes.len()));
+            for end in 0..bytes.len() {
+                let is_short = matches!(first_message(&bytes[..end]), Err(WireError::NeedMore(_)));
+                prop_assert!(is_short, "{}", end);
+            }
+        }
+    }
+}
