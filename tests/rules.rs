@@ -1,6 +1,7 @@
 //! Rules: the cases, the reference, the refusals, and agreement with another Sigma engine.
 //!
-//! Owns: what rule authors rely on. In: `rules/`, `docs/fields.md`, generated events. Out: pass or fail.
+//! Owns: what rule authors rely on. In: `rules/`, `docs/fields.md`, generated events. Out: pass or
+//! fail.
 //! Never: needs captures.
 
 use std::path::Path;
@@ -239,8 +240,9 @@ fn all_errors_of_a_directory_come_together() {
 
 /// Detections that use each modifier and each form of condition.
 ///
-/// Left out: wildcards inside `startswith` and `endswith`. The other engine (0.23) anchors those patterns at the
-/// opposite end; ours follow the specification, and `detect::pattern` tests them alone.
+/// Left out: wildcards inside `startswith` and `endswith`. The other engine (0.23) anchors those
+/// patterns at the opposite end; ours follow the specification, and `detect::pattern` tests them
+/// alone.
 const SYNTHETIC: &[&str] = &[
     "s:\n  tls.client.server_name: relay-1.net.AnyDesk.com\ncondition: s",
     "s:\n  tls.client.server_name|contains: DESK\ncondition: s",
@@ -272,8 +274,10 @@ const SYNTHETIC: &[&str] = &[
     "s:\n  longhaul.tags: 'vpn:astrill'\ncondition: s",
     "s:\n  longhaul.tags|startswith: ['vpn:', 'rmm:']\ncondition: s",
     "s:\n  longhaul.tags|re: '^(vpn|rmm):'\ncondition: s",
-    "s:\n  longhaul.source.tags: hosting\nt:\n  longhaul.destination.tags: sase\ncondition: s and not t",
-    "s:\n  - destination.port: 22\n  - source.ip|cidr: 10.0.0.0/8\n    tls.resumed: false\ncondition: s",
+    "s:\n  longhaul.source.tags: hosting\nt:\n  longhaul.destination.tags: sase\n\
+     condition: s and not t",
+    "s:\n  - destination.port: 22\n  - source.ip|cidr: 10.0.0.0/8\n    tls.resumed: false\n\
+     condition: s",
     "a_1:\n  destination.port: 443\na_2:\n  tls.resumed: true\nb:\n  network.direction: inbound\n\
      condition: 1 of a_* and not b",
     "a_1:\n  destination.port: 443\na_2:\n  tls.resumed: true\nb:\n  network.direction: inbound\n\
@@ -398,4 +402,65 @@ fn another_sigma_engine_agrees() {
         .map(|r| &r.info().title)
         .collect();
     assert!(never.is_empty(), "never fired, so never compared: {never:?}");
+}
+
+/// A record that has every field a case can set.
+fn full() -> Record {
+    let path = root().join("tests/data/session_every_field.json");
+    let object: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut record = record_from_json(object.as_object().unwrap()).unwrap();
+    record.context.community_id = Some([0x5a; 20]);
+    if let Some(syn) = &mut record.syn {
+        syn.os_hint = Some("linux");
+    }
+    record
+}
+
+fn flatten(prefix: &str, value: &Value, out: &mut Map<String, Value>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let dot = if prefix.is_empty() { "" } else { "." };
+                flatten(&format!("{prefix}{dot}{key}"), value, out);
+            }
+        }
+        Value::Array(all) if all.iter().any(Value::is_object) => {
+            for item in all {
+                let mut one = Map::new();
+                flatten(prefix, item, &mut one);
+                for (key, value) in one {
+                    let list = out.entry(key).or_insert_with(|| json!([]));
+                    list.as_array_mut().unwrap().push(value);
+                }
+            }
+        }
+        other => {
+            out.insert(prefix.to_owned(), other.clone());
+        }
+    }
+}
+
+#[test]
+fn the_session_line_and_the_table_say_the_same() {
+    let record = full();
+    let mut line = Vec::new();
+    longhaul::emit::ecs::render_session(&record, &mut line);
+    let mut shown = Map::new();
+    flatten("", &serde_json::from_slice(&line).unwrap(), &mut shown);
+    assert!(shown.remove("event.id").is_some(), "the one field a record cannot tell");
+    let mut table = fields::flat_json(&record);
+    for field in
+        fields::all().iter().filter(|field| field.in_sessions() && field.name != "event.id")
+    {
+        assert!(table.contains_key(field.name), "no value in the test for {}", field.name);
+    }
+    table.retain(|name, _| fields::find(name).is_some_and(fields::Field::in_sessions));
+    let number = |value: &Value| value.as_f64();
+    for (name, want) in &shown {
+        let have = table.get(name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let same = have == want || number(have).is_some_and(|n| Some(n) == number(want));
+        assert!(same, "{name}: table {have}, line {want}");
+    }
+    let missing: Vec<_> = table.keys().filter(|name| !shown.contains_key(*name)).collect();
+    assert!(missing.is_empty(), "never shown: {missing:?}");
 }

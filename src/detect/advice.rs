@@ -1,6 +1,7 @@
 //! What to do about an incident, and what it does not prove.
 //!
-//! Owns: advice by family, topology and rule. In: an incident. Out: sentences. Never: judges the person.
+//! Owns: advice by family, topology and rule. In: an incident. Out: sentences. Never: judges the
+//! person.
 
 use crate::model::Incident;
 
@@ -10,22 +11,26 @@ type Row = (&'static str, &'static str);
 const NEXT_STEPS: &[Row] = &[
     (
         "R",
-        "Ask endpoint management which remote-control programs run on the device, since when, and who installed them.",
+        "Ask endpoint management which remote-control programs run on the device, since when, \
+         and who installed them.",
     ),
     (
         "T4",
-        "Ask endpoint management for USB devices on it: a keyboard or display of an IP-KVM (1d6b:0104, 3346:1009).",
+        "Ask endpoint management for USB devices on it: a keyboard or display of an IP-KVM \
+         (1d6b:0104, 3346:1009).",
     ),
     ("N", "Compare the address with the gateway's own log for the account over the last 30 days."),
     (
         "D29",
-        "Have the address checked against the BGP origin of its prefix; keep the capture; tell the legal team.",
+        "Have the address checked against the BGP origin of its prefix; keep the capture; \
+         tell the legal team.",
     ),
     ("P", "Compare the measured round trips with those of the same account on other days."),
     ("T5", "Ask for a call with camera from the claimed place."),
     (
         "T3",
-        "Compare the shipping address of the device with the claimed home and with other devices sent there.",
+        "Compare the shipping address of the device with the claimed home and with other \
+         devices sent there.",
     ),
     ("T1", "Ask whether a private VPN is in use and why; company policy may already answer it."),
     ("C", "List the other accounts seen from the same address and where they claim to live."),
@@ -35,11 +40,13 @@ const NEXT_STEPS: &[Row] = &[
 const DOES_NOT_PROVE: &[Row] = &[
     (
         "N",
-        "A VPN, hosting or Tor address does not say who uses it or where they are: travellers and the cautious use them.",
+        "A VPN, hosting or Tor address does not say who uses it or where they are: travellers \
+         and the cautious use them.",
     ),
     (
         "R",
-        "Remote-control traffic does not say who controls whom: help desks and relatives use the same programs.",
+        "Remote-control traffic does not say who controls whom: help desks and relatives use \
+         the same programs.",
     ),
     ("P", "A round trip bounds a distance; it names no place and no person."),
     ("C", "Several accounts at one address may share a home, a hotel or an office."),

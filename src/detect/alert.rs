@@ -1,7 +1,7 @@
 //! An alert, made when a rule has fired.
 //!
-//! Owns: which facts of a record an alert carries, and what list ages do to its weight. In: a rule, a
-//! record, the run's lists and databases. Out: [`Alert`]. Never: decides whether a rule fires.
+//! Owns: which facts of a record an alert carries, and what list ages do to its weight. In: a rule,
+//! a record, the run's lists and databases. Out: [`Alert`]. Never: decides whether a rule fires.
 
 use std::sync::Arc;
 

@@ -39,7 +39,8 @@ const START: Nanos = Nanos::from_secs(1_795_341_600);
 /// A record with these fields; others are those of a small established TCP session between the
 /// documentation prefixes of RFC 5737.
 ///
-/// Errors: a field that is unknown, that a case cannot set, or whose value the record gives back otherwise.
+/// Errors: a field that is unknown, that a case cannot set, or whose value the record gives back
+/// otherwise.
 pub fn record_from_json(object: &Map<String, Json>) -> Result<Record, String> {
     for name in object.keys() {
         if fields::find(name).is_none_or(|field| !field.in_rules()) {

@@ -1,7 +1,7 @@
 //! Tests of rules that are data: `cases/<rule id>/firing*.json` and `quiet*.json`.
 //!
-//! Owns: finding and running them. In: a rule directory. Out: one result per case, and one per rule that no
-//! firing case makes fire. Never: changes files.
+//! Owns: finding and running them. In: a rule directory. Out: one result per case, and one per rule
+//! that no firing case makes fire. Never: changes files.
 //!
 //! A case is a flat JSON object of field names and values. `firing.high.json` asks for a level too.
 

@@ -1,6 +1,7 @@
 //! From the syntax tree of a Sigma rule to a tree of tests on record fields.
 //!
-//! Owns: selections and conditions. In: the parser's tree. Out: a [`Node`], or every reason against it.
+//! Owns: selections and conditions. In: the parser's tree. Out: a [`Node`], or every reason against
+//! it.
 //! Never: guesses: what it cannot evaluate exactly is refused.
 
 use rsigma_parser::ConditionExpr;

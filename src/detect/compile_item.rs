@@ -234,7 +234,8 @@ fn compile_text(
     }
 }
 
-/// Patterns speak of bytes: names, banners and tags are ASCII, and Unicode tables would not earn their keep.
+/// Patterns speak of bytes: names, banners and tags are ASCII, and Unicode tables would not earn
+/// their keep.
 fn compile_regex(text: &str, flags: Flags) -> Result<Test, Refusal> {
     let syntax = syntax::Config::new()
         .unicode(false)

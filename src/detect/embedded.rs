@@ -1,6 +1,7 @@
 //! The rules of the program: every file of `rules/`, in the order of their paths.
 //!
-//! Owns: which files are built in. In: the files at build time. Out: their texts. Never: edits them.
+//! Owns: which files are built in. In: the files at build time. Out: their texts. Never: edits
+//! them.
 
 macro_rules! embedded {
     ($($path:literal)+) => {

@@ -1,6 +1,7 @@
 //! The fields of a session: what rules may name, what the output shows, what the reference says.
 //!
-//! Owns: lookup, suggestions and the generated reference. In: a name. Out: its accessor, type and text.
+//! Owns: lookup, suggestions and the generated reference. In: a name. Out: its accessor, type and
+//! text.
 //! Never: a second list of fields beside [`field_table`](super::field_table).
 
 use std::fmt::Write;
@@ -167,11 +168,12 @@ pub fn reference_markdown() -> String {
 const INTRODUCTION: &str = "\
 # Field reference
 
-Names are those of the Elastic Common Schema 8.x; fields of our own stand under `longhaul.`. In the files
-they are nested JSON objects, here they are dotted. A field that a session does not have is left out: there
-is no null and no empty text. `source` is the initiator of a session, `destination` the responder. Times of
-legs are full round trips between the sensor and one end. This page is generated from the table that rules
-are compiled against; do not edit it by hand (`LONGHAUL_BLESS=1 cargo test --test rules` writes it).
+Names are those of the Elastic Common Schema 8.x; fields of our own stand under `longhaul.`. In
+the files they are nested JSON objects, here they are dotted. A field that a session does not
+have is left out: there is no null and no empty text. `source` is the initiator of a session,
+`destination` the responder. Times of legs are full round trips between the sensor and one end.
+This page is generated from the table that rules are compiled against; do not edit it by hand
+(`LONGHAUL_BLESS=1 cargo test --test rules` writes it).
 ";
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Alerts of one subject, added up across families.
 //!
-//! Owns: the hits of each subject within a window, and the score. In: alerts in the order of the run.
+//! Owns: the hits of each subject within a window, and the score. In: alerts in the order of the
+//! run.
 //! Out: incidents. Never: makes an incident of one family, but for rules that stand alone.
 
 use std::collections::BTreeMap;
@@ -95,8 +96,8 @@ impl Incidents {
         }
     }
 
-    /// Adds an alert. Alerts must come in the order of the run. Where the alert lies past the window of its
-    /// subject's incident, that incident is complete and a new window begins.
+    /// Adds an alert. Alerts must come in the order of the run. Where the alert lies past the
+    /// window of its subject's incident, that incident is complete and a new window begins.
     pub fn push(&mut self, alert: &Alert) {
         let full = self.subjects.len() >= self.config.subjects_max;
         if full && !self.subjects.contains_key(&alert.subject) {

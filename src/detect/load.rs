@@ -24,8 +24,8 @@ pub(super) struct RuleFile {
     pub(super) text: String,
 }
 
-/// Reads every `.yml` and `.yaml` below a directory, in the order of their paths. The folders `cases`
-/// (tests of rules) and `lists` (indicators) are not rules.
+/// Reads every `.yml` and `.yaml` below a directory, in the order of their paths. The folders
+/// `cases` (tests of rules) and `lists` (indicators) are not rules.
 pub(super) fn read_dir(dir: &Path) -> Result<Vec<RuleFile>, Vec<Error>> {
     let mut paths = Vec::new();
     let mut errors = Vec::new();
@@ -159,7 +159,8 @@ fn compile_document(text: &str, doc: &Document) -> Result<Rule, Vec<Error>> {
     Err(errors)
 }
 
-/// The parser's message with its place. It says lines of YAML only; the rest is found by what it names.
+/// The parser's message with its place. It says lines of YAML only; the rest is found by what it
+/// names.
 fn place(message: &str, doc: &Document) -> Error {
     let cause = message.trim_start_matches("YAML parse error: ");
     let first_line = cause.lines().next().unwrap_or_default();

@@ -69,8 +69,8 @@ impl Document {
             .unwrap_or(parent)
     }
 
-    /// The line at or below `line`, within its block, that is the list item `text`, else one that holds it;
-    /// else `line`.
+    /// The line at or below `line`, within its block, that is the list item `text`, else one that
+    /// holds it; else `line`.
     pub(super) fn text(&self, line: usize, text: &str) -> usize {
         let is_item = |i: &usize| {
             let item = self.lines.get(*i).and_then(|line| line.text.strip_prefix("- "));
@@ -108,7 +108,8 @@ impl Document {
         self.lines.get(i).is_some_and(|l| l.key.as_deref() == Some(key) && Some(l.indent) == indent)
     }
 
-    /// The lines that belong to the key of line `parent`: deeper ones, and list items at its own depth.
+    /// The lines that belong to the key of line `parent`: deeper ones, and list items at its own
+    /// depth.
     fn block(&self, parent: usize) -> impl Iterator<Item = usize> + Clone + '_ {
         let depth = self.lines.get(parent).map_or(0, |line| line.indent);
         self.lines

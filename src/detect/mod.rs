@@ -1,7 +1,8 @@
 //! Rules: which of the facts matter.
 //!
-//! Owns: the field table, Sigma rules compiled onto it, alerts, incidents and advice. In: finished, enriched
-//! records. Out: alerts and incidents. Never: looks at packets, changes a record, guesses at what a rule means.
+//! Owns: the field table, Sigma rules compiled onto it, alerts, incidents and advice. In: finished,
+//! enriched records. Out: alerts and incidents. Never: looks at packets, changes a record, guesses
+//! at what a rule means.
 
 mod advice;
 mod alert;

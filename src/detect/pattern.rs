@@ -1,6 +1,7 @@
 //! Sigma strings with wildcards, ready to match.
 //!
-//! Owns: equality, prefix, suffix, substring and wildcards, with or without case. In: parsed Sigma strings.
+//! Owns: equality, prefix, suffix, substring and wildcards, with or without case. In: parsed Sigma
+//! strings.
 //! Out: whether a text matches. Never: regular expressions; allocation for plain ASCII text.
 
 use std::borrow::Cow;

@@ -151,7 +151,7 @@ impl Node {
     /// Whether the tree holds for a record.
     pub(super) fn holds(&self, record: &Record) -> bool {
         match self {
-            Node::Present(field, want) => !(field.get)(record).is_absent() == *want,
+            Node::Present(field, want) => (field.get)(record).is_absent() != *want,
             Node::Is(field, test) => {
                 let value = (field.get)(record);
                 !value.is_absent() && test.holds(&value)

@@ -1,7 +1,7 @@
 //! One rule: what Sigma says of it, what we add under `longhaul:`, and its compiled tests.
 //!
-//! Owns: the metadata of rules and its checks. In: one parsed Sigma rule. Out: a [`Rule`], or every reason
-//! against it. Never: touches a record.
+//! Owns: the metadata of rules and its checks. In: one parsed Sigma rule. Out: a [`Rule`], or every
+//! reason against it. Never: touches a record.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -23,7 +23,8 @@ use crate::model::Level;
 use crate::model::RuleInfo;
 use crate::model::alert::EvidenceField;
 
-/// A list older than this at the packet's time halves a rule's weight, where the rule says no other age.
+/// A list older than this at the packet's time halves a rule's weight, where the rule says no other
+/// age.
 pub(super) const LIST_AGE_DAYS_MAX: u32 = 30;
 
 /// A compiled rule.

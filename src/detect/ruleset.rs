@@ -41,7 +41,8 @@ pub struct RuleSetInfo {
 #[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Rule>,
-    /// Optional fields that some rule cannot do without; their presence is looked up once per record.
+    /// Optional fields that some rule cannot do without; their presence is looked up once per
+    /// record.
     gates: Vec<&'static Field>,
     info: RuleSetInfo,
     source: SourceInfo,
@@ -115,8 +116,8 @@ impl RuleSet {
     }
 }
 
-/// Gives each rule the bits of the optional fields it cannot do without. Past 64 such fields a rule is
-/// simply evaluated.
+/// Gives each rule the bits of the optional fields it cannot do without. Past 64 such fields a rule
+/// is simply evaluated.
 fn set_gates(rules: &mut [Rule]) -> Vec<&'static Field> {
     let mut gates: Vec<&'static Field> = Vec::new();
     for rule in rules {

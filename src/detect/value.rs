@@ -1,6 +1,7 @@
 //! One field of a record, as rules and messages read it.
 //!
-//! Owns: the small set of value shapes and their text and JSON forms. In: borrowed parts of a record.
+//! Owns: the small set of value shapes and their text and JSON forms. In: borrowed parts of a
+//! record.
 //! Out: values for tests, sentences and evidence. Never: allocates for what a record already holds.
 
 use std::fmt::Write;
