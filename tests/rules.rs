@@ -4,6 +4,14 @@
 //! fail.
 //! Never: needs captures.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
 use std::path::Path;
 
 use longhaul::detect::RuleSet;

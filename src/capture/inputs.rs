@@ -19,12 +19,24 @@ pub const MAX_FILES: usize = 65_535;
 pub struct InputSpec {
     /// The path as given or found; `-` is standard input.
     pub path: PathBuf,
+    /// Bytes that the program carries itself, in place of a file.
+    embedded: Option<&'static [u8]>,
 }
 
 impl InputSpec {
     /// An input by its path.
     pub fn new(path: impl Into<PathBuf>) -> InputSpec {
-        InputSpec { path: path.into() }
+        InputSpec { path: path.into(), embedded: None }
+    }
+
+    /// A capture that is part of the program; `name` stands for its path.
+    pub fn embedded(name: &str, bytes: &'static [u8]) -> InputSpec {
+        InputSpec { path: name.into(), embedded: Some(bytes) }
+    }
+
+    /// The bytes of an embedded capture.
+    pub fn embedded_bytes(&self) -> Option<&'static [u8]> {
+        self.embedded
     }
 
     /// Whether it is standard input.
@@ -39,9 +51,10 @@ impl InputSpec {
 
     /// Its size in bytes; 0 where that is not known.
     pub fn size(&self) -> u64 {
-        match self.is_stdin() {
-            true => 0,
-            false => fs::metadata(&self.path).map_or(0, |m| if m.is_file() { m.len() } else { 0 }),
+        match self.embedded {
+            Some(bytes) => bytes.len() as u64,
+            None if self.is_stdin() => 0,
+            None => fs::metadata(&self.path).map_or(0, |m| if m.is_file() { m.len() } else { 0 }),
         }
     }
 }

@@ -158,7 +158,7 @@ impl MergedSource {
     /// [`MergedSource::block`] until the next call. `None` when all files are at their end.
     #[inline]
     // Not an Iterator: the caller borrows the block between two calls.
-    #[allow(clippy::should_implement_trait)]
+    #[allow(clippy::should_implement_trait, reason = "the block is borrowed between two calls")]
     pub fn next(&mut self) -> Option<(u16, FrameMeta)> {
         if let Some(file) = self.current {
             let source = self.inputs.get_mut(usize::from(file)).and_then(|i| i.source.as_mut());

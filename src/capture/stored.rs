@@ -49,6 +49,9 @@ enum Hash {
 impl Stored {
     /// Opens the input. The error is the system's.
     pub(super) fn open(spec: &InputSpec, policy: HashPolicy) -> io::Result<Stored> {
+        if let Some(bytes) = spec.embedded_bytes() {
+            return Ok(Stored::new(Box::new(bytes), Some(bytes.len() as u64), policy));
+        }
         if spec.is_stdin() {
             return Ok(Stored::new(Box::new(io::stdin()), None, policy));
         }

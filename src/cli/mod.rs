@@ -1,7 +1,7 @@
 //! The commands: one file each; arguments in, a call, text out.
 //!
-//! Owns: flags, exit codes, what people read. In: the command line. Out: text on standard output, errors and
-//! progress on standard error. Never: logic of its own.
+//! Owns: flags, exit codes, what people read. In: the command line. Out: text on standard output,
+//! errors and progress on standard error. Never: logic of its own.
 
 mod args;
 mod demo;
@@ -28,8 +28,8 @@ const FAILED: u8 = 2;
 /// What a command ends with: an exit code, or every error at once.
 type Ended = Result<u8, Vec<Error>>;
 
-/// Finds the long haul behind a short hop: reads captures, measures how far away the other end of each
-/// session really is, says who owns it, and alerts on laundering proxies and laptop farms.
+/// Finds the long haul behind a short hop: reads captures, measures how far away the other end of
+/// each session really is, says who owns it, and alerts on laundering proxies and laptop farms.
 #[derive(Debug, Parser)]
 #[command(name = "longhaul", version, max_term_width = 100)]
 struct Cli {
@@ -93,7 +93,8 @@ fn print(text: &str) -> Result<(), Vec<Error>> {
     }
 }
 
-/// Whether output for people may be coloured: a terminal, and no wish against it (<https://no-color.org>).
+/// Whether output for people may be coloured: a terminal, and no wish against it
+/// (<https://no-color.org>).
 fn colour() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stdout().is_terminal() && !unwanted

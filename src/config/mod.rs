@@ -123,6 +123,8 @@ impl Default for Caps {
 pub struct Plan {
     /// Capture files, directories, `-`.
     pub inputs: Vec<PathBuf>,
+    /// A capture that the program carries itself, by name, in place of `inputs`.
+    pub embedded: Option<(&'static str, &'static [u8])>,
     /// Capture points.
     pub point_by: PointBy,
     /// Worker threads, 1 to [`WORKERS_MAX`].
@@ -165,6 +167,7 @@ impl Default for Plan {
     fn default() -> Plan {
         Plan {
             inputs: Vec::new(),
+            embedded: None,
             point_by: PointBy::All,
             workers: 1,
             home: HOME_DEFAULT.iter().map(|net| (*net).to_owned()).collect(),

@@ -114,8 +114,9 @@ impl<B: Clone + Same> Dispatcher<B> {
         Ok(())
     }
 
-    /// Sends a lane's open batch. A full lane makes the reader wait; before that it wakes every worker that
-    /// still has something to do, for the one it waits for may in turn be waiting for them.
+    /// Sends a lane's open batch. A full lane makes the reader wait; before that it wakes every
+    /// worker that still has something to do, for the one it waits for may in turn be waiting for
+    /// them.
     fn send(&mut self, lane: usize) -> Result<(), WorkerGone> {
         let clock = self.clock;
         let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };

@@ -42,9 +42,10 @@ pub struct Receiver<T> {
     peer: Unparker,
 }
 
-/// A queue of at most `cap` items, whose receiver is woken when `wake_at` of them have gathered (or the
-/// sender nudges it, or goes away). Waking a thread costs as much as several thousand packets' worth of
-/// queueing, so both sides sleep until there is a stretch of work: the sender until half is free.
+/// A queue of at most `cap` items, whose receiver is woken when `wake_at` of them have gathered (or
+/// the sender nudges it, or goes away). Waking a thread costs as much as several thousand packets'
+/// worth of queueing, so both sides sleep until there is a stretch of work: the sender until half
+/// is free.
 pub fn bounded<T>(cap: usize, wake_at: usize) -> (Sender<T>, Receiver<T>) {
     let cap = cap.max(1);
     let shared = Arc::new(Shared {

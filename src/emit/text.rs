@@ -16,7 +16,7 @@ const HEX_UPPER: [[u8; 2]; 256] = hex_pairs(b"0123456789ABCDEF");
 /// RFC 4648 section 4.
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-#[allow(clippy::indexing_slicing)] // evaluated by the compiler: a wrong index does not build
+#[allow(clippy::indexing_slicing, reason = "in a constant: a wrong index does not build")]
 const fn pairs() -> [[u8; 2]; 100] {
     let mut table = [[b'0'; 2]; 100];
     let mut n = 0;
@@ -27,7 +27,7 @@ const fn pairs() -> [[u8; 2]; 100] {
     table
 }
 
-#[allow(clippy::indexing_slicing)] // evaluated by the compiler: a wrong index does not build
+#[allow(clippy::indexing_slicing, reason = "in a constant: a wrong index does not build")]
 const fn hex_pairs(digits: &[u8; 16]) -> [[u8; 2]; 256] {
     let mut table = [[b'0'; 2]; 256];
     let mut n = 0;

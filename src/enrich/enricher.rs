@@ -90,7 +90,8 @@ impl Enricher {
         Some(physics::judge(sensor, leg.handshake_ns?, remote.place.as_deref(), untrusted))
     }
 
-    /// A subject of the file at either end, the initiator's first; else the home address.
+    /// A subject of the file at either end, the initiator's first; else the address of the
+    /// end that began: the employee's device on its way out, the employee's home on the way in.
     fn fill_subject(&mut self, record: &mut Record) {
         let subjects = &self.data.subjects;
         let named = subjects.of(record.initiator.ip).or_else(|| subjects.of(record.responder.ip));
@@ -99,12 +100,10 @@ impl Enricher {
             record.context.subject_name = subject.name.clone();
             return;
         }
-        let home = match record.context.direction {
-            Direction::Outbound | Direction::Internal => record.initiator.ip,
-            Direction::Inbound => record.responder.ip,
-            Direction::External => return,
-        };
-        record.context.subject = Some(self.text(home));
+        // Coming in, the employee is the remote end: the gateway's address would gather everybody.
+        if record.context.direction != Direction::External {
+            record.context.subject = Some(self.text(record.initiator.ip));
+        }
     }
 
     fn text(&mut self, addr: Addr) -> Arc<str> {

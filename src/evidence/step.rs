@@ -1,6 +1,6 @@
 //! What goes between a session's lanes and the observers of one protocol.
 //!
-//! Owns: the two words they share. In and out: nothing else. Never: logic.
+//! Owns: the two words they share. In: who sent. Out: what an observer says. Never: logic.
 
 /// Who sent the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

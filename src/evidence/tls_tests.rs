@@ -68,8 +68,7 @@ fn a_client_hello_in_pieces_is_found_once_whole() {
 
 #[test]
 fn the_first_client_hello_wins() {
-    let mut facts = Facts::default();
-    facts.protocol = Some(Protocol::Http);
+    let mut facts = Facts { protocol: Some(Protocol::Http), ..Facts::default() };
     client(&stream(1, &client_body(&[], SNI), 999), &mut facts);
     let first = facts.clone();
     assert_eq!(server(&stream(1, &client_body(&[1], &[]), 999), &mut facts), Step::Done);
@@ -106,7 +105,8 @@ fn a_second_retry_request_is_a_failure() {
 #[test]
 fn a_session_id_given_back_is_a_resumption() {
     let ticket = b"\0\x23\0\x01\x07";
-    let cases: [(&[u8], &[u8], &[u8], Option<bool>); 5] = [
+    type Case = (&'static [u8], &'static [u8], &'static [u8], Option<bool>);
+    let cases: [Case; 5] = [
         (&[1, 2], &[], &[1, 2], Some(true)),
         (&[1, 2], &[], &[3, 4], Some(false)),
         (&[], &[], &[3, 4], Some(false)),

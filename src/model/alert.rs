@@ -160,7 +160,7 @@ pub struct Alert {
     pub level: Level,
     /// Weight after list ages.
     pub weight: f64,
-    /// Who: an id from the subjects file, else the home address.
+    /// Who: an id from the subjects file, else the address of the end that began.
     pub subject: Arc<str>,
     /// Their name where the subjects file gives one.
     pub subject_name: Option<Arc<str>>,

@@ -77,6 +77,10 @@ counters! {
     Alerts = "alerts" in "detect";
     /// Alerts not kept because the cap was reached.
     AlertsDropped = "alerts_dropped" in "detect";
+    /// Subjects whose alerts were not correlated because the cap was reached.
+    SubjectsDropped = "subjects_dropped" in "detect";
+    /// Incidents not kept because the cap was reached.
+    IncidentsDropped = "incidents_dropped" in "detect";
     /// Endpoints not kept because the cap was reached.
     EndpointsDropped = "endpoints_dropped" in "detect";
 }

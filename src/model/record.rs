@@ -361,7 +361,7 @@ pub struct Context {
     pub hits: Vec<ListHit>,
     /// Distance verdict, where the run has a sensor place.
     pub physics: Option<Physics>,
-    /// Subject id (from the subjects file, else the home address).
+    /// Subject id (from the subjects file, else the address of the end that began).
     pub subject: Option<Arc<str>>,
     /// Subject's name.
     pub subject_name: Option<Arc<str>>,

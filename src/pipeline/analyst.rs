@@ -86,6 +86,8 @@ impl Analyst {
     /// What was found, in output order.
     pub(super) fn finish(mut self) -> Findings {
         self.endpoints.count(&mut self.counters);
+        self.counters.add(Counter::SubjectsDropped, self.incidents.subjects_dropped());
+        self.counters.add(Counter::IncidentsDropped, self.incidents.incidents_dropped());
         Findings {
             endpoints: self.endpoints.finish(),
             alerts: self.alerts,
@@ -94,8 +96,8 @@ impl Analyst {
         }
     }
 
-    /// Works until every worker is done. The first write error ends writing, not the run: the queues are
-    /// still emptied so that nobody waits for ever.
+    /// Works until every worker is done. The first write error ends writing, not the run: the
+    /// queues are still emptied so that nobody waits for ever.
     pub(super) fn run(&mut self, sink: LineSink<'_>) -> Result<(), Error> {
         let mut result = Ok(());
         while self.receive() {
@@ -141,8 +143,11 @@ impl Analyst {
         let Some(item) = handover.items.get_mut(feed.next) else { return Ok(()) };
         feed.next += 1;
         self.endpoints.observe(&item.endpoint);
-        for alert in item.alerts.drain(..).filter(|alert| alert.level >= self.min_level) {
+        for alert in item.alerts.drain(..) {
             self.incidents.push(&alert);
+            if alert.level < self.min_level {
+                continue;
+            }
             self.counters.bump(Counter::Alerts);
             if self.alerts.len() < self.alerts_cap {
                 self.alerts.push(alert);

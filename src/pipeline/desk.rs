@@ -1,7 +1,7 @@
 //! Where a worker's sessions become lines: listen, enrich, judge, render.
 //!
-//! Owns: a worker's observers' scratch, caches, counters and outgoing buffers. In: deliveries and finished
-//! sessions of its shards. Out: [`Handover`]s. Never: sees another worker's sessions.
+//! Owns: a worker's observers' scratch, caches, counters and outgoing buffers. In: deliveries and
+//! finished sessions of its shards. Out: [`Handover`]s. Never: sees another worker's sessions.
 
 use std::sync::Arc;
 

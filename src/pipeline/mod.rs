@@ -1,12 +1,14 @@
 //! The composition root: the only place that names every stage.
 //!
-//! Owns: threads and the queues between them. In: a [`Plan`]. Out: an [`Outcome`], and the files of the plan.
+//! Owns: threads and the queues between them. In: a [`Plan`]. Out: an [`Outcome`], and the files of
+//! the plan.
 //! Never: protocol knowledge, or a result that depends on the number of workers.
 //!
 //! One reader (this thread), one or more workers, one analyst:
 //! `reader ══ batches ══► worker ══ handovers ══► analyst ──► files`.
 
 mod analyst;
+pub mod ask;
 mod desk;
 mod outputs;
 mod prepare;
@@ -20,8 +22,8 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::capture::Block;
-use crate::capture::FileReport;
-use crate::capture::Verdict;
+pub use crate::capture::FileReport;
+pub use crate::capture::Verdict;
 use crate::config::Plan;
 use crate::decode::Decoder;
 use crate::dispatch::Dispatcher;
@@ -43,8 +45,9 @@ use crate::pipeline::worker::Queues;
 use crate::pipeline::worker::Worker;
 use crate::report::summary::SummaryBuilder;
 
-/// Handovers under way from one worker. A mark is a handover, and every worker gets the same marks, so a
-/// worker whose queue is full is ahead of another that has marks still to handle: nobody waits for ever.
+/// Handovers under way from one worker. A mark is a handover, and every worker gets the same marks,
+/// so a worker whose queue is full is ahead of another that has marks still to handle: nobody waits
+/// for ever.
 const HANDOVERS: usize = 16;
 
 /// Who wants to know how far the reading has come.

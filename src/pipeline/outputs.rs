@@ -1,7 +1,7 @@
 //! Where a run's results go: the five files, standard output, or nowhere.
 //!
-//! Owns: the open files. In: session lines as they come, the outcome at the end. Out: files under their
-//! final names, all at once at the end. Never: a partial file that looks finished.
+//! Owns: the open files. In: session lines as they come, the outcome at the end. Out: files under
+//! their final names, all at once at the end. Never: a partial file that looks finished.
 
 use serde_json::Value;
 use serde_json::json;

@@ -42,7 +42,11 @@ pub(super) struct Prepared {
 /// Loads the snapshot, or says everything that is wrong with it.
 pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
     let mut errors = Vec::new();
-    let inputs = keep(expand_inputs(&plan.inputs).map_err(|e| vec![e]), &mut errors);
+    let inputs = match plan.embedded {
+        Some((name, bytes)) => Ok(vec![InputSpec::embedded(name, bytes)]),
+        None => expand_inputs(&plan.inputs).map_err(|e| vec![e]),
+    };
+    let inputs = keep(inputs, &mut errors);
     let rules = keep(load_rules(plan.rules.as_deref()), &mut errors);
     let enrich = keep(load_enrich(plan), &mut errors);
     if let Some(expression) = &plan.filter {
@@ -129,8 +133,8 @@ const fn hash_policy(wish: HashInputs) -> HashPolicy {
     }
 }
 
-/// Decode's configuration with a secret for this run: it decides where a session lies in a table, never what
-/// comes out.
+/// Decode's configuration with a secret for this run: it decides where a session lies in a table,
+/// never what comes out.
 pub(super) fn decode_config() -> DecodeConfig {
     DecodeConfig { key_seed: RandomState::new().hash_one(0u8), ..DecodeConfig::default() }
 }

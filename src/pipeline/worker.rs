@@ -98,8 +98,8 @@ impl<'t> Worker<'t> {
         self.hand_over(Nanos::from_secs(u64::from(clock)));
     }
 
-    /// The input is over: what is still open is handed over second by second, in the order in which it would
-    /// have timed out, so that no more than a second's worth is held at once.
+    /// The input is over: what is still open is handed over second by second, in the order in which
+    /// it would have timed out, so that no more than a second's worth is held at once.
     fn drain(&mut self) {
         let end = self.clock.saturating_add(self.timeouts.longest()).saturating_add(2);
         for clock in self.clock..=end {

@@ -21,6 +21,14 @@ use crate::session::state::Session;
 use crate::session::stream::Placed;
 use crate::session::syn::SynSummary;
 
+/// Bytes on their way to the listener.
+struct Piece<'a> {
+    from: Side,
+    payload: &'a [u8],
+    /// Bytes before these were lost for good.
+    gap: bool,
+}
+
 impl<X> Session<X> {
     /// What the handshake needs to know of a packet.
     pub(crate) fn step(&self, packet: &Packet, side: Side) -> Step {
@@ -51,9 +59,11 @@ impl<X> Session<X> {
         self.count(side, arrival);
         match packet.key.transport {
             Transport::TCP => self.observe_tcp(side, arrival, listener),
-            _ if packet.payload_len > 0 => {
-                self.deliver(side, arrival.payload(), false, packet, listener)
-            }
+            _ if packet.payload_len > 0 => self.deliver(
+                Piece { from: side, payload: arrival.payload(), gap: false },
+                packet,
+                listener,
+            ),
             _ => {}
         }
     }
@@ -123,7 +133,7 @@ impl<X> Session<X> {
                     self.retransmits = self.retransmits.saturating_add(1);
                 }
                 let fresh = arrival.payload().get(skip as usize..).unwrap_or_default();
-                self.deliver(side, fresh, false, packet, listener);
+                self.deliver(Piece { from: side, payload: fresh, gap: false }, packet, listener);
                 self.deliver_waiting(side, packet, listener);
             }
             // RFC 9293 section 3.8.4: a keep-alive repeats the byte before the next one, or none.
@@ -159,7 +169,7 @@ impl<X> Session<X> {
         }
         self.pass_over(side, missing, listener);
         self.half(side).stream.advance(packet.payload_wire());
-        self.deliver(side, arrival.payload(), true, packet, listener);
+        self.deliver(Piece { from: side, payload: arrival.payload(), gap: true }, packet, listener);
         self.deliver_waiting(side, packet, listener);
     }
 
@@ -182,7 +192,7 @@ impl<X> Session<X> {
             if skip < early.wire {
                 self.half(side).stream.advance(early.wire - skip);
                 let fresh = early.bytes.get(skip as usize..).unwrap_or_default();
-                self.deliver(side, fresh, false, packet, listener);
+                self.deliver(Piece { from: side, payload: fresh, gap: false }, packet, listener);
             }
         }
     }
@@ -213,20 +223,18 @@ impl<X> Session<X> {
             self.pass_over(side, missing, listener);
             if let Some(early) = self.take_waiting(side) {
                 self.half(side).stream.advance(early.wire);
-                self.deliver(side, &early.bytes, true, packet, listener);
+                self.deliver(
+                    Piece { from: side, payload: &early.bytes, gap: true },
+                    packet,
+                    listener,
+                );
             }
             self.deliver_waiting(side, packet, listener);
         }
     }
 
-    fn deliver(
-        &mut self,
-        from: Side,
-        payload: &[u8],
-        gap: bool,
-        packet: &Packet,
-        listener: &mut impl Listener<X>,
-    ) {
+    fn deliver(&mut self, piece: Piece<'_>, packet: &Packet, listener: &mut impl Listener<X>) {
+        let Piece { from, payload, gap } = piece;
         if self.bits.has(Bits::DEAF) || payload.is_empty() {
             return;
         }

@@ -81,8 +81,8 @@ impl Bits {
     }
 }
 
-/// One live session. The order of fields is that of use: what finding it and every packet touch lies in
-/// the first two cache lines, the rest is for its beginning and end.
+/// One live session. The order of fields is that of use: what finding it and every packet touch
+/// lies in the first two cache lines, the rest is for its beginning and end.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Session<X> {

@@ -18,6 +18,7 @@ const FIN: u8 = TcpFlags::FIN;
 const RST: u8 = TcpFlags::RST;
 
 /// A client (side a, port 40000 + n) and a server (side b, port 50000): no port tells who answers.
+#[allow(clippy::too_many_arguments, reason = "a packet in a line of a test reads best so")]
 fn packet(n: u16, from_client: bool, at_ms: u64, flags: u8, seq: u32, ack: u32) -> Packet {
     let key = FlowKey {
         a: Addr::v4([10, 0, 0, 1]),

@@ -1,0 +1,63 @@
+//! Questions that need no capture: what the databases say of an address, whether rules are sound.
+//!
+//! Owns: nothing; it is the door through which commands reach the stages. In: a question. Out: an
+//! answer.
+//! Never: reads packets.
+
+use std::path::Path;
+
+use crate::detect::RuleSet;
+use crate::detect::cases;
+use crate::enrich::geo::GeoDb;
+use crate::enrich::geo::Question;
+use crate::model::Addr;
+use crate::model::Error;
+use crate::model::RuleInfo;
+
+pub use crate::detect::cases::CaseResult;
+
+/// The databases: those of `dir`, or the embedded ones.
+pub struct Owners(GeoDb);
+
+impl Owners {
+    /// Opens the databases.
+    pub fn open(dir: Option<&Path>) -> Result<Owners, Vec<Error>> {
+        let db = match dir {
+            Some(dir) => GeoDb::load(dir)?,
+            None => GeoDb::embedded().map_err(|e| vec![e])?,
+        };
+        Ok(Owners(db))
+    }
+
+    /// Country, region, place and AS of an address, in words; `unknown` where the databases are
+    /// silent.
+    pub fn describe(&self, addr: Addr) -> Result<String, &'static str> {
+        let mut words = Vec::new();
+        let found = self.0.find(Question::Place, addr)?;
+        let place = found.offset.map_or(Ok(None), |offset| self.0.place(addr, offset))?;
+        if let Some(place) = &place {
+            words.extend(place.country.as_deref().map(str::to_owned));
+            words.extend(place.region.as_deref().map(str::to_owned));
+            let radius = place.radius_km.map_or(String::new(), |km| format!(" within {km:.0} km"));
+            words.extend(place.location.map(|(lat, lon)| format!("{lat:.2},{lon:.2}{radius}")));
+        }
+        let found = self.0.find(Question::Asn, addr)?;
+        let asn = found.offset.map_or(Ok(None), |offset| self.0.asn(addr, offset))?;
+        if let Some(asn) = &asn {
+            words.push(format!("AS{}", asn.number));
+            words.extend(asn.organization.as_deref().map(str::to_owned));
+        }
+        Ok(if words.is_empty() { "unknown".to_owned() } else { words.join("  ") })
+    }
+}
+
+/// Every rule of `dir`, or of the embedded set.
+pub fn rules(dir: Option<&Path>) -> Result<Vec<RuleInfo>, Vec<Error>> {
+    let rules = dir.map_or_else(RuleSet::embedded, RuleSet::load_dir)?;
+    Ok(rules.iter().map(|rule| RuleInfo::clone(rule.info())).collect())
+}
+
+/// Runs the cases beside the rules of `dir`.
+pub fn test_rules(dir: &Path) -> Result<Vec<CaseResult>, Vec<Error>> {
+    cases::run(dir)
+}
