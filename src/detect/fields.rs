@@ -2,7 +2,7 @@
 //!
 //! Owns: lookup, suggestions and the generated reference. In: a name. Out: its accessor, type and
 //! text.
-//! Never: a second list of fields beside [`field_table`](super::field_table).
+//! Never: a second list of fields beside `field_table`.
 
 use std::fmt::Write;
 

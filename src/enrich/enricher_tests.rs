@@ -87,7 +87,7 @@ fn owners_places_and_lists_of_the_remote_end() {
     assert!(found.contains(&("hosting", "destination.as.number")), "{found:?}");
     let inbound = enriched(record("104.140.119.5", "10.0.0.5", 443));
     assert!(hits(&inbound).contains(&("vpn:astrill", "source.ip")));
-    assert_eq!(inbound.context.subject.as_deref(), Some("10.0.0.5"));
+    assert_eq!(inbound.context.subject.as_deref(), Some("104.140.119.5"));
 }
 
 #[test]

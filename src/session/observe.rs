@@ -57,6 +57,10 @@ impl<X> Session<X> {
             self.bits.set(Bits::TRUNCATED);
         }
         self.count(side, arrival);
+        // A later fragment has no transport header: it counts, and has nothing to say.
+        if packet.flags.has(PacketFlags::FRAGMENT_LATER) {
+            return;
+        }
         match packet.key.transport {
             Transport::TCP => self.observe_tcp(side, arrival, listener),
             _ if packet.payload_len > 0 => self.deliver(

@@ -119,7 +119,8 @@ impl<X> Shard<X> {
 
     /// Whether a packet continues the session with this id: a fresh SYN begins another.
     fn still_open(&self, id: u32, packet: &Packet) -> bool {
-        if packet.key.transport != Transport::TCP || !packet.tcp_flags.any(TcpFlags::SYN) {
+        let has_syn = packet.tcp_flags.any(TcpFlags::SYN);
+        if packet.key.transport != Transport::TCP || !has_syn {
             return true;
         }
         let verdict = self.sessions.get(id).map(|session| {

@@ -227,6 +227,21 @@ fn the_cap_pushes_out_whole_seconds_nearest_their_time_out() {
 }
 
 #[test]
+fn a_later_fragment_is_counted_but_never_read_as_tcp() {
+    let mut bench = Bench::new(8);
+    bench.handshake();
+    let mut fragment = packet(0, true, 40, SYN | RST | FIN, 0, 0);
+    fragment.flags = PacketFlags(PacketFlags::FRAGMENT_LATER);
+    fragment.tcp_flags = TcpFlags(0);
+    bench.feed(fragment, b"middle of something");
+    let done = bench.end();
+    assert_eq!(done[0].record.state, SessionState::Established);
+    assert_eq!(done[0].record.initiator.packets, 3);
+    assert_eq!(heard(&done[0]), (&b""[..], &b""[..]));
+    assert_eq!(done[0].record.quality.gaps, 0);
+}
+
+#[test]
 fn a_reply_seen_first_does_not_turn_the_session_round() {
     let mut bench = Bench::new(8);
     let mut reply = packet(0, false, 0, 0, 0, 0);
