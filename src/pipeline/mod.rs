@@ -48,7 +48,7 @@ use crate::report::summary::SummaryBuilder;
 /// Handovers under way from one worker. A mark is a handover, and every worker gets the same marks,
 /// so a worker whose queue is full is ahead of another that has marks still to handle: nobody waits
 /// for ever.
-const HANDOVERS: usize = 16;
+const HANDOVERS: usize = 4;
 
 /// Who wants to know how far the reading has come.
 pub trait Progress {

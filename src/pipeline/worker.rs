@@ -15,6 +15,7 @@ use crate::dispatch::queue::Sender;
 use crate::evidence::Observers;
 use crate::model::Counters;
 use crate::model::Nanos;
+use crate::model::Packet;
 use crate::pipeline::desk::Desk;
 use crate::pipeline::desk::Handover;
 use crate::report::summary::SummaryBuilder;
@@ -81,6 +82,10 @@ impl<'t> Worker<'t> {
                 *hint = shard.locate(packet);
             }
         }
+        let warm = |(hint, (packet, _)): (&Hint, (&Packet, _))| {
+            self.shards.get(usize::from(packet.shard) / self.workers).map_or(0, |s| s.warm(*hint))
+        };
+        std::hint::black_box(hints.iter().zip(batch.iter()).map(warm).fold(0, |a, b| a ^ b));
         for (hint, (packet, block)) in hints.into_iter().zip(batch.iter()) {
             let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
             if let Some(shard) = self.shards.get_mut(usize::from(packet.shard) / self.workers) {

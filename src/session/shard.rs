@@ -78,11 +78,20 @@ impl<X> Shard<X> {
         self.sessions.is_empty()
     }
 
-    /// Where the packet's session is now, as a hint for [`Shard::touch`]. Asked for a whole batch
-    /// at once, so that the look-ups' cache misses overlap.
+    /// Where the packet's session probably is: the first entry of the index with its hash. Asked for a
+    /// whole batch at once, so that the look-ups' cache misses overlap.
     #[inline]
     pub fn locate(&self, packet: &Packet) -> Hint {
-        Hint(self.find(packet))
+        let entry = self.index.find(spread(packet.hash), |entry| entry.hash == packet.hash);
+        Hint(entry.map(|entry| entry.id))
+    }
+
+    /// Looks at the lines of a session that every packet touches, for the same reason: the next
+    /// step then finds them in the cache. The number means nothing.
+    #[inline]
+    pub fn warm(&self, hint: Hint) -> u64 {
+        let session = hint.0.and_then(|id| self.sessions.get(id));
+        session.map_or(0, |session| u64::from(session.touched) ^ session.initiator.bytes)
     }
 
     /// Takes one packet into account: the session it belongs to is found or opened and brought up
@@ -147,37 +156,34 @@ impl<X> Shard<X> {
     }
 
     fn rearm(&mut self, id: u32) {
-        let Some(due) = self.sessions.get(id).map(|s| s.deadline(&self.timeouts)) else { return };
+        let Some(due) = self.due(id) else { return };
         self.wheel.disarm(id, &mut self.sessions);
         self.wheel.arm(id, due, &mut self.sessions);
     }
 
     /// Ends every session whose deadline lies before `clock`.
     pub fn expire(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+        self.end_due(clock, Ending::Silence, listener);
+    }
+
+    /// The input is over: hands over the sessions that are due before `clock`, still open.
+    pub fn drain(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+        self.end_due(clock, Ending::Cut, listener);
+    }
+
+    fn end_due(&mut self, clock: u32, ending: Ending, listener: &mut impl Listener<X>) {
         while let Some(id) = self.wheel.expire(clock, &mut self.sessions) {
-            let Some(due) = self.sessions.get(id).map(|s| s.deadline(&self.timeouts)) else {
-                continue;
-            };
+            let Some(due) = self.due(id) else { continue };
             if due < clock {
-                self.remove(id, Ending::Silence, due, listener);
+                self.remove(id, ending, due, listener);
             } else {
                 self.wheel.arm(id, due, &mut self.sessions);
             }
         }
     }
 
-    /// The input is over: hands over the sessions that are due before `clock`, still open.
-    pub fn drain(&mut self, clock: u32, listener: &mut impl Listener<X>) {
-        while let Some(id) = self.wheel.expire(clock, &mut self.sessions) {
-            let Some(due) = self.sessions.get(id).map(|s| s.deadline(&self.timeouts)) else {
-                continue;
-            };
-            if due < clock {
-                self.remove(id, Ending::Cut, due, listener);
-            } else {
-                self.wheel.arm(id, due, &mut self.sessions);
-            }
-        }
+    fn due(&self, id: u32) -> Option<u32> {
+        self.sessions.get(id).map(|session| session.deadline(&self.timeouts))
     }
 
     /// Makes room: all sessions of the earliest second in which one is due go.
@@ -192,7 +198,7 @@ impl<X> Shard<X> {
 
     fn push_out_second(&mut self, second: u32, clock: u32, listener: &mut impl Listener<X>) {
         while let Some(id) = self.wheel.peek(second) {
-            let due = self.sessions.get(id).map_or(second, |s| s.deadline(&self.timeouts));
+            let due = self.due(id).unwrap_or(second);
             self.wheel.disarm(id, &mut self.sessions);
             if due > second {
                 self.wheel.arm(id, due, &mut self.sessions);
