@@ -102,7 +102,7 @@ fn blank() -> Record {
         far: Leg::default(),
         syn: None,
         quality: Quality::default(),
-        facts: Box::new(Facts::default()),
+        facts: Facts::default(),
         context: Context::default(),
         file: 0,
         frame_first: 0,

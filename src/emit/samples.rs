@@ -28,7 +28,7 @@ pub fn bare_record() -> Record {
         far: Leg::default(),
         syn: None,
         quality: Quality::default(),
-        facts: Box::default(),
+        facts: Facts::default(),
         context: Context::default(),
         file: 0,
         frame_first: 1,

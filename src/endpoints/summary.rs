@@ -89,14 +89,15 @@ impl EndpointSummary {
     }
 }
 
-/// Whether the responder offered the service at all. A bare RST refuses it: 20 bytes, where a
-/// SYN-ACK carries at least the MSS option (RFC 9293 section 3.7.1).
+/// Whether the responder offered the service at all. A TCP port refuses with a RST for each SYN: no
+/// SYN-ACK that could be measured, nothing said, and no more packets than it was sent.
 fn answered(record: &Record) -> bool {
-    const BARE_HEADER: u64 = 20;
     let sent = &record.responder;
     let refused = record.transport == Transport::TCP
         && record.state == SessionState::Reset
-        && sent.bytes <= sent.packets.saturating_mul(BARE_HEADER);
+        && record.far.handshake_ns.is_none()
+        && record.facts.protocol.is_none()
+        && sent.packets <= record.initiator.packets;
     sent.packets > 0 && record.state != SessionState::Opened && !refused
 }
 

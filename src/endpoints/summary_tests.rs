@@ -42,7 +42,7 @@ fn record(direction: Direction) -> Record {
         far: Leg { handshake_ns: Some(22) },
         syn: None,
         quality: Quality::default(),
-        facts: Box::new(facts),
+        facts,
         context: Context { direction, ..Context::default() },
         file: 0,
         frame_first: 1,
@@ -76,9 +76,10 @@ fn each_end_keeps_its_own_leg_and_a_remote_one_its_fingerprint() {
 fn a_port_that_never_answered_or_refused_is_no_service() {
     let mut refused = record(Direction::Outbound);
     refused.state = SessionState::Reset;
-    (refused.responder.packets, refused.responder.bytes) = (3, 60);
+    (refused.far, refused.facts.protocol) = (Leg::default(), None);
+    (refused.initiator.packets, refused.responder.packets) = (3, 3);
     assert_eq!(EndpointSummary::of(&refused).service, None);
-    refused.responder.bytes = 64;
+    refused.far.handshake_ns = Some(1_000);
     assert!(EndpointSummary::of(&refused).service.is_some());
     let mut silent = record(Direction::Outbound);
     silent.state = SessionState::Opened;

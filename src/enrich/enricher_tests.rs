@@ -39,7 +39,7 @@ fn record(from: &str, to: &str, port: u16) -> Record {
         far: Leg::default(),
         syn: None,
         quality: Quality::default(),
-        facts: Box::default(),
+        facts: Facts::default(),
         context: Context::default(),
         file: 0,
         frame_first: 1,

@@ -97,7 +97,7 @@ pub struct Party {
     pub port: u16,
     /// Link-layer address on the sensor's segment.
     pub mac: Option<[u8; 6]>,
-    /// IP payload bytes sent (transport header and payload, as on the wire).
+    /// Bytes sent: whole frames, as on the wire.
     pub bytes: u64,
     /// Packets sent.
     pub packets: u64,
@@ -399,7 +399,7 @@ pub struct Record {
     /// How far to trust it.
     pub quality: Quality,
     /// What the observers saw.
-    pub facts: Box<Facts>,
+    pub facts: Facts,
     /// What enrichment added.
     pub context: Context,
     /// Input file (index) of the first packet.

@@ -83,7 +83,7 @@ impl Listener<Observers> for Desk<'_> {
     fn finish(&mut self, finished: Finished<Observers>) {
         let mut record = finished.record;
         if let Some(observers) = finished.extra {
-            record.facts = observers.into_facts();
+            record.facts = *observers.into_facts();
         }
         self.enricher.enrich(&mut record);
         let mut alerts = Vec::new();

@@ -35,7 +35,7 @@ fn record(transport: Transport, protocol: Option<Protocol>, at: u64, far: Option
         far: Leg { handshake_ns: far },
         syn: None,
         quality: Quality::default(),
-        facts: Box::new(Facts { protocol, ..Facts::default() }),
+        facts: Facts { protocol, ..Facts::default() },
         context: Context::default(),
         file: 0,
         frame_first: 1,

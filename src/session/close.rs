@@ -7,6 +7,7 @@ use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
 use crate::model::record::Context;
+use crate::model::record::Facts;
 use crate::model::record::Leg;
 use crate::model::record::Party;
 use crate::model::record::Quality;
@@ -55,7 +56,7 @@ pub(crate) fn finish<X>(mut session: Session<X>, ending: Ending, at: u32) -> Fin
             one_way: !session.both_spoke(),
             truncated: session.bits.has(Bits::TRUNCATED),
         },
-        facts: Box::default(),
+        facts: Facts::default(),
         context: Context::default(),
         file: session.file,
         frame_first: session.frame_first,
