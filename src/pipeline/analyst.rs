@@ -22,7 +22,7 @@ use crate::model::Level;
 use crate::model::Nanos;
 use crate::model::endpoint::EndpointRow;
 use crate::pipeline::desk::Handover;
-use crate::pipeline::desk::Item;
+use crate::pipeline::desk::Order;
 
 /// An alert's event id, as its line has it.
 fn alert_id(alert: &Alert) -> String {
@@ -129,9 +129,9 @@ impl Analyst {
         let mut best = None;
         for (index, feed) in self.feeds.iter_mut().enumerate() {
             feed.drop_used_up();
-            let Some(item) = feed.head() else { continue };
-            if item.order.0 < safe && best.is_none_or(|(order, _)| item.order < order) {
-                best = Some((item.order, index));
+            let Some((order, _)) = feed.head() else { continue };
+            if order.0 < safe && best.is_none_or(|(earliest, _)| order < earliest) {
+                best = Some((order, index));
             }
         }
         best.map(|(_, index)| index)
@@ -140,7 +140,8 @@ impl Analyst {
     fn take(&mut self, feed: usize, sink: LineSink<'_>, writing: bool) -> Result<(), Error> {
         let Some(feed) = self.feeds.get_mut(feed) else { return Ok(()) };
         let Some(handover) = feed.waiting.front_mut() else { return Ok(()) };
-        let Some(item) = handover.items.get_mut(feed.next) else { return Ok(()) };
+        let Some((_, at)) = handover.order.get(feed.next).copied() else { return Ok(()) };
+        let Some(item) = handover.items.get_mut(at as usize) else { return Ok(()) };
         feed.next += 1;
         self.endpoints.observe(&item.endpoint);
         for alert in item.alerts.drain(..) {
@@ -164,14 +165,15 @@ impl Analyst {
 }
 
 impl Feed {
-    fn head(&self) -> Option<&Item> {
-        self.waiting.front()?.items.get(self.next)
+    fn head(&self) -> Option<(Order, u32)> {
+        self.waiting.front()?.order.get(self.next).copied()
     }
 
     /// Gives finished handovers back to their worker, emptied.
     fn drop_used_up(&mut self) {
-        while self.waiting.front().is_some_and(|handover| self.next >= handover.items.len()) {
+        while self.waiting.front().is_some_and(|handover| self.next >= handover.order.len()) {
             if let Some(mut handover) = self.waiting.pop_front() {
+                handover.order.clear();
                 handover.items.clear();
                 handover.lines.clear();
                 drop(self.empties.try_send(handover));

@@ -27,20 +27,23 @@ use crate::session::Interest;
 use crate::session::Listener;
 use crate::session::Side;
 
+/// Place in the output: the clock at which a session ended, its first packet, its identity.
+pub(super) type Order = (Nanos, Nanos, [u8; 16]);
+
 /// One finished session on its way to the analyst.
 #[derive(Debug)]
 pub(super) struct Item {
-    /// Merge key: clock, then first packet, then identity.
-    pub(super) order: (Nanos, Nanos, [u8; 16]),
     /// Where its line stands in the handover's bytes.
     pub(super) line: (u32, u32),
     pub(super) endpoint: EndpointSummary,
     pub(super) alerts: Vec<Alert>,
 }
 
-/// Finished sessions of one worker, in merge order, all before `until`.
+/// Finished sessions of one worker, all before `until`.
 #[derive(Debug, Default)]
 pub(super) struct Handover {
+    /// Merge order, and the index of the item that stands there: sorting moves these, not the items.
+    pub(super) order: Vec<(Order, u32)>,
     pub(super) items: Vec<Item>,
     pub(super) lines: Vec<u8>,
     /// Nothing earlier follows from this worker.
@@ -127,8 +130,8 @@ impl<'t> Desk<'t> {
         if self.writes_lines {
             emit::ecs::render_session(record, &mut self.out.lines);
         }
+        self.out.order.push(((record.at, record.start, id), self.out.items.len() as u32));
         self.out.items.push(Item {
-            order: (record.at, record.start, id),
             line: (start, self.out.lines.len() as u32),
             endpoint: EndpointSummary::of(record),
             alerts,
@@ -139,15 +142,20 @@ impl<'t> Desk<'t> {
     pub(super) fn hand_over(&mut self, until: Nanos, empty: Handover) -> Handover {
         let mut full = std::mem::replace(&mut self.out, empty);
         full.until = until;
-        full.items.sort_unstable_by_key(|item| item.order);
-        let keep = full.items.partition_point(|item| item.order.0 < until);
-        for mut item in full.items.drain(keep..) {
+        full.order.sort_unstable();
+        let keep = full.order.partition_point(|((at, ..), _)| *at < until);
+        for (order, at) in full.order.drain(keep..) {
+            let Some(item) = full.items.get_mut(at as usize) else { continue };
             let (from, to) = item.line;
             let line = full.lines.get(from as usize..to as usize).unwrap_or_default();
             let start = self.out.lines.len() as u32;
             self.out.lines.extend_from_slice(line);
-            item.line = (start, self.out.lines.len() as u32);
-            self.out.items.push(item);
+            self.out.order.push((order, self.out.items.len() as u32));
+            self.out.items.push(Item {
+                line: (start, self.out.lines.len() as u32),
+                endpoint: item.endpoint.clone(),
+                alerts: std::mem::take(&mut item.alerts),
+            });
         }
         full
     }
