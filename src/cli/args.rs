@@ -46,7 +46,8 @@ pub(super) struct ReadArgs {
     /// Where the sensor stands: LAT,LON or a city code such as SEA
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     place: Option<String>,
-    /// Who passes the sensor: remote employees coming in, our devices going out, or both
+    /// Who passes the sensor: remote employees coming in, our devices going out, or both (noted in
+    /// run.json)
     #[arg(long, value_name = "in|out|both")]
     vantage: Option<String>,
     /// Configuration file (TOML); flags win over it
@@ -58,7 +59,7 @@ pub(super) struct ReadArgs {
     /// MMDB files of this directory in place of the embedded ones
     #[arg(long, value_name = "DIR")]
     geo: Option<PathBuf>,
-    /// Lists of this directory in place of the embedded ones
+    /// Lists of this directory beside the embedded ones; one of the same name replaces them
     #[arg(long, value_name = "DIR")]
     lists: Option<PathBuf>,
     /// Employees and assets: a CSV file of match,id,name
@@ -73,7 +74,7 @@ pub(super) struct ReadArgs {
     /// Hash input files for run.json: never, auto (up to 64 MiB each), always
     #[arg(long, value_name = "WHEN", value_parser = ["never", "auto", "always"])]
     hash_inputs: Option<String>,
-    /// Report no alert below this Sigma level
+    /// Report no alert below this Sigma level: informational, low, medium, high, critical
     #[arg(long, value_name = "LEVEL")]
     min_level: Option<String>,
     /// Exit with 1 where alerts exist

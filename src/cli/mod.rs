@@ -82,6 +82,15 @@ fn report_errors(errors: &[Error]) {
     }
 }
 
+/// One warning a line on standard error: what, and what is wrong with it.
+fn warn(problems: &[(String, String)]) {
+    let mut stderr = std::io::stderr().lock();
+    for (what, cause) in problems {
+        // Standard error is the last place to say anything.
+        drop(writeln!(stderr, "warning: {what}: {cause}"));
+    }
+}
+
 /// Writes text to standard output; a reader that has gone away (a closed pipe) is not an error.
 fn print(text: &str) -> Result<(), Vec<Error>> {
     let mut stdout = std::io::stdout().lock();

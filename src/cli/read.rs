@@ -10,10 +10,10 @@ use crate::cli::RAN;
 use crate::cli::args::ReadArgs;
 use crate::cli::progress::Bar;
 use crate::config::Output;
-use crate::config::Plan;
-use crate::model::Error;
 use crate::pipeline;
+use crate::pipeline::FileReport;
 use crate::pipeline::Outcome;
+use crate::pipeline::Verdict;
 use crate::report::summary::InputTotals;
 use crate::report::summary::Summary;
 use crate::report::terminal;
@@ -23,53 +23,42 @@ use crate::report::terminal::Style;
 pub(super) fn run(args: &ReadArgs) -> Ended {
     let plan = args.plan()?;
     let outcome = pipeline::run(&plan, &mut Bar::new(plan.quiet))?;
-    let alerted = plan.fail_on_alert && !outcome.alerts.is_empty();
-    if !outcome.anything_readable() {
-        return Err(unreadable(&outcome));
+    let found = !outcome.alerts.is_empty() || !outcome.incidents.is_empty();
+    let alerted = plan.fail_on_alert && found;
+    if plan.output != Output::Summary {
+        cli::warn(&problems(&outcome));
     }
     if plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout() {
         let style = Style { colour: cli::colour(), width: cli::width() };
-        cli::print(&terminal::render(&summarise(outcome, &plan), style))?;
+        cli::print(&terminal::render(&summarise(outcome), style))?;
     }
     Ok(if alerted { ALERTS } else { RAN })
 }
 
 /// What the summary says.
-pub(super) fn summarise(outcome: Outcome, _plan: &Plan) -> Summary {
+fn summarise(outcome: Outcome) -> Summary {
+    let problems = problems(&outcome);
     let mut summary = outcome.sessions.finish();
     summary.add_endpoints(&outcome.endpoints);
     summary.add_alerts(&outcome.alerts);
     summary.add_incidents(&outcome.incidents);
-    let problem = |file: &crate::capture::FileReport| {
-        let words = file.reason.clone().map_or_else(
-            || file.verdict.to_string(),
-            |reason| format!("{}: {reason}", file.verdict),
-        );
-        (file.path.display().to_string(), words)
-    };
-    let sound = |file: &&crate::capture::FileReport| file.verdict != crate::capture::Verdict::Ok;
     summary.inputs = InputTotals {
         files: outcome.files.len() as u64,
         bytes: outcome.files.iter().map(|file| file.bytes).sum(),
         frames: outcome.files.iter().map(|file| file.packets).sum(),
-        problems: outcome.files.iter().filter(sound).map(problem).collect(),
+        problems,
     };
     summary.counters = outcome.counters;
     summary
 }
 
-/// One error a file: nothing at all could be read.
-fn unreadable(outcome: &Outcome) -> Vec<Error> {
-    if outcome.files.is_empty() {
-        return vec![
-            Error::new("inputs", "there is no file to read")
-                .help("name a capture file, a directory that holds some, or - for standard input"),
-        ];
-    }
-    let error = |file: &crate::capture::FileReport| {
-        let cause = file.reason.clone().unwrap_or_else(|| file.verdict.to_string());
-        Error::new(file.path.display().to_string(), cause)
-            .help("longhaul reads pcap and pcapng, plain or as gzip, zstd, xz or bzip2")
+/// Inputs whose verdict is not plain "ok": name, and what is wrong.
+fn problems(outcome: &Outcome) -> Vec<(String, String)> {
+    let unsound = outcome.files.iter().filter(|file| file.verdict != Verdict::Ok);
+    let problem = |file: &FileReport| {
+        let verdict = file.verdict.to_string();
+        let words = file.reason.as_ref().map_or(verdict.clone(), |why| format!("{verdict}: {why}"));
+        (file.path.display().to_string(), words)
     };
-    outcome.files.iter().map(error).collect()
+    unsound.map(problem).collect()
 }

@@ -240,7 +240,7 @@ pub(super) static FIELDS: &[Field] = &[
         "Target of an HTTP CONNECT request.")),
     field(("longhaul.subject.id", Kind::Text, "", Shown::Sometimes,
         |r| Value::str_opt(r.context.subject.as_deref()),
-        "Who: id from the subjects file, else the home address.")),
+        "Who: id from the subjects file, else the address of the end that began.")),
     field(("longhaul.subject.name", Kind::Text, "", Shown::Sometimes,
         |r| Value::str_opt(r.context.subject_name.as_deref()), "Their name in the subjects file.")),
     field(("longhaul.physics.km_max_fibre", Kind::Float, "km", Shown::Sometimes,

@@ -94,7 +94,12 @@ impl Enricher {
     /// end that began: the employee's device on its way out, the employee's home on the way in.
     fn fill_subject(&mut self, record: &mut Record) {
         let subjects = &self.data.subjects;
-        let named = subjects.of(record.initiator.ip).or_else(|| subjects.of(record.responder.ip));
+        // Coming in, a match on the gateway would gather everybody the file does not name.
+        let answering = match record.context.direction {
+            Direction::Inbound => None,
+            _ => subjects.of(record.responder.ip),
+        };
+        let named = subjects.of(record.initiator.ip).or(answering);
         if let Some(subject) = named {
             record.context.subject = Some(Arc::clone(&subject.id));
             record.context.subject_name = subject.name.clone();

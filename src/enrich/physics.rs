@@ -54,7 +54,14 @@ pub fn judge(sensor: &SensorPlace, rtt_ns: u64, claim: Option<&Place>, untrusted
         Some(_) if !untrusted => PhysicsVerdict::Possible,
         _ => PhysicsVerdict::Unknown,
     };
-    Physics { km_max_fibre: rtt_ms * KM_PER_RTT_MS_FIBRE, km_max_vacuum, claim_km, verdict }
+    // Judged exactly, told in hundreds of metres.
+    let told = |km: f64| (km * 10.0).round() / 10.0;
+    Physics {
+        km_max_fibre: told(rtt_ms * KM_PER_RTT_MS_FIBRE),
+        km_max_vacuum: told(km_max_vacuum),
+        claim_km: claim_km.map(told),
+        verdict,
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +122,7 @@ mod tests {
         let tagged = judge(&sensor(), 1_000_000, Some(&london), true);
         assert_eq!(tagged.verdict, PhysicsVerdict::Unknown);
         assert!((tagged.km_max_vacuum - 149.9).abs() < 1e-9);
-        assert!((tagged.km_max_fibre - 99.93).abs() < 1e-9);
+        assert!((tagged.km_max_fibre - 99.9).abs() < 1e-9);
         let nowhere = claim(None, None);
         assert_eq!(judge(&sensor(), 1, Some(&nowhere), false).verdict, PhysicsVerdict::Unknown);
         assert_eq!(judge(&sensor(), 1, None, false).claim_km, None);

@@ -171,7 +171,9 @@ impl Row {
             (Some(lat), Some(lon)) => (lat, lon),
             _ => nested.0.zip(nested.1)?,
         };
-        let (lat, lon) = (lat.get()?, lon.get()?);
+        // Ten metres; more digits are what is left of single-precision numbers.
+        let rounded = |degrees: f64| (degrees * 1e4).round() / 1e4;
+        let (lat, lon) = (rounded(lat.get()?), rounded(lon.get()?));
         (lat.abs() <= 90.0 && lon.abs() <= 180.0).then_some((lat, lon))
     }
 }

@@ -93,7 +93,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Whether any input could be read at all.
-    pub fn anything_readable(&self) -> bool {
+    fn anything_readable(&self) -> bool {
         let readable = |file: &FileReport| {
             file.packets > 0 || matches!(file.verdict, Verdict::Ok | Verdict::Empty)
         };
@@ -141,6 +141,9 @@ pub fn run_tapped(
         Err(_) => return Err(vec![thread_died("analyst")]),
     }
     let outcome = conclude(read, worked, analyst)?;
+    if !outcome.anything_readable() {
+        return Err(nothing_readable(&outcome.files));
+    }
     outputs.finish(plan, &prepared, &outcome).map_err(|e| vec![e])?;
     Ok(outcome)
 }
@@ -193,6 +196,23 @@ fn conclude(
         counters,
         span: read.span,
     })
+}
+
+/// One error a file: nothing at all could be read, so there is no result to write.
+fn nothing_readable(files: &[FileReport]) -> Vec<Error> {
+    if files.is_empty() {
+        let help = "name a capture file, a directory that holds some, or - for standard input";
+        return vec![Error::new("inputs", "there is no file to read").help(help)];
+    }
+    let error = |file: &FileReport| {
+        let cause = file.reason.clone().unwrap_or_else(|| file.verdict.to_string());
+        let help = match file.verdict {
+            Verdict::Unreadable => "check the path and that this user may read it",
+            _ => "longhaul reads pcap and pcapng, plain or as gzip, zstd, xz or bzip2",
+        };
+        Error::new(file.path.display().to_string(), cause).help(help)
+    };
+    files.iter().map(error).collect()
 }
 
 fn thread_died(which: &str) -> Error {

@@ -299,12 +299,12 @@ fn put_alerts(page: &mut Page, summary: &Summary) {
     page.title("Alerts", &units::count(total));
     for line in &summary.rules {
         page.out.push_str("  ");
-        page.paint(&format!("{:<13}", line.level.as_str()), level_tone(line.level));
+        page.paint(&format!("{:<14}", line.level.as_str()), level_tone(line.level));
         // What is left beside the level, the id and the count.
         let name = units::safe(&line.name, page.style.width.saturating_sub(40));
         page.paint(&format!("{} {name}", units::safe(&line.id, 8)), Tone::Title);
         page.paint(&format!("  x{}\n", units::count(line.alerts)), Tone::Faint);
-        page.paragraph(&line.message, 15);
+        page.paragraph(&line.message, 16);
     }
 }
 
