@@ -42,7 +42,8 @@ pub(super) struct Item {
 /// Finished sessions of one worker, all before `until`.
 #[derive(Debug, Default)]
 pub(super) struct Handover {
-    /// Merge order, and the index of the item that stands there: sorting moves these, not the items.
+    /// Merge order, and the index of the item that stands there: sorting moves these, not the
+    /// items.
     pub(super) order: Vec<(Order, u32)>,
     pub(super) items: Vec<Item>,
     pub(super) lines: Vec<u8>,

@@ -78,8 +78,8 @@ impl<X> Shard<X> {
         self.sessions.is_empty()
     }
 
-    /// Where the packet's session probably is: the first entry of the index with its hash. Asked for a
-    /// whole batch at once, so that the look-ups' cache misses overlap.
+    /// Where the packet's session probably is: the first entry of the index with its hash. Asked
+    /// for a whole batch at once, so that the look-ups' cache misses overlap.
     #[inline]
     pub fn locate(&self, packet: &Packet) -> Hint {
         let entry = self.index.find(spread(packet.hash), |entry| entry.hash == packet.hash);
