@@ -19,6 +19,7 @@ use crate::model::Record;
 use crate::model::SourceInfo;
 use crate::model::record::Direction;
 use crate::model::record::ListHit;
+use crate::model::record::Subject;
 
 /// Most list entries an alert names.
 const HITS_MAX: usize = 8;
@@ -171,7 +172,8 @@ impl Ends {
 /// Who the alert is about: enrich's answer, else the home address, else the initiator's.
 fn subject(record: &Record, ends: &Ends) -> Arc<str> {
     match &record.context.subject {
-        Some(subject) => Arc::clone(subject),
+        Some(Subject::Named(id)) => Arc::clone(id),
+        Some(address) => Arc::from(address.to_string()),
         None => Arc::from(ends.home.unwrap_or(record.initiator.ip).to_string()),
     }
 }

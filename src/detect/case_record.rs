@@ -30,6 +30,7 @@ use crate::model::record::Protocol;
 use crate::model::record::Quality;
 use crate::model::record::SessionState;
 use crate::model::record::SshFacts;
+use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
 
@@ -143,7 +144,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.state" => record.state = state(value.as_str()?)?,
         "longhaul.near.handshake_us" => record.near.handshake_ns = Some(nanos(value)?),
         "longhaul.far.handshake_us" => record.far.handshake_ns = Some(nanos(value)?),
-        "longhaul.subject.id" => context.subject = Some(value.as_str()?.into()),
+        "longhaul.subject.id" => context.subject = Some(Subject::Named(value.as_str()?.into())),
         "longhaul.subject.name" => context.subject_name = Some(value.as_str()?.into()),
         "longhaul.application.reason" => {
             context.application_reason = Some(reason(value.as_str()?)?)

@@ -239,7 +239,7 @@ pub(super) static FIELDS: &[Field] = &[
         |r| read::http(r, |h| Value::str_opt(h.connect_target.as_deref())),
         "Target of an HTTP CONNECT request.")),
     field(("longhaul.subject.id", Kind::Text, "", Shown::Sometimes,
-        |r| Value::str_opt(r.context.subject.as_deref()),
+        |r| read::subject(r),
         "Who: id from the subjects file, else the address of the end that began.")),
     field(("longhaul.subject.name", Kind::Text, "", Shown::Sometimes,
         |r| Value::str_opt(r.context.subject_name.as_deref()), "Their name in the subjects file.")),

@@ -142,6 +142,17 @@ pub(super) enum Node {
 }
 
 impl Node {
+    /// Whether any test in it looks at the field of this name.
+    pub(super) fn reads(&self, name: &str) -> bool {
+        match self {
+            Node::Present(field, _) | Node::Is(field, _) => field.name == name,
+            Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
+                nodes.iter().any(|node| node.reads(name))
+            }
+            Node::Not(node) => node.reads(name),
+        }
+    }
+
     /// All of them, cheap ones first. Order does not change the answer: tests have no effects.
     pub(super) fn all(mut nodes: Vec<Node>) -> Node {
         nodes.sort_by_key(Node::cost);

@@ -15,6 +15,7 @@ use crate::model::record::Physics;
 use crate::model::record::Place;
 use crate::model::record::SessionState;
 use crate::model::record::SshFacts;
+use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
 
@@ -118,6 +119,15 @@ pub(super) fn without_port(host: &str) -> &str {
         Some((name, _)) if name.contains(':') && !name.ends_with(']') => host,
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
+    }
+}
+
+/// Who the session is about.
+pub(super) fn subject(record: &Record) -> Value<'_> {
+    match &record.context.subject {
+        Some(Subject::Named(id)) => Value::Str(id),
+        Some(address) => Value::Text(address.to_string()),
+        None => Value::Absent,
     }
 }
 

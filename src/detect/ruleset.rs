@@ -102,6 +102,11 @@ impl RuleSet {
         self.rules.iter()
     }
 
+    /// Whether any rule's condition looks at the field of this name.
+    pub fn reads(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| rule.when.reads(name))
+    }
+
     /// Appends an alert for each rule that fires on a finished, enriched record.
     pub fn evaluate(&self, record: &Record, catalog: &SourceCatalog, sink: &mut Vec<Alert>) {
         let present =

@@ -27,6 +27,7 @@ use crate::model::record::Place;
 use crate::model::record::Quality;
 use crate::model::record::SessionState;
 use crate::model::record::SshFacts;
+use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
 
@@ -374,7 +375,11 @@ fn put_strings(json: &mut Json<'_>, key: Key, values: &[Box<str>]) {
 
 fn put_context(json: &mut Json<'_>, context: &Context) {
     let mark = json.open(key!("subject"));
-    json.string_opt(quoted!("id"), context.subject.as_deref());
+    match &context.subject {
+        Some(Subject::Named(id)) => json.string(quoted!("id"), id),
+        Some(Subject::Address(addr)) => json.addr(quoted!("id"), *addr),
+        None => {}
+    }
     json.string_opt(quoted!("name"), context.subject_name.as_deref());
     json.close(mark);
     if let Some(physics) = &context.physics {

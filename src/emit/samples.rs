@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::model::record::Subject;
 use crate::model::record::*;
 use crate::model::{Addr, Nanos, Transport};
 
@@ -126,7 +127,7 @@ fn context() -> Context {
             claim_km: Some(12.25),
             verdict: PhysicsVerdict::Possible,
         }),
-        subject: Some("192.168.1.187".into()),
+        subject: Some(Subject::Named("192.168.1.187".into())),
         subject_name: None,
     }
 }

@@ -6,21 +6,17 @@
 use std::sync::Arc;
 
 use crate::enrich::cache::OriginCache;
-use crate::enrich::community_id::community_id;
 use crate::enrich::data::EnrichData;
 use crate::enrich::geo::is_public;
 use crate::enrich::hits::match_lists;
 use crate::enrich::physics;
-use crate::model::Addr;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Record;
 use crate::model::record::Direction;
 use crate::model::record::Party;
 use crate::model::record::Physics;
-
-/// Home addresses whose text a worker keeps, so that a subject costs no allocation a session.
-const TEXTS: usize = 1_024;
+use crate::model::record::Subject;
 
 /// Tags of ends that are not where their users are: their distance proves nothing.
 const UNTRUSTED: [&str; 7] = ["anycast", "cdn", "sase", "relay", "pep", "satellite", "mobile"];
@@ -29,15 +25,13 @@ const UNTRUSTED: [&str; 7] = ["anycast", "cdn", "sase", "relay", "pep", "satelli
 pub struct Enricher {
     data: Arc<EnrichData>,
     origins: OriginCache,
-    texts: Vec<Option<(Addr, Arc<str>)>>,
     errors_reported: u64,
 }
 
 impl Enricher {
     /// With empty caches.
     pub fn new(data: Arc<EnrichData>) -> Enricher {
-        let texts = std::iter::repeat_with(|| None).take(TEXTS).collect();
-        Enricher { data, origins: OriginCache::new(), texts, errors_reported: 0 }
+        Enricher { data, origins: OriginCache::new(), errors_reported: 0 }
     }
 
     /// The snapshot it works with.
@@ -49,7 +43,6 @@ impl Enricher {
     pub fn enrich(&mut self, record: &mut Record) {
         self.fill_origin(&mut record.initiator);
         self.fill_origin(&mut record.responder);
-        record.context.community_id = Some(community_id(record));
         let from_home = self.data.is_home(record.initiator.ip);
         let to_home = self.data.is_home(record.responder.ip);
         record.context.direction = match (from_home, to_home) {
@@ -101,28 +94,13 @@ impl Enricher {
         };
         let named = subjects.of(record.initiator.ip).or(answering);
         if let Some(subject) = named {
-            record.context.subject = Some(Arc::clone(&subject.id));
+            record.context.subject = Some(Subject::Named(Arc::clone(&subject.id)));
             record.context.subject_name = subject.name.clone();
             return;
         }
         // Coming in, the employee is the remote end: the gateway's address would gather everybody.
         if record.context.direction != Direction::External {
-            record.context.subject = Some(self.text(record.initiator.ip));
-        }
-    }
-
-    fn text(&mut self, addr: Addr) -> Arc<str> {
-        let bits = addr.to_bits();
-        // Neighbours in a network differ in the low bits: they get slots of their own.
-        let index = (bits ^ bits >> 64) as usize % TEXTS;
-        let Some(slot) = self.texts.get_mut(index) else { return addr.to_string().into() };
-        match slot {
-            Some((known, text)) if *known == addr => Arc::clone(text),
-            _ => {
-                let text: Arc<str> = addr.to_string().into();
-                *slot = Some((addr, Arc::clone(&text)));
-                text
-            }
+            record.context.subject = Some(Subject::Address(record.initiator.ip));
         }
     }
 }

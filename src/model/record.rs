@@ -346,6 +346,25 @@ pub struct ListHit {
     pub on: &'static str,
 }
 
+/// Who a session is about: an employee or an asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// An id of the subjects file.
+    Named(Arc<str>),
+    /// The address of the end that began the session: the employee's device on its way out, the
+    /// employee's home on the way in.
+    Address(Addr),
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Subject::Named(id) => f.write_str(id),
+            Subject::Address(addr) => addr.fmt(f),
+        }
+    }
+}
+
 /// What enrichment adds.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
@@ -361,8 +380,8 @@ pub struct Context {
     pub hits: Vec<ListHit>,
     /// Distance verdict, where the run has a sensor place.
     pub physics: Option<Physics>,
-    /// Subject id (from the subjects file, else the address of the end that began).
-    pub subject: Option<Arc<str>>,
+    /// Who the session is about; nobody where neither end is home.
+    pub subject: Option<Subject>,
     /// Subject's name.
     pub subject_name: Option<Arc<str>>,
 }

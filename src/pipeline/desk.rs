@@ -10,6 +10,7 @@ use crate::detect::SourceCatalog;
 use crate::emit;
 use crate::endpoints::EndpointSummary;
 use crate::enrich::Enricher;
+use crate::enrich::community_id::community_id;
 use crate::evidence::Observers;
 use crate::evidence::Segment;
 use crate::evidence::step::Role;
@@ -57,6 +58,8 @@ pub(super) struct Desk<'t> {
     rules: Arc<RuleSet>,
     catalog: Arc<SourceCatalog>,
     writes_lines: bool,
+    /// Every record gets its Community ID: lines or a tap show it, or a rule looks at it.
+    identifies: bool,
     tap: Option<RecordTap<'t>>,
     pub(super) counters: Counters,
     pub(super) summary: SummaryBuilder,
@@ -90,8 +93,10 @@ impl Listener<Observers> for Desk<'_> {
             record.facts = *observers.into_facts();
         }
         self.enricher.enrich(&mut record);
-        let mut alerts = Vec::new();
-        self.rules.evaluate(&record, &self.catalog, &mut alerts);
+        if self.identifies {
+            record.context.community_id = Some(community_id(&record));
+        }
+        let alerts = self.judge(&mut record);
         self.summary.observe(&record);
         if let Some(tap) = self.tap {
             tap(&record);
@@ -112,6 +117,9 @@ impl<'t> Desk<'t> {
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
             writes_lines,
+            identifies: writes_lines
+                || tap.is_some()
+                || prepared.rules.reads("network.community_id"),
             tap,
             counters: Counters::default(),
             summary: SummaryBuilder::default(),
@@ -123,6 +131,18 @@ impl<'t> Desk<'t> {
     pub(super) fn close(mut self) -> (Counters, SummaryBuilder) {
         self.enricher.drain_counters(&mut self.counters);
         (self.counters, self.summary)
+    }
+
+    /// What the rules say. An alert carries the Community ID even where nothing else asks for it.
+    fn judge(&self, record: &mut Record) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        self.rules.evaluate(record, &self.catalog, &mut alerts);
+        if !alerts.is_empty() && record.context.community_id.is_none() {
+            record.context.community_id = Some(community_id(record));
+            alerts.clear();
+            self.rules.evaluate(record, &self.catalog, &mut alerts);
+        }
+        alerts
     }
 
     fn put(&mut self, record: &Record, alerts: Vec<Alert>) {
