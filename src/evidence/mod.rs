@@ -30,6 +30,7 @@ use crate::model::Nanos;
 use crate::model::Transport;
 use crate::model::record::Facts;
 use crate::wire::http::Source;
+use crate::wire::quic::Version;
 
 /// Datagrams of each direction looked at while undecided.
 const DATAGRAMS_LOOKED: u8 = 4;
@@ -190,10 +191,13 @@ fn datagram_sign(bytes: &[u8], around: &Around<'_>) -> Mode {
         // Before the others: a transaction id may look like any first byte.
         _ if dns::is_plain_message(bytes) => Mode::Dns,
         // A DTLS record: content type 20 to 26, version 254.x (RFC 9147 section 4, RFC 6347
-        // section 4.1).
-        [20..=26, 0xfe, ..] => Mode::Dtls,
-        // A QUIC long header: form and fixed bits, a version (RFC 9000 section 17.2).
-        [first, version @ ..] if first & 0xc0 == 0xc0 && !version.starts_with(&[0; 4]) => {
+        // section 4.1), or the older version in a handshake's first epoch.
+        [20..=26, 0xfe, ..] | [22, 1, 0, 0, 0, ..] => Mode::Dtls,
+        // A QUIC long header of a known version (RFC 9000 section 17.2).
+        [first, a, b, c, d, ..]
+            if first & 0x80 != 0
+                && Version::from_field(u32::from_be_bytes([*a, *b, *c, *d])).is_some() =>
+        {
             Mode::Quic
         }
         _ if ports.0 == PORT_SSDP || ports.1 == PORT_SSDP => Mode::Ssdp,

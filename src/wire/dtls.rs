@@ -14,6 +14,9 @@ use crate::wire::WireError;
 pub const HELLO_VERIFY_REQUEST: u8 = 3;
 /// Content type handshake.
 pub const HANDSHAKE: u8 = 22;
+/// Version of DTLS as OpenSSL spoke it before 0.9.8f (its `DTLS1_BAD_VER`): the records and messages of
+/// DTLS 1.0 under another number. Cisco AnyConnect still does (OpenConnect documentation, "DTLS").
+pub const BAD_VERSION: u16 = 0x0100;
 /// Content types of plaintext records: change_cipher_spec to ack (RFC 9147 section 4.1).
 const KINDS: std::ops::RangeInclusive<u8> = 20..=26;
 
@@ -42,9 +45,9 @@ pub fn record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
 
 fn read_record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
     let kind = r.u8()?;
-    let [major, minor] = r.array()?;
+    let version = r.u16()?;
     // DTLS 1.0 is 254.255, 1.2 is 254.253; 1.3 writes 1.2 here.
-    if !KINDS.contains(&kind) || major != 0xfe || minor < 0xfc {
+    if !KINDS.contains(&kind) || (version < 0xfefc && version != BAD_VERSION) || version > 0xfeff {
         return Err(WireError::NotThis);
     }
     let epoch = r.u16()?;

@@ -96,8 +96,8 @@ impl<'a> LongPacket<'a> {
     pub fn parse(datagram: &'a [u8]) -> Result<(LongPacket<'a>, &'a [u8]), WireError> {
         let mut reader = Reader::new(datagram);
         let first = reader.u8()?;
-        // Form and fixed bits (RFC 9000 section 17.2).
-        if first & 0xc0 != 0xc0 {
+        // The form bit (RFC 9000 section 17.2). The fixed bit may be zero (RFC 9287 section 3).
+        if first & 0x80 == 0 {
             return Err(WireError::NotThis);
         }
         let version = Version::from_field(reader.u32()?).ok_or(WireError::NotThis)?;

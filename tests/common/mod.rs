@@ -20,10 +20,8 @@ use longhaul::pipeline::run_tapped;
 
 /// A file or folder of the shared captures, or a word on the console and nothing.
 pub fn shared(what: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("LONGHAUL_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("LONGHAUL_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let path = root.join("data").join(what);
     if path.exists() {
         return Some(path);
@@ -115,8 +113,7 @@ impl Seen {
         for (at, record) in records.iter().enumerate() {
             let name = outcome.names[usize::from(record.file)].file_name().unwrap();
             let ends = sorted(initiator(record), responder(record));
-            let tuple =
-                (name.to_string_lossy().into_owned(), record.transport.0, ends.0, ends.1);
+            let tuple = (name.to_string_lossy().into_owned(), record.transport.0, ends.0, ends.1);
             by_tuple.entry(tuple).or_default().push(at);
         }
         Seen { records, by_tuple }
@@ -175,10 +172,15 @@ impl Tally {
         }
     }
 
+    /// How many comparisons were equal, of how many.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.equal, self.equal + self.misses.len())
+    }
+
     /// Fails on any miss that is no exception, and on any exception without a miss.
     pub fn conclude(self, exceptions: &[Exception]) {
-        let rows = self.equal + self.misses.len();
-        println!("{}: {} of {rows} rows equal", self.name, self.equal);
+        let (equal, rows) = self.counts();
+        println!("{}: {equal} of {rows} rows equal", self.name);
         let argued = |file: &str, miss: &str| {
             exceptions.iter().position(|(of, words, _)| *of == file && miss.contains(words))
         };
@@ -201,6 +203,12 @@ impl Tally {
         assert!(faults.is_empty(), "{}:\n{}", self.name, faults.join("\n"));
         assert!(rows > 0, "{}: nothing was compared", self.name);
     }
+}
+
+/// The first of many values, for a message.
+pub fn few(values: &[String]) -> String {
+    let first: Vec<String> = values.iter().take(6).map(|value| format!("{value:?}")).collect();
+    format!("{} of {} values: {}", first.len(), values.len(), first.join(", "))
 }
 
 /// Runs the built program.
