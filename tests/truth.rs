@@ -5,6 +5,14 @@
 
 mod common;
 
+#[path = "truth/cli.rs"]
+mod cli;
+#[path = "truth/demo.rs"]
+mod demo;
+#[path = "truth/files.rs"]
+mod files;
+#[path = "truth/made.rs"]
+mod made;
 #[path = "truth/rtt.rs"]
 mod rtt;
 #[path = "truth/tls.rs"]

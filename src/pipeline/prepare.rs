@@ -3,8 +3,10 @@
 //! Owns: the immutable snapshot of rules, lists and databases. In: a plan. Out: [`Prepared`].
 //! Never: changes after the run has begun.
 
+use std::fs;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +44,7 @@ pub(super) struct Prepared {
 /// Loads the snapshot, or says everything that is wrong with it.
 pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
     let mut errors = Vec::new();
+    errors.extend(plan.inputs.iter().filter_map(|path| missing(path)));
     let inputs = keep(expand_inputs(&plan.inputs).map_err(|e| vec![e]), &mut errors);
     let rules = keep(load_rules(plan.rules.as_deref()), &mut errors);
     let enrich = keep(load_enrich(plan), &mut errors);
@@ -67,6 +70,16 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
 
 fn keep<T>(result: Result<T, Vec<Error>>, errors: &mut Vec<Error>) -> Option<T> {
     result.map_err(|wrong| errors.extend(wrong)).ok()
+}
+
+/// A path of the command line that leads nowhere is a slip of the pen: said before anything is written.
+fn missing(path: &Path) -> Option<Error> {
+    let nowhere = |e: &io::Error| e.kind() == io::ErrorKind::NotFound && path.as_os_str() != "-";
+    let cause = fs::metadata(path).err().filter(nowhere)?;
+    Some(
+        Error::new(path.display().to_string(), cause.to_string())
+            .help("name a capture file, a directory that holds some, or - for standard input"),
+    )
 }
 
 fn load_rules(dir: Option<&Path>) -> Result<RuleSet, Vec<Error>> {
