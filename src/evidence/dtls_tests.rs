@@ -47,6 +47,17 @@ fn a_client_hello_with_a_cookie_is_found_whole_or_in_pieces() {
 }
 
 #[test]
+fn an_older_version_number_is_dtls_too() {
+    let mut body = client_body(b"");
+    body.splice(..2, [1, 0]);
+    let mut bytes = records(1, &body, 200);
+    bytes.splice(1..3, [1, 0]);
+    let mut facts = Facts::default();
+    assert_eq!(observe_dtls(&bytes, Role::Initiator, &mut facts), Step::Done);
+    assert_eq!(facts.tls.unwrap().version_offered, Some(crate::wire::dtls::BAD_VERSION));
+}
+
+#[test]
 fn a_server_answers_with_a_cookie_first() {
     let mut facts = Facts::default();
     let verify = records(3, &[0xfe, 0xff, 1, 7], 200);

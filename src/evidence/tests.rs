@@ -258,6 +258,20 @@ fn undecided_datagrams_are_left_after_four() {
     assert_eq!(*observers.into_facts(), Facts::default());
 }
 
+#[test]
+fn first_bytes_tell_the_odd_forms_of_quic_and_dtls() {
+    // A long header of version 1 with its fixed bit zero, and a Retry's body (RFC 9287).
+    let quic = [&[0xb0, 0, 0, 0, 1, 0, 0][..], &[7; 16]].concat();
+    let dtls = [22, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let rtp = [0x80, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1];
+    for (datagram, protocol) in
+        [(&quic[..], Some(Protocol::Quic)), (&dtls, Some(Protocol::Dtls)), (&rtp, None)]
+    {
+        let (observers, _) = run((Transport::UDP, 443), &[(Role::Responder, datagram)]);
+        assert_eq!(observers.into_facts().protocol, protocol);
+    }
+}
+
 /// Streams that begin with a known protocol, both directions.
 fn known_streams() -> Vec<(u16, Vec<u8>, Vec<u8>)> {
     let ssh = ssh_client();

@@ -90,7 +90,7 @@ const fn later_suites(code: u16) -> Option<&'static str> {
 }
 
 /// ECS `tls.version` and `tls.version_protocol` of a version on the wire (RFC 8446 section 4.1.2,
-/// RFC 9147 section 5.3).
+/// RFC 9147 section 5.3). `0x0100` is DTLS 1.0 as OpenSSL numbered it before 0.9.8f.
 pub const fn tls_version(code: u16) -> Option<(&'static str, &'static str)> {
     Some(match code {
         0x0002 => ("2.0", "ssl"),
@@ -99,7 +99,7 @@ pub const fn tls_version(code: u16) -> Option<(&'static str, &'static str)> {
         0x0302 => ("1.1", "tls"),
         0x0303 => ("1.2", "tls"),
         0x0304 => ("1.3", "tls"),
-        0xfeff => ("1.0", "dtls"),
+        0xfeff | 0x0100 => ("1.0", "dtls"),
         0xfefd => ("1.2", "dtls"),
         0xfefc => ("1.3", "dtls"),
         _ => return None,

@@ -1,0 +1,21 @@
+//! The whole program against what others measured on the same captures.
+//!
+//! Owns: the comparison of sessions, files and exit codes with recorded truth. In: the project's own captures,
+//! and shared ones where they are. Out: counts, and every miss with its reason. Never: passes a miss silently.
+
+mod common;
+
+#[path = "truth/cli.rs"]
+mod cli;
+#[path = "truth/demo.rs"]
+mod demo;
+#[path = "truth/files.rs"]
+mod files;
+#[path = "truth/made.rs"]
+mod made;
+#[path = "truth/rtt.rs"]
+mod rtt;
+#[path = "truth/tls.rs"]
+mod tls;
+#[path = "truth/words.rs"]
+mod words;

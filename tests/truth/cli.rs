@@ -1,0 +1,166 @@
+//! What a user meets: refusals, exit codes, closed pipes, files cut off.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::common::demo;
+use crate::common::longhaul;
+use crate::common::own;
+use crate::made;
+use crate::made::Dice;
+use crate::made::Shape;
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The run is refused with words, and no output directory appears.
+fn refused(args: &[&str], because: &str) {
+    let root = tempfile::tempdir().unwrap();
+    let out = root.path().join("out");
+    let demo = demo();
+    let mut all = vec!["read", "--out", out.to_str().unwrap()];
+    if !args.iter().any(|arg| arg.ends_with(".pcap")) {
+        all.push(demo.to_str().unwrap());
+    }
+    all.extend(args);
+    let ran = longhaul(&all);
+    let said = stderr(&ran);
+    assert_eq!(ran.status.code(), Some(2), "{args:?}: {said}");
+    assert!(said.starts_with("error: "), "{args:?}: {said}");
+    assert!(said.contains(because), "{args:?}: {said}");
+    // Usage errors have the parser's own form.
+    assert!(said.contains("\nhelp: ") || said.contains("Usage: "), "{args:?}: {said}");
+    assert!(ran.stdout.is_empty() && !out.exists(), "{args:?}: something was written");
+}
+
+#[test]
+fn refusals_say_what_and_how_and_write_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let rule = fs::read_to_string(own("rules/network/d21_tor.yml")).unwrap();
+    let wrong = rule.replacen("network.direction", "network.directon", 1);
+    assert_ne!(rule, wrong);
+    for (folder, file, content) in [
+        ("rules", "d21_tor.yml", &*wrong),
+        ("lists", "bad.txt", "# name: bad\n# tag: bad\n# kind: prefix\n10.0.0.0/99\n"),
+    ] {
+        fs::create_dir(at(folder)).unwrap();
+        fs::write(at(folder).join(file), content).unwrap();
+    }
+    fs::write(at("bad.toml"), "wrokers = 3\n").unwrap();
+    refused(&["--rules", &text(&at("rules"))], "network.direct");
+    refused(&["--lists", &text(&at("lists"))], "bad.txt:4");
+    refused(&["--config", &text(&at("bad.toml"))], "wrokers");
+    refused(&[&text(&at("missing.pcap"))], "missing.pcap");
+    refused(&["--place", "ZZZ"], "ZZZ");
+    refused(&["--place", "91,0"], "91");
+    refused(&["--home", "10.0.0.0/33"], "10.0.0.0/33");
+    refused(&["--workers", "99"], "99");
+    refused(&["--min-level", "loud"], "loud");
+    refused(&["--filter", "tcp port zebra"], "zebra");
+    refused(&["--unknown-option"], "--unknown-option");
+}
+
+#[test]
+fn a_directory_with_something_in_it_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("mine"), "mine").unwrap();
+    let ran = longhaul(&["read", demo().to_str().unwrap(), "--out", root.path().to_str().unwrap()]);
+    assert_eq!(ran.status.code(), Some(2));
+    let said = stderr(&ran);
+    assert!(said.starts_with("error: ") && said.contains("help: "), "{said}");
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(root.path().join("mine")).unwrap(), "mine");
+}
+
+#[test]
+fn alerts_fail_a_run_only_where_asked_and_there() {
+    let root = tempfile::tempdir().unwrap();
+    let quiet = root.path().join("quiet.pcap");
+    made::write(&quiet, 7, &Shape { packets: 40, hosts: 3, seconds: 5, disorder_ns: 0 });
+    let code = |path: &Path, more: &[&str]| {
+        let mut args = vec!["read", "--quiet", path.to_str().unwrap()];
+        args.extend(more);
+        longhaul(&args).status.code()
+    };
+    assert_eq!(code(&demo(), &["--fail-on-alert"]), Some(1));
+    assert_eq!(code(&demo(), &[]), Some(0));
+    assert_eq!(code(&quiet, &["--fail-on-alert"]), Some(0));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_nobodys_error() {
+    for more in [&["--sessions", "-"][..], &["--json"], &[]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+            .arg("read")
+            .arg(demo())
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let ran = child.wait_with_output().unwrap();
+        let said = stderr(&ran);
+        assert!(!said.contains("error") && !said.contains("panicked"), "{more:?}: {said}");
+        assert_eq!(ran.status.code(), Some(0), "{more:?}: {said}");
+    }
+}
+
+/// Where each packet of a pcap file begins, and the file's end.
+fn packet_starts(pcap: &[u8]) -> Vec<usize> {
+    let mut starts = vec![24];
+    while let Some(length) = pcap.get(starts[starts.len() - 1] + 8..).and_then(|r| r.first_chunk())
+    {
+        starts.push(starts[starts.len() - 1] + 16 + u32::from_le_bytes(*length) as usize);
+    }
+    starts
+}
+
+#[test]
+fn a_capture_cut_anywhere_is_read_to_the_cut() {
+    let packed = fs::read(demo()).unwrap();
+    let pcap = zstd::decode_all(&packed[..]).unwrap();
+    let starts = packet_starts(&pcap);
+    assert_eq!(starts.last(), Some(&pcap.len()));
+    let root = tempfile::tempdir().unwrap();
+    let mut dice = Dice(20_261_123);
+    for n in 0..50 {
+        let cut = starts[1] + dice.below((pcap.len() - starts[1]) as u64) as usize;
+        let (input, out) = (root.path().join("cut.pcap"), root.path().join(format!("out{n}")));
+        fs::write(&input, &pcap[..cut]).unwrap();
+        let (path, into) = (input.to_str().unwrap(), out.to_str().unwrap());
+        let ran = longhaul(&["read", "--quiet", path, "--out", into]);
+        assert_eq!(ran.status.code(), Some(0), "cut at {cut}: {}", stderr(&ran));
+        let run: Value =
+            serde_json::from_str(&fs::read_to_string(out.join("run.json")).unwrap()).unwrap();
+        let whole = starts.iter().filter(|start| **start <= cut).count() - 1;
+        let verdict = if starts.contains(&cut) { "ok" } else { "truncated" };
+        let input = &run["inputs"][0];
+        assert_eq!(input["verdict"], verdict, "cut at {cut}: {input}");
+        assert_eq!(input["packets"], whole, "cut at {cut}: {input}");
+    }
+}
+
+#[test]
+fn a_packed_capture_cut_anywhere_never_panics() {
+    let packed = fs::read(demo()).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let mut dice = Dice(4_711);
+    for _ in 0..12 {
+        let cut = 1 + dice.below(packed.len() as u64 - 1) as usize;
+        let input = root.path().join("cut.pcap.zst");
+        fs::write(&input, &packed[..cut]).unwrap();
+        let ran = longhaul(&["read", "--quiet", input.to_str().unwrap()]);
+        let said = stderr(&ran);
+        let spoken = ran.status.code() == Some(0) || said.starts_with("error: ");
+        assert!(spoken && !said.contains("panicked"), "cut at {cut}: {said}");
+    }
+}

@@ -1,0 +1,171 @@
+//! The five files: what they say of their inputs, their fields, and that they never differ.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use longhaul::detect::fields;
+use serde_json::Value;
+
+use crate::common::demo;
+use crate::common::longhaul;
+use crate::common::shared;
+use crate::common::table;
+use crate::made;
+use crate::made::Shape;
+
+const FILES: [&str; 5] =
+    ["sessions.ndjson", "endpoints.ndjson", "alerts.ndjson", "incidents.ndjson", "run.json"];
+
+/// Runs `longhaul read INPUTS --out` a fresh directory and gives its files; run.json as JSON text without
+/// what belongs to the machine.
+fn read(inputs: &[&Path], more: &[&str]) -> BTreeMap<&'static str, String> {
+    let root = tempfile::tempdir().unwrap();
+    let out = root.path().join("out");
+    let mut args = vec!["read", "--quiet", "--out", out.to_str().unwrap()];
+    args.extend(inputs.iter().map(|path| path.to_str().unwrap()));
+    args.extend(more);
+    let ran = longhaul(&args);
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(0), "{args:?}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let mut files: BTreeMap<&str, String> =
+        FILES.into_iter().map(|name| (name, fs::read_to_string(out.join(name)).unwrap())).collect();
+    let mut run: Value = serde_json::from_str(&files["run.json"]).unwrap();
+    run.as_object_mut().unwrap().remove("environment").unwrap();
+    files.insert("run.json", serde_json::to_string_pretty(&run).unwrap());
+    files
+}
+
+/// Files whose name promises a fault or an odd form, and what is said of them.
+const VERDICTS: [(&str, &str); 9] = [
+    ("fmt-bigendian__arkime__bigendian.pcap", "ok"),
+    ("fmt-modified-pcap__pcapparser__modified-format.pcap", "ok"),
+    ("fmt-multi-interface__zeek__pcapng-multi-interface.pcapng", "ok"),
+    ("fmt-nanosecond__tcpdump__tcp-handshake-nano.pcap", "ok"),
+    // Its clock stood before 1970 for 100 packets.
+    ("fmt-zstd__pcpp__pcapng-example.pcapng.zst", "malformed"),
+    // The container of these is sound, what the frames hold is not.
+    ("malformed__ndpi__badpackets.pcap", "ok"),
+    ("malformed__ndpi__fuzz-2006-06-26-2594.pcap", "ok"),
+    ("malformed__pcapparser__err-buffertoosmall.pcapng", "ok"),
+    ("malformed__zeek__truncated-header.pcap", "ok"),
+];
+
+#[test]
+fn every_input_is_told_with_packets_hash_and_verdict() {
+    let Some(folder) = shared("pcaps") else { return };
+    let rows = table(&folder.join("labels.csv"));
+    let run: Value = serde_json::from_str(&read(&[&folder], &[])["run.json"]).unwrap();
+    let inputs: BTreeMap<&str, &Value> = run["inputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|input| (input["path"].as_str().unwrap().rsplit('/').next().unwrap(), input))
+        .collect();
+    let mut faults = Vec::new();
+    for row in &rows {
+        let name = row.get("file");
+        let input = inputs[name];
+        let packets: u64 = row.get("packets").parse().unwrap();
+        if input["packets"] != packets || input["sha256"] != row.get("sha256") {
+            faults.push(format!("{name}: expected {packets} packets, got {input}"));
+        }
+        let odd = name.starts_with("malformed__") || name.starts_with("fmt-");
+        let told = VERDICTS.iter().find(|(file, _)| *file == name).map(|(_, verdict)| *verdict);
+        assert!(!odd || told.is_some(), "{name}: nobody has said what its verdict should be");
+        if input["verdict"] != told.unwrap_or("ok") {
+            faults.push(format!("{name}: expected {}, got {input}", told.unwrap_or("ok")));
+        }
+    }
+    println!("labels.csv: {} of {} files equal", rows.len() - faults.len(), rows.len());
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// One, two and eight workers write the same bytes.
+fn assert_same(inputs: &[&Path], more: &[&str]) -> BTreeMap<&'static str, String> {
+    let with = |workers| read(inputs, &[&["--workers", workers], more].concat());
+    let one = with("1");
+    for workers in ["2", "8", "8"] {
+        let other = with(workers);
+        for name in FILES {
+            let place = one[name].lines().zip(other[name].lines()).position(|(a, b)| a != b);
+            assert!(one[name] == other[name], "{inputs:?}: {name} differs at line {place:?}");
+        }
+    }
+    one
+}
+
+#[test]
+fn any_number_of_workers_writes_the_same_bytes() {
+    assert_same(&[&demo()], &["--place", "39.04,-77.49"]);
+    if let Some(folder) = shared("pcaps") {
+        assert_same(&[&folder], &[]);
+        assert_same(&[&folder], &["--point-by", "file"]);
+    }
+}
+
+#[test]
+fn any_number_of_workers_writes_the_same_bytes_when_the_table_overflows() {
+    let root = tempfile::tempdir().unwrap();
+    let config = root.path().join("small.toml");
+    fs::write(&config, "[caps]\nsessions = 64\nendpoints = 32\nalerts = 16\n").unwrap();
+    let shapes = [
+        ("calm", Shape { packets: 6_000, hosts: 40, seconds: 2_000, disorder_ns: 0 }),
+        ("crowd", Shape { packets: 12_000, hosts: 200, seconds: 30, disorder_ns: 5_000_000 }),
+        ("late", Shape { packets: 6_000, hosts: 90, seconds: 400, disorder_ns: 90_000_000_000 }),
+    ];
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for (seed, (name, shape)) in shapes.iter().enumerate() {
+        let path = root.path().join(format!("{name}.pcap"));
+        made::write(&path, 0x9e37_79b9 * (seed as u64 + 1), shape);
+        paths.push(path);
+    }
+    for path in &paths {
+        assert_same(&[path], &[]);
+        let files = assert_same(&[path], &["--config", config.to_str().unwrap()]);
+        let run: Value = serde_json::from_str(&files["run.json"]).unwrap();
+        assert!(run["loss"]["table"].as_u64().unwrap() > 0, "{path:?}: nothing was pushed out");
+    }
+    let all: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    assert_same(&all, &["--config", config.to_str().unwrap()]);
+}
+
+fn keys(value: &Value, prefix: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                keys(value, &name, found);
+            }
+        }
+        // A list of objects holds fields too.
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().for_each(|item| keys(item, prefix, found));
+        }
+        _ => {
+            found.insert(prefix.to_owned());
+        }
+    }
+}
+
+#[test]
+fn every_key_of_a_session_line_is_a_field_of_the_reference() {
+    let demo = demo();
+    let mut inputs = vec![demo];
+    inputs.extend(shared("pcaps"));
+    let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+    let lines = &read(&inputs, &["--place", "39.04,-77.49"])["sessions.ndjson"];
+    let mut found = BTreeSet::new();
+    for line in lines.lines() {
+        keys(&serde_json::from_str(line).unwrap(), "", &mut found);
+    }
+    let strange: Vec<&String> = found
+        .iter()
+        .filter(|key| !fields::find(key).is_some_and(fields::Field::in_sessions))
+        .collect();
+    assert!(strange.is_empty(), "not in the field table: {strange:?}");
+    assert!(found.len() > 50, "{found:?}");
+}
