@@ -111,9 +111,11 @@ impl<X> Shard<X> {
             None => self.open(arrival, listener),
         };
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let was_over = session.is_over();
+        // Only its first packet and its end can bring a session's time-out forward: a later one is
+        // found when the timer comes up, an earlier one would be missed.
+        let (fresh, was_over) = (!session.spoke(), session.is_over());
         session.observe(arrival, listener);
-        if session.is_over() != was_over {
+        if fresh || session.is_over() != was_over {
             self.rearm(id);
         }
     }

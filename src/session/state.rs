@@ -195,6 +195,11 @@ impl<X> Session<X> {
         }
     }
 
+    /// Whether a packet was taken into account at all.
+    pub(crate) const fn spoke(&self) -> bool {
+        self.initiator.packets > 0 || self.responder.packets > 0
+    }
+
     /// Whether both ends spoke.
     pub(crate) const fn both_spoke(&self) -> bool {
         self.initiator.packets > 0 && self.responder.packets > 0

@@ -214,6 +214,18 @@ fn silence_ends_a_session_and_the_next_packet_opens_another() {
 }
 
 #[test]
+fn a_session_ends_at_its_own_deadline_whatever_its_first_packet_was() {
+    let opened = u64::from(Timeouts::default().tcp_opened);
+    let mut bench = Bench::new(8);
+    bench.feed(packet(0, true, 0, SYN, 1, 0), b"");
+    bench.shard.expire((1_000_000 + opened) as u32, &mut bench.ear);
+    assert!(bench.ear.finished.is_empty());
+    bench.shard.expire((1_000_001 + opened) as u32, &mut bench.ear);
+    assert_eq!(bench.ear.finished.len(), 1);
+    assert_eq!(bench.ear.finished[0].record.at, Nanos::from_secs(1_000_000 + opened));
+}
+
+#[test]
 fn the_cap_pushes_out_whole_seconds_nearest_their_time_out() {
     let mut bench = Bench::new(3);
     for n in 0..3 {
