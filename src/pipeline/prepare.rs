@@ -72,7 +72,8 @@ fn keep<T>(result: Result<T, Vec<Error>>, errors: &mut Vec<Error>) -> Option<T> 
     result.map_err(|wrong| errors.extend(wrong)).ok()
 }
 
-/// A path of the command line that leads nowhere is a slip of the pen: said before anything is written.
+/// A path of the command line that leads nowhere is a slip of the pen, said before anything is
+/// written.
 fn missing(path: &Path) -> Option<Error> {
     let nowhere = |e: &io::Error| e.kind() == io::ErrorKind::NotFound && path.as_os_str() != "-";
     let cause = fs::metadata(path).err().filter(nowhere)?;

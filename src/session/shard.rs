@@ -102,9 +102,10 @@ impl<X> Shard<X> {
             None => self.open(arrival, listener),
         };
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let was_over = session.is_over();
+        let span = self.timeouts.of(session.class());
         session.observe(arrival, listener);
-        if session.is_over() != was_over {
+        // A timer that comes too late would hand the session over behind its time, out of order.
+        if self.timeouts.of(session.class()) < span {
             self.rearm(id);
         }
     }

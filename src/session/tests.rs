@@ -213,6 +213,39 @@ fn silence_ends_a_session_and_the_next_packet_opens_another() {
 }
 
 #[test]
+fn a_lone_syn_is_over_in_its_own_time() {
+    let mut bench = Bench::new(16);
+    bench.feed(packet(1, true, 0, SYN, 100, 0), b"");
+    let due = 1_000_000 + Timeouts::default().tcp_opened;
+    bench.shard.expire(due, &mut bench.ear);
+    assert!(bench.ear.finished.is_empty());
+    bench.shard.expire(due + 1, &mut bench.ear);
+    let at: Vec<Nanos> = bench.ear.finished.iter().map(|finished| finished.record.at).collect();
+    assert_eq!(at, [Nanos::from_secs(u64::from(due))]);
+}
+
+proptest! {
+    /// Workers hand over what lies before a second that has passed: nothing may come behind it.
+    #[test]
+    fn nothing_is_handed_over_behind_its_time(
+        packets in prop::collection::vec((0u16..6, any::<bool>(), 0u64..90_000, 0u8..32), 1..60),
+    ) {
+        let mut bench = Bench::new(4);
+        let mut now = 0;
+        let mut passed = Nanos::ZERO;
+        for (n, from_client, step, flags) in packets {
+            now += step;
+            bench.feed(packet(n, from_client, now, flags, 100, 100), b"");
+            let clock = (1_000_000 + now / 1_000) as u32;
+            bench.shard.expire(clock, &mut bench.ear);
+            prop_assert!(bench.ear.finished.iter().all(|f| f.record.at >= passed));
+            bench.ear.finished.clear();
+            passed = Nanos::from_secs(u64::from(clock));
+        }
+    }
+}
+
+#[test]
 fn the_cap_pushes_out_whole_seconds_nearest_their_time_out() {
     let mut bench = Bench::new(3);
     for n in 0..3 {
