@@ -30,8 +30,9 @@ use crate::session::Side;
 /// One finished session on its way to the analyst.
 #[derive(Debug)]
 pub(super) struct Item {
-    /// Merge key: clock, then first packet, then identity.
-    pub(super) order: (Nanos, Nanos, [u8; 16]),
+    /// Merge key: clock, then first packet, then identity; and, where a five-tuple begins twice within
+    /// one tick of the capture's clock, where the first packet stands.
+    pub(super) order: (Nanos, Nanos, [u8; 16], (u16, u32)),
     /// Where its line stands in the handover's bytes.
     pub(super) line: (u32, u32),
     pub(super) endpoint: EndpointSummary,
@@ -128,7 +129,7 @@ impl<'t> Desk<'t> {
             emit::ecs::render_session(record, &mut self.out.lines);
         }
         self.out.items.push(Item {
-            order: (record.at, record.start, id),
+            order: (record.at, record.start, id, (record.file, record.frame_first)),
             line: (start, self.out.lines.len() as u32),
             endpoint: EndpointSummary::of(record),
             alerts,

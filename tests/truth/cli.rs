@@ -86,7 +86,11 @@ fn a_directory_with_something_in_it_is_left_alone() {
 fn alerts_fail_a_run_only_where_asked_and_there() {
     let root = tempfile::tempdir().unwrap();
     let quiet = root.path().join("quiet.pcap");
-    made::write(&quiet, 7, &Shape { packets: 40, hosts: 3, seconds: 5, disorder_ns: 0 });
+    made::write(
+        &quiet,
+        7,
+        &Shape { packets: 40, hosts: 3, seconds: 5, disorder_ns: 0, tick_ns: 1 },
+    );
     let code = |path: &Path, more: &[&str]| {
         let mut args = vec!["read", "--quiet", path.to_str().unwrap()];
         args.extend(more);
