@@ -28,8 +28,10 @@ use crate::session::Interest;
 use crate::session::Listener;
 use crate::session::Side;
 
-/// Place in the output: the clock at which a session ended, its first packet, its identity.
-pub(super) type Order = (Nanos, Nanos, [u8; 16]);
+/// Place in the output: the clock at which a session ended, its first packet's time, its identity; and,
+/// where a five-tuple begins twice within one tick of the capture's clock, where its first packet
+/// stands.
+pub(super) type Order = (Nanos, Nanos, [u8; 16], (u16, u32));
 
 /// One finished session on its way to the analyst.
 #[derive(Debug)]
@@ -151,7 +153,8 @@ impl<'t> Desk<'t> {
         if self.writes_lines {
             emit::ecs::render_session(record, &mut self.out.lines);
         }
-        self.out.order.push(((record.at, record.start, id), self.out.items.len() as u32));
+        let first = (record.file, record.frame_first);
+        self.out.order.push(((record.at, record.start, id, first), self.out.items.len() as u32));
         self.out.items.push(Item {
             line: (start, self.out.lines.len() as u32),
             endpoint: EndpointSummary::of(record),

@@ -47,16 +47,18 @@ fn refusals_say_what_and_how_and_write_nothing() {
     let rule = fs::read_to_string(own("rules/network/d21_tor.yml")).unwrap();
     let wrong = rule.replacen("network.direction", "network.directon", 1);
     assert_ne!(rule, wrong);
-    for (folder, file, content) in [
-        ("rules", "d21_tor.yml", &*wrong),
-        ("lists", "bad.txt", "# name: bad\n# tag: bad\n# kind: prefix\n10.0.0.0/99\n"),
-    ] {
+    let list = fs::read_to_string(own("rules/lists/tor-prefixes.txt")).unwrap();
+    let list = list.lines().take_while(|line| line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    let bad_line = format!("bad.txt:{}", list.lines().count() + 1);
+    let list = format!("{list}\n10.0.0.0/99\n");
+    for (folder, file, content) in [("rules", "d21_tor.yml", &*wrong), ("lists", "bad.txt", &list)]
+    {
         fs::create_dir(at(folder)).unwrap();
         fs::write(at(folder).join(file), content).unwrap();
     }
     fs::write(at("bad.toml"), "wrokers = 3\n").unwrap();
     refused(&["--rules", &text(&at("rules"))], "network.direct");
-    refused(&["--lists", &text(&at("lists"))], "bad.txt:4");
+    refused(&["--lists", &text(&at("lists"))], &bad_line);
     refused(&["--config", &text(&at("bad.toml"))], "wrokers");
     refused(&[&text(&at("missing.pcap"))], "missing.pcap");
     refused(&["--place", "ZZZ"], "ZZZ");
@@ -64,7 +66,7 @@ fn refusals_say_what_and_how_and_write_nothing() {
     refused(&["--home", "10.0.0.0/33"], "10.0.0.0/33");
     refused(&["--workers", "99"], "99");
     refused(&["--min-level", "loud"], "loud");
-    refused(&["--filter", "tcp port zebra"], "zebra");
+    refused(&["--filter", "tcp prot 22"], "tcp prot 22");
     refused(&["--unknown-option"], "--unknown-option");
 }
 
@@ -84,7 +86,11 @@ fn a_directory_with_something_in_it_is_left_alone() {
 fn alerts_fail_a_run_only_where_asked_and_there() {
     let root = tempfile::tempdir().unwrap();
     let quiet = root.path().join("quiet.pcap");
-    made::write(&quiet, 7, &Shape { packets: 40, hosts: 3, seconds: 5, disorder_ns: 0 });
+    made::write(
+        &quiet,
+        7,
+        &Shape { packets: 40, hosts: 3, seconds: 5, disorder_ns: 0, tick_ns: 1 },
+    );
     let code = |path: &Path, more: &[&str]| {
         let mut args = vec!["read", "--quiet", path.to_str().unwrap()];
         args.extend(more);

@@ -112,15 +112,20 @@ fn any_number_of_workers_writes_the_same_bytes_when_the_table_overflows() {
     let root = tempfile::tempdir().unwrap();
     let config = root.path().join("small.toml");
     fs::write(&config, "[caps]\nsessions = 64\nendpoints = 32\nalerts = 16\n").unwrap();
+    // (name, packets, hosts, seconds, disorder, tick): sessions that share their time and five-tuple, too.
     let shapes = [
-        ("calm", Shape { packets: 6_000, hosts: 40, seconds: 2_000, disorder_ns: 0 }),
-        ("crowd", Shape { packets: 12_000, hosts: 200, seconds: 30, disorder_ns: 5_000_000 }),
-        ("late", Shape { packets: 6_000, hosts: 90, seconds: 400, disorder_ns: 90_000_000_000 }),
+        ("calm", 6_000, 40, 2_000, 0, 1),
+        ("crowd", 12_000, 200, 30, 5_000_000, 1),
+        ("late", 6_000, 90, 400, 90_000_000_000, 1_000),
+        ("coarse", 12_000, 12, 60, 0, 20_000_000_000),
     ];
     let mut paths: Vec<PathBuf> = Vec::new();
-    for (seed, (name, shape)) in shapes.iter().enumerate() {
+    for (seed, (name, packets, hosts, seconds, disorder_ns, tick_ns)) in
+        shapes.into_iter().enumerate()
+    {
+        let shape = Shape { packets, hosts, seconds, disorder_ns, tick_ns };
         let path = root.path().join(format!("{name}.pcap"));
-        made::write(&path, 0x9e37_79b9 * (seed as u64 + 1), shape);
+        made::write(&path, 0x9e37_79b9 * (seed as u64 + 1), &shape);
         paths.push(path);
     }
     for path in &paths {

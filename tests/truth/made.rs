@@ -26,6 +26,8 @@ pub struct Shape {
     pub seconds: u64,
     /// Nanoseconds by which a packet may come before the one ahead of it.
     pub disorder_ns: u64,
+    /// How coarse the capture's clock is.
+    pub tick_ns: u64,
 }
 
 /// Writes a capture of DNS questions and TCP segments of every kind between made-up hosts.
@@ -36,6 +38,7 @@ pub fn write(path: &Path, seed: u64, shape: &Shape) {
     for n in 0..shape.packets {
         let early = dice.below(shape.disorder_ns + 1);
         let at = START_S * 1_000_000_000 + shape.disorder_ns + span_ns / shape.packets * n - early;
+        let at = at - at % shape.tick_ns;
         let frame = frame(&mut dice, shape.hosts);
         for word in [at / 1_000_000_000, at % 1_000_000_000, frame.len() as u64, frame.len() as u64]
         {
