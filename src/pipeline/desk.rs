@@ -30,8 +30,8 @@ use crate::session::Side;
 /// One finished session on its way to the analyst.
 #[derive(Debug)]
 pub(super) struct Item {
-    /// Merge key: clock, then first packet, then identity; and, where a five-tuple begins twice within
-    /// one tick of the capture's clock, where the first packet stands.
+    /// Merge key: clock, then first packet, then identity; and, where a five-tuple begins twice
+    /// within one tick of the capture's clock, where the first packet stands.
     pub(super) order: (Nanos, Nanos, [u8; 16], (u16, u32)),
     /// Where its line stands in the handover's bytes.
     pub(super) line: (u32, u32),

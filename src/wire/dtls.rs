@@ -14,8 +14,8 @@ use crate::wire::WireError;
 pub const HELLO_VERIFY_REQUEST: u8 = 3;
 /// Content type handshake.
 pub const HANDSHAKE: u8 = 22;
-/// Version of DTLS as OpenSSL spoke it before 0.9.8f (its `DTLS1_BAD_VER`): the records and messages
-/// of DTLS 1.0 under another number. Cisco AnyConnect still speaks it.
+/// Version of DTLS as OpenSSL spoke it before 0.9.8f (its `DTLS1_BAD_VER`): the records and
+/// messages of DTLS 1.0 under another number. Cisco AnyConnect still speaks it.
 pub const BAD_VERSION: u16 = 0x0100;
 /// Content types of plaintext records: change_cipher_spec to ack (RFC 9147 section 4.1).
 const KINDS: std::ops::RangeInclusive<u8> = 20..=26;
