@@ -19,8 +19,8 @@ use crate::made::Shape;
 const FILES: [&str; 5] =
     ["sessions.ndjson", "endpoints.ndjson", "alerts.ndjson", "incidents.ndjson", "run.json"];
 
-/// Runs `longhaul read INPUTS --out` a fresh directory and gives its files; run.json as JSON text without
-/// what belongs to the machine.
+/// Runs `longhaul read INPUTS --out` a fresh directory and gives its files; run.json as JSON text
+/// without what belongs to the machine.
 fn read(inputs: &[&Path], more: &[&str]) -> BTreeMap<&'static str, String> {
     let root = tempfile::tempdir().unwrap();
     let out = root.path().join("out");
@@ -112,7 +112,8 @@ fn any_number_of_workers_writes_the_same_bytes_when_the_table_overflows() {
     let root = tempfile::tempdir().unwrap();
     let config = root.path().join("small.toml");
     fs::write(&config, "[caps]\nsessions = 64\nendpoints = 32\nalerts = 16\n").unwrap();
-    // (name, packets, hosts, seconds, disorder, tick): sessions that share their time and five-tuple, too.
+    // (name, packets, hosts, seconds, disorder, tick): sessions that share their time and
+    // five-tuple, too.
     let shapes = [
         ("calm", 6_000, 40, 2_000, 0, 1),
         ("crowd", 12_000, 200, 30, 5_000_000, 1),

@@ -24,8 +24,9 @@ const ARGUED: [Exception; 3] = [
     ),
 ];
 
-const CUT: &str = "the rows before it are the same connection: its sequence numbers go on (RFC 9293 section \
-                   3.4); the dissector cut it in two, and its legs are told on the row with the SYN";
+const CUT: &str = "the rows before it are the same connection: its sequence numbers go on \
+    (RFC 9293 section 3.4); the dissector cut it in two, and its legs are \
+    told on the row with the SYN";
 
 /// The table's unit is the microsecond with three decimals; captures of microseconds round.
 const NEAR_ENOUGH_NS: u64 = 1_000;

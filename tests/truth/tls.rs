@@ -33,10 +33,10 @@ const ARGUED: [Exception; 12] = [
     ("tls__ja4__tls-handshake.pcapng", "tls tcp:45 frame 160 ", SECOND),
 ];
 
-const INSIDE: &str =
-    "TLS inside another protocol's control channel (OpenVPN): it is read with that protocol";
-const SECOND: &str = "the second ClientHello, after a HelloRetryRequest or HelloVerifyRequest: a session \
-                      keeps the first, which is the client's own choice";
+const INSIDE: &str = "TLS inside another protocol's control channel (OpenVPN): it is read with \
+    that protocol";
+const SECOND: &str = "the second ClientHello, after a HelloRetryRequest or HelloVerifyRequest: \
+    a session keeps the first, which is the client's own choice";
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

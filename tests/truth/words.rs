@@ -28,8 +28,9 @@ const ARGUED_DNS: [Exception; 4] = [
     ("malformed__ndpi__fuzz-2006-06-26-2594.pcap", "udp:14 frame 29 ", UNSURE),
 ];
 
-const UNSURE: &str = "the first message of its session is broken by the fuzzer (no class that exists, bytes \
-                      left over, or neither port of DNS): a session is called DNS only beyond doubt";
+const UNSURE: &str = "the first message of its session is broken by the fuzzer (no class that \
+    exists, bytes left over, or neither port of DNS): a session is called \
+    DNS only beyond doubt";
 const ARGUED_HTTP: [Exception; 1] = [(
     "fragments__pcpp__frag_http_req.pcap",
     "tcp:0 frame 11 ",
@@ -91,7 +92,8 @@ fn ascii(name: &str) -> String {
     name.chars().filter(char::is_ascii).collect()
 }
 
-/// A name as the dissector of the table writes it: raw bytes where ours are `\\DDD` (RFC 1035 section 5.1).
+/// A name as the dissector of the table writes it: raw bytes where ours are `\DDD` (RFC 1035
+/// section 5.1).
 fn dissected(name: &str) -> String {
     if name == "." {
         return "<Root>".to_owned();
