@@ -4,6 +4,14 @@
 //! own captures, and shared ones where they are. Out: counts, and every miss with its reason.
 //! Never: passes a miss silently.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
 mod common;
 
 #[path = "truth/cli.rs"]

@@ -260,13 +260,11 @@ fn undecided_datagrams_are_left_after_four() {
 
 #[test]
 fn first_bytes_tell_the_odd_forms_of_quic_and_dtls() {
-    // A long header of version 1 with its fixed bit zero, and a Retry's body (RFC 9287).
+    // A long header with its fixed bit zero (RFC 9287) is QUIC only where QUIC was spoken before.
     let quic = [&[0xb0, 0, 0, 0, 1, 0, 0][..], &[7; 16]].concat();
     let dtls = [22, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let rtp = [0x80, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1];
-    for (datagram, protocol) in
-        [(&quic[..], Some(Protocol::Quic)), (&dtls, Some(Protocol::Dtls)), (&rtp, None)]
-    {
+    for (datagram, protocol) in [(&quic[..], None), (&dtls, Some(Protocol::Dtls)), (&rtp, None)] {
         let (observers, _) = run((Transport::UDP, 443), &[(Role::Responder, datagram)]);
         assert_eq!(observers.into_facts().protocol, protocol);
     }

@@ -28,9 +28,9 @@ use crate::session::Interest;
 use crate::session::Listener;
 use crate::session::Side;
 
-/// Place in the output: the clock at which a session ended, its first packet's time, its identity; and,
-/// where a five-tuple begins twice within one tick of the capture's clock, where its first packet
-/// stands.
+/// Place in the output: the clock at which a session ended, its first packet's time, its identity;
+/// and, where a five-tuple begins twice within one tick of the capture's clock, where its first
+/// packet stands.
 pub(super) type Order = (Nanos, Nanos, [u8; 16], (u16, u32));
 
 /// One finished session on its way to the analyst.

@@ -3,8 +3,10 @@
 //! Owns: the immutable snapshot of rules, lists and databases. In: a plan. Out: [`Prepared`].
 //! Never: changes after the run has begun.
 
+use std::fs;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,7 +46,9 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
     let mut errors = Vec::new();
     let inputs = match plan.embedded {
         Some((name, bytes)) => Ok(vec![InputSpec::embedded(name, bytes)]),
-        None => expand_inputs(&plan.inputs).map_err(|e| vec![e]),
+        None => {
+            some_there(&plan.inputs).and_then(|()| expand_inputs(&plan.inputs).map_err(|e| vec![e]))
+        }
     };
     let inputs = keep(inputs, &mut errors);
     let rules = keep(load_rules(plan.rules.as_deref()), &mut errors);
@@ -71,6 +75,22 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
 
 fn keep<T>(result: Result<T, Vec<Error>>, errors: &mut Vec<Error>) -> Option<T> {
     result.map_err(|wrong| errors.extend(wrong)).ok()
+}
+
+/// Refuses a run none of whose paths leads anywhere, before anything is written. One of several
+/// that is missing gets its verdict, and the run goes on.
+fn some_there(paths: &[PathBuf]) -> Result<(), Vec<Error>> {
+    let missing = |path: &PathBuf| {
+        let nowhere = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+        if path.as_os_str() == "-" {
+            return None;
+        }
+        let cause = fs::metadata(path).err().filter(nowhere)?;
+        let help = "name a capture file, a directory that holds some, or - for standard input";
+        Some(Error::new(path.display().to_string(), cause.to_string()).help(help))
+    };
+    let errors: Vec<Error> = paths.iter().filter_map(missing).collect();
+    if errors.len() == paths.len() && !errors.is_empty() { Err(errors) } else { Ok(()) }
 }
 
 fn load_rules(dir: Option<&Path>) -> Result<RuleSet, Vec<Error>> {
