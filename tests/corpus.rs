@@ -1,0 +1,141 @@
+//! Replays the fuzz corpora and a bounded number of damaged copies of each file: nothing panics.
+//!
+//! `LONGHAUL_BLESS=1` makes the corpora anew from the demonstration's packets and the embedded rules.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "a test that cannot go on fails; each target uses its part of the bodies"
+)]
+
+#[path = "../fuzz/bodies.rs"]
+mod bodies;
+
+use std::fs;
+use std::path::PathBuf;
+
+use longhaul::capture::BlockPool;
+use longhaul::capture::HashPolicy;
+use longhaul::capture::MergedSource;
+use longhaul::capture::ReadOptions;
+use longhaul::capture::block::BLOCK_BYTES;
+use longhaul::capture::expand_inputs;
+use longhaul::decode::DecodeConfig;
+use longhaul::decode::Decoder;
+use longhaul::model::Transport;
+
+/// Damaged copies of each corpus file.
+const DAMAGED: u64 = 2_000;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A small generator of our own, so that every run damages the same bytes.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n.max(1)
+    }
+
+    /// Flips, cuts, repeats and splices a few places.
+    fn damage(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut out = bytes.to_vec();
+        for _ in 0..=self.below(6) {
+            if out.is_empty() {
+                break;
+            }
+            let at = self.below(out.len() as u64) as usize;
+            match self.below(5) {
+                0 => out[at] ^= 1 << self.below(8),
+                1 => out[at] = [0, 0xff, 0x7f, 0x80][self.below(4) as usize],
+                2 => out.truncate(at),
+                3 => out.extend_from_within(at..),
+                _ => out.insert(at, self.below(256) as u8),
+            }
+            out.truncate(70_000);
+        }
+        out
+    }
+}
+
+#[test]
+fn no_corpus_file_and_no_damaged_copy_panics() {
+    if std::env::var_os("LONGHAUL_BLESS").is_some() {
+        make_corpora();
+    }
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    for (name, body) in bodies::TARGETS {
+        let folder = root().join("fuzz/corpus").join(name);
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(!files.is_empty(), "{name} has no corpus");
+        for file in files {
+            let bytes = fs::read(&file).unwrap();
+            body(&bytes);
+            for _ in 0..DAMAGED {
+                body(&dice.damage(&bytes));
+            }
+        }
+    }
+}
+
+/// Payloads of the demonstration that begin like each target's protocol, a few of each.
+fn make_corpora() {
+    let inputs = expand_inputs(&[root().join("tests/data/demo/farm.pcap.zst")]).unwrap();
+    let options = ReadOptions { hash: HashPolicy::Never, ..ReadOptions::default() };
+    let mut source = MergedSource::open(inputs, &BlockPool::new(BLOCK_BYTES, 8), options);
+    let mut decoder = Decoder::new(DecodeConfig::default());
+    let mut number = 0u32;
+    while let Some((file, meta)) = source.next() {
+        let frame = meta.frame(source.block(file).unwrap());
+        number += 1;
+        if number.is_multiple_of(300) {
+            keep("decode", number, frame.bytes);
+        }
+        let Ok(decoded) = decoder.decode_frame(&frame, 0) else { continue };
+        let payload = decoded.packet.payload(frame.bytes);
+        match (decoded.packet.key.transport, payload) {
+            (Transport::TCP, [22, 3, ..]) if number.is_multiple_of(5) => {
+                keep("tls", number, payload);
+                keep("stream", number, payload);
+            }
+            (Transport::TCP, [b'S' | b'G' | b'H', ..]) => keep("stream", number, payload),
+            (Transport::UDP, [_, ..]) if number.is_multiple_of(9) => {
+                keep("datagram", number, payload);
+            }
+            _ => {}
+        }
+    }
+    // Long headers of QUIC version 1 and DTLS 1.2 records, made by hand.
+    keep(
+        "quic",
+        1,
+        &[&[0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x44, 0][..], &[7; 1_180]].concat(),
+    );
+    let dtls =
+        [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 54, 1, 0, 0, 42, 0, 0, 0, 0, 0, 0, 0, 42];
+    keep(
+        "dtls",
+        1,
+        &[&dtls[..], &[0xfe, 0xfd], &[9; 32], &[0, 0, 0, 2, 0xc0, 0x2b, 1, 0]].concat(),
+    );
+    let rule = fs::read(root().join("rules/network/d21_tor.yml")).unwrap();
+    keep("rules", 1, &rule);
+    keep("config", 1, b"home = [\"10.0.0.0/8\"]\nworkers = 2\n[caps]\nsessions = 64\n");
+}
+
+fn keep(target: &str, number: u32, bytes: &[u8]) {
+    let folder = root().join("fuzz/corpus").join(target);
+    fs::create_dir_all(&folder).unwrap();
+    if fs::read_dir(&folder).unwrap().count() < 12 {
+        fs::write(folder.join(format!("demo-{number}")), bytes).unwrap();
+    }
+}
