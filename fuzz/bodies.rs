@@ -12,8 +12,11 @@ use longhaul::model::Nanos;
 use longhaul::model::Transport;
 use longhaul::model::record::Facts;
 
+/// What a target does with its bytes.
+pub type Body = fn(&[u8]);
+
 /// Every target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, Body); 8] = [
     ("decode", decode),
     ("tls", tls),
     ("dtls", dtls),
