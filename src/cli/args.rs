@@ -91,7 +91,7 @@ impl ReadArgs {
         let mut plan = Plan {
             inputs: self.paths.clone(),
             workers: default_workers(),
-            arguments: std::env::args().skip(1).collect(),
+            arguments: arguments(std::env::args_os()),
             ..Plan::default()
         };
         let mut errors = Vec::new();
@@ -179,4 +179,23 @@ impl ReadArgs {
 fn default_workers() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     cores.saturating_sub(1).clamp(1, WORKERS_MAX)
+}
+
+/// The command line as text, without the program's name. A path need not be UTF-8: what is not
+/// reads as U+FFFD in run.json, and is opened by its own bytes.
+fn arguments(given: impl Iterator<Item = std::ffi::OsString>) -> Vec<String> {
+    given.skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn an_argument_that_is_not_utf8_is_no_reason_to_panic() {
+        let given = [b"longhaul".to_vec(), b"\xff\xfe.pcap".to_vec()].map(OsString::from_vec);
+        assert_eq!(arguments(given.into_iter()), ["\u{fffd}\u{fffd}.pcap"]);
+    }
 }

@@ -99,7 +99,7 @@ fn party<X>(session: &Session<X>, side: Side) -> Party {
     Party {
         ip,
         port,
-        mac: (spoke && session.bits.has(Bits::ETHERNET)).then_some(origin.mac),
+        mac: origin.mac,
         bytes: half.bytes,
         packets: u64::from(half.packets),
         ttl: spoke.then_some(origin.ttl),

@@ -81,8 +81,9 @@ impl<X> Session<X> {
         if first {
             let origin = self.origin(side);
             origin.ttl = packet.ttl;
-            if let Some(mac) = arrival.frame.get(6..12).and_then(|mac| mac.first_chunk::<6>()) {
-                origin.mac = *mac;
+            // Of this packet's own link layer: one session may cross interfaces of several.
+            if packet.flags.has(PacketFlags::ETHERNET) {
+                origin.mac = arrival.frame.get(6..12).and_then(|mac| mac.first_chunk()).copied();
             }
         }
     }

@@ -31,8 +31,8 @@ pub(crate) struct Half {
 /// What the first packet of a direction said.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Origin {
-    /// Link-layer source address.
-    pub(crate) mac: [u8; 6],
+    /// Link-layer source address, where there is an Ethernet header.
+    pub(crate) mac: Option<[u8; 6]>,
     /// Time to live.
     pub(crate) ttl: u8,
 }
@@ -50,8 +50,6 @@ impl Bits {
     pub(crate) const DEAF: u16 = 4;
     /// A snap length or cap cut something.
     pub(crate) const TRUNCATED: u16 = 8;
-    /// The frames begin with an Ethernet header.
-    pub(crate) const ETHERNET: u16 = 16;
     /// The first frame carried a VLAN tag.
     pub(crate) const VLAN: u16 = 32;
     /// The initiator sent FIN.
@@ -121,7 +119,6 @@ impl<X> Session<X> {
         }
         let mut vlan = 0;
         if packet.flags.has(PacketFlags::ETHERNET) {
-            bits.set(Bits::ETHERNET);
             if let (true, Some(tag)) = (packet.flags.has(PacketFlags::VLAN), frame.get(14..16)) {
                 bits.set(Bits::VLAN);
                 vlan = tag.iter().fold(0u16, |id, b| id << 8 | u16::from(*b)) & 0x0fff;

@@ -254,6 +254,18 @@ fn a_later_fragment_is_counted_but_never_read_as_tcp() {
 }
 
 #[test]
+fn a_mac_is_only_read_from_a_frame_that_has_one() {
+    let mut bench = Bench::new(8);
+    let mut syn = packet(0, true, 0, SYN, 1, 0);
+    syn.flags = PacketFlags(PacketFlags::ETHERNET);
+    bench.feed(syn, b"dddddd\x02\0\0\0\0\x01");
+    bench.feed(packet(0, false, 30, SYN | ACK, 9, 2), b"a raw IP header");
+    let done = bench.end();
+    assert_eq!(done[0].record.initiator.mac, Some([2, 0, 0, 0, 0, 1]));
+    assert_eq!(done[0].record.responder.mac, None);
+}
+
+#[test]
 fn a_reply_seen_first_does_not_turn_the_session_round() {
     let mut bench = Bench::new(8);
     let mut reply = packet(0, false, 0, 0, 0, 0);
