@@ -25,10 +25,11 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
     let outcome = pipeline::run(&plan, &mut Bar::new(plan.quiet))?;
     let found = !outcome.alerts.is_empty() || !outcome.incidents.is_empty();
     let alerted = plan.fail_on_alert && found;
-    if plan.output != Output::Summary {
+    let summary_shown = plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout();
+    if !summary_shown {
         cli::warn(&problems(&outcome));
     }
-    if plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout() {
+    if summary_shown {
         let style = Style { colour: cli::colour(), width: cli::width() };
         cli::print(&terminal::render(&summarise(outcome), style))?;
     }

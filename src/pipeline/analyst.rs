@@ -88,10 +88,12 @@ impl Analyst {
         self.endpoints.count(&mut self.counters);
         self.counters.add(Counter::SubjectsDropped, self.incidents.subjects_dropped());
         self.counters.add(Counter::IncidentsDropped, self.incidents.incidents_dropped());
+        let mut incidents = self.incidents.finish();
+        incidents.retain(|incident| incident.level >= self.min_level);
         Findings {
             endpoints: self.endpoints.finish(),
             alerts: self.alerts,
-            incidents: self.incidents.finish(),
+            incidents,
             counters: self.counters,
         }
     }

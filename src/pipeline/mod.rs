@@ -94,10 +94,10 @@ pub struct Outcome {
 impl Outcome {
     /// Whether any input could be read at all.
     fn anything_readable(&self) -> bool {
-        let readable = |file: &FileReport| {
-            file.packets > 0 || matches!(file.verdict, Verdict::Ok | Verdict::Empty)
-        };
-        self.files.iter().any(readable)
+        // An empty file is sound by itself, and no consolation beside one that cannot be read.
+        let sound = |file: &FileReport| matches!(file.verdict, Verdict::Ok | Verdict::Empty);
+        let all_sound = !self.files.is_empty() && self.files.iter().all(sound);
+        all_sound || self.files.iter().any(|file| file.packets > 0)
     }
 }
 
