@@ -118,11 +118,12 @@ impl<X> Session<X> {
             bits.set(Bits::INITIATOR_B);
         }
         let mut vlan = 0;
-        if packet.flags.has(PacketFlags::ETHERNET) {
-            if let (true, Some(tag)) = (packet.flags.has(PacketFlags::VLAN), frame.get(14..16)) {
-                bits.set(Bits::VLAN);
-                vlan = tag.iter().fold(0u16, |id, b| id << 8 | u16::from(*b)) & 0x0fff;
-            }
+        let tagged = PacketFlags::ETHERNET | PacketFlags::VLAN;
+        if packet.flags.0 & tagged == tagged
+            && let Some(tag) = frame.get(14..16)
+        {
+            bits.set(Bits::VLAN);
+            vlan = tag.iter().fold(0u16, |id, b| id << 8 | u16::from(*b)) & 0x0fff;
         }
         Session {
             key: packet.key,
