@@ -17,6 +17,7 @@ use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::TcpFlags;
 use crate::model::Transport;
+use crate::wire::icmp;
 
 /// A stretch of the frame: `at <= end <= captured length`, `end <= wire_end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,8 +154,10 @@ fn read_icmp(transport: Transport, bytes: &[u8], wire: usize) -> Result<Segment,
     let Some([kind, code, ..]) = bytes.first_chunk::<4>().copied() else {
         return Err(cut("ICMP header longer than its packet", 4, wire));
     };
-    let counterpart =
-        if transport == Transport::ICMP { icmp_counterpart(kind) } else { icmp6_counterpart(kind) };
+    let counterpart = match transport {
+        Transport::ICMP => icmp::counterpart(kind),
+        _ => icmp::counterpart_v6(kind),
+    };
     let segment = Segment {
         src_port: u16::from(kind),
         dst_port: u16::from(counterpart.unwrap_or(code)),
@@ -162,42 +165,6 @@ fn read_icmp(transport: Transport, bytes: &[u8], wire: usize) -> Result<Segment,
         ..Segment::default()
     };
     Ok(segment.with_payload(wire.min(8), bytes.len(), wire))
-}
-
-/// The ICMP type that answers, or is answered by, `kind` (the pairs of Community ID v1).
-const fn icmp_counterpart(kind: u8) -> Option<u8> {
-    Some(match kind {
-        0 => 8,
-        8 => 0,
-        9 => 10,
-        10 => 9,
-        13 => 14,
-        14 => 13,
-        15 => 16,
-        16 => 15,
-        17 => 18,
-        18 => 17,
-        _ => return None,
-    })
-}
-
-/// The same for ICMPv6.
-const fn icmp6_counterpart(kind: u8) -> Option<u8> {
-    Some(match kind {
-        128 => 129,
-        129 => 128,
-        130 => 131,
-        131 => 130,
-        133 => 134,
-        134 => 133,
-        135 => 136,
-        136 => 135,
-        139 => 140,
-        140 => 139,
-        144 => 145,
-        145 => 144,
-        _ => return None,
-    })
 }
 
 /// A header that is not there: cut by the capture, or never sent.

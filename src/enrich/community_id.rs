@@ -11,6 +11,7 @@ use sha1::Sha1;
 use crate::model::Addr;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::wire::icmp;
 
 /// The digest of a session, from its record.
 ///
@@ -69,46 +70,12 @@ fn has_ports(transport: Transport) -> bool {
 
 /// An ICMP message without a counterpart keeps the order in which it was sent.
 fn is_one_way(transport: Transport, from: u16, to: u16) -> bool {
-    let answer = match transport {
-        Transport::ICMP => icmp_answer(from),
-        Transport::ICMP6 => icmp6_answer(from),
+    let pair = match transport {
+        Transport::ICMP => icmp::counterpart,
+        Transport::ICMP6 => icmp::counterpart_v6,
         _ => return false,
     };
-    answer != Some(to)
-}
-
-fn icmp_answer(kind: u16) -> Option<u16> {
-    Some(match kind {
-        0 => 8,
-        8 => 0,
-        9 => 10,
-        10 => 9,
-        13 => 14,
-        14 => 13,
-        15 => 16,
-        16 => 15,
-        17 => 18,
-        18 => 17,
-        _ => return None,
-    })
-}
-
-fn icmp6_answer(kind: u16) -> Option<u16> {
-    Some(match kind {
-        128 => 129,
-        129 => 128,
-        130 => 131,
-        131 => 130,
-        133 => 134,
-        134 => 133,
-        135 => 136,
-        136 => 135,
-        139 => 140,
-        140 => 139,
-        144 => 145,
-        145 => 144,
-        _ => return None,
-    })
+    u8::try_from(from).ok().and_then(pair).map(u16::from) != Some(to)
 }
 
 #[cfg(test)]

@@ -273,7 +273,6 @@ impl<'a> Walk<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::dns_data::TypeText;
     use crate::wire::dns_data::rtype;
     use proptest::prelude::*;
 
@@ -328,8 +327,7 @@ mod tests {
         let bytes = [&[0u8; 12][..], b"\x06a.b\\ \x01\0\0\x10\0\x01"].concat();
         let question = Message::parse(&bytes).unwrap().walk().question().unwrap();
         assert_eq!(question.name.to_string(), "a\\.b\\\\ \\001");
-        assert_eq!(TypeText(question.qtype).to_string(), "TXT");
-        assert_eq!(TypeText(65_280).to_string(), "TYPE65280");
+        assert_eq!(question.qtype, 16);
     }
 
     #[test]

@@ -38,66 +38,6 @@ pub mod rtype {
     pub const HTTPS: u16 = 65;
 }
 
-/// The registry's name of a record type, `None` where this table has none.
-pub const fn type_name(rtype: u16) -> Option<&'static str> {
-    Some(match rtype {
-        1 => "A",
-        2 => "NS",
-        5 => "CNAME",
-        6 => "SOA",
-        10 => "NULL",
-        12 => "PTR",
-        13 => "HINFO",
-        15 => "MX",
-        16 => "TXT",
-        24 => "SIG",
-        25 => "KEY",
-        28 => "AAAA",
-        29 => "LOC",
-        32 => "NB",
-        33 => "SRV",
-        35 => "NAPTR",
-        37 => "CERT",
-        39 => "DNAME",
-        41 => "OPT",
-        43 => "DS",
-        44 => "SSHFP",
-        46 => "RRSIG",
-        47 => "NSEC",
-        48 => "DNSKEY",
-        50 => "NSEC3",
-        52 => "TLSA",
-        53 => "SMIMEA",
-        59 => "CDS",
-        60 => "CDNSKEY",
-        61 => "OPENPGPKEY",
-        64 => "SVCB",
-        65 => "HTTPS",
-        99 => "SPF",
-        249 => "TKEY",
-        250 => "TSIG",
-        251 => "IXFR",
-        252 => "AXFR",
-        255 => "ANY",
-        256 => "URI",
-        257 => "CAA",
-        _ => return None,
-    })
-}
-
-/// A record type as text: `A`, or `TYPE65280` where it has no name (RFC 3597 section 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TypeText(pub u16);
-
-impl fmt::Display for TypeText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match type_name(self.0) {
-            Some(name) => f.write_str(name),
-            None => write!(f, "TYPE{}", self.0),
-        }
-    }
-}
-
 /// The data of a record, as far as it is shown.
 #[derive(Clone, Copy, Debug)]
 pub enum RData<'a> {

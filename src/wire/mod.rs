@@ -7,6 +7,7 @@ pub mod dns;
 pub mod dns_data;
 pub mod dtls;
 pub mod http;
+pub mod icmp;
 pub mod quic;
 pub mod quic_initial;
 pub mod reader;
