@@ -181,7 +181,7 @@ fn record_plane(criterion: &mut Criterion) {
         b.iter(|| {
             lines.clear();
             for record in &records {
-                emit::ecs::render_session(record, &mut lines);
+                emit::ecs::render_session(record, emit::event_id(record), &mut lines);
             }
             lines.len()
         });

@@ -456,7 +456,7 @@ fn flatten(prefix: &str, value: &Value, out: &mut Map<String, Value>) {
 fn the_session_line_and_the_table_say_the_same() {
     let record = full();
     let mut line = Vec::new();
-    longhaul::emit::ecs::render_session(&record, &mut line);
+    longhaul::emit::ecs::render_session(&record, longhaul::emit::event_id(&record), &mut line);
     let mut shown = Map::new();
     flatten("", &serde_json::from_slice(&line).unwrap(), &mut shown);
     assert!(shown.remove("event.id").is_some(), "the one field a record cannot tell");

@@ -85,6 +85,12 @@ impl<T> Slab<T> {
         self.slot(id)?.as_mut()
     }
 
+    /// The values and their ids, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        let slots = self.chunks.iter().flatten();
+        (0..).zip(slots).filter_map(|(id, slot)| Some((id, slot.as_ref()?)))
+    }
+
     /// Takes the value out and frees its place.
     pub fn remove(&mut self, id: u32) -> Option<T> {
         let value = self.slot(id)?.take()?;

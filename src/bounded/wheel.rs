@@ -1,42 +1,22 @@
 //! A timer wheel of whole seconds.
 //!
-//! Owns: which id is due in which second. In: ids with a deadline. Out: the ids of a second that
-//! has come.
-//! Never: knows what an id means; re-arms by itself; reads a clock.
+//! Owns: which ids are to be looked at in which second. In: ids with a deadline. Out: the ids of a
+//! second that has come.
+//! Never: knows what an id means; re-arms by itself; reads a clock; touches a value.
 //!
-//! Touching a session does not move its timer: an id stays in the second it was armed for, and when
-//! that second comes its owner looks at the true deadline and arms it again if it has moved. That
-//! turns two cache misses a packet into one visit per time-out.
+//! An id armed twice stands in the wheel twice: its owner remembers the second it was armed for
+//! last and passes over what comes up in another. So arming writes one number at the end of a list
+//! and never touches a neighbour, which would be a cache miss each time; and a value that lives on
+//! is looked at once a time-out, not moved with every packet.
 
-/// No id.
-const NONE: u32 = u32::MAX;
+/// Emptied lists kept for the next second that needs one.
+const SPARE_MAX: usize = 16;
 
-/// Where an id hangs in the wheel; lives inside the caller's value so that the wheel allocates
-/// nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link {
-    next: u32,
-    prev: u32,
-    /// The second it is armed for.
-    due: u32,
-}
-
-impl Default for Link {
-    fn default() -> Link {
-        Link { next: NONE, prev: NONE, due: 0 }
-    }
-}
-
-/// Gives the wheel access to the links inside the caller's values.
-pub trait Links {
-    /// The link of the value with this id, `None` if there is no such value.
-    fn link(&mut self, id: u32) -> Option<&mut Link>;
-}
-
-/// A wheel with one slot a second.
+/// A wheel with one list a second.
 #[derive(Debug)]
 pub struct Wheel {
-    heads: Box<[u32]>,
+    seconds: Box<[Vec<u32>]>,
+    spare: Vec<Vec<u32>>,
     /// Every second before this one has been taken out.
     now: u32,
     armed: usize,
@@ -44,10 +24,12 @@ pub struct Wheel {
 
 impl Wheel {
     /// A wheel that can hold deadlines up to `span` seconds ahead (rounded up to a power of two); a
-    /// later deadline is held at the far end and comes up early, to be armed again.
+    /// later one is held at the far end and comes up early, to be armed again. Its lists are
+    /// allocated when they are first used.
     pub fn new(span: u32) -> Wheel {
-        let slots = span.max(1).saturating_add(1).next_power_of_two() as usize;
-        Wheel { heads: vec![NONE; slots].into_boxed_slice(), now: 0, armed: 0 }
+        let slots = span.max(1).saturating_add(1).next_power_of_two();
+        let seconds = (0..slots).map(|_| Vec::new()).collect();
+        Wheel { seconds, spare: Vec::new(), now: 0, armed: 0 }
     }
 
     /// The first second that has not been taken out yet.
@@ -55,60 +37,51 @@ impl Wheel {
         self.now
     }
 
-    fn slot(&self, second: u32) -> usize {
-        second as usize & (self.heads.len() - 1)
+    /// Ids in the wheel, each as often as it was armed.
+    pub const fn armed(&self) -> usize {
+        self.armed
     }
 
-    /// Arms `id` for `second` (a second already past counts as the current one).
-    pub fn arm(&mut self, id: u32, second: u32, links: &mut impl Links) {
-        let farthest = self.now.saturating_add(self.heads.len() as u32 - 1);
+    const fn slot(&self, second: u32) -> usize {
+        second as usize & (self.seconds.len() - 1)
+    }
+
+    fn list(&mut self, second: u32) -> Option<&mut Vec<u32>> {
+        let slot = self.slot(second);
+        self.seconds.get_mut(slot)
+    }
+
+    /// Arms `id` for `second`, or for the nearest one that the wheel can hold, and says which.
+    pub fn arm(&mut self, id: u32, second: u32) -> u32 {
+        let farthest = self.now.saturating_add(self.seconds.len() as u32 - 1);
         let due = second.clamp(self.now, farthest);
-        let slot = self.slot(due);
-        let head = self.heads.get(slot).copied().unwrap_or(NONE);
-        let Some(link) = links.link(id) else { return };
-        *link = Link { next: head, prev: NONE, due };
-        if let Some(old) = links.link(head) {
-            old.prev = id;
-        }
-        if let Some(place) = self.heads.get_mut(slot) {
-            *place = id;
+        let (slot, spare) = (self.slot(due), &mut self.spare);
+        if let Some(list) = self.seconds.get_mut(slot) {
+            if list.capacity() == 0 {
+                *list = spare.pop().unwrap_or_default();
+            }
+            list.push(id);
             self.armed += 1;
         }
+        due
     }
 
-    /// Takes `id` out of the wheel.
-    pub fn disarm(&mut self, id: u32, links: &mut impl Links) {
-        let Some(link) = links.link(id).map(|link| *link) else { return };
-        match links.link(link.prev) {
-            Some(prev) => prev.next = link.next,
-            None => {
-                let slot = self.slot(link.due);
-                if let Some(head) = self.heads.get_mut(slot) {
-                    *head = link.next;
-                }
-            }
-        }
-        if let Some(next) = links.link(link.next) {
-            next.prev = link.prev;
-        }
-        self.armed -= 1;
-    }
-
-    /// Takes out one id whose second is before `clock`, `None` when there is none: then the wheel
-    /// stands at `clock`. Call until `None`.
-    pub fn expire(&mut self, clock: u32, links: &mut impl Links) -> Option<u32> {
+    /// Takes out the ids of the earliest second before `clock` that has any, and says which second;
+    /// `None` when there is none: then the wheel stands at `clock`. Call until `None`, and give the
+    /// lists back with [`Wheel::give_back`].
+    pub fn expire(&mut self, clock: u32) -> Option<(u32, Vec<u32>)> {
         while self.now < clock {
             if self.armed == 0 {
                 self.now = clock;
                 return None;
             }
-            let slot = self.slot(self.now);
-            let head = self.heads.get(slot).copied().unwrap_or(NONE);
-            if head != NONE {
-                self.disarm(head, links);
-                return Some(head);
-            }
+            let second = self.now;
             self.now += 1;
+            let list = self.take_second(second);
+            if !list.is_empty() {
+                return Some((second, list));
+            }
+            self.give_back(list);
         }
         None
     }
@@ -118,16 +91,34 @@ impl Wheel {
         if self.armed == 0 {
             return None;
         }
-        let ahead = (0..self.heads.len() as u32).find(|ahead| {
+        let ahead = (0..self.seconds.len() as u32).find(|ahead| {
             let slot = self.slot(self.now.saturating_add(*ahead));
-            self.heads.get(slot).is_some_and(|head| *head != NONE)
+            self.seconds.get(slot).is_some_and(|list| !list.is_empty())
         })?;
         Some(self.now.saturating_add(ahead))
     }
 
-    /// The first id armed for `second`.
-    pub fn peek(&self, second: u32) -> Option<u32> {
-        self.heads.get(self.slot(second)).copied().filter(|head| *head != NONE)
+    /// Takes out all ids of one second; give the list back with [`Wheel::give_back`].
+    pub fn take_second(&mut self, second: u32) -> Vec<u32> {
+        let list = self.list(second).map(std::mem::take).unwrap_or_default();
+        self.armed -= list.len();
+        list
+    }
+
+    /// Takes back an emptied list's memory.
+    pub fn give_back(&mut self, mut list: Vec<u32>) {
+        list.clear();
+        if list.capacity() > 0 && self.spare.len() < SPARE_MAX {
+            self.spare.push(list);
+        }
+    }
+
+    /// Forgets every id.
+    pub fn clear(&mut self) {
+        for list in &mut self.seconds {
+            *list = Vec::new();
+        }
+        self.armed = 0;
     }
 }
 
@@ -136,36 +127,43 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    impl Links for Vec<Link> {
-        fn link(&mut self, id: u32) -> Option<&mut Link> {
-            self.get_mut(id as usize)
-        }
-    }
-
     #[test]
     fn ids_come_out_when_their_second_has_passed() {
-        let mut links = vec![Link::default(); 3];
-        let mut wheel = Wheel::new(10);
-        wheel.expire(100, &mut links);
-        wheel.arm(0, 105, &mut links);
-        wheel.arm(1, 103, &mut links);
-        wheel.arm(2, 105, &mut links);
-        assert_eq!(wheel.expire(103, &mut links), None);
-        assert_eq!(wheel.expire(105, &mut links), Some(1));
-        assert_eq!(wheel.expire(105, &mut links), None);
+        let mut wheel = Wheel::new(64);
+        assert_eq!(wheel.expire(100), None);
+        assert_eq!((wheel.arm(0, 105), wheel.arm(1, 103), wheel.arm(2, 105)), (105, 103, 105));
+        assert_eq!(wheel.expire(103), None);
+        assert_eq!(wheel.next_due(), Some(103));
+        assert_eq!(wheel.expire(105), Some((103, vec![1])));
+        assert_eq!(wheel.expire(105), None);
         assert_eq!(wheel.next_due(), Some(105));
-        wheel.disarm(2, &mut links);
-        assert_eq!(wheel.expire(106, &mut links), Some(0));
-        assert_eq!(wheel.expire(106, &mut links), None);
-        assert_eq!(wheel.next_due(), None);
+        let list = wheel.take_second(105);
+        assert_eq!((list.as_slice(), wheel.armed()), (&[0, 2][..], 0));
+        wheel.give_back(list);
+        assert_eq!((wheel.expire(500), wheel.now(), wheel.next_due()), (None, 500, None));
     }
 
     #[test]
     fn a_deadline_beyond_the_span_comes_up_early() {
-        let mut links = vec![Link::default(); 1];
         let mut wheel = Wheel::new(7);
-        wheel.arm(0, 1_000_000, &mut links);
-        assert_eq!(wheel.expire(8, &mut links), Some(0));
+        assert_eq!(wheel.arm(0, 1_000_000), 7);
+        assert_eq!(wheel.expire(8), Some((7, vec![0])));
+        assert_eq!(wheel.arm(0, 3), 8, "a second that has passed is the present one");
+    }
+
+    #[test]
+    fn the_memory_of_seconds_gone_by_is_used_again() {
+        let mut wheel = Wheel::new(64);
+        for second in 0..10_000 {
+            for id in 0..100 {
+                wheel.arm(id, second + 5);
+            }
+            while let Some((_, list)) = wheel.expire(second) {
+                wheel.give_back(list);
+            }
+        }
+        let held = wheel.seconds.iter().chain(&wheel.spare).map(Vec::capacity).sum::<usize>();
+        assert!(held <= (5 + 1 + SPARE_MAX) * 256, "{held}");
     }
 
     proptest! {
@@ -174,23 +172,26 @@ mod tests {
         fn agrees_with_a_sorted_list(
             steps in proptest::collection::vec((0u32..50, 0u32..20), 1..200),
         ) {
-            let mut links = vec![Link::default(); steps.len()];
             let mut wheel = Wheel::new(64);
             let mut model: Vec<(u32, u32)> = Vec::new();
             let mut clock = 0;
             for (id, (ahead, advance)) in steps.iter().enumerate() {
                 let id = id as u32;
-                wheel.arm(id, clock + ahead, &mut links);
+                wheel.arm(id, clock + ahead);
                 model.push((clock + ahead, id));
                 clock += advance;
                 let mut out = Vec::new();
-                while let Some(id) = wheel.expire(clock, &mut links) { out.push(id); }
-                let mut due: Vec<u32> =
-                    model.iter().filter(|(at, _)| *at < clock).map(|(_, id)| *id).collect();
+                while let Some((second, ids)) = wheel.expire(clock) {
+                    out.extend(ids.iter().map(|id| (second, *id)));
+                    wheel.give_back(ids);
+                }
+                let mut due = model.clone();
+                due.retain(|(at, _)| *at < clock);
                 model.retain(|(at, _)| *at >= clock);
                 out.sort_unstable();
                 due.sort_unstable();
                 prop_assert_eq!(out, due);
+                prop_assert_eq!(wheel.armed(), model.len());
             }
         }
     }

@@ -128,17 +128,26 @@ impl Decoder {
     }
 
     /// Decodes one frame seen at capture point `point`.
-    #[inline]
     pub fn decode_frame(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
-        match fast::decode(&self.config, &self.hasher, frame, point) {
+        match self.decode_plain(frame, point) {
             Some(decoded) => Ok(decoded),
             None => self.decode_general(frame, point),
         }
     }
 
-    /// The general path alone: slower, takes every frame. The tests hold the fast path against it.
+    /// Decodes a plain frame; `None` for whatever else. A caller that goes on from here inline
+    /// keeps the packet in registers: put together in memory and copied, it would wait for its own
+    /// stores.
+    #[inline(always)]
+    pub fn decode_plain(&self, frame: &Frame<'_>, point: u16) -> Option<Decoded> {
+        fast::decode(&self.config, &self.hasher, frame, point)
+    }
+
+    /// Decodes any frame: slower.
+    ///
+    /// Errors: why there is no packet in it.
     #[inline(never)]
-    fn decode_general(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
+    pub fn decode_general(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
         general::decode(&self.config, &self.hasher, &mut self.fragments, (frame, point))
     }
 

@@ -50,6 +50,7 @@ impl<B> Batch<B> {
 
     /// Adds a packet whose frame lies in `block`. The caller has made room with
     /// [`Batch::has_room_for`].
+    #[inline(always)]
     pub fn push(&mut self, mut packet: Packet, block: &B)
     where
         B: Clone + Same,

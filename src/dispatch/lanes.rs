@@ -73,7 +73,7 @@ impl<B: Clone + Same> Dispatcher<B> {
     }
 
     /// Puts a packet into the open batch of its lane.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, packet: Packet, block: &B) -> Result<(), WorkerGone> {
         if packet.clock > self.clock {
             self.clock = packet.clock;

@@ -4,7 +4,6 @@
 //! buffer.
 //! Never: null, an empty object, a value the record does not hold.
 
-use crate::emit::id::event_id;
 use crate::emit::json::ELEMENT;
 use crate::emit::json::Json;
 use crate::emit::json::Key;
@@ -31,10 +30,10 @@ use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
 
-/// Appends one line, ending in a newline.
-pub fn render_session(record: &Record, out: &mut Vec<u8>) {
+/// Appends one line, ending in a newline. `id` is the record's [`event_id`](crate::emit::event_id).
+pub fn render_session(record: &Record, id: [u8; 16], out: &mut Vec<u8>) {
     let mut json = Json::begin(out);
-    put_event(&mut json, record);
+    put_event(&mut json, record, id);
     let ports = has_ports(record.transport);
     let mark = json.open(key!("source"));
     put_party(&mut json, &record.initiator, ports);
@@ -51,7 +50,7 @@ pub fn render_session(record: &Record, out: &mut Vec<u8>) {
 /// `@timestamp` is the last packet's time: a session is a fact when it is over, tools that page
 /// through "the last hour" then find every session that ended in it, and it is what Suricata and
 /// Packetbeat do. Its beginning is `event.start`.
-fn put_event(json: &mut Json<'_>, record: &Record) {
+fn put_event(json: &mut Json<'_>, record: &Record, id: [u8; 16]) {
     json.moment(quoted!("@timestamp"), record.end);
     json.literal(r#","ecs":{"version":"8.17.0"}"#);
     let mark = json.open(key!("event"));
@@ -66,7 +65,7 @@ fn put_event(json: &mut Json<'_>, record: &Record) {
         (_, true) => r#","kind":"event","category":["network"],"type":["connection","protocol"]"#,
     });
     json.literal(r#","dataset":"longhaul.session""#);
-    json.hex(quoted!("id"), Some(event_id(record)));
+    json.hex(quoted!("id"), Some(id));
     json.moment(quoted!("start"), record.start);
     json.moment(quoted!("end"), record.end);
     json.number(key!("duration"), record.end.since(record.start).0);

@@ -11,7 +11,7 @@ use crate::model::{Addr, Nanos};
 
 fn line(record: &Record) -> String {
     let mut out = Vec::new();
-    render_session(record, &mut out);
+    render_session(record, crate::emit::event_id(record), &mut out);
     String::from_utf8(out).unwrap()
 }
 

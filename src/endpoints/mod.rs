@@ -11,3 +11,4 @@ pub use summary::EndpointSummary;
 pub use summary::Print;
 pub use summary::SideSummary;
 pub use table::Endpoints;
+pub use table::LOOK_AHEAD;

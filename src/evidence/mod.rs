@@ -126,8 +126,8 @@ impl Observers {
     }
 
     /// Ends the observation and gives what was found.
-    pub fn into_facts(self) -> Box<Facts> {
-        self.facts.unwrap_or_default()
+    pub fn into_facts(self) -> Facts {
+        self.facts.map(|facts| *facts).unwrap_or_default()
     }
 }
 

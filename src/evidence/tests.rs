@@ -255,7 +255,7 @@ fn undecided_datagrams_are_left_after_four() {
     let noise = [(Role::Initiator, &[1u8, 2, 3][..]); 4];
     let (observers, _) = run((Transport::UDP, 53), &noise);
     assert!(!observers.wants(Role::Initiator) && observers.wants(Role::Responder));
-    assert_eq!(*observers.into_facts(), Facts::default());
+    assert_eq!(observers.into_facts(), Facts::default());
 }
 
 #[test]

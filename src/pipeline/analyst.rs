@@ -12,7 +12,9 @@ use crate::detect::incidents::Incidents;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
 use crate::emit;
+use crate::endpoints::EndpointSummary;
 use crate::endpoints::Endpoints;
+use crate::endpoints::LOOK_AHEAD;
 use crate::model::Alert;
 use crate::model::Counter;
 use crate::model::Counters;
@@ -141,6 +143,9 @@ impl Analyst {
 
     fn take(&mut self, feed: usize, sink: LineSink<'_>, writing: bool) -> Result<(), Error> {
         let Some(feed) = self.feeds.get_mut(feed) else { return Ok(()) };
+        if feed.next.is_multiple_of(LOOK_AHEAD) {
+            self.endpoints.look_ahead(feed.ahead());
+        }
         let Some(handover) = feed.waiting.front_mut() else { return Ok(()) };
         let Some((_, at)) = handover.order.get(feed.next).copied() else { return Ok(()) };
         let Some(item) = handover.items.get_mut(at as usize) else { return Ok(()) };
@@ -169,6 +174,14 @@ impl Analyst {
 impl Feed {
     fn head(&self) -> Option<(Order, u32)> {
         self.waiting.front()?.order.get(self.next).copied()
+    }
+
+    /// What endpoints will be asked to observe next.
+    fn ahead(&self) -> impl Iterator<Item = &EndpointSummary> {
+        let handover = self.waiting.front();
+        let order = handover.and_then(|handover| handover.order.get(self.next..));
+        let ahead = order.unwrap_or_default().iter().take(LOOK_AHEAD);
+        ahead.filter_map(move |(_, at)| Some(&handover?.items.get(*at as usize)?.endpoint))
     }
 
     /// Gives finished handovers back to their worker, emptied.

@@ -28,6 +28,9 @@ use crate::session::Interest;
 use crate::session::Listener;
 use crate::session::Side;
 
+/// Emptied boxes of observers kept for reuse: 64 bytes each.
+const OBSERVERS_IDLE: usize = 16_384;
+
 /// Place in the output: the clock at which a session ended, its first packet's time, its identity;
 /// and, where a five-tuple begins twice within one tick of the capture's clock, where its first
 /// packet stands.
@@ -63,6 +66,9 @@ pub(super) struct Desk<'t> {
     /// Every record gets its Community ID: lines or a tap show it, or a rule looks at it.
     identifies: bool,
     tap: Option<RecordTap<'t>>,
+    /// Boxes of sessions that are over, for those to come.
+    #[allow(clippy::vec_box, reason = "sessions hold boxes: it is the boxes that are kept")]
+    idle: Vec<Box<Observers>>,
     pub(super) counters: Counters,
     pub(super) summary: SummaryBuilder,
     pub(super) out: Handover,
@@ -82,7 +88,7 @@ impl Listener<Observers> for Desk<'_> {
             gap: delivery.gap,
             time: delivery.time,
         };
-        let observers = extra.get_or_insert_default();
+        let observers = extra.get_or_insert_with(|| self.idle.pop().unwrap_or_default());
         match observers.observe(&segment, &mut self.counters) {
             crate::evidence::Interest::More => Interest::More,
             crate::evidence::Interest::Done => Interest::Done,
@@ -91,8 +97,11 @@ impl Listener<Observers> for Desk<'_> {
 
     fn finish(&mut self, finished: Finished<Observers>) {
         let mut record = finished.record;
-        if let Some(observers) = finished.extra {
-            record.facts = *observers.into_facts();
+        if let Some(mut observers) = finished.extra {
+            record.facts = std::mem::take(&mut *observers).into_facts();
+            if self.idle.len() < OBSERVERS_IDLE {
+                self.idle.push(observers);
+            }
         }
         self.enricher.enrich(&mut record);
         if self.identifies {
@@ -123,6 +132,7 @@ impl<'t> Desk<'t> {
                 || tap.is_some()
                 || prepared.rules.reads("network.community_id"),
             tap,
+            idle: Vec::new(),
             counters: Counters::default(),
             summary: SummaryBuilder::default(),
             out: Handover::default(),
@@ -151,7 +161,7 @@ impl<'t> Desk<'t> {
         let id = emit::event_id(record);
         let start = self.out.lines.len() as u32;
         if self.writes_lines {
-            emit::ecs::render_session(record, &mut self.out.lines);
+            emit::ecs::render_session(record, id, &mut self.out.lines);
         }
         let first = (record.file, record.frame_first);
         self.out.order.push(((record.at, record.start, id, first), self.out.items.len() as u32));

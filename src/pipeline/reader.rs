@@ -115,15 +115,11 @@ impl Reader {
             return Ok(());
         }
         let point = self.points.get(usize::from(file)).copied().unwrap_or(0);
-        match self.decoder.decode_frame(&frame, point) {
-            Ok(Decoded { mut packet, path }) => {
-                packet.frame_at = meta.at;
-                packet.number = meta.number;
-                packet.wire_len = meta.wire_len;
-                packet.clock = self.tally.clock;
-                self.tally.packet(&path);
-                dispatcher.push(packet, block)
-            }
+        if let Some(decoded) = self.decoder.decode_plain(&frame, point) {
+            return self.tally.dispatch(decoded, meta, block, dispatcher);
+        }
+        match self.decoder.decode_general(&frame, point) {
+            Ok(decoded) => self.tally.dispatch(decoded, meta, block, dispatcher),
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
                 Ok(())
@@ -151,6 +147,23 @@ impl Tally {
         }
     }
 
+    #[inline(always)]
+    fn dispatch(
+        &mut self,
+        Decoded { mut packet, path }: Decoded,
+        meta: &FrameMeta,
+        block: &Arc<Block>,
+        dispatcher: &mut Dispatcher<Arc<Block>>,
+    ) -> Result<(), WorkerGone> {
+        packet.frame_at = meta.at;
+        packet.number = meta.number;
+        packet.wire_len = meta.wire_len;
+        packet.clock = self.clock;
+        self.packet(&path);
+        dispatcher.push(packet, block)
+    }
+
+    #[inline(always)]
     fn packet(&mut self, path: &crate::decode::Path) {
         self.counters.bump(Counter::Packets);
         if !path.fast_path {

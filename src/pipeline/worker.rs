@@ -83,7 +83,9 @@ impl<'t> Worker<'t> {
             }
         }
         let warm = |(hint, (packet, _)): (&Hint, (&Packet, _))| {
-            self.shards.get(usize::from(packet.shard) / self.workers).map_or(0, |s| s.warm(*hint))
+            self.shards
+                .get(usize::from(packet.shard) / self.workers)
+                .map_or(0, |s| s.warm(*hint, packet))
         };
         std::hint::black_box(hints.iter().zip(batch.iter()).map(warm).fold(0, |a, b| a ^ b));
         for (hint, (packet, block)) in hints.into_iter().zip(batch.iter()) {

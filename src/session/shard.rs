@@ -11,8 +11,6 @@ use hashbrown::HashTable;
 
 use crate::bounded::Slab;
 use crate::bounded::Wheel;
-use crate::bounded::wheel::Link;
-use crate::bounded::wheel::Links;
 use crate::model::Counter;
 use crate::model::Packet;
 use crate::model::TcpFlags;
@@ -33,6 +31,14 @@ struct Entry {
     id: u32,
 }
 
+/// Sessions read ahead when their second has come.
+const LOOK_AHEAD: usize = 16;
+
+/// Timers that a session may have in the wheel on average before those out of date are cleared out,
+/// and how many are always allowed.
+const TIMERS_PER_SESSION: usize = 4;
+const TIMERS_FREE: usize = 16_384;
+
 /// Where a session may be found; never trusted without looking.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hint(Option<u32>);
@@ -44,12 +50,6 @@ pub struct Shard<X> {
     sessions: Slab<Session<X>>,
     wheel: Wheel,
     timeouts: Timeouts,
-}
-
-impl<X> Links for Slab<Session<X>> {
-    fn link(&mut self, id: u32) -> Option<&mut Link> {
-        self.get_mut(id).map(|session| &mut session.link)
-    }
 }
 
 /// Spreads 32 bits of hash over the 64 that the index wants (it takes its tag from the top seven).
@@ -78,6 +78,12 @@ impl<X> Shard<X> {
         self.sessions.is_empty()
     }
 
+    /// Timers in the wheel, those out of date included.
+    #[cfg(test)]
+    pub(super) fn timers(&self) -> usize {
+        self.wheel.armed()
+    }
+
     /// Where the packet's session probably is: the first entry of the index with its hash. Asked
     /// for a whole batch at once, so that the look-ups' cache misses overlap.
     #[inline]
@@ -86,12 +92,15 @@ impl<X> Shard<X> {
         Hint(entry.map(|entry| entry.id))
     }
 
-    /// Looks at the lines of a session that every packet touches, for the same reason: the next
+    /// Looks at the lines of a session that the packet will touch, for the same reason: the next
     /// step then finds them in the cache. The number means nothing.
     #[inline]
-    pub fn warm(&self, hint: Hint) -> u64 {
-        let session = hint.0.and_then(|id| self.sessions.get(id));
-        session.map_or(0, |session| u64::from(session.touched) ^ session.initiator.bytes)
+    pub fn warm(&self, hint: Hint, packet: &Packet) -> u64 {
+        let Some(session) = hint.0.and_then(|id| self.sessions.get(id)) else { return 0 };
+        let always = u64::from(session.touched) ^ session.initiator.bytes;
+        // Packets of a handshake carry no payload.
+        let handshake = if packet.payload_len == 0 { session.handshake.warm() } else { 0 };
+        always ^ handshake
     }
 
     /// Takes one packet into account: the session it belongs to is found or opened and brought up
@@ -105,7 +114,7 @@ impl<X> Shard<X> {
         let id = match hint.0.filter(good).or_else(|| self.find(packet)) {
             Some(id) if self.still_open(id, packet) => id,
             Some(id) => {
-                self.end(id, Ending::Cut, packet.clock, listener);
+                self.remove(id, Ending::Cut, packet.clock, listener);
                 self.open(arrival, listener)
             }
             None => self.open(arrival, listener),
@@ -150,7 +159,7 @@ impl<X> Shard<X> {
         let due = session.deadline(&self.timeouts);
         // Room was made above; a cap of zero is refused by the configuration.
         let Ok(id) = self.sessions.insert(session) else { return u32::MAX };
-        self.wheel.arm(id, due, &mut self.sessions);
+        self.arm(id, due);
         let entry = Entry { hash: packet.hash, id };
         self.index.insert_unique(spread(packet.hash), entry, |entry| spread(entry.hash));
         listener.count(Counter::Sessions, 1);
@@ -158,9 +167,28 @@ impl<X> Shard<X> {
     }
 
     fn rearm(&mut self, id: u32) {
-        let Some(due) = self.due(id) else { return };
-        self.wheel.disarm(id, &mut self.sessions);
-        self.wheel.arm(id, due, &mut self.sessions);
+        if let Some(due) = self.due(id) {
+            self.arm(id, due);
+        }
+    }
+
+    fn arm(&mut self, id: u32, due: u32) {
+        let second = self.wheel.arm(id, due);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.armed = second;
+        }
+        if self.wheel.armed() > TIMERS_PER_SESSION * self.sessions.len() + TIMERS_FREE {
+            self.rebuild_wheel();
+        }
+    }
+
+    /// Too many timers of sessions that are over, or that were armed again since: only what is true
+    /// is kept.
+    fn rebuild_wheel(&mut self) {
+        self.wheel.clear();
+        for (id, session) in self.sessions.iter() {
+            self.wheel.arm(id, session.armed);
+        }
     }
 
     /// Ends every session whose deadline lies before `clock`.
@@ -174,14 +202,40 @@ impl<X> Shard<X> {
     }
 
     fn end_due(&mut self, clock: u32, ending: Ending, listener: &mut impl Listener<X>) {
-        while let Some(id) = self.wheel.expire(clock, &mut self.sessions) {
-            let Some(due) = self.due(id) else { continue };
-            if due < clock {
-                self.remove(id, ending, due, listener);
-            } else {
-                self.wheel.arm(id, due, &mut self.sessions);
+        while let Some((second, ids)) = self.wheel.expire(clock) {
+            for group in ids.chunks(LOOK_AHEAD) {
+                self.look_ahead(group);
+                for id in group {
+                    match self.due_in(*id, second) {
+                        Some(due) if due < clock => self.remove(*id, ending, due, listener),
+                        Some(due) => self.arm(*id, due),
+                        None => {}
+                    }
+                }
             }
+            self.wheel.give_back(ids);
         }
+    }
+
+    /// Reads every line of some sessions, and their places in the index, before any is looked at
+    /// in earnest: the misses overlap, and the next step finds all in the cache.
+    fn look_ahead(&self, ids: &[u32]) {
+        let sessions = || ids.iter().filter_map(|id| self.sessions.get(*id));
+        let lines = |session: &Session<X>| {
+            u64::from(session.hash ^ session.armed) ^ session.end.0 ^ session.handshake.warm()
+        };
+        std::hint::black_box(sessions().map(lines).fold(0, |all, one| all ^ one));
+        let known = |session: &Session<X>| {
+            self.index.find(spread(session.hash), |entry| entry.hash == session.hash).is_some()
+        };
+        std::hint::black_box(sessions().filter(|session| known(session)).count());
+    }
+
+    /// When a session is due whose timer came up in this second; `None` where the timer is out of
+    /// date: the session is over or was armed again since.
+    fn due_in(&self, id: u32, second: u32) -> Option<u32> {
+        let session = self.sessions.get(id).filter(|session| session.armed == second)?;
+        Some(session.deadline(&self.timeouts))
     }
 
     fn due(&self, id: u32) -> Option<u32> {
@@ -199,20 +253,15 @@ impl<X> Shard<X> {
     }
 
     fn push_out_second(&mut self, second: u32, clock: u32, listener: &mut impl Listener<X>) {
-        while let Some(id) = self.wheel.peek(second) {
-            let due = self.due(id).unwrap_or(second);
-            self.wheel.disarm(id, &mut self.sessions);
-            if due > second {
-                self.wheel.arm(id, due, &mut self.sessions);
-            } else {
-                self.remove(id, Ending::Cut, clock, listener);
+        let mut list = self.wheel.take_second(second);
+        while let Some(id) = list.pop() {
+            match self.due_in(id, second) {
+                Some(due) if due > second => self.arm(id, due),
+                Some(_) => self.remove(id, Ending::Cut, clock, listener),
+                None => {}
             }
         }
-    }
-
-    fn end(&mut self, id: u32, ending: Ending, at: u32, listener: &mut impl Listener<X>) {
-        self.wheel.disarm(id, &mut self.sessions);
-        self.remove(id, ending, at, listener);
+        self.wheel.give_back(list);
     }
 
     fn remove(&mut self, id: u32, ending: Ending, at: u32, listener: &mut impl Listener<X>) {

@@ -3,7 +3,6 @@
 //! Owns: the fixed-size state, about a quarter KiB. In: packets. Out: nothing by itself.
 //! Never: grows (the two boxes it may hold have caps of their own).
 
-use crate::bounded::wheel::Link;
 use crate::model::FlowKey;
 use crate::model::Heading;
 use crate::model::Nanos;
@@ -79,6 +78,14 @@ impl Bits {
     }
 }
 
+/// Says that a place of the table is taken. Its 65,535 unused values make it what `Option` keeps
+/// its answer in: in the first line, beside the key, instead of wherever an enum happens to lie.
+#[derive(Clone, Copy, Debug)]
+#[repr(u16)]
+pub(crate) enum Taken {
+    Yes = 1,
+}
+
 /// One live session. The order of fields is that of use: what finding it and every packet touch
 /// lies in the first two cache lines, the rest is for its beginning and end.
 #[derive(Debug)]
@@ -92,6 +99,7 @@ pub(crate) struct Session<X> {
     pub(crate) bits: Bits,
     pub(crate) file: u16,
     pub(crate) vlan: u16,
+    pub(crate) taken: Taken,
     // The second line begins here.
     pub(crate) end: Nanos,
     pub(crate) initiator: Half,
@@ -99,7 +107,8 @@ pub(crate) struct Session<X> {
     pub(crate) extra: Option<Box<X>>,
     // The third.
     pub(crate) start: Nanos,
-    pub(crate) link: Link,
+    /// The second its timer was last armed for.
+    pub(crate) armed: u32,
     pub(crate) frame_first: u32,
     pub(crate) reorder: Option<Box<Reorder>>,
     pub(crate) handshake: Handshake,
@@ -135,11 +144,12 @@ impl<X> Session<X> {
             responder: Half::default(),
             origins: [Origin::default(); 2],
             handshake: Handshake::default(),
-            link: Link::default(),
+            armed: 0,
             frame_first: packet.number,
             frame_last: packet.number,
             file,
             vlan,
+            taken: Taken::Yes,
             retransmits: 0,
             out_of_order: 0,
             gaps: 0,

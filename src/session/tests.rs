@@ -277,6 +277,24 @@ fn a_reply_seen_first_does_not_turn_the_session_round() {
     assert!(done[0].record.quality.one_way);
 }
 
+/// Timers of sessions that are over stay in the wheel until their second comes; too many are
+/// cleared out, and every session is still handed over, on time.
+#[test]
+fn timers_out_of_date_do_not_pile_up() {
+    let mut bench = Bench::new(100_000);
+    let short = 60_000;
+    for n in 0..short {
+        let port = n as u16 % 5_000;
+        bench.feed(packet(port, true, 0, SYN, n, 0), b"");
+        bench.feed(packet(port, false, 1, RST | ACK, 0, n + 1), b"");
+    }
+    assert!(bench.shard.timers() <= 4 * bench.shard.len() + 16_384, "{}", bench.shard.timers());
+    bench.feed(packet(9_000, true, 100_000, SYN, 1, 0), b"");
+    assert_eq!(bench.shard.len(), 1);
+    let opened = bench.ear.counts["sessions"];
+    assert_eq!((opened, bench.end().len() as u64), (u64::from(short) + 1, opened));
+}
+
 proptest! {
     /// However a stream is cut, repeated and shuffled within the buffer's reach, the listener hears
     /// it once and in order.
