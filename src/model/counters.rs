@@ -35,6 +35,9 @@ counters! {
     FrameBytes = "bytes" in "capture";
     /// Frames whose time was earlier than the clock of the run.
     TimeBackwards = "time_backwards" in "capture";
+    /// Frames dated further ahead than any session may be silent, which the next frame did not bear
+    /// out: they move no timer.
+    TimeLeaps = "time_leaps" in "capture";
     /// Frames cut by a snap length.
     FramesTruncated = "frames_truncated" in "capture";
     /// Frames that the BPF filter left out.

@@ -9,6 +9,7 @@
 
 mod analyst;
 pub mod ask;
+mod clock;
 mod desk;
 mod outputs;
 mod prepare;

@@ -1,6 +1,7 @@
 //! The reader loop: next frame, decode, hand to the worker its session lives on.
 //!
-//! Owns: the run's clock, capture points, the BPF filters. In: files. Out: batches to the workers.
+//! Owns: the order of the input, capture points, the BPF filters. In: files. Out: batches to the
+//! workers.
 //! Never: looks into payload, allocates per packet, or drops a packet without counting it.
 
 use std::path::Path;
@@ -24,8 +25,10 @@ use crate::model::Error;
 use crate::model::Frame;
 use crate::model::Nanos;
 use crate::pipeline::Progress;
+use crate::pipeline::clock::Clock;
 use crate::pipeline::prepare::Points;
 use crate::pipeline::prepare::Prepared;
+use crate::session::Timeouts;
 
 /// Frames between two looks at the progress bar.
 const FRAMES_PER_TICK: u64 = 32_768;
@@ -36,6 +39,31 @@ const BLOCKS_IDLE: usize = 64;
 /// What the reader loop needs.
 pub(super) struct Reader {
     source: MergedSource,
+    clock: Clock,
+    /// A frame whose time leaps ahead, until the next one bears it out or not.
+    held: Option<Held>,
+    intake: Intake,
+}
+
+/// A frame with all it needs to be taken later.
+struct Held {
+    file: u16,
+    meta: FrameMeta,
+    block: Arc<Block>,
+}
+
+/// A frame to be taken now.
+#[derive(Clone, Copy)]
+struct Taken<'f> {
+    file: u16,
+    meta: &'f FrameMeta,
+    block: &'f Arc<Block>,
+    /// The run's clock.
+    clock: u32,
+}
+
+/// What turns frames into packets.
+struct Intake {
     decoder: Decoder,
     filter: Option<FilterSet>,
     /// Capture point of each input file, by file index.
@@ -49,8 +77,6 @@ struct Tally {
     counters: Counters,
     first: Option<Nanos>,
     last: Nanos,
-    /// The run's clock: the latest packet time so far, in whole seconds.
-    clock: u32,
 }
 
 /// What the reader leaves behind.
@@ -72,7 +98,9 @@ impl Reader {
         let points = files.map(|(file, path)| points.of(prepared.point_by, file, path)).collect();
         // The expression was checked when the run was prepared.
         let filter = prepared.filter.as_deref().and_then(|text| FilterSet::new(text).ok());
-        Reader { source, decoder, filter, points, tally: Tally::default() }
+        let clock = Clock::new(Timeouts::default().longest());
+        let intake = Intake { decoder, filter, points, tally: Tally::default() };
+        Reader { source, clock, held: None, intake }
     }
 
     /// Reads until the inputs end.
@@ -89,8 +117,13 @@ impl Reader {
                 progress.tick(self.source.bytes_read(), self.source.bytes_total());
             }
         }
+        if let Some(held) = self.held.take() {
+            self.intake.tally.time(held.meta.time);
+            let taken = held.at(self.clock.now());
+            self.intake.take(taken, &mut dispatcher).map_err(worker_gone)?;
+        }
         dispatcher.finish().map_err(worker_gone)?;
-        let mut tally = self.tally;
+        let mut tally = self.intake.tally;
         tally.counters.add(Counter::FilesLate, self.source.files_late());
         let span = tally.first.map(|first| (first, tally.last));
         let files = (0..=u16::MAX).map_while(|file| self.source.path(file));
@@ -98,6 +131,7 @@ impl Reader {
         Ok(ReaderReport { counters: tally.counters, files: self.source.finish(), names, span })
     }
 
+    /// Takes one frame, or holds it until the next one tells whether its time is to be believed.
     #[inline]
     fn read_frame(
         &mut self,
@@ -105,8 +139,55 @@ impl Reader {
         meta: &FrameMeta,
         dispatcher: &mut Dispatcher<Arc<Block>>,
     ) -> Result<(), WorkerGone> {
+        let second = second_of(meta.time);
+        if self.held.is_some() {
+            self.release(second, dispatcher)?;
+        }
         let Some(block) = self.source.block(file) else { return Ok(()) };
-        let frame = meta.frame(block);
+        if self.clock.leaps(second) {
+            self.held = Some(Held { file, meta: *meta, block: Arc::clone(block) });
+            return Ok(());
+        }
+        self.clock.advance(second);
+        self.intake.tally.time(meta.time);
+        let taken = Taken { file, meta, block, clock: self.clock.now() };
+        self.intake.take(taken, dispatcher)
+    }
+
+    /// Takes the frame that was held, now that the next one's second is known.
+    #[cold]
+    fn release(
+        &mut self,
+        next: u32,
+        dispatcher: &mut Dispatcher<Arc<Block>>,
+    ) -> Result<(), WorkerGone> {
+        let Some(held) = self.held.take() else { return Ok(()) };
+        let second = second_of(held.meta.time);
+        if self.clock.bears_out(second, next) {
+            self.clock.advance(second);
+            self.intake.tally.time(held.meta.time);
+        } else {
+            self.intake.tally.counters.bump(Counter::TimeLeaps);
+        }
+        self.intake.take(held.at(self.clock.now()), dispatcher)
+    }
+}
+
+impl Held {
+    fn at(&self, clock: u32) -> Taken<'_> {
+        Taken { file: self.file, meta: &self.meta, block: &self.block, clock }
+    }
+}
+
+impl Intake {
+    /// Decodes a frame and hands its packet to the worker its session lives on.
+    #[inline(always)]
+    fn take(
+        &mut self,
+        taken: Taken<'_>,
+        dispatcher: &mut Dispatcher<Arc<Block>>,
+    ) -> Result<(), WorkerGone> {
+        let frame = taken.meta.frame(taken.block);
         self.tally.frame(&frame);
         if let Some(filter) = &mut self.filter
             && !filter.matches(frame.link, frame.bytes)
@@ -114,12 +195,12 @@ impl Reader {
             self.tally.counters.bump(Counter::FramesFiltered);
             return Ok(());
         }
-        let point = self.points.get(usize::from(file)).copied().unwrap_or(0);
+        let point = self.points.get(usize::from(taken.file)).copied().unwrap_or(0);
         if let Some(decoded) = self.decoder.decode_plain(&frame, point) {
-            return self.tally.dispatch(decoded, meta, block, dispatcher);
+            return self.tally.dispatch(decoded, taken, dispatcher);
         }
         match self.decoder.decode_general(&frame, point) {
-            Ok(decoded) => self.tally.dispatch(decoded, meta, block, dispatcher),
+            Ok(decoded) => self.tally.dispatch(decoded, taken, dispatcher),
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
                 Ok(())
@@ -135,13 +216,15 @@ impl Tally {
         if (frame.bytes.len() as u64) < u64::from(frame.wire_len) {
             self.counters.bump(Counter::FramesTruncated);
         }
-        if self.first.is_none_or(|first| frame.time < first) {
-            self.first = Some(frame.time);
+    }
+
+    /// A time that is believed.
+    fn time(&mut self, time: Nanos) {
+        if self.first.is_none_or(|first| time < first) {
+            self.first = Some(time);
         }
-        if frame.time >= self.last {
-            self.last = frame.time;
-            let second = u32::try_from(frame.time.as_secs()).unwrap_or(u32::MAX);
-            self.clock = self.clock.max(second);
+        if time >= self.last {
+            self.last = time;
         } else {
             self.counters.bump(Counter::TimeBackwards);
         }
@@ -151,16 +234,15 @@ impl Tally {
     fn dispatch(
         &mut self,
         Decoded { mut packet, path }: Decoded,
-        meta: &FrameMeta,
-        block: &Arc<Block>,
+        taken: Taken<'_>,
         dispatcher: &mut Dispatcher<Arc<Block>>,
     ) -> Result<(), WorkerGone> {
-        packet.frame_at = meta.at;
-        packet.number = meta.number;
-        packet.wire_len = meta.wire_len;
-        packet.clock = self.clock;
+        packet.frame_at = taken.meta.at;
+        packet.number = taken.meta.number;
+        packet.wire_len = taken.meta.wire_len;
+        packet.clock = taken.clock;
         self.packet(&path);
-        dispatcher.push(packet, block)
+        dispatcher.push(packet, taken.block)
     }
 
     #[inline(always)]
@@ -173,6 +255,11 @@ impl Tally {
             self.counters.bump(Counter::PacketsTunnelled);
         }
     }
+}
+
+/// Packet time in the clock's unit.
+fn second_of(time: Nanos) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
 fn worker_gone(_: WorkerGone) -> Error {

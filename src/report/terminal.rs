@@ -52,7 +52,7 @@ impl Cell {
 }
 
 /// Losses that are worth a word, each with its words.
-const LOSSES: [(Counter, &str); 14] = [
+const LOSSES: [(Counter, &str); 15] = [
     (Counter::RejectLink, "frames of an unknown link type"),
     (Counter::RejectShort, "frames cut within a header"),
     (Counter::RejectMalformed, "malformed frames"),
@@ -60,6 +60,7 @@ const LOSSES: [(Counter, &str); 14] = [
     (Counter::FragmentOrphans, "fragments without their first"),
     (Counter::FramesTruncated, "frames cut by a snap length"),
     (Counter::TimeBackwards, "frames with a time that steps back"),
+    (Counter::TimeLeaps, "frames with a time far ahead of all others"),
     (Counter::SessionsEvicted, "sessions pushed out of the full table"),
     (Counter::SegmentsDropped, "segments over a session's buffer"),
     (Counter::GapBytes, "bytes missing inside TCP streams"),
