@@ -68,6 +68,8 @@ counters! {
     SessionsEvicted = "evicted" in "session";
     /// Out-of-order segments dropped at the cap of a session's buffer.
     SegmentsDropped = "segments_dropped" in "session";
+    /// RST and FIN segments that do not fit their stream: they end nothing.
+    EndsImplausible = "ends_implausible" in "session";
     /// Bytes known to be missing inside TCP streams.
     GapBytes = "gap_bytes" in "session";
     /// Messages longer than the buffer for straddling messages.

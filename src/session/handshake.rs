@@ -99,6 +99,11 @@ impl Handshake {
     }
 
     fn observe_syn(&mut self, step: &Step) {
+        // A SYN of the responder's own means a simultaneous open only while its SYN-ACK is still
+        // out; later it is forged or astray, and takes nothing back.
+        if step.side == Side::Responder && matches!(self.stage, Stage::SynAck | Stage::Done) {
+            return;
+        }
         // A repeated SYN makes the pair ambiguous; a SYN from both ends is a simultaneous open
         // (RFC 9293 section 3.5); data in a SYN is Fast Open (RFC 7413), whose SYN-ACK may wait.
         let repeated = self.stage != Stage::None;
@@ -134,7 +139,9 @@ impl Handshake {
         }
     }
 
-    /// RFC 9293 section 3.5, figure 6, line 4: the initiator's first segment after its SYN.
+    /// RFC 9293 section 3.5, figure 6, line 4: the initiator's first segment after its SYN. One
+    /// that bears data may have waited for that data, its bare ACK lost before the sensor: no
+    /// sample.
     fn observe_ack(&mut self, step: &Step) {
         if step.side != Side::Initiator || step.flags.any(TcpFlags::RST) {
             return;
@@ -143,10 +150,21 @@ impl Handshake {
         let answers = step.ack == self.syn_ack_seq.wrapping_add(1);
         let first = step.seq == self.syn_seq.wrapping_add(1);
         match step.time.checked_since(self.syn_ack_at) {
-            Some(span) if answers && first => (self.near_ns, self.has_near) = (span.0, true),
+            Some(span) if answers && first && step.payload == 0 => {
+                (self.near_ns, self.has_near) = (span.0, true);
+            }
             Some(_) => {}
             None => self.void = true,
         }
+    }
+
+    /// Whether a responder's RST refuses another SYN than this session's (RFC 9293 section
+    /// 3.10.7.3: in SYN-SENT only one that acknowledges the SYN is acceptable).
+    pub(crate) fn refuses_another(&self, step: &Step) -> bool {
+        self.stage == Stage::Syn
+            && step.side == Side::Responder
+            && step.flags.has(TcpFlags::ACK)
+            && step.ack != self.syn_seq.wrapping_add(1)
     }
 
     /// SYN to SYN-ACK: sensor to responder and back, in ns.

@@ -100,8 +100,14 @@ impl<X> Session<X> {
         if flags.any(TcpFlags::SYN) {
             self.observe_syn(side, arrival);
         }
-        if flags.any(TcpFlags::RST) {
-            self.bits.set(Bits::RESET);
+        if flags.any(TcpFlags::RST | TcpFlags::FIN) {
+            if !self.may_end(side, packet) {
+                listener.count(Counter::EndsImplausible, 1);
+                return;
+            }
+            if flags.any(TcpFlags::RST) {
+                self.bits.set(Bits::RESET);
+            }
         }
         if flags.any(TcpFlags::FIN) {
             self.bits.set(match side {
@@ -115,6 +121,13 @@ impl<X> Session<X> {
         if flags.has(TcpFlags::ACK) && self.bits.has(Bits::WAITING) {
             self.give_up_acknowledged(side.other(), packet, listener);
         }
+    }
+
+    /// Whether a RST or FIN may be its sender's: anybody can forge one who does not see where the
+    /// stream stands (RFC 5961 section 1). Where the sensor does not know that either, it may.
+    fn may_end(&self, side: Side, packet: &Packet) -> bool {
+        let near = self.stream(side).is_none_or(|stream| stream.is_near(packet.seq));
+        near && !self.handshake.refuses_another(&self.step(packet, side))
     }
 
     fn observe_syn(&mut self, side: Side, arrival: Arrival<'_>) {
@@ -139,6 +152,19 @@ impl<X> Session<X> {
                 }
                 let fresh = arrival.payload().get(skip as usize..).unwrap_or_default();
                 self.deliver(Piece { from: side, payload: fresh, gap: false }, packet, listener);
+                self.deliver_waiting(side, packet, listener);
+            }
+            Placed::Astray => {
+                let given_up = stream.remember(seq.wrapping_add(wire));
+                self.out_of_order = self.out_of_order.saturating_add(1);
+                listener.count(Counter::GapBytes, u64::from(given_up));
+            }
+            Placed::Elsewhere => {
+                stream.start(seq);
+                stream.advance(wire);
+                self.gaps = self.gaps.saturating_add(1);
+                let piece = Piece { from: side, payload: arrival.payload(), gap: true };
+                self.deliver(piece, packet, listener);
                 self.deliver_waiting(side, packet, listener);
             }
             // RFC 9293 section 3.8.4: a keep-alive repeats the byte before the next one, or none.

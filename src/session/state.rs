@@ -182,6 +182,15 @@ impl<X> Session<X> {
         }
     }
 
+    /// Where a direction's stream stands, once it has begun.
+    pub(crate) const fn stream(&self, side: Side) -> Option<&Stream> {
+        let (begun, half) = match side {
+            Side::Initiator => (Bits::STREAM_INITIATOR, &self.initiator),
+            Side::Responder => (Bits::STREAM_RESPONDER, &self.responder),
+        };
+        if self.bits.has(begun) { Some(&half.stream) } else { None }
+    }
+
     /// Begins a direction's stream with `seq` as its next byte, unless it has begun.
     pub(crate) fn start_stream(&mut self, side: Side, seq: u32) {
         let begun = match side {

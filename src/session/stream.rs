@@ -7,7 +7,8 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stream {
     next: u32,
-    /// Start and length of the hole below `next` that may still be filled; length 0 is none.
+    /// Start and length of the hole below `next` that may still be filled; length 0 is none, and
+    /// then the start may hold where a segment too far away to be believed ended.
     hole_at: u32,
     hole_len: u32,
 }
@@ -23,11 +24,16 @@ pub(crate) enum Placed {
     Late,
     /// Begins `missing` bytes ahead of what is next.
     Ahead { missing: u32 },
+    /// Too far from what is next to be believed.
+    Astray,
+    /// As far, but going on where one astray ended: the stream is there now.
+    Elsewhere,
 }
 
-/// A distance beyond which two sequence numbers of one stream are not believed (RFC 7323 section
-/// 2.3: the largest window is 1 GiB).
-const FAR: u32 = 1 << 30;
+/// A distance from what is next beyond which a segment is believed only when another goes on where
+/// it ended. A window may be 1 GiB (RFC 7323 section 2.3), but what is in flight between two
+/// packets that a sensor sees is what it lost in between: a second at 100 Mbit/s is 12 MiB.
+const FAR: u32 = 16 << 20;
 
 impl Stream {
     /// The stream begins (again) with `seq` as its next byte.
@@ -54,6 +60,10 @@ impl Stream {
         if ahead < FAR {
             return Placed::Ahead { missing: ahead };
         }
+        if !self.is_near(seq) {
+            let goes_on = self.hole_len == 0 && self.hole_at == seq;
+            return if goes_on { Placed::Elsewhere } else { Placed::Astray };
+        }
         let behind = self.next.wrapping_sub(seq);
         if behind < len {
             return Placed::InOrder { skip: behind };
@@ -62,6 +72,19 @@ impl Stream {
             return Placed::Late;
         }
         Placed::Repeat
+    }
+
+    /// Whether a sequence number lies near enough to what is next to belong to this stream.
+    pub(crate) const fn is_near(&self, seq: u32) -> bool {
+        seq.wrapping_sub(self.next) < FAR || self.next.wrapping_sub(seq) < FAR
+    }
+
+    /// Remembers where a segment astray ended. Gives the bytes of an open hole, which is given up.
+    pub(crate) fn remember(&mut self, end: u32) -> u32 {
+        let given_up = self.hole_len;
+        self.hole_at = end;
+        self.hole_len = 0;
+        given_up
     }
 
     /// Moves on by `len` bytes that were in order.
@@ -104,5 +127,19 @@ mod tests {
         assert_eq!(s.place(10, 5), Placed::Late);
         s.fill(20);
         assert_eq!(s.place(10, 5), Placed::Repeat);
+    }
+
+    #[test]
+    fn a_segment_astray_needs_another_that_goes_on_there() {
+        for far in [FAR, 1 << 30, 1 << 31, u32::MAX - 2 * FAR] {
+            let mut s = Stream::default();
+            s.start(1_000);
+            let seq = far.wrapping_add(1_000);
+            assert_eq!(s.place(seq, 10), Placed::Astray, "{far}");
+            assert_eq!(s.remember(seq.wrapping_add(10)), 0);
+            assert_eq!(s.place(seq, 10), Placed::Astray, "the same once more");
+            assert_eq!(s.place(1_000, 10), Placed::InOrder { skip: 0 });
+            assert_eq!(s.place(seq.wrapping_add(10), 10), Placed::Elsewhere);
+        }
     }
 }

@@ -277,6 +277,42 @@ fn a_reply_seen_first_does_not_turn_the_session_round() {
     assert!(done[0].record.quality.one_way);
 }
 
+/// What somebody who does not see the stream can send ends nothing and takes nothing back.
+#[test]
+fn forged_ends_and_openings_change_nothing() {
+    let mut bench = Bench::new(10);
+    bench.feed(packet(0, true, 0, SYN, 99, 0), b"");
+    bench.feed(packet(0, false, 1, RST | ACK, 0, 7_777), b"");
+    bench.feed(packet(0, false, 30, SYN | ACK, 499, 100), b"");
+    bench.feed(packet(0, true, 37, ACK, 100, 500), b"");
+    bench.feed(packet(0, false, 40, RST, 499 + (1 << 29), 0), b"");
+    bench.feed(packet(0, false, 41, FIN | ACK, 499 + (1 << 31), 100), b"");
+    bench.feed(packet(0, false, 42, SYN, 123_456, 0), b"");
+    bench.feed(packet(0, true, 50, ACK, 100, 500), b"abc");
+    assert_eq!(bench.ear.counts["ends_implausible"], 3);
+    let done = bench.end();
+    assert_eq!((done.len(), done[0].record.state), (1, SessionState::Established));
+    let (near, far) = (done[0].record.near.handshake_ns, done[0].record.far.handshake_ns);
+    assert_eq!((near, far), (Some(7_000_000), Some(30_000_000)));
+
+    let mut bench = Bench::new(10);
+    bench.handshake();
+    bench.feed(packet(0, false, 40, RST, 500, 0), b"");
+    assert_eq!(bench.end()[0].record.state, SessionState::Reset);
+}
+
+/// The near leg is the round trip of a bare ACK. Data in its place may have waited to be written.
+#[test]
+fn data_in_place_of_the_ack_is_no_round_trip() {
+    let mut bench = Bench::new(10);
+    bench.feed(packet(0, true, 0, SYN, 99, 0), b"");
+    bench.feed(packet(0, false, 30, SYN | ACK, 499, 100), b"");
+    bench.feed(packet(0, true, 2_000, ACK, 100, 500), b"GET");
+    let done = bench.end();
+    assert_eq!(done[0].record.near.handshake_ns, None);
+    assert_eq!(done[0].record.far.handshake_ns, Some(30_000_000));
+}
+
 /// Timers of sessions that are over stay in the wheel until their second comes; too many are
 /// cleared out, and every session is still handed over, on time.
 #[test]
