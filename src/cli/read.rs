@@ -41,7 +41,7 @@ fn summarise(outcome: Outcome) -> Summary {
     let problems = problems(&outcome);
     let mut summary = outcome.sessions.finish();
     summary.add_endpoints(&outcome.endpoints);
-    summary.add_alerts(&outcome.alerts);
+    summary.add_alerts(outcome.alerts.iter().map(|alert| &**alert));
     summary.add_incidents(&outcome.incidents);
     summary.inputs = InputTotals {
         files: outcome.files.len() as u64,

@@ -74,7 +74,7 @@ fn pick(incident: &Incident, rows: &[Row], always: &str) -> Vec<String> {
     let applies = |key: &str| {
         incident.families.iter().any(|family| family.as_str() == key)
             || incident.topologies.iter().any(|topology| topology == key)
-            || incident.alerts.iter().any(|(rule, ..)| rule == key)
+            || incident.alerts.iter().any(|member| member.alert.rule.id == key)
     };
     let own = rows.iter().filter(|(key, _)| applies(key)).map(|(_, text)| *text);
     own.chain([always]).map(str::to_owned).collect()

@@ -13,6 +13,7 @@ use crate::model::Alert;
 use crate::model::Family;
 use crate::model::Incident;
 use crate::model::Level;
+use crate::model::Member;
 use crate::model::Nanos;
 
 /// Where incidents begin.
@@ -65,20 +66,10 @@ pub struct Incidents {
     alerts_unlisted: u64,
 }
 
-/// One alert, as much of it as an incident needs.
-struct Hit {
-    time: Nanos,
-    rule: Arc<crate::model::RuleInfo>,
-    level: Level,
-    weight: f64,
-    id: String,
-    message: String,
-}
-
 #[derive(Default)]
 struct Subject {
     name: Option<Arc<str>>,
-    hits: Vec<Hit>,
+    hits: Vec<Arc<Alert>>,
     /// When the score was reached, and the highest score since.
     reached: Option<(Nanos, f64)>,
 }
@@ -98,7 +89,7 @@ impl Incidents {
 
     /// Adds an alert. Alerts must come in the order of the run. Where the alert lies past the
     /// window of its subject's incident, that incident is complete and a new window begins.
-    pub fn push(&mut self, alert: &Alert) {
+    pub fn push(&mut self, alert: &Arc<Alert>) {
         let full = self.subjects.len() >= self.config.subjects_max;
         if full && !self.subjects.contains_key(&alert.subject) {
             self.forget_quiet(alert.time);
@@ -109,7 +100,7 @@ impl Incidents {
         }
         let config = &self.config;
         let subject = self.subjects.entry(Arc::clone(&alert.subject)).or_default();
-        if let Some(done) = subject.close(&alert.subject, alert.time, config.window) {
+        if let Some(done) = subject.close(&alert.subject, alert.time, config) {
             if self.done.len() < config.incidents_max {
                 self.done.push(done);
             } else {
@@ -133,7 +124,9 @@ impl Incidents {
     /// All that were not drained, complete or open, by time and subject.
     pub fn finish(self) -> Vec<Incident> {
         let mut all = self.done;
-        all.extend(self.subjects.iter().filter_map(|(id, subject)| subject.incident(id)));
+        all.extend(
+            self.subjects.iter().filter_map(|(id, subject)| subject.incident(id, &self.config)),
+        );
         all.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
         all
     }
@@ -165,7 +158,8 @@ impl Incidents {
 
 impl Subject {
     /// Lets go of what the window has left behind: the incident where there is one, else old hits.
-    fn close(&mut self, id: &Arc<str>, now: Nanos, window: Nanos) -> Option<Incident> {
+    fn close(&mut self, id: &Arc<str>, now: Nanos, config: &IncidentConfig) -> Option<Incident> {
+        let window = config.window;
         if self.reached.is_none() {
             self.hits.retain(|hit| now.since(hit.time) <= window);
             return None;
@@ -174,25 +168,17 @@ impl Subject {
         if now.since(since) <= window {
             return None;
         }
-        let done = self.incident(id);
+        let done = self.incident(id, config);
         self.hits.clear();
         self.reached = None;
         done
     }
 
     /// Keeps an alert; one that its rule has enough of only replaces a lighter one.
-    fn add(&mut self, alert: &Alert, config: &IncidentConfig) -> bool {
-        let hit = Hit {
-            time: alert.time,
-            rule: Arc::clone(&alert.rule),
-            level: alert.level,
-            weight: alert.weight,
-            id: (config.alert_id)(alert),
-            message: alert.message.clone(),
-        };
+    fn add(&mut self, hit: &Arc<Alert>, config: &IncidentConfig) -> bool {
         let of_rule = self.hits.iter().filter(|have| have.rule.uuid == hit.rule.uuid).count();
         if of_rule < ALERTS_OF_RULE_MAX && self.hits.len() < config.alerts_max {
-            self.hits.push(hit);
+            self.hits.push(Arc::clone(hit));
             return true;
         }
         // The newest stays, so that a rule that fires on and on keeps its family within the window.
@@ -200,7 +186,7 @@ impl Subject {
         if let Some(last) = same.filter(|_| self.reached.is_none())
             && last.weight <= hit.weight
         {
-            *last = hit;
+            *last = Arc::clone(hit);
         }
         false
     }
@@ -229,7 +215,7 @@ impl Subject {
         1.0 - self.best().iter().map(|weight| 1.0 - weight).product::<f64>()
     }
 
-    fn incident(&self, id: &Arc<str>) -> Option<Incident> {
+    fn incident(&self, id: &Arc<str>, config: &IncidentConfig) -> Option<Incident> {
         let (time, score) = self.reached?;
         let weights = self.best();
         let fired = FAMILIES.iter().zip(weights).filter(|(_, weight)| *weight > 0.0);
@@ -237,9 +223,8 @@ impl Subject {
             self.hits.iter().flat_map(|hit| hit.rule.topologies.iter().cloned()).collect();
         topologies.sort();
         topologies.dedup();
-        let alerts = self.hits.iter().map(|hit| {
-            (hit.rule.id.clone(), hit.rule.name.clone(), hit.id.clone(), hit.message.clone())
-        });
+        let member =
+            |hit: &Arc<Alert>| Member { id: (config.alert_id)(hit), alert: Arc::clone(hit) };
         Some(Incident {
             time,
             since: self.hits.iter().map(|hit| hit.time).min().unwrap_or(time),
@@ -248,7 +233,7 @@ impl Subject {
             families: fired.map(|(family, _)| *family).collect(),
             score,
             level: self.hits.iter().map(|hit| hit.level).max().unwrap_or(Level::Informational),
-            alerts: alerts.collect(),
+            alerts: self.hits.iter().map(member).collect(),
             topologies,
         })
     }

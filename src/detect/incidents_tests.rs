@@ -1,44 +1,13 @@
 use super::*;
-use crate::model::RuleInfo;
-use crate::model::record::Quality;
 
 const DAY: u64 = 86_400;
 
-fn alert(rule: &str, family: Family, weight: f64, at_s: u64, subject: &str) -> Alert {
-    let info = RuleInfo {
-        id: rule.to_owned(),
-        name: rule.to_lowercase(),
-        uuid: rule.to_owned(),
-        title: String::new(),
-        level: Level::Medium,
-        family,
-        topologies: vec!["T3".to_owned()],
-        techniques: Vec::new(),
-        weight,
-        benign_checked: Vec::new(),
-        message: String::new(),
-        evidence: Vec::new(),
-    };
+fn alert(rule: &str, family: Family, weight: f64, at_s: u64, subject: &str) -> Arc<Alert> {
     let time = Nanos::from_secs(at_s);
-    Alert {
-        at: time,
-        time,
-        since: time,
-        rule: Arc::new(info),
-        level: Level::Medium,
-        weight,
-        subject: Arc::from(subject),
-        subject_name: None,
-        home: None,
-        remote: None,
-        context: Vec::new(),
-        message: format!("{rule} at {at_s}"),
-        evidence: Vec::new(),
-        sources: Vec::new(),
-        packets: (0, 0, 0),
-        quality: Quality::default(),
-        session_id: String::new(),
-    }
+    let sample = Alert::sample(rule, family);
+    let message = format!("{rule} at {at_s}");
+    let subject = Arc::from(subject);
+    Arc::new(Alert { at: time, time, since: time, weight, subject, message, ..sample })
 }
 
 fn incidents() -> Incidents {

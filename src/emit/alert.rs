@@ -13,7 +13,7 @@ use crate::emit::tree::json_or_quoted;
 use crate::emit::tree::number_or_quoted;
 use crate::emit::tree::quoted;
 use crate::model::record::Quality;
-use crate::model::{Alert, EvidenceItem, Incident, Level, Nanos, SourceInfo};
+use crate::model::{Alert, EvidenceItem, Incident, Level, Member, Nanos, SourceInfo};
 
 /// What an alert's line needs beside the alert.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +26,8 @@ pub struct AlertContext<'a> {
 /// Advice that goes with an incident.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IncidentContext<'a> {
+    /// As in [`AlertContext`].
+    pub files: &'a [String],
     /// What a person should do next, best first.
     pub next_steps: &'a [String],
     /// What the incident does not prove.
@@ -46,6 +48,7 @@ pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>
     };
     put_head(&mut tree, &head);
     put_rule(&mut tree, alert);
+    put_techniques(&mut tree, alert.rule.techniques.iter());
     tree.put_str("message", &alert.message);
     for (name, json) in &alert.context {
         tree.put(name, json_or_quoted(json));
@@ -62,11 +65,11 @@ pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>
     tree.put_strs("longhaul.benign_checked", &alert.rule.benign_checked);
     tree.put_list("longhaul.sources", alert.sources.iter().map(|s| source(s, alert.time)));
     tree.put("longhaul.quality", quality(&alert.quality));
-    tree.put("longhaul.packets", packets(alert.packets, context.files));
+    tree.put_list("longhaul.packets", [packets_of(alert.packets, context.files)]);
     tree.write_line(out);
 }
 
-/// Appends one line for an incident.
+/// Appends one line for an incident: its strongest alert's rule, and what all its alerts rest on.
 pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: &mut Vec<u8>) {
     let mut tree = Tree::default();
     let head = Head {
@@ -78,26 +81,65 @@ pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: 
         time: incident.time,
     };
     put_head(&mut tree, &head);
+    if let Some(alert) = incident.strongest() {
+        put_rule(&mut tree, alert);
+        tree.put_str("longhaul.family", alert.rule.family.as_str());
+    }
+    put_techniques(&mut tree, members(incident).flat_map(|alert| &alert.rule.techniques));
     tree.put_str("message", &incident_message(incident));
     tree.put_str("longhaul.subject.id", &incident.subject);
     tree.put_opt("longhaul.subject.name", incident.subject_name.as_deref());
     tree.put_strs("longhaul.families", incident.families.iter().map(|f| f.as_str()));
     tree.put_strs("longhaul.topology", &incident.topologies);
     tree.put("longhaul.score", float(incident.score));
-    tree.put_list(
-        "longhaul.alerts",
-        incident.alerts.iter().map(|(rule, name, id, message)| {
-            let mut item = Tree::default();
-            item.put_opt("rule.id", Some(rule));
-            item.put_opt("rule.name", Some(name));
-            item.put_opt("event.id", Some(id));
-            item.put_opt("message", Some(message));
-            item.to_json()
-        }),
-    );
+    put_grounds(&mut tree, incident, context.files);
+    tree.put_list("longhaul.alerts", incident.alerts.iter().map(member));
     tree.put_strs("longhaul.next_steps", context.next_steps);
     tree.put_strs("longhaul.does_not_prove", context.does_not_prove);
     tree.write_line(out);
+}
+
+fn members(incident: &Incident) -> impl Iterator<Item = &Alert> {
+    incident.alerts.iter().map(|member| &*member.alert)
+}
+
+fn member(member: &Member) -> String {
+    let alert = &member.alert;
+    let mut item = Tree::default();
+    item.put_opt("rule.id", Some(&alert.rule.id));
+    item.put_opt("rule.name", Some(&alert.rule.name));
+    item.put_opt("event.id", Some(&member.id));
+    item.put_opt("message", Some(&alert.message));
+    item.to_json()
+}
+
+/// What the alerts rest on, together: each piece once, in the order of the alerts. Their number is
+/// capped, and what each carries, so this is too.
+fn put_grounds(tree: &mut Tree, incident: &Incident, files: &[String]) {
+    let each = |of: &dyn Fn(&Alert) -> Vec<String>| once(members(incident).flat_map(of));
+    let evidence = each(&|alert| alert.evidence.iter().map(evidence).collect());
+    tree.put_list("longhaul.evidence", evidence);
+    let benign = each(&|alert| alert.rule.benign_checked.clone());
+    tree.put_strs("longhaul.benign_checked", benign);
+    // Ages are told at the time of the incident, so that a list used twice is named once.
+    let time = incident.time;
+    let sources = each(&|alert| alert.sources.iter().map(|s| source(s, time)).collect());
+    tree.put_list("longhaul.sources", sources);
+    let worst = members(incident).fold(Quality::default(), |sum, alert| sum.with(&alert.quality));
+    tree.put("longhaul.quality", quality(&worst));
+    let packets = each(&|alert| vec![packets_of(alert.packets, files)]);
+    tree.put_list("longhaul.packets", packets);
+}
+
+/// Every text once, in order of first mention.
+fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for text in texts {
+        if !seen.contains(&text) {
+            seen.push(text);
+        }
+    }
+    seen
 }
 
 struct Head {
@@ -129,9 +171,13 @@ fn put_rule(tree: &mut Tree, alert: &Alert) {
     tree.put_str("rule.name", &rule.name);
     tree.put_opt("rule.uuid", Some(&rule.uuid));
     tree.put_opt("rule.description", Some(&rule.title));
-    if !rule.techniques.is_empty() {
+}
+
+fn put_techniques<'a>(tree: &mut Tree, techniques: impl Iterator<Item = &'a String>) {
+    let techniques = once(techniques.cloned());
+    if !techniques.is_empty() {
         tree.put_str("threat.framework", "MITRE ATT&CK");
-        tree.put_strs("threat.technique.id", &rule.techniques);
+        tree.put_strs("threat.technique.id", techniques);
     }
 }
 
@@ -188,12 +234,12 @@ fn quality(quality: &Quality) -> String {
     String::from_utf8(out).unwrap_or_default().trim_end().to_owned()
 }
 
-fn packets((file, first, last): (u16, u32, u32), files: &[String]) -> String {
+fn packets_of((file, first, last): (u16, u32, u32), files: &[String]) -> String {
     let file = match files.get(usize::from(file)) {
         Some(name) => quoted(name),
         None => file.to_string(),
     };
-    format!(r#"[{{"file":{file},"first":{first},"last":{last}}}]"#)
+    format!(r#"{{"file":{file},"first":{first},"last":{last}}}"#)
 }
 
 #[cfg(test)]

@@ -112,6 +112,12 @@ fn the_session_context_nests_beside_our_own_fields() {
 
 #[test]
 fn an_incident_says_everything_the_contract_names() {
+    let member = |id: &str, alert: Alert| Member { id: id.into(), alert: Arc::new(alert) };
+    let mut weak = alert();
+    weak.rule = Arc::new(RuleInfo { techniques: vec!["T1133".into()], ..(*weak.rule).clone() });
+    (weak.weight, weak.message, weak.packets) = (0.1, "said\nso".into(), (0, 1, 2));
+    weak.quality.one_way = true;
+    let weak = member("ab", weak);
     let incident = Incident {
         time: Nanos::from_secs(1_700_000_000),
         since: Nanos::from_secs(1_699_000_000),
@@ -120,19 +126,28 @@ fn an_incident_says_everything_the_contract_names() {
         families: vec![Family::N, Family::R],
         score: 0.88,
         level: Level::High,
-        alerts: vec![("D01".into(), "vpn_exit".into(), "ab".into(), "said\nso".into())],
+        alerts: vec![weak, member("cd", alert())],
         topologies: vec!["T1".into()],
     };
     let (next, not) = (["ask".to_owned()], ["identity".to_owned()]);
-    let context = IncidentContext { next_steps: &next, does_not_prove: &not };
+    let files = ["a.pcap".into(), "b.pcap".into()];
+    let context = IncidentContext { files: &files, next_steps: &next, does_not_prove: &not };
     let mut out = Vec::new();
     render_incident(&incident, &context, &mut out);
     let got: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(got["event"]["kind"], "alert");
-    assert_eq!(got["message"], "10.0.0.7: 1 alert of families N, R, score 0.88");
+    assert_eq!(got["message"], "10.0.0.7: 2 alerts of families N, R, score 0.88");
     assert_eq!(got["longhaul"]["families"], json!(["N", "R"]));
     assert_eq!(got["longhaul"]["score"], 0.88);
-    assert_eq!(got["longhaul"]["alerts"][0]["rule"], json!({"id": "D01", "name": "vpn_exit"}));
+    let rule = json!({"id": "D05", "name": "faster_than_light_geo"});
+    assert_eq!(got["longhaul"]["alerts"][0]["rule"], rule);
+    assert_eq!(got["rule"]["id"], "D05");
+    assert_eq!(got["threat"]["technique"]["id"], json!(["T1133", "T1665"]));
+    assert_eq!(got["longhaul"]["evidence"].as_array().unwrap().len(), 1, "each piece once");
+    assert_eq!(got["longhaul"]["sources"][0]["age_days"], 13);
+    assert_eq!(got["longhaul"]["quality"]["gaps"], 4);
+    assert_eq!(got["longhaul"]["quality"]["one_way"], true);
+    assert_eq!(got["longhaul"]["packets"].as_array().unwrap().len(), 2);
     assert_eq!(got["longhaul"]["alerts"][0]["message"], "said\nso");
     assert_eq!(got["longhaul"]["next_steps"], json!(["ask"]));
     assert_eq!(got["longhaul"]["does_not_prove"], json!(["identity"]));

@@ -184,6 +184,55 @@ pub struct Alert {
     pub session_id: String,
 }
 
+#[cfg(test)]
+impl Alert {
+    /// An alert of a made-up rule of this number, for tests.
+    pub(crate) fn sample(rule: &str, family: Family) -> Alert {
+        let info = RuleInfo {
+            id: rule.to_owned(),
+            name: rule.to_lowercase(),
+            uuid: rule.to_owned(),
+            title: String::new(),
+            level: Level::Medium,
+            family,
+            topologies: vec!["T3".to_owned()],
+            techniques: Vec::new(),
+            weight: 0.5,
+            benign_checked: Vec::new(),
+            message: String::new(),
+            evidence: Vec::new(),
+        };
+        Alert {
+            at: Nanos::ZERO,
+            time: Nanos::ZERO,
+            since: Nanos::ZERO,
+            rule: Arc::new(info),
+            level: Level::Medium,
+            weight: 0.5,
+            subject: Arc::from("s"),
+            subject_name: None,
+            home: None,
+            remote: None,
+            context: Vec::new(),
+            message: String::new(),
+            evidence: Vec::new(),
+            sources: Vec::new(),
+            packets: (0, 0, 0),
+            quality: crate::model::record::Quality::default(),
+            session_id: String::new(),
+        }
+    }
+}
+
+/// An alert of an incident, shared with the list of alerts.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The alert's event id.
+    pub id: String,
+    /// The alert.
+    pub alert: Arc<Alert>,
+}
+
 /// At least two families on one subject within seven days.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -201,8 +250,17 @@ pub struct Incident {
     pub score: f64,
     /// Highest level of its alerts.
     pub level: Level,
-    /// Rule id, rule name, alert event id and message of each alert (capped).
-    pub alerts: Vec<(String, String, String, String)>,
+    /// The alerts it is made of, in the order of the run (capped).
+    pub alerts: Vec<Member>,
     /// Topologies named by its rules.
     pub topologies: Vec<String>,
+}
+
+impl Incident {
+    /// The alert that says most: the greatest weight, then the highest level, then the earliest.
+    pub fn strongest(&self) -> Option<&Alert> {
+        let rank = |a: &Alert, b: &Alert| a.weight.total_cmp(&b.weight).then(a.level.cmp(&b.level));
+        let alerts = self.alerts.iter().map(|member| &*member.alert);
+        alerts.reduce(|best, next| if rank(best, next).is_lt() { next } else { best })
+    }
 }

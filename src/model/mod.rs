@@ -17,7 +17,7 @@ pub mod record;
 pub mod time;
 
 pub use addr::Addr;
-pub use alert::{Alert, EvidenceItem, Family, Incident, Level, RuleInfo, SourceInfo};
+pub use alert::{Alert, EvidenceItem, Family, Incident, Level, Member, RuleInfo, SourceInfo};
 pub use counters::{Counter, Counters};
 pub use endpoint::{EndpointKey, EndpointRow};
 pub use error::Error;

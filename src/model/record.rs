@@ -150,6 +150,20 @@ pub struct Quality {
     pub truncated: bool,
 }
 
+impl Quality {
+    /// Two sessions together: what is counted adds up, what is true of one is true of both.
+    pub const fn with(self, other: &Quality) -> Quality {
+        Quality {
+            retransmits: self.retransmits.saturating_add(other.retransmits),
+            out_of_order: self.out_of_order.saturating_add(other.out_of_order),
+            duplicates: self.duplicates.saturating_add(other.duplicates),
+            gaps: self.gaps.saturating_add(other.gaps),
+            one_way: self.one_way || other.one_way,
+            truncated: self.truncated || other.truncated,
+        }
+    }
+}
+
 /// A protocol told from payload (`network.protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {

@@ -5,6 +5,7 @@
 //! Never: sees a packet; its result does not depend on how many workers there were.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::config::Plan;
 use crate::detect::incidents::IncidentConfig;
@@ -50,7 +51,7 @@ pub(super) struct Analyst {
     feeds: Vec<Feed>,
     endpoints: Endpoints,
     incidents: Incidents,
-    alerts: Vec<Alert>,
+    alerts: Vec<Arc<Alert>>,
     counters: Counters,
     alerts_cap: usize,
     min_level: Level,
@@ -59,7 +60,7 @@ pub(super) struct Analyst {
 /// What the analyst leaves behind.
 pub(super) struct Findings {
     pub(super) endpoints: Vec<EndpointRow>,
-    pub(super) alerts: Vec<Alert>,
+    pub(super) alerts: Vec<Arc<Alert>>,
     pub(super) incidents: Vec<Incident>,
     pub(super) counters: Counters,
 }
@@ -151,7 +152,7 @@ impl Analyst {
         let Some(item) = handover.items.get_mut(at as usize) else { return Ok(()) };
         feed.next += 1;
         self.endpoints.observe(&item.endpoint);
-        for alert in item.alerts.drain(..) {
+        for alert in item.alerts.drain(..).map(Arc::new) {
             self.incidents.push(&alert);
             if alert.level < self.min_level {
                 continue;

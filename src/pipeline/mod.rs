@@ -79,7 +79,7 @@ pub struct Outcome {
     /// Every endpoint, in output order.
     pub endpoints: Vec<EndpointRow>,
     /// Every alert kept, in output order.
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<Arc<Alert>>,
     /// Every incident, in output order.
     pub incidents: Vec<Incident>,
     /// One report an input file.

@@ -117,19 +117,28 @@ fn write_lines<T>(
 }
 
 fn write_alerts(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
-    let files: Vec<String> =
-        outcome.names.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    let files = file_names(outcome);
     let context = AlertContext { files: &files };
     write_lines(file, &outcome.alerts, |alert, out| render_alert(alert, &context, out))
 }
 
 fn write_incidents(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
+    let files = file_names(outcome);
     write_lines(file, &outcome.incidents, |incident, out| {
         let next_steps = crate::detect::incidents::next_steps(incident);
         let does_not_prove = crate::detect::incidents::does_not_prove(incident);
-        let context = IncidentContext { next_steps: &next_steps, does_not_prove: &does_not_prove };
+        let context = IncidentContext {
+            files: &files,
+            next_steps: &next_steps,
+            does_not_prove: &does_not_prove,
+        };
         render_incident(incident, &context, out);
     })
+}
+
+/// Input files by the index that alerts name them by.
+fn file_names(outcome: &Outcome) -> Vec<String> {
+    outcome.names.iter().map(|path| path.to_string_lossy().into_owned()).collect()
 }
 
 /// run.json.

@@ -6,6 +6,8 @@
 
 use std::fmt::Write;
 
+use std::sync::Arc;
+
 use crate::model::Addr;
 use crate::model::Alert;
 use crate::model::Incident;
@@ -38,7 +40,7 @@ pub struct Story<'a> {
     /// Endpoints of the run.
     pub endpoints: &'a [EndpointRow],
     /// Alerts of the run.
-    pub alerts: &'a [Alert],
+    pub alerts: &'a [Arc<Alert>],
     /// Incidents of the run.
     pub incidents: &'a [Incident],
 }
@@ -114,10 +116,12 @@ fn opening(out: &mut Page, story: &Story<'_>) {
     out.line("  ", &text);
 }
 
-/// Remote ends of the alerts, in order of their first alert.
-fn remotes(alerts: &[Alert]) -> Vec<Addr> {
+/// Remote ends of the alerts, in order of their first alert. A look-up speaks of a name, not of the
+/// resolver that was asked.
+fn remotes(alerts: &[Arc<Alert>]) -> Vec<Addr> {
     let mut found: Vec<Addr> = Vec::new();
-    for remote in alerts.iter().filter_map(|alert| alert.remote) {
+    let sessions = alerts.iter().filter(|alert| !is_lookup(alert));
+    for remote in sessions.filter_map(|alert| alert.remote) {
         if !found.contains(&remote) {
             found.push(remote);
         }
@@ -125,9 +129,13 @@ fn remotes(alerts: &[Alert]) -> Vec<Addr> {
     found
 }
 
+fn is_lookup(alert: &Alert) -> bool {
+    alert.context.iter().any(|(name, json)| name == "network.protocol" && json == "\"dns\"")
+}
+
 fn tell_remote(out: &mut Page, story: &Story<'_>, chapter: usize, remote: Addr) {
-    let of_remote = |alert: &&Alert| alert.remote == Some(remote);
-    let alerts: Vec<&Alert> = story.alerts.iter().filter(of_remote).collect();
+    let of_remote = |alert: &&Arc<Alert>| alert.remote == Some(remote);
+    let alerts: Vec<&Arc<Alert>> = story.alerts.iter().filter(of_remote).collect();
     let rows: Vec<&EndpointRow> = story.endpoints.iter().filter(|e| e.key.ip == remote).collect();
     out.title(&format!("{chapter}  {remote}"));
     out.line("   owner     ", &owner(&rows));
@@ -147,16 +155,20 @@ fn tell_remote(out: &mut Page, story: &Story<'_>, chapter: usize, remote: Addr) 
 }
 
 fn evidence(item: &crate::model::EvidenceItem) -> String {
-    let unit = if item.unit.is_empty() { String::new() } else { format!(" {}", item.unit) };
-    let bound = item.threshold.map_or(String::new(), |t| format!(" (threshold {t}{unit})"));
-    format!("{} = {}{unit}{bound}", item.name, rounded(&item.value))
+    let value = in_words(&item.value, &item.unit);
+    let bound = item.threshold.map(|t| in_words(&t.to_string(), &item.unit));
+    let bound = bound.map_or(String::new(), |bound| format!(" (threshold {bound})"));
+    format!("{} = {value}{bound}", item.name)
 }
 
-/// A fraction with one digit; everything else as it is. The alert's line keeps every digit.
-fn rounded(value: &str) -> String {
-    match value.parse::<f64>() {
-        Ok(number) if value.contains('.') => format!("{number:.1}"),
-        _ => value.to_owned(),
+/// A value with its unit as a person reads it; the alert's line keeps every digit.
+fn in_words(value: &str, unit: &str) -> String {
+    match (value.parse::<f64>(), unit) {
+        (Ok(ns), "ns") => units::span(Nanos(ns.max(0.0) as u64)),
+        (Ok(us), "us") => units::millis((us.max(0.0) * 1_000.0) as u64),
+        (Ok(bytes), "bytes") => units::bytes(bytes.max(0.0) as u64),
+        (Ok(number), _) if value.contains('.') => format!("{number:.1} {unit}").trim().to_owned(),
+        _ => format!("{value} {unit}").trim().to_owned(),
     }
 }
 
@@ -244,10 +256,11 @@ fn tell_incident(out: &mut Page, incident: &Incident) {
         incident.score
     ));
     let mut told: Vec<&str> = Vec::new();
-    for (id, name, _, message) in &incident.alerts {
-        if !told.contains(&message.as_str()) {
-            told.push(message);
-            out.line("   ", &format!("{id} {name}: {message}"));
+    for alert in incident.alerts.iter().map(|member| &member.alert) {
+        if !told.contains(&alert.message.as_str()) {
+            told.push(&alert.message);
+            let (id, name) = (&alert.rule.id, &alert.rule.name);
+            out.line("   ", &format!("{id} {name}: {}", alert.message));
         }
     }
     out.line(
@@ -259,10 +272,10 @@ fn tell_incident(out: &mut Page, incident: &Incident) {
 
 fn closing(out: &mut Page, story: &Story<'_>) {
     let text = format!(
-        "{} alerts, {} incidents, {} ms. Try: longhaul demo --extract farm.pcap.zst; longhaul \
+        "{}, {}, {} ms. Try: longhaul demo --extract farm.pcap.zst; longhaul \
          read farm.pcap.zst --place IAD --out results",
-        story.alerts.len(),
-        story.incidents.len(),
+        units::number_of(story.alerts.len(), "alert"),
+        units::number_of(story.incidents.len(), "incident"),
         story.took_ms,
     );
     out.text.push('\n');

@@ -250,7 +250,8 @@ impl Summary {
 
 fn incident_line(incident: &Incident) -> IncidentLine {
     let families: Vec<&str> = incident.families.iter().map(|family| family.as_str()).collect();
-    let mut rules: Vec<&str> = incident.alerts.iter().map(|(_, name, ..)| name.as_str()).collect();
+    let mut rules: Vec<&str> =
+        incident.alerts.iter().map(|member| member.alert.rule.name.as_str()).collect();
     rules.sort_unstable();
     rules.dedup();
     IncidentLine {

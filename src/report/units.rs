@@ -18,6 +18,11 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// `1 alert`, `2 alerts`
+pub fn number_of(n: usize, noun: &str) -> String {
+    format!("{} {noun}{}", count(n as u64), if n == 1 { "" } else { "s" })
+}
+
 /// `1.1 GB`; decimal units, as network people count.
 pub fn bytes(n: u64) -> String {
     let mut value = n as f64;
