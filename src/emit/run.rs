@@ -31,6 +31,9 @@ pub struct RunReport {
     pub geo: Vec<Build>,
     /// Lists, with builds, in the order of list indices.
     pub lists: Vec<Build>,
+    /// Capture points whose mirror port sends one direction only, with their counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub one_way_feeds: Vec<Value>,
     /// What was lost, and where.
     pub loss: Loss,
     /// Every counter, grouped by stage.
@@ -161,6 +164,7 @@ impl RunReport {
             rules: Vec::new(),
             geo: Vec::new(),
             lists: Vec::new(),
+            one_way_feeds: Vec::new(),
             loss: Loss::default(),
             counters: Counters::default(),
             totals: Totals::default(),

@@ -150,6 +150,7 @@ fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> RunReport {
         rules: vec![rules_build(prepared)],
         geo: prepared.enrich.geo.databases().map(geo_build).collect(),
         lists: prepared.enrich.lists.infos().iter().map(list_build).collect(),
+        one_way_feeds: outcome.sessions.feeds().one_way().map(|feed| json!(feed)).collect(),
         loss: Loss::of(&outcome.counters),
         counters: outcome.counters.clone(),
         totals: Totals {

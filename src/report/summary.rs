@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Side;
 use crate::model::{Alert, Counters, Incident, Level, Nanos, Record};
+use crate::report::feed::Feed;
+use crate::report::feed::Feeds;
 use crate::report::histogram::Histogram;
 
 /// Remote owners shown; the rest is summed.
@@ -105,6 +107,8 @@ pub struct Summary {
     pub near: Histogram,
     /// Handshakes of far legs.
     pub far: Histogram,
+    /// Capture points that feed one direction only.
+    pub one_way: Vec<Feed>,
     /// Remote owners, most sessions first.
     pub owners: Vec<OwnerLine>,
     /// Owners beyond those.
@@ -128,9 +132,15 @@ pub struct SummaryBuilder {
     protocols: Vec<ProtocolLine>,
     near: Histogram,
     far: Histogram,
+    feeds: Feeds,
 }
 
 impl SummaryBuilder {
+    /// Which capture points feed one direction only.
+    pub fn feeds(&self) -> &Feeds {
+        &self.feeds
+    }
+
     /// Counts one session.
     pub fn observe(&mut self, record: &Record) {
         self.sessions += 1;
@@ -142,6 +152,7 @@ impl SummaryBuilder {
         };
         let bytes = record.initiator.bytes.saturating_add(record.responder.bytes);
         self.add_protocol(&ProtocolLine { name, sessions: 1, bytes });
+        self.feeds.observe(record);
         if let Some(ns) = record.near.handshake_ns {
             self.near.observe(ns);
         }
@@ -159,6 +170,7 @@ impl SummaryBuilder {
         };
         self.last = self.last.max(other.last);
         other.protocols.iter().for_each(|line| self.add_protocol(line));
+        self.feeds.merge(&other.feeds);
         self.near.merge(&other.near);
         self.far.merge(&other.far);
     }
@@ -185,6 +197,7 @@ impl SummaryBuilder {
             protocols: self.protocols,
             near: self.near,
             far: self.far,
+            one_way: self.feeds.one_way().collect(),
             ..Summary::default()
         }
     }
@@ -268,4 +281,4 @@ fn incident_line(incident: &Incident) -> IncidentLine {
 
 #[cfg(test)]
 #[path = "summary_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -9,7 +9,12 @@ use crate::model::endpoint::{EndpointKey, Role};
 use crate::model::record::*;
 use crate::model::{Addr, Transport};
 
-fn record(transport: Transport, protocol: Option<Protocol>, at: u64, far: Option<u64>) -> Record {
+pub fn record(
+    transport: Transport,
+    protocol: Option<Protocol>,
+    at: u64,
+    far: Option<u64>,
+) -> Record {
     let party = |last| Party {
         ip: Addr::v4([10, 0, 0, last]),
         port: 1,

@@ -75,6 +75,7 @@ pub fn render(summary: &Summary, style: Style) -> String {
     let mut page =
         Page { out: String::new(), style: Style { width: style.width.max(60), ..style } };
     put_inputs(&mut page, summary);
+    put_feeds(&mut page, summary);
     put_protocols(&mut page, summary);
     put_legs(&mut page, summary);
     put_owners(&mut page, summary);
@@ -218,6 +219,25 @@ fn put_inputs(page: &mut Page, summary: &Summary) {
     if inputs.problems.len() > PROBLEMS_MAX {
         let more = inputs.problems.len() - PROBLEMS_MAX;
         page.line(&format!("! and {more} more files with problems"), Tone::Warn);
+    }
+}
+
+/// What the mirror port does not show, said once for each point.
+fn put_feeds(page: &mut Page, summary: &Summary) {
+    const FEEDS_MAX: usize = 5;
+    for feed in summary.one_way.iter().take(FEEDS_MAX) {
+        let text = format!(
+            "! capture point {}: only one direction of {} of {} TCP conversations was seen: the mirror \
+             port sends one direction. No legs, and no rule that needs both",
+            feed.point,
+            units::share(feed.one_way, feed.talks),
+            units::count(feed.talks),
+        );
+        page.line(&text, Tone::Warn);
+    }
+    if summary.one_way.len() > FEEDS_MAX {
+        let more = summary.one_way.len() - FEEDS_MAX;
+        page.line(&format!("! and {more} more capture points with one direction"), Tone::Warn);
     }
 }
 

@@ -1,0 +1,123 @@
+//! What a capture point feeds: both directions of its conversations, or one.
+//!
+//! Owns: two counts for each capture point. In: finished sessions. Out: which points feed one
+//! direction only. Never: blames a session: a scan that nobody answers is one-way everywhere.
+
+use serde::Serialize;
+
+use crate::model::Record;
+use crate::model::Transport;
+use crate::model::record::SessionState;
+
+/// TCP conversations a point must have fed before it is judged.
+const TALKS_MIN: u64 = 20;
+/// Share of them seen from one side only from which the feed is called one-way, in per cent. An
+/// asymmetric route hides some conversations' answers; a port that mirrors one direction hides all.
+const ONE_WAY_SHARE_MIN: u64 = 80;
+/// Capture points counted; sessions of later ones are counted with the last.
+const POINTS_MAX: usize = 1_024;
+/// Mean frame length above which a TCP side has sent more than bare headers.
+const HEADERS_ONLY: u64 = 90;
+
+/// Counts of one capture point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Feed {
+    /// Capture point.
+    pub point: u16,
+    /// TCP sessions that carried data.
+    pub talks: u64,
+    /// Those of which only one side was ever seen.
+    pub one_way: u64,
+}
+
+impl Feed {
+    /// Whether the point feeds one direction only.
+    pub const fn is_one_way(&self) -> bool {
+        self.talks >= TALKS_MIN && self.one_way * 100 >= self.talks * ONE_WAY_SHARE_MIN
+    }
+}
+
+/// Counts of every capture point. Each thread may have its own; the order of merging does not
+/// matter.
+#[derive(Clone, Debug, Default)]
+pub struct Feeds(Vec<Feed>);
+
+impl Feeds {
+    /// Counts one session, if it is a TCP conversation.
+    pub fn observe(&mut self, record: &Record) {
+        if record.transport == Transport::TCP && talks(record) {
+            let one_way = u64::from(record.quality.one_way);
+            self.add(Feed { point: record.point, talks: 1, one_way });
+        }
+    }
+
+    /// Adds another thread's.
+    pub fn merge(&mut self, other: &Feeds) {
+        other.0.iter().filter(|feed| feed.talks > 0).for_each(|feed| self.add(*feed));
+    }
+
+    fn add(&mut self, feed: Feed) {
+        let at = usize::from(feed.point).min(POINTS_MAX - 1);
+        if self.0.len() <= at {
+            self.0.resize(at + 1, Feed::default());
+        }
+        if let Some(known) = self.0.get_mut(at) {
+            known.point = at as u16;
+            known.talks += feed.talks;
+            known.one_way += feed.one_way;
+        }
+    }
+
+    /// The points that feed one direction only, by number.
+    pub fn one_way(&self) -> impl Iterator<Item = Feed> {
+        self.0.iter().copied().filter(Feed::is_one_way)
+    }
+}
+
+/// Whether somebody said something: a SYN that is only repeated is no conversation, so that a scan
+/// does not make a feed look one-way.
+fn talks(record: &Record) -> bool {
+    let packets = record.initiator.packets.saturating_add(record.responder.packets);
+    let bytes = record.initiator.bytes.saturating_add(record.responder.bytes);
+    let under_way = record.state == SessionState::Half;
+    packets >= 3 && (under_way || bytes > packets.saturating_mul(HEADERS_ONLY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::summary::tests::record;
+
+    fn session(point: u16, from: (u64, u64), to: (u64, u64)) -> Record {
+        let mut record = record(Transport::TCP, None, 0, None);
+        record.point = point;
+        (record.initiator.packets, record.initiator.bytes) = from;
+        (record.responder.packets, record.responder.bytes) = to;
+        record.quality.one_way = from.0 == 0 || to.0 == 0;
+        record
+    }
+
+    #[test]
+    fn a_feed_without_answers_is_told_from_a_scan() {
+        let mut feeds = Feeds::default();
+        for _ in 0..30 {
+            feeds.observe(&session(1, (10, 5_000), (0, 0)));
+            feeds.observe(&session(2, (10, 5_000), (10, 9_000)));
+            feeds.observe(&session(3, (7, 518), (0, 0)));
+        }
+        feeds.observe(&session(2, (10, 5_000), (0, 0)));
+        let one_way: Vec<Feed> = feeds.one_way().collect();
+        assert_eq!(one_way, [Feed { point: 1, talks: 30, one_way: 30 }]);
+        let mut other = Feeds::default();
+        other.observe(&session(1, (10, 5_000), (10, 9_000)));
+        other.merge(&feeds);
+        assert_eq!(other.one_way().next(), Some(Feed { point: 1, talks: 31, one_way: 30 }));
+    }
+
+    #[test]
+    fn few_sessions_are_no_verdict() {
+        let mut feeds = Feeds::default();
+        (0..TALKS_MIN - 1).for_each(|_| feeds.observe(&session(0, (10, 5_000), (0, 0))));
+        assert_eq!(feeds.one_way().count(), 0);
+    }
+}
