@@ -422,6 +422,13 @@ fn full() -> Record {
     let object: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut record = record_from_json(object.as_object().unwrap()).unwrap();
     record.context.community_id = Some([0x5a; 20]);
+    let (source, destination) = (record.initiator.ip, record.responder.ip);
+    let layer = |kind, id| longhaul::model::record::Layer { kind, id, source, destination };
+    record.facts.wrapping = Some(Box::new(longhaul::model::record::Wrapping {
+        layers: vec![layer("gre", 0), layer("vxlan", 42)],
+        inner_vlan: Some(9),
+        mpls_label: Some(20),
+    }));
     if let Some(syn) = &mut record.syn {
         syn.os_hint = Some("linux");
     }

@@ -68,6 +68,12 @@ pub(super) struct ReadArgs {
     /// Only frames that match this BPF expression
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
+    /// Leave tunnels of this kind closed: KIND, or SOURCE:KIND for one file or interface
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    no_decap: Vec<String>,
+    /// Keep sessions of the same addresses apart by VLAN, by network identifier, or both
+    #[arg(long, value_name = "vlan,vni", value_delimiter = ',')]
+    key: Vec<String>,
     /// Which inputs were captured at one place
     #[arg(long, value_name = "dir|file", value_parser = ["dir", "file"])]
     point_by: Option<String>,
@@ -126,6 +132,12 @@ impl ReadArgs {
             plan.place.clone_from(&self.place);
         }
         plan.filter.clone_from(&self.filter);
+        if !self.no_decap.is_empty() {
+            plan.no_decap.clone_from(&self.no_decap);
+        }
+        if !self.key.is_empty() {
+            plan.key.clone_from(&self.key);
+        }
     }
 
     fn apply_words(&self, plan: &mut Plan, errors: &mut Vec<Error>) {

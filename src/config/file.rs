@@ -16,7 +16,7 @@ use crate::config::parse_level;
 use crate::model::Error;
 
 const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, subjects, \
-                    min_level and [caps] with sessions, endpoints, alerts";
+                    min_level, no_decap, key and [caps] with sessions, endpoints, alerts";
 
 /// The file's keys; all optional. Flags win over the file.
 #[derive(Debug, Default, Deserialize)]
@@ -31,6 +31,8 @@ pub struct ConfigFile {
     lists: Option<PathBuf>,
     subjects: Option<PathBuf>,
     min_level: Option<String>,
+    no_decap: Option<Vec<String>>,
+    key: Option<Vec<String>>,
     caps: Option<CapsTable>,
 }
 
@@ -67,6 +69,8 @@ impl ConfigFile {
         if let Some(home) = self.home {
             plan.home = home;
         }
+        plan.no_decap = self.no_decap.unwrap_or_default();
+        plan.key = self.key.unwrap_or_default();
         plan.place = self.place.or(plan.place.take());
         plan.rules = self.rules.or(plan.rules.take());
         plan.geo = self.geo.or(plan.geo.take());

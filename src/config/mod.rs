@@ -145,6 +145,10 @@ pub struct Plan {
     pub subjects: Option<PathBuf>,
     /// BPF expression: only frames that match are read.
     pub filter: Option<String>,
+    /// Tunnels left closed: `KIND`, or `SOURCE:KIND` for one file or interface.
+    pub no_decap: Vec<String>,
+    /// What separates sessions beside addresses and ports: `vlan`, `vni`.
+    pub key: Vec<String>,
     /// Which inputs are hashed.
     pub hash: HashInputs,
     /// Where results go.
@@ -178,6 +182,8 @@ impl Default for Plan {
             lists: None,
             subjects: None,
             filter: None,
+            no_decap: Vec::new(),
+            key: Vec::new(),
             hash: HashInputs::Auto,
             output: Output::Summary,
             sessions: SessionLines::WithOutput,

@@ -6,6 +6,7 @@
 
 use crate::decode::DecodeConfig;
 use crate::decode::Decoded;
+use crate::decode::Path;
 use crate::decode::Reject;
 use crate::decode::fragments::FragmentId;
 use crate::decode::fragments::FragmentTable;
@@ -24,6 +25,7 @@ use crate::decode::walk::Walk;
 use crate::model::Frame;
 use crate::model::PacketFlags;
 use crate::model::Transport;
+use crate::model::record::Layer;
 
 /// Decodes one frame seen at a capture point.
 pub(super) fn decode(
@@ -32,8 +34,8 @@ pub(super) fn decode(
     fragments: &mut FragmentTable,
     (frame, point): (&Frame<'_>, u16),
 ) -> Result<Decoded, Reject> {
-    let mut descent =
-        Descent { config, hasher, fragments, walk: Walk::new(config, frame, point), around: None };
+    let walk = Walk::new(config, frame, point);
+    let mut descent = Descent { config, hasher, fragments, walk, around: None, layers: None };
     let result = match descent.run(frame) {
         Ok(decoded) => Ok(decoded),
         // Inside a tunnel these two are facts about a real inner packet; any other reason only says
@@ -48,6 +50,20 @@ pub(super) fn decode(
     result
 }
 
+/// Decodes one frame that begins a session once more, for the tunnels on the way: outermost first.
+/// No fragment is looked up or remembered.
+pub(super) fn trace(
+    config: &DecodeConfig,
+    hasher: &KeyHasher,
+    frame: &Frame<'_>,
+    layers: &mut Vec<Layer>,
+) -> Result<Decoded, Reject> {
+    let (walk, none) = (Walk::new(config, frame, 0), FragmentTable::new(1, 0));
+    let layers = Some(layers);
+    let mut descent = Descent { config, hasher, fragments: &none, walk, around: None, layers };
+    descent.run(frame).or_else(|reject| descent.around.ok_or(reject))
+}
+
 /// One frame on its way down.
 struct Descent<'a> {
     config: &'a DecodeConfig,
@@ -56,6 +72,8 @@ struct Descent<'a> {
     walk: Walk<'a>,
     /// The packet around the tunnel being read.
     around: Option<Decoded>,
+    /// Where the tunnels met are noted, if anybody asks.
+    layers: Option<&'a mut Vec<Layer>>,
 }
 
 /// What a packet turned out to be.
@@ -114,10 +132,20 @@ impl Descent<'_> {
             Ok(Some(next)) => {
                 self.around = Some(decoded);
                 self.walk = walk;
+                self.note(&network);
                 Ok(Step::Inside(next))
             }
             Err(Reject::Depth) => Err(Reject::Depth),
             Ok(None) | Err(_) => Ok(Step::Done(decoded)),
+        }
+    }
+
+    /// Notes the tunnel just entered.
+    fn note(&mut self, around: &Network) {
+        let Path { tunnel, tunnel_id, .. } = self.walk.outer.path;
+        if let (Some(layers), Some(kind)) = (&mut self.layers, tunnel) {
+            let (source, destination) = (around.src, around.dst);
+            layers.push(Layer { kind: kind.as_str(), id: tunnel_id, source, destination });
         }
     }
 

@@ -12,6 +12,7 @@
 use crate::model::Counter;
 use crate::model::Frame;
 use crate::model::Packet;
+use crate::model::record::Wrapping;
 
 mod fast;
 pub mod fragments;
@@ -25,6 +26,7 @@ mod tunnel;
 mod udp_tunnel;
 mod walk;
 mod wlan;
+mod wrapping;
 
 #[cfg(test)]
 mod tests;
@@ -45,17 +47,25 @@ pub struct DecodeConfig {
     pub tunnels: TunnelSet,
     /// Whether the outermost VLAN id is part of the session key (overlapping address space).
     pub vlan_in_key: bool,
+    /// Whether the innermost tunnel's network identifier is part of it too.
+    pub vni_in_key: bool,
     /// Most tags, label stacks and tunnels one frame may nest.
     pub max_depth: u8,
 }
 
 impl Default for DecodeConfig {
     fn default() -> DecodeConfig {
-        DecodeConfig { key_seed: 0, tunnels: TunnelSet::ALL, vlan_in_key: false, max_depth: 8 }
+        DecodeConfig {
+            key_seed: 0,
+            tunnels: TunnelSet::ALL,
+            vlan_in_key: false,
+            vni_in_key: false,
+            max_depth: 8,
+        }
     }
 }
 
-/// How a packet was reached. Twelve bytes, `Copy`.
+/// How a packet was reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Path {
     /// Decoded without the general path.
@@ -66,6 +76,10 @@ pub struct Path {
     pub tunnel: Option<TunnelKind>,
     /// That tunnel's number: VNI, VSID, GRE key, TEID, ERSPAN session; 0 where it has none.
     pub tunnel_id: u32,
+    /// The last VLAN id met, where there was more than one.
+    pub inner_vlan: Option<u16>,
+    /// First MPLS label met.
+    pub mpls_label: Option<u32>,
 }
 
 /// A decoded frame.
@@ -127,6 +141,11 @@ impl Decoder {
         }
     }
 
+    /// Decapsulates these tunnels from now on: sources may differ in it.
+    pub const fn set_tunnels(&mut self, tunnels: TunnelSet) {
+        self.config.tunnels = tunnels;
+    }
+
     /// Decodes one frame seen at capture point `point`.
     pub fn decode_frame(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
         match self.decode_plain(frame, point) {
@@ -149,6 +168,11 @@ impl Decoder {
     #[inline(never)]
     pub fn decode_general(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
         general::decode(&self.config, &self.hasher, &mut self.fragments, (frame, point))
+    }
+
+    /// What a packet was wrapped in, read again from its frame; `None` where it was in nothing.
+    pub fn wrapping(config: &DecodeConfig, packet: &Packet, bytes: &[u8]) -> Option<Wrapping> {
+        wrapping::of(config, packet, bytes)
     }
 
     /// First fragments forgotten at the cap of the table, before their time.

@@ -16,7 +16,9 @@ pub(super) fn labels(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     walk.nest()?;
     for _ in 0..LABELS_MAX {
         // RFC 3032 section 2.1: the lowest bit of the third byte ends the stack.
-        let [_, _, third, _] = walk.take::<4>()?;
+        let [l0, l1, third, _] = walk.take::<4>()?;
+        let label = u32::from_be_bytes([0, l0, l1, third]) >> 4;
+        walk.outer.path.mpls_label.get_or_insert(label);
         if third & 1 == 1 {
             return payload(walk);
         }

@@ -205,10 +205,17 @@ impl Outer {
         Outer { time: frame.time, point, flags: 0, path: Path::default() }
     }
 
-    /// The VLAN part of the key.
+    /// What separates sessions of the same addresses, where that is asked for. A VLAN id has 12
+    /// bits and a network identifier 24: together they are spread over the word.
     #[inline(always)]
     pub(super) fn scope(&self, config: &DecodeConfig) -> u32 {
-        if config.vlan_in_key { u32::from(self.path.vlan.unwrap_or(0)) } else { 0 }
+        let vlan = if config.vlan_in_key { u32::from(self.path.vlan.unwrap_or(0)) } else { 0 };
+        match self.path.tunnel {
+            Some(kind) if config.vni_in_key && kind.names_a_network() => {
+                self.path.tunnel_id ^ vlan.rotate_right(12)
+            }
+            _ => vlan,
+        }
     }
 }
 

@@ -43,6 +43,31 @@ pub enum TunnelKind {
 }
 
 impl TunnelKind {
+    /// Every kind.
+    pub const ALL: [TunnelKind; 12] = [
+        TunnelKind::Gre,
+        TunnelKind::Erspan,
+        TunnelKind::Vxlan,
+        TunnelKind::VxlanGpe,
+        TunnelKind::Geneve,
+        TunnelKind::GtpU,
+        TunnelKind::Ipip,
+        TunnelKind::SixIn,
+        TunnelKind::Teredo,
+        TunnelKind::L2tp,
+        TunnelKind::Tzsp,
+        TunnelKind::EtherIp,
+    ];
+
+    /// Whether both directions of a session carry one number, so that it can separate sessions: a
+    /// GTP tunnel has one for each direction.
+    pub const fn names_a_network(self) -> bool {
+        matches!(
+            self,
+            TunnelKind::Gre | TunnelKind::Vxlan | TunnelKind::VxlanGpe | TunnelKind::Geneve
+        )
+    }
+
     /// The word in events.
     pub const fn as_str(self) -> &'static str {
         match self {

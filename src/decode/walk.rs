@@ -103,11 +103,15 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Notes a VLAN tag; the outermost one names the VLAN.
+    /// Notes a VLAN tag: the outermost one names the VLAN, the last one the inner VLAN.
     pub(super) fn tag(&mut self, tci: u16) -> Result<(), Reject> {
         self.nest()?;
         self.outer.flags |= PacketFlags::VLAN;
-        self.outer.path.vlan.get_or_insert(tci & 0x0fff);
+        let path = &mut self.outer.path;
+        match path.vlan {
+            None => path.vlan = Some(tci & 0x0fff),
+            Some(_) => path.inner_vlan = Some(tci & 0x0fff),
+        }
         Ok(())
     }
 

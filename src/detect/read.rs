@@ -18,6 +18,7 @@ use crate::model::record::SshFacts;
 use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
+use crate::model::record::Wrapping;
 
 /// Reads one part of something a record may have.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
@@ -36,6 +37,10 @@ pub(super) fn dns(record: &Record, get: Part<DnsFacts>) -> Value<'_> {
 
 pub(super) fn ssh(record: &Record, get: Part<SshFacts>) -> Value<'_> {
     part(record.facts.ssh.as_deref(), get)
+}
+
+pub(super) fn wrapping(record: &Record, get: Part<Wrapping>) -> Value<'_> {
+    part(record.facts.wrapping.as_deref(), get)
 }
 
 pub(super) fn http(record: &Record, get: Part<HttpFacts>) -> Value<'_> {

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use crate::model::Addr;
 use crate::model::names;
+use crate::model::record::Layer;
 use crate::model::record::ListHit;
 
 /// The value of a field in one record.
@@ -71,6 +72,8 @@ pub enum List<'a> {
     AnswerData(&'a [(u16, Box<str>)]),
     /// Tags of list hits on one side; a tag may stand twice.
     Tags(&'a [ListHit], Side),
+    /// Kinds of tunnels.
+    Layers(&'a [Layer]),
 }
 
 impl List<'_> {
@@ -82,6 +85,7 @@ impl List<'_> {
             List::Ciphers(all) => all.iter().any(|code| test(cipher(*code))),
             List::AnswerTypes(all) => all.iter().any(|(code, _)| test(dns_type(*code))),
             List::AnswerData(all) => all.iter().any(|(_, data)| test(Value::Str(data))),
+            List::Layers(all) => all.iter().any(|layer| test(Value::Str(layer.kind))),
             List::Tags(hits, side) => {
                 hits.iter().filter(|hit| side.holds(hit)).any(|hit| test(Value::Str(&hit.tag)))
             }
@@ -93,6 +97,7 @@ impl List<'_> {
             List::Strings(all) => all.is_empty(),
             List::Words(all) => all.is_empty(),
             List::Ciphers(all) => all.is_empty(),
+            List::Layers(all) => all.is_empty(),
             List::AnswerTypes(all) | List::AnswerData(all) => all.is_empty(),
             List::Tags(hits, side) => !hits.iter().any(|hit| side.holds(hit)),
         }
@@ -122,6 +127,11 @@ impl<'a> Value<'a> {
     /// True, or absent: for facts that are written only where they hold.
     pub fn flag(set: bool) -> Value<'a> {
         if set { Value::Bool(true) } else { Value::Absent }
+    }
+
+    /// An address, or absent.
+    pub fn ip_opt(addr: Option<Addr>) -> Value<'a> {
+        addr.map_or(Value::Absent, Value::Ip)
     }
 
     /// Bytes in lower-case hexadecimal, or absent.

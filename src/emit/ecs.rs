@@ -29,6 +29,7 @@ use crate::model::record::SshFacts;
 use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
+use crate::model::record::Wrapping;
 
 /// Appends one line, ending in a newline. `id` is the record's [`event_id`](crate::emit::event_id).
 pub fn render_session(record: &Record, id: [u8; 16], out: &mut Vec<u8>) {
@@ -141,6 +142,13 @@ fn put_network(json: &mut Json<'_>, record: &Record) {
     let (from, to) = (&record.initiator, &record.responder);
     json.number(key!("bytes"), from.bytes.saturating_add(to.bytes));
     json.number(key!("packets"), from.packets.saturating_add(to.packets));
+    if let Some(vlan) = record.facts.wrapping.as_ref().and_then(|wrapping| wrapping.inner_vlan) {
+        let inner = json.open(key!("inner"));
+        let vlans = json.open(key!("vlan"));
+        json.number(key!("id"), vlan);
+        json.close(vlans);
+        json.close(inner);
+    }
     if let Some(vlan) = record.vlan {
         let inner = json.open(key!("vlan"));
         json.number(key!("id"), vlan);
@@ -317,6 +325,11 @@ fn put_syn(json: &mut Json<'_>, syn: &SynFacts) {
 
 /// What the handshakes said and ECS has no name for.
 fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
+    if let Some(wrapping) = &facts.wrapping {
+        let mark = json.open(key!("encapsulation"));
+        put_wrapping(json, wrapping);
+        json.close(mark);
+    }
     if let Some(tls) = &facts.tls {
         let mark = json.open(key!("tls"));
         put_own_tls(json, tls);
@@ -338,6 +351,24 @@ fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
         let mark = json.open(key!("http"));
         json.string(quoted!("connect_target"), target);
         json.close(mark);
+    }
+}
+
+fn put_wrapping(json: &mut Json<'_>, wrapping: &Wrapping) {
+    let list = json.open(key!("kinds"));
+    for layer in &wrapping.layers {
+        json.word(QUOTED_ELEMENT, layer.kind);
+    }
+    json.close_list(list);
+    if let Some(layer) = wrapping.layers.last() {
+        json.number(key!("id"), layer.id);
+    }
+    if let Some(layer) = wrapping.layers.first() {
+        json.addr(quoted!("source_ip"), layer.source);
+        json.addr(quoted!("destination_ip"), layer.destination);
+    }
+    if let Some(label) = wrapping.mpls_label {
+        json.number(key!("mpls_label"), label);
     }
 }
 

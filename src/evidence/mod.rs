@@ -31,6 +31,7 @@ use crate::model::Nanos;
 use crate::model::Transport;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
+use crate::model::record::Wrapping;
 use crate::wire::http::Source;
 
 /// Datagrams of each direction looked at while undecided.
@@ -123,6 +124,11 @@ impl Observers {
     /// The facts found so far, `None` while there are none.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_deref()
+    }
+
+    /// Notes what the session's first packet was wrapped in.
+    pub fn note_wrapping(&mut self, wrapping: Wrapping) {
+        self.facts.get_or_insert_default().wrapping = Some(Box::new(wrapping));
     }
 
     /// Ends the observation and gives what was found.

@@ -295,6 +295,30 @@ pub struct HttpFacts {
     pub more: Vec<HttpRequest>,
 }
 
+/// One tunnel around a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The word for its kind: `vxlan`, `gre`.
+    pub kind: &'static str,
+    /// Its number: VNI, GRE key, TEID, ERSPAN session; 0 where it has none.
+    pub id: u32,
+    /// Who sent the packet around it.
+    pub source: crate::model::Addr,
+    /// Who that was sent to.
+    pub destination: crate::model::Addr,
+}
+
+/// What a session's first packet was wrapped in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wrapping {
+    /// Tunnels, outermost first; decode's depth limit bounds them.
+    pub layers: Vec<Layer>,
+    /// The last VLAN id met, where there was more than one.
+    pub inner_vlan: Option<u16>,
+    /// First MPLS label met.
+    pub mpls_label: Option<u32>,
+}
+
 /// What the observers saw in a session. Boxed, so that a session without evidence costs a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -308,6 +332,8 @@ pub struct Facts {
     pub ssh: Option<Box<SshFacts>>,
     /// HTTP.
     pub http: Option<Box<HttpFacts>>,
+    /// Tunnels and inner tags around the first packet.
+    pub wrapping: Option<Box<Wrapping>>,
 }
 
 /// What physics says of the remote end's claimed place.

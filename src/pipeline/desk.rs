@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::decode::DecodeConfig;
+use crate::decode::Decoder;
 use crate::detect::RuleSet;
 use crate::detect::SourceCatalog;
 use crate::emit;
@@ -18,10 +20,12 @@ use crate::model::Alert;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Nanos;
+use crate::model::PacketFlags;
 use crate::model::Record;
 use crate::pipeline::RecordTap;
 use crate::pipeline::prepare::Prepared;
 use crate::report::summary::SummaryBuilder;
+use crate::session::Arrival;
 use crate::session::Delivery;
 use crate::session::Finished;
 use crate::session::Interest;
@@ -66,6 +70,7 @@ pub(super) struct Desk<'t> {
     /// Every record gets its Community ID: lines or a tap show it, or a rule looks at it.
     identifies: bool,
     tap: Option<RecordTap<'t>>,
+    decode: DecodeConfig,
     /// Boxes of sessions that are over, for those to come.
     #[allow(clippy::vec_box, reason = "sessions hold boxes: it is the boxes that are kept")]
     idle: Vec<Box<Observers>>,
@@ -75,6 +80,19 @@ pub(super) struct Desk<'t> {
 }
 
 impl Listener<Observers> for Desk<'_> {
+    fn wrapped(&mut self, extra: &mut Option<Box<Observers>>, arrival: &Arrival<'_>) {
+        let Arrival { packet, frame, .. } = arrival;
+        // A single tag is told with the session itself.
+        let plain = !packet.flags.has(PacketFlags::TUNNELLED) && !has_second_tag(frame);
+        if let Some(wrapping) =
+            (!plain).then(|| Decoder::wrapping(&self.decode, packet, frame)).flatten()
+        {
+            extra
+                .get_or_insert_with(|| self.idle.pop().unwrap_or_default())
+                .note_wrapping(wrapping);
+        }
+    }
+
     fn deliver(&mut self, extra: &mut Option<Box<Observers>>, delivery: &Delivery<'_>) -> Interest {
         let segment = Segment {
             payload: delivery.payload,
@@ -120,6 +138,12 @@ impl Listener<Observers> for Desk<'_> {
     }
 }
 
+/// Whether an Ethernet frame's tag is followed by another tag or a label.
+fn has_second_tag(frame: &[u8]) -> bool {
+    let Some([t0, t1]) = frame.get(16..18) else { return false };
+    matches!(u16::from_be_bytes([*t0, *t1]), 0x8100 | 0x88a8 | 0x9100 | 0x88e7 | 0x8847 | 0x8848)
+}
+
 impl<'t> Desk<'t> {
     /// A desk over the run's snapshot.
     pub(super) fn new(prepared: &Prepared, writes_lines: bool, tap: Option<RecordTap<'t>>) -> Self {
@@ -132,6 +156,7 @@ impl<'t> Desk<'t> {
                 || tap.is_some()
                 || prepared.rules.reads("network.community_id"),
             tap,
+            decode: prepared.decode,
             idle: Vec::new(),
             counters: Counters::default(),
             summary: SummaryBuilder::default(),

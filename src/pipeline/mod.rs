@@ -10,6 +10,7 @@
 mod analyst;
 pub mod ask;
 mod clock;
+mod decap;
 mod desk;
 mod outputs;
 mod prepare;
@@ -168,7 +169,7 @@ fn assemble<'t>(
         let queues = Queues { lane, out, empties };
         workers.push(Worker::new(plan.workers, plan.caps.sessions, desk, queues));
     }
-    let reader = Reader::new(prepared, Decoder::new(prepare::decode_config()));
+    let reader = Reader::new(prepared, Decoder::new(prepared.decode));
     ((reader, dispatcher), workers, Analyst::new(feeds, plan))
 }
 

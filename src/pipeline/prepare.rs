@@ -4,8 +4,6 @@
 //! Never: changes after the run has begun.
 
 use std::fs;
-use std::hash::BuildHasher;
-use std::hash::RandomState;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -29,6 +27,8 @@ use crate::enrich::Prefix;
 use crate::enrich::geo::Question;
 use crate::enrich::parse_place;
 use crate::model::Error;
+use crate::pipeline::decap;
+use crate::pipeline::decap::Off;
 
 /// The snapshot.
 pub(super) struct Prepared {
@@ -39,6 +39,9 @@ pub(super) struct Prepared {
     pub(super) enrich: Arc<EnrichData>,
     pub(super) rules: Arc<RuleSet>,
     pub(super) catalog: Arc<SourceCatalog>,
+    pub(super) decode: DecodeConfig,
+    /// What is not decapsulated of some sources.
+    pub(super) off: Vec<Off>,
 }
 
 /// Loads the snapshot, or says everything that is wrong with it.
@@ -56,8 +59,9 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
     if let Some(expression) = &plan.filter {
         keep(FilterSet::new(expression).map_err(|e| vec![e]), &mut errors);
     }
-    let (Some(inputs), Some(rules), Some(enrich), true) =
-        (inputs, rules, enrich, errors.is_empty())
+    let decode = keep(decap::configure(plan), &mut errors);
+    let (Some(inputs), Some(rules), Some(enrich), Some((decode, off)), true) =
+        (inputs, rules, enrich, decode, errors.is_empty())
     else {
         return Err(errors);
     };
@@ -70,6 +74,8 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         enrich: Arc::new(enrich),
         rules: Arc::new(rules),
         catalog: Arc::new(catalog),
+        decode,
+        off,
     })
 }
 
@@ -151,12 +157,6 @@ const fn hash_policy(wish: HashInputs) -> HashPolicy {
         HashInputs::Auto => HashPolicy::UpTo(crate::capture::HASH_BYTES_DEFAULT),
         HashInputs::Always => HashPolicy::Always,
     }
-}
-
-/// Decode's configuration with a secret for this run: it decides where a session lies in a table,
-/// never what comes out.
-pub(super) fn decode_config() -> DecodeConfig {
-    DecodeConfig { key_seed: RandomState::new().hash_one(0u8), ..DecodeConfig::default() }
 }
 
 /// Numbers the capture points.

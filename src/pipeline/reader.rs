@@ -17,6 +17,7 @@ use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
 use crate::decode::Decoded;
 use crate::decode::Decoder;
+use crate::decode::TunnelSet;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::WorkerGone;
 use crate::model::Counter;
@@ -26,6 +27,7 @@ use crate::model::Frame;
 use crate::model::Nanos;
 use crate::pipeline::Progress;
 use crate::pipeline::clock::Clock;
+use crate::pipeline::decap::tunnels_of;
 use crate::pipeline::prepare::Points;
 use crate::pipeline::prepare::Prepared;
 use crate::session::Timeouts;
@@ -68,6 +70,8 @@ struct Intake {
     filter: Option<FilterSet>,
     /// Capture point of each input file, by file index.
     points: Vec<u16>,
+    /// Tunnels that each input file opens, where not all open the same.
+    tunnels: Vec<TunnelSet>,
     tally: Tally,
 }
 
@@ -99,7 +103,14 @@ impl Reader {
         // The expression was checked when the run was prepared.
         let filter = prepared.filter.as_deref().and_then(|text| FilterSet::new(text).ok());
         let clock = Clock::new(Timeouts::default().longest());
-        let intake = Intake { decoder, filter, points, tally: Tally::default() };
+        let files = (0..=u16::MAX).map_while(|file| source.path(file));
+        let tunnels = match prepared.off.is_empty() {
+            true => Vec::new(),
+            false => {
+                files.map(|path| tunnels_of(prepared.decode.tunnels, &prepared.off, path)).collect()
+            }
+        };
+        let intake = Intake { decoder, filter, points, tunnels, tally: Tally::default() };
         Reader { source, clock, held: None, intake }
     }
 
@@ -198,6 +209,9 @@ impl Intake {
         let point = self.points.get(usize::from(taken.file)).copied().unwrap_or(0);
         if let Some(decoded) = self.decoder.decode_plain(&frame, point) {
             return self.tally.dispatch(decoded, taken, dispatcher);
+        }
+        if let Some(tunnels) = self.tunnels.get(usize::from(taken.file)) {
+            self.decoder.set_tunnels(*tunnels);
         }
         match self.decoder.decode_general(&frame, point) {
             Ok(decoded) => self.tally.dispatch(decoded, taken, dispatcher),

@@ -227,8 +227,8 @@ fn put_feeds(page: &mut Page, summary: &Summary) {
     const FEEDS_MAX: usize = 5;
     for feed in summary.one_way.iter().take(FEEDS_MAX) {
         let text = format!(
-            "! capture point {}: only one direction of {} of {} TCP conversations was seen: the mirror \
-             port sends one direction. No legs, and no rule that needs both",
+            "! capture point {}: only one direction of {} of {} TCP conversations was seen: the \
+             mirror port sends one direction. No legs, and no rule that needs both",
             feed.point,
             units::share(feed.one_way, feed.talks),
             units::count(feed.talks),

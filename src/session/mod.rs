@@ -100,6 +100,11 @@ pub struct Finished<X> {
 
 /// Who listens to a shard. `X` is what it keeps with each session.
 pub trait Listener<X> {
+    /// A session begins with a packet that was in a tunnel or carried a tag.
+    fn wrapped(&mut self, extra: &mut Option<Box<X>>, arrival: &Arrival<'_>) {
+        let _ = (extra, arrival);
+    }
+
     /// Payload arrived.
     fn deliver(&mut self, extra: &mut Option<Box<X>>, delivery: &Delivery<'_>) -> Interest;
 

@@ -13,6 +13,7 @@ use crate::bounded::Slab;
 use crate::bounded::Wheel;
 use crate::model::Counter;
 use crate::model::Packet;
+use crate::model::PacketFlags;
 use crate::model::TcpFlags;
 use crate::model::Transport;
 use crate::session::Arrival;
@@ -156,6 +157,9 @@ impl<X> Shard<X> {
         }
         let mut session = Session::open(packet, arrival.file, arrival.frame);
         session.touched = packet.clock;
+        if packet.flags.0 & (PacketFlags::TUNNELLED | PacketFlags::VLAN) != 0 {
+            listener.wrapped(&mut session.extra, &arrival);
+        }
         let due = session.deadline(&self.timeouts);
         // Room was made above; a cap of zero is refused by the configuration.
         let Ok(id) = self.sessions.insert(session) else { return u32::MAX };

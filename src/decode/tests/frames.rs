@@ -18,6 +18,7 @@ use crate::model::Addr;
 use crate::model::Frame;
 use crate::model::LinkType;
 use crate::model::Nanos;
+use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::Transport;
 
@@ -388,4 +389,48 @@ fn what_is_not_ip() {
     let spanning_tree = ethernet(38, &[0x42; 38]);
     assert_eq!(decode(&spanning_tree).unwrap_err(), Reject::NotIp);
     assert_eq!(decode(&[]).unwrap_err(), Reject::Short);
+}
+
+/// A session's first frame read once more tells what was around its packet.
+#[test]
+fn what_a_packet_was_wrapped_in_is_told_from_the_outside_in() {
+    let config = DecodeConfig::default();
+    let vxlan = join(&[&[8, 0, 0, 0, 0, 0x12, 0x34, 0], &ethernet(0x0800, &inner())]);
+    let gre = join(&[&[0, 0, 0x65, 0x58], &ethernet(0x0800, &ipv4(17, 0, &udp(9, 4789, &vxlan)))]);
+    let tagged = join(&[&[0, 7, 0x81, 0, 0, 9, 8, 0], &ipv4(47, 0, &gre)]);
+    let bytes = ethernet(0x8100, &tagged);
+    let decoded = assert_inner(decode(&bytes));
+    let packet = Packet { wire_len: bytes.len() as u32, ..decoded.packet };
+    // What follows a frame in its block must not matter.
+    let wrapping = Decoder::wrapping(&config, &packet, &join(&[&bytes, &[0x55; 64]])).unwrap();
+    let kinds: Vec<(&str, u32)> = wrapping.layers.iter().map(|l| (l.kind, l.id)).collect();
+    assert_eq!(kinds, [("gre", 0), ("vxlan", 0x1234)]);
+    assert_eq!((decoded.path.vlan, wrapping.inner_vlan), (Some(7), Some(9)));
+    let plain = ethernet(0x0800, &inner());
+    let packet = decode(&plain).unwrap().packet;
+    assert_eq!(Decoder::wrapping(&config, &packet, &plain), None);
+    // Cooked: the packet does not say so, its place in the frame does.
+    let labels: &[u8] = &[0, 0x01, 0x41, 0x40];
+    let sll = join(&[&[0, 0, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, 0x88, 0x47], labels, &inner()]);
+    let packet = decode_as(LinkType::LINUX_SLL, &sll).unwrap().packet;
+    let packet = Packet { wire_len: sll.len() as u32, ..packet };
+    let wrapping = Decoder::wrapping(&config, &packet, &sll).unwrap();
+    assert_eq!((wrapping.layers.len(), wrapping.mpls_label), (0, Some(0x14)));
+}
+
+#[test]
+fn a_network_identifier_separates_sessions_where_asked() {
+    let frame = |vni: u8| {
+        let header = [8, 0, 0, 0, 0, 0, vni, 0];
+        let payload = join(&[&header, &ethernet(0x0800, &inner())]);
+        ethernet(0x0800, &ipv4(17, 0, &udp(9, 4789, &payload)))
+    };
+    let key = |vni_in_key, bytes: &[u8]| {
+        let config = DecodeConfig { vni_in_key, ..DecodeConfig::default() };
+        let (time, link, wire_len) = (Nanos(1), LinkType::ETHERNET, bytes.len() as u32);
+        let frame = Frame { time, link, wire_len, bytes };
+        Decoder::new(config).decode_frame(&frame, 0).unwrap().packet.key
+    };
+    assert_eq!(key(false, &frame(1)), key(false, &frame(2)));
+    assert_ne!(key(true, &frame(1)), key(true, &frame(2)));
 }

@@ -1,0 +1,63 @@
+//! What the first packet of a session was wrapped in: tunnels, inner tags, labels.
+//!
+//! Owns: nothing. In: a packet and its frame's bytes (more bytes may follow). Out: the wrapping,
+//! outermost first.
+//! Never: for every packet: a session's first tells the way for all.
+
+use crate::decode::DecodeConfig;
+use crate::decode::general;
+use crate::decode::key::KeyHasher;
+use crate::model::Frame;
+use crate::model::LinkType;
+use crate::model::Packet;
+use crate::model::PacketFlags;
+use crate::model::record::Wrapping;
+
+/// Link types other than Ethernet. A packet does not say which its frame had; only the right one
+/// leads to the same transport header of the same session.
+const OTHERS: [LinkType; 10] = [
+    LinkType::RAW,
+    LinkType::LINUX_SLL,
+    LinkType::LINUX_SLL2,
+    LinkType::NULL,
+    LinkType::LOOP,
+    LinkType::PPP,
+    LinkType::C_HDLC,
+    LinkType::IEEE802_11,
+    LinkType::IEEE802_11_RADIOTAP,
+    LinkType::NFLOG,
+];
+
+/// Reads the frame of `packet` once more.
+pub(super) fn of(config: &DecodeConfig, packet: &Packet, bytes: &[u8]) -> Option<Wrapping> {
+    let links: &[LinkType] = match packet.flags.has(PacketFlags::ETHERNET) {
+        true => &[LinkType::ETHERNET],
+        false => &OTHERS,
+    };
+    let length = usize::try_from(packet.wire_len).unwrap_or(bytes.len());
+    let bytes = bytes.get(..length).unwrap_or(bytes);
+    links.iter().find_map(|link| through(config, packet, bytes, *link))
+}
+
+fn through(
+    config: &DecodeConfig,
+    packet: &Packet,
+    bytes: &[u8],
+    link: LinkType,
+) -> Option<Wrapping> {
+    let frame = Frame { time: packet.time, link, wire_len: packet.wire_len, bytes };
+    let mut layers = Vec::new();
+    // The key's hash is not looked at, so any secret will do.
+    let decoded = general::trace(config, &KeyHasher::new(0), &frame, &mut layers).ok()?;
+    let found = &decoded.packet;
+    let ends = (found.key.a, found.key.b);
+    if found.l4_at != packet.l4_at || ends != (packet.key.a, packet.key.b) {
+        return None;
+    }
+    let wrapping = Wrapping {
+        layers,
+        inner_vlan: decoded.path.inner_vlan,
+        mpls_label: decoded.path.mpls_label,
+    };
+    Some(wrapping).filter(|wrapping| *wrapping != Wrapping::default())
+}
