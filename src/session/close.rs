@@ -31,7 +31,7 @@ pub(crate) enum Ending {
 pub(crate) fn finish<X>(mut session: Session<X>, ending: Ending, at: u32) -> Finished<X> {
     let extra = session.extra.take();
     let state = state_of(&session, ending);
-    let gaps = u32::from(session.gaps)
+    let gaps = session.gaps
         + u32::from(session.initiator.stream.hole() > 0)
         + u32::from(session.responder.stream.hole() > 0);
     let record = Record {
@@ -49,8 +49,8 @@ pub(crate) fn finish<X>(mut session: Session<X>, ending: Ending, at: u32) -> Fin
         far: Leg { handshake_ns: session.handshake.far() },
         syn: session.handshake.syn.facts(session.key.version),
         quality: Quality {
-            retransmits: u32::from(session.retransmits),
-            out_of_order: u32::from(session.out_of_order),
+            retransmits: session.retransmits,
+            out_of_order: session.out_of_order,
             duplicates: 0,
             gaps,
             one_way: !session.both_spoke(),

@@ -23,7 +23,7 @@ pub(crate) struct Half {
     pub(crate) bytes: u64,
     /// Where the TCP stream of this direction stands.
     pub(crate) stream: Stream,
-    /// Packets.
+    /// Packets; the highest value means at least so many.
     pub(crate) packets: u32,
 }
 
@@ -113,9 +113,9 @@ pub(crate) struct Session<X> {
     pub(crate) reorder: Option<Box<Reorder>>,
     pub(crate) handshake: Handshake,
     pub(crate) origins: [Origin; 2],
-    pub(crate) retransmits: u16,
-    pub(crate) out_of_order: u16,
-    pub(crate) gaps: u16,
+    pub(crate) retransmits: u32,
+    pub(crate) out_of_order: u32,
+    pub(crate) gaps: u32,
 }
 
 impl<X> Session<X> {
