@@ -70,6 +70,8 @@ counters! {
     SegmentsDropped = "segments_dropped" in "session";
     /// RST and FIN segments that do not fit their stream: they end nothing.
     EndsImplausible = "ends_implausible" in "session";
+    /// SYNs and SYN-ACKs ignored because their session was open already and they do not fit it.
+    OpeningsImplausible = "openings_implausible" in "session";
     /// Bytes known to be missing inside TCP streams.
     GapBytes = "gap_bytes" in "session";
     /// Messages longer than the buffer for straddling messages.

@@ -88,7 +88,25 @@ impl Handshake {
         if known == step.seq || is_syn_ack { SynVerdict::Same } else { SynVerdict::New }
     }
 
-    /// Takes one packet into account.
+    /// Whether a packet with SYN has no place in this session any more: it is forged or astray, and
+    /// takes nothing back. A SYN of the responder's own is a simultaneous open only while its
+    /// SYN-ACK is still out (RFC 9293 section 3.5); a SYN-ACK after the first answers this SYN.
+    pub(crate) fn is_astray(&self, step: &Step) -> bool {
+        // The flag first: the handshake lies in a cache line that other packets do not touch.
+        let has_syn = step.flags.any(TcpFlags::SYN);
+        if !has_syn || !matches!(self.stage, Stage::SynAck | Stage::Done) {
+            return false;
+        }
+        match (step.side, step.flags.has(TcpFlags::ACK)) {
+            (Side::Initiator, is_syn_ack) => is_syn_ack,
+            (Side::Responder, false) => true,
+            (Side::Responder, true) => {
+                self.syn_at != Nanos::ZERO && step.ack != self.syn_seq.wrapping_add(1)
+            }
+        }
+    }
+
+    /// Takes one packet into account; one astray is not to be given.
     pub(crate) fn observe(&mut self, step: &Step) {
         match (step.flags.any(TcpFlags::SYN), step.flags.has(TcpFlags::ACK)) {
             (true, false) => self.observe_syn(step),
@@ -99,11 +117,6 @@ impl Handshake {
     }
 
     fn observe_syn(&mut self, step: &Step) {
-        // A SYN of the responder's own means a simultaneous open only while its SYN-ACK is still
-        // out; later it is forged or astray, and takes nothing back.
-        if step.side == Side::Responder && matches!(self.stage, Stage::SynAck | Stage::Done) {
-            return;
-        }
         // A repeated SYN makes the pair ambiguous; a SYN from both ends is a simultaneous open
         // (RFC 9293 section 3.5); data in a SYN is Fast Open (RFC 7413), whose SYN-ACK may wait.
         let repeated = self.stage != Stage::None;
@@ -119,7 +132,7 @@ impl Handshake {
 
     fn observe_syn_ack(&mut self, step: &Step) {
         match self.stage {
-            Stage::Syn if step.ack == self.syn_seq.wrapping_add(1) => {
+            Stage::Syn if self.is_answer(step) => {
                 self.syn_ack_at = step.time;
                 self.syn_ack_seq = step.seq;
                 self.stage = Stage::SynAck;
@@ -139,18 +152,23 @@ impl Handshake {
         }
     }
 
+    fn is_answer(&self, step: &Step) -> bool {
+        step.side == Side::Responder && step.ack == self.syn_seq.wrapping_add(1)
+    }
+
     /// RFC 9293 section 3.5, figure 6, line 4: the initiator's first segment after its SYN. One
-    /// that bears data may have waited for that data, its bare ACK lost before the sensor: no
-    /// sample.
+    /// that bears data or FIN may have waited for its writer, the bare ACK lost before the sensor:
+    /// no sample.
     fn observe_ack(&mut self, step: &Step) {
         if step.side != Side::Initiator || step.flags.any(TcpFlags::RST) {
             return;
         }
+        let bare = step.payload == 0 && !step.flags.any(TcpFlags::FIN);
         self.stage = Stage::Done;
         let answers = step.ack == self.syn_ack_seq.wrapping_add(1);
         let first = step.seq == self.syn_seq.wrapping_add(1);
         match step.time.checked_since(self.syn_ack_at) {
-            Some(span) if answers && first && step.payload == 0 => {
+            Some(span) if answers && first && bare => {
                 (self.near_ns, self.has_near) = (span.0, true);
             }
             Some(_) => {}
@@ -158,13 +176,16 @@ impl Handshake {
         }
     }
 
-    /// Whether a responder's RST refuses another SYN than this session's (RFC 9293 section
-    /// 3.10.7.3: in SYN-SENT only one that acknowledges the SYN is acceptable).
-    pub(crate) fn refuses_another(&self, step: &Step) -> bool {
-        self.stage == Stage::Syn
-            && step.side == Side::Responder
-            && step.flags.has(TcpFlags::ACK)
-            && step.ack != self.syn_seq.wrapping_add(1)
+    /// Whether a RST of a responder that said nothing else may refuse this session's SYN: it
+    /// acknowledges the SYN and no more than was sent (RFC 9293 section 3.10.7.3: in SYN-SENT
+    /// any other is dropped). `sent` is where the initiator's stream stands.
+    pub(crate) fn may_refuse(&self, step: &Step, sent: u32) -> bool {
+        if self.stage != Stage::Syn || step.side != Side::Responder {
+            return true;
+        }
+        let first = self.syn_seq.wrapping_add(1);
+        let acknowledged = step.ack.wrapping_sub(first) <= sent.wrapping_sub(first);
+        step.flags.has(TcpFlags::ACK) && acknowledged
     }
 
     /// SYN to SYN-ACK: sensor to responder and back, in ns.

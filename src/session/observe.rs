@@ -91,8 +91,12 @@ impl<X> Session<X> {
     fn observe_tcp(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
         let flags = packet.tcp_flags;
+        let step = self.step(packet, side);
+        if self.handshake.is_astray(&step) {
+            return listener.count(Counter::OpeningsImplausible, 1);
+        }
         if flags.any(TcpFlags::SYN) || !self.bits.has(Bits::SHAKEN) {
-            self.handshake.observe(&self.step(packet, side));
+            self.handshake.observe(&step);
             if self.handshake.is_done() || !self.handshake.saw_syn() {
                 self.bits.set(Bits::SHAKEN);
             }
@@ -101,9 +105,8 @@ impl<X> Session<X> {
             self.observe_syn(side, arrival);
         }
         if flags.any(TcpFlags::RST | TcpFlags::FIN) {
-            if !self.may_end(side, packet) {
-                listener.count(Counter::EndsImplausible, 1);
-                return;
+            if !self.may_end(&step) {
+                return listener.count(Counter::EndsImplausible, 1);
             }
             if flags.any(TcpFlags::RST) {
                 self.bits.set(Bits::RESET);
@@ -125,9 +128,14 @@ impl<X> Session<X> {
 
     /// Whether a RST or FIN may be its sender's: anybody can forge one who does not see where the
     /// stream stands (RFC 5961 section 1). Where the sensor does not know that either, it may.
-    fn may_end(&self, side: Side, packet: &Packet) -> bool {
-        let near = self.stream(side).is_none_or(|stream| stream.is_near(packet.seq));
-        near && !self.handshake.refuses_another(&self.step(packet, side))
+    fn may_end(&self, step: &Step) -> bool {
+        match (self.stream(step.side), self.stream(step.side.other())) {
+            (Some(own), _) => own.is_near(step.seq),
+            (None, Some(peer)) if step.flags.any(TcpFlags::RST) => {
+                self.handshake.may_refuse(step, peer.next())
+            }
+            _ => true,
+        }
     }
 
     fn observe_syn(&mut self, side: Side, arrival: Arrival<'_>) {
@@ -156,6 +164,7 @@ impl<X> Session<X> {
             }
             Placed::Astray => {
                 let given_up = stream.remember(seq.wrapping_add(wire));
+                self.gaps = self.gaps.saturating_add(u32::from(given_up > 0));
                 self.out_of_order = self.out_of_order.saturating_add(1);
                 listener.count(Counter::GapBytes, u64::from(given_up));
             }

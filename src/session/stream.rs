@@ -7,8 +7,9 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stream {
     next: u32,
-    /// Start and length of the hole below `next` that may still be filled; length 0 is none, and
-    /// then the start may hold where a segment too far away to be believed ended.
+    /// Start and length of the hole below `next` that may still be filled; length 0 is none. With
+    /// [`ASTRAY`] as length there is no hole, and the start is where a segment too far away to be
+    /// believed ended.
     hole_at: u32,
     hole_len: u32,
 }
@@ -35,6 +36,9 @@ pub(crate) enum Placed {
 /// packets that a sensor sees is what it lost in between: a second at 100 Mbit/s is 12 MiB.
 const FAR: u32 = 16 << 20;
 
+/// No length of a hole: those are below [`FAR`].
+const ASTRAY: u32 = u32::MAX;
+
 impl Stream {
     /// The stream begins (again) with `seq` as its next byte.
     pub(crate) fn start(&mut self, seq: u32) {
@@ -48,7 +52,7 @@ impl Stream {
 
     /// Bytes of the open hole.
     pub(crate) const fn hole(&self) -> u32 {
-        self.hole_len
+        if self.hole_len == ASTRAY { 0 } else { self.hole_len }
     }
 
     /// Where `len` bytes at `seq` belong. Does not move the stream.
@@ -61,14 +65,14 @@ impl Stream {
             return Placed::Ahead { missing: ahead };
         }
         if !self.is_near(seq) {
-            let goes_on = self.hole_len == 0 && self.hole_at == seq;
+            let goes_on = self.hole_len == ASTRAY && self.hole_at == seq;
             return if goes_on { Placed::Elsewhere } else { Placed::Astray };
         }
         let behind = self.next.wrapping_sub(seq);
         if behind < len {
             return Placed::InOrder { skip: behind };
         }
-        if self.hole_len > 0 && seq.wrapping_sub(self.hole_at) < self.hole_len {
+        if seq.wrapping_sub(self.hole_at) < self.hole() {
             return Placed::Late;
         }
         Placed::Repeat
@@ -81,9 +85,9 @@ impl Stream {
 
     /// Remembers where a segment astray ended. Gives the bytes of an open hole, which is given up.
     pub(crate) fn remember(&mut self, end: u32) -> u32 {
-        let given_up = self.hole_len;
+        let given_up = self.hole();
         self.hole_at = end;
-        self.hole_len = 0;
+        self.hole_len = ASTRAY;
         given_up
     }
 
@@ -95,7 +99,7 @@ impl Stream {
     /// Passes over `missing` bytes: they become the open hole. Gives the bytes of an older hole
     /// that is now given up.
     pub(crate) fn pass_over(&mut self, missing: u32) -> u32 {
-        let given_up = self.hole_len;
+        let given_up = self.hole();
         self.hole_at = self.next;
         self.hole_len = missing;
         self.advance(missing);
@@ -104,7 +108,7 @@ impl Stream {
 
     /// Takes late bytes into account: the hole shrinks.
     pub(crate) fn fill(&mut self, len: u32) {
-        self.hole_len = self.hole_len.saturating_sub(len);
+        self.hole_len = self.hole().saturating_sub(len);
     }
 }
 
@@ -133,12 +137,14 @@ mod tests {
     fn a_segment_astray_needs_another_that_goes_on_there() {
         for far in [FAR, 1 << 30, 1 << 31, u32::MAX - 2 * FAR] {
             let mut s = Stream::default();
-            s.start(1_000);
-            let seq = far.wrapping_add(1_000);
+            s.start(1_000 + (1 << 28));
+            let seq = far.wrapping_add(s.next());
+            assert_eq!(s.place(0, 10), Placed::Astray, "what a field never set holds");
             assert_eq!(s.place(seq, 10), Placed::Astray, "{far}");
             assert_eq!(s.remember(seq.wrapping_add(10)), 0);
+            assert_eq!(s.hole(), 0);
             assert_eq!(s.place(seq, 10), Placed::Astray, "the same once more");
-            assert_eq!(s.place(1_000, 10), Placed::InOrder { skip: 0 });
+            assert_eq!(s.place(s.next(), 10), Placed::InOrder { skip: 0 });
             assert_eq!(s.place(seq.wrapping_add(10), 10), Placed::Elsewhere);
         }
     }

@@ -289,7 +289,10 @@ fn forged_ends_and_openings_change_nothing() {
     bench.feed(packet(0, false, 41, FIN | ACK, 499 + (1 << 31), 100), b"");
     bench.feed(packet(0, false, 42, SYN, 123_456, 0), b"");
     bench.feed(packet(0, true, 50, ACK, 100, 500), b"abc");
+    bench.feed(packet(0, false, 51, SYN | ACK, 900, 7_000), b"");
+    bench.feed(packet(0, true, 52, SYN | ACK, 99, 500), b"");
     assert_eq!(bench.ear.counts["ends_implausible"], 3);
+    assert_eq!(bench.ear.counts["openings_implausible"], 3);
     let done = bench.end();
     assert_eq!((done.len(), done[0].record.state), (1, SessionState::Established));
     let (near, far) = (done[0].record.near.handshake_ns, done[0].record.far.handshake_ns);
@@ -299,6 +302,62 @@ fn forged_ends_and_openings_change_nothing() {
     bench.handshake();
     bench.feed(packet(0, false, 40, RST, 500, 0), b"");
     assert_eq!(bench.end()[0].record.state, SessionState::Reset);
+}
+
+/// Where the sensor cannot know better, an end is believed.
+#[test]
+fn an_end_that_may_be_meant_ends_the_session() {
+    let syn = packet(0, true, 0, SYN, 99, 0);
+    let data = packet(0, true, 5, ACK, 100, 500);
+    let cases: [(&str, &[(Packet, &[u8])], Packet); 6] = [
+        ("refused", &[(syn, b"")], packet(0, false, 9, RST | ACK, 0, 100)),
+        ("refused with its data", &[(syn, b"abc")], packet(0, false, 9, RST | ACK, 0, 103)),
+        ("SYN-ACK lost", &[(syn, b""), (data, b"abc")], packet(0, false, 9, RST | ACK, 8, 103)),
+        ("taken up midway", &[(data, b"abc")], packet(0, false, 9, RST, 1 << 30, 0)),
+        ("one-way", &[(syn, b""), (data, b"abc")], packet(0, true, 9, RST, 103, 0)),
+        ("some bytes lost", &[(data, b"abc")], packet(0, true, 9, RST, 100_000, 0)),
+    ];
+    for (name, before, end) in cases {
+        let mut bench = Bench::new(8);
+        before.iter().for_each(|(packet, payload)| bench.feed(*packet, payload));
+        bench.feed(end, b"");
+        assert_eq!(bench.ear.counts.get("ends_implausible"), None, "{name}");
+        assert_eq!(bench.end()[0].record.state, SessionState::Reset, "{name}");
+    }
+    let mut bench = Bench::new(8);
+    bench.feed(syn, b"");
+    bench.feed(packet(0, false, 9, RST, 0, 0), b"");
+    bench.feed(packet(0, false, 9, RST | ACK, 0, 101), b"");
+    assert_eq!(bench.ear.counts["ends_implausible"], 2, "acknowledges what was never sent");
+}
+
+/// One segment astray neither moves a stream nor is heard; two that follow each other do.
+#[test]
+fn a_segment_astray_moves_nothing_until_another_goes_on_there() {
+    for patience in [1, usize::MAX] {
+        let mut bench = Bench::new(8);
+        bench.ear.patience = patience;
+        bench.handshake();
+        bench.feed(packet(0, true, 41, ACK, 100, 500), b"abc");
+        bench.feed(packet(0, true, 42, ACK, 1 << 29, 500), b"wild");
+        bench.feed(packet(0, true, 43, ACK, 103, 500), b"def");
+        bench.feed(packet(0, true, 44, ACK, 100, 500), b"abc");
+        let quality = |bench: Bench| {
+            let done = bench.end();
+            (heard(&done[0]).0.to_vec(), done[0].record.quality)
+        };
+        let (heard, quality) = quality(bench);
+        assert_eq!(heard, if patience == 1 { b"abc".to_vec() } else { b"abcdef".to_vec() });
+        assert_eq!((quality.out_of_order, quality.retransmits, quality.gaps), (1, 1, 0));
+    }
+    let mut bench = Bench::new(8);
+    bench.handshake();
+    bench.feed(packet(0, true, 41, ACK, 100, 500), b"abc");
+    bench.feed(packet(0, true, 42, ACK, 1 << 29, 500), b"far");
+    bench.feed(packet(0, true, 43, ACK, (1 << 29) + 3, 500), b"ther");
+    let done = bench.end();
+    assert_eq!(heard(&done[0]).0, b"abc!ther");
+    assert_eq!(done[0].record.quality.gaps, 1);
 }
 
 /// The near leg is the round trip of a bare ACK. Data in its place may have waited to be written.
