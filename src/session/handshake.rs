@@ -31,6 +31,9 @@ pub(crate) struct Handshake {
     near_ns: u64,
     syn_seq: u32,
     syn_ack_seq: u32,
+    /// Timestamp values of SYN and SYN-ACK, 0 where there is none.
+    syn_stamp: u32,
+    syn_ack_stamp: u32,
     pub(crate) syn: SynSummary,
     stage: Stage,
     has_far: bool,
@@ -57,6 +60,21 @@ pub(crate) struct Step {
     pub(crate) ack: u32,
     pub(crate) payload: u32,
     pub(crate) time: Nanos,
+    /// Timestamp value and echo, read while the handshake lasts.
+    pub(crate) stamps: Option<(u32, u32)>,
+}
+
+impl Step {
+    fn stamp(&self) -> u32 {
+        self.stamps.map_or(0, |(value, _)| value)
+    }
+
+    /// Whether it answers the very segment that carried the timestamp `value` (RFC 7323 section
+    /// 3.2), as far as both ends write timestamps: a copy that the sensor missed carried another.
+    fn echoes(&self, value: u32) -> bool {
+        let echo = self.stamps.map_or(0, |(_, echo)| echo);
+        value == 0 || echo == 0 || echo == value
+    }
 }
 
 impl Handshake {
@@ -126,6 +144,7 @@ impl Handshake {
         if !repeated {
             self.syn_at = step.time;
             self.syn_seq = step.seq;
+            self.syn_stamp = step.stamp();
             self.stage = Stage::Syn;
         }
     }
@@ -135,8 +154,10 @@ impl Handshake {
             Stage::Syn if self.is_answer(step) => {
                 self.syn_ack_at = step.time;
                 self.syn_ack_seq = step.seq;
+                self.syn_ack_stamp = step.stamp();
                 self.stage = Stage::SynAck;
                 match step.time.checked_since(self.syn_at) {
+                    Some(_) if !step.echoes(self.syn_stamp) => {}
                     Some(span) => (self.far_ns, self.has_far) = (span.0, true),
                     None => self.void = true,
                 }
@@ -147,6 +168,8 @@ impl Handshake {
                 self.void = true;
                 self.syn_ack_at = step.time;
                 self.syn_ack_seq = step.seq;
+                // The SYN may stand behind it in the file: then it is of this session.
+                self.syn_seq = step.ack.wrapping_sub(1);
             }
             _ => self.void = true,
         }
@@ -168,7 +191,7 @@ impl Handshake {
         let answers = step.ack == self.syn_ack_seq.wrapping_add(1);
         let first = step.seq == self.syn_seq.wrapping_add(1);
         match step.time.checked_since(self.syn_ack_at) {
-            Some(span) if answers && first && bare => {
+            Some(span) if answers && first && bare && step.echoes(self.syn_ack_stamp) => {
                 (self.near_ns, self.has_near) = (span.0, true);
             }
             Some(_) => {}
@@ -204,7 +227,8 @@ mod tests {
     use super::*;
 
     fn step(side: Side, flags: u8, seq: u32, ack: u32, time: u64) -> Step {
-        Step { side, flags: TcpFlags(flags), seq, ack, payload: 0, time: Nanos(time) }
+        let (flags, time) = (TcpFlags(flags), Nanos(time));
+        Step { side, flags, seq, ack, payload: 0, time, stamps: None }
     }
     const SYN: u8 = TcpFlags::SYN;
     const ACK: u8 = TcpFlags::ACK;
@@ -255,6 +279,23 @@ mod tests {
     }
 
     #[test]
+    fn an_echo_of_another_copy_is_no_answer_to_the_one_seen() {
+        let stamped = |step, value, echo| Step { stamps: Some((value, echo)), ..step };
+        let legs = |syn_ack_echo, ack_echo| {
+            run(&[
+                stamped(step(I, SYN, 100, 0, 1_000), 70, 0),
+                stamped(step(R, SYN | ACK, 900, 101, 31_000), 5_000, syn_ack_echo),
+                stamped(step(I, ACK, 101, 901, 38_500), 71, ack_echo),
+            ])
+        };
+        let (near, far) = (Some(7_500), Some(30_000));
+        assert_eq!(legs(70, 5_000), (near, far));
+        assert_eq!(legs(0, 0), (near, far), "a stack that echoes nothing");
+        assert_eq!(legs(71, 5_000), (near, None));
+        assert_eq!(legs(70, 6_000), (None, far));
+    }
+
+    #[test]
     fn a_clock_that_steps_back_publishes_nothing() {
         let legs = run(&[
             step(I, SYN, 100, 0, 5_000),
@@ -262,6 +303,14 @@ mod tests {
             step(I, ACK, 101, 901, 6_000),
         ]);
         assert_eq!(legs, (None, None));
+    }
+
+    #[test]
+    fn a_syn_read_after_its_answer_is_no_new_session() {
+        let mut handshake = Handshake::default();
+        handshake.observe(&step(R, SYN | ACK, 900, 101, 2_000));
+        assert_eq!(handshake.judge_syn(&step(I, SYN, 100, 0, 1_000)), SynVerdict::Same);
+        assert_eq!(handshake.judge_syn(&step(I, SYN, 777, 0, 1_000)), SynVerdict::New);
     }
 
     #[test]

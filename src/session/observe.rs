@@ -20,6 +20,7 @@ use crate::session::state::Bits;
 use crate::session::state::Session;
 use crate::session::stream::Placed;
 use crate::session::syn::SynSummary;
+use crate::wire::tcp::TcpOptions;
 
 /// Bytes on their way to the listener.
 struct Piece<'a> {
@@ -39,6 +40,7 @@ impl<X> Session<X> {
             ack: packet.ack,
             payload: packet.payload_wire(),
             time: packet.time,
+            stamps: None,
         }
     }
 
@@ -91,11 +93,12 @@ impl<X> Session<X> {
     fn observe_tcp(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
         let flags = packet.tcp_flags;
-        let step = self.step(packet, side);
+        let mut step = self.step(packet, side);
         if self.handshake.is_astray(&step) {
             return listener.count(Counter::OpeningsImplausible, 1);
         }
         if flags.any(TcpFlags::SYN) || !self.bits.has(Bits::SHAKEN) {
+            step.stamps = TcpOptions::parse(packet.l4_header(arrival.frame)).timestamps;
             self.handshake.observe(&step);
             if self.handshake.is_done() || !self.handshake.saw_syn() {
                 self.bits.set(Bits::SHAKEN);
