@@ -23,6 +23,10 @@ const LONG_FILES: [(&str, &str); 0] = [];
 /// Files that may contain `unsafe`; everything else is safe Rust.
 const UNSAFE_FILES: [&str; 0] = [];
 
+/// Files of tests that may contain `unsafe`, and why.
+const UNSAFE_TESTS: [(&str, &str); 1] =
+    [("allocations.rs", "an allocator that counts is an unsafe trait to implement")];
+
 /// Modules everything may import; they import nothing of ours but each other downwards.
 const GROUND: [&str; 3] = ["model", "bounded", "wire"];
 /// Stages: they import the ground and themselves, never each other.
@@ -211,6 +215,28 @@ fn nothing_in_the_library_may_panic_or_look_at_a_clock() {
         }
     }
     report(faults);
+}
+
+#[test]
+fn tests_are_safe_rust_but_for_the_allocator() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("tests is readable") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).expect("utf-8");
+                let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+                if code.into_iter().any(|line| line.trim_start().starts_with("unsafe ")) {
+                    found.push(path.file_name().expect("a name").to_string_lossy().into_owned());
+                }
+            }
+        }
+    }
+    let listed: Vec<&str> = UNSAFE_TESTS.iter().map(|(file, _)| *file).collect();
+    assert_eq!(found, listed, "unsafe stands only in the files listed here, with the reason");
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! Nothing is allocated per packet: counted by an allocator of our own, on a run of the whole
+//! pipeline.
+//!
+//! Owns: the counting allocator and a capture of long-lived sessions. In: nothing. Out: how many
+//! allocations each thread made. Never: counts what a thread does for another.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::alloc::GlobalAlloc;
+use std::alloc::Layout;
+use std::alloc::System;
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Mutex;
+
+use longhaul::config::Plan;
+use longhaul::model::Record;
+use longhaul::pipeline::NoProgress;
+use longhaul::pipeline::run_tapped;
+
+/// The system's allocator, counting the calls of each thread.
+struct Counting;
+
+thread_local! {
+    /// Allocations of this thread so far. Constant and without a destructor, so that reading it
+    /// never allocates.
+    static MADE: Cell<u64> = const { Cell::new(0) };
+}
+
+fn note() {
+    // A thread that is going away has nothing left to measure.
+    let _ = MADE.try_with(|made| made.set(made.get() + 1));
+}
+
+// SAFETY: every call is handed to `System` unchanged; counting touches a thread-local cell only.
+#[allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait; nothing else counts allocations")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        // SAFETY: `at` came from `System` with this layout.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: `at` came from `System` with this layout.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const SESSIONS: u64 = 50;
+const SECONDS: u64 = 20;
+const BODY: usize = 200;
+const START_NS: u64 = 1_700_000_000_000_000_000;
+/// Of a frame: Ethernet, IPv4, TCP, payload, and the record's header in the file.
+const STORED: u64 = 16 + 14 + 20 + 20 + BODY as u64;
+
+/// A block is read at once and shared by one counted handle, allocated for it.
+const BLOCK: u64 = longhaul::capture::block::BLOCK_BYTES as u64;
+
+/// Buffers, batches and handovers under way depend on how far one thread is ahead of another; all
+/// are bounded and recycled.
+const UNDER_WAY: u64 = 400;
+
+/// A capture of fifty connections and as many datagram exchanges, open all the time, with
+/// `packets` packets in all in the same twenty seconds.
+fn write_capture(path: &Path, packets: u64) {
+    let mut out = vec![0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    out.extend([0, 0, 4, 0, 1, 0, 0, 0]);
+    let mut next = vec![[1_000u32, 9_000u32]; SESSIONS as usize];
+    for n in 0..packets {
+        let session = n % (2 * SESSIONS);
+        let round = n / (2 * SESSIONS);
+        let back = round % 2 == 1;
+        let tcp = session < SESSIONS;
+        let body = if tcp {
+            let [client, server] = &mut next[session as usize];
+            segment(session, round, back, client, server)
+        } else {
+            datagram(session, back)
+        };
+        let at = START_NS + n * (SECONDS * 1_000_000_000 / packets);
+        let frame = frame(session, back, tcp, &body);
+        for word in [at / 1_000_000_000, at % 1_000_000_000, frame.len() as u64, frame.len() as u64]
+        {
+            out.extend((word as u32).to_le_bytes());
+        }
+        out.extend(frame);
+    }
+    std::fs::write(path, out).unwrap();
+}
+
+fn frame(session: u64, back: bool, tcp: bool, body: &[u8]) -> Vec<u8> {
+    let ends = [[10, 9, 0, session as u8], [198, 51, 100, 7]];
+    let mut out = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
+    out.extend((body.len() as u16 + 20).to_be_bytes());
+    out.extend([0, 0, 0x40, 0, 60, if tcp { 6 } else { 17 }, 0, 0]);
+    out.extend(ends[usize::from(back)]);
+    out.extend(ends[usize::from(!back)]);
+    out.extend(body);
+    out
+}
+
+fn ports(session: u64, back: bool) -> [u8; 4] {
+    let (client, server) = ((40_000 + session as u16).to_be_bytes(), 50_000u16.to_be_bytes());
+    let both = if back { [server, client] } else { [client, server] };
+    [both[0][0], both[0][1], both[1][0], both[1][1]]
+}
+
+/// SYN, SYN-ACK, then data both ways for ever.
+fn segment(session: u64, round: u64, back: bool, client: &mut u32, server: &mut u32) -> Vec<u8> {
+    let flags = match round {
+        0 => 0x02,
+        1 => 0x12,
+        _ => 0x18,
+    };
+    let len = if round < 2 { 0 } else { BODY };
+    let (seq, ack) = if back { (&mut *server, *client) } else { (&mut *client, *server) };
+    let mut out = ports(session, back).to_vec();
+    out.extend(seq.to_be_bytes());
+    out.extend(if round == 0 { [0; 4] } else { ack.to_be_bytes() });
+    out.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    out.resize(out.len() + len, 0xa5);
+    *seq = seq.wrapping_add(if round < 2 { 1 } else { len as u32 });
+    out
+}
+
+fn datagram(session: u64, back: bool) -> Vec<u8> {
+    let mut out = ports(session, back).to_vec();
+    out.extend((BODY as u16 + 8).to_be_bytes());
+    out.extend([0, 0]);
+    out.resize(out.len() + BODY, 0x5a);
+    out
+}
+
+/// Allocations of a run: of the reader (this thread) in all, and of a worker until the first
+/// session was over.
+struct Made {
+    reader: u64,
+    worker: u64,
+}
+
+fn run(packets: u64) -> Made {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("steady.pcap");
+    write_capture(&path, packets);
+    let first = Mutex::new(None);
+    let tap = |_: &Record| {
+        let made = MADE.with(Cell::get);
+        first.lock().unwrap().get_or_insert(made);
+    };
+    let plan = Plan { inputs: vec![path], workers: 1, quiet: true, ..Plan::default() };
+    let before = MADE.with(Cell::get);
+    let outcome = run_tapped(&plan, &mut NoProgress, Some(&tap)).unwrap();
+    let reader = MADE.with(Cell::get) - before;
+    let counted = |counter| outcome.counters.get(counter);
+    assert_eq!(counted(longhaul::model::Counter::Packets), packets);
+    assert_eq!(counted(longhaul::model::Counter::Sessions), 2 * SESSIONS);
+    Made { reader, worker: first.into_inner().unwrap().unwrap() }
+}
+
+#[test]
+fn twice_the_packets_need_no_more_allocations() {
+    let packets = 60_000;
+    let (once, twice) = (run(packets), run(2 * packets));
+    println!(
+        "reader {} and {}, worker {} and {}",
+        once.reader, twice.reader, once.worker, twice.worker
+    );
+    assert!(once.worker > 0 && once.reader > 0, "nothing was counted");
+    let blocks = packets * STORED / BLOCK + 1;
+    let more = twice.reader.saturating_sub(once.reader);
+    assert!(more <= blocks + UNDER_WAY, "reader: {more} more for {packets} packets");
+    let more = twice.worker.saturating_sub(once.worker);
+    assert!(more <= UNDER_WAY, "worker: {more} more for {packets} packets");
+}
