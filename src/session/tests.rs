@@ -309,7 +309,8 @@ fn forged_ends_and_openings_change_nothing() {
 fn an_end_that_may_be_meant_ends_the_session() {
     let syn = packet(0, true, 0, SYN, 99, 0);
     let data = packet(0, true, 5, ACK, 100, 500);
-    let cases: [(&str, &[(Packet, &[u8])], Packet); 6] = [
+    type Fed<'a> = (Packet, &'a [u8]);
+    let cases: [(&str, &[Fed<'_>], Packet); 6] = [
         ("refused", &[(syn, b"")], packet(0, false, 9, RST | ACK, 0, 100)),
         ("refused with its data", &[(syn, b"abc")], packet(0, false, 9, RST | ACK, 0, 103)),
         ("SYN-ACK lost", &[(syn, b""), (data, b"abc")], packet(0, false, 9, RST | ACK, 8, 103)),
