@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
+use crate::capture::ring::Lent;
+
 /// Longest frame a capture file may hold: MAXIMUM_SNAPLEN of libpcap (`pcap-int.h`), 256 KiB.
 pub const MAX_FRAME: usize = 262_144;
 
@@ -16,14 +18,22 @@ pub const MAX_FRAME: usize = 262_144;
 /// 256 KiB stays inside a core's L2 cache and is the longest frame.
 pub const BLOCK_BYTES: usize = 262_144;
 
-/// An immutable run of captured bytes. Its buffer returns to the pool when the last reference
-/// drops.
+/// An immutable run of captured bytes. When the last reference drops, its memory returns to where
+/// it came from: a buffer to the pool, a ring's block to the kernel.
 #[derive(Debug)]
 pub struct Block {
-    buffer: Vec<u8>,
-    len: usize,
+    memory: Memory,
     file: u16,
-    pool: Arc<BlockPool>,
+}
+
+#[derive(Debug)]
+enum Memory {
+    Buffer {
+        buffer: Vec<u8>,
+        len: usize,
+        pool: Arc<BlockPool>,
+    },
+    Ring(Lent),
 }
 
 impl Block {
@@ -35,16 +45,25 @@ impl Block {
         pool: &Arc<BlockPool>,
     ) -> Arc<Block> {
         let len = len.min(buffer.len());
-        Arc::new(Block { buffer, len, file, pool: Arc::clone(pool) })
+        let memory = Memory::Buffer { buffer, len, pool: Arc::clone(pool) };
+        Arc::new(Block { memory, file })
+    }
+
+    /// A block of a kernel's ring, as bytes of interface `file`.
+    pub(super) fn ring(lent: Lent, file: u16) -> Arc<Block> {
+        Arc::new(Block { memory: Memory::Ring(lent), file })
     }
 
     /// The captured bytes; offsets in [`crate::capture::FrameMeta`] count from their start.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
+        match &self.memory {
+            Memory::Buffer { buffer, len, .. } => buffer.get(..*len).unwrap_or_default(),
+                    Memory::Ring(lent) => lent.bytes(),
+        }
     }
 
-    /// Index of the input file the bytes came from.
+    /// Index of the input file or interface the bytes came from.
     #[inline]
     pub fn file(&self) -> u16 {
         self.file
@@ -58,7 +77,9 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        self.pool.put(std::mem::take(&mut self.buffer));
+        if let Memory::Buffer { buffer, pool, .. } = &mut self.memory {
+            pool.put(std::mem::take(buffer));
+        }
     }
 }
 

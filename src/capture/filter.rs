@@ -1,4 +1,5 @@
-//! BPF filters in the language of pcap-filter(7), applied to frames read from files.
+//! BPF filters in the language of pcap-filter(7), applied to frames read from files, or made into
+//! a program for the kernel.
 //!
 //! Owns: compiled programs, one per link type. In: an expression, frames. Out: yes or no. Never: an
 //! opinion about a frame of a link type that the expression cannot be compiled for: it is left out.
@@ -19,16 +20,7 @@ impl BpfFilter {
     /// # Errors
     /// What libpcap says about the expression, with a pointer to its manual.
     pub fn compile(expression: &str, link: LinkType) -> Result<BpfFilter, Error> {
-        let refuse = |e: pcap::Error| {
-            let cause = match e {
-                pcap::Error::PcapError(text) => text,
-                other => other.to_string(),
-            };
-            Error::new(format!("the filter `{expression}`"), cause).help(
-                "write it as for tcpdump, such as 'tcp port 443 and not net 10.0.0.0/8'; \
-                 man pcap-filter lists the words",
-            )
-        };
+        let refuse = |e| refused(expression, e);
         let dead = Capture::dead(Linktype(kernel_number(link))).map_err(refuse)?;
         dead.compile(expression, true).map(BpfFilter).map_err(refuse)
     }
@@ -37,6 +29,69 @@ impl BpfFilter {
     pub fn matches(&self, frame: &[u8]) -> bool {
         self.0.filter(frame)
     }
+}
+
+/// One instruction of a classic BPF program (`struct sock_filter` of linux/filter.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// Operation.
+    pub code: u16,
+    /// Jump if true.
+    pub jt: u8,
+    /// Jump if false.
+    pub jf: u8,
+    /// Operand.
+    pub k: u32,
+}
+
+/// `BPF_RET | BPF_K`: ends the program; the operand is how many bytes of the frame are kept.
+const RETURN: u16 = 0x06;
+
+impl Instruction {
+    /// A whole program: nothing passes.
+    pub const REFUSE: Instruction = Instruction::accept(0);
+
+    /// A whole program: every frame passes, cut to `snaplen` bytes.
+    pub const fn accept(snaplen: u32) -> Instruction {
+        Instruction { code: RETURN, jt: 0, jf: 0, k: snaplen }
+    }
+}
+
+/// The program that libpcap makes of `expression` for frames of an open capture (on a live one it
+/// knows that the kernel keeps VLAN tags beside the frame), keeping `snaplen` bytes of what passes.
+///
+/// # Errors
+/// As [`BpfFilter::compile`].
+pub fn instructions<T: pcap::Activated>(
+    capture: &Capture<T>,
+    expression: &str,
+    snaplen: u32,
+) -> Result<Vec<Instruction>, Error> {
+    let program = capture.compile(expression, true).map_err(|e| refused(expression, e))?;
+    let listed = program.get_instructions().iter().map(|line| parse(&line.to_string(), snaplen));
+    let unreadable = || Error::new(format!("the filter `{expression}`"), "it cannot be compiled");
+    listed.collect::<Option<Vec<_>>>().ok_or_else(unreadable)
+}
+
+/// An instruction as the `pcap` crate prints it: four numbers.
+fn parse(line: &str, snaplen: u32) -> Option<Instruction> {
+    let mut words = line.split(' ');
+    let code = words.next()?.parse().ok()?;
+    let (jt, jf) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let k = words.next()?.parse().ok()?;
+    let k = if code == RETURN && k != 0 { snaplen } else { k };
+    Some(Instruction { code, jt, jf, k })
+}
+
+fn refused(expression: &str, e: pcap::Error) -> Error {
+    let cause = match e {
+        pcap::Error::PcapError(text) => text,
+        other => other.to_string(),
+    };
+    Error::new(format!("the filter `{expression}`"), cause).help(
+        "write it as for tcpdump, such as 'tcp port 443 and not net 10.0.0.0/8'; \
+         man pcap-filter lists the words",
+    )
 }
 
 /// One expression for frames of any link type; programs are compiled when a link type first
@@ -109,6 +164,15 @@ mod tests {
         let mut set = FilterSet::new("tcp").unwrap();
         assert!(!set.matches(LinkType::ETHERNET, &ethernet()));
         assert!(!set.matches(LinkType::RAW, &[]));
+    }
+
+    #[test]
+    fn a_program_keeps_the_wanted_bytes_of_what_passes() {
+        let dead = Capture::dead(Linktype::ETHERNET).unwrap();
+        let program = instructions(&dead, "tcp", 300_000).unwrap();
+        let ends: Vec<u32> = program.iter().filter(|i| i.code == RETURN).map(|i| i.k).collect();
+        assert_eq!(ends, [300_000, 0]);
+        assert!(instructions(&dead, "tcp prot", 1).is_err());
     }
 
     #[test]

@@ -1,21 +1,26 @@
-//! Capture from files: stored bytes in, frames in pooled blocks out.
+//! Capture from files and interfaces: stored bytes or a kernel's ring in, frames in blocks out.
 //!
-//! Owns: file formats, decompression, verdicts, the merge of many files by packet time, BPF
-//! filters. In: paths and standard input. Out: [`FrameMeta`] values that point into an [`Block`],
+//! Owns: file formats, decompression, verdicts, the merge of many files by packet time, rings on
+//! interfaces, BPF filters. In: paths, standard input, interfaces. Out: [`FrameMeta`] values that point into an [`Block`],
 //! and one [`FileReport`] per input. Never: a look inside a frame, a clock, or a stop because one
 //! file is broken.
 
 pub mod block;
 pub mod filter;
 pub mod inputs;
+pub mod interfaces;
+pub mod live;
 pub mod merge;
 mod pcap;
+mod pcap_tap;
 mod pcapng;
 pub mod report;
+mod ring;
 mod sniff;
 pub mod source;
 mod step;
 mod stored;
+pub mod tap;
 mod unpack;
 mod xz;
 
@@ -30,6 +35,7 @@ pub use block::Block;
 pub use block::BlockPool;
 pub use inputs::InputSpec;
 pub use inputs::expand_inputs;
+pub use live::LiveSource;
 pub use merge::MergedSource;
 pub use report::FileReport;
 pub use report::Verdict;

@@ -97,7 +97,7 @@ pub struct Loss {
     pub nic: u64,
     /// Frames the kernel's ring dropped; files have none.
     pub ring: u64,
-    /// Packets dropped between threads; a file's reader waits instead.
+    /// Packets dropped between threads: none, for the reader waits. Live, the ring fills meanwhile.
     pub queue: u64,
     /// Sessions pushed out of the full table before their time.
     pub table: u64,
@@ -116,12 +116,14 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// The losses that counters hold. NIC, ring, queue and duplicates are the caller's to add.
+    /// The losses that counters hold. Queue and duplicates are the caller's to add.
     pub fn of(counters: &Counters) -> Loss {
         let sum = |list: &[Counter]| {
             list.iter().fold(0u64, |sum, counter| sum.saturating_add(counters.get(*counter)))
         };
         Loss {
+            nic: sum(&[Counter::NicDrops]),
+            ring: sum(&[Counter::RingDrops]),
             table: sum(&[Counter::SessionsEvicted]),
             decode: sum(&[
                 Counter::RejectLink,

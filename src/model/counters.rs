@@ -44,6 +44,20 @@ counters! {
     FramesFiltered = "frames_filtered" in "capture";
     /// Input files opened late because too many overlap in time.
     FilesLate = "files_late" in "capture";
+    /// Frames that an interface's card or driver dropped.
+    NicDrops = "nic_drops" in "capture";
+    /// Frames that found the kernel's ring full.
+    RingDrops = "ring_drops" in "capture";
+    /// Times a ring was found full.
+    RingFreezes = "ring_freezes" in "capture";
+    /// Times an interface went down or away.
+    InterfaceDowns = "interface_downs" in "capture";
+    /// Frames of the loopback interface left out on their way out: each comes in again.
+    OutgoingSkipped = "outgoing_skipped" in "capture";
+    /// Frames stamped by the kernel although the card was to do it.
+    StampedInSoftware = "stamped_in_software" in "capture";
+    /// VLAN tags that the kernel had taken out of frames and that were put back.
+    TagsRestored = "tags_restored" in "capture";
     /// Frames decoded to a packet.
     Packets = "packets" in "decode";
     /// Packets decoded by the general path, not the fast one.

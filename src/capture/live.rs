@@ -1,0 +1,182 @@
+//! Several interfaces as one run of frames, in the order of time.
+//!
+//! Owns: a tap on each interface, and whose frame is next. In: interfaces and options. Out: frames
+//! merged by time, counts, sentences about what happened to an interface.
+//! Never: a clock of its own (time comes from packets, or from the caller), or an end: an interface
+//! that goes away is waited for.
+
+use std::sync::Arc;
+
+use crate::capture::FrameMeta;
+use crate::capture::block::Block;
+use crate::capture::block::BlockPool;
+use crate::capture::tap::Tap;
+use crate::model::Counter;
+use crate::model::Counters;
+use crate::model::Error;
+use crate::model::Nanos;
+
+/// What reads the frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// Our own ring, shared with the kernel. Linux only.
+    #[default]
+    Ring,
+    /// libpcap: one copy a frame, any system.
+    Pcap,
+}
+
+/// How frames are captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// What reads them.
+    pub backend: Backend,
+    /// Bytes kept of each frame.
+    pub snaplen: u32,
+    /// Bytes of each interface's ring.
+    pub ring_bytes: usize,
+    /// Whether frames for other stations are wanted.
+    pub promiscuous: bool,
+    /// Whether the card's clock shall stamp the frames. Refused where it cannot.
+    pub hardware_stamps: bool,
+    /// Share each interface's frames, by flow, with other processes that name the same group.
+    pub fanout: Option<u16>,
+    /// BPF expression: only frames that match leave the kernel.
+    pub filter: Option<String>,
+}
+
+/// Longest frame: libpcap's limit, four times what GRO puts together.
+pub const SNAPLEN_DEFAULT: u32 = 262_144;
+/// A quarter of a second at 2 Gbit/s.
+pub const RING_BYTES_DEFAULT: usize = 64 << 20;
+
+impl Default for LiveOptions {
+    fn default() -> LiveOptions {
+        LiveOptions {
+            backend: Backend::Ring,
+            snaplen: SNAPLEN_DEFAULT,
+            ring_bytes: RING_BYTES_DEFAULT,
+            promiscuous: true,
+            hardware_stamps: false,
+            fanout: None,
+            filter: None,
+        }
+    }
+}
+
+/// A frame of one interface is held back until no other interface can still bring an earlier one:
+/// the kernel keeps a frame to itself for some 40 ms at most, and this allows for twice that.
+const HOLD: Nanos = Nanos::from_millis(100);
+
+/// Frame time, then interface.
+type Key = (Nanos, u16);
+
+const NO_LIMIT: Key = (Nanos(u64::MAX), u16::MAX);
+
+/// Several interfaces as one run of frames.
+pub struct LiveSource {
+    taps: Vec<Tap>,
+    /// The next frame of each tap.
+    heads: Vec<Option<FrameMeta>>,
+    current: usize,
+    /// The present tap may go on while its frames come before this.
+    limit: Key,
+}
+
+impl LiveSource {
+    /// Opens a tap on each interface.
+    ///
+    /// # Errors
+    /// One for each interface that cannot be captured on.
+    pub fn open(
+        names: &[String],
+        options: &LiveOptions,
+        pool: &Arc<BlockPool>,
+    ) -> Result<LiveSource, Vec<Error>> {
+        let mut taps = Vec::with_capacity(names.len());
+        let mut errors = Vec::new();
+        for (file, name) in (0..=u16::MAX).zip(names) {
+            match Tap::open(name, file, options, pool) {
+                Ok(tap) => taps.push(tap),
+                Err(e) => errors.push(e),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let heads = vec![None; taps.len()];
+        Ok(LiveSource { taps, heads, current: 0, limit: NO_LIMIT })
+    }
+
+    /// The next frame that is there, and the index of its interface. Its bytes are in
+    /// [`LiveSource::block`] until [`LiveSource::advance`]. `None`: see what `advance` finds.
+    #[inline]
+    // Not an Iterator: the caller borrows the block between two calls.
+    #[allow(clippy::should_implement_trait, reason = "the block is borrowed between two calls")]
+    pub fn next(&mut self) -> Option<(u16, FrameMeta)> {
+        let head = self.heads.get_mut(self.current)?;
+        let file = self.current as u16;
+        let meta = (*head).filter(|meta| (meta.time, file) < self.limit)?;
+        *head = self.taps.get_mut(self.current)?.step();
+        Some((file, meta))
+    }
+
+    /// Takes the blocks that have come, and picks the interface whose frame is next. False where
+    /// nothing can be given yet. `now` is the time at which the sensor looks, as far as the caller
+    /// knows.
+    pub fn advance(&mut self, now: Nanos) -> bool {
+        let mut first = NO_LIMIT;
+        let mut second = NO_LIMIT;
+        let quiet = (now.since(HOLD), u16::MAX);
+        for ((file, tap), head) in (0u16..).zip(&mut self.taps).zip(&mut self.heads) {
+            // A block may hold nothing but frames that are left out.
+            while head.is_none() && tap.refill() {
+                *head = tap.step();
+            }
+            let key = head.map_or(quiet, |meta| (meta.time, file));
+            if head.is_some() && key < first {
+                second = second.min(first);
+                first = key;
+            } else {
+                second = second.min(key);
+            }
+        }
+        self.current = usize::from(first.1);
+        self.limit = second;
+        first < second
+    }
+
+    /// The block with the frame that `next` returned last, given that frame's interface.
+    #[inline]
+    pub fn block(&self, file: u16) -> Option<&Arc<Block>> {
+        self.taps.get(usize::from(file))?.block()
+    }
+
+    /// Waits until frames may have come, or for `millis`.
+    pub fn wait(&mut self, millis: u32) {
+        Tap::wait(&mut self.taps, millis);
+    }
+
+    /// Looks after the interfaces: reads what the kernel has counted, notes which went down, opens
+    /// again what has come back. Called about once a second. What is worth telling comes back.
+    pub fn look_after(&mut self, counters: &mut Counters) -> Vec<String> {
+        let mut told = Vec::new();
+        for (tap, head) in self.taps.iter_mut().zip(&mut self.heads) {
+            while head.is_none() && tap.refill() {
+                *head = tap.step();
+            }
+            told.extend(tap.look_after(head.is_none(), counters));
+        }
+        told
+    }
+
+    /// Receives nothing more; what has been received can still be read.
+    pub fn shut(&mut self) {
+        self.taps.iter_mut().for_each(Tap::shut);
+    }
+
+    /// Each interface, with what was counted for it.
+    pub fn taps(&self) -> impl Iterator<Item = &Tap> {
+        self.taps.iter()
+    }
+}

@@ -1,0 +1,237 @@
+//! A packet ring (`AF_PACKET`, `TPACKET_V3`) on one interface: frames are read where the kernel
+//! wrote them.
+//!
+//! Owns: the socket, the place in the ring. In: an interface and options. Out: frames, in the order
+//! of the kernel, in blocks that go back to it with their last reader.
+//! Never: copies a frame, allocates per packet (one handle a block), or waits unasked.
+
+#[allow(unsafe_code, reason = "memory shared with the kernel; each block has its proof")]
+mod map;
+#[allow(unsafe_code, reason = "system calls; each block has its proof")]
+pub(super) mod sys;
+mod walk;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::capture::FrameMeta;
+use crate::capture::block::Block;
+use crate::capture::filter::Instruction;
+use crate::capture::interfaces::link_of;
+use crate::capture::live::LiveOptions;
+use crate::capture::ring::map::Geometry;
+pub(super) use crate::capture::ring::map::Lent;
+use crate::capture::ring::map::Map;
+use crate::model::LinkType;
+
+/// Bytes of a block: a frame of 64 KiB (what GRO puts together) fits many times, and at full speed
+/// a block is a millisecond's work.
+const BLOCK_BYTES: usize = 1 << 20;
+/// Fewest blocks that let the kernel fill one while another is read.
+const BLOCKS_MIN: usize = 4;
+/// The kernel gives a block away after so many milliseconds even if it is not full.
+pub(super) const RETIRE_MS: u32 = 40;
+/// Only for the arithmetic of the set-up: frames of a V3 ring have no fixed size.
+const FRAME_BYTES: usize = 2048;
+
+/// What was counted since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct RingStats {
+    /// Frames that found no room.
+    pub(super) drops: u64,
+    /// Times the ring was full.
+    pub(super) freezes: u64,
+}
+
+/// One ring.
+pub(super) struct Ring {
+    socket: OwnedFd,
+    map: Arc<Map>,
+    link: LinkType,
+    loopback: bool,
+    wants_hardware: bool,
+    file: u16,
+    /// The block being read.
+    block: Option<Arc<Block>>,
+    /// Where its next header stands.
+    at: usize,
+    /// Packets left in it.
+    left: u32,
+    /// The block to come.
+    index: usize,
+    blocks: usize,
+    pub(super) number: u32,
+    pub(super) software_stamps: u64,
+    pub(super) outgoing: u64,
+    pub(super) tags: u64,
+}
+
+impl Ring {
+    /// Opens a ring on interface `name` with the index it has now.
+    pub(super) fn open(
+        name: &str,
+        file: u16,
+        options: &LiveOptions,
+        filter: Option<&[Instruction]>,
+    ) -> io::Result<Ring> {
+        let gone = || io::Error::from_raw_os_error(libc::ENODEV);
+        let index = sys::index_of(name).ok_or_else(gone)?;
+        let socket = sys::packet_socket()?;
+        let hardware = sys::hardware_type(socket.as_fd(), name)?;
+        let link = link_of(hardware).ok_or_else(|| {
+            io::Error::other(format!("its frames are of hardware type {hardware}, not known here"))
+        })?;
+        let blocks = (options.ring_bytes / BLOCK_BYTES).max(BLOCKS_MIN);
+        let geometry = Geometry { block_bytes: BLOCK_BYTES, blocks };
+        set_up(socket.as_fd(), geometry)?;
+        if options.hardware_stamps {
+            sys::stamp_in_hardware(socket.as_fd(), name).map_err(no_hardware)?;
+            let raw = libc::SOF_TIMESTAMPING_RAW_HARDWARE;
+            sys::set(socket.as_fd(), libc::PACKET_TIMESTAMP, &raw)?;
+        }
+        let map = Map::new(socket.as_fd(), geometry)?;
+        let everything = [Instruction::accept(options.snaplen)];
+        sys::attach(socket.as_fd(), filter.unwrap_or(&everything))?;
+        let loopback = hardware == libc::ARPHRD_LOOPBACK;
+        if loopback {
+            // Older kernels do not know it; then those frames are left out one by one.
+            let _ = sys::set(socket.as_fd(), libc::PACKET_IGNORE_OUTGOING, &1i32);
+        }
+        sys::bind(socket.as_fd(), index)?;
+        join(socket.as_fd(), index, options)?;
+        let wants_hardware = options.hardware_stamps;
+        Ok(Ring {
+            socket,
+            map,
+            link,
+            loopback,
+            wants_hardware,
+            file,
+            block: None,
+            at: 0,
+            left: 0,
+            index: 0,
+            blocks,
+            number: 0,
+            software_stamps: 0,
+            outgoing: 0,
+            tags: 0,
+        })
+    }
+
+    /// The next frame of the present block; its bytes are in [`Ring::block`].
+    #[inline]
+    pub(super) fn step(&mut self) -> Option<FrameMeta> {
+        let block = self.block.as_ref()?;
+        while self.left > 0 {
+            let slot = walk::read(block.bytes(), self.at)?;
+            self.left -= 1;
+            self.at = slot.next.unwrap_or(usize::MAX);
+            // Every frame on the loopback interface passes twice, out and in.
+            if self.loopback && slot.kind == libc::PACKET_OUTGOING {
+                self.outgoing += 1;
+                continue;
+            }
+            let stamped = slot.status & libc::TP_STATUS_TS_RAW_HARDWARE != 0;
+            self.software_stamps += u64::from(self.wants_hardware && !stamped);
+            self.number = self.number.saturating_add(1);
+            return Some(FrameMeta {
+                time: slot.time,
+                link: self.link,
+                at: slot.at as u32,
+                captured: slot.captured,
+                wire_len: slot.wire_len,
+                number: self.number,
+                interface: 0,
+            });
+        }
+        None
+    }
+
+    /// Lets go of the present block and takes the next one, if the kernel has given it.
+    pub(super) fn refill(&mut self) -> bool {
+        self.block = None;
+        let Some(mut lent) = self.map.take(self.index) else { return false };
+        self.index = (self.index + 1) % self.blocks;
+        (self.at, self.left) = (lent.first, lent.packets);
+        // Before anybody else sees the block.
+        self.tags += u64::from(walk::put_tags_back(lent.bytes_mut(), self.at, self.left));
+        self.block = Some(Block::ring(lent, self.file));
+        true
+    }
+
+    /// The block being read.
+    pub(super) fn block(&self) -> Option<&Arc<Block>> {
+        self.block.as_ref()
+    }
+
+    /// Whether blocks of this ring are still being read by somebody. The kernel calls the socket
+    /// readable as long as the block before its own is out, so that waiting for it would not wait.
+    pub(super) fn lends(&self) -> bool {
+        self.map.lent() > 0
+    }
+
+    /// Drops and freezes since the last call.
+    pub(super) fn stats(&self) -> RingStats {
+        let [_, drops, freezes] = sys::statistics(self.socket.as_fd()).unwrap_or_default();
+        RingStats { drops: u64::from(drops), freezes: u64::from(freezes) }
+    }
+
+    /// The error that the kernel has noted, such as that the interface went down.
+    pub(super) fn trouble(&self) -> Option<io::Error> {
+        sys::pending_error(self.socket.as_fd())
+    }
+
+    /// Receives nothing more; what is in the ring can still be read.
+    pub(super) fn shut(&self) -> io::Result<()> {
+        sys::attach(self.socket.as_fd(), &[Instruction::REFUSE])
+    }
+
+    /// The socket, to wait for.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Version, room for a tag in front of each frame, memory.
+fn set_up(socket: BorrowedFd<'_>, geometry: Geometry) -> io::Result<()> {
+    sys::set(socket, libc::PACKET_VERSION, &(libc::tpacket_versions::TPACKET_V3 as i32))?;
+    sys::set(socket, libc::PACKET_RESERVE, &(walk::TAG as u32))?;
+    let frames = geometry.blocks * (geometry.block_bytes / FRAME_BYTES);
+    let request = libc::tpacket_req3 {
+        tp_block_size: geometry.block_bytes as u32,
+        tp_block_nr: geometry.blocks as u32,
+        tp_frame_size: FRAME_BYTES as u32,
+        tp_frame_nr: frames as u32,
+        tp_retire_blk_tov: RETIRE_MS,
+        tp_sizeof_priv: 0,
+        tp_feature_req_word: 0,
+    };
+    sys::set(socket, libc::PACKET_RX_RING, &request)
+}
+
+/// Promiscuous mode, as long as the socket lives; and the fanout group.
+fn join(socket: BorrowedFd<'_>, index: u32, options: &LiveOptions) -> io::Result<()> {
+    if options.promiscuous {
+        let wish = libc::packet_mreq {
+            mr_ifindex: index as i32,
+            mr_type: libc::PACKET_MR_PROMISC as u16,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        sys::set(socket, libc::PACKET_ADD_MEMBERSHIP, &wish)?;
+    }
+    if let Some(group) = options.fanout {
+        // The kernel's flow hash is the same for both directions.
+        let word = u32::from(group) | libc::PACKET_FANOUT_HASH << 16;
+        sys::set(socket, libc::PACKET_FANOUT, &word)?;
+    }
+    Ok(())
+}
+
+fn no_hardware(e: io::Error) -> io::Error {
+    io::Error::new(e.kind(), format!("it does not stamp frames in hardware ({e})"))
+}

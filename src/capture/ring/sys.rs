@@ -1,0 +1,168 @@
+//! The system calls of a packet socket, each behind a safe function.
+//!
+//! Owns: nothing. In: a descriptor and plain values. Out: what the kernel answers.
+//! Never: keeps a pointer beyond the call it was made for.
+//!
+//! Sources: packet(7), socket(7), netdevice(7), Documentation/networking/packet_mmap.rst and
+//! timestamping.rst of Linux.
+
+use std::ffi::CString;
+use std::io;
+use std::mem;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
+use std::ptr;
+
+use crate::capture::filter::Instruction;
+
+/// `htons(ETH_P_ALL)`: every protocol.
+const EVERY_PROTOCOL: u16 = (libc::ETH_P_ALL as u16).to_be();
+
+/// A packet socket that receives nothing yet: it is given a protocol when it is bound.
+pub(super) fn packet_socket() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointer.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `fd` was opened by the call above and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A socket that only asks about interfaces; it needs no right.
+pub(in crate::capture) fn control_socket() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointer.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `fd` was opened by the call above and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Begins to receive from one interface.
+pub(super) fn bind(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: EVERY_PROTOCOL,
+        sll_ifindex: index as i32,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let len = mem::size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the pointer is to a live sockaddr_ll of exactly `len` bytes, read during the call.
+    check(unsafe { libc::bind(fd.as_raw_fd(), ptr::from_ref(&address).cast(), len) })
+}
+
+/// Sets an option of the packet layer. `T` is the plain C struct or number that it takes.
+pub(super) fn set<T: Copy>(fd: BorrowedFd<'_>, option: i32, value: &T) -> io::Result<()> {
+    set_at(fd, (libc::SOL_PACKET, option), value)
+}
+
+fn set_at<T: Copy>(fd: BorrowedFd<'_>, option: (i32, i32), value: &T) -> io::Result<()> {
+    let len = mem::size_of::<T>() as libc::socklen_t;
+    let value = ptr::from_ref(value).cast();
+    // SAFETY: the pointer is to a live value of exactly `len` bytes, read during the call.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), option.0, option.1, value, len) })
+}
+
+/// Gets an option that is a few words of 32 bits.
+fn get<const WORDS: usize>(fd: BorrowedFd<'_>, option: (i32, i32)) -> io::Result<[u32; WORDS]> {
+    let mut words = [0u32; WORDS];
+    let mut len = mem::size_of_val(&words) as libc::socklen_t;
+    let out = words.as_mut_ptr().cast();
+    // SAFETY: the kernel writes at most `len` bytes to `words`, which is that long; any bytes are
+    // valid numbers.
+    check(unsafe { libc::getsockopt(fd.as_raw_fd(), option.0, option.1, out, &raw mut len) })?;
+    Ok(words)
+}
+
+/// Packets, drops and freezes of the ring since the last call (packet(7), `PACKET_STATISTICS`).
+pub(super) fn statistics(fd: BorrowedFd<'_>) -> io::Result<[u32; 3]> {
+    get(fd, (libc::SOL_PACKET, libc::PACKET_STATISTICS))
+}
+
+/// Takes the socket's pending error, so that it is seen once.
+pub(super) fn pending_error(fd: BorrowedFd<'_>) -> Option<io::Error> {
+    let [code] = get(fd, (libc::SOL_SOCKET, libc::SO_ERROR)).ok()?;
+    (code != 0).then(|| io::Error::from_raw_os_error(code as i32))
+}
+
+/// Attaches a classic BPF program; it replaces the one before in one step.
+pub(super) fn attach(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
+    let convert = |i: &Instruction| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+    let mut filter: Vec<libc::sock_filter> = program.iter().map(convert).collect();
+    let len = u16::try_from(filter.len()).map_err(|_| io::Error::other("the filter is too long"))?;
+    let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
+    set_at(fd, (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER), &program)
+}
+
+/// Waits for any of `fds` to have what its `events` name, at most `millis`.
+pub(in crate::capture) fn poll(fds: &mut [libc::pollfd], millis: i32) -> io::Result<()> {
+    let count = fds.len() as libc::nfds_t;
+    // SAFETY: the pointer is to `count` live pollfd values, changed only during the call.
+    check(unsafe { libc::poll(fds.as_mut_ptr(), count, millis) })
+}
+
+/// The index of an interface, `None` where there is none of that name.
+pub(in crate::capture) fn index_of(name: &str) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: a NUL-terminated string that lives through the call.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index != 0).then_some(index)
+}
+
+/// What netdevice(7) calls take: a name and a value.
+fn request(name: &str) -> libc::ifreq {
+    // SAFETY: ifreq is plain bytes; all zero is a valid value of each member.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    // The last byte stays zero.
+    let room = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
+    room.zip(name.bytes()).for_each(|(slot, byte)| *slot = byte as libc::c_char);
+    request
+}
+
+/// Whether the interface is up (`IFF_UP`).
+pub(in crate::capture) fn is_up(fd: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    let mut request = request(name);
+    ioctl(fd, libc::SIOCGIFFLAGS, &mut request)?;
+    // SAFETY: a successful SIOCGIFFLAGS has written this member.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    Ok(i32::from(flags) & libc::IFF_UP != 0)
+}
+
+/// The hardware type of the interface (`ARPHRD_`).
+pub(super) fn hardware_type(fd: BorrowedFd<'_>, name: &str) -> io::Result<u16> {
+    let mut request = request(name);
+    ioctl(fd, libc::SIOCGIFHWADDR, &mut request)?;
+    // SAFETY: a successful SIOCGIFHWADDR has written this member.
+    let address = unsafe { request.ifr_ifru.ifru_hwaddr };
+    Ok(address.sa_family)
+}
+
+/// Asks the interface's driver to stamp every received frame in hardware.
+pub(super) fn stamp_in_hardware(fd: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let mut wish = libc::hwtstamp_config {
+        flags: 0,
+        tx_type: libc::HWTSTAMP_TX_OFF as i32,
+        rx_filter: libc::HWTSTAMP_FILTER_ALL as i32,
+    };
+    let mut request = request(name);
+    // Outlives the call below.
+    request.ifr_ifru.ifru_data = ptr::from_mut(&mut wish).cast();
+    ioctl(fd, libc::SIOCSHWTSTAMP, &mut request)
+}
+
+fn ioctl(fd: BorrowedFd<'_>, what: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
+    let request = ptr::from_mut(request);
+    // SAFETY: every request of this file takes an ifreq; what it points to lives in the caller.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), what as libc::Ioctl, request) })
+}
+
+fn check(answer: i32) -> io::Result<()> {
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

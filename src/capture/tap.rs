@@ -1,0 +1,290 @@
+//! One interface: its frames, by a ring or by libpcap, through its ups and downs.
+//!
+//! Owns: the open capture of one interface, what was counted for it. In: a name and options. Out:
+//! frames, counts. Never: gives an interface up: what went away is looked for again.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::capture::FrameMeta;
+use crate::capture::block::Block;
+use crate::capture::block::BlockPool;
+use crate::capture::filter;
+use crate::capture::filter::Instruction;
+use crate::capture::interfaces::nic_drops;
+use crate::capture::live::Backend;
+use crate::capture::live::LiveOptions;
+use crate::capture::pcap_tap::PcapTap;
+use crate::capture::ring::Ring;
+use crate::capture::ring::sys;
+use crate::model::Counter;
+use crate::model::Counters;
+use crate::model::Error;
+
+/// What reads an interface's frames.
+enum Feed {
+    Ring(Box<Ring>),
+    Pcap(Box<PcapTap>),
+    /// The interface is gone; it is looked for.
+    Gone,
+}
+
+/// One interface.
+pub struct Tap {
+    /// Its name.
+    pub name: String,
+    /// Frames it has given.
+    pub frames: u64,
+    /// Times it went down or away.
+    pub downs: u64,
+    /// Frames dropped in its ring.
+    pub ring_drops: u64,
+    /// Frames dropped by its card.
+    pub nic_drops: u64,
+    file: u16,
+    feed: Feed,
+    /// Known to be down or gone, and told.
+    down: bool,
+    /// An error was noted since the last look.
+    troubled: bool,
+    shut: bool,
+    /// A socket to ask about interfaces by.
+    control: OwnedFd,
+    options: LiveOptions,
+    filter: Option<Vec<Instruction>>,
+    pool: Arc<BlockPool>,
+    /// The index that the interface had when the feed was opened.
+    index: Option<u32>,
+    /// The card's own count at the last look.
+    nic_seen: Option<u64>,
+}
+
+impl Tap {
+    /// Opens the capture of interface `name`.
+    pub(super) fn open(
+        name: &str,
+        file: u16,
+        options: &LiveOptions,
+        pool: &Arc<BlockPool>,
+    ) -> Result<Tap, Error> {
+        let filter = match (&options.filter, options.backend) {
+            (Some(expression), Backend::Ring) => Some(compile(name, expression, options.snaplen)?),
+            _ => None,
+        };
+        let mut tap = Tap {
+            name: name.to_owned(),
+            frames: 0,
+            downs: 0,
+            ring_drops: 0,
+            nic_drops: 0,
+            file,
+            feed: Feed::Gone,
+            down: false,
+            troubled: false,
+            shut: false,
+            control: sys::control_socket().map_err(|e| cannot_open(name, &e))?,
+            options: options.clone(),
+            filter,
+            pool: Arc::clone(pool),
+            index: None,
+            nic_seen: nic_drops(name),
+        };
+        tap.reopen().map_err(|e| cannot_open(name, &e))?;
+        Ok(tap)
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.index = sys::index_of(&self.name);
+        self.feed = match self.options.backend {
+            Backend::Ring => {
+                let filter = self.filter.as_deref();
+                let ring = Ring::open(&self.name, self.file, &self.options, filter)?;
+                Feed::Ring(Box::new(ring))
+            }
+            Backend::Pcap => {
+                let tap = PcapTap::open(&self.name, self.file, &self.options, &self.pool)?;
+                Feed::Pcap(Box::new(tap))
+            }
+        };
+        Ok(())
+    }
+
+    /// The next frame of the present block.
+    #[inline]
+    pub(super) fn step(&mut self) -> Option<FrameMeta> {
+        let mut meta = match &mut self.feed {
+            Feed::Ring(ring) => ring.step(),
+            Feed::Pcap(tap) => tap.step(),
+            Feed::Gone => None,
+        }?;
+        self.frames += 1;
+        // Ordinals go on where an interface was opened again.
+        meta.number = u32::try_from(self.frames).unwrap_or(u32::MAX);
+        Some(meta)
+    }
+
+    /// Takes the next block, if there is one.
+    pub(super) fn refill(&mut self) -> bool {
+        match &mut self.feed {
+            Feed::Ring(ring) => ring.refill(),
+            Feed::Pcap(tap) => !self.shut && tap.refill(),
+            Feed::Gone => false,
+        }
+    }
+
+    /// The block being read.
+    #[inline]
+    pub(super) fn block(&self) -> Option<&Arc<Block>> {
+        match &self.feed {
+            Feed::Ring(ring) => ring.block(),
+            Feed::Pcap(tap) => tap.block(),
+            Feed::Gone => None,
+        }
+    }
+
+    /// Whether frames are stamped by the card's clock.
+    pub fn stamps_in_hardware(&self) -> bool {
+        self.options.hardware_stamps
+    }
+
+    /// Receives nothing more.
+    pub(super) fn shut(&mut self) {
+        self.shut = true;
+        if let Feed::Ring(ring) = &self.feed {
+            // Where it fails, what still comes is read until the run's own limit ends it.
+            let _ = ring.shut();
+        }
+    }
+
+    /// Waits until one of the taps may have frames, or for `millis`.
+    pub(super) fn wait(taps: &mut [Tap], millis: u32) {
+        let mut millis = millis;
+        let mut fds = Vec::with_capacity(taps.len());
+        for tap in taps.iter() {
+            let (fd, events) = match &tap.feed {
+                // Readable says nothing while a block is out: look again in a moment.
+                Feed::Ring(ring) if ring.lends() => {
+                    millis = millis.min(1);
+                    (ring.fd().as_raw_fd(), 0)
+                }
+                Feed::Ring(ring) => (ring.fd().as_raw_fd(), libc::POLLIN),
+                Feed::Pcap(tap) => (tap.fd(), libc::POLLIN),
+                Feed::Gone => continue,
+            };
+            // What is in trouble says so on and on; it is looked after once a second.
+            if !tap.down && !tap.troubled {
+                fds.push(libc::pollfd { fd, events, revents: 0 });
+            }
+        }
+        // An interruption is as good as a packet: the caller looks at everything again.
+        let _ = sys::poll(&mut fds, i32::try_from(millis).unwrap_or(i32::MAX));
+        let troubled = fds.iter().filter(|fd| fd.revents & (libc::POLLERR | libc::POLLHUP) != 0);
+        let troubled: Vec<i32> = troubled.map(|fd| fd.fd).collect();
+        for tap in taps.iter_mut().filter(|tap| tap.fd().is_some_and(|fd| troubled.contains(&fd))) {
+            tap.note_trouble();
+        }
+    }
+
+    fn fd(&self) -> Option<i32> {
+        match &self.feed {
+            Feed::Ring(ring) => Some(ring.fd().as_raw_fd()),
+            Feed::Pcap(tap) => Some(tap.fd()),
+            Feed::Gone => None,
+        }
+    }
+
+    /// The kernel has noted an error on the socket. Taken, so that waiting waits again.
+    fn note_trouble(&mut self) {
+        if let Feed::Ring(ring) = &self.feed {
+            let _ = ring.trouble();
+        }
+        self.troubled = true;
+    }
+
+    /// Counts, and mends: see [`crate::capture::live::LiveSource::look_after`]. `drained` says that
+    /// everything received has been given.
+    pub(super) fn look_after(&mut self, drained: bool, counters: &mut Counters) -> Option<String> {
+        self.count(counters);
+        if self.shut {
+            return None;
+        }
+        let index = sys::index_of(&self.name);
+        let up = index.is_some() && sys::is_up(self.control.as_fd(), &self.name).unwrap_or(false);
+        // Gone, or another of the same name: what was opened hears nothing more.
+        let failed = matches!(&self.feed, Feed::Pcap(tap) if tap.failed());
+        let stale = index != self.index || failed;
+        let well = up && (!stale || (drained && self.reopen().is_ok()));
+        let went_down = (self.troubled || !well) && !self.down;
+        let came_back = well && (self.troubled || self.down);
+        self.troubled = false;
+        self.down = !well;
+        if went_down {
+            self.downs += 1;
+            counters.bump(Counter::InterfaceDowns);
+        }
+        let (name, state) = (&self.name, if index.is_none() { "gone" } else { "down" });
+        match (came_back, went_down) {
+            (true, true) => Some(format!("{name}: the interface went down and came back")),
+            (true, false) => Some(format!("{name}: the interface is back")),
+            (false, true) => Some(format!("{name}: the interface is {state}; waiting for it")),
+            (false, false) => None,
+        }
+    }
+
+    /// Reads what the kernel and the card have counted.
+    pub(super) fn count(&mut self, counters: &mut Counters) {
+        let (drops, freezes, card) = match &mut self.feed {
+            Feed::Ring(ring) => {
+                let stats = ring.stats();
+                (stats.drops, stats.freezes, 0)
+            }
+            Feed::Pcap(tap) => {
+                let (drops, card) = tap.stats();
+                (drops, 0, card)
+            }
+            Feed::Gone => (0, 0, 0),
+        };
+        let seen = nic_drops(&self.name);
+        let more = match (self.nic_seen, seen) {
+            // An interface that was made anew counts from nought.
+            (Some(before), Some(now)) => now.checked_sub(before).unwrap_or(now),
+            _ => 0,
+        };
+        self.nic_seen = seen;
+        let nic = card.max(more);
+        self.ring_drops += drops;
+        self.nic_drops += nic;
+        counters.add(Counter::RingDrops, drops);
+        counters.add(Counter::RingFreezes, freezes);
+        counters.add(Counter::NicDrops, nic);
+        if let Feed::Ring(ring) = &mut self.feed {
+            counters.add(Counter::OutgoingSkipped, std::mem::take(&mut ring.outgoing));
+            counters.add(Counter::StampedInSoftware, std::mem::take(&mut ring.software_stamps));
+            counters.add(Counter::TagsRestored, std::mem::take(&mut ring.tags));
+        }
+    }
+}
+
+/// Compiles a filter for an interface: by libpcap on that interface, for what the program must look
+/// like depends on the link type and on where the kernel keeps VLAN tags.
+fn compile(name: &str, expression: &str, snaplen: u32) -> Result<Vec<Instruction>, Error> {
+    let opened = pcap::Capture::from_device(name).and_then(pcap::Capture::open);
+    let capture = opened.map_err(|e| cannot_open(name, &io::Error::other(e.to_string())))?;
+    filter::instructions(&capture, expression, snaplen)
+}
+
+fn cannot_open(name: &str, e: &io::Error) -> Error {
+    let error = Error::new(format!("interface {name}"), e.to_string());
+    match e.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => error.help(
+            "capturing needs the right CAP_NET_RAW: run as root, or give it to the program with \
+             setcap cap_net_raw+ep",
+        ),
+        Some(libc::ENODEV) => error.help("longhaul live --list names the interfaces"),
+        Some(libc::ENOMEM) => error.help("choose a smaller --ring"),
+        _ => error,
+    }
+}
