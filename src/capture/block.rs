@@ -28,11 +28,7 @@ pub struct Block {
 
 #[derive(Debug)]
 enum Memory {
-    Buffer {
-        buffer: Vec<u8>,
-        len: usize,
-        pool: Arc<BlockPool>,
-    },
+    Buffer { buffer: Vec<u8>, len: usize, pool: Arc<BlockPool> },
     Ring(Lent),
 }
 
@@ -59,7 +55,7 @@ impl Block {
     pub fn bytes(&self) -> &[u8] {
         match &self.memory {
             Memory::Buffer { buffer, len, .. } => buffer.get(..*len).unwrap_or_default(),
-                    Memory::Ring(lent) => lent.bytes(),
+            Memory::Ring(lent) => lent.bytes(),
         }
     }
 

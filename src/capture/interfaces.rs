@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn drops_are_found_by_name() {
-        let table = "Inter-|   Receive\n face |bytes\n  eth0: 10 2 0 7 1 0 0 0 0 0\neth01: 1 1 1 1\n";
+        let table =
+            "Inter-|   Receive\n face |bytes\n  eth0: 10 2 0 7 1 0 0 0 0 0\neth01: 1 1 1 1\n";
         assert_eq!(drops_in(table, "eth0"), Some(8));
         assert_eq!(drops_in(table, "eth01"), None, "a line that ends early");
         assert_eq!(drops_in(table, "eth2"), None);

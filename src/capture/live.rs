@@ -11,7 +11,6 @@ use crate::capture::FrameMeta;
 use crate::capture::block::Block;
 use crate::capture::block::BlockPool;
 use crate::capture::tap::Tap;
-use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Nanos;

@@ -130,7 +130,7 @@ impl Tap {
     pub(super) fn refill(&mut self) -> bool {
         match &mut self.feed {
             Feed::Ring(ring) => ring.refill(),
-            Feed::Pcap(tap) => !self.shut && tap.refill(),
+            Feed::Pcap(tap) => tap.refill(),
             Feed::Gone => false,
         }
     }

@@ -1,4 +1,4 @@
-//! The flags of `longhaul read`.
+//! The flags of `longhaul read`, and those that every run has.
 //!
 //! Owns: names, defaults and help texts. In: the command line. Out: a [`Plan`].
 //! Never: opens anything but the configuration file.
@@ -22,6 +22,19 @@ pub(super) struct ReadArgs {
     /// Capture files, directories (read recursively), or `-` for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Which inputs were captured at one place
+    #[arg(long, value_name = "dir|file", value_parser = ["dir", "file"])]
+    point_by: Option<String>,
+    /// Hash input files for run.json: never, auto (up to 64 MiB each), always
+    #[arg(long, value_name = "WHEN", value_parser = ["never", "auto", "always"])]
+    hash_inputs: Option<String>,
+    #[command(flatten)]
+    common: RunArgs,
+}
+
+/// Arguments of every run.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct RunArgs {
     /// Write sessions, endpoints, alerts, incidents (NDJSON) and run.json to this directory
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -74,12 +87,6 @@ pub(super) struct ReadArgs {
     /// Keep sessions of the same addresses apart by VLAN, by network identifier, or both
     #[arg(long, value_name = "vlan,vni", value_delimiter = ',')]
     key: Vec<String>,
-    /// Which inputs were captured at one place
-    #[arg(long, value_name = "dir|file", value_parser = ["dir", "file"])]
-    point_by: Option<String>,
-    /// Hash input files for run.json: never, auto (up to 64 MiB each), always
-    #[arg(long, value_name = "WHEN", value_parser = ["never", "auto", "always"])]
-    hash_inputs: Option<String>,
     /// Report no alert below this Sigma level: informational, low, medium, high, critical
     #[arg(long, value_name = "LEVEL")]
     min_level: Option<String>,
@@ -94,8 +101,26 @@ pub(super) struct ReadArgs {
 impl ReadArgs {
     /// The plan, or everything that is wrong with the arguments.
     pub(super) fn plan(&self) -> Result<Plan, Vec<Error>> {
+        let mut plan = self.common.plan()?;
+        plan.inputs.clone_from(&self.paths);
+        plan.point_by = match self.point_by.as_deref() {
+            Some("dir") => PointBy::Dir,
+            Some("file") => PointBy::File,
+            _ => PointBy::All,
+        };
+        plan.hash = match self.hash_inputs.as_deref() {
+            Some("never") => HashInputs::Never,
+            Some("always") => HashInputs::Always,
+            _ => HashInputs::Auto,
+        };
+        Ok(plan)
+    }
+}
+
+impl RunArgs {
+    /// The plan without inputs, or everything that is wrong with the arguments.
+    pub(super) fn plan(&self) -> Result<Plan, Vec<Error>> {
         let mut plan = Plan {
-            inputs: self.paths.clone(),
             workers: default_workers(),
             arguments: arguments(std::env::args_os()),
             ..Plan::default()
@@ -159,16 +184,6 @@ impl ReadArgs {
                 Err(e) => errors.push(e),
             }
         }
-        plan.point_by = match self.point_by.as_deref() {
-            Some("dir") => PointBy::Dir,
-            Some("file") => PointBy::File,
-            _ => PointBy::All,
-        };
-        plan.hash = match self.hash_inputs.as_deref() {
-            Some("never") => HashInputs::Never,
-            Some("always") => HashInputs::Always,
-            _ => HashInputs::Auto,
-        };
     }
 
     fn apply_output(&self, plan: &mut Plan) {

@@ -6,6 +6,7 @@
 mod args;
 mod demo;
 mod geo;
+mod live;
 mod progress;
 mod read;
 mod rules;
@@ -43,6 +44,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Read capture files, directories or standard input
     Read(Box<args::ReadArgs>),
+    /// Watch interfaces until a signal ends it
+    Live(Box<live::LiveArgs>),
     /// Check, list or test Sigma rules
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Read(args) => read::run(&args),
+        Command::Live(args) => live::run(&args),
         Command::Rules(command) => rules::run(&command),
         Command::Geo(command) => geo::run(&command),
     };

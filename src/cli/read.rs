@@ -37,7 +37,7 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
 }
 
 /// What the summary says.
-fn summarise(outcome: Outcome) -> Summary {
+pub(super) fn summarise(outcome: Outcome) -> Summary {
     let problems = problems(&outcome);
     let mut summary = outcome.sessions.finish();
     summary.add_endpoints(&outcome.endpoints);

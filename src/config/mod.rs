@@ -4,6 +4,7 @@
 //! Never: opens captures, reads a clock, or lets an unknown key pass.
 
 pub mod file;
+pub mod live;
 
 use std::path::PathBuf;
 

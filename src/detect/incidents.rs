@@ -121,6 +121,12 @@ impl Incidents {
         std::mem::take(&mut self.done)
     }
 
+    /// The incidents that are still open, as they are now, by subject.
+    pub fn open(&self) -> Vec<Incident> {
+        let open = |(id, subject): (&Arc<str>, &Subject)| subject.incident(id, &self.config);
+        self.subjects.iter().filter_map(open).collect()
+    }
+
     /// All that were not drained, complete or open, by time and subject.
     pub fn finish(self) -> Vec<Incident> {
         let mut all = self.done;

@@ -94,6 +94,26 @@ impl<B: Clone + Same> Dispatcher<B> {
         Ok(())
     }
 
+    /// Sends what is open and wakes who sleeps: nothing may follow for a while, and whoever waits
+    /// for the packets' blocks shall have them.
+    pub fn flush(&mut self) -> Result<(), WorkerGone> {
+        for lane in 0..self.outlets.len() {
+            if self.outlets.get(lane).is_some_and(|outlet| !outlet.open.is_empty()) {
+                self.send(lane)?;
+            }
+        }
+        self.nudge();
+        Ok(())
+    }
+
+    /// Time has come as far as `clock` though no packet says so: every worker hears of it.
+    pub fn tick(&mut self, clock: u32) -> Result<(), WorkerGone> {
+        self.clock = self.clock.max(clock);
+        self.mark(false)?;
+        self.nudge();
+        Ok(())
+    }
+
     /// Tells every worker how far time has come.
     fn mark(&mut self, last: bool) -> Result<(), WorkerGone> {
         self.since_mark = 0;

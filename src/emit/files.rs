@@ -14,9 +14,15 @@ use std::path::{Path, PathBuf};
 
 use crate::model::Error;
 
-/// The files of an output directory.
-pub const NAMES: [&str; 5] =
-    ["sessions.ndjson", "endpoints.ndjson", "alerts.ndjson", "incidents.ndjson", "run.json"];
+/// The files of an output directory; `health.ndjson` is written by live runs only.
+pub const NAMES: [&str; 6] = [
+    "sessions.ndjson",
+    "endpoints.ndjson",
+    "alerts.ndjson",
+    "incidents.ndjson",
+    "health.ndjson",
+    "run.json",
+];
 
 /// Slices larger than this go to the file as they are.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -139,6 +145,18 @@ impl OutFile {
         let result = match &mut self.sink {
             Sink::File(file) => file.write_all(bytes),
             Sink::Stream(stream) => stream.write_all(bytes),
+        };
+        self.settle(result)
+    }
+
+    /// Hands what was written so far to the system, so that others can follow it.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        if self.closed {
+            return Ok(());
+        }
+        let result = match &mut self.sink {
+            Sink::File(file) => file.flush(),
+            Sink::Stream(stream) => stream.flush(),
         };
         self.settle(result)
     }

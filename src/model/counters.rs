@@ -141,6 +141,16 @@ impl Counters {
         }
     }
 
+    /// What has been added since this set was `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Counters) -> Counters {
+        let mut more = self.clone();
+        for (mine, theirs) in more.0.iter_mut().zip(earlier.0.iter()) {
+            *mine = mine.saturating_sub(*theirs);
+        }
+        more
+    }
+
     /// Name, group and value of each counter, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
         Counter::ALL.iter().map(|c| (*c, self.get(*c)))

@@ -4,9 +4,11 @@
 //! In: handovers. Out: session lines as they come, the rest at the end.
 //! Never: sees a packet; its result does not depend on how many workers there were.
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::config::Caps;
 use crate::config::Plan;
 use crate::detect::incidents::IncidentConfig;
 use crate::detect::incidents::Incidents;
@@ -43,18 +45,33 @@ struct Feed {
     until: Nanos,
 }
 
-/// A place session lines go to.
-pub(super) type LineSink<'s> = &'s mut dyn FnMut(&[u8]) -> Result<(), Error>;
+/// Where results go while the run goes on.
+pub(super) trait Sink {
+    /// Takes one session's line.
+    fn session(&mut self, line: &[u8]) -> Result<(), Error>;
+
+    /// Everything before `until` has been given. Whoever writes as he goes takes what he wants.
+    fn round(&mut self, _until: Nanos, _found: &mut Found) -> Result<(), Error> {
+        Ok(())
+    }
+}
 
 /// The analyst.
 pub(super) struct Analyst {
     feeds: Vec<Feed>,
+    found: Found,
+}
+
+/// What the analyst has found so far and nobody has taken yet.
+pub(super) struct Found {
     endpoints: Endpoints,
     incidents: Incidents,
-    alerts: Vec<Arc<Alert>>,
-    counters: Counters,
-    alerts_cap: usize,
-    min_level: Level,
+    pub(super) alerts: Vec<Arc<Alert>>,
+    pub(super) counters: Counters,
+    caps: Caps,
+    pub(super) min_level: Level,
+    /// Open incidents that were taken, with the number of their alerts then.
+    taken: BTreeMap<(Arc<str>, Nanos), usize>,
 }
 
 /// What the analyst leaves behind.
@@ -75,40 +92,39 @@ impl Analyst {
             next: 0,
             until: Nanos::ZERO,
         };
-        Analyst {
-            feeds: queues.into_iter().map(feed).collect(),
+        let found = Found {
             endpoints: Endpoints::new(plan.caps.endpoints),
             incidents: Incidents::new(IncidentConfig::new(alert_id)),
             alerts: Vec::new(),
             counters: Counters::default(),
-            alerts_cap: plan.caps.alerts,
+            caps: plan.caps,
             min_level: plan.min_level,
-        }
+            taken: BTreeMap::new(),
+        };
+        Analyst { feeds: queues.into_iter().map(feed).collect(), found }
     }
 
-    /// What was found, in output order.
-    pub(super) fn finish(mut self) -> Findings {
-        self.endpoints.count(&mut self.counters);
-        self.counters.add(Counter::SubjectsDropped, self.incidents.subjects_dropped());
-        self.counters.add(Counter::IncidentsDropped, self.incidents.incidents_dropped());
-        let mut incidents = self.incidents.finish();
-        incidents.retain(|incident| incident.level >= self.min_level);
-        Findings {
-            endpoints: self.endpoints.finish(),
-            alerts: self.alerts,
-            incidents,
-            counters: self.counters,
-        }
+    /// What was found and not taken, in output order.
+    pub(super) fn finish(self) -> Findings {
+        let mut found = self.found;
+        let findings = found.take();
+        found.counters.add(Counter::SubjectsDropped, found.incidents.subjects_dropped());
+        found.counters.add(Counter::IncidentsDropped, found.incidents.incidents_dropped());
+        Findings { counters: found.counters, ..findings }
     }
 
     /// Works until every worker is done. The first write error ends writing, not the run: the
     /// queues are still emptied so that nobody waits for ever.
-    pub(super) fn run(&mut self, sink: LineSink<'_>) -> Result<(), Error> {
+    pub(super) fn run(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
         let mut result = Ok(());
         while self.receive() {
             while let Some(feed) = self.earliest() {
                 let written = self.take(feed, sink, result.is_ok());
                 result = result.and(written);
+            }
+            let until = self.feeds.iter().map(|feed| feed.until).min().unwrap_or_default();
+            if result.is_ok() && until < Nanos(u64::MAX) {
+                result = sink.round(until, &mut self.found);
             }
         }
         result
@@ -142,32 +158,58 @@ impl Analyst {
         best.map(|(_, index)| index)
     }
 
-    fn take(&mut self, feed: usize, sink: LineSink<'_>, writing: bool) -> Result<(), Error> {
+    fn take(&mut self, feed: usize, sink: &mut dyn Sink, writing: bool) -> Result<(), Error> {
         let Some(feed) = self.feeds.get_mut(feed) else { return Ok(()) };
         if feed.next.is_multiple_of(LOOK_AHEAD) {
-            self.endpoints.look_ahead(feed.ahead());
+            self.found.endpoints.look_ahead(feed.ahead());
         }
         let Some(handover) = feed.waiting.front_mut() else { return Ok(()) };
         let Some((_, at)) = handover.order.get(feed.next).copied() else { return Ok(()) };
         let Some(item) = handover.items.get_mut(at as usize) else { return Ok(()) };
         feed.next += 1;
-        self.endpoints.observe(&item.endpoint);
-        for alert in item.alerts.drain(..).map(Arc::new) {
-            self.incidents.push(&alert);
-            if alert.level < self.min_level {
-                continue;
-            }
-            self.counters.bump(Counter::Alerts);
-            if self.alerts.len() < self.alerts_cap {
-                self.alerts.push(alert);
-            } else {
-                self.counters.bump(Counter::AlertsDropped);
-            }
-        }
+        self.found.endpoints.observe(&item.endpoint);
+        item.alerts.drain(..).for_each(|alert| self.found.alert(Arc::new(alert)));
         let (from, to) = item.line;
         match handover.lines.get(from as usize..to as usize) {
-            Some(line) if writing && !line.is_empty() => sink(line),
+            Some(line) if writing && !line.is_empty() => sink.session(line),
             _ => Ok(()),
+        }
+    }
+}
+
+impl Found {
+    fn alert(&mut self, alert: Arc<Alert>) {
+        self.incidents.push(&alert);
+        if alert.level < self.min_level {
+            return;
+        }
+        self.counters.bump(Counter::Alerts);
+        if self.alerts.len() < self.caps.alerts {
+            self.alerts.push(alert);
+        } else {
+            self.counters.bump(Counter::AlertsDropped);
+        }
+    }
+
+    /// What was found since the last call, in output order. Incidents stay open: one comes again
+    /// when more alerts have joined it.
+    pub(super) fn take(&mut self) -> Findings {
+        let endpoints = std::mem::replace(&mut self.endpoints, Endpoints::new(self.caps.endpoints));
+        endpoints.count(&mut self.counters);
+        let mut incidents = self.incidents.drain();
+        let open = self.incidents.open();
+        let key = |i: &Incident| (Arc::clone(&i.subject), i.since);
+        let taken = open.iter().map(|i| (key(i), i.alerts.len())).collect();
+        let before = std::mem::replace(&mut self.taken, taken);
+        incidents.extend(open);
+        incidents.retain(|i| before.get(&key(i)) != Some(&i.alerts.len()));
+        incidents.retain(|incident| incident.level >= self.min_level);
+        incidents.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
+        Findings {
+            endpoints: endpoints.finish(),
+            alerts: std::mem::take(&mut self.alerts),
+            incidents,
+            counters: self.counters.clone(),
         }
     }
 }

@@ -164,6 +164,16 @@ impl<'t> Desk<'t> {
         }
     }
 
+    /// From here on, finished sessions meet another snapshot.
+    pub(super) fn renew(&mut self, prepared: &Prepared) {
+        self.enricher.drain_counters(&mut self.counters);
+        self.enricher = Enricher::new(Arc::clone(&prepared.enrich));
+        self.rules = Arc::clone(&prepared.rules);
+        self.catalog = Arc::clone(&prepared.catalog);
+        self.identifies =
+            self.writes_lines || self.tap.is_some() || prepared.rules.reads("network.community_id");
+    }
+
     /// What the desk leaves behind.
     pub(super) fn close(mut self) -> (Counters, SummaryBuilder) {
         self.enricher.drain_counters(&mut self.counters);

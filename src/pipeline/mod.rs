@@ -12,9 +12,11 @@ pub mod ask;
 mod clock;
 mod decap;
 mod desk;
+pub mod live;
 mod outputs;
 mod prepare;
 mod reader;
+mod source;
 mod worker;
 
 use std::any::Any;
@@ -38,6 +40,7 @@ use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::endpoint::EndpointRow;
 use crate::pipeline::analyst::Analyst;
+use crate::pipeline::analyst::Sink;
 use crate::pipeline::desk::Desk;
 use crate::pipeline::outputs::Outputs;
 use crate::pipeline::prepare::Prepared;
@@ -116,33 +119,11 @@ pub fn run_tapped(
 ) -> Result<Outcome, Vec<Error>> {
     let prepared = prepare::prepare(plan)?;
     let mut outputs = Outputs::open(plan).map_err(|e| vec![e])?;
-    let (reader, workers, mut analyst) = assemble(plan, &prepared, tap);
-    let (read, worked, written) = thread::scope(|scope| {
-        let (reader, dispatcher) = reader;
-        let named = |name: &str| thread::Builder::new().name(name.to_owned());
-        let working: Vec<_> = workers
-            .into_iter()
-            .map(|worker| named("worker").spawn_scoped(scope, move || worker.run()))
-            .collect();
-        let outputs = &mut outputs;
-        let analyst = &mut analyst;
-        let writing = named("analyst")
-            .spawn_scoped(scope, move || analyst.run(&mut |line| outputs.session(line)));
-        let read = reader.run(dispatcher, progress);
-        let joined = |handle: io::Result<thread::ScopedJoinHandle<'_, _>>| match handle {
-            Ok(handle) => handle.join(),
-            Err(e) => Err(Box::new(e) as Box<dyn Any + Send>),
-        };
-        let worked: Vec<_> = working.into_iter().map(joined).collect();
-        (read, worked, writing.map_or_else(|e| Err(Box::new(e) as _), |handle| handle.join()))
-    });
+    let (dispatcher, workers, analyst) = assemble(plan, &prepared, tap);
+    let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
+    let work = Work { workers, analyst, sink: &mut outputs };
+    let outcome = work.go(|| reader.run(dispatcher, progress))?;
     progress.done();
-    let read = read.map_err(|e| vec![e])?;
-    match written {
-        Ok(written) => written.map_err(|e| vec![e])?,
-        Err(_) => return Err(vec![thread_died("analyst")]),
-    }
-    let outcome = conclude(read, worked, analyst)?;
     if !outcome.anything_readable() {
         return Err(nothing_readable(&outcome.files));
     }
@@ -150,14 +131,48 @@ pub fn run_tapped(
     Ok(outcome)
 }
 
-type Reading = (Reader, Dispatcher<Arc<Block>>);
+/// The threads behind the reader.
+struct Work<'t, 's, S> {
+    workers: Vec<Worker<'t>>,
+    analyst: Analyst,
+    sink: &'s mut S,
+}
 
-/// Builds the loops and the queues between them.
+impl<S: Sink + Send> Work<'_, '_, S> {
+    /// Runs `read` on this thread and the others beside it, until all are done.
+    fn go(self, read: impl FnOnce() -> Result<ReaderReport, Error>) -> Result<Outcome, Vec<Error>> {
+        let Work { workers, mut analyst, sink } = self;
+        let (read, worked, written) = thread::scope(|scope| {
+            let named = |name: &str| thread::Builder::new().name(name.to_owned());
+            let working: Vec<_> = workers
+                .into_iter()
+                .map(|worker| named("worker").spawn_scoped(scope, move || worker.run()))
+                .collect();
+            let analyst = &mut analyst;
+            let writing = named("analyst").spawn_scoped(scope, move || analyst.run(sink));
+            let read = read();
+            let joined = |handle: io::Result<thread::ScopedJoinHandle<'_, _>>| match handle {
+                Ok(handle) => handle.join(),
+                Err(e) => Err(Box::new(e) as Box<dyn Any + Send>),
+            };
+            let worked: Vec<_> = working.into_iter().map(joined).collect();
+            (read, worked, writing.map_or_else(|e| Err(Box::new(e) as _), |handle| handle.join()))
+        });
+        let read = read.map_err(|e| vec![e])?;
+        match written {
+            Ok(written) => written.map_err(|e| vec![e])?,
+            Err(_) => return Err(vec![thread_died("analyst")]),
+        }
+        conclude(read, worked, analyst)
+    }
+}
+
+/// Builds the loops behind the reader and the queues between them.
 fn assemble<'t>(
     plan: &Plan,
     prepared: &Prepared,
     tap: Option<RecordTap<'t>>,
-) -> (Reading, Vec<Worker<'t>>, Analyst) {
+) -> (Dispatcher<Arc<Block>>, Vec<Worker<'t>>, Analyst) {
     let (dispatcher, lanes) = Dispatcher::new(plan.workers);
     let mut workers = Vec::with_capacity(plan.workers);
     let mut feeds = Vec::with_capacity(plan.workers);
@@ -169,8 +184,7 @@ fn assemble<'t>(
         let queues = Queues { lane, out, empties };
         workers.push(Worker::new(plan.workers, plan.caps.sessions, desk, queues));
     }
-    let reader = Reader::new(prepared, Decoder::new(prepared.decode));
-    ((reader, dispatcher), workers, Analyst::new(feeds, plan))
+    (dispatcher, workers, Analyst::new(feeds, plan))
 }
 
 /// Adds up what the threads leave behind.

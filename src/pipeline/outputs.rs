@@ -25,6 +25,7 @@ use crate::emit::run::Totals;
 use crate::model::Counter;
 use crate::model::Error;
 use crate::pipeline::Outcome;
+use crate::pipeline::analyst::Sink;
 use crate::pipeline::prepare::Prepared;
 
 /// Bytes rendered before they are written.
@@ -60,11 +61,6 @@ impl Outputs {
         Ok(Outputs { dir, sessions })
     }
 
-    /// Writes one session's line.
-    pub(super) fn session(&mut self, line: &[u8]) -> Result<(), Error> {
-        self.sessions.as_mut().map_or(Ok(()), |file| file.write(line))
-    }
-
     /// Writes everything else and gives all files their names.
     pub(super) fn finish(
         self,
@@ -82,22 +78,37 @@ impl Outputs {
             stdout.finish()?;
         }
         let Some(mut dir) = self.dir else { return Ok(()) };
-        let mut file = dir.file("endpoints.ndjson")?;
-        write_lines(&mut file, &outcome.endpoints, render_endpoint)?;
-        file.finish()?;
         let mut file = dir.file("alerts.ndjson")?;
         write_alerts(&mut file, outcome)?;
         file.finish()?;
-        let mut file = dir.file("incidents.ndjson")?;
-        write_incidents(&mut file, outcome)?;
-        file.finish()?;
-        let mut file = dir.file("run.json")?;
-        let mut text = Vec::new();
-        report(plan, prepared, outcome).render(&mut text)?;
-        file.write(&text)?;
-        file.finish()?;
+        write_rest(&mut dir, outcome, report(plan, prepared, outcome))?;
         dir.finish()
     }
+}
+
+impl Sink for Outputs {
+    fn session(&mut self, line: &[u8]) -> Result<(), Error> {
+        self.sessions.as_mut().map_or(Ok(()), |file| file.write(line))
+    }
+}
+
+/// The files that are written at the end of a set.
+pub(super) fn write_rest(
+    dir: &mut OutDir,
+    outcome: &Outcome,
+    report: RunReport,
+) -> Result<(), Error> {
+    let mut file = dir.file("endpoints.ndjson")?;
+    write_lines(&mut file, &outcome.endpoints, render_endpoint)?;
+    file.finish()?;
+    let mut file = dir.file("incidents.ndjson")?;
+    write_incidents(&mut file, outcome)?;
+    file.finish()?;
+    let mut file = dir.file("run.json")?;
+    let mut text = Vec::new();
+    report.render(&mut text)?;
+    file.write(&text)?;
+    file.finish()
 }
 
 fn write_lines<T>(
@@ -116,13 +127,13 @@ fn write_lines<T>(
     file.write(&lines)
 }
 
-fn write_alerts(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
+pub(super) fn write_alerts(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
     let files = file_names(outcome);
     let context = AlertContext { files: &files };
     write_lines(file, &outcome.alerts, |alert, out| render_alert(alert, &context, out))
 }
 
-fn write_incidents(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
+pub(super) fn write_incidents(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
     let files = file_names(outcome);
     write_lines(file, &outcome.incidents, |incident, out| {
         let next_steps = crate::detect::incidents::next_steps(incident);
@@ -142,7 +153,7 @@ fn file_names(outcome: &Outcome) -> Vec<String> {
 }
 
 /// run.json.
-fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> RunReport {
+pub(super) fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> RunReport {
     RunReport {
         arguments: shaping_arguments(plan),
         sensor: sensor(plan, prepared),

@@ -1,7 +1,7 @@
 //! The reader loop: next frame, decode, hand to the worker its session lives on.
 //!
-//! Owns: the order of the input, capture points, the BPF filters. In: files. Out: batches to the
-//! workers.
+//! Owns: the order of the input, capture points, the BPF filters. In: files or
+//! interfaces. Out: batches to the workers.
 //! Never: looks into payload, allocates per packet, or drops a packet without counting it.
 
 use std::path::Path;
@@ -12,9 +12,11 @@ use crate::capture::Block;
 use crate::capture::BlockPool;
 use crate::capture::FileReport;
 use crate::capture::FrameMeta;
+use crate::capture::LiveSource;
 use crate::capture::MergedSource;
 use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
+use crate::config::PointBy;
 use crate::decode::Decoded;
 use crate::decode::Decoder;
 use crate::decode::TunnelSet;
@@ -30,6 +32,7 @@ use crate::pipeline::clock::Clock;
 use crate::pipeline::decap::tunnels_of;
 use crate::pipeline::prepare::Points;
 use crate::pipeline::prepare::Prepared;
+use crate::pipeline::source::Source;
 use crate::session::Timeouts;
 
 /// Frames between two looks at the progress bar.
@@ -40,11 +43,11 @@ const BLOCKS_IDLE: usize = 64;
 
 /// What the reader loop needs.
 pub(super) struct Reader {
-    source: MergedSource,
+    pub(super) source: Source,
     clock: Clock,
     /// A frame whose time leaps ahead, until the next one bears it out or not.
     held: Option<Held>,
-    intake: Intake,
+    pub(super) intake: Intake,
 }
 
 /// A frame with all it needs to be taken later.
@@ -65,22 +68,23 @@ struct Taken<'f> {
 }
 
 /// What turns frames into packets.
-struct Intake {
+pub(super) struct Intake {
     decoder: Decoder,
     filter: Option<FilterSet>,
     /// Capture point of each input file, by file index.
     points: Vec<u16>,
-    /// Tunnels that each input file opens, where not all open the same.
+    /// Tunnels that each source opens, where not all open the same.
     tunnels: Vec<TunnelSet>,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// What the reader has counted so far, and how far time has come.
 #[derive(Debug, Default)]
-struct Tally {
-    counters: Counters,
+pub(super) struct Tally {
+    pub(super) counters: Counters,
     first: Option<Nanos>,
-    last: Nanos,
+    /// The latest time that was believed.
+    pub(super) last: Nanos,
 }
 
 /// What the reader leaves behind.
@@ -102,15 +106,27 @@ impl Reader {
         let points = files.map(|(file, path)| points.of(prepared.point_by, file, path)).collect();
         // The expression was checked when the run was prepared.
         let filter = prepared.filter.as_deref().and_then(|text| FilterSet::new(text).ok());
-        let clock = Clock::new(Timeouts::default().longest());
-        let files = (0..=u16::MAX).map_while(|file| source.path(file));
-        let tunnels = match prepared.off.is_empty() {
-            true => Vec::new(),
-            false => {
-                files.map(|path| tunnels_of(prepared.decode.tunnels, &prepared.off, path)).collect()
-            }
-        };
+        let tunnels = tunnels(prepared, (0..=u16::MAX).map_while(|file| source.path(file)));
+        let source = Source::Files(Box::new(source));
         let intake = Intake { decoder, filter, points, tunnels, tally: Tally::default() };
+        Reader::over(source, intake)
+    }
+
+    /// A reader over interfaces, each a capture point of its own where the plan says so. The filter
+    /// is the kernel's.
+    pub(super) fn live(live: LiveSource, prepared: &Prepared) -> Reader {
+        let all = prepared.point_by == PointBy::All;
+        let point = |file: u16| if all { 0 } else { file };
+        let points = (0..=u16::MAX).map(point).take(live.taps().count()).collect();
+        let names: Vec<PathBuf> = live.taps().map(|tap| PathBuf::from(&tap.name)).collect();
+        let tunnels = tunnels(prepared, names.iter().map(PathBuf::as_path));
+        let decoder = Decoder::new(prepared.decode);
+        let intake = Intake { decoder, filter: None, points, tunnels, tally: Tally::default() };
+        Reader::over(Source::Live(live), intake)
+    }
+
+    fn over(source: Source, intake: Intake) -> Reader {
+        let clock = Clock::new(Timeouts::default().longest());
         Reader { source, clock, held: None, intake }
     }
 
@@ -124,27 +140,56 @@ impl Reader {
         while let Some((file, meta)) = self.source.next() {
             self.read_frame(file, &meta, &mut dispatcher).map_err(worker_gone)?;
             frames += 1;
-            if frames.is_multiple_of(FRAMES_PER_TICK) {
-                progress.tick(self.source.bytes_read(), self.source.bytes_total());
+            if frames.is_multiple_of(FRAMES_PER_TICK)
+                && let Source::Files(files) = &self.source
+            {
+                progress.tick(files.bytes_read(), files.bytes_total());
             }
         }
+        self.finish(dispatcher)
+    }
+
+    /// Nothing follows: says what the reader leaves behind.
+    pub(super) fn finish(
+        mut self,
+        mut dispatcher: Dispatcher<Arc<Block>>,
+    ) -> Result<ReaderReport, Error> {
         if let Some(held) = self.held.take() {
             self.intake.tally.time(held.meta.time);
             let taken = held.at(self.clock.now());
             self.intake.take(taken, &mut dispatcher).map_err(worker_gone)?;
         }
         dispatcher.finish().map_err(worker_gone)?;
+        let names = self.source.names();
         let mut tally = self.intake.tally;
-        tally.counters.add(Counter::FilesLate, self.source.files_late());
         let span = tally.first.map(|first| (first, tally.last));
-        let files = (0..=u16::MAX).map_while(|file| self.source.path(file));
-        let names = files.map(Path::to_path_buf).collect();
-        Ok(ReaderReport { counters: tally.counters, files: self.source.finish(), names, span })
+        let files = match self.source {
+            Source::Files(files) => {
+                tally.counters.add(Counter::FilesLate, files.files_late());
+                files.finish()
+            }
+            Source::Live(_) => Vec::new(),
+        };
+        Ok(ReaderReport { counters: tally.counters, files, names, span })
+    }
+
+    /// Tells every worker how far time has come. Where nothing is left to read, time goes on
+    /// without packets: it is `silent` then.
+    pub(super) fn pulse(
+        &mut self,
+        silent: Option<Nanos>,
+        dispatcher: &mut Dispatcher<Arc<Block>>,
+    ) -> Result<(), WorkerGone> {
+        if let Some(now) = silent {
+            self.release(second_of(now), dispatcher)?;
+            self.clock.advance(second_of(now));
+        }
+        dispatcher.tick(self.clock.now())
     }
 
     /// Takes one frame, or holds it until the next one tells whether its time is to be believed.
     #[inline]
-    fn read_frame(
+    pub(super) fn read_frame(
         &mut self,
         file: u16,
         meta: &FrameMeta,
@@ -271,12 +316,20 @@ impl Tally {
     }
 }
 
+/// The tunnels that each source opens; nothing where all open the same.
+fn tunnels<'s>(prepared: &Prepared, sources: impl Iterator<Item = &'s Path>) -> Vec<TunnelSet> {
+    if prepared.off.is_empty() {
+        return Vec::new();
+    }
+    sources.map(|source| tunnels_of(prepared.decode.tunnels, &prepared.off, source)).collect()
+}
+
 /// Packet time in the clock's unit.
 fn second_of(time: Nanos) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn worker_gone(_: WorkerGone) -> Error {
+pub(super) fn worker_gone(_: WorkerGone) -> Error {
     Error::new("run", "a worker thread ended before the input did")
         .help("this is a fault of longhaul; please report it with the capture if you can")
 }

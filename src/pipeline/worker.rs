@@ -18,6 +18,7 @@ use crate::model::Nanos;
 use crate::model::Packet;
 use crate::pipeline::desk::Desk;
 use crate::pipeline::desk::Handover;
+use crate::pipeline::live::Post;
 use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
 use crate::session::Hint;
@@ -38,6 +39,8 @@ pub(super) struct Worker<'t> {
     empties: Receiver<Handover>,
     /// The last mark: everything before this second has been expired in every shard.
     clock: u32,
+    /// Live: where counters are shown and new rules come from.
+    post: Option<Post>,
 }
 
 /// The queues of one worker.
@@ -55,7 +58,13 @@ impl<'t> Worker<'t> {
         let count = usize::from(SHARDS).div_ceil(workers);
         let shards = (0..count).map(|_| Shard::new(cap_per_shard, timeouts)).collect();
         let Queues { lane, out, empties } = queues;
-        Worker { shards, workers, timeouts, desk, lane, out, empties, clock: 0 }
+        Worker { shards, workers, timeouts, desk, lane, out, empties, clock: 0, post: None }
+    }
+
+    /// The same, of a live run.
+    pub(super) fn with_post(mut self, post: Option<Post>) -> Self {
+        self.post = post;
+        self
     }
 
     /// Works until the reader is done; gives back its counters and sums.
@@ -103,6 +112,12 @@ impl<'t> Worker<'t> {
             shard.expire(clock, &mut self.desk);
         }
         self.hand_over(Nanos::from_secs(u64::from(clock)));
+        if let Some(post) = &mut self.post {
+            post.show(&self.desk.counters);
+            if let Some(snapshot) = post.renewed() {
+                self.desk.renew(&snapshot.prepared);
+            }
+        }
     }
 
     /// The input is over: what is still open is handed over second by second, in the order in which

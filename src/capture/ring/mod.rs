@@ -63,7 +63,6 @@ pub(super) struct Ring {
     /// The block to come.
     index: usize,
     blocks: usize,
-    pub(super) number: u32,
     pub(super) software_stamps: u64,
     pub(super) outgoing: u64,
     pub(super) tags: u64,
@@ -115,7 +114,6 @@ impl Ring {
             left: 0,
             index: 0,
             blocks,
-            number: 0,
             software_stamps: 0,
             outgoing: 0,
             tags: 0,
@@ -137,14 +135,14 @@ impl Ring {
             }
             let stamped = slot.status & libc::TP_STATUS_TS_RAW_HARDWARE != 0;
             self.software_stamps += u64::from(self.wants_hardware && !stamped);
-            self.number = self.number.saturating_add(1);
             return Some(FrameMeta {
                 time: slot.time,
                 link: self.link,
                 at: slot.at as u32,
                 captured: slot.captured,
                 wire_len: slot.wire_len,
-                number: self.number,
+                // The tap counts.
+                number: 0,
                 interface: 0,
             });
         }

@@ -96,7 +96,8 @@ pub(super) fn pending_error(fd: BorrowedFd<'_>) -> Option<io::Error> {
 pub(super) fn attach(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
     let convert = |i: &Instruction| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
     let mut filter: Vec<libc::sock_filter> = program.iter().map(convert).collect();
-    let len = u16::try_from(filter.len()).map_err(|_| io::Error::other("the filter is too long"))?;
+    let len =
+        u16::try_from(filter.len()).map_err(|_| io::Error::other("the filter is too long"))?;
     let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
     set_at(fd, (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER), &program)
 }

@@ -1,0 +1,155 @@
+//! `longhaul live`: interfaces in, results out, until a signal ends it.
+//!
+//! Owns: the flags of a live run, what is said on standard error. In: [`LiveArgs`]. Out: files, or
+//! a summary at the end. Never: a result of its own.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::cli;
+use crate::cli::ALERTS;
+use crate::cli::Ended;
+use crate::cli::RAN;
+use crate::cli::args::RunArgs;
+use crate::cli::read;
+use crate::config::Output;
+use crate::config::Plan;
+use crate::config::PointBy;
+use crate::config::live::LivePlan;
+use crate::config::live::Rotate;
+use crate::config::live::parse_bytes;
+use crate::config::live::parse_seconds;
+use crate::model::Counter;
+use crate::model::Error;
+use crate::pipeline::live;
+use crate::pipeline::live::LiveRun;
+use crate::report::terminal;
+use crate::report::terminal::Style;
+
+/// Arguments of `live`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct LiveArgs {
+    /// Interfaces to watch
+    #[arg(required_unless_present = "list", value_name = "IFACE")]
+    interfaces: Vec<String>,
+    /// List the interfaces of this machine and end
+    #[arg(long)]
+    list: bool,
+    /// Finish the files and begin new ones, each set in a directory of its own below --out, named
+    /// by its first second: a span (15m, 1h, 1d), a size of session lines (1GiB), or both
+    #[arg(long, value_name = "SPAN|SIZE", value_delimiter = ',', requires = "out")]
+    rotate: Vec<String>,
+    /// End after this span (30s, 1h)
+    #[arg(long, value_name = "SPAN")]
+    duration: Option<String>,
+    /// What reads the frames: our own ring shared with the kernel, or libpcap
+    #[arg(long, value_name = "ring|pcap", value_parser = ["ring", "pcap"], default_value = "ring")]
+    backend: String,
+    /// Bytes kept of each frame; fewer than the longest frame cost evidence
+    #[arg(long, value_name = "BYTES", default_value_t = 262_144,
+          value_parser = clap::value_parser!(u32).range(64..=262_144))]
+    snaplen: u32,
+    /// Memory of each interface's ring, 4MiB to 4GiB: what a pause of the workers may fill
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    ring: String,
+    /// Only frames that are sent to or by this machine
+    #[arg(long)]
+    no_promiscuous: bool,
+    /// Whose clock stamps the frames; hardware is refused where the card cannot
+    #[arg(long, value_name = "software|hardware", value_parser = ["software", "hardware"],
+          default_value = "software")]
+    timestamps: String,
+    /// Share the flows of each interface with other longhaul processes of the same group: the
+    /// kernel gives all packets of a flow to one of them
+    #[arg(long, value_name = "GROUP")]
+    fanout: Option<u16>,
+    /// Each interface is a capture point of its own: sessions never span two
+    #[arg(long)]
+    point_by_interface: bool,
+    #[command(flatten)]
+    common: RunArgs,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &LiveArgs) -> Ended {
+    if args.list {
+        return list();
+    }
+    let plan = args.live_plan()?;
+    let (output, quiet, fail) =
+        (plan.plan.output.clone(), plan.plan.quiet, plan.plan.fail_on_alert);
+    let shown = output == Output::Summary && !quiet && !plan.plan.lines_to_stdout();
+    let again = args.clone();
+    let outcome = live::run(&LiveRun {
+        live: plan,
+        replan: Arc::new(move || again.plan()),
+        tell: Arc::new(tell),
+    })?;
+    let alerted = fail && outcome.counters.get(Counter::Alerts) > 0;
+    if shown {
+        let style = Style { colour: cli::colour(), width: cli::width() };
+        cli::print(&terminal::render(&read::summarise(outcome), style))?;
+    }
+    Ok(if alerted { ALERTS } else { RAN })
+}
+
+/// Standard error is where a running sensor speaks.
+fn tell(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    // It is also the last place to say anything.
+    drop(writeln!(stderr, "longhaul: {text}"));
+}
+
+fn list() -> Ended {
+    let mut text = String::new();
+    for interface in live::interfaces().map_err(|e| vec![e])? {
+        let state = if interface.running { "up" } else { "down" };
+        let line = format!("{:<16} {state:<5} {}", interface.name, interface.addresses.join(" "));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    cli::print(&text)?;
+    Ok(RAN)
+}
+
+impl LiveArgs {
+    /// What every run needs to know.
+    fn plan(&self) -> Result<Plan, Vec<Error>> {
+        let mut plan = self.common.plan()?;
+        plan.point_by = if self.point_by_interface { PointBy::File } else { PointBy::All };
+        Ok(plan)
+    }
+
+    fn live_plan(&self) -> Result<LivePlan, Vec<Error>> {
+        let mut errors = Vec::new();
+        let plan = self.plan().map_err(|wrong| errors.extend(wrong)).ok();
+        let mut rotate = Rotate::default();
+        errors.extend(self.rotate.iter().filter_map(|word| rotate.add(word).err()));
+        let seconds = self.duration.as_deref().map(parse_seconds);
+        if seconds == Some(None) {
+            let error = Error::new("--duration", "it is no span");
+            errors.push(error.help("give a span such as 30s, 15m or 1h"));
+        }
+        let ring = parse_bytes(&self.ring).and_then(|bytes| usize::try_from(bytes).ok());
+        let ring = ring.filter(|bytes| (4 << 20..=4 << 30).contains(bytes));
+        if ring.is_none() {
+            let error = Error::new("--ring", format!("`{}` is no size in bounds", self.ring));
+            errors.push(error.help("give a size from 4MiB to 4GiB"));
+        }
+        let (Some(plan), Some(ring_bytes), true) = (plan, ring, errors.is_empty()) else {
+            return Err(errors);
+        };
+        Ok(LivePlan {
+            plan,
+            interfaces: self.interfaces.clone(),
+            by_pcap: self.backend == "pcap",
+            snaplen: self.snaplen,
+            ring_bytes,
+            promiscuous: !self.no_promiscuous,
+            hardware_stamps: self.timestamps == "hardware",
+            fanout: self.fanout,
+            rotate,
+            seconds: seconds.flatten(),
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! What a live run shall do beside what every run does.
+//!
+//! Owns: the words for sizes and spans, defaults and bounds. In: flags. Out: a [`LivePlan`], or an
+//! error. Never: opens an interface.
+
+use crate::config::Plan;
+use crate::model::Error;
+
+/// When the files of a run are finished and new ones begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotate {
+    /// After so many seconds, on the full multiple of them.
+    pub seconds: Option<u64>,
+    /// After so many bytes of session lines.
+    pub bytes: Option<u64>,
+}
+
+/// Everything a live run needs to know.
+#[derive(Clone, Debug)]
+pub struct LivePlan {
+    /// What every run needs to know; `inputs` is empty, `filter` is the kernel's.
+    pub plan: Plan,
+    /// The interfaces.
+    pub interfaces: Vec<String>,
+    /// Read by libpcap in place of our own ring.
+    pub by_pcap: bool,
+    /// Bytes kept of each frame.
+    pub snaplen: u32,
+    /// Bytes of each interface's ring.
+    pub ring_bytes: usize,
+    /// Whether frames for other stations are wanted.
+    pub promiscuous: bool,
+    /// Whether the card shall stamp the frames.
+    pub hardware_stamps: bool,
+    /// Group of processes that share each interface's flows.
+    pub fanout: Option<u16>,
+    /// When files are finished.
+    pub rotate: Rotate,
+    /// Ends the run after so many seconds.
+    pub seconds: Option<u64>,
+}
+
+/// A span such as `30s`, `15m`, `1h`, `1d`, in seconds.
+pub fn parse_seconds(word: &str) -> Option<u64> {
+    let (number, unit) = split(word)?;
+    let factor = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.checked_mul(factor).filter(|n| *n > 0)
+}
+
+/// A size such as `64MiB` or `1GB`, in bytes.
+pub fn parse_bytes(word: &str) -> Option<u64> {
+    let (number, unit) = split(word)?;
+    let factor = match unit {
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        "TiB" | "T" => 1 << 40,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return None,
+    };
+    number.checked_mul(factor).filter(|n| *n > 0)
+}
+
+fn split(word: &str) -> Option<(u64, &str)> {
+    let end = word.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = word.split_at_checked(end)?;
+    Some((number.parse().ok()?, unit))
+}
+
+impl Rotate {
+    /// Takes a span or a size.
+    pub fn add(&mut self, word: &str) -> Result<(), Error> {
+        match (parse_seconds(word), parse_bytes(word)) {
+            (Some(seconds), _) => self.seconds = Some(seconds),
+            (_, Some(bytes)) => self.bytes = Some(bytes),
+            _ => {
+                return Err(Error::new("--rotate", format!("`{word}` is no span and no size"))
+                    .help("give a span such as 15m, 1h or 1d, a size such as 1GiB, or both"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether files are rotated at all.
+    pub const fn is_on(&self) -> bool {
+        self.seconds.is_some() || self.bytes.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes_have_units() {
+        assert_eq!(
+            ["30s", "15m", "1h", "2d"].map(parse_seconds).map(Option::unwrap_or_default),
+            [30, 900, 3_600, 172_800]
+        );
+        assert_eq!(parse_bytes("64MiB"), Some(64 << 20));
+        assert_eq!(parse_bytes("1GB"), Some(1_000_000_000));
+        for bad in ["", "5", "h", "0s", "-1s", "1 h", "99999999999999999999s", "1x"] {
+            assert_eq!((parse_seconds(bad), parse_bytes(bad)), (None, None), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rotation_takes_one_of_each() {
+        let mut rotate = Rotate::default();
+        assert!(!rotate.is_on());
+        rotate.add("1h").unwrap();
+        rotate.add("2GiB").unwrap();
+        assert_eq!(rotate, Rotate { seconds: Some(3_600), bytes: Some(2 << 30) });
+        assert!(rotate.add("often").is_err());
+    }
+}

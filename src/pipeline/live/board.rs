@@ -1,0 +1,92 @@
+//! Where each thread of a live run shows what it has counted, about once a second.
+//!
+//! Owns: one set of counters a thread; what is known of each interface. In: totals so far. Out:
+//! their sum. Never: touched per packet.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::capture::tap::Tap;
+use crate::model::Counters;
+use crate::pipeline::live::reload::Current;
+use crate::pipeline::live::reload::Snapshot;
+
+/// The board.
+pub(super) struct Board {
+    places: Box<[Mutex<Counters>]>,
+    interfaces: Mutex<Vec<Value>>,
+}
+
+impl Board {
+    /// A board with room for so many threads.
+    pub(super) fn new(places: usize) -> Board {
+        let places = (0..places).map(|_| Mutex::default()).collect();
+        Board { places, interfaces: Mutex::default() }
+    }
+
+    /// The sum of what all threads have shown.
+    pub(super) fn sum(&self) -> Counters {
+        let mut sum = Counters::default();
+        self.places.iter().for_each(|place| sum.merge(&lock(place)));
+        sum
+    }
+
+    /// Notes what is known of each interface.
+    pub(super) fn note<'t>(&self, taps: impl Iterator<Item = &'t Tap>) {
+        let interface = |(index, tap): (usize, &Tap)| {
+            json!({
+                "file": index,
+                "interface": tap.name,
+                "packets": tap.frames,
+                "ring_drops": tap.ring_drops,
+                "nic_drops": tap.nic_drops,
+                "downs": tap.downs,
+                "timestamps": if tap.stamps_in_hardware() { "hardware" } else { "software" },
+            })
+        };
+        *lock(&self.interfaces) = taps.enumerate().map(interface).collect();
+    }
+
+    /// What was noted, for run.json: totals since the run began.
+    pub(super) fn interfaces(&self) -> Value {
+        Value::Array(lock(&self.interfaces).clone())
+    }
+}
+
+/// A thread that died while it held the lock has left whole numbers behind.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One thread's place: it shows its counters and hears of a new snapshot.
+pub(in crate::pipeline) struct Post {
+    pub(super) board: Arc<Board>,
+    pub(super) current: Arc<Current>,
+    at: usize,
+    seen: u64,
+}
+
+impl Post {
+    /// The place with number `at`.
+    pub(super) fn new(board: Arc<Board>, at: usize, current: Arc<Current>) -> Post {
+        Post { board, current, at, seen: 0 }
+    }
+
+    /// Shows the thread's totals.
+    pub(in crate::pipeline) fn show(&self, counters: &Counters) {
+        if let Some(place) = self.board.places.get(self.at) {
+            lock(place).clone_from(counters);
+        }
+    }
+
+    /// The snapshot, where there is one that this thread has not seen.
+    pub(in crate::pipeline) fn renewed(&mut self) -> Option<Arc<Snapshot>> {
+        let generation = self.current.generation();
+        (generation != std::mem::replace(&mut self.seen, generation)).then(|| self.current.get())
+    }
+}

@@ -1,0 +1,195 @@
+//! The reader loop of a live run: read what has come, hand it on, look after everything else
+//! between two blocks.
+//!
+//! Owns: the clock of a run that may be silent. In: interfaces and signals. Out: batches; marks
+//! once a second, packets or not. Never: looks at a clock per packet.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use crate::capture::Block;
+use crate::dispatch::Dispatcher;
+use crate::emit::health;
+use crate::model::Counters;
+use crate::model::Error;
+use crate::model::Nanos;
+use crate::pipeline::live::LiveRun;
+use crate::pipeline::live::Post;
+use crate::pipeline::live::reload::Reloader;
+use crate::pipeline::live::signals::Signals;
+use crate::pipeline::live::taken;
+use crate::pipeline::reader::Reader;
+use crate::pipeline::reader::ReaderReport;
+use crate::pipeline::reader::worker_gone;
+use crate::pipeline::source::Source;
+
+/// How often marks are made, counters read and interfaces looked after.
+const PULSE: Duration = Duration::from_secs(1);
+/// Longest wait for packets, so that a signal that came just before it is not forgotten.
+const WAIT_MS: u32 = 100;
+/// Frames may reach the reader so much later than they passed: the kernel's block is not full.
+const LATENESS: Nanos = Nanos::from_millis(200);
+/// After the end: the kernel gives its last block away within this.
+const LINGER: Duration = Duration::from_millis(120);
+/// After the end, reading goes on for so long at most, where frames still come.
+const LINGER_MAX: Duration = Duration::from_secs(5);
+
+/// Reads interfaces until the run ends.
+pub(super) struct Listener<'r> {
+    run: &'r LiveRun,
+    signals: Signals,
+    post: Post,
+    reloader: Reloader,
+    pace: Pace,
+    pulse_due: Duration,
+}
+
+/// The time at which the sensor stands, by the packets' own clock.
+struct Pace {
+    begun: Instant,
+    /// When the run began, by the system's clock.
+    wall: Nanos,
+    /// The most by which packet time was seen ahead of `begun`.
+    ahead: Option<u64>,
+}
+
+impl Pace {
+    #[allow(clippy::disallowed_methods, reason = "a silent wire must not stop the run's clock")]
+    fn new() -> Pace {
+        Pace { begun: Instant::now(), wall: wall_clock(), ahead: None }
+    }
+
+    /// Packets up to `last` have been read. The least delayed of them tells how the two clocks
+    /// stand to each other.
+    fn note(&mut self, last: Nanos) {
+        let ahead = last.since(nanos(self.begun.elapsed())).0;
+        if last > Nanos::ZERO {
+            self.ahead = Some(self.ahead.map_or(ahead, |before| before.max(ahead)));
+        }
+    }
+
+    fn now(&self) -> Nanos {
+        Nanos(self.ahead.unwrap_or(self.wall.0)).plus(nanos(self.begun.elapsed()))
+    }
+
+    /// The same where packets have told it; before, everything may pass.
+    fn horizon(&self) -> Nanos {
+        if self.ahead.is_some() { self.now() } else { Nanos(u64::MAX) }
+    }
+}
+
+/// The system's clock.
+#[allow(clippy::disallowed_methods, reason = "before the first packet no other clock is known")]
+pub(super) fn wall_clock() -> Nanos {
+    nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+fn nanos(span: Duration) -> Nanos {
+    Nanos(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
+}
+
+impl<'r> Listener<'r> {
+    /// A listener that has not begun.
+    pub(super) fn new(run: &'r LiveRun, signals: Signals, post: Post) -> Listener<'r> {
+        let (reloader, pace) = (Reloader::default(), Pace::new());
+        Listener { run, signals, post, reloader, pace, pulse_due: PULSE }
+    }
+
+    /// Reads until the end of the run; then what has been received until then.
+    pub(super) fn run(
+        mut self,
+        mut reader: Reader,
+        mut dispatcher: Dispatcher<Arc<Block>>,
+    ) -> Result<ReaderReport, Error> {
+        let out = &mut dispatcher;
+        while !self.is_over() {
+            self.read(&mut reader, out)?;
+            let Source::Live(live) = &mut reader.source else { break };
+            let ready = live.advance(self.pace.horizon());
+            if self.pace.begun.elapsed() >= self.pulse_due {
+                self.pulse_due = self.pace.begun.elapsed() + PULSE;
+                self.pulse(&mut reader, ready, out)?;
+            }
+            self.answer(&reader.intake.tally.counters);
+            if let (false, Source::Live(live)) = (ready, &mut reader.source) {
+                live.wait(WAIT_MS);
+            }
+        }
+        self.linger(&mut reader, out)?;
+        self.look_after(&mut reader);
+        reader.finish(dispatcher)
+    }
+
+    fn is_over(&self) -> bool {
+        let span = self.run.live.seconds.map(Duration::from_secs);
+        self.signals.stop.load(std::sync::atomic::Ordering::Relaxed)
+            || span.is_some_and(|span| self.pace.begun.elapsed() >= span)
+    }
+
+    /// Everything that is there, up to the end of a block.
+    fn read(&mut self, reader: &mut Reader, out: &mut Dispatcher<Arc<Block>>) -> Result<(), Error> {
+        while let Some((file, meta)) = reader.source.next() {
+            reader.read_frame(file, &meta, out).map_err(worker_gone)?;
+        }
+        self.pace.note(reader.intake.tally.last);
+        out.flush().map_err(worker_gone)
+    }
+
+    /// Once a second.
+    fn pulse(
+        &mut self,
+        reader: &mut Reader,
+        ready: bool,
+        out: &mut Dispatcher<Arc<Block>>,
+    ) -> Result<(), Error> {
+        self.look_after(reader);
+        self.post.show(&reader.intake.tally.counters);
+        let silent = (!ready).then(|| self.pace.now().since(LATENESS));
+        reader.pulse(silent, out).map_err(worker_gone)
+    }
+
+    /// Counts and mends; says what is worth telling.
+    fn look_after(&mut self, reader: &mut Reader) {
+        let Source::Live(live) = &mut reader.source else { return };
+        let told = live.look_after(&mut reader.intake.tally.counters);
+        told.iter().for_each(|text| (self.run.tell)(text));
+        self.post.board.note(live.taps());
+    }
+
+    /// Does what signals ask for.
+    fn answer(&mut self, counters: &Counters) {
+        if taken(&self.signals.show) {
+            self.post.show(counters);
+            (self.run.tell)(&health::describe(&self.post.board.sum()));
+        }
+        if taken(&self.signals.reload) {
+            self.reloader.begin(self.run, &self.post.current);
+        }
+    }
+
+    /// The run is over: what the kernel has received until now still counts.
+    fn linger(
+        &mut self,
+        reader: &mut Reader,
+        out: &mut Dispatcher<Arc<Block>>,
+    ) -> Result<(), Error> {
+        let shut = self.pace.begun.elapsed();
+        if let Source::Live(live) = &mut reader.source {
+            live.shut();
+        }
+        loop {
+            self.read(reader, out)?;
+            let Source::Live(live) = &mut reader.source else { return Ok(()) };
+            let since = self.pace.begun.elapsed() - shut;
+            let ready = live.advance(Nanos(u64::MAX));
+            if since > LINGER_MAX || (!ready && since > LINGER) {
+                return Ok(());
+            }
+            if !ready {
+                live.wait(10);
+            }
+        }
+    }
+}

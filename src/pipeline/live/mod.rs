@@ -1,0 +1,105 @@
+//! A run on interfaces: the same loops as for files, and what only a run without an end needs.
+//!
+//! Owns: how the parts of a live run are put together. In: a [`LiveRun`]. Out: files that are
+//! finished while the run goes on, and an [`Outcome`] at its end.
+//! Never: drops a packet itself: whoever is slow makes the ring fill, and the kernel counts.
+
+mod board;
+mod files;
+mod listen;
+mod reload;
+mod signals;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::capture::BlockPool;
+use crate::capture::LiveSource;
+use crate::capture::interfaces;
+use crate::capture::live::Backend;
+use crate::capture::live::LiveOptions;
+use crate::config::Plan;
+use crate::config::live::LivePlan;
+use crate::model::Error;
+use crate::pipeline::Outcome;
+use crate::pipeline::Work;
+use crate::pipeline::assemble;
+use crate::pipeline::live::board::Board;
+pub(super) use crate::pipeline::live::board::Post;
+use crate::pipeline::live::files::LiveFiles;
+use crate::pipeline::live::listen::Listener;
+use crate::pipeline::live::reload::Current;
+use crate::pipeline::live::signals::Signals;
+use crate::pipeline::prepare;
+use crate::pipeline::reader::Reader;
+
+pub use crate::capture::interfaces::Interface;
+
+/// Who is told what happens during the run.
+pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Makes the plan anew, from the same flags and the configuration file as it is now.
+pub type Replan = Arc<dyn Fn() -> Result<Plan, Vec<Error>> + Send + Sync>;
+
+/// A live run.
+pub struct LiveRun {
+    /// What to do.
+    pub live: LivePlan,
+    /// Asked when the configuration is to be read again.
+    pub replan: Replan,
+    /// Told what happens.
+    pub tell: Tell,
+}
+
+/// Bytes of a buffer for frames that libpcap hands over, and how many idle ones are kept.
+const POOL: (usize, usize) = (1 << 20, 16);
+
+/// Places on the board before those of the workers: the reader's and the analyst's.
+const PLACES: usize = 2;
+
+/// The interfaces that frames can be captured on.
+pub fn interfaces() -> Result<Vec<Interface>, Error> {
+    interfaces::list()
+}
+
+/// Runs until a signal or the plan's span ends it.
+pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
+    let live = &run.live;
+    let prepared = prepare::prepare(&live.plan)?;
+    let pool = BlockPool::new(POOL.0, POOL.1);
+    let source = LiveSource::open(&live.interfaces, &options(live), &pool)?;
+    let signals = Signals::install().map_err(|e| vec![Error::new("signals", e.to_string())])?;
+    let board = Arc::new(Board::new(PLACES + live.plan.workers));
+    let (dispatcher, workers, analyst) = assemble(&live.plan, &prepared, None);
+    let reader = Reader::live(source, &prepared);
+    let current = Arc::new(Current::new(live.plan.clone(), prepared));
+    let workers = (PLACES..).zip(workers);
+    let post = |at| Post::new(Arc::clone(&board), at, Arc::clone(&current));
+    let workers = workers.map(|(at, worker)| worker.with_post(Some(post(at)))).collect();
+    let stop = Arc::clone(&signals.stop);
+    let second = listen::wall_clock().as_secs();
+    let mut files = LiveFiles::open(live, post(1), stop, second).map_err(|e| vec![e])?;
+    (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
+    let listener = Listener::new(run, signals, post(0));
+    let work = Work { workers, analyst, sink: &mut files };
+    let outcome = work.go(|| listener.run(reader, dispatcher))?;
+    files.finish(&outcome).map_err(|e| vec![e])?;
+    Ok(outcome)
+}
+
+fn options(live: &LivePlan) -> LiveOptions {
+    LiveOptions {
+        backend: if live.by_pcap { Backend::Pcap } else { Backend::Ring },
+        snaplen: live.snaplen,
+        ring_bytes: live.ring_bytes,
+        promiscuous: live.promiscuous,
+        hardware_stamps: live.hardware_stamps,
+        fanout: live.fanout,
+        filter: live.plan.filter.clone(),
+    }
+}
+
+/// A flag that a signal sets; taken once.
+fn taken(flag: &std::sync::atomic::AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed)
+}

@@ -1,0 +1,49 @@
+//! Where frames come from: files merged by time, or interfaces.
+//!
+//! Owns: the source. In: nothing. Out: frames and the blocks they lie in. Never: looks at a frame.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::capture::Block;
+use crate::capture::FrameMeta;
+use crate::capture::LiveSource;
+use crate::capture::MergedSource;
+
+/// A source of frames.
+pub(super) enum Source {
+    /// Files; `None` is their end.
+    Files(Box<MergedSource>),
+    /// Interfaces; `None` is a pause.
+    Live(LiveSource),
+}
+
+impl Source {
+    /// The next frame, and the index of its file or interface.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<(u16, FrameMeta)> {
+        match self {
+            Source::Files(files) => files.next(),
+            Source::Live(live) => live.next(),
+        }
+    }
+
+    /// The block with the frame that `next` returned last.
+    #[inline]
+    pub(super) fn block(&self, file: u16) -> Option<&Arc<Block>> {
+        match self {
+            Source::Files(files) => files.block(file),
+            Source::Live(live) => live.block(file),
+        }
+    }
+
+    /// The name behind each index, in order.
+    pub(super) fn names(&self) -> Vec<PathBuf> {
+        match self {
+            Source::Files(files) => {
+                (0..=u16::MAX).map_while(|file| files.path(file)).map(PathBuf::from).collect()
+            }
+            Source::Live(live) => live.taps().map(|tap| PathBuf::from(&tap.name)).collect(),
+        }
+    }
+}
