@@ -145,13 +145,15 @@ impl LiveFiles {
         outputs::write_alerts(file, &outcome)
     }
 
-    fn say_health(&mut self, until: Nanos, always: bool) -> Result<(), Error> {
+    fn health_is_due(&mut self, until: Nanos) -> bool {
         if self.health.at == Nanos::ZERO {
             self.health.at = until;
         }
-        let due = until.since(self.health.at) >= Nanos::from_secs(HEALTH_SECONDS);
-        let Some(set) = self.set.as_mut().filter(|_| due || always) else { return Ok(()) };
-        let counted = self.post.board.sum();
+        until.since(self.health.at) >= Nanos::from_secs(HEALTH_SECONDS)
+    }
+
+    fn say_health(&mut self, until: Nanos, counted: Counters) -> Result<(), Error> {
+        let Some(set) = &mut self.set else { return Ok(()) };
         let more = counted.since(&self.health.counted);
         let mut line = Vec::new();
         render_health(self.health.at, until, &more, &mut line);
@@ -194,7 +196,7 @@ impl LiveFiles {
     /// The run is over: what is left is written, and all files get their names.
     pub(super) fn finish(mut self, outcome: &Outcome) -> Result<(), Error> {
         let until = outcome.span.map_or(self.health.at, |(_, last)| last.max(self.health.at));
-        self.say_health(until, true)?;
+        self.say_health(until, outcome.counters.clone())?;
         if let Some(file) = self.apart.take() {
             file.finish()?;
         }
@@ -228,7 +230,9 @@ impl LiveFiles {
         }
         self.post.show(&found.counters);
         self.alerts(found)?;
-        self.say_health(until, false)?;
+        if self.health_is_due(until) {
+            self.say_health(until, self.post.board.sum())?;
+        }
         if self.is_full(second) {
             let findings = found.take();
             self.finish_set(&self.post.board.sum(), findings)?;
