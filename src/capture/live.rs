@@ -72,6 +72,15 @@ type Key = (Nanos, u16);
 
 const NO_LIMIT: Key = (Nanos(u64::MAX), u16::MAX);
 
+/// What [`LiveSource::advance`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Frames follow.
+    pub ready: bool,
+    /// A block was let go: whoever still needs it has it, and the kernel waits for it.
+    pub let_go: bool,
+}
+
 /// Several interfaces as one run of frames.
 pub struct LiveSource {
     taps: Vec<Tap>,
@@ -120,16 +129,20 @@ impl LiveSource {
         Some((file, meta))
     }
 
-    /// Takes the blocks that have come, and picks the interface whose frame is next. False where
-    /// nothing can be given yet. `now` is the time at which the sensor looks, as far as the caller
-    /// knows.
-    pub fn advance(&mut self, now: Nanos) -> bool {
+    /// Takes the blocks that have come, and picks the interface whose frame is next. `now` is the
+    /// time at which the sensor looks, as far as the caller knows.
+    pub fn advance(&mut self, now: Nanos) -> Turn {
+        let mut let_go = false;
         let mut first = NO_LIMIT;
         let mut second = NO_LIMIT;
         let quiet = (now.since(HOLD), u16::MAX);
         for ((file, tap), head) in (0u16..).zip(&mut self.taps).zip(&mut self.heads) {
             // A block may hold nothing but frames that are left out.
-            while head.is_none() && tap.refill() {
+            while head.is_none() {
+                let_go |= tap.block().is_some();
+                if !tap.refill() {
+                    break;
+                }
                 *head = tap.step();
             }
             let key = head.map_or(quiet, |meta| (meta.time, file));
@@ -142,7 +155,7 @@ impl LiveSource {
         }
         self.current = usize::from(first.1);
         self.limit = second;
-        first < second
+        Turn { ready: first < second, let_go }
     }
 
     /// The block with the frame that `next` returned last, given that frame's interface.

@@ -125,6 +125,11 @@ impl LiveArgs {
         let plan = self.plan().map_err(|wrong| errors.extend(wrong)).ok();
         let mut rotate = Rotate::default();
         errors.extend(self.rotate.iter().filter_map(|word| rotate.add(word).err()));
+        let twice =
+            |name: &&String| self.interfaces.iter().filter(|other| other == name).count() > 1;
+        if let Some(name) = self.interfaces.iter().find(twice) {
+            errors.push(Error::new(format!("interface {name}"), "it is named twice"));
+        }
         let seconds = self.duration.as_deref().map(parse_seconds);
         if seconds == Some(None) {
             let error = Error::new("--duration", "it is no span");

@@ -44,6 +44,8 @@ pub(super) struct Listener<'r> {
     reloader: Reloader,
     pace: Pace,
     pulse_due: Duration,
+    /// The run is over: nothing is held back any more.
+    draining: bool,
 }
 
 /// The time at which the sensor stands, by the packets' own clock.
@@ -94,7 +96,7 @@ impl<'r> Listener<'r> {
     /// A listener that has not begun.
     pub(super) fn new(run: &'r LiveRun, signals: Signals, post: Post) -> Listener<'r> {
         let (reloader, pace) = (Reloader::default(), Pace::new());
-        Listener { run, signals, post, reloader, pace, pulse_due: PULSE }
+        Listener { run, signals, post, reloader, pace, pulse_due: PULSE, draining: false }
     }
 
     /// Reads until the end of the run; then what has been received until then.
@@ -105,9 +107,7 @@ impl<'r> Listener<'r> {
     ) -> Result<ReaderReport, Error> {
         let out = &mut dispatcher;
         while !self.is_over() {
-            self.read(&mut reader, out)?;
-            let Source::Live(live) = &mut reader.source else { break };
-            let ready = live.advance(self.pace.horizon());
+            let ready = self.read(&mut reader, out)?;
             if self.pace.begun.elapsed() >= self.pulse_due {
                 self.pulse_due = self.pace.begun.elapsed() + PULSE;
                 self.pulse(&mut reader, ready, out)?;
@@ -128,13 +128,27 @@ impl<'r> Listener<'r> {
             || span.is_some_and(|span| self.pace.begun.elapsed() >= span)
     }
 
-    /// Everything that is there, up to the end of a block.
-    fn read(&mut self, reader: &mut Reader, out: &mut Dispatcher<Arc<Block>>) -> Result<(), Error> {
-        while let Some((file, meta)) = reader.source.next() {
-            reader.read_frame(file, &meta, out).map_err(worker_gone)?;
+    /// Everything that is there, up to the end of a block. Whether more is there at once.
+    fn read(
+        &mut self,
+        reader: &mut Reader,
+        out: &mut Dispatcher<Arc<Block>>,
+    ) -> Result<bool, Error> {
+        let horizon = if self.draining { Nanos(u64::MAX) } else { self.pace.horizon() };
+        loop {
+            while let Some((file, meta)) = reader.source.next() {
+                reader.read_frame(file, &meta, out).map_err(worker_gone)?;
+            }
+            let Source::Live(live) = &mut reader.source else { return Ok(false) };
+            let turn = live.advance(horizon);
+            if turn.ready && !turn.let_go {
+                // Only the other interface's turn.
+                continue;
+            }
+            self.pace.note(reader.intake.tally.last);
+            out.flush().map_err(worker_gone)?;
+            return Ok(turn.ready);
         }
-        self.pace.note(reader.intake.tally.last);
-        out.flush().map_err(worker_gone)
     }
 
     /// Once a second.
@@ -179,11 +193,11 @@ impl<'r> Listener<'r> {
         if let Source::Live(live) = &mut reader.source {
             live.shut();
         }
+        self.draining = true;
         loop {
-            self.read(reader, out)?;
+            let ready = self.read(reader, out)?;
             let Source::Live(live) = &mut reader.source else { return Ok(()) };
             let since = self.pace.begun.elapsed() - shut;
-            let ready = live.advance(Nanos(u64::MAX));
             if since > LINGER_MAX || (!ready && since > LINGER) {
                 return Ok(());
             }
