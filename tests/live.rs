@@ -1,7 +1,7 @@
 //! The sensor on real interfaces, in networks that the tests make themselves.
 //!
-//! Each test has a network namespace of its own, with pairs of interfaces wired to each other. Where
-//! that is not allowed the tests say `skipped:`.
+//! Each test has a network namespace of its own, with pairs of interfaces wired to each other.
+//! Where that is not allowed the tests say `skipped:`.
 
 #![allow(
     clippy::unwrap_used,

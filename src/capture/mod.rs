@@ -1,9 +1,9 @@
 //! Capture from files and interfaces: stored bytes or a kernel's ring in, frames in blocks out.
 //!
 //! Owns: file formats, decompression, verdicts, the merge of many files by packet time, rings on
-//! interfaces, BPF filters. In: paths, standard input, interfaces. Out: [`FrameMeta`] values that point into an [`Block`],
-//! and one [`FileReport`] per input. Never: a look inside a frame, a clock, or a stop because one
-//! file is broken.
+//! interfaces, BPF filters. In: paths, standard input, interfaces. Out: [`FrameMeta`] values that
+//! point into an [`Block`], and one [`FileReport`] per input. Never: a look inside a frame, a
+//! clock, or a stop because one file is broken.
 
 pub mod block;
 pub mod filter;

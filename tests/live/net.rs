@@ -1,4 +1,4 @@
-//! A network of one's own: interfaces that nobody else sees, frames sent into them, a sensor beside.
+//! A network of one's own: interfaces that nobody else sees, frames sent into them, a sensor.
 //!
 //! Owns: the network namespace of a test's thread, the sensor's process. In: frames. Out: what the
 //! sensor said and wrote. Never: touches an interface of the machine.
