@@ -33,6 +33,7 @@ need() { # command package
 need tcpreplay tcpreplay
 need tcpdump tcpdump
 need ndpiReader libndpi-bin
+need time time
 [ -x "$BIN" ] || cargo build --release --locked
 BIN=$(realpath "$BIN")
 mkdir -p "$WORK"
@@ -52,9 +53,10 @@ if [ -z "$file" ]; then
     file="$WORK/farm.pcap"
 fi
 
-sensor=""
+timer=""
+sensor() { pgrep -P "$timer"; } # the timer's child: ip has become the sensor itself
 cleanup() {
-    [ -z "$sensor" ] || kill -9 "$sensor" 2>/dev/null || true
+    [ -z "$timer" ] || kill -9 "$(sensor)" 2>/dev/null || true
     ip netns del "$NS" 2>/dev/null || true
 }
 trap cleanup EXIT
@@ -66,54 +68,48 @@ for end in tap0 src0; do
     inside ip link set "$end" mtu 65000 addrgenmode none up
 done
 
-ticks=$(getconf CLK_TCK)
-cpu() { # CPU seconds of a process and its threads, from its stat line
-    awk -v t="$ticks" '{sub(/^.*\) /, ""); printf "%.2f", ($12 + $13) / t}' "/proc/$1/stat"
-}
 dropped() { # the interface's own count: nothing else loses frames before the socket
     inside cat /proc/net/dev | awk -F'[: ]+' '$2 == "tap0" {print $6 + $7}'
 }
 
-# run NAME COMMAND...: starts the sensor, sends, ends the sensor; leaves its words in $WORK/said.
+# run COMMAND...: starts the sensor, sends, ends the sensor; leaves its words in $WORK/said.
 run() {
-    local name=$1 before used
-    shift
+    local before
     before=$(dropped)
-    ip netns exec "$NS" "$@" >"$WORK/said" 2>&1 &
-    sensor=$!
+    env time -o "$WORK/time" -f '%U %S %M' ip netns exec "$NS" "$@" >"$WORK/said" 2>&1 &
+    timer=$!
     sleep 2
     inside tcpreplay --topspeed --preload-pcap --loop="$LOOPS" -i src0 "$file" >"$WORK/sent" 2>&1
     sleep 1
-    used=$(cpu "$sensor")
-    kill -INT "$sensor"
-    wait "$sensor" || true
-    sensor=""
+    kill -INT "$(sensor)"
+    wait "$timer" || true
+    timer=""
     offered=$(awk '/^Actual:/ {print $2}' "$WORK/sent")
     rate=$(awk '/^Rated:/ {gsub(/[^0-9.]/, "", $(NF-1)); print $(NF-1)}' "$WORK/sent")
     nic=$(($(dropped) - before))
-    cpu_used=$used
+    read -r cpu_used rss < <(tail -1 "$WORK/time" | awk '{print $1 + $2, int($3 / 1024)}')
 }
 row() { # name received lost-ring more
-    awk -v n="$1" -v o="$offered" -v r="$rate" -v g="$2" -v l="$3" -v nic="$nic" -v c="$cpu_used" -v m="${4:-}" 'BEGIN{
-        printf "%-22s offered %9d at %7.0f kpkt/s  received %9d  lost: ring %8s nic %d other %d  cpu %6.2f s %s\n",
-            n, o, r / 1000, g, l, nic, o - g - l - nic, c, m}'
+    awk -v n="$1" -v o="$offered" -v r="$rate" -v g="$2" -v l="$3" -v nic="$nic" -v c="$cpu_used" -v rss="$rss" -v m="${4:-}" 'BEGIN{
+        printf "%-22s offered %9d at %7.0f kpkt/s  received %9d  lost: ring %8s nic %d other %d  cpu %6.2f s  %4d MB %s\n",
+            n, o, r / 1000, g, l, nic, o - g - l - nic, c, rss, m}'
 }
 
 echo "$(basename "$file"), $LOOPS times, ring $RING, $(nproc) cores, kernel $(uname -r)"
 for _ in $(seq "$ROUNDS"); do
     for lines in "" "--no-sessions"; do
         rm -rf "$WORK/live"
-        run longhaul "$BIN" live tap0 --ring "$RING" --out "$WORK/live" $lines
+        run "$BIN" live tap0 --ring "$RING" --out "$WORK/live" $lines
         received=$(grep -m1 '"frames":' "$WORK/live/run.json" | tr -dc 0-9)
         ring=$(grep -m1 '"ring":' "$WORK/live/run.json" | tr -dc 0-9)
         sessions=$(grep -m1 '"sessions":' "$WORK/live/run.json" | tr -dc 0-9)
         row "longhaul $lines" "$received" "$ring" "($sessions sessions)"
     done
-    run tcpdump tcpdump -i tap0 -n -B "$RING_KIB" -Z root -w /dev/null
+    run tcpdump -i tap0 -n -B "$RING_KIB" -Z root -w /dev/null
     received=$(awk '/packets captured/ {print $1}' "$WORK/said")
     ring=$(awk '/packets dropped by kernel/ {print $1}' "$WORK/said")
     row "tcpdump -w /dev/null" "$received" "$ring"
-    run ndpiReader ndpiReader -i tap0 -q
-    received=$(awk '/IP packets:/ {gsub(/[^0-9]/, "", $3); print $3; exit}' "$WORK/said")
-    row "ndpiReader -q" "${received:-0}" 0 "(counts IP packets only; 'other' is its loss and the rest)"
+    run ndpiReader -i tap0
+    received=$(awk '/IP packets:/ {print $5; exit}' "$WORK/said")
+    row "ndpiReader" "${received:-0}" 0 "(does not say where it loses)"
 done
