@@ -376,6 +376,31 @@ fn a_frame_on_the_loopback_interface_counts_once() {
 }
 
 #[test]
+fn processes_of_one_group_share_the_flows() {
+    let Some(net) = Net::new(1) else { return };
+    let (_dir, out) = scratch();
+    let (_other_dir, other) = scratch();
+    let first = Sensor::start(&["a0", "--fanout", "7", "--out", &out]);
+    let second = Sensor::start(&["a0", "--fanout", "7", "--out", &other]);
+    for n in 0..200 {
+        net.send(
+            "b0",
+            &[
+                datagram((1, 4_000 + n), (2, 53), b"question"),
+                datagram((2, 53), (1, 4_000 + n), b"answer"),
+            ],
+        );
+    }
+    assert_eq!((first.end().0, second.end().0), (Some(0), Some(0)));
+    let sessions = [&out, &other].map(|out| lines(&file(out, "sessions.ndjson")));
+    let counts = [sessions[0].len(), sessions[1].len()];
+    assert!(counts[0] > 20 && counts[1] > 20, "both have a share: {counts:?}");
+    assert_eq!(counts[0] + counts[1], 200, "each flow at one of them, in both directions");
+    let whole = |line: &Value| line["network"]["packets"] == 2;
+    assert!(sessions.iter().flatten().all(whole));
+}
+
+#[test]
 fn libpcap_gives_the_same_frames() {
     let Some(net) = Net::new(1) else { return };
     let (_dir, out) = scratch();

@@ -3,6 +3,8 @@
 //! Owns: nothing. In: the system's own lists. Out: names, states, counts.
 //! Never: changes an interface.
 
+use std::path::Path;
+
 use crate::model::Error;
 use crate::model::LinkType;
 
@@ -38,24 +40,20 @@ pub fn list() -> Result<Vec<Interface>, Error> {
     Ok(real.map(interface).collect())
 }
 
-/// Frames that the card or its driver dropped since it came up, by the kernel's count (`rx_dropped`
-/// and `rx_missed_errors` together, and `rx_fifo_errors`), out of /proc/net/dev, which unlike
-/// /sys always shows the network namespace of this process.
-pub fn nic_drops(name: &str) -> Option<u64> {
-    let table = std::fs::read_to_string("/proc/thread-self/net/dev").ok()?;
-    drops_in(&table, name)
-}
-
-fn drops_in(table: &str, name: &str) -> Option<u64> {
-    let of_name = |line: &str| {
-        let (found, numbers) = line.split_once(':')?;
-        (found.trim() == name).then(|| numbers.to_owned())
+/// Frames that the card lost since it came up: `rx_missed_errors` (no room in the host) and
+/// `rx_fifo_errors` (no room in the card) of /sys, as long as that shows the interface with this
+/// index (it may show another network namespace's). `rx_dropped` is left out: the kernel also counts
+/// there each frame whose protocol nobody on this machine speaks, after a sensor has had it.
+pub fn nic_drops(name: &str, index: u32) -> Option<u64> {
+    // A name is part of a path: the kernel allows no slash in it, and `..` is no interface.
+    let of_interface = Path::new("/sys/class/net").join(Path::new(name).file_name()?);
+    let number = |file: &str| {
+        let text = std::fs::read_to_string(of_interface.join(file)).ok()?;
+        text.trim().parse::<u64>().ok()
     };
-    let numbers = table.lines().find_map(of_name)?;
-    // bytes packets errs drop fifo frame compressed multicast, then what was sent.
-    let mut columns = numbers.split_whitespace().skip(3).map(str::parse::<u64>);
-    let (drop, fifo) = (columns.next()?.ok()?, columns.next()?.ok()?);
-    Some(drop.saturating_add(fifo))
+    (number("ifindex")? == u64::from(index)).then_some(())?;
+    let missed = number("statistics/rx_missed_errors")?;
+    Some(missed.saturating_add(number("statistics/rx_fifo_errors")?))
 }
 
 /// How frames of a hardware type (`ARPHRD_` of linux/if_arp.h) begin on a packet socket.
@@ -77,11 +75,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drops_are_found_by_name() {
-        let table =
-            "Inter-|   Receive\n face |bytes\n  eth0: 10 2 0 7 1 0 0 0 0 0\neth01: 1 1 1 1\n";
-        assert_eq!(drops_in(table, "eth0"), Some(8));
-        assert_eq!(drops_in(table, "eth01"), None, "a line that ends early");
-        assert_eq!(drops_in(table, "eth2"), None);
+    fn only_an_interface_of_this_name_and_index_has_a_count() {
+        // No interface has the index 0.
+        assert_eq!(nic_drops("lo", 0), None);
+        assert_eq!(nic_drops("../../class/net/lo", 0), None);
+        assert_eq!(nic_drops("..", 1), None);
+    }
+
+    #[test]
+    fn frames_begin_by_the_kind_of_hardware() {
+        assert_eq!(
+            [1, 772, 0xfffe, 801].map(link_of),
+            [
+                Some(LinkType::ETHERNET),
+                Some(LinkType::ETHERNET),
+                Some(LinkType::RAW),
+                Some(LinkType::IEEE802_11),
+            ]
+        );
+        assert_eq!(link_of(32), None, "InfiniBand");
     }
 }

@@ -34,7 +34,8 @@ pub(super) struct PcapTap {
     frames: Vec<FrameMeta>,
     at: usize,
     failed: bool,
-    seen: (u32, u32),
+    /// libpcap's count at the last look.
+    dropped: u32,
 }
 
 impl PcapTap {
@@ -71,7 +72,7 @@ impl PcapTap {
             frames: Vec::with_capacity(FRAMES),
             at: 0,
             failed: false,
-            seen: (0, 0),
+            dropped: 0,
         })
     }
 
@@ -132,13 +133,12 @@ impl PcapTap {
         self.failed
     }
 
-    /// Frames dropped in libpcap's ring and by the card since the last call.
-    pub(super) fn stats(&mut self) -> (u64, u64) {
-        let Ok(stats) = self.capture.stats() else { return (0, 0) };
-        let (ring, card) = std::mem::replace(&mut self.seen, (stats.dropped, stats.if_dropped));
-        // The counts are 32 bits wide and wrap.
-        let since = |now: u32, before: u32| u64::from(now.wrapping_sub(before));
-        (since(stats.dropped, ring), since(stats.if_dropped, card))
+    /// Frames dropped in libpcap's ring since the last call.
+    pub(super) fn drops(&mut self) -> u64 {
+        let Ok(stats) = self.capture.stats() else { return 0 };
+        let before = std::mem::replace(&mut self.dropped, stats.dropped);
+        // The count is 32 bits wide and wraps.
+        u64::from(stats.dropped.wrapping_sub(before))
     }
 
     /// What to wait for.

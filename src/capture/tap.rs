@@ -90,9 +90,10 @@ impl Tap {
             filter,
             pool: Arc::clone(pool),
             index: None,
-            nic_seen: nic_drops(name),
+            nic_seen: None,
         };
         tap.reopen().map_err(|e| cannot_open(name, &e))?;
+        tap.nic_seen = tap.index.and_then(|index| nic_drops(name, index));
         Ok(tap)
     }
 
@@ -236,25 +237,21 @@ impl Tap {
 
     /// Reads what the kernel and the card have counted.
     pub(super) fn count(&mut self, counters: &mut Counters) {
-        let (drops, freezes, card) = match &mut self.feed {
+        let (drops, freezes) = match &mut self.feed {
             Feed::Ring(ring) => {
                 let stats = ring.stats();
-                (stats.drops, stats.freezes, 0)
+                (stats.drops, stats.freezes)
             }
-            Feed::Pcap(tap) => {
-                let (drops, card) = tap.stats();
-                (drops, 0, card)
-            }
-            Feed::Gone => (0, 0, 0),
+            Feed::Pcap(tap) => (tap.drops(), 0),
+            Feed::Gone => (0, 0),
         };
-        let seen = nic_drops(&self.name);
-        let more = match (self.nic_seen, seen) {
+        let seen = self.index.and_then(|index| nic_drops(&self.name, index));
+        let nic = match (self.nic_seen, seen) {
             // An interface that was made anew counts from nought.
             (Some(before), Some(now)) => now.checked_sub(before).unwrap_or(now),
             _ => 0,
         };
         self.nic_seen = seen;
-        let nic = card.max(more);
         self.ring_drops += drops;
         self.nic_drops += nic;
         counters.add(Counter::RingDrops, drops);

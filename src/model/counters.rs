@@ -44,7 +44,7 @@ counters! {
     FramesFiltered = "frames_filtered" in "capture";
     /// Input files opened late because too many overlap in time.
     FilesLate = "files_late" in "capture";
-    /// Frames that an interface's card or driver dropped.
+    /// Frames that an interface's card lost.
     NicDrops = "nic_drops" in "capture";
     /// Frames that found the kernel's ring full.
     RingDrops = "ring_drops" in "capture";
