@@ -42,8 +42,8 @@ pub fn list() -> Result<Vec<Interface>, Error> {
 
 /// Frames that the card lost since it came up: `rx_missed_errors` (no room in the host) and
 /// `rx_fifo_errors` (no room in the card) of /sys, as long as that shows the interface with this
-/// index (it may show another network namespace's). `rx_dropped` is left out: the kernel also counts
-/// there each frame whose protocol nobody on this machine speaks, after a sensor has had it.
+/// index (it may show another network namespace's). `rx_dropped` is left out: there the kernel also
+/// counts each frame whose protocol nobody on this machine speaks, after a sensor has had it.
 pub fn nic_drops(name: &str, index: u32) -> Option<u64> {
     // A name is part of a path: the kernel allows no slash in it, and `..` is no interface.
     let of_interface = Path::new("/sys/class/net").join(Path::new(name).file_name()?);

@@ -168,13 +168,19 @@ impl LiveFiles {
         })
     }
 
-    /// Finishes the present set.
-    fn finish_set(&mut self, counted: &Counters, found: Findings) -> Result<(), Error> {
+    /// Finishes the present set. What the workers sum up is known at the end of the run only.
+    fn finish_set(
+        &mut self,
+        counted: &Counters,
+        found: Findings,
+        sums: SummaryBuilder,
+    ) -> Result<(), Error> {
         let Some(set) = self.set.take() else { return Ok(()) };
         let Set { mut dir, sessions, mut alerts, health, alert_lines, .. } = set;
         let more = counted.since(&self.reported);
         self.reported = counted.clone();
         let outcome = Outcome {
+            sessions: sums,
             endpoints: found.endpoints,
             alerts: found.alerts,
             incidents: found.incidents,
@@ -211,7 +217,7 @@ impl LiveFiles {
             incidents: outcome.incidents.clone(),
             counters: Counters::default(),
         };
-        self.finish_set(&outcome.counters, found)
+        self.finish_set(&outcome.counters, found, outcome.sessions.clone())
     }
 
     fn written(&mut self, line: &[u8]) -> Result<(), Error> {
@@ -235,7 +241,8 @@ impl LiveFiles {
         }
         if self.is_full(second) {
             let findings = found.take();
-            self.finish_set(&self.post.board.sum(), findings)?;
+            let counted = self.post.board.sum();
+            self.finish_set(&counted, findings, SummaryBuilder::default())?;
             self.set = self.root.as_deref().map(|root| self.begin_at(root, second)).transpose()?;
         }
         let set = self

@@ -160,7 +160,9 @@ impl<'r> Listener<'r> {
     ) -> Result<(), Error> {
         self.look_after(reader);
         self.post.show(&reader.intake.tally.counters);
-        let silent = (!ready).then(|| self.pace.now().since(LATENESS));
+        // A card's clock need not be the system's: until its first frame nobody knows its time.
+        let known = self.pace.ahead.is_some() || !self.run.live.hardware_stamps;
+        let silent = (!ready && known).then(|| self.pace.now().since(LATENESS));
         reader.pulse(silent, out).map_err(worker_gone)
     }
 
