@@ -98,7 +98,11 @@ impl Tap {
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        self.index = sys::index_of(&self.name);
+        self.index = sys::index_of(self.control.as_fd(), &self.name);
+        if let (Feed::Ring(ring), Some(index), None) = (&self.feed, self.index, self.options.fanout)
+        {
+            return ring.follow(index, &self.options);
+        }
         self.feed = match self.options.backend {
             Backend::Ring => {
                 let filter = self.filter.as_deref();
@@ -212,7 +216,7 @@ impl Tap {
         if self.shut {
             return None;
         }
-        let index = sys::index_of(&self.name);
+        let index = sys::index_of(self.control.as_fd(), &self.name);
         let up = index.is_some() && sys::is_up(self.control.as_fd(), &self.name).unwrap_or(false);
         // Gone, or another of the same name: what was opened hears nothing more.
         let failed = matches!(&self.feed, Feed::Pcap(tap) if tap.failed());

@@ -122,6 +122,7 @@ impl RunArgs {
     pub(super) fn plan(&self) -> Result<Plan, Vec<Error>> {
         let mut plan = Plan {
             workers: default_workers(),
+            config: self.config.clone(),
             arguments: arguments(std::env::args_os()),
             ..Plan::default()
         };

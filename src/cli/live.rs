@@ -63,6 +63,12 @@ pub(super) struct LiveArgs {
     /// kernel gives all packets of a flow to one of them
     #[arg(long, value_name = "GROUP")]
     fanout: Option<u16>,
+    /// Keep every right that the process has: to find out what the sandbox is in the way of
+    #[arg(long)]
+    no_sandbox: bool,
+    /// The user to become once the interfaces are open, where the process is root
+    #[arg(long, value_name = "NAME", default_value = "nobody")]
+    user: String,
     /// Each interface is a capture point of its own: sessions never span two
     #[arg(long)]
     point_by_interface: bool,
@@ -153,6 +159,7 @@ impl LiveArgs {
             promiscuous: !self.no_promiscuous,
             hardware_stamps: self.timestamps == "hardware",
             fanout: self.fanout,
+            user: (!self.no_sandbox).then(|| self.user.clone()),
             rotate,
             seconds: seconds.flatten(),
         })

@@ -34,6 +34,8 @@ pub struct LivePlan {
     pub hardware_stamps: bool,
     /// Group of processes that share each interface's flows.
     pub fanout: Option<u16>,
+    /// The user to become where the process is root; `None`: no sandbox at all.
+    pub user: Option<String>,
     /// When files are finished.
     pub rotate: Rotate,
     /// Ends the run after so many seconds.

@@ -136,6 +136,8 @@ pub struct Plan {
     pub place: Option<String>,
     /// The sensor's vantage.
     pub vantage: Vantage,
+    /// The configuration file, where one was given.
+    pub config: Option<PathBuf>,
     /// Directory of Sigma rules in place of the embedded ones.
     pub rules: Option<PathBuf>,
     /// Directory of MMDB files in place of the embedded ones.
@@ -178,6 +180,7 @@ impl Default for Plan {
             home: HOME_DEFAULT.iter().map(|net| (*net).to_owned()).collect(),
             place: None,
             vantage: Vantage::Both,
+            config: None,
             rules: None,
             geo: None,
             lists: None,

@@ -77,8 +77,8 @@ impl Ring {
         filter: Option<&[Instruction]>,
     ) -> io::Result<Ring> {
         let gone = || io::Error::from_raw_os_error(libc::ENODEV);
-        let index = sys::index_of(name).ok_or_else(gone)?;
         let socket = sys::packet_socket()?;
+        let index = sys::index_of(socket.as_fd(), name).ok_or_else(gone)?;
         let hardware = sys::hardware_type(socket.as_fd(), name)?;
         let link = link_of(hardware).ok_or_else(|| {
             io::Error::other(format!("its frames are of hardware type {hardware}, not known here"))
@@ -118,6 +118,13 @@ impl Ring {
             outgoing: 0,
             tags: 0,
         })
+    }
+
+    /// Listens to another interface of the same name, made anew since. Neither a new socket nor a
+    /// right to open one is needed.
+    pub(super) fn follow(&self, index: u32, options: &LiveOptions) -> io::Result<()> {
+        sys::bind(self.socket.as_fd(), index)?;
+        join(self.socket.as_fd(), index, &LiveOptions { fanout: None, ..options.clone() })
     }
 
     /// The next frame of the present block; its bytes are in [`Ring::block`].

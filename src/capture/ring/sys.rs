@@ -6,7 +6,6 @@
 //! Sources: packet(7), socket(7), netdevice(7), Documentation/networking/packet_mmap.rst and
 //! timestamping.rst of Linux.
 
-use std::ffi::CString;
 use std::io;
 use std::mem;
 use std::os::fd::AsRawFd;
@@ -109,12 +108,14 @@ pub(in crate::capture) fn poll(fds: &mut [libc::pollfd], millis: i32) -> io::Res
     check(unsafe { libc::poll(fds.as_mut_ptr(), count, millis) })
 }
 
-/// The index of an interface, `None` where there is none of that name.
-pub(in crate::capture) fn index_of(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: a NUL-terminated string that lives through the call.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    (index != 0).then_some(index)
+/// The index of an interface, `None` where there is none of that name. Asked on a socket that is
+/// open already: a confined process can open no other.
+pub(in crate::capture) fn index_of(fd: BorrowedFd<'_>, name: &str) -> Option<u32> {
+    let mut request = request(name);
+    ioctl(fd, libc::SIOCGIFINDEX, &mut request).ok()?;
+    // SAFETY: a successful SIOCGIFINDEX has written this member.
+    let index = unsafe { request.ifr_ifru.ifru_ifindex };
+    u32::try_from(index).ok().filter(|index| *index != 0)
 }
 
 /// What netdevice(7) calls take: a name and a value.
