@@ -72,6 +72,8 @@ struct Subject {
     hits: Vec<Arc<Alert>>,
     /// When the score was reached, and the highest score since.
     reached: Option<(Nanos, f64)>,
+    /// Alerts that are not listed.
+    unlisted: u64,
 }
 
 impl Incidents {
@@ -111,6 +113,7 @@ impl Incidents {
             subject.name.clone_from(&alert.subject_name);
         }
         if !subject.add(alert, config) {
+            subject.unlisted += 1;
             self.alerts_unlisted += 1;
         }
         subject.judge(alert.time, config.score_min);
@@ -168,6 +171,9 @@ impl Subject {
         let window = config.window;
         if self.reached.is_none() {
             self.hits.retain(|hit| now.since(hit.time) <= window);
+            if self.hits.is_empty() {
+                self.unlisted = 0;
+            }
             return None;
         }
         let since = self.hits.iter().map(|hit| hit.time).min().unwrap_or(now);
@@ -177,6 +183,7 @@ impl Subject {
         let done = self.incident(id, config);
         self.hits.clear();
         self.reached = None;
+        self.unlisted = 0;
         done
     }
 
@@ -240,6 +247,7 @@ impl Subject {
             score,
             level: self.hits.iter().map(|hit| hit.level).max().unwrap_or(Level::Informational),
             alerts: self.hits.iter().map(member).collect(),
+            alerts_more: self.unlisted,
             topologies,
         })
     }

@@ -80,6 +80,18 @@ fn a_window_that_is_over_gives_its_incident_back() {
 }
 
 #[test]
+fn alerts_that_an_incident_does_not_list_are_counted() {
+    let mut all = incidents();
+    for at in 0..7 {
+        all.push(&alert("D08", Family::R, 0.5, at, "a"));
+    }
+    all.push(&alert("D18", Family::N, 0.6, 9, "a"));
+    assert_eq!(all.alerts_unlisted(), 3);
+    let done = all.finish();
+    assert_eq!((done[0].alerts.len(), done[0].alerts_more), (5, 3));
+}
+
+#[test]
 fn subjects_are_capped_and_counted() {
     let mut config = IncidentConfig::new(|_| String::new());
     config.subjects_max = 2;

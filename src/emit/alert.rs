@@ -94,6 +94,9 @@ pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: 
     tree.put("longhaul.score", float(incident.score));
     put_grounds(&mut tree, incident, context.files);
     tree.put_list("longhaul.alerts", incident.alerts.iter().map(member));
+    if incident.alerts_more > 0 {
+        tree.put("longhaul.alerts_more", incident.alerts_more.to_string());
+    }
     tree.put_strs("longhaul.next_steps", context.next_steps);
     tree.put_strs("longhaul.does_not_prove", context.does_not_prove);
     tree.write_line(out);
@@ -125,10 +128,22 @@ fn put_grounds(tree: &mut Tree, incident: &Incident, files: &[String]) {
     let time = incident.time;
     let sources = each(&|alert| alert.sources.iter().map(|s| source(s, time)).collect());
     tree.put_list("longhaul.sources", sources);
-    let worst = members(incident).fold(Quality::default(), |sum, alert| sum.with(&alert.quality));
-    tree.put("longhaul.quality", quality(&worst));
+    tree.put("longhaul.quality", quality(&quality_of(incident)));
     let packets = each(&|alert| vec![packets_of(alert.packets, files)]);
     tree.put_list("longhaul.packets", packets);
+}
+
+/// The sessions of the alerts together; two rules on one session look at the same packets.
+fn quality_of(incident: &Incident) -> Quality {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut sum = Quality::default();
+    for alert in members(incident) {
+        if !seen.contains(&alert.session_id.as_str()) {
+            seen.push(&alert.session_id);
+            sum = sum.with(&alert.quality);
+        }
+    }
+    sum
 }
 
 /// Every text once, in order of first mention.

@@ -117,6 +117,8 @@ fn an_incident_says_everything_the_contract_names() {
     weak.rule = Arc::new(RuleInfo { techniques: vec!["T1133".into()], ..(*weak.rule).clone() });
     (weak.weight, weak.message, weak.packets) = (0.1, "said\nso".into(), (0, 1, 2));
     weak.quality.one_way = true;
+    weak.session_id = "another".into();
+    let same_session = member("ef", alert());
     let weak = member("ab", weak);
     let incident = Incident {
         time: Nanos::from_secs(1_700_000_000),
@@ -126,7 +128,8 @@ fn an_incident_says_everything_the_contract_names() {
         families: vec![Family::N, Family::R],
         score: 0.88,
         level: Level::High,
-        alerts: vec![weak, member("cd", alert())],
+        alerts: vec![weak, member("cd", alert()), same_session],
+        alerts_more: 3,
         topologies: vec!["T1".into()],
     };
     let (next, not) = (["ask".to_owned()], ["identity".to_owned()]);
@@ -136,12 +139,13 @@ fn an_incident_says_everything_the_contract_names() {
     render_incident(&incident, &context, &mut out);
     let got: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(got["event"]["kind"], "alert");
-    assert_eq!(got["message"], "10.0.0.7: 2 alerts of families N, R, score 0.88");
+    assert_eq!(got["message"], "10.0.0.7: 3 alerts of families N, R, score 0.88");
     assert_eq!(got["longhaul"]["families"], json!(["N", "R"]));
     assert_eq!(got["longhaul"]["score"], 0.88);
     let rule = json!({"id": "D05", "name": "faster_than_light_geo"});
     assert_eq!(got["longhaul"]["alerts"][0]["rule"], rule);
     assert_eq!(got["rule"]["id"], "D05");
+    assert_eq!(got["longhaul"]["alerts_more"], 3);
     assert_eq!(got["threat"]["technique"]["id"], json!(["T1133", "T1665"]));
     assert_eq!(got["longhaul"]["evidence"].as_array().unwrap().len(), 1, "each piece once");
     assert_eq!(got["longhaul"]["sources"][0]["age_days"], 13);

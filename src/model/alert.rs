@@ -252,6 +252,8 @@ pub struct Incident {
     pub level: Level,
     /// The alerts it is made of, in the order of the run (capped).
     pub alerts: Vec<Member>,
+    /// Alerts of the subject since the first of them that are not listed.
+    pub alerts_more: u64,
     /// Topologies named by its rules.
     pub topologies: Vec<String>,
 }

@@ -110,6 +110,7 @@ impl Analyst {
         let findings = found.take();
         found.counters.add(Counter::SubjectsDropped, found.incidents.subjects_dropped());
         found.counters.add(Counter::IncidentsDropped, found.incidents.incidents_dropped());
+        found.counters.add(Counter::AlertsUnlisted, found.incidents.alerts_unlisted());
         Findings { counters: found.counters, ..findings }
     }
 

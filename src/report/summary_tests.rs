@@ -125,6 +125,7 @@ fn incidents_show_the_highest_scores() {
         score: f64::from(n) / 100.0,
         level: Level::High,
         alerts: ["D08", "D01", "D08"].map(member).into(),
+        alerts_more: 0,
         topologies: Vec::new(),
     };
     let mut summary = Summary::default();
