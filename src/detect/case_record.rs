@@ -108,6 +108,7 @@ fn blank() -> Record {
         file: 0,
         frame_first: 0,
         frame_last: 0,
+        twin: 0,
     }
 }
 

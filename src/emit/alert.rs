@@ -37,7 +37,7 @@ pub struct IncidentContext<'a> {
 /// Appends one line for an alert. `@timestamp` is the packet time of the session's last packet.
 pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>) {
     let mut tree = Tree::default();
-    let id = alert_id(&alert.rule.id, &alert.session_id, &alert.subject, alert.time);
+    let id = alert_id(&alert.rule.uuid, &alert.session_id, &alert.subject, alert.time);
     let head = Head {
         dataset: "longhaul.alert",
         category: r#"["network","intrusion_detection"]"#,

@@ -10,10 +10,12 @@ use crate::model::{Nanos, Record};
 const KEY: [u8; 16] = *b"longhaul session";
 
 /// The id of a session: SipHash-2-4-128 of capture point, transport, IP version, VLAN, both
-/// endpoints in initiator/responder order and the first packet's time.
+/// endpoints in initiator/responder order, the first packet's time, and how many sessions of the
+/// five-tuple began before it at that very time.
 ///
 /// `event.id` is its 32 hexadecimal digits. Two sessions share an id only by a collision of 128
-/// bits, or where one five-tuple opens twice within one tick of the capture's clock.
+/// bits, or where one five-tuple opens twice within one tick of the capture's clock and the full
+/// session table pushed the first out in between.
 pub fn event_id(record: &Record) -> [u8; 16] {
     let (from, to) = (&record.initiator, &record.responder);
     let [f0, f1] = halves(from.ip.0);
@@ -22,6 +24,7 @@ pub fn event_id(record: &Record) -> [u8; 16] {
     let [p2, p3] = to.port.to_be_bytes();
     let [c0, c1] = record.point.to_be_bytes();
     let [v0, v1, v2, v3] = record.vlan.map_or(u32::MAX, u32::from).to_be_bytes();
+    let [n0, n1] = record.twin.to_be_bytes();
     let message = [
         f0,
         f1,
@@ -29,12 +32,13 @@ pub fn event_id(record: &Record) -> [u8; 16] {
         t1,
         record.start.0.to_be_bytes(),
         [p0, p1, p2, p3, c0, c1, record.transport.0, record.version],
-        [v0, v1, v2, v3, 0, 0, 0, 0],
+        [v0, v1, v2, v3, n0, n1, 0, 0],
     ];
     siphash_128(KEY, message.as_flattened())
 }
 
-/// The id of an alert: the same for the same rule, session, subject and packet time.
+/// The id of an alert: the same for the same rule (its UUID: rules of one's own may share a number),
+/// session, subject and packet time.
 pub fn alert_id(rule: &str, session: &str, subject: &str, time: Nanos) -> String {
     let message = format!("alert\n{rule}\n{session}\n{subject}\n{}", time.0);
     hex(siphash_128(KEY, message.as_bytes()))
@@ -150,11 +154,12 @@ mod tests {
     fn every_part_of_the_identity_counts_and_nothing_else_does() {
         let base = samples::tls_record();
         let id = event_id(&base);
-        let changes: [fn(&mut Record); 7] = [
+        let changes: [fn(&mut Record); 8] = [
             |r| r.point += 1,
             |r| r.transport.0 = 17,
             |r| r.vlan = Some(5),
             |r| r.start.0 += 1,
+            |r| r.twin += 1,
             |r| r.initiator.port += 1,
             |r| r.responder.ip = crate::model::Addr::v4([203, 0, 113, 9]),
             |r| std::mem::swap(&mut r.initiator, &mut r.responder),

@@ -34,6 +34,7 @@ pub fn bare_record() -> Record {
         file: 0,
         frame_first: 1,
         frame_last: 1,
+        twin: 0,
     }
 }
 

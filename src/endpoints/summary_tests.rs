@@ -47,6 +47,7 @@ fn record(direction: Direction) -> Record {
         file: 0,
         frame_first: 1,
         frame_last: 8,
+        twin: 0,
     }
 }
 

@@ -44,6 +44,7 @@ fn record(from: &str, to: &str, port: u16) -> Record {
         file: 0,
         frame_first: 1,
         frame_last: 1,
+        twin: 0,
     }
 }
 

@@ -467,4 +467,7 @@ pub struct Record {
     pub frame_first: u32,
     /// Ordinal of the last packet's frame (in the file of the first, where all are in one).
     pub frame_last: u32,
+    /// How many sessions of its five-tuple ended and began again within the tick of the capture's
+    /// clock in which it began; told apart up to the cap of the session table.
+    pub twin: u16,
 }

@@ -31,7 +31,7 @@ use crate::pipeline::desk::Order;
 
 /// An alert's event id, as its line has it.
 fn alert_id(alert: &Alert) -> String {
-    emit::id::alert_id(&alert.rule.id, &alert.session_id, &alert.subject, alert.time)
+    emit::id::alert_id(&alert.rule.uuid, &alert.session_id, &alert.subject, alert.time)
 }
 
 /// One worker's queue and what has come through it.

@@ -45,6 +45,7 @@ pub fn record(
         file: 0,
         frame_first: 1,
         frame_last: 2,
+        twin: 0,
     }
 }
 

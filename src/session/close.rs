@@ -61,6 +61,7 @@ pub(crate) fn finish<X>(mut session: Session<X>, ending: Ending, at: u32) -> Fin
         file: session.file,
         frame_first: session.frame_first,
         frame_last: session.frame_last,
+        twin: session.twin,
     };
     Finished { record, extra }
 }

@@ -114,10 +114,7 @@ impl<X> Shard<X> {
         let good = |id: &u32| self.sessions.get(*id).is_some_and(|s| s.key == packet.key);
         let id = match hint.0.filter(good).or_else(|| self.find(packet)) {
             Some(id) if self.still_open(id, packet) => id,
-            Some(id) => {
-                self.remove(id, Ending::Cut, packet.clock, listener);
-                self.open(arrival, listener)
-            }
+            Some(id) => self.follow(id, arrival, listener),
             None => self.open(arrival, listener),
         };
         let Some(session) = self.sessions.get_mut(id) else { return };
@@ -128,6 +125,20 @@ impl<X> Shard<X> {
         if fresh || session.is_over() != was_over {
             self.rearm(id);
         }
+    }
+
+    /// Ends a session whose five-tuple a new one takes. Where both begin at the same time, the new
+    /// one remembers it: nothing else tells their identities apart.
+    fn follow(&mut self, id: u32, arrival: Arrival<'_>, listener: &mut impl Listener<X>) -> u32 {
+        let packet = arrival.packet;
+        let same_time = self.sessions.get(id).filter(|session| session.start == packet.time);
+        let twin = same_time.map_or(0, |session| session.twin.saturating_add(1));
+        self.remove(id, Ending::Cut, packet.clock, listener);
+        let id = self.open(arrival, listener);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.twin = twin;
+        }
+        id
     }
 
     fn find(&self, packet: &Packet) -> Option<u32> {

@@ -116,6 +116,8 @@ pub(crate) struct Session<X> {
     pub(crate) retransmits: u32,
     pub(crate) out_of_order: u32,
     pub(crate) gaps: u32,
+    /// Sessions of this key that began and ended before it at the same time.
+    pub(crate) twin: u16,
 }
 
 impl<X> Session<X> {
@@ -153,6 +155,7 @@ impl<X> Session<X> {
             retransmits: 0,
             out_of_order: 0,
             gaps: 0,
+            twin: 0,
             bits,
             reorder: None,
             extra: None,

@@ -203,6 +203,21 @@ fn a_fresh_syn_on_the_same_ports_is_another_session() {
 }
 
 #[test]
+fn sessions_that_begin_at_the_same_time_on_the_same_ports_are_told_apart() {
+    let mut bench = Bench::new(8);
+    for seq in [100, 90_000, 200_000] {
+        bench.feed(packet(0, true, 5, SYN, seq, 0), b"");
+        bench.feed(packet(0, true, 5, RST, seq + 1, 0), b"");
+    }
+    bench.feed(packet(0, true, 6, SYN, 300_000, 0), b"");
+    bench.feed(packet(1, true, 6, SYN, 300_000, 0), b"");
+    let mut done: Vec<_> = bench.end().iter().map(|f| (f.record.start, f.record.twin)).collect();
+    done.sort();
+    let at = |ms: u64| Nanos::from_millis(1_000_000_000 + ms);
+    assert_eq!(done, [(at(5), 0), (at(5), 1), (at(5), 2), (at(6), 0), (at(6), 0)]);
+}
+
+#[test]
 fn silence_ends_a_session_and_the_next_packet_opens_another() {
     let mut bench = Bench::new(8);
     bench.handshake();
