@@ -6,6 +6,7 @@
 
 use crate::emit::ecs::put_as;
 use crate::emit::ecs::put_place;
+use crate::emit::id::endpoint_id;
 use crate::emit::json::Json;
 use crate::emit::json::QUOTED_ELEMENT;
 use crate::emit::json::key;
@@ -24,6 +25,7 @@ pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
         r#","ecs":{"version":"8.17.0"},"event":{"kind":"state","category":["network"],"#,
         r#""type":["info"],"dataset":"longhaul.endpoint""#
     ));
+    json.hex(quoted!("id"), Some(endpoint_id(row)));
     json.moment(quoted!("start"), row.first);
     json.moment(quoted!("end"), row.last);
     json.literal("}");
@@ -112,6 +114,29 @@ mod tests {
     fn a_full_endpoint_is_this_line() {
         let ja4 = Fingerprint::Ja4("t13d1516h2_8daaf6152771_02713d6af862".into());
         assert_eq!(line(&row(Some(ja4))), include_str!("golden/endpoint_full.json"));
+    }
+
+    #[test]
+    fn every_part_of_an_endpoint_and_its_span_has_an_id_of_its_own() {
+        let base = row(Some(Fingerprint::Ja4("x".into())));
+        let changes: [fn(&mut EndpointRow); 7] = [
+            |r| r.key.ip = Addr::v4([203, 0, 113, 81]),
+            |r| r.key.side = Side::Home,
+            |r| r.key.fingerprint = Some(Fingerprint::Ssh("x".into())),
+            |r| r.key.fingerprint = None,
+            |r| r.key.service = Some(Service { transport: Transport::UDP, port: 443 }),
+            |r| r.first.0 += 1,
+            |r| r.last.0 += 1,
+        ];
+        let mut seen = std::collections::HashSet::from([endpoint_id(&base)]);
+        for change in changes {
+            let mut other = base.clone();
+            change(&mut other);
+            assert!(seen.insert(endpoint_id(&other)), "{other:?}");
+        }
+        let mut more = base.clone();
+        more.sessions += 1;
+        assert_eq!(endpoint_id(&more), endpoint_id(&base));
     }
 
     #[test]

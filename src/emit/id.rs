@@ -4,6 +4,8 @@
 //! Never: a random key, or anything that depends on workers, paths or the clock.
 
 use crate::emit::text;
+use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::Fingerprint;
 use crate::model::{Nanos, Record};
 
 /// The hash's key. It is public: the id names a session, it does not protect it.
@@ -48,6 +50,28 @@ pub fn alert_id(rule: &str, session: &str, subject: &str, time: Nanos) -> String
 pub fn incident_id(subject: &str, since: Nanos, time: Nanos) -> String {
     let message = format!("incident\n{subject}\n{}\n{}", since.0, time.0);
     hex(siphash_128(KEY, message.as_bytes()))
+}
+
+/// The id of an endpoint's line: the same for the same endpoint and span of packet time.
+pub fn endpoint_id(row: &EndpointRow) -> [u8; 16] {
+    let key = &row.key;
+    let (kind, text) = match &key.fingerprint {
+        Some(Fingerprint::Ja4(ja4)) => ("ja4", &**ja4),
+        Some(Fingerprint::Ssh(software)) => ("ssh", &**software),
+        None => ("", ""),
+    };
+    let service = key.service.map_or((0, 0), |service| (service.transport.0, service.port));
+    // What somebody else chose comes last: no text of theirs can read like the rest.
+    let message = format!(
+        "endpoint\n{}\n{}\n{}\n{}\n{}\n{}\n{kind}\n{text}",
+        key.ip,
+        key.side.as_str(),
+        service.0,
+        service.1,
+        row.first.0,
+        row.last.0
+    );
+    siphash_128(KEY, message.as_bytes())
 }
 
 /// An id as the 32 hexadecimal digits that stand in `event.id`.

@@ -34,6 +34,12 @@ fn alert_id(alert: &Alert) -> String {
     emit::id::alert_id(&alert.rule.uuid, &alert.session_id, &alert.subject, alert.time)
 }
 
+/// What alerts.ndjson is ordered by: time, then rule number; the rest makes it one order.
+fn place(alert: &Alert) -> (Nanos, [&str; 4], (u16, u32, u32)) {
+    let words = [&alert.rule.id, &alert.rule.uuid, &*alert.subject, &alert.session_id];
+    (alert.time, words, alert.packets)
+}
+
 /// One worker's queue and what has come through it.
 struct Feed {
     incoming: Receiver<Handover>,
@@ -66,7 +72,7 @@ pub(super) struct Analyst {
 pub(super) struct Found {
     endpoints: Endpoints,
     incidents: Incidents,
-    pub(super) alerts: Vec<Arc<Alert>>,
+    alerts: Vec<Arc<Alert>>,
     pub(super) counters: Counters,
     caps: Caps,
     pub(super) min_level: Level,
@@ -192,6 +198,13 @@ impl Found {
         }
     }
 
+    /// The alerts kept since the last call, in output order.
+    pub(super) fn take_alerts(&mut self) -> Vec<Arc<Alert>> {
+        let mut alerts = std::mem::take(&mut self.alerts);
+        alerts.sort_by(|a, b| place(a).cmp(&place(b)));
+        alerts
+    }
+
     /// What was found since the last call, in output order. Incidents stay open: one comes again
     /// when more alerts have joined it.
     pub(super) fn take(&mut self) -> Findings {
@@ -208,7 +221,7 @@ impl Found {
         incidents.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
         Findings {
             endpoints: endpoints.finish(),
-            alerts: std::mem::take(&mut self.alerts),
+            alerts: self.take_alerts(),
             incidents,
             counters: self.counters.clone(),
         }

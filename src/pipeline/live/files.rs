@@ -137,7 +137,7 @@ impl LiveFiles {
             (None, Some(stdout)) => (stdout, None),
             (None, None) => return Ok(()),
         };
-        let alerts = std::mem::take(&mut found.alerts);
+        let alerts = found.take_alerts();
         if let Some(lines) = lines {
             *lines += alerts.len() as u64;
         }
