@@ -17,6 +17,7 @@ use crate::model::EvidenceItem;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::SourceInfo;
+use crate::model::alert::Repeats;
 use crate::model::record::Direction;
 use crate::model::record::ListHit;
 use crate::model::record::Subject;
@@ -97,7 +98,15 @@ pub(super) fn raise(
         packets: (record.file, record.frame_first, record.frame_last),
         quality: record.quality,
         session_id,
+        repeats: repeats(rule, record),
     }
+}
+
+/// The values that the rule merges by, where it does; an absent one is empty.
+fn repeats(rule: &Rule, record: &Record) -> Option<Repeats> {
+    let values: Vec<String> =
+        rule.merge_by.iter().map(|field| (field.get)(record).to_text()).collect();
+    (!values.is_empty()).then(|| Repeats::of(values.join("\n"), record.end))
 }
 
 /// What a rule that fired rests on.
@@ -204,13 +213,26 @@ fn evidence(
     };
     let fields = rule.evidence.iter().filter_map(|(field, wanted)| {
         let value = (field.get)(record);
-        let shown = !value.is_absent();
+        let shown = !value.is_absent() && (wanted.threshold.is_none() || met(rule, field, &value));
         shown.then(|| item(field.name, value.to_text(), &wanted.unit, wanted.threshold))
     });
     let hits = reasons.hits.iter().map(|hit| {
         item("longhaul.tags", format!("{} ({} in {})", hit.tag, hit.on, hit.entry), "", None)
     });
     fields.chain(hits).collect()
+}
+
+/// Whether a number with a threshold is why the rule fired: of `long or big`, only what held is
+/// evidence. A number that no test asks for is shown as it stands.
+fn met(rule: &Rule, field: &Field, value: &Value<'_>) -> bool {
+    let (mut tested, mut held) = (false, false);
+    rule.when.visit(false, &mut |of, test| {
+        if let Some(test) = test.filter(|_| of.name == field.name) {
+            tested = true;
+            held |= test.holds(value);
+        }
+    });
+    held || !tested
 }
 
 fn sources(reasons: &Reasons<'_>, catalog: &SourceCatalog, rules: &SourceInfo) -> Vec<SourceInfo> {

@@ -16,6 +16,7 @@ pub mod fields;
 pub mod incidents;
 mod load;
 mod locate;
+pub mod merge;
 mod pattern;
 mod predicate;
 mod read;

@@ -8,6 +8,7 @@ use crate::detect::value::Value;
 use crate::model::Record;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
+use crate::model::record::Direction;
 use crate::model::record::DnsFacts;
 use crate::model::record::HttpFacts;
 use crate::model::record::Party;
@@ -83,6 +84,15 @@ pub(super) fn mac(party: &Party) -> Value<'_> {
 
 pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
     Value::float_opt(nanos.map(|ns| ns as f64 / 1_000.0))
+}
+
+/// The leg that tells how far the remote end is; other directions have no remote end.
+pub(super) fn remote_leg(record: &Record) -> Value<'_> {
+    match record.context.direction {
+        Direction::Inbound => micros(record.near.handshake_ns),
+        Direction::Outbound => micros(record.far.handshake_ns),
+        Direction::Internal | Direction::External => Value::Absent,
+    }
 }
 
 pub(super) fn tags(record: &Record, side: Side) -> Value<'_> {

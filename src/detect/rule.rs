@@ -37,6 +37,8 @@ pub struct Rule {
     pub(super) message: Template,
     pub(super) evidence: Vec<(&'static Field, EvidenceField)>,
     pub(super) list_age_days_max: u32,
+    /// Fields whose values make alerts of one subject the same; none: each alert is its own.
+    pub(super) merge_by: Vec<&'static Field>,
     description: String,
     file: PathBuf,
     line: u32,
@@ -78,6 +80,8 @@ struct Own {
     list_max_age_days: Option<u32>,
     #[serde(default)]
     benign_checked: Vec<String>,
+    #[serde(default)]
+    merge_by: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -134,9 +138,10 @@ pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Rule, Vec<Error
         let family = check_own(&own, doc, &mut errors);
         let message = check_message(&own.message, doc, &mut errors);
         let evidence = check_evidence(&own.evidence, doc, &mut errors);
-        Some((own, family?, message?, evidence))
+        let merge_by = check_merge_by(&own.merge_by, doc, &mut errors);
+        Some((own, family?, message?, (evidence, merge_by)))
     });
-    let (Some((own, family, message, evidence)), Some(when), Some(level), true) =
+    let (Some((own, family, message, (evidence, merge_by))), Some(when), Some(level), true) =
         (parts, when, sigma.level, errors.is_empty())
     else {
         return Err(errors);
@@ -166,6 +171,7 @@ pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Rule, Vec<Error
         needs: 0,
         message,
         evidence,
+        merge_by,
         list_age_days_max: own.list_max_age_days.unwrap_or(LIST_AGE_DAYS_MAX),
         description: sigma.description.clone().unwrap_or_default(),
         file: doc.file().to_path_buf(),
@@ -247,7 +253,7 @@ fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> Optio
             line => line,
         };
         let help = "keys: id, family, topologies, weight, message, evidence, \
-                    list_max_age_days, benign_checked";
+                    list_max_age_days, benign_checked, merge_by";
         errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
     })
     .ok()
@@ -310,6 +316,24 @@ fn check_evidence(
         }
         let (name, unit) = (field.name.to_owned(), unit.to_owned());
         all.push((field, EvidenceField { field: name, unit, threshold: item.threshold }));
+    }
+    all
+}
+
+fn check_merge_by(
+    names: &[String],
+    doc: &Document,
+    errors: &mut Vec<Error>,
+) -> Vec<&'static Field> {
+    let line = doc.child("longhaul", "merge_by");
+    let mut all = Vec::new();
+    for name in names {
+        match known_field(name) {
+            Ok(field) => all.push(field),
+            Err((cause, help)) => {
+                errors.push(doc.refuse(line, format!("merge_by: {cause}")).help(help));
+            }
+        }
     }
     all
 }

@@ -34,7 +34,8 @@ pub struct IncidentContext<'a> {
     pub does_not_prove: &'a [String],
 }
 
-/// Appends one line for an alert. `@timestamp` is the packet time of the session's last packet.
+/// Appends one line for an alert. `@timestamp` is the packet time of the session's last packet, or of
+/// the first session's where the alert stands for several; `event.end` is then the last one's.
 pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>) {
     let mut tree = Tree::default();
     let id = alert_id(&alert.rule.uuid, &alert.session_id, &alert.subject, alert.time);
@@ -44,6 +45,7 @@ pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>
         id,
         level: alert.level,
         since: alert.since,
+        end: alert.repeats.as_ref().map_or(alert.time, |repeats| repeats.last),
         time: alert.time,
     };
     put_head(&mut tree, &head);
@@ -65,7 +67,7 @@ pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>
     tree.put_strs("longhaul.benign_checked", &alert.rule.benign_checked);
     tree.put_list("longhaul.sources", alert.sources.iter().map(|s| source(s, alert.time)));
     tree.put("longhaul.quality", quality(&alert.quality));
-    tree.put_list("longhaul.packets", [packets_of(alert.packets, context.files)]);
+    put_packets(&mut tree, alert, context.files);
     tree.write_line(out);
 }
 
@@ -78,6 +80,7 @@ pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: 
         id: incident_id(&incident.subject, incident.since, incident.time),
         level: incident.level,
         since: incident.since,
+        end: incident.time,
         time: incident.time,
     };
     put_head(&mut tree, &head);
@@ -157,12 +160,26 @@ fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
     seen
 }
 
+/// Where the packets are, and how many alerts it stands for, where that is more than one.
+fn put_packets(tree: &mut Tree, alert: &Alert, files: &[String]) {
+    let mut all = vec![alert.packets];
+    if let Some(repeats) = alert.repeats.as_ref().filter(|repeats| repeats.count > 1) {
+        tree.put("longhaul.count", repeats.count.to_string());
+        if repeats.left_out > 0 {
+            tree.put("longhaul.details_more", repeats.left_out.to_string());
+        }
+        all.extend(&repeats.packets);
+    }
+    tree.put_list("longhaul.packets", all.into_iter().map(|one| packets_of(one, files)));
+}
+
 struct Head {
     dataset: &'static str,
     category: &'static str,
     id: String,
     level: Level,
     since: Nanos,
+    end: Nanos,
     time: Nanos,
 }
 
@@ -176,7 +193,7 @@ fn put_head(tree: &mut Tree, head: &Head) {
     tree.put_str("event.id", &head.id);
     tree.put("event.severity", head.level.severity().to_string());
     tree.put_str("event.start", &head.since.to_string());
-    tree.put_str("event.end", &head.time.to_string());
+    tree.put_str("event.end", &head.end.to_string());
     tree.put_str("log.level", head.level.as_str());
 }
 

@@ -62,6 +62,7 @@ fn alert() -> Alert {
         packets: (1, 26, 480),
         quality: Quality { gaps: 2, ..Quality::default() },
         session_id: "ab".into(),
+        repeats: None,
     }
 }
 
@@ -99,6 +100,27 @@ fn an_alert_says_everything_the_contract_names() {
     );
     assert_eq!(at("/longhaul/quality/gaps"), 2);
     assert_eq!(at("/longhaul/packets"), json!([{"file": "b.pcap", "first": 26, "last": 480}]));
+}
+
+#[test]
+fn an_alert_that_stands_for_several_says_how_many_and_until_when() {
+    let mut alert = alert();
+    let mut repeats = crate::model::alert::Repeats::of("k".into(), alert.time);
+    let line = |alert: &Alert| -> Value {
+        let mut out = Vec::new();
+        render_alert(alert, &AlertContext::default(), &mut out);
+        serde_json::from_slice(&out).unwrap()
+    };
+    alert.repeats = Some(repeats.clone());
+    assert!(line(&alert)["longhaul"].get("count").is_none());
+    (repeats.count, repeats.last) = (2, Nanos::from_secs(1_700_000_060));
+    repeats.packets.push((0, 7, 8));
+    alert.repeats = Some(repeats);
+    let got = line(&alert);
+    assert_eq!(got["longhaul"]["count"], 2);
+    assert_eq!(got["longhaul"]["packets"][1], json!({"file": 0, "first": 7, "last": 8}));
+    assert_eq!(got["@timestamp"], "2023-11-14T22:13:20.000000000Z");
+    assert_eq!(got["event"]["end"], "2023-11-14T22:14:20.000000000Z");
 }
 
 #[test]

@@ -145,6 +145,28 @@ pub struct SourceInfo {
     pub built_at: Option<Nanos>,
 }
 
+/// What an alert knows of later ones that say the same and were added to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Repeats {
+    /// The values that the rule merges by.
+    pub key: String,
+    /// How many alerts it stands for, itself included.
+    pub count: u64,
+    /// Packet time of the last of them.
+    pub last: Nanos,
+    /// Where the packets of the others are (capped).
+    pub packets: Vec<(u16, u32, u32)>,
+    /// Pieces of evidence and places of packets past their caps.
+    pub left_out: u64,
+}
+
+impl Repeats {
+    /// Of an alert at `time` that stands for itself only.
+    pub fn of(key: String, time: Nanos) -> Repeats {
+        Repeats { key, count: 1, last: time, packets: Vec::new(), left_out: 0 }
+    }
+}
+
 /// One rule fired on one session (or, later, endpoint).
 #[derive(Clone, Debug)]
 pub struct Alert {
@@ -182,6 +204,8 @@ pub struct Alert {
     pub quality: crate::model::record::Quality,
     /// Event id of the session.
     pub session_id: String,
+    /// Where the rule asks to tell repetitions once: what was added.
+    pub repeats: Option<Repeats>,
 }
 
 #[cfg(test)]
@@ -220,6 +244,7 @@ impl Alert {
             packets: (0, 0, 0),
             quality: crate::model::record::Quality::default(),
             session_id: String::new(),
+            repeats: None,
         }
     }
 }

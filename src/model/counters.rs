@@ -98,6 +98,10 @@ counters! {
     Alerts = "alerts" in "detect";
     /// Alerts not kept because the cap was reached.
     AlertsDropped = "alerts_dropped" in "detect";
+    /// Alerts added to an earlier one of the same rule and subject that says the same.
+    AlertsMerged = "alerts_merged" in "detect";
+    /// Alerts that stand alone because there was no room to remember what they repeat.
+    AlertsUnmerged = "alerts_unmerged" in "detect";
     /// Subjects whose alerts were not correlated because the cap was reached.
     SubjectsDropped = "subjects_dropped" in "detect";
     /// Incidents not kept because the cap was reached.

@@ -12,6 +12,9 @@ use crate::config::Caps;
 use crate::config::Plan;
 use crate::detect::incidents::IncidentConfig;
 use crate::detect::incidents::Incidents;
+use crate::detect::merge;
+use crate::detect::merge::Merger;
+use crate::detect::merge::Verdict;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
 use crate::emit;
@@ -72,7 +75,10 @@ pub(super) struct Analyst {
 pub(super) struct Found {
     endpoints: Endpoints,
     incidents: Incidents,
+    merger: Merger,
     alerts: Vec<Arc<Alert>>,
+    /// How many were taken before those.
+    alerts_taken: usize,
     pub(super) counters: Counters,
     caps: Caps,
     pub(super) min_level: Level,
@@ -101,7 +107,9 @@ impl Analyst {
         let found = Found {
             endpoints: Endpoints::new(plan.caps.endpoints),
             incidents: Incidents::new(IncidentConfig::new(alert_id)),
+            merger: Merger::default(),
             alerts: Vec::new(),
+            alerts_taken: 0,
             counters: Counters::default(),
             caps: plan.caps,
             min_level: plan.min_level,
@@ -175,7 +183,7 @@ impl Analyst {
         let Some(item) = handover.items.get_mut(at as usize) else { return Ok(()) };
         feed.next += 1;
         self.found.endpoints.observe(&item.endpoint);
-        item.alerts.drain(..).for_each(|alert| self.found.alert(Arc::new(alert)));
+        item.alerts.drain(..).for_each(|alert| self.found.alert(alert));
         let (from, to) = item.line;
         match handover.lines.get(from as usize..to as usize) {
             Some(line) if writing && !line.is_empty() => sink.session(line),
@@ -185,22 +193,47 @@ impl Analyst {
 }
 
 impl Found {
-    fn alert(&mut self, alert: Arc<Alert>) {
-        self.incidents.push(&alert);
-        if alert.level < self.min_level {
-            return;
+    /// Keeps an alert, or adds it to the one that says the same. Incidents hear of every alert that
+    /// stands for itself, also of those below the level that is reported.
+    fn alert(&mut self, alert: Alert) {
+        let reported = alert.level >= self.min_level;
+        let room = self.alerts.len() < self.caps.alerts;
+        let place = (reported && room).then_some(self.alerts_taken + self.alerts.len());
+        match self.merger.judge(&alert, place) {
+            Verdict::Again(first) => return self.repeat(first, &alert),
+            Verdict::Unremembered => self.counters.bump(Counter::AlertsUnmerged),
+            Verdict::New => {}
         }
-        self.counters.bump(Counter::Alerts);
-        if self.alerts.len() < self.caps.alerts {
-            self.alerts.push(alert);
-        } else {
-            self.counters.bump(Counter::AlertsDropped);
+        let alert = Arc::new(alert);
+        self.incidents.push(&alert);
+        if reported {
+            self.counters.bump(Counter::Alerts);
+            if room {
+                self.alerts.push(alert);
+            } else {
+                self.counters.bump(Counter::AlertsDropped);
+            }
+        }
+    }
+
+    /// Adds an alert to the first of its kind, while that is still here; a first that was written
+    /// before, as in a live run, stands as it was.
+    fn repeat(&mut self, first: Option<usize>, alert: &Alert) {
+        self.counters.bump(Counter::AlertsMerged);
+        let here = first.and_then(|place| place.checked_sub(self.alerts_taken));
+        if let Some(first) = here.and_then(|index| self.alerts.get_mut(index)) {
+            // The incident keeps the alert as it was when it was raised.
+            merge::add(Arc::make_mut(first), alert);
         }
     }
 
     /// The alerts kept since the last call, in output order.
     pub(super) fn take_alerts(&mut self) -> Vec<Arc<Alert>> {
         let mut alerts = std::mem::take(&mut self.alerts);
+        self.alerts_taken += alerts.len();
+        for alert in alerts.iter_mut().filter(|alert| merge::is_repeated(alert)) {
+            merge::conclude(Arc::make_mut(alert));
+        }
         alerts.sort_by(|a, b| place(a).cmp(&place(b)));
         alerts
     }

@@ -1,0 +1,80 @@
+use super::*;
+use crate::model::Family;
+use crate::model::alert::Repeats;
+
+const DAY: u64 = 86_400;
+
+fn alert(subject: &str, key: Option<&str>, at_s: u64) -> Alert {
+    let time = Nanos::from_secs(at_s);
+    let item = EvidenceItem {
+        name: "dns.question.name".to_owned(),
+        value: key.unwrap_or_default().to_owned(),
+        unit: String::new(),
+        threshold: None,
+        samples: 1,
+        sessions: vec![format!("s{at_s}")],
+    };
+    Alert {
+        time,
+        since: time,
+        subject: Arc::from(subject),
+        message: "a looked up x".to_owned(),
+        evidence: vec![item],
+        packets: (0, at_s as u32, at_s as u32),
+        session_id: format!("s{at_s}"),
+        repeats: key.map(|key| Repeats::of(key.to_owned(), time)),
+        ..Alert::sample("D08", Family::R)
+    }
+}
+
+#[test]
+fn an_alert_joins_the_first_of_its_subject_and_key_within_a_day() {
+    let mut merger = Merger::default();
+    assert_eq!(merger.judge(&alert("a", Some("x"), 0), Some(0)), Verdict::New);
+    assert_eq!(merger.judge(&alert("a", Some("x"), 1), Some(1)), Verdict::Again(Some(0)));
+    assert_eq!(merger.judge(&alert("b", Some("x"), 2), None), Verdict::New);
+    assert_eq!(merger.judge(&alert("b", Some("x"), 2), Some(1)), Verdict::Again(None));
+    assert_eq!(merger.judge(&alert("a", Some("y"), 2), Some(1)), Verdict::New);
+    assert_eq!(merger.judge(&alert("a", Some("x"), DAY), Some(2)), Verdict::Again(Some(0)));
+    assert_eq!(merger.judge(&alert("a", Some("x"), DAY + 1), Some(2)), Verdict::New);
+    assert_eq!(merger.judge(&alert("a", Some("x"), DAY + 2), Some(3)), Verdict::Again(Some(2)));
+}
+
+#[test]
+fn a_rule_that_asks_for_none_of_it_is_left_alone() {
+    let mut merger = Merger::default();
+    for at in 0..3 {
+        assert_eq!(merger.judge(&alert("a", None, at), Some(0)), Verdict::New);
+    }
+}
+
+#[test]
+fn kinds_are_capped_and_old_ones_make_room() {
+    let mut merger = Merger::default();
+    for n in 0..KINDS_MAX {
+        merger.judge(&alert(&n.to_string(), Some("x"), 0), None);
+    }
+    assert_eq!(merger.judge(&alert("late", Some("x"), DAY), None), Verdict::Unremembered);
+    assert_eq!(merger.judge(&alert("later", Some("x"), 2 * DAY), None), Verdict::New);
+    assert_eq!(merger.kinds.len(), 1);
+}
+
+#[test]
+fn what_is_added_is_counted_and_listed_up_to_the_caps() {
+    let mut first = alert("a", Some("x"), 0);
+    for at in 1..10 {
+        add(&mut first, &alert("a", Some("x"), at));
+    }
+    let mut other = alert("a", Some("x"), 10);
+    other.evidence[0].value = "another".to_owned();
+    add(&mut first, &other);
+    conclude(&mut first);
+    let repeats = first.repeats.as_ref().unwrap();
+    assert_eq!((repeats.count, repeats.last), (11, Nanos::from_secs(10)));
+    assert_eq!(first.message, "a looked up x, 11 times");
+    assert_eq!((first.evidence[0].samples, first.evidence[0].sessions.len()), (10, 8));
+    assert_eq!(first.evidence[1].value, "another");
+    // Its own place and seven more; three had no room.
+    assert_eq!((repeats.packets.len(), repeats.left_out), (7, 3));
+    assert_eq!(first.time, Nanos::ZERO);
+}
