@@ -14,6 +14,7 @@ use crate::pipeline;
 use crate::pipeline::FileReport;
 use crate::pipeline::Outcome;
 use crate::pipeline::Verdict;
+use crate::report::spans;
 use crate::report::summary::InputTotals;
 use crate::report::summary::Summary;
 use crate::report::terminal;
@@ -47,6 +48,7 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
         files: outcome.files.len() as u64,
         bytes: outcome.files.iter().map(|file| file.bytes).sum(),
         frames: outcome.files.iter().map(|file| file.packets).sum(),
+        clusters: spans::clusters(outcome.files.iter().filter_map(|f| f.first.zip(f.last))),
         problems,
     };
     summary.counters = outcome.counters;

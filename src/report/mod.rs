@@ -4,6 +4,7 @@
 //! Never: looks at a terminal or the environment itself; colour and width are given.
 
 pub mod feed;
+pub mod spans;
 pub mod story;
 pub mod summary;
 pub mod terminal;

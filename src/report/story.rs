@@ -54,6 +54,7 @@ pub fn tell(story: &Story<'_>, style: Style) -> String {
         chapter += 1;
         tell_remote(&mut out, story, chapter, remote);
     }
+    tell_lookups(&mut out, story.alerts);
     if let Some(shared) = shared_home(story) {
         chapter += 1;
         tell_shared(&mut out, chapter, &shared);
@@ -134,7 +135,7 @@ fn is_lookup(alert: &Alert) -> bool {
 }
 
 fn tell_remote(out: &mut Page, story: &Story<'_>, chapter: usize, remote: Addr) {
-    let of_remote = |alert: &&Arc<Alert>| alert.remote == Some(remote);
+    let of_remote = |alert: &&Arc<Alert>| alert.remote == Some(remote) && !is_lookup(alert);
     let alerts: Vec<&Arc<Alert>> = story.alerts.iter().filter(of_remote).collect();
     let rows: Vec<&EndpointRow> = story.endpoints.iter().filter(|e| e.key.ip == remote).collect();
     out.title(&format!("{chapter}  {remote}"));
@@ -151,6 +152,21 @@ fn tell_remote(out: &mut Page, story: &Story<'_>, chapter: usize, remote: Addr) 
         out.line("   rule      ", &format!("{id} {name}, {level}: {}", alert.message));
         let why: Vec<String> = alert.evidence.iter().take(EVIDENCE_MAX).map(evidence).collect();
         out.line("   why       ", &why.join("; "));
+    }
+}
+
+/// Names that were looked up, in their own lines: no session with the tool follows from them.
+fn tell_lookups(out: &mut Page, alerts: &[Arc<Alert>]) {
+    let mut told: Vec<&str> = Vec::new();
+    for alert in alerts.iter().filter(|alert| is_lookup(alert)) {
+        if told.is_empty() {
+            out.title("Names that were looked up");
+        }
+        if !told.contains(&alert.message.as_str()) {
+            told.push(&alert.message);
+            let (rule, level) = (&alert.rule, alert.level.as_str());
+            out.line("   rule      ", &format!("{} {level}: {}", rule.id, alert.message));
+        }
     }
 }
 
@@ -193,8 +209,9 @@ fn distance(rows: &[&EndpointRow]) -> String {
     };
     let km = floor as f64 / 1e6 * KM_PER_MS_FIBRE;
     let handshakes: u64 = rows.iter().map(|row| row.handshakes).sum();
+    let handshakes = units::number_of(handshakes as usize, "handshake");
     format!(
-        "{} there and back at the least, over {handshakes} handshakes: within {km:.0} km in fibre",
+        "{} there and back at the least, over {handshakes}: within {km:.0} km in fibre",
         units::millis(floor)
     )
 }
@@ -236,7 +253,10 @@ fn tell_shared(out: &mut Page, chapter: usize, shared: &Shared) {
     out.line("   owner     ", &shared.owner);
     for (ja4, sessions, floor) in &shared.programs {
         let leg = floor.map_or("no leg".to_owned(), units::millis);
-        out.line("   program   ", &format!("{ja4}: {sessions} sessions, floor {leg}"));
+        out.line(
+            "   program   ",
+            &format!("{ja4}: {}, floor {leg}", units::number_of(*sessions as usize, "session")),
+        );
     }
     out.line(
         "   note      ",
@@ -281,3 +301,7 @@ fn closing(out: &mut Page, story: &Story<'_>) {
     out.text.push('\n');
     out.line("  ", &text);
 }
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod tests;

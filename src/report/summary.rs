@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Side;
-use crate::model::{Alert, Counters, Incident, Level, Nanos, Record};
+use crate::model::{Alert, Counters, Incident, Level, Record};
 use crate::report::feed::Feed;
 use crate::report::feed::Feeds;
 use crate::report::histogram::Histogram;
+use crate::report::spans::Clusters;
 
 /// Remote owners shown; the rest is summed.
 const OWNERS_MAX: usize = 8;
@@ -86,6 +87,8 @@ pub struct InputTotals {
     pub bytes: u64,
     /// Frames in them.
     pub frames: u64,
+    /// When their packets were.
+    pub clusters: Clusters,
     /// Those whose verdict is not plain "ok": name and what is wrong.
     pub problems: Vec<(String, String)>,
 }
@@ -95,10 +98,6 @@ pub struct InputTotals {
 pub struct Summary {
     /// What was read; the pipeline fills it.
     pub inputs: InputTotals,
-    /// First packet's time.
-    pub first: Option<Nanos>,
-    /// Last packet's time.
-    pub last: Option<Nanos>,
     /// Sessions.
     pub sessions: u64,
     /// Sessions by protocol, most first.
@@ -126,8 +125,6 @@ pub struct Summary {
 /// Gathers the summary. Each thread may have its own; the order of merging does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct SummaryBuilder {
-    first: Option<Nanos>,
-    last: Option<Nanos>,
     sessions: u64,
     protocols: Vec<ProtocolLine>,
     near: Histogram,
@@ -144,8 +141,6 @@ impl SummaryBuilder {
     /// Counts one session.
     pub fn observe(&mut self, record: &Record) {
         self.sessions += 1;
-        self.first = Some(self.first.map_or(record.start, |first| first.min(record.start)));
-        self.last = self.last.max(Some(record.end));
         let name = match record.facts.protocol {
             Some(protocol) => protocol.as_str(),
             None => record.transport.name().unwrap_or("other"),
@@ -164,11 +159,6 @@ impl SummaryBuilder {
     /// Adds another thread's.
     pub fn merge(&mut self, other: &SummaryBuilder) {
         self.sessions += other.sessions;
-        self.first = match (self.first, other.first) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        self.last = self.last.max(other.last);
         other.protocols.iter().for_each(|line| self.add_protocol(line));
         self.feeds.merge(&other.feeds);
         self.near.merge(&other.near);
@@ -191,8 +181,6 @@ impl SummaryBuilder {
     pub fn finish(mut self) -> Summary {
         self.protocols.sort_by(|a, b| b.sessions.cmp(&a.sessions).then(a.name.cmp(b.name)));
         Summary {
-            first: self.first,
-            last: self.last,
             sessions: self.sessions,
             protocols: self.protocols,
             near: self.near,

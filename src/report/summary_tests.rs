@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::model::Nanos;
 use crate::model::endpoint::{EndpointKey, Role};
 use crate::model::record::*;
 use crate::model::{Addr, Transport};
@@ -88,7 +89,7 @@ fn sessions_count_by_protocol_in_any_split() {
     right.merge(&a);
     let (left, right) = (left.finish(), right.finish());
     assert_eq!(left.protocols, right.protocols);
-    assert_eq!((left.sessions, left.first, left.last), (5, Some(Nanos(400)), Some(Nanos(950))));
+    assert_eq!(left.sessions, 5);
     let names: Vec<_> = left.protocols.iter().map(|l| (l.name, l.sessions, l.bytes)).collect();
     assert_eq!(names, [("tls", 2, 400), ("dns", 1, 200), ("other", 1, 200), ("tcp", 1, 200)]);
     assert_eq!((left.far.samples(), left.near.samples()), (3, 0));

@@ -5,6 +5,7 @@
 
 use crate::model::{Counter, Counters, Level};
 use crate::report::histogram::Histogram;
+use crate::report::spans;
 use crate::report::summary::Summary;
 use crate::report::units;
 
@@ -192,23 +193,18 @@ impl Page {
     }
 }
 
-fn plural(n: u64, word: &str) -> String {
-    format!("{} {word}{}", units::count(n), if n == 1 { "" } else { "s" })
-}
-
 fn put_inputs(page: &mut Page, summary: &Summary) {
     let inputs = &summary.inputs;
     page.paint("longhaul", Tone::Title);
     let mut read = format!(
         "  {}, {}, {}",
-        plural(inputs.files, "file"),
-        plural(inputs.frames, "packet"),
+        units::number_of(inputs.files as usize, "file"),
+        units::number_of(inputs.frames as usize, "packet"),
         units::bytes(inputs.bytes)
     );
-    if let (Some(first), Some(last)) = (summary.first, summary.last) {
-        let span = units::span(last.since(first));
-        read.push_str(&format!("\n  {} to {} UTC", units::moment(first), units::moment(last)));
-        read.push_str(&format!(", {span}"));
+    for line in spans::lines(&inputs.clusters) {
+        read.push_str("\n  ");
+        read.push_str(&line);
     }
     page.paint(&read, Tone::Plain);
     page.out.push('\n');
@@ -218,7 +214,8 @@ fn put_inputs(page: &mut Page, summary: &Summary) {
     }
     if inputs.problems.len() > PROBLEMS_MAX {
         let more = inputs.problems.len() - PROBLEMS_MAX;
-        page.line(&format!("! and {more} more files with problems"), Tone::Warn);
+        let more = units::number_of(more, "more file");
+        page.line(&format!("! and {more} with problems"), Tone::Warn);
     }
 }
 

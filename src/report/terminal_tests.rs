@@ -13,10 +13,12 @@ fn summary() -> Summary {
             files: 2,
             bytes: 1_100_000_000,
             frames: 1_298_114,
+            clusters: spans::clusters([(
+                Nanos::from_secs(1_700_000_000),
+                Nanos::from_secs(1_700_002_520),
+            )]),
             problems: vec![("bad\u{1b}[2J.pcap".into(), "truncated in a record".into())],
         },
-        first: Some(Nanos::from_secs(1_700_000_000)),
-        last: Some(Nanos::from_secs(1_700_002_520)),
         sessions: 150_021,
         protocols: vec![
             ProtocolLine { name: "tls", sessions: 100_211, bytes: 812_000_000 },

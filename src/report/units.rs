@@ -103,6 +103,7 @@ mod tests {
         assert_eq!(span(Nanos::from_secs(2_520)), "42 min");
         assert_eq!(moment(Nanos::from_secs(1_700_000_000)), "2023-11-14 22:13:20");
         assert_eq!(share(2, 3), "66.7 %");
+        assert_eq!([number_of(0, "file"), number_of(1, "file")], ["0 files", "1 file"]);
     }
 
     #[test]
