@@ -422,6 +422,8 @@ fn full() -> Record {
     let object: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut record = record_from_json(object.as_object().unwrap()).unwrap();
     record.context.community_id = Some([0x5a; 20]);
+    record.facts.dns.as_mut().unwrap().additional = vec!["192.0.2.7".into()];
+    record.facts.http.as_mut().unwrap().more = vec![Default::default()];
     let (source, destination) = (record.initiator.ip, record.responder.ip);
     let layer = |kind, id| longhaul::model::record::Layer { kind, id, source, destination };
     record.facts.wrapping = Some(Box::new(longhaul::model::record::Wrapping {

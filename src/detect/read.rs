@@ -64,6 +64,11 @@ pub(super) fn asn(party: &Party, get: Part<AutonomousSystem>) -> Value<'_> {
     part(party.asn.as_deref(), get)
 }
 
+/// How many there are, where there are any.
+pub(super) fn count(count: usize) -> Value<'static> {
+    if count > 0 { Value::Int(count as u64) } else { Value::Absent }
+}
+
 /// TCP, UDP, DCCP (RFC 4340), SCTP and UDP-Lite (RFC 3828) have ports.
 pub(super) fn port<'a>(record: &'a Record, party: &'a Party) -> Value<'a> {
     match record.transport.0 {

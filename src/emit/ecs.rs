@@ -340,6 +340,7 @@ fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
         json.number(key!("questions"), dns.questions);
         json.number(key!("responses"), dns.responses);
         put_strings(json, key!("more_names"), &dns.more_names);
+        put_count(json, key!("additional"), dns.additional.len());
         json.close(mark);
     }
     if let Some(ssh) = &facts.ssh {
@@ -347,10 +348,18 @@ fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
         put_ssh(json, ssh);
         json.close(mark);
     }
-    if let Some(target) = facts.http.as_deref().and_then(|http| http.connect_target.as_deref()) {
+    if let Some(http) = &facts.http {
         let mark = json.open(key!("http"));
-        json.string(quoted!("connect_target"), target);
+        json.string_opt(quoted!("connect_target"), http.connect_target.as_deref());
+        put_count(json, key!("more_requests"), http.more.len());
         json.close(mark);
+    }
+}
+
+/// How many there are, where there are any.
+fn put_count(json: &mut Json<'_>, key: Key, count: usize) {
+    if count > 0 {
+        json.number(key, count as u64);
     }
 }
 

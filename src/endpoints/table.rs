@@ -119,6 +119,7 @@ impl Endpoints {
     /// Adds what fell off to `counters`.
     pub fn count(&self, counters: &mut Counters) {
         counters.add(Counter::EndpointsDropped, self.sessions_dropped);
+        counters.add(Counter::EndpointTagsDropped, self.tags_dropped);
     }
 
     fn observe_side(&mut self, session: &EndpointSummary, side: &SideSummary, role: u8) {

@@ -89,6 +89,20 @@ fn tags_gather_on_the_end_they_belong_to() {
 }
 
 #[test]
+fn tags_past_the_cap_of_a_run_are_counted() {
+    let mut table = Endpoints::new(100);
+    for n in 0..131 {
+        let mut session = outbound(1, 9, 443, None);
+        session.tags.push((false, format!("t{n}").as_str().into()));
+        table.observe(&session);
+    }
+    let mut counters = crate::model::Counters::default();
+    table.count(&mut counters);
+    assert_eq!(counters.get(crate::model::Counter::EndpointTagsDropped), 3);
+    assert_eq!(table.finish()[1].tags.len(), 128);
+}
+
+#[test]
 fn at_the_cap_the_known_go_on_and_the_new_are_counted() {
     let mut table = Endpoints::new(2);
     table.observe(&outbound(1, 9, 443, None));

@@ -26,12 +26,13 @@ pub struct Enricher {
     data: Arc<EnrichData>,
     origins: OriginCache,
     errors_reported: u64,
+    hits_lost: u64,
 }
 
 impl Enricher {
     /// With empty caches.
     pub fn new(data: Arc<EnrichData>) -> Enricher {
-        Enricher { data, origins: OriginCache::new(), errors_reported: 0 }
+        Enricher { data, origins: OriginCache::new(), errors_reported: 0, hits_lost: 0 }
     }
 
     /// The snapshot it works with.
@@ -51,7 +52,7 @@ impl Enricher {
             (false, true) => Direction::Inbound,
             (false, false) => Direction::External,
         };
-        match_lists(&self.data.lists, record);
+        self.hits_lost += match_lists(&self.data.lists, record);
         record.context.physics = self.physics(record);
         self.fill_subject(record);
     }
@@ -61,6 +62,7 @@ impl Enricher {
         let errors = self.origins.errors();
         counters.add(Counter::GeoErrors, errors - self.errors_reported);
         self.errors_reported = errors;
+        counters.add(Counter::ListHitsDropped, std::mem::take(&mut self.hits_lost));
     }
 
     fn fill_origin(&mut self, party: &mut Party) {

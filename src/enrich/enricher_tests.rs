@@ -149,6 +149,13 @@ fn hits_stay_within_their_cap() {
     many.facts.dns = Some(Box::new(facts));
     enricher.enrich(&mut many);
     assert_eq!(many.context.hits.len(), HITS_MAX);
+    // Of 40 lists, and one of the program that knows whose 17.1.1.1 is.
+    for expected in [25, 25] {
+        let mut counters = crate::model::Counters::default();
+        enricher.drain_counters(&mut counters);
+        assert_eq!(counters.get(crate::model::Counter::ListHitsDropped), expected);
+        enricher.enrich(&mut many);
+    }
 }
 
 #[test]

@@ -20,17 +20,17 @@ use crate::model::record::Protocol;
 /// than owners.
 pub const HITS_MAX: usize = 16;
 
-/// Fills `context.hits`, `context.application` and its reason.
-pub(crate) fn match_lists(lists: &Lists, record: &mut Record) {
+/// Fills `context.hits`, `context.application` and its reason. Says how many hits fell off.
+pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     let mut context = std::mem::take(&mut record.context);
-    match_names(lists, record, &mut context);
+    let mut lost = match_names(lists, record, &mut context);
     for (party, ip, asn) in remote_ends(record, context.direction) {
         for entry in lists.by_address(party.ip) {
-            take(&mut context, entry, ip, "ip");
+            lost += take(&mut context, entry, ip, "ip");
         }
         if let Some(system) = &party.asn {
             for entry in lists.by_asn(system.number) {
-                take(&mut context, entry, asn, "as");
+                lost += take(&mut context, entry, asn, "as");
             }
         }
     }
@@ -42,9 +42,11 @@ pub(crate) fn match_lists(lists: &Lists, record: &mut Record) {
         }
     }
     record.context = context;
+    lost
 }
 
-fn match_names(lists: &Lists, record: &Record, context: &mut Context) {
+fn match_names(lists: &Lists, record: &Record, context: &mut Context) -> u64 {
+    let mut lost = 0;
     let facts = &record.facts;
     let server_name = facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
     let host = facts.http.as_ref().and_then(|http| http.host.as_deref()).map(host_name);
@@ -58,12 +60,14 @@ fn match_names(lists: &Lists, record: &Record, context: &mut Context) {
     ];
     for (name, on, reason) in named {
         if let Some(name) = name {
-            lists.for_each_by_name(name, |entry| take(context, entry, on, reason));
+            lists.for_each_by_name(name, |entry| lost += take(context, entry, on, reason));
         }
     }
     for name in facts.dns.iter().flat_map(|dns| dns.more_names.iter()) {
-        lists.for_each_by_name(name, |entry| take(context, entry, "dns.question.name", "dns"));
+        let on = "dns.question.name";
+        lists.for_each_by_name(name, |entry| lost += take(context, entry, on, "dns"));
     }
+    lost
 }
 
 /// The ends a list may speak of: an indicator on our own side says nothing of the other.
@@ -96,7 +100,8 @@ fn host_name(host: &str) -> &str {
     })
 }
 
-fn take(context: &mut Context, entry: &Entry, on: &'static str, reason: &'static str) {
+/// Notes a hit; says how many were lost to the cap, one or none.
+fn take(context: &mut Context, entry: &Entry, on: &'static str, reason: &'static str) -> u64 {
     if context.application.is_none()
         && let Some(application) = &entry.application
     {
@@ -105,8 +110,13 @@ fn take(context: &mut Context, entry: &Entry, on: &'static str, reason: &'static
     }
     // Within a list the longest entry of a field stands for it; entries come longest first.
     let known = |hit: &ListHit| hit.list == entry.list && hit.on == on;
-    if context.hits.len() < HITS_MAX && !context.hits.iter().any(known) {
+    if context.hits.iter().any(known) {
+        return 0;
+    }
+    let room = context.hits.len() < HITS_MAX;
+    if room {
         let (tag, text) = (Arc::clone(&entry.tag), Arc::clone(&entry.text));
         context.hits.push(ListHit { list: entry.list, tag, entry: text, on });
     }
+    u64::from(!room)
 }

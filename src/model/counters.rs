@@ -76,6 +76,8 @@ counters! {
     RejectDepth = "reject_depth" in "decode";
     /// Later fragments with no known first fragment.
     FragmentOrphans = "fragment_orphans" in "decode";
+    /// First fragments forgotten at the cap of the table, before their time.
+    FragmentsEvicted = "fragments_evicted" in "decode";
     /// Sessions opened.
     Sessions = "sessions" in "session";
     /// Sessions pushed out at the cap of the table, before their time.
@@ -94,6 +96,8 @@ counters! {
     ParseFailures = "parse_failures" in "evidence";
     /// Geo or AS database records that could not be read.
     GeoErrors = "geo_errors" in "enrich";
+    /// Hits of list entries past the cap of a session.
+    ListHitsDropped = "list_hits_dropped" in "enrich";
     /// Alerts raised.
     Alerts = "alerts" in "detect";
     /// Alerts not kept because the cap was reached.
@@ -110,6 +114,8 @@ counters! {
     AlertsUnlisted = "alerts_unlisted" in "detect";
     /// Endpoints not kept because the cap was reached.
     EndpointsDropped = "endpoints_dropped" in "detect";
+    /// Tags not kept on endpoints because a run may use at most 128 different ones there.
+    EndpointTagsDropped = "endpoint_tags_dropped" in "detect";
 }
 
 /// A full set of counters, owned by one thread.

@@ -162,6 +162,7 @@ impl Reader {
         dispatcher.finish().map_err(worker_gone)?;
         let names = self.source.names();
         let mut tally = self.intake.tally;
+        tally.counters.add(Counter::FragmentsEvicted, self.intake.decoder.fragments_evicted());
         let span = tally.first.map(|first| (first, tally.last));
         let files = match self.source {
             Source::Files(files) => {
