@@ -116,7 +116,7 @@ fn an_alert_carries_numbers_sources_and_places() {
         [
             ("event.duration", "75000000000", "ns", Some(6e10)),
             ("source.as.organization.name", "Example Hosting", "", None),
-            ("longhaul.near.handshake_us", "182340.5", "us", None),
+            ("longhaul.near.handshake_us", "182340.500", "us", None),
             ("longhaul.tags", "vpn:astrill (source.ip in case)", "", None),
         ]
     );

@@ -193,7 +193,7 @@ fn context(record: &Record) -> Vec<(String, String)> {
         .filter_map(|name| fields::find(name))
         .map(|field| (field, (field.get)(record)))
         .filter(|(_, value)| !value.is_absent())
-        .map(|(field, value)| (field.name.to_owned(), value.to_json().to_string()))
+        .map(|(field, value)| (field.name.to_owned(), value.to_json_text()))
         .collect()
 }
 

@@ -216,7 +216,8 @@ fn set_network(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "type" => record.version = if value.as_str()? == "ipv6" { 6 } else { 4 },
         "transport" => {
             let want = value.as_str()?;
-            record.transport = (0..=255).map(Transport).find(|t| t.name() == Some(want))?;
+            let named = (0..=255).map(Transport).find(|t| t.name() == Some(want));
+            record.transport = named.or_else(|| want.parse().ok().map(Transport))?;
         }
         "iana_number" => record.transport = Transport(value.as_str()?.parse().ok()?),
         "protocol" => record.facts.protocol = Some(protocol(value.as_str()?)?),

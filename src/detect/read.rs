@@ -69,6 +69,14 @@ pub(super) fn count(count: usize) -> Value<'static> {
     if count > 0 { Value::Int(count as u64) } else { Value::Absent }
 }
 
+/// IANA's keyword, else the number as text.
+pub(super) fn transport(record: &Record) -> Value<'_> {
+    match record.transport.name() {
+        Some(name) => Value::Str(name),
+        None => Value::Text(record.transport.0.to_string()),
+    }
+}
+
 /// TCP, UDP, DCCP (RFC 4340), SCTP and UDP-Lite (RFC 3828) have ports.
 pub(super) fn port<'a>(record: &'a Record, party: &'a Party) -> Value<'a> {
     match record.transport.0 {
@@ -88,7 +96,7 @@ pub(super) fn mac(party: &Party) -> Value<'_> {
 }
 
 pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
-    Value::float_opt(nanos.map(|ns| ns as f64 / 1_000.0))
+    nanos.map_or(Value::Absent, Value::Micros)
 }
 
 /// The leg that tells how far the remote end is; other directions have no remote end.

@@ -95,6 +95,9 @@ mod tests {
         assert_eq!(human(&Value::Int(900_000_000_000), "ns"), "15.0 min");
         assert_eq!(human(&Value::Float(18_234.5), "us"), "18.2 ms");
         assert_eq!(human(&Value::Int(1_400_000), "bytes"), "1.4 MB");
+        assert_eq!(human(&Value::Micros(18_234_500), "us"), "18.2 ms");
+        assert_eq!(Value::Micros(15_000).to_text(), "15.000");
+        assert_eq!(Value::Micros(962_007).to_json_text(), "962.007");
         assert_eq!(human(&Value::Float(1234.4), "km"), "1234 km");
         assert_eq!(human(&Value::Absent, "km"), "unknown");
         assert_eq!(human(&Value::Int(443), ""), "443");

@@ -26,6 +26,8 @@ pub enum Value<'a> {
     Int(u64),
     /// A measure.
     Float(f64),
+    /// A duration in nanoseconds whose field is in microseconds: three decimals, always.
+    Micros(u64),
     /// Yes or no.
     Bool(bool),
     /// An address.
@@ -159,6 +161,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Int(n) => Some(*n as f64),
             Value::Float(n) => Some(*n),
+            Value::Micros(ns) => Some(*ns as f64 / 1_000.0),
             _ => None,
         }
     }
@@ -171,6 +174,7 @@ impl<'a> Value<'a> {
             Value::Text(text) => Json::from(text.as_str()),
             Value::Int(n) => Json::from(*n),
             Value::Float(n) => Json::from(*n),
+            Value::Micros(ns) => Json::from(*ns as f64 / 1_000.0),
             Value::Bool(flag) => Json::from(*flag),
             Value::Ip(addr) => Json::from(addr.to_string()),
             Value::List(list) => {
@@ -188,8 +192,16 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The form of sessions.ndjson as text, digit by digit.
+    pub fn to_json_text(&self) -> String {
+        if let Value::Micros(_) = self { self.to_text() } else { self.to_json().to_string() }
+    }
+
     /// The form of evidence and sentences; a list is joined by commas.
     pub fn to_text(&self) -> String {
+        if let Value::Micros(ns) = self {
+            return format!("{}.{:03}", ns / 1_000, ns % 1_000);
+        }
         match self.to_json() {
             Json::Null => String::new(),
             Json::String(text) => text,

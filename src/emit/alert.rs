@@ -34,8 +34,8 @@ pub struct IncidentContext<'a> {
     pub does_not_prove: &'a [String],
 }
 
-/// Appends one line for an alert. `@timestamp` is the packet time of the session's last packet, or of
-/// the first session's where the alert stands for several; `event.end` is then the last one's.
+/// Appends one line for an alert. `@timestamp` is the packet time of the session's last packet, or
+/// of the first session's where the alert stands for several; `event.end` is then the last one's.
 pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>) {
     let mut tree = Tree::default();
     let id = alert_id(&alert.rule.uuid, &alert.session_id, &alert.subject, alert.time);
@@ -72,6 +72,8 @@ pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>
 }
 
 /// Appends one line for an incident: its strongest alert's rule, and what all its alerts rest on.
+///
+/// ECS has one rule for an event; `longhaul.alerts` has them all.
 pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: &mut Vec<u8>) {
     let mut tree = Tree::default();
     let head = Head {

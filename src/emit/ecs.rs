@@ -124,9 +124,7 @@ pub(super) fn put_as(json: &mut Json<'_>, asn: Option<&AutonomousSystem>) {
 fn put_network(json: &mut Json<'_>, record: &Record) {
     let mark = json.open(key!("network"));
     json.word(quoted!("type"), if record.version == 6 { "ipv6" } else { "ipv4" });
-    if let Some(name) = record.transport.name() {
-        json.word(quoted!("transport"), name);
-    }
+    put_transport(json, record.transport);
     json.quoted(quoted!("iana_number"), |out| text::put_u64(out, u64::from(record.transport.0)));
     if let Some(protocol) = record.facts.protocol {
         json.word(quoted!("protocol"), protocol.as_str());
@@ -155,6 +153,16 @@ fn put_network(json: &mut Json<'_>, record: &Record) {
         json.close(inner);
     }
     json.close(mark);
+}
+
+/// `transport` of whatever object is open: IANA's keyword, else the number.
+pub(super) fn put_transport(json: &mut Json<'_>, transport: Transport) {
+    match transport.name() {
+        Some(name) => json.word(quoted!("transport"), name),
+        None => json.quoted(quoted!("transport"), |out| {
+            text::put_u64(out, u64::from(transport.0));
+        }),
+    }
 }
 
 fn put_facts(json: &mut Json<'_>, facts: &Facts) {

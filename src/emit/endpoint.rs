@@ -6,12 +6,12 @@
 
 use crate::emit::ecs::put_as;
 use crate::emit::ecs::put_place;
+use crate::emit::ecs::put_transport;
 use crate::emit::id::endpoint_id;
 use crate::emit::json::Json;
 use crate::emit::json::QUOTED_ELEMENT;
 use crate::emit::json::key;
 use crate::emit::json::quoted;
-use crate::emit::text;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::Service;
@@ -70,12 +70,7 @@ fn put_service(json: &mut Json<'_>, service: Service) {
     if service.port > 0 {
         json.number(key!("port"), service.port);
     }
-    match service.transport.name() {
-        Some(name) => json.word(quoted!("transport"), name),
-        None => json.quoted(quoted!("transport"), |out| {
-            text::put_u64(out, u64::from(service.transport.0));
-        }),
-    }
+    put_transport(json, service.transport);
     json.close(mark);
 }
 

@@ -39,8 +39,8 @@ pub fn event_id(record: &Record) -> [u8; 16] {
     siphash_128(KEY, message.as_flattened())
 }
 
-/// The id of an alert: the same for the same rule (its UUID: rules of one's own may share a number),
-/// session, subject and packet time.
+/// The id of an alert: the same for the same rule (its UUID: rules of one's own may share a
+/// number), session, subject and packet time.
 pub fn alert_id(rule: &str, session: &str, subject: &str, time: Nanos) -> String {
     let message = format!("alert\n{rule}\n{session}\n{subject}\n{}", time.0);
     hex(siphash_128(KEY, message.as_bytes()))

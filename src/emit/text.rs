@@ -68,10 +68,12 @@ fn put_four(out: &mut Vec<u8>, n: u64) {
     out.extend_from_slice(&[a, b, c, d]);
 }
 
-/// Nanoseconds as microseconds: `491`, `190.902`; exact, without trailing zeros.
+/// Nanoseconds as microseconds with three decimals: `491.000`, `190.902`. Always a fraction, so
+/// that a store that takes the type of a field from its first value takes a number with decimals.
 pub fn put_micros(out: &mut Vec<u8>, ns: u64) {
     put_u64(out, ns / 1_000);
-    put_fraction(out, ns % 1_000 * 10);
+    let ([_, a], [b, c]) = (pair(ns % 1_000 / 100), pair(ns % 100));
+    out.extend_from_slice(&[b'.', a, b, c]);
 }
 
 /// `.` and `value` (below 10,000) as four decimal places with trailing zeros cut; nothing where it
@@ -268,12 +270,12 @@ mod tests {
     #[test]
     fn microseconds_keep_their_nanoseconds() {
         for (ns, want) in [
-            (0, "0"),
+            (0, "0.000"),
             (7, "0.007"),
-            (491_000, "491"),
+            (491_000, "491.000"),
             (190_902, "190.902"),
-            (190_900, "190.9"),
-            (1_050, "1.05"),
+            (190_900, "190.900"),
+            (1_050, "1.050"),
             (u64::MAX, "18446744073709551.615"),
         ] {
             assert_eq!(text(|o| put_micros(o, ns)), want);

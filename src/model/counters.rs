@@ -110,7 +110,8 @@ counters! {
     SubjectsDropped = "subjects_dropped" in "detect";
     /// Incidents not kept because the cap was reached.
     IncidentsDropped = "incidents_dropped" in "detect";
-    /// Alerts that no incident of their subject would list: the rule, or the incident, has its fill.
+    /// Alerts that no incident of their subject would list: the rule, or the incident, has its
+    /// fill.
     AlertsUnlisted = "alerts_unlisted" in "detect";
     /// Endpoints not kept because the cap was reached.
     EndpointsDropped = "endpoints_dropped" in "detect";

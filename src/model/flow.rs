@@ -21,27 +21,62 @@ impl Transport {
     /// RFC 9260.
     pub const SCTP: Transport = Transport(132);
 
-    /// ECS `network.transport`: the keyword in lower case, `None` where the number has none here.
+    /// ECS `network.transport`: the keyword of IANA's registry of assigned Internet protocol
+    /// numbers in lower case (89, OSPFIGP there, is `ospf` to everybody), `None` where the number
+    /// has none here. Numbers that only chain IPv6 headers have none: no session is made of them.
     pub const fn name(self) -> Option<&'static str> {
-        match self.0 {
-            1 => Some("icmp"),
-            2 => Some("igmp"),
-            4 => Some("ipip"),
-            6 => Some("tcp"),
-            17 => Some("udp"),
-            41 => Some("ipv6"),
-            47 => Some("gre"),
-            50 => Some("esp"),
-            51 => Some("ah"),
-            58 => Some("ipv6-icmp"),
-            88 => Some("eigrp"),
-            89 => Some("ospf"),
-            103 => Some("pim"),
-            112 => Some("vrrp"),
-            115 => Some("l2tp"),
-            132 => Some("sctp"),
-            _ => None,
-        }
+        Some(match self.0 {
+            1 => "icmp",
+            2 => "igmp",
+            3 => "ggp",
+            4 => "ipv4",
+            5 => "st",
+            6 => "tcp",
+            8 => "egp",
+            9 => "igp",
+            17 => "udp",
+            27 => "rdp",
+            33 => "dccp",
+            41 => "ipv6",
+            46 => "rsvp",
+            47 => "gre",
+            48 => "dsr",
+            50 => "esp",
+            51 => "ah",
+            54 => "narp",
+            58 => "ipv6-icmp",
+            59 => "ipv6-nonxt",
+            later => return Transport::later_name(later),
+        })
+    }
+
+    /// Numbers of the registry's later years.
+    const fn later_name(number: u8) -> Option<&'static str> {
+        Some(match number {
+            88 => "eigrp",
+            89 => "ospf",
+            92 => "mtp",
+            94 => "ipip",
+            97 => "etherip",
+            98 => "encap",
+            103 => "pim",
+            108 => "ipcomp",
+            112 => "vrrp",
+            113 => "pgm",
+            115 => "l2tp",
+            132 => "sctp",
+            133 => "fc",
+            136 => "udplite",
+            137 => "mpls-in-ip",
+            138 => "manet",
+            139 => "hip",
+            140 => "shim6",
+            141 => "wesp",
+            142 => "rohc",
+            143 => "ethernet",
+            144 => "aggfrag",
+            _ => return None,
+        })
     }
 }
 
@@ -67,4 +102,20 @@ pub struct FlowKey {
     pub transport: Transport,
     /// 4 or 6: the version on the wire.
     pub version: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_numbers_share_a_keyword_and_none_reads_like_a_number() {
+        let mut seen = std::collections::HashSet::new();
+        for name in (0..=255).filter_map(|number| Transport(number).name()) {
+            assert!(seen.insert(name), "{name} twice");
+            assert!(name.parse::<u8>().is_err() && name == name.to_lowercase());
+        }
+        assert_eq!((Transport(4).name(), Transport(94).name()), (Some("ipv4"), Some("ipip")));
+        assert_eq!(Transport(253).name(), None);
+    }
 }
