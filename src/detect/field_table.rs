@@ -232,7 +232,7 @@ pub(super) static FIELDS: &[Field] = &[
         "Further names asked for in the session.")),
     field(("longhaul.dns.additional", Kind::Int, "", Shown::Sometimes,
         |r| read::dns(r, |d| read::count(d.additional.len())),
-        "Different addresses told beside the answers (authority, additional sections), at most 26.")),
+        "Different addresses beside the answers (authority, additional sections), at most 26.")),
     field(("longhaul.ssh.client", Kind::Text, "", Shown::Sometimes,
         |r| read::ssh(r, |s| Value::str_opt(s.client.as_deref())),
         "SSH client's identification string.")),
@@ -338,8 +338,8 @@ pub static OTHER_FIELDS: &[OtherField] = &[
         "T1 to T6: the shapes of the deception the rule speaks of."),
     other("longhaul.weight", "alerts", "Weight in an incident's score, after list ages."),
     other("longhaul.count", "alerts",
-        "How many alerts it stands for, where that is more than one: those of the rule, subject and \
-         tool within a day of the first. `@timestamp` is the first one's, `event.end` the last's."),
+        "How many alerts it stands for, where more than one: those of the rule, subject and tool \
+         within a day of the first. `@timestamp` is the first one's, `event.end` the last's."),
     other("longhaul.session.id", "alerts", "`event.id` of the session."),
     other("longhaul.home.ip", "alerts", "Address of the home side."),
     other("longhaul.remote.ip", "alerts", "Address of the remote side."),

@@ -98,6 +98,47 @@ fn assert_same(inputs: &[&Path], more: &[&str]) -> BTreeMap<&'static str, String
     one
 }
 
+fn lines(text: &str) -> impl Iterator<Item = Value> + '_ {
+    text.lines().map(|line| serde_json::from_str(line).unwrap())
+}
+
+/// No two lines of a run share an event id.
+fn assert_ids_differ(files: &BTreeMap<&'static str, String>) {
+    let mut seen = BTreeSet::new();
+    for name in FILES.iter().filter(|name| name.ends_with(".ndjson")) {
+        for line in lines(&files[name]) {
+            let id = line["event"]["id"].as_str().unwrap().to_owned();
+            assert!(seen.insert(id), "{name}: a second line with the id of {line}");
+        }
+    }
+}
+
+#[test]
+fn alerts_stand_in_order_and_incidents_say_what_they_rest_on() {
+    let files = read(&[&demo()], &["--place", "39.04,-77.49"]);
+    assert_ids_differ(&files);
+    let place = |alert: &Value| (alert["@timestamp"].to_string(), alert["rule"]["id"].to_string());
+    let alerts: Vec<Value> = lines(&files["alerts.ndjson"]).collect();
+    assert!(alerts.len() > 3 && alerts.is_sorted_by_key(place));
+    let looked_up = alerts.iter().filter(|alert| alert["network"]["protocol"] == "dns");
+    let tools: Vec<_> = looked_up
+        .map(|alert| (alert["longhaul"]["subject"].clone(), alert["longhaul"]["tags"].clone()))
+        .map(|pair| format!("{pair:?}"))
+        .collect();
+    assert_eq!(tools.iter().collect::<BTreeSet<_>>().len(), tools.len(), "{tools:?}");
+    for incident in lines(&files["incidents.ndjson"]) {
+        let own = &incident["longhaul"];
+        assert!(incident["rule"]["id"].is_string() && own["family"].is_string(), "{incident}");
+        for list in ["evidence", "benign_checked", "sources", "packets", "alerts", "topology"] {
+            assert!(!own[list].as_array().unwrap().is_empty(), "{list}: {incident}");
+        }
+        for member in own["alerts"].as_array().unwrap() {
+            let same = |alert: &&Value| alert["event"]["id"] == member["event"]["id"];
+            assert!(alerts.iter().any(|alert| same(&alert)), "{member}");
+        }
+    }
+}
+
 #[test]
 fn any_number_of_workers_writes_the_same_bytes() {
     assert_same(&[&demo()], &["--place", "39.04,-77.49"]);
@@ -130,7 +171,7 @@ fn any_number_of_workers_writes_the_same_bytes_when_the_table_overflows() {
         paths.push(path);
     }
     for path in &paths {
-        assert_same(&[path], &[]);
+        assert_ids_differ(&assert_same(&[path], &[]));
         let files = assert_same(&[path], &["--config", config.to_str().unwrap()]);
         let run: Value = serde_json::from_str(&files["run.json"]).unwrap();
         assert!(run["loss"]["table"].as_u64().unwrap() > 0, "{path:?}: nothing was pushed out");
