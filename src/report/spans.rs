@@ -9,8 +9,8 @@ use crate::report::units;
 /// A pause longer than this begins a new cluster: an hour.
 const PAUSE: Nanos = Nanos::from_secs(3_600);
 
-/// A file whose own packets lie farther apart has a clock that jumped, and would swallow the rest: a
-/// year.
+/// A file whose own packets lie farther apart has a clock that jumped, and would swallow the rest:
+/// a year.
 const ASTRAY: Nanos = Nanos::from_secs(366 * 86_400);
 
 /// Clusters that are listed; more are summed up.
