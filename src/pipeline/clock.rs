@@ -32,9 +32,10 @@ impl Clock {
         self.now.is_none_or(|now| second > now.saturating_add(self.stride))
     }
 
-    /// Whether a frame of `next`, read after one that leapt to `second`, bears it out.
-    pub(super) const fn bears_out(&self, second: u32, next: u32) -> bool {
-        next >= second.saturating_sub(self.stride)
+    /// Whether a frame of `next`, read after one that leapt to `second`, bears it out: it leaps,
+    /// too, and does not fall far back behind it.
+    pub(super) fn bears_out(&self, second: u32, next: u32) -> bool {
+        self.leaps(next) && next >= second.saturating_sub(self.stride)
     }
 
     /// Believes a second; a step back changes nothing.
@@ -79,6 +80,9 @@ mod tests {
         assert_eq!(run(3_600, &night), (vec![100, 101, 40_000, 40_001, 40_001], 0));
         let damaged = [100, 101, 4_000_000_000, 102, 101, 103];
         assert_eq!(run(3_600, &damaged), (vec![100, 101, 101, 102, 102, 103], 1));
+        // Not so far ahead that the next frame could not be near it.
+        let damaged_a_little = [100, 101, 4_000, 1_000, 1_001];
+        assert_eq!(run(3_600, &damaged_a_little), (vec![100, 101, 101, 1_000, 1_001], 1));
         let damaged_at_once = [4_000_000_000, 100_000, 100_001];
         assert_eq!(run(3_600, &damaged_at_once), (vec![0, 100_000, 100_001], 1));
         let captures_years_apart = [100_000, 900_000, 90_000_000];
@@ -90,7 +94,7 @@ mod tests {
         #[test]
         fn damaged_times_move_no_timer(
             steps in proptest::collection::vec(0u32..50, 2..60),
-            wild in proptest::collection::vec((any::<prop::sample::Index>(), 200_000u32..), 0..5),
+            wild in proptest::collection::vec((any::<prop::sample::Index>(), 106_700u32..), 0..5),
         ) {
             let mut seconds: Vec<u32> = vec![100_000];
             seconds.extend(steps.iter().scan(100_000, |now, step| { *now += step; Some(*now) }));

@@ -180,6 +180,35 @@ fn any_number_of_workers_writes_the_same_bytes_when_the_table_overflows() {
     assert_same(&all, &["--config", config.to_str().unwrap()]);
 }
 
+/// Identity, state and end of every session but those of the wild frames' host.
+fn ends(lines: &str) -> BTreeSet<String> {
+    let session = |line: &str| {
+        let value: Value = serde_json::from_str(line).unwrap();
+        format!("{} {} {}", value["event"]["id"], value["longhaul"]["state"], value["event"]["end"])
+    };
+    lines.lines().filter(|line| !line.contains("10.8.8.8")).map(session).collect()
+}
+
+#[test]
+fn frames_of_a_far_future_change_no_other_session() {
+    let root = tempfile::tempdir().unwrap();
+    let (plain, wild) = (root.path().join("plain.pcap"), root.path().join("wild.pcap"));
+    let shape =
+        Shape { packets: 4_000, hosts: 3, seconds: 40_000, disorder_ns: 3_000_000, tick_ns: 1 };
+    made::write(&plain, 77, &shape);
+    made::with_wild_frames(&plain, &wild, &[0, 1_000, 1_003, 2_500, 3_999]);
+    let without = assert_same(&[&plain], &[]);
+    let with = assert_same(&[&wild], &[]);
+    let count = |files: &BTreeMap<&str, String>| -> u64 {
+        let run: Value = serde_json::from_str(&files["run.json"]).unwrap();
+        run["counters"]["capture"]["time_leaps"].as_u64().unwrap()
+    };
+    assert_eq!((count(&without), count(&with)), (0, 5));
+    let before = ends(&without["sessions.ndjson"]);
+    assert!(before.iter().any(|session| session.contains("timeout")), "nothing timed out");
+    assert!(before == ends(&with["sessions.ndjson"]), "another session changed");
+}
+
 fn keys(value: &Value, prefix: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {

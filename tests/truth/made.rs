@@ -49,6 +49,30 @@ pub fn write(path: &Path, seed: u64, shape: &Shape) {
     std::fs::write(path, bytes).unwrap();
 }
 
+/// Copies a capture and puts one frame of a host of its own, dated years ahead, before each of the
+/// given packets.
+pub fn with_wild_frames(from: &Path, to: &Path, before: &[usize]) {
+    const YEARS: u32 = 20 * 366 * 86_400;
+    let bytes = std::fs::read(from).unwrap();
+    let mut out = HEADER.to_vec();
+    let (mut rest, mut number) = (&bytes[HEADER.len()..], 0usize);
+    while !rest.is_empty() {
+        let length = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+        let (record, after) = rest.split_at(16 + length);
+        if before.contains(&number) {
+            let mut wild = record.to_vec();
+            let second = u32::from_le_bytes(wild[..4].try_into().unwrap()) + YEARS;
+            wild[..4].copy_from_slice(&second.to_le_bytes());
+            // The source address of the IPv4 header behind 16 bytes of record and 14 of Ethernet.
+            wild[42..46].copy_from_slice(&[10, 8, 8, 8]);
+            out.extend(wild);
+        }
+        out.extend(record);
+        (rest, number) = (after, number + 1);
+    }
+    std::fs::write(to, out).unwrap();
+}
+
 fn frame(dice: &mut Dice, hosts: u64) -> Vec<u8> {
     let client = [10, 9, 0, dice.below(hosts) as u8];
     let server = [198, 51, 100, dice.below(4) as u8];
