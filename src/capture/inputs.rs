@@ -1,11 +1,13 @@
 //! The list of inputs: files, directories, standard input.
 //!
-//! Owns: the walk through directories. In: paths of the command line. Out: one [`InputSpec`] per
-//! input. Never: opens a file, or leaves one out without a word.
+//! Owns: the walk through directories, which spellings mean one file. In: paths of the command
+//! line. Out: one [`InputSpec`] per input. Never: opens a file, or leaves one out without a word.
 
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -21,17 +23,19 @@ pub struct InputSpec {
     pub path: PathBuf,
     /// Bytes that the program carries itself, in place of a file.
     embedded: Option<&'static [u8]>,
+    /// The path of an earlier input that is the same file.
+    same_as: Option<PathBuf>,
 }
 
 impl InputSpec {
     /// An input by its path.
     pub fn new(path: impl Into<PathBuf>) -> InputSpec {
-        InputSpec { path: path.into(), embedded: None }
+        InputSpec { path: path.into(), embedded: None, same_as: None }
     }
 
     /// A capture that is part of the program; `name` stands for its path.
     pub fn embedded(name: &str, bytes: &'static [u8]) -> InputSpec {
-        InputSpec { path: name.into(), embedded: Some(bytes) }
+        InputSpec { path: name.into(), embedded: Some(bytes), same_as: None }
     }
 
     /// The bytes of an embedded capture.
@@ -49,9 +53,15 @@ impl InputSpec {
         self.is_stdin() || fs::metadata(&self.path).is_ok_and(|m| !m.is_file() && !m.is_dir())
     }
 
-    /// Its size in bytes; 0 where that is not known.
+    /// The path of an earlier input that is the same file by another name: this one is not read.
+    pub fn same_as(&self) -> Option<&Path> {
+        self.same_as.as_deref()
+    }
+
+    /// Its size in bytes; 0 where that is not known, or where it is not read.
     pub fn size(&self) -> u64 {
         match self.embedded {
+            None if self.same_as.is_some() => 0,
             Some(bytes) => bytes.len() as u64,
             None if self.is_stdin() => 0,
             None => fs::metadata(&self.path).map_or(0, |m| if m.is_file() { m.len() } else { 0 }),
@@ -61,7 +71,8 @@ impl InputSpec {
 
 /// Every input that `paths` mean, sorted by path, each path once. Directories are searched to their
 /// full depth and links followed, but no directory is entered twice. What cannot be read becomes an
-/// input all the same, so that its report says why.
+/// input all the same, so that its report says why; and so does a second name of a file (another
+/// spelling, a symbolic or a hard link), which is marked and not read again.
 ///
 /// # Errors
 /// More than [`MAX_FILES`] inputs.
@@ -80,7 +91,26 @@ pub fn expand_inputs(paths: &[PathBuf]) -> Result<Vec<InputSpec>, Error> {
             walk(&directory, &mut found, &mut waiting)?;
         }
     }
-    Ok(found.into_iter().map(InputSpec::new).collect())
+    let mut specs: Vec<InputSpec> = found.into_iter().map(InputSpec::new).collect();
+    mark_second_names(&mut specs);
+    Ok(specs)
+}
+
+/// One file read twice would double every packet of it. The first name in order is read.
+fn mark_second_names(specs: &mut [InputSpec]) {
+    let mut known: HashMap<(u64, u64), PathBuf> = HashMap::new();
+    for spec in specs.iter_mut().filter(|spec| !spec.is_stdin()) {
+        let Ok(meta) = fs::metadata(&spec.path) else { continue };
+        if meta.is_dir() {
+            continue;
+        }
+        match known.get(&(meta.dev(), meta.ino())) {
+            Some(first) => spec.same_as = Some(first.clone()),
+            None => {
+                known.insert((meta.dev(), meta.ino()), spec.path.clone());
+            }
+        }
+    }
 }
 
 /// Lists one directory. Pipes, sockets and devices in it are not captures at rest and are not
@@ -146,5 +176,26 @@ mod tests {
         let all = ["-", "a.txt", "b/.hidden", "b/deep/z.pcap", "broken", "c", "missing"];
         assert_eq!(names, all);
         assert!(specs.first().unwrap().is_stdin());
+    }
+
+    #[test]
+    fn a_file_of_several_names_is_read_by_the_first() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |p: &str| root.path().join(p);
+        fs::create_dir(at("sub")).unwrap();
+        fs::write(at("b"), b"x").unwrap();
+        fs::write(at("other"), b"x").unwrap();
+        fs::hard_link(at("b"), at("hard")).unwrap();
+        std::os::unix::fs::symlink(at("b"), at("soft")).unwrap();
+        let paths = [at("soft"), at("sub/../b"), at("other"), at("hard"), at("b"), "-".into()];
+        let specs = expand_inputs(&paths).unwrap();
+        let read: Vec<_> = specs.iter().filter(|s| s.same_as().is_none()).collect();
+        assert_eq!(
+            read.iter().map(|s| s.path.clone()).collect::<Vec<_>>(),
+            [PathBuf::from("-"), at("b"), at("other")]
+        );
+        let second: Vec<_> = specs.iter().filter(|s| s.same_as() == Some(&at("b"))).collect();
+        assert_eq!(second.len(), 3);
+        assert!(second.iter().all(|s| s.size() == 0));
     }
 }

@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::capture::inputs::InputSpec;
 use crate::capture::report::FileReport;
 use crate::capture::source::FileSource;
 use crate::capture::source::FrameMeta;
+use crate::capture::stored::Stored;
 use crate::model::Nanos;
 
 /// Up to so many inputs stay open from the look at their first packet on; more are closed and
@@ -48,6 +50,7 @@ pub struct MergedSource {
     clock: Nanos,
     open: usize,
     late: u64,
+    refused: u64,
     reports: Vec<FileReport>,
     bytes_done: u64,
     bytes_total: u64,
@@ -74,6 +77,14 @@ impl PartialOrd for Head {
     fn partial_cmp(&self, other: &Head) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// The first look at every input.
+struct Probing {
+    /// Inputs stay open after it.
+    keep: bool,
+    pool: Arc<BlockPool>,
+    found: Vec<Probed>,
 }
 
 /// What the first look at an input told.
@@ -104,14 +115,18 @@ impl MergedSource {
             clock: Nanos::ZERO,
             open: 0,
             late: 0,
+            refused: 0,
             reports: Vec::new(),
             bytes_done: 0,
             bytes_total: specs.iter().map(InputSpec::size).fold(0, u64::saturating_add),
         };
         let keep = specs.len() <= KEEP_OPEN.min(merged.options.max_open);
-        let probe_pool = if keep { Arc::clone(pool) } else { BlockPool::new(PROBE_BYTES, 1) };
-        let mut probed: Vec<Probed> =
-            specs.into_iter().filter_map(|spec| merged.probe(spec, keep, &probe_pool)).collect();
+        let pool = if keep { Arc::clone(pool) } else { BlockPool::new(PROBE_BYTES, 1) };
+        let mut probing = Probing { keep, pool, found: Vec::with_capacity(specs.len()) };
+        for spec in specs {
+            merged.probe(spec, &mut probing);
+        }
+        let mut probed = probing.found;
         probed.sort_by(|a, b| {
             let path = a.spec.path.as_os_str().cmp(b.spec.path.as_os_str());
             (a.first.time, a.size).cmp(&(b.first.time, b.size)).then(path)
@@ -122,23 +137,39 @@ impl MergedSource {
         merged
     }
 
-    fn probe(&mut self, spec: InputSpec, keep: bool, pool: &Arc<BlockPool>) -> Option<Probed> {
-        // A pipe can be read only once.
-        let keep = keep || spec.is_stream();
-        let pool = if keep { Arc::clone(&self.pool) } else { Arc::clone(pool) };
-        let mut source = match FileSource::open(&spec, 0, &pool, &self.options) {
-            Ok(source) => source,
-            Err(report) => {
-                self.report(*report);
-                return None;
+    fn probe(&mut self, spec: InputSpec, probing: &mut Probing) {
+        if let Some(first) = spec.same_as() {
+            return self.report(FileReport::duplicate(&spec.path, first));
+        }
+        let mut opened = Stored::open(&spec, self.options.hash);
+        if opened.as_ref().is_err_and(no_more_files) {
+            let released = probing.release();
+            if released > 0 {
+                self.lower(released);
+                opened = Stored::open(&spec, self.options.hash);
             }
+        }
+        let stored = match opened {
+            Ok(stored) => stored,
+            Err(e) => return self.report(FileReport::unreadable(&spec.path, e.to_string())),
         };
-        let Some(first) = source.next_frame() else {
-            self.report(source.verdict());
-            return None;
+        // A pipe can be read only once.
+        let keep = probing.keep || spec.is_stream();
+        let pool = if keep { &self.pool } else { &probing.pool };
+        let mut source = match FileSource::from_stored(&spec.path, stored, 0, pool) {
+            Ok(source) => source,
+            Err(report) => return self.report(*report),
         };
+        let Some(first) = source.next_frame() else { return self.report(source.verdict()) };
         let size = spec.size();
-        Some(Probed { spec, size, first, source: keep.then(|| Box::new(source)) })
+        let source = keep.then(|| Box::new(source));
+        probing.found.push(Probed { spec, size, first, source });
+    }
+
+    /// The system gives no further descriptor: from now on as many files are held open as it gave.
+    fn lower(&mut self, open: usize) {
+        self.options.max_open = open.max(1);
+        self.refused = self.refused.saturating_add(1);
     }
 
     fn admit(&mut self, file: u16, mut input: Probed) {
@@ -205,26 +236,48 @@ impl MergedSource {
             let due = self.heads.peek().map_or(NO_LIMIT, |Reverse(h)| h.key);
             match self.closed.front() {
                 Some((first, file)) if (*first, *file) < due || self.heads.is_empty() => {
-                    let file = *file;
+                    let (first, file) = (*first, *file);
                     self.closed.pop_front();
-                    self.open_file(file);
+                    if !self.open_file(file) {
+                        // It is due as soon as another file is closed.
+                        self.closed.push_front((first, file));
+                        self.lower(self.open);
+                        return;
+                    }
                 }
                 _ => return,
             }
         }
     }
 
-    fn open_file(&mut self, file: u16) {
-        let Some(input) = self.inputs.get_mut(usize::from(file)) else { return };
-        let mut source = match FileSource::open(&input.spec, file, &self.pool, &self.options) {
-            Ok(source) => Box::new(source),
-            Err(report) => return self.report(*report),
+    /// Opens a closed file, or reports it. False where the system gives no descriptor for it and
+    /// one will be free later.
+    fn open_file(&mut self, file: u16) -> bool {
+        let Some(input) = self.inputs.get(usize::from(file)) else { return true };
+        let path = &input.spec.path;
+        let source = match Stored::open(&input.spec, self.options.hash) {
+            Ok(stored) => FileSource::from_stored(path, stored, file, &self.pool),
+            Err(e) if self.open > 0 && no_more_files(&e) => return false,
+            Err(e) => Err(Box::new(FileReport::unreadable(path, e.to_string()))),
         };
-        let Some(meta) = source.next_frame() else { return self.report(source.verdict()) };
-        input.source = Some(source);
+        let mut source = match source {
+            Ok(source) => Box::new(source),
+            Err(report) => {
+                self.report(*report);
+                return true;
+            }
+        };
+        let Some(meta) = source.next_frame() else {
+            self.report(source.verdict());
+            return true;
+        };
+        if let Some(input) = self.inputs.get_mut(usize::from(file)) {
+            input.source = Some(source);
+        }
         self.open += 1;
         self.late = self.late.saturating_add(u64::from(meta.time < self.clock));
         self.heads.push(Reverse(Head { key: (meta.time, file), meta }));
+        true
     }
 
     fn close(&mut self, file: u16) {
@@ -268,16 +321,37 @@ impl MergedSource {
         self.late
     }
 
+    /// How often the system refused another open file, so that fewer are held open since.
+    pub fn opens_refused(&self) -> u64 {
+        self.refused
+    }
+
     /// Ends the reading: one report per input, sorted by path.
     pub fn finish(mut self) -> Vec<FileReport> {
         for file in (0..=u16::MAX).take(self.inputs.len()) {
             self.close(file);
         }
         while let Some((_, file)) = self.closed.pop_front() {
+            // Nothing else is open any more, so that it is opened or reported.
             self.open_file(file);
             self.close(file);
         }
         self.reports.sort_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
         self.reports
     }
+}
+
+impl Probing {
+    /// Closes what need not stay open; says how many that were.
+    fn release(&mut self) -> usize {
+        self.keep = false;
+        let held = self.found.iter_mut().filter(|probed| !probed.spec.is_stream());
+        held.filter_map(|probed| probed.source.take()).count()
+    }
+}
+
+/// Whether the process or the system has no descriptor left: EMFILE and ENFILE, which are 24 and 23
+/// on Linux, the BSDs and macOS.
+fn no_more_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
 }

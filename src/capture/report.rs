@@ -28,6 +28,8 @@ pub enum Verdict {
     Unsupported,
     /// Could not be opened or read.
     Unreadable,
+    /// The same file as another input, by another name; read once, under the first.
+    Duplicate,
 }
 
 impl fmt::Display for Verdict {
@@ -39,6 +41,7 @@ impl fmt::Display for Verdict {
             Verdict::Malformed => "malformed",
             Verdict::Unsupported => "unsupported",
             Verdict::Unreadable => "unreadable",
+            Verdict::Duplicate => "duplicate",
         })
     }
 }
@@ -76,6 +79,16 @@ pub struct FileReport {
 impl FileReport {
     /// The report of a file that could not be opened.
     pub fn unreadable(path: &Path, reason: String) -> FileReport {
+        FileReport::unread(path, Verdict::Unreadable, reason)
+    }
+
+    /// The report of a second name of a file.
+    pub fn duplicate(path: &Path, first: &Path) -> FileReport {
+        let reason = format!("the same file as {}, which is read", first.display());
+        FileReport::unread(path, Verdict::Duplicate, reason)
+    }
+
+    fn unread(path: &Path, verdict: Verdict, reason: String) -> FileReport {
         FileReport {
             path: path.to_path_buf(),
             bytes: 0,
@@ -85,7 +98,7 @@ impl FileReport {
             packets_malformed: 0,
             first: None,
             last: None,
-            verdict: Verdict::Unreadable,
+            verdict,
             reason: Some(reason),
         }
     }

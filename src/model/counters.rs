@@ -44,6 +44,8 @@ counters! {
     FramesFiltered = "frames_filtered" in "capture";
     /// Input files opened late because too many overlap in time.
     FilesLate = "files_late" in "capture";
+    /// Times the system refused another open file; fewer were held open from then on.
+    OpensRefused = "opens_refused" in "capture";
     /// Frames that an interface's card lost.
     NicDrops = "nic_drops" in "capture";
     /// Frames that found the kernel's ring full.

@@ -100,7 +100,9 @@ impl Outcome {
     /// Whether any input could be read at all.
     fn anything_readable(&self) -> bool {
         // An empty file is sound by itself, and no consolation beside one that cannot be read.
-        let sound = |file: &FileReport| matches!(file.verdict, Verdict::Ok | Verdict::Empty);
+        let sound = |file: &FileReport| {
+            matches!(file.verdict, Verdict::Ok | Verdict::Empty | Verdict::Duplicate)
+        };
         let all_sound = !self.files.is_empty() && self.files.iter().all(sound);
         all_sound || self.files.iter().any(|file| file.packets > 0)
     }

@@ -167,6 +167,7 @@ impl Reader {
         let files = match self.source {
             Source::Files(files) => {
                 tally.counters.add(Counter::FilesLate, files.files_late());
+                tally.counters.add(Counter::OpensRefused, files.opens_refused());
                 files.finish()
             }
             Source::Live(_) => Vec::new(),

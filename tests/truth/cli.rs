@@ -70,6 +70,58 @@ fn refusals_say_what_and_how_and_write_nothing() {
     refused(&["--unknown-option"], "--unknown-option");
 }
 
+fn run_json(out: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(out.join("run.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_file_of_two_names_is_read_once_and_said() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    fs::copy(demo(), at("a.pcap.zst")).unwrap();
+    fs::hard_link(at("a.pcap.zst"), at("b.pcap.zst")).unwrap();
+    std::os::unix::fs::symlink(at("a.pcap.zst"), at("c.pcap.zst")).unwrap();
+    let ran = longhaul(&["read", "-q", "--out", &at("one"), &at("a.pcap.zst")]);
+    assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
+    let [a, b, c, two] = ["a.pcap.zst", "b.pcap.zst", "c.pcap.zst", "two"].map(at);
+    let ran = longhaul(&["read", "-q", "--out", &two, &a, &b, &c]);
+    assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
+    let said = stderr(&ran);
+    assert_eq!(said.matches("duplicate: the same file as").count(), 2, "{said}");
+    let (one, two) = (run_json(at("one").as_ref()), run_json(two.as_ref()));
+    assert_eq!(one["counters"], two["counters"]);
+    let verdicts: Vec<_> =
+        two["inputs"].as_array().unwrap().iter().map(|input| &input["verdict"]).collect();
+    assert_eq!(verdicts, ["ok", "duplicate", "duplicate"]);
+}
+
+#[test]
+fn few_descriptors_hold_fewer_files_open() {
+    let root = tempfile::tempdir().unwrap();
+    let shape = Shape { packets: 50, hosts: 9, seconds: 600, disorder_ns: 0, tick_ns: 1 };
+    // Up to 32 files stay open after the first look; more are opened when they are due.
+    for files in [20u64, 40] {
+        let folder = root.path().join(files.to_string());
+        fs::create_dir(&folder).unwrap();
+        for n in 0..files {
+            made::write(&folder.join(format!("{n}.pcap")), 7 * n + 1, &shape);
+        }
+        let out = root.path().join(format!("out{files}"));
+        let script = "ulimit -n 14 && exec \"$@\"";
+        let ran = Command::new("sh")
+            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_longhaul"), "read", "-q", "--out"])
+            .args([&out, &folder])
+            .output()
+            .unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
+        let run = run_json(&out);
+        let inputs = run["inputs"].as_array().unwrap();
+        assert!(inputs.iter().all(|input| input["verdict"] == "ok"), "{inputs:?}");
+        assert_eq!(run["counters"]["capture"]["frames"], 50 * files);
+        assert!(run["counters"]["capture"]["opens_refused"].as_u64().unwrap() > 0);
+    }
+}
+
 #[test]
 fn a_directory_with_something_in_it_is_left_alone() {
     let root = tempfile::tempdir().unwrap();
