@@ -3,6 +3,7 @@
 //! Owns: the immutable snapshot of rules, lists and databases. In: a plan. Out: [`Prepared`].
 //! Never: changes after the run has begun.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -162,7 +163,7 @@ const fn hash_policy(wish: HashInputs) -> HashPolicy {
 /// Numbers the capture points.
 #[derive(Debug, Default)]
 pub(super) struct Points {
-    folders: Vec<PathBuf>,
+    folders: HashMap<PathBuf, u16>,
 }
 
 impl Points {
@@ -173,13 +174,29 @@ impl Points {
             PointBy::File => file,
             PointBy::Dir => {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                let known = self.folders.iter().position(|known| known == folder);
-                let at = known.unwrap_or_else(|| {
-                    self.folders.push(folder.to_path_buf());
-                    self.folders.len() - 1
-                });
-                u16::try_from(at).unwrap_or(u16::MAX)
+                if let Some(point) = self.folders.get(folder) {
+                    return *point;
+                }
+                let point = u16::try_from(self.folders.len()).unwrap_or(u16::MAX);
+                self.folders.insert(folder.to_path_buf(), point);
+                point
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_numbered_as_they_come() {
+        let mut points = Points::default();
+        let files = ["a/1", "b/1", "a/2", "3", "b/2", "a/b/1", "4"];
+        let numbers: Vec<u16> =
+            (0..).zip(files).map(|(n, f)| points.of(PointBy::Dir, n, Path::new(f))).collect();
+        assert_eq!(numbers, [0, 1, 0, 2, 1, 3, 2]);
+        assert_eq!(points.of(PointBy::All, 9, Path::new("a/1")), 0);
+        assert_eq!(points.of(PointBy::File, 9, Path::new("a/1")), 9);
     }
 }
