@@ -106,6 +106,9 @@ fn an_alert_carries_numbers_sources_and_places() {
     assert_eq!(fresh.rule.techniques, ["T1090.003", "T1133"]);
     let sources: Vec<(&str, &str)> = fresh.sources.iter().map(|s| (s.kind, &*s.name)).collect();
     assert_eq!(sources, [("list", "astrill-prefixes"), ("rules", "embedded")]);
+    // Every source tells its build, and its age by a date: of a rule set, its newest rule's.
+    assert!(fresh.sources.iter().all(|source| !source.build.is_empty()));
+    assert!(fresh.sources.iter().all(|source| source.built_at.is_some()), "{:?}", fresh.sources);
     let evidence: Vec<(&str, &str, &str, Option<f64>)> = fresh
         .evidence
         .iter()
@@ -198,7 +201,6 @@ fn metadata_is_checked_at_its_line() {
         ("level: low\n", "", 1, "no `level`"),
         ("id: 0000", "idd: 0000", 1, "no `id`"),
         ("id: 0000", "id: zz", 2, "no UUID"),
-        ("name: test\n", "", 1, "no `name`"),
         ("service: session", "service: endpoint", 4, "not yet evaluated"),
         ("service: session", "service: sessions", 4, "did you mean `session`?"),
         ("product: longhaul", "product: windows", 4, "not ours"),
@@ -217,6 +219,10 @@ fn metadata_is_checked_at_its_line() {
         let hit = hit.unwrap_or_else(|| panic!("{to}: {errors:#?}"));
         assert_eq!(hit.place.as_ref().unwrap().1, *line, "{to}: {hit}");
     }
+    // Sigma leaves `name` free.
+    let unnamed = RuleSet::from_text("r.yml", &good.replacen("name: test\n", "", 1)).unwrap();
+    let names: Vec<&str> = unnamed.iter().map(|rule| rule.info().name.as_str()).collect();
+    assert_eq!(names, ["rule_1"]);
     let twice = format!("{good}---\n{good}");
     let errors = RuleSet::from_text("r.yml", &twice).unwrap_err();
     assert_eq!(errors[0].place.as_ref().unwrap().1, 19, "{}", errors[0]);

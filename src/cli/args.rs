@@ -99,9 +99,9 @@ pub(super) struct RunArgs {
 }
 
 impl ReadArgs {
-    /// The plan, or everything that is wrong with the arguments.
-    pub(super) fn plan(&self) -> Result<Plan, Vec<Error>> {
-        let mut plan = self.common.plan()?;
+    /// The plan, and everything that is wrong with the arguments: what is wrong keeps its default.
+    pub(super) fn plan(&self) -> (Plan, Vec<Error>) {
+        let (mut plan, errors) = self.common.plan();
         plan.inputs.clone_from(&self.paths);
         plan.point_by = match self.point_by.as_deref() {
             Some("dir") => PointBy::Dir,
@@ -113,13 +113,13 @@ impl ReadArgs {
             Some("always") => HashInputs::Always,
             _ => HashInputs::Auto,
         };
-        Ok(plan)
+        (plan, errors)
     }
 }
 
 impl RunArgs {
-    /// The plan without inputs, or everything that is wrong with the arguments.
-    pub(super) fn plan(&self) -> Result<Plan, Vec<Error>> {
+    /// The plan without inputs, and everything that is wrong with the arguments.
+    pub(super) fn plan(&self) -> (Plan, Vec<Error>) {
         let mut plan = Plan {
             workers: default_workers(),
             config: self.config.clone(),
@@ -137,12 +137,13 @@ impl RunArgs {
         self.apply_places(&mut plan);
         self.apply_words(&mut plan, &mut errors);
         self.apply_output(&mut plan);
-        if errors.is_empty() { Ok(plan) } else { Err(errors) }
+        (plan, errors)
     }
 
     fn apply_places(&self, plan: &mut Plan) {
         if !self.home.is_empty() {
             plan.home.clone_from(&self.home);
+            plan.written.home.clear();
         }
         for (flag, slot) in [
             (&self.rules, &mut plan.rules),
@@ -156,6 +157,7 @@ impl RunArgs {
         }
         if self.place.is_some() {
             plan.place.clone_from(&self.place);
+            plan.written.place = None;
         }
         plan.filter.clone_from(&self.filter);
         if !self.no_decap.is_empty() {

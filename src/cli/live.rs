@@ -21,6 +21,7 @@ use crate::config::live::parse_bytes;
 use crate::config::live::parse_seconds;
 use crate::model::Counter;
 use crate::model::Error;
+use crate::pipeline;
 use crate::pipeline::live;
 use crate::pipeline::live::LiveRun;
 use crate::report::terminal;
@@ -119,16 +120,20 @@ fn list() -> Ended {
 }
 
 impl LiveArgs {
-    /// What every run needs to know.
-    fn plan(&self) -> Result<Plan, Vec<Error>> {
-        let mut plan = self.common.plan()?;
+    /// What every run needs to know, and everything that is wrong with it.
+    fn checked_plan(&self) -> (Plan, Vec<Error>) {
+        let (mut plan, errors) = self.common.plan();
         plan.point_by = if self.point_by_interface { PointBy::File } else { PointBy::All };
-        Ok(plan)
+        (plan, errors)
+    }
+
+    fn plan(&self) -> Result<Plan, Vec<Error>> {
+        let (plan, errors) = self.checked_plan();
+        if errors.is_empty() { Ok(plan) } else { Err(errors) }
     }
 
     fn live_plan(&self) -> Result<LivePlan, Vec<Error>> {
-        let mut errors = Vec::new();
-        let plan = self.plan().map_err(|wrong| errors.extend(wrong)).ok();
+        let (plan, mut errors) = self.checked_plan();
         let mut rotate = Rotate::default();
         errors.extend(self.rotate.iter().filter_map(|word| rotate.add(word).err()));
         let twice =
@@ -147,7 +152,9 @@ impl LiveArgs {
             let error = Error::new("--ring", format!("`{}` is no size in bounds", self.ring));
             errors.push(error.help("give a size from 4MiB to 4GiB"));
         }
-        let (Some(plan), Some(ring_bytes), true) = (plan, ring, errors.is_empty()) else {
+        let (Some(ring_bytes), true) = (ring, errors.is_empty()) else {
+            // One list of all that is wrong, so that nobody has to mend and run again for each.
+            errors.extend(pipeline::check(&plan));
             return Err(errors);
         };
         Ok(LivePlan {

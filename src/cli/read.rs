@@ -22,7 +22,12 @@ use crate::report::terminal::Style;
 
 /// Runs the command.
 pub(super) fn run(args: &ReadArgs) -> Ended {
-    let plan = args.plan()?;
+    let (plan, mut errors) = args.plan();
+    if !errors.is_empty() {
+        // One list of all that is wrong, so that nobody has to mend and run again for each.
+        errors.extend(pipeline::check(&plan));
+        return Err(errors);
+    }
     let outcome = pipeline::run(&plan, &mut Bar::new(plan.quiet))?;
     let found = !outcome.alerts.is_empty() || !outcome.incidents.is_empty();
     let alerted = plan.fail_on_alert && found;

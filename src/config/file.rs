@@ -6,11 +6,13 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::config::Caps;
 use crate::config::Plan;
 use crate::config::Vantage;
 use crate::config::WORKERS_MAX;
+use crate::config::Written;
 use crate::config::bounded;
 use crate::config::parse_level;
 use crate::model::Error;
@@ -18,89 +20,133 @@ use crate::model::Error;
 const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, subjects, \
                     min_level, no_decap, key and [caps] with sessions, endpoints, alerts";
 
-/// The file's keys; all optional. Flags win over the file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A configuration file as read. Flags win over it.
+#[derive(Debug)]
 pub struct ConfigFile {
-    home: Option<Vec<String>>,
-    place: Option<String>,
-    vantage: Option<String>,
-    workers: Option<usize>,
+    path: PathBuf,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    keys: Keys,
+}
+
+/// The file's keys; all optional.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    home: Option<Vec<Spanned<String>>>,
+    place: Option<Spanned<String>>,
+    vantage: Option<Spanned<String>>,
+    workers: Option<Spanned<usize>>,
     rules: Option<PathBuf>,
     geo: Option<PathBuf>,
     lists: Option<PathBuf>,
     subjects: Option<PathBuf>,
-    min_level: Option<String>,
+    min_level: Option<Spanned<String>>,
     no_decap: Option<Vec<String>>,
     key: Option<Vec<String>>,
     caps: Option<CapsTable>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CapsTable {
-    sessions: Option<usize>,
-    endpoints: Option<usize>,
-    alerts: Option<usize>,
+    sessions: Option<Spanned<usize>>,
+    endpoints: Option<Spanned<usize>>,
+    alerts: Option<Spanned<usize>>,
 }
 
 /// Reads a configuration file.
 pub fn load_config(path: &Path) -> Result<ConfigFile, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Error::new("configuration", e.to_string()).at(path, 0))?;
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        let help = "give a readable UTF-8 file in TOML, or leave --config out";
+        Error::new("configuration", e.to_string()).at(path, 0).help(help)
+    })?;
     parse_config(path, &text)
 }
 
 /// Reads a configuration file's text; `path` is for messages.
 pub fn parse_config(path: &Path, text: &str) -> Result<ConfigFile, Error> {
-    toml::from_str(text).map_err(|e| {
-        let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.lines().count().max(1) + usize::from(before.ends_with('\n'));
-        Error::new("configuration", e.message().to_owned())
-            .at(path, u32::try_from(line).unwrap_or(0))
-            .help(KEYS)
-    })
+    let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+    let lines: Vec<usize> = std::iter::once(0).chain(breaks).collect();
+    match toml::from_str(text) {
+        Ok(keys) => Ok(ConfigFile { path: path.to_path_buf(), lines, keys }),
+        Err(e) => {
+            let line = line_of(&lines, e.span().map_or(0, |span| span.start));
+            Err(Error::new("configuration", e.message().to_owned()).at(path, line).help(KEYS))
+        }
+    }
+}
+
+/// The line, from 1, of a byte.
+fn line_of(lines: &[usize], byte: usize) -> u32 {
+    u32::try_from(lines.partition_point(|begin| *begin <= byte)).unwrap_or(0)
+}
+
+/// Gives a value's errors their file and line.
+struct Checker<'f> {
+    path: &'f Path,
+    lines: &'f [usize],
+    errors: Vec<Error>,
+}
+
+impl Checker<'_> {
+    fn place<T>(&self, value: &Spanned<T>) -> (PathBuf, u32) {
+        (self.path.to_path_buf(), line_of(self.lines, value.span().start))
+    }
+
+    fn set<T, V>(
+        &mut self,
+        slot: &mut T,
+        value: Option<Spanned<V>>,
+        check: impl Fn(&V) -> Result<T, Error>,
+    ) {
+        let Some(value) = value else { return };
+        match check(value.get_ref()) {
+            Ok(value) => *slot = value,
+            Err(error) => {
+                let (path, line) = self.place(&value);
+                self.errors.push(error.at(&path, line));
+            }
+        }
+    }
 }
 
 impl ConfigFile {
     /// Applies the file to a plan, all errors at once.
     pub fn apply(self, plan: &mut Plan) -> Result<(), Vec<Error>> {
-        let mut errors = Vec::new();
-        if let Some(home) = self.home {
-            plan.home = home;
+        let ConfigFile { path, lines, keys } = self;
+        let mut checker = Checker { path: &path, lines: &lines, errors: Vec::new() };
+        plan.written = Written::default();
+        plan.no_decap = keys.no_decap.unwrap_or_default();
+        plan.key = keys.key.unwrap_or_default();
+        if let Some(home) = keys.home {
+            plan.written.home = home.iter().map(|net| checker.place(net)).collect();
+            plan.home = home.into_iter().map(Spanned::into_inner).collect();
         }
-        plan.no_decap = self.no_decap.unwrap_or_default();
-        plan.key = self.key.unwrap_or_default();
-        plan.place = self.place.or(plan.place.take());
-        plan.rules = self.rules.or(plan.rules.take());
-        plan.geo = self.geo.or(plan.geo.take());
-        plan.lists = self.lists.or(plan.lists.take());
-        plan.subjects = self.subjects.or(plan.subjects.take());
-        set(&mut plan.vantage, self.vantage.map(|word| parse_vantage(&word)), &mut errors);
-        let workers = self.workers.map(|n| bounded("workers", n, 1, WORKERS_MAX));
-        set(&mut plan.workers, workers, &mut errors);
-        set(&mut plan.min_level, self.min_level.map(|word| parse_level(&word)), &mut errors);
-        if let Some(caps) = self.caps {
-            caps.apply(&mut plan.caps, &mut errors);
+        if let Some(place) = keys.place {
+            plan.written.place = Some(checker.place(&place));
+            plan.place = Some(place.into_inner());
         }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
+        plan.rules = keys.rules.or(plan.rules.take());
+        plan.geo = keys.geo.or(plan.geo.take());
+        plan.lists = keys.lists.or(plan.lists.take());
+        plan.subjects = keys.subjects.or(plan.subjects.take());
+        checker.set(&mut plan.vantage, keys.vantage, |word| parse_vantage(word));
+        checker.set(&mut plan.workers, keys.workers, |n| bounded("workers", *n, 1, WORKERS_MAX));
+        checker.set(&mut plan.min_level, keys.min_level, |word| parse_level(word));
+        if let Some(caps) = keys.caps {
+            caps.apply(&mut plan.caps, &mut checker);
+        }
+        if checker.errors.is_empty() { Ok(()) } else { Err(checker.errors) }
     }
 }
 
 impl CapsTable {
-    fn apply(self, caps: &mut Caps, errors: &mut Vec<Error>) {
+    fn apply(self, caps: &mut Caps, checker: &mut Checker<'_>) {
         let checked = |what: &'static str, n: usize| bounded(what, n, 16, 1 << 28);
-        set(&mut caps.sessions, self.sessions.map(|n| checked("caps.sessions", n)), errors);
-        set(&mut caps.endpoints, self.endpoints.map(|n| checked("caps.endpoints", n)), errors);
-        set(&mut caps.alerts, self.alerts.map(|n| checked("caps.alerts", n)), errors);
-    }
-}
-
-fn set<T>(slot: &mut T, value: Option<Result<T, Error>>, errors: &mut Vec<Error>) {
-    match value {
-        Some(Ok(value)) => *slot = value,
-        Some(Err(error)) => errors.push(error),
-        None => {}
+        checker.set(&mut caps.sessions, self.sessions, |n| checked("caps.sessions", *n));
+        checker.set(&mut caps.endpoints, self.endpoints, |n| checked("caps.endpoints", *n));
+        checker.set(&mut caps.alerts, self.alerts, |n| checked("caps.alerts", *n));
     }
 }
 
@@ -131,7 +177,26 @@ mod tests {
         let text = "workers = 99\nvantage = \"up\"\n[caps]\nsessions = 1\n";
         let file = parse_config(Path::new("c.toml"), text).unwrap();
         let errors = file.apply(&mut Plan::default()).unwrap_err();
-        assert_eq!(errors.len(), 3, "{errors:?}");
+        let lines: Vec<u32> = errors.iter().map(|e| e.place.as_ref().unwrap().1).collect();
+        assert_eq!(lines, [2, 1, 4], "{errors:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_comes_with_help() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("c.toml");
+        std::fs::write(&path, b"home = [\"\xff\"]\n").unwrap();
+        let error = load_config(&path).unwrap_err();
+        assert!(error.help.is_some() && error.place == Some((path, 0)), "{error}");
+    }
+
+    #[test]
+    fn values_looked_into_later_keep_their_lines() {
+        let mut plan = Plan::default();
+        let text = "home = [\n  \"192.0.2.0/24\",\n  \"oops\",\n]\nplace = \"ZZZ\"\n";
+        parse_config(Path::new("c.toml"), text).unwrap().apply(&mut plan).unwrap();
+        let at = |line| (PathBuf::from("c.toml"), line);
+        assert_eq!(plan.written, Written { home: vec![at(2), at(3)], place: Some(at(5)) });
     }
 
     #[test]

@@ -119,6 +119,16 @@ impl Default for Caps {
     }
 }
 
+/// Where the configuration file holds the values that are looked into only when a run is prepared,
+/// so that their errors name its line. Empty for flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Each of the home networks.
+    pub home: Vec<(PathBuf, u32)>,
+    /// The sensor's place.
+    pub place: Option<(PathBuf, u32)>,
+}
+
 /// Everything a run needs to know, checked.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -134,6 +144,8 @@ pub struct Plan {
     pub home: Vec<String>,
     /// The sensor's place: `LAT,LON` or a city code.
     pub place: Option<String>,
+    /// Where the configuration file holds the two above.
+    pub written: Written,
     /// The sensor's vantage.
     pub vantage: Vantage,
     /// The configuration file, where one was given.
@@ -179,6 +191,7 @@ impl Default for Plan {
             workers: 1,
             home: HOME_DEFAULT.iter().map(|net| (*net).to_owned()).collect(),
             place: None,
+            written: Written::default(),
             vantage: Vantage::Both,
             config: None,
             rules: None,

@@ -153,7 +153,7 @@ fn compile_document(text: &str, doc: &Document) -> Result<Rule, Vec<Error>> {
         _ => {}
     }
     if errors.is_empty() {
-        let help = "write title, id, name, logsource, detection, level and longhaul";
+        let help = "write title, id, logsource, detection, level and longhaul";
         errors.push(doc.refuse(doc.top("action"), "the document holds no rule").help(help));
     }
     Err(errors)

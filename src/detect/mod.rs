@@ -27,6 +27,7 @@ mod template;
 mod value;
 
 pub use alert::SourceCatalog;
+pub use rule::LIST_AGE_DAYS_MAX;
 pub use rule::Rule;
 pub use ruleset::RuleSet;
 pub use ruleset::RuleSetInfo;

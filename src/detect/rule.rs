@@ -20,12 +20,13 @@ use crate::detect::template::Template;
 use crate::model::Error;
 use crate::model::Family;
 use crate::model::Level;
+use crate::model::Nanos;
 use crate::model::RuleInfo;
 use crate::model::alert::EvidenceField;
 
 /// A list older than this at the packet's time halves a rule's weight, where the rule says no other
 /// age.
-pub(super) const LIST_AGE_DAYS_MAX: u32 = 30;
+pub const LIST_AGE_DAYS_MAX: u32 = 30;
 
 /// A compiled rule.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Rule {
     pub(super) list_age_days_max: u32,
     /// Fields whose values make alerts of one subject the same; none: each alert is its own.
     pub(super) merge_by: Vec<&'static Field>,
+    /// When it was last changed, where it says so.
+    pub(super) dated: Option<Nanos>,
     description: String,
     file: PathBuf,
     line: u32,
@@ -128,10 +131,6 @@ pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Rule, Vec<Error
         let help = "add `level:` informational, low, medium, high or critical";
         errors.push(doc.refuse(doc.top("title"), "the rule has no `level`").help(help));
     }
-    if sigma.name.as_deref().is_none_or(str::is_empty) {
-        let help = "add the catalogue name in snake case, for example `name: vpn_exit_inbound`";
-        errors.push(doc.refuse(doc.top("title"), "the rule has no `name`").help(help));
-    }
     let own = read_own(sigma, doc, &mut errors);
     let when = compile(&sigma.detection, doc).map_err(|more| errors.extend(more)).ok();
     let parts = own.and_then(|own| {
@@ -153,7 +152,7 @@ pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Rule, Vec<Error
     };
     let info = RuleInfo {
         id: own.id,
-        name: sigma.name.clone().unwrap_or_default(),
+        name: name_of(sigma),
         uuid,
         title: sigma.title.clone(),
         level: level_of(level),
@@ -173,10 +172,27 @@ pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Rule, Vec<Error
         evidence,
         merge_by,
         list_age_days_max: own.list_max_age_days.unwrap_or(LIST_AGE_DAYS_MAX),
+        dated: date_of(sigma),
         description: sigma.description.clone().unwrap_or_default(),
         file: doc.file().to_path_buf(),
         line: doc.number(doc.top("title")),
     })
+}
+
+/// Sigma requires `title` and leaves `name` free: the title in snake case stands for it.
+fn name_of(sigma: &SigmaRule) -> String {
+    if let Some(name) = sigma.name.as_deref().filter(|name| !name.is_empty()) {
+        return name.to_owned();
+    }
+    let words = sigma.title.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let name = words.map(str::to_lowercase).collect::<Vec<_>>().join("_");
+    if name.is_empty() { sigma.title.clone() } else { name }
+}
+
+/// The day the rule was last changed: `modified`, else `date` (ISO 8601, as Sigma asks).
+fn date_of(sigma: &SigmaRule) -> Option<Nanos> {
+    let days = [&sigma.modified, &sigma.date];
+    days.into_iter().flatten().find_map(|day| Nanos::from_date(day))
 }
 
 /// Sigma allows keys of one's own, so that only near misses of known ones are refused.

@@ -86,7 +86,8 @@ impl RuleSet {
             kind: "rules",
             name: Arc::from(name.as_str()),
             build: Arc::from(build.as_str()),
-            built_at: None,
+            // A set is as old as its newest rule.
+            built_at: rules.iter().filter_map(|rule| rule.dated).max(),
         };
         let info = RuleSetInfo { name, count: rules.len(), build, sha256 };
         Ok(RuleSet { rules, gates, info, source })

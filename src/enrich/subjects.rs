@@ -43,14 +43,15 @@ impl Subjects {
         Subjects::parse(path, &text)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Subjects, Vec<Error>> {
+    /// Reads a file's text; `path` is for messages. Every bad line is an error.
+    pub fn parse(path: &Path, text: &str) -> Result<Subjects, Vec<Error>> {
         let mut lines = (1u32..)
             .zip(text.trim_start_matches('\u{feff}').lines())
             .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
         let refuse = |cause: String, line| {
             Error::new("subjects file", cause).at(path, line).help("write: 192.0.2.0/24,id,Name")
         };
-        let header = lines.next().map(|(_, line)| columns(line)).unwrap_or_default();
+        let header = lines.next().and_then(|(_, line)| columns(line)).unwrap_or_default();
         let column = |name: &str| header.iter().position(|h| h.eq_ignore_ascii_case(name));
         let (Some(at_match), Some(at_id)) = (column("match"), column("id")) else {
             return Err(vec![refuse("the first line is not the header `match,id,name`".into(), 1)]);
@@ -58,7 +59,10 @@ impl Subjects {
         let at_name = column("name");
         let (mut entries, mut errors) = (Vec::new(), Vec::new());
         for (number, line) in lines {
-            let fields = columns(line);
+            let Some(fields) = columns(line) else {
+                errors.push(refuse("a quote is not closed on its line".into(), number));
+                continue;
+            };
             let field = |at: usize| fields.get(at).map(|f| f.trim()).filter(|f| !f.is_empty());
             let (Some(network), Some(id)) = (field(at_match), field(at_id)) else {
                 errors.push(refuse("the line has no address or no id".into(), number));
@@ -85,8 +89,9 @@ impl Subjects {
     }
 }
 
-/// Fields of a CSV line (RFC 4180 section 2, without line breaks inside quotes).
-fn columns(line: &str) -> Vec<String> {
+/// Fields of a CSV line (RFC 4180 section 2, without line breaks inside quotes); `None` where a
+/// quote is not closed.
+fn columns(line: &str) -> Option<Vec<String>> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut chars = line.chars().peekable();
@@ -101,7 +106,7 @@ fn columns(line: &str) -> Vec<String> {
             c => push(&mut fields, c),
         }
     }
-    fields
+    (!quoted).then_some(fields)
 }
 
 fn push(fields: &mut [String], c: char) {
@@ -134,10 +139,10 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_named() {
-        let text = "match,id,name\n10.0.0.1/8,a,\n,b,\n10.0.0.1,,\n10.0.0.1,c,\n";
+        let text = "match,id,name\n10.0.0.1/8,a,\n,b,\n10.0.0.1,,\n10.0.0.1,c,\n10.0.0.2,d,\"Doe\n";
         let errors = Subjects::parse(Path::new("s.csv"), text).unwrap_err();
         let lines: Vec<u32> = errors.iter().map(|e| e.place.as_ref().unwrap().1).collect();
-        assert_eq!(lines, [2, 3, 4]);
+        assert_eq!(lines, [2, 3, 4, 6]);
         assert!(Subjects::parse(Path::new("s.csv"), "10.0.0.1,c,d\n").is_err());
         assert!(Subjects::parse(Path::new("s.csv"), "").is_err());
     }

@@ -42,6 +42,26 @@ impl Nanos {
         }
     }
 
+    /// `YYYY-MM-DD` as midnight UTC, `None` for what is no date of 1970 to 2500. Source: Howard
+    /// Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
+    pub fn from_date(text: &str) -> Option<Nanos> {
+        let mut parts = text.split('-').map(|part| part.parse::<u64>().ok());
+        let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+        let whole = parts.next().is_none() && text.len() == 10;
+        if !whole || !(1970..=2500).contains(&year) || !(1..=12).contains(&month) || day == 0 {
+            return None;
+        }
+        let year = if month <= 2 { year - 1 } else { year };
+        let (era, year_of_era) = (year / 400, year % 400);
+        let shifted = if month > 2 { month - 3 } else { month + 9 };
+        let day_of_year = (153 * shifted + 2) / 5 + day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+        let at = Nanos::from_secs(days * 86_400);
+        // The 31st of February would come back as another day.
+        at.to_string().starts_with(text).then_some(at)
+    }
+
     /// Microseconds with the nanoseconds kept as fraction.
     pub fn as_micros_f64(self) -> f64 {
         self.0 as f64 / 1_000.0

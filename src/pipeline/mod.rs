@@ -121,6 +121,11 @@ pub fn run_tapped(
 ) -> Result<Outcome, Vec<Error>> {
     let prepared = prepare::prepare(plan)?;
     let mut outputs = Outputs::open(plan).map_err(|e| vec![e])?;
+/// Everything that keeps a plan from being run, without running it.
+pub fn check(plan: &Plan) -> Vec<Error> {
+    prepare::prepare(plan).err().unwrap_or_default()
+}
+
     let (dispatcher, workers, analyst) = assemble(plan, &prepared, tap);
     let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
     let work = Work { workers, analyst, sink: &mut outputs };

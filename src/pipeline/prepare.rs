@@ -107,19 +107,20 @@ fn load_rules(dir: Option<&Path>) -> Result<RuleSet, Vec<Error>> {
 fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
     let mut errors = Vec::new();
     let mut home = Vec::with_capacity(plan.home.len());
-    for text in &plan.home {
+    for (index, text) in plan.home.iter().enumerate() {
         match Prefix::parse(text) {
             Ok(prefix) => home.push(prefix),
-            Err(cause) => errors.push(
-                Error::new(format!("home network `{text}`"), cause)
-                    .help("give networks in CIDR notation, for example 10.20.0.0/16"),
-            ),
+            Err(cause) => {
+                let error = Error::new(format!("home network `{text}`"), cause)
+                    .help("give networks in CIDR notation, for example 10.20.0.0/16");
+                errors.push(placed(error, plan.written.home.get(index)));
+            }
         }
     }
     let sensor = match plan.place.as_deref().map(parse_place).transpose() {
         Ok(sensor) => sensor,
         Err(e) => {
-            errors.push(e);
+            errors.push(placed(e, plan.written.place.as_ref()));
             None
         }
     };
@@ -164,6 +165,14 @@ const fn hash_policy(wish: HashInputs) -> HashPolicy {
 #[derive(Debug, Default)]
 pub(super) struct Points {
     folders: HashMap<PathBuf, u16>,
+}
+
+/// An error of a value that the configuration file holds, with its line there.
+fn placed(error: Error, at: Option<&(PathBuf, u32)>) -> Error {
+    match at {
+        Some((file, line)) => error.at(file, *line),
+        None => error,
+    }
 }
 
 impl Points {

@@ -61,6 +61,18 @@ fn refusals_say_what_and_how_and_write_nothing() {
     refused(&["--lists", &text(&at("lists"))], &bad_line);
     refused(&["--config", &text(&at("bad.toml"))], "wrokers");
     refused(&[&text(&at("missing.pcap"))], "missing.pcap");
+    fs::write(at("place.toml"), "workers = 2\nplace = \"ZZZ\"\n").unwrap();
+    refused(&["--config", &text(&at("place.toml"))], "place.toml:2");
+    fs::write(at("home.toml"), "home = [\n\"10.0.0.0/33\"]\n").unwrap();
+    refused(&["--config", &text(&at("home.toml"))], "home.toml:2");
+    fs::write(at("bytes.toml"), b"home = \xff\n").unwrap();
+    refused(&["--config", &text(&at("bytes.toml"))], "bytes.toml");
+    fs::write(at("quote.csv"), "match,id,name\n10.0.0.1,e-1,\"Doe\n").unwrap();
+    refused(&["--subjects", &text(&at("quote.csv"))], "quote.csv:2");
+    let all = ["--workers", "99", "--home", "10.0.0.0/33", "--place", "ZZZ", "--filter", "prot"];
+    for because in ["99", "10.0.0.0/33", "ZZZ", "prot"] {
+        refused(&all, because);
+    }
     refused(&["--place", "ZZZ"], "ZZZ");
     refused(&["--place", "91,0"], "91");
     refused(&["--home", "10.0.0.0/33"], "10.0.0.0/33");
