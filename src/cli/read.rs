@@ -45,6 +45,10 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
 /// What the summary says.
 pub(super) fn summarise(outcome: Outcome) -> Summary {
     let problems = problems(&outcome);
+    let old_lists = outcome
+        .old_lists
+        .first()
+        .map(|oldest| (outcome.old_lists.len() as u64, oldest.name.clone(), oldest.age_days));
     let mut summary = outcome.sessions.finish();
     summary.add_endpoints(&outcome.endpoints);
     summary.add_alerts(outcome.alerts.iter().map(|alert| &**alert));
@@ -55,6 +59,7 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
         frames: outcome.files.iter().map(|file| file.packets).sum(),
         clusters: spans::clusters(outcome.files.iter().filter_map(|f| f.first.zip(f.last))),
         problems,
+        old_lists,
     };
     summary.counters = outcome.counters;
     summary

@@ -88,6 +88,10 @@ pub struct Build {
     /// Rules, records or entries in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
+    /// Days from its date to the end of the capture, where that makes it too old to trust: an alert
+    /// that rests on such lists alone weighs half.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_days: Option<u64>,
 }
 
 /// Separate numbers for separate places of loss. Zero means that nothing was lost there.

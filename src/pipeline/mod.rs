@@ -94,6 +94,19 @@ pub struct Outcome {
     pub counters: Counters,
     /// First and last packet's time.
     pub span: Option<(Nanos, Nanos)>,
+    /// Lists too old for the capture's time, oldest first.
+    pub old_lists: Vec<OldList>,
+}
+
+/// A list that was old when the packets passed: an alert that rests on such alone weighs half.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldList {
+    /// Its name.
+    pub name: String,
+    /// Its date, `YYYY-MM-DD`.
+    pub date: String,
+    /// Whole days from then to the end of the capture.
+    pub age_days: u64,
 }
 
 impl Outcome {
@@ -106,6 +119,11 @@ impl Outcome {
         let all_sound = !self.files.is_empty() && self.files.iter().all(sound);
         all_sound || self.files.iter().any(|file| file.packets > 0)
     }
+}
+
+/// Everything that keeps a plan from being run, without running it.
+pub fn check(plan: &Plan) -> Vec<Error> {
+    prepare::prepare(plan).err().unwrap_or_default()
 }
 
 /// Runs a plan to its end.
@@ -121,16 +139,12 @@ pub fn run_tapped(
 ) -> Result<Outcome, Vec<Error>> {
     let prepared = prepare::prepare(plan)?;
     let mut outputs = Outputs::open(plan).map_err(|e| vec![e])?;
-/// Everything that keeps a plan from being run, without running it.
-pub fn check(plan: &Plan) -> Vec<Error> {
-    prepare::prepare(plan).err().unwrap_or_default()
-}
-
     let (dispatcher, workers, analyst) = assemble(plan, &prepared, tap);
     let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
     let work = Work { workers, analyst, sink: &mut outputs };
-    let outcome = work.go(|| reader.run(dispatcher, progress))?;
+    let mut outcome = work.go(|| reader.run(dispatcher, progress))?;
     progress.done();
+    outcome.old_lists = prepared.old_lists(outcome.span.map(|(_, last)| last));
     if !outcome.anything_readable() {
         return Err(nothing_readable(&outcome.files));
     }
@@ -218,6 +232,7 @@ fn conclude(
         names: read.names,
         counters,
         span: read.span,
+        old_lists: Vec::new(),
     })
 }
 

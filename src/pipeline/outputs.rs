@@ -24,6 +24,7 @@ use crate::emit::run::SensorPlace;
 use crate::emit::run::Totals;
 use crate::model::Counter;
 use crate::model::Error;
+use crate::pipeline::OldList;
 use crate::pipeline::Outcome;
 use crate::pipeline::analyst::Sink;
 use crate::pipeline::prepare::Prepared;
@@ -160,7 +161,13 @@ pub(super) fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> Run
         inputs: inputs(outcome),
         rules: vec![rules_build(prepared)],
         geo: prepared.enrich.geo.databases().map(geo_build).collect(),
-        lists: prepared.enrich.lists.infos().iter().map(list_build).collect(),
+        lists: prepared
+            .enrich
+            .lists
+            .infos()
+            .iter()
+            .map(|list| list_build(list, &outcome.old_lists))
+            .collect(),
         one_way_feeds: outcome.sessions.feeds().one_way().map(|feed| json!(feed)).collect(),
         loss: Loss::of(&outcome.counters),
         counters: outcome.counters.clone(),
@@ -221,6 +228,7 @@ fn rules_build(prepared: &Prepared) -> Build {
         date: None,
         source: None,
         entries: Some(info.count as u64),
+        old_days: None,
     }
 }
 
@@ -231,15 +239,17 @@ fn geo_build(info: &crate::enrich::geo::DatabaseInfo) -> Build {
         date: None,
         source: Some(info.file.clone()),
         entries: None,
+        old_days: None,
     }
 }
 
-fn list_build(info: &crate::enrich::lists::ListInfo) -> Build {
+fn list_build(info: &crate::enrich::lists::ListInfo, old: &[OldList]) -> Build {
     Build {
         name: info.name.to_string(),
         build: Some(info.date.clone()),
         date: None,
         source: Some(info.source.clone()),
         entries: Some(info.entries as u64),
+        old_days: old.iter().find(|list| list.name == *info.name).map(|list| list.age_days),
     }
 }

@@ -19,6 +19,7 @@ use crate::config::HashInputs;
 use crate::config::Plan;
 use crate::config::PointBy;
 use crate::decode::DecodeConfig;
+use crate::detect::LIST_AGE_DAYS_MAX;
 use crate::detect::RuleSet;
 use crate::detect::SourceCatalog;
 use crate::emit;
@@ -28,8 +29,15 @@ use crate::enrich::Prefix;
 use crate::enrich::geo::Question;
 use crate::enrich::parse_place;
 use crate::model::Error;
+use crate::model::Nanos;
+use crate::pipeline::OldList;
 use crate::pipeline::decap;
 use crate::pipeline::decap::Off;
+
+const DAY_S: u64 = 86_400;
+
+/// The age beyond which a list halves the weight of what rests on it alone.
+const LIST_AGE_MAX: Nanos = Nanos::from_secs(LIST_AGE_DAYS_MAX as u64 * DAY_S);
 
 /// The snapshot.
 pub(super) struct Prepared {
@@ -43,6 +51,24 @@ pub(super) struct Prepared {
     pub(super) decode: DecodeConfig,
     /// What is not decapsulated of some sources.
     pub(super) off: Vec<Off>,
+}
+
+impl Prepared {
+    /// Lists older than the age at which rules trust them less, by the capture's time.
+    pub(super) fn old_lists(&self, at: Option<Nanos>) -> Vec<OldList> {
+        let Some(clock) = at else { return Vec::new() };
+        let infos = self.enrich.lists.infos().iter();
+        let mut old: Vec<OldList> = infos
+            .filter(|list| clock.since(list.built_at) > LIST_AGE_MAX)
+            .map(|list| OldList {
+                name: list.name.to_string(),
+                date: list.date.clone(),
+                age_days: clock.since(list.built_at).as_secs() / DAY_S,
+            })
+            .collect();
+        old.sort_by(|a, b| b.age_days.cmp(&a.age_days).then_with(|| a.name.cmp(&b.name)));
+        old
+    }
 }
 
 /// Loads the snapshot, or says everything that is wrong with it.
@@ -141,6 +167,14 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
     }
 }
 
+/// An error of a value that the configuration file holds, with its line there.
+fn placed(error: Error, at: Option<&(PathBuf, u32)>) -> Error {
+    match at {
+        Some((file, line)) => error.at(file, *line),
+        None => error,
+    }
+}
+
 /// What alerts may rest on, so that they can name it.
 fn catalog(enrich: &EnrichData) -> SourceCatalog {
     let lists = enrich.lists.infos().iter().map(|list| list.source_info()).collect();
@@ -165,14 +199,6 @@ const fn hash_policy(wish: HashInputs) -> HashPolicy {
 #[derive(Debug, Default)]
 pub(super) struct Points {
     folders: HashMap<PathBuf, u16>,
-}
-
-/// An error of a value that the configuration file holds, with its line there.
-fn placed(error: Error, at: Option<&(PathBuf, u32)>) -> Error {
-    match at {
-        Some((file, line)) => error.at(file, *line),
-        None => error,
-    }
 }
 
 impl Points {

@@ -91,6 +91,8 @@ pub struct InputTotals {
     pub clusters: Clusters,
     /// Those whose verdict is not plain "ok": name and what is wrong.
     pub problems: Vec<(String, String)>,
+    /// Lists too old for the capture's time: how many, and name and age in days of the oldest.
+    pub old_lists: Option<(u64, String, u64)>,
 }
 
 /// Everything the summary says.

@@ -217,6 +217,14 @@ fn put_inputs(page: &mut Page, summary: &Summary) {
         let more = units::number_of(more, "more file");
         page.line(&format!("! and {more} with problems"), Tone::Warn);
     }
+    if let Some((lists, name, days)) = &inputs.old_lists {
+        let lists = plural(*lists, "list");
+        page.line(
+            &format!("! {lists} too old for this capture ({name}: {days} days):"),
+            Tone::Warn,
+        );
+        page.line("  alerts that rest on such lists alone weigh half", Tone::Warn);
+    }
 }
 
 /// What the mirror port does not show, said once for each point.

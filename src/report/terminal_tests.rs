@@ -18,6 +18,7 @@ fn summary() -> Summary {
                 Nanos::from_secs(1_700_002_520),
             )]),
             problems: vec![("bad\u{1b}[2J.pcap".into(), "truncated in a record".into())],
+            old_lists: Some((2, "tor-prefixes".into(), 412)),
         },
         sessions: 150_021,
         protocols: vec![

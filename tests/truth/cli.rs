@@ -108,6 +108,32 @@ fn a_file_of_two_names_is_read_once_and_said() {
 }
 
 #[test]
+fn lists_too_old_for_the_capture_are_said_once() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(at("lists")).unwrap();
+    let text = "# name: own\n# kind: asn\n# source: made\n# date: 2020-01-01\n# licence: CC0-1.0\n";
+    fs::write(at("lists") + "/own.txt", format!("{text}AS64500\n")).unwrap();
+    let (demo, lists, out) = (demo(), at("lists"), at("out"));
+    let demo = demo.to_str().unwrap();
+    let ran = longhaul(&["read", "-q", demo, "--lists", &lists, "--out", &out]);
+    assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
+    let run = run_json(out.as_ref());
+    let old: Vec<&Value> =
+        run["lists"].as_array().unwrap().iter().filter(|l| l["old_days"].is_u64()).collect();
+    assert_eq!(old.len(), 1, "{old:?}");
+    assert_eq!(old[0]["name"], "own");
+    let days = old[0]["old_days"].as_u64().unwrap();
+    assert!((2_000..4_000).contains(&days), "{days}");
+    let ran = longhaul(&["read", demo, "--lists", &lists]);
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let words = format!("! 1 list too old for this capture (own: {days} days):");
+    assert_eq!(said.matches(&words).count(), 1, "{said}");
+    let ran = longhaul(&["read", demo]);
+    assert!(!String::from_utf8_lossy(&ran.stdout).contains("too old"));
+}
+
+#[test]
 fn few_descriptors_hold_fewer_files_open() {
     let root = tempfile::tempdir().unwrap();
     let shape = Shape { packets: 50, hosts: 9, seconds: 600, disorder_ns: 0, tick_ns: 1 };

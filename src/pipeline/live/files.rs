@@ -179,19 +179,20 @@ impl LiveFiles {
         let Set { mut dir, sessions, mut alerts, health, alert_lines, .. } = set;
         let more = counted.since(&self.reported);
         self.reported = counted.clone();
+        let snapshot = self.post.current.get();
         let outcome = Outcome {
             sessions: sums,
             endpoints: found.endpoints,
             alerts: found.alerts,
             incidents: found.incidents,
             counters: more,
+            old_lists: snapshot.prepared.old_lists(Some(self.health.at)),
             ..nothing(&self.names)
         };
         outputs::write_alerts(&mut alerts, &outcome)?;
         for file in sessions.into_iter().chain([alerts, health]) {
             file.finish()?;
         }
-        let snapshot = self.post.current.get();
         let mut report = outputs::report(&snapshot.plan, &snapshot.prepared, &outcome);
         report.totals.alerts += alert_lines;
         report.inputs = self.post.board.interfaces();
@@ -283,6 +284,7 @@ fn nothing(names: &[PathBuf]) -> Outcome {
         names: names.to_vec(),
         counters: Counters::default(),
         span: None,
+        old_lists: Vec::new(),
     }
 }
 

@@ -89,7 +89,9 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
     let listener = Listener::new(run, signals, post(0));
     let work = Work { workers, analyst, sink: &mut files };
-    let outcome = work.go(|| listener.run(reader, dispatcher))?;
+    let mut outcome = work.go(|| listener.run(reader, dispatcher))?;
+    let last = outcome.span.map(|(_, last)| last);
+    outcome.old_lists = current.get().prepared.old_lists(last);
     files.finish(&outcome).map_err(|e| vec![e])?;
     Ok(outcome)
 }
