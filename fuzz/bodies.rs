@@ -1,22 +1,38 @@
 //! What each fuzz target does with its bytes; replayed over the committed corpora by `tests/corpus.rs`.
 
+use std::path::Path;
+
+use longhaul::capture::BlockPool;
+use longhaul::capture::FileSource;
 use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
+use longhaul::enrich::lists::Lists;
+use longhaul::enrich::subjects::Subjects;
 use longhaul::evidence::Observers;
 use longhaul::evidence::Segment;
 use longhaul::evidence::step::Role;
+use longhaul::model::Addr;
+use longhaul::model::Counter;
 use longhaul::model::Counters;
 use longhaul::model::Frame;
 use longhaul::model::LinkType;
 use longhaul::model::Nanos;
 use longhaul::model::Transport;
 use longhaul::model::record::Facts;
+use longhaul::session::Arrival;
+use longhaul::session::Delivery;
+use longhaul::session::Finished;
+use longhaul::session::Interest;
+use longhaul::session::Listener;
+use longhaul::session::Shard;
+use longhaul::session::Side;
+use longhaul::session::Timeouts;
 
 /// What a target does with its bytes.
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 12] = [
     ("decode", decode),
     ("tls", tls),
     ("dtls", dtls),
@@ -25,6 +41,10 @@ pub const TARGETS: [(&str, Body); 8] = [
     ("datagram", datagram),
     ("rules", rules),
     ("config", config),
+    ("capture", capture),
+    ("lists", lists),
+    ("subjects", subjects),
+    ("session", session),
 ];
 
 /// A frame of each link type, behind the frame before it.
@@ -116,4 +136,114 @@ pub fn config(data: &[u8]) {
     if let Ok(file) = longhaul::config::file::parse_config("fuzz.toml".as_ref(), &text) {
         let _ = file.apply(&mut longhaul::config::Plan::default());
     }
+}
+
+/// Most frames read of one capture: a few bytes of a decompressor's input may stand for millions.
+const FRAMES_MAX: usize = 4_096;
+
+/// A capture file of any format, plain or compressed.
+pub fn capture(data: &[u8]) {
+    let pool = BlockPool::new(512, 2);
+    let Ok(mut source) = FileSource::from_bytes(Path::new("fuzz"), data.to_vec(), &pool) else {
+        return;
+    };
+    let mut frames = 0;
+    while let Some(meta) = source.next_frame() {
+        let frame = meta.frame(source.block());
+        assert!(frame.bytes.len() == meta.captured as usize);
+        frames += 1;
+        if frames == FRAMES_MAX {
+            break;
+        }
+    }
+    assert!(source.verdict().packets == frames as u64);
+}
+
+/// A list file, as text, and a few questions to it.
+pub fn lists(data: &[u8]) {
+    let Ok(lists) = Lists::from_text(Path::new("fuzz.txt"), &String::from_utf8_lossy(data)) else {
+        return;
+    };
+    let addr = Addr::from(std::net::IpAddr::from([192, 0, 2, 1]));
+    let _ = lists.by_address(addr).count() + lists.by_asn(64_500).count();
+    let _ = lists.by_port(Transport::TCP, 443).count();
+    let mut names = 0usize;
+    lists.for_each_by_name("a.example.com", |_| names += 1);
+}
+
+/// A subjects file, as text.
+pub fn subjects(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(subjects) = Subjects::parse(Path::new("fuzz.csv"), &text) {
+        let _ = subjects.of(Addr::from(std::net::IpAddr::from([10, 0, 0, 1])));
+    }
+}
+
+/// Sessions of a shard that is soon full.
+const SESSIONS_MAX: usize = 8;
+
+/// What listens to the shard: counts what opens and what ends.
+#[derive(Default)]
+struct Ear {
+    counters: Counters,
+    finished: u64,
+}
+
+impl Listener<Observers> for Ear {
+    fn deliver(&mut self, extra: &mut Option<Box<Observers>>, delivery: &Delivery<'_>) -> Interest {
+        let segment = Segment {
+            payload: delivery.payload,
+            role: match delivery.from {
+                Side::Initiator => Role::Initiator,
+                Side::Responder => Role::Responder,
+            },
+            transport: delivery.transport,
+            initiator_port: delivery.ports.0,
+            responder_port: delivery.ports.1,
+            gap: delivery.gap,
+            time: delivery.time,
+        };
+        match extra.get_or_insert_default().observe(&segment, &mut self.counters) {
+            longhaul::evidence::Interest::More => Interest::More,
+            longhaul::evidence::Interest::Done => Interest::Done,
+        }
+    }
+
+    fn finish(&mut self, _: Finished<Observers>) {
+        self.finished += 1;
+    }
+
+    fn count(&mut self, counter: Counter, n: u64) {
+        self.counters.add(counter, n);
+    }
+}
+
+/// Frames one behind the other, through decoder and session table. Each has four bytes before it:
+/// its length (two, little-endian), milliseconds since the one before, and how often those count
+/// double. Every session that opens also ends, and the table never outgrows its cap.
+pub fn session(data: &[u8]) {
+    let mut decoder = Decoder::new(DecodeConfig::default());
+    let mut shard = Shard::new(SESSIONS_MAX, Timeouts::default());
+    let mut ear = Ear::default();
+    let (mut rest, mut at, mut number) = (data, 1_000_000_000_000u64, 0u32);
+    while let Some(([low, high, millis, doubled], after)) = rest.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_le_bytes([*low, *high])).min(after.len());
+        let (bytes, following) = after.split_at(length);
+        rest = following;
+        number += 1;
+        at += (u64::from(*millis) << (doubled % 24)) * 1_000_000;
+        let frame =
+            Frame { time: Nanos(at), link: LinkType::ETHERNET, wire_len: length as u32, bytes };
+        let Ok(decoded) = decoder.decode_frame(&frame, 0) else { continue };
+        let mut packet = decoded.packet;
+        packet.number = number;
+        packet.wire_len = length as u32;
+        packet.clock = u32::try_from(at / 1_000_000_000).unwrap_or(u32::MAX);
+        let hint = shard.locate(&packet);
+        shard.touch(Arrival { packet: &packet, frame: bytes, file: 0 }, hint, &mut ear);
+        assert!(shard.len() <= SESSIONS_MAX);
+    }
+    shard.drain(u32::MAX, &mut ear);
+    assert!(shard.is_empty());
+    assert_eq!(ear.finished, ear.counters.get(Counter::Sessions));
 }

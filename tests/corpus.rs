@@ -24,6 +24,7 @@ use longhaul::capture::block::BLOCK_BYTES;
 use longhaul::capture::expand_inputs;
 use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
+use longhaul::model::Frame;
 use longhaul::model::Transport;
 
 /// Damaged copies of each corpus file.
@@ -94,9 +95,13 @@ fn make_corpora() {
     let mut source = MergedSource::open(inputs, &BlockPool::new(BLOCK_BYTES, 8), options);
     let mut decoder = Decoder::new(DecodeConfig::default());
     let mut number = 0u32;
+    let (mut pcap, mut frames) = (PCAP_HEADER.to_vec(), Vec::new());
     while let Some((file, meta)) = source.next() {
         let frame = meta.frame(source.block(file).unwrap());
         number += 1;
+        if frames.len() < 6_000 {
+            put_frame(&frame, &mut pcap, &mut frames);
+        }
         if number.is_multiple_of(300) {
             keep("decode", number, frame.bytes);
         }
@@ -114,6 +119,10 @@ fn make_corpora() {
             _ => {}
         }
     }
+    keep("capture", 1, &pcap);
+    // What stands beside it is made by hand: a pcapng file, and compressed ones.
+    keep("session", 1, &frames);
+    make_texts();
     // Long headers of QUIC version 1 and DTLS 1.2 records, made by hand.
     keep(
         "quic",
@@ -127,9 +136,48 @@ fn make_corpora() {
         1,
         &[&dtls[..], &[0xfe, 0xfd], &[9; 32], &[0, 0, 0, 2, 0xc0, 0x2b, 1, 0]].concat(),
     );
+}
+
+/// Little files of each kind of text.
+fn make_texts() {
     let rule = fs::read(root().join("rules/network/d21_tor.yml")).unwrap();
     keep("rules", 1, &rule);
     keep("config", 1, b"home = [\"10.0.0.0/8\"]\nworkers = 2\n[caps]\nsessions = 64\n");
+    let head = |kind| {
+        format!(
+            "# name: own\n# kind: {kind}\n# source: made by hand\n# date: 2026-01-31\n\
+             # licence: CC0-1.0\n# weight: 0.5\n"
+        )
+    };
+    let lists = [
+        ("prefix", "192.0.2.0/24\n2001:db8::/32 vpn:made made # remark\n"),
+        ("name", "example.com\n*.example.org tag:app\n=a.example.net\n"),
+        ("asn", "AS64500\n64501 hosting\n"),
+        ("port", "443/tcp web:https\n5353/udp\n"),
+    ];
+    for (number, (kind, body)) in (1..).zip(lists) {
+        keep("lists", number, (head(kind) + body).as_bytes());
+    }
+    keep("subjects", 1, b"match,id,name\n10.0.0.0/8,office,\n10.1.2.3,e-7,\"Doe, \"\"J\"\"\"\n");
+    keep("subjects", 2, b"\xef\xbb\xbfname,id,match\r\n# all\r\nAnn,e-8,2001:db8::/64\r\n");
+}
+
+/// The head of a pcap file of Ethernet frames, little-endian, in nanoseconds.
+const PCAP_HEADER: [u8; 24] =
+    [0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+
+/// Appends a frame to a capture, and to the input of the target `session`.
+fn put_frame(frame: &Frame<'_>, pcap: &mut Vec<u8>, frames: &mut Vec<u8>) {
+    let length = u32::try_from(frame.bytes.len()).unwrap();
+    let (second, nanos) = (frame.time.0 / 1_000_000_000, frame.time.0 % 1_000_000_000);
+    for word in [second as u32, nanos as u32, length, frame.wire_len] {
+        pcap.extend(word.to_le_bytes());
+    }
+    pcap.extend(frame.bytes);
+    frames.extend((length as u16).to_le_bytes());
+    // Seven seconds behind the one before, and now and then two hours.
+    frames.extend([7, if frames.len().is_multiple_of(5) { 20 } else { 10 }]);
+    frames.extend(frame.bytes);
 }
 
 fn keep(target: &str, number: u32, bytes: &[u8]) {

@@ -23,6 +23,7 @@ use crate::capture::sniff;
 use crate::capture::step::MAX_NEED;
 use crate::capture::step::RawFrame;
 use crate::capture::step::Step;
+use crate::capture::stored::HashPolicy;
 use crate::capture::stored::Stored;
 use crate::capture::unpack::Unpacked;
 use crate::model::Frame;
@@ -89,6 +90,19 @@ impl FileSource {
             Ok(stored) => FileSource::from_stored(&spec.path, stored, file_index, pool),
             Err(e) => Err(Box::new(FileReport::unreadable(&spec.path, e.to_string()))),
         }
+    }
+
+    /// Reads bytes that are in memory as if they were the file `path`. The error is as for
+    /// [`FileSource::open`].
+    pub fn from_bytes(
+        path: &Path,
+        bytes: Vec<u8>,
+        pool: &Arc<BlockPool>,
+    ) -> Result<FileSource, Box<FileReport>> {
+        let size = bytes.len() as u64;
+        let reader = Box::new(std::io::Cursor::new(bytes));
+        let stored = Stored::new(reader, Some(size), HashPolicy::Never);
+        FileSource::from_stored(path, stored, 0, pool)
     }
 
     pub(super) fn from_stored(

@@ -143,6 +143,11 @@ impl Lists {
         Ok(Lists::index(files))
     }
 
+    /// One list from its text; `path` is for messages. Every error of the text is reported.
+    pub fn from_text(path: &Path, text: &str) -> Result<Lists, Vec<Error>> {
+        list_file::parse(path, text).map(|file| Lists::index(vec![file]))
+    }
+
     fn index(files: Vec<ListFile>) -> Lists {
         let mut lists = Lists::default();
         let mut prefixes = Vec::new();
