@@ -218,7 +218,7 @@ fn put_inputs(page: &mut Page, summary: &Summary) {
         page.line(&format!("! and {more} with problems"), Tone::Warn);
     }
     if let Some((lists, name, days)) = &inputs.old_lists {
-        let lists = plural(*lists, "list");
+        let lists = units::number_of(*lists as usize, "list");
         page.line(
             &format!("! {lists} too old for this capture ({name}: {days} days):"),
             Tone::Warn,
