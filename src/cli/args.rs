@@ -87,6 +87,12 @@ pub(super) struct RunArgs {
     /// Keep sessions of the same addresses apart by VLAN, by network identifier, or both
     #[arg(long, value_name = "vlan,vni", value_delimiter = ',')]
     key: Vec<String>,
+    /// Keep copies of packets that a mirror port sends twice
+    #[arg(long)]
+    no_dedup: bool,
+    /// Longest time between a packet and its copy, in microseconds [default: 1000]
+    #[arg(long, value_name = "US", conflicts_with = "no_dedup")]
+    dedup_window: Option<usize>,
     /// Report no alert below this Sigma level: informational, low, medium, high, critical
     #[arg(long, value_name = "LEVEL")]
     min_level: Option<String>,
@@ -184,6 +190,15 @@ impl RunArgs {
         if let Some(word) = &self.vantage {
             match file::parse_vantage(word) {
                 Ok(vantage) => plan.vantage = vantage,
+                Err(e) => errors.push(e),
+            }
+        }
+        if self.no_dedup {
+            plan.dedup_window_us = None;
+        }
+        if let Some(us) = self.dedup_window {
+            match file::dedup_window(us) {
+                Ok(us) => plan.dedup_window_us = Some(us),
                 Err(e) => errors.push(e),
             }
         }

@@ -15,6 +15,7 @@ use crate::pipeline::FileReport;
 use crate::pipeline::Outcome;
 use crate::pipeline::Verdict;
 use crate::report::spans;
+use crate::report::copies;
 use crate::report::summary::InputTotals;
 use crate::report::summary::Summary;
 use crate::report::terminal;
@@ -61,6 +62,7 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
         problems,
         old_lists,
     };
+    summary.copies = outcome.copies.iter().flat_map(copies::notes).collect();
     summary.counters = outcome.counters;
     summary
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::Caps;
+use crate::config::DEDUP_WINDOW_BOUNDS_US;
 use crate::config::Plan;
 use crate::config::Vantage;
 use crate::config::WORKERS_MAX;
@@ -18,7 +19,8 @@ use crate::config::parse_level;
 use crate::model::Error;
 
 const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, subjects, \
-                    min_level, no_decap, key and [caps] with sessions, endpoints, alerts";
+                    min_level, no_decap, key, dedup, dedup_window_us and [caps] with sessions, \
+                    endpoints, alerts";
 
 /// A configuration file as read. Flags win over it.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ struct Keys {
     min_level: Option<Spanned<String>>,
     no_decap: Option<Vec<String>>,
     key: Option<Vec<String>>,
+    dedup: Option<bool>,
+    dedup_window_us: Option<Spanned<usize>>,
     caps: Option<CapsTable>,
 }
 
@@ -134,6 +138,12 @@ impl ConfigFile {
         checker.set(&mut plan.vantage, keys.vantage, |word| parse_vantage(word));
         checker.set(&mut plan.workers, keys.workers, |n| bounded("workers", *n, 1, WORKERS_MAX));
         checker.set(&mut plan.min_level, keys.min_level, |word| parse_level(word));
+        checker.set(&mut plan.dedup_window_us, keys.dedup_window_us, |us| {
+            dedup_window(*us).map(Some)
+        });
+        if keys.dedup == Some(false) {
+            plan.dedup_window_us = None;
+        }
         if let Some(caps) = keys.caps {
             caps.apply(&mut plan.caps, &mut checker);
         }
@@ -148,6 +158,12 @@ impl CapsTable {
         checker.set(&mut caps.endpoints, self.endpoints, |n| checked("caps.endpoints", *n));
         checker.set(&mut caps.alerts, self.alerts, |n| checked("caps.alerts", *n));
     }
+}
+
+/// A window for copies, in microseconds.
+pub fn dedup_window(us: usize) -> Result<usize, Error> {
+    let (low, high) = DEDUP_WINDOW_BOUNDS_US;
+    bounded("dedup window (microseconds)", us, low, high)
 }
 
 /// A vantage by its word.
@@ -197,6 +213,20 @@ mod tests {
         parse_config(Path::new("c.toml"), text).unwrap().apply(&mut plan).unwrap();
         let at = |line| (PathBuf::from("c.toml"), line);
         assert_eq!(plan.written, Written { home: vec![at(2), at(3)], place: Some(at(5)) });
+    }
+
+    #[test]
+    fn copies_are_kept_where_the_file_says_so() {
+        let plan = |text: &str| {
+            let mut plan = Plan::default();
+            parse_config(Path::new("c.toml"), text).unwrap().apply(&mut plan).map(|()| plan)
+        };
+        assert_eq!(plan("").unwrap().dedup_window_us, Some(1_000));
+        assert_eq!(plan("dedup_window_us = 250\n").unwrap().dedup_window_us, Some(250));
+        assert_eq!(plan("dedup = true\n").unwrap().dedup_window_us, Some(1_000));
+        let off = "dedup = false\ndedup_window_us = 250\n";
+        assert_eq!(plan(off).unwrap().dedup_window_us, None);
+        assert_eq!(plan("dedup_window_us = 0\n").unwrap_err().len(), 1);
     }
 
     #[test]

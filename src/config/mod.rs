@@ -24,6 +24,13 @@ pub const ENDPOINTS_CAP: usize = 1_000_000;
 /// Alerts at most.
 pub const ALERTS_CAP: usize = 100_000;
 
+/// Longest time between a packet and its copy, in microseconds: a mirror port sends both within a
+/// fraction of a millisecond.
+pub const DEDUP_WINDOW_US: usize = 1_000;
+
+/// Bounds of that window: far below any time after which a sender sends again.
+pub const DEDUP_WINDOW_BOUNDS_US: (usize, usize) = (1, 20_000);
+
 /// Home networks where none are named: RFC 1918, RFC 4193, RFC 6598 (shared address space).
 pub const HOME_DEFAULT: [&str; 5] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "100.64.0.0/10"];
@@ -164,6 +171,8 @@ pub struct Plan {
     pub no_decap: Vec<String>,
     /// What separates sessions beside addresses and ports: `vlan`, `vni`.
     pub key: Vec<String>,
+    /// Longest time between a packet and its copy, in microseconds; `None` keeps copies.
+    pub dedup_window_us: Option<usize>,
     /// Which inputs are hashed.
     pub hash: HashInputs,
     /// Where results go.
@@ -201,6 +210,7 @@ impl Default for Plan {
             filter: None,
             no_decap: Vec::new(),
             key: Vec::new(),
+            dedup_window_us: Some(DEDUP_WINDOW_US),
             hash: HashInputs::Auto,
             output: Output::Summary,
             sessions: SessionLines::WithOutput,

@@ -15,6 +15,7 @@ use crate::decode::transport::Span;
 use crate::decode::udp_tunnel::is_tunnel_port;
 use crate::model::Addr;
 use crate::model::Frame;
+use crate::model::Ident;
 use crate::model::LinkType;
 use crate::model::PacketFlags;
 use crate::model::Transport;
@@ -54,6 +55,7 @@ pub(super) fn decode(
         return None;
     }
     let packet = transport::packet((config, hasher), &outer, &network, &segment).ok()?;
+    outer.path.ident = network.ident;
     Some(Decoded { packet, path: outer.path })
 }
 
@@ -61,7 +63,7 @@ pub(super) fn decode(
 #[inline(always)]
 fn ipv4(bytes: &[u8], at: usize) -> Option<Network> {
     let head = bytes.first_chunk::<20>()?;
-    let [first, _, l0, l1, _, _, f0, f1, ttl, protocol, _, _, ends @ ..] = *head;
+    let [first, _, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, ends @ ..] = *head;
     let [s0, s1, s2, s3, d0, d1, d2, d3] = ends;
     let total = usize::from(u16::from_be_bytes([l0, l1]));
     // Bits 2 to 15 of the fragment word: more fragments, and the offset.
@@ -76,6 +78,7 @@ fn ipv4(bytes: &[u8], at: usize) -> Option<Network> {
         version: 4,
         transport: Transport(protocol),
         ttl,
+        ident: Ident::v4(u16::from_be_bytes([i0, i1]), u16::from_be_bytes([f0, f1])),
         span: Span { at: at + 20, end, wire_end: at + total },
     })
 }
@@ -93,7 +96,7 @@ fn ipv6(bytes: &[u8], at: usize) -> Option<Network> {
     let (head, rest) = bytes.split_first_chunk::<8>()?;
     let (src, rest) = rest.split_first_chunk::<16>()?;
     let (dst, rest) = rest.split_first_chunk::<16>()?;
-    let [first, _, _, _, l0, l1, next, hops] = *head;
+    let [first, f1, f2, f3, l0, l1, next, hops] = *head;
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     if first >> 4 != 6 || length == 0 || !is_plain(next) {
         return None;
@@ -105,6 +108,7 @@ fn ipv6(bytes: &[u8], at: usize) -> Option<Network> {
         version: 6,
         transport: Transport(next),
         ttl: hops,
+        ident: Ident::v6(u32::from_be_bytes([0, f1, f2, f3])),
         span: Span { at, end: at + rest.len().min(length), wire_end: at + length },
     })
 }

@@ -131,6 +131,9 @@ impl Descent<'_> {
         match inside {
             Ok(Some(next)) => {
                 self.around = Some(decoded);
+                if walk.outer.path.outer_ttl == 0 {
+                    walk.outer.path.outer_ttl = network.ttl;
+                }
                 self.walk = walk;
                 self.note(&network);
                 Ok(Step::Inside(next))
@@ -184,7 +187,7 @@ impl Descent<'_> {
     fn assemble(&self, network: &Network, segment: &Segment) -> Result<Decoded, Reject> {
         let outer = &self.walk.outer;
         let packet = transport::packet((self.config, self.hasher), outer, network, segment)?;
-        Ok(Decoded { packet, path: outer.path })
+        Ok(Decoded { packet, path: Path { ident: network.ident, ..outer.path } })
     }
 }
 

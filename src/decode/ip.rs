@@ -15,6 +15,7 @@ use crate::decode::transport::Network;
 use crate::decode::transport::Span;
 use crate::decode::walk::Walk;
 use crate::model::Addr;
+use crate::model::Ident;
 use crate::model::PacketFlags;
 use crate::model::Transport;
 
@@ -95,9 +96,16 @@ fn read_v4(
         version: 4,
         transport: Transport(transport),
         ttl: header.ttl(),
+        ident: Ident::v4(header.identification(), fragment_word(header.slice())),
         span: payload(walk, header_len + options, total)?,
     };
     Ok((network, part))
+}
+
+/// Flags and offset of an IPv4 header (RFC 791 section 3.1).
+fn fragment_word(header: &[u8]) -> u16 {
+    let word = header.get(6..8).and_then(|word| word.first_chunk::<2>());
+    word.map_or(0, |word| u16::from_be_bytes(*word))
 }
 
 /// RFC 8200. Payload length 0 is a jumbogram or a segment not yet cut by the NIC.
@@ -108,11 +116,13 @@ fn read_v6(walk: &Walk<'_>, v6: &LaxIpv6Slice<'_>) -> Result<(Network, Part), Re
         length => 40 + length,
     };
     let mut part = Part::Whole;
+    let mut ident = Ident::v6(header.flow_label().value());
     if v6.is_payload_fragmented() {
         for extension in v6.extensions().clone() {
             if let Ipv6ExtensionSlice::Fragment(found) = extension {
                 let fragment =
                     Fragment { id: found.identification(), protocol: found.next_header().0 };
+                ident = Ident::v6_fragment(fragment.id, found.fragment_offset().value());
                 part = match (found.fragment_offset().value(), found.more_fragments()) {
                     (0, false) => Part::Whole,
                     (0, true) => Part::First(fragment),
@@ -128,6 +138,7 @@ fn read_v6(walk: &Walk<'_>, v6: &LaxIpv6Slice<'_>) -> Result<(Network, Part), Re
         version: 6,
         transport: Transport(v6.payload().ip_number.0),
         ttl: header.hop_limit(),
+        ident,
         span: payload(walk, 40 + v6.extensions().slice().len(), total)?,
     };
     Ok((network, part))

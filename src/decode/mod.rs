@@ -11,6 +11,7 @@
 
 use crate::model::Counter;
 use crate::model::Frame;
+use crate::model::Ident;
 use crate::model::Packet;
 use crate::model::record::Wrapping;
 
@@ -80,6 +81,10 @@ pub struct Path {
     pub inner_vlan: Option<u16>,
     /// First MPLS label met.
     pub mpls_label: Option<u32>,
+    /// Time to live of the outermost IP header around a tunnel, 0 where there is none.
+    pub outer_ttl: u8,
+    /// What the packet's IP header says to tell it from its neighbours.
+    pub ident: Ident,
 }
 
 /// A decoded frame.

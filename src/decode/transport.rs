@@ -12,6 +12,7 @@ use crate::decode::key::Ends;
 use crate::decode::key::KeyHasher;
 use crate::model::Addr;
 use crate::model::Frame;
+use crate::model::Ident;
 use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::PacketFlags;
@@ -57,6 +58,8 @@ pub(super) struct Network {
     pub transport: Transport,
     /// Time to live or hop limit.
     pub ttl: u8,
+    /// What tells it from its neighbours.
+    pub ident: Ident,
     /// What follows the IP header and its extensions.
     pub span: Span,
 }

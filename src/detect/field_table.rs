@@ -297,7 +297,7 @@ pub(super) static FIELDS: &[Field] = &[
         |r| Value::Int(u64::from(r.quality.out_of_order)),
         "TCP segments that came before an earlier one.")),
     field(("longhaul.quality.duplicates", Kind::Int, "", Shown::Always,
-        |r| Value::Int(u64::from(r.quality.duplicates)), "Packets dropped as copies.")),
+        |r| Value::Int(u64::from(r.quality.duplicates)), "Copies of its packets that a mirror port made; no other count has them.")),
     field(("longhaul.quality.gaps", Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.quality.gaps)),
         "Holes in the TCP streams that were never filled.")),

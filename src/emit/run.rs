@@ -36,6 +36,8 @@ pub struct RunReport {
     pub one_way_feeds: Vec<Value>,
     /// What was lost, and where.
     pub loss: Loss,
+    /// Copies that a mirror port made, by capture point; null where they were not looked for.
+    pub duplicates: Value,
     /// Every counter, grouped by stage.
     #[serde(serialize_with = "grouped")]
     pub counters: Counters,
@@ -120,7 +122,7 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// The losses that counters hold. Queue and duplicates are the caller's to add.
+    /// The losses that counters hold. Queue is the caller's to add.
     pub fn of(counters: &Counters) -> Loss {
         let sum = |list: &[Counter]| {
             list.iter().fold(0u64, |sum, counter| sum.saturating_add(counters.get(*counter)))
@@ -136,6 +138,7 @@ impl Loss {
                 Counter::RejectDepth,
                 Counter::FragmentOrphans,
             ]),
+            duplicates: sum(&[Counter::Copies]),
             segments: sum(&[Counter::SegmentsDropped]),
             messages: sum(&[Counter::MessagesOverCap]),
             alerts: sum(&[Counter::AlertsDropped]),
@@ -172,6 +175,7 @@ impl RunReport {
             lists: Vec::new(),
             one_way_feeds: Vec::new(),
             loss: Loss::default(),
+            duplicates: Value::Null,
             counters: Counters::default(),
             totals: Totals::default(),
             environment: Value::Null,
@@ -225,7 +229,8 @@ mod tests {
         report.counters.add(Counter::RejectShort, 2);
         report.counters.add(Counter::RejectDepth, 1);
         report.counters.add(Counter::SessionsEvicted, 5);
-        report.loss = Loss { duplicates: 4, ..Loss::of(&report.counters) };
+        report.counters.add(Counter::Copies, 4);
+        report.loss = Loss::of(&report.counters);
         report.sensor.place = Some(SensorPlace { lat: 47.6, lon: -122.3, code: None });
         let mut out = Vec::new();
         report.render(&mut out).unwrap();

@@ -80,6 +80,12 @@ counters! {
     FragmentOrphans = "fragment_orphans" in "decode";
     /// First fragments forgotten at the cap of the table, before their time.
     FragmentsEvicted = "fragments_evicted" in "decode";
+    /// Packets left out as copies of another.
+    Copies = "copies" in "duplicates";
+    /// Packets that look like a copy and may have been sent again: kept.
+    CopiesDoubtful = "doubtful" in "duplicates";
+    /// Packets forgotten before a copy of them could no longer come: the table was too small.
+    CopiesForgotten = "forgotten" in "duplicates";
     /// Sessions opened.
     Sessions = "sessions" in "session";
     /// Sessions pushed out at the cap of the table, before their time.

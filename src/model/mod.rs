@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod alert;
+pub mod copies;
 pub mod counters;
 pub mod endpoint;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod time;
 
 pub use addr::Addr;
 pub use alert::{Alert, EvidenceItem, Family, Incident, Level, Member, RuleInfo, SourceInfo};
+pub use copies::{CopyPoint, CopyReport, Ident};
 pub use counters::{Counter, Counters};
 pub use endpoint::{EndpointKey, EndpointRow};
 pub use error::Error;

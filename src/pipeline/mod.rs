@@ -33,6 +33,7 @@ use crate::decode::Decoder;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::queue;
 use crate::model::Alert;
+use crate::model::CopyReport;
 use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Incident;
@@ -94,6 +95,8 @@ pub struct Outcome {
     pub counters: Counters,
     /// First and last packet's time.
     pub span: Option<(Nanos, Nanos)>,
+    /// What was found of copies, where they were looked for.
+    pub copies: Option<CopyReport>,
     /// Lists too old for the capture's time, oldest first.
     pub old_lists: Vec<OldList>,
 }
@@ -233,6 +236,7 @@ fn conclude(
         counters,
         span: read.span,
         old_lists: Vec::new(),
+        copies: read.copies,
     })
 }
 

@@ -22,12 +22,16 @@ use crate::emit::run::RunReport;
 use crate::emit::run::Sensor;
 use crate::emit::run::SensorPlace;
 use crate::emit::run::Totals;
+use crate::model::CopyPoint;
+use crate::model::CopyReport;
 use crate::model::Counter;
 use crate::model::Error;
 use crate::pipeline::OldList;
+use crate::model::Nanos;
 use crate::pipeline::Outcome;
 use crate::pipeline::analyst::Sink;
 use crate::pipeline::prepare::Prepared;
+use crate::report::copies::note as copies_note;
 
 /// Bytes rendered before they are written.
 const RENDER_BYTES: usize = 64 * 1024;
@@ -170,6 +174,7 @@ pub(super) fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> Run
             .collect(),
         one_way_feeds: outcome.sessions.feeds().one_way().map(|feed| json!(feed)).collect(),
         loss: Loss::of(&outcome.counters),
+        duplicates: outcome.copies.as_ref().map_or(Value::Null, duplicates),
         counters: outcome.counters.clone(),
         totals: Totals {
             sessions: outcome.counters.get(Counter::Sessions),
@@ -207,6 +212,10 @@ fn inputs(outcome: &Outcome) -> Value {
 /// The arguments that shape the result, in a fixed order.
 fn shaping_arguments(plan: &Plan) -> Vec<String> {
     let mut words = vec![format!("point-by={:?}", plan.point_by).to_lowercase()];
+    words.push(match plan.dedup_window_us {
+        Some(us) => format!("dedup-window={us}"),
+        None => "no-dedup".to_owned(),
+    });
     let flags = [
         ("filter", plan.filter.clone()),
         ("place", plan.place.clone()),
@@ -218,6 +227,35 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
     let given = flags.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
     words.extend(given);
     words
+}
+
+/// What was found of copies, by capture point.
+fn duplicates(report: &CopyReport) -> Value {
+    let micros = |ns: Option<u64>| ns.map(|ns| Nanos(ns).as_micros_f64());
+    let point = |point: &CopyPoint| {
+        let pair = |((first, copy), n): &((u16, u16), u64)| json!({ "first": first, "copy": copy, "copies": n });
+        let CopyPoint { frames, copies, ttl, mac, vlan, tunnel, identical, .. } = point;
+        json!({
+            "point": point.point,
+            "frames": frames,
+            "copies": copies,
+            "share": point.share(),
+            "skew_us": {
+                "p50": micros(point.skew_ns(0.5)),
+                "p95": micros(point.skew_ns(0.95)),
+                "max": point.longest().as_micros_f64(),
+            },
+            "differ_in": {
+                "ttl": ttl, "mac": mac, "vlan": vlan, "tunnel": tunnel, "nothing": identical,
+            },
+            "vlans": point.vlans.iter().map(pair).collect::<Vec<_>>(),
+            "note": copies_note(point),
+        })
+    };
+    json!({
+        "window_us": Nanos(report.window.0).as_micros_f64(),
+        "points": report.points.iter().map(point).collect::<Vec<_>>(),
+    })
 }
 
 fn rules_build(prepared: &Prepared) -> Build {

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -45,6 +47,8 @@ pub(super) struct Prepared {
     pub(super) filter: Option<String>,
     pub(super) read_options: ReadOptions,
     pub(super) point_by: PointBy,
+    /// Longest time between a packet and its copy; `None` keeps copies.
+    pub(super) dedup_window: Option<Nanos>,
     pub(super) enrich: Arc<EnrichData>,
     pub(super) rules: Arc<RuleSet>,
     pub(super) catalog: Arc<SourceCatalog>,
@@ -98,6 +102,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         filter: plan.filter.clone(),
         read_options: ReadOptions { hash: hash_policy(plan.hash), ..ReadOptions::default() },
         point_by: plan.point_by,
+        dedup_window: plan.dedup_window_us.map(|us| Nanos((us as u64).saturating_mul(1_000))),
         enrich: Arc::new(enrich),
         rules: Arc::new(rules),
         catalog: Arc::new(catalog),
@@ -193,6 +198,12 @@ const fn hash_policy(wish: HashInputs) -> HashPolicy {
         HashInputs::Auto => HashPolicy::UpTo(crate::capture::HASH_BYTES_DEFAULT),
         HashInputs::Always => HashPolicy::Always,
     }
+}
+
+/// A secret for this run's prints of packets: no result shows it.
+pub(super) fn print_secret() -> [u64; 4] {
+    let state = RandomState::new();
+    [1u8, 2, 3, 4].map(|word| state.hash_one(word))
 }
 
 /// Numbers the capture points.

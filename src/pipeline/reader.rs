@@ -20,8 +20,11 @@ use crate::config::PointBy;
 use crate::decode::Decoded;
 use crate::decode::Decoder;
 use crate::decode::TunnelSet;
+use crate::dispatch::Copies;
 use crate::dispatch::Dispatcher;
+use crate::dispatch::Passing;
 use crate::dispatch::WorkerGone;
+use crate::model::CopyReport;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Error;
@@ -32,6 +35,7 @@ use crate::pipeline::clock::Clock;
 use crate::pipeline::decap::tunnels_of;
 use crate::pipeline::prepare::Points;
 use crate::pipeline::prepare::Prepared;
+use crate::pipeline::prepare::print_secret;
 use crate::pipeline::source::Source;
 use crate::session::Timeouts;
 
@@ -71,6 +75,8 @@ struct Taken<'f> {
 pub(super) struct Intake {
     decoder: Decoder,
     filter: Option<FilterSet>,
+    /// Finds copies, where that is wanted.
+    copies: Option<Copies>,
     /// Capture point of each input file, by file index.
     points: Vec<u16>,
     /// Tunnels that each source opens, where not all open the same.
@@ -94,6 +100,8 @@ pub(super) struct ReaderReport {
     /// Path of each input that held packets, by the index that records carry.
     pub(super) names: Vec<PathBuf>,
     pub(super) span: Option<(Nanos, Nanos)>,
+    /// What was found of copies, where they were looked for.
+    pub(super) copies: Option<CopyReport>,
 }
 
 impl Reader {
@@ -108,8 +116,8 @@ impl Reader {
         let filter = prepared.filter.as_deref().and_then(|text| FilterSet::new(text).ok());
         let tunnels = tunnels(prepared, (0..=u16::MAX).map_while(|file| source.path(file)));
         let source = Source::Files(Box::new(source));
-        let intake = Intake { decoder, filter, points, tunnels, tally: Tally::default() };
-        Reader::over(source, intake)
+        let (copies, tally) = (copies(prepared), Tally::default());
+        Reader::over(source, Intake { decoder, filter, copies, points, tunnels, tally })
     }
 
     /// A reader over interfaces, each a capture point of its own where the plan says so. The filter
@@ -121,7 +129,8 @@ impl Reader {
         let names: Vec<PathBuf> = live.taps().map(|tap| PathBuf::from(&tap.name)).collect();
         let tunnels = tunnels(prepared, names.iter().map(PathBuf::as_path));
         let decoder = Decoder::new(prepared.decode);
-        let intake = Intake { decoder, filter: None, points, tunnels, tally: Tally::default() };
+        let (copies, tally) = (copies(prepared), Tally::default());
+        let intake = Intake { decoder, filter: None, copies, points, tunnels, tally };
         Reader::over(Source::Live(live), intake)
     }
 
@@ -172,7 +181,8 @@ impl Reader {
             }
             Source::Live(_) => Vec::new(),
         };
-        Ok(ReaderReport { counters: tally.counters, files, names, span })
+        let copies = self.intake.copies.map(Copies::finish);
+        Ok(ReaderReport { counters: tally.counters, files, names, span, copies })
     }
 
     /// Tells every worker how far time has come. Where nothing is left to read, time goes on
@@ -255,18 +265,41 @@ impl Intake {
         }
         let point = self.points.get(usize::from(taken.file)).copied().unwrap_or(0);
         if let Some(decoded) = self.decoder.decode_plain(&frame, point) {
-            return self.tally.dispatch(decoded, taken, dispatcher);
+            return self.dispatch(decoded, &frame, (taken, dispatcher));
         }
         if let Some(tunnels) = self.tunnels.get(usize::from(taken.file)) {
             self.decoder.set_tunnels(*tunnels);
         }
         match self.decoder.decode_general(&frame, point) {
-            Ok(decoded) => self.tally.dispatch(decoded, taken, dispatcher),
+            Ok(decoded) => self.dispatch(decoded, &frame, (taken, dispatcher)),
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
                 Ok(())
             }
         }
+    }
+}
+
+impl Intake {
+    #[inline(always)]
+    fn dispatch(
+        &mut self,
+        Decoded { mut packet, path }: Decoded,
+        frame: &Frame<'_>,
+        (taken, dispatcher): (Taken<'_>, &mut Dispatcher<Arc<Block>>),
+    ) -> Result<(), WorkerGone> {
+        packet.frame_at = taken.meta.at;
+        packet.number = taken.meta.number;
+        packet.wire_len = taken.meta.wire_len;
+        packet.clock = taken.clock;
+        self.tally.packet(&path);
+        if let Some(copies) = &mut self.copies {
+            let vlan = path.vlan.unwrap_or(0);
+            let (frame, ident, outer_ttl) = (frame.bytes, path.ident, path.outer_ttl);
+            let passing = Passing { frame, ident, vlan, outer_ttl };
+            copies.mark(&mut packet, &passing, &mut self.tally.counters);
+        }
+        dispatcher.push(packet, taken.block)
     }
 }
 
@@ -292,21 +325,6 @@ impl Tally {
     }
 
     #[inline(always)]
-    fn dispatch(
-        &mut self,
-        Decoded { mut packet, path }: Decoded,
-        taken: Taken<'_>,
-        dispatcher: &mut Dispatcher<Arc<Block>>,
-    ) -> Result<(), WorkerGone> {
-        packet.frame_at = taken.meta.at;
-        packet.number = taken.meta.number;
-        packet.wire_len = taken.meta.wire_len;
-        packet.clock = taken.clock;
-        self.packet(&path);
-        dispatcher.push(packet, taken.block)
-    }
-
-    #[inline(always)]
     fn packet(&mut self, path: &crate::decode::Path) {
         self.counters.bump(Counter::Packets);
         if !path.fast_path {
@@ -316,6 +334,11 @@ impl Tally {
             self.counters.bump(Counter::PacketsTunnelled);
         }
     }
+}
+
+/// Finds copies, where that is wanted.
+fn copies(prepared: &Prepared) -> Option<Copies> {
+    prepared.dedup_window.map(|window| Copies::new(window, print_secret()))
 }
 
 /// The tunnels that each source opens; nothing where all open the same.

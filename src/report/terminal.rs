@@ -82,6 +82,7 @@ pub fn render(summary: &Summary, style: Style) -> String {
     put_owners(&mut page, summary);
     put_alerts(&mut page, summary);
     put_incidents(&mut page, summary);
+    put_copies(&mut page, summary);
     put_losses(&mut page, &summary.counters);
     page.out
 }
@@ -354,6 +355,23 @@ fn put_incidents(page: &mut Page, summary: &Summary) {
     page.table(&rows);
     if summary.incidents_more > 0 {
         page.line(&format!("and {} more", units::count(summary.incidents_more)), Tone::Faint);
+    }
+}
+
+/// Copies are no loss, but they say how the mirror port is set up.
+fn put_copies(page: &mut Page, summary: &Summary) {
+    const POINTS_SHOWN: usize = 4;
+    let (points, copies) = (summary.copies.len(), summary.counters.get(Counter::Copies));
+    if points == 0 {
+        return;
+    }
+    page.title("Copies", &format!("{} left out", units::count(copies)));
+    for note in summary.copies.iter().take(POINTS_SHOWN) {
+        page.paragraph(note, 2);
+    }
+    if points > POINTS_SHOWN {
+        let more = points - POINTS_SHOWN;
+        page.line(&format!("and {more} more capture points with copies"), Tone::Faint);
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn finish<X>(mut session: Session<X>, ending: Ending, at: u32) -> Fin
         quality: Quality {
             retransmits: session.retransmits,
             out_of_order: session.out_of_order,
-            duplicates: 0,
+            duplicates: session.duplicates,
             gaps,
             one_way: !session.both_spoke(),
             truncated: session.bits.has(Bits::TRUNCATED),

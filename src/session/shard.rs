@@ -111,6 +111,9 @@ impl<X> Shard<X> {
         if packet.clock > self.wheel.now() {
             self.expire(packet.clock, listener);
         }
+        if packet.flags.has(PacketFlags::COPY) {
+            return self.count_copy(packet);
+        }
         let good = |id: &u32| self.sessions.get(*id).is_some_and(|s| s.key == packet.key);
         let id = match hint.0.filter(good).or_else(|| self.find(packet)) {
             Some(id) if self.still_open(id, packet) => id,
@@ -139,6 +142,15 @@ impl<X> Shard<X> {
             session.twin = twin;
         }
         id
+    }
+
+    /// A copy only counts; where its session is over, it has counted in the run's total.
+    #[cold]
+    fn count_copy(&mut self, packet: &Packet) {
+        let id = self.find(packet);
+        if let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) {
+            session.duplicates = session.duplicates.saturating_add(1);
+        }
     }
 
     fn find(&self, packet: &Packet) -> Option<u32> {

@@ -118,6 +118,8 @@ pub(crate) struct Session<X> {
     pub(crate) gaps: u32,
     /// Sessions of this key that began and ended before it at the same time.
     pub(crate) twin: u16,
+    /// Copies left out.
+    pub(crate) duplicates: u32,
 }
 
 impl<X> Session<X> {
@@ -156,6 +158,7 @@ impl<X> Session<X> {
             out_of_order: 0,
             gaps: 0,
             twin: 0,
+            duplicates: 0,
             bits,
             reorder: None,
             extra: None,

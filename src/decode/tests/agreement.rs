@@ -32,6 +32,7 @@ fn agree(decoder: &mut Decoder, frame: &Frame<'_>) -> bool {
     assert_eq!(facts(&fast.packet), facts(&general.packet));
     assert!(fast.path.fast_path && !general.path.fast_path);
     assert_eq!(fast.path.vlan, general.path.vlan);
+    assert_eq!(fast.path.ident, general.path.ident);
     assert_eq!((fast.path.tunnel, general.path.tunnel), (None, None));
     true
 }

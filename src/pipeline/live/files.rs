@@ -17,6 +17,7 @@ use crate::config::live::Rotate;
 use crate::emit::files::OutDir;
 use crate::emit::files::OutFile;
 use crate::emit::health::render_health;
+use crate::model::CopyReport;
 use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Nanos;
@@ -168,12 +169,13 @@ impl LiveFiles {
         })
     }
 
-    /// Finishes the present set. What the workers sum up is known at the end of the run only.
+    /// Finishes the present set. What reader and workers sum up is known at the end of the run
+    /// only.
     fn finish_set(
         &mut self,
         counted: &Counters,
         found: Findings,
-        sums: SummaryBuilder,
+        (sums, copies): (SummaryBuilder, Option<CopyReport>),
     ) -> Result<(), Error> {
         let Some(set) = self.set.take() else { return Ok(()) };
         let Set { mut dir, sessions, mut alerts, health, alert_lines, .. } = set;
@@ -187,6 +189,7 @@ impl LiveFiles {
             incidents: found.incidents,
             counters: more,
             old_lists: snapshot.prepared.old_lists(Some(self.health.at)),
+            copies,
             ..nothing(&self.names)
         };
         outputs::write_alerts(&mut alerts, &outcome)?;
@@ -218,7 +221,8 @@ impl LiveFiles {
             incidents: outcome.incidents.clone(),
             counters: Counters::default(),
         };
-        self.finish_set(&outcome.counters, found, outcome.sessions.clone())
+        let sums = (outcome.sessions.clone(), outcome.copies.clone());
+        self.finish_set(&outcome.counters, found, sums)
     }
 
     fn written(&mut self, line: &[u8]) -> Result<(), Error> {
@@ -243,7 +247,7 @@ impl LiveFiles {
         if self.is_full(second) {
             let findings = found.take();
             let counted = self.post.board.sum();
-            self.finish_set(&counted, findings, SummaryBuilder::default())?;
+            self.finish_set(&counted, findings, (SummaryBuilder::default(), None))?;
             self.set = self.root.as_deref().map(|root| self.begin_at(root, second)).transpose()?;
         }
         let set = self
@@ -285,6 +289,7 @@ fn nothing(names: &[PathBuf]) -> Outcome {
         counters: Counters::default(),
         span: None,
         old_lists: Vec::new(),
+        copies: None,
     }
 }
 
