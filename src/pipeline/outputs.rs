@@ -229,11 +229,15 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
     words
 }
 
+/// VLANs of a first packet and of its copy (0 is none), and how often.
+fn vlan_pair(((first, copy), copies): &((u16, u16), u64)) -> Value {
+    json!({ "first": first, "copy": copy, "copies": copies })
+}
+
 /// What was found of copies, by capture point.
 fn duplicates(report: &CopyReport) -> Value {
     let micros = |ns: Option<u64>| ns.map(|ns| Nanos(ns).as_micros_f64());
     let point = |point: &CopyPoint| {
-        let pair = |((first, copy), n): &((u16, u16), u64)| json!({ "first": first, "copy": copy, "copies": n });
         let CopyPoint { frames, copies, ttl, mac, vlan, tunnel, identical, .. } = point;
         json!({
             "point": point.point,
@@ -248,7 +252,7 @@ fn duplicates(report: &CopyReport) -> Value {
             "differ_in": {
                 "ttl": ttl, "mac": mac, "vlan": vlan, "tunnel": tunnel, "nothing": identical,
             },
-            "vlans": point.vlans.iter().map(pair).collect::<Vec<_>>(),
+            "vlans": point.vlans.iter().map(vlan_pair).collect::<Vec<_>>(),
             "note": copies_note(point),
         })
     };
