@@ -138,9 +138,8 @@ impl ConfigFile {
         checker.set(&mut plan.vantage, keys.vantage, |word| parse_vantage(word));
         checker.set(&mut plan.workers, keys.workers, |n| bounded("workers", *n, 1, WORKERS_MAX));
         checker.set(&mut plan.min_level, keys.min_level, |word| parse_level(word));
-        checker.set(&mut plan.dedup_window_us, keys.dedup_window_us, |us| {
-            dedup_window(*us).map(Some)
-        });
+        checker
+            .set(&mut plan.dedup_window_us, keys.dedup_window_us, |us| dedup_window(*us).map(Some));
         if keys.dedup == Some(false) {
             plan.dedup_window_us = None;
         }
