@@ -143,7 +143,7 @@ pub(super) fn confine() -> Result<Reached, Error> {
     let calls = [FILES, SOCKETS, MEMORY, THREADS, SIGNALS, OLD].concat();
     let count = calls.len();
     let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
-        calls.into_iter().map(|call| (i64::from(call), Vec::new())).collect();
+        calls.into_iter().map(|call| (call, Vec::new())).collect();
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch)
         .map_err(|e| failed("seccomp", e))?;
