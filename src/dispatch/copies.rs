@@ -109,12 +109,27 @@ impl Copies {
         let Some(Set(ways)) = self.sets.get_mut(set) else { return };
         let same = |known: &Entry| (known.print ^ entry.print) & !MAC_BITS == 0;
         let Some(at) = ways.iter().position(same) else {
-            let gone = renew(ways, WAYS - 1, entry);
+            // The oldest goes.
+            let [a, b, c, gone] = *ways;
+            *ways = [entry, a, b, c];
             if gone.print != 0 && gone.since(&entry) <= self.window {
                 counters.bump(Counter::CopiesForgotten);
             }
             return;
         };
+        self.judge((packet, passing), entry, (set, at), counters);
+    }
+
+    /// A packet with the print of one that passed.
+    #[cold]
+    fn judge(
+        &mut self,
+        (packet, passing): (&mut Packet, &Passing<'_>),
+        entry: Entry,
+        (set, at): (usize, usize),
+        counters: &mut Counters,
+    ) {
+        let Some(Set(ways)) = self.sets.get_mut(set) else { return };
         let first = ways.get(at).copied().unwrap_or_default();
         let (skew, apart) = (first.since(&entry), first.apart(&entry));
         if skew > self.window {
@@ -172,13 +187,14 @@ impl Copies {
     }
 }
 
-/// Puts an entry first, in place of the one at `at`, which is given back.
-#[inline(always)]
-fn renew(ways: &mut [Entry; WAYS], at: usize, entry: Entry) -> Entry {
+/// Puts an entry first, in place of the one at `at`.
+fn renew(ways: &mut [Entry; WAYS], at: usize, entry: Entry) {
     if let Some(upto) = ways.get_mut(..=at) {
         upto.rotate_right(1);
     }
-    ways.first_mut().map_or(entry, |first| std::mem::replace(first, entry))
+    if let Some(first) = ways.first_mut() {
+        *first = entry;
+    }
 }
 
 /// Whether the same print means the same packet, whatever the skew within the window.
@@ -296,17 +312,20 @@ fn checked_part<'a>(packet: &Packet, bytes: &'a [u8]) -> &'a [u8] {
 }
 
 /// The first 32 bytes: a TCP header with its time stamps, or a header and the payload's beginning.
+/// Of less, beginning and end, which overlap; the print knows the length.
 #[inline(always)]
 fn first_words(bytes: &[u8]) -> [u64; 4] {
-    let mut short = [0; 32];
-    let chunk = bytes.first_chunk::<32>().unwrap_or_else(|| {
-        short.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        &short
-    });
-    let (words, _) = chunk.as_chunks::<8>();
-    let mut out = [0; 4];
-    out.iter_mut().zip(words).for_each(|(to, from)| *to = u64::from_le_bytes(*from));
-    out
+    if let Some((a, b)) = bytes.split_first_chunk::<16>() {
+        let [w0, w1] = halves(a);
+        let rest = b.first_chunk::<16>().or_else(|| bytes.last_chunk::<16>());
+        let [w2, w3] = rest.map_or([0; 2], halves);
+        return [w0, w1, w2, w3];
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        return [u64::from_le_bytes(*first), u64::from_le_bytes(*last), 0, 0];
+    }
+    let word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    [word, 0, 0, 0]
 }
 
 /// The last eight bytes of what is not TCP: datagrams without a good checksum that begin alike
@@ -319,6 +338,7 @@ fn last_word(packet: &Packet, bytes: &[u8]) -> u64 {
     bytes.last_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
+#[inline(always)]
 fn halves(bytes: &[u8; 16]) -> [u64; 2] {
     let all = u128::from_le_bytes(*bytes);
     [all as u64, (all >> 64) as u64]
