@@ -96,6 +96,17 @@ counters! {
     EndsImplausible = "ends_implausible" in "session";
     /// SYNs and SYN-ACKs ignored because their session was open already and they do not fit it.
     OpeningsImplausible = "openings_implausible" in "session";
+    /// Datagrams put together from their IP fragments.
+    DatagramsJoined = "datagrams_joined" in "session";
+    /// Datagrams not read because their fragments overlap or contradict each other (RFC 5722).
+    DatagramsOverlapping = "datagrams_overlapping" in "session";
+    /// Datagrams given up because fragments were missing after 30 s or at the end of the input.
+    DatagramsIncomplete = "datagrams_incomplete" in "session";
+    /// Datagrams given up before their time because too many or too much waited for fragments.
+    DatagramsEvicted = "datagrams_evicted" in "session";
+    /// Fragments with no place in a datagram: cut by a snap length, of a tunnel's own packet, behind
+    /// extension headers, or of a datagram given up.
+    FragmentsApart = "fragments_apart" in "session";
     /// Bytes known to be missing inside TCP streams.
     GapBytes = "gap_bytes" in "session";
     /// Messages longer than the buffer for straddling messages.

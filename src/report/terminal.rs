@@ -53,7 +53,7 @@ impl Cell {
 }
 
 /// Losses that are worth a word, each with its words.
-const LOSSES: [(Counter, &str); 15] = [
+const LOSSES: [(Counter, &str); 19] = [
     (Counter::RejectLink, "frames of an unknown link type"),
     (Counter::RejectShort, "frames cut within a header"),
     (Counter::RejectMalformed, "malformed frames"),
@@ -64,6 +64,10 @@ const LOSSES: [(Counter, &str); 15] = [
     (Counter::TimeLeaps, "frames with a time far ahead of all others"),
     (Counter::SessionsEvicted, "sessions pushed out of the full table"),
     (Counter::SegmentsDropped, "segments over a session's buffer"),
+    (Counter::DatagramsOverlapping, "datagrams whose fragments overlap"),
+    (Counter::DatagramsIncomplete, "datagrams with fragments missing"),
+    (Counter::DatagramsEvicted, "datagrams over the room for fragments"),
+    (Counter::FragmentsApart, "fragments with no place in a datagram"),
     (Counter::GapBytes, "bytes missing inside TCP streams"),
     (Counter::MessagesOverCap, "messages over their buffer"),
     (Counter::GeoErrors, "unreadable database records"),

@@ -7,6 +7,7 @@
 //! else.
 
 mod close;
+mod fragments;
 mod handshake;
 mod observe;
 mod reorder;

@@ -14,6 +14,8 @@ use crate::session::Delivery;
 use crate::session::Interest;
 use crate::session::Listener;
 use crate::session::Side;
+use crate::session::fragments::Fragments;
+use crate::session::fragments::Taken;
 use crate::session::handshake::Step;
 use crate::session::reorder::Early;
 use crate::session::state::Bits;
@@ -28,6 +30,27 @@ struct Piece<'a> {
     payload: &'a [u8],
     /// Bytes before these were lost for good.
     gap: bool,
+}
+
+/// A stretch of a TCP direction: of one segment, in one piece or put together from fragments.
+#[derive(Clone, Copy)]
+struct Stretch<'a> {
+    side: Side,
+    seq: u32,
+    /// Length on the wire (longer than `bytes` where the capture was cut).
+    wire: u32,
+    bytes: &'a [u8],
+    /// The packet that made it readable.
+    packet: &'a Packet,
+}
+
+impl<'a> Stretch<'a> {
+    /// What one packet carries.
+    fn of(side: Side, arrival: Arrival<'a>) -> Stretch<'a> {
+        let packet = arrival.packet;
+        let (seq, wire) = (packet.first_byte(), packet.payload_wire());
+        Stretch { side, seq, wire, bytes: arrival.payload(), packet }
+    }
 }
 
 impl<X> Session<X> {
@@ -45,7 +68,12 @@ impl<X> Session<X> {
     }
 
     /// Brings the session up to date with one packet.
-    pub(crate) fn observe(&mut self, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
+    pub(crate) fn observe(
+        &mut self,
+        arrival: Arrival<'_>,
+        fragments: &mut Fragments,
+        listener: &mut impl Listener<X>,
+    ) {
         let packet = arrival.packet;
         let side = self.side(packet);
         self.touched = self.touched.max(packet.clock);
@@ -59,18 +87,66 @@ impl<X> Session<X> {
             self.bits.set(Bits::TRUNCATED);
         }
         self.count(side, arrival);
-        // A later fragment has no transport header: it counts, and has nothing to say.
+        // A later fragment has no transport header: alone it counts, and has nothing to say.
         if packet.flags.has(PacketFlags::FRAGMENT_LATER) {
-            return;
+            return self.join(side, arrival, fragments, listener);
         }
         match packet.key.transport {
-            Transport::TCP => self.observe_tcp(side, arrival, listener),
-            _ if packet.payload_len > 0 => self.deliver(
-                Piece { from: side, payload: arrival.payload(), gap: false },
-                packet,
-                listener,
-            ),
-            _ => {}
+            Transport::TCP if !self.observe_tcp(side, arrival, listener) => return,
+            _ if packet.flags.has(PacketFlags::FRAGMENT) => {
+                self.join(side, arrival, fragments, listener);
+            }
+            _ => self.read(side, arrival, listener),
+        }
+        let answers = packet.key.transport == Transport::TCP;
+        if answers && packet.tcp_flags.has(TcpFlags::ACK) && self.bits.has(Bits::WAITING) {
+            self.give_up_acknowledged(side.other(), packet, listener);
+        }
+    }
+
+    /// Reads the payload of one packet.
+    fn read(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
+        let packet = arrival.packet;
+        if packet.key.transport == Transport::TCP {
+            if packet.payload_wire() > 0 && !packet.tcp_flags.any(TcpFlags::RST) {
+                self.place(Stretch::of(side, arrival), listener);
+            }
+        } else if packet.payload_len > 0 {
+            let piece = Piece { from: side, payload: arrival.payload(), gap: false };
+            self.deliver(piece, packet, listener);
+        }
+    }
+
+    /// Keeps a fragment until its datagram is whole, which is then read at once.
+    fn join(
+        &mut self,
+        side: Side,
+        arrival: Arrival<'_>,
+        fragments: &mut Fragments,
+        listener: &mut impl Listener<X>,
+    ) {
+        let packet = arrival.packet;
+        let wanted = match packet.key.transport {
+            // Where nobody listens the stream still has to know how far it went.
+            Transport::TCP => !packet.tcp_flags.any(TcpFlags::RST),
+            Transport::UDP => !self.bits.has(Bits::DEAF),
+            _ => false,
+        };
+        if !wanted {
+            return;
+        }
+        let whole = match fragments.take(arrival, listener) {
+            Taken::Whole(whole) => whole,
+            Taken::Kept => return,
+            Taken::Around => return self.read(side, arrival, listener),
+        };
+        let bytes = whole.payload();
+        if packet.key.transport != Transport::TCP {
+            let piece = Piece { from: side, payload: bytes, gap: false };
+            self.deliver(piece, packet, listener);
+        } else if !bytes.is_empty() {
+            let wire = bytes.len() as u32;
+            self.place(Stretch { side, seq: whole.seq, wire, bytes, packet }, listener);
         }
     }
 
@@ -90,12 +166,20 @@ impl<X> Session<X> {
         }
     }
 
-    fn observe_tcp(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
+    /// Follows handshake and end. False where the segment is not its sender's: nothing more of it
+    /// is to be believed.
+    fn observe_tcp(
+        &mut self,
+        side: Side,
+        arrival: Arrival<'_>,
+        listener: &mut impl Listener<X>,
+    ) -> bool {
         let packet = arrival.packet;
         let flags = packet.tcp_flags;
         let mut step = self.step(packet, side);
         if self.handshake.is_astray(&step) {
-            return listener.count(Counter::OpeningsImplausible, 1);
+            listener.count(Counter::OpeningsImplausible, 1);
+            return false;
         }
         if flags.any(TcpFlags::SYN) || !self.bits.has(Bits::SHAKEN) {
             step.stamps = TcpOptions::parse(packet.l4_header(arrival.frame)).timestamps;
@@ -109,7 +193,8 @@ impl<X> Session<X> {
         }
         if flags.any(TcpFlags::RST | TcpFlags::FIN) {
             if !self.may_end(&step) {
-                return listener.count(Counter::EndsImplausible, 1);
+                listener.count(Counter::EndsImplausible, 1);
+                return false;
             }
             if flags.any(TcpFlags::RST) {
                 self.bits.set(Bits::RESET);
@@ -121,12 +206,7 @@ impl<X> Session<X> {
                 Side::Responder => Bits::FIN_RESPONDER,
             });
         }
-        if packet.payload_wire() > 0 && !flags.any(TcpFlags::RST) {
-            self.place(side, arrival, listener);
-        }
-        if flags.has(TcpFlags::ACK) && self.bits.has(Bits::WAITING) {
-            self.give_up_acknowledged(side.other(), packet, listener);
-        }
+        true
     }
 
     /// Whether a RST or FIN may be its sender's: anybody can forge one who does not see where the
@@ -150,9 +230,8 @@ impl<X> Session<X> {
     }
 
     /// Puts a segment with payload in its place in the stream.
-    fn place(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
-        let packet = arrival.packet;
-        let (seq, wire) = (packet.first_byte(), packet.payload_wire());
+    fn place(&mut self, stretch: Stretch<'_>, listener: &mut impl Listener<X>) {
+        let Stretch { side, seq, wire, bytes, packet } = stretch;
         self.start_stream(side, seq);
         let stream = &mut self.half(side).stream;
         match stream.place(seq, wire) {
@@ -161,7 +240,7 @@ impl<X> Session<X> {
                 if skip > 0 {
                     self.retransmits = self.retransmits.saturating_add(1);
                 }
-                let fresh = arrival.payload().get(skip as usize..).unwrap_or_default();
+                let fresh = bytes.get(skip as usize..).unwrap_or_default();
                 self.deliver(Piece { from: side, payload: fresh, gap: false }, packet, listener);
                 self.deliver_waiting(side, packet, listener);
             }
@@ -175,7 +254,7 @@ impl<X> Session<X> {
                 stream.start(seq);
                 stream.advance(wire);
                 self.gaps = self.gaps.saturating_add(1);
-                let piece = Piece { from: side, payload: arrival.payload(), gap: true };
+                let piece = Piece { from: side, payload: bytes, gap: true };
                 self.deliver(piece, packet, listener);
                 self.deliver_waiting(side, packet, listener);
             }
@@ -186,7 +265,7 @@ impl<X> Session<X> {
                 stream.fill(wire);
                 self.out_of_order = self.out_of_order.saturating_add(1);
             }
-            Placed::Ahead { missing } => self.keep_or_skip(side, missing, arrival, listener),
+            Placed::Ahead { missing } => self.keep_or_skip(stretch, missing, listener),
         }
     }
 
@@ -194,16 +273,15 @@ impl<X> Session<X> {
     /// hole.
     fn keep_or_skip(
         &mut self,
-        side: Side,
+        stretch: Stretch<'_>,
         missing: u32,
-        arrival: Arrival<'_>,
         listener: &mut impl Listener<X>,
     ) {
-        let packet = arrival.packet;
+        let Stretch { side, seq, wire, bytes, packet } = stretch;
         if !self.bits.has(Bits::DEAF) {
             self.bits.set(Bits::WAITING);
             let reorder = self.reorder.get_or_insert_default();
-            if reorder.keep(side, packet.first_byte(), arrival.payload(), packet.payload_wire()) {
+            if reorder.keep(side, seq, bytes, wire) {
                 self.out_of_order = self.out_of_order.saturating_add(1);
                 return;
             }
@@ -211,8 +289,8 @@ impl<X> Session<X> {
             self.bits.set(Bits::TRUNCATED);
         }
         self.pass_over(side, missing, listener);
-        self.half(side).stream.advance(packet.payload_wire());
-        self.deliver(Piece { from: side, payload: arrival.payload(), gap: true }, packet, listener);
+        self.half(side).stream.advance(wire);
+        self.deliver(Piece { from: side, payload: bytes, gap: true }, packet, listener);
         self.deliver_waiting(side, packet, listener);
     }
 

@@ -1,8 +1,9 @@
 //! One logical part of the session table: all sessions whose key falls into it.
 //!
-//! Owns: sessions, their index, their timers. In: packets in the order read. Out: deliveries and
-//! finished sessions, to its [`Listener`]. Never: holds more than its cap: then whole seconds of
-//! the sessions nearest to their time-out are pushed out first, and counted.
+//! Owns: sessions, their index, their timers, their datagrams in fragments. In: packets in the
+//! order read. Out: deliveries and finished sessions, to its [`Listener`]. Never: holds more than
+//! its cap: then whole seconds of the sessions nearest to their time-out are pushed out first, and
+//! counted.
 //!
 //! The number of shards is fixed and a key always falls into the same one, so what is pushed out at
 //! the cap does not depend on the number of workers.
@@ -21,6 +22,7 @@ use crate::session::Listener;
 use crate::session::Timeouts;
 use crate::session::close;
 use crate::session::close::Ending;
+use crate::session::fragments::Fragments;
 use crate::session::handshake::SynVerdict;
 use crate::session::state::Session;
 
@@ -50,6 +52,7 @@ pub struct Shard<X> {
     index: HashTable<Entry>,
     sessions: Slab<Session<X>>,
     wheel: Wheel,
+    fragments: Fragments,
     timeouts: Timeouts,
 }
 
@@ -65,6 +68,7 @@ impl<X> Shard<X> {
             index: HashTable::new(),
             sessions: Slab::new(cap),
             wheel: Wheel::new(timeouts.longest()),
+            fragments: Fragments::default(),
             timeouts,
         }
     }
@@ -124,7 +128,7 @@ impl<X> Shard<X> {
         // Only its first packet and its end can bring a session's time-out forward: a later one is
         // found when the timer comes up, an earlier one would be missed.
         let (fresh, was_over) = (!session.spoke(), session.is_over());
-        session.observe(arrival, listener);
+        session.observe(arrival, &mut self.fragments, listener);
         if fresh || session.is_over() != was_over {
             self.rearm(id);
         }
@@ -225,6 +229,7 @@ impl<X> Shard<X> {
 
     /// The input is over: hands over the sessions that are due before `clock`, still open.
     pub fn drain(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+        self.fragments.close(listener);
         self.end_due(clock, Ending::Cut, listener);
     }
 

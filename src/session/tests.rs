@@ -12,6 +12,9 @@ use crate::model::PacketFlags;
 use crate::model::TcpFlags;
 use crate::model::record::SessionState;
 
+#[path = "tests_fragments.rs"]
+mod fragments;
+
 const SYN: u8 = TcpFlags::SYN;
 const ACK: u8 = TcpFlags::ACK;
 const FIN: u8 = TcpFlags::FIN;
@@ -106,9 +109,12 @@ impl Bench {
 
     fn feed(&mut self, mut packet: Packet, payload: &[u8]) {
         packet.payload_len = payload.len() as u32;
-        let arrival = Arrival { packet: &packet, frame: payload, file: 0 };
-        let hint = self.shard.locate(&packet);
-        self.shard.touch(arrival, hint, &mut self.ear);
+        self.touch(&packet, payload);
+    }
+
+    fn touch(&mut self, packet: &Packet, frame: &[u8]) {
+        let hint = self.shard.locate(packet);
+        self.shard.touch(Arrival { packet, frame, file: 0 }, hint, &mut self.ear);
     }
 
     fn handshake(&mut self) {

@@ -8,6 +8,7 @@ pub mod dns_data;
 pub mod dtls;
 pub mod http;
 pub mod icmp;
+pub mod ip_fragment;
 pub mod quic;
 pub mod quic_initial;
 pub mod reader;

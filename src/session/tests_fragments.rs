@@ -1,0 +1,55 @@
+//! Segments in fragments, as a whole shard takes them.
+
+use super::*;
+
+/// A fragment of the client's, with an IPv4 header before its data, as a packet with its frame.
+fn fragment(first: Option<Packet>, at: u16, more: bool, data: &[u8]) -> (Packet, Vec<u8>) {
+    let later = Packet {
+        flags: PacketFlags(PacketFlags::FRAGMENT_LATER),
+        payload_len: data.len() as u32,
+        ..packet(0, true, 50, 0, 0, 0)
+    };
+    let first = first.map(|packet| Packet {
+        flags: PacketFlags(PacketFlags::FRAGMENT),
+        l4_len: 24,
+        payload_len: data.len() as u32 - 24,
+        ..packet
+    });
+    let mut frame = vec![0x45, 0, 0, 20 + data.len() as u8, 0, 1];
+    frame.extend_from_slice(&(at / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+    frame.extend_from_slice(&[64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    frame.extend_from_slice(data);
+    (Packet { l4_at: 20, ..first.unwrap_or(later) }, frame)
+}
+
+#[test]
+fn a_segment_in_fragments_takes_its_place_once_it_is_whole() {
+    let mut bench = Bench::new(8);
+    bench.handshake();
+    let first = fragment(Some(packet(0, true, 40, ACK, 100, 500)), 0, true, &[b'-'; 32]);
+    let last = fragment(None, 32, false, b"end");
+    bench.touch(&first.0, &first.1);
+    bench.feed(packet(0, true, 45, ACK, 111, 500), b"after");
+    assert!(bench.ear.finished.is_empty());
+    bench.touch(&last.0, &last.1);
+    bench.touch(&last.0, &last.1);
+    assert_eq!(bench.ear.counts["fragments_apart"], 1);
+    assert_eq!(bench.ear.counts["datagrams_joined"], 1);
+    let done = bench.end();
+    assert_eq!(heard(&done[0]).0, b"--------endafter");
+    assert_eq!((done[0].record.initiator.packets, done[0].record.quality.gaps), (6, 0));
+}
+
+#[test]
+fn nothing_of_a_segment_with_a_fragment_missing_is_heard() {
+    let mut bench = Bench::new(8);
+    bench.handshake();
+    let first = fragment(Some(packet(0, true, 40, ACK, 100, 500)), 0, true, &[b'-'; 32]);
+    bench.touch(&first.0, &first.1);
+    bench.feed(packet(0, true, 45, ACK, 111, 500), b"after");
+    bench.feed(packet(0, false, 60, ACK, 500, 116), b"");
+    bench.shard.drain(u32::MAX, &mut bench.ear);
+    assert_eq!(bench.ear.counts["datagrams_incomplete"], 1);
+    assert_eq!(bench.ear.counts["gap_bytes"], 11);
+    assert_eq!(heard(&bench.ear.finished[0]).0, b"!after");
+}
