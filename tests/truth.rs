@@ -18,6 +18,8 @@ mod common;
 mod cli;
 #[path = "truth/demo.rs"]
 mod demo;
+#[path = "truth/edges.rs"]
+mod edges;
 #[path = "truth/files.rs"]
 mod files;
 #[path = "truth/made.rs"]

@@ -48,19 +48,33 @@ fn moment_ns(text: &str) -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(format!("{part:0<9}").parse().unwrap())
 }
 
-fn near_enough(got: Option<u64>, want: Option<u64>) -> bool {
+/// Whether a leg is the truth's, or neither has one.
+pub fn near_enough(got: Option<u64>, want: Option<u64>) -> bool {
     match (got, want) {
         (Some(got), Some(want)) => got.abs_diff(want) <= NEAR_ENOUGH_NS,
         (got, want) => got.is_none() && want.is_none(),
     }
 }
 
-fn legs(record: &Record) -> (Option<u64>, Option<u64>) {
+/// Far and near leg.
+pub fn legs(record: &Record) -> (Option<u64>, Option<u64>) {
     (record.far.handshake_ns, record.near.handshake_ns)
 }
 
+/// Far and near leg as the table has them.
+pub fn wanted(row: &Row) -> (Option<u64>, Option<u64>) {
+    let leg = |column| row.some(column).and_then(thousandths);
+    (leg("synack_delta_us"), leg("ack_delta_us"))
+}
+
+/// Whether the table and the specification part on this row.
+pub fn is_argued(row: &Row) -> bool {
+    let stream = format!("stream {} ", row.get("stream"));
+    ARGUED.iter().any(|(file, words, _)| *file == row.get("file") && *words == stream)
+}
+
 /// The sessions a row may mean: the one nearest its SYN, else those no SYN of the table begins.
-fn meant<'s>(seen: &'s Seen, row: &Row, claimed: &HashSet<*const Record>) -> Vec<&'s Record> {
+pub fn meant<'s>(seen: &'s Seen, row: &Row, claimed: &HashSet<*const Record>) -> Vec<&'s Record> {
     let (client, server) = (row.end("client", "client_port"), row.end("server", "server_port"));
     let found = seen.between(row.get("file"), Transport::TCP, client, server);
     match row.some("syn_ts").map(moment_ns) {
@@ -84,10 +98,7 @@ fn every_handshake_leg_is_what_wireshark_measured() {
     let mut tally = Tally::new("rtt.csv");
     let (mut kept, mut voided) = (0, 0);
     for row in &rows {
-        let want = (
-            row.some("synack_delta_us").and_then(thousandths),
-            row.some("ack_delta_us").and_then(thousandths),
-        );
+        let want = wanted(row);
         let found = meant(&seen, row, &claimed);
         let doubtful = row.some("ambiguous").is_some();
         let right = |record: &&Record| {
