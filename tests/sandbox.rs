@@ -3,6 +3,8 @@
 //! Owns: the questions. In: this test program, started once more. Out: assertions on its answers.
 //! Never: confines the process that runs the other tests.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpStream;

@@ -49,7 +49,7 @@ fn frame(part: &Part<'_>) -> Vec<u8> {
     frame.extend_from_slice(&(20 + part.data.len() as u16).to_be_bytes());
     frame.extend_from_slice(&part.id.to_be_bytes());
     let more = if part.more { 0x2000 } else { 0 };
-    frame.extend_from_slice(&(part.at / 8 | more).to_be_bytes());
+    frame.extend_from_slice(&((part.at / 8) | more).to_be_bytes());
     frame.extend_from_slice(&[64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
     frame.extend_from_slice(part.data);
     frame

@@ -16,7 +16,7 @@ fn fragment(first: Option<Packet>, at: u16, more: bool, data: &[u8]) -> (Packet,
         ..packet
     });
     let mut frame = vec![0x45, 0, 0, 20 + data.len() as u8, 0, 1];
-    frame.extend_from_slice(&(at / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+    frame.extend_from_slice(&((at / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
     frame.extend_from_slice(&[64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
     frame.extend_from_slice(data);
     (Packet { l4_at: 20, ..first.unwrap_or(later) }, frame)

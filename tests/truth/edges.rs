@@ -305,7 +305,7 @@ fn fragment(v6: bool, data: &[u8], at: usize, more: bool) -> Vec<u8> {
         out.extend([8, 0, 0x45, 0]);
         out.extend((data.len() as u16 + 20).to_be_bytes());
         out.extend([2, 3]);
-        out.extend((at as u16 / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+        out.extend(((at as u16 / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
         out.extend([64, 17, 0, 0]);
         out.extend(SERVER);
         out.extend(CLIENT);
