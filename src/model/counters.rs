@@ -104,8 +104,8 @@ counters! {
     DatagramsIncomplete = "datagrams_incomplete" in "session";
     /// Datagrams given up before their time because too many or too much waited for fragments.
     DatagramsEvicted = "datagrams_evicted" in "session";
-    /// Fragments with no place in a datagram: cut by a snap length, of a tunnel's own packet, behind
-    /// extension headers, or of a datagram given up.
+    /// Fragments with no place in a datagram: cut by a snap length, of a tunnel's own packet,
+    /// behind extension headers, or of a datagram given up.
     FragmentsApart = "fragments_apart" in "session";
     /// Bytes known to be missing inside TCP streams.
     GapBytes = "gap_bytes" in "session";

@@ -301,6 +301,11 @@ impl<X> Shard<X> {
         if let Ok(entry) = self.index.find_entry(spread(session.hash), |entry| entry.id == id) {
             entry.remove();
         }
+        let holes = [session.initiator.stream.hole(), session.responder.stream.hole()];
+        let missing = holes.iter().map(|hole| u64::from(*hole)).sum();
+        if missing > 0 {
+            listener.count(Counter::GapBytes, missing);
+        }
         listener.finish(close::finish(session, ending, at));
     }
 }
