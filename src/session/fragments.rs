@@ -1,8 +1,9 @@
 //! Puts datagrams together from their IP fragments (RFC 791 section 3.2, RFC 8200 section 4.5).
 //!
 //! Owns: the bytes of open datagrams of one shard. In: TCP and UDP fragments, the first one first.
-//! Out: whole transport payloads, once. Never: hands out a part, or anything of a datagram whose
-//! fragments overlap (RFC 5722): two receivers might read it in two ways.
+//! Out: whole transport payloads, once; of a UDP datagram that is given up, how it begins. Never:
+//! hands out anything of a datagram whose fragments overlap (RFC 5722): two receivers might read it
+//! in two ways.
 //!
 //! Caps: [`DATAGRAMS`], [`BYTES`], [`LIFETIME`]; the oldest goes first, and is counted.
 
@@ -42,7 +43,8 @@ struct Id {
 #[derive(Debug)]
 struct Open {
     id: Id,
-    since: Nanos,
+    /// Its first fragment.
+    first: Packet,
     /// Where its data ends, once the last piece is there.
     end: Option<u32>,
     /// Bytes present.
@@ -50,34 +52,31 @@ struct Open {
     /// Offset and length of each piece, by offset.
     pieces: Vec<(u32, u32)>,
     bytes: Vec<u8>,
-    /// TCP sequence number of the first payload byte.
-    seq: u32,
-    l4_len: u8,
     /// Its pieces contradict each other: it stays so that no later one begins it anew.
     void: bool,
 }
 
-/// A datagram put together.
+/// A datagram put together, or as much of its beginning as there is.
 #[derive(Debug)]
-pub(crate) struct Whole {
-    /// TCP sequence number of the first payload byte.
-    pub(crate) seq: u32,
-    l4_len: u8,
-    udp: bool,
+pub(crate) struct Datagram {
+    /// Its first fragment.
+    pub(crate) first: Packet,
     bytes: Vec<u8>,
 }
 
-impl Whole {
+impl Datagram {
     /// What follows the transport header. A UDP length that fits bounds it (RFC 768).
     pub(crate) fn payload(&self) -> &[u8] {
         let end = match self.bytes.get(4..6) {
-            Some([high, low]) if self.udp => match u16::from_be_bytes([*high, *low]) {
-                0..8 => self.bytes.len(),
-                length => self.bytes.len().min(usize::from(length)),
-            },
+            Some([high, low]) if self.first.key.transport == Transport::UDP => {
+                match u16::from_be_bytes([*high, *low]) {
+                    0..8 => self.bytes.len(),
+                    length => self.bytes.len().min(usize::from(length)),
+                }
+            }
             _ => self.bytes.len(),
         };
-        self.bytes.get(usize::from(self.l4_len)..end).unwrap_or_default()
+        self.bytes.get(usize::from(self.first.l4_len)..end).unwrap_or_default()
     }
 }
 
@@ -85,11 +84,11 @@ impl Whole {
 #[derive(Debug)]
 pub(crate) enum Taken {
     /// It was the last one missing.
-    Whole(Whole),
+    Whole(Datagram),
     /// It waits, or was dropped and counted.
     Kept,
-    /// Not the packet itself came in fragments but a tunnel around it.
-    Around,
+    /// To be read alone: a tunnel around it came in fragments, or it was cut short.
+    Alone,
 }
 
 /// What a piece did to its datagram.
@@ -104,6 +103,8 @@ enum Fit {
 pub(crate) struct Fragments {
     open: Vec<Open>,
     held: usize,
+    /// How UDP datagrams begin that were given up since the last look.
+    given_up: Vec<Datagram>,
 }
 
 impl Fragments {
@@ -118,12 +119,12 @@ impl Fragments {
         self.expire(packet.time, listener);
         let piece = place_of(arrival);
         if piece.is_none() && first && packet.flags.has(PacketFlags::TUNNELLED) {
-            return Taken::Around;
+            return Taken::Alone;
         }
         let Some((piece, data)) = piece.and_then(|piece| Some((piece, cut_out(arrival, piece)?)))
         else {
             listener.count(Counter::FragmentsApart, 1);
-            return Taken::Kept;
+            return if first { Taken::Alone } else { Taken::Kept };
         };
         let from_b = packet.flags.has(PacketFlags::FROM_B);
         let id = Id { key: packet.key, from_b, id: piece.id };
@@ -156,11 +157,9 @@ impl Fragments {
             Fit::More => {}
             Fit::Clash => listener.count(Counter::DatagramsOverlapping, 1),
             Fit::Complete => {
-                let open = self.remove(at);
+                let Open { first, bytes, .. } = self.remove(at);
                 listener.count(Counter::DatagramsJoined, 1);
-                let udp = open.id.key.transport == Transport::UDP;
-                let Open { seq, l4_len, bytes, .. } = open;
-                return Taken::Whole(Whole { seq, l4_len, udp, bytes });
+                return Taken::Whole(Datagram { first, bytes });
             }
         }
         while self.held > BYTES {
@@ -176,13 +175,11 @@ impl Fragments {
         }
         self.open.push(Open {
             id,
-            since: packet.time,
+            first: *packet,
             end: None,
             present: 0,
             pieces: Vec::new(),
             bytes: Vec::new(),
-            seq: packet.first_byte(),
-            l4_len: packet.l4_len,
             void: false,
         });
         self.open.len() - 1
@@ -190,28 +187,54 @@ impl Fragments {
 
     /// Gives up the oldest.
     fn evict<X>(&mut self, listener: &mut impl Listener<X>) {
-        if !self.remove(0).void {
-            listener.count(Counter::DatagramsEvicted, 1);
-        }
+        self.give_up(0, Counter::DatagramsEvicted, listener);
     }
 
     /// Gives up what has waited too long.
     fn expire<X>(&mut self, now: Nanos, listener: &mut impl Listener<X>) {
-        while self.open.first().is_some_and(|open| now.since(open.since) > LIFETIME) {
-            self.forget_first(listener);
+        while self.open.first().is_some_and(|open| now.since(open.first.time) > LIFETIME) {
+            self.give_up(0, Counter::DatagramsIncomplete, listener);
         }
     }
 
     /// The input is over: nothing more will come.
     pub(crate) fn close<X>(&mut self, listener: &mut impl Listener<X>) {
         while !self.open.is_empty() {
-            self.forget_first(listener);
+            self.give_up(0, Counter::DatagramsIncomplete, listener);
         }
     }
 
-    fn forget_first<X>(&mut self, listener: &mut impl Listener<X>) {
-        if !self.remove(0).void {
-            listener.count(Counter::DatagramsIncomplete, 1);
+    /// A session is over: nothing that comes now is its own.
+    pub(crate) fn close_session<X>(&mut self, key: &FlowKey, listener: &mut impl Listener<X>) {
+        while let Some(at) = self.open.iter().position(|open| open.id.key == *key) {
+            self.give_up(at, Counter::DatagramsIncomplete, listener);
+        }
+    }
+
+    /// Whether no datagram waits for fragments.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether a datagram was given up since its beginning was last asked for.
+    pub(crate) fn has_given_up(&self) -> bool {
+        !self.given_up.is_empty()
+    }
+
+    /// How the UDP datagrams begin that were given up since this was last asked.
+    pub(crate) fn take_given_up(&mut self) -> Vec<Datagram> {
+        std::mem::take(&mut self.given_up)
+    }
+
+    fn give_up<X>(&mut self, at: usize, why: Counter, listener: &mut impl Listener<X>) {
+        let Open { id, first, pieces, mut bytes, void, .. } = self.remove(at);
+        if void {
+            return;
+        }
+        listener.count(why, 1);
+        if id.key.transport == Transport::UDP {
+            bytes.truncate(beginning(&pieces) as usize);
+            self.given_up.push(Datagram { first, bytes });
         }
     }
 
@@ -287,6 +310,11 @@ impl Open {
             place.copy_from_slice(data);
         }
     }
+}
+
+/// How many bytes there are before the first one missing.
+fn beginning(pieces: &[(u32, u32)]) -> u32 {
+    pieces.iter().fold(0, |end, (offset, len)| if *offset == end { end + len } else { end })
 }
 
 /// A fragment's place, where its header stands directly before its data.

@@ -107,7 +107,7 @@ impl Bench {
 fn whole(taken: Taken) -> Option<Vec<u8>> {
     match taken {
         Taken::Whole(whole) => Some(whole.payload().to_vec()),
-        Taken::Kept | Taken::Around => None,
+        Taken::Kept | Taken::Alone => None,
     }
 }
 
@@ -223,7 +223,7 @@ fn a_piece_that_the_capture_cut_is_not_used() {
 }
 
 #[test]
-fn only_what_a_tunnel_around_was_cut_into_is_left_as_it_is() {
+fn what_cannot_be_put_together_is_read_alone() {
     let data = datagram(8);
     let first = part(&data, 0, 8);
     let mut bytes = frame(&first);
@@ -231,9 +231,9 @@ fn only_what_a_tunnel_around_was_cut_into_is_left_as_it_is() {
     let plain = packet(&first);
     let inside = Packet { flags: PacketFlags(FIRST | PacketFlags::TUNNELLED), ..plain };
     let mut bench = Bench::default();
-    assert!(matches!(bench.take_packet(&inside, &bytes), Taken::Around));
+    assert!(matches!(bench.take_packet(&inside, &bytes), Taken::Alone));
     assert_eq!(bench.count("fragments_apart"), 0);
-    assert!(matches!(bench.take_packet(&plain, &bytes), Taken::Kept));
+    assert!(matches!(bench.take_packet(&plain, &bytes), Taken::Alone));
     assert_eq!(bench.count("fragments_apart"), 1);
 }
 

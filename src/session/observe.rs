@@ -14,6 +14,7 @@ use crate::session::Delivery;
 use crate::session::Interest;
 use crate::session::Listener;
 use crate::session::Side;
+use crate::session::fragments::Datagram;
 use crate::session::fragments::Fragments;
 use crate::session::fragments::Taken;
 use crate::session::handshake::Step;
@@ -138,7 +139,7 @@ impl<X> Session<X> {
         let whole = match fragments.take(arrival, listener) {
             Taken::Whole(whole) => whole,
             Taken::Kept => return,
-            Taken::Around => return self.read(side, arrival, listener),
+            Taken::Alone => return self.read(side, arrival, listener),
         };
         let bytes = whole.payload();
         if packet.key.transport != Transport::TCP {
@@ -146,7 +147,10 @@ impl<X> Session<X> {
             self.deliver(piece, packet, listener);
         } else if !bytes.is_empty() {
             let wire = bytes.len() as u32;
-            self.place(Stretch { side, seq: whole.seq, wire, bytes, packet }, listener);
+            self.place(
+                Stretch { side, seq: whole.first.first_byte(), wire, bytes, packet },
+                listener,
+            );
         }
     }
 
@@ -168,6 +172,14 @@ impl<X> Session<X> {
 
     /// Follows handshake and end. False where the segment is not its sender's: nothing more of it
     /// is to be believed.
+    /// Reads how a datagram begins of which the rest never came.
+    pub(crate) fn read_beginning(&mut self, datagram: &Datagram, listener: &mut impl Listener<X>) {
+        self.bits.set(Bits::TRUNCATED);
+        let from = self.side(&datagram.first);
+        let piece = Piece { from, payload: datagram.payload(), gap: false };
+        self.deliver(piece, &datagram.first, listener);
+    }
+
     fn observe_tcp(
         &mut self,
         side: Side,

@@ -132,6 +132,20 @@ impl<X> Shard<X> {
         if fresh || session.is_over() != was_over {
             self.rearm(id);
         }
+        if self.fragments.has_given_up() {
+            self.read_beginnings(listener);
+        }
+    }
+
+    /// Datagrams in fragments that were given up are read as far as they go.
+    #[cold]
+    fn read_beginnings(&mut self, listener: &mut impl Listener<X>) {
+        for datagram in self.fragments.take_given_up() {
+            let id = self.find(&datagram.first);
+            if let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) {
+                session.read_beginning(&datagram, listener);
+            }
+        }
     }
 
     /// Ends a session whose five-tuple a new one takes. Where both begin at the same time, the new
@@ -230,6 +244,7 @@ impl<X> Shard<X> {
     /// The input is over: hands over the sessions that are due before `clock`, still open.
     pub fn drain(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         self.fragments.close(listener);
+        self.read_beginnings(listener);
         self.end_due(clock, Ending::Cut, listener);
     }
 
@@ -297,6 +312,12 @@ impl<X> Shard<X> {
     }
 
     fn remove(&mut self, id: u32, ending: Ending, at: u32, listener: &mut impl Listener<X>) {
+        if !self.fragments.is_empty()
+            && let Some(key) = self.sessions.get(id).map(|session| session.key)
+        {
+            self.fragments.close_session(&key, listener);
+            self.read_beginnings(listener);
+        }
         let Some(session) = self.sessions.remove(id) else { return };
         if let Ok(entry) = self.index.find_entry(spread(session.hash), |entry| entry.id == id) {
             entry.remove();
