@@ -371,4 +371,12 @@ pub static OTHER_FIELDS: &[OtherField] = &[
     other("longhaul.sessions", "endpoints", "Sessions it took part in."),
     other("longhaul.handshakes", "endpoints", "Handshakes with a measured leg to it."),
     other("longhaul.floor_us", "endpoints", "Lowest transport round trip to it, in microseconds."),
+    other("longhaul.hidden_leg.us", "endpoints", "Estimated round trip hidden behind it."),
+    other("longhaul.hidden_leg.confidence", "endpoints",
+        "From 0 to 1; 0.5 and more reads as: a long leg is hidden here."),
+    other("longhaul.hidden_leg.method", "endpoints", "Kinds of exchange the estimate rests on."),
+    other("longhaul.hidden_leg.samples", "endpoints", "Exchanges it rests on."),
+    other("longhaul.tunnel.l3", "endpoints", "Whether a layer-3 tunnel lies on the way to it."),
+    other("longhaul.tunnel.confidence", "endpoints", "From 0 to 1."),
+    other("longhaul.tunnel.reason", "endpoints", "What says so: `mss`, `stack`, `floor`."),
 ];

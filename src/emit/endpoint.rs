@@ -37,6 +37,21 @@ pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
     let inner = json.open(key!("floor"));
     json.micros(key!("prefix_us"), row.prefix_floor_ns);
     json.close(inner);
+    if let Some(hidden) = row.hidden {
+        let inner = json.open(key!("hidden_leg"));
+        json.micros(key!("us"), Some(hidden.ns));
+        json.float(key!("confidence"), hidden.confidence);
+        json.word(quoted!("method"), hidden.method);
+        json.number(key!("samples"), hidden.samples);
+        json.close(inner);
+    }
+    if let Some(tunnel) = row.tunnel {
+        let inner = json.open(key!("tunnel"));
+        json.flag(key!("l3"), tunnel.l3);
+        json.float(key!("confidence"), tunnel.confidence);
+        json.word(quoted!("reason"), tunnel.reason);
+        json.close(inner);
+    }
     let list = json.open(key!("tags"));
     for tag in &row.tags {
         json.string(QUOTED_ELEMENT, tag);
@@ -78,7 +93,7 @@ fn put_service(json: &mut Json<'_>, service: Service) {
 mod tests {
     use super::*;
     use crate::emit::samples;
-    use crate::model::endpoint::{EndpointKey, Role, Side};
+    use crate::model::endpoint::{EndpointKey, HiddenLeg, Role, Side, Tunnel};
     use crate::model::{Addr, Nanos, Transport};
 
     fn row(fingerprint: Option<Fingerprint>) -> EndpointRow {
@@ -96,6 +111,13 @@ mod tests {
             place: party.place,
             asn: party.asn,
             tags: vec!["hosting".into(), "vpn:\"x\"".into()],
+            hidden: Some(HiddenLeg {
+                ns: 182_000_500,
+                confidence: 0.97,
+                method: "tls+first_data",
+                samples: 12,
+            }),
+            tunnel: Some(Tunnel { l3: false, confidence: 0.1, reason: "mss" }),
         }
     }
 
@@ -139,6 +161,7 @@ mod tests {
         let mut row = row(Some(Fingerprint::Ssh("OpenSSH_9.6".into())));
         (row.floor_ns, row.prefix_floor_ns, row.place, row.asn) = (None, None, None, None);
         row.tags.clear();
+        (row.hidden, row.tunnel) = (None, None);
         row.key.ip = Addr::v4([10, 0, 0, 7]);
         let got: serde_json::Value = serde_json::from_str(&line(&row)).unwrap();
         assert_eq!(got["endpoint"]["ssh"], "OpenSSH_9.6");

@@ -73,8 +73,8 @@ pub fn tls_record() -> Record {
         asn: asn(64_500, "Example \"Transit\" Inc."),
         ..party(Addr::v4([203, 0, 113, 80]), 443)
     };
-    record.near = Leg { handshake_ns: Some(190_902) };
-    record.far = Leg { handshake_ns: Some(18_491_000) };
+    record.near = Leg { handshake_ns: Some(190_902), ..Leg::default() };
+    record.far = Leg { handshake_ns: Some(18_491_000), ..Leg::default() };
     record.syn = Some(SynFacts {
         mss: Some(1_460),
         mtu_hint: Some(1_500),

@@ -231,6 +231,8 @@ impl Endpoints {
                     place: entry.place,
                     asn: entry.asn,
                     tags: tag_names(&tags, set),
+                    hidden: None,
+                    tunnel: None,
                 }
             })
             .collect();

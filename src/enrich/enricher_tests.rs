@@ -161,7 +161,7 @@ fn hits_stay_within_their_cap() {
 #[test]
 fn physics_uses_the_leg_of_the_remote_end() {
     // 81.2.69.142 is in England: 7 700 km from Seattle.
-    let far = |ns| Leg { handshake_ns: Some(ns) };
+    let far = |ns| Leg { handshake_ns: Some(ns), ..Leg::default() };
     let mut fast = record("10.0.0.5", "81.2.69.142", 443);
     fast.far = far(5_000_000);
     fast.near = far(500_000_000);

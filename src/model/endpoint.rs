@@ -81,6 +81,30 @@ impl Role {
     }
 }
 
+/// The round trip that hides behind an endpoint: between it and whoever really answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HiddenLeg {
+    /// Full round trip, in ns.
+    pub ns: u64,
+    /// From 0 to 1; 0.5 and more reads as: a long leg is hidden here.
+    pub confidence: f64,
+    /// The kinds of exchange it rests on, in one word: `tls+first_data`.
+    pub method: &'static str,
+    /// Exchanges it rests on.
+    pub samples: u32,
+}
+
+/// Whether a layer-3 tunnel lies on the way to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tunnel {
+    /// One does.
+    pub l3: bool,
+    /// From 0 to 1.
+    pub confidence: f64,
+    /// What says so: `mss`, `stack`, `floor`, joined with `+`.
+    pub reason: &'static str,
+}
+
 /// An endpoint's totals over a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointRow {
@@ -106,4 +130,8 @@ pub struct EndpointRow {
     pub asn: Option<Arc<AutonomousSystem>>,
     /// Tags of the lists that matched it, sorted.
     pub tags: Vec<Arc<str>>,
+    /// The leg hidden behind it; absent where that cannot be decided.
+    pub hidden: Option<HiddenLeg>,
+    /// A layer-3 tunnel on the way; absent where that cannot be decided.
+    pub tunnel: Option<Tunnel>,
 }

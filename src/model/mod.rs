@@ -12,6 +12,7 @@ pub mod endpoint;
 pub mod error;
 pub mod flow;
 pub mod frame;
+pub mod latency;
 pub mod names;
 pub mod packet;
 pub mod record;

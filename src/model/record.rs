@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use crate::model::latency::RoundTrips;
+use crate::model::latency::Turns;
 use crate::model::{Addr, Nanos, Transport};
 
 /// How a session ended, or stood when the input ended.
@@ -114,6 +116,8 @@ pub struct Party {
 pub struct Leg {
     /// TCP handshake round trip in ns; absent where Karn's rule, Fast Open or loss forbid it.
     pub handshake_ns: Option<u64>,
+    /// Round trips taken while the session ran.
+    pub in_session: Option<RoundTrips>,
 }
 
 /// What the initiator's SYN said.
@@ -334,6 +338,8 @@ pub struct Facts {
     pub http: Option<Box<HttpFacts>>,
     /// Tunnels and inner tags around the first packet.
     pub wrapping: Option<Box<Wrapping>>,
+    /// Exchanges that forced an end to answer.
+    pub turns: Option<Box<Turns>>,
 }
 
 /// What physics says of the remote end's claimed place.

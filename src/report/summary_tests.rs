@@ -38,7 +38,7 @@ pub fn record(
         initiator: party(1),
         responder: party(2),
         near: Leg::default(),
-        far: Leg { handshake_ns: far },
+        far: Leg { handshake_ns: far, ..Leg::default() },
         syn: None,
         quality: Quality::default(),
         facts: Facts { protocol, ..Facts::default() },
@@ -69,6 +69,8 @@ fn endpoint(side: Side, asn: u32, country: &str, sessions: u64, floor: Option<u6
         })),
         asn: Some(Arc::new(AutonomousSystem { number: asn, organization: Some("Net".into()) })),
         tags: Vec::new(),
+        hidden: None,
+        tunnel: None,
     }
 }
 

@@ -45,8 +45,8 @@ pub(crate) fn finish<X>(mut session: Session<X>, ending: Ending, at: u32) -> Fin
         point: session.key.point,
         initiator: party(&session, Side::Initiator),
         responder: party(&session, Side::Responder),
-        near: Leg { handshake_ns: session.handshake.near() },
-        far: Leg { handshake_ns: session.handshake.far() },
+        near: Leg { handshake_ns: session.handshake.near(), ..Leg::default() },
+        far: Leg { handshake_ns: session.handshake.far(), ..Leg::default() },
         syn: session.handshake.syn.facts(session.key.version),
         quality: Quality {
             retransmits: session.retransmits,

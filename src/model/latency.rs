@@ -1,0 +1,163 @@
+//! Round trips of a session: in-session samples of a leg, and exchanges that force a peer to
+//! answer.
+//!
+//! Owns: their words and shapes, and the arithmetic from an exchange to a gap. In: session and
+//! evidence fill them. Out: emit shows them, endpoints and detect weigh them. Never: halves, means,
+//! or a verdict.
+
+use crate::model::record::Leg;
+
+/// How in-session round trips were taken; several may be true of one leg.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Methods(pub u8);
+
+impl Methods {
+    /// A TCP timestamp's first echo (RFC 7323 section 3).
+    pub const TIMESTAMP: u8 = 1;
+    /// Data and the first acknowledgement that covers it (RFC 6298, Karn's rule).
+    pub const ACKNOWLEDGEMENT: u8 = 2;
+
+    /// Whether every method of `bits` was used.
+    pub const fn has(self, bits: u8) -> bool {
+        self.0 & bits == bits
+    }
+}
+
+/// In-session round trips of one leg: sensor to one end and back, in ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoundTrips {
+    /// Lowest.
+    pub min_ns: u64,
+    /// Median, from a bounded sample of all.
+    pub p50_ns: u64,
+    /// 95th percentile, likewise.
+    pub p95_ns: u64,
+    /// Round trips taken.
+    pub samples: u32,
+    /// How.
+    pub methods: Methods,
+}
+
+/// What one end sent that the other had to answer before anything went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exchange {
+    /// TCP's handshake is done: the initiator's first payload, where it speaks first.
+    FirstData,
+    /// TLS over TCP: the server's first flight, the client's next (RFC 8446 section 2, RFC 5246
+    /// section 7.3); of the responder: ClientHello, ServerHello.
+    Tls,
+    /// SSH: the server's identification or KEXINIT, the client's (RFC 4253 sections 4.2 and 7).
+    Ssh,
+    /// SSH user authentication: an answer of the server, the client's next request (RFC 4252).
+    SshAuth,
+    /// DTLS: HelloVerifyRequest or HelloRetryRequest, the second ClientHello; or as TLS.
+    Dtls,
+    /// QUIC: the server's Initial or Handshake, the client's Handshake (RFC 9001 section 4.1).
+    Quic,
+    /// IKEv2: the response to IKE_SA_INIT, IKE_AUTH (RFC 7296 section 1.2).
+    Ike,
+    /// WireGuard: handshake response, first transport message (WireGuard whitepaper section 5.4).
+    Wireguard,
+    /// OpenVPN: a control packet and its acknowledgement.
+    Openvpn,
+    /// RDP and CredSSP: a server's message of the connection sequence, the client's next.
+    Rdp,
+    /// RFB: the server's version or security message, the client's answer (RFC 6143 section 7.1).
+    Rfb,
+    /// WebSocket or HTTP/2 ping and pong, or STUN request and response: answered without thought.
+    Ping,
+}
+
+impl Exchange {
+    /// Its word: `longhaul.gap.WORD_us`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Exchange::FirstData => "first_data",
+            Exchange::Tls => "tls",
+            Exchange::Ssh => "ssh",
+            Exchange::SshAuth => "ssh_auth",
+            Exchange::Dtls => "dtls",
+            Exchange::Quic => "quic",
+            Exchange::Ike => "ike",
+            Exchange::Wireguard => "wireguard",
+            Exchange::Openvpn => "openvpn",
+            Exchange::Rdp => "rdp",
+            Exchange::Rfb => "rfb",
+            Exchange::Ping => "ping",
+        }
+    }
+}
+
+/// One such exchange, measured: from the last packet that forced the answer to the first that
+/// answers, both as the sensor saw them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// What it was.
+    pub exchange: Exchange,
+    /// The initiator was made to answer; else the responder.
+    pub by_initiator: bool,
+    /// The full round trip between the sensor and whoever answered, its thinking included, in ns.
+    pub round_trip_ns: u64,
+}
+
+/// Why an exchange gives no turn; several may be true of one session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Exclusions(pub u16);
+
+impl Exclusions {
+    /// The handshake resumed an earlier session: the client may answer at once.
+    pub const RESUMED: u16 = 1;
+    /// Early data was offered (RFC 8446 section 2.3).
+    pub const EARLY_DATA: u16 = 2;
+    /// HelloRetryRequest: the flights are others (RFC 8446 section 4.1.4).
+    pub const RETRY_REQUEST: u16 = 4;
+    /// The server asked for the client's certificate: a person or a card may have to answer.
+    pub const CLIENT_CERTIFICATE: u16 = 8;
+    /// Something was sent again, came out of order or is missing meanwhile.
+    pub const LOSS: u16 = 16;
+    /// A flight whose end cannot be told: the answer came before its last packet.
+    pub const SPLIT_FLIGHT: u16 = 32;
+
+    /// Each bit with its word.
+    pub const WORDS: [(u16, &'static str); 6] = [
+        (Self::RESUMED, "resumed"),
+        (Self::EARLY_DATA, "early-data"),
+        (Self::RETRY_REQUEST, "retry-request"),
+        (Self::CLIENT_CERTIFICATE, "client-certificate"),
+        (Self::LOSS, "loss"),
+        (Self::SPLIT_FLIGHT, "split-flight"),
+    ];
+
+    /// Whether every reason of `bits` holds.
+    pub const fn has(self, bits: u16) -> bool {
+        self.0 & bits == bits
+    }
+}
+
+/// The exchanges of one session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turns {
+    /// Those that can be trusted, in the order seen; capped by whoever fills it.
+    pub turns: Vec<Turn>,
+    /// Why others are left out.
+    pub excluded: Exclusions,
+}
+
+impl Turns {
+    /// The lowest round trip of an exchange, in ns.
+    pub fn lowest(&self, exchange: Exchange, by_initiator: bool) -> Option<u64> {
+        self.turns
+            .iter()
+            .filter(|turn| turn.exchange == exchange && turn.by_initiator == by_initiator)
+            .map(|turn| turn.round_trip_ns)
+            .min()
+    }
+}
+
+impl Leg {
+    /// The leg's transport round trip: the lower one of handshake and in-session minimum, in ns.
+    pub fn transport_ns(&self) -> Option<u64> {
+        let in_session = self.in_session.map(|trips| trips.min_ns);
+        self.handshake_ns.into_iter().chain(in_session).min()
+    }
+}
