@@ -187,7 +187,7 @@ impl MergedSource {
 
     /// The next frame in the order of time, and the index of its file. Its bytes are in
     /// [`MergedSource::block`] until the next call. `None` when all files are at their end.
-    #[inline]
+    #[inline(always)]
     // Not an Iterator: the caller borrows the block between two calls.
     #[allow(clippy::should_implement_trait, reason = "the block is borrowed between two calls")]
     pub fn next(&mut self) -> Option<(u16, FrameMeta)> {
@@ -214,6 +214,7 @@ impl MergedSource {
         }
     }
 
+    #[inline(never)]
     fn switch(&mut self) -> Option<(u16, FrameMeta)> {
         self.open_due();
         let Reverse(head) = self.heads.pop()?;

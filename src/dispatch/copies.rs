@@ -101,7 +101,7 @@ impl Copies {
     }
 
     /// Sets [`PacketFlags::COPY`] where the packet passed a moment ago, else remembers it.
-    #[inline]
+    #[inline(always)]
     pub fn mark(&mut self, packet: &mut Packet, passing: &Passing<'_>, counters: &mut Counters) {
         self.count(packet.key.point);
         let (print, set) = print(packet, passing, &self.secret);

@@ -200,7 +200,7 @@ impl Reader {
     }
 
     /// Takes one frame, or holds it until the next one tells whether its time is to be believed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read_frame(
         &mut self,
         file: u16,

@@ -20,7 +20,7 @@ pub(super) enum Source {
 
 impl Source {
     /// The next frame, and the index of its file or interface.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<(u16, FrameMeta)> {
         match self {
             Source::Files(files) => files.next(),
@@ -29,7 +29,7 @@ impl Source {
     }
 
     /// The block with the frame that `next` returned last.
-    #[inline]
+    #[inline(always)]
     pub(super) fn block(&self, file: u16) -> Option<&Arc<Block>> {
         match self {
             Source::Files(files) => files.block(file),
