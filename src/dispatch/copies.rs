@@ -14,7 +14,7 @@
 //! out, or come within a tenth of the window; a bare ACK that differs in nothing is always kept,
 //! for receivers repeat those within microseconds (RFC 5681 section 3.2).
 //!
-//! Cap: [`SETS`] x [`WAYS`] packets, 128 KiB, so that the table stays in a second-level cache. At a
+//! Cap: `SETS` x `WAYS` packets, 128 KiB, so that the table stays in a second-level cache. At a
 //! million packets a second it holds several windows. In a full set the oldest is forgotten; if it
 //! was younger than the window, that is counted: a copy of it would pass as a packet.
 
