@@ -113,24 +113,25 @@ impl Listener<Observers> for Desk<'_> {
         }
     }
 
-    fn finish(&mut self, finished: Finished<Observers>) {
-        let mut record = finished.record;
-        if let Some(mut observers) = finished.extra {
+    fn finish(&mut self, mut finished: Finished<Observers>) {
+        // Large: it stays where it was made.
+        let record = &mut finished.record;
+        if let Some(mut observers) = finished.extra.take() {
             record.facts = std::mem::take(&mut *observers).into_facts();
             if self.idle.len() < OBSERVERS_IDLE {
                 self.idle.push(observers);
             }
         }
-        self.enricher.enrich(&mut record);
+        self.enricher.enrich(record);
         if self.identifies {
-            record.context.community_id = Some(community_id(&record));
+            record.context.community_id = Some(community_id(record));
         }
-        let alerts = self.judge(&mut record);
-        self.summary.observe(&record);
+        let alerts = self.judge(record);
+        self.summary.observe(record);
         if let Some(tap) = self.tap {
-            tap(&record);
+            tap(record);
         }
-        self.put(&record, alerts);
+        self.put(record, alerts);
     }
 
     fn count(&mut self, counter: Counter, n: u64) {
