@@ -43,7 +43,7 @@ pub(super) fn run(args: &DemoArgs) -> Ended {
     let outcome = pipeline::run(&plan, &mut NoProgress)?;
     let story = Story {
         place: "Ashburn, Virginia",
-        packets: outcome.counters.get(crate::model::Counter::Packets),
+        packets: outcome.counters.get(crate::model::Counter::Frames),
         sessions: outcome.counters.get(crate::model::Counter::Sessions),
         span: outcome.span,
         took_ms: begun.elapsed().as_millis(),

@@ -59,7 +59,7 @@ pub struct RuleLine {
     pub level: Level,
     /// How often.
     pub alerts: u64,
-    /// The first one's sentence.
+    /// The sentence of the first at that level.
     pub message: String,
 }
 
@@ -229,7 +229,10 @@ impl Summary {
             match self.rules.iter_mut().find(|line| line.id == alert.rule.id) {
                 Some(line) => {
                     line.alerts += 1;
-                    line.level = line.level.max(alert.level);
+                    if alert.level > line.level {
+                        line.level = alert.level;
+                        line.message.clone_from(&alert.message);
+                    }
                 }
                 None if room => self.rules.push(RuleLine {
                     id: alert.rule.id.clone(),

@@ -139,3 +139,23 @@ fn incidents_show_the_highest_scores() {
     assert_eq!((first.subject.as_str(), first.families.as_str()), ("s94", "N+R"));
     assert_eq!(first.rules, "d01, d08");
 }
+
+#[test]
+fn a_rule_speaks_by_the_first_alert_of_its_highest_level() {
+    let alert = |level: Level, message: &str| {
+        let sample = crate::model::Alert::sample("D08", crate::model::Family::R);
+        crate::model::Alert { level, message: message.to_owned(), ..sample }
+    };
+    let mut summary = Summary::default();
+    summary.add_alerts(&[
+        alert(Level::Low, "looked up a name"),
+        alert(Level::High, "held a session"),
+        alert(Level::High, "held another"),
+        alert(Level::Medium, "less"),
+    ]);
+    let [line] = &summary.rules[..] else { panic!("{:?}", summary.rules) };
+    assert_eq!(
+        (line.level, line.alerts, line.message.as_str()),
+        (Level::High, 4, "held a session")
+    );
+}
