@@ -18,7 +18,7 @@ mod tree;
 pub use id::event_id;
 
 /// Version of the field names and types this build writes; grows when one of them changes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The ECS release whose names are used.
 pub const ECS_VERSION: &str = "8.17.0";
