@@ -118,6 +118,8 @@ fn observe(data: &[u8], transport: Transport, responder_port: u16) {
             responder_port,
             gap: len % 7 == 0,
             time: Nanos::ZERO,
+            opened: None,
+            troubles: 0,
         };
         observers.observe(&segment, &mut counters);
         rest = after;
@@ -202,6 +204,8 @@ impl Listener<Observers> for Ear {
             responder_port: delivery.ports.1,
             gap: delivery.gap,
             time: delivery.time,
+            opened: None,
+            troubles: 0,
         };
         match extra.get_or_insert_default().observe(&segment, &mut self.counters) {
             longhaul::evidence::Interest::More => Interest::More,

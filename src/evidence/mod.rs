@@ -18,6 +18,7 @@ mod stream;
 mod tests;
 mod text;
 pub mod tls;
+mod turns;
 
 use crate::evidence::quic::QuicState;
 use crate::evidence::step::Role;
@@ -25,6 +26,8 @@ use crate::evidence::step::Step;
 use crate::evidence::stream::Around;
 use crate::evidence::stream::Lane;
 use crate::evidence::stream::Mode;
+use crate::evidence::turns::Beside;
+use crate::evidence::turns::Watch;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Nanos;
@@ -61,6 +64,10 @@ pub struct Segment<'a> {
     pub gap: bool,
     /// The packet's time.
     pub time: Nanos,
+    /// TCP: when the SYN-ACK passed, where the handshake gives the initiator's leg.
+    pub opened: Option<Nanos>,
+    /// TCP: repetitions, early segments and holes of the session so far.
+    pub troubles: u32,
 }
 
 /// Whether further segments are wanted.
@@ -72,13 +79,26 @@ pub enum Interest {
     Done,
 }
 
-/// The observers of one session. Costs 48 bytes until something is found.
+/// What watches the turns of a session.
+#[derive(Debug, Default)]
+enum Watching {
+    /// Nothing was seen yet.
+    #[default]
+    Not,
+    /// It goes on.
+    On(Box<Watch>),
+    /// It is over.
+    Over,
+}
+
+/// The observers of one session. Costs 64 bytes until something is found.
 #[derive(Debug, Default)]
 pub struct Observers {
     initiator: Lane,
     responder: Lane,
     facts: Option<Box<Facts>>,
     quic: Option<Box<QuicState>>,
+    watching: Watching,
 }
 
 impl Observers {
@@ -100,12 +120,38 @@ impl Observers {
                 _ => lane.finish(),
             }
         }
+        if segment.transport == Transport::TCP {
+            self.watch(segment, counters);
+        }
         self.interest()
+    }
+
+    /// Follows the turns of a TCP session.
+    fn watch(&mut self, segment: &Segment<'_>, counters: &mut Counters) {
+        if let Watching::Not = self.watching {
+            self.watching = Watching::On(Box::default());
+        }
+        let Watching::On(watch) = &mut self.watching else { return };
+        let tls = self.facts.as_ref().and_then(|facts| facts.tls.as_deref());
+        watch.observe(segment, &mut Beside { tls, counters });
+        if watch.is_over() {
+            self.end_watch();
+        }
+    }
+
+    fn end_watch(&mut self) {
+        let watching = std::mem::replace(&mut self.watching, Watching::Over);
+        if let Watching::On(watch) = watching
+            && let Some(turns) = watch.into_turns()
+        {
+            self.facts.get_or_insert_default().turns = Some(turns);
+        }
     }
 
     /// Whether anybody still listens to either direction.
     pub fn interest(&self) -> Interest {
-        if self.wants(Role::Initiator) || self.wants(Role::Responder) {
+        let watching = matches!(self.watching, Watching::On(_));
+        if watching || self.wants(Role::Initiator) || self.wants(Role::Responder) {
             Interest::More
         } else {
             Interest::Done
@@ -132,7 +178,8 @@ impl Observers {
     }
 
     /// Ends the observation and gives what was found.
-    pub fn into_facts(self) -> Facts {
+    pub fn into_facts(mut self) -> Facts {
+        self.end_watch();
         self.facts.map(|facts| *facts).unwrap_or_default()
     }
 }

@@ -219,6 +219,8 @@ fn an_answer_without_the_fixed_bit_finds_its_observer() {
             responder_port: 443,
             gap: false,
             time: Nanos(1),
+            opened: None,
+            troubles: 0,
         };
         observers.observe(&segment, &mut counters);
     }

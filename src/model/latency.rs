@@ -46,6 +46,12 @@ pub enum Exchange {
     /// TLS over TCP: the server's first flight, the client's next (RFC 8446 section 2, RFC 5246
     /// section 7.3); of the responder: ClientHello, ServerHello.
     Tls,
+    /// The same where an earlier session is resumed (RFC 8446 section 2.2, RFC 5246 section 7.3).
+    TlsResumed,
+    /// The same where the client proves who it is: a person or a card may have to answer.
+    TlsCertificate,
+    /// TLS 1.2: the server's Finished, the client's first data (RFC 5246 section 7.3).
+    TlsData,
     /// SSH: the server's identification or KEXINIT, the client's (RFC 4253 sections 4.2 and 7).
     Ssh,
     /// SSH user authentication: an answer of the server, the client's next request (RFC 4252).
@@ -69,11 +75,33 @@ pub enum Exchange {
 }
 
 impl Exchange {
+    /// Every one, in order.
+    pub const ALL: &'static [Exchange] = &[
+        Exchange::FirstData,
+        Exchange::Tls,
+        Exchange::TlsResumed,
+        Exchange::TlsCertificate,
+        Exchange::TlsData,
+        Exchange::Ssh,
+        Exchange::SshAuth,
+        Exchange::Dtls,
+        Exchange::Quic,
+        Exchange::Ike,
+        Exchange::Wireguard,
+        Exchange::Openvpn,
+        Exchange::Rdp,
+        Exchange::Rfb,
+        Exchange::Ping,
+    ];
+
     /// Its word: `longhaul.gap.WORD_us`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Exchange::FirstData => "first_data",
             Exchange::Tls => "tls",
+            Exchange::TlsResumed => "tls_resumed",
+            Exchange::TlsCertificate => "tls_certificate",
+            Exchange::TlsData => "tls_data",
             Exchange::Ssh => "ssh",
             Exchange::SshAuth => "ssh_auth",
             Exchange::Dtls => "dtls",
@@ -128,6 +156,11 @@ impl Exclusions {
         (Self::SPLIT_FLIGHT, "split-flight"),
     ];
 
+    /// The words of those that hold.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        Self::WORDS.into_iter().filter(move |(bit, _)| self.has(*bit)).map(|(_, word)| word)
+    }
+
     /// Whether every reason of `bits` holds.
     pub const fn has(self, bits: u16) -> bool {
         self.0 & bits == bits
@@ -151,6 +184,32 @@ impl Turns {
             .filter(|turn| turn.exchange == exchange && turn.by_initiator == by_initiator)
             .map(|turn| turn.round_trip_ns)
             .min()
+    }
+}
+
+impl Turns {
+    /// Leaves out each turn whose answer came earlier than what it is held to answer can have
+    /// reached the end in question: a flight that went on while the answer was under way. An eighth
+    /// of the leg is left for its jitter. Gives how many were left out.
+    pub fn settle(&mut self, near: &Leg, far: &Leg) -> usize {
+        let (near, far) = (near.transport_ns(), far.transport_ns());
+        let before = self.turns.len();
+        self.turns.retain(|turn| {
+            let leg = if turn.by_initiator { near } else { far };
+            leg.is_none_or(|leg| turn.round_trip_ns >= leg - leg / 8)
+        });
+        let left_out = before - self.turns.len();
+        if left_out > 0 {
+            self.excluded.0 |= Exclusions::SPLIT_FLIGHT;
+        }
+        left_out
+    }
+
+    /// The cross-layer gap: the lowest round trip of an exchange beyond that of its transport, in
+    /// ns; nothing where either is unknown.
+    pub fn gap(&self, exchange: Exchange, by_initiator: bool, leg: &Leg) -> Option<u64> {
+        let transport = leg.transport_ns()?;
+        Some(self.lowest(exchange, by_initiator)?.saturating_sub(transport))
     }
 }
 

@@ -79,6 +79,11 @@ pub struct Delivery<'a> {
     pub ports: (u16, u16),
     /// Bytes before these were lost for good.
     pub gap: bool,
+    /// When the SYN-ACK passed, where it and the initiator's ACK give a leg.
+    pub opened: Option<Nanos>,
+    /// Repetitions, early segments and holes of the session so far: two deliveries that differ
+    /// here have trouble between them.
+    pub troubles: u32,
 }
 
 /// Whether a listener wants more of a session.

@@ -378,6 +378,8 @@ impl<X> Session<X> {
             transport: self.key.transport,
             ports: self.ports(),
             gap,
+            opened: self.handshake.answered(),
+            troubles: self.troubles(),
         };
         if listener.deliver(&mut self.extra, &delivery) == Interest::Done {
             self.bits.set(Bits::DEAF);

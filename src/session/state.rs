@@ -218,6 +218,11 @@ impl<X> Session<X> {
         }
     }
 
+    /// Repetitions, early segments and holes so far (wrapping: it is only compared).
+    pub(crate) const fn troubles(&self) -> u32 {
+        self.retransmits.wrapping_add(self.out_of_order).wrapping_add(self.gaps)
+    }
+
     /// Whether a packet was taken into account at all.
     pub(crate) const fn spoke(&self) -> bool {
         self.initiator.packets > 0 || self.responder.packets > 0
