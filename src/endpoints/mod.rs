@@ -4,9 +4,14 @@
 //! fixed order. Never: a session's evidence, or a result that depends on the order of sessions
 //! (short of the cap: see [`Endpoints::new`]).
 
+mod forced;
+mod hidden;
+mod method;
 mod summary;
 mod table;
 
+pub use forced::Forced;
+pub use forced::SessionTurns;
 pub use summary::EndpointSummary;
 pub use summary::Print;
 pub use summary::SideSummary;

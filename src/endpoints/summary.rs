@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::endpoints::forced::SessionTurns;
 use crate::model::endpoint::Service;
 use crate::model::endpoint::Side;
 use crate::model::record::AutonomousSystem;
@@ -63,6 +64,8 @@ pub struct EndpointSummary {
     pub last: Nanos,
     /// Tags by list matches: whether the initiator's address matched, and the tag.
     pub tags: Vec<(bool, Arc<str>)>,
+    /// What the initiator was made to answer.
+    pub turns: Option<Box<SessionTurns>>,
 }
 
 impl EndpointSummary {
@@ -85,6 +88,7 @@ impl EndpointSummary {
             first: record.start,
             last: record.end,
             tags: tags(record, from),
+            turns: SessionTurns::of(record),
         }
     }
 }

@@ -9,12 +9,16 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::endpoints::forced::Gathered;
+use crate::endpoints::hidden::estimate;
+use crate::endpoints::hidden::is_satellite_long;
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
 use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::HiddenLeg;
 use crate::model::endpoint::Role;
 use crate::model::endpoint::Service;
 use crate::model::endpoint::Side;
@@ -25,6 +29,10 @@ use crate::model::{Addr, Counter, Counters, Nanos, Transport};
 /// Different tags one run may put on endpoints: a bit each. Providers and lists come to some
 /// dozens.
 const TAGS_MAX: usize = 128;
+
+/// The tag of an endpoint behind which a leg of a satellite's length hides: a performance-enhancing
+/// proxy (RFC 3135) may be all there is.
+const TAG_SATELLITE_GATEWAY: &str = "pep";
 
 /// Sessions whose entries are read ahead at once.
 pub const LOOK_AHEAD: usize = 32;
@@ -58,11 +66,13 @@ struct Entry {
     asn: Option<Arc<AutonomousSystem>>,
     /// 0: none; else index of the tag set + 1.
     tags: u32,
+    /// What it was made to answer as an initiator.
+    gathered: Option<Box<Gathered>>,
 }
 
 /// Endpoints of a run.
 ///
-/// An entry costs 104 bytes and 5 to 10 of index. Tags are kept as sets of bits, interned, since
+/// An entry costs 112 bytes and 5 to 10 of index. Tags are kept as sets of bits, interned, since
 /// few endpoints have any and most of those have the same.
 #[derive(Debug)]
 pub struct Endpoints {
@@ -140,6 +150,10 @@ impl Endpoints {
         }
         entry.first = entry.first.min(session.first);
         entry.last = entry.last.max(session.last);
+        if let Some(turns) = session.turns.as_deref().filter(|_| role == INITIATOR) {
+            let gathered = entry.gathered.get_or_insert_with(|| Box::new(Gathered::new()));
+            gathered.add(turns, session.first.0);
+        }
         if entry.place.is_none() {
             entry.place.clone_from(&side.place);
         }
@@ -215,6 +229,7 @@ impl Endpoints {
             .map(|entry| {
                 let prefix_floor_ns = floors.get(&self.hasher, &entry.key);
                 let set = sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
+                let hidden = entry.gathered.as_deref().and_then(estimate);
                 EndpointRow {
                     key: entry.key.open(&prints),
                     role: match entry.roles {
@@ -230,8 +245,8 @@ impl Endpoints {
                     last: entry.last,
                     place: entry.place,
                     asn: entry.asn,
-                    tags: tag_names(&tags, set),
-                    hidden: None,
+                    tags: with_satellite(tag_names(&tags, set), hidden.as_ref()),
+                    hidden,
                     tunnel: None,
                 }
             })
@@ -254,6 +269,7 @@ impl Entry {
             place: None,
             asn: None,
             tags: 0,
+            gathered: None,
         }
     }
 }
@@ -289,6 +305,16 @@ impl Key {
         };
         bits | u64::from(self.remote) << 49
     }
+}
+
+/// A leg as long as one by satellite is said to be one: a gateway there ends TCP like a proxy.
+fn with_satellite(mut tags: Vec<Arc<str>>, hidden: Option<&HiddenLeg>) -> Vec<Arc<str>> {
+    if hidden.is_some_and(is_satellite_long)
+        && let Err(at) = tags.binary_search_by(|tag| (**tag).cmp(TAG_SATELLITE_GATEWAY))
+    {
+        tags.insert(at, TAG_SATELLITE_GATEWAY.into());
+    }
+    tags
 }
 
 fn tag_names(tags: &[Arc<str>], set: u128) -> Vec<Arc<str>> {
