@@ -13,6 +13,10 @@ use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::model::latency::Exchange;
+use crate::model::latency::Exclusions;
+use crate::model::latency::Turn;
+use crate::model::latency::Turns;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Context;
@@ -135,7 +139,31 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     if let Some(rest) = name.strip_prefix("longhaul.physics.") {
         return set_physics(&mut record.context, rest, value);
     }
+    if let Some(rest) = name.strip_prefix("longhaul.gap.") {
+        return set_gap(record, rest, value, true);
+    }
+    if let Some(rest) = name.strip_prefix("longhaul.server_gap.") {
+        return set_gap(record, rest, value, false);
+    }
     set_other(record, name, value)
+}
+
+/// A turn that is longer than its leg by this: the leg must be given, too.
+fn set_gap(record: &mut Record, name: &str, value: &Json, by_initiator: bool) -> Option<()> {
+    let leg = if by_initiator { record.near } else { record.far };
+    let turns: &mut Turns = record.facts.turns.get_or_insert_default();
+    if name == "excluded" {
+        let words = texts(value)?;
+        for (bit, word) in Exclusions::WORDS {
+            turns.excluded.0 |= if words.iter().any(|said| **said == *word) { bit } else { 0 };
+        }
+        return Some(());
+    }
+    let word = name.strip_suffix("_us")?;
+    let exchange = *Exchange::ALL.iter().find(|exchange| exchange.as_str() == word)?;
+    let round_trip_ns = leg.transport_ns()?.checked_add(nanos(value)?)?;
+    turns.turns.push(Turn { exchange, by_initiator, round_trip_ns });
+    Some(())
 }
 
 fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {

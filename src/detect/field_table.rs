@@ -14,6 +14,7 @@ use crate::detect::fields::Value;
 use crate::detect::read;
 use crate::detect::value::cipher;
 use crate::detect::value::dns_type;
+use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
 
 const DIRECTIONS: &[&str] = &["inbound", "outbound", "internal", "external"];
@@ -193,6 +194,55 @@ pub(super) static FIELDS: &[Field] = &[
         |r| read::micros(r.near.handshake_ns), "Round trip sensor to initiator: SYN-ACK to ACK.")),
     field(("longhaul.far.handshake_us", Kind::Float, "us", Shown::Sometimes,
         |r| read::micros(r.far.handshake_ns), "Round trip sensor to responder: SYN to SYN-ACK.")),
+    field(("longhaul.gap.first_data_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::FirstData, true),
+        "SYN-ACK to the initiator's first payload, where it speaks first, less its \
+         transport round trip: at once, or as late as a proxy between that it commands.")),
+    field(("longhaul.gap.tls_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Tls, true),
+        "The server's first flight to the client's answer, less the client's transport \
+         round trip.")),
+    field(("longhaul.gap.tls_resumed_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::TlsResumed, true),
+        "The same where an earlier session is resumed.")),
+    field(("longhaul.gap.tls_certificate_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::TlsCertificate, true),
+        "The same where the client shows a certificate, or signs with it.")),
+    field(("longhaul.gap.tls_data_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::TlsData, true),
+        "TLS 1.2: the server's Finished to the client's first data, likewise.")),
+    field(("longhaul.gap.ssh_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Ssh, true),
+        "The server's identification string to the client's KEXINIT, likewise.")),
+    field(("longhaul.gap.ssh_auth_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::SshAuth, true),
+        "The lowest of the first three rounds of SSH's authentication, likewise.")),
+    field(("longhaul.gap.rdp_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Rdp, true),
+        "The lowest of RDP's connection and CredSSP's first rounds, likewise.")),
+    field(("longhaul.gap.rfb_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Rfb, true),
+        "The lowest of the first four rounds of RFB (VNC), likewise.")),
+    field(("longhaul.gap.ping_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Ping, true),
+        "The lowest of the first four WebSocket pings, told by length inside TLS, \
+         likewise.")),
+    field(("longhaul.gap.excluded", Kind::Texts, "", Shown::Sometimes, read::excluded,
+        "Why exchanges are left out: `resumed`, `early-data`, `retry-request`, \
+         `client-certificate`, `loss`, `split-flight`.")),
+    field(("longhaul.server_gap.tls_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Tls, false),
+        "The ClientHello to the server's first flight, less the server's transport round \
+         trip: its thinking, or a leg behind it.")),
+    field(("longhaul.server_gap.ssh_auth_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::SshAuth, false),
+        "The lowest of the server's first answers to authentication, likewise.")),
+    field(("longhaul.server_gap.rdp_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Rdp, false),
+        "The lowest of its first answers in RDP, likewise.")),
+    field(("longhaul.server_gap.rfb_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Rfb, false),
+        "The lowest of its first answers in RFB, likewise.")),
     field(("longhaul.remote.handshake_us", Kind::Float, "us", Shown::Rules, read::remote_leg,
         "The leg of the remote end: near of an inbound session, far of an outbound one.")),
     field(("longhaul.tcp.syn_mss", Kind::Int, "bytes", Shown::Sometimes,

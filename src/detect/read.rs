@@ -6,6 +6,8 @@ use crate::detect::value::List;
 use crate::detect::value::Side;
 use crate::detect::value::Value;
 use crate::model::Record;
+use crate::model::latency::Exchange;
+use crate::model::latency::Exclusions;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Direction;
@@ -97,6 +99,19 @@ pub(super) fn mac(party: &Party) -> Value<'_> {
 
 pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
     nanos.map_or(Value::Absent, Value::Micros)
+}
+
+/// What an exchange over TCP took beyond its transport.
+pub(super) fn gap(record: &Record, exchange: Exchange, by_initiator: bool) -> Value<'_> {
+    let leg = if by_initiator { &record.near } else { &record.far };
+    let turns = record.facts.turns.as_deref();
+    micros(turns.and_then(|turns| turns.gap(exchange, by_initiator, leg)))
+}
+
+/// Why exchanges are left out.
+pub(super) fn excluded(record: &Record) -> Value<'_> {
+    let excluded = record.facts.turns.as_deref().map_or(Exclusions(0), |turns| turns.excluded);
+    Value::list(List::Excluded(excluded))
 }
 
 /// The leg that tells how far the remote end is; other directions have no remote end.

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use serde_json::Value as Json;
 
 use crate::model::Addr;
+use crate::model::latency::Exclusions;
 use crate::model::names;
 use crate::model::record::Layer;
 use crate::model::record::ListHit;
@@ -76,6 +77,8 @@ pub enum List<'a> {
     Tags(&'a [ListHit], Side),
     /// Kinds of tunnels.
     Layers(&'a [Layer]),
+    /// Why exchanges are left out.
+    Excluded(Exclusions),
 }
 
 impl List<'_> {
@@ -88,6 +91,7 @@ impl List<'_> {
             List::AnswerTypes(all) => all.iter().any(|(code, _)| test(dns_type(*code))),
             List::AnswerData(all) => all.iter().any(|(_, data)| test(Value::Str(data))),
             List::Layers(all) => all.iter().any(|layer| test(Value::Str(layer.kind))),
+            List::Excluded(excluded) => excluded.words().any(|word| test(Value::Str(word))),
             List::Tags(hits, side) => {
                 hits.iter().filter(|hit| side.holds(hit)).any(|hit| test(Value::Str(&hit.tag)))
             }
@@ -100,6 +104,7 @@ impl List<'_> {
             List::Words(all) => all.is_empty(),
             List::Ciphers(all) => all.is_empty(),
             List::Layers(all) => all.is_empty(),
+            List::Excluded(excluded) => excluded == Exclusions::default(),
             List::AnswerTypes(all) | List::AnswerData(all) => all.is_empty(),
             List::Tags(hits, side) => !hits.iter().any(|hit| side.holds(hit)),
         }

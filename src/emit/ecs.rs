@@ -4,6 +4,7 @@
 //! buffer.
 //! Never: null, an empty object, a value the record does not hold.
 
+use crate::emit::gaps::put_gaps;
 use crate::emit::json::ELEMENT;
 use crate::emit::json::Json;
 use crate::emit::json::Key;
@@ -296,6 +297,7 @@ fn put_longhaul(json: &mut Json<'_>, record: &Record) {
     let inner = json.open(key!("far"));
     json.micros(key!("handshake_us"), record.far.handshake_ns);
     json.close(inner);
+    put_gaps(json, record);
     if let Some(syn) = &record.syn {
         put_syn(json, syn);
     }

@@ -7,6 +7,7 @@ pub mod alert;
 pub mod ecs;
 pub mod endpoint;
 pub mod files;
+mod gaps;
 pub mod health;
 pub mod id;
 pub mod run;
