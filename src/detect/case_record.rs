@@ -13,6 +13,8 @@ use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::model::latency::Methods;
+use crate::model::latency::RoundTrips;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Context;
@@ -126,6 +128,12 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     if let Some(rest) = name.strip_prefix("destination.") {
         return set_party(&mut record.responder, rest, value);
     }
+    if let Some(rest) = name.strip_prefix("longhaul.near.rtt.") {
+        return set_trips(record.near.in_session.get_or_insert_default(), rest, value);
+    }
+    if let Some(rest) = name.strip_prefix("longhaul.far.rtt.") {
+        return set_trips(record.far.in_session.get_or_insert_default(), rest, value);
+    }
     if let Some(rest) = name.strip_prefix("longhaul.quality.") {
         return set_quality(&mut record.quality, rest, value);
     }
@@ -136,6 +144,21 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         return set_physics(&mut record.context, rest, value);
     }
     set_other(record, name, value)
+}
+
+fn set_trips(trips: &mut RoundTrips, name: &str, value: &Json) -> Option<()> {
+    match name {
+        "min_us" => trips.min_ns = nanos(value)?,
+        "p50_us" => trips.p50_ns = nanos(value)?,
+        "p95_us" => trips.p95_ns = nanos(value)?,
+        "samples" => trips.samples = small(value)?,
+        "methods" => {
+            let words = value.as_array()?.iter().map(Json::as_str).collect::<Option<Vec<_>>>()?;
+            trips.methods = Methods::of(&words)?;
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {

@@ -6,11 +6,13 @@ use crate::detect::value::List;
 use crate::detect::value::Side;
 use crate::detect::value::Value;
 use crate::model::Record;
+use crate::model::latency::RoundTrips;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Direction;
 use crate::model::record::DnsFacts;
 use crate::model::record::HttpFacts;
+use crate::model::record::Leg;
 use crate::model::record::Party;
 use crate::model::record::Physics;
 use crate::model::record::Place;
@@ -99,11 +101,16 @@ pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
     nanos.map_or(Value::Absent, Value::Micros)
 }
 
+/// One part of the round trips taken while the session ran.
+pub(super) fn trips(leg: &Leg, get: Part<RoundTrips>) -> Value<'_> {
+    part(leg.in_session.as_ref(), get)
+}
+
 /// The leg that tells how far the remote end is; other directions have no remote end.
-pub(super) fn remote_leg(record: &Record) -> Value<'_> {
+pub(super) fn remote_leg(record: &Record, get: Part<Leg>) -> Value<'_> {
     match record.context.direction {
-        Direction::Inbound => micros(record.near.handshake_ns),
-        Direction::Outbound => micros(record.far.handshake_ns),
+        Direction::Inbound => get(&record.near),
+        Direction::Outbound => get(&record.far),
         Direction::Internal | Direction::External => Value::Absent,
     }
 }

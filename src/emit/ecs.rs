@@ -11,6 +11,7 @@ use crate::emit::json::QUOTED_ELEMENT;
 use crate::emit::json::Quoted;
 use crate::emit::json::key;
 use crate::emit::json::quoted;
+use crate::emit::legs::put_leg;
 use crate::emit::text;
 use crate::model::Record;
 use crate::model::Transport;
@@ -290,12 +291,8 @@ fn without_port(host: &str) -> &str {
 fn put_longhaul(json: &mut Json<'_>, record: &Record) {
     let mark = json.open(key!("longhaul"));
     json.word(quoted!("state"), record.state.as_str());
-    let inner = json.open(key!("near"));
-    json.micros(key!("handshake_us"), record.near.handshake_ns);
-    json.close(inner);
-    let inner = json.open(key!("far"));
-    json.micros(key!("handshake_us"), record.far.handshake_ns);
-    json.close(inner);
+    put_leg(json, key!("near"), &record.near);
+    put_leg(json, key!("far"), &record.far);
     if let Some(syn) = &record.syn {
         put_syn(json, syn);
     }

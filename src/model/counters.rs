@@ -109,6 +109,14 @@ counters! {
     FragmentsApart = "fragments_apart" in "session";
     /// Bytes known to be missing inside TCP streams.
     GapBytes = "gap_bytes" in "session";
+    /// Of these, bytes that the other end acknowledged: the capture lost them, not the network.
+    AckedUnseenBytes = "acked_unseen_bytes" in "session";
+    /// TCP sessions with such bytes.
+    AckedUnseenSessions = "acked_unseen_sessions" in "session";
+    /// Frame bytes of TCP sessions that are over: what these are a share of.
+    TcpBytes = "tcp_bytes" in "session";
+    /// TCP sessions whose round trips were not timed because the room for that was taken.
+    SessionsUntimed = "sessions_untimed" in "session";
     /// Messages longer than the buffer for straddling messages.
     MessagesOverCap = "messages_over_cap" in "evidence";
     /// Bytes that began like a known protocol and did not parse.

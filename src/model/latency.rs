@@ -21,6 +21,26 @@ impl Methods {
     pub const fn has(self, bits: u8) -> bool {
         self.0 & bits == bits
     }
+
+    /// Their words, in this order.
+    pub const fn words(self) -> &'static [&'static str] {
+        match (self.has(Self::TIMESTAMP), self.has(Self::ACKNOWLEDGEMENT)) {
+            (true, true) => &["timestamp", "ack"],
+            (true, false) => &["timestamp"],
+            (false, true) => &["ack"],
+            (false, false) => &[],
+        }
+    }
+
+    /// The methods of these words.
+    pub fn of(words: &[&str]) -> Option<Methods> {
+        let bit = |word: &&str| match *word {
+            "timestamp" => Some(Self::TIMESTAMP),
+            "ack" => Some(Self::ACKNOWLEDGEMENT),
+            _ => None,
+        };
+        words.iter().map(bit).try_fold(0, |bits, bit| Some(bits | bit?)).map(Methods)
+    }
 }
 
 /// In-session round trips of one leg: sensor to one end and back, in ns.

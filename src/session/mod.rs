@@ -18,6 +18,8 @@ mod syn;
 #[cfg(test)]
 mod tests;
 pub mod timeouts;
+mod timing;
+mod trips;
 
 pub use shard::Hint;
 pub use shard::Shard;

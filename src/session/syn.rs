@@ -72,10 +72,15 @@ impl SynSummary {
         }
     }
 
+    /// Maximum segment size, where the SYN told it.
+    pub(crate) fn mss(&self) -> Option<u16> {
+        (self.mss > 0).then_some(self.mss)
+    }
+
     /// The facts for the record, where a SYN was seen.
     pub(crate) fn facts(&self, version: u8) -> Option<SynFacts> {
         let headers = if version == 6 { 60 } else { 40 };
-        let mss = (self.mss > 0).then_some(self.mss);
+        let mss = self.mss();
         self.seen.then(|| SynFacts {
             mss,
             mtu_hint: mss.map(|mss| mss.saturating_add(headers)),
