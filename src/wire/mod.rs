@@ -8,13 +8,17 @@ pub mod dns_data;
 pub mod dtls;
 pub mod http;
 pub mod icmp;
+pub mod ike;
 pub mod ip_fragment;
+pub mod openvpn;
 pub mod quic;
 pub mod quic_initial;
 pub mod reader;
 pub mod ssh;
+pub mod stun;
 pub mod tcp;
 pub mod tls;
 pub mod tls_record;
+pub mod wireguard;
 
 pub use reader::{Reader, WireError};
