@@ -28,5 +28,7 @@ mod made;
 mod rtt;
 #[path = "truth/tls.rs"]
 mod tls;
+#[path = "truth/udp.rs"]
+mod udp;
 #[path = "truth/words.rs"]
 mod words;

@@ -13,6 +13,9 @@ use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::model::latency::Exchange;
+use crate::model::latency::Turn;
+use crate::model::latency::Turns;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Context;
@@ -135,7 +138,39 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     if let Some(rest) = name.strip_prefix("longhaul.physics.") {
         return set_physics(&mut record.context, rest, value);
     }
+    if let Some(rest) = name.strip_prefix("longhaul.gap.") {
+        return set_gap(record.facts.turns.get_or_insert_default(), rest, value);
+    }
     set_other(record, name, value)
+}
+
+/// A turn that is longer by this than what took no thought.
+fn set_gap(turns: &mut Turns, name: &str, value: &Json) -> Option<()> {
+    let word = name.strip_suffix("_us")?;
+    let exchange = Exchange::OVER_UDP.into_iter().find(|exchange| exchange.as_str() == word)?;
+    let round_trip_ns = turns.near?.round_trip_ns.checked_add(nanos(value)?)?;
+    turns.turns.push(Turn { exchange, by_initiator: true, round_trip_ns });
+    Some(())
+}
+
+/// Round trips over UDP, and which exchange they rest on.
+fn set_over_udp(turns: &mut Turns, name: &str, value: &Json) -> Option<()> {
+    let turn = |by_initiator| {
+        let round_trip_ns = nanos(value)?;
+        Some(Turn { exchange: Exchange::Ping, by_initiator, round_trip_ns })
+    };
+    match name {
+        "near.exchange_us" => turns.near = Some(turn(true)?),
+        "far.exchange_us" => turns.far = Some(turn(false)?),
+        _ => {
+            let word = value.as_str()?;
+            let exchange = Exchange::OVER_UDP.into_iter().find(|one| one.as_str() == word)?;
+            for turn in turns.near.iter_mut().chain(&mut turns.far) {
+                turn.exchange = exchange;
+            }
+        }
+    }
+    Some(())
 }
 
 fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
@@ -145,6 +180,10 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.state" => record.state = state(value.as_str()?)?,
         "longhaul.near.handshake_us" => record.near.handshake_ns = Some(nanos(value)?),
         "longhaul.far.handshake_us" => record.far.handshake_ns = Some(nanos(value)?),
+        "longhaul.near.exchange_us" | "longhaul.far.exchange_us" | "longhaul.exchange.method" => {
+            let turns = record.facts.turns.get_or_insert_default();
+            set_over_udp(turns, name.strip_prefix("longhaul.")?, value)?;
+        }
         "longhaul.subject.id" => context.subject = Some(Subject::Named(value.as_str()?.into())),
         "longhaul.subject.name" => context.subject_name = Some(value.as_str()?.into()),
         "longhaul.application.reason" => {
@@ -425,9 +464,8 @@ fn direction(word: &str) -> Option<Direction> {
 
 fn protocol(word: &str) -> Option<Protocol> {
     use Protocol as P;
-    [P::Tls, P::Dtls, P::Quic, P::Ssh, P::Dns, P::Http]
-        .into_iter()
-        .find(|protocol| protocol.as_str() == word)
+    let udp = [P::Dtls, P::Quic, P::Dns, P::Ike, P::Wireguard, P::Openvpn, P::Stun];
+    [P::Tls, P::Ssh, P::Http].into_iter().chain(udp).find(|protocol| protocol.as_str() == word)
 }
 
 fn reason(word: &str) -> Option<&'static str> {

@@ -14,6 +14,7 @@ use crate::detect::fields::Value;
 use crate::detect::read;
 use crate::detect::value::cipher;
 use crate::detect::value::dns_type;
+use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
 
 const DIRECTIONS: &[&str] = &["inbound", "outbound", "internal", "external"];
@@ -191,8 +192,36 @@ pub(super) static FIELDS: &[Field] = &[
         "How the session ended or stood at the end of the input.")),
     field(("longhaul.near.handshake_us", Kind::Float, "us", Shown::Sometimes,
         |r| read::micros(r.near.handshake_ns), "Round trip sensor to initiator: SYN-ACK to ACK.")),
+    field(("longhaul.near.exchange_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::over_udp(r, true),
+        "Over UDP: lowest round trip sensor to initiator of an exchange that forces an answer, \
+         of those answered without thought where there is one.")),
     field(("longhaul.far.handshake_us", Kind::Float, "us", Shown::Sometimes,
         |r| read::micros(r.far.handshake_ns), "Round trip sensor to responder: SYN to SYN-ACK.")),
+    field(("longhaul.far.exchange_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::over_udp(r, false), "Likewise sensor to responder; of DNS, a resolver's own \
+         asking is in it.")),
+    field(("longhaul.exchange.method", Kind::Text, "", Shown::Sometimes,
+        |r| Value::str_opt(r.facts.method_over_udp()),
+        "The exchange that the responder's leg rests on, else the initiator's: `quic`, `dtls`, \
+         `ike`, `wireguard`, `openvpn`, `ping` (STUN), `dns`.")),
+    field(("longhaul.gap.dtls_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::Dtls),
+        "End of the server's flight to the client's answer, less the lowest round trip to the \
+         client that took no thought: the echo of a cookie, an answer to STUN.")),
+    field(("longhaul.gap.quic_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::Quic),
+        "End of the server's first flight to the client's Finished, less the lowest round trip \
+         to the client that took no thought: its first acknowledgement under handshake keys, or \
+         its answer to a Retry.")),
+    field(("longhaul.gap.ike_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::Ike),
+        "Response to IKE_SA_INIT to the next request, less the lowest round trip to the \
+         initiator that took no thought: the echo of a cookie, a liveness check.")),
+    field(("longhaul.gap.openvpn_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::Openvpn),
+        "The server's reset to the client's first TLS bytes, less the lowest round trip to the \
+         client that took no thought: an acknowledgement.")),
     field(("longhaul.remote.handshake_us", Kind::Float, "us", Shown::Rules, read::remote_leg,
         "The leg of the remote end: near of an inbound session, far of an outbound one.")),
     field(("longhaul.tcp.syn_mss", Kind::Int, "bytes", Shown::Sometimes,

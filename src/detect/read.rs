@@ -6,6 +6,7 @@ use crate::detect::value::List;
 use crate::detect::value::Side;
 use crate::detect::value::Value;
 use crate::model::Record;
+use crate::model::latency::Exchange;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Direction;
@@ -97,6 +98,16 @@ pub(super) fn mac(party: &Party) -> Value<'_> {
 
 pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
     nanos.map_or(Value::Absent, Value::Micros)
+}
+
+/// Round trip of an exchange over UDP to either end.
+pub(super) fn over_udp(record: &Record, by_initiator: bool) -> Value<'_> {
+    micros(record.facts.over_udp(by_initiator).map(|turn| turn.round_trip_ns))
+}
+
+/// What an exchange over UDP hides behind the initiator.
+pub(super) fn gap_over_udp(record: &Record, exchange: Exchange) -> Value<'_> {
+    micros(record.facts.turns.as_ref().and_then(|turns| turns.gap_over_udp(exchange)))
 }
 
 /// The leg that tells how far the remote end is; other directions have no remote end.

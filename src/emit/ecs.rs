@@ -14,6 +14,7 @@ use crate::emit::json::quoted;
 use crate::emit::text;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::model::latency::Exchange;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Context;
@@ -292,10 +293,13 @@ fn put_longhaul(json: &mut Json<'_>, record: &Record) {
     json.word(quoted!("state"), record.state.as_str());
     let inner = json.open(key!("near"));
     json.micros(key!("handshake_us"), record.near.handshake_ns);
+    json.micros(key!("exchange_us"), over_udp(record, true));
     json.close(inner);
     let inner = json.open(key!("far"));
     json.micros(key!("handshake_us"), record.far.handshake_ns);
+    json.micros(key!("exchange_us"), over_udp(record, false));
     json.close(inner);
+    put_over_udp(json, &record.facts);
     if let Some(syn) = &record.syn {
         put_syn(json, syn);
     }
@@ -309,6 +313,27 @@ fn put_longhaul(json: &mut Json<'_>, record: &Record) {
     json.number(key!("first"), record.frame_first);
     json.number(key!("last"), record.frame_last);
     json.close(inner);
+    json.close(mark);
+}
+
+fn over_udp(record: &Record, by_initiator: bool) -> Option<u64> {
+    record.facts.over_udp(by_initiator).map(|turn| turn.round_trip_ns)
+}
+
+/// What the exchanges over UDP were, and what is hidden behind the initiator by them.
+fn put_over_udp(json: &mut Json<'_>, facts: &Facts) {
+    let mark = json.open(key!("exchange"));
+    if let Some(method) = facts.method_over_udp() {
+        json.word(quoted!("method"), method);
+    }
+    json.close(mark);
+    let mark = json.open(key!("gap"));
+    if let Some(turns) = &facts.turns {
+        json.micros(key!("dtls_us"), turns.gap_over_udp(Exchange::Dtls));
+        json.micros(key!("quic_us"), turns.gap_over_udp(Exchange::Quic));
+        json.micros(key!("ike_us"), turns.gap_over_udp(Exchange::Ike));
+        json.micros(key!("openvpn_us"), turns.gap_over_udp(Exchange::Openvpn));
+    }
     json.close(mark);
 }
 

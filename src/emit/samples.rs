@@ -149,6 +149,7 @@ pub fn nasty_record() -> Record {
         rcode: Some(3),
         questions: 2,
         responses: 1,
+        ..DnsFacts::default()
     }));
     record.facts.ssh = Some(Box::new(SshFacts {
         client: Some("SSH-2.0-OpenSSH_9.6 \u{0}\r\n".into()),

@@ -4,9 +4,11 @@
 //! straddles segments. In: payload in order. Out: calls to the observers. Never: copies a message
 //! that is whole in one segment, or looks on after the bounds below.
 
+use crate::evidence::datagram::Talk;
 use crate::evidence::dns;
 use crate::evidence::http;
 use crate::evidence::http::After;
+use crate::evidence::openvpn;
 use crate::evidence::ssh;
 use crate::evidence::step::Role;
 use crate::evidence::step::Step;
@@ -64,8 +66,23 @@ pub enum Mode {
     Dtls,
     /// Following SSDP.
     Ssdp,
+    /// Following IKE.
+    Ike,
+    /// Following WireGuard.
+    Wireguard,
+    /// Following OpenVPN, over TCP or UDP.
+    Openvpn,
+    /// Following STUN, behind which DTLS may begin.
+    Stun,
     /// Left alone.
     Done,
+}
+
+impl Mode {
+    /// Whether a datagram of it is looked at for its timing only, by the session's talk.
+    pub const fn is_timed_only(self) -> bool {
+        matches!(self, Mode::Ike | Mode::Wireguard | Mode::Openvpn | Mode::Stun)
+    }
 }
 
 /// What the lane may use while it looks at a segment.
@@ -76,6 +93,8 @@ pub struct Around<'a> {
     pub ports: (u16, u16),
     /// The session's facts, made at the first sign of a protocol.
     pub facts: &'a mut Option<Box<Facts>>,
+    /// What both sides say together, made where a protocol needs it.
+    pub talk: &'a mut Option<Box<Talk>>,
     /// Where failures are counted.
     pub counters: &'a mut Counters,
 }
@@ -191,6 +210,7 @@ impl Lane {
             Mode::Ssh => PACKET_MAX + 4 + IDENTIFICATION_MAX,
             Mode::Dns => HELD_DNS_MAX,
             Mode::HttpRequest | Mode::HttpResponse => HEAD_MAX,
+            Mode::Openvpn => 2 + openvpn::STREAM_PACKET_MAX,
             _ => HELD_LOOK_MAX,
         };
         if held.bytes.len() > cap || held.reread > REREAD_BYTES_MAX {
@@ -265,7 +285,12 @@ impl Lane {
                 }
                 if self.turns > DNS_MESSAGES_MAX { Step::Done } else { step }
             }
-            Mode::Look | Mode::Quic | Mode::Dtls | Mode::Ssdp | Mode::Done => Step::Done,
+            Mode::Openvpn => {
+                let facts = around.facts.get_or_insert_default();
+                let talk = around.talk.get_or_insert_default();
+                talk.openvpn.observe_stream(rest, role, facts)
+            }
+            _ => Step::Done,
         }
     }
 
@@ -321,6 +346,11 @@ fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
         .or(|| proxy_header(bytes))
         .or(|| starts(bytes, b"HTTP/1.", Mode::HttpResponse))
         .or(|| server_lines(bytes, around))
+        .or(|| match openvpn::stream_sign(bytes) {
+            Some(true) => Sign::Fits(Mode::Openvpn),
+            Some(false) => Sign::Nothing,
+            None => Sign::Short,
+        })
         .or(|| match looks_like_request(bytes) {
             Some(true) => Sign::Fits(Mode::HttpRequest),
             Some(false) => Sign::Nothing,

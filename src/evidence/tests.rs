@@ -7,6 +7,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::Counter;
 use crate::model::record::Protocol;
 
 const TCP: (Transport, u16) = (Transport::TCP, 8080);

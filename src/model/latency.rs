@@ -5,6 +5,7 @@
 //! evidence fill them. Out: emit shows them, endpoints and detect weigh them. Never: halves, means,
 //! or a verdict.
 
+use crate::model::record::Facts;
 use crate::model::record::Leg;
 
 /// How in-session round trips were taken; several may be true of one leg.
@@ -64,11 +65,24 @@ pub enum Exchange {
     Rdp,
     /// RFB: the server's version or security message, the client's answer (RFC 6143 section 7.1).
     Rfb,
+    /// DNS over UDP: a question and its answer, the resolver's own asking included.
+    Dns,
     /// WebSocket or HTTP/2 ping and pong, or STUN request and response: answered without thought.
     Ping,
 }
 
 impl Exchange {
+    /// Those that go over UDP.
+    pub const OVER_UDP: [Exchange; 7] = [
+        Exchange::Dtls,
+        Exchange::Quic,
+        Exchange::Ike,
+        Exchange::Wireguard,
+        Exchange::Openvpn,
+        Exchange::Ping,
+        Exchange::Dns,
+    ];
+
     /// Its word: `longhaul.gap.WORD_us`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -83,6 +97,7 @@ impl Exchange {
             Exchange::Openvpn => "openvpn",
             Exchange::Rdp => "rdp",
             Exchange::Rfb => "rfb",
+            Exchange::Dns => "dns",
             Exchange::Ping => "ping",
         }
     }
@@ -141,9 +156,40 @@ pub struct Turns {
     pub turns: Vec<Turn>,
     /// Why others are left out.
     pub excluded: Exclusions,
+    /// Over UDP: the lowest round trip to the initiator of what is answered without thought (a
+    /// cookie's echo, an acknowledgement, a ping): the nearest thing to a transport's own.
+    pub near: Option<Turn>,
+    /// Likewise to the responder.
+    pub far: Option<Turn>,
 }
 
 impl Turns {
+    /// Notes a round trip of a datagram that is answered without thought; the lowest is kept.
+    pub fn note_answered(&mut self, turn: Turn) {
+        let lowest = if turn.by_initiator { &mut self.near } else { &mut self.far };
+        if lowest.is_none_or(|lowest| turn.round_trip_ns < lowest.round_trip_ns) {
+            *lowest = Some(turn);
+        }
+    }
+
+    /// Of exchanges over UDP the lowest round trip to the initiator or to the responder: of those
+    /// answered without thought, else of the others.
+    pub fn over_udp(&self, by_initiator: bool) -> Option<Turn> {
+        let answered = if by_initiator { self.near } else { self.far };
+        let thought = self.turns.iter().filter(|turn| {
+            let udp = matches!(turn.exchange, Exchange::Dtls | Exchange::Quic | Exchange::Ike);
+            udp && turn.by_initiator == by_initiator
+        });
+        answered.or_else(|| thought.min_by_key(|turn| turn.round_trip_ns).copied())
+    }
+
+    /// What is hidden behind the initiator by an exchange over UDP, in ns: its lowest turn less the
+    /// lowest round trip that took no thought; absent where no such round trip is known.
+    pub fn gap_over_udp(&self, exchange: Exchange) -> Option<u64> {
+        let thought = self.lowest(exchange, true)?;
+        Some(thought.saturating_sub(self.near?.round_trip_ns))
+    }
+
     /// The lowest round trip of an exchange, in ns.
     pub fn lowest(&self, exchange: Exchange, by_initiator: bool) -> Option<u64> {
         self.turns
@@ -151,6 +197,26 @@ impl Turns {
             .filter(|turn| turn.exchange == exchange && turn.by_initiator == by_initiator)
             .map(|turn| turn.round_trip_ns)
             .min()
+    }
+}
+
+impl Facts {
+    /// The lowest round trip of an exchange over UDP, and which it was: to the initiator, or to the
+    /// responder.
+    pub fn over_udp(&self, by_initiator: bool) -> Option<Turn> {
+        let asked = self.dns.as_ref().and_then(|dns| dns.round_trip_ns).filter(|_| !by_initiator);
+        let dns = asked.map(|round_trip_ns| Turn {
+            exchange: Exchange::Dns,
+            by_initiator,
+            round_trip_ns,
+        });
+        dns.or_else(|| self.turns.as_ref()?.over_udp(by_initiator))
+    }
+
+    /// The word for the exchange that the responder's leg rests on, else the initiator's.
+    pub fn method_over_udp(&self) -> Option<&'static str> {
+        let turn = self.over_udp(false).or_else(|| self.over_udp(true))?;
+        Some(turn.exchange.as_str())
     }
 }
 

@@ -183,6 +183,14 @@ pub enum Protocol {
     Dns,
     /// HTTP/1.x.
     Http,
+    /// IKE, either version, on its own port or beside ESP.
+    Ike,
+    /// WireGuard.
+    Wireguard,
+    /// OpenVPN over UDP or TCP.
+    Openvpn,
+    /// STUN or TURN, where nothing else is told behind it.
+    Stun,
 }
 
 impl Protocol {
@@ -195,6 +203,10 @@ impl Protocol {
             Protocol::Ssh => "ssh",
             Protocol::Dns => "dns",
             Protocol::Http => "http",
+            Protocol::Ike => "ike",
+            Protocol::Wireguard => "wireguard",
+            Protocol::Openvpn => "openvpn",
+            Protocol::Stun => "stun",
         }
     }
 }
@@ -256,6 +268,10 @@ pub struct DnsFacts {
     pub questions: u32,
     /// Responses seen.
     pub responses: u32,
+    /// The initiator's question that is waited for: transaction id, time, whether it came again.
+    pub asked: Option<(u16, Nanos, bool)>,
+    /// Lowest time from a question of the initiator to the responder's answer, in ns: over UDP.
+    pub round_trip_ns: Option<u64>,
 }
 
 /// What SSH said in clear.

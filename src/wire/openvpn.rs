@@ -72,7 +72,10 @@ pub struct Control<'a> {
 impl Control<'_> {
     /// Packet ids it acknowledges.
     pub fn acks(&self) -> impl Iterator<Item = u32> {
-        self.acks.chunks_exact(4).filter_map(|ack| ack.first_chunk()).map(|b| u32::from_be_bytes(*b))
+        self.acks
+            .chunks_exact(4)
+            .filter_map(|ack| ack.first_chunk())
+            .map(|b| u32::from_be_bytes(*b))
     }
 }
 
