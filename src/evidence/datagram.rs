@@ -242,6 +242,8 @@ fn sign(mode: Mode, bytes: &[u8], around: &Around<'_>) -> Mode {
         [22, 1, 0, 0, 0, ..] => Mode::Dtls,
         // Behind STUN comes DTLS, or media.
         _ if mode != Mode::Look => mode,
+        // Before QUIC: an SPI may begin with any byte.
+        _ if Header::parse(bytes, ports).is_ok() => Mode::Ike,
         // A QUIC long header: form and fixed bits, a version (RFC 9000 section 17.2).
         [first, version @ ..] if first & 0xc0 == 0xc0 && !version.starts_with(&[0; 4]) => {
             Mode::Quic
@@ -249,7 +251,6 @@ fn sign(mode: Mode, bytes: &[u8], around: &Around<'_>) -> Mode {
         // An answer may clear the fixed bit (RFC 9287 section 3.1).
         [0x80..=0xff, ..] if speaks_quic(around) => Mode::Quic,
         _ if ports.0 == PORT_SSDP || ports.1 == PORT_SSDP => Mode::Ssdp,
-        _ if Header::parse(bytes, ports).is_ok() => Mode::Ike,
         [1..=4, ..] if wireguard::may_be(bytes) => Mode::Wireguard,
         [0x38 | 0x40 | 0x50, ..] if may_be_openvpn(bytes, around) => Mode::Openvpn,
         _ => Mode::Look,
