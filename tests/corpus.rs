@@ -159,12 +159,10 @@ fn make_talks() {
     };
     let messages = [guard(1, [5, 0], 148), guard(2, [6, 5], 92), guard(4, [6, 0], 32)];
     keep("wireguard", 1, &framed(&messages));
-    let reset = |opcode: u8, acks: &[u8], id: &[u8]| {
-        [&[opcode << 3][..], &[opcode; 8], acks, id].concat()
-    };
+    let reset =
+        |opcode: u8, acks: &[u8], id: &[u8]| [&[opcode << 3][..], &[opcode; 8], acks, id].concat();
     let acked = |session: u8| [&[1, 0, 0, 0, 0][..], &[session; 8]].concat();
-    let packets =
-        [reset(7, &[0], &[0; 4]), reset(8, &acked(7), &[0; 4]), reset(5, &acked(8), &[])];
+    let packets = [reset(7, &[0], &[0; 4]), reset(8, &acked(7), &[0; 4]), reset(5, &acked(8), &[])];
     keep("openvpn", 1, &framed(&packets));
     let crypt = |opcode: u8, size: usize| {
         let mut out = reset(opcode, &[0, 0, 0, 1], &[0x66, 0, 0, 0]);

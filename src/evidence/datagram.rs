@@ -62,6 +62,8 @@ pub struct Talk {
     spoken: Spoken,
     datagrams: u8,
     over: bool,
+    /// STUN was spoken, whatever came behind it.
+    stunned: bool,
     legs: Legs,
     quic: Option<Box<QuicState>>,
     dtls: DtlsLegs,
@@ -86,7 +88,13 @@ impl Talk {
                 quic_legs::follow(bytes, client, legs, &mut at)
             }
             Spoken::Dtls => {
-                stun::follow(bytes, legs, &mut at) || self.dtls.follow(bytes, legs, &mut at)
+                self.stunned |= stun::follow(bytes, legs, &mut at);
+                let more = self.dtls.follow(bytes, legs, &mut at);
+                if !more && self.stunned {
+                    // Agents go on asking for consent (RFC 7675 section 5.1).
+                    self.spoken = Spoken::Stun;
+                }
+                more || self.stunned
             }
             Spoken::Ike => {
                 let ports = (segment.initiator_port, segment.responder_port);
@@ -96,7 +104,7 @@ impl Talk {
             Spoken::Wireguard => self.wireguard.follow(bytes, legs, &mut at),
             Spoken::Openvpn => self.openvpn.follow(bytes, legs, &mut at),
             Spoken::Stun => {
-                stun::follow(bytes, legs, &mut at);
+                self.stunned |= stun::follow(bytes, legs, &mut at);
                 true
             }
             Spoken::Nothing => true,
