@@ -138,16 +138,22 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     if let Some(rest) = name.strip_prefix("longhaul.physics.") {
         return set_physics(&mut record.context, rest, value);
     }
-    if let Some(rest) = name.strip_prefix("longhaul.gap.") {
-        return set_gap(record.facts.turns.get_or_insert_default(), rest, value);
+    if let Some(exchange) = gap_over_udp(name) {
+        return set_gap_over_udp(record, exchange, value);
     }
     set_other(record, name, value)
 }
 
-/// A turn that is longer by this than what took no thought.
-fn set_gap(turns: &mut Turns, name: &str, value: &Json) -> Option<()> {
-    let word = name.strip_suffix("_us")?;
-    let exchange = Exchange::OVER_UDP.into_iter().find(|exchange| exchange.as_str() == word)?;
+/// The exchange over UDP whose gap has this name.
+fn gap_over_udp(name: &str) -> Option<Exchange> {
+    let word = name.strip_prefix("longhaul.gap.")?.strip_suffix("_us")?;
+    let thought = [Exchange::Dtls, Exchange::Quic, Exchange::Ike, Exchange::Openvpn];
+    thought.into_iter().find(|exchange| exchange.as_str() == word)
+}
+
+/// A turn that is longer by this than what took no thought, which must be given, too.
+fn set_gap_over_udp(record: &mut Record, exchange: Exchange, value: &Json) -> Option<()> {
+    let turns = record.facts.turns.get_or_insert_default();
     let round_trip_ns = turns.near?.round_trip_ns.checked_add(nanos(value)?)?;
     turns.turns.push(Turn { exchange, by_initiator: true, round_trip_ns });
     Some(())

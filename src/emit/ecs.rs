@@ -11,10 +11,10 @@ use crate::emit::json::QUOTED_ELEMENT;
 use crate::emit::json::Quoted;
 use crate::emit::json::key;
 use crate::emit::json::quoted;
+use crate::emit::over_udp;
 use crate::emit::text;
 use crate::model::Record;
 use crate::model::Transport;
-use crate::model::latency::Exchange;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Context;
@@ -260,7 +260,7 @@ fn put_dns_type(json: &mut Json<'_>, code: u16) {
 fn put_http(json: &mut Json<'_>, http: &HttpFacts) {
     if let Some(host) = &http.host {
         let mark = json.open(key!("url"));
-        json.string(quoted!("domain"), without_port(host));
+        json.string(quoted!("domain"), text::without_port(host));
         json.close(mark);
     }
     let mark = json.open(key!("http"));
@@ -278,28 +278,18 @@ fn put_http(json: &mut Json<'_>, http: &HttpFacts) {
     json.close(mark);
 }
 
-/// A `Host` header's host (RFC 9110 section 7.2: `uri-host [ ":" port ]`).
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        // An unbracketed IPv6 literal is not a valid Host, but is still more than its first groups.
-        Some((name, _)) if name.contains(':') && !name.ends_with(']') => host,
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
 fn put_longhaul(json: &mut Json<'_>, record: &Record) {
     let mark = json.open(key!("longhaul"));
     json.word(quoted!("state"), record.state.as_str());
     let inner = json.open(key!("near"));
     json.micros(key!("handshake_us"), record.near.handshake_ns);
-    json.micros(key!("exchange_us"), over_udp(record, true));
+    json.micros(key!("exchange_us"), over_udp::round_trip(record, true));
     json.close(inner);
     let inner = json.open(key!("far"));
     json.micros(key!("handshake_us"), record.far.handshake_ns);
-    json.micros(key!("exchange_us"), over_udp(record, false));
+    json.micros(key!("exchange_us"), over_udp::round_trip(record, false));
     json.close(inner);
-    put_over_udp(json, &record.facts);
+    over_udp::put(json, &record.facts);
     if let Some(syn) = &record.syn {
         put_syn(json, syn);
     }
@@ -313,27 +303,6 @@ fn put_longhaul(json: &mut Json<'_>, record: &Record) {
     json.number(key!("first"), record.frame_first);
     json.number(key!("last"), record.frame_last);
     json.close(inner);
-    json.close(mark);
-}
-
-fn over_udp(record: &Record, by_initiator: bool) -> Option<u64> {
-    record.facts.over_udp(by_initiator).map(|turn| turn.round_trip_ns)
-}
-
-/// What the exchanges over UDP were, and what is hidden behind the initiator by them.
-fn put_over_udp(json: &mut Json<'_>, facts: &Facts) {
-    let mark = json.open(key!("exchange"));
-    if let Some(method) = facts.method_over_udp() {
-        json.word(quoted!("method"), method);
-    }
-    json.close(mark);
-    let mark = json.open(key!("gap"));
-    if let Some(turns) = &facts.turns {
-        json.micros(key!("dtls_us"), turns.gap_over_udp(Exchange::Dtls));
-        json.micros(key!("quic_us"), turns.gap_over_udp(Exchange::Quic));
-        json.micros(key!("ike_us"), turns.gap_over_udp(Exchange::Ike));
-        json.micros(key!("openvpn_us"), turns.gap_over_udp(Exchange::Openvpn));
-    }
     json.close(mark);
 }
 

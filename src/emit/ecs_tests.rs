@@ -76,7 +76,7 @@ fn hosts_lose_their_port_and_nothing_else() {
         ("2001:db8::1", "2001:db8::1"),
         ("", ""),
     ] {
-        assert_eq!(without_port(host), want);
+        assert_eq!(text::without_port(host), want);
     }
 }
 

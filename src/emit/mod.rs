@@ -12,6 +12,7 @@ pub mod id;
 pub mod run;
 
 mod json;
+mod over_udp;
 mod text;
 mod tree;
 

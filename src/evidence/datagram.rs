@@ -291,3 +291,7 @@ fn observe_ssdp(bytes: &[u8], facts: &mut Facts) -> Step {
         (step, _) => step,
     }
 }
+
+#[cfg(test)]
+#[path = "datagram_tests.rs"]
+mod tests;

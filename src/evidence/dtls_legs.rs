@@ -114,12 +114,10 @@ impl DtlsLegs {
                 legs.ask(COOKIE, 0, at);
                 return;
             }
-            SERVER_HELLO if piece.piece.len() == piece.length => {
-                if ServerHello::parse(piece.piece).is_ok_and(|hello| hello.is_retry_request()) {
-                    legs.answer(hello, REFLEX, at);
-                    legs.ask(COOKIE, 0, at);
-                    return;
-                }
+            SERVER_HELLO if is_retry_request(piece) => {
+                legs.answer(hello, REFLEX, at);
+                legs.ask(COOKIE, 0, at);
+                return;
             }
             CERTIFICATE_REQUEST => exclude(Exclusions::CLIENT_CERTIFICATE, at.facts),
             _ => {}
@@ -158,6 +156,12 @@ impl DtlsLegs {
         }
         legs.answer(FLIGHT, THOUGHT, at)
     }
+}
+
+/// Whether a whole ServerHello asks for another hello, with a cookie.
+fn is_retry_request(piece: &Fragment<'_>) -> bool {
+    piece.piece.len() == piece.length
+        && ServerHello::parse(piece.piece).is_ok_and(|hello| hello.is_retry_request())
 }
 
 #[cfg(test)]

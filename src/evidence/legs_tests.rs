@@ -82,7 +82,8 @@ proptest! {
     /// Loss, copies and disorder remove samples; no sample is below the shortest true round trip.
     #[test]
     fn no_sample_is_shorter_than_the_truth(
-        events in proptest::collection::vec((0u64..6, 0u64..200, any::<bool>(), any::<bool>()), 1..40),
+        events in proptest::collection::vec(
+            (0u64..6, 0u64..200, any::<bool>(), any::<bool>()), 1..40),
         round_trip in 50u64..500,
     ) {
         let (mut legs, mut facts) = (Legs::default(), Facts::default());

@@ -272,7 +272,8 @@ mod tests {
         #[test]
         fn never_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
             let _ = client_reset(&bytes);
-            for (first, seal) in [(0x38, Seal::Plain), (0x40, Seal::Auth(20)), (0x50, Seal::Crypt)] {
+            let kinds = [(0x38, Seal::Plain), (0x40, Seal::Auth(20)), (0x50, Seal::Crypt)];
+            for (first, seal) in kinds {
                 if let Some(byte) = bytes.first_mut() {
                     *byte = first;
                 }
