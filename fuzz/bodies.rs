@@ -11,6 +11,7 @@ use longhaul::enrich::subjects::Subjects;
 use longhaul::evidence::Observers;
 use longhaul::evidence::Segment;
 use longhaul::evidence::step::Role;
+use longhaul::evidence::step::Step;
 use longhaul::model::Addr;
 use longhaul::model::Counter;
 use longhaul::model::Counters;
@@ -32,7 +33,7 @@ use longhaul::session::Timeouts;
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Body); 16] = [
+pub const TARGETS: [(&str, Body); 17] = [
     ("decode", decode),
     ("tls", tls),
     ("dtls", dtls),
@@ -49,6 +50,7 @@ pub const TARGETS: [(&str, Body); 16] = [
     ("wireguard", wireguard),
     ("openvpn", openvpn),
     ("stun", stun),
+    ("greetings", greetings),
 ];
 
 /// A frame of each link type, behind the frame before it.
@@ -189,6 +191,34 @@ pub fn stun(data: &[u8]) {
         assert!(message.size() == data.len() && message.addresses().count() <= data.len() / 4);
     }
     talk(data, (40_000, 3_478));
+}
+
+/// How SOCKS, RDP and RFB begin: a stream of both sides.
+pub fn greetings(data: &[u8]) {
+    for size in [
+        longhaul::wire::socks::hello(data).map(|(_, size)| size),
+        longhaul::wire::socks::request(data),
+        longhaul::wire::socks::password(data),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        assert!(size <= data.len());
+    }
+    let _ = longhaul::wire::rdp::opening(data);
+    let mut greetings = longhaul::evidence::greetings::Greetings::default();
+    let mut facts = Facts::default();
+    let mut rest = data;
+    while let Some(([low, high], after)) = rest.split_first_chunk::<2>() {
+        let (piece, following) = after.split_at(usize::from(*low).min(after.len()));
+        rest = following;
+        let role = if high % 2 == 0 { Role::Initiator } else { Role::Responder };
+        if let Step::Used(size) = greetings.observe(piece, role, high % 3 == 0, &mut facts) {
+            assert!(size <= piece.len());
+        }
+    }
+    observe(data, Transport::TCP, 1_080);
+    observe(data, Transport::TCP, 3_389);
 }
 
 /// Sigma rules, as text.

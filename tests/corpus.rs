@@ -124,6 +124,7 @@ fn make_corpora() {
     keep("session", 1, &frames);
     make_texts();
     make_talks();
+    make_greetings();
     // Long headers of QUIC version 1 and DTLS 1.2 records, made by hand.
     keep(
         "quic",
@@ -176,6 +177,35 @@ fn make_talks() {
     };
     keep("stun", 1, &framed(&[stun([0, 1]), stun([1, 1]), stun([2, 0]), stun([3, 0])]));
     keep("stun", 2, &stun([1, 1]));
+}
+
+/// How streams begin, made by hand: each piece behind its length and its side.
+fn make_greetings() {
+    let framed = |pieces: &[&[u8]]| -> Vec<u8> {
+        let sides = [0u8, 1].into_iter().cycle();
+        pieces
+            .iter()
+            .zip(sides)
+            .flat_map(|(p, side)| [&[p.len() as u8, side], *p].concat())
+            .collect()
+    };
+    let socks: [&[u8]; 6] = [
+        &[5, 2, 0, 2],
+        &[5, 2],
+        b"\x01\x02me\x03you",
+        &[1, 0],
+        b"\x05\x01\0\x03\x01a\0\x50",
+        &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+    ];
+    keep("greetings", 1, &framed(&socks));
+    let four: [&[u8]; 2] = [b"\x04\x01\0\x50\0\0\0\x01me\0a\0", &[0, 0x5a, 0, 80, 1, 2, 3, 4]];
+    keep("greetings", 2, &framed(&four));
+    let rdp: [&[u8]; 2] = [
+        b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0",
+        b"\x03\0\0\x13\x0e\xd0\0\0\0\0\0\x02\0\x08\0\x02\0\0\0",
+    ];
+    keep("greetings", 3, &framed(&rdp));
+    keep("greetings", 4, b"RFB 003.008\n");
 }
 
 /// Little files of each kind of text.

@@ -24,11 +24,11 @@ mod edges;
 mod files;
 #[path = "truth/made.rs"]
 mod made;
+#[path = "truth/protocols.rs"]
+mod protocols;
 #[path = "truth/rtt.rs"]
 mod rtt;
 #[path = "truth/tls.rs"]
 mod tls;
-#[path = "truth/udp.rs"]
-mod udp;
 #[path = "truth/words.rs"]
 mod words;

@@ -8,6 +8,7 @@ use crate::evidence::Segment;
 use crate::evidence::dns;
 use crate::evidence::dtls;
 use crate::evidence::dtls_legs::DtlsLegs;
+use crate::evidence::greetings::Greetings;
 use crate::evidence::http;
 use crate::evidence::ike::Ike;
 use crate::evidence::legs::Legs;
@@ -71,6 +72,8 @@ pub struct Talk {
     wireguard: Wireguard,
     /// Over TCP as well.
     pub openvpn: Openvpn,
+    /// Over TCP only.
+    pub greetings: Greetings,
 }
 
 impl Talk {

@@ -8,6 +8,7 @@ pub mod datagram;
 pub mod dns;
 pub mod dtls;
 pub mod dtls_legs;
+pub mod greetings;
 mod hashed;
 pub mod http;
 pub mod ike;

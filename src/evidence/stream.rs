@@ -6,6 +6,7 @@
 
 use crate::evidence::datagram::Talk;
 use crate::evidence::dns;
+use crate::evidence::greetings;
 use crate::evidence::http;
 use crate::evidence::http::After;
 use crate::evidence::openvpn;
@@ -19,6 +20,7 @@ use crate::model::record::Facts;
 use crate::wire::http::HEAD_MAX;
 use crate::wire::http::Source;
 use crate::wire::http::looks_like_request;
+use crate::wire::rdp;
 use crate::wire::ssh::IDENTIFICATION_MAX;
 use crate::wire::ssh::PACKET_MAX;
 use crate::wire::ssh::identification_after_lines;
@@ -64,6 +66,8 @@ pub enum Mode {
     Quic,
     /// Following DTLS.
     Dtls,
+    /// Stepping over how SOCKS, RDP or RFB begins.
+    Greeting,
     /// Following SSDP.
     Ssdp,
     /// Following IKE.
@@ -140,6 +144,15 @@ enum Sign {
 }
 
 impl Sign {
+    /// Of an answer that may be too early.
+    fn of(fits: Option<bool>, mode: Mode) -> Sign {
+        match fits {
+            Some(true) => Sign::Fits(mode),
+            Some(false) => Sign::Nothing,
+            None => Sign::Short,
+        }
+    }
+
     fn or(self, next: impl FnOnce() -> Sign) -> Sign {
         if let Sign::Nothing = self { next() } else { self }
     }
@@ -211,6 +224,7 @@ impl Lane {
             Mode::Dns => HELD_DNS_MAX,
             Mode::HttpRequest | Mode::HttpResponse => HEAD_MAX,
             Mode::Openvpn => 2 + openvpn::STREAM_PACKET_MAX,
+            Mode::Greeting => greetings::HELD_MAX,
             _ => HELD_LOOK_MAX,
         };
         if held.bytes.len() > cap || held.reread > REREAD_BYTES_MAX {
@@ -285,6 +299,17 @@ impl Lane {
                 }
                 if self.turns > DNS_MESSAGES_MAX { Step::Done } else { step }
             }
+            Mode::Greeting => {
+                let on_port = around.ports.0 == rdp::PORT || around.ports.1 == rdp::PORT;
+                let facts = around.facts.get_or_insert_default();
+                let talk = around.talk.get_or_insert_default();
+                let step = talk.greetings.observe(rest, role, on_port, facts);
+                if let Step::Used(_) = step {
+                    self.mode = Mode::Look;
+                    self.turn();
+                }
+                step
+            }
             Mode::Openvpn => {
                 let facts = around.facts.get_or_insert_default();
                 let talk = around.talk.get_or_insert_default();
@@ -346,16 +371,12 @@ fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
         .or(|| proxy_header(bytes))
         .or(|| starts(bytes, b"HTTP/1.", Mode::HttpResponse))
         .or(|| server_lines(bytes, around))
-        .or(|| match openvpn::stream_sign(bytes) {
-            Some(true) => Sign::Fits(Mode::Openvpn),
-            Some(false) => Sign::Nothing,
-            None => Sign::Short,
+        .or(|| {
+            let greetings = around.talk.as_ref().map(|talk| &talk.greetings);
+            Sign::of(greetings::sign(bytes, greetings), Mode::Greeting)
         })
-        .or(|| match looks_like_request(bytes) {
-            Some(true) => Sign::Fits(Mode::HttpRequest),
-            Some(false) => Sign::Nothing,
-            None => Sign::Short,
-        })
+        .or(|| Sign::of(openvpn::stream_sign(bytes), Mode::Openvpn))
+        .or(|| Sign::of(looks_like_request(bytes), Mode::HttpRequest))
 }
 
 fn starts(bytes: &[u8], magic: &[u8], mode: Mode) -> Sign {

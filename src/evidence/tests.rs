@@ -134,6 +134,16 @@ fn preambles_do_not_hide_what_follows() {
     ];
     let facts = run(TCP, &[&socks[..], &[(Role::Initiator, &ssh)]].concat()).0.into_facts();
     assert!(facts.ssh.unwrap().hassh.is_some());
+    let both = [
+        socks[0],
+        (Role::Responder, b"\x05\0"),
+        socks[1],
+        (Role::Responder, b"\x05\0\0\x01\0\0\0\0\0\0"),
+        (Role::Initiator, &ssh),
+    ];
+    let facts = run(TCP, &both).0.into_facts();
+    assert!(facts.ssh.unwrap().hassh.is_some());
+    assert_eq!(facts.protocol, Some(Protocol::Socks), "what came first keeps the name");
 }
 
 #[test]

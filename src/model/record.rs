@@ -189,6 +189,14 @@ pub enum Protocol {
     Wireguard,
     /// OpenVPN over UDP or TCP.
     Openvpn,
+    /// HTTP/1.x with a CONNECT request.
+    HttpConnect,
+    /// SOCKS, versions 4, 4A and 5.
+    Socks,
+    /// RDP.
+    Rdp,
+    /// RFB (VNC).
+    Rfb,
     /// STUN or TURN, where nothing else is told behind it.
     Stun,
 }
@@ -206,6 +214,10 @@ impl Protocol {
             Protocol::Ike => "ike",
             Protocol::Wireguard => "wireguard",
             Protocol::Openvpn => "openvpn",
+            Protocol::HttpConnect => "http-connect",
+            Protocol::Socks => "socks",
+            Protocol::Rdp => "rdp",
+            Protocol::Rfb => "rfb",
             Protocol::Stun => "stun",
         }
     }

@@ -1,4 +1,4 @@
-//! Protocols over UDP and their round trips, on captures whose content others have named.
+//! Protocols told by their first messages, and round trips over UDP, on captures whose content others have named.
 //!
 //! Owns: the comparison by file. In: shared captures. Out: a table of confusion, round trips by
 //! protocol. Never: passes a file silently that is told otherwise.
@@ -15,21 +15,31 @@ use crate::common::shared;
 use crate::common::table;
 
 /// Our protocol, and the word of the table's protocol column for it.
-const WORDS: [(Protocol, &str); 6] = [
+const WORDS: [(Protocol, &str); 9] = [
     (Protocol::Ike, "isakmp"),
     (Protocol::Wireguard, "wg"),
     (Protocol::Openvpn, "openvpn"),
     (Protocol::Stun, "stun"),
     (Protocol::Dtls, "dtls"),
     (Protocol::Quic, "quic"),
+    (Protocol::Socks, "socks"),
+    (Protocol::Rdp, "rdp"),
+    (Protocol::Rfb, "vnc"),
 ];
 
 /// Files that are told otherwise, and why.
-const TOLD_OTHERWISE: [(&str, &str, &str); 1] = [(
-    "benign-saas__ndpi__zoom.pcap",
-    "wg",
-    "Zoom's own framing, of which each other packet begins like a WireGuard message of type 4",
-)];
+const TOLD_OTHERWISE: [(&str, &str, &str); 2] = [
+    (
+        "benign-saas__ndpi__zoom.pcap",
+        "wg",
+        "Zoom's own framing, of which each other packet begins like a WireGuard message of type 4",
+    ),
+    (
+        "proxy-socks__arkime__socks5-reverse.pcap",
+        "socks",
+        "SOCKS 5 by its class and its bytes, on a port where the other program does not look",
+    ),
+];
 
 /// Whether a session speaks a protocol; STUN also where DTLS is told behind it.
 fn speaks(record: &Record, protocol: Protocol) -> bool {
@@ -41,7 +51,7 @@ fn speaks(record: &Record, protocol: Protocol) -> bool {
 }
 
 #[test]
-fn protocols_over_udp_are_told_in_their_files_and_in_no_other() {
+fn protocols_are_told_in_their_files_and_in_no_other() {
     let Some(folder) = shared("pcaps") else { return };
     let rows = table(&folder.join("labels.csv"));
     let seen = Seen::read(rows.iter().map(|row| folder.join(row.get("file"))).collect());
