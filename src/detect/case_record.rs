@@ -469,9 +469,7 @@ fn direction(word: &str) -> Option<Direction> {
 }
 
 fn protocol(word: &str) -> Option<Protocol> {
-    use Protocol as P;
-    let udp = [P::Dtls, P::Quic, P::Dns, P::Ike, P::Wireguard, P::Openvpn, P::Stun];
-    [P::Tls, P::Ssh, P::Http].into_iter().chain(udp).find(|protocol| protocol.as_str() == word)
+    Protocol::ALL.iter().find(|protocol| protocol.as_str() == word).copied()
 }
 
 fn reason(word: &str) -> Option<&'static str> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::model::latency::RoundTrips;
 use crate::model::latency::Turns;
+pub use crate::model::protocol::Protocol;
 use crate::model::{Addr, Nanos, Transport};
 
 /// How a session ended, or stood when the input ended.
@@ -164,61 +165,6 @@ impl Quality {
             gaps: self.gaps.saturating_add(other.gaps),
             one_way: self.one_way || other.one_way,
             truncated: self.truncated || other.truncated,
-        }
-    }
-}
-
-/// A protocol told from payload (`network.protocol`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// TLS over TCP.
-    Tls,
-    /// DTLS.
-    Dtls,
-    /// QUIC.
-    Quic,
-    /// SSH.
-    Ssh,
-    /// DNS.
-    Dns,
-    /// HTTP/1.x.
-    Http,
-    /// IKE, either version, on its own port or beside ESP.
-    Ike,
-    /// WireGuard.
-    Wireguard,
-    /// OpenVPN over UDP or TCP.
-    Openvpn,
-    /// HTTP/1.x with a CONNECT request.
-    HttpConnect,
-    /// SOCKS, versions 4, 4A and 5.
-    Socks,
-    /// RDP.
-    Rdp,
-    /// RFB (VNC).
-    Rfb,
-    /// STUN or TURN, where nothing else is told behind it.
-    Stun,
-}
-
-impl Protocol {
-    /// The ECS word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Protocol::Tls => "tls",
-            Protocol::Dtls => "dtls",
-            Protocol::Quic => "quic",
-            Protocol::Ssh => "ssh",
-            Protocol::Dns => "dns",
-            Protocol::Http => "http",
-            Protocol::Ike => "ike",
-            Protocol::Wireguard => "wireguard",
-            Protocol::Openvpn => "openvpn",
-            Protocol::HttpConnect => "http-connect",
-            Protocol::Socks => "socks",
-            Protocol::Rdp => "rdp",
-            Protocol::Rfb => "rfb",
-            Protocol::Stun => "stun",
         }
     }
 }
