@@ -5,6 +5,7 @@
 //! Out: values for tests, sentences and evidence. Never: allocates for what a record already holds.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -76,6 +77,8 @@ pub enum List<'a> {
     Tags(&'a [ListHit], Side),
     /// Kinds of tunnels.
     Layers(&'a [Layer]),
+    /// Tags of an endpoint.
+    Names(&'a [Arc<str>]),
 }
 
 impl List<'_> {
@@ -84,6 +87,7 @@ impl List<'_> {
         match *self {
             List::Strings(all) => all.iter().any(|s| test(Value::Str(s))),
             List::Words(all) => all.iter().any(|s| test(Value::Str(s))),
+            List::Names(all) => all.iter().any(|s| test(Value::Str(s))),
             List::Ciphers(all) => all.iter().any(|code| test(cipher(*code))),
             List::AnswerTypes(all) => all.iter().any(|(code, _)| test(dns_type(*code))),
             List::AnswerData(all) => all.iter().any(|(_, data)| test(Value::Str(data))),
@@ -98,6 +102,7 @@ impl List<'_> {
         match *self {
             List::Strings(all) => all.is_empty(),
             List::Words(all) => all.is_empty(),
+            List::Names(all) => all.is_empty(),
             List::Ciphers(all) => all.is_empty(),
             List::Layers(all) => all.is_empty(),
             List::AnswerTypes(all) | List::AnswerData(all) => all.is_empty(),
@@ -106,7 +111,7 @@ impl List<'_> {
     }
 
     fn is_set(&self) -> bool {
-        matches!(self, List::Tags(..))
+        matches!(self, List::Tags(..) | List::Names(_))
     }
 }
 

@@ -94,6 +94,7 @@ mod tests {
     use super::*;
     use crate::emit::samples;
     use crate::model::endpoint::{EndpointKey, HiddenLeg, Role, Side, Tunnel};
+    use crate::model::traits::Traits;
     use crate::model::{Addr, Nanos, Transport};
 
     fn row(fingerprint: Option<Fingerprint>) -> EndpointRow {
@@ -118,6 +119,7 @@ mod tests {
                 samples: 12,
             }),
             tunnel: Some(Tunnel { l3: false, confidence: 0.1, reason: "mss" }),
+            traits: Traits::default(),
         }
     }
 

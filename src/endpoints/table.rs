@@ -12,6 +12,8 @@ use hashbrown::HashTable;
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
+use crate::endpoints::tally::Tally;
+use crate::endpoints::tunnel;
 use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
@@ -20,6 +22,7 @@ use crate::model::endpoint::Service;
 use crate::model::endpoint::Side;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
+use crate::model::traits::Excess;
 use crate::model::{Addr, Counter, Counters, Nanos, Transport};
 
 /// Different tags one run may put on endpoints: a bit each. Providers and lists come to some
@@ -58,11 +61,14 @@ struct Entry {
     asn: Option<Arc<AutonomousSystem>>,
     /// 0: none; else index of the tag set + 1.
     tags: u32,
+    /// 0: none; else index of the tally + 1.
+    tally: u32,
 }
 
 /// Endpoints of a run.
 ///
-/// An entry costs 104 bytes and 5 to 10 of index. Tags are kept as sets of bits, interned, since
+/// An entry costs 104 bytes and 5 to 10 of index, and a [`Tally`] where a session of it was
+/// answered: a scan's endpoints have none. Tags are kept as sets of bits, interned, since
 /// few endpoints have any and most of those have the same.
 #[derive(Debug)]
 pub struct Endpoints {
@@ -73,6 +79,7 @@ pub struct Endpoints {
     prints: Interned<Fingerprint>,
     tags: Vec<Arc<str>>,
     tag_sets: Vec<u128>,
+    tallies: Vec<Tally>,
     sessions_dropped: u64,
     tags_dropped: u64,
 }
@@ -90,6 +97,7 @@ impl Endpoints {
             prints: Interned::default(),
             tags: Vec::new(),
             tag_sets: Vec::new(),
+            tallies: Vec::new(),
             sessions_dropped: 0,
             tags_dropped: 0,
         }
@@ -145,6 +153,15 @@ impl Endpoints {
         }
         if entry.asn.is_none() {
             entry.asn.clone_from(&side.asn);
+        }
+        if session.service.is_some() {
+            if entry.tally == 0 {
+                self.tallies.push(Tally::default());
+                entry.tally = self.tallies.len() as u32;
+            }
+            if let Some(tally) = self.tallies.get_mut(entry.tally as usize - 1) {
+                tally.add(session, side, role == INITIATOR);
+            }
         }
         if tags != 0 {
             entry.tags = add_tags(&mut self.tag_sets, entry.tags, tags);
@@ -209,12 +226,18 @@ impl Endpoints {
     pub fn finish(self) -> Vec<EndpointRow> {
         let floors = PrefixFloors::of(&self.entries, &self.hasher);
         let (prints, tags, sets) = (self.prints.values, self.tags, self.tag_sets);
+        let tallies = self.tallies;
         let mut rows: Vec<EndpointRow> = self
             .entries
             .into_iter()
             .map(|entry| {
                 let prefix_floor_ns = floors.get(&self.hasher, &entry.key);
                 let set = sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
+                let floor_ns = (entry.handshakes > 0).then_some(entry.floor_ns);
+                let tally = tallies.get((entry.tally as usize).wrapping_sub(1));
+                let excess = excess(floor_ns, prefix_floor_ns);
+                let traits = tally.map(|tally| tally.traits(excess)).unwrap_or_default();
+                let tags = tag_names(&tags, set);
                 EndpointRow {
                     key: entry.key.open(&prints),
                     role: match entry.roles {
@@ -224,15 +247,16 @@ impl Endpoints {
                     },
                     sessions: entry.sessions,
                     handshakes: entry.handshakes,
-                    floor_ns: (entry.handshakes > 0).then_some(entry.floor_ns),
+                    floor_ns,
                     prefix_floor_ns,
                     first: entry.first,
                     last: entry.last,
                     place: entry.place,
                     asn: entry.asn,
-                    tags: tag_names(&tags, set),
+                    tunnel: tunnel::estimate(&traits, &tags),
+                    tags,
                     hidden: None,
-                    tunnel: None,
+                    traits,
                 }
             })
             .collect();
@@ -254,6 +278,7 @@ impl Entry {
             place: None,
             asn: None,
             tags: 0,
+            tally: 0,
         }
     }
 }
@@ -289,6 +314,13 @@ impl Key {
         };
         bits | u64::from(self.remote) << 49
     }
+}
+
+/// How far a floor lies above the lowest of its prefix; nothing where it is that one itself.
+fn excess(floor_ns: Option<u64>, prefix_floor_ns: Option<u64>) -> Option<Excess> {
+    let (own, floor_ns) = (floor_ns?, prefix_floor_ns?);
+    let over_ns = own.checked_sub(floor_ns).filter(|over| *over > 0)?;
+    Some(Excess { of: "prefix", floor_ns, over_ns })
 }
 
 fn tag_names(tags: &[Arc<str>], set: u128) -> Vec<Arc<str>> {

@@ -17,6 +17,7 @@ pub mod names;
 pub mod packet;
 pub mod record;
 pub mod time;
+pub mod traits;
 
 pub use addr::Addr;
 pub use alert::{Alert, EvidenceItem, Family, Incident, Level, Member, RuleInfo, SourceInfo};

@@ -71,6 +71,7 @@ fn endpoint(side: Side, asn: u32, country: &str, sessions: u64, floor: Option<u6
         tags: Vec::new(),
         hidden: None,
         tunnel: None,
+        traits: Traits::default(),
     }
 }
 
