@@ -59,7 +59,7 @@ fn embedded_and_directory_are_the_same_rules() {
     assert_eq!(embedded.info().sha256, loaded.info().sha256);
     assert_eq!(embedded.info().count, loaded.info().count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
-    let want = "D01 D01 D02 D05 D08 D08 D08 D18 D18 D18 D21 D29";
+    let want = "D01 D01 D02 D03 D04 D05 D06 D07 D08 D08 D08 D18 D18 D18 D21 D29";
     assert_eq!(numbers.join(" "), want);
 }
 

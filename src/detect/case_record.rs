@@ -35,7 +35,7 @@ use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
 
 /// 2026-11-22T10:00:00Z: when the sessions of cases begin.
-const START: Nanos = Nanos::from_secs(1_795_341_600);
+pub(super) const START: Nanos = Nanos::from_secs(1_795_341_600);
 
 /// A record with these fields; others are those of a small established TCP session between the
 /// documentation prefixes of RFC 5737.
@@ -66,7 +66,7 @@ pub fn record_from_json(object: &Map<String, Json>) -> Result<Record, String> {
     Ok(record)
 }
 
-fn same(a: &Json, b: &Json) -> bool {
+pub(super) fn same(a: &Json, b: &Json) -> bool {
     if let (Some(a), Some(b)) = (a.as_array(), b.as_array()) {
         // Tags are a set: their order in a case is free.
         return a.len() == b.len() && b.iter().all(|value| a.contains(value));
@@ -359,19 +359,19 @@ fn http(record: &mut Record) -> &mut HttpFacts {
     record.facts.http.get_or_insert_default()
 }
 
-fn text(value: &Json) -> Option<Box<str>> {
+pub(super) fn text(value: &Json) -> Option<Box<str>> {
     value.as_str().map(Box::from)
 }
 
-fn texts(value: &Json) -> Option<Vec<Box<str>>> {
+pub(super) fn texts(value: &Json) -> Option<Vec<Box<str>>> {
     value.as_array()?.iter().map(text).collect()
 }
 
-fn small<T: TryFrom<u64>>(value: &Json) -> Option<T> {
+pub(super) fn small<T: TryFrom<u64>>(value: &Json) -> Option<T> {
     T::try_from(value.as_u64()?).ok()
 }
 
-fn nanos(value: &Json) -> Option<u64> {
+pub(super) fn nanos(value: &Json) -> Option<u64> {
     value.as_f64().filter(|us| *us >= 0.0).map(|us| (us * 1_000.0).round() as u64)
 }
 

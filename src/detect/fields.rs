@@ -166,36 +166,41 @@ pub fn flat_json(record: &Record) -> serde_json::Map<String, serde_json::Value> 
 /// docs/fields.md, whole.
 pub fn reference_markdown() -> String {
     let mut text = String::from(INTRODUCTION);
+    put_table::<Record>(&mut text, "Sessions");
+    put_table::<EndpointRow>(&mut text, "Endpoints");
     text.push_str(
-        "\n## Sessions\n\n| field | type | unit | where | meaning |\n|---|---|---|---|---|\n",
-    );
-    for field in FIELDS {
-        let place = match field.shown {
-            Shown::Always => "sessions, rules",
-            Shown::Sometimes => "sessions where known, rules",
-            Shown::Constant => "sessions",
-            Shown::Rules => "rules only",
-        };
-        let words = match field.kind {
-            Kind::Word(words) => format!(" One of: {}.", words.join(", ")),
-            _ => String::new(),
-        };
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} | {place} | {}{words} |",
-            field.name,
-            field.kind.as_str(),
-            field.unit,
-            field.description
-        );
-    }
-    text.push_str(
-        "\n## Alerts, incidents, endpoints\n\n| field | files | meaning |\n|---|---|---|\n",
+        "\n## Alerts, incidents\n\n| field | files | meaning |\n|---|---|---|\n",
     );
     for field in OTHER_FIELDS {
         let _ = writeln!(text, "| `{}` | {} | {} |", field.name, field.files, field.description);
     }
     text
+}
+
+/// The fields of one kind, under a title that is the name of its file.
+fn put_table<S: Judged>(text: &mut String, title: &str) {
+    let (file, rules) = (title.to_lowercase(), S::SERVICE);
+    // Writing into a String cannot fail.
+    let _ = write!(
+        text,
+        "\n## {title}\n\n{file}.ndjson, and rules with `service: {rules}`.\n\n\
+         | field | type | unit | where | meaning |\n|---|---|---|---|---|\n"
+    );
+    for field in S::fields() {
+        let place = match field.shown {
+            Shown::Always => format!("{file}, rules"),
+            Shown::Sometimes => format!("{file} where known, rules"),
+            Shown::Constant => file.clone(),
+            Shown::Rules => "rules only".to_owned(),
+        };
+        let words = match field.kind {
+            Kind::Word(words) => format!(" One of: {}.", words.join(", ")),
+            _ => String::new(),
+        };
+        let (name, kind, unit) = (field.name, field.kind.as_str(), field.unit);
+        let meaning = field.description;
+        let _ = writeln!(text, "| `{name}` | {kind} | {unit} | {place} | {meaning}{words} |");
+    }
 }
 
 const INTRODUCTION: &str = "\

@@ -7,6 +7,7 @@
 mod advice;
 mod alert;
 mod alert_endpoint;
+mod case_endpoint;
 mod case_record;
 pub mod cases;
 mod compile;

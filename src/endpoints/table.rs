@@ -32,6 +32,9 @@ const TAGS_MAX: usize = 128;
 /// Sessions whose entries are read ahead at once.
 pub const LOOK_AHEAD: usize = 32;
 
+/// Sessions at which rules look at an endpoint for the first time before the end.
+const RIPE: u64 = 16;
+
 const INITIATOR: u8 = 1;
 const RESPONDER: u8 = 2;
 
@@ -80,6 +83,8 @@ pub struct Endpoints {
     tags: Vec<Arc<str>>,
     tag_sets: Vec<u128>,
     tallies: Vec<Tally>,
+    /// Endpoints that rules should look at again.
+    ripe: Vec<u32>,
     sessions_dropped: u64,
     tags_dropped: u64,
 }
@@ -98,6 +103,7 @@ impl Endpoints {
             tags: Vec::new(),
             tag_sets: Vec::new(),
             tallies: Vec::new(),
+            ripe: Vec::new(),
             sessions_dropped: 0,
             tags_dropped: 0,
         }
@@ -162,6 +168,9 @@ impl Endpoints {
             if let Some(tally) = self.tallies.get_mut(entry.tally as usize - 1) {
                 tally.add(session, side, role == INITIATOR);
             }
+            if entry.sessions >= RIPE && entry.sessions.is_power_of_two() {
+                self.ripe.push(at as u32);
+            }
         }
         if tags != 0 {
             entry.tags = add_tags(&mut self.tag_sets, entry.tags, tags);
@@ -222,46 +231,50 @@ impl Endpoints {
         bits
     }
 
+    /// The next endpoint whose sessions have reached a number at which rules look at it again: 16,
+    /// and each time they have doubled. What its neighbours are like is not known yet.
+    pub fn next_ripe(&mut self) -> Option<EndpointRow> {
+        let at = self.ripe.pop()?;
+        self.entries.get(at as usize).map(|entry| self.row(entry, None))
+    }
+
     /// The rows, sorted by address, side, fingerprint and service.
     pub fn finish(self) -> Vec<EndpointRow> {
         let floors = PrefixFloors::of(&self.entries, &self.hasher);
-        let (prints, tags, sets) = (self.prints.values, self.tags, self.tag_sets);
-        let tallies = self.tallies;
-        let mut rows: Vec<EndpointRow> = self
-            .entries
-            .into_iter()
-            .map(|entry| {
-                let prefix_floor_ns = floors.get(&self.hasher, &entry.key);
-                let set = sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
-                let floor_ns = (entry.handshakes > 0).then_some(entry.floor_ns);
-                let tally = tallies.get((entry.tally as usize).wrapping_sub(1));
-                let excess = excess(floor_ns, prefix_floor_ns);
-                let traits = tally.map(|tally| tally.traits(excess)).unwrap_or_default();
-                let tags = tag_names(&tags, set);
-                EndpointRow {
-                    key: entry.key.open(&prints),
-                    role: match entry.roles {
-                        INITIATOR => Role::Initiator,
-                        RESPONDER => Role::Responder,
-                        _ => Role::Both,
-                    },
-                    sessions: entry.sessions,
-                    handshakes: entry.handshakes,
-                    floor_ns,
-                    prefix_floor_ns,
-                    first: entry.first,
-                    last: entry.last,
-                    place: entry.place,
-                    asn: entry.asn,
-                    tunnel: tunnel::estimate(&traits, &tags),
-                    tags,
-                    hidden: None,
-                    traits,
-                }
-            })
-            .collect();
+        let mut rows: Vec<EndpointRow> =
+            self.entries.iter().map(|entry| self.row(entry, Some(&floors))).collect();
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         rows
+    }
+
+    fn row(&self, entry: &Entry, floors: Option<&PrefixFloors>) -> EndpointRow {
+        let prefix_floor_ns = floors.and_then(|floors| floors.get(&self.hasher, &entry.key));
+        let set = self.tag_sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
+        let tags = tag_names(&self.tags, set);
+        let floor_ns = (entry.handshakes > 0).then_some(entry.floor_ns);
+        let tally = self.tallies.get((entry.tally as usize).wrapping_sub(1));
+        let excess = excess(floor_ns, prefix_floor_ns);
+        let traits = tally.map(|tally| tally.traits(excess)).unwrap_or_default();
+        EndpointRow {
+            key: entry.key.open(&self.prints.values),
+            role: match entry.roles {
+                INITIATOR => Role::Initiator,
+                RESPONDER => Role::Responder,
+                _ => Role::Both,
+            },
+            sessions: entry.sessions,
+            handshakes: entry.handshakes,
+            floor_ns,
+            prefix_floor_ns,
+            first: entry.first,
+            last: entry.last,
+            place: entry.place.clone(),
+            asn: entry.asn.clone(),
+            tunnel: tunnel::estimate(&traits, &tags),
+            tags,
+            hidden: None,
+            traits,
+        }
     }
 }
 

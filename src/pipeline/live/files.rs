@@ -238,6 +238,7 @@ impl LiveFiles {
         let second = until.as_secs();
         if let Some(snapshot) = self.post.renewed() {
             found.min_level = snapshot.plan.min_level;
+            found.renew(&snapshot.prepared);
         }
         self.post.show(&found.counters);
         self.alerts(found)?;
