@@ -201,7 +201,7 @@ fn metadata_is_checked_at_its_line() {
         ("level: low\n", "", 1, "no `level`"),
         ("id: 0000", "idd: 0000", 1, "no `id`"),
         ("id: 0000", "id: zz", 2, "no UUID"),
-        ("service: session", "service: endpoint", 4, "not yet evaluated"),
+        ("service: session", "service: alert", 4, "not yet evaluated"),
         ("service: session", "service: sessions", 4, "did you mean `session`?"),
         ("product: longhaul", "product: windows", 4, "not ours"),
         ("family: N", "family: Z", 12, "unknown family"),
@@ -366,13 +366,16 @@ fn events() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-/// Every embedded and synthetic rule as one YAML stream.
+/// Every embedded rule on sessions and every synthetic one as one YAML stream.
 fn corpus() -> String {
     let mut text = String::new();
     for family in ["network", "physics", "remote_control"] {
         for entry in std::fs::read_dir(root().join("rules").join(family)).unwrap() {
-            text.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
-            text.push_str("---\n");
+            let rule = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            if !rule.contains("service: endpoint") {
+                text.push_str(&rule);
+                text.push_str("---\n");
+            }
         }
     }
     for (i, detection) in SYNTHETIC.iter().enumerate() {

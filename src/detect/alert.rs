@@ -151,7 +151,12 @@ fn tag_side(field: &Field) -> Option<Side> {
 }
 
 /// The rule's weight, halved where every list behind the alert was too old when the packet passed.
-fn weight(rule: &Compiled<Record>, record: &Record, reasons: &Reasons<'_>, catalog: &SourceCatalog) -> f64 {
+fn weight(
+    rule: &Compiled<Record>,
+    record: &Record,
+    reasons: &Reasons<'_>,
+    catalog: &SourceCatalog,
+) -> f64 {
     const DAY_NS: u64 = 86_400_000_000_000;
     let limit = u64::from(rule.rule.list_age_days_max).saturating_mul(DAY_NS);
     let old = |hit: &&ListHit| {

@@ -101,10 +101,8 @@ fn context(row: &EndpointRow, latest: &LatestSession) -> Vec<(String, String)> {
         Role::Responder => ("destination.ip", "source.ip"),
         Role::Initiator | Role::Both => ("source.ip", "destination.ip"),
     };
-    let mut all = vec![
-        (own.to_owned(), quoted(row.key.ip)),
-        (peer.to_owned(), quoted(latest.peer)),
-    ];
+    let mut all =
+        vec![(own.to_owned(), quoted(row.key.ip)), (peer.to_owned(), quoted(latest.peer))];
     let fields = CONTEXT.iter().filter_map(|name| find_in::<EndpointRow>(name));
     let values = fields.map(|field| (field, (field.get)(row)));
     let present = values.filter(|(_, value)| !value.is_absent());

@@ -1,7 +1,7 @@
 //! Endpoints from flat JSON objects, so that a test of a rule is data.
 //!
-//! Owns: the way back from field names to endpoints. In: `{"endpoint.side": "remote", ...}`. Out: an
-//! endpoint that has exactly these values, or why not. Never: used for captured traffic.
+//! Owns: the way back from field names to endpoints. In: `{"endpoint.side": "remote", ...}`. Out:
+//! an endpoint that has exactly these values, or why not. Never: used for captured traffic.
 
 use std::sync::Arc;
 
@@ -157,6 +157,12 @@ fn set_identity(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         }
         "geo.country_iso_code" => place.country = text(value),
         "geo.region_iso_code" => place.region = text(value),
+        "geo.location.lat" => {
+            place.location = Some((value.as_f64()?, place.location.unwrap_or_default().1));
+        }
+        "geo.location.lon" => {
+            place.location = Some((place.location.unwrap_or_default().0, value.as_f64()?));
+        }
         "as.number" => system.number = small(value)?,
         "as.organization.name" => system.organization = text(value),
         _ => return None,
@@ -200,7 +206,8 @@ fn set_tunnel(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
     Some(())
 }
 
-/// The excess is set before the ratio and the neighbours' floor before both: the order of the table.
+/// The excess is set before the ratio and the neighbours' floor before both: the order of the
+/// table.
 fn set_floor(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
     match name {
         "prefix_us" => row.prefix_floor_ns = Some(nanos(value)?),

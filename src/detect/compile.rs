@@ -39,7 +39,9 @@ pub(super) fn compile<S: Judged>(
     if detections.timeframe.is_some() {
         let line = doc.child("detection", "timeframe");
         let cause = format!("`timeframe` counts over several {}s", S::SERVICE);
-        errors.push(doc.refuse(line, cause).help(format!("rules look at one {}; leave it out", S::SERVICE)));
+        errors.push(
+            doc.refuse(line, cause).help(format!("rules look at one {}; leave it out", S::SERVICE)),
+        );
     }
     let mut any = Vec::new();
     for condition in &detections.conditions {
@@ -113,14 +115,15 @@ impl<'a> Selection<'a> {
 }
 
 /// The field of a name, or why there is none and what to do.
-pub(super) fn known_field<S: Judged>(
-    name: &str,
-) -> Result<&'static Field<S>, (String, String)> {
+pub(super) fn known_field<S: Judged>(name: &str) -> Result<&'static Field<S>, (String, String)> {
     match fields::find_in::<S>(name) {
         Some(field) if field.in_rules() => Ok(field),
         Some(_) => Err((
             format!("field `{name}` cannot be asked for in a rule"),
-            format!("it is the same for every {0}, or known only when the {0} is written", S::SERVICE),
+            format!(
+                "it is the same for every {0}, or known only when the {0} is written",
+                S::SERVICE
+            ),
         )),
         None if name.is_empty() => {
             Err(("a value without a field".to_owned(), "write `field: value`".to_owned()))

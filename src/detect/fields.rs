@@ -154,11 +154,11 @@ pub fn suggest<S: Judged>(name: &str) -> Option<&'static str> {
     nearest(name, S::fields().iter().filter(|field| field.in_rules()).map(|field| field.name))
 }
 
-/// A record as one flat JSON object: field name to value, absent fields left out.
-pub fn flat_json(record: &Record) -> serde_json::Map<String, serde_json::Value> {
-    FIELDS
+/// A record or endpoint as one flat JSON object: field name to value, absent fields left out.
+pub fn flat_json<S: Judged>(subject: &S) -> serde_json::Map<String, serde_json::Value> {
+    S::fields()
         .iter()
-        .map(|field| (field.name.to_owned(), (field.get)(record).to_json()))
+        .map(|field| (field.name.to_owned(), (field.get)(subject).to_json()))
         .filter(|(_, value)| !value.is_null())
         .collect()
 }
@@ -168,9 +168,7 @@ pub fn reference_markdown() -> String {
     let mut text = String::from(INTRODUCTION);
     put_table::<Record>(&mut text, "Sessions");
     put_table::<EndpointRow>(&mut text, "Endpoints");
-    text.push_str(
-        "\n## Alerts, incidents\n\n| field | files | meaning |\n|---|---|---|\n",
-    );
+    text.push_str("\n## Alerts, incidents\n\n| field | files | meaning |\n|---|---|---|\n");
     for field in OTHER_FIELDS {
         let _ = writeln!(text, "| `{}` | {} | {} |", field.name, field.files, field.description);
     }

@@ -197,7 +197,11 @@ impl<S: Judged> Node<S> {
     }
 
     /// Calls `each` with every field the tree reads, and its test where a hit speaks for the rule.
-    pub(super) fn visit(&self, negated: bool, each: &mut dyn FnMut(&'static Field<S>, Option<&Test>)) {
+    pub(super) fn visit(
+        &self,
+        negated: bool,
+        each: &mut dyn FnMut(&'static Field<S>, Option<&Test>),
+    ) {
         match self {
             Node::Present(field, _) => each(field, None),
             Node::Is(field, test) => each(field, Some(test).filter(|_| !negated)),

@@ -1,6 +1,7 @@
 //! A set of rules, ready to run.
 //!
-//! Owns: the rules, the fields they cannot do without, their identity. In: finished records, endpoints.
+//! Owns: the rules, the fields they cannot do without, their identity. In: finished records,
+//! endpoints.
 //! Out: alerts. Never: state between them; work for rules whose fields are absent.
 
 use std::path::Path;

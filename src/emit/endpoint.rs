@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::emit::samples;
     use crate::model::endpoint::{EndpointKey, HiddenLeg, Role, Side, Tunnel};
-    use crate::model::traits::Traits;
+    use crate::model::traits::{Excess, MtuTotals, Spread, StackTotals, Traits};
     use crate::model::{Addr, Nanos, Transport};
 
     fn row(fingerprint: Option<Fingerprint>) -> EndpointRow {
@@ -206,6 +206,30 @@ mod tests {
         let mut more = base.clone();
         more.sessions += 1;
         assert_eq!(endpoint_id(&more), endpoint_id(&base));
+    }
+
+    #[test]
+    fn what_its_sessions_say_together_has_its_names() {
+        let mut row = row(None);
+        row.traits = Traits {
+            days: 2,
+            subjects: 1,
+            mtu: Some(MtuTotals { syns: 9, hints: vec![(1_420, 7), (1_500, 2)], others: 0 }),
+            stack: Some(StackTotals { syn: Some("linux"), program: None, compared: 0, differ: 0 }),
+            spread: Some(Spread { sessions: 3, p25_ns: 1_000, p50_ns: 2_000, p75_ns: 4_000 }),
+            excess: Some(Excess { of: "prefix", floor_ns: 5_000, over_ns: 6_000 }),
+            latest: None,
+        };
+        let got: serde_json::Value = serde_json::from_str(&line(&row)).unwrap();
+        let own = &got["longhaul"];
+        assert_eq!((&own["days"], &own["subjects"]), (&2.into(), &1.into()));
+        let floor = serde_json::json!({"prefix_us": 17_000.0, "of": "prefix", "excess_us": 6.0});
+        assert_eq!(own["floor"], floor);
+        let rtt = serde_json::json!({"sessions": 3, "p50_us": 2.0, "iqr_us": 3.0});
+        assert_eq!(own["rtt"], rtt);
+        assert_eq!(own["mtu"], serde_json::json!({"hint": 1420, "values": 2, "syns": 9}));
+        let stack = serde_json::json!({"syn": "linux", "compared": 0, "differ": 0});
+        assert_eq!(own["stack"], stack);
     }
 
     #[test]

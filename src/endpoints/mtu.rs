@@ -75,8 +75,8 @@ pub(super) fn kind(mtu: u16) -> Kind {
 /// Whether OpenVPN's `mssfix` gives this MTU: its value less what wraps a packet.
 ///
 /// Since 2.6 the value is 1492 and counts the outer headers: 28 for UDP over IPv4, 48 over IPv6, 42
-/// and 62 for TCP with its length field; the wrapping is 24 (opcode and peer 4, packet number 4, tag
-/// 16). Before, it was 1450 (1400 and 1350 were common too) without the outer headers, and the
+/// and 62 for TCP with its length field; the wrapping is 24 (opcode and peer 4, packet number 4,
+/// tag 16). Before, it was 1450 (1400 and 1350 were common too) without the outer headers, and the
 /// wrapping 24, or with CBC and HMAC 41, 57 or 69 (opcode 1, HMAC 20 or 32, IV and padding 8 or 16
 /// each, packet number 4); 2 more over TCP. A compression stub takes 1.
 fn openvpn(mtu: u16) -> bool {

@@ -1,8 +1,8 @@
 //! Which family of systems a program says it runs on.
 //!
-//! Owns: a small table of words in SSH banners and user agents. In: a session's facts. Out: a family
-//! that the SYN's can be held against, or nothing. Never: guesses: a JA4 tells a program's library,
-//! not its system, so none stands here.
+//! Owns: a small table of words in SSH banners and user agents. In: a session's facts. Out: a
+//! family that the SYN's can be held against, or nothing. Never: guesses: a JA4 tells a program's
+//! library, not its system, so none stands here.
 
 use crate::model::record::Facts;
 
@@ -64,10 +64,7 @@ mod tests {
         assert_eq!(ssh("SSH-2.0-PuTTY_Release_0.81"), None);
         assert_eq!(agent("Mozilla/5.0 (Windows NT 10.0; Win64; x64)"), Some("windows"));
         assert_eq!(agent("Mozilla/5.0 (Linux; Android 14; Pixel 8)"), Some("linux"));
-        assert_eq!(
-            agent("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X)"),
-            Some("apple")
-        );
+        assert_eq!(agent("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X)"), Some("apple"));
         assert_eq!(agent("curl/8.5.0"), None);
     }
 }

@@ -12,7 +12,15 @@ fn side(last_octet: u8, side: Side, handshake_ns: Option<u64>) -> SideSummary {
         Side::Home => Addr::v4([10, 0, 0, last_octet]),
         Side::Remote => Addr::v4([203, 0, 113, last_octet]),
     };
-    SideSummary { ip, side, print: Print::None, handshake_ns, transport_ns: handshake_ns, place: None, asn: None }
+    SideSummary {
+        ip,
+        side,
+        print: Print::None,
+        handshake_ns,
+        transport_ns: handshake_ns,
+        place: None,
+        asn: None,
+    }
 }
 
 fn outbound(home: u8, remote: u8, port: u16, far_ns: Option<u64>) -> EndpointSummary {

@@ -51,37 +51,36 @@ const BY_NATURE: [&str; 3] = ["mobile", "satellite", "pep"];
 pub(super) fn estimate(traits: &Traits, tags: &[Arc<str>]) -> Option<Tunnel> {
     let totals = traits.mtu.as_ref()?;
     let by_nature = tags.iter().any(|tag| BY_NATURE.contains(&&**tag));
-    let kind = usual(totals);
-    let by_mtu = match kind {
-        Kind::Tunnel if by_nature => TUNNEL - TUNNEL * TAGGED,
-        Kind::Both if by_nature => BOTH - BOTH * TAGGED,
+    let by_mtu = by_mtu(totals, by_nature);
+    let stack = traits.stack.as_ref().is_some_and(is_split);
+    let floor = !by_nature && traits.excess.as_ref().is_some_and(is_far);
+    let add = |holds: bool, weight: f64| if holds { weight } else { 0.0 };
+    let odds = PRIOR + by_mtu + add(stack, STACK) + add(floor, FLOOR);
+    let confidence = 1.0 / (1.0 + (-odds).exp());
+    let confidence = (confidence * 100.0).round() / 100.0;
+    let reason = word(by_mtu > 0.0, stack, floor);
+    Some(Tunnel { l3: confidence >= 0.5, confidence, reason })
+}
+
+/// What the MTUs add: that of most SYNs, and whether some, not all, have a tunnel's.
+fn by_mtu(totals: &MtuTotals, by_nature: bool) -> f64 {
+    let mut kinds = totals.hints.iter().map(|(mtu, _)| mtu::kind(*mtu));
+    let usual = kinds.next().unwrap_or(Kind::Unlisted);
+    let at_times = kinds.any(|kind| kind == Kind::Tunnel);
+    let several = totals.hints.len() > 1;
+    let alone = match usual {
         Kind::Tunnel => TUNNEL,
         Kind::Both | Kind::Unlisted => BOTH,
         Kind::Access => ACCESS,
         Kind::Plain => PLAIN,
     };
-    let changed = if changed(totals) { CHANGED } else { 0.0 };
-    let stack = traits.stack.as_ref().is_some_and(is_split);
-    let floor = !by_nature && traits.excess.as_ref().is_some_and(is_far);
-    let add = |holds: bool, weight: f64| if holds { weight } else { 0.0 };
-    let odds = PRIOR + by_mtu + changed + add(stack, STACK) + add(floor, FLOOR);
-    let confidence = 1.0 / (1.0 + (-odds).exp());
-    let confidence = (confidence * 100.0).round() / 100.0;
-    let reason = word(by_mtu + changed > 0.0, stack, floor);
-    Some(Tunnel { l3: confidence >= 0.5, confidence, reason })
-}
-
-/// The kind of most SYNs.
-fn usual(totals: &MtuTotals) -> Kind {
-    totals.hints.first().map_or(Kind::Unlisted, |(mtu, _)| mtu::kind(*mtu))
-}
-
-/// Whether some SYNs, not most, have a tunnel's MTU.
-fn changed(totals: &MtuTotals) -> bool {
-    let usual = usual(totals);
-    let rest = totals.hints.iter().skip(1).map(|(mtu, _)| mtu::kind(*mtu));
-    totals.hints.len() > 1
-        && (usual == Kind::Tunnel || rest.into_iter().any(|kind| kind == Kind::Tunnel))
+    let all = match usual {
+        Kind::Tunnel if several => alone + CHANGED,
+        Kind::Tunnel => alone,
+        _ if at_times => alone.max(BOTH) + CHANGED,
+        _ => alone,
+    };
+    if by_nature && all > 0.0 { all * TAGGED } else { all }
 }
 
 fn is_split(stack: &StackTotals) -> bool {
@@ -160,5 +159,8 @@ mod tests {
         let one = confidence(&traits(&[(1_420, 9)]), &[]);
         let two = confidence(&traits(&[(1_420, 9), (1_500, 3)]), &[]);
         assert!(two > one);
+        let at_times = confidence(&traits(&[(1_500, 9), (1_420, 3)]), &[]);
+        assert!((0.5..one).contains(&at_times), "{at_times}");
+        assert!(confidence(&traits(&[(1_500, 9), (1_492, 3)]), &[]) < 0.5);
     }
 }

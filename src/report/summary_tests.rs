@@ -8,6 +8,7 @@ use super::*;
 use crate::model::Nanos;
 use crate::model::endpoint::{EndpointKey, Role};
 use crate::model::record::*;
+use crate::model::traits::Traits;
 use crate::model::{Addr, Transport};
 
 pub fn record(
