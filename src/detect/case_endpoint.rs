@@ -98,8 +98,11 @@ fn blank() -> EndpointRow {
     }
 }
 
+/// Sets the field of a group; nothing where there is none of that name, or not of that type.
+type Set = fn(&mut EndpointRow, &str, &Json) -> Option<()>;
+
 fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
-    let groups: [(&str, fn(&mut EndpointRow, &str, &Json) -> Option<()>); 7] = [
+    let groups: [(&str, Set); 7] = [
         ("endpoint.", set_identity),
         ("longhaul.hidden_leg.", set_hidden),
         ("longhaul.tunnel.", set_tunnel),
