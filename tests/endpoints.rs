@@ -115,7 +115,8 @@ fn another_sigma_engine_agrees_on_every_case() {
             let hits = oracle.evaluate(&JsonEvent::borrow(&event));
             let mut want: Vec<_> = hits.iter().filter_map(|h| h.header.rule_id.clone()).collect();
             let mut have: Vec<_> = fire(&row).iter().map(|a| a.rule.uuid.clone()).collect();
-            (want.sort(), have.sort());
+            want.sort();
+            have.sort();
             assert_eq!(have, want, "{event}");
             cases += 1;
             fired += have.len();
