@@ -86,7 +86,7 @@ fn openvpn(mtu: u16) -> bool {
     let old = [1_450, 1_400, 1_350]
         .into_iter()
         .flat_map(|fix| wrapped.into_iter().flat_map(move |w| [fix - w, fix - w - 2]));
-    new.chain(old).any(|known| mtu == known || mtu + 1 == known)
+    new.chain(old).any(|known| mtu == known || mtu == known - 1)
 }
 
 #[cfg(test)]
@@ -121,6 +121,14 @@ mod tests {
         for mtu in [1_500, 1_492, 1_452, 1_430, 1_410, 1_400, 1_480] {
             assert!(!openvpn(mtu), "{mtu}");
         }
+    }
+
+    #[test]
+    fn any_mss_has_a_kind() {
+        // The hint of a hand-made MSS saturates at the largest number there is.
+        let tunnels = (0..=u16::MAX).filter(|mtu| kind(*mtu) == Kind::Tunnel);
+        assert!(tunnels.max().is_some_and(|most| most < ETHERNET));
+        assert_eq!(kind(u16::MAX), Kind::Plain);
     }
 
     #[test]
