@@ -236,14 +236,7 @@ fn put_inputs(page: &mut Page, summary: &Summary) {
 fn put_feeds(page: &mut Page, summary: &Summary) {
     const FEEDS_MAX: usize = 5;
     for feed in summary.one_way.iter().take(FEEDS_MAX) {
-        let text = format!(
-            "! capture point {}: only one direction of {} of {} TCP conversations was seen: the \
-             mirror port sends one direction. No legs, and no rule that needs both",
-            feed.point,
-            units::share(feed.one_way, feed.talks),
-            units::count(feed.talks),
-        );
-        page.line(&text, Tone::Warn);
+        page.line(&format!("! {}", feed.sentence()), Tone::Warn);
     }
     if summary.one_way.len() > FEEDS_MAX {
         let more = summary.one_way.len() - FEEDS_MAX;
