@@ -2,6 +2,7 @@
 //! that mirrors one direction, frames cut short.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -152,4 +153,39 @@ fn a_snap_length_cuts_frames_and_nothing_that_was_counted() {
         assert_eq!(counted.len(), 2, "{tuple:?}");
         assert_eq!(counted[0], counted[1], "{tuple:?}: lengths are those on the wire");
     }
+}
+
+/// Runs what follows as a user with the right to open packet sockets, and no other.
+fn as_nobody() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command.args(["--bounding-set", "-all,+net_raw", "--inh-caps", "-all,+net_raw"]);
+    command.args(["--ambient-caps", "+net_raw"]);
+    command
+}
+
+#[test]
+fn the_right_to_open_packet_sockets_is_all_it_needs() {
+    let Some(net) = Net::new(1) else { return };
+    let (dir, out) = scratch();
+    // Where the user nobody can get at it.
+    let program = dir.path().join("longhaul");
+    std::fs::copy(env!("CARGO_BIN_EXE_longhaul"), &program).unwrap();
+    std::fs::create_dir(&out).unwrap();
+    std::os::unix::fs::chown(&out, Some(65_534), Some(65_534)).unwrap();
+    if !as_nobody().arg("true").status().is_ok_and(|status| status.success()) {
+        println!("skipped: setpriv is not here");
+        return;
+    }
+    let mut command = as_nobody();
+    command.arg(&program);
+    let mut args = vec!["a0", "--out", &out, "--filter", "udp"];
+    args.extend(["--busy-poll", "200", "--rotate", "1h"]);
+    let sensor = Sensor::start_by(command, &args);
+    net.send_paced("b0", &vec![datagram((1, 4_000), (2, 4_001), b"hello"); 50], 1);
+    let (code, said) = sensor.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("capabilities: none kept"), "{said}");
+    let set = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(count(&json(&set.join("run.json")), "capture", "frames"), 50);
 }

@@ -136,7 +136,12 @@ pub struct Sensor {
 impl Sensor {
     /// Starts `longhaul live` and waits until it listens.
     pub fn start(args: &[&str]) -> Sensor {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        Sensor::start_by(Command::new(env!("CARGO_BIN_EXE_longhaul")), args)
+    }
+
+    /// The same by a command that ends in the program's name.
+    pub fn start_by(mut command: Command, args: &[&str]) -> Sensor {
+        let mut process = command
             .arg("live")
             .args(args)
             .stdout(Stdio::piped())
