@@ -253,10 +253,11 @@ fn run_live(net: Net, packets: u64) -> u64 {
         tell: Arc::new(tell),
     };
     let before = ALL.load(Ordering::Relaxed);
+    let frames = &frames;
     let outcome = std::thread::scope(|scope| {
-        scope.spawn(|| {
+        scope.spawn(move || {
             begun.recv().unwrap();
-            net.send_paced("b0", &frames, 20);
+            net.send_paced("b0", frames, 20);
         });
         live::run(&run).unwrap()
     });
