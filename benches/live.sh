@@ -2,7 +2,7 @@
 # Live capture beside tcpdump and ndpiReader: a pair of veth interfaces in a network namespace of its own, tcpreplay
 # sends a capture as fast as it can on one end, each sensor in turn listens on the other, on the same cores.
 # Prints what was offered, what each received, what was lost at which place, and the CPU seconds (user + system) that
-# each took.
+# each took; for longhaul also the user time a frame beside that of reading the same frames from the file.
 #
 #   benches/live.sh [FILE.pcap]        default: the `small` workload of benches/compare.sh where it can be built, else
 #                                      the demonstration capture
@@ -87,7 +87,20 @@ run() {
     offered=$(awk '/^Actual:/ {print $2}' "$WORK/sent")
     rate=$(awk '/^Rated:/ {gsub(/[^0-9.]/, "", $(NF-1)); print $(NF-1)}' "$WORK/sent")
     nic=$(($(dropped) - before))
-    read -r cpu_used rss < <(tail -1 "$WORK/time" | awk '{print $1 + $2, int($3 / 1024)}')
+    read -r user cpu_used rss < <(tail -1 "$WORK/time" | awk '{print $1, $1 + $2, int($3 / 1024)}')
+}
+# The same frames from a file: user time is ours, live and recorded; system time is the kernel's.
+offline() { # what the live run is called, frames it received, user seconds it took, options
+    local name=$1 received=$2 live=$3
+    shift 3
+    rm -rf "$WORK/offline"
+    for _ in $(seq "$LOOPS"); do
+        env time -a -o "$WORK/offline.time" -f '%U' "$BIN" read "$file" --out "$WORK/offline" --force --quiet "$@"
+    done
+    awk -v n="$name" -v r="$received" -v l="$live" -v o="$offered" '{s += $1} END {
+        printf "%-22s user ns a frame: live %.0f, recorded %.0f, ratio %.2f\n", n, l / r * 1e9, s / o * 1e9, (l / r) / (s / o)
+    }' "$WORK/offline.time"
+    rm -f "$WORK/offline.time"
 }
 row() { # name received lost-ring more
     awk -v n="$1" -v o="$offered" -v r="$rate" -v g="$2" -v l="$3" -v nic="$nic" -v c="$cpu_used" -v rss="$rss" -v m="${4:-}" 'BEGIN{
@@ -104,6 +117,7 @@ for _ in $(seq "$ROUNDS"); do
         ring=$(grep -m1 '"ring":' "$WORK/live/run.json" | tr -dc 0-9)
         sessions=$(grep -m1 '"sessions":' "$WORK/live/run.json" | tr -dc 0-9)
         row "longhaul $lines" "$received" "$ring" "($sessions sessions)"
+        offline "longhaul $lines" "$received" "$user" $lines
     done
     run tcpdump -i tap0 -n -B "$RING_KIB" -Z root -w /dev/null
     received=$(awk '/packets captured/ {print $1}' "$WORK/said")

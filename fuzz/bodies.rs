@@ -11,6 +11,7 @@ use longhaul::enrich::subjects::Subjects;
 use longhaul::evidence::Observers;
 use longhaul::evidence::Segment;
 use longhaul::evidence::step::Role;
+use longhaul::evidence::step::Step;
 use longhaul::model::Addr;
 use longhaul::model::Counter;
 use longhaul::model::Counters;
@@ -32,7 +33,7 @@ use longhaul::session::Timeouts;
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Body); 12] = [
+pub const TARGETS: [(&str, Body); 17] = [
     ("decode", decode),
     ("tls", tls),
     ("dtls", dtls),
@@ -45,6 +46,11 @@ pub const TARGETS: [(&str, Body); 12] = [
     ("lists", lists),
     ("subjects", subjects),
     ("session", session),
+    ("ike", ike),
+    ("wireguard", wireguard),
+    ("openvpn", openvpn),
+    ("stun", stun),
+    ("greetings", greetings),
 ];
 
 /// A frame of each link type, behind the frame before it.
@@ -118,11 +124,105 @@ fn observe(data: &[u8], transport: Transport, responder_port: u16) {
             responder_port,
             gap: len % 7 == 0,
             time: Nanos::ZERO,
+            opened: None,
+            troubles: 0,
         };
         observers.observe(&segment, &mut counters);
         rest = after;
     }
     let _ = observers.into_facts();
+}
+
+/// A session over UDP between two ports: datagrams of both sides in turn, each behind its length
+/// (two bytes, little-endian), a millisecond apart. No round trip is longer than the session.
+fn talk(data: &[u8], ports: (u16, u16)) {
+    let (mut observers, mut counters) = (Observers::default(), Counters::default());
+    let (mut rest, mut sent) = (data, 0u64);
+    while let Some(([low, high], after)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_le_bytes([*low, *high])).min(after.len());
+        let (payload, following) = after.split_at(length);
+        rest = following;
+        sent += 1;
+        let segment = Segment {
+            payload,
+            role: if sent % 2 == 1 { Role::Initiator } else { Role::Responder },
+            transport: Transport::UDP,
+            initiator_port: ports.0,
+            responder_port: ports.1,
+            gap: false,
+            time: Nanos(sent * 1_000_000),
+            opened: None,
+            troubles: 0,
+        };
+        observers.observe(&segment, &mut counters);
+    }
+    let facts = observers.into_facts();
+    for turn in [facts.over_udp(true), facts.over_udp(false)].into_iter().flatten() {
+        assert!(turn.round_trip_ns < sent * 1_000_000);
+    }
+}
+
+/// An IKE header on each of its ports, and a session of such.
+pub fn ike(data: &[u8]) {
+    let _ = longhaul::wire::ike::Header::parse(data, (500, 500));
+    talk(data, (500, 500));
+    talk(data, (40_000, 4_500));
+}
+
+/// A WireGuard message, and a session of such.
+pub fn wireguard(data: &[u8]) {
+    let _ = longhaul::wire::wireguard::parse(data);
+    talk(data, (40_000, 51_820));
+}
+
+/// An OpenVPN packet under each seal, a session of such, and a stream.
+pub fn openvpn(data: &[u8]) {
+    use longhaul::wire::openvpn::Seal;
+    let _ = longhaul::wire::openvpn::client_reset(data);
+    for seal in [Seal::Plain, Seal::Auth(20), Seal::Auth(64), Seal::Crypt] {
+        let _ = longhaul::wire::openvpn::is_server_reset(data, seal, 1);
+        if let Ok(control) = longhaul::wire::openvpn::control(data, seal) {
+            assert!(control.acks().count() <= 8);
+        }
+    }
+    talk(data, (40_000, 1_194));
+    observe(data, Transport::TCP, 1_194);
+}
+
+/// A STUN message's addresses, and a session of such.
+pub fn stun(data: &[u8]) {
+    if let Ok(message) = longhaul::wire::stun::parse(data) {
+        assert!(message.size() == data.len() && message.addresses().count() <= data.len() / 4);
+    }
+    talk(data, (40_000, 3_478));
+}
+
+/// How SOCKS, RDP and RFB begin: a stream of both sides.
+pub fn greetings(data: &[u8]) {
+    for size in [
+        longhaul::wire::socks::hello(data).map(|(_, size)| size),
+        longhaul::wire::socks::request(data),
+        longhaul::wire::socks::password(data),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        assert!(size <= data.len());
+    }
+    let _ = longhaul::wire::rdp::opening(data);
+    let mut greetings = longhaul::evidence::greetings::Greetings::default();
+    let mut facts = Facts::default();
+    let mut rest = data;
+    while let Some(([low, high], after)) = rest.split_first_chunk::<2>() {
+        let (piece, following) = after.split_at(usize::from(*low).min(after.len()));
+        rest = following;
+        let role = if high % 2 == 0 { Role::Initiator } else { Role::Responder };
+        if let Step::Used(size) = greetings.observe(piece, role, high % 3 == 0, &mut facts) {
+            assert!(size <= piece.len());
+        }
+    }
+    observe(data, Transport::TCP, 1_080);
+    observe(data, Transport::TCP, 3_389);
 }
 
 /// Sigma rules, as text.
@@ -202,6 +302,8 @@ impl Listener<Observers> for Ear {
             responder_port: delivery.ports.1,
             gap: delivery.gap,
             time: delivery.time,
+            opened: None,
+            troubles: 0,
         };
         match extra.get_or_insert_default().observe(&segment, &mut self.counters) {
             longhaul::evidence::Interest::More => Interest::More,

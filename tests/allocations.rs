@@ -17,12 +17,25 @@ use std::alloc::Layout;
 use std::alloc::System;
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 use longhaul::config::Plan;
+use longhaul::config::live::LivePlan;
+use longhaul::config::live::Rotate;
 use longhaul::model::Record;
 use longhaul::pipeline::NoProgress;
+use longhaul::pipeline::live;
+use longhaul::pipeline::live::LiveRun;
 use longhaul::pipeline::run_tapped;
+use net::Net;
+
+#[allow(dead_code, clippy::disallowed_methods, reason = "shared with the tests of the sensor")]
+#[path = "live/net.rs"]
+mod net;
 
 /// The system's allocator, counting the calls of each thread.
 struct Counting;
@@ -33,7 +46,13 @@ thread_local! {
     static MADE: Cell<u64> = const { Cell::new(0) };
 }
 
+/// Allocations of all threads together.
+static ALL: AtomicU64 = AtomicU64::new(0);
+/// Held by a test that counts those of all threads, and by one that would add to them.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn note() {
+    ALL.fetch_add(1, Ordering::Relaxed);
     // A thread that is going away has nothing left to measure.
     let _ = MADE.try_with(|made| made.set(made.get() + 1));
 }
@@ -87,8 +106,21 @@ const UNDER_WAY: u64 = 400;
 fn write_capture(path: &Path, packets: u64) {
     let mut out = vec![0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     out.extend([0, 0, 4, 0, 1, 0, 0, 0]);
+    for (n, frame) in (0..).zip(frames(packets)) {
+        let at = START_NS + n * (SECONDS * 1_000_000_000 / packets);
+        for word in [at / 1_000_000_000, at % 1_000_000_000, frame.len() as u64, frame.len() as u64]
+        {
+            out.extend((word as u32).to_le_bytes());
+        }
+        out.extend(frame);
+    }
+    std::fs::write(path, out).unwrap();
+}
+
+/// The packets of those, in turn.
+fn frames(packets: u64) -> impl Iterator<Item = Vec<u8>> {
     let mut next = vec![[1_000u32, 9_000u32]; SESSIONS as usize];
-    for n in 0..packets {
+    (0..packets).map(move |n| {
         let session = n % (2 * SESSIONS);
         let round = n / (2 * SESSIONS);
         let back = round % 2 == 1;
@@ -99,15 +131,8 @@ fn write_capture(path: &Path, packets: u64) {
         } else {
             datagram(session, back)
         };
-        let at = START_NS + n * (SECONDS * 1_000_000_000 / packets);
-        let frame = frame(session, back, tcp, &body);
-        for word in [at / 1_000_000_000, at % 1_000_000_000, frame.len() as u64, frame.len() as u64]
-        {
-            out.extend((word as u32).to_le_bytes());
-        }
-        out.extend(frame);
-    }
-    std::fs::write(path, out).unwrap();
+        frame(session, back, tcp, &body)
+    })
 }
 
 fn frame(session: u64, back: bool, tcp: bool, body: &[u8]) -> Vec<u8> {
@@ -181,6 +206,7 @@ fn run(packets: u64) -> Made {
 
 #[test]
 fn twice_the_packets_need_no_more_allocations() {
+    let _alone = ALONE.lock().unwrap();
     let packets = 60_000;
     let (once, twice) = (run(packets), run(2 * packets));
     println!(
@@ -193,4 +219,66 @@ fn twice_the_packets_need_no_more_allocations() {
     assert!(more <= blocks + UNDER_WAY, "reader: {more} more for {packets} packets");
     let more = twice.worker.saturating_sub(once.worker);
     assert!(more <= UNDER_WAY, "worker: {more} more for {packets} packets");
+}
+
+/// Long enough for twice the packets below.
+const LIVE_SECONDS: u64 = 7;
+
+/// Allocations of all threads of a live run that reads `packets` packets in always the same time.
+fn run_live(net: Net, packets: u64) -> u64 {
+    let frames: Vec<Vec<u8>> = frames(packets).collect();
+    let (begin, begun) = mpsc::channel();
+    let tell = move |said: &str| {
+        if said.starts_with("listening") {
+            begin.send(()).unwrap();
+        }
+    };
+    let plan = Plan { workers: 1, quiet: true, dedup_window_us: None, ..Plan::default() };
+    let run = LiveRun {
+        live: LivePlan {
+            plan: plan.clone(),
+            interfaces: vec!["a0".to_owned()],
+            by_pcap: false,
+            snaplen: 262_144,
+            ring_bytes: 64 << 20,
+            promiscuous: true,
+            hardware_stamps: false,
+            busy_poll_us: 0,
+            fanout: None,
+            user: None,
+            rotate: Rotate::default(),
+            seconds: Some(LIVE_SECONDS),
+        },
+        replan: Arc::new(move || Ok(plan.clone())),
+        tell: Arc::new(tell),
+    };
+    let before = ALL.load(Ordering::Relaxed);
+    let frames = &frames;
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            begun.recv().unwrap();
+            net.send_paced("b0", frames, 20);
+        });
+        live::run(&run).unwrap()
+    });
+    let made = ALL.load(Ordering::Relaxed) - before;
+    let counted = |counter| outcome.counters.get(counter);
+    assert_eq!(counted(longhaul::model::Counter::RingDrops), 0);
+    assert_eq!(counted(longhaul::model::Counter::Packets), packets);
+    assert_eq!(counted(longhaul::model::Counter::Sessions), 2 * SESSIONS);
+    made
+}
+
+#[test]
+fn twice_the_packets_on_an_interface_need_no_more_allocations() {
+    let _alone = ALONE.lock().unwrap();
+    let Some(net) = Net::new(1) else { return };
+    let packets = 20_000;
+    let (once, twice) = (run_live(net, packets), run_live(net, 2 * packets));
+    println!("live: {once} and {twice}");
+    assert!(once > 0, "nothing was counted");
+    // A block has one handle; one that is not full comes after 40 ms of packets.
+    let blocks = 25 * LIVE_SECONDS + packets * STORED / (1 << 20);
+    let more = twice.saturating_sub(once);
+    assert!(more <= blocks + UNDER_WAY, "{more} more for {packets} packets");
 }

@@ -123,6 +123,8 @@ fn make_corpora() {
     // What stands beside it is made by hand: a pcapng file, and compressed ones.
     keep("session", 1, &frames);
     make_texts();
+    make_talks();
+    make_greetings();
     // Long headers of QUIC version 1 and DTLS 1.2 records, made by hand.
     keep(
         "quic",
@@ -136,6 +138,74 @@ fn make_corpora() {
         1,
         &[&dtls[..], &[0xfe, 0xfd], &[9; 32], &[0, 0, 0, 2, 0xc0, 0x2b, 1, 0]].concat(),
     );
+}
+
+/// Sessions over UDP made by hand: datagrams of both sides in turn, each behind its length.
+fn make_talks() {
+    let framed = |datagrams: &[Vec<u8>]| -> Vec<u8> {
+        let one = |bytes: &Vec<u8>| [&(bytes.len() as u16).to_le_bytes(), &bytes[..]].concat();
+        datagrams.iter().flat_map(one).collect()
+    };
+    let ike = |exchange: u8, flags: u8, id: u8| {
+        let head = [33, 0x20, exchange, flags, 0, 0, 0, id, 0, 0, 0, 32, 0, 0, 0, 4];
+        [&[7; 8][..], &[0; 8], &head].concat()
+    };
+    let messages = [ike(34, 8, 0), ike(34, 0x20, 0), ike(35, 8, 1), ike(35, 0x20, 1)];
+    keep("ike", 1, &framed(&messages));
+    keep("ike", 2, &framed(&messages.map(|message| [&[0; 4][..], &message].concat())));
+    let guard = |kind: u8, indices: [u8; 2], size: usize| {
+        let mut out = vec![kind, 0, 0, 0, indices[0], 0, 0, 0, indices[1], 0, 0, 0];
+        out.resize(size, 0);
+        out
+    };
+    let messages = [guard(1, [5, 0], 148), guard(2, [6, 5], 92), guard(4, [6, 0], 32)];
+    keep("wireguard", 1, &framed(&messages));
+    let reset =
+        |opcode: u8, acks: &[u8], id: &[u8]| [&[opcode << 3][..], &[opcode; 8], acks, id].concat();
+    let acked = |session: u8| [&[1, 0, 0, 0, 0][..], &[session; 8]].concat();
+    let packets = [reset(7, &[0], &[0; 4]), reset(8, &acked(7), &[0; 4]), reset(5, &acked(8), &[])];
+    keep("openvpn", 1, &framed(&packets));
+    let crypt = |opcode: u8, size: usize| {
+        let mut out = reset(opcode, &[0, 0, 0, 1], &[0x66, 0, 0, 0]);
+        out.resize(size, 0xcc);
+        out
+    };
+    keep("openvpn", 2, &framed(&[crypt(7, 54), crypt(8, 66), crypt(4, 300)]));
+    let stun = |kind: [u8; 2]| {
+        let address = [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43];
+        [&kind[..], &[0, 12, 0x21, 0x12, 0xa4, 0x42], &[3; 12], &address].concat()
+    };
+    keep("stun", 1, &framed(&[stun([0, 1]), stun([1, 1]), stun([2, 0]), stun([3, 0])]));
+    keep("stun", 2, &stun([1, 1]));
+}
+
+/// How streams begin, made by hand: each piece behind its length and its side.
+fn make_greetings() {
+    let framed = |pieces: &[&[u8]]| -> Vec<u8> {
+        let sides = [0u8, 1].into_iter().cycle();
+        pieces
+            .iter()
+            .zip(sides)
+            .flat_map(|(p, side)| [&[p.len() as u8, side], *p].concat())
+            .collect()
+    };
+    let socks: [&[u8]; 6] = [
+        &[5, 2, 0, 2],
+        &[5, 2],
+        b"\x01\x02me\x03you",
+        &[1, 0],
+        b"\x05\x01\0\x03\x01a\0\x50",
+        &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+    ];
+    keep("greetings", 1, &framed(&socks));
+    let four: [&[u8]; 2] = [b"\x04\x01\0\x50\0\0\0\x01me\0a\0", &[0, 0x5a, 0, 80, 1, 2, 3, 4]];
+    keep("greetings", 2, &framed(&four));
+    let rdp: [&[u8]; 2] = [
+        b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0",
+        b"\x03\0\0\x13\x0e\xd0\0\0\0\0\0\x02\0\x08\0\x02\0\0\0",
+    ];
+    keep("greetings", 3, &framed(&rdp));
+    keep("greetings", 4, b"RFB 003.008\n");
 }
 
 /// Little files of each kind of text.

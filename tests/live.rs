@@ -12,8 +12,12 @@
     reason = "a test that cannot go on fails, and a test of a live sensor waits"
 )]
 
+#[path = "live/load.rs"]
+mod load;
 #[path = "live/net.rs"]
 mod net;
+#[path = "live/tunnels.rs"]
+mod tunnels;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -59,7 +59,7 @@ fn embedded_and_directory_are_the_same_rules() {
     assert_eq!(embedded.info().sha256, loaded.info().sha256);
     assert_eq!(embedded.info().count, loaded.info().count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
-    let want = "D01 D01 D02 D05 D08 D08 D08 D18 D18 D18 D21 D29";
+    let want = "D01 D01 D02 D03 D04 D05 D06 D07 D08 D08 D08 D18 D18 D18 D21 D29";
     assert_eq!(numbers.join(" "), want);
 }
 
@@ -201,7 +201,7 @@ fn metadata_is_checked_at_its_line() {
         ("level: low\n", "", 1, "no `level`"),
         ("id: 0000", "idd: 0000", 1, "no `id`"),
         ("id: 0000", "id: zz", 2, "no UUID"),
-        ("service: session", "service: endpoint", 4, "not yet evaluated"),
+        ("service: session", "service: alert", 4, "not yet evaluated"),
         ("service: session", "service: sessions", 4, "did you mean `session`?"),
         ("product: longhaul", "product: windows", 4, "not ours"),
         ("family: N", "family: Z", 12, "unknown family"),
@@ -366,13 +366,16 @@ fn events() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-/// Every embedded and synthetic rule as one YAML stream.
+/// Every embedded rule on sessions and every synthetic one as one YAML stream.
 fn corpus() -> String {
     let mut text = String::new();
     for family in ["network", "physics", "remote_control"] {
         for entry in std::fs::read_dir(root().join("rules").join(family)).unwrap() {
-            text.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
-            text.push_str("---\n");
+            let rule = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            if !rule.contains("service: endpoint") {
+                text.push_str(&rule);
+                text.push_str("---\n");
+            }
         }
     }
     for (i, detection) in SYNTHETIC.iter().enumerate() {

@@ -22,8 +22,12 @@ mod demo;
 mod edges;
 #[path = "truth/files.rs"]
 mod files;
+#[path = "truth/inner.rs"]
+mod inner;
 #[path = "truth/made.rs"]
 mod made;
+#[path = "truth/protocols.rs"]
+mod protocols;
 #[path = "truth/rtt.rs"]
 mod rtt;
 #[path = "truth/tls.rs"]

@@ -89,6 +89,8 @@ pub struct LiveSource {
     current: usize,
     /// The present tap may go on while its frames come before this.
     limit: Key,
+    /// What the last wait waited for; kept so that the next need not allocate.
+    waits: Vec<libc::pollfd>,
 }
 
 impl LiveSource {
@@ -113,7 +115,8 @@ impl LiveSource {
             return Err(errors);
         }
         let heads = vec![None; taps.len()];
-        Ok(LiveSource { taps, heads, current: 0, limit: NO_LIMIT })
+        let waits = Vec::with_capacity(taps.len());
+        Ok(LiveSource { taps, heads, current: 0, limit: NO_LIMIT, waits })
     }
 
     /// The next frame that is there, and the index of its interface. Its bytes are in
@@ -166,7 +169,13 @@ impl LiveSource {
 
     /// Waits until frames may have come, or for `millis`.
     pub fn wait(&mut self, millis: u32) {
-        Tap::wait(&mut self.taps, millis);
+        Tap::wait(&mut self.taps, &mut self.waits, millis);
+    }
+
+    /// Whether the kernel has given a block that nobody has taken. Looks only, by no system call.
+    /// Always false of what libpcap reads: it cannot be asked without being called.
+    pub fn has_come(&self) -> bool {
+        self.taps.iter().any(Tap::has_come)
     }
 
     /// Looks after the interfaces: reads what the kernel has counted, notes which went down, opens

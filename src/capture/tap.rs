@@ -164,10 +164,15 @@ impl Tap {
         }
     }
 
-    /// Waits until one of the taps may have frames, or for `millis`.
-    pub(super) fn wait(taps: &mut [Tap], millis: u32) {
+    /// Whether the next block of the ring is there.
+    pub(super) fn has_come(&self) -> bool {
+        matches!(&self.feed, Feed::Ring(ring) if ring.has_come())
+    }
+
+    /// Waits until one of the taps may have frames, or for `millis`. `fds` is room to work in.
+    pub(super) fn wait(taps: &mut [Tap], fds: &mut Vec<libc::pollfd>, millis: u32) {
         let mut millis = millis;
-        let mut fds = Vec::with_capacity(taps.len());
+        fds.clear();
         for tap in taps.iter() {
             let (fd, events) = match &tap.feed {
                 // Readable says nothing while a block is out: look again in a moment.
@@ -185,11 +190,10 @@ impl Tap {
             }
         }
         // An interruption is as good as a packet: the caller looks at everything again.
-        let _ = sys::poll(&mut fds, i32::try_from(millis).unwrap_or(i32::MAX));
-        let troubled = fds.iter().filter(|fd| fd.revents & (libc::POLLERR | libc::POLLHUP) != 0);
-        let troubled: Vec<i32> = troubled.map(|fd| fd.fd).collect();
-        for tap in taps.iter_mut().filter(|tap| tap.fd().is_some_and(|fd| troubled.contains(&fd))) {
-            tap.note_trouble();
+        let _ = sys::poll(fds, i32::try_from(millis).unwrap_or(i32::MAX));
+        for fd in fds.iter().filter(|fd| fd.revents & (libc::POLLERR | libc::POLLHUP) != 0) {
+            let theirs = |tap: &&mut Tap| tap.fd() == Some(fd.fd);
+            taps.iter_mut().filter(theirs).for_each(Tap::note_trouble);
         }
     }
 

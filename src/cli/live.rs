@@ -60,6 +60,11 @@ pub(super) struct LiveArgs {
     #[arg(long, value_name = "software|hardware", value_parser = ["software", "hardware"],
           default_value = "software")]
     timestamps: String,
+    /// Look at the ring again and again for so many microseconds before sleeping: costs the core,
+    /// saves the time to wake up
+    #[arg(long, value_name = "USEC", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    busy_poll: u32,
     /// Share the flows of each interface with other longhaul processes of the same group: the
     /// kernel gives all packets of a flow to one of them
     #[arg(long, value_name = "GROUP")]
@@ -165,6 +170,7 @@ impl LiveArgs {
             ring_bytes,
             promiscuous: !self.no_promiscuous,
             hardware_stamps: self.timestamps == "hardware",
+            busy_poll_us: self.busy_poll,
             fanout: self.fanout,
             user: (!self.no_sandbox).then(|| self.user.clone()),
             rotate,

@@ -34,7 +34,9 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
     let alerted = plan.fail_on_alert && found;
     let summary_shown = plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout();
     if !summary_shown {
-        cli::warn(&problems(&outcome));
+        let feeds = outcome.sessions.feeds().one_way();
+        let halves = feeds.map(|feed| ("mirror port".to_owned(), feed.sentence()));
+        cli::warn(&problems(&outcome).into_iter().chain(halves).collect::<Vec<_>>());
     }
     if summary_shown {
         let style = Style { colour: cli::colour(), width: cli::width() };

@@ -32,6 +32,8 @@ pub struct LivePlan {
     pub promiscuous: bool,
     /// Whether the card shall stamp the frames.
     pub hardware_stamps: bool,
+    /// Microseconds to look at the rings again and again before sleeping.
+    pub busy_poll_us: u32,
     /// Group of processes that share each interface's flows.
     pub fanout: Option<u16>,
     /// The user to become where the process is root; `None`: no sandbox at all.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use crate::detect::fields;
 use crate::detect::fields::Field;
+use crate::detect::fields::Judged;
 use crate::detect::fields::Side;
 use crate::detect::fields::Value;
 use crate::detect::predicate::Test;
-use crate::detect::rule::Rule;
+use crate::detect::rule::Compiled;
 use crate::model::Addr;
 use crate::model::Alert;
 use crate::model::EvidenceItem;
@@ -72,7 +73,7 @@ const CONTEXT: &[&str] = &[
 
 /// The alert of a rule that fired on a record.
 pub(super) fn raise(
-    rule: &Rule,
+    rule: &Compiled<Record>,
     record: &Record,
     catalog: &SourceCatalog,
     rules: &SourceInfo,
@@ -84,8 +85,8 @@ pub(super) fn raise(
         at: record.at,
         time: record.end,
         since: record.start,
-        rule: Arc::clone(&rule.info),
-        level: rule.info.level,
+        rule: Arc::clone(&rule.rule.info),
+        level: rule.rule.info.level,
         weight: weight(rule, record, &reasons, catalog),
         subject: subject(record, &ends),
         subject_name: record.context.subject_name.clone(),
@@ -103,7 +104,7 @@ pub(super) fn raise(
 }
 
 /// The values that the rule merges by, where it does; an absent one is empty.
-fn repeats(rule: &Rule, record: &Record) -> Option<Repeats> {
+fn repeats(rule: &Compiled<Record>, record: &Record) -> Option<Repeats> {
     let values: Vec<String> =
         rule.merge_by.iter().map(|field| (field.get)(record).to_text()).collect();
     (!values.is_empty()).then(|| Repeats::of(values.join("\n"), record.end))
@@ -117,7 +118,7 @@ struct Reasons<'a> {
 }
 
 impl<'a> Reasons<'a> {
-    fn of(rule: &Rule, record: &'a Record) -> Reasons<'a> {
+    fn of(rule: &Compiled<Record>, record: &'a Record) -> Reasons<'a> {
         let mut reasons = Reasons { hits: Vec::new(), reads_geo: false, reads_asn: false };
         let mut read = |field: &'static Field, test: Option<&Test>| {
             reasons.reads_geo |= field.name.contains(".geo.") || field.name.contains(".physics.");
@@ -150,15 +151,20 @@ fn tag_side(field: &Field) -> Option<Side> {
 }
 
 /// The rule's weight, halved where every list behind the alert was too old when the packet passed.
-fn weight(rule: &Rule, record: &Record, reasons: &Reasons<'_>, catalog: &SourceCatalog) -> f64 {
+fn weight(
+    rule: &Compiled<Record>,
+    record: &Record,
+    reasons: &Reasons<'_>,
+    catalog: &SourceCatalog,
+) -> f64 {
     const DAY_NS: u64 = 86_400_000_000_000;
-    let limit = u64::from(rule.list_age_days_max).saturating_mul(DAY_NS);
+    let limit = u64::from(rule.rule.list_age_days_max).saturating_mul(DAY_NS);
     let old = |hit: &&ListHit| {
         let built = catalog.lists.get(usize::from(hit.list)).and_then(|list| list.built_at);
         built.is_some_and(|built| record.end.since(built) > Nanos(limit))
     };
     let all_old = !reasons.hits.is_empty() && reasons.hits.iter().all(old);
-    rule.info.weight * if all_old { OLD_LIST_FACTOR } else { 1.0 }
+    rule.rule.info.weight * if all_old { OLD_LIST_FACTOR } else { 1.0 }
 }
 
 /// Which side is home.
@@ -198,7 +204,7 @@ fn context(record: &Record) -> Vec<(String, String)> {
 }
 
 fn evidence(
-    rule: &Rule,
+    rule: &Compiled<Record>,
     record: &Record,
     reasons: &Reasons<'_>,
     session_id: &str,
@@ -224,7 +230,7 @@ fn evidence(
 
 /// Whether a number with a threshold is why the rule fired: of `long or big`, only what held is
 /// evidence. A number that no test asks for is shown as it stands.
-fn met(rule: &Rule, field: &Field, value: &Value<'_>) -> bool {
+pub(super) fn met<S: Judged>(rule: &Compiled<S>, field: &Field<S>, value: &Value<'_>) -> bool {
     let (mut tested, mut held) = (false, false);
     rule.when.visit(false, &mut |of, test| {
         if let Some(test) = test.filter(|_| of.name == field.name) {

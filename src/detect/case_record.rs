@@ -8,6 +8,11 @@ use std::sync::Arc;
 use serde_json::Map;
 use serde_json::Value as Json;
 
+use crate::detect::case_latency::gap_over_udp;
+use crate::detect::case_latency::set_gap;
+use crate::detect::case_latency::set_gap_over_udp;
+use crate::detect::case_latency::set_over_udp;
+use crate::detect::case_latency::set_trips;
 use crate::detect::fields;
 use crate::model::Addr;
 use crate::model::Nanos;
@@ -35,7 +40,7 @@ use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
 
 /// 2026-11-22T10:00:00Z: when the sessions of cases begin.
-const START: Nanos = Nanos::from_secs(1_795_341_600);
+pub(super) const START: Nanos = Nanos::from_secs(1_795_341_600);
 
 /// A record with these fields; others are those of a small established TCP session between the
 /// documentation prefixes of RFC 5737.
@@ -66,7 +71,7 @@ pub fn record_from_json(object: &Map<String, Json>) -> Result<Record, String> {
     Ok(record)
 }
 
-fn same(a: &Json, b: &Json) -> bool {
+pub(super) fn same(a: &Json, b: &Json) -> bool {
     if let (Some(a), Some(b)) = (a.as_array(), b.as_array()) {
         // Tags are a set: their order in a case is free.
         return a.len() == b.len() && b.iter().all(|value| a.contains(value));
@@ -126,6 +131,12 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     if let Some(rest) = name.strip_prefix("destination.") {
         return set_party(&mut record.responder, rest, value);
     }
+    if let Some(rest) = name.strip_prefix("longhaul.near.rtt.") {
+        return set_trips(record.near.in_session.get_or_insert_default(), rest, value);
+    }
+    if let Some(rest) = name.strip_prefix("longhaul.far.rtt.") {
+        return set_trips(record.far.in_session.get_or_insert_default(), rest, value);
+    }
     if let Some(rest) = name.strip_prefix("longhaul.quality.") {
         return set_quality(&mut record.quality, rest, value);
     }
@@ -134,6 +145,15 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     }
     if let Some(rest) = name.strip_prefix("longhaul.physics.") {
         return set_physics(&mut record.context, rest, value);
+    }
+    if let Some(exchange) = gap_over_udp(name) {
+        return set_gap_over_udp(record, exchange, value);
+    }
+    if let Some(rest) = name.strip_prefix("longhaul.gap.") {
+        return set_gap(record, rest, value, true);
+    }
+    if let Some(rest) = name.strip_prefix("longhaul.server_gap.") {
+        return set_gap(record, rest, value, false);
     }
     set_other(record, name, value)
 }
@@ -145,6 +165,10 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.state" => record.state = state(value.as_str()?)?,
         "longhaul.near.handshake_us" => record.near.handshake_ns = Some(nanos(value)?),
         "longhaul.far.handshake_us" => record.far.handshake_ns = Some(nanos(value)?),
+        "longhaul.near.exchange_us" | "longhaul.far.exchange_us" | "longhaul.exchange.method" => {
+            let turns = record.facts.turns.get_or_insert_default();
+            set_over_udp(turns, name.strip_prefix("longhaul.")?, value)?;
+        }
         "longhaul.subject.id" => context.subject = Some(Subject::Named(value.as_str()?.into())),
         "longhaul.subject.name" => context.subject_name = Some(value.as_str()?.into()),
         "longhaul.application.reason" => {
@@ -359,19 +383,19 @@ fn http(record: &mut Record) -> &mut HttpFacts {
     record.facts.http.get_or_insert_default()
 }
 
-fn text(value: &Json) -> Option<Box<str>> {
+pub(super) fn text(value: &Json) -> Option<Box<str>> {
     value.as_str().map(Box::from)
 }
 
-fn texts(value: &Json) -> Option<Vec<Box<str>>> {
+pub(super) fn texts(value: &Json) -> Option<Vec<Box<str>>> {
     value.as_array()?.iter().map(text).collect()
 }
 
-fn small<T: TryFrom<u64>>(value: &Json) -> Option<T> {
+pub(super) fn small<T: TryFrom<u64>>(value: &Json) -> Option<T> {
     T::try_from(value.as_u64()?).ok()
 }
 
-fn nanos(value: &Json) -> Option<u64> {
+pub(super) fn nanos(value: &Json) -> Option<u64> {
     value.as_f64().filter(|us| *us >= 0.0).map(|us| (us * 1_000.0).round() as u64)
 }
 
@@ -424,10 +448,7 @@ fn direction(word: &str) -> Option<Direction> {
 }
 
 fn protocol(word: &str) -> Option<Protocol> {
-    use Protocol as P;
-    [P::Tls, P::Dtls, P::Quic, P::Ssh, P::Dns, P::Http]
-        .into_iter()
-        .find(|protocol| protocol.as_str() == word)
+    Protocol::ALL.iter().find(|protocol| protocol.as_str() == word).copied()
 }
 
 fn reason(word: &str) -> Option<&'static str> {

@@ -14,6 +14,7 @@ use rsigma_parser::SelectorPattern;
 use crate::detect::compile_item::compile_item;
 use crate::detect::fields;
 use crate::detect::fields::Field;
+use crate::detect::fields::Judged;
 use crate::detect::locate::Document;
 use crate::detect::predicate::Node;
 use crate::detect::suggest::did_you_mean;
@@ -21,7 +22,10 @@ use crate::detect::suggest::nearest;
 use crate::model::Error;
 
 /// Compiles the detection section of a rule; a list of conditions is joined by "or".
-pub(super) fn compile(detections: &Detections, doc: &Document) -> Result<Node, Vec<Error>> {
+pub(super) fn compile<S: Judged>(
+    detections: &Detections,
+    doc: &Document,
+) -> Result<Node<S>, Vec<Error>> {
     let mut names: Vec<&String> = detections.named.keys().collect();
     names.sort_by_key(|name| doc.child("detection", name));
     let mut errors = Vec::new();
@@ -34,8 +38,10 @@ pub(super) fn compile(detections: &Detections, doc: &Document) -> Result<Node, V
     }
     if detections.timeframe.is_some() {
         let line = doc.child("detection", "timeframe");
-        let cause = "`timeframe` counts over several sessions";
-        errors.push(doc.refuse(line, cause).help("rules look at one session; leave it out"));
+        let cause = format!("`timeframe` counts over several {}s", S::SERVICE);
+        errors.push(
+            doc.refuse(line, cause).help(format!("rules look at one {}; leave it out", S::SERVICE)),
+        );
     }
     let mut any = Vec::new();
     for condition in &detections.conditions {
@@ -62,7 +68,7 @@ struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    fn detection(&mut self, detection: &'a Detection) -> Node {
+    fn detection<S: Judged>(&mut self, detection: &'a Detection) -> Node<S> {
         match detection {
             Detection::AllOf(items) if items.is_empty() => self.refuse("it is empty"),
             Detection::AllOf(items) => {
@@ -78,7 +84,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    fn refuse(&mut self, cause: &str) -> Node {
+    fn refuse<S: Judged>(&mut self, cause: &str) -> Node<S> {
         let line = self.doc.child("detection", self.name);
         let cause = format!("selection `{}`: {cause}", self.name);
         let help = "write a mapping of fields to values; a list field matches by any of its values";
@@ -86,7 +92,7 @@ impl<'a> Selection<'a> {
         Node::Any(Box::new([]))
     }
 
-    fn item(&mut self, item: &'a DetectionItem) -> Option<Node> {
+    fn item<S: Judged>(&mut self, item: &'a DetectionItem) -> Option<Node<S>> {
         let name = item.field.name.as_deref().unwrap_or_default();
         let nth = self.seen.iter().filter(|seen| **seen == name).count();
         self.seen.push(name);
@@ -109,25 +115,30 @@ impl<'a> Selection<'a> {
 }
 
 /// The field of a name, or why there is none and what to do.
-pub(super) fn known_field(name: &str) -> Result<&'static Field, (String, String)> {
-    match fields::find(name) {
+pub(super) fn known_field<S: Judged>(name: &str) -> Result<&'static Field<S>, (String, String)> {
+    match fields::find_in::<S>(name) {
         Some(field) if field.in_rules() => Ok(field),
         Some(_) => Err((
             format!("field `{name}` cannot be asked for in a rule"),
-            "it is the same for every session, or known only when the session is written"
-                .to_owned(),
+            format!(
+                "it is the same for every {0}, or known only when the {0} is written",
+                S::SERVICE
+            ),
         )),
         None if name.is_empty() => {
             Err(("a value without a field".to_owned(), "write `field: value`".to_owned()))
         }
         None => Err((
             format!("unknown field `{name}`"),
-            did_you_mean(fields::suggest(name), "the fields are listed in docs/fields.md"),
+            did_you_mean(fields::suggest::<S>(name), "the fields are listed in docs/fields.md"),
         )),
     }
 }
 
-fn condition(expr: &ConditionExpr, selections: &[(&str, Node)]) -> Result<Node, (String, String)> {
+fn condition<S: Judged>(
+    expr: &ConditionExpr,
+    selections: &[(&str, Node<S>)],
+) -> Result<Node<S>, (String, String)> {
     let all_of = |all: &[ConditionExpr]| {
         all.iter().map(|one| condition(one, selections)).collect::<Result<Vec<_>, _>>()
     };
@@ -144,7 +155,7 @@ fn condition(expr: &ConditionExpr, selections: &[(&str, Node)]) -> Result<Node, 
             })
         }
         ConditionExpr::Selector { quantifier, pattern } => {
-            let nodes: Vec<Node> = selections
+            let nodes: Vec<Node<S>> = selections
                 .iter()
                 .filter(|(name, _)| pattern.matches_detection_name(name))
                 .map(|(_, node)| node.clone())
@@ -154,11 +165,11 @@ fn condition(expr: &ConditionExpr, selections: &[(&str, Node)]) -> Result<Node, 
     }
 }
 
-fn selector(
+fn selector<S: Judged>(
     quantifier: &Quantifier,
     pattern: &SelectorPattern,
-    nodes: Vec<Node>,
-) -> Result<Node, (String, String)> {
+    nodes: Vec<Node<S>>,
+) -> Result<Node<S>, (String, String)> {
     let refuse = |why: &str| {
         let help = "name at least as many selections as the condition asks for".to_owned();
         Err((format!("condition `{quantifier} of {pattern}`: {why}"), help))

@@ -10,6 +10,7 @@ use rsigma_parser::Modifier;
 use rsigma_parser::SigmaValue;
 
 use crate::detect::fields::Field;
+use crate::detect::fields::Judged;
 use crate::detect::fields::Kind;
 use crate::detect::pattern::Anchor;
 use crate::detect::pattern::Pattern;
@@ -57,7 +58,10 @@ struct Flags {
 }
 
 /// Compiles an item whose field is known.
-pub(super) fn compile_item(field: &'static Field, item: &DetectionItem) -> Result<Node, Refusal> {
+pub(super) fn compile_item<S: Judged>(
+    field: &'static Field<S>,
+    item: &DetectionItem,
+) -> Result<Node<S>, Refusal> {
     let (operator, flags) = read_modifiers(field, &item.field.modifiers)?;
     if operator == Operator::Exists {
         return match item.values.as_slice() {
@@ -92,8 +96,8 @@ pub(super) fn compile_item(field: &'static Field, item: &DetectionItem) -> Resul
 const SUPPORTED: &str = "supported: contains startswith endswith all re (with i m s) cidr \
                          gt gte lt lte neq exists cased";
 
-fn read_modifiers(
-    field: &'static Field,
+fn read_modifiers<S>(
+    field: &'static Field<S>,
     modifiers: &[Modifier],
 ) -> Result<(Operator, Flags), Refusal> {
     let mut flags = Flags::default();
@@ -134,7 +138,7 @@ fn read_modifiers(
     Ok((operator, flags))
 }
 
-fn check_fit(field: &'static Field, operator: Operator, flags: Flags) -> Result<(), Refusal> {
+fn check_fit<S>(field: &'static Field<S>, operator: Operator, flags: Flags) -> Result<(), Refusal> {
     let kind = field.kind.as_str();
     let number = matches!(field.kind, Kind::Int | Kind::Float);
     let why = match operator {
@@ -162,8 +166,8 @@ fn check_fit(field: &'static Field, operator: Operator, flags: Flags) -> Result<
     }
 }
 
-fn compile_value(
-    field: &'static Field,
+fn compile_value<S>(
+    field: &'static Field<S>,
     operator: Operator,
     flags: Flags,
     value: &SigmaValue,
@@ -198,8 +202,8 @@ fn number(value: &SigmaValue) -> Option<f64> {
     }
 }
 
-fn compile_text(
-    field: &'static Field,
+fn compile_text<S>(
+    field: &'static Field<S>,
     anchor: Anchor,
     cased: bool,
     value: &SigmaValue,

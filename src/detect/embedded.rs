@@ -14,10 +14,14 @@ macro_rules! embedded {
 embedded! {
     "network/d01_vpn_exit_inbound.yml"
     "network/d02_hosting_asn_inbound.yml"
+    "network/d06_tunnel_mtu.yml"
     "network/d18_consumer_vpn_from_inside.yml"
     "network/d21_tor.yml"
     "network/d29_sanctioned_space.yml"
+    "physics/d03_hidden_leg_tls_gap.yml"
+    "physics/d04_tunnelled_leg_rtt_excess.yml"
     "physics/d05_faster_than_light_geo.yml"
+    "physics/d07_stack_split.yml"
     "remote_control/d08_rmm_unapproved.yml"
 }
 

@@ -4,8 +4,10 @@
 //! text.
 //! Never: a second list of fields beside `field_table`.
 
+use std::fmt::Debug;
 use std::fmt::Write;
 
+use crate::detect::endpoint_table::ENDPOINT_FIELDS;
 use crate::detect::field_table::FIELDS;
 pub use crate::detect::field_table::OTHER_FIELDS;
 use crate::detect::suggest::nearest;
@@ -13,6 +15,7 @@ pub use crate::detect::value::List;
 pub use crate::detect::value::Side;
 pub use crate::detect::value::Value;
 use crate::model::Record;
+use crate::model::endpoint::EndpointRow;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,31 @@ impl Kind {
     }
 }
 
+/// What rules may judge: something with a table of fields.
+pub trait Judged: Clone + Debug + Sized + 'static {
+    /// `service` of the Sigma `logsource`, and what one of it is called.
+    const SERVICE: &'static str;
+
+    /// Every field of it, in the order of the output.
+    fn fields() -> &'static [Field<Self>];
+}
+
+impl Judged for Record {
+    const SERVICE: &'static str = "session";
+
+    fn fields() -> &'static [Field] {
+        FIELDS
+    }
+}
+
+impl Judged for EndpointRow {
+    const SERVICE: &'static str = "endpoint";
+
+    fn fields() -> &'static [Field<EndpointRow>] {
+        ENDPOINT_FIELDS
+    }
+}
+
 /// Where a field is shown, and whether every record has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
@@ -63,12 +91,12 @@ pub enum Shown {
     Rules,
 }
 
-/// How a field is read from a record.
-pub type Get = for<'a> fn(&'a Record) -> Value<'a>;
+/// How a field is read from what is judged.
+pub type Get<S = Record> = for<'a> fn(&'a S) -> Value<'a>;
 
 /// One field.
 #[derive(Debug)]
-pub struct Field {
+pub struct Field<S: 'static = Record> {
     /// Name in rules and, dotted, in the output.
     pub name: &'static str,
     /// What it holds.
@@ -78,12 +106,12 @@ pub struct Field {
     /// Where it is shown.
     pub shown: Shown,
     /// Its accessor.
-    pub get: Get,
+    pub get: Get<S>,
     /// What it means.
     pub description: &'static str,
 }
 
-impl Field {
+impl<S> Field<S> {
     /// Whether a rule may name it.
     pub fn in_rules(&self) -> bool {
         self.shown != Shown::Constant
@@ -111,21 +139,26 @@ pub fn all() -> &'static [Field] {
     FIELDS
 }
 
-/// The field of a name.
+/// The field of a session of that name.
 pub fn find(name: &str) -> Option<&'static Field> {
-    FIELDS.iter().find(|field| field.name == name)
+    find_in::<Record>(name)
+}
+
+/// The field of that name.
+pub fn find_in<S: Judged>(name: &str) -> Option<&'static Field<S>> {
+    S::fields().iter().find(|field| field.name == name)
 }
 
 /// The name a misspelt one probably means.
-pub fn suggest(name: &str) -> Option<&'static str> {
-    nearest(name, FIELDS.iter().filter(|field| field.in_rules()).map(|field| field.name))
+pub fn suggest<S: Judged>(name: &str) -> Option<&'static str> {
+    nearest(name, S::fields().iter().filter(|field| field.in_rules()).map(|field| field.name))
 }
 
-/// A record as one flat JSON object: field name to value, absent fields left out.
-pub fn flat_json(record: &Record) -> serde_json::Map<String, serde_json::Value> {
-    FIELDS
+/// A record or endpoint as one flat JSON object: field name to value, absent fields left out.
+pub fn flat_json<S: Judged>(subject: &S) -> serde_json::Map<String, serde_json::Value> {
+    S::fields()
         .iter()
-        .map(|field| (field.name.to_owned(), (field.get)(record).to_json()))
+        .map(|field| (field.name.to_owned(), (field.get)(subject).to_json()))
         .filter(|(_, value)| !value.is_null())
         .collect()
 }
@@ -133,36 +166,39 @@ pub fn flat_json(record: &Record) -> serde_json::Map<String, serde_json::Value> 
 /// docs/fields.md, whole.
 pub fn reference_markdown() -> String {
     let mut text = String::from(INTRODUCTION);
-    text.push_str(
-        "\n## Sessions\n\n| field | type | unit | where | meaning |\n|---|---|---|---|---|\n",
+    put_table::<Record>(&mut text, "Sessions");
+    put_table::<EndpointRow>(&mut text, "Endpoints");
+    text.push_str("\n## Alerts, incidents\n\n| field | files | meaning |\n|---|---|---|\n");
+    for field in OTHER_FIELDS {
+        let _ = writeln!(text, "| `{}` | {} | {} |", field.name, field.files, field.description);
+    }
+    text
+}
+
+/// The fields of one kind, under a title that is the name of its file.
+fn put_table<S: Judged>(text: &mut String, title: &str) {
+    let (file, rules) = (title.to_lowercase(), S::SERVICE);
+    // Writing into a String cannot fail.
+    let _ = write!(
+        text,
+        "\n## {title}\n\n{file}.ndjson, and rules with `service: {rules}`.\n\n\
+         | field | type | unit | where | meaning |\n|---|---|---|---|---|\n"
     );
-    for field in FIELDS {
+    for field in S::fields() {
         let place = match field.shown {
-            Shown::Always => "sessions, rules",
-            Shown::Sometimes => "sessions where known, rules",
-            Shown::Constant => "sessions",
-            Shown::Rules => "rules only",
+            Shown::Always => format!("{file}, rules"),
+            Shown::Sometimes => format!("{file} where known, rules"),
+            Shown::Constant => file.clone(),
+            Shown::Rules => "rules only".to_owned(),
         };
         let words = match field.kind {
             Kind::Word(words) => format!(" One of: {}.", words.join(", ")),
             _ => String::new(),
         };
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} | {place} | {}{words} |",
-            field.name,
-            field.kind.as_str(),
-            field.unit,
-            field.description
-        );
+        let (name, kind, unit) = (field.name, field.kind.as_str(), field.unit);
+        let meaning = field.description;
+        let _ = writeln!(text, "| `{name}` | {kind} | {unit} | {place} | {meaning}{words} |");
     }
-    text.push_str(
-        "\n## Alerts, incidents, endpoints\n\n| field | files | meaning |\n|---|---|---|\n",
-    );
-    for field in OTHER_FIELDS {
-        let _ = writeln!(text, "| `{}` | {} | {} |", field.name, field.files, field.description);
-    }
-    text
 }
 
 const INTRODUCTION: &str = "\
@@ -192,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_name_finds_its_field() {
-        assert_eq!(suggest("network.directon"), Some("network.direction"));
-        assert_eq!(suggest("source.adress.of.nothing"), None);
+        assert_eq!(suggest::<Record>("network.directon"), Some("network.direction"));
+        assert_eq!(suggest::<Record>("source.adress.of.nothing"), None);
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::detect::locate::Document;
+use crate::detect::rule::Built;
 use crate::detect::rule::Rule;
 use crate::detect::rule::build;
 use crate::model::Error;
@@ -84,15 +85,15 @@ fn read(path: &Path) -> Result<String, Error> {
 }
 
 /// Compiles every document of every file; all errors together, by file and line.
-pub(super) fn compile_files(files: &[RuleFile]) -> Result<Vec<Rule>, Vec<Error>> {
-    let mut rules: Vec<Rule> = Vec::new();
+pub(super) fn compile_files(files: &[RuleFile]) -> Result<Vec<Built>, Vec<Error>> {
+    let mut rules: Vec<Built> = Vec::new();
     let mut errors = Vec::new();
     for file in files {
         for (first, text) in documents(&file.text) {
             let doc = Document::new(&file.path, first, text);
             match compile_document(text, &doc) {
-                Ok(rule) => match rules.iter().find(|have| have.info.uuid == rule.info.uuid) {
-                    None => rules.push(rule),
+                Ok(built) => match taken(&rules, &built) {
+                    None => rules.push(built),
                     Some(have) => {
                         let (file, line) = (have.file().display(), have.line());
                         let cause = format!("the id is taken by the rule at {file}:{line}");
@@ -134,7 +135,13 @@ fn documents(text: &str) -> Vec<(u32, &str)> {
         .collect()
 }
 
-fn compile_document(text: &str, doc: &Document) -> Result<Rule, Vec<Error>> {
+/// The rule that has the id already.
+fn taken<'r>(rules: &'r [Built], new: &Built) -> Option<&'r Rule> {
+    let uuid = &new.rule().info.uuid;
+    rules.iter().map(|have| &**have.rule()).find(|have| have.info.uuid == *uuid)
+}
+
+fn compile_document(text: &str, doc: &Document) -> Result<Built, Vec<Error>> {
     let parsed = match rsigma_parser::parse_sigma_yaml(text) {
         Ok(parsed) => parsed,
         Err(error) => return Err(vec![place(&error.to_string(), doc)]),
@@ -143,7 +150,7 @@ fn compile_document(text: &str, doc: &Document) -> Result<Rule, Vec<Error>> {
     let correlation = parsed.correlations.first().map(|_| "correlation");
     if let Some(key) = correlation.or(parsed.filters.first().map(|_| "filter")) {
         let cause = format!("`{key}` rules are not yet evaluated");
-        let help = "rules with `detection:` on `service: session` are, in this version";
+        let help = "rules with `detection:` are, in this version";
         errors.push(doc.refuse(doc.top(key), cause).help(help));
     }
     let built = parsed.rules.first().map(|rule| build(rule, doc));

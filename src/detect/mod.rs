@@ -6,11 +6,15 @@
 
 mod advice;
 mod alert;
+mod alert_endpoint;
+mod case_endpoint;
+mod case_latency;
 mod case_record;
 pub mod cases;
 mod compile;
 mod compile_item;
 mod embedded;
+mod endpoint_table;
 mod field_table;
 pub mod fields;
 pub mod incidents;
@@ -20,6 +24,7 @@ pub mod merge;
 mod pattern;
 mod predicate;
 mod read;
+mod read_endpoint;
 mod rule;
 mod ruleset;
 mod suggest;

@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use regex_automata::meta::Regex;
 
 use crate::detect::fields::Field;
+use crate::detect::fields::Judged;
 use crate::detect::fields::Value;
 use crate::detect::pattern::Pattern;
 use crate::model::Addr;
-use crate::model::Record;
 
 /// Numeric comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,16 +132,16 @@ fn with_text(value: &Value<'_>, test: impl FnOnce(&str) -> bool) -> bool {
 
 /// A tree of tests.
 #[derive(Clone, Debug)]
-pub(super) enum Node {
-    Present(&'static Field, bool),
-    Is(&'static Field, Test),
-    All(Box<[Node]>),
-    Any(Box<[Node]>),
-    AtLeast(usize, Box<[Node]>),
-    Not(Box<Node>),
+pub(super) enum Node<S: 'static> {
+    Present(&'static Field<S>, bool),
+    Is(&'static Field<S>, Test),
+    All(Box<[Node<S>]>),
+    Any(Box<[Node<S>]>),
+    AtLeast(usize, Box<[Node<S>]>),
+    Not(Box<Node<S>>),
 }
 
-impl Node {
+impl<S: Judged> Node<S> {
     /// Whether any test in it looks at the field of this name.
     pub(super) fn reads(&self, name: &str) -> bool {
         match self {
@@ -154,13 +154,13 @@ impl Node {
     }
 
     /// All of them, cheap ones first. Order does not change the answer: tests have no effects.
-    pub(super) fn all(mut nodes: Vec<Node>) -> Node {
+    pub(super) fn all(mut nodes: Vec<Node<S>>) -> Node<S> {
         nodes.sort_by_key(Node::cost);
         Node::All(nodes.into())
     }
 
     /// Whether the tree holds for a record.
-    pub(super) fn holds(&self, record: &Record) -> bool {
+    pub(super) fn holds(&self, record: &S) -> bool {
         match self {
             Node::Present(field, want) => (field.get)(record).is_absent() != *want,
             Node::Is(field, test) => {
@@ -177,12 +177,12 @@ impl Node {
     }
 
     /// Fields without which the tree cannot hold.
-    pub(super) fn needs(&self) -> Vec<&'static Field> {
+    pub(super) fn needs(&self) -> Vec<&'static Field<S>> {
         match self {
             Node::Present(field, true) | Node::Is(field, _) => vec![field],
             Node::Present(_, false) | Node::Not(_) => Vec::new(),
             Node::All(nodes) => {
-                let mut all: Vec<&'static Field> = Vec::new();
+                let mut all: Vec<&'static Field<S>> = Vec::new();
                 for field in nodes.iter().flat_map(Node::needs) {
                     if !all.iter().any(|have| have.name == field.name) {
                         all.push(field);
@@ -197,7 +197,11 @@ impl Node {
     }
 
     /// Calls `each` with every field the tree reads, and its test where a hit speaks for the rule.
-    pub(super) fn visit(&self, negated: bool, each: &mut dyn FnMut(&'static Field, Option<&Test>)) {
+    pub(super) fn visit(
+        &self,
+        negated: bool,
+        each: &mut dyn FnMut(&'static Field<S>, Option<&Test>),
+    ) {
         match self {
             Node::Present(field, _) => each(field, None),
             Node::Is(field, test) => each(field, Some(test).filter(|_| !negated)),
@@ -222,7 +226,7 @@ impl Node {
     }
 }
 
-fn shared_needs(nodes: &[Node]) -> Vec<&'static Field> {
+fn shared_needs<S: Judged>(nodes: &[Node<S>]) -> Vec<&'static Field<S>> {
     let mut lists = nodes.iter().map(Node::needs);
     let mut shared = lists.next().unwrap_or_default();
     for list in lists {

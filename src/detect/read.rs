@@ -6,11 +6,15 @@ use crate::detect::value::List;
 use crate::detect::value::Side;
 use crate::detect::value::Value;
 use crate::model::Record;
+use crate::model::latency::Exchange;
+use crate::model::latency::Exclusions;
+use crate::model::latency::RoundTrips;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Direction;
 use crate::model::record::DnsFacts;
 use crate::model::record::HttpFacts;
+use crate::model::record::Leg;
 use crate::model::record::Party;
 use crate::model::record::Physics;
 use crate::model::record::Place;
@@ -99,11 +103,39 @@ pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
     nanos.map_or(Value::Absent, Value::Micros)
 }
 
+/// What an exchange over TCP took beyond its transport.
+pub(super) fn gap(record: &Record, exchange: Exchange, by_initiator: bool) -> Value<'_> {
+    let leg = if by_initiator { &record.near } else { &record.far };
+    let turns = record.facts.turns.as_deref();
+    micros(turns.and_then(|turns| turns.gap(exchange, by_initiator, leg)))
+}
+
+/// Why exchanges are left out.
+pub(super) fn excluded(record: &Record) -> Value<'_> {
+    let excluded = record.facts.turns.as_deref().map_or(Exclusions(0), |turns| turns.excluded);
+    Value::list(List::Excluded(excluded))
+}
+
+/// One part of the round trips taken while the session ran.
+pub(super) fn trips(leg: &Leg, get: Part<RoundTrips>) -> Value<'_> {
+    part(leg.in_session.as_ref(), get)
+}
+
+/// Round trip of an exchange over UDP to either end.
+pub(super) fn over_udp(record: &Record, by_initiator: bool) -> Value<'_> {
+    micros(record.facts.over_udp(by_initiator).map(|turn| turn.round_trip_ns))
+}
+
+/// What an exchange over UDP hides behind the initiator.
+pub(super) fn gap_over_udp(record: &Record, exchange: Exchange) -> Value<'_> {
+    micros(record.facts.turns.as_ref().and_then(|turns| turns.gap_over_udp(exchange)))
+}
+
 /// The leg that tells how far the remote end is; other directions have no remote end.
-pub(super) fn remote_leg(record: &Record) -> Value<'_> {
+pub(super) fn remote_leg(record: &Record, get: Part<Leg>) -> Value<'_> {
     match record.context.direction {
-        Direction::Inbound => micros(record.near.handshake_ns),
-        Direction::Outbound => micros(record.far.handshake_ns),
+        Direction::Inbound => get(&record.near),
+        Direction::Outbound => get(&record.far),
         Direction::Internal | Direction::External => Value::Absent,
     }
 }

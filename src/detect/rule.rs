@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::detect::compile::compile;
 use crate::detect::compile::known_field;
 use crate::detect::fields::Field;
+use crate::detect::fields::Judged;
 use crate::detect::locate::Document;
 use crate::detect::predicate::Node;
 use crate::detect::suggest::nearest;
@@ -21,25 +22,21 @@ use crate::model::Error;
 use crate::model::Family;
 use crate::model::Level;
 use crate::model::Nanos;
+use crate::model::Record;
 use crate::model::RuleInfo;
 use crate::model::alert::EvidenceField;
+use crate::model::endpoint::EndpointRow;
 
 /// A list older than this at the packet's time halves a rule's weight, where the rule says no other
 /// age.
 pub const LIST_AGE_DAYS_MAX: u32 = 30;
 
-/// A compiled rule.
+/// What is said of a rule.
 #[derive(Debug)]
 pub struct Rule {
     pub(super) info: Arc<RuleInfo>,
-    pub(super) when: Node,
-    /// Bits of the rule set's gates that must all be set.
-    pub(super) needs: u64,
-    pub(super) message: Template,
-    pub(super) evidence: Vec<(&'static Field, EvidenceField)>,
+    service: &'static str,
     pub(super) list_age_days_max: u32,
-    /// Fields whose values make alerts of one subject the same; none: each alert is its own.
-    pub(super) merge_by: Vec<&'static Field>,
     /// When it was last changed, where it says so.
     pub(super) dated: Option<Nanos>,
     description: String,
@@ -47,7 +44,41 @@ pub struct Rule {
     line: u32,
 }
 
+/// A rule and its tests, compiled onto the fields of what it judges.
+#[derive(Debug)]
+pub(super) struct Compiled<S: Judged> {
+    pub(super) rule: Arc<Rule>,
+    pub(super) when: Node<S>,
+    /// Bits of the rule set's gates that must all be set.
+    pub(super) needs: u64,
+    pub(super) message: Template<S>,
+    pub(super) evidence: Vec<(&'static Field<S>, EvidenceField)>,
+    /// Fields whose values make alerts of one subject the same; none: each alert is its own.
+    pub(super) merge_by: Vec<&'static Field<S>>,
+}
+
+/// A rule by what it judges.
+#[derive(Debug)]
+pub(super) enum Built {
+    Session(Compiled<Record>),
+    Endpoint(Compiled<EndpointRow>),
+}
+
+impl Built {
+    pub(super) fn rule(&self) -> &Arc<Rule> {
+        match self {
+            Built::Session(compiled) => &compiled.rule,
+            Built::Endpoint(compiled) => &compiled.rule,
+        }
+    }
+}
+
 impl Rule {
+    /// What it judges: `session` or `endpoint`.
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
     /// What stays the same for every alert of it.
     pub fn info(&self) -> &Arc<RuleInfo> {
         &self.info
@@ -121,8 +152,16 @@ const TOP_KEYS: &[&str] = &[
     "longhaul",
 ];
 
-/// Checks and compiles a parsed rule.
-pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Rule, Vec<Error>> {
+/// Checks and compiles a parsed rule. One whose `logsource` is at fault is checked as if it judged
+/// sessions, so that all its errors come together.
+pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Built, Vec<Error>> {
+    match sigma.logsource.service.as_deref() {
+        Some(EndpointRow::SERVICE) => build_for(sigma, doc).map(Built::Endpoint),
+        _ => build_for(sigma, doc).map(Built::Session),
+    }
+}
+
+fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>, Vec<Error>> {
     let mut errors = Vec::new();
     check_top_keys(doc, &mut errors);
     check_logsource(sigma, doc, &mut errors);
@@ -135,9 +174,9 @@ pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Rule, Vec<Error
     let when = compile(&sigma.detection, doc).map_err(|more| errors.extend(more)).ok();
     let parts = own.and_then(|own| {
         let family = check_own(&own, doc, &mut errors);
-        let message = check_message(&own.message, doc, &mut errors);
-        let evidence = check_evidence(&own.evidence, doc, &mut errors);
-        let merge_by = check_merge_by(&own.merge_by, doc, &mut errors);
+        let message = check_message::<S>(&own.message, doc, &mut errors);
+        let evidence = check_evidence::<S>(&own.evidence, doc, &mut errors);
+        let merge_by = check_merge_by::<S>(&own.merge_by, doc, &mut errors);
         Some((own, family?, message?, (evidence, merge_by)))
     });
     let (Some((own, family, message, (evidence, merge_by))), Some(when), Some(level), true) =
@@ -164,19 +203,16 @@ pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Rule, Vec<Error
         message: own.message,
         evidence: evidence.iter().map(|(_, item)| item.clone()).collect(),
     };
-    Ok(Rule {
+    let rule = Rule {
         info: Arc::new(info),
-        when,
-        needs: 0,
-        message,
-        evidence,
-        merge_by,
+        service: S::SERVICE,
         list_age_days_max: own.list_max_age_days.unwrap_or(LIST_AGE_DAYS_MAX),
         dated: date_of(sigma),
         description: sigma.description.clone().unwrap_or_default(),
         file: doc.file().to_path_buf(),
         line: doc.number(doc.top("title")),
-    })
+    };
+    Ok(Compiled { rule: Arc::new(rule), when, needs: 0, message, evidence, merge_by })
 }
 
 /// Sigma requires `title` and leaves `name` free: the title in snake case stands for it.
@@ -207,27 +243,30 @@ fn check_top_keys(doc: &Document, errors: &mut Vec<Error>) {
     }
 }
 
+/// What rules may judge.
+const SERVICES: [&str; 2] = [Record::SERVICE, EndpointRow::SERVICE];
+
 fn check_logsource(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) {
     let source = &sigma.logsource;
     if source.product.as_deref() != Some("longhaul") {
         let cause = "`logsource` is not ours";
-        let help = "write `logsource: {product: longhaul, service: session}`";
+        let help = "write `logsource: {product: longhaul, service: session}`, or `endpoint`";
         errors.push(doc.refuse(doc.child("logsource", "product"), cause).help(help));
         return;
     }
     let line = doc.child("logsource", "service");
     match source.service.as_deref() {
-        Some("session") => {}
-        Some(service @ ("endpoint" | "alert")) => {
-            let cause = format!("rules on service `{service}` are not yet evaluated");
-            errors
-                .push(doc.refuse(line, cause).help("only `service: session` is, in this version"));
+        Some(Record::SERVICE | EndpointRow::SERVICE) => {}
+        Some("alert") => {
+            let cause = "rules on service `alert` are not yet evaluated";
+            let help = "`service: session` and `service: endpoint` are, in this version";
+            errors.push(doc.refuse(line, cause).help(help));
         }
         other => {
-            let near = nearest(other.unwrap_or_default(), ["session"].into_iter());
+            let near = nearest(other.unwrap_or_default(), SERVICES.into_iter());
             let help = match near {
                 Some(name) => format!("did you mean `{name}`?"),
-                None => "write `service: session`".to_owned(),
+                None => "write `service: session` or `service: endpoint`".to_owned(),
             };
             let cause = match other {
                 Some(name) => format!("unknown service `{name}`"),
@@ -300,7 +339,11 @@ fn check_own(own: &Own, doc: &Document, errors: &mut Vec<Error>) -> Option<Famil
     family
 }
 
-fn check_message(text: &str, doc: &Document, errors: &mut Vec<Error>) -> Option<Template> {
+fn check_message<S: Judged>(
+    text: &str,
+    doc: &Document,
+    errors: &mut Vec<Error>,
+) -> Option<Template<S>> {
     let line = doc.child("longhaul", "message");
     Template::parse(text)
         .map_err(|(near, cause, help)| {
@@ -309,16 +352,16 @@ fn check_message(text: &str, doc: &Document, errors: &mut Vec<Error>) -> Option<
         .ok()
 }
 
-fn check_evidence(
+fn check_evidence<S: Judged>(
     items: &[OwnEvidence],
     doc: &Document,
     errors: &mut Vec<Error>,
-) -> Vec<(&'static Field, EvidenceField)> {
+) -> Vec<(&'static Field<S>, EvidenceField)> {
     let line = doc.child("longhaul", "evidence");
     let mut all = Vec::new();
     for item in items {
         let line = doc.text(line, &item.field);
-        let field = match known_field(&item.field) {
+        let field: &'static Field<S> = match known_field(&item.field) {
             Ok(field) => field,
             Err((cause, help)) => {
                 errors.push(doc.refuse(line, format!("evidence: {cause}")).help(help));
@@ -336,11 +379,11 @@ fn check_evidence(
     all
 }
 
-fn check_merge_by(
+fn check_merge_by<S: Judged>(
     names: &[String],
     doc: &Document,
     errors: &mut Vec<Error>,
-) -> Vec<&'static Field> {
+) -> Vec<&'static Field<S>> {
     let line = doc.child("longhaul", "merge_by");
     let mut all = Vec::new();
     for name in names {

@@ -1,7 +1,8 @@
 //! A set of rules, ready to run.
 //!
-//! Owns: the rules, the fields they cannot do without, their identity. In: finished records.
-//! Out: alerts. Never: state between records; work for rules whose fields are absent.
+//! Owns: the rules, the fields they cannot do without, their identity. In: finished records,
+//! endpoints.
+//! Out: alerts. Never: state between them; work for rules whose fields are absent.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,17 +13,22 @@ use sha2::Sha256;
 
 use crate::detect::alert::SourceCatalog;
 use crate::detect::alert::raise;
+use crate::detect::alert_endpoint::raise_endpoint;
 use crate::detect::embedded::EMBEDDED;
 use crate::detect::fields::Field;
+use crate::detect::fields::Judged;
 use crate::detect::fields::Shown;
 use crate::detect::load::RuleFile;
 use crate::detect::load::compile_files;
 use crate::detect::load::read_dir;
+use crate::detect::rule::Built;
+use crate::detect::rule::Compiled;
 use crate::detect::rule::Rule;
 use crate::model::Alert;
 use crate::model::Error;
 use crate::model::Record;
 use crate::model::SourceInfo;
+use crate::model::endpoint::EndpointRow;
 
 /// What run.json says of the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,13 +43,39 @@ pub struct RuleSetInfo {
     pub sha256: String,
 }
 
+/// The rules that judge one kind of thing.
+#[derive(Debug)]
+struct Bench<S: Judged> {
+    rules: Vec<Compiled<S>>,
+    /// Optional fields that some rule cannot do without; their presence is looked up once for each
+    /// thing judged.
+    gates: Vec<&'static Field<S>>,
+}
+
+impl<S: Judged> Bench<S> {
+    fn new(mut rules: Vec<Compiled<S>>) -> Bench<S> {
+        let gates = set_gates(&mut rules);
+        Bench { rules, gates }
+    }
+
+    /// The rules that hold.
+    fn judge<'b>(&'b self, subject: &'b S) -> impl Iterator<Item = &'b Compiled<S>> {
+        let present = self.gates.iter().enumerate().fold(0u64, |mask, (i, field)| {
+            mask | u64::from(!(field.get)(subject).is_absent()) << i
+        });
+        let held =
+            move |rule: &&Compiled<S>| rule.needs & !present == 0 && rule.when.holds(subject);
+        self.rules.iter().filter(held)
+    }
+}
+
 /// Compiled rules. Immutable; shared between workers.
 #[derive(Debug)]
 pub struct RuleSet {
-    rules: Vec<Rule>,
-    /// Optional fields that some rule cannot do without; their presence is looked up once per
-    /// record.
-    gates: Vec<&'static Field>,
+    /// All of them, by catalogue number.
+    rules: Vec<Arc<Rule>>,
+    sessions: Bench<Record>,
+    endpoints: Bench<EndpointRow>,
     info: RuleSetInfo,
     source: SourceInfo,
 }
@@ -77,9 +109,17 @@ impl RuleSet {
     }
 
     fn build(name: String, root: &Path, files: &[RuleFile]) -> Result<RuleSet, Vec<Error>> {
-        let mut rules = compile_files(files)?;
-        rules.sort_by(|a, b| (&a.info.id, &a.info.uuid).cmp(&(&b.info.id, &b.info.uuid)));
-        let gates = set_gates(&mut rules);
+        let mut built = compile_files(files)?;
+        let number = |rule: &Rule| (rule.info.id.clone(), rule.info.uuid.clone());
+        built.sort_by_cached_key(|built| number(built.rule()));
+        let rules: Vec<Arc<Rule>> = built.iter().map(|built| Arc::clone(built.rule())).collect();
+        let (mut sessions, mut endpoints) = (Vec::new(), Vec::new());
+        for built in built {
+            match built {
+                Built::Session(compiled) => sessions.push(compiled),
+                Built::Endpoint(compiled) => endpoints.push(compiled),
+            }
+        }
         let sha256 = digest(root, files);
         let build: String = sha256.chars().take(12).collect();
         let source = SourceInfo {
@@ -90,7 +130,8 @@ impl RuleSet {
             built_at: rules.iter().filter_map(|rule| rule.dated).max(),
         };
         let info = RuleSetInfo { name, count: rules.len(), build, sha256 };
-        Ok(RuleSet { rules, gates, info, source })
+        let (sessions, endpoints) = (Bench::new(sessions), Bench::new(endpoints));
+        Ok(RuleSet { rules, sessions, endpoints, info, source })
     }
 
     /// Name, number of rules and hash, for run.json.
@@ -100,32 +141,36 @@ impl RuleSet {
 
     /// The rules, by catalogue number.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Rule> {
-        self.rules.iter()
+        self.rules.iter().map(|rule| &**rule)
     }
 
-    /// Whether any rule's condition looks at the field of this name.
+    /// Whether the condition of any rule on sessions looks at the field of this name.
     pub fn reads(&self, name: &str) -> bool {
-        self.rules.iter().any(|rule| rule.when.reads(name))
+        self.sessions.rules.iter().any(|rule| rule.when.reads(name))
     }
 
     /// Appends an alert for each rule that fires on a finished, enriched record.
     pub fn evaluate(&self, record: &Record, catalog: &SourceCatalog, sink: &mut Vec<Alert>) {
-        let present =
-            self.gates.iter().enumerate().fold(0u64, |mask, (i, field)| {
-                mask | u64::from(!(field.get)(record).is_absent()) << i
-            });
-        for rule in &self.rules {
-            if rule.needs & !present == 0 && rule.when.holds(record) {
-                sink.push(raise(rule, record, catalog, &self.source));
-            }
-        }
+        let fired = self.sessions.judge(record);
+        sink.extend(fired.map(|rule| raise(rule, record, catalog, &self.source)));
+    }
+
+    /// Appends an alert for each rule that fires on an endpoint as it stands.
+    pub fn evaluate_endpoint(
+        &self,
+        row: &EndpointRow,
+        catalog: &SourceCatalog,
+        sink: &mut Vec<Alert>,
+    ) {
+        let fired = self.endpoints.judge(row);
+        sink.extend(fired.filter_map(|rule| raise_endpoint(rule, row, catalog, &self.source)));
     }
 }
 
 /// Gives each rule the bits of the optional fields it cannot do without. Past 64 such fields a rule
 /// is simply evaluated.
-fn set_gates(rules: &mut [Rule]) -> Vec<&'static Field> {
-    let mut gates: Vec<&'static Field> = Vec::new();
+fn set_gates<S: Judged>(rules: &mut [Compiled<S>]) -> Vec<&'static Field<S>> {
+    let mut gates: Vec<&'static Field<S>> = Vec::new();
     for rule in rules {
         for field in rule.when.needs() {
             if field.shown == Shown::Always {

@@ -5,22 +5,22 @@
 
 use crate::detect::compile::known_field;
 use crate::detect::fields::Field;
+use crate::detect::fields::Judged;
 use crate::detect::fields::Value;
-use crate::model::Record;
 
 /// A message with its placeholders resolved to fields.
 #[derive(Debug)]
-pub(super) struct Template(Vec<Piece>);
+pub(super) struct Template<S: 'static>(Vec<Piece<S>>);
 
 #[derive(Debug)]
-enum Piece {
+enum Piece<S: 'static> {
     Text(String),
-    Field(&'static Field),
+    Field(&'static Field<S>),
 }
 
-impl Template {
+impl<S: Judged> Template<S> {
     /// Parses a message; on failure the text near it, the cause and the help.
-    pub(super) fn parse(text: &str) -> Result<Template, (String, String, String)> {
+    pub(super) fn parse(text: &str) -> Result<Template<S>, (String, String, String)> {
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -39,7 +39,7 @@ impl Template {
     }
 
     /// The sentence for a record.
-    pub(super) fn fill(&self, record: &Record) -> String {
+    pub(super) fn fill(&self, record: &S) -> String {
         let mut out = String::new();
         for piece in &self.0 {
             match piece {
@@ -88,6 +88,7 @@ fn bytes(count: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Record;
 
     #[test]
     fn numbers_for_people() {
@@ -105,10 +106,10 @@ mod tests {
 
     #[test]
     fn placeholders_are_checked() {
-        assert!(Template::parse("a {source.ip} b").is_ok());
-        let (near, cause, help) = Template::parse("a {source.pi}").unwrap_err();
+        assert!(Template::<Record>::parse("a {source.ip} b").is_ok());
+        let (near, cause, help) = Template::<Record>::parse("a {source.pi}").unwrap_err();
         assert_eq!((near.as_str(), cause.as_str()), ("{source.pi}", "unknown field `source.pi`"));
         assert!(help.contains("source.ip"), "{help}");
-        assert!(Template::parse("a {source.ip").is_err());
+        assert!(Template::<Record>::parse("a {source.ip").is_err());
     }
 }

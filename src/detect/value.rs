@@ -5,10 +5,12 @@
 //! Out: values for tests, sentences and evidence. Never: allocates for what a record already holds.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use crate::model::Addr;
+use crate::model::latency::Exclusions;
 use crate::model::names;
 use crate::model::record::Layer;
 use crate::model::record::ListHit;
@@ -76,6 +78,10 @@ pub enum List<'a> {
     Tags(&'a [ListHit], Side),
     /// Kinds of tunnels.
     Layers(&'a [Layer]),
+    /// Why exchanges are left out.
+    Excluded(Exclusions),
+    /// Tags of an endpoint.
+    Names(&'a [Arc<str>]),
 }
 
 impl List<'_> {
@@ -84,10 +90,12 @@ impl List<'_> {
         match *self {
             List::Strings(all) => all.iter().any(|s| test(Value::Str(s))),
             List::Words(all) => all.iter().any(|s| test(Value::Str(s))),
+            List::Names(all) => all.iter().any(|s| test(Value::Str(s))),
             List::Ciphers(all) => all.iter().any(|code| test(cipher(*code))),
             List::AnswerTypes(all) => all.iter().any(|(code, _)| test(dns_type(*code))),
             List::AnswerData(all) => all.iter().any(|(_, data)| test(Value::Str(data))),
             List::Layers(all) => all.iter().any(|layer| test(Value::Str(layer.kind))),
+            List::Excluded(excluded) => excluded.words().any(|word| test(Value::Str(word))),
             List::Tags(hits, side) => {
                 hits.iter().filter(|hit| side.holds(hit)).any(|hit| test(Value::Str(&hit.tag)))
             }
@@ -98,15 +106,17 @@ impl List<'_> {
         match *self {
             List::Strings(all) => all.is_empty(),
             List::Words(all) => all.is_empty(),
+            List::Names(all) => all.is_empty(),
             List::Ciphers(all) => all.is_empty(),
             List::Layers(all) => all.is_empty(),
+            List::Excluded(excluded) => excluded == Exclusions::default(),
             List::AnswerTypes(all) | List::AnswerData(all) => all.is_empty(),
             List::Tags(hits, side) => !hits.iter().any(|hit| side.holds(hit)),
         }
     }
 
     fn is_set(&self) -> bool {
-        matches!(self, List::Tags(..))
+        matches!(self, List::Tags(..) | List::Names(_))
     }
 }
 

@@ -4,6 +4,7 @@
 //! buffer.
 //! Never: null, an empty object, a value the record does not hold.
 
+use crate::emit::gaps::put_gaps;
 use crate::emit::json::ELEMENT;
 use crate::emit::json::Json;
 use crate::emit::json::Key;
@@ -11,6 +12,8 @@ use crate::emit::json::QUOTED_ELEMENT;
 use crate::emit::json::Quoted;
 use crate::emit::json::key;
 use crate::emit::json::quoted;
+use crate::emit::legs::put_leg;
+use crate::emit::over_udp;
 use crate::emit::text;
 use crate::model::Record;
 use crate::model::Transport;
@@ -259,7 +262,7 @@ fn put_dns_type(json: &mut Json<'_>, code: u16) {
 fn put_http(json: &mut Json<'_>, http: &HttpFacts) {
     if let Some(host) = &http.host {
         let mark = json.open(key!("url"));
-        json.string(quoted!("domain"), without_port(host));
+        json.string(quoted!("domain"), text::without_port(host));
         json.close(mark);
     }
     let mark = json.open(key!("http"));
@@ -277,25 +280,13 @@ fn put_http(json: &mut Json<'_>, http: &HttpFacts) {
     json.close(mark);
 }
 
-/// A `Host` header's host (RFC 9110 section 7.2: `uri-host [ ":" port ]`).
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        // An unbracketed IPv6 literal is not a valid Host, but is still more than its first groups.
-        Some((name, _)) if name.contains(':') && !name.ends_with(']') => host,
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
 fn put_longhaul(json: &mut Json<'_>, record: &Record) {
     let mark = json.open(key!("longhaul"));
     json.word(quoted!("state"), record.state.as_str());
-    let inner = json.open(key!("near"));
-    json.micros(key!("handshake_us"), record.near.handshake_ns);
-    json.close(inner);
-    let inner = json.open(key!("far"));
-    json.micros(key!("handshake_us"), record.far.handshake_ns);
-    json.close(inner);
+    put_leg(json, key!("near"), &record.near, over_udp::round_trip(record, true));
+    put_leg(json, key!("far"), &record.far, over_udp::round_trip(record, false));
+    over_udp::put_method(json, &record.facts);
+    put_gaps(json, record);
     if let Some(syn) = &record.syn {
         put_syn(json, syn);
     }

@@ -76,7 +76,7 @@ fn hosts_lose_their_port_and_nothing_else() {
         ("2001:db8::1", "2001:db8::1"),
         ("", ""),
     ] {
-        assert_eq!(without_port(host), want);
+        assert_eq!(text::without_port(host), want);
     }
 }
 
@@ -115,6 +115,9 @@ prop_compose! {
         [r.initiator.bytes, r.initiator.packets] = [numbers[2], numbers[3]];
         [r.responder.bytes, r.responder.packets] = [numbers[4], numbers[5]];
         (r.near.handshake_ns, r.far.handshake_ns) = legs;
+        if let Some(trips) = &mut r.far.in_session {
+            (trips.samples, trips.p95_ns) = (small.4, numbers[0]);
+        }
         (r.initiator.port, r.responder.port, r.transport.0, r.file) =
             (small.0, small.1, small.2, small.3);
         (r.frame_first, r.frame_last) = (small.4, small.5);
@@ -156,10 +159,23 @@ proptest! {
                 Some(ns) => {
                     prop_assert!(close(&got["longhaul"][leg]["handshake_us"], ns as f64 / 1e3));
                     let exact = format!("{}.{:03}", ns / 1_000, ns % 1_000);
-                    let member = format!("\"{leg}\":{{\"handshake_us\":{exact}}}");
-                    prop_assert!(line(&r).contains(&member));
+                    let member = format!("\"{leg}\":{{\"handshake_us\":{exact}");
+                    let line = line(&r);
+                    let (_, behind) = line.split_once(&member).unwrap();
+                    prop_assert!(behind.starts_with([',', '}']), "{line}");
                 }
-                None => prop_assert!(got["longhaul"].get(leg).is_none()),
+                None => prop_assert!(got["longhaul"][leg].get("handshake_us").is_none()),
+            }
+        }
+        for (name, leg) in [("near", &r.near), ("far", &r.far)] {
+            let got = got["longhaul"][name].get("rtt");
+            prop_assert_eq!(got.is_some(), leg.in_session.is_some());
+            let Some((got, trips)) = got.zip(leg.in_session) else { continue };
+            prop_assert_eq!(&got["samples"], &Value::from(trips.samples));
+            for (key, ns) in
+                [("min_us", trips.min_ns), ("p50_us", trips.p50_ns), ("p95_us", trips.p95_ns)]
+            {
+                prop_assert!(close(&got[key], ns as f64 / 1e3));
             }
         }
         if let Some(Place { location: Some((lat, lon)), .. }) = r.initiator.place.as_deref() {

@@ -9,6 +9,7 @@ use crate::emit::ecs::put_place;
 use crate::emit::ecs::put_transport;
 use crate::emit::id::endpoint_id;
 use crate::emit::json::Json;
+use crate::emit::json::Key;
 use crate::emit::json::QUOTED_ELEMENT;
 use crate::emit::json::key;
 use crate::emit::json::quoted;
@@ -33,10 +34,10 @@ pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
     let mark = json.open(key!("longhaul"));
     json.number(key!("sessions"), row.sessions);
     json.number(key!("handshakes"), row.handshakes);
+    put_count(&mut json, key!("days"), row.traits.days);
+    put_count(&mut json, key!("subjects"), row.traits.subjects);
     json.micros(key!("floor_us"), row.floor_ns);
-    let inner = json.open(key!("floor"));
-    json.micros(key!("prefix_us"), row.prefix_floor_ns);
-    json.close(inner);
+    put_floor(&mut json, row);
     if let Some(hidden) = row.hidden {
         let inner = json.open(key!("hidden_leg"));
         json.micros(key!("us"), Some(hidden.ns));
@@ -52,6 +53,7 @@ pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
         json.word(quoted!("reason"), tunnel.reason);
         json.close(inner);
     }
+    put_traits(&mut json, row);
     let list = json.open(key!("tags"));
     for tag in &row.tags {
         json.string(QUOTED_ELEMENT, tag);
@@ -59,6 +61,54 @@ pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
     json.close_list(list);
     json.close(mark);
     json.end_line();
+}
+
+/// A number that is left out where it is 0.
+fn put_count(json: &mut Json<'_>, key: Key, count: u32) {
+    if count > 0 {
+        json.number(key, count);
+    }
+}
+
+fn put_floor(json: &mut Json<'_>, row: &EndpointRow) {
+    let mark = json.open(key!("floor"));
+    json.micros(key!("prefix_us"), row.prefix_floor_ns);
+    if let Some(excess) = row.traits.excess {
+        json.word(quoted!("of"), excess.of);
+        json.micros(key!("excess_us"), Some(excess.over_ns));
+    }
+    json.close(mark);
+}
+
+/// Round trips of sessions, MTU and stack, each where known.
+fn put_traits(json: &mut Json<'_>, row: &EndpointRow) {
+    if let Some(spread) = row.traits.spread {
+        let mark = json.open(key!("rtt"));
+        json.number(key!("sessions"), spread.sessions);
+        json.micros(key!("p50_us"), Some(spread.p50_ns));
+        json.micros(key!("iqr_us"), Some(spread.iqr_ns()));
+        json.close(mark);
+    }
+    if let Some(mtu) = &row.traits.mtu {
+        let mark = json.open(key!("mtu"));
+        if let Some((hint, _)) = mtu.hints.first() {
+            json.number(key!("hint"), *hint);
+        }
+        json.number(key!("values"), mtu.hints.len() as u32);
+        json.number(key!("syns"), mtu.syns);
+        json.close(mark);
+    }
+    if let Some(stack) = &row.traits.stack {
+        let mark = json.open(key!("stack"));
+        for (key, family) in [(quoted!("syn"), stack.syn), (quoted!("program"), stack.program)] {
+            if let Some(family) = family {
+                json.word(key, family);
+            }
+        }
+        json.number(key!("compared"), stack.compared);
+        json.number(key!("differ"), stack.differ);
+        json.close(mark);
+    }
 }
 
 fn put_endpoint(json: &mut Json<'_>, row: &EndpointRow) {
@@ -94,6 +144,7 @@ mod tests {
     use super::*;
     use crate::emit::samples;
     use crate::model::endpoint::{EndpointKey, HiddenLeg, Role, Side, Tunnel};
+    use crate::model::traits::{Excess, MtuTotals, Spread, StackTotals, Traits};
     use crate::model::{Addr, Nanos, Transport};
 
     fn row(fingerprint: Option<Fingerprint>) -> EndpointRow {
@@ -118,6 +169,7 @@ mod tests {
                 samples: 12,
             }),
             tunnel: Some(Tunnel { l3: false, confidence: 0.1, reason: "mss" }),
+            traits: Traits::default(),
         }
     }
 
@@ -154,6 +206,30 @@ mod tests {
         let mut more = base.clone();
         more.sessions += 1;
         assert_eq!(endpoint_id(&more), endpoint_id(&base));
+    }
+
+    #[test]
+    fn what_its_sessions_say_together_has_its_names() {
+        let mut row = row(None);
+        row.traits = Traits {
+            days: 2,
+            subjects: 1,
+            mtu: Some(MtuTotals { syns: 9, hints: vec![(1_420, 7), (1_500, 2)], others: 0 }),
+            stack: Some(StackTotals { syn: Some("linux"), program: None, compared: 0, differ: 0 }),
+            spread: Some(Spread { sessions: 3, p25_ns: 1_000, p50_ns: 2_000, p75_ns: 4_000 }),
+            excess: Some(Excess { of: "prefix", floor_ns: 5_000, over_ns: 6_000 }),
+            latest: None,
+        };
+        let got: serde_json::Value = serde_json::from_str(&line(&row)).unwrap();
+        let own = &got["longhaul"];
+        assert_eq!((&own["days"], &own["subjects"]), (&2.into(), &1.into()));
+        let floor = serde_json::json!({"prefix_us": 17_000.0, "of": "prefix", "excess_us": 6.0});
+        assert_eq!(own["floor"], floor);
+        let rtt = serde_json::json!({"sessions": 3, "p50_us": 2.0, "iqr_us": 3.0});
+        assert_eq!(own["rtt"], rtt);
+        assert_eq!(own["mtu"], serde_json::json!({"hint": 1420, "values": 2, "syns": 9}));
+        let stack = serde_json::json!({"syn": "linux", "compared": 0, "differ": 0});
+        assert_eq!(own["stack"], stack);
     }
 
     #[test]

@@ -15,8 +15,13 @@ use crate::model::Counters;
 use crate::model::Nanos;
 
 /// One line of health.ndjson: what was counted from `since` to `until`. Counters that stand still
-/// are left out; losses never are.
-pub fn render_health(since: Nanos, until: Nanos, counted: &Counters, out: &mut Vec<u8>) {
+/// are left out; losses never are, nor the list of capture points that feed one direction only.
+pub fn render_health(
+    (since, until): (Nanos, Nanos),
+    counted: &Counters,
+    one_way_feeds: &[Value],
+    out: &mut Vec<u8>,
+) {
     let mut groups: Map<String, Value> = Map::new();
     for (counter, value) in counted.iter().filter(|(_, value)| *value > 0) {
         let group = groups.entry(counter.group()).or_insert_with(|| json!({}));
@@ -36,7 +41,11 @@ pub fn render_health(since: Nanos, until: Nanos, counted: &Counters, out: &mut V
         },
         "longhaul": {
             "schema_version": SCHEMA_VERSION,
-            "health": { "counters": groups, "loss": Loss::of(counted) },
+            "health": {
+                "counters": groups,
+                "loss": Loss::of(counted),
+                "one_way_feeds": one_way_feeds,
+            },
         },
     });
     out.extend_from_slice(line.to_string().as_bytes());
@@ -73,13 +82,15 @@ mod tests {
         counted.add(Counter::Frames, 7);
         counted.add(Counter::RingDrops, 3);
         let mut out = Vec::new();
-        render_health(Nanos::from_secs(60), Nanos::from_secs(120), &counted, &mut out);
+        let span = (Nanos::from_secs(60), Nanos::from_secs(120));
+        render_health(span, &counted, &[json!({"point": 3})], &mut out);
         let line: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(line["event"]["kind"], "metric");
         assert_eq!(line["@timestamp"], "1970-01-01T00:02:00.000000000Z");
         assert_eq!(line["longhaul"]["health"]["counters"]["capture"]["frames"], 7);
         let loss = &line["longhaul"]["health"]["loss"];
         assert_eq!((&loss["ring"], &loss["nic"]), (&json!(3), &json!(0)));
+        assert_eq!(line["longhaul"]["health"]["one_way_feeds"][0]["point"], 3);
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
     }
 

@@ -7,11 +7,14 @@ pub mod alert;
 pub mod ecs;
 pub mod endpoint;
 pub mod files;
+mod gaps;
 pub mod health;
 pub mod id;
 pub mod run;
 
 mod json;
+mod legs;
+mod over_udp;
 mod text;
 mod tree;
 

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use crate::model::latency::Methods;
+use crate::model::latency::RoundTrips;
 use crate::model::record::Subject;
 use crate::model::record::*;
 use crate::model::{Addr, Nanos, Transport};
@@ -74,7 +76,16 @@ pub fn tls_record() -> Record {
         ..party(Addr::v4([203, 0, 113, 80]), 443)
     };
     record.near = Leg { handshake_ns: Some(190_902), ..Leg::default() };
-    record.far = Leg { handshake_ns: Some(18_491_000), ..Leg::default() };
+    record.far = Leg {
+        handshake_ns: Some(18_491_000),
+        in_session: Some(RoundTrips {
+            min_ns: 18_302_117,
+            p50_ns: 18_655_000,
+            p95_ns: 58_000_420,
+            samples: 41,
+            methods: Methods(Methods::TIMESTAMP | Methods::ACKNOWLEDGEMENT),
+        }),
+    };
     record.syn = Some(SynFacts {
         mss: Some(1_460),
         mtu_hint: Some(1_500),
@@ -149,6 +160,7 @@ pub fn nasty_record() -> Record {
         rcode: Some(3),
         questions: 2,
         responses: 1,
+        ..DnsFacts::default()
     }));
     record.facts.ssh = Some(Box::new(SshFacts {
         client: Some("SSH-2.0-OpenSSH_9.6 \u{0}\r\n".into()),

@@ -255,6 +255,16 @@ fn second_text(second: u64) -> [u8; 20] {
     [c1, c2, y1, y2, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2, b'.']
 }
 
+/// A `Host` header's host (RFC 9110 section 7.2: `uri-host [ ":" port ]`).
+pub(super) fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        // An unbracketed IPv6 literal is not a valid Host, but is still more than its first groups.
+        Some((name, _)) if name.contains(':') && !name.ends_with(']') => host,
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,11 +4,21 @@
 //! fixed order. Never: a session's evidence, or a result that depends on the order of sessions
 //! (short of the cap: see [`Endpoints::new`]).
 
+mod forced;
+mod hidden;
+mod method;
+mod mtu;
+mod program;
 mod summary;
 mod table;
+mod tally;
+mod tunnel;
 
+pub use forced::Forced;
+pub use forced::SessionTurns;
 pub use summary::EndpointSummary;
 pub use summary::Print;
 pub use summary::SideSummary;
+pub use summary::StackSummary;
 pub use table::Endpoints;
 pub use table::LOOK_AHEAD;

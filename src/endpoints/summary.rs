@@ -5,14 +5,19 @@
 
 use std::sync::Arc;
 
+use crate::endpoints::forced::SessionTurns;
+use crate::endpoints::program;
 use crate::model::endpoint::Service;
 use crate::model::endpoint::Side;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Direction;
 use crate::model::record::Facts;
+use crate::model::record::Leg;
 use crate::model::record::Party;
 use crate::model::record::Place;
+use crate::model::record::Quality;
 use crate::model::record::SessionState;
+use crate::model::record::Subject;
 use crate::model::{Addr, Nanos, Record, Transport};
 
 /// Length of a JA4 fingerprint: 10, 12 and 12 characters and two underscores.
@@ -41,6 +46,8 @@ pub struct SideSummary {
     pub print: Print,
     /// Transport round trip between the sensor and it, in ns.
     pub handshake_ns: Option<u64>,
+    /// The session's lowest round trip on that leg, handshake or later, in ns.
+    pub transport_ns: Option<u64>,
     /// Geo database's place.
     pub place: Option<Arc<Place>>,
     /// Announcing AS.
@@ -63,6 +70,29 @@ pub struct EndpointSummary {
     pub last: Nanos,
     /// Tags by list matches: whether the initiator's address matched, and the tag.
     pub tags: Vec<(bool, Arc<str>)>,
+    /// What the initiator was made to answer.
+    pub turns: Option<Box<SessionTurns>>,
+    /// What the initiator's SYN and program tell of its system and path.
+    pub stack: StackSummary,
+    /// Event id: whoever renders the session sets it.
+    pub id: [u8; 16],
+    /// File, first and last frame.
+    pub packets: (u16, u32, u32),
+    /// How far to trust the session.
+    pub quality: Quality,
+    /// Who it is about, where the subjects file names them: id, and name where it has one.
+    pub subject: Option<(Arc<str>, Option<Arc<str>>)>,
+}
+
+/// The initiator's SYN and program in few words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StackSummary {
+    /// MTU that the SYN's MSS hints at.
+    pub mtu: Option<u16>,
+    /// Family of systems by the SYN.
+    pub syn: Option<&'static str>,
+    /// Family of systems by SSH banner or user agent.
+    pub program: Option<&'static str>,
 }
 
 impl EndpointSummary {
@@ -71,11 +101,11 @@ impl EndpointSummary {
         let (from, to) = sides(record.context.direction);
         let initiator = SideSummary {
             print: initiator_print(from, &record.facts),
-            ..side(&record.initiator, from, record.near.handshake_ns)
+            ..side(&record.initiator, from, &record.near)
         };
         let responder = SideSummary {
             print: responder_print(to, &record.facts),
-            ..side(&record.responder, to, record.far.handshake_ns)
+            ..side(&record.responder, to, &record.far)
         };
         EndpointSummary {
             initiator,
@@ -85,7 +115,29 @@ impl EndpointSummary {
             first: record.start,
             last: record.end,
             tags: tags(record, from),
+            turns: SessionTurns::of(record),
+            stack: stack(record),
+            id: [0; 16],
+            packets: (record.file, record.frame_first, record.frame_last),
+            quality: record.quality,
+            subject: subject(record),
         }
+    }
+}
+
+fn stack(record: &Record) -> StackSummary {
+    let syn = record.syn.as_ref();
+    StackSummary {
+        mtu: syn.and_then(|syn| syn.mtu_hint),
+        syn: syn.and_then(|syn| syn.os_hint),
+        program: program::family(&record.facts),
+    }
+}
+
+fn subject(record: &Record) -> Option<(Arc<str>, Option<Arc<str>>)> {
+    match &record.context.subject {
+        Some(Subject::Named(id)) => Some((Arc::clone(id), record.context.subject_name.clone())),
+        _ => None,
     }
 }
 
@@ -101,12 +153,13 @@ fn answered(record: &Record) -> bool {
     sent.packets > 0 && record.state != SessionState::Opened && !refused
 }
 
-fn side(party: &Party, side: Side, handshake_ns: Option<u64>) -> SideSummary {
+fn side(party: &Party, side: Side, leg: &Leg) -> SideSummary {
     SideSummary {
         ip: party.ip,
         side,
         print: Print::None,
-        handshake_ns,
+        handshake_ns: leg.handshake_ns,
+        transport_ns: leg.transport_ns(),
         place: party.place.clone(),
         asn: party.asn.clone(),
     }

@@ -9,25 +9,39 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::endpoints::forced::Gathered;
+use crate::endpoints::hidden::estimate;
+use crate::endpoints::hidden::is_satellite_long;
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
+use crate::endpoints::tally::Tally;
+use crate::endpoints::tunnel;
 use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::HiddenLeg;
 use crate::model::endpoint::Role;
 use crate::model::endpoint::Service;
 use crate::model::endpoint::Side;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
+use crate::model::traits::Excess;
 use crate::model::{Addr, Counter, Counters, Nanos, Transport};
 
 /// Different tags one run may put on endpoints: a bit each. Providers and lists come to some
 /// dozens.
 const TAGS_MAX: usize = 128;
 
+/// The tag of an endpoint behind which a leg of a satellite's length hides: a performance-enhancing
+/// proxy (RFC 3135) may be all there is.
+const TAG_SATELLITE_GATEWAY: &str = "pep";
+
 /// Sessions whose entries are read ahead at once.
 pub const LOOK_AHEAD: usize = 32;
+
+/// Sessions at which rules look at an endpoint for the first time before the end.
+const RIPE: u64 = 16;
 
 const INITIATOR: u8 = 1;
 const RESPONDER: u8 = 2;
@@ -58,11 +72,16 @@ struct Entry {
     asn: Option<Arc<AutonomousSystem>>,
     /// 0: none; else index of the tag set + 1.
     tags: u32,
+    /// What it was made to answer as an initiator.
+    gathered: Option<Box<Gathered>>,
+    /// 0: none; else index of the tally + 1.
+    tally: u32,
 }
 
 /// Endpoints of a run.
 ///
-/// An entry costs 104 bytes and 5 to 10 of index. Tags are kept as sets of bits, interned, since
+/// An entry costs 112 bytes and 5 to 10 of index, and a [`Tally`] where a session of it was
+/// answered: a scan's endpoints have none. Tags are kept as sets of bits, interned, since
 /// few endpoints have any and most of those have the same.
 #[derive(Debug)]
 pub struct Endpoints {
@@ -73,6 +92,9 @@ pub struct Endpoints {
     prints: Interned<Fingerprint>,
     tags: Vec<Arc<str>>,
     tag_sets: Vec<u128>,
+    tallies: Vec<Tally>,
+    /// Endpoints that rules should look at again.
+    ripe: Vec<u32>,
     sessions_dropped: u64,
     tags_dropped: u64,
 }
@@ -90,6 +112,8 @@ impl Endpoints {
             prints: Interned::default(),
             tags: Vec::new(),
             tag_sets: Vec::new(),
+            tallies: Vec::new(),
+            ripe: Vec::new(),
             sessions_dropped: 0,
             tags_dropped: 0,
         }
@@ -140,11 +164,27 @@ impl Endpoints {
         }
         entry.first = entry.first.min(session.first);
         entry.last = entry.last.max(session.last);
+        if let Some(turns) = session.turns.as_deref().filter(|_| role == INITIATOR) {
+            let gathered = entry.gathered.get_or_insert_with(|| Box::new(Gathered::new()));
+            gathered.add(turns, session.first.0);
+        }
         if entry.place.is_none() {
             entry.place.clone_from(&side.place);
         }
         if entry.asn.is_none() {
             entry.asn.clone_from(&side.asn);
+        }
+        if session.service.is_some() {
+            if entry.tally == 0 {
+                self.tallies.push(Tally::default());
+                entry.tally = self.tallies.len() as u32;
+            }
+            if let Some(tally) = self.tallies.get_mut(entry.tally as usize - 1) {
+                tally.add(session, side, role == INITIATOR);
+            }
+            if entry.sessions >= RIPE && entry.sessions.is_power_of_two() {
+                self.ripe.push(at as u32);
+            }
         }
         if tags != 0 {
             entry.tags = add_tags(&mut self.tag_sets, entry.tags, tags);
@@ -205,39 +245,51 @@ impl Endpoints {
         bits
     }
 
+    /// The next endpoint whose sessions have reached a number at which rules look at it again: 16,
+    /// and each time they have doubled. What its neighbours are like is not known yet.
+    pub fn next_ripe(&mut self) -> Option<EndpointRow> {
+        let at = self.ripe.pop()?;
+        self.entries.get(at as usize).map(|entry| self.row(entry, None))
+    }
+
     /// The rows, sorted by address, side, fingerprint and service.
     pub fn finish(self) -> Vec<EndpointRow> {
         let floors = PrefixFloors::of(&self.entries, &self.hasher);
-        let (prints, tags, sets) = (self.prints.values, self.tags, self.tag_sets);
-        let mut rows: Vec<EndpointRow> = self
-            .entries
-            .into_iter()
-            .map(|entry| {
-                let prefix_floor_ns = floors.get(&self.hasher, &entry.key);
-                let set = sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
-                EndpointRow {
-                    key: entry.key.open(&prints),
-                    role: match entry.roles {
-                        INITIATOR => Role::Initiator,
-                        RESPONDER => Role::Responder,
-                        _ => Role::Both,
-                    },
-                    sessions: entry.sessions,
-                    handshakes: entry.handshakes,
-                    floor_ns: (entry.handshakes > 0).then_some(entry.floor_ns),
-                    prefix_floor_ns,
-                    first: entry.first,
-                    last: entry.last,
-                    place: entry.place,
-                    asn: entry.asn,
-                    tags: tag_names(&tags, set),
-                    hidden: None,
-                    tunnel: None,
-                }
-            })
-            .collect();
+        let mut rows: Vec<EndpointRow> =
+            self.entries.iter().map(|entry| self.row(entry, Some(&floors))).collect();
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         rows
+    }
+
+    fn row(&self, entry: &Entry, floors: Option<&PrefixFloors>) -> EndpointRow {
+        let prefix_floor_ns = floors.and_then(|floors| floors.get(&self.hasher, &entry.key));
+        let set = self.tag_sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
+        let hidden = entry.gathered.as_deref().and_then(estimate);
+        let tags = with_satellite(tag_names(&self.tags, set), hidden.as_ref());
+        let floor_ns = (entry.handshakes > 0).then_some(entry.floor_ns);
+        let tally = self.tallies.get((entry.tally as usize).wrapping_sub(1));
+        let excess = excess(floor_ns, prefix_floor_ns);
+        let traits = tally.map(|tally| tally.traits(excess)).unwrap_or_default();
+        EndpointRow {
+            key: entry.key.open(&self.prints.values),
+            role: match entry.roles {
+                INITIATOR => Role::Initiator,
+                RESPONDER => Role::Responder,
+                _ => Role::Both,
+            },
+            sessions: entry.sessions,
+            handshakes: entry.handshakes,
+            floor_ns,
+            prefix_floor_ns,
+            first: entry.first,
+            last: entry.last,
+            place: entry.place.clone(),
+            asn: entry.asn.clone(),
+            tunnel: tunnel::estimate(&traits, &tags),
+            tags,
+            hidden,
+            traits,
+        }
     }
 }
 
@@ -254,6 +306,8 @@ impl Entry {
             place: None,
             asn: None,
             tags: 0,
+            gathered: None,
+            tally: 0,
         }
     }
 }
@@ -289,6 +343,23 @@ impl Key {
         };
         bits | u64::from(self.remote) << 49
     }
+}
+
+/// A leg as long as one by satellite is said to be one: a gateway there ends TCP like a proxy.
+fn with_satellite(mut tags: Vec<Arc<str>>, hidden: Option<&HiddenLeg>) -> Vec<Arc<str>> {
+    if hidden.is_some_and(is_satellite_long)
+        && let Err(at) = tags.binary_search_by(|tag| (**tag).cmp(TAG_SATELLITE_GATEWAY))
+    {
+        tags.insert(at, TAG_SATELLITE_GATEWAY.into());
+    }
+    tags
+}
+
+/// How far a floor lies above the lowest of its prefix; nothing where it is that one itself.
+fn excess(floor_ns: Option<u64>, prefix_floor_ns: Option<u64>) -> Option<Excess> {
+    let (own, floor_ns) = (floor_ns?, prefix_floor_ns?);
+    let over_ns = own.checked_sub(floor_ns).filter(|over| *over > 0)?;
+    Some(Excess { of: "prefix", floor_ns, over_ns })
 }
 
 fn tag_names(tags: &[Arc<str>], set: u128) -> Vec<Arc<str>> {

@@ -82,7 +82,7 @@ impl Enricher {
             Direction::Internal | Direction::External => return None,
         };
         let untrusted = record.context.hits.iter().any(|hit| UNTRUSTED.contains(&&*hit.tag));
-        Some(physics::judge(sensor, leg.handshake_ns?, remote.place.as_deref(), untrusted))
+        Some(physics::judge(sensor, leg.transport_ns()?, remote.place.as_deref(), untrusted))
     }
 
     /// A subject of the file at either end, the initiator's first; else the address of the

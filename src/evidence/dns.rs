@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::evidence::step::Role;
 use crate::evidence::step::Step;
+use crate::model::Nanos;
 use crate::model::record::DnsFacts;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
@@ -74,6 +75,27 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
         // What came before the fault, or before the capture cut the message, is kept.
         Err(_) if facts.dns.is_some() => Step::Failed,
         Err(_) => Step::NotMine,
+    }
+}
+
+/// Takes the time from a question of the initiator to its answer (a resolver's own asking
+/// included; not where the question came again).
+pub fn time(bytes: &[u8], role: Role, time: Nanos, facts: &mut Facts) {
+    let (Ok(message), Some(dns)) = (Message::parse(bytes), facts.dns.as_deref_mut()) else {
+        return;
+    };
+    match (role, message.is_response(), dns.asked) {
+        (Role::Initiator, false, None) => dns.asked = Some((message.id, time, false)),
+        (Role::Initiator, false, Some((id, first, _))) if id == message.id => {
+            dns.asked = Some((id, first, true));
+        }
+        (Role::Responder, true, Some((id, asked, again))) if id == message.id => {
+            dns.asked = None;
+            if let Some(took) = time.0.checked_sub(asked.0).filter(|_| !again) {
+                dns.round_trip_ns = Some(dns.round_trip_ns.map_or(took, |low| low.min(took)));
+            }
+        }
+        _ => {}
     }
 }
 

@@ -91,6 +91,9 @@ fn keep_request(head: &Request<'_>, facts: &mut Facts) {
     };
     if head.method == b"CONNECT" && http.connect_target.is_none() {
         http.connect_target = Some(shown(head.target, HOST_BYTES_MAX));
+        if facts.protocol == Some(Protocol::Http) {
+            facts.protocol = Some(Protocol::HttpConnect);
+        }
     }
     if http.method.is_none() {
         http.method = Some(seen.method);

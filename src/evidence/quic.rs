@@ -95,6 +95,11 @@ impl QuicState {
         if self.told { Step::NeedMore } else { Step::NotMine }
     }
 
+    /// Who opened the connection, once that is sure.
+    pub fn client(&self) -> Option<Role> {
+        self.connection.as_ref().map(|connection| connection.client)
+    }
+
     fn stream(&mut self, role: Role) -> &mut Stream {
         match role {
             Role::Initiator => &mut self.initiator,

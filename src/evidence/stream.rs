@@ -4,9 +4,12 @@
 //! straddles segments. In: payload in order. Out: calls to the observers. Never: copies a message
 //! that is whole in one segment, or looks on after the bounds below.
 
+use crate::evidence::datagram::Talk;
 use crate::evidence::dns;
+use crate::evidence::greetings;
 use crate::evidence::http;
 use crate::evidence::http::After;
+use crate::evidence::openvpn;
 use crate::evidence::ssh;
 use crate::evidence::step::Role;
 use crate::evidence::step::Step;
@@ -17,6 +20,7 @@ use crate::model::record::Facts;
 use crate::wire::http::HEAD_MAX;
 use crate::wire::http::Source;
 use crate::wire::http::looks_like_request;
+use crate::wire::rdp;
 use crate::wire::ssh::IDENTIFICATION_MAX;
 use crate::wire::ssh::PACKET_MAX;
 use crate::wire::ssh::identification_after_lines;
@@ -62,10 +66,27 @@ pub enum Mode {
     Quic,
     /// Following DTLS.
     Dtls,
+    /// Stepping over how SOCKS, RDP or RFB begins.
+    Greeting,
     /// Following SSDP.
     Ssdp,
+    /// Following IKE.
+    Ike,
+    /// Following WireGuard.
+    Wireguard,
+    /// Following OpenVPN, over TCP or UDP.
+    Openvpn,
+    /// Following STUN, behind which DTLS may begin.
+    Stun,
     /// Left alone.
     Done,
+}
+
+impl Mode {
+    /// Whether a datagram of it is looked at for its timing only, by the session's talk.
+    pub const fn is_timed_only(self) -> bool {
+        matches!(self, Mode::Ike | Mode::Wireguard | Mode::Openvpn | Mode::Stun)
+    }
 }
 
 /// What the lane may use while it looks at a segment.
@@ -76,6 +97,8 @@ pub struct Around<'a> {
     pub ports: (u16, u16),
     /// The session's facts, made at the first sign of a protocol.
     pub facts: &'a mut Option<Box<Facts>>,
+    /// What both sides say together, made where a protocol needs it.
+    pub talk: &'a mut Option<Box<Talk>>,
     /// Where failures are counted.
     pub counters: &'a mut Counters,
 }
@@ -121,6 +144,15 @@ enum Sign {
 }
 
 impl Sign {
+    /// Of an answer that may be too early.
+    fn of(fits: Option<bool>, mode: Mode) -> Sign {
+        match fits {
+            Some(true) => Sign::Fits(mode),
+            Some(false) => Sign::Nothing,
+            None => Sign::Short,
+        }
+    }
+
     fn or(self, next: impl FnOnce() -> Sign) -> Sign {
         if let Sign::Nothing = self { next() } else { self }
     }
@@ -191,6 +223,8 @@ impl Lane {
             Mode::Ssh => PACKET_MAX + 4 + IDENTIFICATION_MAX,
             Mode::Dns => HELD_DNS_MAX,
             Mode::HttpRequest | Mode::HttpResponse => HEAD_MAX,
+            Mode::Openvpn => 2 + openvpn::STREAM_PACKET_MAX,
+            Mode::Greeting => greetings::HELD_MAX,
             _ => HELD_LOOK_MAX,
         };
         if held.bytes.len() > cap || held.reread > REREAD_BYTES_MAX {
@@ -265,7 +299,23 @@ impl Lane {
                 }
                 if self.turns > DNS_MESSAGES_MAX { Step::Done } else { step }
             }
-            Mode::Look | Mode::Quic | Mode::Dtls | Mode::Ssdp | Mode::Done => Step::Done,
+            Mode::Greeting => {
+                let on_port = around.ports.0 == rdp::PORT || around.ports.1 == rdp::PORT;
+                let facts = around.facts.get_or_insert_default();
+                let talk = around.talk.get_or_insert_default();
+                let step = talk.greetings.observe(rest, role, on_port, facts);
+                if let Step::Used(_) = step {
+                    self.mode = Mode::Look;
+                    self.turn();
+                }
+                step
+            }
+            Mode::Openvpn => {
+                let facts = around.facts.get_or_insert_default();
+                let talk = around.talk.get_or_insert_default();
+                talk.openvpn.observe_stream(rest, role, facts)
+            }
+            _ => Step::Done,
         }
     }
 
@@ -321,11 +371,12 @@ fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
         .or(|| proxy_header(bytes))
         .or(|| starts(bytes, b"HTTP/1.", Mode::HttpResponse))
         .or(|| server_lines(bytes, around))
-        .or(|| match looks_like_request(bytes) {
-            Some(true) => Sign::Fits(Mode::HttpRequest),
-            Some(false) => Sign::Nothing,
-            None => Sign::Short,
+        .or(|| {
+            let greetings = around.talk.as_ref().map(|talk| &talk.greetings);
+            Sign::of(greetings::sign(bytes, greetings), Mode::Greeting)
         })
+        .or(|| Sign::of(openvpn::stream_sign(bytes), Mode::Openvpn))
+        .or(|| Sign::of(looks_like_request(bytes), Mode::HttpRequest))
 }
 
 fn starts(bytes: &[u8], magic: &[u8], mode: Mode) -> Sign {

@@ -109,10 +109,32 @@ counters! {
     FragmentsApart = "fragments_apart" in "session";
     /// Bytes known to be missing inside TCP streams.
     GapBytes = "gap_bytes" in "session";
+    /// Of these, bytes that the other end acknowledged: the capture lost them, not the network.
+    AckedUnseenBytes = "acked_unseen_bytes" in "session";
+    /// TCP sessions with such bytes.
+    AckedUnseenSessions = "acked_unseen_sessions" in "session";
+    /// Frame bytes of TCP sessions that are over: what these are a share of.
+    TcpBytes = "tcp_bytes" in "session";
+    /// TCP sessions whose round trips were not timed because the room for that was taken.
+    SessionsUntimed = "sessions_untimed" in "session";
     /// Messages longer than the buffer for straddling messages.
     MessagesOverCap = "messages_over_cap" in "evidence";
     /// Bytes that began like a known protocol and did not parse.
     ParseFailures = "parse_failures" in "evidence";
+    /// Exchanges that forced an end to answer, measured.
+    Turns = "turns" in "evidence";
+    /// Exchanges apart because the handshake resumed an earlier session.
+    TurnsResumed = "turns_resumed" in "evidence";
+    /// Exchanges left out because the client offered early data.
+    TurnsEarlyData = "turns_early_data" in "evidence";
+    /// Exchanges left out because the server asked for another ClientHello.
+    TurnsRetryRequest = "turns_retry_request" in "evidence";
+    /// Exchanges apart because the client proves who it is.
+    TurnsClientCertificate = "turns_client_certificate" in "evidence";
+    /// Exchanges left out because something was sent again, early or missing meanwhile.
+    TurnsLoss = "turns_loss" in "evidence";
+    /// Exchanges left out because their answer came before it can have been asked for.
+    TurnsSplitFlight = "turns_split_flight" in "evidence";
     /// Geo or AS database records that could not be read.
     GeoErrors = "geo_errors" in "enrich";
     /// Hits of list entries past the cap of a session.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
+use crate::model::traits::Traits;
 use crate::model::{Addr, Nanos, Transport};
 
 /// Whether an address belongs to the home networks.
@@ -101,7 +102,7 @@ pub struct Tunnel {
     pub l3: bool,
     /// From 0 to 1.
     pub confidence: f64,
-    /// What says so: `mss`, `stack`, `floor`, joined with `+`.
+    /// What speaks for it: `mss`, `stack`, `floor`, joined with `+`; `none` where nothing does.
     pub reason: &'static str,
 }
 
@@ -134,4 +135,6 @@ pub struct EndpointRow {
     pub hidden: Option<HiddenLeg>,
     /// A layer-3 tunnel on the way; absent where that cannot be decided.
     pub tunnel: Option<Tunnel>,
+    /// What its sessions say together of its stack, its path and its days.
+    pub traits: Traits,
 }

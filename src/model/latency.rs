@@ -5,6 +5,7 @@
 //! evidence fill them. Out: emit shows them, endpoints and detect weigh them. Never: halves, means,
 //! or a verdict.
 
+use crate::model::record::Facts;
 use crate::model::record::Leg;
 
 /// How in-session round trips were taken; several may be true of one leg.
@@ -20,6 +21,26 @@ impl Methods {
     /// Whether every method of `bits` was used.
     pub const fn has(self, bits: u8) -> bool {
         self.0 & bits == bits
+    }
+
+    /// Their words, in this order.
+    pub const fn words(self) -> &'static [&'static str] {
+        match (self.has(Self::TIMESTAMP), self.has(Self::ACKNOWLEDGEMENT)) {
+            (true, true) => &["timestamp", "ack"],
+            (true, false) => &["timestamp"],
+            (false, true) => &["ack"],
+            (false, false) => &[],
+        }
+    }
+
+    /// The methods of these words.
+    pub fn of(words: &[&str]) -> Option<Methods> {
+        let bit = |word: &&str| match *word {
+            "timestamp" => Some(Self::TIMESTAMP),
+            "ack" => Some(Self::ACKNOWLEDGEMENT),
+            _ => None,
+        };
+        words.iter().map(bit).try_fold(0, |bits, bit| Some(bits | bit?)).map(Methods)
     }
 }
 
@@ -46,6 +67,12 @@ pub enum Exchange {
     /// TLS over TCP: the server's first flight, the client's next (RFC 8446 section 2, RFC 5246
     /// section 7.3); of the responder: ClientHello, ServerHello.
     Tls,
+    /// The same where an earlier session is resumed (RFC 8446 section 2.2, RFC 5246 section 7.3).
+    TlsResumed,
+    /// The same where the client proves who it is: a person or a card may have to answer.
+    TlsCertificate,
+    /// TLS 1.2: the server's Finished, the client's first data (RFC 5246 section 7.3).
+    TlsData,
     /// SSH: the server's identification or KEXINIT, the client's (RFC 4253 sections 4.2 and 7).
     Ssh,
     /// SSH user authentication: an answer of the server, the client's next request (RFC 4252).
@@ -64,16 +91,52 @@ pub enum Exchange {
     Rdp,
     /// RFB: the server's version or security message, the client's answer (RFC 6143 section 7.1).
     Rfb,
+    /// DNS over UDP: a question and its answer, the resolver's own asking included.
+    Dns,
     /// WebSocket or HTTP/2 ping and pong, or STUN request and response: answered without thought.
     Ping,
 }
 
 impl Exchange {
+    /// Every one, in order.
+    pub const ALL: &'static [Exchange] = &[
+        Exchange::FirstData,
+        Exchange::Tls,
+        Exchange::TlsResumed,
+        Exchange::TlsCertificate,
+        Exchange::TlsData,
+        Exchange::Ssh,
+        Exchange::SshAuth,
+        Exchange::Dtls,
+        Exchange::Quic,
+        Exchange::Ike,
+        Exchange::Wireguard,
+        Exchange::Openvpn,
+        Exchange::Rdp,
+        Exchange::Rfb,
+        Exchange::Dns,
+        Exchange::Ping,
+    ];
+
+    /// Those that go over UDP.
+    pub const OVER_UDP: [Exchange; 7] = [
+        Exchange::Dtls,
+        Exchange::Quic,
+        Exchange::Ike,
+        Exchange::Wireguard,
+        Exchange::Openvpn,
+        Exchange::Ping,
+        Exchange::Dns,
+    ];
+
     /// Its word: `longhaul.gap.WORD_us`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Exchange::FirstData => "first_data",
             Exchange::Tls => "tls",
+            Exchange::TlsResumed => "tls_resumed",
+            Exchange::TlsCertificate => "tls_certificate",
+            Exchange::TlsData => "tls_data",
             Exchange::Ssh => "ssh",
             Exchange::SshAuth => "ssh_auth",
             Exchange::Dtls => "dtls",
@@ -83,6 +146,7 @@ impl Exchange {
             Exchange::Openvpn => "openvpn",
             Exchange::Rdp => "rdp",
             Exchange::Rfb => "rfb",
+            Exchange::Dns => "dns",
             Exchange::Ping => "ping",
         }
     }
@@ -128,6 +192,11 @@ impl Exclusions {
         (Self::SPLIT_FLIGHT, "split-flight"),
     ];
 
+    /// The words of those that hold.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        Self::WORDS.into_iter().filter(move |(bit, _)| self.has(*bit)).map(|(_, word)| word)
+    }
+
     /// Whether every reason of `bits` holds.
     pub const fn has(self, bits: u16) -> bool {
         self.0 & bits == bits
@@ -141,9 +210,40 @@ pub struct Turns {
     pub turns: Vec<Turn>,
     /// Why others are left out.
     pub excluded: Exclusions,
+    /// Over UDP: the lowest round trip to the initiator of what is answered without thought (a
+    /// cookie's echo, an acknowledgement, a ping): the nearest thing to a transport's own.
+    pub near: Option<Turn>,
+    /// Likewise to the responder.
+    pub far: Option<Turn>,
 }
 
 impl Turns {
+    /// Notes a round trip of a datagram that is answered without thought; the lowest is kept.
+    pub fn note_answered(&mut self, turn: Turn) {
+        let lowest = if turn.by_initiator { &mut self.near } else { &mut self.far };
+        if lowest.is_none_or(|lowest| turn.round_trip_ns < lowest.round_trip_ns) {
+            *lowest = Some(turn);
+        }
+    }
+
+    /// Of exchanges over UDP the lowest round trip to the initiator or to the responder: of those
+    /// answered without thought, else of the others.
+    pub fn over_udp(&self, by_initiator: bool) -> Option<Turn> {
+        let answered = if by_initiator { self.near } else { self.far };
+        let thought = self.turns.iter().filter(|turn| {
+            let udp = matches!(turn.exchange, Exchange::Dtls | Exchange::Quic | Exchange::Ike);
+            udp && turn.by_initiator == by_initiator
+        });
+        answered.or_else(|| thought.min_by_key(|turn| turn.round_trip_ns).copied())
+    }
+
+    /// What is hidden behind the initiator by an exchange over UDP, in ns: its lowest turn less the
+    /// lowest round trip that took no thought; absent where no such round trip is known.
+    pub fn gap_over_udp(&self, exchange: Exchange) -> Option<u64> {
+        let thought = self.lowest(exchange, true)?;
+        Some(thought.saturating_sub(self.near?.round_trip_ns))
+    }
+
     /// The lowest round trip of an exchange, in ns.
     pub fn lowest(&self, exchange: Exchange, by_initiator: bool) -> Option<u64> {
         self.turns
@@ -151,6 +251,52 @@ impl Turns {
             .filter(|turn| turn.exchange == exchange && turn.by_initiator == by_initiator)
             .map(|turn| turn.round_trip_ns)
             .min()
+    }
+}
+
+impl Turns {
+    /// Leaves out each turn whose answer came earlier than what it is held to answer can have
+    /// reached the end in question: a flight that went on while the answer was under way. An eighth
+    /// of the leg is left for its jitter. Gives how many were left out.
+    pub fn settle(&mut self, near: &Leg, far: &Leg) -> usize {
+        let (near, far) = (near.transport_ns(), far.transport_ns());
+        let before = self.turns.len();
+        self.turns.retain(|turn| {
+            let leg = if turn.by_initiator { near } else { far };
+            leg.is_none_or(|leg| turn.round_trip_ns >= leg - leg / 8)
+        });
+        let left_out = before - self.turns.len();
+        if left_out > 0 {
+            self.excluded.0 |= Exclusions::SPLIT_FLIGHT;
+        }
+        left_out
+    }
+
+    /// The cross-layer gap: the lowest round trip of an exchange beyond that of its transport, in
+    /// ns; nothing where either is unknown.
+    pub fn gap(&self, exchange: Exchange, by_initiator: bool, leg: &Leg) -> Option<u64> {
+        let transport = leg.transport_ns()?;
+        Some(self.lowest(exchange, by_initiator)?.saturating_sub(transport))
+    }
+}
+
+impl Facts {
+    /// The lowest round trip of an exchange over UDP, and which it was: to the initiator, or to the
+    /// responder.
+    pub fn over_udp(&self, by_initiator: bool) -> Option<Turn> {
+        let asked = self.dns.as_ref().and_then(|dns| dns.round_trip_ns).filter(|_| !by_initiator);
+        let dns = asked.map(|round_trip_ns| Turn {
+            exchange: Exchange::Dns,
+            by_initiator,
+            round_trip_ns,
+        });
+        dns.or_else(|| self.turns.as_ref()?.over_udp(by_initiator))
+    }
+
+    /// The word for the exchange that the responder's leg rests on, else the initiator's.
+    pub fn method_over_udp(&self) -> Option<&'static str> {
+        let turn = self.over_udp(false).or_else(|| self.over_udp(true))?;
+        Some(turn.exchange.as_str())
     }
 }
 

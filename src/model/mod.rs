@@ -15,8 +15,10 @@ pub mod frame;
 pub mod latency;
 pub mod names;
 pub mod packet;
+pub mod protocol;
 pub mod record;
 pub mod time;
+pub mod traits;
 
 pub use addr::Addr;
 pub use alert::{Alert, EvidenceItem, Family, Incident, Level, Member, RuleInfo, SourceInfo};

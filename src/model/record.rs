@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::model::latency::RoundTrips;
 use crate::model::latency::Turns;
+pub use crate::model::protocol::Protocol;
 use crate::model::{Addr, Nanos, Transport};
 
 /// How a session ended, or stood when the input ended.
@@ -168,37 +169,6 @@ impl Quality {
     }
 }
 
-/// A protocol told from payload (`network.protocol`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// TLS over TCP.
-    Tls,
-    /// DTLS.
-    Dtls,
-    /// QUIC.
-    Quic,
-    /// SSH.
-    Ssh,
-    /// DNS.
-    Dns,
-    /// HTTP/1.x.
-    Http,
-}
-
-impl Protocol {
-    /// The ECS word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Protocol::Tls => "tls",
-            Protocol::Dtls => "dtls",
-            Protocol::Quic => "quic",
-            Protocol::Ssh => "ssh",
-            Protocol::Dns => "dns",
-            Protocol::Http => "http",
-        }
-    }
-}
-
 /// What TLS, DTLS or QUIC handshakes said. Hashes are bytes; emit writes them in hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFacts {
@@ -256,6 +226,10 @@ pub struct DnsFacts {
     pub questions: u32,
     /// Responses seen.
     pub responses: u32,
+    /// The initiator's question that is waited for: transaction id, time, whether it came again.
+    pub asked: Option<(u16, Nanos, bool)>,
+    /// Lowest time from a question of the initiator to the responder's answer, in ns: over UDP.
+    pub round_trip_ns: Option<u64>,
 }
 
 /// What SSH said in clear.

@@ -1,15 +1,19 @@
 //! The analyst loop: merge the workers' sessions by time, sum up endpoints, correlate, write.
 //!
-//! Owns: everything that needs the whole run in one order: endpoints, incidents, the open files.
+//! Owns: everything that needs the whole run in one order: endpoints and the rules that judge them,
+//! incidents, the open files.
 //! In: handovers. Out: session lines as they come, the rest at the end.
 //! Never: sees a packet; its result does not depend on how many workers there were.
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::Caps;
 use crate::config::Plan;
+use crate::detect::RuleSet;
+use crate::detect::SourceCatalog;
 use crate::detect::incidents::IncidentConfig;
 use crate::detect::incidents::Incidents;
 use crate::detect::merge;
@@ -28,9 +32,11 @@ use crate::model::Error;
 use crate::model::Incident;
 use crate::model::Level;
 use crate::model::Nanos;
+use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::pipeline::desk::Handover;
 use crate::pipeline::desk::Order;
+use crate::pipeline::prepare::Prepared;
 
 /// An alert's event id, as its line has it.
 fn alert_id(alert: &Alert) -> String {
@@ -84,6 +90,10 @@ pub(super) struct Found {
     pub(super) min_level: Level,
     /// Open incidents that were taken, with the number of their alerts then.
     taken: BTreeMap<(Arc<str>, Nanos), usize>,
+    rules: Arc<RuleSet>,
+    catalog: Arc<SourceCatalog>,
+    /// Endpoints and the rules that have fired on them since the table was taken.
+    fired: HashSet<(EndpointKey, String)>,
 }
 
 /// What the analyst leaves behind.
@@ -96,7 +106,11 @@ pub(super) struct Findings {
 
 impl Analyst {
     /// An analyst over the workers' queues.
-    pub(super) fn new(queues: Vec<(Receiver<Handover>, Sender<Handover>)>, plan: &Plan) -> Analyst {
+    pub(super) fn new(
+        queues: Vec<(Receiver<Handover>, Sender<Handover>)>,
+        plan: &Plan,
+        prepared: &Prepared,
+    ) -> Analyst {
         let feed = |(incoming, empties)| Feed {
             incoming,
             empties,
@@ -114,6 +128,9 @@ impl Analyst {
             caps: plan.caps,
             min_level: plan.min_level,
             taken: BTreeMap::new(),
+            rules: Arc::clone(&prepared.rules),
+            catalog: Arc::clone(&prepared.catalog),
+            fired: HashSet::new(),
         };
         Analyst { feeds: queues.into_iter().map(feed).collect(), found }
     }
@@ -184,6 +201,7 @@ impl Analyst {
         feed.next += 1;
         self.found.endpoints.observe(&item.endpoint);
         item.alerts.drain(..).for_each(|alert| self.found.alert(alert));
+        self.found.judge_ripe();
         let (from, to) = item.line;
         match handover.lines.get(from as usize..to as usize) {
             Some(line) if writing && !line.is_empty() => sink.session(line),
@@ -193,6 +211,41 @@ impl Analyst {
 }
 
 impl Found {
+    /// From here on, endpoints meet another snapshot.
+    pub(super) fn renew(&mut self, prepared: &Prepared) {
+        self.rules = Arc::clone(&prepared.rules);
+        self.catalog = Arc::clone(&prepared.catalog);
+    }
+
+    /// Lets the rules look at endpoints that have grown; after the session's own alerts.
+    fn judge_ripe(&mut self) {
+        while let Some(row) = self.endpoints.next_ripe() {
+            let mut alerts = Vec::new();
+            self.judge(&row, &mut alerts);
+            alerts.into_iter().for_each(|alert| self.alert(alert));
+        }
+    }
+
+    /// Lets the rules look at every endpoint of a span that is over, the earliest alert first.
+    fn judge_all(&mut self, rows: &[EndpointRow]) {
+        let mut alerts = Vec::new();
+        rows.iter().for_each(|row| self.judge(row, &mut alerts));
+        alerts.sort_by(|a, b| place(a).cmp(&place(b)));
+        alerts.into_iter().for_each(|alert| self.alert(alert));
+        self.fired.clear();
+    }
+
+    /// Each rule fires at most once on an endpoint of a span.
+    fn judge(&mut self, row: &EndpointRow, sink: &mut Vec<Alert>) {
+        let before = sink.len();
+        self.rules.evaluate_endpoint(row, &self.catalog, sink);
+        for alert in sink.split_off(before) {
+            if self.fired.insert((row.key.clone(), alert.rule.uuid.clone())) {
+                sink.push(alert);
+            }
+        }
+    }
+
     /// Keeps an alert, or adds it to the one that says the same. Incidents hear of every alert that
     /// stands for itself, also of those below the level that is reported.
     fn alert(&mut self, alert: Alert) {
@@ -243,6 +296,8 @@ impl Found {
     pub(super) fn take(&mut self) -> Findings {
         let endpoints = std::mem::replace(&mut self.endpoints, Endpoints::new(self.caps.endpoints));
         endpoints.count(&mut self.counters);
+        let endpoints = endpoints.finish();
+        self.judge_all(&endpoints);
         let mut incidents = self.incidents.drain();
         let open = self.incidents.open();
         let key = |i: &Incident| (Arc::clone(&i.subject), i.since);
@@ -253,7 +308,7 @@ impl Found {
         incidents.retain(|incident| incident.level >= self.min_level);
         incidents.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
         Findings {
-            endpoints: endpoints.finish(),
+            endpoints,
             alerts: self.take_alerts(),
             incidents,
             counters: self.counters.clone(),

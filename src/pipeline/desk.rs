@@ -105,6 +105,8 @@ impl Listener<Observers> for Desk<'_> {
             responder_port: delivery.ports.1,
             gap: delivery.gap,
             time: delivery.time,
+            opened: delivery.opened,
+            troubles: delivery.troubles,
         };
         let observers = extra.get_or_insert_with(|| self.idle.pop().unwrap_or_default());
         match observers.observe(&segment, &mut self.counters) {
@@ -121,6 +123,10 @@ impl Listener<Observers> for Desk<'_> {
             if self.idle.len() < OBSERVERS_IDLE {
                 self.idle.push(observers);
             }
+        }
+        if let Some(turns) = &mut record.facts.turns {
+            let left_out = turns.settle(&record.near, &record.far);
+            self.counters.add(Counter::TurnsSplitFlight, left_out as u64);
         }
         self.enricher.enrich(record);
         if self.identifies {
@@ -203,7 +209,7 @@ impl<'t> Desk<'t> {
         self.out.order.push(((record.at, record.start, id, first), self.out.items.len() as u32));
         self.out.items.push(Item {
             line: (start, self.out.lines.len() as u32),
-            endpoint: EndpointSummary::of(record),
+            endpoint: EndpointSummary { id, ..EndpointSummary::of(record) },
             alerts,
         });
     }

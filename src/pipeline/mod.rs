@@ -208,7 +208,7 @@ fn assemble<'t>(
         let queues = Queues { lane, out, empties };
         workers.push(Worker::new(plan.workers, plan.caps.sessions, desk, queues));
     }
-    (dispatcher, workers, Analyst::new(feeds, plan))
+    (dispatcher, workers, Analyst::new(feeds, plan, prepared))
 }
 
 /// Adds up what the threads leave behind.

@@ -114,6 +114,7 @@ impl<'t> Worker<'t> {
         self.hand_over(Nanos::from_secs(u64::from(clock)));
         if let Some(post) = &mut self.post {
             post.show(&self.desk.counters);
+            post.show_feeds(self.desk.summary.feeds());
             if let Some(snapshot) = post.renewed() {
                 self.desk.renew(&snapshot.prepared);
             }

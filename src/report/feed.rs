@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::model::Record;
 use crate::model::Transport;
 use crate::model::record::SessionState;
+use crate::report::units;
 
 /// TCP conversations a point must have fed before it is judged.
 const TALKS_MIN: u64 = 20;
@@ -31,6 +32,17 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// What there is to say of a point that feeds one direction only.
+    pub fn sentence(&self) -> String {
+        format!(
+            "capture point {}: only one direction of {} of {} TCP conversations was seen: the \
+             mirror port sends one direction. No legs, and no rule that needs both",
+            self.point,
+            units::share(self.one_way, self.talks),
+            units::count(self.talks),
+        )
+    }
+
     /// Whether the point feeds one direction only.
     pub const fn is_one_way(&self) -> bool {
         self.talks >= TALKS_MIN && self.one_way * 100 >= self.talks * ONE_WAY_SHARE_MIN

@@ -65,3 +65,16 @@ fn numbers_have_units_and_one_is_not_many() {
     assert_eq!(shown("5", "packets", Some(3.0)), "n = 5 packets (threshold 3 packets)");
     assert_eq!(shown("a.example", "", None), "n = a.example");
 }
+
+#[test]
+fn an_alert_on_an_endpoint_has_a_chapter() {
+    let mut sample = Alert::sample("D03", Family::P);
+    sample.remote = Some(Addr::v4([203, 0, 113, 7]));
+    sample.message = "160.0 ms are hidden behind 203.0.113.7".to_owned();
+    sample.context = vec![("endpoint.ip".to_owned(), "\"203.0.113.7\"".to_owned())];
+    sample.evidence = vec![item("longhaul.hidden_leg.us", "160000.000", "us", Some(40_000.0))];
+    let text = told(&[Arc::new(sample)]);
+    assert!(text.contains("\n1  203.0.113.7\n"), "{text}");
+    assert!(text.contains("D03 d03, medium: 160.0 ms are hidden behind 203.0.113.7"), "{text}");
+    assert!(text.contains("longhaul.hidden_leg.us = 160 ms (threshold 40.0 ms)"), "{text}");
+}

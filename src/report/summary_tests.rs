@@ -8,6 +8,7 @@ use super::*;
 use crate::model::Nanos;
 use crate::model::endpoint::{EndpointKey, Role};
 use crate::model::record::*;
+use crate::model::traits::Traits;
 use crate::model::{Addr, Transport};
 
 pub fn record(
@@ -71,6 +72,7 @@ fn endpoint(side: Side, asn: u32, country: &str, sessions: u64, floor: Option<u6
         tags: Vec::new(),
         hidden: None,
         tunnel: None,
+        traits: Traits::default(),
     }
 }
 

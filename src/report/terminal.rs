@@ -53,7 +53,7 @@ impl Cell {
 }
 
 /// Losses that are worth a word, each with its words.
-const LOSSES: [(Counter, &str); 19] = [
+const LOSSES: [(Counter, &str); 21] = [
     (Counter::RejectLink, "frames of an unknown link type"),
     (Counter::RejectShort, "frames cut within a header"),
     (Counter::RejectMalformed, "malformed frames"),
@@ -69,6 +69,8 @@ const LOSSES: [(Counter, &str); 19] = [
     (Counter::DatagramsEvicted, "datagrams over the room for fragments"),
     (Counter::FragmentsApart, "fragments with no place in a datagram"),
     (Counter::GapBytes, "bytes missing inside TCP streams"),
+    (Counter::AckedUnseenBytes, "of these acknowledged: lost by the capture"),
+    (Counter::SessionsUntimed, "sessions over the room for round trips"),
     (Counter::MessagesOverCap, "messages over their buffer"),
     (Counter::GeoErrors, "unreadable database records"),
     (Counter::AlertsDropped, "alerts over the cap"),
@@ -236,14 +238,7 @@ fn put_inputs(page: &mut Page, summary: &Summary) {
 fn put_feeds(page: &mut Page, summary: &Summary) {
     const FEEDS_MAX: usize = 5;
     for feed in summary.one_way.iter().take(FEEDS_MAX) {
-        let text = format!(
-            "! capture point {}: only one direction of {} of {} TCP conversations was seen: the \
-             mirror port sends one direction. No legs, and no rule that needs both",
-            feed.point,
-            units::share(feed.one_way, feed.talks),
-            units::count(feed.talks),
-        );
-        page.line(&text, Tone::Warn);
+        page.line(&format!("! {}", feed.sentence()), Tone::Warn);
     }
     if summary.one_way.len() > FEEDS_MAX {
         let more = summary.one_way.len() - FEEDS_MAX;
@@ -398,6 +393,21 @@ fn put_losses(page: &mut Page, counters: &Counters) {
     page.out.push('\n');
     let rows = std::iter::once(vec![right("count"), left("what")]).chain(lost).collect::<Vec<_>>();
     page.table(&rows);
+    put_capture_loss(page, counters);
+}
+
+/// What the other end acknowledged was on the wire: the capture lost it. An estimate, for bytes
+/// of headers count on one side only, and the end of a stream shows no hole.
+fn put_capture_loss(page: &mut Page, counters: &Counters) {
+    let unseen = counters.get(Counter::AckedUnseenBytes);
+    if unseen == 0 {
+        return;
+    }
+    let share = 100.0 * unseen as f64 / (unseen + counters.get(Counter::TcpBytes)) as f64;
+    let share = if share < 0.01 { "less than 0.01".into() } else { format!("about {share:.2}") };
+    let sessions = counters.get(Counter::AckedUnseenSessions) as usize;
+    let sessions = units::number_of(sessions, "session");
+    page.line(&format!("the capture lost {share} % of TCP bytes, in {sessions}"), Tone::Warn);
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::session::Side;
 use crate::session::state::Bits;
 use crate::session::state::Half;
 use crate::session::state::Session;
+use crate::session::trips::Trips;
 
 /// Why a session is handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,12 @@ pub(crate) enum Ending {
 }
 
 /// Makes the record; `at` is the clock's second that orders it in the output.
-pub(crate) fn finish<X>(mut session: Session<X>, ending: Ending, at: u32) -> Finished<X> {
+pub(crate) fn finish<X>(
+    mut session: Session<X>,
+    trips: Option<&Trips>,
+    ending: Ending,
+    at: u32,
+) -> Finished<X> {
     let extra = session.extra.take();
     let state = state_of(&session, ending);
     let gaps = session.gaps
@@ -45,8 +51,14 @@ pub(crate) fn finish<X>(mut session: Session<X>, ending: Ending, at: u32) -> Fin
         point: session.key.point,
         initiator: party(&session, Side::Initiator),
         responder: party(&session, Side::Responder),
-        near: Leg { handshake_ns: session.handshake.near(), ..Leg::default() },
-        far: Leg { handshake_ns: session.handshake.far(), ..Leg::default() },
+        near: Leg {
+            handshake_ns: session.handshake.near(),
+            in_session: trips.and_then(|trips| trips.leg(Side::Initiator)),
+        },
+        far: Leg {
+            handshake_ns: session.handshake.far(),
+            in_session: trips.and_then(|trips| trips.leg(Side::Responder)),
+        },
         syn: session.handshake.syn.facts(session.key.version),
         quality: Quality {
             retransmits: session.retransmits,

@@ -216,6 +216,11 @@ impl Handshake {
         (self.has_far && !self.void).then_some(self.far_ns)
     }
 
+    /// When the SYN-ACK passed, where [`near`](Self::near) runs from it.
+    pub(crate) fn answered(&self) -> Option<Nanos> {
+        self.near().map(|_| self.syn_ack_at)
+    }
+
     /// SYN-ACK to ACK: sensor to initiator and back, in ns.
     pub(crate) fn near(&self) -> Option<u64> {
         (self.has_near && !self.void).then_some(self.near_ns)

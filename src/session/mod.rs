@@ -18,6 +18,8 @@ mod syn;
 #[cfg(test)]
 mod tests;
 pub mod timeouts;
+mod timing;
+mod trips;
 
 pub use shard::Hint;
 pub use shard::Shard;
@@ -79,6 +81,11 @@ pub struct Delivery<'a> {
     pub ports: (u16, u16),
     /// Bytes before these were lost for good.
     pub gap: bool,
+    /// When the SYN-ACK passed, where it and the initiator's ACK give a leg.
+    pub opened: Option<Nanos>,
+    /// Repetitions, early segments and holes of the session so far: two deliveries that differ
+    /// here have trouble between them.
+    pub troubles: u32,
 }
 
 /// Whether a listener wants more of a session.

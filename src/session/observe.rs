@@ -21,6 +21,7 @@ use crate::session::handshake::Step;
 use crate::session::reorder::Early;
 use crate::session::state::Bits;
 use crate::session::state::Session;
+use crate::session::state::Shared;
 use crate::session::stream::Placed;
 use crate::session::syn::SynSummary;
 use crate::wire::tcp::TcpOptions;
@@ -72,11 +73,12 @@ impl<X> Session<X> {
     pub(crate) fn observe(
         &mut self,
         arrival: Arrival<'_>,
-        fragments: &mut Fragments,
+        shared: &mut Shared,
         listener: &mut impl Listener<X>,
     ) {
         let packet = arrival.packet;
         let side = self.side(packet);
+        let fragments = &mut shared.fragments;
         self.touched = self.touched.max(packet.clock);
         if packet.time >= self.end {
             self.end = packet.time;
@@ -97,11 +99,18 @@ impl<X> Session<X> {
             _ if packet.flags.has(PacketFlags::FRAGMENT) => {
                 self.join(side, arrival, fragments, listener);
             }
-            _ => self.read(side, arrival, listener),
+            Transport::TCP => {
+                let expected = self.half(side).stream.next();
+                self.read(side, arrival, listener);
+                self.time((side, expected), arrival, &mut shared.trips, listener);
+            }
+            _ => return self.read(side, arrival, listener),
         }
-        let answers = packet.key.transport == Transport::TCP;
-        if answers && packet.tcp_flags.has(TcpFlags::ACK) && self.bits.has(Bits::WAITING) {
-            self.give_up_acknowledged(side.other(), packet, listener);
+        if packet.key.transport == Transport::TCP && packet.tcp_flags.has(TcpFlags::ACK) {
+            if self.bits.has(Bits::WAITING) {
+                self.give_up_acknowledged(side.other(), packet, listener);
+            }
+            self.note_acknowledged(side, packet);
         }
     }
 
@@ -260,7 +269,7 @@ impl<X> Session<X> {
                 let given_up = stream.remember(seq.wrapping_add(wire));
                 self.gaps = self.gaps.saturating_add(u32::from(given_up > 0));
                 self.out_of_order = self.out_of_order.saturating_add(1);
-                listener.count(Counter::GapBytes, u64::from(given_up));
+                self.count_gap(side, given_up, listener);
             }
             Placed::Elsewhere => {
                 stream.start(seq);
@@ -308,10 +317,8 @@ impl<X> Session<X> {
 
     fn pass_over(&mut self, side: Side, missing: u32, listener: &mut impl Listener<X>) {
         let given_up = self.half(side).stream.pass_over(missing);
-        if given_up > 0 {
-            self.gaps = self.gaps.saturating_add(1);
-            listener.count(Counter::GapBytes, u64::from(given_up));
-        }
+        self.gaps = self.gaps.saturating_add(u32::from(given_up > 0));
+        self.count_gap(side, given_up, listener);
     }
 
     /// Delivers early segments whose turn has come.
@@ -378,6 +385,8 @@ impl<X> Session<X> {
             transport: self.key.transport,
             ports: self.ports(),
             gap,
+            opened: self.handshake.answered(),
+            troubles: self.troubles(),
         };
         if listener.deliver(&mut self.extra, &delivery) == Interest::Done {
             self.bits.set(Bits::DEAF);

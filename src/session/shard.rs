@@ -25,6 +25,7 @@ use crate::session::close::Ending;
 use crate::session::fragments::Fragments;
 use crate::session::handshake::SynVerdict;
 use crate::session::state::Session;
+use crate::session::state::Shared;
 
 /// An entry of the index: the hash stands beside the id, so that growing the index touches no
 /// session.
@@ -52,8 +53,14 @@ pub struct Shard<X> {
     index: HashTable<Entry>,
     sessions: Slab<Session<X>>,
     wheel: Wheel,
-    fragments: Fragments,
+    shared: Shared,
     timeouts: Timeouts,
+}
+
+/// How many of so many sessions may have their round trips timed: those that carry data both ways
+/// are far fewer than a table full of scans, and each takes another 200 bytes.
+const fn timed(sessions: usize) -> usize {
+    sessions.div_ceil(4)
 }
 
 /// Spreads 32 bits of hash over the 64 that the index wants (it takes its tag from the top seven).
@@ -68,7 +75,7 @@ impl<X> Shard<X> {
             index: HashTable::new(),
             sessions: Slab::new(cap),
             wheel: Wheel::new(timeouts.longest()),
-            fragments: Fragments::default(),
+            shared: Shared { fragments: Fragments::default(), trips: Slab::new(timed(cap)) },
             timeouts,
         }
     }
@@ -128,11 +135,11 @@ impl<X> Shard<X> {
         // Only its first packet and its end can bring a session's time-out forward: a later one is
         // found when the timer comes up, an earlier one would be missed.
         let (fresh, was_over) = (!session.spoke(), session.is_over());
-        session.observe(arrival, &mut self.fragments, listener);
+        session.observe(arrival, &mut self.shared, listener);
         if fresh || session.is_over() != was_over {
             self.rearm(id);
         }
-        if self.fragments.has_given_up() {
+        if self.shared.fragments.has_given_up() {
             self.read_beginnings(listener);
         }
     }
@@ -140,7 +147,7 @@ impl<X> Shard<X> {
     /// Datagrams in fragments that were given up are read as far as they go.
     #[cold]
     fn read_beginnings(&mut self, listener: &mut impl Listener<X>) {
-        for datagram in self.fragments.take_given_up() {
+        for datagram in self.shared.fragments.take_given_up() {
             let id = self.find(&datagram.first);
             if let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) {
                 session.read_beginning(&datagram, listener);
@@ -243,7 +250,7 @@ impl<X> Shard<X> {
 
     /// The input is over: hands over the sessions that are due before `clock`, still open.
     pub fn drain(&mut self, clock: u32, listener: &mut impl Listener<X>) {
-        self.fragments.close(listener);
+        self.shared.fragments.close(listener);
         self.read_beginnings(listener);
         self.end_due(clock, Ending::Cut, listener);
     }
@@ -312,21 +319,18 @@ impl<X> Shard<X> {
     }
 
     fn remove(&mut self, id: u32, ending: Ending, at: u32, listener: &mut impl Listener<X>) {
-        if !self.fragments.is_empty()
+        if !self.shared.fragments.is_empty()
             && let Some(key) = self.sessions.get(id).map(|session| session.key)
         {
-            self.fragments.close_session(&key, listener);
+            self.shared.fragments.close_session(&key, listener);
             self.read_beginnings(listener);
         }
-        let Some(session) = self.sessions.remove(id) else { return };
+        let Some(mut session) = self.sessions.remove(id) else { return };
         if let Ok(entry) = self.index.find_entry(spread(session.hash), |entry| entry.id == id) {
             entry.remove();
         }
-        let holes = [session.initiator.stream.hole(), session.responder.stream.hole()];
-        let missing = holes.iter().map(|hole| u64::from(*hole)).sum();
-        if missing > 0 {
-            listener.count(Counter::GapBytes, missing);
-        }
-        listener.finish(close::finish(session, ending, at));
+        session.count_end(listener);
+        let trips = self.shared.trips.remove(session.trips);
+        listener.finish(close::finish(session, trips.as_ref(), ending, at));
     }
 }

@@ -3,6 +3,7 @@
 //! Owns: the fixed-size state, about a quarter KiB. In: packets. Out: nothing by itself.
 //! Never: grows (the two boxes it may hold have caps of their own).
 
+use crate::bounded::Slab;
 use crate::model::FlowKey;
 use crate::model::Heading;
 use crate::model::Nanos;
@@ -10,11 +11,13 @@ use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::Transport;
 use crate::session::Side;
+use crate::session::fragments::Fragments;
 use crate::session::handshake::Handshake;
 use crate::session::reorder::Reorder;
 use crate::session::stream::Stream;
 use crate::session::timeouts::Class;
 use crate::session::timeouts::Timeouts;
+use crate::session::trips::Trips;
 
 /// One direction's counters: what every packet changes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +46,16 @@ pub(crate) struct Bits(u16);
 impl Bits {
     /// The initiator is side `b` of the key.
     pub(crate) const INITIATOR_B: u16 = 1;
+    /// A segment of the initiator waits for its acknowledgement.
+    pub(crate) const TIMED_INITIATOR: u16 = 4096;
+    /// One of the responder does.
+    pub(crate) const TIMED_RESPONDER: u16 = 8192;
+    /// It was counted among those with bytes acknowledged and never seen.
+    pub(crate) const UNSEEN_COUNTED: u16 = 16_384;
+    /// The open hole of the initiator's stream was acknowledged.
+    pub(crate) const UNSEEN_INITIATOR: u16 = 32_768;
+    /// That of the responder's was.
+    pub(crate) const UNSEEN_RESPONDER: u16 = 16;
     /// RST was seen.
     pub(crate) const RESET: u16 = 2;
     /// Nobody listens any more.
@@ -86,6 +99,15 @@ pub(crate) enum Taken {
     Yes = 1,
 }
 
+/// What the sessions of a shard share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Datagrams in fragments.
+    pub(crate) fragments: Fragments,
+    /// Round trips, by [`Session::trips`].
+    pub(crate) trips: Slab<Trips>,
+}
+
 /// One live session. The order of fields is that of use: what finding it and every packet touch
 /// lies in the first two cache lines, the rest is for its beginning and end.
 #[derive(Debug)]
@@ -118,11 +140,19 @@ pub(crate) struct Session<X> {
     pub(crate) gaps: u32,
     /// Sessions of this key that began and ended before it at the same time.
     pub(crate) twin: u16,
+    /// Its block of round trips, or [`Session::NO_TRIPS`].
+    pub(crate) trips: u32,
     /// Copies left out.
     pub(crate) duplicates: u32,
 }
 
 impl<X> Session<X> {
+    /// No block yet; the slab's ids are dense from 0.
+    pub(crate) const NO_TRIPS: u32 = u32::MAX;
+
+    /// No block, for there was no room.
+    pub(crate) const UNTIMED: u32 = u32::MAX - 1;
+
     /// A session that begins with this packet.
     pub(crate) fn open(packet: &Packet, file: u16, frame: &[u8]) -> Session<X> {
         let mut bits = Bits::default();
@@ -158,6 +188,7 @@ impl<X> Session<X> {
             out_of_order: 0,
             gaps: 0,
             twin: 0,
+            trips: Self::NO_TRIPS,
             duplicates: 0,
             bits,
             reorder: None,
@@ -216,6 +247,11 @@ impl<X> Session<X> {
         } else {
             (self.key.a_port, self.key.b_port)
         }
+    }
+
+    /// Repetitions, early segments and holes so far (wrapping: it is only compared).
+    pub(crate) const fn troubles(&self) -> u32 {
+        self.retransmits.wrapping_add(self.out_of_order).wrapping_add(self.gaps)
     }
 
     /// Whether a packet was taken into account at all.

@@ -55,6 +55,12 @@ impl Stream {
         if self.hole_len == ASTRAY { 0 } else { self.hole_len }
     }
 
+    /// Whether an acknowledgement covers the whole of the open hole.
+    pub(crate) const fn covers_hole(&self, ack: u32) -> bool {
+        let end = self.hole_at.wrapping_add(self.hole_len);
+        self.hole() > 0 && ack.wrapping_sub(end) < 1 << 31
+    }
+
     /// Where `len` bytes at `seq` belong. Does not move the stream.
     pub(crate) fn place(&self, seq: u32, len: u32) -> Placed {
         let ahead = seq.wrapping_sub(self.next);

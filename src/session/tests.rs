@@ -14,6 +14,8 @@ use crate::model::record::SessionState;
 
 #[path = "tests_fragments.rs"]
 mod fragments;
+#[path = "tests_trips.rs"]
+mod trips;
 
 const SYN: u8 = TcpFlags::SYN;
 const ACK: u8 = TcpFlags::ACK;

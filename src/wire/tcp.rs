@@ -108,6 +108,18 @@ impl TcpOptions {
     }
 }
 
+/// Timestamp value and echo reply of a TCP header given whole, in the sender's ticks. Nearly every
+/// header with timestamps has the form of RFC 7323 appendix A, which is read at once.
+pub fn timestamps(header: &[u8]) -> Option<(u32, u32)> {
+    let options = header.get(20..).filter(|options| !options.is_empty())?;
+    if let Some([NOP, NOP, TIMESTAMPS, 10, v0, v1, v2, v3, e0, e1, e2, e3]) = options.first_chunk()
+    {
+        let value = u32::from_be_bytes([*v0, *v1, *v2, *v3]);
+        return Some((value, u32::from_be_bytes([*e0, *e1, *e2, *e3])));
+    }
+    TcpOptions::parse(header).timestamps
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -97,6 +97,7 @@ type Tuple = (String, u8, End, End);
 /// Every session of a run, to be asked by file and five-tuple.
 pub struct Seen {
     pub records: Vec<Record>,
+    names: Vec<String>,
     by_tuple: HashMap<Tuple, Vec<usize>>,
 }
 
@@ -110,13 +111,20 @@ impl Seen {
         let mut records = records.into_inner().unwrap();
         records.sort_by_key(|record| (record.file, record.start, record.frame_first));
         let mut by_tuple: HashMap<Tuple, Vec<usize>> = HashMap::new();
+        let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        let names: Vec<String> = outcome.names.iter().map(name).collect();
         for (at, record) in records.iter().enumerate() {
-            let name = outcome.names[usize::from(record.file)].file_name().unwrap();
             let ends = sorted(initiator(record), responder(record));
-            let tuple = (name.to_string_lossy().into_owned(), record.transport.0, ends.0, ends.1);
+            let tuple =
+                (names[usize::from(record.file)].clone(), record.transport.0, ends.0, ends.1);
             by_tuple.entry(tuple).or_default().push(at);
         }
-        Seen { records, by_tuple }
+        Seen { records, names, by_tuple }
+    }
+
+    /// The file in which a session began.
+    pub fn file(&self, record: &Record) -> &str {
+        &self.names[usize::from(record.file)]
     }
 
     /// The sessions between two ends in a file, by start.

@@ -28,6 +28,7 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The thread's own network; it goes away with the thread.
+#[derive(Clone, Copy)]
 pub struct Net(());
 
 impl Net {
@@ -69,6 +70,18 @@ impl Net {
         assert!(run("ip", &[&["link"], words].concat()), "ip link {words:?}");
     }
 
+    /// Sends frames out of an interface, in order, no more than `per_ms` in a millisecond.
+    pub fn send_paced(&self, interface: &str, frames: &[Vec<u8>], per_ms: usize) {
+        let mut capture = open(interface);
+        for burst in frames.chunks(per_ms) {
+            let next = Instant::now() + Duration::from_millis(1);
+            for frame in burst {
+                capture.sendpacket(&frame[..]).unwrap();
+            }
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    }
+
     /// Sends frames out of an interface, in order.
     pub fn send(&self, interface: &str, frames: &[Vec<u8>]) {
         let mut capture = open(interface);
@@ -89,6 +102,11 @@ pub fn open(interface: &str) -> Capture<Active> {
 fn unshare() -> bool {
     // SAFETY: takes no pointer; gives this thread, and what it starts, an empty network.
     unsafe { libc::unshare(libc::CLONE_NEWNET) == 0 }
+}
+
+/// Changes something of this thread's network: `ip addr add ...`. Whether that was possible.
+pub fn ip(args: &[&str]) -> bool {
+    run("ip", args)
 }
 
 fn run(program: &str, args: &[&str]) -> bool {
@@ -118,7 +136,12 @@ pub struct Sensor {
 impl Sensor {
     /// Starts `longhaul live` and waits until it listens.
     pub fn start(args: &[&str]) -> Sensor {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        Sensor::start_by(Command::new(env!("CARGO_BIN_EXE_longhaul")), args)
+    }
+
+    /// The same by a command that ends in the program's name.
+    pub fn start_by(mut command: Command, args: &[&str]) -> Sensor {
+        let mut process = command
             .arg("live")
             .args(args)
             .stdout(Stdio::piped())
@@ -151,6 +174,12 @@ impl Sensor {
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
         assert!(run("kill", &[&format!("-{name}"), &self.process.id().to_string()]));
+    }
+
+    /// Reads the sensor's standard output to its end, from now on.
+    pub fn hear_out(&mut self) {
+        let mut stdout = self.process.stdout.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
     }
 
     /// Ends the sensor as the system would; its exit code, and all it said.

@@ -54,6 +54,11 @@ pub struct Host {
     /// Messages still to be written.
     messages: u32,
     thought: u64,
+    hold: u64,
+    /// An acknowledgement held back: its timer, when the data came, and what it answers.
+    acking: Option<(u32, u64, Option<Cause>)>,
+    /// Numbers of those timers: far from `serial`.
+    timers: u32,
     /// What is repeated when the timer comes.
     unanswered: Option<Segment>,
     serial: u32,
@@ -77,6 +82,9 @@ impl Host {
             expected: 0,
             messages: world.requests,
             thought: world.thought,
+            hold: world.hold,
+            acking: None,
+            timers: 1 << 31,
             unanswered: None,
             serial: 0,
             tries: 0,
@@ -128,6 +136,12 @@ impl Host {
         } else if self.writing == Some(serial) {
             self.writing = None;
             self.write(now, dice, &mut wishes);
+        } else if let Some((timer, since, cause)) = self.acking
+            && timer == serial
+        {
+            self.acking = None;
+            let cause = cause.map(|cause| Cause { held: now - since, ..cause });
+            wishes.send.push(Segment { cause, ..self.segment(now, ACK, 0) });
         } else if serial == self.serial
             && let Some(mut again) = self.unanswered
         {
@@ -145,6 +159,7 @@ impl Host {
 
     /// Writes a message; the client closes after its last, now and then with a RST.
     fn write(&mut self, now: u64, dice: &mut Dice, wishes: &mut Wishes) {
+        self.acking = None;
         if self.messages > 0 {
             self.messages -= 1;
             let len = 1 + dice.below(1_400) as u16;
@@ -173,7 +188,10 @@ impl Host {
     /// A segment came.
     pub fn hear(&mut self, now: u64, heard: &Segment, dice: &mut Dice) -> Wishes {
         let mut wishes = Wishes::default();
-        self.echo = heard.stamps.map_or(0, |(value, _)| value);
+        // RFC 7323 section 4.3: while an acknowledgement is held back, its data's value stands.
+        if self.acking.is_none() {
+            self.echo = heard.stamps.map_or(0, |(value, _)| value);
+        }
         if heard.flags & RST != 0 {
             self.state = State::Done;
             self.unanswered = None;
@@ -225,7 +243,12 @@ impl Host {
         if fresh {
             self.expected = self.expected.wrapping_add(takes);
         }
-        if takes > 0 || is_syn_ack {
+        if fresh && heard.len > 0 && self.hold > 0 {
+            self.timers += 1;
+            self.acking = Some((self.timers, now, answers(heard)));
+            wishes.timers.push((self.hold, self.timers));
+        } else if takes > 0 || is_syn_ack {
+            self.acking = None;
             wishes.send.push(Segment { cause: answers(heard), ..self.segment(now, ACK, 0) });
         }
         let my_turn = match self.side {

@@ -97,6 +97,8 @@ pub struct World {
     pub requests: u32,
     /// Whether both ends write timestamps.
     pub stamps: bool,
+    /// How long a host waits for something to send along with an acknowledgement of data, in ns.
+    pub hold: u64,
     /// How long client and server think before they write, in ns, at most.
     pub thought: u64,
 }

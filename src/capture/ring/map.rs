@@ -68,13 +68,16 @@ impl Map {
         self.count.load(Ordering::Acquire)
     }
 
+    /// Whether the kernel has given block `index` and nobody holds it.
+    pub(super) fn is_ready(&self, index: usize) -> bool {
+        let held = self.lent.get(index).is_none_or(|held| held.load(Ordering::Acquire));
+        !held && self.status(index).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
+
     /// Takes block `index` if the kernel has given it and nobody holds it.
     pub(super) fn take(self: &Arc<Map>, index: usize) -> Option<Lent> {
         let held = self.lent.get(index)?;
-        if held.load(Ordering::Acquire) {
-            return None;
-        }
-        if self.status(index).load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+        if !self.is_ready(index) {
             return None;
         }
         // One thread takes (the ring's reader), so nothing has come between the look and this.

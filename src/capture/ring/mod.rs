@@ -173,6 +173,11 @@ impl Ring {
         self.block.as_ref()
     }
 
+    /// Whether the block to come is there.
+    pub(super) fn has_come(&self) -> bool {
+        self.map.is_ready(self.index)
+    }
+
     /// Whether blocks of this ring are still being read by somebody. The kernel calls the socket
     /// readable as long as the block before its own is out, so that waiting for it would not wait.
     pub(super) fn lends(&self) -> bool {

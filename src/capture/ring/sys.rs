@@ -146,17 +146,40 @@ pub(super) fn hardware_type(fd: BorrowedFd<'_>, name: &str) -> io::Result<u16> {
     Ok(address.sa_family)
 }
 
-/// Asks the interface's driver to stamp every received frame in hardware.
+/// Asks the interface's driver to stamp every received frame in hardware. To ask needs the right
+/// `CAP_NET_ADMIN`; without it, it is enough that somebody has asked before.
+///
+/// # Errors
+/// The driver's refusal, or a text where it stamps some frames only.
 pub(super) fn stamp_in_hardware(fd: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-    let mut wish = libc::hwtstamp_config {
-        flags: 0,
-        tx_type: libc::HWTSTAMP_TX_OFF as i32,
-        rx_filter: libc::HWTSTAMP_FILTER_ALL as i32,
-    };
+    let every = libc::HWTSTAMP_FILTER_ALL as i32;
+    let mut wish =
+        libc::hwtstamp_config { flags: 0, tx_type: libc::HWTSTAMP_TX_OFF as i32, rx_filter: every };
+    if let Err(refusal) = stamping(fd, name, libc::SIOCSHWTSTAMP, &mut wish) {
+        if refusal.raw_os_error() != Some(libc::EPERM) {
+            return Err(refusal);
+        }
+        wish.rx_filter = 0;
+        stamping(fd, name, libc::SIOCGHWTSTAMP, &mut wish)?;
+        if wish.rx_filter != every {
+            let help = "to switch it on needs CAP_NET_ADMIN, or `hwstamp_ctl -r 1` before";
+            return Err(io::Error::new(refusal.kind(), help));
+        }
+    }
+    // The driver writes back what it does: it may be less than was asked.
+    if wish.rx_filter == every { Ok(()) } else { Err(io::Error::other("only some of them")) }
+}
+
+fn stamping(
+    fd: BorrowedFd<'_>,
+    name: &str,
+    what: libc::c_ulong,
+    wish: &mut libc::hwtstamp_config,
+) -> io::Result<()> {
     let mut request = request(name);
     // Outlives the call below.
-    request.ifr_ifru.ifru_data = ptr::from_mut(&mut wish).cast();
-    ioctl(fd, libc::SIOCSHWTSTAMP, &mut request)
+    request.ifr_ifru.ifru_data = ptr::from_mut(wish).cast();
+    ioctl(fd, what, &mut request)
 }
 
 fn ioctl(fd: BorrowedFd<'_>, what: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {

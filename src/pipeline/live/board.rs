@@ -1,8 +1,9 @@
 //! Where each thread of a live run shows what it has counted, about once a second.
 //!
-//! Owns: one set of counters a thread; what is known of each interface. In: totals so far. Out:
-//! their sum. Never: touched per packet.
+//! Owns: one set of counters a thread; what is known of each interface and each capture point's
+//! feed. In: totals so far. Out: their sum. Never: touched per packet.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -15,25 +16,50 @@ use crate::capture::tap::Tap;
 use crate::model::Counters;
 use crate::pipeline::live::reload::Current;
 use crate::pipeline::live::reload::Snapshot;
+use crate::report::feed::Feed;
+use crate::report::feed::Feeds;
 
 /// The board.
 pub(super) struct Board {
-    places: Box<[Mutex<Counters>]>,
+    places: Box<[Mutex<Shown>]>,
     interfaces: Mutex<Vec<Value>>,
+    /// Capture points whose one-way feed was told.
+    told: Mutex<BTreeSet<u16>>,
+}
+
+/// What one thread has shown.
+#[derive(Default)]
+struct Shown {
+    counters: Counters,
+    feeds: Feeds,
 }
 
 impl Board {
     /// A board with room for so many threads.
     pub(super) fn new(places: usize) -> Board {
         let places = (0..places).map(|_| Mutex::default()).collect();
-        Board { places, interfaces: Mutex::default() }
+        Board { places, interfaces: Mutex::default(), told: Mutex::default() }
     }
 
     /// The sum of what all threads have shown.
     pub(super) fn sum(&self) -> Counters {
         let mut sum = Counters::default();
-        self.places.iter().for_each(|place| sum.merge(&lock(place)));
+        self.places.iter().for_each(|place| sum.merge(&lock(place).counters));
         sum
+    }
+
+    /// The capture points that feed one direction only, as far as the workers have shown.
+    pub(super) fn one_way(&self) -> Vec<Feed> {
+        let mut sum = Feeds::default();
+        self.places.iter().for_each(|place| sum.merge(&lock(place).feeds));
+        sum.one_way().collect()
+    }
+
+    /// Those of `feeds` that were not told before, as sentences; from now on they are told.
+    pub(super) fn news(&self, feeds: impl IntoIterator<Item = Feed>) -> Vec<String> {
+        let mut told = lock(&self.told);
+        let news = feeds.into_iter().filter(|feed| told.insert(feed.point));
+        news.map(|feed| feed.sentence()).collect()
     }
 
     /// Notes what is known of each interface.
@@ -80,8 +106,20 @@ impl Post {
     /// Shows the thread's totals.
     pub(in crate::pipeline) fn show(&self, counters: &Counters) {
         if let Some(place) = self.board.places.get(self.at) {
-            lock(place).clone_from(counters);
+            lock(place).counters.clone_from(counters);
         }
+    }
+
+    /// Shows what the thread's sessions say of the capture points.
+    pub(in crate::pipeline) fn show_feeds(&self, feeds: &Feeds) {
+        if let Some(place) = self.board.places.get(self.at) {
+            lock(place).feeds.clone_from(feeds);
+        }
+    }
+
+    /// The capture points that feed one direction only, for files.
+    pub(super) fn one_way_feeds(&self) -> Vec<Value> {
+        self.board.one_way().iter().map(|feed| json!(feed)).collect()
     }
 
     /// The snapshot, where there is one that this thread has not seen.

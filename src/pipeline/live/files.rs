@@ -157,7 +157,8 @@ impl LiveFiles {
         let Some(set) = &mut self.set else { return Ok(()) };
         let more = counted.since(&self.health.counted);
         let mut line = Vec::new();
-        render_health(self.health.at, until, &more, &mut line);
+        let feeds = self.post.one_way_feeds();
+        render_health((self.health.at, until), &more, &feeds, &mut line);
         self.health = Health { at: until, counted };
         set.health.write(&line)
     }
@@ -199,6 +200,9 @@ impl LiveFiles {
         let mut report = outputs::report(&snapshot.plan, &snapshot.prepared, &outcome);
         report.totals.alerts += alert_lines;
         report.inputs = self.post.board.interfaces();
+        if report.one_way_feeds.is_empty() {
+            report.one_way_feeds = self.post.one_way_feeds();
+        }
         outputs::write_rest(&mut dir, &outcome, report)?;
         dir.finish()
     }
@@ -238,6 +242,7 @@ impl LiveFiles {
         let second = until.as_secs();
         if let Some(snapshot) = self.post.renewed() {
             found.min_level = snapshot.plan.min_level;
+            found.renew(&snapshot.prepared);
         }
         self.post.show(&found.counters);
         self.alerts(found)?;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use crate::capture::Block;
+use crate::capture::LiveSource;
 use crate::dispatch::Dispatcher;
 use crate::emit::health;
 use crate::model::Counters;
@@ -113,13 +114,28 @@ impl<'r> Listener<'r> {
                 self.pulse(&mut reader, ready, out)?;
             }
             self.answer(&reader.intake.tally.counters);
-            if let (false, Source::Live(live)) = (ready, &mut reader.source) {
+            if let (false, Source::Live(live)) = (ready, &mut reader.source)
+                && !self.spin(live)
+            {
                 live.wait(WAIT_MS);
             }
         }
         self.linger(&mut reader, out)?;
         self.look_after(&mut reader);
         reader.finish(dispatcher)
+    }
+
+    /// Looks at the rings for as long as was asked. Whether something has come.
+    fn spin(&self, live: &LiveSource) -> bool {
+        let span = Duration::from_micros(u64::from(self.run.live.busy_poll_us));
+        let since = self.pace.begun.elapsed();
+        while !span.is_zero() && self.pace.begun.elapsed() - since < span {
+            if live.has_come() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
     }
 
     fn is_over(&self) -> bool {
@@ -160,6 +176,8 @@ impl<'r> Listener<'r> {
     ) -> Result<(), Error> {
         self.look_after(reader);
         self.post.show(&reader.intake.tally.counters);
+        let board = &self.post.board;
+        board.news(board.one_way()).iter().for_each(|text| (self.run.tell)(text));
         // A card's clock need not be the system's: until its first frame nobody knows its time.
         let known = self.pace.ahead.is_some() || !self.run.live.hardware_stamps;
         let silent = (!ready && known).then(|| self.pace.now().since(LATENESS));

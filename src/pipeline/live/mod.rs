@@ -90,6 +90,9 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let listener = Listener::new(run, signals, post(0));
     let work = Work { workers, analyst, sink: &mut files };
     let mut outcome = work.go(|| listener.run(reader, dispatcher))?;
+    // Those of sessions that the end has ended.
+    let last_words = board.news(outcome.sessions.feeds().one_way());
+    last_words.iter().for_each(|text| (run.tell)(text));
     let last = outcome.span.map(|(_, last)| last);
     outcome.old_lists = current.get().prepared.old_lists(last);
     files.finish(&outcome).map_err(|e| vec![e])?;

@@ -1,0 +1,155 @@
+//! An alert, made when a rule has fired on an endpoint.
+//!
+//! Owns: which facts of an endpoint an alert carries. In: a rule, an endpoint's row, the run's
+//! databases. Out: [`Alert`]. Never: decides whether a rule fires.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::detect::alert::SourceCatalog;
+use crate::detect::alert::met;
+use crate::detect::fields::Field;
+use crate::detect::fields::find_in;
+use crate::detect::read_endpoint::samples;
+use crate::detect::rule::Compiled;
+use crate::model::Alert;
+use crate::model::EvidenceItem;
+use crate::model::SourceInfo;
+use crate::model::alert::Repeats;
+use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::Role;
+use crate::model::endpoint::Side;
+use crate::model::traits::LatestSession;
+
+/// Fields of the endpoint every alert repeats, so that it can be read alone.
+const CONTEXT: &[&str] = &[
+    "endpoint.ip",
+    "endpoint.side",
+    "endpoint.role",
+    "endpoint.ja4",
+    "endpoint.ssh",
+    "endpoint.service.port",
+    "endpoint.geo.country_iso_code",
+    "endpoint.geo.region_iso_code",
+    "endpoint.as.number",
+    "endpoint.as.organization.name",
+    "longhaul.tags",
+    "longhaul.sessions",
+    "longhaul.handshakes",
+    "longhaul.days",
+    "longhaul.disc.fibre_km",
+    "longhaul.disc.real_km",
+];
+
+/// The alert of a rule that fired on an endpoint; nothing where no session of it was kept, and so
+/// nobody could look at what it rests on.
+pub(super) fn raise_endpoint(
+    rule: &Compiled<EndpointRow>,
+    row: &EndpointRow,
+    catalog: &SourceCatalog,
+    rules: &SourceInfo,
+) -> Option<Alert> {
+    let latest = row.traits.latest.as_deref()?;
+    let session_id = hex(&latest.id);
+    let own = Some(row.key.ip);
+    let (home, remote) = match row.key.side {
+        Side::Home => (own, Some(latest.peer).filter(|_| !latest.peer_home)),
+        Side::Remote => (Some(latest.peer).filter(|_| latest.peer_home), own),
+    };
+    Some(Alert {
+        at: latest.end,
+        time: latest.end,
+        since: row.first,
+        rule: Arc::clone(&rule.rule.info),
+        level: rule.rule.info.level,
+        weight: rule.rule.info.weight,
+        subject: subject(latest),
+        subject_name: latest.subject_name.clone(),
+        home,
+        remote,
+        context: context(row, latest),
+        message: rule.message.fill(row),
+        evidence: evidence(rule, row, &session_id),
+        sources: sources(rule, catalog, rules),
+        packets: latest.packets,
+        quality: latest.quality,
+        session_id,
+        repeats: repeats(rule, row),
+    })
+}
+
+fn hex(id: &[u8; 16]) -> String {
+    id.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// As of its last session: an id from the subjects file, else the address of the end that began.
+fn subject(latest: &LatestSession) -> Arc<str> {
+    match &latest.subject {
+        Some(id) => Arc::clone(id),
+        None => Arc::from(latest.began.to_string()),
+    }
+}
+
+/// The fields, and the addresses of the last session as a session's alert has them.
+fn context(row: &EndpointRow, latest: &LatestSession) -> Vec<(String, String)> {
+    let quoted = |ip: crate::model::Addr| format!("\"{ip}\"");
+    let (own, peer) = match row.role {
+        Role::Responder => ("destination.ip", "source.ip"),
+        Role::Initiator | Role::Both => ("source.ip", "destination.ip"),
+    };
+    let mut all =
+        vec![(own.to_owned(), quoted(row.key.ip)), (peer.to_owned(), quoted(latest.peer))];
+    let fields = CONTEXT.iter().filter_map(|name| find_in::<EndpointRow>(name));
+    let values = fields.map(|field| (field, (field.get)(row)));
+    let present = values.filter(|(_, value)| !value.is_absent());
+    all.extend(present.map(|(field, value)| (field.name.to_owned(), value.to_json_text())));
+    all
+}
+
+fn evidence(
+    rule: &Compiled<EndpointRow>,
+    row: &EndpointRow,
+    session_id: &str,
+) -> Vec<EvidenceItem> {
+    let item = |(field, wanted): &(&'static Field<EndpointRow>, _)| {
+        let wanted: &crate::model::alert::EvidenceField = wanted;
+        let value = (field.get)(row);
+        let shown = !value.is_absent() && (wanted.threshold.is_none() || met(rule, field, &value));
+        shown.then(|| EvidenceItem {
+            name: field.name.to_owned(),
+            value: value.to_text(),
+            unit: wanted.unit.clone(),
+            threshold: wanted.threshold,
+            samples: samples(row, field.name),
+            sessions: vec![session_id.to_owned()],
+        })
+    };
+    rule.evidence.iter().filter_map(item).collect()
+}
+
+fn sources(
+    rule: &Compiled<EndpointRow>,
+    catalog: &SourceCatalog,
+    rules: &SourceInfo,
+) -> Vec<SourceInfo> {
+    let (mut geo, mut asn) = (false, false);
+    let mut read = |field: &'static Field<EndpointRow>| {
+        geo |= field.name.contains(".geo.");
+        asn |= field.name.contains(".as.");
+    };
+    rule.when.visit(false, &mut |field, _| read(field));
+    rule.evidence.iter().for_each(|(field, _)| read(field));
+    let place = catalog.place.clone().filter(|_| geo);
+    let system = catalog.asn.clone().filter(|_| asn);
+    place.into_iter().chain(system).chain([rules.clone()]).collect()
+}
+
+fn repeats(rule: &Compiled<EndpointRow>, row: &EndpointRow) -> Option<Repeats> {
+    let values: Vec<String> =
+        rule.merge_by.iter().map(|field| (field.get)(row).to_text()).collect();
+    (!values.is_empty()).then(|| Repeats::of(values.join("\n"), row.last))
+}

@@ -1,0 +1,268 @@
+//! Endpoints from flat JSON objects, so that a test of a rule is data.
+//!
+//! Owns: the way back from field names to endpoints. In: `{"endpoint.side": "remote", ...}`. Out:
+//! an endpoint that has exactly these values, or why not. Never: used for captured traffic.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::detect::case_record::START;
+use crate::detect::case_record::nanos;
+use crate::detect::case_record::same;
+use crate::detect::case_record::small;
+use crate::detect::case_record::text;
+use crate::detect::case_record::texts;
+use crate::detect::fields::Judged;
+use crate::detect::fields::find_in;
+use crate::model::endpoint::EndpointKey;
+use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::HiddenLeg;
+use crate::model::endpoint::Role;
+use crate::model::endpoint::Service;
+use crate::model::endpoint::Side;
+use crate::model::endpoint::Tunnel;
+use crate::model::record::AutonomousSystem;
+use crate::model::record::Place;
+use crate::model::record::Quality;
+use crate::model::traits::Excess;
+use crate::model::traits::LatestSession;
+use crate::model::traits::Traits;
+use crate::model::{Addr, Transport};
+
+/// An endpoint with these fields; others are those of a remote address that began a few sessions
+/// with port 443 of a home address, both of RFC 5737.
+///
+/// Errors: a field that is unknown, that a case cannot set, or whose value the endpoint gives back
+/// otherwise.
+pub fn endpoint_from_json(object: &Map<String, Json>) -> Result<EndpointRow, String> {
+    for name in object.keys() {
+        if find_in::<EndpointRow>(name).is_none_or(|field| !field.in_rules()) {
+            return Err(format!("unknown field `{name}`"));
+        }
+    }
+    let mut row = blank();
+    for field in EndpointRow::fields() {
+        if let Some(value) = object.get(field.name) {
+            set(&mut row, field.name, value)
+                .ok_or_else(|| format!("`{}` cannot be set to {value}", field.name))?;
+        }
+    }
+    for field in EndpointRow::fields() {
+        let have = (field.get)(&row).to_json();
+        if let Some(want) = object.get(field.name)
+            && !same(&have, want)
+        {
+            return Err(format!("`{}` is {have} where the case says {want}", field.name));
+        }
+    }
+    Ok(row)
+}
+
+fn blank() -> EndpointRow {
+    let (ip, peer) = (Addr::v4([192, 0, 2, 1]), Addr::v4([198, 51, 100, 1]));
+    let latest = LatestSession {
+        id: [0; 16],
+        start: START,
+        end: START,
+        packets: (0, 0, 0),
+        quality: Quality::default(),
+        peer,
+        peer_home: true,
+        subject: None,
+        subject_name: None,
+        began: ip,
+    };
+    EndpointRow {
+        key: EndpointKey {
+            ip,
+            side: Side::Remote,
+            fingerprint: None,
+            service: Some(Service { transport: Transport::TCP, port: 443 }),
+        },
+        role: Role::Initiator,
+        sessions: 4,
+        handshakes: 4,
+        floor_ns: None,
+        prefix_floor_ns: None,
+        first: START,
+        last: START,
+        place: None,
+        asn: None,
+        tags: Vec::new(),
+        hidden: None,
+        tunnel: None,
+        traits: Traits { days: 1, latest: Some(Box::new(latest)), ..Traits::default() },
+    }
+}
+
+/// Sets the field of a group; nothing where there is none of that name, or not of that type.
+type Set = fn(&mut EndpointRow, &str, &Json) -> Option<()>;
+
+fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    let groups: [(&str, Set); 7] = [
+        ("endpoint.", set_identity),
+        ("longhaul.hidden_leg.", set_hidden),
+        ("longhaul.tunnel.", set_tunnel),
+        ("longhaul.floor.", set_floor),
+        ("longhaul.rtt.", set_spread),
+        ("longhaul.mtu.", set_mtu),
+        ("longhaul.stack.", set_stack),
+    ];
+    for (head, set) in groups {
+        if let Some(rest) = name.strip_prefix(head) {
+            return set(row, rest, value);
+        }
+    }
+    match name {
+        "longhaul.sessions" => row.sessions = value.as_u64()?,
+        "longhaul.handshakes" => row.handshakes = value.as_u64()?,
+        "longhaul.days" => row.traits.days = small(value)?,
+        "longhaul.subjects" => row.traits.subjects = small(value)?,
+        "longhaul.floor_us" => row.floor_ns = Some(nanos(value)?),
+        "longhaul.tags" => {
+            row.tags = texts(value)?.into_iter().map(Arc::from).collect();
+            row.tags.sort_unstable();
+        }
+        "longhaul.subject.id" => {
+            row.traits.latest.as_mut()?.subject = Some(Arc::from(value.as_str()?));
+        }
+        // They follow from others: only checked.
+        "longhaul.disc.fibre_km" | "longhaul.disc.real_km" => {}
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_identity(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    let place = row.place.as_deref().cloned();
+    let mut place =
+        place.unwrap_or(Place { country: None, region: None, location: None, radius_km: None });
+    let system = row.asn.as_deref().cloned();
+    let mut system = system.unwrap_or(AutonomousSystem { number: 0, organization: None });
+    let key = &mut row.key;
+    match name {
+        "ip" => key.ip = Addr::from(value.as_str()?.parse::<std::net::IpAddr>().ok()?),
+        "side" => {
+            let sides = [Side::Home, Side::Remote];
+            key.side = sides.into_iter().find(|side| Some(side.as_str()) == value.as_str())?;
+        }
+        "role" => {
+            let roles = [Role::Initiator, Role::Responder, Role::Both];
+            row.role = roles.into_iter().find(|role| Some(role.as_str()) == value.as_str())?;
+        }
+        "ja4" => key.fingerprint = Some(Fingerprint::Ja4(Arc::from(value.as_str()?))),
+        "ssh" => key.fingerprint = Some(Fingerprint::Ssh(Arc::from(value.as_str()?))),
+        "service.port" => {
+            key.service = Some(Service { transport: Transport::TCP, port: small(value)? });
+        }
+        "geo.country_iso_code" => place.country = text(value),
+        "geo.region_iso_code" => place.region = text(value),
+        "geo.location.lat" => {
+            place.location = Some((value.as_f64()?, place.location.unwrap_or_default().1));
+        }
+        "geo.location.lon" => {
+            place.location = Some((place.location.unwrap_or_default().0, value.as_f64()?));
+        }
+        "as.number" => system.number = small(value)?,
+        "as.organization.name" => system.organization = text(value),
+        _ => return None,
+    }
+    if name.starts_with("geo.") {
+        row.place = Some(Arc::new(place));
+    } else if name.starts_with("as.") {
+        row.asn = Some(Arc::new(system));
+    }
+    Some(())
+}
+
+fn set_hidden(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    let blank = HiddenLeg { ns: 0, confidence: 0.0, method: "tls", samples: 0 };
+    let hidden = row.hidden.get_or_insert(blank);
+    match name {
+        "us" => hidden.ns = nanos(value)?,
+        "confidence" => hidden.confidence = value.as_f64()?,
+        "samples" => hidden.samples = small(value)?,
+        "method" => {
+            let methods = ["tls", "ssh", "tls+first_data", "ssh+first_data"];
+            hidden.method = methods.into_iter().find(|word| Some(*word) == value.as_str())?;
+        }
+        "ratio" => {}
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_tunnel(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    let tunnel = row.tunnel.get_or_insert(Tunnel { l3: false, confidence: 0.0, reason: "none" });
+    match name {
+        "l3" => tunnel.l3 = value.as_bool()?,
+        "confidence" => tunnel.confidence = value.as_f64()?,
+        "reason" => {
+            let words = ["none", "mss", "stack", "floor", "mss+stack", "mss+floor"];
+            tunnel.reason = words.into_iter().find(|word| Some(*word) == value.as_str())?;
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The excess is set before the ratio and the neighbours' floor before both: the order of the
+/// table.
+fn set_floor(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    match name {
+        "prefix_us" => row.prefix_floor_ns = Some(nanos(value)?),
+        "of" if value.as_str()? == "prefix" => {}
+        "excess_us" => {
+            let (over_ns, floor_ns) = (nanos(value)?, row.prefix_floor_ns?);
+            row.traits.excess = Some(Excess { of: "prefix", floor_ns, over_ns });
+        }
+        "ratio" => {}
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_spread(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    let spread = row.traits.spread.get_or_insert_default();
+    match name {
+        "sessions" => spread.sessions = small(value)?,
+        "p50_us" => {
+            let median = nanos(value)?;
+            (spread.p25_ns, spread.p50_ns, spread.p75_ns) = (median, median, median);
+        }
+        "iqr_us" => spread.p75_ns = spread.p25_ns.checked_add(nanos(value)?)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_mtu(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    let mtu = row.traits.mtu.get_or_insert_default();
+    match name {
+        "hint" => mtu.hints = vec![(small(value)?, 1)],
+        "values" => mtu.hints.resize(small::<u8>(value)?.into(), (1_500, 1)),
+        "syns" => mtu.syns = small(value)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_stack(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    let stack = row.traits.stack.get_or_insert_default();
+    let family = || {
+        let families = ["linux", "windows", "apple", "bsd"];
+        families.into_iter().find(|word| Some(*word) == value.as_str())
+    };
+    match name {
+        "syn" => stack.syn = Some(family()?),
+        "program" => stack.program = Some(family()?),
+        "compared" => stack.compared = small(value)?,
+        "differ" => stack.differ = small(value)?,
+        "differ_share" => {}
+        _ => return None,
+    }
+    Some(())
+}

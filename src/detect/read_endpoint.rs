@@ -1,0 +1,163 @@
+//! How the parts of an endpoint are read for the table of fields.
+//!
+//! Owns: the optional parts and what follows from two of them. In: an endpoint's row. Out: values.
+//! Never: judges, or keeps anything.
+
+use crate::detect::value::List;
+use crate::detect::value::Value;
+use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::HiddenLeg;
+use crate::model::endpoint::Tunnel;
+use crate::model::record::AutonomousSystem;
+use crate::model::record::Place;
+use crate::model::traits::Excess;
+use crate::model::traits::MtuTotals;
+use crate::model::traits::Spread;
+use crate::model::traits::StackTotals;
+
+/// Kilometres of distance a millisecond of full round trip allows at 2/3 c, the speed of light in
+/// fibre: 299 792.458 km/s * 2 / 3 / 2 / 1000.
+const KM_PER_MS_FIBRE: f64 = 99.93;
+
+/// The same at 4/9 c, at which packets of real paths are found to travel (Katz-Bassett et al.,
+/// IMC 2006).
+const KM_PER_MS_REAL: f64 = 66.62;
+
+/// Reads one part of something an endpoint may have.
+type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
+
+fn part<'a, T>(whole: Option<&'a T>, get: Part<T>) -> Value<'a> {
+    whole.map_or(Value::Absent, get)
+}
+
+pub(super) fn hidden(row: &EndpointRow, get: Part<HiddenLeg>) -> Value<'_> {
+    part(row.hidden.as_ref(), get)
+}
+
+pub(super) fn tunnel(row: &EndpointRow, get: Part<Tunnel>) -> Value<'_> {
+    part(row.tunnel.as_ref(), get)
+}
+
+pub(super) fn mtu(row: &EndpointRow, get: Part<MtuTotals>) -> Value<'_> {
+    part(row.traits.mtu.as_ref(), get)
+}
+
+pub(super) fn stack(row: &EndpointRow, get: Part<StackTotals>) -> Value<'_> {
+    part(row.traits.stack.as_ref(), get)
+}
+
+pub(super) fn spread(row: &EndpointRow, get: Part<Spread>) -> Value<'_> {
+    part(row.traits.spread.as_ref(), get)
+}
+
+pub(super) fn excess(row: &EndpointRow, get: Part<Excess>) -> Value<'_> {
+    part(row.traits.excess.as_ref(), get)
+}
+
+pub(super) fn place(row: &EndpointRow, get: Part<Place>) -> Value<'_> {
+    part(row.place.as_deref(), get)
+}
+
+pub(super) fn asn(row: &EndpointRow, get: Part<AutonomousSystem>) -> Value<'_> {
+    part(row.asn.as_deref(), get)
+}
+
+pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
+    nanos.map_or(Value::Absent, Value::Micros)
+}
+
+/// A share or ratio, to three decimals; absent where there is nothing to divide by.
+fn ratio(part: u64, whole: u64) -> Value<'static> {
+    let share = (whole > 0).then(|| part as f64 / whole as f64);
+    Value::float_opt(share.map(|share| (share * 1_000.0).round() / 1_000.0))
+}
+
+pub(super) fn ja4(row: &EndpointRow) -> Value<'_> {
+    match &row.key.fingerprint {
+        Some(Fingerprint::Ja4(ja4)) => Value::Str(ja4),
+        _ => Value::Absent,
+    }
+}
+
+pub(super) fn ssh(row: &EndpointRow) -> Value<'_> {
+    match &row.key.fingerprint {
+        Some(Fingerprint::Ssh(software)) => Value::Str(software),
+        _ => Value::Absent,
+    }
+}
+
+pub(super) fn transport(row: &EndpointRow) -> Value<'_> {
+    let Some(service) = row.key.service else { return Value::Absent };
+    match service.transport.name() {
+        Some(name) => Value::Str(name),
+        None => Value::Text(service.transport.0.to_string()),
+    }
+}
+
+pub(super) fn port(row: &EndpointRow) -> Value<'_> {
+    Value::int_opt(row.key.service.map(|service| service.port).filter(|port| *port > 0))
+}
+
+pub(super) fn tags(row: &EndpointRow) -> Value<'_> {
+    Value::list(List::Names(&row.tags))
+}
+
+/// The hidden leg against the transport's: DOMAIN's "at least once the TCP round trip".
+pub(super) fn hidden_ratio(row: &EndpointRow) -> Value<'_> {
+    match (row.hidden, row.floor_ns) {
+        (Some(hidden), Some(floor)) => ratio(hidden.ns, floor),
+        _ => Value::Absent,
+    }
+}
+
+/// The endpoint's floor against that of its neighbours.
+pub(super) fn floor_ratio(excess: &Excess) -> Value<'_> {
+    ratio(excess.floor_ns.saturating_add(excess.over_ns), excess.floor_ns)
+}
+
+pub(super) fn differ_share(stack: &StackTotals) -> Value<'_> {
+    ratio(u64::from(stack.differ), u64::from(stack.compared))
+}
+
+/// How far whoever answers can be: floor and hidden leg together, at a speed.
+fn disc(row: &EndpointRow, km_per_ms: f64) -> Value<'_> {
+    let hidden = row.hidden.filter(|hidden| hidden.confidence >= 0.5).map_or(0, |h| h.ns);
+    let km = row.floor_ns.map(|floor| floor.saturating_add(hidden) as f64 / 1e6 * km_per_ms);
+    Value::float_opt(km.map(|km| (km * 10.0).round() / 10.0))
+}
+
+pub(super) fn disc_fibre(row: &EndpointRow) -> Value<'_> {
+    disc(row, KM_PER_MS_FIBRE)
+}
+
+pub(super) fn disc_real(row: &EndpointRow) -> Value<'_> {
+    disc(row, KM_PER_MS_REAL)
+}
+
+pub(super) fn subject(row: &EndpointRow) -> Value<'_> {
+    let Some(latest) = &row.traits.latest else { return Value::Absent };
+    match &latest.subject {
+        Some(id) => Value::Str(id),
+        None => Value::Text(latest.began.to_string()),
+    }
+}
+
+/// How many measurements stand behind a field.
+pub(super) fn samples(row: &EndpointRow, field: &str) -> u64 {
+    let traits = &row.traits;
+    let of = |head: &str| field.starts_with(head);
+    if of("longhaul.hidden_leg.") {
+        row.hidden.map_or(0, |hidden| u64::from(hidden.samples))
+    } else if of("longhaul.rtt.") {
+        traits.spread.map_or(0, |spread| u64::from(spread.sessions))
+    } else if of("longhaul.stack.") {
+        traits.stack.map_or(0, |stack| u64::from(stack.compared))
+    } else if of("longhaul.mtu.") {
+        traits.mtu.as_ref().map_or(0, |mtu| u64::from(mtu.syns))
+    } else if of("longhaul.floor") || of("longhaul.disc.") {
+        row.handshakes
+    } else {
+        row.sessions
+    }
+}

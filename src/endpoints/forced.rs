@@ -1,0 +1,157 @@
+//! What the sessions of one endpoint say of the time it takes to answer.
+//!
+//! Owns: the few lowest round trips of each kind of exchange, and a fair sample of those that need
+//! computing. In: the turns of sessions. Out: numbers for the estimator. Never: a result that
+//! depends on the order of sessions, or more than a few hundred bytes.
+
+use crate::model::Record;
+use crate::model::latency::Exchange;
+
+/// Lowest values kept of a kind.
+const LOWEST: usize = 4;
+/// So many samples more let one more of the lowest be passed over: a single odd exchange in many
+/// must not hide a leg.
+const SAMPLES_PER_ODD: u32 = 16;
+/// Round trips sampled among those of all sessions.
+const SAMPLED: usize = 24;
+
+/// One exchange that the session's initiator was made to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forced {
+    /// What it was.
+    pub exchange: Exchange,
+    /// Sensor to whoever answered and back, in ns.
+    pub round_trip_ns: u64,
+}
+
+/// What one session gives: boxed, so that a session without turns pays a pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionTurns {
+    /// Transport round trip between the sensor and the initiator, in ns.
+    pub transport_ns: u64,
+    /// What the initiator was made to answer.
+    pub forced: Vec<Forced>,
+}
+
+impl SessionTurns {
+    /// The turns of a session's initiator, where its leg is known.
+    pub fn of(record: &Record) -> Option<Box<SessionTurns>> {
+        let turns = record.facts.turns.as_deref()?;
+        let transport_ns = record.near.transport_ns()?;
+        let forced: Vec<Forced> = turns
+            .turns
+            .iter()
+            .filter(|turn| turn.by_initiator)
+            .map(|turn| Forced { exchange: turn.exchange, round_trip_ns: turn.round_trip_ns })
+            .collect();
+        (!forced.is_empty()).then(|| Box::new(SessionTurns { transport_ns, forced }))
+    }
+}
+
+/// The lowest round trips of one kind of exchange.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lowest {
+    pub(super) exchange: Exchange,
+    pub(super) samples: u32,
+    lowest: [u64; LOWEST],
+}
+
+impl Lowest {
+    fn add(&mut self, value: u64) {
+        self.samples = self.samples.saturating_add(1);
+        let mut carried = value;
+        for kept in &mut self.lowest {
+            if carried < *kept {
+                std::mem::swap(kept, &mut carried);
+            }
+        }
+    }
+
+    /// The lowest, or with many samples the one after the odd ones.
+    pub(super) fn low(&self) -> u64 {
+        let odd = (self.samples / SAMPLES_PER_ODD).min(LOWEST as u32 - 1);
+        self.lowest.get(odd as usize).copied().unwrap_or(u64::MAX)
+    }
+}
+
+/// All that is gathered for one endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Gathered {
+    pub(super) floor_ns: u64,
+    kinds: Vec<Lowest>,
+    /// Those with the lowest prints are a fair sample whatever the order: (print, round trip).
+    sample: Vec<(u64, u64)>,
+}
+
+impl Gathered {
+    pub(super) fn new() -> Gathered {
+        Gathered { floor_ns: u64::MAX, kinds: Vec::new(), sample: Vec::new() }
+    }
+
+    /// Adds a session; `salt` tells it from others with the same times.
+    pub(super) fn add(&mut self, turns: &SessionTurns, salt: u64) {
+        self.floor_ns = self.floor_ns.min(turns.transport_ns);
+        for forced in &turns.forced {
+            self.add_turn(*forced);
+            if needs_computing(forced.exchange) {
+                self.add_sample(forced.round_trip_ns, salt);
+            }
+        }
+    }
+
+    fn add_turn(&mut self, forced: Forced) {
+        let Forced { exchange, round_trip_ns } = forced;
+        match self.kinds.iter_mut().find(|kind| kind.exchange == exchange) {
+            Some(kind) => kind.add(round_trip_ns),
+            None => {
+                let mut kind = Lowest { exchange, samples: 0, lowest: [u64::MAX; LOWEST] };
+                kind.add(round_trip_ns);
+                self.kinds.push(kind);
+            }
+        }
+    }
+
+    fn add_sample(&mut self, round_trip_ns: u64, salt: u64) {
+        let entry = (print(round_trip_ns ^ salt.rotate_left(32)), round_trip_ns);
+        let at = self.sample.partition_point(|kept| *kept < entry);
+        if at < SAMPLED {
+            self.sample.insert(at, entry);
+            self.sample.truncate(SAMPLED);
+        }
+    }
+
+    /// Each kind, in a fixed order.
+    pub(super) fn kinds(&self) -> Vec<Lowest> {
+        let mut kinds = self.kinds.clone();
+        kinds.sort_unstable_by_key(|kind| kind.exchange);
+        kinds
+    }
+
+    /// The sampled round trips that need computing, ascending.
+    pub(super) fn sampled(&self) -> Vec<u64> {
+        let mut values: Vec<u64> = self.sample.iter().map(|(_, value)| *value).collect();
+        values.sort_unstable();
+        values
+    }
+}
+
+/// Whether the answer waits for public-key arithmetic (or for whoever holds the key): a slow client
+/// is slow here.
+pub(super) const fn needs_computing(exchange: Exchange) -> bool {
+    matches!(
+        exchange,
+        Exchange::Tls
+            | Exchange::TlsResumed
+            | Exchange::TlsCertificate
+            | Exchange::Quic
+            | Exchange::Ike
+    )
+}
+
+/// A mix of the bits that nobody has to keep secret: it only has to spread (Steele, Lea and Flood,
+/// OOPSLA 2014: `SplitMix64`).
+const fn print(value: u64) -> u64 {
+    let mixed = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}

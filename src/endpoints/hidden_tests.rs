@@ -1,0 +1,152 @@
+//! Endpoints with a chosen truth: what the estimate says of each.
+//!
+//! Owns: what each hypothesis is worth. In: turns made here. Out: assertions. Never: files.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::endpoints::forced::Forced;
+use crate::endpoints::forced::SessionTurns;
+
+const FLOOR_MS: u64 = 40;
+
+/// Sessions over a leg of 40 ms whose turns are so many milliseconds longer.
+fn gathered(sessions: &[&[(Exchange, u64)]]) -> Gathered {
+    let mut gathered = Gathered::new();
+    for (salt, gaps) in sessions.iter().enumerate() {
+        let forced = |(exchange, gap): &(Exchange, u64)| Forced {
+            exchange: *exchange,
+            round_trip_ns: (FLOOR_MS + gap) * MS,
+        };
+        let forced = gaps.iter().map(forced).collect();
+        let turns = SessionTurns { transport_ns: FLOOR_MS * MS, forced };
+        gathered.add(&turns, salt as u64);
+    }
+    gathered
+}
+
+fn leg(sessions: &[&[(Exchange, u64)]]) -> (u64, f64) {
+    let leg = estimate(&gathered(sessions)).unwrap();
+    (leg.ns / MS, leg.confidence)
+}
+
+use Exchange::{FirstData, Ping, Rfb, Ssh, SshAuth, Tls, TlsData};
+
+#[test]
+fn a_direct_client_hides_nothing() {
+    for gap in [0, 2, 9, 15] {
+        let (ms, confidence) = leg(&[&[(FirstData, 1), (Tls, gap)], &[(Tls, gap + 30)]]);
+        assert_eq!(ms, gap);
+        assert!(confidence < 0.05, "{gap}: {confidence}");
+    }
+}
+
+#[test]
+fn two_kinds_that_agree_show_a_leg() {
+    for (first, second) in [(FirstData, Tls), (Tls, Ping), (Tls, TlsData), (Ssh, SshAuth)] {
+        let (ms, confidence) =
+            leg(&[&[(first, 150), (second, 155)], &[(first, 152), (second, 151)]]);
+        assert_eq!(ms, 150);
+        assert!(confidence > 0.7, "{first:?} {second:?}: {confidence}");
+    }
+    let rounds = [(Rfb, 180), (Rfb, 182), (Rfb, 181), (Rfb, 190)];
+    assert!(leg(&[&rounds]).1 > 0.9);
+}
+
+#[test]
+fn one_kind_alone_shows_none() {
+    assert!(leg(&[&[(Tls, 200)]]).1 < 0.5, "a slow client");
+    assert!(leg(&[&[(FirstData, 200)]]).1 < 0.5, "one that connects ahead");
+    assert!(leg(&[&[(Ssh, 200)]]).1 < 0.5, "chance");
+}
+
+#[test]
+fn computing_scatters_and_a_path_does_not() {
+    let slow: Vec<[(Exchange, u64); 1]> =
+        [165, 204, 240, 169, 212, 184].map(|gap| [(Tls, gap)]).to_vec();
+    let slow: Vec<&[(Exchange, u64)]> = slow.iter().map(|one| &one[..]).collect();
+    assert!(leg(&slow).1 < 0.05, "{:?}", leg(&slow));
+    let path: Vec<[(Exchange, u64); 1]> =
+        [165, 168, 171, 166, 290, 169].map(|gap| [(Tls, gap)]).to_vec();
+    let path: Vec<&[(Exchange, u64)]> = path.iter().map(|one| &one[..]).collect();
+    let (ms, confidence) = leg(&path);
+    assert_eq!(ms, 165);
+    assert!((0.5..0.85).contains(&confidence), "one kind is never sure: {confidence}");
+}
+
+#[test]
+fn a_slow_client_that_answers_anything_else_at_once_is_no_proxy() {
+    let (ms, confidence) = leg(&[&[(Tls, 200), (TlsData, 1)], &[(Tls, 210), (TlsData, 2)]]);
+    assert_eq!(ms, 1);
+    assert!(confidence < 0.01);
+}
+
+#[test]
+fn nagle_doubles_and_the_shorter_kind_counts() {
+    let (ms, confidence) = leg(&[&[(FirstData, 160), (Tls, 372)], &[(FirstData, 165), (Tls, 380)]]);
+    assert_eq!(ms, 160);
+    assert!(confidence > 0.7, "{confidence}");
+    // First data that are merely late do not shorten the leg.
+    let (ms, _) = leg(&[&[(FirstData, 20), (Tls, 200), (Ping, 201)]]);
+    assert_eq!(ms, 200);
+}
+
+#[test]
+fn a_short_leg_is_not_called_long() {
+    for (ms, least, most) in [(8, 0.0, 0.01), (20, 0.0, 0.1), (45, 0.6, 1.0), (80, 0.8, 1.0)] {
+        let rounds = [(FirstData, ms), (Ssh, ms), (SshAuth, ms), (SshAuth, ms), (SshAuth, ms)];
+        let confidence = leg(&[&rounds]).1;
+        assert!((least..=most).contains(&confidence), "{ms}: {confidence}");
+    }
+}
+
+#[test]
+fn a_satellites_length_is_never_sure() {
+    let sure = leg(&[&[(FirstData, 600), (Tls, 600), (TlsData, 600)], &[(Tls, 601)]]);
+    assert_eq!(sure, (600, CONFIDENCE_SATELLITE));
+}
+
+#[test]
+fn first_data_at_once_alone_decide_nothing() {
+    assert_eq!(estimate(&gathered(&[&[(FirstData, 0)]])), None);
+    assert_eq!(estimate(&Gathered::new()), None);
+}
+
+proptest! {
+    #[test]
+    fn order_does_not_matter_and_an_odd_sample_in_many_hides_nothing(
+        gaps in prop::collection::vec(150..170u64, 17..60),
+        shift in 0..17usize,
+    ) {
+        let mut sessions: Vec<Vec<(Exchange, u64)>> =
+            gaps.iter().map(|gap| vec![(FirstData, *gap), (TlsData, gap + 1)]).collect();
+        sessions[0][1].1 = 0;
+        let one: Vec<&[(Exchange, u64)]> = sessions.iter().map(|all| &all[..]).collect();
+        let straight = estimate(&gathered(&one)).unwrap();
+        prop_assert!(straight.ns >= 150 * MS && straight.confidence > 0.9);
+        // Sessions keep their salt: what is told apart is when they were, not when they came.
+        let mut turned = Gathered::new();
+        for at in 0..one.len() {
+            let at = (at + shift) % one.len();
+            let forced = one[at].iter().map(|(exchange, gap)| Forced {
+                exchange: *exchange,
+                round_trip_ns: (FLOOR_MS + gap) * MS,
+            });
+            let turns = SessionTurns { transport_ns: FLOOR_MS * MS, forced: forced.collect() };
+            turned.add(&turns, at as u64);
+        }
+        prop_assert_eq!(estimate(&turned).unwrap(), straight);
+    }
+
+    #[test]
+    fn a_confidence_is_a_share(
+        turns in prop::collection::vec((0..15usize, 0..2_000u64), 1..40),
+    ) {
+        let turns: Vec<(Exchange, u64)> =
+            turns.into_iter().map(|(at, gap)| (Exchange::ALL[at], gap)).collect();
+        if let Some(leg) = estimate(&gathered(&[&turns])) {
+            prop_assert!((0.0..=1.0).contains(&leg.confidence));
+            prop_assert!(!leg.method.is_empty() && leg.samples > 0);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Which largest packet belongs to which kind of path.
+//!
+//! Owns: the table of MTUs. In: an MTU hint. Out: what makes paths of that MTU. Never: takes a
+//! small MTU for a tunnel where people at home have the same.
+//!
+//! Sources. *p0f*: the `[mtu]` section of p0f 3's database and of its branch p0f-mtu. *AOSP*:
+//! `config_mobile_mtu` of the carriers in Android's resources. *3GPP*: TS 23.060 annex C. *RFC*s as
+//! named. *wg-quick*: the MTU of the way out less 80. *OpenVPN*: `mssfix` in its manual, see
+//! [`openvpn`]. Measured: OpenVPN 2.6 (UDP 1440, TCP 1426), WireGuard (1420).
+
+/// What makes paths of an MTU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Ethernet, nothing in between.
+    Plain,
+    /// DSL, mobile networks and IPv6 transition: people at home.
+    Access,
+    /// Tunnels, and access too.
+    Both,
+    /// Tunnels; no access network is known for it.
+    Tunnel,
+    /// In no table.
+    Unlisted,
+}
+
+/// Smallest MTU that says anything: below lie modems and hand-made packets.
+const MTU_MIN: u16 = 1_200;
+
+/// Ethernet's MTU (RFC 894).
+const ETHERNET: u16 = 1_500;
+
+/// MTUs with a meaning; what several make stands once, under the most harmless.
+const TABLE: &[(u16, Kind)] = &[
+    (1_240, Kind::Tunnel), // p0f: GIF
+    (1_280, Kind::Both),   // p0f: IPsec and others; RFC 8200's least, so phones and 6to4 too
+    (1_293, Kind::Tunnel), // OpenVPN, mssfix 1350
+    (1_300, Kind::Tunnel), // p0f: tunnel or VPN
+    (1_358, Kind::Access), // 3GPP: the MTU that keeps GTP with IPsec whole
+    (1_380, Kind::Tunnel), // WireGuard as VPN services set it
+    (1_400, Kind::Both),   // p0f: IPsec and others; mobile networks, wg-quick on 1480
+    (1_410, Kind::Access), // AOSP: mcc310-mnc410
+    (1_412, Kind::Tunnel), // wg-quick on PPPoE
+    (1_420, Kind::Tunnel), // wg-quick on Ethernet; OpenVPN over IPv6
+    (1_428, Kind::Access), // mobile networks; not verified, and held harmless
+    (1_430, Kind::Access), // likewise
+    (1_432, Kind::Tunnel), // WireGuard or OpenVPN over IPv4 on PPPoE
+    (1_440, Kind::Tunnel), // p0f: tunnel or VPN; OpenVPN 2.6 over UDP; AOSP: mcc310-mnc260
+    (1_450, Kind::Both),   // p0f: tunnel or VPN; RFC 7348: VXLAN of a rented server
+    (1_452, Kind::Access), // p0f: PPPoE; RFC 7597, 6334: MAP-E
+    (1_454, Kind::Access), // p0f: PPPoE
+    (1_456, Kind::Access), // p0f: L2TP on DSL
+    (1_460, Kind::Access), // RFC 6333: DS-Lite; p0f: PPTP
+    (1_472, Kind::Access), // DSL behind VLAN and L2TP
+    (1_476, Kind::Both),   // p0f: GRE
+    (1_480, Kind::Access), // RFC 4213, 5969: 6in4, 6rd; p0f: IPIP
+    (1_488, Kind::Access), // DSL
+    (1_490, Kind::Access), // p0f: PPTP, DSL
+    (1_492, Kind::Access), // RFC 2516: PPPoE
+    (1_496, Kind::Access), // p0f: VLAN
+];
+
+/// What makes paths of this MTU.
+pub(super) fn kind(mtu: u16) -> Kind {
+    if let Some((_, kind)) = TABLE.iter().find(|(known, _)| *known == mtu) {
+        return *kind;
+    }
+    match mtu {
+        mtu if mtu < MTU_MIN => Kind::Unlisted,
+        mtu if openvpn(mtu) => Kind::Tunnel,
+        mtu if mtu >= ETHERNET => Kind::Plain,
+        _ => Kind::Unlisted,
+    }
+}
+
+/// Whether OpenVPN's `mssfix` gives this MTU: its value less what wraps a packet.
+///
+/// Since 2.6 the value is 1492 and counts the outer headers: 28 for UDP over IPv4, 48 over IPv6, 42
+/// and 62 for TCP with its length field; the wrapping is 24 (opcode and peer 4, packet number 4,
+/// tag 16). Before, it was 1450 (1400 and 1350 were common too) without the outer headers, and the
+/// wrapping 24, or with CBC and HMAC 41, 57 or 69 (opcode 1, HMAC 20 or 32, IV and padding 8 or 16
+/// each, packet number 4); 2 more over TCP. A compression stub takes 1.
+fn openvpn(mtu: u16) -> bool {
+    let outer = [28, 48, 42, 62];
+    let new = outer.into_iter().map(|outer| 1_492 - outer - 24);
+    let wrapped = [24, 41, 57, 69];
+    let old = [1_450, 1_400, 1_350]
+        .into_iter()
+        .flat_map(|fix| wrapped.into_iter().flat_map(move |w| [fix - w, fix - w - 2]));
+    new.chain(old).any(|known| mtu == known || mtu == known - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_paths_have_their_kind() {
+        for (mtu, want) in [
+            (1_500, Kind::Plain),
+            (9_000, Kind::Plain),
+            (1_492, Kind::Access),
+            (1_454, Kind::Access),
+            (1_428, Kind::Access),
+            (1_280, Kind::Both),
+            (1_420, Kind::Tunnel),
+            (1_440, Kind::Tunnel),
+            (1_293, Kind::Tunnel),
+            (1_445, Kind::Unlisted),
+            (576, Kind::Unlisted),
+        ] {
+            assert_eq!(kind(mtu), want, "{mtu}");
+        }
+    }
+
+    #[test]
+    fn openvpn_by_its_arithmetic() {
+        // 2.6 over UDP and TCP, IPv4 and IPv6; 2.4 with AES-256-GCM; p0f-mtu's CBC values.
+        for mtu in [1_440, 1_426, 1_420, 1_406, 1_439, 1_425, 1_409, 1_407, 1_393, 1_381, 1_341] {
+            assert!(openvpn(mtu), "{mtu}");
+        }
+        for mtu in [1_500, 1_492, 1_452, 1_430, 1_410, 1_400, 1_480] {
+            assert!(!openvpn(mtu), "{mtu}");
+        }
+    }
+
+    #[test]
+    fn any_mss_has_a_kind() {
+        // The hint of a hand-made MSS saturates at the largest number there is.
+        let tunnels = (0..=u16::MAX).filter(|mtu| kind(*mtu) == Kind::Tunnel);
+        assert!(tunnels.max().is_some_and(|most| most < ETHERNET));
+        assert_eq!(kind(u16::MAX), Kind::Plain);
+    }
+
+    #[test]
+    fn the_table_is_in_order() {
+        assert!(TABLE.is_sorted_by(|a, b| a.0 < b.0));
+    }
+}

@@ -1,0 +1,70 @@
+//! Which family of systems a program says it runs on.
+//!
+//! Owns: a small table of words in SSH banners and user agents. In: a session's facts. Out: a
+//! family that the SYN's can be held against, or nothing. Never: guesses: a JA4 tells a program's
+//! library, not its system, so none stands here.
+
+use crate::model::record::Facts;
+
+/// Words in a client's SSH identification string (RFC 4253 section 4.2): OpenSSH's port says
+/// `for_Windows`; Debian, Ubuntu and FreeBSD name themselves in the comment.
+const BANNERS: &[(&str, &str)] = &[
+    ("OpenSSH_for_Windows", "windows"),
+    ("Ubuntu", "linux"),
+    ("Debian", "linux"),
+    ("Raspbian", "linux"),
+    ("FreeBSD", "bsd"),
+];
+
+/// Words in `User-Agent` (RFC 9110 section 10.1.5), most telling first: a phone's browser names
+/// Linux or Mac OS X beside itself.
+const AGENTS: &[(&str, &str)] = &[
+    ("Windows NT", "windows"),
+    ("Android", "linux"),
+    ("iPhone", "apple"),
+    ("iPad", "apple"),
+    ("Macintosh", "apple"),
+    ("CrOS", "linux"),
+    ("X11; Linux", "linux"),
+];
+
+/// The family of the client's system, where a program of it says so.
+pub(super) fn family(facts: &Facts) -> Option<&'static str> {
+    let banner = facts.ssh.as_deref().and_then(|ssh| ssh.client.as_deref());
+    let agent = facts.http.as_deref().and_then(|http| http.user_agent.as_deref());
+    by_word(BANNERS, banner).or_else(|| by_word(AGENTS, agent))
+}
+
+fn by_word(table: &[(&str, &'static str)], text: Option<&str>) -> Option<&'static str> {
+    let text = text?;
+    table.iter().find(|(word, _)| text.contains(word)).map(|(_, family)| *family)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::record::HttpFacts;
+    use crate::model::record::SshFacts;
+
+    fn ssh(client: &str) -> Option<&'static str> {
+        let ssh = SshFacts { client: Some(client.into()), ..SshFacts::default() };
+        family(&Facts { ssh: Some(Box::new(ssh)), ..Facts::default() })
+    }
+
+    fn agent(agent: &str) -> Option<&'static str> {
+        let http = HttpFacts { user_agent: Some(agent.into()), ..HttpFacts::default() };
+        family(&Facts { http: Some(Box::new(http)), ..Facts::default() })
+    }
+
+    #[test]
+    fn banners_and_agents_name_a_family_or_none() {
+        assert_eq!(ssh("SSH-2.0-OpenSSH_for_Windows_9.5"), Some("windows"));
+        assert_eq!(ssh("SSH-2.0-OpenSSH_9.6p1 Ubuntu-3ubuntu13"), Some("linux"));
+        assert_eq!(ssh("SSH-2.0-OpenSSH_9.9"), None);
+        assert_eq!(ssh("SSH-2.0-PuTTY_Release_0.81"), None);
+        assert_eq!(agent("Mozilla/5.0 (Windows NT 10.0; Win64; x64)"), Some("windows"));
+        assert_eq!(agent("Mozilla/5.0 (Linux; Android 14; Pixel 8)"), Some("linux"));
+        assert_eq!(agent("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X)"), Some("apple"));
+        assert_eq!(agent("curl/8.5.0"), None);
+    }
+}

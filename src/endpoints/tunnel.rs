@@ -1,0 +1,166 @@
+//! Whether a layer-3 tunnel lies on the way to an endpoint.
+//!
+//! Owns: how MTU, stack split and excess over floors add up. In: an endpoint's traits and tags.
+//! Out: [`Tunnel`]. Never: a verdict by round trip alone, or by an MTU that people at home have.
+
+use std::sync::Arc;
+
+use crate::endpoints::mtu;
+use crate::endpoints::mtu::Kind;
+use crate::model::endpoint::Tunnel;
+use crate::model::traits::Excess;
+use crate::model::traits::MtuTotals;
+use crate::model::traits::StackTotals;
+use crate::model::traits::Traits;
+
+/// Probability of a tunnel before any evidence, as log-odds: 1 in 10. Higher than among all
+/// clients, as an MTU is looked at because somebody asks.
+const PRIOR: f64 = -2.2;
+
+/// What each kind of MTU adds to the log-odds. Together with the prior: tunnels 0.73, what access
+/// networks have too 0.35, in no table 0.35, access 0.06, Ethernet 0.05.
+const TUNNEL: f64 = 3.2;
+const BOTH: f64 = 1.6;
+const ACCESS: f64 = -0.5;
+const PLAIN: f64 = -0.8;
+
+/// Mobile networks and satellites have MTUs of tunnels, as they are tunnels: GTP (3GPP TS 29.281).
+/// The tag takes most of what an MTU says.
+const TAGGED: f64 = 0.5;
+
+/// A SYN that another system wrote than the program's: shared by proxies, virtual machines and
+/// routers of people at home, so it adds little here.
+const STACK: f64 = 0.9;
+
+/// Sessions that must compare, and the share of them that must differ (DOMAIN D07's numbers).
+const COMPARED_MIN: u32 = 3;
+const DIFFER_SHARE: f64 = 0.9;
+
+/// A floor this far above that of the neighbours, in ns and as a multiple (DOMAIN D04's numbers).
+const EXCESS_NS: u64 = 40_000_000;
+const EXCESS_FACTOR: u64 = 2;
+const FLOOR: f64 = 1.2;
+
+/// Two MTUs of one endpoint, one of them a tunnel's: the tunnel goes up and down.
+const CHANGED: f64 = 0.6;
+
+/// Tags of networks that are tunnels by nature.
+const BY_NATURE: [&str; 3] = ["mobile", "satellite", "pep"];
+
+/// The estimate; nothing where there was no SYN to look at.
+pub(super) fn estimate(traits: &Traits, tags: &[Arc<str>]) -> Option<Tunnel> {
+    let totals = traits.mtu.as_ref()?;
+    let by_nature = tags.iter().any(|tag| BY_NATURE.contains(&&**tag));
+    let by_mtu = by_mtu(totals, by_nature);
+    let stack = traits.stack.as_ref().is_some_and(is_split);
+    let floor = !by_nature && traits.excess.as_ref().is_some_and(is_far);
+    let add = |holds: bool, weight: f64| if holds { weight } else { 0.0 };
+    let odds = PRIOR + by_mtu + add(stack, STACK) + add(floor, FLOOR);
+    let confidence = 1.0 / (1.0 + (-odds).exp());
+    let confidence = (confidence * 100.0).round() / 100.0;
+    let reason = word(by_mtu > 0.0, stack, floor);
+    Some(Tunnel { l3: confidence >= 0.5, confidence, reason })
+}
+
+/// What the MTUs add: that of most SYNs, and whether some, not all, have a tunnel's.
+fn by_mtu(totals: &MtuTotals, by_nature: bool) -> f64 {
+    let mut kinds = totals.hints.iter().map(|(mtu, _)| mtu::kind(*mtu));
+    let usual = kinds.next().unwrap_or(Kind::Unlisted);
+    let at_times = kinds.any(|kind| kind == Kind::Tunnel);
+    let several = totals.hints.len() > 1;
+    let alone = match usual {
+        Kind::Tunnel => TUNNEL,
+        Kind::Both | Kind::Unlisted => BOTH,
+        Kind::Access => ACCESS,
+        Kind::Plain => PLAIN,
+    };
+    let all = match usual {
+        Kind::Tunnel if several => alone + CHANGED,
+        Kind::Tunnel => alone,
+        _ if at_times => alone.max(BOTH) + CHANGED,
+        _ => alone,
+    };
+    if by_nature && all > 0.0 { all * TAGGED } else { all }
+}
+
+fn is_split(stack: &StackTotals) -> bool {
+    stack.compared >= COMPARED_MIN
+        && f64::from(stack.differ) >= DIFFER_SHARE * f64::from(stack.compared)
+}
+
+fn is_far(excess: &Excess) -> bool {
+    let own = excess.floor_ns.saturating_add(excess.over_ns);
+    excess.over_ns > EXCESS_NS && own > excess.floor_ns.saturating_mul(EXCESS_FACTOR)
+}
+
+const fn word(mss: bool, stack: bool, floor: bool) -> &'static str {
+    match (mss, stack, floor) {
+        (true, false, false) => "mss",
+        (true, true, false) => "mss+stack",
+        (true, false, true) => "mss+floor",
+        (true, true, true) => "mss+stack+floor",
+        (false, true, false) => "stack",
+        (false, false, true) => "floor",
+        (false, true, true) => "stack+floor",
+        (false, false, false) => "none",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traits(hints: &[(u16, u32)]) -> Traits {
+        let syns = hints.iter().map(|(_, count)| count).sum();
+        let mtu = MtuTotals { syns, hints: hints.to_vec(), others: 0 };
+        Traits { mtu: Some(mtu), ..Traits::default() }
+    }
+
+    fn confidence(traits: &Traits, tags: &[&str]) -> f64 {
+        let tags: Vec<Arc<str>> = tags.iter().map(|tag| Arc::from(*tag)).collect();
+        estimate(traits, &tags).unwrap().confidence
+    }
+
+    #[test]
+    fn an_mtu_of_tunnels_is_enough_and_one_of_homes_is_not() {
+        for mtu in [1_420, 1_426, 1_440, 1_412, 1_293] {
+            assert!(confidence(&traits(&[(mtu, 1)]), &[]) >= 0.6, "{mtu}");
+        }
+        for mtu in [1_500, 1_492, 1_454, 1_480, 1_460, 1_430, 1_410, 1_400, 1_280, 9_000] {
+            assert!(confidence(&traits(&[(mtu, 9)]), &[]) < 0.5, "{mtu}");
+        }
+        assert_eq!(estimate(&Traits::default(), &[]), None);
+    }
+
+    #[test]
+    fn networks_that_are_tunnels_by_nature_are_not_told_by_mtu() {
+        assert!(confidence(&traits(&[(1_440, 5)]), &["mobile"]) < 0.5);
+        assert!(confidence(&traits(&[(1_420, 5)]), &["satellite"]) < 0.5);
+        assert!(confidence(&traits(&[(1_440, 5)]), &["hosting"]) >= 0.5);
+    }
+
+    #[test]
+    fn a_second_kind_of_evidence_decides_what_an_mtu_leaves_open() {
+        let mut both = traits(&[(1_400, 4)]);
+        assert!(confidence(&both, &[]) < 0.5);
+        let excess = Excess { of: "prefix", floor_ns: 20_000_000, over_ns: 100_000_000 };
+        both.excess = Some(excess);
+        let tunnel = estimate(&both, &[]).unwrap();
+        assert!(tunnel.l3 && tunnel.reason == "mss+floor");
+        let mut plain = traits(&[(1_500, 4)]);
+        plain.excess = Some(excess);
+        plain.stack = Some(StackTotals { compared: 4, differ: 4, ..StackTotals::default() });
+        let tunnel = estimate(&plain, &[]).unwrap();
+        assert!(!tunnel.l3 && tunnel.reason == "stack+floor", "{tunnel:?}");
+    }
+
+    #[test]
+    fn an_mtu_that_comes_and_goes_says_more() {
+        let one = confidence(&traits(&[(1_420, 9)]), &[]);
+        let two = confidence(&traits(&[(1_420, 9), (1_500, 3)]), &[]);
+        assert!(two > one);
+        let at_times = confidence(&traits(&[(1_500, 9), (1_420, 3)]), &[]);
+        assert!((0.5..one).contains(&at_times), "{at_times}");
+        assert!(confidence(&traits(&[(1_500, 9), (1_492, 3)]), &[]) < 0.5);
+    }
+}

@@ -1,0 +1,169 @@
+//! Round trips of a DTLS handshake: the cookie's echo, and the turns of both sides.
+//!
+//! Owns: who is the client, and its last hello. In: one datagram. Out: turns and exclusions.
+//! Never: joins messages, or reads what is encrypted.
+
+use crate::evidence::legs::Kind;
+use crate::evidence::legs::Legs;
+use crate::evidence::legs::Moment;
+use crate::evidence::legs::exclude;
+use crate::evidence::quic_legs::excluded_by_hello;
+use crate::evidence::quic_legs::other;
+use crate::evidence::step::Role;
+use crate::model::latency::Exchange;
+use crate::model::latency::Exclusions;
+use crate::wire::Reader;
+use crate::wire::dtls::Fragment;
+use crate::wire::dtls::HANDSHAKE;
+use crate::wire::dtls::HELLO_VERIFY_REQUEST;
+use crate::wire::dtls::fragment;
+use crate::wire::dtls::record;
+use crate::wire::tls::CLIENT_HELLO;
+use crate::wire::tls::SERVER_HELLO;
+use crate::wire::tls::ServerHello;
+
+const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Dtls);
+const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Dtls);
+
+/// Content type change_cipher_spec.
+const CHANGE_CIPHER_SPEC: u8 = 20;
+/// CertificateRequest (RFC 5246 section 7.4.4).
+const CERTIFICATE_REQUEST: u8 = 13;
+
+/// A hello, apart by its message_seq.
+const HELLO: u64 = 1 << 16;
+/// A cookie to send back.
+const COOKIE: u64 = 2 << 16;
+/// The server's flight.
+const FLIGHT: u64 = 3 << 16;
+/// Print of what is encrypted: one packet of a flight cannot be told from another.
+const SEALED: u32 = u32::MAX;
+
+/// What is known of a session's DTLS.
+#[derive(Debug, Default)]
+pub struct DtlsLegs {
+    client: Option<Role>,
+    hello: u16,
+    /// The server's flight has begun.
+    flight: bool,
+    /// The server's flight in clear has ended, or its key exchange was seen.
+    full: bool,
+}
+
+impl DtlsLegs {
+    /// Looks at one datagram; false once the client has answered the server's flight.
+    pub fn follow(&mut self, datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+        let mut r = Reader::new(datagram);
+        let mut more = true;
+        while !r.is_empty() {
+            // DTLS 1.3's records have a header of their own: 001 and flags (RFC 9147 section 4).
+            if r.rest().first().is_some_and(|first| first & 0xe0 == 0x20) {
+                more &= self.sealed(false, legs, at);
+                break;
+            }
+            let Ok(record) = record(&mut r) else { break };
+            if record.epoch > 0 || record.kind == CHANGE_CIPHER_SPEC {
+                more &= self.sealed(record.kind == CHANGE_CIPHER_SPEC, legs, at);
+            } else if record.kind == HANDSHAKE {
+                let mut pieces = Reader::new(record.payload);
+                while let Ok(piece) = fragment(&mut pieces) {
+                    more &= self.message(&piece, legs, at);
+                }
+            }
+        }
+        more
+    }
+
+    fn message(&mut self, piece: &Fragment<'_>, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+        if piece.kind == CLIENT_HELLO {
+            self.client = Some(at.role);
+        }
+        match self.client {
+            Some(client) if client == at.role => self.client_message(piece, legs, at),
+            Some(_) => {
+                self.server_message(piece, legs, at);
+                true
+            }
+            None => true,
+        }
+    }
+
+    fn client_message(
+        &mut self,
+        piece: &Fragment<'_>,
+        legs: &mut Legs,
+        at: &mut Moment<'_>,
+    ) -> bool {
+        if piece.kind != CLIENT_HELLO {
+            return !self.answer_flight(legs, at);
+        }
+        // The same message_seq is the same hello again (RFC 6347 section 4.2.2).
+        if piece.sequence > self.hello {
+            legs.answer(COOKIE, REFLEX, at);
+            self.hello = piece.sequence;
+        }
+        legs.ask(HELLO | u64::from(piece.sequence), piece.offset as u32, at);
+        true
+    }
+
+    fn server_message(&mut self, piece: &Fragment<'_>, legs: &mut Legs, at: &mut Moment<'_>) {
+        let hello = HELLO | u64::from(self.hello);
+        match piece.kind {
+            HELLO_VERIFY_REQUEST => {
+                legs.answer(hello, REFLEX, at);
+                legs.ask(COOKIE, 0, at);
+                return;
+            }
+            SERVER_HELLO if is_retry_request(piece) => {
+                legs.answer(hello, REFLEX, at);
+                legs.ask(COOKIE, 0, at);
+                return;
+            }
+            CERTIFICATE_REQUEST => exclude(Exclusions::CLIENT_CERTIFICATE, at.facts),
+            _ => {}
+        }
+        legs.answer(hello, THOUGHT, at);
+        self.flight = true;
+        self.full |= piece.kind != SERVER_HELLO;
+        let print = u32::from(piece.kind) << 24 | piece.offset as u32;
+        legs.ask(FLIGHT, print, at);
+    }
+
+    /// Something encrypted, or the sign that it follows.
+    fn sealed(&mut self, change: bool, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+        match self.client {
+            Some(client) if client == at.role => !self.answer_flight(legs, at),
+            Some(_) if self.flight => {
+                // Nothing between hello and change: the session is resumed, and the server is the
+                // first to finish (RFC 5246 section 7.3).
+                if change && !self.full {
+                    exclude(Exclusions::RESUMED, at.facts);
+                    legs.void(FLIGHT, at.role);
+                }
+                legs.ask(FLIGHT, SEALED, at);
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the datagram is the client's answer to the server's flight.
+    fn answer_flight(&mut self, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+        let excluded = excluded_by_hello(at.facts);
+        if excluded != 0 {
+            exclude(excluded, at.facts);
+            legs.void(FLIGHT, other(at.role));
+        }
+        legs.answer(FLIGHT, THOUGHT, at)
+    }
+}
+
+/// Whether a whole ServerHello asks for another hello, with a cookie.
+fn is_retry_request(piece: &Fragment<'_>) -> bool {
+    piece.piece.len() == piece.length
+        && ServerHello::parse(piece.piece).is_ok_and(|hello| hello.is_retry_request())
+}
+
+#[cfg(test)]
+#[path = "dtls_legs_tests.rs"]
+mod tests;

@@ -1,0 +1,103 @@
+use super::*;
+use crate::model::Nanos;
+use crate::model::record::Facts;
+use Role::Initiator;
+use Role::Responder;
+
+/// A record with one whole handshake message.
+fn message(kind: u8, sequence: u8) -> Vec<u8> {
+    let mut out = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16];
+    out.extend([kind, 0, 0, 4, 0, sequence, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]);
+    out
+}
+
+fn change() -> Vec<u8> {
+    vec![CHANGE_CIPHER_SPEC, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 1]
+}
+
+fn tell(events: &[(Vec<u8>, Role, u64)]) -> (Facts, bool) {
+    let (mut state, mut legs) = (DtlsLegs::default(), Legs::default());
+    let (mut facts, mut more) = (Facts::default(), true);
+    for (bytes, role, time) in events {
+        let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
+        more = state.follow(bytes, &mut legs, &mut at);
+    }
+    (facts, more)
+}
+
+fn handshake() -> Vec<(Vec<u8>, Role, u64)> {
+    vec![
+        (message(1, 0), Initiator, 100),
+        (message(3, 0), Responder, 140),
+        (message(1, 1), Initiator, 150),
+        ([message(2, 1), message(11, 2)].concat(), Responder, 200),
+        (message(14, 3), Responder, 201),
+        ([message(16, 2), change()].concat(), Initiator, 231),
+    ]
+}
+
+#[test]
+fn a_cookie_gives_both_legs_and_the_flights_a_turn() {
+    let (facts, more) = tell(&handshake());
+    assert!(!more);
+    let turns = facts.turns.unwrap();
+    assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(40));
+    assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(10));
+    assert_eq!(turns.lowest(Exchange::Dtls, true), Some(30));
+    assert_eq!(turns.lowest(Exchange::Dtls, false), Some(50));
+    assert_eq!(turns.gap_over_udp(Exchange::Dtls), Some(20));
+    assert_eq!(turns.excluded, Exclusions::default());
+}
+
+#[test]
+fn a_hello_sent_again_gives_no_leg() {
+    let mut events = handshake();
+    events.insert(1, (message(1, 0), Initiator, 130));
+    events.insert(3, (message(3, 0), Responder, 142));
+    let turns = tell(&events).0.turns.unwrap();
+    assert_eq!((turns.far, turns.near), (None, None));
+    assert!(turns.excluded.has(Exclusions::LOSS));
+    assert_eq!(turns.lowest(Exchange::Dtls, true), Some(30), "the flight was not sent again");
+}
+
+#[test]
+fn a_resumed_session_gives_no_turn() {
+    let mut events = handshake();
+    events.truncate(3);
+    events.push(([message(2, 1), change()].concat(), Responder, 200));
+    events.push((change(), Initiator, 215));
+    let turns = tell(&events).0.turns.unwrap();
+    assert_eq!(turns.lowest(Exchange::Dtls, true), None);
+    assert!(turns.excluded.has(Exclusions::RESUMED));
+    assert!(turns.near.is_some());
+}
+
+#[test]
+fn a_client_certificate_gives_no_turn() {
+    let mut events = handshake();
+    events[4].0 = [message(13, 3), message(14, 4)].concat();
+    let turns = tell(&events).0.turns.unwrap();
+    assert_eq!(turns.lowest(Exchange::Dtls, true), None);
+    assert!(turns.excluded.has(Exclusions::CLIENT_CERTIFICATE));
+}
+
+#[test]
+fn the_records_of_version_1_3_answer_too() {
+    let events = [
+        (message(1, 0), Initiator, 100),
+        ([message(2, 0), vec![0x2e, 1, 2, 3]].concat(), Responder, 150),
+        (vec![0x2e, 9, 9, 9], Initiator, 162),
+    ];
+    let (facts, more) = tell(&events);
+    assert!(!more);
+    assert_eq!(facts.turns.unwrap().lowest(Exchange::Dtls, true), Some(12));
+}
+
+#[test]
+fn the_responder_may_be_the_client() {
+    let swapped: Vec<_> =
+        handshake().into_iter().map(|(bytes, role, time)| (bytes, other(role), time)).collect();
+    let turns = tell(&swapped).0.turns.unwrap();
+    assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(40));
+    assert_eq!(turns.lowest(Exchange::Dtls, false), Some(30));
+}

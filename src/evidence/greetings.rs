@@ -1,0 +1,242 @@
+//! Protocols over TCP that are told by how they begin: SOCKS, RDP, RFB.
+//!
+//! Owns: how far a SOCKS dialogue has come. In: the bytes at hand of one direction. Out: the
+//! protocol, and how many bytes to step over: TLS may begin behind. Never: follows them further.
+
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::model::record::Facts;
+use crate::model::record::Protocol;
+use crate::wire::Reader;
+use crate::wire::WireError;
+use crate::wire::rdp;
+use crate::wire::socks;
+use crate::wire::socks::Hello;
+
+/// An RFB version message: `RFB 003.008` and a newline (RFC 6143 section 7.1.1).
+const RFB_BYTES: usize = 12;
+/// Bytes that may have to wait: a SOCKS user name and password.
+pub const HELD_MAX: usize = 513;
+
+/// What the client offered, and who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Nothing,
+    /// Version 5, and the methods by number: bit 15 stands for all private ones.
+    Offered(Role, u16),
+    /// Version 4.
+    Asked(Role),
+    /// Both sides agree: the client's log-in and request, the server's replies.
+    Agreed(Role),
+    /// The server has replied: what follows is relayed.
+    Over,
+}
+
+/// What is known of a session's beginning.
+#[derive(Debug, Default)]
+pub struct Greetings {
+    stage: Stage,
+}
+
+/// Whether bytes may begin one of these; `None` while they are too short to say. A comparison of
+/// one byte for nearly all streams.
+pub fn sign(bytes: &[u8], greetings: Option<&Greetings>) -> Option<bool> {
+    match bytes {
+        [3] | [3, 0] | [3, 0, _] | [3, 0, _, _] | [3, 0, _, _, _] => None,
+        [3, 0, _, _, _, 0xd0 | 0xe0, ..] => Some(true),
+        [b'R', ..] => match bytes.get(..4) {
+            Some(head) => Some(head == b"RFB "),
+            None if b"RFB ".starts_with(bytes) => None,
+            None => Some(false),
+        },
+        _ if greetings.is_some_and(Greetings::is_over) => Some(false),
+        [4 | 5] => None,
+        [5, 1..=8, ..] | [4, 1 | 2, ..] => Some(true),
+        [0 | 1 | 5, ..] => Some(greetings.is_some_and(|g| g.stage != Stage::Nothing)),
+        _ => Some(false),
+    }
+}
+
+impl Greetings {
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// Looks at the bytes at hand.
+    pub fn observe(&mut self, bytes: &[u8], role: Role, rdp: bool, facts: &mut Facts) -> Step {
+        let step = match bytes.first() {
+            Some(3) => observe_rdp(bytes, rdp, facts),
+            Some(b'R') => observe_rfb(bytes, facts),
+            _ => self.observe_socks(bytes, role, facts),
+        };
+        match step {
+            Ok(size) => Step::Used(size),
+            Err(WireError::NeedMore(_)) => Step::NeedMore,
+            Err(_) => Step::NotMine,
+        }
+    }
+
+    fn observe_socks(
+        &mut self,
+        bytes: &[u8],
+        role: Role,
+        facts: &mut Facts,
+    ) -> Result<usize, WireError> {
+        match self.stage {
+            Stage::Agreed(client) if client == role => match bytes {
+                [1, ..] => socks::password(bytes),
+                _ => socks::request(bytes),
+            },
+            Stage::Agreed(_) => match bytes {
+                // A log-in's status (RFC 1929 section 2).
+                [1, _] => Ok(2),
+                _ => {
+                    let size = socks::request(bytes)?;
+                    self.stage = Stage::Over;
+                    Ok(size)
+                }
+            },
+            Stage::Offered(client, methods) if client != role => {
+                let mut r = Reader::new(bytes);
+                let chosen = (r.u8()?, r.u8()?);
+                let known = chosen.0 == 5 && (chosen.1 == 0xff || methods & bit(chosen.1) != 0);
+                if !known || !(r.is_empty() || socks::request(r.rest()).is_ok()) {
+                    return Err(WireError::NotThis);
+                }
+                self.agree(client, facts);
+                Ok(2)
+            }
+            Stage::Asked(client) if client != role && socks::is_reply_4(bytes) => {
+                self.agree(client, facts);
+                self.stage = Stage::Over;
+                Ok(bytes.len())
+            }
+            Stage::Offered(..) | Stage::Asked(_) | Stage::Over => Err(WireError::NotThis),
+            Stage::Nothing => self.begin(bytes, role),
+        }
+    }
+
+    /// A client's first message; nothing else may stand behind it but what it goes on with.
+    fn begin(&mut self, bytes: &[u8], role: Role) -> Result<usize, WireError> {
+        let (hello, size) = socks::hello(bytes)?;
+        let (_, rest) = bytes.split_at_checked(size).unwrap_or((bytes, &[]));
+        let alone = rest.is_empty()
+            || socks::request(rest).is_ok_and(|n| n == rest.len())
+            || socks::password(rest).is_ok();
+        if !alone {
+            return Err(WireError::NotThis);
+        }
+        self.stage = match hello {
+            Hello::Methods(methods) => {
+                Stage::Offered(role, methods.iter().fold(0, |all, method| all | bit(*method)))
+            }
+            Hello::Request4 => Stage::Asked(role),
+        };
+        Ok(size)
+    }
+
+    fn agree(&mut self, client: Role, facts: &mut Facts) {
+        self.stage = Stage::Agreed(client);
+        facts.protocol.get_or_insert(Protocol::Socks);
+    }
+}
+
+fn bit(method: u8) -> u16 {
+    1 << method.min(15)
+}
+
+/// A connection request or confirm; without cookie or negotiation only RDP's port says so.
+fn observe_rdp(bytes: &[u8], on_port: bool, facts: &mut Facts) -> Result<usize, WireError> {
+    let opening = rdp::opening(bytes)?;
+    let told = facts.protocol == Some(Protocol::Rdp);
+    if !opening.certain && !on_port && !told {
+        return Err(WireError::NotThis);
+    }
+    facts.protocol.get_or_insert(Protocol::Rdp);
+    Ok(opening.size)
+}
+
+fn observe_rfb(bytes: &[u8], facts: &mut Facts) -> Result<usize, WireError> {
+    let mut r = Reader::new(bytes);
+    match r.take(RFB_BYTES)? {
+        [b'R', b'F', b'B', b' ', a, b, c, b'.', d, e, f, b'\n']
+            if [a, b, c, d, e, f].iter().all(|digit| digit.is_ascii_digit()) =>
+        {
+            facts.protocol.get_or_insert(Protocol::Rfb);
+            Ok(RFB_BYTES)
+        }
+        _ => Err(WireError::NotThis),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Role::Initiator;
+    use Role::Responder;
+
+    fn tell(pieces: &[(Role, &[u8])]) -> (Option<Protocol>, Vec<Step>) {
+        let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
+        let steps = pieces
+            .iter()
+            .map(|(role, bytes)| greetings.observe(bytes, *role, false, &mut facts))
+            .collect();
+        (facts.protocol, steps)
+    }
+
+    #[test]
+    fn socks_5_is_told_when_both_agree() {
+        let whole: [(Role, &[u8]); 6] = [
+            (Initiator, &[5, 2, 0, 2]),
+            (Responder, &[5, 2]),
+            (Initiator, b"\x01\x02me\x03you"),
+            (Responder, &[1, 0]),
+            (Initiator, &[5, 1, 0, 1, 1, 2, 3, 4, 0, 80]),
+            (Responder, &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+        ];
+        let (protocol, steps) = tell(&whole);
+        assert_eq!(protocol, Some(Protocol::Socks));
+        assert_eq!(steps, [4, 2, 8, 2, 10, 10].map(Step::Used));
+        assert_eq!(tell(&whole[..1]).0, None, "one side alone");
+        let refused: [(Role, &[u8]); 2] = [whole[0], (Responder, &[5, 0xff])];
+        assert_eq!(tell(&refused).0, Some(Protocol::Socks));
+        let other: [(Role, &[u8]); 2] = [whole[0], (Responder, &[5, 3])];
+        assert_eq!(tell(&other).0, None, "a method that was not offered");
+        assert_eq!(tell(&whole[1..]).0, None, "without a greeting");
+    }
+
+    #[test]
+    fn socks_4_is_told_by_its_reply() {
+        let ask: (Role, &[u8]) = (Initiator, b"\x04\x01\x00\x50\x0a\0\0\x01me\0");
+        assert_eq!(tell(&[ask]).0, None);
+        let granted: (Role, &[u8]) = (Responder, &[0, 0x5a, 0, 80, 10, 0, 0, 1]);
+        assert_eq!(tell(&[ask, granted]).0, Some(Protocol::Socks));
+        assert_eq!(tell(&[ask, (Responder, &[0, 0x5a, 0])]).0, None);
+    }
+
+    #[test]
+    fn rdp_and_rfb_are_told_by_one_message() {
+        let request = b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0";
+        let (protocol, steps) = tell(&[(Initiator, request)]);
+        assert_eq!((protocol, &steps[..]), (Some(Protocol::Rdp), &[Step::Used(19)][..]));
+        let (protocol, steps) = tell(&[(Responder, b"RFB 003.008\n")]);
+        assert_eq!((protocol, &steps[..]), (Some(Protocol::Rfb), &[Step::Used(12)][..]));
+        assert_eq!(tell(&[(Responder, b"RFB 00x.008\n")]).0, None);
+        let bare = b"\x03\0\0\x0b\x06\xe0\0\0\0\0\0";
+        assert_eq!(tell(&[(Initiator, bare)]).0, None);
+        let mut facts = Facts::default();
+        Greetings::default().observe(bare, Initiator, true, &mut facts);
+        assert_eq!(facts.protocol, Some(Protocol::Rdp), "on its port");
+    }
+
+    #[test]
+    fn most_streams_are_refused_by_a_byte() {
+        for bytes in [&b"GET "[..], b"SSH-", b"\x16\x03", b"\x00\x20", b"RSET"] {
+            assert_eq!(sign(bytes, None), Some(false));
+        }
+        for bytes in [&b"RF"[..], b"\x05", b"\x03\0\0"] {
+            assert_eq!(sign(bytes, None), None);
+        }
+    }
+}

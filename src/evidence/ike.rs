@@ -1,0 +1,210 @@
+//! IKE: requests and responses, whose headers stay in clear.
+//!
+//! Owns: of version 1, whose turn it is. In: one datagram. Out: the protocol, round trips of
+//! responses, and the initiator's turn to IKE_AUTH. Never: reads payloads.
+
+use crate::evidence::legs::Kind;
+use crate::evidence::legs::Legs;
+use crate::evidence::legs::Moment;
+use crate::evidence::legs::print_of;
+use crate::evidence::step::Role;
+use crate::model::latency::Exchange;
+use crate::model::record::Protocol;
+use crate::wire::ike::Header;
+use crate::wire::ike::INFORMATIONAL;
+use crate::wire::ike::SA_INIT;
+
+/// Sent back without thought, or with one key agreement.
+const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Ike);
+/// A person, a card or another server may have a say.
+const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Ike);
+/// Key of what the initiator sends after the response to IKE_SA_INIT.
+const GO_ON: u64 = 1 << 48;
+/// Keys of version 1.
+const VERSION_1: u64 = 1 << 49;
+/// Version 1: identity protection and aggressive mode, in which the sides alternate (RFC 2409
+/// section 5). Others follow only when they are done.
+const ALTERNATING: [u8; 2] = [2, 4];
+
+/// What is known of a session's IKE.
+#[derive(Debug, Default)]
+pub struct Ike {
+    /// Messages of version 1 in which the other side answered, so far.
+    rounds: u8,
+    last: Option<(Role, u32)>,
+    before: Option<u32>,
+    /// Print of version 2's first request.
+    begun: Option<u32>,
+}
+
+impl Ike {
+    /// Looks at one datagram; true where it is IKE.
+    pub fn follow(
+        &mut self,
+        datagram: &[u8],
+        ports: (u16, u16),
+        legs: &mut Legs,
+        at: &mut Moment<'_>,
+    ) -> bool {
+        let Ok(header) = Header::parse(datagram, ports) else { return false };
+        at.facts.protocol.get_or_insert(Protocol::Ike);
+        let print = print_of(datagram);
+        if header.version == 1 {
+            if ALTERNATING.contains(&header.exchange) {
+                self.alternate(print, legs, at);
+            }
+        } else if header.response {
+            respond(&header, print, legs, at);
+        } else {
+            self.request(&header, print, legs, at);
+        }
+        true
+    }
+
+    fn request(&mut self, header: &Header, print: u32, legs: &mut Legs, at: &mut Moment<'_>) {
+        let other = if at.role == Role::Initiator { Role::Responder } else { Role::Initiator };
+        if header.exchange != SA_INIT {
+            legs.answer(GO_ON, THOUGHT, at);
+        } else if self.begun == Some(print) {
+            legs.void(GO_ON, other);
+        } else {
+            // A cookie or another group was asked for: the request comes again with that, by
+            // reflex (RFC 7296 sections 2.6 and 1.2).
+            legs.answer(GO_ON, REFLEX, at);
+            self.begun = Some(print);
+        }
+        legs.ask(key(header), print, at);
+    }
+
+    /// Version 1: whoever speaks answers what the other said.
+    fn alternate(&mut self, print: u32, legs: &mut Legs, at: &mut Moment<'_>) {
+        let key = |round: u8| VERSION_1 | u64::from(round);
+        match self.last {
+            Some((role, _)) if role == at.role => legs.ask(key(self.rounds), print, at),
+            // The other side did not get the answer and says the same again.
+            Some((role, _)) if self.before == Some(print) => legs.void(key(self.rounds), role),
+            other => {
+                legs.answer(key(self.rounds), REFLEX, at);
+                self.rounds = self.rounds.saturating_add(1);
+                legs.ask(key(self.rounds), print, at);
+                self.before = other.map(|(_, print)| print);
+                self.last = Some((at.role, print));
+            }
+        }
+    }
+}
+
+/// A message id counts the requests of one side (RFC 7296 section 2.2).
+fn key(header: &Header) -> u64 {
+    u64::from(header.exchange) << 32 | u64::from(header.id)
+}
+
+fn respond(header: &Header, print: u32, legs: &mut Legs, at: &mut Moment<'_>) {
+    let reflex = matches!(header.exchange, SA_INIT | INFORMATIONAL);
+    legs.answer(key(header), if reflex { REFLEX } else { THOUGHT }, at);
+    if header.exchange == SA_INIT {
+        legs.ask(GO_ON, print, at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Nanos;
+    use crate::model::record::Facts;
+    use Role::Initiator;
+    use Role::Responder;
+
+    const AUTH: u8 = crate::wire::ike::AUTH;
+
+    fn message(version: u8, exchange: u8, flags: u8, id: u32, tail: u8) -> Vec<u8> {
+        let mut out = vec![1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+        out.extend([if version == 2 { 33 } else { 1 }, version << 4, exchange, flags]);
+        out.extend(id.to_be_bytes());
+        out.extend([0, 0, 0, 32, tail, 0, 0, 4]);
+        out
+    }
+
+    fn tell(events: &[(Vec<u8>, Role, u64)]) -> Facts {
+        let (mut state, mut legs) = (Ike::default(), Legs::default());
+        let mut facts = Facts::default();
+        for (bytes, role, time) in events {
+            let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
+            assert!(state.follow(bytes, (500, 500), &mut legs, &mut at));
+        }
+        facts
+    }
+
+    #[test]
+    fn requests_and_responses_give_both_legs() {
+        let facts = tell(&[
+            (message(2, SA_INIT, 0x08, 0, 1), Initiator, 100),
+            (message(2, SA_INIT, 0x20, 0, 2), Responder, 150),
+            (message(2, AUTH, 0x08, 1, 3), Initiator, 180),
+            (message(2, AUTH, 0x20, 1, 4), Responder, 300),
+            (message(2, INFORMATIONAL, 0x00, 0, 5), Responder, 400),
+            (message(2, INFORMATIONAL, 0x28, 0, 6), Initiator, 410),
+        ]);
+        assert_eq!(facts.protocol, Some(Protocol::Ike));
+        let turns = facts.turns.unwrap();
+        assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(50));
+        assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(10));
+        assert_eq!(turns.lowest(Exchange::Ike, true), Some(30));
+        assert_eq!(turns.lowest(Exchange::Ike, false), Some(120));
+        assert_eq!(turns.gap_over_udp(Exchange::Ike), Some(20));
+    }
+
+    #[test]
+    fn a_request_sent_again_gives_nothing() {
+        let facts = tell(&[
+            (message(2, SA_INIT, 0x08, 0, 1), Initiator, 100),
+            (message(2, SA_INIT, 0x08, 0, 1), Initiator, 120),
+            (message(2, SA_INIT, 0x20, 0, 2), Responder, 150),
+        ]);
+        assert_eq!(facts.turns.unwrap().far, None);
+    }
+
+    #[test]
+    fn a_cookie_is_echoed_by_reflex() {
+        let facts = tell(&[
+            (message(2, SA_INIT, 0x08, 0, 1), Initiator, 100),
+            (message(2, SA_INIT, 0x20, 0, 2), Responder, 150),
+            (message(2, SA_INIT, 0x08, 0, 3), Initiator, 158),
+        ]);
+        let turns = facts.turns.unwrap();
+        assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(8));
+    }
+
+    #[test]
+    fn a_first_request_sent_again_answers_nothing() {
+        let first = message(2, SA_INIT, 0x08, 0, 1);
+        let facts = tell(&[
+            (first.clone(), Initiator, 100),
+            (message(2, SA_INIT, 0x20, 0, 2), Responder, 150),
+            (first, Initiator, 158),
+            (message(2, AUTH, 0x08, 1, 3), Initiator, 180),
+        ]);
+        let turns = facts.turns.unwrap();
+        assert_eq!((turns.near, turns.turns), (None, Vec::new()));
+    }
+
+    #[test]
+    fn the_sides_of_version_1_alternate() {
+        let first = message(1, 2, 0, 0, 1);
+        let facts = tell(&[
+            (first.clone(), Initiator, 100),
+            (message(1, 2, 0, 0, 2), Responder, 150),
+            (message(1, 2, 0, 0, 3), Initiator, 160),
+        ]);
+        let turns = facts.turns.unwrap();
+        assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(50));
+        assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(10));
+        let again = tell(&[
+            (first.clone(), Initiator, 100),
+            (message(1, 2, 0, 0, 2), Responder, 150),
+            (first, Initiator, 155),
+            (message(1, 2, 0, 0, 3), Initiator, 160),
+        ]);
+        assert_eq!(again.turns.unwrap().near, None);
+    }
+}

@@ -1,0 +1,240 @@
+//! OpenVPN: both hard resets, and the acknowledgements that follow.
+//!
+//! Owns: the client's session id and how it seals. In: packets of both sides. Out: the protocol,
+//! once both sides agree, and round trips. Never: tells from one side alone: its opcodes are
+//! five bits.
+
+use crate::evidence::legs::Kind;
+use crate::evidence::legs::Legs;
+use crate::evidence::legs::Moment;
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::model::latency::Exchange;
+use crate::model::record::Facts;
+use crate::model::record::Protocol;
+use crate::wire::Reader;
+use crate::wire::openvpn;
+use crate::wire::openvpn::ACK;
+use crate::wire::openvpn::CONTROL;
+use crate::wire::openvpn::RESET_SERVER;
+use crate::wire::openvpn::Seal;
+
+/// Every control packet is acknowledged at once, or in the next packet that goes that way.
+const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Openvpn);
+/// The server's reset makes the client's TLS begin.
+const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Openvpn);
+/// Key of that; packet ids have 32 bits.
+const TLS_BEGINS: u64 = 1 << 32;
+
+/// Sizes of a reset over TCP, its wrapped key included.
+const STREAM_PACKET: std::ops::RangeInclusive<u16> = 14..=STREAM_PACKET_MAX as u16;
+/// Bytes of a stream that may have to wait for the rest of a reset.
+pub const STREAM_PACKET_MAX: usize = 1_400;
+
+/// Whether a stream may begin with a reset behind its length; `None` while it is too short to say.
+pub const fn stream_sign(bytes: &[u8]) -> Option<bool> {
+    match bytes {
+        [0..=5, _, 0x38 | 0x40 | 0x50, ..] => Some(true),
+        [0..=5] | [0..=5, _] => None,
+        _ => Some(false),
+    }
+}
+
+/// What is known of a session's OpenVPN.
+#[derive(Debug, Default)]
+pub struct Openvpn {
+    client: Option<(Role, Seal, u64)>,
+    told: bool,
+}
+
+impl Openvpn {
+    /// Whether a packet may begin OpenVPN, or answer what began it.
+    pub fn may_be(&self, packet: &[u8], role: Role) -> bool {
+        match packet.first() {
+            Some(0x38 | 0x50) => openvpn::client_reset(packet).is_some(),
+            Some(0x40) => self.is_answer(packet, role),
+            _ => false,
+        }
+    }
+
+    fn is_answer(&self, packet: &[u8], role: Role) -> bool {
+        self.client.is_some_and(|(client, seal, session)| {
+            client != role && openvpn::is_server_reset(packet, seal, session)
+        })
+    }
+
+    /// Notes who begins, or that the other side answers in kind.
+    fn tell(&mut self, packet: &[u8], role: Role, facts: &mut Facts) {
+        if self.told {
+            return;
+        }
+        if self.is_answer(packet, role) {
+            self.told = true;
+            facts.protocol.get_or_insert(Protocol::Openvpn);
+        } else if let Some((seal, session)) = openvpn::client_reset(packet) {
+            self.client = Some((role, seal, session));
+        }
+    }
+
+    /// Looks at the start of a stream, in which a length stands before each packet.
+    pub fn observe_stream(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+        let mut r = Reader::new(bytes);
+        let Ok(length) = r.u16() else { return Step::NeedMore };
+        let answers = r.rest().first() == Some(&0x40);
+        if !STREAM_PACKET.contains(&length) || (answers && self.client.is_none()) {
+            return Step::NotMine;
+        }
+        let Ok(packet) = r.take(usize::from(length)) else { return Step::NeedMore };
+        if !self.may_be(packet, role) {
+            return Step::NotMine;
+        }
+        self.tell(packet, role, facts);
+        Step::Done
+    }
+
+    /// Looks at one datagram; false once nothing more can be timed.
+    pub fn follow(&mut self, packet: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+        self.tell(packet, at.role, at.facts);
+        let Some((client, seal, _)) = self.client else { return true };
+        if seal == Seal::Crypt {
+            return follow_encrypted(packet, at.role == client, legs, at);
+        }
+        let Ok(control) = openvpn::control(packet, seal) else { return true };
+        if self.told {
+            for ack in control.acks() {
+                legs.answer(u64::from(ack), REFLEX, at);
+            }
+        }
+        if let Some(id) = control.id {
+            legs.ask(u64::from(id), 0, at);
+        }
+        if control.opcode == RESET_SERVER && at.role != client {
+            legs.ask(TLS_BEGINS, 0, at);
+        }
+        let begins = control.opcode == CONTROL && !control.payload.is_empty();
+        if begins && at.role == client {
+            legs.answer(TLS_BEGINS, THOUGHT, at);
+        }
+        true
+    }
+}
+
+/// Without ids only the order of the first three packets says who answers what.
+fn follow_encrypted(packet: &[u8], client: bool, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    let opcode = packet.first().map_or(0, |first| openvpn::opcode(*first).0);
+    match (client, opcode) {
+        (true, openvpn::RESET_CLIENT | openvpn::RESET_CLIENT_3) => legs.ask(0, 0, at),
+        (false, RESET_SERVER) => {
+            legs.answer(0, REFLEX, at);
+            legs.ask(0, 0, at);
+        }
+        (true, ACK | CONTROL) => return !legs.answer(0, REFLEX, at),
+        _ => {}
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Nanos;
+    use Role::Initiator;
+    use Role::Responder;
+
+    const CLIENT: u64 = 0x0102;
+    const SERVER: u64 = 0x0304;
+
+    fn packet(opcode: u8, acks: &[u32], id: Option<u32>, payload: &[u8]) -> Vec<u8> {
+        let server = opcode == RESET_SERVER;
+        let (session, remote) = if server { (SERVER, CLIENT) } else { (CLIENT, SERVER) };
+        let mut out = vec![opcode << 3];
+        out.extend(session.to_be_bytes());
+        out.push(acks.len() as u8);
+        out.extend(acks.iter().flat_map(|ack| ack.to_be_bytes()));
+        if !acks.is_empty() {
+            out.extend(remote.to_be_bytes());
+        }
+        out.extend(id.iter().flat_map(|id| id.to_be_bytes()));
+        out.extend(payload);
+        out
+    }
+
+    fn tell(events: &[(Vec<u8>, Role, u64)]) -> Facts {
+        let (mut state, mut legs) = (Openvpn::default(), Legs::default());
+        let mut facts = Facts::default();
+        for (bytes, role, time) in events {
+            let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
+            state.follow(bytes, &mut legs, &mut at);
+        }
+        facts
+    }
+
+    #[test]
+    fn resets_and_acknowledgements_give_both_legs() {
+        let facts = tell(&[
+            (packet(7, &[], Some(0), &[]), Initiator, 100),
+            (packet(8, &[0], Some(0), &[]), Responder, 160),
+            (packet(5, &[0], None, &[]), Initiator, 164),
+            (packet(4, &[], Some(1), &[22, 3, 1]), Initiator, 190),
+        ]);
+        assert_eq!(facts.protocol, Some(Protocol::Openvpn));
+        let turns = facts.turns.unwrap();
+        assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(60));
+        assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(4));
+        assert_eq!(turns.gap_over_udp(Exchange::Openvpn), Some(26));
+    }
+
+    #[test]
+    fn a_stream_has_lengths() {
+        let framed = |packet: &[u8]| [&(packet.len() as u16).to_be_bytes(), packet].concat();
+        let (mut state, mut facts) = (Openvpn::default(), Facts::default());
+        let answer = framed(&packet(8, &[0], Some(0), &[]));
+        assert_eq!(stream_sign(&answer), Some(true));
+        assert_eq!(state.observe_stream(&answer, Responder, &mut facts), Step::NotMine);
+        let reset = framed(&packet(7, &[], Some(0), &[]));
+        assert_eq!(state.observe_stream(&reset[..9], Initiator, &mut facts), Step::NeedMore);
+        assert_eq!(state.observe_stream(&reset, Initiator, &mut facts), Step::Done);
+        assert_eq!(facts.protocol, None);
+        assert_eq!(state.observe_stream(&answer, Responder, &mut facts), Step::Done);
+        assert_eq!(facts.protocol, Some(Protocol::Openvpn));
+        assert_eq!(stream_sign(b"GET"), Some(false));
+        assert_eq!(stream_sign(&[0, 14]), None);
+    }
+
+    #[test]
+    fn one_side_alone_tells_nothing() {
+        let reset = (packet(7, &[], Some(0), &[]), Initiator, 100);
+        assert_eq!(tell(std::slice::from_ref(&reset)).protocol, None);
+        let mut other = packet(8, &[0], Some(0), &[]);
+        other[20] ^= 1;
+        assert_eq!(tell(&[reset, (other, Responder, 160)]).protocol, None);
+    }
+
+    #[test]
+    fn a_reset_sent_again_gives_no_far_leg() {
+        let facts = tell(&[
+            (packet(7, &[], Some(0), &[]), Initiator, 100),
+            (packet(7, &[], Some(0), &[]), Initiator, 150),
+            (packet(8, &[0], Some(0), &[]), Responder, 160),
+        ]);
+        assert_eq!(facts.turns.unwrap().far, None);
+    }
+
+    #[test]
+    fn encrypted_control_packets_count_by_their_order() {
+        let crypt = |opcode: u8, more: usize| {
+            let mut out = vec![opcode << 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0x66, 0, 0, 0];
+            out.resize(54 + more, 9);
+            out
+        };
+        let facts = tell(&[
+            (crypt(7, 0), Initiator, 100),
+            (crypt(8, 12), Responder, 140),
+            (crypt(4, 200), Initiator, 149),
+        ]);
+        assert_eq!(facts.protocol, Some(Protocol::Openvpn));
+        let turns = facts.turns.unwrap();
+        assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(40));
+        assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(9));
+    }
+}

@@ -1,0 +1,227 @@
+//! Round trips of a QUIC handshake, from what its long headers show.
+//!
+//! Owns: what each datagram asks and answers. In: datagrams, and who opened the connection. Out:
+//! turns. Never: opens a packet.
+//!
+//! A client must have the server's first packet to send a Handshake packet (RFC 9001 section 4.1),
+//! and acknowledges it at once (RFC 9000 section 13.2.1): a reflex. Its Finished needs the whole
+//! flight: a thought.
+
+use crate::evidence::legs::Kind;
+use crate::evidence::legs::Legs;
+use crate::evidence::legs::Moment;
+use crate::evidence::legs::exclude;
+use crate::evidence::step::Role;
+use crate::model::latency::Exchange;
+use crate::model::latency::Exclusions;
+use crate::model::record::Facts;
+use crate::wire::quic::LongPacket;
+use crate::wire::quic::PacketType;
+
+const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Quic);
+const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Quic);
+
+/// The client's first Initial packets.
+const HELLO: u64 = 1;
+/// A Retry or Version Negotiation.
+const RETRY: u64 = 2;
+/// The server's first flight: its first packet, and the whole.
+const FIRST: u64 = 3;
+const FLIGHT: u64 = 4;
+
+/// A Handshake packet shorter than this cannot hold a Finished: packet number, CRYPTO header,
+/// message header and 32 bytes of SHA-256, tag (RFC 9000 section 19.6, RFC 8446 section 4.4.4).
+const FINISHED_BYTES_MIN: usize = 1 + 3 + 4 + 32 + 16;
+
+/// What a datagram holds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    initial: bool,
+    early: bool,
+    /// A Retry, or a Version Negotiation.
+    retry: bool,
+    handshake: bool,
+    /// A Handshake packet that may hold a Finished, or a packet that comes after it.
+    finished: bool,
+}
+
+impl Held {
+    fn read(datagram: &[u8]) -> Held {
+        let mut held = Held::default();
+        let mut rest = datagram;
+        while let Ok((packet, behind)) = LongPacket::parse(rest) {
+            let body = packet.bytes.len() - packet.header_bytes;
+            match packet.packet_type {
+                PacketType::Initial => held.initial = true,
+                PacketType::ZeroRtt => held.early = true,
+                PacketType::Retry => held.retry = true,
+                PacketType::Handshake => {
+                    held.handshake = true;
+                    held.finished |= body >= FINISHED_BYTES_MIN;
+                }
+            }
+            rest = behind;
+        }
+        match rest {
+            // Version 0 is a negotiation (RFC 9000 section 17.2.1).
+            [0x80..=0xff, 0, 0, 0, 0, ..] => held.retry = true,
+            // A short header; zeroes behind the last packet are padding of some.
+            [0x40..=0x7f, ..] => held.finished = true,
+            _ => {}
+        }
+        held
+    }
+}
+
+/// Looks at one datagram; false once the client has finished.
+pub fn follow(datagram: &[u8], client: Option<Role>, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    let held = Held::read(datagram);
+    // Of a hello in pieces the first does not open alone; whoever spoke first is the client then.
+    if client.unwrap_or(Role::Initiator) == at.role {
+        return follow_client(held, legs, at);
+    }
+    if held.initial || held.retry || held.handshake {
+        legs.answer(HELLO, REFLEX, at);
+    }
+    let print = u32::from(legs.number());
+    if held.retry {
+        exclude(Exclusions::RETRY_REQUEST, at.facts);
+        legs.ask(RETRY, print, at);
+    } else if held.initial || held.handshake {
+        legs.ask(FIRST, print, at);
+        legs.ask(FLIGHT, print, at);
+    }
+    true
+}
+
+fn follow_client(held: Held, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    if held.early {
+        exclude(Exclusions::EARLY_DATA, at.facts);
+    }
+    if held.initial && !held.handshake {
+        legs.answer(RETRY, REFLEX, at);
+        let print = u32::from(legs.number());
+        legs.ask(HELLO, print, at);
+    }
+    if held.handshake {
+        legs.answer(FIRST, REFLEX, at);
+    }
+    if !held.finished {
+        return true;
+    }
+    let excluded = excluded_by_hello(at.facts);
+    if excluded != 0 {
+        exclude(excluded, at.facts);
+        legs.void(FLIGHT, other(at.role));
+    }
+    !legs.answer(FLIGHT, THOUGHT, at)
+}
+
+/// What the hellos and packets so far say against a turn.
+pub fn excluded_by_hello(facts: &Facts) -> u16 {
+    let mut why = facts.turns.as_ref().map_or(0, |turns| {
+        turns.excluded.0
+            & (Exclusions::RETRY_REQUEST | Exclusions::EARLY_DATA | Exclusions::CLIENT_CERTIFICATE)
+    });
+    if let Some(tls) = &facts.tls {
+        why |= if tls.resumed == Some(true) { Exclusions::RESUMED } else { 0 };
+        why |= if tls.early_data { Exclusions::EARLY_DATA } else { 0 };
+        why |= if tls.retry_request { Exclusions::RETRY_REQUEST } else { 0 };
+    }
+    why
+}
+
+/// The other side.
+pub const fn other(role: Role) -> Role {
+    match role {
+        Role::Initiator => Role::Responder,
+        Role::Responder => Role::Initiator,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Nanos;
+    use Role::Initiator;
+    use Role::Responder;
+
+    fn long(kind: u8, body: usize) -> Vec<u8> {
+        let mut out = vec![0xc0 | kind << 4, 0, 0, 0, 1, 2, 9, 9, 2, 8, 8];
+        if kind == 0 {
+            out.push(0);
+        }
+        if kind < 3 {
+            out.extend([0x40 | (body >> 8) as u8, body as u8]);
+        }
+        out.resize(out.len() + body, 0xee);
+        out
+    }
+
+    fn tell(events: &[(Vec<u8>, Role, u64)], mut facts: Facts) -> (Facts, bool) {
+        let (mut legs, mut more) = (Legs::default(), true);
+        for (bytes, role, time) in events {
+            let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
+            more = follow(bytes, Some(Initiator), &mut legs, &mut at);
+        }
+        (facts, more)
+    }
+
+    fn handshake() -> Vec<(Vec<u8>, Role, u64)> {
+        vec![
+            (long(0, 1_180), Initiator, 100),
+            (long(0, 1_180), Initiator, 101),
+            ([long(0, 100), long(2, 900)].concat(), Responder, 150),
+            (long(2, 1_100), Responder, 151),
+            ([long(0, 40), long(2, 24)].concat(), Initiator, 170),
+            (long(2, 60), Initiator, 191),
+        ]
+    }
+
+    #[test]
+    fn a_handshake_gives_both_legs_and_a_turn() {
+        let (facts, more) = tell(&handshake(), Facts::default());
+        assert!(!more, "nothing is waited for");
+        let turns = facts.turns.unwrap();
+        assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(50));
+        assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(20));
+        assert_eq!(turns.lowest(Exchange::Quic, true), Some(40));
+        assert_eq!(turns.gap_over_udp(Exchange::Quic), Some(20));
+    }
+
+    #[test]
+    fn an_initial_sent_again_gives_no_far_leg() {
+        let mut events = handshake();
+        events[1].2 = 130;
+        let (facts, _) = tell(&events, Facts::default());
+        assert_eq!(facts.turns.unwrap().far, None);
+    }
+
+    #[test]
+    fn early_data_and_resumption_give_no_turn() {
+        let mut events = handshake();
+        events.insert(1, (long(1, 300), Initiator, 100));
+        let (facts, _) = tell(&events, Facts::default());
+        let turns = facts.turns.unwrap();
+        assert!(turns.turns.is_empty() && turns.excluded.has(Exclusions::EARLY_DATA));
+        let mut facts = Facts::default();
+        facts.tls.get_or_insert_default().resumed = Some(true);
+        let (facts, _) = tell(&handshake(), facts);
+        let turns = facts.turns.unwrap();
+        assert!(turns.turns.is_empty() && turns.excluded.has(Exclusions::RESUMED));
+        assert!(turns.near.is_some(), "an acknowledgement comes all the same");
+    }
+
+    #[test]
+    fn a_retry_is_obeyed_by_reflex() {
+        let events = [
+            (long(0, 1_180), Initiator, 100),
+            (long(3, 60), Responder, 140),
+            (long(0, 1_180), Initiator, 147),
+        ];
+        let turns = tell(&events, Facts::default()).0.turns.unwrap();
+        assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(40));
+        assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(7));
+        assert!(turns.excluded.has(Exclusions::RETRY_REQUEST));
+    }
+}

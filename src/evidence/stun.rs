@@ -1,0 +1,88 @@
+//! STUN and TURN: who is asked, and how soon the answer comes.
+//!
+//! Owns: nothing between datagrams. In: one datagram. Out: round trips of requests; answered by
+//! a server or an ICE agent without thought. Never: follows what a relay carries.
+
+use crate::evidence::legs::Kind;
+use crate::evidence::legs::Legs;
+use crate::evidence::legs::Moment;
+use crate::model::latency::Exchange;
+use crate::model::record::Protocol;
+use crate::wire::Reader;
+use crate::wire::stun;
+use crate::wire::stun::Class;
+
+/// Looks at one datagram; false where it is not STUN.
+pub fn follow(datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    let Ok(message) = stun::parse(datagram) else { return false };
+    at.facts.protocol.get_or_insert(Protocol::Stun);
+    let key = key(&message.transaction);
+    match message.class {
+        // A request that is sent again keeps its transaction id (RFC 8489 section 6.2.1).
+        Class::Request => legs.ask(key, 0, at),
+        Class::Success | Class::Error => {
+            legs.answer(key, (Kind::Reflex, Exchange::Ping), at);
+        }
+        Class::Indication => {}
+    }
+    true
+}
+
+/// The transaction id as a key. It is random (RFC 8489 section 5); some send few random bytes.
+fn key(transaction: &[u8; 12]) -> u64 {
+    let mut r = Reader::new(transaction);
+    let high = r.u32().map_or(0, u64::from);
+    r.u64().unwrap_or_default() ^ high.rotate_left(32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::step::Role;
+    use crate::model::Nanos;
+    use crate::model::record::Facts;
+
+    fn message(kind: u16, transaction: u8) -> Vec<u8> {
+        let mut out = kind.to_be_bytes().to_vec();
+        out.extend([0, 0, 0x21, 0x12, 0xa4, 0x42]);
+        out.extend([transaction; 12]);
+        out
+    }
+
+    fn tell(events: &[(u16, u8, Role, u64)]) -> Facts {
+        let (mut legs, mut facts) = (Legs::default(), Facts::default());
+        for (kind, transaction, role, time) in events {
+            let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
+            assert!(follow(&message(*kind, *transaction), &mut legs, &mut at));
+        }
+        facts
+    }
+
+    #[test]
+    fn both_sides_answer_at_once() {
+        use Role::Initiator;
+        use Role::Responder;
+        let facts = tell(&[
+            (0x0001, 1, Initiator, 100),
+            (0x0001, 2, Responder, 110),
+            (0x0101, 2, Initiator, 115),
+            (0x0101, 1, Responder, 140),
+            (0x0200, 3, Initiator, 200),
+            (0x0300, 3, Responder, 230),
+        ]);
+        let turns = facts.turns.unwrap();
+        assert_eq!(turns.far.map(|t| (t.round_trip_ns, t.exchange)), Some((30, Exchange::Ping)));
+        assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(5));
+        assert_eq!(facts.protocol, Some(Protocol::Stun));
+    }
+
+    #[test]
+    fn a_request_sent_again_gives_nothing() {
+        use Role::Initiator;
+        let again = [(1, 1, Initiator, 100), (1, 1, Initiator, 120)];
+        let answered = [&again[..], &[(0x0101, 1, Role::Responder, 150)]].concat();
+        assert_eq!(tell(&answered).turns.unwrap().far, None);
+        let indication = [(0x0011, 1, Initiator, 100), (0x0101, 1, Role::Responder, 150)];
+        assert_eq!(tell(&indication).turns, None);
+    }
+}

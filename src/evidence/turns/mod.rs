@@ -1,0 +1,396 @@
+//! The opening of a TCP session as question and answer: who was made to answer whom, and how long
+//! it took.
+//!
+//! Owns: where the opening stands and the turns measured so far. In: segments in order, with the
+//! trouble that the stream had so far. Out: [`Turns`]. Never: keeps payload, looks on after its
+//! bounds, or measures over a loss.
+//!
+//! A turn runs from the last packet that forces an answer to the first packet of the answer, both
+//! as they passed the sensor, so it is a full round trip between the sensor and whoever answers,
+//! the answerer's thinking included. Where a proxy ends TCP, whoever answers is behind it: the
+//! round trip of TLS or SSH is longer than that of TCP by the leg that hides there (Xue et al.,
+//! NDSS 2025; DOMAIN: T2).
+
+mod signs;
+#[cfg(test)]
+mod tests;
+
+use crate::evidence::Segment;
+use crate::evidence::step::Role;
+use crate::model::Counter;
+use crate::model::Counters;
+use crate::model::Nanos;
+use crate::model::latency::Exchange;
+use crate::model::latency::Exclusions;
+use crate::model::latency::Turn;
+use crate::model::latency::Turns;
+use crate::model::record::TlsFacts;
+
+/// Segments looked at while nothing is known: an SMTP dialogue before STARTTLS has ten.
+const SEGMENTS_UNKNOWN: u16 = 12;
+/// Segments looked at in all: an opening has fewer than thirty; the rest is for pings, which
+/// servers send every 5 to 30 s into a conversation of some packets a second.
+const SEGMENTS_MAX: u16 = 128;
+/// Bytes after the opening: a session that moves more is no conversation, and a ping in it waits
+/// in queues.
+const BYTES_MAX: u32 = 32 * 1024;
+/// Turns kept of a session.
+const TURNS_MAX: usize = 16;
+/// Pings measured in a session.
+const PINGS_MAX: u8 = 4;
+/// Authentication requests that follow from the server's answer: `none`, key offered, key used.
+/// Later the server speaks unasked (measured: a minimum over all turns reads near 0).
+const AUTH_TURNS: u8 = 3;
+/// Answers of an RFB opening: version, security type, and two more (RFC 6143 section 7.1 to 7.3).
+const RFB_TURNS: u8 = 4;
+/// Rounds of CredSSP, or of the MCS connection (MS-RDPBCGR section 1.3.1.1), behind TLS.
+const RDP_TURNS: u8 = 3;
+
+/// A packet that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    time: Nanos,
+    /// Repetitions, early segments and holes of the session so far.
+    troubles: u32,
+}
+
+/// Where the opening stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing known.
+    Unknown,
+    /// SSH up to the client's NEWKEYS.
+    Ssh,
+    /// RDP's connection request was sent.
+    Rdp,
+    /// A ClientHello was sent.
+    Hello,
+    /// The server's first flight has begun.
+    ServerFlight,
+    /// The client has answered it; whether application data went with it.
+    ClientFlight { with_data: bool },
+    /// TLS 1.2: the server ends the handshake, the client's data come next.
+    ServerFinished,
+    /// RDP behind TLS: the client speaks first, unasked.
+    RdpBehindTls,
+    /// Each answer of the initiator counts, so many more.
+    Rounds(Exchange, u8),
+    /// Behind TLS: pings only.
+    Pings,
+    /// Nobody looks any more.
+    Over,
+}
+
+/// What watches the opening of one session.
+#[derive(Debug)]
+pub(super) struct Watch {
+    found: Turns,
+    phase: Phase,
+    /// Last payload of initiator and responder.
+    last: (Option<Mark>, Option<Mark>),
+    /// Who sent the segment before.
+    before: Option<Role>,
+    /// SSH: the server's identification string. TLS: a ping that waits for its answer.
+    asked: Option<Mark>,
+    /// Length of the answer that a ping waits for.
+    pong: u16,
+    pings: u8,
+    segments: u16,
+    bytes: u32,
+    /// TLS runs inside RDP.
+    rdp: bool,
+}
+
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch {
+            found: Turns::default(),
+            phase: Phase::Unknown,
+            last: (None, None),
+            before: None,
+            asked: None,
+            pong: 0,
+            pings: 0,
+            segments: 0,
+            bytes: 0,
+            rdp: false,
+        }
+    }
+}
+
+/// What a watch may see and use beside the segment.
+pub(super) struct Beside<'a> {
+    /// What TLS said so far.
+    pub(super) tls: Option<&'a TlsFacts>,
+    /// Where turns and exclusions are counted.
+    pub(super) counters: &'a mut Counters,
+}
+
+impl Watch {
+    /// Whether anything more is of interest.
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// What was found, if anything was.
+    pub(super) fn into_turns(self) -> Option<Box<Turns>> {
+        (self.found != Turns::default()).then(|| Box::new(self.found))
+    }
+
+    /// Looks at the next segment.
+    pub(super) fn observe(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        let mark = Mark { time: segment.time, troubles: segment.troubles };
+        if segment.gap && self.phase != Phase::Unknown {
+            // What was asked or answered in the hole cannot be told.
+            self.exclude(Exclusions::LOSS, beside);
+            self.phase = Phase::Over;
+            return;
+        }
+        match segment.role {
+            Role::Initiator => {
+                if self.last.0.is_none() {
+                    self.observe_first(segment, beside);
+                }
+                self.observe_initiator(segment, mark, beside);
+                self.last.0 = Some(mark);
+            }
+            Role::Responder => {
+                self.observe_responder(segment, mark, beside);
+                self.last.1 = Some(mark);
+            }
+        }
+        self.before = Some(segment.role);
+        self.bound(segment);
+    }
+
+    /// The initiator's first payload. An SSH client sends its identification string unasked
+    /// (RFC 4253 section 4.2); another that waited for the server's word did not speak first.
+    fn observe_first(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
+        let first = self.last.1.is_none() || segment.payload.starts_with(b"SSH-");
+        if let Some(asked) = segment.opened.filter(|_| first) {
+            let troubles = if self.last.1.is_none() { segment.troubles } else { 0 };
+            self.turn(Exchange::FirstData, Mark { time: asked, troubles }, segment, beside);
+        }
+    }
+
+    fn observe_initiator(&mut self, segment: &Segment<'_>, mark: Mark, beside: &mut Beside<'_>) {
+        let bytes = segment.payload;
+        if signs::is_client_hello(bytes) {
+            return self.observe_hello(segment, beside);
+        }
+        match self.phase {
+            Phase::Unknown if bytes.starts_with(b"SSH-") => self.phase = Phase::Ssh,
+            Phase::Unknown if signs::is_rdp_request(bytes) => self.phase = Phase::Rdp,
+            Phase::Rdp => {
+                self.answer(Exchange::Rdp, segment, beside);
+                self.phase = Phase::Rounds(Exchange::Rdp, RDP_TURNS);
+            }
+            Phase::ServerFlight => self.observe_client_flight(segment, beside),
+            Phase::ClientFlight { .. } if signs::is_application_data(bytes) => {
+                self.phase = Phase::ClientFlight { with_data: true };
+            }
+            Phase::ServerFinished => {
+                let with_data = signs::is_application_data(bytes);
+                if with_data {
+                    self.answer(Exchange::TlsData, segment, beside);
+                }
+                self.leave_tls(with_data);
+            }
+            Phase::RdpBehindTls if signs::is_application_data(bytes) => {
+                self.phase = Phase::Rounds(Exchange::Rdp, RDP_TURNS);
+            }
+            Phase::Rounds(exchange, left) => self.observe_round(exchange, left, segment, beside),
+            Phase::Pings => self.observe_pong(segment, beside),
+            _ => {}
+        }
+        if self.phase == Phase::Ssh {
+            self.observe_ssh_client(segment, mark, beside);
+        }
+    }
+
+    fn observe_round(
+        &mut self,
+        exchange: Exchange,
+        left: u8,
+        segment: &Segment<'_>,
+        beside: &mut Beside<'_>,
+    ) {
+        if self.answer(exchange, segment, beside) {
+            let left = left.saturating_sub(1);
+            self.phase = if left == 0 { Phase::Over } else { Phase::Rounds(exchange, left) };
+        }
+    }
+
+    /// A ClientHello: whatever came before it ends with it.
+    fn observe_hello(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
+        match self.phase {
+            Phase::Rdp => {
+                self.answer(Exchange::Rdp, segment, beside);
+                self.rdp = true;
+            }
+            Phase::Rounds(exchange, _) => {
+                self.answer(exchange, segment, beside);
+            }
+            Phase::ServerFlight => self.exclude(Exclusions::RETRY_REQUEST, beside),
+            _ => {}
+        }
+        self.phase = Phase::Hello;
+    }
+
+    fn observe_responder(&mut self, segment: &Segment<'_>, mark: Mark, beside: &mut Beside<'_>) {
+        let bytes = segment.payload;
+        match self.phase {
+            Phase::Unknown if bytes.starts_with(b"RFB ") => {
+                self.phase = Phase::Rounds(Exchange::Rfb, RFB_TURNS);
+            }
+            Phase::Unknown | Phase::Ssh if bytes.starts_with(b"SSH-") => {
+                self.asked = Some(mark);
+                self.phase = Phase::Ssh;
+            }
+            Phase::Hello => {
+                self.phase = if signs::is_server_hello(bytes) {
+                    self.answer(Exchange::Tls, segment, beside);
+                    Phase::ServerFlight
+                } else {
+                    Phase::Over
+                };
+            }
+            Phase::ClientFlight { with_data: false } if signs::ends_handshake(bytes) => {
+                self.phase = Phase::ServerFinished;
+            }
+            Phase::ClientFlight { with_data } => self.leave_tls(with_data),
+            Phase::Rounds(exchange, _) => {
+                self.answer(exchange, segment, beside);
+            }
+            Phase::Pings => {
+                if let Some(pong) = signs::pong_of(bytes) {
+                    (self.asked, self.pong) = (Some(mark), pong);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The client's answer to the server's first flight: key exchange or Finished.
+    fn observe_client_flight(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
+        self.phase = Phase::ClientFlight { with_data: false };
+        let Some(tls) = beside.tls else { return };
+        let (resumed, early) = (tls.resumed == Some(true), tls.early_data);
+        let certificate = signs::sends_certificate(segment.payload);
+        if tls.retry_request || early || signs::is_alert(segment.payload) {
+            let early = if early { Exclusions::EARLY_DATA } else { 0 };
+            self.exclude(early, beside);
+        } else if resumed {
+            self.exclude(Exclusions::RESUMED, beside);
+            self.answer(Exchange::TlsResumed, segment, beside);
+        } else if certificate {
+            self.exclude(Exclusions::CLIENT_CERTIFICATE, beside);
+            self.answer(Exchange::TlsCertificate, segment, beside);
+        } else {
+            self.answer(Exchange::Tls, segment, beside);
+        }
+    }
+
+    /// The handshake is over; whether the client's first data were among it.
+    fn leave_tls(&mut self, with_data: bool) {
+        self.bytes = 0;
+        self.phase = match (self.rdp, with_data) {
+            (false, _) => Phase::Pings,
+            (true, true) => Phase::Rounds(Exchange::Rdp, RDP_TURNS),
+            // A ticket of the server asks nothing.
+            (true, false) => Phase::RdpBehindTls,
+        };
+    }
+
+    fn observe_ssh_client(&mut self, segment: &Segment<'_>, mark: Mark, beside: &mut Beside<'_>) {
+        if signs::has_kexinit(segment.payload)
+            && let Some(asked) = self.asked.take()
+        {
+            self.turn(Exchange::Ssh, asked, segment, beside);
+        }
+        if signs::is_newkeys(segment.payload) {
+            self.phase = Phase::Rounds(Exchange::SshAuth, AUTH_TURNS);
+            // What the server said before belongs to the key exchange.
+            self.last = (Some(mark), None);
+        }
+    }
+
+    fn observe_pong(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
+        if usize::from(self.pong) != segment.payload.len() {
+            return;
+        }
+        let Some(asked) = self.asked.take() else { return };
+        self.turn(Exchange::Ping, asked, segment, beside);
+        self.pings += 1;
+        if self.pings >= PINGS_MAX {
+            self.phase = Phase::Over;
+        }
+    }
+
+    /// A turn where this segment answers one of the other side. Whether it does.
+    fn answer(&mut self, what: Exchange, segment: &Segment<'_>, beside: &mut Beside<'_>) -> bool {
+        let asked = match segment.role {
+            Role::Initiator => self.last.1,
+            Role::Responder => self.last.0,
+        };
+        match asked {
+            Some(asked) if self.before.is_some_and(|before| before != segment.role) => {
+                self.turn(what, asked, segment, beside);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn turn(
+        &mut self,
+        what: Exchange,
+        asked: Mark,
+        segment: &Segment<'_>,
+        beside: &mut Beside<'_>,
+    ) {
+        if asked.troubles != segment.troubles {
+            return self.exclude(Exclusions::LOSS, beside);
+        }
+        let Some(span) = segment.time.checked_since(asked.time) else { return };
+        if self.found.turns.len() >= TURNS_MAX {
+            return;
+        }
+        beside.counters.bump(Counter::Turns);
+        self.found.turns.push(Turn {
+            exchange: what,
+            by_initiator: segment.role == Role::Initiator,
+            round_trip_ns: span.0,
+        });
+    }
+
+    fn exclude(&mut self, why: u16, beside: &mut Beside<'_>) {
+        self.found.excluded.0 |= why;
+        for (_, counter) in EXCLUDED.iter().filter(|(bit, _)| why & bit != 0) {
+            beside.counters.bump(*counter);
+        }
+    }
+
+    /// Ends the watch where its bounds are reached.
+    fn bound(&mut self, segment: &Segment<'_>) {
+        self.segments = self.segments.saturating_add(1);
+        let bytes = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX);
+        self.bytes = self.bytes.saturating_add(bytes);
+        let unknown = self.phase == Phase::Unknown && self.segments >= SEGMENTS_UNKNOWN;
+        if unknown || self.segments >= SEGMENTS_MAX || self.bytes >= BYTES_MAX {
+            self.phase = Phase::Over;
+        }
+    }
+}
+
+/// Where each reason is counted.
+const EXCLUDED: [(u16, Counter); 5] = [
+    (Exclusions::RESUMED, Counter::TurnsResumed),
+    (Exclusions::EARLY_DATA, Counter::TurnsEarlyData),
+    (Exclusions::RETRY_REQUEST, Counter::TurnsRetryRequest),
+    (Exclusions::CLIENT_CERTIFICATE, Counter::TurnsClientCertificate),
+    (Exclusions::LOSS, Counter::TurnsLoss),
+];

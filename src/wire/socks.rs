@@ -1,0 +1,162 @@
+//! SOCKS messages (version 5: RFC 1928, RFC 1929; versions 4 and 4A: Ying-Da Lee, "SOCKS: A
+//! protocol for TCP proxy across firewalls", and "SOCKS 4A").
+//!
+//! Owns: sizes and fields. In: the start of a stream's bytes. Out: how many bytes a message takes.
+//! Never: state, or what is relayed.
+
+use crate::wire::Reader;
+use crate::wire::WireError;
+
+/// Methods of a greeting that one byte can name.
+const METHODS_MAX: u8 = 8;
+/// Longest name: a domain name has at most 255 bytes, a user id of version 4 is shorter.
+const NAME_MAX: usize = 255;
+
+/// A client's first message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hello<'a> {
+    /// Version 5: the methods offered.
+    Methods(&'a [u8]),
+    /// Version 4 or 4A: CONNECT or BIND.
+    Request4,
+}
+
+/// Reads a client's first message; gives its size.
+///
+/// # Errors
+/// `NotThis` where a field contradicts SOCKS, `NeedMore` where it is not whole.
+pub fn hello(bytes: &[u8]) -> Result<(Hello<'_>, usize), WireError> {
+    let mut r = Reader::new(bytes);
+    let hello = match r.u8()? {
+        5 => {
+            let count = r.u8()?;
+            if !(1..=METHODS_MAX).contains(&count) {
+                return Err(WireError::NotThis);
+            }
+            let methods = r.take(usize::from(count))?;
+            // Methods that IANA has given, and private ones (RFC 1928 section 3).
+            if !methods.iter().all(|method| matches!(method, 0..=9 | 0x80..=0xfe)) {
+                return Err(WireError::NotThis);
+            }
+            Hello::Methods(methods)
+        }
+        4 => {
+            let command = r.u8()?;
+            let port = r.u16()?;
+            let ip = r.u32()?;
+            if !matches!(command, 1 | 2) || port == 0 || ip == 0 {
+                return Err(WireError::NotThis);
+            }
+            text(&mut r)?;
+            // Version 4A: an address 0.0.0.x says that a name follows.
+            if ip < 256 && text(&mut r)? == 0 {
+                return Err(WireError::NotThis);
+            }
+            Hello::Request4
+        }
+        _ => return Err(WireError::NotThis),
+    };
+    Ok((hello, bytes.len() - r.left()))
+}
+
+/// Printable text that a zero ends; gives its length.
+fn text(r: &mut Reader<'_>) -> Result<usize, WireError> {
+    for length in 0..=NAME_MAX {
+        match r.u8()? {
+            0 => return Ok(length),
+            0x20..=0x7e | 0x80..=0xff => {}
+            _ => return Err(WireError::NotThis),
+        }
+    }
+    Err(WireError::NotThis)
+}
+
+/// Size of a request or a reply of version 5.
+///
+/// # Errors
+/// `NotThis` where a field contradicts it, `NeedMore` where it is not whole.
+pub fn request(bytes: &[u8]) -> Result<usize, WireError> {
+    let mut r = Reader::new(bytes);
+    if r.u8()? != 5 || r.u8()? > 9 || r.u8()? != 0 {
+        return Err(WireError::NotThis);
+    }
+    match r.u8()? {
+        1 => r.skip(4)?,
+        3 => {
+            let length = r.u8()?;
+            r.skip(usize::from(length))?;
+        }
+        4 => r.skip(16)?,
+        _ => return Err(WireError::NotThis),
+    }
+    r.skip(2)?;
+    Ok(bytes.len() - r.left())
+}
+
+/// Size of a user name and password (RFC 1929 section 2).
+///
+/// # Errors
+/// `NotThis` where a field contradicts it, `NeedMore` where it is not whole.
+pub fn password(bytes: &[u8]) -> Result<usize, WireError> {
+    let mut r = Reader::new(bytes);
+    if r.u8()? != 1 {
+        return Err(WireError::NotThis);
+    }
+    r.sub_u8()?;
+    r.sub_u8()?;
+    Ok(bytes.len() - r.left())
+}
+
+/// Whether bytes begin with a reply of version 4: 0, a code, port and address.
+pub const fn is_reply_4(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, 0x5a..=0x5d, _, _, _, _, _, _])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn greetings_offer_methods() {
+        assert_eq!(hello(&[5, 2, 0, 2]), Ok((Hello::Methods(&[0, 2]), 4)));
+        assert_eq!(hello(&[5, 2, 0]), Err(WireError::NeedMore(1)));
+        for bad in [&[5, 0][..], &[5, 9], &[5, 1, 0x40], &[6, 1, 0]] {
+            assert_eq!(hello(bad), Err(WireError::NotThis), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn version_4_ends_its_texts_with_zero() {
+        assert_eq!(hello(b"\x04\x01\x00\x50\x0a\0\0\x01me\0"), Ok((Hello::Request4, 11)));
+        let named = b"\x04\x01\x00\x50\0\0\0\x01me\0a.example\0";
+        assert_eq!(hello(named), Ok((Hello::Request4, named.len())));
+        assert!(matches!(hello(&named[..12]), Err(WireError::NeedMore(_))));
+        assert_eq!(hello(b"\x04\x01\x00\x50\x0a\0\0\x01m\x01e"), Err(WireError::NotThis));
+        assert_eq!(hello(b"\x04\x03\x00\x50\x0a\0\0\x01\0"), Err(WireError::NotThis));
+        assert!(is_reply_4(&[0, 0x5a, 0, 80, 1, 2, 3, 4]) && !is_reply_4(&[0, 0x5a, 0, 80]));
+    }
+
+    #[test]
+    fn requests_have_three_kinds_of_address() {
+        assert_eq!(request(&[5, 1, 0, 1, 1, 2, 3, 4, 0, 80]), Ok(10));
+        assert_eq!(request(b"\x05\x01\0\x03\x01a\0\x50rest"), Ok(8));
+        assert_eq!(request(&[5, 0, 0, 4, 0, 0, 0, 0, 0]), Err(WireError::NeedMore(11)));
+        assert_eq!(request(&[5, 1, 1, 1]), Err(WireError::NotThis));
+        assert_eq!(password(b"\x01\x02me\x03you!"), Ok(8));
+        assert_eq!(password(b"\x05"), Err(WireError::NotThis));
+    }
+
+    proptest! {
+        #[test]
+        fn never_takes_more(mut bytes in proptest::collection::vec(any::<u8>(), 1..40)) {
+            for first in [1, 4, 5] {
+                bytes[0] = first;
+                let sizes = [hello(&bytes).map(|(_, n)| n), request(&bytes), password(&bytes)];
+                for size in sizes.into_iter().flatten() {
+                    prop_assert!(size <= bytes.len());
+                }
+            }
+        }
+    }
+}

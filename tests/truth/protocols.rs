@@ -1,0 +1,114 @@
+//! Protocols told by their first messages, and round trips over UDP, on captures whose content others have named.
+//!
+//! Owns: the comparison by file. In: shared captures. Out: a table of confusion, round trips by
+//! protocol. Never: passes a file silently that is told otherwise.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use longhaul::model::Record;
+use longhaul::model::latency::Exchange;
+use longhaul::model::record::Protocol;
+
+use crate::common::Seen;
+use crate::common::shared;
+use crate::common::table;
+
+/// Our protocol, and the word of the table's protocol column for it.
+const WORDS: [(Protocol, &str); 9] = [
+    (Protocol::Ike, "isakmp"),
+    (Protocol::Wireguard, "wg"),
+    (Protocol::Openvpn, "openvpn"),
+    (Protocol::Stun, "stun"),
+    (Protocol::Dtls, "dtls"),
+    (Protocol::Quic, "quic"),
+    (Protocol::Socks, "socks"),
+    (Protocol::Rdp, "rdp"),
+    (Protocol::Rfb, "vnc"),
+];
+
+/// Files that are told otherwise, and why.
+const TOLD_OTHERWISE: [(&str, &str, &str); 2] = [
+    (
+        "benign-saas__ndpi__zoom.pcap",
+        "wg",
+        "Zoom's own framing, of which each other packet begins like a WireGuard message of type 4",
+    ),
+    (
+        "proxy-socks__arkime__socks5-reverse.pcap",
+        "socks",
+        "SOCKS 5 by its class and its bytes, on a port where the other program does not look",
+    ),
+];
+
+/// Whether a session speaks a protocol; STUN also where DTLS is told behind it.
+fn speaks(record: &Record, protocol: Protocol) -> bool {
+    let pings = record.facts.turns.as_ref().is_some_and(|turns| {
+        let ping = |turn: longhaul::model::latency::Turn| turn.exchange == Exchange::Ping;
+        turns.near.is_some_and(ping) || turns.far.is_some_and(ping)
+    });
+    record.facts.protocol == Some(protocol) || (protocol == Protocol::Stun && pings)
+}
+
+#[test]
+fn protocols_are_told_in_their_files_and_in_no_other() {
+    let Some(folder) = shared("pcaps") else { return };
+    let rows = table(&folder.join("labels.csv"));
+    let seen = Seen::read(rows.iter().map(|row| folder.join(row.get("file"))).collect());
+    let mut faults = Vec::new();
+    for (protocol, word) in WORDS {
+        let expected: BTreeSet<&str> = rows
+            .iter()
+            .filter(|row| row.get("tshark_protocols").split(' ').any(|name| name == word))
+            .map(|row| row.get("file"))
+            .collect();
+        let told: BTreeSet<&str> = seen
+            .records
+            .iter()
+            .filter(|record| speaks(record, protocol))
+            .map(|record| seen.file(record))
+            .collect();
+        let both = expected.intersection(&told).count();
+        println!("{word}: {both} of {} files told, {} told", expected.len(), told.len());
+        for file in expected.symmetric_difference(&told) {
+            let why = TOLD_OTHERWISE.iter().find(|(name, of, _)| name == file && *of == word);
+            println!("  {file}: {}", why.map_or("NOT EXPECTED", |(_, _, why)| why));
+            if why.is_none() {
+                faults.push(format!("{word}: {file}"));
+            }
+        }
+    }
+    legs(&seen.records);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Prints round trips by exchange; each must be one, not nothing.
+fn legs(records: &[Record]) {
+    let mut legs: BTreeMap<(&str, bool), Vec<u64>> = BTreeMap::new();
+    for record in records {
+        for by_initiator in [true, false] {
+            if let Some(turn) = record.facts.over_udp(by_initiator) {
+                let key = (turn.exchange.as_str(), by_initiator);
+                legs.entry(key).or_default().push(turn.round_trip_ns);
+            }
+        }
+    }
+    for ((word, by_initiator), mut all) in legs {
+        all.sort_unstable();
+        let leg = if by_initiator { "near" } else { "far" };
+        let micros = |at: usize| all[at] as f64 / 1_000.0;
+        let last = all.len() - 1;
+        println!(
+            "{word} {leg}: {} sessions, {} / {} / {} us",
+            all.len(),
+            micros(0),
+            micros(last / 2),
+            micros(last)
+        );
+    }
+    let sum = |pick: fn(&longhaul::model::latency::Turns) -> usize| -> usize {
+        records.iter().filter_map(|r| r.facts.turns.as_deref()).map(pick).sum()
+    };
+    println!("turns: {}", sum(|turns| turns.turns.len()));
+    println!("sessions with exclusions: {}", sum(|turns| usize::from(turns.excluded.0 != 0)));
+}
