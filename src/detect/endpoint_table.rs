@@ -107,7 +107,7 @@ pub(super) static ENDPOINT_FIELDS: &[Field<EndpointRow>] = &[
         |r| read::hidden(r, |h| Value::Int(u64::from(h.samples))), "Exchanges it rests on.")),
     field(("longhaul.hidden_leg.ratio", Kind::Float, "", Shown::Rules, read::hidden_ratio,
         "The hidden round trip as a multiple of the lowest transport round trip.")),
-    field(("longhaul.mtu.hint", Kind::Int, "bytes", Shown::Sometimes,
+    field(("longhaul.mtu.hint", Kind::Int, "", Shown::Sometimes,
         |r| read::mtu(r, |m| Value::int_opt(m.hints.first().map(|(mtu, _)| *mtu))),
         "MTU that most of its SYNs hint at: MSS plus 40 (IPv4) or 60 (IPv6).")),
     field(("longhaul.mtu.values", Kind::Int, "", Shown::Sometimes,

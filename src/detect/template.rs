@@ -62,6 +62,7 @@ pub(super) fn human(value: &Value<'_>, unit: &str) -> String {
         "bytes" => bytes(number),
         "km" => format!("{number:.0} km"),
         "packets" => format!("{number:.0} packets"),
+        "" if matches!(value, Value::Float(_)) => format!("{number:.2}"),
         _ => value.to_text(),
     }
 }
@@ -102,6 +103,7 @@ mod tests {
         assert_eq!(human(&Value::Float(1234.4), "km"), "1234 km");
         assert_eq!(human(&Value::Absent, "km"), "unknown");
         assert_eq!(human(&Value::Int(443), ""), "443");
+        assert_eq!(human(&Value::Float(0.982_013), ""), "0.98");
     }
 
     #[test]

@@ -153,10 +153,15 @@ fn note(kind: Kind, turn: Turn, facts: &mut Facts) {
     }
 }
 
-/// A short print of some bytes, to tell a message that is sent again (FNV-1a, 32 bits: Fowler,
-/// Noll, Vo, draft-eastlake-fnv section 2). Who forges a collision only loses samples.
+/// A short print of some bytes, to tell a message that is sent again: multiplied eight bytes at a
+/// time. Who forges a collision only loses samples.
 pub fn print_of(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, b| (hash ^ u32::from(*b)).wrapping_mul(0x0100_0193))
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let step = |hash: u64, word: u64| (hash ^ word).wrapping_mul(ODD).rotate_left(29);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(bytes.len() as u64, |h, word| step(h, u64::from_le_bytes(*word)));
+    let last = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    (step(step(hash, last), ODD) >> 32) as u32
 }
 
 #[cfg(test)]

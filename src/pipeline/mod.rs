@@ -172,8 +172,11 @@ impl<S: Sink + Send> Work<'_, '_, S> {
                 .into_iter()
                 .map(|worker| named("worker").spawn_scoped(scope, move || worker.run()))
                 .collect();
-            let analyst = &mut analyst;
-            let writing = named("analyst").spawn_scoped(scope, move || analyst.run(sink));
+            // The analyst owns its queues: should it die, they go with it and nobody waits.
+            let writing = named("analyst").spawn_scoped(scope, move || {
+                let written = analyst.run(sink);
+                (analyst, written)
+            });
             let read = read();
             let joined = |handle: io::Result<thread::ScopedJoinHandle<'_, _>>| match handle {
                 Ok(handle) => handle.join(),
@@ -183,10 +186,8 @@ impl<S: Sink + Send> Work<'_, '_, S> {
             (read, worked, writing.map_or_else(|e| Err(Box::new(e) as _), |handle| handle.join()))
         });
         let read = read.map_err(|e| vec![e])?;
-        match written {
-            Ok(written) => written.map_err(|e| vec![e])?,
-            Err(_) => return Err(vec![thread_died("analyst")]),
-        }
+        let Ok((analyst, written)) = written else { return Err(vec![thread_died("analyst")]) };
+        written.map_err(|e| vec![e])?;
         conclude(read, worked, analyst)
     }
 }

@@ -14,7 +14,6 @@ use crate::model::Incident;
 use crate::model::Nanos;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
-use crate::model::endpoint::Side;
 use crate::report::terminal::Style;
 use crate::report::units;
 
@@ -49,16 +48,10 @@ pub struct Story<'a> {
 pub fn tell(story: &Story<'_>, style: Style) -> String {
     let mut out = Page { text: String::new(), style };
     opening(&mut out, story);
-    let mut chapter = 0;
-    for remote in remotes(story.alerts) {
-        chapter += 1;
-        tell_remote(&mut out, story, chapter, remote);
+    for (chapter, remote) in remotes(story.alerts).into_iter().enumerate() {
+        tell_remote(&mut out, story, chapter + 1, remote);
     }
     tell_lookups(&mut out, story.alerts);
-    if let Some(shared) = shared_home(story) {
-        chapter += 1;
-        tell_shared(&mut out, chapter, &shared);
-    }
     for incident in story.incidents {
         tell_incident(&mut out, incident);
     }
@@ -153,6 +146,7 @@ fn tell_remote(out: &mut Page, story: &Story<'_>, chapter: usize, remote: Addr) 
         let why: Vec<String> = alert.evidence.iter().take(EVIDENCE_MAX).map(evidence).collect();
         out.line("   why       ", &why.join("; "));
     }
+    tell_programs(out, &rows);
 }
 
 /// Names that were looked up, in their own lines: no session with the tool follows from them.
@@ -183,6 +177,7 @@ fn in_words(value: &str, unit: &str) -> String {
         (Ok(ns), "ns") => units::span(Nanos(ns.max(0.0) as u64)),
         (Ok(us), "us") => units::millis((us.max(0.0) * 1_000.0) as u64),
         (Ok(bytes), "bytes") => units::bytes(bytes.max(0.0) as u64),
+        (Ok(number), "") if value.contains('.') => format!("{number:.2}"),
         (Ok(number), _) if value.contains('.') => format!("{number:.1} {unit}").trim().to_owned(),
         _ => format!("{value} {unit}").trim().to_owned(),
     }
@@ -216,55 +211,35 @@ fn distance(rows: &[&EndpointRow]) -> String {
     )
 }
 
-/// A remote address from which several programs came in, and no rule minds.
-struct Shared {
-    ip: Addr,
-    programs: Vec<(String, u64, Option<u64>)>,
-    owner: String,
-}
-
-fn shared_home(story: &Story<'_>) -> Option<Shared> {
-    let alerted = remotes(story.alerts);
-    let mut best: Option<Shared> = None;
-    for row in story.endpoints.iter().filter(|e| e.key.side == Side::Remote) {
-        if alerted.contains(&row.key.ip) || best.as_ref().is_some_and(|b| b.ip == row.key.ip) {
-            continue;
-        }
-        let same = story.endpoints.iter().filter(|e| e.key.ip == row.key.ip);
-        let programs: Vec<(String, u64, Option<u64>)> = same
-            .filter_map(|e| match &e.key.fingerprint {
-                Some(Fingerprint::Ja4(ja4)) => Some((ja4.to_string(), e.sessions, e.floor_ns)),
-                _ => None,
-            })
-            .collect();
-        let sessions = |programs: &[(String, u64, Option<u64>)]| -> u64 {
-            programs.iter().map(|(_, sessions, _)| sessions).sum()
-        };
-        let more = best.as_ref().is_none_or(|b| sessions(&programs) > sessions(&b.programs));
-        if programs.len() >= 2 && more {
-            best = Some(Shared { ip: row.key.ip, programs, owner: owner(&[row]) });
-        }
+/// The programs that came in from one address, where there are several: what each of them shows of
+/// a leg behind it.
+fn tell_programs(out: &mut Page, rows: &[&EndpointRow]) {
+    let program = |row: &&EndpointRow| match &row.key.fingerprint {
+        Some(Fingerprint::Ja4(ja4)) => Some(format!("{ja4}: {}", behind(row))),
+        _ => None,
+    };
+    let programs: Vec<String> = rows.iter().filter_map(program).collect();
+    if programs.len() < 2 {
+        return;
     }
-    best
-}
-
-fn tell_shared(out: &mut Page, chapter: usize, shared: &Shared) {
-    out.title(&format!("{chapter}  {}, where no rule fires", shared.ip));
-    out.line("   owner     ", &shared.owner);
-    for (ja4, sessions, floor) in &shared.programs {
-        let leg = floor.map_or("no leg".to_owned(), units::millis);
-        out.line(
-            "   program   ",
-            &format!("{ja4}: {}, floor {leg}", units::number_of(*sessions as usize, "session")),
-        );
+    for program in &programs {
+        out.line("   program   ", program);
     }
     out.line(
         "   note      ",
-        "This is the farm: one home, two laptops, the same short round trip. The capture was made \
-         so that one of the two is a proxy for a hand far behind it. A TCP handshake ends at the \
-         proxy, so the handshakes cannot tell the two apart, and this version says so instead of \
-         guessing. Two programs behind one address are also every household.",
+        "One home, two laptops, the same short round trip: a TCP handshake ends at the address. \
+         What TLS takes beyond it tells them apart, for whoever types answers that. Two programs \
+         behind one address are also every household.",
     );
+}
+
+fn behind(row: &EndpointRow) -> String {
+    let sessions = units::number_of(row.sessions as usize, "session");
+    let floor = row.floor_ns.map_or("no leg".to_owned(), units::millis);
+    let hidden = row.hidden.map_or("behind it: not known".to_owned(), |hidden| {
+        format!("behind it {}, confidence {:.2}", units::millis(hidden.ns), hidden.confidence)
+    });
+    format!("{sessions}, floor {floor}, {hidden}")
 }
 
 fn tell_incident(out: &mut Page, incident: &Incident) {
