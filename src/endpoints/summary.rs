@@ -72,9 +72,17 @@ pub struct EndpointSummary {
     pub tags: Vec<(bool, Arc<str>)>,
     /// What the initiator was made to answer.
     pub turns: Option<Box<SessionTurns>>,
+    /// What rules on endpoints need beside: of answered sessions that come in from outside, the
+    /// only ones whose initiator they judge.
+    pub incoming: Option<Box<Incoming>>,
+}
+
+/// An answered session with a remote initiator.
+#[derive(Clone, Debug, Default)]
+pub struct Incoming {
     /// What the initiator's SYN and program tell of its system and path.
     pub stack: StackSummary,
-    /// Event id: whoever renders the session sets it.
+    /// Event id of the session.
     pub id: [u8; 16],
     /// File, first and last frame.
     pub packets: (u16, u32, u32),
@@ -96,8 +104,8 @@ pub struct StackSummary {
 }
 
 impl EndpointSummary {
-    /// Takes what endpoints need from a record.
-    pub fn of(record: &Record) -> EndpointSummary {
+    /// Takes what endpoints need from a record; `id` is the session's event id.
+    pub fn of(record: &Record, id: [u8; 16]) -> EndpointSummary {
         let (from, to) = sides(record.context.direction);
         let initiator = SideSummary {
             print: initiator_print(from, &record.facts),
@@ -116,13 +124,19 @@ impl EndpointSummary {
             last: record.end,
             tags: tags(record, from),
             turns: SessionTurns::of(record),
-            stack: stack(record),
-            id: [0; 16],
-            packets: (record.file, record.frame_first, record.frame_last),
-            quality: record.quality,
-            subject: subject(record),
+            incoming: (from == Side::Remote && answered(record)).then(|| incoming(record, id)),
         }
     }
+}
+
+fn incoming(record: &Record, id: [u8; 16]) -> Box<Incoming> {
+    Box::new(Incoming {
+        stack: stack(record),
+        id,
+        packets: (record.file, record.frame_first, record.frame_last),
+        quality: record.quality,
+        subject: subject(record),
+    })
 }
 
 fn stack(record: &Record) -> StackSummary {

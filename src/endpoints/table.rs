@@ -80,8 +80,8 @@ struct Entry {
 
 /// Endpoints of a run.
 ///
-/// An entry costs 112 bytes and 5 to 10 of index, and a [`Tally`] where a session of it was
-/// answered: a scan's endpoints have none. Tags are kept as sets of bits, interned, since
+/// An entry costs 112 bytes and 5 to 10 of index, and a tally where it is remote and opened a
+/// session that was answered: a scan's endpoints have none. Tags are kept as sets of bits, interned, since
 /// few endpoints have any and most of those have the same.
 #[derive(Debug)]
 pub struct Endpoints {
@@ -174,13 +174,13 @@ impl Endpoints {
         if entry.asn.is_none() {
             entry.asn.clone_from(&side.asn);
         }
-        if session.service.is_some() {
+        if let Some(incoming) = session.incoming.as_deref().filter(|_| role == INITIATOR) {
             if entry.tally == 0 {
                 self.tallies.push(Tally::default());
                 entry.tally = self.tallies.len() as u32;
             }
             if let Some(tally) = self.tallies.get_mut(entry.tally as usize - 1) {
-                tally.add(session, side, role == INITIATOR);
+                tally.add(session, side, incoming);
             }
             if entry.sessions >= RIPE && entry.sessions.is_power_of_two() {
                 self.ripe.push(at as u32);

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use crate::endpoints::summary::EndpointSummary;
+use crate::endpoints::summary::Incoming;
 use crate::endpoints::summary::SideSummary;
+use crate::endpoints::summary::StackSummary;
 use crate::model::Nanos;
 use crate::model::traits::Excess;
 use crate::model::traits::LatestSession;
@@ -49,28 +51,30 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Adds a session; `side` is the endpoint's end of it.
-    pub(super) fn add(&mut self, session: &EndpointSummary, side: &SideSummary, initiator: bool) {
+    /// Adds a session; `side` is its initiator.
+    pub(super) fn add(
+        &mut self,
+        session: &EndpointSummary,
+        side: &SideSummary,
+        incoming: &Incoming,
+    ) {
         const DAY_S: u64 = 86_400;
         self.days |= 1 << (session.last.as_secs() / DAY_S % 64);
-        if initiator {
-            self.add_syn(session);
-        }
+        self.add_syn(&incoming.stack);
         if let Some(ns) = side.transport_ns {
             self.sampled = self.sampled.saturating_add(1);
-            keep_lowest(&mut self.samples, (mix(session), ns), SAMPLES_MAX);
+            keep_lowest(&mut self.samples, (mix(session, incoming), ns), SAMPLES_MAX);
         }
-        if let Some((id, _)) = &session.subject
+        if let Some((id, _)) = &incoming.subject
             && let Err(at) = self.subjects.binary_search(id)
         {
             self.subjects.insert(at, Arc::clone(id));
             self.subjects.truncate(SUBJECTS_MAX);
         }
-        self.keep_latest(session, initiator);
+        self.keep_latest(session, incoming);
     }
 
-    fn add_syn(&mut self, session: &EndpointSummary) {
-        let stack = &session.stack;
+    fn add_syn(&mut self, stack: &StackSummary) {
         if let Some(mtu) = stack.mtu {
             self.syns = self.syns.saturating_add(1);
             self.count_mtu(mtu);
@@ -107,20 +111,20 @@ impl Tally {
         }
     }
 
-    fn keep_latest(&mut self, session: &EndpointSummary, initiator: bool) {
+    fn keep_latest(&mut self, session: &EndpointSummary, incoming: &Incoming) {
         let order = |end: Nanos, id: [u8; 16]| (end, id);
         let known = self.latest.as_ref().map(|latest| order(latest.end, latest.id));
-        if known >= Some(order(session.last, session.id)) {
+        if known >= Some(order(session.last, incoming.id)) {
             return;
         }
-        let peer = if initiator { &session.responder } else { &session.initiator };
-        let (subject, subject_name) = session.subject.clone().unzip();
+        let peer = &session.responder;
+        let (subject, subject_name) = incoming.subject.clone().unzip();
         let latest = LatestSession {
-            id: session.id,
+            id: incoming.id,
             start: session.first,
             end: session.last,
-            packets: session.packets,
-            quality: session.quality,
+            packets: incoming.packets,
+            quality: incoming.quality,
             peer: peer.ip,
             peer_home: peer.side == crate::model::endpoint::Side::Home,
             subject,
@@ -192,8 +196,8 @@ fn keep_lowest(all: &mut Vec<(u64, u64)>, value: (u64, u64), most: usize) {
 }
 
 /// A session's place in the draw: its id is a hash already.
-fn mix(session: &EndpointSummary) -> u64 {
-    let half = session.id.first_chunk::<8>().map_or(0, |half| u64::from_be_bytes(*half));
+fn mix(session: &EndpointSummary, incoming: &Incoming) -> u64 {
+    let half = incoming.id.first_chunk::<8>().map_or(0, |half| u64::from_be_bytes(*half));
     half ^ session.first.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 

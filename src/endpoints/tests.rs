@@ -4,8 +4,6 @@
 //! program.
 
 use super::*;
-use crate::endpoints::StackSummary;
-use crate::model::record::Quality;
 
 fn side(last_octet: u8, side: Side, handshake_ns: Option<u64>) -> SideSummary {
     let ip = match side {
@@ -32,11 +30,7 @@ fn outbound(home: u8, remote: u8, port: u16, far_ns: Option<u64>) -> EndpointSum
         last: Nanos(20 * u64::from(home)),
         tags: Vec::new(),
         turns: None,
-        stack: StackSummary::default(),
-        id: [home, remote, port as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        packets: (0, 1, 2),
-        quality: Quality::default(),
-        subject: None,
+        incoming: None,
     }
 }
 

@@ -209,7 +209,7 @@ impl<'t> Desk<'t> {
         self.out.order.push(((record.at, record.start, id, first), self.out.items.len() as u32));
         self.out.items.push(Item {
             line: (start, self.out.lines.len() as u32),
-            endpoint: EndpointSummary { id, ..EndpointSummary::of(record) },
+            endpoint: EndpointSummary::of(record, id),
             alerts,
         });
     }
