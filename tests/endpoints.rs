@@ -129,7 +129,7 @@ fn another_sigma_engine_agrees_on_every_case() {
 fn client(path: std::path::PathBuf, ip: &str, workers: usize) -> (Option<Tunnel>, Vec<String>) {
     let plan = Plan { inputs: vec![path], workers, quiet: true, ..Plan::default() };
     let outcome = run(&plan, &mut NoProgress).unwrap();
-    let of_client = |row: &&EndpointRow| {
+    let of_client = |row: &EndpointRow| {
         row.key.ip.to_string() == ip && row.role != Role::Responder && row.tunnel.is_some()
     };
     let rows = outcome.endpoints.iter().filter(of_client);

@@ -20,6 +20,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use longhaul::config::Plan;
+use longhaul::endpoints::EndpointRows;
 use longhaul::model::endpoint::EndpointRow;
 use longhaul::model::endpoint::HiddenLeg;
 use longhaul::model::endpoint::Role;
@@ -83,7 +84,7 @@ fn read(capture: &Path, home: Option<String>, workers: usize) -> Option<Outcome>
 }
 
 /// The surest leg of an address that began sessions.
-fn surest<'r>(rows: &'r [EndpointRow], ip: &str) -> Option<&'r EndpointRow> {
+fn surest(rows: &EndpointRows, ip: &str) -> Option<EndpointRow> {
     let confidence = |row: &EndpointRow| row.hidden.map_or(-1.0, |leg| leg.confidence);
     rows.iter()
         .filter(|row| row.key.ip.to_string() == ip && row.role != Role::Responder)
@@ -101,7 +102,7 @@ fn lab() -> Option<Vec<Case>> {
             scenario: row.get("scenario").to_owned(),
             setup: format!("{} {}", row.get("proto"), row.get("tunnel")),
             truth_ms: row.get("hidden_rtt_ms").parse().unwrap_or(0.0),
-            leg: found.and_then(|row| row.hidden),
+            leg: found.as_ref().and_then(|row| row.hidden),
             tagged: found.is_some_and(|row| row.tags.iter().any(|tag| &**tag == "pep")),
         }
     });
@@ -234,7 +235,7 @@ fn captures_of_others() {
     for file in &files {
         let name = file.file_name().unwrap().to_string_lossy();
         let Some(outcome) = read(file, None, 1) else { continue };
-        for row in &outcome.endpoints {
+        for row in outcome.endpoints.iter() {
             let Some(leg) = row.hidden else { continue };
             estimates += 1;
             if leg.confidence < FLAGGED {
@@ -259,8 +260,11 @@ fn workers_change_nothing() {
     let Some(lab) = common::shared("lab") else { return };
     for row in common::table(&lab.join("index.csv")).iter().step_by(17) {
         let path = lab.join(row.get("pcap"));
-        let one = read(&path, None, 1).unwrap().endpoints;
-        assert_eq!(one, read(&path, None, 2).unwrap().endpoints, "{}", path.display());
-        assert_eq!(one, read(&path, None, 8).unwrap().endpoints, "{}", path.display());
+        let rows = |workers| -> Vec<EndpointRow> {
+            read(&path, None, workers).unwrap().endpoints.iter().collect()
+        };
+        let one = rows(1);
+        assert_eq!(one, rows(2), "{}", path.display());
+        assert_eq!(one, rows(8), "{}", path.display());
     }
 }

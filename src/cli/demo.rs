@@ -10,6 +10,7 @@ use crate::cli::Ended;
 use crate::cli::RAN;
 use crate::config::HashInputs;
 use crate::config::Plan;
+use crate::model::endpoint::EndpointRow;
 use crate::pipeline;
 use crate::pipeline::NoProgress;
 use crate::report::story;
@@ -41,13 +42,14 @@ pub(super) fn run(args: &DemoArgs) -> Ended {
         ..Plan::default()
     };
     let outcome = pipeline::run(&plan, &mut NoProgress)?;
+    let endpoints: Vec<EndpointRow> = outcome.endpoints.iter().collect();
     let story = Story {
         place: "Ashburn, Virginia",
         packets: outcome.counters.get(crate::model::Counter::Frames),
         sessions: outcome.counters.get(crate::model::Counter::Sessions),
         span: outcome.span,
         took_ms: begun.elapsed().as_millis(),
-        endpoints: &outcome.endpoints,
+        endpoints: &endpoints,
         alerts: &outcome.alerts,
         incidents: &outcome.incidents,
     };

@@ -53,7 +53,7 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
         .first()
         .map(|oldest| (outcome.old_lists.len() as u64, oldest.name.clone(), oldest.age_days));
     let mut summary = outcome.sessions.finish();
-    summary.add_endpoints(&outcome.endpoints);
+    summary.add_endpoints(outcome.endpoints.iter());
     summary.add_alerts(outcome.alerts.iter().map(|alert| &**alert));
     summary.add_incidents(&outcome.incidents);
     summary.inputs = InputTotals {

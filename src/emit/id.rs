@@ -6,6 +6,7 @@
 use crate::emit::text;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::Side;
 use crate::model::{Nanos, Record};
 
 /// The hash's key. It is public: the id names a session, it does not protect it.
@@ -56,22 +57,22 @@ pub fn incident_id(subject: &str, since: Nanos, time: Nanos) -> String {
 pub fn endpoint_id(row: &EndpointRow) -> [u8; 16] {
     let key = &row.key;
     let (kind, text) = match &key.fingerprint {
-        Some(Fingerprint::Ja4(ja4)) => ("ja4", &**ja4),
-        Some(Fingerprint::Ssh(software)) => ("ssh", &**software),
-        None => ("", ""),
+        Some(Fingerprint::Ja4(ja4)) => (b"ja4", &**ja4),
+        Some(Fingerprint::Ssh(software)) => (b"ssh", &**software),
+        None => (b"non", ""),
     };
     let service = key.service.map_or((0, 0), |service| (service.transport.0, service.port));
+    let mut message = Vec::with_capacity(128);
+    message.extend_from_slice(b"endpoint");
+    message.extend_from_slice(&key.ip.to_bits().to_be_bytes());
+    message.extend_from_slice(&[(key.side == Side::Remote).into(), service.0]);
+    message.extend_from_slice(&service.1.to_be_bytes());
+    message.extend_from_slice(&row.first.0.to_be_bytes());
+    message.extend_from_slice(&row.last.0.to_be_bytes());
     // What somebody else chose comes last: no text of theirs can read like the rest.
-    let message = format!(
-        "endpoint\n{}\n{}\n{}\n{}\n{}\n{}\n{kind}\n{text}",
-        key.ip,
-        key.side.as_str(),
-        service.0,
-        service.1,
-        row.first.0,
-        row.last.0
-    );
-    siphash_128(KEY, message.as_bytes())
+    message.extend_from_slice(kind);
+    message.extend_from_slice(text.as_bytes());
+    siphash_128(KEY, &message)
 }
 
 /// An id as the 32 hexadecimal digits that stand in `event.id`.

@@ -4,8 +4,9 @@
 //! computing. In: the turns of sessions. Out: numbers for the estimator. Never: a result that
 //! depends on the order of sessions, or more than a few hundred bytes.
 
-use crate::model::Record;
 use crate::model::latency::Exchange;
+use crate::model::latency::Turn;
+use crate::model::latency::Turns;
 
 /// Lowest values kept of a kind.
 const LOWEST: usize = 4;
@@ -14,39 +15,6 @@ const LOWEST: usize = 4;
 const SAMPLES_PER_ODD: u32 = 16;
 /// Round trips sampled among those of all sessions.
 const SAMPLED: usize = 24;
-
-/// One exchange that the session's initiator was made to answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forced {
-    /// What it was.
-    pub exchange: Exchange,
-    /// Sensor to whoever answered and back, in ns.
-    pub round_trip_ns: u64,
-}
-
-/// What one session gives: boxed, so that a session without turns pays a pointer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionTurns {
-    /// Transport round trip between the sensor and the initiator, in ns.
-    pub transport_ns: u64,
-    /// What the initiator was made to answer.
-    pub forced: Vec<Forced>,
-}
-
-impl SessionTurns {
-    /// The turns of a session's initiator, where its leg is known.
-    pub fn of(record: &Record) -> Option<Box<SessionTurns>> {
-        let turns = record.facts.turns.as_deref()?;
-        let transport_ns = record.near.transport_ns()?;
-        let forced: Vec<Forced> = turns
-            .turns
-            .iter()
-            .filter(|turn| turn.by_initiator)
-            .map(|turn| Forced { exchange: turn.exchange, round_trip_ns: turn.round_trip_ns })
-            .collect();
-        (!forced.is_empty()).then(|| Box::new(SessionTurns { transport_ns, forced }))
-    }
-}
 
 /// The lowest round trips of one kind of exchange.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +25,10 @@ pub(super) struct Lowest {
 }
 
 impl Lowest {
+    const fn new(exchange: Exchange) -> Lowest {
+        Lowest { exchange, samples: 0, lowest: [u64::MAX; LOWEST] }
+    }
+
     fn add(&mut self, value: u64) {
         self.samples = self.samples.saturating_add(1);
         let mut carried = value;
@@ -78,35 +50,41 @@ impl Lowest {
 #[derive(Clone, Debug)]
 pub(super) struct Gathered {
     pub(super) floor_ns: u64,
-    kinds: Vec<Lowest>,
+    /// The kind that came first: most endpoints have no other, and this one is not a cache miss
+    /// further away.
+    first: Option<Lowest>,
+    others: Vec<Lowest>,
     /// Those with the lowest prints are a fair sample whatever the order: (print, round trip).
     sample: Vec<(u64, u64)>,
 }
 
 impl Gathered {
-    pub(super) fn new() -> Gathered {
-        Gathered { floor_ns: u64::MAX, kinds: Vec::new(), sample: Vec::new() }
+    pub(super) const fn new() -> Gathered {
+        Gathered { floor_ns: u64::MAX, first: None, others: Vec::new(), sample: Vec::new() }
     }
 
-    /// Adds a session; `salt` tells it from others with the same times.
-    pub(super) fn add(&mut self, turns: &SessionTurns, salt: u64) {
-        self.floor_ns = self.floor_ns.min(turns.transport_ns);
-        for forced in &turns.forced {
-            self.add_turn(*forced);
-            if needs_computing(forced.exchange) {
-                self.add_sample(forced.round_trip_ns, salt);
+    /// Adds what a session's initiator was made to answer, where the transport's own round trip on
+    /// its leg is known; `salt` tells the session from others with the same times.
+    pub(super) fn add(&mut self, turns: &Turns, transport_ns: Option<u64>, salt: u64) {
+        let Some(transport_ns) = transport_ns else { return };
+        self.floor_ns = self.floor_ns.min(transport_ns);
+        for turn in turns.turns.iter().filter(|turn| turn.by_initiator) {
+            self.add_turn(turn);
+            if needs_computing(turn.exchange) {
+                self.add_sample(turn.round_trip_ns, salt);
             }
         }
     }
 
-    fn add_turn(&mut self, forced: Forced) {
-        let Forced { exchange, round_trip_ns } = forced;
-        match self.kinds.iter_mut().find(|kind| kind.exchange == exchange) {
-            Some(kind) => kind.add(round_trip_ns),
+    fn add_turn(&mut self, turn: &Turn) {
+        let first = self.first.get_or_insert(Lowest::new(turn.exchange));
+        let mut kinds = std::iter::once(first).chain(&mut self.others);
+        match kinds.find(|kind| kind.exchange == turn.exchange) {
+            Some(kind) => kind.add(turn.round_trip_ns),
             None => {
-                let mut kind = Lowest { exchange, samples: 0, lowest: [u64::MAX; LOWEST] };
-                kind.add(round_trip_ns);
-                self.kinds.push(kind);
+                let mut kind = Lowest::new(turn.exchange);
+                kind.add(turn.round_trip_ns);
+                self.others.push(kind);
             }
         }
     }
@@ -122,7 +100,7 @@ impl Gathered {
 
     /// Each kind, in a fixed order.
     pub(super) fn kinds(&self) -> Vec<Lowest> {
-        let mut kinds = self.kinds.clone();
+        let mut kinds: Vec<Lowest> = self.first.iter().chain(&self.others).copied().collect();
         kinds.sort_unstable_by_key(|kind| kind.exchange);
         kinds
     }

@@ -5,22 +5,26 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::endpoints::forced::Forced;
-use crate::endpoints::forced::SessionTurns;
+use crate::model::latency::Turn;
+use crate::model::latency::Turns;
 
 const FLOOR_MS: u64 = 40;
+
+/// Turns so many milliseconds longer than a leg of 40 ms.
+fn turns(gaps: &[(Exchange, u64)]) -> Turns {
+    let turn = |(exchange, gap): &(Exchange, u64)| Turn {
+        exchange: *exchange,
+        by_initiator: true,
+        round_trip_ns: (FLOOR_MS + gap) * MS,
+    };
+    Turns { turns: gaps.iter().map(turn).collect(), ..Turns::default() }
+}
 
 /// Sessions over a leg of 40 ms whose turns are so many milliseconds longer.
 fn gathered(sessions: &[&[(Exchange, u64)]]) -> Gathered {
     let mut gathered = Gathered::new();
     for (salt, gaps) in sessions.iter().enumerate() {
-        let forced = |(exchange, gap): &(Exchange, u64)| Forced {
-            exchange: *exchange,
-            round_trip_ns: (FLOOR_MS + gap) * MS,
-        };
-        let forced = gaps.iter().map(forced).collect();
-        let turns = SessionTurns { transport_ns: FLOOR_MS * MS, forced };
-        gathered.add(&turns, salt as u64);
+        gathered.add(&turns(gaps), Some(FLOOR_MS * MS), salt as u64);
     }
     gathered
 }
@@ -128,12 +132,7 @@ proptest! {
         let mut turned = Gathered::new();
         for at in 0..one.len() {
             let at = (at + shift) % one.len();
-            let forced = one[at].iter().map(|(exchange, gap)| Forced {
-                exchange: *exchange,
-                round_trip_ns: (FLOOR_MS + gap) * MS,
-            });
-            let turns = SessionTurns { transport_ns: FLOOR_MS * MS, forced: forced.collect() };
-            turned.add(&turns, at as u64);
+            turned.add(&turns(one[at]), Some(FLOOR_MS * MS), at as u64);
         }
         prop_assert_eq!(estimate(&turned).unwrap(), straight);
     }

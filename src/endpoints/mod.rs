@@ -9,14 +9,16 @@ mod hidden;
 mod method;
 mod mtu;
 mod program;
+mod rows;
 mod summary;
 mod table;
 mod tally;
 mod tunnel;
 
-pub use forced::Forced;
-pub use forced::SessionTurns;
+pub use rows::EndpointRows;
 pub use summary::EndpointSummary;
+pub use summary::Family;
+pub use summary::Incoming;
 pub use summary::Print;
 pub use summary::SideSummary;
 pub use summary::StackSummary;

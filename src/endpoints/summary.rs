@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::endpoints::forced::SessionTurns;
 use crate::endpoints::program;
 use crate::model::endpoint::Service;
 use crate::model::endpoint::Side;
+use crate::model::latency::Turns;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Direction;
 use crate::model::record::Facts;
@@ -20,17 +20,14 @@ use crate::model::record::SessionState;
 use crate::model::record::Subject;
 use crate::model::{Addr, Nanos, Record, Transport};
 
-/// Length of a JA4 fingerprint: 10, 12 and 12 characters and two underscores.
-const JA4_LEN: usize = 36;
-
-/// What an end spoke with; a JA4 stays in place, since it is on every TLS session.
+/// What an end spoke with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Print {
     /// Nothing that tells.
     #[default]
     None,
     /// JA4 of its ClientHello.
-    Ja4([u8; JA4_LEN]),
+    Ja4(Box<str>),
     /// Software part of its SSH identification string.
     Ssh(Arc<str>),
 }
@@ -70,8 +67,10 @@ pub struct EndpointSummary {
     pub last: Nanos,
     /// Tags by list matches: whether the initiator's address matched, and the tag.
     pub tags: Vec<(bool, Arc<str>)>,
-    /// What the initiator was made to answer.
-    pub turns: Option<Box<SessionTurns>>,
+    /// Who was made to answer, and how long it took.
+    pub turns: Option<Box<Turns>>,
+    /// What the initiator's SYN and program tell of its system and path.
+    pub stack: StackSummary,
     /// What rules on endpoints need beside: of answered sessions that come in from outside, the
     /// only ones whose initiator they judge.
     pub incoming: Option<Box<Incoming>>,
@@ -80,8 +79,6 @@ pub struct EndpointSummary {
 /// An answered session with a remote initiator.
 #[derive(Clone, Debug, Default)]
 pub struct Incoming {
-    /// What the initiator's SYN and program tell of its system and path.
-    pub stack: StackSummary,
     /// Event id of the session.
     pub id: [u8; 16],
     /// File, first and last frame.
@@ -92,23 +89,83 @@ pub struct Incoming {
     pub subject: Option<(Arc<str>, Option<Arc<str>>)>,
 }
 
-/// The initiator's SYN and program in few words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A family of systems.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// Not told.
+    #[default]
+    None,
+    /// Linux, Android and Chrome OS.
+    Linux,
+    /// Windows.
+    Windows,
+    /// macOS, iOS and their kin.
+    Apple,
+    /// FreeBSD and its kin.
+    Bsd,
+}
+
+impl Family {
+    /// Those that are told.
+    pub const TOLD: [Family; 4] = [Family::Linux, Family::Windows, Family::Apple, Family::Bsd];
+
+    /// The family of that name; what has no name here is not told.
+    pub fn of(name: Option<&str>) -> Family {
+        let told = Family::TOLD.into_iter().find(|family| family.as_str() == name);
+        told.filter(|_| name.is_some()).unwrap_or_default()
+    }
+
+    /// Its name, where it is told.
+    pub const fn as_str(self) -> Option<&'static str> {
+        match self {
+            Family::None => None,
+            Family::Linux => Some("linux"),
+            Family::Windows => Some("windows"),
+            Family::Apple => Some("apple"),
+            Family::Bsd => Some("bsd"),
+        }
+    }
+
+    /// Whether it is told.
+    pub fn is_told(self) -> bool {
+        self != Family::None
+    }
+}
+
+/// The initiator's SYN and program in four bytes: one is kept for every session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StackSummary {
-    /// MTU that the SYN's MSS hints at.
-    pub mtu: Option<u16>,
+    /// 0: not told. First, as summaries are ordered by it.
+    mtu: u16,
     /// Family of systems by the SYN.
-    pub syn: Option<&'static str>,
+    pub syn: Family,
     /// Family of systems by SSH banner or user agent.
-    pub program: Option<&'static str>,
+    pub program: Family,
+}
+
+impl StackSummary {
+    /// From an MTU and the names of two families, each where it is told.
+    pub fn new(mtu: Option<u16>, syn: Option<&str>, program: Option<&str>) -> StackSummary {
+        StackSummary {
+            mtu: mtu.unwrap_or_default(),
+            syn: Family::of(syn),
+            program: Family::of(program),
+        }
+    }
+
+    /// MTU that the SYN's MSS hints at.
+    pub fn mtu(&self) -> Option<u16> {
+        (self.mtu > 0).then_some(self.mtu)
+    }
 }
 
 impl EndpointSummary {
-    /// Takes what endpoints need from a record; `id` is the session's event id.
-    pub fn of(record: &Record, id: [u8; 16]) -> EndpointSummary {
+    /// Takes what endpoints need out of a record that nobody needs any more: its turns and JA4 go.
+    /// `id` is the session's event id.
+    pub fn of(record: &mut Record, id: [u8; 16]) -> EndpointSummary {
         let (from, to) = sides(record.context.direction);
         let initiator = SideSummary {
-            print: initiator_print(from, &record.facts),
+            print: initiator_print(from, &mut record.facts),
             ..side(&record.initiator, from, &record.near)
         };
         let responder = SideSummary {
@@ -123,7 +180,8 @@ impl EndpointSummary {
             first: record.start,
             last: record.end,
             tags: tags(record, from),
-            turns: SessionTurns::of(record),
+            turns: turns(record),
+            stack: stack(record),
             incoming: (from == Side::Remote && answered(record)).then(|| incoming(record, id)),
         }
     }
@@ -131,7 +189,6 @@ impl EndpointSummary {
 
 fn incoming(record: &Record, id: [u8; 16]) -> Box<Incoming> {
     Box::new(Incoming {
-        stack: stack(record),
         id,
         packets: (record.file, record.frame_first, record.frame_last),
         quality: record.quality,
@@ -141,11 +198,15 @@ fn incoming(record: &Record, id: [u8; 16]) -> Box<Incoming> {
 
 fn stack(record: &Record) -> StackSummary {
     let syn = record.syn.as_ref();
-    StackSummary {
-        mtu: syn.and_then(|syn| syn.mtu_hint),
-        syn: syn.and_then(|syn| syn.os_hint),
-        program: program::family(&record.facts),
-    }
+    let mtu = syn.and_then(|syn| syn.mtu_hint);
+    StackSummary::new(mtu, syn.and_then(|syn| syn.os_hint), program::family(&record.facts))
+}
+
+/// The turns, where the initiator was made to answer and its leg is known.
+fn turns(record: &mut Record) -> Option<Box<Turns>> {
+    let turns = record.facts.turns.as_deref()?;
+    let tells = turns.turns.iter().any(|turn| turn.by_initiator);
+    if tells && record.near.transport_ns().is_some() { record.facts.turns.take() } else { None }
 }
 
 fn subject(record: &Record) -> Option<(Arc<str>, Option<Arc<str>>)> {
@@ -190,12 +251,11 @@ const fn sides(direction: Direction) -> (Side, Side) {
 }
 
 /// Only the client's hello is fingerprinted, so that a JA4 always belongs to the initiator.
-fn initiator_print(side: Side, facts: &Facts) -> Print {
+fn initiator_print(side: Side, facts: &mut Facts) -> Print {
     if side == Side::Home {
         return Print::None;
     }
-    let ja4 = facts.tls.as_deref().and_then(|tls| tls.ja4.as_deref());
-    match ja4.and_then(|ja4| <[u8; JA4_LEN]>::try_from(ja4.as_bytes()).ok()) {
+    match facts.tls.as_deref_mut().and_then(|tls| tls.ja4.take()) {
         Some(ja4) => Print::Ja4(ja4),
         None => ssh(facts.ssh.as_deref().and_then(|ssh| ssh.client.as_deref())),
     }

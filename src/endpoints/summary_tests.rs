@@ -20,7 +20,7 @@ fn party(ip: [u8; 4], port: u16) -> Party {
 }
 
 fn record(direction: Direction) -> Record {
-    let tls = TlsFacts { ja4: Some("a".repeat(JA4_LEN).into()), ..TlsFacts::default() };
+    let tls = TlsFacts { ja4: Some("a".repeat(36).into()), ..TlsFacts::default() };
     let ssh = SshFacts {
         client: Some("SSH-2.0-PuTTY_0.80".into()),
         server: Some("SSH-2.0-OpenSSH_9.6p1 Ubuntu-3".into()),
@@ -61,15 +61,15 @@ fn software_is_the_third_part_of_the_banner() {
 
 #[test]
 fn each_end_keeps_its_own_leg_and_a_remote_one_its_fingerprint() {
-    let outbound = EndpointSummary::of(&record(Direction::Outbound), [1; 16]);
+    let outbound = EndpointSummary::of(&mut record(Direction::Outbound), [1; 16]);
     assert_eq!((outbound.initiator.side, outbound.responder.side), (Side::Home, Side::Remote));
     assert_eq!(outbound.initiator.handshake_ns, Some(11));
     assert_eq!(outbound.responder.handshake_ns, Some(22));
     assert_eq!(outbound.initiator.print, Print::None);
     assert_eq!(outbound.responder.print, Print::Ssh("OpenSSH_9.6p1".into()));
     assert_eq!(outbound.service, Some(Service { transport: Transport::TCP, port: 443 }));
-    let inbound = EndpointSummary::of(&record(Direction::Inbound), [1; 16]);
-    assert_eq!(inbound.initiator.print, Print::Ja4([b'a'; JA4_LEN]));
+    let inbound = EndpointSummary::of(&mut record(Direction::Inbound), [1; 16]);
+    assert_eq!(inbound.initiator.print, Print::Ja4("a".repeat(36).into()));
     assert_eq!(inbound.responder.print, Print::None);
 }
 
@@ -79,12 +79,12 @@ fn a_port_that_never_answered_or_refused_is_no_service() {
     refused.state = SessionState::Reset;
     (refused.far, refused.facts.protocol) = (Leg::default(), None);
     (refused.initiator.packets, refused.responder.packets) = (3, 3);
-    assert_eq!(EndpointSummary::of(&refused, [1; 16]).service, None);
+    assert_eq!(EndpointSummary::of(&mut refused, [1; 16]).service, None);
     refused.far.handshake_ns = Some(1_000);
-    assert!(EndpointSummary::of(&refused, [1; 16]).service.is_some());
+    assert!(EndpointSummary::of(&mut refused, [1; 16]).service.is_some());
     let mut silent = record(Direction::Outbound);
     silent.state = SessionState::Opened;
-    assert_eq!(EndpointSummary::of(&silent, [1; 16]).service, None);
+    assert_eq!(EndpointSummary::of(&mut silent, [1; 16]).service, None);
 }
 
 #[test]
@@ -95,7 +95,8 @@ fn a_match_on_a_name_speaks_of_the_remote_end() {
         let mut record = record(direction);
         record.context.hits =
             vec![hit("source.ip"), hit("destination.ip"), hit("tls.client.server_name")];
-        let of: Vec<bool> = EndpointSummary::of(&record, [1; 16]).tags.iter().map(|tag| tag.0).collect();
+        let of: Vec<bool> =
+            EndpointSummary::of(&mut record, [1; 16]).tags.iter().map(|tag| tag.0).collect();
         assert_eq!(of, [true, false, name_of_initiator]);
     }
 }

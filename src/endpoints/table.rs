@@ -3,6 +3,7 @@
 //! Owns: entries, interned fingerprints and tags, the cap. In: session summaries. Out: sorted rows.
 //! Never: grows past its cap, or keeps a string twice.
 
+use std::cmp::Ordering;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -12,9 +13,13 @@ use hashbrown::HashTable;
 use crate::endpoints::forced::Gathered;
 use crate::endpoints::hidden::estimate;
 use crate::endpoints::hidden::is_satellite_long;
+use crate::endpoints::rows::EndpointRows;
+use crate::endpoints::rows::PrefixFloors;
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
+use crate::endpoints::summary::StackSummary;
+use crate::endpoints::tally;
 use crate::endpoints::tally::Tally;
 use crate::endpoints::tunnel;
 use crate::model::endpoint::EndpointKey;
@@ -48,7 +53,7 @@ const RESPONDER: u8 = 2;
 
 /// Identity of an endpoint with its strings interned: 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     ip: Addr,
     /// 0: none; else index of the fingerprint + 1.
     print: u32,
@@ -60,12 +65,12 @@ struct Key {
 }
 
 #[derive(Debug)]
-struct Entry {
-    key: Key,
+pub(super) struct Entry {
+    pub(super) key: Key,
     roles: u8,
     sessions: u64,
-    handshakes: u64,
-    floor_ns: u64,
+    pub(super) handshakes: u64,
+    pub(super) floor_ns: u64,
     first: Nanos,
     last: Nanos,
     place: Option<Arc<Place>>,
@@ -74,21 +79,24 @@ struct Entry {
     tags: u32,
     /// What it was made to answer as an initiator.
     gathered: Option<Box<Gathered>>,
+    /// What its first SYN and program told as an initiator, and how often: most endpoints have one
+    /// stack only, which the line of cache that is here anyway can hold.
+    stack: (StackSummary, u32),
     /// 0: none; else index of the tally + 1.
     tally: u32,
 }
 
 /// Endpoints of a run.
 ///
-/// An entry costs 112 bytes and 5 to 10 of index, and a tally where it is remote and opened a
-/// session that was answered: a scan's endpoints have none. Tags are kept as sets of bits, interned, since
-/// few endpoints have any and most of those have the same.
+/// An entry costs 120 bytes and 5 to 10 of index, and a tally of 40 and more where it is remote and
+/// opened a session that was answered, or its SYNs differ. Tags are kept as sets of bits, interned,
+/// since few endpoints have any and most of those have the same.
 #[derive(Debug)]
 pub struct Endpoints {
     cap: usize,
-    hasher: RandomState,
+    pub(super) hasher: RandomState,
     index: HashTable<u32>,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     prints: Interned<Fingerprint>,
     tags: Vec<Arc<str>>,
     tag_sets: Vec<u128>,
@@ -166,7 +174,7 @@ impl Endpoints {
         entry.last = entry.last.max(session.last);
         if let Some(turns) = session.turns.as_deref().filter(|_| role == INITIATOR) {
             let gathered = entry.gathered.get_or_insert_with(|| Box::new(Gathered::new()));
-            gathered.add(turns, session.first.0);
+            gathered.add(turns, side.transport_ns, session.first.0);
         }
         if entry.place.is_none() {
             entry.place.clone_from(&side.place);
@@ -174,15 +182,13 @@ impl Endpoints {
         if entry.asn.is_none() {
             entry.asn.clone_from(&side.asn);
         }
-        if let Some(incoming) = session.incoming.as_deref().filter(|_| role == INITIATOR) {
-            if entry.tally == 0 {
-                self.tallies.push(Tally::default());
-                entry.tally = self.tallies.len() as u32;
+        if session.service.is_some() && role == INITIATOR {
+            let known = entry.add_stack(session.stack);
+            if !known || session.incoming.is_some() {
+                add_tally(&mut self.tallies, &mut entry.tally, |tally| tally.add(session, known));
             }
-            if let Some(tally) = self.tallies.get_mut(entry.tally as usize - 1) {
-                tally.add(session, side, incoming);
-            }
-            if entry.sessions >= RIPE && entry.sessions.is_power_of_two() {
+            let ripe = entry.sessions >= RIPE && entry.sessions.is_power_of_two();
+            if ripe && session.incoming.is_some() {
                 self.ripe.push(at as u32);
             }
         }
@@ -225,7 +231,8 @@ impl Endpoints {
         }
         let entries = found.iter().filter_map(|at| self.entries.get(*at as usize));
         let lines = |entry: &Entry| {
-            entry.sessions ^ entry.last.0 ^ u64::from(entry.key.port) ^ u64::from(entry.tags)
+            let gathered = entry.gathered.as_deref().map_or(0, |gathered| gathered.floor_ns);
+            entry.sessions ^ entry.last.0 ^ u64::from(entry.key.port) ^ gathered
         };
         std::hint::black_box(entries.map(lines).fold(0, |all, one| all ^ one));
     }
@@ -252,24 +259,28 @@ impl Endpoints {
         self.entries.get(at as usize).map(|entry| self.row(entry, None))
     }
 
-    /// The rows, sorted by address, side, fingerprint and service.
-    pub fn finish(self) -> Vec<EndpointRow> {
-        let floors = PrefixFloors::of(&self.entries, &self.hasher);
-        let mut rows: Vec<EndpointRow> =
-            self.entries.iter().map(|entry| self.row(entry, Some(&floors))).collect();
-        rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        rows
+    /// The endpoints as they are now, in their order, with what their neighbours are like.
+    pub fn finish(self) -> EndpointRows {
+        EndpointRows::of(self)
     }
 
-    fn row(&self, entry: &Entry, floors: Option<&PrefixFloors>) -> EndpointRow {
+    /// Whether rules look at it.
+    pub(super) fn is_judged(&self, entry: &Entry) -> bool {
+        self.tally(entry).is_some_and(Tally::is_judged)
+    }
+
+    fn tally(&self, entry: &Entry) -> Option<&Tally> {
+        self.tallies.get((entry.tally as usize).wrapping_sub(1))
+    }
+
+    pub(super) fn row(&self, entry: &Entry, floors: Option<&PrefixFloors>) -> EndpointRow {
         let prefix_floor_ns = floors.and_then(|floors| floors.get(&self.hasher, &entry.key));
         let set = self.tag_sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
         let hidden = entry.gathered.as_deref().and_then(estimate);
         let tags = with_satellite(tag_names(&self.tags, set), hidden.as_ref());
         let floor_ns = (entry.handshakes > 0).then_some(entry.floor_ns);
-        let tally = self.tallies.get((entry.tally as usize).wrapping_sub(1));
         let excess = excess(floor_ns, prefix_floor_ns);
-        let traits = tally.map(|tally| tally.traits(excess)).unwrap_or_default();
+        let traits = tally::traits(entry.stack, self.tally(entry), excess);
         EndpointRow {
             key: entry.key.open(&self.prints.values),
             role: match entry.roles {
@@ -307,8 +318,48 @@ impl Entry {
             asn: None,
             tags: 0,
             gathered: None,
+            stack: (StackSummary::default(), 0),
             tally: 0,
         }
+    }
+
+    /// Counts a stack where it is the first that was seen; false where it is another.
+    fn add_stack(&mut self, stack: StackSummary) -> bool {
+        let (first, count) = &mut self.stack;
+        if *count == 0 {
+            *first = stack;
+        }
+        if *first != stack {
+            return false;
+        }
+        *count = count.saturating_add(1);
+        true
+    }
+}
+
+/// Adds to the tally of that number, which is made where there is none yet.
+fn add_tally(tallies: &mut Vec<Tally>, number: &mut u32, add: impl FnOnce(&mut Tally)) {
+    if *number == 0 {
+        tallies.push(Tally::default());
+        *number = tallies.len() as u32;
+    }
+    if let Some(tally) = tallies.get_mut((*number as usize).wrapping_sub(1)) {
+        add(tally);
+    }
+}
+
+impl Endpoints {
+    /// The order of two endpoints in the output: address, side, fingerprint, service.
+    pub(super) fn compare(&self, a: u32, b: u32) -> Ordering {
+        let key = |at: u32| self.entries.get(at as usize).map(|entry| entry.key);
+        let (Some(a), Some(b)) = (key(a), key(b)) else { return Ordering::Equal };
+        let side = |key: &Key| (key.ip, if key.remote { Side::Remote } else { Side::Home });
+        let print = |key: &Key| self.prints.values.get((key.print as usize).wrapping_sub(1));
+        let service = |key: &Key| (key.service, key.transport, key.port);
+        side(&a)
+            .cmp(&side(&b))
+            .then_with(|| print(&a).cmp(&print(&b)))
+            .then_with(|| service(&a).cmp(&service(&b)))
     }
 }
 
@@ -336,7 +387,7 @@ impl Key {
     }
 
     /// Side, family and /24 or /48 in one number.
-    fn prefix(&self) -> u64 {
+    pub(super) fn prefix(&self) -> u64 {
         let bits = match self.ip.to_v4() {
             Some(v4) => u64::from(u32::from(v4) >> 8) | 1 << 48,
             None => (self.ip.to_bits() >> 80) as u64,
@@ -402,7 +453,7 @@ impl Interned<Fingerprint> {
     fn intern(&mut self, hasher: &RandomState, print: &Print, full: bool) -> Option<u32> {
         let (ssh, text) = match print {
             Print::None => return Some(0),
-            Print::Ja4(ja4) => (false, std::str::from_utf8(ja4).unwrap_or_default()),
+            Print::Ja4(ja4) => (false, &**ja4),
             Print::Ssh(software) => (true, &**software),
         };
         let parts = |known: &Fingerprint| match known {
@@ -436,33 +487,6 @@ impl Interned<Fingerprint> {
         };
         self.index.insert_unique(hash, at, rehash);
         Some(at + 1)
-    }
-}
-
-/// The lowest floor of each prefix.
-struct PrefixFloors(HashTable<(u64, u64)>);
-
-impl PrefixFloors {
-    fn of(entries: &[Entry], hasher: &RandomState) -> PrefixFloors {
-        let mut table: HashTable<(u64, u64)> = HashTable::new();
-        for entry in entries.iter().filter(|entry| entry.handshakes > 0) {
-            let prefix = entry.key.prefix();
-            let hash = hasher.hash_one(prefix);
-            match table.find_mut(hash, |(known, _)| *known == prefix) {
-                Some((_, floor)) => *floor = entry.floor_ns.min(*floor),
-                None => {
-                    let rehash = |(prefix, _): &(u64, u64)| hasher.hash_one(*prefix);
-                    table.insert_unique(hash, (prefix, entry.floor_ns), rehash);
-                }
-            }
-        }
-        PrefixFloors(table)
-    }
-
-    fn get(&self, hasher: &RandomState, key: &Key) -> Option<u64> {
-        let prefix = key.prefix();
-        let found = self.0.find(hasher.hash_one(prefix), |(known, _)| *known == prefix);
-        found.map(|(_, floor)| *floor)
     }
 }
 

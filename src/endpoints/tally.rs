@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use crate::endpoints::summary::EndpointSummary;
+use crate::endpoints::summary::Family;
 use crate::endpoints::summary::Incoming;
-use crate::endpoints::summary::SideSummary;
 use crate::endpoints::summary::StackSummary;
 use crate::model::Nanos;
+use crate::model::endpoint::Side;
 use crate::model::traits::Excess;
 use crate::model::traits::LatestSession;
 use crate::model::traits::MTUS_MAX;
@@ -18,50 +19,132 @@ use crate::model::traits::Spread;
 use crate::model::traits::StackTotals;
 use crate::model::traits::Traits;
 
-/// Families of systems that SYNs and programs tell.
-const FAMILIES: [&str; 4] = ["linux", "windows", "apple", "bsd"];
-
 /// Different people counted.
 const SUBJECTS_MAX: usize = 8;
 
 /// Sessions whose round trips are kept for quartiles.
 const SAMPLES_MAX: usize = 16;
 
-/// Different MTUs counted; the most frequent [`MTUS_MAX`] are shown.
-const MTUS_COUNTED: usize = 8;
+/// Different SYNs counted.
+const STACKS_MAX: usize = 64;
 
-/// Sums of one endpoint: about 200 bytes, and 16 for each of up to 16 round trips.
+/// Sums of one endpoint that opened sessions: 40 bytes, 8 for each different SYN, and what a remote
+/// one is judged by.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Different SYNs and how often each was seen, the smallest MTU first: which of too many are
+    /// counted does not depend on the order of sessions, and the small ones are those that speak.
+    stacks: Vec<(StackSummary, u32)>,
+    /// SYNs with an MSS that are past the cap.
+    beyond: u32,
+    judged: Option<Box<Judged>>,
+}
+
+/// What is kept of a remote endpoint only: about 200 bytes, and 16 for each of up to 16 round
+/// trips.
+#[derive(Debug, Default)]
+struct Judged {
     /// A bit for each day, by its number modulo 64.
     days: u64,
-    /// MTUs and their SYNs, the smallest first: which are counted does not depend on the order.
-    mtus: Vec<(u16, u32)>,
-    mtus_beyond: u32,
-    syns: u32,
-    syn_families: [u32; 4],
-    program_families: [u32; 4],
-    compared: u32,
-    differ: u32,
     subjects: Vec<Arc<str>>,
     /// Round trips by a hash of their session, the smallest hashes: a fair sample in any order.
     samples: Vec<(u64, u64)>,
     sampled: u32,
-    latest: Option<Box<LatestSession>>,
+    latest: Option<LatestSession>,
+}
+
+/// The sums of an endpoint: its first stack and how often that was seen, what else there is, and
+/// the excess that the table knows.
+pub(super) fn traits(
+    (first, count): (StackSummary, u32),
+    tally: Option<&Tally>,
+    excess: Option<Excess>,
+) -> Traits {
+    let judged = tally.and_then(|tally| tally.judged.as_deref());
+    let mut stacks = Tally::default();
+    if let Some(tally) = tally {
+        (stacks.stacks, stacks.beyond) = (tally.stacks.clone(), tally.beyond);
+    }
+    if count > 0 {
+        stacks.add_stack(first, count);
+    }
+    Traits {
+        mtu: stacks.mtu(),
+        stack: stacks.stack(),
+        excess,
+        ..judged.map(Judged::traits).unwrap_or_default()
+    }
 }
 
 impl Tally {
-    /// Adds a session; `side` is its initiator.
-    pub(super) fn add(
-        &mut self,
-        session: &EndpointSummary,
-        side: &SideSummary,
-        incoming: &Incoming,
-    ) {
+    /// Adds a session that it opened; its stack may have been counted elsewhere.
+    pub(super) fn add(&mut self, session: &EndpointSummary, stack_counted: bool) {
+        if !stack_counted {
+            self.add_stack(session.stack, 1);
+        }
+        if let Some(incoming) = session.incoming.as_deref() {
+            self.judged.get_or_insert_default().add(session, incoming);
+        }
+    }
+
+    /// Whether rules look at it.
+    pub(super) const fn is_judged(&self) -> bool {
+        self.judged.is_some()
+    }
+
+    fn add_stack(&mut self, stack: StackSummary, times: u32) {
+        match self.stacks.binary_search_by_key(&stack, |(known, _)| *known) {
+            Ok(at) => {
+                if let Some((_, count)) = self.stacks.get_mut(at) {
+                    *count = count.saturating_add(times);
+                }
+            }
+            Err(at) => self.stacks.insert(at, (stack, times)),
+        }
+        if self.stacks.len() > STACKS_MAX
+            && let Some((stack, count)) = self.stacks.pop()
+            && stack.mtu().is_some()
+        {
+            self.beyond = self.beyond.saturating_add(count);
+        }
+    }
+
+    fn mtu(&self) -> Option<MtuTotals> {
+        let mut hints: Vec<(u16, u32)> = Vec::new();
+        for (mtu, count) in self.stacks.iter().filter_map(|(s, n)| s.mtu().map(|mtu| (mtu, *n))) {
+            match hints.last_mut() {
+                Some((known, sum)) if *known == mtu => *sum = sum.saturating_add(count),
+                _ => hints.push((mtu, count)),
+            }
+        }
+        let sum = |hints: &[(u16, u32)]| hints.iter().fold(0u32, |n, h| n.saturating_add(h.1));
+        let syns = sum(&hints).saturating_add(self.beyond);
+        hints.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        hints.truncate(MTUS_MAX);
+        let others = syns.saturating_sub(sum(&hints));
+        (syns > 0).then_some(MtuTotals { syns, hints, others })
+    }
+
+    fn stack(&self) -> Option<StackTotals> {
+        let counted = |wanted: &dyn Fn(&StackSummary) -> bool| {
+            let counts = self.stacks.iter().filter(|(stack, _)| wanted(stack));
+            counts.fold(0u32, |sum, (_, count)| sum.saturating_add(*count))
+        };
+        let syn = most(&|family| counted(&|stack| stack.syn == family));
+        let program = most(&|family| counted(&|stack| stack.program == family));
+        let both = |stack: &StackSummary| stack.syn.is_told() && stack.program.is_told();
+        let compared = counted(&both);
+        let differ = counted(&|stack| both(stack) && stack.syn != stack.program);
+        let known = syn.is_some() || program.is_some();
+        known.then_some(StackTotals { syn, program, compared, differ })
+    }
+}
+
+impl Judged {
+    fn add(&mut self, session: &EndpointSummary, incoming: &Incoming) {
         const DAY_S: u64 = 86_400;
         self.days |= 1 << (session.last.as_secs() / DAY_S % 64);
-        self.add_syn(&incoming.stack);
-        if let Some(ns) = side.transport_ns {
+        if let Some(ns) = session.initiator.transport_ns {
             self.sampled = self.sampled.saturating_add(1);
             keep_lowest(&mut self.samples, (mix(session, incoming), ns), SAMPLES_MAX);
         }
@@ -74,43 +157,6 @@ impl Tally {
         self.keep_latest(session, incoming);
     }
 
-    fn add_syn(&mut self, stack: &StackSummary) {
-        if let Some(mtu) = stack.mtu {
-            self.syns = self.syns.saturating_add(1);
-            self.count_mtu(mtu);
-        }
-        let at = |family: Option<&str>| FAMILIES.iter().position(|f| Some(*f) == family);
-        let (syn, program) = (at(stack.syn), at(stack.program));
-        for (counts, family) in
-            [(&mut self.syn_families, syn), (&mut self.program_families, program)]
-        {
-            if let Some(count) = family.and_then(|family| counts.get_mut(family)) {
-                *count = count.saturating_add(1);
-            }
-        }
-        if syn.is_some() && program.is_some() {
-            self.compared = self.compared.saturating_add(1);
-            self.differ = self.differ.saturating_add(u32::from(syn != program));
-        }
-    }
-
-    /// Counts an MTU; past the cap the largest goes, since the small ones are those that speak.
-    fn count_mtu(&mut self, mtu: u16) {
-        match self.mtus.binary_search_by_key(&mtu, |(known, _)| *known) {
-            Ok(at) => {
-                if let Some((_, count)) = self.mtus.get_mut(at) {
-                    *count = count.saturating_add(1);
-                }
-            }
-            Err(at) => self.mtus.insert(at, (mtu, 1)),
-        }
-        if self.mtus.len() > MTUS_COUNTED
-            && let Some((_, count)) = self.mtus.pop()
-        {
-            self.mtus_beyond = self.mtus_beyond.saturating_add(count);
-        }
-    }
-
     fn keep_latest(&mut self, session: &EndpointSummary, incoming: &Incoming) {
         let order = |end: Nanos, id: [u8; 16]| (end, id);
         let known = self.latest.as_ref().map(|latest| order(latest.end, latest.id));
@@ -119,51 +165,28 @@ impl Tally {
         }
         let peer = &session.responder;
         let (subject, subject_name) = incoming.subject.clone().unzip();
-        let latest = LatestSession {
+        self.latest = Some(LatestSession {
             id: incoming.id,
             start: session.first,
             end: session.last,
             packets: incoming.packets,
             quality: incoming.quality,
             peer: peer.ip,
-            peer_home: peer.side == crate::model::endpoint::Side::Home,
+            peer_home: peer.side == Side::Home,
             subject,
             subject_name: subject_name.flatten(),
             began: session.initiator.ip,
-        };
-        match &mut self.latest {
-            Some(known) => **known = latest,
-            None => self.latest = Some(Box::new(latest)),
-        }
+        });
     }
 
-    /// The sums, with the excess that the table knows.
-    pub(super) fn traits(&self, excess: Option<Excess>) -> Traits {
+    fn traits(&self) -> Traits {
         Traits {
             days: self.days.count_ones(),
             subjects: self.subjects.len() as u32,
-            mtu: self.mtu(),
-            stack: self.stack(),
             spread: self.spread(),
-            excess,
-            latest: self.latest.clone(),
+            latest: self.latest.clone().map(Box::new),
+            ..Traits::default()
         }
-    }
-
-    fn mtu(&self) -> Option<MtuTotals> {
-        let mut hints = self.mtus.clone();
-        hints.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        let beyond: u32 = hints.iter().skip(MTUS_MAX).map(|(_, count)| *count).sum();
-        hints.truncate(MTUS_MAX);
-        let others = self.mtus_beyond.saturating_add(beyond);
-        (self.syns > 0).then_some(MtuTotals { syns: self.syns, hints, others })
-    }
-
-    fn stack(&self) -> Option<StackTotals> {
-        let (syn, program) = (most(&self.syn_families), most(&self.program_families));
-        let (compared, differ) = (self.compared, self.differ);
-        let known = syn.is_some() || program.is_some();
-        known.then_some(StackTotals { syn, program, compared, differ })
     }
 
     fn spread(&self) -> Option<Spread> {
@@ -180,9 +203,15 @@ impl Tally {
 }
 
 /// The family with most votes, the first of several.
-fn most(counts: &[u32; 4]) -> Option<&'static str> {
-    let best = counts.iter().copied().max().filter(|count| *count > 0)?;
-    FAMILIES.iter().zip(counts).find(|(_, count)| **count == best).map(|(family, _)| *family)
+fn most(votes: &dyn Fn(Family) -> u32) -> Option<&'static str> {
+    let mut best = (0, None);
+    for family in Family::TOLD {
+        let count = votes(family);
+        if count > best.0 {
+            best = (count, family.as_str());
+        }
+    }
+    best.1
 }
 
 /// Adds to a list that keeps its lowest values, in order.
@@ -221,21 +250,38 @@ mod tests {
     #[test]
     fn quartiles_are_of_the_sample() {
         let samples = [10, 20, 30, 40, 50].map(|ns| (ns, ns)).to_vec();
-        let tally = Tally { samples, sampled: 5, ..Tally::default() };
-        let spread = tally.spread().unwrap();
+        let judged = Judged { samples, sampled: 5, ..Judged::default() };
+        let spread = judged.spread().unwrap();
         assert_eq!((spread.p25_ns, spread.p50_ns, spread.p75_ns), (20, 30, 40));
         assert_eq!(spread.iqr_ns(), 20);
-        assert_eq!(Tally::default().spread(), None);
+        assert_eq!(Judged::default().spread(), None);
     }
 
     #[test]
-    fn mtus_past_the_cap_are_counted_the_largest_first() {
-        let mut tally = Tally { syns: 12, ..Tally::default() };
-        for mtu in [1_500, 1_500, 1_420, 1_400, 1_410, 1_411, 1_412, 1_413, 1_414, 1_415, 1_420] {
-            tally.count_mtu(mtu);
-        }
-        let mtu = tally.mtu().unwrap();
-        assert_eq!(mtu.hints.first(), Some(&(1_420, 2)));
-        assert_eq!(mtu.others + mtu.hints.iter().map(|(_, n)| n).sum::<u32>(), 11);
+    fn stacks_past_the_cap_are_counted_the_largest_first() {
+        let run = |mtus: &mut dyn Iterator<Item = u16>| {
+            let mut tally = Tally::default();
+            for mtu in mtus {
+                tally.add_stack(StackSummary::new(Some(mtu), Some("linux"), Some("windows")), 1);
+            }
+            (tally.mtu().unwrap(), tally.stack().unwrap())
+        };
+        let all: Vec<u16> = (1_300..1_400).chain([1_320, 1_320, 1_500]).collect();
+        let (mtu, stack) = run(&mut all.iter().copied());
+        assert_eq!(mtu.hints.first(), Some(&(1_320, 3)));
+        assert_eq!(mtu.syns, 103);
+        assert_eq!(mtu.others + mtu.hints.iter().map(|(_, n)| n).sum::<u32>(), 103);
+        assert_eq!((stack.syn, stack.program), (Some("linux"), Some("windows")));
+        assert_eq!((stack.compared, stack.differ), (66, 66));
+        assert_eq!((mtu, stack), run(&mut all.iter().rev().copied()));
+    }
+
+    #[test]
+    fn what_no_syn_tells_is_not_counted() {
+        let mut tally = Tally::default();
+        tally.add_stack(StackSummary::new(None, None, None), 1);
+        assert_eq!((tally.mtu(), tally.stack()), (None, None));
+        tally.add_stack(StackSummary::new(None, Some("bsd"), None), 1);
+        assert_eq!(tally.stack().map(|stack| (stack.syn, stack.compared)), Some((Some("bsd"), 0)));
     }
 }

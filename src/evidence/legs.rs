@@ -38,17 +38,15 @@ pub enum Kind {
     Thought,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    #[default]
-    Free,
     Waits,
     /// Sent again: an answer cannot be told to belong to the one or the other.
     Void,
     Answered,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Slot {
     state: State,
     by_responder: bool,
@@ -61,7 +59,8 @@ struct Slot {
 /// The questions of one session.
 #[derive(Debug, Default)]
 pub struct Legs {
-    slots: [Slot; SLOTS],
+    /// At most [`SLOTS`]: most sessions ask once or twice, and there are many of them.
+    slots: Vec<Slot>,
     next: u8,
     numbers: u16,
 }
@@ -88,9 +87,14 @@ impl Legs {
         }
         let index = usize::from(self.next) % SLOTS;
         self.next = self.next.wrapping_add(1);
-        if let Some(slot) = self.slots.get_mut(index) {
-            let (first, last) = (at.time, at.time);
-            *slot = Slot { state: State::Waits, by_responder, key, print, first, last };
+        let (first, last) = (at.time, at.time);
+        let asked = Slot { state: State::Waits, by_responder, key, print, first, last };
+        match self.slots.get_mut(index) {
+            Some(oldest) => *oldest = asked,
+            None => {
+                self.slots.reserve_exact(1);
+                self.slots.push(asked);
+            }
         }
     }
 
@@ -100,7 +104,7 @@ impl Legs {
         let by_initiator = at.role == Role::Initiator;
         let Some(slot) = self.find(key, by_initiator) else { return false };
         let state = std::mem::replace(&mut slot.state, State::Answered);
-        if matches!(state, State::Answered | State::Free) {
+        if state == State::Answered {
             return false;
         }
         let whole = at.time.0.checked_sub(slot.first.0);
@@ -133,9 +137,7 @@ impl Legs {
     }
 
     fn find(&mut self, key: u64, by_responder: bool) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|slot| {
-            slot.state != State::Free && slot.key == key && slot.by_responder == by_responder
-        })
+        self.slots.iter_mut().find(|slot| slot.key == key && slot.by_responder == by_responder)
     }
 }
 

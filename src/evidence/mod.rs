@@ -148,12 +148,9 @@ impl Observers {
 
     fn end_watch(&mut self) {
         let watching = std::mem::replace(&mut self.watching, Watching::Over);
-        if let Watching::On(watch) = watching
-            && let Some(turns) = watch.into_turns()
-        {
-            let known = self.facts.get_or_insert_default().turns.get_or_insert_default();
-            known.turns.extend_from_slice(&turns.turns);
-            known.excluded.0 |= turns.excluded.0;
+        if let Watching::On(watch) = watching {
+            let facts = &mut self.facts;
+            watch.leave(|| facts.get_or_insert_default().turns.get_or_insert_default());
         }
     }
 

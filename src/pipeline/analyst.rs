@@ -22,6 +22,7 @@ use crate::detect::merge::Verdict;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
 use crate::emit;
+use crate::endpoints::EndpointRows;
 use crate::endpoints::EndpointSummary;
 use crate::endpoints::Endpoints;
 use crate::endpoints::LOOK_AHEAD;
@@ -98,7 +99,7 @@ pub(super) struct Found {
 
 /// What the analyst leaves behind.
 pub(super) struct Findings {
-    pub(super) endpoints: Vec<EndpointRow>,
+    pub(super) endpoints: Arc<EndpointRows>,
     pub(super) alerts: Vec<Arc<Alert>>,
     pub(super) incidents: Vec<Incident>,
     pub(super) counters: Counters,
@@ -227,9 +228,9 @@ impl Found {
     }
 
     /// Lets the rules look at every endpoint of a span that is over, the earliest alert first.
-    fn judge_all(&mut self, rows: &[EndpointRow]) {
+    fn judge_all(&mut self, rows: &EndpointRows) {
         let mut alerts = Vec::new();
-        rows.iter().for_each(|row| self.judge(row, &mut alerts));
+        rows.judged().for_each(|row| self.judge(&row, &mut alerts));
         alerts.sort_by(|a, b| place(a).cmp(&place(b)));
         alerts.into_iter().for_each(|alert| self.alert(alert));
         self.fired.clear();
@@ -296,7 +297,7 @@ impl Found {
     pub(super) fn take(&mut self) -> Findings {
         let endpoints = std::mem::replace(&mut self.endpoints, Endpoints::new(self.caps.endpoints));
         endpoints.count(&mut self.counters);
-        let endpoints = endpoints.finish();
+        let endpoints = Arc::new(endpoints.finish());
         self.judge_all(&endpoints);
         let mut incidents = self.incidents.drain();
         let open = self.incidents.open();

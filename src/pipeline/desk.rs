@@ -199,7 +199,7 @@ impl<'t> Desk<'t> {
         alerts
     }
 
-    fn put(&mut self, record: &Record, alerts: Vec<Alert>) {
+    fn put(&mut self, record: &mut Record, alerts: Vec<Alert>) {
         let id = emit::event_id(record);
         let start = self.out.lines.len() as u32;
         if self.writes_lines {

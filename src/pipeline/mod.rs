@@ -32,6 +32,7 @@ use crate::config::Plan;
 use crate::decode::Decoder;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::queue;
+use crate::endpoints::EndpointRows;
 use crate::model::Alert;
 use crate::model::CopyReport;
 use crate::model::Counters;
@@ -39,7 +40,6 @@ use crate::model::Error;
 use crate::model::Incident;
 use crate::model::Nanos;
 use crate::model::Record;
-use crate::model::endpoint::EndpointRow;
 use crate::pipeline::analyst::Analyst;
 use crate::pipeline::analyst::Sink;
 use crate::pipeline::desk::Desk;
@@ -54,7 +54,7 @@ use crate::report::summary::SummaryBuilder;
 /// Handovers under way from one worker. A mark is a handover, and every worker gets the same marks,
 /// so a worker whose queue is full is ahead of another that has marks still to handle: nobody waits
 /// for ever.
-const HANDOVERS: usize = 4;
+const HANDOVERS: usize = 2;
 
 /// Who wants to know how far the reading has come.
 pub trait Progress {
@@ -82,7 +82,7 @@ pub struct Outcome {
     /// Sessions, legs and protocols, summed.
     pub sessions: SummaryBuilder,
     /// Every endpoint, in output order.
-    pub endpoints: Vec<EndpointRow>,
+    pub endpoints: Arc<EndpointRows>,
     /// Every alert kept, in output order.
     pub alerts: Vec<Arc<Alert>>,
     /// Every incident, in output order.

@@ -104,7 +104,7 @@ pub(super) fn write_rest(
     report: RunReport,
 ) -> Result<(), Error> {
     let mut file = dir.file("endpoints.ndjson")?;
-    write_lines(&mut file, &outcome.endpoints, render_endpoint)?;
+    write_lines(&mut file, outcome.endpoints.iter(), |row, lines| render_endpoint(&row, lines))?;
     file.finish()?;
     let mut file = dir.file("incidents.ndjson")?;
     write_incidents(&mut file, outcome)?;
@@ -118,8 +118,8 @@ pub(super) fn write_rest(
 
 fn write_lines<T>(
     file: &mut OutFile,
-    rows: &[T],
-    render: impl Fn(&T, &mut Vec<u8>),
+    rows: impl Iterator<Item = T>,
+    render: impl Fn(T, &mut Vec<u8>),
 ) -> Result<(), Error> {
     let mut lines = Vec::with_capacity(RENDER_BYTES);
     for row in rows {
@@ -135,12 +135,12 @@ fn write_lines<T>(
 pub(super) fn write_alerts(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
     let files = file_names(outcome);
     let context = AlertContext { files: &files };
-    write_lines(file, &outcome.alerts, |alert, out| render_alert(alert, &context, out))
+    write_lines(file, outcome.alerts.iter(), |alert, out| render_alert(alert, &context, out))
 }
 
 pub(super) fn write_incidents(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
     let files = file_names(outcome);
-    write_lines(file, &outcome.incidents, |incident, out| {
+    write_lines(file, outcome.incidents.iter(), |incident, out| {
         let next_steps = crate::detect::incidents::next_steps(incident);
         let does_not_prove = crate::detect::incidents::does_not_prove(incident);
         let context = IncidentContext {

@@ -195,27 +195,37 @@ impl SummaryBuilder {
     }
 }
 
+impl OwnerLine {
+    /// The line of a row's holder and country, with nothing summed yet.
+    fn new(number: u32, row: &EndpointRow) -> OwnerLine {
+        OwnerLine {
+            number,
+            name: row.asn.as_ref().and_then(|asn| asn.organization.clone()),
+            country: row.place.as_ref().and_then(|place| place.country.clone()),
+            sessions: 0,
+            floor_ns: None,
+        }
+    }
+}
+
 impl Summary {
     /// Sums remote endpoints by holder and country.
-    pub fn add_endpoints(&mut self, rows: &[EndpointRow]) {
-        let mut owners: BTreeMap<(u32, Option<&str>), OwnerLine> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.key.side == Side::Remote) {
+    pub fn add_endpoints(&mut self, rows: impl Iterator<Item = EndpointRow>) {
+        let mut owners: BTreeMap<u32, Vec<OwnerLine>> = BTreeMap::new();
+        for row in rows.filter(|row| row.key.side == Side::Remote) {
             let number = row.asn.as_ref().map_or(0, |asn| asn.number);
             let country = row.place.as_ref().and_then(|place| place.country.as_deref());
-            let owner = owners.entry((number, country)).or_insert_with(|| OwnerLine {
-                number,
-                name: row.asn.as_ref().and_then(|asn| asn.organization.clone()),
-                country: country.map(Into::into),
-                sessions: 0,
-                floor_ns: None,
-            });
-            owner.sessions += row.sessions;
-            owner.floor_ns = match (owner.floor_ns, row.floor_ns) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            let lines = owners.entry(number).or_default();
+            let at = lines.partition_point(|line| line.country.as_deref() < country);
+            if lines.get(at).is_none_or(|line| line.country.as_deref() != country) {
+                lines.insert(at, OwnerLine::new(number, &row));
+            }
+            if let Some(owner) = lines.get_mut(at) {
+                owner.sessions += row.sessions;
+                owner.floor_ns = owner.floor_ns.into_iter().chain(row.floor_ns).min();
+            }
         }
-        self.owners = owners.into_values().collect();
+        self.owners = owners.into_values().flatten().collect();
         // Stable: equal counts stay in order of AS number and country.
         self.owners.sort_by_key(|owner| std::cmp::Reverse(owner.sessions));
         self.owners_more = self.owners.len().saturating_sub(OWNERS_MAX) as u64;

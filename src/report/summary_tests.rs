@@ -109,7 +109,7 @@ fn owners_are_remote_and_summed_by_country() {
         endpoint(Side::Home, 2, "US", 500, None),
     ];
     rows.extend((10..20).map(|asn| endpoint(Side::Remote, asn, "FR", 1, None)));
-    summary.add_endpoints(&rows);
+    summary.add_endpoints(rows.into_iter());
     let top: Vec<_> = summary.owners.iter().map(|o| (o.number, o.sessions, o.floor_ns)).collect();
     assert_eq!(top.len(), OWNERS_MAX);
     assert_eq!(top[..3], [(1, 50, None), (1, 11, Some(7)), (10, 1, None)]);

@@ -54,6 +54,31 @@ struct Mark {
     troubles: u32,
 }
 
+/// Where a mark may stand: 16 bytes instead of 24, as a watch is kept for every TCP session.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The last moment there is: none.
+    time: Nanos,
+    troubles: u32,
+}
+
+impl Slot {
+    const EMPTY: Slot = Slot { time: Nanos(u64::MAX), troubles: 0 };
+
+    const fn of(mark: Mark) -> Slot {
+        Slot { time: mark.time, troubles: mark.troubles }
+    }
+
+    fn get(self) -> Option<Mark> {
+        let Slot { time, troubles } = self;
+        (time != Slot::EMPTY.time).then_some(Mark { time, troubles })
+    }
+
+    fn take(&mut self) -> Option<Mark> {
+        std::mem::replace(self, Slot::EMPTY).get()
+    }
+}
+
 /// Where the opening stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -81,17 +106,18 @@ enum Phase {
     Over,
 }
 
-/// What watches the opening of one session.
+/// What watches the opening of one session: 96 bytes.
 #[derive(Debug)]
 pub(super) struct Watch {
-    found: Turns,
+    turns: Vec<Turn>,
+    excluded: Exclusions,
     phase: Phase,
     /// Last payload of initiator and responder.
-    last: (Option<Mark>, Option<Mark>),
+    last: (Slot, Slot),
     /// Who sent the segment before.
     before: Option<Role>,
     /// SSH: the server's identification string. TLS: a ping that waits for its answer.
-    asked: Option<Mark>,
+    asked: Slot,
     /// Length of the answer that a ping waits for.
     pong: u16,
     pings: u8,
@@ -104,11 +130,12 @@ pub(super) struct Watch {
 impl Default for Watch {
     fn default() -> Watch {
         Watch {
-            found: Turns::default(),
+            turns: Vec::new(),
+            excluded: Exclusions::default(),
             phase: Phase::Unknown,
-            last: (None, None),
+            last: (Slot::EMPTY, Slot::EMPTY),
             before: None,
-            asked: None,
+            asked: Slot::EMPTY,
             pong: 0,
             pings: 0,
             segments: 0,
@@ -132,9 +159,16 @@ impl Watch {
         self.phase == Phase::Over
     }
 
-    /// What was found, if anything was.
-    pub(super) fn into_turns(self) -> Option<Box<Turns>> {
-        (self.found != Turns::default()).then(|| Box::new(self.found))
+    /// Adds what was found to what is known of the session, which is made where anything was.
+    pub(super) fn leave<'f>(self, known: impl FnOnce() -> &'f mut Turns) {
+        if !self.turns.is_empty() || self.excluded != Exclusions::default() {
+            let known = known();
+            known.excluded.0 |= self.excluded.0;
+            match known.turns.is_empty() {
+                true => known.turns = self.turns,
+                false => known.turns.extend(self.turns),
+            }
+        }
     }
 
     /// Looks at the next segment.
@@ -151,15 +185,15 @@ impl Watch {
         }
         match segment.role {
             Role::Initiator => {
-                if self.last.0.is_none() {
+                if self.last.0.get().is_none() {
                     self.observe_first(segment, beside);
                 }
                 self.observe_initiator(segment, mark, beside);
-                self.last.0 = Some(mark);
+                self.last.0 = Slot::of(mark);
             }
             Role::Responder => {
                 self.observe_responder(segment, mark, beside);
-                self.last.1 = Some(mark);
+                self.last.1 = Slot::of(mark);
             }
         }
         self.before = Some(segment.role);
@@ -169,9 +203,9 @@ impl Watch {
     /// The initiator's first payload. An SSH client sends its identification string unasked
     /// (RFC 4253 section 4.2); another that waited for the server's word did not speak first.
     fn observe_first(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
-        let first = self.last.1.is_none() || segment.payload.starts_with(b"SSH-");
+        let first = self.last.1.get().is_none() || segment.payload.starts_with(b"SSH-");
         if let Some(asked) = segment.opened.filter(|_| first) {
-            let troubles = if self.last.1.is_none() { segment.troubles } else { 0 };
+            let troubles = if self.last.1.get().is_none() { segment.troubles } else { 0 };
             self.turn(Exchange::FirstData, Mark { time: asked, troubles }, segment, beside);
         }
     }
@@ -247,7 +281,7 @@ impl Watch {
                 self.phase = Phase::Rounds(Exchange::Rfb, RFB_TURNS);
             }
             Phase::Unknown | Phase::Ssh if bytes.starts_with(b"SSH-") => {
-                self.asked = Some(mark);
+                self.asked = Slot::of(mark);
                 self.phase = Phase::Ssh;
             }
             Phase::Hello => {
@@ -267,7 +301,7 @@ impl Watch {
             }
             Phase::Pings => {
                 if let Some(pong) = signs::pong_of(bytes) {
-                    (self.asked, self.pong) = (Some(mark), pong);
+                    (self.asked, self.pong) = (Slot::of(mark), pong);
                 }
             }
             _ => {}
@@ -314,7 +348,7 @@ impl Watch {
         if signs::is_newkeys(segment.payload) {
             self.phase = Phase::Rounds(Exchange::SshAuth, AUTH_TURNS);
             // What the server said before belongs to the key exchange.
-            self.last = (Some(mark), None);
+            self.last = (Slot::of(mark), Slot::EMPTY);
         }
     }
 
@@ -336,7 +370,7 @@ impl Watch {
             Role::Initiator => self.last.1,
             Role::Responder => self.last.0,
         };
-        match asked {
+        match asked.get() {
             Some(asked) if self.before.is_some_and(|before| before != segment.role) => {
                 self.turn(what, asked, segment, beside);
                 true
@@ -356,11 +390,15 @@ impl Watch {
             return self.exclude(Exclusions::LOSS, beside);
         }
         let Some(span) = segment.time.checked_since(asked.time) else { return };
-        if self.found.turns.len() >= TURNS_MAX {
+        if self.turns.len() >= TURNS_MAX {
             return;
         }
         beside.counters.bump(Counter::Turns);
-        self.found.turns.push(Turn {
+        // Most sessions have one.
+        if self.turns.is_empty() {
+            self.turns.reserve_exact(1);
+        }
+        self.turns.push(Turn {
             exchange: what,
             by_initiator: segment.role == Role::Initiator,
             round_trip_ns: span.0,
@@ -368,7 +406,7 @@ impl Watch {
     }
 
     fn exclude(&mut self, why: u16, beside: &mut Beside<'_>) {
-        self.found.excluded.0 |= why;
+        self.excluded.0 |= why;
         for (_, counter) in EXCLUDED.iter().filter(|(bit, _)| why & bit != 0) {
             beside.counters.bump(*counter);
         }

@@ -44,7 +44,8 @@ fn watch(segments: &[Segment<'_>], tls: &TlsFacts) -> Found {
     for segment in segments {
         watch.observe(segment, &mut Beside { tls: Some(tls), counters: &mut counters });
     }
-    let found = watch.into_turns().map(|turns| *turns).unwrap_or_default();
+    let mut found = Turns::default();
+    watch.leave(|| &mut found);
     assert_eq!(counters.get(Counter::Turns), found.turns.len() as u64);
     let short = |turn: &Turn| (turn.exchange, turn.by_initiator, turn.round_trip_ns / 1_000_000);
     (found.turns.iter().map(short).collect(), found.excluded)
@@ -243,4 +244,9 @@ fn nobody_looks_on_after_the_bounds() {
     let mut watch = Watch { phase: Phase::Pings, ..Watch::default() };
     watch.observe(&segment((R, 1, &big)), &mut Beside { tls: None, counters: &mut counters });
     assert!(watch.is_over());
+}
+
+#[test]
+fn a_watch_stays_in_the_allocators_fast_class() {
+    assert!(size_of::<Watch>() <= 96, "{}", size_of::<Watch>());
 }

@@ -17,6 +17,7 @@ use crate::config::live::Rotate;
 use crate::emit::files::OutDir;
 use crate::emit::files::OutFile;
 use crate::emit::health::render_health;
+use crate::endpoints::EndpointRows;
 use crate::model::CopyReport;
 use crate::model::Counters;
 use crate::model::Error;
@@ -220,7 +221,7 @@ impl LiveFiles {
             stdout.finish()?;
         }
         let found = Findings {
-            endpoints: outcome.endpoints.clone(),
+            endpoints: Arc::clone(&outcome.endpoints),
             alerts: outcome.alerts.clone(),
             incidents: outcome.incidents.clone(),
             counters: Counters::default(),
@@ -286,7 +287,7 @@ impl Sink for LiveFiles {
 fn nothing(names: &[PathBuf]) -> Outcome {
     Outcome {
         sessions: SummaryBuilder::default(),
-        endpoints: Vec::new(),
+        endpoints: Arc::new(EndpointRows::none()),
         alerts: Vec::new(),
         incidents: Vec::new(),
         files: Vec::new(),
