@@ -8,6 +8,7 @@ pub mod baseline;
 mod excess;
 mod forced;
 mod hidden;
+mod interned;
 mod method;
 mod mtu;
 mod program;
