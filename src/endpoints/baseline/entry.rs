@@ -4,6 +4,8 @@
 //! with their day and address. Out: floor, sessions, days, percentiles. Never: more than two spans;
 //! the sum of two entries depends neither on order nor on grouping.
 
+use std::borrow::Cow;
+
 use crate::endpoints::baseline::counts::Counts;
 use crate::model::{Addr, Nanos};
 
@@ -122,19 +124,28 @@ impl Entry {
         follows.then(|| &mut **self.before.get_or_insert_with(|| Box::new(Span::new(number))))
     }
 
-    /// Both spans as one.
-    pub(super) fn sum(&self) -> Sums {
-        let mut counts = self.now.counts.clone();
+    /// What it rests on.
+    pub(super) fn support(&self) -> Support {
         let before = self.before.as_deref();
-        before.iter().for_each(|before| counts.add(&before.counts));
-        let addresses = self.now.addresses | before.map_or(0, |before| before.addresses);
-        Sums {
-            sessions: counts.samples(),
+        let samples = before.map_or(0, |before| before.counts.samples());
+        Support {
+            sessions: self.now.counts.samples() + samples,
             days: self.days(),
-            addresses: addresses.count_ones(),
-            floor_ns: self.now.floor_ns.min(before.map_or(u64::MAX, |before| before.floor_ns)),
-            counts,
+            addresses: (self.now.addresses | before.map_or(0, |b| b.addresses)).count_ones(),
         }
+    }
+
+    /// The counts of both spans.
+    pub(super) fn counts(&self) -> Cow<'_, Counts> {
+        let Some(before) = &self.before else { return Cow::Borrowed(&self.now.counts) };
+        let mut counts = self.now.counts.clone();
+        counts.add(&before.counts);
+        Cow::Owned(counts)
+    }
+
+    /// The lowest round trip, in ns.
+    pub(super) fn lowest_ns(&self) -> u64 {
+        self.now.floor_ns.min(self.before.as_deref().map_or(u64::MAX, |before| before.floor_ns))
     }
 
     fn days(&self) -> u32 {
@@ -144,21 +155,19 @@ impl Entry {
 
     /// What decides who stays at the cap: days, sessions, the last day.
     pub(super) fn worth(&self) -> (u32, u64, u64) {
-        let before = self.before.as_deref().map_or(0, |before| before.counts.samples());
         let last = u64::from(self.now.days.checked_ilog2().unwrap_or(0));
         let day = self.now.number.saturating_mul(SPAN_DAYS).saturating_add(last);
-        (self.days(), self.now.counts.samples() + before, day)
+        (self.days(), self.support().sessions, day)
     }
 }
 
-/// Both spans of an entry as one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sums {
+/// What an entry rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Support {
     pub(super) sessions: u64,
     pub(super) days: u32,
+    /// Different ones, at most 64.
     pub(super) addresses: u32,
-    pub(super) floor_ns: u64,
-    pub(super) counts: Counts,
 }
 
 #[cfg(test)]
@@ -174,21 +183,22 @@ mod tests {
         let mut entry = Entry::new(&sample(63, 5));
         entry.learn(&sample(64, 7));
         entry.learn(&sample(64, 9));
-        let sums = entry.sum();
-        assert_eq!((sums.sessions, sums.days, sums.addresses, sums.floor_ns), (3, 2, 2, 5));
+        let support = Support { sessions: 3, days: 2, addresses: 2 };
+        assert_eq!((entry.support(), entry.lowest_ns()), (support, 5));
+        assert_eq!(entry.counts().samples(), 3);
         entry.learn(&sample(128, 8));
-        assert_eq!((entry.sum().sessions, entry.sum().floor_ns), (3, 7));
+        assert_eq!((entry.support().sessions, entry.lowest_ns()), (3, 7));
         entry.learn(&sample(63, 1));
-        assert_eq!(entry.sum().floor_ns, 7, "too old to count");
+        assert_eq!(entry.lowest_ns(), 7, "too old to count");
         entry.learn(&sample(400, 50));
-        assert_eq!((entry.sum().sessions, entry.worth()), (1, (1, 1, 400)));
+        assert_eq!((entry.support().sessions, entry.worth()), (1, (1, 1, 400)));
     }
 
     #[test]
     fn a_late_round_trip_finds_the_span_before() {
         let mut entry = Entry::new(&sample(64, 7));
         entry.learn(&sample(2, 3));
-        assert_eq!((entry.sum().days, entry.sum().floor_ns), (2, 3));
+        assert_eq!((entry.support().days, entry.lowest_ns()), (2, 3));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::hash::Hash;
 
 use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::floor;
+use crate::endpoints::baseline::is_enough;
 use crate::endpoints::baseline::table::Table;
 use crate::model::traits::BaselineOf;
 
@@ -48,16 +49,16 @@ where
     K: Clone + Display + Eq + Hash + Ord,
 {
     rows.extend(table.sorted().into_iter().map(|(key, entry)| {
-        let sums = entry.sum();
+        let support = entry.support();
         BaselineRow {
             of,
             whose: key.to_string(),
-            sessions: sums.sessions,
-            days: sums.days,
-            addresses: sums.addresses,
-            lowest_ns: sums.floor_ns,
-            p50_ns: sums.counts.percentile(50).unwrap_or(0),
-            floor_ns: floor(&sums, of),
+            sessions: support.sessions,
+            days: support.days,
+            addresses: support.addresses,
+            lowest_ns: entry.lowest_ns(),
+            p50_ns: entry.counts().percentile(50).unwrap_or(0),
+            floor_ns: is_enough(&support, of).then(|| floor(entry)).flatten(),
         }
     }));
 }

@@ -17,7 +17,7 @@ pub use list::BaselineRow;
 
 use crate::endpoints::baseline::entry::Entry;
 use crate::endpoints::baseline::entry::Sample;
-use crate::endpoints::baseline::entry::Sums;
+use crate::endpoints::baseline::entry::Support;
 use crate::endpoints::baseline::key::Destination;
 use crate::endpoints::baseline::key::Network;
 use crate::endpoints::baseline::key::Prefix;
@@ -238,24 +238,28 @@ impl Baselines {
     }
 
     fn baseline(&self, entry: &Entry, of: BaselineOf) -> Option<Baseline> {
-        let sums = entry.sum();
-        let floor_ns = floor(&sums, of)?;
-        let learning = self.learning();
-        Some(Baseline { of, floor_ns, sessions: sums.sessions, days: sums.days, learning })
+        let support = entry.support();
+        let floor_ns = is_enough(&support, of).then(|| floor(entry)).flatten()?;
+        let Support { sessions, days, .. } = support;
+        Some(Baseline { of, floor_ns, sessions, days, learning: self.learning() })
     }
 }
 
-/// The floor that sessions are held against; `None` where it rests on too little.
-fn floor(sums: &Sums, of: BaselineOf) -> Option<u64> {
+/// Whether an entry rests on enough to hold anything against it.
+const fn is_enough(support: &Support, of: BaselineOf) -> bool {
     let shared = matches!(of, BaselineOf::Prefix | BaselineOf::Network);
-    let enough = sums.sessions >= SESSIONS_MIN
-        && sums.days >= DAYS_MIN
-        && (!shared || sums.addresses >= ADDRESSES_MIN);
-    enough.then(|| sums.counts.percentile(FLOOR_PERCENT)).flatten()
+    support.sessions >= SESSIONS_MIN
+        && support.days >= DAYS_MIN
+        && (!shared || support.addresses >= ADDRESSES_MIN)
+}
+
+/// The floor that sessions are held against.
+fn floor(entry: &Entry) -> Option<u64> {
+    entry.counts().percentile(FLOOR_PERCENT)
 }
 
 fn usable<K: Clone + Eq + std::hash::Hash + Ord>(table: &Table<K>, of: BaselineOf) -> (u64, u64) {
-    let usable = table.entries().filter(|entry| floor(&entry.sum(), of).is_some()).count();
+    let usable = table.entries().filter(|entry| is_enough(&entry.support(), of)).count();
     (table.len() as u64, usable as u64)
 }
 

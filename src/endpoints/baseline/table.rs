@@ -123,7 +123,7 @@ mod tests {
         assert!(table.len() <= 16);
         assert_eq!(table.dropped(), 1_004 - table.len() as u64);
         for key in 0..4 {
-            assert_eq!(table.get(&key).unwrap().sum().days, 4);
+            assert_eq!(table.get(&key).unwrap().support().days, 4);
         }
     }
 
