@@ -12,7 +12,7 @@ use hashbrown::hash_map::Entry as Place;
 use crate::endpoints::baseline::entry::Entry;
 use crate::endpoints::baseline::entry::Sample;
 
-/// The share of a full table that goes at once: one in so many. Sorting 65,536 entries for each
+/// The share of a full table that goes at once: one in so many. Looking at 65,536 entries for each
 /// new one would be work in proportion to them.
 const SHARE: usize = 8;
 
@@ -72,8 +72,9 @@ impl<K: Clone + Eq + Hash + Ord> Table<K> {
     /// Keeps the `keep` most worthwhile entries.
     fn shrink(&mut self, keep: usize) {
         let mut all: Vec<_> = self.entries.iter().map(|(k, e)| (e.worth(), k.clone())).collect();
-        all.sort_unstable();
-        all.truncate(all.len().saturating_sub(keep));
+        let Some(most) = all.len().checked_sub(keep.saturating_add(1)) else { return };
+        all.select_nth_unstable(most);
+        all.truncate(most + 1);
         self.dropped = self.dropped.saturating_add(all.len() as u64);
         for (_, key) in all {
             self.entries.remove(&key);
