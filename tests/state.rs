@@ -213,6 +213,29 @@ fn what_is_still_learned_is_shown_and_said_and_raises_nothing() {
 }
 
 #[test]
+fn a_person_who_is_far_from_where_they_usually_are_is_told_by_their_own_floor() {
+    let dir = tempfile::tempdir().unwrap();
+    let subjects = dir.path().join("staff.csv");
+    fs::write(&subjects, "match,id,name\n203.0.113.1,e-7,\n198.51.100.7,e-7,\n").unwrap();
+    let subjects = subjects.display().to_string();
+    let away = Session { day: 16, client: [198, 51, 100, 7], near_ns: 150 * MS };
+    let (usual, away) =
+        (capture(&dir, "usual.pcap", &neighbours(0..15)), capture(&dir, "away.pcap", &[away; 2]));
+    let kept = state(&dir, "state");
+    Results::of(&[&usual, "--state", &kept, "--subjects", &subjects]);
+    let results = Results::of(&[&away, "--state", &kept, "--subjects", &subjects]);
+    let floor = results.endpoint("198.51.100.7")["longhaul"]["floor"].clone();
+    let excess = floor["subject"]["excess_us"].as_f64().unwrap();
+    assert!((128_700.0..=130_000.0).contains(&excess), "{floor}");
+    assert_eq!(
+        (&floor["subject"]["days"], &floor["subject"]["sessions"]),
+        (&16.into(), &32.into())
+    );
+    assert!(floor["baseline"].is_null() && floor["of"].is_null(), "{floor}");
+    assert!(show(&kept).iter().any(|line| line.contains(r#""whose":"e-7""#)));
+}
+
+#[test]
 fn two_sensors_merged_know_what_one_knows_that_saw_all() {
     let dir = tempfile::tempdir().unwrap();
     let all: Vec<Session> = neighbours(0..20).into_iter().chain(newcomer(3..9)).collect();
