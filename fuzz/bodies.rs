@@ -6,6 +6,8 @@ use longhaul::capture::BlockPool;
 use longhaul::capture::FileSource;
 use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
+use longhaul::endpoints::baseline::BaselineConfig;
+use longhaul::endpoints::baseline::Baselines;
 use longhaul::enrich::lists::Lists;
 use longhaul::enrich::subjects::Subjects;
 use longhaul::evidence::Observers;
@@ -28,12 +30,14 @@ use longhaul::session::Listener;
 use longhaul::session::Shard;
 use longhaul::session::Side;
 use longhaul::session::Timeouts;
+use sha2::Digest;
+use sha2::Sha256;
 
 /// What a target does with its bytes.
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Body); 17] = [
+pub const TARGETS: [(&str, Body); 18] = [
     ("decode", decode),
     ("tls", tls),
     ("dtls", dtls),
@@ -51,6 +55,7 @@ pub const TARGETS: [(&str, Body); 17] = [
     ("openvpn", openvpn),
     ("stun", stun),
     ("greetings", greetings),
+    ("state", state),
 ];
 
 /// A frame of each link type, behind the frame before it.
@@ -277,6 +282,26 @@ pub fn subjects(data: &[u8]) {
     if let Ok(subjects) = Subjects::parse(Path::new("fuzz.csv"), &text) {
         let _ = subjects.of(Addr::from(std::net::IpAddr::from([10, 0, 0, 1])));
     }
+}
+
+/// Stored baselines: as they are, and with the checksum that the rest asks for. What is read is
+/// written again byte by byte, and added to itself still is a state.
+pub fn state(data: &[u8]) {
+    let config = BaselineConfig { cap: 1 << 20, learn: Nanos::ZERO };
+    let _ = Baselines::decode(config, data);
+    let rest = data.len().saturating_sub(32);
+    let mut sealed = data.get(..rest).unwrap_or_default().to_vec();
+    let sum = Sha256::digest(&sealed);
+    sealed.extend(sum);
+    let Ok(mut baselines) = Baselines::decode(config, &sealed) else { return };
+    assert!(baselines.encode() == sealed);
+    assert!(baselines.rows().len() as u64 == entries(&baselines));
+    baselines.merge(baselines.clone());
+    assert!(Baselines::decode(config, &baselines.encode()).is_ok());
+}
+
+fn entries(baselines: &Baselines) -> u64 {
+    baselines.totals().tables.iter().map(|(entries, _)| entries).sum()
 }
 
 /// Sessions of a shard that is soon full.

@@ -22,10 +22,16 @@ use longhaul::capture::MergedSource;
 use longhaul::capture::ReadOptions;
 use longhaul::capture::block::BLOCK_BYTES;
 use longhaul::capture::expand_inputs;
+use longhaul::config::Plan;
 use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
+use longhaul::endpoints::baseline::BaselineConfig;
+use longhaul::endpoints::baseline::Baselines;
 use longhaul::model::Frame;
+use longhaul::model::Nanos;
 use longhaul::model::Transport;
+use longhaul::pipeline::NoProgress;
+use longhaul::pipeline::run;
 
 /// Damaged copies of each corpus file.
 const DAMAGED: u64 = 2_000;
@@ -125,6 +131,7 @@ fn make_corpora() {
     make_texts();
     make_talks();
     make_greetings();
+    make_states();
     // Long headers of QUIC version 1 and DTLS 1.2 records, made by hand.
     keep(
         "quic",
@@ -206,6 +213,21 @@ fn make_greetings() {
     ];
     keep("greetings", 3, &framed(&rdp));
     keep("greetings", 4, b"RFB 003.008\n");
+}
+
+/// What a run over the demonstration learns, and a state that has learned nothing.
+fn make_states() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan {
+        inputs: vec![root().join("tests/data/demo/farm.pcap.zst")],
+        state: Some(dir.path().to_path_buf()),
+        quiet: true,
+        ..Plan::default()
+    };
+    run(&plan, &mut NoProgress).unwrap();
+    keep("state", 1, &fs::read(dir.path().join("baselines")).unwrap());
+    let config = BaselineConfig { cap: 16, learn: Nanos::ZERO };
+    keep("state", 2, &Baselines::new(config).encode());
 }
 
 /// Little files of each kind of text.

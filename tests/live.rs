@@ -16,6 +16,8 @@
 mod load;
 #[path = "live/net.rs"]
 mod net;
+#[path = "live/state.rs"]
+mod state;
 #[path = "live/tunnels.rs"]
 mod tunnels;
 

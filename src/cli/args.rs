@@ -13,6 +13,7 @@ use crate::config::SessionLines;
 use crate::config::WORKERS_MAX;
 use crate::config::bounded;
 use crate::config::file;
+use crate::config::learn_days;
 use crate::config::parse_level;
 use crate::model::Error;
 
@@ -78,6 +79,12 @@ pub(super) struct RunArgs {
     /// Employees and assets: a CSV file of match,id,name
     #[arg(long, value_name = "FILE")]
     subjects: Option<PathBuf>,
+    /// Keep what is learned of usual round trips in this directory, and hold endpoints against it
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Days of packet time in which that is only learned: no alert rests on it yet [default: 14]
+    #[arg(long, value_name = "DAYS")]
+    learn_days: Option<usize>,
     /// Only frames that match this BPF expression
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
@@ -156,6 +163,7 @@ impl RunArgs {
             (&self.geo, &mut plan.geo),
             (&self.lists, &mut plan.lists),
             (&self.subjects, &mut plan.subjects),
+            (&self.state, &mut plan.state),
         ] {
             if flag.is_some() {
                 slot.clone_from(flag);
@@ -178,6 +186,12 @@ impl RunArgs {
         if let Some(n) = self.workers {
             match bounded("--workers", n, 1, WORKERS_MAX) {
                 Ok(n) => plan.workers = n,
+                Err(e) => errors.push(e),
+            }
+        }
+        if let Some(days) = self.learn_days {
+            match learn_days(days) {
+                Ok(days) => plan.learn_days = days,
                 Err(e) => errors.push(e),
             }
         }

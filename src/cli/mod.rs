@@ -10,6 +10,7 @@ mod live;
 mod progress;
 mod read;
 mod rules;
+mod state;
 
 use std::io::IsTerminal;
 use std::io::Write;
@@ -46,6 +47,9 @@ enum Command {
     Read(Box<args::ReadArgs>),
     /// Watch interfaces until a signal ends it
     Live(Box<live::LiveArgs>),
+    /// Show or merge what was learned of usual round trips
+    #[command(subcommand)]
+    State(state::StateCommand),
     /// Check, list or test Sigma rules
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -69,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Live(args) => live::run(&args),
+        Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
         Command::Geo(command) => geo::run(&command),
     };

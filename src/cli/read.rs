@@ -14,6 +14,7 @@ use crate::pipeline;
 use crate::pipeline::FileReport;
 use crate::pipeline::Outcome;
 use crate::pipeline::Verdict;
+use crate::pipeline::state;
 use crate::report::copies;
 use crate::report::spans;
 use crate::report::summary::InputTotals;
@@ -36,7 +37,10 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
     if !summary_shown {
         let feeds = outcome.sessions.feeds().one_way();
         let halves = feeds.map(|feed| ("mirror port".to_owned(), feed.sentence()));
-        cli::warn(&problems(&outcome).into_iter().chain(halves).collect::<Vec<_>>());
+        let learning = outcome.learned.filter(|learned| learned.learning() && !plan.quiet);
+        let learning = learning.map(|l| ("baselines".to_owned(), state::sentence(&l)));
+        let all = problems(&outcome).into_iter().chain(halves).chain(learning);
+        cli::warn(&all.collect::<Vec<_>>());
     }
     if summary_shown {
         let style = Style { colour: cli::colour(), width: cli::width() };
@@ -65,6 +69,7 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
         old_lists,
     };
     summary.copies = outcome.copies.iter().flat_map(copies::notes).collect();
+    summary.baselines = outcome.learned.as_ref().map(state::sentence);
     summary.counters = outcome.counters;
     summary
 }

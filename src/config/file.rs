@@ -15,12 +15,13 @@ use crate::config::Vantage;
 use crate::config::WORKERS_MAX;
 use crate::config::Written;
 use crate::config::bounded;
+use crate::config::learn_days;
 use crate::config::parse_level;
 use crate::model::Error;
 
 const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, subjects, \
-                    min_level, no_decap, key, dedup, dedup_window_us and [caps] with sessions, \
-                    endpoints, alerts";
+                    state, learn_days, min_level, no_decap, key, dedup, dedup_window_us and \
+                    [caps] with sessions, endpoints, alerts, baselines";
 
 /// A configuration file as read. Flags win over it.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ struct Keys {
     geo: Option<PathBuf>,
     lists: Option<PathBuf>,
     subjects: Option<PathBuf>,
+    state: Option<PathBuf>,
+    learn_days: Option<Spanned<usize>>,
     min_level: Option<Spanned<String>>,
     no_decap: Option<Vec<String>>,
     key: Option<Vec<String>>,
@@ -57,6 +60,7 @@ struct CapsTable {
     sessions: Option<Spanned<usize>>,
     endpoints: Option<Spanned<usize>>,
     alerts: Option<Spanned<usize>>,
+    baselines: Option<Spanned<usize>>,
 }
 
 /// Reads a configuration file.
@@ -135,6 +139,8 @@ impl ConfigFile {
         plan.geo = keys.geo.or(plan.geo.take());
         plan.lists = keys.lists.or(plan.lists.take());
         plan.subjects = keys.subjects.or(plan.subjects.take());
+        plan.state = keys.state.or(plan.state.take());
+        checker.set(&mut plan.learn_days, keys.learn_days, |days| learn_days(*days));
         checker.set(&mut plan.vantage, keys.vantage, |word| parse_vantage(word));
         checker.set(&mut plan.workers, keys.workers, |n| bounded("workers", *n, 1, WORKERS_MAX));
         checker.set(&mut plan.min_level, keys.min_level, |word| parse_level(word));
@@ -156,6 +162,7 @@ impl CapsTable {
         checker.set(&mut caps.sessions, self.sessions, |n| checked("caps.sessions", *n));
         checker.set(&mut caps.endpoints, self.endpoints, |n| checked("caps.endpoints", *n));
         checker.set(&mut caps.alerts, self.alerts, |n| checked("caps.alerts", *n));
+        checker.set(&mut caps.baselines, self.baselines, |n| checked("caps.baselines", *n));
     }
 }
 

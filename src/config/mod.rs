@@ -24,6 +24,16 @@ pub const ENDPOINTS_CAP: usize = 1_000_000;
 /// Alerts at most.
 pub const ALERTS_CAP: usize = 100_000;
 
+/// Baselines of each kind at most: prefixes, networks, services, people. Full, with the usual ten
+/// lengths of round trip in each, they take some 80 MB.
+pub const BASELINES_CAP: usize = 65_536;
+
+/// Days of packet time in which baselines are learned before anything is held against them.
+pub const LEARN_DAYS: usize = 14;
+
+/// Most such days: what was learned is forgotten after 128.
+pub const LEARN_DAYS_MAX: usize = 128;
+
 /// Longest time between a packet and its copy, in microseconds: a mirror port sends both within a
 /// fraction of a millisecond.
 pub const DEDUP_WINDOW_US: usize = 1_000;
@@ -118,11 +128,18 @@ pub struct Caps {
     pub endpoints: usize,
     /// Alerts.
     pub alerts: usize,
+    /// Baselines of each kind.
+    pub baselines: usize,
 }
 
 impl Default for Caps {
     fn default() -> Caps {
-        Caps { sessions: SESSIONS_CAP, endpoints: ENDPOINTS_CAP, alerts: ALERTS_CAP }
+        Caps {
+            sessions: SESSIONS_CAP,
+            endpoints: ENDPOINTS_CAP,
+            alerts: ALERTS_CAP,
+            baselines: BASELINES_CAP,
+        }
     }
 }
 
@@ -165,6 +182,10 @@ pub struct Plan {
     pub lists: Option<PathBuf>,
     /// Subjects CSV.
     pub subjects: Option<PathBuf>,
+    /// Directory in which what is learned is kept from run to run.
+    pub state: Option<PathBuf>,
+    /// Days of packet time in which baselines are only learned.
+    pub learn_days: usize,
     /// BPF expression: only frames that match are read.
     pub filter: Option<String>,
     /// Tunnels left closed: `KIND`, or `SOURCE:KIND` for one file or interface.
@@ -207,6 +228,8 @@ impl Default for Plan {
             geo: None,
             lists: None,
             subjects: None,
+            state: None,
+            learn_days: LEARN_DAYS,
             filter: None,
             no_decap: Vec::new(),
             key: Vec::new(),
@@ -243,6 +266,11 @@ pub fn bounded(what: &str, value: usize, low: usize, high: usize) -> Result<usiz
     }
     Err(Error::new(what, format!("{value} is not between {low} and {high}"))
         .help(format!("give a number from {low} to {high}")))
+}
+
+/// Days to learn, from a flag or the file.
+pub fn learn_days(days: usize) -> Result<usize, Error> {
+    bounded("days to learn", days, 0, LEARN_DAYS_MAX)
 }
 
 impl Plan {

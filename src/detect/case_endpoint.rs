@@ -27,6 +27,8 @@ use crate::model::endpoint::Tunnel;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::record::Quality;
+use crate::model::traits::Baseline;
+use crate::model::traits::BaselineOf;
 use crate::model::traits::Excess;
 use crate::model::traits::LatestSession;
 use crate::model::traits::Traits;
@@ -209,17 +211,48 @@ fn set_tunnel(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
     Some(())
 }
 
-/// The excess is set before the ratio and the neighbours' floor before both: the order of the
-/// table.
+/// What an endpoint is held against is set before the excess, and that before the ratio: the order
+/// of the table.
 fn set_floor(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    if let Some(rest) = name.strip_prefix("baseline.") {
+        return set_baseline(&mut row.traits.baseline, rest, value);
+    }
+    if let Some(rest) = name.strip_prefix("subject.") {
+        return set_baseline(&mut row.traits.subject_baseline, rest, value);
+    }
+    let learned = row.traits.baseline.filter(|baseline| !baseline.learning);
     match name {
         "prefix_us" => row.prefix_floor_ns = Some(nanos(value)?),
-        "of" if value.as_str()? == "prefix" => {}
+        "of" => {
+            let of = learned.map_or("prefix", |baseline| baseline.of.as_str());
+            (value.as_str()? == of).then_some(())?;
+        }
         "excess_us" => {
-            let (over_ns, floor_ns) = (nanos(value)?, row.prefix_floor_ns?);
-            row.traits.excess = Some(Excess { of: "prefix", floor_ns, over_ns });
+            let of = learned.map_or("prefix", |baseline| baseline.of.as_str());
+            let floor_ns = learned.map(|baseline| baseline.floor_ns).or(row.prefix_floor_ns)?;
+            row.traits.excess = Some(Excess { of, floor_ns, over_ns: nanos(value)? });
         }
         "ratio" => {}
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_baseline(slot: &mut Option<Baseline>, name: &str, value: &Json) -> Option<()> {
+    let of = BaselineOf::Prefix;
+    let blank = Baseline { of, floor_ns: 0, sessions: 20, days: 3, learning: false };
+    let baseline = slot.get_or_insert(blank);
+    match name {
+        "of" => {
+            let is_it = |of: &&BaselineOf| Some(of.as_str()) == value.as_str();
+            baseline.of = *BaselineOf::ALL.iter().find(is_it)?;
+        }
+        "us" => baseline.floor_ns = nanos(value)?,
+        "sessions" => baseline.sessions = value.as_u64()?,
+        "days" => baseline.days = small(value)?,
+        "learning" => baseline.learning = value.as_bool()?,
+        // It follows from others: only checked.
+        "excess_us" => {}
         _ => return None,
     }
     Some(())

@@ -11,6 +11,7 @@ use crate::model::endpoint::HiddenLeg;
 use crate::model::endpoint::Tunnel;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
+use crate::model::traits::Baseline;
 use crate::model::traits::Excess;
 use crate::model::traits::MtuTotals;
 use crate::model::traits::Spread;
@@ -53,6 +54,19 @@ pub(super) fn spread(row: &EndpointRow, get: Part<Spread>) -> Value<'_> {
 
 pub(super) fn excess(row: &EndpointRow, get: Part<Excess>) -> Value<'_> {
     part(row.traits.excess.as_ref(), get)
+}
+
+pub(super) fn baseline(row: &EndpointRow, get: Part<Baseline>) -> Value<'_> {
+    part(row.traits.baseline.as_ref(), get)
+}
+
+pub(super) fn own(row: &EndpointRow, get: Part<Baseline>) -> Value<'_> {
+    part(row.traits.subject_baseline.as_ref(), get)
+}
+
+pub(super) fn subject_excess(row: &EndpointRow) -> Value<'static> {
+    let known = row.traits.subject_baseline.as_ref();
+    micros(known.and_then(|baseline| baseline.excess_of(row.floor_ns)))
 }
 
 pub(super) fn place(row: &EndpointRow, get: Part<Place>) -> Value<'_> {

@@ -16,6 +16,7 @@ use crate::emit::json::quoted;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::Service;
+use crate::model::traits::Baseline;
 
 /// Appends one line, ending in a newline. `@timestamp` is the last packet's time of its last
 /// session.
@@ -77,7 +78,28 @@ fn put_floor(json: &mut Json<'_>, row: &EndpointRow) {
         json.word(quoted!("of"), excess.of);
         json.micros(key!("excess_us"), Some(excess.over_ns));
     }
+    if let Some(baseline) = &row.traits.baseline {
+        let inner = json.open(key!("baseline"));
+        json.word(quoted!("of"), baseline.of.as_str());
+        put_baseline(json, baseline);
+        json.close(inner);
+    }
+    if let Some(baseline) = &row.traits.subject_baseline {
+        let inner = json.open(key!("subject"));
+        json.micros(key!("excess_us"), baseline.excess_of(row.floor_ns));
+        put_baseline(json, baseline);
+        json.close(inner);
+    }
     json.close(mark);
+}
+
+fn put_baseline(json: &mut Json<'_>, baseline: &Baseline) {
+    json.micros(key!("us"), Some(baseline.floor_ns));
+    json.number(key!("sessions"), baseline.sessions);
+    json.number(key!("days"), baseline.days);
+    if baseline.learning {
+        json.flag(key!("learning"), true);
+    }
 }
 
 /// Round trips of sessions, MTU and stack, each where known.
@@ -144,7 +166,7 @@ mod tests {
     use super::*;
     use crate::emit::samples;
     use crate::model::endpoint::{EndpointKey, HiddenLeg, Role, Side, Tunnel};
-    use crate::model::traits::{Excess, MtuTotals, Spread, StackTotals, Traits};
+    use crate::model::traits::{BaselineOf, Excess, MtuTotals, Spread, StackTotals, Traits};
     use crate::model::{Addr, Nanos, Transport};
 
     fn row(fingerprint: Option<Fingerprint>) -> EndpointRow {
@@ -218,7 +240,7 @@ mod tests {
             stack: Some(StackTotals { syn: Some("linux"), program: None, compared: 0, differ: 0 }),
             spread: Some(Spread { sessions: 3, p25_ns: 1_000, p50_ns: 2_000, p75_ns: 4_000 }),
             excess: Some(Excess { of: "prefix", floor_ns: 5_000, over_ns: 6_000 }),
-            latest: None,
+            ..Traits::default()
         };
         let got: serde_json::Value = serde_json::from_str(&line(&row)).unwrap();
         let own = &got["longhaul"];
@@ -230,6 +252,29 @@ mod tests {
         assert_eq!(own["mtu"], serde_json::json!({"hint": 1420, "values": 2, "syns": 9}));
         let stack = serde_json::json!({"syn": "linux", "compared": 0, "differ": 0});
         assert_eq!(own["stack"], stack);
+    }
+
+    #[test]
+    fn what_was_learned_stands_beside_what_it_is_held_against() {
+        let mut row = row(None);
+        row.prefix_floor_ns = None;
+        let path = Baseline {
+            of: BaselineOf::Prefix,
+            floor_ns: 8_000_000,
+            sessions: 25,
+            days: 4,
+            learning: true,
+        };
+        let own = Baseline { of: BaselineOf::Subject, learning: false, ..path };
+        row.traits.baseline = Some(path);
+        row.traits.subject_baseline = Some(own);
+        let got: serde_json::Value = serde_json::from_str(&line(&row)).unwrap();
+        let want = serde_json::json!({
+            "baseline": {"of": "prefix-baseline", "us": 8000.0, "sessions": 25, "days": 4,
+                "learning": true},
+            "subject": {"excess_us": 10_491.007, "us": 8000.0, "sessions": 25, "days": 4},
+        });
+        assert_eq!(got["longhaul"]["floor"], want);
     }
 
     #[test]

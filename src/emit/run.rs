@@ -34,6 +34,9 @@ pub struct RunReport {
     /// Capture points whose mirror port sends one direction only, with their counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub one_way_feeds: Vec<Value>,
+    /// What was learned by the end of the run, where a state directory keeps it.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub state: Value,
     /// What was lost, and where.
     pub loss: Loss,
     /// Copies that a mirror port made, by capture point; null where they were not looked for.
@@ -174,6 +177,7 @@ impl RunReport {
             geo: Vec::new(),
             lists: Vec::new(),
             one_way_feeds: Vec::new(),
+            state: Value::Null,
             loss: Loss::default(),
             duplicates: Value::Null,
             counters: Counters::default(),

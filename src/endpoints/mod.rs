@@ -4,8 +4,11 @@
 //! fixed order. Never: a session's evidence, or a result that depends on the order of sessions
 //! (short of the cap: see [`Endpoints::new`]).
 
+pub mod baseline;
+mod excess;
 mod forced;
 mod hidden;
+mod interned;
 mod method;
 mod mtu;
 mod program;

@@ -7,8 +7,11 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use hashbrown::HashTable;
 
+use crate::endpoints::baseline::Baselines;
+use crate::endpoints::baseline::Known;
 use crate::endpoints::table::Endpoints;
 use crate::endpoints::table::Entry;
 use crate::endpoints::table::Key;
@@ -20,19 +23,22 @@ pub struct EndpointRows {
     table: Endpoints,
     floors: PrefixFloors,
     order: Vec<u32>,
+    /// What was learned of the ways to those of which something was.
+    known: HashMap<u32, Known, RandomState>,
 }
 
 impl EndpointRows {
-    pub(super) fn of(table: Endpoints) -> EndpointRows {
+    pub(super) fn of(table: Endpoints, learned: Option<&Baselines>) -> EndpointRows {
         let floors = PrefixFloors::of(&table.entries, &table.hasher);
         let mut order: Vec<u32> = (0..table.len() as u32).collect();
         order.sort_unstable_by(|a, b| table.compare(*a, *b));
-        EndpointRows { table, floors, order }
+        let known = learned.map(|learned| known(&table, learned)).unwrap_or_default();
+        EndpointRows { table, floors, order, known }
     }
 
     /// No endpoints at all.
     pub fn none() -> EndpointRows {
-        EndpointRows::of(Endpoints::new(0))
+        EndpointRows::of(Endpoints::new(0), None)
     }
 
     /// How many there are.
@@ -47,16 +53,28 @@ impl EndpointRows {
 
     /// Each row in its place, made anew at each call.
     pub fn iter(&self) -> impl Iterator<Item = EndpointRow> + '_ {
-        let entries = self.order.iter().filter_map(|at| self.table.entries.get(*at as usize));
-        entries.map(|entry| self.table.row(entry, Some(&self.floors)))
+        self.entries().map(|(at, entry)| self.row(at, entry))
     }
 
     /// Those rows that rules judge: of remote endpoints that opened sessions which were answered.
     pub fn judged(&self) -> impl Iterator<Item = EndpointRow> + '_ {
-        let entries = self.order.iter().filter_map(|at| self.table.entries.get(*at as usize));
-        let judged = entries.filter(|entry| self.table.is_judged(entry));
-        judged.map(|entry| self.table.row(entry, Some(&self.floors)))
+        let judged = self.entries().filter(|(_, entry)| self.table.is_judged(entry));
+        judged.map(|(at, entry)| self.row(at, entry))
     }
+
+    fn entries(&self) -> impl Iterator<Item = (u32, &Entry)> {
+        self.order.iter().filter_map(|at| Some((*at, self.table.entries.get(*at as usize)?)))
+    }
+
+    fn row(&self, at: u32, entry: &Entry) -> EndpointRow {
+        let known = self.known.get(&at).copied().unwrap_or_default();
+        self.table.row(entry, Some(&self.floors), known)
+    }
+}
+
+fn known(table: &Endpoints, learned: &Baselines) -> HashMap<u32, Known, RandomState> {
+    let all = (0u32..).zip(&table.entries).map(|(at, entry)| (at, table.known(entry, learned)));
+    all.filter(|(_, known)| *known != Known::default()).collect()
 }
 
 /// The lowest floor of each prefix.

@@ -10,9 +10,14 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::endpoints::baseline::Asked;
+use crate::endpoints::baseline::Baselines;
+use crate::endpoints::baseline::Known;
+use crate::endpoints::excess;
 use crate::endpoints::forced::Gathered;
 use crate::endpoints::hidden::estimate;
 use crate::endpoints::hidden::is_satellite_long;
+use crate::endpoints::interned::Interned;
 use crate::endpoints::rows::EndpointRows;
 use crate::endpoints::rows::PrefixFloors;
 use crate::endpoints::summary::EndpointSummary;
@@ -31,7 +36,6 @@ use crate::model::endpoint::Service;
 use crate::model::endpoint::Side;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
-use crate::model::traits::Excess;
 use crate::model::{Addr, Counter, Counters, Nanos, Transport};
 
 /// Different tags one run may put on endpoints: a bit each. Providers and lists come to some
@@ -253,15 +257,33 @@ impl Endpoints {
     }
 
     /// The next endpoint whose sessions have reached a number at which rules look at it again: 16,
-    /// and each time they have doubled. What its neighbours are like is not known yet.
-    pub fn next_ripe(&mut self) -> Option<EndpointRow> {
+    /// and each time they have doubled. What its neighbours are like is not known yet, but for what
+    /// was `learned` before.
+    pub fn next_ripe(&mut self, learned: Option<&Baselines>) -> Option<EndpointRow> {
         let at = self.ripe.pop()?;
-        self.entries.get(at as usize).map(|entry| self.row(entry, None))
+        let entry = self.entries.get(at as usize)?;
+        let known = learned.map(|learned| self.known(entry, learned)).unwrap_or_default();
+        Some(self.row(entry, None, known))
     }
 
-    /// The endpoints as they are now, in their order, with what their neighbours are like.
-    pub fn finish(self) -> EndpointRows {
-        EndpointRows::of(self)
+    /// The endpoints as they are now, in their order, with what their neighbours are like and what
+    /// was `learned` of the ways there.
+    pub fn finish(self, learned: Option<&Baselines>) -> EndpointRows {
+        EndpointRows::of(self, learned)
+    }
+
+    /// What was learned of the way to an endpoint.
+    pub(super) fn known(&self, entry: &Entry, learned: &Baselines) -> Known {
+        let key = &entry.key;
+        learned.known(&Asked {
+            ip: key.ip,
+            side: if key.remote { Side::Remote } else { Side::Home },
+            service: key.service.then_some((key.transport, key.port)),
+            role: entry.role(),
+            asn: entry.asn.as_deref(),
+            place: entry.place.as_deref(),
+            subject: self.tally(entry).and_then(Tally::only_subject),
+        })
     }
 
     /// Whether rules look at it.
@@ -273,21 +295,23 @@ impl Endpoints {
         self.tallies.get((entry.tally as usize).wrapping_sub(1))
     }
 
-    pub(super) fn row(&self, entry: &Entry, floors: Option<&PrefixFloors>) -> EndpointRow {
+    pub(super) fn row(
+        &self,
+        entry: &Entry,
+        floors: Option<&PrefixFloors>,
+        known: Known,
+    ) -> EndpointRow {
         let prefix_floor_ns = floors.and_then(|floors| floors.get(&self.hasher, &entry.key));
         let set = self.tag_sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
         let hidden = entry.gathered.as_deref().and_then(estimate);
         let tags = with_satellite(tag_names(&self.tags, set), hidden.as_ref());
         let floor_ns = (entry.handshakes > 0).then_some(entry.floor_ns);
-        let excess = excess(floor_ns, prefix_floor_ns);
-        let traits = tally::traits(entry.stack, self.tally(entry), excess);
+        let mut traits = tally::traits(entry.stack, self.tally(entry));
+        traits.excess = excess::over(floor_ns, prefix_floor_ns, known.path);
+        (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
         EndpointRow {
             key: entry.key.open(&self.prints.values),
-            role: match entry.roles {
-                INITIATOR => Role::Initiator,
-                RESPONDER => Role::Responder,
-                _ => Role::Both,
-            },
+            role: entry.role(),
             sessions: entry.sessions,
             handshakes: entry.handshakes,
             floor_ns,
@@ -320,6 +344,14 @@ impl Entry {
             gathered: None,
             stack: (StackSummary::default(), 0),
             tally: 0,
+        }
+    }
+
+    const fn role(&self) -> Role {
+        match self.roles {
+            INITIATOR => Role::Initiator,
+            RESPONDER => Role::Responder,
+            _ => Role::Both,
         }
     }
 
@@ -406,13 +438,6 @@ fn with_satellite(mut tags: Vec<Arc<str>>, hidden: Option<&HiddenLeg>) -> Vec<Ar
     tags
 }
 
-/// How far a floor lies above the lowest of its prefix; nothing where it is that one itself.
-fn excess(floor_ns: Option<u64>, prefix_floor_ns: Option<u64>) -> Option<Excess> {
-    let (own, floor_ns) = (floor_ns?, prefix_floor_ns?);
-    let over_ns = own.checked_sub(floor_ns).filter(|over| *over > 0)?;
-    Some(Excess { of: "prefix", floor_ns, over_ns })
-}
-
 fn tag_names(tags: &[Arc<str>], set: u128) -> Vec<Arc<str>> {
     let has = |at: &usize| set >> at & 1 == 1;
     let mut names: Vec<Arc<str>> =
@@ -433,61 +458,6 @@ fn add_tags(sets: &mut Vec<u128>, known: u32, bits: u128) -> u32 {
         sets.len() - 1
     });
     at as u32 + 1
-}
-
-/// Fingerprints, each once.
-#[derive(Debug)]
-struct Interned<T> {
-    index: HashTable<u32>,
-    values: Vec<T>,
-}
-
-impl<T> Default for Interned<T> {
-    fn default() -> Interned<T> {
-        Interned { index: HashTable::new(), values: Vec::new() }
-    }
-}
-
-impl Interned<Fingerprint> {
-    /// Index + 1 of a fingerprint, 0 for none; `None` where it is new and nothing may be added.
-    fn intern(&mut self, hasher: &RandomState, print: &Print, full: bool) -> Option<u32> {
-        let (ssh, text) = match print {
-            Print::None => return Some(0),
-            Print::Ja4(ja4) => (false, &**ja4),
-            Print::Ssh(software) => (true, &**software),
-        };
-        let parts = |known: &Fingerprint| match known {
-            Fingerprint::Ja4(text) => (false, Arc::clone(text)),
-            Fingerprint::Ssh(text) => (true, Arc::clone(text)),
-        };
-        let hash = hasher.hash_one((ssh, text));
-        let values = &mut self.values;
-        let is_it = |at: &u32| {
-            values.get(*at as usize).is_some_and(|known| match known {
-                Fingerprint::Ja4(known) => !ssh && **known == *text,
-                Fingerprint::Ssh(known) => ssh && **known == *text,
-            })
-        };
-        if let Some(at) = self.index.find(hash, is_it) {
-            return Some(*at + 1);
-        }
-        if full {
-            return None;
-        }
-        let at = values.len() as u32;
-        values.push(match ssh {
-            true => Fingerprint::Ssh(text.into()),
-            false => Fingerprint::Ja4(text.into()),
-        });
-        let rehash = |at: &u32| {
-            values.get(*at as usize).map_or(0, |known| {
-                let (ssh, text) = parts(known);
-                hasher.hash_one((ssh, &*text))
-            })
-        };
-        self.index.insert_unique(hash, at, rehash);
-        Some(at + 1)
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use crate::endpoints::summary::Incoming;
 use crate::endpoints::summary::StackSummary;
 use crate::model::Nanos;
 use crate::model::endpoint::Side;
-use crate::model::traits::Excess;
 use crate::model::traits::LatestSession;
 use crate::model::traits::MTUS_MAX;
 use crate::model::traits::MtuTotals;
@@ -53,13 +52,9 @@ struct Judged {
     latest: Option<LatestSession>,
 }
 
-/// The sums of an endpoint: its first stack and how often that was seen, what else there is, and
-/// the excess that the table knows.
-pub(super) fn traits(
-    (first, count): (StackSummary, u32),
-    tally: Option<&Tally>,
-    excess: Option<Excess>,
-) -> Traits {
+/// The sums of an endpoint: its first stack and how often that was seen, and what else there is.
+/// What it is held against is the table's to add.
+pub(super) fn traits((first, count): (StackSummary, u32), tally: Option<&Tally>) -> Traits {
     let judged = tally.and_then(|tally| tally.judged.as_deref());
     let mut stacks = Tally::default();
     if let Some(tally) = tally {
@@ -71,7 +66,6 @@ pub(super) fn traits(
     Traits {
         mtu: stacks.mtu(),
         stack: stacks.stack(),
-        excess,
         ..judged.map(Judged::traits).unwrap_or_default()
     }
 }
@@ -85,6 +79,12 @@ impl Tally {
         if let Some(incoming) = session.incoming.as_deref() {
             self.judged.get_or_insert_default().add(session, incoming);
         }
+    }
+
+    /// The person its sessions were about, where it is one.
+    pub(super) fn only_subject(&self) -> Option<&Arc<str>> {
+        let subjects = self.judged.as_deref()?.subjects.as_slice();
+        if let [one] = subjects { Some(one) } else { None }
     }
 
     /// Whether rules look at it.

@@ -43,7 +43,7 @@ fn sessions_add_up_per_address_side_and_service() {
     table.observe(&outbound(2, 9, 443, Some(7_000)));
     table.observe(&outbound(2, 9, 22, None));
     table.observe(&outbound(2, 8, 443, Some(5_000)));
-    let rows: Vec<EndpointRow> = table.finish().iter().collect();
+    let rows: Vec<EndpointRow> = table.finish(None).iter().collect();
     let short: Vec<_> = rows
         .iter()
         .map(|r| {
@@ -79,7 +79,7 @@ fn fingerprints_tell_remote_programs_apart() {
         session.responder = side(1, Side::Home, None);
         table.observe(&session);
     }
-    let rows: Vec<EndpointRow> = table.finish().iter().collect();
+    let rows: Vec<EndpointRow> = table.finish(None).iter().collect();
     let counts: Vec<_> = rows.iter().map(|r| (r.key.fingerprint.is_some(), r.sessions)).collect();
     assert_eq!(counts, [(false, 4), (true, 2), (true, 1), (true, 1)]);
     assert_eq!(rows[3].key.fingerprint, Some(Fingerprint::Ssh("x".into())));
@@ -95,7 +95,7 @@ fn tags_gather_on_the_end_they_belong_to() {
         session.tags.push((initiator, tag.into()));
         table.observe(&session);
     }
-    let rows: Vec<EndpointRow> = table.finish().iter().collect();
+    let rows: Vec<EndpointRow> = table.finish(None).iter().collect();
     assert_eq!(rows[0].tags, ["own".into()]);
     assert_eq!(rows[1].tags, ["hosting".into(), "vpn:b".into()]);
 }
@@ -111,7 +111,7 @@ fn tags_past_the_cap_of_a_run_are_counted() {
     let mut counters = crate::model::Counters::default();
     table.count(&mut counters);
     assert_eq!(counters.get(crate::model::Counter::EndpointTagsDropped), 3);
-    assert_eq!(table.finish().iter().nth(1).unwrap().tags.len(), 128);
+    assert_eq!(table.finish(None).iter().nth(1).unwrap().tags.len(), 128);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn at_the_cap_the_known_go_on_and_the_new_are_counted() {
     let mut counters = Counters::default();
     table.count(&mut counters);
     assert_eq!(counters.get(Counter::EndpointsDropped), 2);
-    let rows: Vec<EndpointRow> = table.finish().iter().collect();
+    let rows: Vec<EndpointRow> = table.finish(None).iter().collect();
     assert_eq!(rows.iter().map(|r| r.sessions).collect::<Vec<_>>(), [2, 2]);
 }
 
@@ -136,7 +136,7 @@ fn the_order_of_sessions_does_not_matter() {
     let run = |order: &mut dyn Iterator<Item = &EndpointSummary>| {
         let mut table = Endpoints::new(1_000);
         order.for_each(|s| table.observe(s));
-        table.finish().iter().collect::<Vec<_>>()
+        table.finish(None).iter().collect::<Vec<_>>()
     };
     assert_eq!(run(&mut sessions.iter()), run(&mut sessions.iter().rev()));
 }

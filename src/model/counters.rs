@@ -158,6 +158,8 @@ counters! {
     EndpointsDropped = "endpoints_dropped" in "detect";
     /// Tags not kept on endpoints because a run may use at most 128 different ones there.
     EndpointTagsDropped = "endpoint_tags_dropped" in "detect";
+    /// Baselines given up because the cap was reached: those of fewest days and sessions.
+    BaselinesDropped = "baselines_dropped" in "detect";
 }
 
 /// A full set of counters, owned by one thread.

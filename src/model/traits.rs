@@ -26,6 +26,10 @@ pub struct Traits {
     pub spread: Option<Spread>,
     /// How far its floor lies above that of others.
     pub excess: Option<Excess>,
+    /// What was learned of the way to it.
+    pub baseline: Option<Baseline>,
+    /// What was learned of the only person its sessions were about.
+    pub subject_baseline: Option<Baseline>,
     /// The session that ended last.
     pub latest: Option<Box<LatestSession>>,
 }
@@ -77,12 +81,64 @@ impl Spread {
 /// A floor against the lowest that others of the same part of the network have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excess {
-    /// Whose floor: `prefix`, or where a baseline has one, `prefix-baseline`, `asn-baseline`.
+    /// Whose floor: `prefix`, or where a baseline has one, [`BaselineOf::as_str`].
     pub of: &'static str,
     /// That floor, in ns.
     pub floor_ns: u64,
     /// How far the endpoint's own lies above it, in ns.
     pub over_ns: u64,
+}
+
+/// What a baseline is kept of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BaselineOf {
+    /// A /24 (IPv4) or /48 (IPv6).
+    Prefix,
+    /// An autonomous system in a region.
+    Network,
+    /// A service at a prefix.
+    Destination,
+    /// A person of the subjects file.
+    Subject,
+}
+
+impl BaselineOf {
+    /// Each of them.
+    pub const ALL: [BaselineOf; 4] =
+        [BaselineOf::Prefix, BaselineOf::Network, BaselineOf::Destination, BaselineOf::Subject];
+
+    /// The word in `longhaul.floor.of`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BaselineOf::Prefix => "prefix-baseline",
+            BaselineOf::Network => "asn-baseline",
+            BaselineOf::Destination => "destination-baseline",
+            BaselineOf::Subject => "subject-baseline",
+        }
+    }
+}
+
+/// What round trips usually are, learned over many sessions and days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Baseline {
+    /// Whose.
+    pub of: BaselineOf,
+    /// A low quantile of them, in ns.
+    pub floor_ns: u64,
+    /// Sessions it rests on.
+    pub sessions: u64,
+    /// Days on which they were.
+    pub days: u32,
+    /// Too little time has passed since the first session: nothing is held against it yet.
+    pub learning: bool,
+}
+
+impl Baseline {
+    /// How far a floor lies above it, in ns; nothing while it is still being learned.
+    pub fn excess_of(&self, own: Option<u64>) -> Option<u64> {
+        let over = own?.checked_sub(self.floor_ns)?;
+        (over > 0 && !self.learning).then_some(over)
+    }
 }
 
 /// What an alert about an endpoint needs of its last session.

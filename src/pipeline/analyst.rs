@@ -38,6 +38,8 @@ use crate::model::endpoint::EndpointRow;
 use crate::pipeline::desk::Handover;
 use crate::pipeline::desk::Order;
 use crate::pipeline::prepare::Prepared;
+use crate::pipeline::state::BaselineTotals;
+use crate::pipeline::state::State;
 
 /// An alert's event id, as its line has it.
 fn alert_id(alert: &Alert) -> String {
@@ -81,6 +83,7 @@ pub(super) struct Analyst {
 /// What the analyst has found so far and nobody has taken yet.
 pub(super) struct Found {
     endpoints: Endpoints,
+    state: Option<State>,
     incidents: Incidents,
     merger: Merger,
     alerts: Vec<Arc<Alert>>,
@@ -103,9 +106,18 @@ pub(super) struct Findings {
     pub(super) alerts: Vec<Arc<Alert>>,
     pub(super) incidents: Vec<Incident>,
     pub(super) counters: Counters,
+    /// How much was learned by then, where that is kept.
+    pub(super) learned: Option<BaselineTotals>,
 }
 
 impl Analyst {
+    /// Gives it what earlier runs learned, to go on from there.
+    #[must_use]
+    pub(super) fn with_state(mut self, state: Option<State>) -> Analyst {
+        self.found.state = state;
+        self
+    }
+
     /// An analyst over the workers' queues.
     pub(super) fn new(
         queues: Vec<(Receiver<Handover>, Sender<Handover>)>,
@@ -121,6 +133,7 @@ impl Analyst {
         };
         let found = Found {
             endpoints: Endpoints::new(plan.caps.endpoints),
+            state: None,
             incidents: Incidents::new(IncidentConfig::new(alert_id)),
             merger: Merger::default(),
             alerts: Vec::new(),
@@ -136,14 +149,14 @@ impl Analyst {
         Analyst { feeds: queues.into_iter().map(feed).collect(), found }
     }
 
-    /// What was found and not taken, in output order.
-    pub(super) fn finish(self) -> Findings {
+    /// What was found and not taken, in output order; and what was learned, to be saved.
+    pub(super) fn finish(self) -> (Findings, Option<State>) {
         let mut found = self.found;
         let findings = found.take();
         found.counters.add(Counter::SubjectsDropped, found.incidents.subjects_dropped());
         found.counters.add(Counter::IncidentsDropped, found.incidents.incidents_dropped());
         found.counters.add(Counter::AlertsUnlisted, found.incidents.alerts_unlisted());
-        Findings { counters: found.counters, ..findings }
+        (Findings { counters: found.counters, ..findings }, found.state)
     }
 
     /// Works until every worker is done. The first write error ends writing, not the run: the
@@ -201,6 +214,9 @@ impl Analyst {
         let Some(item) = handover.items.get_mut(at as usize) else { return Ok(()) };
         feed.next += 1;
         self.found.endpoints.observe(&item.endpoint);
+        if let Some(state) = &mut self.found.state {
+            state.learn(&item.endpoint);
+        }
         item.alerts.drain(..).for_each(|alert| self.found.alert(alert));
         self.found.judge_ripe();
         let (from, to) = item.line;
@@ -218,9 +234,16 @@ impl Found {
         self.catalog = Arc::clone(&prepared.catalog);
     }
 
+    /// Writes what was learned, where it is kept and the time has come.
+    pub(super) fn save_in_time(&mut self, now: Nanos) -> Result<(), Error> {
+        self.state.as_mut().map_or(Ok(()), |state| state.save_in_time(now))
+    }
+
     /// Lets the rules look at endpoints that have grown; after the session's own alerts.
     fn judge_ripe(&mut self) {
-        while let Some(row) = self.endpoints.next_ripe() {
+        loop {
+            let learned = self.state.as_ref().map(|state| &state.baselines);
+            let Some(row) = self.endpoints.next_ripe(learned) else { return };
             let mut alerts = Vec::new();
             self.judge(&row, &mut alerts);
             alerts.into_iter().for_each(|alert| self.alert(alert));
@@ -297,7 +320,11 @@ impl Found {
     pub(super) fn take(&mut self) -> Findings {
         let endpoints = std::mem::replace(&mut self.endpoints, Endpoints::new(self.caps.endpoints));
         endpoints.count(&mut self.counters);
-        let endpoints = Arc::new(endpoints.finish());
+        let learned = self.state.as_ref().map(|state| &state.baselines);
+        let endpoints = Arc::new(endpoints.finish(learned));
+        if let Some(state) = &mut self.state {
+            self.counters.add(Counter::BaselinesDropped, state.newly_dropped());
+        }
         self.judge_all(&endpoints);
         let mut incidents = self.incidents.drain();
         let open = self.incidents.open();
@@ -313,6 +340,7 @@ impl Found {
             alerts: self.take_alerts(),
             incidents,
             counters: self.counters.clone(),
+            learned: self.state.as_ref().map(|state| state.baselines.totals()),
         }
     }
 }

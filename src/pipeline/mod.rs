@@ -17,6 +17,7 @@ mod outputs;
 mod prepare;
 mod reader;
 mod source;
+pub mod state;
 mod worker;
 
 use std::any::Any;
@@ -47,6 +48,8 @@ use crate::pipeline::outputs::Outputs;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::reader::ReaderReport;
+use crate::pipeline::state::BaselineTotals;
+use crate::pipeline::state::State;
 use crate::pipeline::worker::Queues;
 use crate::pipeline::worker::Worker;
 use crate::report::summary::SummaryBuilder;
@@ -99,6 +102,10 @@ pub struct Outcome {
     pub copies: Option<CopyReport>,
     /// Lists too old for the capture's time, oldest first.
     pub old_lists: Vec<OldList>,
+    /// How much was learned, where a state directory keeps it.
+    pub learned: Option<BaselineTotals>,
+    /// That directory, until what was learned is saved.
+    state: Option<State>,
 }
 
 /// A list that was old when the packets passed: an alert that rests on such alone weighs half.
@@ -113,6 +120,11 @@ pub struct OldList {
 }
 
 impl Outcome {
+    /// Saves what was learned: after the results, so that a run that left none has taught nothing.
+    fn save_state(&mut self) -> Result<(), Vec<Error>> {
+        self.state.take().map_or(Ok(()), |state| state.save()).map_err(|e| vec![e])
+    }
+
     /// Whether any input could be read at all.
     fn anything_readable(&self) -> bool {
         // An empty file is sound by itself, and no consolation beside one that cannot be read.
@@ -141,8 +153,10 @@ pub fn run_tapped(
     tap: Option<RecordTap<'_>>,
 ) -> Result<Outcome, Vec<Error>> {
     let prepared = prepare::prepare(plan)?;
+    let state = State::of(plan).map_err(|e| vec![e])?;
     let mut outputs = Outputs::open(plan).map_err(|e| vec![e])?;
     let (dispatcher, workers, analyst) = assemble(plan, &prepared, tap);
+    let analyst = analyst.with_state(state);
     let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
     let work = Work { workers, analyst, sink: &mut outputs };
     let mut outcome = work.go(|| reader.run(dispatcher, progress))?;
@@ -152,6 +166,7 @@ pub fn run_tapped(
         return Err(nothing_readable(&outcome.files));
     }
     outputs.finish(plan, &prepared, &outcome).map_err(|e| vec![e])?;
+    outcome.save_state()?;
     Ok(outcome)
 }
 
@@ -225,7 +240,7 @@ fn conclude(
         counters.merge(&counted);
         sessions.merge(&summed);
     }
-    let findings = analyst.finish();
+    let (findings, state) = analyst.finish();
     counters.merge(&findings.counters);
     Ok(Outcome {
         sessions,
@@ -238,6 +253,8 @@ fn conclude(
         span: read.span,
         old_lists: Vec::new(),
         copies: read.copies,
+        learned: findings.learned,
+        state,
     })
 }
 

@@ -31,6 +31,7 @@ use crate::pipeline::OldList;
 use crate::pipeline::Outcome;
 use crate::pipeline::analyst::Sink;
 use crate::pipeline::prepare::Prepared;
+use crate::pipeline::state;
 use crate::report::copies::note as copies_note;
 
 /// Bytes rendered before they are written.
@@ -173,6 +174,7 @@ pub(super) fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> Run
             .map(|list| list_build(list, &outcome.old_lists))
             .collect(),
         one_way_feeds: outcome.sessions.feeds().one_way().map(|feed| json!(feed)).collect(),
+        state: outcome.learned.as_ref().map_or(Value::Null, state::report),
         loss: Loss::of(&outcome.counters),
         duplicates: outcome.copies.as_ref().map_or(Value::Null, duplicates),
         counters: outcome.counters.clone(),
@@ -223,6 +225,8 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
         ("cap-sessions", Some(plan.caps.sessions.to_string())),
         ("cap-endpoints", Some(plan.caps.endpoints.to_string())),
         ("cap-alerts", Some(plan.caps.alerts.to_string())),
+        ("learn-days", plan.state.as_ref().map(|_| plan.learn_days.to_string())),
+        ("cap-baselines", plan.state.as_ref().map(|_| plan.caps.baselines.to_string())),
     ];
     let given = flags.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
     words.extend(given);

@@ -11,4 +11,4 @@ pub mod summary;
 pub mod terminal;
 
 mod histogram;
-mod units;
+pub mod units;

@@ -120,6 +120,8 @@ pub struct Summary {
     pub incidents: Vec<IncidentLine>,
     /// Incidents beyond those.
     pub incidents_more: u64,
+    /// What is to be said of baselines, where they are kept; the pipeline fills it.
+    pub baselines: Option<String>,
     /// What is to be said of copies, a sentence for each capture point; the pipeline fills it.
     pub copies: Vec<String>,
     /// Counters, for what was lost; the pipeline fills them.

@@ -53,7 +53,7 @@ impl Cell {
 }
 
 /// Losses that are worth a word, each with its words.
-const LOSSES: [(Counter, &str); 21] = [
+const LOSSES: [(Counter, &str); 22] = [
     (Counter::RejectLink, "frames of an unknown link type"),
     (Counter::RejectShort, "frames cut within a header"),
     (Counter::RejectMalformed, "malformed frames"),
@@ -75,6 +75,7 @@ const LOSSES: [(Counter, &str); 21] = [
     (Counter::GeoErrors, "unreadable database records"),
     (Counter::AlertsDropped, "alerts over the cap"),
     (Counter::EndpointsDropped, "sessions of endpoints over the cap"),
+    (Counter::BaselinesDropped, "baselines over the cap"),
 ];
 
 /// The whole summary, ending in a newline.
@@ -88,6 +89,7 @@ pub fn render(summary: &Summary, style: Style) -> String {
     put_owners(&mut page, summary);
     put_alerts(&mut page, summary);
     put_incidents(&mut page, summary);
+    put_baselines(&mut page, summary);
     put_copies(&mut page, summary);
     put_losses(&mut page, &summary.counters);
     page.out
@@ -355,6 +357,13 @@ fn put_incidents(page: &mut Page, summary: &Summary) {
     if summary.incidents_more > 0 {
         page.line(&format!("and {} more", units::count(summary.incidents_more)), Tone::Faint);
     }
+}
+
+/// Whether alerts may rest on what was learned.
+fn put_baselines(page: &mut Page, summary: &Summary) {
+    let Some(sentence) = &summary.baselines else { return };
+    page.title("Baselines", "");
+    page.paragraph(sentence, 2);
 }
 
 /// Copies are no loss, but they say how the mirror port is set up.

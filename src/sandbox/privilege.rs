@@ -58,7 +58,7 @@ fn give(dir: &Path, user: &User) -> Result<(), Error> {
 
 fn check_writable(dir: &Path, name: &str) -> Result<(), Error> {
     nix::unistd::access(dir, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|cause| {
-        let what = format!("output directory {}", dir.display());
+        let what = format!("directory {}", dir.display());
         Error::new(what, format!("user {name} may not write to it: {cause}"))
             .help(format!("chown it to {name}, or name another user with --user"))
     })

@@ -192,6 +192,7 @@ impl LiveFiles {
             counters: more,
             old_lists: snapshot.prepared.old_lists(Some(self.health.at)),
             copies,
+            learned: found.learned,
             ..nothing(&self.names)
         };
         outputs::write_alerts(&mut alerts, &outcome)?;
@@ -225,6 +226,7 @@ impl LiveFiles {
             alerts: outcome.alerts.clone(),
             incidents: outcome.incidents.clone(),
             counters: Counters::default(),
+            learned: outcome.learned,
         };
         let sums = (outcome.sessions.clone(), outcome.copies.clone());
         self.finish_set(&outcome.counters, found, sums)
@@ -247,6 +249,7 @@ impl LiveFiles {
         }
         self.post.show(&found.counters);
         self.alerts(found)?;
+        found.save_in_time(until)?;
         if self.health_is_due(until) {
             self.say_health(until, self.post.board.sum())?;
         }
@@ -296,6 +299,8 @@ fn nothing(names: &[PathBuf]) -> Outcome {
         span: None,
         old_lists: Vec::new(),
         copies: None,
+        learned: None,
+        state: None,
     }
 }
 

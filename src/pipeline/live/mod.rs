@@ -36,6 +36,8 @@ use crate::pipeline::live::reload::Current;
 use crate::pipeline::live::signals::Signals;
 use crate::pipeline::prepare;
 use crate::pipeline::reader::Reader;
+use crate::pipeline::state;
+use crate::pipeline::state::State;
 use crate::sandbox;
 use crate::sandbox::Confinement;
 
@@ -74,10 +76,13 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let prepared = prepare::prepare(&live.plan)?;
     let pool = BlockPool::new(POOL.0, POOL.1);
     let source = LiveSource::open(&live.interfaces, &options(live), &pool)?;
+    let state = State::of(&live.plan).map_err(|e| vec![e])?;
     confine(run).map_err(|e| vec![e])?;
+    let learned = state.as_ref().map(|state| state::sentence(&state.baselines.totals()));
     let signals = Signals::install().map_err(|e| vec![Error::new("signals", e.to_string())])?;
     let board = Arc::new(Board::new(PLACES + live.plan.workers));
     let (dispatcher, workers, analyst) = assemble(&live.plan, &prepared, None);
+    let analyst = analyst.with_state(state);
     let reader = Reader::live(source, &prepared);
     let current = Arc::new(Current::new(live.plan.clone(), prepared));
     let workers = (PLACES..).zip(workers);
@@ -87,6 +92,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let second = listen::wall_clock().as_secs();
     let mut files = LiveFiles::open(live, post(1), stop, second).map_err(|e| vec![e])?;
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
+    learned.iter().for_each(|text| (run.tell)(&format!("baselines: {text}")));
     let listener = Listener::new(run, signals, post(0));
     let work = Work { workers, analyst, sink: &mut files };
     let mut outcome = work.go(|| listener.run(reader, dispatcher))?;
@@ -96,6 +102,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let last = outcome.span.map(|(_, last)| last);
     outcome.old_lists = current.get().prepared.old_lists(last);
     files.finish(&outcome).map_err(|e| vec![e])?;
+    outcome.save_state()?;
     Ok(outcome)
 }
 
@@ -123,6 +130,7 @@ fn confine(run: &LiveRun) -> Result<(), Error> {
         })?;
         write.push(path.clone());
     }
+    write.extend(plan.state.clone());
     if let SessionLines::To(path) = &plan.sessions
         && path.as_os_str() != "-"
     {

@@ -1,0 +1,62 @@
+//! How far an endpoint's floor lies above what others have there.
+//!
+//! Owns: which floor is the measure. In: the endpoint's floor, its neighbours', a baseline.
+//! Out: [`Excess`]. Never: an excess over a baseline that is still being learned.
+
+use crate::model::traits::Baseline;
+use crate::model::traits::BaselineOf;
+use crate::model::traits::Excess;
+
+/// The excess, where there is any.
+///
+/// A baseline of the service or prefix rests on more sessions than the neighbours of one span do,
+/// and is the measure alone. That of the whole network in the region counts where the endpoint has
+/// no nearer neighbour.
+pub(super) fn over(
+    own: Option<u64>,
+    neighbours: Option<u64>,
+    baseline: Option<Baseline>,
+) -> Option<Excess> {
+    let own = own?;
+    let over = |of: &'static str, floor_ns: u64| {
+        let over_ns = own.checked_sub(floor_ns).filter(|over| *over > 0)?;
+        Some(Excess { of, floor_ns, over_ns })
+    };
+    let near = || over("prefix", neighbours?);
+    match baseline.filter(|baseline| !baseline.learning) {
+        Some(Baseline { of: of @ BaselineOf::Network, floor_ns, .. }) => {
+            near().or_else(|| over(of.as_str(), floor_ns))
+        }
+        Some(baseline) => over(baseline.of.as_str(), baseline.floor_ns),
+        None => near(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn baseline(of: BaselineOf, learning: bool) -> Option<Baseline> {
+        Some(Baseline { of, floor_ns: 20, sessions: 20, days: 3, learning })
+    }
+
+    #[test]
+    fn the_nearest_measure_counts() {
+        let of = |own, near, baseline| over(Some(own), near, baseline).map(|e| (e.of, e.over_ns));
+        let (prefix, network) = (BaselineOf::Prefix, BaselineOf::Network);
+        assert_eq!(of(50, Some(30), None), Some(("prefix", 20)));
+        assert_eq!(of(50, Some(50), None), None);
+        assert_eq!(of(50, Some(30), baseline(prefix, false)), Some(("prefix-baseline", 30)));
+        assert_eq!(of(15, Some(10), baseline(prefix, false)), None);
+        assert_eq!(of(50, Some(30), baseline(network, false)), Some(("prefix", 20)));
+        assert_eq!(of(50, Some(50), baseline(network, false)), Some(("asn-baseline", 30)));
+        assert_eq!(over(None, Some(1), baseline(prefix, false)), None);
+    }
+
+    #[test]
+    fn nothing_is_held_against_what_is_still_learned() {
+        let learning = baseline(BaselineOf::Prefix, true);
+        assert_eq!(over(Some(50), None, learning), None);
+        assert_eq!(over(Some(50), Some(45), learning).map(|e| e.of), Some("prefix"));
+    }
+}

@@ -1,0 +1,74 @@
+//! Fingerprints kept once each.
+//!
+//! Owns: their texts. In: what an end spoke with. Out: small numbers for them.
+//! Never: a text twice, or a new one where nothing may be added.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::endpoints::summary::Print;
+use crate::model::endpoint::Fingerprint;
+
+/// Fingerprints, each once.
+#[derive(Debug)]
+pub(super) struct Interned<T> {
+    index: HashTable<u32>,
+    /// Each once, in the order in which they came.
+    pub(super) values: Vec<T>,
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Interned<T> {
+        Interned { index: HashTable::new(), values: Vec::new() }
+    }
+}
+
+impl Interned<Fingerprint> {
+    /// Index + 1 of a fingerprint, 0 for none; `None` where it is new and nothing may be added.
+    pub(super) fn intern(
+        &mut self,
+        hasher: &RandomState,
+        print: &Print,
+        full: bool,
+    ) -> Option<u32> {
+        let (ssh, text) = match print {
+            Print::None => return Some(0),
+            Print::Ja4(ja4) => (false, &**ja4),
+            Print::Ssh(software) => (true, &**software),
+        };
+        let parts = |known: &Fingerprint| match known {
+            Fingerprint::Ja4(text) => (false, Arc::clone(text)),
+            Fingerprint::Ssh(text) => (true, Arc::clone(text)),
+        };
+        let hash = hasher.hash_one((ssh, text));
+        let values = &mut self.values;
+        let is_it = |at: &u32| {
+            values.get(*at as usize).is_some_and(|known| match known {
+                Fingerprint::Ja4(known) => !ssh && **known == *text,
+                Fingerprint::Ssh(known) => ssh && **known == *text,
+            })
+        };
+        if let Some(at) = self.index.find(hash, is_it) {
+            return Some(*at + 1);
+        }
+        if full {
+            return None;
+        }
+        let at = values.len() as u32;
+        values.push(match ssh {
+            true => Fingerprint::Ssh(text.into()),
+            false => Fingerprint::Ja4(text.into()),
+        });
+        let rehash = |at: &u32| {
+            values.get(*at as usize).map_or(0, |known| {
+                let (ssh, text) = parts(known);
+                hasher.hash_one((ssh, &*text))
+            })
+        };
+        self.index.insert_unique(hash, at, rehash);
+        Some(at + 1)
+    }
+}

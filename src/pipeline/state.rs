@@ -1,0 +1,311 @@
+//! The state directory: what one run learns, the next one knows.
+//!
+//! Owns: the directory's lock, its one file, when that is written. In: a plan, sessions.
+//! Out: baselines from disk and back, whole or not at all.
+//! Never: a file that is half written, or one overwritten that could not be read.
+
+use std::fs;
+use std::fs::File;
+use std::fs::TryLockError;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::config::LEARN_DAYS;
+use crate::config::Plan;
+use crate::emit::files::OutFile;
+use crate::endpoints::EndpointSummary;
+use crate::endpoints::baseline::BaselineConfig;
+pub use crate::endpoints::baseline::BaselineRow;
+pub use crate::endpoints::baseline::BaselineTotals;
+use crate::endpoints::baseline::Baselines;
+use crate::endpoints::baseline::DecodeError;
+use crate::model::Error;
+use crate::model::Nanos;
+use crate::model::traits::BaselineOf;
+
+/// The file of a state directory.
+pub const FILE: &str = "baselines";
+
+/// A live run writes what it has learned so often, in packet time.
+const SAVE_EVERY: Nanos = Nanos::from_secs(300);
+
+/// An open state directory: nobody else writes to it.
+#[derive(Debug)]
+pub struct State {
+    dir: PathBuf,
+    /// Holds the lock; the system takes it back when the process ends, however it ends.
+    _lock: File,
+    /// What was learned.
+    pub baselines: Baselines,
+    /// When a live run last wrote it.
+    saved: Option<Nanos>,
+    /// What fell off at the cap and has been counted.
+    counted: u64,
+}
+
+impl State {
+    /// Opens a state directory, made where it is not there, and reads what it holds.
+    ///
+    /// Errors: it cannot be made or read; another process has it; its file is damaged, of another
+    /// version or something else. That file stays as it is.
+    pub fn open(dir: &Path, config: BaselineConfig) -> Result<State, Error> {
+        fs::create_dir_all(dir).map_err(|cause| {
+            failed(dir, cause.to_string())
+                .help("choose a directory that can be created and written to")
+        })?;
+        let lock = lock(dir)?;
+        let baselines = match load(dir, config)? {
+            Some(baselines) => baselines,
+            None => Baselines::new(config),
+        };
+        Ok(State { dir: dir.to_path_buf(), _lock: lock, baselines, saved: None, counted: 0 })
+    }
+
+    /// The state directory of a plan, where it names one.
+    pub(super) fn of(plan: &Plan) -> Result<Option<State>, Error> {
+        plan.state.as_deref().map(|dir| State::open(dir, config(plan))).transpose()
+    }
+
+    pub(super) fn learn(&mut self, session: &EndpointSummary) {
+        self.baselines.learn(session);
+    }
+
+    /// Writes what was learned, where the last time is long enough ago; the first call begins to
+    /// count.
+    pub(super) fn save_in_time(&mut self, now: Nanos) -> Result<(), Error> {
+        let last = *self.saved.get_or_insert(now);
+        if now.since(last) < SAVE_EVERY {
+            return Ok(());
+        }
+        self.saved = Some(now);
+        self.save()
+    }
+
+    /// Writes what was learned: under a temporary name, to disk, then in place of the last.
+    pub fn save(&self) -> Result<(), Error> {
+        let mut file = OutFile::create(&self.dir.join(FILE))?;
+        file.write(&self.baselines.encode())?;
+        file.finish()
+    }
+
+    /// Entries that fell off at the cap since the last call.
+    pub(super) fn newly_dropped(&mut self) -> u64 {
+        let dropped = self.baselines.dropped();
+        dropped - std::mem::replace(&mut self.counted, dropped)
+    }
+}
+
+/// What a plan says of baselines.
+pub(super) fn config(plan: &Plan) -> BaselineConfig {
+    let learn = days(plan.learn_days);
+    BaselineConfig { cap: plan.caps.baselines, learn }
+}
+
+fn days(days: usize) -> Nanos {
+    Nanos::from_secs((days as u64).saturating_mul(86_400))
+}
+
+/// What a directory holds, however much that is, without taking it.
+pub fn read(dir: &Path, learn_days: Option<usize>) -> Result<Baselines, Error> {
+    let learn = days(learn_days.unwrap_or(LEARN_DAYS));
+    load(dir, BaselineConfig { cap: usize::MAX, learn })?.ok_or_else(|| {
+        failed(dir, format!("there is no file `{FILE}` in it"))
+            .help("name a directory that was given to longhaul read or live with --state")
+    })
+}
+
+/// Adds what the directories `from` hold to `into`, and writes that: all of them, or nothing.
+pub fn merge(into: &Path, from: &[PathBuf], cap: usize) -> Result<BaselineTotals, Vec<Error>> {
+    let config = BaselineConfig { cap, learn: days(LEARN_DAYS) };
+    let mut state = State::open(into, config).map_err(|e| vec![e])?;
+    let own = fs::canonicalize(into).ok();
+    let mut seen: Vec<Option<PathBuf>> = vec![own];
+    let mut errors = Vec::new();
+    for dir in from {
+        let real = fs::canonicalize(dir).ok();
+        if real.is_some() && seen.contains(&real) {
+            let help = "name each directory once: what is added twice counts twice";
+            errors.push(failed(dir, "it is named twice").help(help));
+            continue;
+        }
+        seen.push(real);
+        match read(dir, None) {
+            Ok(baselines) => state.baselines.merge(baselines),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    state.baselines.trim();
+    state.save().map_err(|e| vec![e])?;
+    Ok(state.baselines.totals())
+}
+
+/// Takes the directory itself: no file is left behind, and none is needed.
+fn lock(dir: &Path) -> Result<File, Error> {
+    let open = File::open(dir).map_err(|cause| failed(dir, cause.to_string()))?;
+    match open.try_lock() {
+        Ok(()) => Ok(open),
+        Err(TryLockError::WouldBlock) => Err(failed(dir, "another process is using it").help(
+            "give each process a directory of its own; longhaul state merge brings them together",
+        )),
+        Err(TryLockError::Error(cause)) if cause.kind() == ErrorKind::Unsupported => Ok(open),
+        Err(TryLockError::Error(cause)) => Err(failed(dir, cause.to_string())),
+    }
+}
+
+/// What the directory's file holds; `None` where there is none.
+fn load(dir: &Path, config: BaselineConfig) -> Result<Option<Baselines>, Error> {
+    let path = dir.join(FILE);
+    let problem = |cause: String| Error::new(format!("state {}", path.display()), cause);
+    let is_file = match fs::metadata(&path) {
+        Ok(data) => data.is_file(),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(problem(cause.to_string())),
+    };
+    if !is_file {
+        return Err(problem("it is no regular file".to_owned()).help("move it aside"));
+    }
+    let bytes = fs::read(&path).map_err(|cause| {
+        problem(cause.to_string()).help("check that this user may read it; it was not changed")
+    })?;
+    let baselines = Baselines::decode(config, &bytes);
+    baselines.map(Some).map_err(|why| problem(why.to_string()).help(remedy(why)))
+}
+
+const fn remedy(why: DecodeError) -> &'static str {
+    match why {
+        DecodeError::NotThis => {
+            "it was not changed; name another directory, or move it aside to begin anew"
+        }
+        DecodeError::Version(_) => {
+            "it was not changed; use the longhaul that wrote it, or move it aside to begin anew"
+        }
+        DecodeError::Damaged(_) => {
+            "it was not changed; put a copy back, or move it aside to begin anew"
+        }
+    }
+}
+
+fn failed(dir: &Path, cause: impl Into<String>) -> Error {
+    Error::new(format!("state directory {}", dir.display()), cause)
+}
+
+/// What run.json says of the state.
+pub(super) fn report(totals: &BaselineTotals) -> Value {
+    let (first, last) = totals.span.unzip();
+    let text = |time: Option<Nanos>| time.map(|time| time.to_string());
+    let mut report = json!({
+        "first": text(first),
+        "last": text(last),
+        "sessions": totals.sessions,
+        "learning": totals.learning(),
+        "learns_until": text(totals.learns_until),
+    });
+    for (of, (entries, usable)) in BaselineOf::ALL.into_iter().zip(totals.tables) {
+        if let Some(report) = report.as_object_mut() {
+            report.insert(plural(of).to_owned(), json!({ "entries": entries, "usable": usable }));
+        }
+    }
+    report
+}
+
+/// What many of a kind are called.
+pub const fn plural(of: BaselineOf) -> &'static str {
+    match of {
+        BaselineOf::Prefix => "prefixes",
+        BaselineOf::Network => "networks",
+        BaselineOf::Destination => "destinations",
+        BaselineOf::Subject => "subjects",
+    }
+}
+
+/// What users are told: whether alerts may rest on what was learned.
+pub fn sentence(totals: &BaselineTotals) -> String {
+    let usable: u64 = totals.tables.iter().map(|(_, usable)| usable).sum();
+    let entries: u64 = totals.tables.iter().map(|(entries, _)| entries).sum();
+    let have = format!("{usable} of {entries} baselines rest on enough sessions and days");
+    match totals.learns_until.filter(|_| totals.learning()) {
+        Some(until) => format!(
+            "still learning, until {} in packet time: no alert rests on what was learned before \
+             that; {have}",
+            minute(until)
+        ),
+        None if totals.span.is_none() => {
+            "still learning, from the first session on: no alert rests on what is learned before \
+             the days to learn are over"
+                .to_owned()
+        }
+        None => format!("endpoints are held against what was learned; {have}"),
+    }
+}
+
+/// A time to the minute.
+fn minute(time: Nanos) -> String {
+    let text = time.to_string();
+    let minute = text.get(..16).unwrap_or(&text).replace('T', " ");
+    format!("{minute} UTC")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: BaselineConfig = BaselineConfig { cap: 16, learn: Nanos::from_secs(86_400) };
+
+    #[test]
+    fn a_live_run_writes_each_five_minutes_of_packets() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("made").join("here");
+        let mut state = State::open(&path, CONFIG).unwrap();
+        let second = |n: u64| Nanos::from_secs(1_700_000_000 + n);
+        for (now, written) in [(0, false), (299, false), (300, true), (301, false), (601, true)] {
+            state.save_in_time(second(now)).unwrap();
+            assert_eq!(path.join(FILE).exists(), written, "{now}");
+            let _ = fs::remove_file(path.join(FILE));
+        }
+    }
+
+    #[test]
+    fn a_directory_is_one_processs_until_it_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path(), CONFIG).unwrap();
+        let error = State::open(dir.path(), CONFIG).unwrap_err();
+        assert!(error.cause.contains("another process") && error.help.is_some(), "{error}");
+        state.save().unwrap();
+        drop(state);
+        assert_eq!(State::open(dir.path(), CONFIG).unwrap().baselines.totals().sessions, 0);
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "no lock file");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(FILE)).unwrap();
+        let error = State::open(dir.path(), CONFIG).unwrap_err();
+        assert!(error.cause.contains("no regular file"), "{error}");
+    }
+
+    #[test]
+    fn users_are_told_whether_alerts_rest_on_it() {
+        let learning = BaselineTotals {
+            span: Some((Nanos::from_secs(1_700_000_000), Nanos::from_secs(1_700_086_399))),
+            learns_until: Some(Nanos::from_secs(1_700_086_400)),
+            tables: [(5, 2), (1, 1), (0, 0), (0, 0)],
+            ..BaselineTotals::default()
+        };
+        let said = sentence(&learning);
+        assert!(said.contains("still learning, until 2023-11-15 22:13 UTC"), "{said}");
+        let over = BaselineTotals { learns_until: learning.span.map(|(_, last)| last), ..learning };
+        let said = sentence(&over);
+        assert!(said.contains("held against") && said.contains("3 of 6 baselines"), "{said}");
+        assert!(sentence(&BaselineTotals::default()).contains("from the first session on"));
+        assert_eq!(report(&over)["prefixes"], json!({"entries": 5, "usable": 2}));
+    }
+}
