@@ -100,7 +100,7 @@ pub struct Build {
 }
 
 /// Separate numbers for separate places of loss. Zero means that nothing was lost there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Loss {
     /// Frames the network card dropped; files cannot tell.
     pub nic: u64,
@@ -122,6 +122,18 @@ pub struct Loss {
     pub alerts: u64,
     /// Sessions whose endpoints were not kept at the cap, counted once for each end.
     pub endpoints: u64,
+    /// TCP bytes that the other end acknowledged and the sensor never saw: lost before they reached
+    /// it, or at one of the places above.
+    pub capture_bytes: u64,
+    /// The same as a share of all TCP bytes, seen and unseen, from 0 to 1: the estimate of what the
+    /// whole capture lost.
+    pub capture_share: f64,
+}
+
+/// A share, to a millionth.
+fn share(part: u64, rest: u64) -> f64 {
+    let whole = part.saturating_add(rest).max(1) as f64;
+    (part as f64 / whole * 1e6).round() / 1e6
 }
 
 impl Loss {
@@ -146,6 +158,11 @@ impl Loss {
             messages: sum(&[Counter::MessagesOverCap]),
             alerts: sum(&[Counter::AlertsDropped]),
             endpoints: sum(&[Counter::EndpointsDropped]),
+            capture_bytes: counters.get(Counter::AckedUnseenBytes),
+            capture_share: share(
+                counters.get(Counter::AckedUnseenBytes),
+                counters.get(Counter::TcpBytes),
+            ),
             ..Loss::default()
         }
     }
@@ -234,6 +251,8 @@ mod tests {
         report.counters.add(Counter::RejectDepth, 1);
         report.counters.add(Counter::SessionsEvicted, 5);
         report.counters.add(Counter::Copies, 4);
+        report.counters.add(Counter::AckedUnseenBytes, 10);
+        report.counters.add(Counter::TcpBytes, 990);
         report.loss = Loss::of(&report.counters);
         report.sensor.place = Some(SensorPlace { lat: 47.6, lon: -122.3, code: None });
         let mut out = Vec::new();
@@ -247,6 +266,8 @@ mod tests {
         assert_eq!(got["loss"]["table"], 5);
         assert_eq!(got["loss"]["duplicates"], 4);
         assert_eq!(got["loss"]["nic"], 0);
+        assert_eq!(got["loss"]["capture_bytes"], 10);
+        assert_eq!(got["loss"]["capture_share"], 0.01);
         assert_eq!(got["sensor"]["place"], serde_json::json!({"lat": 47.6, "lon": -122.3}));
         assert!(got.get("environment").is_none());
         let counters: usize = got["counters"]
