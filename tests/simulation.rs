@@ -10,6 +10,7 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on fails"
 )]
+#![allow(dead_code, reason = "the simulated network serves several tests")]
 
 mod simnet;
 

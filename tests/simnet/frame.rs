@@ -47,14 +47,19 @@ fn options(segment: &Segment) -> Vec<u8> {
 
 /// A pcap file with nanoseconds.
 pub fn pcap(seen: &[Seen]) -> Vec<u8> {
+    pcap_of(seen.iter().map(|frame| (frame.at, &frame.bytes[..])))
+}
+
+/// A pcap file of frames with their times in ns since 1970.
+pub fn pcap_of<'f>(frames: impl Iterator<Item = (u64, &'f [u8])>) -> Vec<u8> {
     let mut out = vec![0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     out.extend([0, 0, 4, 0, 1, 0, 0, 0]);
-    for frame in seen {
-        let len = frame.bytes.len() as u64;
-        for word in [frame.at / 1_000_000_000, frame.at % 1_000_000_000, len, len] {
+    for (at, bytes) in frames {
+        let len = bytes.len() as u64;
+        for word in [at / 1_000_000_000, at % 1_000_000_000, len, len] {
             out.extend((word as u32).to_le_bytes());
         }
-        out.extend(&frame.bytes);
+        out.extend(bytes);
     }
     out
 }

@@ -11,6 +11,7 @@
 //! passed the sensor; when it passes the sensor itself, the time between is a full round trip of
 //! one leg ([`Seen::echo`]). Time for which a host held an answer back is taken off.
 
+pub mod datagrams;
 pub mod frame;
 mod host;
 
