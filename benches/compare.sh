@@ -81,6 +81,8 @@ for load in $ONLY; do
     row "longhaul --out" "$load" "$packets" "$base" "$cpu" "$rss"
     read -r cpu rss < <(measure "$BIN" read "$file" --out "$WORK/out/d" --no-sessions --quiet)
     row "longhaul --out --no-sessions" "$load" "$packets" "$base" "$cpu" "$rss"
+    read -r cpu rss < <(measure "$BIN" read "$file" --out "$WORK/out/d" --no-latency --quiet)
+    row "longhaul --out --no-latency" "$load" "$packets" "$base" "$cpu" "$rss"
     if [ "$WITH_PEERS" = 1 ]; then
         read -r cpu rss < <(measure nfpcapd -r "$file" -l "$WORK/out" -w "$WORK/out")
         row "nfpcapd" "$load" "$packets" "$base" "$cpu" "$rss"

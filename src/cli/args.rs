@@ -97,6 +97,9 @@ pub(super) struct RunArgs {
     /// Keep copies of packets that a mirror port sends twice
     #[arg(long)]
     no_dedup: bool,
+    /// Measure TCP handshakes only: no gaps, no round trips within sessions, none of QUIC and DTLS
+    #[arg(long)]
+    no_latency: bool,
     /// Longest time between a packet and its copy, in microseconds [default: 1000]
     #[arg(long, value_name = "US", conflicts_with = "no_dedup")]
     dedup_window: Option<usize>,
@@ -207,6 +210,7 @@ impl RunArgs {
                 Err(e) => errors.push(e),
             }
         }
+        plan.latency = !self.no_latency;
         if self.no_dedup {
             plan.dedup_window_us = None;
         }

@@ -194,6 +194,8 @@ pub struct Plan {
     pub key: Vec<String>,
     /// Longest time between a packet and its copy, in microseconds; `None` keeps copies.
     pub dedup_window_us: Option<usize>,
+    /// Gaps, round trips within sessions and exchanges of QUIC and DTLS are measured.
+    pub latency: bool,
     /// Which inputs are hashed.
     pub hash: HashInputs,
     /// Where results go.
@@ -234,6 +236,7 @@ impl Default for Plan {
             no_decap: Vec::new(),
             key: Vec::new(),
             dedup_window_us: Some(DEDUP_WINDOW_US),
+            latency: true,
             hash: HashInputs::Auto,
             output: Output::Summary,
             sessions: SessionLines::WithOutput,

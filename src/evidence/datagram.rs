@@ -116,6 +116,11 @@ impl Talk {
         self.over = !more || self.datagrams >= DATAGRAMS_TIMED;
     }
 
+    /// Whether it is followed for its round trips only: its protocol has an observer of its own.
+    pub fn is_told_without_timing(&self) -> bool {
+        matches!(self.spoken, Spoken::Quic | Spoken::Dtls)
+    }
+
     /// Whether nothing more is to be timed.
     pub const fn is_over(&self) -> bool {
         self.over

@@ -71,6 +71,8 @@ pub(super) struct Desk<'t> {
     identifies: bool,
     tap: Option<RecordTap<'t>>,
     decode: DecodeConfig,
+    /// Turns are watched and exchanges timed.
+    times: bool,
     /// Boxes of sessions that are over, for those to come.
     #[allow(clippy::vec_box, reason = "sessions hold boxes: it is the boxes that are kept")]
     idle: Vec<Box<Observers>>,
@@ -108,7 +110,13 @@ impl Listener<Observers> for Desk<'_> {
             opened: delivery.opened,
             troubles: delivery.troubles,
         };
-        let observers = extra.get_or_insert_with(|| self.idle.pop().unwrap_or_default());
+        let observers = extra.get_or_insert_with(|| {
+            let mut observers = self.idle.pop().unwrap_or_default();
+            if !self.times {
+                observers.leave_out_time();
+            }
+            observers
+        });
         match observers.observe(&segment, &mut self.counters) {
             crate::evidence::Interest::More => Interest::More,
             crate::evidence::Interest::Done => Interest::Done,
@@ -164,6 +172,7 @@ impl<'t> Desk<'t> {
                 || prepared.rules.reads("network.community_id"),
             tap,
             decode: prepared.decode,
+            times: prepared.times,
             idle: Vec::new(),
             counters: Counters::default(),
             summary: SummaryBuilder::default(),

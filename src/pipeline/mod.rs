@@ -222,7 +222,7 @@ fn assemble<'t>(
         feeds.push((incoming, give_back));
         let desk = Desk::new(prepared, outputs::wants_session_lines(plan), tap);
         let queues = Queues { lane, out, empties };
-        workers.push(Worker::new(plan.workers, plan.caps.sessions, desk, queues));
+        workers.push(Worker::new(plan, desk, queues));
     }
     (dispatcher, workers, Analyst::new(feeds, plan, prepared))
 }

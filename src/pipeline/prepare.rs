@@ -53,6 +53,8 @@ pub(super) struct Prepared {
     pub(super) rules: Arc<RuleSet>,
     pub(super) catalog: Arc<SourceCatalog>,
     pub(super) decode: DecodeConfig,
+    /// More than handshakes is measured.
+    pub(super) times: bool,
     /// What is not decapsulated of some sources.
     pub(super) off: Vec<Off>,
 }
@@ -107,6 +109,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         rules: Arc::new(rules),
         catalog: Arc::new(catalog),
         decode,
+        times: plan.latency,
         off,
     })
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::capture::Block;
+use crate::config::Plan;
 use crate::decode::SHARDS;
 use crate::dispatch::Batch;
 use crate::dispatch::Lane;
@@ -51,12 +52,15 @@ pub(super) struct Queues {
 }
 
 impl<'t> Worker<'t> {
-    /// A worker that owns every `workers`-th shard; `cap` is the whole table's.
-    pub(super) fn new(workers: usize, cap: usize, desk: Desk<'t>, queues: Queues) -> Self {
-        let timeouts = Timeouts::default();
-        let cap_per_shard = cap.div_ceil(usize::from(SHARDS)).max(1);
-        let count = usize::from(SHARDS).div_ceil(workers);
-        let shards = (0..count).map(|_| Shard::new(cap_per_shard, timeouts)).collect();
+    /// A worker that owns every `plan.workers`-th shard.
+    pub(super) fn new(plan: &Plan, desk: Desk<'t>, queues: Queues) -> Self {
+        let (timeouts, workers) = (Timeouts::default(), plan.workers);
+        let cap_per_shard = plan.caps.sessions.div_ceil(usize::from(SHARDS)).max(1);
+        let shard = || {
+            let shard = Shard::new(cap_per_shard, timeouts);
+            if plan.latency { shard } else { shard.without_round_trips() }
+        };
+        let shards = (0..usize::from(SHARDS).div_ceil(workers)).map(|_| shard()).collect();
         let Queues { lane, out, empties } = queues;
         Worker { shards, workers, timeouts, desk, lane, out, empties, clock: 0, post: None }
     }

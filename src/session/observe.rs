@@ -102,7 +102,9 @@ impl<X> Session<X> {
             Transport::TCP => {
                 let expected = self.half(side).stream.next();
                 self.read(side, arrival, listener);
-                self.time((side, expected), arrival, &mut shared.trips, listener);
+                if shared.timed {
+                    self.time((side, expected), arrival, &mut shared.trips, listener);
+                }
             }
             _ => return self.read(side, arrival, listener),
         }

@@ -75,9 +75,19 @@ impl<X> Shard<X> {
             index: HashTable::new(),
             sessions: Slab::new(cap),
             wheel: Wheel::new(timeouts.longest()),
-            shared: Shared { fragments: Fragments::default(), trips: Slab::new(timed(cap)) },
+            shared: Shared {
+                fragments: Fragments::default(),
+                trips: Slab::new(timed(cap)),
+                timed: true,
+            },
             timeouts,
         }
+    }
+
+    /// The same, taking round trips of handshakes only.
+    pub fn without_round_trips(mut self) -> Shard<X> {
+        self.shared.timed = false;
+        self
     }
 
     /// Sessions alive.

@@ -106,6 +106,8 @@ pub(crate) struct Shared {
     pub(crate) fragments: Fragments,
     /// Round trips, by [`Session::trips`].
     pub(crate) trips: Slab<Trips>,
+    /// Whether any are taken.
+    pub(crate) timed: bool,
 }
 
 /// One live session. The order of fields is that of use: what finding it and every packet touch

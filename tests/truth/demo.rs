@@ -1,8 +1,13 @@
 //! The demonstration capture against facts told by another dissector (tests/data/demo/README.md).
 
+use std::sync::Mutex;
+
+use longhaul::config::Plan;
 use longhaul::model::Record;
 use longhaul::model::Transport;
 use longhaul::model::names::tls_version;
+use longhaul::pipeline::NoProgress;
+use longhaul::pipeline::run_tapped;
 use serde_json::Value;
 
 use crate::common::End;
@@ -153,4 +158,30 @@ fn every_ping_of_the_demonstration_is_a_session() {
         });
         assert!(pinged, "{want}");
     }
+}
+
+#[test]
+fn without_latency_evidence_handshakes_are_all_that_is_measured() {
+    let run = |latency| {
+        let records = Mutex::new(Vec::new());
+        let plan = Plan { inputs: vec![demo()], quiet: true, latency, ..Plan::default() };
+        run_tapped(
+            &plan,
+            &mut NoProgress,
+            Some(&|r: &Record| records.lock().unwrap().push(r.clone())),
+        )
+        .unwrap();
+        records.into_inner().unwrap()
+    };
+    let within = |record: &Record| record.near.in_session.or(record.far.in_session).is_some();
+    let turns =
+        |record: &Record| record.transport == Transport::TCP && record.facts.turns.is_some();
+    let (with, without) = (run(true), run(false));
+    assert!(with.iter().any(within) && with.iter().any(turns));
+    assert!(!without.iter().any(within) && !without.iter().any(turns));
+    let kept = |record: &Record| {
+        (record.start, record.near.handshake_ns, record.far.handshake_ns, record.facts.protocol)
+    };
+    let kept = |records: &[Record]| records.iter().map(kept).collect::<Vec<_>>();
+    assert_eq!(kept(&with), kept(&without));
 }
