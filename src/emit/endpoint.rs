@@ -45,6 +45,7 @@ pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
         json.float(key!("confidence"), hidden.confidence);
         json.word(quoted!("method"), hidden.method);
         json.number(key!("samples"), hidden.samples);
+        json.number(key!("handshakes"), hidden.handshakes);
         json.close(inner);
     }
     if let Some(tunnel) = row.tunnel {
@@ -107,6 +108,7 @@ fn put_traits(json: &mut Json<'_>, row: &EndpointRow) {
     if let Some(spread) = row.traits.spread {
         let mark = json.open(key!("rtt"));
         json.number(key!("sessions"), spread.sessions);
+        json.number(key!("days"), spread.days);
         json.micros(key!("p50_us"), Some(spread.p50_ns));
         json.micros(key!("iqr_us"), Some(spread.iqr_ns()));
         json.close(mark);
@@ -189,6 +191,8 @@ mod tests {
                 confidence: 0.97,
                 method: "tls+first_data",
                 samples: 12,
+                handshakes: 12,
+                handshakes: 5,
             }),
             tunnel: Some(Tunnel { l3: false, confidence: 0.1, reason: "mss" }),
             traits: Traits::default(),
@@ -238,7 +242,7 @@ mod tests {
             subjects: 1,
             mtu: Some(MtuTotals { syns: 9, hints: vec![(1_420, 7), (1_500, 2)], others: 0 }),
             stack: Some(StackTotals { syn: Some("linux"), program: None, compared: 0, differ: 0 }),
-            spread: Some(Spread { sessions: 3, p25_ns: 1_000, p50_ns: 2_000, p75_ns: 4_000 }),
+            spread: Some(Spread { sessions: 3, days: 2, p25_ns: 1_000, p50_ns: 2_000, p75_ns: 4_000 }),
             excess: Some(Excess { of: "prefix", floor_ns: 5_000, over_ns: 6_000 }),
             ..Traits::default()
         };

@@ -17,6 +17,7 @@ mod summary;
 mod table;
 mod tally;
 mod tunnel;
+mod week;
 
 pub use rows::EndpointRows;
 pub use summary::EndpointSummary;
