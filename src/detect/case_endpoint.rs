@@ -231,8 +231,11 @@ fn set_floor(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         "excess_us" => {
             let of = learned.map_or("prefix", |baseline| baseline.of.as_str());
             let floor_ns = learned.map(|baseline| baseline.floor_ns).or(row.prefix_floor_ns)?;
-            row.traits.excess = Some(Excess { of, floor_ns, over_ns: nanos(value)? });
+            let over_ns = nanos(value)?;
+            row.traits.excess = Some(Excess { of, floor_ns, over_ns, sessions: 20, days: 3 });
         }
+        "sessions" => row.traits.excess.as_mut()?.sessions = value.as_u64()?,
+        "days" => row.traits.excess.as_mut()?.days = small(value)?,
         "ratio" => {}
         _ => return None,
     }

@@ -11,6 +11,7 @@ mod hidden;
 mod interned;
 mod method;
 mod mtu;
+mod neighbours;
 mod program;
 mod rows;
 mod summary;

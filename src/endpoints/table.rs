@@ -17,8 +17,8 @@ use crate::endpoints::excess;
 use crate::endpoints::hidden::estimate;
 use crate::endpoints::hidden::is_satellite_long;
 use crate::endpoints::interned::Interned;
+use crate::endpoints::neighbours::PrefixFloors;
 use crate::endpoints::rows::EndpointRows;
-use crate::endpoints::rows::PrefixFloors;
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
@@ -291,6 +291,11 @@ impl Endpoints {
         self.tally(entry).is_some_and(Tally::is_judged)
     }
 
+    /// A bit for each day on which rules have something to judge of an endpoint.
+    pub(super) fn days(&self, entry: &Entry) -> u64 {
+        self.tally(entry).map_or(0, Tally::days)
+    }
+
     fn tally(&self, entry: &Entry) -> Option<&Tally> {
         self.tallies.get((entry.tally as usize).wrapping_sub(1))
     }
@@ -301,13 +306,14 @@ impl Endpoints {
         floors: Option<&PrefixFloors>,
         known: Known,
     ) -> EndpointRow {
-        let prefix_floor_ns = floors.and_then(|floors| floors.get(&self.hasher, &entry.key));
+        let neighbours = floors.and_then(|floors| floors.around(self, entry));
+        let prefix_floor_ns = neighbours.map(|neighbours| neighbours.floor_ns);
         let set = self.tag_sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
         let hidden = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
         let tags = with_satellite(tag_names(&self.tags, set), hidden.as_ref());
         let floor_ns = (entry.handshakes > 0).then_some(entry.floor_ns);
         let mut traits = tally::traits(entry.stack, self.tally(entry));
-        traits.excess = excess::over(floor_ns, prefix_floor_ns, known.path);
+        traits.excess = excess::over(floor_ns, neighbours, known.path);
         (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
         EndpointRow {
             key: entry.key.open(&self.prints.values),

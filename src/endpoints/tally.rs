@@ -89,6 +89,11 @@ impl Tally {
         if let [one] = subjects { Some(one) } else { None }
     }
 
+    /// A bit for each day, by its number modulo 64.
+    pub(super) fn days(&self) -> u64 {
+        self.judged.as_deref().map_or(0, |judged| judged.days)
+    }
+
     /// Whether rules look at it.
     pub(super) const fn is_judged(&self) -> bool {
         self.judged.is_some()

@@ -93,6 +93,10 @@ pub struct Excess {
     pub floor_ns: u64,
     /// How far the endpoint's own lies above it, in ns.
     pub over_ns: u64,
+    /// Sessions that floor rests on: of a prefix, those of other endpoints.
+    pub sessions: u64,
+    /// Days (UTC) on which they were.
+    pub days: u32,
 }
 
 /// What a baseline is kept of.
