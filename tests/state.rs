@@ -39,18 +39,20 @@ struct Session {
 
 const SERVER: [u8; 4] = [10, 0, 0, 5];
 
-/// A TCP segment in IPv4 in Ethernet; nobody checks the sums.
+/// A TCP segment in IPv4 in Ethernet; nobody checks the sums. With PSH it has 8 bytes of data.
 fn frame(from: ([u8; 4], u16), to: ([u8; 4], u16), numbers: (u32, u32), flags: u8) -> Vec<u8> {
+    let data = if flags & 8 != 0 { 8 } else { 0 };
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
-    frame.extend([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0]);
+    frame.extend([0x45, 0, 0, 40 + data, 0, 0, 0x40, 0, 64, 6, 0, 0]);
     frame.extend(from.0.into_iter().chain(to.0));
     frame.extend([from.1, to.1].into_iter().flat_map(u16::to_be_bytes));
     frame.extend([numbers.0, numbers.1].into_iter().flat_map(u32::to_be_bytes));
     frame.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    frame.resize(frame.len() + usize::from(data), 7);
     frame
 }
 
-/// A capture of handshakes, each closed at once.
+/// A capture of sessions: a handshake, four segments of the server that are acknowledged, the end.
 fn capture(dir: &TempDir, name: &str, sessions: &[Session]) -> String {
     let mut frames = Vec::new();
     for (n, session) in (0u64..).zip(sessions) {
@@ -59,15 +61,18 @@ fn capture(dir: &TempDir, name: &str, sessions: &[Session]) -> String {
         let at = START + session.day * DAY + n * 1_000 * MS;
         let answered = at + 100_000;
         let near = answered + session.near_ns;
-        for (at, bytes) in [
-            (at, frame(client, server, (100, 0), 0x02)),
-            (answered, frame(server, client, (500, 101), 0x12)),
-            (near, frame(client, server, (101, 501), 0x10)),
-            (near + MS, frame(client, server, (101, 501), 0x11)),
-            (near + 2 * MS, frame(server, client, (501, 102), 0x11)),
-        ] {
-            frames.push((at, bytes));
+        frames.push((at, frame(client, server, (100, 0), 0x02)));
+        frames.push((answered, frame(server, client, (500, 101), 0x12)));
+        frames.push((near, frame(client, server, (101, 501), 0x10)));
+        let (mut at, mut seq) = (near + MS, 501);
+        for _ in 0..4 {
+            frames.push((at, frame(server, client, (seq, 101), 0x18)));
+            (at, seq) = (at + session.near_ns, seq + 8);
+            frames.push((at, frame(client, server, (101, seq), 0x10)));
+            at += MS;
         }
+        frames.push((at, frame(client, server, (101, seq), 0x11)));
+        frames.push((at + MS, frame(server, client, (seq, 102), 0x11)));
     }
     frames.sort();
     let mut pcap = vec![0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0];

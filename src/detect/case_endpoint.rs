@@ -181,12 +181,13 @@ fn set_identity(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
 }
 
 fn set_hidden(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
-    let blank = HiddenLeg { ns: 0, confidence: 0.0, method: "tls", samples: 0 };
+    let blank = HiddenLeg { ns: 0, confidence: 0.0, method: "tls", samples: 0, handshakes: 0 };
     let hidden = row.hidden.get_or_insert(blank);
     match name {
         "us" => hidden.ns = nanos(value)?,
         "confidence" => hidden.confidence = value.as_f64()?,
         "samples" => hidden.samples = small(value)?,
+        "handshakes" => hidden.handshakes = small(value)?,
         "method" => {
             let methods = ["tls", "ssh", "tls+first_data", "ssh+first_data"];
             hidden.method = methods.into_iter().find(|word| Some(*word) == value.as_str())?;
@@ -230,8 +231,11 @@ fn set_floor(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         "excess_us" => {
             let of = learned.map_or("prefix", |baseline| baseline.of.as_str());
             let floor_ns = learned.map(|baseline| baseline.floor_ns).or(row.prefix_floor_ns)?;
-            row.traits.excess = Some(Excess { of, floor_ns, over_ns: nanos(value)? });
+            let over_ns = nanos(value)?;
+            row.traits.excess = Some(Excess { of, floor_ns, over_ns, sessions: 20, days: 3 });
         }
+        "sessions" => row.traits.excess.as_mut()?.sessions = value.as_u64()?,
+        "days" => row.traits.excess.as_mut()?.days = small(value)?,
         "ratio" => {}
         _ => return None,
     }
@@ -262,6 +266,7 @@ fn set_spread(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
     let spread = row.traits.spread.get_or_insert_default();
     match name {
         "sessions" => spread.sessions = small(value)?,
+        "days" => spread.days = small(value)?,
         "p50_us" => {
             let median = nanos(value)?;
             (spread.p25_ns, spread.p50_ns, spread.p75_ns) = (median, median, median);

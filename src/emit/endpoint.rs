@@ -45,6 +45,7 @@ pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
         json.float(key!("confidence"), hidden.confidence);
         json.word(quoted!("method"), hidden.method);
         json.number(key!("samples"), hidden.samples);
+        json.number(key!("handshakes"), hidden.handshakes);
         json.close(inner);
     }
     if let Some(tunnel) = row.tunnel {
@@ -77,6 +78,8 @@ fn put_floor(json: &mut Json<'_>, row: &EndpointRow) {
     if let Some(excess) = row.traits.excess {
         json.word(quoted!("of"), excess.of);
         json.micros(key!("excess_us"), Some(excess.over_ns));
+        json.number(key!("sessions"), excess.sessions);
+        json.number(key!("days"), excess.days);
     }
     if let Some(baseline) = &row.traits.baseline {
         let inner = json.open(key!("baseline"));
@@ -107,6 +110,7 @@ fn put_traits(json: &mut Json<'_>, row: &EndpointRow) {
     if let Some(spread) = row.traits.spread {
         let mark = json.open(key!("rtt"));
         json.number(key!("sessions"), spread.sessions);
+        json.number(key!("days"), spread.days);
         json.micros(key!("p50_us"), Some(spread.p50_ns));
         json.micros(key!("iqr_us"), Some(spread.iqr_ns()));
         json.close(mark);
@@ -189,6 +193,7 @@ mod tests {
                 confidence: 0.97,
                 method: "tls+first_data",
                 samples: 12,
+                handshakes: 12,
             }),
             tunnel: Some(Tunnel { l3: false, confidence: 0.1, reason: "mss" }),
             traits: Traits::default(),
@@ -238,16 +243,29 @@ mod tests {
             subjects: 1,
             mtu: Some(MtuTotals { syns: 9, hints: vec![(1_420, 7), (1_500, 2)], others: 0 }),
             stack: Some(StackTotals { syn: Some("linux"), program: None, compared: 0, differ: 0 }),
-            spread: Some(Spread { sessions: 3, p25_ns: 1_000, p50_ns: 2_000, p75_ns: 4_000 }),
-            excess: Some(Excess { of: "prefix", floor_ns: 5_000, over_ns: 6_000 }),
+            spread: Some(Spread {
+                sessions: 3,
+                days: 2,
+                p25_ns: 1_000,
+                p50_ns: 2_000,
+                p75_ns: 4_000,
+            }),
+            excess: Some(Excess {
+                of: "prefix",
+                floor_ns: 5_000,
+                over_ns: 6_000,
+                sessions: 24,
+                days: 3,
+            }),
             ..Traits::default()
         };
         let got: serde_json::Value = serde_json::from_str(&line(&row)).unwrap();
         let own = &got["longhaul"];
         assert_eq!((&own["days"], &own["subjects"]), (&2.into(), &1.into()));
-        let floor = serde_json::json!({"prefix_us": 17_000.0, "of": "prefix", "excess_us": 6.0});
+        let floor = serde_json::json!({"prefix_us": 17_000.0, "of": "prefix", "excess_us": 6.0,
+            "sessions": 24, "days": 3});
         assert_eq!(own["floor"], floor);
-        let rtt = serde_json::json!({"sessions": 3, "p50_us": 2.0, "iqr_us": 3.0});
+        let rtt = serde_json::json!({"sessions": 3, "days": 2, "p50_us": 2.0, "iqr_us": 3.0});
         assert_eq!(own["rtt"], rtt);
         assert_eq!(own["mtu"], serde_json::json!({"hint": 1420, "values": 2, "syns": 9}));
         let stack = serde_json::json!({"syn": "linux", "compared": 0, "differ": 0});

@@ -3,6 +3,7 @@
 //! Owns: which floor is the measure. In: the endpoint's floor, its neighbours', a baseline.
 //! Out: [`Excess`]. Never: an excess over a baseline that is still being learned.
 
+use crate::endpoints::neighbours::Neighbours;
 use crate::model::traits::Baseline;
 use crate::model::traits::BaselineOf;
 use crate::model::traits::Excess;
@@ -14,20 +15,25 @@ use crate::model::traits::Excess;
 /// no nearer neighbour.
 pub(super) fn over(
     own: Option<u64>,
-    neighbours: Option<u64>,
+    neighbours: Option<Neighbours>,
     baseline: Option<Baseline>,
 ) -> Option<Excess> {
     let own = own?;
-    let over = |of: &'static str, floor_ns: u64| {
+    let over = |of: &'static str, (floor_ns, sessions, days): (u64, u64, u32)| {
         let over_ns = own.checked_sub(floor_ns).filter(|over| *over > 0)?;
-        Some(Excess { of, floor_ns, over_ns })
+        Some(Excess { of, floor_ns, over_ns, sessions, days })
     };
-    let near = || over("prefix", neighbours?);
+    let near = || {
+        let Neighbours { floor_ns, sessions, days } = neighbours?;
+        over("prefix", (floor_ns, sessions, days))
+    };
+    let learned = |baseline: Baseline| {
+        let Baseline { of, floor_ns, sessions, days, .. } = baseline;
+        over(of.as_str(), (floor_ns, sessions, days))
+    };
     match baseline.filter(|baseline| !baseline.learning) {
-        Some(Baseline { of: of @ BaselineOf::Network, floor_ns, .. }) => {
-            near().or_else(|| over(of.as_str(), floor_ns))
-        }
-        Some(baseline) => over(baseline.of.as_str(), baseline.floor_ns),
+        Some(network) if network.of == BaselineOf::Network => near().or_else(|| learned(network)),
+        Some(baseline) => learned(baseline),
         None => near(),
     }
 }
@@ -40,9 +46,15 @@ mod tests {
         Some(Baseline { of, floor_ns: 20, sessions: 20, days: 3, learning })
     }
 
+    fn neighbours(floor_ns: u64) -> Neighbours {
+        Neighbours { floor_ns, sessions: 4, days: 2 }
+    }
+
     #[test]
     fn the_nearest_measure_counts() {
-        let of = |own, near, baseline| over(Some(own), near, baseline).map(|e| (e.of, e.over_ns));
+        let of = |own, near: Option<u64>, baseline| {
+            over(Some(own), near.map(neighbours), baseline).map(|e| (e.of, e.over_ns))
+        };
         let (prefix, network) = (BaselineOf::Prefix, BaselineOf::Network);
         assert_eq!(of(50, Some(30), None), Some(("prefix", 20)));
         assert_eq!(of(50, Some(50), None), None);
@@ -50,13 +62,13 @@ mod tests {
         assert_eq!(of(15, Some(10), baseline(prefix, false)), None);
         assert_eq!(of(50, Some(30), baseline(network, false)), Some(("prefix", 20)));
         assert_eq!(of(50, Some(50), baseline(network, false)), Some(("asn-baseline", 30)));
-        assert_eq!(over(None, Some(1), baseline(prefix, false)), None);
+        assert_eq!(over(None, Some(neighbours(1)), baseline(prefix, false)), None);
     }
 
     #[test]
     fn nothing_is_held_against_what_is_still_learned() {
         let learning = baseline(BaselineOf::Prefix, true);
         assert_eq!(over(Some(50), None, learning), None);
-        assert_eq!(over(Some(50), Some(45), learning).map(|e| e.of), Some("prefix"));
+        assert_eq!(over(Some(50), Some(neighbours(45)), learning).map(|e| e.of), Some("prefix"));
     }
 }

@@ -39,6 +39,13 @@ impl Lowest {
         }
     }
 
+    /// Adds what another day saw.
+    fn merge(&mut self, other: &Lowest) {
+        let samples = self.samples.saturating_add(other.samples);
+        other.lowest.iter().for_each(|value| self.add(*value));
+        self.samples = samples;
+    }
+
     /// The lowest, or with many samples the one after the odd ones.
     pub(super) fn low(&self) -> u64 {
         let odd = (self.samples / SAMPLES_PER_ODD).min(LOWEST as u32 - 1);
@@ -56,11 +63,19 @@ pub(super) struct Gathered {
     others: Vec<Lowest>,
     /// Those with the lowest prints are a fair sample whatever the order: (print, round trip).
     sample: Vec<(u64, u64)>,
+    /// Sessions with a full handshake among what was answered.
+    pub(super) handshakes: u32,
 }
 
 impl Gathered {
     pub(super) const fn new() -> Gathered {
-        Gathered { floor_ns: u64::MAX, first: None, others: Vec::new(), sample: Vec::new() }
+        Gathered {
+            floor_ns: u64::MAX,
+            first: None,
+            others: Vec::new(),
+            sample: Vec::new(),
+            handshakes: 0,
+        }
     }
 
     /// Adds what a session's initiator was made to answer, where the transport's own round trip on
@@ -68,7 +83,10 @@ impl Gathered {
     pub(super) fn add(&mut self, turns: &Turns, transport_ns: Option<u64>, salt: u64) {
         let Some(transport_ns) = transport_ns else { return };
         self.floor_ns = self.floor_ns.min(transport_ns);
-        for turn in turns.turns.iter().filter(|turn| turn.by_initiator) {
+        let answered = || turns.turns.iter().filter(|turn| turn.by_initiator);
+        let full = answered().any(|turn| is_full_handshake(turn.exchange));
+        self.handshakes = self.handshakes.saturating_add(u32::from(full));
+        for turn in answered() {
             self.add_turn(turn);
             if needs_computing(turn.exchange) {
                 self.add_sample(turn.round_trip_ns, salt);
@@ -76,21 +94,41 @@ impl Gathered {
         }
     }
 
+    /// Adds what was gathered on another day.
+    pub(super) fn merge(&mut self, other: &Gathered) {
+        self.floor_ns = self.floor_ns.min(other.floor_ns);
+        self.handshakes = self.handshakes.saturating_add(other.handshakes);
+        other
+            .first
+            .iter()
+            .chain(&other.others)
+            .for_each(|kind| self.kind(kind.exchange, |own| own.merge(kind)));
+        other.sample.iter().for_each(|entry| self.keep_sample(*entry));
+    }
+
     fn add_turn(&mut self, turn: &Turn) {
-        let first = self.first.get_or_insert(Lowest::new(turn.exchange));
+        self.kind(turn.exchange, |kind| kind.add(turn.round_trip_ns));
+    }
+
+    /// Changes the sums of a kind of exchange.
+    fn kind(&mut self, exchange: Exchange, change: impl FnOnce(&mut Lowest)) {
+        let first = self.first.get_or_insert(Lowest::new(exchange));
         let mut kinds = std::iter::once(first).chain(&mut self.others);
-        match kinds.find(|kind| kind.exchange == turn.exchange) {
-            Some(kind) => kind.add(turn.round_trip_ns),
+        match kinds.find(|kind| kind.exchange == exchange) {
+            Some(kind) => change(kind),
             None => {
-                let mut kind = Lowest::new(turn.exchange);
-                kind.add(turn.round_trip_ns);
+                let mut kind = Lowest::new(exchange);
+                change(&mut kind);
                 self.others.push(kind);
             }
         }
     }
 
     fn add_sample(&mut self, round_trip_ns: u64, salt: u64) {
-        let entry = (print(round_trip_ns ^ salt.rotate_left(32)), round_trip_ns);
+        self.keep_sample((print(round_trip_ns ^ salt.rotate_left(32)), round_trip_ns));
+    }
+
+    fn keep_sample(&mut self, entry: (u64, u64)) {
         let at = self.sample.partition_point(|kept| *kept < entry);
         if at < SAMPLED {
             self.sample.insert(at, entry);
@@ -123,6 +161,24 @@ pub(super) const fn needs_computing(exchange: Exchange) -> bool {
             | Exchange::TlsCertificate
             | Exchange::Quic
             | Exchange::Ike
+    )
+}
+
+/// Whether a session with it counts as a full handshake: one that neither resumes an earlier one
+/// nor waits for a person's certificate. First data and pings are no handshakes.
+const fn is_full_handshake(exchange: Exchange) -> bool {
+    matches!(
+        exchange,
+        Exchange::Tls
+            | Exchange::Ssh
+            | Exchange::SshAuth
+            | Exchange::Dtls
+            | Exchange::Quic
+            | Exchange::Ike
+            | Exchange::Wireguard
+            | Exchange::Openvpn
+            | Exchange::Rdp
+            | Exchange::Rfb
     )
 }
 

@@ -69,7 +69,8 @@ pub(super) fn estimate(gathered: &Gathered) -> Option<HiddenLeg> {
     let used: Vec<Kind> = others().copied().chain(first).collect();
     let confidence = confidence(ns, &used, first.is_some(), gathered);
     let (kinds_used, samples) = agreeing(ns, &used);
-    Some(HiddenLeg { ns, confidence, method: method(&kinds_used), samples })
+    let handshakes = gathered.handshakes;
+    Some(HiddenLeg { ns, confidence, method: method(&kinds_used), samples, handshakes })
 }
 
 /// Whether a leg is as long as one by geostationary satellite.

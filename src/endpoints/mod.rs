@@ -11,12 +11,14 @@ mod hidden;
 mod interned;
 mod method;
 mod mtu;
+mod neighbours;
 mod program;
 mod rows;
 mod summary;
 mod table;
 mod tally;
 mod tunnel;
+mod week;
 
 pub use rows::EndpointRows;
 pub use summary::EndpointSummary;

@@ -1,20 +1,17 @@
 //! A finished table as rows in the order of the output.
 //!
-//! Owns: the order, and the floors of prefixes. In: a table that takes no more sessions. Out: rows,
+//! Owns: the order. In: a table that takes no more sessions. Out: rows,
 //! each made when it is asked for: a million of them at once would take more memory than the table.
 //! Never: changes a sum.
 
-use std::hash::BuildHasher;
-
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use hashbrown::HashTable;
 
 use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::Known;
+use crate::endpoints::neighbours::PrefixFloors;
 use crate::endpoints::table::Endpoints;
 use crate::endpoints::table::Entry;
-use crate::endpoints::table::Key;
 use crate::model::endpoint::EndpointRow;
 
 /// Every endpoint of a span, sorted by address, side, fingerprint and service.
@@ -29,7 +26,7 @@ pub struct EndpointRows {
 
 impl EndpointRows {
     pub(super) fn of(table: Endpoints, learned: Option<&Baselines>) -> EndpointRows {
-        let floors = PrefixFloors::of(&table.entries, &table.hasher);
+        let floors = PrefixFloors::of(&table);
         let mut order: Vec<u32> = (0..table.len() as u32).collect();
         order.sort_unstable_by(|a, b| table.compare(*a, *b));
         let known = learned.map(|learned| known(&table, learned)).unwrap_or_default();
@@ -75,32 +72,4 @@ impl EndpointRows {
 fn known(table: &Endpoints, learned: &Baselines) -> HashMap<u32, Known, RandomState> {
     let all = (0u32..).zip(&table.entries).map(|(at, entry)| (at, table.known(entry, learned)));
     all.filter(|(_, known)| *known != Known::default()).collect()
-}
-
-/// The lowest floor of each prefix.
-#[derive(Debug)]
-pub(super) struct PrefixFloors(HashTable<(u64, u64)>);
-
-impl PrefixFloors {
-    pub(super) fn of(entries: &[Entry], hasher: &RandomState) -> PrefixFloors {
-        let mut table: HashTable<(u64, u64)> = HashTable::new();
-        for entry in entries.iter().filter(|entry| entry.handshakes > 0) {
-            let prefix = entry.key.prefix();
-            let hash = hasher.hash_one(prefix);
-            match table.find_mut(hash, |(known, _)| *known == prefix) {
-                Some((_, floor)) => *floor = entry.floor_ns.min(*floor),
-                None => {
-                    let rehash = |(prefix, _): &(u64, u64)| hasher.hash_one(*prefix);
-                    table.insert_unique(hash, (prefix, entry.floor_ns), rehash);
-                }
-            }
-        }
-        PrefixFloors(table)
-    }
-
-    pub(super) fn get(&self, hasher: &RandomState, key: &Key) -> Option<u64> {
-        let prefix = key.prefix();
-        let found = self.0.find(hasher.hash_one(prefix), |(known, _)| *known == prefix);
-        found.map(|(_, floor)| *floor)
-    }
 }

@@ -85,6 +85,8 @@ pub struct Incoming {
     pub packets: (u16, u32, u32),
     /// How far to trust the session.
     pub quality: Quality,
+    /// Round trips taken on the initiator's leg, the handshake's among them.
+    pub trips: u32,
     /// Who it is about, where the subjects file names them: id, and name where it has one.
     pub subject: Option<(Arc<str>, Option<Arc<str>>)>,
 }
@@ -192,8 +194,14 @@ fn incoming(record: &Record, id: [u8; 16]) -> Box<Incoming> {
         id,
         packets: (record.file, record.frame_first, record.frame_last),
         quality: record.quality,
+        trips: trips(&record.near),
         subject: subject(record),
     })
+}
+
+fn trips(leg: &Leg) -> u32 {
+    let in_session = leg.in_session.map_or(0, |trips| trips.samples);
+    in_session.saturating_add(u32::from(leg.handshake_ns.is_some()))
 }
 
 fn stack(record: &Record) -> StackSummary {

@@ -14,12 +14,11 @@ use crate::endpoints::baseline::Asked;
 use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::Known;
 use crate::endpoints::excess;
-use crate::endpoints::forced::Gathered;
 use crate::endpoints::hidden::estimate;
 use crate::endpoints::hidden::is_satellite_long;
 use crate::endpoints::interned::Interned;
+use crate::endpoints::neighbours::PrefixFloors;
 use crate::endpoints::rows::EndpointRows;
-use crate::endpoints::rows::PrefixFloors;
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
@@ -27,6 +26,7 @@ use crate::endpoints::summary::StackSummary;
 use crate::endpoints::tally;
 use crate::endpoints::tally::Tally;
 use crate::endpoints::tunnel;
+use crate::endpoints::week::Week;
 use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
@@ -82,7 +82,7 @@ pub(super) struct Entry {
     /// 0: none; else index of the tag set + 1.
     tags: u32,
     /// What it was made to answer as an initiator.
-    gathered: Option<Box<Gathered>>,
+    gathered: Option<Box<Week>>,
     /// What its first SYN and program told as an initiator, and how often: most endpoints have one
     /// stack only, which the line of cache that is here anyway can hold.
     stack: (StackSummary, u32),
@@ -177,8 +177,8 @@ impl Endpoints {
         entry.first = entry.first.min(session.first);
         entry.last = entry.last.max(session.last);
         if let Some(turns) = session.turns.as_deref().filter(|_| role == INITIATOR) {
-            let gathered = entry.gathered.get_or_insert_with(|| Box::new(Gathered::new()));
-            gathered.add(turns, side.transport_ns, session.first.0);
+            let gathered = entry.gathered.get_or_insert_with(|| Box::new(Week::new(session.last)));
+            gathered.add(turns, side.transport_ns, session.first.0, session.last);
         }
         if entry.place.is_none() {
             entry.place.clone_from(&side.place);
@@ -235,7 +235,7 @@ impl Endpoints {
         }
         let entries = found.iter().filter_map(|at| self.entries.get(*at as usize));
         let lines = |entry: &Entry| {
-            let gathered = entry.gathered.as_deref().map_or(0, |gathered| gathered.floor_ns);
+            let gathered = entry.gathered.as_deref().map_or(0, Week::peek);
             entry.sessions ^ entry.last.0 ^ u64::from(entry.key.port) ^ gathered
         };
         std::hint::black_box(entries.map(lines).fold(0, |all, one| all ^ one));
@@ -291,6 +291,11 @@ impl Endpoints {
         self.tally(entry).is_some_and(Tally::is_judged)
     }
 
+    /// A bit for each day on which rules have something to judge of an endpoint.
+    pub(super) fn days(&self, entry: &Entry) -> u64 {
+        self.tally(entry).map_or(0, Tally::days)
+    }
+
     fn tally(&self, entry: &Entry) -> Option<&Tally> {
         self.tallies.get((entry.tally as usize).wrapping_sub(1))
     }
@@ -301,13 +306,14 @@ impl Endpoints {
         floors: Option<&PrefixFloors>,
         known: Known,
     ) -> EndpointRow {
-        let prefix_floor_ns = floors.and_then(|floors| floors.get(&self.hasher, &entry.key));
+        let neighbours = floors.and_then(|floors| floors.around(self, entry));
+        let prefix_floor_ns = neighbours.map(|neighbours| neighbours.floor_ns);
         let set = self.tag_sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
-        let hidden = entry.gathered.as_deref().and_then(estimate);
+        let hidden = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
         let tags = with_satellite(tag_names(&self.tags, set), hidden.as_ref());
         let floor_ns = (entry.handshakes > 0).then_some(entry.floor_ns);
         let mut traits = tally::traits(entry.stack, self.tally(entry));
-        traits.excess = excess::over(floor_ns, prefix_floor_ns, known.path);
+        traits.excess = excess::over(floor_ns, neighbours, known.path);
         (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
         EndpointRow {
             key: entry.key.open(&self.prints.values),

@@ -49,6 +49,8 @@ struct Judged {
     /// Round trips by a hash of their session, the smallest hashes: a fair sample in any order.
     samples: Vec<(u64, u64)>,
     sampled: u32,
+    /// As `days`, of the sessions that were sampled.
+    sampled_days: u64,
     latest: Option<LatestSession>,
 }
 
@@ -85,6 +87,11 @@ impl Tally {
     pub(super) fn only_subject(&self) -> Option<&Arc<str>> {
         let subjects = self.judged.as_deref()?.subjects.as_slice();
         if let [one] = subjects { Some(one) } else { None }
+    }
+
+    /// A bit for each day, by its number modulo 64.
+    pub(super) fn days(&self) -> u64 {
+        self.judged.as_deref().map_or(0, |judged| judged.days)
     }
 
     /// Whether rules look at it.
@@ -143,8 +150,11 @@ impl Tally {
 impl Judged {
     fn add(&mut self, session: &EndpointSummary, incoming: &Incoming) {
         const DAY_S: u64 = 86_400;
-        self.days |= 1 << (session.last.as_secs() / DAY_S % 64);
-        if let Some(ns) = session.initiator.transport_ns {
+        let day = 1 << (session.last.as_secs() / DAY_S % 64);
+        self.days |= day;
+        let measured = incoming.trips >= Spread::TRIPS_MIN;
+        if let Some(ns) = session.initiator.transport_ns.filter(|_| measured) {
+            self.sampled_days |= day;
             self.sampled = self.sampled.saturating_add(1);
             keep_lowest(&mut self.samples, (mix(session, incoming), ns), SAMPLES_MAX);
         }
@@ -195,6 +205,7 @@ impl Judged {
         let at = |quarter: usize| all.get((all.len().saturating_sub(1)) * quarter / 4).copied();
         Some(Spread {
             sessions: self.sampled,
+            days: self.sampled_days.count_ones(),
             p25_ns: at(1)?,
             p50_ns: at(2)?,
             p75_ns: all.get(((all.len().saturating_sub(1)) * 3).div_ceil(4)).copied()?,

@@ -143,7 +143,13 @@ mod tests {
     fn a_second_kind_of_evidence_decides_what_an_mtu_leaves_open() {
         let mut both = traits(&[(1_400, 4)]);
         assert!(confidence(&both, &[]) < 0.5);
-        let excess = Excess { of: "prefix", floor_ns: 20_000_000, over_ns: 100_000_000 };
+        let excess = Excess {
+            of: "prefix",
+            floor_ns: 20_000_000,
+            over_ns: 100_000_000,
+            sessions: 30,
+            days: 4,
+        };
         both.excess = Some(excess);
         let tunnel = estimate(&both, &[]).unwrap();
         assert!(tunnel.l3 && tunnel.reason == "mss+floor");

@@ -93,6 +93,8 @@ pub struct HiddenLeg {
     pub method: &'static str,
     /// Exchanges it rests on.
     pub samples: u32,
+    /// Sessions among them with a full handshake: not resumed, without a client certificate.
+    pub handshakes: u32,
 }
 
 /// Whether a layer-3 tunnel lies on the way to an endpoint.

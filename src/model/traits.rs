@@ -61,8 +61,10 @@ pub struct StackTotals {
 /// Quartiles of the lowest round trip of each session: from a sample of at most 16 sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spread {
-    /// Sessions with a round trip.
+    /// Sessions with [`Spread::TRIPS_MIN`] round trips or more: only those count.
     pub sessions: u32,
+    /// Days (UTC) on which they ended, at most 64.
+    pub days: u32,
     /// First quartile, in ns.
     pub p25_ns: u64,
     /// Median, in ns.
@@ -72,6 +74,10 @@ pub struct Spread {
 }
 
 impl Spread {
+    /// Round trips a session must have taken, its handshake's among them, for its lowest to be
+    /// more than an accident.
+    pub const TRIPS_MIN: u32 = 5;
+
     /// Distance between the quartiles, in ns.
     pub const fn iqr_ns(&self) -> u64 {
         self.p75_ns.saturating_sub(self.p25_ns)
@@ -87,6 +93,10 @@ pub struct Excess {
     pub floor_ns: u64,
     /// How far the endpoint's own lies above it, in ns.
     pub over_ns: u64,
+    /// Sessions that floor rests on: of a prefix, those of other endpoints.
+    pub sessions: u64,
+    /// Days (UTC) on which they were.
+    pub days: u32,
 }
 
 /// What a baseline is kept of.
