@@ -5,6 +5,7 @@
 //! (short of the cap: see [`Endpoints::new`]).
 
 pub mod baseline;
+mod carried;
 mod excess;
 mod forced;
 mod hidden;
@@ -20,6 +21,7 @@ mod tally;
 mod tunnel;
 mod week;
 
+pub use carried::KEPT;
 pub use rows::EndpointRows;
 pub use summary::EndpointSummary;
 pub use summary::Family;

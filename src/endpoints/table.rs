@@ -13,6 +13,8 @@ use hashbrown::HashTable;
 use crate::endpoints::baseline::Asked;
 use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::Known;
+use crate::endpoints::carried::Carried;
+use crate::endpoints::carried::Remains;
 use crate::endpoints::excess;
 use crate::endpoints::hidden::estimate;
 use crate::endpoints::hidden::is_satellite_long;
@@ -107,6 +109,7 @@ pub struct Endpoints {
     tallies: Vec<Tally>,
     /// Endpoints that rules should look at again.
     ripe: Vec<u32>,
+    carried: Carried,
     sessions_dropped: u64,
     tags_dropped: u64,
 }
@@ -126,6 +129,7 @@ impl Endpoints {
             tag_sets: Vec::new(),
             tallies: Vec::new(),
             ripe: Vec::new(),
+            carried: Carried::default(),
             sessions_dropped: 0,
             tags_dropped: 0,
         }
@@ -135,6 +139,19 @@ impl Endpoints {
     pub fn observe(&mut self, session: &EndpointSummary) {
         self.observe_side(session, &session.initiator, INITIATOR);
         self.observe_side(session, &session.responder, RESPONDER);
+    }
+
+    /// An empty table for the next set of files, in which endpoints that rules judge go on from
+    /// where they are: it takes days until there is something to judge.
+    pub fn successor(&mut self) -> Endpoints {
+        let rest: Vec<_> = self.carried.rest().collect();
+        let judged = self.entries.iter().filter_map(|entry| {
+            let judged = Box::new(self.tally(entry)?.judged()?.clone());
+            let remains = Remains { last: entry.last, week: entry.gathered.clone(), judged };
+            Some((entry.key.open(&self.prints.values), remains))
+        });
+        let carried = Carried::of(judged.chain(rest), self.cap);
+        Endpoints { carried, ..Endpoints::new(self.cap) }
     }
 
     /// How many endpoints are held.
@@ -216,7 +233,15 @@ impl Endpoints {
             return None;
         }
         let at = entries.len();
-        entries.push(Entry::new(key));
+        let mut entry = Entry::new(key);
+        if !self.carried.is_empty()
+            && let Some(remains) = self.carried.take(&key.open(&self.prints.values), session.last)
+        {
+            entry.gathered = remains.week;
+            self.tallies.push(Tally::of(remains.judged));
+            entry.tally = self.tallies.len() as u32;
+        }
+        entries.push(entry);
         let rehash = |at: &u32| entries.get(*at as usize).map_or(0, |e| hasher.hash_one(e.key));
         self.index.insert_unique(hash, at as u32, rehash);
         Some(at)

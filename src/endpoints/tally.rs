@@ -41,8 +41,8 @@ pub(super) struct Tally {
 
 /// What is kept of a remote endpoint only: about 200 bytes, and 16 for each of up to 16 round
 /// trips.
-#[derive(Debug, Default)]
-struct Judged {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Judged {
     /// A bit for each day, by its number modulo 64.
     days: u64,
     subjects: Vec<Arc<str>>,
@@ -92,6 +92,16 @@ impl Tally {
     /// A bit for each day, by its number modulo 64.
     pub(super) fn days(&self) -> u64 {
         self.judged.as_deref().map_or(0, |judged| judged.days)
+    }
+
+    /// Goes on from what an earlier span left.
+    pub(super) fn of(judged: Box<Judged>) -> Tally {
+        Tally { judged: Some(judged), ..Tally::default() }
+    }
+
+    /// What rules look at.
+    pub(super) fn judged(&self) -> Option<&Judged> {
+        self.judged.as_deref()
     }
 
     /// Whether rules look at it.

@@ -4,6 +4,7 @@
 //! program.
 
 use super::*;
+use crate::endpoints::Incoming;
 use crate::endpoints::StackSummary;
 
 fn side(last_octet: u8, side: Side, handshake_ns: Option<u64>) -> SideSummary {
@@ -156,4 +157,37 @@ fn prefixes_do_not_mix_sides_or_families() {
 #[test]
 fn an_entry_stays_within_its_budget() {
     assert!(size_of::<Entry>() <= 112, "{}", size_of::<Entry>());
+}
+
+#[test]
+fn the_next_set_goes_on_with_what_rules_judge() {
+    const DAY: u64 = 86_400_000_000_000;
+    let session = |day: u64, id: u8| {
+        let mut session = outbound(1, 9, 443, Some(9_000));
+        session.initiator = side(7, Side::Remote, Some(9_000));
+        session.responder = side(1, Side::Home, None);
+        (session.first, session.last) = (Nanos(day * DAY), Nanos(day * DAY + 5));
+        session.incoming = Some(Box::new(Incoming { id: [id; 16], ..Incoming::default() }));
+        session
+    };
+    let mut table = Endpoints::new(100);
+    let mut days = Vec::new();
+    for day in [1, 2, 4, 20] {
+        table.observe(&session(day, day as u8));
+        let next = table.successor();
+        let rows = std::mem::replace(&mut table, next).finish(None);
+        let row = rows.iter().find(|row| row.key.side == Side::Remote).unwrap();
+        assert_eq!(row.sessions, 1);
+        days.push(row.traits.days);
+    }
+    assert_eq!(days, [1, 2, 3, 1]);
+    // Forgotten, as another was seen twenty days later.
+    let mut other = session(40, 9);
+    other.initiator = side(8, Side::Remote, Some(9_000));
+    table.observe(&other);
+    let mut table = table.successor();
+    table.observe(&session(41, 41));
+    let rows = table.finish(None);
+    let row = rows.iter().find(|row| row.key.side == Side::Remote).unwrap();
+    assert_eq!(row.traits.days, 1);
 }

@@ -6,7 +6,7 @@
 //! Never: sees a packet; its result does not depend on how many workers there were.
 
 use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use crate::emit;
 use crate::endpoints::EndpointRows;
 use crate::endpoints::EndpointSummary;
 use crate::endpoints::Endpoints;
+use crate::endpoints::KEPT;
 use crate::endpoints::LOOK_AHEAD;
 use crate::model::Alert;
 use crate::model::Counter;
@@ -96,8 +97,8 @@ pub(super) struct Found {
     taken: BTreeMap<(Arc<str>, Nanos), usize>,
     rules: Arc<RuleSet>,
     catalog: Arc<SourceCatalog>,
-    /// Endpoints and the rules that have fired on them since the table was taken.
-    fired: HashSet<(EndpointKey, String)>,
+    /// Endpoints and the rules that have fired on them within a week, and when.
+    fired: HashMap<(EndpointKey, String), Nanos>,
 }
 
 /// What the analyst leaves behind.
@@ -144,7 +145,7 @@ impl Analyst {
             taken: BTreeMap::new(),
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
-            fired: HashSet::new(),
+            fired: HashMap::new(),
         };
         Analyst { feeds: queues.into_iter().map(feed).collect(), found }
     }
@@ -256,15 +257,19 @@ impl Found {
         rows.judged().for_each(|row| self.judge(&row, &mut alerts));
         alerts.sort_by(|a, b| place(a).cmp(&place(b)));
         alerts.into_iter().for_each(|alert| self.alert(alert));
-        self.fired.clear();
+        let now = self.fired.values().copied().max().unwrap_or_default();
+        self.fired.retain(|_, at| now.since(*at) <= KEPT);
     }
 
-    /// Each rule fires at most once on an endpoint of a span.
+    /// Each rule fires at most once a week on an endpoint: rules look at a week, and a live run asks
+    /// them again with each set of files.
     fn judge(&mut self, row: &EndpointRow, sink: &mut Vec<Alert>) {
         let before = sink.len();
         self.rules.evaluate_endpoint(row, &self.catalog, sink);
         for alert in sink.split_off(before) {
-            if self.fired.insert((row.key.clone(), alert.rule.uuid.clone())) {
+            let key = (row.key.clone(), alert.rule.uuid.clone());
+            if self.fired.get(&key).is_none_or(|before| alert.time.since(*before) > KEPT) {
+                self.fired.insert(key, alert.time);
                 sink.push(alert);
             }
         }
@@ -318,7 +323,10 @@ impl Found {
     /// What was found since the last call, in output order. Incidents stay open: one comes again
     /// when more alerts have joined it.
     pub(super) fn take(&mut self) -> Findings {
-        let endpoints = std::mem::replace(&mut self.endpoints, Endpoints::new(self.caps.endpoints));
+        let endpoints = {
+            let next = self.endpoints.successor();
+            std::mem::replace(&mut self.endpoints, next)
+        };
         endpoints.count(&mut self.counters);
         let learned = self.state.as_ref().map(|state| &state.baselines);
         let endpoints = Arc::new(endpoints.finish(learned));

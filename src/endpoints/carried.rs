@@ -1,0 +1,56 @@
+//! What one span of a run leaves to the next: a live run begins a new table with each set of files,
+//! and what rules look at takes days.
+//!
+//! Owns: the last week of endpoints that rules judge, by identity. In: a table whose set is being
+//! finished. Out: a new table's entries, begun where the old one's ended. Never: grows past the
+//! table's cap: of too many, those that were seen last stay.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::endpoints::tally::Judged;
+use crate::endpoints::week::Week;
+use crate::model::Nanos;
+use crate::model::endpoint::EndpointKey;
+
+/// An endpoint that was not seen for so long is forgotten: rules look at seven days.
+pub const KEPT: Nanos = Nanos::from_secs(7 * 86_400);
+
+/// What is kept of one endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Remains {
+    pub(super) last: Nanos,
+    pub(super) week: Option<Box<Week>>,
+    pub(super) judged: Box<Judged>,
+}
+
+/// The remains of endpoints, each until it is seen again.
+#[derive(Debug, Default)]
+pub(super) struct Carried(HashMap<EndpointKey, Remains, RandomState>);
+
+impl Carried {
+    /// Of `all`, those that were seen within a week of the latest, at most `cap`.
+    pub(super) fn of(all: impl Iterator<Item = (EndpointKey, Remains)>, cap: usize) -> Carried {
+        let mut all: Vec<(EndpointKey, Remains)> = all.collect();
+        let now = all.iter().map(|(_, remains)| remains.last).max().unwrap_or_default();
+        all.retain(|(_, remains)| now.since(remains.last) <= KEPT);
+        all.sort_unstable_by(|(a, one), (b, other)| other.last.cmp(&one.last).then(a.cmp(b)));
+        all.truncate(cap);
+        Carried(all.into_iter().collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes what there is of an endpoint that is seen again, in a session that ended `now`.
+    pub(super) fn take(&mut self, key: &EndpointKey, now: Nanos) -> Option<Remains> {
+        self.0.remove(key).filter(|remains| now.since(remains.last) <= KEPT)
+    }
+
+    /// Those that were not seen again.
+    pub(super) fn rest(&mut self) -> impl Iterator<Item = (EndpointKey, Remains)> {
+        std::mem::take(&mut self.0).into_iter()
+    }
+}
