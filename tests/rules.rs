@@ -59,7 +59,7 @@ fn embedded_and_directory_are_the_same_rules() {
     assert_eq!(embedded.info().sha256, loaded.info().sha256);
     assert_eq!(embedded.info().count, loaded.info().count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
-    let want = "D01 D01 D02 D03 D04 D05 D06 D07 D08 D08 D08 D18 D18 D18 D21 D29";
+    let want = "D01 D01 D02 D03 D04 D05 D05 D06 D07 D08 D08 D08 D18 D18 D18 D21 D29";
     assert_eq!(numbers.join(" "), want);
 }
 
@@ -334,6 +334,7 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
         ("longhaul.state", pool(json!(["opened", "closed", "reset", "timeout"]))),
         ("longhaul.near.handshake_us", pool(json!([1500.5, 1500.499, 80_000.25]))),
         ("longhaul.physics.verdict", pool(json!(["possible", "too-fast", "unknown"]))),
+        ("longhaul.physics.doubtful", pool(json!([["geo"], ["subject", "geo"]]))),
         ("longhaul.quality.one_way", pool(json!([true]))),
         (
             "tls.client.server_name",

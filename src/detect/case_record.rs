@@ -13,6 +13,7 @@ use crate::detect::case_latency::set_gap;
 use crate::detect::case_latency::set_gap_over_udp;
 use crate::detect::case_latency::set_over_udp;
 use crate::detect::case_latency::set_trips;
+use crate::detect::case_physics::set_physics;
 use crate::detect::fields;
 use crate::model::Addr;
 use crate::model::Nanos;
@@ -28,8 +29,6 @@ use crate::model::record::HttpFacts;
 use crate::model::record::Leg;
 use crate::model::record::ListHit;
 use crate::model::record::Party;
-use crate::model::record::Physics;
-use crate::model::record::PhysicsVerdict;
 use crate::model::record::Place;
 use crate::model::record::Protocol;
 use crate::model::record::Quality;
@@ -317,30 +316,6 @@ fn set_syn(syn: &mut SynFacts, name: &str, value: &Json) -> Option<()> {
         "timestamps" => syn.timestamps = value.as_bool()?,
         "window_scale" => syn.window_scale = Some(small(value)?),
         "window" => syn.window = small(value)?,
-        _ => return None,
-    }
-    Some(())
-}
-
-fn set_physics(context: &mut Context, name: &str, value: &Json) -> Option<()> {
-    let physics = context.physics.get_or_insert(Physics {
-        km_max_fibre: 0.0,
-        km_max_vacuum: 0.0,
-        claim_km: None,
-        verdict: PhysicsVerdict::Unknown,
-    });
-    match name {
-        "km_max_fibre" => physics.km_max_fibre = value.as_f64()?,
-        "km_max_vacuum" => physics.km_max_vacuum = value.as_f64()?,
-        "claim_km" => physics.claim_km = Some(value.as_f64()?),
-        "verdict" => {
-            physics.verdict = match value.as_str()? {
-                "possible" => PhysicsVerdict::Possible,
-                "too-fast" => PhysicsVerdict::TooFast,
-                "unknown" => PhysicsVerdict::Unknown,
-                _ => return None,
-            }
-        }
         _ => return None,
     }
     Some(())

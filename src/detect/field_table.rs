@@ -15,10 +15,12 @@ use crate::detect::read;
 use crate::detect::value::cipher;
 use crate::detect::value::dns_type;
 use crate::model::latency::Exchange;
+use crate::model::physics::Claim;
 use crate::model::record::Protocol;
 
 const DIRECTIONS: &[&str] = &["inbound", "outbound", "internal", "external"];
 const STATES: &[&str] = &["opened", "established", "closed", "reset", "timeout", "half"];
+const CLAIMS: &[&str] = &["subject", "geo"];
 const VERDICTS: &[&str] = &["possible", "too-fast", "unknown"];
 
 type Row = (&'static str, Kind, &'static str, Shown, Get, &'static str);
@@ -383,15 +385,33 @@ pub(super) static FIELDS: &[Field] = &[
     field(("longhaul.physics.km_max_fibre", Kind::Float, "km", Shown::Sometimes,
         |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_fibre))),
         "Farthest the remote end can be at 2/3 of the speed of light.")),
+    field(("longhaul.physics.km_max_real", Kind::Float, "km", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_real))),
+        "Farthest it is likely to be, at 4/9, as on real paths.")),
     field(("longhaul.physics.km_max_vacuum", Kind::Float, "km", Shown::Sometimes,
         |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_vacuum))),
         "Farthest it can be at the speed of light: a hard bound.")),
     field(("longhaul.physics.claim_km", Kind::Float, "km", Shown::Sometimes,
         |r| read::physics(r, |p| Value::float_opt(p.claim_km)),
-        "Distance to the nearest point of the claimed region.")),
+        "Distance to the nearest point of the claimed place.")),
+    field(("longhaul.physics.claim_of", Kind::Word(CLAIMS), "", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::str_opt(p.claim_of.map(Claim::as_str))),
+        "Whose claim that is: the subjects file's, else the geo database's.")),
+    field(("longhaul.physics.geo_km", Kind::Float, "km", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::float_opt(p.geo_km)),
+        "Distance to the nearest point of the geo region.")),
     field(("longhaul.physics.verdict", Kind::Word(VERDICTS), "", Shown::Sometimes,
         |r| read::physics(r, |p| Value::Str(p.verdict.as_str())),
         "Whether light could have gone to the claimed place and back.")),
+    field(("longhaul.physics.refuted", Kind::Texts, "", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::list(List::Words(p.refuted.words()))),
+        "Claims that are farther than light in a vacuum could have gone.")),
+    field(("longhaul.physics.doubtful", Kind::Texts, "", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::list(List::Words(p.doubtful.words()))),
+        "Claims that are farther than light in fibre could have gone, but no farther than that.")),
+    field(("longhaul.physics.withheld_by", Kind::Text, "", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::str_opt(p.withheld_by)),
+        "The tag for which there is no verdict: the end is not where its users are.")),
     field(("longhaul.tags", Kind::Texts, "", Shown::Sometimes, |r| read::tags(r, Side::Any),
         "Tags of the lists that matched either end or a name of the session.")),
     field(("longhaul.source.tags", Kind::Texts, "", Shown::Rules, |r| read::tags(r, Side::Source),

@@ -9,6 +9,7 @@ mod alert;
 mod alert_endpoint;
 mod case_endpoint;
 mod case_latency;
+mod case_physics;
 mod case_record;
 pub mod cases;
 mod compile;

@@ -9,6 +9,8 @@ use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::HiddenLeg;
 use crate::model::endpoint::Tunnel;
+use crate::model::physics::KM_PER_RTT_MS_FIBRE;
+use crate::model::physics::KM_PER_RTT_MS_REAL;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::traits::Baseline;
@@ -16,14 +18,6 @@ use crate::model::traits::Excess;
 use crate::model::traits::MtuTotals;
 use crate::model::traits::Spread;
 use crate::model::traits::StackTotals;
-
-/// Kilometres of distance a millisecond of full round trip allows at 2/3 c, the speed of light in
-/// fibre: 299 792.458 km/s * 2 / 3 / 2 / 1000.
-const KM_PER_MS_FIBRE: f64 = 99.93;
-
-/// The same at 4/9 c, at which packets of real paths are found to travel (Katz-Bassett et al.,
-/// IMC 2006).
-const KM_PER_MS_REAL: f64 = 66.62;
 
 /// Reads one part of something an endpoint may have.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
@@ -142,11 +136,11 @@ fn disc(row: &EndpointRow, km_per_ms: f64) -> Value<'_> {
 }
 
 pub(super) fn disc_fibre(row: &EndpointRow) -> Value<'_> {
-    disc(row, KM_PER_MS_FIBRE)
+    disc(row, KM_PER_RTT_MS_FIBRE)
 }
 
 pub(super) fn disc_real(row: &EndpointRow) -> Value<'_> {
-    disc(row, KM_PER_MS_REAL)
+    disc(row, KM_PER_RTT_MS_REAL)
 }
 
 pub(super) fn subject(row: &EndpointRow) -> Value<'_> {

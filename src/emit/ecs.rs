@@ -14,6 +14,7 @@ use crate::emit::json::key;
 use crate::emit::json::quoted;
 use crate::emit::legs::put_leg;
 use crate::emit::over_udp;
+use crate::emit::physics::put_physics;
 use crate::emit::text;
 use crate::model::Record;
 use crate::model::Transport;
@@ -24,7 +25,6 @@ use crate::model::record::DnsFacts;
 use crate::model::record::Facts;
 use crate::model::record::HttpFacts;
 use crate::model::record::Party;
-use crate::model::record::Physics;
 use crate::model::record::Place;
 use crate::model::record::Quality;
 use crate::model::record::SessionState;
@@ -429,17 +429,6 @@ fn put_context(json: &mut Json<'_>, context: &Context) {
         json.word(quoted!("reason"), reason);
         json.close(mark);
     }
-}
-
-fn put_physics(json: &mut Json<'_>, physics: &Physics) {
-    let mark = json.open(key!("physics"));
-    json.float(key!("km_max_fibre"), physics.km_max_fibre);
-    json.float(key!("km_max_vacuum"), physics.km_max_vacuum);
-    if let Some(km) = physics.claim_km {
-        json.float(key!("claim_km"), km);
-    }
-    json.word(quoted!("verdict"), physics.verdict.as_str());
-    json.close(mark);
 }
 
 /// The tags of the lists that matched: each once, in order. A session has a handful of hits, so

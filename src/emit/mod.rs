@@ -15,6 +15,7 @@ pub mod run;
 mod json;
 mod legs;
 mod over_udp;
+mod physics;
 mod text;
 mod tree;
 

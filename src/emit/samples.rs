@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::model::latency::Methods;
 use crate::model::latency::RoundTrips;
+use crate::model::physics::Claim;
+use crate::model::physics::Claims;
 use crate::model::record::Subject;
 use crate::model::record::*;
 use crate::model::{Addr, Nanos, Transport};
@@ -135,9 +137,15 @@ fn context() -> Context {
         hits: vec![hit("vpn:astrill"), hit("hosting"), hit("vpn:astrill")],
         physics: Some(Physics {
             km_max_fibre: 1_847.8,
+            km_max_real: 1_231.9,
             km_max_vacuum: 2_771.8,
             claim_km: Some(12.25),
+            claim_of: Some(Claim::Subject),
+            geo_km: Some(1_900.5),
             verdict: PhysicsVerdict::Possible,
+            refuted: Claims::default(),
+            doubtful: Claims::default().with(Claim::Geo),
+            withheld_by: None,
         }),
         subject: Some(Subject::Named("192.168.1.187".into())),
         subject_name: None,

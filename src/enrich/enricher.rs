@@ -10,6 +10,7 @@ use crate::enrich::data::EnrichData;
 use crate::enrich::geo::is_public;
 use crate::enrich::hits::match_lists;
 use crate::enrich::physics;
+use crate::enrich::physics::Claimed;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Record;
@@ -20,6 +21,12 @@ use crate::model::record::Subject;
 
 /// Tags of ends that are not where their users are: their distance proves nothing.
 const UNTRUSTED: [&str; 7] = ["anycast", "cdn", "sase", "relay", "pep", "satellite", "mobile"];
+
+/// The first of those tags that the session has.
+fn untrusted(record: &Record) -> Option<&'static str> {
+    let has = |tag: &&str| record.context.hits.iter().any(|hit| &*hit.tag == *tag);
+    UNTRUSTED.into_iter().find(has)
+}
 
 /// One worker's enricher.
 pub struct Enricher {
@@ -81,8 +88,9 @@ impl Enricher {
             Direction::Outbound => (record.far, &record.responder),
             Direction::Internal | Direction::External => return None,
         };
-        let untrusted = record.context.hits.iter().any(|hit| UNTRUSTED.contains(&&*hit.tag));
-        Some(physics::judge(sensor, leg.transport_ns()?, remote.place.as_deref(), untrusted))
+        let subject = self.data.subjects.of(remote.ip).and_then(|subject| subject.place);
+        let claimed = Claimed { subject, geo: remote.place.as_deref() };
+        Some(physics::judge(sensor, leg.transport_ns()?, &claimed, untrusted(record)))
     }
 
     /// A subject of the file at either end, the initiator's first; else the address of the

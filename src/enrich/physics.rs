@@ -1,28 +1,60 @@
-//! How far light lets the remote end be, against where the databases put it.
+//! How far light lets the remote end be, against where it is claimed to be.
 //!
-//! Owns: great-circle distance and the two bounds. In: sensor place, round trip, claimed place.
-//! Out: [`Physics`]. Never: says a place is right; "too slow" proves nothing.
+//! Owns: great-circle distance, nearest points and the bounds. In: sensor place, round trip,
+//! claimed places. Out: [`Physics`]. Never: says a place is right; "too slow" proves nothing.
 
 use crate::enrich::places::SensorPlace;
-use crate::model::record::Physics;
-use crate::model::record::PhysicsVerdict;
+use crate::model::physics::Claim;
+use crate::model::physics::Claims;
+use crate::model::physics::KM_PER_RTT_MS_FIBRE;
+use crate::model::physics::KM_PER_RTT_MS_REAL;
+use crate::model::physics::KM_PER_RTT_MS_VACUUM;
+use crate::model::physics::Physics;
+use crate::model::physics::PhysicsVerdict;
 use crate::model::record::Place;
 
-/// Kilometres of distance a millisecond of full round trip allows at c in vacuum:
-/// 299 792.458 km/s / 2 / 1000.
-pub const KM_PER_RTT_MS_VACUUM: f64 = 149.9;
-
-/// The same at 2/3 c, the speed of light in fibre.
-pub const KM_PER_RTT_MS_FIBRE: f64 = 99.93;
-
-/// Radius assumed for a claimed place whose database gives none, in km: wide enough for a large
-/// city region, so that a coarse claim is not refuted by its own coarseness.
+/// Radius assumed for a region whose database gives none, in km: wide enough for a large city
+/// region, so that a coarse claim is not refuted by its own coarseness.
 pub const RADIUS_KM_UNKNOWN: f64 = 100.0;
 
-/// Mean radius of the Earth in km (IUGG).
+/// Radius assumed for a subject's place where the file gives none, in km: a city with its suburbs.
+pub const RADIUS_KM_SUBJECT: f64 = 50.0;
+
+/// Mean radius of the Earth in km: the IUGG's R1 of the Geodetic Reference System 1980 (Moritz,
+/// Journal of Geodesy 74, 2000). The ellipsoid's own distances differ by 0.6 % at most.
 const EARTH_RADIUS_KM: f64 = 6_371.009;
 
-/// Great-circle distance in km between two points in degrees (haversine formula).
+/// A circle on the Earth in which somebody is said to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Circle {
+    /// Degrees north and east.
+    pub centre: (f64, f64),
+    /// Radius in km.
+    pub radius_km: f64,
+}
+
+impl Circle {
+    /// The geo region's: around its centre, with the radius that holds 90 % of its addresses
+    /// (`radius_p90_km` of the database that is built in), or which the database gives as accuracy.
+    /// One address in ten of a region may lie outside: a claim that is refuted by less than another
+    /// radius asks for a better database before it asks for anything else.
+    fn of_region(place: &Place) -> Option<Circle> {
+        let radius_km = place.radius_km.unwrap_or(RADIUS_KM_UNKNOWN);
+        Some(Circle { centre: place.location?, radius_km })
+    }
+}
+
+/// Who claims what of the remote end's place.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claimed<'a> {
+    /// The subjects file, of whom it names at that address.
+    pub subject: Option<Circle>,
+    /// The geo database.
+    pub geo: Option<&'a Place>,
+}
+
+/// Great-circle distance in km between two points in degrees: the haversine formula (Sinnott,
+/// Virtues of the Haversine, Sky and Telescope 68(2), 1984).
 pub fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
     let (lat_a, lat_b) = (a.0.to_radians(), b.0.to_radians());
     let half_lat = ((lat_b - lat_a) / 2.0).sin();
@@ -31,37 +63,64 @@ pub fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
     2.0 * EARTH_RADIUS_KM * h.clamp(0.0, 1.0).sqrt().asin()
 }
 
-/// Distance in km from the sensor to the nearest point of the claimed place's circle; `None` where
-/// the place has no location.
-pub fn claim_km(sensor: &SensorPlace, claim: &Place) -> Option<f64> {
-    let centre = claim.location?;
-    let radius = claim.radius_km.unwrap_or(RADIUS_KM_UNKNOWN);
-    let km = distance_km((sensor.latitude, sensor.longitude), centre) - radius;
+/// Distance in km from the sensor to the nearest point of a circle, 0 inside it: great circles
+/// through its centre meet its edge a radius earlier, and no other path to it is shorter (triangle
+/// inequality). `None` for a circle that is none.
+pub fn nearest_km(sensor: &SensorPlace, circle: Circle) -> Option<f64> {
+    let centre_km = distance_km((sensor.latitude, sensor.longitude), circle.centre);
+    let km = centre_km - circle.radius_km.max(0.0);
     km.is_finite().then(|| km.max(0.0))
 }
 
-/// What a full round trip of `rtt_ns` to the remote end says of its claimed place.
+/// What a full round trip of `rtt_ns` to the remote end says of its claimed places.
 ///
-/// `untrusted` marks an end that is not where its users are (anycast, CDN, SASE, relay, mobile,
-/// satellite): its bounds are given, its verdict is unknown. Only the vacuum bound, which nothing
-/// can beat, gives [`PhysicsVerdict::TooFast`].
-pub fn judge(sensor: &SensorPlace, rtt_ns: u64, claim: Option<&Place>, untrusted: bool) -> Physics {
+/// `withheld_by` is the tag of an end that is not where its users are (anycast, CDN, SASE, relay,
+/// satellite, mobile): bounds and distances are given, the verdict is unknown. Only the vacuum
+/// bound, which nothing can beat, gives [`PhysicsVerdict::TooFast`]; what light in fibre could not
+/// serve is doubtful, since radio and hollow fibre go at nearly c.
+pub fn judge(
+    sensor: &SensorPlace,
+    rtt_ns: u64,
+    claimed: &Claimed<'_>,
+    withheld_by: Option<&'static str>,
+) -> Physics {
     let rtt_ms = rtt_ns as f64 / 1e6;
-    let km_max_vacuum = rtt_ms * KM_PER_RTT_MS_VACUUM;
-    let claim_km = claim.and_then(|place| claim_km(sensor, place));
-    let verdict = match claim_km {
-        Some(km) if !untrusted && km > km_max_vacuum => PhysicsVerdict::TooFast,
-        Some(_) if !untrusted => PhysicsVerdict::Possible,
-        _ => PhysicsVerdict::Unknown,
-    };
-    // Judged exactly, told in hundreds of metres.
-    let told = |km: f64| (km * 10.0).round() / 10.0;
-    Physics {
-        km_max_fibre: told(rtt_ms * KM_PER_RTT_MS_FIBRE),
-        km_max_vacuum: told(km_max_vacuum),
-        claim_km: claim_km.map(told),
-        verdict,
+    let (vacuum, fibre) = (rtt_ms * KM_PER_RTT_MS_VACUUM, rtt_ms * KM_PER_RTT_MS_FIBRE);
+    let subject_km = claimed.subject.and_then(|circle| nearest_km(sensor, circle));
+    let geo_km = claimed.geo.and_then(Circle::of_region).and_then(|c| nearest_km(sensor, c));
+    let (mut refuted, mut doubtful) = (Claims::default(), Claims::default());
+    let known = [(Claim::Subject, subject_km), (Claim::Geo, geo_km)];
+    let known = known.into_iter().filter_map(|(claim, km)| Some((claim, km?)));
+    for (claim, km) in known.clone().filter(|_| withheld_by.is_none()) {
+        if km > vacuum {
+            refuted = refuted.with(claim);
+        } else if km > fibre {
+            doubtful = doubtful.with(claim);
+        }
     }
+    let (claim_of, claim_km) = known.clone().next().unzip();
+    let verdict = match (withheld_by, claim_km) {
+        (Some(_), _) | (_, None) => PhysicsVerdict::Unknown,
+        _ if refuted.is_empty() => PhysicsVerdict::Possible,
+        _ => PhysicsVerdict::TooFast,
+    };
+    Physics {
+        km_max_fibre: told(fibre),
+        km_max_real: told(rtt_ms * KM_PER_RTT_MS_REAL),
+        km_max_vacuum: told(vacuum),
+        claim_km: claim_km.map(told),
+        claim_of,
+        geo_km: geo_km.map(told),
+        verdict,
+        refuted,
+        doubtful,
+        withheld_by,
+    }
+}
+
+/// Judged exactly, told in hundreds of metres.
+fn told(km: f64) -> f64 {
+    (km * 10.0).round() / 10.0
 }
 
 #[cfg(test)]
@@ -98,35 +157,86 @@ mod tests {
         SensorPlace { name: "IAD".into(), latitude: ASHBURN.0, longitude: ASHBURN.1 }
     }
 
-    fn claim(location: Option<(f64, f64)>, radius_km: Option<f64>) -> Place {
+    fn region(location: Option<(f64, f64)>, radius_km: Option<f64>) -> Place {
         Place { country: Some("GB".into()), region: None, location, radius_km }
+    }
+
+    fn of(rtt_ms: f64, subject: Option<Circle>, geo: Option<&Place>) -> Physics {
+        judge(&sensor(), (rtt_ms * 1e6) as u64, &Claimed { subject, geo }, None)
     }
 
     #[test]
     fn only_the_vacuum_bound_refutes_and_the_radius_counts() {
-        let verdict = |rtt_ms: f64, radius| {
-            let claim = claim(Some(LONDON), Some(radius));
-            judge(&sensor(), (rtt_ms * 1e6) as u64, Some(&claim), false).verdict
+        let judged = |rtt_ms, radius_km| {
+            let physics = of(rtt_ms, None, Some(&region(Some(LONDON), Some(radius_km))));
+            (physics.verdict, physics.refuted.words(), physics.doubtful.words())
         };
-        // 5 890 km: 58.9 ms in fibre, 39.3 ms in vacuum.
-        assert_eq!(verdict(60.0, 0.0), PhysicsVerdict::Possible);
-        assert_eq!(verdict(45.0, 0.0), PhysicsVerdict::Possible);
-        assert_eq!(verdict(39.0, 0.0), PhysicsVerdict::TooFast);
-        assert_eq!(verdict(39.0, 152.0), PhysicsVerdict::Possible);
-        assert_eq!(verdict(10.0, 152.0), PhysicsVerdict::TooFast);
+        let none: &[&str] = &[];
+        // 5 917 km: 59.2 ms in fibre, 39.5 ms in vacuum.
+        assert_eq!(judged(60.0, 0.0), (PhysicsVerdict::Possible, none, none));
+        assert_eq!(judged(45.0, 0.0), (PhysicsVerdict::Possible, none, &["geo"][..]));
+        assert_eq!(judged(39.0, 0.0), (PhysicsVerdict::TooFast, &["geo"][..], none));
+        // 5 765 km to the nearest point: 38.5 ms in vacuum.
+        assert_eq!(judged(39.0, 152.0), (PhysicsVerdict::Possible, none, &["geo"][..]));
+        assert_eq!(judged(38.0, 152.0), (PhysicsVerdict::TooFast, &["geo"][..], none));
     }
 
     #[test]
-    fn no_claim_or_an_untrusted_end_is_unknown() {
-        let london = claim(Some(LONDON), None);
-        let tagged = judge(&sensor(), 1_000_000, Some(&london), true);
-        assert_eq!(tagged.verdict, PhysicsVerdict::Unknown);
-        assert!((tagged.km_max_vacuum - 149.9).abs() < 1e-9);
-        assert!((tagged.km_max_fibre - 99.9).abs() < 1e-9);
-        let nowhere = claim(None, None);
-        assert_eq!(judge(&sensor(), 1, Some(&nowhere), false).verdict, PhysicsVerdict::Unknown);
-        assert_eq!(judge(&sensor(), 1, None, false).claim_km, None);
-        let broken = claim(Some((f64::NAN, 0.0)), None);
-        assert_eq!(judge(&sensor(), 1, Some(&broken), false).verdict, PhysicsVerdict::Unknown);
+    fn a_region_around_the_sensor_is_no_distance_away() {
+        // 3 500 km: half of the United States around Kansas, the sensor in Ashburn within it.
+        let usa = region(Some((38.5, -98.0)), Some(3_500.0));
+        let physics = of(0.05, None, Some(&usa));
+        assert_eq!((physics.geo_km, physics.verdict), (Some(0.0), PhysicsVerdict::Possible));
+        // A quarter of the way round: 90 degrees of 6 371.009 km are 10 007.6 km.
+        let pole = Circle { centre: (90.0, 0.0), radius_km: 7.6 };
+        let equator = SensorPlace { name: "0".into(), latitude: 0.0, longitude: 50.0 };
+        assert!((nearest_km(&equator, pole).unwrap() - 9_999.94).abs() < 0.1);
+    }
+
+    #[test]
+    fn the_disc_of_a_round_trip_has_three_radii() {
+        let physics = of(20.0, None, None);
+        assert_eq!(physics.km_max_vacuum, 2_998.0);
+        assert_eq!(physics.km_max_fibre, 1_998.6);
+        assert_eq!(physics.km_max_real, 1_332.4);
+        assert_eq!((physics.verdict, physics.claim_km), (PhysicsVerdict::Unknown, None));
+    }
+
+    #[test]
+    fn the_subjects_place_is_the_claim_and_the_region_is_judged_beside_it() {
+        let phoenix = Some(Circle { centre: PHOENIX, radius_km: RADIUS_KM_SUBJECT });
+        let virginia = region(Some(ASHBURN), Some(150.0));
+        // 3 143.7 km to Phoenix less 50: 20.6 ms in vacuum.
+        let physics = of(12.0, phoenix, Some(&virginia));
+        assert_eq!(physics.claim_of, Some(Claim::Subject));
+        assert!((physics.claim_km.unwrap() - 3_093.7).abs() < 0.1, "{physics:?}");
+        assert_eq!((physics.geo_km, physics.verdict), (Some(0.0), PhysicsVerdict::TooFast));
+        assert_eq!(physics.refuted.words(), ["subject"]);
+        // The database says London: refuted, though the subject's place is possible.
+        let london = region(Some(LONDON), Some(50.0));
+        let physics = of(32.0, phoenix, Some(&london));
+        assert_eq!(physics.verdict, PhysicsVerdict::TooFast);
+        assert_eq!((physics.refuted.words(), physics.doubtful.words()), (&["geo"][..], &[][..]));
+        assert_eq!(of(12.0, phoenix, Some(&london)).refuted.words(), ["subject", "geo"]);
+    }
+
+    #[test]
+    fn a_tag_comes_first_and_is_named() {
+        let london = region(Some(LONDON), None);
+        let phoenix = Some(Circle { centre: PHOENIX, radius_km: 0.0 });
+        let claimed = Claimed { subject: phoenix, geo: Some(&london) };
+        let tagged = judge(&sensor(), 1_000_000, &claimed, Some("sase"));
+        assert_eq!((tagged.verdict, tagged.withheld_by), (PhysicsVerdict::Unknown, Some("sase")));
+        assert!(tagged.refuted.is_empty() && tagged.doubtful.is_empty());
+        assert_eq!((tagged.km_max_vacuum, tagged.km_max_fibre), (149.9, 99.9));
+        assert!(tagged.claim_km.unwrap() > 3_000.0 && tagged.geo_km.unwrap() > 5_700.0);
+    }
+
+    #[test]
+    fn no_claim_is_unknown() {
+        assert_eq!(of(1.0, None, Some(&region(None, None))).verdict, PhysicsVerdict::Unknown);
+        assert_eq!(of(1.0, None, None).claim_km, None);
+        let broken = region(Some((f64::NAN, 0.0)), None);
+        assert_eq!(of(1.0, None, Some(&broken)).verdict, PhysicsVerdict::Unknown);
     }
 }

@@ -1,7 +1,7 @@
 //! Who uses an address: the subjects file.
 //!
-//! Owns: the reading of `match,id,name`. In: a CSV file. Out: the subject of an address, longest
-//! prefix first.
+//! Owns: the reading of `match,id,name,place,radius_km`. In: a CSV file. Out: the subject of an
+//! address, longest prefix first.
 //! Never: MAC addresses or user names (identity evidence does those).
 
 use std::path::Path;
@@ -9,19 +9,27 @@ use std::sync::Arc;
 
 use crate::enrich::lpm::Prefix;
 use crate::enrich::lpm::PrefixSet;
+use crate::enrich::physics::Circle;
+use crate::enrich::physics::RADIUS_KM_SUBJECT;
+use crate::enrich::places::parse_place;
 use crate::model::Addr;
 use crate::model::Error;
+
+/// Half the way round the Earth in km: a circle of that radius is all of it.
+const HALF_ROUND_KM: f64 = 20_015.0;
 
 /// Most errors reported of one file.
 const ERRORS_MAX: usize = 100;
 
 /// An employee or asset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
     /// Stable id.
     pub id: Arc<str>,
     /// Name for people.
     pub name: Option<Arc<str>>,
+    /// Where they say they are.
+    pub place: Option<Circle>,
 }
 
 /// Every subject of a run. Immutable.
@@ -57,6 +65,7 @@ impl Subjects {
             return Err(vec![refuse("the first line is not the header `match,id,name`".into(), 1)]);
         };
         let at_name = column("name");
+        let at_place = (column("place"), column("radius_km"));
         let (mut entries, mut errors) = (Vec::new(), Vec::new());
         for (number, line) in lines {
             let Some(fields) = columns(line) else {
@@ -68,12 +77,13 @@ impl Subjects {
                 errors.push(refuse("the line has no address or no id".into(), number));
                 continue;
             };
-            match Prefix::parse(network) {
-                Ok(prefix) => {
+            let place = circle(at_place.0.and_then(field), at_place.1.and_then(field));
+            match (Prefix::parse(network), place) {
+                (Ok(prefix), Ok(place)) => {
                     let name = at_name.and_then(field).map(Arc::from);
-                    entries.push((prefix, Subject { id: id.into(), name }));
+                    entries.push((prefix, Subject { id: id.into(), name, place }));
                 }
-                Err(cause) => errors.push(refuse(cause, number)),
+                (Err(cause), _) | (_, Err(cause)) => errors.push(refuse(cause, number)),
             }
         }
         errors.truncate(ERRORS_MAX);
@@ -87,6 +97,18 @@ impl Subjects {
     pub fn of(&self, addr: Addr) -> Option<&Subject> {
         self.by_prefix.longest(addr)
     }
+}
+
+/// The place of a line: `LAT,LON` or a city code, and the radius around it.
+fn circle(place: Option<&str>, radius: Option<&str>) -> Result<Option<Circle>, String> {
+    let Some(place) = place else { return Ok(None) };
+    let place = parse_place(place).map_err(|error| error.cause.to_string())?;
+    let radius_km = match radius.map(|text| (text, text.parse::<f64>())) {
+        None => RADIUS_KM_SUBJECT,
+        Some((_, Ok(km))) if (0.0..=HALF_ROUND_KM).contains(&km) => km,
+        Some((text, _)) => return Err(format!("`{text}` is no radius from 0 to 20015 km")),
+    };
+    Ok(Some(Circle { centre: (place.latitude, place.longitude), radius_km }))
 }
 
 /// Fields of a CSV line (RFC 4180 section 2, without line breaks inside quotes); `None` where a
@@ -135,6 +157,23 @@ mod tests {
         assert_eq!(subjects.of(addr("10.9.9.9")).unwrap().name, None);
         assert_eq!(&*subjects.of(addr("2001:db8::9")).unwrap().id, "e-8");
         assert!(subjects.of(addr("192.0.2.1")).is_none());
+    }
+
+    #[test]
+    fn a_place_is_a_code_or_coordinates_with_a_radius() {
+        let text = "match,id,place,radius_km\n10.0.0.1,a,PHX,\n10.0.0.2,b,\"33.4484,-112.074\",5\n\
+                    10.0.0.3,c,,9\n";
+        let subjects = Subjects::parse(Path::new("s.csv"), text).unwrap();
+        let place = |ip| subjects.of(addr(ip)).unwrap().place;
+        let phoenix = place("10.0.0.1").unwrap();
+        assert!((phoenix.centre.0 - 33.4).abs() < 0.2 && phoenix.radius_km == RADIUS_KM_SUBJECT);
+        let exact = Circle { centre: (33.4484, -112.074), radius_km: 5.0 };
+        assert_eq!((place("10.0.0.2"), place("10.0.0.3")), (Some(exact), None));
+        for bad in ["10.0.0.1,a,XQZ,", "10.0.0.1,a,PHX,-1", "10.0.0.1,a,PHX,far"] {
+            let text = format!("match,id,place,radius_km\n{bad}\n");
+            let errors = Subjects::parse(Path::new("s.csv"), &text).unwrap_err();
+            assert_eq!(errors.len(), 1, "{bad}");
+        }
     }
 
     #[test]

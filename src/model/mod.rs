@@ -15,6 +15,7 @@ pub mod frame;
 pub mod latency;
 pub mod names;
 pub mod packet;
+pub mod physics;
 pub mod protocol;
 pub mod record;
 pub mod time;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use crate::model::latency::RoundTrips;
 use crate::model::latency::Turns;
+pub use crate::model::physics::Physics;
+pub use crate::model::physics::PhysicsVerdict;
 pub use crate::model::protocol::Protocol;
 use crate::model::{Addr, Nanos, Transport};
 
@@ -314,42 +316,6 @@ pub struct Facts {
     pub wrapping: Option<Box<Wrapping>>,
     /// Exchanges that forced an end to answer.
     pub turns: Option<Box<Turns>>,
-}
-
-/// What physics says of the remote end's claimed place.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Physics {
-    /// Farthest the remote end can be at 2/3 c, in km.
-    pub km_max_fibre: f64,
-    /// Farthest it can be at c, in km: a hard bound.
-    pub km_max_vacuum: f64,
-    /// Great-circle distance from the sensor to the nearest point of the claimed region, in km.
-    pub claim_km: Option<f64>,
-    /// What follows.
-    pub verdict: PhysicsVerdict,
-}
-
-/// `longhaul.physics.verdict`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PhysicsVerdict {
-    /// The claimed place is within reach of the measured round trip.
-    Possible,
-    /// The claimed place is farther than light could have gone: the place is wrong (or anycast,
-    /// CDN, PEP).
-    TooFast,
-    /// No leg, no sensor place or no claim.
-    Unknown,
-}
-
-impl PhysicsVerdict {
-    /// The contract's word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            PhysicsVerdict::Possible => "possible",
-            PhysicsVerdict::TooFast => "too-fast",
-            PhysicsVerdict::Unknown => "unknown",
-        }
-    }
 }
 
 /// A list that matched one end or name of a session.

@@ -261,8 +261,8 @@ impl Found {
         self.fired.retain(|_, at| now.since(*at) <= KEPT);
     }
 
-    /// Each rule fires at most once a week on an endpoint: rules look at a week, and a live run asks
-    /// them again with each set of files.
+    /// Each rule fires at most once a week on an endpoint: rules look at a week, and a live run
+    /// asks them again with each set of files.
     fn judge(&mut self, row: &EndpointRow, sink: &mut Vec<Alert>) {
         let before = sink.len();
         self.rules.evaluate_endpoint(row, &self.catalog, sink);
