@@ -22,6 +22,8 @@ mod demo;
 mod edges;
 #[path = "truth/files.rs"]
 mod files;
+#[path = "truth/in_session.rs"]
+mod in_session;
 #[path = "truth/inner.rs"]
 mod inner;
 #[path = "truth/made.rs"]
