@@ -179,7 +179,8 @@ impl Exclusions {
     pub const CLIENT_CERTIFICATE: u16 = 8;
     /// Something was sent again, came out of order or is missing meanwhile.
     pub const LOSS: u16 = 16;
-    /// A flight whose end cannot be told: the answer came before its last packet.
+    /// A flight whose end cannot be told: the answer came before its last packet, or does not
+    /// acknowledge it.
     pub const SPLIT_FLIGHT: u16 = 32;
 
     /// Each bit with its word.
