@@ -131,6 +131,7 @@ fn observe(data: &[u8], transport: Transport, responder_port: u16) {
             time: Nanos::ZERO,
             opened: None,
             troubles: 0,
+            numbers: (0, 0),
         };
         observers.observe(&segment, &mut counters);
         rest = after;
@@ -158,6 +159,7 @@ fn talk(data: &[u8], ports: (u16, u16)) {
             time: Nanos(sent * 1_000_000),
             opened: None,
             troubles: 0,
+            numbers: (0, 0),
         };
         observers.observe(&segment, &mut counters);
     }
@@ -329,6 +331,7 @@ impl Listener<Observers> for Ear {
             time: delivery.time,
             opened: None,
             troubles: 0,
+            numbers: (0, 0),
         };
         match extra.get_or_insert_default().observe(&segment, &mut self.counters) {
             longhaul::evidence::Interest::More => Interest::More,

@@ -164,7 +164,8 @@ pub(super) fn samples(row: &EndpointRow, field: &str) -> u64 {
     } else if of("longhaul.mtu.") {
         traits.mtu.as_ref().map_or(0, |mtu| u64::from(mtu.syns))
     } else if of("longhaul.floor") || of("longhaul.disc.") {
-        row.handshakes
+        // Over UDP there are none.
+        if row.handshakes > 0 { row.handshakes } else { row.sessions }
     } else {
         row.sessions
     }

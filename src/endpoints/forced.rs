@@ -159,6 +159,7 @@ pub(super) const fn needs_computing(exchange: Exchange) -> bool {
         Exchange::Tls
             | Exchange::TlsResumed
             | Exchange::TlsCertificate
+            | Exchange::Dtls
             | Exchange::Quic
             | Exchange::Ike
     )

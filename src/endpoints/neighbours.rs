@@ -17,7 +17,7 @@ use crate::endpoints::table::Entry;
 pub(super) struct Neighbours {
     /// The lowest floor, the endpoint's own included, in ns.
     pub(super) floor_ns: u64,
-    /// Sessions of the others with a measured handshake.
+    /// Sessions of the others with a transport round trip.
     pub(super) sessions: u64,
     /// Days (UTC) on which sessions of the others ended, modulo 64; of those that rules judge.
     pub(super) days: u32,
@@ -36,7 +36,7 @@ struct Sums {
 impl Sums {
     fn add(&mut self, entry: &Entry, days: u64) {
         self.floor_ns = self.floor_ns.min(entry.floor_ns);
-        self.sessions = self.sessions.saturating_add(entry.handshakes);
+        self.sessions = self.sessions.saturating_add(entry.measured.into());
         self.days_of_two |= self.days & days;
         self.days |= days;
     }
@@ -46,7 +46,7 @@ impl Sums {
         let others = (self.days & !days) | self.days_of_two;
         Neighbours {
             floor_ns: self.floor_ns,
-            sessions: self.sessions.saturating_sub(entry.handshakes),
+            sessions: self.sessions.saturating_sub(entry.measured.into()),
             days: others.count_ones(),
         }
     }
@@ -60,7 +60,7 @@ impl PrefixFloors {
     pub(super) fn of(endpoints: &Endpoints) -> PrefixFloors {
         let hasher: &RandomState = &endpoints.hasher;
         let mut table: HashTable<Sums> = HashTable::new();
-        for entry in endpoints.entries.iter().filter(|entry| entry.handshakes > 0) {
+        for entry in endpoints.entries.iter().filter(|entry| entry.measured > 0) {
             let prefix = entry.key.prefix();
             let rehash = |sums: &Sums| hasher.hash_one(sums.prefix);
             let hash = hasher.hash_one(prefix);
@@ -77,7 +77,7 @@ impl PrefixFloors {
         let prefix = entry.key.prefix();
         let hash = endpoints.hasher.hash_one(prefix);
         let sums = self.0.find(hash, |sums| sums.prefix == prefix)?;
-        Some(match entry.handshakes {
+        Some(match entry.measured {
             0 => sums.without(entry, 0),
             _ => sums.without(entry, endpoints.days(entry)),
         })

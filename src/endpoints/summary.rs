@@ -43,7 +43,8 @@ pub struct SideSummary {
     pub print: Print,
     /// Transport round trip between the sensor and it, in ns.
     pub handshake_ns: Option<u64>,
-    /// The session's lowest round trip on that leg, handshake or later, in ns.
+    /// The session's lowest round trip on that leg, handshake or later, in ns; of UDP what comes
+    /// nearest ([`Record::transport_ns`]).
     pub transport_ns: Option<u64>,
     /// Geo database's place.
     pub place: Option<Arc<Place>>,
@@ -168,11 +169,11 @@ impl EndpointSummary {
         let (from, to) = sides(record.context.direction);
         let initiator = SideSummary {
             print: initiator_print(from, &mut record.facts),
-            ..side(&record.initiator, from, &record.near)
+            ..side(&record.initiator, from, (&record.near, record.transport_ns(true)))
         };
         let responder = SideSummary {
             print: responder_print(to, &record.facts),
-            ..side(&record.responder, to, &record.far)
+            ..side(&record.responder, to, (&record.far, record.transport_ns(false)))
         };
         EndpointSummary {
             initiator,
@@ -214,7 +215,7 @@ fn stack(record: &Record) -> StackSummary {
 fn turns(record: &mut Record) -> Option<Box<Turns>> {
     let turns = record.facts.turns.as_deref()?;
     let tells = turns.turns.iter().any(|turn| turn.by_initiator);
-    if tells && record.near.transport_ns().is_some() { record.facts.turns.take() } else { None }
+    if tells && record.transport_ns(true).is_some() { record.facts.turns.take() } else { None }
 }
 
 fn subject(record: &Record) -> Option<(Arc<str>, Option<Arc<str>>)> {
@@ -236,13 +237,13 @@ fn answered(record: &Record) -> bool {
     sent.packets > 0 && record.state != SessionState::Opened && !refused
 }
 
-fn side(party: &Party, side: Side, leg: &Leg) -> SideSummary {
+fn side(party: &Party, side: Side, (leg, transport_ns): (&Leg, Option<u64>)) -> SideSummary {
     SideSummary {
         ip: party.ip,
         side,
         print: Print::None,
         handshake_ns: leg.handshake_ns,
-        transport_ns: leg.transport_ns(),
+        transport_ns,
         place: party.place.clone(),
         asn: party.asn.clone(),
     }

@@ -4,6 +4,8 @@
 //! program.
 
 use super::*;
+use crate::model::latency::Exchange;
+use crate::model::latency::Turn;
 use crate::model::record::*;
 
 fn party(ip: [u8; 4], port: u16) -> Party {
@@ -99,4 +101,30 @@ fn a_match_on_a_name_speaks_of_the_remote_end() {
             EndpointSummary::of(&mut record, [1; 16]).tags.iter().map(|tag| tag.0).collect();
         assert_eq!(of, [true, false, name_of_initiator]);
     }
+}
+
+#[test]
+fn over_udp_the_leg_is_what_is_answered_without_thought() {
+    let turn =
+        |exchange, by_initiator, round_trip_ns| Turn { exchange, by_initiator, round_trip_ns };
+    let mut udp = record(Direction::Inbound);
+    udp.transport = Transport::UDP;
+    (udp.near, udp.far) = (Leg::default(), Leg::default());
+    let turns = Turns {
+        near: Some(turn(Exchange::Quic, true, 31)),
+        turns: vec![turn(Exchange::Quic, true, 75), turn(Exchange::Ike, false, 44)],
+        ..Turns::default()
+    };
+    udp.facts.turns = Some(Box::new(turns.clone()));
+    let summary = EndpointSummary::of(&mut udp.clone(), [1; 16]);
+    let told = (summary.initiator.handshake_ns, summary.initiator.transport_ns);
+    assert_eq!(told, (None, Some(31)));
+    // IKE_AUTH waits for public-key arithmetic: no transport of anybody's.
+    assert_eq!(summary.responder.transport_ns, None);
+    assert!(summary.turns.is_some());
+    // OpenVPN over TCP is passed on by a proxy; TCP has a leg of its own or none.
+    udp.transport = Transport::TCP;
+    udp.facts.turns = Some(Box::new(turns));
+    let summary = EndpointSummary::of(&mut udp, [1; 16]);
+    assert_eq!((summary.initiator.transport_ns, summary.turns), (None, None));
 }

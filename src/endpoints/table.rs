@@ -75,8 +75,10 @@ pub(super) struct Entry {
     pub(super) key: Key,
     roles: u8,
     sessions: u64,
-    pub(super) handshakes: u64,
+    handshakes: u32,
     pub(super) floor_ns: u64,
+    /// Sessions with a transport round trip.
+    pub(super) measured: u32,
     first: Nanos,
     last: Nanos,
     place: Option<Arc<Place>>,
@@ -187,8 +189,11 @@ impl Endpoints {
         let Some(entry) = self.entries.get_mut(at) else { return };
         entry.roles |= role;
         entry.sessions += 1;
-        if let Some(ns) = side.handshake_ns {
-            entry.handshakes += 1;
+        if side.handshake_ns.is_some() {
+            entry.handshakes = entry.handshakes.saturating_add(1);
+        }
+        if let Some(ns) = side.transport_ns {
+            entry.measured = entry.measured.saturating_add(1);
             entry.floor_ns = entry.floor_ns.min(ns);
         }
         entry.first = entry.first.min(session.first);
@@ -336,7 +341,7 @@ impl Endpoints {
         let set = self.tag_sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
         let hidden = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
         let tags = with_satellite(tag_names(&self.tags, set), hidden.as_ref());
-        let floor_ns = (entry.handshakes > 0).then_some(entry.floor_ns);
+        let floor_ns = (entry.measured > 0).then_some(entry.floor_ns);
         let mut traits = tally::traits(entry.stack, self.tally(entry));
         traits.excess = excess::over(floor_ns, neighbours, known.path);
         (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
@@ -344,7 +349,7 @@ impl Endpoints {
             key: entry.key.open(&self.prints.values),
             role: entry.role(),
             sessions: entry.sessions,
-            handshakes: entry.handshakes,
+            handshakes: entry.handshakes.into(),
             floor_ns,
             prefix_floor_ns,
             first: entry.first,
@@ -366,6 +371,7 @@ impl Entry {
             roles: 0,
             sessions: 0,
             handshakes: 0,
+            measured: 0,
             floor_ns: u64::MAX,
             first: Nanos(u64::MAX),
             last: Nanos::ZERO,

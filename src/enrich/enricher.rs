@@ -83,14 +83,14 @@ impl Enricher {
     /// tell.
     fn physics(&self, record: &Record) -> Option<Physics> {
         let sensor = self.data.sensor.as_ref()?;
-        let (leg, remote) = match record.context.direction {
-            Direction::Inbound => (record.near, &record.initiator),
-            Direction::Outbound => (record.far, &record.responder),
+        let (rtt_ns, remote) = match record.context.direction {
+            Direction::Inbound => (record.transport_ns(true)?, &record.initiator),
+            Direction::Outbound => (record.transport_ns(false)?, &record.responder),
             Direction::Internal | Direction::External => return None,
         };
         let subject = self.data.subjects.of(remote.ip).and_then(|subject| subject.place);
         let claimed = Claimed { subject, geo: remote.place.as_deref() };
-        Some(physics::judge(sensor, leg.transport_ns()?, &claimed, untrusted(record)))
+        Some(physics::judge(sensor, rtt_ns, &claimed, untrusted(record)))
     }
 
     /// A subject of the file at either end, the initiator's first; else the address of the

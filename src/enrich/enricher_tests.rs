@@ -12,6 +12,9 @@ use crate::model::Counters;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::model::latency::Exchange;
+use crate::model::latency::Turn;
+use crate::model::latency::Turns;
 use crate::model::record::*;
 
 fn addr(text: &str) -> Addr {
@@ -171,10 +174,18 @@ fn physics_uses_the_leg_of_the_remote_end() {
     let mut slow = record("81.2.69.142", "10.0.0.5", 443);
     slow.near = far(140_000_000);
     assert_eq!(enriched(slow).context.physics.unwrap().verdict, PhysicsVerdict::Possible);
+    // Of UDP, what is answered without thought.
+    let mut udp = record("10.0.0.5", "81.2.69.142", 443);
+    udp.transport = Transport::UDP;
+    let turn = Turn { exchange: Exchange::Quic, by_initiator: false, round_trip_ns: 5_000_000 };
+    udp.facts.turns = Some(Box::new(Turns { far: Some(turn), ..Turns::default() }));
+    assert_eq!(enriched(udp).context.physics.unwrap().verdict, PhysicsVerdict::TooFast);
     // Google's anycast: tags come first.
     let mut anycast = record("10.0.0.5", "8.8.8.8", 443);
     anycast.far = far(1_000_000);
-    assert_eq!(enriched(anycast).context.physics.unwrap().verdict, PhysicsVerdict::Unknown);
+    let physics = enriched(anycast).context.physics.unwrap();
+    assert_eq!(physics.verdict, PhysicsVerdict::Unknown);
+    assert_eq!(physics.withheld_by, Some("cdn"));
     assert!(enriched(record("10.0.0.5", "81.2.69.142", 443)).context.physics.is_none());
 }
 

@@ -24,6 +24,7 @@ fn run(ports: (u16, u16), datagrams: &[(Role, u64, Vec<u8>)]) -> (Observers, Int
             time: Nanos(time * MS),
             opened: None,
             troubles: 0,
+            numbers: (0, 0),
         };
         observers.observe(&segment, &mut counters);
     }

@@ -63,6 +63,8 @@ pub struct Segment<'a> {
     pub opened: Option<Nanos>,
     /// TCP: repetitions, early segments and holes of the session so far.
     pub troubles: u32,
+    /// TCP: sequence number behind the last byte, and the acknowledgement that came along.
+    pub numbers: (u32, u32),
 }
 
 /// Whether further segments are wanted.

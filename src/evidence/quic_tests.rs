@@ -221,6 +221,7 @@ fn an_answer_without_the_fixed_bit_finds_its_observer() {
             time: Nanos(1),
             opened: None,
             troubles: 0,
+            numbers: (0, 0),
         };
         observers.observe(&segment, &mut counters);
     }

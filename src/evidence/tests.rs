@@ -23,6 +23,7 @@ fn segment<'a>(role: Role, to: (Transport, u16), payload: &'a [u8]) -> Segment<'
         time: Nanos::ZERO,
         opened: None,
         troubles: 0,
+        numbers: (0, 0),
     }
 }
 

@@ -5,6 +5,8 @@
 //! evidence fill them. Out: emit shows them, endpoints and detect weigh them. Never: halves, means,
 //! or a verdict.
 
+use crate::model::Record;
+use crate::model::Transport;
 use crate::model::record::Facts;
 use crate::model::record::Leg;
 
@@ -179,7 +181,8 @@ impl Exclusions {
     pub const CLIENT_CERTIFICATE: u16 = 8;
     /// Something was sent again, came out of order or is missing meanwhile.
     pub const LOSS: u16 = 16;
-    /// A flight whose end cannot be told: the answer came before its last packet.
+    /// A flight whose end cannot be told: the answer came before its last packet, or does not
+    /// acknowledge it.
     pub const SPLIT_FLIGHT: u16 = 32;
 
     /// Each bit with its word.
@@ -297,6 +300,27 @@ impl Facts {
     pub fn method_over_udp(&self) -> Option<&'static str> {
         let turn = self.over_udp(false).or_else(|| self.over_udp(true))?;
         Some(turn.exchange.as_str())
+    }
+}
+
+impl Record {
+    /// The transport round trip between the sensor and the initiator, or the responder, in ns: of
+    /// TCP the leg's; of UDP the lowest one that is answered without thought ([`Turns::near`]).
+    ///
+    /// Those are QUIC's first packet and acknowledgement (RFC 9000 section 13.2.1), DTLS's cookie
+    /// (RFC 9147 section 5.1), IKE's cookie and liveness check (RFC 7296 sections 2.6, 1.4),
+    /// WireGuard's handshake, OpenVPN's acknowledgements and STUN's responses (RFC 8489 section 6):
+    /// whoever ends the transport must answer, and does so at once. Not those are answers that
+    /// wait for public-key arithmetic (a DTLS or QUIC flight, `IKE_AUTH`), which are longer by the
+    /// work; DNS, where the resolver asks others; and OpenVPN over TCP, which a proxy passes on.
+    pub fn transport_ns(&self, of_initiator: bool) -> Option<u64> {
+        let leg = if of_initiator { &self.near } else { &self.far };
+        let reflex = || {
+            let turns = self.facts.turns.as_deref().filter(|_| self.transport != Transport::TCP)?;
+            let turn = if of_initiator { turns.near } else { turns.far };
+            turn.map(|turn| turn.round_trip_ns)
+        };
+        leg.transport_ns().or_else(reflex)
     }
 }
 

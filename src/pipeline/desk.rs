@@ -109,6 +109,7 @@ impl Listener<Observers> for Desk<'_> {
             time: delivery.time,
             opened: delivery.opened,
             troubles: delivery.troubles,
+            numbers: delivery.numbers,
         };
         let observers = extra.get_or_insert_with(|| {
             let mut observers = self.idle.pop().unwrap_or_default();

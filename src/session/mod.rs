@@ -86,6 +86,9 @@ pub struct Delivery<'a> {
     /// Repetitions, early segments and holes of the session so far: two deliveries that differ
     /// here have trouble between them.
     pub troubles: u32,
+    /// TCP: sequence number behind the last byte, and the acknowledgement that came along: what its
+    /// sender had received when it sent this.
+    pub numbers: (u32, u32),
 }
 
 /// Whether a listener wants more of a session.

@@ -389,6 +389,7 @@ impl<X> Session<X> {
             gap,
             opened: self.handshake.answered(),
             troubles: self.troubles(),
+            numbers: (self.half(from).stream.next(), packet.ack),
         };
         if listener.deliver(&mut self.extra, &delivery) == Interest::Done {
             self.bits.set(Bits::DEAF);

@@ -52,6 +52,8 @@ struct Mark {
     time: Nanos,
     /// Repetitions, early segments and holes of the session so far.
     troubles: u32,
+    /// Sequence number behind its last byte: who answers it acknowledges that.
+    end: u32,
 }
 
 /// Where a mark may stand: 16 bytes instead of 24, as a watch is kept for every TCP session.
@@ -60,18 +62,19 @@ struct Slot {
     /// The last moment there is: none.
     time: Nanos,
     troubles: u32,
+    end: u32,
 }
 
 impl Slot {
-    const EMPTY: Slot = Slot { time: Nanos(u64::MAX), troubles: 0 };
+    const EMPTY: Slot = Slot { time: Nanos(u64::MAX), troubles: 0, end: 0 };
 
     const fn of(mark: Mark) -> Slot {
-        Slot { time: mark.time, troubles: mark.troubles }
+        Slot { time: mark.time, troubles: mark.troubles, end: mark.end }
     }
 
     fn get(self) -> Option<Mark> {
-        let Slot { time, troubles } = self;
-        (time != Slot::EMPTY.time).then_some(Mark { time, troubles })
+        let Slot { time, troubles, end } = self;
+        (time != Slot::EMPTY.time).then_some(Mark { time, troubles, end })
     }
 
     fn take(&mut self) -> Option<Mark> {
@@ -176,7 +179,7 @@ impl Watch {
         if self.phase == Phase::Over {
             return;
         }
-        let mark = Mark { time: segment.time, troubles: segment.troubles };
+        let mark = Mark { time: segment.time, troubles: segment.troubles, end: segment.numbers.0 };
         if segment.gap && self.phase != Phase::Unknown {
             // What was asked or answered in the hole cannot be told.
             self.exclude(Exclusions::LOSS, beside);
@@ -206,7 +209,9 @@ impl Watch {
         let first = self.last.1.get().is_none() || segment.payload.starts_with(b"SSH-");
         if let Some(asked) = segment.opened.filter(|_| first) {
             let troubles = if self.last.1.get().is_none() { segment.troubles } else { 0 };
-            self.turn(Exchange::FirstData, Mark { time: asked, troubles }, segment, beside);
+            // The handshake's ACK covered the SYN-ACK.
+            let end = segment.numbers.1;
+            self.turn(Exchange::FirstData, Mark { time: asked, troubles, end }, segment, beside);
         }
     }
 
@@ -389,6 +394,11 @@ impl Watch {
         if asked.troubles != segment.troubles {
             return self.exclude(Exclusions::LOSS, beside);
         }
+        // Whoever answers has heard the question. Data that were under way, or that Nagle's algorithm
+        // (RFC 896) held until an earlier segment was acknowledged, pass behind it and are no answer.
+        if !acknowledges(segment.numbers.1, asked.end) {
+            return self.exclude(Exclusions::SPLIT_FLIGHT, beside);
+        }
         let Some(span) = segment.time.checked_since(asked.time) else { return };
         if self.turns.len() >= TURNS_MAX {
             return;
@@ -424,11 +434,17 @@ impl Watch {
     }
 }
 
+/// Whether an acknowledgement covers all before `end` (RFC 9293 section 3.4, modulo 2^32).
+const fn acknowledges(ack: u32, end: u32) -> bool {
+    ack.wrapping_sub(end) < 1 << 31
+}
+
 /// Where each reason is counted.
-const EXCLUDED: [(u16, Counter); 5] = [
+const EXCLUDED: [(u16, Counter); 6] = [
     (Exclusions::RESUMED, Counter::TurnsResumed),
     (Exclusions::EARLY_DATA, Counter::TurnsEarlyData),
     (Exclusions::RETRY_REQUEST, Counter::TurnsRetryRequest),
     (Exclusions::CLIENT_CERTIFICATE, Counter::TurnsClientCertificate),
     (Exclusions::LOSS, Counter::TurnsLoss),
+    (Exclusions::SPLIT_FLIGHT, Counter::TurnsSplitFlight),
 ];

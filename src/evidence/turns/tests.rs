@@ -32,6 +32,7 @@ fn segment<'a>((role, ms, payload): Said<'a>) -> Segment<'a> {
         time: Nanos(ms * 1_000_000),
         opened: Some(Nanos::ZERO),
         troubles: 0,
+        numbers: (0, 0),
     }
 }
 
@@ -249,4 +250,28 @@ fn nobody_looks_on_after_the_bounds() {
 #[test]
 fn a_watch_stays_in_the_allocators_fast_class() {
     assert!(size_of::<Watch>() <= 96, "{}", size_of::<Watch>());
+}
+
+#[test]
+fn what_does_not_acknowledge_the_question_is_no_answer() {
+    // The server's flight ends at 4,000; what comes 1 ms later was sent before it arrived: a small
+    // segment that Nagle's algorithm had held back.
+    let opening = |ack: u32| {
+        let hello = segment((I, 10, CLIENT_HELLO));
+        let flight = Segment { numbers: (4_000, 600), ..segment((R, 50, SERVER_FLIGHT)) };
+        let answer = Segment { numbers: (700, ack), ..segment((I, 51, FINISHED_13)) };
+        watch(&[hello, flight, answer], &TlsFacts::default())
+    };
+    let by_client = |found: &Found| found.0.iter().any(|turn| turn.0 == Exchange::Tls && turn.1);
+    let early = opening(3_999);
+    assert!(!by_client(&early) && early.1.has(Exclusions::SPLIT_FLIGHT), "{early:?}");
+    for ack in [4_000, 4_321] {
+        let answered = opening(ack);
+        assert!(by_client(&answered) && answered.1 == Exclusions::default(), "{answered:?}");
+    }
+    // The numbers go round.
+    let flight = Segment { numbers: (u32::MAX, 600), ..segment((R, 50, SERVER_FLIGHT)) };
+    let answer = Segment { numbers: (700, 5), ..segment((I, 51, FINISHED_13)) };
+    let hello = segment((I, 10, CLIENT_HELLO));
+    assert!(by_client(&watch(&[hello, flight, answer], &TlsFacts::default())));
 }
