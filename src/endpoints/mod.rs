@@ -17,6 +17,7 @@ mod program;
 mod rows;
 mod summary;
 mod table;
+mod tags;
 mod tally;
 mod tunnel;
 mod week;

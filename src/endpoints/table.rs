@@ -25,6 +25,7 @@ use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
 use crate::endpoints::summary::StackSummary;
+use crate::endpoints::tags::Tags;
 use crate::endpoints::tally;
 use crate::endpoints::tally::Tally;
 use crate::endpoints::tunnel;
@@ -39,10 +40,6 @@ use crate::model::endpoint::Side;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::{Addr, Counter, Counters, Nanos, Transport};
-
-/// Different tags one run may put on endpoints: a bit each. Providers and lists come to some
-/// dozens.
-const TAGS_MAX: usize = 128;
 
 /// The tag of an endpoint behind which a leg of a satellite's length hides: a performance-enhancing
 /// proxy (RFC 3135) may be all there is.
@@ -106,14 +103,12 @@ pub struct Endpoints {
     index: HashTable<u32>,
     pub(super) entries: Vec<Entry>,
     prints: Interned<Fingerprint>,
-    tags: Vec<Arc<str>>,
-    tag_sets: Vec<u128>,
+    tags: Tags,
     tallies: Vec<Tally>,
     /// Endpoints that rules should look at again.
     ripe: Vec<u32>,
     carried: Carried,
     sessions_dropped: u64,
-    tags_dropped: u64,
 }
 
 impl Endpoints {
@@ -127,13 +122,11 @@ impl Endpoints {
             index: HashTable::new(),
             entries: Vec::new(),
             prints: Interned::default(),
-            tags: Vec::new(),
-            tag_sets: Vec::new(),
+            tags: Tags::default(),
             tallies: Vec::new(),
             ripe: Vec::new(),
             carried: Carried::default(),
             sessions_dropped: 0,
-            tags_dropped: 0,
         }
     }
 
@@ -166,15 +159,10 @@ impl Endpoints {
         self.entries.is_empty()
     }
 
-    /// Tags not kept because a run may use at most 128 different ones on endpoints.
-    pub const fn tags_dropped(&self) -> u64 {
-        self.tags_dropped
-    }
-
     /// Adds what fell off to `counters`.
     pub fn count(&self, counters: &mut Counters) {
         counters.add(Counter::EndpointsDropped, self.sessions_dropped);
-        counters.add(Counter::EndpointTagsDropped, self.tags_dropped);
+        counters.add(Counter::EndpointTagsDropped, self.tags.dropped());
     }
 
     fn observe_side(&mut self, session: &EndpointSummary, side: &SideSummary, role: u8) {
@@ -184,7 +172,7 @@ impl Endpoints {
         };
         let tags = match session.tags.is_empty() {
             true => 0,
-            false => self.tag_bits(session, role == INITIATOR),
+            false => self.tags.bits(&session.tags, role == INITIATOR),
         };
         let Some(entry) = self.entries.get_mut(at) else { return };
         entry.roles |= role;
@@ -219,7 +207,7 @@ impl Endpoints {
             }
         }
         if tags != 0 {
-            entry.tags = add_tags(&mut self.tag_sets, entry.tags, tags);
+            entry.tags = self.tags.add(entry.tags, tags);
         }
     }
 
@@ -269,21 +257,6 @@ impl Endpoints {
             entry.sessions ^ entry.last.0 ^ u64::from(entry.key.port) ^ gathered
         };
         std::hint::black_box(entries.map(lines).fold(0, |all, one| all ^ one));
-    }
-
-    fn tag_bits(&mut self, session: &EndpointSummary, initiator: bool) -> u128 {
-        let mut bits = 0;
-        for (_, tag) in session.tags.iter().filter(|(of_initiator, _)| *of_initiator == initiator) {
-            match self.tags.iter().position(|known| known == tag) {
-                Some(at) => bits |= 1 << at,
-                None if self.tags.len() < TAGS_MAX => {
-                    bits |= 1 << self.tags.len();
-                    self.tags.push(Arc::clone(tag));
-                }
-                None => self.tags_dropped += 1,
-            }
-        }
-        bits
     }
 
     /// The next endpoint whose sessions have reached a number at which rules look at it again: 16,
@@ -338,9 +311,8 @@ impl Endpoints {
     ) -> EndpointRow {
         let neighbours = floors.and_then(|floors| floors.around(self, entry));
         let prefix_floor_ns = neighbours.map(|neighbours| neighbours.floor_ns);
-        let set = self.tag_sets.get((entry.tags as usize).wrapping_sub(1)).copied().unwrap_or(0);
         let hidden = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
-        let tags = with_satellite(tag_names(&self.tags, set), hidden.as_ref());
+        let tags = with_satellite(self.tags.names(entry.tags), hidden.as_ref());
         let floor_ns = (entry.measured > 0).then_some(entry.floor_ns);
         let mut traits = tally::traits(entry.stack, self.tally(entry));
         traits.excess = excess::over(floor_ns, neighbours, known.path);
@@ -473,28 +445,6 @@ fn with_satellite(mut tags: Vec<Arc<str>>, hidden: Option<&HiddenLeg>) -> Vec<Ar
         tags.insert(at, TAG_SATELLITE_GATEWAY.into());
     }
     tags
-}
-
-fn tag_names(tags: &[Arc<str>], set: u128) -> Vec<Arc<str>> {
-    let has = |at: &usize| set >> at & 1 == 1;
-    let mut names: Vec<Arc<str>> =
-        tags.iter().enumerate().filter(|(at, _)| has(at)).map(|(_, tag)| Arc::clone(tag)).collect();
-    names.sort_unstable();
-    names
-}
-
-/// The set `known` (index + 1, 0: empty) with `bits` added. There are few different sets.
-fn add_tags(sets: &mut Vec<u128>, known: u32, bits: u128) -> u32 {
-    let old = sets.get((known as usize).wrapping_sub(1)).copied().unwrap_or(0);
-    let new = old | bits;
-    if new == old {
-        return known;
-    }
-    let at = sets.iter().position(|set| *set == new).unwrap_or_else(|| {
-        sets.push(new);
-        sets.len() - 1
-    });
-    at as u32 + 1
 }
 
 #[cfg(test)]

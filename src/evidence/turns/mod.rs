@@ -394,8 +394,9 @@ impl Watch {
         if asked.troubles != segment.troubles {
             return self.exclude(Exclusions::LOSS, beside);
         }
-        // Whoever answers has heard the question. Data that were under way, or that Nagle's algorithm
-        // (RFC 896) held until an earlier segment was acknowledged, pass behind it and are no answer.
+        // Whoever answers has heard the question. Data that were under way, or that Nagle's
+        // algorithm (RFC 896) held until an earlier segment was acknowledged, pass behind it and
+        // are no answer.
         if !acknowledges(segment.numbers.1, asked.end) {
             return self.exclude(Exclusions::SPLIT_FLIGHT, beside);
         }
