@@ -14,6 +14,8 @@
 
 mod common;
 
+#[path = "truth/ack_rtt.rs"]
+mod ack_rtt;
 #[path = "truth/cli.rs"]
 mod cli;
 #[path = "truth/demo.rs"]
