@@ -57,7 +57,7 @@ use crate::report::summary::SummaryBuilder;
 /// Handovers under way from one worker. A mark is a handover, and every worker gets the same marks,
 /// so a worker whose queue is full is ahead of another that has marks still to handle: nobody waits
 /// for ever.
-const HANDOVERS: usize = 2;
+const HANDOVERS: usize = 1;
 
 /// Who wants to know how far the reading has come.
 pub trait Progress {
