@@ -110,8 +110,8 @@ impl DtlsLegs {
 
     fn server_message(&mut self, piece: &Fragment<'_>, legs: &mut Legs, at: &mut Moment<'_>) {
         let hello = HELLO | u64::from(self.hello);
-        // Both count their messages from 0 (RFC 6347 section 4.2.2): a copy of what answered the first
-        // hello, behind the second.
+        // Both count their messages from 0 (RFC 6347 section 4.2.2): a copy of what answered the
+        // first hello, behind the second.
         let stale = piece.sequence < self.hello;
         match piece.kind {
             HELLO_VERIFY_REQUEST if stale => return,
