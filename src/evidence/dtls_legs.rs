@@ -46,6 +46,8 @@ pub struct DtlsLegs {
     hello: u16,
     /// The server's flight has begun.
     flight: bool,
+    /// The last piece of it, by message_seq and offset: what comes before it later was said again.
+    last: (u16, usize),
     /// The server's flight in clear has ended, or its key exchange was seen.
     full: bool,
 }
@@ -108,7 +110,12 @@ impl DtlsLegs {
 
     fn server_message(&mut self, piece: &Fragment<'_>, legs: &mut Legs, at: &mut Moment<'_>) {
         let hello = HELLO | u64::from(self.hello);
+        // Both count their messages from 0 (RFC 6347 section 4.2.2): a copy of what answered the
+        // first hello, behind the second.
+        let stale = piece.sequence < self.hello;
         match piece.kind {
+            HELLO_VERIFY_REQUEST if stale => return,
+            SERVER_HELLO if stale && is_retry_request(piece) => return,
             HELLO_VERIFY_REQUEST => {
                 legs.answer(hello, REFLEX, at);
                 legs.ask(COOKIE, 0, at);
@@ -123,7 +130,13 @@ impl DtlsLegs {
             _ => {}
         }
         legs.answer(hello, THOUGHT, at);
+        let place = (piece.sequence, piece.offset);
+        if self.flight && place <= self.last {
+            // Of a flight that is sent again the sensor may have missed, or see early, any piece.
+            legs.void(FLIGHT, at.role);
+        }
         self.flight = true;
+        self.last = self.last.max(place);
         self.full |= piece.kind != SERVER_HELLO;
         let print = u32::from(piece.kind) << 24 | piece.offset as u32;
         legs.ask(FLIGHT, print, at);

@@ -101,3 +101,21 @@ fn the_responder_may_be_the_client() {
     assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(40));
     assert_eq!(turns.lowest(Exchange::Dtls, false), Some(30));
 }
+
+#[test]
+fn a_copy_of_the_cookie_behind_the_second_hello_is_no_answer_to_it() {
+    let mut events = handshake();
+    events.insert(3, (message(3, 0), Responder, 155));
+    let turns = tell(&events).0.turns.unwrap();
+    assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(40));
+    assert_eq!(turns.lowest(Exchange::Dtls, false), Some(50));
+}
+
+#[test]
+fn a_later_piece_of_the_flight_once_more_takes_the_turn_away() {
+    let mut events = handshake();
+    events.insert(5, (message(14, 3), Responder, 228));
+    let turns = tell(&events).0.turns.unwrap();
+    assert_eq!(turns.lowest(Exchange::Dtls, true), None);
+    assert!(turns.excluded.has(Exclusions::LOSS));
+}

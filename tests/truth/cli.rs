@@ -260,3 +260,44 @@ fn a_packed_capture_cut_anywhere_never_panics() {
         assert!(spoken && !said.contains("panicked"), "cut at {cut}: {said}");
     }
 }
+
+/// To measure what the other round trips cost; the rest of the line stays.
+#[test]
+fn without_latency_only_the_legs_of_handshakes_are_left() {
+    let root = tempfile::tempdir().unwrap();
+    let sessions = |name: &str, more: &[&str]| -> Vec<Value> {
+        let out = root.path().join(name);
+        let mut args = vec!["read", "--quiet", "--out", out.to_str().unwrap()];
+        let demo = demo();
+        args.push(demo.to_str().unwrap());
+        args.extend(more);
+        assert!(longhaul(&args).status.success());
+        let text = fs::read_to_string(out.join("sessions.ndjson")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (with, without) = (sessions("with", &[]), sessions("without", &["--no-latency"]));
+    assert_eq!(with.len(), without.len());
+    let timed = |lines: &[Value]| {
+        let is = |line: &Value| {
+            let own = &line["longhaul"];
+            let legs = [&own["near"], &own["far"]];
+            !own["gap"].is_null()
+                || !own["exchange"].is_null()
+                || legs.iter().any(|leg| !leg["rtt"].is_null() || !leg["exchange_us"].is_null())
+        };
+        // What a DNS answer took belongs to the answer.
+        lines.iter().filter(|line| line["network"]["protocol"] != "dns" && is(line)).count()
+    };
+    assert!(timed(&with) > 20, "{}", timed(&with));
+    assert_eq!(timed(&without), 0);
+    for (with, without) in with.iter().zip(&without) {
+        for path in [
+            "/longhaul/near/handshake_us",
+            "/longhaul/far/handshake_us",
+            "/network/protocol",
+            "/tls/client/ja4",
+        ] {
+            assert_eq!(with.pointer(path), without.pointer(path), "{path}: {with}");
+        }
+    }
+}
