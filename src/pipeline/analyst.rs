@@ -37,6 +37,7 @@ use crate::model::Nanos;
 use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::pipeline::desk::Handover;
+use crate::pipeline::desk::Mark;
 use crate::pipeline::desk::Order;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::state::BaselineTotals;
@@ -53,6 +54,9 @@ fn place(alert: &Alert) -> (Nanos, [&str; 4], (u16, u32, u32)) {
     (alert.time, words, alert.packets)
 }
 
+/// Behind everything.
+const THE_END: Mark = (Nanos(u64::MAX), 0);
+
 /// One worker's queue and what has come through it.
 struct Feed {
     incoming: Receiver<Handover>,
@@ -61,7 +65,7 @@ struct Feed {
     /// Next item of the first waiting handover.
     next: usize,
     /// Nothing earlier will come from this worker.
-    until: Nanos,
+    until: Mark,
 }
 
 /// Where results go while the run goes on.
@@ -130,7 +134,7 @@ impl Analyst {
             empties,
             waiting: VecDeque::new(),
             next: 0,
-            until: Nanos::ZERO,
+            until: Mark::default(),
         };
         let found = Found {
             endpoints: Endpoints::new(plan.caps.endpoints),
@@ -163,14 +167,16 @@ impl Analyst {
     /// Works until every worker is done. The first write error ends writing, not the run: the
     /// queues are still emptied so that nobody waits for ever.
     pub(super) fn run(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
-        let mut result = Ok(());
+        let (mut result, mut round) = (Ok(()), Nanos::ZERO);
         while self.receive() {
             while let Some(feed) = self.earliest() {
                 let written = self.take(feed, sink, result.is_ok());
                 result = result.and(written);
             }
-            let until = self.feeds.iter().map(|feed| feed.until).min().unwrap_or_default();
-            if result.is_ok() && until < Nanos(u64::MAX) {
+            let (until, shard) = self.feeds.iter().map(|feed| feed.until).min().unwrap_or_default();
+            let whole = shard == 0 && until > round;
+            if result.is_ok() && whole && until < Nanos(u64::MAX) {
+                round = until;
                 result = sink.round(until, &mut self.found);
             }
         }
@@ -180,13 +186,13 @@ impl Analyst {
     /// Waits for the worker that is furthest behind. False when all are done.
     fn receive(&mut self) -> bool {
         let behind = self.feeds.iter_mut().min_by_key(|feed| feed.until);
-        let Some(feed) = behind.filter(|feed| feed.until < Nanos(u64::MAX)) else { return false };
+        let Some(feed) = behind.filter(|feed| feed.until < THE_END) else { return false };
         match feed.incoming.recv() {
             Some(handover) => {
                 feed.until = handover.until;
                 feed.waiting.push_back(handover);
             }
-            None => feed.until = Nanos(u64::MAX),
+            None => feed.until = THE_END,
         }
         true
     }

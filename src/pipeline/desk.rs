@@ -35,10 +35,15 @@ use crate::session::Side;
 /// Emptied boxes of observers kept for reuse: 64 bytes each.
 const OBSERVERS_IDLE: usize = 16_384;
 
-/// Place in the output: the clock at which a session ended, its first packet's time, its identity;
+/// How far the output has come: a second of the run's clock, and a shard of the session table in
+/// it. Sessions go by second and shard, so that a worker holds those of one shard at a time, not
+/// those of all: a busy second's lines are larger than any cache.
+pub(super) type Mark = (Nanos, u16);
+
+/// Place in the output: the mark at which a session ended, its first packet's time, its identity;
 /// and, where a five-tuple begins twice within one tick of the capture's clock, where its first
 /// packet stands.
-pub(super) type Order = (Nanos, Nanos, [u8; 16], (u16, u32));
+pub(super) type Order = (Mark, Nanos, [u8; 16], (u16, u32));
 
 /// One finished session on its way to the analyst.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ pub(super) struct Item {
     pub(super) alerts: Vec<Alert>,
 }
 
-/// Finished sessions of one worker, all before `until`.
+/// Finished sessions of one worker, of one shard and all before `until`.
 #[derive(Debug, Default)]
 pub(super) struct Handover {
     /// Merge order, and the index of the item that stands there: sorting moves these, not the
@@ -58,7 +63,7 @@ pub(super) struct Handover {
     pub(super) items: Vec<Item>,
     pub(super) lines: Vec<u8>,
     /// Nothing earlier follows from this worker.
-    pub(super) until: Nanos,
+    pub(super) until: Mark,
 }
 
 /// One worker's record plane.
@@ -78,7 +83,10 @@ pub(super) struct Desk<'t> {
     idle: Vec<Box<Observers>>,
     pub(super) counters: Counters,
     pub(super) summary: SummaryBuilder,
-    pub(super) out: Handover,
+    /// Finished sessions by the worker's shards.
+    outs: Vec<Handover>,
+    /// The shard whose sessions are at hand: its place among the worker's, and its number.
+    shard: (usize, u16),
 }
 
 impl Listener<Observers> for Desk<'_> {
@@ -177,7 +185,8 @@ impl<'t> Desk<'t> {
             idle: Vec::new(),
             counters: Counters::default(),
             summary: SummaryBuilder::default(),
-            out: Handover::default(),
+            outs: Vec::new(),
+            shard: (0, 0),
         }
     }
 
@@ -209,36 +218,62 @@ impl<'t> Desk<'t> {
         alerts
     }
 
+    /// From here on, sessions of another shard come: by its place among the worker's, and its
+    /// number.
+    pub(super) fn turn_to(&mut self, place: usize, number: u16) {
+        self.shard = (place, number);
+        if self.outs.len() <= place {
+            self.outs.resize_with(place + 1, Handover::default);
+        }
+    }
+
+    /// Whether nothing of the shard at hand is waiting.
+    pub(super) fn is_clear(&self) -> bool {
+        self.outs.get(self.shard.0).is_none_or(|out| out.items.is_empty())
+    }
+
+    /// The seconds in which something that is waiting ended, each once, in order.
+    pub(super) fn seconds(&self) -> Vec<Nanos> {
+        let orders = self.outs.iter().flat_map(|out| &out.order);
+        let mut seconds: Vec<Nanos> = orders.map(|(((at, _), ..), _)| *at).collect();
+        seconds.sort_unstable();
+        seconds.dedup();
+        seconds
+    }
+
     fn put(&mut self, record: &mut Record, alerts: Vec<Alert>) {
+        let Some(out) = self.outs.get_mut(self.shard.0) else { return };
         let id = emit::event_id(record);
-        let start = self.out.lines.len() as u32;
+        let start = out.lines.len() as u32;
         if self.writes_lines {
-            emit::ecs::render_session(record, id, &mut self.out.lines);
+            emit::ecs::render_session(record, id, &mut out.lines);
         }
         let first = (record.file, record.frame_first);
-        self.out.order.push(((record.at, record.start, id, first), self.out.items.len() as u32));
-        self.out.items.push(Item {
-            line: (start, self.out.lines.len() as u32),
+        let mark = (record.at, self.shard.1);
+        out.order.push(((mark, record.start, id, first), out.items.len() as u32));
+        out.items.push(Item {
+            line: (start, out.lines.len() as u32),
             endpoint: EndpointSummary::of(record, id),
             alerts,
         });
     }
 
-    /// Everything before `until`, sorted; what is later stays on the desk.
-    pub(super) fn hand_over(&mut self, until: Nanos, empty: Handover) -> Handover {
-        let mut full = std::mem::replace(&mut self.out, empty);
+    /// Everything of the shard at hand before `until`, sorted; what is later stays on the desk.
+    pub(super) fn hand_over(&mut self, until: Mark, empty: Handover) -> Handover {
+        let Some(out) = self.outs.get_mut(self.shard.0) else { return empty };
+        let mut full = std::mem::replace(out, empty);
         full.until = until;
         full.order.sort_unstable();
-        let keep = full.order.partition_point(|((at, ..), _)| *at < until);
+        let keep = full.order.partition_point(|((mark, ..), _)| *mark < until);
         for (order, at) in full.order.drain(keep..) {
             let Some(item) = full.items.get_mut(at as usize) else { continue };
             let (from, to) = item.line;
             let line = full.lines.get(from as usize..to as usize).unwrap_or_default();
-            let start = self.out.lines.len() as u32;
-            self.out.lines.extend_from_slice(line);
-            self.out.order.push((order, self.out.items.len() as u32));
-            self.out.items.push(Item {
-                line: (start, self.out.lines.len() as u32),
+            let start = out.lines.len() as u32;
+            out.lines.extend_from_slice(line);
+            out.order.push((order, out.items.len() as u32));
+            out.items.push(Item {
+                line: (start, out.lines.len() as u32),
                 endpoint: item.endpoint.clone(),
                 alerts: std::mem::take(&mut item.alerts),
             });

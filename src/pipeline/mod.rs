@@ -216,13 +216,13 @@ fn assemble<'t>(
     let (dispatcher, lanes) = Dispatcher::new(plan.workers);
     let mut workers = Vec::with_capacity(plan.workers);
     let mut feeds = Vec::with_capacity(plan.workers);
-    for lane in lanes {
+    for (index, lane) in lanes.into_iter().enumerate() {
         let (out, incoming) = queue::bounded(HANDOVERS, 1);
         let (give_back, empties) = queue::bounded(HANDOVERS + 2, 1);
         feeds.push((incoming, give_back));
         let desk = Desk::new(prepared, outputs::wants_session_lines(plan), tap);
         let queues = Queues { lane, out, empties };
-        workers.push(Worker::new(plan, desk, queues));
+        workers.push(Worker::new(plan, index, desk, queues));
     }
     (dispatcher, workers, Analyst::new(feeds, plan, prepared))
 }

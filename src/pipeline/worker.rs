@@ -19,6 +19,7 @@ use crate::model::Nanos;
 use crate::model::Packet;
 use crate::pipeline::desk::Desk;
 use crate::pipeline::desk::Handover;
+use crate::pipeline::desk::Mark;
 use crate::pipeline::live::Post;
 use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
@@ -26,13 +27,12 @@ use crate::session::Hint;
 use crate::session::Shard;
 use crate::session::Timeouts;
 
-/// Finished sessions that make a handover worth its while once the input is over.
-const ITEMS_PER_HANDOVER: usize = 256;
-
 /// One worker.
 pub(super) struct Worker<'t> {
     shards: Vec<Shard<Observers>>,
     workers: usize,
+    /// Which of them it is.
+    index: usize,
     timeouts: Timeouts,
     desk: Desk<'t>,
     lane: Lane<Arc<Block>>,
@@ -52,8 +52,8 @@ pub(super) struct Queues {
 }
 
 impl<'t> Worker<'t> {
-    /// A worker that owns every `plan.workers`-th shard.
-    pub(super) fn new(plan: &Plan, desk: Desk<'t>, queues: Queues) -> Self {
+    /// The worker that owns every `plan.workers`-th shard from the `index`-th on.
+    pub(super) fn new(plan: &Plan, index: usize, desk: Desk<'t>, queues: Queues) -> Self {
         let (timeouts, workers) = (Timeouts::default(), plan.workers);
         let cap_per_shard = plan.caps.sessions.div_ceil(usize::from(SHARDS)).max(1);
         let shard = || {
@@ -62,7 +62,7 @@ impl<'t> Worker<'t> {
         };
         let shards = (0..usize::from(SHARDS).div_ceil(workers)).map(|_| shard()).collect();
         let Queues { lane, out, empties } = queues;
-        Worker { shards, workers, timeouts, desk, lane, out, empties, clock: 0, post: None }
+        Worker { shards, workers, index, timeouts, desk, lane, out, empties, clock: 0, post: None }
     }
 
     /// The same, of a live run.
@@ -103,7 +103,9 @@ impl<'t> Worker<'t> {
         std::hint::black_box(hints.iter().zip(batch.iter()).map(warm).fold(0, |a, b| a ^ b));
         for (hint, (packet, block)) in hints.into_iter().zip(batch.iter()) {
             let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
-            if let Some(shard) = self.shards.get_mut(usize::from(packet.shard) / self.workers) {
+            let at = usize::from(packet.shard) / self.workers;
+            if let Some(shard) = self.shards.get_mut(at) {
+                self.desk.turn_to(at, u16::from(packet.shard));
                 let arrival = Arrival { packet, frame, file: block.file() };
                 shard.touch(arrival, hint, &mut self.desk);
             }
@@ -111,11 +113,15 @@ impl<'t> Worker<'t> {
     }
 
     fn expire(&mut self, clock: u32) {
-        self.clock = clock;
-        for shard in &mut self.shards {
-            shard.expire(clock, &mut self.desk);
+        if clock == self.clock.saturating_add(1) {
+            self.expire_second(clock);
+        } else if clock > self.clock {
+            for at in 0..self.shards.len() {
+                self.at_shard(at, |shard, desk| shard.expire(clock, desk));
+            }
+            self.hand_over_all(Nanos::from_secs(u64::from(clock)));
         }
-        self.hand_over(Nanos::from_secs(u64::from(clock)));
+        self.clock = clock;
         if let Some(post) = &mut self.post {
             post.show(&self.desk.counters);
             post.show_feeds(self.desk.summary.feeds());
@@ -125,25 +131,66 @@ impl<'t> Worker<'t> {
         }
     }
 
+    /// The usual case: one second is over. A shard's sessions are handed over before those of the
+    /// next are looked at.
+    fn expire_second(&mut self, clock: u32) {
+        let second = Nanos::from_secs(u64::from(clock.saturating_sub(1)));
+        for at in 0..self.shards.len() {
+            self.at_shard(at, |shard, desk| shard.expire(clock, desk));
+            if !self.desk.is_clear() {
+                self.hand_over((second, self.number(at) + 1));
+            }
+        }
+        self.hand_over((Nanos::from_secs(u64::from(clock)), 0));
+    }
+
     /// The input is over: what is still open is handed over second by second, in the order in which
-    /// it would have timed out, so that no more than a second's worth is held at once.
+    /// it would have timed out, so that no more than a shard's second is held at once.
     fn drain(&mut self) {
         let end = self.clock.saturating_add(self.timeouts.longest()).saturating_add(2);
         for clock in self.clock..=end {
-            for shard in &mut self.shards {
-                shard.drain(clock, &mut self.desk);
-            }
-            if self.desk.out.items.len() >= ITEMS_PER_HANDOVER {
-                self.hand_over(Nanos::from_secs(u64::from(clock)));
+            let second = Nanos::from_secs(u64::from(clock));
+            for at in 0..self.shards.len() {
+                self.at_shard(at, |shard, desk| shard.drain(clock.saturating_add(1), desk));
+                if !self.desk.is_clear() {
+                    self.hand_over((second, self.number(at) + 1));
+                }
             }
         }
-        for shard in &mut self.shards {
-            shard.drain(u32::MAX, &mut self.desk);
+        for at in 0..self.shards.len() {
+            self.at_shard(at, |shard, desk| shard.drain(u32::MAX, desk));
         }
-        self.hand_over(Nanos(u64::MAX));
+        self.hand_over_all(Nanos(u64::MAX));
     }
 
-    fn hand_over(&mut self, until: Nanos) {
+    /// Does something to a shard, whose sessions the desk then knows to be its.
+    fn at_shard(&mut self, at: usize, act: impl FnOnce(&mut Shard<Observers>, &mut Desk<'t>)) {
+        self.desk.turn_to(at, self.number(at));
+        if let Some(shard) = self.shards.get_mut(at) {
+            act(shard, &mut self.desk);
+        }
+    }
+
+    /// The number of one of its shards among all.
+    const fn number(&self, at: usize) -> u16 {
+        (at * self.workers + self.index) as u16
+    }
+
+    /// Everything that ended before `until`, by second and shard.
+    fn hand_over_all(&mut self, until: Nanos) {
+        for second in self.desk.seconds().into_iter().filter(|second| *second < until) {
+            for at in 0..self.shards.len() {
+                self.desk.turn_to(at, self.number(at));
+                if !self.desk.is_clear() {
+                    self.hand_over((second, self.number(at) + 1));
+                }
+            }
+        }
+        self.hand_over((until, 0));
+    }
+
+    /// What the desk has of the shard at hand before `until`.
+    fn hand_over(&mut self, until: Mark) {
         let empty = self.empties.try_recv().unwrap_or_default();
         let full = self.desk.hand_over(until, empty);
         // The analyst outlives its workers; if it is gone the run is being torn down.
