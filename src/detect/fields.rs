@@ -66,7 +66,7 @@ impl Judged for Record {
     const SERVICE: &'static str = "session";
 
     fn fields() -> &'static [Field] {
-        FIELDS
+        &FIELDS
     }
 }
 
@@ -111,6 +111,13 @@ pub struct Field<S: 'static = Record> {
     pub description: &'static str,
 }
 
+// A derive would ask that what is judged can be cloned.
+impl<S> Clone for Field<S> {
+    fn clone(&self) -> Self {
+        Field { ..*self }
+    }
+}
+
 impl<S> Field<S> {
     /// Whether a rule may name it.
     pub fn in_rules(&self) -> bool {
@@ -136,7 +143,7 @@ pub struct OtherField {
 
 /// Every field, in the order of the output.
 pub fn all() -> &'static [Field] {
-    FIELDS
+    &FIELDS
 }
 
 /// The field of a session of that name.

@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod ecs;
 pub mod endpoint;
+mod facts;
 pub mod files;
 mod gaps;
 pub mod health;

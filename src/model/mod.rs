@@ -10,6 +10,7 @@ pub mod copies;
 pub mod counters;
 pub mod endpoint;
 pub mod error;
+pub mod facts;
 pub mod flow;
 pub mod frame;
 pub mod latency;

@@ -6,8 +6,15 @@
 
 use std::sync::Arc;
 
+pub use crate::model::facts::DnsFacts;
+pub use crate::model::facts::Facts;
+pub use crate::model::facts::HttpFacts;
+pub use crate::model::facts::HttpRequest;
+pub use crate::model::facts::Layer;
+pub use crate::model::facts::SshFacts;
+pub use crate::model::facts::TlsFacts;
+pub use crate::model::facts::Wrapping;
 use crate::model::latency::RoundTrips;
-use crate::model::latency::Turns;
 pub use crate::model::physics::Physics;
 pub use crate::model::physics::PhysicsVerdict;
 pub use crate::model::protocol::Protocol;
@@ -169,153 +176,6 @@ impl Quality {
             truncated: self.truncated || other.truncated,
         }
     }
-}
-
-/// What TLS, DTLS or QUIC handshakes said. Hashes are bytes; emit writes them in hexadecimal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsFacts {
-    /// Server name indication (RFC 6066).
-    pub server_name: Option<Box<str>>,
-    /// ALPN protocols the client offered (RFC 7301), capped.
-    pub alpn: Vec<Box<str>>,
-    /// ALPN protocol the server chose.
-    pub alpn_chosen: Option<Box<str>>,
-    /// JA3 of the ClientHello (MD5).
-    pub ja3: Option<[u8; 16]>,
-    /// JA3S of the ServerHello (MD5).
-    pub ja3s: Option<[u8; 16]>,
-    /// JA4 of the ClientHello: 36 ASCII characters.
-    pub ja4: Option<Box<str>>,
-    /// Negotiated version: `0x0304` and the like.
-    pub version: Option<u16>,
-    /// Highest version the client offered.
-    pub version_offered: Option<u16>,
-    /// Cipher suites the client offered, GREASE left out, capped.
-    pub ciphers: Vec<u16>,
-    /// Cipher suite the server chose.
-    pub cipher: Option<u16>,
-    /// Session id the client offered, empty where it offered none; absent where no ClientHello was
-    /// seen, or where a ticket without an id hides whether it was accepted. Only to be compared
-    /// with the server's.
-    pub session_offered: Option<Box<[u8]>>,
-    /// The handshake resumed an earlier session, where that can be seen.
-    pub resumed: Option<bool>,
-    /// The server answered with a HelloRetryRequest (RFC 8446 section 4.1.4).
-    pub retry_request: bool,
-    /// The client offered early data (RFC 8446 section 4.2.10).
-    pub early_data: bool,
-    /// Encrypted ClientHello was offered.
-    pub ech: bool,
-}
-
-/// One DNS question of a session and what answered it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DnsFacts {
-    /// First question's name, without the final dot.
-    pub name: Option<Box<str>>,
-    /// Its type: `A`, `AAAA`, or `TYPE65` style for unnamed numbers.
-    pub qtype: u16,
-    /// Further questions' distinct names in this session, capped.
-    pub more_names: Vec<Box<str>>,
-    /// Distinct answers of all responses: (type, text form of the data), capped.
-    pub answers: Vec<(u16, Box<str>)>,
-    /// Distinct addresses told beside the answers (authority and additional sections: glue, the
-    /// hosts behind an mDNS service), capped.
-    pub additional: Vec<Box<str>>,
-    /// Response code of the first answer.
-    pub rcode: Option<u8>,
-    /// Questions seen.
-    pub questions: u32,
-    /// Responses seen.
-    pub responses: u32,
-    /// The initiator's question that is waited for: transaction id, time, whether it came again.
-    pub asked: Option<(u16, Nanos, bool)>,
-    /// Lowest time from a question of the initiator to the responder's answer, in ns: over UDP.
-    pub round_trip_ns: Option<u64>,
-}
-
-/// What SSH said in clear.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SshFacts {
-    /// Client identification string (RFC 4253 section 4.2).
-    pub client: Option<Box<str>>,
-    /// Server identification string.
-    pub server: Option<Box<str>>,
-    /// HASSH of the client's KEXINIT (MD5).
-    pub hassh: Option<[u8; 16]>,
-    /// HASSH of the server's KEXINIT (MD5).
-    pub hassh_server: Option<[u8; 16]>,
-}
-
-/// One further HTTP/1 request of a session that differs from the first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpRequest {
-    /// Method.
-    pub method: Box<str>,
-    /// `Host` header.
-    pub host: Option<Box<str>>,
-    /// `User-Agent` header.
-    pub user_agent: Option<Box<str>>,
-}
-
-/// The first HTTP/1 request of a session, and those among the next few that differ from it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpFacts {
-    /// Method.
-    pub method: Option<Box<str>>,
-    /// `Host` header, else the authority of an absolute-form target.
-    pub host: Option<Box<str>>,
-    /// `User-Agent` header.
-    pub user_agent: Option<Box<str>>,
-    /// Target of a CONNECT request.
-    pub connect_target: Option<Box<str>>,
-    /// Status code of the first response.
-    pub status: Option<u16>,
-    /// Further requests with another method, host or user agent, capped.
-    pub more: Vec<HttpRequest>,
-}
-
-/// One tunnel around a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layer {
-    /// The word for its kind: `vxlan`, `gre`.
-    pub kind: &'static str,
-    /// Its number: VNI, GRE key, TEID, ERSPAN session; 0 where it has none.
-    pub id: u32,
-    /// Who sent the packet around it.
-    pub source: crate::model::Addr,
-    /// Who that was sent to.
-    pub destination: crate::model::Addr,
-}
-
-/// What a session's first packet was wrapped in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wrapping {
-    /// Tunnels, outermost first; decode's depth limit bounds them.
-    pub layers: Vec<Layer>,
-    /// The last VLAN id met, where there was more than one.
-    pub inner_vlan: Option<u16>,
-    /// First MPLS label met.
-    pub mpls_label: Option<u32>,
-}
-
-/// What the observers saw in a session. Boxed, so that a session without evidence costs a pointer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Protocol told from payload.
-    pub protocol: Option<Protocol>,
-    /// TLS, DTLS or QUIC handshake.
-    pub tls: Option<Box<TlsFacts>>,
-    /// DNS.
-    pub dns: Option<Box<DnsFacts>>,
-    /// SSH.
-    pub ssh: Option<Box<SshFacts>>,
-    /// HTTP.
-    pub http: Option<Box<HttpFacts>>,
-    /// Tunnels and inner tags around the first packet.
-    pub wrapping: Option<Box<Wrapping>>,
-    /// Exchanges that forced an end to answer.
-    pub turns: Option<Box<Turns>>,
 }
 
 /// A list that matched one end or name of a session.

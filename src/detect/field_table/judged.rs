@@ -1,0 +1,90 @@
+//! Fields of whose it is, where, and how far to trust the line.
+//!
+//! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
+//! Never: a field that sessions.ndjson does not have, unless it says so.
+
+use crate::detect::field_table::field;
+use crate::detect::fields::Field;
+use crate::detect::fields::Kind;
+use crate::detect::fields::List;
+use crate::detect::fields::Shown;
+use crate::detect::fields::Side;
+use crate::detect::fields::Value;
+use crate::detect::read;
+use crate::model::physics::Claim;
+
+const CLAIMS: &[&str] = &["subject", "geo"];
+const VERDICTS: &[&str] = &["possible", "too-fast", "unknown"];
+
+/// In the order of the output.
+#[rustfmt::skip]
+pub(super) static JUDGED: &[Field] = &[
+    field(("longhaul.subject.id", Kind::Text, "", Shown::Sometimes,
+        |r| read::subject(r),
+        "Who: id from the subjects file, else the address of the end that began.")),
+    field(("longhaul.subject.name", Kind::Text, "", Shown::Sometimes,
+        |r| Value::str_opt(r.context.subject_name.as_deref()), "Their name in the subjects file.")),
+    field(("longhaul.physics.km_max_fibre", Kind::Float, "km", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_fibre))),
+        "Farthest the remote end can be at 2/3 of the speed of light.")),
+    field(("longhaul.physics.km_max_real", Kind::Float, "km", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_real))),
+        "Farthest it is likely to be, at 4/9, as on real paths.")),
+    field(("longhaul.physics.km_max_vacuum", Kind::Float, "km", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_vacuum))),
+        "Farthest it can be at the speed of light: a hard bound.")),
+    field(("longhaul.physics.claim_km", Kind::Float, "km", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::float_opt(p.claim_km)),
+        "Distance to the nearest point of the claimed place.")),
+    field(("longhaul.physics.claim_of", Kind::Word(CLAIMS), "", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::str_opt(p.claim_of.map(Claim::as_str))),
+        "Whose claim that is: the subjects file's, else the geo database's.")),
+    field(("longhaul.physics.geo_km", Kind::Float, "km", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::float_opt(p.geo_km)),
+        "Distance to the nearest point of the geo region.")),
+    field(("longhaul.physics.verdict", Kind::Word(VERDICTS), "", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::Str(p.verdict.as_str())),
+        "Whether light could have gone to the claimed place and back.")),
+    field(("longhaul.physics.refuted", Kind::Texts, "", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::list(List::Words(p.refuted.words()))),
+        "Claims that are farther than light in a vacuum could have gone.")),
+    field(("longhaul.physics.doubtful", Kind::Texts, "", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::list(List::Words(p.doubtful.words()))),
+        "Claims that are farther than light in fibre could have gone, but no farther than that.")),
+    field(("longhaul.physics.withheld_by", Kind::Text, "", Shown::Sometimes,
+        |r| read::physics(r, |p| Value::str_opt(p.withheld_by)),
+        "The tag for which there is no verdict: the end is not where its users are.")),
+    field(("longhaul.tags", Kind::Texts, "", Shown::Sometimes, |r| read::tags(r, Side::Any),
+        "Tags of the lists that matched either end or a name of the session.")),
+    field(("longhaul.source.tags", Kind::Texts, "", Shown::Rules, |r| read::tags(r, Side::Source),
+        "Those of them that matched the initiator's address or AS.")),
+    field(("longhaul.destination.tags", Kind::Texts, "", Shown::Rules,
+        |r| read::tags(r, Side::Destination),
+        "Those of them that matched the responder: address, AS, port or a name asked for.")),
+    field(("longhaul.application.reason", Kind::Text, "", Shown::Sometimes,
+        |r| Value::str_opt(r.context.application_reason),
+        "What named the application: `sni`, `dns`, `port`.")),
+    field(("longhaul.quality.retransmits", Kind::Int, "", Shown::Always,
+        |r| Value::Int(u64::from(r.quality.retransmits)),
+        "TCP segments that repeat bytes already seen.")),
+    field(("longhaul.quality.out_of_order", Kind::Int, "", Shown::Always,
+        |r| Value::Int(u64::from(r.quality.out_of_order)),
+        "TCP segments that came before an earlier one.")),
+    field(("longhaul.quality.duplicates", Kind::Int, "", Shown::Always,
+        |r| Value::Int(u64::from(r.quality.duplicates)),
+        "Copies of its packets that a mirror port made; no other count has them.")),
+    field(("longhaul.quality.gaps", Kind::Int, "", Shown::Always,
+        |r| Value::Int(u64::from(r.quality.gaps)),
+        "Holes in the TCP streams that were never filled.")),
+    field(("longhaul.quality.one_way", Kind::Bool, "", Shown::Always,
+        |r| Value::Bool(r.quality.one_way), "Only one direction was seen.")),
+    field(("longhaul.quality.truncated", Kind::Bool, "", Shown::Always,
+        |r| Value::Bool(r.quality.truncated), "A snap length or a cap cut something.")),
+    field(("longhaul.packets.file", Kind::Int, "", Shown::Always, |r| Value::Int(u64::from(r.file)),
+        "Input file of the first packet, by index into run.json.")),
+    field(("longhaul.packets.first", Kind::Int, "", Shown::Always,
+        |r| Value::Int(u64::from(r.frame_first)),
+        "Ordinal of the first packet's frame in that file.")),
+    field(("longhaul.packets.last", Kind::Int, "", Shown::Always,
+        |r| Value::Int(u64::from(r.frame_last)), "Ordinal of the last packet's frame.")),
+];

@@ -1,0 +1,154 @@
+//! Fields of how long everything took.
+//!
+//! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
+//! Never: a field that sessions.ndjson does not have, unless it says so.
+
+use crate::detect::field_table::field;
+use crate::detect::fields::Field;
+use crate::detect::fields::Kind;
+use crate::detect::fields::List;
+use crate::detect::fields::Shown;
+use crate::detect::fields::Value;
+use crate::detect::read;
+use crate::model::latency::Exchange;
+
+const STATES: &[&str] = &["opened", "established", "closed", "reset", "timeout", "half"];
+
+/// In the order of the output.
+#[rustfmt::skip]
+pub(super) static LATENCY: &[Field] = &[
+    field(("longhaul.state", Kind::Word(STATES), "", Shown::Always,
+        |r| Value::Str(r.state.as_str()),
+        "How the session ended or stood at the end of the input.")),
+    field(("longhaul.near.handshake_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::micros(r.near.handshake_ns), "Round trip sensor to initiator: SYN-ACK to ACK.")),
+    field(("longhaul.near.exchange_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::over_udp(r, true),
+        "Over UDP: lowest round trip sensor to initiator of an exchange that forces an answer, \
+         of those answered without thought where there is one.")),
+    field(("longhaul.near.rtt.min_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::trips(&r.near, |t| Value::Micros(t.min_ns)),
+        "Lowest round trip to the initiator while the session ran.")),
+    field(("longhaul.near.rtt.p50_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::trips(&r.near, |t| Value::Micros(t.p50_ns)),
+        "Their median, of 8 to 16 where there are more.")),
+    field(("longhaul.near.rtt.p95_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::trips(&r.near, |t| Value::Micros(t.p95_ns)),
+        "95th percentile of the same; late acknowledgements count.")),
+    field(("longhaul.near.rtt.samples", Kind::Int, "", Shown::Sometimes,
+        |r| read::trips(&r.near, |t| Value::Int(u64::from(t.samples))),
+        "Round trips taken.")),
+    field(("longhaul.near.rtt.methods", Kind::Texts, "", Shown::Sometimes,
+        |r| read::trips(&r.near, |t| Value::list(List::Words(t.methods.words()))),
+        "How: `timestamp` (its echo), `ack` (of data sent once).")),
+    field(("longhaul.far.handshake_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::micros(r.far.handshake_ns), "Round trip sensor to responder: SYN to SYN-ACK.")),
+    field(("longhaul.far.exchange_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::over_udp(r, false), "Likewise sensor to responder; of DNS, a resolver's own \
+         asking is in it.")),
+    field(("longhaul.far.rtt.min_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::trips(&r.far, |t| Value::Micros(t.min_ns)),
+        "Lowest round trip to the responder while the session ran.")),
+    field(("longhaul.far.rtt.p50_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::trips(&r.far, |t| Value::Micros(t.p50_ns)),
+        "Their median, of 8 to 16 where there are more.")),
+    field(("longhaul.far.rtt.p95_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::trips(&r.far, |t| Value::Micros(t.p95_ns)),
+        "95th percentile of the same; late acknowledgements count.")),
+    field(("longhaul.far.rtt.samples", Kind::Int, "", Shown::Sometimes,
+        |r| read::trips(&r.far, |t| Value::Int(u64::from(t.samples))),
+        "Round trips taken.")),
+    field(("longhaul.far.rtt.methods", Kind::Texts, "", Shown::Sometimes,
+        |r| read::trips(&r.far, |t| Value::list(List::Words(t.methods.words()))),
+        "How: `timestamp` (its echo), `ack` (of data sent once).")),
+    field(("longhaul.exchange.method", Kind::Text, "", Shown::Sometimes,
+        |r| Value::str_opt(r.facts.method_over_udp()),
+        "The exchange that the responder's leg rests on, else the initiator's: `quic`, `dtls`, \
+         `ike`, `wireguard`, `openvpn`, `ping` (STUN), `dns`.")),
+    field(("longhaul.gap.first_data_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::FirstData, true),
+        "SYN-ACK to the initiator's first payload, where it speaks first, less its \
+         transport round trip: at once, or as late as a proxy between that it commands.")),
+    field(("longhaul.gap.tls_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Tls, true),
+        "The server's first flight to the client's answer, less the client's transport \
+         round trip.")),
+    field(("longhaul.gap.tls_resumed_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::TlsResumed, true),
+        "The same where an earlier session is resumed.")),
+    field(("longhaul.gap.tls_certificate_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::TlsCertificate, true),
+        "The same where the client shows a certificate, or signs with it.")),
+    field(("longhaul.gap.tls_data_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::TlsData, true),
+        "TLS 1.2: the server's Finished to the client's first data, likewise.")),
+    field(("longhaul.gap.ssh_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Ssh, true),
+        "The server's identification string to the client's KEXINIT, likewise.")),
+    field(("longhaul.gap.ssh_auth_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::SshAuth, true),
+        "The lowest of the first three rounds of SSH's authentication, likewise.")),
+    field(("longhaul.gap.rdp_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Rdp, true),
+        "The lowest of RDP's connection and CredSSP's first rounds, likewise.")),
+    field(("longhaul.gap.rfb_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Rfb, true),
+        "The lowest of the first four rounds of RFB (VNC), likewise.")),
+    field(("longhaul.gap.ping_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Ping, true),
+        "The lowest of the first four WebSocket pings, told by length inside TLS, \
+         likewise.")),
+    field(("longhaul.gap.dtls_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::Dtls),
+        "End of the server's flight to the client's answer, less the lowest round trip to the \
+         client that took no thought: the echo of a cookie, an answer to STUN.")),
+    field(("longhaul.gap.quic_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::Quic),
+        "End of the server's first flight to the client's Finished, less the lowest round trip \
+         to the client that took no thought: its first acknowledgement under handshake keys, or \
+         its answer to a Retry.")),
+    field(("longhaul.gap.ike_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::Ike),
+        "Response to IKE_SA_INIT to the next request, less the lowest round trip to the \
+         initiator that took no thought: the echo of a cookie, a liveness check.")),
+    field(("longhaul.gap.openvpn_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::Openvpn),
+        "The server's reset to the client's first TLS bytes, less the lowest round trip to the \
+         client that took no thought: an acknowledgement.")),
+    field(("longhaul.gap.excluded", Kind::Texts, "", Shown::Sometimes, read::excluded,
+        "Why exchanges are left out: `resumed`, `early-data`, `retry-request`, \
+         `client-certificate`, `loss`, `split-flight`.")),
+    field(("longhaul.server_gap.tls_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Tls, false),
+        "The ClientHello to the server's first flight, less the server's transport round \
+         trip: its thinking, or a leg behind it.")),
+    field(("longhaul.server_gap.ssh_auth_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::SshAuth, false),
+        "The lowest of the server's first answers to authentication, likewise.")),
+    field(("longhaul.server_gap.rdp_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Rdp, false),
+        "The lowest of its first answers in RDP, likewise.")),
+    field(("longhaul.server_gap.rfb_us", Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap(r, Exchange::Rfb, false),
+        "The lowest of its first answers in RFB, likewise.")),
+    field(("longhaul.remote.handshake_us", Kind::Float, "us", Shown::Rules,
+        |r| read::remote_leg(r, |leg| read::micros(leg.handshake_ns)),
+        "The leg of the remote end: near of an inbound session, far of an outbound one.")),
+    field(("longhaul.remote.rtt.min_us", Kind::Float, "us", Shown::Rules,
+        |r| read::remote_leg(r, |leg| read::trips(leg, |t| Value::Micros(t.min_ns))),
+        "Lowest round trip to the remote end while the session ran.")),
+    field(("longhaul.tcp.syn_mss", Kind::Int, "bytes", Shown::Sometimes,
+        |r| read::syn(r, |s| Value::int_opt(s.mss)),
+        "Maximum segment size in the initiator's SYN.")),
+    field(("longhaul.tcp.mtu_hint", Kind::Int, "bytes", Shown::Sometimes,
+        |r| read::syn(r, |s| Value::int_opt(s.mtu_hint)),
+        "Path MTU that size hints at: plus 40 (IPv4) or 60 (IPv6).")),
+    field(("longhaul.tcp.os_hint", Kind::Text, "", Shown::Sometimes,
+        |r| read::syn(r, |s| Value::str_opt(s.os_hint)), "Coarse OS family of the SYN's shape.")),
+    field(("longhaul.tcp.timestamps", Kind::Bool, "", Shown::Sometimes,
+        |r| read::syn(r, |s| Value::Bool(s.timestamps)), "Whether the SYN offered timestamps.")),
+    field(("longhaul.tcp.window_scale", Kind::Int, "", Shown::Sometimes,
+        |r| read::syn(r, |s| Value::int_opt(s.window_scale)), "Window scale in the SYN.")),
+    field(("longhaul.tcp.window", Kind::Int, "bytes", Shown::Sometimes,
+        |r| read::syn(r, |s| Value::Int(u64::from(s.window))), "Window field of the SYN.")),
+];

@@ -1,0 +1,30 @@
+//! The one table of fields, in parts.
+//!
+//! Owns: the order of the parts. In: nothing. Out: every field of a session. Never: a second list
+//! of them.
+
+mod judged;
+mod latency;
+mod others;
+mod speech;
+mod whole;
+
+use std::sync::LazyLock;
+
+pub use crate::detect::field_table::others::OTHER_FIELDS;
+use crate::detect::fields::Field;
+use crate::detect::fields::Get;
+use crate::detect::fields::Kind;
+use crate::detect::fields::Shown;
+
+type Row = (&'static str, Kind, &'static str, Shown, Get, &'static str);
+
+/// A row of a part. Parts are tables: rustfmt would give each cell a line.
+const fn field(row: Row) -> Field {
+    let (name, kind, unit, shown, get, description) = row;
+    Field { name, kind, unit, shown, get, description }
+}
+
+/// Every field of a session.
+pub(super) static FIELDS: LazyLock<Vec<Field>> =
+    LazyLock::new(|| [whole::WHOLE, speech::SPEECH, latency::LATENCY, judged::JUDGED].concat());
