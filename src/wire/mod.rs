@@ -3,16 +3,21 @@
 //! Owns: the meaning of bytes. In: slices. Out: views that borrow from them.
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
+pub mod dhcp;
+pub mod dhcp6;
 pub mod dns;
 pub mod dns_data;
 pub mod dtls;
+pub mod eap;
 pub mod http;
 pub mod icmp;
 pub mod ike;
 pub mod ip_fragment;
+pub mod nbns;
 pub mod openvpn;
 pub mod quic;
 pub mod quic_initial;
+pub mod radius;
 pub mod rdp;
 pub mod reader;
 pub mod socks;
