@@ -14,6 +14,7 @@ pub mod emit;
 pub mod endpoints;
 pub mod enrich;
 pub mod evidence;
+pub mod identity;
 pub mod sandbox;
 pub mod session;
 

@@ -35,12 +35,13 @@ const UNSAFE_TESTS: [(&str, &str); 2] = [
 /// Modules everything may import; they import nothing of ours but each other downwards.
 const GROUND: [&str; 3] = ["model", "bounded", "wire"];
 /// Stages: they import the ground and themselves, never each other.
-const STAGES: [&str; 10] = [
+const STAGES: [&str; 11] = [
     "capture",
     "decode",
     "dispatch",
     "session",
     "evidence",
+    "identity",
     "sandbox",
     "enrich",
     "endpoints",

@@ -21,7 +21,7 @@ use crate::model::Error;
 
 const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, subjects, \
                     state, learn_days, min_level, no_decap, key, dedup, dedup_window_us and \
-                    [caps] with sessions, endpoints, alerts, baselines";
+                    [caps] with sessions, endpoints, alerts, baselines, bindings";
 
 /// A configuration file as read. Flags win over it.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ struct CapsTable {
     endpoints: Option<Spanned<usize>>,
     alerts: Option<Spanned<usize>>,
     baselines: Option<Spanned<usize>>,
+    bindings: Option<Spanned<usize>>,
 }
 
 /// Reads a configuration file.
@@ -163,6 +164,7 @@ impl CapsTable {
         checker.set(&mut caps.endpoints, self.endpoints, |n| checked("caps.endpoints", *n));
         checker.set(&mut caps.alerts, self.alerts, |n| checked("caps.alerts", *n));
         checker.set(&mut caps.baselines, self.baselines, |n| checked("caps.baselines", *n));
+        checker.set(&mut caps.bindings, self.bindings, |n| checked("caps.bindings", *n));
     }
 }
 

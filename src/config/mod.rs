@@ -24,6 +24,9 @@ pub const ENDPOINTS_CAP: usize = 1_000_000;
 /// Alerts at most.
 pub const ALERTS_CAP: usize = 100_000;
 
+/// Addresses at most with known names, and with known holders, in each worker: some 200 bytes each.
+pub const BINDINGS_CAP: usize = 65_536;
+
 /// Baselines of each kind at most: prefixes, networks, services, people. Full, with the usual ten
 /// lengths of round trip in each, they take some 80 MB.
 pub const BASELINES_CAP: usize = 65_536;
@@ -130,6 +133,8 @@ pub struct Caps {
     pub alerts: usize,
     /// Baselines of each kind.
     pub baselines: usize,
+    /// Addresses with known names, addresses with known holders, and devices with known names.
+    pub bindings: usize,
 }
 
 impl Default for Caps {
@@ -139,6 +144,7 @@ impl Default for Caps {
             endpoints: ENDPOINTS_CAP,
             alerts: ALERTS_CAP,
             baselines: BASELINES_CAP,
+            bindings: BINDINGS_CAP,
         }
     }
 }

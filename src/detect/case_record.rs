@@ -19,6 +19,7 @@ use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::model::addr::parse_mac;
 use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Context;
@@ -170,6 +171,17 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         }
         "longhaul.subject.id" => context.subject = Some(Subject::Named(value.as_str()?.into())),
         "longhaul.subject.name" => context.subject_name = Some(value.as_str()?.into()),
+        "destination.domain" => context.responder_name = Some(value.as_str()?.into()),
+        name if name.starts_with("longhaul.device.") => {
+            let mut holder = context.holder.as_deref().cloned().unwrap_or_default();
+            match name {
+                "longhaul.device.name" => holder.host = Some(value.as_str()?.into()),
+                "longhaul.device.user" => holder.user = Some(value.as_str()?.into()),
+                "longhaul.device.mac" => holder.mac = Some(parse_mac(value.as_str()?)?),
+                _ => return None,
+            }
+            context.holder = Some(Arc::new(holder));
+        }
         "longhaul.application.reason" => {
             context.application_reason = Some(reason(value.as_str()?)?)
         }

@@ -13,6 +13,7 @@ use crate::model::names;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Direction;
 use crate::model::record::DnsFacts;
+use crate::model::record::Holder;
 use crate::model::record::HttpFacts;
 use crate::model::record::Leg;
 use crate::model::record::Party;
@@ -60,6 +61,10 @@ pub(super) fn physics(record: &Record, get: Part<Physics>) -> Value<'_> {
     part(record.context.physics.as_ref(), get)
 }
 
+pub(super) fn holder(record: &Record, get: Part<Holder>) -> Value<'_> {
+    part(record.context.holder.as_deref(), get)
+}
+
 pub(super) fn place(party: &Party, get: Part<Place>) -> Value<'_> {
     part(party.place.as_deref(), get)
 }
@@ -91,7 +96,12 @@ pub(super) fn port<'a>(record: &'a Record, party: &'a Party) -> Value<'a> {
 
 /// ECS writes a MAC as RFC 7042 does: upper-case octets joined by hyphens.
 pub(super) fn mac(party: &Party) -> Value<'_> {
-    match party.mac {
+    hardware(party.mac)
+}
+
+/// A link-layer address as ECS writes it.
+pub(super) fn hardware(mac: Option<[u8; 6]>) -> Value<'static> {
+    match mac {
         Some([a, b, c, d, e, f]) => {
             Value::Text(format!("{a:02X}-{b:02X}-{c:02X}-{d:02X}-{e:02X}-{f:02X}"))
         }

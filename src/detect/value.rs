@@ -67,7 +67,7 @@ pub enum List<'a> {
     /// Text.
     Strings(&'a [Box<str>]),
     /// Words of the program.
-    Words(&'static [&'static str]),
+    Words(&'a [&'static str]),
     /// TLS cipher suites, shown by name.
     Ciphers(&'a [u16]),
     /// Types of DNS answers.

@@ -18,6 +18,9 @@ const DEPTH: usize = 32;
 /// Packets after which every worker hears of the time, so that finished sessions move on.
 const PACKETS_PER_MARK: u32 = 4_096;
 
+/// In place of a shard: the packet is for every worker to hear.
+pub const EVERYBODY: u8 = u8::MAX;
+
 /// A worker's end: batches come, empty ones go back.
 #[derive(Debug)]
 pub struct Lane<B> {
@@ -75,14 +78,33 @@ impl<B: Clone + Same> Dispatcher<B> {
     /// Puts a packet into the open batch of its lane.
     #[inline(always)]
     pub fn push(&mut self, packet: Packet, block: &B) -> Result<(), WorkerGone> {
-        if packet.clock > self.clock {
-            self.clock = packet.clock;
+        self.advance(packet.clock)?;
+        let lane = usize::from(packet.shard) % self.outlets.len();
+        self.put(lane, packet, block)
+    }
+
+    /// Lets every worker hear a packet, at the same point of the input: it is of no session.
+    #[cold]
+    pub fn tell_all(&mut self, packet: &Packet, block: &B) -> Result<(), WorkerGone> {
+        self.advance(packet.clock)?;
+        let packet = Packet { shard: EVERYBODY, ..*packet };
+        (0..self.outlets.len()).try_for_each(|lane| self.put(lane, packet, block))
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, clock: u32) -> Result<(), WorkerGone> {
+        if clock > self.clock {
+            self.clock = clock;
             if self.since_mark >= PACKETS_PER_MARK {
                 self.mark(false)?;
             }
         }
         self.since_mark = self.since_mark.saturating_add(1);
-        let lane = usize::from(packet.shard) % self.outlets.len();
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn put(&mut self, lane: usize, packet: Packet, block: &B) -> Result<(), WorkerGone> {
         let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };
         if outlet.open.has_room_for(block) {
             outlet.open.push(packet, block);

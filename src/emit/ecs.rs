@@ -19,6 +19,7 @@ use crate::model::Record;
 use crate::model::Transport;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Context;
+use crate::model::record::Holder;
 use crate::model::record::Party;
 use crate::model::record::Place;
 use crate::model::record::Quality;
@@ -35,6 +36,7 @@ pub fn render_session(record: &Record, id: [u8; 16], out: &mut Vec<u8>) {
     put_party(&mut json, &record.initiator, ports);
     json.close(mark);
     let mark = json.open(key!("destination"));
+    json.string_opt(quoted!("domain"), record.context.responder_name.as_deref());
     put_party(&mut json, &record.responder, ports);
     json.close(mark);
     put_network(&mut json, record);
@@ -211,6 +213,9 @@ fn put_context(json: &mut Json<'_>, context: &Context) {
     }
     json.string_opt(quoted!("name"), context.subject_name.as_deref());
     json.close(mark);
+    if let Some(holder) = &context.holder {
+        put_holder(json, holder);
+    }
     if let Some(physics) = &context.physics {
         put_physics(json, physics);
     }
@@ -220,6 +225,21 @@ fn put_context(json: &mut Json<'_>, context: &Context) {
         json.word(quoted!("reason"), reason);
         json.close(mark);
     }
+}
+
+fn put_holder(json: &mut Json<'_>, holder: &Holder) {
+    let mark = json.open(key!("device"));
+    if let Some(mac) = holder.mac {
+        json.quoted(quoted!("mac"), |out| text::put_mac(out, mac));
+    }
+    json.string_opt(quoted!("name"), holder.host.as_deref());
+    json.string_opt(quoted!("user"), holder.user.as_deref());
+    let list = json.open(key!("known_by"));
+    for word in &holder.known_by {
+        json.word(QUOTED_ELEMENT, word);
+    }
+    json.close_list(list);
+    json.close(mark);
 }
 
 /// The tags of the lists that matched: each once, in order. A session has a handful of hits, so

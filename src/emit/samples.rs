@@ -149,6 +149,13 @@ fn context() -> Context {
         }),
         subject: Some(Subject::Named("192.168.1.187".into())),
         subject_name: None,
+        holder: Some(Arc::new(Holder {
+            mac: Some([0x00, 0x00, 0x5e, 0x00, 0x53, 0x07]),
+            host: Some("lab-pc7".into()),
+            user: Some("jdoe".into()),
+            known_by: vec!["dhcp", "kerberos"],
+        })),
+        responder_name: Some("relay.example.net".into()),
     }
 }
 

@@ -88,12 +88,17 @@ impl Enricher {
             Direction::Outbound => (record.transport_ns(false)?, &record.responder),
             Direction::Internal | Direction::External => return None,
         };
-        let subject = self.data.subjects.of(remote.ip).and_then(|subject| subject.place);
+        let inbound = record.context.direction == Direction::Inbound;
+        let held = record.context.holder.as_deref().filter(|_| inbound);
+        let held = held.and_then(|holder| self.data.subjects.of_holder(holder));
+        let subject = held.or_else(|| self.data.subjects.of(remote.ip));
+        let subject = subject.and_then(|subject| subject.place);
         let claimed = Claimed { subject, geo: remote.place.as_deref() };
         Some(physics::judge(sensor, rtt_ns, &claimed, untrusted(record)))
     }
 
-    /// A subject of the file at either end, the initiator's first; else the address of the
+    /// A subject of the file: of whoever held the initiator's address, else of that address, else of
+    /// the responder's; else the address of the
     /// end that began: the employee's device on its way out, the employee's home on the way in.
     fn fill_subject(&mut self, record: &mut Record) {
         let subjects = &self.data.subjects;
@@ -102,7 +107,8 @@ impl Enricher {
             Direction::Inbound => None,
             _ => subjects.of(record.responder.ip),
         };
-        let named = subjects.of(record.initiator.ip).or(answering);
+        let held = record.context.holder.as_deref().and_then(|holder| subjects.of_holder(holder));
+        let named = held.or_else(|| subjects.of(record.initiator.ip)).or(answering);
         if let Some(subject) = named {
             record.context.subject = Some(Subject::Named(Arc::clone(&subject.id)));
             record.context.subject_name = subject.name.clone();

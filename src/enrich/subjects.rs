@@ -1,9 +1,10 @@
 //! Who uses an address: the subjects file.
 //!
-//! Owns: the reading of `match,id,name,place,radius_km`. In: a CSV file. Out: the subject of an
-//! address, longest prefix first.
-//! Never: MAC addresses or user names (identity evidence does those).
+//! Owns: the reading of `match,id,name,place,radius_km`. In: a CSV file. Out: the subject of a
+//! user, of a device, of an address (longest prefix first).
+//! Never: finds out who holds an address.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,12 +15,18 @@ use crate::enrich::physics::RADIUS_KM_SUBJECT;
 use crate::enrich::places::parse_place;
 use crate::model::Addr;
 use crate::model::Error;
+use crate::model::addr::parse_mac;
+use crate::model::record::Holder;
 
 /// Half the way round the Earth in km: a circle of that radius is all of it.
 const HALF_ROUND_KM: f64 = 20_015.0;
 
 /// Most errors reported of one file.
 const ERRORS_MAX: usize = 100;
+
+/// What a line may be.
+const HELP: &str = "write: MATCH,ID,NAME, where MATCH is an address, a network (192.0.2.0/24), \
+                    a MAC (48:da:35:60:00:01) or user:NAME";
 
 /// An employee or asset.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +42,34 @@ pub struct Subject {
 /// Every subject of a run. Immutable.
 #[derive(Clone, Debug, Default)]
 pub struct Subjects {
-    by_prefix: PrefixSet<Subject>,
+    by_prefix: PrefixSet<Arc<Subject>>,
+    by_mac: HashMap<[u8; 6], Arc<Subject>>,
+    /// By user name, lower case.
+    by_user: HashMap<String, Arc<Subject>>,
+}
+
+/// What a line is about.
+enum Match {
+    Prefix(Prefix),
+    Mac([u8; 6]),
+    User(String),
+}
+
+impl Match {
+    /// `user:NAME`, a link-layer address with its separators, an address or a network.
+    fn parse(text: &str) -> Result<Match, String> {
+        if let Some(user) = text.strip_prefix("user:") {
+            let user = user.trim().to_lowercase();
+            let empty = "`user:` without a name".to_owned();
+            return if user.is_empty() { Err(empty) } else { Ok(Match::User(user)) };
+        }
+        // Three groups at least: `48da.3560.00ff`; no address has that form.
+        let groups = text.split([':', '-', '.']).filter(|group| group.len() > 1).count();
+        match parse_mac(text).filter(|_| groups >= 3) {
+            Some(mac) => Ok(Match::Mac(mac)),
+            None => Prefix::parse(text).map(Match::Prefix),
+        }
+    }
 }
 
 impl Subjects {
@@ -56,9 +90,8 @@ impl Subjects {
         let mut lines = (1u32..)
             .zip(text.trim_start_matches('\u{feff}').lines())
             .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-        let refuse = |cause: String, line| {
-            Error::new("subjects file", cause).at(path, line).help("write: 192.0.2.0/24,id,Name")
-        };
+        let refuse =
+            |cause: String, line| Error::new("subjects file", cause).at(path, line).help(HELP);
         let header = lines.next().and_then(|(_, line)| columns(line)).unwrap_or_default();
         let column = |name: &str| header.iter().position(|h| h.eq_ignore_ascii_case(name));
         let (Some(at_match), Some(at_id)) = (column("match"), column("id")) else {
@@ -66,7 +99,8 @@ impl Subjects {
         };
         let at_name = column("name");
         let at_place = (column("place"), column("radius_km"));
-        let (mut entries, mut errors) = (Vec::new(), Vec::new());
+        let (mut subjects, mut entries) = (Subjects::default(), Vec::new());
+        let mut errors = Vec::new();
         for (number, line) in lines {
             let Some(fields) = columns(line) else {
                 errors.push(refuse("a quote is not closed on its line".into(), number));
@@ -78,24 +112,59 @@ impl Subjects {
                 continue;
             };
             let place = circle(at_place.0.and_then(field), at_place.1.and_then(field));
-            match (Prefix::parse(network), place) {
-                (Ok(prefix), Ok(place)) => {
-                    let name = at_name.and_then(field).map(Arc::from);
-                    entries.push((prefix, Subject { id: id.into(), name, place }));
+            let (matched, place) = match (Match::parse(network), place) {
+                (Ok(matched), Ok(place)) => (matched, place),
+                (Err(cause), _) | (_, Err(cause)) => {
+                    errors.push(refuse(cause, number));
+                    continue;
                 }
-                (Err(cause), _) | (_, Err(cause)) => errors.push(refuse(cause, number)),
+            };
+            let name = at_name.and_then(field).map(Arc::from);
+            let subject = Arc::new(Subject { id: id.into(), name, place });
+            if subjects.take(matched, subject, &mut entries) {
+                errors.push(refuse(format!("`{network}` stands twice"), number));
             }
         }
         errors.truncate(ERRORS_MAX);
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Subjects { by_prefix: PrefixSet::build(entries) })
+        Ok(Subjects { by_prefix: PrefixSet::build(entries), ..subjects })
+    }
+
+    /// Keeps a line. Whether its device or user had one before.
+    fn take(
+        &mut self,
+        matched: Match,
+        subject: Arc<Subject>,
+        entries: &mut Vec<(Prefix, Arc<Subject>)>,
+    ) -> bool {
+        match matched {
+            Match::Prefix(prefix) => {
+                entries.push((prefix, subject));
+                false
+            }
+            Match::Mac(mac) => self.by_mac.insert(mac, subject).is_some(),
+            Match::User(user) => self.by_user.insert(user, subject).is_some(),
+        }
     }
 
     /// The subject of an address: the longest prefix that holds it.
     pub fn of(&self, addr: Addr) -> Option<&Subject> {
-        self.by_prefix.longest(addr)
+        self.by_prefix.longest(addr).map(|subject| &**subject)
+    }
+
+    /// The subject of who held an address: the user's, else the device's. Of a user's name with a
+    /// domain before or behind it the bare name is looked up too.
+    pub fn of_holder(&self, holder: &Holder) -> Option<&Subject> {
+        let by_user =
+            holder.user.as_deref().filter(|_| !self.by_user.is_empty()).and_then(|user| {
+                let user = user.to_lowercase();
+                let bare = user.rsplit('\\').next().and_then(|user| user.split('@').next());
+                self.by_user.get(&user).or_else(|| self.by_user.get(bare?))
+            });
+        let by_mac = || self.by_mac.get(&holder.mac?);
+        by_user.or_else(by_mac).map(|subject| &**subject)
     }
 }
 
@@ -157,6 +226,26 @@ mod tests {
         assert_eq!(subjects.of(addr("10.9.9.9")).unwrap().name, None);
         assert_eq!(&*subjects.of(addr("2001:db8::9")).unwrap().id, "e-8");
         assert!(subjects.of(addr("192.0.2.1")).is_none());
+    }
+
+    #[test]
+    fn a_user_goes_before_a_device() {
+        let text = "match,id\nuser:Jane,e-1\n48:DA:35:60:00:01,e-2\n48da.3560.0002,e-3\n";
+        let subjects = Subjects::parse(Path::new("s.csv"), text).unwrap();
+        let of = |mac: Option<[u8; 6]>, user: Option<&str>| {
+            let holder = Holder { mac, user: user.map(Arc::from), ..Holder::default() };
+            subjects.of_holder(&holder).map(|subject| subject.id.to_string())
+        };
+        let mac = |last| Some([0x48, 0xda, 0x35, 0x60, 0, last]);
+        assert_eq!(of(mac(1), Some("CORP\\jane")).as_deref(), Some("e-1"));
+        assert_eq!(of(None, Some("jane@corp.example")).as_deref(), Some("e-1"));
+        assert_eq!(of(mac(1), Some("joe")).as_deref(), Some("e-2"));
+        assert_eq!(of(mac(2), None).as_deref(), Some("e-3"));
+        assert_eq!(of(mac(3), None), None);
+        for bad in ["user:,e", "48:da:35:60:00,e", "user:a,e\nuser:A,e"] {
+            let text = format!("match,id\n{bad}\n");
+            assert!(Subjects::parse(Path::new("s.csv"), &text).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -55,6 +55,30 @@ impl From<IpAddr> for Addr {
     }
 }
 
+impl From<Ipv4Addr> for Addr {
+    fn from(ip: Ipv4Addr) -> Addr {
+        Addr::v4(ip.octets())
+    }
+}
+
+impl From<Ipv6Addr> for Addr {
+    fn from(ip: Ipv6Addr) -> Addr {
+        Addr::v6(ip.octets())
+    }
+}
+
+/// A link-layer address as people and RADIUS write it: six octets in hexadecimal, alone or in
+/// groups behind `:`, `-` or `.` (RFC 3580 section 3.21 has `-`).
+pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let mut octets = [0u8; 6];
+    let mut digits = text.trim().chars().filter(|c| !matches!(c, ':' | '-' | '.'));
+    for octet in &mut octets {
+        let (high, low) = (digits.next()?.to_digit(16)?, digits.next()?.to_digit(16)?);
+        *octet = (high << 4 | low) as u8;
+    }
+    digits.next().is_none().then_some(octets)
+}
+
 impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_ip().fmt(f)
@@ -70,6 +94,18 @@ impl fmt::Debug for Addr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn link_layer_addresses_are_written_in_three_ways() {
+        let mac = Some([0x48, 0xda, 0x35, 0x60, 0, 0xff]);
+        for text in ["48:da:35:60:00:ff", "48-DA-35-60-00-FF", "48da.3560.00ff", "48da356000ff"] {
+            assert_eq!(parse_mac(text), mac, "{text}");
+        }
+        for text in ["48:da:35:60:00", "48:da:35:60:00:ff:01", "48:da:35:60:00:fg", "10.0.0.1", ""]
+        {
+            assert_eq!(parse_mac(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn both_families_round_trip() {

@@ -117,6 +117,10 @@ counters! {
     TcpBytes = "tcp_bytes" in "session";
     /// TCP sessions whose round trips were not timed because the room for that was taken.
     SessionsUntimed = "sessions_untimed" in "session";
+    /// Packets that every worker heard because they may say who is behind an address.
+    Overheard = "overheard" in "identity";
+    /// Addresses and devices forgotten at the cap of what is known of them.
+    BindingsForgotten = "bindings_forgotten" in "identity";
     /// Messages longer than the buffer for straddling messages.
     MessagesOverCap = "messages_over_cap" in "evidence";
     /// Bytes that began like a known protocol and did not parse.

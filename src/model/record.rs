@@ -211,6 +211,20 @@ impl std::fmt::Display for Subject {
     }
 }
 
+/// Who held an address at a time, as far as packets told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Link-layer address of the device.
+    pub mac: Option<[u8; 6]>,
+    /// The device's own name, lower case, without a domain.
+    pub host: Option<Arc<str>>,
+    /// Who had logged in; absent where several people share the address.
+    pub user: Option<Arc<str>>,
+    /// Who said so, in alphabetical order: `dhcp`, `dhcpv6`, `kerberos`, `llmnr`, `mdns`, `nbns`,
+    /// `ntlm`, `radius`.
+    pub known_by: Vec<&'static str>,
+}
+
 /// What enrichment adds.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
@@ -230,6 +244,10 @@ pub struct Context {
     pub subject: Option<Subject>,
     /// Subject's name.
     pub subject_name: Option<Arc<str>>,
+    /// Who held the initiator's address when the session began.
+    pub holder: Option<Arc<Holder>>,
+    /// The name that the initiator had asked for when it was told the responder's address.
+    pub responder_name: Option<Arc<str>>,
 }
 
 /// One session with all its evidence.

@@ -16,10 +16,12 @@ use crate::enrich::community_id::community_id;
 use crate::evidence::Observers;
 use crate::evidence::Segment;
 use crate::evidence::step::Role;
+use crate::identity::Identity;
 use crate::model::Alert;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Nanos;
+use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::Record;
 use crate::pipeline::RecordTap;
@@ -54,7 +56,11 @@ pub(super) struct Item {
     pub(super) alerts: Vec<Alert>,
 }
 
-/// Finished sessions of one worker, of one shard and all before `until`.
+/// Finished sessions that make a handover worth its while before the second is over: their lines,
+/// of about 1 KiB each, fit the second-level cache.
+const ITEMS_PER_HANDOVER: usize = 256;
+
+/// Finished sessions of one worker, all before `until`.
 #[derive(Debug, Default)]
 pub(super) struct Handover {
     /// Merge order, and the index of the item that stands there: sorting moves these, not the
@@ -64,6 +70,37 @@ pub(super) struct Handover {
     pub(super) lines: Vec<u8>,
     /// Nothing earlier follows from this worker.
     pub(super) until: Mark,
+}
+
+impl Handover {
+    /// Gives what stands before `until` to another, behind what that has.
+    fn give(&mut self, until: Mark, to: &mut Handover) {
+        self.order.sort_unstable();
+        let before = self.order.partition_point(|((mark, ..), _)| *mark < until);
+        for (order, at) in self.order.drain(..before) {
+            let Some(item) = self.items.get_mut(at as usize) else { continue };
+            let (from, end) = item.line;
+            let line = self.lines.get(from as usize..end as usize).unwrap_or_default();
+            let (endpoint, alerts) = (item.endpoint.clone(), std::mem::take(&mut item.alerts));
+            to.push(order, (endpoint, alerts), |lines| lines.extend_from_slice(line));
+        }
+        if self.order.is_empty() {
+            self.items.clear();
+            self.lines.clear();
+        }
+    }
+
+    fn push(
+        &mut self,
+        order: Order,
+        (endpoint, alerts): (EndpointSummary, Vec<Alert>),
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let start = self.lines.len() as u32;
+        write(&mut self.lines);
+        self.order.push((order, self.items.len() as u32));
+        self.items.push(Item { line: (start, self.lines.len() as u32), endpoint, alerts });
+    }
 }
 
 /// One worker's record plane.
@@ -78,13 +115,20 @@ pub(super) struct Desk<'t> {
     decode: DecodeConfig,
     /// Turns are watched and exchanges timed.
     times: bool,
+    /// What every worker heard of who is behind an address.
+    identity: Identity,
     /// Boxes of sessions that are over, for those to come.
     #[allow(clippy::vec_box, reason = "sessions hold boxes: it is the boxes that are kept")]
     idle: Vec<Box<Observers>>,
     pub(super) counters: Counters,
     pub(super) summary: SummaryBuilder,
-    /// Finished sessions by the worker's shards.
+    /// Sessions that ended before their second was over, by the worker's shards.
     outs: Vec<Handover>,
+    /// Those that go next; in order up to the shard at hand, whose begin there.
+    ready: Handover,
+    begun: usize,
+    /// What the shard at hand ends before it goes to those.
+    until: Mark,
     /// The shard whose sessions are at hand: its place among the worker's, and its number.
     shard: (usize, u16),
 }
@@ -145,6 +189,7 @@ impl Listener<Observers> for Desk<'_> {
             let left_out = turns.settle(&record.near, &record.far);
             self.counters.add(Counter::TurnsSplitFlight, left_out as u64);
         }
+        self.identify(record);
         self.enricher.enrich(record);
         if self.identifies {
             record.context.community_id = Some(community_id(record));
@@ -182,10 +227,14 @@ impl<'t> Desk<'t> {
             tap,
             decode: prepared.decode,
             times: prepared.times,
+            identity: Identity::new(prepared.bindings),
             idle: Vec::new(),
             counters: Counters::default(),
             summary: SummaryBuilder::default(),
             outs: Vec::new(),
+            ready: Handover::default(),
+            begun: 0,
+            until: Mark::default(),
             shard: (0, 0),
         }
     }
@@ -204,6 +253,23 @@ impl<'t> Desk<'t> {
     pub(super) fn close(mut self) -> (Counters, SummaryBuilder) {
         self.enricher.drain_counters(&mut self.counters);
         (self.counters, self.summary)
+    }
+
+    /// Takes what a packet says of who is behind an address. Every worker hears the same: one of
+    /// them counts.
+    pub(super) fn hear(&mut self, packet: &Packet, frame: &[u8], counts: bool) {
+        let dropped = self.identity.hear(packet, frame);
+        if counts {
+            self.counters.add(Counter::BindingsForgotten, dropped as u64);
+        }
+    }
+
+    /// Who began the session, and what they had asked for.
+    fn identify(&self, record: &mut Record) {
+        let (from, to) = (record.initiator.ip, record.responder.ip);
+        let (point, start, end) = (record.point, record.start, record.end);
+        record.context.holder = self.identity.holder_of((point, from), start, end);
+        record.context.responder_name = self.identity.name_of(from, (point, to), start);
     }
 
     /// What the rules say. An alert carries the Community ID even where nothing else asks for it.
@@ -227,11 +293,6 @@ impl<'t> Desk<'t> {
         }
     }
 
-    /// Whether nothing of the shard at hand is waiting.
-    pub(super) fn is_clear(&self) -> bool {
-        self.outs.get(self.shard.0).is_none_or(|out| out.items.is_empty())
-    }
-
     /// The seconds in which something that is waiting ended, each once, in order.
     pub(super) fn seconds(&self) -> Vec<Nanos> {
         let orders = self.outs.iter().flat_map(|out| &out.order);
@@ -242,42 +303,40 @@ impl<'t> Desk<'t> {
     }
 
     fn put(&mut self, record: &mut Record, alerts: Vec<Alert>) {
-        let Some(out) = self.outs.get_mut(self.shard.0) else { return };
-        let id = emit::event_id(record);
-        let start = out.lines.len() as u32;
-        if self.writes_lines {
-            emit::ecs::render_session(record, id, &mut out.lines);
-        }
-        let first = (record.file, record.frame_first);
         let mark = (record.at, self.shard.1);
-        out.order.push(((mark, record.start, id, first), out.items.len() as u32));
-        out.items.push(Item {
-            line: (start, out.lines.len() as u32),
-            endpoint: EndpointSummary::of(record, id),
-            alerts,
+        let out = match self.outs.get_mut(self.shard.0) {
+            Some(out) if mark >= self.until => out,
+            _ => &mut self.ready,
+        };
+        let id = emit::event_id(record);
+        let order = (mark, record.start, id, (record.file, record.frame_first));
+        let lines = self.writes_lines;
+        out.push(order, (EndpointSummary::of(record, id), alerts), |out| {
+            if lines {
+                emit::ecs::render_session(record, id, out);
+            }
         });
     }
 
-    /// Everything of the shard at hand before `until`, sorted; what is later stays on the desk.
-    pub(super) fn hand_over(&mut self, until: Mark, empty: Handover) -> Handover {
-        let Some(out) = self.outs.get_mut(self.shard.0) else { return empty };
-        let mut full = std::mem::replace(out, empty);
-        full.until = until;
-        full.order.sort_unstable();
-        let keep = full.order.partition_point(|((mark, ..), _)| *mark < until);
-        for (order, at) in full.order.drain(keep..) {
-            let Some(item) = full.items.get_mut(at as usize) else { continue };
-            let (from, to) = item.line;
-            let line = full.lines.get(from as usize..to as usize).unwrap_or_default();
-            let start = out.lines.len() as u32;
-            out.lines.extend_from_slice(line);
-            out.order.push((order, out.items.len() as u32));
-            out.items.push(Item {
-                line: (start, out.lines.len() as u32),
-                endpoint: item.endpoint.clone(),
-                alerts: std::mem::take(&mut item.alerts),
-            });
+    /// From here on, what the shard at hand ends before `until` is ready to go, behind what is
+    /// ready already.
+    pub(super) fn begin(&mut self, until: Mark) {
+        (self.until, self.begun) = (until, self.ready.order.len());
+        if let Some(out) = self.outs.get_mut(self.shard.0) {
+            out.give(until, &mut self.ready);
         }
-        full
+    }
+
+    /// The shard at hand has ended all of that. Whether what is ready is worth a handover now.
+    pub(super) fn settle(&mut self) -> bool {
+        self.until = Mark::default();
+        self.ready.order.get_mut(self.begun..).unwrap_or_default().sort_unstable();
+        self.ready.items.len() >= ITEMS_PER_HANDOVER
+    }
+
+    /// What is ready: everything before `until`.
+    pub(super) fn hand_over(&mut self, until: Mark, empty: Handover) -> Handover {
+        let full = std::mem::replace(&mut self.ready, empty);
+        Handover { until, ..full }
     }
 }

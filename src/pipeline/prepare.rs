@@ -57,6 +57,8 @@ pub(super) struct Prepared {
     pub(super) times: bool,
     /// What is not decapsulated of some sources.
     pub(super) off: Vec<Off>,
+    /// Addresses whose names and holders are remembered.
+    pub(super) bindings: usize,
 }
 
 impl Prepared {
@@ -111,6 +113,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         decode,
         times: plan.latency,
         off,
+        bindings: plan.caps.bindings,
     })
 }
 

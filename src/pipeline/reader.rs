@@ -2,7 +2,7 @@
 //!
 //! Owns: the order of the input, capture points, the BPF filters. In: files or
 //! interfaces. Out: batches to the workers.
-//! Never: looks into payload, allocates per packet, or drops a packet without counting it.
+//! Never: looks into payload (but for copies and session setups), allocates per packet, or drops a packet without counting it.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ use crate::dispatch::Copies;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::Passing;
 use crate::dispatch::WorkerGone;
+use crate::identity::overhears;
 use crate::model::CopyReport;
 use crate::model::Counter;
 use crate::model::Counters;
@@ -298,6 +299,10 @@ impl Intake {
             let (frame, ident, outer_ttl) = (frame.bytes, path.ident, path.outer_ttl);
             let passing = Passing { frame, ident, vlan, outer_ttl };
             copies.mark(&mut packet, &passing, &mut self.tally.counters);
+        }
+        if overhears(&packet, frame.bytes) {
+            self.tally.counters.bump(Counter::Overheard);
+            dispatcher.tell_all(&packet, taken.block)?;
         }
         dispatcher.push(packet, taken.block)
     }

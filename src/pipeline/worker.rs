@@ -108,13 +108,20 @@ impl<'t> Worker<'t> {
                 self.desk.turn_to(at, u16::from(packet.shard));
                 let arrival = Arrival { packet, frame, file: block.file() };
                 shard.touch(arrival, hint, &mut self.desk);
+            } else {
+                // One that every worker hears: it is of no shard.
+                self.desk.hear(packet, frame, self.index == 0);
             }
         }
     }
 
     fn expire(&mut self, clock: u32) {
         if clock == self.clock.saturating_add(1) {
-            self.expire_second(clock);
+            let second = Nanos::from_secs(u64::from(self.clock));
+            for at in 0..self.shards.len() {
+                self.end_second(second, at, |shard, desk| shard.expire(clock, desk));
+            }
+            self.hand_over((Nanos::from_secs(u64::from(clock)), 0));
         } else if clock > self.clock {
             for at in 0..self.shards.len() {
                 self.at_shard(at, |shard, desk| shard.expire(clock, desk));
@@ -131,30 +138,14 @@ impl<'t> Worker<'t> {
         }
     }
 
-    /// The usual case: one second is over. A shard's sessions are handed over before those of the
-    /// next are looked at.
-    fn expire_second(&mut self, clock: u32) {
-        let second = Nanos::from_secs(u64::from(clock.saturating_sub(1)));
-        for at in 0..self.shards.len() {
-            self.at_shard(at, |shard, desk| shard.expire(clock, desk));
-            if !self.desk.is_clear() {
-                self.hand_over((second, self.number(at) + 1));
-            }
-        }
-        self.hand_over((Nanos::from_secs(u64::from(clock)), 0));
-    }
-
     /// The input is over: what is still open is handed over second by second, in the order in which
-    /// it would have timed out, so that no more than a shard's second is held at once.
+    /// it would have timed out, so that little of it is held at once.
     fn drain(&mut self) {
         let end = self.clock.saturating_add(self.timeouts.longest()).saturating_add(2);
-        for clock in self.clock..=end {
+        for clock in self.clock..end {
             let second = Nanos::from_secs(u64::from(clock));
             for at in 0..self.shards.len() {
-                self.at_shard(at, |shard, desk| shard.drain(clock.saturating_add(1), desk));
-                if !self.desk.is_clear() {
-                    self.hand_over((second, self.number(at) + 1));
-                }
+                self.end_second(second, at, |shard, desk| shard.drain(clock + 1, desk));
             }
         }
         for at in 0..self.shards.len() {
@@ -180,16 +171,30 @@ impl<'t> Worker<'t> {
     fn hand_over_all(&mut self, until: Nanos) {
         for second in self.desk.seconds().into_iter().filter(|second| *second < until) {
             for at in 0..self.shards.len() {
-                self.desk.turn_to(at, self.number(at));
-                if !self.desk.is_clear() {
-                    self.hand_over((second, self.number(at) + 1));
-                }
+                self.end_second(second, at, |_, _| ());
             }
         }
         self.hand_over((until, 0));
     }
 
-    /// What the desk has of the shard at hand before `until`.
+    /// Ends a second of a shard. A busy one is handed over before the next is looked at.
+    fn end_second(
+        &mut self,
+        second: Nanos,
+        at: usize,
+        act: impl FnOnce(&mut Shard<Observers>, &mut Desk<'t>),
+    ) {
+        let until = (second, self.number(at) + 1);
+        self.at_shard(at, |shard, desk| {
+            desk.begin(until);
+            act(shard, desk);
+        });
+        if self.desk.settle() {
+            self.hand_over(until);
+        }
+    }
+
+    /// Gives the analyst what is ready: everything before `until`.
     fn hand_over(&mut self, until: Mark) {
         let empty = self.empties.try_recv().unwrap_or_default();
         let full = self.desk.hand_over(until, empty);

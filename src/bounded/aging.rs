@@ -1,0 +1,84 @@
+//! A map that forgets what was not touched for longest, by halves.
+//!
+//! Owns: two generations of entries. In: keys and values. Out: the entry of a key. Policy at the
+//! cap: when the young generation has half of it, the old one is dropped whole and the young one
+//! takes its place. Never: allocates above its cap, depends on the order of a hash table.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// The map. Entries that are written to stay; those that are only read grow old.
+#[derive(Debug)]
+pub struct Aging<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half: usize,
+}
+
+impl<K: Eq + Hash, V> Aging<K, V> {
+    /// A map of at most `cap` entries, at least two.
+    pub fn new(cap: usize) -> Aging<K, V> {
+        let (young, old) = (HashMap::new(), HashMap::new());
+        Aging { young, old, half: (cap / 2).max(1) }
+    }
+
+    /// Whether nothing was ever written.
+    pub fn is_empty(&self) -> bool {
+        self.young.is_empty() && self.old.is_empty()
+    }
+
+    /// The entry of a key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    /// The entry of a key to write to, made where there is none; and how many others were dropped
+    /// for it.
+    pub fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> (&mut V, usize) {
+        let mut dropped = 0;
+        let known = self.young.contains_key(&key);
+        if !known && self.young.len() >= self.half {
+            let full = std::mem::take(&mut self.young);
+            let mut gone = std::mem::replace(&mut self.old, full);
+            // The one that is asked for is not to be forgotten by being asked for.
+            let kept = gone.remove(&key);
+            dropped = gone.len();
+            let value = kept.or_else(|| self.old.remove(&key)).unwrap_or_else(make);
+            return (self.young.entry(key).or_insert(value), dropped);
+        }
+        let old = if known { None } else { self.old.remove(&key) };
+        (self.young.entry(key).or_insert_with(|| old.unwrap_or_else(make)), dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_never_holds_more_than_its_cap_and_keeps_what_is_written_to() {
+        let mut map = Aging::new(8);
+        let mut dropped = 0;
+        for n in 0..100u32 {
+            dropped += map.entry(n, || n).1;
+            dropped += map.entry(7_000, || 7).1;
+            assert!(map.young.len() + map.old.len() <= 8);
+            assert_eq!(map.get(&n), Some(&n));
+        }
+        assert_eq!(map.get(&7_000), Some(&7));
+        assert_eq!(map.get(&1), None);
+        assert_eq!(dropped + map.young.len() + map.old.len(), 101, "each is there or counted");
+    }
+
+    #[test]
+    fn an_old_entry_is_young_again_with_its_value() {
+        let mut map = Aging::new(4);
+        for n in 0..3u32 {
+            *map.entry(n, || 0).0 += 1;
+        }
+        assert!(map.old.contains_key(&0));
+        *map.entry(0, || 50).0 += 1;
+        assert_eq!(map.get(&0), Some(&2));
+        assert!(!map.old.contains_key(&0));
+    }
+}

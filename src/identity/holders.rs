@@ -1,0 +1,161 @@
+//! Who held an address, and when.
+//!
+//! Owns: the spans of each address. In: leases, announcements, log-ins. Out: the holder at a time.
+//! Never: gives one device's name to another: a span ends where another link-layer address gets
+//! the address.
+
+use std::sync::Arc;
+
+use crate::bounded::Aging;
+use crate::identity::Place;
+use crate::model::Nanos;
+use crate::model::record::Holder;
+
+/// Holders of one address that are kept.
+const SPANS: usize = 4;
+/// A name or a log-in that says no end is believed for as long: a Kerberos ticket lasts 10 hours by
+/// default, a working day not longer.
+pub const BELIEVED: Nanos = Nanos::from_secs(12 * 3600);
+
+/// What was heard of the holder of an address.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// Its link-layer address, where that is known.
+    pub mac: Option<[u8; 6]>,
+    /// Its name.
+    pub host: Option<Arc<str>>,
+    /// Who uses it.
+    pub user: Option<Arc<str>>,
+    /// Who says so: a word of [`Holder::known_by`].
+    pub by: &'static str,
+    /// How long that holds.
+    pub lasts: Option<Nanos>,
+}
+
+/// One holder of an address.
+#[derive(Debug)]
+struct Span {
+    since: Nanos,
+    until: Nanos,
+    holder: Arc<Holder>,
+    /// Two people use it at once: behind a home's router, or on a server. Which of them a session
+    /// is of cannot be told.
+    several: bool,
+    /// It may have held the address before it was heard: nobody saw it get it.
+    open: bool,
+}
+
+impl Span {
+    /// The first name stays: a lease's is the device's own, a later one may be a service's.
+    fn take(&mut self, heard: &Heard, until: Nanos) {
+        let known = &*self.holder;
+        let mut known_by = known.known_by.clone();
+        if !known_by.contains(&heard.by) {
+            known_by.push(heard.by);
+            known_by.sort_unstable();
+        }
+        let user = known.user.clone().or_else(|| heard.user.clone()).filter(|_| !self.several);
+        let host = known.host.clone().or_else(|| heard.host.clone());
+        let holder = Holder { mac: known.mac.or(heard.mac), host, user, known_by };
+        if *known != holder {
+            self.holder = Arc::new(holder);
+        }
+        self.until = self.until.max(until);
+    }
+}
+
+/// Holders by address, and names by link-layer address.
+#[derive(Debug)]
+pub struct Holders {
+    spans: Aging<Place, Vec<Span>>,
+    names: Aging<[u8; 6], Arc<str>>,
+}
+
+impl Holders {
+    /// Room for so many addresses, and as many devices.
+    pub fn new(cap: usize) -> Holders {
+        Holders { spans: Aging::new(cap), names: Aging::new(cap) }
+    }
+
+    /// A device says its name, whatever its address is. Says how many were forgotten for it.
+    pub fn call(&mut self, mac: [u8; 6], name: Arc<str>) -> usize {
+        let (known, dropped) = self.names.entry(mac, || Arc::clone(&name));
+        *known = name;
+        dropped
+    }
+
+    /// A server gives an address to a device: whoever else had it has it no more.
+    pub fn lease(&mut self, place: Place, mut heard: Heard, at: Nanos) -> usize {
+        if let Some(mac) = heard.mac
+            && heard.host.is_none()
+        {
+            heard.host = self.names.get(&mac).map(Arc::clone);
+        }
+        self.note(place, &heard, at, false)
+    }
+
+    /// Whoever has an address says something of itself.
+    pub fn hear(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
+        self.note(place, heard, at, true)
+    }
+
+    /// An address is given back.
+    pub fn release(&mut self, place: Place, at: Nanos) {
+        if self.spans.get(&place).is_none() {
+            return;
+        }
+        let (spans, _) = self.spans.entry(place, Vec::new);
+        if let Some(last) = spans.last_mut() {
+            last.until = last.until.min(at);
+        }
+    }
+
+    fn note(&mut self, place: Place, heard: &Heard, at: Nanos, open: bool) -> usize {
+        let until = at.plus(heard.lasts.unwrap_or(BELIEVED));
+        let (spans, dropped) = self.spans.entry(place, Vec::new);
+        let several = match spans.last_mut() {
+            Some(last) if at <= last.until && is_same_device(&last.holder, heard) => {
+                if last.several || is_same_user(&last.holder, heard) {
+                    last.take(heard, until);
+                    return dropped;
+                }
+                true
+            }
+            _ => false,
+        };
+        let open = open && spans.is_empty();
+        if let Some(last) = spans.last_mut() {
+            last.until = last.until.min(at);
+        }
+        if spans.len() >= SPANS {
+            spans.remove(0);
+        }
+        let mut span = Span { since: at, until, holder: Arc::default(), several, open };
+        span.take(heard, until);
+        spans.push(span);
+        dropped
+    }
+
+    /// The holder when a session began; or, where nobody is known to have had the address before,
+    /// when it ended.
+    pub fn of(&self, place: Place, start: Nanos, end: Nanos) -> Option<Arc<Holder>> {
+        if self.spans.is_empty() {
+            return None;
+        }
+        let spans = self.spans.get(&place)?;
+        let holds = |span: &&Span| span.since <= start && start <= span.until;
+        let before = |span: &&Span| span.open && start < span.since && span.since <= end;
+        let span = spans.iter().rev().find(holds).or_else(|| spans.first().filter(before))?;
+        Some(Arc::clone(&span.holder))
+    }
+}
+
+/// Whether what is heard may be of the same device.
+fn is_same_device(holder: &Holder, heard: &Heard) -> bool {
+    holder.mac.is_none() || heard.mac.is_none() || holder.mac == heard.mac
+}
+
+/// Whether it may be of the same person.
+fn is_same_user(holder: &Holder, heard: &Heard) -> bool {
+    holder.user.is_none() || heard.user.is_none() || holder.user == heard.user
+}

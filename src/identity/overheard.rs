@@ -1,0 +1,50 @@
+//! Which packets every worker hears.
+//!
+//! Owns: their ports. In: a packet and its payload. Out: whether it may bind an address. Never:
+//! parses more than what tells a session setup from a file's bytes.
+
+use crate::model::Packet;
+use crate::model::PacketFlags;
+use crate::model::Transport;
+
+/// DNS (RFC 1035), where it answers.
+const DNS: u16 = 53;
+/// Multicast DNS (RFC 6762) and LLMNR (RFC 4795).
+const LOCAL_NAMES: [u16; 2] = [5353, 5355];
+/// SMB over NetBIOS and over TCP.
+const SMB: [u16; 2] = [139, 445];
+/// SMB 2 SESSION_SETUP ([MS-SMB2] 2.2.5) and SMB 1 SESSION_SETUP_ANDX ([MS-CIFS] 2.2.4.53).
+const SETUP: (u8, u8) = (1, 0x73);
+
+/// Whether a packet may say who is behind an address. Of fragments and of address spaces that
+/// only their VLAN tells apart nothing is taken.
+#[inline(always)]
+pub fn overhears(packet: &Packet, frame: &[u8]) -> bool {
+    let barred = PacketFlags::COPY | PacketFlags::FRAGMENT | PacketFlags::FRAGMENT_LATER;
+    let (low, high) = if packet.key.a_port < packet.key.b_port {
+        (packet.key.a_port, packet.key.b_port)
+    } else {
+        (packet.key.b_port, packet.key.a_port)
+    };
+    let may = match packet.key.transport {
+        Transport::UDP => is_udp(low) || LOCAL_NAMES.contains(&high) || LOCAL_NAMES.contains(&low),
+        Transport::TCP => low == 88 || (SMB.contains(&low) && is_setup(packet.payload(frame))),
+        _ => false,
+    };
+    may && packet.payload_len > 0 && packet.key.scope == 0 && packet.flags.0 & barred == 0
+}
+
+/// DNS; DHCP for IPv4 (RFC 2131) and IPv6 (RFC 8415); Kerberos (RFC 4120); NetBIOS names
+/// (RFC 1002); RADIUS accounting (RFC 2866) and its port before that was assigned.
+const fn is_udp(low: u16) -> bool {
+    matches!(low, DNS | 67 | 68 | 88 | 137 | 546 | 547 | 1646 | 1813)
+}
+
+/// Whether a segment begins with a session setup, behind four bytes of length.
+fn is_setup(payload: &[u8]) -> bool {
+    match payload.get(4..) {
+        Some([0xfe, b'S', b'M', b'B', head @ ..]) => head.get(8) == Some(&SETUP.0),
+        Some([0xff, b'S', b'M', b'B', command, ..]) => *command == SETUP.1,
+        _ => false,
+    }
+}
