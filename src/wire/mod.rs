@@ -3,8 +3,9 @@
 //! Owns: the meaning of bytes. In: slices. Out: views that borrow from them.
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
-pub mod dhcp;
+pub mod der;
 pub mod dhcp6;
+pub mod dhcp;
 pub mod dns;
 pub mod dns_data;
 pub mod dtls;
