@@ -120,7 +120,7 @@ impl<'a> Der<'a> {
     ///
     /// # Errors
     /// As [`Der::element`]; `Malformed` where another tag stands, which then stays.
-    pub fn expect(&mut self, tag: u8) -> Result<Element<'a>, WireError> {
+    pub fn tagged(&mut self, tag: u8) -> Result<Element<'a>, WireError> {
         match self.peek() {
             Some(found) if found != tag => Err(WireError::Malformed("another DER tag")),
             _ => self.element(),
@@ -130,9 +130,9 @@ impl<'a> Der<'a> {
     /// Takes the next element if it has this tag, and reads on inside.
     ///
     /// # Errors
-    /// As [`Der::expect`].
+    /// As [`Der::tagged`].
     pub fn enter(&mut self, tag: u8) -> Result<Der<'a>, WireError> {
-        self.expect(tag).map(|element| element.open())
+        self.tagged(tag).map(|element| element.open())
     }
 
     /// Takes the next element if it is there and has this tag: an OPTIONAL field.
@@ -146,9 +146,9 @@ impl<'a> Der<'a> {
     /// Takes an INTEGER that is not negative and fits 32 bits.
     ///
     /// # Errors
-    /// As [`Der::expect`]; `Malformed` for any other number.
+    /// As [`Der::tagged`]; `Malformed` for any other number.
     pub fn u32(&mut self) -> Result<u32, WireError> {
-        unsigned(self.expect(INTEGER)?.contents)
+        unsigned(self.tagged(INTEGER)?.contents)
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
         let mut inner = outer.enter(SEQUENCE).unwrap();
         assert_eq!(inner.u32(), Ok(5));
         assert_eq!(inner.optional(OID), Ok(None));
-        assert_eq!(inner.expect(UTF8_STRING).unwrap().contents, b"a");
+        assert_eq!(inner.tagged(UTF8_STRING).unwrap().contents, b"a");
         assert!(inner.is_empty());
         let last = outer.element().unwrap();
         assert_eq!((last.tag, last.contents), (OCTET_STRING, &[9][..]));
@@ -224,13 +224,15 @@ mod tests {
         assert!(matches!(Der::new(&[0x30, 0x85, 0, 0]).element(), Err(WireError::Malformed(_))));
         assert!(matches!(Der::new(&[0x1f, 1, 0]).element(), Err(WireError::Malformed(_))));
         let mut other = Der::new(&[0x02, 1, 7]);
-        assert!(other.expect(SEQUENCE).is_err());
+        assert!(other.tagged(SEQUENCE).is_err());
         assert_eq!(other.u32(), Ok(7), "a refused element stays");
     }
 
     proptest! {
         #[test]
-        fn any_bytes_give_elements_that_lie_inside(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_give_elements_that_lie_inside(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
             let mut der = Der::new(&bytes);
             let mut used = 0;
             while let Ok(element) = der.element() {

@@ -4,8 +4,8 @@
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
 pub mod der;
-pub mod dhcp6;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod dns;
 pub mod dns_data;
 pub mod dtls;
@@ -14,7 +14,9 @@ pub mod http;
 pub mod icmp;
 pub mod ike;
 pub mod ip_fragment;
+pub mod kerberos;
 pub mod nbns;
+pub mod ntlm;
 pub mod openvpn;
 pub mod quic;
 pub mod quic_initial;
