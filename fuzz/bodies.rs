@@ -1,5 +1,8 @@
 //! What each fuzz target does with its bytes; replayed over the committed corpora by `tests/corpus.rs`.
 
+#[path = "identity.rs"]
+pub mod identity;
+
 use std::path::Path;
 
 use longhaul::capture::BlockPool;
@@ -37,7 +40,7 @@ use sha2::Sha256;
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Body); 18] = [
+pub const TARGETS: &[(&str, Body)] = &[
     ("decode", decode),
     ("tls", tls),
     ("dtls", dtls),
@@ -56,6 +59,12 @@ pub const TARGETS: [(&str, Body); 18] = [
     ("stun", stun),
     ("greetings", greetings),
     ("state", state),
+    ("dhcp", identity::dhcp),
+    ("nbns", identity::nbns),
+    ("radius", identity::radius),
+    ("eap", identity::eap),
+    ("kerberos", identity::kerberos),
+    ("ntlm", identity::ntlm),
 ];
 
 /// A frame of each link type, behind the frame before it.

@@ -78,7 +78,7 @@ fn no_corpus_file_and_no_damaged_copy_panics() {
         make_corpora();
     }
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-    for (name, body) in bodies::TARGETS {
+    for &(name, body) in bodies::TARGETS {
         let folder = root().join("fuzz/corpus").join(name);
         let mut files: Vec<PathBuf> =
             fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -3,6 +3,7 @@
 //! Owns: the meaning of bytes. In: slices. Out: views that borrow from them.
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
+pub mod der;
 pub mod dhcp;
 pub mod dhcp6;
 pub mod dns;
@@ -13,7 +14,9 @@ pub mod http;
 pub mod icmp;
 pub mod ike;
 pub mod ip_fragment;
+pub mod kerberos;
 pub mod nbns;
+pub mod ntlm;
 pub mod openvpn;
 pub mod quic;
 pub mod quic_initial;

@@ -1,0 +1,70 @@
+//! Fuzz bodies of the parsers that say who had which address.
+
+use longhaul::wire;
+
+/// DHCP of both versions.
+pub fn dhcp(data: &[u8]) {
+    if let Ok(message) = wire::dhcp::Message::parse(data) {
+        let labels = message.domain_name.map_or(0, |name| name.labels().count());
+        assert!(labels <= 255 && message.binding().is_none_or(|_| message.from_server));
+    }
+    if let Ok(message) = wire::dhcp6::Message::parse(data) {
+        assert!(message.leases().all(|lease| lease.preferred <= lease.valid));
+        let labels = message.domain_name.map_or(0, |name| name.labels().count());
+        assert!(labels <= data.len());
+        let _ = message.mac();
+    }
+}
+
+/// NetBIOS names.
+pub fn nbns(data: &[u8]) {
+    if let Ok(message) = wire::nbns::Message::parse(data) {
+        assert!(message.name.text().len() <= 15);
+        assert!(message.addresses().count() <= data.len() / 6);
+        assert!(message.node_names().count() <= data.len() / 18);
+        let _ = (message.node_mac(), message.is_group());
+    }
+}
+
+/// RADIUS.
+pub fn radius(data: &[u8]) {
+    if let Ok(packet) = wire::radius::Packet::parse(data) {
+        assert!(packet.framed_prefix.is_none_or(|(_, length)| length <= 128));
+        assert!(packet.user_name.is_none_or(|name| name.len() <= 253));
+    }
+}
+
+/// EAP, in its frame and alone.
+pub fn eap(data: &[u8]) {
+    let _ = wire::eap::Frame::parse(data);
+    if let Ok(packet) = wire::eap::Packet::parse(data) {
+        assert!(packet.identity().is_none_or(|name| name.len() < data.len()));
+    }
+}
+
+/// Kerberos, as a datagram and in a stream.
+pub fn kerberos(data: &[u8]) {
+    use wire::kerberos::Message;
+    let streamed = Message::parse_stream(data).map(|(message, size)| {
+        assert!(size <= data.len());
+        message
+    });
+    for message in [Message::parse(data), streamed].into_iter().flatten() {
+        assert!(message.addresses().count() <= 8);
+        for name in [message.client, message.service].into_iter().flatten() {
+            assert!(name.parts().count() <= 8);
+        }
+    }
+}
+
+/// NTLM, where it stands and somewhere inside.
+pub fn ntlm(data: &[u8]) {
+    use wire::ntlm::Message;
+    let found = Message::locate(data).map(Message::parse);
+    for message in [Some(Message::parse(data)), found].into_iter().flatten().flatten() {
+        let Message::Authenticate { domain, user, workstation } = message else { continue };
+        for text in [domain, user, workstation] {
+            assert!(text.to_string().chars().count() <= 255);
+        }
+    }
+}
