@@ -26,6 +26,7 @@ use crate::model::record::Context;
 use crate::model::record::Direction;
 use crate::model::record::DnsFacts;
 use crate::model::record::Facts;
+use crate::model::record::Holder;
 use crate::model::record::HttpFacts;
 use crate::model::record::Leg;
 use crate::model::record::ListHit;
@@ -128,6 +129,10 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     if let Some(rest) = name.strip_prefix("source.") {
         return set_party(&mut record.initiator, rest, value);
     }
+    if name == "destination.domain" {
+        record.context.responder_name = Some(value.as_str()?.into());
+        return Some(());
+    }
     if let Some(rest) = name.strip_prefix("destination.") {
         return set_party(&mut record.responder, rest, value);
     }
@@ -171,17 +176,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         }
         "longhaul.subject.id" => context.subject = Some(Subject::Named(value.as_str()?.into())),
         "longhaul.subject.name" => context.subject_name = Some(value.as_str()?.into()),
-        "destination.domain" => context.responder_name = Some(value.as_str()?.into()),
-        name if name.starts_with("longhaul.device.") => {
-            let mut holder = context.holder.as_deref().cloned().unwrap_or_default();
-            match name {
-                "longhaul.device.name" => holder.host = Some(value.as_str()?.into()),
-                "longhaul.device.user" => holder.user = Some(value.as_str()?.into()),
-                "longhaul.device.mac" => holder.mac = Some(parse_mac(value.as_str()?)?),
-                _ => return None,
-            }
-            context.holder = Some(Arc::new(holder));
-        }
+        name if name.starts_with("longhaul.device.") => set_holder(context, name, value)?,
         "longhaul.application.reason" => {
             context.application_reason = Some(reason(value.as_str()?)?)
         }
@@ -211,6 +206,23 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.dns.more_names" => dns(record).more_names = texts(value)?,
         _ => return None,
     }
+    Some(())
+}
+
+fn set_holder(context: &mut Context, name: &str, value: &Json) -> Option<()> {
+    let mut holder = context.holder.as_deref().cloned().unwrap_or_default();
+    match name {
+        "longhaul.device.name" => holder.host = Some(value.as_str()?.into()),
+        "longhaul.device.user" => holder.user = Some(value.as_str()?.into()),
+        "longhaul.device.mac" => holder.mac = Some(parse_mac(value.as_str()?)?),
+        "longhaul.device.known_by" => {
+            let words = texts(value)?;
+            let known = |word: &str| Holder::SOURCES.into_iter().find(|source| *source == word);
+            holder.known_by = words.iter().map(|word| known(word)).collect::<Option<_>>()?;
+        }
+        _ => return None,
+    }
+    context.holder = Some(Arc::new(holder));
     Some(())
 }
 

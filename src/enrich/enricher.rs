@@ -97,7 +97,8 @@ impl Enricher {
         Some(physics::judge(sensor, rtt_ns, &claimed, untrusted(record)))
     }
 
-    /// A subject of the file: of whoever held the initiator's address, else of that address, else of
+    /// A subject of the file: of whoever held the initiator's address, else of that address, else
+    /// of
     /// the responder's; else the address of the
     /// end that began: the employee's device on its way out, the employee's home on the way in.
     fn fill_subject(&mut self, record: &mut Record) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::identity::Identity;
 use crate::identity::Place;
 use crate::identity::holders::Heard;
+use crate::identity::overheard::SMB;
 use crate::identity::text;
 use crate::model::Addr;
 use crate::model::Heading;
@@ -20,6 +21,7 @@ use crate::wire::dhcp;
 use crate::wire::dhcp6;
 use crate::wire::dns;
 use crate::wire::dns_data::RData;
+use crate::wire::kerberos;
 use crate::wire::nbns;
 use crate::wire::radius;
 
@@ -69,9 +71,10 @@ impl Identity {
         let passing = Passing::of(packet, frame);
         let (from, to) = passing.ports;
         if packet.key.transport == Transport::TCP {
-            return 0;
+            return self.login(&passing);
         }
         match (from, to) {
+            (88, _) | (_, 88) => self.kerberos(&passing, passing.payload),
             (53, _) => self.answer(&passing),
             (67 | 68, 67 | 68) => self.dhcp(&passing),
             (546 | 547, 546 | 547) => self.dhcp6(&passing),
@@ -80,6 +83,41 @@ impl Identity {
             (_, 1646 | 1813) => self.accounting(&passing),
             _ => 0,
         }
+    }
+
+    /// A stream's first segment: Kerberos stands behind its length, SMB behind its own.
+    fn login(&mut self, passing: &Passing<'_>) -> usize {
+        match passing.ports {
+            (88, _) | (_, 88) => {
+                self.kerberos(passing, passing.payload.get(4..).unwrap_or_default())
+            }
+            (from, _) if SMB.contains(&from) => {
+                let client = (passing.place(passing.to), passing.ports.1);
+                let heard = self.logins.answer_smb(client, passing.payload);
+                self.let_in(client.0, heard, passing.time)
+            }
+            (port, _) => {
+                self.logins.ask_smb((passing.place(passing.from), port), passing.payload);
+                0
+            }
+        }
+    }
+
+    fn kerberos(&mut self, passing: &Passing<'_>, message: &[u8]) -> usize {
+        if passing.ports.0 == 88 {
+            let client = (passing.place(passing.to), passing.ports.1);
+            let heard = self.logins.answer_kerberos(client, message);
+            return self.let_in(client.0, heard, passing.time);
+        }
+        if let Ok(request) = kerberos::Message::parse(message) {
+            let client = (passing.place(passing.from), passing.ports.0);
+            self.logins.ask_kerberos(client, &request);
+        }
+        0
+    }
+
+    fn let_in(&mut self, client: Place, heard: Option<Heard>, at: Nanos) -> usize {
+        heard.map_or(0, |heard| self.holders.hear(client, &heard, at))
     }
 
     /// A resolver tells a client where a name is.

@@ -26,7 +26,7 @@ pub struct Heard {
     pub host: Option<Arc<str>>,
     /// Who uses it.
     pub user: Option<Arc<str>>,
-    /// Who says so: a word of [`Holder::known_by`].
+    /// Who says so: a word of [`Holder::SOURCES`].
     pub by: &'static str,
     /// How long that holds.
     pub lasts: Option<Nanos>,

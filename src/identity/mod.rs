@@ -10,15 +10,15 @@
 
 mod heard;
 mod holders;
+mod logins;
 mod names;
 mod overheard;
-#[cfg(test)]
-mod tests;
 mod text;
 
 use std::sync::Arc;
 
 use crate::identity::holders::Holders;
+use crate::identity::logins::Logins;
 use crate::identity::names::Names;
 pub use crate::identity::overheard::overhears;
 use crate::model::Addr;
@@ -33,12 +33,13 @@ pub type Place = (u16, Addr);
 pub struct Identity {
     names: Names,
     holders: Holders,
+    logins: Logins,
 }
 
 impl Identity {
     /// Nothing heard, and room for so many addresses of either kind.
     pub fn new(cap: usize) -> Identity {
-        Identity { names: Names::new(cap), holders: Holders::new(cap) }
+        Identity { names: Names::new(cap), holders: Holders::new(cap), logins: Logins::new() }
     }
 
     /// The name by which `asker` last got to know `server`, before `at`.

@@ -12,7 +12,7 @@ const DNS: u16 = 53;
 /// Multicast DNS (RFC 6762) and LLMNR (RFC 4795).
 const LOCAL_NAMES: [u16; 2] = [5353, 5355];
 /// SMB over NetBIOS and over TCP.
-const SMB: [u16; 2] = [139, 445];
+pub(super) const SMB: [u16; 2] = [139, 445];
 /// SMB 2 SESSION_SETUP ([MS-SMB2] 2.2.5) and SMB 1 SESSION_SETUP_ANDX ([MS-CIFS] 2.2.4.53).
 const SETUP: (u8, u8) = (1, 0x73);
 

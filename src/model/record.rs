@@ -220,9 +220,14 @@ pub struct Holder {
     pub host: Option<Arc<str>>,
     /// Who had logged in; absent where several people share the address.
     pub user: Option<Arc<str>>,
-    /// Who said so, in alphabetical order: `dhcp`, `dhcpv6`, `kerberos`, `llmnr`, `mdns`, `nbns`,
-    /// `ntlm`, `radius`.
+    /// Who said so, in alphabetical order: words of [`Holder::SOURCES`].
     pub known_by: Vec<&'static str>,
+}
+
+impl Holder {
+    /// Protocols that say who holds an address.
+    pub const SOURCES: [&'static str; 8] =
+        ["dhcp", "dhcpv6", "kerberos", "llmnr", "mdns", "nbns", "ntlm", "radius"];
 }
 
 /// What enrichment adds.

@@ -2,7 +2,8 @@
 //!
 //! Owns: the order of the input, capture points, the BPF filters. In: files or
 //! interfaces. Out: batches to the workers.
-//! Never: looks into payload (but for copies and session setups), allocates per packet, or drops a packet without counting it.
+//! Never: looks into payload (but for copies and session setups), allocates per packet, or drops
+//! a packet without counting it.
 
 use std::path::Path;
 use std::path::PathBuf;
