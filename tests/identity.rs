@@ -94,7 +94,7 @@ fn lease(seconds: u32) -> Vec<u8> {
 }
 
 /// A client asks for an address by name, and gets it.
-fn leased(wire: &mut Wire, at: u64, mac: [u8; 6], name: &str, address: [u8; 4], seconds: u32) {
+fn leased(wire: &mut Wire, at: u64, (mac, name): ([u8; 6], &str), address: [u8; 4], seconds: u32) {
     let (client, server) = ((mac, [0; 4], 68), (SERVER, [10, 0, 0, 1], 67));
     let asks = dhcp(1, 3, mac, [0; 4], &host_name(name));
     wire.udp(at, (client, (EVERYBODY, [255; 4], 67)), &asks);
@@ -237,9 +237,9 @@ fn an_address_that_changes_hands_never_mixes_two_devices() {
     let address = [10, 0, 0, 50];
     let far = [198, 51, 100, 7];
     wire.session(0, (ANN, address, 41_000), far);
-    leased(&mut wire, 10, ANN, "ANN-PC.corp.example", address, 3_600);
+    leased(&mut wire, 10, (ANN, "ANN-PC.corp.example"), address, 3_600);
     wire.session(20, (ANN, address, 41_001), far);
-    leased(&mut wire, 2_000, BOB, "bob-laptop", address, 600);
+    leased(&mut wire, 2_000, (BOB, "bob-laptop"), address, 600);
     wire.session(2_010, (BOB, address, 41_002), far);
     // The lease ran out and was not renewed.
     wire.session(2_700, (BOB, address, 41_003), far);
@@ -261,7 +261,7 @@ fn an_address_that_changes_hands_never_mixes_two_devices() {
 fn a_released_address_has_no_holder() {
     let mut wire = Wire::default();
     let address = [10, 0, 0, 51];
-    leased(&mut wire, 10, ANN, "ann", address, 3_600);
+    leased(&mut wire, 10, (ANN, "ann"), address, 3_600);
     let mut release = dhcp(1, 7, ANN, [0; 4], &[]);
     release[12..16].copy_from_slice(&address);
     wire.udp(100, ((ANN, address, 68), (SERVER, [10, 0, 0, 1], 67)), &release);
@@ -372,4 +372,32 @@ fn a_log_in_counts_when_the_server_agrees() {
         (&device(41_004)["user"], &device(41_004)["name"]),
         (&"ann".into(), &"ann-pc".into())
     );
+}
+
+#[test]
+fn pseudonyms_hide_people_and_devices_and_stay_the_same() {
+    let mut wire = Wire::default();
+    let (own, group) = ([10, 0, 0, 90], ([1, 0, 0x5e, 0, 0, 0xfb], [224, 0, 0, 251], 5353));
+    leased(&mut wire, 1, (ANN, "ann-pc"), own, 3_600);
+    wire.udp(2, ((ANN, own, 5353), group), &answer("Anns-Mac.local", own, false));
+    wire.session(3, (ANN, own, 41_000), [198, 51, 100, 7]);
+    let dir = folder("pseudonyms");
+    let (capture, people, key) = (dir.join("c.pcap"), dir.join("people.csv"), dir.join("key"));
+    std::fs::write(&capture, wire.pcap()).unwrap();
+    std::fs::write(&people, "match,id,name\n48:da:35:60:00:01,e-1,Ann Roe\n").unwrap();
+    std::fs::write(&key, "0123456789abcdef").unwrap();
+    let hide = ["--pseudonymise", key.to_str().unwrap()];
+    let hidden = sessions(&capture, &people, &hide, "2");
+    assert_eq!(hidden, sessions(&capture, &people, &hide, "1"));
+    let text = String::from_utf8_lossy(&hidden).to_lowercase();
+    for secret in ["ann", "e-1", "48-da-35"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+    let lines = lines(&hidden);
+    let of = |port| &of(&lines, port)["longhaul"];
+    let subject = of(41_000)["subject"]["id"].as_str().unwrap();
+    assert!(subject.starts_with("p-") && subject.len() == 18, "{subject}");
+    assert_eq!(of(41_000)["subject"], of(5_353)["subject"], "one person, one word");
+    std::fs::write(&key, "0123456789abcdeF").unwrap();
+    assert_ne!(hidden, sessions(&capture, &people, &hide, "1"), "another key, other words");
 }

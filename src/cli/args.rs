@@ -76,9 +76,13 @@ pub(super) struct RunArgs {
     /// Lists of this directory beside the embedded ones; one of the same name replaces them
     #[arg(long, value_name = "DIR")]
     lists: Option<PathBuf>,
-    /// Employees and assets: a CSV file of match,id,name
+    /// Employees and assets: a CSV file of match,id,name; match is an address, network, MAC or
+    /// user:NAME
     #[arg(long, value_name = "FILE")]
     subjects: Option<PathBuf>,
+    /// Show pseudonyms in place of people and devices, made with the key in this file
+    #[arg(long, value_name = "KEYFILE")]
+    pseudonymise: Option<PathBuf>,
     /// Keep what is learned of usual round trips in this directory, and hold endpoints against it
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -166,6 +170,7 @@ impl RunArgs {
             (&self.geo, &mut plan.geo),
             (&self.lists, &mut plan.lists),
             (&self.subjects, &mut plan.subjects),
+            (&self.pseudonymise, &mut plan.pseudonymise),
             (&self.state, &mut plan.state),
         ] {
             if flag.is_some() {

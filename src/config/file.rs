@@ -20,8 +20,9 @@ use crate::config::parse_level;
 use crate::model::Error;
 
 const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, subjects, \
-                    state, learn_days, min_level, no_decap, key, dedup, dedup_window_us and \
-                    [caps] with sessions, endpoints, alerts, baselines, bindings";
+                    pseudonymise, state, learn_days, min_level, no_decap, key, dedup, \
+                    dedup_window_us and [caps] with sessions, endpoints, alerts, baselines, \
+                    bindings";
 
 /// A configuration file as read. Flags win over it.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ struct Keys {
     geo: Option<PathBuf>,
     lists: Option<PathBuf>,
     subjects: Option<PathBuf>,
+    pseudonymise: Option<PathBuf>,
     state: Option<PathBuf>,
     learn_days: Option<Spanned<usize>>,
     min_level: Option<Spanned<String>>,
@@ -140,6 +142,7 @@ impl ConfigFile {
         plan.geo = keys.geo.or(plan.geo.take());
         plan.lists = keys.lists.or(plan.lists.take());
         plan.subjects = keys.subjects.or(plan.subjects.take());
+        plan.pseudonymise = keys.pseudonymise.or(plan.pseudonymise.take());
         plan.state = keys.state.or(plan.state.take());
         checker.set(&mut plan.learn_days, keys.learn_days, |days| learn_days(*days));
         checker.set(&mut plan.vantage, keys.vantage, |word| parse_vantage(word));

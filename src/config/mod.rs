@@ -188,6 +188,8 @@ pub struct Plan {
     pub lists: Option<PathBuf>,
     /// Subjects CSV.
     pub subjects: Option<PathBuf>,
+    /// Key of the pseudonyms that stand for people and devices; absent shows who they are.
+    pub pseudonymise: Option<PathBuf>,
     /// Directory in which what is learned is kept from run to run.
     pub state: Option<PathBuf>,
     /// Days of packet time in which baselines are only learned.
@@ -236,6 +238,7 @@ impl Default for Plan {
             geo: None,
             lists: None,
             subjects: None,
+            pseudonymise: None,
             state: None,
             learn_days: LEARN_DAYS,
             filter: None,

@@ -62,6 +62,9 @@ pub struct Sensor {
     pub vantage: Option<String>,
     /// Home networks, as prefixes.
     pub home: Vec<String>,
+    /// People and devices are shown under pseudonyms.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pseudonymised: bool,
 }
 
 /// A place on earth.

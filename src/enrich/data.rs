@@ -11,6 +11,7 @@ use crate::enrich::lists::Lists;
 use crate::enrich::lpm::Prefix;
 use crate::enrich::lpm::PrefixSet;
 use crate::enrich::places::SensorPlace;
+use crate::enrich::pseudonym::Pseudonyms;
 use crate::enrich::subjects::Subjects;
 use crate::model::Addr;
 use crate::model::Error;
@@ -28,6 +29,8 @@ pub struct EnrichOptions {
     pub lists: Option<PathBuf>,
     /// `--subjects FILE`.
     pub subjects: Option<PathBuf>,
+    /// `--pseudonymise KEYFILE`.
+    pub pseudonymise: Option<PathBuf>,
     /// `--home`; empty for [`HOME_DEFAULT`].
     pub home: Vec<Prefix>,
     /// `--place`.
@@ -42,6 +45,8 @@ pub struct EnrichData {
     pub lists: Lists,
     /// Subjects.
     pub subjects: Subjects,
+    /// Hides who people are, where that is wanted.
+    pub pseudonyms: Option<Pseudonyms>,
     /// The sensor's own place.
     pub sensor: Option<SensorPlace>,
     home: PrefixSet<()>,
@@ -63,7 +68,11 @@ impl EnrichData {
             None => Ok(Subjects::default()),
         };
         let subjects = subjects.map_err(|more| errors.extend(more)).ok();
-        let (Some(geo), Some(lists), Some(subjects)) = (geo, lists, subjects) else {
+        let pseudonyms = options.pseudonymise.as_deref().map(Pseudonyms::load).transpose();
+        let pseudonyms = pseudonyms.map_err(|error| errors.push(error)).ok();
+        let (Some(geo), Some(lists), Some(subjects), Some(pseudonyms)) =
+            (geo, lists, subjects, pseudonyms)
+        else {
             return Err(errors);
         };
         let home = match options.home.as_slice() {
@@ -71,7 +80,7 @@ impl EnrichData {
             own => own.to_vec(),
         };
         let home = PrefixSet::build(home.into_iter().map(|prefix| (prefix, ())).collect());
-        Ok(EnrichData { geo, lists, subjects, sensor: options.sensor.clone(), home })
+        Ok(EnrichData { geo, lists, subjects, pseudonyms, sensor: options.sensor.clone(), home })
     }
 
     /// Whether the address is on the home side: in a home network, or of a scope that never leaves

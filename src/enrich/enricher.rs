@@ -62,6 +62,9 @@ impl Enricher {
         self.hits_lost += match_lists(&self.data.lists, record);
         record.context.physics = self.physics(record);
         self.fill_subject(record);
+        if let Some(pseudonyms) = &self.data.pseudonyms {
+            pseudonyms.hide(record);
+        }
     }
 
     /// Adds what was counted since the last call.
@@ -98,9 +101,8 @@ impl Enricher {
     }
 
     /// A subject of the file: of whoever held the initiator's address, else of that address, else
-    /// of
-    /// the responder's; else the address of the
-    /// end that began: the employee's device on its way out, the employee's home on the way in.
+    /// of the responder's; else the address of the end that began: the employee's device on its
+    /// way out, the employee's home on the way in.
     fn fill_subject(&mut self, record: &mut Record) {
         let subjects = &self.data.subjects;
         // Coming in, a match on the gateway would gather everybody the file does not name.

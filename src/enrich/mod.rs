@@ -17,6 +17,7 @@ pub mod lpm;
 pub mod names;
 pub mod physics;
 pub mod places;
+mod pseudonym;
 pub mod schema;
 pub mod subjects;
 

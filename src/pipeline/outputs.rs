@@ -195,7 +195,12 @@ fn sensor(plan: &Plan, prepared: &Prepared) -> Sensor {
         lon: place.longitude,
         code: Some(place.name.to_string()),
     });
-    Sensor { place, vantage: Some(plan.vantage.as_str().to_owned()), home: plan.home.clone() }
+    Sensor {
+        place,
+        vantage: Some(plan.vantage.as_str().to_owned()),
+        home: plan.home.clone(),
+        pseudonymised: prepared.enrich.pseudonyms.is_some(),
+    }
 }
 
 /// The file reports, each with the index that records name it by.

@@ -165,6 +165,7 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
         geo: plan.geo.clone(),
         lists: plan.lists.clone(),
         subjects: plan.subjects.clone(),
+        pseudonymise: plan.pseudonymise.clone(),
         home,
         sensor,
     };

@@ -119,7 +119,8 @@ fn confine(run: &LiveRun) -> Result<(), Error> {
         return Ok(());
     };
     let plan = &live.plan;
-    let own = [&plan.rules, &plan.geo, &plan.lists, &plan.subjects, &plan.config];
+    let own =
+        [&plan.rules, &plan.geo, &plan.lists, &plan.subjects, &plan.pseudonymise, &plan.config];
     let mut read: Vec<PathBuf> = READ_ALWAYS.iter().map(PathBuf::from).collect();
     read.extend(own.into_iter().flatten().cloned());
     let mut write = Vec::new();
