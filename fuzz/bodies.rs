@@ -65,6 +65,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("eap", identity::eap),
     ("kerberos", identity::kerberos),
     ("ntlm", identity::ntlm),
+    ("overheard", identity::overheard),
 ];
 
 /// A frame of each link type, behind the frame before it.

@@ -36,9 +36,9 @@ impl Pseudonyms {
     /// A file that cannot be read, or is no key.
     pub fn load(path: &Path) -> Result<Pseudonyms, Error> {
         let refuse = |cause: String| {
-            Error::new("pseudonym key", cause).at(path, 0).help(
-                "give a file of 16 to 4096 bytes, for example of: head -c 32 /dev/urandom > KEYFILE",
-            )
+            Error::new("pseudonym key", cause)
+                .at(path, 0)
+                .help("give a file of 16 to 4096 bytes, such as: head -c 32 /dev/urandom > KEYFILE")
         };
         let size = std::fs::metadata(path).map_err(|e| refuse(e.to_string()))?.len();
         if size > KEY_BYTES_MAX {
