@@ -74,7 +74,7 @@ impl Pseudonyms {
         [first & 0xfc | 0x02, a, b, c, d, e]
     }
 
-    /// Hides who a session is of. Last of all: what lists and signatures say rests on the originals.
+    /// Hides who a session is of. Last of all: lists and signatures look at the originals.
     pub fn hide(&self, record: &mut Record) {
         let context = &mut record.context;
         if let Some(Subject::Named(id)) = &mut context.subject {
