@@ -77,6 +77,16 @@ impl Wire {
     }
 }
 
+/// An EAPOL frame with an EAP packet (RFC 3748 section 4): code, type, identity.
+fn eapol(wire: &mut Wire, at: u64, (from, to): ([u8; 6], [u8; 6]), code: u8, identity: &str) {
+    let body = if identity.is_empty() { vec![] } else { [&[1], identity.as_bytes()].concat() };
+    let length = (4 + body.len() as u16).to_be_bytes();
+    let eap = [&[code, 9], &length[..], &body].concat();
+    let mut frame = [&to[..], &from, &[0x88, 0x8e, 2, 0], &length, &eap].concat();
+    frame.resize(60, 0);
+    wire.frames.push((at, frame));
+}
+
 /// A DHCP message (RFC 2131 section 2): op, type, the client's MAC, the address it gets.
 fn dhcp(op: u8, kind: u8, mac: [u8; 6], yours: [u8; 4], options: &[u8]) -> Vec<u8> {
     let mut out = vec![op, 1, 6, 0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -400,4 +410,33 @@ fn pseudonyms_hide_people_and_devices_and_stay_the_same() {
     assert_eq!(of(41_000)["subject"], of(5_353)["subject"], "one person, one word");
     std::fs::write(&key, "0123456789abcdeF").unwrap();
     assert_ne!(hidden, sessions(&capture, &people, &hide, "1"), "another key, other words");
+}
+
+#[test]
+fn whoever_a_port_let_in_goes_with_the_device() {
+    let mut wire = Wire::default();
+    let (door, switch) = ([1, 0x80, 0xc2, 0, 0, 3], [2, 0, 0, 0, 0, 9]);
+    let far = [198, 51, 100, 7];
+    let (ann, bob) = ([10, 0, 0, 95], [10, 0, 0, 96]);
+    eapol(&mut wire, 1, (ANN, door), 2, "ann@corp.example");
+    eapol(&mut wire, 2, (switch, door), 3, "");
+    eapol(&mut wire, 3, (BOB, door), 2, "root");
+    eapol(&mut wire, 4, (switch, BOB), 4, "");
+    leased(&mut wire, 5, (ANN, "ann-pc"), ann, 3_600);
+    leased(&mut wire, 5, (BOB, "bob-pc"), bob, 3_600);
+    wire.session(6, (ANN, ann, 41_000), far);
+    wire.session(6, (BOB, bob, 41_001), far);
+    // Two ask at once, and the switch answers both: who was let in is not known.
+    eapol(&mut wire, 7, (ANN, door), 2, "eve");
+    eapol(&mut wire, 7, (BOB, door), 2, "bob");
+    eapol(&mut wire, 8, (switch, door), 3, "");
+    leased(&mut wire, 9, (BOB, "bob-pc"), bob, 3_600);
+    wire.session(10, (BOB, bob, 41_002), far);
+    let sessions = read("doors", &wire, "user:ann,e-1,Ann\n");
+    let about = |port| &of(&sessions, port)["longhaul"];
+    assert_eq!(about(41_000)["device"]["user"], "ann@corp.example");
+    assert_eq!(about(41_000)["subject"]["id"], "e-1");
+    assert_eq!(about(41_000)["device"]["known_by"], serde_json::json!(["802.1x", "dhcp"]));
+    assert!(about(41_001)["device"]["user"].is_null(), "refused");
+    assert!(about(41_002)["device"]["user"].is_null(), "not certain");
 }

@@ -68,6 +68,9 @@ impl<'a> Passing<'a> {
 impl Identity {
     /// Takes what a packet says. Says how many addresses were forgotten for it.
     pub fn hear(&mut self, packet: &Packet, frame: &[u8]) -> usize {
+        if packet.key.version == 0 {
+            return self.knock(packet, frame);
+        }
         let passing = Passing::of(packet, frame);
         let (from, to) = passing.ports;
         if packet.key.transport == Transport::TCP {
@@ -83,6 +86,27 @@ impl Identity {
             (_, 1646 | 1813) => self.accounting(&passing),
             _ => 0,
         }
+    }
+
+    /// Somebody at a port that wants to know who they are.
+    fn knock(&mut self, packet: &Packet, frame: &[u8]) -> usize {
+        let mac = |at: usize| frame.get(at..at + 6).and_then(|mac| mac.try_into().ok());
+        let (Some(to), Some(from)) = (mac(0), mac(6)) else { return 0 };
+        self.doors.hear((from, to), packet.payload(frame), packet.time)
+    }
+
+    /// An address was given to a device: with it goes who came in with that.
+    fn lease(&mut self, place: Place, heard: Heard, at: Nanos) -> usize {
+        let inside = heard.mac.and_then(|mac| self.doors.behind(mac, at)).cloned();
+        let dropped = self.holders.lease(place, heard, at);
+        let Some(name) = inside else { return dropped };
+        let mut heard = Heard { by: "802.1x", ..Heard::default() };
+        // The form of a device's own certificate on Windows: host/pc7.corp.example.
+        match name.strip_prefix("host/") {
+            Some(device) => heard.host = text::device(device).map(Arc::from),
+            None => heard.user = Some(name),
+        }
+        dropped + self.holders.hear(place, &heard, at)
     }
 
     /// A stream's first segment: Kerberos stands behind its length, SMB behind its own.
@@ -214,7 +238,7 @@ impl Identity {
             (Some(mac), Some(host)) => self.holders.call(mac, host),
             _ => 0,
         };
-        named + self.holders.lease(place, heard, passing.time)
+        named + self.lease(place, heard, passing.time)
     }
 
     /// The same for IPv6 (RFC 8415, RFC 4704).
@@ -235,7 +259,7 @@ impl Identity {
                 let lasts = Some(Nanos::from_secs(u64::from(lease.valid)));
                 let heard = Heard { mac, host: None, user: None, by: "dhcpv6", lasts };
                 let place = passing.place(Addr::from(lease.address));
-                dropped += self.holders.lease(place, heard, passing.time);
+                dropped += self.lease(place, heard, passing.time);
             }
         }
         dropped

@@ -8,6 +8,7 @@
 //! Every worker keeps the same bindings: sessions of one person live on all shards, and what a
 //! session is told must not depend on which of them is faster. Such packets are few.
 
+mod doors;
 mod heard;
 mod holders;
 mod logins;
@@ -17,9 +18,11 @@ mod text;
 
 use std::sync::Arc;
 
+use crate::identity::doors::Doors;
 use crate::identity::holders::Holders;
 use crate::identity::logins::Logins;
 use crate::identity::names::Names;
+pub use crate::identity::overheard::knocks;
 pub use crate::identity::overheard::overhears;
 use crate::model::Addr;
 use crate::model::Nanos;
@@ -34,12 +37,18 @@ pub struct Identity {
     names: Names,
     holders: Holders,
     logins: Logins,
+    doors: Doors,
 }
 
 impl Identity {
     /// Nothing heard, and room for so many addresses of either kind.
     pub fn new(cap: usize) -> Identity {
-        Identity { names: Names::new(cap), holders: Holders::new(cap), logins: Logins::new() }
+        Identity {
+            names: Names::new(cap),
+            holders: Holders::new(cap),
+            logins: Logins::new(),
+            doors: Doors::new(cap),
+        }
     }
 
     /// The name by which `asker` last got to know `server`, before `at`.

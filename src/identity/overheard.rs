@@ -3,6 +3,8 @@
 //! Owns: their ports. In: a packet and its payload. Out: whether it may bind an address. Never:
 //! parses more than what tells a session setup from a file's bytes.
 
+use crate::model::Frame;
+use crate::model::LinkType;
 use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::Transport;
@@ -32,6 +34,19 @@ pub fn overhears(packet: &Packet, frame: &[u8]) -> bool {
         _ => false,
     };
     may && packet.payload_len > 0 && packet.key.scope == 0 && packet.flags.0 & barred == 0
+}
+
+/// Where the EAPOL packet of a frame that carries no IP begins (IEEE 802.1X, EtherType 0x888e),
+/// behind one tag at most.
+pub fn knocks(frame: &Frame<'_>) -> Option<u16> {
+    const EAPOL: [u8; 2] = [0x88, 0x8e];
+    let ether_type = |at| frame.bytes.get(at..at + 2);
+    match ether_type(12) {
+        _ if frame.link != LinkType::ETHERNET => None,
+        Some(kind) if kind == EAPOL => Some(14),
+        Some([0x81, 0]) if ether_type(16) == Some(&EAPOL) => Some(18),
+        _ => None,
+    }
 }
 
 /// DNS; DHCP for IPv4 (RFC 2131) and IPv6 (RFC 8415); Kerberos (RFC 4120); NetBIOS names

@@ -3,7 +3,7 @@
 //! Owns: offsets and facts. In: decode. Out: dispatch and session. Never: a reference or a copy of
 //! bytes.
 
-use crate::model::{FlowKey, Nanos};
+use crate::model::{FlowKey, Frame, Nanos};
 
 /// TCP flag bits (RFC 9293 section 3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,6 +115,30 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// What a frame without IP says, from an offset on. Its key is of no session: version 0.
+    pub fn of_link(frame: &Frame<'_>, at: u16) -> Packet {
+        Packet {
+            time: frame.time,
+            key: FlowKey::default(),
+            clock: 0,
+            wire_len: frame.wire_len,
+            hash: 0,
+            frame_at: 0,
+            number: 0,
+            payload_len: frame.bytes.len().saturating_sub(usize::from(at)) as u32,
+            payload_missing: 0,
+            seq: 0,
+            ack: 0,
+            l4_at: at,
+            l4_len: 0,
+            tcp_flags: TcpFlags::default(),
+            ttl: 0,
+            flags: PacketFlags(PacketFlags::ETHERNET),
+            block: 0,
+            shard: 0,
+        }
+    }
+
     /// Which way it runs.
     pub const fn heading(&self) -> Heading {
         if self.flags.has(PacketFlags::FROM_B) { Heading::BToA } else { Heading::AToB }

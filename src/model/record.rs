@@ -226,8 +226,8 @@ pub struct Holder {
 
 impl Holder {
     /// Protocols that say who holds an address.
-    pub const SOURCES: [&'static str; 8] =
-        ["dhcp", "dhcpv6", "kerberos", "llmnr", "mdns", "nbns", "ntlm", "radius"];
+    pub const SOURCES: [&'static str; 9] =
+        ["802.1x", "dhcp", "dhcpv6", "kerberos", "llmnr", "mdns", "nbns", "ntlm", "radius"];
 }
 
 /// What enrichment adds.

@@ -25,6 +25,7 @@ use crate::dispatch::Copies;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::Passing;
 use crate::dispatch::WorkerGone;
+use crate::identity::knocks;
 use crate::identity::overhears;
 use crate::model::CopyReport;
 use crate::model::Counter;
@@ -32,6 +33,7 @@ use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Frame;
 use crate::model::Nanos;
+use crate::model::Packet;
 use crate::pipeline::Progress;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::decap::tunnels_of;
@@ -276,13 +278,29 @@ impl Intake {
             Ok(decoded) => self.dispatch(decoded, &frame, (taken, dispatcher)),
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
-                Ok(())
+                match knocks(&frame) {
+                    Some(at) => self.tell_of_door(Packet::of_link(&frame, at), taken, dispatcher),
+                    None => Ok(()),
+                }
             }
         }
     }
 }
 
 impl Intake {
+    /// Lets every worker hear who asks a port to be let in.
+    #[cold]
+    fn tell_of_door(
+        &mut self,
+        packet: Packet,
+        taken: Taken<'_>,
+        dispatcher: &mut Dispatcher<Arc<Block>>,
+    ) -> Result<(), WorkerGone> {
+        self.tally.counters.bump(Counter::Overheard);
+        let (frame_at, clock) = (taken.meta.at, taken.clock);
+        dispatcher.tell_all(&Packet { frame_at, clock, ..packet }, taken.block)
+    }
+
     #[inline(always)]
     fn dispatch(
         &mut self,

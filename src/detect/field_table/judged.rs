@@ -35,7 +35,7 @@ pub(super) static JUDGED: &[Field] = &[
         "Who had logged in there; absent where several people share the address.")),
     field(("longhaul.device.known_by", Kind::Texts, "", Shown::Sometimes,
         |r| read::holder(r, |h| Value::list(List::Words(&h.known_by))),
-        "Who said so: dhcp, dhcpv6, kerberos, llmnr, mdns, nbns, ntlm, radius.")),
+        "Who said so: 802.1x, dhcp, dhcpv6, kerberos, llmnr, mdns, nbns, ntlm, radius.")),
     field(("longhaul.physics.km_max_fibre", Kind::Float, "km", Shown::Sometimes,
         |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_fibre))),
         "Farthest the remote end can be at 2/3 of the speed of light.")),

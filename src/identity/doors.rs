@@ -1,0 +1,89 @@
+//! Port-based access (IEEE 802.1X): which person or device stood at the door.
+//!
+//! Owns: identities that wait for success; who came in, by link-layer address. In: EAPOL frames.
+//! Out: the name behind a link-layer address. Never: believes an identity before success, or
+//! where two wait at once and the answer goes to both.
+
+use std::sync::Arc;
+
+use crate::bounded::Aging;
+use crate::identity::holders::BELIEVED;
+use crate::identity::text;
+use crate::model::Nanos;
+use crate::wire::eap;
+
+/// A conversation with certificates takes some dozen round trips; a person types a password.
+const WAITS: Nanos = Nanos::from_secs(120);
+/// Identities that wait: the oldest goes.
+const WAITING: usize = 64;
+/// What methods show in place of an identity that they hide (RFC 7542 section 2.4).
+const HIDDEN: [&str; 2] = ["", "anonymous"];
+
+/// Somebody who asks to come in.
+#[derive(Debug)]
+struct Asking {
+    mac: [u8; 6],
+    name: Arc<str>,
+    at: Nanos,
+}
+
+/// Who came in.
+#[derive(Debug)]
+pub struct Doors {
+    asking: Vec<Asking>,
+    inside: Aging<[u8; 6], (Arc<str>, Nanos)>,
+}
+
+impl Doors {
+    /// Nobody yet, and room for so many.
+    pub fn new(cap: usize) -> Doors {
+        Doors { asking: Vec::new(), inside: Aging::new(cap) }
+    }
+
+    /// An EAPOL frame between two link-layer addresses. Who is inside now; and how many were
+    /// forgotten for it.
+    pub fn hear(&mut self, (from, to): ([u8; 6], [u8; 6]), body: &[u8], at: Nanos) -> usize {
+        self.asking.retain(|asking| at.since(asking.at) <= WAITS);
+        let Ok(eap::Frame::Eap(packet)) = eap::Frame::parse(body) else { return 0 };
+        if let Some(identity) = packet.identity() {
+            self.ask(from, identity, at);
+            return 0;
+        }
+        // Wired authenticators answer a group address: to all that ask at that moment.
+        let meant = |asking: &Asking| asking.mac == to || to[0] & 1 == 1;
+        match packet.code {
+            eap::Code::Success if self.asking.iter().filter(|a| meant(a)).count() == 1 => {
+                let at_door = self.asking.iter().position(meant);
+                let Some(one) = at_door.map(|index| self.asking.swap_remove(index)) else {
+                    return 0;
+                };
+                let (inside, dropped) = self.inside.entry(one.mac, || (Arc::clone(&one.name), at));
+                *inside = (one.name, at);
+                dropped
+            }
+            eap::Code::Success | eap::Code::Failure => {
+                self.asking.retain(|asking| !meant(asking));
+                0
+            }
+            _ => 0,
+        }
+    }
+
+    fn ask(&mut self, mac: [u8; 6], identity: &[u8], at: Nanos) {
+        self.asking.retain(|asking| asking.mac != mac);
+        let Some(name) = text::word(identity) else { return };
+        if HIDDEN.contains(&name.split('@').next().unwrap_or_default()) {
+            return;
+        }
+        if self.asking.len() >= WAITING {
+            self.asking.remove(0);
+        }
+        self.asking.push(Asking { mac, name: name.into(), at });
+    }
+
+    /// Who came in with a link-layer address, lately.
+    pub fn behind(&self, mac: [u8; 6], at: Nanos) -> Option<&Arc<str>> {
+        let (name, since) = self.inside.get(&mac)?;
+        (at.since(*since) <= BELIEVED).then_some(name)
+    }
+}
