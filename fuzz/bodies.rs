@@ -118,8 +118,11 @@ pub fn stream(data: &[u8]) {
 
 /// Datagrams of both sides on the ports that matter.
 pub fn datagram(data: &[u8]) {
-    for port in [53, 443, 1900, 5353] {
+    for port in [53, 67, 88, 443, 547, 1701, 1812, 1900, 3389, 4500, 5353, 9993] {
         observe(data, Transport::UDP, port);
+    }
+    for number in [50, 51, 115] {
+        observe(data, Transport(number), 0);
     }
 }
 
@@ -201,6 +204,10 @@ pub fn openvpn(data: &[u8]) {
         if let Ok(control) = longhaul::wire::openvpn::control(data, seal) {
             assert!(control.acks().count() <= 8);
         }
+    }
+    let (one, other) = data.split_at(data.len() / 2);
+    if let Ok(first) = longhaul::wire::openvpn_scramble::First::parse(one) {
+        assert!(!first.is_answered_by(other) || other.len() == one.len() + 12);
     }
     talk(data, (40_000, 1_194));
     observe(data, Transport::TCP, 1_194);

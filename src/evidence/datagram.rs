@@ -14,6 +14,8 @@ use crate::evidence::ike::Ike;
 use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
 use crate::evidence::openvpn::Openvpn;
+use crate::evidence::pair;
+use crate::evidence::pair::Pair;
 use crate::evidence::quic::QuicState;
 use crate::evidence::quic_legs;
 use crate::evidence::step::Step;
@@ -21,6 +23,7 @@ use crate::evidence::stream::Around;
 use crate::evidence::stream::Lane;
 use crate::evidence::stream::Mode;
 use crate::evidence::stun;
+use crate::evidence::tells;
 use crate::evidence::wireguard;
 use crate::evidence::wireguard::Wireguard;
 use crate::model::Counter;
@@ -70,6 +73,7 @@ pub struct Talk {
     dtls: DtlsLegs,
     ike: Ike,
     wireguard: Wireguard,
+    pair: Pair,
     /// Over TCP as well.
     pub openvpn: Openvpn,
     /// Over TCP only.
@@ -146,8 +150,15 @@ impl Talk {
 
 /// Looks at one datagram of one direction.
 pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'_>) {
-    if lane.mode == Mode::Look && is_tunnel_on_any_port(bytes) {
-        lane.mode = Mode::Wireguard;
+    if lane.mode == Mode::Look {
+        if let Some(told) = tells::tell(bytes, around.ports) {
+            // Also where the question before it looked like something else.
+            around.facts().protocol = Some(told);
+            return lane.finish();
+        }
+        if is_tunnel_on_any_port(bytes) {
+            lane.mode = Mode::Wireguard;
+        }
     }
     if lane.mode == Mode::Dns || (lane.mode == Mode::Look && dns::is_dns_port(around.ports)) {
         match dns::observe_dns(bytes, around.ports, around.facts()) {
@@ -167,8 +178,15 @@ pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'
             return;
         }
     }
+    // An SPI may begin with any byte.
+    if lane.mode == Mode::Look && pair::has_port(around.ports) && is_pair(bytes, around) {
+        return lane.finish();
+    }
     if matches!(lane.mode, Mode::Look | Mode::Stun) {
         lane.mode = sign(lane.mode, bytes, around);
+    }
+    if lane.mode == Mode::Look && !pair::has_port(around.ports) && is_pair(bytes, around) {
+        return lane.finish();
     }
     let step = ask(lane.mode, bytes, time, around);
     settle_talk(lane.mode, step, around);
@@ -182,6 +200,18 @@ pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'
         }
     }
     count(lane);
+}
+
+/// Whether a datagram that nothing claims goes with one before it.
+fn is_pair(bytes: &[u8], around: &mut Around<'_>) -> bool {
+    let waits = around.talk.as_ref().is_some_and(|talk| talk.pair.is_open());
+    if !waits && !pair::has_port(around.ports) && !pair::has_size(bytes) {
+        return false;
+    }
+    let pair = &mut around.talk.get_or_insert_default().pair;
+    let Some(told) = pair.observe(bytes, around.role, around.ports) else { return false };
+    around.facts().protocol.get_or_insert(told);
+    true
 }
 
 /// Asks the observer of the mode.
@@ -235,7 +265,7 @@ fn count(lane: &mut Lane) {
 fn settle_talk(mode: Mode, step: Step, around: &mut Around<'_>) {
     let has_hello = matches!(mode, Mode::Quic | Mode::Dtls);
     if step == Step::NotMine {
-        if around.talk.as_ref().is_some_and(|talk| !talk.is_timing()) {
+        if around.talk.as_ref().is_some_and(|talk| !talk.is_timing() && !talk.pair.is_open()) {
             *around.talk = None;
         }
     } else if mode.is_timed_only() || (has_hello && step != Step::Failed) {

@@ -32,9 +32,13 @@ const QUESTIONS_MAX: u16 = 64;
 /// QCLASS values that exist: IN, CH, HS, NONE, ANY (IANA), IN and ANY with mDNS's unicast bit.
 const CLASSES: [u16; 7] = [1, 3, 4, 254, 255, 0x8001, 0x80ff];
 /// Ports where the message format is expected: DNS, NetBIOS name service, mDNS, LLMNR.
-const PORTS: [u16; 4] = [53, 137, 5353, 5355];
+const PORTS: [u16; 4] = [53, PORT_NETBIOS, PORT_MDNS, PORT_LLMNR];
 /// NetBIOS name service (RFC 1002).
 const PORT_NETBIOS: u16 = 137;
+/// Multicast DNS (RFC 6762 section 5).
+const PORT_MDNS: u16 = 5353;
+/// LLMNR (RFC 4795 section 2).
+const PORT_LLMNR: u16 = 5355;
 /// QTYPE of NetBIOS: NB and NBSTAT (RFC 1002 section 4.2.1.2).
 const QTYPES_NETBIOS: [u16; 2] = [32, 33];
 
@@ -69,8 +73,12 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
     if message.opcode() > 9 || (empty && !bare) {
         return Step::NotMine;
     }
-    let netbios = ports.0 == PORT_NETBIOS || ports.1 == PORT_NETBIOS;
-    match keep(&message, netbios, facts) {
+    let relative = relative(&message, ports);
+    let kept = keep(&message, relative == Protocol::Nbns, facts);
+    if facts.dns.is_some() {
+        facts.protocol.get_or_insert(relative);
+    }
+    match kept {
         Ok(()) => Step::Used(bytes.len()),
         // What came before the fault, or before the capture cut the message, is kept.
         Err(_) if facts.dns.is_some() => Step::Failed,
@@ -173,8 +181,23 @@ fn is_believable(message: &Message<'_>) -> bool {
 }
 
 fn dns_of(facts: &mut Facts) -> &mut DnsFacts {
-    facts.protocol.get_or_insert(Protocol::Dns);
     facts.dns.get_or_insert_default()
+}
+
+/// Which of the relatives a message belongs to. Unicast DNS is served on mDNS's port too, and asks
+/// for recursion, which mDNS never does (RFC 6762 section 18.6).
+fn relative(message: &Message<'_>, ports: (u16, u16)) -> Protocol {
+    const RECURSION_DESIRED: u16 = 0x0100;
+    let on = |port| ports.0 == port || ports.1 == port;
+    if on(PORT_NETBIOS) {
+        Protocol::Nbns
+    } else if on(PORT_MDNS) && message.flags & RECURSION_DESIRED == 0 {
+        Protocol::Mdns
+    } else if on(PORT_LLMNR) {
+        Protocol::Llmnr
+    } else {
+        Protocol::Dns
+    }
 }
 
 fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts) {

@@ -16,12 +16,15 @@ pub mod ja3;
 pub mod ja4;
 pub mod legs;
 pub mod openvpn;
+mod pair;
 pub mod quic;
 pub mod quic_legs;
+mod raw_ip;
 pub mod ssh;
 pub mod step;
 mod stream;
 pub mod stun;
+mod tells;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -49,7 +52,7 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
     /// Who sent it.
     pub role: Role,
-    /// TCP or UDP; nobody listens to others.
+    /// TCP, UDP, or another: of that the first payload of each side is looked at.
     pub transport: Transport,
     /// Initiator's port.
     pub initiator_port: u16,
@@ -120,7 +123,12 @@ impl Observers {
                 Transport::UDP => {
                     datagram::observe(lane, segment.payload, segment.time, &mut around);
                 }
-                _ => lane.finish(),
+                other => {
+                    if let Some(told) = raw_ip::tell(other, segment.payload) {
+                        around.facts().protocol.get_or_insert(told);
+                    }
+                    lane.finish();
+                }
             }
         }
         if segment.transport == Transport::TCP {

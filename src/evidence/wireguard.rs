@@ -12,6 +12,7 @@ use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
 use crate::wire::wireguard;
 use crate::wire::wireguard::INITIATION_BYTES;
+use crate::wire::wireguard::INITIATION_LONG_BYTES;
 use crate::wire::wireguard::Message;
 
 /// The first transport message is a reflex like the response: without something to send, the
@@ -35,6 +36,7 @@ pub fn may_be(datagram: &[u8]) -> bool {
     match datagram {
         // Some services put a client's number into the reserved bytes; the response has to fit.
         [1, ..] if datagram.len() == INITIATION_BYTES => true,
+        [1, 0, 0, 0, ..] => datagram.len() == INITIATION_LONG_BYTES,
         [2..=4, 0, 0, 0, ..] => wireguard::parse(datagram).is_ok(),
         _ => false,
     }
@@ -48,7 +50,8 @@ impl Wireguard {
             Message::Initiation { sender } => {
                 self.initiation = Some((at.role, sender));
                 legs.ask(u64::from(sender), 0, at);
-                packet.is_plain()
+                // Another size is told by the response, which has to name the sender.
+                packet.is_plain() && datagram.len() == INITIATION_BYTES
             }
             Message::Response { sender, receiver } => {
                 let asked = self
@@ -128,6 +131,16 @@ mod tests {
         assert_eq!(tell(&[(first.clone(), Initiator, 100), other]).protocol, None);
         let fits = (message(2, &[20, 10], 92), Responder, 150);
         let facts = tell(&[(first, Initiator, 100), fits]);
+        assert_eq!(facts.protocol, Some(Protocol::Wireguard));
+    }
+
+    #[test]
+    fn a_longer_handshake_is_told_by_the_response() {
+        let long = (message(1, &[10], 204), Initiator, 100);
+        assert_eq!(tell(std::slice::from_ref(&long)).protocol, None);
+        let other = (message(2, &[20, 11], 100), Responder, 150);
+        assert_eq!(tell(&[long.clone(), other]).protocol, None);
+        let facts = tell(&[long, (message(2, &[20, 10], 100), Responder, 150)]);
         assert_eq!(facts.protocol, Some(Protocol::Wireguard));
     }
 

@@ -33,6 +33,34 @@ pub enum Protocol {
     Rfb,
     /// STUN or TURN, where nothing else is told behind it.
     Stun,
+    /// Multicast DNS (RFC 6762).
+    Mdns,
+    /// Link-local multicast name resolution (RFC 4795).
+    Llmnr,
+    /// NetBIOS name service (RFC 1002).
+    Nbns,
+    /// DHCP (RFC 2131).
+    Dhcp,
+    /// DHCPv6 (RFC 8415).
+    Dhcpv6,
+    /// RADIUS.
+    Radius,
+    /// Kerberos, version 5.
+    Kerberos,
+    /// DNSCrypt, version 2.
+    Dnscrypt,
+    /// L2TP, version 2 or 3: its control messages, or IP protocol 115.
+    L2tp,
+    /// ESP: IP protocol 50, or in UDP where no IKE was seen in the session.
+    Esp,
+    /// AH: IP protocol 51.
+    Ah,
+    /// Tailscale's search for direct paths (disco).
+    Tailscale,
+    /// ZeroTier.
+    Zerotier,
+    /// SoftEther VPN's search for a way through NAT.
+    Softether,
 }
 
 impl Protocol {
@@ -52,6 +80,20 @@ impl Protocol {
         Protocol::Rdp,
         Protocol::Rfb,
         Protocol::Stun,
+        Protocol::Mdns,
+        Protocol::Llmnr,
+        Protocol::Nbns,
+        Protocol::Dhcp,
+        Protocol::Dhcpv6,
+        Protocol::Radius,
+        Protocol::Kerberos,
+        Protocol::Dnscrypt,
+        Protocol::L2tp,
+        Protocol::Esp,
+        Protocol::Ah,
+        Protocol::Tailscale,
+        Protocol::Zerotier,
+        Protocol::Softether,
     ];
 
     /// The ECS word.
@@ -71,6 +113,20 @@ impl Protocol {
             Protocol::Rdp => "rdp",
             Protocol::Rfb => "rfb",
             Protocol::Stun => "stun",
+            Protocol::Mdns => "mdns",
+            Protocol::Llmnr => "llmnr",
+            Protocol::Nbns => "nbns",
+            Protocol::Dhcp => "dhcp",
+            Protocol::Dhcpv6 => "dhcpv6",
+            Protocol::Radius => "radius",
+            Protocol::Kerberos => "kerberos",
+            Protocol::Dnscrypt => "dnscrypt",
+            Protocol::L2tp => "l2tp",
+            Protocol::Esp => "esp",
+            Protocol::Ah => "ah",
+            Protocol::Tailscale => "tailscale",
+            Protocol::Zerotier => "zerotier",
+            Protocol::Softether => "softether",
         }
     }
 }

@@ -10,6 +10,10 @@ use crate::wire::WireError;
 pub const INITIATION_BYTES: usize = 148;
 /// Size of a handshake response.
 pub const RESPONSE_BYTES: usize = 92;
+/// Size of an initiation that a service made longer: it carries 56 bytes of its own (TunnelBear).
+pub const INITIATION_LONG_BYTES: usize = 204;
+/// Size of the response to that.
+pub const RESPONSE_LONG_BYTES: usize = 100;
 /// Size of a cookie reply.
 const COOKIE_BYTES: usize = 64;
 /// Header and tag of a transport message without payload, which is a keep-alive.
@@ -78,8 +82,10 @@ fn read(datagram: &[u8]) -> Result<Packet, WireError> {
     let reserved = r.array()?;
     let first = u32::from_le_bytes(r.array()?);
     let message = match kind {
-        1 if size == INITIATION_BYTES => Message::Initiation { sender: first },
-        2 if size == RESPONSE_BYTES => {
+        1 if matches!(size, INITIATION_BYTES | INITIATION_LONG_BYTES) => {
+            Message::Initiation { sender: first }
+        }
+        2 if matches!(size, RESPONSE_BYTES | RESPONSE_LONG_BYTES) => {
             let receiver = u32::from_le_bytes(r.array()?);
             Message::Response { sender: first, receiver }
         }
@@ -108,6 +114,8 @@ mod tests {
     fn each_type_has_its_size() {
         let message = |kind, size| parse(&packet(kind, size)).map(|p| p.message);
         assert_eq!(message(1, 148), Ok(Message::Initiation { sender: 1 }));
+        assert_eq!(message(1, 204), Ok(Message::Initiation { sender: 1 }));
+        assert_eq!(message(2, 100), Ok(Message::Response { sender: 1, receiver: 2 }));
         assert_eq!(message(2, 92), Ok(Message::Response { sender: 1, receiver: 2 }));
         assert_eq!(message(3, 64), Ok(Message::Cookie { receiver: 1 }));
         let counter = 3 << 32 | 2;

@@ -1,0 +1,177 @@
+//! Protocols over UDP that only two datagrams tell together.
+//!
+//! Owns: what the first of them left. In: datagrams that nothing else claims. Out: the protocol.
+//! Never: keeps more than 40 bytes, or a datagram.
+
+use crate::evidence::step::Role;
+use crate::model::record::Protocol;
+use crate::wire::Reader;
+use crate::wire::openvpn_scramble;
+use crate::wire::openvpn_scramble::First;
+
+/// ESP in UDP (RFC 3948 section 2.1).
+const PORT_NAT: u16 = 4_500;
+/// ZeroTier's own port: others may be configured, there a HELLO tells it.
+const PORT_ZEROTIER: u16 = 9_993;
+/// SPIs up to this are reserved (RFC 4303 section 2.1).
+const SPI_RESERVED: u32 = 255;
+/// Sequence numbers of ESP that may be missing between two packets.
+const ESP_HOLE_MAX: u32 = 1_024;
+/// SPI, sequence number, and the least that is encrypted and checked: an integrity value of 96
+/// bits and a padded trailer.
+const ESP_BYTES_MIN: usize = 8 + 4 + 12;
+
+/// What a datagram left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trace {
+    /// ESP: SPI and sequence number.
+    Esp(u32, u32),
+    /// ZeroTier: destination and source.
+    Ends([u8; 5], [u8; 5]),
+    /// A scrambled OpenVPN reset.
+    Scrambled(First),
+}
+
+/// The traces of a session: one at a time.
+#[derive(Debug, Default)]
+pub struct Pair {
+    left: Option<(Role, Trace)>,
+}
+
+/// Whether a session's ports are those of a protocol that is told by pairs.
+pub fn has_port(ports: (u16, u16)) -> bool {
+    let on = |port| ports.0 == port || ports.1 == port;
+    on(PORT_NAT) || on(PORT_ZEROTIER)
+}
+
+/// Whether a datagram of any port may be one of a pair, by its size.
+pub fn has_size(bytes: &[u8]) -> bool {
+    openvpn_scramble::may_be(bytes.len())
+}
+
+impl Pair {
+    /// Whether something waits for its other half.
+    pub const fn is_open(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// Looks at one datagram: the protocol, where it goes with what was left before.
+    pub fn observe(&mut self, bytes: &[u8], role: Role, ports: (u16, u16)) -> Option<Protocol> {
+        if let Some(told) = self.left.and_then(|left| fits(left, bytes, role)) {
+            self.left = None;
+            return Some(told);
+        }
+        // A first packet that came again is the same one: what answers it is still to come.
+        match trace(bytes, ports) {
+            Some(trace) => self.left = Some((role, trace)),
+            None => self.left = self.left.filter(|(_, left)| matches!(left, Trace::Scrambled(_))),
+        }
+        None
+    }
+}
+
+/// Whether a datagram goes with what was left.
+fn fits((from, left): (Role, Trace), bytes: &[u8], role: Role) -> Option<Protocol> {
+    match left {
+        Trace::Esp(spi, sequence) => {
+            let (next_spi, next) = esp(bytes)?;
+            let step = next.wrapping_sub(sequence);
+            let goes_on = from == role && next_spi == spi && (1..=ESP_HOLE_MAX).contains(&step);
+            goes_on.then_some(Protocol::Esp)
+        }
+        Trace::Ends(destination, source) => {
+            let back = ends(bytes)? == (source, destination);
+            (back && from != role).then_some(Protocol::Zerotier)
+        }
+        Trace::Scrambled(first) => {
+            (from != role && first.is_answered_by(bytes)).then_some(Protocol::Openvpn)
+        }
+    }
+}
+
+fn trace(bytes: &[u8], ports: (u16, u16)) -> Option<Trace> {
+    let on = |port| ports.0 == port || ports.1 == port;
+    if on(PORT_NAT) {
+        return esp(bytes).map(|(spi, sequence)| Trace::Esp(spi, sequence));
+    }
+    if on(PORT_ZEROTIER) {
+        return ends(bytes).map(|(destination, source)| Trace::Ends(destination, source));
+    }
+    First::parse(bytes).ok().map(Trace::Scrambled)
+}
+
+fn esp(bytes: &[u8]) -> Option<(u32, u32)> {
+    let mut r = Reader::new(bytes);
+    let (spi, sequence) = (r.u32().ok()?, r.u32().ok()?);
+    (spi > SPI_RESERVED && sequence > 0 && bytes.len() >= ESP_BYTES_MIN).then_some((spi, sequence))
+}
+
+/// Destination and source of a VL1 packet: reserved addresses begin with 0xff, and no node is 0.
+fn ends(bytes: &[u8]) -> Option<([u8; 5], [u8; 5])> {
+    const HEADER_BYTES: usize = 28;
+    let mut r = Reader::new(bytes);
+    r.skip(8).ok()?;
+    let (destination, source) = (r.array().ok()?, r.array().ok()?);
+    let is_node = |address: &[u8; 5]| !matches!(address, [0 | 0xff, ..]);
+    let differ = destination != source && bytes.len() >= HEADER_BYTES;
+    (differ && is_node(&destination) && is_node(&source)).then_some((destination, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Role::Initiator;
+    use Role::Responder;
+
+    const NAT: (u16, u16) = (50_000, 4_500);
+    const ZEROTIER: (u16, u16) = (9_993, 9_993);
+
+    fn tell(ports: (u16, u16), datagrams: &[(Role, Vec<u8>)]) -> Option<Protocol> {
+        let mut pair = Pair::default();
+        datagrams.iter().find_map(|(role, bytes)| pair.observe(bytes, *role, ports))
+    }
+
+    #[test]
+    fn esp_counts_up_under_one_spi() {
+        let esp = |spi: u32, sequence: u32| {
+            [&spi.to_be_bytes()[..], &sequence.to_be_bytes(), &[9; 40]].concat()
+        };
+        let go = |second: (Role, Vec<u8>)| tell(NAT, &[(Initiator, esp(0xc0de, 5)), second]);
+        assert_eq!(go((Initiator, esp(0xc0de, 6))), Some(Protocol::Esp));
+        assert_eq!(go((Initiator, esp(0xc0de, 5))), None);
+        assert_eq!(go((Initiator, esp(0xc0df, 6))), None);
+        assert_eq!(go((Responder, esp(0xc0de, 6))), None);
+        let marked = (Initiator, [&[0; 4][..], &[9; 40]].concat());
+        assert_eq!(go(marked), None, "IKE");
+        assert_eq!(
+            tell((50_000, 9), &[(Initiator, esp(1_000, 5)), (Initiator, esp(1_000, 6))]),
+            None
+        );
+    }
+
+    #[test]
+    fn zerotier_turns_its_addresses_round() {
+        let packet = |to: u8, from: u8| [&[7; 8][..], &[to; 5], &[from; 5], &[9; 20]].concat();
+        let there = (Initiator, packet(1, 2));
+        assert_eq!(
+            tell(ZEROTIER, &[there.clone(), (Responder, packet(2, 1))]),
+            Some(Protocol::Zerotier)
+        );
+        assert_eq!(tell(ZEROTIER, &[there.clone(), (Responder, packet(1, 2))]), None);
+        assert_eq!(tell(ZEROTIER, &[there, (Initiator, packet(2, 1))]), None);
+    }
+
+    #[test]
+    fn scrambled_resets_belong_together_in_spite_of_a_keep_alive() {
+        let scramble = |bytes: &[u8]| bytes.iter().map(|b| b ^ 0x5c).collect::<Vec<u8>>();
+        let client = scramble(&[&[0x38][..], &[3; 8], &[0; 5]].concat());
+        let server = [&[0x40][..], &[4; 8], &[1, 0, 0, 0, 0], &[3; 8], &[0; 4]].concat();
+        let answer = (Responder, scramble(&server));
+        let ports = (50_000, 1_214);
+        let first = (Initiator, client.clone());
+        assert_eq!(tell(ports, &[first.clone(), answer.clone()]), Some(Protocol::Openvpn));
+        let between = (Responder, vec![1, 2, 3]);
+        assert_eq!(tell(ports, &[first, between, answer.clone()]), Some(Protocol::Openvpn));
+        assert_eq!(tell(ports, &[(Responder, client), answer]), None);
+    }
+}

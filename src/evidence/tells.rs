@@ -1,0 +1,228 @@
+//! Protocols over UDP that one datagram tells beyond doubt.
+//!
+//! Owns: where each is looked for, and how much of a datagram has to fit. In: a datagram and its
+//! ports. Out: the protocol. Never: keeps anything: identities are read elsewhere, by whoever
+//! keeps them.
+
+use std::net::Ipv4Addr;
+
+use crate::model::record::Protocol;
+use crate::wire::Reader;
+use crate::wire::WireError;
+use crate::wire::dhcp;
+use crate::wire::dhcp6;
+use crate::wire::kerberos;
+use crate::wire::radius;
+
+/// RDP's port, also over UDP (MS-RDPEUDP section 1.9).
+const PORT_RDP: u16 = 3389;
+/// L2TP's port (RFC 2661 section 8.1).
+const PORT_L2TP: u16 = 1701;
+/// Tailscale's disco messages begin so: "TS", then the six-byte character's first four (Tailscale,
+/// package disco, constant Magic).
+const DISCO: &[u8] = b"TS\xf0\x9f\x92\xac";
+/// Magic, sender's key, nonce, and a box of at least a tag and a message's head.
+const DISCO_BYTES_MIN: usize = 6 + 32 + 24 + 16 + 2;
+/// A resolver's answers begin so (DNSCrypt version 2 protocol specification, section 11).
+const DNSCRYPT_ANSWER: &[u8] = b"r6fnvWj8";
+/// Magic, nonce, and a box of a tag and a padded message.
+const DNSCRYPT_BYTES_MIN: usize = 8 + 24 + 16 + 64;
+
+/// Which protocol a datagram speaks, whatever the other side says.
+pub fn tell(bytes: &[u8], ports: (u16, u16)) -> Option<Protocol> {
+    by_port(bytes, ports.1).or_else(|| by_port(bytes, ports.0)).or_else(|| by_magic(bytes))
+}
+
+fn by_port(bytes: &[u8], port: u16) -> Option<Protocol> {
+    match port {
+        67 | 68 => dhcp::Message::parse(bytes).ok().map(|_| Protocol::Dhcp),
+        88 => kerberos::Message::parse(bytes).ok().map(|_| Protocol::Kerberos),
+        546 | 547 => dhcp6::Message::parse(bytes).ok().map(|_| Protocol::Dhcpv6),
+        1645 | 1646 | 1812 | 1813 | 3799 => is_radius(bytes).then_some(Protocol::Radius),
+        PORT_L2TP => is_l2tp(bytes).ok().map(|()| Protocol::L2tp),
+        PORT_RDP => is_rdp_syn(bytes).ok().map(|()| Protocol::Rdp),
+        _ => None,
+    }
+}
+
+fn by_magic(bytes: &[u8]) -> Option<Protocol> {
+    match bytes {
+        [b'T', b'S', 0xf0, ..] if bytes.starts_with(DISCO) => {
+            (bytes.len() >= DISCO_BYTES_MIN).then_some(Protocol::Tailscale)
+        }
+        [b'r', b'6', ..] if bytes.starts_with(DNSCRYPT_ANSWER) => {
+            (bytes.len() >= DNSCRYPT_BYTES_MIN).then_some(Protocol::Dnscrypt)
+        }
+        [b'I', b'P', b'=', rest @ ..] => is_nat_answer(rest).then_some(Protocol::Softether),
+        // Cipher and verb of a HELLO, far from the start.
+        _ if bytes.get(27) == Some(&1) => {
+            is_zerotier_hello(bytes).ok().map(|()| Protocol::Zerotier)
+        }
+        _ => None,
+    }
+}
+
+/// A length that is the datagram's, and something in it.
+fn is_radius(bytes: &[u8]) -> bool {
+    let length = bytes.get(2..4).and_then(|two| two.first_chunk()).copied();
+    length.is_some_and(|two| usize::from(u16::from_be_bytes(two)) == bytes.len())
+        && radius::Packet::parse(bytes).is_ok()
+}
+
+/// A control message of version 2 or 3 (RFC 2661 section 3.1, RFC 3931 sections 3.2.1 and 4.1.2.1):
+/// bits T, L and S, its length, and as first attribute its type; or nothing behind the header.
+fn is_l2tp(bytes: &[u8]) -> Result<(), WireError> {
+    let mut r = Reader::new(bytes);
+    let [high, version] = r.array()?;
+    let length = usize::from(r.u16()?);
+    let numbers = r.sub(8)?;
+    if high != 0xc8 || !matches!(version, 2 | 3) || length != bytes.len() {
+        return Err(WireError::NotThis);
+    }
+    if r.is_empty() {
+        // An acknowledgement: of a tunnel that has a number.
+        let has_number = numbers.rest().iter().take(2).any(|b| *b != 0);
+        return if has_number { Ok(()) } else { Err(WireError::NotThis) };
+    }
+    // Mandatory, eight bytes, vendor 0, attribute 0; types end at 28 (IANA "L2TP").
+    let [flags, size, 0, 0, 0, 0, 0, 1..=28] = r.array()? else { return Err(WireError::NotThis) };
+    if flags & 0x7f == 0 && size == 8 { Ok(()) } else { Err(WireError::NotThis) }
+}
+
+/// The SYN that begins RDP over UDP (MS-RDPEUDP sections 2.2.2.1, 2.2.2.5 and 3.1.5.1.1): nothing
+/// acknowledged, both sizes of what fits a datagram within their bounds, zeros to that size.
+fn is_rdp_syn(bytes: &[u8]) -> Result<(), WireError> {
+    const SIZES: std::ops::RangeInclusive<u16> = 1_132..=1_232;
+    const SYN: u16 = 0x0001;
+    /// ACK, DATA, FEC: none goes with the first SYN.
+    const NOT_FIRST: u16 = 0x0004 | 0x0008 | 0x0010;
+    let mut r = Reader::new(bytes);
+    let (acknowledged, _window, flags) = (r.u32()?, r.u16()?, r.u16()?);
+    let (_first, up, down) = (r.u32()?, r.u16()?, r.u16()?);
+    let padding = r.rest().iter().rev();
+    let is_padded = r.left() >= 128 && padding.take(64).all(|b| *b == 0);
+    let fits = acknowledged == u32::MAX && flags & SYN != 0 && flags & NOT_FIRST == 0;
+    if fits && SIZES.contains(&up) && SIZES.contains(&down) && is_padded {
+        Ok(())
+    } else {
+        Err(WireError::NotThis)
+    }
+}
+
+/// What SoftEther's NAT traversal server answers: the asker's own address and port as text
+/// (SoftEther VPN, UDP of its dynamic DNS and NAT-T client).
+fn is_nat_answer(rest: &[u8]) -> bool {
+    let told = || {
+        let (address, port) = std::str::from_utf8(rest).ok()?.split_once(",PORT=")?;
+        address.parse::<Ipv4Addr>().ok().zip(port.parse::<u16>().ok())
+    };
+    told().is_some()
+}
+
+/// A ZeroTier HELLO (ZeroTier protocol, VL1 packet format and verb HELLO): cipher suite 0, the
+/// verb, and the sender's identity, whose address is the packet's source.
+fn is_zerotier_hello(bytes: &[u8]) -> Result<(), WireError> {
+    let mut r = Reader::new(bytes);
+    r.skip(8)?;
+    let _destination: [u8; 5] = r.array()?;
+    let source: [u8; 5] = r.array()?;
+    // Hops in the low three bits, the cipher above them.
+    let is_clear = r.u8()? & 0x38 == 0;
+    r.skip(8)?;
+    let is_hello = r.u8()? & 0x1f == 1;
+    let version = r.u8()?;
+    // Release and time.
+    r.skip(4 + 8)?;
+    let identity: [u8; 5] = r.array()?;
+    // Type 0 is a key pair of 64 bytes without its private half.
+    let is_public = r.u8()? == 0;
+    r.skip(64)?;
+    let has_no_private = r.u8()? == 0;
+    let known = (1..=32).contains(&version) && !matches!(source, [0 | 0xff, ..]);
+    if is_clear && is_hello && known && is_public && has_no_private && identity == source {
+        Ok(())
+    } else {
+        Err(WireError::NotThis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HIGH: u16 = 50_000;
+
+    #[test]
+    fn magic_needs_what_follows_it() {
+        let disco = [DISCO, &[7; 74]].concat();
+        assert_eq!(tell(&disco, (41_641, 41_641)), Some(Protocol::Tailscale));
+        assert_eq!(tell(&disco[..79], (41_641, 41_641)), None);
+        let answer = [DNSCRYPT_ANSWER, &[7; 104]].concat();
+        assert_eq!(tell(&answer, (HIGH, 443)), Some(Protocol::Dnscrypt));
+        assert_eq!(tell(&answer[..100], (HIGH, 443)), None);
+        let nat = |text: &str| tell(text.as_bytes(), (HIGH, 5_004));
+        assert_eq!(nat("IP=192.0.2.7,PORT=51381"), Some(Protocol::Softether));
+        assert_eq!(nat("IP=192.0.2.7,PORT=513810"), None);
+        assert_eq!(nat("IP=192.0.2,PORT=51381"), None);
+    }
+
+    #[test]
+    fn l2tp_is_told_by_a_control_message() {
+        let message = |version: u8, length: u8, rest: &[u8]| {
+            [&[0xc8, version, 0, length, 0, 9, 0, 0, 0, 0, 0, 0][..], rest].concat()
+        };
+        let first = [0x80, 8, 0, 0, 0, 0, 0, 1];
+        let told = |bytes: &[u8], port| tell(bytes, (HIGH, port));
+        assert_eq!(told(&message(2, 20, &first), 1_701), Some(Protocol::L2tp));
+        assert_eq!(told(&message(3, 20, &first), 1_701), Some(Protocol::L2tp));
+        assert_eq!(told(&message(2, 12, &[]), 1_701), Some(Protocol::L2tp));
+        assert_eq!(told(&message(2, 21, &first), 1_701), None);
+        assert_eq!(told(&message(4, 20, &first), 1_701), None);
+        assert_eq!(told(&message(2, 20, &first), 1_702), None);
+        assert_eq!(told(&message(2, 20, &[0x80, 8, 0, 0, 0, 0, 0, 99]), 1_701), None);
+    }
+
+    #[test]
+    fn rdp_over_udp_begins_with_a_padded_syn() {
+        let syn = |flags: u16, up: u16| {
+            let mut out = vec![0xff, 0xff, 0xff, 0xff, 0, 0x40];
+            out.extend(flags.to_be_bytes());
+            out.extend([1, 2, 3, 4]);
+            out.extend(up.to_be_bytes());
+            out.extend(1_232u16.to_be_bytes());
+            out.resize(1_232, 0);
+            out
+        };
+        let told = |bytes: &[u8]| tell(bytes, (HIGH, 3_389));
+        assert_eq!(told(&syn(0x1801, 1_232)), Some(Protocol::Rdp));
+        assert_eq!(told(&syn(0x0001, 1_132)), Some(Protocol::Rdp));
+        assert_eq!(told(&syn(0x0005, 1_232)), None);
+        assert_eq!(told(&syn(0x0001, 1_500)), None);
+        assert_eq!(told(&syn(0x0001, 1_232)[..64]), None);
+        let mut noise = syn(0x0001, 1_232);
+        noise[1_231] = 1;
+        assert_eq!(told(&noise), None);
+    }
+
+    #[test]
+    fn a_zerotier_hello_names_its_sender_twice() {
+        let source = [0x89, 1, 2, 3, 4];
+        let mut hello = [&[9; 8][..], &[0x62; 5], &source, &[0], &[9; 8], &[1, 13]].concat();
+        hello.extend([1, 14, 0, 0, 0, 0, 1, 0x90, 0, 0, 0, 0]);
+        hello.extend([&source[..], &[0], &[5; 64], &[0]].concat());
+        assert_eq!(tell(&hello, (9_993, HIGH)), Some(Protocol::Zerotier));
+        for at in [13, 18, 27, 28, 41, 46, 111] {
+            let mut other = hello.clone();
+            other[at] ^= 0x3e;
+            assert_eq!(tell(&other, (9_993, HIGH)), None, "{at}");
+        }
+    }
+
+    #[test]
+    fn radius_fills_its_datagram() {
+        let packet = [&[1, 7, 0, 25][..], &[9; 16], &[1, 5, b'a', b'n', b'n']].concat();
+        assert_eq!(tell(&packet, (HIGH, 1_812)), Some(Protocol::Radius));
+        assert_eq!(tell(&packet, (HIGH, 1_811)), None);
+        assert_eq!(tell(&[&packet[..], &[0]].concat(), (HIGH, 1_812)), None);
+    }
+}
