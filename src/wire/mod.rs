@@ -18,6 +18,7 @@ pub mod kerberos;
 pub mod nbns;
 pub mod ntlm;
 pub mod openvpn;
+pub mod payload;
 pub mod quic;
 pub mod quic_initial;
 pub mod radius;
