@@ -51,6 +51,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("config", config),
     ("capture", capture),
     ("lists", lists),
+    ("signatures", signatures),
     ("subjects", subjects),
     ("session", session),
     ("ike", ike),
@@ -293,6 +294,21 @@ pub fn lists(data: &[u8]) {
     let _ = lists.by_port(Transport::TCP, 443).count();
     let mut names = 0usize;
     lists.for_each_by_name("a.example.com", |_| names += 1);
+}
+
+/// A signature file, as text, and what its payload patterns make of the text itself.
+pub fn signatures(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(lists) = Lists::from_signatures(Path::new("fuzz.yaml"), &text) else { return };
+    for transport in [Transport::TCP, Transport::UDP] {
+        let matcher = lists.payload();
+        let (from, to) =
+            (matcher.look(transport, 443, true, data), matcher.look(transport, 443, false, data));
+        let _ = matcher.told(transport, from, to);
+    }
+    let mut names = 0usize;
+    lists.for_each_by_name("a.example.com", |_| names += 1);
+    assert!(!lists.applications().is_empty());
 }
 
 /// A subjects file, as text.

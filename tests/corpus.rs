@@ -250,6 +250,16 @@ fn make_texts() {
     for (number, (kind, body)) in (1..).zip(lists) {
         keep("lists", number, (head(kind) + body).as_bytes());
     }
+    let head =
+        "- name: a\n  title: A\n  category: rmm\n  tag: rmm:a\n  source: s\n  date: 2026-01-31\n";
+    let rest = [
+        "  names: [example.com, '*.example.org']\n  ports: [443/tcp]\n  port: 443\n",
+        "  payload:\n    - {transport: tcp, initiator: \"17 24 .. 00\", responder: \"11 30\", min: 8}\n",
+        "  alpn: [doq]\n  protocols: [tls/853, quic]\n  ssh:\n    - made  # remark\n",
+    ];
+    for (number, rest) in (1..).zip(rest) {
+        keep("signatures", number, format!("{head}{rest}").as_bytes());
+    }
     keep("subjects", 1, b"match,id,name\n10.0.0.0/8,office,\n10.1.2.3,e-7,\"Doe, \"\"J\"\"\"\n");
     keep("subjects", 2, b"\xef\xbb\xbfname,id,match\r\n# all\r\nAnn,e-8,2001:db8::/64\r\n");
 }

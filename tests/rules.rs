@@ -59,7 +59,8 @@ fn embedded_and_directory_are_the_same_rules() {
     assert_eq!(embedded.info().sha256, loaded.info().sha256);
     assert_eq!(embedded.info().count, loaded.info().count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
-    let want = "D01 D01 D02 D03 D04 D05 D05 D06 D07 D08 D08 D08 D18 D18 D18 D21 D29";
+    let want = "D01 D01 D02 D03 D04 D05 D05 D06 D07 D08 D08 D08 D18 D18 D18 D18 \
+                D20 D20 D21 D22 D23 D23 D27 D28 D29";
     assert_eq!(numbers.join(" "), want);
 }
 
@@ -314,6 +315,10 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
         ["hosting"],
         ["sase", "vpn:astrill"],
         ["rmm:anydesk"],
+        ["proxy:honeygain"],
+        ["kvm:pikvm"],
+        ["tunnel:ngrok"],
+        ["mesh:tailscale"],
         ["tor"],
         ["list:sanctioned"],
         ["relay"],
@@ -325,12 +330,15 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
         ("source.as.number", pool(json!([64500]))),
         ("destination.port", pool(json!([22, 443, 5938]))),
         ("destination.packets", pool(json!([0, 1, 2]))),
-        ("event.duration", pool(json!([29e9 as u64, 30e9 as u64, 6e10 as u64, 12e10 as u64]))),
+        ("event.duration", pool(json!([29e9 as u64, 30e9 as u64, 12e10 as u64, 6e11 as u64]))),
         ("network.bytes", pool(json!([999_999, 1_000_000]))),
         ("network.direction", pool(json!(["inbound", "outbound", "internal"]))),
-        ("network.protocol", pool(json!(["tls", "dns", "ssh"]))),
+        ("network.protocol", pool(json!(["tls", "dns", "wireguard"]))),
         ("network.application", pool(json!(["anydesk", "teamviewer", "zoom"]))),
         ("longhaul.application.reason", pool(json!(["sni", "dns", "port"]))),
+        ("longhaul.application.approved", pool(json!([true]))),
+        ("longhaul.device.name", pool(json!(["pikvm", "laptop"]))),
+        ("longhaul.device.mac", pool(json!(["DC-A6-32-00-00-01", "00-00-5E-00-53-01"]))),
         ("longhaul.state", pool(json!(["opened", "closed", "reset", "timeout"]))),
         ("longhaul.near.handshake_us", pool(json!([1500.5, 1500.499, 80_000.25]))),
         ("longhaul.physics.verdict", pool(json!(["possible", "too-fast", "unknown"]))),

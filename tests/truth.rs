@@ -16,6 +16,8 @@ mod common;
 
 #[path = "truth/ack_rtt.rs"]
 mod ack_rtt;
+#[path = "truth/applications.rs"]
+mod applications;
 #[path = "truth/cli.rs"]
 mod cli;
 #[path = "truth/demo.rs"]

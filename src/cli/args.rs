@@ -76,6 +76,12 @@ pub(super) struct RunArgs {
     /// Lists of this directory beside the embedded ones; one of the same name replaces them
     #[arg(long, value_name = "DIR")]
     lists: Option<PathBuf>,
+    /// Signatures of applications of this directory in place of the embedded ones
+    #[arg(long, value_name = "DIR")]
+    signatures: Option<PathBuf>,
+    /// Tags of applications that anybody may use: rmm:teamviewer
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    approved: Vec<String>,
     /// Employees and assets: a CSV file of match,id,name; match is an address, network, MAC or
     /// user:NAME
     #[arg(long, value_name = "FILE")]
@@ -169,6 +175,7 @@ impl RunArgs {
             (&self.rules, &mut plan.rules),
             (&self.geo, &mut plan.geo),
             (&self.lists, &mut plan.lists),
+            (&self.signatures, &mut plan.signatures),
             (&self.subjects, &mut plan.subjects),
             (&self.pseudonymise, &mut plan.pseudonymise),
             (&self.state, &mut plan.state),
@@ -182,6 +189,9 @@ impl RunArgs {
             plan.written.place = None;
         }
         plan.filter.clone_from(&self.filter);
+        if !self.approved.is_empty() {
+            plan.approved.clone_from(&self.approved);
+        }
         if !self.no_decap.is_empty() {
             plan.no_decap.clone_from(&self.no_decap);
         }

@@ -8,6 +8,7 @@ mod demo;
 mod geo;
 mod live;
 mod progress;
+mod protocols;
 mod read;
 mod rules;
 mod state;
@@ -56,6 +57,8 @@ enum Command {
     /// Ask the geo databases about an address
     #[command(subcommand)]
     Geo(geo::GeoCommand),
+    /// List the protocols and applications that are recognised, and by what
+    Protocols(protocols::ProtocolsArgs),
 }
 
 /// Runs the command line of this process.
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
         Command::Geo(command) => geo::run(&command),
+        Command::Protocols(args) => protocols::run(&args),
     };
     ExitCode::from(ended.unwrap_or_else(|errors| {
         report_errors(&errors);

@@ -19,10 +19,10 @@ use crate::config::learn_days;
 use crate::config::parse_level;
 use crate::model::Error;
 
-const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, subjects, \
-                    pseudonymise, state, learn_days, min_level, no_decap, key, dedup, \
-                    dedup_window_us and [caps] with sessions, endpoints, alerts, baselines, \
-                    bindings";
+const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, signatures, \
+                    approved, subjects, pseudonymise, state, learn_days, min_level, no_decap, \
+                    key, dedup, dedup_window_us and [caps] with sessions, endpoints, alerts, \
+                    baselines, bindings";
 
 /// A configuration file as read. Flags win over it.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ struct Keys {
     rules: Option<PathBuf>,
     geo: Option<PathBuf>,
     lists: Option<PathBuf>,
+    signatures: Option<PathBuf>,
+    approved: Option<Vec<String>>,
     subjects: Option<PathBuf>,
     pseudonymise: Option<PathBuf>,
     state: Option<PathBuf>,
@@ -141,6 +143,10 @@ impl ConfigFile {
         plan.rules = keys.rules.or(plan.rules.take());
         plan.geo = keys.geo.or(plan.geo.take());
         plan.lists = keys.lists.or(plan.lists.take());
+        plan.signatures = keys.signatures.or(plan.signatures.take());
+        if let Some(tags) = keys.approved {
+            plan.approved = tags;
+        }
         plan.subjects = keys.subjects.or(plan.subjects.take());
         plan.pseudonymise = keys.pseudonymise.or(plan.pseudonymise.take());
         plan.state = keys.state.or(plan.state.take());

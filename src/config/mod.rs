@@ -186,6 +186,10 @@ pub struct Plan {
     pub geo: Option<PathBuf>,
     /// Directory of lists in place of the embedded ones.
     pub lists: Option<PathBuf>,
+    /// Directory of signatures in place of the embedded ones.
+    pub signatures: Option<PathBuf>,
+    /// Tags of applications that anybody may use: `rmm:teamviewer`.
+    pub approved: Vec<String>,
     /// Subjects CSV.
     pub subjects: Option<PathBuf>,
     /// Key of the pseudonyms that stand for people and devices; absent shows who they are.
@@ -237,6 +241,8 @@ impl Default for Plan {
             rules: None,
             geo: None,
             lists: None,
+            signatures: None,
+            approved: Vec::new(),
             subjects: None,
             pseudonymise: None,
             state: None,

@@ -180,6 +180,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.application.reason" => {
             context.application_reason = Some(reason(value.as_str()?)?)
         }
+        "longhaul.application.approved" => context.application_approved = value.as_bool()?,
         "longhaul.tags" | "longhaul.destination.tags" => {
             add_tags(context, "destination.ip", value)?
         }
@@ -450,6 +451,23 @@ fn protocol(word: &str) -> Option<Protocol> {
     Protocol::ALL.iter().find(|protocol| protocol.as_str() == word).copied()
 }
 
+/// What may name an application.
+const REASONS: [&str; 13] = [
+    "payload",
+    "certificate",
+    "sni",
+    "http",
+    "alpn",
+    "ja4",
+    "ssh",
+    "dns",
+    "dns-name",
+    "protocol",
+    "ip",
+    "as",
+    "port",
+];
+
 fn reason(word: &str) -> Option<&'static str> {
-    ["sni", "http", "dns", "ip", "as", "port"].into_iter().find(|reason| *reason == word)
+    REASONS.into_iter().find(|reason| *reason == word)
 }

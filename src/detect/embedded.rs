@@ -16,6 +16,7 @@ embedded! {
     "network/d02_hosting_asn_inbound.yml"
     "network/d06_tunnel_mtu.yml"
     "network/d18_consumer_vpn_from_inside.yml"
+    "network/d20_resip_enrolment.yml"
     "network/d21_tor.yml"
     "network/d29_sanctioned_space.yml"
     "physics/d03_hidden_leg_tls_gap.yml"
@@ -23,6 +24,10 @@ embedded! {
     "physics/d05_faster_than_light_geo.yml"
     "physics/d07_stack_split.yml"
     "remote_control/d08_rmm_unapproved.yml"
+    "remote_control/d22_ip_kvm_on_lan.yml"
+    "remote_control/d23_ip_kvm_cloud_egress.yml"
+    "remote_control/d27_ide_tunnel.yml"
+    "remote_control/d28_mesh_overlay.yml"
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) struct RuleFile {
 }
 
 /// Reads every `.yml` and `.yaml` below a directory, in the order of their paths. The folders
-/// `cases` (tests of rules) and `lists` (indicators) are not rules.
+/// `cases` (tests of rules), `lists` and `signatures` (indicators) are not rules.
 pub(super) fn read_dir(dir: &Path) -> Result<Vec<RuleFile>, Vec<Error>> {
     let mut paths = Vec::new();
     let mut errors = Vec::new();
@@ -62,7 +62,9 @@ fn collect(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>, errors: &mut Vec<
         }
     };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let skipped = path.file_name().is_some_and(|name| name == "cases" || name == "lists");
+        let skipped = path.file_name().is_some_and(|name| {
+            ["cases", "lists", "signatures"].iter().any(|other| name == *other)
+        });
         if path.is_dir() {
             if !skipped && depth < DEPTH_MAX {
                 collect(&path, depth + 1, paths, errors);

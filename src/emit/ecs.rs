@@ -223,6 +223,9 @@ fn put_context(json: &mut Json<'_>, context: &Context) {
     if let Some(reason) = context.application_reason {
         let mark = json.open(key!("application"));
         json.word(quoted!("reason"), reason);
+        if context.application_approved {
+            json.flag(key!("approved"), true);
+        }
         json.close(mark);
     }
 }

@@ -134,6 +134,7 @@ fn context() -> Context {
         direction: Direction::Outbound,
         application: Some("anydesk".into()),
         application_reason: Some("sni"),
+        application_approved: false,
         hits: vec![hit("vpn:astrill"), hit("hosting"), hit("vpn:astrill")],
         physics: Some(Physics {
             km_max_fibre: 1_847.8,

@@ -27,6 +27,10 @@ pub struct EnrichOptions {
     pub geo: Option<PathBuf>,
     /// `--lists DIR`.
     pub lists: Option<PathBuf>,
+    /// `--signatures DIR`.
+    pub signatures: Option<PathBuf>,
+    /// Tags of applications that may be used: `rmm:teamviewer`.
+    pub approved: Vec<String>,
     /// `--subjects FILE`.
     pub subjects: Option<PathBuf>,
     /// `--pseudonymise KEYFILE`.
@@ -47,6 +51,8 @@ pub struct EnrichData {
     pub subjects: Subjects,
     /// Hides who people are, where that is wanted.
     pub pseudonyms: Option<Pseudonyms>,
+    /// Tags of applications that anybody may use.
+    pub approved: Vec<String>,
     /// The sensor's own place.
     pub sensor: Option<SensorPlace>,
     home: PrefixSet<()>,
@@ -61,7 +67,7 @@ impl EnrichData {
             None => GeoDb::embedded().map_err(|e| vec![e]),
         };
         let geo = geo.map_err(|more| errors.extend(more)).ok();
-        let lists = Lists::load(options.lists.as_deref());
+        let lists = Lists::load_all(options.lists.as_deref(), options.signatures.as_deref());
         let lists = lists.map_err(|more| errors.extend(more)).ok();
         let subjects = match &options.subjects {
             Some(path) => Subjects::load(path),
@@ -80,7 +86,8 @@ impl EnrichData {
             own => own.to_vec(),
         };
         let home = PrefixSet::build(home.into_iter().map(|prefix| (prefix, ())).collect());
-        Ok(EnrichData { geo, lists, subjects, pseudonyms, sensor: options.sensor.clone(), home })
+        let (sensor, approved) = (options.sensor.clone(), options.approved.clone());
+        Ok(EnrichData { geo, lists, subjects, pseudonyms, approved, sensor, home })
     }
 
     /// Whether the address is on the home side: in a home network, or of a scope that never leaves

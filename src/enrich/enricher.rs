@@ -67,6 +67,13 @@ impl Enricher {
         }
     }
 
+    /// Whether the application may be used: by everybody, or by the subject.
+    fn is_approved(&self, application: Option<&str>, own: &[Box<str>]) -> bool {
+        let Some(application) = application else { return false };
+        let names = |tag: &str| tag.split_once(':').is_some_and(|(_, name)| name == application);
+        self.data.approved.iter().any(|tag| names(tag)) || own.iter().any(|tag| names(tag))
+    }
+
     /// Adds what was counted since the last call.
     pub fn drain_counters(&mut self, counters: &mut Counters) {
         let errors = self.origins.errors();
@@ -112,6 +119,9 @@ impl Enricher {
         };
         let held = record.context.holder.as_deref().and_then(|holder| subjects.of_holder(holder));
         let named = held.or_else(|| subjects.of(record.initiator.ip)).or(answering);
+        let own = named.map(|subject| subject.approved.as_slice()).unwrap_or_default();
+        let application = record.context.application.as_deref();
+        record.context.application_approved = self.is_approved(application, own);
         if let Some(subject) = named {
             record.context.subject = Some(Subject::Named(Arc::clone(&subject.id)));
             record.context.subject_name = subject.name.clone();

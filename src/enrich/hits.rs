@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::enrich::lists::Entry;
 use crate::enrich::lists::Lists;
+use crate::enrich::signatures::file::Field;
 use crate::model::Record;
 use crate::model::record::Context;
 use crate::model::record::Direction;
@@ -23,18 +24,21 @@ pub const HITS_MAX: usize = 16;
 /// Fills `context.hits`, `context.application` and its reason. Says how many hits fell off.
 pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     let mut context = std::mem::take(&mut record.context);
-    let mut lost = match_names(lists, record, &mut context);
-    for (party, ip, asn) in remote_ends(record, context.direction) {
+    let mut hits = Hits { context: &mut context, port: record.responder.port, lost: 0 };
+    match_speech(lists, record, &mut hits);
+    let port_may_tell = port_may_tell(record);
+    for (party, ip, asn) in remote_ends(record, hits.context.direction) {
         for entry in lists.by_address(party.ip) {
-            lost += take(&mut context, entry, ip, "ip");
+            hits.take(entry, ip, "ip");
         }
         if let Some(system) = &party.asn {
             for entry in lists.by_asn(system.number) {
-                lost += take(&mut context, entry, asn, "as");
+                hits.take(entry, asn, "as");
             }
         }
     }
-    if context.application.is_none() && port_may_tell(record) {
+    let lost = hits.lost;
+    if context.application.is_none() && port_may_tell {
         let entry = lists.by_port(record.transport, record.responder.port).next();
         if let Some(application) = entry.and_then(|entry| entry.application.clone()) {
             context.application = Some(application);
@@ -45,29 +49,45 @@ pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     lost
 }
 
-fn match_names(lists: &Lists, record: &Record, context: &mut Context) -> u64 {
-    let mut lost = 0;
+/// What the session itself says, in the order in which it is trusted.
+fn match_speech(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
     let facts = &record.facts;
+    let told = facts.first_bytes.as_ref().and_then(|first| first.application.as_deref());
+    hits.take_all(told.into_iter().flat_map(|name| lists.by_text(Field::Payload, name)), "payload");
     let server_name = facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
     let host = facts.http.as_ref().and_then(|http| http.host.as_deref()).map(host_name);
     let connect = facts.http.as_ref().and_then(|http| http.connect_target.as_deref());
-    let question = facts.dns.as_ref().and_then(|dns| dns.name.as_deref());
-    let named = [
-        (server_name, "tls.client.server_name", "sni"),
-        (host, "url.domain", "http"),
-        (connect.map(host_name), "longhaul.http.connect_target", "http"),
-        (question, "dns.question.name", "dns"),
-    ];
-    for (name, on, reason) in named {
-        if let Some(name) = name {
-            lists.for_each_by_name(name, |entry| lost += take(context, entry, on, reason));
+    hits.take_name(lists, server_name, "tls.client.server_name", "sni");
+    hits.take_name(lists, host, "url.domain", "http");
+    hits.take_name(lists, connect.map(host_name), "longhaul.http.connect_target", "http");
+    if let Some(tls) = &facts.tls {
+        let protocols = tls.alpn_chosen.iter().chain(&tls.alpn);
+        hits.take_all(protocols.flat_map(|name| lists.by_text(Field::Alpn, name)), "alpn");
+        let ja4 = tls.ja4.iter();
+        hits.take_all(ja4.flat_map(|print| lists.by_text(Field::Ja4, print)), "ja4");
+    }
+    if let Some(ssh) = &facts.ssh {
+        for software in [&ssh.server, &ssh.client].into_iter().flatten() {
+            hits.take_all(lists.by_text(Field::Ssh, &ssh_software(software)), "ssh");
         }
     }
-    for name in facts.dns.iter().flat_map(|dns| dns.more_names.iter()) {
-        let on = "dns.question.name";
-        lists.for_each_by_name(name, |entry| lost += take(context, entry, on, "dns"));
+    let questions = facts.dns.iter().flat_map(|dns| dns.name.iter().chain(&dns.more_names));
+    for name in questions {
+        hits.take_name(lists, Some(name), "dns.question.name", "dns");
     }
-    lost
+    let behind = hits.context.responder_name.clone();
+    hits.take_name(lists, behind.as_deref(), "destination.domain", "dns-name");
+    if let Some(protocol) = facts.protocol {
+        hits.take_all(lists.by_text(Field::Protocol, protocol.as_str()), "protocol");
+    }
+}
+
+/// The software of an identification string (RFC 4253 section 4.2), lower case, without its
+/// version: `SSH-2.0-OpenSSH_9.0` is `openssh`.
+fn ssh_software(line: &str) -> String {
+    let software = line.splitn(3, '-').nth(2).unwrap_or_default();
+    let end = software.find(['_', ' ', '-']).unwrap_or(software.len());
+    software.get(..end).unwrap_or_default().to_ascii_lowercase()
 }
 
 /// The ends a list may speak of: an indicator on our own side says nothing of the other.
@@ -100,23 +120,62 @@ fn host_name(host: &str) -> &str {
     })
 }
 
-/// Notes a hit; says how many were lost to the cap, one or none.
-fn take(context: &mut Context, entry: &Entry, on: &'static str, reason: &'static str) -> u64 {
-    if context.application.is_none()
-        && let Some(application) = &entry.application
-    {
-        context.application = Some(Arc::clone(application));
-        context.application_reason = Some(reason);
+/// What is noted of a session.
+struct Hits<'a> {
+    context: &'a mut Context,
+    /// The responder's port.
+    port: u16,
+    /// Hits beyond the cap.
+    lost: u64,
+}
+
+impl Hits<'_> {
+    fn take_name(
+        &mut self,
+        lists: &Lists,
+        name: Option<&str>,
+        on: &'static str,
+        reason: &'static str,
+    ) {
+        if let Some(name) = name {
+            lists.for_each_by_name(name, |entry| self.take(entry, on, reason));
+        }
     }
-    // Within a list the longest entry of a field stands for it; entries come longest first.
-    let known = |hit: &ListHit| hit.list == entry.list && hit.on == on;
-    if context.hits.iter().any(known) {
-        return 0;
+
+    /// Notes what a signature says of the session as a whole.
+    fn take_all<'e>(&mut self, entries: impl Iterator<Item = &'e Entry>, reason: &'static str) {
+        let on = match reason {
+            "alpn" => "longhaul.tls.alpn",
+            "ja4" => "tls.client.ja4",
+            "ssh" => "longhaul.ssh.server",
+            "protocol" => "network.protocol",
+            _ => "network.application",
+        };
+        entries.for_each(|entry| self.take(entry, on, reason));
     }
-    let room = context.hits.len() < HITS_MAX;
-    if room {
-        let (tag, text) = (Arc::clone(&entry.tag), Arc::clone(&entry.text));
-        context.hits.push(ListHit { list: entry.list, tag, entry: text, on });
+
+    /// Notes a hit, or counts it where there is no room.
+    fn take(&mut self, entry: &Entry, on: &'static str, reason: &'static str) {
+        if entry.port.is_some_and(|port| port != self.port) {
+            return;
+        }
+        let context = &mut *self.context;
+        if context.application.is_none()
+            && let Some(application) = &entry.application
+        {
+            context.application = Some(Arc::clone(application));
+            context.application_reason = Some(reason);
+        }
+        // Within a list the longest entry of a field stands for it; entries come longest first.
+        let known = |hit: &ListHit| hit.list == entry.list && hit.on == on;
+        if context.hits.iter().any(known) {
+            return;
+        }
+        if context.hits.len() < HITS_MAX {
+            let (tag, text) = (Arc::clone(&entry.tag), Arc::clone(&entry.text));
+            context.hits.push(ListHit { list: entry.list, tag, entry: text, on });
+        } else {
+            self.lost += 1;
+        }
     }
-    u64::from(!room)
 }

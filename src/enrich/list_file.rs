@@ -11,9 +11,11 @@ use crate::enrich::lists::Kind;
 use crate::enrich::lists::ListInfo;
 use crate::enrich::lpm::Prefix;
 use crate::enrich::names::Pattern;
+use crate::enrich::signatures::file::Field;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::model::Transport;
+use crate::wire::payload::Shape;
 
 /// Most bytes of one list file.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -31,17 +33,11 @@ macro_rules! default_lists {
 
 default_lists! {
     "anycast-asn.txt"
-    "astrill-names.txt"
     "astrill-prefixes.txt"
     "hosting-asn.txt"
-    "ip-kvm-names.txt"
-    "mesh-names.txt"
     "mobile-asn.txt"
-    "proxy-names.txt"
     "relay-asn.txt"
     "relay-names.txt"
-    "rmm-names.txt"
-    "rmm-ports.txt"
     "sanctioned.txt"
     "sase-asn.txt"
     "sase-names.txt"
@@ -49,7 +45,6 @@ default_lists! {
     "tor-names.txt"
     "tor-prefixes.txt"
     "vpn-asn.txt"
-    "vpn-names.txt"
 }
 
 /// What an entry matches on.
@@ -58,6 +53,8 @@ pub(crate) enum Key {
     Name(Pattern),
     Asn(u32),
     Port(Transport, u16),
+    Payload(Shape),
+    Text(Field, Box<str>),
 }
 
 /// One entry.
@@ -66,6 +63,8 @@ pub(crate) struct Line {
     pub(crate) tag: Arc<str>,
     pub(crate) application: Option<Arc<str>>,
     pub(crate) text: Arc<str>,
+    /// A name counts only where the responder's port is this.
+    pub(crate) port: Option<u16>,
 }
 
 /// One list as read.
@@ -209,7 +208,7 @@ fn parse_line(entry: &str, info: &ListInfo, shared: &mut Interner) -> Result<Lin
             Pattern::parse(key).map_err(|e| (e, "write name.tld, *.name.tld or =name.tld"))?,
         ),
         Kind::Asn => Key::Asn(parse_asn(key)?),
-        Kind::Port => parse_port(key)?,
+        Kind::Port | Kind::Signature => parse_port(key)?,
     };
     if let Some(bad) = [tag, application].into_iter().flatten().find(|word| !is_word(word)) {
         let cause = format!("`{bad}` has characters other than a-z 0-9 . _ : -");
@@ -224,7 +223,7 @@ fn parse_line(entry: &str, info: &ListInfo, shared: &mut Interner) -> Result<Lin
         _ => info.application.clone(),
     };
     let tag = tag.map_or_else(|| Arc::clone(&info.tag), |own| shared.get(own));
-    Ok(Line { key, tag, application, text })
+    Ok(Line { key, tag, application, text, port: None })
 }
 
 fn parse_asn(text: &str) -> Result<u32, Refusal> {

@@ -22,11 +22,15 @@ use crate::enrich::list_file::Key;
 use crate::enrich::list_file::ListFile;
 use crate::enrich::lpm::PrefixSet;
 use crate::enrich::names::NameSet;
+use crate::enrich::signatures;
+use crate::enrich::signatures::Application;
+use crate::enrich::signatures::file::Field;
 use crate::model::Addr;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::model::Transport;
 use crate::model::alert::SourceInfo;
+use crate::wire::payload::Matcher;
 
 /// Most lists in a run: their index is a `u16` in each hit.
 const LISTS_MAX: usize = 4_096;
@@ -43,6 +47,8 @@ pub enum Kind {
     Asn,
     /// `5938/tcp`.
     Port,
+    /// Applications of a signature file: names, ports, payload and more.
+    Signature,
 }
 
 /// What run.json says of a list.
@@ -109,6 +115,8 @@ pub struct Entry {
     pub application: Option<Arc<str>>,
     /// The entry as written.
     pub text: Arc<str>,
+    /// It counts only where the responder's port is this.
+    pub port: Option<u16>,
 }
 
 /// Every list of a run, indexed. Immutable.
@@ -120,27 +128,56 @@ pub struct Lists {
     names: NameSet,
     asns: HashMap<u32, Vec<u32>, RandomState>,
     ports: HashMap<(u8, u16), Vec<u32>, RandomState>,
+    texts: HashMap<Box<str>, Vec<(Field, u32)>, RandomState>,
+    payload: Matcher,
+    applications: Vec<Application>,
 }
 
 impl Lists {
     /// The default lists, and those of `dir` where given; a list of the same name takes the
     /// default's place. Every error of the directory is reported.
     pub fn load(dir: Option<&Path>) -> Result<Lists, Vec<Error>> {
+        Lists::load_all(dir, None)
+    }
+
+    /// The same, and the signatures of a directory in place of the embedded ones.
+    pub fn load_all(dir: Option<&Path>, signatures: Option<&Path>) -> Result<Lists, Vec<Error>> {
+        let table = signatures::load(signatures);
+        let files = Lists::files(dir);
+        match (files, table) {
+            (Ok(mut files), Ok(table)) => {
+                files.extend(table.files);
+                // Indexes follow the names: the order of a directory must not show.
+                files.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+                Ok(Lists { applications: table.applications, ..Lists::index(files) })
+            }
+            (files, table) => {
+                let errors = files.err().into_iter().chain(table.err());
+                Err(errors.flatten().collect())
+            }
+        }
+    }
+
+    /// The applications of one signature file; `path` is for messages. Every error is reported.
+    pub fn from_signatures(path: &Path, text: &str) -> Result<Lists, Vec<Error>> {
+        let table = signatures::build(&[(path.to_path_buf(), text.to_owned())])?;
+        Ok(Lists { applications: table.applications, ..Lists::index(table.files) })
+    }
+
+    fn files(dir: Option<&Path>) -> Result<Vec<ListFile>, Vec<Error>> {
         let mut files = list_file::defaults()?;
         if let Some(dir) = dir {
             let own = list_file::read_dir(dir)?;
             files.retain(|file| own.iter().all(|mine| mine.info.name != file.info.name));
             files.extend(own);
         }
-        // The order of the directory's names must not show: indexes follow the list names.
-        files.sort_by(|a, b| a.info.name.cmp(&b.info.name));
         if files.len() > LISTS_MAX {
             let cause = format!("{} lists are more than {LISTS_MAX}", files.len());
             return Err(vec![
                 Error::new("lists", cause).help("join lists of one kind into one file"),
             ]);
         }
-        Ok(Lists::index(files))
+        Ok(files)
     }
 
     /// One list from its text; `path` is for messages. Every error of the text is reported.
@@ -152,6 +189,7 @@ impl Lists {
         let mut lists = Lists::default();
         let mut prefixes = Vec::new();
         let mut names = Vec::new();
+        let mut shapes = Vec::new();
         for (list, file) in (0u16..).zip(files) {
             for line in file.lines {
                 let id = u32::try_from(lists.entries.len()).unwrap_or(u32::MAX);
@@ -162,14 +200,30 @@ impl Lists {
                     Key::Port(transport, port) => {
                         lists.ports.entry((transport.0, port)).or_default().push(id);
                     }
+                    Key::Text(field, text) => {
+                        lists.texts.entry(text).or_default().push((field, id));
+                    }
+                    Key::Payload(shape) => {
+                        let key = Box::from(&*shape.application);
+                        let ids = lists.texts.entry(key).or_default();
+                        if ids.iter().all(|(field, _)| *field != Field::Payload) {
+                            ids.push((Field::Payload, id));
+                        }
+                        shapes.push(shape);
+                    }
                 }
                 let (tag, application, text) = (line.tag, line.application, line.text);
-                lists.entries.push(Entry { list, tag, application, text });
+                lists.entries.push(Entry { list, tag, application, text, port: line.port });
             }
             lists.infos.push(file.info);
         }
         lists.prefixes = PrefixSet::build(prefixes);
         lists.names = NameSet::build(names);
+        let number = format!("{shapes:?}")
+            .bytes()
+            .fold(0x811c_9dc5u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        // What is beyond the cap was refused when the table was read.
+        (lists.payload, _) = Matcher::build(shapes, number);
         lists
     }
 
@@ -198,6 +252,23 @@ impl Lists {
     pub fn by_port(&self, transport: Transport, port: u16) -> impl Iterator<Item = &Entry> {
         let ids = self.ports.get(&(transport.0, port)).map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| self.entry(*id))
+    }
+
+    /// Entries of a text of a signature.
+    pub fn by_text(&self, field: Field, text: &str) -> impl Iterator<Item = &Entry> {
+        let ids = self.texts.get(text).map(Vec::as_slice).unwrap_or_default();
+        let of_field = ids.iter().filter(move |(of, _)| *of == field);
+        of_field.filter_map(|(_, id)| self.entry(*id))
+    }
+
+    /// First bytes that tell applications.
+    pub const fn payload(&self) -> &Matcher {
+        &self.payload
+    }
+
+    /// Every application of the signatures, by name.
+    pub fn applications(&self) -> &[Application] {
+        &self.applications
     }
 
     /// Calls `each` with the entries that match a name, most specific first.

@@ -19,6 +19,7 @@ pub mod physics;
 pub mod places;
 mod pseudonym;
 pub mod schema;
+pub mod signatures;
 pub mod subjects;
 
 #[cfg(test)]

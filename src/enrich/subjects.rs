@@ -1,7 +1,7 @@
 //! Who uses an address: the subjects file.
 //!
-//! Owns: the reading of `match,id,name,place,radius_km`. In: a CSV file. Out: the subject of a
-//! user, of a device, of an address (longest prefix first).
+//! Owns: the reading of `match,id,name,place,radius_km,approved`. In: a CSV file. Out: the subject
+//! of a user, of a device, of an address (longest prefix first).
 //! Never: finds out who holds an address.
 
 use std::collections::HashMap;
@@ -37,6 +37,8 @@ pub struct Subject {
     pub name: Option<Arc<str>>,
     /// Where they say they are.
     pub place: Option<Circle>,
+    /// Tags of applications they may use: `rmm:teamviewer`.
+    pub approved: Vec<Box<str>>,
 }
 
 /// Every subject of a run. Immutable.
@@ -97,7 +99,7 @@ impl Subjects {
         let (Some(at_match), Some(at_id)) = (column("match"), column("id")) else {
             return Err(vec![refuse("the first line is not the header `match,id,name`".into(), 1)]);
         };
-        let at_name = column("name");
+        let (at_name, at_approved) = (column("name"), column("approved"));
         let at_place = (column("place"), column("radius_km"));
         let (mut subjects, mut entries) = (Subjects::default(), Vec::new());
         let mut errors = Vec::new();
@@ -120,7 +122,9 @@ impl Subjects {
                 }
             };
             let name = at_name.and_then(field).map(Arc::from);
-            let subject = Arc::new(Subject { id: id.into(), name, place });
+            let tags = at_approved.and_then(field).unwrap_or_default();
+            let approved = tags.split_ascii_whitespace().map(Box::from).collect();
+            let subject = Arc::new(Subject { id: id.into(), name, place, approved });
             if subjects.take(matched, subject, &mut entries) {
                 errors.push(refuse(format!("`{network}` stands twice"), number));
             }

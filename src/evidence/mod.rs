@@ -43,7 +43,9 @@ use crate::model::Counters;
 use crate::model::Nanos;
 use crate::model::Transport;
 use crate::model::record::Facts;
+use crate::model::record::FirstBytes;
 use crate::model::record::Wrapping;
+use crate::wire::payload::Matcher;
 
 /// Payload of one session as the session stage delivers it.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +146,30 @@ impl Observers {
             }
         }
         self.interest()
+    }
+
+    /// Holds the first bytes of a direction against the table; to be called before
+    /// [`Observers::observe`] has seen them. Later bytes cost a comparison.
+    pub fn look(&mut self, segment: &Segment<'_>, matcher: &Matcher) {
+        let from = segment.role == Role::Initiator;
+        let lane = if from { &self.initiator } else { &self.responder };
+        if !lane.is_fresh() || segment.gap {
+            return;
+        }
+        let (transport, port) = (segment.transport, segment.responder_port);
+        let fits = matcher.look(transport, port, from, segment.payload);
+        if fits == 0 {
+            return;
+        }
+        let facts = self.facts.get_or_insert_default();
+        let seen = facts.first_bytes.get_or_insert_default();
+        if seen.table != matcher.table() {
+            **seen = FirstBytes { table: matcher.table(), ..FirstBytes::default() };
+        }
+        *(if from { &mut seen.initiator } else { &mut seen.responder }) |= fits;
+        if seen.application.is_none() {
+            seen.application = matcher.told(transport, seen.initiator, seen.responder);
+        }
     }
 
     /// Measures nothing: what this costs can be told by comparison.

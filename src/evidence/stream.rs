@@ -169,6 +169,11 @@ enum Run {
 }
 
 impl Lane {
+    /// Whether it has seen nothing yet.
+    pub fn is_fresh(&self) -> bool {
+        self.mode == Mode::Look && self.turns == 0 && self.looked == 0 && self.held.is_none()
+    }
+
     /// Looks at the next bytes in order. `gap`: bytes were lost just before them.
     pub fn observe(&mut self, payload: &[u8], gap: bool, around: &mut Around<'_>) {
         if gap {

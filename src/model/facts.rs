@@ -3,6 +3,8 @@
 //! Owns: the facts of each protocol. In: evidence fills them in. Out: a record carries them.
 //! Never: payload, judgement.
 
+use std::sync::Arc;
+
 use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::latency::Turns;
@@ -136,6 +138,19 @@ pub struct Wrapping {
     pub mpls_label: Option<u32>,
 }
 
+/// What the first bytes of each direction fit in the table of payload signatures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirstBytes {
+    /// Shapes that the initiator's fit, one bit each.
+    pub initiator: u64,
+    /// Shapes that the responder's fit.
+    pub responder: u64,
+    /// The table these numbers are of.
+    pub table: u32,
+    /// The application that both tell.
+    pub application: Option<Arc<str>>,
+}
+
 /// What the observers saw in a session. Boxed, so that a session without evidence costs a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -151,6 +166,8 @@ pub struct Facts {
     pub http: Option<Box<HttpFacts>>,
     /// Tunnels and inner tags around the first packet.
     pub wrapping: Option<Box<Wrapping>>,
+    /// What the first bytes fit.
+    pub first_bytes: Option<Box<FirstBytes>>,
     /// Exchanges that forced an end to answer.
     pub turns: Option<Box<Turns>>,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 pub use crate::model::facts::DnsFacts;
 pub use crate::model::facts::Facts;
+pub use crate::model::facts::FirstBytes;
 pub use crate::model::facts::HttpFacts;
 pub use crate::model::facts::HttpRequest;
 pub use crate::model::facts::Layer;
@@ -239,8 +240,10 @@ pub struct Context {
     pub direction: Direction,
     /// Application (`network.application`), lower case with hyphens.
     pub application: Option<Arc<str>>,
-    /// Why: `sni`, `dns`, `port`.
+    /// Why: `payload`, `sni`, `http`, `alpn`, `ja4`, `ssh`, `dns`, `dns-name`, `protocol`, `port`.
     pub application_reason: Option<&'static str>,
+    /// The configuration allows that application, to everybody or to the session's subject.
+    pub application_approved: bool,
     /// Lists that matched; their tags are `longhaul.tags`.
     pub hits: Vec<ListHit>,
     /// Distance verdict, where the run has a sensor place.

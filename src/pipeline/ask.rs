@@ -6,15 +6,37 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::detect::RuleSet;
 use crate::detect::cases;
 use crate::enrich::geo::GeoDb;
 use crate::enrich::geo::Question;
+use crate::enrich::lists::Lists;
 use crate::model::Addr;
 use crate::model::Error;
 use crate::model::RuleInfo;
+use crate::model::record::Protocol;
 
 pub use crate::detect::cases::CaseResult;
+pub use crate::enrich::signatures::Application;
+
+/// What the program recognises.
+#[derive(Debug, Serialize)]
+pub struct Recognised {
+    /// Protocols, told from payload.
+    pub protocols: Vec<&'static str>,
+    /// Applications, told by the table of signatures.
+    pub applications: Vec<Application>,
+}
+
+/// Every protocol, and every application of the embedded table or of a directory's.
+pub fn recognised(signatures: Option<&Path>) -> Result<Recognised, Vec<Error>> {
+    let lists = Lists::load_all(None, signatures)?;
+    let mut protocols: Vec<_> = Protocol::ALL.iter().map(|protocol| protocol.as_str()).collect();
+    protocols.sort_unstable();
+    Ok(Recognised { protocols, applications: lists.applications().to_vec() })
+}
 
 /// The databases: those of `dir`, or the embedded ones.
 pub struct Owners(GeoDb);

@@ -170,6 +170,7 @@ impl Listener<Observers> for Desk<'_> {
             }
             observers
         });
+        observers.look(&segment, self.enricher.data().lists.payload());
         match observers.observe(&segment, &mut self.counters) {
             crate::evidence::Interest::More => Interest::More,
             crate::evidence::Interest::Done => Interest::Done,

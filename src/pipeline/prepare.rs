@@ -164,6 +164,8 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
     let options = EnrichOptions {
         geo: plan.geo.clone(),
         lists: plan.lists.clone(),
+        signatures: plan.signatures.clone(),
+        approved: plan.approved.clone(),
         subjects: plan.subjects.clone(),
         pseudonymise: plan.pseudonymise.clone(),
         home,

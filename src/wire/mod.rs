@@ -19,6 +19,7 @@ pub mod nbns;
 pub mod ntlm;
 pub mod openvpn;
 pub mod openvpn_scramble;
+pub mod payload;
 pub mod quic;
 pub mod quic_initial;
 pub mod radius;

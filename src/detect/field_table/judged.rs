@@ -75,7 +75,12 @@ pub(super) static JUDGED: &[Field] = &[
         "Those of them that matched the responder: address, AS, port or a name asked for.")),
     field(("longhaul.application.reason", Kind::Text, "", Shown::Sometimes,
         |r| Value::str_opt(r.context.application_reason),
-        "What named the application: `sni`, `dns`, `port`.")),
+        "What named the application, in order of trust: `payload`, `sni`, `http`, `alpn`, `ja4`, \
+         `ssh`, `dns` (asked for), `dns-name` (behind the address), `protocol`, `ip`, `as`, \
+         `port`.")),
+    field(("longhaul.application.approved", Kind::Bool, "", Shown::Sometimes,
+        |r| if r.context.application_approved { Value::Bool(true) } else { Value::Absent },
+        "The configuration or the subjects file allows the application.")),
     field(("longhaul.quality.retransmits", Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.quality.retransmits)),
         "TCP segments that repeat bytes already seen.")),

@@ -119,8 +119,15 @@ fn confine(run: &LiveRun) -> Result<(), Error> {
         return Ok(());
     };
     let plan = &live.plan;
-    let own =
-        [&plan.rules, &plan.geo, &plan.lists, &plan.subjects, &plan.pseudonymise, &plan.config];
+    let own = [
+        &plan.rules,
+        &plan.geo,
+        &plan.lists,
+        &plan.signatures,
+        &plan.subjects,
+        &plan.pseudonymise,
+        &plan.config,
+    ];
     let mut read: Vec<PathBuf> = READ_ALWAYS.iter().map(PathBuf::from).collect();
     read.extend(own.into_iter().flatten().cloned());
     let mut write = Vec::new();

@@ -71,7 +71,9 @@ impl Reloader {
                 Ok((prepared, plan)) => {
                     let rules = prepared.rules.info().count;
                     current.replace(plan, prepared);
-                    tell(&format!("reloaded: {rules} rules, lists, databases and configuration"));
+                    tell(&format!(
+                        "reloaded: {rules} rules, lists, signatures, databases and configuration"
+                    ));
                 }
                 Err(errors) => {
                     errors.iter().for_each(|error| tell(&error.to_string()));

@@ -1,0 +1,84 @@
+//! `longhaul protocols`: what is recognised, by what, and who says so.
+//!
+//! Owns: the answer's layout. In: a directory of signatures, or none for the embedded table.
+//! Out: a line a protocol and application, or JSON. Never: a name that nothing tells.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use crate::cli;
+use crate::cli::Ended;
+use crate::cli::RAN;
+use crate::model::Error;
+use crate::pipeline::ask;
+use crate::pipeline::ask::Application;
+
+/// Arguments of `protocols`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ProtocolsArgs {
+    /// Signatures of this directory in place of the embedded ones
+    #[arg(long, value_name = "DIR")]
+    signatures: Option<PathBuf>,
+    /// JSON in place of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Most characters of evidence a line of the table shows.
+const EVIDENCE_MAX: usize = 60;
+
+/// Runs the command.
+pub(super) fn run(args: &ProtocolsArgs) -> Ended {
+    let known = ask::recognised(args.signatures.as_deref())?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&known)
+            .map_err(|e| vec![Error::new("protocols as JSON", e.to_string())])?;
+        cli::print(&(text + "\n"))?;
+        return Ok(RAN);
+    }
+    let mut text = String::from("Protocols, told from payload (network.protocol):\n");
+    for protocol in &known.protocols {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "  {protocol}");
+    }
+    text.push_str("\nApplications, told by signatures (network.application):\n");
+    for application in &known.applications {
+        let Application { name, category, source, date, .. } = application;
+        let evidence = shown(&application.evidence);
+        let _ = writeln!(text, "  {name:<24} {category:<12} {evidence}");
+        let _ = writeln!(text, "  {:<37} {source}, {date}", "");
+    }
+    cli::print(&text)?;
+    Ok(RAN)
+}
+
+/// Evidence by kind, the first of each named: `name anydesk.com (+1), port 7070/tcp`.
+fn shown(evidence: &[(&'static str, String)]) -> String {
+    let mut kinds: Vec<(&str, &str, usize)> = Vec::new();
+    for (kind, text) in evidence {
+        match kinds.iter_mut().find(|(have, ..)| have == kind) {
+            Some((.., more)) => *more += 1,
+            None => kinds.push((kind, text, 0)),
+        }
+    }
+    let word = |(kind, text, more): &(&str, &str, usize)| {
+        let cut: String = text.chars().take(EVIDENCE_MAX).collect();
+        let dots = if cut.len() < text.len() { "..." } else { "" };
+        let more = if *more > 0 { format!(" (+{more})") } else { String::new() };
+        format!("{kind} {cut}{dots}{more}")
+    };
+    kinds.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_evidence_is_named_once() {
+        let name = |text: &str| ("name", text.to_owned());
+        let evidence = [name("a.b"), ("port", "1/tcp".to_owned()), name("c.d")];
+        assert_eq!(shown(&evidence), "name a.b (+1), port 1/tcp");
+        assert!(shown(&[name(&"x".repeat(70))]).ends_with("x..."));
+    }
+}

@@ -1,0 +1,285 @@
+//! Signature files to applications: every key checked, every error with its line.
+//!
+//! Owns: what an entry may say. In: the text of a file. Out: [`Signature`]s. Never: half a table, a
+//! pattern so wide that it would name what it does not mean.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::enrich::names::Pattern;
+use crate::enrich::signatures::payload;
+use crate::enrich::signatures::text;
+use crate::enrich::signatures::text::Entry;
+use crate::enrich::signatures::text::Node;
+use crate::enrich::signatures::text::Value;
+use crate::model::Error;
+use crate::model::Nanos;
+use crate::model::Transport;
+use crate::model::record::Protocol;
+use crate::wire::payload::Shape;
+
+/// Most errors reported of one file: more would not help.
+const ERRORS_MAX: usize = 100;
+
+/// Fewest and most bytes of a text that is compared.
+const TEXT_BYTES: std::ops::RangeInclusive<usize> = 2..=128;
+
+const KEYS: &str = "keys are name, title, category, tag, source, date, port, names, ports, \
+                    payload, certificate, alpn, ja4, ssh and protocols";
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Sign {
+    /// A domain name.
+    Name(Pattern),
+    /// The responder's port.
+    Port(Transport, u16),
+    /// First bytes.
+    Payload(Shape),
+    /// A protocol told from payload, and the responder's port with it.
+    Protocol(Box<str>, Option<u16>),
+    /// A text that must be equal.
+    Text(Field, Box<str>),
+}
+
+/// Where a text is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Field {
+    /// The application that the first bytes told.
+    Payload,
+    /// ALPN, offered or chosen.
+    Alpn,
+    /// JA4 of the client.
+    Ja4,
+    /// Name of the SSH software of either end, lower case, without its version.
+    Ssh,
+    /// `wireguard`, or, with the responder's port, `tls/853`.
+    Protocol,
+}
+
+/// An application and what tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Signature {
+    pub(crate) name: Arc<str>,
+    pub(crate) title: String,
+    pub(crate) category: String,
+    pub(crate) tag: Arc<str>,
+    pub(crate) source: String,
+    pub(crate) date: String,
+    pub(crate) built_at: Nanos,
+    /// Names count only where the responder's port is this.
+    pub(crate) port: Option<u16>,
+    /// Each with the text it was written as.
+    pub(crate) signs: Vec<(Sign, Arc<str>)>,
+}
+
+/// Reads one file; all its errors at once.
+pub(crate) fn parse(path: &Path, content: &str) -> Result<Vec<Signature>, Vec<Error>> {
+    let (entries, refusals) = text::read(content);
+    let mut errors: Vec<Error> = refusals
+        .into_iter()
+        .map(|refusal| {
+            let help = "docs/signatures.md says how a file is written";
+            Error::new("signature", refusal.cause).at(path, refusal.line).help(help)
+        })
+        .collect();
+    let mut all: Vec<Signature> = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let mut reader = Reader { path, errors: &mut errors };
+        let Some(signature) = reader.signature(entry) else { continue };
+        if all.iter().any(|have| have.name == signature.name) {
+            let cause = format!("the application `{}` is there already", signature.name);
+            reader.refuse(entry.line, cause, "join the two entries");
+        }
+        all.push(signature);
+    }
+    if all.is_empty() && errors.is_empty() {
+        let error = Error::new("signature", "the file holds no entry").at(path, 0);
+        errors.push(error.help("write `- name: ...`, or take the file away"));
+    }
+    errors.sort_by(|a, b| a.place.cmp(&b.place));
+    errors.truncate(ERRORS_MAX);
+    if errors.is_empty() { Ok(all) } else { Err(errors) }
+}
+
+/// Why a value is refused, and what to write.
+pub(super) type Refusal = (String, &'static str);
+
+struct Reader<'a> {
+    path: &'a Path,
+    errors: &'a mut Vec<Error>,
+}
+
+impl Reader<'_> {
+    fn refuse(&mut self, line: u32, cause: String, help: &str) {
+        self.errors.push(Error::new("signature", cause).at(self.path, line).help(help));
+    }
+
+    fn keep<T>(&mut self, line: u32, result: Result<T, Refusal>) -> Option<T> {
+        result.map_err(|(cause, help)| self.refuse(line, cause, help)).ok()
+    }
+
+    fn signature(&mut self, entry: &Entry) -> Option<Signature> {
+        let before = self.errors.len();
+        let name = self.word(entry, "name")?;
+        let tag = self.word(entry, "tag").unwrap_or_default();
+        let title = self.text(entry, "title").unwrap_or_default();
+        let category = self.word(entry, "category").unwrap_or_default();
+        let source = self.text(entry, "source").unwrap_or_default();
+        let date = self.text(entry, "date").unwrap_or_default();
+        let built_at = Nanos::from_date(&date);
+        if built_at.is_none() && !date.is_empty() {
+            let cause = format!("`{date}` is not a date");
+            self.refuse(line_of(entry, "date"), cause, "write YYYY-MM-DD");
+        }
+        let mut signature = Signature {
+            name: name.into(),
+            title,
+            category,
+            tag: tag.into(),
+            source,
+            date,
+            built_at: built_at.unwrap_or(Nanos::ZERO),
+            port: None,
+            signs: Vec::new(),
+        };
+        for (key, node) in &entry.keys {
+            self.evidence(key, node, &mut signature);
+        }
+        if signature.signs.is_empty() && self.errors.len() == before {
+            let cause = format!("nothing tells `{}`", signature.name);
+            self.refuse(entry.line, cause, "give names, payload, ports or other evidence");
+        }
+        Some(signature)
+    }
+
+    fn evidence(&mut self, key: &str, node: &Node, to: &mut Signature) {
+        let read: fn(&Node, &Arc<str>) -> Result<Sign, Refusal> = match key {
+            "name" | "title" | "category" | "tag" | "source" | "date" => return,
+            "port" => {
+                let port = word(node).and_then(number);
+                to.port = self.keep(node.line, port);
+                return;
+            }
+            "names" => |node, _| {
+                let help = "write name.tld, *.name.tld or =name.tld";
+                Pattern::parse(word(node)?).map(Sign::Name).map_err(|e| (e, help))
+            },
+            "ports" => |node, _| port(word(node)?),
+            "payload" => |node, name| payload::shape(node, name).map(Sign::Payload),
+            "alpn" => |node, _| exact(Field::Alpn, word(node)?),
+            "ja4" => |node, _| ja4(word(node)?),
+            "ssh" => |node, _| exact(Field::Ssh, &word(node)?.to_ascii_lowercase()),
+            "protocols" => |node, _| protocol(word(node)?),
+            _ => {
+                return self.refuse(node.line, format!("`{key}` is no key of a signature"), KEYS);
+            }
+        };
+        let Value::List(items) = &node.value else {
+            return self.refuse(node.line, format!("`{key}` is not a list"), "write [a, b]");
+        };
+        for item in items {
+            let sign = read(item, &to.name);
+            if let Some(sign) = self.keep(item.line, sign) {
+                to.signs.push((sign, written(item).into()));
+            }
+        }
+    }
+
+    fn text(&mut self, entry: &Entry, key: &'static str) -> Option<String> {
+        let node = entry.keys.iter().find(|(have, _)| have == key).map(|(_, node)| node);
+        let Some(node) = node else {
+            let cause = format!("the entry has no `{key}`");
+            let help = "an entry has name, title, category, tag, source and date";
+            self.refuse(entry.line, cause, help);
+            return None;
+        };
+        let text = word(node).map(str::to_owned);
+        self.keep(node.line, text)
+    }
+
+    fn word(&mut self, entry: &Entry, key: &'static str) -> Option<String> {
+        let text = self.text(entry, key)?;
+        let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._:-".contains(&b);
+        if text.bytes().all(ok) {
+            return Some(text);
+        }
+        let cause = format!("`{text}` has characters other than a-z 0-9 . _ : -");
+        self.refuse(
+            line_of(entry, key),
+            cause,
+            "write a word like anydesk, a tag like rmm:anydesk",
+        );
+        None
+    }
+}
+
+fn line_of(entry: &Entry, key: &str) -> u32 {
+    entry.keys.iter().find(|(have, _)| have == key).map_or(entry.line, |(_, node)| node.line)
+}
+
+/// The text of a value that is one.
+pub(super) fn word(node: &Node) -> Result<&str, Refusal> {
+    match &node.value {
+        Value::Word(word) => Ok(word),
+        _ => Err(("a list or map stands where a text belongs".to_owned(), "write one text")),
+    }
+}
+
+/// A number of 16 bits above 0.
+pub(super) fn number(text: &str) -> Result<u16, Refusal> {
+    let number = text.parse().ok().filter(|n| *n > 0);
+    number.ok_or_else(|| (format!("`{text}` is not a number from 1 to 65535"), "write 443"))
+}
+
+fn port(text: &str) -> Result<Sign, Refusal> {
+    let refusal = || (format!("`{text}` is not a port with its transport"), "write 5938/tcp");
+    let (port, transport) = text.split_once('/').ok_or_else(refusal)?;
+    let transport = transport_of(transport).ok_or_else(refusal)?;
+    Ok(Sign::Port(transport, number(port)?))
+}
+
+/// TCP or UDP by its word.
+pub(super) fn transport_of(word: &str) -> Option<Transport> {
+    match word {
+        "tcp" => Some(Transport::TCP),
+        "udp" => Some(Transport::UDP),
+        _ => None,
+    }
+}
+
+fn exact(field: Field, text: &str) -> Result<Sign, Refusal> {
+    if TEXT_BYTES.contains(&text.len()) {
+        return Ok(Sign::Text(field, text.into()));
+    }
+    Err((format!("`{text}` is shorter than 2 or longer than 128 bytes"), "write it in full"))
+}
+
+fn ja4(text: &str) -> Result<Sign, Refusal> {
+    let parts: Vec<usize> = text.split('_').map(str::len).collect();
+    if parts == [10, 12, 12] {
+        return exact(Field::Ja4, text);
+    }
+    Err((format!("`{text}` is not a JA4"), "write 36 characters like t13d1516h2_8daaf6152771_..."))
+}
+
+fn protocol(text: &str) -> Result<Sign, Refusal> {
+    let (name, port) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+    let port = port.map(number).transpose()?;
+    if Protocol::ALL.iter().any(|have| have.as_str() == name) {
+        return Ok(Sign::Protocol(name.into(), port));
+    }
+    Err((format!("`{name}` is no protocol"), "`longhaul protocols` lists them"))
+}
+
+/// A value as a person would write it.
+fn written(node: &Node) -> String {
+    match &node.value {
+        Value::Word(word) => word.clone(),
+        Value::List(items) => items.iter().map(written).collect::<Vec<_>>().join(", "),
+        Value::Map(pairs) => {
+            let pairs = pairs.iter().map(|(key, node)| format!("{key} {}", written(node)));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
