@@ -36,6 +36,7 @@ use crate::model::record::Protocol;
 use crate::model::record::Quality;
 use crate::model::record::SessionState;
 use crate::model::record::SshFacts;
+use crate::model::record::StunFacts;
 use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
@@ -197,6 +198,10 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.ssh.server" => ssh(record).server = text(value),
         "longhaul.ssh.hassh" => ssh(record).hassh = Some(hex(value)?),
         "longhaul.ssh.hassh_server" => ssh(record).hassh_server = Some(hex(value)?),
+        "longhaul.stun.mapped" => stun(record).mapped = texts(value)?,
+        "longhaul.stun.peers" => stun(record).peers = texts(value)?,
+        "longhaul.stun.checks" => stun(record).checks = small(value)?,
+        "longhaul.stun.goog_pings" => stun(record).goog_pings = small(value)?,
         "longhaul.tls.alpn" => tls(record).alpn = texts(value)?,
         "longhaul.tls.version_offered" => tls(record).version_offered = Some(version(value)?),
         "longhaul.tls.retry_request" => tls(record).retry_request = value.as_bool()?,
@@ -377,6 +382,10 @@ fn dns(record: &mut Record) -> &mut DnsFacts {
 
 fn ssh(record: &mut Record) -> &mut SshFacts {
     record.facts.ssh.get_or_insert_default()
+}
+
+fn stun(record: &mut Record) -> &mut StunFacts {
+    record.facts.stun.get_or_insert_default()
 }
 
 fn http(record: &mut Record) -> &mut HttpFacts {

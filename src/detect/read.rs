@@ -21,6 +21,7 @@ use crate::model::record::Physics;
 use crate::model::record::Place;
 use crate::model::record::SessionState;
 use crate::model::record::SshFacts;
+use crate::model::record::StunFacts;
 use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
@@ -43,6 +44,10 @@ pub(super) fn dns(record: &Record, get: Part<DnsFacts>) -> Value<'_> {
 
 pub(super) fn ssh(record: &Record, get: Part<SshFacts>) -> Value<'_> {
     part(record.facts.ssh.as_deref(), get)
+}
+
+pub(super) fn stun(record: &Record, get: Part<StunFacts>) -> Value<'_> {
+    part(record.facts.stun.as_deref(), get)
 }
 
 pub(super) fn wrapping(record: &Record, get: Part<Wrapping>) -> Value<'_> {

@@ -16,6 +16,7 @@ use crate::model::record::DnsFacts;
 use crate::model::record::Facts;
 use crate::model::record::HttpFacts;
 use crate::model::record::SshFacts;
+use crate::model::record::StunFacts;
 use crate::model::record::TlsFacts;
 use crate::model::record::Wrapping;
 
@@ -156,6 +157,11 @@ pub(super) fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
         put_ssh(json, ssh);
         json.close(mark);
     }
+    if let Some(stun) = &facts.stun {
+        let mark = json.open(key!("stun"));
+        put_stun(json, stun);
+        json.close(mark);
+    }
     if let Some(http) = &facts.http {
         let mark = json.open(key!("http"));
         json.string_opt(quoted!("connect_target"), http.connect_target.as_deref());
@@ -210,6 +216,13 @@ fn put_ssh(json: &mut Json<'_>, ssh: &SshFacts) {
     json.string_opt(quoted!("server"), ssh.server.as_deref());
     json.hex(quoted!("hassh"), ssh.hassh);
     json.hex(quoted!("hassh_server"), ssh.hassh_server);
+}
+
+fn put_stun(json: &mut Json<'_>, stun: &StunFacts) {
+    put_strings(json, key!("mapped"), &stun.mapped);
+    put_strings(json, key!("peers"), &stun.peers);
+    json.number(key!("checks"), stun.checks);
+    json.number(key!("goog_pings"), stun.goog_pings);
 }
 
 fn put_strings(json: &mut Json<'_>, key: Key, values: &[Box<str>]) {

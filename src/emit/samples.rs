@@ -183,6 +183,12 @@ pub fn nasty_record() -> Record {
         hassh: Some([0xab; 16]),
         ..SshFacts::default()
     }));
+    record.facts.stun = Some(Box::new(StunFacts {
+        mapped: vec!["203.0.113.9".into()],
+        peers: vec!["198.51.100.4".into(), "2001:db8::7".into()],
+        checks: 3,
+        goog_pings: 1,
+    }));
     record.facts.http = Some(Box::new(HttpFacts {
         more: Vec::new(),
         method: Some("CONNECT".into()),

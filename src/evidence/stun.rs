@@ -1,21 +1,32 @@
-//! STUN and TURN: who is asked, and how soon the answer comes.
+//! STUN and TURN: who is asked, how soon the answer comes, and whose addresses are told.
 //!
 //! Owns: nothing between datagrams. In: one datagram. Out: round trips of requests; answered by
-//! a server or an ICE agent without thought. Never: follows what a relay carries.
+//! a server or an ICE agent without thought; [`StunFacts`]. Never: follows what a relay carries.
 
 use crate::evidence::legs::Kind;
 use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
+use crate::model::record::StunFacts;
 use crate::wire::Reader;
 use crate::wire::stun;
+use crate::wire::stun::AddressKind;
 use crate::wire::stun::Class;
+
+/// Addresses of each kind kept of a session: a call has one or two, an agent that checks many
+/// pairs behind a relay half a dozen.
+const ADDRESSES_MAX: usize = 8;
+/// Binding (RFC 8489 section 18.2).
+const METHOD_BINDING: u16 = 1;
+/// GOOG-PING, types 0x0200 and 0x0300.
+const METHOD_GOOG_PING: u16 = 0x080;
 
 /// Looks at one datagram; false where it is not STUN.
 pub fn follow(datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
     let Ok(message) = stun::parse(datagram) else { return false };
     at.facts.protocol.get_or_insert(Protocol::Stun);
+    note(&message, at.facts.stun.get_or_insert_default());
     let key = key(&message.transaction);
     match message.class {
         // A request that is sent again keeps its transaction id (RFC 8489 section 6.2.1).
@@ -26,6 +37,29 @@ pub fn follow(datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
         Class::Indication => {}
     }
     true
+}
+
+/// Keeps the addresses it tells, and counts what asks whether the other side still wants to hear:
+/// binding requests (RFC 7675 section 5.1), or GOOG-PING in their place.
+fn note(message: &stun::Message<'_>, facts: &mut StunFacts) {
+    for (kind, address, _) in message.addresses().take(ADDRESSES_MAX) {
+        let known = match kind {
+            AddressKind::Mapped => &mut facts.mapped,
+            AddressKind::Peer => &mut facts.peers,
+            AddressKind::Relayed => continue,
+        };
+        let text: Box<str> = address.to_string().into();
+        if known.len() < ADDRESSES_MAX && !known.contains(&text) {
+            known.push(text);
+        }
+    }
+    match (message.class, message.method) {
+        (Class::Request, METHOD_BINDING) => facts.checks = facts.checks.saturating_add(1),
+        (Class::Request, METHOD_GOOG_PING) => {
+            facts.goog_pings = facts.goog_pings.saturating_add(1);
+        }
+        _ => {}
+    }
 }
 
 /// The transaction id as a key. It is random (RFC 8489 section 5); some send few random bytes.
@@ -74,6 +108,27 @@ mod tests {
         assert_eq!(turns.far.map(|t| (t.round_trip_ns, t.exchange)), Some((30, Exchange::Ping)));
         assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(5));
         assert_eq!(facts.protocol, Some(Protocol::Stun));
+        let stun = facts.stun.unwrap();
+        assert_eq!((stun.checks, stun.goog_pings), (2, 1));
+    }
+
+    #[test]
+    fn addresses_are_kept_once_and_capped() {
+        let mut facts = StunFacts::default();
+        let tell = |kind: u8, last: u8, facts: &mut StunFacts| {
+            let address = [0, kind, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, last];
+            let head = [1, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42];
+            let bytes = [&head[..], &[3; 12], &address].concat();
+            note(&stun::parse(&bytes).unwrap(), facts);
+        };
+        for last in [0x43, 0x43, 0x40] {
+            tell(0x20, last, &mut facts);
+        }
+        assert_eq!(*facts.mapped, ["192.0.2.1".into(), "192.0.2.2".into()]);
+        for last in 0..20 {
+            tell(0x12, last, &mut facts);
+        }
+        assert_eq!((facts.peers.len(), facts.checks), (ADDRESSES_MAX, 0));
     }
 
     #[test]

@@ -86,6 +86,19 @@ pub struct SshFacts {
     pub hassh_server: Option<[u8; 16]>,
 }
 
+/// What STUN and TURN said of addresses. Seen in a session's first datagrams only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StunFacts {
+    /// A client's addresses as a server or peer sees them (XOR-MAPPED-ADDRESS), distinct, capped.
+    pub mapped: Vec<Box<str>>,
+    /// Whom a client reaches through a relay (XOR-PEER-ADDRESS), distinct, capped.
+    pub peers: Vec<Box<str>>,
+    /// Binding requests: connectivity and consent checks.
+    pub checks: u32,
+    /// GOOG-PING requests, which take the place of consent checks.
+    pub goog_pings: u32,
+}
+
 /// One further HTTP/1 request of a session that differs from the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpRequest {
@@ -162,6 +175,8 @@ pub struct Facts {
     pub dns: Option<Box<DnsFacts>>,
     /// SSH.
     pub ssh: Option<Box<SshFacts>>,
+    /// STUN and TURN.
+    pub stun: Option<Box<StunFacts>>,
     /// HTTP.
     pub http: Option<Box<HttpFacts>>,
     /// Tunnels and inner tags around the first packet.

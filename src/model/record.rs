@@ -13,6 +13,7 @@ pub use crate::model::facts::HttpFacts;
 pub use crate::model::facts::HttpRequest;
 pub use crate::model::facts::Layer;
 pub use crate::model::facts::SshFacts;
+pub use crate::model::facts::StunFacts;
 pub use crate::model::facts::TlsFacts;
 pub use crate::model::facts::Wrapping;
 use crate::model::latency::RoundTrips;
