@@ -20,7 +20,6 @@ use crate::evidence::websocket;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::record::Facts;
-use crate::model::record::Protocol;
 use crate::wire::WireError;
 use crate::wire::http::HEAD_MAX;
 use crate::wire::http::Source;
@@ -438,7 +437,10 @@ fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
             Sign::of(greetings::sign(bytes, around.role, greetings), Mode::Greeting)
         })
         .or(|| Sign::of(openvpn::stream_sign(bytes), Mode::Openvpn))
-        .or(|| upgraded(bytes, around))
+        .or(|| {
+            let agreed = websocket::is_agreed(bytes, around.facts.as_deref());
+            Sign::of(Some(agreed), Mode::Websocket)
+        })
         .or(|| {
             let openings = around.talk.as_ref().map(|talk| &talk.openings);
             Sign::of(openings::sign(bytes, around.role, openings), Mode::Opening)
@@ -466,18 +468,6 @@ fn tls_alert(bytes: &[u8]) -> Sign {
         | [0x15, 0x03, _]
         | [0x15, 0x03, _, 0]
         | [0x15, 0x03, _, 0, 2, ..] => Sign::Short,
-        _ => Sign::Nothing,
-    }
-}
-
-/// After a server agreed to a WebSocket its client sends frames too.
-fn upgraded(bytes: &[u8], around: &Around<'_>) -> Sign {
-    let agreed = around
-        .facts
-        .as_ref()
-        .is_some_and(|facts| facts.protocol == Some(Protocol::Websocket) && facts.http.is_some());
-    match bytes.first() {
-        Some(0x81 | 0x82 | 0x88..=0x8a) if agreed => Sign::Fits(Mode::Websocket),
         _ => Sign::Nothing,
     }
 }

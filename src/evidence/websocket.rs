@@ -8,6 +8,7 @@ use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls;
 use crate::model::record::Facts;
+use crate::model::record::Protocol;
 use crate::wire::WireError;
 use crate::wire::websocket::BINARY;
 use crate::wire::websocket::TEXT;
@@ -16,6 +17,13 @@ use crate::wire::websocket::frame;
 /// Longest frame looked into: a flight of TLS or a KEXINIT fits, and what is sent in pieces is
 /// followed no further.
 pub const FRAME_MAX: usize = 8 * 1024;
+
+/// Whether a frame may begin here after a server agreed to a WebSocket: its client sends them too.
+pub fn is_agreed(bytes: &[u8], facts: Option<&Facts>) -> bool {
+    let agreed = facts
+        .is_some_and(|facts| facts.protocol == Some(Protocol::Websocket) && facts.http.is_some());
+    agreed && matches!(bytes.first(), Some(0x81 | 0x82 | 0x88..=0x8a))
+}
 
 /// Looks at a frame. Tunnels put a segment of what they carry into each.
 pub fn observe(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
