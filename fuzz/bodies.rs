@@ -59,6 +59,9 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("openvpn", openvpn),
     ("stun", stun),
     ("greetings", greetings),
+    ("certificate", certificate),
+    ("openings", openings),
+    ("messages", messages),
     ("state", state),
     ("dhcp", identity::dhcp),
     ("nbns", identity::nbns),
@@ -222,11 +225,59 @@ pub fn stun(data: &[u8]) {
     talk(data, (40_000, 3_478));
 }
 
+/// One certificate.
+pub fn certificate(data: &[u8]) {
+    if let Ok(read) = longhaul::evidence::certificate::certificate(data) {
+        assert!(read.alternative_names.len() <= 8);
+        assert!(read.subject.len() <= 1024 && read.issuer.len() <= 1024);
+        assert_eq!((read.not_before.len(), read.not_after.len()), (20, 20));
+    }
+}
+
+/// How a stream begins, in pieces of both sides: each behind its length and its side.
+pub fn openings(data: &[u8]) {
+    let mut openings = longhaul::evidence::openings::Openings::default();
+    let mut facts = Facts::default();
+    let mut rest = data;
+    while let [length, side, after @ ..] = rest {
+        let (piece, following) = after.split_at(usize::from(*length).min(after.len()));
+        rest = following;
+        let role = if side % 2 == 0 { Role::Initiator } else { Role::Responder };
+        let sign = longhaul::evidence::openings::sign(piece, role, Some(&openings));
+        if let (Some(true), Step::Used(size)) = (sign, openings.observe(piece, role, &mut facts)) {
+            assert!(size > 0 && size <= piece.len());
+        }
+    }
+}
+
+/// One message of those that are read alone: a PROXY header, a frame, SMB, a page.
+pub fn messages(data: &[u8]) {
+    use longhaul::wire;
+    if let Ok((size, _)) = wire::proxy_header::proxy_header(data) {
+        assert!(size > 0 && size <= data.len());
+    }
+    if let Ok(frame) = wire::websocket::frame(data) {
+        assert!(frame.unmasked(64).len() <= 64 && frame.size >= frame.payload.len());
+    }
+    if let Some(token) = wire::smb::token(data) {
+        assert!(!token.is_empty() && token.len() <= data.len());
+    }
+    let mut facts = Facts::default();
+    longhaul::evidence::page::observe_page(data, &mut facts);
+    longhaul::evidence::websocket::observe(data, Role::Responder, &mut facts);
+    if let Some(title) = facts.http.and_then(|http| http.title) {
+        assert!(title.len() <= 3 * 128);
+    }
+    if let Ok(flight) = wire::tls_record::flight(data) {
+        let _ = flight.second_is_certificate();
+    }
+}
+
 /// How SOCKS, RDP and RFB begin: a stream of both sides.
 pub fn greetings(data: &[u8]) {
     for size in [
         longhaul::wire::socks::hello(data).map(|(_, size)| size),
-        longhaul::wire::socks::request(data),
+        longhaul::wire::socks::request(data).map(|asked| asked.size),
         longhaul::wire::socks::password(data),
     ]
     .into_iter()

@@ -131,6 +131,8 @@ fn make_corpora() {
     make_texts();
     make_talks();
     make_greetings();
+    make_openings();
+    make_messages();
     make_states();
     // Long headers of QUIC version 1 and DTLS 1.2 records, made by hand.
     keep(
@@ -213,6 +215,79 @@ fn make_greetings() {
     ];
     keep("greetings", 3, &framed(&rdp));
     keep("greetings", 4, b"RFB 003.008\n");
+}
+
+/// First messages that tell a protocol, made by hand: each piece behind its length and its side.
+fn make_openings() {
+    let pieces: [(u8, &[u8]); 15] = [
+        (0, b"\0\x10\0\x01\x1a\x2b\x3c\x4d\0\x01\0\0\0\0\0\0"),
+        (0, b"\0\0\0\x0d\x6a\x0b\x30\x09\xa1\x03\x02\x01\x05\xa2\x02\x04\0"),
+        (0, b"\x30\x0f\x02\x01\x01\x60\x0a\x02\x01\x03\x04\x03me@\x80\0"),
+        (1, b"\x30\x05\x02\x01\x01\x61\0"),
+        (1, b"\x3c\0\0\0\x0a8.0.36\0\x01\0\0\0abcdefgh\0\xff\xf7"),
+        (0, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        (0, b"AMQP\0\0\x09\x01"),
+        (0, b"\x10\x12\0\x04MQTT\x04\x02\0\x3c"),
+        (0, b"\0\0\0\x08\x04\xd2\x16\x2f"),
+        (1, b"\xff\xfd\x18"),
+        (0, b"\xff\xfb\x18"),
+        (1, b"\x81\x05Hello"),
+        (1, b"220 mail.example ESMTP\r\n"),
+        (0, b"EHLO me\r\n"),
+        (0, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\x13\x04"),
+    ];
+    for (n, (side, bytes)) in (1..).zip(pieces) {
+        keep("openings", n, &[&[bytes.len() as u8, side], bytes].concat());
+    }
+    let framed = |(side, bytes): &(u8, &[u8])| [&[bytes.len() as u8, *side], *bytes].concat();
+    keep("openings", 20, &pieces.iter().flat_map(framed).collect::<Vec<_>>());
+}
+
+/// Messages that are read alone, and a certificate, made by hand.
+fn make_messages() {
+    keep("messages", 1, b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n");
+    let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\0\0\x01\x0a\0\0\x02\x1f\x90\0\x50";
+    keep("messages", 2, binary);
+    keep("messages", 3, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+    keep("messages", 4, b"<html><head><title>A device</title></head>");
+    let mut setup = vec![0, 0, 0, 96, 0xfe, b'S', b'M', b'B'];
+    setup.resize(4 + 64, 0);
+    setup[4 + 12] = 1;
+    setup.extend([25, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 88, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    setup.extend(b"NTLMSSP\0");
+    keep("messages", 5, &setup);
+    let hello = [2u8, 0, 0, 2, 8, 9, 11, 0, 0, 8, 0, 0, 5, 0, 0, 2, 0x30, 0];
+    keep("messages", 6, &[&[22, 3, 3, 0, hello.len() as u8][..], &hello].concat());
+    keep("certificate", 1, &made_certificate());
+}
+
+/// An element of DER of at most 127 bytes, or with two bytes of length.
+fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let contents = parts.concat();
+    let length = contents.len() as u16;
+    let head = if length < 128 {
+        vec![length as u8]
+    } else {
+        [&[0x82][..], &length.to_be_bytes()].concat()
+    };
+    [&[tag][..], &head, &contents].concat()
+}
+
+/// A certificate that nobody signed.
+fn made_certificate() -> Vec<u8> {
+    let part = |kind: u8, tag: u8, text: &[u8]| {
+        der(0x31, &[&der(0x30, &[&der(6, &[&[0x55, 4, kind]]), &der(tag, &[text])])])
+    };
+    let issuer = der(0x30, &[&part(6, 0x13, b"DE"), &part(3, 0x1e, b"\0C\0A")]);
+    let subject = der(0x30, &[&part(10, 0x0c, b"Org"), &part(3, 0x14, b"d\xe9vice")]);
+    let dates = der(0x30, &[&der(0x17, &[b"260131235959Z"]), &der(0x18, &[b"20601231000000Z"])]);
+    let names = der(0x30, &[b"\x82\x01a", &[0x87, 4, 10, 0, 0, 1]]);
+    let extension = der(0x30, &[&der(6, &[&[0x55, 29, 17]]), &der(4, &[&names])]);
+    let extensions = der(0xa3, &[&der(0x30, &[&extension])]);
+    let version = der(0xa0, &[&der(2, &[&[2]])]);
+    let (number, any) = (der(2, &[&[7]]), der(0x30, &[]));
+    let body = [version, number, any.clone(), issuer, dates, subject, any.clone(), extensions];
+    der(0x30, &[&der(0x30, &[&body.concat()]), &any, &der(3, &[&[0]])])
 }
 
 /// What a run over the demonstration learns, and a state that has learned nothing.

@@ -36,6 +36,8 @@ mod made;
 mod protocols;
 #[path = "truth/rtt.rs"]
 mod rtt;
+#[path = "truth/streams.rs"]
+mod streams;
 #[path = "truth/tls.rs"]
 mod tls;
 #[path = "truth/words.rs"]

@@ -14,6 +14,7 @@ use crate::detect::case_latency::set_gap_over_udp;
 use crate::detect::case_latency::set_over_udp;
 use crate::detect::case_latency::set_trips;
 use crate::detect::case_physics::set_physics;
+use crate::detect::case_spoken::set_spoken;
 use crate::detect::fields;
 use crate::model::Addr;
 use crate::model::Nanos;
@@ -122,6 +123,9 @@ fn blank() -> Record {
 fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     match name.split_once('.') {
         Some(("source", "ip")) => record.version = family(value)?,
+        Some(("tls", rest)) if rest.starts_with("server.") && rest != "server.ja3s" => {
+            return set_spoken(record, name, value);
+        }
         Some(("tls", rest)) => return set_tls(record, rest, value),
         Some(("dns", rest)) => return set_dns(record, rest, value),
         Some(("network", rest)) => return set_network(record, rest, value),
@@ -210,7 +214,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.dns.questions" => dns(record).questions = small(value)?,
         "longhaul.dns.responses" => dns(record).responses = small(value)?,
         "longhaul.dns.more_names" => dns(record).more_names = texts(value)?,
-        _ => return None,
+        _ => return set_spoken(record, name, value),
     }
     Some(())
 }

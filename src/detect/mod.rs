@@ -11,6 +11,7 @@ mod case_endpoint;
 mod case_latency;
 mod case_physics;
 mod case_record;
+mod case_spoken;
 pub mod cases;
 mod compile;
 mod compile_item;

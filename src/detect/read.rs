@@ -26,6 +26,12 @@ use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
 use crate::model::record::Wrapping;
+use crate::model::spoken::Certificate;
+use crate::model::spoken::ProxyHeader;
+use crate::model::spoken::Rdp;
+use crate::model::spoken::Rfb;
+use crate::model::spoken::Socks;
+use crate::model::spoken::Spoken;
 
 /// Reads one part of something a record may have.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
@@ -56,6 +62,30 @@ pub(super) fn wrapping(record: &Record, get: Part<Wrapping>) -> Value<'_> {
 
 pub(super) fn http(record: &Record, get: Part<HttpFacts>) -> Value<'_> {
     part(record.facts.http.as_deref(), get)
+}
+
+pub(super) fn certificate(record: &Record, get: Part<Certificate>) -> Value<'_> {
+    part(record.facts.tls.as_ref().and_then(|tls| tls.certificate.as_deref()), get)
+}
+
+pub(super) fn spoken(record: &Record, get: Part<Spoken>) -> Value<'_> {
+    part(record.facts.spoken.as_deref(), get)
+}
+
+pub(super) fn socks(record: &Record, get: Part<Socks>) -> Value<'_> {
+    part(record.facts.spoken.as_ref().and_then(|spoken| spoken.socks.as_ref()), get)
+}
+
+pub(super) fn rdp(record: &Record, get: Part<Rdp>) -> Value<'_> {
+    part(record.facts.spoken.as_ref().and_then(|spoken| spoken.rdp.as_ref()), get)
+}
+
+pub(super) fn rfb(record: &Record, get: Part<Rfb>) -> Value<'_> {
+    part(record.facts.spoken.as_ref().and_then(|spoken| spoken.rfb.as_ref()), get)
+}
+
+pub(super) fn proxy(record: &Record, get: Part<ProxyHeader>) -> Value<'_> {
+    part(record.facts.spoken.as_ref().and_then(|spoken| spoken.proxy.as_ref()), get)
 }
 
 pub(super) fn syn(record: &Record, get: Part<SynFacts>) -> Value<'_> {

@@ -14,6 +14,7 @@ use crate::model::latency::Exclusions;
 use crate::model::names;
 use crate::model::record::Layer;
 use crate::model::record::ListHit;
+use crate::model::spoken::Rdp;
 
 /// The value of a field in one record.
 #[derive(Debug)]
@@ -68,6 +69,8 @@ pub enum List<'a> {
     Strings(&'a [Box<str>]),
     /// Words of the program.
     Words(&'a [&'static str]),
+    /// Security protocols of RDP.
+    RdpProtocols(&'a Rdp),
     /// TLS cipher suites, shown by name.
     Ciphers(&'a [u16]),
     /// Types of DNS answers.
@@ -91,6 +94,7 @@ impl List<'_> {
             List::Strings(all) => all.iter().any(|s| test(Value::Str(s))),
             List::Words(all) => all.iter().any(|s| test(Value::Str(s))),
             List::Names(all) => all.iter().any(|s| test(Value::Str(s))),
+            List::RdpProtocols(rdp) => rdp.requested_words().any(|s| test(Value::Str(s))),
             List::Ciphers(all) => all.iter().any(|code| test(cipher(*code))),
             List::AnswerTypes(all) => all.iter().any(|(code, _)| test(dns_type(*code))),
             List::AnswerData(all) => all.iter().any(|(_, data)| test(Value::Str(data))),
@@ -107,6 +111,7 @@ impl List<'_> {
             List::Strings(all) => all.is_empty(),
             List::Words(all) => all.is_empty(),
             List::Names(all) => all.is_empty(),
+            List::RdpProtocols(rdp) => rdp.requested_words().next().is_none(),
             List::Ciphers(all) => all.is_empty(),
             List::Layers(all) => all.is_empty(),
             List::Excluded(excluded) => excluded == Exclusions::default(),

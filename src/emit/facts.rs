@@ -10,6 +10,9 @@ use crate::emit::json::QUOTED_ELEMENT;
 use crate::emit::json::Quoted;
 use crate::emit::json::key;
 use crate::emit::json::quoted;
+use crate::emit::spoken::put_certificate;
+use crate::emit::spoken::put_own_http;
+use crate::emit::spoken::put_spoken;
 use crate::emit::text;
 use crate::model::names;
 use crate::model::record::DnsFacts;
@@ -60,6 +63,9 @@ fn put_tls(json: &mut Json<'_>, tls: &TlsFacts) {
     json.close(mark);
     let mark = json.open(key!("server"));
     json.hex(quoted!("ja3s"), tls.ja3s);
+    if let Some(certificate) = &tls.certificate {
+        put_certificate(json, certificate);
+    }
     json.close(mark);
 }
 
@@ -166,7 +172,11 @@ pub(super) fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
         let mark = json.open(key!("http"));
         json.string_opt(quoted!("connect_target"), http.connect_target.as_deref());
         put_count(json, key!("more_requests"), http.more.len());
+        put_own_http(json, http);
         json.close(mark);
+    }
+    if let Some(spoken) = &facts.spoken {
+        put_spoken(json, spoken);
     }
 }
 
@@ -209,6 +219,9 @@ fn put_own_tls(json: &mut Json<'_>, tls: &TlsFacts) {
             json.flag(key, true);
         }
     }
+    if tls.certificate.as_ref().is_some_and(|certificate| certificate.is_self_issued()) {
+        json.flag(key!("self_issued"), true);
+    }
 }
 
 fn put_ssh(json: &mut Json<'_>, ssh: &SshFacts) {
@@ -225,7 +238,7 @@ fn put_stun(json: &mut Json<'_>, stun: &StunFacts) {
     json.number(key!("goog_pings"), stun.goog_pings);
 }
 
-fn put_strings(json: &mut Json<'_>, key: Key, values: &[Box<str>]) {
+pub(super) fn put_strings(json: &mut Json<'_>, key: Key, values: &[Box<str>]) {
     let list = json.open(key);
     for value in values {
         json.string(QUOTED_ELEMENT, value);

@@ -17,6 +17,7 @@ mod json;
 mod legs;
 mod over_udp;
 mod physics;
+mod spoken;
 mod text;
 mod tree;
 

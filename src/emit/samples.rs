@@ -196,6 +196,7 @@ pub fn nasty_record() -> Record {
         user_agent: Some("tab\tquote\"".into()),
         connect_target: Some("198.51.100.7:443".into()),
         status: Some(200),
+        ..HttpFacts::default()
     }));
     record.quality = Quality { retransmits: 1, one_way: true, ..Quality::default() };
     record

@@ -13,6 +13,7 @@ use crate::evidence::http;
 use crate::evidence::ike::Ike;
 use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
+use crate::evidence::openings::Openings;
 use crate::evidence::openvpn::Openvpn;
 use crate::evidence::pair;
 use crate::evidence::pair::Pair;
@@ -78,6 +79,8 @@ pub struct Talk {
     pub openvpn: Openvpn,
     /// Over TCP only.
     pub greetings: Greetings,
+    /// Over TCP only.
+    pub openings: Openings,
 }
 
 impl Talk {

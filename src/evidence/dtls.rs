@@ -1,4 +1,5 @@
-//! DTLS: the hellos, where each lies whole in one datagram.
+//! DTLS: the hellos, where each lies whole in one datagram, and the server's certificate in the
+//! same.
 //!
 //! Owns: nothing between datagrams. In: one datagram. Out: [`TlsFacts`]. Never: reads what is
 //! encrypted.
@@ -8,6 +9,7 @@
 use crate::evidence::ja4::Carrier;
 use crate::evidence::step::Role;
 use crate::evidence::step::Step;
+use crate::evidence::tls::record_certificate;
 use crate::evidence::tls::record_client_hello;
 use crate::evidence::tls::record_server_hello;
 use crate::model::record::Facts;
@@ -22,11 +24,14 @@ use crate::wire::tls::CLIENT_HELLO;
 use crate::wire::tls::ClientHello;
 use crate::wire::tls::SERVER_HELLO;
 use crate::wire::tls::ServerHello;
+use crate::wire::tls_record::CERTIFICATE;
 
 /// Looks at one datagram. Whoever sends the ClientHello is the DTLS client, whichever side began
 /// the session.
 pub fn observe_dtls(datagram: &[u8], _role: Role, facts: &mut Facts) -> Step {
     observe_records(datagram, facts).unwrap_or_else(|why| match why {
+        // The hello was read; what stands behind it is a gift.
+        _ if facts.tls.as_ref().is_some_and(|tls| tls.cipher.is_some()) => Step::Done,
         WireError::NotThis => Step::NotMine,
         WireError::NeedMore(_) | WireError::Malformed(_) => Step::Failed,
     })
@@ -35,6 +40,7 @@ pub fn observe_dtls(datagram: &[u8], _role: Role, facts: &mut Facts) -> Step {
 fn observe_records(datagram: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
     let mut r = Reader::new(datagram);
     let mut message: Option<Message<'_>> = None;
+    let mut next = Next::Hello;
     while !r.is_empty() {
         let record = record(&mut r)?;
         facts.protocol.get_or_insert(Protocol::Dtls);
@@ -49,31 +55,55 @@ fn observe_records(datagram: &[u8], facts: &mut Facts) -> Result<Step, WireError
                 Some(message) => message.add(&piece),
                 None => message = Message::start(&piece),
             }
-            if let Some(whole) = message.take_if(|message| message.body().is_some())
-                && observe_message(&whole, facts)? == Step::Done
-            {
-                return Ok(Step::Done);
+            if let Some(whole) = message.take_if(|message| message.body().is_some()) {
+                next = observe_message(&whole, next, facts)?;
+                if next == Next::Nothing {
+                    return Ok(Step::Done);
+                }
             }
         }
     }
-    Ok(Step::Used(datagram.len()))
+    // A certificate in a later datagram is not waited for.
+    Ok(if next == Next::Certificate { Step::Done } else { Step::Used(datagram.len()) })
 }
 
-fn observe_message(message: &Message<'_>, facts: &mut Facts) -> Result<Step, WireError> {
+/// What is still listened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Hello,
+    /// The server's, behind its hello: up to DTLS 1.2.
+    Certificate,
+    Nothing,
+}
+
+fn observe_message(
+    message: &Message<'_>,
+    next: Next,
+    facts: &mut Facts,
+) -> Result<Next, WireError> {
     let body = message.body().unwrap_or_default();
     match message.kind {
         CLIENT_HELLO => {
             record_client_hello(&ClientHello::parse_dtls(body)?, Carrier::Dtls, facts);
-            Ok(Step::Done)
+            Ok(Next::Nothing)
         }
+        CERTIFICATE if next == Next::Certificate => {
+            record_certificate(body, facts)?;
+            Ok(Next::Nothing)
+        }
+        _ if next == Next::Certificate => Ok(Next::Nothing),
         SERVER_HELLO => {
             let hello = ServerHello::parse(body)?;
             record_server_hello(&hello, facts);
             // The second ServerHello is still to come.
-            Ok(if hello.is_retry_request() { Step::Used(0) } else { Step::Done })
+            Ok(match hello.is_retry_request() {
+                true => Next::Hello,
+                false if hello.is_13() => Next::Nothing,
+                false => Next::Certificate,
+            })
         }
         // A HelloVerifyRequest comes before the ServerHello; anything else may share its flight.
-        _ => Ok(Step::Used(0)),
+        _ => Ok(Next::Hello),
     }
 }
 

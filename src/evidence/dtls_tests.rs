@@ -26,8 +26,9 @@ fn records(kind: u8, body: &[u8], piece: usize) -> Vec<u8> {
     for (n, part) in body.chunks(piece).enumerate() {
         out.extend([22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, n as u8]);
         out.extend((part.len() as u16 + 12).to_be_bytes());
-        out.extend([kind, 0, 0, body.len() as u8, 0, 0, 0, 0, (n * piece) as u8]);
-        out.extend([0, 0, part.len() as u8]);
+        let size = |n: usize| (n as u32).to_be_bytes();
+        out.extend([&[kind][..], &size(body.len())[1..], &[0, 0]].concat());
+        out.extend([&size(n * piece)[1..], &size(part.len())[1..]].concat());
         out.extend(part);
     }
     out
@@ -67,6 +68,25 @@ fn a_server_answers_with_a_cookie_first() {
     assert_eq!(observe_dtls(&hello, Role::Responder, &mut facts), Step::Done);
     let tls = facts.tls.unwrap();
     assert_eq!((tls.version, tls.cipher), (Some(0xfefd), Some(0xc02b)));
+}
+
+#[test]
+fn a_certificate_behind_the_hello_is_read() {
+    let leaf = crate::wire::x509::tests::certificate(&[]);
+    let size = |n: usize| (n as u32).to_be_bytes()[1..].to_vec();
+    let body = [size(leaf.len() + 3), size(leaf.len()), leaf.clone()].concat();
+    let hello = records(2, &server_body(), 200);
+    for piece in [2_000, 100] {
+        let mut facts = Facts::default();
+        let bytes = [hello.clone(), records(11, &body, piece)].concat();
+        assert_eq!(observe_dtls(&bytes, Role::Responder, &mut facts), Step::Done);
+        let certificate = facts.tls.unwrap().certificate.unwrap();
+        assert_eq!(&*certificate.subject, "CN=device.example,O=Org");
+    }
+    let mut facts = Facts::default();
+    let broken = [hello, records(11, &[0, 0, 9, 0, 0, 6, 1], 200)].concat();
+    assert_eq!(observe_dtls(&broken, Role::Responder, &mut facts), Step::Done);
+    assert_eq!(facts.tls.unwrap().certificate, None);
 }
 
 #[test]

@@ -3,30 +3,37 @@
 //! Owns: how far a SOCKS dialogue has come. In: the bytes at hand of one direction. Out: the
 //! protocol, and how many bytes to step over: TLS may begin behind. Never: follows them further.
 
+use std::net::SocketAddr;
+
+use crate::evidence::rfb::RfbOpening;
 use crate::evidence::step::Role;
 use crate::evidence::step::Step;
+use crate::evidence::text::shown;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
+use crate::model::spoken::Socks;
 use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::rdp;
 use crate::wire::socks;
 use crate::wire::socks::Hello;
+use crate::wire::socks::Host;
+use crate::wire::socks::Target;
 
-/// An RFB version message: `RFB 003.008` and a newline (RFC 6143 section 7.1.1).
-const RFB_BYTES: usize = 12;
+/// A host name has at most 253 characters; a cookie is shorter.
+const NAME_BYTES_MAX: usize = 253;
 /// Bytes that may have to wait: a SOCKS user name and password.
 pub const HELD_MAX: usize = 513;
 
 /// What the client offered, and who it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
     Nothing,
     /// Version 5, and the methods by number: bit 15 stands for all private ones.
     Offered(Role, u16),
-    /// Version 4.
-    Asked(Role),
+    /// Version 4: what was asked for, and whether a user id was given.
+    Asked(Role, (Box<str>, bool)),
     /// Both sides agree: the client's log-in and request, the server's replies.
     Agreed(Role),
     /// The server has replied: what follows is relayed.
@@ -37,12 +44,14 @@ enum Stage {
 #[derive(Debug, Default)]
 pub struct Greetings {
     stage: Stage,
+    rfb: RfbOpening,
 }
 
 /// Whether bytes may begin one of these; `None` while they are too short to say. A comparison of
 /// one byte for nearly all streams.
-pub fn sign(bytes: &[u8], greetings: Option<&Greetings>) -> Option<bool> {
+pub fn sign(bytes: &[u8], role: Role, greetings: Option<&Greetings>) -> Option<bool> {
     match bytes {
+        _ if greetings.is_some_and(|known| known.rfb.listens(role)) => Some(true),
         [3] | [3, 0] | [3, 0, _] | [3, 0, _, _] | [3, 0, _, _, _] => None,
         [3, 0, _, _, _, 0xd0 | 0xe0, ..] => Some(true),
         [b'R', ..] => match bytes.get(..4) {
@@ -67,7 +76,8 @@ impl Greetings {
     pub fn observe(&mut self, bytes: &[u8], role: Role, rdp: bool, facts: &mut Facts) -> Step {
         let step = match bytes.first() {
             Some(3) => observe_rdp(bytes, rdp, facts),
-            Some(b'R') => observe_rfb(bytes, facts),
+            Some(b'R') if !self.rfb.listens(role) => self.rfb.observe_version(bytes, role, facts),
+            _ if self.rfb.listens(role) => self.rfb.observe_security(bytes, role, facts),
             _ => self.observe_socks(bytes, role, facts),
         };
         match step {
@@ -85,16 +95,25 @@ impl Greetings {
     ) -> Result<usize, WireError> {
         match self.stage {
             Stage::Agreed(client) if client == role => match bytes {
-                [1, ..] => socks::password(bytes),
-                _ => socks::request(bytes),
+                [1, ..] => {
+                    let size = socks::password(bytes)?;
+                    socks_facts(facts, 5).user = true;
+                    Ok(size)
+                }
+                _ => {
+                    let asked = socks::request(bytes)?;
+                    socks_facts(facts, 5).target = Some(target(&asked.target));
+                    Ok(asked.size)
+                }
             },
             Stage::Agreed(_) => match bytes {
                 // A log-in's status (RFC 1929 section 2).
                 [1, _] => Ok(2),
                 _ => {
-                    let size = socks::request(bytes)?;
+                    let reply = socks::request(bytes)?;
+                    socks_facts(facts, 5).granted = Some(reply.code == 0);
                     self.stage = Stage::Over;
-                    Ok(size)
+                    Ok(reply.size)
                 }
             },
             Stage::Offered(client, methods) if client != role => {
@@ -105,14 +124,20 @@ impl Greetings {
                     return Err(WireError::NotThis);
                 }
                 self.agree(client, facts);
+                if chosen.1 == 0xff {
+                    socks_facts(facts, 5).granted = Some(false);
+                }
                 Ok(2)
             }
-            Stage::Asked(client) if client != role && socks::is_reply_4(bytes) => {
+            Stage::Asked(client, ref asked) if client != role && socks::is_reply_4(bytes) => {
+                let socks = socks_facts(facts, 4);
+                (socks.target, socks.user) = (Some(asked.0.clone()), asked.1);
+                socks.granted = Some(bytes.get(1) == Some(&0x5a));
                 self.agree(client, facts);
                 self.stage = Stage::Over;
-                Ok(bytes.len())
+                Ok(bytes.len().min(socks::REPLY_4_BYTES))
             }
-            Stage::Offered(..) | Stage::Asked(_) | Stage::Over => Err(WireError::NotThis),
+            Stage::Offered(..) | Stage::Asked(..) | Stage::Over => Err(WireError::NotThis),
             Stage::Nothing => self.begin(bytes, role),
         }
     }
@@ -122,7 +147,7 @@ impl Greetings {
         let (hello, size) = socks::hello(bytes)?;
         let (_, rest) = bytes.split_at_checked(size).unwrap_or((bytes, &[]));
         let alone = rest.is_empty()
-            || socks::request(rest).is_ok_and(|n| n == rest.len())
+            || socks::request(rest).is_ok_and(|asked| asked.size == rest.len())
             || socks::password(rest).is_ok();
         if !alone {
             return Err(WireError::NotThis);
@@ -131,12 +156,14 @@ impl Greetings {
             Hello::Methods(methods) => {
                 Stage::Offered(role, methods.iter().fold(0, |all, method| all | bit(*method)))
             }
-            Hello::Request4 => Stage::Asked(role),
+            Hello::Request4(asked, user) => Stage::Asked(role, (target(&asked), user)),
         };
         Ok(size)
     }
 
     fn agree(&mut self, client: Role, facts: &mut Facts) {
+        let version = if let Stage::Asked(..) = self.stage { 4 } else { 5 };
+        socks_facts(facts, version);
         self.stage = Stage::Agreed(client);
         facts.protocol.get_or_insert(Protocol::Socks);
     }
@@ -144,6 +171,20 @@ impl Greetings {
 
 fn bit(method: u8) -> u16 {
     1 << method.min(15)
+}
+
+fn socks_facts(facts: &mut Facts, version: u8) -> &mut Socks {
+    let socks = facts.spoken.get_or_insert_default().socks.get_or_insert_default();
+    socks.version = version;
+    socks
+}
+
+/// Host and port as text; an IPv6 address in brackets.
+fn target(target: &Target<'_>) -> Box<str> {
+    match target.host {
+        Host::Ip(ip) => SocketAddr::new(ip, target.port).to_string().into(),
+        Host::Name(name) => format!("{}:{}", shown(name, NAME_BYTES_MAX), target.port).into(),
+    }
 }
 
 /// A connection request or confirm; without cookie or negotiation only RDP's port says so.
@@ -154,20 +195,16 @@ fn observe_rdp(bytes: &[u8], on_port: bool, facts: &mut Facts) -> Result<usize, 
         return Err(WireError::NotThis);
     }
     facts.protocol.get_or_insert(Protocol::Rdp);
-    Ok(opening.size)
-}
-
-fn observe_rfb(bytes: &[u8], facts: &mut Facts) -> Result<usize, WireError> {
-    let mut r = Reader::new(bytes);
-    match r.take(RFB_BYTES)? {
-        [b'R', b'F', b'B', b' ', a, b, c, b'.', d, e, f, b'\n']
-            if [a, b, c, d, e, f].iter().all(|digit| digit.is_ascii_digit()) =>
-        {
-            facts.protocol.get_or_insert(Protocol::Rfb);
-            Ok(RFB_BYTES)
+    let rdp = facts.spoken.get_or_insert_default().rdp.get_or_insert_default();
+    if opening.confirm {
+        rdp.chosen = rdp.chosen.or(opening.protocols);
+    } else {
+        rdp.requested = rdp.requested.or(opening.protocols);
+        if let Some(name) = opening.cookie.filter(|_| rdp.cookie.is_none()) {
+            rdp.cookie = Some(shown(name, NAME_BYTES_MAX));
         }
-        _ => Err(WireError::NotThis),
     }
+    Ok(opening.size)
 }
 
 #[cfg(test)]
@@ -216,6 +253,34 @@ mod tests {
     }
 
     #[test]
+    fn socks_says_what_was_asked_for() {
+        let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
+        let pieces: [(Role, &[u8]); 6] = [
+            (Initiator, &[5, 2, 0, 2]),
+            (Responder, &[5, 2]),
+            (Initiator, b"\x01\x02me\x03you"),
+            (Responder, &[1, 0]),
+            (Initiator, b"\x05\x01\0\x03\x09a.example\x01\xbb"),
+            (Responder, &[5, 2, 0, 1, 0, 0, 0, 0, 0, 0]),
+        ];
+        for (role, bytes) in pieces {
+            greetings.observe(bytes, role, false, &mut facts);
+        }
+        let socks = facts.spoken.unwrap().socks.unwrap();
+        assert_eq!(socks.target.as_deref(), Some("a.example:443"));
+        assert_eq!((socks.version, socks.user, socks.granted), (5, true, Some(false)));
+        let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
+        greetings.observe(b"\x04\x01\x00\x50\x0a\0\0\x01\0", Initiator, false, &mut facts);
+        assert_eq!(facts.spoken, None, "not before it is agreed");
+        let both = [&[0, 0x5a, 0, 80, 10, 0, 0, 1][..], b"SSH-"].concat();
+        let step = greetings.observe(&both, Responder, false, &mut facts);
+        assert_eq!(step, Step::Used(8), "what is relayed stands behind");
+        let socks = facts.spoken.unwrap().socks.unwrap();
+        assert_eq!(socks.target.as_deref(), Some("10.0.0.1:80"));
+        assert_eq!((socks.version, socks.user, socks.granted), (4, false, Some(true)));
+    }
+
+    #[test]
     fn rdp_and_rfb_are_told_by_one_message() {
         let request = b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0";
         let (protocol, steps) = tell(&[(Initiator, request)]);
@@ -233,10 +298,10 @@ mod tests {
     #[test]
     fn most_streams_are_refused_by_a_byte() {
         for bytes in [&b"GET "[..], b"SSH-", b"\x16\x03", b"\x00\x20", b"RSET"] {
-            assert_eq!(sign(bytes, None), Some(false));
+            assert_eq!(sign(bytes, Initiator, None), Some(false));
         }
         for bytes in [&b"RF"[..], b"\x05", b"\x03\0\0"] {
-            assert_eq!(sign(bytes, None), None);
+            assert_eq!(sign(bytes, Initiator, None), None);
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::model::record::HttpFacts;
 use crate::model::record::HttpRequest;
 use crate::model::record::Protocol;
 use crate::wire::WireError;
+use crate::wire::http::FORWARDED;
 use crate::wire::http::METHOD_MAX;
 use crate::wire::http::Request;
 use crate::wire::http::Source;
@@ -27,6 +28,10 @@ const BODY_SKIPPED_MAX: u64 = 16 * 1024;
 const HOST_BYTES_MAX: usize = 260;
 /// User agents are short; what exceeds this is an attack or a cookie in the wrong field.
 const AGENT_BYTES_MAX: usize = 512;
+/// Longest of what a server says of itself, and a proxy of whom it speaks for.
+const NOTE_BYTES_MAX: usize = 128;
+/// What SSTP asks with (MS-SSTP section 3.2.4.1).
+const SSTP_METHOD: &[u8] = b"SSTP_DUPLEX_POST";
 
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +40,10 @@ pub enum After {
     Body(u32),
     /// Another protocol: this was CONNECT.
     Tunnel,
+    /// Frames of a WebSocket, in both directions.
+    Frames,
+    /// A page that can be read as it is.
+    Page,
     /// Nothing that this observer can follow.
     Unknown,
 }
@@ -68,8 +77,24 @@ pub fn observe_response(bytes: &[u8], source: Source, facts: &mut Facts) -> (Ste
     facts.protocol.get_or_insert(Protocol::Http);
     let http = facts.http.get_or_insert_default();
     http.status = http.status.or(Some(head.status));
-    let tunnel = http.connect_target.is_some() && head.whole;
-    (Step::Used(head.used), if tunnel { After::Tunnel } else { After::Unknown })
+    let first = http.server.is_none() && http.realm.is_none();
+    if first {
+        http.server = head.server.map(|value| shown(value, NOTE_BYTES_MAX));
+        http.realm = head.realm().map(|value| shown(value, NOTE_BYTES_MAX));
+    }
+    if head.upgrades_to_websocket() && head.whole {
+        http.subprotocol = head.subprotocol.map(|value| shown(value, NOTE_BYTES_MAX));
+        if facts.protocol == Some(Protocol::Http) {
+            facts.protocol = Some(Protocol::Websocket);
+        }
+        return (Step::Used(head.used), After::Frames);
+    }
+    let after = match http.connect_target.is_some() && head.whole {
+        true => After::Tunnel,
+        false if head.is_page() && http.title.is_none() => After::Page,
+        false => After::Unknown,
+    };
+    (Step::Used(head.used), after)
 }
 
 fn refusal(why: WireError) -> Step {
@@ -83,6 +108,9 @@ fn refusal(why: WireError) -> Step {
 fn keep_request(head: &Request<'_>, facts: &mut Facts) {
     facts.protocol.get_or_insert(Protocol::Http);
     let http = facts.http.get_or_insert_default();
+    if head.method == SSTP_METHOD && facts.protocol == Some(Protocol::Http) {
+        facts.protocol = Some(Protocol::Sstp);
+    }
     let host = head.host.or_else(|| authority(head.target));
     let seen = HttpRequest {
         method: shown(head.method, METHOD_MAX),
@@ -96,6 +124,7 @@ fn keep_request(head: &Request<'_>, facts: &mut Facts) {
         }
     }
     if http.method.is_none() {
+        http.forwarded = forwarded(head);
         http.method = Some(seen.method);
         http.host = seen.host;
         http.user_agent = seen.user_agent;
@@ -103,6 +132,13 @@ fn keep_request(head: &Request<'_>, facts: &mut Facts) {
     {
         http.more.push(seen);
     }
+}
+
+/// What proxies wrote, each with the name of its field.
+fn forwarded(head: &Request<'_>) -> Vec<Box<str>> {
+    let fields = FORWARDED.iter().zip(head.forwarded);
+    let written = fields.filter_map(|(name, value)| Some((name, shown(value?, NOTE_BYTES_MAX))));
+    written.map(|(name, value)| format!("{name}: {value}").into()).collect()
 }
 
 fn is_first(seen: &HttpRequest, http: &HttpFacts) -> bool {

@@ -4,6 +4,7 @@
 //! TCP, as they come for UDP. Out: [`Facts`] and whether anybody still listens. Never: judges,
 //! keeps payload beyond a message in pieces, or looks on after its bounds.
 
+pub mod certificate;
 pub mod datagram;
 pub mod dns;
 pub mod dtls;
@@ -15,11 +16,15 @@ pub mod ike;
 pub mod ja3;
 pub mod ja4;
 pub mod legs;
+pub mod openings;
 pub mod openvpn;
+pub mod page;
 mod pair;
 pub mod quic;
 pub mod quic_legs;
 mod raw_ip;
+mod rfb;
+mod shape;
 pub mod ssh;
 pub mod step;
 mod stream;
@@ -30,9 +35,11 @@ mod tests;
 mod text;
 pub mod tls;
 mod turns;
+pub mod websocket;
 pub mod wireguard;
 
 use crate::evidence::datagram::Talk;
+use crate::evidence::shape::Shape;
 use crate::evidence::step::Role;
 use crate::evidence::stream::Around;
 use crate::evidence::stream::Lane;
@@ -88,7 +95,7 @@ enum Watching {
     #[default]
     Not,
     /// It goes on.
-    On(Box<Watch>),
+    On(Box<(Watch, Shape)>),
     /// It is over.
     Over,
     /// Nobody wants to know.
@@ -182,7 +189,9 @@ impl Observers {
         if let Watching::Not = self.watching {
             self.watching = Watching::On(Box::default());
         }
-        let Watching::On(watch) = &mut self.watching else { return };
+        let Watching::On(both) = &mut self.watching else { return };
+        let (watch, shape) = &mut **both;
+        shape.observe(segment);
         let tls = self.facts.as_ref().and_then(|facts| facts.tls.as_deref());
         watch.observe(segment, &mut Beside { tls, counters });
         if watch.is_over() {
@@ -192,8 +201,14 @@ impl Observers {
 
     fn end_watch(&mut self) {
         let watching = std::mem::replace(&mut self.watching, Watching::Over);
-        if let Watching::On(watch) = watching {
+        if let Watching::On(both) = watching {
             let facts = &mut self.facts;
+            let (watch, shape) = *both;
+            let told = facts.as_ref().is_some_and(|facts| facts.protocol.is_some());
+            let bits = shape.bits(told);
+            if bits != 0 {
+                facts.get_or_insert_default().spoken.get_or_insert_default().shape |= bits;
+            }
             watch.leave(|| facts.get_or_insert_default().turns.get_or_insert_default());
         }
     }

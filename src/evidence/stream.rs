@@ -9,17 +9,22 @@ use crate::evidence::dns;
 use crate::evidence::greetings;
 use crate::evidence::http;
 use crate::evidence::http::After;
+use crate::evidence::openings;
 use crate::evidence::openvpn;
+use crate::evidence::page;
 use crate::evidence::ssh;
 use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls;
+use crate::evidence::websocket;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::record::Facts;
+use crate::wire::WireError;
 use crate::wire::http::HEAD_MAX;
 use crate::wire::http::Source;
 use crate::wire::http::looks_like_request;
+use crate::wire::proxy_header;
 use crate::wire::rdp;
 use crate::wire::ssh::IDENTIFICATION_MAX;
 use crate::wire::ssh::PACKET_MAX;
@@ -78,6 +83,14 @@ pub enum Mode {
     Openvpn,
     /// Following STUN, behind which DTLS may begin.
     Stun,
+    /// Looking for a page's title.
+    Page,
+    /// Following the frames of a WebSocket.
+    Websocket,
+    /// Reading a PROXY header.
+    ProxyHeader,
+    /// Reading a message that may tell its protocol.
+    Opening,
     /// Left alone.
     Done,
 }
@@ -230,6 +243,10 @@ impl Lane {
             Mode::HttpRequest | Mode::HttpResponse => HEAD_MAX,
             Mode::Openvpn => 2 + openvpn::STREAM_PACKET_MAX,
             Mode::Greeting => greetings::HELD_MAX,
+            Mode::Page => page::PAGE_MAX,
+            Mode::Websocket => websocket::FRAME_MAX,
+            Mode::ProxyHeader => proxy_header::SIZE_MAX,
+            Mode::Opening => openings::HELD_MAX,
             _ => HELD_LOOK_MAX,
         };
         if held.bytes.len() > cap || held.reread > REREAD_BYTES_MAX {
@@ -315,6 +332,25 @@ impl Lane {
                 }
                 step
             }
+            Mode::Page => page::observe_page(rest, around.facts()),
+            Mode::Websocket => {
+                let step = websocket::observe(rest, role, around.facts());
+                if let Step::Used(_) = step {
+                    self.turn();
+                }
+                step
+            }
+            Mode::ProxyHeader => self.proxy_header(rest, around),
+            Mode::Opening => {
+                let facts = around.facts.get_or_insert_default();
+                let talk = around.talk.get_or_insert_default();
+                let step = talk.openings.observe(rest, role, facts);
+                if let Step::Used(_) = step {
+                    self.mode = Mode::Look;
+                    self.turn();
+                }
+                step
+            }
             Mode::Openvpn => {
                 let facts = around.facts.get_or_insert_default();
                 let talk = around.talk.get_or_insert_default();
@@ -324,10 +360,29 @@ impl Lane {
         }
     }
 
+    /// Whom a proxy speaks for; what it passes on comes behind.
+    fn proxy_header(&mut self, rest: &[u8], around: &mut Around<'_>) -> Step {
+        match proxy_header::proxy_header(rest) {
+            Ok((size, named)) => {
+                if let Some(named) = named {
+                    let spoken = around.facts().spoken.get_or_insert_default();
+                    spoken.proxy.get_or_insert(named);
+                }
+                self.mode = Mode::Look;
+                self.turn();
+                Step::Used(size)
+            }
+            Err(WireError::NeedMore(_)) => Step::NeedMore,
+            Err(_) => Step::NotMine,
+        }
+    }
+
     /// Settles what follows an HTTP head.
     fn after_head(&mut self, step: Step, after: After) -> Step {
         match (step, after) {
             (Step::Used(_), After::Unknown) => return Step::Done,
+            (Step::Used(_), After::Page) => self.mode = Mode::Page,
+            (Step::Used(_), After::Frames) => self.mode = Mode::Websocket,
             (Step::Used(_), After::Body(bytes)) => {
                 self.skip = bytes;
                 self.mode = Mode::Look;
@@ -373,14 +428,23 @@ fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
         .or(|| tls_alert(bytes))
         .or(|| starts(bytes, b"SSH-", Mode::Ssh))
         .or(|| dns_prefix(bytes, around))
-        .or(|| proxy_header(bytes))
+        .or(|| starts(bytes, proxy_header::LINE_START, Mode::ProxyHeader))
+        .or(|| starts(bytes, proxy_header::SIGNATURE, Mode::ProxyHeader))
         .or(|| starts(bytes, b"HTTP/1.", Mode::HttpResponse))
         .or(|| server_lines(bytes, around))
         .or(|| {
             let greetings = around.talk.as_ref().map(|talk| &talk.greetings);
-            Sign::of(greetings::sign(bytes, greetings), Mode::Greeting)
+            Sign::of(greetings::sign(bytes, around.role, greetings), Mode::Greeting)
         })
         .or(|| Sign::of(openvpn::stream_sign(bytes), Mode::Openvpn))
+        .or(|| {
+            let agreed = websocket::is_agreed(bytes, around.facts.as_deref());
+            Sign::of(Some(agreed), Mode::Websocket)
+        })
+        .or(|| {
+            let openings = around.talk.as_ref().map(|talk| &talk.openings);
+            Sign::of(openings::sign(bytes, around.role, openings), Mode::Opening)
+        })
         .or(|| Sign::of(looks_like_request(bytes), Mode::HttpRequest))
 }
 
@@ -405,32 +469,6 @@ fn tls_alert(bytes: &[u8]) -> Sign {
         | [0x15, 0x03, _, 0]
         | [0x15, 0x03, _, 0, 2, ..] => Sign::Short,
         _ => Sign::Nothing,
-    }
-}
-
-/// A PROXY protocol header, version 1 (a line of at most 107 bytes) or 2 (16 bytes and a length);
-/// what it says is not kept. Source: "The PROXY protocol, versions 1 & 2", sections 2.1 and 2.2,
-/// haproxy.org.
-fn proxy_header(bytes: &[u8]) -> Sign {
-    const LINE_MAX: usize = 107;
-    const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-    if let Sign::Fits(_) | Sign::Short = starts(bytes, b"PROXY ", Mode::Look) {
-        let line = bytes.get(..LINE_MAX).unwrap_or(bytes);
-        return match line.iter().position(|b| *b == b'\n') {
-            Some(end) => Sign::Preamble(end + 1),
-            None if bytes.len() < LINE_MAX => Sign::Short,
-            None => Sign::Nothing,
-        };
-    }
-    match starts(bytes, SIGNATURE, Mode::Look) {
-        Sign::Fits(_) => match bytes.get(14..16) {
-            Some(&[high, low]) => {
-                let length = 16 + usize::from(u16::from_be_bytes([high, low]));
-                if bytes.len() >= length { Sign::Preamble(length) } else { Sign::Short }
-            }
-            _ => Sign::Short,
-        },
-        other => other,
     }
 }
 

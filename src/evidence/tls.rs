@@ -1,8 +1,10 @@
 //! TLS over TCP, and what the hellos of any carrier put into a session's facts.
 //!
-//! Owns: which hello counts: the first of each kind, and the ServerHello after a
-//! HelloRetryRequest. In: one direction's bytes. Out: [`TlsFacts`]. Never: looks behind the hellos.
+//! Owns: which hello counts: the first of each kind, and the ServerHello after a HelloRetryRequest.
+//! In: one direction's bytes. Out: [`TlsFacts`]. Never: looks behind the hellos and the
+//! certificate.
 
+use crate::evidence::certificate::certificate;
 use crate::evidence::ja3::ja3;
 use crate::evidence::ja3::ja3s;
 use crate::evidence::ja4::Carrier;
@@ -24,7 +26,9 @@ use crate::wire::tls_record::ALERT;
 use crate::wire::tls_record::CHANGE_CIPHER_SPEC;
 use crate::wire::tls_record::HANDSHAKE;
 use crate::wire::tls_record::Record;
+use crate::wire::tls_record::certificate_leaf;
 use crate::wire::tls_record::first_message;
+use crate::wire::tls_record::flight;
 use crate::wire::tls_record::record;
 
 /// Longest server name kept: a DNS name has at most 253 characters (RFC 1035 section 3.1).
@@ -85,7 +89,7 @@ fn observe_hello(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
     if !hello.is_retry_request() {
         facts.protocol.get_or_insert(Protocol::Tls);
         record_server_hello(&hello, facts);
-        return Ok(Step::Done);
+        return if hello.is_13() { Ok(Step::Done) } else { observe_certificate(bytes, facts) };
     }
     if message.used > bytes.len() {
         return Err(WireError::NeedMore(message.used - bytes.len()));
@@ -96,6 +100,43 @@ fn observe_hello(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
     facts.protocol.get_or_insert(Protocol::Tls);
     record_server_hello(&hello, facts);
     Ok(Step::Used(message.used))
+}
+
+/// Up to TLS 1.2 the server shows its certificate in clear right behind its hello, unless an
+/// earlier session is resumed or a key agreed before is used (RFC 5246 section 7.3).
+fn observe_certificate(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
+    let flight = match flight(bytes) {
+        // What follows is no record: nothing more is told here.
+        Err(WireError::NotThis) => return Ok(Step::Done),
+        other => other?,
+    };
+    if let Some(leaf) = flight.second_is_certificate()? {
+        keep_certificate(leaf, facts)?;
+    }
+    Ok(Step::Done)
+}
+
+/// Puts the leaf of a whole Certificate message (RFC 5246 section 7.4.2) into the facts.
+///
+/// # Errors
+/// `Malformed` where the message or the certificate is.
+pub fn record_certificate(body: &[u8], facts: &mut Facts) -> Result<(), WireError> {
+    match certificate_leaf(&mut Reader::new(body), body.len()) {
+        Ok(Some(leaf)) => keep_certificate(leaf, facts),
+        Ok(None) => Ok(()),
+        Err(_) => Err(WireError::Malformed("certificate message cut short")),
+    }
+}
+
+fn keep_certificate(leaf: &[u8], facts: &mut Facts) -> Result<(), WireError> {
+    let leaf = certificate(leaf).map_err(|why| match why {
+        // It says itself how long it is.
+        WireError::NeedMore(_) => WireError::Malformed("certificate cut short"),
+        other => other,
+    })?;
+    let tls = facts.tls.get_or_insert_default();
+    tls.certificate.get_or_insert_with(|| Box::new(leaf));
+    Ok(())
 }
 
 /// Puts a ClientHello into the facts, unless there is one already. Leaves `protocol` to the caller.

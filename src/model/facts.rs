@@ -9,6 +9,8 @@ use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::latency::Turns;
 use crate::model::protocol::Protocol;
+use crate::model::spoken::Certificate;
+use crate::model::spoken::Spoken;
 
 /// What TLS, DTLS or QUIC handshakes said. Hashes are bytes; emit writes them in hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct TlsFacts {
     pub early_data: bool,
     /// Encrypted ClientHello was offered.
     pub ech: bool,
+    /// The server's certificate, where it was shown in clear.
+    pub certificate: Option<Box<Certificate>>,
 }
 
 /// One DNS question of a session and what answered it.
@@ -125,6 +129,16 @@ pub struct HttpFacts {
     pub status: Option<u16>,
     /// Further requests with another method, host or user agent, capped.
     pub more: Vec<HttpRequest>,
+    /// `Server` of the first response.
+    pub server: Option<Box<str>>,
+    /// Realm of the first response that asks who is there.
+    pub realm: Option<Box<str>>,
+    /// Title of the first page, where it stands in the first bytes.
+    pub title: Option<Box<str>>,
+    /// Fields by which a proxy says that it passed the first request on, capped.
+    pub forwarded: Vec<Box<str>>,
+    /// Protocol that both ends agreed to speak over a WebSocket.
+    pub subprotocol: Option<Box<str>>,
 }
 
 /// One tunnel around a packet.
@@ -179,6 +193,8 @@ pub struct Facts {
     pub stun: Option<Box<StunFacts>>,
     /// HTTP.
     pub http: Option<Box<HttpFacts>>,
+    /// What streams said before or beside what they carry.
+    pub spoken: Option<Box<Spoken>>,
     /// Tunnels and inner tags around the first packet.
     pub wrapping: Option<Box<Wrapping>>,
     /// What the first bytes fit.

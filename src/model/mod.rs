@@ -19,6 +19,7 @@ pub mod packet;
 pub mod physics;
 pub mod protocol;
 pub mod record;
+pub mod spoken;
 pub mod time;
 pub mod traits;
 

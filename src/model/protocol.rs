@@ -61,6 +61,38 @@ pub enum Protocol {
     Zerotier,
     /// SoftEther VPN's search for a way through NAT.
     Softether,
+    /// Telnet.
+    Telnet,
+    /// The control channel of PPTP.
+    Pptp,
+    /// SSTP, in clear: behind a proxy that ends TLS.
+    Sstp,
+    /// SMB, any version, over TCP.
+    Smb,
+    /// LDAP over TCP.
+    Ldap,
+    /// WebSocket in clear.
+    Websocket,
+    /// HTTP/2 in clear.
+    Http2,
+    /// BGP.
+    Bgp,
+    /// SMTP, before STARTTLS at least.
+    Smtp,
+    /// IMAP, before STARTTLS at least.
+    Imap,
+    /// POP3, before STLS at least.
+    Pop3,
+    /// The control channel of FTP.
+    Ftp,
+    /// MySQL.
+    Mysql,
+    /// PostgreSQL.
+    Postgresql,
+    /// MQTT.
+    Mqtt,
+    /// AMQP.
+    Amqp,
 }
 
 impl Protocol {
@@ -94,6 +126,22 @@ impl Protocol {
         Protocol::Tailscale,
         Protocol::Zerotier,
         Protocol::Softether,
+        Protocol::Telnet,
+        Protocol::Pptp,
+        Protocol::Sstp,
+        Protocol::Smb,
+        Protocol::Ldap,
+        Protocol::Websocket,
+        Protocol::Http2,
+        Protocol::Bgp,
+        Protocol::Smtp,
+        Protocol::Imap,
+        Protocol::Pop3,
+        Protocol::Ftp,
+        Protocol::Mysql,
+        Protocol::Postgresql,
+        Protocol::Mqtt,
+        Protocol::Amqp,
     ];
 
     /// The ECS word.
@@ -127,6 +175,22 @@ impl Protocol {
             Protocol::Tailscale => "tailscale",
             Protocol::Zerotier => "zerotier",
             Protocol::Softether => "softether",
+            Protocol::Telnet => "telnet",
+            Protocol::Pptp => "pptp",
+            Protocol::Sstp => "sstp",
+            Protocol::Smb => "smb",
+            Protocol::Ldap => "ldap",
+            Protocol::Websocket => "websocket",
+            Protocol::Http2 => "http2",
+            Protocol::Bgp => "bgp",
+            Protocol::Smtp => "smtp",
+            Protocol::Imap => "imap",
+            Protocol::Pop3 => "pop3",
+            Protocol::Ftp => "ftp",
+            Protocol::Mysql => "mysql",
+            Protocol::Postgresql => "postgresql",
+            Protocol::Mqtt => "mqtt",
+            Protocol::Amqp => "amqp",
         }
     }
 }

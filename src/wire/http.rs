@@ -35,17 +35,35 @@ pub struct Request<'a> {
     pub content_length: Option<u64>,
     /// `Transfer-Encoding` is there: the body's end is not told by a length.
     pub transfer_encoding: bool,
+    /// Fields of [`FORWARDED`], in its order.
+    pub forwarded: [Option<&'a [u8]>; FORWARDED.len()],
     /// Bytes of the head.
     pub used: usize,
     /// The blank line was seen within [`HEAD_MAX`].
     pub whole: bool,
 }
 
+/// Fields by which a proxy says that it passed a request on, and for whom (RFC 7239; RFC 9110
+/// section 7.6.3; the others are customs).
+pub const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
 /// A response's head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Response {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Response<'a> {
     /// Status code.
     pub status: u16,
+    /// `Server` field.
+    pub server: Option<&'a [u8]>,
+    /// `WWW-Authenticate` field.
+    pub authenticate: Option<&'a [u8]>,
+    /// `Content-Type` field.
+    pub content_type: Option<&'a [u8]>,
+    /// `Content-Encoding` is there: the body cannot be read as it is.
+    pub encoded: bool,
+    /// `Upgrade` field.
+    pub upgrade: Option<&'a [u8]>,
+    /// `Sec-WebSocket-Protocol` field.
+    pub subprotocol: Option<&'a [u8]>,
     /// Bytes of the head.
     pub used: usize,
     /// The blank line was seen within [`HEAD_MAX`].
@@ -85,19 +103,25 @@ pub fn request(bytes: &[u8], source: Source) -> Result<Request<'_>, WireError> {
             request.content_length = request.content_length.or(number(value));
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             request.transfer_encoding = true;
+        } else {
+            let known = FORWARDED.iter().position(|f| f.as_bytes().eq_ignore_ascii_case(name));
+            if let Some(slot) = known.and_then(|at| request.forwarded.get_mut(at)) {
+                *slot = slot.or(Some(value));
+            }
         }
     }
     Ok(request)
 }
 
 /// Reads a response's head at the start of `bytes`.
-pub fn response(bytes: &[u8], source: Source) -> Result<Response, WireError> {
+pub fn response(bytes: &[u8], source: Source) -> Result<Response<'_>, WireError> {
     let magic = b"HTTP/1.";
     if !magic.starts_with(bytes.get(..magic.len()).unwrap_or(bytes)) {
         return Err(WireError::NotThis);
     }
     let head = Head::cut(bytes, source)?;
-    let line = head.lines().next().unwrap_or_default();
+    let mut lines = head.lines();
+    let line = lines.next().unwrap_or_default();
     let mut words = line.split(|b| *b == b' ').filter(|word| !word.is_empty());
     if !words.next().is_some_and(is_version_1) {
         return Err(WireError::NotThis);
@@ -105,9 +129,58 @@ pub fn response(bytes: &[u8], source: Source) -> Result<Response, WireError> {
     match words.next().filter(|word| word.len() == 3).and_then(number) {
         Some(status) => {
             let status = u16::try_from(status).unwrap_or_default();
-            Ok(Response { status, used: head.bytes.len(), whole: head.whole })
+            let (used, whole) = (head.bytes.len(), head.whole);
+            let mut response = Response { status, used, whole, ..Response::default() };
+            lines.filter_map(field).for_each(|(name, value)| response.note(name, value));
+            Ok(response)
         }
         None => Err(WireError::Malformed("status code")),
+    }
+}
+
+impl<'a> Response<'a> {
+    /// Keeps a field, the first of each name.
+    fn note(&mut self, name: &[u8], value: &'a [u8]) {
+        let slots: [(&[u8], &mut Option<&'a [u8]>); 5] = [
+            (b"server", &mut self.server),
+            (b"www-authenticate", &mut self.authenticate),
+            (b"content-type", &mut self.content_type),
+            (b"upgrade", &mut self.upgrade),
+            (b"sec-websocket-protocol", &mut self.subprotocol),
+        ];
+        if name.eq_ignore_ascii_case(b"content-encoding") {
+            self.encoded = true;
+        }
+        for (known, slot) in slots {
+            if name.eq_ignore_ascii_case(known) {
+                slot.get_or_insert(value);
+            }
+        }
+    }
+
+    /// The realm of the first challenge (RFC 9110 section 11.5), without its quotes.
+    pub fn realm(&self) -> Option<&'a [u8]> {
+        const NAME: &[u8] = b"realm=";
+        let value = self.authenticate?;
+        let at = value.windows(NAME.len()).position(|w| w.eq_ignore_ascii_case(NAME))?;
+        let rest = value.get(at + NAME.len()..)?;
+        match rest.strip_prefix(b"\"") {
+            Some(quoted) => quoted.split(|b| *b == b'"').next(),
+            None => rest.split(|b| matches!(b, b',' | b' ')).next(),
+        }
+    }
+
+    /// Whether both ends go on with WebSocket frames (RFC 6455 section 4.2.2).
+    pub fn upgrades_to_websocket(&self) -> bool {
+        let word = b"websocket";
+        self.status == 101 && self.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether a page follows that can be read as it is.
+    pub fn is_page(&self) -> bool {
+        let html = b"text/html";
+        let kind = self.content_type.and_then(|kind| kind.get(..html.len()));
+        !self.encoded && self.whole && kind.is_some_and(|kind| kind.eq_ignore_ascii_case(html))
     }
 }
 
@@ -245,6 +318,22 @@ mod tests {
         long.push(b'x');
         let r = request(&long, Source::Stream).unwrap();
         assert_eq!((r.host, r.whole, r.used), (Some(&b"a"[..]), false, HEAD_MAX));
+    }
+
+    #[test]
+    fn a_response_says_who_answers() {
+        let bytes = b"HTTP/1.1 401 X\r\nserver: S/1\r\nWWW-Authenticate: Basic realm=\"a b\"\r\n\
+            Content-Type: text/HTML; charset=x\r\n\r\n";
+        let r = response(bytes, Source::Stream).unwrap();
+        assert_eq!((r.server, r.realm()), (Some(&b"S/1"[..]), Some(&b"a b"[..])));
+        assert!(r.is_page() && !r.upgrades_to_websocket());
+        let bytes = b"HTTP/1.1 101 X\r\nUpgrade: WebSocket\r\nSec-WebSocket-Protocol: v1\r\n\r\n";
+        let r = response(bytes, Source::Stream).unwrap();
+        assert!(r.upgrades_to_websocket() && !r.is_page());
+        assert_eq!(r.subprotocol, Some(&b"v1"[..]));
+        let bytes = b"GET / HTTP/1.1\r\nVia: 1.1 a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
+        let r = request(bytes, Source::Stream).unwrap();
+        assert_eq!(r.forwarded, [None, Some(&b"192.0.2.1"[..]), None, Some(&b"1.1 a"[..])]);
     }
 
     proptest! {

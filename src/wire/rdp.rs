@@ -14,16 +14,22 @@ const REQUEST: u8 = 0xe0;
 const CONFIRM: u8 = 0xd0;
 /// A request's fixed part: length, code, two references, class.
 const FIXED_BYTES: usize = 7;
+/// How a cookie or routing token begins.
+const COOKIE: &[u8] = b"Cookie: ";
 /// Size of a negotiation request, response or failure.
 const NEGOTIATION_BYTES: u16 = 8;
 
 /// One of the two messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opening {
+pub struct Opening<'a> {
     /// Sent by the server.
     pub confirm: bool,
     /// A cookie or a negotiation says that it is RDP; else others use the same envelope.
     pub certain: bool,
+    /// The name in a cookie `mstshash`.
+    pub cookie: Option<&'a [u8]>,
+    /// Security protocols asked for, or the one chosen, as bits.
+    pub protocols: Option<u32>,
     /// Its size.
     pub size: usize,
 }
@@ -32,7 +38,7 @@ pub struct Opening {
 ///
 /// # Errors
 /// `NotThis` where a field contradicts it, `NeedMore` where it is not whole.
-pub fn opening(bytes: &[u8]) -> Result<Opening, WireError> {
+pub fn opening(bytes: &[u8]) -> Result<Opening<'_>, WireError> {
     let mut r = Reader::new(bytes);
     if r.u8()? != 3 || r.u8()? != 0 {
         return Err(WireError::NotThis);
@@ -50,20 +56,39 @@ pub fn opening(bytes: &[u8]) -> Result<Opening, WireError> {
     };
     let mut rest = r.sub(indicated - 1)?;
     rest.skip(5)?;
-    Ok(Opening { confirm, certain: is_certain(rest.rest(), confirm), size })
+    let (cookie, negotiation) = cookie(rest.rest());
+    let (told, protocols) = protocols(negotiation, confirm);
+    // A cookie or routing token, then a negotiation; either may be missing.
+    let certain = told || !confirm && rest.rest().starts_with(COOKIE);
+    Ok(Opening { confirm, certain, cookie, protocols, size })
 }
 
-/// A cookie or routing token, then a negotiation; either may be missing.
-fn is_certain(variable: &[u8], confirm: bool) -> bool {
-    if variable.starts_with(b"Cookie: ") && !confirm {
-        return true;
+/// Parts a cookie or routing token from what stands behind it; gives the name in the cookie.
+fn cookie(variable: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let end = variable.windows(2).position(|pair| pair == b"\r\n");
+    match end
+        .filter(|_| variable.starts_with(COOKIE))
+        .and_then(|end| variable.split_at_checked(end))
+    {
+        Some((line, rest)) => {
+            let name = line.get(COOKIE.len()..).and_then(|value| value.strip_prefix(b"mstshash="));
+            (name, rest.get(2..).unwrap_or_default())
+        }
+        None => (None, variable),
     }
-    let mut r = Reader::new(variable);
-    let (Ok(kind), Ok(_flags), Ok([low, high])) = (r.u8(), r.u8(), r.array()) else {
-        return false;
+}
+
+/// Whether this is a negotiation request, response or failure, and the protocols that one of the
+/// first two names.
+fn protocols(negotiation: &[u8], confirm: bool) -> (bool, Option<u32>) {
+    let mut r = Reader::new(negotiation);
+    let (Ok(kind), Ok(_flags), Ok([low, high]), Ok(bits)) = (r.u8(), r.u8(), r.array(), r.array())
+    else {
+        return (false, None);
     };
     let known = if confirm { matches!(kind, 2 | 3) } else { kind == 1 };
-    known && u16::from_le_bytes([low, high]) == NEGOTIATION_BYTES && r.left() >= 4
+    let told = known && u16::from_le_bytes([low, high]) == NEGOTIATION_BYTES;
+    (told, (told && kind != 3).then(|| u32::from_le_bytes(bits)))
 }
 
 #[cfg(test)]
@@ -93,6 +118,20 @@ mod tests {
             assert_eq!((opening.confirm, opening.certain), (code == CONFIRM, certain));
             assert_eq!(opening.size, bytes.len());
         }
+    }
+
+    #[test]
+    fn cookies_name_and_negotiations_choose() {
+        let asks = message(REQUEST, b"Cookie: mstshash=me\r\n\x01\0\x08\0\x03\0\0\0");
+        let read = opening(&asks).unwrap();
+        assert_eq!((read.cookie, read.protocols), (Some(&b"me"[..]), Some(3)));
+        let routed = message(REQUEST, b"Cookie: msts=1.2.3\r\n");
+        assert_eq!(opening(&routed).unwrap().cookie, None);
+        let chosen = message(CONFIRM, &[2, 0x1f, 8, 0, 2, 0, 0, 0]);
+        assert_eq!(opening(&chosen).unwrap().protocols, Some(2));
+        let refused = message(CONFIRM, &[3, 0, 8, 0, 5, 0, 0, 0]);
+        let read = opening(&refused).unwrap();
+        assert_eq!((read.certain, read.protocols), (true, None));
     }
 
     #[test]

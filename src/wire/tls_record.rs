@@ -18,6 +18,8 @@ pub const HANDSHAKE: u8 = 22;
 /// Content type application_data.
 pub const APPLICATION_DATA: u8 = 23;
 
+/// Handshake type certificate (RFC 5246 section 7.4).
+pub const CERTIFICATE: u8 = 11;
 /// Longest hello that is read. The format allows 16 MiB; real ones are below 4 KiB, and below 20
 /// KiB with the largest post-quantum shares in the registry (mceliece apart, which no stack sends).
 pub const HELLO_MAX: usize = 64 * 1024;
@@ -71,6 +73,86 @@ impl Message<'_> {
     pub fn body(&self) -> &[u8] {
         self.with_header.get(HEADER_BYTES..).unwrap_or_default()
     }
+}
+
+/// The handshake messages of records that follow each other, as far as they are here.
+///
+/// # Errors
+/// Those of [`record`]; another kind of record ends the flight.
+pub fn flight(bytes: &[u8]) -> Result<Flight<'_>, WireError> {
+    let mut r = Reader::new(bytes);
+    let mut data: Option<Cow<'_, [u8]>> = None;
+    loop {
+        let next = match record(&mut r) {
+            Ok(next) if next.kind == HANDSHAKE => next,
+            Ok(_) => break Ok(Flight { data: data.unwrap_or_default(), over: true }),
+            Err(WireError::NeedMore(_)) => {
+                break Ok(Flight { data: data.unwrap_or_default(), over: false });
+            }
+            Err(why) => break Err(why),
+        };
+        match &mut data {
+            Some(data) => data.to_mut().extend_from_slice(next.payload),
+            None => data = Some(Cow::Borrowed(next.payload)),
+        }
+    }
+}
+
+/// Handshake messages side by side.
+#[derive(Clone, Debug)]
+pub struct Flight<'a> {
+    /// The messages; the last may be cut.
+    pub data: Cow<'a, [u8]>,
+    /// A record of another kind follows: no more of them come.
+    pub over: bool,
+}
+
+impl Flight<'_> {
+    /// The leaf of the Certificate message (RFC 5246 section 7.4.2) that directly follows the first
+    /// message; `None` where another follows.
+    ///
+    /// # Errors
+    /// `NeedMore` while it is not whole and may still come, `Malformed` where it never can.
+    pub fn second_is_certificate(&self) -> Result<Option<&[u8]>, WireError> {
+        let leaf = || -> Result<Option<&[u8]>, WireError> {
+            let mut r = Reader::new(&self.data);
+            r.u8()?;
+            let first = r.u24()?;
+            r.skip(first as usize)?;
+            if r.u8()? != CERTIFICATE {
+                return Ok(None);
+            }
+            let size = r.u24()? as usize;
+            certificate_leaf(&mut r, size)
+        };
+        match leaf() {
+            Err(WireError::NeedMore(_)) if self.over => Ok(None),
+            other => other,
+        }
+    }
+}
+
+/// Takes the leaf of a Certificate message whose body, of this size, begins here (RFC 5246 section
+/// 7.4.2); `None` for an empty list.
+///
+/// # Errors
+/// `NeedMore` while the leaf is not whole, `Malformed` where the lengths contradict each other.
+pub fn certificate_leaf<'a>(
+    r: &mut Reader<'a>,
+    size: usize,
+) -> Result<Option<&'a [u8]>, WireError> {
+    let list = r.u24()? as usize;
+    if size != list + 3 {
+        return Err(WireError::Malformed("length of a certificate message"));
+    }
+    if list == 0 {
+        return Ok(None);
+    }
+    let leaf = r.u24()? as usize;
+    if leaf + 3 > list {
+        return Err(WireError::Malformed("length of a certificate"));
+    }
+    r.take(leaf).map(Some)
 }
 
 /// Reads the handshake message at the start of `bytes`, across records.
@@ -173,6 +255,26 @@ mod tests {
         assert_eq!(first_message(&records(&[1, 1, 0, 1], 99)), Err(why));
     }
 
+    #[test]
+    fn the_leaf_of_a_flight_is_found_in_any_pieces() {
+        let hello = [2, 0, 0, 2, 8, 9];
+        let certificates = [11, 0, 0, 12, 0, 0, 9, 0, 0, 2, b'l', b'f', 0, 0, 1, b'c'];
+        let message = [&hello[..], &certificates].concat();
+        for piece in 1..30 {
+            let bytes = records(&message, piece);
+            let whole = flight(&bytes).unwrap();
+            assert_eq!(whole.second_is_certificate(), Ok(Some(&b"lf"[..])), "{piece}");
+        }
+        let mut other = records(&hello, 99);
+        let waits = flight(&other).unwrap();
+        assert_eq!(waits.second_is_certificate(), Err(WireError::NeedMore(1)));
+        other.extend([20, 3, 3, 0, 1, 1]);
+        assert_eq!(flight(&other).unwrap().second_is_certificate(), Ok(None));
+        let bad = records(&[2, 0, 0, 0, 11, 0, 0, 9, 0, 0, 6, 0, 0, 9], 99);
+        let why = WireError::Malformed("length of a certificate");
+        assert_eq!(flight(&bad).unwrap().second_is_certificate(), Err(why));
+    }
+
     proptest! {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -180,6 +282,7 @@ mod tests {
             let mut framed = vec![22, 3, 3];
             framed.extend(bytes);
             let _ = first_message(&framed);
+            let _ = flight(&framed).map(|flight| flight.second_is_certificate().is_ok());
         }
 
         #[test]

@@ -7,6 +7,7 @@ mod judged;
 mod latency;
 mod others;
 mod speech;
+mod spoken;
 mod whole;
 
 use std::sync::LazyLock;
@@ -26,5 +27,7 @@ const fn field(row: Row) -> Field {
 }
 
 /// Every field of a session.
-pub(super) static FIELDS: LazyLock<Vec<Field>> =
-    LazyLock::new(|| [whole::WHOLE, speech::SPEECH, latency::LATENCY, judged::JUDGED].concat());
+pub(super) static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
+    let parts = [whole::WHOLE, speech::SPEECH, spoken::SPOKEN, latency::LATENCY, judged::JUDGED];
+    parts.concat()
+});

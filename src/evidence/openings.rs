@@ -1,0 +1,160 @@
+//! Protocols that a message or two tell: what each side claims, and when that is believed.
+//!
+//! Owns: the claims of both sides. In: the bytes at hand of one direction. Out: the protocol.
+//! Never: believes one side alone where others begin alike.
+
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::evidence::text::shown;
+use crate::model::protocol::Protocol;
+use crate::model::record::Facts;
+use crate::wire::WireError;
+use crate::wire::openings;
+
+pub use crate::wire::openings::HELD_MAX;
+
+/// Bytes after which an opening is given to its reader although it is not whole.
+const SIGN_BYTES: usize = 12;
+/// A line of text is looked at when it is whole, or this long.
+const LINE_BYTES: usize = 64;
+/// Longest name of a bind kept: a distinguished name.
+const BIND_BYTES_MAX: usize = 256;
+/// Size of a question for TLS, behind which TLS begins (PostgreSQL).
+const SSL_REQUEST_BYTES: usize = 8;
+
+/// What each side has claimed so far.
+#[derive(Debug, Default)]
+pub struct Openings {
+    greeted: Option<Protocol>,
+    initiator: Option<Protocol>,
+    responder: Option<Protocol>,
+}
+
+/// Whether bytes may begin one of these; `None` while they are too short to say.
+pub fn sign(bytes: &[u8], role: Role, openings: Option<&Openings>) -> Option<bool> {
+    if role == Role::Responder && matches!(bytes.first(), Some(b'2' | b'*' | b'+')) {
+        return line_sign(bytes, || openings::greeting(bytes).is_some());
+    }
+    if let Some(greeted) =
+        openings.and_then(|known| known.greeted).filter(|_| role == Role::Initiator)
+        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+    {
+        return line_sign(bytes, || openings::answer(bytes, greeted).is_some());
+    }
+    match openings::claim(bytes) {
+        Ok(_) => Some(true),
+        Err(WireError::NeedMore(_)) if bytes.len() < SIGN_BYTES => None,
+        Err(WireError::NeedMore(_)) => Some(true),
+        Err(_) => Some(false),
+    }
+}
+
+fn line_sign(bytes: &[u8], fits: impl Fn() -> bool) -> Option<bool> {
+    let whole = bytes.contains(&b'\n') || bytes.len() >= LINE_BYTES;
+    if whole { Some(fits()) } else { None }
+}
+
+impl Openings {
+    /// Looks at the bytes at hand. What is told by text, or by both sides only, is passed over:
+    /// another protocol may begin later.
+    pub fn observe(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+        if self.observe_text(bytes, role, facts) {
+            return Step::NotMine;
+        }
+        let claim = match openings::claim(bytes) {
+            Ok(claim) => claim,
+            Err(WireError::NeedMore(_)) => return Step::NeedMore,
+            Err(_) => return Step::NotMine,
+        };
+        if let Some(name) = claim.name.filter(|name| !name.is_empty()) {
+            let spoken = facts.spoken.get_or_insert_default();
+            spoken.ldap_bind.get_or_insert_with(|| shown(name, BIND_BYTES_MAX));
+        }
+        let (own, peer) = match role {
+            Role::Initiator => (&mut self.initiator, self.responder),
+            Role::Responder => (&mut self.responder, self.initiator),
+        };
+        *own = Some(claim.protocol);
+        if claim.certain || peer == Some(claim.protocol) {
+            facts.protocol.get_or_insert(claim.protocol);
+        }
+        match claim.protocol {
+            Protocol::Postgresql if bytes.len() >= SSL_REQUEST_BYTES => {
+                Step::Used(SSL_REQUEST_BYTES)
+            }
+            // TLS may follow, or what one side says is not enough.
+            Protocol::Ldap
+            | Protocol::Mysql
+            | Protocol::Amqp
+            | Protocol::Telnet
+            | Protocol::Websocket => Step::NotMine,
+            _ => Step::Done,
+        }
+    }
+
+    /// Whether this is a line of a dialogue in text.
+    fn observe_text(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> bool {
+        match (role, self.greeted) {
+            (Role::Responder, None) => {
+                self.greeted = openings::greeting(bytes);
+                self.greeted.is_some()
+            }
+            (Role::Initiator, Some(greeted)) => match openings::answer(bytes, greeted) {
+                Some(protocol) => {
+                    facts.protocol.get_or_insert(protocol);
+                    true
+                }
+                None => false,
+            },
+            (Role::Responder, Some(_)) => openings::greeting(bytes).is_some(),
+            (Role::Initiator, None) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Role::Initiator;
+    use Role::Responder;
+
+    fn told(pieces: &[(Role, &[u8])]) -> Option<Protocol> {
+        let (mut openings, mut facts) = (Openings::default(), Facts::default());
+        for (role, bytes) in pieces {
+            if sign(bytes, *role, Some(&openings)) == Some(true) {
+                openings.observe(bytes, *role, &mut facts);
+            }
+        }
+        facts.protocol
+    }
+
+    #[test]
+    fn telnet_and_frames_need_both_sides() {
+        let (ask, offer): (&[u8], &[u8]) = (&[0xff, 0xfd, 0x18], &[0xff, 0xfb, 0x18]);
+        assert_eq!(told(&[(Responder, ask)]), None);
+        assert_eq!(told(&[(Responder, ask), (Responder, ask)]), None);
+        assert_eq!(told(&[(Responder, ask), (Initiator, offer)]), Some(Protocol::Telnet));
+        let masked = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+        assert_eq!(told(&[(Initiator, &masked)]), None);
+        let both: [(Role, &[u8]); 2] = [(Initiator, &masked), (Responder, b"\x81\x05Hello")];
+        assert_eq!(told(&both), Some(Protocol::Websocket));
+    }
+
+    #[test]
+    fn text_needs_a_greeting_and_an_answer() {
+        let greeting: (Role, &[u8]) = (Responder, b"220 mail.example ESMTP\r\n");
+        assert_eq!(told(&[greeting]), None);
+        assert_eq!(told(&[(Initiator, b"EHLO me\r\n")]), None);
+        assert_eq!(told(&[greeting, (Initiator, b"EHLO me\r\n")]), Some(Protocol::Smtp));
+        assert_eq!(told(&[greeting, (Initiator, b"GET / HTTP/1.1\r\n")]), None);
+    }
+
+    #[test]
+    fn a_bind_gives_its_name() {
+        let (mut openings, mut facts) = (Openings::default(), Facts::default());
+        let bind = [&[0x30, 15, 2, 1, 1, 0x60, 10, 2, 1, 3, 4, 3][..], b"me@\x80\0"].concat();
+        assert_eq!(openings.observe(&bind, Initiator, &mut facts), Step::NotMine);
+        assert_eq!(facts.protocol, Some(Protocol::Ldap));
+        assert_eq!(facts.spoken.unwrap().ldap_bind.as_deref(), Some("me@"));
+    }
+}

@@ -1,0 +1,59 @@
+//! The title of a page: devices say what they are there.
+//!
+//! Owns: how far it is looked for. In: the first bytes of a body. Out: the title. Never: parses
+//! HTML, undoes a compression, or looks past its bound.
+
+use crate::evidence::step::Step;
+use crate::evidence::text::shown;
+use crate::model::record::Facts;
+
+/// Bytes of a page that are looked at: its head begins there.
+pub const PAGE_MAX: usize = 4 * 1024;
+/// Longest title kept.
+const TITLE_BYTES_MAX: usize = 128;
+
+/// Looks for a title; waits until it is there or cannot be.
+pub fn observe_page(bytes: &[u8], facts: &mut Facts) -> Step {
+    let window = bytes.get(..PAGE_MAX).unwrap_or(bytes);
+    let found = element(window, b"<title");
+    if let Some(text) = found {
+        let title = shown(text.trim_ascii(), TITLE_BYTES_MAX);
+        if !title.is_empty() {
+            facts.http.get_or_insert_default().title.get_or_insert(title);
+        }
+        return Step::Done;
+    }
+    if bytes.len() >= PAGE_MAX { Step::Done } else { Step::NeedMore }
+}
+
+/// The text of the first element of this name, once its end is there.
+fn element<'a>(window: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let at = window.windows(name.len()).position(|w| w.eq_ignore_ascii_case(name))?;
+    let rest = window.get(at + name.len()..)?;
+    let open = rest.iter().position(|b| *b == b'>')?;
+    let inside = rest.get(open + 1..)?;
+    let end = inside.iter().position(|b| *b == b'<')?;
+    inside.get(..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn title(bytes: &[u8]) -> (Step, Option<Box<str>>) {
+        let mut facts = Facts::default();
+        let step = observe_page(bytes, &mut facts);
+        (step, facts.http.and_then(|http| http.title))
+    }
+
+    #[test]
+    fn a_title_is_taken_when_it_is_whole() {
+        let page = b"<html><head><TITLE lang=en>\n A device </TITLE>";
+        assert_eq!(title(page), (Step::Done, Some("A device".into())));
+        assert_eq!(title(&page[..38]), (Step::NeedMore, None));
+        assert_eq!(title(b"<title></title>"), (Step::Done, None));
+        assert_eq!(title(&vec![b'<'; PAGE_MAX]), (Step::Done, None));
+        let long = [b"<title>".to_vec(), vec![b'x'; 500], b"</title>".to_vec()].concat();
+        assert_eq!(title(&long).1.unwrap().len(), TITLE_BYTES_MAX);
+    }
+}

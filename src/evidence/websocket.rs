@@ -1,0 +1,91 @@
+//! What is spoken inside a WebSocket, as far as its first frames show it.
+//!
+//! Owns: how far frames are followed. In: one direction's bytes after the upgrade. Out: SSH or TLS
+//! inside. Never: joins messages of several frames.
+
+use crate::evidence::ssh;
+use crate::evidence::step::Role;
+use crate::evidence::step::Step;
+use crate::evidence::tls;
+use crate::model::record::Facts;
+use crate::model::record::Protocol;
+use crate::wire::WireError;
+use crate::wire::websocket::BINARY;
+use crate::wire::websocket::TEXT;
+use crate::wire::websocket::frame;
+
+/// Longest frame looked into: a flight of TLS or a KEXINIT fits, and what is sent in pieces is
+/// followed no further.
+pub const FRAME_MAX: usize = 8 * 1024;
+
+/// Whether a frame may begin here after a server agreed to a WebSocket: its client sends them too.
+pub fn is_agreed(bytes: &[u8], facts: Option<&Facts>) -> bool {
+    let agreed = facts
+        .is_some_and(|facts| facts.protocol == Some(Protocol::Websocket) && facts.http.is_some());
+    agreed && matches!(bytes.first(), Some(0x81 | 0x82 | 0x88..=0x8a))
+}
+
+/// Looks at a frame. Tunnels put a segment of what they carry into each.
+pub fn observe(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+    let frame = match frame(bytes) {
+        Ok(frame) => frame,
+        Err(WireError::NeedMore(_)) => return Step::NeedMore,
+        Err(_) => return Step::Done,
+    };
+    if !matches!(frame.opcode, TEXT | BINARY) {
+        return Step::Used(frame.size);
+    }
+    if frame.size > FRAME_MAX {
+        return Step::Done;
+    }
+    if !frame.is_whole(bytes.len()) {
+        return Step::NeedMore;
+    }
+    if observe_payload(&frame.unmasked(FRAME_MAX), role, facts) {
+        Step::Used(frame.size)
+    } else {
+        Step::Done
+    }
+}
+
+/// Whether more of the same is to come.
+fn observe_payload(payload: &[u8], role: Role, facts: &mut Facts) -> bool {
+    let ssh_side = facts.ssh.as_ref().map(|ssh| match role {
+        Role::Initiator => ssh.client.is_some(),
+        Role::Responder => ssh.server.is_some(),
+    });
+    if payload.starts_with(b"SSH-") || ssh_side == Some(true) {
+        return match ssh::observe_ssh(payload, role, facts) {
+            // The KEXINIT stands behind the name in the same frame, or in the next.
+            Step::Used(n) => match payload.get(n..).filter(|rest| !rest.is_empty()) {
+                Some(rest) => matches!(ssh::observe_ssh(rest, role, facts), Step::Used(_)),
+                None => true,
+            },
+            _ => false,
+        };
+    }
+    if payload.starts_with(&[0x16, 3]) {
+        tls::observe_tls(payload, role, facts);
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssh_inside_is_named() {
+        let mut facts = Facts::default();
+        let name = b"SSH-2.0-inside\r\n";
+        let framed = [&[0x82, name.len() as u8][..], name].concat();
+        let step = observe(&framed, Role::Responder, &mut facts);
+        assert_eq!(step, Step::Used(framed.len()));
+        assert_eq!(facts.ssh.unwrap().server.as_deref(), Some("SSH-2.0-inside"));
+        let mut none = Facts::default();
+        assert_eq!(observe(b"\x81\x02hi", Role::Responder, &mut none), Step::Done);
+        assert_eq!(observe(&[0x89, 0, 1], Role::Responder, &mut none), Step::Used(2));
+        assert_eq!(observe(&framed[..5], Role::Responder, &mut none), Step::NeedMore);
+        assert_eq!(none, Facts::default());
+    }
+}
