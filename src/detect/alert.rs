@@ -107,7 +107,8 @@ pub(super) fn raise(
 fn repeats(rule: &Compiled<Record>, record: &Record) -> Option<Repeats> {
     let values: Vec<String> =
         rule.merge_by.iter().map(|field| (field.get)(record).to_text()).collect();
-    (!values.is_empty()).then(|| Repeats::of(values.join("\n"), record.end))
+    let repeats = Repeats::of(values.join("\n"), record.end);
+    (!values.is_empty()).then_some(Repeats { at_least: rule.at_least, ..repeats })
 }
 
 /// What a rule that fired rests on.

@@ -151,5 +151,6 @@ fn sources(
 fn repeats(rule: &Compiled<EndpointRow>, row: &EndpointRow) -> Option<Repeats> {
     let values: Vec<String> =
         rule.merge_by.iter().map(|field| (field.get)(row).to_text()).collect();
-    (!values.is_empty()).then(|| Repeats::of(values.join("\n"), row.last))
+    let repeats = Repeats::of(values.join("\n"), row.last);
+    (!values.is_empty()).then_some(Repeats { at_least: rule.at_least, ..repeats })
 }

@@ -32,10 +32,12 @@ struct First {
     time: Nanos,
     /// Its index among the alerts kept; `None` where it was not kept.
     index: Option<usize>,
+    /// Itself, while there are fewer of its kind than its rule asks for.
+    waits: Option<Box<Alert>>,
 }
 
 /// What to do with an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Verdict {
     /// It stands for itself.
     New,
@@ -43,6 +45,26 @@ pub enum Verdict {
     Unremembered,
     /// It belongs to the alert kept at this index, or to one that was not kept.
     Again(Option<usize>),
+    /// There are too few of its kind so far.
+    Waits,
+    /// With it there are enough: this is the alert, of all of them.
+    Ripe(Box<Alert>),
+}
+
+impl First {
+    /// Another of its kind, within the window.
+    fn again(&mut self, alert: &Alert, index: Option<usize>) -> Verdict {
+        let Some(mut all) = self.waits.take() else { return Verdict::Again(self.index) };
+        add(&mut all, alert);
+        if all.repeats.as_ref().is_some_and(|repeats| repeats.count < repeats.at_least) {
+            self.waits = Some(all);
+            return Verdict::Waits;
+        }
+        // The last of them made it an alert: the order of output is that of time.
+        all.time = alert.time;
+        self.index = index;
+        Verdict::Ripe(all)
+    }
 }
 
 /// The kinds seen within the window.
@@ -57,18 +79,21 @@ impl Merger {
     pub fn judge(&mut self, alert: &Alert, index: Option<usize>) -> Verdict {
         let Some(repeats) = &alert.repeats else { return Verdict::New };
         let kind = (Arc::clone(&alert.subject), alert.rule.uuid.clone(), repeats.key.clone());
-        let known = self.kinds.get(&kind);
+        let known = self.kinds.get_mut(&kind);
+        let is_known = known.is_some();
         if let Some(first) = known.filter(|first| alert.time.since(first.time) <= WINDOW) {
-            return Verdict::Again(first.index);
+            return first.again(alert, index);
         }
-        if known.is_none() && self.kinds.len() >= KINDS_MAX {
+        let alone = repeats.at_least <= 1;
+        if !is_known && self.kinds.len() >= KINDS_MAX {
             self.tidy(alert.time);
             if self.kinds.len() >= KINDS_MAX {
-                return Verdict::Unremembered;
+                return if alone { Verdict::Unremembered } else { Verdict::Waits };
             }
         }
-        self.kinds.insert(kind, First { time: alert.time, index });
-        Verdict::New
+        let waits = (!alone).then(|| Box::new(alert.clone()));
+        self.kinds.insert(kind, First { time: alert.time, index, waits });
+        if alone { Verdict::New } else { Verdict::Waits }
     }
 
     fn tidy(&mut self, now: Nanos) {

@@ -30,21 +30,24 @@ fn alert(subject: &str, key: Option<&str>, at_s: u64) -> Alert {
 #[test]
 fn an_alert_joins_the_first_of_its_subject_and_key_within_a_day() {
     let mut merger = Merger::default();
-    assert_eq!(merger.judge(&alert("a", Some("x"), 0), Some(0)), Verdict::New);
-    assert_eq!(merger.judge(&alert("a", Some("x"), 1), Some(1)), Verdict::Again(Some(0)));
-    assert_eq!(merger.judge(&alert("b", Some("x"), 2), None), Verdict::New);
-    assert_eq!(merger.judge(&alert("b", Some("x"), 2), Some(1)), Verdict::Again(None));
-    assert_eq!(merger.judge(&alert("a", Some("y"), 2), Some(1)), Verdict::New);
-    assert_eq!(merger.judge(&alert("a", Some("x"), DAY), Some(2)), Verdict::Again(Some(0)));
-    assert_eq!(merger.judge(&alert("a", Some("x"), DAY + 1), Some(2)), Verdict::New);
-    assert_eq!(merger.judge(&alert("a", Some("x"), DAY + 2), Some(3)), Verdict::Again(Some(2)));
+    assert!(matches!(merger.judge(&alert("a", Some("x"), 0), Some(0)), Verdict::New));
+    assert!(matches!(merger.judge(&alert("a", Some("x"), 1), Some(1)), Verdict::Again(Some(0))));
+    assert!(matches!(merger.judge(&alert("b", Some("x"), 2), None), Verdict::New));
+    assert!(matches!(merger.judge(&alert("b", Some("x"), 2), Some(1)), Verdict::Again(None)));
+    assert!(matches!(merger.judge(&alert("a", Some("y"), 2), Some(1)), Verdict::New));
+    assert!(matches!(merger.judge(&alert("a", Some("x"), DAY), Some(2)), Verdict::Again(Some(0))));
+    assert!(matches!(merger.judge(&alert("a", Some("x"), DAY + 1), Some(2)), Verdict::New));
+    assert!(matches!(
+        merger.judge(&alert("a", Some("x"), DAY + 2), Some(3)),
+        Verdict::Again(Some(2))
+    ));
 }
 
 #[test]
 fn a_rule_that_asks_for_none_of_it_is_left_alone() {
     let mut merger = Merger::default();
     for at in 0..3 {
-        assert_eq!(merger.judge(&alert("a", None, at), Some(0)), Verdict::New);
+        assert!(matches!(merger.judge(&alert("a", None, at), Some(0)), Verdict::New));
     }
 }
 
@@ -54,8 +57,8 @@ fn kinds_are_capped_and_old_ones_make_room() {
     for n in 0..KINDS_MAX {
         merger.judge(&alert(&n.to_string(), Some("x"), 0), None);
     }
-    assert_eq!(merger.judge(&alert("late", Some("x"), DAY), None), Verdict::Unremembered);
-    assert_eq!(merger.judge(&alert("later", Some("x"), 2 * DAY), None), Verdict::New);
+    assert!(matches!(merger.judge(&alert("late", Some("x"), DAY), None), Verdict::Unremembered));
+    assert!(matches!(merger.judge(&alert("later", Some("x"), 2 * DAY), None), Verdict::New));
     assert_eq!(merger.kinds.len(), 1);
 }
 
@@ -77,4 +80,27 @@ fn what_is_added_is_counted_and_listed_up_to_the_caps() {
     // Its own place and seven more; three had no room.
     assert_eq!((repeats.packets.len(), repeats.left_out), (7, 3));
     assert_eq!(first.time, Nanos::ZERO);
+}
+
+#[test]
+fn a_rule_that_asks_for_three_gets_three_within_a_day() {
+    let at = |at_s: u64| {
+        let mut alert = alert("a", Some("x"), at_s);
+        if let Some(repeats) = &mut alert.repeats {
+            repeats.at_least = 3;
+        }
+        alert
+    };
+    let mut merger = Merger::default();
+    assert!(matches!(merger.judge(&at(0), Some(0)), Verdict::Waits));
+    assert!(matches!(merger.judge(&at(1), Some(0)), Verdict::Waits));
+    let Verdict::Ripe(all) = merger.judge(&at(2), Some(0)) else { panic!("not ripe") };
+    let repeats = all.repeats.as_ref().unwrap();
+    assert_eq!((repeats.count, all.since, all.time), (3, Nanos::ZERO, Nanos::from_secs(2)));
+    assert!(matches!(merger.judge(&at(3), Some(1)), Verdict::Again(Some(0))));
+    // A day later it begins anew, and two are too few.
+    for at_s in [DAY + 4, DAY + 5] {
+        assert!(matches!(merger.judge(&at(at_s), Some(1)), Verdict::Waits));
+    }
+    assert!(matches!(merger.judge(&at(3 * DAY), Some(1)), Verdict::Waits), "they are forgotten");
 }

@@ -55,6 +55,8 @@ pub(super) struct Compiled<S: Judged> {
     pub(super) evidence: Vec<(&'static Field<S>, EvidenceField)>,
     /// Fields whose values make alerts of one subject the same; none: each alert is its own.
     pub(super) merge_by: Vec<&'static Field<S>>,
+    /// How many of the same within a day make an alert.
+    pub(super) at_least: u64,
 }
 
 /// A rule by what it judges.
@@ -116,6 +118,8 @@ struct Own {
     benign_checked: Vec<String>,
     #[serde(default)]
     merge_by: Vec<String>,
+    #[serde(default)]
+    at_least: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -212,7 +216,8 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
         file: doc.file().to_path_buf(),
         line: doc.number(doc.top("title")),
     };
-    Ok(Compiled { rule: Arc::new(rule), when, needs: 0, message, evidence, merge_by })
+    let at_least = own.at_least.unwrap_or(1);
+    Ok(Compiled { rule: Arc::new(rule), when, needs: 0, message, evidence, merge_by, at_least })
 }
 
 /// Sigma requires `title` and leaves `name` free: the title in snake case stands for it.
@@ -308,7 +313,7 @@ fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> Optio
             line => line,
         };
         let help = "keys: id, family, topologies, weight, message, evidence, \
-                    list_max_age_days, benign_checked, merge_by";
+                    list_max_age_days, benign_checked, merge_by, at_least";
         errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
     })
     .ok()
@@ -324,6 +329,10 @@ fn check_own(own: &Own, doc: &Document, errors: &mut Vec<Error>) -> Option<Famil
     }
     if !(0.0..=1.0).contains(&own.weight) {
         refuse("weight", format!("weight {} is out of range", own.weight), "0 to 1");
+    }
+    if own.at_least.is_some_and(|n| !(2..=100).contains(&n) || own.merge_by.is_empty()) {
+        let help = "2 to 100, and merge_by with the fields that make alerts the same";
+        refuse("at_least", "at_least is out of range, or without merge_by".to_owned(), help);
     }
     for name in &own.topologies {
         if !["T1", "T2", "T3", "T4", "T5", "T6"].contains(&name.as_str()) {

@@ -150,6 +150,8 @@ pub struct SourceInfo {
 pub struct Repeats {
     /// The values that the rule merges by.
     pub key: String,
+    /// How many within a day make an alert; fewer are none.
+    pub at_least: u64,
     /// How many alerts it stands for, itself included.
     pub count: u64,
     /// Packet time of the last of them.
@@ -163,7 +165,7 @@ pub struct Repeats {
 impl Repeats {
     /// Of an alert at `time` that stands for itself only.
     pub fn of(key: String, time: Nanos) -> Repeats {
-        Repeats { key, count: 1, last: time, packets: Vec::new(), left_out: 0 }
+        Repeats { key, at_least: 1, count: 1, last: time, packets: Vec::new(), left_out: 0 }
     }
 }
 

@@ -149,6 +149,8 @@ counters! {
     AlertsDropped = "alerts_dropped" in "detect";
     /// Alerts added to an earlier one of the same rule and subject that says the same.
     AlertsMerged = "alerts_merged" in "detect";
+    /// Alerts of rules that ask for several within a day, while there were too few.
+    AlertsWaiting = "alerts_waiting" in "detect";
     /// Alerts that stand alone because there was no room to remember what they repeat.
     AlertsUnmerged = "alerts_unmerged" in "detect";
     /// Subjects whose alerts were not correlated because the cap was reached.

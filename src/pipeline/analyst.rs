@@ -287,11 +287,16 @@ impl Found {
         let reported = alert.level >= self.min_level;
         let room = self.alerts.len() < self.caps.alerts;
         let place = (reported && room).then_some(self.alerts_taken + self.alerts.len());
-        match self.merger.judge(&alert, place) {
+        let alert = match self.merger.judge(&alert, place) {
             Verdict::Again(first) => return self.repeat(first, &alert),
-            Verdict::Unremembered => self.counters.bump(Counter::AlertsUnmerged),
-            Verdict::New => {}
-        }
+            Verdict::Waits => return self.counters.bump(Counter::AlertsWaiting),
+            Verdict::Ripe(all) => *all,
+            Verdict::New => alert,
+            Verdict::Unremembered => {
+                self.counters.bump(Counter::AlertsUnmerged);
+                alert
+            }
+        };
         let alert = Arc::new(alert);
         self.incidents.push(&alert);
         if reported {
