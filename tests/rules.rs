@@ -59,8 +59,8 @@ fn embedded_and_directory_are_the_same_rules() {
     assert_eq!(embedded.info().sha256, loaded.info().sha256);
     assert_eq!(embedded.info().count, loaded.info().count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
-    let want = "D01 D01 D02 D03 D04 D05 D05 D06 D07 D08 D08 D08 D18 D18 D18 D18 \
-                D20 D20 D21 D22 D23 D23 D27 D28 D29";
+    let want = "D01 D01 D02 D03 D04 D05 D05 D06 D07 D08 D08 D08 D18 D18 D18 D18 D19 \
+                D20 D20 D21 D22 D22 D23 D23 D27 D28 D29";
     assert_eq!(numbers.join(" "), want);
 }
 
@@ -333,8 +333,13 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
         ("network.bytes", pool(json!([999_999, 1_000_000]))),
         ("network.direction", pool(json!(["inbound", "outbound", "internal"]))),
         ("network.protocol", pool(json!(["tls", "dns", "wireguard"]))),
+        ("longhaul.shape.encapsulated_tls", pool(json!([true]))),
+        ("destination.mac", pool(json!(["DC-A6-32-00-00-01"]))),
         ("network.application", pool(json!(["anydesk", "teamviewer", "zoom"]))),
-        ("longhaul.application.reason", pool(json!(["sni", "dns", "port"]))),
+        (
+            "longhaul.application.reason",
+            pool(json!(["sni", "dns", "port", "certificate", "title"])),
+        ),
         ("longhaul.application.approved", pool(json!([true]))),
         ("longhaul.device.name", pool(json!(["pikvm", "laptop"]))),
         ("longhaul.device.mac", pool(json!(["DC-A6-32-00-00-01", "00-00-5E-00-53-01"]))),

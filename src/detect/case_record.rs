@@ -465,9 +465,10 @@ fn protocol(word: &str) -> Option<Protocol> {
 }
 
 /// What may name an application.
-const REASONS: [&str; 13] = [
+const REASONS: [&str; 14] = [
     "payload",
     "certificate",
+    "title",
     "sni",
     "http",
     "alpn",

@@ -16,6 +16,7 @@ embedded! {
     "network/d02_hosting_asn_inbound.yml"
     "network/d06_tunnel_mtu.yml"
     "network/d18_consumer_vpn_from_inside.yml"
+    "network/d19_encapsulated_tls.yml"
     "network/d20_resip_enrolment.yml"
     "network/d21_tor.yml"
     "network/d29_sanctioned_space.yml"

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::enrich::lists::Entry;
 use crate::enrich::lists::Lists;
+use crate::enrich::signatures::certificate;
 use crate::enrich::signatures::file::Field;
 use crate::model::Record;
 use crate::model::record::Context;
@@ -20,6 +21,9 @@ use crate::model::record::Protocol;
 /// DNS questions, addresses, AS numbers; the first hits stay, later ones fall off: names say more
 /// than owners.
 pub const HITS_MAX: usize = 16;
+
+/// Names of a certificate that are looked up: one of a content network speaks for dozens.
+const SPOKEN_FOR_MAX: usize = 8;
 
 /// Fills `context.hits`, `context.application` and its reason. Says how many hits fell off.
 pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
@@ -54,12 +58,27 @@ fn match_speech(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
     let facts = &record.facts;
     let told = facts.first_bytes.as_ref().and_then(|first| first.application.as_deref());
     hits.take_all(told.into_iter().flat_map(|name| lists.by_text(Field::Payload, name)), "payload");
+    let shown = facts.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
+    for text in shown.map(certificate::texts).unwrap_or_default() {
+        hits.take_all(lists.by_text(Field::Certificate, &text), "certificate");
+    }
     let server_name = facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+    // A client that names nobody is told by whom the server may speak for, unless those are many.
+    let spoken_for = shown.map(|shown| &*shown.alternative_names).unwrap_or_default();
+    if server_name.is_none() && spoken_for.len() <= SPOKEN_FOR_MAX {
+        for name in spoken_for {
+            let name = name.trim_start_matches("*.");
+            hits.take_name(lists, Some(name), "tls.server.subject", "certificate");
+        }
+    }
     let host = facts.http.as_ref().and_then(|http| http.host.as_deref()).map(host_name);
     let connect = facts.http.as_ref().and_then(|http| http.connect_target.as_deref());
     hits.take_name(lists, server_name, "tls.client.server_name", "sni");
     hits.take_name(lists, host, "url.domain", "http");
     hits.take_name(lists, connect.map(host_name), "longhaul.http.connect_target", "http");
+    let title = facts.http.as_ref().and_then(|http| http.title.as_deref());
+    let title = title.map(str::to_lowercase);
+    hits.take_all(title.iter().flat_map(|title| lists.by_text(Field::Title, title)), "title");
     if let Some(tls) = &facts.tls {
         let protocols = tls.alpn_chosen.iter().chain(&tls.alpn);
         hits.take_all(protocols.flat_map(|name| lists.by_text(Field::Alpn, name)), "alpn");
@@ -145,6 +164,8 @@ impl Hits<'_> {
     /// Notes what a signature says of the session as a whole.
     fn take_all<'e>(&mut self, entries: impl Iterator<Item = &'e Entry>, reason: &'static str) {
         let on = match reason {
+            "certificate" => "tls.server.subject",
+            "title" => "longhaul.http.title",
             "alpn" => "longhaul.tls.alpn",
             "ja4" => "tls.client.ja4",
             "ssh" => "longhaul.ssh.server",

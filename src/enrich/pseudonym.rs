@@ -94,6 +94,13 @@ impl Pseudonyms {
         for party in [&mut record.initiator, &mut record.responder] {
             party.mac = party.mac.map(|mac| self.mac(mac));
         }
+        if let Some(spoken) = &mut record.facts.spoken {
+            if let Some(rdp) = &mut spoken.rdp {
+                rdp.cookie = rdp.cookie.as_deref().map(|name| Box::from(&*self.word("user", name)));
+            }
+            let bind = spoken.ldap_bind.as_deref();
+            spoken.ldap_bind = bind.map(|name| Box::from(&*self.word("user", name)));
+        }
         let names = [record.initiator.port, record.responder.port];
         if names.iter().any(|port| NAMING_PORTS.contains(port)) {
             record.facts.dns = None;

@@ -28,7 +28,7 @@ const WORDS: [(Protocol, &str); 9] = [
 ];
 
 /// Files that are told otherwise, and why.
-const TOLD_OTHERWISE: [(&str, &str, &str); 2] = [
+const TOLD_OTHERWISE: [(&str, &str, &str); 5] = [
     (
         "benign-saas__ndpi__zoom.pcap",
         "wg",
@@ -38,6 +38,21 @@ const TOLD_OTHERWISE: [(&str, &str, &str); 2] = [
         "proxy-socks__arkime__socks5-reverse.pcap",
         "socks",
         "SOCKS 5 by its class and its bytes, on a port where the other program does not look",
+    ),
+    (
+        "vpn-tailscale__ndpi__tailscale.part-a.pcap",
+        "wg",
+        "one session begins with disco frames: it is told as tailscale, which carries WireGuard",
+    ),
+    (
+        "vpn-openvpn-obfuscated__ndpi__openvpn_obfuscated.part-a.pcapng",
+        "openvpn",
+        "OpenVPN under the scramble patch by its class; the other program does not know that",
+    ),
+    (
+        "rdp__zeek__rdpeudp-handshake-success.pcap",
+        "rdp",
+        "RDP over UDP by its class; the other program calls it rdpudp",
     ),
 ];
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::enrich::names::Pattern;
+use crate::enrich::signatures::certificate;
 use crate::enrich::signatures::payload;
 use crate::enrich::signatures::text;
 use crate::enrich::signatures::text::Entry;
@@ -25,7 +26,7 @@ const ERRORS_MAX: usize = 100;
 const TEXT_BYTES: std::ops::RangeInclusive<usize> = 2..=128;
 
 const KEYS: &str = "keys are name, title, category, tag, source, date, port, names, ports, \
-                    payload, certificate, alpn, ja4, ssh and protocols";
+                    payload, certificates, titles, alpn, ja4, ssh and protocols";
 
 /// One piece of evidence.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +48,10 @@ pub(crate) enum Sign {
 pub enum Field {
     /// The application that the first bytes told.
     Payload,
+    /// A part of the server's certificate, as [`certificate::texts`] writes it.
+    Certificate,
+    /// Title of a web page, lower case.
+    Title,
     /// ALPN, offered or chosen.
     Alpn,
     /// JA4 of the client.
@@ -167,6 +172,8 @@ impl Reader<'_> {
             },
             "ports" => |node, _| port(word(node)?),
             "payload" => |node, name| payload::shape(node, name).map(Sign::Payload),
+            "certificates" => |node, _| certificate::sign(word(node)?),
+            "titles" => |node, _| exact(Field::Title, &word(node)?.to_lowercase()),
             "alpn" => |node, _| exact(Field::Alpn, word(node)?),
             "ja4" => |node, _| ja4(word(node)?),
             "ssh" => |node, _| exact(Field::Ssh, &word(node)?.to_ascii_lowercase()),
@@ -248,7 +255,7 @@ pub(super) fn transport_of(word: &str) -> Option<Transport> {
     }
 }
 
-fn exact(field: Field, text: &str) -> Result<Sign, Refusal> {
+pub(super) fn exact(field: Field, text: &str) -> Result<Sign, Refusal> {
     if TEXT_BYTES.contains(&text.len()) {
         return Ok(Sign::Text(field, text.into()));
     }

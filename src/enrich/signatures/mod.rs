@@ -4,6 +4,7 @@
 //! `--signatures DIR`. Out: entries that stand beside those of lists. Never: an application that
 //! only code knows.
 
+pub(crate) mod certificate;
 pub(crate) mod file;
 mod payload;
 mod text;
@@ -48,6 +49,7 @@ embedded! {
     "proxy.yaml"
     "rmm.yaml"
     "saas.yaml"
+    "tor.yaml"
     "tunnel.yaml"
     "vpn.yaml"
 }
@@ -212,6 +214,8 @@ fn application(signature: &Signature) -> Application {
         Sign::Name(_) => "name",
         Sign::Port(..) => "port",
         Sign::Payload(_) | Sign::Text(Field::Payload, _) => "payload",
+        Sign::Text(Field::Certificate, _) => "certificate",
+        Sign::Text(Field::Title, _) => "title",
         Sign::Text(Field::Alpn, _) => "alpn",
         Sign::Text(Field::Ja4, _) => "ja4",
         Sign::Text(Field::Ssh, _) => "ssh",
