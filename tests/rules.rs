@@ -448,7 +448,7 @@ fn full() -> Record {
     record.facts.http.as_mut().unwrap().more = vec![Default::default()];
     let (source, destination) = (record.initiator.ip, record.responder.ip);
     let layer = |kind, id| longhaul::model::record::Layer { kind, id, source, destination };
-    record.facts.wrapping = Some(Box::new(longhaul::model::record::Wrapping {
+    record.facts.rare_mut().wrapping = Some(Box::new(longhaul::model::record::Wrapping {
         layers: vec![layer("gre", 0), layer("vxlan", 42)],
         inner_vlan: Some(9),
         mpls_label: Some(20),

@@ -389,7 +389,7 @@ fn ssh(record: &mut Record) -> &mut SshFacts {
 }
 
 fn stun(record: &mut Record) -> &mut StunFacts {
-    record.facts.stun.get_or_insert_default()
+    record.facts.rare_mut().stun.get_or_insert_default()
 }
 
 fn http(record: &mut Record) -> &mut HttpFacts {

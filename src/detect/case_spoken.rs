@@ -36,9 +36,12 @@ pub(super) fn set_spoken(record: &mut Record, name: &str, value: &Json) -> Optio
         return value.as_bool().filter(|set| *set).map(drop);
     }
     let (group, rest) = name.strip_prefix("longhaul.")?.split_once('.')?;
-    let spoken: &mut Spoken = record.facts.spoken.get_or_insert_default();
+    let rare = record.facts.rare_mut();
+    if group == "socks" {
+        return set_socks(rare.socks.get_or_insert_default(), rest, value);
+    }
+    let spoken: &mut Spoken = rare.spoken.get_or_insert_default();
     match group {
-        "socks" => set_socks(spoken.socks.get_or_insert_default(), rest, value),
         "rdp" => set_rdp(spoken.rdp.get_or_insert_default(), rest, value),
         "rfb" => set_rfb(spoken.rfb.get_or_insert_default(), rest, value),
         "proxy" => set_proxy(spoken, rest, value),

@@ -216,7 +216,9 @@ impl<S: Judged> Node<S> {
         match self {
             Node::Present(..) => 1,
             Node::Is(field, test) => {
-                test.cost() + if field.name.ends_with(".tags") { 8 } else { 0 }
+                // Made for the question: an allocation.
+                let made = field.name.ends_with(".tags") || field.name.ends_with(".mac");
+                test.cost() + if made { 64 } else { 0 }
             }
             Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
                 nodes.iter().map(Node::cost).sum()

@@ -2,6 +2,8 @@
 //!
 //! Owns: the optional parts. In: a record. Out: values. Never: judges, or keeps anything.
 
+use std::fmt::Write;
+
 use crate::detect::value::List;
 use crate::detect::value::Side;
 use crate::detect::value::Value;
@@ -53,11 +55,11 @@ pub(super) fn ssh(record: &Record, get: Part<SshFacts>) -> Value<'_> {
 }
 
 pub(super) fn stun(record: &Record, get: Part<StunFacts>) -> Value<'_> {
-    part(record.facts.stun.as_deref(), get)
+    part(record.facts.stun(), get)
 }
 
 pub(super) fn wrapping(record: &Record, get: Part<Wrapping>) -> Value<'_> {
-    part(record.facts.wrapping.as_deref(), get)
+    part(record.facts.wrapping(), get)
 }
 
 pub(super) fn http(record: &Record, get: Part<HttpFacts>) -> Value<'_> {
@@ -69,23 +71,23 @@ pub(super) fn certificate(record: &Record, get: Part<Certificate>) -> Value<'_> 
 }
 
 pub(super) fn spoken(record: &Record, get: Part<Spoken>) -> Value<'_> {
-    part(record.facts.spoken.as_deref(), get)
+    part(record.facts.spoken(), get)
 }
 
 pub(super) fn socks(record: &Record, get: Part<Socks>) -> Value<'_> {
-    part(record.facts.spoken.as_ref().and_then(|spoken| spoken.socks.as_ref()), get)
+    part(record.facts.socks(), get)
 }
 
 pub(super) fn rdp(record: &Record, get: Part<Rdp>) -> Value<'_> {
-    part(record.facts.spoken.as_ref().and_then(|spoken| spoken.rdp.as_ref()), get)
+    part(record.facts.spoken().and_then(|spoken| spoken.rdp.as_ref()), get)
 }
 
 pub(super) fn rfb(record: &Record, get: Part<Rfb>) -> Value<'_> {
-    part(record.facts.spoken.as_ref().and_then(|spoken| spoken.rfb.as_ref()), get)
+    part(record.facts.spoken().and_then(|spoken| spoken.rfb.as_ref()), get)
 }
 
 pub(super) fn proxy(record: &Record, get: Part<ProxyHeader>) -> Value<'_> {
-    part(record.facts.spoken.as_ref().and_then(|spoken| spoken.proxy.as_ref()), get)
+    part(record.facts.spoken().and_then(|spoken| spoken.proxy.as_ref()), get)
 }
 
 pub(super) fn syn(record: &Record, get: Part<SynFacts>) -> Value<'_> {
@@ -138,7 +140,10 @@ pub(super) fn mac(party: &Party) -> Value<'_> {
 pub(super) fn hardware(mac: Option<[u8; 6]>) -> Value<'static> {
     match mac {
         Some([a, b, c, d, e, f]) => {
-            Value::Text(format!("{a:02X}-{b:02X}-{c:02X}-{d:02X}-{e:02X}-{f:02X}"))
+            let mut text = String::with_capacity(17);
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{a:02X}-{b:02X}-{c:02X}-{d:02X}-{e:02X}-{f:02X}");
+            Value::Text(text)
         }
         None => Value::Absent,
     }

@@ -137,7 +137,7 @@ fn put_network(json: &mut Json<'_>, record: &Record) {
     let (from, to) = (&record.initiator, &record.responder);
     json.number(key!("bytes"), from.bytes.saturating_add(to.bytes));
     json.number(key!("packets"), from.packets.saturating_add(to.packets));
-    if let Some(vlan) = record.facts.wrapping.as_ref().and_then(|wrapping| wrapping.inner_vlan) {
+    if let Some(vlan) = record.facts.wrapping().and_then(|wrapping| wrapping.inner_vlan) {
         let inner = json.open(key!("inner"));
         let vlans = json.open(key!("vlan"));
         json.number(key!("id"), vlan);

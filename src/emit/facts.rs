@@ -12,6 +12,7 @@ use crate::emit::json::key;
 use crate::emit::json::quoted;
 use crate::emit::spoken::put_certificate;
 use crate::emit::spoken::put_own_http;
+use crate::emit::spoken::put_socks;
 use crate::emit::spoken::put_spoken;
 use crate::emit::text;
 use crate::model::names;
@@ -140,7 +141,7 @@ fn put_http(json: &mut Json<'_>, http: &HttpFacts) {
 
 /// What the handshakes said and ECS has no name for.
 pub(super) fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
-    if let Some(wrapping) = &facts.wrapping {
+    if let Some(wrapping) = facts.wrapping() {
         let mark = json.open(key!("encapsulation"));
         put_wrapping(json, wrapping);
         json.close(mark);
@@ -163,7 +164,7 @@ pub(super) fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
         put_ssh(json, ssh);
         json.close(mark);
     }
-    if let Some(stun) = &facts.stun {
+    if let Some(stun) = facts.stun() {
         let mark = json.open(key!("stun"));
         put_stun(json, stun);
         json.close(mark);
@@ -175,7 +176,10 @@ pub(super) fn put_own_facts(json: &mut Json<'_>, facts: &Facts) {
         put_own_http(json, http);
         json.close(mark);
     }
-    if let Some(spoken) = &facts.spoken {
+    if let Some(socks) = facts.socks() {
+        put_socks(json, socks);
+    }
+    if let Some(spoken) = facts.spoken() {
         put_spoken(json, spoken);
     }
 }

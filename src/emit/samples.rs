@@ -183,7 +183,7 @@ pub fn nasty_record() -> Record {
         hassh: Some([0xab; 16]),
         ..SshFacts::default()
     }));
-    record.facts.stun = Some(Box::new(StunFacts {
+    record.facts.rare_mut().stun = Some(Box::new(StunFacts {
         mapped: vec!["203.0.113.9".into()],
         peers: vec!["198.51.100.4".into(), "2001:db8::7".into()],
         checks: 3,

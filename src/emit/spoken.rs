@@ -46,9 +46,6 @@ pub(super) fn put_own_http(json: &mut Json<'_>, http: &HttpFacts) {
 
 /// The rest, an object each.
 pub(super) fn put_spoken(json: &mut Json<'_>, spoken: &Spoken) {
-    if let Some(socks) = &spoken.socks {
-        put_socks(json, socks);
-    }
     if let Some(rdp) = &spoken.rdp {
         put_rdp(json, rdp);
     }
@@ -76,7 +73,7 @@ pub(super) fn put_spoken(json: &mut Json<'_>, spoken: &Spoken) {
     json.close(mark);
 }
 
-fn put_socks(json: &mut Json<'_>, socks: &Socks) {
+pub(super) fn put_socks(json: &mut Json<'_>, socks: &Socks) {
     let mark = json.open(key!("socks"));
     json.number(key!("version"), socks.version);
     json.string_opt(quoted!("target"), socks.target.as_deref());
@@ -126,12 +123,6 @@ mod tests {
 
     fn spoken() -> Spoken {
         Spoken {
-            socks: Some(Socks {
-                version: 5,
-                target: Some("a.example:443".into()),
-                user: true,
-                granted: Some(false),
-            }),
             rdp: Some(Rdp { cookie: Some("me".into()), requested: Some(11), chosen: Some(2) }),
             rfb: Some(Rfb { version: (3, 8), security: Some(2) }),
             proxy: Some(ProxyHeader {
@@ -166,7 +157,13 @@ mod tests {
             subprotocol: Some("p".into()),
             ..HttpFacts::default()
         }));
-        record.facts.spoken = Some(Box::new(spoken()));
+        record.facts.rare_mut().spoken = Some(Box::new(spoken()));
+        record.facts.rare_mut().socks = Some(Box::new(Socks {
+            version: 5,
+            target: Some("a.example:443".into()),
+            user: true,
+            granted: Some(false),
+        }));
         let mut line = Vec::new();
         render_session(&record, crate::emit::event_id(&record), &mut line);
         let line = String::from_utf8(line).unwrap();

@@ -56,7 +56,7 @@ pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
 /// What the session itself says, in the order in which it is trusted.
 fn match_speech(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
     let facts = &record.facts;
-    let told = facts.first_bytes.as_ref().and_then(|first| first.application.as_deref());
+    let told = facts.first_bytes().and_then(|first| first.application.as_deref());
     hits.take_all(told.into_iter().flat_map(|name| lists.by_text(Field::Payload, name)), "payload");
     let shown = facts.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
     for text in shown.map(certificate::texts).unwrap_or_default() {

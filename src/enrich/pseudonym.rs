@@ -94,7 +94,7 @@ impl Pseudonyms {
         for party in [&mut record.initiator, &mut record.responder] {
             party.mac = party.mac.map(|mac| self.mac(mac));
         }
-        if let Some(spoken) = &mut record.facts.spoken {
+        if let Some(spoken) = record.facts.rare.as_mut().and_then(|rare| rare.spoken.as_mut()) {
             if let Some(rdp) = &mut spoken.rdp {
                 rdp.cookie = rdp.cookie.as_deref().map(|name| Box::from(&*self.word("user", name)));
             }

@@ -69,17 +69,32 @@ pub struct Talk {
     over: bool,
     /// STUN was spoken, whatever came behind it.
     stunned: bool,
+    /// Over UDP, once there is something to time.
+    timed: Option<Box<Timed>>,
+    /// Over UDP, while one of two datagrams is here.
+    pair: Option<Box<Pair>>,
+    /// Over TCP as well.
+    pub openvpn: Openvpn,
+    /// Over TCP only.
+    pub streams: Option<Box<Streams>>,
+}
+
+/// What is timed over UDP.
+#[derive(Debug, Default)]
+struct Timed {
     legs: Legs,
     quic: Option<Box<QuicState>>,
     dtls: DtlsLegs,
     ike: Ike,
     wireguard: Wireguard,
-    pair: Pair,
-    /// Over TCP as well.
-    pub openvpn: Openvpn,
-    /// Over TCP only.
+}
+
+/// How streams begin where both sides have to agree.
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// SOCKS, RDP, RFB.
     pub greetings: Greetings,
-    /// Over TCP only.
+    /// The rest.
     pub openings: Openings,
 }
 
@@ -90,16 +105,16 @@ impl Talk {
             return;
         }
         let bytes = segment.payload;
-        let legs = &mut self.legs;
+        let Timed { legs, quic, dtls, ike, wireguard } = &mut **self.timed.get_or_insert_default();
         let mut at = Moment { role: segment.role, time: segment.time, facts };
         let more = match self.spoken {
             Spoken::Quic => {
-                let client = self.quic.as_ref().and_then(|quic| quic.client());
+                let client = quic.as_ref().and_then(|quic| quic.client());
                 quic_legs::follow(bytes, client, legs, &mut at)
             }
             Spoken::Dtls => {
                 self.stunned |= stun::follow(bytes, legs, &mut at);
-                let more = self.dtls.follow(bytes, legs, &mut at);
+                let more = dtls.follow(bytes, legs, &mut at);
                 if !more && self.stunned {
                     // Agents go on asking for consent (RFC 7675 section 5.1).
                     self.spoken = Spoken::Stun;
@@ -108,10 +123,10 @@ impl Talk {
             }
             Spoken::Ike => {
                 let ports = (segment.initiator_port, segment.responder_port);
-                self.ike.follow(bytes, ports, legs, &mut at);
+                ike.follow(bytes, ports, legs, &mut at);
                 true
             }
-            Spoken::Wireguard => self.wireguard.follow(bytes, legs, &mut at),
+            Spoken::Wireguard => wireguard.follow(bytes, legs, &mut at),
             Spoken::Openvpn => self.openvpn.follow(bytes, legs, &mut at),
             Spoken::Stun => {
                 self.stunned |= stun::follow(bytes, legs, &mut at);
@@ -136,6 +151,11 @@ impl Talk {
     /// Whether it wants further datagrams.
     pub fn is_timing(&self) -> bool {
         !self.over && self.spoken != Spoken::Nothing
+    }
+
+    /// Whether one of two datagrams that go together is here.
+    fn waits_for_half(&self) -> bool {
+        self.pair.as_ref().is_some_and(|pair| pair.is_open())
     }
 
     fn speaks(&mut self, mode: Mode) {
@@ -207,12 +227,14 @@ pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'
 
 /// Whether a datagram that nothing claims goes with one before it.
 fn is_pair(bytes: &[u8], around: &mut Around<'_>) -> bool {
-    let waits = around.talk.as_ref().is_some_and(|talk| talk.pair.is_open());
+    let waits = around.talk.as_ref().is_some_and(|talk| talk.waits_for_half());
     if !waits && !pair::has_port(around.ports) && !pair::has_size(bytes) {
         return false;
     }
-    let pair = &mut around.talk.get_or_insert_default().pair;
+    let talk = around.talk.get_or_insert_default();
+    let pair = talk.pair.get_or_insert_default();
     let Some(told) = pair.observe(bytes, around.role, around.ports) else { return false };
+    talk.pair = None;
     around.facts().protocol.get_or_insert(told);
     true
 }
@@ -241,7 +263,11 @@ fn ask(mode: Mode, bytes: &[u8], time: Nanos, around: &mut Around<'_>) -> Step {
         Mode::Quic => {
             let talk = around.talk.get_or_insert_default();
             let facts = around.facts.get_or_insert_default();
-            talk.quic.get_or_insert_default().observe(bytes, role, facts)
+            talk.timed
+                .get_or_insert_default()
+                .quic
+                .get_or_insert_default()
+                .observe(bytes, role, facts)
         }
         mode if mode.is_timed_only() => Step::NeedMore,
         _ => Step::NotMine,
@@ -268,7 +294,7 @@ fn count(lane: &mut Lane) {
 fn settle_talk(mode: Mode, step: Step, around: &mut Around<'_>) {
     let has_hello = matches!(mode, Mode::Quic | Mode::Dtls);
     if step == Step::NotMine {
-        if around.talk.as_ref().is_some_and(|talk| !talk.is_timing() && !talk.pair.is_open()) {
+        if around.talk.as_ref().is_some_and(|talk| !talk.is_timing() && !talk.waits_for_half()) {
             *around.talk = None;
         }
     } else if mode.is_timed_only() || (has_hello && step != Step::Failed) {

@@ -174,7 +174,7 @@ fn bit(method: u8) -> u16 {
 }
 
 fn socks_facts(facts: &mut Facts, version: u8) -> &mut Socks {
-    let socks = facts.spoken.get_or_insert_default().socks.get_or_insert_default();
+    let socks = facts.rare_mut().socks.get_or_insert_default();
     socks.version = version;
     socks
 }
@@ -195,7 +195,7 @@ fn observe_rdp(bytes: &[u8], on_port: bool, facts: &mut Facts) -> Result<usize, 
         return Err(WireError::NotThis);
     }
     facts.protocol.get_or_insert(Protocol::Rdp);
-    let rdp = facts.spoken.get_or_insert_default().rdp.get_or_insert_default();
+    let rdp = facts.rare_mut().spoken.get_or_insert_default().rdp.get_or_insert_default();
     if opening.confirm {
         rdp.chosen = rdp.chosen.or(opening.protocols);
     } else {
@@ -266,16 +266,16 @@ mod tests {
         for (role, bytes) in pieces {
             greetings.observe(bytes, role, false, &mut facts);
         }
-        let socks = facts.spoken.unwrap().socks.unwrap();
+        let socks = facts.socks().cloned().unwrap();
         assert_eq!(socks.target.as_deref(), Some("a.example:443"));
         assert_eq!((socks.version, socks.user, socks.granted), (5, true, Some(false)));
         let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
         greetings.observe(b"\x04\x01\x00\x50\x0a\0\0\x01\0", Initiator, false, &mut facts);
-        assert_eq!(facts.spoken, None, "not before it is agreed");
+        assert_eq!(facts.socks(), None, "not before it is agreed");
         let both = [&[0, 0x5a, 0, 80, 10, 0, 0, 1][..], b"SSH-"].concat();
         let step = greetings.observe(&both, Responder, false, &mut facts);
         assert_eq!(step, Step::Used(8), "what is relayed stands behind");
-        let socks = facts.spoken.unwrap().socks.unwrap();
+        let socks = facts.socks().cloned().unwrap();
         assert_eq!(socks.target.as_deref(), Some("10.0.0.1:80"));
         assert_eq!((socks.version, socks.user, socks.granted), (4, false, Some(true)));
     }

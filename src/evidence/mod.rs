@@ -169,7 +169,7 @@ impl Observers {
             return;
         }
         let facts = self.facts.get_or_insert_default();
-        let seen = facts.first_bytes.get_or_insert_default();
+        let seen = facts.rare_mut().first_bytes.get_or_insert_default();
         if seen.table != matcher.table() {
             **seen = FirstBytes { table: matcher.table(), ..FirstBytes::default() };
         }
@@ -207,7 +207,8 @@ impl Observers {
             let told = facts.as_ref().is_some_and(|facts| facts.protocol.is_some());
             let bits = shape.bits(told);
             if bits != 0 {
-                facts.get_or_insert_default().spoken.get_or_insert_default().shape |= bits;
+                facts.get_or_insert_default().rare_mut().spoken.get_or_insert_default().shape |=
+                    bits;
             }
             watch.leave(|| facts.get_or_insert_default().turns.get_or_insert_default());
         }
@@ -257,7 +258,7 @@ impl Observers {
 
     /// Notes what the session's first packet was wrapped in.
     pub fn note_wrapping(&mut self, wrapping: Wrapping) {
-        self.facts.get_or_insert_default().wrapping = Some(Box::new(wrapping));
+        self.facts.get_or_insert_default().rare_mut().wrapping = Some(Box::new(wrapping));
     }
 
     /// Ends the observation and gives what was found.

@@ -62,7 +62,7 @@ impl RfbOpening {
         let version = (number([a, b, c])?, number([d, e, f])?);
         facts.protocol.get_or_insert(Protocol::Rfb);
         // The client answers with what both use, which may be less.
-        let rfb = facts.spoken.get_or_insert_default().rfb.get_or_insert_default();
+        let rfb = facts.rare_mut().spoken.get_or_insert_default().rfb.get_or_insert_default();
         rfb.version = version;
         self.stage = match self.stage {
             Stage::Nothing => Stage::Served(role),
@@ -106,7 +106,7 @@ impl RfbOpening {
             _ => return Err(WireError::NotThis),
         };
         if let Some(kind) = chosen {
-            let rfb = facts.spoken.get_or_insert_default().rfb.get_or_insert_default();
+            let rfb = facts.rare_mut().spoken.get_or_insert_default().rfb.get_or_insert_default();
             rfb.security = Some(kind);
         }
         Ok(bytes.len() - r.left())
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_client_chooses_from_what_is_offered() {
-        let rfb = |facts: Facts| facts.spoken.unwrap().rfb.unwrap();
+        let rfb = |facts: Facts| facts.spoken().cloned().unwrap().rfb.unwrap();
         let (facts, _) = opening(b"RFB 003.008\n", &[3, 2, 30, 130], &[30]);
         assert_eq!((rfb(facts.clone()).version, rfb(facts).security), ((3, 8), Some(30)));
         let (facts, state) = opening(b"RFB 003.008\n", &[1, 2], &[1]);

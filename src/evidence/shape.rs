@@ -67,23 +67,35 @@ struct Burst {
     bytes: u16,
 }
 
-/// What is known of a session's shape: 80 bytes.
+/// What is known of a session's shape: 16 bytes, and its bursts once there is data to look at.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     outer: Outer,
-    /// First packets that look like noise: the initiator's, the responder's.
-    noise: (bool, bool),
-    seen: (bool, bool),
-    /// Who sent the ClientHello outside.
-    client_responds: bool,
-    /// The client's Finished outside has passed.
-    finished: bool,
-    http2: bool,
+    flags: u8,
     count: u8,
-    bursts: [Burst; BURSTS_MAX],
+    bursts: Option<Box<[Burst; BURSTS_MAX]>>,
 }
 
+/// First packets that look like noise: the initiator's, the responder's.
+const NOISE: [u8; 2] = [1, 2];
+/// First packets that were seen, likewise.
+const SEEN: [u8; 2] = [4, 8];
+/// The responder sent the ClientHello outside.
+const CLIENT_RESPONDS: u8 = 16;
+/// The client's Finished outside has passed.
+const FINISHED_PASSED: u8 = 32;
+/// The client acknowledged SETTINGS.
+const HTTP2: u8 = 64;
+
 impl Shape {
+    const fn has(&self, flags: u8) -> bool {
+        self.flags & flags == flags
+    }
+
+    const fn set(&mut self, flag: u8, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
+    }
+
     /// Looks at the next segment.
     pub(super) fn observe(&mut self, segment: &Segment<'_>) {
         if self.outer == Outer::Over {
@@ -97,8 +109,8 @@ impl Shape {
             // A hello of the client outside: after CONNECT or SOCKS it comes late.
             (Outer::Nothing | Outer::Noise, [0x16, 3, _, _, _, 1, ..]) => {
                 self.outer = Outer::Opening;
-                self.client_responds = responds;
-                self.noise = (false, false);
+                self.set(CLIENT_RESPONDS, responds);
+                self.set(NOISE[0] | NOISE[1], false);
             }
             (Outer::Opening | Outer::Tls, _) => self.observe_records(bytes, responds),
             (Outer::Noise, _) => self.add(responds, length(bytes)),
@@ -108,19 +120,18 @@ impl Shape {
 
     /// The first payload of each side.
     fn observe_first(&mut self, segment: &Segment<'_>, responds: bool) {
-        let (seen, noise) = match responds {
-            false => (&mut self.seen.0, &mut self.noise.0),
-            true => (&mut self.seen.1, &mut self.noise.1),
-        };
-        if std::mem::replace(seen, true) {
+        let [seen, noise] = if responds { [SEEN[1], NOISE[1]] } else { [SEEN[0], NOISE[0]] };
+        if self.has(seen) {
             return;
         }
+        self.set(seen, true);
         // Whoever opened the session speaks first there, and its opening was seen.
-        let begins = responds || segment.opened.is_some() && !self.seen.1;
-        *noise = begins && is_noise(segment.payload);
-        if !responds && *noise {
+        let begins = responds || segment.opened.is_some() && !self.has(SEEN[1]);
+        let is_noise = begins && is_noise(segment.payload);
+        self.set(noise, is_noise);
+        if !responds && is_noise {
             self.outer = Outer::Noise;
-        } else if responds && self.outer == Outer::Noise && !*noise {
+        } else if responds && self.outer == Outer::Noise && !is_noise {
             self.outer = Outer::Over;
         }
     }
@@ -128,7 +139,7 @@ impl Shape {
     /// Segments that begin with a record; others go on with one.
     fn observe_records(&mut self, bytes: &[u8], responds: bool) {
         let mut rest = bytes;
-        let from_client = responds == self.client_responds;
+        let from_client = responds == self.has(CLIENT_RESPONDS);
         while let [kind @ 0x14..=0x17, 3, 0..=4, high, low, behind @ ..] = rest {
             let size = u16::from_be_bytes([*high, *low]);
             if *kind == 0x17 {
@@ -142,8 +153,8 @@ impl Shape {
     }
 
     fn observe_data(&mut self, size: u16, from_client: bool, responds: bool) {
-        if from_client && !self.finished {
-            self.finished = true;
+        if from_client && !self.has(FINISHED_PASSED) {
+            self.set(FINISHED_PASSED, true);
             self.outer = Outer::Tls;
             // TLS 1.3 shows its Finished as data; TLS 1.2 does not.
             if OUTER_FINISHED.contains(&size) {
@@ -151,8 +162,9 @@ impl Shape {
             }
         }
         // What the server sends before is its own flight.
-        if self.finished {
-            self.http2 |= from_client && SETTINGS_ACKS.contains(&size);
+        if self.has(FINISHED_PASSED) {
+            let acknowledges = from_client && SETTINGS_ACKS.contains(&size);
+            self.set(HTTP2, self.has(HTTP2) || acknowledges);
             self.add(responds, size);
         }
     }
@@ -160,12 +172,13 @@ impl Shape {
     /// Adds a record or a segment to the bursts.
     fn add(&mut self, by_responder: bool, size: u16) {
         let at = usize::from(self.count);
-        let last = at.checked_sub(1).and_then(|last| self.bursts.get_mut(last));
+        let bursts = self.bursts.get_or_insert_default();
+        let last = at.checked_sub(1).and_then(|last| bursts.get_mut(last));
         if let Some(last) = last.filter(|last| last.by_responder == by_responder) {
             last.bytes = last.bytes.saturating_add(size);
             return;
         }
-        match self.bursts.get_mut(at) {
+        match bursts.get_mut(at) {
             Some(slot) => {
                 *slot = Burst { by_responder, first: size, bytes: size };
                 self.count += 1;
@@ -176,10 +189,10 @@ impl Shape {
 
     /// What was seen, as bits of [`shape`]; `told`: somebody knows the protocol.
     pub(super) fn bits(&self, told: bool) -> u8 {
-        let noise = self.noise == (true, true) && !told;
+        let noise = self.has(NOISE[0] | NOISE[1]) && !told;
         let fully = if noise { shape::FULLY_ENCRYPTED } else { 0 };
-        let wraps = self.finished || noise;
-        if wraps && !self.http2 && self.has_handshake() {
+        let wraps = self.has(FINISHED_PASSED) || noise;
+        if wraps && !self.has(HTTP2) && self.has_handshake() {
             fully | shape::ENCAPSULATED_TLS
         } else {
             fully
@@ -188,10 +201,11 @@ impl Shape {
 
     /// Whether four bursts that follow each other have the sizes of a handshake.
     fn has_handshake(&self) -> bool {
-        let bursts = self.bursts.get(..usize::from(self.count)).unwrap_or_default();
+        let all = self.bursts.as_deref().map(<[Burst; BURSTS_MAX]>::as_slice).unwrap_or_default();
+        let bursts = all.get(..usize::from(self.count)).unwrap_or_default();
         bursts.windows(4).take(3).any(|four| match four {
             [hello, flight, finished, _] => {
-                hello.by_responder == self.client_responds
+                hello.by_responder == self.has(CLIENT_RESPONDS)
                     && HELLO.contains(&hello.bytes)
                     && FLIGHT.contains(&flight.bytes)
                     && FINISHED.contains(&finished.first)

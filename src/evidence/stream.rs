@@ -325,7 +325,8 @@ impl Lane {
                 let on_port = around.ports.0 == rdp::PORT || around.ports.1 == rdp::PORT;
                 let facts = around.facts.get_or_insert_default();
                 let talk = around.talk.get_or_insert_default();
-                let step = talk.greetings.observe(rest, role, on_port, facts);
+                let streams = talk.streams.get_or_insert_default();
+                let step = streams.greetings.observe(rest, role, on_port, facts);
                 if let Step::Used(_) = step {
                     self.mode = Mode::Look;
                     self.turn();
@@ -344,7 +345,8 @@ impl Lane {
             Mode::Opening => {
                 let facts = around.facts.get_or_insert_default();
                 let talk = around.talk.get_or_insert_default();
-                let step = talk.openings.observe(rest, role, facts);
+                let streams = talk.streams.get_or_insert_default();
+                let step = streams.openings.observe(rest, role, facts);
                 if let Step::Used(_) = step {
                     self.mode = Mode::Look;
                     self.turn();
@@ -365,7 +367,7 @@ impl Lane {
         match proxy_header::proxy_header(rest) {
             Ok((size, named)) => {
                 if let Some(named) = named {
-                    let spoken = around.facts().spoken.get_or_insert_default();
+                    let spoken = around.facts().rare_mut().spoken.get_or_insert_default();
                     spoken.proxy.get_or_insert(named);
                 }
                 self.mode = Mode::Look;
@@ -433,7 +435,8 @@ fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
         .or(|| starts(bytes, b"HTTP/1.", Mode::HttpResponse))
         .or(|| server_lines(bytes, around))
         .or(|| {
-            let greetings = around.talk.as_ref().map(|talk| &talk.greetings);
+            let streams = around.talk.as_ref().and_then(|talk| talk.streams.as_ref());
+            let greetings = streams.map(|streams| &streams.greetings);
             Sign::of(greetings::sign(bytes, around.role, greetings), Mode::Greeting)
         })
         .or(|| Sign::of(openvpn::stream_sign(bytes), Mode::Openvpn))
@@ -442,7 +445,8 @@ fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
             Sign::of(Some(agreed), Mode::Websocket)
         })
         .or(|| {
-            let openings = around.talk.as_ref().map(|talk| &talk.openings);
+            let streams = around.talk.as_ref().and_then(|talk| talk.streams.as_ref());
+            let openings = streams.map(|streams| &streams.openings);
             Sign::of(openings::sign(bytes, around.role, openings), Mode::Opening)
         })
         .or(|| Sign::of(looks_like_request(bytes), Mode::HttpRequest))

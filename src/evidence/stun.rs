@@ -26,7 +26,7 @@ const METHOD_GOOG_PING: u16 = 0x080;
 pub fn follow(datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
     let Ok(message) = stun::parse(datagram) else { return false };
     at.facts.protocol.get_or_insert(Protocol::Stun);
-    note(&message, at.facts.stun.get_or_insert_default());
+    note(&message, at.facts.rare_mut().stun.get_or_insert_default());
     let key = key(&message.transaction);
     match message.class {
         // A request that is sent again keeps its transaction id (RFC 8489 section 6.2.1).
@@ -104,11 +104,11 @@ mod tests {
             (0x0200, 3, Initiator, 200),
             (0x0300, 3, Responder, 230),
         ]);
-        let turns = facts.turns.unwrap();
+        let turns = facts.turns.clone().unwrap();
         assert_eq!(turns.far.map(|t| (t.round_trip_ns, t.exchange)), Some((30, Exchange::Ping)));
         assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(5));
         assert_eq!(facts.protocol, Some(Protocol::Stun));
-        let stun = facts.stun.unwrap();
+        let stun = facts.stun().cloned().unwrap();
         assert_eq!((stun.checks, stun.goog_pings), (2, 1));
     }
 

@@ -10,6 +10,7 @@ use crate::model::Nanos;
 use crate::model::latency::Turns;
 use crate::model::protocol::Protocol;
 use crate::model::spoken::Certificate;
+use crate::model::spoken::Socks;
 use crate::model::spoken::Spoken;
 
 /// What TLS, DTLS or QUIC handshakes said. Hashes are bytes; emit writes them in hexadecimal.
@@ -178,6 +179,21 @@ pub struct FirstBytes {
     pub application: Option<Arc<str>>,
 }
 
+/// What few sessions have: together, so that the others do not pay a pointer for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rare {
+    /// STUN and TURN.
+    pub stun: Option<Box<StunFacts>>,
+    /// SOCKS.
+    pub socks: Option<Box<Socks>>,
+    /// What else streams said before or beside what they carry.
+    pub spoken: Option<Box<Spoken>>,
+    /// Tunnels and inner tags around the first packet.
+    pub wrapping: Option<Box<Wrapping>>,
+    /// What the first bytes fit.
+    pub first_bytes: Option<Box<FirstBytes>>,
+}
+
 /// What the observers saw in a session. Boxed, so that a session without evidence costs a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -189,16 +205,42 @@ pub struct Facts {
     pub dns: Option<Box<DnsFacts>>,
     /// SSH.
     pub ssh: Option<Box<SshFacts>>,
-    /// STUN and TURN.
-    pub stun: Option<Box<StunFacts>>,
     /// HTTP.
     pub http: Option<Box<HttpFacts>>,
-    /// What streams said before or beside what they carry.
-    pub spoken: Option<Box<Spoken>>,
-    /// Tunnels and inner tags around the first packet.
-    pub wrapping: Option<Box<Wrapping>>,
-    /// What the first bytes fit.
-    pub first_bytes: Option<Box<FirstBytes>>,
     /// Exchanges that forced an end to answer.
     pub turns: Option<Box<Turns>>,
+    /// The rest.
+    pub rare: Option<Box<Rare>>,
+}
+
+impl Facts {
+    /// The rare ones, to write to.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// STUN and TURN.
+    pub fn stun(&self) -> Option<&StunFacts> {
+        self.rare.as_ref()?.stun.as_deref()
+    }
+
+    /// SOCKS.
+    pub fn socks(&self) -> Option<&Socks> {
+        self.rare.as_ref()?.socks.as_deref()
+    }
+
+    /// What else streams said before or beside what they carry.
+    pub fn spoken(&self) -> Option<&Spoken> {
+        self.rare.as_ref()?.spoken.as_deref()
+    }
+
+    /// Tunnels and inner tags around the first packet.
+    pub fn wrapping(&self) -> Option<&Wrapping> {
+        self.rare.as_ref()?.wrapping.as_deref()
+    }
+
+    /// What the first bytes fit.
+    pub fn first_bytes(&self) -> Option<&FirstBytes> {
+        self.rare.as_ref()?.first_bytes.as_deref()
+    }
 }

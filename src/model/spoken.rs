@@ -116,8 +116,6 @@ pub mod shape {
 /// What streams said before or beside what they carry. Boxed: most sessions have none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spoken {
-    /// SOCKS.
-    pub socks: Option<Socks>,
     /// RDP.
     pub rdp: Option<Rdp>,
     /// RFB.

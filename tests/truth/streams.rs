@@ -37,7 +37,7 @@ fn files(seen: &Seen, test: impl Fn(&Record) -> bool) -> BTreeSet<&str> {
 }
 
 fn has(record: &Record, bit: u8) -> bool {
-    record.facts.spoken.as_ref().is_some_and(|spoken| spoken.shape & bit != 0)
+    record.facts.spoken().is_some_and(|spoken| spoken.shape & bit != 0)
 }
 
 #[test]
