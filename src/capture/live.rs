@@ -178,6 +178,11 @@ impl LiveSource {
         self.taps.iter().any(Tap::has_come)
     }
 
+    /// Whether a frame is there that nobody has read.
+    pub fn holds_some(&self) -> bool {
+        self.heads.iter().any(Option::is_some) || self.has_come()
+    }
+
     /// Looks after the interfaces: reads what the kernel has counted, notes which went down, opens
     /// again what has come back. Called about once a second. What is worth telling comes back.
     pub fn look_after(&mut self, counters: &mut Counters) -> Vec<String> {

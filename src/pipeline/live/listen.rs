@@ -56,12 +56,14 @@ struct Pace {
     wall: Nanos,
     /// The most by which packet time was seen ahead of `begun`.
     ahead: Option<u64>,
+    /// When the first frames were there.
+    first: Option<Duration>,
 }
 
 impl Pace {
     #[allow(clippy::disallowed_methods, reason = "a silent wire must not stop the run's clock")]
     fn new() -> Pace {
-        Pace { begun: Instant::now(), wall: wall_clock(), ahead: None }
+        Pace { begun: Instant::now(), wall: wall_clock(), ahead: None, first: None }
     }
 
     /// Packets up to `last` have been read. The least delayed of them tells how the two clocks
@@ -77,9 +79,16 @@ impl Pace {
         Nanos(self.ahead.unwrap_or(self.wall.0)).plus(nanos(self.begun.elapsed()))
     }
 
-    /// The same where packets have told it; before, everything may pass.
-    fn horizon(&self) -> Nanos {
-        if self.ahead.is_some() { self.now() } else { Nanos(u64::MAX) }
+    /// The same where packets have told it. Before, nothing tells which of two interfaces is late:
+    /// the first frames wait a moment for those of the others, then everything may pass.
+    fn horizon(&mut self, some_wait: bool) -> Nanos {
+        if self.ahead.is_some() {
+            return self.now();
+        }
+        let now = self.begun.elapsed();
+        let since = if some_wait { *self.first.get_or_insert(now) } else { now };
+        let waits = some_wait && nanos(now - since) < LATENESS;
+        if waits { Nanos::ZERO } else { Nanos(u64::MAX) }
     }
 }
 
@@ -150,7 +159,9 @@ impl<'r> Listener<'r> {
         reader: &mut Reader,
         out: &mut Dispatcher<Arc<Block>>,
     ) -> Result<bool, Error> {
-        let horizon = if self.draining { Nanos(u64::MAX) } else { self.pace.horizon() };
+        let Source::Live(live) = &reader.source else { return Ok(false) };
+        let some_wait = live.holds_some();
+        let horizon = if self.draining { Nanos(u64::MAX) } else { self.pace.horizon(some_wait) };
         loop {
             while let Some((file, meta)) = reader.source.next() {
                 reader.read_frame(file, &meta, out).map_err(worker_gone)?;
