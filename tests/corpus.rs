@@ -94,6 +94,60 @@ fn no_corpus_file_and_no_damaged_copy_panics() {
     }
 }
 
+/// Seconds for each target; without it there is nothing to do but the replay above.
+const SECONDS: &str = "LONGHAUL_FUZZ_SECONDS";
+
+/// Damages what it has damaged before, too: a fault may need several wrong bytes. No coverage
+/// guides it; `make fuzz-smoke` does that where cargo-fuzz is installed.
+#[test]
+fn no_target_panics_for_as_long_as_is_asked() {
+    let asked = std::env::var(SECONDS).ok().map(|text| text.parse().unwrap());
+    let Some(seconds) = asked else {
+        println!("skipped: {SECONDS} does not say how long");
+        return;
+    };
+    let span = std::time::Duration::from_secs(seconds);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let work = || {
+        while let Some(&(name, body)) =
+            bodies::TARGETS.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        {
+            println!("{name}: {} inputs in {seconds} s", fuzz(name, body, span));
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+}
+
+/// Runs one target on damaged files for a while; how many there were.
+fn fuzz(name: &str, body: bodies::Body, span: std::time::Duration) -> u64 {
+    let entries = fs::read_dir(root().join("fuzz/corpus").join(name)).unwrap();
+    let mut pool: Vec<Vec<u8>> = entries.map(|e| fs::read(e.unwrap().path()).unwrap()).collect();
+    pool.sort();
+    let own = pool.len();
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    let (begun, mut inputs) = (std::time::Instant::now(), 0);
+    while begun.elapsed() < span {
+        let at = dice.below(pool.len() as u64) as usize;
+        let input = dice.damage(&pool[at]);
+        body(&input);
+        inputs += 1;
+        match pool.len() {
+            // What was cut to nearly nothing leads nowhere.
+            _ if input.len() < 8 => {}
+            n if n < own + 256 => pool.push(input),
+            _ if dice.below(16) == 0 => {
+                let place = own + dice.below(256) as usize;
+                pool[place] = input;
+            }
+            _ => {}
+        }
+    }
+    inputs
+}
+
 /// Payloads of the demonstration that begin like each target's protocol, a few of each.
 fn make_corpora() {
     let inputs = expand_inputs(&[root().join("tests/data/demo/farm.pcap.zst")]).unwrap();
