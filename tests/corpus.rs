@@ -122,6 +122,7 @@ fn no_target_panics_for_as_long_as_is_asked() {
 }
 
 /// Runs one target on damaged files for a while; how many there were.
+#[allow(clippy::disallowed_methods, reason = "how long it runs is asked in seconds")]
 fn fuzz(name: &str, body: bodies::Body, span: std::time::Duration) -> u64 {
     let entries = fs::read_dir(root().join("fuzz/corpus").join(name)).unwrap();
     let mut pool: Vec<Vec<u8>> = entries.map(|e| fs::read(e.unwrap().path()).unwrap()).collect();
