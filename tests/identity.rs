@@ -251,6 +251,10 @@ fn an_address_that_changes_hands_never_mixes_two_devices() {
     wire.session(20, (ANN, address, 41_001), far);
     leased(&mut wire, 2_000, (BOB, "bob-laptop"), address, 600);
     wire.session(2_010, (BOB, address, 41_002), far);
+    // Nobody outside gives our addresses away.
+    let outsider = ((SERVER, [203, 0, 113, 5], 67), (ANN, address, 68));
+    wire.udp(2_020, outsider, &dhcp(2, 5, ANN, address, &lease(3_600)));
+    wire.session(2_030, (BOB, address, 41_004), far);
     // The lease ran out and was not renewed.
     wire.session(2_700, (BOB, address, 41_003), far);
     let subjects = "48:da:35:60:00:01,e-1,Ann\n10.0.0.0/24,office,Office\n";
@@ -264,6 +268,7 @@ fn an_address_that_changes_hands_never_mixes_two_devices() {
     let bob = &of(&sessions, 41_002)["longhaul"];
     assert_eq!(bob["device"]["name"], "bob-laptop");
     assert_eq!(bob["subject"]["id"], "office", "no line of his own: the network's");
+    assert_eq!(of(&sessions, 41_004)["longhaul"]["device"]["name"], "bob-laptop");
     assert!(of(&sessions, 41_003)["longhaul"]["device"].is_null());
 }
 

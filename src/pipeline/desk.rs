@@ -20,6 +20,7 @@ use crate::identity::Identity;
 use crate::model::Alert;
 use crate::model::Counter;
 use crate::model::Counters;
+use crate::model::Heading;
 use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::PacketFlags;
@@ -259,10 +260,25 @@ impl<'t> Desk<'t> {
     /// Takes what a packet says of who is behind an address. Every worker hears the same: one of
     /// them counts.
     pub(super) fn hear(&mut self, packet: &Packet, frame: &[u8], counts: bool) {
+        if !self.is_believed(packet) {
+            return;
+        }
         let dropped = self.identity.hear(packet, frame);
         if counts {
             self.counters.add(Counter::BindingsForgotten, dropped as u64);
         }
+    }
+
+    /// Leases, names and log-ins are believed of our own side only; anybody may answer a question
+    /// for a name.
+    fn is_believed(&self, packet: &Packet) -> bool {
+        const DNS: u16 = 53;
+        let key = &packet.key;
+        let (from, port) = match packet.heading() {
+            Heading::AToB => (key.a, key.a_port),
+            Heading::BToA => (key.b, key.b_port),
+        };
+        key.version == 0 || port == DNS || self.enricher.data().is_home(from)
     }
 
     /// Who began the session, and what they had asked for.
