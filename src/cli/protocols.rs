@@ -12,6 +12,7 @@ use crate::cli::RAN;
 use crate::model::Error;
 use crate::pipeline::ask;
 use crate::pipeline::ask::Application;
+use crate::pipeline::ask::Spoken;
 
 /// Arguments of `protocols`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,8 @@ pub(super) fn run(args: &ProtocolsArgs) -> Ended {
     let mut text = String::from("Protocols, told from payload (network.protocol):\n");
     for protocol in &known.protocols {
         // Writing into a String cannot fail.
-        let _ = writeln!(text, "  {protocol}");
+        let Spoken { name, evidence, source } = protocol;
+        let _ = writeln!(text, "  {name:<24} {evidence}\n  {:<24} {source}", "");
     }
     text.push_str("\nApplications, told by signatures (network.application):\n");
     for application in &known.applications {

@@ -21,6 +21,7 @@ pub mod protocol;
 pub mod record;
 pub mod spoken;
 pub mod time;
+pub mod told_by;
 pub mod traits;
 
 pub use addr::Addr;

@@ -17,15 +17,27 @@ use crate::model::Addr;
 use crate::model::Error;
 use crate::model::RuleInfo;
 use crate::model::record::Protocol;
+use crate::model::told_by::told_by;
 
 pub use crate::detect::cases::CaseResult;
 pub use crate::enrich::signatures::Application;
+
+/// A protocol that is told from payload.
+#[derive(Debug, Serialize)]
+pub struct Spoken {
+    /// `network.protocol`.
+    pub name: &'static str,
+    /// What tells it.
+    pub evidence: &'static str,
+    /// Who defines that.
+    pub source: &'static str,
+}
 
 /// What the program recognises.
 #[derive(Debug, Serialize)]
 pub struct Recognised {
     /// Protocols, told from payload.
-    pub protocols: Vec<&'static str>,
+    pub protocols: Vec<Spoken>,
     /// Applications, told by the table of signatures.
     pub applications: Vec<Application>,
 }
@@ -33,8 +45,12 @@ pub struct Recognised {
 /// Every protocol, and every application of the embedded table or of a directory's.
 pub fn recognised(signatures: Option<&Path>) -> Result<Recognised, Vec<Error>> {
     let lists = Lists::load_all(None, signatures)?;
-    let mut protocols: Vec<_> = Protocol::ALL.iter().map(|protocol| protocol.as_str()).collect();
-    protocols.sort_unstable();
+    let spoken = |protocol: &Protocol| {
+        let (evidence, source) = told_by(*protocol);
+        Spoken { name: protocol.as_str(), evidence, source }
+    };
+    let mut protocols: Vec<Spoken> = Protocol::ALL.iter().map(spoken).collect();
+    protocols.sort_unstable_by_key(|protocol| protocol.name);
     Ok(Recognised { protocols, applications: lists.applications().to_vec() })
 }
 

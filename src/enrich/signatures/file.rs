@@ -126,7 +126,7 @@ impl Reader<'_> {
 
     fn signature(&mut self, entry: &Entry) -> Option<Signature> {
         let before = self.errors.len();
-        let name = self.word(entry, "name")?;
+        let name = self.word(entry, "name").unwrap_or_default();
         let tag = self.word(entry, "tag").unwrap_or_default();
         let title = self.text(entry, "title").unwrap_or_default();
         let category = self.word(entry, "category").unwrap_or_default();
@@ -155,7 +155,7 @@ impl Reader<'_> {
             let cause = format!("nothing tells `{}`", signature.name);
             self.refuse(entry.line, cause, "give names, payload, ports or other evidence");
         }
-        Some(signature)
+        (self.errors.len() == before).then_some(signature)
     }
 
     fn evidence(&mut self, key: &str, node: &Node, to: &mut Signature) {
