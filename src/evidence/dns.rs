@@ -252,7 +252,7 @@ impl fmt::Display for ShownName<'_> {
                 }
                 write!(f, "<{suffix:02X}>")
             }
-            None => write!(f, "{}", self.name),
+            None => self.name.fmt(f),
         }
     }
 }

@@ -141,14 +141,14 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Master-file escapes; `dots`: a dot is escaped too.
+/// Master-file escapes; `dots`: a dot is escaped too. What needs none goes out in one piece.
 pub(super) fn write_escaped(f: &mut impl Write, bytes: &[u8], dots: bool) -> fmt::Result {
-    for &b in bytes {
-        match b {
-            b'.' if dots => f.write_str("\\.")?,
-            b'\\' => f.write_str("\\\\")?,
-            0x20..=0x7e => f.write_char(char::from(b))?,
-            _ => write!(f, "\\{b:03}")?,
+    let plain = |b: &u8| matches!(b, 0x20..=0x7e) && *b != b'\\' && !(dots && *b == b'.');
+    for piece in bytes.chunk_by(|a, b| plain(a) && plain(b)) {
+        match piece {
+            [b @ (b'.' | b'\\')] if !plain(b) => write!(f, "\\{}", char::from(*b))?,
+            [b] if !plain(b) => write!(f, "\\{b:03}")?,
+            _ => f.write_str(str::from_utf8(piece).map_err(|_| fmt::Error)?)?,
         }
     }
     Ok(())

@@ -92,7 +92,14 @@ pub fn flight(bytes: &[u8]) -> Result<Flight<'_>, WireError> {
             Err(why) => break Err(why),
         };
         match &mut data {
-            Some(data) => data.to_mut().extend_from_slice(next.payload),
+            Some(Cow::Owned(data)) => data.extend_from_slice(next.payload),
+            Some(Cow::Borrowed(first)) => {
+                // Everything that may follow fits: no growing.
+                let mut all = Vec::with_capacity(bytes.len());
+                all.extend_from_slice(first);
+                all.extend_from_slice(next.payload);
+                data = Some(Cow::Owned(all));
+            }
             None => data = Some(Cow::Borrowed(next.payload)),
         }
     }
