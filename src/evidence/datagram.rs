@@ -33,6 +33,7 @@ use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::http::Source;
 use crate::wire::ike::Header;
+use crate::wire::quic::LongPacket;
 
 /// Datagrams of each direction looked at while undecided.
 const DATAGRAMS_LOOKED: u8 = 4;
@@ -323,6 +324,7 @@ fn sign(mode: Mode, bytes: &[u8], around: &Around<'_>) -> Mode {
         [first, version @ ..] if first & 0xc0 == 0xc0 && !version.starts_with(&[0; 4]) => {
             Mode::Quic
         }
+        [0x09 | 0x0d, ..] if LongPacket::is_of_another_version(bytes) => Mode::Quic,
         // An answer may clear the fixed bit (RFC 9287 section 3.1).
         [0x80..=0xff, ..] if speaks_quic(around) => Mode::Quic,
         _ if ports.0 == PORT_SSDP || ports.1 == PORT_SSDP => Mode::Ssdp,

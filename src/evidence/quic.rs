@@ -91,6 +91,10 @@ impl QuicState {
                 return step;
             }
         }
+        if !self.told && LongPacket::is_of_another_version(datagram) {
+            facts.protocol.get_or_insert(Protocol::Quic);
+            return Step::Done;
+        }
         // Once told, short headers and damaged datagrams belong to it too.
         if self.told { Step::NeedMore } else { Step::NotMine }
     }

@@ -326,3 +326,19 @@ proptest! {
         prop_assert_eq!(name(&facts), Some("shuffled.example"));
     }
 }
+
+#[test]
+fn versions_that_are_not_read_are_told() {
+    let tell = |bytes: &[u8]| {
+        let (mut state, mut facts) = (QuicState::default(), Facts::default());
+        let step = state.observe(bytes, Role::Initiator, &mut facts);
+        (step, facts.protocol)
+    };
+    let told = (Step::Done, Some(Protocol::Quic));
+    assert_eq!(tell(b"\x0d12345678Q043\x01rest"), told);
+    assert_eq!(tell(b"\xc3Q046\x50connections"), told);
+    assert_eq!(tell(b"\xcc\xfa\xce\xb0\x02\x08connections"), told);
+    for near in [&b"\x0d12345678Q0x3\x01rest"[..], b"\xc3R046\x50", b"\x4dQ046\x50connect"] {
+        assert_eq!(tell(near), (Step::NotMine, None), "{near:?}");
+    }
+}

@@ -93,6 +93,8 @@ pub enum Protocol {
     Mqtt,
     /// AMQP.
     Amqp,
+    /// The meta-protocol of tinc.
+    Tinc,
 }
 
 impl Protocol {
@@ -142,6 +144,7 @@ impl Protocol {
         Protocol::Postgresql,
         Protocol::Mqtt,
         Protocol::Amqp,
+        Protocol::Tinc,
     ];
 
     /// The ECS word.
@@ -191,6 +194,7 @@ impl Protocol {
             Protocol::Postgresql => "postgresql",
             Protocol::Mqtt => "mqtt",
             Protocol::Amqp => "amqp",
+            Protocol::Tinc => "tinc",
         }
     }
 }

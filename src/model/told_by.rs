@@ -109,5 +109,6 @@ pub const fn told_by(protocol: Protocol) -> (&'static str, &'static str) {
         Protocol::Postgresql => ("a start-up message", "PostgreSQL 17 documentation, section 54.7"),
         Protocol::Mqtt => ("a CONNECT packet", "OASIS MQTT 3.1.1"),
         Protocol::Amqp => ("a protocol header", "AMQP 0-9-1, OASIS AMQP 1.0"),
+        Protocol::Tinc => ("the first lines of both sides", "tinc manual, \"The meta-protocol\""),
     }
 }

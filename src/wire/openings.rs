@@ -14,12 +14,16 @@ use crate::wire::der::application;
 use crate::wire::der::context_constructed;
 use crate::wire::der::header;
 use crate::wire::smb;
+use crate::wire::tls_record::APPLICATION_DATA;
+use crate::wire::tls_record::record;
 use crate::wire::websocket;
 
 /// How HTTP/2 begins where both ends knew before (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// PPTP's magic cookie (RFC 2637 section 1.4).
 const PPTP_COOKIE: u32 = 0x1a2b_3c4d;
+/// Bytes after which a line that names a node of tinc is no longer waited for.
+const NODE_NAME_MAX: usize = 64;
 /// Bytes that one of these may have to wait for: a frame of a WebSocket, a bind of LDAP.
 pub const HELD_MAX: usize = 1024;
 /// Shortest text in a WebSocket frame that is believed.
@@ -54,6 +58,8 @@ pub fn claim(bytes: &[u8]) -> Reading<'_> {
     match bytes.first() {
         Some(0) => zero(bytes),
         Some(0x10) => mqtt(bytes),
+        Some(&APPLICATION_DATA) => tls_records(bytes),
+        Some(0x30) if bytes.get(2).is_some_and(is_of_name) => tinc(bytes),
         Some(0x30) => ldap(bytes),
         Some(0x81) => websocket(bytes),
         Some(b'A') => magic(bytes, b"AMQP").and_then(|()| amqp(bytes)),
@@ -83,6 +89,37 @@ fn zero(bytes: &[u8]) -> Reading<'_> {
         }
     }
     last
+}
+
+/// An ID request: `0`, the node's name, version 17 (tinc manual, "The meta-protocol"). What LDAP
+/// writes with the same first byte has no letter in the third.
+fn tinc(bytes: &[u8]) -> Reading<'_> {
+    let Some(end) = bytes.iter().position(|b| *b == b'\n') else {
+        let more = bytes.len() <= NODE_NAME_MAX && bytes.starts_with(b"0 ");
+        return Err(if more { WireError::NeedMore(1) } else { WireError::NotThis });
+    };
+    let mut words = bytes.get(..end).unwrap_or_default().split(|b| *b == b' ');
+    let fits = words.next() == Some(b"0")
+        && words.next().is_some_and(|name| !name.is_empty() && name.iter().all(is_of_name))
+        && words.next().is_some_and(|version| version == b"17" || version.starts_with(b"17."))
+        && words.next().is_none();
+    if fits { likely(Protocol::Tinc) } else { Err(WireError::NotThis) }
+}
+
+const fn is_of_name(b: &u8) -> bool {
+    b.is_ascii_alphanumeric() || *b == b'_'
+}
+
+/// Protected records of a session whose handshake was not captured. A header that stands where
+/// the one before says is beyond doubt; a single one is not.
+fn tls_records(bytes: &[u8]) -> Reading<'_> {
+    let mut r = Reader::new(bytes);
+    record(&mut r)?;
+    match record(&mut r) {
+        Ok(_) => certain(Protocol::Tls),
+        Err(WireError::NeedMore(_)) => likely(Protocol::Tls),
+        Err(why) => Err(why),
+    }
 }
 
 fn smb(bytes: &[u8]) -> Reading<'_> {

@@ -31,6 +31,8 @@ fn samples() -> Vec<(Vec<u8>, Protocol, bool)> {
         (b"\0\0\0\x21\0\x03\0\0user\0me\0".to_vec(), Protocol::Postgresql, true),
         (vec![0xff, 0xfd, 0x18, 0xff, 0xfd, 0x20], Protocol::Telnet, false),
         (b"\x81\x05Hello".to_vec(), Protocol::Websocket, false),
+        (b"0 home_1 17.7\n".to_vec(), Protocol::Tinc, false),
+        (vec![23, 3, 3, 0, 2, 1, 2], Protocol::Tls, false),
     ]
 }
 
@@ -45,7 +47,7 @@ fn each_is_told_by_its_own_marks() {
 
 #[test]
 fn what_is_only_near_is_not_told() {
-    let near: [&[u8]; 9] = [
+    let near: [&[u8]; 12] = [
         &[0, 156, 0, 1, 0x1a, 0x2b, 0x3c, 0x4e, 0, 1, 0, 0],
         &[0, 0, 0, 14, 0x6a, 11, 0x30, 9, 0xa1, 3, 2, 1, 5],
         &[0x30, 15, 2, 1, 1, 0x60, 10, 2, 1, 9, 4, 3, 1, 1, 1, 0x80, 0],
@@ -55,10 +57,19 @@ fn what_is_only_near_is_not_told() {
         &[0xff, 0xfd, 0x60],
         b"\x81\x05Hel\0o",
         &[60, 0, 0, 0, 9, b'8', 0],
+        b"0 home 18\n",
+        b"0 ho-me 17\n",
+        &[23, 3, 3, 0, 2, 1, 2, 9, 3],
     ];
     for bytes in near {
         assert_eq!(claim(bytes), Err(WireError::NotThis), "{bytes:?}");
     }
+}
+
+#[test]
+fn records_in_a_row_are_beyond_doubt() {
+    assert_eq!(told(&[23, 3, 3, 0, 2, 1, 2, 23, 3, 3, 0, 40, 7]), Some((Protocol::Tls, true)));
+    assert_eq!(told(&[23, 3, 3, 0, 200, 1, 2]), Some((Protocol::Tls, false)));
 }
 
 #[test]
@@ -76,7 +87,7 @@ fn lines_of_text_need_both_sides() {
 
 proptest! {
     #[test]
-    fn a_start_waits_or_says_the_same(which in 0usize..14, cut in 0usize..200) {
+    fn a_start_waits_or_says_the_same(which in 0usize..16, cut in 0usize..200) {
         let (bytes, protocol, certain) = samples().swap_remove(which);
         let cut = bytes.get(..cut).unwrap_or(&bytes);
         match claim(cut) {

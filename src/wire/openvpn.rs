@@ -32,8 +32,9 @@ const HMAC_CRYPT: usize = 32;
 const ACKS_MAX: usize = 8;
 /// Sealed packets sent before the answer: a first one, sent again at most so often.
 const FIRST_PACKETS: u32 = 64;
-/// What the id of a first sealed packet may begin from, to mark early negotiation.
-const EARLY_NEGOTIATION: u32 = 0x0f00_0000;
+/// What the id of a first sealed packet may begin from, to mark early negotiation: release 2.6, and
+/// the development versions before it.
+const EARLY_NEGOTIATION: [u32; 2] = [0x0f00_0000, 0x0a01_0000];
 /// Bytes a server may add to its reset to ask for the wrapped key again.
 const EARLY_TAIL_MAX: usize = 32;
 
@@ -127,7 +128,8 @@ fn has_replay(packet: &[u8]) -> bool {
 /// The id of one of a sender's first packets, and a time of this century.
 fn replay(r: &mut Reader<'_>) -> Result<(), WireError> {
     let (id, time) = (r.u32()?, r.u32()?);
-    let first = (id & !EARLY_NEGOTIATION) <= FIRST_PACKETS && id != 0;
+    let mut marks = EARLY_NEGOTIATION.into_iter().chain([0]);
+    let first = id != 0 && marks.any(|mark| id.wrapping_sub(mark) <= FIRST_PACKETS);
     if first && time >= 946_684_800 { Ok(()) } else { Err(WireError::NotThis) }
 }
 
@@ -237,6 +239,8 @@ mod tests {
         assert_eq!(client_reset(&crypt(RESET_CLIENT, &[0])), None);
         let mut early = crypt(RESET_CLIENT, &[]);
         early[9] = 0x0f;
+        assert!(client_reset(&early).is_some());
+        early[9..11].copy_from_slice(&[0x0a, 0x01]);
         assert!(client_reset(&early).is_some());
         early[9] = 0x10;
         assert_eq!(client_reset(&early), None);

@@ -131,6 +131,22 @@ impl<'a> LongPacket<'a> {
         Ok((packet, whole.rest()))
     }
 
+    /// Whether a datagram begins a connection of a version that is told but not read: Google's
+    /// before the standard (Q024 to Q050, T050 and T051; with a public header up to Q043), and
+    /// those of Meta's mvfst.
+    pub fn is_of_another_version(datagram: &[u8]) -> bool {
+        let version = match datagram {
+            [0xc0..=0xff, version @ ..] => version,
+            [0x09 | 0x0d, _, _, _, _, _, _, _, _, version @ ..] => version,
+            _ => return false,
+        };
+        matches!(
+            version,
+            [b'Q' | b'T', b'0', b'0'..=b'9', b'0'..=b'9', _, ..]
+                | [0xfa, 0xce, 0xb0, 0..=0x0f, _, ..]
+        )
+    }
+
     /// Whether the fixed bit is set, as it is in every first packet. Later ones may clear it where
     /// the other side allowed that (RFC 9287 section 3.1), a server in its first answer already.
     pub fn has_fixed_bit(&self) -> bool {

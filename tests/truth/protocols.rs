@@ -28,7 +28,7 @@ const WORDS: [(Protocol, &str); 9] = [
 ];
 
 /// Files that are told otherwise, and why.
-const TOLD_OTHERWISE: [(&str, &str, &str); 5] = [
+const TOLD_OTHERWISE: [(&str, &str, &str); 6] = [
     (
         "benign-saas__ndpi__zoom.pcap",
         "wg",
@@ -53,6 +53,11 @@ const TOLD_OTHERWISE: [(&str, &str, &str); 5] = [
         "rdp__zeek__rdpeudp-handshake-success.pcap",
         "rdp",
         "RDP over UDP by its class; the other program calls it rdpudp",
+    ),
+    (
+        "ipv6__ndpi__http_ipv6.pcap",
+        "quic",
+        "Google's QUIC before the standard, version Q0xx; the other program calls it gquic",
     ),
 ];
 
