@@ -30,6 +30,8 @@ mod files;
 mod in_session;
 #[path = "truth/inner.rs"]
 mod inner;
+#[path = "truth/lines.rs"]
+mod lines;
 #[path = "truth/made.rs"]
 mod made;
 #[path = "truth/protocols.rs"]

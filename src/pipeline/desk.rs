@@ -83,7 +83,9 @@ impl Handover {
             let (from, end) = item.line;
             let line = self.lines.get(from as usize..end as usize).unwrap_or_default();
             let (endpoint, alerts) = (item.endpoint.clone(), std::mem::take(&mut item.alerts));
-            to.push(order, (endpoint, alerts), |lines| lines.extend_from_slice(line));
+            let start = to.lines.len();
+            to.lines.extend_from_slice(line);
+            to.push(order, start, (endpoint, alerts));
         }
         if self.order.is_empty() {
             self.items.clear();
@@ -91,16 +93,16 @@ impl Handover {
         }
     }
 
+    /// Adds an item whose line, written already, begins at `start`.
     fn push(
         &mut self,
         order: Order,
+        start: usize,
         (endpoint, alerts): (EndpointSummary, Vec<Alert>),
-        write: impl FnOnce(&mut Vec<u8>),
     ) {
-        let start = self.lines.len() as u32;
-        write(&mut self.lines);
+        let line = (start as u32, self.lines.len() as u32);
         self.order.push((order, self.items.len() as u32));
-        self.items.push(Item { line: (start, self.lines.len() as u32), endpoint, alerts });
+        self.items.push(Item { line, endpoint, alerts });
     }
 }
 
@@ -327,12 +329,12 @@ impl<'t> Desk<'t> {
         };
         let id = emit::event_id(record);
         let order = (mark, record.start, id, (record.file, record.frame_first));
-        let lines = self.writes_lines;
-        out.push(order, (EndpointSummary::of(record, id), alerts), |out| {
-            if lines {
-                emit::ecs::render_session(record, id, out);
-            }
-        });
+        let start = out.lines.len();
+        if self.writes_lines {
+            emit::ecs::render_session(record, id, &mut out.lines);
+        }
+        // Last: it takes out of the record what it needs.
+        out.push(order, start, (EndpointSummary::of(record, id), alerts));
     }
 
     /// From here on, what the shard at hand ends before `until` is ready to go, behind what is

@@ -1,0 +1,54 @@
+//! What is written of a session is all that was found of it.
+//!
+//! Owns: the comparison of lines with the records that they show. In: captures. Out: lines that
+//! differ. Never: looks at what a line says.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use longhaul::config::Output;
+use longhaul::config::Plan;
+use longhaul::emit::ecs::render_session;
+use longhaul::emit::event_id;
+use longhaul::model::Record;
+use longhaul::pipeline::NoProgress;
+use longhaul::pipeline::run_tapped;
+
+use crate::common::demo;
+use crate::common::shared;
+
+/// Lines of the finished records, and those that were written, both sorted.
+fn shown_and_written(inputs: Vec<PathBuf>) -> (Vec<String>, Vec<String>) {
+    let root = tempfile::tempdir().unwrap();
+    let output = Output::Dir { path: root.path().to_owned(), force: true };
+    let plan = Plan { inputs, output, quiet: true, ..Plan::default() };
+    let shown = Mutex::new(Vec::new());
+    let tap = |record: &Record| {
+        let mut line = Vec::new();
+        render_session(record, event_id(record), &mut line);
+        shown.lock().unwrap().push(String::from_utf8(line).unwrap());
+    };
+    run_tapped(&plan, &mut NoProgress, Some(&tap)).unwrap();
+    let written = std::fs::read_to_string(root.path().join("sessions.ndjson")).unwrap();
+    let mut written: Vec<String> = written.split_inclusive('\n').map(str::to_owned).collect();
+    let mut shown = shown.into_inner().unwrap();
+    shown.sort_unstable();
+    written.sort_unstable();
+    (shown, written)
+}
+
+#[test]
+fn a_line_says_all_that_its_record_holds() {
+    let (shown, written) = shown_and_written(vec![demo()]);
+    assert_eq!(shown, written);
+    let inbound = |line: &&String| line.contains("\"direction\":\"inbound\"");
+    let with = |what: &str| written.iter().filter(inbound).filter(|l| l.contains(what)).count();
+    assert!(with("\"ja4\":") > 0 && with("\"gap\":") > 0);
+}
+
+#[test]
+fn lines_of_shared_captures_say_all_that_their_records_hold() {
+    let Some(folder) = shared("pcaps") else { return };
+    let (shown, written) = shown_and_written(vec![folder]);
+    assert!(shown == written, "some lines say less than their records");
+}
