@@ -66,6 +66,8 @@ const CONTEXT: &[&str] = &[
     "dns.question.name",
     "user_agent.original",
     "longhaul.ssh.client",
+    "longhaul.subject.role",
+    "longhaul.subject.hired",
     "longhaul.near.handshake_us",
     "longhaul.far.handshake_us",
     "longhaul.tags",

@@ -181,6 +181,8 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         }
         "longhaul.subject.id" => context.subject = Some(Subject::Named(value.as_str()?.into())),
         "longhaul.subject.name" => context.subject_name = Some(value.as_str()?.into()),
+        "longhaul.subject.role" => context.subject_role = Some(value.as_str()?.into()),
+        "longhaul.subject.hired" => context.subject_hired = Some(value.as_str()?.into()),
         name if name.starts_with("longhaul.device.") => set_holder(context, name, value)?,
         "longhaul.application.reason" => {
             context.application_reason = Some(reason(value.as_str()?)?)

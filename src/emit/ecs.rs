@@ -212,6 +212,8 @@ fn put_context(json: &mut Json<'_>, context: &Context) {
         None => {}
     }
     json.string_opt(quoted!("name"), context.subject_name.as_deref());
+    json.string_opt(quoted!("role"), context.subject_role.as_deref());
+    json.string_opt(quoted!("hired"), context.subject_hired.as_deref());
     json.close(mark);
     if let Some(holder) = &context.holder {
         put_holder(json, holder);

@@ -150,6 +150,8 @@ fn context() -> Context {
         }),
         subject: Some(Subject::Named("192.168.1.187".into())),
         subject_name: None,
+        subject_role: Some("contractor".into()),
+        subject_hired: Some("2026-01-05".into()),
         holder: Some(Arc::new(Holder {
             mac: Some([0x00, 0x00, 0x5e, 0x00, 0x53, 0x07]),
             host: Some("lab-pc7".into()),

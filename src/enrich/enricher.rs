@@ -125,6 +125,8 @@ impl Enricher {
         if let Some(subject) = named {
             record.context.subject = Some(Subject::Named(Arc::clone(&subject.id)));
             record.context.subject_name = subject.name.clone();
+            record.context.subject_role = subject.role.clone();
+            record.context.subject_hired = subject.hired.clone();
             return;
         }
         // Coming in, the employee is the remote end: the gateway's address would gather everybody.

@@ -83,6 +83,8 @@ impl Pseudonyms {
         if let Some(name) = &mut context.subject_name {
             *name = self.word("name", name);
         }
+        // With both it may be plain who it is.
+        (context.subject_role, context.subject_hired) = (None, None);
         if let Some(holder) = &mut context.holder {
             *holder = Arc::new(Holder {
                 mac: holder.mac.map(|mac| self.mac(mac)),

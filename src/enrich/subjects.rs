@@ -1,6 +1,6 @@
 //! Who uses an address: the subjects file.
 //!
-//! Owns: the reading of `match,id,name,place,radius_km,approved`. In: a CSV file. Out: the subject
+//! Owns: the reading of its columns. In: a CSV file. Out: the subject
 //! of a user, of a device, of an address (longest prefix first).
 //! Never: finds out who holds an address.
 
@@ -28,6 +28,10 @@ const ERRORS_MAX: usize = 100;
 const HELP: &str = "write: MATCH,ID,NAME, where MATCH is an address, a network (192.0.2.0/24), \
                     a MAC (48:da:35:60:00:01) or user:NAME";
 
+/// Every column that is read.
+const COLUMNS: [&str; 8] =
+    ["match", "id", "name", "role", "place", "radius_km", "hired", "approved"];
+
 /// An employee or asset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
@@ -35,6 +39,10 @@ pub struct Subject {
     pub id: Arc<str>,
     /// Name for people.
     pub name: Option<Arc<str>>,
+    /// What they do.
+    pub role: Option<Arc<str>>,
+    /// When they were hired: `YYYY-MM-DD`.
+    pub hired: Option<Arc<str>>,
     /// Where they say they are.
     pub place: Option<Circle>,
     /// Tags of applications they may use: `rmm:teamviewer`.
@@ -94,39 +102,18 @@ impl Subjects {
             .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
         let refuse =
             |cause: String, line| Error::new("subjects file", cause).at(path, line).help(HELP);
-        let header = lines.next().and_then(|(_, line)| columns(line)).unwrap_or_default();
-        let column = |name: &str| header.iter().position(|h| h.eq_ignore_ascii_case(name));
-        let (Some(at_match), Some(at_id)) = (column("match"), column("id")) else {
-            return Err(vec![refuse("the first line is not the header `match,id,name`".into(), 1)]);
-        };
-        let (at_name, at_approved) = (column("name"), column("approved"));
-        let at_place = (column("place"), column("radius_km"));
+        let (at, header) = lines.next().unwrap_or((1, ""));
+        let header = Header::parse(header).map_err(|cause| vec![refuse(cause, at)])?;
         let (mut subjects, mut entries) = (Subjects::default(), Vec::new());
         let mut errors = Vec::new();
         for (number, line) in lines {
-            let Some(fields) = columns(line) else {
-                errors.push(refuse("a quote is not closed on its line".into(), number));
-                continue;
-            };
-            let field = |at: usize| fields.get(at).map(|f| f.trim()).filter(|f| !f.is_empty());
-            let (Some(network), Some(id)) = (field(at_match), field(at_id)) else {
-                errors.push(refuse("the line has no address or no id".into(), number));
-                continue;
-            };
-            let place = circle(at_place.0.and_then(field), at_place.1.and_then(field));
-            let (matched, place) = match (Match::parse(network), place) {
-                (Ok(matched), Ok(place)) => (matched, place),
-                (Err(cause), _) | (_, Err(cause)) => {
-                    errors.push(refuse(cause, number));
-                    continue;
+            match header.read(line) {
+                Ok((text, matched, subject)) => {
+                    if subjects.take(matched, Arc::new(subject), &mut entries) {
+                        errors.push(refuse(format!("`{text}` stands twice"), number));
+                    }
                 }
-            };
-            let name = at_name.and_then(field).map(Arc::from);
-            let tags = at_approved.and_then(field).unwrap_or_default();
-            let approved = tags.split_ascii_whitespace().map(Box::from).collect();
-            let subject = Arc::new(Subject { id: id.into(), name, place, approved });
-            if subjects.take(matched, subject, &mut entries) {
-                errors.push(refuse(format!("`{network}` stands twice"), number));
+                Err(cause) => errors.push(refuse(cause, number)),
             }
         }
         errors.truncate(ERRORS_MAX);
@@ -170,6 +157,57 @@ impl Subjects {
         let by_mac = || self.by_mac.get(&holder.mac?);
         by_user.or_else(by_mac).map(|subject| &**subject)
     }
+}
+
+/// Which column stands where.
+struct Header(Vec<String>);
+
+impl Header {
+    fn parse(line: &str) -> Result<Header, String> {
+        let names = columns(line).unwrap_or_default();
+        let names: Vec<String> = names.iter().map(|name| name.trim().to_lowercase()).collect();
+        let missing = |name| !names.iter().any(|known| known == name);
+        if missing("match") || missing("id") {
+            return Err("the first line is not the header `match,id,name`".to_owned());
+        }
+        match names.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
+            Some(name) => Err(format!("no column is called `{name}`: {}", COLUMNS.join(", "))),
+            None => Ok(Header(names)),
+        }
+    }
+
+    /// Reads a line: what it is about, as written and as read, and whom it names.
+    fn read(&self, line: &str) -> Result<(String, Match, Subject), String> {
+        let fields = columns(line).ok_or("a quote is not closed on its line")?;
+        let field = |name: &str| {
+            let at = self.0.iter().position(|known| known == name)?;
+            fields.get(at).map(|text| text.trim()).filter(|text| !text.is_empty())
+        };
+        let (Some(matched), Some(id)) = (field("match"), field("id")) else {
+            return Err("the line has no address or no id".to_owned());
+        };
+        let hired = field("hired");
+        if let Some(text) = hired.filter(|text| !is_date(text)) {
+            return Err(format!("`{text}` is no date like 2026-01-31"));
+        }
+        let subject = Subject {
+            id: id.into(),
+            name: field("name").map(Arc::from),
+            role: field("role").map(Arc::from),
+            hired: hired.map(Arc::from),
+            place: circle(field("place"), field("radius_km"))?,
+            approved: field("approved")
+                .map(|tags| tags.split_ascii_whitespace().map(Box::from).collect())
+                .unwrap_or_default(),
+        };
+        Ok((matched.to_owned(), Match::parse(matched)?, subject))
+    }
+}
+
+/// A calendar date as ISO 8601 writes it.
+fn is_date(text: &str) -> bool {
+    let numbers: Vec<Option<u16>> = text.split('-').map(|part| part.parse().ok()).collect();
+    matches!(numbers[..], [Some(1900..=2999), Some(1..=12), Some(1..=31)]) && text.len() == 10
 }
 
 /// The place of a line: `LAT,LON` or a city code, and the radius around it.
@@ -270,12 +308,28 @@ mod tests {
     }
 
     #[test]
+    fn a_role_and_a_day_are_kept() {
+        let text = "Match,ID,role,hired\n10.0.0.1,a,contractor,2026-01-05\n10.0.0.2,b,,\n";
+        let subjects = Subjects::parse(Path::new("s.csv"), text).unwrap();
+        let first = subjects.of(addr("10.0.0.1")).unwrap();
+        let told = (first.role.as_deref(), first.hired.as_deref());
+        assert_eq!(told, (Some("contractor"), Some("2026-01-05")));
+        assert_eq!(subjects.of(addr("10.0.0.2")).unwrap().hired, None);
+        for bad in ["5.1.2026", "2026-13-01", "2026-1-1", "soon", "2026-01-32"] {
+            let text = format!("match,id,hired\n10.0.0.1,a,{bad}\n");
+            assert!(Subjects::parse(Path::new("s.csv"), &text).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn every_bad_line_is_named() {
         let text = "match,id,name\n10.0.0.1/8,a,\n,b,\n10.0.0.1,,\n10.0.0.1,c,\n10.0.0.2,d,\"Doe\n";
         let errors = Subjects::parse(Path::new("s.csv"), text).unwrap_err();
         let lines: Vec<u32> = errors.iter().map(|e| e.place.as_ref().unwrap().1).collect();
         assert_eq!(lines, [2, 3, 4, 6]);
         assert!(Subjects::parse(Path::new("s.csv"), "10.0.0.1,c,d\n").is_err());
+        let wrong = Subjects::parse(Path::new("s.csv"), "match,id,aproved\n").unwrap_err();
+        assert!(wrong[0].to_string().contains("no column is called `aproved`"), "{}", wrong[0]);
         assert!(Subjects::parse(Path::new("s.csv"), "").is_err());
     }
 }

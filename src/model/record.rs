@@ -253,6 +253,10 @@ pub struct Context {
     pub subject: Option<Subject>,
     /// Subject's name.
     pub subject_name: Option<Arc<str>>,
+    /// What they do, in the words of the subjects file.
+    pub subject_role: Option<Arc<str>>,
+    /// When they were hired: `YYYY-MM-DD`.
+    pub subject_hired: Option<Arc<str>>,
     /// Who held the initiator's address when the session began.
     pub holder: Option<Arc<Holder>>,
     /// The name that the initiator had asked for when it was told the responder's address.
