@@ -279,6 +279,44 @@ fn a_bad_rule_is_refused_by_line_and_a_good_one_is_taken() {
 }
 
 #[test]
+fn signatures_subjects_and_configuration_are_read_again() {
+    let Some(net) = Net::new(1) else { return };
+    let (dir, out) = scratch();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::create_dir(at("signatures")).unwrap();
+    let write = |who: &str, home: &str| {
+        let signature = format!(
+            "- name: {who}\n  title: A tool\n  category: rmm\n  tag: rmm:{who}\n  source: \"test\"\n  \
+             date: 2026-01-01\n  ports: [4001/udp]\n"
+        );
+        std::fs::write(at("signatures/own.yaml"), signature).unwrap();
+        std::fs::write(at("subjects.csv"), format!("match,id\n10.0.0.0/8,{who}\n")).unwrap();
+        std::fs::write(at("longhaul.toml"), format!("home = [\"{home}\"]\n")).unwrap();
+    };
+    write("first", "10.0.0.0/8");
+    let path = |name: &str| at(name).display().to_string();
+    let (signatures, subjects) = (path("signatures"), path("subjects.csv"));
+    let config = path("longhaul.toml");
+    let options = ["--signatures", &signatures, "--subjects", &subjects, "--config", &config];
+    let mut sensor = Sensor::start(&[&["a0", "--out", &out][..], &options].concat());
+    net.send("b0", &[datagram((1, 4_000), (101, 4_001), b"x")]);
+    write("second", "172.16.0.0/12");
+    sensor.signal("HUP");
+    sensor.hears("reloaded: ");
+    // The workers take it with the next mark; these sessions end with the run, after that.
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    let both = [datagram((2, 4_000), (102, 4_001), b"x"), datagram((102, 4_001), (2, 4_000), b"y")];
+    net.send("b0", &both);
+    assert_eq!(sensor.end().0, Some(0));
+    let sessions = lines(&file(&out, "sessions.ndjson"));
+    let of = |ip: &str| sessions.iter().find(|s| s["source"]["ip"] == ip).unwrap();
+    let later = of("10.0.0.2");
+    assert_eq!(later["network"]["application"], "second", "{later:#}");
+    assert_eq!(later["longhaul"]["subject"]["id"], "second", "{later:#}");
+    assert_eq!(later["network"]["direction"], "external", "{later:#}");
+}
+
+#[test]
 fn lines_are_written_while_the_run_goes_on_and_sets_are_finished() {
     let Some(net) = Net::new(1) else { return };
     let (_dir, out) = scratch();
