@@ -6,7 +6,7 @@
 
 use crate::evidence::Segment;
 use crate::evidence::dns;
-use crate::evidence::dtls;
+use crate::evidence::dtls::DtlsState;
 use crate::evidence::dtls_legs::DtlsLegs;
 use crate::evidence::greetings::Greetings;
 use crate::evidence::http;
@@ -86,6 +86,7 @@ struct Timed {
     legs: Legs,
     quic: Option<Box<QuicState>>,
     dtls: DtlsLegs,
+    dtls_hellos: Option<Box<DtlsState>>,
     ike: Ike,
     wireguard: Wireguard,
 }
@@ -106,7 +107,8 @@ impl Talk {
             return;
         }
         let bytes = segment.payload;
-        let Timed { legs, quic, dtls, ike, wireguard } = &mut **self.timed.get_or_insert_default();
+        let Timed { legs, quic, dtls, ike, wireguard, .. } =
+            &mut **self.timed.get_or_insert_default();
         let mut at = Moment { role: segment.role, time: segment.time, facts };
         let more = match self.spoken {
             Spoken::Quic => {
@@ -253,8 +255,10 @@ fn ask(mode: Mode, bytes: &[u8], time: Nanos, around: &mut Around<'_>) -> Step {
         }
         Mode::Ssdp => observe_ssdp(bytes, around.facts()),
         Mode::Dtls => {
+            let talk = around.talk.get_or_insert_default();
             let facts = around.facts.get_or_insert_default();
-            let step = dtls::observe_dtls(bytes, role, facts);
+            let timed = talk.timed.get_or_insert_default();
+            let step = timed.dtls_hellos.get_or_insert_default().observe(bytes, role, facts);
             // What is behind STUN says more than STUN.
             if facts.protocol == Some(Protocol::Stun) && step != Step::NotMine {
                 facts.protocol = Some(Protocol::Dtls);

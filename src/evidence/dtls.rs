@@ -1,8 +1,8 @@
-//! DTLS: the hellos, where each lies whole in one datagram, and the server's certificate in the
-//! same.
+//! DTLS: the hellos, and the server's certificate behind its own.
 //!
-//! Owns: nothing between datagrams. In: one datagram. Out: [`TlsFacts`]. Never: reads what is
-//! encrypted.
+//! Owns: a message whose pieces come in several datagrams. In: datagrams as they come. Out:
+//! [`TlsFacts`]. Never: reads what is encrypted, or waits for a piece that was passed over: it is
+//! sent again.
 //!
 //! [`TlsFacts`]: crate::model::record::TlsFacts
 
@@ -26,54 +26,87 @@ use crate::wire::tls::SERVER_HELLO;
 use crate::wire::tls::ServerHello;
 use crate::wire::tls_record::CERTIFICATE;
 
-/// Looks at one datagram. Whoever sends the ClientHello is the DTLS client, whichever side began
-/// the session.
-pub fn observe_dtls(datagram: &[u8], _role: Role, facts: &mut Facts) -> Step {
-    observe_records(datagram, facts).unwrap_or_else(|why| match why {
-        // The hello was read; what stands behind it is a gift.
-        _ if facts.tls.as_ref().is_some_and(|tls| tls.cipher.is_some()) => Step::Done,
-        WireError::NotThis => Step::NotMine,
-        WireError::NeedMore(_) | WireError::Malformed(_) => Step::Failed,
-    })
+/// Longest message that is kept from one datagram to the next: hellos with post-quantum shares take
+/// 2 KiB, certificates with their chain 5.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// What is known of a session's DTLS handshake.
+#[derive(Debug, Default)]
+pub struct DtlsState {
+    initiator: Half,
+    responder: Half,
 }
 
-fn observe_records(datagram: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
-    let mut r = Reader::new(datagram);
-    let mut message: Option<Message<'_>> = None;
-    let mut next = Next::Hello;
-    while !r.is_empty() {
-        let record = record(&mut r)?;
-        facts.protocol.get_or_insert(Protocol::Dtls);
-        if record.epoch > 0 {
-            // Encrypted from here on: the hellos are over.
-            return Ok(Step::Done);
-        }
-        let mut pieces = Reader::new(if record.kind == HANDSHAKE { record.payload } else { &[] });
-        while !pieces.is_empty() {
-            let piece = fragment(&mut pieces)?;
-            match &mut message {
-                Some(message) => message.add(&piece),
-                None => message = Message::start(&piece),
-            }
-            if let Some(whole) = message.take_if(|message| message.body().is_some()) {
-                next = observe_message(&whole, next, facts)?;
-                if next == Next::Nothing {
-                    return Ok(Step::Done);
-                }
-            }
-        }
-    }
-    // A certificate in a later datagram is not waited for.
-    Ok(if next == Next::Certificate { Step::Done } else { Step::Used(datagram.len()) })
+/// One direction between two datagrams.
+#[derive(Debug, Default)]
+struct Half {
+    message: Option<Message<'static>>,
+    next: Next,
 }
 
 /// What is still listened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Next {
+    #[default]
     Hello,
     /// The server's, behind its hello: up to DTLS 1.2.
     Certificate,
     Nothing,
+}
+
+impl DtlsState {
+    /// Looks at one datagram. Whoever sends the ClientHello is the DTLS client, whichever side
+    /// began the session.
+    pub fn observe(&mut self, datagram: &[u8], role: Role, facts: &mut Facts) -> Step {
+        let half = match role {
+            Role::Initiator => &mut self.initiator,
+            Role::Responder => &mut self.responder,
+        };
+        half.observe(datagram, facts).unwrap_or_else(|why| match why {
+            // The hello was read; what stands behind it is a gift.
+            _ if facts.tls.as_ref().is_some_and(|tls| tls.cipher.is_some()) => Step::Done,
+            WireError::NotThis => Step::NotMine,
+            WireError::NeedMore(_) | WireError::Malformed(_) => Step::Failed,
+        })
+    }
+}
+
+impl Half {
+    fn observe(&mut self, datagram: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
+        // What is none of it, such as STUN beside it, takes nothing away.
+        record(&mut Reader::new(datagram))?;
+        let mut r = Reader::new(datagram);
+        let mut message: Option<Message<'_>> = self.message.take();
+        while !r.is_empty() {
+            let record = record(&mut r)?;
+            facts.protocol.get_or_insert(Protocol::Dtls);
+            if record.epoch > 0 {
+                // Encrypted from here on: the hellos are over.
+                return Ok(Step::Done);
+            }
+            let handshake = if record.kind == HANDSHAKE { record.payload } else { &[] };
+            let mut pieces = Reader::new(handshake);
+            while !pieces.is_empty() {
+                let piece = fragment(&mut pieces)?;
+                message = match message {
+                    Some(mut message) if !message.gives_way_to(&piece) => {
+                        message.add(&piece);
+                        Some(message)
+                    }
+                    _ => Message::start(&piece),
+                };
+                if let Some(whole) = message.take_if(|message| message.body().is_some()) {
+                    self.next = observe_message(&whole, self.next, facts)?;
+                    if self.next == Next::Nothing {
+                        return Ok(Step::Done);
+                    }
+                }
+            }
+        }
+        let kept = message.filter(|message| message.length() <= MESSAGE_BYTES_MAX);
+        self.message = kept.map(Message::into_owned);
+        Ok(Step::Used(datagram.len()))
+    }
 }
 
 fn observe_message(

@@ -20,6 +20,10 @@ fn server_body() -> Vec<u8> {
     body
 }
 
+fn observe_dtls(datagram: &[u8], role: Role, facts: &mut Facts) -> Step {
+    DtlsState::default().observe(datagram, role, facts)
+}
+
 /// One record for each piece of the message.
 fn records(kind: u8, body: &[u8], piece: usize) -> Vec<u8> {
     let mut out = vec![];
@@ -65,7 +69,8 @@ fn a_server_answers_with_a_cookie_first() {
     assert_eq!(observe_dtls(&verify, Role::Responder, &mut facts), Step::Used(verify.len()));
     assert_eq!((facts.protocol, facts.tls.is_none()), (Some(Protocol::Dtls), true));
     let hello = records(2, &server_body(), 200);
-    assert_eq!(observe_dtls(&hello, Role::Responder, &mut facts), Step::Done);
+    // Its certificate may follow.
+    assert_eq!(observe_dtls(&hello, Role::Responder, &mut facts), Step::Used(hello.len()));
     let tls = facts.tls.unwrap();
     assert_eq!((tls.version, tls.cipher), (Some(0xfefd), Some(0xc02b)));
 }
@@ -94,8 +99,50 @@ fn the_hello_may_follow_other_messages_of_its_datagram() {
     let mut facts = Facts::default();
     let bytes =
         [records(0, &[], 1), records(3, &[0xfe, 0xff, 0], 9), records(2, &server_body(), 9)];
-    assert_eq!(observe_dtls(&bytes.concat(), Role::Responder, &mut facts), Step::Done);
+    let bytes = bytes.concat();
+    assert_eq!(observe_dtls(&bytes, Role::Responder, &mut facts), Step::Used(bytes.len()));
     assert_eq!(facts.tls.unwrap().cipher, Some(0xc02b));
+}
+
+/// Each piece of a message in a datagram of its own.
+fn datagrams(kind: u8, body: &[u8], piece: usize) -> Vec<Vec<u8>> {
+    let step = piece.min(body.len()) + 25;
+    records(kind, body, piece).chunks(step).map(<[u8]>::to_vec).collect()
+}
+
+#[test]
+fn a_message_in_several_datagrams_is_put_together() {
+    let (mut state, mut facts) = (DtlsState::default(), Facts::default());
+    let mut tell = |datagram: &[u8], role| state.observe(datagram, role, &mut facts);
+    let [first, second, third] = &datagrams(1, &client_body(b"yum"), 20)[..] else { panic!() };
+    assert_eq!(tell(first, Role::Initiator), Step::Used(first.len()));
+    // STUN comes between, the same piece again, and a later one too early.
+    assert_eq!(tell(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42], Role::Initiator), Step::NotMine);
+    assert_eq!(tell(third, Role::Initiator), Step::Used(third.len()));
+    assert_eq!(tell(first, Role::Initiator), Step::Used(first.len()));
+    assert_eq!(tell(second, Role::Initiator), Step::Used(second.len()));
+    assert_eq!(tell(third, Role::Initiator), Step::Done);
+    let leaf = crate::wire::x509::tests::certificate(&[]);
+    let size = |n: usize| (n as u32).to_be_bytes()[1..].to_vec();
+    let body = [size(leaf.len() + 3), size(leaf.len()), leaf].concat();
+    let hello = records(2, &server_body(), 200);
+    assert_eq!(tell(&hello, Role::Responder), Step::Used(hello.len()));
+    let steps: Vec<Step> =
+        datagrams(11, &body, 100).iter().map(|datagram| tell(datagram, Role::Responder)).collect();
+    assert_eq!(steps.last(), Some(&Step::Done));
+    let tls = facts.tls.unwrap();
+    assert!(tls.ja4.unwrap().starts_with("dd2i010000_"));
+    assert_eq!(&*tls.certificate.unwrap().subject, "CN=device.example,O=Org");
+}
+
+#[test]
+fn a_message_too_long_is_not_kept() {
+    let mut piece = records(1, &client_body(b"yum"), 20);
+    piece.truncate(20 + 25);
+    piece[14..17].copy_from_slice(&[1, 0, 0]);
+    let (mut state, mut facts) = (DtlsState::default(), Facts::default());
+    assert_eq!(state.observe(&piece, Role::Initiator, &mut facts), Step::Used(piece.len()));
+    assert!(state.initiator.message.is_none());
 }
 
 #[test]

@@ -2,8 +2,7 @@
 //! sections 4 and 5.2).
 //!
 //! Owns: where records and fragments of one datagram end, and the message they make. In: one
-//! datagram. Out: a message that borrows where it can. Never: joins across datagrams, or reads
-//! what is encrypted.
+//! datagram. Out: a message that borrows where it can. Never: reads what is encrypted.
 
 use std::borrow::Cow;
 
@@ -93,7 +92,7 @@ fn read_fragment<'a>(r: &mut Reader<'a>) -> Result<Fragment<'a>, WireError> {
     Ok(Fragment { kind, length, sequence, offset, piece })
 }
 
-/// A message in the making: pieces of one datagram, joined in order.
+/// A message in the making: its pieces, joined in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// Handshake type.
@@ -119,6 +118,22 @@ impl<'a> Message<'a> {
         if let Some(new) = next.piece.get(known..).filter(|new| same && !new.is_empty()) {
             self.body.to_mut().extend_from_slice(new);
         }
+    }
+
+    /// Whether a piece begins another message, so that this one is not waited for any longer.
+    pub const fn gives_way_to(&self, next: &Fragment<'_>) -> bool {
+        next.offset == 0 && next.sequence != self.sequence
+    }
+
+    /// Bytes that the whole body has.
+    pub const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The same with bytes of its own, to be kept.
+    pub fn into_owned(self) -> Message<'static> {
+        let Message { kind, length, sequence, body } = self;
+        Message { kind, length, sequence, body: Cow::Owned(body.into_owned()) }
     }
 
     /// The body, once it is whole.
