@@ -157,7 +157,7 @@ pub(super) static ENDPOINT_FIELDS: &[Field<EndpointRow>] = &[
         |r| read::stack(r, |s| Value::str_opt(s.syn)), "Family of systems of most of its SYNs.")),
     field(("longhaul.stack.program", Kind::Text, "", Shown::Sometimes,
         |r| read::stack(r, |s| Value::str_opt(s.program)),
-        "Family of systems that its SSH banner or user agent names.")),
+        "Family of systems that its SSH banner, user agent or TLS client names.")),
     field(("longhaul.stack.compared", Kind::Int, "", Shown::Sometimes,
         |r| read::stack(r, |s| Value::Int(u64::from(s.compared))),
         "Sessions in which both are told.")),

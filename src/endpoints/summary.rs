@@ -142,7 +142,7 @@ pub struct StackSummary {
     mtu: u16,
     /// Family of systems by the SYN.
     pub syn: Family,
-    /// Family of systems by SSH banner or user agent.
+    /// Family of systems by SSH banner, user agent or TLS client.
     pub program: Family,
 }
 
@@ -167,6 +167,8 @@ impl EndpointSummary {
     /// `id` is the session's event id.
     pub fn of(record: &mut Record, id: [u8; 16]) -> EndpointSummary {
         let (from, to) = sides(record.context.direction);
+        // Looks at the JA4, which goes with the initiator.
+        let stack = stack(record);
         let initiator = SideSummary {
             print: initiator_print(from, &mut record.facts),
             ..side(&record.initiator, from, (&record.near, record.transport_ns(true)))
@@ -184,7 +186,7 @@ impl EndpointSummary {
             last: record.end,
             tags: tags(record, from),
             turns: turns(record),
-            stack: stack(record),
+            stack,
             incoming: (from == Side::Remote && answered(record)).then(|| incoming(record, id)),
         }
     }

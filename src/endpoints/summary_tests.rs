@@ -76,6 +76,14 @@ fn each_end_keeps_its_own_leg_and_a_remote_one_its_fingerprint() {
 }
 
 #[test]
+fn the_fingerprint_tells_a_family_although_it_goes() {
+    let mut inbound = record(Direction::Inbound);
+    let tls = inbound.facts.tls.as_deref_mut().unwrap();
+    tls.ja4 = Some("t13d2014h2_a09f3c656075_14788d8d241b".into());
+    assert_eq!(EndpointSummary::of(&mut inbound, [1; 16]).stack.program, Family::Apple);
+}
+
+#[test]
 fn a_port_that_never_answered_or_refused_is_no_service() {
     let mut refused = record(Direction::Outbound);
     refused.state = SessionState::Reset;
