@@ -99,8 +99,13 @@ pub fn tls(data: &[u8]) {
 /// A DTLS datagram from either side.
 pub fn dtls(data: &[u8]) {
     let mut facts = Facts::default();
-    longhaul::evidence::dtls::observe_dtls(data, Role::Initiator, &mut facts);
-    longhaul::evidence::dtls::observe_dtls(data, Role::Responder, &mut facts);
+    let mut state = longhaul::evidence::dtls::DtlsState::default();
+    state.observe(data, Role::Initiator, &mut facts);
+    // The same bytes cut in two: messages are kept from one datagram to the next.
+    let (first, second) = data.split_at(data.len() / 2);
+    for piece in [first, second, data] {
+        state.observe(piece, Role::Responder, &mut facts);
+    }
 }
 
 /// QUIC datagrams: the input's halves, from both sides.
