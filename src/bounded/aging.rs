@@ -4,21 +4,23 @@
 //! cap: when the young generation has half of it, the old one is dropped whole and the young one
 //! takes its place. Never: allocates above its cap, depends on the order of a hash table.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
 
 /// The map. Entries that are written to stay; those that are only read grow old.
 #[derive(Debug)]
 pub struct Aging<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    young: HashMap<K, V, RandomState>,
+    old: HashMap<K, V, RandomState>,
     half: usize,
 }
 
 impl<K: Eq + Hash, V> Aging<K, V> {
     /// A map of at most `cap` entries, at least two.
     pub fn new(cap: usize) -> Aging<K, V> {
-        let (young, old) = (HashMap::new(), HashMap::new());
+        let (young, old) = (HashMap::default(), HashMap::default());
         Aging { young, old, half: (cap / 2).max(1) }
     }
 

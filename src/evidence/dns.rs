@@ -205,13 +205,13 @@ fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts) {
     let shown = ShownName { name: question.name, netbios };
     match &dns.name {
         None => {
-            dns.name = Some(shown.to_string().into());
+            dns.name = Some(written(&shown));
             dns.qtype = question.qtype;
         }
-        Some(first) if is_shown_as(&shown, first) => {}
+        Some(first) if shown.is(first) => {}
         Some(_) if dns.more_names.len() >= NAMES_MAX => {}
-        Some(_) if dns.more_names.iter().any(|name| is_shown_as(&shown, name)) => {}
-        Some(_) => dns.more_names.push(shown.to_string().into()),
+        Some(_) if dns.more_names.iter().any(|name| shown.is(name)) => {}
+        Some(_) => dns.more_names.push(written(&shown)),
     }
 }
 
@@ -221,7 +221,7 @@ fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts) {
         return;
     }
     if !dns.answers.iter().any(known) {
-        dns.answers.push((rtype, data.to_string().into()));
+        dns.answers.push((rtype, written(data)));
     }
 }
 
@@ -229,7 +229,7 @@ fn keep_address(data: &RData<'_>, dns: &mut DnsFacts) {
     if dns.additional.len() < ADDITIONAL_MAX
         && !dns.additional.iter().any(|text| is_shown_as(data, text))
     {
-        dns.additional.push(data.to_string().into());
+        dns.additional.push(written(data));
     }
 }
 
@@ -237,6 +237,14 @@ fn keep_address(data: &RData<'_>, dns: &mut DnsFacts) {
 struct ShownName<'a> {
     name: Name<'a>,
     netbios: bool,
+}
+
+impl ShownName<'_> {
+    /// Whether it is shown as `text`.
+    fn is(&self, text: &str) -> bool {
+        let plainly = if self.netbios { None } else { self.name.is_plainly(text) };
+        plainly.unwrap_or_else(|| is_shown_as(self, text))
+    }
 }
 
 impl fmt::Display for ShownName<'_> {
@@ -255,6 +263,14 @@ impl fmt::Display for ShownName<'_> {
             None => self.name.fmt(f),
         }
     }
+}
+
+/// A value as text. Names of that length are most: the text does not grow by steps.
+fn written(value: &impl fmt::Display) -> Box<str> {
+    let mut text = String::with_capacity(64);
+    // Writing to a string does not fail.
+    let _ = fmt::write(&mut text, format_args!("{value}"));
+    text.into()
 }
 
 /// Whether `value` would be written as `text`: compares without building a string.

@@ -218,13 +218,14 @@ impl Analyst {
         }
         let Some(handover) = feed.waiting.front_mut() else { return Ok(()) };
         let Some((_, at)) = handover.order.get(feed.next).copied() else { return Ok(()) };
-        let Some(item) = handover.items.get_mut(at as usize) else { return Ok(()) };
+        let item = handover.items.get_mut(at as usize).and_then(Option::take);
+        let Some(item) = item else { return Ok(()) };
         feed.next += 1;
         self.found.endpoints.observe(&item.endpoint);
         if let Some(state) = &mut self.found.state {
             state.learn(&item.endpoint);
         }
-        item.alerts.drain(..).for_each(|alert| self.found.alert(alert));
+        item.alerts.into_iter().for_each(|alert| self.found.alert(alert));
         self.found.judge_ripe();
         let (from, to) = item.line;
         match handover.lines.get(from as usize..to as usize) {
@@ -374,7 +375,8 @@ impl Feed {
         let handover = self.waiting.front();
         let order = handover.and_then(|handover| handover.order.get(self.next..));
         let ahead = order.unwrap_or_default().iter().take(LOOK_AHEAD);
-        ahead.filter_map(move |(_, at)| Some(&handover?.items.get(*at as usize)?.endpoint))
+        ahead
+            .filter_map(move |(_, at)| Some(&handover?.items.get(*at as usize)?.as_ref()?.endpoint))
     }
 
     /// Gives finished handovers back to their worker, emptied.

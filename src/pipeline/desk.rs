@@ -67,7 +67,7 @@ pub(super) struct Handover {
     /// Merge order, and the index of the item that stands there: sorting moves these, not the
     /// items.
     pub(super) order: Vec<(Order, u32)>,
-    pub(super) items: Vec<Item>,
+    pub(super) items: Vec<Option<Item>>,
     pub(super) lines: Vec<u8>,
     /// Nothing earlier follows from this worker.
     pub(super) until: Mark,
@@ -79,13 +79,13 @@ impl Handover {
         self.order.sort_unstable();
         let before = self.order.partition_point(|((mark, ..), _)| *mark < until);
         for (order, at) in self.order.drain(..before) {
-            let Some(item) = self.items.get_mut(at as usize) else { continue };
+            let item = self.items.get_mut(at as usize).and_then(Option::take);
+            let Some(item) = item else { continue };
             let (from, end) = item.line;
             let line = self.lines.get(from as usize..end as usize).unwrap_or_default();
-            let (endpoint, alerts) = (item.endpoint.clone(), std::mem::take(&mut item.alerts));
             let start = to.lines.len();
             to.lines.extend_from_slice(line);
-            to.push(order, start, (endpoint, alerts));
+            to.push(order, start, (item.endpoint, item.alerts));
         }
         if self.order.is_empty() {
             self.items.clear();
@@ -102,7 +102,7 @@ impl Handover {
     ) {
         let line = (start as u32, self.lines.len() as u32);
         self.order.push((order, self.items.len() as u32));
-        self.items.push(Item { line, endpoint, alerts });
+        self.items.push(Some(Item { line, endpoint, alerts }));
     }
 }
 

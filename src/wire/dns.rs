@@ -106,6 +106,24 @@ impl<'a> Name<'a> {
         self.labels().next().is_none()
     }
 
+    /// Whether it is written as `text`; `None` where it has bytes that are written otherwise than
+    /// they lie there.
+    pub fn is_plainly(&self, text: &str) -> Option<bool> {
+        let (mut rest, mut first) = (text.as_bytes(), true);
+        for label in self.labels() {
+            if !label.iter().all(|b| is_plain(*b, true)) {
+                return None;
+            }
+            let dot: &[u8] = if first { b"" } else { b"." };
+            match rest.strip_prefix(dot).and_then(|rest| rest.strip_prefix(label)) {
+                Some(behind) => (rest, first) = (behind, false),
+                None => return Some(false),
+            }
+        }
+        // The root is written as a dot.
+        if first { None } else { Some(rest.is_empty()) }
+    }
+
     /// The first label as a NetBIOS name (RFC 1001 section 14.1): 15 characters and a suffix.
     pub fn netbios(&self) -> Option<([u8; 15], u8)> {
         let label = self.labels().next().filter(|label| label.len() == 32)?;
@@ -141,9 +159,14 @@ impl fmt::Display for Name<'_> {
     }
 }
 
+/// Whether a byte is written as it is; `dots`: a dot is not.
+const fn is_plain(b: u8, dots: bool) -> bool {
+    matches!(b, 0x20..=0x7e) && b != b'\\' && !(dots && b == b'.')
+}
+
 /// Master-file escapes; `dots`: a dot is escaped too. What needs none goes out in one piece.
 pub(super) fn write_escaped(f: &mut impl Write, bytes: &[u8], dots: bool) -> fmt::Result {
-    let plain = |b: &u8| matches!(b, 0x20..=0x7e) && *b != b'\\' && !(dots && *b == b'.');
+    let plain = |b: &u8| is_plain(*b, dots);
     for piece in bytes.chunk_by(|a, b| plain(a) && plain(b)) {
         match piece {
             [b @ (b'.' | b'\\')] if !plain(b) => write!(f, "\\{}", char::from(*b))?,
@@ -336,6 +359,27 @@ mod tests {
         let label = b"\x20FEGIGFCAEOGFHEECEJEPFDCAGOGBGNGF\0";
         let (name, behind) = Name::read(label, 0).unwrap();
         assert_eq!((name.netbios(), behind), (Some((*b"The NetBIOS nam", b'e')), 34));
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_compared_as_it_is_written(
+            labels in proptest::collection::vec("[ -~]{1,6}|[a-z]{1,6}", 0..4),
+            other in "[a-z.]{0,9}",
+        ) {
+            let mut bytes = vec![0u8; 12];
+            for label in &labels {
+                bytes.push(label.len() as u8);
+                bytes.extend(label.as_bytes());
+            }
+            bytes.extend([0, 0, 1, 0, 1]);
+            let name = Message::parse(&bytes).unwrap().walk().question().unwrap().name;
+            for text in [name.to_string(), other] {
+                prop_assert!(name.is_plainly(&text).is_none_or(|is| is == (name.to_string() == text)));
+            }
+            let plain = labels.iter().all(|label| label.bytes().all(|b| b.is_ascii_lowercase()));
+            prop_assert!(!plain || labels.is_empty() || name.is_plainly("") == Some(false));
+        }
     }
 
     proptest! {
