@@ -146,6 +146,14 @@ impl Talk {
         matches!(self.spoken, Spoken::Quic | Spoken::Dtls)
     }
 
+    /// Whether a stream's dialogue has ended and nothing else has begun: most sessions that were
+    /// relayed live on for long.
+    pub fn is_spent(&self) -> bool {
+        let streams = self.streams.as_deref();
+        streams.is_some_and(|streams| streams.greetings.is_over() && !streams.openings.has_begun())
+            && !self.openvpn.has_begun()
+    }
+
     /// Whether nothing more is to be timed.
     pub const fn is_over(&self) -> bool {
         self.over

@@ -221,6 +221,8 @@ fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts) {
         return;
     }
     if !dns.answers.iter().any(known) {
+        // Most have one: a vector would begin with room for four.
+        dns.answers.reserve_exact(usize::from(dns.answers.is_empty()));
         dns.answers.push((rtype, written(data)));
     }
 }

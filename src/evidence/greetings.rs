@@ -68,7 +68,8 @@ pub fn sign(bytes: &[u8], role: Role, greetings: Option<&Greetings>) -> Option<b
 }
 
 impl Greetings {
-    fn is_over(&self) -> bool {
+    /// Whether the dialogue has ended.
+    pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
 
@@ -138,6 +139,10 @@ impl Greetings {
                 Ok(bytes.len().min(socks::REPLY_4_BYTES))
             }
             Stage::Offered(..) | Stage::Asked(..) | Stage::Over => Err(WireError::NotThis),
+            // What is relayed may speak SOCKS too: the outer one is the session's.
+            Stage::Nothing if facts.socks().is_some_and(|socks| socks.granted.is_some()) => {
+                Err(WireError::NotThis)
+            }
             Stage::Nothing => self.begin(bytes, role),
         }
     }

@@ -128,7 +128,12 @@ impl Observers {
             let mut around =
                 Around { role, ports, facts: &mut self.facts, talk: &mut self.talk, counters };
             match segment.transport {
-                Transport::TCP => lane.observe(segment.payload, segment.gap, &mut around),
+                Transport::TCP => {
+                    lane.observe(segment.payload, segment.gap, &mut around);
+                    // Over TCP it tells what is spoken, and times nothing.
+                    let deaf = !self.wants(Role::Initiator) && !self.wants(Role::Responder);
+                    self.talk.take_if(|talk| deaf || talk.is_spent());
+                }
                 Transport::UDP => {
                     datagram::observe(lane, segment.payload, segment.time, &mut around);
                 }

@@ -55,6 +55,11 @@ fn line_sign(bytes: &[u8], fits: impl Fn() -> bool) -> Option<bool> {
 }
 
 impl Openings {
+    /// Whether either side has claimed anything.
+    pub const fn has_begun(&self) -> bool {
+        self.greeted.is_some() || self.initiator.is_some() || self.responder.is_some()
+    }
+
     /// Looks at the bytes at hand. What is told by text, or by both sides only, is passed over:
     /// another protocol may begin later.
     pub fn observe(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> Step {

@@ -48,6 +48,11 @@ pub struct Openvpn {
 }
 
 impl Openvpn {
+    /// Whether a client's reset was seen.
+    pub const fn has_begun(&self) -> bool {
+        self.client.is_some()
+    }
+
     /// Whether a packet may begin OpenVPN, or answer what began it.
     pub fn may_be(&self, packet: &[u8], role: Role) -> bool {
         match packet.first() {
