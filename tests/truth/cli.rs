@@ -301,3 +301,14 @@ fn without_latency_only_the_legs_of_handshakes_are_left() {
         }
     }
 }
+
+#[test]
+fn the_readme_shows_what_the_program_prints() {
+    let readme = std::fs::read_to_string(own("README.md")).unwrap();
+    let command = "$ longhaul read tests/data/demo/farm.pcap.zst --place IAD\n";
+    let (_, behind) = readme.split_once(command).unwrap();
+    let (shown, _) = behind.split_once("```").unwrap();
+    let demo = demo().display().to_string();
+    let said = longhaul(&["read", &demo, "--place", "IAD"]);
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), shown);
+}
