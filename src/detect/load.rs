@@ -19,6 +19,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const FILES_MAX: usize = 4_096;
 const DEPTH_MAX: usize = 8;
 
+/// Deepest nesting of brackets in a document: the time that the parser takes grows with its square.
+const NESTING_MAX: usize = 64;
+
 /// A rule file: its name relative to the directory, and its text.
 pub(super) struct RuleFile {
     pub(super) path: PathBuf,
@@ -144,6 +147,10 @@ fn taken<'r>(rules: &'r [Built], new: &Built) -> Option<&'r Rule> {
 }
 
 fn compile_document(text: &str, doc: &Document) -> Result<Built, Vec<Error>> {
+    if let Some(line) = nested_too_deep(text) {
+        let cause = format!("brackets nest deeper than {NESTING_MAX}");
+        return Err(vec![doc.refuse(line, cause).help("mend the YAML at this place")]);
+    }
     let parsed = match rsigma_parser::parse_sigma_yaml(text) {
         Ok(parsed) => parsed,
         Err(error) => return Err(vec![place(&error.to_string(), doc)]),
@@ -166,6 +173,25 @@ fn compile_document(text: &str, doc: &Document) -> Result<Built, Vec<Error>> {
         errors.push(doc.refuse(doc.top("action"), "the document holds no rule").help(help));
     }
     Err(errors)
+}
+
+/// The line, from 0, on which brackets nest too deep; a key in the first column begins anew,
+/// whatever the texts before it hold.
+fn nested_too_deep(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    text.lines().position(|line| {
+        if line.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            depth = 0;
+        }
+        line.bytes().any(|b| {
+            match b {
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth > NESTING_MAX
+        })
+    })
 }
 
 /// The parser's message with its place. It says lines of YAML only; the rest is found by what it
@@ -224,5 +250,15 @@ mod tests {
         let all: Vec<(u32, &str)> = documents(text);
         assert_eq!(all, [(3, "title: a\n"), (8, "title: b\n")]);
         assert_eq!(documents("title: a"), [(1, "title: a")]);
+    }
+
+    #[test]
+    fn deep_brackets_are_refused_before_they_are_parsed() {
+        let deep = format!("title: a\nb: {}\n", "[".repeat(100_000));
+        assert_eq!(nested_too_deep(&deep), Some(1));
+        let files = [RuleFile { path: "deep.yml".into(), text: deep }];
+        let errors = compile_files(&files).err().unwrap();
+        assert!(errors[0].to_string().contains("deep.yml:2: brackets nest"), "{}", errors[0]);
+        assert_eq!(nested_too_deep(&"a: '[['\n".repeat(100)), None);
     }
 }
