@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: all demo test build deps lint docs bench compare fuzz-smoke clean
+.PHONY: all demo test torture build deps lint docs bench compare fuzz-smoke clean
 
 all: build
 
@@ -14,6 +14,10 @@ demo: deps
 ## test: every test that this machine can run; the rest is skipped by name
 test: deps
 	$(CARGO) test --locked --all-targets -- --show-output
+
+## torture: floods, forgeries, faults and kills that take long; bounded, outside CI
+torture: deps
+	LONGHAUL_TORTURE=1 $(CARGO) test --release --locked --test torture -- --nocapture
 
 build: deps
 	$(CARGO) build --release --locked

@@ -1,0 +1,73 @@
+//! Attacks that take long: floods, forgeries, faults of the system, kills. `make torture` runs
+//! them; elsewhere they are skipped by name.
+//!
+//! Each case makes its own input, runs the program and says whether what must hold held.
+//! docs/threat-model.md has a line for each.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+#![allow(dead_code, reason = "the shared module serves several tests")]
+
+mod craft;
+
+/// What kind of attack a case is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// More of something than there is room for.
+    Flood,
+    /// Packets that somebody other than their source sent.
+    Forgery,
+    /// The system fails: a full disk, a file that is replaced.
+    Fault,
+    /// The program is ended at a moment that it does not choose.
+    Kill,
+}
+
+/// One attack.
+struct Case {
+    /// Its name, as docs/threat-model.md has it.
+    name: &'static str,
+    kind: Kind,
+    /// What went wrong, if anything did.
+    run: fn() -> Result<(), String>,
+}
+
+/// Every case, by area.
+fn cases() -> Vec<Case> {
+    Vec::new()
+}
+
+#[test]
+fn every_attack_is_survived() {
+    if std::env::var_os("LONGHAUL_TORTURE").is_none() {
+        println!("skipped: long attacks run with `make torture`");
+        return;
+    }
+    let only = std::env::var("LONGHAUL_TORTURE_ONLY").unwrap_or_default();
+    let chosen: Vec<Case> = cases().into_iter().filter(|case| case.name.contains(&only)).collect();
+    let mut failed = Vec::new();
+    for case in &chosen {
+        match (case.run)() {
+            Ok(()) => println!("survived  {:?}  {}", case.kind, case.name),
+            Err(why) => {
+                println!("FAILED    {:?}  {}: {why}", case.kind, case.name);
+                failed.push(format!("{}: {why}", case.name));
+            }
+        }
+    }
+    println!("tried {}, survived {}", chosen.len(), chosen.len() - failed.len());
+    assert!(failed.is_empty(), "\n{}\n", failed.join("\n"));
+}
+
+#[test]
+fn the_threat_model_names_every_case() {
+    let text = include_str!("../docs/threat-model.md");
+    let missing: Vec<&str> =
+        cases().iter().map(|case| case.name).filter(|name| !text.contains(name)).collect();
+    assert!(missing.is_empty(), "docs/threat-model.md does not name {missing:?}");
+}
