@@ -9,11 +9,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and one that kills waits for the right moment"
 )]
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
 mod craft;
+#[path = "results/kill.rs"]
+mod kill;
+#[path = "torture/results.rs"]
+mod results;
 
 /// What kind of attack a case is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +44,7 @@ struct Case {
 
 /// Every case, by area.
 fn cases() -> Vec<Case> {
-    Vec::new()
+    [results::cases()].into_iter().flatten().collect()
 }
 
 #[test]

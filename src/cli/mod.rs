@@ -95,6 +95,15 @@ fn report_errors(errors: &[Error]) {
     }
 }
 
+/// What users should know of the places that results go to, a line each on standard error.
+fn remark(remarks: &[String]) {
+    let mut stderr = std::io::stderr().lock();
+    for remark in remarks {
+        // Standard error is the last place to say anything.
+        drop(writeln!(stderr, "note: {remark}"));
+    }
+}
+
 /// One warning a line on standard error: what, and what is wrong with it.
 fn warn(problems: &[(String, String)]) {
     let mut stderr = std::io::stderr().lock();

@@ -31,6 +31,7 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
         return Err(errors);
     }
     let outcome = pipeline::run(&plan, &mut Bar::new(plan.quiet))?;
+    cli::remark(&outcome.remarks);
     let found = !outcome.alerts.is_empty() || !outcome.incidents.is_empty();
     let alerted = plan.fail_on_alert && found;
     let summary_shown = plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout();

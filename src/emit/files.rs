@@ -1,18 +1,29 @@
 //! Where results go: a directory, one file, or standard output.
 //!
-//! Owns: temporary names, buffering, fsync, rename. In: byte slices that are ready. Out: files that
-//! are whole, or not there. Never: a finished-looking file that is not finished.
+//! Owns: the directory's lock, the order in which files get their names, fsync. In: byte slices
+//! that are ready. Out: files that are whole, or not there. Never: a `run.json` beside files that
+//! are not its own.
+//!
+//! `run.json` says that a result is whole. So the one of an earlier run goes before any other file
+//! is replaced, and the new one comes after all others. Whenever the process is killed, there is
+//! either no `run.json`, or one whose files are all there.
 
-use std::ffi::OsString;
 use std::fs;
+use std::fs::DirBuilder;
 use std::fs::File;
+use std::fs::TryLockError;
 use std::io;
 use std::io::BufWriter;
 use std::io::ErrorKind;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::emit::partial;
+use crate::emit::partial::Partial;
 use crate::model::Error;
+
+pub use crate::emit::partial::abandon;
 
 /// The files of an output directory; `health.ndjson` is written by live runs only.
 pub const NAMES: [&str; 6] = [
@@ -21,73 +32,171 @@ pub const NAMES: [&str; 6] = [
     "alerts.ndjson",
     "incidents.ndjson",
     "health.ndjson",
-    "run.json",
+    RUN,
 ];
+
+/// The file that says that the others are whole.
+const RUN: &str = "run.json";
+
+/// Others of the system may not look into results.
+const DIR_MODE: u32 = 0o750;
 
 /// Slices larger than this go to the file as they are.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// A directory that receives the files of one run.
+/// A directory that receives the files of one run. No other run can write to it meanwhile.
 #[derive(Debug)]
 pub struct OutDir {
     dir: PathBuf,
-    written: Vec<String>,
+    lock: Lock,
+    files: Vec<Staged>,
+    left: Vec<PathBuf>,
+}
+
+/// A file of the directory that has no name yet.
+#[derive(Debug)]
+struct Staged {
+    name: String,
+    partial: Partial,
 }
 
 impl OutDir {
-    /// Creates `dir` where it does not exist. One with anything in it is refused, unless `force`;
-    /// what an interrupted run left under temporary names does not count, and is removed.
+    /// Creates `dir` where it does not exist, and takes it for this run. One with anything in it is
+    /// refused, unless `force`; what interrupted runs left under temporary names does not count.
     pub fn create(dir: &Path, force: bool) -> Result<OutDir, Error> {
-        let what = || format!("output directory {}", dir.display());
-        fs::create_dir_all(dir).map_err(|cause| {
-            Error::new(what(), cause.to_string())
-                .help("choose a directory that can be created and written to")
-        })?;
-        let entries = fs::read_dir(dir).map_err(|cause| Error::new(what(), cause.to_string()))?;
-        let leftovers: Vec<OsString> = NAMES.into_iter().map(partial_name).collect();
-        for entry in entries {
-            let entry = entry.map_err(|cause| Error::new(what(), cause.to_string()))?;
-            if leftovers.contains(&entry.file_name()) {
-                // Where this fails, creating the new one says why.
-                let _ = fs::remove_file(entry.path());
-            } else if !force {
-                return Err(Error::new(what(), "it is not empty").help(
-                    "choose another directory, or add --force to replace the results in this one",
-                ));
-            }
+        make_dir(dir)?;
+        let lock = Lock::take(dir)?;
+        let mut left = Vec::new();
+        for name in NAMES {
+            left.extend(partial::all_of(&dir.join(name))?);
         }
-        Ok(OutDir { dir: dir.to_path_buf(), written: Vec::new() })
+        let refuse = |cause: &str| Error::new(what(dir), cause);
+        for entry in fs::read_dir(dir).map_err(|cause| refuse(&cause.to_string()))? {
+            let path = entry.map_err(|cause| refuse(&cause.to_string()))?.path();
+            if force || left.contains(&path) {
+                continue;
+            }
+            let unfinished = !dir.join(RUN).exists()
+                && path.file_name().is_some_and(|name| NAMES.iter().any(|ours| name == *ours));
+            let cause = match unfinished {
+                true => "it holds files of a run that did not finish (there is no run.json)",
+                false => "it is not empty",
+            };
+            return Err(refuse(cause).help(
+                "choose another directory, or add --force to replace the results in this one",
+            ));
+        }
+        Ok(OutDir { dir: dir.to_path_buf(), lock, files: Vec::new(), left })
     }
 
-    /// Begins a file of the directory. It appears under its name when [`OutFile::finish`] returns.
+    /// What users should know of the directory.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = left_behind(&self.left);
+        if self.lock.0.is_none() {
+            let why = "its file system has no locks, so nothing keeps a second run from writing \
+                       to it";
+            remarks.push(format!("{}: {why}", self.dir.display()));
+        }
+        remarks
+    }
+
+    /// Begins a file of the directory. It gets its name when [`OutDir::finish`] has all of them.
     pub fn file(&mut self, name: &str) -> Result<OutFile, Error> {
-        self.written.push(name.to_owned());
-        OutFile::create(&self.dir.join(name))
+        let path = self.dir.join(name);
+        let (partial, file, _) = Partial::begin(&path)?;
+        self.files.push(Staged { name: name.to_owned(), partial });
+        Ok(OutFile::over(path, file, None))
     }
 
-    /// Ends the run, once each file is finished: results of an earlier run that this one has not
-    /// replaced are removed, since they would pass for its own.
-    pub fn finish(self) -> Result<(), Error> {
-        for name in NAMES.iter().filter(|name| !self.written.iter().any(|w| w == *name)) {
-            let path = self.dir.join(name);
-            match fs::remove_file(&path) {
-                Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                    return Err(failed(&path, &cause));
-                }
-                _ => {}
+    /// Ends the run, once each file is finished: all get their names. Results of an earlier run
+    /// that this one has not replaced are removed, since they would pass for its own.
+    ///
+    /// Errors: what could not get its name is kept under its temporary one.
+    pub fn finish(mut self) -> Result<(), Error> {
+        let named = self.name_all();
+        if named.is_err() {
+            self.files.drain(..).for_each(|file| file.partial.keep());
+        }
+        named
+    }
+
+    fn name_all(&mut self) -> Result<(), Error> {
+        let dir = &self.dir;
+        let stale = NAMES.iter().filter(|name| !self.files.iter().any(|file| file.name == **name));
+        let stale: Vec<PathBuf> = stale.map(|name| dir.join(name)).collect();
+        remove(&dir.join(RUN))?;
+        sync_dir(dir);
+        // The last is taken first.
+        self.files.sort_by_key(|file| file.name != RUN);
+        while let Some(file) = self.files.pop() {
+            if file.name == RUN {
+                stale.iter().try_for_each(|path| remove(path))?;
+                sync_dir(dir);
+            }
+            file.partial.rename(&dir.join(file.name))?;
+        }
+        // Where there is no run.json to come, they go all the same.
+        stale.iter().try_for_each(|path| remove(path))?;
+        sync_dir(dir);
+        Ok(())
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(failed(path, &cause)),
+        _ => Ok(()),
+    }
+}
+
+fn what(dir: &Path) -> String {
+    format!("output directory {}", dir.display())
+}
+
+/// Creates a directory for results, and those above it, where it is not there.
+pub fn make_dir(dir: &Path) -> Result<(), Error> {
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir).map_err(|cause| {
+        Error::new(what(dir), cause.to_string())
+            .help("choose a directory that can be created and written to")
+    })
+}
+
+/// A directory that this process alone writes to, until this is dropped or the process ends,
+/// however it ends. None where the file system has no locks.
+#[derive(Debug)]
+pub struct Lock(Option<File>);
+
+impl Lock {
+    /// Takes the directory itself: no file is left behind, and none is needed.
+    ///
+    /// Errors: another process has it; it cannot be opened or locked.
+    pub fn take(dir: &Path) -> Result<Lock, Error> {
+        let refuse = |cause: String| Error::new(what(dir), cause);
+        let open = File::open(dir).map_err(|cause| refuse(cause.to_string()))?;
+        match open.try_lock() {
+            Ok(()) => Ok(Lock(Some(open))),
+            Err(TryLockError::WouldBlock) => Err(refuse("another run is writing to it".to_owned())
+                .help("give each run a directory of its own, or wait until that run has ended")),
+            Err(TryLockError::Error(cause)) if cause.kind() == ErrorKind::Unsupported => {
+                Ok(Lock(None))
+            }
+            Err(TryLockError::Error(cause)) => {
+                Err(refuse(format!("it cannot be locked: {cause}"))
+                    .help("choose a directory on another file system"))
             }
         }
-        sync_dir(&self.dir);
-        Ok(())
     }
 }
 
 /// One result being written.
 pub struct OutFile {
     path: PathBuf,
-    /// The temporary name, while the file is not finished; none for a stream.
-    partial: Option<PathBuf>,
+    /// A file that gets its name when it is finished; none for a stream, and for a file of an
+    /// [`OutDir`], which gives all their names at once.
+    partial: Option<Partial>,
     sink: Sink,
+    left: Vec<PathBuf>,
     closed: bool,
 }
 
@@ -111,30 +220,36 @@ impl OutFile {
                 let file = File::options().write(true).open(path).map_err(|e| failed(path, &e))?;
                 Ok(OutFile::stream(path, Box::new(file)))
             }
-            _ => OutFile::partial(path),
+            _ => {
+                let (partial, file, left) = Partial::begin(path)?;
+                let file = OutFile::over(path.to_path_buf(), file, Some(partial));
+                Ok(OutFile { left, ..file })
+            }
         }
+    }
+
+    /// Begins a file that replaces the last one of its name, in a directory that this process has
+    /// locked.
+    pub fn replace(path: &Path) -> Result<OutFile, Error> {
+        let (partial, file) = Partial::replacing(path)?;
+        Ok(OutFile::over(path.to_path_buf(), file, Some(partial)))
     }
 
     /// Writes to a stream of the caller's; `name` stands in errors.
     pub fn stream(name: impl AsRef<Path>, stream: Box<dyn Write + Send>) -> OutFile {
         let sink = Sink::Stream(BufWriter::with_capacity(BUFFER_BYTES, stream));
-        OutFile { path: name.as_ref().to_path_buf(), partial: None, sink, closed: false }
+        let path = name.as_ref().to_path_buf();
+        OutFile { path, partial: None, sink, left: Vec::new(), closed: false }
     }
 
-    fn partial(path: &Path) -> Result<OutFile, Error> {
-        let Some(name) = path.file_name() else {
-            return Err(Error::new(format!("writing {}", path.display()), "it names no file"));
-        };
-        let partial = path.with_file_name(partial_name(name));
-        // What an interrupted run left; creating anew also never follows a link somebody put there.
-        let _ = fs::remove_file(&partial);
-        let file = File::options()
-            .write(true)
-            .create_new(true)
-            .open(&partial)
-            .map_err(|e| failed(path, &e))?;
+    fn over(path: PathBuf, file: File, partial: Option<Partial>) -> OutFile {
         let sink = Sink::File(BufWriter::with_capacity(BUFFER_BYTES, file));
-        Ok(OutFile { path: path.to_path_buf(), partial: Some(partial), sink, closed: false })
+        OutFile { path, partial, sink, left: Vec::new(), closed: false }
+    }
+
+    /// What users should know of the place it is written to.
+    pub fn remarks(&self) -> Vec<String> {
+        left_behind(&self.left)
     }
 
     /// Appends `bytes`. A reader that has gone away is not an error: see [`OutFile::is_closed`].
@@ -166,7 +281,8 @@ impl OutFile {
         self.closed
     }
 
-    /// Brings a file to disk and gives it its name; flushes a stream.
+    /// Brings a file to disk and, unless its directory does that, gives it its name; flushes a
+    /// stream.
     pub fn finish(mut self) -> Result<(), Error> {
         if self.closed {
             return Ok(());
@@ -176,17 +292,17 @@ impl OutFile {
             Sink::Stream(stream) => stream.flush(),
         };
         self.settle(result)?;
-        if let Some(partial) = &self.partial {
-            fs::rename(partial, &self.path).map_err(|cause| failed(&self.path, &cause))?;
-            self.partial = None;
+        if let Some(partial) = self.partial.take() {
+            partial.rename(&self.path)?;
             sync_dir(self.path.parent().unwrap_or(Path::new("")));
         }
         Ok(())
     }
 
     fn settle(&mut self, result: io::Result<()>) -> Result<(), Error> {
+        let is_stream = matches!(self.sink, Sink::Stream(_));
         match result {
-            Err(cause) if cause.kind() == ErrorKind::BrokenPipe && self.partial.is_none() => {
+            Err(cause) if cause.kind() == ErrorKind::BrokenPipe && is_stream => {
                 self.closed = true;
                 Ok(())
             }
@@ -196,20 +312,29 @@ impl OutFile {
     }
 }
 
-impl Drop for OutFile {
-    /// A file that was not finished is taken away.
-    fn drop(&mut self) {
-        if let Some(partial) = &self.partial {
-            let _ = fs::remove_file(partial);
-        }
-    }
+/// Says which sets below the directory of a live run were left by runs that did not finish.
+pub fn unfinished_sets(root: &Path) -> Vec<String> {
+    let sets = fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let ours = |set: &PathBuf, name: &str| {
+        let path = set.join(name);
+        path.exists() || partial::all_of(&path).is_ok_and(|all| !all.is_empty())
+    };
+    let unfinished =
+        |set: &PathBuf| !set.join(RUN).exists() && NAMES.iter().any(|name| ours(set, name));
+    let mut left: Vec<PathBuf> = sets.filter(unfinished).collect();
+    left.sort();
+    left_behind(&left)
 }
 
-fn partial_name(name: impl Into<OsString>) -> OsString {
-    let mut partial = OsString::from(".");
-    partial.push(name.into());
-    partial.push(".partial");
-    partial
+/// Says what interrupted runs left.
+fn left_behind(left: &[PathBuf]) -> Vec<String> {
+    let Some(first) = left.first() else { return Vec::new() };
+    let kept = "left by a run that was interrupted; it is kept, remove it if you do not need it";
+    let more = match left.len() {
+        1 => String::new(),
+        n => format!(" and {} more", n - 1),
+    };
+    vec![format!("{}{more}: {kept}", first.display())]
 }
 
 /// Makes a rename lasting. Not every file system can, and the file itself is safe without.
@@ -220,7 +345,7 @@ fn sync_dir(dir: &Path) {
     }
 }
 
-fn failed(path: &Path, cause: &io::Error) -> Error {
+pub(super) fn failed(path: &Path, cause: &io::Error) -> Error {
     let error = Error::new(format!("writing {}", path.display()), cause.to_string());
     match cause.kind() {
         ErrorKind::StorageFull => error.help("free some space, or write to another file system"),

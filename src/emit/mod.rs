@@ -16,6 +16,7 @@ pub mod run;
 mod json;
 mod legs;
 mod over_udp;
+mod partial;
 mod physics;
 mod spoken;
 mod text;

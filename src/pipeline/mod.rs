@@ -102,6 +102,8 @@ pub struct Outcome {
     pub copies: Option<CopyReport>,
     /// Lists too old for the capture's time, oldest first.
     pub old_lists: Vec<OldList>,
+    /// What users should know of the places that results go to.
+    pub remarks: Vec<String>,
     /// How much was learned, where a state directory keeps it.
     pub learned: Option<BaselineTotals>,
     /// That directory, until what was learned is saved.
@@ -155,6 +157,7 @@ pub fn run_tapped(
     let prepared = prepare::prepare(plan)?;
     let state = State::of(plan).map_err(|e| vec![e])?;
     let mut outputs = Outputs::open(plan).map_err(|e| vec![e])?;
+    let remarks = outputs.remarks();
     let (dispatcher, workers, analyst) = assemble(plan, &prepared, tap);
     let analyst = analyst.with_state(state);
     let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
@@ -162,6 +165,7 @@ pub fn run_tapped(
     let mut outcome = work.go(|| reader.run(dispatcher, progress))?;
     progress.done();
     outcome.old_lists = prepared.old_lists(outcome.span.map(|(_, last)| last));
+    outcome.remarks = remarks;
     if !outcome.anything_readable() {
         return Err(nothing_readable(&outcome.files));
     }
@@ -253,6 +257,7 @@ fn conclude(
         span: read.span,
         old_lists: Vec::new(),
         copies: read.copies,
+        remarks: Vec::new(),
         learned: findings.learned,
         state,
     })

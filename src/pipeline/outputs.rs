@@ -67,6 +67,12 @@ impl Outputs {
         Ok(Outputs { dir, sessions })
     }
 
+    /// What users should know of the places that are written to.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let dir = self.dir.iter().flat_map(OutDir::remarks);
+        dir.chain(self.sessions.iter().flat_map(OutFile::remarks)).collect()
+    }
+
     /// Writes everything else and gives all files their names.
     pub(super) fn finish(
         self,
@@ -184,9 +190,18 @@ pub(super) fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> Run
             alerts: outcome.alerts.len() as u64,
             incidents: outcome.incidents.len() as u64,
         },
-        environment: json!({ "arguments": plan.arguments, "workers": plan.workers }),
+        environment: environment(plan, outcome),
         ..RunReport::new(env!("CARGO_PKG_VERSION"))
     }
+}
+
+/// What may differ between two runs over the same input.
+fn environment(plan: &Plan, outcome: &Outcome) -> Value {
+    let mut environment = json!({ "arguments": plan.arguments, "workers": plan.workers });
+    if let (Some(object), false) = (environment.as_object_mut(), outcome.remarks.is_empty()) {
+        object.insert("remarks".to_owned(), json!(outcome.remarks));
+    }
+    environment
 }
 
 fn sensor(plan: &Plan, prepared: &Prepared) -> Sensor {

@@ -87,7 +87,7 @@ impl State {
 
     /// Writes what was learned: under a temporary name, to disk, then in place of the last.
     pub fn save(&self) -> Result<(), Error> {
-        let mut file = OutFile::create(&self.dir.join(FILE))?;
+        let mut file = OutFile::replace(&self.dir.join(FILE))?;
         file.write(&self.baselines.encode())?;
         file.finish()
     }

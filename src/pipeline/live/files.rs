@@ -14,8 +14,11 @@ use crate::config::Output;
 use crate::config::SessionLines;
 use crate::config::live::LivePlan;
 use crate::config::live::Rotate;
+use crate::emit::files::Lock;
 use crate::emit::files::OutDir;
 use crate::emit::files::OutFile;
+use crate::emit::files::make_dir;
+use crate::emit::files::unfinished_sets;
 use crate::emit::health::render_health;
 use crate::endpoints::EndpointRows;
 use crate::model::CopyReport;
@@ -39,6 +42,10 @@ pub(super) struct LiveFiles {
     post: Post,
     stop: Arc<AtomicBool>,
     root: Option<PathBuf>,
+    /// Of the directory that sets are made in: no other run makes sets there.
+    _lock: Option<Lock>,
+    /// What earlier runs left there.
+    left: Vec<String>,
     rotate: Rotate,
     names: Vec<PathBuf>,
     /// Session lines to a place of their own.
@@ -92,10 +99,19 @@ impl LiveFiles {
             SessionLines::To(path) => Some(OutFile::create(path)?),
             _ => None,
         };
+        let (lock, left) = match &root {
+            Some(root) if live.rotate.is_on() => {
+                make_dir(root)?;
+                (Some(Lock::take(root)?), unfinished_sets(root))
+            }
+            _ => (None, Vec::new()),
+        };
         let mut files = LiveFiles {
             post,
             stop,
             root,
+            _lock: lock,
+            left,
             rotate: live.rotate,
             names: live.interfaces.iter().map(PathBuf::from).collect(),
             apart,
@@ -113,6 +129,13 @@ impl LiveFiles {
             Output::Json | Output::Summary => None,
         };
         Ok(files)
+    }
+
+    /// What users should know of the places that are written to.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let dir = self.set.iter().flat_map(|set| set.dir.remarks());
+        let apart = self.apart.iter().flat_map(OutFile::remarks);
+        self.left.iter().cloned().chain(dir).chain(apart).collect()
     }
 
     fn begin(&self, mut dir: OutDir, ends: Option<u64>) -> Result<Set, Error> {
@@ -299,6 +322,7 @@ fn nothing(names: &[PathBuf]) -> Outcome {
         span: None,
         old_lists: Vec::new(),
         copies: None,
+        remarks: Vec::new(),
         learned: None,
         state: None,
     }

@@ -91,6 +91,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let stop = Arc::clone(&signals.stop);
     let second = listen::wall_clock().as_secs();
     let mut files = LiveFiles::open(live, post(1), stop, second).map_err(|e| vec![e])?;
+    files.remarks().iter().for_each(|text| (run.tell)(text));
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
     learned.iter().for_each(|text| (run.tell)(&format!("baselines: {text}")));
     let listener = Listener::new(run, signals, post(0));

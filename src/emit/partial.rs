@@ -1,0 +1,153 @@
+//! Files while they are being written: temporary names that no other run touches.
+//!
+//! Owns: those names, a lock on each file, the list of all that are open. In: the name a file will
+//! have. Out: a file under a temporary name. Never: deletes what another run wrote or is writing.
+//!
+//! A run that is killed leaves its temporary files. They may be all that is left of a capture, so
+//! they are kept, the next run takes the next free name, and its user is told.
+
+use std::ffi::OsString;
+use std::fs;
+use std::fs::File;
+use std::fs::TryLockError;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use crate::emit::files::failed;
+use crate::model::Error;
+
+/// Most temporary files of one name: those of interrupted runs, and the present one's.
+const LEFT_MAX: usize = 100;
+
+/// Results name people and what they do: others of the system may not read them.
+const FILE_MODE: u32 = 0o640;
+
+/// The temporary files of this process.
+static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn open_files() -> MutexGuard<'static, Vec<PathBuf>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file under a temporary name. Dropped, it is gone.
+#[derive(Debug)]
+pub(super) struct Partial {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Partial {
+    /// Begins a file that will be `target`. The list is of files that interrupted runs left.
+    pub(super) fn begin(target: &Path) -> Result<(Partial, File, Vec<PathBuf>), Error> {
+        let (partial, file) = Partial::first_free(target)?;
+        let mut left = Vec::new();
+        for path in names(target)?.filter(|path| *path != partial.path) {
+            match File::open(&path).map(|file| file.try_lock()) {
+                Ok(Err(TryLockError::WouldBlock)) => {
+                    let what = format!("writing {}", target.display());
+                    let help = "give each run a file of its own, or wait until that run has ended";
+                    return Err(Error::new(what, "another run is writing to it").help(help));
+                }
+                Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+                _ => left.push(path),
+            }
+        }
+        Ok((partial, file, left))
+    }
+
+    /// Begins a file that replaces `target` and that this process alone may write: what an
+    /// interrupted run left is of no use beside the file itself, and is removed.
+    pub(super) fn replacing(target: &Path) -> Result<(Partial, File), Error> {
+        for path in names(target)?.take_while(|path| fs::symlink_metadata(path).is_ok()) {
+            fs::remove_file(&path).map_err(|cause| failed(target, &cause))?;
+        }
+        Partial::first_free(target)
+    }
+
+    fn first_free(target: &Path) -> Result<(Partial, File), Error> {
+        for path in names(target)? {
+            // Before the file is there, so that no signal finds it without its entry.
+            let mut open = open_files();
+            // Creating anew never follows a link that somebody put there.
+            let file = File::options().write(true).create_new(true).mode(FILE_MODE).open(&path);
+            match file {
+                Ok(file) => {
+                    open.push(path.clone());
+                    // Nobody else has it; where the system has no locks, nobody can be told.
+                    let _ = file.try_lock();
+                    return Ok((Partial { path, kept: false }, file));
+                }
+                Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {}
+                Err(cause) => return Err(failed(target, &cause)),
+            }
+        }
+        let what = format!("writing {}", target.display());
+        let cause = format!("{LEFT_MAX} interrupted runs have left files beside it");
+        Err(Error::new(what, cause).help("look at the files .NAME.partial*, then remove them"))
+    }
+
+    /// Gives the file its name; where that fails it is kept under the temporary one.
+    pub(super) fn rename(mut self, target: &Path) -> Result<(), Error> {
+        self.kept = true;
+        fs::rename(&self.path, target).map_err(|cause| {
+            let kept = format!("what was written is kept as {}", self.path.display());
+            failed(target, &cause).help(kept)
+        })
+    }
+
+    /// Lets the file be, under its temporary name.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Partial {
+    /// A file that did not get its name is taken away.
+    fn drop(&mut self) {
+        let mut open = open_files();
+        if !self.kept {
+            let _ = fs::remove_file(&self.path);
+        }
+        open.retain(|path| *path != self.path);
+    }
+}
+
+/// Takes away every temporary file of this process, which then must end at once: whoever begins
+/// another one waits for ever.
+pub fn abandon() {
+    let open = open_files();
+    for path in open.iter() {
+        // There is nobody left to tell.
+        let _ = fs::remove_file(path);
+    }
+    std::mem::forget(open);
+}
+
+/// Those temporary files of a name that are there now, whoever wrote them.
+pub(super) fn all_of(target: &Path) -> Result<Vec<PathBuf>, Error> {
+    Ok(names(target)?.filter(|path| fs::symlink_metadata(path).is_ok()).collect())
+}
+
+/// The temporary names of a file, in the order in which they are taken.
+fn names(target: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>, Error> {
+    let Some(name) = target.file_name() else {
+        return Err(Error::new(format!("writing {}", target.display()), "it names no file"));
+    };
+    let mut first = OsString::from(".");
+    first.push(name);
+    first.push(".partial");
+    let target = target.to_path_buf();
+    let numbered = move |n: usize| {
+        let mut name = first.clone();
+        if n > 0 {
+            name.push(format!("-{n}"));
+        }
+        target.with_file_name(name)
+    };
+    Ok((0..LEFT_MAX).map(numbered))
+}
