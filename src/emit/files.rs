@@ -181,10 +181,8 @@ impl Lock {
             Err(TryLockError::Error(cause)) if cause.kind() == ErrorKind::Unsupported => {
                 Ok(Lock(None))
             }
-            Err(TryLockError::Error(cause)) => {
-                Err(refuse(format!("it cannot be locked: {cause}"))
-                    .help("choose a directory on another file system"))
-            }
+            Err(TryLockError::Error(cause)) => Err(refuse(format!("it cannot be locked: {cause}"))
+                .help("choose a directory on another file system")),
         }
     }
 }
@@ -314,7 +312,8 @@ impl OutFile {
 
 /// Says which sets below the directory of a live run were left by runs that did not finish.
 pub fn unfinished_sets(root: &Path) -> Vec<String> {
-    let sets = fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let sets =
+        fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let ours = |set: &PathBuf, name: &str| {
         let path = set.join(name);
         path.exists() || partial::all_of(&path).is_ok_and(|all| !all.is_empty())

@@ -29,7 +29,8 @@ pub fn look_ups(count: u32) -> Vec<u8> {
         let at = craft::START + u64::from(n) * craft::MS;
         let query = craft::dns_query(n as u16, "www.example.org", 1);
         capture.add(at, craft::udp(client, server, &query));
-        let answer = craft::dns_answer(n as u16, "www.example.org", &["192.0.2.7".parse().unwrap()]);
+        let answer =
+            craft::dns_answer(n as u16, "www.example.org", &["192.0.2.7".parse().unwrap()]);
         capture.add(at + craft::MS / 2, craft::udp(server, client, &answer));
     }
     capture.pcap()
