@@ -16,6 +16,8 @@
 mod craft;
 #[path = "results/kill.rs"]
 mod kill;
+#[path = "results/signals.rs"]
+mod signals;
 
 #[test]
 fn a_killed_run_leaves_a_whole_result_or_none() {

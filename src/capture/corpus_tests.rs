@@ -50,7 +50,7 @@ fn labels(pcaps: &Path) -> Vec<(String, u64, String, u64)> {
 }
 
 fn read(path: &Path, pool: &Arc<BlockPool>) -> FileReport {
-    let options = ReadOptions { hash: HashPolicy::Always, max_open: 1 };
+    let options = ReadOptions { hash: HashPolicy::Always, max_open: 1, ..ReadOptions::default() };
     match FileSource::open(&InputSpec::new(path), 0, pool, &options) {
         Ok(mut source) => {
             while let Some(meta) = source.next_frame() {

@@ -141,12 +141,12 @@ impl MergedSource {
         if let Some(first) = spec.same_as() {
             return self.report(FileReport::duplicate(&spec.path, first));
         }
-        let mut opened = Stored::open(&spec, self.options.hash);
+        let mut opened = Stored::open(&spec, &self.options);
         if opened.as_ref().is_err_and(no_more_files) {
             let released = probing.release();
             if released > 0 {
                 self.lower(released);
-                opened = Stored::open(&spec, self.options.hash);
+                opened = Stored::open(&spec, &self.options);
             }
         }
         let stored = match opened {
@@ -157,7 +157,7 @@ impl MergedSource {
         let keep = probing.keep || spec.is_stream();
         let pool = if keep { &self.pool } else { &probing.pool };
         let mut source = match FileSource::from_stored(&spec.path, stored, 0, pool) {
-            Ok(source) => source,
+            Ok(source) => source.with_ratio(self.options.max_ratio),
             Err(report) => return self.report(*report),
         };
         let Some(first) = source.next_frame() else { return self.report(source.verdict()) };
@@ -256,13 +256,13 @@ impl MergedSource {
     fn open_file(&mut self, file: u16) -> bool {
         let Some(input) = self.inputs.get(usize::from(file)) else { return true };
         let path = &input.spec.path;
-        let source = match Stored::open(&input.spec, self.options.hash) {
+        let source = match Stored::open(&input.spec, &self.options) {
             Ok(stored) => FileSource::from_stored(path, stored, file, &self.pool),
             Err(e) if self.open > 0 && no_more_files(&e) => return false,
             Err(e) => Err(Box::new(FileReport::unreadable(path, e.to_string()))),
         };
         let mut source = match source {
-            Ok(source) => Box::new(source),
+            Ok(source) => Box::new(source.with_ratio(self.options.max_ratio)),
             Err(report) => {
                 self.report(*report);
                 return true;

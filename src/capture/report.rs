@@ -30,6 +30,10 @@ pub enum Verdict {
     Unreadable,
     /// The same file as another input, by another name; read once, under the first.
     Duplicate,
+    /// Unpacks to more than is allowed of its size; what came before was used.
+    Refused,
+    /// Not read to its end, because the run was told to end; what came before was used.
+    Interrupted,
 }
 
 impl fmt::Display for Verdict {
@@ -42,6 +46,8 @@ impl fmt::Display for Verdict {
             Verdict::Unsupported => "unsupported",
             Verdict::Unreadable => "unreadable",
             Verdict::Duplicate => "duplicate",
+            Verdict::Refused => "refused",
+            Verdict::Interrupted => "interrupted",
         })
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::capture::RATIO_FLOOR_BYTES;
 use crate::capture::ReadOptions;
 use crate::capture::block::Block;
 use crate::capture::block::BlockPool;
@@ -86,8 +87,11 @@ impl FileSource {
         pool: &Arc<BlockPool>,
         options: &ReadOptions,
     ) -> Result<FileSource, Box<FileReport>> {
-        match Stored::open(spec, options.hash) {
-            Ok(stored) => FileSource::from_stored(&spec.path, stored, file_index, pool),
+        match Stored::open(spec, options) {
+            Ok(stored) => {
+                FileSource::from_stored(&spec.path, stored, file_index, pool)
+                    .map(|source| source.with_ratio(options.max_ratio))
+            }
             Err(e) => Err(Box::new(FileReport::unreadable(&spec.path, e.to_string()))),
         }
     }
@@ -133,6 +137,12 @@ impl FileSource {
                 Err(Box::new(source.verdict()))
             }
         }
+    }
+
+    /// With a bound on what it may unpack to, as a multiple of what is stored.
+    pub(super) fn with_ratio(mut self, max_ratio: u64) -> FileSource {
+        self.feed.max_ratio = max_ratio;
+        self
     }
 
     fn read_header(&mut self) -> Result<(), (Verdict, String)> {
@@ -273,6 +283,9 @@ impl FileSource {
     /// stored bytes is read for it.
     pub fn verdict(mut self) -> FileReport {
         let (verdict, reason) = match self.feed.stop.take().or_else(|| self.blemish()) {
+            Some((verdict @ (Verdict::Refused | Verdict::Interrupted), reason)) => {
+                (verdict, Some(format!("{reason}, after packet {}", self.number)))
+            }
             Some((verdict, reason)) => (verdict, Some(reason)),
             None => (Verdict::Ok, None),
         };
@@ -306,13 +319,18 @@ struct Feed {
     skip: u64,
     ended: bool,
     stop: Option<(Verdict, String)>,
+    /// Bytes unpacked so far.
+    unpacked: u64,
+    max_ratio: u64,
 }
 
 impl Feed {
     fn new(input: Unpacked, file: u16, pool: &Arc<BlockPool>) -> Feed {
         let block = Block::freeze(Vec::new(), 0, file, pool);
         let pool = Arc::clone(pool);
-        Feed { input, pool, file, block, at: 0, skip: 0, ended: false, stop: None }
+        let (max_ratio, unpacked) = (u64::MAX, 0);
+        let (at, skip, ended, stop) = (0, 0, false, None);
+        Feed { input, pool, file, block, at, skip, ended, stop, unpacked, max_ratio }
     }
 
     #[inline]
@@ -356,17 +374,42 @@ impl Feed {
 
     /// Some bytes; 0 only at the end, which an error also is.
     fn read(&mut self, space: &mut [u8]) -> usize {
-        match self.input.read(space) {
-            Ok(n) if n > 0 => n,
-            Ok(_) => {
-                self.ended = true;
-                0
+        let read = self.input.read(space);
+        // A decompressor takes an early end of its input for an error.
+        let why = if self.input.stored().is_some_and(Stored::is_interrupted) {
+            Some((Verdict::Interrupted, "the run was told to end".to_owned()))
+        } else {
+            match read {
+                Ok(n) if n > 0 => {
+                    self.unpacked = self.unpacked.saturating_add(n as u64);
+                    match self.over_ratio() {
+                        None => return n,
+                        refused => refused,
+                    }
+                }
+                Ok(_) => None,
+                Err(e) => Some(self.input.judge(&e)),
             }
-            Err(e) => {
-                self.stop.get_or_insert(self.input.judge(&e));
-                self.ended = true;
-                0
-            }
+        };
+        if let Some(why) = why {
+            self.stop.get_or_insert(why);
         }
+        self.ended = true;
+        0
+    }
+
+    fn over_ratio(&self) -> Option<(Verdict, String)> {
+        if self.unpacked <= RATIO_FLOOR_BYTES || !self.input.is_packed() {
+            return None;
+        }
+        let stored = self.input.stored().map_or(0, Stored::stored_bytes);
+        let (unpacked, ratio) = (self.unpacked, self.max_ratio);
+        (unpacked > stored.saturating_mul(ratio)).then(|| {
+            let why = format!(
+                "it unpacks to over {ratio} times its {stored} bytes (--max-ratio), as files made \
+                 to exhaust their reader do"
+            );
+            (Verdict::Refused, why)
+        })
     }
 }

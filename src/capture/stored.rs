@@ -6,10 +6,15 @@ use std::fs::File;
 use std::io;
 use std::io::BufRead;
 use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::capture::Interrupt;
+use crate::capture::ReadOptions;
 use crate::capture::inputs::InputSpec;
 
 /// Whether the stored bytes of a file are hashed while they pass.
@@ -39,6 +44,10 @@ pub(super) struct Stored {
     hash: Hash,
     failure: Option<String>,
     ended: bool,
+    /// What to wait for before each read, where the input is no regular file.
+    stream: Option<OwnedFd>,
+    interrupt: Interrupt,
+    interrupted: bool,
 }
 
 enum Hash {
@@ -48,20 +57,34 @@ enum Hash {
 
 impl Stored {
     /// Opens the input. The error is the system's.
-    pub(super) fn open(spec: &InputSpec, policy: HashPolicy) -> io::Result<Stored> {
+    pub(super) fn open(spec: &InputSpec, options: &ReadOptions) -> io::Result<Stored> {
+        let policy = options.hash;
         if let Some(bytes) = spec.embedded_bytes() {
             return Ok(Stored::new(Box::new(bytes), Some(bytes.len() as u64), policy));
         }
+        let interrupt = options.interrupt.clone();
         if spec.is_stdin() {
-            return Ok(Stored::new(Box::new(io::stdin()), None, policy));
+            // Not by way of the standard library's buffer, which nobody could wait for.
+            let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+            return Stored::stream(file, policy, interrupt);
         }
-        let file = File::open(&spec.path)?;
+        // Without waiting: a pipe that nobody has begun to write to is waited for like one that
+        // has nothing to read yet.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&spec.path)?;
         let meta = file.metadata()?;
         if meta.is_dir() {
             return Err(io::Error::other("is a directory that could not be listed"));
         }
-        let size = meta.is_file().then_some(meta.len());
-        Ok(Stored::new(Box::new(file), size, policy))
+        if !meta.is_file() {
+            return Stored::stream(file, policy, interrupt);
+        }
+        Ok(Stored { interrupt, ..Stored::new(Box::new(file), Some(meta.len()), policy) })
+    }
+
+    /// A pipe or device: each read is waited for, so that the wait can be ended.
+    fn stream(file: File, policy: HashPolicy, interrupt: Interrupt) -> io::Result<Stored> {
+        let stream = Some(file.as_fd().try_clone_to_owned()?);
+        Ok(Stored { stream, interrupt, ..Stored::new(Box::new(file), None, policy) })
     }
 
     /// Over any reader; `size` is its length in bytes where that is known.
@@ -86,7 +109,19 @@ impl Stored {
             hash,
             failure: None,
             ended: false,
+            stream: None,
+            interrupt: Interrupt::default(),
+            interrupted: false,
         }
+    }
+
+    /// Whether reading ended early because that was wished for, or is to.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted
+            || match self.stream {
+                Some(_) => self.interrupt.ends_streams(),
+                None => self.interrupt.is_wished(),
+            }
     }
 
     /// Bytes read so far.
@@ -124,17 +159,20 @@ impl Stored {
         self.buffer.get(self.at..self.len).unwrap_or_default()
     }
 
-    /// Reads what is left so that the hash covers the whole file; then the hash or why there is
-    /// none.
+    /// Reads what is left of a file so that the hash covers all of it; then the hash or why there
+    /// is none. What is left of a pipe or device may be without an end.
     pub(super) fn finish(mut self) -> (u64, Option<String>, Option<String>) {
         let mut scratch = vec![0; READ_BYTES];
-        while matches!(self.hash, Hash::Running(..)) && !self.ended && self.failure.is_none() {
+        while matches!(self.hash, Hash::Running(..)) && self.has_more() && self.stream.is_none() {
             let _more = self.read_inner(&mut scratch);
         }
         let bytes = self.stored_bytes();
         match self.hash {
             _ if self.failure.is_some() => {
                 (bytes, None, Some("the file could not be read to its end".to_owned()))
+            }
+            Hash::Running(..) if !self.ended => {
+                (bytes, None, Some("it was not read to its end".to_owned()))
             }
             Hash::Running(hash, _) => {
                 let hex = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
@@ -144,13 +182,26 @@ impl Stored {
         }
     }
 
+    fn has_more(&self) -> bool {
+        !self.ended && self.failure.is_none() && !self.interrupted
+    }
+
     fn read_inner(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        if self.ended || self.failure.is_some() || space.is_empty() {
+        if !self.has_more() || space.is_empty() {
             return Ok(0);
         }
         let got = loop {
+            let goes_on = match &self.stream {
+                Some(stream) => self.interrupt.wait(stream.as_fd()),
+                None => !self.interrupt.is_wished(),
+            };
+            if !goes_on {
+                self.interrupted = true;
+                return Ok(0);
+            }
             match self.inner.read(space) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && self.stream.is_some() => {}
                 other => break other,
             }
         };

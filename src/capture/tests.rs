@@ -330,7 +330,7 @@ type Merged = (Vec<(u64, Vec<u8>)>, Vec<FileReport>, u64);
 
 fn merged(paths: &[PathBuf], max_open: usize) -> Merged {
     let pool = BlockPool::new(256, 4);
-    let options = ReadOptions { hash: HashPolicy::Always, max_open };
+    let options = ReadOptions { hash: HashPolicy::Always, max_open, ..ReadOptions::default() };
     let mut source = MergedSource::open(expand_inputs(paths).unwrap(), &pool, options);
     let mut out = Vec::new();
     while let Some((file, meta)) = source.next() {

@@ -65,6 +65,11 @@ impl Unpacked {
         }
     }
 
+    /// Whether the bytes are fewer as stored.
+    pub(super) fn is_packed(&self) -> bool {
+        !matches!(self, Unpacked::Plain(_))
+    }
+
     /// What an error of `read` says about the file.
     pub(super) fn judge(&self, error: &io::Error) -> (Verdict, String) {
         if let Some(failure) = self.stored().and_then(Stored::failure) {

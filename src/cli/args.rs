@@ -29,6 +29,10 @@ pub(super) struct ReadArgs {
     /// Hash input files for run.json: never, auto (up to 64 MiB each), always
     #[arg(long, value_name = "WHEN", value_parser = ["never", "auto", "always"])]
     hash_inputs: Option<String>,
+    /// Refuse a compressed file once it has unpacked to more than N times its size, and to more
+    /// than 256 MiB [default: 1000]
+    #[arg(long, value_name = "N")]
+    max_ratio: Option<usize>,
     #[command(flatten)]
     common: RunArgs,
 }
@@ -127,7 +131,13 @@ pub(super) struct RunArgs {
 impl ReadArgs {
     /// The plan, and everything that is wrong with the arguments: what is wrong keeps its default.
     pub(super) fn plan(&self) -> (Plan, Vec<Error>) {
-        let (mut plan, errors) = self.common.plan();
+        let (mut plan, mut errors) = self.common.plan();
+        if let Some(ratio) = self.max_ratio {
+            match file::max_ratio(ratio) {
+                Ok(ratio) => plan.max_ratio = ratio,
+                Err(e) => errors.push(e),
+            }
+        }
         plan.inputs.clone_from(&self.paths);
         plan.point_by = match self.point_by.as_deref() {
             Some("dir") => PointBy::Dir,
@@ -209,7 +219,7 @@ impl RunArgs {
         }
         if let Some(days) = self.learn_days {
             match learn_days(days) {
-                Ok(days) => plan.learn_days = days,
+                Ok(days) => plan.learn_days = Some(days),
                 Err(e) => errors.push(e),
             }
         }

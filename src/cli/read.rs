@@ -11,9 +11,7 @@ use crate::cli::args::ReadArgs;
 use crate::cli::progress::Bar;
 use crate::config::Output;
 use crate::pipeline;
-use crate::pipeline::FileReport;
 use crate::pipeline::Outcome;
-use crate::pipeline::Verdict;
 use crate::pipeline::state;
 use crate::report::copies;
 use crate::report::spans;
@@ -30,7 +28,8 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
         errors.extend(pipeline::check(&plan));
         return Err(errors);
     }
-    let outcome = pipeline::run(&plan, &mut Bar::new(plan.quiet))?;
+    let interrupt = pipeline::interrupts::install(told).map_err(|e| vec![e])?;
+    let outcome = pipeline::run_until(&plan, &mut Bar::new(plan.quiet), &interrupt)?;
     cli::remark(&outcome.remarks);
     let found = !outcome.alerts.is_empty() || !outcome.incidents.is_empty();
     let alerted = plan.fail_on_alert && found;
@@ -40,7 +39,9 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
         let halves = feeds.map(|feed| ("mirror port".to_owned(), feed.sentence()));
         let learning = outcome.learned.filter(|learned| learned.learning() && !plan.quiet);
         let learning = learning.map(|l| ("baselines".to_owned(), state::sentence(&l)));
-        let all = problems(&outcome).into_iter().chain(halves).chain(learning);
+        let warnings = outcome.warnings.iter().filter(|_| !plan.quiet);
+        let warnings = warnings.map(|warning| (warning.name.to_owned(), warning.text.clone()));
+        let all = problems(&outcome).into_iter().chain(warnings).chain(halves).chain(learning);
         cli::warn(&all.collect::<Vec<_>>());
     }
     if summary_shown {
@@ -48,6 +49,12 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
         cli::print(&terminal::render(&summarise(outcome), style))?;
     }
     Ok(if alerted { ALERTS } else { RAN })
+}
+
+/// What the first signal is answered with.
+fn told() {
+    cli::remark(&["interrupted: finishing with what was read; a second signal ends at once"
+        .to_owned()]);
 }
 
 /// What the summary says.
@@ -67,6 +74,7 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
         frames: outcome.files.iter().map(|file| file.packets).sum(),
         clusters: spans::clusters(outcome.files.iter().filter_map(|f| f.first.zip(f.last))),
         problems,
+        warnings: outcome.warnings.iter().map(|warning| warning.text.clone()).collect(),
         old_lists,
     };
     summary.copies = outcome.copies.iter().flat_map(copies::notes).collect();
@@ -75,13 +83,8 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
     summary
 }
 
-/// Inputs whose verdict is not plain "ok": name, and what is wrong.
+/// Inputs that were not read in full: name, and what is wrong.
 fn problems(outcome: &Outcome) -> Vec<(String, String)> {
-    let unsound = outcome.files.iter().filter(|file| file.verdict != Verdict::Ok);
-    let problem = |file: &FileReport| {
-        let verdict = file.verdict.to_string();
-        let words = file.reason.as_ref().map_or(verdict.clone(), |why| format!("{verdict}: {why}"));
-        (file.path.display().to_string(), words)
-    };
-    unsound.map(problem).collect()
+    let problems = pipeline::problems(&outcome.files);
+    problems.into_iter().map(|problem| (problem.what, problem.cause)).collect()
 }

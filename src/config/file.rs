@@ -20,9 +20,12 @@ use crate::config::parse_level;
 use crate::model::Error;
 
 const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, signatures, \
-                    approved, subjects, pseudonymise, state, learn_days, min_level, no_decap, \
-                    key, dedup, dedup_window_us and [caps] with sessions, endpoints, alerts, \
+                    approved, subjects, pseudonymise, state, learn_days, min_level, max_ratio, \
+                    no_decap, key, dedup, dedup_window_us and [caps] with sessions, endpoints, alerts, \
                     baselines, bindings";
+
+/// Most bytes of a configuration file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A configuration file as read. Flags win over it.
 #[derive(Debug)]
@@ -41,6 +44,7 @@ struct Keys {
     place: Option<Spanned<String>>,
     vantage: Option<Spanned<String>>,
     workers: Option<Spanned<usize>>,
+    max_ratio: Option<Spanned<usize>>,
     rules: Option<PathBuf>,
     geo: Option<PathBuf>,
     lists: Option<PathBuf>,
@@ -70,9 +74,9 @@ struct CapsTable {
 
 /// Reads a configuration file.
 pub fn load_config(path: &Path) -> Result<ConfigFile, Error> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    let text = crate::bounded::file::read_text(path, FILE_BYTES_MAX).map_err(|cause| {
         let help = "give a readable UTF-8 file in TOML, or leave --config out";
-        Error::new("configuration", e.to_string()).at(path, 0).help(help)
+        Error::new("configuration", cause).at(path, 0).help(help)
     })?;
     parse_config(path, &text)
 }
@@ -150,7 +154,8 @@ impl ConfigFile {
         plan.subjects = keys.subjects.or(plan.subjects.take());
         plan.pseudonymise = keys.pseudonymise.or(plan.pseudonymise.take());
         plan.state = keys.state.or(plan.state.take());
-        checker.set(&mut plan.learn_days, keys.learn_days, |days| learn_days(*days));
+        checker.set(&mut plan.learn_days, keys.learn_days, |days| learn_days(*days).map(Some));
+        checker.set(&mut plan.max_ratio, keys.max_ratio, |n| max_ratio(*n));
         checker.set(&mut plan.vantage, keys.vantage, |word| parse_vantage(word));
         checker.set(&mut plan.workers, keys.workers, |n| bounded("workers", *n, 1, WORKERS_MAX));
         checker.set(&mut plan.min_level, keys.min_level, |word| parse_level(word));
@@ -181,6 +186,11 @@ impl CapsTable {
 pub fn dedup_window(us: usize) -> Result<usize, Error> {
     let (low, high) = DEDUP_WINDOW_BOUNDS_US;
     bounded("dedup window (microseconds)", us, low, high)
+}
+
+/// A bound on what a compressed file may unpack to.
+pub fn max_ratio(ratio: usize) -> Result<u64, Error> {
+    bounded("max-ratio", ratio, 1, 1 << 40).map(|ratio| ratio as u64)
 }
 
 /// A vantage by its word.

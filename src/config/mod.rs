@@ -37,6 +37,11 @@ pub const LEARN_DAYS: usize = 14;
 /// Most such days: what was learned is forgotten after 128.
 pub const LEARN_DAYS_MAX: usize = 128;
 
+/// Most that a compressed file may unpack to, as a multiple of its own size. Captures of floods and
+/// of transfers of zeros reach some hundreds; what is made to exhaust a reader has thousands to
+/// billions.
+pub const MAX_RATIO: u64 = 1_000;
+
 /// Longest time between a packet and its copy, in microseconds: a mirror port sends both within a
 /// fraction of a millisecond.
 pub const DEDUP_WINDOW_US: usize = 1_000;
@@ -196,8 +201,10 @@ pub struct Plan {
     pub pseudonymise: Option<PathBuf>,
     /// Directory in which what is learned is kept from run to run.
     pub state: Option<PathBuf>,
-    /// Days of packet time in which baselines are only learned.
-    pub learn_days: usize,
+    /// Days of packet time in which baselines are only learned, where that was said.
+    pub learn_days: Option<usize>,
+    /// Most that a compressed file may unpack to, as a multiple of its own size.
+    pub max_ratio: u64,
     /// BPF expression: only frames that match are read.
     pub filter: Option<String>,
     /// Tunnels left closed: `KIND`, or `SOURCE:KIND` for one file or interface.
@@ -246,7 +253,8 @@ impl Default for Plan {
             subjects: None,
             pseudonymise: None,
             state: None,
-            learn_days: LEARN_DAYS,
+            learn_days: None,
+            max_ratio: MAX_RATIO,
             filter: None,
             no_decap: Vec::new(),
             key: Vec::new(),
@@ -292,6 +300,11 @@ pub fn learn_days(days: usize) -> Result<usize, Error> {
 }
 
 impl Plan {
+    /// Days of packet time in which baselines are only learned.
+    pub fn days_to_learn(&self) -> usize {
+        self.learn_days.unwrap_or(LEARN_DAYS)
+    }
+
     /// Whether session lines go to standard output, so that nothing else may.
     pub fn lines_to_stdout(&self) -> bool {
         matches!(&self.sessions, SessionLines::To(path) if path.as_os_str() == "-")

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
+use crate::bounded;
 use crate::detect::alert::SourceCatalog;
 pub use crate::detect::case_endpoint::endpoint_from_json;
 pub use crate::detect::case_record::record_from_json;
@@ -17,6 +18,9 @@ use crate::detect::rule::Rule;
 use crate::detect::ruleset::RuleSet;
 use crate::model::Alert;
 use crate::model::Error;
+
+/// Most bytes of one case.
+const CASE_BYTES_MAX: u64 = 1 << 20;
 
 /// What became of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +82,7 @@ fn run_case(
     file: &Path,
     fired: &mut Vec<String>,
 ) -> Result<(), String> {
-    let text = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
+    let text = bounded::file::read_text(file, CASE_BYTES_MAX)?;
     let object: Json = serde_json::from_str(&text).map_err(|e| format!("JSON: {e}"))?;
     let object = object.as_object().ok_or("a case is one JSON object")?;
     let catalog = SourceCatalog {

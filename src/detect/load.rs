@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::bounded;
 use crate::detect::locate::Document;
 use crate::detect::rule::Built;
 use crate::detect::rule::Rule;
@@ -79,14 +80,9 @@ fn collect(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>, errors: &mut Vec<
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    let refuse = |cause: String| {
+    bounded::file::read_text(path, FILE_BYTES_MAX).map_err(|cause| {
         Error::new("rule", cause).at(path, 0).help("rules are readable UTF-8 text files")
-    };
-    let size = std::fs::metadata(path).map_err(|e| refuse(e.to_string()))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(refuse(format!("{size} bytes are more than {FILE_BYTES_MAX}")));
-    }
-    std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))
+    })
 }
 
 /// Compiles every document of every file; all errors together, by file and line.
@@ -94,7 +90,12 @@ pub(super) fn compile_files(files: &[RuleFile]) -> Result<Vec<Built>, Vec<Error>
     let mut rules: Vec<Built> = Vec::new();
     let mut errors = Vec::new();
     for file in files {
-        for (first, text) in documents(&file.text) {
+        let documents = documents(&file.text);
+        if documents.is_empty() {
+            let error = Error::new("rule", "the file holds no rule").at(&file.path, 0);
+            errors.push(error.help("write one, or take the file away"));
+        }
+        for (first, text) in documents {
             let doc = Document::new(&file.path, first, text);
             match compile_document(text, &doc) {
                 Ok(built) => match taken(&rules, &built) {

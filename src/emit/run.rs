@@ -34,6 +34,11 @@ pub struct RunReport {
     /// Capture points whose mirror port sends one direction only, with their counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub one_way_feeds: Vec<Value>,
+    /// A signal ended the reading early.
+    pub interrupted: bool,
+    /// Where the question may be wrong: name and text of each warning.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Value>,
     /// What was learned by the end of the run, where a state directory keeps it.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub state: Value,
@@ -197,6 +202,8 @@ impl RunReport {
             geo: Vec::new(),
             lists: Vec::new(),
             one_way_feeds: Vec::new(),
+            interrupted: false,
+            warnings: Vec::new(),
             state: Value::Null,
             loss: Loss::default(),
             duplicates: Value::Null,

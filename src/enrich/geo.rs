@@ -12,6 +12,7 @@ use maxminddb::Reader;
 use maxminddb::WithinOptions;
 use serde::Serialize;
 
+use crate::bounded;
 use crate::enrich::framed::Found;
 use crate::enrich::framed::Framed;
 use crate::enrich::schema::Row;
@@ -265,11 +266,7 @@ fn open_file(path: &Path) -> Result<Source, Error> {
             .at(path, 0)
             .help("fetch the file again from its publisher, or take it out of the directory")
     };
-    let size = std::fs::metadata(path).map_err(|e| refuse(e.to_string()))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(refuse(format!("{size} bytes are more than {FILE_BYTES_MAX}")));
-    }
-    let bytes = std::fs::read(path).map_err(|e| refuse(e.to_string()))?;
+    let bytes = bounded::file::read(path, FILE_BYTES_MAX).map_err(&refuse)?;
     let reader = Reader::from_source(bytes).map_err(|e| refuse(e.to_string()))?;
     reader.verify().map_err(|e| refuse(e.to_string()))?;
     let answers = answers(&reader).map_err(&refuse)?;

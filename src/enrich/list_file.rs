@@ -7,6 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::bounded;
 use crate::enrich::lists::Kind;
 use crate::enrich::lists::ListInfo;
 use crate::enrich::lpm::Prefix;
@@ -112,11 +113,7 @@ fn read(path: &Path) -> Result<String, Vec<Error>> {
     let refuse = |cause: String| {
         vec![Error::new("list", cause).at(path, 0).help("lists are readable UTF-8 text files")]
     };
-    let size = std::fs::metadata(path).map_err(|e| refuse(e.to_string()))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(refuse(format!("{size} bytes are more than {FILE_BYTES_MAX}")));
-    }
-    std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))
+    bounded::file::read_text(path, FILE_BYTES_MAX).map_err(refuse)
 }
 
 fn collect(

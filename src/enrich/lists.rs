@@ -271,6 +271,13 @@ impl Lists {
         &self.applications
     }
 
+    /// Whether a signature or a list knows an application of this name.
+    pub fn names(&self, application: &str) -> bool {
+        let of_entry = |entry: &Entry| entry.application.as_deref() == Some(application);
+        self.applications.iter().any(|known| *known.name == *application)
+            || self.entries.iter().any(of_entry)
+    }
+
     /// Calls `each` with the entries that match a name, most specific first.
     pub fn for_each_by_name<'a>(&'a self, name: &str, mut each: impl FnMut(&'a Entry)) {
         self.names.for_each_match(name, |id| {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ring::hmac;
 
+use crate::bounded;
 use crate::model::Error;
 use crate::model::Record;
 use crate::model::record::Holder;
@@ -40,11 +41,7 @@ impl Pseudonyms {
                 .at(path, 0)
                 .help("give a file of 16 to 4096 bytes, such as: head -c 32 /dev/urandom > KEYFILE")
         };
-        let size = std::fs::metadata(path).map_err(|e| refuse(e.to_string()))?.len();
-        if size > KEY_BYTES_MAX {
-            return Err(refuse(format!("{size} bytes are no key")));
-        }
-        let bytes = std::fs::read(path).map_err(|e| refuse(e.to_string()))?;
+        let bytes = bounded::file::read(path, KEY_BYTES_MAX).map_err(&refuse)?;
         let key = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         if key.len() < KEY_BYTES_MIN {
             return Err(refuse(format!("{} bytes are too few", key.len())));

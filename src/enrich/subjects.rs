@@ -4,10 +4,12 @@
 //! of a user, of a device, of an address (longest prefix first).
 //! Never: finds out who holds an address.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::bounded;
 use crate::enrich::lpm::Prefix;
 use crate::enrich::lpm::PrefixSet;
 use crate::enrich::physics::Circle;
@@ -17,6 +19,9 @@ use crate::model::Addr;
 use crate::model::Error;
 use crate::model::addr::parse_mac;
 use crate::model::record::Holder;
+
+/// Most bytes of the file: a million lines and more.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Half the way round the Earth in km: a circle of that radius is all of it.
 const HALF_ROUND_KM: f64 = 20_015.0;
@@ -56,6 +61,8 @@ pub struct Subjects {
     by_mac: HashMap<[u8; 6], Arc<Subject>>,
     /// By user name, lower case.
     by_user: HashMap<String, Arc<Subject>>,
+    /// Every tag of the column `approved`.
+    approved: BTreeSet<Box<str>>,
 }
 
 /// What a line is about.
@@ -85,9 +92,9 @@ impl Match {
 impl Subjects {
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Subjects, Vec<Error>> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
+        let text = bounded::file::read_text(path, FILE_BYTES_MAX).map_err(|cause| {
             vec![
-                Error::new("subjects file", e.to_string())
+                Error::new("subjects file", cause)
                     .at(path, 0)
                     .help("give a readable UTF-8 CSV file with the header match,id,name"),
             ]
@@ -109,6 +116,7 @@ impl Subjects {
         for (number, line) in lines {
             match header.read(line) {
                 Ok((text, matched, subject)) => {
+                    subjects.approved.extend(subject.approved.iter().cloned());
                     if subjects.take(matched, Arc::new(subject), &mut entries) {
                         errors.push(refuse(format!("`{text}` stands twice"), number));
                     }
@@ -138,6 +146,11 @@ impl Subjects {
             Match::Mac(mac) => self.by_mac.insert(mac, subject).is_some(),
             Match::User(user) => self.by_user.insert(user, subject).is_some(),
         }
+    }
+
+    /// Every tag of an application that somebody may use.
+    pub fn approved_tags(&self) -> impl Iterator<Item = &str> {
+        self.approved.iter().map(|tag| &**tag)
     }
 
     /// The subject of an address: the longest prefix that holds it.

@@ -12,12 +12,15 @@ pub mod ask;
 mod clock;
 mod decap;
 mod desk;
+pub mod interrupts;
 pub mod live;
 mod outputs;
 mod prepare;
 mod reader;
 mod source;
 pub mod state;
+mod verdicts;
+pub mod warnings;
 mod worker;
 
 use std::any::Any;
@@ -28,6 +31,7 @@ use std::thread;
 
 use crate::capture::Block;
 pub use crate::capture::FileReport;
+pub use crate::capture::Interrupt;
 pub use crate::capture::Verdict;
 use crate::config::Plan;
 use crate::decode::Decoder;
@@ -50,6 +54,9 @@ use crate::pipeline::reader::Reader;
 use crate::pipeline::reader::ReaderReport;
 use crate::pipeline::state::BaselineTotals;
 use crate::pipeline::state::State;
+use crate::pipeline::verdicts::nothing_readable;
+pub use crate::pipeline::verdicts::problems;
+use crate::pipeline::warnings::Warning;
 use crate::pipeline::worker::Queues;
 use crate::pipeline::worker::Worker;
 use crate::report::summary::SummaryBuilder;
@@ -102,6 +109,10 @@ pub struct Outcome {
     pub copies: Option<CopyReport>,
     /// Lists too old for the capture's time, oldest first.
     pub old_lists: Vec<OldList>,
+    /// Where the question may be wrong.
+    pub warnings: Vec<Warning>,
+    /// A signal ended the reading early.
+    pub interrupted: bool,
     /// What users should know of the places that results go to.
     pub remarks: Vec<String>,
     /// How much was learned, where a state directory keeps it.
@@ -127,14 +138,9 @@ impl Outcome {
         self.state.take().map_or(Ok(()), |state| state.save()).map_err(|e| vec![e])
     }
 
-    /// Whether any input could be read at all.
+    /// Whether there is a packet at all: a result of none would say that nothing happened.
     fn anything_readable(&self) -> bool {
-        // An empty file is sound by itself, and no consolation beside one that cannot be read.
-        let sound = |file: &FileReport| {
-            matches!(file.verdict, Verdict::Ok | Verdict::Empty | Verdict::Duplicate)
-        };
-        let all_sound = !self.files.is_empty() && self.files.iter().all(sound);
-        all_sound || self.files.iter().any(|file| file.packets > 0)
+        self.files.iter().any(|file| file.packets > 0)
     }
 }
 
@@ -148,13 +154,32 @@ pub fn run(plan: &Plan, progress: &mut dyn Progress) -> Result<Outcome, Vec<Erro
     run_tapped(plan, progress, None)
 }
 
+/// Runs a plan to its end, or to where `interrupt` ends the reading.
+pub fn run_until(
+    plan: &Plan,
+    progress: &mut dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Outcome, Vec<Error>> {
+    run_all(plan, progress, None, interrupt)
+}
+
 /// Runs a plan to its end; `tap` sees each finished session on its worker's thread.
 pub fn run_tapped(
     plan: &Plan,
     progress: &mut dyn Progress,
     tap: Option<RecordTap<'_>>,
 ) -> Result<Outcome, Vec<Error>> {
-    let prepared = prepare::prepare(plan)?;
+    run_all(plan, progress, tap, &Interrupt::default())
+}
+
+fn run_all(
+    plan: &Plan,
+    progress: &mut dyn Progress,
+    tap: Option<RecordTap<'_>>,
+    interrupt: &Interrupt,
+) -> Result<Outcome, Vec<Error>> {
+    let mut prepared = prepare::prepare(plan)?;
+    prepared.read_options.interrupt = interrupt.clone();
     let state = State::of(plan).map_err(|e| vec![e])?;
     let mut outputs = Outputs::open(plan).map_err(|e| vec![e])?;
     let remarks = outputs.remarks();
@@ -166,6 +191,8 @@ pub fn run_tapped(
     progress.done();
     outcome.old_lists = prepared.old_lists(outcome.span.map(|(_, last)| last));
     outcome.remarks = remarks;
+    outcome.interrupted = interrupt.is_wished();
+    outcome.warnings = warnings::of(plan, &prepared, &outcome);
     if !outcome.anything_readable() {
         return Err(nothing_readable(&outcome.files));
     }
@@ -257,27 +284,12 @@ fn conclude(
         span: read.span,
         old_lists: Vec::new(),
         copies: read.copies,
+        warnings: Vec::new(),
+        interrupted: false,
         remarks: Vec::new(),
         learned: findings.learned,
         state,
     })
-}
-
-/// One error a file: nothing at all could be read, so there is no result to write.
-fn nothing_readable(files: &[FileReport]) -> Vec<Error> {
-    if files.is_empty() {
-        let help = "name a capture file, a directory that holds some, or - for standard input";
-        return vec![Error::new("inputs", "there is no file to read").help(help)];
-    }
-    let error = |file: &FileReport| {
-        let cause = file.reason.clone().unwrap_or_else(|| file.verdict.to_string());
-        let help = match file.verdict {
-            Verdict::Unreadable => "check the path and that this user may read it",
-            _ => "longhaul reads pcap and pcapng, plain or as gzip, zstd, xz or bzip2",
-        };
-        Error::new(file.path.display().to_string(), cause).help(help)
-    };
-    files.iter().map(error).collect()
 }
 
 fn thread_died(which: &str) -> Error {

@@ -180,6 +180,8 @@ pub(super) fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> Run
             .map(|list| list_build(list, &outcome.old_lists))
             .collect(),
         one_way_feeds: outcome.sessions.feeds().one_way().map(|feed| json!(feed)).collect(),
+        interrupted: outcome.interrupted,
+        warnings: outcome.warnings.iter().map(|warning| json!(warning)).collect(),
         state: outcome.learned.as_ref().map_or(Value::Null, state::report),
         loss: Loss::of(&outcome.counters),
         duplicates: outcome.copies.as_ref().map_or(Value::Null, duplicates),
@@ -241,11 +243,12 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
     let flags = [
         ("filter", plan.filter.clone()),
         ("place", plan.place.clone()),
+        ("max-ratio", Some(plan.max_ratio.to_string())),
         ("min-level", Some(plan.min_level.as_str().to_owned())),
         ("cap-sessions", Some(plan.caps.sessions.to_string())),
         ("cap-endpoints", Some(plan.caps.endpoints.to_string())),
         ("cap-alerts", Some(plan.caps.alerts.to_string())),
-        ("learn-days", plan.state.as_ref().map(|_| plan.learn_days.to_string())),
+        ("learn-days", plan.state.as_ref().map(|_| plan.days_to_learn().to_string())),
         ("cap-baselines", plan.state.as_ref().map(|_| plan.caps.baselines.to_string())),
     ];
     let given = flags.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));

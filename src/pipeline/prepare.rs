@@ -104,7 +104,11 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
     Ok(Prepared {
         inputs,
         filter: plan.filter.clone(),
-        read_options: ReadOptions { hash: hash_policy(plan.hash), ..ReadOptions::default() },
+        read_options: ReadOptions {
+            hash: hash_policy(plan.hash),
+            max_ratio: plan.max_ratio,
+            ..ReadOptions::default()
+        },
         point_by: plan.point_by,
         dedup_window: plan.dedup_window_us.map(|us| Nanos((us as u64).saturating_mul(1_000))),
         enrich: Arc::new(enrich),

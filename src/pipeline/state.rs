@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::bounded;
 use crate::config::LEARN_DAYS;
 use crate::config::Plan;
 use crate::emit::files::OutFile;
@@ -29,6 +30,9 @@ use crate::model::traits::BaselineOf;
 
 /// The file of a state directory.
 pub const FILE: &str = "baselines";
+
+/// Most bytes of that file: far more than any cap of baselines lets a run write.
+const FILE_BYTES_MAX: u64 = 4 << 30;
 
 /// A live run writes what it has learned so often, in packet time.
 const SAVE_EVERY: Nanos = Nanos::from_secs(300);
@@ -101,7 +105,7 @@ impl State {
 
 /// What a plan says of baselines.
 pub(super) fn config(plan: &Plan) -> BaselineConfig {
-    let learn = days(plan.learn_days);
+    let learn = days(plan.days_to_learn());
     BaselineConfig { cap: plan.caps.baselines, learn }
 }
 
@@ -163,16 +167,11 @@ fn lock(dir: &Path) -> Result<File, Error> {
 fn load(dir: &Path, config: BaselineConfig) -> Result<Option<Baselines>, Error> {
     let path = dir.join(FILE);
     let problem = |cause: String| Error::new(format!("state {}", path.display()), cause);
-    let is_file = match fs::metadata(&path) {
-        Ok(data) => data.is_file(),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(problem(cause.to_string())),
-    };
-    if !is_file {
-        return Err(problem("it is no regular file".to_owned()).help("move it aside"));
+    if fs::metadata(&path).is_err_and(|cause| cause.kind() == ErrorKind::NotFound) {
+        return Ok(None);
     }
-    let bytes = fs::read(&path).map_err(|cause| {
-        problem(cause.to_string()).help("check that this user may read it; it was not changed")
+    let bytes = bounded::file::read(&path, FILE_BYTES_MAX).map_err(|cause| {
+        problem(cause).help("check that this user may read it; it was not changed")
     })?;
     let baselines = Baselines::decode(config, &bytes);
     baselines.map(Some).map_err(|why| problem(why.to_string()).help(remedy(why)))
@@ -289,7 +288,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join(FILE)).unwrap();
         let error = State::open(dir.path(), CONFIG).unwrap_err();
-        assert!(error.cause.contains("no regular file"), "{error}");
+        assert!(error.cause.contains("not a regular file"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Side;
+use crate::model::physics::PhysicsVerdict;
 use crate::model::{Alert, Counters, Incident, Level, Record};
 use crate::report::feed::Feed;
 use crate::report::feed::Feeds;
@@ -91,6 +92,8 @@ pub struct InputTotals {
     pub clusters: Clusters,
     /// Those whose verdict is not plain "ok": name and what is wrong.
     pub problems: Vec<(String, String)>,
+    /// Where the question may be wrong, a sentence each.
+    pub warnings: Vec<String>,
     /// Lists too old for the capture's time: how many, and name and age in days of the oldest.
     pub old_lists: Option<(u64, String, u64)>,
 }
@@ -136,12 +139,19 @@ pub struct SummaryBuilder {
     near: Histogram,
     far: Histogram,
     feeds: Feeds,
+    /// Sessions whose claimed place is refuted, and those whose place was judged at all.
+    claims: (u64, u64),
 }
 
 impl SummaryBuilder {
     /// Which capture points feed one direction only.
     pub fn feeds(&self) -> &Feeds {
         &self.feeds
+    }
+
+    /// Sessions whose claimed place light refutes, of those whose place was judged.
+    pub const fn claims(&self) -> (u64, u64) {
+        self.claims
     }
 
     /// Counts one session.
@@ -154,6 +164,10 @@ impl SummaryBuilder {
         let bytes = record.initiator.bytes.saturating_add(record.responder.bytes);
         self.add_protocol(&ProtocolLine { name, sessions: 1, bytes });
         self.feeds.observe(record);
+        let verdict = record.context.physics.as_ref().map(|physics| physics.verdict);
+        self.claims.0 += u64::from(verdict == Some(PhysicsVerdict::TooFast));
+        self.claims.1 +=
+            u64::from(verdict.is_some_and(|verdict| verdict != PhysicsVerdict::Unknown));
         if let Some(ns) = record.near.handshake_ns {
             self.near.observe(ns);
         }
@@ -167,6 +181,8 @@ impl SummaryBuilder {
         self.sessions += other.sessions;
         other.protocols.iter().for_each(|line| self.add_protocol(line));
         self.feeds.merge(&other.feeds);
+        self.claims.0 += other.claims.0;
+        self.claims.1 += other.claims.1;
         self.near.merge(&other.near);
         self.far.merge(&other.far);
     }

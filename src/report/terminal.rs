@@ -226,6 +226,9 @@ fn put_inputs(page: &mut Page, summary: &Summary) {
         let more = units::number_of(more, "more file");
         page.line(&format!("! and {more} with problems"), Tone::Warn);
     }
+    for warning in &inputs.warnings {
+        page.paragraph(&format!("! {warning}"), 2);
+    }
     if let Some((lists, name, days)) = &inputs.old_lists {
         let lists = units::number_of(*lists as usize, "list");
         page.line(

@@ -10,6 +10,7 @@ use crate::report::summary::*;
 fn summary() -> Summary {
     let mut summary = Summary {
         inputs: InputTotals {
+            warnings: Vec::new(),
             files: 2,
             bytes: 1_100_000_000,
             frames: 1_298_114,

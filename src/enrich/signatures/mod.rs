@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::bounded;
 use crate::enrich::list_file::Key;
 use crate::enrich::list_file::Line;
 use crate::enrich::list_file::ListFile;
@@ -161,11 +162,7 @@ fn read_dir(dir: &Path) -> Result<Vec<(PathBuf, String)>, Vec<Error>> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(format!("{size} bytes are more than {FILE_BYTES_MAX}"));
-    }
-    std::fs::read_to_string(path).map_err(|e| e.to_string())
+    bounded::file::read_text(path, FILE_BYTES_MAX)
 }
 
 /// The entries of a file as those of a list: what finds and tags names and ports is one.

@@ -32,6 +32,7 @@ use crate::pipeline::analyst::Found;
 use crate::pipeline::analyst::Sink;
 use crate::pipeline::live::Post;
 use crate::pipeline::outputs;
+use crate::pipeline::warnings;
 use crate::report::summary::SummaryBuilder;
 
 /// A health line comes so often, in seconds of the run's clock.
@@ -222,6 +223,8 @@ impl LiveFiles {
         for file in sessions.into_iter().chain([alerts, health]) {
             file.finish()?;
         }
+        let warnings = warnings::of(&snapshot.plan, &snapshot.prepared, &outcome);
+        let outcome = Outcome { warnings, ..outcome };
         let mut report = outputs::report(&snapshot.plan, &snapshot.prepared, &outcome);
         report.totals.alerts += alert_lines;
         report.inputs = self.post.board.interfaces();
@@ -322,6 +325,8 @@ fn nothing(names: &[PathBuf]) -> Outcome {
         span: None,
         old_lists: Vec::new(),
         copies: None,
+        warnings: Vec::new(),
+        interrupted: false,
         remarks: Vec::new(),
         learned: None,
         state: None,

@@ -38,6 +38,7 @@ use crate::pipeline::prepare;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::state;
 use crate::pipeline::state::State;
+use crate::pipeline::warnings;
 use crate::sandbox;
 use crate::sandbox::Confinement;
 
@@ -84,6 +85,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let (dispatcher, workers, analyst) = assemble(&live.plan, &prepared, None);
     let analyst = analyst.with_state(state);
     let reader = Reader::live(source, &prepared);
+    let of_question = warnings::of_question(&live.plan, &prepared);
     let current = Arc::new(Current::new(live.plan.clone(), prepared));
     let workers = (PLACES..).zip(workers);
     let post = |at| Post::new(Arc::clone(&board), at, Arc::clone(&current));
@@ -92,6 +94,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let second = listen::wall_clock().as_secs();
     let mut files = LiveFiles::open(live, post(1), stop, second).map_err(|e| vec![e])?;
     files.remarks().iter().for_each(|text| (run.tell)(text));
+    of_question.iter().for_each(|warning| (run.tell)(&format!("warning: {}", warning.text)));
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
     learned.iter().for_each(|text| (run.tell)(&format!("baselines: {text}")));
     let listener = Listener::new(run, signals, post(0));
@@ -101,6 +104,8 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let last_words = board.news(outcome.sessions.feeds().one_way());
     last_words.iter().for_each(|text| (run.tell)(text));
     let last = outcome.span.map(|(_, last)| last);
+    let snapshot = current.get();
+    outcome.warnings = warnings::of(&snapshot.plan, &snapshot.prepared, &outcome);
     outcome.old_lists = current.get().prepared.old_lists(last);
     files.finish(&outcome).map_err(|e| vec![e])?;
     outcome.save_state()?;
