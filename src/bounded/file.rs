@@ -20,7 +20,8 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let words = |e: io::Error| e.to_string();
     let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     // A socket cannot be opened at all, and the system's words for that help nobody.
-    let file = opened.map_err(|e| std::fs::metadata(path).map_or_else(words, |m| refusal(&m, e)))?;
+    let file =
+        opened.map_err(|e| std::fs::metadata(path).map_or_else(words, |m| refusal(&m, e)))?;
     let meta = file.metadata().map_err(words)?;
     if let Some(kind) = other_kind(&meta) {
         return Err(format!("it is {kind}, not a regular file"));

@@ -1,8 +1,8 @@
 //! Fixed-capacity containers: the only things that may grow, each with a cap and a policy at the
 //! cap.
 //!
-//! Owns: slab, timer wheel, a map that forgets, whole files. In: ids, keys, values, paths. Out: ids,
-//! values, bytes.
+//! Owns: slab, timer wheel, a map that forgets, whole files. In: ids, keys, values, paths.
+//! Out: ids, values, bytes.
 //! Never: protocol knowledge, a clock (time is an argument).
 
 pub mod aging;

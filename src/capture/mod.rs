@@ -8,8 +8,8 @@
 pub mod block;
 pub mod filter;
 pub mod inputs;
-mod interrupt;
 pub mod interfaces;
+mod interrupt;
 pub mod live;
 pub mod merge;
 mod pcap;

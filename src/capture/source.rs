@@ -88,10 +88,8 @@ impl FileSource {
         options: &ReadOptions,
     ) -> Result<FileSource, Box<FileReport>> {
         match Stored::open(spec, options) {
-            Ok(stored) => {
-                FileSource::from_stored(&spec.path, stored, file_index, pool)
-                    .map(|source| source.with_ratio(options.max_ratio))
-            }
+            Ok(stored) => FileSource::from_stored(&spec.path, stored, file_index, pool)
+                .map(|source| source.with_ratio(options.max_ratio)),
             Err(e) => Err(Box::new(FileReport::unreadable(&spec.path, e.to_string()))),
         }
     }

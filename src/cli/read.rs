@@ -53,8 +53,9 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
 
 /// What the first signal is answered with.
 fn told() {
-    cli::remark(&["interrupted: finishing with what was read; a second signal ends at once"
-        .to_owned()]);
+    cli::remark(&[
+        "interrupted: finishing with what was read; a second signal ends at once".to_owned()
+    ]);
 }
 
 /// What the summary says.

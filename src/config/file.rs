@@ -21,8 +21,8 @@ use crate::model::Error;
 
 const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, signatures, \
                     approved, subjects, pseudonymise, state, learn_days, min_level, max_ratio, \
-                    no_decap, key, dedup, dedup_window_us and [caps] with sessions, endpoints, alerts, \
-                    baselines, bindings";
+                    no_decap, key, dedup, dedup_window_us and [caps] with sessions, \
+                    endpoints, alerts, baselines, bindings";
 
 /// Most bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -112,7 +112,8 @@ impl Reader {
     /// A reader over the run's inputs.
     pub(super) fn new(prepared: &Prepared, decoder: Decoder) -> Reader {
         let pool = BlockPool::new(BLOCK_BYTES, BLOCKS_IDLE);
-        let source = MergedSource::open(prepared.inputs.clone(), &pool, prepared.read_options.clone());
+        let source =
+            MergedSource::open(prepared.inputs.clone(), &pool, prepared.read_options.clone());
         let mut points = Points::default();
         let files = (0..=u16::MAX).map_while(|file| Some((file, source.path(file)?)));
         let points = files.map(|(file, path)| points.of(prepared.point_by, file, path)).collect();

@@ -65,7 +65,9 @@ pub(super) fn nothing_readable(files: &[FileReport]) -> Vec<Error> {
     let error = |problem: Problem| {
         let help = match problem.verdict {
             Verdict::Unreadable => "check the path and that this user may read it",
-            Verdict::Empty => "check the capture: no packet reached it, or its filter let none pass",
+            Verdict::Empty => {
+                "check the capture: no packet reached it, or its filter let none pass"
+            }
             Verdict::Refused => "where the file is sound, allow more with --max-ratio N",
             Verdict::Interrupted => "no packet had come by then",
             _ => "longhaul reads pcap and pcapng, plain or as gzip, zstd, xz or bzip2",
