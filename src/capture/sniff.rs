@@ -1,6 +1,6 @@
 //! What a file is, told by its first bytes and never by its name.
 //!
-//! Owns: magic numbers of containers. In: up to eight bytes. Out: a kind. Never: I/O.
+//! Owns: magic numbers of containers. In: the first bytes. Out: a kind. Never: I/O.
 
 /// What holds the capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,17 @@ pub(super) fn container_of(head: &[u8]) -> Container {
 
 /// A name for bytes that are no capture we read, for the reason in a report.
 pub(super) fn describe(head: &[u8]) -> String {
+    const TAR_MAGIC_AT: usize = 257;
     let known = match head {
+        // POSIX.1-2001 pax interchange format, and GNU's before it.
+        _ if head.get(TAR_MAGIC_AT..).is_some_and(|rest| rest.starts_with(b"ustar")) => {
+            Some("a tar archive: unpack it first")
+        }
         [0x04, 0x22, 0x4d, 0x18, ..] => Some("LZ4 data"),
         [b's', b'n', b'o', b'o', b'p', 0, ..] => Some("a snoop capture"),
-        [b'P', b'K', 3, 4, ..] => Some("a ZIP archive"),
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Some("a zip archive: unpack it first"),
+        [b'7', b'z', 0xbc, 0xaf, ..] => Some("a 7z archive: unpack it first"),
+        [b'R', b'a', b'r', b'!', ..] => Some("a RAR archive: unpack it first"),
         [0x1f, 0x8b, 8, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xfd, b'7', b'z', ..] => {
             Some("compressed twice")
         }
@@ -60,5 +67,20 @@ mod tests {
         assert_eq!(container_of(&[0x5a, 0x2a, 0x4d, 0x18]), Container::Zstd);
         assert_eq!(container_of(b"\xfd7zXZ\0"), Container::Xz);
         assert_eq!(container_of(&[0x1f]), Container::Plain);
+    }
+
+    #[test]
+    fn an_archive_is_named_for_what_it_is() {
+        let mut tar = b"captures/a.pcap".to_vec();
+        tar.resize(257, 0);
+        tar.extend(b"ustar\x0000");
+        for (head, want) in [
+            (&tar[..], "a tar archive: unpack it first"),
+            (b"PK\x03\x04\x14\0", "a zip archive: unpack it first"),
+            (b"PK\x05\x06\0\0", "a zip archive: unpack it first"),
+            (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it first"),
+        ] {
+            assert_eq!(describe(head), format!("not a pcap or pcapng file: {want}"));
+        }
     }
 }
