@@ -178,10 +178,11 @@ fn record_plane(criterion: &mut Criterion) {
     });
     group.bench_function("render", |b| {
         let mut lines = Vec::new();
+        let origin = emit::Origin::new("longhaul", [std::path::Path::new("farm.pcap")]);
         b.iter(|| {
             lines.clear();
             for record in &records {
-                emit::ecs::render_session(record, emit::event_id(record), &mut lines);
+                emit::ecs::render_session(record, emit::event_id(record), &origin, &mut lines);
             }
             lines.len()
         });

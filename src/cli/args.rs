@@ -15,6 +15,7 @@ use crate::config::bounded;
 use crate::config::file;
 use crate::config::learn_days;
 use crate::config::parse_level;
+use crate::config::sensor_name;
 use crate::model::Error;
 
 /// Arguments of `read`.
@@ -64,6 +65,9 @@ pub(super) struct RunArgs {
     /// Where the sensor stands: LAT,LON or a city code such as SEA
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     place: Option<String>,
+    /// The sensor's name, in every line as observer.name [default: longhaul]
+    #[arg(long, value_name = "NAME")]
+    sensor: Option<String>,
     /// Who passes the sensor: remote employees coming in, our devices going out, or both (noted in
     /// run.json)
     #[arg(long, value_name = "in|out|both")]
@@ -220,6 +224,12 @@ impl RunArgs {
         if let Some(days) = self.learn_days {
             match learn_days(days) {
                 Ok(days) => plan.learn_days = Some(days),
+                Err(e) => errors.push(e),
+            }
+        }
+        if let Some(name) = &self.sensor {
+            match sensor_name(name) {
+                Ok(name) => plan.sensor = name,
                 Err(e) => errors.push(e),
             }
         }

@@ -29,7 +29,7 @@ pub(super) struct DemoArgs {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &DemoArgs) -> Ended {
+pub(super) fn run(args: &DemoArgs, style: Style) -> Ended {
     if let Some(path) = &args.extract {
         return extract(path);
     }
@@ -53,8 +53,7 @@ pub(super) fn run(args: &DemoArgs) -> Ended {
         alerts: &outcome.alerts,
         incidents: &outcome.incidents,
     };
-    let style = Style { colour: cli::colour(), width: cli::width() };
-    cli::print(&story::tell(&story, style))?;
+    cli::print_as_is(&story::tell(&story, style))?;
     Ok(RAN)
 }
 

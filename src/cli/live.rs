@@ -21,6 +21,7 @@ use crate::config::live::parse_bytes;
 use crate::config::live::parse_seconds;
 use crate::model::Counter;
 use crate::model::Error;
+use crate::model::escape::escaped_lines;
 use crate::pipeline;
 use crate::pipeline::live;
 use crate::pipeline::live::LiveRun;
@@ -83,7 +84,7 @@ pub(super) struct LiveArgs {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &LiveArgs) -> Ended {
+pub(super) fn run(args: &LiveArgs, style: Style) -> Ended {
     if args.list {
         return list();
     }
@@ -99,8 +100,7 @@ pub(super) fn run(args: &LiveArgs) -> Ended {
     })?;
     let alerted = fail && outcome.counters.get(Counter::Alerts) > 0;
     if shown {
-        let style = Style { colour: cli::colour(), width: cli::width() };
-        cli::print(&terminal::render(&read::summarise(outcome), style))?;
+        cli::print_as_is(&terminal::render(&read::summarise(outcome), style))?;
     }
     Ok(if alerted { ALERTS } else { RAN })
 }
@@ -109,7 +109,7 @@ pub(super) fn run(args: &LiveArgs) -> Ended {
 fn tell(text: &str) {
     let mut stderr = std::io::stderr().lock();
     // It is also the last place to say anything.
-    drop(writeln!(stderr, "longhaul: {text}"));
+    drop(writeln!(stderr, "longhaul: {}", escaped_lines(text)));
 }
 
 fn list() -> Ended {

@@ -20,6 +20,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::model::Error;
+use crate::model::escape::escaped;
+use crate::model::escape::escaped_lines;
+use crate::report::terminal::Style;
 
 /// The command ran and nothing asks for attention.
 const RAN: u8 = 0;
@@ -36,8 +39,19 @@ type Ended = Result<u8, Vec<Error>>;
 #[derive(Debug, Parser)]
 #[command(name = "longhaul", version, max_term_width = 100)]
 struct Cli {
+    /// Colours in text for people: where a terminal shows it, always, or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
     #[command(subcommand)]
     command: Command,
+}
+
+/// When text for people is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -65,17 +79,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) => {
-            let failed = e.use_stderr();
-            // Help and version go to standard output; a closed pipe there is nobody's error.
-            drop(e.print());
-            return ExitCode::from(if failed { FAILED } else { RAN });
-        }
+        Err(e) => return refused(&e),
     };
+    let style = Style { colour: colour(cli.color), width: width() };
     let ended = match cli.command {
-        Command::Demo(args) => demo::run(&args),
-        Command::Read(args) => read::run(&args),
-        Command::Live(args) => live::run(&args),
+        Command::Demo(args) => demo::run(&args, style),
+        Command::Read(args) => read::run(&args, style),
+        Command::Live(args) => live::run(&args, style),
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
         Command::Geo(command) => geo::run(&command),
@@ -85,6 +95,20 @@ pub fn main() -> ExitCode {
         report_errors(&errors);
         FAILED
     }))
+}
+
+/// Help, version, or arguments that make no sense.
+fn refused(e: &clap::Error) -> ExitCode {
+    let text = e.render().to_string();
+    // An argument may be a file's name, which a shell has put there.
+    let safe = escaped_lines(&text);
+    // Help and version go to standard output; a closed pipe there is nobody's error.
+    if safe == text.as_str() {
+        drop(e.print());
+    } else {
+        drop(std::io::stderr().lock().write_all(safe.as_bytes()));
+    }
+    ExitCode::from(if e.use_stderr() { FAILED } else { RAN })
 }
 
 fn report_errors(errors: &[Error]) {
@@ -109,12 +133,18 @@ fn warn(problems: &[(String, String)]) {
     let mut stderr = std::io::stderr().lock();
     for (what, cause) in problems {
         // Standard error is the last place to say anything.
-        drop(writeln!(stderr, "warning: {what}: {cause}"));
+        drop(writeln!(stderr, "warning: {}: {}", escaped(what), escaped(cause)));
     }
 }
 
-/// Writes text to standard output; a reader that has gone away (a closed pipe) is not an error.
+/// Writes plain lines to standard output: what is quoted in them cannot talk to the terminal.
 fn print(text: &str) -> Result<(), Vec<Error>> {
+    print_as_is(&escaped_lines(text))
+}
+
+/// Writes text that has colours, or is no text for people. A reader that has gone away (a closed
+/// pipe) is not an error.
+fn print_as_is(text: &str) -> Result<(), Vec<Error>> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -124,15 +154,28 @@ fn print(text: &str) -> Result<(), Vec<Error>> {
     }
 }
 
-/// Whether output for people may be coloured: a terminal, and no wish against it
-/// (<https://no-color.org>).
-fn colour() -> bool {
+/// Whether text for people is coloured: as asked, else on a terminal that knows colours, where
+/// nobody has said otherwise (<https://no-color.org>).
+fn colour(asked: Color) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stdout().is_terminal() && !unwanted
+    match asked {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::io::stdout().is_terminal() && !unwanted && !is_dumb(),
+    }
 }
 
-/// Columns for text: the terminal's, from `COLUMNS`, else 100.
+/// Whether the terminal moves no cursor and shows no colours (terminfo's `dumb`).
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Columns for text: `COLUMNS`, else the terminal's, else 100.
 fn width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    columns.unwrap_or(100).clamp(60, 160)
+    let given = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let columns = given.filter(|columns| *columns > 0).or_else(|| {
+        let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
+        Some(usize::from(width.0))
+    });
+    columns.unwrap_or(100).clamp(40, 160)
 }

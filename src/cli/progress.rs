@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 
+use crate::cli;
 use crate::pipeline::Progress;
 
 /// A bar over the stored bytes of all inputs.
@@ -16,7 +17,7 @@ pub(super) struct Bar(Option<ProgressBar>);
 impl Bar {
     /// A bar, unless it is unwanted or standard error is no terminal.
     pub(super) fn new(quiet: bool) -> Bar {
-        if quiet || !std::io::stderr().is_terminal() {
+        if quiet || !std::io::stderr().is_terminal() || cli::is_dumb() {
             return Bar(None);
         }
         let bar = ProgressBar::new(0);

@@ -10,6 +10,7 @@ use crate::cli;
 use crate::cli::Ended;
 use crate::cli::RAN;
 use crate::model::Error;
+use crate::model::escape::escaped_json;
 use crate::pipeline::ask;
 use crate::pipeline::ask::Application;
 use crate::pipeline::ask::Spoken;
@@ -34,7 +35,7 @@ pub(super) fn run(args: &ProtocolsArgs) -> Ended {
     if args.json {
         let text = serde_json::to_string_pretty(&known)
             .map_err(|e| vec![Error::new("protocols as JSON", e.to_string())])?;
-        cli::print(&(text + "\n"))?;
+        cli::print_as_is(&(escaped_json(&text).into_owned() + "\n"))?;
         return Ok(RAN);
     }
     let mut text = String::from("Protocols, told from payload (network.protocol):\n");

@@ -21,7 +21,7 @@ use crate::report::terminal;
 use crate::report::terminal::Style;
 
 /// Runs the command.
-pub(super) fn run(args: &ReadArgs) -> Ended {
+pub(super) fn run(args: &ReadArgs, style: Style) -> Ended {
     let (plan, mut errors) = args.plan();
     if !errors.is_empty() {
         // One list of all that is wrong, so that nobody has to mend and run again for each.
@@ -45,8 +45,7 @@ pub(super) fn run(args: &ReadArgs) -> Ended {
         cli::warn(&all.collect::<Vec<_>>());
     }
     if summary_shown {
-        let style = Style { colour: cli::colour(), width: cli::width() };
-        cli::print(&terminal::render(&summarise(outcome), style))?;
+        cli::print_as_is(&terminal::render(&summarise(outcome), style))?;
     }
     Ok(if alerted { ALERTS } else { RAN })
 }

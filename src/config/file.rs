@@ -17,12 +17,13 @@ use crate::config::Written;
 use crate::config::bounded;
 use crate::config::learn_days;
 use crate::config::parse_level;
+use crate::config::sensor_name;
 use crate::model::Error;
 
-const KEYS: &str = "keys are home, place, vantage, workers, rules, geo, lists, signatures, \
-                    approved, subjects, pseudonymise, state, learn_days, min_level, max_ratio, \
-                    no_decap, key, dedup, dedup_window_us and [caps] with sessions, \
-                    endpoints, alerts, baselines, bindings";
+const KEYS: &str = "keys are home, place, sensor, vantage, workers, rules, geo, lists, \
+                    signatures, approved, subjects, pseudonymise, state, learn_days, \
+                    min_level, max_ratio, no_decap, key, dedup, dedup_window_us and [caps] \
+                    with sessions, endpoints, alerts, baselines, bindings";
 
 /// Most bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -42,6 +43,7 @@ pub struct ConfigFile {
 struct Keys {
     home: Option<Vec<Spanned<String>>>,
     place: Option<Spanned<String>>,
+    sensor: Option<Spanned<String>>,
     vantage: Option<Spanned<String>>,
     workers: Option<Spanned<usize>>,
     max_ratio: Option<Spanned<usize>>,
@@ -154,6 +156,7 @@ impl ConfigFile {
         plan.subjects = keys.subjects.or(plan.subjects.take());
         plan.pseudonymise = keys.pseudonymise.or(plan.pseudonymise.take());
         plan.state = keys.state.or(plan.state.take());
+        checker.set(&mut plan.sensor, keys.sensor, |name| sensor_name(name));
         checker.set(&mut plan.learn_days, keys.learn_days, |days| learn_days(*days).map(Some));
         checker.set(&mut plan.max_ratio, keys.max_ratio, |n| max_ratio(*n));
         checker.set(&mut plan.vantage, keys.vantage, |word| parse_vantage(word));

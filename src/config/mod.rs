@@ -34,6 +34,12 @@ pub const BASELINES_CAP: usize = 65_536;
 /// Days of packet time in which baselines are learned before anything is held against them.
 pub const LEARN_DAYS: usize = 14;
 
+/// The sensor's name where none is given; a host name would differ from run to run.
+pub const SENSOR_DEFAULT: &str = "longhaul";
+
+/// Longest name of a sensor.
+const SENSOR_BYTES_MAX: usize = 64;
+
 /// Most such days: what was learned is forgotten after 128.
 pub const LEARN_DAYS_MAX: usize = 128;
 
@@ -179,7 +185,9 @@ pub struct Plan {
     pub home: Vec<String>,
     /// The sensor's place: `LAT,LON` or a city code.
     pub place: Option<String>,
-    /// Where the configuration file holds the two above.
+    /// The sensor's name: `observer.name` of every line.
+    pub sensor: String,
+    /// Where the configuration file holds home and place.
     pub written: Written,
     /// The sensor's vantage.
     pub vantage: Vantage,
@@ -242,6 +250,7 @@ impl Default for Plan {
             workers: 1,
             home: HOME_DEFAULT.iter().map(|net| (*net).to_owned()).collect(),
             place: None,
+            sensor: SENSOR_DEFAULT.to_owned(),
             written: Written::default(),
             vantage: Vantage::Both,
             config: None,
@@ -292,6 +301,19 @@ pub fn bounded(what: &str, value: usize, low: usize, high: usize) -> Result<usiz
     }
     Err(Error::new(what, format!("{value} is not between {low} and {high}"))
         .help(format!("give a number from {low} to {high}")))
+}
+
+/// A sensor's name: it also names directories, so that it is kept to what every file system and
+/// every query language takes as it stands.
+pub fn sensor_name(name: &str) -> Result<String, Error> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let fits = (1..=SENSOR_BYTES_MAX).contains(&name.len()) && !name.starts_with(['.', '-']);
+    if fits && name.bytes().all(plain) {
+        return Ok(name.to_owned());
+    }
+    let help = "give 1 to 64 letters, digits, hyphens, dots and underscores; begin with a letter, \
+                a digit or an underscore";
+    Err(Error::new("sensor", format!("`{name}` is no name for a sensor")).help(help))
 }
 
 /// Days to learn, from a flag or the file.

@@ -15,6 +15,7 @@ use crate::detect::rule::Compiled;
 use crate::model::Addr;
 use crate::model::Alert;
 use crate::model::EvidenceItem;
+use crate::model::EvidenceValue;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::SourceInfo;
@@ -212,7 +213,7 @@ fn evidence(
     reasons: &Reasons<'_>,
     session_id: &str,
 ) -> Vec<EvidenceItem> {
-    let item = |name: &str, value: String, unit: &str, threshold| EvidenceItem {
+    let item = |name: &str, value: EvidenceValue, unit: &str, threshold| EvidenceItem {
         name: name.to_owned(),
         value,
         unit: unit.to_owned(),
@@ -223,10 +224,11 @@ fn evidence(
     let fields = rule.evidence.iter().filter_map(|(field, wanted)| {
         let value = (field.get)(record);
         let shown = !value.is_absent() && (wanted.threshold.is_none() || met(rule, field, &value));
-        shown.then(|| item(field.name, value.to_text(), &wanted.unit, wanted.threshold))
+        shown.then(|| item(field.name, value.to_evidence(), &wanted.unit, wanted.threshold))
     });
     let hits = reasons.hits.iter().map(|hit| {
-        item("longhaul.tags", format!("{} ({} in {})", hit.tag, hit.on, hit.entry), "", None)
+        let text = format!("{} ({} in {})", hit.tag, hit.on, hit.entry);
+        item("longhaul.tags", EvidenceValue::Text(text), "", None)
     });
     fields.chain(hits).collect()
 }

@@ -121,7 +121,7 @@ fn evidence(
         let shown = !value.is_absent() && (wanted.threshold.is_none() || met(rule, field, &value));
         shown.then(|| EvidenceItem {
             name: field.name.to_owned(),
-            value: value.to_text(),
+            value: value.to_evidence(),
             unit: wanted.unit.clone(),
             threshold: wanted.threshold,
             samples: samples(row, field.name),

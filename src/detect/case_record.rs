@@ -192,7 +192,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
             add_tags(context, "destination.ip", value)?
         }
         "longhaul.source.tags" => add_tags(context, "source.ip", value)?,
-        "longhaul.packets.file" => record.file = small(value)?,
+        "longhaul.packets.input" => record.file = small(value)?,
         "longhaul.packets.first" => record.frame_first = small(value)?,
         "longhaul.packets.last" => record.frame_last = small(value)?,
         "url.domain" => http(record).host = text(value),
@@ -288,7 +288,7 @@ fn set_network(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "packets" => {
             record.initiator.packets = value.as_u64()?.checked_sub(record.responder.packets)?;
         }
-        "vlan.id" => record.vlan = Some(small(value)?),
+        "vlan.id" => record.vlan = Some(value.as_str()?.parse().ok()?),
         _ => return None,
     }
     Some(())

@@ -4,6 +4,7 @@
 //! text.
 //! Never: a second list of fields beside `field_table`.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fmt::Write;
 
@@ -24,8 +25,10 @@ pub enum Kind {
     Text,
     /// One of a few words.
     Word(&'static [&'static str]),
-    /// A moment: RFC 3339 with nanoseconds.
+    /// A moment: RFC 3339 in UTC.
     Time,
+    /// A day: `YYYY-MM-DD`.
+    Date,
     /// A whole number.
     Int,
     /// A number.
@@ -36,6 +39,8 @@ pub enum Kind {
     Ip,
     /// Several texts.
     Texts,
+    /// Several addresses.
+    Ips,
 }
 
 impl Kind {
@@ -44,11 +49,13 @@ impl Kind {
         match self {
             Kind::Text | Kind::Word(_) => "text",
             Kind::Time => "time",
+            Kind::Date => "date",
             Kind::Int => "integer",
             Kind::Float => "number",
             Kind::Bool => "boolean",
             Kind::Ip => "address",
             Kind::Texts => "list of text",
+            Kind::Ips => "list of address",
         }
     }
 }
@@ -135,6 +142,8 @@ impl<S> Field<S> {
 pub struct OtherField {
     /// Dotted name.
     pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
     /// The files that hold it: `alerts`, `incidents`, `endpoints`.
     pub files: &'static str,
     /// What it means.
@@ -170,14 +179,25 @@ pub fn flat_json<S: Judged>(subject: &S) -> serde_json::Map<String, serde_json::
         .collect()
 }
 
+/// Every field that a line of NDJSON may hold, with its type, by name: of sessions, endpoints,
+/// alerts and incidents together, and what rules ask for, since alerts show some of that. A name
+/// has one type wherever it stands.
+pub fn types() -> BTreeMap<&'static str, Kind> {
+    let sessions = all().iter().map(|field| (field.name, field.kind));
+    let endpoints = ENDPOINT_FIELDS.iter().map(|field| (field.name, field.kind));
+    let others = OTHER_FIELDS.iter().map(|field| (field.name, field.kind));
+    sessions.chain(endpoints).chain(others).collect()
+}
+
 /// docs/fields.md, whole.
 pub fn reference_markdown() -> String {
     let mut text = String::from(INTRODUCTION);
     put_table::<Record>(&mut text, "Sessions");
     put_table::<EndpointRow>(&mut text, "Endpoints");
-    text.push_str("\n## Alerts, incidents\n\n| field | files | meaning |\n|---|---|---|\n");
-    for field in OTHER_FIELDS {
-        let _ = writeln!(text, "| `{}` | {} | {} |", field.name, field.files, field.description);
+    text.push_str(OTHERS);
+    for OtherField { name, kind, files, description } in OTHER_FIELDS {
+        let kind = kind.as_str();
+        let _ = writeln!(text, "| `{name}` | {kind} | {files} | {description} |");
     }
     text
 }
@@ -219,6 +239,17 @@ This page is generated from the table that rules are compiled against; do not ed
 (`LONGHAUL_BLESS=1 cargo test --test rules` writes it).
 ";
 
+const OTHERS: &str = "
+## Alerts, incidents
+
+Beside these, both hold the fields of sessions or endpoints that say what it is about, under the
+same names and of the same types: `longhaul.quality` (of an incident: the sessions of its alerts
+added up) and `longhaul.packets` (a place for each session) among them.
+
+| field | type | files | meaning |
+|---|---|---|---|
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +261,23 @@ mod tests {
             assert!(seen.insert(field.name), "{} stands twice", field.name);
             assert_eq!(field.name, field.name.to_lowercase());
             assert!(!field.description.is_empty() && !field.description.contains('|'));
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_type_in_all_files() {
+        let types = types();
+        let endpoints = ENDPOINT_FIELDS.iter().map(|field| (field.name, field.kind.as_str()));
+        let others = OTHER_FIELDS.iter().map(|field| (field.name, field.kind.as_str()));
+        let sessions = all().iter().map(|field| (field.name, field.kind.as_str()));
+        for (name, kind) in sessions.chain(endpoints).chain(others) {
+            assert!(types.get(name).is_none_or(|one| one.as_str() == kind), "{name}");
+        }
+        // What stands inside another is an object's member; an object is no value.
+        for (name, _) in &types {
+            let inside =
+                |other: &&str| other.strip_prefix(name).is_some_and(|r| r.starts_with('.'));
+            assert!(!types.keys().any(|other| inside(&other)), "{name} is a value and an object");
         }
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::EvidenceValue;
 use crate::model::Family;
 use crate::model::alert::Repeats;
 
@@ -8,7 +9,7 @@ fn alert(subject: &str, key: Option<&str>, at_s: u64) -> Alert {
     let time = Nanos::from_secs(at_s);
     let item = EvidenceItem {
         name: "dns.question.name".to_owned(),
-        value: key.unwrap_or_default().to_owned(),
+        value: EvidenceValue::Text(key.unwrap_or_default().to_owned()),
         unit: String::new(),
         threshold: None,
         samples: 1,
@@ -69,14 +70,14 @@ fn what_is_added_is_counted_and_listed_up_to_the_caps() {
         add(&mut first, &alert("a", Some("x"), at));
     }
     let mut other = alert("a", Some("x"), 10);
-    other.evidence[0].value = "another".to_owned();
+    other.evidence[0].value = EvidenceValue::Text("another".to_owned());
     add(&mut first, &other);
     conclude(&mut first);
     let repeats = first.repeats.as_ref().unwrap();
     assert_eq!((repeats.count, repeats.last), (11, Nanos::from_secs(10)));
     assert_eq!(first.message, "a looked up x, 11 times");
     assert_eq!((first.evidence[0].samples, first.evidence[0].sessions.len()), (10, 8));
-    assert_eq!(first.evidence[1].value, "another");
+    assert_eq!(first.evidence[1].value.as_str(), "another");
     // Its own place and seven more; three had no room.
     assert_eq!((repeats.packets.len(), repeats.left_out), (7, 3));
     assert_eq!(first.time, Nanos::ZERO);

@@ -20,6 +20,7 @@ mod endpoint_table;
 mod field_table;
 pub mod fields;
 pub mod incidents;
+mod index_template;
 mod load;
 mod locate;
 pub mod merge;
@@ -34,6 +35,7 @@ mod template;
 mod value;
 
 pub use alert::SourceCatalog;
+pub use index_template::index_template;
 pub use rule::LIST_AGE_DAYS_MAX;
 pub use rule::Rule;
 pub use ruleset::RuleSet;

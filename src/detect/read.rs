@@ -58,6 +58,11 @@ pub(super) fn stun(record: &Record, get: Part<StunFacts>) -> Value<'_> {
     part(record.facts.stun(), get)
 }
 
+/// A VLAN id is a name, not a quantity: text, as in ECS.
+pub(super) fn vlan(id: Option<u16>) -> Value<'static> {
+    id.map_or(Value::Absent, |id| Value::Text(id.to_string()))
+}
+
 pub(super) fn wrapping(record: &Record, get: Part<Wrapping>) -> Value<'_> {
     part(record.facts.wrapping(), get)
 }

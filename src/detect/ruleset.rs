@@ -26,6 +26,7 @@ use crate::detect::rule::Compiled;
 use crate::detect::rule::Rule;
 use crate::model::Alert;
 use crate::model::Error;
+use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::SourceInfo;
 use crate::model::endpoint::EndpointRow;
@@ -39,6 +40,9 @@ pub struct RuleSetInfo {
     pub count: usize,
     /// The first twelve digits of the hash: what people compare.
     pub build: String,
+    /// The day of its newest rule; absent where no rule is dated.
+    #[serde(skip)]
+    pub built_at: Option<Nanos>,
     /// SHA-256 over names and texts of its files, in hexadecimal.
     pub sha256: String,
 }
@@ -122,14 +126,15 @@ impl RuleSet {
         }
         let sha256 = digest(root, files);
         let build: String = sha256.chars().take(12).collect();
+        // A set is as old as its newest rule.
+        let built_at = rules.iter().filter_map(|rule| rule.dated).max();
         let source = SourceInfo {
             kind: "rules",
             name: Arc::from(name.as_str()),
-            build: Arc::from(build.as_str()),
-            // A set is as old as its newest rule.
-            built_at: rules.iter().filter_map(|rule| rule.dated).max(),
+            version: Arc::from(build.as_str()),
+            built_at,
         };
-        let info = RuleSetInfo { name, count: rules.len(), build, sha256 };
+        let info = RuleSetInfo { name, count: rules.len(), build, built_at, sha256 };
         let (sessions, endpoints) = (Bench::new(sessions), Bench::new(endpoints));
         Ok(RuleSet { rules, sessions, endpoints, info, source })
     }

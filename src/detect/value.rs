@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::model::Addr;
+use crate::model::EvidenceValue;
 use crate::model::latency::Exclusions;
 use crate::model::names;
 use crate::model::record::Layer;
@@ -126,6 +127,11 @@ impl List<'_> {
 }
 
 impl<'a> Value<'a> {
+    /// Text, or absent where there is none.
+    pub fn non_empty(text: &'a str) -> Value<'a> {
+        Value::str_opt(Some(text).filter(|text| !text.is_empty()))
+    }
+
     /// Text, or absent.
     pub fn str_opt(text: Option<&'a str>) -> Value<'a> {
         text.map_or(Value::Absent, Value::Str)
@@ -228,6 +234,16 @@ impl<'a> Value<'a> {
                 words.join(", ")
             }
             other => other.to_string(),
+        }
+    }
+
+    /// As evidence: what it is follows from the field, not from how a text happens to read.
+    pub fn to_evidence(&self) -> EvidenceValue {
+        match self {
+            Value::Int(_) | Value::Float(_) | Value::Micros(_) => {
+                EvidenceValue::Number(self.to_text())
+            }
+            _ => EvidenceValue::Text(self.to_text()),
         }
     }
 }

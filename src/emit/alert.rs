@@ -4,30 +4,23 @@
 //! and advice. Out: bytes appended to a buffer. Never: judges, or words advice of its own.
 
 use crate::emit::ECS_VERSION;
+use crate::emit::Origin;
 use crate::emit::ecs::put_quality_members;
 use crate::emit::id::alert_id;
 use crate::emit::id::incident_id;
 use crate::emit::text;
 use crate::emit::tree::Tree;
 use crate::emit::tree::json_or_quoted;
-use crate::emit::tree::number_or_quoted;
-use crate::emit::tree::quoted;
 use crate::model::record::Quality;
-use crate::model::{Alert, EvidenceItem, Incident, Level, Member, Nanos, SourceInfo};
-
-/// What an alert's line needs beside the alert.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AlertContext<'a> {
-    /// Name of each input file, by index, as it should be shown. A file past its end is shown by
-    /// index.
-    pub files: &'a [String],
-}
+use crate::model::{
+    Alert, EvidenceItem, EvidenceValue, Incident, Level, Member, Nanos, SourceInfo,
+};
 
 /// Advice that goes with an incident.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct IncidentContext<'a> {
-    /// As in [`AlertContext`].
-    pub files: &'a [String],
+    /// The run it belongs to.
+    pub origin: &'a Origin,
     /// What a person should do next, best first.
     pub next_steps: &'a [String],
     /// What the incident does not prove.
@@ -36,7 +29,7 @@ pub struct IncidentContext<'a> {
 
 /// Appends one line for an alert. `@timestamp` is the packet time of the session's last packet, or
 /// of the first session's where the alert stands for several; `event.end` is then the last one's.
-pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>) {
+pub fn render_alert(alert: &Alert, origin: &Origin, out: &mut Vec<u8>) {
     let mut tree = Tree::default();
     let id = alert_id(&alert.rule.uuid, &alert.session_id, &alert.subject, alert.time);
     let head = Head {
@@ -48,7 +41,8 @@ pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>
         end: alert.repeats.as_ref().map_or(alert.time, |repeats| repeats.last),
         time: alert.time,
     };
-    put_head(&mut tree, &head);
+    put_head(&mut tree, &head, origin);
+    put_related(&mut tree, once(addresses(alert)));
     put_rule(&mut tree, alert);
     put_techniques(&mut tree, alert.rule.techniques.iter());
     tree.put_str("message", &alert.message);
@@ -67,7 +61,7 @@ pub fn render_alert(alert: &Alert, context: &AlertContext<'_>, out: &mut Vec<u8>
     tree.put_strs("longhaul.benign_checked", &alert.rule.benign_checked);
     tree.put_list("longhaul.sources", alert.sources.iter().map(|s| source(s, alert.time)));
     tree.put("longhaul.quality", quality(&alert.quality));
-    put_packets(&mut tree, alert, context.files);
+    put_packets(&mut tree, alert, origin);
     tree.write_line(out);
 }
 
@@ -85,7 +79,8 @@ pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: 
         end: incident.time,
         time: incident.time,
     };
-    put_head(&mut tree, &head);
+    put_head(&mut tree, &head, context.origin);
+    put_related(&mut tree, once(members(incident).flat_map(addresses)));
     if let Some(alert) = incident.strongest() {
         put_rule(&mut tree, alert);
         tree.put_str("longhaul.family", alert.rule.family.as_str());
@@ -97,7 +92,7 @@ pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: 
     tree.put_strs("longhaul.families", incident.families.iter().map(|f| f.as_str()));
     tree.put_strs("longhaul.topology", &incident.topologies);
     tree.put("longhaul.score", float(incident.score));
-    put_grounds(&mut tree, incident, context.files);
+    put_grounds(&mut tree, incident, context.origin);
     tree.put_list("longhaul.alerts", incident.alerts.iter().map(member));
     if incident.alerts_more > 0 {
         tree.put("longhaul.alerts_more", incident.alerts_more.to_string());
@@ -105,6 +100,18 @@ pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: 
     tree.put_strs("longhaul.next_steps", context.next_steps);
     tree.put_strs("longhaul.does_not_prove", context.does_not_prove);
     tree.write_line(out);
+}
+
+/// Every address that an alert's line names.
+fn addresses(alert: &Alert) -> impl Iterator<Item = String> {
+    let is_ip = |(name, _): &&(String, String)| name.ends_with(".ip");
+    let named = alert.context.iter().filter(is_ip).map(|(_, json)| json.trim_matches('"').into());
+    let ends = alert.home.into_iter().chain(alert.remote).map(|ip| ip.to_string());
+    named.chain(ends)
+}
+
+fn put_related(tree: &mut Tree, addresses: Vec<String>) {
+    tree.put_strs("related.ip", addresses);
 }
 
 fn members(incident: &Incident) -> impl Iterator<Item = &Alert> {
@@ -123,7 +130,7 @@ fn member(member: &Member) -> String {
 
 /// What the alerts rest on, together: each piece once, in the order of the alerts. Their number is
 /// capped, and what each carries, so this is too.
-fn put_grounds(tree: &mut Tree, incident: &Incident, files: &[String]) {
+fn put_grounds(tree: &mut Tree, incident: &Incident, origin: &Origin) {
     let each = |of: &dyn Fn(&Alert) -> Vec<String>| once(members(incident).flat_map(of));
     let evidence = each(&|alert| alert.evidence.iter().map(evidence).collect());
     tree.put_list("longhaul.evidence", evidence);
@@ -134,7 +141,7 @@ fn put_grounds(tree: &mut Tree, incident: &Incident, files: &[String]) {
     let sources = each(&|alert| alert.sources.iter().map(|s| source(s, time)).collect());
     tree.put_list("longhaul.sources", sources);
     tree.put("longhaul.quality", quality(&quality_of(incident)));
-    let packets = each(&|alert| vec![packets_of(alert.packets, files)]);
+    let packets = each(&|alert| vec![packets_of(alert.packets, origin)]);
     tree.put_list("longhaul.packets", packets);
 }
 
@@ -163,7 +170,7 @@ fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// Where the packets are, and how many alerts it stands for, where that is more than one.
-fn put_packets(tree: &mut Tree, alert: &Alert, files: &[String]) {
+fn put_packets(tree: &mut Tree, alert: &Alert, origin: &Origin) {
     let mut all = vec![alert.packets];
     if let Some(repeats) = alert.repeats.as_ref().filter(|repeats| repeats.count > 1) {
         tree.put("longhaul.count", repeats.count.to_string());
@@ -172,7 +179,7 @@ fn put_packets(tree: &mut Tree, alert: &Alert, files: &[String]) {
         }
         all.extend(&repeats.packets);
     }
-    tree.put_list("longhaul.packets", all.into_iter().map(|one| packets_of(one, files)));
+    tree.put_list("longhaul.packets", all.into_iter().map(|one| packets_of(one, origin)));
 }
 
 struct Head {
@@ -185,7 +192,7 @@ struct Head {
     time: Nanos,
 }
 
-fn put_head(tree: &mut Tree, head: &Head) {
+fn put_head(tree: &mut Tree, head: &Head, origin: &Origin) {
     tree.put_str("@timestamp", &head.time.to_string());
     tree.put_str("ecs.version", ECS_VERSION);
     tree.put_str("event.kind", "alert");
@@ -197,6 +204,7 @@ fn put_head(tree: &mut Tree, head: &Head) {
     tree.put_str("event.start", &head.since.to_string());
     tree.put_str("event.end", &head.end.to_string());
     tree.put_str("log.level", head.level.as_str());
+    tree.put("observer", origin.observer().to_owned());
 }
 
 fn put_rule(tree: &mut Tree, alert: &Alert) {
@@ -233,11 +241,15 @@ fn float(value: f64) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// Numbers are written as numbers, so that a value and its threshold can be compared as they stand.
+/// `value` is a number and `text` a text, never one for the other: a store gives each one type. A
+/// value and its threshold can be compared as they stand.
 fn evidence(item: &EvidenceItem) -> String {
     let mut tree = Tree::default();
     tree.put_str("name", &item.name);
-    tree.put("value", number_or_quoted(&item.value));
+    match &item.value {
+        EvidenceValue::Number(digits) => tree.put("value", with_fraction(digits)),
+        EvidenceValue::Text(text) => tree.put_str("text", text),
+    }
     tree.put_opt("unit", Some(&item.unit));
     if let Some(threshold) = item.threshold {
         tree.put("threshold", float(threshold));
@@ -248,14 +260,22 @@ fn evidence(item: &EvidenceItem) -> String {
     tree.to_json()
 }
 
-/// `age_days` counts whole days from the build to the packet; negative where the packet is older.
+/// A whole number is written with a fraction, as all other values are.
+fn with_fraction(digits: &str) -> String {
+    let whole = digits.bytes().all(|b| b.is_ascii_digit());
+    if whole { format!("{digits}.0") } else { digits.to_owned() }
+}
+
+/// `build` is the day it was made, `version` what tells it from others of the day. `age_days`
+/// counts whole days from the build to the packet; negative where the packet is older.
 fn source(source: &SourceInfo, time: Nanos) -> String {
     const DAY_NS: i128 = 86_400_000_000_000;
     let mut tree = Tree::default();
     tree.put_str("kind", source.kind);
     tree.put_str("name", &source.name);
-    tree.put_opt("build", Some(&source.build));
+    tree.put_opt("version", Some(&source.version));
     if let Some(built) = source.built_at {
+        tree.put_str("build", &built.date());
         let age = (i128::from(time.0) - i128::from(built.0)).div_euclid(DAY_NS);
         tree.put("age_days", age.to_string());
     }
@@ -268,11 +288,8 @@ fn quality(quality: &Quality) -> String {
     String::from_utf8(out).unwrap_or_default().trim_end().to_owned()
 }
 
-fn packets_of((file, first, last): (u16, u32, u32), files: &[String]) -> String {
-    let file = match files.get(usize::from(file)) {
-        Some(name) => quoted(name),
-        None => file.to_string(),
-    };
+fn packets_of((file, first, last): (u16, u32, u32), origin: &Origin) -> String {
+    let file = origin.file(file);
     format!(r#"{{"file":{file},"first":{first},"last":{last}}}"#)
 }
 

@@ -47,7 +47,7 @@ fn alert() -> Alert {
         message: "4.2 ms is too fast for 900 km".into(),
         evidence: vec![EvidenceItem {
             name: "longhaul.far.handshake_us".into(),
-            value: "4200.5".into(),
+            value: EvidenceValue::Number("4200.5".into()),
             unit: "us".into(),
             threshold: Some(6_004.0),
             samples: 1,
@@ -56,7 +56,7 @@ fn alert() -> Alert {
         sources: vec![SourceInfo {
             kind: "geo",
             name: "region".into(),
-            build: "2023-11-01".into(),
+            version: "".into(),
             built_at: Some(Nanos::from_secs(1_698_796_800)),
         }],
         packets: (1, 26, 480),
@@ -66,16 +66,20 @@ fn alert() -> Alert {
     }
 }
 
-fn rendered(files: &[String]) -> Value {
+fn origin() -> Origin {
+    Origin::new("longhaul", ["a.pcap".as_ref(), "b.pcap".as_ref()])
+}
+
+fn rendered(origin: &Origin) -> Value {
     let mut out = Vec::new();
-    render_alert(&alert(), &AlertContext { files }, &mut out);
+    render_alert(&alert(), origin, &mut out);
     assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
     serde_json::from_slice(&out).unwrap()
 }
 
 #[test]
 fn an_alert_says_everything_the_contract_names() {
-    let got = rendered(&["a.pcap".into(), "b.pcap".into()]);
+    let got = rendered(&origin());
     let at = |pointer: &str| got.pointer(pointer).cloned().unwrap_or_default();
     assert_eq!(at("/@timestamp"), "2023-11-14T22:13:20.000000000Z");
     assert_eq!(at("/event/kind"), "alert");
@@ -91,7 +95,10 @@ fn an_alert_says_everything_the_contract_names() {
     assert_eq!(at("/longhaul/topology"), json!(["T1", "T5"]));
     assert_eq!(at("/longhaul/evidence/0/name"), "longhaul.far.handshake_us");
     assert_eq!(at("/longhaul/evidence/0/value"), 4_200.5);
-    assert_eq!(at("/longhaul/evidence/0/threshold"), 6_004);
+    assert_eq!(at("/longhaul/evidence/0/threshold"), 6_004.0);
+    let observer = json!({"name": "longhaul", "type": "sensor", "vendor": "longhaul"});
+    assert_eq!(at("/observer"), observer);
+    assert_eq!(at("/related/ip"), json!(["10.0.0.7", "203.0.113.9"]));
     assert_eq!(at("/longhaul/evidence/0/sessions"), json!(["ab"]));
     assert_eq!(at("/longhaul/benign_checked"), json!(["anycast"]));
     assert_eq!(
@@ -108,7 +115,7 @@ fn an_alert_that_stands_for_several_says_how_many_and_until_when() {
     let mut repeats = crate::model::alert::Repeats::of("k".into(), alert.time);
     let line = |alert: &Alert| -> Value {
         let mut out = Vec::new();
-        render_alert(alert, &AlertContext::default(), &mut out);
+        render_alert(alert, &Origin::new("x", []), &mut out);
         serde_json::from_slice(&out).unwrap()
     };
     alert.repeats = Some(repeats.clone());
@@ -118,18 +125,18 @@ fn an_alert_that_stands_for_several_says_how_many_and_until_when() {
     alert.repeats = Some(repeats);
     let got = line(&alert);
     assert_eq!(got["longhaul"]["count"], 2);
-    assert_eq!(got["longhaul"]["packets"][1], json!({"file": 0, "first": 7, "last": 8}));
+    assert_eq!(got["longhaul"]["packets"][1], json!({"file": "0", "first": 7, "last": 8}));
     assert_eq!(got["@timestamp"], "2023-11-14T22:13:20.000000000Z");
     assert_eq!(got["event"]["end"], "2023-11-14T22:14:20.000000000Z");
 }
 
 #[test]
 fn the_session_context_nests_beside_our_own_fields() {
-    let got = rendered(&[]);
+    let got = rendered(&Origin::new("x", []));
     assert_eq!(got["source"], json!({"ip": "10.0.0.7", "port": 5000}));
     assert_eq!(got["longhaul"]["far"]["handshake_us"], 190.902);
     assert_eq!(got["tls"]["client"]["server_name"], "not json");
-    assert_eq!(got["longhaul"]["packets"][0]["file"], 1);
+    assert_eq!(got["longhaul"]["packets"][0]["file"], "1");
 }
 
 #[test]
@@ -155,8 +162,8 @@ fn an_incident_says_everything_the_contract_names() {
         topologies: vec!["T1".into()],
     };
     let (next, not) = (["ask".to_owned()], ["identity".to_owned()]);
-    let files = ["a.pcap".into(), "b.pcap".into()];
-    let context = IncidentContext { files: &files, next_steps: &next, does_not_prove: &not };
+    let origin = origin();
+    let context = IncidentContext { origin: &origin, next_steps: &next, does_not_prove: &not };
     let mut out = Vec::new();
     render_incident(&incident, &context, &mut out);
     let got: Value = serde_json::from_slice(&out).unwrap();

@@ -4,9 +4,11 @@
 //! buffer.
 //! Never: null, an empty object, a value the record does not hold.
 
+use crate::emit::Origin;
 use crate::emit::facts::put_facts;
 use crate::emit::facts::put_own_facts;
 use crate::emit::gaps::put_gaps;
+use crate::emit::json::ELEMENT;
 use crate::emit::json::Json;
 use crate::emit::json::QUOTED_ELEMENT;
 use crate::emit::json::key;
@@ -15,6 +17,7 @@ use crate::emit::legs::put_leg;
 use crate::emit::over_udp;
 use crate::emit::physics::put_physics;
 use crate::emit::text;
+use crate::model::Addr;
 use crate::model::Record;
 use crate::model::Transport;
 use crate::model::record::AutonomousSystem;
@@ -28,9 +31,11 @@ use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 
 /// Appends one line, ending in a newline. `id` is the record's [`event_id`](crate::emit::event_id).
-pub fn render_session(record: &Record, id: [u8; 16], out: &mut Vec<u8>) {
+pub fn render_session(record: &Record, id: [u8; 16], origin: &Origin, out: &mut Vec<u8>) {
     let mut json = Json::begin(out);
     put_event(&mut json, record, id);
+    json.raw(key!("observer"), origin.observer());
+    put_related(&mut json, [record.initiator.ip, record.responder.ip]);
     let ports = has_ports(record.transport);
     let mark = json.open(key!("source"));
     put_party(&mut json, &record.initiator, ports);
@@ -66,7 +71,21 @@ fn put_event(json: &mut Json<'_>, record: &Record, id: [u8; 16]) {
     json.hex(quoted!("id"), Some(id));
     json.moment(quoted!("start"), record.start);
     json.moment(quoted!("end"), record.end);
-    json.number(key!("duration"), record.end.since(record.start).0);
+    // Of moments that a damaged clock has set centuries apart: stores count up to 2^63 - 1.
+    json.number(key!("duration"), record.end.since(record.start).0.min(i64::MAX as u64));
+    json.close(mark);
+}
+
+/// `related.ip`: every address of the event, each once.
+pub(super) fn put_related<const N: usize>(json: &mut Json<'_>, ips: [Addr; N]) {
+    let mark = json.open(key!("related"));
+    let list = json.open(key!("ip"));
+    for (i, ip) in ips.iter().enumerate() {
+        if !ips.iter().take(i).any(|before| before == ip) {
+            json.addr(QUOTED_ELEMENT, *ip);
+        }
+    }
+    json.close_list(list);
     json.close(mark);
 }
 
@@ -95,9 +114,10 @@ pub(super) fn put_place(json: &mut Json<'_>, place: Option<&Place>) {
     let mark = json.open(key!("geo"));
     json.string_opt(quoted!("country_iso_code"), place.country.as_deref());
     json.string_opt(quoted!("region_iso_code"), place.region.as_deref());
+    // A database may say anything; a store refuses the whole line for a point that is nowhere.
     if let Some((lat, lon)) = place.location
-        && lat.is_finite()
-        && lon.is_finite()
+        && (-90.0..=90.0).contains(&lat)
+        && (-180.0..=180.0).contains(&lon)
     {
         let mark = json.open(key!("location"));
         json.float(key!("lat"), lat);
@@ -139,16 +159,19 @@ fn put_network(json: &mut Json<'_>, record: &Record) {
     json.number(key!("packets"), from.packets.saturating_add(to.packets));
     if let Some(vlan) = record.facts.wrapping().and_then(|wrapping| wrapping.inner_vlan) {
         let inner = json.open(key!("inner"));
-        let vlans = json.open(key!("vlan"));
-        json.number(key!("id"), vlan);
-        json.close(vlans);
+        put_vlan(json, vlan);
         json.close(inner);
     }
     if let Some(vlan) = record.vlan {
-        let inner = json.open(key!("vlan"));
-        json.number(key!("id"), vlan);
-        json.close(inner);
+        put_vlan(json, vlan);
     }
+    json.close(mark);
+}
+
+/// `vlan.id` is a keyword in ECS: a name of the network, not a quantity.
+fn put_vlan(json: &mut Json<'_>, vlan: u16) {
+    let mark = json.open(key!("vlan"));
+    json.quoted(quoted!("id"), |out| text::put_u64(out, u64::from(vlan)));
     json.close(mark);
 }
 
@@ -177,12 +200,20 @@ fn put_longhaul(json: &mut Json<'_>, record: &Record) {
     let inner = json.open(key!("quality"));
     put_quality(json, &record.quality);
     json.close(inner);
-    let inner = json.open(key!("packets"));
-    json.number(key!("file"), record.file);
+    put_packets(json, record);
+    json.close(mark);
+}
+
+/// One place, in a list as the alerts have it. The input is told by index: the same capture gives
+/// the same lines wherever its file lies.
+fn put_packets(json: &mut Json<'_>, record: &Record) {
+    let list = json.open(key!("packets"));
+    let place = json.open(ELEMENT);
+    json.number(key!("input"), record.file);
     json.number(key!("first"), record.frame_first);
     json.number(key!("last"), record.frame_last);
-    json.close(inner);
-    json.close(mark);
+    json.close(place);
+    json.close_list(list);
 }
 
 fn put_syn(json: &mut Json<'_>, syn: &SynFacts) {

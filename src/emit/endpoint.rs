@@ -4,8 +4,10 @@
 //! buffer.
 //! Never: null, an empty object, a sum of its own.
 
+use crate::emit::Origin;
 use crate::emit::ecs::put_as;
 use crate::emit::ecs::put_place;
+use crate::emit::ecs::put_related;
 use crate::emit::ecs::put_transport;
 use crate::emit::id::endpoint_id;
 use crate::emit::json::Json;
@@ -20,7 +22,7 @@ use crate::model::traits::Baseline;
 
 /// Appends one line, ending in a newline. `@timestamp` is the last packet's time of its last
 /// session.
-pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
+pub fn render_endpoint(row: &EndpointRow, origin: &Origin, out: &mut Vec<u8>) {
     let mut json = Json::begin(out);
     json.moment(quoted!("@timestamp"), row.last);
     json.literal(concat!(
@@ -31,6 +33,8 @@ pub fn render_endpoint(row: &EndpointRow, out: &mut Vec<u8>) {
     json.moment(quoted!("start"), row.first);
     json.moment(quoted!("end"), row.last);
     json.literal("}");
+    json.raw(key!("observer"), origin.observer());
+    put_related(&mut json, [row.key.ip]);
     put_endpoint(&mut json, row);
     let mark = json.open(key!("longhaul"));
     json.number(key!("sessions"), row.sessions);
@@ -202,7 +206,7 @@ mod tests {
 
     fn line(row: &EndpointRow) -> String {
         let mut out = Vec::new();
-        render_endpoint(row, &mut out);
+        render_endpoint(row, &samples::origin(), &mut out);
         String::from_utf8(out).unwrap()
     }
 

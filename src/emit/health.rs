@@ -9,10 +9,13 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::emit::ECS_VERSION;
+use crate::emit::Origin;
 use crate::emit::SCHEMA_VERSION;
 use crate::emit::run::Loss;
 use crate::model::Counters;
 use crate::model::Nanos;
+use crate::model::escape::escaped_json;
 
 /// One line of health.ndjson: what was counted from `since` to `until`. Counters that stand still
 /// are left out; losses never are, nor the list of capture points that feed one direction only.
@@ -20,6 +23,7 @@ pub fn render_health(
     (since, until): (Nanos, Nanos),
     counted: &Counters,
     one_way_feeds: &[Value],
+    origin: &Origin,
     out: &mut Vec<u8>,
 ) {
     let mut groups: Map<String, Value> = Map::new();
@@ -39,6 +43,8 @@ pub fn render_health(
             "start": since.to_string(),
             "end": until.to_string(),
         },
+        "ecs": { "version": ECS_VERSION },
+        "observer": origin.observer_value(),
         "longhaul": {
             "schema_version": SCHEMA_VERSION,
             "health": {
@@ -48,7 +54,7 @@ pub fn render_health(
             },
         },
     });
-    out.extend_from_slice(line.to_string().as_bytes());
+    out.extend_from_slice(escaped_json(&line.to_string()).as_bytes());
     out.push(b'\n');
 }
 
@@ -74,6 +80,7 @@ pub fn describe(counted: &Counters) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::emit::samples;
     use crate::model::Counter;
 
     #[test]
@@ -83,9 +90,10 @@ mod tests {
         counted.add(Counter::RingDrops, 3);
         let mut out = Vec::new();
         let span = (Nanos::from_secs(60), Nanos::from_secs(120));
-        render_health(span, &counted, &[json!({"point": 3})], &mut out);
+        render_health(span, &counted, &[json!({"point": 3})], &samples::origin(), &mut out);
         let line: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(line["event"]["kind"], "metric");
+        assert_eq!(line["observer"]["name"], "longhaul");
         assert_eq!(line["@timestamp"], "1970-01-01T00:02:00.000000000Z");
         assert_eq!(line["longhaul"]["health"]["counters"]["capture"]["frames"], 7);
         let loss = &line["longhaul"]["health"]["loss"];

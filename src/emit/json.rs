@@ -5,6 +5,7 @@
 //! null.
 
 use crate::emit::text;
+use crate::model::escape::is_unsafe;
 use crate::model::{Addr, Nanos};
 
 /// A member's name as it is copied: comma, quotes, colon. For values that stand alone.
@@ -80,6 +81,13 @@ impl<'a> Json<'a> {
     #[inline(always)]
     pub fn literal(&mut self, members: &'static str) {
         self.copy(members);
+    }
+
+    /// A member whose value is JSON already.
+    #[inline(always)]
+    pub fn raw(&mut self, key: Key, value: &str) {
+        self.copy(key.0);
+        self.out.extend_from_slice(value.as_bytes());
     }
 
     /// Begins an object or a list member.
@@ -211,13 +219,13 @@ pub fn put_text(out: &mut Vec<u8>, value: &str) {
         return;
     }
     out.truncate(start);
-    for b in value.bytes() {
-        put_escaped(out, b);
+    for c in value.chars() {
+        put_escaped(out, c);
     }
     out.push(b'"');
 }
 
-/// Copies eight bytes at a time and tells whether none of them needs an escape.
+/// Copies eight bytes at a time and tells whether all of them are ASCII that needs no escape.
 fn copy_plain(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut hits = 0;
@@ -235,7 +243,7 @@ fn copy_plain(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
         }
         None => {
             for b in rest {
-                hits |= u64::from(matches!(b, 0..0x20 | b'"' | b'\\'));
+                hits |= u64::from(matches!(b, 0..0x20 | b'"' | b'\\' | 0x7f..));
                 out.push(*b);
             }
         }
@@ -243,8 +251,8 @@ fn copy_plain(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     hits == 0
 }
 
-/// Non-zero where one of the eight bytes needs an escape (borrows can only add marks above a true
-/// one).
+/// Non-zero where one of the eight bytes may need an escape (borrows can only add marks above a
+/// true one).
 fn escape_bits(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -252,21 +260,25 @@ fn escape_bits(word: u64) -> u64 {
     let control = word.wrapping_sub(ONES * 0x20) & !word;
     let quote = zero_byte(word ^ (ONES * b'"' as u64));
     let backslash = zero_byte(word ^ (ONES * b'\\' as u64));
-    (control | quote | backslash) & HIGH
+    let delete = zero_byte(word ^ (ONES * 0x7f));
+    // Beyond ASCII: to be looked at character by character.
+    (control | quote | backslash | delete | word) & HIGH
 }
 
-fn put_escaped(out: &mut Vec<u8>, b: u8) {
-    match b {
-        b'"' => out.extend_from_slice(b"\\\""),
-        b'\\' => out.extend_from_slice(b"\\\\"),
-        b'\n' => out.extend_from_slice(b"\\n"),
-        b'\r' => out.extend_from_slice(b"\\r"),
-        b'\t' => out.extend_from_slice(b"\\t"),
-        0..0x20 => {
-            out.extend_from_slice(b"\\u00");
-            text::put_hex(out, [b]);
+fn put_escaped(out: &mut Vec<u8>, c: char) {
+    match c {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        c if is_unsafe(c) => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.extend_from_slice(b"\\u");
+                text::put_hex(out, unit.to_be_bytes());
+            }
         }
-        _ => out.push(b),
+        c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
     }
 }
 
@@ -310,10 +322,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_string_reads_back(text: String) {
+        fn any_string_reads_back(text: String, unsafe_one in 0u32..0x800, at in 0usize..20) {
+            let mut text = text;
+            let at = text.char_indices().map(|(i, _)| i).nth(at).unwrap_or(text.len());
+            text.insert(at, char::from_u32(unsafe_one + 0x1f80 * (unsafe_one & 1)).unwrap_or('x'));
             let mut out = Vec::new();
             put_string(&mut out, &text);
-            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+            let json = std::str::from_utf8(&out).unwrap();
+            prop_assert!(!json.chars().any(is_unsafe));
+            prop_assert_eq!(serde_json::from_str::<String>(json).unwrap(), text);
         }
     }
 }

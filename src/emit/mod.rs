@@ -15,6 +15,7 @@ pub mod run;
 
 mod json;
 mod legs;
+mod origin;
 mod over_udp;
 mod partial;
 mod physics;
@@ -23,9 +24,10 @@ mod text;
 mod tree;
 
 pub use id::event_id;
+pub use origin::Origin;
 
 /// Version of the field names and types this build writes; grows when one of them changes.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// The ECS release whose names are used.
 pub const ECS_VERSION: &str = "8.17.0";

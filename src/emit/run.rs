@@ -10,6 +10,7 @@ use serde::ser::SerializeMap;
 use serde_json::Value;
 
 use crate::emit::SCHEMA_VERSION;
+use crate::model::escape::escaped_json;
 use crate::model::{Counter, Counters, Error};
 
 /// The report of one run.
@@ -59,6 +60,8 @@ pub struct RunReport {
 /// Where and how the sensor stands, as its operator declares.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sensor {
+    /// Its name: `observer.name` of every line.
+    pub name: String,
     /// Its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<SensorPlace>,
@@ -89,12 +92,12 @@ pub struct SensorPlace {
 pub struct Build {
     /// Its name.
     pub name: String,
-    /// Its build: a date `YYYY-MM-DD`, or a version.
+    /// The day it was made: `YYYY-MM-DD`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
-    /// Build date, where `build` is a version.
+    /// SHA-256 of a rule set, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub date: Option<String>,
+    pub version: Option<String>,
     /// Where it comes from: embedded, or a file's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -215,8 +218,9 @@ impl RunReport {
 
     /// Appends the report as indented JSON with a final newline.
     pub fn render(&self, out: &mut Vec<u8>) -> Result<(), Error> {
-        serde_json::to_writer_pretty(&mut *out, self)
+        let text = serde_json::to_string_pretty(self)
             .map_err(|cause| Error::new("run.json", cause.to_string()))?;
+        out.extend_from_slice(escaped_json(&text).as_bytes());
         out.push(b'\n');
         Ok(())
     }

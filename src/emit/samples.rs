@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::emit::Origin;
 use crate::model::latency::Methods;
 use crate::model::latency::RoundTrips;
 use crate::model::physics::Claim;
@@ -17,6 +18,10 @@ fn party(ip: Addr, port: u16) -> Party {
 }
 
 /// A record with nothing but what every record has.
+pub fn origin() -> Origin {
+    Origin::new("longhaul", ["a.pcap".as_ref(), "b\".pcap".as_ref()])
+}
+
 pub fn bare_record() -> Record {
     Record {
         at: Nanos(1_703_593_377_933_911_008),

@@ -6,6 +6,7 @@
 use crate::emit::facts::put_strings;
 use crate::emit::json::Json;
 use crate::emit::json::QUOTED_ELEMENT;
+use crate::emit::json::Quoted;
 use crate::emit::json::key;
 use crate::emit::json::quoted;
 use crate::emit::text;
@@ -30,9 +31,13 @@ pub(super) fn put_certificate(json: &mut Json<'_>, certificate: &Certificate) {
     json.string_opt(quoted!("common_name"), certificate.issuer_common_name.as_deref());
     json.close(inner);
     put_strings(json, key!("alternative_names"), &certificate.alternative_names);
-    json.string(quoted!("not_before"), &certificate.not_before);
-    json.string(quoted!("not_after"), &certificate.not_after);
+    put_date(json, quoted!("not_before"), &certificate.not_before);
+    put_date(json, quoted!("not_after"), &certificate.not_after);
     json.close(mark);
+}
+
+fn put_date(json: &mut Json<'_>, key: Quoted, date: &str) {
+    json.string_opt(key, Some(date).filter(|date| !date.is_empty()));
 }
 
 /// What a web server and the proxies before it say of themselves.
@@ -165,7 +170,7 @@ mod tests {
             granted: Some(false),
         }));
         let mut line = Vec::new();
-        render_session(&record, crate::emit::event_id(&record), &mut line);
+        render_session(&record, crate::emit::event_id(&record), &samples::origin(), &mut line);
         let line = String::from_utf8(line).unwrap();
         for part in [
             r#","subject":"CN=a","issuer":"CN=a","x509":{"subject":{"common_name":"a"},"#,

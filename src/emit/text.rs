@@ -76,21 +76,19 @@ pub fn put_micros(out: &mut Vec<u8>, ns: u64) {
     out.extend_from_slice(&[b'.', a, b, c]);
 }
 
-/// `.` and `value` (below 10,000) as four decimal places with trailing zeros cut; nothing where it
-/// is 0.
+/// `.` and `value` (below 10,000) as four decimal places with trailing zeros cut, all but one.
 #[inline]
 fn put_fraction(out: &mut Vec<u8>, value: u64) {
-    if value == 0 {
-        return;
-    }
     let ([a, b], [c, d]) = (pair(value / 100), pair(value));
     out.extend_from_slice(&[b'.', a, b, c, d]);
-    while out.last() == Some(&b'0') {
+    let least = out.len() - 3;
+    while out.len() > least && out.last() == Some(&b'0') {
         out.pop();
     }
 }
 
-/// The shortest decimal that reads back as the same number. `value` must be finite.
+/// The shortest decimal that reads back as the same number, with a fraction or an exponent: a store
+/// that tells whole numbers from others sees one type. `value` must be finite.
 ///
 /// Coordinates and distances with up to four decimals take the short way: where `n / 10^4` is the
 /// very number, its at most 15 digits are the shortest form, since no two such decimals share a
@@ -108,7 +106,7 @@ pub fn put_f64(out: &mut Vec<u8>, value: f64) {
         }
     }
     // Writing to memory cannot fail.
-    let _ = write!(out, "{value}");
+    let _ = write!(out, "{value:?}");
 }
 
 /// Bytes in lower-case hexadecimal.
@@ -333,9 +331,12 @@ mod tests {
         for (value, want) in [
             (47.6, "47.6"),
             (-122.3321, "-122.3321"),
-            (0.0, "0"),
+            (0.0, "0.0"),
             (-0.5, "-0.5"),
-            (5.0, "5"),
+            (5.0, "5.0"),
+            (-1_234.0, "-1234.0"),
+            (1e18, "1e18"),
+            (2.5e-7, "2.5e-7"),
             (0.1 + 0.2, "0.30000000000000004"),
         ] {
             assert_eq!(text(|o| put_f64(o, value)), want);
@@ -368,7 +369,7 @@ mod tests {
             let back: f64 = text(|o| put_f64(o, value)).parse().unwrap();
             prop_assert_eq!(back.to_bits(), value.to_bits());
             let short = n as f64 / 1e4;
-            prop_assert_eq!(text(|o| put_f64(o, short)), short.to_string());
+            prop_assert_eq!(text(|o| put_f64(o, short)), format!("{short:?}"));
         }
     }
 }

@@ -66,7 +66,7 @@ impl DatabaseInfo {
         SourceInfo {
             kind: if self.answers.first() == Some(&"asn") { "asn" } else { "geo" },
             name: self.name.as_str().into(),
-            build: self.build.as_str().into(),
+            version: "".into(),
             built_at: Some(self.built_at),
         }
     }

@@ -90,8 +90,8 @@ impl ListInfo {
         SourceInfo {
             kind: "list",
             name: Arc::clone(&self.name),
-            build: self.date.as_str().into(),
-            built_at: Some(self.built_at),
+            version: "".into(),
+            built_at: Some(self.built_at).filter(|at| *at > Nanos::ZERO),
         }
     }
 }

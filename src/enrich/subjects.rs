@@ -17,6 +17,7 @@ use crate::enrich::physics::RADIUS_KM_SUBJECT;
 use crate::enrich::places::parse_place;
 use crate::model::Addr;
 use crate::model::Error;
+use crate::model::Nanos;
 use crate::model::addr::parse_mac;
 use crate::model::record::Holder;
 
@@ -200,7 +201,7 @@ impl Header {
             return Err("the line has no address or no id".to_owned());
         };
         let hired = field("hired");
-        if let Some(text) = hired.filter(|text| !is_date(text)) {
+        if let Some(text) = hired.filter(|text| Nanos::from_date(text).is_none()) {
             return Err(format!("`{text}` is no date like 2026-01-31"));
         }
         let subject = Subject {
@@ -218,11 +219,6 @@ impl Header {
 }
 
 /// A calendar date as ISO 8601 writes it.
-fn is_date(text: &str) -> bool {
-    let numbers: Vec<Option<u16>> = text.split('-').map(|part| part.parse().ok()).collect();
-    matches!(numbers[..], [Some(1900..=2999), Some(1..=12), Some(1..=31)]) && text.len() == 10
-}
-
 /// The place of a line: `LAT,LON` or a city code, and the radius around it.
 fn circle(place: Option<&str>, radius: Option<&str>) -> Result<Option<Circle>, String> {
     let Some(place) = place else { return Ok(None) };
@@ -328,7 +324,7 @@ mod tests {
         let told = (first.role.as_deref(), first.hired.as_deref());
         assert_eq!(told, (Some("contractor"), Some("2026-01-05")));
         assert_eq!(subjects.of(addr("10.0.0.2")).unwrap().hired, None);
-        for bad in ["5.1.2026", "2026-13-01", "2026-1-1", "soon", "2026-01-32"] {
+        for bad in ["5.1.2026", "2026-13-01", "2026-1-1", "soon", "2026-02-30", "2026-2-031"] {
             let text = format!("match,id,hired\n10.0.0.1,a,{bad}\n");
             assert!(Subjects::parse(Path::new("s.csv"), &text).is_err(), "{bad}");
         }

@@ -59,9 +59,14 @@ pub fn certificate(bytes: &[u8]) -> Result<Certificate, WireError> {
         organization: last(&read.subject, ORGANIZATION),
         issuer_common_name: last(&read.issuer, COMMON_NAME),
         alternative_names: names.collect(),
-        not_before: read.not_before.as_str().into(),
-        not_after: read.not_after.as_str().into(),
+        not_before: date(read.not_before),
+        not_after: date(read.not_after),
     })
+}
+
+/// Empty where the calendar has no such moment.
+fn date(moment: Option<x509::Moment>) -> Box<str> {
+    moment.as_ref().map_or("", x509::Moment::as_str).into()
 }
 
 fn alternative(alternative: Alternative<'_>) -> Option<Box<str>> {

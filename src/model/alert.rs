@@ -115,13 +115,31 @@ pub struct EvidenceField {
     pub threshold: Option<f64>,
 }
 
+/// A value of evidence: what it is stays the same for all values of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EvidenceValue {
+    /// A number in decimal digits: each digit is kept.
+    Number(String),
+    /// Anything else.
+    Text(String),
+}
+
+impl EvidenceValue {
+    /// As a person reads it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            EvidenceValue::Number(text) | EvidenceValue::Text(text) => text,
+        }
+    }
+}
+
 /// One number or word that made the rule fire.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvidenceItem {
     /// Field name.
     pub name: String,
-    /// Its value as text.
-    pub value: String,
+    /// Its value.
+    pub value: EvidenceValue,
     /// Unit of the value, empty where it has none.
     pub unit: String,
     /// Threshold it was compared with.
@@ -139,8 +157,8 @@ pub struct SourceInfo {
     pub kind: &'static str,
     /// Its name.
     pub name: Arc<str>,
-    /// Its build: a date `YYYY-MM-DD`, or a version.
-    pub build: Arc<str>,
+    /// Its version; empty where the day of its build is all that tells it from others.
+    pub version: Arc<str>,
     /// Build time, for its age at the time of the packet.
     pub built_at: Option<Nanos>,
 }

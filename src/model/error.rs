@@ -7,6 +7,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::model::escape::escaped;
+
 /// Something that could not be done, said so that the reader can mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -41,17 +43,20 @@ impl Error {
     }
 }
 
+/// All parts may quote a file's name or text: none of them can make lines of its own.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}: ", self.what)?;
-        match &self.place {
-            Some((file, 0)) => write!(f, "{}: ", file.display())?,
-            Some((file, line)) => write!(f, "{}:{line}: ", file.display())?,
-            None => {}
+        write!(f, "error: {}: ", escaped(&self.what))?;
+        if let Some((file, line)) = &self.place {
+            f.write_str(&escaped(&file.to_string_lossy()))?;
+            match line {
+                0 => f.write_str(": ")?,
+                line => write!(f, ":{line}: ")?,
+            }
         }
-        f.write_str(&self.cause)?;
+        f.write_str(&escaped(&self.cause))?;
         match &self.help {
-            Some(help) => write!(f, "\nhelp: {help}"),
+            Some(help) => write!(f, "\nhelp: {}", escaped(help)),
             None => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ pub mod copies;
 pub mod counters;
 pub mod endpoint;
 pub mod error;
+pub mod escape;
 pub mod facts;
 pub mod flow;
 pub mod frame;
@@ -25,7 +26,8 @@ pub mod told_by;
 pub mod traits;
 
 pub use addr::Addr;
-pub use alert::{Alert, EvidenceItem, Family, Incident, Level, Member, RuleInfo, SourceInfo};
+pub use alert::{Alert, EvidenceItem, EvidenceValue, Family, Incident, Level, Member};
+pub use alert::{RuleInfo, SourceInfo};
 pub use copies::{CopyPoint, CopyReport, Ident};
 pub use counters::{Counter, Counters};
 pub use endpoint::{EndpointKey, EndpointRow};

@@ -20,9 +20,9 @@ pub struct Certificate {
     pub issuer_common_name: Option<Box<str>>,
     /// Alternative names, capped.
     pub alternative_names: Vec<Box<str>>,
-    /// Start of its validity, as RFC 3339 writes it.
+    /// Start of its validity, as RFC 3339 writes it; empty where the calendar has no such moment.
     pub not_before: Box<str>,
-    /// End of its validity.
+    /// End of its validity, likewise.
     pub not_after: Box<str>,
 }
 

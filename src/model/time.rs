@@ -62,6 +62,12 @@ impl Nanos {
         at.to_string().starts_with(text).then_some(at)
     }
 
+    /// The day in UTC: `2026-11-22`.
+    pub fn date(self) -> String {
+        let (year, month, day) = civil_from_days(self.as_secs() / 86_400);
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
     /// Microseconds with the nanoseconds kept as fraction.
     pub fn as_micros_f64(self) -> f64 {
         self.0 as f64 / 1_000.0

@@ -10,6 +10,7 @@ use crate::decode::Decoder;
 use crate::detect::RuleSet;
 use crate::detect::SourceCatalog;
 use crate::emit;
+use crate::emit::Origin;
 use crate::endpoints::EndpointSummary;
 use crate::enrich::Enricher;
 use crate::enrich::community_id::community_id;
@@ -112,6 +113,8 @@ pub(super) struct Desk<'t> {
     rules: Arc<RuleSet>,
     catalog: Arc<SourceCatalog>,
     writes_lines: bool,
+    /// What every line says of the run.
+    origin: Arc<Origin>,
     /// Every record gets its Community ID: lines or a tap show it, or a rule looks at it.
     identifies: bool,
     tap: Option<RecordTap<'t>>,
@@ -219,8 +222,14 @@ fn has_second_tag(frame: &[u8]) -> bool {
 
 impl<'t> Desk<'t> {
     /// A desk over the run's snapshot.
-    pub(super) fn new(prepared: &Prepared, writes_lines: bool, tap: Option<RecordTap<'t>>) -> Self {
+    pub(super) fn new(
+        prepared: &Prepared,
+        origin: &Arc<Origin>,
+        writes_lines: bool,
+        tap: Option<RecordTap<'t>>,
+    ) -> Self {
         Desk {
+            origin: Arc::clone(origin),
             enricher: Enricher::new(Arc::clone(&prepared.enrich)),
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
@@ -331,7 +340,7 @@ impl<'t> Desk<'t> {
         let order = (mark, record.start, id, (record.file, record.frame_first));
         let start = out.lines.len();
         if self.writes_lines {
-            emit::ecs::render_session(record, id, &mut out.lines);
+            emit::ecs::render_session(record, id, &self.origin, &mut out.lines);
         }
         // Last: it takes out of the record what it needs.
         out.push(order, start, (EndpointSummary::of(record, id), alerts));

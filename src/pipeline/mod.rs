@@ -37,6 +37,7 @@ use crate::config::Plan;
 use crate::decode::Decoder;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::queue;
+use crate::emit::Origin;
 use crate::endpoints::EndpointRows;
 use crate::model::Alert;
 use crate::model::CopyReport;
@@ -101,6 +102,8 @@ pub struct Outcome {
     pub files: Vec<FileReport>,
     /// Path of each input that held packets, by the index that records carry.
     pub names: Vec<PathBuf>,
+    /// What every line says of the run.
+    pub origin: Arc<Origin>,
     /// Everything that was counted.
     pub counters: Counters,
     /// First and last packet's time.
@@ -183,10 +186,11 @@ fn run_all(
     let state = State::of(plan).map_err(|e| vec![e])?;
     let mut outputs = Outputs::open(plan).map_err(|e| vec![e])?;
     let remarks = outputs.remarks();
-    let (dispatcher, workers, analyst) = assemble(plan, &prepared, tap);
-    let analyst = analyst.with_state(state);
     let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
-    let work = Work { workers, analyst, sink: &mut outputs };
+    let origin = reader.origin(plan);
+    let (dispatcher, workers, analyst) = assemble(plan, &prepared, &origin, tap);
+    let analyst = analyst.with_state(state);
+    let work = Work { workers, analyst, origin, sink: &mut outputs };
     let mut outcome = work.go(|| reader.run(dispatcher, progress))?;
     progress.done();
     outcome.old_lists = prepared.old_lists(outcome.span.map(|(_, last)| last));
@@ -205,13 +209,14 @@ fn run_all(
 struct Work<'t, 's, S> {
     workers: Vec<Worker<'t>>,
     analyst: Analyst,
+    origin: Arc<Origin>,
     sink: &'s mut S,
 }
 
 impl<S: Sink + Send> Work<'_, '_, S> {
     /// Runs `read` on this thread and the others beside it, until all are done.
     fn go(self, read: impl FnOnce() -> Result<ReaderReport, Error>) -> Result<Outcome, Vec<Error>> {
-        let Work { workers, mut analyst, sink } = self;
+        let Work { workers, mut analyst, origin, sink } = self;
         let (read, worked, written) = thread::scope(|scope| {
             let named = |name: &str| thread::Builder::new().name(name.to_owned());
             let working: Vec<_> = workers
@@ -234,7 +239,7 @@ impl<S: Sink + Send> Work<'_, '_, S> {
         let read = read.map_err(|e| vec![e])?;
         let Ok((analyst, written)) = written else { return Err(vec![thread_died("analyst")]) };
         written.map_err(|e| vec![e])?;
-        conclude(read, worked, analyst)
+        conclude(read, worked, analyst, origin)
     }
 }
 
@@ -242,6 +247,7 @@ impl<S: Sink + Send> Work<'_, '_, S> {
 fn assemble<'t>(
     plan: &Plan,
     prepared: &Prepared,
+    origin: &Arc<Origin>,
     tap: Option<RecordTap<'t>>,
 ) -> (Dispatcher<Arc<Block>>, Vec<Worker<'t>>, Analyst) {
     let (dispatcher, lanes) = Dispatcher::new(plan.workers);
@@ -251,7 +257,7 @@ fn assemble<'t>(
         let (out, incoming) = queue::bounded(HANDOVERS, 1);
         let (give_back, empties) = queue::bounded(HANDOVERS + 2, 1);
         feeds.push((incoming, give_back));
-        let desk = Desk::new(prepared, outputs::wants_session_lines(plan), tap);
+        let desk = Desk::new(prepared, origin, outputs::wants_session_lines(plan), tap);
         let queues = Queues { lane, out, empties };
         workers.push(Worker::new(plan, index, desk, queues));
     }
@@ -263,6 +269,7 @@ fn conclude(
     read: ReaderReport,
     worked: Vec<thread::Result<(Counters, SummaryBuilder)>>,
     analyst: Analyst,
+    origin: Arc<Origin>,
 ) -> Result<Outcome, Vec<Error>> {
     let mut counters = read.counters;
     let mut sessions = SummaryBuilder::default();
@@ -279,6 +286,7 @@ fn conclude(
         alerts: findings.alerts,
         incidents: findings.incidents,
         files: read.files,
+        origin,
         names: read.names,
         counters,
         span: read.span,

@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::config::Output;
 use crate::config::Plan;
 use crate::config::SessionLines;
-use crate::emit::alert::AlertContext;
 use crate::emit::alert::IncidentContext;
 use crate::emit::alert::render_alert;
 use crate::emit::alert::render_incident;
@@ -111,7 +110,9 @@ pub(super) fn write_rest(
     report: RunReport,
 ) -> Result<(), Error> {
     let mut file = dir.file("endpoints.ndjson")?;
-    write_lines(&mut file, outcome.endpoints.iter(), |row, lines| render_endpoint(&row, lines))?;
+    let origin = &outcome.origin;
+    let rows = outcome.endpoints.iter();
+    write_lines(&mut file, rows, |row, lines| render_endpoint(&row, origin, lines))?;
     file.finish()?;
     let mut file = dir.file("incidents.ndjson")?;
     write_incidents(&mut file, outcome)?;
@@ -140,28 +141,21 @@ fn write_lines<T>(
 }
 
 pub(super) fn write_alerts(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
-    let files = file_names(outcome);
-    let context = AlertContext { files: &files };
-    write_lines(file, outcome.alerts.iter(), |alert, out| render_alert(alert, &context, out))
+    let origin = &outcome.origin;
+    write_lines(file, outcome.alerts.iter(), |alert, out| render_alert(alert, origin, out))
 }
 
 pub(super) fn write_incidents(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
-    let files = file_names(outcome);
     write_lines(file, outcome.incidents.iter(), |incident, out| {
         let next_steps = crate::detect::incidents::next_steps(incident);
         let does_not_prove = crate::detect::incidents::does_not_prove(incident);
         let context = IncidentContext {
-            files: &files,
+            origin: &outcome.origin,
             next_steps: &next_steps,
             does_not_prove: &does_not_prove,
         };
         render_incident(incident, &context, out);
     })
-}
-
-/// Input files by the index that alerts name them by.
-fn file_names(outcome: &Outcome) -> Vec<String> {
-    outcome.names.iter().map(|path| path.to_string_lossy().into_owned()).collect()
 }
 
 /// run.json.
@@ -213,6 +207,7 @@ fn sensor(plan: &Plan, prepared: &Prepared) -> Sensor {
         code: Some(place.name.to_string()),
     });
     Sensor {
+        name: plan.sensor.clone(),
         place,
         vantage: Some(plan.vantage.as_str().to_owned()),
         home: plan.home.clone(),
@@ -293,8 +288,8 @@ fn rules_build(prepared: &Prepared) -> Build {
     let info = prepared.rules.info();
     Build {
         name: info.name.clone(),
-        build: Some(info.sha256.clone()),
-        date: None,
+        build: info.built_at.map(Nanos::date),
+        version: Some(info.sha256.clone()),
         source: None,
         entries: Some(info.count as u64),
         old_days: None,
@@ -305,7 +300,7 @@ fn geo_build(info: &crate::enrich::geo::DatabaseInfo) -> Build {
     Build {
         name: info.name.clone(),
         build: Some(info.build.clone()),
-        date: None,
+        version: None,
         source: Some(info.file.clone()),
         entries: None,
         old_days: None,
@@ -315,8 +310,8 @@ fn geo_build(info: &crate::enrich::geo::DatabaseInfo) -> Build {
 fn list_build(info: &crate::enrich::lists::ListInfo, old: &[OldList]) -> Build {
     Build {
         name: info.name.to_string(),
-        build: Some(info.date.clone()),
-        date: None,
+        build: Some(info.date.clone()).filter(|date| !date.is_empty()),
+        version: None,
         source: Some(info.source.clone()),
         entries: Some(info.entries as u64),
         old_days: old.iter().find(|list| list.name == *info.name).map(|list| list.age_days),

@@ -17,6 +17,7 @@ use crate::capture::LiveSource;
 use crate::capture::MergedSource;
 use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
+use crate::config::Plan;
 use crate::config::PointBy;
 use crate::decode::Decoded;
 use crate::decode::Decoder;
@@ -25,6 +26,7 @@ use crate::dispatch::Copies;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::Passing;
 use crate::dispatch::WorkerGone;
+use crate::emit::Origin;
 use crate::identity::knocks;
 use crate::identity::overhears;
 use crate::model::CopyReport;
@@ -142,6 +144,12 @@ impl Reader {
     fn over(source: Source, intake: Intake) -> Reader {
         let clock = Clock::new(Timeouts::default().longest());
         Reader { source, clock, held: None, intake }
+    }
+
+    /// What every line says of the run: the sensor, and the inputs by index.
+    pub(super) fn origin(&self, plan: &Plan) -> Arc<Origin> {
+        let names = self.source.names();
+        Arc::new(Origin::new(&plan.sensor, names.iter().map(PathBuf::as_path)))
     }
 
     /// Reads until the inputs end.

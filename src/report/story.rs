@@ -14,6 +14,7 @@ use crate::model::Incident;
 use crate::model::Nanos;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
+use crate::model::escape::escaped;
 use crate::report::terminal::Style;
 use crate::report::units;
 
@@ -67,11 +68,13 @@ struct Page {
 impl Page {
     /// A line, wrapped behind `head` so that its continuation stands under its beginning.
     fn line(&mut self, head: &str, text: &str) {
+        let text = &escaped(text);
         let indent = head.chars().count();
         let room = self.style.width.saturating_sub(indent).max(20);
         self.text.push_str(head);
         let mut used = 0;
         for word in text.split_whitespace() {
+            let word = units::safe(word, room);
             let len = word.chars().count();
             if used > 0 && used + 1 + len > room {
                 self.text.push('\n');
@@ -81,7 +84,7 @@ impl Page {
                 self.text.push(' ');
                 used += 1;
             }
-            self.text.push_str(word);
+            self.text.push_str(&word);
             used += len;
         }
         self.text.push('\n');
@@ -90,6 +93,7 @@ impl Page {
     fn title(&mut self, text: &str) {
         self.text.push('\n');
         let (on, off) = if self.style.colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
+        let text = units::safe(text, self.style.width);
         // Writing into a String cannot fail.
         let _ = writeln!(self.text, "{on}{text}{off}");
     }
@@ -165,7 +169,7 @@ fn tell_lookups(out: &mut Page, alerts: &[Arc<Alert>]) {
 }
 
 fn evidence(item: &crate::model::EvidenceItem) -> String {
-    let value = in_words(&item.value, &item.unit);
+    let value = in_words(item.value.as_str(), &item.unit);
     let bound = item.threshold.map(|t| in_words(&t.to_string(), &item.unit));
     let bound = bound.map_or(String::new(), |bound| format!(" (threshold {bound})"));
     format!("{} = {value}{bound}", item.name)

@@ -7,10 +7,15 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::EvidenceItem;
+use crate::model::EvidenceValue;
 use crate::model::Family;
 
 fn item(name: &str, value: &str, unit: &str, threshold: Option<f64>) -> EvidenceItem {
-    let (name, value, unit) = (name.to_owned(), value.to_owned(), unit.to_owned());
+    let (name, unit) = (name.to_owned(), unit.to_owned());
+    let value = match value.parse::<f64>() {
+        Ok(_) => EvidenceValue::Number(value.to_owned()),
+        Err(_) => EvidenceValue::Text(value.to_owned()),
+    };
     EvidenceItem { name, value, unit, threshold, samples: 1, sessions: Vec::new() }
 }
 

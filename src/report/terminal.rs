@@ -3,6 +3,7 @@
 //! Owns: layout and colour. In: a summary, whether colour is wanted, how wide the terminal is.
 //! Out: lines. Never: untrusted text that has not been made safe.
 
+use crate::model::escape::escaped;
 use crate::model::{Counter, Counters, Level};
 use crate::report::histogram::Histogram;
 use crate::report::spans;
@@ -14,7 +15,7 @@ use crate::report::units;
 pub struct Style {
     /// Use ANSI colours. The caller looks at the terminal and at `NO_COLOR`.
     pub colour: bool,
-    /// Columns of the terminal; below 60 is treated as 60.
+    /// Columns of the terminal; below 40 is treated as 40.
     pub width: usize,
 }
 
@@ -81,7 +82,7 @@ const LOSSES: [(Counter, &str); 22] = [
 /// The whole summary, ending in a newline.
 pub fn render(summary: &Summary, style: Style) -> String {
     let mut page =
-        Page { out: String::new(), style: Style { width: style.width.max(60), ..style } };
+        Page { out: String::new(), style: Style { width: style.width.max(40), ..style } };
     put_inputs(&mut page, summary);
     put_feeds(&mut page, summary);
     put_protocols(&mut page, summary);
@@ -102,6 +103,7 @@ struct Page {
 
 impl Page {
     fn paint(&mut self, text: &str, tone: Tone) {
+        let text = &escaped(text);
         let code = match tone {
             Tone::Plain => "",
             Tone::Title => "1",
@@ -144,10 +146,7 @@ impl Page {
                 *width = cell.text.chars().count().max(*width);
             }
         }
-        if let Some((last, others)) = widths.split_last_mut() {
-            let used: usize = others.iter().map(|width| width + 2).sum();
-            *last = (*last).min(self.style.width.saturating_sub(used + 2).max(8));
-        }
+        fit(&mut widths, self.style.width);
         for (i, row) in rows.iter().enumerate() {
             self.row(row, &widths, i == 0);
         }
@@ -202,21 +201,38 @@ impl Page {
     }
 }
 
+/// Narrows columns, the last before the widest of the others, until a row has room: each takes two
+/// blanks before it.
+fn fit(widths: &mut [usize], room: usize) {
+    const LEAST: usize = 8;
+    let mut over = (widths.iter().map(|width| width + 2).sum::<usize>()).saturating_sub(room);
+    if let Some(last) = widths.last_mut() {
+        let less = over.min(last.saturating_sub(LEAST));
+        (*last, over) = (*last - less, over - less);
+    }
+    while over > 0 {
+        match widths.iter_mut().max() {
+            Some(widest) if *widest > 1 => *widest -= 1,
+            _ => return,
+        }
+        over -= 1;
+    }
+}
+
 fn put_inputs(page: &mut Page, summary: &Summary) {
     let inputs = &summary.inputs;
     page.paint("longhaul", Tone::Title);
-    let mut read = format!(
+    let read = format!(
         "  {}, {}, {}",
         units::number_of(inputs.files as usize, "file"),
         units::number_of(inputs.frames as usize, "packet"),
         units::bytes(inputs.bytes)
     );
-    for line in spans::lines(&inputs.clusters) {
-        read.push_str("\n  ");
-        read.push_str(&line);
-    }
     page.paint(&read, Tone::Plain);
     page.out.push('\n');
+    for line in spans::lines(&inputs.clusters) {
+        page.line(&line, Tone::Plain);
+    }
     const PROBLEMS_MAX: usize = 10;
     for (name, verdict) in inputs.problems.iter().take(PROBLEMS_MAX) {
         page.line(&format!("! {name}: {verdict}"), Tone::Warn);
@@ -334,7 +350,8 @@ fn put_alerts(page: &mut Page, summary: &Summary) {
         // What is left beside the level, the id and the count.
         let name = units::safe(&line.name, page.style.width.saturating_sub(40));
         page.paint(&format!("{} {name}", units::safe(&line.id, 8)), Tone::Title);
-        page.paint(&format!("  x{}\n", units::count(line.alerts)), Tone::Faint);
+        page.paint(&format!("  x{}", units::count(line.alerts)), Tone::Faint);
+        page.out.push('\n');
         page.paragraph(&line.message, 16);
     }
 }

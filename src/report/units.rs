@@ -4,6 +4,7 @@
 //! Never: lets a control character reach a terminal.
 
 use crate::model::Nanos;
+use crate::model::escape::escaped;
 
 /// `1,298,114`
 pub fn count(n: u64) -> String {
@@ -74,16 +75,11 @@ pub fn share(part: u64, whole: u64) -> String {
     }
 }
 
-/// `text` without anything that could move a cursor or reorder a line, cut to `width` characters.
+/// `text` in one line, with nothing in it that could move a cursor or reorder a line, cut to
+/// `width` characters.
 pub fn safe(text: &str, width: usize) -> String {
-    let plain = |c: char| match c {
-        '\n' | '\r' | '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
-        // Marks that change the direction of text (Unicode TR 9).
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        c => c,
-    };
-    let mut out: String = text.chars().take(width).map(plain).collect();
+    let text = escaped(text);
+    let mut out: String = text.chars().take(width).collect();
     if text.chars().nth(width).is_some() {
         out.pop();
         out.push('…');
@@ -108,7 +104,8 @@ mod tests {
 
     #[test]
     fn hostile_text_cannot_reach_the_terminal() {
-        assert_eq!(safe("a\u{1b}[31mb\u{202e}c\n", 80), "a\u{fffd}[31mb\u{fffd}c ");
+        let safe_text = "a\\u{1b}[31mb\\u{202e}c\\n";
+        assert_eq!(safe("a\u{1b}[31mb\u{202e}c\n", 80), safe_text);
         assert_eq!(safe("abcdef", 4), "abc…");
         assert_eq!(safe("abcd", 4), "abcd");
     }

@@ -36,9 +36,9 @@ pub struct Certificate<'a> {
     /// Whom it names.
     pub subject: Name<'a>,
     /// Start of its validity.
-    pub not_before: Moment,
+    pub not_before: Option<Moment>,
     /// End of its validity.
-    pub not_after: Moment,
+    pub not_after: Option<Moment>,
     alternatives: &'a [u8],
 }
 
@@ -157,8 +157,9 @@ impl<'a> Name<'a> {
 }
 
 /// UTCTime or GeneralizedTime in the only form that RFC 5280 sections 4.1.2.5.1 and 4.1.2.5.2
-/// allow: with seconds, in UTC.
-fn moment(element: &Element<'_>) -> Result<Moment, WireError> {
+/// allow: with seconds, in UTC. `None` where the calendar has no such moment: whoever reads the
+/// text as a date would fail on it.
+fn moment(element: &Element<'_>) -> Result<Option<Moment>, WireError> {
     const WHY: WireError = WireError::Malformed("date of a certificate");
     let (century, digits): (Option<&[u8]>, &[u8]) = match (element.tag, element.contents) {
         (UTC_TIME, [tens, _, ..]) if *tens >= b'5' => (Some(b"19"), element.contents),
@@ -172,9 +173,26 @@ fn moment(element: &Element<'_>) -> Result<Moment, WireError> {
         *slot = *from.next().filter(|digit| digit.is_ascii_digit()).ok_or(WHY)?;
     }
     match (from.next(), from.next()) {
-        (Some(b'Z'), None) => Ok(Moment(text)),
+        (Some(b'Z'), None) => Ok(exists(&text).then_some(Moment(text))),
         _ => Err(WHY),
     }
+}
+
+/// Whether the calendar and the clock have this moment, `YYYY-MM-DDThh:mm:ssZ` in digits.
+fn exists(text: &[u8; 20]) -> bool {
+    let number = |from: usize, digits: usize| {
+        let digits = text.iter().skip(from).take(digits);
+        digits.fold(0u32, |sum, digit| sum * 10 + u32::from(digit.wrapping_sub(b'0')))
+    };
+    let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    (1..=days).contains(&day) && number(11, 2) < 24 && number(14, 2) < 60 && number(17, 2) < 60
 }
 
 #[cfg(test)]
@@ -245,8 +263,8 @@ pub(crate) mod tests {
         let alternatives: [&[u8]; 3] = [b"\x82\x01a", &[0x87, 4, 10, 0, 0, 1], &[0xa4, 2, 0x30, 0]];
         let bytes = certificate(&alternatives);
         let read = Certificate::parse(&bytes).unwrap();
-        assert_eq!(read.not_before.as_str(), "2026-01-31T23:59:59Z");
-        assert_eq!(read.not_after.as_str(), "2060-12-31T00:00:00Z");
+        assert_eq!(read.not_before.unwrap().as_str(), "2026-01-31T23:59:59Z");
+        assert_eq!(read.not_after.unwrap().as_str(), "2060-12-31T00:00:00Z");
         let subject: Vec<_> =
             read.subject.attributes().map(|a| (a.oid, a.value.contents)).collect();
         let expected: [(&[u8], &[u8]); 2] =
@@ -260,7 +278,12 @@ pub(crate) mod tests {
     #[test]
     fn dates_in_another_form_are_refused() {
         let read = |tag, contents: &[u8]| moment(&Element { tag, contents });
-        assert_eq!(read(UTC_TIME, b"500101000000Z").unwrap().as_str(), "1950-01-01T00:00:00Z");
+        let text = |contents| read(UTC_TIME, contents).unwrap().map(|m| m.as_str().to_owned());
+        assert_eq!(text(b"500101000000Z").unwrap(), "1950-01-01T00:00:00Z");
+        assert_eq!(text(b"240229000000Z").unwrap(), "2024-02-29T00:00:00Z");
+        for nowhere in [b"991399000000Z", b"230229000000Z", b"240229240000Z", b"240400000060Z"] {
+            assert_eq!(text(nowhere), None);
+        }
         for bad in [&b"5001010000Z"[..], b"500101000000", b"500101000000+0100", b"50010100000xZ"] {
             assert!(read(UTC_TIME, bad).is_err(), "{bad:?}");
         }

@@ -22,16 +22,17 @@ fn shown_and_written(inputs: Vec<PathBuf>) -> (Vec<String>, Vec<String>) {
     let root = tempfile::tempdir().unwrap();
     let output = Output::Dir { path: root.path().to_owned(), force: true };
     let plan = Plan { inputs, output, quiet: true, ..Plan::default() };
-    let shown = Mutex::new(Vec::new());
-    let tap = |record: &Record| {
+    let records = Mutex::new(Vec::new());
+    let tap = |record: &Record| records.lock().unwrap().push(record.clone());
+    let outcome = run_tapped(&plan, &mut NoProgress, Some(&tap)).unwrap();
+    let shown = |record: &Record| {
         let mut line = Vec::new();
-        render_session(record, event_id(record), &mut line);
-        shown.lock().unwrap().push(String::from_utf8(line).unwrap());
+        render_session(record, event_id(record), &outcome.origin, &mut line);
+        String::from_utf8(line).unwrap()
     };
-    run_tapped(&plan, &mut NoProgress, Some(&tap)).unwrap();
     let written = std::fs::read_to_string(root.path().join("sessions.ndjson")).unwrap();
     let mut written: Vec<String> = written.split_inclusive('\n').map(str::to_owned).collect();
-    let mut shown = shown.into_inner().unwrap();
+    let mut shown: Vec<String> = records.into_inner().unwrap().iter().map(shown).collect();
     shown.sort_unstable();
     written.sort_unstable();
     (shown, written)

@@ -14,6 +14,7 @@ use crate::config::Output;
 use crate::config::SessionLines;
 use crate::config::live::LivePlan;
 use crate::config::live::Rotate;
+use crate::emit::Origin;
 use crate::emit::files::Lock;
 use crate::emit::files::OutDir;
 use crate::emit::files::OutFile;
@@ -49,6 +50,8 @@ pub(super) struct LiveFiles {
     left: Vec<String>,
     rotate: Rotate,
     names: Vec<PathBuf>,
+    /// What every line says of the run.
+    origin: Arc<Origin>,
     /// Session lines to a place of their own.
     apart: Option<OutFile>,
     writes_sessions: bool,
@@ -83,7 +86,7 @@ impl LiveFiles {
     /// Opens what the plan asks for; `second` is the present one, since 1970.
     pub(super) fn open(
         live: &LivePlan,
-        post: Post,
+        (post, origin): (Post, Arc<Origin>),
         stop: Arc<AtomicBool>,
         second: u64,
     ) -> Result<LiveFiles, Error> {
@@ -115,6 +118,7 @@ impl LiveFiles {
             left,
             rotate: live.rotate,
             names: live.interfaces.iter().map(PathBuf::from).collect(),
+            origin,
             apart,
             writes_sessions: plan.sessions == SessionLines::WithOutput,
             stdout,
@@ -167,7 +171,7 @@ impl LiveFiles {
         if let Some(lines) = lines {
             *lines += alerts.len() as u64;
         }
-        let outcome = Outcome { alerts, ..nothing(&self.names) };
+        let outcome = Outcome { alerts, ..nothing(&self.names, &self.origin) };
         outputs::write_alerts(file, &outcome)
     }
 
@@ -183,7 +187,7 @@ impl LiveFiles {
         let more = counted.since(&self.health.counted);
         let mut line = Vec::new();
         let feeds = self.post.one_way_feeds();
-        render_health((self.health.at, until), &more, &feeds, &mut line);
+        render_health((self.health.at, until), &more, &feeds, &self.origin, &mut line);
         self.health = Health { at: until, counted };
         set.health.write(&line)
     }
@@ -217,7 +221,7 @@ impl LiveFiles {
             old_lists: snapshot.prepared.old_lists(Some(self.health.at)),
             copies,
             learned: found.learned,
-            ..nothing(&self.names)
+            ..nothing(&self.names, &self.origin)
         };
         outputs::write_alerts(&mut alerts, &outcome)?;
         for file in sessions.into_iter().chain([alerts, health]) {
@@ -313,7 +317,7 @@ impl Sink for LiveFiles {
     }
 }
 
-fn nothing(names: &[PathBuf]) -> Outcome {
+fn nothing(names: &[PathBuf], origin: &Arc<Origin>) -> Outcome {
     Outcome {
         sessions: SummaryBuilder::default(),
         endpoints: Arc::new(EndpointRows::none()),
@@ -321,6 +325,7 @@ fn nothing(names: &[PathBuf]) -> Outcome {
         incidents: Vec::new(),
         files: Vec::new(),
         names: names.to_vec(),
+        origin: Arc::clone(origin),
         counters: Counters::default(),
         span: None,
         old_lists: Vec::new(),

@@ -82,9 +82,10 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let learned = state.as_ref().map(|state| state::sentence(&state.baselines.totals()));
     let signals = Signals::install().map_err(|e| vec![Error::new("signals", e.to_string())])?;
     let board = Arc::new(Board::new(PLACES + live.plan.workers));
-    let (dispatcher, workers, analyst) = assemble(&live.plan, &prepared, None);
-    let analyst = analyst.with_state(state);
     let reader = Reader::live(source, &prepared);
+    let origin = reader.origin(&live.plan);
+    let (dispatcher, workers, analyst) = assemble(&live.plan, &prepared, &origin, None);
+    let analyst = analyst.with_state(state);
     let of_question = warnings::of_question(&live.plan, &prepared);
     let current = Arc::new(Current::new(live.plan.clone(), prepared));
     let workers = (PLACES..).zip(workers);
@@ -92,13 +93,14 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let workers = workers.map(|(at, worker)| worker.with_post(Some(post(at)))).collect();
     let stop = Arc::clone(&signals.stop);
     let second = listen::wall_clock().as_secs();
-    let mut files = LiveFiles::open(live, post(1), stop, second).map_err(|e| vec![e])?;
+    let open = |origin| LiveFiles::open(live, (post(1), origin), stop, second);
+    let mut files = open(Arc::clone(&origin)).map_err(|e| vec![e])?;
     files.remarks().iter().for_each(|text| (run.tell)(text));
     of_question.iter().for_each(|warning| (run.tell)(&format!("warning: {}", warning.text)));
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
     learned.iter().for_each(|text| (run.tell)(&format!("baselines: {text}")));
     let listener = Listener::new(run, signals, post(0));
-    let work = Work { workers, analyst, sink: &mut files };
+    let work = Work { workers, analyst, origin, sink: &mut files };
     let mut outcome = work.go(|| listener.run(reader, dispatcher))?;
     // Those of sessions that the end has ended.
     let last_words = board.news(outcome.sessions.feeds().one_way());
