@@ -90,7 +90,7 @@ fn unknown_approved(plan: &Plan, prepared: &Prepared) -> Option<Warning> {
     unknown.dedup();
     let more = match unknown.len() {
         0 => return None,
-        n @ 1..=5 => format!("{}", unknown.get(..n).unwrap_or_default().join(", ")),
+        n @ 1..=5 => unknown.get(..n).unwrap_or_default().join(", "),
         n => format!("{} and {} more", unknown.get(..5).unwrap_or_default().join(", "), n - 5),
     };
     let text = format!(
