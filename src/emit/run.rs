@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::emit::SCHEMA_VERSION;
 use crate::model::escape::escaped_json;
-use crate::model::{Counter, Counters, Error};
+use crate::model::{Counter, Counters, Error, Meaning};
 
 /// The report of one run.
 #[derive(Clone, Debug, Serialize)]
@@ -110,36 +110,10 @@ pub struct Build {
     pub old_days: Option<u64>,
 }
 
-/// Separate numbers for separate places of loss. Zero means that nothing was lost there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Loss {
-    /// Frames the network card dropped; files cannot tell.
-    pub nic: u64,
-    /// Frames the kernel's ring dropped; files have none.
-    pub ring: u64,
-    /// Packets dropped between threads: none, for the reader waits. Live, the ring fills meanwhile.
-    pub queue: u64,
-    /// Sessions pushed out of the full table before their time.
-    pub table: u64,
-    /// Frames that could not be decoded.
-    pub decode: u64,
-    /// Packets left out as copies of another.
-    pub duplicates: u64,
-    /// Out-of-order segments dropped at the cap of a session's buffer.
-    pub segments: u64,
-    /// Messages longer than their buffer.
-    pub messages: u64,
-    /// Alerts not kept at the cap.
-    pub alerts: u64,
-    /// Sessions whose endpoints were not kept at the cap, counted once for each end.
-    pub endpoints: u64,
-    /// TCP bytes that the other end acknowledged and the sensor never saw: lost before they reached
-    /// it, or at one of the places above.
-    pub capture_bytes: u64,
-    /// The same as a share of all TCP bytes, seen and unseen, from 0 to 1: the estimate of what the
-    /// whole capture lost.
-    pub capture_share: f64,
-}
+/// Separate numbers for separate places of loss: those of all counters whose meaning is a loss, and
+/// copies. All zeros mean that nothing known was lost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loss(Counters);
 
 /// A share, to a millionth.
 fn share(part: u64, rest: u64) -> f64 {
@@ -148,34 +122,46 @@ fn share(part: u64, rest: u64) -> f64 {
 }
 
 impl Loss {
-    /// The losses that counters hold. Queue is the caller's to add.
+    /// The losses that counters hold.
     pub fn of(counters: &Counters) -> Loss {
-        let sum = |list: &[Counter]| {
-            list.iter().fold(0u64, |sum, counter| sum.saturating_add(counters.get(*counter)))
-        };
-        Loss {
-            nic: sum(&[Counter::NicDrops]),
-            ring: sum(&[Counter::RingDrops]),
-            table: sum(&[Counter::SessionsEvicted]),
-            decode: sum(&[
-                Counter::RejectLink,
-                Counter::RejectShort,
-                Counter::RejectMalformed,
-                Counter::RejectDepth,
-                Counter::FragmentOrphans,
-            ]),
-            duplicates: sum(&[Counter::Copies]),
-            segments: sum(&[Counter::SegmentsDropped]),
-            messages: sum(&[Counter::MessagesOverCap]),
-            alerts: sum(&[Counter::AlertsDropped]),
-            endpoints: sum(&[Counter::EndpointsDropped]),
-            capture_bytes: counters.get(Counter::AckedUnseenBytes),
-            capture_share: share(
-                counters.get(Counter::AckedUnseenBytes),
-                counters.get(Counter::TcpBytes),
-            ),
-            ..Loss::default()
+        Loss(counters.clone())
+    }
+
+    /// Each place with its number, in the order of the counters.
+    pub fn places(&self) -> Vec<(&'static str, u64)> {
+        let mut places: Vec<(&'static str, u64)> = Vec::new();
+        for (counter, value) in self.0.iter() {
+            let place = match counter.meaning() {
+                Meaning::Loss { place, .. } => place,
+                // Left out on purpose, and yet no longer there.
+                _ if counter == Counter::Copies => "duplicates",
+                _ => continue,
+            };
+            match places.iter_mut().find(|(known, _)| *known == place) {
+                Some((_, sum)) => *sum = sum.saturating_add(value),
+                None => places.push((place, value)),
+            }
         }
+        // Between threads nothing is dropped: the reader waits, and live the ring fills meanwhile.
+        places.push(("queue", 0));
+        places
+    }
+
+    /// What the whole capture lost, as a share of all TCP bytes, seen and unseen, from 0 to 1: an
+    /// estimate by those that the other end acknowledged.
+    pub fn capture_share(&self) -> f64 {
+        share(self.0.get(Counter::AckedUnseenBytes), self.0.get(Counter::TcpBytes))
+    }
+}
+
+impl Serialize for Loss {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (place, value) in self.places() {
+            map.serialize_entry(place, &value)?;
+        }
+        map.serialize_entry("capture_share", &self.capture_share())?;
+        map.end()
     }
 }
 

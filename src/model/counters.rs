@@ -3,8 +3,47 @@
 //! Owns: the list of counters and a fixed array of them. In: increments. Out: totals for run.json
 //! and the summary. Never: atomics (each thread owns its own array; they are added at the end).
 
+/// What a counter is, and with that where a person sees it. All stand in run.json `counters`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// What was done.
+    Total,
+    /// What was told apart or left out on purpose: nothing is missing for it.
+    Apart,
+    /// How far what was measured is to be trusted: the terminal says so, in these words.
+    Quality {
+        /// What the number counts, in the terminal.
+        words: &'static str,
+    },
+    /// Something that was there is missing from the results: run.json and health.ndjson say so under
+    /// `loss`, the terminal under "Lost".
+    Loss {
+        /// The name under `loss`; counters of one name are added.
+        place: &'static str,
+        /// What the number counts, in the terminal.
+        words: &'static str,
+    },
+}
+
+/// The words by which the table below says what a counter is.
+macro_rules! meaning {
+    (total) => {
+        Meaning::Total
+    };
+    (apart) => {
+        Meaning::Apart
+    };
+    (quality($words:literal)) => {
+        Meaning::Quality { words: $words }
+    };
+    (loss($place:literal, $words:literal)) => {
+        Meaning::Loss { place: $place, words: $words }
+    };
+}
+
 macro_rules! counters {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal in $group:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal in $group:literal,
+        $word:ident $(($($said:literal),+))?;)+) => {
         /// One thing that is counted. The order is the order of output.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(usize)]
@@ -24,148 +63,164 @@ macro_rules! counters {
             pub const fn group(self) -> &'static str {
                 match self { $(Counter::$variant => $group,)+ }
             }
+
+            /// What it is, and with that where it is shown.
+            pub const fn meaning(self) -> Meaning {
+                match self { $(Counter::$variant => meaning!($word $(($($said),+))?),)+ }
+            }
+
+            /// What it counts, in a sentence, for docs/counters.md.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Counter::$variant => concat!($($doc),+),)+ }
+            }
         }
     };
 }
 
 counters! {
     /// Frames read from all inputs.
-    Frames = "frames" in "capture";
+    Frames = "frames" in "capture", total;
     /// Captured bytes of those frames.
-    FrameBytes = "bytes" in "capture";
+    FrameBytes = "bytes" in "capture", total;
     /// Frames whose time was earlier than the clock of the run.
-    TimeBackwards = "time_backwards" in "capture";
+    TimeBackwards = "time_backwards" in "capture", quality("frames with a time that steps back");
     /// Frames dated further ahead than any session may be silent, which the next frame did not bear
     /// out: they move no timer.
-    TimeLeaps = "time_leaps" in "capture";
+    TimeLeaps = "time_leaps" in "capture", quality("frames with a time far ahead of all others");
     /// Frames cut by a snap length.
-    FramesTruncated = "frames_truncated" in "capture";
+    FramesTruncated = "frames_truncated" in "capture", loss("truncated", "frames cut by a snap length");
     /// Frames that the BPF filter left out.
-    FramesFiltered = "frames_filtered" in "capture";
+    FramesFiltered = "frames_filtered" in "capture", apart;
     /// Input files opened late because too many overlap in time.
-    FilesLate = "files_late" in "capture";
+    FilesLate = "files_late" in "capture", quality("files opened late: too many overlap in time");
     /// Times the system refused another open file; fewer were held open from then on.
-    OpensRefused = "opens_refused" in "capture";
-    /// Frames that an interface's card lost.
-    NicDrops = "nic_drops" in "capture";
-    /// Frames that found the kernel's ring full.
-    RingDrops = "ring_drops" in "capture";
+    OpensRefused = "opens_refused" in "capture", quality("times the system refused another open file");
+    /// Frames that an interface's card lost, or that a capture file says it lost.
+    NicDrops = "nic_drops" in "capture", loss("nic", "frames dropped by the network card");
+    /// Frames that found the kernel's ring full, or that a capture file says the system lost.
+    RingDrops = "ring_drops" in "capture", loss("ring", "frames dropped by the kernel");
+    /// Frames that a capture file says were lost before others, and no number of its interfaces
+    /// has.
+    FramesDropped = "frames_dropped" in "capture", loss("file", "frames lost as the file was written");
     /// Times a ring was found full.
-    RingFreezes = "ring_freezes" in "capture";
+    RingFreezes = "ring_freezes" in "capture", quality("times the kernel's ring was full");
     /// Times an interface went down or away.
-    InterfaceDowns = "interface_downs" in "capture";
+    InterfaceDowns = "interface_downs" in "capture", quality("times an interface was down");
     /// Frames of the loopback interface left out on their way out: each comes in again.
-    OutgoingSkipped = "outgoing_skipped" in "capture";
+    OutgoingSkipped = "outgoing_skipped" in "capture", apart;
     /// Frames stamped by the kernel although the card was to do it.
-    StampedInSoftware = "stamped_in_software" in "capture";
+    StampedInSoftware = "stamped_in_software" in "capture", quality("frames not stamped by the card as asked");
     /// VLAN tags that the kernel had taken out of frames and that were put back.
-    TagsRestored = "tags_restored" in "capture";
+    TagsRestored = "tags_restored" in "capture", total;
     /// Frames decoded to a packet.
-    Packets = "packets" in "decode";
+    Packets = "packets" in "decode", total;
     /// Packets decoded by the general path, not the fast one.
-    PacketsSlowPath = "slow_path" in "decode";
+    PacketsSlowPath = "slow_path" in "decode", total;
     /// Packets found inside a tunnel.
-    PacketsTunnelled = "tunnelled" in "decode";
+    PacketsTunnelled = "tunnelled" in "decode", total;
     /// Frames that carry no IP (ARP, STP, LLDP and the like); not a loss.
-    NotIp = "not_ip" in "decode";
+    NotIp = "not_ip" in "decode", apart;
     /// Rejected: the link type is not known.
-    RejectLink = "reject_link_type" in "decode";
+    RejectLink = "reject_link_type" in "decode", loss("decode", "frames of an unknown link type");
     /// Rejected: a header is longer than the captured bytes.
-    RejectShort = "reject_short" in "decode";
+    RejectShort = "reject_short" in "decode", loss("decode", "frames cut within a header");
     /// Rejected: a header contradicts itself.
-    RejectMalformed = "reject_malformed" in "decode";
+    RejectMalformed = "reject_malformed" in "decode", loss("decode", "malformed frames");
     /// Rejected: more nested headers than the limit.
-    RejectDepth = "reject_depth" in "decode";
+    RejectDepth = "reject_depth" in "decode", loss("decode", "frames nested too deep");
     /// Later fragments with no known first fragment.
-    FragmentOrphans = "fragment_orphans" in "decode";
+    FragmentOrphans = "fragment_orphans" in "decode", loss("decode", "fragments without their first");
     /// First fragments forgotten at the cap of the table, before their time.
-    FragmentsEvicted = "fragments_evicted" in "decode";
+    FragmentsEvicted = "fragments_evicted" in "decode", loss("fragments", "first fragments over the cap");
     /// Packets left out as copies of another.
-    Copies = "copies" in "duplicates";
+    Copies = "copies" in "duplicates", apart;
     /// Packets that look like a copy and may have been sent again: kept.
-    CopiesDoubtful = "doubtful" in "duplicates";
+    CopiesDoubtful = "doubtful" in "duplicates", quality("packets that may be copies: kept");
     /// Packets forgotten before a copy of them could no longer come: the table was too small.
-    CopiesForgotten = "forgotten" in "duplicates";
+    CopiesForgotten = "forgotten" in "duplicates", quality("packets whose copies cannot be told");
     /// Sessions opened.
-    Sessions = "sessions" in "session";
+    Sessions = "sessions" in "session", total;
     /// Sessions pushed out at the cap of the table, before their time.
-    SessionsEvicted = "evicted" in "session";
+    SessionsEvicted = "evicted" in "session", loss("table", "sessions pushed out of the full table");
     /// Out-of-order segments dropped at the cap of a session's buffer.
-    SegmentsDropped = "segments_dropped" in "session";
+    SegmentsDropped = "segments_dropped" in "session", loss("segments", "segments over a session's buffer");
     /// RST and FIN segments that do not fit their stream: they end nothing.
-    EndsImplausible = "ends_implausible" in "session";
+    EndsImplausible = "ends_implausible" in "session", quality("RST and FIN that do not fit their stream");
     /// SYNs and SYN-ACKs ignored because their session was open already and they do not fit it.
-    OpeningsImplausible = "openings_implausible" in "session";
+    OpeningsImplausible = "openings_implausible" in "session", quality("SYN that do not fit their session");
     /// Datagrams put together from their IP fragments.
-    DatagramsJoined = "datagrams_joined" in "session";
+    DatagramsJoined = "datagrams_joined" in "session", total;
     /// Datagrams not read because their fragments overlap or contradict each other (RFC 5722).
-    DatagramsOverlapping = "datagrams_overlapping" in "session";
+    DatagramsOverlapping = "datagrams_overlapping" in "session", loss("fragments", "datagrams whose fragments overlap");
     /// Datagrams given up because fragments were missing after 30 s or at the end of the input.
-    DatagramsIncomplete = "datagrams_incomplete" in "session";
+    DatagramsIncomplete = "datagrams_incomplete" in "session", loss("fragments", "datagrams with fragments missing");
     /// Datagrams given up before their time because too many or too much waited for fragments.
-    DatagramsEvicted = "datagrams_evicted" in "session";
+    DatagramsEvicted = "datagrams_evicted" in "session", loss("fragments", "datagrams over the room for fragments");
     /// Fragments with no place in a datagram: cut by a snap length, of a tunnel's own packet,
     /// behind extension headers, or of a datagram given up.
-    FragmentsApart = "fragments_apart" in "session";
+    FragmentsApart = "fragments_apart" in "session", loss("fragments", "fragments with no place in a datagram");
     /// Bytes known to be missing inside TCP streams.
-    GapBytes = "gap_bytes" in "session";
+    GapBytes = "gap_bytes" in "session", loss("gap_bytes", "bytes missing inside TCP streams");
     /// Of these, bytes that the other end acknowledged: the capture lost them, not the network.
-    AckedUnseenBytes = "acked_unseen_bytes" in "session";
+    AckedUnseenBytes = "acked_unseen_bytes" in "session", loss("capture_bytes", "of these acknowledged: lost by the capture");
     /// TCP sessions with such bytes.
-    AckedUnseenSessions = "acked_unseen_sessions" in "session";
+    AckedUnseenSessions = "acked_unseen_sessions" in "session", total;
     /// Frame bytes of TCP sessions that are over: what these are a share of.
-    TcpBytes = "tcp_bytes" in "session";
+    TcpBytes = "tcp_bytes" in "session", total;
     /// TCP sessions whose round trips were not timed because the room for that was taken.
-    SessionsUntimed = "sessions_untimed" in "session";
+    SessionsUntimed = "sessions_untimed" in "session", loss("untimed", "sessions over the room for round trips");
     /// Packets that every worker heard because they may say who is behind an address.
-    Overheard = "overheard" in "identity";
+    Overheard = "overheard" in "identity", total;
     /// Addresses and devices forgotten at the cap of what is known of them.
-    BindingsForgotten = "bindings_forgotten" in "identity";
+    BindingsForgotten = "bindings_forgotten" in "identity", loss("bindings", "addresses whose names were forgotten");
     /// Messages longer than the buffer for straddling messages.
-    MessagesOverCap = "messages_over_cap" in "evidence";
+    MessagesOverCap = "messages_over_cap" in "evidence", loss("messages", "messages over their buffer");
     /// Bytes that began like a known protocol and did not parse.
-    ParseFailures = "parse_failures" in "evidence";
+    ParseFailures = "parse_failures" in "evidence", quality("messages that did not parse");
     /// Exchanges that forced an end to answer, measured.
-    Turns = "turns" in "evidence";
+    Turns = "turns" in "evidence", total;
     /// Exchanges apart because the handshake resumed an earlier session.
-    TurnsResumed = "turns_resumed" in "evidence";
+    TurnsResumed = "turns_resumed" in "evidence", apart;
     /// Exchanges left out because the client offered early data.
-    TurnsEarlyData = "turns_early_data" in "evidence";
+    TurnsEarlyData = "turns_early_data" in "evidence", apart;
     /// Exchanges left out because the server asked for another ClientHello.
-    TurnsRetryRequest = "turns_retry_request" in "evidence";
+    TurnsRetryRequest = "turns_retry_request" in "evidence", apart;
     /// Exchanges apart because the client proves who it is.
-    TurnsClientCertificate = "turns_client_certificate" in "evidence";
+    TurnsClientCertificate = "turns_client_certificate" in "evidence", apart;
     /// Exchanges left out because something was sent again, early or missing meanwhile.
-    TurnsLoss = "turns_loss" in "evidence";
+    TurnsLoss = "turns_loss" in "evidence", apart;
     /// Exchanges left out because their answer came before it can have been asked for.
-    TurnsSplitFlight = "turns_split_flight" in "evidence";
+    TurnsSplitFlight = "turns_split_flight" in "evidence", apart;
     /// Geo or AS database records that could not be read.
-    GeoErrors = "geo_errors" in "enrich";
+    GeoErrors = "geo_errors" in "enrich", loss("lookups", "unreadable database records");
     /// Hits of list entries past the cap of a session.
-    ListHitsDropped = "list_hits_dropped" in "enrich";
+    ListHitsDropped = "list_hits_dropped" in "enrich", loss("list_hits", "hits of lists over a session's cap");
     /// Alerts raised.
-    Alerts = "alerts" in "detect";
-    /// Alerts not kept because the cap was reached.
-    AlertsDropped = "alerts_dropped" in "detect";
+    Alerts = "alerts" in "detect", total;
+    /// Alerts dropped at the cap: those of the lowest level and weight.
+    AlertsDropped = "alerts_dropped" in "detect", loss("alerts", "alerts over the cap");
     /// Alerts added to an earlier one of the same rule and subject that says the same.
-    AlertsMerged = "alerts_merged" in "detect";
+    AlertsMerged = "alerts_merged" in "detect", total;
     /// Alerts of rules that ask for several within a day, while there were too few.
-    AlertsWaiting = "alerts_waiting" in "detect";
-    /// Alerts that stand alone because there was no room to remember what they repeat.
-    AlertsUnmerged = "alerts_unmerged" in "detect";
-    /// Subjects whose alerts were not correlated because the cap was reached.
-    SubjectsDropped = "subjects_dropped" in "detect";
-    /// Incidents not kept because the cap was reached.
-    IncidentsDropped = "incidents_dropped" in "detect";
+    AlertsWaiting = "alerts_waiting" in "detect", total;
+    /// Alerts of such rules that were forgotten at the cap, before there were enough.
+    AlertsForgotten = "alerts_forgotten" in "detect", loss("alerts", "alerts that waited for more, over the cap");
+    /// Alerts forgotten at the cap of those that repetitions are added to: one that repeats them is
+    /// told anew.
+    AlertsUnmerged = "alerts_unmerged" in "detect", loss("merges", "alerts whose repetitions are told anew");
+    /// Alerts of subjects forgotten at the cap, those that say least: they add to no incident.
+    SubjectsDropped = "subjects_dropped" in "detect", loss("subjects", "alerts of subjects over the cap");
+    /// Incidents dropped at the cap: those of the lowest level and score.
+    IncidentsDropped = "incidents_dropped" in "detect", loss("incidents", "incidents over the cap");
     /// Alerts that no incident of their subject would list: the rule, or the incident, has its
     /// fill.
-    AlertsUnlisted = "alerts_unlisted" in "detect";
+    AlertsUnlisted = "alerts_unlisted" in "detect", quality("alerts that their incident does not list");
     /// Endpoints not kept because the cap was reached.
-    EndpointsDropped = "endpoints_dropped" in "detect";
+    EndpointsDropped = "endpoints_dropped" in "detect", loss("endpoints", "sessions of endpoints over the cap");
     /// Tags not kept on endpoints because a run may use at most 128 different ones there.
-    EndpointTagsDropped = "endpoint_tags_dropped" in "detect";
+    EndpointTagsDropped = "endpoint_tags_dropped" in "detect", loss("tags", "tags of endpoints over the cap");
     /// Baselines given up because the cap was reached: those of fewest days and sessions.
-    BaselinesDropped = "baselines_dropped" in "detect";
+    BaselinesDropped = "baselines_dropped" in "detect", loss("baselines", "baselines over the cap");
 }
 
 /// A full set of counters, owned by one thread.
@@ -228,6 +283,16 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for c in Counter::ALL {
             assert!(seen.insert((c.group(), c.name())), "{} twice in {}", c.name(), c.group());
+        }
+    }
+
+    #[test]
+    fn no_two_counters_are_the_same_to_a_person() {
+        let mut seen = std::collections::HashSet::new();
+        for counter in Counter::ALL {
+            if let Meaning::Quality { words } | Meaning::Loss { words, .. } = counter.meaning() {
+                assert!(!words.is_empty() && seen.insert(words), "{words} twice");
+            }
         }
     }
 }

@@ -38,6 +38,16 @@ pub enum Fingerprint {
     Ssh(Arc<str>),
 }
 
+impl Fingerprint {
+    /// Whether it is SSH's, and its text.
+    pub fn as_text(&self) -> (bool, &str) {
+        match self {
+            Fingerprint::Ja4(text) => (false, text),
+            Fingerprint::Ssh(text) => (true, text),
+        }
+    }
+}
+
 /// The responder's transport and port, where the responder answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Service {

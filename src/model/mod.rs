@@ -29,7 +29,7 @@ pub use addr::Addr;
 pub use alert::{Alert, EvidenceItem, EvidenceValue, Family, Incident, Level, Member};
 pub use alert::{RuleInfo, SourceInfo};
 pub use copies::{CopyPoint, CopyReport, Ident};
-pub use counters::{Counter, Counters};
+pub use counters::{Counter, Counters, Meaning};
 pub use endpoint::{EndpointKey, EndpointRow};
 pub use error::Error;
 pub use flow::{FlowKey, Transport};

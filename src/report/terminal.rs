@@ -4,7 +4,7 @@
 //! Out: lines. Never: untrusted text that has not been made safe.
 
 use crate::model::escape::escaped;
-use crate::model::{Counter, Counters, Level};
+use crate::model::{Counter, Counters, Level, Meaning};
 use crate::report::histogram::Histogram;
 use crate::report::spans;
 use crate::report::summary::Summary;
@@ -53,32 +53,6 @@ impl Cell {
     }
 }
 
-/// Losses that are worth a word, each with its words.
-const LOSSES: [(Counter, &str); 22] = [
-    (Counter::RejectLink, "frames of an unknown link type"),
-    (Counter::RejectShort, "frames cut within a header"),
-    (Counter::RejectMalformed, "malformed frames"),
-    (Counter::RejectDepth, "frames nested too deep"),
-    (Counter::FragmentOrphans, "fragments without their first"),
-    (Counter::FramesTruncated, "frames cut by a snap length"),
-    (Counter::TimeBackwards, "frames with a time that steps back"),
-    (Counter::TimeLeaps, "frames with a time far ahead of all others"),
-    (Counter::SessionsEvicted, "sessions pushed out of the full table"),
-    (Counter::SegmentsDropped, "segments over a session's buffer"),
-    (Counter::DatagramsOverlapping, "datagrams whose fragments overlap"),
-    (Counter::DatagramsIncomplete, "datagrams with fragments missing"),
-    (Counter::DatagramsEvicted, "datagrams over the room for fragments"),
-    (Counter::FragmentsApart, "fragments with no place in a datagram"),
-    (Counter::GapBytes, "bytes missing inside TCP streams"),
-    (Counter::AckedUnseenBytes, "of these acknowledged: lost by the capture"),
-    (Counter::SessionsUntimed, "sessions over the room for round trips"),
-    (Counter::MessagesOverCap, "messages over their buffer"),
-    (Counter::GeoErrors, "unreadable database records"),
-    (Counter::AlertsDropped, "alerts over the cap"),
-    (Counter::EndpointsDropped, "sessions of endpoints over the cap"),
-    (Counter::BaselinesDropped, "baselines over the cap"),
-];
-
 /// The whole summary, ending in a newline.
 pub fn render(summary: &Summary, style: Style) -> String {
     let mut page =
@@ -92,6 +66,7 @@ pub fn render(summary: &Summary, style: Style) -> String {
     put_incidents(&mut page, summary);
     put_baselines(&mut page, summary);
     put_copies(&mut page, summary);
+    put_quality(&mut page, &summary.counters);
     put_losses(&mut page, &summary.counters);
     page.out
 }
@@ -403,16 +378,44 @@ fn put_copies(page: &mut Page, summary: &Summary) {
     }
 }
 
+/// Counters that are not zero and that `words` has words for, a row each.
+fn counted(
+    counters: &Counters,
+    tone: Tone,
+    words: impl Fn(Counter) -> Option<&'static str>,
+) -> Vec<Vec<Cell>> {
+    let row = |(counter, value): (Counter, u64)| {
+        let words = words(counter).filter(|_| value > 0)?;
+        Some(vec![right(units::count(value)).tone(tone), left(words)])
+    };
+    counters.iter().filter_map(row).collect()
+}
+
+/// How far to trust what was measured.
+fn put_quality(page: &mut Page, counters: &Counters) {
+    let rows = counted(counters, Tone::Faint, |counter| match counter.meaning() {
+        Meaning::Quality { words } => Some(words),
+        _ => None,
+    });
+    if rows.is_empty() {
+        return;
+    }
+    page.title("Quality", "how far to trust what was measured");
+    put_counts(page, rows);
+}
+
+fn put_counts(page: &mut Page, rows: Vec<Vec<Cell>>) {
+    let head = vec![right("count"), left("what")];
+    page.table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+}
+
 fn put_losses(page: &mut Page, counters: &Counters) {
     page.out.push('\n');
     page.paint("Lost", Tone::Title);
-    let lost: Vec<Vec<Cell>> = LOSSES
-        .iter()
-        .filter(|(counter, _)| counters.get(*counter) > 0)
-        .map(|(counter, words)| {
-            vec![right(units::count(counters.get(*counter))).tone(Tone::Warn), left(*words)]
-        })
-        .collect();
+    let lost = counted(counters, Tone::Warn, |counter| match counter.meaning() {
+        Meaning::Loss { words, .. } => Some(words),
+        _ => None,
+    });
     if lost.is_empty() {
         page.out.push_str("  ");
         page.paint("nothing", Tone::Good);
@@ -420,8 +423,7 @@ fn put_losses(page: &mut Page, counters: &Counters) {
         return;
     }
     page.out.push('\n');
-    let rows = std::iter::once(vec![right("count"), left("what")]).chain(lost).collect::<Vec<_>>();
-    page.table(&rows);
+    put_counts(page, lost);
     put_capture_loss(page, counters);
 }
 
