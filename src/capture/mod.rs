@@ -6,6 +6,7 @@
 //! clock, or a stop because one file is broken.
 
 pub mod block;
+mod drops;
 pub mod filter;
 pub mod inputs;
 pub mod interfaces;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use block::Block;
 pub use block::BlockPool;
+pub use drops::Drops;
 pub use inputs::InputSpec;
 pub use inputs::expand_inputs;
 pub use interrupt::Interrupt;

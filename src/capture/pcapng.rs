@@ -6,6 +6,8 @@
 //! Source: draft-ietf-opsawg-pcapng, section numbers below are of revision 02.
 
 use crate::capture::block::MAX_FRAME;
+use crate::capture::drops::Drops;
+use crate::capture::drops::Told;
 use crate::capture::pcap::normal_link;
 use crate::capture::step::MAX_NEED;
 use crate::capture::step::Order;
@@ -18,6 +20,7 @@ const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
 const PACKET_OBSOLETE: u32 = 2;
 const PACKET_SIMPLE: u32 = 3;
+const STATISTICS: u32 = 5;
 const PACKET_ENHANCED: u32 = 6;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
@@ -72,6 +75,8 @@ struct Interface {
     snap_len: u32,
     resolution: Resolution,
     offset_secs: i64,
+    /// What was lost there.
+    told: Told,
 }
 
 impl Interface {
@@ -96,6 +101,8 @@ pub(super) struct Pcapng {
     /// Frames whose own time cannot be told in nanoseconds since 1970; treated as simple packets
     /// are.
     untimed: u64,
+    /// What the sections before this one say was lost.
+    lost: Drops,
 }
 
 /// Whether a file that begins so is a pcapng file.
@@ -106,7 +113,15 @@ pub(super) fn is_pcapng(magic: [u8; 4]) -> bool {
 impl Pcapng {
     /// Before the first section header, which sets the byte order.
     pub(super) fn new() -> Pcapng {
-        Pcapng { order: Order::Little, interfaces: Vec::new(), last: Nanos::ZERO, untimed: 0 }
+        let (order, lost) = (Order::Little, Drops::default());
+        Pcapng { order, interfaces: Vec::new(), last: Nanos::ZERO, untimed: 0, lost }
+    }
+
+    /// What the file has said so far of frames that it lacks.
+    pub(super) fn drops(&self) -> Drops {
+        let mut drops = self.lost;
+        self.interfaces.iter().for_each(|interface| drops.add(interface.told));
+        drops
     }
 
     /// How many frames were given the time of the frame before, their own being impossible.
@@ -144,6 +159,7 @@ impl Pcapng {
             SECTION => self.section(body, len),
             INTERFACE => self.interface(body, len),
             PACKET_SIMPLE => self.simple(body, len),
+            STATISTICS => self.statistics(body, len),
             _ => self.obsolete(body, len),
         }
     }
@@ -157,6 +173,7 @@ impl Pcapng {
         if major != 1 {
             return Step::Malformed("a section of a version of the format other than 1");
         }
+        self.lost = self.drops();
         self.interfaces.clear();
         Step::Skip(u64::from(len))
     }
@@ -174,6 +191,7 @@ impl Pcapng {
             snap_len: self.order.word(fixed, 1),
             resolution: Resolution::Times(1_000),
             offset_secs: 0,
+            told: Told::default(),
         };
         while let Some((code, value, next)) = self.option(options) {
             match (code, value) {
@@ -189,6 +207,28 @@ impl Pcapng {
         }
         self.interfaces.push(interface);
         Step::Skip(u64::from(len))
+    }
+
+    /// What an interface has lost (section 4.6). An odd block is no reason to give up the file.
+    fn statistics(&mut self, body: &[u8], len: u32) -> Step {
+        if let Some((fixed, options)) = body.split_first_chunk::<12>() {
+            self.tell(self.order.word(fixed, 0), options, Told::statistics);
+        }
+        Step::Skip(u64::from(len))
+    }
+
+    /// Gives the options of a block to what its interface tells.
+    #[cold]
+    fn tell(&mut self, number: u32, mut options: &[u8], take: fn(&mut Told, Order, u16, &[u8])) {
+        let Some(known) = self.interfaces.get(number as usize) else { return };
+        let mut told = known.told;
+        while let Some((code, value, next)) = self.option(options) {
+            take(&mut told, self.order, code, value);
+            options = next;
+        }
+        if let Some(known) = self.interfaces.get_mut(number as usize) {
+            known.told = told;
+        }
     }
 
     /// One option: code, value, what follows. `None` at the end or where the lengths make no sense.
@@ -207,20 +247,29 @@ impl Pcapng {
         let Some((fixed, data)) = body.split_first_chunk::<20>() else {
             return Step::Malformed("a packet block shorter than its fixed part");
         };
-        let word = |n| self.order.word(fixed, n);
+        let order = self.order;
+        let word = |n| order.word(fixed, n);
         let lengths = Lengths { captured: word(3), wire: word(4), present: data.len() };
-        self.frame(word(0), (word(1), word(2)), lengths, (28, len))
+        let step = self.frame(word(0), (word(1), word(2)), lengths, (28, len));
+        let options = data.get((word(3) as usize).next_multiple_of(4)..);
+        if let (Step::Frame(..), Some(options @ [_, ..])) = (&step, options) {
+            self.tell(word(0), options, Told::packet);
+        }
+        step
     }
 
     fn obsolete(&mut self, body: &[u8], len: u32) -> Step {
         let Some((fixed, data)) = body.split_first_chunk::<20>() else {
             return Step::Malformed("a packet block shorter than its fixed part");
         };
-        let [a, b, ..] = *fixed;
-        let word = |n| self.order.word(fixed, n);
+        let ([a, b, c, d, ..], order) = (*fixed, self.order);
+        let word = |n| order.word(fixed, n);
         let lengths = Lengths { captured: word(3), wire: word(4), present: data.len() };
-        let interface = u32::from(self.order.u16([a, b]));
-        self.frame(interface, (word(1), word(2)), lengths, (28, len))
+        let (stamp, number) = ((word(1), word(2)), u32::from(self.order.u16([a, b])));
+        if let Some(interface) = self.interfaces.get_mut(number as usize) {
+            interface.told.count(self.order.u16([c, d]));
+        }
+        self.frame(number, stamp, lengths, (28, len))
     }
 
     #[inline]
@@ -295,7 +344,8 @@ struct Lengths {
 
 #[inline]
 fn is_known(kind: u32) -> bool {
-    matches!(kind, PACKET_ENHANCED | SECTION | INTERFACE | PACKET_SIMPLE | PACKET_OBSOLETE)
+    let rare = || matches!(kind, STATISTICS | PACKET_SIMPLE | PACKET_OBSOLETE);
+    matches!(kind, PACKET_ENHANCED | SECTION | INTERFACE) || rare()
 }
 
 fn byte_order(head: &[u8; 12]) -> Option<Order> {
@@ -321,7 +371,8 @@ mod tests {
 
     fn interface(resolution: u8, offset_secs: i64) -> Interface {
         let resolution = Resolution::of(resolution);
-        Interface { link: LinkType::ETHERNET, snap_len: 0, resolution, offset_secs }
+        let (link, told) = (LinkType::ETHERNET, Told::default());
+        Interface { link, snap_len: 0, resolution, offset_secs, told }
     }
 
     fn time(i: Interface, units: u64) -> Option<u64> {

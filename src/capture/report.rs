@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::Serializer;
 
+use crate::capture::drops::Drops;
 use crate::model::Nanos;
 
 /// How the reading of one file ended.
@@ -70,6 +71,9 @@ pub struct FileReport {
     pub packets: u64,
     /// Frames left out because their own header made no sense (the file as a whole still did).
     pub packets_malformed: u64,
+    /// Frames that the file says were lost before it was written.
+    #[serde(skip_serializing_if = "is_none")]
+    pub packets_dropped: Drops,
     /// Earliest packet time.
     #[serde(serialize_with = "moment")]
     pub first: Option<Nanos>,
@@ -102,12 +106,17 @@ impl FileReport {
             sha256_note: Some("not read".to_owned()),
             packets: 0,
             packets_malformed: 0,
+            packets_dropped: Drops::default(),
             first: None,
             last: None,
             verdict,
             reason: Some(reason),
         }
     }
+}
+
+fn is_none(drops: &Drops) -> bool {
+    drops.total() == 0
 }
 
 fn path_lossy<S: Serializer>(path: &Path, out: S) -> Result<S::Ok, S::Error> {

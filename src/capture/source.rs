@@ -13,6 +13,7 @@ use crate::capture::RATIO_FLOOR_BYTES;
 use crate::capture::ReadOptions;
 use crate::capture::block::Block;
 use crate::capture::block::BlockPool;
+use crate::capture::drops::Drops;
 use crate::capture::inputs::InputSpec;
 use crate::capture::pcap;
 use crate::capture::pcap::Pcap;
@@ -287,6 +288,10 @@ impl FileSource {
             Some((verdict, reason)) => (verdict, Some(reason)),
             None => (Verdict::Ok, None),
         };
+        let packets_dropped = match &self.format {
+            Format::Pcap(_) => Drops::default(),
+            Format::Pcapng(format) => format.drops(),
+        };
         let gone = || (0, None, Some("the stream could not be recovered".to_owned()));
         let (bytes, sha256, sha256_note) =
             self.feed.input.into_stored().map_or_else(gone, Stored::finish);
@@ -297,6 +302,7 @@ impl FileSource {
             sha256_note,
             packets: self.packets,
             packets_malformed: self.malformed,
+            packets_dropped,
             first: (self.packets > 0).then_some(self.first),
             last: (self.packets > 0).then_some(self.last),
             verdict,

@@ -413,3 +413,68 @@ fn many_files_are_closed_after_the_first_look_and_opened_in_time() {
     assert_eq!((all.len(), late, reports.len()), (2_400, 0, 60));
     assert!(all.iter().map(|x| x.0).is_sorted());
 }
+
+/// An interface statistics block with these options of 8 bytes.
+fn statistics(w: &mut Words, interface: u32, options: &[(u16, u64)]) {
+    w.block(5, |w| {
+        w.u32(interface);
+        w.u32(0);
+        w.u32(0);
+        for (code, n) in options {
+            w.u16(*code);
+            w.u16(8);
+            w.out.extend(if w.big { n.to_be_bytes() } else { n.to_le_bytes() });
+        }
+        w.u32(0);
+    });
+}
+
+#[test]
+fn what_a_pcapng_says_it_lost_is_summed_by_section_and_interface() {
+    let mut w = Words { big: true, out: Vec::new() };
+    w.section();
+    w.interface(1, None, None);
+    w.interface(1, None, None);
+    w.enhanced(0, 1_000_000, b"abcd");
+    // isb_ifrecv is no loss; later statistics go on counting.
+    statistics(&mut w, 0, &[(4, 1_000), (5, 100), (7, 3)]);
+    statistics(&mut w, 0, &[(4, 2_000), (5, 500)]);
+    statistics(&mut w, 1, &[(7, 20)]);
+    // Of an interface that was never described, and one too short for its fixed part.
+    statistics(&mut w, 7, &[(5, 9_999)]);
+    w.block(5, |w| w.u32(0));
+    w.big = false;
+    w.section();
+    w.interface(1, None, None);
+    statistics(&mut w, 0, &[(5, 1)]);
+    // epb_dropcount behind a comment; the obsolete block has its own, and one that is not known.
+    for drops in [2u64, 40] {
+        w.block(6, |w| {
+            [0, 0, 2_000_000, 3, 3].into_iter().for_each(|word| w.u32(word));
+            w.out.extend(b"abc\0\x01\0\x02\0hi\0\0\x04\0\x08\0");
+            w.out.extend(drops.to_le_bytes());
+            w.u32(0);
+        });
+    }
+    for drops in [5, 0xffff] {
+        w.block(2, |w| {
+            w.u16(0);
+            w.u16(drops);
+            [0, 2_000_000, 2, 2].into_iter().for_each(|word| w.u32(word));
+            w.out.extend(b"hi");
+        });
+    }
+    for (block, step) in [(1 << 16, usize::MAX), (64, 5)] {
+        let (seen, report) = read_all(&w.out, block, step);
+        assert_eq!((seen.len(), report.verdict), (5, Verdict::Ok), "{:?}", report.reason);
+        let drops = report.packets_dropped;
+        assert_eq!((drops.card, drops.system, drops.either), (501, 23, 46));
+    }
+}
+
+#[test]
+fn a_file_that_says_nothing_of_losses_lost_nothing() {
+    for bytes in [pcapng(), pcap(&samples())] {
+        assert_eq!(read_all(&bytes, 1 << 16, usize::MAX).1.packets_dropped.total(), 0);
+    }
+}

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::capture::Block;
 use crate::capture::BlockPool;
+use crate::capture::Drops;
 use crate::capture::FileReport;
 use crate::capture::FrameMeta;
 use crate::capture::LiveSource;
@@ -87,6 +88,8 @@ pub(super) struct Intake {
     points: Vec<u16>,
     /// Tunnels that each source opens, where not all open the same.
     tunnels: Vec<TunnelSet>,
+    /// Forgotten fragments that were counted.
+    fragments_counted: u64,
     pub(super) tally: Tally,
 }
 
@@ -124,7 +127,10 @@ impl Reader {
         let tunnels = tunnels(prepared, (0..=u16::MAX).map_while(|file| source.path(file)));
         let source = Source::Files(Box::new(source));
         let (copies, tally) = (copies(prepared), Tally::default());
-        Reader::over(source, Intake { decoder, filter, copies, points, tunnels, tally })
+        Reader::over(
+            source,
+            Intake { decoder, filter, copies, points, tunnels, fragments_counted: 0, tally },
+        )
     }
 
     /// A reader over interfaces, each a capture point of its own where the plan says so. The filter
@@ -137,7 +143,8 @@ impl Reader {
         let tunnels = tunnels(prepared, names.iter().map(PathBuf::as_path));
         let decoder = Decoder::new(prepared.decode);
         let (copies, tally) = (copies(prepared), Tally::default());
-        let intake = Intake { decoder, filter: None, copies, points, tunnels, tally };
+        let intake =
+            Intake { decoder, filter: None, copies, points, tunnels, fragments_counted: 0, tally };
         Reader::over(Source::Live(live), intake)
     }
 
@@ -183,14 +190,16 @@ impl Reader {
         }
         dispatcher.finish().map_err(worker_gone)?;
         let names = self.source.names();
+        self.intake.count_fragments();
         let mut tally = self.intake.tally;
-        tally.counters.add(Counter::FragmentsEvicted, self.intake.decoder.fragments_evicted());
         let span = tally.first.map(|first| (first, tally.last));
         let files = match self.source {
             Source::Files(files) => {
                 tally.counters.add(Counter::FilesLate, files.files_late());
                 tally.counters.add(Counter::OpensRefused, files.opens_refused());
-                files.finish()
+                let files = files.finish();
+                files.iter().for_each(|file| tally.file(file));
+                files
             }
             Source::Live(_) => Vec::new(),
         };
@@ -205,6 +214,7 @@ impl Reader {
         silent: Option<Nanos>,
         dispatcher: &mut Dispatcher<Arc<Block>>,
     ) -> Result<(), WorkerGone> {
+        self.intake.count_fragments();
         if let Some(now) = silent {
             self.release(second_of(now), dispatcher)?;
             self.clock.advance(second_of(now));
@@ -297,6 +307,13 @@ impl Intake {
 }
 
 impl Intake {
+    /// Counts the fragments that were forgotten since the last call.
+    fn count_fragments(&mut self) {
+        let evicted = self.decoder.fragments_evicted();
+        self.tally.counters.add(Counter::FragmentsEvicted, evicted - self.fragments_counted);
+        self.fragments_counted = evicted;
+    }
+
     /// Lets every worker hear who asks a port to be let in.
     #[cold]
     fn tell_of_door(
@@ -343,6 +360,14 @@ impl Tally {
         if (frame.bytes.len() as u64) < u64::from(frame.wire_len) {
             self.counters.bump(Counter::FramesTruncated);
         }
+    }
+
+    /// What a file says was lost before it was written.
+    fn file(&mut self, file: &FileReport) {
+        let Drops { card, system, either } = file.packets_dropped;
+        self.counters.add(Counter::NicDrops, card);
+        self.counters.add(Counter::RingDrops, system);
+        self.counters.add(Counter::FramesDropped, either);
     }
 
     /// A time that is believed.

@@ -1,0 +1,117 @@
+//! What a capture file says of frames that it lacks.
+//!
+//! Owns: how the numbers of interfaces and packets go together. In: options of pcapng blocks. Out:
+//! sums. Never: an estimate.
+
+use serde::Serialize;
+
+use crate::capture::step::Order;
+
+/// epb_dropcount (draft-ietf-opsawg-pcapng section 4.3).
+const DROPCOUNT: u16 = 4;
+/// isb_ifdrop and isb_osdrop (section 4.6).
+const IFDROP: u16 = 5;
+const OSDROP: u16 = 7;
+
+/// A drops count of the obsolete packet block that is not known.
+const UNKNOWN: u16 = 0xffff;
+
+/// What one interface of one section tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The last statistics: each block goes on counting where the one before ended.
+    card: u64,
+    system: u64,
+    /// What packet blocks say was lost before them.
+    noted: u64,
+}
+
+impl Told {
+    /// Takes an option of an interface statistics block.
+    pub(super) fn statistics(&mut self, order: Order, code: u16, value: &[u8]) {
+        let told = value.first_chunk().map(|bytes| order.u64(*bytes));
+        // All ones is how a number that is not known is held.
+        match (code, told.filter(|n| *n != u64::MAX)) {
+            (IFDROP, Some(n)) => self.card = n,
+            (OSDROP, Some(n)) => self.system = n,
+            _ => {}
+        }
+    }
+
+    /// Takes an option of an enhanced packet block.
+    pub(super) fn packet(&mut self, order: Order, code: u16, value: &[u8]) {
+        if let (DROPCOUNT, Some(bytes)) = (code, value.first_chunk()) {
+            self.noted = self.noted.saturating_add(order.u64(*bytes));
+        }
+    }
+
+    /// Takes the drops count of an obsolete packet block.
+    pub(super) fn count(&mut self, drops: u16) {
+        if drops != UNKNOWN {
+            self.noted = self.noted.saturating_add(drops.into());
+        }
+    }
+}
+
+/// Frames that never reached a file, as far as it says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Drops {
+    /// Lost by the interface.
+    pub card: u64,
+    /// Lost by the system that captured.
+    pub system: u64,
+    /// Lost by either: what packets say beyond the two above.
+    pub either: u64,
+}
+
+impl Drops {
+    /// All of them.
+    pub const fn total(&self) -> u64 {
+        self.card.saturating_add(self.system).saturating_add(self.either)
+    }
+
+    /// Adds what an interface tells. Statistics and packets tell of the same losses: those of the
+    /// whole come first.
+    pub(super) const fn add(&mut self, told: Told) {
+        self.card = self.card.saturating_add(told.card);
+        self.system = self.system.saturating_add(told.system);
+        let more = told.noted.saturating_sub(told.card.saturating_add(told.system));
+        self.either = self.either.saturating_add(more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_statistics_count_and_packets_only_beyond_them() {
+        let mut told = Told::default();
+        for (code, n) in [(IFDROP, 10u64), (IFDROP, 25), (OSDROP, 5), (IFDROP, u64::MAX)] {
+            told.statistics(Order::Big, code, &n.to_be_bytes());
+        }
+        told.statistics(Order::Big, OSDROP, &[1, 2, 3]);
+        let mut drops = Drops::default();
+        drops.add(told);
+        assert_eq!(drops, Drops { card: 25, system: 5, either: 0 });
+        told.packet(Order::Big, DROPCOUNT, &31u64.to_be_bytes());
+        told.count(UNKNOWN);
+        told.count(2);
+        drops.add(told);
+        assert_eq!(drops, Drops { card: 50, system: 10, either: 3 });
+    }
+
+    #[test]
+    fn numbers_of_any_size_add_up_without_wrapping() {
+        let mut told = Told::default();
+        for code in [IFDROP, OSDROP] {
+            told.statistics(Order::Little, code, &(u64::MAX - 1).to_le_bytes());
+        }
+        told.packet(Order::Little, DROPCOUNT, &[0xff; 8]);
+        told.packet(Order::Little, DROPCOUNT, &[0xff; 8]);
+        let mut drops = Drops::default();
+        drops.add(told);
+        drops.add(told);
+        assert_eq!(drops.total(), u64::MAX);
+    }
+}
