@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub use crate::detect::advice::does_not_prove;
 pub use crate::detect::advice::next_steps;
 use crate::model::Alert;
+use crate::model::Counter;
+use crate::model::Counters;
 use crate::model::Family;
 use crate::model::Incident;
 use crate::model::Level;
@@ -23,9 +25,9 @@ pub struct IncidentConfig {
     pub score_min: f64,
     /// Span of packet time within which families add up (7 days).
     pub window: Nanos,
-    /// Most subjects kept; alerts of later ones are counted in [`Incidents::subjects_dropped`].
+    /// Most subjects kept; beyond it those go that say least, their alerts counted.
     pub subjects_max: usize,
-    /// Most incidents kept until they are asked for; later ones are counted.
+    /// Most incidents kept until they are asked for; beyond it those of the lowest score go, counted.
     pub incidents_max: usize,
     /// Most alerts listed per incident; at most four of one rule.
     pub alerts_max: usize,
@@ -49,6 +51,9 @@ impl IncidentConfig {
 
 /// Rules that make an incident without a second family (DOMAIN section 4).
 const ALONE: &[&str] = &["D10", "D29"];
+
+/// At a cap the ROOMth part of what is kept makes room at once.
+const ROOM: usize = 8;
 
 /// Most alerts of one rule that an incident lists.
 const ALERTS_OF_RULE_MAX: usize = 4;
@@ -74,6 +79,10 @@ struct Subject {
     reached: Option<(Nanos, f64)>,
     /// Alerts that are not listed.
     unlisted: u64,
+    /// When it was heard of last.
+    last: Nanos,
+    /// It is of our side, or known by name.
+    is_ours: bool,
 }
 
 impl Incidents {
@@ -96,19 +105,14 @@ impl Incidents {
         if full && !self.subjects.contains_key(&alert.subject) {
             self.forget_quiet(alert.time);
             if self.subjects.len() >= self.config.subjects_max {
-                self.subjects_dropped += 1;
-                return;
+                self.forget_least();
             }
         }
         let config = &self.config;
         let subject = self.subjects.entry(Arc::clone(&alert.subject)).or_default();
-        if let Some(done) = subject.close(&alert.subject, alert.time, config) {
-            if self.done.len() < config.incidents_max {
-                self.done.push(done);
-            } else {
-                self.incidents_dropped += 1;
-            }
-        }
+        let done = subject.close(&alert.subject, alert.time, config);
+        subject.last = subject.last.max(alert.time);
+        subject.is_ours |= is_ours(alert);
         if alert.subject_name.is_some() {
             subject.name.clone_from(&alert.subject_name);
         }
@@ -117,6 +121,8 @@ impl Incidents {
             self.alerts_unlisted += 1;
         }
         subject.judge(alert.time, config.score_min);
+        self.done.extend(done);
+        self.bound_done();
     }
 
     /// The incidents that became complete since the last call.
@@ -140,19 +146,11 @@ impl Incidents {
         all
     }
 
-    /// Alerts of subjects past the cap.
-    pub fn subjects_dropped(&self) -> u64 {
-        self.subjects_dropped
-    }
-
-    /// Complete incidents past the cap.
-    pub fn incidents_dropped(&self) -> u64 {
-        self.incidents_dropped
-    }
-
-    /// Alerts that count in no list because their rule, or the incident, has its fill.
-    pub fn alerts_unlisted(&self) -> u64 {
-        self.alerts_unlisted
+    /// Adds to `counters` what fell off since the last call.
+    pub fn count(&mut self, counters: &mut Counters) {
+        counters.add(Counter::SubjectsDropped, std::mem::take(&mut self.subjects_dropped));
+        counters.add(Counter::IncidentsDropped, std::mem::take(&mut self.incidents_dropped));
+        counters.add(Counter::AlertsUnlisted, std::mem::take(&mut self.alerts_unlisted));
     }
 
     /// Makes room: subjects without an incident whose alerts are all past the window.
@@ -165,7 +163,64 @@ impl Incidents {
     }
 }
 
+impl Incidents {
+    /// Makes room for an eighth of the subjects: those go that say least. An incident among them is
+    /// complete with that.
+    fn forget_least(&mut self) {
+        let mut ranks: Vec<(Rank, Arc<str>)> =
+            self.subjects.iter().map(|(id, subject)| (subject.rank(), Arc::clone(id))).collect();
+        // Two subjects never compare equal: which of them go depends on the run alone.
+        ranks.sort_unstable();
+        let keep = self.config.subjects_max - self.config.subjects_max.div_ceil(ROOM);
+        for (_, id) in ranks.drain(..ranks.len().saturating_sub(keep)) {
+            let Some(subject) = self.subjects.remove(&id) else { continue };
+            match subject.incident(&id, &self.config) {
+                Some(incident) => self.done.push(incident),
+                None => self.subjects_dropped += subject.hits.len() as u64 + subject.unlisted,
+            }
+        }
+    }
+
+    /// Of too many complete incidents, those of the lowest score go.
+    fn bound_done(&mut self) {
+        if self.done.len() <= self.config.incidents_max {
+            return;
+        }
+        let before = self.done.len();
+        self.done.sort_by(|a, b| {
+            let key = |i: &Incident| (i.level, score_bits(i.score));
+            key(b).cmp(&key(a)).then_with(|| (a.time, &a.subject).cmp(&(b.time, &b.subject)))
+        });
+        self.done.truncate(self.config.incidents_max - self.config.incidents_max.div_ceil(ROOM));
+        self.incidents_dropped += (before - self.done.len()) as u64;
+    }
+}
+
+/// What a subject is worth at the cap: the least goes first.
+///
+/// An incident before none. One of ours, or one that the subjects file knows, before an address
+/// outside, of which there are as many as anybody likes to send from. Then the score, the level,
+/// and whoever was heard last.
+type Rank = (bool, bool, u64, Level, Nanos);
+
+/// A score from 0 to 1 in the order of its bits.
+const fn score_bits(score: f64) -> u64 {
+    score.max(0.0).to_bits()
+}
+
+/// Whether an alert is of somebody of ours: a name of the subjects file, or not the remote end. A
+/// pseudonym stands for somebody of ours too.
+pub(super) fn is_ours(alert: &Alert) -> bool {
+    let is_remote = alert.remote.is_some_and(|remote| remote.to_string() == *alert.subject);
+    alert.subject_name.is_some() || (alert.home.is_some() && !is_remote)
+}
+
 impl Subject {
+    fn rank(&self) -> Rank {
+        let level = self.hits.iter().map(|hit| hit.level).max().unwrap_or(Level::Informational);
+        (self.reached.is_some(), self.is_ours, score_bits(self.score()), level, self.last)
+    }
+
     /// Lets go of what the window has left behind: the incident where there is one, else old hits.
     fn close(&mut self, id: &Arc<str>, now: Nanos, config: &IncidentConfig) -> Option<Incident> {
         let window = config.window;
@@ -187,21 +242,48 @@ impl Subject {
         done
     }
 
-    /// Keeps an alert; one that its rule has enough of only replaces a lighter one.
+    /// Keeps an alert; false where that, or another for it, is listed no more.
     fn add(&mut self, hit: &Arc<Alert>, config: &IncidentConfig) -> bool {
         let of_rule = self.hits.iter().filter(|have| have.rule.uuid == hit.rule.uuid).count();
         if of_rule < ALERTS_OF_RULE_MAX && self.hits.len() < config.alerts_max {
             self.hits.push(Arc::clone(hit));
             return true;
         }
-        // The newest stays, so that a rule that fires on and on keeps its family within the window.
-        let same = self.hits.iter_mut().rev().find(|have| have.rule.uuid == hit.rule.uuid);
-        if let Some(last) = same.filter(|_| self.reached.is_none())
-            && last.weight <= hit.weight
-        {
-            *last = Arc::clone(hit);
+        match of_rule {
+            0 => self.give_way(hit),
+            _ => self.renew(hit),
         }
         false
+    }
+
+    /// A rule that is new here takes the place of the lightest alert of another that has several.
+    fn give_way(&mut self, hit: &Arc<Alert>) {
+        let several = |have: &Arc<Alert>| {
+            self.hits.iter().filter(|other| other.rule.uuid == have.rule.uuid).count() > 1
+        };
+        let weight = |at: &usize| self.hits.get(*at).map_or(0, |hit| score_bits(hit.weight));
+        // The first of all stays: with it the incident began.
+        let candidates =
+            (1..self.hits.len()).rev().filter(|at| self.hits.get(*at).is_some_and(several));
+        let lightest = candidates.min_by_key(weight);
+        if let Some(place) = lightest.and_then(|at| self.hits.get_mut(at)) {
+            *place = Arc::clone(hit);
+        }
+    }
+
+    /// One of a rule that has its fill replaces the rule's last where that is lighter; and before
+    /// there is an incident also where it is as heavy, so that a rule that fires on and on keeps
+    /// its family within the window.
+    fn renew(&mut self, hit: &Arc<Alert>) {
+        let reached = self.reached.is_some();
+        let of_rule = self.hits.iter().enumerate().rev();
+        let mut of_rule = of_rule.filter(|(_, have)| have.rule.uuid == hit.rule.uuid);
+        let Some((at, last)) = of_rule.next() else { return };
+        let more = last.weight < hit.weight && at > 0;
+        let as_much = last.weight <= hit.weight && !reached;
+        if let Some(place) = self.hits.get_mut(at).filter(|_| more || as_much) {
+            *place = Arc::clone(hit);
+        }
     }
 
     fn judge(&mut self, now: Nanos, score_min: f64) {

@@ -1,5 +1,11 @@
 use super::*;
 
+fn counted(all: &mut Incidents, counter: Counter) -> u64 {
+    let mut counters = Counters::default();
+    all.count(&mut counters);
+    counters.get(counter)
+}
+
 const DAY: u64 = 86_400;
 
 fn alert(rule: &str, family: Family, weight: f64, at_s: u64, subject: &str) -> Arc<Alert> {
@@ -38,7 +44,7 @@ fn one_family_is_never_enough_but_d29_stands_alone() {
     }
     all.push(&alert("D05", Family::P, 0.0, 60, "a"));
     all.push(&alert("D29", Family::N, 0.9, 70, "b"));
-    assert_eq!(all.alerts_unlisted(), 46);
+    assert_eq!(counted(&mut all, Counter::AlertsUnlisted), 46);
     let done = all.finish();
     assert_eq!(done.len(), 1);
     assert_eq!(&*done[0].subject, "b");
@@ -86,21 +92,109 @@ fn alerts_that_an_incident_does_not_list_are_counted() {
         all.push(&alert("D08", Family::R, 0.5, at, "a"));
     }
     all.push(&alert("D18", Family::N, 0.6, 9, "a"));
-    assert_eq!(all.alerts_unlisted(), 3);
+    assert_eq!(counted(&mut all, Counter::AlertsUnlisted), 3);
     let done = all.finish();
     assert_eq!((done[0].alerts.len(), done[0].alerts_more), (5, 3));
 }
 
+fn small(subjects_max: usize) -> Incidents {
+    Incidents::new(IncidentConfig { subjects_max, ..IncidentConfig::new(|_| String::new()) })
+}
+
+/// Of somebody inside, who is the subject.
+fn ours(rule: &str, family: Family, weight: f64, at_s: u64) -> Arc<Alert> {
+    let home = "10.0.0.7".parse::<std::net::IpAddr>().unwrap().into();
+    let alert = alert(rule, family, weight, at_s, "10.0.0.7");
+    Arc::new(Alert { home: Some(home), ..Arc::unwrap_or_clone(alert) })
+}
+
 #[test]
 fn subjects_are_capped_and_counted() {
-    let mut config = IncidentConfig::new(|_| String::new());
-    config.subjects_max = 2;
-    let mut all = Incidents::new(config);
-    for subject in ["a", "b", "c"] {
-        all.push(&alert("D08", Family::R, 0.6, 0, subject));
+    let mut all = small(2);
+    for (at, subject) in ["a", "b", "c"].iter().enumerate() {
+        all.push(&alert("D08", Family::R, 0.6, at as u64, subject));
     }
-    assert_eq!(all.subjects_dropped(), 1);
+    assert_eq!(counted(&mut all, Counter::SubjectsDropped), 1);
+    assert!(!all.subjects.contains_key("a"), "of equals the one that was quiet for longest goes");
     // Past the window the quiet ones make room.
-    all.push(&alert("D08", Family::R, 0.6, 8 * DAY, "c"));
-    assert_eq!((all.subjects_dropped(), all.subjects.len()), (1, 1));
+    all.push(&alert("D08", Family::R, 0.6, 8 * DAY, "d"));
+    assert_eq!((counted(&mut all, Counter::SubjectsDropped), all.subjects.len()), (0, 1));
+}
+
+#[test]
+fn a_flood_of_subjects_hides_no_incident() {
+    let mut all = small(64);
+    let flood = |all: &mut Incidents, from: u64| {
+        for n in from..from + 1_000 {
+            all.push(&alert("D08", Family::R, 0.7, n, &format!("192.0.2.{n}")));
+            assert!(all.subjects.len() <= 64);
+        }
+    };
+    flood(&mut all, 0);
+    all.push(&ours("D08", Family::R, 0.5, 1_000));
+    flood(&mut all, 1_000);
+    all.push(&ours("D18", Family::N, 0.6, 2_000));
+    flood(&mut all, 2_000);
+    let dropped = counted(&mut all, Counter::SubjectsDropped);
+    let left = all.subjects.values().map(|subject| subject.hits.len() as u64).sum::<u64>();
+    assert_eq!(dropped + left, 3_002, "each alert is there or counted");
+    let done = all.finish();
+    assert_eq!(done.len(), 1);
+    assert_eq!((&*done[0].subject, done[0].alerts.len()), ("10.0.0.7", 2));
+}
+
+#[test]
+fn an_incident_that_has_to_go_is_complete_not_lost() {
+    let mut all = small(4);
+    for n in 0..9 {
+        let subject = format!("s{n}");
+        all.push(&alert("D08", Family::R, 0.6, n, &subject));
+        all.push(&alert("D18", Family::N, 0.6, n, &subject));
+    }
+    assert_eq!(counted(&mut all, Counter::SubjectsDropped), 0);
+    assert_eq!(all.finish().len(), 9);
+}
+
+#[test]
+fn of_too_many_incidents_the_least_go() {
+    let config = IncidentConfig::new(|_| String::new());
+    let mut all = Incidents::new(IncidentConfig { subjects_max: 2, incidents_max: 8, ..config });
+    for n in 0..100u64 {
+        let subject = format!("s{n}");
+        let weight = if n == 13 { 0.9 } else { 0.6 };
+        all.push(&alert("D08", Family::R, weight, n, &subject));
+        all.push(&alert("D18", Family::N, 0.6, n, &subject));
+    }
+    let dropped = counted(&mut all, Counter::IncidentsDropped);
+    let done = all.finish();
+    assert_eq!(dropped + done.len() as u64, 100);
+    assert!(done.iter().any(|incident| &*incident.subject == "s13"));
+}
+
+#[test]
+fn a_rule_that_is_new_has_a_place_among_many_of_others() {
+    let mut all = incidents();
+    for rule in 0..8 {
+        for at in 0..4 {
+            all.push(&alert(&format!("D5{rule}"), Family::N, 0.5, at, "a"));
+        }
+    }
+    all.push(&alert("D08", Family::R, 0.6, 10, "a"));
+    assert_eq!(counted(&mut all, Counter::AlertsUnlisted), 1);
+    let done = all.finish();
+    assert_eq!(done[0].families, [Family::N, Family::R]);
+    assert_eq!((done[0].alerts.len(), done[0].alerts_more), (32, 1));
+    assert_eq!(done[0].since, Nanos::ZERO);
+}
+
+#[test]
+fn a_heavier_alert_of_the_same_rule_is_not_passed_over() {
+    let mut all = incidents();
+    for at in 0..4 {
+        all.push(&alert("D18", Family::N, 0.6, at, "a"));
+    }
+    all.push(&alert("D08", Family::R, 0.5, 5, "a"));
+    all.push(&alert("D18", Family::N, 0.9, 6, "a"));
+    let done = all.finish();
+    assert!((done[0].score - 0.95).abs() < 1e-9, "{}", done[0].score);
 }

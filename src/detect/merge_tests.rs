@@ -52,15 +52,66 @@ fn a_rule_that_asks_for_none_of_it_is_left_alone() {
     }
 }
 
+fn counted(merger: &mut Merger, counter: Counter) -> u64 {
+    let mut counters = Counters::default();
+    merger.count(&mut counters);
+    counters.get(counter)
+}
+
 #[test]
 fn kinds_are_capped_and_old_ones_make_room() {
-    let mut merger = Merger::default();
-    for n in 0..KINDS_MAX {
+    let mut merger = Merger::new(64);
+    for n in 0..64 {
         merger.judge(&alert(&n.to_string(), Some("x"), 0), None);
     }
-    assert!(matches!(merger.judge(&alert("late", Some("x"), DAY), None), Verdict::Unremembered));
-    assert!(matches!(merger.judge(&alert("later", Some("x"), 2 * DAY), None), Verdict::New));
-    assert_eq!(merger.kinds.len(), 1);
+    assert!(matches!(merger.judge(&alert("late", Some("x"), DAY), None), Verdict::New));
+    assert!(merger.kinds.len() <= 64);
+    // What is past the window is no loss; those were within it.
+    assert_eq!(counted(&mut merger, Counter::AlertsUnmerged), 8);
+    assert!(matches!(merger.judge(&alert("later", Some("x"), 3 * DAY), None), Verdict::New));
+    assert_eq!(counted(&mut merger, Counter::AlertsUnmerged), 0);
+}
+
+#[test]
+fn the_least_kind_is_forgotten_not_the_newest() {
+    let of = |subject: &str, home: Option<&str>, at_s: u64| {
+        let home = home.map(|ip| ip.parse::<std::net::IpAddr>().unwrap().into());
+        let mut alert = Alert { home, ..alert(subject, Some("x"), at_s) };
+        if let Some(repeats) = &mut alert.repeats {
+            repeats.at_least = 3;
+        }
+        alert
+    };
+    let mut merger = Merger::new(64);
+    // Two of three that make an alert, then a flood from outside.
+    for at in 0..2 {
+        assert!(matches!(merger.judge(&of("pc7", Some("10.0.0.7"), at), None), Verdict::Waits));
+    }
+    for n in 0..1_000 {
+        let flood = alert(&format!("flood{n}"), Some("x"), 10);
+        assert!(matches!(merger.judge(&flood, None), Verdict::New));
+        let flood = of(&format!("flood{n}"), None, 10);
+        merger.judge(&flood, None);
+        assert!(merger.kinds.len() <= 64);
+    }
+    assert!(matches!(merger.judge(&of("pc7", Some("10.0.0.7"), 20), None), Verdict::Ripe(_)));
+    let mut counters = Counters::default();
+    merger.count(&mut counters);
+    assert!(counters.get(Counter::AlertsUnmerged) > 800);
+}
+
+#[test]
+fn what_waits_and_is_forgotten_is_counted() {
+    let mut merger = Merger::new(16);
+    for n in 0..100 {
+        let mut alert = alert(&format!("s{n}"), Some("x"), n);
+        if let Some(repeats) = &mut alert.repeats {
+            repeats.at_least = 3;
+        }
+        assert!(matches!(merger.judge(&alert, None), Verdict::Waits));
+    }
+    let left = merger.kinds.len() as u64;
+    assert_eq!(counted(&mut merger, Counter::AlertsForgotten) + left, 100);
 }
 
 #[test]

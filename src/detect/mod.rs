@@ -21,6 +21,7 @@ mod field_table;
 pub mod fields;
 pub mod incidents;
 mod index_template;
+pub mod kept;
 mod load;
 mod locate;
 pub mod merge;

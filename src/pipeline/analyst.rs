@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::config::Caps;
 use crate::config::Plan;
 use crate::detect::RuleSet;
 use crate::detect::SourceCatalog;
 use crate::detect::incidents::IncidentConfig;
 use crate::detect::incidents::Incidents;
+use crate::detect::kept::Kept;
 use crate::detect::merge;
 use crate::detect::merge::Merger;
 use crate::detect::merge::Verdict;
@@ -91,11 +91,8 @@ pub(super) struct Found {
     state: Option<State>,
     incidents: Incidents,
     merger: Merger,
-    alerts: Vec<Arc<Alert>>,
-    /// How many were taken before those.
-    alerts_taken: usize,
+    alerts: Kept,
     pub(super) counters: Counters,
-    caps: Caps,
     pub(super) min_level: Level,
     /// Open incidents that were taken, with the number of their alerts then.
     taken: BTreeMap<(Arc<str>, Nanos), usize>,
@@ -141,10 +138,8 @@ impl Analyst {
             state: None,
             incidents: Incidents::new(IncidentConfig::new(alert_id)),
             merger: Merger::default(),
-            alerts: Vec::new(),
-            alerts_taken: 0,
+            alerts: Kept::new(plan.caps.alerts),
             counters: Counters::default(),
-            caps: plan.caps,
             min_level: plan.min_level,
             taken: BTreeMap::new(),
             rules: Arc::clone(&prepared.rules),
@@ -157,11 +152,7 @@ impl Analyst {
     /// What was found and not taken, in output order; and what was learned, to be saved.
     pub(super) fn finish(self) -> (Findings, Option<State>) {
         let mut found = self.found;
-        let findings = found.take();
-        found.counters.add(Counter::SubjectsDropped, found.incidents.subjects_dropped());
-        found.counters.add(Counter::IncidentsDropped, found.incidents.incidents_dropped());
-        found.counters.add(Counter::AlertsUnlisted, found.incidents.alerts_unlisted());
-        (Findings { counters: found.counters, ..findings }, found.state)
+        (found.take(), found.state)
     }
 
     /// Works until every worker is done. The first write error ends writing, not the run: the
@@ -177,6 +168,7 @@ impl Analyst {
             let whole = shard == 0 && until > round;
             if result.is_ok() && whole && until < Nanos(u64::MAX) {
                 round = until;
+                self.found.endpoints.count(&mut self.found.counters);
                 result = sink.round(until, &mut self.found);
             }
         }
@@ -286,36 +278,31 @@ impl Found {
     /// stands for itself, also of those below the level that is reported.
     fn alert(&mut self, alert: Alert) {
         let reported = alert.level >= self.min_level;
-        let room = self.alerts.len() < self.caps.alerts;
-        let place = (reported && room).then_some(self.alerts_taken + self.alerts.len());
-        let alert = match self.merger.judge(&alert, place) {
+        let number = reported.then(|| self.alerts.next());
+        let verdict = self.merger.judge(&alert, number);
+        self.merger.count(&mut self.counters);
+        let alert = match verdict {
             Verdict::Again(first) => return self.repeat(first, &alert),
             Verdict::Waits => return self.counters.bump(Counter::AlertsWaiting),
             Verdict::Ripe(all) => *all,
             Verdict::New => alert,
-            Verdict::Unremembered => {
-                self.counters.bump(Counter::AlertsUnmerged);
-                alert
-            }
         };
         let alert = Arc::new(alert);
         self.incidents.push(&alert);
+        self.incidents.count(&mut self.counters);
         if reported {
             self.counters.bump(Counter::Alerts);
-            if room {
-                self.alerts.push(alert);
-            } else {
+            if self.alerts.push(alert) {
                 self.counters.bump(Counter::AlertsDropped);
             }
         }
     }
 
     /// Adds an alert to the first of its kind, while that is still here; a first that was written
-    /// before, as in a live run, stands as it was.
+    /// before, as in a live run, stands as it was, and so does one that was dropped at the cap.
     fn repeat(&mut self, first: Option<usize>, alert: &Alert) {
         self.counters.bump(Counter::AlertsMerged);
-        let here = first.and_then(|place| place.checked_sub(self.alerts_taken));
-        if let Some(first) = here.and_then(|index| self.alerts.get_mut(index)) {
+        if let Some(first) = first.and_then(|number| self.alerts.get_mut(number)) {
             // The incident keeps the alert as it was when it was raised.
             merge::add(Arc::make_mut(first), alert);
         }
@@ -323,8 +310,7 @@ impl Found {
 
     /// The alerts kept since the last call, in output order.
     pub(super) fn take_alerts(&mut self) -> Vec<Arc<Alert>> {
-        let mut alerts = std::mem::take(&mut self.alerts);
-        self.alerts_taken += alerts.len();
+        let mut alerts = self.alerts.take();
         for alert in alerts.iter_mut().filter(|alert| merge::is_repeated(alert)) {
             merge::conclude(Arc::make_mut(alert));
         }
@@ -335,7 +321,7 @@ impl Found {
     /// What was found since the last call, in output order. Incidents stay open: one comes again
     /// when more alerts have joined it.
     pub(super) fn take(&mut self) -> Findings {
-        let endpoints = {
+        let mut endpoints = {
             let next = self.endpoints.successor();
             std::mem::replace(&mut self.endpoints, next)
         };

@@ -262,6 +262,12 @@ impl<'t> Desk<'t> {
             self.writes_lines || self.tap.is_some() || prepared.rules.reads("network.community_id");
     }
 
+    /// Everything that was counted up to now, in the caches too.
+    pub(super) fn counted(&mut self) -> &Counters {
+        self.enricher.drain_counters(&mut self.counters);
+        &self.counters
+    }
+
     /// What the desk leaves behind.
     pub(super) fn close(mut self) -> (Counters, SummaryBuilder) {
         self.enricher.drain_counters(&mut self.counters);

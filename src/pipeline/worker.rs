@@ -130,7 +130,7 @@ impl<'t> Worker<'t> {
         }
         self.clock = clock;
         if let Some(post) = &mut self.post {
-            post.show(&self.desk.counters);
+            post.show(self.desk.counted());
             post.show_feeds(self.desk.summary.feeds());
             if let Some(snapshot) = post.renewed() {
                 self.desk.renew(&snapshot.prepared);

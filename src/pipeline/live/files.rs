@@ -285,6 +285,8 @@ impl LiveFiles {
         }
         if self.is_full(second) {
             let findings = found.take();
+            // What the end of the set itself counted belongs to it.
+            self.post.show(&findings.counters);
             let counted = self.post.board.sum();
             self.finish_set(&counted, findings, (SummaryBuilder::default(), None))?;
             self.set = self.root.as_deref().map(|root| self.begin_at(root, second)).transpose()?;

@@ -1,0 +1,173 @@
+//! The alerts that are kept until they are written.
+//!
+//! Owns: alerts by their number in the run. In: alerts in the order of the run. Out: all that are
+//! kept. Policy at the cap: the least goes: of the lowest level and weight the one whose subject
+//! and rule have most of its kind already, the newest of equals. Never: gives an alert's number to
+//! another.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::Alert;
+use crate::model::Level;
+
+/// What goes first: the least of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    level: Level,
+    /// Bits of a weight from 0 to 1, which are in the order of the numbers.
+    weight: u64,
+    /// How many of its rule and subject were kept before it: a subject that fires on and on pushes
+    /// out itself, not others.
+    nth: Reverse<u32>,
+    /// Its number in the run.
+    number: Reverse<usize>,
+}
+
+/// A subject, and the UUID of a rule.
+type Kind = (Arc<str>, String);
+
+/// Alerts up to a cap.
+#[derive(Debug)]
+pub struct Kept {
+    cap: usize,
+    next: usize,
+    alerts: BTreeMap<usize, (Arc<Alert>, Rank)>,
+    ranks: BTreeSet<Rank>,
+    of_kind: HashMap<Kind, u32>,
+}
+
+impl Kept {
+    /// None yet, and room for so many.
+    pub fn new(cap: usize) -> Kept {
+        Kept {
+            cap,
+            next: 0,
+            alerts: BTreeMap::new(),
+            ranks: BTreeSet::new(),
+            of_kind: HashMap::new(),
+        }
+    }
+
+    /// The number that the next alert will have.
+    pub const fn next(&self) -> usize {
+        self.next
+    }
+
+    /// Keeps an alert, at the cap in place of one that says less. Whether one was dropped for it,
+    /// this or another.
+    pub fn push(&mut self, alert: Arc<Alert>) -> bool {
+        let number = self.next;
+        self.next += 1;
+        let nth = self.of_kind.entry(kind(&alert)).or_default();
+        let rank = Rank {
+            level: alert.level,
+            weight: alert.weight.max(0.0).to_bits(),
+            nth: Reverse(*nth),
+            number: Reverse(number),
+        };
+        *nth += 1;
+        self.ranks.insert(rank);
+        self.alerts.insert(number, (alert, rank));
+        let full = self.alerts.len() > self.cap;
+        if full && let Some(least) = self.ranks.pop_first() {
+            self.drop_one(least);
+        }
+        full
+    }
+
+    fn drop_one(&mut self, least: Rank) {
+        let Some((alert, _)) = self.alerts.remove(&least.number.0) else { return };
+        let kind = kind(&alert);
+        if let Some(count) = self.of_kind.get_mut(&kind) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_kind.remove(&kind);
+            }
+        }
+    }
+
+    /// An alert by its number, while it is here.
+    pub fn get_mut(&mut self, number: usize) -> Option<&mut Arc<Alert>> {
+        self.alerts.get_mut(&number).map(|(alert, _)| alert)
+    }
+
+    /// Takes all out, in the order of the run.
+    pub fn take(&mut self) -> Vec<Arc<Alert>> {
+        self.ranks.clear();
+        self.of_kind.clear();
+        std::mem::take(&mut self.alerts).into_values().map(|(alert, _)| alert).collect()
+    }
+}
+
+fn kind(alert: &Alert) -> Kind {
+    (Arc::clone(&alert.subject), alert.rule.uuid.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Family;
+
+    fn alert(subject: &str, level: Level, weight: f64) -> Arc<Alert> {
+        let subject = Arc::from(subject);
+        Arc::new(Alert { subject, level, weight, ..Alert::sample("D08", Family::R) })
+    }
+
+    fn subjects(kept: &mut Kept) -> Vec<String> {
+        kept.take().iter().map(|alert| alert.subject.to_string()).collect()
+    }
+
+    #[test]
+    fn the_least_goes_not_the_newest() {
+        let mut kept = Kept::new(3);
+        for n in 0..1_000 {
+            kept.push(alert(&format!("flood{n}"), Level::Low, 0.3));
+        }
+        assert!(kept.push(alert("farm", Level::High, 0.6)));
+        assert!(kept.push(alert("proxy", Level::Low, 0.5)));
+        for n in 0..1_000 {
+            assert!(kept.push(alert(&format!("flood{n}"), Level::Low, 0.3)));
+        }
+        assert_eq!(subjects(&mut kept), ["flood0", "farm", "proxy"]);
+    }
+
+    #[test]
+    fn who_fires_on_and_on_pushes_out_itself() {
+        let mut kept = Kept::new(10);
+        for _ in 0..1_000 {
+            kept.push(alert("loud", Level::Low, 0.3));
+        }
+        for n in 0..5 {
+            kept.push(alert(&format!("quiet{n}"), Level::Low, 0.3));
+        }
+        for _ in 0..1_000 {
+            kept.push(alert("loud", Level::Low, 0.3));
+        }
+        let kept = subjects(&mut kept);
+        assert_eq!(kept.iter().filter(|subject| subject.starts_with("quiet")).count(), 5);
+        assert_eq!(kept.len(), 10);
+    }
+
+    #[test]
+    fn every_alert_is_kept_or_counted_and_numbers_stay() {
+        let mut kept = Kept::new(5);
+        let dropped = (0..100).filter(|n| kept.push(alert("s", Level::Low, f64::from(*n)))).count();
+        assert_eq!(dropped, 95);
+        assert!(kept.get_mut(0).is_none());
+        assert!((kept.get_mut(99).map_or(0.0, |alert| alert.weight) - 99.0).abs() < 1e-9);
+        assert_eq!((kept.take().len(), kept.next()), (5, 100));
+        assert!(!kept.push(alert("s", Level::Low, 0.0)), "there is room again");
+        assert!(kept.get_mut(100).is_some() && kept.get_mut(99).is_none());
+    }
+
+    #[test]
+    fn no_room_at_all_keeps_nothing_and_says_so() {
+        let mut kept = Kept::new(0);
+        assert!(kept.push(alert("s", Level::Critical, 1.0)));
+        assert!(kept.take().is_empty());
+    }
+}
