@@ -3,7 +3,7 @@
 //!
 //! Owns: the last week of endpoints that rules judge, by identity. In: a table whose set is being
 //! finished. Out: a new table's entries, begun where the old one's ended. Never: grows past the
-//! table's cap: of too many, those that were seen last stay.
+//! table's cap: of too many, those that were seen on most days stay.
 
 use std::collections::HashMap;
 
@@ -30,14 +30,24 @@ pub(super) struct Remains {
 pub(super) struct Carried(HashMap<EndpointKey, Remains, RandomState>);
 
 impl Carried {
-    /// Of `all`, those that were seen within a week of the latest, at most `cap`.
-    pub(super) fn of(all: impl Iterator<Item = (EndpointKey, Remains)>, cap: usize) -> Carried {
+    /// Of `all`, those that were seen within a week of the latest, at most `cap`; and how many
+    /// others there were.
+    pub(super) fn of(
+        all: impl Iterator<Item = (EndpointKey, Remains)>,
+        cap: usize,
+    ) -> (Carried, u64) {
         let mut all: Vec<(EndpointKey, Remains)> = all.collect();
         let now = all.iter().map(|(_, remains)| remains.last).max().unwrap_or_default();
         all.retain(|(_, remains)| now.since(remains.last) <= KEPT);
-        all.sort_unstable_by(|(a, one), (b, other)| other.last.cmp(&one.last).then(a.cmp(b)));
-        all.truncate(cap);
-        Carried(all.into_iter().collect())
+        let dropped = all.len().saturating_sub(cap);
+        if dropped > 0 {
+            let worth = |remains: &Remains| (remains.judged.days_seen(), remains.last);
+            all.sort_unstable_by(|(a, one), (b, other)| {
+                worth(other).cmp(&worth(one)).then_with(|| a.cmp(b))
+            });
+            all.truncate(cap);
+        }
+        (Carried(all.into_iter().collect()), dropped as u64)
     }
 
     pub(super) fn is_empty(&self) -> bool {

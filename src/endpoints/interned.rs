@@ -9,7 +9,6 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::endpoints::summary::Print;
 use crate::model::endpoint::Fingerprint;
 
 /// Fingerprints, each once.
@@ -27,18 +26,9 @@ impl<T> Default for Interned<T> {
 }
 
 impl Interned<Fingerprint> {
-    /// Index + 1 of a fingerprint, 0 for none; `None` where it is new and nothing may be added.
-    pub(super) fn intern(
-        &mut self,
-        hasher: &RandomState,
-        print: &Print,
-        full: bool,
-    ) -> Option<u32> {
-        let (ssh, text) = match print {
-            Print::None => return Some(0),
-            Print::Ja4(ja4) => (false, &**ja4),
-            Print::Ssh(software) => (true, &**software),
-        };
+    /// Index + 1 of a fingerprint, 0 for none.
+    pub(super) fn intern(&mut self, hasher: &RandomState, print: Option<(bool, &str)>) -> u32 {
+        let Some((ssh, text)) = print else { return 0 };
         let parts = |known: &Fingerprint| match known {
             Fingerprint::Ja4(text) => (false, Arc::clone(text)),
             Fingerprint::Ssh(text) => (true, Arc::clone(text)),
@@ -52,10 +42,7 @@ impl Interned<Fingerprint> {
             })
         };
         if let Some(at) = self.index.find(hash, is_it) {
-            return Some(*at + 1);
-        }
-        if full {
-            return None;
+            return *at + 1;
         }
         let at = values.len() as u32;
         values.push(match ssh {
@@ -69,6 +56,6 @@ impl Interned<Fingerprint> {
             })
         };
         self.index.insert_unique(hash, at, rehash);
-        Some(at + 1)
+        at + 1
     }
 }

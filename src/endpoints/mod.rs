@@ -10,6 +10,7 @@ mod excess;
 mod forced;
 mod hidden;
 mod interned;
+mod key;
 mod method;
 mod mtu;
 mod neighbours;

@@ -32,6 +32,17 @@ pub enum Print {
     Ssh(Arc<str>),
 }
 
+impl Print {
+    /// Whether it is SSH's, and its text.
+    pub fn as_text(&self) -> Option<(bool, &str)> {
+        match self {
+            Print::None => None,
+            Print::Ja4(text) => Some((false, text)),
+            Print::Ssh(text) => Some((true, text)),
+        }
+    }
+}
+
 /// One end of one session.
 #[derive(Clone, Debug)]
 pub struct SideSummary {

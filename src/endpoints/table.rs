@@ -1,7 +1,8 @@
 //! The table of endpoints.
 //!
 //! Owns: entries, interned fingerprints and tags, the cap. In: session summaries. Out: sorted rows.
-//! Never: grows past its cap, or keeps a string twice.
+//! Policy at the cap: those go that say least ([`Entry::worth`]), which are not the newest: anybody
+//! can send from as many addresses as there are. Never: grows past its cap, or keeps a string twice.
 
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
@@ -19,6 +20,7 @@ use crate::endpoints::excess;
 use crate::endpoints::hidden::estimate;
 use crate::endpoints::hidden::is_satellite_long;
 use crate::endpoints::interned::Interned;
+use crate::endpoints::key::Key;
 use crate::endpoints::neighbours::PrefixFloors;
 use crate::endpoints::rows::EndpointRows;
 use crate::endpoints::summary::EndpointSummary;
@@ -27,19 +29,18 @@ use crate::endpoints::summary::SideSummary;
 use crate::endpoints::summary::StackSummary;
 use crate::endpoints::tags::Tags;
 use crate::endpoints::tally;
+use crate::endpoints::tally::Tallies;
 use crate::endpoints::tally::Tally;
 use crate::endpoints::tunnel;
 use crate::endpoints::week::Week;
-use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::HiddenLeg;
 use crate::model::endpoint::Role;
-use crate::model::endpoint::Service;
 use crate::model::endpoint::Side;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
-use crate::model::{Addr, Counter, Counters, Nanos, Transport};
+use crate::model::{Counter, Counters, Nanos};
 
 /// The tag of an endpoint behind which a leg of a satellite's length hides: a performance-enhancing
 /// proxy (RFC 3135) may be all there is.
@@ -53,19 +54,12 @@ const RIPE: u64 = 16;
 
 const INITIATOR: u8 = 1;
 const RESPONDER: u8 = 2;
+/// One session or more was answered.
+const ANSWERED: u8 = 4;
 
-/// Identity of an endpoint with its strings interned: 32 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    ip: Addr,
-    /// 0: none; else index of the fingerprint + 1.
-    print: u32,
-    port: u16,
-    transport: u8,
-    /// Whether there is a service, so that IP protocol 0 is one too.
-    service: bool,
-    remote: bool,
-}
+/// At the cap an eighth of the endpoints makes room at once, or half of those that no session of
+/// was answered, where that is more.
+const ROOM: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -104,26 +98,26 @@ pub struct Endpoints {
     pub(super) entries: Vec<Entry>,
     prints: Interned<Fingerprint>,
     tags: Tags,
-    tallies: Vec<Tally>,
+    tallies: Tallies,
     /// Endpoints that rules should look at again.
-    ripe: Vec<u32>,
+    ripe: Vec<Key>,
     carried: Carried,
     sessions_dropped: u64,
 }
 
 impl Endpoints {
-    /// Holds at most `cap` endpoints. At the cap no endpoint is added and those known go on
-    /// counting, so that what is reported stays exact; sessions of endpoints left out are counted.
-    /// The result does not depend on the order of sessions until the cap is reached.
+    /// Holds at most `cap` endpoints. The sessions of those that had to go are counted; one that is
+    /// seen again begins anew. The result does not depend on the order of sessions until the cap is
+    /// reached.
     pub fn new(cap: usize) -> Endpoints {
         Endpoints {
-            cap: cap.min(u32::MAX as usize - 1),
+            cap: cap.clamp(1, u32::MAX as usize - 1),
             hasher: RandomState::default(),
             index: HashTable::new(),
             entries: Vec::new(),
             prints: Interned::default(),
             tags: Tags::default(),
-            tallies: Vec::new(),
+            tallies: Tallies::default(),
             ripe: Vec::new(),
             carried: Carried::default(),
             sessions_dropped: 0,
@@ -145,8 +139,8 @@ impl Endpoints {
             let remains = Remains { last: entry.last, week: entry.gathered.clone(), judged };
             Some((entry.key.open(&self.prints.values), remains))
         });
-        let carried = Carried::of(judged.chain(rest), self.cap);
-        Endpoints { carried, ..Endpoints::new(self.cap) }
+        let (carried, sessions_dropped) = Carried::of(judged.chain(rest), self.cap);
+        Endpoints { carried, sessions_dropped, ..Endpoints::new(self.cap) }
     }
 
     /// How many endpoints are held.
@@ -159,23 +153,20 @@ impl Endpoints {
         self.entries.is_empty()
     }
 
-    /// Adds what fell off to `counters`.
-    pub fn count(&self, counters: &mut Counters) {
-        counters.add(Counter::EndpointsDropped, self.sessions_dropped);
-        counters.add(Counter::EndpointTagsDropped, self.tags.dropped());
+    /// Adds to `counters` what fell off since the last call.
+    pub fn count(&mut self, counters: &mut Counters) {
+        counters.add(Counter::EndpointsDropped, std::mem::take(&mut self.sessions_dropped));
+        counters.add(Counter::EndpointTagsDropped, self.tags.take_dropped());
     }
 
     fn observe_side(&mut self, session: &EndpointSummary, side: &SideSummary, role: u8) {
-        let Some(at) = self.entry(session, side) else {
-            self.sessions_dropped += 1;
-            return;
-        };
+        let at = self.entry(session, side);
         let tags = match session.tags.is_empty() {
             true => 0,
             false => self.tags.bits(&session.tags, role == INITIATOR),
         };
         let Some(entry) = self.entries.get_mut(at) else { return };
-        entry.roles |= role;
+        entry.roles |= role | if session.service.is_some() { ANSWERED } else { 0 };
         entry.sessions += 1;
         if side.handshake_ns.is_some() {
             entry.handshakes = entry.handshakes.saturating_add(1);
@@ -199,11 +190,11 @@ impl Endpoints {
         if session.service.is_some() && role == INITIATOR {
             let known = entry.add_stack(session.stack);
             if !known || session.incoming.is_some() {
-                add_tally(&mut self.tallies, &mut entry.tally, |tally| tally.add(session, known));
+                self.tallies.of(&mut entry.tally, |tally| tally.add(session, known));
             }
             let ripe = entry.sessions >= RIPE && entry.sessions.is_power_of_two();
             if ripe && session.incoming.is_some() {
-                self.ripe.push(at as u32);
+                self.ripe.push(entry.key);
             }
         }
         if tags != 0 {
@@ -211,33 +202,91 @@ impl Endpoints {
         }
     }
 
-    /// Where the side's entry is, new or known; `None` at the cap.
-    fn entry(&mut self, session: &EndpointSummary, side: &SideSummary) -> Option<usize> {
-        let full = self.entries.len() >= self.cap;
-        let print = self.prints.intern(&self.hasher, &side.print, full)?;
-        let key = Key::of(session, side, print);
-        let (entries, hasher) = (&mut self.entries, &self.hasher);
-        let hash = hasher.hash_one(key);
-        let is_it = |at: &u32| entries.get(*at as usize).is_some_and(|e| e.key == key);
-        if let Some(at) = self.index.find(hash, is_it) {
-            return Some(*at as usize);
+    /// Where the side's entry is, new or known.
+    fn entry(&mut self, session: &EndpointSummary, side: &SideSummary) -> usize {
+        let print = self.prints.intern(&self.hasher, side.print.as_text());
+        let mut key = Key::of(session, side, print);
+        if let Some(at) = self.find(key) {
+            return at;
         }
-        if full {
-            return None;
+        if self.entries.len() >= self.cap {
+            self.make_room();
+            // They may have new numbers.
+            key.print = self.prints.intern(&self.hasher, side.print.as_text());
         }
-        let at = entries.len();
+        let at = self.entries.len();
         let mut entry = Entry::new(key);
         if !self.carried.is_empty()
             && let Some(remains) = self.carried.take(&key.open(&self.prints.values), session.last)
         {
             entry.gathered = remains.week;
-            self.tallies.push(Tally::of(remains.judged));
-            entry.tally = self.tallies.len() as u32;
+            self.tallies.of(&mut entry.tally, |tally| *tally = Tally::of(remains.judged));
         }
-        entries.push(entry);
+        self.entries.push(entry);
+        self.index_last();
+        at
+    }
+
+    fn find(&self, key: Key) -> Option<usize> {
+        let is_it = |at: &u32| self.entries.get(*at as usize).is_some_and(|e| e.key == key);
+        self.index.find(self.hasher.hash_one(key), is_it).map(|at| *at as usize)
+    }
+
+    /// Puts the last entry into the index.
+    fn index_last(&mut self) {
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let Some(last) = entries.last() else { return };
         let rehash = |at: &u32| entries.get(*at as usize).map_or(0, |e| hasher.hash_one(e.key));
-        self.index.insert_unique(hash, at as u32, rehash);
-        Some(at)
+        self.index.insert_unique(hasher.hash_one(last.key), entries.len() as u32 - 1, rehash);
+    }
+
+    /// Drops the endpoints that say least.
+    #[cold]
+    fn make_room(&mut self) {
+        let answered = self.entries.iter().filter(|entry| entry.roles & ANSWERED != 0).count();
+        let unanswered = self.entries.len() - answered;
+        let goes = self.cap.div_ceil(ROOM).max(unanswered / 2).min(self.entries.len());
+        let mut order: Vec<u32> = (0..self.entries.len() as u32).collect();
+        if goes < order.len() {
+            let worth = |at: &u32| self.entries.get(*at as usize).map(|entry| (entry.worth(), *at));
+            order.select_nth_unstable_by_key(goes, worth);
+        }
+        order.truncate(goes);
+        order.sort_unstable();
+        let mut order = order.into_iter().peekable();
+        let mut at = 0;
+        let is_least = |_: &mut Entry| {
+            at += 1;
+            order.next_if_eq(&(at - 1)).is_some()
+        };
+        for gone in self.entries.extract_if(.., is_least) {
+            self.sessions_dropped += gone.sessions;
+            self.tallies.free(gone.tally);
+        }
+        self.renumber_prints();
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash = |at: &u32| entries.get(*at as usize).map_or(0, |e| hasher.hash_one(e.key));
+        self.index.clear();
+        for at in 0..entries.len() as u32 {
+            self.index.insert_unique(hash(&at), at, hash);
+        }
+    }
+
+    /// Lets go of fingerprints that no entry has, once they are most of them.
+    fn renumber_prints(&mut self) {
+        let used = self.entries.iter().filter(|entry| entry.key.print != 0).count();
+        if self.prints.values.len() <= 2 * used {
+            return;
+        }
+        let old = std::mem::take(&mut self.prints);
+        for entry in &mut self.entries {
+            let known = old.values.get((entry.key.print as usize).wrapping_sub(1));
+            entry.key.print = self.prints.intern(&self.hasher, known.map(|known| known.as_text()));
+        }
+        for key in &mut self.ripe {
+            let known = old.values.get((key.print as usize).wrapping_sub(1));
+            key.print = self.prints.intern(&self.hasher, known.map(|known| known.as_text()));
+        }
     }
 
     /// Reads the entries of some sessions that will be observed next: first all places in the
@@ -263,8 +312,8 @@ impl Endpoints {
     /// and each time they have doubled. What its neighbours are like is not known yet, but for what
     /// was `learned` before.
     pub fn next_ripe(&mut self, learned: Option<&Baselines>) -> Option<EndpointRow> {
-        let at = self.ripe.pop()?;
-        let entry = self.entries.get(at as usize)?;
+        let key = self.ripe.pop()?;
+        let entry = self.entries.get(self.find(key)?)?;
         let known = learned.map(|learned| self.known(entry, learned)).unwrap_or_default();
         Some(self.row(entry, None, known))
     }
@@ -300,7 +349,7 @@ impl Endpoints {
     }
 
     fn tally(&self, entry: &Entry) -> Option<&Tally> {
-        self.tallies.get((entry.tally as usize).wrapping_sub(1))
+        self.tallies.get(entry.tally)
     }
 
     pub(super) fn row(
@@ -356,8 +405,15 @@ impl Entry {
         }
     }
 
+    /// What an endpoint says, least first: one whose sessions nobody answered may not even exist,
+    /// for its address can be false; one session is less than many; one with a round trip was
+    /// there; and of those the latest are kept.
+    const fn worth(&self) -> (bool, u64, bool, Nanos) {
+        (self.roles & ANSWERED != 0, self.sessions, self.measured > 0, self.last)
+    }
+
     const fn role(&self) -> Role {
-        match self.roles {
+        match self.roles & (INITIATOR | RESPONDER) {
             INITIATOR => Role::Initiator,
             RESPONDER => Role::Responder,
             _ => Role::Both,
@@ -378,17 +434,6 @@ impl Entry {
     }
 }
 
-/// Adds to the tally of that number, which is made where there is none yet.
-fn add_tally(tallies: &mut Vec<Tally>, number: &mut u32, add: impl FnOnce(&mut Tally)) {
-    if *number == 0 {
-        tallies.push(Tally::default());
-        *number = tallies.len() as u32;
-    }
-    if let Some(tally) = tallies.get_mut((*number as usize).wrapping_sub(1)) {
-        add(tally);
-    }
-}
-
 impl Endpoints {
     /// The order of two endpoints in the output: address, side, fingerprint, service.
     pub(super) fn compare(&self, a: u32, b: u32) -> Ordering {
@@ -401,39 +446,6 @@ impl Endpoints {
             .cmp(&side(&b))
             .then_with(|| print(&a).cmp(&print(&b)))
             .then_with(|| service(&a).cmp(&service(&b)))
-    }
-}
-
-impl Key {
-    fn of(session: &EndpointSummary, side: &SideSummary, print: u32) -> Key {
-        let service = session.service.filter(|_| side.side == Side::Remote);
-        Key {
-            ip: side.ip,
-            print,
-            port: service.map_or(0, |s| s.port),
-            transport: service.map_or(0, |s| s.transport.0),
-            service: service.is_some(),
-            remote: side.side == Side::Remote,
-        }
-    }
-
-    fn open(self, prints: &[Fingerprint]) -> EndpointKey {
-        let service = Service { transport: Transport(self.transport), port: self.port };
-        EndpointKey {
-            ip: self.ip,
-            side: if self.remote { Side::Remote } else { Side::Home },
-            fingerprint: prints.get((self.print as usize).wrapping_sub(1)).cloned(),
-            service: self.service.then_some(service),
-        }
-    }
-
-    /// Side, family and /24 or /48 in one number.
-    pub(super) fn prefix(&self) -> u64 {
-        let bits = match self.ip.to_v4() {
-            Some(v4) => u64::from(u32::from(v4) >> 8) | 1 << 48,
-            None => (self.ip.to_bits() >> 80) as u64,
-        };
-        bits | u64::from(self.remote) << 49
     }
 }
 

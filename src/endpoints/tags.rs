@@ -58,9 +58,9 @@ impl Tags {
         names
     }
 
-    /// Tags left out for want of bits, counted once for each end of a session.
-    pub(super) const fn dropped(&self) -> u64 {
-        self.dropped
+    /// Tags left out for want of bits, counted once for each end of a session, since the last call.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     fn set(&self, number: u32) -> u128 {

@@ -72,6 +72,42 @@ pub(super) fn traits((first, count): (StackSummary, u32), tally: Option<&Tally>)
     }
 }
 
+/// Tallies by number, from 1: few endpoints have one.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    all: Vec<Tally>,
+    /// Numbers of those that nobody has any more.
+    free: Vec<u32>,
+}
+
+impl Tallies {
+    /// The tally of that number; 0 has none.
+    pub(super) fn get(&self, number: u32) -> Option<&Tally> {
+        self.all.get((number as usize).wrapping_sub(1))
+    }
+
+    /// Changes the tally of that number, which is made where there is none yet.
+    pub(super) fn of(&mut self, number: &mut u32, change: impl FnOnce(&mut Tally)) {
+        if *number == 0 {
+            *number = self.free.pop().unwrap_or_else(|| {
+                self.all.push(Tally::default());
+                self.all.len() as u32
+            });
+        }
+        if let Some(tally) = self.all.get_mut((*number as usize).wrapping_sub(1)) {
+            change(tally);
+        }
+    }
+
+    /// Nobody has that number any more.
+    pub(super) fn free(&mut self, number: u32) {
+        if let Some(tally) = self.all.get_mut((number as usize).wrapping_sub(1)) {
+            *tally = Tally::default();
+            self.free.push(number);
+        }
+    }
+}
+
 impl Tally {
     /// Adds a session that it opened; its stack may have been counted elsewhere.
     pub(super) fn add(&mut self, session: &EndpointSummary, stack_counted: bool) {
@@ -158,6 +194,11 @@ impl Tally {
 }
 
 impl Judged {
+    /// On how many days it was seen, modulo 64.
+    pub(super) const fn days_seen(&self) -> u32 {
+        self.days.count_ones()
+    }
+
     fn add(&mut self, session: &EndpointSummary, incoming: &Incoming) {
         const DAY_S: u64 = 86_400;
         let day = 1 << (session.last.as_secs() / DAY_S % 64);

@@ -6,6 +6,8 @@
 use super::*;
 use crate::endpoints::Incoming;
 use crate::endpoints::StackSummary;
+use crate::model::endpoint::Service;
+use crate::model::{Addr, Transport};
 
 fn side(last_octet: u8, side: Side, handshake_ns: Option<u64>) -> SideSummary {
     let ip = match side {
@@ -115,18 +117,75 @@ fn tags_past_the_cap_of_a_run_are_counted() {
     assert_eq!(table.finish(None).iter().nth(1).unwrap().tags.len(), 128);
 }
 
+/// A SYN that nobody answered, from an address outside of which there are as many as one likes.
+fn unanswered(n: u32, at: u64) -> EndpointSummary {
+    let mut session = outbound(1, 9, 443, None);
+    session.initiator = SideSummary {
+        ip: Addr::v4((0xc600_0000 + n).to_be_bytes()),
+        ..side(1, Side::Remote, None)
+    };
+    session.responder = side(1, Side::Home, None);
+    (session.service, session.first, session.last) = (None, Nanos(at), Nanos(at));
+    session
+}
+
+/// A session that came in from outside and was answered.
+fn inbound(print: &str, at: u64) -> EndpointSummary {
+    let mut session = outbound(1, 9, 443, None);
+    session.initiator = side(7, Side::Remote, Some(9_000));
+    session.initiator.print = Print::Ja4(print.into());
+    session.responder = side(1, Side::Home, Some(1_000));
+    (session.first, session.last) = (Nanos(at), Nanos(at));
+    session.incoming = Some(Box::default());
+    session
+}
+
 #[test]
-fn at_the_cap_the_known_go_on_and_the_new_are_counted() {
-    let mut table = Endpoints::new(2);
-    table.observe(&outbound(1, 9, 443, None));
-    table.observe(&outbound(2, 9, 443, None));
-    table.observe(&outbound(1, 8, 443, None));
-    assert_eq!(table.len(), 2);
+fn at_the_cap_those_go_that_say_least_and_every_session_counts() {
+    let mut table = Endpoints::new(64);
+    for n in 0..1_000 {
+        table.observe(&unanswered(n, n.into()));
+        assert!(table.len() <= 64);
+    }
+    for at in 0..16 {
+        table.observe(&inbound("farm", 1_000 + at));
+    }
+    let ripe = table.next_ripe(None).unwrap();
+    assert_eq!((ripe.sessions, ripe.key.fingerprint.is_some()), (16, true));
+    for n in 1_000..3_000 {
+        table.observe(&unanswered(n, n.into()));
+        // As many fingerprints as there are sessions are not kept either.
+        let mut other = inbound(&format!("ja4-{n}"), n.into());
+        other.initiator.ip = Addr::v4((0xc700_0000 + n).to_be_bytes());
+        table.observe(&other);
+        assert!(table.len() <= 64 && table.prints.values.len() <= 3 * 64);
+        assert!(table.tallies.get(65).is_none(), "tallies are used again");
+    }
     let mut counters = Counters::default();
     table.count(&mut counters);
-    assert_eq!(counters.get(Counter::EndpointsDropped), 2);
     let rows: Vec<EndpointRow> = table.finish(None).iter().collect();
-    assert_eq!(rows.iter().map(|r| r.sessions).collect::<Vec<_>>(), [2, 2]);
+    let farm = rows.iter().find(
+        |row| matches!(&row.key.fingerprint, Some(Fingerprint::Ja4(text)) if **text == *"farm"),
+    );
+    let farm = farm.unwrap();
+    assert_eq!((farm.sessions, farm.floor_ns, farm.traits.days), (16, Some(9_000), 1));
+    let home = rows.iter().find(|row| row.key.side == Side::Home).unwrap();
+    assert_eq!(home.sessions, 5_016);
+    let kept: u64 = rows.iter().map(|row| row.sessions).sum();
+    let ends = 2 * (1_000 + 16 + 2_000 + 2_000);
+    assert_eq!(kept + counters.get(Counter::EndpointsDropped), ends);
+}
+
+#[test]
+fn what_falls_off_is_counted_once() {
+    let mut table = Endpoints::new(8);
+    (0..100).for_each(|n| table.observe(&unanswered(n, n.into())));
+    let mut counters = Counters::default();
+    table.count(&mut counters);
+    let dropped = counters.get(Counter::EndpointsDropped);
+    assert!(dropped >= 92, "{dropped}");
+    table.count(&mut counters);
+    assert_eq!(counters.get(Counter::EndpointsDropped), dropped);
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! What makes two sessions belong to one entry of the table.
+//!
+//! Owns: the identity of an endpoint with its strings interned. In: one end of a session. Out: a
+//! small key, and the endpoint's own. Never: a text.
+
+use crate::endpoints::summary::EndpointSummary;
+use crate::endpoints::summary::SideSummary;
+use crate::model::Addr;
+use crate::model::Transport;
+use crate::model::endpoint::EndpointKey;
+use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::Service;
+use crate::model::endpoint::Side;
+
+/// Identity of an endpoint with its strings interned: 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) ip: Addr,
+    /// 0: none; else index of the fingerprint + 1.
+    pub(super) print: u32,
+    pub(super) port: u16,
+    pub(super) transport: u8,
+    /// Whether there is a service, so that IP protocol 0 is one too.
+    pub(super) service: bool,
+    pub(super) remote: bool,
+}
+
+impl Key {
+    pub(super) fn of(session: &EndpointSummary, side: &SideSummary, print: u32) -> Key {
+        let service = session.service.filter(|_| side.side == Side::Remote);
+        Key {
+            ip: side.ip,
+            print,
+            port: service.map_or(0, |s| s.port),
+            transport: service.map_or(0, |s| s.transport.0),
+            service: service.is_some(),
+            remote: side.side == Side::Remote,
+        }
+    }
+
+    pub(super) fn open(self, prints: &[Fingerprint]) -> EndpointKey {
+        let service = Service { transport: Transport(self.transport), port: self.port };
+        EndpointKey {
+            ip: self.ip,
+            side: if self.remote { Side::Remote } else { Side::Home },
+            fingerprint: prints.get((self.print as usize).wrapping_sub(1)).cloned(),
+            service: self.service.then_some(service),
+        }
+    }
+
+    /// Side, family and /24 or /48 in one number.
+    pub(super) fn prefix(&self) -> u64 {
+        let bits = match self.ip.to_v4() {
+            Some(v4) => u64::from(u32::from(v4) >> 8) | 1 << 48,
+            None => (self.ip.to_bits() >> 80) as u64,
+        };
+        bits | u64::from(self.remote) << 49
+    }
+}
