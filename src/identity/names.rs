@@ -1,17 +1,24 @@
 //! The names behind addresses: what a client asked for when it was told an address.
 //!
-//! Owns: the last askers of each address. In: answers. Out: a name. Never: says one where several
-//! are possible: one address of a content network serves thousands of names.
+//! Owns: the last askers of each address. In: answers. Out: a name. Policy at the cap: whoever asked
+//! for most loses what it was told first, so that one host cannot make others' names forgotten.
+//! Never: says one where several are possible: one address of a content network serves thousands of
+//! names.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::bounded::Aging;
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
+
 use crate::identity::Place;
 use crate::model::Addr;
 use crate::model::Nanos;
 
 /// Askers kept of an address.
 const ASKERS: usize = 4;
+/// At the cap an eighth of the addresses makes room at once.
+const ROOM: usize = 8;
 /// An answer is used for as long: programs keep names far beyond their time to live, and most
 /// addresses keep their owner for a working day.
 const USED: Nanos = Nanos::from_secs(6 * 3600);
@@ -27,18 +34,21 @@ struct Told {
 /// Names by address.
 #[derive(Debug)]
 pub struct Names {
-    told: Aging<Place, Vec<Told>>,
+    told: HashMap<Place, Vec<Told>, RandomState>,
+    cap: usize,
 }
 
 impl Names {
     /// Room for so many addresses.
     pub fn new(cap: usize) -> Names {
-        Names { told: Aging::new(cap) }
+        Names { told: HashMap::default(), cap: cap.max(1) }
     }
 
     /// `asker` was told that `name` is at `server`. Says how many addresses were forgotten for it.
     pub fn tell(&mut self, asker: Addr, name: &Arc<str>, server: Place, at: Nanos) -> usize {
-        let (told, dropped) = self.told.entry(server, || Vec::with_capacity(1));
+        let full = self.told.len() >= self.cap && !self.told.contains_key(&server);
+        let dropped = if full { self.make_room(at) } else { 0 };
+        let told = self.told.entry(server).or_insert_with(|| Vec::with_capacity(1));
         if let Some(known) = told.iter_mut().find(|t| t.asker == asker && t.name == *name) {
             known.at = known.at.max(at);
             return dropped;
@@ -51,6 +61,37 @@ impl Names {
         }
         told.push(Told { asker, name: Arc::clone(name), at });
         dropped
+    }
+
+    /// Lets go of what is too old to be used; where that is not enough, of the addresses that are
+    /// furthest down among those of whoever asked for them, the latest first. Says how many of the
+    /// latter there were.
+    #[cold]
+    fn make_room(&mut self, now: Nanos) -> usize {
+        self.told.retain(|_, told| told.iter().any(|told| now.since(told.at) <= USED));
+        let keep = self.cap - self.cap.div_ceil(ROOM);
+        if self.told.len() <= keep {
+            return 0;
+        }
+        let each = self.told.iter();
+        let mut all: Vec<(Addr, Reverse<Nanos>, Place)> = each
+            .flat_map(|(place, told)| told.iter().map(|t| (t.asker, Reverse(t.at), *place)))
+            .collect();
+        all.sort_unstable();
+        let mut ranks: HashMap<Place, (u32, Reverse<Nanos>), RandomState> = HashMap::default();
+        let (mut asker, mut nth) = (None, 0);
+        for (of, at, place) in all {
+            nth = if asker == Some(of) { nth + 1 } else { 0 };
+            asker = Some(of);
+            let rank = ranks.entry(place).or_insert((nth, at));
+            *rank = (*rank).min((nth, at));
+        }
+        let mut order: Vec<((u32, Reverse<Nanos>), Place)> =
+            ranks.into_iter().map(|(place, rank)| (rank, place)).collect();
+        // No two compare equal: every worker forgets the same.
+        order.sort_unstable();
+        let gone = order.split_off(keep.min(order.len()));
+        gone.iter().filter(|(_, place)| self.told.remove(place).is_some()).count()
     }
 
     /// The name `asker` was last told; else, where a resolver asks for everybody, the one that all
@@ -67,5 +108,52 @@ impl Names {
         }
         let first = told().next()?;
         told().all(|told| told.name == first.name).then(|| Arc::clone(&first.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Nanos {
+        Nanos::from_secs(seconds)
+    }
+
+    fn host(last: u8) -> Addr {
+        Addr::v4([10, 0, 0, last])
+    }
+
+    fn server(n: u32) -> Place {
+        (0, Addr::v4((0x3000_0000 + n).to_be_bytes()))
+    }
+
+    #[test]
+    fn whoever_asks_for_most_forgets_its_own() {
+        let mut names = Names::new(64);
+        let name: Arc<str> = Arc::from("relay.example");
+        for n in 0..5 {
+            names.tell(host(1), &name, server(1_000_000 + n), s(1));
+        }
+        let mut dropped = 0;
+        for n in 0..10_000 {
+            dropped += names.tell(host(2), &name, server(n), s(2));
+            assert!(names.told.len() <= 64);
+        }
+        assert_eq!(dropped + names.told.len(), 10_005, "each is there or counted");
+        for n in 0..5 {
+            assert!(names.told.contains_key(&server(1_000_000 + n)), "{n}");
+        }
+        assert!(names.told.contains_key(&server(9_999)), "the latest stays");
+    }
+
+    #[test]
+    fn what_is_too_old_to_be_used_makes_room_and_is_no_loss() {
+        let mut names = Names::new(8);
+        let name: Arc<str> = Arc::from("old.example");
+        for n in 0..8 {
+            names.tell(host(1), &name, server(n), s(0));
+        }
+        assert_eq!(names.tell(host(1), &name, server(9), s(0).plus(USED).plus(s(1))), 0);
+        assert_eq!(names.told.len(), 1);
     }
 }
