@@ -1,0 +1,42 @@
+//! First come does not blind: at a cap the worst goes, not the newest.
+//!
+//! The same attacks at full size are part of `make torture`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+#![allow(dead_code, reason = "the shared module serves several tests")]
+
+#[path = "blinding/attacks.rs"]
+mod attacks;
+mod craft;
+
+use attacks::Size;
+
+const WORKERS: &[&str] = &["1", "2", "8"];
+
+/// The cap on subjects is no key of the configuration: the flood is as large as that.
+#[test]
+fn cheap_subjects_hide_no_incident() {
+    let size = Size { flood: 9_000, caps: "", workers: &["1", "2"] };
+    attacks::subjects(&size).unwrap();
+}
+
+#[test]
+fn low_alerts_push_out_no_high_one() {
+    attacks::alerts(&Size { flood: 200, caps: "alerts = 16", workers: WORKERS }).unwrap();
+}
+
+#[test]
+fn syns_from_false_addresses_push_out_no_endpoint_that_was_there() {
+    attacks::endpoints(&Size { flood: 1_000, caps: "endpoints = 64", workers: WORKERS }).unwrap();
+}
+
+#[test]
+fn what_one_host_asks_for_flushes_no_name_of_another() {
+    attacks::names(&Size { flood: 1_600, caps: "bindings = 64", workers: WORKERS }).unwrap();
+}
