@@ -22,7 +22,7 @@ const WORKERS: &[&str] = &["1", "2", "8"];
 /// The cap on subjects is no key of the configuration: the flood is as large as that.
 #[test]
 fn cheap_subjects_hide_no_incident() {
-    let size = Size { flood: 9_000, caps: "", workers: &["1", "2"] };
+    let size = Size { flood: 9_000, caps: "", workers: &["2"] };
     attacks::subjects(&size).unwrap();
 }
 

@@ -14,6 +14,10 @@
 )]
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
+#[path = "blinding/attacks.rs"]
+mod attacks;
+#[path = "torture/blinding.rs"]
+mod blinding;
 mod craft;
 #[path = "results/kill.rs"]
 mod kill;
@@ -44,7 +48,7 @@ struct Case {
 
 /// Every case, by area.
 fn cases() -> Vec<Case> {
-    [results::cases()].into_iter().flatten().collect()
+    [blinding::cases(), results::cases()].into_iter().flatten().collect()
 }
 
 #[test]
