@@ -13,6 +13,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use longhaul::emit::Origin;
 use longhaul::emit::health::describe;
 use longhaul::emit::health::render_health;
 use longhaul::emit::run::Loss;
@@ -46,7 +47,8 @@ fn run_json(counters: &Counters) -> Value {
 
 fn health(counters: &Counters) -> Value {
     let mut out = Vec::new();
-    render_health((Nanos::ZERO, Nanos::from_secs(60)), counters, &[], &mut out);
+    let origin = Origin::new("test", []);
+    render_health((Nanos::ZERO, Nanos::from_secs(60)), counters, &[], &origin, &mut out);
     serde_json::from_slice(&out).unwrap()
 }
 

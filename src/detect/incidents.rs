@@ -27,7 +27,7 @@ pub struct IncidentConfig {
     pub window: Nanos,
     /// Most subjects kept; beyond it those go that say least, their alerts counted.
     pub subjects_max: usize,
-    /// Most incidents kept until they are asked for; beyond it those of the lowest score go, counted.
+    /// Most incidents kept until they are asked for; beyond it those of the lowest score go.
     pub incidents_max: usize,
     /// Most alerts listed per incident; at most four of one rule.
     pub alerts_max: usize,

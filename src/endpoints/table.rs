@@ -2,7 +2,8 @@
 //!
 //! Owns: entries, interned fingerprints and tags, the cap. In: session summaries. Out: sorted rows.
 //! Policy at the cap: those go that say least ([`Entry::worth`]), which are not the newest: anybody
-//! can send from as many addresses as there are. Never: grows past its cap, or keeps a string twice.
+//! can send from as many addresses as there are.
+//! Never: grows past its cap, or keeps a string twice.
 
 use std::cmp::Ordering;
 use std::hash::BuildHasher;

@@ -1,7 +1,8 @@
 //! The names behind addresses: what a client asked for when it was told an address.
 //!
-//! Owns: the last askers of each address. In: answers. Out: a name. Policy at the cap: whoever asked
-//! for most loses what it was told first, so that one host cannot make others' names forgotten.
+//! Owns: the last askers of each address. In: answers. Out: a name.
+//! Policy at the cap: whoever asked for most loses what it was told first, so that one host cannot
+//! make others' names forgotten.
 //! Never: says one where several are possible: one address of a content network serves thousands of
 //! names.
 

@@ -15,8 +15,8 @@ pub enum Meaning {
         /// What the number counts, in the terminal.
         words: &'static str,
     },
-    /// Something that was there is missing from the results: run.json and health.ndjson say so under
-    /// `loss`, the terminal under "Lost".
+    /// Something that was there is missing from the results: run.json and health.ndjson say so
+    /// under `loss`, the terminal under "Lost".
     Loss {
         /// The name under `loss`; counters of one name are added.
         place: &'static str,
@@ -88,20 +88,23 @@ counters! {
     /// out: they move no timer.
     TimeLeaps = "time_leaps" in "capture", quality("frames with a time far ahead of all others");
     /// Frames cut by a snap length.
-    FramesTruncated = "frames_truncated" in "capture", loss("truncated", "frames cut by a snap length");
+    FramesTruncated = "frames_truncated" in "capture",
+        loss("truncated", "frames cut by a snap length");
     /// Frames that the BPF filter left out.
     FramesFiltered = "frames_filtered" in "capture", apart;
     /// Input files opened late because too many overlap in time.
     FilesLate = "files_late" in "capture", quality("files opened late: too many overlap in time");
     /// Times the system refused another open file; fewer were held open from then on.
-    OpensRefused = "opens_refused" in "capture", quality("times the system refused another open file");
+    OpensRefused = "opens_refused" in "capture",
+        quality("times the system refused another open file");
     /// Frames that an interface's card lost, or that a capture file says it lost.
     NicDrops = "nic_drops" in "capture", loss("nic", "frames dropped by the network card");
     /// Frames that found the kernel's ring full, or that a capture file says the system lost.
     RingDrops = "ring_drops" in "capture", loss("ring", "frames dropped by the kernel");
     /// Frames that a capture file says were lost before others, and no number of its interfaces
     /// has.
-    FramesDropped = "frames_dropped" in "capture", loss("file", "frames lost as the file was written");
+    FramesDropped = "frames_dropped" in "capture",
+        loss("file", "frames lost as the file was written");
     /// Times a ring was found full.
     RingFreezes = "ring_freezes" in "capture", quality("times the kernel's ring was full");
     /// Times an interface went down or away.
@@ -109,7 +112,8 @@ counters! {
     /// Frames of the loopback interface left out on their way out: each comes in again.
     OutgoingSkipped = "outgoing_skipped" in "capture", apart;
     /// Frames stamped by the kernel although the card was to do it.
-    StampedInSoftware = "stamped_in_software" in "capture", quality("frames not stamped by the card as asked");
+    StampedInSoftware = "stamped_in_software" in "capture",
+        quality("frames not stamped by the card as asked");
     /// VLAN tags that the kernel had taken out of frames and that were put back.
     TagsRestored = "tags_restored" in "capture", total;
     /// Frames decoded to a packet.
@@ -129,9 +133,11 @@ counters! {
     /// Rejected: more nested headers than the limit.
     RejectDepth = "reject_depth" in "decode", loss("decode", "frames nested too deep");
     /// Later fragments with no known first fragment.
-    FragmentOrphans = "fragment_orphans" in "decode", loss("decode", "fragments without their first");
+    FragmentOrphans = "fragment_orphans" in "decode",
+        loss("decode", "fragments without their first");
     /// First fragments forgotten at the cap of the table, before their time.
-    FragmentsEvicted = "fragments_evicted" in "decode", loss("fragments", "first fragments over the cap");
+    FragmentsEvicted = "fragments_evicted" in "decode",
+        loss("fragments", "first fragments over the cap");
     /// Packets left out as copies of another.
     Copies = "copies" in "duplicates", apart;
     /// Packets that look like a copy and may have been sent again: kept.
@@ -141,40 +147,52 @@ counters! {
     /// Sessions opened.
     Sessions = "sessions" in "session", total;
     /// Sessions pushed out at the cap of the table, before their time.
-    SessionsEvicted = "evicted" in "session", loss("table", "sessions pushed out of the full table");
+    SessionsEvicted = "evicted" in "session",
+        loss("table", "sessions pushed out of the full table");
     /// Out-of-order segments dropped at the cap of a session's buffer.
-    SegmentsDropped = "segments_dropped" in "session", loss("segments", "segments over a session's buffer");
+    SegmentsDropped = "segments_dropped" in "session",
+        loss("segments", "segments over a session's buffer");
     /// RST and FIN segments that do not fit their stream: they end nothing.
-    EndsImplausible = "ends_implausible" in "session", quality("RST and FIN that do not fit their stream");
+    EndsImplausible = "ends_implausible" in "session",
+        quality("RST and FIN that do not fit their stream");
     /// SYNs and SYN-ACKs ignored because their session was open already and they do not fit it.
-    OpeningsImplausible = "openings_implausible" in "session", quality("SYN that do not fit their session");
+    OpeningsImplausible = "openings_implausible" in "session",
+        quality("SYN that do not fit their session");
     /// Datagrams put together from their IP fragments.
     DatagramsJoined = "datagrams_joined" in "session", total;
     /// Datagrams not read because their fragments overlap or contradict each other (RFC 5722).
-    DatagramsOverlapping = "datagrams_overlapping" in "session", loss("fragments", "datagrams whose fragments overlap");
+    DatagramsOverlapping = "datagrams_overlapping" in "session",
+        loss("fragments", "datagrams whose fragments overlap");
     /// Datagrams given up because fragments were missing after 30 s or at the end of the input.
-    DatagramsIncomplete = "datagrams_incomplete" in "session", loss("fragments", "datagrams with fragments missing");
+    DatagramsIncomplete = "datagrams_incomplete" in "session",
+        loss("fragments", "datagrams with fragments missing");
     /// Datagrams given up before their time because too many or too much waited for fragments.
-    DatagramsEvicted = "datagrams_evicted" in "session", loss("fragments", "datagrams over the room for fragments");
+    DatagramsEvicted = "datagrams_evicted" in "session",
+        loss("fragments", "datagrams over the room for fragments");
     /// Fragments with no place in a datagram: cut by a snap length, of a tunnel's own packet,
     /// behind extension headers, or of a datagram given up.
-    FragmentsApart = "fragments_apart" in "session", loss("fragments", "fragments with no place in a datagram");
+    FragmentsApart = "fragments_apart" in "session",
+        loss("fragments", "fragments with no place in a datagram");
     /// Bytes known to be missing inside TCP streams.
     GapBytes = "gap_bytes" in "session", loss("gap_bytes", "bytes missing inside TCP streams");
     /// Of these, bytes that the other end acknowledged: the capture lost them, not the network.
-    AckedUnseenBytes = "acked_unseen_bytes" in "session", loss("capture_bytes", "of these acknowledged: lost by the capture");
+    AckedUnseenBytes = "acked_unseen_bytes" in "session",
+        loss("capture_bytes", "of these acknowledged: lost by the capture");
     /// TCP sessions with such bytes.
     AckedUnseenSessions = "acked_unseen_sessions" in "session", total;
     /// Frame bytes of TCP sessions that are over: what these are a share of.
     TcpBytes = "tcp_bytes" in "session", total;
     /// TCP sessions whose round trips were not timed because the room for that was taken.
-    SessionsUntimed = "sessions_untimed" in "session", loss("untimed", "sessions over the room for round trips");
+    SessionsUntimed = "sessions_untimed" in "session",
+        loss("untimed", "sessions over the room for round trips");
     /// Packets that every worker heard because they may say who is behind an address.
     Overheard = "overheard" in "identity", total;
     /// Addresses and devices forgotten at the cap of what is known of them.
-    BindingsForgotten = "bindings_forgotten" in "identity", loss("bindings", "addresses whose names were forgotten");
+    BindingsForgotten = "bindings_forgotten" in "identity",
+        loss("bindings", "addresses whose names were forgotten");
     /// Messages longer than the buffer for straddling messages.
-    MessagesOverCap = "messages_over_cap" in "evidence", loss("messages", "messages over their buffer");
+    MessagesOverCap = "messages_over_cap" in "evidence",
+        loss("messages", "messages over their buffer");
     /// Bytes that began like a known protocol and did not parse.
     ParseFailures = "parse_failures" in "evidence", quality("messages that did not parse");
     /// Exchanges that forced an end to answer, measured.
@@ -194,7 +212,8 @@ counters! {
     /// Geo or AS database records that could not be read.
     GeoErrors = "geo_errors" in "enrich", loss("lookups", "unreadable database records");
     /// Hits of list entries past the cap of a session.
-    ListHitsDropped = "list_hits_dropped" in "enrich", loss("list_hits", "hits of lists over a session's cap");
+    ListHitsDropped = "list_hits_dropped" in "enrich",
+        loss("list_hits", "hits of lists over a session's cap");
     /// Alerts raised.
     Alerts = "alerts" in "detect", total;
     /// Alerts dropped at the cap: those of the lowest level and weight.
@@ -204,21 +223,27 @@ counters! {
     /// Alerts of rules that ask for several within a day, while there were too few.
     AlertsWaiting = "alerts_waiting" in "detect", total;
     /// Alerts of such rules that were forgotten at the cap, before there were enough.
-    AlertsForgotten = "alerts_forgotten" in "detect", loss("alerts", "alerts that waited for more, over the cap");
+    AlertsForgotten = "alerts_forgotten" in "detect",
+        loss("alerts", "alerts that waited for more, over the cap");
     /// Alerts forgotten at the cap of those that repetitions are added to: one that repeats them is
     /// told anew.
-    AlertsUnmerged = "alerts_unmerged" in "detect", loss("merges", "alerts whose repetitions are told anew");
+    AlertsUnmerged = "alerts_unmerged" in "detect",
+        loss("merges", "alerts whose repetitions are told anew");
     /// Alerts of subjects forgotten at the cap, those that say least: they add to no incident.
-    SubjectsDropped = "subjects_dropped" in "detect", loss("subjects", "alerts of subjects over the cap");
+    SubjectsDropped = "subjects_dropped" in "detect",
+        loss("subjects", "alerts of subjects over the cap");
     /// Incidents dropped at the cap: those of the lowest level and score.
     IncidentsDropped = "incidents_dropped" in "detect", loss("incidents", "incidents over the cap");
     /// Alerts that no incident of their subject would list: the rule, or the incident, has its
     /// fill.
-    AlertsUnlisted = "alerts_unlisted" in "detect", quality("alerts that their incident does not list");
+    AlertsUnlisted = "alerts_unlisted" in "detect",
+        quality("alerts that their incident does not list");
     /// Endpoints not kept because the cap was reached.
-    EndpointsDropped = "endpoints_dropped" in "detect", loss("endpoints", "sessions of endpoints over the cap");
+    EndpointsDropped = "endpoints_dropped" in "detect",
+        loss("endpoints", "sessions of endpoints over the cap");
     /// Tags not kept on endpoints because a run may use at most 128 different ones there.
-    EndpointTagsDropped = "endpoint_tags_dropped" in "detect", loss("tags", "tags of endpoints over the cap");
+    EndpointTagsDropped = "endpoint_tags_dropped" in "detect",
+        loss("tags", "tags of endpoints over the cap");
     /// Baselines given up because the cap was reached: those of fewest days and sessions.
     BaselinesDropped = "baselines_dropped" in "detect", loss("baselines", "baselines over the cap");
 }

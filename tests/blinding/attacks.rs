@@ -211,6 +211,6 @@ pub fn names(size: &Size<'_>) -> Result<(), String> {
     talk.wait(60 * SECOND).ask(b"0123456789");
     capture.join(talk.close());
     let said = run(capture, size)?;
-    holds(lost(&said, "bindings") > 0, "no name had to go: the flood was too small", &said)?;
-    holds(has_alert(&said, VICTIM, "D08", "medium"), "the name was flushed", &said)
+    holds(has_alert(&said, VICTIM, "D08", "medium"), "the name was flushed", &said)?;
+    holds(lost(&said, "bindings") > 0, "no name had to go: the flood was too small", &said)
 }
