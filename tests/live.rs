@@ -258,7 +258,7 @@ fn a_bad_rule_is_refused_by_line_and_a_good_one_is_taken() {
     let on_port = |port: u16| include_str!("live/rule.yml").replace("PORT", &port.to_string());
     rule(&on_port(4_001));
     let rules_dir = rules.display().to_string();
-    let mut sensor = Sensor::start(&["a0", "--out", &out, "--rules", &rules_dir]);
+    let mut sensor = Sensor::start(&["a0", "--out", &out, "--rules-only", &rules_dir]);
     let closed = |n: u8, port: u16| vec![datagram((n, 4_000), (n + 100, port), b"x")];
     net.send("b0", &closed(1, 4_001));
     rule("title: [broken\n");

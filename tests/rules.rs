@@ -56,8 +56,8 @@ fn every_case_passes() {
 fn embedded_and_directory_are_the_same_rules() {
     let embedded = RuleSet::embedded().unwrap();
     let loaded = RuleSet::load_dir(&root().join("rules")).unwrap();
-    assert_eq!(embedded.info().sha256, loaded.info().sha256);
-    assert_eq!(embedded.info().count, loaded.info().count);
+    assert_eq!(embedded.infos()[0].sha256, loaded.infos()[0].sha256);
+    assert_eq!(embedded.infos()[0].count, loaded.infos()[0].count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
     let want = "D01 D01 D02 D03 D04 D05 D05 D06 D07 D08 D08 D08 D18 D18 D18 D18 D19 \
                 D20 D20 D21 D22 D22 D23 D23 D27 D28 D29";
@@ -402,7 +402,7 @@ fn another_sigma_engine_agrees() {
     let text = corpus();
     let ours = RuleSet::from_text("corpus.yml", &text).unwrap_or_else(|e| panic!("{e:#?}"));
     let collection = rsigma_parser::parse_sigma_yaml(&text).unwrap();
-    assert_eq!(collection.rules.len(), ours.info().count);
+    assert_eq!(collection.rules.len(), ours.infos()[0].count);
     let mut oracle = rsigma_eval::Engine::new();
     oracle.add_collection(&collection).unwrap();
     let mut seen = std::collections::BTreeSet::new();

@@ -75,9 +75,12 @@ pub(super) struct RunArgs {
     /// Configuration file (TOML); flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Sigma rules of this directory in place of the embedded ones
-    #[arg(long, value_name = "DIR")]
-    rules: Option<PathBuf>,
+    /// Sigma rules of this directory or file beside the embedded ones; may be repeated
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Sigma rules of this directory or file in place of the embedded ones; may be repeated
+    #[arg(long, value_name = "PATH")]
+    rules_only: Vec<PathBuf>,
     /// MMDB files of this directory in place of the embedded ones
     #[arg(long, value_name = "DIR")]
     geo: Option<PathBuf>,
@@ -186,7 +189,6 @@ impl RunArgs {
             plan.written.home.clear();
         }
         for (flag, slot) in [
-            (&self.rules, &mut plan.rules),
             (&self.geo, &mut plan.geo),
             (&self.lists, &mut plan.lists),
             (&self.signatures, &mut plan.signatures),
@@ -195,6 +197,13 @@ impl RunArgs {
             (&self.state, &mut plan.state),
         ] {
             if flag.is_some() {
+                slot.clone_from(flag);
+            }
+        }
+        for (flag, slot) in
+            [(&self.rules, &mut plan.rules), (&self.rules_only, &mut plan.rules_only)]
+        {
+            if !flag.is_empty() {
                 slot.clone_from(flag);
             }
         }

@@ -1,15 +1,18 @@
-//! `longhaul geo`: what the databases say of an address.
+//! `longhaul geo`: what the databases say of an address, and the places known by a code.
 //!
 //! Owns: the answer's layout. In: addresses. Out: a line each. Never: more than the databases hold.
 
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::path::Path;
 use std::path::PathBuf;
 
 use crate::cli;
 use crate::cli::Ended;
 use crate::cli::RAN;
 use crate::model::Error;
+use crate::pipeline::ask;
+use crate::pipeline::ask::KnownPlace;
 use crate::pipeline::ask::Owners;
 
 /// Subcommands of `geo`.
@@ -24,12 +27,43 @@ pub(super) enum GeoCommand {
         #[arg(long, value_name = "DIR")]
         geo: Option<PathBuf>,
     },
+    /// Codes that --place knows: code, country, latitude, longitude, city
+    Places {
+        /// Only those with this code or country, or with this in the name of their city
+        word: Option<String>,
+    },
 }
 
 /// Runs the command.
 pub(super) fn run(command: &GeoCommand) -> Ended {
-    let GeoCommand::Lookup { addresses, geo } = command;
-    let owners = Owners::open(geo.as_deref())?;
+    match command {
+        GeoCommand::Lookup { addresses, geo } => look_up(addresses, geo.as_deref()),
+        GeoCommand::Places { word } => places(word.as_deref().unwrap_or_default()),
+    }
+}
+
+fn places(word: &str) -> Ended {
+    let word = word.to_lowercase();
+    let mut text = String::new();
+    let wanted = |place: &KnownPlace<'_>| {
+        [place.code, place.country].iter().any(|have| have.eq_ignore_ascii_case(&word))
+            || place.city.to_lowercase().contains(&word)
+    };
+    for place in ask::places().filter(wanted) {
+        let KnownPlace { code, city, country, latitude, longitude } = place;
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{code}  {country}  {latitude:>8.3}  {longitude:>8.3}  {city}");
+    }
+    if text.is_empty() {
+        let error = Error::new(format!("places with `{word}`"), "there is none");
+        return Err(vec![error.help("leave the word out to list all, or give LAT,LON to --place")]);
+    }
+    cli::print(&text)?;
+    Ok(RAN)
+}
+
+fn look_up(addresses: &[IpAddr], geo: Option<&Path>) -> Ended {
+    let owners = Owners::open(geo)?;
     let mut text = String::new();
     for ip in addresses {
         let words = owners.describe((*ip).into()).map_err(|cause| {

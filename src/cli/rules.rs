@@ -1,4 +1,4 @@
-//! `longhaul rules`: are they sound, which are there, do their cases hold.
+//! `longhaul rules`: are they sound, which are there, do their cases hold; a copy to begin with.
 //!
 //! Owns: the answers' layout. In: a directory of Sigma rules, or none for the embedded set.
 //! Out: a line a rule or case. Never: a rule that is refused without file, line and remedy.
@@ -17,13 +17,20 @@ use crate::pipeline::ask;
 pub(super) enum RulesCommand {
     /// Load the rules and say what is wrong with them, file and line
     Check {
-        /// Directory of Sigma rules [default: the embedded ones]
-        dir: Option<PathBuf>,
+        /// Directories and files of Sigma rules [default: the embedded ones]
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
     },
     /// List the rules
     List {
-        /// Directory of Sigma rules [default: the embedded ones]
-        dir: Option<PathBuf>,
+        /// Directories and files of Sigma rules [default: the embedded ones]
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Write the embedded rules and their cases to a directory
+    Export {
+        /// A directory that is empty or not yet there
+        dir: PathBuf,
     },
     /// Run the cases in DIR/cases: each names what must fire and what must stay quiet
     Test {
@@ -35,19 +42,35 @@ pub(super) enum RulesCommand {
 /// Runs the command.
 pub(super) fn run(command: &RulesCommand) -> Ended {
     match command {
-        RulesCommand::Check { dir } => {
-            let count = ask::rules(dir.as_deref())?.len();
+        RulesCommand::Check { paths } => {
+            let count = ask::rules(paths)?.len();
             cli::print(&format!("{count} rules, all sound\n"))?;
+            // Sound by themselves, they may still not stand beside the embedded ones.
+            let clashes = if paths.is_empty() { Vec::new() } else { ask::clashes(paths) };
+            if let Some(first) = clashes.first() {
+                let place = first.place.as_ref().map_or(String::new(), |(file, line)| {
+                    format!(" ({}:{line})", file.display())
+                });
+                cli::remark(&[format!(
+                    "only with --rules-only, not beside the embedded rules: {}{place}",
+                    first.cause
+                )]);
+            }
             Ok(RAN)
         }
-        RulesCommand::List { dir } => {
+        RulesCommand::List { paths } => {
             let mut text = String::new();
-            for rule in ask::rules(dir.as_deref())? {
+            for rule in ask::rules(paths)? {
                 let (id, level, family) = (&rule.id, rule.level.as_str(), rule.family.as_str());
                 // Writing into a String cannot fail.
                 let _ = writeln!(text, "{id}  {family}  {level:<13} {}  {}", rule.name, rule.title);
             }
             cli::print(&text)?;
+            Ok(RAN)
+        }
+        RulesCommand::Export { dir } => {
+            let count = ask::export_rules(dir).map_err(|e| vec![e])?;
+            cli::print(&format!("{count} files of rules and cases in {}\n", dir.display()))?;
             Ok(RAN)
         }
         RulesCommand::Test { dir } => test(dir),

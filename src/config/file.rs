@@ -20,8 +20,8 @@ use crate::config::parse_level;
 use crate::config::sensor_name;
 use crate::model::Error;
 
-const KEYS: &str = "keys are home, place, sensor, vantage, workers, rules, geo, lists, \
-                    signatures, approved, subjects, pseudonymise, state, learn_days, \
+const KEYS: &str = "keys are home, place, sensor, vantage, workers, rules, rules_only, geo, \
+                    lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
                     min_level, max_ratio, no_decap, key, dedup, dedup_window_us and [caps] \
                     with sessions, endpoints, alerts, baselines, bindings";
 
@@ -47,7 +47,8 @@ struct Keys {
     vantage: Option<Spanned<String>>,
     workers: Option<Spanned<usize>>,
     max_ratio: Option<Spanned<usize>>,
-    rules: Option<PathBuf>,
+    rules: Option<Paths>,
+    rules_only: Option<Paths>,
     geo: Option<PathBuf>,
     lists: Option<PathBuf>,
     signatures: Option<PathBuf>,
@@ -62,6 +63,23 @@ struct Keys {
     dedup: Option<bool>,
     dedup_window_us: Option<Spanned<usize>>,
     caps: Option<CapsTable>,
+}
+
+/// One path or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Paths {
+    One(PathBuf),
+    Several(Vec<PathBuf>),
+}
+
+impl From<Paths> for Vec<PathBuf> {
+    fn from(paths: Paths) -> Vec<PathBuf> {
+        match paths {
+            Paths::One(path) => vec![path],
+            Paths::Several(paths) => paths,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -146,7 +164,12 @@ impl ConfigFile {
             plan.written.place = Some(checker.place(&place));
             plan.place = Some(place.into_inner());
         }
-        plan.rules = keys.rules.or(plan.rules.take());
+        if let Some(paths) = keys.rules {
+            plan.rules = paths.into();
+        }
+        if let Some(paths) = keys.rules_only {
+            plan.rules_only = paths.into();
+        }
         plan.geo = keys.geo.or(plan.geo.take());
         plan.lists = keys.lists.or(plan.lists.take());
         plan.signatures = keys.signatures.or(plan.signatures.take());

@@ -193,8 +193,10 @@ pub struct Plan {
     pub vantage: Vantage,
     /// The configuration file, where one was given.
     pub config: Option<PathBuf>,
-    /// Directory of Sigma rules in place of the embedded ones.
-    pub rules: Option<PathBuf>,
+    /// Directories and files of Sigma rules beside the embedded ones.
+    pub rules: Vec<PathBuf>,
+    /// The same in place of the embedded ones.
+    pub rules_only: Vec<PathBuf>,
     /// Directory of MMDB files in place of the embedded ones.
     pub geo: Option<PathBuf>,
     /// Directory of lists in place of the embedded ones.
@@ -254,7 +256,8 @@ impl Default for Plan {
             written: Written::default(),
             vantage: Vantage::Both,
             config: None,
-            rules: None,
+            rules: Vec::new(),
+            rules_only: Vec::new(),
             geo: None,
             lists: None,
             signatures: None,

@@ -31,6 +31,13 @@ embedded! {
     "remote_control/d28_mesh_overlay.yml"
 }
 
+include!(concat!(env!("OUT_DIR"), "/cases.rs"));
+
+/// Path below `rules/` and text of each rule file and of each case.
+pub fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    EMBEDDED.iter().chain(CASES).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,10 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::bounded;
+use crate::detect::embedded::EMBEDDED;
 use crate::detect::locate::Document;
 use crate::detect::rule::Built;
 use crate::detect::rule::Rule;
@@ -23,10 +25,46 @@ const DEPTH_MAX: usize = 8;
 /// Deepest nesting of brackets in a document: the time that the parser takes grows with its square.
 const NESTING_MAX: usize = 64;
 
-/// A rule file: its name relative to the directory, and its text.
+/// A rule file: its path and its text.
 pub(super) struct RuleFile {
     pub(super) path: PathBuf,
     pub(super) text: String,
+}
+
+/// The rule files of one place: the program, a directory, a file.
+pub(super) struct Origin {
+    /// `embedded`, or the name of the directory or file.
+    pub(super) name: String,
+    /// Paths of files begin so; what follows is theirs wherever the place is.
+    pub(super) root: PathBuf,
+    pub(super) files: Vec<RuleFile>,
+}
+
+impl Origin {
+    /// The rules of the program.
+    pub(super) fn embedded() -> Origin {
+        let root = PathBuf::from("embedded");
+        let file = |(path, text): &(&str, &str)| RuleFile {
+            path: root.join(path),
+            text: (*text).to_owned(),
+        };
+        let files = EMBEDDED.iter().map(file).collect();
+        Origin { name: "embedded".to_owned(), root, files }
+    }
+
+    /// The rules of a directory or of one file.
+    ///
+    /// Errors: nothing there that could be a rule.
+    pub(super) fn read(path: &Path) -> Result<Origin, Vec<Error>> {
+        let name = path.file_name().map_or_else(|| "rules".into(), |name| name.to_string_lossy());
+        let name = name.into_owned();
+        if std::fs::metadata(path).is_ok_and(|meta| !meta.is_dir()) {
+            let text = read(path).map_err(|error| vec![error])?;
+            let root = path.parent().unwrap_or(Path::new("")).to_path_buf();
+            return Ok(Origin { name, root, files: vec![RuleFile { path: path.into(), text }] });
+        }
+        Ok(Origin { name, root: path.to_path_buf(), files: read_dir(path)? })
+    }
 }
 
 /// Reads every `.yml` and `.yaml` below a directory, in the order of their paths. The folders
@@ -86,7 +124,9 @@ fn read(path: &Path) -> Result<String, Error> {
 }
 
 /// Compiles every document of every file; all errors together, by file and line.
-pub(super) fn compile_files(files: &[RuleFile]) -> Result<Vec<Built>, Vec<Error>> {
+pub(super) fn compile_files<'f>(
+    files: impl Iterator<Item = &'f RuleFile>,
+) -> Result<Vec<Built>, Vec<Error>> {
     let mut rules: Vec<Built> = Vec::new();
     let mut errors = Vec::new();
     for file in files {
@@ -98,14 +138,9 @@ pub(super) fn compile_files(files: &[RuleFile]) -> Result<Vec<Built>, Vec<Error>
         for (first, text) in documents {
             let doc = Document::new(&file.path, first, text);
             match compile_document(text, &doc) {
-                Ok(built) => match taken(&rules, &built) {
+                Ok(built) => match taken(&rules, &built, &doc) {
                     None => rules.push(built),
-                    Some(have) => {
-                        let (file, line) = (have.file().display(), have.line());
-                        let cause = format!("the id is taken by the rule at {file}:{line}");
-                        let error = doc.refuse(doc.top("id"), cause);
-                        errors.push(error.help("give the rule a random UUID of its own"));
-                    }
+                    Some(error) => errors.push(error),
                 },
                 Err(more) => errors.extend(more),
             }
@@ -141,10 +176,28 @@ fn documents(text: &str) -> Vec<(u32, &str)> {
         .collect()
 }
 
-/// The rule that has the id already.
-fn taken<'r>(rules: &'r [Built], new: &Built) -> Option<&'r Rule> {
-    let uuid = &new.rule().info.uuid;
-    rules.iter().map(|have| &**have.rule()).find(|have| have.info.uuid == *uuid)
+/// What keeps a rule from standing beside the others: its id is taken, or its number, which people
+/// tell rules by. Rules of one number stand in one file, where it is plain that they exclude each
+/// other.
+fn taken(rules: &[Built], new: &Built, doc: &Document) -> Option<Error> {
+    let (info, file) = (&new.rule().info, new.rule().file());
+    let mut rules = rules.iter().map(|have| have.rule());
+    let same = |have: &&Arc<Rule>| {
+        have.info.uuid == info.uuid || have.info.id == info.id && have.file() != file
+    };
+    let have = rules.find(same)?;
+    let place = format!("{}:{}", have.file().display(), have.line());
+    let embedded = have.file().starts_with("embedded");
+    let instead = "; to replace the embedded rules, give --rules-only";
+    let instead = if embedded { instead } else { "" };
+    let (line, cause, help) = if have.info.uuid == info.uuid {
+        let cause = format!("the id is taken by the rule at {place}");
+        (doc.top("id"), cause, "give the rule a random UUID of its own")
+    } else {
+        let cause = format!("the number {} is taken by the rule at {place}", info.id);
+        (doc.child("longhaul", "id"), cause, "give the rule a number of its own, from D100 on")
+    };
+    Some(doc.refuse(line, cause).help(format!("{help}{instead}")))
 }
 
 fn compile_document(text: &str, doc: &Document) -> Result<Built, Vec<Error>> {
@@ -258,7 +311,7 @@ mod tests {
         let deep = format!("title: a\nb: {}\n", "[".repeat(100_000));
         assert_eq!(nested_too_deep(&deep), Some(1));
         let files = [RuleFile { path: "deep.yml".into(), text: deep }];
-        let errors = compile_files(&files).err().unwrap();
+        let errors = compile_files(files.iter()).err().unwrap();
         assert!(errors[0].to_string().contains("deep.yml:2: brackets nest"), "{}", errors[0]);
         assert_eq!(nested_too_deep(&"a: '[['\n".repeat(100)), None);
     }

@@ -15,7 +15,7 @@ mod case_spoken;
 pub mod cases;
 mod compile;
 mod compile_item;
-mod embedded;
+pub mod embedded;
 mod endpoint_table;
 mod field_table;
 pub mod fields;

@@ -57,6 +57,8 @@ pub(super) struct Compiled<S: Judged> {
     pub(super) merge_by: Vec<&'static Field<S>>,
     /// How many of the same within a day make an alert.
     pub(super) at_least: u64,
+    /// Index of the place it comes from.
+    pub(super) origin: usize,
 }
 
 /// A rule by what it judges.
@@ -71,6 +73,13 @@ impl Built {
         match self {
             Built::Session(compiled) => &compiled.rule,
             Built::Endpoint(compiled) => &compiled.rule,
+        }
+    }
+
+    pub(super) fn set_origin(&mut self, origin: usize) {
+        match self {
+            Built::Session(compiled) => compiled.origin = origin,
+            Built::Endpoint(compiled) => compiled.origin = origin,
         }
     }
 }
@@ -217,7 +226,8 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
         line: doc.number(doc.top("title")),
     };
     let at_least = own.at_least.unwrap_or(1);
-    Ok(Compiled { rule: Arc::new(rule), when, needs: 0, message, evidence, merge_by, at_least })
+    let (rule, needs, origin) = (Arc::new(rule), 0, 0);
+    Ok(Compiled { rule, when, needs, message, evidence, merge_by, at_least, origin })
 }
 
 /// Sigma requires `title` and leaves `name` free: the title in snake case stands for it.

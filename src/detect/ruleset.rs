@@ -5,6 +5,7 @@
 //! Out: alerts. Never: state between them; work for rules whose fields are absent.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -14,13 +15,12 @@ use sha2::Sha256;
 use crate::detect::alert::SourceCatalog;
 use crate::detect::alert::raise;
 use crate::detect::alert_endpoint::raise_endpoint;
-use crate::detect::embedded::EMBEDDED;
 use crate::detect::fields::Field;
 use crate::detect::fields::Judged;
 use crate::detect::fields::Shown;
+use crate::detect::load::Origin;
 use crate::detect::load::RuleFile;
 use crate::detect::load::compile_files;
-use crate::detect::load::read_dir;
 use crate::detect::rule::Built;
 use crate::detect::rule::Compiled;
 use crate::detect::rule::Rule;
@@ -45,6 +45,15 @@ pub struct RuleSetInfo {
     pub built_at: Option<Nanos>,
     /// SHA-256 over names and texts of its files, in hexadecimal.
     pub sha256: String,
+}
+
+impl RuleSetInfo {
+    /// A set is as old as its newest rule.
+    fn new(origin: &Origin, count: usize, built_at: Option<Nanos>) -> RuleSetInfo {
+        let sha256 = digest(&origin.root, &origin.files);
+        let build = sha256.chars().take(12).collect();
+        RuleSetInfo { name: origin.name.clone(), count, build, built_at, sha256 }
+    }
 }
 
 /// The rules that judge one kind of thing.
@@ -80,8 +89,9 @@ pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
     sessions: Bench<Record>,
     endpoints: Bench<EndpointRow>,
-    info: RuleSetInfo,
-    source: SourceInfo,
+    /// The places they come from, and what alerts say of each.
+    infos: Vec<RuleSetInfo>,
+    sources: Vec<SourceInfo>,
 }
 
 impl RuleSet {
@@ -89,31 +99,65 @@ impl RuleSet {
     ///
     /// Errors: none for a program that passed its tests.
     pub fn embedded() -> Result<RuleSet, Vec<Error>> {
-        let files: Vec<RuleFile> = EMBEDDED
-            .iter()
-            .map(|(path, text)| RuleFile { path: path.into(), text: (*text).to_owned() })
-            .collect();
-        RuleSet::build("embedded".to_owned(), Path::new(""), &files)
+        RuleSet::build(&[Origin::embedded()])
     }
 
-    /// Every rule file below a directory.
+    /// Every rule file below a directory, and none besides.
     ///
     /// Errors: every error of every file, each with file and line; no rule is loaded then.
     pub fn load_dir(dir: &Path) -> Result<RuleSet, Vec<Error>> {
-        let name = dir.file_name().map_or_else(|| "rules".into(), |name| name.to_string_lossy());
-        RuleSet::build(name.into_owned(), dir, &read_dir(dir)?)
+        RuleSet::build(&[Origin::read(dir)?])
+    }
+
+    /// The rules of directories and files: `only` these, or where it names none the embedded ones,
+    /// and those of `more` beside them.
+    ///
+    /// Errors: every error of every file, each with file and line; two rules of one id or number.
+    pub fn load(only: &[PathBuf], more: &[PathBuf]) -> Result<RuleSet, Vec<Error>> {
+        let mut origins = Vec::new();
+        let mut errors = Vec::new();
+        if only.is_empty() {
+            origins.push(Origin::embedded());
+        }
+        for path in only.iter().chain(more) {
+            match Origin::read(path) {
+                Ok(origin) => origins.push(origin),
+                Err(wrong) => errors.extend(wrong),
+            }
+        }
+        if errors.is_empty() { RuleSet::build(&origins) } else { Err(errors) }
     }
 
     /// Rules from one text, as a file of that name would hold.
     ///
     /// Errors: every error of the text.
     pub fn from_text(file: &str, text: &str) -> Result<RuleSet, Vec<Error>> {
-        let files = [RuleFile { path: file.into(), text: text.to_owned() }];
-        RuleSet::build(file.to_owned(), Path::new(""), &files)
+        let files = vec![RuleFile { path: file.into(), text: text.to_owned() }];
+        RuleSet::build(&[Origin { name: file.to_owned(), root: PathBuf::new(), files }])
     }
 
-    fn build(name: String, root: &Path, files: &[RuleFile]) -> Result<RuleSet, Vec<Error>> {
-        let mut built = compile_files(files)?;
+    fn build(origins: &[Origin]) -> Result<RuleSet, Vec<Error>> {
+        let mut built = compile_files(origins.iter().flat_map(|origin| &origin.files))?;
+        let (mut infos, mut sources) = (Vec::new(), Vec::new());
+        for (index, origin) in origins.iter().enumerate() {
+            let is_of = |rule: &&mut Built| {
+                origin.files.iter().any(|file| file.path == *rule.rule().file())
+            };
+            let (mut count, mut newest) = (0, None);
+            for rule in built.iter_mut().filter(is_of) {
+                rule.set_origin(index);
+                count += 1;
+                newest = newest.max(rule.rule().dated);
+            }
+            let info = RuleSetInfo::new(origin, count, newest);
+            sources.push(SourceInfo {
+                kind: "rules",
+                name: Arc::from(info.name.as_str()),
+                version: Arc::from(info.build.as_str()),
+                built_at: newest,
+            });
+            infos.push(info);
+        }
         let number = |rule: &Rule| (rule.info.id.clone(), rule.info.uuid.clone());
         built.sort_by_cached_key(|built| number(built.rule()));
         let rules: Vec<Arc<Rule>> = built.iter().map(|built| Arc::clone(built.rule())).collect();
@@ -124,24 +168,13 @@ impl RuleSet {
                 Built::Endpoint(compiled) => endpoints.push(compiled),
             }
         }
-        let sha256 = digest(root, files);
-        let build: String = sha256.chars().take(12).collect();
-        // A set is as old as its newest rule.
-        let built_at = rules.iter().filter_map(|rule| rule.dated).max();
-        let source = SourceInfo {
-            kind: "rules",
-            name: Arc::from(name.as_str()),
-            version: Arc::from(build.as_str()),
-            built_at,
-        };
-        let info = RuleSetInfo { name, count: rules.len(), build, built_at, sha256 };
         let (sessions, endpoints) = (Bench::new(sessions), Bench::new(endpoints));
-        Ok(RuleSet { rules, sessions, endpoints, info, source })
+        Ok(RuleSet { rules, sessions, endpoints, infos, sources })
     }
 
-    /// Name, number of rules and hash, for run.json.
-    pub fn info(&self) -> &RuleSetInfo {
-        &self.info
+    /// Name, number of rules and hash of each place they come from, for run.json.
+    pub fn infos(&self) -> &[RuleSetInfo] {
+        &self.infos
     }
 
     /// The rules, by catalogue number.
@@ -157,7 +190,9 @@ impl RuleSet {
     /// Appends an alert for each rule that fires on a finished, enriched record.
     pub fn evaluate(&self, record: &Record, catalog: &SourceCatalog, sink: &mut Vec<Alert>) {
         let fired = self.sessions.judge(record);
-        sink.extend(fired.map(|rule| raise(rule, record, catalog, &self.source)));
+        sink.extend(fired.filter_map(|rule| {
+            Some(raise(rule, record, catalog, self.sources.get(rule.origin)?))
+        }));
     }
 
     /// Appends an alert for each rule that fires on an endpoint as it stands.
@@ -168,7 +203,9 @@ impl RuleSet {
         sink: &mut Vec<Alert>,
     ) {
         let fired = self.endpoints.judge(row);
-        sink.extend(fired.filter_map(|rule| raise_endpoint(rule, row, catalog, &self.source)));
+        sink.extend(fired.filter_map(|rule| {
+            raise_endpoint(rule, row, catalog, self.sources.get(rule.origin)?)
+        }));
     }
 }
 

@@ -8,6 +8,40 @@ use crate::model::Error;
 /// `code,name,latitude,longitude,country`; coordinates from GeoNames (CC BY 4.0).
 const PLACES: &str = include_str!("../../geo/places.csv");
 
+/// Airports with scheduled service, in the same form, under codes that [`PLACES`] has not; from
+/// OurAirports (public domain).
+const AIRPORTS: &str = include_str!("../../geo/airports.csv");
+
+/// A place that is known by its code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KnownPlace<'t> {
+    /// IATA code of a city or airport.
+    pub code: &'t str,
+    /// City.
+    pub city: &'t str,
+    /// ISO 3166-1 alpha-2 code of its country.
+    pub country: &'t str,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+}
+
+/// Every place that is known by its code: cities, then airports.
+pub fn known_places() -> impl Iterator<Item = KnownPlace<'static>> {
+    let lines = |table: &'static str| table.lines().skip(1);
+    lines(PLACES).chain(lines(AIRPORTS)).filter_map(|line| {
+        let mut columns = line.split(',');
+        Some(KnownPlace {
+            code: columns.next()?,
+            city: columns.next()?,
+            latitude: columns.next()?.parse().ok()?,
+            longitude: columns.next()?.parse().ok()?,
+            country: columns.next()?,
+        })
+    })
+}
+
 /// The sensor's own place, as its operator declares it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct SensorPlace {
@@ -19,8 +53,7 @@ pub struct SensorPlace {
     pub longitude: f64,
 }
 
-/// Reads `47.6,-122.3` or a city code such as `SEA` or `lon` (IATA city codes and airport codes of
-/// `geo/places.csv`).
+/// Reads `47.6,-122.3` or a code such as `SEA`, `jfk` or `lon` (IATA codes of cities and airports).
 pub fn parse_place(text: &str) -> Result<SensorPlace, Error> {
     let text = text.trim();
     match text.split_once(',') {
@@ -45,22 +78,15 @@ fn degrees(whole: &str, text: &str, limit: f64, what: &str) -> Result<f64, Error
 }
 
 fn city(code: &str) -> Result<SensorPlace, Error> {
-    for line in PLACES.lines().skip(1) {
-        let mut columns = line.split(',');
-        let (Some(known), Some(_), Some(lat), Some(lon)) =
-            (columns.next(), columns.next(), columns.next(), columns.next())
-        else {
-            continue;
-        };
-        if known.eq_ignore_ascii_case(code)
-            && let (Ok(latitude), Ok(longitude)) = (lat.parse(), lon.parse())
-        {
-            return Ok(SensorPlace { name: known.into(), latitude, longitude });
-        }
-    }
-    Err(Error::new(format!("place `{code}`"), "no such city code").help(
-        "give LAT,LON in decimal degrees, or a code of geo/places.csv such as SEA, LON or TYO",
-    ))
+    let found = known_places().find(|place| place.code.eq_ignore_ascii_case(code));
+    let place = found.ok_or_else(|| {
+        Error::new(format!("place `{code}`"), "no such city or airport code").help(
+            "give LAT,LON in decimal degrees, or a code such as SEA, JFK or TYO: `longhaul geo \
+             places` lists them",
+        )
+    })?;
+    let KnownPlace { code, latitude, longitude, .. } = place;
+    Ok(SensorPlace { name: code.into(), latitude, longitude })
 }
 
 #[cfg(test)]
@@ -87,12 +113,34 @@ mod tests {
     #[test]
     fn every_listed_place_is_usable_and_its_code_unique() {
         let mut codes = std::collections::BTreeSet::new();
-        for line in PLACES.lines().skip(1) {
+        for line in PLACES.lines().skip(1).chain(AIRPORTS.lines().skip(1)) {
             assert_eq!(line.split(',').count(), 5, "{line}");
             let code = line.split(',').next().unwrap();
             assert!(code.len() == 3 && codes.insert(code), "{line}");
-            parse_place(code).unwrap();
         }
-        assert!(codes.len() >= 150, "{}", codes.len());
+        assert_eq!(known_places().count(), codes.len());
+        for place in known_places() {
+            assert!(place.latitude.abs() <= 90.0 && place.longitude.abs() <= 180.0, "{place:?}");
+            assert!(!place.city.is_empty() && place.country.len() == 2, "{place:?}");
+        }
+        assert!(codes.len() >= 3_900, "{}", codes.len());
+    }
+
+    #[test]
+    fn the_codes_that_people_type_are_where_they_should_be() {
+        for (code, latitude, longitude) in [
+            ("JFK", 40.6, -73.8),
+            ("EWR", 40.7, -74.2),
+            ("LHR", 51.5, -0.5),
+            ("CDG", 49.0, 2.5),
+            ("NRT", 35.8, 140.4),
+            ("SVO", 56.0, 37.4),
+            ("gru", -23.4, -46.5),
+        ] {
+            let place = parse_place(code).unwrap();
+            let near = (place.latitude - latitude).abs() < 0.1
+                && (place.longitude - longitude).abs() < 0.1;
+            assert!(near, "{place:?}");
+        }
     }
 }

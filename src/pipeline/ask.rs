@@ -4,15 +4,20 @@
 //! answer.
 //! Never: reads packets.
 
+use std::fs;
+use std::io;
 use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::detect::RuleSet;
 use crate::detect::cases;
+use crate::detect::embedded;
 use crate::enrich::geo::GeoDb;
 use crate::enrich::geo::Question;
 use crate::enrich::lists::Lists;
+use crate::enrich::places::known_places;
 use crate::model::Addr;
 use crate::model::Error;
 use crate::model::RuleInfo;
@@ -20,6 +25,7 @@ use crate::model::record::Protocol;
 use crate::model::told_by::told_by;
 
 pub use crate::detect::cases::CaseResult;
+pub use crate::enrich::places::KnownPlace;
 pub use crate::enrich::signatures::Application;
 
 /// A protocol that is told from payload.
@@ -89,10 +95,41 @@ impl Owners {
     }
 }
 
-/// Every rule of `dir`, or of the embedded set.
-pub fn rules(dir: Option<&Path>) -> Result<Vec<RuleInfo>, Vec<Error>> {
-    let rules = dir.map_or_else(RuleSet::embedded, RuleSet::load_dir)?;
+/// Every rule of the paths, or of the embedded set where there are none.
+pub fn rules(paths: &[PathBuf]) -> Result<Vec<RuleInfo>, Vec<Error>> {
+    let rules = RuleSet::load(paths, &[])?;
     Ok(rules.iter().map(|rule| RuleInfo::clone(rule.info())).collect())
+}
+
+/// What keeps the rules of the paths from standing beside the embedded ones.
+pub fn clashes(paths: &[PathBuf]) -> Vec<Error> {
+    RuleSet::load(&[], paths).err().unwrap_or_default()
+}
+
+/// Writes the embedded rules and their cases to a directory that is empty or not yet there; says
+/// how many files that were.
+pub fn export_rules(dir: &Path) -> Result<usize, Error> {
+    let what = || format!("rules to {}", dir.display());
+    let failed = |cause: io::Error| {
+        Error::new(what(), cause.to_string()).help("choose a directory that can be written to")
+    };
+    fs::create_dir_all(dir).map_err(failed)?;
+    if fs::read_dir(dir).map_err(failed)?.next().is_some() {
+        return Err(Error::new(what(), "it is not empty").help("choose another directory"));
+    }
+    let mut count = 0;
+    for (path, text) in embedded::files() {
+        let path = dir.join(path);
+        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+        fs::write(&path, text).map_err(failed)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Every place that `--place` knows by its code.
+pub fn places() -> impl Iterator<Item = KnownPlace<'static>> {
+    known_places()
 }
 
 /// Runs the cases beside the rules of `dir`.

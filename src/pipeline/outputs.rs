@@ -164,7 +164,7 @@ pub(super) fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> Run
         arguments: shaping_arguments(plan),
         sensor: sensor(plan, prepared),
         inputs: inputs(outcome),
-        rules: vec![rules_build(prepared)],
+        rules: prepared.rules.infos().iter().map(rules_build).collect(),
         geo: prepared.enrich.geo.databases().map(geo_build).collect(),
         lists: prepared
             .enrich
@@ -284,8 +284,7 @@ fn duplicates(report: &CopyReport) -> Value {
     })
 }
 
-fn rules_build(prepared: &Prepared) -> Build {
-    let info = prepared.rules.info();
+fn rules_build(info: &crate::detect::RuleSetInfo) -> Build {
     Build {
         name: info.name.clone(),
         build: info.built_at.map(Nanos::date),

@@ -89,7 +89,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         }
     };
     let inputs = keep(inputs, &mut errors);
-    let rules = keep(load_rules(plan.rules.as_deref()), &mut errors);
+    let rules = keep(RuleSet::load(&plan.rules_only, &plan.rules), &mut errors);
     let enrich = keep(load_enrich(plan), &mut errors);
     if let Some(expression) = &plan.filter {
         keep(FilterSet::new(expression).map_err(|e| vec![e]), &mut errors);
@@ -139,10 +139,6 @@ fn some_there(paths: &[PathBuf]) -> Result<(), Vec<Error>> {
     };
     let errors: Vec<Error> = paths.iter().filter_map(missing).collect();
     if errors.len() == paths.len() && !errors.is_empty() { Err(errors) } else { Ok(()) }
-}
-
-fn load_rules(dir: Option<&Path>) -> Result<RuleSet, Vec<Error>> {
-    dir.map_or_else(RuleSet::embedded, RuleSet::load_dir)
 }
 
 fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {

@@ -28,7 +28,7 @@ fn rules_that_change_under_load_cost_no_frame() {
     let on_port = |port: u16| include_str!("rule.yml").replace("PORT", &port.to_string());
     rule(&on_port(4_001));
     let rules_dir = rules.display().to_string();
-    let mut sensor = Sensor::start(&["a0", "--out", &out, "--rules", &rules_dir]);
+    let mut sensor = Sensor::start(&["a0", "--out", &out, "--rules-only", &rules_dir]);
     let load: Vec<Vec<u8>> =
         (0..40_000u16).map(|n| datagram((1, 1_000 + n % 500), (2, 4_002), &[7; 400])).collect();
     std::thread::scope(|scope| {

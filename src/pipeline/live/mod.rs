@@ -128,7 +128,6 @@ fn confine(run: &LiveRun) -> Result<(), Error> {
     };
     let plan = &live.plan;
     let own = [
-        &plan.rules,
         &plan.geo,
         &plan.lists,
         &plan.signatures,
@@ -138,6 +137,7 @@ fn confine(run: &LiveRun) -> Result<(), Error> {
     ];
     let mut read: Vec<PathBuf> = READ_ALWAYS.iter().map(PathBuf::from).collect();
     read.extend(own.into_iter().flatten().cloned());
+    read.extend(plan.rules.iter().chain(&plan.rules_only).cloned());
     let mut write = Vec::new();
     if let Output::Dir { path, .. } = &plan.output {
         std::fs::create_dir_all(path).map_err(|cause| {

@@ -69,7 +69,7 @@ impl Reloader {
             let loaded = replan().and_then(|plan| Ok((prepare::prepare(&plan)?, plan)));
             match loaded {
                 Ok((prepared, plan)) => {
-                    let rules = prepared.rules.info().count;
+                    let rules = prepared.rules.iter().len();
                     current.replace(plan, prepared);
                     tell(&format!(
                         "reloaded: {rules} rules, lists, signatures, databases and configuration"
