@@ -2,8 +2,8 @@
 
 use std::env;
 use std::error::Error;
-use std::fs;
 use std::fmt::Write;
+use std::fs;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {

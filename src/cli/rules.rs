@@ -48,9 +48,10 @@ pub(super) fn run(command: &RulesCommand) -> Ended {
             // Sound by themselves, they may still not stand beside the embedded ones.
             let clashes = if paths.is_empty() { Vec::new() } else { ask::clashes(paths) };
             if let Some(first) = clashes.first() {
-                let place = first.place.as_ref().map_or(String::new(), |(file, line)| {
-                    format!(" ({}:{line})", file.display())
-                });
+                let place = first
+                    .place
+                    .as_ref()
+                    .map_or(String::new(), |(file, line)| format!(" ({}:{line})", file.display()));
                 cli::remark(&[format!(
                     "only with --rules-only, not beside the embedded rules: {}{place}",
                     first.cause

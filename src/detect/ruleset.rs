@@ -190,9 +190,11 @@ impl RuleSet {
     /// Appends an alert for each rule that fires on a finished, enriched record.
     pub fn evaluate(&self, record: &Record, catalog: &SourceCatalog, sink: &mut Vec<Alert>) {
         let fired = self.sessions.judge(record);
-        sink.extend(fired.filter_map(|rule| {
-            Some(raise(rule, record, catalog, self.sources.get(rule.origin)?))
-        }));
+        sink.extend(
+            fired.filter_map(|rule| {
+                Some(raise(rule, record, catalog, self.sources.get(rule.origin)?))
+            }),
+        );
     }
 
     /// Appends an alert for each rule that fires on an endpoint as it stands.
@@ -203,9 +205,11 @@ impl RuleSet {
         sink: &mut Vec<Alert>,
     ) {
         let fired = self.endpoints.judge(row);
-        sink.extend(fired.filter_map(|rule| {
-            raise_endpoint(rule, row, catalog, self.sources.get(rule.origin)?)
-        }));
+        sink.extend(
+            fired.filter_map(|rule| {
+                raise_endpoint(rule, row, catalog, self.sources.get(rule.origin)?)
+            }),
+        );
     }
 }
 
