@@ -3,17 +3,17 @@
 
 CARGO ?= cargo
 
-.PHONY: all demo test torture build deps lint docs bench compare fuzz-smoke clean
+.PHONY: all demo test torture build deps lint docs bench compare fuzz-smoke package deb deb-test clean
 
 all: build
 
 ## demo: build and tell the story of a small laptop farm
-demo: deps
-	$(CARGO) run --release --locked --quiet -- demo
+demo: build
+	@target/release/longhaul demo
 
-## test: every test that this machine can run; the rest is skipped by name
+## test: every test that this machine can run; what it cannot is counted as skipped, with reasons
 test: deps
-	$(CARGO) test --locked --all-targets -- --show-output
+	@.ci/test
 
 ## torture: floods, forgeries, faults and kills that take long; bounded, outside CI
 torture: deps
@@ -38,6 +38,23 @@ bench: deps
 ## compare: CPU and memory beside tcpdump, ndpiReader and nfpcapd, in one run
 compare: build
 	benches/compare.sh
+
+## package: manual pages and completions, as packages want them, in target/package
+package: build
+	@rm -rf target/package
+	@target/release/longhaul man target/package/man
+	@target/release/longhaul completions bash > target/package/longhaul.bash
+	@target/release/longhaul completions zsh > target/package/_longhaul
+	@target/release/longhaul completions fish > target/package/longhaul.fish
+
+## deb: a package for Debian and its relatives (needs cargo-deb: cargo install --locked cargo-deb)
+deb: package
+	@command -v cargo-deb >/dev/null || { echo "cargo-deb is missing: cargo install --locked cargo-deb" >&2; exit 1; }
+	$(CARGO) deb --no-build --locked
+
+## deb-test: install, run and remove the package in a clean root (needs root, debootstrap, ip; outside CI)
+deb-test: deb
+	deploy/debian-test.sh target/debian/longhaul_*.deb
 
 clean:
 	$(CARGO) clean

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Looks for what the build needs beyond Rust and installs what is missing with the system's package manager:
-# a C compiler (for zstd and ring), pkg-config's like, and the libpcap headers. Says what it does.
+# Looks for what the build needs beyond Rust, and what the tests need beyond that, and installs what is missing with the
+# system's package manager: a C compiler (for zstd and ring), the libpcap headers; for tests ip, ps, setpriv and jq.
+# Says what it does. Without the tools for tests the tests that use them are skipped by name.
 set -eu
 
 have_headers() {
@@ -12,16 +13,26 @@ have_headers() {
     return 1
 }
 
+have_tools() {
+    [ "$(uname)" = Linux ] || return 0
+    for tool in ip ps setpriv jq; do
+        command -v "$tool" >/dev/null 2>&1 || return 1
+    done
+}
+
 if ! command -v cargo >/dev/null 2>&1; then
     echo "longhaul: cargo was not found. Install Rust 1.95 or newer (https://rustup.rs), then try again." >&2
     exit 1
 fi
-have_headers && exit 0
+have_headers && have_tools && exit 0
 
 as_root=""
 if [ "$(id -u)" -ne 0 ]; then
     if command -v sudo >/dev/null 2>&1; then
         as_root="sudo"
+    elif have_headers; then
+        echo "longhaul: some of ip, ps, setpriv and jq are missing; the tests that use them will be skipped." >&2
+        exit 0
     else
         echo "longhaul: a C compiler and the libpcap headers are missing, and this user may not install them." >&2
         echo "longhaul: as root, install them (Debian, Ubuntu: apt-get install gcc libc6-dev libpcap-dev)." >&2
@@ -29,18 +40,19 @@ if [ "$(id -u)" -ne 0 ]; then
     fi
 fi
 
-echo "longhaul: the build needs a C compiler and the libpcap headers; installing them." >&2
+echo "longhaul: installing a C compiler, the libpcap headers, and what tests use (ip, ps, setpriv, jq)." >&2
 if command -v apt-get >/dev/null 2>&1; then
     $as_root apt-get update -qq
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev libpcap-dev >/dev/null
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+        gcc libc6-dev libpcap-dev iproute2 procps util-linux jq >/dev/null
 elif command -v dnf >/dev/null 2>&1; then
-    $as_root dnf install -y -q gcc glibc-devel libpcap-devel
+    $as_root dnf install -y -q gcc glibc-devel libpcap-devel iproute procps-ng util-linux jq
 elif command -v pacman >/dev/null 2>&1; then
-    $as_root pacman -Sy --noconfirm --needed gcc libpcap
+    $as_root pacman -Sy --noconfirm --needed gcc libpcap iproute2 procps-ng util-linux jq
 elif command -v zypper >/dev/null 2>&1; then
-    $as_root zypper --non-interactive install gcc libpcap-devel
+    $as_root zypper --non-interactive install gcc libpcap-devel iproute2 procps util-linux jq
 elif command -v apk >/dev/null 2>&1; then
-    $as_root apk add gcc musl-dev libpcap-dev
+    $as_root apk add gcc musl-dev libpcap-dev iproute2 procps setpriv jq
 elif command -v brew >/dev/null 2>&1; then
     brew install libpcap
 else

@@ -4,6 +4,7 @@
 //! errors and progress on standard error. Never: logic of its own.
 
 mod args;
+mod completions;
 mod demo;
 mod geo;
 mod live;
@@ -73,6 +74,10 @@ enum Command {
     Geo(geo::GeoCommand),
     /// List the protocols and applications that are recognised, and by what
     Protocols(protocols::ProtocolsArgs),
+    /// Write the completion script of a shell to standard output
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages to a directory
+    Man(completions::ManArgs),
 }
 
 /// Runs the command line of this process.
@@ -90,6 +95,8 @@ pub fn main() -> ExitCode {
         Command::Rules(command) => rules::run(&command),
         Command::Geo(command) => geo::run(&command),
         Command::Protocols(args) => protocols::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => completions::pages(&args),
     };
     ExitCode::from(ended.unwrap_or_else(|errors| {
         report_errors(&errors);

@@ -1,0 +1,61 @@
+//! `longhaul completions` and `longhaul man`: what shells and manual readers know of the commands.
+//!
+//! Owns: nothing; both are made from the same definitions that parse the command line. In: a shell,
+//! or a directory. Out: a script on standard output, or pages. Never: a flag that is not there.
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+
+use crate::cli;
+use crate::cli::Cli;
+use crate::cli::Ended;
+use crate::cli::RAN;
+use crate::model::Error;
+
+/// Shells that scripts are made for.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell that shall complete commands and options
+    shell: Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ManArgs {
+    /// Directory for the pages, made where it is not there
+    dir: PathBuf,
+}
+
+/// Writes the script of a shell.
+pub(super) fn run(args: &CompletionsArgs) -> Ended {
+    let shell = match args.shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "longhaul", &mut script);
+    cli::print_as_is(&String::from_utf8_lossy(&script))?;
+    Ok(RAN)
+}
+
+/// Writes a page for the program and one for each command.
+pub(super) fn pages(args: &ManArgs) -> Ended {
+    let dir = &args.dir;
+    let written =
+        std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir));
+    written.map_err(|cause| {
+        let error = Error::new(format!("manual pages in {}", dir.display()), cause.to_string());
+        vec![error.help("choose a directory that can be created and written to")]
+    })?;
+    Ok(RAN)
+}

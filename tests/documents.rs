@@ -1,0 +1,331 @@
+//! What the documents say is true: every command they print runs, every option and key is told, the
+//! table of rules is that of the program.
+//!
+//! Owns: a working directory in which the examples make sense. In: README.md and docs/. Out: each
+//! command that fails, each thing nobody wrote down. Never: a command that is left out without a
+//! reason.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "a test that cannot go on fails"
+)]
+
+mod common;
+mod craft;
+
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::process::Output;
+
+use longhaul::detect::RuleSet;
+
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/usage.md",
+    "docs/live.md",
+    "docs/latency.md",
+    "docs/measurement.md",
+    "docs/signatures.md",
+    "rules/README.md",
+];
+
+/// Commands that are not run here: how they begin, and why.
+const NOT_RUN: [(&str, &str); 8] = [
+    ("make ", "builds or tests the project itself"),
+    (".ci/", "builds or tests the project itself"),
+    ("cargo ", "builds or tests the project itself"),
+    ("tcpdump ", "needs an interface and root"),
+    ("longhaul live eth1", "needs an interface and root"),
+    ("longhaul read [OPTIONS]", "shows the form of the command"),
+    ("longhaul live [OPTIONS]", "shows the form of the command"),
+    ("curl ", "needs a SIEM"),
+];
+
+/// The commands of a document's console blocks, without their comments.
+fn commands(document: &str) -> Vec<String> {
+    let text = fs::read_to_string(common::own(document)).unwrap();
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        match line.trim_start() {
+            "```console" => inside = true,
+            "```" => inside = false,
+            line if inside => found.extend(line.strip_prefix("$ ").map(str::to_owned)),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A directory with what the examples name.
+fn world() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let at = |path: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    };
+    for name in [
+        "capture.pcap",
+        "captures/a.pcap",
+        "monday/a.pcap",
+        "tuesday/extra.pcapng.gz",
+        "site-a-captures/a.pcap",
+        "site-b-captures/b.pcap",
+        "tests/data/demo/farm.pcap.zst",
+    ] {
+        fs::copy(common::demo(), at(name)).unwrap();
+    }
+    symlink(env!("CARGO_BIN_EXE_longhaul"), at("bin/longhaul")).unwrap();
+    copy_all(&common::own("rules"), &at("my-rules"));
+    let usage = fs::read_to_string(common::own("docs/usage.md")).unwrap();
+    fs::create_dir(at("my-lists")).unwrap();
+    fs::write(at("my-lists/my-vpn.txt"), block(&usage, "text")).unwrap();
+    fs::write(at("staff.csv"), block(&usage, "csv")).unwrap();
+    // Databases are not part of the project.
+    let config = block(&usage, "toml").lines().filter(|line| !line.starts_with("geo "));
+    fs::write(at("longhaul.toml"), config.collect::<Vec<_>>().join("\n")).unwrap();
+    copy_all(&common::own("rules/signatures"), &at("my-signatures"));
+    fs::write(at("pseudonyms.key"), [7; 32]).unwrap();
+    root
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The first block of a language.
+fn block<'t>(text: &'t str, language: &str) -> &'t str {
+    let (_, behind) = text.split_once(&format!("```{language}\n")).unwrap();
+    behind.split_once("```").unwrap().0
+}
+
+fn run(world: &Path, command: &str) -> Output {
+    let path = format!("{}:{}", world.join("bin").display(), std::env::var("PATH").unwrap());
+    Command::new("bash")
+        .args(["-o", "pipefail", "-c", command])
+        .current_dir(world)
+        .env("PATH", path)
+        .env("COLUMNS", "100")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn every_command_of_the_documents_runs() {
+    for tool in ["bash", "jq"] {
+        if Command::new(tool).arg("--version").output().is_err() {
+            return println!("skipped: {tool} is not here");
+        }
+    }
+    let (mut ran, mut failed) = (0, Vec::new());
+    for document in DOCUMENTS {
+        // Results of one document's examples are there for its later ones.
+        let world = world();
+        for command in commands(document) {
+            if NOT_RUN.iter().any(|(begin, _)| command.starts_with(begin)) {
+                continue;
+            }
+            let ended = run(world.path(), &command);
+            ran += 1;
+            if !ended.status.success() {
+                let why = String::from_utf8_lossy(&ended.stderr).into_owned();
+                failed.push(format!("{document}: {command}: {:?}\n{why}", ended.status.code()));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(ran >= 25, "{ran} commands are too few to say so");
+}
+
+#[test]
+fn no_reason_stands_without_a_command() {
+    let all: Vec<String> = DOCUMENTS.iter().flat_map(|document| commands(document)).collect();
+    for (begin, why) in NOT_RUN {
+        assert!(
+            all.iter().any(|command| command.starts_with(begin)),
+            "{begin} ({why}) is not told"
+        );
+    }
+}
+
+fn help(arguments: &[&str]) -> String {
+    let out = Command::new(env!("CARGO_BIN_EXE_longhaul")).args(arguments).output().unwrap();
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// Long options of a help text.
+fn options(help: &str) -> Vec<&str> {
+    let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let words = lines.filter_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")));
+    words.filter(|option| !["--help", "--version"].contains(option)).collect()
+}
+
+#[test]
+fn every_command_and_option_is_told_in_the_usage() {
+    let usage = fs::read_to_string(common::own("docs/usage.md")).unwrap();
+    let mut untold = Vec::new();
+    let top = help(&["--help"]);
+    let (_, list) = top.split_once("Commands:\n").unwrap();
+    let names: Vec<&str> = list
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        if !usage.contains(&format!("\n## {name}\n")) {
+            untold.push(format!("command {name}"));
+        }
+        let text = help(&[name, "--help"]);
+        for option in options(&text) {
+            let told =
+                ["`", " ", "]", ","].iter().any(|end| usage.contains(&format!("{option}{end}")));
+            if !told {
+                untold.push(format!("{name} {option}"));
+            }
+        }
+    }
+    assert!(untold.is_empty(), "docs/usage.md does not tell: {untold:#?}");
+}
+
+#[test]
+fn every_key_of_the_configuration_is_told_in_the_usage() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("c.toml");
+    fs::write(&file, "nobody_knows_this = 1\n").unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        .args(["read", "nothing.pcap", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(out.stderr).unwrap();
+    let keys = said.lines().find_map(|line| line.strip_prefix("help: keys are ")).unwrap();
+    let separators = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let words = keys.split(separators).filter(|word| !["", "and", "with", "caps"].contains(word));
+    let usage = fs::read_to_string(common::own("docs/usage.md")).unwrap();
+    let example = block(&usage, "toml");
+    let has = |key: &&str| {
+        example.lines().any(|line| {
+            let line = line.trim_start();
+            line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+        })
+    };
+    let untold: Vec<&str> = words.filter(|key| !has(key)).collect();
+    assert!(untold.is_empty(), "the example of docs/usage.md lacks: {untold:?}");
+}
+
+const TABLE: [&str; 2] = ["<!-- rules:begin -->\n", "<!-- rules:end -->\n"];
+
+/// The table of rules, and how many there are.
+fn table() -> String {
+    let rules = RuleSet::embedded().unwrap();
+    let mut numbers: Vec<&str> = rules.iter().map(|rule| rule.info().id.as_str()).collect();
+    let all = numbers.len();
+    numbers.dedup();
+    let of_endpoints = rules.iter().filter(|rule| rule.service() == "endpoint").count();
+    let mut text = format!(
+        "{} detections, {all} Sigma rules. {} judge one finished session each, {of_endpoints} an\n\
+         [endpoint](#rules-on-endpoints): all sessions of one program at one address together.\n\n\
+         | rule | family | topology | level | weight | title |\n|---|---|---|---|---|---|\n",
+        numbers.len(),
+        all - of_endpoints,
+    );
+    for rule in rules.iter() {
+        let info = rule.info();
+        let (family, level) = (info.family.as_str(), info.level.as_str());
+        let topologies = info.topologies.join(" ");
+        let _ = writeln!(
+            text,
+            "| {} {} | {family} | {topologies} | {level} | {} | {} |",
+            info.id, info.name, info.weight, info.title
+        );
+    }
+    text
+}
+
+#[test]
+fn the_table_of_rules_is_current() {
+    let path = common::own("docs/rules.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(TABLE[0]).unwrap();
+    let (have, after) = rest.split_once(TABLE[1]).unwrap();
+    let want = table();
+    if std::env::var_os("LONGHAUL_BLESS").is_some() {
+        let [begin, end] = TABLE;
+        fs::write(&path, format!("{before}{begin}{want}{end}{after}")).unwrap();
+        return;
+    }
+    assert!(have == want, "docs/rules.md is old: LONGHAUL_BLESS=1 cargo test --test documents");
+    for rule in RuleSet::embedded().unwrap().iter() {
+        let id = &rule.info().id;
+        assert!(text.contains(&format!("## {id} ")), "docs/rules.md has no section on {id}");
+    }
+}
+
+#[test]
+fn the_files_that_documents_point_to_are_there() {
+    for document in
+        DOCUMENTS.iter().chain(&["ARCHITECTURE.md", "docs/rules.md", "docs/threat-model.md"])
+    {
+        let text = fs::read_to_string(common::own(document)).unwrap();
+        let folder = Path::new(document).parent().unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if !link.is_empty() && !link.contains("://") {
+                let target = common::own(&folder.join(link).to_string_lossy());
+                assert!(target.exists(), "{document} points to {link}");
+            }
+        }
+        // Paths of sources, in code.
+        for word in text.split('`').skip(1).step_by(2) {
+            let whole = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+            let ours = ["src/", "tests/", "rules/", "docs/", "deploy/", "benches/"];
+            if whole && ours.iter().any(|root| word.starts_with(root)) {
+                let exists = common::own(word).exists();
+                assert!(
+                    exists || word.contains("NAME") || word.contains("dNN"),
+                    "{document}: {word}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let top = help(&["--help"]);
+    for (shell, sign) in
+        [("bash", "complete"), ("zsh", "#compdef longhaul"), ("fish", "complete -c")]
+    {
+        let script = help(&["completions", shell]);
+        assert!(script.contains(sign) && script.contains("pseudonymise"), "{shell}");
+    }
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("man/pages");
+    assert_eq!(help(&["man", dir.to_str().unwrap()]), "");
+    for page in ["longhaul.1", "longhaul-read.1", "longhaul-live.1", "longhaul-rules-check.1"] {
+        let text = fs::read_to_string(dir.join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+    let pages = fs::read_dir(&dir).unwrap().count();
+    assert!(pages > 9, "{pages} pages\n{top}");
+}
