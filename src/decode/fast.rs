@@ -41,7 +41,7 @@ pub(super) fn decode(
         let ([v0, v1, t0, t1], behind) = rest.split_first_chunk::<4>()?;
         ether_type = u16::from_be_bytes([*t0, *t1]);
         outer.path.vlan = Some(u16::from_be_bytes([*v0, *v1]) & 0x0fff);
-        outer.flags |= PacketFlags::VLAN;
+        outer.flags |= PacketFlags::TAGGED;
         (rest, at) = (behind, 18);
     }
     let network = match ether_type {

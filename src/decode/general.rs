@@ -22,25 +22,35 @@ use crate::decode::tunnel;
 use crate::decode::udp_tunnel;
 use crate::decode::walk::Next;
 use crate::decode::walk::Walk;
+use crate::decode::wlan;
 use crate::model::Frame;
 use crate::model::PacketFlags;
 use crate::model::Transport;
 use crate::model::record::Layer;
+
+/// What a frame begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Begin {
+    /// The header of its link type.
+    Link,
+    /// The addresses and length of a subframe of 802.11.
+    Subframe,
+}
 
 /// Decodes one frame seen at a capture point.
 pub(super) fn decode(
     config: &DecodeConfig,
     hasher: &KeyHasher,
     fragments: &mut FragmentTable,
-    (frame, point): (&Frame<'_>, u16),
+    (frame, point, begin): (&Frame<'_>, u16, Begin),
 ) -> Result<Decoded, Reject> {
     let walk = Walk::new(config, frame, point);
     let mut descent = Descent { config, hasher, fragments, walk, around: None, layers: None };
-    let result = match descent.run(frame) {
+    let result = match descent.begin(frame, begin).and_then(|next| descent.run(next)) {
         Ok(decoded) => Ok(decoded),
-        // Inside a tunnel these two are facts about a real inner packet; any other reason only says
+        // Inside a tunnel these are facts about a real inner packet; any other reason only says
         // that the tunnel holds nothing for us.
-        Err(reject @ (Reject::Depth | Reject::FragmentOrphan)) => Err(reject),
+        Err(reject @ (Reject::Depth | Reject::FragmentOrphan | Reject::HiddenIp)) => Err(reject),
         Err(reject) => descent.around.ok_or(reject),
     };
     let fragment = descent.walk.fragment;
@@ -61,7 +71,8 @@ pub(super) fn trace(
     let (walk, none) = (Walk::new(config, frame, 0), FragmentTable::new(1, 0));
     let layers = Some(layers);
     let mut descent = Descent { config, hasher, fragments: &none, walk, around: None, layers };
-    descent.run(frame).or_else(|reject| descent.around.ok_or(reject))
+    let result = descent.begin(frame, Begin::Link).and_then(|next| descent.run(next));
+    result.or_else(|reject| descent.around.ok_or(reject))
 }
 
 /// One frame on its way down.
@@ -85,10 +96,20 @@ enum Step {
 }
 
 impl Descent<'_> {
+    /// Reads what the frame begins with.
+    fn begin(&mut self, frame: &Frame<'_>, begin: Begin) -> Result<Next, Reject> {
+        match begin {
+            Begin::Link => link::first(&mut self.walk, frame.link),
+            Begin::Subframe => {
+                self.walk.outer.flags |= PacketFlags::ETHERNET;
+                wlan::subframe(&mut self.walk)
+            }
+        }
+    }
+
     /// Goes down until a packet is no tunnel. Ends, because every step takes bytes or leads to one
     /// that does.
-    fn run(&mut self, frame: &Frame<'_>) -> Result<Decoded, Reject> {
-        let mut next = link::first(&mut self.walk, frame.link)?;
+    fn run(&mut self, mut next: Next) -> Result<Decoded, Reject> {
         loop {
             next = match next {
                 Next::Ip => match self.packet()? {

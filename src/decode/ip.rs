@@ -174,3 +174,53 @@ pub(super) fn plausible(bytes: &[u8]) -> bool {
         _ => false,
     }
 }
+
+/// How well bytes of unknown kind read as an IP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// They do not.
+    No,
+    /// The header makes sense and its packet is no longer than the bytes.
+    Length,
+    /// The header's own checksum is right too.
+    Sure,
+}
+
+/// Whether `bytes`, of which the wire carried `wire`, read as an IP packet: stricter than
+/// [`plausible`], for where nothing says that IP follows.
+pub(super) fn fit(bytes: &[u8], wire: usize) -> Fit {
+    match bytes.first().map(|first| first >> 4) {
+        Some(4) => fit_v4(bytes, wire),
+        Some(6) => fit_v6(bytes, wire),
+        _ => Fit::No,
+    }
+}
+
+/// RFC 791 section 3.1. A packet that a snap length cut without saying so is longer than its bytes:
+/// there the checksum alone decides.
+fn fit_v4(bytes: &[u8], wire: usize) -> Fit {
+    let Some([first, _, l0, l1, _, _, _, _, _, protocol, ..]) = bytes.first_chunk::<20>() else {
+        return Fit::No;
+    };
+    let (header, total) = (usize::from(first & 0x0f) * 4, u16::from_be_bytes([*l0, *l1]));
+    let Some(words) = bytes.get(..header).filter(|_| header >= 20) else { return Fit::No };
+    let pairs = words.chunks_exact(2).filter_map(|pair| pair.first_chunk::<2>());
+    let sum: u32 = pairs.map(|pair| u32::from(u16::from_be_bytes(*pair))).sum();
+    match usize::from(total) {
+        // The checksum's own field makes the sum 0xffff (RFC 1071 section 1).
+        total if total >= header && (sum & 0xffff) + (sum >> 16) == 0xffff => Fit::Sure,
+        total if total >= header && total <= wire => Fit::Length,
+        // Segmentation offload: a length that the NIC would have written.
+        0 if *protocol == 6 => Fit::Length,
+        _ => Fit::No,
+    }
+}
+
+/// RFC 8200 section 3: the payload length, and a next header that is in use.
+fn fit_v6(bytes: &[u8], wire: usize) -> Fit {
+    let Some([_, _, _, _, l0, l1, next, ..]) = bytes.first_chunk::<40>() else { return Fit::No };
+    let length = usize::from(u16::from_be_bytes([*l0, *l1]));
+    // Extension headers (section 4.1), AH and ESP, and what longhaul reads or opens.
+    let known = matches!(next, 0 | 4 | 6 | 17 | 41 | 43 | 44 | 47 | 50 | 51 | 58 | 59 | 60 | 132);
+    if known && length > 0 && 40 + length <= wire { Fit::Length } else { Fit::No }
+}

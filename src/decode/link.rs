@@ -1,10 +1,11 @@
-//! Link layers and what wraps IP without being a tunnel: tags, LLC, PPP, PPPoE, loopback, NFLOG.
+//! Link layers and what wraps IP without being a tunnel: LLC, PPP, PPPoE, loopback, NFLOG.
 //!
 //! Owns: the way from a link type or EtherType towards IP. In: a walk. Out: what stands next.
 //! Never: IP headers, tunnels between IP hosts.
 
 use crate::decode::Reject;
 use crate::decode::mpls;
+use crate::decode::tags;
 use crate::decode::tunnel;
 use crate::decode::walk::Next;
 use crate::decode::walk::Walk;
@@ -17,7 +18,7 @@ const RAW_BSD: LinkType = LinkType(12);
 /// The same on OpenBSD.
 const RAW_OPENBSD: LinkType = LinkType(14);
 /// 802.11 behind a Prism header.
-const PRISM: LinkType = LinkType(119);
+pub(super) const PRISM: LinkType = LinkType(119);
 
 /// Reads the link header of a frame.
 pub(super) fn first(walk: &mut Walk<'_>, link: LinkType) -> Result<Next, Reject> {
@@ -66,7 +67,7 @@ fn ethernet(walk: &mut Walk<'_>) -> Result<Next, Reject> {
 }
 
 /// The field behind the addresses, or behind a tag.
-fn type_or_length(walk: &mut Walk<'_>) -> Result<Next, Reject> {
+pub(super) fn type_or_length(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     match walk.take_u16()? {
         length @ 0..=1500 => {
             walk.bound(usize::from(length));
@@ -81,37 +82,17 @@ fn type_or_length(walk: &mut Walk<'_>) -> Result<Next, Reject> {
 fn behind(walk: &mut Walk<'_>, ether_type: u16) -> Result<Next, Reject> {
     match ether_type {
         0x0800 | 0x86dd => Ok(Next::Ip),
-        // 802.1Q, 802.1ad, and the number QinQ used before it.
-        0x8100 | 0x88a8 | 0x9100 => {
-            let tci = walk.take_u16()?;
-            walk.tag(tci)?;
-            type_or_length(walk)
-        }
-        // 802.1ah I-TAG: priority and service id, then the customer's frame.
-        0x88e7 => {
-            walk.nest()?;
-            walk.skip(4)?;
-            Ok(Next::Ethernet)
-        }
         0x8847 | 0x8848 => Ok(Next::Mpls),
         0x8864 => pppoe(walk),
         // Transparent Ethernet bridging (in GRE and Geneve).
         0x6558 => Ok(Next::Ethernet),
-        // Cisco FabricPath: forwarding tag, then the original frame.
-        0x8903 => {
-            walk.nest()?;
-            walk.skip(2)?;
-            Ok(Next::Ethernet)
-        }
-        // VN-Tag (802.1BR predecessor): four bytes, then an EtherType.
-        0x8926 => {
-            walk.nest()?;
-            walk.skip(4)?;
-            type_or_length(walk)
-        }
         0x894f => tunnel::service_header(walk),
         0x880b => Ok(Next::Ppp),
-        _ => Err(Reject::NotIp),
+        _ => match tags::pass(walk, ether_type)? {
+            Some(next) => Ok(next),
+            None if tags::hide_ip(walk) => Err(Reject::HiddenIp),
+            None => Err(Reject::NotIp),
+        },
     }
 }
 

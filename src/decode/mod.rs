@@ -22,6 +22,7 @@ mod ip;
 pub mod key;
 mod link;
 mod mpls;
+mod tags;
 mod transport;
 mod tunnel;
 mod udp_tunnel;
@@ -35,8 +36,10 @@ mod tests;
 pub use key::SHARDS;
 pub use tunnel::TunnelKind;
 pub use tunnel::TunnelSet;
+pub use wlan::Subframes;
 
 use fragments::FragmentTable;
+use general::Begin;
 use key::KeyHasher;
 
 /// What decode needs to know before the first frame.
@@ -102,6 +105,8 @@ pub struct Decoded {
 pub enum Reject {
     /// The frame carries no IP (ARP, LLDP, encrypted 802.11); not a loss.
     NotIp,
+    /// IP stands behind an EtherType that is not known.
+    HiddenIp,
     /// The link type is not known.
     Link,
     /// A header is longer than the captured bytes.
@@ -119,6 +124,7 @@ impl Reject {
     pub const fn counter(self) -> Counter {
         match self {
             Reject::NotIp => Counter::NotIp,
+            Reject::HiddenIp => Counter::HiddenIp,
             Reject::Link => Counter::RejectLink,
             Reject::Short => Counter::RejectShort,
             Reject::Malformed(_) => Counter::RejectMalformed,
@@ -172,11 +178,32 @@ impl Decoder {
     /// Errors: why there is no packet in it.
     #[inline(never)]
     pub fn decode_general(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
-        general::decode(&self.config, &self.hasher, &mut self.fragments, (frame, point))
+        let seen = (frame, point, Begin::Link);
+        general::decode(&self.config, &self.hasher, &mut self.fragments, seen)
     }
 
-    /// What a packet was wrapped in, read again from its frame; `None` where it was in nothing.
-    pub fn wrapping(config: &DecodeConfig, packet: &Packet, bytes: &[u8]) -> Option<Wrapping> {
+    /// The packets of a frame that carries several, each with the place where it begins; `None` for
+    /// any other frame.
+    #[inline(never)]
+    pub fn subframes<'f>(&self, frame: &Frame<'f>) -> Option<Subframes<'f>> {
+        Subframes::of(&self.config, frame)
+    }
+
+    /// Decodes one of [`Decoder::subframes`].
+    ///
+    /// Errors: why there is no packet in it.
+    pub fn decode_subframe(&mut self, subframe: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
+        let seen = (subframe, point, Begin::Subframe);
+        general::decode(&self.config, &self.hasher, &mut self.fragments, seen)
+    }
+
+    /// The outermost VLAN id of a packet and what else it was wrapped in, read again from its
+    /// frame; `None` where its place in the frame is not found.
+    pub fn wrapping(
+        config: &DecodeConfig,
+        packet: &Packet,
+        bytes: &[u8],
+    ) -> Option<(Option<u16>, Wrapping)> {
         wrapping::of(config, packet, bytes)
     }
 

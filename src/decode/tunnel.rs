@@ -247,9 +247,10 @@ pub(super) fn l2tp3_session(walk: &mut Walk<'_>, session: u32) -> Result<Option<
     if session == 0 {
         return Ok(None);
     }
-    let rest = walk.rest();
+    let (rest, wire) = (walk.rest(), walk.span.wire_len());
     for skipped in [0, 4, 8, 12] {
-        if rest.get(skipped..).is_some_and(mpls::carries_known) {
+        let behind = rest.get(skipped..).unwrap_or_default();
+        if mpls::is_ethernet(behind, wire.saturating_sub(skipped)) {
             walk.skip(skipped)?;
             walk.enter(TunnelKind::L2tp, session)?;
             return Ok(Some(Next::Ethernet));

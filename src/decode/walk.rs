@@ -103,10 +103,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Notes an MPLS label: the first one met is told.
+    pub(super) fn label(&mut self, label: u32) {
+        self.outer.flags |= PacketFlags::TAGGED;
+        self.outer.path.mpls_label.get_or_insert(label);
+    }
+
     /// Notes a VLAN tag: the outermost one names the VLAN, the last one the inner VLAN.
     pub(super) fn tag(&mut self, tci: u16) -> Result<(), Reject> {
         self.nest()?;
-        self.outer.flags |= PacketFlags::VLAN;
+        self.outer.flags |= PacketFlags::TAGGED;
         let path = &mut self.outer.path;
         match path.vlan {
             None => path.vlan = Some(tci & 0x0fff),

@@ -7,6 +7,7 @@
 use crate::decode::DecodeConfig;
 use crate::decode::general;
 use crate::decode::key::KeyHasher;
+use crate::decode::link;
 use crate::model::Frame;
 use crate::model::LinkType;
 use crate::model::Packet;
@@ -15,7 +16,7 @@ use crate::model::record::Wrapping;
 
 /// Link types other than Ethernet. A packet does not say which its frame had; only the right one
 /// leads to the same transport header of the same session.
-const OTHERS: [LinkType; 10] = [
+const OTHERS: [LinkType; 11] = [
     LinkType::RAW,
     LinkType::LINUX_SLL,
     LinkType::LINUX_SLL2,
@@ -26,10 +27,14 @@ const OTHERS: [LinkType; 10] = [
     LinkType::IEEE802_11,
     LinkType::IEEE802_11_RADIOTAP,
     LinkType::NFLOG,
+    link::PRISM,
 ];
 
+/// The outermost VLAN id, and the rest.
+type Found = (Option<u16>, Wrapping);
+
 /// Reads the frame of `packet` once more.
-pub(super) fn of(config: &DecodeConfig, packet: &Packet, bytes: &[u8]) -> Option<Wrapping> {
+pub(super) fn of(config: &DecodeConfig, packet: &Packet, bytes: &[u8]) -> Option<Found> {
     let links: &[LinkType] = match packet.flags.has(PacketFlags::ETHERNET) {
         true => &[LinkType::ETHERNET],
         false => &OTHERS,
@@ -39,12 +44,7 @@ pub(super) fn of(config: &DecodeConfig, packet: &Packet, bytes: &[u8]) -> Option
     links.iter().find_map(|link| through(config, packet, bytes, *link))
 }
 
-fn through(
-    config: &DecodeConfig,
-    packet: &Packet,
-    bytes: &[u8],
-    link: LinkType,
-) -> Option<Wrapping> {
+fn through(config: &DecodeConfig, packet: &Packet, bytes: &[u8], link: LinkType) -> Option<Found> {
     let frame = Frame { time: packet.time, link, wire_len: packet.wire_len, bytes };
     let mut layers = Vec::new();
     // The key's hash is not looked at, so any secret will do.
@@ -59,5 +59,5 @@ fn through(
         inner_vlan: decoded.path.inner_vlan,
         mpls_label: decoded.path.mpls_label,
     };
-    Some(wrapping).filter(|wrapping| *wrapping != Wrapping::default())
+    Some((decoded.path.vlan, wrapping))
 }

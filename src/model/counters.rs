@@ -124,6 +124,8 @@ counters! {
     PacketsTunnelled = "tunnelled" in "decode", total;
     /// Frames that carry no IP (ARP, STP, LLDP and the like); not a loss.
     NotIp = "not_ip" in "decode", apart;
+    /// Frames whose IP packet stands behind a tag that is not known: sessions are missing.
+    HiddenIp = "hidden_ip" in "decode", loss("decode", "frames with IP behind an unknown tag");
     /// Rejected: the link type is not known.
     RejectLink = "reject_link_type" in "decode", loss("decode", "frames of an unknown link type");
     /// Rejected: a header is longer than the captured bytes.

@@ -56,8 +56,8 @@ impl PacketFlags {
     pub const FRAGMENT_LATER: u8 = 0x08;
     /// Found inside at least one tunnel.
     pub const TUNNELLED: u8 = 0x10;
-    /// Carried an 802.1Q tag.
-    pub const VLAN: u8 = 0x20;
+    /// Carried a VLAN tag or an MPLS label, wherever in the frame.
+    pub const TAGGED: u8 = 0x20;
     /// The frame begins with an Ethernet header (so that addresses can be read at its start).
     pub const ETHERNET: u8 = 0x40;
     /// A copy of a packet seen a moment before: it is counted with its session and nothing else.
@@ -142,6 +142,21 @@ impl Packet {
     /// Which way it runs.
     pub const fn heading(&self) -> Heading {
         if self.flags.has(PacketFlags::FROM_B) { Heading::BToA } else { Heading::AToB }
+    }
+
+    /// The VLAN id where one 802.1Q tag is all that stands between the frame's Ethernet header and
+    /// its IP packet; of any other tag or label only decode knows where it stands.
+    pub fn only_tag(&self, frame: &[u8]) -> Option<u16> {
+        let plain = PacketFlags::ETHERNET | PacketFlags::TAGGED;
+        if self.flags.0 & (plain | PacketFlags::TUNNELLED) != plain {
+            return None;
+        }
+        match frame.get(12..18) {
+            Some(&[0x81, 0x00, v0, v1, 0x08, 0x00] | &[0x81, 0x00, v0, v1, 0x86, 0xdd]) => {
+                Some(u16::from_be_bytes([v0, v1]) & 0x0fff)
+            }
+            _ => None,
+        }
     }
 
     /// Bytes of transport payload on the wire (captured or not).

@@ -22,6 +22,7 @@ use crate::config::Plan;
 use crate::config::PointBy;
 use crate::decode::Decoded;
 use crate::decode::Decoder;
+use crate::decode::Subframes;
 use crate::decode::TunnelSet;
 use crate::dispatch::Copies;
 use crate::dispatch::Dispatcher;
@@ -293,6 +294,9 @@ impl Intake {
         if let Some(tunnels) = self.tunnels.get(usize::from(taken.file)) {
             self.decoder.set_tunnels(*tunnels);
         }
+        if let Some(subframes) = self.decoder.subframes(&frame) {
+            return self.take_subframes(subframes, point, (taken, dispatcher));
+        }
         match self.decoder.decode_general(&frame, point) {
             Ok(decoded) => self.dispatch(decoded, &frame, (taken, dispatcher)),
             Err(reject) => {
@@ -312,6 +316,28 @@ impl Intake {
         let evicted = self.decoder.fragments_evicted();
         self.tally.counters.add(Counter::FragmentsEvicted, evicted - self.fragments_counted);
         self.fragments_counted = evicted;
+    }
+
+    /// Takes the packets of a frame that carries several, each as a frame of its own.
+    #[cold]
+    fn take_subframes(
+        &mut self,
+        subframes: Subframes<'_>,
+        point: u16,
+        (taken, dispatcher): (Taken<'_>, &mut Dispatcher<Arc<Block>>),
+    ) -> Result<(), WorkerGone> {
+        for (at, frame) in subframes {
+            match self.decoder.decode_subframe(&frame, point) {
+                Ok(decoded) => {
+                    let (at, wire_len) = (taken.meta.at + at as u32, frame.wire_len);
+                    let meta = FrameMeta { at, wire_len, ..*taken.meta };
+                    let part = Taken { meta: &meta, ..taken };
+                    self.dispatch(decoded, &frame, (part, &mut *dispatcher))?;
+                }
+                Err(reject) => self.tally.counters.bump(reject.counter()),
+            }
+        }
+        Ok(())
     }
 
     /// Lets every worker hear who asks a port to be let in.

@@ -118,5 +118,6 @@ fn party<X>(session: &Session<X>, side: Side) -> Party {
         ttl: spoke.then_some(origin.ttl),
         place: None,
         asn: None,
+        behind: None,
     }
 }

@@ -111,9 +111,11 @@ pub struct Finished<X> {
 
 /// Who listens to a shard. `X` is what it keeps with each session.
 pub trait Listener<X> {
-    /// A session begins with a packet that was in a tunnel or carried a tag.
-    fn wrapped(&mut self, extra: &mut Option<Box<X>>, arrival: &Arrival<'_>) {
+    /// A session begins with a packet that was in a tunnel, or had more before it than one plain
+    /// tag. Gives the outermost VLAN id.
+    fn wrapped(&mut self, extra: &mut Option<Box<X>>, arrival: &Arrival<'_>) -> Option<u16> {
         let _ = (extra, arrival);
+        None
     }
 
     /// Payload arrived.

@@ -24,6 +24,7 @@ use crate::session::close;
 use crate::session::close::Ending;
 use crate::session::fragments::Fragments;
 use crate::session::handshake::SynVerdict;
+use crate::session::state::Bits;
 use crate::session::state::Session;
 use crate::session::state::Shared;
 
@@ -215,8 +216,13 @@ impl<X> Shard<X> {
         }
         let mut session = Session::open(packet, arrival.file, arrival.frame);
         session.touched = packet.clock;
-        if packet.flags.0 & (PacketFlags::TUNNELLED | PacketFlags::VLAN) != 0 {
-            listener.wrapped(&mut session.extra, &arrival);
+        let wrapped = packet.flags.0 & (PacketFlags::TUNNELLED | PacketFlags::TAGGED) != 0;
+        if wrapped
+            && !session.bits.has(Bits::VLAN)
+            && let Some(vlan) = listener.wrapped(&mut session.extra, &arrival)
+        {
+            session.bits.set(Bits::VLAN);
+            session.vlan = vlan;
         }
         let due = session.deadline(&self.timeouts);
         // Room was made above; a cap of zero is refused by the configuration.

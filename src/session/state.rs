@@ -162,13 +162,9 @@ impl<X> Session<X> {
         if sender_is_b != begins_with_answer(packet) {
             bits.set(Bits::INITIATOR_B);
         }
-        let mut vlan = 0;
-        let tagged = PacketFlags::ETHERNET | PacketFlags::VLAN;
-        if packet.flags.0 & tagged == tagged
-            && let Some(tag) = frame.get(14..16)
-        {
+        let tag = packet.only_tag(frame);
+        if tag.is_some() {
             bits.set(Bits::VLAN);
-            vlan = tag.iter().fold(0u16, |id, b| id << 8 | u16::from(*b)) & 0x0fff;
         }
         Session {
             key: packet.key,
@@ -184,7 +180,7 @@ impl<X> Session<X> {
             frame_first: packet.number,
             frame_last: packet.number,
             file,
-            vlan,
+            vlan: tag.unwrap_or(0),
             taken: Taken::Yes,
             retransmits: 0,
             out_of_order: 0,

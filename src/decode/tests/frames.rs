@@ -21,6 +21,7 @@ use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::Transport;
+use crate::model::record::Wrapping;
 
 /// The packet every wrapping below carries: SYN from 192.0.2.1:40000 to 198.51.100.7:443.
 fn inner() -> Vec<u8> {
@@ -125,7 +126,7 @@ fn tags_and_labels_are_no_tunnels() {
     let qinq = ethernet(0x88a8, &join(&[&[0x20, 100, 0x81, 0, 0, 7, 8, 0], &ip]));
     let decoded = assert_inner(decode(&qinq));
     assert_eq!((decoded.path.vlan, decoded.path.tunnel), (Some(100), None));
-    assert!(decoded.packet.flags.has(PacketFlags::VLAN));
+    assert!(decoded.packet.flags.has(PacketFlags::TAGGED));
     assert!(!decoded.packet.flags.has(PacketFlags::TUNNELLED));
 
     let customer = ethernet(0x0800, &ip);
@@ -402,19 +403,20 @@ fn what_a_packet_was_wrapped_in_is_told_from_the_outside_in() {
     let decoded = assert_inner(decode(&bytes));
     let packet = Packet { wire_len: bytes.len() as u32, ..decoded.packet };
     // What follows a frame in its block must not matter.
-    let wrapping = Decoder::wrapping(&config, &packet, &join(&[&bytes, &[0x55; 64]])).unwrap();
+    let block = join(&[&bytes, &[0x55; 64]]);
+    let (vlan, wrapping) = Decoder::wrapping(&config, &packet, &block).unwrap();
     let kinds: Vec<(&str, u32)> = wrapping.layers.iter().map(|l| (l.kind, l.id)).collect();
     assert_eq!(kinds, [("gre", 0), ("vxlan", 0x1234)]);
-    assert_eq!((decoded.path.vlan, wrapping.inner_vlan), (Some(7), Some(9)));
+    assert_eq!((decoded.path.vlan, vlan, wrapping.inner_vlan), (Some(7), Some(7), Some(9)));
     let plain = ethernet(0x0800, &inner());
-    let packet = decode(&plain).unwrap().packet;
-    assert_eq!(Decoder::wrapping(&config, &packet, &plain), None);
+    let packet = Packet { wire_len: 58, ..decode(&plain).unwrap().packet };
+    assert_eq!(Decoder::wrapping(&config, &packet, &plain), Some((None, Wrapping::default())));
     // Cooked: the packet does not say so, its place in the frame does.
     let labels: &[u8] = &[0, 0x01, 0x41, 0x40];
     let sll = join(&[&[0, 0, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, 0x88, 0x47], labels, &inner()]);
     let packet = decode_as(LinkType::LINUX_SLL, &sll).unwrap().packet;
     let packet = Packet { wire_len: sll.len() as u32, ..packet };
-    let wrapping = Decoder::wrapping(&config, &packet, &sll).unwrap();
+    let (_, wrapping) = Decoder::wrapping(&config, &packet, &sll).unwrap();
     assert_eq!((wrapping.layers.len(), wrapping.mpls_label), (0, Some(0x14)));
 }
 

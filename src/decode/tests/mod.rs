@@ -5,6 +5,7 @@
 mod agreement;
 mod captures;
 mod frames;
+mod link_layers;
 mod replay;
 
 use crate::decode::DecodeConfig;
