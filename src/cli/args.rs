@@ -62,6 +62,9 @@ pub(super) struct RunArgs {
     /// Home networks [default: RFC 1918, RFC 4193 and RFC 6598 space]
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     home: Vec<String>,
+    /// Prefixes of NAT64 translators beside 64:ff9b::/96: the IPv4 addresses inside are meant
+    #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
+    nat64: Vec<String>,
     /// Where the sensor stands: LAT,LON or a city code such as SEA
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     place: Option<String>,
@@ -187,6 +190,10 @@ impl RunArgs {
         if !self.home.is_empty() {
             plan.home.clone_from(&self.home);
             plan.written.home.clear();
+        }
+        if !self.nat64.is_empty() {
+            plan.nat64.clone_from(&self.nat64);
+            plan.written.nat64.clear();
         }
         for (flag, slot) in [
             (&self.geo, &mut plan.geo),

@@ -20,7 +20,7 @@ use crate::config::parse_level;
 use crate::config::sensor_name;
 use crate::model::Error;
 
-const KEYS: &str = "keys are home, place, sensor, vantage, workers, rules, rules_only, geo, \
+const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
                     lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
                     min_level, max_ratio, no_decap, key, dedup, dedup_window_us and [caps] \
                     with sessions, endpoints, alerts, baselines, bindings";
@@ -42,6 +42,7 @@ pub struct ConfigFile {
 #[serde(deny_unknown_fields)]
 struct Keys {
     home: Option<Vec<Spanned<String>>>,
+    nat64: Option<Vec<Spanned<String>>>,
     place: Option<Spanned<String>>,
     sensor: Option<Spanned<String>>,
     vantage: Option<Spanned<String>>,
@@ -160,6 +161,10 @@ impl ConfigFile {
             plan.written.home = home.iter().map(|net| checker.place(net)).collect();
             plan.home = home.into_iter().map(Spanned::into_inner).collect();
         }
+        if let Some(nat64) = keys.nat64 {
+            plan.written.nat64 = nat64.iter().map(|net| checker.place(net)).collect();
+            plan.nat64 = nat64.into_iter().map(Spanned::into_inner).collect();
+        }
         if let Some(place) = keys.place {
             plan.written.place = Some(checker.place(&place));
             plan.place = Some(place.into_inner());
@@ -262,10 +267,14 @@ mod tests {
     #[test]
     fn values_looked_into_later_keep_their_lines() {
         let mut plan = Plan::default();
-        let text = "home = [\n  \"192.0.2.0/24\",\n  \"oops\",\n]\nplace = \"ZZZ\"\n";
+        let text = "home = [\n  \"192.0.2.0/24\",\n  \"oops\",\n]\nplace = \"ZZZ\"\n\
+                    nat64 = [\"2001:db8::/96\"]\n";
         parse_config(Path::new("c.toml"), text).unwrap().apply(&mut plan).unwrap();
         let at = |line| (PathBuf::from("c.toml"), line);
-        assert_eq!(plan.written, Written { home: vec![at(2), at(3)], place: Some(at(5)) });
+        assert_eq!(
+            plan.written,
+            Written { home: vec![at(2), at(3)], nat64: vec![at(6)], place: Some(at(5)) }
+        );
     }
 
     #[test]

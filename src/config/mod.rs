@@ -166,6 +166,8 @@ impl Default for Caps {
 pub struct Written {
     /// Each of the home networks.
     pub home: Vec<(PathBuf, u32)>,
+    /// Each of the translators' prefixes.
+    pub nat64: Vec<(PathBuf, u32)>,
     /// The sensor's place.
     pub place: Option<(PathBuf, u32)>,
 }
@@ -183,11 +185,13 @@ pub struct Plan {
     pub workers: usize,
     /// Home networks in CIDR notation.
     pub home: Vec<String>,
+    /// Prefixes of NAT64 translators beside the well-known one.
+    pub nat64: Vec<String>,
     /// The sensor's place: `LAT,LON` or a city code.
     pub place: Option<String>,
     /// The sensor's name: `observer.name` of every line.
     pub sensor: String,
-    /// Where the configuration file holds home and place.
+    /// Where the configuration file holds home, nat64 and place.
     pub written: Written,
     /// The sensor's vantage.
     pub vantage: Vantage,
@@ -251,6 +255,7 @@ impl Default for Plan {
             point_by: PointBy::All,
             workers: 1,
             home: HOME_DEFAULT.iter().map(|net| (*net).to_owned()).collect(),
+            nat64: Vec::new(),
             place: None,
             sensor: SENSOR_DEFAULT.to_owned(),
             written: Written::default(),

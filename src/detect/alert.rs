@@ -179,7 +179,7 @@ struct Ends {
 
 impl Ends {
     fn of(record: &Record) -> Ends {
-        let (from, to) = (Some(record.initiator.ip), Some(record.responder.ip));
+        let (from, to) = (Some(record.initiator.origin()), Some(record.responder.origin()));
         match record.context.direction {
             Direction::Inbound => Ends { home: to, remote: from },
             Direction::Outbound | Direction::Internal => Ends { home: from, remote: to },
@@ -193,7 +193,7 @@ fn subject(record: &Record, ends: &Ends) -> Arc<str> {
     match &record.context.subject {
         Some(Subject::Named(id)) => Arc::clone(id),
         Some(address) => Arc::from(address.to_string()),
-        None => Arc::from(ends.home.unwrap_or(record.initiator.ip).to_string()),
+        None => Arc::from(ends.home.unwrap_or(record.initiator.origin()).to_string()),
     }
 }
 

@@ -95,6 +95,7 @@ fn blank() -> Record {
         ttl: None,
         place: None,
         asn: None,
+        behind: None,
     };
     Record {
         at: START,
@@ -250,6 +251,7 @@ fn set_party(party: &mut Party, name: &str, value: &Json) -> Option<()> {
     let mut system = system.unwrap_or(AutonomousSystem { number: 0, organization: None });
     match name {
         "ip" => party.ip = Addr::from(value.as_str()?.parse::<std::net::IpAddr>().ok()?),
+        "nat.ip" => party.behind = Some(value.as_str()?.parse().ok()?),
         "port" => party.port = small(value)?,
         "mac" => party.mac = Some(hex(value)?),
         "bytes" => party.bytes = value.as_u64()?,

@@ -96,6 +96,11 @@ const fn has_ports(transport: Transport) -> bool {
 
 fn put_party(json: &mut Json<'_>, party: &Party, ports: bool) {
     json.addr(quoted!("ip"), party.ip);
+    if let Some(v4) = party.behind {
+        let mark = json.open(key!("nat"));
+        json.addr(quoted!("ip"), v4.into());
+        json.close(mark);
+    }
     if ports {
         json.number(key!("port"), party.port);
     }

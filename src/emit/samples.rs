@@ -14,7 +14,17 @@ use crate::model::record::*;
 use crate::model::{Addr, Nanos, Transport};
 
 fn party(ip: Addr, port: u16) -> Party {
-    Party { ip, port, mac: None, bytes: 0, packets: 0, ttl: None, place: None, asn: None }
+    Party {
+        ip,
+        port,
+        mac: None,
+        bytes: 0,
+        packets: 0,
+        ttl: None,
+        place: None,
+        asn: None,
+        behind: None,
+    }
 }
 
 /// A record with nothing but what every record has.

@@ -252,7 +252,8 @@ fn answered(record: &Record) -> bool {
 
 fn side(party: &Party, side: Side, (leg, transport_ns): (&Leg, Option<u64>)) -> SideSummary {
     SideSummary {
-        ip: party.ip,
+        // Behind a translator all of IPv4 would share a prefix.
+        ip: party.origin(),
         side,
         print: Print::None,
         handshake_ns: leg.handshake_ns,

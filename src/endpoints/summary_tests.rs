@@ -18,6 +18,7 @@ fn party(ip: [u8; 4], port: u16) -> Party {
         ttl: None,
         place: None,
         asn: None,
+        behind: None,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::enrich::geo::is_public;
 use crate::enrich::lists::Lists;
 use crate::enrich::lpm::Prefix;
 use crate::enrich::lpm::PrefixSet;
+use crate::enrich::nat64::Nat64;
 use crate::enrich::places::SensorPlace;
 use crate::enrich::pseudonym::Pseudonyms;
 use crate::enrich::subjects::Subjects;
@@ -39,6 +40,8 @@ pub struct EnrichOptions {
     pub home: Vec<Prefix>,
     /// `--place`.
     pub sensor: Option<SensorPlace>,
+    /// `--nat64`: prefixes of translators beside the well-known one.
+    pub nat64: Vec<Prefix>,
 }
 
 /// The snapshot.
@@ -55,6 +58,8 @@ pub struct EnrichData {
     pub approved: Vec<String>,
     /// The sensor's own place.
     pub sensor: Option<SensorPlace>,
+    /// What IPv4 addresses stand behind translators.
+    pub nat64: Nat64,
     home: PrefixSet<()>,
 }
 
@@ -87,12 +92,15 @@ impl EnrichData {
         };
         let home = PrefixSet::build(home.into_iter().map(|prefix| (prefix, ())).collect());
         let (sensor, approved) = (options.sensor.clone(), options.approved.clone());
-        Ok(EnrichData { geo, lists, subjects, pseudonyms, approved, sensor, home })
+        let nat64 = Nat64::new(options.nat64.clone());
+        Ok(EnrichData { geo, lists, subjects, pseudonyms, approved, sensor, nat64, home })
     }
 
     /// Whether the address is on the home side: in a home network, or of a scope that never leaves
-    /// the site (loopback, link-local, multicast, broadcast, unspecified).
+    /// the site (loopback, link-local, multicast, broadcast, unspecified). Behind a translator it
+    /// is the IPv4 address that counts.
     pub fn is_home(&self, addr: Addr) -> bool {
+        let addr = self.nat64.inside(addr).map_or(addr, Addr::from);
         self.home.longest(addr).is_some() || (!is_public(addr) && is_site_local(addr))
     }
 }

@@ -83,8 +83,9 @@ impl Enricher {
     }
 
     fn fill_origin(&mut self, party: &mut Party) {
-        if is_public(party.ip) {
-            let origin = self.origins.get(&self.data.geo, party.ip);
+        party.behind = self.data.nat64.inside(party.ip);
+        if is_public(party.origin()) {
+            let origin = self.origins.get(&self.data.geo, party.origin());
             (party.place, party.asn) = (origin.place, origin.asn);
         }
     }
@@ -101,7 +102,7 @@ impl Enricher {
         let inbound = record.context.direction == Direction::Inbound;
         let held = record.context.holder.as_deref().filter(|_| inbound);
         let held = held.and_then(|holder| self.data.subjects.of_holder(holder));
-        let subject = held.or_else(|| self.data.subjects.of(remote.ip));
+        let subject = held.or_else(|| self.data.subjects.of(remote.origin()));
         let subject = subject.and_then(|subject| subject.place);
         let claimed = Claimed { subject, geo: remote.place.as_deref() };
         Some(physics::judge(sensor, rtt_ns, &claimed, untrusted(record)))
@@ -115,10 +116,10 @@ impl Enricher {
         // Coming in, a match on the gateway would gather everybody the file does not name.
         let answering = match record.context.direction {
             Direction::Inbound => None,
-            _ => subjects.of(record.responder.ip),
+            _ => subjects.of(record.responder.origin()),
         };
         let held = record.context.holder.as_deref().and_then(|holder| subjects.of_holder(holder));
-        let named = held.or_else(|| subjects.of(record.initiator.ip)).or(answering);
+        let named = held.or_else(|| subjects.of(record.initiator.origin())).or(answering);
         let own = named.map(|subject| subject.approved.as_slice()).unwrap_or_default();
         let application = record.context.application.as_deref();
         record.context.application_approved = self.is_approved(application, own);
@@ -131,7 +132,7 @@ impl Enricher {
         }
         // Coming in, the employee is the remote end: the gateway's address would gather everybody.
         if record.context.direction != Direction::External {
-            record.context.subject = Some(Subject::Address(record.initiator.ip));
+            record.context.subject = Some(Subject::Address(record.initiator.origin()));
         }
     }
 }

@@ -23,7 +23,17 @@ fn addr(text: &str) -> Addr {
 
 fn party(ip: &str, port: u16) -> Party {
     let ip = addr(ip);
-    Party { ip, port, mac: None, bytes: 1, packets: 1, ttl: None, place: None, asn: None }
+    Party {
+        ip,
+        port,
+        mac: None,
+        bytes: 1,
+        packets: 1,
+        ttl: None,
+        place: None,
+        asn: None,
+        behind: None,
+    }
 }
 
 fn record(from: &str, to: &str, port: u16) -> Record {

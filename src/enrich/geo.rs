@@ -323,8 +323,8 @@ pub fn is_public(addr: Addr) -> bool {
                     | (203, 0, 113)
             )
         }
-        // Global unicast is 2000::/3 (RFC 4291); NAT64 64:ff9b::/96 carries a public IPv4 address,
-        // but whose database rows describe the translator.
+        // Global unicast is 2000::/3 (RFC 4291). What a translator's address stands for is asked
+        // in its place.
         IpAddr::V6(v6) => match v6.segments() {
             [0x2001, 0x0db8, ..] => false,
             [first, ..] => first & 0xe000 == 0x2000,

@@ -32,7 +32,7 @@ pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     match_speech(lists, record, &mut hits);
     let port_may_tell = port_may_tell(record);
     for (party, ip, asn) in remote_ends(record, hits.context.direction) {
-        for entry in lists.by_address(party.ip) {
+        for entry in lists.by_address(party.origin()) {
             hits.take(entry, ip, "ip");
         }
         if let Some(system) = &party.asn {

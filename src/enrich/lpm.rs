@@ -47,6 +47,11 @@ impl Prefix {
         Prefix { bits: bits & mask(len), len }
     }
 
+    /// Its length, 0 to 128.
+    pub const fn length(self) -> u8 {
+        self.len
+    }
+
     /// Whether it holds the address.
     pub const fn contains(self, addr: Addr) -> bool {
         addr.to_bits() & mask(self.len) == self.bits

@@ -4,6 +4,7 @@
 //! turn.
 //! Out: detect reads it, emit renders it. Never: payload, judgement.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub use crate::model::facts::DnsFacts;
@@ -121,6 +122,15 @@ pub struct Party {
     pub place: Option<Arc<Place>>,
     /// Announcing AS.
     pub asn: Option<Arc<AutonomousSystem>>,
+    /// The IPv4 address that `ip` stands for behind a NAT64 translator.
+    pub behind: Option<Ipv4Addr>,
+}
+
+impl Party {
+    /// The address that says where it is and whose: the one behind a translator, else its own.
+    pub fn origin(&self) -> Addr {
+        self.behind.map_or(self.ip, Addr::from)
+    }
 }
 
 /// One leg: the full round trips between the sensor and one end.

@@ -18,14 +18,15 @@ use crate::evidence::Observers;
 use crate::evidence::Segment;
 use crate::evidence::step::Role;
 use crate::identity::Identity;
+use crate::model::Addr;
 use crate::model::Alert;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Heading;
 use crate::model::Nanos;
 use crate::model::Packet;
-use crate::model::PacketFlags;
 use crate::model::Record;
+use crate::model::record::Wrapping;
 use crate::pipeline::RecordTap;
 use crate::pipeline::prepare::Prepared;
 use crate::report::summary::SummaryBuilder;
@@ -140,17 +141,18 @@ pub(super) struct Desk<'t> {
 }
 
 impl Listener<Observers> for Desk<'_> {
-    fn wrapped(&mut self, extra: &mut Option<Box<Observers>>, arrival: &Arrival<'_>) {
-        let Arrival { packet, frame, .. } = arrival;
-        // A single tag is told with the session itself.
-        let plain = !packet.flags.has(PacketFlags::TUNNELLED) && !has_second_tag(frame);
-        if let Some(wrapping) =
-            (!plain).then(|| Decoder::wrapping(&self.decode, packet, frame)).flatten()
-        {
+    fn wrapped(
+        &mut self,
+        extra: &mut Option<Box<Observers>>,
+        arrival: &Arrival<'_>,
+    ) -> Option<u16> {
+        let (vlan, wrapping) = Decoder::wrapping(&self.decode, arrival.packet, arrival.frame)?;
+        if wrapping != Wrapping::default() {
             extra
                 .get_or_insert_with(|| self.idle.pop().unwrap_or_default())
                 .note_wrapping(wrapping);
         }
+        vlan
     }
 
     fn deliver(&mut self, extra: &mut Option<Box<Observers>>, delivery: &Delivery<'_>) -> Interest {
@@ -212,12 +214,6 @@ impl Listener<Observers> for Desk<'_> {
     fn count(&mut self, counter: Counter, n: u64) {
         self.counters.add(counter, n);
     }
-}
-
-/// Whether an Ethernet frame's tag is followed by another tag or a label.
-fn has_second_tag(frame: &[u8]) -> bool {
-    let Some([t0, t1]) = frame.get(16..18) else { return false };
-    matches!(u16::from_be_bytes([*t0, *t1]), 0x8100 | 0x88a8 | 0x9100 | 0x88e7 | 0x8847 | 0x8848)
 }
 
 impl<'t> Desk<'t> {
@@ -303,7 +299,13 @@ impl<'t> Desk<'t> {
         let (from, to) = (record.initiator.ip, record.responder.ip);
         let (point, start, end) = (record.point, record.start, record.end);
         record.context.holder = self.identity.holder_of((point, from), start, end);
-        record.context.responder_name = self.identity.name_of(from, (point, to), start);
+        // A client may know the IPv4 address alone and write the translator's prefix before it
+        // itself (RFC 6877).
+        let behind = self.enricher.data().nat64.inside(to).map(Addr::from);
+        record.context.responder_name = self
+            .identity
+            .name_of(from, (point, to), start)
+            .or_else(|| self.identity.name_of(from, (point, behind?), start));
     }
 
     /// What the rules say. An alert carries the Community ID even where nothing else asks for it.

@@ -27,6 +27,7 @@ use crate::detect::SourceCatalog;
 use crate::emit;
 use crate::enrich::EnrichData;
 use crate::enrich::EnrichOptions;
+use crate::enrich::Nat64;
 use crate::enrich::Prefix;
 use crate::enrich::geo::Question;
 use crate::enrich::parse_place;
@@ -154,6 +155,17 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
             }
         }
     }
+    let mut nat64 = Vec::with_capacity(plan.nat64.len());
+    for (index, text) in plan.nat64.iter().enumerate() {
+        match Nat64::parse(text) {
+            Ok(prefix) => nat64.push(prefix),
+            Err(cause) => {
+                let error = Error::new(format!("NAT64 prefix `{text}`"), cause)
+                    .help("give the prefix of a translator, for example 2001:db8:64::/96");
+                errors.push(placed(error, plan.written.nat64.get(index)));
+            }
+        }
+    }
     let sensor = match plan.place.as_deref().map(parse_place).transpose() {
         Ok(sensor) => sensor,
         Err(e) => {
@@ -170,6 +182,7 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
         pseudonymise: plan.pseudonymise.clone(),
         home,
         sensor,
+        nat64,
     };
     match EnrichData::load(&options) {
         Ok(data) if errors.is_empty() => Ok(data),

@@ -26,6 +26,7 @@ pub fn record(
         ttl: None,
         place: None,
         asn: None,
+        behind: None,
     };
     Record {
         at: Nanos(at),

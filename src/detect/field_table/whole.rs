@@ -10,6 +10,7 @@ use crate::detect::fields::List;
 use crate::detect::fields::Shown;
 use crate::detect::fields::Value;
 use crate::detect::read;
+use crate::model::Addr;
 use crate::model::record::Protocol;
 
 const DIRECTIONS: &[&str] = &["inbound", "outbound", "internal", "external"];
@@ -47,6 +48,9 @@ pub(super) static WHOLE: &[Field] = &[
         "From the first packet to the last.")),
     field(("source.ip", Kind::Ip, "", Shown::Always, |r| Value::Ip(r.initiator.ip),
         "Address of the initiator.")),
+    field(("source.nat.ip", Kind::Ip, "", Shown::Sometimes,
+        |r| Value::ip_opt(r.initiator.behind.map(Addr::from)),
+        "IPv4 address that it stands for behind a NAT64 translator (RFC 6052).")),
     field(("source.port", Kind::Int, "", Shown::Sometimes, |r| read::port(r, &r.initiator),
         "Port of the initiator, for protocols that have ports.")),
     field(("source.mac", Kind::Text, "", Shown::Sometimes, |r| read::mac(&r.initiator),
@@ -75,6 +79,9 @@ pub(super) static WHOLE: &[Field] = &[
         "Holder of that AS.")),
     field(("destination.ip", Kind::Ip, "", Shown::Always, |r| Value::Ip(r.responder.ip),
         "Address of the responder.")),
+    field(("destination.nat.ip", Kind::Ip, "", Shown::Sometimes,
+        |r| Value::ip_opt(r.responder.behind.map(Addr::from)),
+        "IPv4 address that it stands for behind a NAT64 translator (RFC 6052).")),
     field(("destination.domain", Kind::Text, "", Shown::Sometimes,
         |r| Value::str_opt(r.context.responder_name.as_deref()),
         "Name that the initiator had asked for when it was told that address.")),
