@@ -111,7 +111,9 @@ fn keep_request(head: &Request<'_>, facts: &mut Facts) {
     if head.method == SSTP_METHOD && facts.protocol == Some(Protocol::Http) {
         facts.protocol = Some(Protocol::Sstp);
     }
-    let host = head.host.or_else(|| authority(head.target));
+    // RFC 9112 section 3.2.2: a target in absolute form takes the place of Host, which then may
+    // name the proxy.
+    let host = authority(head.target).or(head.host);
     let seen = HttpRequest {
         method: shown(head.method, METHOD_MAX),
         host: host.map(|host| shown(host, HOST_BYTES_MAX)),

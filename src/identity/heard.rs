@@ -152,11 +152,12 @@ impl Identity {
         let (true, Ok(question)) = (answers && message.answers > 0, walk.question()) else {
             return 0;
         };
-        let Some(name) = text::host(&question.name).map(Arc::<str>::from) else { return 0 };
+        let Some(name) = text::host(&question.name) else { return 0 };
+        let name = Arc::<str>::from(served_host(&name));
         let mut dropped = 0;
         for _ in 0..u32::from(message.answers).min(RECORDS_MAX) {
             let Ok(record) = walk.record() else { break };
-            if let Some(server) = address(&record.data) {
+            for server in record.data.addresses() {
                 let place = passing.place(server);
                 dropped += self.names.tell(passing.to, &name, place, passing.time);
             }
@@ -297,6 +298,16 @@ impl Identity {
 /// A workstation's or a server's own name, not a service's (RFC 1001 section 14, [MS-NBTE] 1.8).
 const fn is_machine(name: &nbns::Name) -> bool {
     matches!(name.suffix, 0x00 | 0x20)
+}
+
+/// The host that a question for a service names: SVCB puts port and scheme before it, each behind
+/// an underscore (RFC 9460 section 2.3).
+fn served_host(name: &str) -> &str {
+    let mut rest = name;
+    while let Some((_, host)) = rest.strip_prefix('_').and_then(|label| label.split_once('.')) {
+        rest = host;
+    }
+    rest
 }
 
 fn address(data: &RData<'_>) -> Option<Addr> {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use crate::model::Addr;
 use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::dns::Name;
@@ -53,8 +54,8 @@ pub enum RData<'a> {
     Srv([u16; 3], Name<'a>),
     /// TXT: its character strings.
     Txt(&'a [u8]),
-    /// SVCB and HTTPS: priority, target, the value of the `alpn` parameter.
-    Svcb(u16, Name<'a>, &'a [u8]),
+    /// SVCB and HTTPS: priority, target, parameters.
+    Svcb(u16, Name<'a>, SvcParams<'a>),
     /// Any other type: not shown.
     Other,
 }
@@ -82,22 +83,84 @@ impl<'a> RData<'a> {
             rtype::SVCB | rtype::HTTPS => {
                 let priority = r.u16()?;
                 let (target, behind) = Name::read(message, start + 2)?;
-                RData::Svcb(priority, target, svc_alpn(message.get(behind..).unwrap_or_default()))
+                let params = SvcParams(message.get(behind..).unwrap_or_default());
+                RData::Svcb(priority, target, params)
             }
             _ => RData::Other,
         })
     }
+
+    /// The addresses that a record tells: its own, or those that a client may use before it asks
+    /// for any (RFC 9460 section 7.3). An alias (priority 0) has no parameters (section 2.4.2).
+    pub fn addresses(&self) -> impl Iterator<Item = Addr> + use<'a> {
+        let own = match self {
+            RData::V4(octets) => Some(Addr::v4(*octets)),
+            RData::V6(octets) => Some(Addr::v6(*octets)),
+            _ => None,
+        };
+        let params = match self {
+            RData::Svcb(priority, _, params) if *priority > 0 => *params,
+            _ => SvcParams(&[]),
+        };
+        own.into_iter().chain(params.hints())
+    }
 }
 
-/// The value of SvcParamKey 1, `alpn` (RFC 9460 section 7.1), empty where there is none.
-fn svc_alpn(params: &[u8]) -> &[u8] {
-    let mut r = Reader::new(params);
-    while let (Ok(key), Ok(value)) = (r.u16(), r.sub_u16()) {
-        if key == 1 {
-            return value.rest();
-        }
+/// The parameters of a service binding (RFC 9460 section 2.2): keys with values, in the order of
+/// their keys.
+#[derive(Clone, Copy, Debug)]
+pub struct SvcParams<'a>(&'a [u8]);
+
+/// `alpn` (RFC 9460 section 7.1.1).
+const SVC_ALPN: u16 = 1;
+/// `port` (section 7.2).
+const SVC_PORT: u16 = 3;
+/// `ipv4hint` and `ipv6hint` (section 7.3).
+const SVC_IPV4HINT: u16 = 4;
+const SVC_IPV6HINT: u16 = 6;
+/// Most addresses of a parameter that are read: the order is the server's preference.
+const HINTS_MAX: usize = 8;
+
+impl<'a> SvcParams<'a> {
+    /// Each key with its value, as far as they can be read.
+    fn each(self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
+        let mut r = Reader::new(self.0);
+        std::iter::from_fn(move || Some((r.u16().ok()?, r.sub_u16().ok()?.rest())))
     }
-    &[]
+
+    /// The value of a key, empty where there is none.
+    fn value(self, key: u16) -> &'a [u8] {
+        self.each().find(|(k, _)| *k == key).map_or(&[], |(_, value)| value)
+    }
+
+    /// Addresses at which the service is likely to be.
+    pub fn hints(self) -> impl Iterator<Item = Addr> + use<'a> {
+        let (v4, _) = self.value(SVC_IPV4HINT).as_chunks::<4>();
+        let (v6, _) = self.value(SVC_IPV6HINT).as_chunks::<16>();
+        let v4 = v4.iter().take(HINTS_MAX).map(|octets| Addr::v4(*octets));
+        v4.chain(v6.iter().take(HINTS_MAX).map(|octets| Addr::v6(*octets)))
+    }
+}
+
+/// As in a zone file (RFC 9460 section 2.1), the known ones: ` alpn=h2,h3 port=8443`.
+impl fmt::Display for SvcParams<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, id) in strings(self.value(SVC_ALPN)).enumerate() {
+            f.write_str(if i > 0 { "," } else { " alpn=" })?;
+            write_escaped(f, id, false)?;
+        }
+        if let Some(port) = self.value(SVC_PORT).first_chunk::<2>() {
+            write!(f, " port={}", u16::from_be_bytes(*port))?;
+        }
+        let (v4, v6): (Vec<Addr>, Vec<Addr>) = self.hints().partition(|a| a.to_v4().is_some());
+        for (key, list) in [(" ipv4hint=", v4), (" ipv6hint=", v6)] {
+            for (i, addr) in list.iter().enumerate() {
+                f.write_str(if i > 0 { "," } else { key })?;
+                write!(f, "{addr}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Character strings of one length octet each.
@@ -126,14 +189,7 @@ impl fmt::Display for RData<'_> {
                 }
                 Ok(())
             }
-            RData::Svcb(priority, name, alpn) => {
-                write!(f, "{priority} {name}")?;
-                for (i, id) in strings(alpn).enumerate() {
-                    f.write_str(if i > 0 { "," } else { " alpn=" })?;
-                    write_escaped(f, id, false)?;
-                }
-                Ok(())
-            }
+            RData::Svcb(priority, name, params) => write!(f, "{priority} {name}{params}"),
             RData::Other => Ok(()),
         }
     }
@@ -154,6 +210,18 @@ mod tests {
         assert_eq!(shown(rtype::SRV, b"\0\x01\0\x02\x01\xbb\x01a\0"), "1 2 443 a");
         assert_eq!(shown(rtype::TXT, b"\x03v=1\x02ok"), "v=1 ok");
         assert_eq!(shown(rtype::HTTPS, b"\0\x01\0\0\x01\0\x06\x02h2\x02h3"), "1 . alpn=h2,h3");
+        let service = b"\0\x01\0\0\x01\0\x03\x02h3\0\x03\0\x02\x20\xfb\0\x04\0\x08\x5d\xb8\xd8\x22\
+            \xc0\0\x02\x01\0\x06\0\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02";
+        let text = "1 . alpn=h3 port=8443 ipv4hint=93.184.216.34,192.0.2.1 ipv6hint=2001:db8::2";
+        assert_eq!(shown(rtype::HTTPS, service), text);
+        let addresses = |data: &[u8]| -> Vec<String> {
+            let data = RData::read(rtype::SVCB, data, 0, data.len()).unwrap();
+            data.addresses().map(|addr| addr.to_string()).collect()
+        };
+        assert_eq!(addresses(service), ["93.184.216.34", "192.0.2.1", "2001:db8::2"]);
+        // An alias tells no address, and neither does half of one.
+        assert!(addresses(b"\0\0\0\0\x04\0\x04\x5d\xb8\xd8\x22").is_empty());
+        assert!(addresses(b"\0\x01\0\0\x04\0\x03\x5d\xb8\xd8").is_empty());
         let v6 = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
         assert_eq!(shown(rtype::AAAA, &v6), "2001:db8::1");
         assert_eq!(shown(6, b"\0"), "");
@@ -163,6 +231,7 @@ mod tests {
         #[test]
         fn never_panics(rtype in 0u16..70, data in proptest::collection::vec(any::<u8>(), 0..80)) {
             if let Ok(data) = RData::read(rtype, &data, 0, data.len()) {
+                prop_assert!(data.addresses().count() <= 2 * HINTS_MAX);
                 let _ = data.to_string();
             }
         }

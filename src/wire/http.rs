@@ -184,11 +184,19 @@ impl<'a> Response<'a> {
     }
 }
 
-/// The authority of an absolute-form target: `http://example.org:8080/x` gives `example.org:8080`.
+/// The authority of an absolute-form target (RFC 9112 section 3.2.2), without user information:
+/// `http://example.org:8080/x` gives `example.org:8080`. `None` for the other forms.
 pub fn authority(target: &[u8]) -> Option<&[u8]> {
-    let at = target.windows(3).position(|w| w == b"://")?;
-    let rest = target.get(at + 3..)?;
-    let host = rest.split(|b| matches!(b, b'/' | b'?' | b'#')).next()?;
+    let colon = target.iter().position(|b| *b == b':')?;
+    let (scheme, rest) = (target.get(..colon)?, target.get(colon..)?.strip_prefix(b"://")?);
+    // RFC 3986 section 3.1.
+    let (first, more) = scheme.split_first()?;
+    let is_scheme = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    if !first.is_ascii_alphabetic() || !more.iter().all(is_scheme) {
+        return None;
+    }
+    let whole = rest.split(|b| matches!(b, b'/' | b'?' | b'#')).next()?;
+    let host = whole.rsplit(|b| *b == b'@').next()?;
     Some(host).filter(|host| !host.is_empty())
 }
 
@@ -295,7 +303,12 @@ mod tests {
         let r = request(b"CONNECT h.example:443 HTTP/1.1\r\n\r\n", Source::Stream).unwrap();
         assert_eq!(r.target, b"h.example:443");
         assert_eq!(authority(b"http://h.example:8080/p?q"), Some(&b"h.example:8080"[..]));
-        assert_eq!(authority(b"/p?u=1"), None);
+        assert_eq!(authority(b"http://u:p@h.example?q"), Some(&b"h.example"[..]));
+        for other in
+            [&b"/p?u=1"[..], b"/r?to=http://h.example/", b"*", b"h.example:443", b"http:///x"]
+        {
+            assert_eq!(authority(other), None);
+        }
         let r = request(b"OPTIONS * HTTP/1.0\n\n", Source::Stream).unwrap();
         assert_eq!((r.target, r.used), (&b"*"[..], 20));
     }
