@@ -28,7 +28,9 @@ const COUNTER_MAX: u64 = 1 << 40;
 #[derive(Debug, Default)]
 pub struct Wireguard {
     initiation: Option<(Role, u32)>,
-    transport: Option<(Role, u32, u64)>,
+    /// Index and counter of the last transport message of the initiator and of the responder, and
+    /// whether it counted on from one before it.
+    transport: [Option<(u32, u64, bool)>; 2],
 }
 
 /// Whether a datagram may begin or go on with WireGuard: a few comparisons.
@@ -47,11 +49,12 @@ impl Wireguard {
     pub fn follow(&mut self, datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
         let Ok(packet) = wireguard::parse(datagram) else { return true };
         let fits = match packet.message {
+            // Type and size alone are two numbers that any protocol may begin with: the answer has
+            // to name the sender's index (section 5.4.3).
             Message::Initiation { sender } => {
                 self.initiation = Some((at.role, sender));
                 legs.ask(u64::from(sender), 0, at);
-                // Another size is told by the response, which has to name the sender.
-                packet.is_plain() && datagram.len() == INITIATION_BYTES
+                false
             }
             Message::Response { sender, receiver } => {
                 let asked = self
@@ -68,18 +71,28 @@ impl Wireguard {
                 if legs.answer(TRANSPORT | u64::from(receiver), REFLEX, at) {
                     return false;
                 }
-                let before = self.transport.replace((at.role, receiver, counter));
-                packet.is_plain()
-                    && before.is_some_and(|(role, index, last)| {
-                        (role, index) == (at.role, receiver) && counter > last
-                    })
-                    && counter < COUNTER_MAX
+                let is_transport = packet.is_plain() && counter < COUNTER_MAX;
+                is_transport && self.counts_up(at.role, receiver, counter)
             }
         };
         if fits {
             at.facts.protocol.get_or_insert(Protocol::Wireguard);
         }
         true
+    }
+
+    /// Notes a transport message. True where both sides have sent some, and one has counted up
+    /// under one index.
+    fn counts_up(&mut self, role: Role, receiver: u32, counter: u64) -> bool {
+        let [initiator, responder] = &mut self.transport;
+        let (own, other) = match role {
+            Role::Initiator => (initiator, &*responder),
+            Role::Responder => (responder, &*initiator),
+        };
+        let goes_on = own.is_some_and(|(index, last, _)| index == receiver && counter > last);
+        let counted = goes_on || own.is_some_and(|(index, _, before)| index == receiver && before);
+        *own = Some((receiver, counter, counted));
+        other.is_some_and(|(index, _, before)| index != receiver && (counted || before))
     }
 }
 
@@ -145,12 +158,35 @@ mod tests {
     }
 
     #[test]
-    fn transport_messages_have_to_count_up() {
-        let transport = |counter| message(4, &[20, counter, 0], 48);
-        let up = tell(&[(transport(1), Initiator, 1), (transport(2), Initiator, 2)]);
-        assert_eq!(up.protocol, Some(Protocol::Wireguard));
-        let same = tell(&[(transport(2), Initiator, 1), (transport(2), Initiator, 2)]);
-        assert_eq!(same.protocol, None);
-        assert_eq!(tell(&[(transport(1), Initiator, 1)]).protocol, None);
+    fn an_initiation_alone_is_no_wireguard() {
+        let first = (message(1, &[10], 148), Initiator, 100);
+        assert_eq!(tell(std::slice::from_ref(&first)).protocol, None);
+        // Its own side's response, another index, an answer of another kind.
+        for second in [
+            (message(2, &[20, 10], 92), Initiator, 150),
+            (message(2, &[20, 11], 92), Responder, 150),
+            (message(2, &[10, 20], 92), Responder, 150),
+            (message(3, &[11], 64), Responder, 150),
+            (message(4, &[10, 0, 0], 32), Responder, 150),
+        ] {
+            assert_eq!(tell(&[first.clone(), second]).protocol, None);
+        }
+        let cookie = (message(3, &[10], 64), Responder, 150);
+        assert_eq!(tell(&[first, cookie]).protocol, Some(Protocol::Wireguard));
+    }
+
+    #[test]
+    fn transport_messages_have_to_count_up_and_be_answered() {
+        let up = |counter| (message(4, &[20, counter, 0], 48), Initiator, 1);
+        let down = |counter| (message(4, &[30, counter, 0], 48), Responder, 2);
+        let told = |events: &[_]| tell(events).protocol;
+        assert_eq!(told(&[up(1), up(2), down(7)]), Some(Protocol::Wireguard));
+        assert_eq!(told(&[down(7), up(1), up(2)]), Some(Protocol::Wireguard));
+        assert_eq!(told(&[up(1), down(7), down(8)]), Some(Protocol::Wireguard));
+        // One side, no counting, one index for both.
+        assert_eq!(told(&[up(1), up(2), up(3)]), None);
+        assert_eq!(told(&[up(2), up(2), down(7), down(7)]), None);
+        let same = (message(4, &[20, 9, 0], 48), Responder, 2);
+        assert_eq!(told(&[up(1), up(2), same]), None);
     }
 }

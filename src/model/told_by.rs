@@ -35,7 +35,8 @@ pub const fn told_by(protocol: Protocol) -> (&'static str, &'static str) {
             "RFC 2408, RFC 7296",
         ),
         Protocol::Wireguard => (
-            "initiation and response by type and size; longer ones by the response",
+            "an initiation and the response that names its index; else transport messages of both \
+             sides that count up",
             "WireGuard whitepaper, section 5.4",
         ),
         Protocol::Openvpn => (
