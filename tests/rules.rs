@@ -271,7 +271,6 @@ const SYNTHETIC: &[&str] = &[
     "s:\n  tls.client.server_name|contains: 'r*y-'\ncondition: s",
     "s:\n  tls.client.server_name|re: '^relay-[0-9]+\\.'\ncondition: s",
     "s:\n  tls.client.server_name|re|i: 'ANYDESK'\ncondition: s",
-    "s:\n  tls.client.server_name|neq: api.astrill.com\ncondition: s",
     "s:\n  tls.client.server_name|exists: true\ncondition: s",
     "s:\n  tls.client.server_name|exists: false\ncondition: s",
     "s:\n  tls.client.server_name: null\ncondition: s",
@@ -435,6 +434,56 @@ fn another_sigma_engine_agrees() {
         .map(|r| &r.info().title)
         .collect();
     assert!(never.is_empty(), "never fired, so never compared: {never:?}");
+}
+
+/// `neq` turns an item into its negation, which holds where the field is absent. The other engine
+/// (0.23) holds an absent field to be not unequal; of the same item behind `not` it says the same.
+#[test]
+fn neq_is_the_negation_of_its_item() {
+    let items = [
+        ("tls.client.server_name|neq", "tls.client.server_name", "api.astrill.com"),
+        ("tls.client.server_name|contains|neq", "tls.client.server_name|contains", "astrill"),
+        (
+            "tls.client.server_name|contains|all|neq",
+            "tls.client.server_name|contains|all",
+            "[a, s]",
+        ),
+        ("destination.port|neq", "destination.port", "[22, 443]"),
+        ("longhaul.tags|neq", "longhaul.tags", "'vpn:astrill'"),
+        ("event.duration|gt|neq", "event.duration|gt", "60000000000"),
+        ("source.ip|cidr|neq", "source.ip|cidr", "10.0.0.0/8"),
+        ("tls.client.server_name|exists|neq", "tls.client.server_name|exists", "true"),
+        ("tls.client.server_name|neq", "tls.client.server_name", "null"),
+    ];
+    let both = |form: &dyn Fn(&str, &str, &str) -> String| -> String {
+        let each = items.iter().enumerate();
+        each.map(|(i, (neq, plain, value))| {
+            format!("{}---\n", rule(i + 1, &form(neq, plain, value)))
+        })
+        .collect()
+    };
+    let neq = both(&|neq, _, value| format!("s:\n  {neq}: {value}\ncondition: s"));
+    let not = both(&|_, plain, value| format!("s:\n  {plain}: {value}\ncondition: not s"));
+    let ours = RuleSet::from_text("neq.yml", &neq).unwrap_or_else(|e| panic!("{e:#?}"));
+    let mut oracle = rsigma_eval::Engine::new();
+    oracle.add_collection(&rsigma_parser::parse_sigma_yaml(&not).unwrap()).unwrap();
+    for case in [
+        json!({}),
+        json!({"tls.client.server_name": "api.astrill.com", "destination.port": 22}),
+        json!({"tls.client.server_name": "x.y", "longhaul.destination.tags": ["vpn:astrill"]}),
+        json!({"source.ip": "10.1.2.3", "event.duration": 120_000_000_000u64}),
+    ] {
+        let record = record_from_json(case.as_object().unwrap()).unwrap();
+        let event = Value::Object(fields::flat_json(&record));
+        let hits = oracle.evaluate(&JsonEvent::borrow(&event));
+        let mut want: Vec<String> =
+            hits.iter().filter_map(|hit| hit.header.rule_id.clone()).collect();
+        let mut have: Vec<String> =
+            fire(&ours, &record).iter().map(|alert| alert.rule.uuid.clone()).collect();
+        want.sort();
+        have.sort();
+        assert_eq!(have, want, "{event}");
+    }
 }
 
 /// A record that has every field a case can set.

@@ -57,12 +57,22 @@ struct Flags {
     dot_all: bool,
 }
 
-/// Compiles an item whose field is known.
+/// Compiles an item whose field is known. `neq` negates the whole item, so that it holds where the
+/// field is absent too: as `not` before a selection of it does.
 pub(super) fn compile_item<S: Judged>(
     field: &'static Field<S>,
     item: &DetectionItem,
 ) -> Result<Node<S>, Refusal> {
     let (operator, flags) = read_modifiers(field, &item.field.modifiers)?;
+    let node = compile_plain(field, item, (operator, flags))?;
+    Ok(if flags.not_equal { Node::Not(Box::new(node)) } else { node })
+}
+
+fn compile_plain<S: Judged>(
+    field: &'static Field<S>,
+    item: &DetectionItem,
+    (operator, flags): (Operator, Flags),
+) -> Result<Node<S>, Refusal> {
     if operator == Operator::Exists {
         return match item.values.as_slice() {
             [SigmaValue::Bool(want)] => Ok(Node::Present(field, *want)),
@@ -70,10 +80,12 @@ pub(super) fn compile_item<S: Judged>(
         };
     }
     if let [SigmaValue::Null] = item.values.as_slice() {
-        return if item.field.modifiers.is_empty() {
-            Ok(Node::Present(field, false))
-        } else {
-            refuse("`null` takes no modifier", "`field: null` holds where the field is absent")
+        return match item.field.modifiers.as_slice() {
+            [] | [Modifier::Neq] => Ok(Node::Present(field, false)),
+            _ => refuse(
+                "`null` takes no modifier but `neq`",
+                "`field: null` holds where the field is absent",
+            ),
         };
     }
     if flags.all && item.values.len() < 2 {
@@ -84,13 +96,12 @@ pub(super) fn compile_item<S: Judged>(
         let test = compile_value(field, operator, flags, value);
         tests.push(test.map_err(|r| Refusal { value: Some(value.to_string()), ..r })?);
     }
-    let test = match (tests.len(), flags.all) {
-        (0, _) => return refuse(format!("`{}` has no value", field.name), "give one or a list"),
-        (1, _) => tests.remove(0),
-        (_, true) => Test::AllOf(tests.into()),
-        (_, false) => Test::AnyOf(tests.into()),
-    };
-    Ok(Node::Is(field, if flags.not_equal { Test::Not(Box::new(test)) } else { test }))
+    match (tests.len(), flags.all) {
+        (0, _) => refuse(format!("`{}` has no value", field.name), "give one or a list"),
+        (1, _) => Ok(Node::Is(field, tests.remove(0))),
+        (_, true) => Ok(Node::Is(field, Test::AllOf(tests.into()))),
+        (_, false) => Ok(Node::Is(field, Test::AnyOf(tests.into()))),
+    }
 }
 
 const SUPPORTED: &str = "supported: contains startswith endswith all re (with i m s) cidr \

@@ -34,7 +34,6 @@ pub(super) enum Test {
     Flag(bool),
     AnyOf(Box<[Test]>),
     AllOf(Box<[Test]>),
-    Not(Box<Test>),
 }
 
 /// An address prefix of one family.
@@ -71,7 +70,6 @@ impl Test {
         match self {
             Test::AnyOf(all) => all.iter().any(|test| test.holds(value)),
             Test::AllOf(all) => all.iter().all(|test| test.holds(value)),
-            Test::Not(test) => !test.holds(value),
             leaf => match value {
                 Value::List(list) => list.any(&mut |one| leaf.holds_for_one(&one)),
                 one => leaf.holds_for_one(one),
@@ -104,7 +102,6 @@ impl Test {
             Test::Text(_) => 4,
             Test::Regex(_) => 64,
             Test::AnyOf(all) | Test::AllOf(all) => all.iter().map(Test::cost).sum(),
-            Test::Not(test) => test.cost(),
         }
     }
 }

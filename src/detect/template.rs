@@ -15,40 +15,96 @@ pub(super) struct Template<S: 'static>(Vec<Piece<S>>);
 #[derive(Debug)]
 enum Piece<S: 'static> {
     Text(String),
-    Field(&'static Field<S>),
+    /// The first of these that the record has.
+    Fields(Vec<&'static Field<S>>),
+    /// Shown where the record has a value for each placeholder in it.
+    Aside(Vec<Piece<S>>),
 }
 
+/// The text near it, the cause, the help.
+type Fault = (String, String, String);
+
 impl<S: Judged> Template<S> {
-    /// Parses a message; on failure the text near it, the cause and the help.
-    pub(super) fn parse(text: &str) -> Result<Template<S>, (String, String, String)> {
+    /// Parses a message. `{a|b}` is the value of `a`, or where there is none that of `b`; a stretch
+    /// in square brackets with a placeholder in it is left out where that has no value.
+    pub(super) fn parse(text: &str) -> Result<Template<S>, Fault> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('[') {
+            let aside = after.split_once(']').filter(|(inside, _)| inside.contains('{'));
+            let Some((inside, after)) = aside else {
+                // A bracket that is just text.
+                pieces.extend(Template::parse_flat(before)?);
+                pieces.push(Piece::Text("[".to_owned()));
+                rest = after;
+                continue;
+            };
+            pieces.extend(Template::parse_flat(before)?);
+            pieces.push(Piece::Aside(Template::parse_flat(inside)?));
+            rest = after;
+        }
+        pieces.extend(Template::parse_flat(rest)?);
+        Ok(Template(pieces))
+    }
+
+    /// Text and placeholders.
+    fn parse_flat(text: &str) -> Result<Vec<Piece<S>>, Fault> {
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             pieces.push(Piece::Text(before.to_owned()));
-            let Some((name, after)) = after.split_once('}') else {
+            let Some((names, after)) = after.split_once('}') else {
                 let help = "write `{field}`".to_owned();
                 return Err(("{".to_owned(), "a `{` is not closed".to_owned(), help));
             };
-            let field =
-                known_field(name).map_err(|(cause, help)| (format!("{{{name}}}"), cause, help))?;
-            pieces.push(Piece::Field(field));
+            let fields = names
+                .split('|')
+                .map(|name| known_field(name.trim()))
+                .collect::<Result<Vec<_>, _>>();
+            let fields = fields.map_err(|(cause, help)| (format!("{{{names}}}"), cause, help))?;
+            pieces.push(Piece::Fields(fields));
             rest = after;
         }
         pieces.push(Piece::Text(rest.to_owned()));
-        Ok(Template(pieces))
+        Ok(pieces)
     }
 
     /// The sentence for a record.
     pub(super) fn fill(&self, record: &S) -> String {
         let mut out = String::new();
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Field(field) => out.push_str(&human(&(field.get)(record), field.unit)),
-            }
-        }
+        fill(&self.0, record, &mut out);
         out
     }
+}
+
+fn fill<S>(pieces: &[Piece<S>], record: &S, out: &mut String) {
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Fields(fields) => match present(fields, record) {
+                Some((field, value)) => out.push_str(&human(&value, field.unit)),
+                None => out.push_str(&human(&Value::Absent, "")),
+            },
+            Piece::Aside(pieces) => {
+                let known = |piece: &Piece<S>| match piece {
+                    Piece::Fields(fields) => present(fields, record).is_some(),
+                    _ => true,
+                };
+                if pieces.iter().all(known) {
+                    fill(pieces, record, out);
+                }
+            }
+        }
+    }
+}
+
+/// The first of the fields that the record has, and its value.
+fn present<'r, S>(
+    fields: &[&'static Field<S>],
+    record: &'r S,
+) -> Option<(&'static Field<S>, Value<'r>)> {
+    let values = fields.iter().map(|field| (*field, (field.get)(record)));
+    values.into_iter().find(|(_, value)| !value.is_absent())
 }
 
 /// A value as a person reads it: `75.3 s`, `18.2 ms`, `1.4 MB`.
@@ -113,5 +169,23 @@ mod tests {
         assert_eq!((near.as_str(), cause.as_str()), ("{source.pi}", "unknown field `source.pi`"));
         assert!(help.contains("source.ip"), "{help}");
         assert!(Template::<Record>::parse("a {source.ip").is_err());
+        let (near, ..) = Template::<Record>::parse("a[ ({source.ip|source.pi})]").unwrap_err();
+        assert_eq!(near, "{source.ip|source.pi}");
+    }
+
+    #[test]
+    fn what_is_not_known_gives_way_to_what_is() {
+        let text = "x[ at {tls.client.server_name|url.domain}] y [1] {tls.client.server_name}[";
+        let template = Template::<Record>::parse(text).unwrap();
+        let record = |case: serde_json::Value| {
+            crate::detect::cases::record_from_json(case.as_object().unwrap()).unwrap()
+        };
+        let nothing = record(serde_json::json!({}));
+        assert_eq!(template.fill(&nothing), "x y [1] unknown[");
+        let host = record(serde_json::json!({"url.domain": "a.example"}));
+        assert_eq!(template.fill(&host), "x at a.example y [1] unknown[");
+        let both =
+            record(serde_json::json!({"url.domain": "a.b", "tls.client.server_name": "c.d"}));
+        assert_eq!(template.fill(&both), "x at c.d y [1] c.d[");
     }
 }
