@@ -1,7 +1,16 @@
 //! Captures whose right figures are known, because each packet of them is stated here: what stood
 //! around a packet, whose address it was, which name a session had.
 
-#[allow(dead_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and one that kills waits for the right moment"
+)]
+#![allow(dead_code, reason = "the shared module serves several tests")]
+
 mod craft;
 
 use craft::*;
