@@ -143,7 +143,7 @@ counters! {
     /// Packets left out as copies of another.
     Copies = "copies" in "duplicates", apart;
     /// Packets that look like a copy and may have been sent again: kept.
-    CopiesDoubtful = "doubtful" in "duplicates", quality("packets that may be copies: kept");
+    CopiesDoubtful = "doubtful" in "duplicates", apart;
     /// Packets forgotten before a copy of them could no longer come: the table was too small.
     CopiesForgotten = "forgotten" in "duplicates", quality("packets whose copies cannot be told");
     /// Sessions opened.
