@@ -89,11 +89,11 @@ fn records() -> Vec<Record> {
 
 struct Deaf;
 
-impl Listener<u8> for Deaf {
-    fn deliver(&mut self, _: &mut Option<Box<u8>>, _: &Delivery<'_>) -> Interest {
+impl Listener<()> for Deaf {
+    fn deliver(&mut self, _: &mut Option<Box<()>>, _: &Delivery<'_>) -> Interest {
         Interest::Done
     }
-    fn finish(&mut self, finished: Finished<u8>) {
+    fn finish(&mut self, finished: Finished<()>) {
         black_box(finished.record.end);
     }
     fn count(&mut self, _: Counter, _: u64) {}

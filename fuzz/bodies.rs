@@ -30,6 +30,7 @@ use longhaul::session::Delivery;
 use longhaul::session::Finished;
 use longhaul::session::Interest;
 use longhaul::session::Listener;
+use longhaul::session::Room;
 use longhaul::session::Shard;
 use longhaul::session::Side;
 use longhaul::session::Timeouts;
@@ -442,7 +443,9 @@ impl Listener<Observers> for Ear {
 /// double. Every session that opens also ends, and the table never outgrows its cap.
 pub fn session(data: &[u8]) {
     let mut decoder = Decoder::new(DecodeConfig::default());
-    let mut shard = Shard::new(SESSIONS_MAX, Timeouts::default());
+    // Little room, so that what is let go at the caps is tried, too.
+    let room = Room { sessions: 1 << 20, kept: 4_096, waiting: 2_048, fragments: 8_192 };
+    let mut shard = Shard::within(SESSIONS_MAX, room, Timeouts::default());
     let mut ear = Ear::default();
     let (mut rest, mut at, mut number) = (data, 1_000_000_000_000u64, 0u32);
     while let Some(([low, high, millis, doubled], after)) = rest.split_first_chunk::<4>() {

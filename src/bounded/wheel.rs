@@ -98,11 +98,24 @@ impl Wheel {
         Some(self.now.saturating_add(ahead))
     }
 
-    /// Takes out all ids of one second; give the list back with [`Wheel::give_back`].
-    pub fn take_second(&mut self, second: u32) -> Vec<u32> {
+    /// Takes out all ids of one second.
+    fn take_second(&mut self, second: u32) -> Vec<u32> {
         let list = self.list(second).map(std::mem::take).unwrap_or_default();
         self.armed -= list.len();
         list
+    }
+
+    /// Takes out ids of the earliest second that has any, those armed first, at most `most`; the
+    /// wheel then stands at that second. Give the list back with [`Wheel::give_back`].
+    pub fn take_next(&mut self, most: usize) -> Option<(u32, Vec<u32>)> {
+        let second = self.next_due()?;
+        self.now = second;
+        let mut out = self.spare.pop().unwrap_or_default();
+        if let Some(list) = self.list(second) {
+            out.extend(list.drain(..most.min(list.len())));
+        }
+        self.armed -= out.len();
+        Some((second, out))
     }
 
     /// Takes back an emptied list's memory.
@@ -137,10 +150,19 @@ mod tests {
         assert_eq!(wheel.expire(105), Some((103, vec![1])));
         assert_eq!(wheel.expire(105), None);
         assert_eq!(wheel.next_due(), Some(105));
-        let list = wheel.take_second(105);
-        assert_eq!((list.as_slice(), wheel.armed()), (&[0, 2][..], 0));
-        wheel.give_back(list);
+        assert_eq!((wheel.take_next(8), wheel.armed()), (Some((105, vec![0, 2])), 0));
         assert_eq!((wheel.expire(500), wheel.now(), wheel.next_due()), (None, 500, None));
+    }
+
+    #[test]
+    fn part_of_a_second_comes_out_in_the_order_armed() {
+        let mut wheel = Wheel::new(64);
+        (0..5).for_each(|id| {
+            wheel.arm(id, 9);
+        });
+        assert_eq!((wheel.take_next(2), wheel.armed()), (Some((9, vec![0, 1])), 3));
+        assert_eq!((wheel.take_next(8), wheel.armed()), (Some((9, vec![2, 3, 4])), 0));
+        assert_eq!((wheel.take_next(8), wheel.next_due(), wheel.now()), (None, None, 9));
     }
 
     #[test]

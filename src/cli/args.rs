@@ -14,6 +14,7 @@ use crate::config::WORKERS_MAX;
 use crate::config::bounded;
 use crate::config::file;
 use crate::config::learn_days;
+use crate::config::memory::parse_memory;
 use crate::config::parse_level;
 use crate::config::sensor_name;
 use crate::model::Error;
@@ -127,6 +128,10 @@ pub(super) struct RunArgs {
     /// Longest time between a packet and its copy, in microseconds [default: 1000]
     #[arg(long, value_name = "US", conflicts_with = "no_dedup")]
     dedup_window: Option<usize>,
+    /// Memory for everything that grows, such as 512MiB or 4GiB; at its end the least important
+    /// goes, and is counted [default: 2GiB]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
     /// Report no alert below this Sigma level: informational, low, medium, high, critical
     #[arg(long, value_name = "LEVEL")]
     min_level: Option<String>,
@@ -246,6 +251,12 @@ impl RunArgs {
         if let Some(name) = &self.sensor {
             match sensor_name(name) {
                 Ok(name) => plan.sensor = name,
+                Err(e) => errors.push(e),
+            }
+        }
+        if let Some(text) = &self.memory {
+            match parse_memory(text) {
+                Ok(bytes) => plan.memory = bytes,
                 Err(e) => errors.push(e),
             }
         }

@@ -16,14 +16,15 @@ use crate::config::WORKERS_MAX;
 use crate::config::Written;
 use crate::config::bounded;
 use crate::config::learn_days;
+use crate::config::memory::parse_memory;
 use crate::config::parse_level;
 use crate::config::sensor_name;
 use crate::model::Error;
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
                     lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
-                    min_level, max_ratio, no_decap, key, dedup, dedup_window_us and [caps] \
-                    with sessions, endpoints, alerts, baselines, bindings";
+                    min_level, max_ratio, no_decap, key, dedup, dedup_window_us, memory \
+                    and [caps] with sessions, endpoints, alerts, baselines, bindings";
 
 /// Most bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -63,6 +64,7 @@ struct Keys {
     key: Option<Vec<String>>,
     dedup: Option<bool>,
     dedup_window_us: Option<Spanned<usize>>,
+    memory: Option<Spanned<String>>,
     caps: Option<CapsTable>,
 }
 
@@ -195,6 +197,7 @@ impl ConfigFile {
         if keys.dedup == Some(false) {
             plan.dedup_window_us = None;
         }
+        checker.set(&mut plan.memory, keys.memory, |text| parse_memory(text));
         if let Some(caps) = keys.caps {
             caps.apply(&mut plan.caps, &mut checker);
         }

@@ -5,6 +5,7 @@
 
 pub mod file;
 pub mod live;
+pub mod memory;
 
 use std::path::PathBuf;
 
@@ -14,8 +15,8 @@ use crate::model::Level;
 /// Most workers: a session's shard is one of sixteen, so more would stand idle.
 pub const WORKERS_MAX: usize = 16;
 
-/// Live sessions at most. At about 300 B each a full table is some 600 MB; what then happens is
-/// said by the session stage.
+/// Live sessions at most, where the memory budget allows so many. What then happens is said by the
+/// session stage.
 pub const SESSIONS_CAP: usize = 2_000_000;
 
 /// Endpoints at most.
@@ -241,8 +242,10 @@ pub struct Plan {
     pub fail_on_alert: bool,
     /// No summary, no progress.
     pub quiet: bool,
-    /// Bounds.
+    /// Bounds in numbers; the memory budget may allow less.
     pub caps: Caps,
+    /// The memory budget, in bytes.
+    pub memory: u64,
     /// The arguments as given, for run.json.
     pub arguments: Vec<String>,
 }
@@ -284,6 +287,7 @@ impl Default for Plan {
             fail_on_alert: false,
             quiet: false,
             caps: Caps::default(),
+            memory: memory::MEMORY,
             arguments: Vec::new(),
         }
     }

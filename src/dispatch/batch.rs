@@ -22,6 +22,9 @@ pub struct Batch<B> {
     /// Every worker gets a batch with this mark at the same point of the input: what is over before
     /// `clock` is to be handed on.
     pub mark: bool,
+    /// With a mark: how many came before it in that second. What packets ended since the last one
+    /// is to be handed on, too.
+    pub part: u32,
     /// Nothing follows.
     pub last: bool,
 }
@@ -34,6 +37,7 @@ impl<B> Batch<B> {
             blocks: Vec::with_capacity(BLOCKS),
             clock: 0,
             mark: false,
+            part: 0,
             last: false,
         }
     }

@@ -15,7 +15,8 @@ use crate::model::Packet;
 /// cache.
 const DEPTH: usize = 32;
 
-/// Packets after which every worker hears of the time, so that finished sessions move on.
+/// Packets after which every worker hears of the time, so that finished sessions move on: also
+/// where time stands still, or those that packets end in a busy second would gather.
 const PACKETS_PER_MARK: u32 = 4_096;
 
 /// In place of a shard: the packet is for every worker to hear.
@@ -55,6 +56,8 @@ pub struct Dispatcher<B> {
     outlets: Vec<Outlet<B>>,
     clock: u32,
     since_mark: u32,
+    /// Marks within the clock's second.
+    part: u32,
 }
 
 /// A worker has ended early: the run cannot go on.
@@ -72,7 +75,7 @@ impl<B: Clone + Same> Dispatcher<B> {
             outlets.push(Outlet { open: Batch::new(), out, empties });
             lanes.push(Lane { incoming, empties: give });
         }
-        (Dispatcher { outlets, clock: 0, since_mark: 0 }, lanes)
+        (Dispatcher { outlets, clock: 0, since_mark: 0, part: 0 }, lanes)
     }
 
     /// Puts a packet into the open batch of its lane.
@@ -94,10 +97,10 @@ impl<B: Clone + Same> Dispatcher<B> {
     #[inline(always)]
     fn advance(&mut self, clock: u32) -> Result<(), WorkerGone> {
         if clock > self.clock {
-            self.clock = clock;
-            if self.since_mark >= PACKETS_PER_MARK {
-                self.mark(false)?;
-            }
+            (self.clock, self.part) = (clock, 0);
+        }
+        if self.since_mark >= PACKETS_PER_MARK {
+            self.mark(false)?;
         }
         self.since_mark = self.since_mark.saturating_add(1);
         Ok(())
@@ -130,7 +133,9 @@ impl<B: Clone + Same> Dispatcher<B> {
 
     /// Time has come as far as `clock` though no packet says so: every worker hears of it.
     pub fn tick(&mut self, clock: u32) -> Result<(), WorkerGone> {
-        self.clock = self.clock.max(clock);
+        if clock > self.clock {
+            (self.clock, self.part) = (clock, 0);
+        }
         self.mark(false)?;
         self.nudge();
         Ok(())
@@ -142,10 +147,12 @@ impl<B: Clone + Same> Dispatcher<B> {
         for lane in 0..self.outlets.len() {
             if let Some(outlet) = self.outlets.get_mut(lane) {
                 outlet.open.mark = true;
+                outlet.open.part = self.part;
                 outlet.open.last = last;
             }
             self.send(lane)?;
         }
+        self.part = self.part.saturating_add(1);
         Ok(())
     }
 

@@ -28,7 +28,9 @@ use crate::evidence::tells;
 use crate::evidence::wireguard;
 use crate::evidence::wireguard::Wireguard;
 use crate::model::Counter;
+use crate::model::Heap;
 use crate::model::Nanos;
+use crate::model::heap::ALLOCATION;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::http::Source;
@@ -98,6 +100,20 @@ pub struct Streams {
     pub greetings: Greetings,
     /// The rest.
     pub openings: Openings,
+}
+
+impl Heap for Timed {
+    fn heap(&self) -> usize {
+        self.legs.heap() + self.quic.heap() + self.dtls_hellos.heap()
+    }
+}
+
+impl Heap for Talk {
+    fn heap(&self) -> usize {
+        let boxes = size_of::<Pair>() + size_of::<Streams>() + 2 * ALLOCATION;
+        let boxes = if self.pair.is_some() || self.streams.is_some() { boxes } else { 0 };
+        self.timed.heap() + boxes
+    }
 }
 
 impl Talk {

@@ -27,6 +27,8 @@ const NAMES_MAX: usize = 32;
 const ANSWERS_MAX: usize = 48;
 /// Addresses beside the answers kept of a session: 13 root servers have 26.
 const ADDITIONAL_MAX: usize = 26;
+/// Bytes of all that: a name of 255 bytes may show as a thousand, and most have fewer than fifty.
+const TEXT_MAX: usize = 8 * 1_024;
 /// Questions of one message: mDNS asks for a dozen at once (RFC 6762 section 5.3), others for one.
 const QUESTIONS_MAX: u16 = 64;
 /// QCLASS values that exist: IN, CH, HS, NONE, ANY (IANA), IN and ANY with mDNS's unicast bit.
@@ -205,13 +207,16 @@ fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts) {
     let shown = ShownName { name: question.name, netbios };
     match &dns.name {
         None => {
-            dns.name = Some(written(&shown));
+            dns.name = fitting(&shown, dns);
             dns.qtype = question.qtype;
         }
         Some(first) if shown.is(first) => {}
         Some(_) if dns.more_names.len() >= NAMES_MAX => {}
         Some(_) if dns.more_names.iter().any(|name| shown.is(name)) => {}
-        Some(_) => dns.more_names.push(written(&shown)),
+        Some(_) => {
+            let name = fitting(&shown, dns);
+            dns.more_names.extend(name);
+        }
     }
 }
 
@@ -220,10 +225,12 @@ fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts) {
     if matches!(data, RData::Other) || dns.answers.len() >= ANSWERS_MAX {
         return;
     }
-    if !dns.answers.iter().any(known) {
+    if !dns.answers.iter().any(known)
+        && let Some(text) = fitting(data, dns)
+    {
         // Most have one: a vector would begin with room for four.
         dns.answers.reserve_exact(usize::from(dns.answers.is_empty()));
-        dns.answers.push((rtype, written(data)));
+        dns.answers.push((rtype, text));
     }
 }
 
@@ -231,7 +238,8 @@ fn keep_address(data: &RData<'_>, dns: &mut DnsFacts) {
     if dns.additional.len() < ADDITIONAL_MAX
         && !dns.additional.iter().any(|text| is_shown_as(data, text))
     {
-        dns.additional.push(written(data));
+        let address = fitting(data, dns);
+        dns.additional.extend(address);
     }
 }
 
@@ -265,6 +273,21 @@ impl fmt::Display for ShownName<'_> {
             None => self.name.fmt(f),
         }
     }
+}
+
+/// A value as text, where the session has room for it; after one that does not fit, nothing does.
+fn fitting(value: &impl fmt::Display, dns: &mut DnsFacts) -> Option<Box<str>> {
+    if dns.cut {
+        return None;
+    }
+    let text = written(value);
+    let bytes = dns.text_bytes as usize + text.len();
+    dns.cut = bytes > TEXT_MAX;
+    if dns.cut {
+        return None;
+    }
+    dns.text_bytes = bytes as u32;
+    Some(text)
 }
 
 /// A value as text. Names of that length are most: the text does not grow by steps.

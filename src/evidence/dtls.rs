@@ -12,6 +12,7 @@ use crate::evidence::step::Step;
 use crate::evidence::tls::record_certificate;
 use crate::evidence::tls::record_client_hello;
 use crate::evidence::tls::record_server_hello;
+use crate::model::Heap;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::Reader;
@@ -52,6 +53,13 @@ enum Next {
     /// The server's, behind its hello: up to DTLS 1.2.
     Certificate,
     Nothing,
+}
+
+impl Heap for DtlsState {
+    fn heap(&self) -> usize {
+        let halves = [&self.initiator, &self.responder].into_iter();
+        halves.filter_map(|half| half.message.as_ref()).map(Message::held).sum()
+    }
 }
 
 impl DtlsState {

@@ -6,6 +6,7 @@
 //! one answer twice.
 
 use crate::evidence::step::Role;
+use crate::model::Heap;
 use crate::model::Nanos;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
@@ -63,6 +64,12 @@ pub struct Legs {
     slots: Vec<Slot>,
     next: u8,
     numbers: u16,
+}
+
+impl Heap for Legs {
+    fn heap(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>()
+    }
 }
 
 impl Legs {

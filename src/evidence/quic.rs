@@ -9,6 +9,7 @@ use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls::record_client_hello;
 use crate::evidence::tls::record_server_hello;
+use crate::model::Heap;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::quic::Crypto;
@@ -65,6 +66,15 @@ struct Opened {
     side: Side,
     /// It follows a Retry, or begins a new connection: handshake streams begin again.
     anew: bool,
+}
+
+impl Heap for QuicState {
+    fn heap(&self) -> usize {
+        let streams = [&self.initiator, &self.responder].into_iter();
+        let streams: usize = streams.map(|s| s.bytes.heap() + s.pieces.heap()).sum();
+        let ids = self.connection.as_ref().map_or(0, |c| c.origin.heap() + c.retry.heap());
+        streams + ids
+    }
 }
 
 impl QuicState {

@@ -125,8 +125,8 @@ impl Around<'_> {
 
 /// A message that is not whole yet.
 #[derive(Debug, Default)]
-struct Held {
-    bytes: Vec<u8>,
+pub(super) struct Held {
+    pub(super) bytes: Vec<u8>,
     reread: u32,
 }
 
@@ -141,7 +141,7 @@ pub struct Lane {
     looked: u16,
     /// Bytes of a body still to pass over.
     skip: u32,
-    held: Option<Box<Held>>,
+    pub(super) held: Option<Box<Held>>,
 }
 
 /// What the start of some bytes looks like.

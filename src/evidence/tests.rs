@@ -59,7 +59,7 @@ fn ssh_client() -> Vec<u8> {
 
 #[test]
 fn the_state_of_a_session_is_small() {
-    assert!(std::mem::size_of::<Observers>() <= 64);
+    assert!(std::mem::size_of::<Observers>() <= 72);
 }
 
 #[test]

@@ -154,6 +154,14 @@ counters! {
     /// Out-of-order segments dropped at the cap of a session's buffer.
     SegmentsDropped = "segments_dropped" in "session",
         loss("segments", "segments over a session's buffer");
+    /// Sessions whose early segments and unfinished messages were let go because all the memory for
+    /// what waits was taken: they had waited longest.
+    WaitingDropped = "waiting_dropped" in "session",
+        loss("waiting", "sessions cut while they waited for more");
+    /// Sessions that were not listened to any longer because all the memory for what sessions say
+    /// was taken.
+    EvidenceCut = "evidence_cut" in "session",
+        loss("evidence", "sessions cut for want of memory");
     /// RST and FIN segments that do not fit their stream: they end nothing.
     EndsImplausible = "ends_implausible" in "session",
         quality("RST and FIN that do not fit their stream");
@@ -195,6 +203,8 @@ counters! {
     /// Messages longer than the buffer for straddling messages.
     MessagesOverCap = "messages_over_cap" in "evidence",
         loss("messages", "messages over their buffer");
+    /// Sessions that were not listened to any longer because what they said had its fill of bytes.
+    FactsCut = "facts_cut" in "evidence", loss("facts", "sessions that said too much to keep");
     /// Bytes that began like a known protocol and did not parse.
     ParseFailures = "parse_failures" in "evidence", quality("messages that did not parse");
     /// Exchanges that forced an end to answer, measured.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::model::Addr;
+use crate::model::Heap;
 use crate::model::Nanos;
 use crate::model::latency::Turns;
 use crate::model::protocol::Protocol;
@@ -68,6 +69,10 @@ pub struct DnsFacts {
     pub additional: Vec<Box<str>>,
     /// Response code of the first answer.
     pub rcode: Option<u8>,
+    /// Bytes of all these texts.
+    pub text_bytes: u32,
+    /// Some are left out: the session had its fill.
+    pub cut: bool,
     /// Questions seen.
     pub questions: u32,
     /// Responses seen.
@@ -242,5 +247,79 @@ impl Facts {
     /// What the first bytes fit.
     pub fn first_bytes(&self) -> Option<&FirstBytes> {
         self.rare.as_ref()?.first_bytes.as_deref()
+    }
+}
+
+impl Heap for TlsFacts {
+    fn heap(&self) -> usize {
+        let texts = self.server_name.heap() + self.alpn_chosen.heap() + self.ja4.heap();
+        let lists = self.alpn.heap() + self.ciphers.heap() + self.session_offered.heap();
+        texts + lists + self.certificate.heap()
+    }
+}
+
+impl Heap for DnsFacts {
+    fn heap(&self) -> usize {
+        let names = self.name.heap() + self.more_names.heap();
+        names + self.answers.heap() + self.additional.heap()
+    }
+}
+
+impl Heap for SshFacts {
+    fn heap(&self) -> usize {
+        self.client.heap() + self.server.heap()
+    }
+}
+
+impl Heap for StunFacts {
+    fn heap(&self) -> usize {
+        self.mapped.heap() + self.peers.heap()
+    }
+}
+
+impl Heap for HttpRequest {
+    fn heap(&self) -> usize {
+        self.method.heap() + self.host.heap() + self.user_agent.heap()
+    }
+}
+
+impl Heap for HttpFacts {
+    fn heap(&self) -> usize {
+        let asked = self.method.heap() + self.host.heap() + self.user_agent.heap();
+        let said = self.server.heap() + self.realm.heap() + self.title.heap();
+        let rest = self.connect_target.heap() + self.forwarded.heap() + self.subprotocol.heap();
+        asked + said + rest + self.more.heap()
+    }
+}
+
+impl Heap for Layer {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+impl Heap for Wrapping {
+    fn heap(&self) -> usize {
+        self.layers.heap()
+    }
+}
+
+impl Heap for FirstBytes {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+impl Heap for Rare {
+    fn heap(&self) -> usize {
+        let boxes = self.stun.heap() + self.socks.heap() + self.spoken.heap();
+        boxes + self.wrapping.heap() + self.first_bytes.heap()
+    }
+}
+
+impl Heap for Facts {
+    fn heap(&self) -> usize {
+        let most = self.tls.heap() + self.dns.heap() + self.ssh.heap() + self.http.heap();
+        most + self.turns.heap() + self.rare.heap()
     }
 }

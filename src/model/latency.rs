@@ -5,6 +5,7 @@
 //! evidence fill them. Out: emit shows them, endpoints and detect weigh them. Never: halves, means,
 //! or a verdict.
 
+use crate::model::Heap;
 use crate::model::Record;
 use crate::model::Transport;
 use crate::model::record::Facts;
@@ -218,6 +219,18 @@ pub struct Turns {
     pub near: Option<Turn>,
     /// Likewise to the responder.
     pub far: Option<Turn>,
+}
+
+impl Heap for Turn {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+impl Heap for Turns {
+    fn heap(&self) -> usize {
+        self.turns.heap()
+    }
 }
 
 impl Turns {

@@ -4,6 +4,7 @@
 //! evidence fills them in. Out: a session's facts carry them. Never: payload, passwords, judgement.
 
 use crate::model::Addr;
+use crate::model::Heap;
 
 /// The certificate that a TLS or DTLS server showed in clear: up to version 1.2.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,4 +127,25 @@ pub struct Spoken {
     pub ldap_bind: Option<Box<str>>,
     /// Shape of the stream, as bits of [`shape`].
     pub shape: u8,
+}
+
+impl Heap for Certificate {
+    fn heap(&self) -> usize {
+        let names = self.subject.heap() + self.issuer.heap() + self.common_name.heap();
+        let rest = self.organization.heap() + self.issuer_common_name.heap();
+        let span = self.not_before.heap() + self.not_after.heap();
+        names + rest + span + self.alternative_names.heap()
+    }
+}
+
+impl Heap for Socks {
+    fn heap(&self) -> usize {
+        self.target.heap()
+    }
+}
+
+impl Heap for Spoken {
+    fn heap(&self) -> usize {
+        self.rdp.as_ref().map_or(0, |rdp| rdp.cookie.heap()) + self.ldap_bind.heap()
+    }
 }

@@ -37,8 +37,9 @@ use crate::model::Nanos;
 use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::pipeline::desk::Handover;
-use crate::pipeline::desk::Mark;
 use crate::pipeline::desk::Order;
+use crate::pipeline::desk::THE_END;
+use crate::pipeline::desk::Until;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::state::BaselineTotals;
 use crate::pipeline::state::State;
@@ -54,9 +55,6 @@ fn place(alert: &Alert) -> (Nanos, [&str; 4], (u16, u32, u32)) {
     (alert.time, words, alert.packets)
 }
 
-/// Behind everything.
-const THE_END: Mark = (Nanos(u64::MAX), 0);
-
 /// One worker's queue and what has come through it.
 struct Feed {
     incoming: Receiver<Handover>,
@@ -65,7 +63,7 @@ struct Feed {
     /// Next item of the first waiting handover.
     next: usize,
     /// Nothing earlier will come from this worker.
-    until: Mark,
+    until: Until,
 }
 
 /// Where results go while the run goes on.
@@ -131,7 +129,7 @@ impl Analyst {
             empties,
             waiting: VecDeque::new(),
             next: 0,
-            until: Mark::default(),
+            until: Until::default(),
         };
         let found = Found {
             endpoints: Endpoints::new(plan.caps.endpoints),
@@ -160,19 +158,27 @@ impl Analyst {
     pub(super) fn run(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
         let (mut result, mut round) = (Ok(()), Nanos::ZERO);
         while self.receive() {
-            while let Some(feed) = self.earliest() {
+            // Everything that ended before this second is here.
+            let ((second, ..), ..) = self.safe();
+            loop {
+                let next = self.earliest();
+                let is_later = next.is_none_or(|(at, _)| at >= second);
+                if result.is_ok() && is_later && second > round && second < Nanos(u64::MAX) {
+                    round = second;
+                    self.found.endpoints.count(&mut self.found.counters);
+                    result = sink.round(second, &mut self.found);
+                }
+                let Some((_, feed)) = next else { break };
                 let written = self.take(feed, sink, result.is_ok());
                 result = result.and(written);
             }
-            let (until, shard) = self.feeds.iter().map(|feed| feed.until).min().unwrap_or_default();
-            let whole = shard == 0 && until > round;
-            if result.is_ok() && whole && until < Nanos(u64::MAX) {
-                round = until;
-                self.found.endpoints.count(&mut self.found.counters);
-                result = sink.round(until, &mut self.found);
-            }
         }
         result
+    }
+
+    /// Nothing that stands before this will come.
+    fn safe(&self) -> Until {
+        self.feeds.iter().map(|feed| feed.until).min().unwrap_or_default()
     }
 
     /// Waits for the worker that is furthest behind. False when all are done.
@@ -189,9 +195,10 @@ impl Analyst {
         true
     }
 
-    /// The feed whose next item is the earliest of all, if no feed can still bring an earlier one.
-    fn earliest(&mut self) -> Option<usize> {
-        let safe = self.feeds.iter().map(|feed| feed.until).min()?;
+    /// The feed whose next item is the earliest of all, if no feed can still bring an earlier one;
+    /// and the second in which that ended.
+    fn earliest(&mut self) -> Option<(Nanos, usize)> {
+        let safe = self.safe();
         let mut best = None;
         for (index, feed) in self.feeds.iter_mut().enumerate() {
             feed.drop_used_up();
@@ -200,7 +207,7 @@ impl Analyst {
                 best = Some((order, index));
             }
         }
-        best.map(|(_, index)| index)
+        best.map(|((((second, ..), ..), ..), index)| (second, index))
     }
 
     fn take(&mut self, feed: usize, sink: &mut dyn Sink, writing: bool) -> Result<(), Error> {
@@ -369,9 +376,7 @@ impl Feed {
     fn drop_used_up(&mut self) {
         while self.waiting.front().is_some_and(|handover| self.next >= handover.order.len()) {
             if let Some(mut handover) = self.waiting.pop_front() {
-                handover.order.clear();
-                handover.items.clear();
-                handover.lines.clear();
+                handover.clear();
                 drop(self.empties.try_send(handover));
             }
             self.next = 0;

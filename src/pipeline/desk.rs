@@ -9,6 +9,8 @@ use crate::decode::DecodeConfig;
 use crate::decode::Decoder;
 use crate::detect::RuleSet;
 use crate::detect::SourceCatalog;
+use crate::dispatch::queue::Receiver;
+use crate::dispatch::queue::Sender;
 use crate::emit;
 use crate::emit::Origin;
 use crate::endpoints::EndpointSummary;
@@ -36,19 +38,32 @@ use crate::session::Finished;
 use crate::session::Interest;
 use crate::session::Listener;
 use crate::session::Side;
+use crate::session::Weighed;
+use crate::session::Weight;
 
 /// Emptied boxes of observers kept for reuse: 64 bytes each.
 const OBSERVERS_IDLE: usize = 16_384;
 
-/// How far the output has come: a second of the run's clock, and a shard of the session table in
-/// it. Sessions go by second and shard, so that a worker holds those of one shard at a time, not
-/// those of all: a busy second's lines are larger than any cache.
-pub(super) type Mark = (Nanos, u16);
+/// Where a session ended: a second of the run's clock, a part of it, and a shard of the session
+/// table. Those that packets ended are in the part between two marks of the reader; those that
+/// their timers ended come after all parts. So a worker holds those of one part, or of one shard
+/// of a second, never those of all: a busy second's lines are larger than the table.
+pub(super) type Mark = (Nanos, u32, u16);
 
-/// Place in the output: the mark at which a session ended, its first packet's time, its identity;
-/// and, where a five-tuple begins twice within one tick of the capture's clock, where its first
-/// packet stands.
-pub(super) type Order = (Mark, Nanos, [u8; 16], (u16, u32));
+/// How far the output has come: behind a mark, the first packet's time of a session, and what
+/// orders those of one time.
+pub(super) type Until = (Mark, Nanos, u64);
+
+/// Place in the output: the above; its identity; and, where a five-tuple begins twice within one
+/// tick of the capture's clock, where its first packet stands.
+pub(super) type Order = (Until, [u8; 16], (u16, u32));
+
+/// Behind everything.
+pub(super) const THE_END: Until =
+    ((Nanos(u64::MAX), u32::MAX, u16::MAX), Nanos(u64::MAX), u64::MAX);
+
+/// The part of those that their timers ended.
+const TIMED: u32 = u32::MAX;
 
 /// One finished session on its way to the analyst.
 #[derive(Debug)]
@@ -63,6 +78,12 @@ pub(super) struct Item {
 /// of about 1 KiB each, fit the second-level cache.
 const ITEMS_PER_HANDOVER: usize = 256;
 
+/// The same in bytes, where lines are long.
+const BYTES_PER_HANDOVER: usize = 1 << 20;
+
+/// A handover's room that is kept for the next.
+const BYTES_KEPT: usize = 2 * BYTES_PER_HANDOVER;
+
 /// Finished sessions of one worker, all before `until`.
 #[derive(Debug, Default)]
 pub(super) struct Handover {
@@ -72,14 +93,17 @@ pub(super) struct Handover {
     pub(super) items: Vec<Option<Item>>,
     pub(super) lines: Vec<u8>,
     /// Nothing earlier follows from this worker.
-    pub(super) until: Mark,
+    pub(super) until: Until,
 }
 
 impl Handover {
     /// Gives what stands before `until` to another, behind what that has.
-    fn give(&mut self, until: Mark, to: &mut Handover) {
+    fn give(&mut self, until: Until, to: &mut Handover) {
+        if self.order.is_empty() {
+            return;
+        }
         self.order.sort_unstable();
-        let before = self.order.partition_point(|((mark, ..), _)| *mark < until);
+        let before = self.order.partition_point(|((place, ..), _)| *place < until);
         for (order, at) in self.order.drain(..before) {
             let item = self.items.get_mut(at as usize).and_then(Option::take);
             let Some(item) = item else { continue };
@@ -90,9 +114,23 @@ impl Handover {
             to.push(order, start, (item.endpoint, item.alerts));
         }
         if self.order.is_empty() {
-            self.items.clear();
-            self.lines.clear();
+            self.clear();
         }
+    }
+
+    /// Forgets what it held, and keeps room for as much as is usual.
+    pub(super) fn clear(&mut self) {
+        self.order.clear();
+        self.items.clear();
+        self.lines.clear();
+        self.lines.shrink_to(BYTES_KEPT);
+        self.items.shrink_to(16 * ITEMS_PER_HANDOVER);
+        self.order.shrink_to(16 * ITEMS_PER_HANDOVER);
+    }
+
+    /// Whether it is worth its while.
+    fn is_worth_it(&self) -> bool {
+        self.items.len() >= ITEMS_PER_HANDOVER || self.lines.len() >= BYTES_PER_HANDOVER
     }
 
     /// Adds an item whose line, written already, begins at `start`.
@@ -129,15 +167,22 @@ pub(super) struct Desk<'t> {
     idle: Vec<Box<Observers>>,
     pub(super) counters: Counters,
     pub(super) summary: SummaryBuilder,
-    /// Sessions that ended before their second was over, by the worker's shards.
-    outs: Vec<Handover>,
-    /// Those that go next; in order up to the shard at hand, whose begin there.
+    /// Sessions that ended before it was their turn.
+    waiting: Handover,
+    /// Those that go next.
     ready: Handover,
-    begun: usize,
-    /// What the shard at hand ends before it goes to those.
-    until: Mark,
-    /// The shard whose sessions are at hand: its place among the worker's, and its number.
-    shard: (usize, u16),
+    /// The second and shard whose turn it is; its sessions come in order.
+    turn: Option<Mark>,
+    /// The part and the shard of what comes now.
+    at: (u32, u16),
+    out: Sender<Handover>,
+    empties: Receiver<Handover>,
+}
+
+/// A worker's queues to and from the analyst.
+pub(super) struct Queues {
+    pub(super) out: Sender<Handover>,
+    pub(super) empties: Receiver<Handover>,
 }
 
 impl Listener<Observers> for Desk<'_> {
@@ -194,6 +239,10 @@ impl Listener<Observers> for Desk<'_> {
                 self.idle.push(observers);
             }
         }
+        if record.facts.dns.as_ref().is_some_and(|dns| dns.cut) {
+            self.counters.bump(Counter::FactsCut);
+            record.quality.truncated = true;
+        }
         if let Some(turns) = &mut record.facts.turns {
             let left_out = turns.settle(&record.near, &record.far);
             self.counters.add(Counter::TurnsSplitFlight, left_out as u64);
@@ -208,11 +257,26 @@ impl Listener<Observers> for Desk<'_> {
         if let Some(tap) = self.tap {
             tap(record);
         }
-        self.put(record, alerts);
+        let part = if finished.timed { TIMED } else { self.at.0 };
+        let place = ((record.at, part, self.at.1), record.start, finished.tie);
+        self.put(place, record, alerts);
+    }
+
+    fn let_go(&mut self, extra: &mut Option<Box<Observers>>) {
+        if let Some(observers) = extra {
+            observers.let_go();
+        }
     }
 
     fn count(&mut self, counter: Counter, n: u64) {
         self.counters.add(counter, n);
+    }
+}
+
+impl Weighed for Observers {
+    fn weight(&self) -> Weight {
+        let crate::evidence::Weight { waiting, kept } = Observers::weight(self);
+        Weight { waiting: waiting as usize, kept: kept as usize }
     }
 }
 
@@ -223,6 +287,7 @@ impl<'t> Desk<'t> {
         origin: &Arc<Origin>,
         writes_lines: bool,
         tap: Option<RecordTap<'t>>,
+        Queues { out, empties }: Queues,
     ) -> Self {
         Desk {
             origin: Arc::clone(origin),
@@ -240,11 +305,12 @@ impl<'t> Desk<'t> {
             idle: Vec::new(),
             counters: Counters::default(),
             summary: SummaryBuilder::default(),
-            outs: Vec::new(),
+            waiting: Handover::default(),
             ready: Handover::default(),
-            begun: 0,
-            until: Mark::default(),
-            shard: (0, 0),
+            turn: None,
+            at: (0, 0),
+            out,
+            empties,
         }
     }
 
@@ -320,32 +386,28 @@ impl<'t> Desk<'t> {
         alerts
     }
 
-    /// From here on, sessions of another shard come: by its place among the worker's, and its
-    /// number.
-    pub(super) fn turn_to(&mut self, place: usize, number: u16) {
-        self.shard = (place, number);
-        if self.outs.len() <= place {
-            self.outs.resize_with(place + 1, Handover::default);
+    /// From here on, sessions of that shard come; a packet ends them in that part of its second.
+    pub(super) fn turn_to(&mut self, shard: u16, part: u32) {
+        self.at = (part, shard);
+    }
+
+    /// The earliest second in which something that is waiting ended.
+    pub(super) fn first_second(&self) -> Option<u32> {
+        let seconds = self.waiting.order.iter().map(|((((at, ..), ..), ..), _)| *at);
+        seconds.min().map(|at| u32::try_from(at.as_secs()).unwrap_or(u32::MAX))
+    }
+
+    fn put(&mut self, place: Until, record: &mut Record, alerts: Vec<Alert>) {
+        let its_turn = self.turn == Some(place.0);
+        if its_turn && self.ready.is_worth_it() {
+            let last = self.ready.order.last().map(|((last, ..), _)| *last);
+            if last.is_none_or(|last| last < place) {
+                self.hand_over(place);
+            }
         }
-    }
-
-    /// The seconds in which something that is waiting ended, each once, in order.
-    pub(super) fn seconds(&self) -> Vec<Nanos> {
-        let orders = self.outs.iter().flat_map(|out| &out.order);
-        let mut seconds: Vec<Nanos> = orders.map(|(((at, _), ..), _)| *at).collect();
-        seconds.sort_unstable();
-        seconds.dedup();
-        seconds
-    }
-
-    fn put(&mut self, record: &mut Record, alerts: Vec<Alert>) {
-        let mark = (record.at, self.shard.1);
-        let out = match self.outs.get_mut(self.shard.0) {
-            Some(out) if mark >= self.until => out,
-            _ => &mut self.ready,
-        };
+        let out = if its_turn { &mut self.ready } else { &mut self.waiting };
         let id = emit::event_id(record);
-        let order = (mark, record.start, id, (record.file, record.frame_first));
+        let order = (place, id, (record.file, record.frame_first));
         let start = out.lines.len();
         if self.writes_lines {
             emit::ecs::render_session(record, id, &self.origin, &mut out.lines);
@@ -354,25 +416,30 @@ impl<'t> Desk<'t> {
         out.push(order, start, (EndpointSummary::of(record, id), alerts));
     }
 
-    /// From here on, what the shard at hand ends before `until` is ready to go, behind what is
-    /// ready already.
-    pub(super) fn begin(&mut self, until: Mark) {
-        (self.until, self.begun) = (until, self.ready.order.len());
-        if let Some(out) = self.outs.get_mut(self.shard.0) {
-            out.give(until, &mut self.ready);
+    /// From here on, what timers of the shard at hand end in that second comes, in order.
+    pub(super) fn begin(&mut self, second: Nanos) {
+        let mark = (second, TIMED, self.at.1);
+        self.waiting.give((mark, Nanos::ZERO, 0), &mut self.ready);
+        self.turn = Some(mark);
+    }
+
+    /// The shard at hand has ended all of that.
+    pub(super) fn settle(&mut self) {
+        let Some((second, part, shard)) = self.turn.take() else { return };
+        let until = ((second, part, shard + 1), Nanos::ZERO, 0);
+        self.waiting.give(until, &mut self.ready);
+        if self.ready.is_worth_it() {
+            self.hand_over(until);
         }
     }
 
-    /// The shard at hand has ended all of that. Whether what is ready is worth a handover now.
-    pub(super) fn settle(&mut self) -> bool {
-        self.until = Mark::default();
-        self.ready.order.get_mut(self.begun..).unwrap_or_default().sort_unstable();
-        self.ready.items.len() >= ITEMS_PER_HANDOVER
-    }
-
-    /// What is ready: everything before `until`.
-    pub(super) fn hand_over(&mut self, until: Mark, empty: Handover) -> Handover {
+    /// Gives the analyst what is over before `until`.
+    pub(super) fn hand_over(&mut self, until: Until) {
+        self.waiting.give(until, &mut self.ready);
+        self.ready.order.sort_unstable();
+        let empty = self.empties.try_recv().unwrap_or_default();
         let full = std::mem::replace(&mut self.ready, empty);
-        Handover { until, ..full }
+        // The analyst outlives its workers; if it is gone the run is being torn down.
+        drop(self.out.send(Handover { until, ..full }));
     }
 }

@@ -49,6 +49,7 @@ use crate::model::Record;
 use crate::pipeline::analyst::Analyst;
 use crate::pipeline::analyst::Sink;
 use crate::pipeline::desk::Desk;
+use crate::pipeline::desk::Queues;
 use crate::pipeline::outputs::Outputs;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::reader::Reader;
@@ -58,7 +59,6 @@ use crate::pipeline::state::State;
 use crate::pipeline::verdicts::nothing_readable;
 pub use crate::pipeline::verdicts::problems;
 use crate::pipeline::warnings::Warning;
-use crate::pipeline::worker::Queues;
 use crate::pipeline::worker::Worker;
 use crate::report::summary::SummaryBuilder;
 
@@ -257,9 +257,10 @@ fn assemble<'t>(
         let (out, incoming) = queue::bounded(HANDOVERS, 1);
         let (give_back, empties) = queue::bounded(HANDOVERS + 2, 1);
         feeds.push((incoming, give_back));
-        let desk = Desk::new(prepared, origin, outputs::wants_session_lines(plan), tap);
-        let queues = Queues { lane, out, empties };
-        workers.push(Worker::new(plan, index, desk, queues));
+        let queues = Queues { out, empties };
+        let lines = outputs::wants_session_lines(plan);
+        let desk = Desk::new(prepared, origin, lines, tap, queues);
+        workers.push(Worker::new(plan, index, desk, lane));
     }
     (dispatcher, workers, Analyst::new(feeds, plan, prepared))
 }

@@ -240,6 +240,7 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
         ("place", plan.place.clone()),
         ("max-ratio", Some(plan.max_ratio.to_string())),
         ("min-level", Some(plan.min_level.as_str().to_owned())),
+        ("memory", Some(plan.memory.to_string())),
         ("cap-sessions", Some(plan.caps.sessions.to_string())),
         ("cap-endpoints", Some(plan.caps.endpoints.to_string())),
         ("cap-alerts", Some(plan.caps.alerts.to_string())),

@@ -7,23 +7,22 @@ use std::sync::Arc;
 
 use crate::capture::Block;
 use crate::config::Plan;
+use crate::config::memory::Shares;
 use crate::decode::SHARDS;
 use crate::dispatch::Batch;
 use crate::dispatch::Lane;
 use crate::dispatch::batch::PACKETS;
-use crate::dispatch::queue::Receiver;
-use crate::dispatch::queue::Sender;
 use crate::evidence::Observers;
 use crate::model::Counters;
 use crate::model::Nanos;
 use crate::model::Packet;
 use crate::pipeline::desk::Desk;
-use crate::pipeline::desk::Handover;
-use crate::pipeline::desk::Mark;
+use crate::pipeline::desk::THE_END;
 use crate::pipeline::live::Post;
 use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
 use crate::session::Hint;
+use crate::session::Room;
 use crate::session::Shard;
 use crate::session::Timeouts;
 
@@ -33,36 +32,35 @@ pub(super) struct Worker<'t> {
     workers: usize,
     /// Which of them it is.
     index: usize,
-    timeouts: Timeouts,
     desk: Desk<'t>,
     lane: Lane<Arc<Block>>,
-    out: Sender<Handover>,
-    empties: Receiver<Handover>,
     /// The last mark: everything before this second has been expired in every shard.
     clock: u32,
+    /// How many marks there were in that second before it.
+    part: u32,
     /// Live: where counters are shown and new rules come from.
     post: Option<Post>,
 }
 
-/// The queues of one worker.
-pub(super) struct Queues {
-    pub(super) lane: Lane<Arc<Block>>,
-    pub(super) out: Sender<Handover>,
-    pub(super) empties: Receiver<Handover>,
-}
-
 impl<'t> Worker<'t> {
     /// The worker that owns every `plan.workers`-th shard from the `index`-th on.
-    pub(super) fn new(plan: &Plan, index: usize, desk: Desk<'t>, queues: Queues) -> Self {
+    pub(super) fn new(plan: &Plan, index: usize, desk: Desk<'t>, lane: Lane<Arc<Block>>) -> Self {
         let (timeouts, workers) = (Timeouts::default(), plan.workers);
         let cap_per_shard = plan.caps.sessions.div_ceil(usize::from(SHARDS)).max(1);
+        let shares = Shares::of(plan.memory);
+        let room = Room {
+            sessions: shares.sessions,
+            kept: shares.evidence,
+            waiting: shares.waiting,
+            fragments: shares.fragments,
+        };
         let shard = || {
-            let shard = Shard::new(cap_per_shard, timeouts);
+            let shard = Shard::within(cap_per_shard, room, timeouts);
             if plan.latency { shard } else { shard.without_round_trips() }
         };
         let shards = (0..usize::from(SHARDS).div_ceil(workers)).map(|_| shard()).collect();
-        let Queues { lane, out, empties } = queues;
-        Worker { shards, workers, index, timeouts, desk, lane, out, empties, clock: 0, post: None }
+        let (clock, part) = (0, 0);
+        Worker { shards, workers, index, desk, lane, clock, part, post: None }
     }
 
     /// The same, of a live run.
@@ -75,10 +73,11 @@ impl<'t> Worker<'t> {
     pub(super) fn run(mut self) -> (Counters, SummaryBuilder) {
         while let Some(batch) = self.lane.next() {
             self.touch(&batch);
-            let (clock, mark, last) = (batch.clock, batch.mark, batch.last);
+            let (clock, part) = (batch.clock, batch.part);
+            let (mark, last) = (batch.mark, batch.last);
             self.lane.give_back(batch);
             if mark {
-                self.expire(clock);
+                self.pass_mark(clock, part);
             }
             if last {
                 break;
@@ -105,7 +104,9 @@ impl<'t> Worker<'t> {
             let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
             let at = usize::from(packet.shard) / self.workers;
             if let Some(shard) = self.shards.get_mut(at) {
-                self.desk.turn_to(at, u16::from(packet.shard));
+                // In a second that no mark has come for, parts begin anew.
+                let part = if packet.clock > self.clock { 0 } else { self.part };
+                self.desk.turn_to(u16::from(packet.shard), part);
                 let arrival = Arrival { packet, frame, file: block.file() };
                 shard.touch(arrival, hint, &mut self.desk);
             } else {
@@ -115,20 +116,16 @@ impl<'t> Worker<'t> {
         }
     }
 
-    fn expire(&mut self, clock: u32) {
+    /// Hands over what is over: everything that was due before `clock`, and what packets ended
+    /// before the mark.
+    fn pass_mark(&mut self, clock: u32, part: u32) {
         if clock == self.clock.saturating_add(1) {
-            let second = Nanos::from_secs(u64::from(self.clock));
-            for at in 0..self.shards.len() {
-                self.end_second(second, at, |shard, desk| shard.expire(clock, desk));
-            }
-            self.hand_over((Nanos::from_secs(u64::from(clock)), 0));
+            self.end_second(self.clock);
         } else if clock > self.clock {
-            for at in 0..self.shards.len() {
-                self.at_shard(at, |shard, desk| shard.expire(clock, desk));
-            }
-            self.hand_over_all(Nanos::from_secs(u64::from(clock)));
+            self.end_seconds(clock);
         }
-        self.clock = clock;
+        self.desk.hand_over(((Nanos::from_secs(u64::from(clock)), part, 0), Nanos::ZERO, 0));
+        (self.clock, self.part) = (clock.max(self.clock), part);
         if let Some(post) = &mut self.post {
             post.show(self.desk.counted());
             post.show_feeds(self.desk.summary.feeds());
@@ -138,67 +135,57 @@ impl<'t> Worker<'t> {
         }
     }
 
+    /// Ends all seconds before `clock` in which anything is over.
+    fn end_seconds(&mut self, clock: u32) {
+        loop {
+            let due = self.shards.iter().filter_map(Shard::next_due).min();
+            let ended = self.desk.first_second();
+            match due.into_iter().chain(ended).min() {
+                Some(second) if second < clock => self.end_second(second),
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends a second, shard by shard, so that a sixteenth of it is looked at at once.
+    fn end_second(&mut self, second: u32) {
+        for at in 0..self.shards.len() {
+            self.at_shard(second, at, |shard, desk| shard.expire(second.saturating_add(1), desk));
+        }
+    }
+
     /// The input is over: what is still open is handed over second by second, in the order in which
     /// it would have timed out, so that little of it is held at once.
     fn drain(&mut self) {
-        let end = self.clock.saturating_add(self.timeouts.longest()).saturating_add(2);
-        for clock in self.clock..end {
-            let second = Nanos::from_secs(u64::from(clock));
-            for at in 0..self.shards.len() {
-                self.end_second(second, at, |shard, desk| shard.drain(clock + 1, desk));
+        loop {
+            let due = self.shards.iter().filter_map(Shard::next_due).min();
+            match due.into_iter().chain(self.desk.first_second()).min() {
+                Some(second) if second < u32::MAX => {
+                    for at in 0..self.shards.len() {
+                        self.at_shard(second, at, |shard, desk| shard.drain(second + 1, desk));
+                    }
+                }
+                _ => break,
             }
         }
         for at in 0..self.shards.len() {
-            self.at_shard(at, |shard, desk| shard.drain(u32::MAX, desk));
+            self.at_shard(u32::MAX, at, Shard::close);
         }
-        self.hand_over_all(Nanos(u64::MAX));
+        self.desk.hand_over(THE_END);
     }
 
-    /// Does something to a shard, whose sessions the desk then knows to be its.
-    fn at_shard(&mut self, at: usize, act: impl FnOnce(&mut Shard<Observers>, &mut Desk<'t>)) {
-        self.desk.turn_to(at, self.number(at));
-        if let Some(shard) = self.shards.get_mut(at) {
-            act(shard, &mut self.desk);
-        }
-    }
-
-    /// The number of one of its shards among all.
-    const fn number(&self, at: usize) -> u16 {
-        (at * self.workers + self.index) as u16
-    }
-
-    /// Everything that ended before `until`, by second and shard.
-    fn hand_over_all(&mut self, until: Nanos) {
-        for second in self.desk.seconds().into_iter().filter(|second| *second < until) {
-            for at in 0..self.shards.len() {
-                self.end_second(second, at, |_, _| ());
-            }
-        }
-        self.hand_over((until, 0));
-    }
-
-    /// Ends a second of a shard. A busy one is handed over before the next is looked at.
-    fn end_second(
+    /// Ends a second of a shard, whose sessions the desk then knows to be its.
+    fn at_shard(
         &mut self,
-        second: Nanos,
+        second: u32,
         at: usize,
         act: impl FnOnce(&mut Shard<Observers>, &mut Desk<'t>),
     ) {
-        let until = (second, self.number(at) + 1);
-        self.at_shard(at, |shard, desk| {
-            desk.begin(until);
-            act(shard, desk);
-        });
-        if self.desk.settle() {
-            self.hand_over(until);
-        }
-    }
-
-    /// Gives the analyst what is ready: everything before `until`.
-    fn hand_over(&mut self, until: Mark) {
-        let empty = self.empties.try_recv().unwrap_or_default();
-        let full = self.desk.hand_over(until, empty);
-        // The analyst outlives its workers; if it is gone the run is being torn down.
-        drop(self.out.send(full));
+        let Some(shard) = self.shards.get_mut(at) else { return };
+        let number = (at * self.workers + self.index) as u16;
+        self.desk.turn_to(number, self.part);
+        self.desk.begin(Nanos::from_secs(u64::from(second)));
+        act(shard, &mut self.desk);
+        self.desk.settle();
     }
 }

@@ -28,14 +28,25 @@ pub(crate) enum Ending {
     Cut,
 }
 
-/// Makes the record; `at` is the clock's second that orders it in the output.
+/// The moment at which a session ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// Why.
+    pub(crate) ending: Ending,
+    /// The clock's second that orders it in the output.
+    pub(crate) at: u32,
+    /// Its timer ended it, or the input's end did; not a packet.
+    pub(crate) timed: bool,
+}
+
+/// Makes the record.
 pub(crate) fn finish<X>(
     mut session: Session<X>,
     trips: Option<&Trips>,
-    ending: Ending,
-    at: u32,
+    End { ending, at, timed }: End,
 ) -> Finished<X> {
     let extra = session.extra.take();
+    let tie = session.key.order();
     let state = state_of(&session, ending);
     let gaps = session.gaps
         + u32::from(session.initiator.stream.hole() > 0)
@@ -75,7 +86,7 @@ pub(crate) fn finish<X>(
         frame_last: session.frame_last,
         twin: session.twin,
     };
-    Finished { record, extra }
+    Finished { record, extra, timed, tie }
 }
 
 fn state_of<X>(session: &Session<X>, ending: Ending) -> SessionState {

@@ -5,8 +5,10 @@
 //! hands out anything of a datagram whose fragments overlap (RFC 5722): two receivers might read it
 //! in two ways.
 //!
-//! Caps: [`DATAGRAMS`], [`BYTES`], [`LIFETIME`]; the oldest goes first, and is counted.
+//! Caps: [`DATAGRAMS`], [`BYTES`] or its share of the budget, [`LIFETIME`]; the oldest goes
+//! first, and is counted.
 
+use crate::bounded::Account;
 use crate::model::Counter;
 use crate::model::FlowKey;
 use crate::model::Nanos;
@@ -22,7 +24,8 @@ use crate::wire::ip_fragment::Piece;
 /// Datagrams open at once.
 const DATAGRAMS: usize = 64;
 
-/// Bytes held, what is still missing between pieces included.
+/// Bytes held at most, what is still missing between pieces included; the memory budget may allow
+/// less.
 const BYTES: usize = 1 << 20;
 
 /// Longest datagram: the length fields of IP have 16 bits.
@@ -99,15 +102,21 @@ enum Fit {
 }
 
 /// The open datagrams of one shard, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Fragments {
     open: Vec<Open>,
-    held: usize,
+    held: Account,
     /// How UDP datagrams begin that were given up since the last look.
     given_up: Vec<Datagram>,
 }
 
 impl Fragments {
+    /// None open, and room for so many bytes.
+    pub(crate) fn new(bytes: usize) -> Fragments {
+        let held = Account::new(bytes.min(BYTES));
+        Fragments { open: Vec::new(), held, given_up: Vec::new() }
+    }
+
     /// Takes a fragment of a TCP or UDP packet.
     pub(crate) fn take<X>(
         &mut self,
@@ -152,7 +161,7 @@ impl Fragments {
         let before = open.cost();
         let fit = open.add(piece, data);
         let after = open.cost();
-        self.held = self.held - before + after;
+        self.held.change(before, after);
         match fit {
             Fit::More => {}
             Fit::Clash => listener.count(Counter::DatagramsOverlapping, 1),
@@ -162,7 +171,7 @@ impl Fragments {
                 return Taken::Whole(Datagram { first, bytes });
             }
         }
-        while self.held > BYTES {
+        while self.held.is_over() && !self.open.is_empty() {
             self.evict(listener);
         }
         Taken::Kept
@@ -240,7 +249,7 @@ impl Fragments {
 
     fn remove(&mut self, at: usize) -> Open {
         let open = self.open.remove(at);
-        self.held -= open.cost();
+        self.held.give(open.cost());
         open
     }
 }
@@ -248,7 +257,7 @@ impl Fragments {
 impl Open {
     /// Bytes it holds.
     fn cost(&self) -> usize {
-        self.bytes.len() + size_of_val(self.pieces.as_slice())
+        self.bytes.capacity() + self.pieces.capacity() * size_of::<(u32, u32)>()
     }
 
     /// Adds a piece. An exact copy of one that is there says nothing new (RFC 8200 section 4.5).

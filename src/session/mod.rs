@@ -20,6 +20,7 @@ mod tests;
 pub mod timeouts;
 mod timing;
 mod trips;
+mod waiting;
 
 pub use shard::Hint;
 pub use shard::Shard;
@@ -107,6 +108,54 @@ pub struct Finished<X> {
     pub record: Record,
     /// What the listener kept with it.
     pub extra: Option<Box<X>>,
+    /// It was ended by its timer, or with the input, in the second that its record names: those of
+    /// one second of a shard come in the order of their beginning, then of `tie`. Else by a
+    /// packet.
+    pub timed: bool,
+    /// Orders sessions that began at the same time: [`crate::model::FlowKey::order`].
+    pub tie: u64,
+}
+
+/// Bytes that a session holds beside its place in the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// What waits for more to come: early segments, messages that are not whole.
+    pub waiting: usize,
+    /// What stays until its end.
+    pub kept: usize,
+}
+
+/// What a listener keeps with a session, as far as its bytes are concerned. Asked for with each
+/// payload: it must know, not count.
+pub trait Weighed {
+    /// Bytes it holds, its own box included.
+    fn weight(&self) -> Weight;
+}
+
+/// The memory of one shard, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// The table itself.
+    pub sessions: usize,
+    /// What sessions keep until their end.
+    pub kept: usize,
+    /// What waits for more to come.
+    pub waiting: usize,
+    /// Fragments that wait for the rest of their datagram.
+    pub fragments: usize,
+}
+
+impl Room {
+    /// As much as there is.
+    pub const UNBOUNDED: Room =
+        Room { sessions: usize::MAX, kept: usize::MAX, waiting: usize::MAX, fragments: usize::MAX };
+}
+
+/// Who keeps nothing.
+impl Weighed for () {
+    fn weight(&self) -> Weight {
+        Weight::default()
+    }
 }
 
 /// Who listens to a shard. `X` is what it keeps with each session.
@@ -120,6 +169,11 @@ pub trait Listener<X> {
 
     /// Payload arrived.
     fn deliver(&mut self, extra: &mut Option<Box<X>>, delivery: &Delivery<'_>) -> Interest;
+
+    /// There is no room for what waits: nothing more of the session will be delivered.
+    fn let_go(&mut self, extra: &mut Option<Box<X>>) {
+        let _ = extra;
+    }
 
     /// A session is over.
     fn finish(&mut self, finished: Finished<X>);

@@ -397,6 +397,13 @@ impl<X> Session<X> {
         }
     }
 
+    /// There is no room for what it holds: nobody listens to it any more.
+    pub(crate) fn stop_listening(&mut self, listener: &mut impl Listener<X>) {
+        self.bits.set(Bits::DEAF | Bits::TRUNCATED);
+        self.forget_waiting(listener);
+        listener.let_go(&mut self.extra);
+    }
+
     /// Nobody listens any more: early segments are let go, their bytes counted as a hole.
     fn forget_waiting(&mut self, listener: &mut impl Listener<X>) {
         self.bits.clear(Bits::WAITING);

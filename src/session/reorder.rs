@@ -3,6 +3,7 @@
 //! Owns: copies of early segments, capped. In: segments ahead of their stream. Out: them, in order.
 //! Never: waits longer than the cap or than the peer's acknowledgement of what is missing.
 
+use crate::model::heap::ALLOCATION;
 use crate::session::Side;
 
 /// Segments kept per session, both directions together. Thirty-two full-size ones are more than a
@@ -33,6 +34,12 @@ impl Reorder {
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.early.is_empty()
+    }
+
+    /// Bytes it holds, its own box included.
+    pub(crate) fn weight(&self) -> usize {
+        let segments = self.early.capacity() * size_of::<Early>() + self.early.len() * ALLOCATION;
+        size_of::<Reorder>() + 2 * ALLOCATION + segments + self.bytes
     }
 
     /// Keeps a segment. False when a cap is reached: nothing is kept.

@@ -2,31 +2,38 @@
 //!
 //! Owns: sessions, their index, their timers, their datagrams in fragments. In: packets in the
 //! order read. Out: deliveries and finished sessions, to its [`Listener`]. Never: holds more than
-//! its cap: then whole seconds of the sessions nearest to their time-out are pushed out first, and
-//! counted.
+//! its cap: then the sessions nearest to their time-out are pushed out first, and counted.
 //!
 //! The number of shards is fixed and a key always falls into the same one, so what is pushed out at
 //! the cap does not depend on the number of workers.
+
+mod ends;
 
 use hashbrown::HashTable;
 
 use crate::bounded::Slab;
 use crate::bounded::Wheel;
 use crate::model::Counter;
+use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::TcpFlags;
 use crate::model::Transport;
 use crate::session::Arrival;
 use crate::session::Listener;
+use crate::session::Room;
 use crate::session::Timeouts;
+use crate::session::Weighed;
+use crate::session::Weight;
 use crate::session::close;
+use crate::session::close::End;
 use crate::session::close::Ending;
 use crate::session::fragments::Fragments;
 use crate::session::handshake::SynVerdict;
 use crate::session::state::Bits;
 use crate::session::state::Session;
 use crate::session::state::Shared;
+use crate::session::waiting::Holdings;
 
 /// An entry of the index: the hash stands beside the id, so that growing the index touches no
 /// session.
@@ -36,8 +43,12 @@ struct Entry {
     id: u32,
 }
 
-/// Sessions read ahead when their second has come.
-const LOOK_AHEAD: usize = 16;
+/// Times that so many are pushed out at once because of what sessions hold.
+const ROUNDS: usize = 2;
+
+/// What a place in the table takes, at the least: a session, two entries of an index that is half
+/// full, four timers, and a quarter of a block of round trips; each list may be twice its content.
+const PLACE_BYTES: usize = 384;
 
 /// Timers that a session may have in the wheel on average before those out of date are cleared out,
 /// and how many are always allowed.
@@ -56,6 +67,10 @@ pub struct Shard<X> {
     wheel: Wheel,
     shared: Shared,
     timeouts: Timeouts,
+    /// No session is silent for less when its timer ends it.
+    shortest: u32,
+    /// Beginning, tie and id of the sessions that are due.
+    due: Vec<(Nanos, u64, u32)>,
 }
 
 /// How many of so many sessions may have their round trips timed: those that carry data both ways
@@ -69,19 +84,28 @@ const fn spread(hash: u32) -> u64 {
     (hash as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-impl<X> Shard<X> {
-    /// An empty shard of at most `cap` sessions.
+impl<X: Weighed> Shard<X> {
+    /// An empty shard of at most `cap` sessions, whatever they hold.
     pub fn new(cap: usize, timeouts: Timeouts) -> Shard<X> {
+        Shard::within(cap, Room::UNBOUNDED, timeouts)
+    }
+
+    /// An empty shard of at most `cap` sessions and so many bytes.
+    pub fn within(cap: usize, room: Room, timeouts: Timeouts) -> Shard<X> {
+        let cap = cap.min(room.sessions / PLACE_BYTES).max(1);
         Shard {
             index: HashTable::new(),
             sessions: Slab::new(cap),
             wheel: Wheel::new(timeouts.longest()),
             shared: Shared {
-                fragments: Fragments::default(),
+                fragments: Fragments::new(room.fragments),
                 trips: Slab::new(timed(cap)),
                 timed: true,
+                holdings: Holdings::new(room.waiting, room.kept),
             },
             timeouts,
+            shortest: timeouts.shortest(),
+            due: Vec::new(),
         }
     }
 
@@ -130,14 +154,21 @@ impl<X> Shard<X> {
     /// to date.
     pub fn touch(&mut self, arrival: Arrival<'_>, hint: Hint, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
-        if packet.clock > self.wheel.now() {
-            self.expire(packet.clock, listener);
-        }
-        if packet.flags.has(PacketFlags::COPY) {
-            return self.count_copy(packet);
+        if self.wheel.armed() == 0 {
+            self.wheel.expire(packet.clock);
         }
         let good = |id: &u32| self.sessions.get(*id).is_some_and(|s| s.key == packet.key);
-        let id = match hint.0.filter(good).or_else(|| self.find(packet)) {
+        let mut found = hint.0.filter(good).or_else(|| self.find(packet));
+        if let Some(id) = found
+            && let Some(due) = self.overdue(id, packet.clock)
+        {
+            self.remove(id, End { ending: Ending::Silence, at: due, timed: true }, listener);
+            found = None;
+        }
+        if packet.flags.has(PacketFlags::COPY) {
+            return self.count_copy(found);
+        }
+        let id = match found {
             Some(id) if self.still_open(id, packet) => id,
             Some(id) => self.follow(id, arrival, listener),
             None => self.open(arrival, listener),
@@ -146,7 +177,14 @@ impl<X> Shard<X> {
         // Only its first packet and its end can bring a session's time-out forward: a later one is
         // found when the timer comes up, an earlier one would be missed.
         let (fresh, was_over) = (!session.spoke(), session.is_over());
+        // Who is not listened to holds nothing more, and nothing less, than before.
+        let before = (!session.bits.has(Bits::DEAF)).then(|| session.weight());
         session.observe(arrival, &mut self.shared, listener);
+        let over = before.is_some_and(|before| self.weigh(id, before));
+        if over {
+            self.make_room(id, packet.clock, listener);
+        }
+        let Some(session) = self.sessions.get(id) else { return };
         if fresh || session.is_over() != was_over {
             self.rearm(id);
         }
@@ -160,10 +198,68 @@ impl<X> Shard<X> {
     fn read_beginnings(&mut self, listener: &mut impl Listener<X>) {
         for datagram in self.shared.fragments.take_given_up() {
             let id = self.find(&datagram.first);
-            if let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) {
-                session.read_beginning(&datagram, listener);
+            let Some((id, session)) = id.and_then(|id| Some((id, self.sessions.get_mut(id)?)))
+            else {
+                continue;
+            };
+            let before = session.weight();
+            session.read_beginning(&datagram, listener);
+            self.weigh(id, before);
+        }
+    }
+
+    /// Charges what a session holds now, where it held so much before. Whether that is too much.
+    fn weigh(&mut self, id: u32, before: Weight) -> bool {
+        let Some(session) = self.sessions.get(id) else { return false };
+        let now = session.weight();
+        if now == before {
+            return false;
+        }
+        let holdings = &mut self.shared.holdings;
+        holdings.change(id, before, now);
+        holdings.waiting.is_over() || holdings.kept.is_over() || holdings.is_untidy()
+    }
+
+    /// Too much is held: who has waited longest waits no more; and the sessions nearest to their
+    /// time-out go, or, where those hold nothing, the one that asks for more is heard no more.
+    #[cold]
+    fn make_room(&mut self, id: u32, clock: u32, listener: &mut impl Listener<X>) {
+        if self.shared.holdings.is_untidy() {
+            let waits = |id| self.sessions.get(id).is_some_and(|s| s.weight().waiting > 0);
+            self.shared.holdings.tidy(waits);
+        }
+        while self.shared.holdings.waiting.is_over() {
+            let Some(first) = self.shared.holdings.first() else { break };
+            if self.stop_listening(first, |weight| weight.waiting > 0, listener) {
+                listener.count(Counter::WaitingDropped, 1);
             }
         }
+        for _ in 0..ROUNDS {
+            if !self.shared.holdings.kept.is_over() {
+                return;
+            }
+            self.push_out(clock, listener);
+        }
+        if self.shared.holdings.kept.is_over() && self.stop_listening(id, |_| true, listener) {
+            listener.count(Counter::EvidenceCut, 1);
+        }
+    }
+
+    /// Stops listening to a session that holds as much as `asked`; whether it was one.
+    fn stop_listening(
+        &mut self,
+        id: u32,
+        asked: impl FnOnce(Weight) -> bool,
+        listener: &mut impl Listener<X>,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let before = session.weight();
+        if !asked(before) {
+            return false;
+        }
+        session.stop_listening(listener);
+        self.weigh(id, before);
+        true
     }
 
     /// Ends a session whose five-tuple a new one takes. Where both begin at the same time, the new
@@ -172,7 +268,8 @@ impl<X> Shard<X> {
         let packet = arrival.packet;
         let same_time = self.sessions.get(id).filter(|session| session.start == packet.time);
         let twin = same_time.map_or(0, |session| session.twin.saturating_add(1));
-        self.remove(id, Ending::Cut, packet.clock, listener);
+        let end = End { ending: Ending::Cut, at: packet.clock, timed: false };
+        self.remove(id, end, listener);
         let id = self.open(arrival, listener);
         if let Some(session) = self.sessions.get_mut(id) {
             session.twin = twin;
@@ -182,8 +279,7 @@ impl<X> Shard<X> {
 
     /// A copy only counts; where its session is over, it has counted in the run's total.
     #[cold]
-    fn count_copy(&mut self, packet: &Packet) {
-        let id = self.find(packet);
+    fn count_copy(&mut self, id: Option<u32>) {
         if let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) {
             session.duplicates = session.duplicates.saturating_add(1);
         }
@@ -226,7 +322,9 @@ impl<X> Shard<X> {
         }
         let due = session.deadline(&self.timeouts);
         // Room was made above; a cap of zero is refused by the configuration.
+        let weight = session.weight();
         let Ok(id) = self.sessions.insert(session) else { return u32::MAX };
+        self.shared.holdings.change(id, Weight::default(), weight);
         self.arm(id, due);
         let entry = Entry { hash: packet.hash, id };
         self.index.insert_unique(spread(packet.hash), entry, |entry| spread(entry.hash));
@@ -259,48 +357,6 @@ impl<X> Shard<X> {
         }
     }
 
-    /// Ends every session whose deadline lies before `clock`.
-    pub fn expire(&mut self, clock: u32, listener: &mut impl Listener<X>) {
-        self.end_due(clock, Ending::Silence, listener);
-    }
-
-    /// The input is over: hands over the sessions that are due before `clock`, still open.
-    pub fn drain(&mut self, clock: u32, listener: &mut impl Listener<X>) {
-        self.shared.fragments.close(listener);
-        self.read_beginnings(listener);
-        self.end_due(clock, Ending::Cut, listener);
-    }
-
-    fn end_due(&mut self, clock: u32, ending: Ending, listener: &mut impl Listener<X>) {
-        while let Some((second, ids)) = self.wheel.expire(clock) {
-            for group in ids.chunks(LOOK_AHEAD) {
-                self.look_ahead(group);
-                for id in group {
-                    match self.due_in(*id, second) {
-                        Some(due) if due < clock => self.remove(*id, ending, due, listener),
-                        Some(due) => self.arm(*id, due),
-                        None => {}
-                    }
-                }
-            }
-            self.wheel.give_back(ids);
-        }
-    }
-
-    /// Reads every line of some sessions, and their places in the index, before any is looked at
-    /// in earnest: the misses overlap, and the next step finds all in the cache.
-    fn look_ahead(&self, ids: &[u32]) {
-        let sessions = || ids.iter().filter_map(|id| self.sessions.get(*id));
-        let lines = |session: &Session<X>| {
-            u64::from(session.hash ^ session.armed) ^ session.end.0 ^ session.handshake.warm()
-        };
-        std::hint::black_box(sessions().map(lines).fold(0, |all, one| all ^ one));
-        let known = |session: &Session<X>| {
-            self.index.find(spread(session.hash), |entry| entry.hash == session.hash).is_some()
-        };
-        std::hint::black_box(sessions().filter(|session| known(session)).count());
-    }
-
     /// When a session is due whose timer came up in this second; `None` where the timer is out of
     /// date: the session is over or was armed again since.
     fn due_in(&self, id: u32, second: u32) -> Option<u32> {
@@ -312,29 +368,16 @@ impl<X> Shard<X> {
         self.sessions.get(id).map(|session| session.deadline(&self.timeouts))
     }
 
-    /// Makes room: all sessions of the earliest second in which one is due go.
-    fn push_out(&mut self, clock: u32, listener: &mut impl Listener<X>) {
-        let before = self.sessions.len();
-        while self.sessions.len() == before {
-            let Some(second) = self.wheel.next_due() else { return };
-            self.push_out_second(second, clock, listener);
+    /// When a session was due, where that lies before `clock`: no timer has come up since.
+    fn overdue(&self, id: u32, clock: u32) -> Option<u32> {
+        let session = self.sessions.get(id)?;
+        if clock.saturating_sub(session.touched) <= self.shortest {
+            return None;
         }
-        listener.count(Counter::SessionsEvicted, (before - self.sessions.len()) as u64);
+        Some(session.deadline(&self.timeouts)).filter(|due| *due < clock)
     }
 
-    fn push_out_second(&mut self, second: u32, clock: u32, listener: &mut impl Listener<X>) {
-        let mut list = self.wheel.take_second(second);
-        while let Some(id) = list.pop() {
-            match self.due_in(id, second) {
-                Some(due) if due > second => self.arm(id, due),
-                Some(_) => self.remove(id, Ending::Cut, clock, listener),
-                None => {}
-            }
-        }
-        self.wheel.give_back(list);
-    }
-
-    fn remove(&mut self, id: u32, ending: Ending, at: u32, listener: &mut impl Listener<X>) {
+    fn remove(&mut self, id: u32, end: End, listener: &mut impl Listener<X>) {
         if !self.shared.fragments.is_empty()
             && let Some(key) = self.sessions.get(id).map(|session| session.key)
         {
@@ -345,8 +388,9 @@ impl<X> Shard<X> {
         if let Ok(entry) = self.index.find_entry(spread(session.hash), |entry| entry.id == id) {
             entry.remove();
         }
+        self.shared.holdings.change(id, session.weight(), Weight::default());
         session.count_end(listener);
         let trips = self.shared.trips.remove(session.trips);
-        listener.finish(close::finish(session, trips.as_ref(), ending, at));
+        listener.finish(close::finish(session, trips.as_ref(), end));
     }
 }

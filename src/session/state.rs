@@ -11,6 +11,8 @@ use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::Transport;
 use crate::session::Side;
+use crate::session::Weighed;
+use crate::session::Weight;
 use crate::session::fragments::Fragments;
 use crate::session::handshake::Handshake;
 use crate::session::reorder::Reorder;
@@ -18,6 +20,7 @@ use crate::session::stream::Stream;
 use crate::session::timeouts::Class;
 use crate::session::timeouts::Timeouts;
 use crate::session::trips::Trips;
+use crate::session::waiting::Holdings;
 
 /// One direction's counters: what every packet changes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,6 +111,8 @@ pub(crate) struct Shared {
     pub(crate) trips: Slab<Trips>,
     /// Whether any are taken.
     pub(crate) timed: bool,
+    /// What sessions hold beside their places.
+    pub(crate) holdings: Holdings,
 }
 
 /// One live session. The order of fields is that of use: what finding it and every packet touch
@@ -250,6 +255,18 @@ impl<X> Session<X> {
     /// Repetitions, early segments and holes so far (wrapping: it is only compared).
     pub(crate) const fn troubles(&self) -> u32 {
         self.retransmits.wrapping_add(self.out_of_order).wrapping_add(self.gaps)
+    }
+
+    /// Bytes it holds beside its place, while anybody listens.
+    pub(crate) fn weight(&self) -> Weight
+    where
+        X: Weighed,
+    {
+        let mut weight = self.extra.as_ref().map_or(Weight::default(), |extra| extra.weight());
+        if self.bits.has(Bits::WAITING) {
+            weight.waiting += self.reorder.as_ref().map_or(0, |reorder| reorder.weight());
+        }
+        weight
     }
 
     /// Whether a packet was taken into account at all.

@@ -70,6 +70,12 @@ impl Timeouts {
         }
     }
 
+    /// The shortest span, in seconds: before that nothing is over.
+    pub fn shortest(&self) -> u32 {
+        let tcp = self.tcp_opened.min(self.tcp_established).min(self.tcp_half).min(self.tcp_closed);
+        tcp.min(self.udp_opened).min(self.udp_established).min(self.other)
+    }
+
     /// The longest span, in seconds: how far ahead a timer may be.
     pub fn longest(&self) -> u32 {
         let tcp = self.tcp_opened.max(self.tcp_established).max(self.tcp_half).max(self.tcp_closed);

@@ -103,6 +103,14 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// Bytes it holds.
+    pub fn held(&self) -> usize {
+        match &self.body {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(bytes) => bytes.capacity(),
+        }
+    }
+
     /// Starts with a fragment, which must be the first of its message.
     pub fn start(first: &Fragment<'a>) -> Option<Message<'a>> {
         let Fragment { kind, length, sequence, offset, piece } = *first;

@@ -19,6 +19,7 @@ use crate::evidence::Segment;
 use crate::evidence::step::Role;
 use crate::model::Counter;
 use crate::model::Counters;
+use crate::model::Heap;
 use crate::model::Nanos;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
@@ -154,6 +155,12 @@ pub(super) struct Beside<'a> {
     pub(super) tls: Option<&'a TlsFacts>,
     /// Where turns and exclusions are counted.
     pub(super) counters: &'a mut Counters,
+}
+
+impl Heap for Watch {
+    fn heap(&self) -> usize {
+        self.turns.heap()
+    }
 }
 
 impl Watch {

@@ -1,0 +1,126 @@
+//! The memory of a run: one number of bytes, divided among everything that grows.
+//!
+//! Owns: the shares. In: the budget. Out: bytes of each table. Never: counts (whoever holds bytes
+//! does), or depends on the machine or the number of workers: what is left out at a cap must be the
+//! same on every run.
+
+use crate::model::Error;
+
+const MIB: u64 = 1 << 20;
+
+/// The budget where none is given.
+pub const MEMORY: u64 = 2_048 * MIB;
+
+/// The least: below it hardly anything is left beside what every run needs.
+pub const MEMORY_MIN: u64 = 192 * MIB;
+
+/// The most: beyond it the tables' 32-bit numbers would not do.
+pub const MEMORY_MAX: u64 = 256 * 1_024 * MIB;
+
+/// What a run needs whatever it reads: program, rules and databases (33 MiB), blocks of the input
+/// and packets under way, 4,096 packets' worth of sessions on their way to the output, and the
+/// small tables that are fixed in size.
+pub const FIXED: u64 = 112 * MIB;
+
+/// Logical parts of the session table.
+const SHARDS: u64 = crate::config::WORKERS_MAX as u64;
+
+/// Workers whose copies of what is known of addresses fit their share; each further one adds a
+/// quarter of it.
+const WORKERS_PAID: u64 = 4;
+
+/// Bytes of each table, of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// The session table, of each shard: 38 in 100 of what is not fixed.
+    pub sessions: usize,
+    /// What sessions said, until they end, of each shard: 20 in 100.
+    pub evidence: usize,
+    /// TCP segments that wait for an earlier one, messages that are not whole yet, of each shard:
+    /// 8 in 100.
+    pub waiting: usize,
+    /// Fragments that wait for the rest of their datagram, of each shard: 1 in 100.
+    pub fragments: usize,
+    /// Endpoints: 17 in 100.
+    pub endpoints: usize,
+    /// Alerts, until they are written: 6 in 100.
+    pub alerts: usize,
+    /// Alerts remembered for those that repeat them, and to raise none twice: 2 in 100.
+    pub repeats: usize,
+    /// Subjects with alerts, and incidents: 2 in 100.
+    pub subjects: usize,
+    /// Names and holders of addresses, in each worker: a quarter of 6 in 100.
+    pub bindings: usize,
+}
+
+impl Shares {
+    /// Divides a budget.
+    pub fn of(memory: u64) -> Shares {
+        let rest = memory.saturating_sub(FIXED);
+        let share = |percent: u64, among: u64| {
+            usize::try_from(rest / 100 * percent / among).unwrap_or(usize::MAX)
+        };
+        Shares {
+            sessions: share(38, SHARDS),
+            evidence: share(20, SHARDS),
+            waiting: share(8, SHARDS),
+            fragments: share(1, SHARDS),
+            endpoints: share(17, 1),
+            alerts: share(6, 1),
+            repeats: share(2, 1),
+            subjects: share(2, 1),
+            bindings: share(6, WORKERS_PAID),
+        }
+    }
+}
+
+/// A budget by its words: `512MiB`, `1GiB`, `4G`, or a number of bytes.
+pub fn parse_memory(text: &str) -> Result<u64, Error> {
+    let wrong = |cause: String| {
+        Error::new("memory", cause)
+            .help("give a size between 192MiB and 256GiB, such as 512MiB, 1GiB or 4G")
+    };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        _ => return Err(wrong(format!("`{text}` is not a size"))),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong(format!("`{text}` is not a size")))?;
+    match number.checked_mul(1 << shift) {
+        Some(bytes) if (MEMORY_MIN..=MEMORY_MAX).contains(&bytes) => Ok(bytes),
+        _ => Err(wrong(format!("{text} is not between 192MiB and 256GiB"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_in_the_usual_words() {
+        assert_eq!(parse_memory("512MiB").unwrap(), 512 << 20);
+        assert_eq!(parse_memory("4G").unwrap(), 4 << 30);
+        assert_eq!(parse_memory("1 GiB").unwrap(), 1 << 30);
+        assert_eq!(parse_memory("268435456").unwrap(), 268_435_456);
+        for wrong in ["", "GiB", "1.5GiB", "12", "1TiB", "99999999999999999999G", "-1G", "300GiB"] {
+            let error = parse_memory(wrong).unwrap_err();
+            assert!(error.help.is_some(), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_shares_of_four_workers_are_the_budget() {
+        for memory in [MEMORY_MIN, MEMORY, MEMORY_MAX] {
+            let s = Shares::of(memory);
+            let shards = s.sessions + s.evidence + s.waiting + s.fragments;
+            let once = s.endpoints + s.alerts + s.repeats + s.subjects;
+            let all = shards * 16 + once + s.bindings * 4;
+            let all = all as u64 + FIXED;
+            assert!(all <= memory && memory - all < memory / 50, "{memory}: {all}");
+        }
+    }
+}

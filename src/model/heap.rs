@@ -1,0 +1,82 @@
+//! How many bytes of heap a value holds: what budgets are charged with.
+//!
+//! Owns: the count for the types that hold text of others. In: values. Out: bytes, what the
+//! allocator adds included. Never: follows what is shared by reference count: its owner counts it.
+
+use std::net::IpAddr;
+
+/// What an allocation costs beside its bytes: glibc keeps 8 and rounds up to 16.
+pub const ALLOCATION: usize = 16;
+
+/// A value whose heap is counted.
+pub trait Heap {
+    /// Bytes beside the value itself.
+    fn heap(&self) -> usize;
+}
+
+impl Heap for Box<str> {
+    fn heap(&self) -> usize {
+        if self.is_empty() { 0 } else { self.len() + ALLOCATION }
+    }
+}
+
+impl Heap for String {
+    fn heap(&self) -> usize {
+        if self.capacity() == 0 { 0 } else { self.capacity() + ALLOCATION }
+    }
+}
+
+impl Heap for Box<[u8]> {
+    fn heap(&self) -> usize {
+        if self.is_empty() { 0 } else { self.len() + ALLOCATION }
+    }
+}
+
+/// Values without a heap of their own.
+macro_rules! plain {
+    ($($kind:ty),+) => { $(impl Heap for $kind { fn heap(&self) -> usize { 0 } })+ };
+}
+
+plain!((), u8, u16, u32, u64, (usize, usize), IpAddr);
+
+impl<T: Heap> Heap for Option<T> {
+    fn heap(&self) -> usize {
+        self.as_ref().map_or(0, Heap::heap)
+    }
+}
+
+impl<T: Heap> Heap for Box<T> {
+    fn heap(&self) -> usize {
+        size_of::<T>() + ALLOCATION + T::heap(self)
+    }
+}
+
+impl<T: Heap> Heap for Vec<T> {
+    fn heap(&self) -> usize {
+        let own = if self.capacity() == 0 { 0 } else { ALLOCATION };
+        own + self.capacity() * size_of::<T>() + self.iter().map(Heap::heap).sum::<usize>()
+    }
+}
+
+impl<A: Heap, B: Heap> Heap for (A, B) {
+    fn heap(&self) -> usize {
+        self.0.heap() + self.1.heap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_tables_are_counted_with_what_the_allocator_adds() {
+        let text: Box<str> = "four".into();
+        assert_eq!(text.heap(), 4 + ALLOCATION);
+        assert_eq!(Box::<str>::default().heap() + Vec::<u16>::new().heap(), 0);
+        let mut table: Vec<(u16, Box<str>)> = Vec::with_capacity(2);
+        table.push((1, text));
+        let entry = size_of::<(u16, Box<str>)>();
+        assert_eq!(table.heap(), 2 * entry + ALLOCATION + 4 + ALLOCATION);
+        assert_eq!(Some(Box::new(7u64)).heap(), 8 + ALLOCATION);
+    }
+}

@@ -1,0 +1,92 @@
+//! What becomes of sessions where there is no room: for one more, for what they hold, for what
+//! waits.
+
+use super::*;
+use crate::session::Room;
+
+/// A shard with room for so much.
+fn bench(room: Room) -> Bench {
+    let ear = Ear { patience: usize::MAX, ..Ear::default() };
+    Bench { shard: Shard::within(64, room, Timeouts::default()), ear }
+}
+
+/// A handshake of client `n`, then the byte behind it, told to have come early.
+fn wait(bench: &mut Bench, n: u16, at: u64) {
+    bench.feed(packet(n, true, at, SYN, 99, 0), b"");
+    bench.feed(packet(n, false, at, SYN | ACK, 499, 100), b"");
+    bench.feed(packet(n, true, at, ACK, 110, 500), &[7; 1_000]);
+}
+
+#[test]
+fn the_budget_bounds_the_table() {
+    let mut bench = bench(Room { sessions: 4 * 384, ..Room::UNBOUNDED });
+    for n in 0..40 {
+        bench.feed(packet(n, true, u64::from(n) * 1_000, SYN, 1, 0), b"");
+        assert!(bench.shard.len() <= 4);
+    }
+    assert_eq!(bench.ear.counts["evicted"], 36);
+    assert_eq!(bench.end().len(), 40);
+}
+
+/// One second's worth of sessions is not pushed out at once: what is, is held until it is written.
+#[test]
+fn a_stopped_clock_pushes_out_few_at_a_time() {
+    let mut shard = Shard::<Heard>::new(10_000, Timeouts::default());
+    let mut ear = Ear::default();
+    let mut most = 0;
+    for n in 0..30_000u32 {
+        let mut packet = packet(0, true, 0, SYN, 1, 0);
+        packet.key.scope = n;
+        packet.hash = n.wrapping_mul(2_654_435_761);
+        let before = ear.finished.len();
+        let hint = shard.locate(&packet);
+        shard.touch(Arrival { packet: &packet, frame: b"", file: 0 }, hint, &mut ear);
+        most = most.max(ear.finished.len() - before);
+    }
+    assert!((1..=128).contains(&most), "{most}");
+    shard.drain(u32::MAX, &mut ear);
+    let opened = ear.counts["sessions"];
+    assert_eq!((opened, ear.finished.len()), (30_000, 30_000));
+    let order: Vec<_> = ear.finished.iter().rev().take(9_000).map(|f| (f.timed, f.tie)).collect();
+    assert!(order.is_sorted_by(|a, b| a >= b), "those of one second come in their order");
+}
+
+/// Whoever has waited longest waits no more, and is heard no more; the others go on waiting.
+#[test]
+fn who_has_waited_longest_makes_room_for_who_waits() {
+    let mut bench = bench(Room { waiting: 10_000, ..Room::UNBOUNDED });
+    for n in 0..20 {
+        wait(&mut bench, n, u64::from(n));
+    }
+    let dropped = bench.ear.counts["waiting_dropped"];
+    assert!((12..20).contains(&dropped), "{dropped}");
+    for n in [0, 19] {
+        bench.feed(packet(n, true, 50, ACK, 100, 500), &[1; 10]);
+    }
+    let done = bench.end();
+    let of = |n: u16| done.iter().find(|f| f.record.initiator.port == 40_000 + n).unwrap();
+    assert_eq!(heard(of(19)).0.len(), 1_010, "the last one's hole was filled");
+    assert!(of(0).extra.is_none() && of(0).record.quality.truncated);
+    assert_eq!((of(0).record.quality.gaps, of(19).record.quality.truncated), (0, false));
+}
+
+/// Sessions of which much was heard push out those nearest to their time-out; no session holds
+/// more than there is room for.
+#[test]
+fn what_sessions_keep_pushes_out_those_nearest_to_their_time_out() {
+    let mut bench = bench(Room { kept: 5_000, ..Room::UNBOUNDED });
+    for n in 0..10 {
+        let at = u64::from(n) * 2_000;
+        bench.feed(packet(n, true, at, SYN, 99, 0), b"");
+        bench.feed(packet(n, false, at, SYN | ACK, 499, 100), b"");
+        bench.feed(packet(n, true, at, ACK, 100, 500), &[7; 1_000]);
+        let held: usize = bench.ear.finished.len();
+        assert!(usize::from(n) + 1 - held <= 5);
+    }
+    assert_eq!(bench.ear.counts["evicted"], 5);
+    bench.feed(packet(9, true, 30_000, ACK, 1_100, 500), &[7; 6_000]);
+    bench.feed(packet(9, true, 30_001, ACK, 7_100, 500), &[7; 6_000]);
+    assert_eq!((bench.ear.counts["evicted"], bench.ear.counts["evidence_cut"]), (7, 1));
+    let done = bench.end();
+    assert_eq!((done.len(), heard(&done[9]).0.len()), (10, 7_000), "then nobody listens");
+}

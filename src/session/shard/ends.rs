@@ -1,0 +1,142 @@
+//! How sessions of a shard end: by their timers, with the input, at the cap.
+//!
+//! Owns: the order in which they do. In: how far time has come. Out: finished sessions, to the
+//! listener. Never: opens one.
+
+use crate::model::Counter;
+use crate::model::Nanos;
+use crate::session::Listener;
+use crate::session::Weighed;
+use crate::session::close::End;
+use crate::session::close::Ending;
+use crate::session::shard::Shard;
+use crate::session::shard::spread;
+use crate::session::state::Session;
+
+/// Sessions read ahead when their second has come.
+const LOOK_AHEAD: usize = 16;
+
+/// Sessions pushed out at once at the cap: what is pushed out is written, and the lines of a whole
+/// busy second would take more memory than the table.
+const PUSHED_OUT: usize = 128;
+
+/// Sessions due in one second whose order is kept in memory for the next second.
+const DUE_KEPT: usize = 4_096;
+
+impl<X: Weighed> Shard<X> {
+    /// The earliest second in which a timer is set; the session may have been touched since.
+    pub fn next_due(&self) -> Option<u32> {
+        self.wheel.next_due()
+    }
+
+    /// Ends every session whose deadline lies before `clock`.
+    pub fn expire(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+        self.end_due(clock, Ending::Silence, listener);
+    }
+
+    /// The input is over: hands over the sessions that are due before `clock`, still open.
+    pub fn drain(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+        self.shared.fragments.close(listener);
+        self.read_beginnings(listener);
+        self.end_due(clock, Ending::Cut, listener);
+    }
+
+    /// Hands over whatever is left.
+    pub fn close(&mut self, listener: &mut impl Listener<X>) {
+        self.shared.fragments.close(listener);
+        self.read_beginnings(listener);
+        self.wheel.clear();
+        let ids: Vec<u32> = self.sessions.iter().map(|(id, _)| id).collect();
+        let mut left: Vec<_> = ids.into_iter().filter_map(|id| self.place(id)).collect();
+        left.sort_unstable();
+        for (_, _, id) in left {
+            let at = self.due(id).unwrap_or(u32::MAX);
+            self.remove(id, End { ending: Ending::Cut, at, timed: true }, listener);
+        }
+    }
+
+    /// Those of one second go in the order of the output: whoever takes them need not hold them
+    /// all to sort them.
+    fn end_due(&mut self, clock: u32, ending: Ending, listener: &mut impl Listener<X>) {
+        while let Some((second, ids)) = self.wheel.expire(clock) {
+            let mut ended = std::mem::take(&mut self.due);
+            for group in ids.chunks(LOOK_AHEAD) {
+                self.look_ahead(group);
+                for id in group {
+                    match self.due_in(*id, second) {
+                        Some(due) if due < clock => ended.extend(self.place(*id)),
+                        Some(due) => self.arm(*id, due),
+                        None => {}
+                    }
+                }
+            }
+            self.wheel.give_back(ids);
+            ended.sort_unstable();
+            // Armed twice for one second, it stands there twice.
+            ended.dedup();
+            for group in ended.chunks(LOOK_AHEAD) {
+                if ended.len() > DUE_KEPT {
+                    self.look_ahead(group.iter().map(|(.., id)| id));
+                }
+                for (_, _, id) in group {
+                    let at = self.due(*id).unwrap_or(second);
+                    self.remove(*id, End { ending, at, timed: true }, listener);
+                }
+            }
+            ended.clear();
+            ended.shrink_to(DUE_KEPT);
+            self.due = ended;
+        }
+    }
+
+    /// Where a session stands among those that end with it.
+    fn place(&self, id: u32) -> Option<(Nanos, u64, u32)> {
+        self.sessions.get(id).map(|session| (session.start, session.key.order(), id))
+    }
+
+    /// Reads every line of some sessions, and their places in the index, before any is looked at
+    /// in earnest: the misses overlap, and the next step finds all in the cache.
+    fn look_ahead<'i>(&self, ids: impl IntoIterator<Item = &'i u32, IntoIter: Clone>) {
+        let ids = ids.into_iter();
+        let sessions = || ids.clone().filter_map(|id| self.sessions.get(*id));
+        let lines = |session: &Session<X>| {
+            u64::from(session.hash ^ session.armed) ^ session.end.0 ^ session.handshake.warm()
+        };
+        std::hint::black_box(sessions().map(lines).fold(0, |all, one| all ^ one));
+        let known = |session: &Session<X>| {
+            self.index.find(spread(session.hash), |entry| entry.hash == session.hash).is_some()
+        };
+        std::hint::black_box(sessions().filter(|session| known(session)).count());
+    }
+
+    /// Makes room: sessions of the earliest second in which one is due go, those armed first
+    /// before the others.
+    pub(super) fn push_out(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+        let before = self.sessions.len();
+        while self.sessions.len() == before {
+            let Some((second, ids)) = self.wheel.take_next(PUSHED_OUT) else { return };
+            for id in &ids {
+                match self.due_in(*id, second) {
+                    Some(due) if due > second => self.arm(*id, due),
+                    Some(due) if due < clock => {
+                        self.remove(
+                            *id,
+                            End { ending: Ending::Silence, at: due, timed: true },
+                            listener,
+                        );
+                    }
+                    Some(_) => {
+                        listener.count(Counter::SessionsEvicted, 1);
+                        self.remove(
+                            *id,
+                            End { ending: Ending::Cut, at: clock, timed: false },
+                            listener,
+                        );
+                    }
+                    None => {}
+                }
+            }
+            self.wheel.give_back(ids);
+        }
+    }
+}
