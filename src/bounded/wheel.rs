@@ -20,6 +20,8 @@ pub struct Wheel {
     /// Every second before this one has been taken out.
     now: u32,
     armed: usize,
+    /// No id is armed for a second before this one.
+    earliest: u32,
 }
 
 impl Wheel {
@@ -29,7 +31,7 @@ impl Wheel {
     pub fn new(span: u32) -> Wheel {
         let slots = span.max(1).saturating_add(1).next_power_of_two();
         let seconds = (0..slots).map(|_| Vec::new()).collect();
-        Wheel { seconds, spare: Vec::new(), now: 0, armed: 0 }
+        Wheel { seconds, spare: Vec::new(), now: 0, armed: 0, earliest: u32::MAX }
     }
 
     /// The first second that has not been taken out yet.
@@ -62,6 +64,7 @@ impl Wheel {
             }
             list.push(id);
             self.armed += 1;
+            self.earliest = self.earliest.min(due);
         }
         due
     }
@@ -72,7 +75,7 @@ impl Wheel {
     pub fn expire(&mut self, clock: u32) -> Option<(u32, Vec<u32>)> {
         while self.now < clock {
             if self.armed == 0 {
-                self.now = clock;
+                (self.now, self.earliest) = (clock, u32::MAX);
                 return None;
             }
             let second = self.now;
@@ -87,15 +90,17 @@ impl Wheel {
     }
 
     /// The earliest second that has an id armed, looking from the present on.
-    pub fn next_due(&self) -> Option<u32> {
+    pub fn next_due(&mut self) -> Option<u32> {
         if self.armed == 0 {
             return None;
         }
+        let from = self.earliest.max(self.now);
         let ahead = (0..self.seconds.len() as u32).find(|ahead| {
-            let slot = self.slot(self.now.saturating_add(*ahead));
+            let slot = self.slot(from.saturating_add(*ahead));
             self.seconds.get(slot).is_some_and(|list| !list.is_empty())
         })?;
-        Some(self.now.saturating_add(ahead))
+        self.earliest = from.saturating_add(ahead);
+        Some(self.earliest)
     }
 
     /// Takes out all ids of one second.
@@ -132,6 +137,7 @@ impl Wheel {
             *list = Vec::new();
         }
         self.armed = 0;
+        self.earliest = u32::MAX;
     }
 }
 

@@ -132,6 +132,10 @@ pub(super) struct RunArgs {
     /// goes, and is counted [default: 2GiB]
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
+    /// Unanswered sessions of a second that have lines of their own; more are summed, one line a
+    /// source [default: 10000]
+    #[arg(long, value_name = "N")]
+    unanswered: Option<u64>,
     /// Report no alert below this Sigma level: informational, low, medium, high, critical
     #[arg(long, value_name = "LEVEL")]
     min_level: Option<String>,
@@ -254,6 +258,7 @@ impl RunArgs {
                 Err(e) => errors.push(e),
             }
         }
+        plan.unanswered = self.unanswered.unwrap_or(plan.unanswered);
         if let Some(text) = &self.memory {
             match parse_memory(text) {
                 Ok(bytes) => plan.memory = bytes,

@@ -23,8 +23,8 @@ use crate::model::Error;
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
                     lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
-                    min_level, max_ratio, no_decap, key, dedup, dedup_window_us, memory \
-                    and [caps] with sessions, endpoints, alerts, baselines, bindings";
+                    min_level, max_ratio, no_decap, key, dedup, dedup_window_us, memory, \
+                    unanswered and [caps] with sessions, endpoints, alerts, baselines, bindings";
 
 /// Most bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -65,6 +65,7 @@ struct Keys {
     dedup: Option<bool>,
     dedup_window_us: Option<Spanned<usize>>,
     memory: Option<Spanned<String>>,
+    unanswered: Option<u64>,
     caps: Option<CapsTable>,
 }
 
@@ -197,6 +198,7 @@ impl ConfigFile {
         if keys.dedup == Some(false) {
             plan.dedup_window_us = None;
         }
+        plan.unanswered = keys.unanswered.unwrap_or(plan.unanswered);
         checker.set(&mut plan.memory, keys.memory, |text| parse_memory(text));
         if let Some(caps) = keys.caps {
             caps.apply(&mut plan.caps, &mut checker);

@@ -32,6 +32,10 @@ pub const BINDINGS_CAP: usize = 65_536;
 /// lengths of round trip in each, they take some 80 MB.
 pub const BASELINES_CAP: usize = 65_536;
 
+/// Unanswered sessions of a second that have lines of their own: a port scan in a hurry sends as
+/// many.
+pub const UNANSWERED: u64 = 10_000;
+
 /// Days of packet time in which baselines are learned before anything is held against them.
 pub const LEARN_DAYS: usize = 14;
 
@@ -246,6 +250,8 @@ pub struct Plan {
     pub caps: Caps,
     /// The memory budget, in bytes.
     pub memory: u64,
+    /// Unanswered sessions of a second that have lines of their own; more are summed by source.
+    pub unanswered: u64,
     /// The arguments as given, for run.json.
     pub arguments: Vec<String>,
 }
@@ -288,6 +294,7 @@ impl Default for Plan {
             quiet: false,
             caps: Caps::default(),
             memory: memory::MEMORY,
+            unanswered: UNANSWERED,
             arguments: Vec::new(),
         }
     }

@@ -19,6 +19,10 @@ const DEPTH: usize = 32;
 /// where time stands still, or those that packets end in a busy second would gather.
 const PACKETS_PER_MARK: u32 = 4_096;
 
+/// Seconds after which a mark comes though there were fewer: nothing is over before, and what is
+/// known of addresses goes on, so that sessions should not wait for long to be told.
+const SECONDS_PER_MARK: u32 = 8;
+
 /// In place of a shard: the packet is for every worker to hear.
 pub const EVERYBODY: u8 = u8::MAX;
 
@@ -58,6 +62,8 @@ pub struct Dispatcher<B> {
     since_mark: u32,
     /// Marks within the clock's second.
     part: u32,
+    /// The clock at the last mark.
+    marked: u32,
 }
 
 /// A worker has ended early: the run cannot go on.
@@ -75,7 +81,7 @@ impl<B: Clone + Same> Dispatcher<B> {
             outlets.push(Outlet { open: Batch::new(), out, empties });
             lanes.push(Lane { incoming, empties: give });
         }
-        (Dispatcher { outlets, clock: 0, since_mark: 0, part: 0 }, lanes)
+        (Dispatcher { outlets, clock: 0, since_mark: 0, part: 0, marked: 0 }, lanes)
     }
 
     /// Puts a packet into the open batch of its lane.
@@ -98,6 +104,9 @@ impl<B: Clone + Same> Dispatcher<B> {
     fn advance(&mut self, clock: u32) -> Result<(), WorkerGone> {
         if clock > self.clock {
             (self.clock, self.part) = (clock, 0);
+            if clock - self.marked >= SECONDS_PER_MARK {
+                self.mark(false)?;
+            }
         }
         if self.since_mark >= PACKETS_PER_MARK {
             self.mark(false)?;
@@ -143,7 +152,7 @@ impl<B: Clone + Same> Dispatcher<B> {
 
     /// Tells every worker how far time has come.
     fn mark(&mut self, last: bool) -> Result<(), WorkerGone> {
-        self.since_mark = 0;
+        (self.since_mark, self.marked) = (0, self.clock);
         for lane in 0..self.outlets.len() {
             if let Some(outlet) = self.outlets.get_mut(lane) {
                 outlet.open.mark = true;

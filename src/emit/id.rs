@@ -7,6 +7,7 @@ use crate::emit::text;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::Side;
+use crate::model::scan::Scan;
 use crate::model::{Nanos, Record};
 
 /// The hash's key. It is public: the id names a session, it does not protect it.
@@ -51,6 +52,16 @@ pub fn alert_id(rule: &str, session: &str, subject: &str, time: Nanos) -> String
 pub fn incident_id(subject: &str, since: Nanos, time: Nanos) -> String {
     let message = format!("incident\n{subject}\n{}\n{}", since.0, time.0);
     hex(siphash_128(KEY, message.as_bytes()))
+}
+
+/// The id of a sum of unanswered sessions: the same for the same source and second.
+pub fn scan_id(scan: &Scan) -> [u8; 16] {
+    let source = scan.source.map_or([0; 16], |source| source.0);
+    let mut message = b"summed  ".to_vec();
+    message.extend_from_slice(&source);
+    message.extend_from_slice(&scan.second.0.to_be_bytes());
+    message.extend_from_slice(&[scan.source.is_some().into(), scan.transport.0]);
+    siphash_128(KEY, &message)
 }
 
 /// The id of an endpoint's line: the same for the same endpoint and span of packet time.

@@ -12,6 +12,7 @@ mod gaps;
 pub mod health;
 pub mod id;
 pub mod run;
+pub mod scan;
 
 mod json;
 mod legs;

@@ -151,6 +151,10 @@ counters! {
     /// Sessions pushed out at the cap of the table, before their time.
     SessionsEvicted = "evicted" in "session",
         loss("table", "sessions pushed out of the full table");
+    /// Unanswered sessions without a line of their own: one of their source and second sums them.
+    SessionsSummed = "summed" in "session", apart;
+    /// Lines that sum such sessions.
+    SummaryLines = "summary_lines" in "session", total;
     /// Out-of-order segments dropped at the cap of a session's buffer.
     SegmentsDropped = "segments_dropped" in "session",
         loss("segments", "segments over a session's buffer");

@@ -21,6 +21,7 @@ pub mod packet;
 pub mod physics;
 pub mod protocol;
 pub mod record;
+pub mod scan;
 pub mod spoken;
 pub mod time;
 pub mod told_by;

@@ -22,6 +22,7 @@ use crate::detect::merge::Verdict;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
 use crate::emit;
+use crate::emit::Origin;
 use crate::endpoints::EndpointRows;
 use crate::endpoints::EndpointSummary;
 use crate::endpoints::Endpoints;
@@ -41,6 +42,7 @@ use crate::pipeline::desk::Order;
 use crate::pipeline::desk::THE_END;
 use crate::pipeline::desk::Until;
 use crate::pipeline::prepare::Prepared;
+use crate::pipeline::scans::Scans;
 use crate::pipeline::state::BaselineTotals;
 use crate::pipeline::state::State;
 
@@ -81,6 +83,7 @@ pub(super) trait Sink {
 pub(super) struct Analyst {
     feeds: Vec<Feed>,
     found: Found,
+    scans: Scans,
 }
 
 /// What the analyst has found so far and nobody has taken yet.
@@ -123,6 +126,7 @@ impl Analyst {
         queues: Vec<(Receiver<Handover>, Sender<Handover>)>,
         plan: &Plan,
         prepared: &Prepared,
+        origin: &Arc<Origin>,
     ) -> Analyst {
         let feed = |(incoming, empties)| Feed {
             incoming,
@@ -144,7 +148,8 @@ impl Analyst {
             catalog: Arc::clone(&prepared.catalog),
             fired: HashMap::new(),
         };
-        Analyst { feeds: queues.into_iter().map(feed).collect(), found }
+        let feeds = queues.into_iter().map(feed).collect();
+        Analyst { feeds, found, scans: Scans::new(origin) }
     }
 
     /// What was found and not taken, in output order; and what was learned, to be saved.
@@ -162,6 +167,11 @@ impl Analyst {
             let ((second, ..), ..) = self.safe();
             loop {
                 let next = self.earliest();
+                let until = next.map_or(second, |(at, _)| at.min(second));
+                let lines = self.scans.take_before(until, &mut self.found.counters);
+                if result.is_ok() && !lines.is_empty() {
+                    result = sink.session(lines);
+                }
                 let is_later = next.is_none_or(|(at, _)| at >= second);
                 if result.is_ok() && is_later && second > round && second < Nanos(u64::MAX) {
                     round = second;
@@ -216,13 +226,17 @@ impl Analyst {
             self.found.endpoints.look_ahead(feed.ahead());
         }
         let Some(handover) = feed.waiting.front_mut() else { return Ok(()) };
-        let Some((_, at)) = handover.order.get(feed.next).copied() else { return Ok(()) };
+        let Some((order, at)) = handover.order.get(feed.next).copied() else { return Ok(()) };
+        let (((second, ..), ..), ..) = order;
         let item = handover.items.get_mut(at as usize).and_then(Option::take);
         let Some(item) = item else { return Ok(()) };
         feed.next += 1;
         self.found.endpoints.observe(&item.endpoint);
         if let Some(state) = &mut self.found.state {
             state.learn(&item.endpoint);
+        }
+        if let Some(one) = &item.summed {
+            self.scans.add(second, one);
         }
         item.alerts.into_iter().for_each(|alert| self.found.alert(alert));
         self.found.judge_ripe();

@@ -29,8 +29,11 @@ use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::Record;
 use crate::model::record::Wrapping;
+use crate::model::scan::Unanswered;
 use crate::pipeline::RecordTap;
 use crate::pipeline::prepare::Prepared;
+use crate::pipeline::scans::Quota;
+use crate::pipeline::scans::unanswered;
 use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
 use crate::session::Delivery;
@@ -72,6 +75,8 @@ pub(super) struct Item {
     pub(super) line: (u32, u32),
     pub(super) endpoint: EndpointSummary,
     pub(super) alerts: Vec<Alert>,
+    /// It has no line of its own: what is summed of it.
+    pub(super) summed: Option<Unanswered>,
 }
 
 /// Finished sessions that make a handover worth its while before the second is over: their lines,
@@ -111,7 +116,7 @@ impl Handover {
             let line = self.lines.get(from as usize..end as usize).unwrap_or_default();
             let start = to.lines.len();
             to.lines.extend_from_slice(line);
-            to.push(order, start, (item.endpoint, item.alerts));
+            to.push(order, start, item);
         }
         if self.order.is_empty() {
             self.clear();
@@ -134,15 +139,10 @@ impl Handover {
     }
 
     /// Adds an item whose line, written already, begins at `start`.
-    fn push(
-        &mut self,
-        order: Order,
-        start: usize,
-        (endpoint, alerts): (EndpointSummary, Vec<Alert>),
-    ) {
+    fn push(&mut self, order: Order, start: usize, item: Item) {
         let line = (start as u32, self.lines.len() as u32);
         self.order.push((order, self.items.len() as u32));
-        self.items.push(Some(Item { line, endpoint, alerts }));
+        self.items.push(Some(Item { line, ..item }));
     }
 }
 
@@ -173,8 +173,10 @@ pub(super) struct Desk<'t> {
     ready: Handover,
     /// The second and shard whose turn it is; its sessions come in order.
     turn: Option<Mark>,
-    /// The part and the shard of what comes now.
+    /// The part and the shard of what comes now, and the clock.
     at: (u32, u16),
+    clock: u32,
+    quota: Quota,
     out: Sender<Handover>,
     empties: Receiver<Handover>,
 }
@@ -309,6 +311,8 @@ impl<'t> Desk<'t> {
             ready: Handover::default(),
             turn: None,
             at: (0, 0),
+            clock: 0,
+            quota: Quota::new(prepared.unanswered),
             out,
             empties,
         }
@@ -387,8 +391,8 @@ impl<'t> Desk<'t> {
     }
 
     /// From here on, sessions of that shard come; a packet ends them in that part of its second.
-    pub(super) fn turn_to(&mut self, shard: u16, part: u32) {
-        self.at = (part, shard);
+    pub(super) fn turn_to(&mut self, shard: u16, (clock, part): (u32, u32)) {
+        (self.at, self.clock) = ((part, shard), clock);
     }
 
     /// The earliest second in which something that is waiting ended.
@@ -405,15 +409,27 @@ impl<'t> Desk<'t> {
                 self.hand_over(place);
             }
         }
+        let summed = self.summed(record, its_turn).filter(|_| alerts.is_empty());
         let out = if its_turn { &mut self.ready } else { &mut self.waiting };
         let id = emit::event_id(record);
         let order = (place, id, (record.file, record.frame_first));
         let start = out.lines.len();
-        if self.writes_lines {
+        if self.writes_lines && summed.is_none() {
             emit::ecs::render_session(record, id, &self.origin, &mut out.lines);
         }
         // Last: it takes out of the record what it needs.
-        out.push(order, start, (EndpointSummary::of(record, id), alerts));
+        let endpoint = EndpointSummary::of(record, id);
+        out.push(order, start, Item { line: (0, 0), endpoint, alerts, summed });
+    }
+
+    /// What is summed of a session that is written with others, not by itself.
+    fn summed(&mut self, record: &Record, its_turn: bool) -> Option<Unanswered> {
+        let one = unanswered(record).filter(|_| self.writes_lines)?;
+        let written = match its_turn {
+            true => self.quota.timer(),
+            false => self.quota.packet(self.at.1, self.clock),
+        };
+        (!written).then_some(one)
     }
 
     /// From here on, what timers of the shard at hand end in that second comes, in order.
@@ -421,6 +437,7 @@ impl<'t> Desk<'t> {
         let mark = (second, TIMED, self.at.1);
         self.waiting.give((mark, Nanos::ZERO, 0), &mut self.ready);
         self.turn = Some(mark);
+        self.quota.begin();
     }
 
     /// The shard at hand has ended all of that.

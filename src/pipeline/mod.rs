@@ -17,6 +17,7 @@ pub mod live;
 mod outputs;
 mod prepare;
 mod reader;
+mod scans;
 mod source;
 pub mod state;
 mod verdicts;
@@ -262,7 +263,7 @@ fn assemble<'t>(
         let desk = Desk::new(prepared, origin, lines, tap, queues);
         workers.push(Worker::new(plan, index, desk, lane));
     }
-    (dispatcher, workers, Analyst::new(feeds, plan, prepared))
+    (dispatcher, workers, Analyst::new(feeds, plan, prepared, origin))
 }
 
 /// Adds up what the threads leave behind.

@@ -241,6 +241,7 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
         ("max-ratio", Some(plan.max_ratio.to_string())),
         ("min-level", Some(plan.min_level.as_str().to_owned())),
         ("memory", Some(plan.memory.to_string())),
+        ("unanswered", Some(plan.unanswered.to_string())),
         ("cap-sessions", Some(plan.caps.sessions.to_string())),
         ("cap-endpoints", Some(plan.caps.endpoints.to_string())),
         ("cap-alerts", Some(plan.caps.alerts.to_string())),

@@ -60,6 +60,8 @@ pub(super) struct Prepared {
     pub(super) off: Vec<Off>,
     /// Addresses whose names and holders are remembered.
     pub(super) bindings: usize,
+    /// Unanswered sessions of a second that have lines of their own.
+    pub(super) unanswered: u64,
 }
 
 impl Prepared {
@@ -119,6 +121,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         times: plan.latency,
         off,
         bindings: plan.caps.bindings,
+        unanswered: plan.unanswered,
     })
 }
 

@@ -106,7 +106,7 @@ impl<'t> Worker<'t> {
             if let Some(shard) = self.shards.get_mut(at) {
                 // In a second that no mark has come for, parts begin anew.
                 let part = if packet.clock > self.clock { 0 } else { self.part };
-                self.desk.turn_to(u16::from(packet.shard), part);
+                self.desk.turn_to(u16::from(packet.shard), (packet.clock, part));
                 let arrival = Arrival { packet, frame, file: block.file() };
                 shard.touch(arrival, hint, &mut self.desk);
             } else {
@@ -138,7 +138,7 @@ impl<'t> Worker<'t> {
     /// Ends all seconds before `clock` in which anything is over.
     fn end_seconds(&mut self, clock: u32) {
         loop {
-            let due = self.shards.iter().filter_map(Shard::next_due).min();
+            let due = self.shards.iter_mut().filter_map(Shard::next_due).min();
             let ended = self.desk.first_second();
             match due.into_iter().chain(ended).min() {
                 Some(second) if second < clock => self.end_second(second),
@@ -158,7 +158,7 @@ impl<'t> Worker<'t> {
     /// it would have timed out, so that little of it is held at once.
     fn drain(&mut self) {
         loop {
-            let due = self.shards.iter().filter_map(Shard::next_due).min();
+            let due = self.shards.iter_mut().filter_map(Shard::next_due).min();
             match due.into_iter().chain(self.desk.first_second()).min() {
                 Some(second) if second < u32::MAX => {
                     for at in 0..self.shards.len() {
@@ -183,7 +183,7 @@ impl<'t> Worker<'t> {
     ) {
         let Some(shard) = self.shards.get_mut(at) else { return };
         let number = (at * self.workers + self.index) as u16;
-        self.desk.turn_to(number, self.part);
+        self.desk.turn_to(number, (second, self.part));
         self.desk.begin(Nanos::from_secs(u64::from(second)));
         act(shard, &mut self.desk);
         self.desk.settle();

@@ -25,7 +25,7 @@ const DUE_KEPT: usize = 4_096;
 
 impl<X: Weighed> Shard<X> {
     /// The earliest second in which a timer is set; the session may have been touched since.
-    pub fn next_due(&self) -> Option<u32> {
+    pub fn next_due(&mut self) -> Option<u32> {
         self.wheel.next_due()
     }
 
