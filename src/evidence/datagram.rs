@@ -128,8 +128,8 @@ impl Talk {
         let mut at = Moment { role: segment.role, time: segment.time, facts };
         let more = match self.spoken {
             Spoken::Quic => {
-                let client = quic.as_ref().and_then(|quic| quic.client());
-                quic_legs::follow(bytes, client, legs, &mut at)
+                let opener = quic.as_deref().map(QuicState::opener).unwrap_or_default();
+                quic_legs::follow(bytes, opener, legs, &mut at)
             }
             Spoken::Dtls => {
                 self.stunned |= stun::follow(bytes, legs, &mut at);

@@ -1,10 +1,12 @@
 //! QUIC: the hellos inside Initial packets, which anyone on the path can open.
 //!
 //! Owns: a session's Initial keys, and its handshake streams while a hello is in pieces. In:
-//! datagrams as they come. Out: TLS facts. Never: opens other packets, or keeps a byte after the
+//! datagrams as they come. Out: TLS facts. Never: opens other packets, or keeps a byte after a
 //! hello is told.
 
 use crate::evidence::ja4::Carrier;
+use crate::evidence::legs::print_of;
+use crate::evidence::quic_legs::Opener;
 use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls::record_client_hello;
@@ -12,6 +14,7 @@ use crate::evidence::tls::record_server_hello;
 use crate::model::Heap;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
+use crate::model::record::TlsFacts;
 use crate::wire::quic::Crypto;
 use crate::wire::quic::CryptoFrames;
 use crate::wire::quic::LongPacket;
@@ -35,6 +38,9 @@ const STREAM_BYTES_MAX: usize = 16 * 1024;
 /// Separate pieces of a handshake stream kept. Clients that shuffle cut a packet's
 /// share into about ten, and send two or three packets.
 const PIECES_MAX: usize = 32;
+/// Connections that a client has begun and nobody answered yet, beside the latest: decoys are sent
+/// before the hello that counts.
+const RIVALS_MAX: usize = 3;
 /// Type and length of a handshake message (RFC 8446 section 4).
 const HANDSHAKE_HEADER_BYTES: usize = 4;
 
@@ -44,6 +50,15 @@ pub struct QuicState {
     /// A long header of a known version was seen.
     told: bool,
     connection: Option<Connection>,
+    /// Connections begun before it, the latest last. Anybody can send a first packet under a
+    /// connection id of their own; the server's answer opens with the keys of one alone.
+    rivals: Vec<Rival>,
+    /// What the present connection's hello says, while it is not sure that it is the one.
+    withheld: Option<Box<TlsFacts>>,
+    /// A server's packet opened: which connection it is, is settled.
+    answered: bool,
+    /// A short print of the first connection id.
+    first: Option<u32>,
     initiator: Stream,
     responder: Stream,
 }
@@ -58,6 +73,15 @@ struct Connection {
     keys: InitialKeys,
     /// The connection id of a Retry, from which the keys follow once the client obeys it.
     retry: Option<Box<[u8]>>,
+}
+
+/// A connection that nobody answered before the client began another.
+#[derive(Debug)]
+struct Rival {
+    connection: Connection,
+    stream: Stream,
+    /// What its hello said.
+    tls: Option<Box<TlsFacts>>,
 }
 
 /// A packet in clear.
@@ -106,12 +130,24 @@ impl QuicState {
             return Step::Done;
         }
         // Once told, short headers and damaged datagrams belong to it too.
-        if self.told { Step::NeedMore } else { Step::NotMine }
+        let over = self.answered && self.stream(role).told;
+        match (self.told, over) {
+            (true, true) => Step::Done,
+            (true, false) => Step::NeedMore,
+            (false, _) => Step::NotMine,
+        }
     }
 
     /// Who opened the connection, once that is sure.
     pub fn client(&self) -> Option<Role> {
         self.connection.as_ref().map(|connection| connection.client)
+    }
+
+    /// What tells whose handshake is timed.
+    pub fn opener(&self) -> Opener {
+        let present = self.connection.as_ref().map(|connection| print_of(&connection.origin));
+        let answered = self.answered;
+        Opener { client: self.client(), origins: (self.first, present), answered }
     }
 
     fn stream(&mut self, role: Role) -> &mut Stream {
@@ -125,28 +161,61 @@ impl QuicState {
         let stream = self.stream(role);
         stream.initials = stream.initials.saturating_add(1);
         let last = stream.initials >= INITIALS_MAX;
-        let step = match self.open(packet, role) {
+        let step = match self.open(packet, role, facts) {
             None => Step::NeedMore,
-            Some(opened) => {
-                let stream = self.stream(role);
-                if opened.anew {
-                    stream.restart();
-                }
-                match stream.observe(&opened, facts) {
-                    Ok(true) => Step::Done,
-                    Ok(false) => Step::NeedMore,
-                    Err(_) => Step::Failed,
-                }
-            }
+            Some(opened) => self.take(&opened, role, facts),
         };
+        if !last || step != Step::NeedMore {
+            return step;
+        }
         // So many Initial packets and no hello: whatever it is, it is not a handshake.
-        if last && step == Step::NeedMore { Step::Failed } else { step }
+        if self.stream(role).told { Step::Done } else { Step::Failed }
+    }
+
+    /// Takes what an opened packet carries. A client is listened to until the server has answered:
+    /// a hello that it does not answer names nothing once there is another.
+    fn take(&mut self, opened: &Opened, role: Role, facts: &mut Facts) -> Step {
+        if opened.side == Side::Server && !self.answered {
+            self.answered = true;
+            self.settle(facts);
+        }
+        let stream = self.stream(role);
+        if opened.anew {
+            stream.restart();
+        }
+        if !stream.told {
+            match stream.observe(opened, facts) {
+                Ok(false) => return Step::NeedMore,
+                Ok(true) => stream.finish(),
+                Err(_) => return Step::Failed,
+            }
+            if opened.side == Side::Client && !self.is_named_by_all(facts) {
+                self.withheld = facts.tls.take();
+            }
+        }
+        if self.answered { Step::Done } else { Step::NeedMore }
+    }
+
+    /// Whether all that may be the one connection ask for the server that `facts` name.
+    fn is_named_by_all(&self, facts: &Facts) -> bool {
+        let name = |tls: &TlsFacts| tls.server_name.clone();
+        let own = facts.tls.as_deref().and_then(name);
+        self.rivals.iter().filter_map(|rival| rival.tls.as_deref()).all(|tls| name(tls) == own)
+    }
+
+    /// The server answered the present connection: its hello is the one that counts.
+    fn settle(&mut self, facts: &mut Facts) {
+        self.rivals = Vec::new();
+        if let Some(tls) = self.withheld.take() {
+            facts.tls = Some(tls);
+        }
     }
 
     /// Opens an Initial packet with the keys at hand, else with those it may have begun.
-    fn open(&mut self, packet: &LongPacket<'_>, role: Role) -> Option<Opened> {
+    fn open(&mut self, packet: &LongPacket<'_>, role: Role, facts: &mut Facts) -> Option<Opened> {
         let Some(connection) = &mut self.connection else {
             let (connection, frames) = Connection::begin(packet, role)?;
+            self.first = Some(print_of(&connection.origin));
             self.connection = Some(connection);
             return Some(Opened { frames, side: Side::Client, anew: true });
         };
@@ -155,12 +224,42 @@ impl QuicState {
             return Some(Opened { frames, side, anew });
         }
         if side == Side::Server {
+            return self.open_of_rival(packet);
+        }
+        // Which connection it is, was settled: a hello that comes late is not listened to.
+        if self.answered {
             return None;
         }
         // The client obeys a Retry that was not seen, or begins another connection.
-        let (connection, frames) = Connection::begin(packet, role)?;
-        self.connection = Some(connection);
+        let (next, frames) = Connection::begin(packet, role)?;
+        let before = self.connection.replace(next);
+        let stream = std::mem::take(self.stream(role));
+        self.stream(role).initials = stream.initials;
+        if let Some(connection) = before {
+            let tls = self.withheld.take().or_else(|| facts.tls.take());
+            if self.rivals.len() >= RIVALS_MAX {
+                self.rivals.remove(0);
+            }
+            self.rivals.push(Rival { connection, stream, tls });
+        }
         Some(Opened { frames, side, anew: true })
+    }
+
+    /// Opens a server's packet with the keys of a connection that was begun earlier, which is the
+    /// one that counts then.
+    fn open_of_rival(&mut self, packet: &LongPacket<'_>) -> Option<Opened> {
+        for index in 0..self.rivals.len() {
+            let rival = self.rivals.get_mut(index)?;
+            let Some((frames, anew)) = rival.connection.open(packet, Side::Server) else {
+                continue;
+            };
+            let Rival { connection, stream, tls } = self.rivals.remove(index);
+            *self.stream(connection.client) = stream;
+            self.connection = Some(connection);
+            self.withheld = tls;
+            return Some(Opened { frames, side: Side::Server, anew });
+        }
+        None
     }
 
     /// A client takes its next keys from the source connection id of a Retry (RFC 9001 section
@@ -230,12 +329,19 @@ struct Stream {
     pieces: Vec<(usize, usize)>,
     /// Where the message waited for starts.
     message_at: usize,
+    /// The hello was told.
+    told: bool,
 }
 
 impl Stream {
     /// Forgets the bytes, not the packets counted.
     fn restart(&mut self) {
         *self = Stream { initials: self.initials, ..Stream::default() };
+    }
+
+    /// Its hello is told: its bytes are let go.
+    fn finish(&mut self) {
+        *self = Stream { initials: self.initials, told: true, ..Stream::default() };
     }
 
     /// Takes what a packet carries; `true` once the hello waited for is told.

@@ -11,6 +11,7 @@ use crate::evidence::legs::Kind;
 use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
 use crate::evidence::legs::exclude;
+use crate::evidence::legs::print_of;
 use crate::evidence::step::Role;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
@@ -23,6 +24,8 @@ const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Quic);
 
 /// The client's first Initial packets.
 const HELLO: u64 = 1;
+/// The same of a connection begun beside the first, with a print of its id in the low bits.
+const HELLO_OF_RIVAL: u64 = 1 << 32;
 /// A Retry or Version Negotiation.
 const RETRY: u64 = 2;
 /// The server's first flight: its first packet, and the whole.
@@ -43,6 +46,29 @@ struct Held {
     handshake: bool,
     /// A Handshake packet that may hold a Finished, or a packet that comes after it.
     finished: bool,
+    /// A short print of the connection id that the first Initial packet is sent to.
+    origin: Option<u32>,
+}
+
+/// Who opened the connection, and what tells connections apart that were begun side by side.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Opener {
+    /// The side, once that is sure.
+    pub client: Option<Role>,
+    /// Prints of the connection ids of the first connection, and of the one that was answered.
+    pub origins: (Option<u32>, Option<u32>),
+    /// The server has answered one: from then on the client writes to an id of the server's choice.
+    pub answered: bool,
+}
+
+impl Opener {
+    /// The key of a hello that was sent to a connection id.
+    fn hello(self, origin: Option<u32>) -> u64 {
+        match (self.origins.0, origin) {
+            (Some(first), Some(origin)) if first != origin => HELLO_OF_RIVAL | u64::from(origin),
+            _ => HELLO,
+        }
+    }
 }
 
 impl Held {
@@ -52,7 +78,10 @@ impl Held {
         while let Ok((packet, behind)) = LongPacket::parse(rest) {
             let body = packet.bytes.len() - packet.header_bytes;
             match packet.packet_type {
-                PacketType::Initial => held.initial = true,
+                PacketType::Initial => {
+                    held.initial = true;
+                    held.origin = held.origin.or(Some(print_of(packet.destination)));
+                }
                 PacketType::ZeroRtt => held.early = true,
                 PacketType::Retry => held.retry = true,
                 PacketType::Handshake => {
@@ -74,14 +103,14 @@ impl Held {
 }
 
 /// Looks at one datagram; false once the client has finished.
-pub fn follow(datagram: &[u8], client: Option<Role>, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+pub fn follow(datagram: &[u8], opener: Opener, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
     let held = Held::read(datagram);
     // Of a hello in pieces the first does not open alone; whoever spoke first is the client then.
-    if client.unwrap_or(Role::Initiator) == at.role {
-        return follow_client(held, legs, at);
+    if opener.client.unwrap_or(Role::Initiator) == at.role {
+        return follow_client(held, opener, legs, at);
     }
     if held.initial || held.retry || held.handshake {
-        legs.answer(HELLO, REFLEX, at);
+        legs.answer(opener.hello(opener.origins.1), REFLEX, at);
     }
     let print = u32::from(legs.number());
     if held.retry {
@@ -94,14 +123,21 @@ pub fn follow(datagram: &[u8], client: Option<Role>, legs: &mut Legs, at: &mut M
     true
 }
 
-fn follow_client(held: Held, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+fn follow_client(held: Held, opener: Opener, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
     if held.early {
         exclude(Exclusions::EARLY_DATA, at.facts);
     }
     if held.initial && !held.handshake {
         legs.answer(RETRY, REFLEX, at);
         let print = u32::from(legs.number());
-        legs.ask(HELLO, print, at);
+        // Behind a Retry and behind an answer the id is the server's, and the connection the same.
+        let retried = at
+            .facts
+            .turns
+            .as_ref()
+            .is_some_and(|turns| turns.excluded.0 & Exclusions::RETRY_REQUEST != 0);
+        let same = retried || opener.answered;
+        legs.ask(if same { HELLO } else { opener.hello(held.origin) }, print, at);
     }
     if held.handshake {
         legs.answer(FIRST, REFLEX, at);
@@ -162,7 +198,8 @@ mod tests {
         let (mut legs, mut more) = (Legs::default(), true);
         for (bytes, role, time) in events {
             let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
-            more = follow(bytes, Some(Initiator), &mut legs, &mut at);
+            let opener = Opener { client: Some(Initiator), ..Opener::default() };
+            more = follow(bytes, opener, &mut legs, &mut at);
         }
         (facts, more)
     }
@@ -176,6 +213,33 @@ mod tests {
             ([long(0, 40), long(2, 24)].concat(), Initiator, 170),
             (long(2, 60), Initiator, 191),
         ]
+    }
+
+    /// A decoy 5 before the hello that is answered must not make the round trip longer, nor one
+    /// behind it shorter.
+    #[test]
+    fn the_round_trip_is_that_of_the_hello_which_was_answered() {
+        let to = |id: u8| {
+            let mut hello = long(0, 1_180);
+            hello[6..8].fill(id);
+            hello
+        };
+        let print = |id: u8| Some(print_of(&[id; 2]));
+        for (answered, far) in [(1, 50), (2, 45), (3, 41)] {
+            let (mut legs, mut facts) = (Legs::default(), Facts::default());
+            let mut opener = Opener { client: Some(Initiator), ..Opener::default() };
+            for (id, time) in [(1, 100), (2, 105), (3, 109)] {
+                opener.origins = (print(1), print(id));
+                let mut at = Moment { role: Initiator, time: Nanos(time), facts: &mut facts };
+                follow(&to(id), opener, &mut legs, &mut at);
+            }
+            opener.origins = (print(1), print(answered));
+            opener.answered = true;
+            let mut at = Moment { role: Responder, time: Nanos(150), facts: &mut facts };
+            follow(&long(0, 100), opener, &mut legs, &mut at);
+            let turns = facts.turns.unwrap();
+            assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(far), "{answered}");
+        }
     }
 
     #[test]

@@ -110,7 +110,8 @@ fn tells_a_hello_shuffled_within_and_across_datagrams() {
     assert_eq!((step, name(&facts)), (Step::NeedMore, None));
     assert_eq!(facts.protocol, Some(Protocol::Quic));
     let step = state.observe(&from_client(ORIGIN, 1, &second), Role::Initiator, &mut facts);
-    assert_eq!((step, name(&facts)), (Step::Done, Some("shuffled.example")));
+    // Another hello may follow until one is answered.
+    assert_eq!((step, name(&facts)), (Step::NeedMore, Some("shuffled.example")));
     assert_eq!(state.initiator.bytes.capacity(), 0);
 }
 
@@ -119,9 +120,11 @@ fn tells_both_hellos_whoever_began_the_session() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let datagram = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
-    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::NeedMore);
     let datagram = from_server(ORIGIN, 0, &whole(&server_hello([7; 32])));
     assert_eq!(state.observe(&datagram, Role::Initiator, &mut facts), Step::Done);
+    // Whatever the client says next, its hello is told.
+    assert_eq!(state.observe(&[0x41, 0, 0], Role::Responder, &mut facts), Step::Done);
     assert_eq!((name(&facts), cipher(&facts)), (Some("a.example"), Some(0x1302)));
     assert!(facts.tls.unwrap().ja3s.is_some());
 }
@@ -172,8 +175,50 @@ fn follows_a_retry_whether_or_not_the_client_is_seen_to_obey() {
     let half = from_client(ORIGIN, 0, &crypto(&hello, 0, 100));
     assert_eq!(state.observe(&half, Role::Initiator, &mut facts), Step::NeedMore);
     let again = from_client(SERVER, 1, &whole(&hello));
-    assert_eq!(state.observe(&again, Role::Initiator, &mut facts), Step::Done);
+    assert_eq!(state.observe(&again, Role::Initiator, &mut facts), Step::NeedMore);
+    assert_eq!(name(&facts), Some("a.example"));
     assert_eq!(state.observe(&answer, Role::Responder, &mut facts), Step::Done);
+    assert_eq!((name(&facts), cipher(&facts)), (Some("a.example"), Some(0x1302)));
+}
+
+/// Anybody can send a hello under a connection id of their own; the server answers one.
+#[test]
+fn a_hello_that_the_server_does_not_answer_names_nothing() {
+    let ids: [&[u8]; 3] = [&[1; 8], &[2; 8], &[3; 8]];
+    let names = ["decoy.example", "true.example", "late.example"];
+    let hellos: Vec<Vec<u8>> = ids
+        .iter()
+        .zip(names)
+        .map(|(id, name)| from_client(id, 0, &whole(&client_hello(name))))
+        .collect();
+    for answered in 0..3 {
+        let (mut state, mut facts) = (QuicState::default(), Facts::default());
+        for (n, hello) in hellos.iter().enumerate() {
+            // Each is sent twice.
+            for _ in 0..2 {
+                assert_eq!(state.observe(hello, Role::Initiator, &mut facts), Step::NeedMore);
+            }
+            let told = (n == 0).then_some("decoy.example");
+            assert_eq!(name(&facts), told, "several and none answered");
+        }
+        let answer = from_server(ids[answered], 0, &whole(&server_hello([7; 32])));
+        assert_eq!(state.observe(&answer, Role::Responder, &mut facts), Step::Done);
+        assert_eq!((name(&facts), cipher(&facts)), (Some(names[answered]), Some(0x1302)));
+        let origins = state.opener().origins;
+        assert_eq!(origins.0 == origins.1, answered == 0);
+        // What the client says under the other ids changes nothing any more.
+        let other = &hellos[(answered + 1) % 3];
+        assert_eq!(state.observe(other, Role::Initiator, &mut facts), Step::Done);
+        assert_eq!(name(&facts), Some(names[answered]));
+    }
+    // A client that tries again asks for the same server.
+    let (mut state, mut facts) = (QuicState::default(), Facts::default());
+    for id in ids {
+        let again = from_client(id, 0, &whole(&client_hello("a.example")));
+        state.observe(&again, Role::Initiator, &mut facts);
+        assert_eq!(name(&facts), Some("a.example"));
+    }
+    assert!(state.rivals.len() <= RIVALS_MAX);
 }
 
 #[test]
@@ -225,7 +270,7 @@ fn an_answer_without_the_fixed_bit_finds_its_observer() {
         };
         observers.observe(&segment, &mut counters);
     }
-    assert!(!observers.wants(Role::Initiator) && !observers.wants(Role::Responder));
+    assert!(!observers.wants(Role::Responder));
     assert_eq!(observers.interest(), Interest::More, "the client's turn is still to be timed");
     assert_eq!(cipher(observers.facts().unwrap()), Some(0x1302));
 }
