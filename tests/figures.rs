@@ -312,3 +312,48 @@ fn wireguard_is_what_both_sides_speak() {
         assert!(said.alerts.is_empty(), "{:?}", said.rules());
     }
 }
+
+/// A hello whose time to live ends before the server, then the one that the server gets.
+#[test]
+fn a_hello_that_dies_on_its_way_names_nothing() {
+    let truth = client_hello("relay-1.net.anydesk.com");
+    for decoy in
+        ["www.example.org.xxxxxxx", "a.example", "a-much-longer-name.of.some.other.example"]
+    {
+        let mut c = Connection::new(CLIENT, SERVER);
+        c.open();
+        c.now += MS;
+        let payload = client_hello(decoy);
+        let (seq, ack) = (c.client_seq, c.server_seq);
+        let sent = Tcp { seq, ack, flags: PSH | ACK, ttl: 3, payload: &payload };
+        // Sent twice, a moment apart.
+        for _ in 0..2 {
+            let frame = tcp(c.client, c.server, sent);
+            c.capture.add(c.now, frame);
+            c.now += 10 * MS;
+        }
+        c.ask(&truth).answer(&server_hello()).wait(65 * SECOND).ask(&tls_data(9));
+        let said = read(&c.close().pcap(), &["--no-dedup"]);
+        let session = &said.sessions[0];
+        assert_eq!(at(session, "tls.client.server_name"), "relay-1.net.anydesk.com", "{decoy}");
+        assert_eq!(legs(session), (2, 30));
+        // From the decoy it would be 50 ms.
+        let far = at(session, "longhaul.far.rtt.min_us").as_f64().unwrap();
+        assert!((29_000.0..31_000.0).contains(&far), "{far}");
+        assert!(said.rules().contains(&("D08".to_owned(), "medium".to_owned())));
+        assert_eq!(at(&said.run, "counters.session.decoys"), 2);
+    }
+    // A path that grows by some hops while the connection opens is no decoy.
+    let mut c = Connection::new(CLIENT, SERVER);
+    c.open();
+    c.now += MS;
+    let (seq, ack) = (c.client_seq, c.server_seq);
+    let frame =
+        tcp(c.client, c.server, Tcp { seq, ack, flags: PSH | ACK, ttl: 52, payload: &truth });
+    c.capture.add(c.now, frame);
+    c.client_seq += truth.len() as u32;
+    c.wait(30 * MS).answer(&server_hello());
+    let said = read(&c.close().pcap(), &[]);
+    assert_eq!(at(&said.sessions[0], "tls.client.server_name"), "relay-1.net.anydesk.com");
+    assert_eq!(at(&said.run, "counters.session.decoys"), 0);
+}

@@ -172,6 +172,8 @@ counters! {
     /// SYNs and SYN-ACKs ignored because their session was open already and they do not fit it.
     OpeningsImplausible = "openings_implausible" in "session",
         quality("SYN that do not fit their session");
+    /// First data whose time to live is too low to have reached the server: it names nothing.
+    Decoys = "decoys" in "session", quality("segments sent to die on their way");
     /// Datagrams put together from their IP fragments.
     DatagramsJoined = "datagrams_joined" in "session", total;
     /// Datagrams not read because their fragments overlap or contradict each other (RFC 5722).

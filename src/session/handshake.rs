@@ -88,6 +88,12 @@ impl Handshake {
         self.stage != Stage::None
     }
 
+    /// How far behind the initiator's first byte a sequence number lies, where its SYN was seen.
+    pub(crate) fn distance(&self, seq: u32) -> Option<u32> {
+        let seen = self.syn_at != Nanos::ZERO;
+        seen.then(|| seq.wrapping_sub(self.syn_seq.wrapping_add(1)))
+    }
+
     /// Whether the three packets have passed, or the chance to see them has.
     pub(crate) fn is_done(&self) -> bool {
         self.stage == Stage::Done

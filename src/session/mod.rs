@@ -7,6 +7,7 @@
 //! else.
 
 mod close;
+mod decoy;
 mod fragments;
 mod handshake;
 mod observe;

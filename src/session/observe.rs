@@ -95,6 +95,9 @@ impl<X> Session<X> {
             return self.join(side, arrival, fragments, listener);
         }
         match packet.key.transport {
+            Transport::TCP if self.is_decoy(side, packet) => {
+                return listener.count(Counter::Decoys, 1);
+            }
             Transport::TCP if !self.observe_tcp(side, arrival, listener) => return,
             _ if packet.flags.has(PacketFlags::FRAGMENT) => {
                 self.join(side, arrival, fragments, listener);
