@@ -6,6 +6,7 @@
 //! clock, or a stop because one file is broken.
 
 pub mod block;
+mod bz2;
 mod drops;
 pub mod filter;
 pub mod inputs;

@@ -6,9 +6,9 @@
 use std::io;
 use std::io::Read;
 
-use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 
+use crate::capture::bz2::Bz;
 use crate::capture::report::Verdict;
 use crate::capture::sniff::Container;
 use crate::capture::sniff::container_of;
@@ -24,7 +24,7 @@ pub(super) enum Unpacked {
     Gzip(Box<MultiGzDecoder<Stored>>),
     Zstd(Box<zstd::Decoder<'static, Stored>>),
     Xz(Box<Xz<Stored>>),
-    Bzip2(Box<MultiBzDecoder<Stored>>),
+    Bzip2(Box<Bz<Stored>>),
 }
 
 impl Unpacked {
@@ -33,7 +33,7 @@ impl Unpacked {
         Ok(match container_of(stored.peek(6)) {
             Container::Plain => Unpacked::Plain(stored),
             Container::Gzip => Unpacked::Gzip(Box::new(MultiGzDecoder::new(stored))),
-            Container::Bzip2 => Unpacked::Bzip2(Box::new(MultiBzDecoder::new(stored))),
+            Container::Bzip2 => Unpacked::Bzip2(Box::new(Bz::new(stored))),
             Container::Xz => Unpacked::Xz(Box::new(Xz::new(stored))),
             Container::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(stored)?;
@@ -50,7 +50,7 @@ impl Unpacked {
             Unpacked::Gzip(d) => Some(d.get_ref()),
             Unpacked::Zstd(d) => Some(d.get_ref()),
             Unpacked::Xz(d) => d.inner(),
-            Unpacked::Bzip2(d) => Some(d.get_ref()),
+            Unpacked::Bzip2(d) => d.inner(),
         }
     }
 
@@ -61,7 +61,7 @@ impl Unpacked {
             Unpacked::Gzip(d) => Some(d.into_inner()),
             Unpacked::Zstd(d) => Some(d.finish()),
             Unpacked::Xz(d) => d.into_inner(),
-            Unpacked::Bzip2(d) => Some(d.into_inner()),
+            Unpacked::Bzip2(d) => d.into_inner(),
         }
     }
 
@@ -83,6 +83,7 @@ impl Unpacked {
                 (Verdict::Truncated, "the compressed stream ends early".to_owned())
             }
             io::ErrorKind::Unsupported => (Verdict::Unsupported, text),
+            io::ErrorKind::QuotaExceeded => (Verdict::Refused, text),
             _ if over_limit => (Verdict::Unsupported, "a zstd window over 128 MiB".to_owned()),
             _ => (Verdict::Malformed, format!("the compressed stream is corrupt: {text}")),
         }
