@@ -58,6 +58,29 @@ fn rules_that_change_under_load_cost_no_frame() {
 }
 
 #[test]
+fn a_pipe_in_place_of_a_rule_is_refused_while_the_run_goes_on() {
+    let Some(_net) = Net::new(1) else { return };
+    let (dir, out) = scratch();
+    let rules = dir.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    let rule = rules.join("one.yml");
+    let text = include_str!("rule.yml").replace("PORT", "4001");
+    std::fs::write(&rule, &text).unwrap();
+    let rules = rules.display().to_string();
+    let mut sensor = Sensor::start(&["a0", "--out", &out, "--rules-only", &rules]);
+    std::fs::remove_file(&rule).unwrap();
+    assert!(Command::new("mkfifo").arg(&rule).status().unwrap().success());
+    sensor.signal("HUP");
+    sensor.hears("one.yml: it is a pipe (FIFO)");
+    sensor.hears("what was in force stays in force");
+    std::fs::remove_file(&rule).unwrap();
+    std::fs::write(&rule, &text).unwrap();
+    sensor.signal("HUP");
+    sensor.hears("reloaded: 1 rules");
+    assert_eq!(sensor.end().0, Some(0));
+}
+
+#[test]
 fn work_that_stands_still_fills_the_ring_and_each_frame_is_read_or_counted_lost() {
     let Some(net) = Net::new(1) else { return };
     let (dir, out) = scratch();
