@@ -16,6 +16,10 @@
 mod load;
 #[path = "live/net.rs"]
 mod net;
+#[path = "live/replaced.rs"]
+mod replaced;
+#[path = "live/start.rs"]
+mod start;
 #[path = "live/state.rs"]
 mod state;
 #[path = "live/tunnels.rs"]

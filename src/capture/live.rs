@@ -5,6 +5,7 @@
 //! Never: a clock of its own (time comes from packets, or from the caller), or an end: an interface
 //! that goes away is waited for.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use crate::capture::FrameMeta;
@@ -199,6 +200,11 @@ impl LiveSource {
     /// Receives nothing more; what has been received can still be read.
     pub fn shut(&mut self) {
         self.taps.iter_mut().for_each(Tap::shut);
+    }
+
+    /// The sockets that are open, by which frames could be sent.
+    pub fn sockets(&self) -> Vec<RawFd> {
+        self.taps.iter().flat_map(Tap::sockets).collect()
     }
 
     /// Each interface, with what was counted for it.

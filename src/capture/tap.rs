@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use crate::capture::FrameMeta;
@@ -197,7 +198,12 @@ impl Tap {
         }
     }
 
-    fn fd(&self) -> Option<i32> {
+    /// The sockets that are open for this interface.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = RawFd> {
+        self.fd().into_iter().chain([self.control.as_raw_fd()])
+    }
+
+    fn fd(&self) -> Option<RawFd> {
         match &self.feed {
             Feed::Ring(ring) => Some(ring.fd().as_raw_fd()),
             Feed::Pcap(tap) => Some(tap.fd()),

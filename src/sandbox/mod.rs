@@ -8,12 +8,18 @@
 
 mod paths;
 mod privilege;
+mod sockets;
 mod syscalls;
 
 use std::fmt;
+use std::os::fd::RawFd;
+use std::path::Path;
 use std::path::PathBuf;
 
+use nix::unistd::AccessFlags;
+
 use crate::model::Error;
+pub use crate::sandbox::privilege::Obstacle;
 
 /// What the process keeps.
 #[derive(Clone, Debug, Default)]
@@ -23,9 +29,12 @@ pub struct Confinement {
     /// Files and directories that stay readable, with what is below them. What does not exist is
     /// left out.
     pub read: Vec<PathBuf>,
-    /// Directories that stay writable, with what is below them. They must exist; one that this
-    /// process made is given to the user.
+    /// Directories that stay writable, with what is below them, and pipes or devices. They must
+    /// exist; a directory that this process made is given to the user.
     pub write: Vec<PathBuf>,
+    /// Sockets that are open. Nothing can be written to them any more, nor to any other socket
+    /// that this process has above standard error.
+    pub sockets: Vec<RawFd>,
 }
 
 /// How far a step went.
@@ -60,16 +69,23 @@ impl fmt::Display for Step {
 /// Errors: a user that does not exist, a directory that user may not write to, a step that the
 /// kernel refuses although it offers it. Some steps may have been taken then: the caller must end.
 pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
+    // First: afterwards the table of descriptors may be another user's.
+    let (sockets, complete) = sockets::open_sockets(&confinement.sockets);
     let user = privilege::become_user(confinement)?;
     let capabilities = privilege::drop_capabilities()?;
     let landlock = paths::confine(confinement)?;
-    let seccomp = syscalls::confine()?;
+    let seccomp = syscalls::confine(&sockets, complete)?;
     Ok(vec![
         Step { name: "user", reached: user },
         Step { name: "capabilities", reached: capabilities },
         Step { name: "landlock", reached: landlock },
         Step { name: "seccomp", reached: seccomp },
     ])
+}
+
+/// What keeps this process, as it is now, from reading a path.
+pub fn unreadable(path: &Path) -> Option<Obstacle> {
+    privilege::obstacle(path, AccessFlags::R_OK)
 }
 
 /// An error of a step.

@@ -1,7 +1,10 @@
 //! Which files the process may still open: Landlock (Linux 5.13 and later).
 //!
 //! Owns: the rule set. In: paths to read and to write. Out: how much of it the kernel enforces.
-//! Never: a path that the run did not name.
+//! Never: a path that the run did not name, or a program that may be run.
+
+use std::fs;
+use std::path::Path;
 
 use landlock::ABI;
 use landlock::Access;
@@ -10,63 +13,94 @@ use landlock::AccessNet;
 use landlock::BitFlags;
 use landlock::CompatLevel;
 use landlock::Compatible;
+use landlock::LandlockStatus;
 use landlock::PathBeneath;
 use landlock::PathFd;
-use landlock::PathFdError;
+use landlock::RestrictionStatus;
 use landlock::Ruleset;
 use landlock::RulesetAttr;
 use landlock::RulesetCreated;
 use landlock::RulesetCreatedAttr;
 use landlock::RulesetError;
 use landlock::RulesetStatus;
+use landlock::Scope;
+use landlock::make_bitflags;
 
 use crate::model::Error;
 use crate::sandbox::Confinement;
 use crate::sandbox::Reached;
 use crate::sandbox::failed;
 
-/// The newest interface whose rights are handled; older kernels enforce those they know.
-const ABI_WANTED: ABI = ABI::V5;
+/// The newest interface whose rights are asked for; an older kernel enforces those it has.
+const ABI_WANTED: ABI = ABI::V7;
+
+/// What an interface older than this number leaves open, in the words of a user.
+const SINCE: [(i32, &str); 4] = [
+    (3, "cutting files short outside these paths"),
+    (4, "TCP"),
+    (5, "commands to devices"),
+    (6, "signals to other processes, abstract sockets"),
+];
 
 /// Confines this thread, and those it will start, to the given paths. TCP can be neither bound nor
-/// connected.
+/// connected, no process outside can be signalled.
 pub(super) fn confine(confinement: &Confinement) -> Result<Reached, Error> {
     let status = restrict(confinement).map_err(|e| failed("landlock", e))?;
-    let read = confinement.read.len();
-    let write = confinement.write.len();
-    Ok(match status {
-        RulesetStatus::FullyEnforced => {
-            Reached::Full(format!("{read} paths readable, {write} writable, no TCP"))
-        }
-        RulesetStatus::PartiallyEnforced => Reached::Partly(format!(
-            "{read} paths readable, {write} writable; this kernel knows only some of the rights"
-        )),
-        RulesetStatus::NotEnforced => Reached::Partly("this kernel has no Landlock".to_owned()),
-    })
+    Ok(describe(&status, confinement.read.len(), confinement.write.len()))
 }
 
-fn restrict(confinement: &Confinement) -> Result<RulesetStatus, RulesetError> {
+fn describe(status: &RestrictionStatus, read: usize, write: usize) -> Reached {
+    let paths = format!("{read} paths readable, {write} writable");
+    let abi = match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } => effective_abi as i32,
+        LandlockStatus::NotEnabled => {
+            return Reached::Partly("this kernel has Landlock switched off".to_owned());
+        }
+        LandlockStatus::NotImplemented => {
+            return Reached::Partly("this kernel has no Landlock".to_owned());
+        }
+    };
+    let open: Vec<&str> = SINCE.iter().filter(|(n, _)| abi < *n).map(|(_, what)| *what).collect();
+    match (status.ruleset == RulesetStatus::FullyEnforced, open.is_empty()) {
+        (true, _) => Reached::Full(format!("{paths}, no TCP, no signals to others")),
+        (false, false) => Reached::Partly(format!(
+            "{paths}; version {abi} of it, in this kernel, leaves open: {}",
+            open.join("; ")
+        )),
+        (false, true) => Reached::Partly(format!("{paths}; the kernel did not take all of it")),
+    }
+}
+
+fn restrict(confinement: &Confinement) -> Result<RestrictionStatus, RulesetError> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(ABI_WANTED))?
         .handle_access(AccessNet::from_all(ABI_WANTED))?
+        .scope(Scope::from_all(ABI_WANTED))?
         .create()?;
+    let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+    let write = make_bitflags!(AccessFs::{
+        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir
+    });
     for path in &confinement.read {
-        rules = allow(rules, PathFd::new(path), AccessFs::from_read(ABI_WANTED))?;
+        rules = allow(rules, path, read)?;
     }
     for path in &confinement.write {
-        rules = allow(rules, PathFd::new(path), AccessFs::from_all(ABI_WANTED))?;
+        rules = allow(rules, path, write)?;
     }
-    Ok(rules.restrict_self()?.ruleset)
+    rules.restrict_self()
 }
 
-/// A path that cannot be opened now cannot be opened later either: no rule is needed for it.
+/// A path that cannot be opened now cannot be opened later either: no rule is needed for it. The
+/// kernel refuses rights of directories for what is none, and the rule would count as half kept.
 fn allow(
     rules: RulesetCreated,
-    path: Result<PathFd, PathFdError>,
+    path: &Path,
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, RulesetError> {
-    match path {
+    let is_dir = fs::metadata(path).is_ok_and(|data| data.is_dir());
+    let access = if is_dir { access } else { access & AccessFs::from_file(ABI_WANTED) };
+    match PathFd::new(path) {
         Ok(path) => rules.add_rule(PathBeneath::new(path, access)),
         Err(_) => Ok(rules),
     }

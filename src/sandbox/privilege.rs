@@ -3,11 +3,14 @@
 //! Owns: the change of user and the end of capabilities. In: a user's name. Out: what was given up.
 //! Never: keeps a group or a capability of root.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::path::PathBuf;
 
 use caps::CapSet;
+use nix::errno::Errno;
 use nix::unistd::AccessFlags;
 use nix::unistd::Gid;
 use nix::unistd::Uid;
@@ -56,12 +59,56 @@ fn give(dir: &Path, user: &User) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_writable(dir: &Path, name: &str) -> Result<(), Error> {
-    nix::unistd::access(dir, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|cause| {
-        let what = format!("directory {}", dir.display());
-        Error::new(what, format!("user {name} may not write to it: {cause}"))
-            .help(format!("chown it to {name}, or name another user with --user"))
+fn check_writable(path: &Path, name: &str) -> Result<(), Error> {
+    let is_dir = fs::metadata(path).is_ok_and(|data| data.is_dir());
+    let enter = if is_dir { AccessFlags::X_OK } else { AccessFlags::empty() };
+    let Some(obstacle) = obstacle(path, AccessFlags::W_OK | enter) else { return Ok(()) };
+    let what = format!("{} {}", if is_dir { "directory" } else { "file" }, path.display());
+    let error = Error::new(what, format!("user {name} {obstacle}"));
+    Err(match obstacle.path == path {
+        true => error.help(format!("chown it to {name}, or name another user with --user")),
+        false => error.help(format!(
+            "chmod o+x {}, choose a directory elsewhere, or name another user with --user",
+            obstacle.path.display()
+        )),
     })
+}
+
+/// What keeps this process from a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The path itself, or the first directory on the way to it that may not be passed.
+    pub path: PathBuf,
+    /// A directory on the way, and its mode.
+    passage: Option<u32>,
+    cause: Errno,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.passage {
+            Some(mode) => {
+                write!(f, "may not pass through {path} (mode {mode:04o}): {}", self.cause)
+            }
+            None => write!(f, "has no access to {path}: {}", self.cause),
+        }
+    }
+}
+
+/// What keeps this process from a path: the path, or a directory above it.
+pub(super) fn obstacle(path: &Path, access: AccessFlags) -> Option<Obstacle> {
+    let cause = nix::unistd::access(path, access).err()?;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut above: Vec<&Path> = absolute.ancestors().skip(1).collect();
+    above.reverse();
+    for dir in above {
+        if let Err(cause) = nix::unistd::access(dir, AccessFlags::X_OK) {
+            let mode = fs::metadata(dir).map_or(0, |data| data.mode() & 0o7777);
+            return Some(Obstacle { path: dir.to_path_buf(), passage: Some(mode), cause });
+        }
+    }
+    Some(Obstacle { path: path.to_path_buf(), passage: None, cause })
 }
 
 /// Ends every capability of this thread and of those it will start.

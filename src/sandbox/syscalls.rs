@@ -1,30 +1,38 @@
 //! Which system calls the process may still make: a seccomp filter.
 //!
-//! Owns: the list of calls. In: nothing. Out: whether the filter is in force. Never: a call that
-//! starts a program, opens a network connection, or changes who the process is.
+//! Owns: the list of calls, and of those that some arguments only are allowed for. In: the sockets
+//! that are open. Out: whether the filter is in force. Never: a call that starts a program or a
+//! process, sends anything to a network, makes memory executable, or changes who the process is.
 //!
 //! A call that is not on the list fails with EPERM. It is not a crash, for a C library may try a
 //! newer call first and fall back; and not silent either: whatever needed it reports its error.
+//!
+//! What is written to a packet socket goes out on its interface (packet(7)), and the socket cannot
+//! be opened so that it does not. So no call that could write to one is left: the calls that write
+//! are refused by descriptor, those that copy a descriptor are not on the list.
 
 use std::collections::BTreeMap;
+use std::os::fd::RawFd;
 
 use seccompiler::BpfProgram;
 use seccompiler::SeccompAction;
+use seccompiler::SeccompCmpArgLen;
+use seccompiler::SeccompCmpOp;
+use seccompiler::SeccompCondition;
 use seccompiler::SeccompFilter;
+use seccompiler::SeccompRule;
 use seccompiler::TargetArch;
 
 use crate::model::Error;
 use crate::sandbox::Reached;
 use crate::sandbox::failed;
 
-/// Files: read, write, rotate, finish.
+/// Files: read, rotate, finish. To write them is among the calls with conditions; `pwritev`,
+/// `sendfile`, `splice` and their like would be another way to write to a socket.
 const FILES: &[libc::c_long] = &[
     libc::SYS_read,
-    libc::SYS_write,
     libc::SYS_readv,
-    libc::SYS_writev,
     libc::SYS_pread64,
-    libc::SYS_pwrite64,
     libc::SYS_lseek,
     libc::SYS_close,
     libc::SYS_openat,
@@ -36,10 +44,7 @@ const FILES: &[libc::c_long] = &[
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_ftruncate,
-    libc::SYS_fcntl,
-    libc::SYS_dup,
-    libc::SYS_pipe2,
-    libc::SYS_eventfd2,
+    libc::SYS_fallocate,
     libc::SYS_getdents64,
     libc::SYS_mkdirat,
     libc::SYS_renameat,
@@ -49,38 +54,21 @@ const FILES: &[libc::c_long] = &[
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_getcwd,
-    libc::SYS_copy_file_range,
-    libc::SYS_sendfile,
-    libc::SYS_splice,
     libc::SYS_flock,
     libc::SYS_umask,
 ];
 
-/// The sockets that are open already: wait, read, ask for statistics, bind again after an interface
-/// went down.
-const SOCKETS: &[libc::c_long] = &[
-    libc::SYS_ppoll,
-    libc::SYS_recvfrom,
-    libc::SYS_recvmsg,
-    libc::SYS_getsockopt,
-    libc::SYS_setsockopt,
-    libc::SYS_bind,
-    libc::SYS_ioctl,
-];
+/// The sockets that are open already: wait, read, ask for statistics.
+const SOCKETS: &[libc::c_long] =
+    &[libc::SYS_ppoll, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_getsockopt];
 
 /// Memory.
-const MEMORY: &[libc::c_long] = &[
-    libc::SYS_mmap,
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_mprotect,
-    libc::SYS_madvise,
-    libc::SYS_brk,
-];
+const MEMORY: &[libc::c_long] =
+    &[libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk];
 
-/// Threads, waiting, time.
+/// Threads, waiting, time. `clone3` is allowed here and answered by [`no_clone3`]: its flags lie in
+/// memory, where a filter cannot read them.
 const THREADS: &[libc::c_long] = &[
-    libc::SYS_clone,
     libc::SYS_clone3,
     libc::SYS_exit,
     libc::SYS_exit_group,
@@ -95,8 +83,6 @@ const THREADS: &[libc::c_long] = &[
     libc::SYS_clock_nanosleep,
     libc::SYS_nanosleep,
     libc::SYS_restart_syscall,
-    libc::SYS_prctl,
-    libc::SYS_prlimit64,
     libc::SYS_getrusage,
     libc::SYS_getrandom,
     libc::SYS_membarrier,
@@ -104,13 +90,12 @@ const THREADS: &[libc::c_long] = &[
     libc::SYS_sysinfo,
 ];
 
-/// Signals: to be told of them, and to end by one.
+/// Signals: to be told of them.
 const SIGNALS: &[libc::c_long] = &[
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
     libc::SYS_sigaltstack,
-    libc::SYS_tgkill,
 ];
 
 /// Calls that newer architectures have dropped, and that C libraries still use where they are.
@@ -127,27 +112,145 @@ const OLD: &[libc::c_long] = &[
     libc::SYS_rmdir,
     libc::SYS_readlink,
     libc::SYS_arch_prctl,
-    libc::SYS_dup2,
-    libc::SYS_pipe,
     libc::SYS_time,
     libc::SYS_gettimeofday,
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[libc::c_long] = &[];
 
-/// Puts the filter in force for this thread and those it will start.
-pub(super) fn confine() -> Result<Reached, Error> {
+/// The calls that write, each with the descriptor as its first argument.
+const WRITES: [libc::c_long; 3] = [libc::SYS_write, libc::SYS_writev, libc::SYS_pwrite64];
+
+/// What may be set on a socket: another filter, promiscuous mode of an interface made anew. A
+/// group to join (`IP_ADD_MEMBERSHIP`) would send a report of it (RFC 3376), a ring to send from
+/// (`PACKET_TX_RING`) has no other use.
+const OPTIONS: [(i32, i32); 2] =
+    [(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER), (libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP)];
+
+/// What may be asked of a device: about interfaces, and about the terminal. Not `TIOCSTI`, by which
+/// a terminal is made to run commands.
+const REQUESTS: [u64; 4] = [
+    libc::SIOCGIFINDEX as u64,
+    libc::SIOCGIFFLAGS as u64,
+    libc::TCGETS as u64,
+    libc::TIOCGWINSZ as u64,
+];
+
+/// What may be done to a descriptor. Not `F_DUPFD`: a copy has another number.
+const CONTROLS: [i32; 4] = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
+
+/// A thread is started with this flag and none that gives it namespaces of its own.
+const THREAD: u64 = libc::CLONE_THREAD as u64;
+const NAMESPACES: u64 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWCGROUP) as u64;
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+type Made<T> = Result<T, seccompiler::BackendError>;
+
+/// Puts the filter in force for this thread and those it will start. Nothing can be written to
+/// `sockets` from then on; `complete` says that they are all there are.
+pub(super) fn confine(sockets: &[RawFd], complete: bool) -> Result<Reached, Error> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
-        return Ok(Reached::Partly(format!("no filter for {}", std::env::consts::ARCH)));
+        return Ok(Reached::Partly(format!(
+            "no filter for {}: it could still send",
+            std::env::consts::ARCH
+        )));
     };
-    let calls = [FILES, SOCKETS, MEMORY, THREADS, SIGNALS, OLD].concat();
-    let count = calls.len();
-    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
-        calls.into_iter().map(|call| (call, Vec::new())).collect();
+    let rules = rules(sockets, std::process::id()).map_err(|e| failed("seccomp", e))?;
+    let count = rules.len();
+    no_clone3(arch)?;
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch)
-        .map_err(|e| failed("seccomp", e))?;
-    let program = BpfProgram::try_from(filter).map_err(|e| failed("seccomp", e))?;
-    seccompiler::apply_filter(&program).map_err(|e| failed("seccomp", e))?;
-    Ok(Reached::Full(format!("{count} system calls allowed")))
+    enforce(SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch))?;
+    let what = format!("{count} system calls allowed, nothing can be sent");
+    if complete {
+        Ok(Reached::Full(what))
+    } else {
+        Ok(Reached::Partly(format!(
+            "{what} on the sockets of the capture; others were not looked for: /proc is not there"
+        )))
+    }
+}
+
+/// `clone3` does not exist: the C library starts threads by `clone` then, whose flags are seen.
+fn no_clone3(arch: TargetArch) -> Result<(), Error> {
+    let refuse = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    enforce(SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch))
+}
+
+fn enforce(filter: Made<SeccompFilter>) -> Result<(), Error> {
+    let program = filter.and_then(BpfProgram::try_from).map_err(|e| failed("seccomp", e))?;
+    seccompiler::apply_filter(&program).map_err(|e| failed("seccomp", e))
+}
+
+/// Each call that is allowed, with the conditions of which one must hold; none: always.
+fn rules(sockets: &[RawFd], process: u32) -> Made<Rules> {
+    let always = [FILES, SOCKETS, MEMORY, THREADS, SIGNALS, OLD].concat();
+    let mut rules: Rules = always.into_iter().map(|call| (call, Vec::new())).collect();
+    let mut add = |call, conditions: Made<Vec<SeccompRule>>| -> Made<()> {
+        rules.insert(call, conditions?);
+        Ok(())
+    };
+    for call in WRITES {
+        add(call, anything_but(sockets))?;
+    }
+    add(libc::SYS_bind, any(sockets.iter().map(|fd| vec![equal(0, word(*fd))])))?;
+    let option = |(level, name): (i32, i32)| vec![equal(1, word(level)), equal(2, word(name))];
+    add(libc::SYS_setsockopt, any(OPTIONS.into_iter().map(option)))?;
+    add(libc::SYS_ioctl, any(REQUESTS.into_iter().map(|request| vec![equal(1, request)])))?;
+    add(libc::SYS_fcntl, any(CONTROLS.into_iter().map(|what| vec![equal(1, word(what))])))?;
+    add(libc::SYS_prctl, any([vec![equal(0, word(libc::PR_SET_NAME))]]))?;
+    add(libc::SYS_clone, any([vec![masked(0, THREAD | NAMESPACES, THREAD)]]))?;
+    // No memory is executable that was not when the process began.
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        add(call, any([vec![masked(2, word(libc::PROT_EXEC), 0)]]))?;
+    }
+    // To end by a signal of its own; to ask for limits, of itself, and set none.
+    add(libc::SYS_tgkill, any([vec![equal(0, u64::from(process))]]))?;
+    let null = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0);
+    add(libc::SYS_prlimit64, any([vec![equal(0, 0), null]]))?;
+    Ok(rules)
+}
+
+/// One of these; without any the call is not allowed at all.
+fn any(rules: impl IntoIterator<Item = Vec<Made<SeccompCondition>>>) -> Made<Vec<SeccompRule>> {
+    let all = |conditions: Vec<Made<SeccompCondition>>| {
+        SeccompRule::new(conditions.into_iter().collect::<Made<_>>()?)
+    };
+    let rules: Vec<SeccompRule> = rules.into_iter().map(all).collect::<Made<_>>()?;
+    if rules.is_empty() { Ok(vec![never()?]) } else { Ok(rules) }
+}
+
+/// A rule that holds for no call: an empty list would mean always.
+fn never() -> Made<SeccompRule> {
+    SeccompRule::new(vec![equal(0, 0)?, equal(0, 1)?])
+}
+
+/// The first argument is none of these descriptors.
+fn anything_but(sockets: &[RawFd]) -> Made<Vec<SeccompRule>> {
+    let differs =
+        |fd: &RawFd| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, word(*fd));
+    let conditions: Vec<_> = sockets.iter().map(differs).collect::<Made<_>>()?;
+    if conditions.is_empty() { Ok(Vec::new()) } else { Ok(vec![SeccompRule::new(conditions)?]) }
+}
+
+/// The kernel takes 32 bits of descriptors, options and requests and leaves the rest of the
+/// register alone: a comparison of 64 would let a descriptor pass that has a bit set up there.
+fn equal(argument: u8, value: u64) -> Made<SeccompCondition> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+}
+
+fn masked(argument: u8, mask: u64, value: u64) -> Made<SeccompCondition> {
+    let operator = SeccompCmpOp::MaskedEq(mask);
+    SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value)
+}
+
+/// The 32 bits of a number as the filter sees them.
+const fn word(value: i32) -> u64 {
+    value.cast_unsigned() as u64
 }

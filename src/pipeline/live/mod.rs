@@ -5,13 +5,12 @@
 //! Never: drops a packet itself: whoever is slow makes the ring fill, and the kernel counts.
 
 mod board;
+mod confine;
 mod files;
 mod listen;
 mod reload;
 mod signals;
 
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,9 +19,7 @@ use crate::capture::LiveSource;
 use crate::capture::interfaces;
 use crate::capture::live::Backend;
 use crate::capture::live::LiveOptions;
-use crate::config::Output;
 use crate::config::Plan;
-use crate::config::SessionLines;
 use crate::config::live::LivePlan;
 use crate::model::Error;
 use crate::pipeline::Outcome;
@@ -39,8 +36,6 @@ use crate::pipeline::reader::Reader;
 use crate::pipeline::state;
 use crate::pipeline::state::State;
 use crate::pipeline::warnings;
-use crate::sandbox;
-use crate::sandbox::Confinement;
 
 pub use crate::capture::interfaces::Interface;
 
@@ -78,7 +73,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let pool = BlockPool::new(POOL.0, POOL.1);
     let source = LiveSource::open(&live.interfaces, &options(live), &pool)?;
     let state = State::of(&live.plan).map_err(|e| vec![e])?;
-    confine(run).map_err(|e| vec![e])?;
+    confine::confine(run, source.sockets()).map_err(|e| vec![e])?;
     let learned = state.as_ref().map(|state| state::sentence(&state.baselines.totals()));
     let signals = Signals::install().map_err(|e| vec![Error::new("signals", e.to_string())])?;
     let board = Arc::new(Board::new(PLACES + live.plan.workers));
@@ -112,51 +107,6 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     files.finish(&outcome).map_err(|e| vec![e])?;
     outcome.save_state()?;
     Ok(outcome)
-}
-
-/// What a run reads beside its own files: counts of interfaces, and the names that filters use.
-const READ_ALWAYS: [&str; 5] =
-    ["/sys/class/net", "/sys/devices", "/etc/services", "/etc/protocols", "/etc/nsswitch.conf"];
-
-/// Gives up every right but those the rest of the run needs, and says how far that went. The
-/// sockets are open, no thread has started, no file has been written.
-fn confine(run: &LiveRun) -> Result<(), Error> {
-    let live = &run.live;
-    let Some(user) = &live.user else {
-        (run.tell)("sandbox: off, as asked");
-        return Ok(());
-    };
-    let plan = &live.plan;
-    let own = [
-        &plan.geo,
-        &plan.lists,
-        &plan.signatures,
-        &plan.subjects,
-        &plan.pseudonymise,
-        &plan.config,
-    ];
-    let mut read: Vec<PathBuf> = READ_ALWAYS.iter().map(PathBuf::from).collect();
-    read.extend(own.into_iter().flatten().cloned());
-    read.extend(plan.rules.iter().chain(&plan.rules_only).cloned());
-    let mut write = Vec::new();
-    if let Output::Dir { path, .. } = &plan.output {
-        std::fs::create_dir_all(path).map_err(|cause| {
-            Error::new(format!("output directory {}", path.display()), cause.to_string())
-                .help("choose a directory that can be created and written to")
-        })?;
-        write.push(path.clone());
-    }
-    write.extend(plan.state.clone());
-    if let SessionLines::To(path) = &plan.sessions
-        && path.as_os_str() != "-"
-    {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        write.push(parent.unwrap_or(Path::new(".")).to_path_buf());
-    }
-    let steps = sandbox::enter(&Confinement { user: user.clone(), read, write })?;
-    let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
-    (run.tell)(&format!("sandbox: {}", steps.join("; ")));
-    Ok(())
 }
 
 fn options(live: &LivePlan) -> LiveOptions {

@@ -1,0 +1,44 @@
+//! Which descriptors are sockets: what is written to them would leave the process.
+//!
+//! Owns: the search. In: the process's own table of descriptors. Out: their numbers, and whether
+//! the table could be read. Never: closes or changes one.
+
+use std::fs;
+use std::os::fd::RawFd;
+
+/// Standard input, output and error are whoever's who started the process: a log may be a socket.
+const STANDARD: RawFd = 2;
+
+/// Every socket of this process that is open now, also one that it was started with; `known` are in
+/// the answer whatever the table says. The flag is false where there is no table to read (`/proc`
+/// is not mounted).
+pub(super) fn open_sockets(known: &[RawFd]) -> (Vec<RawFd>, bool) {
+    let mut sockets = known.to_vec();
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return (sockets, false) };
+    for entry in entries.filter_map(Result::ok) {
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
+        // proc(5): the link of a socket reads `socket:[inode]`.
+        let is_socket = fs::read_link(entry.path())
+            .is_ok_and(|target| target.as_os_str().to_string_lossy().starts_with("socket:"));
+        sockets.extend(number.filter(|fd| is_socket && *fd > STANDARD));
+    }
+    sockets.sort_unstable();
+    sockets.dedup();
+    (sockets, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::open_sockets;
+    use std::net::UdpSocket;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn sockets_are_found_and_files_are_not() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let (found, complete) = open_sockets(&[]);
+        assert!(complete && found.contains(&socket.as_raw_fd()), "{found:?}");
+        assert!(!found.contains(&file.as_raw_fd()), "{found:?}");
+    }
+}
