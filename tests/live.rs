@@ -12,6 +12,8 @@
     reason = "a test that cannot go on fails, and a test of a live sensor waits"
 )]
 
+#[path = "live/full.rs"]
+mod full;
 #[path = "live/load.rs"]
 mod load;
 #[path = "live/net.rs"]
@@ -24,6 +26,8 @@ mod start;
 mod state;
 #[path = "live/tunnels.rs"]
 mod tunnels;
+#[path = "live/watch.rs"]
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -196,9 +200,9 @@ fn tags_that_the_kernel_takes_out_are_seen() {
         .collect();
     let expected = [
         ("10.0.0.1", Value::Null),
-        ("10.0.0.3", 7.into()),
-        ("10.0.0.5", 8.into()),
-        ("10.0.0.7", 9.into()),
+        ("10.0.0.3", "7".into()),
+        ("10.0.0.5", "8".into()),
+        ("10.0.0.7", "9".into()),
     ];
     assert_eq!(vlans, expected.iter().map(|(ip, vlan)| (*ip, vlan)).collect());
     // The whole frame is back: nothing but the tag came before the payload.

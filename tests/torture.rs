@@ -21,6 +21,10 @@ mod blinding;
 mod craft;
 #[path = "results/kill.rs"]
 mod kill;
+#[path = "torture/live.rs"]
+mod live;
+#[path = "live/net.rs"]
+mod net;
 #[path = "torture/results.rs"]
 mod results;
 
@@ -48,7 +52,7 @@ struct Case {
 
 /// Every case, by area.
 fn cases() -> Vec<Case> {
-    [blinding::cases(), results::cases()].into_iter().flatten().collect()
+    [blinding::cases(), results::cases(), live::cases()].into_iter().flatten().collect()
 }
 
 #[test]

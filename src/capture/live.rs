@@ -207,6 +207,12 @@ impl LiveSource {
         self.taps.iter().flat_map(Tap::sockets).collect()
     }
 
+    /// Ends, and leaves the sockets open for as long as the process lives: once it is confined
+    /// nothing may be written to their numbers, and a file that got one could not be written.
+    pub fn leave_open(self) {
+        std::mem::forget(self);
+    }
+
     /// Each interface, with what was counted for it.
     pub fn taps(&self) -> impl Iterator<Item = &Tap> {
         self.taps.iter()

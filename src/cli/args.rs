@@ -49,7 +49,7 @@ pub(super) struct RunArgs {
     #[arg(long, requires = "out")]
     force: bool,
     /// Alerts and incidents as NDJSON on standard output
-    #[arg(long, conflicts_with = "out")]
+    #[arg(long)]
     json: bool,
     /// Session lines to this file, `-` for standard output
     #[arg(long, value_name = "FILE", conflicts_with_all = ["no_sessions"])]
@@ -300,6 +300,7 @@ impl RunArgs {
             (None, true) => SessionLines::Off,
             (None, false) => SessionLines::WithOutput,
         };
+        plan.json = self.json;
         plan.fail_on_alert = self.fail_on_alert;
         plan.quiet = self.quiet;
     }

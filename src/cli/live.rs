@@ -18,6 +18,7 @@ use crate::config::PointBy;
 use crate::config::live::LivePlan;
 use crate::config::live::Rotate;
 use crate::config::live::parse_bytes;
+use crate::config::live::parse_out_max;
 use crate::config::live::parse_seconds;
 use crate::model::Counter;
 use crate::model::Error;
@@ -25,6 +26,8 @@ use crate::model::escape::escaped_lines;
 use crate::pipeline;
 use crate::pipeline::live;
 use crate::pipeline::live::LiveRun;
+use crate::report::spans;
+use crate::report::summary::InputTotals;
 use crate::report::terminal;
 use crate::report::terminal::Style;
 
@@ -41,6 +44,10 @@ pub(super) struct LiveArgs {
     /// by its first second: a span (15m, 1h, 1d), a size of session lines (1GiB), or both
     #[arg(long, value_name = "SPAN|SIZE", value_delimiter = ',', requires = "out")]
     rotate: Vec<String>,
+    /// Most that --out may hold, with what earlier runs left there: the oldest finished set goes.
+    /// Sets are finished at an eighth of it at the latest
+    #[arg(long, value_name = "SIZE", requires = "out")]
+    out_max: Option<String>,
     /// End after this span (30s, 1h)
     #[arg(long, value_name = "SPAN")]
     duration: Option<String>,
@@ -93,14 +100,24 @@ pub(super) fn run(args: &LiveArgs, style: Style) -> Ended {
         (plan.plan.output.clone(), plan.plan.quiet, plan.plan.fail_on_alert);
     let shown = output == Output::Summary && !quiet && !plan.plan.lines_to_stdout();
     let again = args.clone();
+    let interfaces = plan.interfaces.len() as u64;
     let outcome = live::run(&LiveRun {
         live: plan,
         replan: Arc::new(move || again.plan()),
         tell: Arc::new(tell),
     })?;
+    let span = outcome.span;
     let alerted = fail && outcome.counters.get(Counter::Alerts) > 0;
     if shown {
-        cli::print_as_is(&terminal::render(&read::summarise(outcome), style))?;
+        let mut summary = read::summarise(outcome);
+        summary.inputs = InputTotals {
+            interfaces,
+            frames: summary.counters.get(Counter::Frames),
+            bytes: summary.counters.get(Counter::FrameBytes),
+            clusters: spans::clusters(span),
+            ..summary.inputs
+        };
+        cli::print_as_is(&terminal::render(&summary, style))?;
     }
     Ok(if alerted { ALERTS } else { RAN })
 }
@@ -127,8 +144,14 @@ fn list() -> Ended {
 impl LiveArgs {
     /// What every run needs to know, and everything that is wrong with it.
     fn checked_plan(&self) -> (Plan, Vec<Error>) {
-        let (mut plan, errors) = self.common.plan();
+        let (mut plan, mut errors) = self.common.plan();
         plan.point_by = if self.point_by_interface { PointBy::File } else { PointBy::All };
+        if let Some(word) = &self.out_max {
+            match parse_out_max("--out-max", word) {
+                Ok(most) => plan.out_max = Some(most),
+                Err(error) => errors.push(error),
+            }
+        }
         (plan, errors)
     }
 

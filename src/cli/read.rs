@@ -65,11 +65,13 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
         .first()
         .map(|oldest| (outcome.old_lists.len() as u64, oldest.name.clone(), oldest.age_days));
     let mut summary = outcome.sessions.finish();
+    summary.rules = outcome.shown;
     summary.add_endpoints(outcome.endpoints.iter());
     summary.add_alerts(outcome.alerts.iter().map(|alert| &**alert));
     summary.add_incidents(&outcome.incidents);
     summary.inputs = InputTotals {
         files: outcome.files.len() as u64,
+        interfaces: 0,
         bytes: outcome.files.iter().map(|file| file.bytes).sum(),
         frames: outcome.files.iter().map(|file| file.packets).sum(),
         clusters: spans::clusters(outcome.files.iter().filter_map(|f| f.first.zip(f.last))),

@@ -16,6 +16,7 @@ use crate::config::WORKERS_MAX;
 use crate::config::Written;
 use crate::config::bounded;
 use crate::config::learn_days;
+use crate::config::live::parse_out_max;
 use crate::config::memory::parse_memory;
 use crate::config::parse_level;
 use crate::config::sensor_name;
@@ -24,7 +25,8 @@ use crate::model::Error;
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
                     lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
                     min_level, max_ratio, no_decap, key, dedup, dedup_window_us, memory, \
-                    unanswered and [caps] with sessions, endpoints, alerts, baselines, bindings";
+                    unanswered, out_max and [caps] with sessions, endpoints, alerts, \
+                    baselines, bindings";
 
 /// Most bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -66,6 +68,7 @@ struct Keys {
     dedup_window_us: Option<Spanned<usize>>,
     memory: Option<Spanned<String>>,
     unanswered: Option<u64>,
+    out_max: Option<Spanned<String>>,
     caps: Option<CapsTable>,
 }
 
@@ -193,6 +196,8 @@ impl ConfigFile {
         checker.set(&mut plan.vantage, keys.vantage, |word| parse_vantage(word));
         checker.set(&mut plan.workers, keys.workers, |n| bounded("workers", *n, 1, WORKERS_MAX));
         checker.set(&mut plan.min_level, keys.min_level, |word| parse_level(word));
+        let out_max = |word: &String| parse_out_max("out_max", word).map(Some);
+        checker.set(&mut plan.out_max, keys.out_max, out_max);
         checker
             .set(&mut plan.dedup_window_us, keys.dedup_window_us, |us| dedup_window(*us).map(Some));
         if keys.dedup == Some(false) {

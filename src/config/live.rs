@@ -44,6 +44,17 @@ pub struct LivePlan {
     pub seconds: Option<u64>,
 }
 
+/// Least that a directory of results may be limited to: some sets of a quiet wire.
+const OUT_MAX_LEAST: u64 = 512 * 1024;
+
+/// A cap on a directory of results; `what` names it in errors.
+pub fn parse_out_max(what: &str, word: &str) -> Result<u64, Error> {
+    parse_bytes(word).filter(|most| *most >= OUT_MAX_LEAST).ok_or_else(|| {
+        Error::new(what, format!("`{word}` is no size in bounds"))
+            .help("give a size of 512KiB or more, such as 50GiB")
+    })
+}
+
 /// A span such as `30s`, `15m`, `1h`, `1d`, in seconds.
 pub fn parse_seconds(word: &str) -> Option<u64> {
     let (number, unit) = split(word)?;

@@ -238,6 +238,10 @@ pub struct Plan {
     pub hash: HashInputs,
     /// Where results go.
     pub output: Output,
+    /// Alerts and incidents as NDJSON on standard output, whatever else is written.
+    pub json: bool,
+    /// Bytes that the directory of a live run may hold.
+    pub out_max: Option<u64>,
     /// Where session lines go.
     pub sessions: SessionLines,
     /// Alerts below this level are not reported.
@@ -288,6 +292,8 @@ impl Default for Plan {
             latency: true,
             hash: HashInputs::Auto,
             output: Output::Summary,
+            json: false,
+            out_max: None,
             sessions: SessionLines::WithOutput,
             min_level: Level::Informational,
             fail_on_alert: false,

@@ -15,12 +15,18 @@ use std::fs::TryLockError;
 use std::io;
 use std::io::BufWriter;
 use std::io::ErrorKind;
+use std::io::Seek;
+use std::io::SeekFrom;
 use std::io::Write;
+use std::io::WriterPanicked;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::emit::partial;
 use crate::emit::partial::Partial;
+use crate::emit::room;
+use crate::emit::room::Room;
 use crate::model::Error;
 
 pub use crate::emit::partial::abandon;
@@ -73,6 +79,11 @@ impl OutDir {
         let refuse = |cause: &str| Error::new(what(dir), cause);
         for entry in fs::read_dir(dir).map_err(|cause| refuse(&cause.to_string()))? {
             let path = entry.map_err(|cause| refuse(&cause.to_string()))?.path();
+            if path.file_name().is_some_and(room::is_room) {
+                // Where this fails, keeping room anew says why.
+                let _ = fs::remove_file(&path);
+                continue;
+            }
             if force || left.contains(&path) {
                 continue;
             }
@@ -106,6 +117,22 @@ impl OutDir {
         let (partial, file, _) = Partial::begin(&path)?;
         self.files.push(Staged { name: name.to_owned(), partial });
         Ok(OutFile::over(path, file, None))
+    }
+
+    /// Keeps room in the directory for what must be written last.
+    pub fn keep_room(&self, name: &str, bytes: u32) -> Result<Room, Error> {
+        Room::keep(&self.dir, name, bytes)
+    }
+
+    /// Ends the run where its last file could not be written: what is there stays, under its
+    /// temporary names.
+    pub fn keep(mut self) {
+        self.files.drain(..).for_each(|file| file.partial.keep());
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.dir
     }
 
     /// Ends the run, once each file is finished: all get their names. Results of an earlier run
@@ -187,6 +214,18 @@ impl Lock {
     }
 }
 
+/// Removes a set of results that no run is writing to, with whatever a killed run has left in it.
+///
+/// Errors: another run is writing to it; something in it is not ours, or cannot be removed.
+pub fn remove_set(dir: &Path) -> Result<(), Error> {
+    let _lock = Lock::take(dir)?;
+    let ours = |name: &str| {
+        room::is_room(name.as_ref())
+            || NAMES.iter().any(|ours| name == *ours || partial::is_of(name, ours))
+    };
+    room::remove_set(dir, &ours, RUN)
+}
+
 /// One result being written.
 pub struct OutFile {
     path: PathBuf,
@@ -196,6 +235,8 @@ pub struct OutFile {
     sink: Sink,
     left: Vec<PathBuf>,
     closed: bool,
+    /// Lines that were written, or wait in the buffer.
+    lines: u64,
 }
 
 enum Sink {
@@ -237,12 +278,12 @@ impl OutFile {
     pub fn stream(name: impl AsRef<Path>, stream: Box<dyn Write + Send>) -> OutFile {
         let sink = Sink::Stream(BufWriter::with_capacity(BUFFER_BYTES, stream));
         let path = name.as_ref().to_path_buf();
-        OutFile { path, partial: None, sink, left: Vec::new(), closed: false }
+        OutFile { path, partial: None, sink, left: Vec::new(), closed: false, lines: 0 }
     }
 
     fn over(path: PathBuf, file: File, partial: Option<Partial>) -> OutFile {
         let sink = Sink::File(BufWriter::with_capacity(BUFFER_BYTES, file));
-        OutFile { path, partial, sink, left: Vec::new(), closed: false }
+        OutFile { path, partial, sink, left: Vec::new(), closed: false, lines: 0 }
     }
 
     /// What users should know of the place it is written to.
@@ -259,7 +300,38 @@ impl OutFile {
             Sink::File(file) => file.write_all(bytes),
             Sink::Stream(stream) => stream.write_all(bytes),
         };
+        if result.is_ok() {
+            self.lines += lines(bytes);
+        }
         self.settle(result)
+    }
+
+    /// Lines that were given to it and not lost.
+    pub const fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// After a failure: gives up what could not be written, so that the file ends with its last
+    /// whole line and can be written to again. [`OutFile::lines`] says what is left.
+    pub fn cut(&mut self) -> Result<(), Error> {
+        let nowhere = Sink::Stream(BufWriter::with_capacity(0, Box::new(io::sink())));
+        let rest = match std::mem::replace(&mut self.sink, nowhere) {
+            Sink::File(writer) => {
+                let (mut file, rest) = writer.into_parts();
+                let ended = end_line(&mut file);
+                self.sink = Sink::File(BufWriter::with_capacity(BUFFER_BYTES, file));
+                ended.map_err(|cause| failed(&self.path, &cause))?;
+                rest
+            }
+            Sink::Stream(writer) => {
+                let (stream, rest) = writer.into_parts();
+                self.sink = Sink::Stream(BufWriter::with_capacity(BUFFER_BYTES, stream));
+                rest
+            }
+        };
+        let rest = rest.unwrap_or_else(WriterPanicked::into_inner);
+        self.lines = self.lines.saturating_sub(lines(&rest));
+        Ok(())
     }
 
     /// Hands what was written so far to the system, so that others can follow it.
@@ -308,6 +380,29 @@ impl OutFile {
             Ok(()) => Ok(()),
         }
     }
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// Cuts a file behind its last whole line and goes on there.
+fn end_line(file: &mut File) -> io::Result<()> {
+    const STEP: u64 = 64 * 1024;
+    let mut end = file.metadata()?.len();
+    let mut chunk = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(STEP);
+        chunk.resize(usize::try_from(end - start).unwrap_or(0), 0);
+        file.read_exact_at(&mut chunk, start)?;
+        if let Some(at) = chunk.iter().rposition(|byte| *byte == b'\n') {
+            end = start + at as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    file.set_len(end)?;
+    file.seek(SeekFrom::Start(end)).map(drop)
 }
 
 /// Says which sets below the directory of a live run were left by runs that did not finish.

@@ -11,6 +11,7 @@ pub mod files;
 mod gaps;
 pub mod health;
 pub mod id;
+pub mod room;
 pub mod run;
 pub mod scan;
 

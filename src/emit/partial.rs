@@ -74,7 +74,10 @@ impl Partial {
             // Before the file is there, so that no signal finds it without its entry.
             let mut open = open_files();
             // Creating anew never follows a link that somebody put there.
-            let file = File::options().write(true).create_new(true).mode(FILE_MODE).open(&path);
+            // Read only to find its last line, where the file system turns out to be full.
+            let mut options = File::options();
+            options.read(true).write(true).create_new(true).mode(FILE_MODE);
+            let file = options.open(&path);
             match file {
                 Ok(file) => {
                     open.push(path.clone());
@@ -131,6 +134,12 @@ pub fn abandon() {
 /// Those temporary files of a name that are there now, whoever wrote them.
 pub(super) fn all_of(target: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(names(target)?.filter(|path| fs::symlink_metadata(path).is_ok()).collect())
+}
+
+/// Whether `name` is a temporary one of a file that will be `target`.
+pub(super) fn is_of(name: &str, target: &str) -> bool {
+    let rest = name.strip_prefix('.').and_then(|name| name.strip_prefix(target));
+    rest.is_some_and(|rest| rest.starts_with(".partial"))
 }
 
 /// The temporary names of a file, in the order in which they are taken.

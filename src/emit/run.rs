@@ -43,6 +43,9 @@ pub struct RunReport {
     /// What was learned by the end of the run, where a state directory keeps it.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub state: Value,
+    /// Why the files of a live set end early, where their file system refused to take more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
     /// What was lost, and where.
     pub loss: Loss,
     /// Copies that a mirror port made, by capture point; null where they were not looked for.
@@ -194,6 +197,7 @@ impl RunReport {
             interrupted: false,
             warnings: Vec::new(),
             state: Value::Null,
+            incomplete: None,
             loss: Loss::default(),
             duplicates: Value::Null,
             counters: Counters::default(),

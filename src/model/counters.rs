@@ -264,6 +264,14 @@ counters! {
         loss("tags", "tags of endpoints over the cap");
     /// Baselines given up because the cap was reached: those of fewest days and sessions.
     BaselinesDropped = "baselines_dropped" in "detect", loss("baselines", "baselines over the cap");
+    /// Lines of live results that were not written because their file system would not take them.
+    LinesLost = "lines_lost" in "output", loss("lines", "lines that could not be written");
+    /// Live sets that end early for that.
+    SetsIncomplete = "sets_incomplete" in "output", quality("sets that end early for that");
+    /// Finished live sets removed, the oldest first, to stay within the cap on output.
+    SetsRemoved = "sets_removed" in "output", loss("sets", "finished sets removed for --out-max");
+    /// What these held.
+    SetBytesRemoved = "set_bytes_removed" in "output", total;
 }
 
 /// A full set of counters, owned by one thread.

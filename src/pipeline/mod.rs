@@ -61,6 +61,7 @@ use crate::pipeline::verdicts::nothing_readable;
 pub use crate::pipeline::verdicts::problems;
 use crate::pipeline::warnings::Warning;
 use crate::pipeline::worker::Worker;
+use crate::report::summary::RuleLine;
 use crate::report::summary::SummaryBuilder;
 
 /// Handovers under way from one worker. A mark is a handover, and every worker gets the same marks,
@@ -119,6 +120,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// What users should know of the places that results go to.
     pub remarks: Vec<String>,
+    /// Alerts that a live run has shown already, by rule; they are not in `alerts`.
+    pub shown: Vec<RuleLine>,
     /// How much was learned, where a state directory keeps it.
     pub learned: Option<BaselineTotals>,
     /// That directory, until what was learned is saved.
@@ -297,6 +300,7 @@ fn conclude(
         warnings: Vec::new(),
         interrupted: false,
         remarks: Vec::new(),
+        shown: Vec::new(),
         learned: findings.learned,
         state,
     })

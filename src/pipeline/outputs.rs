@@ -3,12 +3,15 @@
 //! Owns: the open files. In: session lines as they come, the outcome at the end. Out: files under
 //! their final names, all at once at the end. Never: a partial file that looks finished.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use serde_json::json;
 
 use crate::config::Output;
 use crate::config::Plan;
 use crate::config::SessionLines;
+use crate::emit::Origin;
 use crate::emit::alert::IncidentContext;
 use crate::emit::alert::render_alert;
 use crate::emit::alert::render_incident;
@@ -21,11 +24,14 @@ use crate::emit::run::RunReport;
 use crate::emit::run::Sensor;
 use crate::emit::run::SensorPlace;
 use crate::emit::run::Totals;
+use crate::model::Alert;
 use crate::model::CopyPoint;
 use crate::model::CopyReport;
 use crate::model::Counter;
 use crate::model::Error;
+use crate::model::Incident;
 use crate::model::Nanos;
+use crate::model::endpoint::EndpointRow;
 use crate::pipeline::OldList;
 use crate::pipeline::Outcome;
 use crate::pipeline::analyst::Sink;
@@ -82,7 +88,7 @@ impl Outputs {
         if let Some(file) = self.sessions {
             file.finish()?;
         }
-        if plan.output == Output::Json {
+        if plan.json {
             let mut stdout = OutFile::create("-".as_ref())?;
             write_alerts(&mut stdout, outcome)?;
             write_incidents(&mut stdout, outcome)?;
@@ -103,16 +109,10 @@ impl Sink for Outputs {
     }
 }
 
-/// The files that are written at the end of a set.
-pub(super) fn write_rest(
-    dir: &mut OutDir,
-    outcome: &Outcome,
-    report: RunReport,
-) -> Result<(), Error> {
+/// The files that are written at the end.
+fn write_rest(dir: &mut OutDir, outcome: &Outcome, report: RunReport) -> Result<(), Error> {
     let mut file = dir.file("endpoints.ndjson")?;
-    let origin = &outcome.origin;
-    let rows = outcome.endpoints.iter();
-    write_lines(&mut file, rows, |row, lines| render_endpoint(&row, origin, lines))?;
+    write_endpoint_lines(&mut file, &outcome.origin, outcome.endpoints.iter())?;
     file.finish()?;
     let mut file = dir.file("incidents.ndjson")?;
     write_incidents(&mut file, outcome)?;
@@ -122,6 +122,15 @@ pub(super) fn write_rest(
     report.render(&mut text)?;
     file.write(&text)?;
     file.finish()
+}
+
+/// Endpoints as lines.
+pub(super) fn write_endpoint_lines(
+    file: &mut OutFile,
+    origin: &Origin,
+    rows: impl Iterator<Item = EndpointRow>,
+) -> Result<(), Error> {
+    write_lines(file, rows, |row, lines| render_endpoint(&row, origin, lines))
 }
 
 fn write_lines<T>(
@@ -140,20 +149,34 @@ fn write_lines<T>(
     file.write(&lines)
 }
 
-pub(super) fn write_alerts(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
-    let origin = &outcome.origin;
-    write_lines(file, outcome.alerts.iter(), |alert, out| render_alert(alert, origin, out))
+fn write_alerts(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
+    write_alert_lines(file, &outcome.origin, &outcome.alerts)
 }
 
-pub(super) fn write_incidents(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
-    write_lines(file, outcome.incidents.iter(), |incident, out| {
+/// Alerts as lines.
+pub(super) fn write_alert_lines(
+    file: &mut OutFile,
+    origin: &Origin,
+    alerts: &[Arc<Alert>],
+) -> Result<(), Error> {
+    write_lines(file, alerts.iter(), |alert, out| render_alert(alert, origin, out))
+}
+
+fn write_incidents(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
+    write_incident_lines(file, &outcome.origin, &outcome.incidents)
+}
+
+/// Incidents as lines.
+pub(super) fn write_incident_lines(
+    file: &mut OutFile,
+    origin: &Origin,
+    incidents: &[Incident],
+) -> Result<(), Error> {
+    write_lines(file, incidents.iter(), |incident, out| {
         let next_steps = crate::detect::incidents::next_steps(incident);
         let does_not_prove = crate::detect::incidents::does_not_prove(incident);
-        let context = IncidentContext {
-            origin: &outcome.origin,
-            next_steps: &next_steps,
-            does_not_prove: &does_not_prove,
-        };
+        let context =
+            IncidentContext { origin, next_steps: &next_steps, does_not_prove: &does_not_prove };
         render_incident(incident, &context, out);
     })
 }

@@ -202,7 +202,10 @@ impl Reader {
                 files.iter().for_each(|file| tally.file(file));
                 files
             }
-            Source::Live(_) => Vec::new(),
+            Source::Live(live) => {
+                live.leave_open();
+                Vec::new()
+            }
         };
         let copies = self.intake.copies.map(Copies::finish);
         Ok(ReaderReport { counters: tally.counters, files, names, span, copies })

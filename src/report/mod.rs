@@ -5,6 +5,7 @@
 
 pub mod copies;
 pub mod feed;
+pub mod live;
 pub mod spans;
 pub mod story;
 pub mod summary;

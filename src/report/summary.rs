@@ -84,6 +84,8 @@ pub struct IncidentLine {
 pub struct InputTotals {
     /// Files or streams.
     pub files: u64,
+    /// Interfaces, of a live run.
+    pub interfaces: u64,
     /// Bytes of those files.
     pub bytes: u64,
     /// Frames in them.

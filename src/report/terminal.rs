@@ -199,7 +199,10 @@ fn put_inputs(page: &mut Page, summary: &Summary) {
     page.paint("longhaul", Tone::Title);
     let read = format!(
         "  {}, {}, {}",
-        units::number_of(inputs.files as usize, "file"),
+        match inputs.interfaces {
+            0 => units::number_of(inputs.files as usize, "file"),
+            n => units::number_of(n as usize, "interface"),
+        },
         units::number_of(inputs.frames as usize, "packet"),
         units::bytes(inputs.bytes)
     );

@@ -104,6 +104,20 @@ fn unshare() -> bool {
     unsafe { libc::unshare(libc::CLONE_NEWNET) == 0 }
 }
 
+/// From here on, what this thread and its children mount is seen by them alone.
+#[allow(unsafe_code, reason = "the standard library knows no namespaces")]
+pub fn own_mounts() -> bool {
+    // SAFETY: takes no pointer; gives this thread a copy of the table of mounts, and directories
+    // of its own with it.
+    let apart = unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_NEWNS) == 0 };
+    apart && run("mount", &["--make-rprivate", "/"])
+}
+
+/// Mounts a file system in memory.
+pub fn mount_tmpfs(dir: &Path, options: &str) -> bool {
+    run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", &dir.display().to_string()])
+}
+
 /// Changes something of this thread's network: `ip addr add ...`. Whether that was possible.
 pub fn ip(args: &[&str]) -> bool {
     run("ip", args)
@@ -180,6 +194,16 @@ impl Sensor {
     pub fn hear_out(&mut self) {
         let mut stdout = self.process.stdout.take().unwrap();
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+    }
+
+    /// The lines of the sensor's standard output.
+    pub fn out(&mut self) -> Receiver<String> {
+        let stdout = BufReader::new(self.process.stdout.take().unwrap());
+        let (tell, shown) = mpsc::channel();
+        std::thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+        });
+        shown
     }
 
     /// Ends the sensor as the system would; its exit code, and all it said.

@@ -53,7 +53,7 @@ fn sound(what: &str, who: &str) -> Vec<u8> {
         "key" => format!("{who} key of many bytes\n").into_bytes(),
         "rules" => include_str!("rule.yml").replace("PORT", &port.to_string()).into_bytes(),
         "lists" => format!(
-            "# name: own\n# tag: proxy\n# kind: cidr\n# source: {who}\n# date: 2026-11-22\n\
+            "# name: own\n# tag: proxy\n# kind: prefix\n# source: {who}\n# date: 2026-11-22\n\
              # licence: Apache-2.0\n# category: proxy\n\n198.51.100.0/24\n"
         )
         .into_bytes(),

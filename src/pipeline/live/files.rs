@@ -1,37 +1,35 @@
 //! The files of a live run: written as it goes, finished and begun anew by time or size.
 //!
-//! Owns: the open set of files. In: lines and findings, second by second. Out: finished sets, each
-//! with a run.json that counts what happened since the set before.
-//! Never: a finished-looking file that is not finished.
+//! Owns: the open set of files, and what is done where there is none. In: lines and findings,
+//! second by second. Out: finished sets, each with a run.json that counts what happened since the
+//! set before.
+//! Never: a finished-looking file that is not finished, or an end of the run because a disk is full.
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 
 use crate::config::Output;
 use crate::config::SessionLines;
 use crate::config::live::LivePlan;
-use crate::config::live::Rotate;
 use crate::emit::Origin;
-use crate::emit::files::Lock;
-use crate::emit::files::OutDir;
 use crate::emit::files::OutFile;
-use crate::emit::files::make_dir;
-use crate::emit::files::unfinished_sets;
 use crate::emit::health::render_health;
 use crate::endpoints::EndpointRows;
-use crate::model::CopyReport;
+use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Nanos;
-use crate::model::time::civil_from_days;
 use crate::pipeline::Outcome;
 use crate::pipeline::analyst::Findings;
 use crate::pipeline::analyst::Found;
 use crate::pipeline::analyst::Sink;
 use crate::pipeline::live::Post;
+use crate::pipeline::live::Tell;
+use crate::pipeline::live::place::Place;
+use crate::pipeline::live::set::Set;
+use crate::pipeline::live::set::Settled;
+use crate::pipeline::live::stream::Stream;
+use crate::pipeline::live::terminal::Terminal;
 use crate::pipeline::outputs;
 use crate::pipeline::warnings;
 use crate::report::summary::SummaryBuilder;
@@ -39,25 +37,29 @@ use crate::report::summary::SummaryBuilder;
 /// A health line comes so often, in seconds of the run's clock.
 const HEALTH_SECONDS: u64 = 60;
 
+/// After a failure, whether there is room again is looked at so often.
+const RETRY_SECONDS: u64 = 10;
+
 /// Where a live run writes.
 pub(super) struct LiveFiles {
     post: Post,
-    stop: Arc<AtomicBool>,
-    root: Option<PathBuf>,
-    /// Of the directory that sets are made in: no other run makes sets there.
-    _lock: Option<Lock>,
-    /// What earlier runs left there.
-    left: Vec<String>,
-    rotate: Rotate,
+    tell: Tell,
+    place: Option<Place>,
     names: Vec<PathBuf>,
     /// What every line says of the run.
     origin: Arc<Origin>,
     /// Session lines to a place of their own.
-    apart: Option<OutFile>,
-    writes_sessions: bool,
-    /// Alerts to standard output.
-    stdout: Option<OutFile>,
+    apart: Option<Stream>,
+    /// Alerts and incidents to standard output.
+    stdout: Option<Stream>,
+    /// Whoever watches a run without files.
+    terminal: Option<Terminal>,
+    /// None also where the last one failed and there is no room for another.
     set: Option<Set>,
+    /// The second of the run's clock at which that is looked at again.
+    retry: u64,
+    /// What was counted here since the analyst's counters had it.
+    own: Counters,
     /// Counted up to the last finished set.
     reported: Counters,
     health: Health,
@@ -70,109 +72,78 @@ struct Health {
     counted: Counters,
 }
 
-/// One set of files.
-struct Set {
-    dir: OutDir,
-    sessions: Option<OutFile>,
-    alerts: OutFile,
-    health: OutFile,
-    bytes: u64,
-    alert_lines: u64,
-    /// The set ends at this second of the run's clock.
-    ends: Option<u64>,
-}
-
 impl LiveFiles {
     /// Opens what the plan asks for; `second` is the present one, since 1970.
     pub(super) fn open(
         live: &LivePlan,
         (post, origin): (Post, Arc<Origin>),
-        stop: Arc<AtomicBool>,
+        tell: Tell,
         second: u64,
     ) -> Result<LiveFiles, Error> {
         let plan = &live.plan;
-        let root = match &plan.output {
-            Output::Dir { path, .. } => Some(path.clone()),
-            Output::Json | Output::Summary => None,
-        };
-        let stdout = match plan.output {
-            Output::Json => Some(OutFile::create("-".as_ref())?),
-            _ => None,
-        };
+        let stdout = plan.json.then(|| OutFile::create("-".as_ref())).transpose()?;
         let apart = match &plan.sessions {
             SessionLines::To(path) => Some(OutFile::create(path)?),
             _ => None,
         };
-        let (lock, left) = match &root {
-            Some(root) if live.rotate.is_on() => {
-                make_dir(root)?;
-                (Some(Lock::take(root)?), unfinished_sets(root))
-            }
-            _ => (None, Vec::new()),
-        };
-        let mut files = LiveFiles {
+        let mut place = Place::of(live)?;
+        let set = place.as_mut().map(|place| place.first_set(second)).transpose()?;
+        let watched = place.is_none() && !plan.quiet;
+        let shows_alerts = plan.output == Output::Summary;
+        let terminal = watched
+            .then(|| Terminal::new(Arc::clone(&tell), shows_alerts, plan.lines_to_stdout()))
+            .transpose()?;
+        Ok(LiveFiles {
             post,
-            stop,
-            root,
-            _lock: lock,
-            left,
-            rotate: live.rotate,
+            tell,
+            place,
             names: live.interfaces.iter().map(PathBuf::from).collect(),
             origin,
-            apart,
-            writes_sessions: plan.sessions == SessionLines::WithOutput,
-            stdout,
-            set: None,
+            apart: apart.map(Stream::new),
+            stdout: stdout.map(Stream::new),
+            terminal,
+            set,
+            retry: 0,
+            own: Counters::default(),
             reported: Counters::default(),
             health: Health::default(),
-        };
-        files.set = match &plan.output {
-            Output::Dir { path, force } if !files.rotate.is_on() => {
-                Some(files.begin(OutDir::create(path, *force)?, None)?)
-            }
-            Output::Dir { path, .. } => Some(files.begin_at(path, second)?),
-            Output::Json | Output::Summary => None,
-        };
-        Ok(files)
+        })
     }
 
     /// What users should know of the places that are written to.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let dir = self.set.iter().flat_map(|set| set.dir.remarks());
-        let apart = self.apart.iter().flat_map(OutFile::remarks);
-        self.left.iter().cloned().chain(dir).chain(apart).collect()
+        let left = self.place.iter().flat_map(|place| place.left.iter().cloned());
+        let dir = self.set.iter().flat_map(Set::remarks);
+        let apart = self.apart.iter().flat_map(Stream::remarks);
+        left.chain(dir).chain(apart).collect()
     }
 
-    fn begin(&self, mut dir: OutDir, ends: Option<u64>) -> Result<Set, Error> {
-        let sessions = self.writes_sessions.then(|| dir.file("sessions.ndjson")).transpose()?;
-        let alerts = dir.file("alerts.ndjson")?;
-        let health = dir.file("health.ndjson")?;
-        Ok(Set { dir, sessions, alerts, health, bytes: 0, alert_lines: 0, ends })
-    }
-
-    /// A set that is named by its first second.
-    fn begin_at(&self, root: &Path, second: u64) -> Result<Set, Error> {
-        let name = stamp(second);
-        let free = |name: &String| !root.join(name).exists();
-        let more = (1..u32::MAX).map(|n| format!("{name}-{n}"));
-        let name = std::iter::once(name.clone()).chain(more).find(free).unwrap_or(name);
-        let ends = self.rotate.seconds.map(|every| (second / every + 1).saturating_mul(every));
-        self.begin(OutDir::create(&root.join(name), false)?, ends)
-    }
-
-    /// Alerts are written as they come; whoever has no place for them keeps them to the end.
-    fn alerts(&mut self, found: &mut Found) -> Result<(), Error> {
-        let (file, lines) = match (&mut self.set, &mut self.stdout) {
-            (Some(set), _) => (&mut set.alerts, Some(&mut set.alert_lines)),
-            (None, Some(stdout)) => (stdout, None),
-            (None, None) => return Ok(()),
-        };
-        let alerts = found.take_alerts();
-        if let Some(lines) = lines {
-            *lines += alerts.len() as u64;
+    /// Alerts are written as they come. While there is no set for them they are kept, and so they
+    /// are where nobody wants them before the end.
+    fn alerts(&mut self, found: &mut Found) {
+        let waits = self.place.is_some() && self.set.as_ref().is_none_or(|s| s.failure().is_some());
+        let wanted = self.set.is_some()
+            || self.stdout.is_some()
+            || self.terminal.as_ref().is_some_and(Terminal::shows_alerts);
+        if waits || !wanted {
+            return;
         }
-        let outcome = Outcome { alerts, ..nothing(&self.names, &self.origin) };
-        outputs::write_alerts(file, &outcome)
+        let alerts = found.take_alerts();
+        if alerts.is_empty() {
+            return;
+        }
+        if let Some(stdout) = &mut self.stdout {
+            let write =
+                |file: &mut OutFile| outputs::write_alert_lines(file, &self.origin, &alerts);
+            let lost = stdout.write(alerts.len() as u64, &self.tell, write);
+            self.own.add(Counter::LinesLost, lost);
+        }
+        if let Some(terminal) = self.terminal.as_mut().filter(|t| t.shows_alerts()) {
+            terminal.alerts(&alerts);
+        }
+        if let Some(set) = &mut self.set {
+            set.alerts(&self.origin, alerts);
+        }
     }
 
     fn health_is_due(&mut self, until: Nanos) -> bool {
@@ -182,140 +153,265 @@ impl LiveFiles {
         until.since(self.health.at) >= Nanos::from_secs(HEALTH_SECONDS)
     }
 
-    fn say_health(&mut self, until: Nanos, counted: Counters) -> Result<(), Error> {
-        let Some(set) = &mut self.set else { return Ok(()) };
+    fn say_health(&mut self, until: Nanos, counted: Counters) {
         let more = counted.since(&self.health.counted);
-        let mut line = Vec::new();
-        let feeds = self.post.one_way_feeds();
-        render_health((self.health.at, until), &more, &feeds, &self.origin, &mut line);
-        self.health = Health { at: until, counted };
-        set.health.write(&line)
-    }
-
-    fn is_full(&self, second: u64) -> bool {
-        self.set.as_ref().is_some_and(|set| {
-            set.ends.is_some_and(|end| second >= end)
-                || self.rotate.bytes.is_some_and(|most| set.bytes >= most)
-        })
-    }
-
-    /// Finishes the present set. What reader and workers sum up is known at the end of the run
-    /// only.
-    fn finish_set(
-        &mut self,
-        counted: &Counters,
-        found: Findings,
-        (sums, copies): (SummaryBuilder, Option<CopyReport>),
-    ) -> Result<(), Error> {
-        let Some(set) = self.set.take() else { return Ok(()) };
-        let Set { mut dir, sessions, mut alerts, health, alert_lines, .. } = set;
-        let more = counted.since(&self.reported);
-        self.reported = counted.clone();
-        let snapshot = self.post.current.get();
-        let outcome = Outcome {
-            sessions: sums,
-            endpoints: found.endpoints,
-            alerts: found.alerts,
-            incidents: found.incidents,
-            counters: more,
-            old_lists: snapshot.prepared.old_lists(Some(self.health.at)),
-            copies,
-            learned: found.learned,
-            ..nothing(&self.names, &self.origin)
-        };
-        outputs::write_alerts(&mut alerts, &outcome)?;
-        for file in sessions.into_iter().chain([alerts, health]) {
-            file.finish()?;
+        if let Some(terminal) = &self.terminal {
+            terminal.minute(until, &more);
         }
+        let since = std::mem::replace(&mut self.health, Health { at: until, counted }).at;
+        match &mut self.set {
+            Some(set) => {
+                let mut line = Vec::new();
+                let feeds = self.post.one_way_feeds();
+                render_health((since, until), &more, &feeds, &self.origin, &mut line);
+                set.health(&line);
+            }
+            None if self.place.is_some() => self.own.bump(Counter::LinesLost),
+            None => {}
+        }
+    }
+
+    /// Writes what a set lacks but run.json, and counts what could not be written.
+    fn settle(&mut self, set: Set, found: &Findings) -> Settled {
+        let most = self.place.as_mut().and_then(|place| {
+            let (most, told) = place.rows(&set, found, &mut self.own);
+            told.iter().for_each(|text| (self.tell)(text));
+            most
+        });
+        let settled = set.settle(&self.origin, found, most);
+        self.own.add(Counter::LinesLost, settled.lost);
+        self.own.add(Counter::SetsIncomplete, u64::from(settled.incomplete().is_some()));
+        settled
+    }
+
+    /// Finishes a set. What reader and workers sum up is known at the end of the run only.
+    fn conclude(&mut self, settled: Settled, outcome: Outcome) -> Result<(), Error> {
+        let more = outcome.counters.since(&self.reported);
+        self.reported.clone_from(&outcome.counters);
+        let snapshot = self.post.current.get();
+        let old_lists = snapshot.prepared.old_lists(Some(self.health.at));
+        let outcome = Outcome { counters: more, old_lists, ..outcome };
         let warnings = warnings::of(&snapshot.plan, &snapshot.prepared, &outcome);
         let outcome = Outcome { warnings, ..outcome };
         let mut report = outputs::report(&snapshot.plan, &snapshot.prepared, &outcome);
-        report.totals.alerts += alert_lines;
+        report.totals.alerts = settled.alert_lines;
         report.inputs = self.post.board.interfaces();
         if report.one_way_feeds.is_empty() {
             report.one_way_feeds = self.post.one_way_feeds();
         }
-        outputs::write_rest(&mut dir, &outcome, report)?;
-        dir.finish()
+        report.incomplete = settled.incomplete();
+        if let Some(incomplete) = &report.incomplete {
+            (self.tell)(&format!(
+                "{} ends early: {incomplete}; counting goes on, and writing when there is room",
+                settled.path().display()
+            ));
+        }
+        let path = settled.path().to_path_buf();
+        settled.finish(&report)?;
+        if let Some(place) = &mut self.place {
+            let told = place.finished(path, &mut self.own);
+            told.iter().for_each(|text| (self.tell)(text));
+        }
+        Ok(())
+    }
+
+    /// Finishes the present set and begins another.
+    fn turn(&mut self, second: u64, found: &mut Found) {
+        let Some(set) = self.set.take() else { return };
+        let failed = set.failure().is_some();
+        let findings = found.take();
+        let settled = self.settle(set, &findings);
+        let failed = failed || settled.incomplete().is_some();
+        self.count(found);
+        let outcome = Outcome {
+            endpoints: Arc::clone(&findings.endpoints),
+            learned: findings.learned,
+            counters: self.post.board.sum(),
+            incidents: findings.incidents,
+            ..nothing(&self.names, &self.origin)
+        };
+        if let Some(stdout) = &mut self.stdout {
+            let lost = write_incidents(stdout, &self.tell, &outcome);
+            self.own.add(Counter::LinesLost, lost);
+        }
+        let concluded = self.conclude(settled, outcome);
+        if let Err(error) = &concluded {
+            (self.tell)(&error.to_string());
+        }
+        if failed || concluded.is_err() {
+            self.retry = second + RETRY_SECONDS;
+            return;
+        }
+        match self.place.as_mut().map(|place| place.next_set(second)).transpose() {
+            Ok(set) => self.set = set,
+            Err(error) => {
+                (self.tell)(&format!(
+                    "{error}
+it is tried again until there is room"
+                ));
+                self.retry = second + RETRY_SECONDS;
+            }
+        }
+    }
+
+    /// Begins a set again, where there is room for one.
+    fn resume(&mut self, second: u64) {
+        let Some(place) = self.place.as_mut().filter(|place| place.has_room()) else {
+            self.retry = second + RETRY_SECONDS;
+            return;
+        };
+        match place.next_set(second) {
+            Ok(set) => {
+                let lost = self.own.get(Counter::LinesLost)
+                    + self.post.board.sum().get(Counter::LinesLost);
+                (self.tell)(&format!(
+                    "writing again, to {}; lines lost so far: {lost}",
+                    set.path().display()
+                ));
+                self.set = Some(set);
+            }
+            // What keeps it from being begun was said when it was first so.
+            Err(_) => self.retry = second + RETRY_SECONDS,
+        }
     }
 
     /// The run is over: what is left is written, and all files get their names.
-    pub(super) fn finish(mut self, outcome: &Outcome) -> Result<(), Error> {
+    pub(super) fn finish(mut self, outcome: &mut Outcome) -> Result<(), Vec<Error>> {
         let until = outcome.span.map_or(self.health.at, |(_, last)| last.max(self.health.at));
-        self.say_health(until, outcome.counters.clone())?;
-        if let Some(file) = self.apart.take() {
-            file.finish()?;
-        }
+        self.say_health(until, outcome.counters.clone());
+        let mut errors = Vec::new();
         if let Some(mut stdout) = self.stdout.take() {
-            outputs::write_alerts(&mut stdout, outcome)?;
-            outputs::write_incidents(&mut stdout, outcome)?;
-            stdout.finish()?;
+            let write = |file: &mut OutFile| {
+                outputs::write_alert_lines(file, &outcome.origin, &outcome.alerts)
+            };
+            let mut lost = stdout.write(outcome.alerts.len() as u64, &self.tell, write);
+            lost += write_incidents(&mut stdout, &self.tell, outcome);
+            let (more, ended) = stdout.finish(&self.tell);
+            self.own.add(Counter::LinesLost, lost + more);
+            errors.extend(ended.err());
         }
-        let found = Findings {
-            endpoints: Arc::clone(&outcome.endpoints),
-            alerts: outcome.alerts.clone(),
-            incidents: outcome.incidents.clone(),
-            counters: Counters::default(),
-            learned: outcome.learned,
-        };
-        let sums = (outcome.sessions.clone(), outcome.copies.clone());
-        self.finish_set(&outcome.counters, found, sums)
+        if let Some(apart) = self.apart.take() {
+            let (lost, ended) = apart.finish(&self.tell);
+            self.own.add(Counter::LinesLost, lost);
+            errors.extend(ended.err());
+        }
+        if self.set.is_none()
+            && let Some(place) = &mut self.place
+        {
+            match place.next_set(until.as_secs()) {
+                Ok(set) => self.set = Some(set),
+                Err(error) => errors.push(error),
+            }
+        }
+        let set = self.set.take();
+        let settled = set.map(|set| {
+            let found = Findings {
+                endpoints: Arc::clone(&outcome.endpoints),
+                alerts: outcome.alerts.clone(),
+                incidents: outcome.incidents.clone(),
+                counters: Counters::default(),
+                learned: outcome.learned,
+            };
+            self.settle(set, &found)
+        });
+        outcome.counters.merge(&std::mem::take(&mut self.own));
+        if let Some(settled) = settled {
+            let last = Outcome {
+                sessions: outcome.sessions.clone(),
+                endpoints: Arc::clone(&outcome.endpoints),
+                incidents: outcome.incidents.clone(),
+                counters: outcome.counters.clone(),
+                copies: outcome.copies.clone(),
+                learned: outcome.learned,
+                ..nothing(&self.names, &self.origin)
+            };
+            errors.extend(self.conclude(settled, last).err());
+        }
+        let lost = outcome.counters.get(Counter::LinesLost);
+        if lost > 0 {
+            (self.tell)(&format!("lines of results that could not be written: {lost}"));
+        }
+        outcome.shown = self.terminal.map(Terminal::finish).unwrap_or_default();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    fn written(&mut self, line: &[u8]) -> Result<(), Error> {
-        if let Some(file) = &mut self.apart {
-            return file.write(line);
+    fn written(&mut self, line: &[u8]) {
+        if let Some(apart) = &mut self.apart {
+            let lost = apart.write(1, &self.tell, |file| file.write(line));
+            self.own.add(Counter::LinesLost, lost);
+            return;
         }
-        let Some(set) = &mut self.set else { return Ok(()) };
-        set.bytes += line.len() as u64;
-        set.sessions.as_mut().map_or(Ok(()), |file| file.write(line))
+        let Some(place) = &mut self.place else { return };
+        let Some(set) = &mut self.set else { return self.own.bump(Counter::LinesLost) };
+        if place.lets(set, line.len(), &mut self.own, &self.tell) {
+            set.session(line);
+        } else {
+            self.own.bump(Counter::LinesLost);
+        }
     }
 
-    fn rounded(&mut self, until: Nanos, found: &mut Found) -> Result<(), Error> {
+    fn rounded(&mut self, until: Nanos, found: &mut Found) {
         let second = until.as_secs();
         if let Some(snapshot) = self.post.renewed() {
             found.min_level = snapshot.plan.min_level;
             found.renew(&snapshot.prepared);
         }
-        self.post.show(&found.counters);
-        self.alerts(found)?;
-        found.save_in_time(until)?;
+        self.count(found);
+        self.alerts(found);
+        if let Err(error) = found.save_in_time(until) {
+            (self.tell)(&format!("{error}\nwhat was learned is kept and saved the next time"));
+        }
+        if let Some(terminal) = &mut self.terminal {
+            terminal.look(until, self.post.board.sum().get(Counter::Frames));
+        }
         if self.health_is_due(until) {
-            self.say_health(until, self.post.board.sum())?;
+            self.say_health(until, self.post.board.sum());
         }
-        if self.is_full(second) {
-            let findings = found.take();
-            // What the end of the set itself counted belongs to it.
-            self.post.show(&findings.counters);
-            let counted = self.post.board.sum();
-            self.finish_set(&counted, findings, (SummaryBuilder::default(), None))?;
-            self.set = self.root.as_deref().map(|root| self.begin_at(root, second)).transpose()?;
+        self.flush();
+        let is_full = |set: &Set, place: &Place| place.is_full(set, second);
+        match (&self.set, &self.place) {
+            (Some(set), Some(place)) if set.failure().is_some() || is_full(set, place) => {
+                self.turn(second, found);
+            }
+            (None, Some(_)) if second >= self.retry => self.resume(second),
+            _ => {}
         }
-        let set = self
-            .set
-            .iter_mut()
-            .flat_map(|set| set.sessions.iter_mut().chain([&mut set.alerts, &mut set.health]));
-        set.chain(&mut self.apart).chain(&mut self.stdout).try_for_each(OutFile::flush)
     }
 
-    /// A disk that is full ends the run, not only its writing.
-    fn settle(&self, result: Result<(), Error>) -> Result<(), Error> {
-        if result.is_err() {
-            self.stop.store(true, Ordering::Relaxed);
-        }
-        result
+    /// Gives the analyst's counters what was counted here, and shows them.
+    fn count(&mut self, found: &mut Found) {
+        found.counters.merge(&std::mem::take(&mut self.own));
+        self.post.show(&found.counters);
     }
+
+    fn flush(&mut self) {
+        if let Some(set) = &mut self.set {
+            set.flush();
+        }
+        for stream in self.apart.iter_mut().chain(&mut self.stdout) {
+            let lost = stream.flush(&self.tell);
+            self.own.add(Counter::LinesLost, lost);
+        }
+    }
+}
+
+/// Writes incidents to a stream; the number of lines that were lost.
+fn write_incidents(stream: &mut Stream, tell: &Tell, outcome: &Outcome) -> u64 {
+    let incidents = &outcome.incidents;
+    let write =
+        |file: &mut OutFile| outputs::write_incident_lines(file, &outcome.origin, incidents);
+    stream.write(incidents.len() as u64, tell, write)
 }
 
 impl Sink for LiveFiles {
     fn session(&mut self, line: &[u8]) -> Result<(), Error> {
-        let result = self.written(line);
-        self.settle(result)
+        self.written(line);
+        Ok(())
     }
 
     fn round(&mut self, until: Nanos, found: &mut Found) -> Result<(), Error> {
-        let result = self.rounded(until, found);
-        self.settle(result)
+        self.rounded(until, found);
+        Ok(())
     }
 }
 
@@ -337,24 +433,6 @@ fn nothing(names: &[PathBuf], origin: &Arc<Origin>) -> Outcome {
         remarks: Vec::new(),
         learned: None,
         state: None,
-    }
-}
-
-/// `20261123T120000Z` for a second since 1970.
-fn stamp(second: u64) -> String {
-    let (year, month, day) = civil_from_days(second / 86_400);
-    let (hour, minute, second) = (second / 3_600 % 24, second / 60 % 60, second % 60);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::stamp;
-
-    #[test]
-    fn sets_are_named_by_their_first_second() {
-        assert_eq!(stamp(0), "19700101T000000Z");
-        // date -u -d '2026-11-23 12:34:56' +%s
-        assert_eq!(stamp(1_795_437_296), "20261123T123456Z");
+        shown: Vec::new(),
     }
 }

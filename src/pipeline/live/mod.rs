@@ -8,8 +8,13 @@ mod board;
 mod confine;
 mod files;
 mod listen;
+mod place;
 mod reload;
+mod set;
 mod signals;
+mod space;
+mod stream;
+mod terminal;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -86,9 +91,8 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let workers = (PLACES..).zip(workers);
     let post = |at| Post::new(Arc::clone(&board), at, Arc::clone(&current));
     let workers = workers.map(|(at, worker)| worker.with_post(Some(post(at)))).collect();
-    let stop = Arc::clone(&signals.stop);
     let second = listen::wall_clock().as_secs();
-    let open = |origin| LiveFiles::open(live, (post(1), origin), stop, second);
+    let open = |origin| LiveFiles::open(live, (post(1), origin), Arc::clone(&run.tell), second);
     let mut files = open(Arc::clone(&origin)).map_err(|e| vec![e])?;
     files.remarks().iter().for_each(|text| (run.tell)(text));
     of_question.iter().for_each(|warning| (run.tell)(&format!("warning: {}", warning.text)));
@@ -104,7 +108,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let snapshot = current.get();
     outcome.warnings = warnings::of(&snapshot.plan, &snapshot.prepared, &outcome);
     outcome.old_lists = current.get().prepared.old_lists(last);
-    files.finish(&outcome).map_err(|e| vec![e])?;
+    files.finish(&mut outcome)?;
     outcome.save_state()?;
     Ok(outcome)
 }

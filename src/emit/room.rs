@@ -1,0 +1,109 @@
+//! Room that is kept on a file system, so that a result can be ended properly once that is full.
+//!
+//! Owns: a file of no content in the directory of the result. In: how many bytes. Out: room, when
+//! it is let go. Never: a file that somebody could take for a result.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::path::PathBuf;
+
+use nix::fcntl::posix_fallocate;
+use nix::sys::statvfs::statvfs;
+
+use crate::emit::files::failed;
+use crate::model::Error;
+
+/// What the name of such a file begins with.
+const PREFIX: &str = ".room.";
+
+/// Kept room. Dropped, it is free for others to take.
+#[derive(Debug)]
+pub struct Room {
+    path: PathBuf,
+}
+
+impl Room {
+    /// Keeps so many bytes free in a directory that this process has locked.
+    ///
+    /// Errors: they are not there.
+    pub fn keep(dir: &Path, name: &str, bytes: u32) -> Result<Room, Error> {
+        let room = Room { path: dir.join(format!("{PREFIX}{name}")) };
+        let file = File::create(&room.path).map_err(|cause| failed(&room.path, &cause))?;
+        // On an error what was taken of it is given back by the drop.
+        posix_fallocate(&file, 0, i64::from(bytes)).map_err(|cause| {
+            failed(&room.path, &std::io::Error::from_raw_os_error(cause as i32))
+        })?;
+        Ok(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether a name is that of kept room; a run that was killed leaves it.
+pub(super) fn is_room(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+}
+
+/// Bytes that this user may still write to the file system of a directory, and its whole size.
+pub fn free(dir: &Path) -> Result<(u64, u64), Error> {
+    let stat = statvfs(dir).map_err(|cause| {
+        Error::new(format!("file system of {}", dir.display()), cause.desc().to_owned())
+    })?;
+    let unit = stat.fragment_size();
+    Ok((stat.blocks_available().saturating_mul(unit), stat.blocks().saturating_mul(unit)))
+}
+
+/// Bytes that a file takes of its file system, at least its length; 0 where it is not there.
+pub fn size(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    match fs::symlink_metadata(path) {
+        Ok(data) => data.len().max(data.blocks().saturating_mul(512)),
+        Err(_) => 0,
+    }
+}
+
+/// Removes a set of results: every file that a run may have left there, `run.json` first, so that
+/// what remains of a removal that was interrupted does not pass for a result. What is not ours
+/// stays, and the directory with it.
+pub(super) fn remove_set(dir: &Path, ours: &dyn Fn(&str) -> bool, run: &str) -> Result<(), Error> {
+    let remove = |path: &Path| match fs::remove_file(path) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(failed(path, &cause)),
+        _ => Ok(()),
+    };
+    remove(&dir.join(run))?;
+    for entry in fs::read_dir(dir).map_err(|cause| failed(dir, &cause))? {
+        let entry = entry.map_err(|cause| failed(dir, &cause))?;
+        if entry.file_name().to_str().is_some_and(ours) {
+            remove(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(dir) {
+        Err(cause) if cause.kind() != ErrorKind::DirectoryNotEmpty => Err(failed(dir, &cause)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_taken_and_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = Room::keep(dir.path(), "end", 1 << 20).unwrap();
+        let kept = dir.path().join(".room.end");
+        assert!(size(&kept) >= 1 << 20);
+        assert!(is_room(kept.file_name().unwrap()));
+        drop(room);
+        assert_eq!((kept.exists(), size(&kept)), (false, 0));
+        let (free, whole) = free(dir.path()).unwrap();
+        assert!(free <= whole && whole > 0);
+    }
+}

@@ -1,0 +1,309 @@
+//! One set of files of a live run, and what becomes of it where it cannot be written.
+//!
+//! Owns: the open files, the room that is kept for their end. In: lines. Out: a finished set; where
+//! something could not be written, one whose files end with their last whole line, and the number
+//! of lines that are missing.
+//! Never: half a line, a file that was written and is taken away, or a failure that ends the run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::emit::Origin;
+use crate::emit::files::OutDir;
+use crate::emit::files::OutFile;
+use crate::emit::room::Room;
+use crate::emit::run::RunReport;
+use crate::model::Alert;
+use crate::model::Error;
+use crate::pipeline::analyst::Findings;
+use crate::pipeline::outputs;
+
+/// What is kept free for alerts, incidents and endpoints: lines of sessions come in such numbers
+/// that they fill a disk, and are worth the least.
+const LINES_ROOM: u32 = 256 * 1024;
+/// What is kept free for run.json; it has some 20 kB.
+const RUN_ROOM: u32 = 64 * 1024;
+
+/// What six files and their directory take beside their lines, in blocks that are not full.
+const FILES_BYTES: u64 = 7 * 4_096;
+
+/// A file and how many lines it should have.
+struct Lines {
+    file: OutFile,
+    given: u64,
+}
+
+/// One set of files.
+pub(super) struct Set {
+    dir: OutDir,
+    sessions: Option<Lines>,
+    alerts: Lines,
+    health: Lines,
+    lines_room: Option<Room>,
+    run_room: Option<Room>,
+    /// Why something could not be written.
+    failure: Option<Error>,
+    /// Alerts that were not.
+    pending: Vec<Arc<Alert>>,
+    /// Bytes of lines so far.
+    pub(super) bytes: u64,
+    /// Bytes that it takes beside them.
+    kept: u64,
+    /// The set ends at this second of the run's clock.
+    pub(super) ends: Option<u64>,
+}
+
+impl Lines {
+    fn new(file: OutFile) -> Lines {
+        Lines { file, given: 0 }
+    }
+
+    fn write(&mut self, line: &[u8]) -> Result<(), Error> {
+        self.given += 1;
+        self.file.write(line)
+    }
+
+    /// Writes `count` lines by `write`, which leaves out so many of them. Where that fails, `relief`
+    /// makes room and the rest is tried once more. Returns how many were written, and what failed.
+    fn write_all(
+        &mut self,
+        count: usize,
+        relief: &mut Option<Room>,
+        write: impl Fn(&mut OutFile, usize) -> Result<(), Error>,
+    ) -> (usize, Option<Error>) {
+        self.given += count as u64;
+        let before = self.file.lines();
+        let mut failure = None;
+        for _ in 0..2 {
+            let done = (self.file.lines() - before) as usize;
+            match write(&mut self.file, done).and_then(|()| self.file.flush()) {
+                Ok(()) => break,
+                Err(error) => failure = Some(error),
+            }
+            let cut = self.file.cut();
+            if cut.is_err() || relief.take().is_none() {
+                break;
+            }
+        }
+        let done = (self.file.lines().saturating_sub(before) as usize).min(count);
+        (done, failure)
+    }
+
+    /// Ends the file; the lines that it lacks.
+    fn finish(mut self) -> (u64, Option<Error>) {
+        let mut failure = self.file.flush().err();
+        if failure.is_some() {
+            failure = self.file.cut().err().or(failure);
+        }
+        let lost = self.given.saturating_sub(self.file.lines());
+        (lost, self.file.finish().err().or(failure))
+    }
+}
+
+impl Set {
+    /// Begins a set in a directory that this run has taken. Of its bytes at most `most` are for
+    /// itself, where there is such a limit: then less room is kept.
+    pub(super) fn begin(
+        mut dir: OutDir,
+        writes_sessions: bool,
+        ends: Option<u64>,
+        most: Option<u64>,
+    ) -> Result<Set, Error> {
+        let share = most.map_or(u32::MAX, |most| u32::try_from(most / 4).unwrap_or(u32::MAX));
+        let rooms = [LINES_ROOM.min(share), RUN_ROOM.min(share)];
+        let [lines_room, run_room] = rooms;
+        let lines_room = Some(dir.keep_room("lines", lines_room)?);
+        let run_room = Some(dir.keep_room("run", run_room)?);
+        let sessions = writes_sessions.then(|| dir.file("sessions.ndjson")).transpose()?;
+        let alerts = Lines::new(dir.file("alerts.ndjson")?);
+        let health = Lines::new(dir.file("health.ndjson")?);
+        Ok(Set {
+            dir,
+            sessions: sessions.map(Lines::new),
+            alerts,
+            health,
+            lines_room,
+            run_room,
+            failure: None,
+            pending: Vec::new(),
+            bytes: 0,
+            kept: rooms.iter().map(|bytes| u64::from(*bytes)).sum::<u64>() + FILES_BYTES,
+            ends,
+        })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What users should know of the place.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        self.dir.remarks()
+    }
+
+    /// Bytes that it takes of its file system, with the room it keeps.
+    pub(super) fn footprint(&self) -> u64 {
+        self.bytes + self.kept
+    }
+
+    /// Why it cannot go on, if it cannot.
+    pub(super) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    /// Takes the line of a session. After a failure it is only counted.
+    pub(super) fn session(&mut self, line: &[u8]) {
+        let Some(sessions) = &mut self.sessions else { return };
+        if self.failure.is_some() {
+            sessions.given += 1;
+            return;
+        }
+        self.bytes += line.len() as u64;
+        self.failure = sessions.write(line).err();
+    }
+
+    /// Takes a line on the sensor itself.
+    pub(super) fn health(&mut self, line: &[u8]) {
+        if self.failure.is_some() {
+            self.health.given += 1;
+            return;
+        }
+        self.bytes += line.len() as u64;
+        self.failure = self.health.write(line).err();
+    }
+
+    /// Takes alerts. Those that cannot be written now come with the end of the set, for which room
+    /// is kept.
+    pub(super) fn alerts(&mut self, origin: &Origin, alerts: Vec<Arc<Alert>>) {
+        if self.failure.is_some() {
+            return self.pending.extend(alerts);
+        }
+        let write = |file: &mut OutFile, done: usize| {
+            outputs::write_alert_lines(file, origin, alerts.get(done..).unwrap_or_default())
+        };
+        let (done, failure) = self.alerts.write_all(alerts.len(), &mut None, write);
+        self.failure = failure;
+        let rest = alerts.get(done..).unwrap_or_default();
+        // They are given once more.
+        self.alerts.given -= rest.len() as u64;
+        self.pending.extend(rest.iter().cloned());
+    }
+
+    /// Hands what was written so far to the system, so that others can follow it.
+    pub(super) fn flush(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
+        let files = self.sessions.iter_mut().chain([&mut self.alerts, &mut self.health]);
+        self.failure = files.map(|lines| lines.file.flush()).find_map(Result::err);
+    }
+
+    /// Writes what comes last but run.json, alerts first. What there is no room for is missing.
+    /// Of endpoints it takes so many at most, where a number is given.
+    pub(super) fn settle(
+        mut self,
+        origin: &Origin,
+        found: &Findings,
+        most: Option<usize>,
+    ) -> Settled {
+        let mut room = self.lines_room.take();
+        if self.failure.is_some() {
+            room = None;
+        }
+        let mut failures: Vec<Error> = self.failure.take().into_iter().collect();
+        let alerts: Vec<Arc<Alert>> =
+            self.pending.drain(..).chain(found.alerts.iter().cloned()).collect();
+        let write = |file: &mut OutFile, done: usize| {
+            outputs::write_alert_lines(file, origin, alerts.get(done..).unwrap_or_default())
+        };
+        failures.extend(self.alerts.write_all(alerts.len(), &mut room, write).1);
+        let alert_lines = self.alerts.given;
+        let mut files: Vec<Lines> = Vec::new();
+        match self.dir.file("incidents.ndjson").map(Lines::new) {
+            Ok(mut lines) => {
+                let all = &found.incidents;
+                let write = |file: &mut OutFile, done: usize| {
+                    let rest = all.get(done..).unwrap_or_default();
+                    outputs::write_incident_lines(file, origin, rest)
+                };
+                failures.extend(lines.write_all(all.len(), &mut room, write).1);
+                files.push(lines);
+            }
+            Err(error) => failures.push(error),
+        }
+        match self.dir.file("endpoints.ndjson").map(Lines::new) {
+            Ok(mut lines) => {
+                let (all, rows) = (found.endpoints.len(), &found.endpoints);
+                let count = most.map_or(all, |most| most.min(all));
+                if count < all {
+                    let what = self.dir.path().join("endpoints.ndjson");
+                    let what = format!("writing {}", what.display());
+                    failures.push(Error::new(what, "--out-max leaves no room for all endpoints"));
+                }
+                lines.given += (all - count) as u64;
+                let write = |file: &mut OutFile, done: usize| {
+                    outputs::write_endpoint_lines(file, origin, rows.iter().take(count).skip(done))
+                };
+                failures.extend(lines.write_all(count, &mut room, write).1);
+                files.push(lines);
+            }
+            Err(error) => failures.push(error),
+        }
+        drop(room);
+        let mut lost = 0;
+        for file in files.into_iter().chain(self.sessions).chain([self.alerts, self.health]) {
+            let (lines, failure) = file.finish();
+            lost += lines;
+            failures.extend(failure);
+        }
+        let reason = failures.into_iter().next();
+        Settled { dir: self.dir, run_room: self.run_room, reason, lost, alert_lines }
+    }
+}
+
+/// A set of which run.json alone is missing.
+pub(super) struct Settled {
+    dir: OutDir,
+    run_room: Option<Room>,
+    /// Why it is not complete, if it is not.
+    reason: Option<Error>,
+    /// Lines that could not be written.
+    pub(super) lost: u64,
+    /// Alert lines that it was given.
+    pub(super) alert_lines: u64,
+}
+
+impl Settled {
+    /// What run.json and users are told of it, where it is not complete.
+    pub(super) fn incomplete(&self) -> Option<String> {
+        let reason = self.reason.as_ref()?;
+        let lines = self.lost;
+        Some(format!("{}: {}; lines that are missing: {lines}", reason.what, reason.cause))
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes run.json, and gives all files their names.
+    ///
+    /// Errors: that failed; what was written is kept under temporary names.
+    pub(super) fn finish(mut self, report: &RunReport) -> Result<(), Error> {
+        let mut text = Vec::new();
+        report.render(&mut text)?;
+        drop(self.run_room.take());
+        let written = self.dir.file("run.json").and_then(|mut file| {
+            file.write(&text)?;
+            file.finish()
+        });
+        match written {
+            Ok(()) => self.dir.finish(),
+            Err(error) => {
+                self.dir.keep();
+                Err(error)
+            }
+        }
+    }
+}
