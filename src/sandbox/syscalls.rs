@@ -129,12 +129,7 @@ const OPTIONS: [(i32, i32); 2] =
 
 /// What may be asked of a device: about interfaces, and about the terminal. Not `TIOCSTI`, by which
 /// a terminal is made to run commands.
-const REQUESTS: [u64; 4] = [
-    libc::SIOCGIFINDEX as u64,
-    libc::SIOCGIFFLAGS as u64,
-    libc::TCGETS as u64,
-    libc::TIOCGWINSZ as u64,
-];
+const REQUESTS: [u64; 4] = [libc::SIOCGIFINDEX, libc::SIOCGIFFLAGS, libc::TCGETS, libc::TIOCGWINSZ];
 
 /// What may be done to a descriptor. Not `F_DUPFD`: a copy has another number.
 const CONTROLS: [i32; 4] = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];

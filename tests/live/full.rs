@@ -82,7 +82,7 @@ fn a_full_disk_ends_a_set_and_not_the_run() {
     assert!(run["incomplete"].as_str().unwrap().contains("No space left"), "{run:#}");
     let kept = lines(&first.join("sessions.ndjson")).len();
     assert!(kept > 300, "{kept} lines kept");
-    assert!(lines(&first.join("endpoints.ndjson")).len() > 0);
+    assert!(!lines(&first.join("endpoints.ndjson")).is_empty());
     assert_eq!(count(&run, "output", "sets_incomplete"), 1);
     // Room again: writing goes on in a set of its own.
     fs::remove_file(first.join("sessions.ndjson")).unwrap();

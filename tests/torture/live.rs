@@ -145,7 +145,7 @@ fn kills(net: &Net, dir: &Path) -> Result<(), String> {
     let args = ["a0", "--out", &out_text, "--rotate", "1s", "--config", &config, "--workers", "1"];
     let mut left = false;
     for turn in 0..20u32 {
-        let mut sensor = Sensor::start(&args);
+        let sensor = Sensor::start(&args);
         net.send_paced("b0", &sessions(turn * 1_000, 600 + turn * 20), 1);
         std::thread::sleep(Duration::from_millis(u64::from(turn * 97 % 1_000)));
         sensor.signal("KILL");
