@@ -12,6 +12,7 @@ fn summary() -> Summary {
         inputs: InputTotals {
             warnings: Vec::new(),
             files: 2,
+            interfaces: 0,
             bytes: 1_100_000_000,
             frames: 1_298_114,
             clusters: spans::clusters([(
