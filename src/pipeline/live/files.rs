@@ -3,7 +3,8 @@
 //! Owns: the open set of files, and what is done where there is none. In: lines and findings,
 //! second by second. Out: finished sets, each with a run.json that counts what happened since the
 //! set before.
-//! Never: a finished-looking file that is not finished, or an end of the run because a disk is full.
+//! Never: a finished-looking file that is not finished, or an end of the run because a disk is
+//! full.
 
 use std::path::PathBuf;
 use std::sync::Arc;

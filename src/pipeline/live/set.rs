@@ -63,8 +63,9 @@ impl Lines {
         self.file.write(line)
     }
 
-    /// Writes `count` lines by `write`, which leaves out so many of them. Where that fails, `relief`
-    /// makes room and the rest is tried once more. Returns how many were written, and what failed.
+    /// Writes `count` lines by `write`, which leaves out so many of them. Where that fails,
+    /// `relief` makes room and the rest is tried once more. Returns how many were written, and what
+    /// failed.
     fn write_all(
         &mut self,
         count: usize,
