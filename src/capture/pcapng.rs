@@ -101,6 +101,8 @@ pub(super) struct Pcapng {
     /// Frames whose own time cannot be told in nanoseconds since 1970; treated as simple packets
     /// are.
     untimed: u64,
+    /// Blocks whose lengths break the format's rules, and which were read all the same.
+    odd: u64,
     /// What the sections before this one say was lost.
     lost: Drops,
 }
@@ -114,7 +116,7 @@ impl Pcapng {
     /// Before the first section header, which sets the byte order.
     pub(super) fn new() -> Pcapng {
         let (order, lost) = (Order::Little, Drops::default());
-        Pcapng { order, interfaces: Vec::new(), last: Nanos::ZERO, untimed: 0, lost }
+        Pcapng { order, interfaces: Vec::new(), last: Nanos::ZERO, untimed: 0, odd: 0, lost }
     }
 
     /// What the file has said so far of frames that it lacks.
@@ -127,6 +129,11 @@ impl Pcapng {
     /// How many frames were given the time of the frame before, their own being impossible.
     pub(super) fn untimed(&self) -> u64 {
         self.untimed
+    }
+
+    /// How many blocks were read although their lengths break the format's rules.
+    pub(super) fn odd(&self) -> u64 {
+        self.odd
     }
 
     /// What the block at the start of `rest` is. A section or interface block takes effect here, so
@@ -144,24 +151,92 @@ impl Pcapng {
             self.order = order;
         }
         let len = self.order.word(head, 1);
-        if len < 12 || !len.is_multiple_of(4) {
-            return Step::Malformed("a block length below 12 or not a multiple of 4");
+        if len < 12 {
+            return Step::Malformed("a block length below 12");
         }
-        if !is_known(kind) {
+        if !is_known(kind) && len.is_multiple_of(4) {
             return Step::Skip(u64::from(len));
         }
-        if let Some(stop) = check_presence(self.order, rest, len) {
-            return stop;
-        }
-        let body = rest.get(8..(len as usize - 4).min(rest.len())).unwrap_or_default();
+        let whole = match self.whole(rest, len) {
+            Ok(whole) => whole,
+            Err(stop) => return stop,
+        };
+        let body = rest.get(8..(whole as usize - 4).min(rest.len())).unwrap_or_default();
+        self.read(kind, body, whole)
+    }
+
+    /// Reads the body of a block of `len` bytes.
+    #[inline]
+    fn read(&mut self, kind: u32, body: &[u8], len: u32) -> Step {
         match kind {
             PACKET_ENHANCED => self.enhanced(body, len),
             SECTION => self.section(body, len),
             INTERFACE => self.interface(body, len),
             PACKET_SIMPLE => self.simple(body, len),
             STATISTICS => self.statistics(body, len),
-            _ => self.obsolete(body, len),
+            PACKET_OBSOLETE => self.obsolete(body, len),
+            _ => Step::Skip(u64::from(len)),
         }
+    }
+
+    /// Asks for the whole block, and compares its two lengths. A block too long to be held is
+    /// refused: the known kinds have no reason to be.
+    #[inline]
+    fn whole(&mut self, rest: &[u8], len: u32) -> Result<u32, Step> {
+        let whole = len as usize;
+        if whole > MAX_NEED {
+            return Err(Step::Malformed("a block longer than any packet"));
+        }
+        let Some(block) = rest.get(..whole) else { return Err(Step::NeedMore(whole)) };
+        let trailer = block.last_chunk().map_or(0, |b| self.order.u32(*b));
+        if trailer == len && len.is_multiple_of(4) { Ok(len) } else { self.odd_lengths(rest, len) }
+    }
+
+    /// A block that some writer got wrong. Its length must be a multiple of 4 (section 3.1): where
+    /// it is not, the padding is either missing, or there and not counted, as the second length
+    /// tells. Where that says something else in a packet's block, the packet's own length decides.
+    #[cold]
+    fn odd_lengths(&mut self, rest: &[u8], len: u32) -> Result<u32, Step> {
+        let padded = len.next_multiple_of(4);
+        let order = self.order;
+        let ends_with_it = |whole: u32| {
+            let block = rest.get(..whole as usize);
+            block.and_then(|block| block.last_chunk()).is_some_and(|b| order.u32(*b) == len)
+        };
+        let whole = if ends_with_it(len) {
+            len
+        } else if rest.len() < padded as usize {
+            return Err(Step::NeedMore(padded as usize));
+        } else if ends_with_it(padded) {
+            padded
+        } else if len == padded && self.holds_its_packet(rest, len) {
+            len
+        } else {
+            return Err(Step::Malformed("the two lengths of a block differ"));
+        };
+        self.odd = self.odd.saturating_add(1);
+        Ok(whole)
+    }
+
+    /// Whether a block is one of a packet that fills it, or leaves room for options that can be
+    /// read to its end.
+    fn holds_its_packet(&self, rest: &[u8], len: u32) -> bool {
+        let kind = self.order.word(rest, 0);
+        if !matches!(kind, PACKET_ENHANCED | PACKET_OBSOLETE) {
+            return false;
+        }
+        let captured = self.order.word(rest, 5) as usize;
+        let Some(behind) = captured.checked_next_multiple_of(4).map(|n| n.saturating_add(28))
+        else {
+            return false;
+        };
+        let Some(mut options) = rest.get(behind..(len as usize).saturating_sub(4)) else {
+            return false;
+        };
+        while let Some((_, _, next)) = self.option(options) {
+            options = next;
+        }
+        options.is_empty() || options == [0; 4]
     }
 
     fn section(&mut self, body: &[u8], len: u32) -> Step {
@@ -352,72 +427,6 @@ fn byte_order(head: &[u8; 12]) -> Option<Order> {
     [Order::Little, Order::Big].into_iter().find(|o| o.word(head, 2) == BYTE_ORDER_MAGIC)
 }
 
-/// Asks for the whole block, and compares its two lengths. A block too long to be held is refused:
-/// the known kinds have no reason to be.
-#[inline]
-fn check_presence(order: Order, rest: &[u8], len: u32) -> Option<Step> {
-    let whole = len as usize;
-    if whole > MAX_NEED {
-        return Some(Step::Malformed("a block longer than any packet"));
-    }
-    let Some(block) = rest.get(..whole) else { return Some(Step::NeedMore(whole)) };
-    let trailer = block.last_chunk().map_or(0, |b| order.u32(*b));
-    (trailer != len).then_some(Step::Malformed("the two lengths of a block differ"))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn interface(resolution: u8, offset_secs: i64) -> Interface {
-        let resolution = Resolution::of(resolution);
-        let (link, told) = (LinkType::ETHERNET, Told::default());
-        Interface { link, snap_len: 0, resolution, offset_secs, told }
-    }
-
-    fn time(i: Interface, units: u64) -> Option<u64> {
-        i.time((units >> 32) as u32, units as u32).map(|t| t.0)
-    }
-
-    #[test]
-    fn decimal_and_binary_clocks_are_exact_in_integers() {
-        let micros = 1_703_593_377_933_911;
-        assert_eq!(time(interface(6, 0), micros), Some(1_703_593_377_933_911_000));
-        assert_eq!(time(interface(9, 0), micros), Some(micros));
-        assert_eq!(time(interface(12, 0), 5_999), Some(5));
-        assert_eq!(time(interface(0, 0), 7), Some(7_000_000_000));
-        assert_eq!(time(interface(127, 0), u64::MAX), Some(0));
-        // 2^-10 s: 1,536 units are 1.5 s.
-        assert_eq!(time(interface(0x8a, 0), 1_536), Some(1_500_000_000));
-        assert_eq!(time(interface(0x80, 0), 3), Some(3_000_000_000));
-        assert_eq!(time(interface(0xff, 0), u64::MAX), Some(0));
-    }
-
-    #[test]
-    fn offsets_move_both_ways_and_overflow_is_no_time() {
-        assert_eq!(time(interface(6, 2), 1_000_000), Some(3_000_000_000));
-        assert_eq!(time(interface(6, -1), 1_500_000), Some(500_000_000));
-        assert_eq!(time(interface(6, -2), 1_000_000), None);
-        assert_eq!(time(interface(6, i64::MAX), 0), None);
-        assert_eq!(time(interface(0, 0), u64::MAX), None);
-        assert_eq!(time(interface(0x80, 0), u64::MAX), None);
-    }
-
-    #[test]
-    fn lengths_that_make_no_sense_are_refused() {
-        let mut p = Pcapng::new();
-        let block = |len: u32| [6u32.to_le_bytes(), len.to_le_bytes(), [0; 4]].concat();
-        for len in [0, 8, 11, 13, 4_000_000_000] {
-            assert!(matches!(p.step(&block(len)), Step::Malformed(_)), "{len}");
-        }
-        assert_eq!(p.step(&block(32)), Step::NeedMore(32));
-        assert_eq!(p.step(&block(32)[..7]), Step::NeedMore(12));
-    }
-
-    #[test]
-    fn unknown_blocks_are_stepped_over_whatever_their_length() {
-        let mut p = Pcapng::new();
-        let block = [0x0badu32.to_le_bytes(), 0xffff_fff0u32.to_le_bytes(), [0; 4]].concat();
-        assert_eq!(p.step(&block), Step::Skip(0xffff_fff0));
-    }
-}
+#[path = "pcapng_tests.rs"]
+mod tests;

@@ -271,6 +271,12 @@ impl FileSource {
                 format!("{} {}", self.malformed, self.malformed_reason),
             ));
         }
+        if let Format::Pcapng(format) = &self.format
+            && format.odd() > 0
+        {
+            let why = "blocks whose lengths break the rules of the format, read all the same";
+            return Some((Verdict::Malformed, format!("{} {why}", format.odd())));
+        }
         if untimed > 0 {
             let why = "packets outside 1970 to 2554, given the time of the packet before";
             return Some((Verdict::Malformed, format!("{untimed} {why}")));
