@@ -55,12 +55,12 @@ impl<R: BufRead> Read for Bz<R> {
             if stream.get_mut().fill_buf()?.is_empty() {
                 return Ok(0);
             }
-            self.streams = self.streams.saturating_add(1);
             let least = self.streams.saturating_mul(STREAM_BYTES_MIN);
-            if self.streams > STREAMS_FREE && self.unpacked < least {
-                let why = format!("its {} compressed streams hold next to nothing", self.streams);
+            if self.streams >= STREAMS_FREE && self.unpacked < least {
+                let why = format!("its first {} streams hold next to nothing", self.streams);
                 return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
             }
+            self.streams = self.streams.saturating_add(1);
             let input = self.stream.take().map(BzDecoder::into_inner);
             self.stream = input.map(BzDecoder::new);
         }
@@ -96,7 +96,7 @@ mod tests {
         let mut out = Vec::new();
         let error = bz.read_to_end(&mut out).unwrap_err();
         assert_eq!((error.kind(), &*out), (io::ErrorKind::QuotaExceeded, &b"abc"[..]));
-        assert!(error.to_string().contains("1025 compressed streams"), "{error}");
+        assert!(error.to_string().contains("first 1024 streams"), "{error}");
         assert!(bz.into_inner().unwrap().len() > all.len() - 20_000);
     }
 
