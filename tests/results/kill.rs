@@ -140,3 +140,32 @@ pub fn at_moments(moments: u32) -> Result<(), String> {
         false => Err(format!("the moments did not spread over the run: {seen:?}")),
     }
 }
+
+/// Runs over an earlier result on a disk that has too little room for the new one: the old one
+/// stays whole.
+pub fn on_a_full_disk() -> Result<(), String> {
+    let temp = tempfile::tempdir().unwrap();
+    let at = |name: &str| temp.path().join(name);
+    fs::write(at("old.pcap"), look_ups(40)).unwrap();
+    fs::write(at("new.pcap"), look_ups(1_000)).unwrap();
+    fs::create_dir(at("disk")).unwrap();
+    let script = "mount -t tmpfs -o size=512k tmpfs disk || exit 1
+        read='read --quiet --force --out disk/out'
+        $LONGHAUL $read old.pcap || exit 1
+        cp -r disk/out before
+        $LONGHAUL $read new.pcap 2> said && { echo it had room; exit 1; }
+        grep -q 'No space left' said || { cat said; exit 1; }
+        diff -r before disk/out";
+    let may = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
+    if !may.is_ok_and(|status| status.success()) {
+        println!("skipped: a full disk needs unshare and the right to mount one");
+        return Ok(());
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]).current_dir(temp.path());
+    let command = command.env("LONGHAUL", env!("CARGO_BIN_EXE_longhaul"));
+    let output = command.output().map_err(|e| format!("unshare: {e}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let refused = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("{said}{refused}")) }
+}
