@@ -127,7 +127,7 @@ fn alerts_outlive_the_lines_of_sessions_on_a_full_disk() {
     let rule = include_str!("rule.yml").replace("PORT", "4002");
     fs::write(rules.join("one.yml"), rule).unwrap();
     let rules = rules.display().to_string();
-    let args = ["a0", "--out", &out, "--config", &config, "--rules", &rules, "--workers", "1"];
+    let args = ["a0", "--out", &out, "--config", &config, "--rules-only", &rules, "--workers", "1"];
     let mut sensor = Sensor::start(&args);
     net.send_paced("b0", &sessions(0, 2_000), 5);
     sensor.hears("ends early");

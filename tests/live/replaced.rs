@@ -16,7 +16,7 @@ use crate::scratch;
 const FILES: [(&str, &str); 3] =
     [("--config", "longhaul.toml"), ("--subjects", "staff.csv"), ("--pseudonymise", "key")];
 const DIRS: [(&str, &str, &str); 4] = [
-    ("--rules", "rules", "one.yml"),
+    ("--rules-only", "rules", "one.yml"),
     ("--lists", "lists", "own.txt"),
     ("--signatures", "signatures", "own.yaml"),
     ("--geo", "geo", "asn.mmdb"),

@@ -21,7 +21,7 @@ fn given(dir: &Path) -> [String; 4] {
     std::fs::write(rules.join("one.yml"), rule).unwrap();
     std::fs::write(&config, "[caps]\nsessions = 16\n").unwrap();
     let text = |path: &Path| path.display().to_string();
-    ["--rules".to_owned(), text(&rules), "--config".to_owned(), text(&config)]
+    ["--rules-only".to_owned(), text(&rules), "--config".to_owned(), text(&config)]
 }
 
 fn forty() -> Vec<Vec<u8>> {

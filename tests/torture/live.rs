@@ -183,7 +183,7 @@ fn storm(net: &Net, dir: &Path) -> Result<(), String> {
     };
     put(&rule.replace("PORT", "4001"))?;
     let rules_text = rules.display().to_string();
-    let mut sensor = Sensor::start(&["a0", "--out", &out, "--rules", &rules_text]);
+    let mut sensor = Sensor::start(&["a0", "--out", &out, "--rules-only", &rules_text]);
     let load = sessions(0, 20_000);
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| net.send_paced("b0", &load, 5));

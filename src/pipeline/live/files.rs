@@ -208,12 +208,12 @@ impl LiveFiles {
             ));
         }
         let path = settled.path().to_path_buf();
-        settled.finish(&report)?;
+        let ended = settled.finish(&report);
         if let Some(place) = &mut self.place {
             let told = place.finished(path, &mut self.own);
             told.iter().for_each(|text| (self.tell)(text));
         }
-        Ok(())
+        ended
     }
 
     /// Finishes the present set and begins another.
@@ -232,7 +232,12 @@ impl LiveFiles {
             ..nothing(&self.names, &self.origin)
         };
         if let Some(stdout) = &mut self.stdout {
-            let lost = write_incidents(stdout, &self.tell, &outcome);
+            // The end of a set has alerts of its own: those on its endpoints.
+            let alerts = &findings.alerts;
+            let write =
+                |file: &mut OutFile| outputs::write_alert_lines(file, &outcome.origin, alerts);
+            let lost = stdout.write(alerts.len() as u64, &self.tell, write)
+                + write_incidents(stdout, &self.tell, &outcome);
             self.own.add(Counter::LinesLost, lost);
         }
         let concluded = self.conclude(settled, outcome);
