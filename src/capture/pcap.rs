@@ -16,7 +16,8 @@ const MAGIC_MICROS: u32 = 0xa1b2_c3d4;
 const MAGIC_NANOS: u32 = 0xa1b2_3c4d;
 /// Alexey Kuznetsov's patched libpcap: eight more bytes in each record header.
 const MAGIC_MODIFIED: u32 = 0xa1b2_cd34;
-/// IXIA hardware and software captures: four more bytes in the file header.
+/// IXIA hardware and software captures: four more bytes in the file header. The hardware counts
+/// nanoseconds (Wireshark's issue 14073).
 const MAGIC_IXIA_HW: u32 = 0x1c00_01ac;
 const MAGIC_IXIA_SW: u32 = 0x1c00_01ab;
 
@@ -69,7 +70,7 @@ impl Pcap {
         let modified = magic == MAGIC_MODIFIED;
         Ok(Pcap {
             order,
-            unit: if magic == MAGIC_NANOS { 1 } else { 1_000 },
+            unit: if matches!(magic, MAGIC_NANOS | MAGIC_IXIA_HW) { 1 } else { 1_000 },
             header: if modified { 24 } else { 16 },
             modified,
             link: normal_link(link),
@@ -188,5 +189,15 @@ mod tests {
         }
         assert_eq!(order_of(*b"\x0a\x0d\x0d\x0a"), None);
         assert_eq!(header_len(MAGIC_IXIA_HW.to_be_bytes(), Order::Big), 28);
+        for (magic, unit) in [
+            (MAGIC_MICROS, 1_000),
+            (MAGIC_NANOS, 1),
+            (MAGIC_MODIFIED, 1_000),
+            (MAGIC_IXIA_HW, 1),
+            (MAGIC_IXIA_SW, 1_000),
+        ] {
+            let p = Pcap::new(&header(magic, Order::Little, 1), Order::Little).unwrap();
+            assert_eq!(p.unit, unit, "{magic:x}");
+        }
     }
 }
