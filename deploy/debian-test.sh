@@ -59,9 +59,6 @@ start=$(sed -n 's/^ExecStart=//p' "$root/usr/lib/systemd/system/longhaul.service
 LONGHAUL_INTERFACES=cap0
 command=$(eval "echo \"$start\"")
 # shellcheck disable=SC2086
-ip netns exec "$space" setpriv --reuid "$(inside id -u longhaul)" --regid "$(inside id -g longhaul)" --clear-groups \
-    --inh-caps=+net_raw,+ipc_lock --ambient-caps=+net_raw,+ipc_lock --bounding-set=-all,+net_raw,+ipc_lock,+sys_chroot \
-    true 2>/dev/null || true
 ip netns exec "$space" chroot "$root" /usr/bin/setpriv --reuid longhaul --regid longhaul --clear-groups \
     --inh-caps=+net_raw,+ipc_lock --ambient-caps=+net_raw,+ipc_lock $command 2>"$work/sensor.log" &
 sensor=$!
