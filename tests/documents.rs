@@ -85,7 +85,9 @@ fn world() -> tempfile::TempDir {
         fs::copy(common::demo(), at(name)).unwrap();
     }
     symlink(env!("CARGO_BIN_EXE_longhaul"), at("bin/longhaul")).unwrap();
-    copy_all(&common::own("rules"), &at("my-rules"));
+    for (name, content) in example_rule() {
+        fs::write(at(&name), content).unwrap();
+    }
     let usage = fs::read_to_string(common::own("docs/usage.md")).unwrap();
     fs::create_dir(at("my-lists")).unwrap();
     fs::write(at("my-lists/my-vpn.txt"), block(&usage, "text")).unwrap();
@@ -109,6 +111,20 @@ fn copy_all(from: &Path, to: &Path) {
             fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+/// The files of the example in rules/README.md: each is named in a line before its block.
+fn example_rule() -> Vec<(String, String)> {
+    let text = fs::read_to_string(common::own("rules/README.md")).unwrap();
+    let file = |part: &str| {
+        let (name, rest) = part.split_once("`:\n")?;
+        let block = rest.split_once("```")?.1.split_once("```")?.0;
+        let content = block.split_once('\n')?.1;
+        Some((format!("my-rules/{name}"), content.to_owned()))
+    };
+    let files: Vec<_> = text.split("`my-rules/").skip(1).filter_map(file).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    files
 }
 
 /// The first block of a language.
@@ -226,7 +242,7 @@ fn every_key_of_the_configuration_is_told_in_the_usage() {
     let example = block(&usage, "toml");
     let has = |key: &&str| {
         example.lines().any(|line| {
-            let line = line.trim_start();
+            let line = line.trim_start_matches(['#', ' ']);
             line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
         })
     };

@@ -33,6 +33,9 @@ use longhaul::emit::alert::render_alert;
 use longhaul::emit::ecs::render_session;
 use longhaul::emit::endpoint::render_endpoint;
 use longhaul::emit::event_id;
+use longhaul::emit::health::render_health;
+use longhaul::model::Counter;
+use longhaul::model::Counters;
 use longhaul::model::Nanos;
 use longhaul::model::SourceInfo;
 use serde_json::Value;
@@ -126,6 +129,12 @@ impl Store {
                     self.look(&format!("{name}[]"), one, mapping, why);
                 }
             }
+            // Counters grow with the program: the template knows them by patterns.
+            leaf if name.starts_with("longhaul.health.") || name == "longhaul.schema_version" => {
+                if !leaf.is_number() {
+                    why.push(format!("{name} is {leaf}"));
+                }
+            }
             leaf => {
                 let fits = mapping["type"].as_str().is_some_and(|kind| fits(leaf, kind));
                 if !fits {
@@ -206,6 +215,11 @@ fn made() -> Vec<u8> {
     let mut web = Connection::new("10.0.0.5:40000", "203.0.113.9:80");
     web.open().ask(http).answer(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n");
     capture.join(web.close());
+    for port in 1..=40 {
+        let mut scan = Connection::new("10.0.0.9:50000", &format!("203.0.113.7:{port}"));
+        scan.up(craft::SYN, b"");
+        capture.join(scan.capture);
+    }
     let mut six = Connection::new("[2001:db8::1]:40001", "[2001:db8::2]:443");
     six.open().ask(&craft::client_hello("a.example")).answer(&craft::server_hello());
     capture.join(six.close());
@@ -234,11 +248,14 @@ fn every_line_of_our_own_captures_fits_the_template() {
     std::fs::write(&file, made()).unwrap();
     let place = ["--place", "39.04,-77.49", "--home", "10.0.0.0/8"];
     read_into(&mut store, &[common::demo()], &place);
-    read_into(&mut store, &[file], &["--sensor", "edge-1", "--home", "10.0.0.0/8"]);
+    let home = ["--sensor", "edge-1", "--home", "10.0.0.0/8", "--unanswered", "5"];
+    read_into(&mut store, &[file], &home);
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/capture");
     read_into(&mut store, &[corpus], &[]);
     // An alert of numbers and one of texts were among them, and an incident.
-    for name in ["longhaul.evidence[].value", "longhaul.evidence[].text", "longhaul.score"] {
+    let summed = "longhaul.summary.sessions";
+    for name in ["longhaul.evidence[].value", "longhaul.evidence[].text", "longhaul.score", summed]
+    {
         assert!(store.first.contains_key(name), "{name}");
     }
     let texts = store.first.iter().filter(|(name, _)| *name == "network.vlan.id");
@@ -300,6 +317,21 @@ fn cases() -> Vec<PathBuf> {
     paths.push(common::own("tests/data/session_every_field.json"));
     paths.sort();
     paths
+}
+
+#[test]
+fn every_line_of_health_fits_the_template() {
+    let mut store = Store::new();
+    let origin = Origin::new("longhaul", []);
+    let mut counters = Counters::default();
+    for step in 0..3 {
+        let mut line = Vec::new();
+        let span = (Nanos::from_secs(60 * step), Nanos::from_secs(60 * step + 60));
+        render_health(span, &counters, &[], &origin, &mut line);
+        store.take("health", &serde_json::from_slice(&line).unwrap());
+        Counter::ALL.iter().for_each(|counter| counters.add(*counter, 1 + step));
+    }
+    conclude(&store, 3);
 }
 
 #[test]

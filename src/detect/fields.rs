@@ -144,7 +144,7 @@ pub struct OtherField {
     pub name: &'static str,
     /// What it holds.
     pub kind: Kind,
-    /// The files that hold it: `alerts`, `incidents`, `endpoints`.
+    /// The files that hold it: `alerts`, `incidents`, `sessions`.
     pub files: &'static str,
     /// What it means.
     pub description: &'static str,
@@ -240,9 +240,9 @@ This page is generated from the table that rules are compiled against; do not ed
 ";
 
 const OTHERS: &str = "
-## Alerts, incidents
+## Alerts, incidents, sums
 
-Beside these, both hold the fields of sessions or endpoints that say what it is about, under the
+Beside these, alerts and incidents hold the fields of sessions or endpoints that say what it is about, under the
 same names and of the same types: `longhaul.quality` (of an incident: the sessions of its alerts
 added up) and `longhaul.packets` (a place for each session) among them.
 

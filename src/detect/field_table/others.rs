@@ -18,6 +18,13 @@ const BOTH: &str = "alerts, incidents";
 /// Fields of the other files that are not fields of a session.
 #[rustfmt::skip]
 pub static OTHER_FIELDS: &[OtherField] = &[
+    other(("event.action", Kind::Text, "sessions",
+        "`sessions-summed` in a line that stands for the unanswered sessions of one source within \
+         a second, beyond `--unanswered` of them.")),
+    other(("longhaul.summary.sessions", Kind::Int, "sessions", "How many such a line stands for.")),
+    other(("longhaul.summary.ports", Kind::Int, "sessions", "How many ports they went to.")),
+    other(("longhaul.summary.destinations", Kind::Int, "sessions",
+        "How many addresses they went to.")),
     other(("rule.id", Kind::Text, BOTH,
         "Catalogue number: `D01`. An incident's rule is that of its strongest alert (weight, then \
          level, then time); `longhaul.alerts` has them all.")),
