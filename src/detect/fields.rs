@@ -242,9 +242,9 @@ This page is generated from the table that rules are compiled against; do not ed
 const OTHERS: &str = "
 ## Alerts, incidents, sums
 
-Beside these, alerts and incidents hold the fields of sessions or endpoints that say what it is about, under the
-same names and of the same types: `longhaul.quality` (of an incident: the sessions of its alerts
-added up) and `longhaul.packets` (a place for each session) among them.
+Beside these, alerts and incidents hold the fields of sessions or endpoints that say what they are
+about, under the same names and of the same types: `longhaul.quality` (of an incident: the sessions
+of its alerts added up) and `longhaul.packets` (a place for each session) among them.
 
 | field | type | files | meaning |
 |---|---|---|---|
