@@ -131,6 +131,19 @@ fn answer(name: &str, address: [u8; 4], asked: bool) -> Vec<u8> {
     out
 }
 
+/// A host asks a resolver for an address, and is told one.
+fn looked_up(wire: &mut Wire, at: u64, client: [u8; 4], name: &str, address: [u8; 4]) {
+    let (host, resolver) = ((ANN, client, 5000), (SERVER, [10, 0, 0, 53], 53));
+    wire.udp(at, (host, resolver), &question(name));
+    wire.udp(at, (resolver, host), &answer(name, address, true));
+}
+
+/// The question for one address.
+fn question(name: &str) -> Vec<u8> {
+    let head = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    [&head[..], &labels(name), &[0, 1, 0, 1]].concat()
+}
+
 /// RADIUS attributes (RFC 2865 section 5) in an accounting request.
 fn accounting(status: u32, user: &str, framed: [u8; 4], from: &str) -> Vec<u8> {
     let attribute = |kind: u8, value: &[u8]| [&[kind, value.len() as u8 + 2], value].concat();
@@ -288,25 +301,21 @@ fn a_released_address_has_no_holder() {
 #[test]
 fn names_come_from_what_was_asked_and_are_left_out_where_they_are_not_certain() {
     let mut wire = Wire::default();
-    let resolver = |at, wire: &mut Wire, client: [u8; 4], name: &str, address| {
-        let ends = ((SERVER, [10, 0, 0, 53], 53), (ANN, client, 5000));
-        wire.udp(at, ends, &answer(name, address, true));
-    };
     let (ann, bob, eve) = ([10, 0, 0, 60], [10, 0, 0, 61], [10, 0, 0, 62]);
     let shared = [198, 51, 100, 20];
-    resolver(1, &mut wire, ann, "relay-1A.net.AnyDesk.com", shared);
+    looked_up(&mut wire, 1, ann, "relay-1A.net.AnyDesk.com", shared);
     wire.session(2, (EVERYBODY, eve, 41_000), shared);
-    resolver(3, &mut wire, bob, "www.example.com", shared);
+    looked_up(&mut wire, 3, bob, "www.example.com", shared);
     wire.session(4, (ANN, ann, 41_001), shared);
     wire.session(4, (BOB, bob, 41_002), shared);
     wire.session(4, (EVERYBODY, eve, 41_003), shared);
     wire.session(30_000, (ANN, ann, 41_004), shared);
     let sessions = read("names", &wire, "");
     let name = |port| &of(&sessions, port)["destination"]["domain"];
-    assert_eq!(name(41_000), "relay-1a.net.anydesk.com", "only one was ever asked for");
+    assert!(name(41_000).is_null(), "what another host was told says nothing of this one");
     assert_eq!(name(41_001), "relay-1a.net.anydesk.com");
     assert_eq!(name(41_002), "www.example.com");
-    assert!(name(41_003).is_null(), "one of two");
+    assert!(name(41_003).is_null(), "it asked for none");
     assert!(name(41_004).is_null(), "too long ago");
 }
 
@@ -333,13 +342,20 @@ fn remote_people_are_known_by_the_access_server_unless_they_share_a_home() {
     let radius = ((SERVER, [10, 0, 0, 2], 40_000), (SERVER, [10, 0, 0, 3], 1813));
     let gateway = [192, 168, 7, 7];
     let (home, farm) = ([203, 0, 113, 9], [203, 0, 113, 66]);
-    wire.udp(1, radius, &accounting(1, "CORP\\jane", [10, 9, 0, 1], "203.0.113.9"));
+    let report = |wire: &mut Wire, at, body: &[u8]| {
+        wire.udp(at, radius, body);
+        wire.udp(at, (radius.1, radius.0), &[&[5, 1, 0, 20][..], &[0; 16]].concat());
+    };
+    // Nobody confirms that one.
+    wire.udp(0, radius, &accounting(1, "eve", [10, 9, 0, 9], "203.0.113.99"));
+    wire.session(0, (SERVER, [10, 9, 0, 9], 41_009), [198, 51, 100, 7]);
+    report(&mut wire, 1, &accounting(1, "CORP\\jane", [10, 9, 0, 1], "203.0.113.9"));
     wire.session(2, (SERVER, home, 41_000), gateway);
     wire.session(2, (SERVER, [10, 9, 0, 1], 41_001), [198, 51, 100, 7]);
-    wire.udp(3, radius, &accounting(1, "joe", [10, 9, 0, 2], "203.0.113.66"));
-    wire.udp(4, radius, &accounting(1, "jim", [10, 9, 0, 3], "203.0.113.66"));
+    report(&mut wire, 3, &accounting(1, "joe", [10, 9, 0, 2], "203.0.113.66"));
+    report(&mut wire, 4, &accounting(1, "jim", [10, 9, 0, 3], "203.0.113.66"));
     wire.session(5, (SERVER, farm, 41_002), gateway);
-    wire.udp(6, radius, &accounting(2, "CORP\\jane", [10, 9, 0, 1], "203.0.113.9"));
+    report(&mut wire, 6, &accounting(2, "CORP\\jane", [10, 9, 0, 1], "203.0.113.9"));
     wire.session(7, (SERVER, home, 41_003), gateway);
     let sessions = read("radius", &wire, "user:jane,e-1,Jane\nuser:joe,e-2,Joe\n");
     let about = |port| &of(&sessions, port)["longhaul"];
@@ -350,6 +366,7 @@ fn remote_people_are_known_by_the_access_server_unless_they_share_a_home() {
     assert!(about(41_002)["device"]["user"].is_null(), "two people live there");
     assert_eq!(about(41_002)["subject"]["id"], Ipv4Addr::from(farm).to_string());
     assert!(about(41_003)["device"].is_null(), "she has gone");
+    assert!(about(41_009)["device"].is_null(), "no accounting server agreed");
 }
 
 #[test]

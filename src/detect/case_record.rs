@@ -31,6 +31,7 @@ use crate::model::record::Holder;
 use crate::model::record::HttpFacts;
 use crate::model::record::Leg;
 use crate::model::record::ListHit;
+use crate::model::record::NameSources;
 use crate::model::record::Party;
 use crate::model::record::Place;
 use crate::model::record::Protocol;
@@ -188,6 +189,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.application.reason" => {
             context.application_reason = Some(reason(value.as_str()?)?)
         }
+        "longhaul.names.contradiction" => context.contradicted_name = Some(value.as_str()?.into()),
         "longhaul.application.approved" => context.application_approved = value.as_bool()?,
         "longhaul.tags" | "longhaul.destination.tags" => {
             add_tags(context, "destination.ip", value)?
@@ -232,6 +234,11 @@ fn set_holder(context: &mut Context, name: &str, value: &Json) -> Option<()> {
             let words = texts(value)?;
             let known = |word: &str| Holder::SOURCES.into_iter().find(|source| *source == word);
             holder.known_by = words.iter().map(|word| known(word)).collect::<Option<_>>()?;
+        }
+        "longhaul.device.name_sources" => {
+            let first = Holder::SOURCES.into_iter().take(small(value)?);
+            let none = NameSources::default();
+            holder.named_by = first.fold(none, |all, by| all.with(NameSources::of(by)));
         }
         _ => return None,
     }

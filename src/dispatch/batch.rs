@@ -1,8 +1,13 @@
-//! Up to 64 packets for one worker, and the blocks that hold their bytes.
+//! Up to 64 packets for one worker, the blocks that hold their bytes, and what every worker is told
+//! between them.
 //!
-//! Owns: the packets; a share of each block. In: packets. Out: packets with their block.
+//! Owns: the packets; a share of each block and of each binding. In: packets. Out: packets with
+//! their block, bindings with the place where they stand.
 //! Never: outgrows its caps.
 
+use std::sync::Arc;
+
+use crate::model::Binding;
 use crate::model::Packet;
 
 /// Packets in a batch: enough that a queue operation costs each of them a nanosecond or two, few
@@ -12,11 +17,19 @@ pub const PACKETS: usize = 64;
 /// Blocks in a batch. One file needs one or two; a merge of many files interleaves theirs.
 pub const BLOCKS: usize = 8;
 
+/// Bindings in a batch: one packet's take one place, and few packets have any.
+pub const BINDINGS: usize = 16;
+
+/// What one packet said of who is behind addresses.
+pub type Said = Arc<[Binding]>;
+
 /// Packets on their way to a worker. `B` is a shared handle of a block.
 #[derive(Debug)]
 pub struct Batch<B> {
     packets: Vec<Packet>,
     blocks: Vec<B>,
+    /// Each with the number of packets that stand before it.
+    said: Vec<(u8, Said)>,
     /// The run's clock when the batch was sent: everything before this second has been dispatched.
     pub clock: u32,
     /// Every worker gets a batch with this mark at the same point of the input: what is over before
@@ -35,6 +48,7 @@ impl<B> Batch<B> {
         Batch {
             packets: Vec::with_capacity(PACKETS),
             blocks: Vec::with_capacity(BLOCKS),
+            said: Vec::new(),
             clock: 0,
             mark: false,
             part: 0,
@@ -42,9 +56,9 @@ impl<B> Batch<B> {
         }
     }
 
-    /// Whether it holds no packet.
+    /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.packets.is_empty()
+        self.packets.is_empty() && self.said.is_empty()
     }
 
     /// Whether no further packet fits.
@@ -77,6 +91,21 @@ impl<B> Batch<B> {
             && (self.blocks.len() < BLOCKS || self.blocks.iter().any(|held| held.same(block)))
     }
 
+    /// Whether further bindings fit.
+    pub fn has_room_to_say(&self) -> bool {
+        self.said.len() < BINDINGS
+    }
+
+    /// Adds what was said behind the packets so far.
+    pub fn say(&mut self, said: Said) {
+        self.said.push((self.packets.len() as u8, said));
+    }
+
+    /// What is said, each with the number of packets that stand before it.
+    pub fn said(&self) -> impl Iterator<Item = (usize, &Said)> {
+        self.said.iter().map(|(before, said)| (usize::from(*before), said))
+    }
+
     /// The packets, each with its block.
     pub fn iter(&self) -> impl Iterator<Item = (&Packet, &B)> {
         self.packets
@@ -88,6 +117,7 @@ impl<B> Batch<B> {
     pub fn clear(&mut self) {
         self.packets.clear();
         self.blocks.clear();
+        self.said.clear();
         self.mark = false;
         self.last = false;
     }

@@ -4,6 +4,7 @@
 //! Never: reorders packets of one session.
 
 use crate::dispatch::batch::Batch;
+use crate::dispatch::batch::Said;
 use crate::dispatch::batch::Same;
 use crate::dispatch::queue;
 use crate::dispatch::queue::Receiver;
@@ -22,9 +23,6 @@ const PACKETS_PER_MARK: u32 = 4_096;
 /// Seconds after which a mark comes though there were fewer: nothing is over before, and what is
 /// known of addresses goes on, so that sessions should not wait for long to be told.
 const SECONDS_PER_MARK: u32 = 8;
-
-/// In place of a shard: the packet is for every worker to hear.
-pub const EVERYBODY: u8 = u8::MAX;
 
 /// A worker's end: batches come, empty ones go back.
 #[derive(Debug)]
@@ -92,12 +90,19 @@ impl<B: Clone + Same> Dispatcher<B> {
         self.put(lane, packet, block)
     }
 
-    /// Lets every worker hear a packet, at the same point of the input: it is of no session.
+    /// Tells every worker what a packet said, at the same point of the input: before the packets
+    /// that are pushed from here on.
     #[cold]
-    pub fn tell_all(&mut self, packet: &Packet, block: &B) -> Result<(), WorkerGone> {
-        self.advance(packet.clock)?;
-        let packet = Packet { shard: EVERYBODY, ..*packet };
-        (0..self.outlets.len()).try_for_each(|lane| self.put(lane, packet, block))
+    pub fn tell_all(&mut self, said: &Said) -> Result<(), WorkerGone> {
+        for lane in 0..self.outlets.len() {
+            if !self.outlets.get(lane).is_some_and(|outlet| outlet.open.has_room_to_say()) {
+                self.send(lane)?;
+            }
+            if let Some(outlet) = self.outlets.get_mut(lane) {
+                outlet.open.say(Said::clone(said));
+            }
+        }
+        Ok(())
     }
 
     #[inline(always)]

@@ -41,7 +41,7 @@ pub fn render_session(record: &Record, id: [u8; 16], origin: &Origin, out: &mut 
     put_party(&mut json, &record.initiator, ports);
     json.close(mark);
     let mark = json.open(key!("destination"));
-    json.string_opt(quoted!("domain"), record.context.responder_name.as_deref());
+    json.string_opt(quoted!("domain"), record.responder_name());
     put_party(&mut json, &record.responder, ports);
     json.close(mark);
     put_network(&mut json, record);
@@ -251,6 +251,9 @@ fn put_context(json: &mut Json<'_>, context: &Context) {
     json.string_opt(quoted!("role"), context.subject_role.as_deref());
     json.string_opt(quoted!("hired"), context.subject_hired.as_deref());
     json.close(mark);
+    let mark = json.open(key!("names"));
+    json.string_opt(quoted!("contradiction"), context.contradicted_name.as_deref());
+    json.close(mark);
     if let Some(holder) = &context.holder {
         put_holder(json, holder);
     }
@@ -280,6 +283,9 @@ fn put_holder(json: &mut Json<'_>, holder: &Holder) {
         json.word(QUOTED_ELEMENT, word);
     }
     json.close_list(list);
+    if holder.named_by.count() > 0 {
+        json.number(key!("name_sources"), holder.named_by.count());
+    }
     json.close(mark);
 }
 

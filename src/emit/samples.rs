@@ -171,9 +171,11 @@ fn context() -> Context {
             mac: Some([0x00, 0x00, 0x5e, 0x00, 0x53, 0x07]),
             host: Some("lab-pc7".into()),
             user: Some("jdoe".into()),
+            named_by: NameSources::of("dhcp").with(NameSources::of("mdns")),
             known_by: vec!["dhcp", "kerberos"],
         })),
         responder_name: Some("relay.example.net".into()),
+        contradicted_name: Some("www.example.net".into()),
     }
 }
 

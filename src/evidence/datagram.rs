@@ -241,7 +241,7 @@ pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'
     let step = ask(lane.mode, bytes, time, around);
     settle_talk(lane.mode, step, around);
     match step {
-        Step::Used(_) | Step::NeedMore => {}
+        Step::Used(_) | Step::NeedMore | Step::Await(_) => {}
         Step::NotMine => lane.mode = Mode::Look,
         Step::Done => lane.finish(),
         Step::Failed => {

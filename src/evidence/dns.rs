@@ -122,7 +122,7 @@ pub fn observe_dns_stream(bytes: &[u8], _role: Role, facts: &mut Facts) -> Step 
             Step::Used(n) => Step::Used(n + 2),
             other => other,
         },
-        Err(_) if header_fits(r.rest()) => Step::NeedMore,
+        Err(_) if header_fits(r.rest()) => Step::Await(length - r.left()),
         Err(_) => Step::NotMine,
     }
 }
@@ -141,10 +141,11 @@ fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), W
         return Err(WireError::NotThis);
     }
     let mut walk = message.walk();
+    let mut work = Work::over(message);
     for _ in 0..message.questions.min(QUESTIONS_MAX) {
         let question = walk.question()?;
         let dns = dns_of(facts);
-        keep_name(&question, netbios, dns);
+        keep_name(&question, netbios, dns, &mut work);
         if !message.is_response() {
             dns.questions = dns.questions.saturating_add(1);
         }
@@ -156,17 +157,35 @@ fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), W
     }
     for _ in 0..message.answers {
         let record = walk.record()?;
-        keep_answer(record.rtype, &record.data, dns_of(facts));
+        keep_answer(record.rtype, &record.data, dns_of(facts), &mut work);
     }
     if message.is_response() {
         for _ in 0..message.others {
             let record = walk.record()?;
             if matches!(record.data, RData::V4(_) | RData::V6(_)) {
-                keep_address(&record.data, dns_of(facts));
+                keep_address(&record.data, dns_of(facts), &mut work);
             }
         }
     }
     Ok(())
+}
+
+/// Comparisons with what is kept of a session that one message may still cause, in steps: a name
+/// that many records repeat, and that is like every name kept, must not cost their product.
+struct Work(usize);
+
+impl Work {
+    /// For each byte as much as walking takes some times over, and 100 addresses among themselves.
+    fn over(message: &Message<'_>) -> Work {
+        Work(8 * message.size() + 5_000)
+    }
+
+    /// Whether what takes so many steps may still be compared with so many others.
+    fn allows(&mut self, steps: usize, others: usize) -> bool {
+        let left = self.0.checked_sub(steps.saturating_mul(others.max(1)));
+        self.0 = left.unwrap_or(0);
+        left.is_some()
+    }
 }
 
 /// The first message of a session: a name with a class that exists, or no fault anywhere.
@@ -202,7 +221,7 @@ fn relative(message: &Message<'_>, ports: (u16, u16)) -> Protocol {
     }
 }
 
-fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts) {
+fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts, work: &mut Work) {
     let netbios = netbios && QTYPES_NETBIOS.contains(&question.qtype);
     let shown = ShownName { name: question.name, netbios };
     match &dns.name {
@@ -212,6 +231,7 @@ fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts) {
         }
         Some(first) if shown.is(first) => {}
         Some(_) if dns.more_names.len() >= NAMES_MAX => {}
+        Some(_) if !work.allows(question.name.steps(), dns.more_names.len()) => {}
         Some(_) if dns.more_names.iter().any(|name| shown.is(name)) => {}
         Some(_) => {
             let name = fitting(&shown, dns);
@@ -220,9 +240,10 @@ fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts) {
     }
 }
 
-fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts) {
+fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work) {
     let known = |(t, text): &(u16, Box<str>)| *t == rtype && is_shown_as(data, text);
-    if matches!(data, RData::Other) || dns.answers.len() >= ANSWERS_MAX {
+    let is_full = dns.answers.len() >= ANSWERS_MAX;
+    if matches!(data, RData::Other) || is_full || !work.allows(data.steps(), dns.answers.len()) {
         return;
     }
     if !dns.answers.iter().any(known)
@@ -234,8 +255,9 @@ fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts) {
     }
 }
 
-fn keep_address(data: &RData<'_>, dns: &mut DnsFacts) {
+fn keep_address(data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work) {
     if dns.additional.len() < ADDITIONAL_MAX
+        && work.allows(data.steps(), dns.additional.len())
         && !dns.additional.iter().any(|text| is_shown_as(data, text))
     {
         let address = fitting(data, dns);

@@ -11,6 +11,7 @@ pub mod dtls;
 pub mod dtls_legs;
 pub mod greetings;
 mod hashed;
+mod held;
 pub mod http;
 pub mod ike;
 pub mod ja3;

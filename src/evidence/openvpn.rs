@@ -89,7 +89,9 @@ impl Openvpn {
         if !STREAM_PACKET.contains(&length) || (answers && self.client.is_none()) {
             return Step::NotMine;
         }
-        let Ok(packet) = r.take(usize::from(length)) else { return Step::NeedMore };
+        let length = usize::from(length);
+        let missing = length.saturating_sub(r.left());
+        let Ok(packet) = r.take(length) else { return Step::Await(missing) };
         if !self.may_be(packet, role) {
             return Step::NotMine;
         }

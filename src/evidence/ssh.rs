@@ -34,7 +34,7 @@ pub fn observe_ssh(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
         if named { observe_packet(bytes, role, facts) } else { observe_name(bytes, role, facts) };
     step.unwrap_or_else(|why| match why {
         WireError::NotThis => Step::NotMine,
-        WireError::NeedMore(_) => Step::NeedMore,
+        WireError::NeedMore(n) => Step::Await(n),
         WireError::Malformed(_) => Step::Failed,
     })
 }

@@ -18,6 +18,8 @@ pub enum Step {
     NotMine,
     /// This protocol; the message is not whole yet: call again with more bytes from the same start.
     NeedMore,
+    /// The same, and so much is missing at least: fewer bytes change nothing.
+    Await(usize),
     /// This many bytes were used; call again with what follows in this direction.
     Used(usize),
     /// This direction has said all this observer listens for.

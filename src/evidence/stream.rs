@@ -7,6 +7,8 @@
 use crate::evidence::datagram::Talk;
 use crate::evidence::dns;
 use crate::evidence::greetings;
+use crate::evidence::held::Held;
+use crate::evidence::held::Measure;
 use crate::evidence::http;
 use crate::evidence::http::After;
 use crate::evidence::openings;
@@ -45,9 +47,6 @@ const HELD_TLS_MAX: usize = 64 * 1024;
 const HELD_DNS_MAX: usize = 2 + 65_535;
 /// Before a protocol is told: the longest thing waited for is a PROXY v1 line (107 bytes).
 const HELD_LOOK_MAX: usize = 256;
-/// Bytes read again because a message came in pieces, in sum over one message. One byte a segment:
-/// a message of 5 KiB. Bounds the work that tiny segments can cause.
-const REREAD_BYTES_MAX: u32 = 16 << 20;
 /// Messages of DNS over TCP looked at in each direction.
 const DNS_MESSAGES_MAX: u8 = 64;
 
@@ -123,13 +122,6 @@ impl Around<'_> {
     }
 }
 
-/// A message that is not whole yet.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    pub(super) bytes: Vec<u8>,
-    reread: u32,
-}
-
 /// One direction of a session.
 #[derive(Debug, Default)]
 pub struct Lane {
@@ -175,8 +167,8 @@ impl Sign {
 enum Run {
     /// All used, or nobody listens.
     All,
-    /// What stands from here on waits for more.
-    Wait(usize),
+    /// What stands from here on waits for more: so much at least.
+    Wait(usize, usize),
     /// What stands from here on belongs to no known protocol.
     Unknown(usize),
 }
@@ -205,24 +197,29 @@ impl Lane {
         match self.run(payload, around) {
             Run::All => {}
             Run::Unknown(at) => self.pass(payload.len() - at),
-            Run::Wait(at) => {
-                let bytes = payload.get(at..).unwrap_or_default().to_vec();
-                self.hold(Box::new(Held { bytes, reread: 0 }), around);
+            Run::Wait(at, missing) => {
+                let bytes = payload.get(at..).unwrap_or_default();
+                self.hold(Box::new(Held::new(bytes, missing)), around);
             }
         }
     }
 
     fn observe_held(&mut self, mut held: Box<Held>, payload: &[u8], around: &mut Around<'_>) {
         let before = held.bytes.len();
-        held.bytes.extend_from_slice(payload);
-        held.reread = held.reread.saturating_add(before as u32);
+        let measure = match self.mode {
+            Mode::Tls => Measure::Records,
+            Mode::HttpRequest | Mode::HttpResponse => Measure::Head,
+            _ => Measure::Bytes,
+        };
+        let is_due = held.take(payload, measure);
+        if !is_due && held.bytes.len() < self.held_max() {
+            self.held = Some(held);
+            return;
+        }
         match self.run(&held.bytes, around) {
             Run::All => {}
-            Run::Wait(at) => {
-                if at > 0 {
-                    held.bytes.drain(..at);
-                    held.reread = 0;
-                }
+            Run::Wait(at, missing) => {
+                held.used(at, missing);
                 self.hold(held, around);
             }
             // What was held led nowhere: this segment is a start of its own.
@@ -234,9 +231,9 @@ impl Lane {
         }
     }
 
-    /// Keeps a message that is not whole, unless it is over the cap of its protocol.
-    fn hold(&mut self, held: Box<Held>, around: &mut Around<'_>) {
-        let cap = match self.mode {
+    /// Bytes of a message that may wait, by what the lane is doing.
+    const fn held_max(&self) -> usize {
+        match self.mode {
             Mode::Tls => HELD_TLS_MAX,
             Mode::Ssh => PACKET_MAX + 4 + IDENTIFICATION_MAX,
             Mode::Dns => HELD_DNS_MAX,
@@ -248,8 +245,12 @@ impl Lane {
             Mode::ProxyHeader => proxy_header::SIZE_MAX,
             Mode::Opening => openings::HELD_MAX,
             _ => HELD_LOOK_MAX,
-        };
-        if held.bytes.len() > cap || held.reread > REREAD_BYTES_MAX {
+        }
+    }
+
+    /// Keeps a message that is not whole, unless it is over the cap of its protocol.
+    fn hold(&mut self, held: Box<Held>, around: &mut Around<'_>) {
+        if held.bytes.len() > self.held_max() {
             around.counters.bump(Counter::MessagesOverCap);
             self.finish();
         } else {
@@ -273,7 +274,8 @@ impl Lane {
             match self.step(rest, around) {
                 Step::Used(0) | Step::Done => self.finish(),
                 Step::Used(n) => at += n,
-                Step::NeedMore => return Run::Wait(at),
+                Step::NeedMore => return Run::Wait(at, 1),
+                Step::Await(missing) => return Run::Wait(at, missing),
                 Step::NotMine => return Run::Unknown(at),
                 Step::Failed => {
                     around.counters.bump(Counter::ParseFailures);

@@ -46,7 +46,7 @@ const CIPHERS_MAX: usize = 256;
 pub fn observe_tls(bytes: &[u8], _role: Role, facts: &mut Facts) -> Step {
     observe_record(bytes, facts).unwrap_or_else(|why| match why {
         WireError::NotThis => Step::NotMine,
-        WireError::NeedMore(_) => Step::NeedMore,
+        WireError::NeedMore(n) => Step::Await(n),
         WireError::Malformed(_) => Step::Failed,
     })
 }

@@ -39,7 +39,7 @@ pub fn observe(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
         return Step::Done;
     }
     if !frame.is_whole(bytes.len()) {
-        return Step::NeedMore;
+        return Step::Await(frame.size.saturating_sub(bytes.len()).max(1));
     }
     if observe_payload(&frame.unmasked(FRAME_MAX), role, facts) {
         Step::Used(frame.size)

@@ -32,40 +32,36 @@ struct Asking {
 pub struct Doors {
     asking: Vec<Asking>,
     inside: Aging<[u8; 6], (Arc<str>, Nanos)>,
+    forgotten: u64,
 }
 
 impl Doors {
     /// Nobody yet, and room for so many.
     pub fn new(cap: usize) -> Doors {
-        Doors { asking: Vec::new(), inside: Aging::new(cap) }
+        Doors { asking: Vec::new(), inside: Aging::new(cap), forgotten: 0 }
     }
 
-    /// An EAPOL frame between two link-layer addresses. Who is inside now; and how many were
-    /// forgotten for it.
-    pub fn hear(&mut self, (from, to): ([u8; 6], [u8; 6]), body: &[u8], at: Nanos) -> usize {
+    /// An EAPOL frame between two link-layer addresses.
+    pub fn hear(&mut self, (from, to): ([u8; 6], [u8; 6]), body: &[u8], at: Nanos) {
         self.asking.retain(|asking| at.since(asking.at) <= WAITS);
-        let Ok(eap::Frame::Eap(packet)) = eap::Frame::parse(body) else { return 0 };
+        let Ok(eap::Frame::Eap(packet)) = eap::Frame::parse(body) else { return };
         if let Some(identity) = packet.identity() {
-            self.ask(from, identity, at);
-            return 0;
+            return self.ask(from, identity, at);
         }
         // Wired authenticators answer a group address: to all that ask at that moment.
         let meant = |asking: &Asking| asking.mac == to || to[0] & 1 == 1;
         match packet.code {
             eap::Code::Success if self.asking.iter().filter(|a| meant(a)).count() == 1 => {
                 let at_door = self.asking.iter().position(meant);
-                let Some(one) = at_door.map(|index| self.asking.swap_remove(index)) else {
-                    return 0;
-                };
+                let Some(one) = at_door.map(|index| self.asking.swap_remove(index)) else { return };
                 let (inside, dropped) = self.inside.entry(one.mac, || (Arc::clone(&one.name), at));
                 *inside = (one.name, at);
-                dropped
+                self.forgotten += dropped as u64;
             }
             eap::Code::Success | eap::Code::Failure => {
                 self.asking.retain(|asking| !meant(asking));
-                0
             }
-            _ => 0,
+            _ => {}
         }
     }
 
@@ -79,6 +75,11 @@ impl Doors {
             self.asking.remove(0);
         }
         self.asking.push(Asking { mac, name: name.into(), at });
+    }
+
+    /// Devices forgotten at the cap since the last call.
+    pub fn take_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// Who came in with a link-layer address, lately.

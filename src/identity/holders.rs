@@ -7,30 +7,17 @@
 use std::sync::Arc;
 
 use crate::bounded::Aging;
-use crate::identity::Place;
+use crate::model::Heard;
 use crate::model::Nanos;
+use crate::model::Place;
 use crate::model::record::Holder;
+use crate::model::record::NameSources;
 
 /// Holders of one address that are kept.
 const SPANS: usize = 4;
 /// A name or a log-in that says no end is believed for as long: a Kerberos ticket lasts 10 hours by
 /// default, a working day not longer.
 pub const BELIEVED: Nanos = Nanos::from_secs(12 * 3600);
-
-/// What was heard of the holder of an address.
-#[derive(Clone, Debug, Default)]
-pub struct Heard {
-    /// Its link-layer address, where that is known.
-    pub mac: Option<[u8; 6]>,
-    /// Its name.
-    pub host: Option<Arc<str>>,
-    /// Who uses it.
-    pub user: Option<Arc<str>>,
-    /// Who says so: a word of [`Holder::SOURCES`].
-    pub by: &'static str,
-    /// How long that holds.
-    pub lasts: Option<Nanos>,
-}
 
 /// One holder of an address.
 #[derive(Debug)]
@@ -47,7 +34,8 @@ struct Span {
 
 impl Span {
     /// The first name stays: a lease's is the device's own, a later one may be a service's.
-    fn take(&mut self, heard: &Heard, until: Nanos) {
+    /// `named_by` says who told the name that is heard.
+    fn take(&mut self, heard: &Heard, named_by: NameSources, until: Nanos) {
         let known = &*self.holder;
         let mut known_by = known.known_by.clone();
         if !known_by.contains(&heard.by) {
@@ -56,7 +44,9 @@ impl Span {
         }
         let user = known.user.clone().or_else(|| heard.user.clone()).filter(|_| !self.several);
         let host = known.host.clone().or_else(|| heard.host.clone());
-        let holder = Holder { mac: known.mac.or(heard.mac), host, user, known_by };
+        let agrees = heard.host.is_some() && heard.host == host;
+        let named_by = known.named_by.with(if agrees { named_by } else { NameSources::default() });
+        let holder = Holder { mac: known.mac.or(heard.mac), host, user, named_by, known_by };
         if *known != holder {
             self.holder = Arc::new(holder);
         }
@@ -68,7 +58,7 @@ impl Span {
 #[derive(Debug)]
 pub struct Holders {
     spans: Aging<Place, Vec<Span>>,
-    names: Aging<[u8; 6], Arc<str>>,
+    names: Aging<[u8; 6], (Arc<str>, NameSources)>,
 }
 
 impl Holders {
@@ -78,25 +68,30 @@ impl Holders {
     }
 
     /// A device says its name, whatever its address is. Says how many were forgotten for it.
-    pub fn call(&mut self, mac: [u8; 6], name: Arc<str>) -> usize {
-        let (known, dropped) = self.names.entry(mac, || Arc::clone(&name));
-        *known = name;
+    pub fn call(&mut self, mac: [u8; 6], name: &Arc<str>, by: &'static str) -> usize {
+        let by = NameSources::of(by);
+        let (known, dropped) = self.names.entry(mac, || (Arc::clone(name), by));
+        if known.0 == *name {
+            known.1 = known.1.with(by);
+        } else {
+            *known = (Arc::clone(name), by);
+        }
         dropped
     }
 
     /// A server gives an address to a device: whoever else had it has it no more.
-    pub fn lease(&mut self, place: Place, mut heard: Heard, at: Nanos) -> usize {
-        if let Some(mac) = heard.mac
-            && heard.host.is_none()
-        {
-            heard.host = self.names.get(&mac).map(Arc::clone);
-        }
-        self.note(place, &heard, at, false)
+    pub fn lease(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
+        let named = heard.mac.filter(|_| heard.host.is_none()).and_then(|mac| self.names.get(&mac));
+        let Some((name, by)) = named else {
+            return self.note(place, (heard, NameSources::of(heard.by)), at, false);
+        };
+        let (heard, by) = (Heard { host: Some(Arc::clone(name)), ..heard.clone() }, *by);
+        self.note(place, (&heard, by), at, false)
     }
 
     /// Whoever has an address says something of itself.
     pub fn hear(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
-        self.note(place, heard, at, true)
+        self.note(place, (heard, NameSources::of(heard.by)), at, true)
     }
 
     /// An address is given back.
@@ -110,13 +105,19 @@ impl Holders {
         }
     }
 
-    fn note(&mut self, place: Place, heard: &Heard, at: Nanos, open: bool) -> usize {
+    fn note(
+        &mut self,
+        place: Place,
+        (heard, named_by): (&Heard, NameSources),
+        at: Nanos,
+        open: bool,
+    ) -> usize {
         let until = at.plus(heard.lasts.unwrap_or(BELIEVED));
         let (spans, dropped) = self.spans.entry(place, Vec::new);
         let several = match spans.last_mut() {
             Some(last) if at <= last.until && is_same_device(&last.holder, heard) => {
                 if last.several || is_same_user(&last.holder, heard) {
-                    last.take(heard, until);
+                    last.take(heard, named_by, until);
                     return dropped;
                 }
                 true
@@ -131,7 +132,7 @@ impl Holders {
             spans.remove(0);
         }
         let mut span = Span { since: at, until, holder: Arc::default(), several, open };
-        span.take(heard, until);
+        span.take(heard, named_by, until);
         spans.push(span);
         dropped
     }

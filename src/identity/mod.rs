@@ -1,59 +1,79 @@
 //! Who is behind an address, and when: the names that it was asked for by, the device that held it,
 //! the person who used that.
 //!
-//! Owns: bindings with a beginning and an end. In: packets that every worker hears, in the order
-//! of the capture. Out: the name or the holder of an address at a time. Never: judges, guesses
-//! where two answers are possible, keeps a message.
+//! Owns: bindings with a beginning and an end. In: packets, in the order of the capture. Out: the
+//! name or the holder of an address at a time. Never: judges, guesses where two answers are
+//! possible, keeps a message, believes an answer without its question.
 //!
-//! Every worker keeps the same bindings: sessions of one person live on all shards, and what a
-//! session is told must not depend on which of them is faster. Such packets are few.
+//! Two halves. The [`Listener`] reads each packet once, on the reader's thread, and matches answers
+//! with questions. What follows goes to every worker's [`Identity`] at one point of the input:
+//! sessions of one person live on all shards, and what a session is told must not depend on which
+//! of them is faster. A message that answers nothing costs a look-up, whatever the workers are.
 
 mod doors;
 mod heard;
 mod holders;
 mod logins;
 mod names;
+mod open;
 mod overheard;
 mod text;
 
 use std::sync::Arc;
 
-use crate::identity::doors::Doors;
+pub use crate::identity::heard::Listener;
 use crate::identity::holders::Holders;
-use crate::identity::logins::Logins;
 use crate::identity::names::Names;
 pub use crate::identity::overheard::knocks;
 pub use crate::identity::overheard::overhears;
 use crate::model::Addr;
+use crate::model::Binding;
 use crate::model::Nanos;
+use crate::model::Place;
+use crate::model::Statement;
 use crate::model::record::Holder;
 
-/// An address of a capture point: two points may use one range for different things.
-pub type Place = (u16, Addr);
-
-/// What was heard so far.
+/// What was heard so far: a worker's side.
 #[derive(Debug)]
 pub struct Identity {
     names: Names,
     holders: Holders,
-    logins: Logins,
-    doors: Doors,
 }
 
 impl Identity {
     /// Nothing heard, and room for so many addresses of either kind.
     pub fn new(cap: usize) -> Identity {
-        Identity {
-            names: Names::new(cap),
-            holders: Holders::new(cap),
-            logins: Logins::new(),
-            doors: Doors::new(cap),
+        Identity { names: Names::new(cap), holders: Holders::new(cap) }
+    }
+
+    /// Takes what was said. Says how many addresses and devices were forgotten for it.
+    pub fn take(&mut self, said: &[Binding]) -> usize {
+        said.iter().map(|binding| self.take_one(binding)).sum()
+    }
+
+    fn take_one(&mut self, Binding { at, what }: &Binding) -> usize {
+        match what {
+            Statement::Name { asker, name, server } => self.names.tell(*asker, name, *server, *at),
+            Statement::Called { mac, host, by } => self.holders.call(*mac, host, by),
+            Statement::Leased(place, heard) => self.holders.lease(*place, heard, *at),
+            Statement::Holds(place, heard) => self.holders.hear(*place, heard, *at),
+            Statement::Released(place) => {
+                self.holders.release(*place, *at);
+                0
+            }
         }
     }
 
-    /// The name by which `asker` last got to know `server`, before `at`.
-    pub fn name_of(&self, asker: Addr, server: Place, at: Nanos) -> Option<Arc<str>> {
-        self.names.of(asker, server, at)
+    /// The name by which `asker` got to know `server` before `at`: `own` if it was one, else the
+    /// last.
+    pub fn name_of(
+        &self,
+        asker: Addr,
+        server: Place,
+        own: Option<&str>,
+        at: Nanos,
+    ) -> Option<Arc<str>> {
+        self.names.of(asker, server, own, at)
     }
 
     /// Who held an address when a session of it began, or, if nobody else is known to have, when

@@ -1,10 +1,9 @@
 //! The names behind addresses: what a client asked for when it was told an address.
 //!
-//! Owns: the last askers of each address. In: answers. Out: a name.
+//! Owns: the last askers of each address. In: answers to questions of our own hosts. Out: a name.
 //! Policy at the cap: whoever asked for most loses what it was told first, so that one host cannot
 //! make others' names forgotten.
-//! Never: says one where several are possible: one address of a content network serves thousands of
-//! names.
+//! Never: gives one host's name to another: whoever asks decides what he is told.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -12,9 +11,9 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
-use crate::identity::Place;
 use crate::model::Addr;
 use crate::model::Nanos;
+use crate::model::Place;
 
 /// Askers kept of an address.
 const ASKERS: usize = 4;
@@ -95,20 +94,20 @@ impl Names {
         gone.iter().filter(|(_, place)| self.told.remove(place).is_some()).count()
     }
 
-    /// The name `asker` was last told; else, where a resolver asks for everybody, the one that all
-    /// who were told this address had asked for.
-    pub fn of(&self, asker: Addr, server: Place, at: Nanos) -> Option<Arc<str>> {
+    /// The name that `asker` was told: `own` if it was one of them, else the last.
+    ///
+    /// What another host was told says nothing of this one: a host can ask for whatever name it
+    /// likes that points wherever it likes.
+    pub fn of(&self, asker: Addr, server: Place, own: Option<&str>, at: Nanos) -> Option<Arc<str>> {
         if self.told.is_empty() {
             return None;
         }
-        let fresh = |told: &&Told| told.at <= at && at.since(told.at) <= USED;
-        let told = || self.told.get(&server).into_iter().flatten().filter(fresh);
-        let own = told().filter(|told| told.asker == asker).max_by_key(|told| told.at);
-        if let Some(own) = own {
-            return Some(Arc::clone(&own.name));
-        }
-        let first = told().next()?;
-        told().all(|told| told.name == first.name).then(|| Arc::clone(&first.name))
+        let fresh =
+            |told: &&Told| told.asker == asker && told.at <= at && at.since(told.at) <= USED;
+        let told = self.told.get(&server)?.iter().filter(fresh);
+        let agrees = |told: &Told| own.is_some_and(|own| own.eq_ignore_ascii_case(&told.name));
+        let best = told.max_by_key(|told| (agrees(told), told.at))?;
+        Some(Arc::clone(&best.name))
     }
 }
 

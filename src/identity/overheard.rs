@@ -1,4 +1,4 @@
-//! Which packets every worker hears.
+//! Which packets may say who is behind an address.
 //!
 //! Owns: their ports. In: a packet and its payload. Out: whether it may bind an address. Never:
 //! parses more than what tells a session setup from a file's bytes.
@@ -9,8 +9,8 @@ use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::Transport;
 
-/// DNS (RFC 1035), where it answers.
-const DNS: u16 = 53;
+/// DNS (RFC 1035).
+pub(super) const DNS: u16 = 53;
 /// Multicast DNS (RFC 6762) and LLMNR (RFC 4795).
 const LOCAL_NAMES: [u16; 2] = [5353, 5355];
 /// SMB over NetBIOS and over TCP.

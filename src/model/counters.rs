@@ -201,11 +201,14 @@ counters! {
     /// TCP sessions whose round trips were not timed because the room for that was taken.
     SessionsUntimed = "sessions_untimed" in "session",
         loss("untimed", "sessions over the room for round trips");
-    /// Packets that every worker heard because they may say who is behind an address.
+    /// Packets looked at because they may say who is behind an address.
     Overheard = "overheard" in "identity", total;
     /// Addresses and devices forgotten at the cap of what is known of them.
     BindingsForgotten = "bindings_forgotten" in "identity",
         loss("bindings", "addresses whose names were forgotten");
+    /// Questions for names, addresses and log-ins forgotten at the cap before their answer came.
+    QuestionsForgotten = "questions_forgotten" in "identity",
+        loss("bindings", "questions whose answers cannot count");
     /// Messages longer than the buffer for straddling messages.
     MessagesOverCap = "messages_over_cap" in "evidence",
         loss("messages", "messages over their buffer");

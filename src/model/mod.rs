@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod alert;
+pub mod binding;
 pub mod copies;
 pub mod counters;
 pub mod endpoint;
@@ -17,6 +18,7 @@ pub mod frame;
 pub mod heap;
 pub mod latency;
 pub mod names;
+mod own_name;
 pub mod packet;
 pub mod physics;
 pub mod protocol;
@@ -30,6 +32,7 @@ pub mod traits;
 pub use addr::Addr;
 pub use alert::{Alert, EvidenceItem, EvidenceValue, Family, Incident, Level, Member};
 pub use alert::{RuleInfo, SourceInfo};
+pub use binding::{Binding, Heard, Place, Statement};
 pub use copies::{CopyPoint, CopyReport, Ident};
 pub use counters::{Counter, Counters, Meaning};
 pub use endpoint::{EndpointKey, EndpointRow};

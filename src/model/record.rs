@@ -232,6 +232,8 @@ pub struct Holder {
     pub host: Option<Arc<str>>,
     /// Who had logged in; absent where several people share the address.
     pub user: Option<Arc<str>>,
+    /// Protocols in which the name was said.
+    pub named_by: NameSources,
     /// Who said so, in alphabetical order: words of [`Holder::SOURCES`].
     pub known_by: Vec<&'static str>,
 }
@@ -240,6 +242,29 @@ impl Holder {
     /// Protocols that say who holds an address.
     pub const SOURCES: [&'static str; 9] =
         ["802.1x", "dhcp", "dhcpv6", "kerberos", "llmnr", "mdns", "nbns", "ntlm", "radius"];
+}
+
+/// A set of protocols in which a device's name was said: words of [`Holder::SOURCES`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NameSources(u16);
+
+impl NameSources {
+    /// One of them; none where the word is not in the list.
+    pub fn of(by: &str) -> NameSources {
+        let place = Holder::SOURCES.iter().position(|word| *word == by);
+        NameSources(place.map_or(0, |place| 1 << place))
+    }
+
+    /// Both sets.
+    #[must_use]
+    pub const fn with(self, other: NameSources) -> NameSources {
+        NameSources(self.0 | other.0)
+    }
+
+    /// How many.
+    pub const fn count(self) -> u32 {
+        self.0.count_ones()
+    }
 }
 
 /// What enrichment adds.
@@ -269,8 +294,11 @@ pub struct Context {
     pub subject_hired: Option<Arc<str>>,
     /// Who held the initiator's address when the session began.
     pub holder: Option<Arc<Holder>>,
-    /// The name that the initiator had asked for when it was told the responder's address.
+    /// The name that the initiator had asked for when it was told the responder's address, where
+    /// the session does not say otherwise.
     pub responder_name: Option<Arc<str>>,
+    /// The same where it does.
+    pub contradicted_name: Option<Arc<str>>,
 }
 
 /// One session with all its evidence.

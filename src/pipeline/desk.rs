@@ -22,11 +22,10 @@ use crate::evidence::step::Role;
 use crate::identity::Identity;
 use crate::model::Addr;
 use crate::model::Alert;
+use crate::model::Binding;
 use crate::model::Counter;
 use crate::model::Counters;
-use crate::model::Heading;
 use crate::model::Nanos;
-use crate::model::Packet;
 use crate::model::Record;
 use crate::model::record::Wrapping;
 use crate::model::scan::Unanswered;
@@ -340,28 +339,13 @@ impl<'t> Desk<'t> {
         (self.counters, self.summary)
     }
 
-    /// Takes what a packet says of who is behind an address. Every worker hears the same: one of
-    /// them counts.
-    pub(super) fn hear(&mut self, packet: &Packet, frame: &[u8], counts: bool) {
-        if !self.is_believed(packet) {
-            return;
-        }
-        let dropped = self.identity.hear(packet, frame);
+    /// Takes what was said of who is behind an address. Every worker is told the same: one of them
+    /// counts.
+    pub(super) fn take(&mut self, said: &[Binding], counts: bool) {
+        let dropped = self.identity.take(said);
         if counts {
             self.counters.add(Counter::BindingsForgotten, dropped as u64);
         }
-    }
-
-    /// Leases, names and log-ins are believed of our own side only; anybody may answer a question
-    /// for a name.
-    fn is_believed(&self, packet: &Packet) -> bool {
-        const DNS: u16 = 53;
-        let key = &packet.key;
-        let (from, port) = match packet.heading() {
-            Heading::AToB => (key.a, key.a_port),
-            Heading::BToA => (key.b, key.b_port),
-        };
-        key.version == 0 || port == DNS || self.enricher.data().is_home(from)
     }
 
     /// Who began the session, and what they had asked for.
@@ -372,10 +356,17 @@ impl<'t> Desk<'t> {
         // A client may know the IPv4 address alone and write the translator's prefix before it
         // itself (RFC 6877).
         let behind = self.enricher.data().nat64.inside(to).map(Addr::from);
-        record.context.responder_name = self
+        let own = record.facts.responder_name();
+        let heard = self
             .identity
-            .name_of(from, (point, to), start)
-            .or_else(|| self.identity.name_of(from, (point, behind?), start));
+            .name_of(from, (point, to), own, start)
+            .or_else(|| self.identity.name_of(from, (point, behind?), own, start));
+        let contradicts = |name: &Arc<str>| record.facts.contradicts(name);
+        // What a session says of itself beats what was heard of its address elsewhere.
+        match heard {
+            Some(name) if contradicts(&name) => record.context.contradicted_name = Some(name),
+            other => record.context.responder_name = other,
+        }
     }
 
     /// What the rules say. An alert carries the Community ID even where nothing else asks for it.

@@ -2,8 +2,8 @@
 //!
 //! Owns: the order of the input, capture points, the BPF filters. In: files or
 //! interfaces. Out: batches to the workers.
-//! Never: looks into payload (but for copies and session setups), allocates per packet, or drops
-//! a packet without counting it.
+//! Never: looks into payload (but for copies and for what says who is behind an address), allocates
+//! per packet, or drops a packet without counting it.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -29,6 +29,8 @@ use crate::dispatch::Dispatcher;
 use crate::dispatch::Passing;
 use crate::dispatch::WorkerGone;
 use crate::emit::Origin;
+use crate::enrich::data::EnrichData;
+use crate::identity::Listener;
 use crate::identity::knocks;
 use crate::identity::overhears;
 use crate::model::CopyReport;
@@ -91,6 +93,10 @@ pub(super) struct Intake {
     tunnels: Vec<TunnelSet>,
     /// Forgotten fragments that were counted.
     fragments_counted: u64,
+    /// Hears who is behind an address.
+    listener: Listener,
+    /// Which addresses are ours.
+    data: Arc<EnrichData>,
     pub(super) tally: Tally,
 }
 
@@ -127,11 +133,8 @@ impl Reader {
         let filter = prepared.filter.as_deref().and_then(|text| FilterSet::new(text).ok());
         let tunnels = tunnels(prepared, (0..=u16::MAX).map_while(|file| source.path(file)));
         let source = Source::Files(Box::new(source));
-        let (copies, tally) = (copies(prepared), Tally::default());
-        Reader::over(
-            source,
-            Intake { decoder, filter, copies, points, tunnels, fragments_counted: 0, tally },
-        )
+        let intake = Intake { filter, ..Intake::new(prepared, decoder, points, tunnels) };
+        Reader::over(source, intake)
     }
 
     /// A reader over interfaces, each a capture point of its own where the plan says so. The filter
@@ -143,10 +146,7 @@ impl Reader {
         let names: Vec<PathBuf> = live.taps().map(|tap| PathBuf::from(&tap.name)).collect();
         let tunnels = tunnels(prepared, names.iter().map(PathBuf::as_path));
         let decoder = Decoder::new(prepared.decode);
-        let (copies, tally) = (copies(prepared), Tally::default());
-        let intake =
-            Intake { decoder, filter: None, copies, points, tunnels, fragments_counted: 0, tally };
-        Reader::over(Source::Live(live), intake)
+        Reader::over(Source::Live(live), Intake::new(prepared, decoder, points, tunnels))
     }
 
     fn over(source: Source, intake: Intake) -> Reader {
@@ -191,7 +191,7 @@ impl Reader {
         }
         dispatcher.finish().map_err(worker_gone)?;
         let names = self.source.names();
-        self.intake.count_fragments();
+        self.intake.count_forgotten();
         let mut tally = self.intake.tally;
         let span = tally.first.map(|first| (first, tally.last));
         let files = match self.source {
@@ -218,7 +218,7 @@ impl Reader {
         silent: Option<Nanos>,
         dispatcher: &mut Dispatcher<Arc<Block>>,
     ) -> Result<(), WorkerGone> {
-        self.intake.count_fragments();
+        self.intake.count_forgotten();
         if let Some(now) = silent {
             self.release(second_of(now), dispatcher)?;
             self.clock.advance(second_of(now));
@@ -275,6 +275,18 @@ impl Held {
 }
 
 impl Intake {
+    fn new(
+        prepared: &Prepared,
+        decoder: Decoder,
+        points: Vec<u16>,
+        tunnels: Vec<TunnelSet>,
+    ) -> Intake {
+        let (copies, tally) = (copies(prepared), Tally::default());
+        let (listener, data) = (Listener::new(prepared.bindings), Arc::clone(&prepared.enrich));
+        let (filter, fragments_counted) = (None, 0);
+        Intake { decoder, filter, copies, points, tunnels, listener, data, fragments_counted, tally }
+    }
+
     /// Decodes a frame and hands its packet to the worker its session lives on.
     #[inline(always)]
     fn take(
@@ -305,7 +317,9 @@ impl Intake {
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
                 match knocks(&frame) {
-                    Some(at) => self.tell_of_door(Packet::of_link(&frame, at), taken, dispatcher),
+                    Some(at) => {
+                        self.overhear(&Packet::of_link(&frame, at), frame.bytes, dispatcher)
+                    }
                     None => Ok(()),
                 }
             }
@@ -314,11 +328,12 @@ impl Intake {
 }
 
 impl Intake {
-    /// Counts the fragments that were forgotten since the last call.
-    fn count_fragments(&mut self) {
+    /// Counts the fragments and questions that were forgotten since the last call.
+    fn count_forgotten(&mut self) {
         let evicted = self.decoder.fragments_evicted();
         self.tally.counters.add(Counter::FragmentsEvicted, evicted - self.fragments_counted);
         self.fragments_counted = evicted;
+        self.tally.counters.add(Counter::QuestionsForgotten, self.listener.take_forgotten());
     }
 
     /// Takes the packets of a frame that carries several, each as a frame of its own.
@@ -343,17 +358,19 @@ impl Intake {
         Ok(())
     }
 
-    /// Lets every worker hear who asks a port to be let in.
+    /// Tells every worker what a packet says of who is behind an address.
     #[cold]
-    fn tell_of_door(
+    fn overhear(
         &mut self,
-        packet: Packet,
-        taken: Taken<'_>,
+        packet: &Packet,
+        frame: &[u8],
         dispatcher: &mut Dispatcher<Arc<Block>>,
     ) -> Result<(), WorkerGone> {
         self.tally.counters.bump(Counter::Overheard);
-        let (frame_at, clock) = (taken.meta.at, taken.clock);
-        dispatcher.tell_all(&Packet { frame_at, clock, ..packet }, taken.block)
+        match self.listener.hear(packet, frame, |addr| self.data.is_home(addr)) {
+            Some(said) => dispatcher.tell_all(&said),
+            None => Ok(()),
+        }
     }
 
     #[inline(always)]
@@ -375,8 +392,7 @@ impl Intake {
             copies.mark(&mut packet, &passing, &mut self.tally.counters);
         }
         if overhears(&packet, frame.bytes) {
-            self.tally.counters.bump(Counter::Overheard);
-            dispatcher.tell_all(&packet, taken.block)?;
+            self.overhear(&packet, frame.bytes, dispatcher)?;
         }
         dispatcher.push(packet, taken.block)
     }

@@ -100,7 +100,11 @@ impl<'t> Worker<'t> {
                 .map_or(0, |s| s.warm(*hint, packet))
         };
         std::hint::black_box(hints.iter().zip(batch.iter()).map(warm).fold(0, |a, b| a ^ b));
-        for (hint, (packet, block)) in hints.into_iter().zip(batch.iter()) {
+        let mut said = batch.said().peekable();
+        for (at, (hint, (packet, block))) in hints.into_iter().zip(batch.iter()).enumerate() {
+            while let Some((_, said)) = said.next_if(|(before, _)| *before <= at) {
+                self.desk.take(said, self.index == 0);
+            }
             let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
             let at = usize::from(packet.shard) / self.workers;
             if let Some(shard) = self.shards.get_mut(at) {
@@ -109,11 +113,9 @@ impl<'t> Worker<'t> {
                 self.desk.turn_to(u16::from(packet.shard), (packet.clock, part));
                 let arrival = Arrival { packet, frame, file: block.file() };
                 shard.touch(arrival, hint, &mut self.desk);
-            } else {
-                // One that every worker hears: it is of no shard.
-                self.desk.hear(packet, frame, self.index == 0);
             }
         }
+        said.for_each(|(_, said)| self.desk.take(said, self.index == 0));
     }
 
     /// Hands over what is over: everything that was due before `clock`, and what packets ended

@@ -121,6 +121,11 @@ impl<'a> Message<'a> {
         })
     }
 
+    /// Whether a client speaks.
+    pub const fn is_clients(&self) -> bool {
+        !matches!(self.kind, Kind::Advertise | Kind::Reply)
+    }
+
     /// Whether it gives the addresses that it lists: a server's answer.
     pub fn is_binding(&self) -> bool {
         self.kind == Kind::Reply

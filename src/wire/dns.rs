@@ -3,7 +3,8 @@
 //!
 //! Owns: header, names, questions and resource records. In: one message. Out: views that borrow
 //! from it.
-//! Never: follows a pointer forward, trusts a count, or allocates.
+//! Never: follows a pointer forward, trusts a count, allocates, or does more work over a message
+//! than a few steps a byte.
 
 use std::fmt;
 use std::fmt::Write;
@@ -16,6 +17,15 @@ use crate::wire::dns_data::RData;
 const NAME_BYTES_MAX: usize = 255;
 /// Labels of a name: 127 of one octet fill 255; one more than can be is the loop's bound.
 const LABELS_MAX: usize = 128;
+/// Pointers of a name. Nothing limits them (RFC 1035 section 4.1.4), but a name is written with one,
+/// or two where a label was shared; each costs a look and names nothing.
+const POINTERS_MAX: usize = 16;
+/// Steps that the names of a message may take for each of its bytes. A record of 16 bytes takes
+/// one for each label of its name and of its data; a chain that many records point into would take
+/// hundreds.
+const STEPS_PER_BYTE: usize = 2;
+/// Steps that any message may take: a short one points into its question a few times.
+const STEPS_FREE: usize = 512;
 /// Size of the header (RFC 1035 section 4.1.1).
 pub const HEADER_BYTES: usize = 12;
 
@@ -24,6 +34,26 @@ pub const HEADER_BYTES: usize = 12;
 pub struct Name<'a> {
     message: &'a [u8],
     at: usize,
+    /// Labels, pointers and the end: what it takes to walk it again.
+    steps: u16,
+    /// Octets of its labels and their lengths.
+    octets: u16,
+}
+
+/// Work that a message may still cause.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget(usize);
+
+impl Budget {
+    /// What a message of so many bytes may cause.
+    pub(super) const fn of(bytes: usize) -> Budget {
+        Budget(bytes.saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS_FREE))
+    }
+
+    fn step(&mut self) -> Result<(), WireError> {
+        self.0 = self.0.checked_sub(1).ok_or(WireError::Malformed("names of a message"))?;
+        Ok(())
+    }
 }
 
 /// What stands at an offset inside a name.
@@ -50,16 +80,22 @@ fn piece(message: &[u8], at: usize) -> Result<Piece<'_>, WireError> {
 
 impl<'a> Name<'a> {
     /// Walks the name at `at`; gives it and the offset behind it.
-    pub(super) fn read(message: &'a [u8], at: usize) -> Result<(Name<'a>, usize), WireError> {
+    pub(super) fn read(
+        message: &'a [u8],
+        at: usize,
+        budget: &mut Budget,
+    ) -> Result<(Name<'a>, usize), WireError> {
         let mut here = at;
         let mut behind = None;
         let mut bytes = 1;
         // A pointer must lead before everything walked so far: strictly decreasing, so no loop.
         let mut floor = at;
-        for _ in 0..LABELS_MAX * 2 {
+        for steps in 1..=LABELS_MAX + POINTERS_MAX {
+            budget.step()?;
             match piece(message, here)? {
                 Piece::End => {
-                    let name = Name { message, at };
+                    let (steps, octets) = (steps as u16, bytes as u16);
+                    let name = Name { message, at, steps, octets };
                     return Ok((name, behind.unwrap_or(here + 1)));
                 }
                 Piece::Label(label, next) => {
@@ -84,7 +120,7 @@ impl<'a> Name<'a> {
     pub fn labels(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let message = self.message;
         let mut here = self.at;
-        let mut budget = LABELS_MAX * 2;
+        let mut budget = self.steps;
         std::iter::from_fn(move || {
             while budget > 0 {
                 budget -= 1;
@@ -106,9 +142,23 @@ impl<'a> Name<'a> {
         self.labels().next().is_none()
     }
 
+    /// Labels, pointers and the end: what it takes to walk it.
+    pub const fn steps(&self) -> usize {
+        self.steps as usize
+    }
+
+    /// Octets on the wire without compression, the final zero included.
+    pub const fn octets(&self) -> usize {
+        self.octets as usize
+    }
+
     /// Whether it is written as `text`; `None` where it has bytes that are written otherwise than
     /// they lie there.
     pub fn is_plainly(&self, text: &str) -> Option<bool> {
+        // A byte is written as one or more: a shorter text is another name.
+        if text.len() + 2 < self.octets() {
+            return Some(false);
+        }
         let (mut rest, mut first) = (text.as_bytes(), true);
         for label in self.labels() {
             if !label.iter().all(|b| is_plain(*b, true)) {
@@ -203,6 +253,11 @@ impl<'a> Message<'a> {
         Ok(Message { bytes, id, flags, questions, answers, others })
     }
 
+    /// Its length in bytes.
+    pub const fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// QR bit: a response.
     pub const fn is_response(&self) -> bool {
         self.flags & 0x8000 != 0
@@ -220,7 +275,8 @@ impl<'a> Message<'a> {
 
     /// Begins the walk over questions and records.
     pub const fn walk(&self) -> Walk<'a> {
-        Walk { bytes: self.bytes, at: HEADER_BYTES }
+        let budget = Budget::of(self.bytes.len());
+        Walk { bytes: self.bytes, at: HEADER_BYTES, budget }
     }
 }
 
@@ -251,11 +307,12 @@ pub struct Record<'a> {
 pub struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
+    budget: Budget,
 }
 
 impl<'a> Walk<'a> {
     fn name(&mut self) -> Result<Name<'a>, WireError> {
-        let (name, behind) = Name::read(self.bytes, self.at)?;
+        let (name, behind) = Name::read(self.bytes, self.at, &mut self.budget)?;
         self.at = behind;
         Ok(name)
     }
@@ -283,7 +340,7 @@ impl<'a> Walk<'a> {
         let start = self.at;
         Reader::new(self.bytes.get(start..).unwrap_or_default()).take(length)?;
         self.at += length;
-        let data = RData::read(rtype, self.bytes, start, length)?;
+        let data = RData::read(rtype, self.bytes, start..start + length, &mut self.budget)?;
         Ok(Record { name, rtype, data })
     }
 
@@ -357,7 +414,7 @@ mod tests {
     fn a_netbios_name_is_unfolded() {
         // RFC 1001 section 14.1, its example "The NetBIOS name": the 16th octet is the suffix.
         let label = b"\x20FEGIGFCAEOGFHEECEJEPFDCAGOGBGNGF\0";
-        let (name, behind) = Name::read(label, 0).unwrap();
+        let (name, behind) = Name::read(label, 0, &mut Budget::of(label.len())).unwrap();
         assert_eq!((name.netbios(), behind), (Some((*b"The NetBIOS nam", b'e')), 34));
     }
 

@@ -5,10 +5,12 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::ops::Range;
 
 use crate::model::Addr;
 use crate::wire::Reader;
 use crate::wire::WireError;
+use crate::wire::dns::Budget;
 use crate::wire::dns::Name;
 use crate::wire::dns::write_escaped;
 
@@ -61,28 +63,41 @@ pub enum RData<'a> {
 }
 
 impl<'a> RData<'a> {
+    /// Steps that it takes to write it, or to compare it with what was written.
+    pub const fn steps(&self) -> usize {
+        match self {
+            RData::Name(name) | RData::Mx(_, name) | RData::Srv(_, name) => name.steps(),
+            RData::Svcb(_, name, params) => name.steps() + params.0.len() / 8,
+            RData::Txt(bytes) => 1 + bytes.len() / 8,
+            RData::V4(_) | RData::V6(_) | RData::Other => 1,
+        }
+    }
+
     pub(super) fn read(
         rtype: u16,
         bytes: &'a [u8],
-        start: usize,
-        length: usize,
+        place: Range<usize>,
+        budget: &mut Budget,
     ) -> Result<RData<'a>, WireError> {
+        let start = place.start;
         // Names may point back into the message but may not run past their own record.
-        let message = bytes.get(..start + length).unwrap_or(bytes);
+        let message = bytes.get(..place.end).unwrap_or(bytes);
         let mut r = Reader::new(message.get(start..).unwrap_or_default());
         Ok(match rtype {
             rtype::A => RData::V4(r.array()?),
             rtype::AAAA => RData::V6(r.array()?),
-            rtype::NS | rtype::CNAME | rtype::PTR => RData::Name(Name::read(message, start)?.0),
-            rtype::MX => RData::Mx(r.u16()?, Name::read(message, start + 2)?.0),
+            rtype::NS | rtype::CNAME | rtype::PTR => {
+                RData::Name(Name::read(message, start, budget)?.0)
+            }
+            rtype::MX => RData::Mx(r.u16()?, Name::read(message, start + 2, budget)?.0),
             rtype::SRV => {
                 let fields = [r.u16()?, r.u16()?, r.u16()?];
-                RData::Srv(fields, Name::read(message, start + 6)?.0)
+                RData::Srv(fields, Name::read(message, start + 6, budget)?.0)
             }
             rtype::TXT => RData::Txt(r.rest()),
             rtype::SVCB | rtype::HTTPS => {
                 let priority = r.u16()?;
-                let (target, behind) = Name::read(message, start + 2)?;
+                let (target, behind) = Name::read(message, start + 2, budget)?;
                 let params = SvcParams(message.get(behind..).unwrap_or_default());
                 RData::Svcb(priority, target, params)
             }
@@ -201,7 +216,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn shown(rtype: u16, data: &[u8]) -> String {
-        RData::read(rtype, data, 0, data.len()).unwrap().to_string()
+        let mut budget = Budget::of(data.len());
+        RData::read(rtype, data, 0..data.len(), &mut budget).unwrap().to_string()
     }
 
     #[test]
@@ -230,7 +246,8 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(rtype in 0u16..70, data in proptest::collection::vec(any::<u8>(), 0..80)) {
-            if let Ok(data) = RData::read(rtype, &data, 0, data.len()) {
+            let mut budget = Budget::of(data.len());
+            if let Ok(data) = RData::read(rtype, &data, 0..data.len(), &mut budget) {
                 prop_assert!(data.addresses().count() <= 2 * HINTS_MAX);
                 let _ = data.to_string();
             }

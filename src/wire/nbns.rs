@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use crate::wire::Reader;
 use crate::wire::WireError;
+use crate::wire::dns::Budget;
 use crate::wire::dns::HEADER_BYTES;
 use crate::wire::dns::Message as Header;
 use crate::wire::dns::Name as Folded;
@@ -158,7 +159,7 @@ fn read(datagram: &[u8]) -> Result<Message<'_>, WireError> {
 }
 
 fn named(datagram: &[u8], at: usize) -> Result<(Name, usize), WireError> {
-    let (folded, behind) = Folded::read(datagram, at)?;
+    let (folded, behind) = Folded::read(datagram, at, &mut Budget::of(datagram.len()))?;
     let (octets, suffix) = folded.netbios().ok_or(WireError::NotThis)?;
     Ok((Name { octets, suffix }, behind))
 }

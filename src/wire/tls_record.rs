@@ -58,6 +58,51 @@ pub fn record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
     Ok(Record { kind, payload, missing: length - payload.len() })
 }
 
+/// Counts the payload of handshake records that follow each other, while bytes are added behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PayloadCount {
+    /// Where the record begins whose end is not here yet.
+    at: usize,
+    /// Payload before that.
+    before: usize,
+    /// Payload of that record so far.
+    partial: usize,
+    over: bool,
+}
+
+impl PayloadCount {
+    /// Goes on from where the last call ended; `bytes` begins with those of that call.
+    pub fn count(&mut self, bytes: &[u8]) {
+        while !self.over {
+            let mut r = Reader::new(bytes.get(self.at..).unwrap_or_default());
+            self.partial = 0;
+            match record(&mut r) {
+                Ok(next) if next.kind != HANDSHAKE => self.over = true,
+                Ok(next) if next.missing > 0 => {
+                    self.partial = next.payload.len();
+                    return;
+                }
+                Ok(next) => {
+                    self.before += next.payload.len();
+                    self.at = bytes.len() - r.left();
+                }
+                Err(WireError::NeedMore(_)) => return,
+                Err(_) => self.over = true,
+            }
+        }
+    }
+
+    /// Payload so far.
+    pub const fn so_far(&self) -> usize {
+        self.before + self.partial
+    }
+
+    /// Whether something else than a handshake record follows.
+    pub const fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
 /// A whole handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -165,8 +210,8 @@ pub fn certificate_leaf<'a>(
 /// Reads the handshake message at the start of `bytes`, across records.
 ///
 /// # Errors
-/// `NotThis` where no handshake record begins here, `NeedMore` until the message is whole,
-/// `Malformed` where it is longer than [`HELLO_MAX`] or another record interrupts it.
+/// `NotThis` where no handshake record begins here, `NeedMore` until the message is whole, with the
+/// payload that is missing: each record may carry a byte of it; `Malformed` where it is longer than [`HELLO_MAX`] or another record interrupts it.
 pub fn first_message(bytes: &[u8]) -> Result<Message<'_>, WireError> {
     let mut r = Reader::new(bytes);
     let mut last = record(&mut r)?;
@@ -175,18 +220,22 @@ pub fn first_message(bytes: &[u8]) -> Result<Message<'_>, WireError> {
     }
     let mut data = Cow::Borrowed(last.payload);
     loop {
-        if let Some((kind, length)) = header(&data)?
-            && let Some(with_header) = front(&data, HEADER_BYTES + length)
+        let head = header(&data)?;
+        let wanted = HEADER_BYTES + head.map_or(0, |(_, length)| length);
+        if let Some((kind, _)) = head
+            && let Some(with_header) = front(&data, wanted)
         {
             let used = bytes.len() - r.left() + last.missing;
             return Ok(Message { kind, used, with_header });
         }
+        let missing = wanted.saturating_sub(data.len()).max(1);
         if last.missing > 0 {
-            return Err(WireError::NeedMore(1));
+            return Err(WireError::NeedMore(missing));
         }
         last = record(&mut r).map_err(|why| match why {
             WireError::NotThis => WireError::Malformed("no record after a partial message"),
-            other => other,
+            WireError::NeedMore(_) => WireError::NeedMore(missing),
+            other @ WireError::Malformed(_) => other,
         })?;
         if last.kind != HANDSHAKE {
             return Err(WireError::Malformed("record inside a handshake message"));

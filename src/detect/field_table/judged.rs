@@ -29,6 +29,10 @@ pub(super) static JUDGED: &[Field] = &[
     field(("longhaul.subject.hired", Kind::Date, "", Shown::Sometimes,
         |r| Value::str_opt(r.context.subject_hired.as_deref()),
         "When they were hired, by the subjects file: `YYYY-MM-DD`.")),
+    field(("longhaul.names.contradiction", Kind::Text, "", Shown::Sometimes,
+        |r| Value::str_opt(r.context.contradicted_name.as_deref()),
+        "What the initiator had asked for when it was told the responder's address, where the \
+         session itself names the responder otherwise: then it names no application.")),
     field(("longhaul.device.mac", Kind::Text, "", Shown::Sometimes,
         |r| read::holder(r, |h| read::hardware(h.mac)),
         "Link-layer address of the device that held the initiator's address then.")),
@@ -41,6 +45,11 @@ pub(super) static JUDGED: &[Field] = &[
     field(("longhaul.device.known_by", Kind::Texts, "", Shown::Sometimes,
         |r| read::holder(r, |h| Value::list(List::Words(&h.known_by))),
         "Who said so: 802.1x, dhcp, dhcpv6, kerberos, llmnr, mdns, nbns, ntlm, radius.")),
+    field(("longhaul.device.name_sources", Kind::Int, "", Shown::Sometimes,
+        |r| read::holder(r, |h| match h.named_by.count() {
+            0 => Value::Absent,
+            n => Value::Int(u64::from(n)),
+        }), "In how many of these protocols the device's name was said.")),
     field(("longhaul.physics.km_max_fibre", Kind::Float, "km", Shown::Sometimes,
         |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_fibre))),
         "Farthest the remote end can be at 2/3 of the speed of light.")),

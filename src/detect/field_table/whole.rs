@@ -83,8 +83,9 @@ pub(super) static WHOLE: &[Field] = &[
         |r| Value::ip_opt(r.responder.behind.map(Addr::from)),
         "IPv4 address that it stands for behind a NAT64 translator (RFC 6052).")),
     field(("destination.domain", Kind::Text, "", Shown::Sometimes,
-        |r| Value::str_opt(r.context.responder_name.as_deref()),
-        "Name that the initiator had asked for when it was told that address.")),
+        |r| Value::str_opt(r.responder_name()),
+        "Name of the responder: what the session itself says (server name, Host), else what the \
+         initiator had asked for when it was told that address.")),
     field(("destination.port", Kind::Int, "", Shown::Sometimes, |r| read::port(r, &r.responder),
         "Port of the responder, for protocols that have ports.")),
     field(("destination.mac", Kind::Text, "", Shown::Sometimes, |r| read::mac(&r.responder),

@@ -1,0 +1,114 @@
+//! Questions that wait for their answer.
+//!
+//! Owns: what was asked, for as long as an answer may take. In: questions, answers. Out: what a
+//! question left, once. Policy at the cap: the oldest question goes; one that could still have
+//! been answered is counted. Never: gives one question to two answers.
+
+use std::collections::VecDeque;
+use std::hash::Hash;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
+
+use crate::model::Nanos;
+
+/// Open questions of one protocol.
+#[derive(Debug)]
+pub struct Open<K, V> {
+    waiting: HashMap<K, (Nanos, V), RandomState>,
+    /// In the order in which they came; those answered stay until their turn comes.
+    order: VecDeque<(Nanos, K)>,
+    cap: usize,
+    patience: Nanos,
+    forgotten: u64,
+}
+
+impl<K: Copy + Eq + Hash, V> Open<K, V> {
+    /// None yet, room for `cap`, each of which waits for `patience`.
+    pub fn new(cap: usize, patience: Nanos) -> Open<K, V> {
+        let waiting = HashMap::default();
+        Open { waiting, order: VecDeque::new(), cap: cap.max(1), patience, forgotten: 0 }
+    }
+
+    /// Something is asked; the same asked again waits from now on.
+    pub fn ask(&mut self, key: K, left: V, at: Nanos) {
+        // Questions nobody answered in time go first, and are no loss.
+        while let Some((asked, _)) = self.order.front()
+            && (self.order.len() >= self.cap || at.since(*asked) > self.patience)
+        {
+            self.drop_oldest(at);
+        }
+        self.waiting.insert(key, (at, left));
+        self.order.push_back((at, key));
+    }
+
+    /// Takes what a question left, where one was asked and not too long ago.
+    pub fn answer(&mut self, key: &K, at: Nanos) -> Option<V> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let (asked, left) = self.waiting.remove(key)?;
+        (asked <= at && at.since(asked) <= self.patience).then_some(left)
+    }
+
+    /// Questions given up at the cap although their answer could still have come, since the last
+    /// call.
+    pub fn take_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    fn drop_oldest(&mut self, at: Nanos) {
+        let Some((asked, key)) = self.order.pop_front() else { return };
+        // Asked again since: the later one stands further back.
+        if self.waiting.get(&key).is_some_and(|(last, _)| *last == asked) {
+            self.waiting.remove(&key);
+            self.forgotten += u64::from(at.since(asked) <= self.patience);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Nanos {
+        Nanos::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_question_is_answered_once_and_in_time() {
+        let mut open = Open::new(8, s(5));
+        open.ask(1u8, 'a', s(10));
+        assert_eq!(open.answer(&2, s(11)), None, "nobody asked that");
+        assert_eq!(open.answer(&1, s(11)), Some('a'));
+        assert_eq!(open.answer(&1, s(11)), None, "answered already");
+        open.ask(1, 'b', s(20));
+        assert_eq!(open.answer(&1, s(26)), None, "too late");
+        open.ask(1, 'c', s(30));
+        assert_eq!(open.answer(&1, s(29)), None, "an answer before its question");
+    }
+
+    #[test]
+    fn the_oldest_goes_at_the_cap_and_is_counted_if_it_could_be_answered() {
+        let mut open = Open::new(4, s(5));
+        for n in 0..100u8 {
+            open.ask(n, n, s(1));
+            assert!(open.waiting.len() <= 4 && open.order.len() <= 4);
+        }
+        assert_eq!(open.take_forgotten(), 96);
+        assert_eq!((open.answer(&95, s(2)), open.answer(&99, s(2))), (None, Some(99)));
+        open.ask(200, 0, s(60));
+        assert_eq!(open.take_forgotten(), 0, "their time was over");
+        assert_eq!((open.waiting.len(), open.order.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_same_asked_again_waits_from_then_on() {
+        let mut open = Open::new(3, s(5));
+        open.ask(1u8, 'a', s(1));
+        open.ask(1, 'b', s(4));
+        open.ask(2, 'c', s(8));
+        assert_eq!(open.answer(&1, s(8)), Some('b'));
+        assert_eq!(open.take_forgotten(), 0);
+    }
+}
