@@ -19,6 +19,7 @@ use crate::evidence::pair;
 use crate::evidence::pair::Pair;
 use crate::evidence::quic::QuicState;
 use crate::evidence::quic_legs;
+use crate::evidence::rdp_udp;
 use crate::evidence::step::Step;
 use crate::evidence::stream::Around;
 use crate::evidence::stream::Lane;
@@ -200,11 +201,22 @@ impl Talk {
 
 /// Looks at one datagram of one direction.
 pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'_>) {
+    if lane.mode == Mode::Wireguard && tells::is_disco(bytes) {
+        // What it carried before it spoke: the capture began in the middle.
+        around.facts().protocol = Some(Protocol::Tailscale);
+        return lane.finish();
+    }
+    if lane.mode == Mode::Look && speaks_rdp(around) {
+        lane.mode = Mode::RdpUdp;
+    }
     if lane.mode == Mode::Look {
         if let Some(told) = tells::tell(bytes, around.ports) {
             // Also where the question before it looked like something else.
             around.facts().protocol = Some(told);
-            return lane.finish();
+            return match told {
+                Protocol::Rdp => lane.mode = Mode::RdpUdp,
+                _ => lane.finish(),
+            };
         }
         if is_tunnel_on_any_port(bytes) {
             lane.mode = Mode::Wireguard;
@@ -298,6 +310,13 @@ fn ask(mode: Mode, bytes: &[u8], time: Nanos, around: &mut Around<'_>) -> Step {
                 .get_or_insert_default()
                 .observe(bytes, role, facts)
         }
+        Mode::RdpUdp => {
+            let talk = around.talk.get_or_insert_default();
+            let facts = around.facts.get_or_insert_default();
+            let timed = talk.timed.get_or_insert_default();
+            let dtls = timed.dtls_hellos.get_or_insert_default();
+            if rdp_udp::observe(bytes, role, dtls, facts) { Step::Done } else { Step::NeedMore }
+        }
         mode if mode.is_timed_only() => Step::NeedMore,
         _ => Step::NotMine,
     }
@@ -310,7 +329,7 @@ fn count(lane: &mut Lane) {
         Mode::Look => DATAGRAMS_LOOKED,
         Mode::Ssdp => DATAGRAMS_SSDP,
         Mode::Stun => DATAGRAMS_STUN,
-        Mode::Dtls | Mode::Quic => DATAGRAMS_HANDSHAKE,
+        Mode::Dtls | Mode::Quic | Mode::RdpUdp => DATAGRAMS_HANDSHAKE,
         mode if mode.is_timed_only() => DATAGRAMS_TIMED,
         _ => u8::MAX,
     };
@@ -374,6 +393,11 @@ fn may_be_openvpn(bytes: &[u8], around: &Around<'_>) -> bool {
         Some(talk) => talk.openvpn.may_be(bytes, around.role),
         None => Openvpn::default().may_be(bytes, around.role),
     }
+}
+
+/// Whether the session began with RDP's SYN.
+fn speaks_rdp(around: &Around<'_>) -> bool {
+    around.facts.as_ref().is_some_and(|facts| facts.protocol == Some(Protocol::Rdp))
 }
 
 /// Whether the session is known to speak QUIC.

@@ -5,6 +5,9 @@
 //! keeps payload beyond a message in pieces, or looks on after its bounds.
 
 pub mod certificate;
+mod control_tls;
+#[cfg(test)]
+mod cost_tests;
 pub mod datagram;
 pub mod dns;
 pub mod dtls;
@@ -24,11 +27,13 @@ mod pair;
 pub mod quic;
 pub mod quic_legs;
 mod raw_ip;
+mod rdp_udp;
 mod rfb;
 mod shape;
 pub mod ssh;
 pub mod step;
 mod stream;
+mod stream_sign;
 pub mod stun;
 mod tells;
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! OpenVPN: both hard resets, and the acknowledgements that follow.
+//! OpenVPN: both hard resets, the acknowledgements that follow, and the TLS of its control channel.
 //!
 //! Owns: the client's session id and how it seals. In: packets of both sides. Out: the protocol,
-//! once both sides agree, and round trips. Never: tells from one side alone: its opcodes are
-//! five bits.
+//! once both sides agree, hellos where they are in clear, and round trips. Never: tells from one
+//! side alone: its opcodes are five bits.
 
+use crate::evidence::control_tls::ControlTls;
 use crate::evidence::legs::Kind;
 use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
@@ -16,6 +17,7 @@ use crate::wire::Reader;
 use crate::wire::openvpn;
 use crate::wire::openvpn::ACK;
 use crate::wire::openvpn::CONTROL;
+use crate::wire::openvpn::RESET_CLIENT;
 use crate::wire::openvpn::RESET_SERVER;
 use crate::wire::openvpn::Seal;
 
@@ -45,6 +47,8 @@ pub const fn stream_sign(bytes: &[u8]) -> Option<bool> {
 pub struct Openvpn {
     client: Option<(Role, Seal, u64)>,
     told: bool,
+    /// What the client's and the server's control packets carry.
+    tls: [Option<Box<ControlTls>>; 2],
 }
 
 impl Openvpn {
@@ -85,6 +89,9 @@ impl Openvpn {
     pub fn observe_stream(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
         let mut r = Reader::new(bytes);
         let Ok(length) = r.u16() else { return Step::NeedMore };
+        if self.client.is_some_and(|(client, ..)| client == role || self.told) {
+            return self.go_on(bytes, role, facts);
+        }
         let answers = r.rest().first() == Some(&0x40);
         if !STREAM_PACKET.contains(&length) || (answers && self.client.is_none()) {
             return Step::NotMine;
@@ -96,7 +103,48 @@ impl Openvpn {
             return Step::NotMine;
         }
         self.tell(packet, role, facts);
+        Step::Used(2 + length)
+    }
+
+    /// Looks at a packet of a stream behind that side's reset: further control packets, until its
+    /// TLS has said what there is, or data.
+    fn go_on(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+        let mut r = Reader::new(bytes);
+        let Ok(length) = r.u16() else { return Step::NeedMore };
+        let length = usize::from(length);
+        let missing = length.saturating_sub(r.left());
+        match r.rest().first().map(|first| openvpn::opcode(*first).0) {
+            None => return Step::NeedMore,
+            Some(ACK | CONTROL | RESET_CLIENT | RESET_SERVER) if length <= STREAM_PACKET_MAX => {}
+            Some(_) => return Step::Done,
+        }
+        let Ok(packet) = r.take(length) else { return Step::Await(missing) };
+        if let Some((_, seal, _)) = self.client
+            && let Ok(control) = openvpn::control(packet, seal)
+        {
+            self.take_tls(&control, role, facts);
+            if self.is_tls_over(role) {
+                return Step::Done;
+            }
+            return Step::Used(2 + length);
+        }
         Step::Done
+    }
+
+    /// Gives TLS what a control packet carries.
+    fn take_tls(&mut self, control: &openvpn::Control<'_>, role: Role, facts: &mut Facts) {
+        let (CONTROL, Some(id), true) = (control.opcode, control.id, self.told) else { return };
+        let [client, server] = &mut self.tls;
+        let side =
+            if self.client.is_some_and(|(client, ..)| client == role) { client } else { server };
+        side.get_or_insert_default().take(id, control.payload, role, facts);
+    }
+
+    fn is_tls_over(&self, role: Role) -> bool {
+        let [client, server] = &self.tls;
+        let side =
+            if self.client.is_some_and(|(client, ..)| client == role) { client } else { server };
+        side.as_ref().is_some_and(|tls| tls.is_over())
     }
 
     /// Looks at one datagram; false once nothing more can be timed.
@@ -112,6 +160,7 @@ impl Openvpn {
                 legs.answer(u64::from(ack), REFLEX, at);
             }
         }
+        self.take_tls(&control, at.role, at.facts);
         if let Some(id) = control.id {
             legs.ask(u64::from(id), 0, at);
         }
@@ -148,6 +197,9 @@ mod tests {
     use Role::Initiator;
     use Role::Responder;
 
+    /// A ClientHello without extensions (RFC 5246 section 7.4.1.2) in its record.
+    const HELLO: &[u8] = b"\x16\x03\x01\0\x2d\x01\0\0\x29\x03\x0312345678901234567890123456789012\
+        \0\0\x02\0\x2f\x01\0";
     const CLIENT: u64 = 0x0102;
     const SERVER: u64 = 0x0304;
 
@@ -192,6 +244,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_in_the_control_channel_is_read() {
+        let facts = tell(&[
+            (packet(7, &[], Some(0), &[]), Initiator, 100),
+            (packet(8, &[0], Some(0), &[]), Responder, 160),
+            (packet(4, &[0], Some(1), &HELLO[..30]), Initiator, 190),
+            (packet(4, &[0], Some(1), &HELLO[..30]), Initiator, 195),
+            (packet(4, &[], Some(2), &HELLO[30..]), Initiator, 200),
+        ]);
+        assert_eq!(facts.protocol, Some(Protocol::Openvpn), "TLS is inside it");
+        assert!(facts.tls.is_some_and(|tls| tls.ja3.is_some()));
+    }
+
+    #[test]
     fn a_stream_has_lengths() {
         let framed = |packet: &[u8]| [&(packet.len() as u16).to_be_bytes(), packet].concat();
         let (mut state, mut facts) = (Openvpn::default(), Facts::default());
@@ -199,11 +264,28 @@ mod tests {
         assert_eq!(stream_sign(&answer), Some(true));
         assert_eq!(state.observe_stream(&answer, Responder, &mut facts), Step::NotMine);
         let reset = framed(&packet(7, &[], Some(0), &[]));
-        assert_eq!(state.observe_stream(&reset[..9], Initiator, &mut facts), Step::NeedMore);
-        assert_eq!(state.observe_stream(&reset, Initiator, &mut facts), Step::Done);
+        let cut = state.observe_stream(&reset[..9], Initiator, &mut facts);
+        assert_eq!(cut, Step::Await(reset.len() - 9));
+        let whole = state.observe_stream(&reset, Initiator, &mut facts);
+        assert_eq!(whole, Step::Used(reset.len()));
         assert_eq!(facts.protocol, None);
-        assert_eq!(state.observe_stream(&answer, Responder, &mut facts), Step::Done);
+        let told = state.observe_stream(&answer, Responder, &mut facts);
+        assert_eq!(told, Step::Used(answer.len()));
         assert_eq!(facts.protocol, Some(Protocol::Openvpn));
+        // The client's hello, in two control packets with an acknowledgement between them.
+        let (a, b) = HELLO.split_at(20);
+        let stream = [
+            framed(&packet(4, &[0], Some(1), a)),
+            framed(&packet(5, &[0], None, &[])),
+            framed(&packet(4, &[], Some(2), b)),
+        ];
+        for sent in &stream {
+            let step = state.observe_stream(sent, Initiator, &mut facts);
+            assert_eq!(step, if sent == &stream[2] { Step::Done } else { Step::Used(sent.len()) });
+        }
+        assert!(facts.tls.is_some_and(|tls| tls.ja3.is_some()));
+        let data = framed(&[6 << 3, 1, 2, 3]);
+        assert_eq!(state.observe_stream(&data, Responder, &mut Facts::default()), Step::Done);
         assert_eq!(stream_sign(b"GET"), Some(false));
         assert_eq!(stream_sign(&[0, 14]), None);
     }

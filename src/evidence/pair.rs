@@ -1,7 +1,7 @@
 //! Protocols over UDP that only two datagrams tell together.
 //!
 //! Owns: what the first of them left. In: datagrams that nothing else claims. Out: the protocol.
-//! Never: keeps more than 40 bytes, or a datagram.
+//! Never: keeps more than 80 bytes, or a datagram.
 
 use crate::evidence::step::Role;
 use crate::model::record::Protocol;
@@ -21,6 +21,9 @@ const ESP_HOLE_MAX: u32 = 1_024;
 /// bits and a padded trailer.
 const ESP_BYTES_MIN: usize = 8 + 4 + 12;
 
+/// Longest datagram that only keeps an address translation alive.
+const KEEP_ALIVE_MAX: usize = 4;
+
 /// What a datagram left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trace {
@@ -32,10 +35,11 @@ enum Trace {
     Scrambled(First),
 }
 
-/// The traces of a session: one at a time.
+/// The traces of a session: one of each side.
 #[derive(Debug, Default)]
 pub struct Pair {
-    left: Option<(Role, Trace)>,
+    initiator: Option<Trace>,
+    responder: Option<Trace>,
 }
 
 /// Whether a session's ports are those of a protocol that is told by pairs.
@@ -52,20 +56,27 @@ pub fn has_size(bytes: &[u8]) -> bool {
 impl Pair {
     /// Whether something waits for its other half.
     pub const fn is_open(&self) -> bool {
-        self.left.is_some()
+        self.initiator.is_some() || self.responder.is_some()
     }
 
     /// Looks at one datagram: the protocol, where it goes with what was left before.
     pub fn observe(&mut self, bytes: &[u8], role: Role, ports: (u16, u16)) -> Option<Protocol> {
-        if let Some(told) = self.left.and_then(|left| fits(left, bytes, role)) {
-            self.left = None;
-            return Some(told);
+        let told = [(Role::Initiator, self.initiator), (Role::Responder, self.responder)]
+            .into_iter()
+            .find_map(|(from, left)| fits((from, left?), bytes, role));
+        if told.is_some() {
+            (self.initiator, self.responder) = (None, None);
+            return told;
         }
-        // A first packet that came again is the same one: what answers it is still to come.
-        match trace(bytes, ports) {
-            Some(trace) => self.left = Some((role, trace)),
-            None => self.left = self.left.filter(|(_, left)| matches!(left, Trace::Scrambled(_))),
-        }
+        let own = match role {
+            Role::Initiator => &mut self.initiator,
+            Role::Responder => &mut self.responder,
+        };
+        // A keep-alive stands between packets (RFC 3948 section 2.3), and a first packet that came
+        // again is the same one: what goes with it is still to come.
+        *own = trace(bytes, ports).or(own.filter(|_| {
+            bytes.len() <= KEEP_ALIVE_MAX || { matches!(own, Some(Trace::Scrambled(_))) }
+        }));
         None
     }
 }
@@ -141,6 +152,13 @@ mod tests {
         assert_eq!(go((Initiator, esp(0xc0de, 5))), None);
         assert_eq!(go((Initiator, esp(0xc0df, 6))), None);
         assert_eq!(go((Responder, esp(0xc0de, 6))), None);
+        let both = [
+            (Initiator, esp(0xc0de, 5)),
+            (Responder, esp(0xbeef, 9)),
+            (Initiator, vec![0xff]),
+            (Initiator, esp(0xc0de, 6)),
+        ];
+        assert_eq!(tell(NAT, &both), Some(Protocol::Esp), "each side has its own SPI");
         let marked = (Initiator, [&[0; 4][..], &[9; 40]].concat());
         assert_eq!(go(marked), None, "IKE");
         assert_eq!(

@@ -41,6 +41,11 @@ pub fn observe_ssh(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
 
 fn observe_name(bytes: &[u8], role: Role, facts: &mut Facts) -> Result<Step, WireError> {
     let id = identification(bytes)?;
+    // A browser that meets an SSH server asked in HTTP and was not answered so.
+    let unanswered = facts.http.as_ref().is_some_and(|http| http.status.is_none());
+    if role == Role::Responder && unanswered && facts.protocol == Some(Protocol::Http) {
+        facts.protocol = Some(Protocol::Ssh);
+    }
     facts.protocol.get_or_insert(Protocol::Ssh);
     let ssh: &mut SshFacts = facts.ssh.get_or_insert_default();
     let slot = match role {

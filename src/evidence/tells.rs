@@ -16,6 +16,8 @@ use crate::wire::radius;
 
 /// RDP's port, also over UDP (MS-RDPEUDP section 1.9).
 const PORT_RDP: u16 = 3389;
+/// Flags, length, two numbers, two sequence numbers.
+const L2TP_HEADER_BYTES: usize = 12;
 /// L2TP's port (RFC 2661 section 8.1).
 const PORT_L2TP: u16 = 1701;
 /// Tailscale's disco messages begin so: "TS", then the six-byte character's first four (Tailscale,
@@ -40,6 +42,7 @@ fn by_port(bytes: &[u8], port: u16) -> Option<Protocol> {
         546 | 547 => dhcp6::Message::parse(bytes).ok().map(|_| Protocol::Dhcpv6),
         1645 | 1646 | 1812 | 1813 | 3799 => is_radius(bytes).then_some(Protocol::Radius),
         PORT_L2TP => is_l2tp(bytes).ok().map(|()| Protocol::L2tp),
+        3_478..=3_481 | 5_349 | 5_350 => is_channel_data(bytes).then_some(Protocol::Stun),
         PORT_RDP => is_rdp_syn(bytes).ok().map(|()| Protocol::Rdp),
         _ => None,
     }
@@ -47,12 +50,11 @@ fn by_port(bytes: &[u8], port: u16) -> Option<Protocol> {
 
 fn by_magic(bytes: &[u8]) -> Option<Protocol> {
     match bytes {
-        [b'T', b'S', 0xf0, ..] if bytes.starts_with(DISCO) => {
-            (bytes.len() >= DISCO_BYTES_MIN).then_some(Protocol::Tailscale)
-        }
+        [b'T', b'S', 0xf0, ..] => is_disco(bytes).then_some(Protocol::Tailscale),
         [b'r', b'6', ..] if bytes.starts_with(DNSCRYPT_ANSWER) => {
             (bytes.len() >= DNSCRYPT_BYTES_MIN).then_some(Protocol::Dnscrypt)
         }
+        [0 | 1, 1 | 2 | 0x11 | 0x12, ..] if is_classic_stun(bytes) => Some(Protocol::Stun),
         [b'I', b'P', b'=', rest @ ..] => is_nat_answer(rest).then_some(Protocol::Softether),
         // Cipher and verb of a HELLO, far from the start.
         _ if bytes.get(27) == Some(&1) => {
@@ -60,6 +62,11 @@ fn by_magic(bytes: &[u8]) -> Option<Protocol> {
         }
         _ => None,
     }
+}
+
+/// A message by which Tailscale's ends find each other: between WireGuard's packets too.
+pub fn is_disco(bytes: &[u8]) -> bool {
+    bytes.starts_with(DISCO) && bytes.len() >= DISCO_BYTES_MIN
 }
 
 /// A length that is the datagram's, and something in it.
@@ -70,23 +77,55 @@ fn is_radius(bytes: &[u8]) -> bool {
 }
 
 /// A control message of version 2 or 3 (RFC 2661 section 3.1, RFC 3931 sections 3.2.1 and 4.1.2.1):
-/// bits T, L and S, its length, and as first attribute its type; or nothing behind the header.
+/// bits T, L and S, its length, and as first attribute its type; or nothing behind the header. One
+/// whose attributes contradict each other is one too, where its header does not: on this port
+/// nothing else begins with bits T and L and one of these versions.
 fn is_l2tp(bytes: &[u8]) -> Result<(), WireError> {
     let mut r = Reader::new(bytes);
     let [high, version] = r.array()?;
     let length = usize::from(r.u16()?);
     let numbers = r.sub(8)?;
-    if high != 0xc8 || !matches!(version, 2 | 3) || length != bytes.len() {
+    if high & 0xc0 != 0xc0 || !matches!(version, 2 | 3) || length < L2TP_HEADER_BYTES {
         return Err(WireError::NotThis);
+    }
+    if high != 0xc8 || length != bytes.len() {
+        // A tunnel or a session has a number.
+        let has_number = numbers.rest().iter().take(4).any(|b| *b != 0);
+        return if has_number { Ok(()) } else { Err(WireError::NotThis) };
     }
     if r.is_empty() {
         // An acknowledgement: of a tunnel that has a number.
         let has_number = numbers.rest().iter().take(2).any(|b| *b != 0);
         return if has_number { Ok(()) } else { Err(WireError::NotThis) };
     }
-    // Mandatory, eight bytes, vendor 0, attribute 0; types end at 28 (IANA "L2TP").
-    let [flags, size, 0, 0, 0, 0, 0, 1..=28] = r.array()? else { return Err(WireError::NotThis) };
-    if flags & 0x7f == 0 && size == 8 { Ok(()) } else { Err(WireError::NotThis) }
+    Ok(())
+}
+
+/// STUN before its magic cookie (RFC 3489 section 11.1): a request or an answer of its two methods,
+/// and attributes that fill what the length says, which is what is here.
+fn is_classic_stun(bytes: &[u8]) -> bool {
+    const HEADER_BYTES: usize = 20;
+    let mut r = Reader::new(bytes);
+    let (Ok(_), Ok(length), Ok(id)) = (r.u16(), r.u16(), r.array::<16>()) else { return false };
+    // What has the cookie has an observer of its own.
+    let is_newer = id.starts_with(&[0x21, 0x12, 0xa4, 0x42]);
+    if is_newer || usize::from(length) + HEADER_BYTES != bytes.len() || !length.is_multiple_of(4) {
+        return false;
+    }
+    while !r.is_empty() {
+        let (Ok(_), Ok(_)) = (r.u16(), r.sub_u16()) else { return false };
+    }
+    true
+}
+
+/// What a relay carries under a channel number (RFC 8656 section 12.4: 0x4000 to 0x4fff), its
+/// length that of the datagram, padded or not.
+fn is_channel_data(bytes: &[u8]) -> bool {
+    let mut r = Reader::new(bytes);
+    let (Ok(number), Ok(length)) = (r.u16(), r.u16()) else { return false };
+    let length = usize::from(length);
+    let fits = r.left() == length || r.left() == length.next_multiple_of(4);
+    (0x4000..=0x4fff).contains(&number) && length > 0 && fits
 }
 
 /// The SYN that begins RDP over UDP (MS-RDPEUDP sections 2.2.2.1, 2.2.2.5 and 3.1.5.1.1): nothing
@@ -176,10 +215,45 @@ mod tests {
         assert_eq!(told(&message(2, 20, &first), 1_701), Some(Protocol::L2tp));
         assert_eq!(told(&message(3, 20, &first), 1_701), Some(Protocol::L2tp));
         assert_eq!(told(&message(2, 12, &[]), 1_701), Some(Protocol::L2tp));
-        assert_eq!(told(&message(2, 21, &first), 1_701), None);
+        let unnumbered = [0xc8, 2, 0, 21, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 8, 0, 0, 0, 0, 0, 1];
+        assert_eq!(told(&unnumbered, 1_701), None, "neither its length nor a tunnel");
         assert_eq!(told(&message(4, 20, &first), 1_701), None);
         assert_eq!(told(&message(2, 20, &first), 1_702), None);
-        assert_eq!(told(&message(2, 20, &[0x80, 8, 0, 0, 0, 0, 0, 99]), 1_701), None);
+        // Attributes out of order, and a message without a sequence bit that says it is longer.
+        let odd = message(2, 20, &[0x80, 8, 0, 0, 0, 0, 0, 99]);
+        assert_eq!(told(&odd, 1_701), Some(Protocol::L2tp));
+        let bad = [0xf0, 2, 2, 2, 2, 0x30, 8, 8, 8, 8, 0, 0, 0, 0, 0xee, 0x23, 5, 0x30];
+        assert_eq!(told(&bad, 1_701), Some(Protocol::L2tp));
+        assert_eq!(told(&[&[0x40][..], &bad[1..]].concat(), 1_701), None, "data, not control");
+        assert_eq!(told(&bad, 1_702), None);
+    }
+
+    #[test]
+    fn stun_without_a_cookie_is_filled_by_its_attributes() {
+        let message = |kind: [u8; 2], length: u8, rest: &[u8]| {
+            [&kind[..], &[0, length], &[7; 16], rest].concat()
+        };
+        let told = |bytes: &[u8]| tell(bytes, (HIGH, 8_801));
+        let change = [0, 3, 0, 4, 0, 0, 0, 6];
+        assert_eq!(told(&message([0, 1], 8, &change)), Some(Protocol::Stun));
+        assert_eq!(told(&message([0, 1], 0, &[])), Some(Protocol::Stun));
+        assert_eq!(told(&message([1, 1], 8, &change)), Some(Protocol::Stun));
+        // Zoom answers with the type of a request for a shared secret.
+        let answer = [1, 3, 0, 8, 0, 1, 0xff, 0x75, 0x50, 0xb4, 0xdc, 0xef];
+        assert_eq!(told(&message([0, 2], 12, &answer)), Some(Protocol::Stun));
+        assert_eq!(told(&message([0, 1], 8, &change[..6])), None, "longer than it is");
+        assert_eq!(told(&message([0, 1], 8, &[0, 3, 0, 9, 0, 0, 0, 6])), None, "an attribute is");
+        assert_eq!(told(&message([0, 7], 8, &change)), None);
+    }
+
+    #[test]
+    fn a_relayed_channel_is_told_on_its_port() {
+        let data = [&[0x40, 1, 0, 5][..], b"media", &[0; 3]].concat();
+        assert_eq!(tell(&data, (HIGH, 3_478)), Some(Protocol::Stun));
+        assert_eq!(tell(&data[..9], (HIGH, 3_478)), Some(Protocol::Stun), "not padded");
+        assert_eq!(tell(&data[..8], (HIGH, 3_478)), None);
+        assert_eq!(tell(&data, (HIGH, 3_477)), None);
+        assert_eq!(tell(&[&[0x50][..], &data[1..]].concat(), (HIGH, 3_478)), None);
     }
 
     #[test]

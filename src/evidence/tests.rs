@@ -186,12 +186,21 @@ fn a_packet_longer_than_the_protocol_allows_is_counted_and_left() {
 }
 
 #[test]
-fn a_message_in_endless_small_pieces_is_counted_and_left() {
-    // 60,000 bytes are promised and come one by one.
-    let head = [0xea, 0x60, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    let pieces = head.iter().chain(std::iter::repeat_n(&0, 7_000));
-    let pieces: Vec<_> = pieces.map(|b| (Role::Initiator, std::slice::from_ref(b))).collect();
-    let (observers, counters) = run((Transport::TCP, 53), &pieces);
+fn a_message_over_its_cap_is_counted_and_left() {
+    // A head that never ends is read as far as it goes; a hello longer than the cap is not.
+    let pieces: Vec<(Role, &[u8])> = std::iter::once(&b"GET / HTTP/1.1\r\nx: "[..])
+        .chain(std::iter::repeat_n(&[b'x'; 512][..], 20))
+        .map(|piece| (Role::Initiator, piece))
+        .collect();
+    let (observers, _) = run((Transport::TCP, 80), &pieces);
+    assert!(!observers.wants(Role::Initiator));
+    let record = [22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff];
+    let piece = [&[22, 3, 1, 0x40, 0][..], &[0; 0x4000]].concat();
+    let mut pieces: Vec<(Role, &[u8])> = vec![(Role::Initiator, &record)];
+    let rest = vec![0; 0x4000 - 4];
+    pieces.push((Role::Initiator, &rest));
+    pieces.extend(std::iter::repeat_n((Role::Initiator, &piece[..]), 4));
+    let (observers, counters) = run((Transport::TCP, 443), &pieces);
     assert!(!observers.wants(Role::Initiator));
     assert_eq!(counters.get(Counter::MessagesOverCap), 1);
 }

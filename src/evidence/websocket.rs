@@ -18,10 +18,15 @@ use crate::wire::websocket::frame;
 /// followed no further.
 pub const FRAME_MAX: usize = 8 * 1024;
 
+/// Status of a server that agrees to another protocol (RFC 9110 section 15.2.2).
+const SWITCHING: u16 = 101;
+
 /// Whether a frame may begin here after a server agreed to a WebSocket: its client sends them too.
 pub fn is_agreed(bytes: &[u8], facts: Option<&Facts>) -> bool {
-    let agreed = facts
-        .is_some_and(|facts| facts.protocol == Some(Protocol::Websocket) && facts.http.is_some());
+    let agreed = facts.is_some_and(|facts| {
+        let told = matches!(facts.protocol, Some(Protocol::Websocket | Protocol::Ssh));
+        told && facts.http.as_ref().is_some_and(|http| http.status == Some(SWITCHING))
+    });
     agreed && matches!(bytes.first(), Some(0x81 | 0x82 | 0x88..=0x8a))
 }
 
@@ -55,7 +60,12 @@ fn observe_payload(payload: &[u8], role: Role, facts: &mut Facts) -> bool {
         Role::Responder => ssh.server.is_some(),
     });
     if payload.starts_with(b"SSH-") || ssh_side == Some(true) {
-        return match ssh::observe_ssh(payload, role, facts) {
+        let step = ssh::observe_ssh(payload, role, facts);
+        // What is inside says more than what carries it; the upgrade stays in the HTTP facts.
+        if facts.ssh.is_some() && facts.protocol == Some(Protocol::Websocket) {
+            facts.protocol = Some(Protocol::Ssh);
+        }
+        return match step {
             // The KEXINIT stands behind the name in the same frame, or in the next.
             Step::Used(n) => match payload.get(n..).filter(|rest| !rest.is_empty()) {
                 Some(rest) => matches!(ssh::observe_ssh(rest, role, facts), Step::Used(_)),
@@ -85,7 +95,11 @@ mod tests {
         let mut none = Facts::default();
         assert_eq!(observe(b"\x81\x02hi", Role::Responder, &mut none), Step::Done);
         assert_eq!(observe(&[0x89, 0, 1], Role::Responder, &mut none), Step::Used(2));
-        assert_eq!(observe(&framed[..5], Role::Responder, &mut none), Step::NeedMore);
+        let cut = observe(&framed[..5], Role::Responder, &mut none);
+        assert_eq!(cut, Step::Await(framed.len() - 5));
         assert_eq!(none, Facts::default());
+        let mut carried = Facts { protocol: Some(Protocol::Websocket), ..Facts::default() };
+        observe(&framed, Role::Responder, &mut carried);
+        assert_eq!(carried.protocol, Some(Protocol::Ssh), "what is inside says more");
     }
 }

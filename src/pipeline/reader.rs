@@ -284,7 +284,17 @@ impl Intake {
         let (copies, tally) = (copies(prepared), Tally::default());
         let (listener, data) = (Listener::new(prepared.bindings), Arc::clone(&prepared.enrich));
         let (filter, fragments_counted) = (None, 0);
-        Intake { decoder, filter, copies, points, tunnels, listener, data, fragments_counted, tally }
+        Intake {
+            decoder,
+            filter,
+            copies,
+            points,
+            tunnels,
+            listener,
+            data,
+            fragments_counted,
+            tally,
+        }
     }
 
     /// Decodes a frame and hands its packet to the worker its session lives on.

@@ -57,6 +57,7 @@ fn likely<'a>(protocol: Protocol) -> Reading<'a> {
 pub fn claim(bytes: &[u8]) -> Reading<'_> {
     match bytes.first() {
         Some(0) => zero(bytes),
+        Some(1) => stun(bytes),
         Some(0x10) => mqtt(bytes),
         Some(&APPLICATION_DATA) => tls_records(bytes),
         Some(0x30) if bytes.get(2).is_some_and(is_of_name) => tinc(bytes),
@@ -81,7 +82,7 @@ fn magic(bytes: &[u8], magic: &'static [u8]) -> Result<(), WireError> {
 /// What begins with a length of four or two bytes.
 fn zero(bytes: &[u8]) -> Reading<'_> {
     let mut last = Err(WireError::NotThis);
-    for reading in [pptp(bytes), postgresql(bytes), kerberos(bytes), smb(bytes)] {
+    for reading in [pptp(bytes), postgresql(bytes), kerberos(bytes), smb(bytes), stun(bytes)] {
         match reading {
             Ok(claim) => return Ok(claim),
             Err(WireError::NeedMore(n)) => last = Err(WireError::NeedMore(n)),
@@ -255,8 +256,7 @@ fn amqp(bytes: &[u8]) -> Reading<'_> {
 fn telnet_or_bgp(bytes: &[u8]) -> Reading<'_> {
     let mut r = Reader::new(bytes);
     match r.array()? {
-        // Options end at 49 but for one (IANA, telnet-options).
-        [0xff, 0xfb..=0xfe, 0..=49 | 255] => return likely(Protocol::Telnet),
+        [0xff, 0xfa..=0xfe, 0..=49 | 255] => return telnet(bytes),
         [0xff, 0xff, 0xff] => {}
         _ => return Err(WireError::NotThis),
     }
@@ -268,6 +268,54 @@ fn telnet_or_bgp(bytes: &[u8]) -> Reading<'_> {
         (19, 4) | (23..=4096, 2) | (21..=4096, 3) => certain(Protocol::Bgp),
         _ => Err(WireError::NotThis),
     }
+}
+
+/// Commands of Telnet side by side. One may be chance: the other side has to agree. Two, or a
+/// sub-negotiation to its end (RFC 855: IAC SB, an option, IAC SE), are beyond doubt.
+fn telnet(bytes: &[u8]) -> Reading<'_> {
+    let mut r = Reader::new(bytes);
+    let first = command(&mut r)?;
+    if first == Command::Negotiation || command(&mut r).is_ok() {
+        certain(Protocol::Telnet)
+    } else {
+        likely(Protocol::Telnet)
+    }
+}
+
+/// What Telnet's commands are told apart by.
+#[derive(PartialEq, Eq)]
+enum Command {
+    /// WILL, WONT, DO, DONT; or a sub-negotiation whose end is not here.
+    Option,
+    /// A sub-negotiation to its end.
+    Negotiation,
+}
+
+/// Takes a command (RFC 854); options end at 49 but for one (IANA, telnet-options).
+fn command(r: &mut Reader<'_>) -> Result<Command, WireError> {
+    match r.array()? {
+        [0xff, 0xfb..=0xfe, 0..=49 | 255] => Ok(Command::Option),
+        [0xff, 0xfa, 0..=49 | 255] => {
+            let rest = r.rest();
+            let end = rest.windows(2).take(HELD_MAX).position(|pair| pair == [0xff, 0xf0]);
+            match end {
+                Some(at) => r.skip(at + 2).map(|()| Command::Negotiation),
+                None => Ok(Command::Option),
+            }
+        }
+        _ => Err(WireError::NotThis),
+    }
+}
+
+/// STUN over TCP (RFC 8489 section 6.2.2): class and method leave two bits zero, then the length,
+/// a multiple of four, and the magic cookie.
+fn stun(bytes: &[u8]) -> Reading<'_> {
+    let mut r = Reader::new(bytes);
+    let (kind, length) = (r.u16()?, r.u16()?);
+    if kind & 0xc000 != 0 || !length.is_multiple_of(4) || r.array()? != [0x21, 0x12, 0xa4, 0x42] {
+        return Err(WireError::NotThis);
+    }
+    certain(Protocol::Stun)
 }
 
 /// A server's greeting of protocol 10 (MySQL source documentation, `Protocol::HandshakeV10`):

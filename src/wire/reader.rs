@@ -21,6 +21,26 @@ pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
+/// Counts bytes that were taken, for tests that bound what a message costs.
+#[cfg(test)]
+pub(crate) mod visited {
+    use std::cell::Cell;
+
+    thread_local! {
+        static BYTES: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// So many bytes were looked at.
+    pub(crate) fn note(bytes: usize) {
+        BYTES.set(BYTES.get() + bytes as u64);
+    }
+
+    /// How many since the last call, on this thread.
+    pub(crate) fn take() -> u64 {
+        BYTES.replace(0)
+    }
+}
+
 impl<'a> Reader<'a> {
     /// Reads from the start of `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Reader<'a> {
@@ -48,6 +68,8 @@ impl<'a> Reader<'a> {
         match self.rest.split_at_checked(n) {
             Some((head, tail)) => {
                 self.rest = tail;
+                #[cfg(test)]
+                visited::note(n);
                 Ok(head)
             }
             None => Err(WireError::NeedMore(n - self.rest.len())),
@@ -60,6 +82,8 @@ impl<'a> Reader<'a> {
         match self.rest.split_first_chunk::<N>() {
             Some((head, tail)) => {
                 self.rest = tail;
+                #[cfg(test)]
+                visited::note(N);
                 Ok(*head)
             }
             None => Err(WireError::NeedMore(N - self.rest.len())),

@@ -1,0 +1,239 @@
+//! What somebody can make the program say by packets that are not his to send.
+//!
+//! Each case is the packets of a third party beside those of an innocent host, and what must not
+//! come of it. docs/threat-model.md has a line for each kind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+#![allow(dead_code, reason = "the shared module serves several tests")]
+
+mod craft;
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+use craft::Capture;
+use craft::Connection;
+use craft::SECOND;
+use craft::START;
+use craft::Said;
+use craft::at;
+use craft::client_hello;
+use craft::dns_answer;
+use craft::dns_query;
+use craft::ethernet;
+use craft::read;
+use craft::server_hello;
+use craft::tls_data;
+use craft::udp;
+
+const VICTIM: &str = "10.20.30.99";
+const RESOLVER: &str = "10.20.0.53:53";
+const SERVER: &str = "142.250.1.1:443";
+const VPN: &str = "client.astrill.com";
+const RELAY: &str = "relay-deadbeef.net.anydesk.com";
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn victim(port: u16) -> SocketAddr {
+    SocketAddr::new(VICTIM.parse().unwrap(), port)
+}
+
+/// Three minutes of TLS with an innocent server, or of bytes that name nobody.
+fn session(port: u16, first: &[u8], answer: &[u8]) -> Capture {
+    let mut talk = Connection::new(&victim(port).to_string(), SERVER);
+    talk.now = START + 5 * SECOND;
+    talk.open().ask(first).answer(answer);
+    for _ in 0..6 {
+        talk.wait(30 * SECOND).ask(&tls_data(16)).answer(&tls_data(16));
+    }
+    talk.close()
+}
+
+fn tls(port: u16) -> Capture {
+    session(port, &client_hello("mail.example.org"), &server_hello())
+}
+
+/// Something that names nobody, in either direction.
+fn nameless(port: u16) -> Capture {
+    session(port, b"\x01opaque", b"\x02opaque")
+}
+
+fn forged(from: &str, to: SocketAddr, id: u16, name: &str) -> Capture {
+    let server: IpAddr = addr(SERVER).ip();
+    let mut capture = Capture::default();
+    capture.add(START, udp(addr(from), to, &dns_answer(id, name, &[server])));
+    capture
+}
+
+fn asked(id: u16, name: &str) -> Capture {
+    let mut capture = Capture::default();
+    capture.add(START - SECOND, udp(victim(4_444), addr(RESOLVER), &dns_query(id, name, 1)));
+    capture
+}
+
+fn judge(parts: &[Capture]) -> Said {
+    let mut all = Capture::default();
+    for part in parts {
+        all.join(part.clone());
+    }
+    let capture = all.sorted().pcap();
+    let said = read(&capture, &["--quiet", "--place", "IAD", "--workers", "1"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let again = read(&capture, &["--quiet", "--place", "IAD", "--workers", "8"]);
+    assert_eq!(said.sessions, again.sessions, "workers differ");
+    assert_eq!(said.rules(), again.rules(), "workers differ");
+    said
+}
+
+fn of<'s>(said: &'s Said, port: u16) -> &'s serde_json::Value {
+    said.sessions.iter().find(|s| *at(s, "source.port") == port).expect("a session of that port")
+}
+
+fn accused(said: &Said) -> Vec<(String, String)> {
+    let named = ["D08", "D18", "D20", "D22", "D23"];
+    said.rules().into_iter().filter(|(rule, _)| named.contains(&rule.as_str())).collect()
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_names_nothing() {
+    let outside = "203.0.113.66:53";
+    for to in [victim(31_337), addr("10.20.30.66:31337"), addr("203.0.113.77:31337")] {
+        for name in [VPN, RELAY] {
+            let said = judge(&[forged(outside, to, 7, name), nameless(50_000), tls(50_001)]);
+            assert_eq!(accused(&said), [], "{name} to {to}");
+            assert!(at(of(&said, 50_000), "destination.domain").is_null(), "{name} to {to}");
+            assert!(said.incidents.is_empty());
+        }
+    }
+}
+
+#[test]
+fn an_answer_has_to_fit_its_question() {
+    let resolver = |id, name| forged(RESOLVER, victim(4_444), id, name);
+    let name = |parts: &[Capture]| at(of(&judge(parts), 50_000), "destination.domain").clone();
+    let own = "relay.example.org";
+    let talk = nameless(50_000);
+    assert_eq!(name(&[asked(7, own), resolver(7, own), talk.clone()]), own, "the true one");
+    for (why, part) in [
+        ("another id", resolver(8, own)),
+        ("another name", resolver(7, VPN)),
+        ("another port", forged(RESOLVER, victim(4_445), 7, own)),
+        ("another server", forged("10.20.0.54:53", victim(4_444), 7, own)),
+        ("from outside", forged("203.0.113.66:53", victim(4_444), 7, own)),
+    ] {
+        assert!(name(&[asked(7, own), part, talk.clone()]).is_null(), "{why}");
+    }
+    let mut late = Capture::default();
+    late.add(START - 60 * SECOND, udp(victim(4_444), addr(RESOLVER), &dns_query(7, own, 1)));
+    assert!(name(&[late, resolver(7, own), talk.clone()]).is_null(), "a minute later");
+    // Once it was answered, a second answer is nobody's.
+    let mut second = resolver(7, own);
+    second.frames[0].0 += SECOND;
+    let pointed = judge(&[asked(7, own), resolver(7, own), second, talk]);
+    assert_eq!(*at(of(&pointed, 50_000), "destination.domain"), own);
+}
+
+#[test]
+fn a_name_is_bound_for_whoever_asked() {
+    let other = addr("10.20.30.66:4444");
+    let mut lookup = Capture::default();
+    lookup.add(START - SECOND, udp(other, addr(RESOLVER), &dns_query(7, RELAY, 1)));
+    let answer = forged(RESOLVER, other, 7, RELAY);
+    let said = judge(&[lookup, answer, nameless(50_000)]);
+    assert!(at(of(&said, 50_000), "destination.domain").is_null());
+    let about_victim = |alert: &serde_json::Value| *at(alert, "longhaul.subject.id") == VICTIM;
+    assert!(!said.alerts.iter().any(about_victim), "{:?}", said.alerts);
+}
+
+#[test]
+fn what_a_session_says_beats_what_was_heard() {
+    let heard = [asked(7, VPN), forged(RESOLVER, victim(4_444), 7, VPN)];
+    let [question, answer] = heard;
+    let said = judge(&[question, answer, tls(50_000), nameless(50_001)]);
+    let own = of(&said, 50_000);
+    assert_eq!(*at(own, "destination.domain"), "mail.example.org");
+    assert_eq!(*at(own, "longhaul.names.contradiction"), VPN);
+    assert!(!at(own, "longhaul.tags").to_string().contains("vpn:"), "{own}");
+    let silent = of(&said, 50_001);
+    assert_eq!(*at(silent, "destination.domain"), VPN, "it says nothing itself");
+    assert!(at(silent, "longhaul.names.contradiction").is_null());
+    let levels: Vec<_> = accused(&said).into_iter().filter(|(_, level)| level == "high").collect();
+    assert_eq!(levels, [("D18".to_owned(), "high".to_owned())], "the one that says nothing");
+}
+
+/// A DHCP message (RFC 2131 section 2) with a host name.
+fn dhcp(op: u8, kind: u8, mac: [u8; 6], yours: [u8; 4], name: &str) -> Vec<u8> {
+    let mut out = vec![op, 1, 6, 0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0];
+    out.extend([&yours[..], &[0; 8], &mac, &[0; 10 + 64 + 128], &[99, 130, 83, 99]].concat());
+    out.extend([&[53, 1, kind, 51, 4, 0, 0, 14, 16, 12, name.len() as u8][..]].concat());
+    out.extend(name.as_bytes());
+    out.push(255);
+    out
+}
+
+const PI: [u8; 6] = [0xb8, 0x27, 0xeb, 0, 0, 1];
+
+fn lease(asked: bool) -> Capture {
+    let mut capture = Capture::default();
+    let (client, server) = (addr("0.0.0.0:68"), addr("10.20.30.66:67"));
+    let everybody = [addr("255.255.255.255:67"), addr("255.255.255.255:68")];
+    if asked {
+        let question = dhcp(1, 3, PI, [0; 4], "pikvm");
+        capture.add(START, udp(client, everybody[0], &question));
+    }
+    capture.add(START, udp(server, everybody[1], &dhcp(2, 5, PI, [10, 20, 30, 99], "pikvm")));
+    capture
+}
+
+/// A host of that link-layer address says over mDNS that it is `pikvm.local`.
+fn announced(mac: [u8; 6]) -> Capture {
+    let mut message = vec![0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+    message.extend(b"\x05pikvm\x05local\0\0\x01\0\x01\0\0\0\x78\0\x04\x0a\x14\x1e\x63");
+    let mut frame = udp(victim(5_353), addr("224.0.0.251:5353"), &message);
+    frame[..12].copy_from_slice(&[&[1, 0, 0x5e, 0, 0, 0xfb][..], &mac].concat());
+    let mut capture = Capture::default();
+    capture.add(START, frame);
+    capture
+}
+
+/// The same session, its initiator's frames sent by that interface.
+fn from_interface(mut capture: Capture, mac: [u8; 6]) -> Capture {
+    let own = ethernet(0, &[])[6..12].to_vec();
+    for (_, frame) in &mut capture.frames {
+        assert_eq!(frame[6..12], own);
+        frame[6..12].copy_from_slice(&mac);
+    }
+    capture
+}
+
+#[test]
+fn one_message_makes_nobody_a_kvm() {
+    for (why, part) in [("a lease that nobody asked for", lease(false)), ("mDNS", announced(PI))] {
+        let said = judge(&[part, tls(50_000)]);
+        assert_eq!(accused(&said), [], "{why}");
+    }
+    let device = judge(&[lease(false), tls(50_000)]);
+    assert!(at(of(&device, 50_000), "longhaul.device").is_null());
+    let said = judge(&[lease(true), tls(50_000)]);
+    assert_eq!(accused(&said), [], "one kind, though of two messages");
+    assert_eq!(*at(of(&said, 50_000), "longhaul.device.name_sources"), 1);
+    let said = judge(&[lease(true), announced(PI)]);
+    assert_eq!(accused(&said), [], "it was never seen to speak");
+}
+
+#[test]
+fn two_kinds_and_a_session_make_one() {
+    let said = judge(&[lease(true), announced(PI), tls(50_000)]);
+    assert_eq!(accused(&said), [("D22".to_owned(), "high".to_owned())]);
+    assert_eq!(*at(of(&said, 50_000), "longhaul.device.name_sources"), 2);
+    let said = judge(&[lease(true), from_interface(tls(50_000), PI)]);
+    assert_eq!(accused(&said), [("D22".to_owned(), "high".to_owned())], "its own interface");
+}
