@@ -8,6 +8,7 @@ use crate::evidence::held::Measure;
 use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls::observe_tls;
+use crate::model::Heap;
 use crate::model::record::Facts;
 
 /// A hello, and a server's certificates behind its own.
@@ -20,6 +21,12 @@ pub struct ControlTls {
     last: u32,
     held: Option<Held>,
     over: bool,
+}
+
+impl Heap for ControlTls {
+    fn heap(&self) -> usize {
+        self.held.heap()
+    }
 }
 
 impl ControlTls {

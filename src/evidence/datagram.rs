@@ -113,7 +113,7 @@ impl Heap for Talk {
     fn heap(&self) -> usize {
         let boxes = size_of::<Pair>() + size_of::<Streams>() + 2 * ALLOCATION;
         let boxes = if self.pair.is_some() || self.streams.is_some() { boxes } else { 0 };
-        self.timed.heap() + boxes
+        self.timed.heap() + self.openvpn.heap() + boxes
     }
 }
 

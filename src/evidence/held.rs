@@ -4,6 +4,7 @@
 //! whether to read from the start again. Never: lets tiny segments cost more than a few readings of
 //! each byte, or skips a reading that could end the wait.
 
+use crate::model::Heap;
 use crate::wire::tls_record::PayloadCount;
 
 /// A message this short is read again with each segment.
@@ -36,6 +37,12 @@ pub struct Held {
     payload: PayloadCount,
     /// Payload that has to be here.
     payload_due: usize,
+}
+
+impl Heap for Held {
+    fn heap(&self) -> usize {
+        self.bytes.heap()
+    }
 }
 
 impl Held {

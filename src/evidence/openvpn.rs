@@ -10,6 +10,7 @@ use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
 use crate::evidence::step::Role;
 use crate::evidence::step::Step;
+use crate::model::Heap;
 use crate::model::latency::Exchange;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
@@ -49,6 +50,12 @@ pub struct Openvpn {
     told: bool,
     /// What the client's and the server's control packets carry.
     tls: [Option<Box<ControlTls>>; 2],
+}
+
+impl Heap for Openvpn {
+    fn heap(&self) -> usize {
+        self.tls.iter().map(Heap::heap).sum()
+    }
 }
 
 impl Openvpn {

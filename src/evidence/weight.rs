@@ -5,8 +5,8 @@
 use crate::evidence::Interest;
 use crate::evidence::Observers;
 use crate::evidence::Watching;
+use crate::evidence::held::Held;
 use crate::evidence::shape::Shape;
-use crate::evidence::stream::Held;
 use crate::evidence::turns::Watch;
 use crate::model::Counter;
 use crate::model::Counters;
@@ -41,7 +41,7 @@ impl Observers {
         }
         let lanes = [&self.initiator, &self.responder].into_iter();
         let held = lanes.filter_map(|lane| lane.held.as_deref());
-        let held: usize = held.map(|held| size_of::<Held>() + ALLOCATION + held.bytes.heap()).sum();
+        let held: usize = held.map(|held| size_of::<Held>() + ALLOCATION + held.heap()).sum();
         let watching = match &self.watching {
             // Bursts are one box of forty bytes and more.
             Watching::On(both) => size_of::<(Watch, Shape)>() + 5 * ALLOCATION + both.0.heap(),

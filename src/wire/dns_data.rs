@@ -231,7 +231,8 @@ mod tests {
         let text = "1 . alpn=h3 port=8443 ipv4hint=93.184.216.34,192.0.2.1 ipv6hint=2001:db8::2";
         assert_eq!(shown(rtype::HTTPS, service), text);
         let addresses = |data: &[u8]| -> Vec<String> {
-            let data = RData::read(rtype::SVCB, data, 0, data.len()).unwrap();
+            let data =
+                RData::read(rtype::SVCB, data, 0..data.len(), &mut Budget::of(data.len())).unwrap();
             data.addresses().map(|addr| addr.to_string()).collect()
         };
         assert_eq!(addresses(service), ["93.184.216.34", "192.0.2.1", "2001:db8::2"]);
