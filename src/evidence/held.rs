@@ -5,6 +5,7 @@
 //! each byte, or skips a reading that could end the wait.
 
 use crate::model::Heap;
+use crate::model::heap::ALLOCATION;
 use crate::wire::tls_record::PayloadCount;
 
 /// A message this short is read again with each segment.
@@ -41,7 +42,8 @@ pub struct Held {
 
 impl Heap for Held {
     fn heap(&self) -> usize {
-        self.bytes.heap()
+        // Not by its bytes: it is weighed with each segment.
+        if self.bytes.capacity() == 0 { 0 } else { self.bytes.capacity() + ALLOCATION }
     }
 }
 

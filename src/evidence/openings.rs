@@ -79,8 +79,10 @@ impl Openings {
             Role::Initiator => (&mut self.initiator, self.responder),
             Role::Responder => (&mut self.responder, self.initiator),
         };
+        // Commands of Telnet one after the other are as good as side by side.
+        let again = claim.protocol == Protocol::Telnet && *own == Some(Protocol::Telnet);
         *own = Some(claim.protocol);
-        if claim.certain || peer == Some(claim.protocol) {
+        if claim.certain || again || peer == Some(claim.protocol) {
             facts.protocol.get_or_insert(claim.protocol);
         }
         match claim.protocol {
