@@ -136,10 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn telnet_and_frames_need_both_sides() {
+    fn a_command_of_telnet_and_a_frame_need_both_sides() {
         let (ask, offer): (&[u8], &[u8]) = (&[0xff, 0xfd, 0x18], &[0xff, 0xfb, 0x18]);
         assert_eq!(told(&[(Responder, ask)]), None);
-        assert_eq!(told(&[(Responder, ask), (Responder, ask)]), None);
+        let twice = told(&[(Responder, ask), (Responder, offer)]);
+        assert_eq!(twice, Some(Protocol::Telnet), "two commands of one side");
         assert_eq!(told(&[(Responder, ask), (Initiator, offer)]), Some(Protocol::Telnet));
         let masked = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
         assert_eq!(told(&[(Initiator, &masked)]), None);
