@@ -93,7 +93,7 @@ fn judge(parts: &[Capture]) -> Said {
     said
 }
 
-fn of<'s>(said: &'s Said, port: u16) -> &'s serde_json::Value {
+fn of(said: &Said, port: u16) -> &serde_json::Value {
     said.sessions.iter().find(|s| *at(s, "source.port") == port).expect("a session of that port")
 }
 
