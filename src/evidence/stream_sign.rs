@@ -1,7 +1,7 @@
 //! What the first bytes of a stream's direction look like.
 //!
-//! Owns: the order in which protocols are tried. In: the bytes at hand. Out: which observer they call
-//! for. Never: parses more than tells that.
+//! Owns: the order in which protocols are tried. In: the bytes at hand. Out: which observer they
+//! call for. Never: parses more than tells that.
 
 use crate::evidence::greetings;
 use crate::evidence::openings;

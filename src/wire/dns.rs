@@ -17,8 +17,8 @@ use crate::wire::dns_data::RData;
 const NAME_BYTES_MAX: usize = 255;
 /// Labels of a name: 127 of one octet fill 255; one more than can be is the loop's bound.
 const LABELS_MAX: usize = 128;
-/// Pointers of a name. Nothing limits them (RFC 1035 section 4.1.4), but a name is written with one,
-/// or two where a label was shared; each costs a look and names nothing.
+/// Pointers of a name. Nothing limits them (RFC 1035 section 4.1.4), but a name is written with
+/// one, or two where a label was shared; each costs a look and names nothing.
 const POINTERS_MAX: usize = 16;
 /// Steps that the names of a message may take for each of its bytes. A record of 16 bytes takes
 /// one for each label of its name and of its data; a chain that many records point into would take
