@@ -211,7 +211,8 @@ pub fn certificate_leaf<'a>(
 ///
 /// # Errors
 /// `NotThis` where no handshake record begins here, `NeedMore` until the message is whole, with
-/// the payload that is missing: each record may carry a byte of it; `Malformed` where it is longer than [`HELLO_MAX`] or another record interrupts it.
+/// the payload that is missing: each record may carry a byte of it; `Malformed` where it is longer
+/// than [`HELLO_MAX`] or another record interrupts it.
 pub fn first_message(bytes: &[u8]) -> Result<Message<'_>, WireError> {
     let mut r = Reader::new(bytes);
     let mut last = record(&mut r)?;
