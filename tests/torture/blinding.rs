@@ -6,7 +6,7 @@ use crate::attacks;
 use crate::attacks::Size;
 
 const fn full(flood: u32) -> Size<'static> {
-    Size { flood, caps: "", workers: &["1", "2"] }
+    Size { flood, caps: "", workers: &["2"] }
 }
 
 pub fn cases() -> Vec<Case> {
