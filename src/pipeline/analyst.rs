@@ -397,3 +397,7 @@ impl Feed {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "analyst_tests.rs"]
+mod tests;
