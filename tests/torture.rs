@@ -19,6 +19,8 @@ mod attacks;
 #[path = "torture/blinding.rs"]
 mod blinding;
 mod craft;
+#[path = "torture/floods.rs"]
+mod floods;
 #[path = "results/kill.rs"]
 mod kill;
 #[path = "torture/live.rs"]
@@ -52,7 +54,8 @@ struct Case {
 
 /// Every case, by area.
 fn cases() -> Vec<Case> {
-    [blinding::cases(), results::cases(), live::cases()].into_iter().flatten().collect()
+    let areas = [blinding::cases(), floods::cases(), live::cases(), results::cases()];
+    areas.into_iter().flatten().collect()
 }
 
 #[test]

@@ -111,10 +111,11 @@ impl Wheel {
     }
 
     /// Takes out ids of the earliest second that has any, those armed first, at most `most`; the
-    /// wheel then stands at that second. Give the list back with [`Wheel::give_back`].
-    pub fn take_next(&mut self, most: usize) -> Option<(u32, Vec<u32>)> {
+    /// wheel then stands at that second, or at `clock` where that comes first: ids may still be
+    /// armed for what lies between. Give the list back with [`Wheel::give_back`].
+    pub fn take_next(&mut self, most: usize, clock: u32) -> Option<(u32, Vec<u32>)> {
         let second = self.next_due()?;
-        self.now = second;
+        self.now = self.now.max(second.min(clock));
         let mut out = self.spare.pop().unwrap_or_default();
         if let Some(list) = self.list(second) {
             out.extend(list.drain(..most.min(list.len())));
@@ -156,7 +157,7 @@ mod tests {
         assert_eq!(wheel.expire(105), Some((103, vec![1])));
         assert_eq!(wheel.expire(105), None);
         assert_eq!(wheel.next_due(), Some(105));
-        assert_eq!((wheel.take_next(8), wheel.armed()), (Some((105, vec![0, 2])), 0));
+        assert_eq!((wheel.take_next(8, 105), wheel.armed()), (Some((105, vec![0, 2])), 0));
         assert_eq!((wheel.expire(500), wheel.now(), wheel.next_due()), (None, 500, None));
     }
 
@@ -166,9 +167,11 @@ mod tests {
         (0..5).for_each(|id| {
             wheel.arm(id, 9);
         });
-        assert_eq!((wheel.take_next(2), wheel.armed()), (Some((9, vec![0, 1])), 3));
-        assert_eq!((wheel.take_next(8), wheel.armed()), (Some((9, vec![2, 3, 4])), 0));
-        assert_eq!((wheel.take_next(8), wheel.next_due(), wheel.now()), (None, None, 9));
+        assert_eq!((wheel.take_next(2, 3), wheel.armed()), (Some((9, vec![0, 1])), 3));
+        assert_eq!((wheel.now(), wheel.arm(7, 5)), (3, 5), "one that is due before them");
+        assert_eq!((wheel.take_next(8, 3), wheel.armed()), (Some((5, vec![7])), 3));
+        assert_eq!((wheel.take_next(8, 20), wheel.armed()), (Some((9, vec![2, 3, 4])), 0));
+        assert_eq!((wheel.take_next(8, 20), wheel.next_due(), wheel.now()), (None, None, 9));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! does), or depends on the machine or the number of workers: what is left out at a cap must be the
 //! same on every run.
 
+use crate::config::Plan;
 use crate::model::Error;
 
 const MIB: u64 = 1 << 20;
@@ -74,6 +75,67 @@ impl Shares {
     }
 }
 
+/// Bytes of one endpoint: its entry and index, sums, up to sixteen round trips, its network's
+/// floor; a tenth of them with a week of exchanges.
+const ENDPOINT_BYTES: usize = 640;
+
+/// Bytes of one alert: words and numbers of some five pieces of evidence, with their sessions.
+const ALERT_BYTES: usize = 2_048;
+
+/// Bytes of what repeats an alert; a third of them hold one that waits for more.
+const KIND_BYTES: usize = 1_024;
+
+/// Bytes of an endpoint and a rule that fired on it.
+const FIRED_BYTES: usize = 256;
+
+/// Bytes of a subject: four alerts on average.
+const SUBJECT_BYTES: usize = 4 * ALERT_BYTES;
+
+/// Bytes of an address with its names, and of one with its holders, together.
+const BINDING_BYTES: usize = 1_024;
+
+/// Most kinds of alerts remembered.
+const KINDS_MAX: usize = 65_536;
+
+/// Most subjects with alerts.
+const SUBJECTS_MAX: usize = 8_192;
+
+/// Most pairs of endpoint and rule.
+const FIRED_MAX: usize = 1 << 20;
+
+/// How many of each thing fit a budget and are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Endpoints.
+    pub endpoints: usize,
+    /// Alerts.
+    pub alerts: usize,
+    /// Kinds of alerts that others repeat.
+    pub kinds: usize,
+    /// Pairs of endpoint and rule that are not told again.
+    pub fired: usize,
+    /// Subjects, and incidents that are complete.
+    pub subjects: usize,
+    /// Addresses with names, or holders.
+    pub bindings: usize,
+}
+
+impl Bounds {
+    /// Those of a plan.
+    pub fn of(plan: &Plan) -> Bounds {
+        let (shares, caps) = (Shares::of(plan.memory), plan.caps);
+        let fit = |bytes: usize, each: usize, cap: usize| (bytes / each).clamp(1, cap);
+        Bounds {
+            endpoints: fit(shares.endpoints, ENDPOINT_BYTES, caps.endpoints),
+            alerts: fit(shares.alerts, ALERT_BYTES, caps.alerts),
+            kinds: fit(shares.repeats / 4 * 3, KIND_BYTES, KINDS_MAX),
+            fired: fit(shares.repeats / 4, FIRED_BYTES, FIRED_MAX),
+            subjects: fit(shares.subjects, SUBJECT_BYTES, SUBJECTS_MAX),
+            bindings: fit(shares.bindings, BINDING_BYTES, caps.bindings),
+        }
+    }
+}
+
 /// A budget by its words: `512MiB`, `1GiB`, `4G`, or a number of bytes.
 pub fn parse_memory(text: &str) -> Result<u64, Error> {
     let wrong = |cause: String| {
@@ -110,6 +172,18 @@ mod tests {
             let error = parse_memory(wrong).unwrap_err();
             assert!(error.help.is_some(), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn a_small_budget_bounds_what_caps_allow() {
+        let plan = |memory| Plan { memory, ..Plan::default() };
+        let small = Bounds::of(&plan(MEMORY_MIN));
+        let large = Bounds::of(&plan(MEMORY_MAX));
+        assert!(small.endpoints < 30_000 && small.alerts < 3_000 && small.subjects < 300);
+        assert_eq!((large.endpoints, large.alerts), (1_000_000, 100_000));
+        let mut capped = plan(MEMORY_MAX);
+        capped.caps.alerts = 16;
+        assert_eq!(Bounds::of(&capped).alerts, 16);
     }
 
     #[test]

@@ -53,10 +53,16 @@ impl EndpointRows {
         self.entries().map(|(at, entry)| self.row(at, entry))
     }
 
-    /// Those rows that rules judge: of remote endpoints that opened sessions which were answered.
-    pub fn judged(&self) -> impl Iterator<Item = EndpointRow> + '_ {
+    /// Those rows that rules judge, of remote endpoints that opened sessions which were answered,
+    /// each with its number for [`EndpointRows::get`].
+    pub fn judged(&self) -> impl Iterator<Item = (u32, EndpointRow)> + '_ {
         let judged = self.entries().filter(|(_, entry)| self.table.is_judged(entry));
-        judged.map(|(at, entry)| self.row(at, entry))
+        judged.map(|(at, entry)| (at, self.row(at, entry)))
+    }
+
+    /// One of those rows.
+    pub fn get(&self, number: u32) -> Option<EndpointRow> {
+        self.table.entries.get(number as usize).map(|entry| self.row(number, entry))
     }
 
     fn entries(&self) -> impl Iterator<Item = (u32, &Entry)> {

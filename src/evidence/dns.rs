@@ -27,8 +27,11 @@ const NAMES_MAX: usize = 32;
 const ANSWERS_MAX: usize = 48;
 /// Addresses beside the answers kept of a session: 13 root servers have 26.
 const ADDITIONAL_MAX: usize = 26;
-/// Bytes of all that: a name of 255 bytes may show as a thousand, and most have fewer than fifty.
-const TEXT_MAX: usize = 8 * 1_024;
+/// Bytes of names kept of a session: one of 255 bytes may show as a thousand, and most have fewer
+/// than fifty.
+const NAME_BYTES_MAX: u32 = 16 * 1_024;
+/// Bytes of answers and addresses kept.
+const ANSWER_BYTES_MAX: u32 = 8 * 1_024;
 /// Questions of one message: mDNS asks for a dozen at once (RFC 6762 section 5.3), others for one.
 const QUESTIONS_MAX: u16 = 64;
 /// QCLASS values that exist: IN, CH, HS, NONE, ANY (IANA), IN and ANY with mDNS's unicast bit.
@@ -77,7 +80,8 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
     }
     let relative = relative(&message, ports);
     let kept = keep(&message, relative == Protocol::Nbns, facts);
-    if facts.dns.is_some() {
+    if let Some(dns) = &mut facts.dns {
+        dns.cut = dns.name_bytes >= NAME_BYTES_MAX || dns.answer_bytes >= ANSWER_BYTES_MAX;
         facts.protocol.get_or_insert(relative);
     }
     match kept {
@@ -226,7 +230,7 @@ fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts, work: &
     let shown = ShownName { name: question.name, netbios };
     match &dns.name {
         None => {
-            dns.name = fitting(&shown, dns);
+            dns.name = fitting(&shown, &mut dns.name_bytes, NAME_BYTES_MAX);
             dns.qtype = question.qtype;
         }
         Some(first) if shown.is(first) => {}
@@ -234,7 +238,7 @@ fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts, work: &
         Some(_) if !work.allows(question.name.steps(), dns.more_names.len()) => {}
         Some(_) if dns.more_names.iter().any(|name| shown.is(name)) => {}
         Some(_) => {
-            let name = fitting(&shown, dns);
+            let name = fitting(&shown, &mut dns.name_bytes, NAME_BYTES_MAX);
             dns.more_names.extend(name);
         }
     }
@@ -247,7 +251,7 @@ fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work
         return;
     }
     if !dns.answers.iter().any(known)
-        && let Some(text) = fitting(data, dns)
+        && let Some(text) = fitting(data, &mut dns.answer_bytes, ANSWER_BYTES_MAX)
     {
         // Most have one: a vector would begin with room for four.
         dns.answers.reserve_exact(usize::from(dns.answers.is_empty()));
@@ -260,7 +264,7 @@ fn keep_address(data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work) {
         && work.allows(data.steps(), dns.additional.len())
         && !dns.additional.iter().any(|text| is_shown_as(data, text))
     {
-        let address = fitting(data, dns);
+        let address = fitting(data, &mut dns.answer_bytes, ANSWER_BYTES_MAX);
         dns.additional.extend(address);
     }
 }
@@ -297,19 +301,16 @@ impl fmt::Display for ShownName<'_> {
     }
 }
 
-/// A value as text, where the session has room for it; after one that does not fit, nothing does.
-fn fitting(value: &impl fmt::Display, dns: &mut DnsFacts) -> Option<Box<str>> {
-    if dns.cut {
+/// A value as text, where `used` of so many bytes leave room for it; after one that does not fit,
+/// nothing does.
+fn fitting(value: &impl fmt::Display, used: &mut u32, max: u32) -> Option<Box<str>> {
+    if *used >= max {
         return None;
     }
     let text = written(value);
-    let bytes = dns.text_bytes as usize + text.len();
-    dns.cut = bytes > TEXT_MAX;
-    if dns.cut {
-        return None;
-    }
-    dns.text_bytes = bytes as u32;
-    Some(text)
+    let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    *used = used.saturating_add(bytes).min(max);
+    (*used < max).then_some(text)
 }
 
 /// A value as text. Names of that length are most: the text does not grow by steps.

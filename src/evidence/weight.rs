@@ -15,7 +15,7 @@ use crate::model::heap::ALLOCATION;
 
 /// Facts kept of a session. A handshake with its certificate takes 2 KiB, a large DNS answer 4;
 /// what takes more names one thing after the other.
-const FACTS_MAX: usize = 16 * 1_024;
+const FACTS_MAX: usize = 32 * 1_024;
 
 /// Bytes of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -69,8 +69,10 @@ pub struct DnsFacts {
     pub additional: Vec<Box<str>>,
     /// Response code of the first answer.
     pub rcode: Option<u8>,
-    /// Bytes of all these texts.
-    pub text_bytes: u32,
+    /// Bytes of the names.
+    pub name_bytes: u32,
+    /// Bytes of answers and addresses.
+    pub answer_bytes: u32,
     /// Some are left out: the session had its fill.
     pub cut: bool,
     /// Questions seen.

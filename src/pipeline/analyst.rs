@@ -6,11 +6,11 @@
 //! Never: sees a packet; its result does not depend on how many workers there were.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::Plan;
+use crate::config::memory::Bounds;
 use crate::detect::RuleSet;
 use crate::detect::SourceCatalog;
 use crate::detect::incidents::IncidentConfig;
@@ -26,7 +26,6 @@ use crate::emit::Origin;
 use crate::endpoints::EndpointRows;
 use crate::endpoints::EndpointSummary;
 use crate::endpoints::Endpoints;
-use crate::endpoints::KEPT;
 use crate::endpoints::LOOK_AHEAD;
 use crate::model::Alert;
 use crate::model::Counter;
@@ -35,12 +34,12 @@ use crate::model::Error;
 use crate::model::Incident;
 use crate::model::Level;
 use crate::model::Nanos;
-use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::pipeline::desk::Handover;
 use crate::pipeline::desk::Order;
 use crate::pipeline::desk::THE_END;
 use crate::pipeline::desk::Until;
+use crate::pipeline::fired::Fired;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::scans::Scans;
 use crate::pipeline::state::BaselineTotals;
@@ -99,8 +98,7 @@ pub(super) struct Found {
     taken: BTreeMap<(Arc<str>, Nanos), usize>,
     rules: Arc<RuleSet>,
     catalog: Arc<SourceCatalog>,
-    /// Endpoints and the rules that have fired on them within a week, and when.
-    fired: HashMap<(EndpointKey, String), Nanos>,
+    fired: Fired,
 }
 
 /// What the analyst leaves behind.
@@ -135,18 +133,23 @@ impl Analyst {
             next: 0,
             until: Until::default(),
         };
+        let bounds = Bounds::of(plan);
         let found = Found {
-            endpoints: Endpoints::new(plan.caps.endpoints),
+            endpoints: Endpoints::new(bounds.endpoints),
             state: None,
-            incidents: Incidents::new(IncidentConfig::new(alert_id)),
-            merger: Merger::default(),
-            alerts: Kept::new(plan.caps.alerts),
+            incidents: Incidents::new(IncidentConfig {
+                subjects_max: bounds.subjects,
+                incidents_max: bounds.subjects,
+                ..IncidentConfig::new(alert_id)
+            }),
+            merger: Merger::new(bounds.kinds),
+            alerts: Kept::new(bounds.alerts),
             counters: Counters::default(),
             min_level: plan.min_level,
             taken: BTreeMap::new(),
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
-            fired: HashMap::new(),
+            fired: Fired::new(bounds.fired),
         };
         let feeds = queues.into_iter().map(feed).collect();
         Analyst { feeds, found, scans: Scans::new(origin) }
@@ -271,28 +274,32 @@ impl Found {
         }
     }
 
-    /// Lets the rules look at every endpoint of a span that is over, the earliest alert first.
+    /// Lets the rules look at every endpoint of a span that is over, the earliest alert first. Only
+    /// the times of all are held at once: alerts may be as many as endpoints.
     fn judge_all(&mut self, rows: &EndpointRows) {
         let mut alerts = Vec::new();
-        rows.judged().for_each(|row| self.judge(&row, &mut alerts));
-        alerts.sort_by(|a, b| place(a).cmp(&place(b)));
-        alerts.into_iter().for_each(|alert| self.alert(alert));
-        let now = self.fired.values().copied().max().unwrap_or_default();
-        self.fired.retain(|_, at| now.since(*at) <= KEPT);
+        let mut found: Vec<(Nanos, u32)> = Vec::new();
+        for (number, row) in rows.judged() {
+            self.rules.evaluate_endpoint(&row, &self.catalog, &mut alerts);
+            let first = alerts.drain(..).map(|alert| alert.time).min();
+            found.extend(first.map(|time| (time, number)));
+        }
+        found.sort_by_key(|(time, _)| *time);
+        for (_, number) in found {
+            let Some(row) = rows.get(number) else { continue };
+            self.judge(&row, &mut alerts);
+            alerts.sort_by(|a, b| place(a).cmp(&place(b)));
+            alerts.drain(..).for_each(|alert| self.alert(alert));
+        }
+        self.fired.tidy();
     }
 
     /// Each rule fires at most once a week on an endpoint: rules look at a week, and a live run
     /// asks them again with each set of files.
     fn judge(&mut self, row: &EndpointRow, sink: &mut Vec<Alert>) {
-        let before = sink.len();
         self.rules.evaluate_endpoint(row, &self.catalog, sink);
-        for alert in sink.split_off(before) {
-            let key = (row.key.clone(), alert.rule.uuid.clone());
-            if self.fired.get(&key).is_none_or(|before| alert.time.since(*before) > KEPT) {
-                self.fired.insert(key, alert.time);
-                sink.push(alert);
-            }
-        }
+        sink.retain(|alert| self.fired.tell(&row.key, &alert.rule.uuid, alert.time));
+        self.counters.add(Counter::AlertsUnmerged, self.fired.take_forgotten());
     }
 
     /// Keeps an alert, or adds it to the one that says the same. Incidents hear of every alert that

@@ -12,6 +12,7 @@ pub mod ask;
 mod clock;
 mod decap;
 mod desk;
+mod fired;
 pub mod interrupts;
 pub mod live;
 mod outputs;

@@ -20,6 +20,7 @@ use crate::capture::filter::FilterSet;
 use crate::config::HashInputs;
 use crate::config::Plan;
 use crate::config::PointBy;
+use crate::config::memory::Bounds;
 use crate::decode::DecodeConfig;
 use crate::detect::LIST_AGE_DAYS_MAX;
 use crate::detect::RuleSet;
@@ -120,7 +121,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         decode,
         times: plan.latency,
         off,
-        bindings: plan.caps.bindings,
+        bindings: Bounds::of(plan).bindings,
         unanswered: plan.unanswered,
     })
 }

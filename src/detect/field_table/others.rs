@@ -19,12 +19,15 @@ const BOTH: &str = "alerts, incidents";
 #[rustfmt::skip]
 pub static OTHER_FIELDS: &[OtherField] = &[
     other(("event.action", Kind::Text, "sessions",
-        "`sessions-summed` in a line that stands for the unanswered sessions of one source within \
-         a second, beyond `--unanswered` of them.")),
-    other(("longhaul.summary.sessions", Kind::Int, "sessions", "How many such a line stands for.")),
-    other(("longhaul.summary.ports", Kind::Int, "sessions", "How many ports they went to.")),
+        "`sessions-summed` in a line that stands for unanswered sessions of one source which ended \
+         within one second, beyond `--unanswered`; no other line has it.")),
+    other(("longhaul.summary.sessions", Kind::Int, "sessions",
+        "How many sessions such a line stands for. `source.packets` and `source.bytes` are their \
+         sums; without `source.ip` they are of sources that were too many to tell apart.")),
+    other(("longhaul.summary.ports", Kind::Int, "sessions",
+        "To how many different ports they were sent, up to 1,024.")),
     other(("longhaul.summary.destinations", Kind::Int, "sessions",
-        "How many addresses they went to.")),
+        "To how many different addresses they were sent, up to 1,024.")),
     other(("rule.id", Kind::Text, BOTH,
         "Catalogue number: `D01`. An incident's rule is that of its strongest alert (weight, then \
          level, then time); `longhaul.alerts` has them all.")),

@@ -114,7 +114,7 @@ impl<X: Weighed> Shard<X> {
     pub(super) fn push_out(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         let before = self.sessions.len();
         while self.sessions.len() == before {
-            let Some((second, ids)) = self.wheel.take_next(PUSHED_OUT) else { return };
+            let Some((second, ids)) = self.wheel.take_next(PUSHED_OUT, clock) else { return };
             for id in &ids {
                 match self.due_in(*id, second) {
                     Some(due) if due > second => self.arm(*id, due),
