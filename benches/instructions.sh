@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 SHARED=${SHARED:-../shared}
 WORK=${BENCH_DIR:-${TMPDIR:-/tmp}/longhaul-bench}
-BIN=${LONGHAUL:-target/release/longhaul}
+BIN=${LONGHAUL:-target/profiling/longhaul}
 FRAMES=${FRAMES:-300000}
 mkdir -p "$WORK"
 
@@ -25,7 +25,8 @@ need() { # command package
 }
 need valgrind valgrind
 need tcpdump tcpdump
-[ -x "$BIN" ] || cargo build --release --locked
+# Functions are told by their names: a build that keeps symbols.
+[ -x "$BIN" ] || cargo build --profile profiling --locked
 
 capture=${1:-}
 if [ -z "$capture" ] && [ -f "$SHARED/bench/gen.rs" ]; then
