@@ -73,6 +73,14 @@ type Key = (Nanos, u16);
 
 const NO_LIMIT: Key = (Nanos(u64::MAX), u16::MAX);
 
+/// A frame may be dated so far ahead of the time at which the sensor looks: cards' clocks differ.
+const STRAY: Nanos = Nanos::from_secs(60);
+
+/// Where a frame stands among those of the other interfaces.
+const fn place(time: Nanos, stray: Nanos) -> Nanos {
+    if time.0 > stray.0 { Nanos::ZERO } else { time }
+}
+
 /// What [`LiveSource::advance`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
@@ -90,6 +98,8 @@ pub struct LiveSource {
     current: usize,
     /// The present tap may go on while its frames come before this.
     limit: Key,
+    /// A frame dated later than this is from no such time: nobody waits for that time to come.
+    stray: Nanos,
     /// What the last wait waited for; kept so that the next need not allocate.
     waits: Vec<libc::pollfd>,
 }
@@ -117,7 +127,8 @@ impl LiveSource {
         }
         let heads = vec![None; taps.len()];
         let waits = Vec::with_capacity(taps.len());
-        Ok(LiveSource { taps, heads, current: 0, limit: NO_LIMIT, waits })
+        let (limit, stray) = (NO_LIMIT, Nanos(u64::MAX));
+        Ok(LiveSource { taps, heads, current: 0, limit, stray, waits })
     }
 
     /// The next frame that is there, and the index of its interface. Its bytes are in
@@ -128,7 +139,8 @@ impl LiveSource {
     pub fn next(&mut self) -> Option<(u16, FrameMeta)> {
         let head = self.heads.get_mut(self.current)?;
         let file = self.current as u16;
-        let meta = (*head).filter(|meta| (meta.time, file) < self.limit)?;
+        let stray = self.stray;
+        let meta = (*head).filter(|meta| (place(meta.time, stray), file) < self.limit)?;
         *head = self.taps.get_mut(self.current)?.step();
         Some((file, meta))
     }
@@ -140,6 +152,9 @@ impl LiveSource {
         let mut first = NO_LIMIT;
         let mut second = NO_LIMIT;
         let quiet = (now.since(HOLD), u16::MAX);
+        // Before the first packets told it, no time is known.
+        self.stray = if now > Nanos::ZERO { now.plus(STRAY) } else { Nanos(u64::MAX) };
+        let stray = self.stray;
         for ((file, tap), head) in (0u16..).zip(&mut self.taps).zip(&mut self.heads) {
             // A block may hold nothing but frames that are left out.
             while head.is_none() {
@@ -149,7 +164,7 @@ impl LiveSource {
                 }
                 *head = tap.step();
             }
-            let key = head.map_or(quiet, |meta| (meta.time, file));
+            let key = head.map_or(quiet, |meta| (place(meta.time, stray), file));
             if head.is_some() && key < first {
                 second = second.min(first);
                 first = key;

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use crate::capture::ReadOptions;
 use crate::capture::block::Block;
 use crate::capture::block::BlockPool;
+use crate::capture::chronology;
+use crate::capture::chronology::Chronology;
 use crate::capture::inputs::InputSpec;
 use crate::capture::report::FileReport;
 use crate::capture::source::FileSource;
@@ -28,6 +30,9 @@ const KEEP_OPEN: usize = 32;
 
 /// Blocks for that look, where the file is closed after it.
 const PROBE_BYTES: usize = 16_384;
+
+/// Frames looked at there, so that a single false time does not tell where a file begins.
+const PROBE_FRAMES: usize = 16;
 
 /// The order of waiting frames: time, then file.
 type Key = (Nanos, u16);
@@ -58,7 +63,7 @@ pub struct MergedSource {
 
 struct Input {
     spec: InputSpec,
-    source: Option<Box<FileSource>>,
+    source: Option<Box<Chronology>>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -92,7 +97,7 @@ struct Probed {
     spec: InputSpec,
     size: u64,
     first: FrameMeta,
-    source: Option<Box<FileSource>>,
+    source: Option<Box<Chronology>>,
 }
 
 impl MergedSource {
@@ -156,8 +161,9 @@ impl MergedSource {
         // A pipe can be read only once.
         let keep = probing.keep || spec.is_stream();
         let pool = if keep { &self.pool } else { &probing.pool };
+        let window = if keep { chronology::WINDOW } else { PROBE_FRAMES };
         let mut source = match FileSource::from_stored(&spec.path, stored, 0, pool) {
-            Ok(source) => source.with_ratio(self.options.max_ratio),
+            Ok(source) => Chronology::new(source.with_ratio(self.options.max_ratio), window),
             Err(report) => return self.report(*report),
         };
         let Some(first) = source.next_frame() else { return self.report(source.verdict()) };
@@ -262,7 +268,10 @@ impl MergedSource {
             Err(e) => Err(Box::new(FileReport::unreadable(path, e.to_string()))),
         };
         let mut source = match source {
-            Ok(source) => Box::new(source.with_ratio(self.options.max_ratio)),
+            Ok(source) => {
+                let source = source.with_ratio(self.options.max_ratio);
+                Box::new(Chronology::new(source, chronology::WINDOW))
+            }
             Err(report) => {
                 self.report(*report);
                 return true;
@@ -304,6 +313,11 @@ impl MergedSource {
     /// The path behind a file index.
     pub fn path(&self, file: u16) -> Option<&Path> {
         self.inputs.get(usize::from(file)).map(|input| input.spec.path.as_path())
+    }
+
+    /// The earliest time at which one of the open files was found to begin.
+    pub fn begun(&self) -> Option<Nanos> {
+        self.inputs.iter().filter_map(|input| input.source.as_ref()?.begun()).min()
     }
 
     /// Stored bytes read so far, for a progress bar.

@@ -7,6 +7,7 @@
 
 pub mod block;
 mod bz2;
+mod chronology;
 mod drops;
 pub mod filter;
 pub mod inputs;
@@ -14,6 +15,7 @@ pub mod interfaces;
 mod interrupt;
 pub mod live;
 pub mod merge;
+mod meter;
 mod pcap;
 mod pcap_tap;
 mod pcapng;

@@ -9,6 +9,7 @@ use crate::capture::block::MAX_FRAME;
 use crate::capture::step::Order;
 use crate::capture::step::RawFrame;
 use crate::capture::step::Step;
+use crate::model::Grain;
 use crate::model::LinkType;
 use crate::model::Nanos;
 
@@ -107,6 +108,8 @@ impl Pcap {
             captured,
             wire_len,
             interface: if self.modified { self.interface(rest) } else { 0 },
+            grain: Grain::default(),
+            timed: true,
         };
         Step::Frame(frame, u64::from(len))
     }

@@ -15,8 +15,10 @@ use crate::capture::FrameMeta;
 use crate::capture::block::Block;
 use crate::capture::block::BlockPool;
 use crate::capture::live::LiveOptions;
+use crate::model::Grain;
 use crate::model::LinkType;
 use crate::model::Nanos;
+use crate::model::Trust;
 
 /// Most frames of one block, so that a flood of small ones does not delay what is behind it.
 const FRAMES: usize = 4_096;
@@ -116,6 +118,8 @@ impl PcapTap {
                 wire_len: packet.header.len.max(packet.data.len() as u32),
                 number: 0,
                 interface: 0,
+                grain: Grain::default(),
+                trust: Trust::Believed,
             });
             filled += packet.data.len();
         }

@@ -13,6 +13,7 @@ use crate::capture::step::MAX_NEED;
 use crate::capture::step::Order;
 use crate::capture::step::RawFrame;
 use crate::capture::step::Step;
+use crate::model::Grain;
 use crate::model::LinkType;
 use crate::model::Nanos;
 
@@ -54,6 +55,17 @@ impl Resolution {
                 Some(units) => Resolution::Over(units),
                 None => Resolution::Times(0),
             },
+        }
+    }
+
+    /// How far apart two of its readings are.
+    #[inline]
+    fn grain(self) -> Grain {
+        match self {
+            Resolution::Times(0) => Grain::USELESS,
+            Resolution::Times(n) => Grain::of(n),
+            Resolution::Over(_) => Grain::default(),
+            Resolution::Binary(n) => Grain::of(1_000_000_000 >> n.min(63)),
         }
     }
 
@@ -364,18 +376,18 @@ impl Pcapng {
                 len.into(),
             );
         };
-        let time = interface.time(stamp.0, stamp.1).unwrap_or_else(|| {
-            self.untimed = self.untimed.saturating_add(1);
-            self.last
-        });
-        self.last = time;
+        let own = interface.time(stamp.0, stamp.1);
+        self.untimed = self.untimed.saturating_add(u64::from(own.is_none()));
+        self.last = own.unwrap_or(self.last);
         let frame = RawFrame {
-            time,
+            time: self.last,
             link: interface.link,
             at,
             captured: lengths.captured,
             wire_len: lengths.wire.max(lengths.captured),
             interface: number as u16,
+            grain: interface.resolution.grain(),
+            timed: own.is_some(),
         };
         Step::Frame(frame, len.into())
     }
@@ -405,6 +417,8 @@ impl Pcapng {
             captured,
             wire_len,
             interface: 0,
+            grain: Grain::USELESS,
+            timed: false,
         };
         Step::Frame(frame, len.into())
     }

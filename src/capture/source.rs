@@ -29,8 +29,10 @@ use crate::capture::stored::HashPolicy;
 use crate::capture::stored::Stored;
 use crate::capture::unpack::Unpacked;
 use crate::model::Frame;
+use crate::model::Grain;
 use crate::model::LinkType;
 use crate::model::Nanos;
+use crate::model::Trust;
 
 /// Where one frame stands, and what its record header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,10 @@ pub struct FrameMeta {
     pub number: u32,
     /// The capture interface within the file's section.
     pub interface: u16,
+    /// How finely its clock divides time.
+    pub grain: Grain,
+    /// How far `time` is to be believed.
+    pub trust: Trust,
 }
 
 impl FrameMeta {
@@ -207,6 +213,8 @@ impl FileSource {
             wire_len: raw.wire_len,
             number: self.number,
             interface: raw.interface,
+            grain: raw.grain,
+            trust: if raw.timed { Trust::Believed } else { Trust::Absent },
         }
     }
 

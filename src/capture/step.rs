@@ -3,6 +3,7 @@
 //! Owns: the answer type shared by the formats, and integers in either byte order.
 //! In: bytes. Out: [`Step`]. Never: I/O.
 
+use crate::model::Grain;
 use crate::model::LinkType;
 use crate::model::Nanos;
 
@@ -56,6 +57,10 @@ pub(super) struct RawFrame {
     pub(super) captured: u32,
     pub(super) wire_len: u32,
     pub(super) interface: u16,
+    /// How finely its clock divides time, by what the file says.
+    pub(super) grain: Grain,
+    /// Whether the time is its own; else it is that of the frame before.
+    pub(super) timed: bool,
 }
 
 /// What stands at the cursor. Lengths count from the start of the record.

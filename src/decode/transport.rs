@@ -16,6 +16,7 @@ use crate::model::Ident;
 use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::PacketFlags;
+use crate::model::Stamp;
 use crate::model::TcpFlags;
 use crate::model::Transport;
 use crate::wire::icmp;
@@ -272,6 +273,6 @@ pub(super) fn packet(
         tcp_flags: TcpFlags(segment.flags),
         ttl: network.ttl,
         flags: PacketFlags(flags),
-        block: 0,
+        stamp: Stamp::PLAIN,
     })
 }

@@ -119,6 +119,7 @@ fn blank() -> Record {
         frame_first: 0,
         frame_last: 0,
         twin: 0,
+        grain: crate::model::Grain::default(),
     }
 }
 
@@ -374,6 +375,7 @@ fn set_quality(quality: &mut Quality, name: &str, value: &Json) -> Option<()> {
         "gaps" => quality.gaps = small(value)?,
         "one_way" => quality.one_way = value.as_bool()?,
         "truncated" => quality.truncated = value.as_bool()?,
+        "unconfirmed" => quality.unconfirmed = value.as_bool()?,
         _ => return None,
     }
     Some(())

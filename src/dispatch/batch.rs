@@ -27,6 +27,8 @@ pub type Said = Arc<[Binding]>;
 #[derive(Debug)]
 pub struct Batch<B> {
     packets: Vec<Packet>,
+    /// For each, which of the blocks holds its frame.
+    homes: Vec<u8>,
     blocks: Vec<B>,
     /// Each with the number of packets that stand before it.
     said: Vec<(u8, Said)>,
@@ -47,6 +49,7 @@ impl<B> Batch<B> {
     pub fn new() -> Batch<B> {
         Batch {
             packets: Vec::with_capacity(PACKETS),
+            homes: Vec::with_capacity(PACKETS),
             blocks: Vec::with_capacity(BLOCKS),
             said: Vec::new(),
             clock: 0,
@@ -69,7 +72,7 @@ impl<B> Batch<B> {
     /// Adds a packet whose frame lies in `block`. The caller has made room with
     /// [`Batch::has_room_for`].
     #[inline(always)]
-    pub fn push(&mut self, mut packet: Packet, block: &B)
+    pub fn push(&mut self, packet: Packet, block: &B)
     where
         B: Clone + Same,
     {
@@ -78,8 +81,8 @@ impl<B> Batch<B> {
             self.blocks.push(block.clone());
             self.blocks.len() - 1
         });
-        packet.block = at as u8;
         self.packets.push(packet);
+        self.homes.push(at as u8);
     }
 
     /// Whether a packet in `block` still fits.
@@ -108,14 +111,17 @@ impl<B> Batch<B> {
 
     /// The packets, each with its block.
     pub fn iter(&self) -> impl Iterator<Item = (&Packet, &B)> {
+        let homes = self.homes.iter();
         self.packets
             .iter()
-            .filter_map(|packet| Some((packet, self.blocks.get(usize::from(packet.block))?)))
+            .zip(homes)
+            .filter_map(|(packet, home)| Some((packet, self.blocks.get(usize::from(*home))?)))
     }
 
     /// Lets go of packets and blocks, keeps the room.
     pub fn clear(&mut self) {
         self.packets.clear();
+        self.homes.clear();
         self.blocks.clear();
         self.said.clear();
         self.mark = false;

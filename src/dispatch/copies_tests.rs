@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::FlowKey;
+use crate::model::Stamp;
 
 /// A frame whose transport header begins behind 14 bytes of Ethernet and 20 of IP.
 const L4_AT: usize = 34;
@@ -42,8 +43,8 @@ impl Sample {
             tcp_flags: TcpFlags(if transport == Transport::TCP { TcpFlags::ACK } else { 0 }),
             ttl: 64,
             flags: PacketFlags(PacketFlags::ETHERNET),
-            block: 0,
             shard: 0,
+            stamp: Stamp::PLAIN,
         };
         Sample { packet, frame, ident: Ident::v4(77, 0x4000), vlan: 0, outer_ttl: 0 }
     }

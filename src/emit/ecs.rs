@@ -314,7 +314,7 @@ pub(super) fn put_quality_members(quality: &Quality, out: &mut Vec<u8>) {
     json.end_line();
 }
 
-/// The members of `quality`; always all of them, since a zero is a statement here.
+/// The members of `quality`; always all that count, since a zero is a statement here.
 fn put_quality(json: &mut Json<'_>, quality: &Quality) {
     if *quality == Quality::default() {
         return json.literal(concat!(
@@ -328,6 +328,9 @@ fn put_quality(json: &mut Json<'_>, quality: &Quality) {
     json.number(key!("gaps"), quality.gaps);
     json.flag(key!("one_way"), quality.one_way);
     json.flag(key!("truncated"), quality.truncated);
+    if quality.unconfirmed {
+        json.flag(key!("unconfirmed"), true);
+    }
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ pub fn bare_record() -> Record {
         frame_first: 1,
         frame_last: 1,
         twin: 0,
+        grain: crate::model::Grain::default(),
     }
 }
 

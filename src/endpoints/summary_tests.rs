@@ -51,6 +51,7 @@ fn record(direction: Direction) -> Record {
         frame_first: 1,
         frame_last: 8,
         twin: 0,
+        grain: crate::model::Grain::default(),
     }
 }
 

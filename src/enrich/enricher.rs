@@ -99,6 +99,8 @@ impl Enricher {
             Direction::Outbound => (record.transport_ns(false)?, &record.responder),
             Direction::Internal | Direction::External => return None,
         };
+        // The clock may be a grain off: the bounds are those of the longest leg that it can be.
+        let rtt_ns = rtt_ns.saturating_add(record.grain.as_nanos());
         let inbound = record.context.direction == Direction::Inbound;
         let held = record.context.holder.as_deref().filter(|_| inbound);
         let held = held.and_then(|holder| self.data.subjects.of_holder(holder));

@@ -58,6 +58,7 @@ fn record(from: &str, to: &str, port: u16) -> Record {
         frame_first: 1,
         frame_last: 1,
         twin: 0,
+        grain: crate::model::Grain::default(),
     }
 }
 

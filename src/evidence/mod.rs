@@ -30,6 +30,7 @@ mod raw_ip;
 mod rdp_udp;
 mod rfb;
 mod shape;
+mod speaker;
 pub mod ssh;
 pub mod step;
 mod stream;
@@ -44,6 +45,8 @@ mod turns;
 pub mod websocket;
 mod weight;
 pub mod wireguard;
+
+pub use speaker::speaker;
 
 use crate::evidence::datagram::Talk;
 use crate::evidence::shape::Shape;
@@ -277,6 +280,14 @@ impl Observers {
     /// Notes what the session's first packet was wrapped in.
     pub fn note_wrapping(&mut self, wrapping: Wrapping) {
         self.facts.get_or_insert_default().rare_mut().wrapping = Some(Box::new(wrapping));
+    }
+
+    /// Forgets what was said, for it was heard in the wrong roles; not what it was wrapped in.
+    pub fn begin_anew(&mut self) {
+        let facts = self.facts.take();
+        *self = Observers::default();
+        let wrapping = facts.and_then(|mut facts| facts.rare_mut().wrapping.take());
+        wrapping.into_iter().for_each(|wrapping| self.note_wrapping(*wrapping));
     }
 
     /// Ends the observation and gives what was found.

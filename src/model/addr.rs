@@ -12,6 +12,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Addr(pub [u8; 16]);
 
 impl Addr {
+    /// Whether it is of a group or of everybody: no packet can come from there (RFC 1112 section
+    /// 4, RFC 919 section 7, RFC 4291 section 2.7).
+    pub const fn is_group(&self) -> bool {
+        match self.0 {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 255, 255, 255, 255] => true,
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, first, ..] => first >> 4 == 14,
+            [first, ..] => first == 0xff,
+        }
+    }
+
     /// From four bytes in network order.
     pub const fn v4(b: [u8; 4]) -> Addr {
         Addr([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])

@@ -84,9 +84,14 @@ counters! {
     FrameBytes = "bytes" in "capture", total;
     /// Frames whose time was earlier than the clock of the run.
     TimeBackwards = "time_backwards" in "capture", quality("frames with a time that steps back");
-    /// Frames dated further ahead than any session may be silent, which the next frame did not bear
-    /// out: they move no timer.
-    TimeLeaps = "time_leaps" in "capture", quality("frames with a time far ahead of all others");
+    /// Frames without a time, or with one that those around it refute: they move no timer, and
+    /// nothing is measured by them.
+    TimeLeaps = "time_leaps" in "capture",
+        quality("frames with no time, or one that others refute");
+    /// Frames an hour or more away from those before them, with too few behind to tell which are
+    /// right: they move no timer, and begin sessions only.
+    TimesDoubtful = "times_doubtful" in "capture",
+        quality("frames of a time that too few others share");
     /// Frames cut by a snap length.
     FramesTruncated = "frames_truncated" in "capture",
         loss("truncated", "frames cut by a snap length");
@@ -148,6 +153,16 @@ counters! {
     CopiesForgotten = "forgotten" in "duplicates", quality("packets whose copies cannot be told");
     /// Sessions opened.
     Sessions = "sessions" in "session", total;
+    /// Of these, sessions whose line was written.
+    SessionsWritten = "written" in "session", total;
+    /// Sessions whose lines nobody had asked for; everything else was made of them.
+    SessionsNotAsked = "not_asked" in "session", apart;
+    /// Sessions whose lines were lost because the output could not be written.
+    SessionsUnsaved = "unsaved" in "session",
+        loss("unsaved", "sessions whose line could not be written");
+    /// Sessions of which nothing tells where they went: a fault of longhaul, if not 0.
+    SessionsUnaccounted = "unaccounted" in "session",
+        loss("unaccounted", "sessions that went nowhere: a fault of longhaul");
     /// Sessions pushed out at the cap of the table, before their time.
     SessionsEvicted = "evicted" in "session",
         loss("table", "sessions pushed out of the full table");
@@ -277,6 +292,14 @@ counters! {
     SetBytesRemoved = "set_bytes_removed" in "output", total;
 }
 
+/// What becomes of the lines of sessions: together they are all sessions that were opened.
+pub const SESSION_FATES: [Counter; 4] = [
+    Counter::SessionsWritten,
+    Counter::SessionsNotAsked,
+    Counter::SessionsUnsaved,
+    Counter::SessionsUnaccounted,
+];
+
 /// A full set of counters, owned by one thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters([u64; Counter::ALL.len()]);
@@ -310,6 +333,14 @@ impl Counters {
         for (mine, theirs) in self.0.iter_mut().zip(other.0.iter()) {
             *mine = mine.saturating_add(*theirs);
         }
+    }
+
+    /// Says how many sessions were opened and met no known fate. Of a run that is over only: a
+    /// session that is open has none yet.
+    pub fn account_for_sessions(&mut self) {
+        let met = SESSION_FATES.iter().map(|fate| self.get(*fate)).fold(0, u64::saturating_add);
+        let missing = self.get(Counter::Sessions).saturating_sub(met);
+        self.add(Counter::SessionsUnaccounted, missing);
     }
 
     /// What has been added since this set was `earlier`.

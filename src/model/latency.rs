@@ -6,6 +6,7 @@
 //! or a verdict.
 
 use crate::model::Heap;
+use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
 use crate::model::record::Facts;
@@ -317,6 +318,25 @@ impl Facts {
 }
 
 impl Record {
+    /// Leaves out what the clock of the packets' times cannot tell: spans within its grain say
+    /// nothing of a distance.
+    pub fn settle_clock(&mut self) {
+        let grain = self.grain;
+        let tells = |ns: u64| grain.tells(Nanos(ns));
+        for leg in [&mut self.near, &mut self.far] {
+            leg.handshake_ns = leg.handshake_ns.filter(|ns| tells(*ns));
+            leg.in_session = leg.in_session.filter(|trips| tells(trips.min_ns));
+        }
+        if let Some(turns) = &mut self.facts.turns {
+            turns.turns.retain(|turn| tells(turn.round_trip_ns));
+            turns.near = turns.near.filter(|turn| tells(turn.round_trip_ns));
+            turns.far = turns.far.filter(|turn| tells(turn.round_trip_ns));
+        }
+        if let Some(dns) = &mut self.facts.dns {
+            dns.round_trip_ns = dns.round_trip_ns.filter(|ns| tells(*ns));
+        }
+    }
+
     /// The transport round trip between the sensor and the initiator, or the responder, in ns: of
     /// TCP the leg's; of UDP the lowest one that is answered without thought ([`Turns::near`]).
     ///

@@ -3,7 +3,7 @@
 //! Owns: offsets and facts. In: decode. Out: dispatch and session. Never: a reference or a copy of
 //! bytes.
 
-use crate::model::{FlowKey, Frame, Nanos};
+use crate::model::{FlowKey, Frame, Nanos, Stamp};
 
 /// TCP flag bits (RFC 9293 section 3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,16 +71,16 @@ impl PacketFlags {
 
 /// One decoded packet, 96 bytes, `Copy`.
 ///
-/// `frame_at`, `block`, `number`, `wire_len` and `clock` are filled by the reader loop; everything
-/// else by decode.
+/// `frame_at`, `number`, `wire_len`, `clock` and `stamp` are filled by the reader
+/// loop; everything else by decode.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
     /// When the capture says it passed.
     pub time: Nanos,
     /// Canonical session key.
     pub key: FlowKey,
-    /// The run's clock in whole seconds since 1970: the latest `time` of any frame read so far.
-    /// Timers run on it, so a capture whose time steps back cannot rewind them.
+    /// The run's clock in whole seconds, which only goes on: timers run on it, so a capture whose
+    /// time steps back cannot rewind them.
     pub clock: u32,
     /// Length of the frame on the wire.
     pub wire_len: u32,
@@ -108,10 +108,10 @@ pub struct Packet {
     pub ttl: u8,
     /// See [`PacketFlags`].
     pub flags: PacketFlags,
-    /// Which of its batch's blocks holds the frame.
-    pub block: u8,
     /// Logical shard, a function of the key alone: the same at any worker count.
     pub shard: u8,
+    /// How far `time` is to be believed, and how finely its clock divides time.
+    pub stamp: Stamp,
 }
 
 impl Packet {
@@ -134,8 +134,8 @@ impl Packet {
             tcp_flags: TcpFlags::default(),
             ttl: 0,
             flags: PacketFlags(PacketFlags::ETHERNET),
-            block: 0,
             shard: 0,
+            stamp: Stamp::PLAIN,
         }
     }
 

@@ -21,7 +21,7 @@ use crate::model::latency::RoundTrips;
 pub use crate::model::physics::Physics;
 pub use crate::model::physics::PhysicsVerdict;
 pub use crate::model::protocol::Protocol;
-use crate::model::{Addr, Nanos, Transport};
+use crate::model::{Addr, Grain, Nanos, Transport};
 
 /// How a session ended, or stood when the input ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -174,6 +174,9 @@ pub struct Quality {
     pub one_way: bool,
     /// A snap length or a cap cut something.
     pub truncated: bool,
+    /// TCP: the initiator acknowledged nothing that the responder sent. Whoever sends its packets
+    /// need not be where they say.
+    pub unconfirmed: bool,
 }
 
 impl Quality {
@@ -186,6 +189,7 @@ impl Quality {
             gaps: self.gaps.saturating_add(other.gaps),
             one_way: self.one_way || other.one_way,
             truncated: self.truncated || other.truncated,
+            unconfirmed: self.unconfirmed || other.unconfirmed,
         }
     }
 }
@@ -345,4 +349,6 @@ pub struct Record {
     /// How many sessions of its five-tuple ended and began again within the tick of the capture's
     /// clock in which it began; told apart up to the cap of the session table.
     pub twin: u16,
+    /// How finely the clock of its packets' times divides time.
+    pub grain: Grain,
 }

@@ -244,10 +244,22 @@ impl Analyst {
         item.alerts.into_iter().for_each(|alert| self.found.alert(alert));
         self.found.judge_ripe();
         let (from, to) = item.line;
-        match handover.lines.get(from as usize..to as usize) {
-            Some(line) if writing && !line.is_empty() => sink.session(line),
-            _ => Ok(()),
-        }
+        let line = handover.lines.get(from as usize..to as usize).unwrap_or_default();
+        let written = match line {
+            [] => {
+                self.found.counters.bump(Counter::SessionsNotAsked);
+                return Ok(());
+            }
+            line if writing => sink.session(line),
+            _ => {
+                self.found.counters.bump(Counter::SessionsUnsaved);
+                return Ok(());
+            }
+        };
+        let fate =
+            if written.is_ok() { Counter::SessionsWritten } else { Counter::SessionsUnsaved };
+        self.found.counters.bump(fate);
+        written
     }
 }
 

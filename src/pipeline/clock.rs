@@ -1,46 +1,135 @@
-//! The run's clock: how far packet time has come, and which frame's time is not believed at once.
+//! The run's clock: the seconds that timers run on. And, of a live run, which frame's time is
+//! believed.
 //!
-//! Owns: the clock's second. In: the times of frames, in the order read. Out: which frame must wait
-//! for the next one's word. Never: the machine's clock.
+//! Owns: the clock's second, and where packet time stands. In: times that are believed. Out: a
+//! second that only goes on. Never: the machine's clock.
 //!
-//! Every session's timer runs on this clock, so one frame dated far in the future would end them
-//! all, and every later one would live for ever. A leap further than any session may be silent is
-//! therefore believed only when the next frame does not fall back behind it: after a night without
-//! packets it does not, after a damaged time stamp it does.
+//! Of a file, capture says which times are believed ([`crate::model::Trust`]). Of an interface the
+//! listener knows how much time has passed: see [`Watch`].
 
-/// The latest second that is believed, if any.
+use crate::model::Nanos;
+use crate::model::Trust;
+
+/// The clock begins here at the latest, so that it has years to go on within 32 bits: the year
+/// 2096. What is written takes no time from it.
+const LATEST_BEGINNING: u64 = 4_000_000_000;
+
+/// The run's clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
-    now: Option<u32>,
-    /// Seconds ahead that need no confirmation.
-    stride: u32,
+    now: u32,
+    /// The second of packet time that it stands for, once one is believed.
+    level: Option<u64>,
+    /// A longer step than this ends every session: no longer one is needed.
+    longest: u32,
 }
 
 impl Clock {
-    /// A clock that believes steps of up to `stride` seconds at once.
-    pub(super) const fn new(stride: u32) -> Clock {
-        Clock { now: None, stride }
+    /// A clock that steps by `longest` seconds at most.
+    pub(super) const fn new(longest: u32) -> Clock {
+        Clock { now: 0, level: None, longest }
     }
 
-    /// The clock's second: 0 until the first frame is believed.
+    /// The clock's second: 0 until a time is believed.
     pub(super) fn now(&self) -> u32 {
-        self.now.unwrap_or(0)
+        self.now
     }
 
-    /// Whether a frame of this second must wait for the next one's word. The first of all must.
-    pub(super) fn leaps(&self, second: u32) -> bool {
-        self.now.is_none_or(|now| second > now.saturating_add(self.stride))
+    /// Whether no time was believed yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.level.is_none()
     }
 
-    /// Whether a frame of `next`, read after one that leapt to `second`, bears it out: it leaps,
-    /// too, and does not fall far back behind it.
-    pub(super) fn bears_out(&self, second: u32, next: u32) -> bool {
-        self.leaps(next) && next >= second.saturating_sub(self.stride)
+    /// Whether packet time stands about there.
+    pub(super) fn stands_at(&self, time: Nanos) -> bool {
+        self.level.is_some_and(|level| level.abs_diff(time.as_secs()) <= 2)
     }
 
-    /// Believes a second; a step back changes nothing.
-    pub(super) fn advance(&mut self, second: u32) {
-        self.now = Some(self.now().max(second));
+    /// Believes a time; an earlier one changes nothing.
+    #[inline]
+    pub(super) fn advance(&mut self, time: Nanos) {
+        let second = time.as_secs();
+        match self.level {
+            Some(level) if second <= level => {}
+            Some(level) => {
+                let step = (second - level).min(u64::from(self.longest));
+                // 32 bits of steps from the beginning: more than a century.
+                self.now = self.now.saturating_add(u32::try_from(step).unwrap_or(self.longest));
+                self.level = Some(second);
+            }
+            None => {
+                self.now = u32::try_from(second.min(LATEST_BEGINNING)).unwrap_or(0).max(1);
+                self.level = Some(second);
+            }
+        }
+    }
+
+    /// Packet time went back to here, for it had been led astray or was set: the clock stands, and
+    /// goes on as packet time does from here.
+    pub(super) fn set_back(&mut self, time: Nanos) {
+        self.level = Some(self.level.map_or(time.as_secs(), |level| level.min(time.as_secs())));
+        self.advance(time);
+    }
+}
+
+/// A frame's time may be so far from what is expected: stamps of a card's own clock drift, and
+/// frames wait in a ring while everything behind it is busy.
+const STRAY: Nanos = Nanos::from_secs(60);
+
+/// After so long without any frame of an expected time, or so many others, the system's clock was
+/// set.
+const SET_AFTER: Nanos = Nanos::from_secs(2);
+const SET_AFTER_FRAMES: u32 = 2_048;
+
+/// Which frames of a live run have a time that is believed: packet time goes on as fast as time
+/// passes, so one far from what is expected is false, or the system's clock was set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Watch {
+    /// What the listener expects, once it knows.
+    expected: Option<Nanos>,
+    /// What it expected when the first of the present strays came, and how many came.
+    since: Nanos,
+    strays: u32,
+    /// The system's clock was set, and the listener has not heard of it.
+    set: bool,
+}
+
+impl Watch {
+    /// The present time, as far as packets have told it.
+    pub(super) fn tell_time(&mut self, now: Option<Nanos>) {
+        self.expected = now;
+    }
+
+    /// What is believed of a frame's time, where believed time stands at `last`.
+    #[inline]
+    pub(super) fn judge(&mut self, time: Nanos, last: Nanos) -> Trust {
+        let Some(expected) = self.expected else { return Trust::Believed };
+        if time <= expected.plus(STRAY) && time.plus(STRAY) >= last {
+            self.strays = 0;
+            return Trust::Believed;
+        }
+        self.judge_stray(time, last, expected)
+    }
+
+    #[cold]
+    fn judge_stray(&mut self, time: Nanos, last: Nanos, expected: Nanos) -> Trust {
+        if self.strays == 0 {
+            self.since = expected;
+        }
+        self.strays = self.strays.saturating_add(1);
+        let long = self.strays > 1 && expected.since(self.since) >= SET_AFTER;
+        if !long && self.strays < SET_AFTER_FRAMES {
+            return Trust::Absent;
+        }
+        (self.strays, self.set) = (0, true);
+        // What follows is held against nothing until the listener has found its feet.
+        self.expected = None;
+        if time < last { Trust::SetBack } else { Trust::Believed }
+    }
+
+    /// Whether the system's clock was found to be set, since the last call.
+    pub(super) fn was_set(&mut self) -> bool {
+        std::mem::take(&mut self.set)
     }
 }
 
@@ -49,76 +138,83 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Runs the clock over some seconds as the reader does; gives the clock that each frame is
-    /// taken at, and how many were not borne out.
-    fn run(stride: u32, seconds: &[u32]) -> (Vec<u32>, usize) {
-        let (mut clock, mut at, mut refuted) = (Clock::new(stride), Vec::new(), 0);
-        let mut held: Option<u32> = None;
-        for second in seconds {
-            if let Some(held) = held.take() {
-                if clock.bears_out(held, *second) {
-                    clock.advance(held)
-                } else {
-                    refuted += 1
-                }
-                at.push(clock.now());
-            }
-            if clock.leaps(*second) {
-                held = Some(*second);
-                continue;
-            }
-            clock.advance(*second);
-            at.push(clock.now());
-        }
-        at.extend(held.map(|_| clock.now()));
-        (at, refuted)
+    const HOUR: u64 = 3_600;
+
+    fn at(second: u64) -> Nanos {
+        Nanos::from_secs(second)
     }
 
     #[test]
-    fn a_night_is_believed_and_a_damaged_time_is_not() {
-        let night = [100, 101, 40_000, 40_001, 40_001];
-        assert_eq!(run(3_600, &night), (vec![100, 101, 40_000, 40_001, 40_001], 0));
-        let damaged = [100, 101, 4_000_000_000, 102, 101, 103];
-        assert_eq!(run(3_600, &damaged), (vec![100, 101, 101, 102, 102, 103], 1));
-        // Not so far ahead that the next frame could not be near it.
-        let damaged_a_little = [100, 101, 4_000, 1_000, 1_001];
-        assert_eq!(run(3_600, &damaged_a_little), (vec![100, 101, 101, 1_000, 1_001], 1));
-        let damaged_at_once = [4_000_000_000, 100_000, 100_001];
-        assert_eq!(run(3_600, &damaged_at_once), (vec![0, 100_000, 100_001], 1));
-        let captures_years_apart = [100_000, 900_000, 90_000_000];
-        assert_eq!(run(3_600, &captures_years_apart), (vec![100_000, 900_000, 900_000], 0));
+    fn a_step_is_as_long_as_it_needs_to_be() {
+        let mut clock = Clock::new(3_602);
+        assert!(clock.is_new() && clock.now() == 0);
+        clock.advance(at(1_000_000));
+        clock.advance(at(1_000_005));
+        clock.advance(at(999_000));
+        assert_eq!(clock.now(), 1_000_005);
+        clock.advance(at(5_000_000_000));
+        assert_eq!(clock.now(), 1_003_607, "every session ends, and the clock has not run away");
+        clock.set_back(at(1_000_010));
+        assert_eq!(clock.now(), 1_003_607);
+        clock.advance(at(1_000_020));
+        assert_eq!(clock.now(), 1_003_617, "it goes on");
+    }
+
+    #[test]
+    fn a_clock_that_begins_at_the_end_of_32_bits_has_room() {
+        let mut clock = Clock::new(3_602);
+        clock.advance(at(u64::from(u32::MAX) - 60));
+        clock.advance(at(u64::from(u32::MAX) + 60));
+        assert_eq!(clock.now(), 4_000_000_120);
     }
 
     proptest! {
-        /// Single damaged times among orderly ones leave every orderly frame's clock as it was.
+        /// Whatever is believed, the clock never goes back and never further than that.
         #[test]
-        fn damaged_times_move_no_timer(
-            steps in proptest::collection::vec(0u32..50, 2..60),
-            wild in proptest::collection::vec((any::<prop::sample::Index>(), 106_700u32..), 0..5),
+        fn it_only_goes_on(
+            times in proptest::collection::vec((0u64..1 << 34, any::<bool>()), 1..50),
         ) {
-            let mut seconds: Vec<u32> = vec![100_000];
-            seconds.extend(steps.iter().scan(100_000, |now, step| { *now += step; Some(*now) }));
-            let (orderly, refuted) = run(3_600, &seconds);
-            prop_assert_eq!((&orderly, refuted), (&seconds, 0));
-            // Never before the first two, and never two in a row: those would bear each other out.
-            let mut places: Vec<usize> =
-                wild.iter().map(|(index, _)| index.index(seconds.len() - 1) + 1).collect();
-            places.sort_unstable();
-            places.dedup();
-            let (mut mixed, mut is_wild) = (Vec::new(), Vec::new());
-            for (i, second) in seconds.iter().enumerate() {
-                mixed.push(*second);
-                is_wild.push(false);
-                if i + 1 < seconds.len() && places.contains(&i) {
-                    mixed.push(wild[0].1);
-                    is_wild.push(true);
-                }
+            let mut clock = Clock::new(3_602);
+            for (second, back) in times {
+                let before = clock;
+                if back { clock.set_back(at(second)) } else { clock.advance(at(second)) }
+                prop_assert!(clock.now() >= before.now());
+                prop_assert!(before.is_new() || clock.now() - before.now() <= 3_602);
             }
-            let (at, refuted) = run(3_600, &mixed);
-            let kept: Vec<u32> =
-                at.iter().zip(&is_wild).filter(|(_, wild)| !**wild).map(|(at, _)| *at).collect();
-            prop_assert_eq!(kept, orderly);
-            prop_assert_eq!(refuted, is_wild.iter().filter(|wild| **wild).count());
         }
+    }
+
+    #[test]
+    fn a_live_frame_from_another_time_is_not_believed() {
+        let mut watch = Watch::default();
+        let now = 1_000_000;
+        assert_eq!(watch.judge(at(now), Nanos::ZERO), Trust::Believed, "nothing is known yet");
+        watch.tell_time(Some(at(now)));
+        for wild in [now + HOUR, u64::from(u32::MAX), 0] {
+            assert_eq!(watch.judge(at(wild), at(now)), Trust::Absent, "{wild}");
+        }
+        assert_eq!(watch.judge(at(now + 1), at(now)), Trust::Believed);
+        watch.tell_time(Some(at(now + 100)));
+        assert_eq!(watch.judge(at(now + HOUR), at(now)), Trust::Absent, "and again");
+        assert!(!watch.was_set());
+    }
+
+    #[test]
+    fn a_system_clock_that_was_set_is_followed() {
+        for (to, trust) in [(5_000_000, Trust::Believed), (10, Trust::SetBack)] {
+            let (mut watch, now) = (Watch::default(), 1_000_000);
+            watch.tell_time(Some(at(now)));
+            assert_eq!(watch.judge(at(to), at(now)), Trust::Absent);
+            watch.tell_time(Some(at(now + 1)));
+            assert_eq!(watch.judge(at(to + 1), at(now)), Trust::Absent);
+            watch.tell_time(Some(at(now + 2)));
+            assert_eq!(watch.judge(at(to + 2), at(now)), trust);
+            assert!(watch.was_set() && !watch.was_set());
+        }
+        // Or, where much passes, after so many.
+        let mut watch = Watch::default();
+        watch.tell_time(Some(at(1_000_000)));
+        let told = (0..SET_AFTER_FRAMES).map(|_| watch.judge(at(10), at(1_000_000)));
+        assert_eq!(told.filter(|trust| *trust == Trust::SetBack).count(), 1);
     }
 }

@@ -16,6 +16,7 @@ use crate::emit::Origin;
 use crate::endpoints::EndpointSummary;
 use crate::enrich::Enricher;
 use crate::enrich::community_id::community_id;
+use crate::evidence;
 use crate::evidence::Observers;
 use crate::evidence::Segment;
 use crate::evidence::step::Role;
@@ -40,6 +41,7 @@ use crate::session::Finished;
 use crate::session::Interest;
 use crate::session::Listener;
 use crate::session::Side;
+use crate::session::Speaker;
 use crate::session::Weighed;
 use crate::session::Weight;
 
@@ -201,6 +203,22 @@ impl Listener<Observers> for Desk<'_> {
         vlan
     }
 
+    fn speaker(&self, payload: &[u8]) -> Option<Speaker> {
+        evidence::speaker(payload).map(|role| match role {
+            Role::Initiator => Speaker::Client,
+            Role::Responder => Speaker::Server,
+        })
+    }
+
+    fn turned(&mut self, extra: &mut Option<Box<Observers>>) {
+        if let Some(observers) = extra {
+            observers.begin_anew();
+            if !self.times {
+                observers.leave_out_time();
+            }
+        }
+    }
+
     fn deliver(&mut self, extra: &mut Option<Box<Observers>>, delivery: &Delivery<'_>) -> Interest {
         let segment = Segment {
             payload: delivery.payload,
@@ -244,6 +262,7 @@ impl Listener<Observers> for Desk<'_> {
             self.counters.bump(Counter::FactsCut);
             record.quality.truncated = true;
         }
+        record.settle_clock();
         if let Some(turns) = &mut record.facts.turns {
             let left_out = turns.settle(&record.near, &record.far);
             self.counters.add(Counter::TurnsSplitFlight, left_out as u64);

@@ -286,6 +286,7 @@ fn conclude(
     }
     let (findings, state) = analyst.finish();
     counters.merge(&findings.counters);
+    counters.account_for_sessions();
     Ok(Outcome {
         sessions,
         endpoints: findings.endpoints,

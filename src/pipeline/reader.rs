@@ -40,8 +40,11 @@ use crate::model::Error;
 use crate::model::Frame;
 use crate::model::Nanos;
 use crate::model::Packet;
+use crate::model::Stamp;
+use crate::model::Trust;
 use crate::pipeline::Progress;
 use crate::pipeline::clock::Clock;
+use crate::pipeline::clock::Watch;
 use crate::pipeline::decap::tunnels_of;
 use crate::pipeline::prepare::Points;
 use crate::pipeline::prepare::Prepared;
@@ -59,16 +62,9 @@ const BLOCKS_IDLE: usize = 64;
 pub(super) struct Reader {
     pub(super) source: Source,
     clock: Clock,
-    /// A frame whose time leaps ahead, until the next one bears it out or not.
-    held: Option<Held>,
+    /// Of a live run: which times are believed.
+    watch: Option<Watch>,
     pub(super) intake: Intake,
-}
-
-/// A frame with all it needs to be taken later.
-struct Held {
-    file: u16,
-    meta: FrameMeta,
-    block: Arc<Block>,
 }
 
 /// A frame to be taken now.
@@ -150,8 +146,9 @@ impl Reader {
     }
 
     fn over(source: Source, intake: Intake) -> Reader {
-        let clock = Clock::new(Timeouts::default().longest());
-        Reader { source, clock, held: None, intake }
+        let clock = Clock::new(Timeouts::default().longest().saturating_add(2));
+        let watch = matches!(source, Source::Live(_)).then(Watch::default);
+        Reader { source, clock, watch, intake }
     }
 
     /// What every line says of the run: the sensor, and the inputs by index.
@@ -182,13 +179,8 @@ impl Reader {
     /// Nothing follows: says what the reader leaves behind.
     pub(super) fn finish(
         mut self,
-        mut dispatcher: Dispatcher<Arc<Block>>,
+        dispatcher: Dispatcher<Arc<Block>>,
     ) -> Result<ReaderReport, Error> {
-        if let Some(held) = self.held.take() {
-            self.intake.tally.time(held.meta.time);
-            let taken = held.at(self.clock.now());
-            self.intake.take(taken, &mut dispatcher).map_err(worker_gone)?;
-        }
         dispatcher.finish().map_err(worker_gone)?;
         let names = self.source.names();
         self.intake.count_forgotten();
@@ -220,13 +212,24 @@ impl Reader {
     ) -> Result<(), WorkerGone> {
         self.intake.count_forgotten();
         if let Some(now) = silent {
-            self.release(second_of(now), dispatcher)?;
-            self.clock.advance(second_of(now));
+            self.clock.advance(now);
         }
         dispatcher.tick(self.clock.now())
     }
 
-    /// Takes one frame, or holds it until the next one tells whether its time is to be believed.
+    /// Of a live run: what time it is, as far as packets have told it.
+    pub(super) fn tell_time(&mut self, now: Option<Nanos>) {
+        if let Some(watch) = &mut self.watch {
+            watch.tell_time(now);
+        }
+    }
+
+    /// Whether the system's clock was found to be set since the last call.
+    pub(super) fn was_set(&mut self) -> bool {
+        self.watch.as_mut().is_some_and(Watch::was_set)
+    }
+
+    /// Takes one frame.
     #[inline(always)]
     pub(super) fn read_frame(
         &mut self,
@@ -234,43 +237,41 @@ impl Reader {
         meta: &FrameMeta,
         dispatcher: &mut Dispatcher<Arc<Block>>,
     ) -> Result<(), WorkerGone> {
-        let second = second_of(meta.time);
-        if self.held.is_some() {
-            self.release(second, dispatcher)?;
+        let mut meta = *meta;
+        if let Some(watch) = &mut self.watch {
+            meta.trust = watch.judge(meta.time, self.intake.tally.last);
         }
+        match meta.trust {
+            Trust::Believed => self.clock.advance(meta.time),
+            _ => self.note_strange(&mut meta),
+        }
+        self.intake.tally.time(&meta);
         let Some(block) = self.source.block(file) else { return Ok(()) };
-        if self.clock.leaps(second) {
-            self.held = Some(Held { file, meta: *meta, block: Arc::clone(block) });
-            return Ok(());
-        }
-        self.clock.advance(second);
-        self.intake.tally.time(meta.time);
-        let taken = Taken { file, meta, block, clock: self.clock.now() };
+        let taken = Taken { file, meta: &meta, block, clock: self.clock.now() };
         self.intake.take(taken, dispatcher)
     }
 
-    /// Takes the frame that was held, now that the next one's second is known.
+    /// A frame whose time is not simply believed.
     #[cold]
-    fn release(
-        &mut self,
-        next: u32,
-        dispatcher: &mut Dispatcher<Arc<Block>>,
-    ) -> Result<(), WorkerGone> {
-        let Some(held) = self.held.take() else { return Ok(()) };
-        let second = second_of(held.meta.time);
-        if self.clock.bears_out(second, next) {
-            self.clock.advance(second);
-            self.intake.tally.time(held.meta.time);
-        } else {
-            self.intake.tally.counters.bump(Counter::TimeLeaps);
+    fn note_strange(&mut self, meta: &mut FrameMeta) {
+        match meta.trust {
+            Trust::SetBack => {
+                self.clock.set_back(meta.time);
+                self.intake.tally.last = meta.time;
+            }
+            Trust::Absent if self.watch.is_some() => meta.time = self.intake.tally.last,
+            Trust::Doubtful | Trust::Absent if self.clock.is_new() => {
+                // Timers stand where the earliest input begins that is believed.
+                let begun = self.source.begun();
+                begun.into_iter().for_each(|begun| self.clock.advance(begun));
+            }
+            Trust::Doubtful if self.clock.stands_at(meta.time) => {
+                // Another input bears it out.
+                meta.trust = Trust::Believed;
+                self.clock.advance(meta.time);
+            }
+            _ => {}
         }
-        self.intake.take(held.at(self.clock.now()), dispatcher)
-    }
-}
-
-impl Held {
-    fn at(&self, clock: u32) -> Taken<'_> {
-        Taken { file: self.file, meta: &self.meta, block: &self.block, clock }
     }
 }
 
@@ -394,6 +395,7 @@ impl Intake {
         packet.number = taken.meta.number;
         packet.wire_len = taken.meta.wire_len;
         packet.clock = taken.clock;
+        packet.stamp = Stamp::new(taken.meta.trust, taken.meta.grain);
         self.tally.packet(&path);
         if let Some(copies) = &mut self.copies {
             let vlan = path.vlan.unwrap_or(0);
@@ -425,15 +427,22 @@ impl Tally {
         self.counters.add(Counter::FramesDropped, either);
     }
 
-    /// A time that is believed.
-    fn time(&mut self, time: Nanos) {
-        if self.first.is_none_or(|first| time < first) {
-            self.first = Some(time);
-        }
-        if time >= self.last {
-            self.last = time;
-        } else {
-            self.counters.bump(Counter::TimeBackwards);
+    /// A frame's time.
+    #[inline(always)]
+    fn time(&mut self, meta: &FrameMeta) {
+        match meta.trust {
+            Trust::Believed | Trust::SetBack => {
+                if self.first.is_none_or(|first| meta.time < first) {
+                    self.first = Some(meta.time);
+                }
+                if meta.time >= self.last {
+                    self.last = meta.time;
+                } else {
+                    self.counters.bump(Counter::TimeBackwards);
+                }
+            }
+            Trust::Doubtful => self.counters.bump(Counter::TimesDoubtful),
+            Trust::Absent => self.counters.bump(Counter::TimeLeaps),
         }
     }
 
@@ -460,11 +469,6 @@ fn tunnels<'s>(prepared: &Prepared, sources: impl Iterator<Item = &'s Path>) -> 
         return Vec::new();
     }
     sources.map(|source| tunnels_of(prepared.decode.tunnels, &prepared.off, source)).collect()
-}
-
-/// Packet time in the clock's unit.
-fn second_of(time: Nanos) -> u32 {
-    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
 pub(super) fn worker_gone(_: WorkerGone) -> Error {

@@ -9,6 +9,7 @@ use crate::capture::Block;
 use crate::capture::FrameMeta;
 use crate::capture::LiveSource;
 use crate::capture::MergedSource;
+use crate::model::Nanos;
 
 /// A source of frames.
 pub(super) enum Source {
@@ -34,6 +35,14 @@ impl Source {
         match self {
             Source::Files(files) => files.block(file),
             Source::Live(live) => live.block(file),
+        }
+    }
+
+    /// The earliest time at which one of the files that are open begins, as far as that is known.
+    pub(super) fn begun(&self) -> Option<Nanos> {
+        match self {
+            Source::Files(files) => files.begun(),
+            Source::Live(_) => None,
         }
     }
 

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::model::Record;
 use crate::model::Transport;
-use crate::model::record::SessionState;
 use crate::report::units;
 
 /// TCP conversations a point must have fed before it is judged.
@@ -15,6 +14,9 @@ const TALKS_MIN: u64 = 20;
 /// Share of them seen from one side only from which the feed is called one-way, in per cent. An
 /// asymmetric route hides some conversations' answers; a port that mirrors one direction hides all.
 const ONE_WAY_SHARE_MIN: u64 = 80;
+/// So many that were seen from both sides prove that the port sends both: anybody can forge
+/// conversations of one side, as many as he likes, and none of two.
+const TWO_WAY_MAX: u64 = 20;
 /// Capture points counted; sessions of later ones are counted with the last.
 const POINTS_MAX: usize = 1_024;
 /// Mean frame length above which a TCP side has sent more than bare headers.
@@ -45,7 +47,11 @@ impl Feed {
 
     /// Whether the point feeds one direction only.
     pub const fn is_one_way(&self) -> bool {
-        self.talks >= TALKS_MIN && self.one_way * 100 >= self.talks * ONE_WAY_SHARE_MIN
+        let two_way = self.talks.saturating_sub(self.one_way);
+        let share = self.one_way.saturating_mul(100);
+        self.talks >= TALKS_MIN
+            && two_way < TWO_WAY_MAX
+            && share >= self.talks.saturating_mul(ONE_WAY_SHARE_MIN)
     }
 }
 
@@ -86,18 +92,18 @@ impl Feeds {
     }
 }
 
-/// Whether somebody said something: a SYN that is only repeated is no conversation, so that a scan
-/// does not make a feed look one-way.
+/// Whether somebody said something: segments without data, SYN or ACK, are no conversation, so that
+/// neither a scan nor a flood makes a feed look one-way.
 fn talks(record: &Record) -> bool {
     let packets = record.initiator.packets.saturating_add(record.responder.packets);
     let bytes = record.initiator.bytes.saturating_add(record.responder.bytes);
-    let under_way = record.state == SessionState::Half;
-    packets >= 3 && (under_way || bytes > packets.saturating_mul(HEADERS_ONLY))
+    packets >= 3 && bytes > packets.saturating_mul(HEADERS_ONLY)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::record::SessionState;
     use crate::report::summary::tests::record;
 
     fn session(point: u16, from: (u64, u64), to: (u64, u64)) -> Record {
@@ -124,6 +130,18 @@ mod tests {
         other.observe(&session(1, (10, 5_000), (10, 9_000)));
         other.merge(&feeds);
         assert_eq!(other.one_way().next(), Some(Feed { point: 1, talks: 31, one_way: 30 }));
+    }
+
+    #[test]
+    fn forged_conversations_of_one_side_hide_no_true_one() {
+        let mut feeds = Feeds::default();
+        let bare = Record { state: SessionState::Half, ..session(0, (3, 180), (0, 0)) };
+        (0..200_000).for_each(|_| feeds.observe(&bare));
+        assert_eq!(feeds.one_way().count(), 0, "acknowledgements alone");
+        (0..TWO_WAY_MAX).for_each(|_| feeds.observe(&session(0, (10, 5_000), (10, 9_000))));
+        let data = Record { state: SessionState::Half, ..session(0, (4, 4_000), (0, 0)) };
+        (0..200_000).for_each(|_| feeds.observe(&data));
+        assert_eq!(feeds.one_way().count(), 0, "data");
     }
 
     #[test]

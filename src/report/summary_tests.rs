@@ -49,6 +49,7 @@ pub fn record(
         frame_first: 1,
         frame_last: 2,
         twin: 0,
+        grain: crate::model::Grain::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns: the mapping. In: a session and why it ends. Out: [`Finished`].
 //! Never: measures anything.
 
+use crate::model::Grain;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
@@ -78,6 +79,8 @@ pub(crate) fn finish<X>(
             gaps,
             one_way: !session.both_spoke(),
             truncated: session.bits.has(Bits::TRUNCATED),
+            unconfirmed: session.key.transport == Transport::TCP
+                && !session.bits.has(Bits::CONFIRMED),
         },
         facts: Facts::default(),
         context: Context::default(),
@@ -85,18 +88,29 @@ pub(crate) fn finish<X>(
         frame_first: session.frame_first,
         frame_last: session.frame_last,
         twin: session.twin,
+        grain: grain_of(&session),
     };
     Finished { record, extra, timed, tie }
+}
+
+/// How finely its spans can be told. Of exchanges over UDP nothing tells which of them a packet
+/// without a time took part in.
+fn grain_of<X>(session: &Session<X>) -> Grain {
+    let lost = session.key.transport != Transport::TCP && session.bits.has(Bits::UNTIMED);
+    if lost { Grain::USELESS } else { session.grain }
 }
 
 fn state_of<X>(session: &Session<X>, ending: Ending) -> SessionState {
     let tcp = session.key.transport == Transport::TCP;
     if session.bits.has(Bits::RESET) {
         SessionState::Reset
+    } else if tcp && !session.handshake.saw_syn() && !session.is_over() {
+        SessionState::Half
+    } else if tcp && session.handshake.saw_syn() && !session.bits.has(Bits::CONFIRMED) {
+        // Nobody is shown to be there who got the SYN-ACK.
+        SessionState::Opened
     } else if session.is_over() {
         SessionState::Closed
-    } else if tcp && !session.handshake.saw_syn() {
-        SessionState::Half
     } else if !session.both_spoke() {
         SessionState::Opened
     } else if ending == Ending::Silence {

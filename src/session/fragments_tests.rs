@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Addr;
+use crate::model::Stamp;
 use crate::session::Delivery;
 use crate::session::Finished;
 use crate::session::Interest;
@@ -87,7 +88,7 @@ fn packet(part: &Part<'_>) -> Packet {
         tcp_flags: crate::model::TcpFlags(0),
         ttl: 64,
         flags: PacketFlags(if part.at == 0 { FIRST } else { LATER }),
-        block: 0,
+        stamp: Stamp::PLAIN,
         shard: 0,
     }
 }

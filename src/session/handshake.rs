@@ -27,8 +27,8 @@ enum Stage {
 pub(crate) struct Handshake {
     syn_at: Nanos,
     syn_ack_at: Nanos,
-    far_ns: u64,
-    near_ns: u64,
+    far_ns: u32,
+    near_ns: u32,
     syn_seq: u32,
     syn_ack_seq: u32,
     /// Timestamp values of SYN and SYN-ACK, 0 where there is none.
@@ -40,6 +40,9 @@ pub(crate) struct Handshake {
     has_near: bool,
     /// A repetition, Fast Open or a simultaneous open: whatever was measured is not published.
     void: bool,
+    /// A second SYN-ACK of another sequence came before the initiator had acknowledged the first:
+    /// its acknowledgement will tell which of them was forged.
+    rival: bool,
 }
 
 /// What a packet with SYN means to an existing session.
@@ -114,7 +117,8 @@ impl Handshake {
 
     /// Whether a packet with SYN has no place in this session any more: it is forged or astray, and
     /// takes nothing back. A SYN of the responder's own is a simultaneous open only while its
-    /// SYN-ACK is still out (RFC 9293 section 3.5); a SYN-ACK after the first answers this SYN.
+    /// SYN-ACK is still out (RFC 9293 section 3.5); a SYN-ACK after the first answers this SYN, and
+    /// is of the same sequence (section 3.10.7.4, first check).
     pub(crate) fn is_astray(&self, step: &Step) -> bool {
         // The flag first: the handshake lies in a cache line that other packets do not touch.
         let has_syn = step.flags.any(TcpFlags::SYN);
@@ -125,9 +129,29 @@ impl Handshake {
             (Side::Initiator, is_syn_ack) => is_syn_ack,
             (Side::Responder, false) => true,
             (Side::Responder, true) => {
-                self.syn_at != Nanos::ZERO && step.ack != self.syn_seq.wrapping_add(1)
+                let other_syn = step.ack != self.syn_seq.wrapping_add(1);
+                self.syn_at != Nanos::ZERO && other_syn || step.seq != self.syn_ack_seq
             }
         }
+    }
+
+    /// Takes note of a packet that is astray.
+    pub(crate) const fn note_astray(&mut self, step: &Step) {
+        let answers = step.flags.has(TcpFlags::ACK) && step.ack == self.syn_seq.wrapping_add(1);
+        if answers && matches!(self.stage, Stage::SynAck) {
+            self.rival = true;
+        }
+    }
+
+    /// The sequence number of the SYN-ACK, once one was seen.
+    pub(crate) fn syn_ack_seq(&self) -> Option<u32> {
+        (self.syn_ack_at != Nanos::ZERO).then_some(self.syn_ack_seq)
+    }
+
+    /// A packet came whose time cannot be held against the others: it may have been one of those
+    /// that are timed.
+    pub(crate) const fn lose_time(&mut self) {
+        self.void = true;
     }
 
     /// Takes one packet into account; one astray is not to be given.
@@ -164,7 +188,7 @@ impl Handshake {
                 self.stage = Stage::SynAck;
                 match step.time.checked_since(self.syn_at) {
                     Some(_) if !step.echoes(self.syn_stamp) => {}
-                    Some(span) => (self.far_ns, self.has_far) = (span.0, true),
+                    Some(span) => (self.far_ns, self.has_far) = told(span),
                     None => self.void = true,
                 }
             }
@@ -196,9 +220,11 @@ impl Handshake {
         self.stage = Stage::Done;
         let answers = step.ack == self.syn_ack_seq.wrapping_add(1);
         let first = step.seq == self.syn_seq.wrapping_add(1);
+        // The SYN-ACK that was timed was not the one that the initiator had.
+        self.void |= self.rival && !answers;
         match step.time.checked_since(self.syn_ack_at) {
             Some(span) if answers && first && bare && step.echoes(self.syn_ack_stamp) => {
-                (self.near_ns, self.has_near) = (span.0, true);
+                (self.near_ns, self.has_near) = told(span);
             }
             Some(_) => {}
             None => self.void = true,
@@ -219,7 +245,7 @@ impl Handshake {
 
     /// SYN to SYN-ACK: sensor to responder and back, in ns.
     pub(crate) fn far(&self) -> Option<u64> {
-        (self.has_far && !self.void).then_some(self.far_ns)
+        (self.has_far && !self.void).then_some(u64::from(self.far_ns))
     }
 
     /// When the SYN-ACK passed, where [`near`](Self::near) runs from it.
@@ -229,8 +255,14 @@ impl Handshake {
 
     /// SYN-ACK to ACK: sensor to initiator and back, in ns.
     pub(crate) fn near(&self) -> Option<u64> {
-        (self.has_near && !self.void).then_some(self.near_ns)
+        (self.has_near && !self.void).then_some(u64::from(self.near_ns))
     }
+}
+
+/// A leg, where it is one: who waits for longer than the four seconds that fit has sent again
+/// (RFC 6298 section 2), and the sensor missed it.
+fn told(span: Nanos) -> (u32, bool) {
+    u32::try_from(span.0).map_or((0, false), |ns| (ns, true))
 }
 
 #[cfg(test)]
@@ -270,6 +302,30 @@ mod tests {
         assert_eq!(run(&[syn, syn, syn_ack, ack]), (None, None));
         assert_eq!(run(&[syn, syn_ack, syn_ack, ack]), (None, None));
         assert_eq!(run(&[syn, syn_ack, ack, syn_ack]), (None, None));
+    }
+
+    #[test]
+    fn a_forged_syn_ack_takes_nothing_back_and_is_not_taken_for_the_true_one() {
+        let syn = step(I, SYN, 100, 0, 1_000);
+        let forged = step(R, SYN | ACK, 4_000, 101, 1_500);
+        let syn_ack = step(R, SYN | ACK, 900, 101, 31_000);
+        let ack = step(I, ACK, 101, 901, 38_500);
+        let run = |steps: [Step; 4]| {
+            let mut handshake = Handshake::default();
+            for step in &steps {
+                if handshake.is_astray(step) {
+                    handshake.note_astray(step);
+                } else {
+                    handshake.observe(step);
+                }
+            }
+            (handshake.near(), handshake.far())
+        };
+        let (late, after) = (Step { time: Nanos(33_000), ..forged }, Nanos(60_000_000));
+        assert_eq!(run([syn, syn_ack, late, ack]), (Some(7_500), Some(30_000)));
+        let after = Step { time: after, ..forged };
+        assert_eq!(run([syn, syn_ack, ack, after]), (Some(7_500), Some(30_000)));
+        assert_eq!(run([syn, forged, syn_ack, ack]), (None, None), "the forged one was timed");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod close;
 mod decoy;
+mod ends;
 mod fragments;
 mod handshake;
 mod observe;
@@ -159,6 +160,15 @@ impl Weighed for () {
     }
 }
 
+/// Whose words a payload can only be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// Of who began the session.
+    Client,
+    /// Of who answered.
+    Server,
+}
+
 /// Who listens to a shard. `X` is what it keeps with each session.
 pub trait Listener<X> {
     /// A session begins with a packet that was in a tunnel, or had more before it than one plain
@@ -166,6 +176,17 @@ pub trait Listener<X> {
     fn wrapped(&mut self, extra: &mut Option<Box<X>>, arrival: &Arrival<'_>) -> Option<u16> {
         let _ = (extra, arrival);
         None
+    }
+
+    /// Whose words these are, where they tell: asked of sessions that were picked up in the middle.
+    fn speaker(&self, payload: &[u8]) -> Option<Speaker> {
+        let _ = payload;
+        None
+    }
+
+    /// The session's ends had been taken for each other: what was concluded from that is void.
+    fn turned(&mut self, extra: &mut Option<Box<X>>) {
+        let _ = extra;
     }
 
     /// Payload arrived.

@@ -7,13 +7,16 @@
 use crate::model::Counter;
 use crate::model::Packet;
 use crate::model::PacketFlags;
+use crate::model::Stamp;
 use crate::model::TcpFlags;
 use crate::model::Transport;
+use crate::model::Trust;
 use crate::session::Arrival;
 use crate::session::Delivery;
 use crate::session::Interest;
 use crate::session::Listener;
 use crate::session::Side;
+use crate::session::Speaker;
 use crate::session::fragments::Datagram;
 use crate::session::fragments::Fragments;
 use crate::session::fragments::Taken;
@@ -25,6 +28,9 @@ use crate::session::state::Shared;
 use crate::session::stream::Placed;
 use crate::session::syn::SynSummary;
 use crate::wire::tcp::TcpOptions;
+
+/// Packets within which a session picked up in the middle may show who began it.
+const ROLES_WITHIN: u32 = 64;
 
 /// Bytes on their way to the listener.
 struct Piece<'a> {
@@ -77,10 +83,15 @@ impl<X> Session<X> {
         listener: &mut impl Listener<X>,
     ) {
         let packet = arrival.packet;
+        if packet.payload_len > 0 && !self.bits.has(Bits::ROLES_SETTLED) {
+            self.settle_roles(arrival, shared, listener);
+        }
         let side = self.side(packet);
         let fragments = &mut shared.fragments;
         self.touched = self.touched.max(packet.clock);
-        if packet.time >= self.end {
+        if packet.stamp != Stamp::PLAIN || self.bits.has(Bits::DOUBTFUL) {
+            self.note_strange_time(packet);
+        } else if packet.time >= self.end {
             self.end = packet.time;
         } else {
             self.start = self.start.min(packet.time);
@@ -116,6 +127,68 @@ impl<X> Session<X> {
                 self.give_up_acknowledged(side.other(), packet, listener);
             }
             self.note_acknowledged(side, packet);
+        }
+    }
+
+    /// Who began a TCP session whose SYN was not seen is a guess; what its ends say may prove it
+    /// wrong. Only the beginning of a segment is looked at, and not of many.
+    #[cold]
+    fn settle_roles(
+        &mut self,
+        arrival: Arrival<'_>,
+        shared: &mut Shared,
+        listener: &mut impl Listener<X>,
+    ) {
+        let packet = arrival.packet;
+        let seen = self.initiator.packets.saturating_add(self.responder.packets);
+        let guessed = packet.key.transport == Transport::TCP && !self.handshake.saw_syn();
+        if !guessed || seen >= ROLES_WITHIN {
+            return self.bits.set(Bits::ROLES_SETTLED);
+        }
+        if packet.flags.0 & (PacketFlags::FRAGMENT | PacketFlags::FRAGMENT_LATER) != 0 {
+            return;
+        }
+        let Some(speaker) = listener.speaker(arrival.payload()) else { return };
+        self.bits.set(Bits::ROLES_SETTLED);
+        if (speaker == Speaker::Client) != (self.side(packet) == Side::Initiator) {
+            self.turn();
+            if let Some(trips) = shared.trips.get_mut(self.trips) {
+                trips.turn();
+            }
+            listener.turned(&mut self.extra);
+        }
+    }
+
+    /// Takes a time into account that is not simply believed, or the first that is. A time in doubt
+    /// is the session's where the session began with such; one that was there before it neither
+    /// ends nor grows older by it.
+    #[cold]
+    fn note_strange_time(&mut self, packet: &Packet) {
+        let (begins, trust) = (!self.spoke(), packet.stamp.trust());
+        self.grain = self.grain.max(packet.stamp.grain());
+        if trust == Trust::Doubtful && begins {
+            self.bits.set(Bits::DOUBTFUL);
+        }
+        if trust.moves_timers() && self.bits.has(Bits::DOUBTFUL) {
+            // From here on it is known when it is. What came before had its time from elsewhere.
+            self.bits.clear(Bits::DOUBTFUL);
+            (self.start, self.end) = (packet.time, packet.time);
+            return self.lose_time();
+        }
+        if !self.can_time(packet) {
+            return self.lose_time();
+        }
+        self.end = self.end.max(packet.time);
+        self.start = self.start.min(packet.time);
+    }
+
+    /// Nothing that is under way can be measured to its end.
+    fn lose_time(&mut self) {
+        self.bits.set(Bits::UNTIMED);
+        self.bits.clear(Bits::TIMED_INITIATOR | Bits::TIMED_RESPONDER);
+        self.untimed = self.untimed.wrapping_add(1);
+        if !self.handshake.is_done() {
+            self.handshake.lose_time();
         }
     }
 
@@ -184,8 +257,6 @@ impl<X> Session<X> {
         }
     }
 
-    /// Follows handshake and end. False where the segment is not its sender's: nothing more of it
-    /// is to be believed.
     /// Reads how a datagram begins of which the rest never came.
     pub(crate) fn read_beginning(&mut self, datagram: &Datagram, listener: &mut impl Listener<X>) {
         self.bits.set(Bits::TRUNCATED);
@@ -194,6 +265,8 @@ impl<X> Session<X> {
         self.deliver(piece, &datagram.first, listener);
     }
 
+    /// Follows handshake and end. False where the segment is not its sender's: nothing more of it
+    /// is to be believed.
     fn observe_tcp(
         &mut self,
         side: Side,
@@ -204,6 +277,7 @@ impl<X> Session<X> {
         let flags = packet.tcp_flags;
         let mut step = self.step(packet, side);
         if self.handshake.is_astray(&step) {
+            self.handshake.note_astray(&step);
             listener.count(Counter::OpeningsImplausible, 1);
             return false;
         }
@@ -222,29 +296,11 @@ impl<X> Session<X> {
                 listener.count(Counter::EndsImplausible, 1);
                 return false;
             }
-            if flags.any(TcpFlags::RST) {
-                self.bits.set(Bits::RESET);
-            }
-        }
-        if flags.any(TcpFlags::FIN) {
-            self.bits.set(match side {
-                Side::Initiator => Bits::FIN_INITIATOR,
-                Side::Responder => Bits::FIN_RESPONDER,
-            });
+            self.note_end(side, packet);
+        } else if flags.has(TcpFlags::ACK) {
+            self.note_ack(side, packet);
         }
         true
-    }
-
-    /// Whether a RST or FIN may be its sender's: anybody can forge one who does not see where the
-    /// stream stands (RFC 5961 section 1). Where the sensor does not know that either, it may.
-    fn may_end(&self, step: &Step) -> bool {
-        match (self.stream(step.side), self.stream(step.side.other())) {
-            (Some(own), _) => own.is_near(step.seq),
-            (None, Some(peer)) if step.flags.any(TcpFlags::RST) => {
-                self.handshake.may_refuse(step, peer.next())
-            }
-            _ => true,
-        }
     }
 
     fn observe_syn(&mut self, side: Side, arrival: Arrival<'_>) {
@@ -263,6 +319,10 @@ impl<X> Session<X> {
         match stream.place(seq, wire) {
             Placed::InOrder { skip } => {
                 stream.advance(wire - skip);
+                let ends = packet.tcp_flags.any(TcpFlags::FIN | TcpFlags::RST);
+                if self.bits.ends() != 0 && !ends {
+                    self.take_back_end(side, listener);
+                }
                 if skip > 0 {
                     self.retransmits = self.retransmits.saturating_add(1);
                 }

@@ -52,6 +52,11 @@ impl Reorder {
         true
     }
 
+    /// Each side becomes the other.
+    pub(crate) fn turn(&mut self) {
+        self.early.iter_mut().for_each(|early| early.side = early.side.other());
+    }
+
     /// The waiting segment of `side` that begins nearest above `next`, with its distance.
     pub(crate) fn nearest(&self, side: Side, next: u32) -> Option<u32> {
         let of_side = self.early.iter().filter(|early| early.side == side);

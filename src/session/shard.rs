@@ -176,7 +176,7 @@ impl<X: Weighed> Shard<X> {
         let Some(session) = self.sessions.get_mut(id) else { return };
         // Only its first packet and its end can bring a session's time-out forward: a later one is
         // found when the timer comes up, an earlier one would be missed.
-        let (fresh, was_over) = (!session.spoke(), session.is_over());
+        let (fresh, ends) = (!session.spoke(), session.bits.ends());
         // Who is not listened to holds nothing more, and nothing less, than before.
         let before = (!session.bits.has(Bits::DEAF)).then(|| session.weight());
         session.observe(arrival, &mut self.shared, listener);
@@ -185,7 +185,7 @@ impl<X: Weighed> Shard<X> {
             self.make_room(id, packet.clock, listener);
         }
         let Some(session) = self.sessions.get(id) else { return };
-        if fresh || session.is_over() != was_over {
+        if fresh || session.bits.ends() != ends {
             self.rearm(id);
         }
         if self.shared.fragments.has_given_up() {

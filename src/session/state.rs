@@ -5,10 +5,12 @@
 
 use crate::bounded::Slab;
 use crate::model::FlowKey;
+use crate::model::Grain;
 use crate::model::Heading;
 use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::PacketFlags;
+use crate::model::TcpFlags;
 use crate::model::Transport;
 use crate::session::Side;
 use crate::session::Weighed;
@@ -44,52 +46,116 @@ pub(crate) struct Origin {
 
 /// Facts that fit a bit each.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Bits(u16);
+pub(crate) struct Bits(u32);
 
 impl Bits {
     /// The initiator is side `b` of the key.
-    pub(crate) const INITIATOR_B: u16 = 1;
+    pub(crate) const INITIATOR_B: u32 = 1;
     /// A segment of the initiator waits for its acknowledgement.
-    pub(crate) const TIMED_INITIATOR: u16 = 4096;
+    pub(crate) const TIMED_INITIATOR: u32 = 4096;
     /// One of the responder does.
-    pub(crate) const TIMED_RESPONDER: u16 = 8192;
+    pub(crate) const TIMED_RESPONDER: u32 = 8192;
     /// It was counted among those with bytes acknowledged and never seen.
-    pub(crate) const UNSEEN_COUNTED: u16 = 16_384;
+    pub(crate) const UNSEEN_COUNTED: u32 = 16_384;
     /// The open hole of the initiator's stream was acknowledged.
-    pub(crate) const UNSEEN_INITIATOR: u16 = 32_768;
+    pub(crate) const UNSEEN_INITIATOR: u32 = 32_768;
     /// That of the responder's was.
-    pub(crate) const UNSEEN_RESPONDER: u16 = 16;
+    pub(crate) const UNSEEN_RESPONDER: u32 = 16;
     /// RST was seen.
-    pub(crate) const RESET: u16 = 2;
+    pub(crate) const RESET: u32 = 2;
     /// Nobody listens any more.
-    pub(crate) const DEAF: u16 = 4;
+    pub(crate) const DEAF: u32 = 4;
     /// A snap length or cap cut something.
-    pub(crate) const TRUNCATED: u16 = 8;
+    pub(crate) const TRUNCATED: u32 = 8;
     /// The first frame carried a VLAN tag.
-    pub(crate) const VLAN: u16 = 32;
+    pub(crate) const VLAN: u32 = 32;
     /// The initiator sent FIN.
-    pub(crate) const FIN_INITIATOR: u16 = 64;
+    pub(crate) const FIN_INITIATOR: u32 = 64;
     /// The responder sent FIN.
-    pub(crate) const FIN_RESPONDER: u16 = 128;
+    pub(crate) const FIN_RESPONDER: u32 = 128;
     /// The handshake has nothing more to see but a repeated SYN.
-    pub(crate) const SHAKEN: u16 = 256;
+    pub(crate) const SHAKEN: u32 = 256;
     /// Early segments wait in `reorder`.
-    pub(crate) const WAITING: u16 = 512;
+    pub(crate) const WAITING: u32 = 512;
     /// The initiator's stream has its first byte.
-    pub(crate) const STREAM_INITIATOR: u16 = 1024;
+    pub(crate) const STREAM_INITIATOR: u32 = 1024;
     /// The responder's stream has its first byte.
-    pub(crate) const STREAM_RESPONDER: u16 = 2048;
+    pub(crate) const STREAM_RESPONDER: u32 = 2048;
+
+    /// It began with packets whose time is in doubt, and has no others yet.
+    pub(crate) const DOUBTFUL: u32 = 1 << 16;
+    /// A packet had no time of its own.
+    pub(crate) const UNTIMED: u32 = 1 << 17;
+    /// The initiator acknowledged what the responder sent: it is where its packets say.
+    pub(crate) const CONFIRMED: u32 = 1 << 18;
+    /// The RST was the responder's.
+    pub(crate) const RESET_BY_RESPONDER: u32 = 1 << 19;
+    /// The RST or a FIN looks forged.
+    pub(crate) const END_DOUBTED: u32 = 1 << 20;
+    /// The initiator's FIN was acknowledged.
+    pub(crate) const FIN_INITIATOR_ACKED: u32 = 1 << 21;
+    /// The responder's FIN was acknowledged.
+    pub(crate) const FIN_RESPONDER_ACKED: u32 = 1 << 22;
+    /// A FIN was not the next of its stream: data before it may still come.
+    pub(crate) const FIN_EARLY: u32 = 1 << 23;
+    /// Nothing more can tell who began.
+    pub(crate) const ROLES_SETTLED: u32 = 1 << 24;
+
+    /// What an end is made of.
+    const ENDS: u32 = Bits::RESET
+        | Bits::RESET_BY_RESPONDER
+        | Bits::END_DOUBTED
+        | Bits::FIN_INITIATOR
+        | Bits::FIN_RESPONDER
+        | Bits::FIN_INITIATOR_ACKED
+        | Bits::FIN_RESPONDER_ACKED
+        | Bits::FIN_EARLY;
+    const FINS: u32 = Bits::FIN_INITIATOR | Bits::FIN_RESPONDER;
+    const FINS_ACKED: u32 = Bits::FIN_INITIATOR_ACKED | Bits::FIN_RESPONDER_ACKED;
+
+    /// Bits of one side and the same of the other.
+    const SIDES: [(u32, u32); 5] = [
+        (Bits::TIMED_INITIATOR, Bits::TIMED_RESPONDER),
+        (Bits::UNSEEN_INITIATOR, Bits::UNSEEN_RESPONDER),
+        (Bits::FIN_INITIATOR, Bits::FIN_RESPONDER),
+        (Bits::FIN_INITIATOR_ACKED, Bits::FIN_RESPONDER_ACKED),
+        (Bits::STREAM_INITIATOR, Bits::STREAM_RESPONDER),
+    ];
+
+    /// What is known of its end.
+    pub(crate) const fn ends(self) -> u32 {
+        self.0 & Bits::ENDS
+    }
+
+    /// It did not end.
+    pub(crate) const fn clear_ends(&mut self) {
+        self.0 &= !Bits::ENDS;
+    }
+
+    /// Each side becomes the other.
+    fn turn(&mut self) {
+        let before = *self;
+        for (one, other) in Bits::SIDES {
+            for (from, to) in [(one, other), (other, one)] {
+                if before.has(from) { self.set(to) } else { self.clear(to) }
+            }
+        }
+        self.0 ^= Bits::INITIATOR_B;
+        if before.has(Bits::RESET) {
+            self.0 ^= Bits::RESET_BY_RESPONDER;
+        }
+    }
 
     /// Whether every bit of `bits` is set.
-    pub(crate) const fn has(self, bits: u16) -> bool {
+    pub(crate) const fn has(self, bits: u32) -> bool {
         self.0 & bits == bits
     }
 
-    pub(crate) const fn set(&mut self, bits: u16) {
+    pub(crate) const fn set(&mut self, bits: u32) {
         self.0 |= bits;
     }
 
-    pub(crate) const fn clear(&mut self, bits: u16) {
+    pub(crate) const fn clear(&mut self, bits: u32) {
         self.0 &= !bits;
     }
 }
@@ -127,7 +193,6 @@ pub(crate) struct Session<X> {
     pub(crate) frame_last: u32,
     pub(crate) bits: Bits,
     pub(crate) file: u16,
-    pub(crate) vlan: u16,
     pub(crate) taken: Taken,
     // The second line begins here.
     pub(crate) end: Nanos,
@@ -151,6 +216,11 @@ pub(crate) struct Session<X> {
     pub(crate) trips: u32,
     /// Copies left out.
     pub(crate) duplicates: u32,
+    /// Packets with no time of their own (wrapping: it is only compared).
+    pub(crate) untimed: u16,
+    pub(crate) vlan: u16,
+    /// The coarsest grain of its packets' times.
+    pub(crate) grain: Grain,
 }
 
 impl<X> Session<X> {
@@ -164,7 +234,7 @@ impl<X> Session<X> {
     pub(crate) fn open(packet: &Packet, file: u16, frame: &[u8]) -> Session<X> {
         let mut bits = Bits::default();
         let sender_is_b = packet.heading() == Heading::BToA;
-        if sender_is_b != begins_with_answer(packet) {
+        if sender_is_b != begins_with_answer(packet, frame) {
             bits.set(Bits::INITIATOR_B);
         }
         let tag = packet.only_tag(frame);
@@ -187,12 +257,14 @@ impl<X> Session<X> {
             file,
             vlan: tag.unwrap_or(0),
             taken: Taken::Yes,
+            grain: Grain::default(),
             retransmits: 0,
             out_of_order: 0,
             gaps: 0,
             twin: 0,
             trips: Self::NO_TRIPS,
             duplicates: 0,
+            untimed: 0,
             bits,
             reorder: None,
             extra: None,
@@ -252,9 +324,11 @@ impl<X> Session<X> {
         }
     }
 
-    /// Repetitions, early segments and holes so far (wrapping: it is only compared).
+    /// Repetitions, early segments, holes and packets without a time so far (wrapping: it is only
+    /// compared).
     pub(crate) const fn troubles(&self) -> u32 {
-        self.retransmits.wrapping_add(self.out_of_order).wrapping_add(self.gaps)
+        let disorder = self.retransmits.wrapping_add(self.out_of_order).wrapping_add(self.gaps);
+        disorder.wrapping_add(self.untimed as u32)
     }
 
     /// Bytes it holds beside its place, while anybody listens.
@@ -281,13 +355,38 @@ impl<X> Session<X> {
 
     /// Whether TCP is over: reset, or FIN from both ends.
     pub(crate) const fn is_over(&self) -> bool {
-        self.bits.has(Bits::RESET) || self.bits.has(Bits::FIN_INITIATOR | Bits::FIN_RESPONDER)
+        self.bits.has(Bits::RESET) || self.bits.has(Bits::FINS)
+    }
+
+    /// What it is that is over.
+    const fn ended(&self) -> Class {
+        if self.bits.has(Bits::END_DOUBTED) {
+            Class::TcpDoubted
+        } else if self.bits.has(Bits::RESET) {
+            // Who refuses a SYN has nothing that could go on.
+            if self.bits.has(Bits::CONFIRMED) { Class::TcpEnding } else { Class::TcpClosed }
+        } else if self.bits.has(Bits::FINS_ACKED) {
+            Class::TcpClosed
+        } else {
+            Class::TcpEnding
+        }
+    }
+
+    /// The guess who began was wrong: each side becomes the other.
+    pub(crate) fn turn(&mut self) {
+        self.bits.turn();
+        std::mem::swap(&mut self.initiator, &mut self.responder);
+        let [initiator, responder] = &mut self.origins;
+        std::mem::swap(initiator, responder);
+        if let Some(reorder) = &mut self.reorder {
+            reorder.turn();
+        }
     }
 
     /// What it is, for the purpose of timing it out.
     pub(crate) fn class(&self) -> Class {
         match self.key.transport {
-            Transport::TCP if self.is_over() => Class::TcpClosed,
+            Transport::TCP if self.is_over() => self.ended(),
             Transport::TCP if !self.handshake.saw_syn() => Class::TcpHalf,
             Transport::TCP if self.both_spoke() => Class::TcpEstablished,
             Transport::TCP => Class::TcpOpened,
@@ -303,22 +402,42 @@ impl<X> Session<X> {
     }
 }
 
+/// Ports from here on are given to whoever begins (RFC 6335 section 6 names those from 49152 on as
+/// dynamic; Linux begins at 32768).
+const DYNAMIC: u16 = 32_768;
+
 /// Whether the first packet seen of a session looks like the answering side's: a SYN-ACK, or
 /// (without any SYN) a packet from a system port to an ephemeral one. RFC 6335 section 6: 0-1023
-/// are system ports.
-fn begins_with_answer(packet: &Packet) -> bool {
-    use crate::model::TcpFlags;
-    if packet.key.transport == Transport::TCP && packet.tcp_flags.any(TcpFlags::SYN) {
-        return packet.tcp_flags.has(TcpFlags::ACK);
-    }
-    if !matches!(packet.key.transport, Transport::TCP | Transport::UDP) {
-        return false;
-    }
+/// are system ports. Of TCP whose SYN passed before the capture began, one from any port that
+/// services use to a dynamic one. Nobody but a sender begins what goes to a group, and a group
+/// begins nothing (RFC 1122 section 3.2.1.3).
+fn begins_with_answer(packet: &Packet, frame: &[u8]) -> bool {
+    let key = &packet.key;
     let (from, to) = match packet.heading() {
-        Heading::AToB => (packet.key.a_port, packet.key.b_port),
-        Heading::BToA => (packet.key.b_port, packet.key.a_port),
+        Heading::AToB => ((key.a, key.a_port), (key.b, key.b_port)),
+        Heading::BToA => ((key.b, key.b_port), (key.a, key.a_port)),
     };
-    from < 1_024 && to >= 1_024
+    if to.0.is_group() || from.0.is_group() || goes_to_a_group(packet, frame) {
+        return from.0.is_group() && !to.0.is_group();
+    }
+    let ((_, from), (_, to)) = (from, to);
+    let answers = from < 1_024 && to >= 1_024;
+    match key.transport {
+        Transport::TCP if packet.tcp_flags.any(TcpFlags::SYN) => {
+            packet.tcp_flags.has(TcpFlags::ACK)
+        }
+        Transport::TCP => answers || from >= 1_024 && from < DYNAMIC && to >= DYNAMIC,
+        Transport::UDP => answers,
+        _ => false,
+    }
+}
+
+/// Whether the frame's link layer says so (IEEE 802: the lowest bit of the first byte): the
+/// broadcast address of a subnet can be told by nothing else.
+fn goes_to_a_group(packet: &Packet, frame: &[u8]) -> bool {
+    packet.flags.has(PacketFlags::ETHERNET)
+        && !packet.flags.has(PacketFlags::TUNNELLED)
+        && frame.first().is_some_and(|first| first & 1 == 1)
 }
 
 #[cfg(test)]

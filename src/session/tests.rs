@@ -9,6 +9,7 @@ use crate::model::Addr;
 use crate::model::Counter;
 use crate::model::FlowKey;
 use crate::model::PacketFlags;
+use crate::model::Stamp;
 use crate::model::TcpFlags;
 use crate::model::record::SessionState;
 
@@ -54,7 +55,7 @@ fn packet(n: u16, from_client: bool, at_ms: u64, flags: u8, seq: u32, ack: u32) 
         tcp_flags: TcpFlags(flags),
         ttl: 64,
         flags: PacketFlags(flags_bits),
-        block: 0,
+        stamp: Stamp::PLAIN,
         shard: 0,
     }
 }

@@ -11,9 +11,14 @@ pub enum Class {
     TcpEstablished,
     /// TCP without its handshake.
     TcpHalf,
-    /// TCP: FIN from both sides, or RST: kept a moment so that stragglers do not open a new
-    /// session.
+    /// TCP: FIN from both sides, each acknowledged, or refused: kept a moment so that stragglers do
+    /// not open a new session.
     TcpClosed,
+    /// TCP: RST, or FIN from both ends of which not both were acknowledged: it may go on, and
+    /// then it was forged.
+    TcpEnding,
+    /// The same, by a segment that looks forged.
+    TcpDoubted,
     /// UDP, one side.
     UdpOpened,
     /// UDP, both sides.
@@ -34,6 +39,10 @@ pub struct Timeouts {
     pub tcp_half: u32,
     /// See [`Class::TcpClosed`].
     pub tcp_closed: u32,
+    /// See [`Class::TcpEnding`]. An interactive session seldom pauses for longer.
+    pub tcp_ending: u32,
+    /// See [`Class::TcpDoubted`].
+    pub tcp_doubted: u32,
     /// See [`Class::UdpOpened`].
     pub udp_opened: u32,
     /// See [`Class::UdpEstablished`]. RFC 4787 REQ-5 asks NATs for at least two minutes.
@@ -49,6 +58,8 @@ impl Default for Timeouts {
             tcp_established: 3_600,
             tcp_half: 300,
             tcp_closed: 5,
+            tcp_ending: 60,
+            tcp_doubted: 300,
             udp_opened: 60,
             udp_established: 180,
             other: 60,
@@ -64,6 +75,8 @@ impl Timeouts {
             Class::TcpEstablished => self.tcp_established,
             Class::TcpHalf => self.tcp_half,
             Class::TcpClosed => self.tcp_closed,
+            Class::TcpEnding => self.tcp_ending,
+            Class::TcpDoubted => self.tcp_doubted,
             Class::UdpOpened => self.udp_opened,
             Class::UdpEstablished => self.udp_established,
             Class::Other => self.other,
@@ -79,6 +92,7 @@ impl Timeouts {
     /// The longest span, in seconds: how far ahead a timer may be.
     pub fn longest(&self) -> u32 {
         let tcp = self.tcp_opened.max(self.tcp_established).max(self.tcp_half).max(self.tcp_closed);
-        tcp.max(self.udp_opened).max(self.udp_established).max(self.other)
+        let ends = self.tcp_ending.max(self.tcp_doubted);
+        tcp.max(ends).max(self.udp_opened).max(self.udp_established).max(self.other)
     }
 }

@@ -15,6 +15,7 @@ use crate::model::Counter;
 use crate::model::Packet;
 use crate::model::TcpFlags;
 use crate::model::Transport;
+use crate::model::Trust;
 use crate::session::Arrival;
 use crate::session::Listener;
 use crate::session::Side;
@@ -33,7 +34,7 @@ pub(crate) type Pool = Slab<Trips>;
 const SEGMENT: u32 = 1_460;
 
 /// The bit that says that a segment of `side` is under way.
-const fn under_way(side: Side) -> u16 {
+const fn under_way(side: Side) -> u32 {
     match side {
         Side::Initiator => Bits::TIMED_INITIATOR,
         Side::Responder => Bits::TIMED_RESPONDER,
@@ -56,6 +57,10 @@ impl<X> Session<X> {
         if !flags.has(TcpFlags::ACK) || flags.any(TcpFlags::RST | TcpFlags::SYN) {
             return;
         }
+        if !self.can_time(packet) {
+            // It may be the acknowledgement that was waited for: a later one would tell too much.
+            return self.bits.clear(Bits::TIMED_INITIATOR | Bits::TIMED_RESPONDER);
+        }
         if self.bits.has(under_way(side.other())) {
             self.close_probe(side, arrival, pool);
         }
@@ -68,6 +73,16 @@ impl<X> Session<X> {
             }
         } else if trips::is_turn(self.half(side).packets) {
             self.open_probe(side, arrival, pool, listener);
+        }
+    }
+
+    /// Whether a packet's time may be held against those of the session's other packets.
+    #[inline]
+    pub(crate) fn can_time(&self, packet: &Packet) -> bool {
+        match packet.stamp.trust() {
+            Trust::Believed | Trust::SetBack => true,
+            Trust::Doubtful => self.bits.has(Bits::DOUBTFUL),
+            Trust::Absent => false,
         }
     }
 
@@ -97,7 +112,8 @@ impl<X> Session<X> {
         let stamped = way.probe.stamp.is_some();
         let header = if stamped { packet.l4_header(arrival.frame) } else { &[] };
         let echo = timestamps(header).map(|(_, echo)| echo);
-        if let Some((ns, method)) = way.probe.close(packet.time, echo) {
+        // Two equal readings say only "shorter than the clock's grain" (RFC 6298 section 2.3).
+        if let Some((ns, method)) = way.probe.close(packet.time, echo).filter(|(ns, _)| *ns > 0) {
             way.collected.add(ns, method);
         }
     }

@@ -133,6 +133,11 @@ impl Trips {
         }
     }
 
+    /// Each side becomes the other.
+    pub(crate) const fn turn(&mut self) {
+        std::mem::swap(&mut self.initiator, &mut self.responder);
+    }
+
     /// The leg between the sensor and `side`: the other end's segments measure it.
     pub(crate) fn leg(&self, side: Side) -> Option<RoundTrips> {
         match side {

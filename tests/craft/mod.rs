@@ -340,17 +340,23 @@ pub fn read(capture: &[u8], args: &[&str]) -> Said {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("input.pcap");
     std::fs::write(&file, capture).unwrap();
+    read_path(&file, args)
+}
+
+/// `longhaul read` of a file or folder. Whatever is asked, every session is accounted for.
+pub fn read_path(path: &Path, args: &[&str]) -> Said {
+    let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let run = Command::new(env!("CARGO_BIN_EXE_longhaul"))
         .arg("read")
-        .arg(&file)
+        .arg(path)
         .arg("--out")
         .arg(&out)
         .args(args)
         .output()
         .unwrap();
     let lines = |name: &str| values(&out.join(name));
-    Said {
+    let said = Said {
         sessions: lines("sessions.ndjson"),
         endpoints: lines("endpoints.ndjson"),
         alerts: lines("alerts.ndjson"),
@@ -360,7 +366,23 @@ pub fn read(capture: &[u8], args: &[&str]) -> Said {
         stdout: String::from_utf8_lossy(&run.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&run.stderr).into_owned(),
         code: run.status.code(),
+    };
+    if !said.run.is_null() {
+        let written = assert_accounted(&said.run);
+        let elsewhere = args.contains(&"--sessions");
+        assert!(elsewhere || written == said.sessions.len() as u64, "{written} were written");
     }
+    said
+}
+
+/// Sessions opened are those written and those dropped, by reason: exact. Gives those written.
+pub fn assert_accounted(run: &Value) -> u64 {
+    let count = |name: &str| run["counters"]["session"][name].as_u64().unwrap();
+    let fates = ["written", "not_asked", "unsaved"].map(count);
+    let counters = &run["counters"]["session"];
+    assert_eq!(count("sessions"), fates.iter().sum::<u64>(), "{counters}");
+    assert_eq!(count("unaccounted"), 0, "{counters}");
+    fates[0]
 }
 
 /// The lines of a file of NDJSON; none where it is not there.

@@ -25,7 +25,9 @@ use crate::capture::live::LiveOptions;
 use crate::capture::ring::map::Geometry;
 pub(super) use crate::capture::ring::map::Lent;
 use crate::capture::ring::map::Map;
+use crate::model::Grain;
 use crate::model::LinkType;
+use crate::model::Trust;
 
 /// Bytes of a block: a frame of 64 KiB (what GRO puts together) fits many times, and at full speed
 /// a block is a millisecond's work.
@@ -151,6 +153,8 @@ impl Ring {
                 // The tap counts.
                 number: 0,
                 interface: 0,
+                grain: Grain::default(),
+                trust: Trust::Believed,
             });
         }
         None

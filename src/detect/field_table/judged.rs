@@ -111,6 +111,10 @@ pub(super) static JUDGED: &[Field] = &[
         |r| Value::Bool(r.quality.one_way), "Only one direction was seen.")),
     field(("longhaul.quality.truncated", Kind::Bool, "", Shown::Always,
         |r| Value::Bool(r.quality.truncated), "A snap length or a cap cut something.")),
+    field(("longhaul.quality.unconfirmed", Kind::Bool, "", Shown::Sometimes,
+        |r| if r.quality.unconfirmed { Value::Bool(true) } else { Value::Absent },
+        "TCP: the initiator acknowledged nothing that the responder sent, so that anybody may have \
+         sent its packets. Written where true.")),
     field(("longhaul.packets.input", Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.file)),
         "Input file or interface of the first packet: `file` of run.json's `inputs`.")),

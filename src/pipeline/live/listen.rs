@@ -162,6 +162,7 @@ impl<'r> Listener<'r> {
         let Source::Live(live) = &reader.source else { return Ok(false) };
         let some_wait = live.holds_some();
         let horizon = if self.draining { Nanos(u64::MAX) } else { self.pace.horizon(some_wait) };
+        reader.tell_time(self.pace.ahead.map(|_| self.pace.now()));
         loop {
             while let Some((file, meta)) = reader.source.next() {
                 reader.read_frame(file, &meta, out).map_err(worker_gone)?;
@@ -171,6 +172,10 @@ impl<'r> Listener<'r> {
             if turn.ready && !turn.let_go {
                 // Only the other interface's turn.
                 continue;
+            }
+            if reader.was_set() {
+                // The system's clock was set: what packets told before is void.
+                self.pace.ahead = None;
             }
             self.pace.note(reader.intake.tally.last);
             out.flush().map_err(worker_gone)?;

@@ -1,0 +1,110 @@
+//! How a TCP session ends, and whether it did: RST, FIN and what is acknowledged.
+//!
+//! Owns: the rules by which an end is believed, doubted and taken back. In: packets of one session.
+//! Out: its bits. Never: ends a session (its timer does).
+
+use crate::model::Counter;
+use crate::model::Packet;
+use crate::model::TcpFlags;
+use crate::session::Listener;
+use crate::session::Side;
+use crate::session::handshake::Step;
+use crate::session::state::Bits;
+use crate::session::state::Session;
+use crate::session::stream::Stream;
+
+/// A RST or FIN with a TTL so far from that of its sender's first packet is not believed at once:
+/// routes change by a few hops, and who forges one may have it die on the way.
+const TTL_STEP: u8 = 8;
+
+/// Bytes behind which an acknowledgement is looked for where the SYN-ACK was not seen.
+const BEHIND: u32 = 1 << 20;
+
+impl<X> Session<X> {
+    /// What an acknowledgement proves of its sender, and of the other end's FIN.
+    #[inline]
+    pub(crate) fn note_ack(&mut self, side: Side, packet: &Packet) {
+        let (fin, acked) = match side {
+            Side::Initiator => (Bits::FIN_RESPONDER, Bits::FIN_RESPONDER_ACKED),
+            Side::Responder => (Bits::FIN_INITIATOR, Bits::FIN_INITIATOR_ACKED),
+        };
+        if self.bits.has(fin) && packet.ack == self.half(side.other()).stream.next().wrapping_add(1)
+        {
+            self.bits.set(acked);
+        }
+        if side == Side::Initiator && !self.bits.has(Bits::CONFIRMED) {
+            self.confirm(packet);
+        }
+    }
+
+    /// Whether the initiator acknowledges what the responder sent: who forges its address does not
+    /// see that.
+    fn confirm(&mut self, packet: &Packet) {
+        let sent = self.responder.bytes.min(u64::from(BEHIND)) as u32;
+        let Some(next) = self.stream(Side::Responder).map(Stream::next) else { return };
+        let first =
+            self.handshake.syn_ack_seq().map_or(next.wrapping_sub(sent), |seq| seq.wrapping_add(1));
+        if packet.ack.wrapping_sub(first) <= next.wrapping_sub(first) {
+            self.bits.set(Bits::CONFIRMED);
+        }
+    }
+
+    /// A RST or FIN that may be its sender's.
+    pub(crate) fn note_end(&mut self, side: Side, packet: &Packet) {
+        let next = self.stream(side).map(Stream::next);
+        let exact = next.is_none_or(|next| packet.seq == next);
+        let ttl = self.origin(side).ttl;
+        let rst = packet.tcp_flags.any(TcpFlags::RST);
+        // A FIN takes one number, and a RST behind it the next (RFC 9293 section 3.4).
+        let behind_fin = next.is_some_and(|next| packet.seq == next.wrapping_add(1));
+        if packet.ttl.abs_diff(ttl) > TTL_STEP || rst && !exact && !behind_fin {
+            self.bits.set(Bits::END_DOUBTED);
+        }
+        if rst {
+            self.bits.set(Bits::RESET);
+            if side == Side::Responder {
+                self.bits.set(Bits::RESET_BY_RESPONDER);
+            }
+        } else {
+            if !exact {
+                self.bits.set(Bits::FIN_EARLY);
+            }
+            self.bits.set(match side {
+                Side::Initiator => Bits::FIN_INITIATOR,
+                Side::Responder => Bits::FIN_RESPONDER,
+            });
+            if packet.tcp_flags.has(TcpFlags::ACK) {
+                self.note_ack(side, packet);
+            }
+        }
+    }
+
+    /// New data of `side` came in their turn: who has ended sends none, so that what ended it was
+    /// forged, and nobody obeyed it.
+    #[cold]
+    pub(crate) fn take_back_end(&mut self, side: Side, listener: &mut impl Listener<X>) {
+        let fin = match side {
+            Side::Initiator => Bits::FIN_INITIATOR,
+            Side::Responder => Bits::FIN_RESPONDER,
+        };
+        let by_responder = self.bits.has(Bits::RESET_BY_RESPONDER);
+        let reset = self.bits.has(Bits::RESET) && by_responder == (side == Side::Responder);
+        let finished = self.bits.has(fin) && !self.bits.has(Bits::FIN_EARLY);
+        if reset || finished {
+            self.bits.clear_ends();
+            listener.count(Counter::EndsImplausible, 1);
+        }
+    }
+
+    /// Whether a RST or FIN may be its sender's: anybody can forge one who does not see where the
+    /// stream stands (RFC 5961 section 1). Where the sensor does not know that either, it may.
+    pub(crate) fn may_end(&self, step: &Step) -> bool {
+        match (self.stream(step.side), self.stream(step.side.other())) {
+            (Some(own), _) => own.is_near(step.seq),
+            (None, Some(peer)) if step.flags.any(TcpFlags::RST) => {
+                self.handshake.may_refuse(step, peer.next())
+            }
+            _ => true,
+        }
+    }
+}

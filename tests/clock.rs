@@ -1,0 +1,292 @@
+//! False times: what a few frames with a wrong date may change, which is nothing but themselves.
+//! And that every session that was opened is written, or counted as dropped.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+#![allow(dead_code, reason = "the shared modules serve several tests")]
+
+mod common;
+mod craft;
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use craft::Capture;
+use craft::Connection;
+use craft::MS;
+use craft::SECOND;
+use craft::START;
+use craft::Said;
+use craft::at;
+
+const HOUR: u64 = 3_600 * SECOND;
+const YEAR_2106: u64 = u32::MAX as u64 * SECOND;
+
+/// The demonstration's frames.
+fn demo() -> Capture {
+    let stored = std::fs::read(common::demo()).unwrap();
+    let bytes = zstd::stream::decode_all(stored.as_slice()).unwrap();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let unit = match word(0) {
+        0xa1b2_c3d4 => 1_000,
+        0xa1b2_3c4d => 1,
+        magic => panic!("the demonstration begins with {magic:08x}"),
+    };
+    let (mut capture, mut head) = (Capture::default(), 24);
+    while head < bytes.len() {
+        let time = u64::from(word(head)) * SECOND + u64::from(word(head + 4)) * unit;
+        let end = head + 16 + word(head + 8) as usize;
+        capture.add(time, bytes[head + 16..end].to_vec());
+        head = end;
+    }
+    capture
+}
+
+/// Five-tuple and state of every session; rule and level of every alert; level of every incident.
+fn verdicts(said: &Said) -> (Vec<String>, Vec<(String, String)>, Vec<String>) {
+    let tuple = |session: &Value| {
+        let of = |path: &str| at(session, path).to_string();
+        let (from, to) = (of("source.ip") + &of("source.port"), of("destination.ip"));
+        format!("{from} {to}{} {}", of("destination.port"), of("longhaul.state"))
+    };
+    let mut sessions: Vec<String> = said.sessions.iter().map(tuple).collect();
+    sessions.sort();
+    let mut rules = said.rules();
+    rules.sort();
+    let level = |incident: &Value| at(incident, "log.level").to_string();
+    (sessions, rules, said.incidents.iter().map(level).collect())
+}
+
+/// A run of frames at `from` gets other times.
+fn falsified(capture: &Capture, (from, run): (usize, usize), how: fn(u64) -> u64) -> Capture {
+    let mut capture = capture.clone();
+    let frames = capture.frames.iter_mut().skip(from).take(run);
+    frames.for_each(|(time, _)| *time = how(*time));
+    capture
+}
+
+#[test]
+fn false_times_lose_no_session_and_no_incident() {
+    let demo = demo();
+    let honest = craft::read(&demo.pcap(), &[]);
+    let wanted = verdicts(&honest);
+    assert_eq!((wanted.0.len(), wanted.2.len()), (72, 1), "the demonstration changed");
+    let end = demo.frames.len();
+    let cases: [(&str, (usize, usize), fn(u64) -> u64); 9] = [
+        ("two of 2106", (10, 2), |_| YEAR_2106),
+        ("two of 2106 later", (200, 2), |_| YEAR_2106),
+        ("two an hour ahead", (500, 2), |t| t + HOUR),
+        ("ten a day ahead", (1_500, 10), |t| t + 24 * HOUR),
+        ("a thousand of 2106", (1_000, 1_000), |_| YEAR_2106),
+        ("ten of 1970", (700, 10), |_| 0),
+        ("ten of 2106 at the end", (end - 10, 10), |_| YEAR_2106),
+        ("two of 2106 at the beginning", (0, 2), |_| YEAR_2106),
+        ("one of 1970 at the beginning", (0, 1), |_| 0),
+    ];
+    for (name, run, how) in cases {
+        let said = craft::read(&falsified(&demo, run, how).pcap(), &[]);
+        let got = verdicts(&said);
+        assert_eq!(got.0, wanted.0, "{name}: sessions");
+        assert_eq!(got.2, wanted.2, "{name}: incidents");
+        if run.1 < 100 && run.0 > 100 && run.0 + run.1 < end {
+            assert_eq!(got.1, wanted.1, "{name}: alerts");
+        }
+        let capture = at(&said.run, "counters.capture");
+        let told =
+            capture["time_leaps"].as_u64().unwrap() + capture["times_doubtful"].as_u64().unwrap();
+        assert_eq!(told, run.1 as u64, "{name}: not said");
+    }
+}
+
+#[test]
+fn added_frames_of_a_false_time_change_nothing() {
+    let demo = demo();
+    let wanted = verdicts(&craft::read(&demo.pcap(), &[]));
+    let stray =
+        craft::udp("192.0.2.9:5000".parse().unwrap(), "192.0.2.8:5001".parse().unwrap(), b"x");
+    let mut capture = demo.clone();
+    for (n, place) in [10, 10, 900, 1_801, 2_702].into_iter().enumerate() {
+        capture.frames.insert(place, (START + (n as u64 + 1) * 50 * HOUR, stray.clone()));
+    }
+    let said = craft::read(&capture.pcap(), &[]);
+    let (sessions, rules, incidents) = verdicts(&said);
+    let others: Vec<String> = sessions.into_iter().filter(|s| !s.contains("192.0.2.9")).collect();
+    assert_eq!((others, rules, incidents), wanted);
+}
+
+#[test]
+fn any_number_of_workers_says_the_same_of_false_times() {
+    let demo = demo();
+    let mut capture = falsified(&demo, (10, 2), |_| YEAR_2106);
+    capture = falsified(&capture, (700, 40), |t| t - 30 * HOUR);
+    capture = falsified(&capture, (3_000, 55), |t| t + 2 * HOUR);
+    let pcap = capture.pcap();
+    let lines = |workers: &str| {
+        let said = craft::read(&pcap, &["--workers", workers]);
+        (said.sessions, said.endpoints, said.alerts, said.incidents, said.run["counters"].clone())
+    };
+    let one = lines("1");
+    for workers in ["2", "8"] {
+        let more = lines(workers);
+        assert!(one.0 == more.0, "{workers}: sessions");
+        assert!(one.1 == more.1, "{workers}: endpoints");
+        assert!(one.2 == more.2, "{workers}: alerts");
+        assert!(one.3 == more.3, "{workers}: incidents");
+        assert_eq!(one.4, more.4, "{workers}: counters");
+    }
+}
+
+/// A session of 20 exchanges that begins at that time.
+fn session(port: u16, begins: u64) -> Capture {
+    let mut connection = Connection::new(&format!("10.0.0.5:{port}"), "198.51.100.7:443");
+    connection.now = begins;
+    connection.open();
+    for _ in 0..20 {
+        connection.ask(b"question").answer(b"an answer").wait(700 * MS);
+    }
+    connection.close()
+}
+
+#[test]
+fn a_night_and_captures_years_apart_are_no_lies() {
+    for apart in [10 * HOUR, 9_000 * HOUR, 200_000 * HOUR] {
+        let mut capture = session(50_000, START);
+        for later in 1..4 {
+            capture.join(session(50_000 + later, START + u64::from(later) * apart));
+        }
+        let said = craft::read(&capture.pcap(), &[]);
+        assert_eq!(said.sessions.len(), 4, "{apart}");
+        for session in &said.sessions {
+            let near = at(session, "longhaul.near.handshake_us").as_f64().unwrap();
+            let far = at(session, "longhaul.far.handshake_us").as_f64().unwrap();
+            assert_eq!((near, far), (2_000.0, 30_000.0), "{apart}");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_begins_where_too_little_follows_has_its_own_time() {
+    let mut capture = session(50_000, START);
+    capture.join(session(50_001, START + 10 * HOUR));
+    let said = craft::read(&capture.pcap(), &[]);
+    let late = said.sessions.iter().find(|s| at(s, "source.port") == 50_001).unwrap();
+    assert!(at(late, "event.start").as_str().unwrap().contains("T20:00:00"), "{late}");
+    assert_eq!(at(late, "longhaul.far.handshake_us").as_f64(), Some(30_000.0));
+}
+
+#[test]
+fn one_file_with_a_false_time_does_not_hold_up_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = demo();
+    let wanted = verdicts(&craft::read(&demo.pcap(), &[]));
+    let (mut even, mut odd) = (Capture::default(), Capture::default());
+    for (n, (time, frame)) in demo.frames.iter().enumerate() {
+        let time = if n == 1_000 { YEAR_2106 } else { *time };
+        if n % 2 == 0 {
+            even.add(time, frame.clone())
+        } else {
+            odd.add(time, frame.clone())
+        };
+    }
+    std::fs::write(folder.path().join("even.pcap"), even.pcap()).unwrap();
+    std::fs::write(folder.path().join("odd.pcap"), odd.pcap()).unwrap();
+    let said = craft::read_path(folder.path(), &[]);
+    assert_eq!(verdicts(&said), wanted);
+}
+
+#[test]
+fn sessions_of_the_last_seconds_of_32_bits_are_written() {
+    let mut capture = Capture::default();
+    for n in 0..600u64 {
+        let from = format!("198.51.100.{}:{}", n % 200, 2_000 + n);
+        let frame = craft::udp(from.parse().unwrap(), "10.0.0.5:9999".parse().unwrap(), b"abcd");
+        capture.add((u64::from(u32::MAX) - 60) * SECOND + n * SECOND / 10, frame);
+    }
+    let said = craft::read(&capture.pcap(), &[]);
+    assert_eq!(said.sessions.len(), 600);
+}
+
+/// Every file of the fuzz corpora: a capture as it is, anything else as frames and as payload.
+#[test]
+fn every_session_of_every_fuzz_corpus_is_accounted_for() {
+    let corpora = common::own("fuzz/corpus");
+    let (mut captures, mut read) = (0, 0);
+    for folder in std::fs::read_dir(corpora).unwrap() {
+        let folder = folder.unwrap().path();
+        let mut capture = Capture::default();
+        let mut now = START;
+        for file in std::fs::read_dir(&folder).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            let said =
+                if folder.ends_with("capture") { Some(craft::read(&bytes, &[])) } else { None };
+            captures += usize::from(said.is_some());
+            let bytes = &bytes[..bytes.len().min(1_400)];
+            now += SECOND / 7;
+            capture.add(now, bytes.to_vec());
+            let port = 2_000 + (now / MS % 60_000) as u16;
+            let host = format!("10.0.0.9:{port}");
+            let server = "198.51.100.20:443";
+            capture.add(now, craft::udp(host.parse().unwrap(), server.parse().unwrap(), bytes));
+            let mut connection = Connection::new(&host, server);
+            connection.now = now;
+            connection.open().ask(bytes).answer(bytes);
+            capture.join(connection.capture);
+        }
+        read += capture.frames.len();
+        craft::read(&capture.sorted().pcap(), &[]);
+    }
+    assert!(captures >= 5 && read > 100, "{captures} {read}");
+}
+
+#[test]
+fn every_session_is_accounted_for_whatever_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("small.toml");
+    std::fs::write(&config, "[caps]\nsessions = 16\nendpoints = 16\nalerts = 16\n").unwrap();
+    let pcap = demo().pcap();
+    for args in [
+        &["--no-sessions"][..],
+        &["--config", config.to_str().unwrap()],
+        &["--no-dedup", "--no-latency"],
+        &["--filter", "udp"],
+    ] {
+        let said = craft::read(&pcap, args);
+        assert!(!said.run.is_null(), "{args:?}: {}", said.stderr);
+        let opened = at(&said.run, "counters.session.sessions").as_u64().unwrap();
+        assert!(opened > 0, "{args:?}");
+    }
+    if let Some(shared) = common::shared("pcaps") {
+        craft::read_path(&shared, &["--no-dedup"]);
+    }
+    if let Some(shared) = common::shared("cases") {
+        craft::read_path(&shared, &[]);
+    }
+    assert!(Path::new("Cargo.toml").exists());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    /// Whatever times frames have, no session vanishes.
+    #[test]
+    fn no_times_make_a_session_vanish(
+        wild in proptest::collection::vec((any::<prop::sample::Index>(), any::<u32>(), 1usize..30), 0..8),
+        end in 200usize..1_200,
+    ) {
+        let mut capture = demo();
+        capture.frames.truncate(end);
+        for (place, second, run) in wild {
+            let from = place.index(end);
+            let frames = capture.frames.iter_mut().skip(from).take(run);
+            frames.for_each(|(time, _)| *time = u64::from(second) * SECOND);
+        }
+        let said = craft::read(&capture.pcap(), &[]);
+        prop_assert!(!said.sessions.is_empty());
+    }
+}
