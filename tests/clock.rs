@@ -12,65 +12,23 @@
 
 mod common;
 mod craft;
+#[path = "clock/false_times.rs"]
+mod false_times;
 
 use std::path::Path;
-
-use proptest::prelude::*;
-use serde_json::Value;
 
 use craft::Capture;
 use craft::Connection;
 use craft::MS;
 use craft::SECOND;
 use craft::START;
-use craft::Said;
 use craft::at;
-
-const HOUR: u64 = 3_600 * SECOND;
-const YEAR_2106: u64 = u32::MAX as u64 * SECOND;
-
-/// The demonstration's frames.
-fn demo() -> Capture {
-    let stored = std::fs::read(common::demo()).unwrap();
-    let bytes = zstd::stream::decode_all(stored.as_slice()).unwrap();
-    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-    let unit = match word(0) {
-        0xa1b2_c3d4 => 1_000,
-        0xa1b2_3c4d => 1,
-        magic => panic!("the demonstration begins with {magic:08x}"),
-    };
-    let (mut capture, mut head) = (Capture::default(), 24);
-    while head < bytes.len() {
-        let time = u64::from(word(head)) * SECOND + u64::from(word(head + 4)) * unit;
-        let end = head + 16 + word(head + 8) as usize;
-        capture.add(time, bytes[head + 16..end].to_vec());
-        head = end;
-    }
-    capture
-}
-
-/// Five-tuple and state of every session; rule and level of every alert; level of every incident.
-fn verdicts(said: &Said) -> (Vec<String>, Vec<(String, String)>, Vec<String>) {
-    let tuple = |session: &Value| {
-        let of = |path: &str| at(session, path).to_string();
-        let (from, to) = (of("source.ip") + &of("source.port"), of("destination.ip"));
-        format!("{from} {to}{} {}", of("destination.port"), of("longhaul.state"))
-    };
-    let mut sessions: Vec<String> = said.sessions.iter().map(tuple).collect();
-    sessions.sort();
-    let mut rules = said.rules();
-    rules.sort();
-    let level = |incident: &Value| at(incident, "log.level").to_string();
-    (sessions, rules, said.incidents.iter().map(level).collect())
-}
-
-/// A run of frames at `from` gets other times.
-fn falsified(capture: &Capture, (from, run): (usize, usize), how: fn(u64) -> u64) -> Capture {
-    let mut capture = capture.clone();
-    let frames = capture.frames.iter_mut().skip(from).take(run);
-    frames.for_each(|(time, _)| *time = how(*time));
-    capture
-}
+use false_times::HOUR;
+use false_times::YEAR_2106;
+use false_times::demo;
+use false_times::falsified;
+use false_times::verdicts;
+use proptest::prelude::*;
 
 #[test]
 fn false_times_lose_no_session_and_no_incident() {
@@ -127,9 +85,11 @@ fn any_number_of_workers_says_the_same_of_false_times() {
     let mut capture = falsified(&demo, (10, 2), |_| YEAR_2106);
     capture = falsified(&capture, (700, 40), |t| t - 30 * HOUR);
     capture = falsified(&capture, (3_000, 55), |t| t + 2 * HOUR);
-    let pcap = capture.pcap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("false.pcap");
+    std::fs::write(&file, capture.pcap()).unwrap();
     let lines = |workers: &str| {
-        let said = craft::read(&pcap, &["--workers", workers]);
+        let said = craft::read_path(&file, &["--workers", workers]);
         (said.sessions, said.endpoints, said.alerts, said.incidents, said.run["counters"].clone())
     };
     let one = lines("1");

@@ -21,6 +21,8 @@ mod blinding;
 mod craft;
 #[path = "torture/floods.rs"]
 mod floods;
+#[path = "clock/false_times.rs"]
+mod false_times;
 #[path = "results/kill.rs"]
 mod kill;
 #[path = "torture/live.rs"]
@@ -29,6 +31,8 @@ mod live;
 mod net;
 #[path = "torture/results.rs"]
 mod results;
+#[path = "torture/times.rs"]
+mod times;
 
 /// What kind of attack a case is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +58,7 @@ struct Case {
 
 /// Every case, by area.
 fn cases() -> Vec<Case> {
-    let areas = [blinding::cases(), floods::cases(), live::cases(), results::cases()];
+    let areas = [blinding::cases(), floods::cases(), live::cases(), results::cases(), times::cases()];
     areas.into_iter().flatten().collect()
 }
 
