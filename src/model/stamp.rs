@@ -65,7 +65,7 @@ impl Grain {
     pub const fn as_nanos(self) -> u64 {
         match self.0 {
             0 => 0,
-            step => FINE / 2 << step,
+            step => (FINE / 2) << step,
         }
     }
 

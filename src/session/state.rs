@@ -426,7 +426,7 @@ fn begins_with_answer(packet: &Packet, frame: &[u8]) -> bool {
         Transport::TCP if packet.tcp_flags.any(TcpFlags::SYN) => {
             packet.tcp_flags.has(TcpFlags::ACK)
         }
-        Transport::TCP => answers || from >= 1_024 && from < DYNAMIC && to >= DYNAMIC,
+        Transport::TCP => answers || (1_024..DYNAMIC).contains(&from) && to >= DYNAMIC,
         Transport::UDP => answers,
         _ => false,
     }
