@@ -30,6 +30,9 @@ use false_times::falsified;
 use false_times::verdicts;
 use proptest::prelude::*;
 
+/// Its name, where the run of frames begins and how long it is, what becomes of their times.
+type Case = (&'static str, (usize, usize), fn(u64) -> u64);
+
 #[test]
 fn false_times_lose_no_session_and_no_incident() {
     let demo = demo();
@@ -37,7 +40,7 @@ fn false_times_lose_no_session_and_no_incident() {
     let wanted = verdicts(&honest);
     assert_eq!((wanted.0.len(), wanted.2.len()), (72, 1), "the demonstration changed");
     let end = demo.frames.len();
-    let cases: [(&str, (usize, usize), fn(u64) -> u64); 9] = [
+    let cases: [Case; 9] = [
         ("two of 2106", (10, 2), |_| YEAR_2106),
         ("two of 2106 later", (200, 2), |_| YEAR_2106),
         ("two an hour ahead", (500, 2), |t| t + HOUR),
