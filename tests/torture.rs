@@ -19,10 +19,10 @@ mod attacks;
 #[path = "torture/blinding.rs"]
 mod blinding;
 mod craft;
-#[path = "torture/floods.rs"]
-mod floods;
 #[path = "clock/false_times.rs"]
 mod false_times;
+#[path = "torture/floods.rs"]
+mod floods;
 #[path = "results/kill.rs"]
 mod kill;
 #[path = "torture/live.rs"]
@@ -58,7 +58,8 @@ struct Case {
 
 /// Every case, by area.
 fn cases() -> Vec<Case> {
-    let areas = [blinding::cases(), floods::cases(), live::cases(), results::cases(), times::cases()];
+    let areas =
+        [blinding::cases(), floods::cases(), live::cases(), results::cases(), times::cases()];
     areas.into_iter().flatten().collect()
 }
 
