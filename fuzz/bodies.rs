@@ -86,6 +86,11 @@ pub fn decode(data: &[u8]) {
         if let Ok(decoded) = decoder.decode_frame(&frame, 0) {
             let _ = decoded.packet.payload(data);
             let _ = longhaul::wire::tcp::TcpOptions::parse(decoded.packet.l4_header(data));
+            let _ = Decoder::wrapping(&DecodeConfig::default(), &decoded.packet, data);
+        }
+        for (at, subframe) in decoder.subframes(&frame).into_iter().flatten() {
+            assert!(at + subframe.bytes.len() <= data.len());
+            let _ = decoder.decode_subframe(&subframe, 0);
         }
     }
 }
