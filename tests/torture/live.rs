@@ -107,6 +107,8 @@ fn disk_fills(net: &Net, dir: &Path) -> Result<(), String> {
         net.send_paced("b0", &sessions(sent, 3_000), 5);
         sent += 3_000;
         sensor.hears("ends early");
+        // Its files have their names a moment later.
+        std::thread::sleep(Duration::from_millis(500));
         for set in sets(&out) {
             let file = set.join("sessions.ndjson");
             if file.exists() && gone.insert(file.clone()) {

@@ -201,14 +201,14 @@ impl LiveFiles {
             report.one_way_feeds = self.post.one_way_feeds();
         }
         report.incomplete = settled.incomplete();
+        let path = settled.path().to_path_buf();
+        let ended = settled.finish(&report);
         if let Some(incomplete) = &report.incomplete {
             (self.tell)(&format!(
                 "{} ends early: {incomplete}; counting goes on, and writing when there is room",
-                settled.path().display()
+                path.display()
             ));
         }
-        let path = settled.path().to_path_buf();
-        let ended = settled.finish(&report);
         if let Some(place) = &mut self.place {
             let told = place.finished(path, &mut self.own);
             told.iter().for_each(|text| (self.tell)(text));
