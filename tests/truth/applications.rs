@@ -29,7 +29,7 @@ const WANTED: &[(&str, &[&str])] = &[
     ("rmm-teamviewer", &["teamviewer"]),
     ("ssh", &["ssh"]),
     // The tool is for SSH; what passes through it here is HTTP.
-    ("ssh-in-websocket", &["websocket"]),
+    ("ssh-in-websocket", &["websocket", "ssh"]),
     ("ssh-nonstd-port", &["ssh"]),
     ("ssh-reverse", &["ssh"]),
     ("ssh-unidirectional", &["ssh"]),

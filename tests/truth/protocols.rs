@@ -28,7 +28,12 @@ const WORDS: [(Protocol, &str); 9] = [
 ];
 
 /// Files that are told otherwise, and why.
-const TOLD_OTHERWISE: [(&str, &str, &str); 6] = [
+const TOLD_OTHERWISE: [(&str, &str, &str); 7] = [
+    (
+        "benign-saas__ndpi__zoom.pcap",
+        "stun",
+        "STUN without a cookie (RFC 3489), as Zoom speaks it; the other program looks for the cookie",
+    ),
     (
         "benign-saas__ndpi__zoom.pcap",
         "wg",
