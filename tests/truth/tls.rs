@@ -14,7 +14,7 @@ use crate::common::table;
 use crate::common::transport;
 
 /// Values that the table has and a session has not.
-const ARGUED: [Exception; 12] = [
+const ARGUED: [Exception; 8] = [
     ("vpn-openvpn__ndpi__openvpn.pcap", "tls udp:4 frame 594 ", AGAIN),
     (
         "vpn-enterprise-tls__ndpi__anyconnect-vpn.pcap",
