@@ -116,10 +116,13 @@ pub struct Subframes<'f> {
 impl<'f> Subframes<'f> {
     /// Those of `frame`; `None` where it is no 802.11 frame that carries several.
     pub(super) fn of(config: &DecodeConfig, frame: &Frame<'f>) -> Option<Subframes<'f>> {
-        let mut walk = Walk::new(config, frame, 0);
+        // Asked of every frame that is not plain: of Ethernet it costs a comparison.
         if !matches!(frame.link, LinkType::IEEE802_11 | LinkType::IEEE802_11_RADIOTAP | link::PRISM)
-            || link::first(&mut walk, frame.link) != Ok(Next::Wlan)
         {
+            return None;
+        }
+        let mut walk = Walk::new(config, frame, 0);
+        if link::first(&mut walk, frame.link) != Ok(Next::Wlan) {
             return None;
         }
         match body(&mut walk) {
