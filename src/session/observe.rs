@@ -165,7 +165,9 @@ impl<X> Session<X> {
     #[cold]
     fn note_strange_time(&mut self, packet: &Packet) {
         let (begins, trust) = (!self.spoke(), packet.stamp.trust());
-        self.grain = self.grain.max(packet.stamp.grain());
+        if trust != Trust::Absent {
+            self.grain = self.grain.max(packet.stamp.grain());
+        }
         if trust == Trust::Doubtful && begins {
             self.bits.set(Bits::DOUBTFUL);
         }
