@@ -3,6 +3,7 @@
 use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
 use longhaul::identity::Identity;
+use longhaul::identity::Listener;
 use longhaul::identity::overhears;
 use longhaul::model::Frame;
 use longhaul::model::LinkType;
@@ -76,21 +77,24 @@ pub fn ntlm(data: &[u8]) {
     }
 }
 
-/// A frame that every worker hears, twice: what it bound the first time is there the second.
+/// A frame that may say who is behind an address, twice, and what follows from it.
 pub fn overheard(data: &[u8]) {
     let (mut decoder, mut identity) = (Decoder::new(DecodeConfig::default()), Identity::new(4));
+    let mut listener = Listener::new(4);
     let frame =
         Frame { time: Nanos::ZERO, link: LinkType(1), wire_len: data.len() as u32, bytes: data };
     let Ok(decoded) = decoder.decode_frame(&frame, 0) else { return };
     let packet = decoded.packet;
     if overhears(&packet, data) {
         for _ in 0..2 {
-            identity.hear(&packet, data);
+            if let Some(said) = listener.hear(&packet, data, |_| true) {
+                identity.take(&said);
+            }
         }
         for addr in [packet.key.a, packet.key.b] {
             let holder = identity.holder_of((0, addr), packet.time, packet.time);
             assert!(holder.is_none_or(|holder| !holder.known_by.is_empty()));
-            let _ = identity.name_of(addr, (0, packet.key.b), packet.time);
+            let _ = identity.name_of(addr, (0, packet.key.b), None, packet.time);
         }
     }
 }
