@@ -1,6 +1,6 @@
 //! The names behind addresses: what a client asked for when it was told an address.
 //!
-//! Owns: the last askers of each address. In: answers to questions of our own hosts. Out: a name.
+//! Owns: what each host was told of each address. In: answers to questions of our own hosts. Out: a name.
 //! Policy at the cap: whoever asked for most loses what it was told first, so that one host cannot
 //! make others' names forgotten.
 //! Never: gives one host's name to another: whoever asks decides what he is told.
@@ -15,57 +15,58 @@ use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Place;
 
-/// Askers kept of an address.
-const ASKERS: usize = 4;
-/// At the cap an eighth of the addresses makes room at once.
+/// Names kept of what one host was told of one address: of a content network several are in use at
+/// once.
+const NAMES: usize = 4;
+/// At the cap an eighth of what is kept makes room at once.
 const ROOM: usize = 8;
 /// An answer is used for as long: programs keep names far beyond their time to live, and most
 /// addresses keep their owner for a working day.
 const USED: Nanos = Nanos::from_secs(6 * 3600);
 
-/// One client that was told an address.
+/// One name, and when it was told last.
 #[derive(Debug)]
 struct Told {
-    asker: Addr,
     name: Arc<str>,
     at: Nanos,
 }
 
-/// Names by address.
+/// Names by asker and address: however many hosts are told an address, each keeps its own.
 #[derive(Debug)]
 pub struct Names {
-    told: HashMap<Place, Vec<Told>, RandomState>,
+    told: HashMap<(Addr, Place), Vec<Told>, RandomState>,
     cap: usize,
 }
 
 impl Names {
-    /// Room for so many addresses.
+    /// Room for so many addresses, counted once for each host that asked.
     pub fn new(cap: usize) -> Names {
         Names { told: HashMap::default(), cap: cap.max(1) }
     }
 
     /// `asker` was told that `name` is at `server`. Says how many addresses were forgotten for it.
     pub fn tell(&mut self, asker: Addr, name: &Arc<str>, server: Place, at: Nanos) -> usize {
-        let full = self.told.len() >= self.cap && !self.told.contains_key(&server);
+        let key = (asker, server);
+        let full = self.told.len() >= self.cap && !self.told.contains_key(&key);
         let dropped = if full { self.make_room(at) } else { 0 };
-        let told = self.told.entry(server).or_insert_with(|| Vec::with_capacity(1));
-        if let Some(known) = told.iter_mut().find(|t| t.asker == asker && t.name == *name) {
+        let told = self.told.entry(key).or_insert_with(|| Vec::with_capacity(1));
+        if let Some(known) = told.iter_mut().find(|told| told.name == *name) {
             known.at = known.at.max(at);
             return dropped;
         }
-        if told.len() >= ASKERS {
+        if told.len() >= NAMES {
             let oldest = told.iter().enumerate().min_by_key(|(_, told)| told.at);
             if let Some((index, _)) = oldest {
                 told.swap_remove(index);
             }
         }
-        told.push(Told { asker, name: Arc::clone(name), at });
+        told.push(Told { name: Arc::clone(name), at });
         dropped
     }
 
     /// Lets go of what is too old to be used; where that is not enough, of the addresses that are
-    /// furthest down among those of whoever asked for them, the latest first. Says how many of the
-    /// latter there were.
+    /// furthest down among those of their asker, the latest first. Says how many of the latter
+    /// there were.
     #[cold]
     fn make_room(&mut self, now: Nanos) -> usize {
         self.told.retain(|_, told| told.iter().any(|told| now.since(told.at) <= USED));
@@ -73,25 +74,24 @@ impl Names {
         if self.told.len() <= keep {
             return 0;
         }
+        let last = |told: &[Told]| Reverse(told.iter().map(|told| told.at).max());
         let each = self.told.iter();
-        let mut all: Vec<(Addr, Reverse<Nanos>, Place)> = each
-            .flat_map(|(place, told)| told.iter().map(|t| (t.asker, Reverse(t.at), *place)))
-            .collect();
+        let mut all: Vec<_> =
+            each.map(|((asker, place), told)| (*asker, last(told), *place)).collect();
+        // No two compare equal: every worker forgets the same.
         all.sort_unstable();
-        let mut ranks: HashMap<Place, (u32, Reverse<Nanos>), RandomState> = HashMap::default();
-        let (mut asker, mut nth) = (None, 0);
+        let (mut asker, mut nth) = (None, 0u32);
+        let mut order = Vec::with_capacity(all.len());
         for (of, at, place) in all {
             nth = if asker == Some(of) { nth + 1 } else { 0 };
             asker = Some(of);
-            let rank = ranks.entry(place).or_insert((nth, at));
-            *rank = (*rank).min((nth, at));
+            order.push((nth, at, of, place));
         }
-        let mut order: Vec<((u32, Reverse<Nanos>), Place)> =
-            ranks.into_iter().map(|(place, rank)| (rank, place)).collect();
-        // No two compare equal: every worker forgets the same.
         order.sort_unstable();
         let gone = order.split_off(keep.min(order.len()));
-        gone.iter().filter(|(_, place)| self.told.remove(place).is_some()).count()
+        let forgotten =
+            gone.iter().filter(|(.., asker, place)| self.told.remove(&(*asker, *place)).is_some());
+        forgotten.count()
     }
 
     /// The name that `asker` was told: `own` if it was one of them, else the last.
@@ -102,9 +102,8 @@ impl Names {
         if self.told.is_empty() {
             return None;
         }
-        let fresh =
-            |told: &&Told| told.asker == asker && told.at <= at && at.since(told.at) <= USED;
-        let told = self.told.get(&server)?.iter().filter(fresh);
+        let fresh = |told: &&Told| told.at <= at && at.since(told.at) <= USED;
+        let told = self.told.get(&(asker, server))?.iter().filter(fresh);
         let agrees = |told: &Told| own.is_some_and(|own| own.eq_ignore_ascii_case(&told.name));
         let best = told.max_by_key(|told| (agrees(told), told.at))?;
         Some(Arc::clone(&best.name))
@@ -141,9 +140,9 @@ mod tests {
         }
         assert_eq!(dropped + names.told.len(), 10_005, "each is there or counted");
         for n in 0..5 {
-            assert!(names.told.contains_key(&server(1_000_000 + n)), "{n}");
+            assert!(names.told.contains_key(&(host(1), server(1_000_000 + n))), "{n}");
         }
-        assert!(names.told.contains_key(&server(9_999)), "the latest stays");
+        assert!(names.told.contains_key(&(host(2), server(9_999))), "the latest stays");
     }
 
     #[test]
@@ -155,5 +154,16 @@ mod tests {
         }
         assert_eq!(names.tell(host(1), &name, server(9), s(0).plus(USED).plus(s(1))), 0);
         assert_eq!(names.told.len(), 1);
+    }
+    #[test]
+    fn however_many_are_told_an_address_each_keeps_its_own_name() {
+        let mut names = Names::new(64);
+        for n in 0..20 {
+            names.tell(host(n), &Arc::from(format!("n{n}.example")), server(1), s(u64::from(n)));
+        }
+        for n in 0..20 {
+            let name = names.of(host(n), server(1), None, s(60));
+            assert_eq!(name.as_deref(), Some(format!("n{n}.example").as_str()));
+        }
     }
 }
