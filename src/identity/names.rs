@@ -1,8 +1,8 @@
 //! The names behind addresses: what a client asked for when it was told an address.
 //!
-//! Owns: what each host was told of each address. In: answers to questions of our own hosts. Out: a name.
-//! Policy at the cap: whoever asked for most loses what it was told first, so that one host cannot
-//! make others' names forgotten.
+//! Owns: what each host was told of each address. In: answers to questions of our own hosts. Out: a
+//! name. Policy at the cap: whoever asked for most loses what it was told first, so that one host
+//! cannot make others' names forgotten.
 //! Never: gives one host's name to another: whoever asks decides what he is told.
 
 use std::cmp::Reverse;
