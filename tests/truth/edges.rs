@@ -77,6 +77,10 @@ fn cut(from: &Path, to: &Path, snap: usize) {
     let mut source = MergedSource::open(inputs, &BlockPool::new(BLOCK_BYTES, 8), options);
     let mut made = Made::new();
     while let Some((file, meta)) = source.next() {
+        // One without a time was given another's, which is not to be written down as its own.
+        if !meta.trust.measures() {
+            continue;
+        }
         let frame = meta.frame(source.block(file).unwrap());
         made.frame(frame.time, frame.link, (frame.bytes, frame.wire_len), snap);
     }
