@@ -107,13 +107,7 @@ fn captures() -> Option<Vec<PathBuf>> {
 const ARGUED: [Exception; 5] = [
     ("circumvention__ndpi__psiphon3.pcap", "packets 29+25", DOUBLED_ALREADY),
     ("circumvention__ndpi__psiphon3.pcap", "packets 30+25", DOUBLED_ALREADY),
-    ("fmt-zstd__pcpp__pcapng-example.pcapng.zst", "40304 > 127.0.0.1:3306", BORNE_OUT),
-    ("vpn-commercial__ndpi__protonvpn.pcap", "10.0.2.15:37810", BORNE_OUT),
-    ("vpn-commercial__ndpi__protonvpn.pcap", "10.0.2.15:57701", BORNE_OUT),
 ];
-
-const BORNE_OUT: &str = "the last frame's time leaps ahead, and a leap is believed once a \
-    second frame bears it out: its copy does, so that sessions before it time out";
 
 const DOUBLED_ALREADY: &str = "this capture comes from a mirror port and holds copies, the same \
     identification up to 12 ms apart: a copy of such a copy may lie beyond the window";

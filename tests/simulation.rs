@@ -277,7 +277,7 @@ fn the_whole_program_measures_what_the_table_does() {
 
 #[test]
 fn a_clean_network_shows_its_legs_within_every_session() {
-    for (near, far) in [(0, 0), (3 * MS, 40 * MS), (120 * MS, 17 * US)] {
+    for (near, far) in [(US, US), (3 * MS, 40 * MS), (120 * MS, 17 * US)] {
         for stamps in [false, true] {
             let world = World { stamps, ..clean(near, far) };
             let trips = check_in_session(&world).unwrap();
