@@ -17,18 +17,25 @@ mod craft;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
+use craft::ACK;
 use craft::Capture;
 use craft::Connection;
+use craft::MS;
+use craft::RST;
 use craft::SECOND;
 use craft::START;
+use craft::SYN;
 use craft::Said;
+use craft::Tcp;
 use craft::at;
 use craft::client_hello;
 use craft::dns_answer;
 use craft::dns_query;
 use craft::ethernet;
+use craft::frame;
 use craft::read;
 use craft::server_hello;
+use craft::tcp;
 use craft::tls_data;
 use craft::udp;
 
@@ -236,4 +243,72 @@ fn two_kinds_and_a_session_make_one() {
     assert_eq!(*at(of(&said, 50_000), "longhaul.device.name_sources"), 2);
     let said = judge(&[lease(true), from_interface(tls(50_000), PI)]);
     assert_eq!(accused(&said), [("D22".to_owned(), "high".to_owned())], "its own interface");
+}
+
+/// An address of the list of Astrill's exits, and one of our hosts that answers whoever asks.
+const EXIT: &str = "104.140.119.23:40001";
+const GATE: &str = "10.20.0.11:3478";
+
+/// Datagrams of both ends, three times within a minute and a bit.
+fn datagrams(frames: &[Vec<u8>]) -> Said {
+    let mut capture = Capture::default();
+    for second in [0, 30, 61] {
+        for (n, frame) in frames.iter().enumerate() {
+            capture.add(START + second * SECOND + n as u64 * 10 * MS, frame.clone());
+        }
+    }
+    read(&capture.pcap(), &[])
+}
+
+/// A STUN message (RFC 8489 section 5).
+fn stun(class: [u8; 2], transaction: u8) -> Vec<u8> {
+    [&class[..], &[0, 0, 0x21, 0x12, 0xa4, 0x42], &[transaction; 12]].concat()
+}
+
+#[test]
+fn datagrams_of_a_false_source_accuse_nobody() {
+    let (exit, gate) = (addr(EXIT), addr(GATE));
+    let echo = |kind: u8| [kind, 0, 0, 0, 0, 7, 0, 1, 1, 2, 3, 4];
+    let icmp =
+        |from: SocketAddr, to: SocketAddr, kind| frame(from.ip(), to.ip(), 1, 60, &echo(kind));
+    let (ask, answer) = (stun([0, 1], 1), stun([1, 1], 1));
+    for (name, frames) in [
+        ("UDP", [udp(exit, gate, b"query"), udp(gate, exit, b"answer")]),
+        ("STUN", [udp(exit, gate, &ask), udp(gate, exit, &answer)]),
+        ("ping", [icmp(exit, gate, 8), icmp(gate, exit, 0)]),
+    ] {
+        let said = datagrams(&frames);
+        assert_eq!(at(&said.sessions[0], "network.direction"), "inbound", "{name}");
+        assert_eq!(*at(&said.sessions[0], "longhaul.quality.unconfirmed"), true, "{name}");
+        assert!(said.alerts.is_empty(), "{name}: {:?}", said.rules());
+        assert!(said.incidents.is_empty(), "{name}");
+    }
+    // Whoever answers what it was asked is where it says.
+    let said = datagrams(&[
+        udp(exit, gate, &ask),
+        udp(gate, exit, &stun([0, 1], 2)),
+        udp(exit, gate, &stun([1, 1], 2)),
+    ]);
+    assert!(at(&said.sessions[0], "longhaul.quality.unconfirmed").is_null());
+    assert!(said.rules().iter().any(|(rule, _)| rule == "D01"), "{:?}", said.rules());
+    // One of our own that begins needs no such proof.
+    let said = datagrams(&[udp(gate, exit, b"query"), udp(exit, gate, b"answer")]);
+    assert!(at(&said.sessions[0], "longhaul.quality.unconfirmed").is_null());
+}
+
+#[test]
+fn a_false_source_that_resets_what_it_opened_was_not_answered() {
+    let (exit, gate) = (addr(EXIT), addr("10.20.0.11:443"));
+    let segment =
+        |from, to, flags, seq, ack| tcp(from, to, Tcp { seq, ack, flags, ttl: 50, payload: b"" });
+    let mut capture = Capture::default();
+    capture.add(START, segment(exit, gate, SYN, 1, 0));
+    capture.add(START + MS, segment(gate, exit, SYN | ACK, 77, 2));
+    capture.add(START + 2 * MS, segment(exit, gate, RST, 2, 0));
+    let said = read(&capture.pcap(), &[]);
+    assert_eq!(at(&said.sessions[0], "longhaul.state"), "reset");
+    for row in &said.endpoints {
+        assert!(at(row, "endpoint.service.port").is_null(), "{row}");
+    }
+    assert!(!said.endpoints.is_empty() && said.alerts.is_empty(), "{:?}", said.rules());
 }

@@ -198,7 +198,8 @@ impl EndpointSummary {
             tags: tags(record, from),
             turns: turns(record),
             stack,
-            incoming: (from == Side::Remote && answered(record)).then(|| incoming(record, id)),
+            incoming: (from == Side::Remote && answered(record) && !record.quality.unconfirmed)
+                .then(|| incoming(record, id)),
         }
     }
 }
@@ -239,7 +240,8 @@ fn subject(record: &Record) -> Option<(Arc<str>, Option<Arc<str>>)> {
 }
 
 /// Whether the responder offered the service at all. A TCP port refuses with a RST for each SYN: no
-/// SYN-ACK that could be measured, nothing said, and no more packets than it was sent.
+/// SYN-ACK that could be measured, nothing said, and no more packets than it was sent. Whoever
+/// forges SYNs may reset what was answered: over TCP the initiator has to acknowledge it.
 fn answered(record: &Record) -> bool {
     let sent = &record.responder;
     let refused = record.transport == Transport::TCP
@@ -247,7 +249,8 @@ fn answered(record: &Record) -> bool {
         && record.far.handshake_ns.is_none()
         && record.facts.protocol.is_none()
         && sent.packets <= record.initiator.packets;
-    sent.packets > 0 && record.state != SessionState::Opened && !refused
+    let forged = record.transport == Transport::TCP && record.quality.unconfirmed;
+    sent.packets > 0 && record.state != SessionState::Opened && !refused && !forged
 }
 
 fn side(party: &Party, side: Side, (leg, transport_ns): (&Leg, Option<u64>)) -> SideSummary {

@@ -114,6 +114,10 @@ impl Legs {
         if state == State::Answered {
             return false;
         }
+        if by_initiator && exchange != Exchange::Quic {
+            // Of QUIC most packets can be written without having seen the question: it says itself.
+            at.facts.turns.get_or_insert_default().answered = true;
+        }
         let whole = at.time.0.checked_sub(slot.first.0);
         let rest = at.time.0.checked_sub(slot.last.0);
         // Nobody sends again before a round trip has passed (RFC 9002 section 6.2.1): a question

@@ -32,6 +32,12 @@ const RETRY: u64 = 2;
 const FIRST: u64 = 3;
 const FLIGHT: u64 = 4;
 
+/// The key of the server's first flight. The client sends its Handshake packets to the id that the
+/// server chose (RFC 9000 section 7.2): who did not get that flight does not know it.
+fn first(id: u32) -> u64 {
+    FIRST | u64::from(id) << 32
+}
+
 /// A Handshake packet shorter than this cannot hold a Finished: packet number, CRYPTO header,
 /// message header and 32 bytes of SHA-256, tag (RFC 9000 section 19.6, RFC 8446 section 4.4.4).
 const FINISHED_BYTES_MIN: usize = 1 + 3 + 4 + 32 + 16;
@@ -48,6 +54,9 @@ struct Held {
     finished: bool,
     /// A short print of the connection id that the first Initial packet is sent to.
     origin: Option<u32>,
+    /// Prints of the id that a Handshake packet is sent to, and of the sender's own.
+    to: Option<u32>,
+    own: u32,
 }
 
 /// Who opened the connection, and what tells connections apart that were begun side by side.
@@ -77,6 +86,7 @@ impl Held {
         let mut rest = datagram;
         while let Ok((packet, behind)) = LongPacket::parse(rest) {
             let body = packet.bytes.len() - packet.header_bytes;
+            held.own = print_of(packet.source);
             match packet.packet_type {
                 PacketType::Initial => {
                     held.initial = true;
@@ -86,6 +96,7 @@ impl Held {
                 PacketType::Retry => held.retry = true,
                 PacketType::Handshake => {
                     held.handshake = true;
+                    held.to = Some(print_of(packet.destination));
                     held.finished |= body >= FINISHED_BYTES_MIN;
                 }
             }
@@ -117,7 +128,7 @@ pub fn follow(datagram: &[u8], opener: Opener, legs: &mut Legs, at: &mut Moment<
         exclude(Exclusions::RETRY_REQUEST, at.facts);
         legs.ask(RETRY, print, at);
     } else if held.initial || held.handshake {
-        legs.ask(FIRST, print, at);
+        legs.ask(first(held.own), print, at);
         legs.ask(FLIGHT, print, at);
     }
     true
@@ -139,8 +150,10 @@ fn follow_client(held: Held, opener: Opener, legs: &mut Legs, at: &mut Moment<'_
         let same = retried || opener.answered;
         legs.ask(if same { HELLO } else { opener.hello(held.origin) }, print, at);
     }
-    if held.handshake {
-        legs.answer(FIRST, REFLEX, at);
+    if let Some(to) = held.to
+        && legs.answer(first(to), REFLEX, at)
+    {
+        at.facts.turns.get_or_insert_default().answered = true;
     }
     if !held.finished {
         return true;
@@ -183,7 +196,7 @@ mod tests {
     use Role::Responder;
 
     fn long(kind: u8, body: usize) -> Vec<u8> {
-        let mut out = vec![0xc0 | kind << 4, 0, 0, 0, 1, 2, 9, 9, 2, 8, 8];
+        let mut out = vec![0xc0 | kind << 4, 0, 0, 0, 1, 2, 9, 9, 2, 9, 9];
         if kind == 0 {
             out.push(0);
         }
@@ -251,6 +264,19 @@ mod tests {
         assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(20));
         assert_eq!(turns.lowest(Exchange::Quic, true), Some(40));
         assert_eq!(turns.gap_over_udp(Exchange::Quic), Some(20));
+    }
+
+    #[test]
+    fn a_packet_to_another_id_than_the_servers_answers_nothing() {
+        assert!(tell(&handshake(), Facts::default()).0.turns.unwrap().answered);
+        let mut events = handshake();
+        for (bytes, role, _) in &mut events[4..] {
+            assert_eq!(*role, Initiator);
+            *bytes = long(2, 60);
+            bytes[6..8].fill(7);
+        }
+        let turns = tell(&events, Facts::default()).0.turns.unwrap();
+        assert!(!turns.answered && turns.near.is_none());
     }
 
     #[test]

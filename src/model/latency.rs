@@ -9,6 +9,7 @@ use crate::model::Heap;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::model::record::Direction;
 use crate::model::record::Facts;
 use crate::model::record::Leg;
 
@@ -220,6 +221,8 @@ pub struct Turns {
     pub near: Option<Turn>,
     /// Likewise to the responder.
     pub far: Option<Turn>,
+    /// Over UDP: the initiator answered what the responder asked, however long it took.
+    pub answered: bool,
 }
 
 impl Heap for Turn {
@@ -335,6 +338,14 @@ impl Record {
         if let Some(dns) = &mut self.facts.dns {
             dns.round_trip_ns = dns.round_trip_ns.filter(|ns| tells(*ns));
         }
+    }
+
+    /// Doubts who began it, where that is to be shown by more than packets which nobody had to
+    /// answer: without TCP's handshake, an initiator from outside has to answer something itself.
+    pub fn settle_confirmed(&mut self) {
+        let outside = matches!(self.context.direction, Direction::Inbound | Direction::External);
+        let answered = self.facts.turns.as_ref().is_some_and(|turns| turns.answered);
+        self.quality.unconfirmed |= self.transport != Transport::TCP && outside && !answered;
     }
 
     /// The transport round trip between the sensor and the initiator, or the responder, in ns: of

@@ -174,7 +174,8 @@ pub struct Quality {
     pub one_way: bool,
     /// A snap length or a cap cut something.
     pub truncated: bool,
-    /// TCP: the initiator acknowledged nothing that the responder sent. Whoever sends its packets
+    /// The initiator did not show that it got what the responder sent: over TCP it acknowledged
+    /// none of it; otherwise it is from outside and answered nothing. Whoever sends its packets
     /// need not be where they say.
     pub unconfirmed: bool,
 }

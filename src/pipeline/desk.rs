@@ -269,6 +269,7 @@ impl Listener<Observers> for Desk<'_> {
         }
         self.identify(record);
         self.enricher.enrich(record);
+        record.settle_confirmed();
         if self.identifies {
             record.context.community_id = Some(community_id(record));
         }

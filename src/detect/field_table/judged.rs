@@ -113,8 +113,9 @@ pub(super) static JUDGED: &[Field] = &[
         |r| Value::Bool(r.quality.truncated), "A snap length or a cap cut something.")),
     field(("longhaul.quality.unconfirmed", Kind::Bool, "", Shown::Sometimes,
         |r| if r.quality.unconfirmed { Value::Bool(true) } else { Value::Absent },
-        "TCP: the initiator acknowledged nothing that the responder sent, so that anybody may have \
-         sent its packets. Written where true.")),
+        "The initiator did not show that it got what the responder sent, so that anybody may have \
+         sent its packets: over TCP it acknowledged none of it; otherwise it is from outside and \
+         answered nothing. Written where true.")),
     field(("longhaul.packets.input", Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.file)),
         "Input file or interface of the first packet: `file` of run.json's `inputs`.")),
