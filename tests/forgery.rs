@@ -149,6 +149,24 @@ fn an_answer_has_to_fit_its_question() {
 }
 
 #[test]
+fn answers_that_nobody_asked_for_are_counted() {
+    let forge = |to, id| forged(RESOLVER, to, id, "relay.example.org");
+    let count = |parts: &[Capture]| {
+        at(&judge(parts).run, "counters.identity.answers_unasked").as_u64().unwrap()
+    };
+    let (own, talk) = (asked(7, "relay.example.org"), nameless(50_000));
+    let mut again = forge(victim(4_444), 7);
+    again.frames[0].0 += SECOND;
+    let good = forge(victim(4_444), 7);
+    assert_eq!(count(&[own.clone(), good, again, talk.clone()]), 0, "asked once, answered twice");
+    let elsewhere = forge(addr("203.0.113.77:4444"), 7);
+    assert_eq!(count(&[elsewhere, talk.clone()]), 0, "to somebody whose questions we need not see");
+    assert_eq!(count(&[own, forge(victim(4_444), 8), forge(victim(4_445), 7), talk.clone()]), 2);
+    assert_eq!(count(&[lease(true), talk.clone()]), 0);
+    assert_eq!(count(&[lease(false), talk]), 1, "a lease");
+}
+
+#[test]
 fn a_name_is_bound_for_whoever_asked() {
     let other = addr("10.20.30.66:4444");
     let mut lookup = Capture::default();

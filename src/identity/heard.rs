@@ -31,7 +31,6 @@ use crate::model::addr::parse_mac;
 use crate::wire::dhcp;
 use crate::wire::dhcp6;
 use crate::wire::dns;
-use crate::wire::dns_data::RData;
 use crate::wire::dns_data::rtype;
 use crate::wire::kerberos;
 use crate::wire::nbns;
@@ -63,8 +62,9 @@ struct Passing<'a> {
     /// Who sent the frame, where nothing but a switch stands between.
     mac: Option<[u8; 6]>,
     time: Nanos,
-    /// The sender is one of ours.
+    /// The sender is one of ours, the receiver is.
     is_home: bool,
+    for_home: bool,
 }
 
 impl<'a> Passing<'a> {
@@ -80,8 +80,8 @@ impl<'a> Passing<'a> {
         let is_local = plain && frame.first().is_some_and(|octet| octet & 1 == 1);
         let mac = frame.get(6..12).and_then(|mac| mac.try_into().ok()).filter(|_| is_local);
         let (point, payload, time) = (key.point, packet.payload(frame), packet.time);
-        let (ports, is_home) = ((from.1, to.1), is_home(from.0));
-        Passing { point, from: from.0, to: to.0, ports, payload, mac, time, is_home }
+        let (ports, is_home, for_home) = ((from.1, to.1), is_home(from.0), is_home(to.0));
+        Passing { point, from: from.0, to: to.0, ports, payload, mac, time, is_home, for_home }
     }
 
     const fn place(&self, addr: Addr) -> Place {
@@ -115,6 +115,8 @@ pub struct Listener {
     reports: Open<Asked, Vec<Binding>>,
     logins: Logins,
     doors: Doors,
+    /// Answers that were not believed because nobody was heard to ask.
+    unasked: u64,
     /// What makes the prints.
     prints: RandomState,
     /// Of the packet at hand.
@@ -132,6 +134,7 @@ impl Listener {
             reports: Open::new(room, ANSWERED_WITHIN),
             logins: Logins::new(),
             doors: Doors::new(cap),
+            unasked: 0,
             prints: RandomState::default(),
             said: Vec::new(),
         }
@@ -164,6 +167,11 @@ impl Listener {
             + self.reports.take_forgotten()
             + self.logins.take_forgotten()
             + self.doors.take_forgotten()
+    }
+
+    /// Answers that were not believed because nobody was heard to ask, since the last call.
+    pub fn take_unasked(&mut self) -> u64 {
+        std::mem::take(&mut self.unasked)
     }
 
     fn overhear(&mut self, passing: &Passing<'_>, transport: Transport) {
@@ -223,7 +231,10 @@ impl Listener {
 
     fn kerberos(&mut self, passing: &Passing<'_>, message: &[u8]) {
         if passing.ports.0 == 88 {
-            let heard = self.logins.answer_kerberos(&passing.asked(), message, passing.time);
+            let (asked, time) = (passing.asked(), passing.time);
+            let unasked = passing.for_home && self.logins.is_unasked(&asked, message, time);
+            self.unasked += u64::from(unasked);
+            let heard = self.logins.answer_kerberos(&asked, message, time);
             self.let_in(passing.place(passing.to), heard, passing.time);
         } else if let Ok(request) = kerberos::Message::parse(message) {
             self.logins.ask_kerberos(passing.asking(), &request, passing.time);
@@ -250,20 +261,21 @@ impl Listener {
         } else if passing.ports.0 == DNS {
             // Nothing of an answer is read before it is known to have been asked for.
             let (place, port, server) = passing.asked();
-            let asked = self.questions.answer(&(place, port, server, message.id), passing.time);
-            if let Some(print) = asked
-                && message.rcode() == 0
-                && message.answers > 0
-            {
-                self.answer(passing, &message, print);
+            let (key, time) = ((place, port, server, message.id), passing.time);
+            let known = self.questions.knows(&key, time);
+            let asked = self.questions.answer(&key, time);
+            if message.rcode() == 0 && message.answers > 0 {
+                match asked {
+                    Some(print) => self.answer(passing, &message, print),
+                    None if known || !passing.for_home => {}
+                    None => self.unasked += u64::from(asks_for_address(&message).is_some()),
+                }
             }
         }
     }
 
     fn ask(&mut self, key: Asked, message: &dns::Message<'_>, at: Nanos) {
-        if let Ok(question) = message.walk().question()
-            && ADDRESS_TYPES.contains(&question.qtype)
-        {
+        if let Some(question) = asks_for_address(message) {
             let print = self.print_of(&question);
             self.questions.ask(key, print, at);
         }
@@ -285,10 +297,11 @@ impl Listener {
         let mut walk = message.walk();
         let Ok(question) = walk.question() else { return };
         if self.print_of(&question) != print {
+            self.unasked += 1;
             return;
         }
         let Some(name) = text::host(&question.name) else { return };
-        let name = Arc::<str>::from(served_host(&name));
+        let name = Arc::<str>::from(text::served_host(&name));
         for _ in 0..u32::from(message.answers).min(RECORDS_MAX) {
             let Ok(record) = walk.record() else { break };
             for server in record.data.addresses() {
@@ -314,7 +327,7 @@ impl Listener {
         let records = (u32::from(message.answers) + message.others).min(RECORDS_MAX);
         for _ in 0..records {
             let Ok(record) = walk.record() else { return };
-            if address(&record.data) == Some(passing.from) {
+            if record.data.address() == Some(passing.from) {
                 let by = if passing.ports.0 == 5355 { "llmnr" } else { "mdns" };
                 return self.named(passing, text::host(&record.name).as_deref(), by);
             }
@@ -331,11 +344,11 @@ impl Listener {
             }
             nbns::Kind::StatusResponse => message
                 .node_names()
-                .find(|(name, group)| !group && is_machine(name))
+                .find(|(name, group)| !group && name.is_machine())
                 .map(|(n, _)| n),
             _ => None,
         };
-        let name = own.filter(is_machine).and_then(|name| text::word(name.text()));
+        let name = own.filter(nbns::Name::is_machine).and_then(|name| text::word(name.text()));
         self.named(passing, name.as_deref(), "nbns");
     }
 
@@ -385,7 +398,9 @@ impl Listener {
             return self.called((mac, host), "dhcp", at);
         }
         let Some((address, seconds)) = message.binding() else { return };
+        let known = self.leases.knows(&transaction, at);
         if self.leases.answer(&transaction, at).is_none() {
+            self.unasked += u64::from(!known);
             return;
         }
         // The server repeats the client's name, or gives the one that it has for it.
@@ -402,7 +417,9 @@ impl Listener {
         let client = self.prints.hash_one(message.client_id);
         let transaction = (passing.point, message.transaction, client);
         if message.is_binding() {
+            let known = self.leases6.knows(&transaction, at);
             if self.leases6.answer(&transaction, at).is_none() {
+                self.unasked += u64::from(!known);
                 return;
             }
         } else if message.is_clients() {
@@ -431,15 +448,15 @@ impl Listener {
         let number = u16::from(packet.identifier);
         match packet.code {
             radius::Code::AccountingRequest => {
+                let (place, port, server) = passing.asking();
                 let said = report(passing, &packet);
-                if !said.is_empty() {
-                    let (place, port, server) = passing.asking();
-                    self.reports.ask((place, port, server, number), said, passing.time);
-                }
+                self.reports.ask((place, port, server, number), said, passing.time);
             }
             radius::Code::AccountingResponse => {
                 let (place, port, server) = passing.asked();
-                let said = self.reports.answer(&(place, port, server, number), passing.time);
+                let (key, time) = ((place, port, server, number), passing.time);
+                self.unasked += u64::from(passing.for_home && !self.reports.knows(&key, time));
+                let said = self.reports.answer(&key, time);
                 self.said.extend(said.unwrap_or_default());
             }
             _ => {}
@@ -472,25 +489,8 @@ fn report(passing: &Passing<'_>, packet: &radius::Packet<'_>) -> Vec<Binding> {
     said
 }
 
-/// A workstation's or a server's own name, not a service's (RFC 1001 section 14, [MS-NBTE] 1.8).
-const fn is_machine(name: &nbns::Name) -> bool {
-    matches!(name.suffix, 0x00 | 0x20)
-}
-
-/// The host that a question for a service names: SVCB puts port and scheme before it, each behind
-/// an underscore (RFC 9460 section 2.3).
-fn served_host(name: &str) -> &str {
-    let mut rest = name;
-    while let Some((_, host)) = rest.strip_prefix('_').and_then(|label| label.split_once('.')) {
-        rest = host;
-    }
-    rest
-}
-
-fn address(data: &RData<'_>) -> Option<Addr> {
-    match data {
-        RData::V4(octets) => Some(Addr::v4(*octets)),
-        RData::V6(octets) => Some(Addr::v6(*octets)),
-        _ => None,
-    }
+/// The question of a message that asks for an address.
+fn asks_for_address<'m>(message: &dns::Message<'m>) -> Option<dns::Question<'m>> {
+    let question = message.walk().question().ok()?;
+    ADDRESS_TYPES.contains(&question.qtype).then_some(question)
 }

@@ -50,6 +50,11 @@ impl Logins {
         (answer.first() == Some(&AS_REPLY)).then_some(heard)
     }
 
+    /// Whether a server gives a ticket that nobody was heard to ask for.
+    pub fn is_unasked(&self, client: &Client, answer: &[u8], at: Nanos) -> bool {
+        answer.first() == Some(&AS_REPLY) && !self.waiting.knows(client, at)
+    }
+
     /// A client proves who it is in a session setup ([MS-NLMP] 2.2.1.3).
     pub fn ask_smb(&mut self, client: Client, payload: &[u8], at: Nanos) {
         let message = ntlm::Message::locate(payload).map(ntlm::Message::parse);

@@ -51,6 +51,11 @@ impl Identity {
         said.iter().map(|binding| self.take_one(binding)).sum()
     }
 
+    /// Names given up for another of the same host and address, since the last call.
+    pub fn take_displaced(&mut self) -> u64 {
+        self.names.take_displaced()
+    }
+
     fn take_one(&mut self, Binding { at, what }: &Binding) -> usize {
         match what {
             Statement::Name { asker, name, server } => self.names.tell(*asker, name, *server, *at),

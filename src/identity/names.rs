@@ -36,12 +36,13 @@ struct Told {
 pub struct Names {
     told: HashMap<(Addr, Place), Vec<Told>, RandomState>,
     cap: usize,
+    displaced: u64,
 }
 
 impl Names {
     /// Room for so many addresses, counted once for each host that asked.
     pub fn new(cap: usize) -> Names {
-        Names { told: HashMap::default(), cap: cap.max(1) }
+        Names { told: HashMap::default(), cap: cap.max(1), displaced: 0 }
     }
 
     /// `asker` was told that `name` is at `server`. Says how many addresses were forgotten for it.
@@ -56,12 +57,19 @@ impl Names {
         }
         if told.len() >= NAMES {
             let oldest = told.iter().enumerate().min_by_key(|(_, told)| told.at);
-            if let Some((index, _)) = oldest {
+            if let Some((index, known)) = oldest {
+                // What is too old to be used is no loss.
+                self.displaced += u64::from(at.since(known.at) <= USED);
                 told.swap_remove(index);
             }
         }
         told.push(Told { name: Arc::clone(name), at });
         dropped
+    }
+
+    /// Names given up for another of the same host and address, since the last call.
+    pub fn take_displaced(&mut self) -> u64 {
+        std::mem::take(&mut self.displaced)
     }
 
     /// Lets go of what is too old to be used; where that is not enough, of the addresses that are
@@ -155,6 +163,20 @@ mod tests {
         assert_eq!(names.tell(host(1), &name, server(9), s(0).plus(USED).plus(s(1))), 0);
         assert_eq!(names.told.len(), 1);
     }
+
+    #[test]
+    fn a_name_that_goes_for_a_fifth_is_counted() {
+        let mut names = Names::new(64);
+        let mut tell = |n: u64, at| {
+            names.tell(host(1), &Arc::from(format!("n{n}.example")), server(1), at);
+            names.take_displaced()
+        };
+        let displaced: Vec<u64> = (0..6).map(|n| tell(n, s(n))).collect();
+        assert_eq!(displaced, [0, 0, 0, 0, 1, 1]);
+        assert_eq!(tell(5, s(9)), 0, "told again");
+        assert_eq!(tell(9, s(9).plus(USED)), 0, "the oldest could not be used any longer");
+    }
+
     #[test]
     fn however_many_are_told_an_address_each_keeps_its_own_name() {
         let mut names = Names::new(64);

@@ -12,10 +12,14 @@ use hashbrown::HashMap;
 
 use crate::model::Nanos;
 
+/// A tap that merges several queues may put an answer's time before its question's by so much.
+const SLACK: Nanos = Nanos::from_millis(10);
+
 /// Open questions of one protocol.
 #[derive(Debug)]
 pub struct Open<K, V> {
-    waiting: HashMap<K, (Nanos, V), RandomState>,
+    /// What each left; nothing once it is answered, so that a second answer is known for one.
+    waiting: HashMap<K, (Nanos, Option<V>), RandomState>,
     /// In the order in which they came; those answered stay until their turn comes.
     order: VecDeque<(Nanos, K)>,
     cap: usize,
@@ -27,7 +31,8 @@ impl<K: Copy + Eq + Hash, V> Open<K, V> {
     /// None yet, room for `cap`, each of which waits for `patience`.
     pub fn new(cap: usize, patience: Nanos) -> Open<K, V> {
         let waiting = HashMap::default();
-        Open { waiting, order: VecDeque::new(), cap: cap.max(1), patience, forgotten: 0 }
+        let (order, cap) = (VecDeque::new(), cap.max(1));
+        Open { waiting, order, cap, patience, forgotten: 0 }
     }
 
     /// Something is asked; the same asked again waits from now on.
@@ -38,17 +43,23 @@ impl<K: Copy + Eq + Hash, V> Open<K, V> {
         {
             self.drop_oldest(at);
         }
-        self.waiting.insert(key, (at, left));
+        self.waiting.insert(key, (at, Some(left)));
         self.order.push_back((at, key));
     }
 
     /// Takes what a question left, where one was asked and not too long ago.
     pub fn answer(&mut self, key: &K, at: Nanos) -> Option<V> {
-        if self.waiting.is_empty() {
+        if !self.knows(key, at) {
             return None;
         }
-        let (asked, left) = self.waiting.remove(key)?;
-        (asked <= at && at.since(asked) <= self.patience).then_some(left)
+        self.waiting.get_mut(key).and_then(|(_, left)| left.take())
+    }
+
+    /// Whether a question was asked that this may answer, be it for the second time.
+    pub fn knows(&self, key: &K, at: Nanos) -> bool {
+        self.waiting
+            .get(key)
+            .is_some_and(|(asked, _)| *asked <= at.plus(SLACK) && at.since(*asked) <= self.patience)
     }
 
     /// Questions given up at the cap although their answer could still have come, since the last
@@ -61,8 +72,8 @@ impl<K: Copy + Eq + Hash, V> Open<K, V> {
         let Some((asked, key)) = self.order.pop_front() else { return };
         // Asked again since: the later one stands further back.
         if self.waiting.get(&key).is_some_and(|(last, _)| *last == asked) {
-            self.waiting.remove(&key);
-            self.forgotten += u64::from(at.since(asked) <= self.patience);
+            let open = self.waiting.remove(&key).is_some_and(|(_, left)| left.is_some());
+            self.forgotten += u64::from(open && at.since(asked) <= self.patience);
         }
     }
 }
@@ -86,6 +97,26 @@ mod tests {
         assert_eq!(open.answer(&1, s(26)), None, "too late");
         open.ask(1, 'c', s(30));
         assert_eq!(open.answer(&1, s(29)), None, "an answer before its question");
+    }
+
+    #[test]
+    fn an_answer_may_be_stamped_a_little_before_its_question() {
+        let mut open = Open::new(8, s(5));
+        open.ask(1u8, 'a', s(10));
+        assert_eq!(open.answer(&1, Nanos::from_millis(9_989)), None, "too early");
+        assert_eq!(open.answer(&1, Nanos::from_millis(9_991)), Some('a'));
+    }
+
+    #[test]
+    fn a_second_answer_is_told_from_one_that_nobody_asked_for() {
+        let mut open = Open::new(2, s(5));
+        open.ask(1u8, 'a', s(10));
+        assert_eq!(open.answer(&1, s(11)), Some('a'));
+        assert!(open.knows(&1, s(11)) && !open.knows(&2, s(11)));
+        (2..4).for_each(|n| open.ask(n, 'b', s(12)));
+        assert!(!open.knows(&1, s(12)), "its place was needed");
+        assert_eq!(open.take_forgotten(), 0, "it had its answer");
+        assert!(!open.knows(&3, s(18)), "too late");
     }
 
     #[test]

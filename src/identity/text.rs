@@ -43,3 +43,13 @@ pub fn word(octets: &[u8]) -> Option<String> {
     let fits = !text.is_empty() && text.len() <= WORD_MAX && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned())
 }
+
+/// The host that a question for a service names: SVCB puts port and scheme before it, each behind
+/// an underscore (RFC 9460 section 2.3).
+pub fn served_host(name: &str) -> &str {
+    let mut rest = name;
+    while let Some((_, host)) = rest.strip_prefix('_').and_then(|label| label.split_once('.')) {
+        rest = host;
+    }
+    rest
+}

@@ -224,6 +224,14 @@ counters! {
     /// Questions for names, addresses and log-ins forgotten at the cap before their answer came.
     QuestionsForgotten = "questions_forgotten" in "identity",
         loss("bindings", "questions whose answers cannot count");
+    /// Answers with names, addresses, leases and log-ins that are not believed, for nobody was
+    /// heard to ask in time: forged, or the question went another way.
+    AnswersUnasked = "answers_unasked" in "identity",
+        quality("answers that nobody was heard to ask for");
+    /// Names over the four that are kept of what one host was told of one address: the one told
+    /// longest ago went.
+    NamesDisplaced = "names_displaced" in "identity",
+        quality("names of an address over four a host");
     /// Messages longer than the buffer for straddling messages.
     MessagesOverCap = "messages_over_cap" in "evidence",
         loss("messages", "messages over their buffer");

@@ -365,6 +365,7 @@ impl<'t> Desk<'t> {
         let dropped = self.identity.take(said);
         if counts {
             self.counters.add(Counter::BindingsForgotten, dropped as u64);
+            self.counters.add(Counter::NamesDisplaced, self.identity.take_displaced());
         }
     }
 

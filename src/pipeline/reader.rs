@@ -345,6 +345,7 @@ impl Intake {
         self.tally.counters.add(Counter::FragmentsEvicted, evicted - self.fragments_counted);
         self.fragments_counted = evicted;
         self.tally.counters.add(Counter::QuestionsForgotten, self.listener.take_forgotten());
+        self.tally.counters.add(Counter::AnswersUnasked, self.listener.take_unasked());
     }
 
     /// Takes the packets of a frame that carries several, each as a frame of its own.

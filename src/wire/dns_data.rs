@@ -105,14 +105,19 @@ impl<'a> RData<'a> {
         })
     }
 
-    /// The addresses that a record tells: its own, or those that a client may use before it asks
-    /// for any (RFC 9460 section 7.3). An alias (priority 0) has no parameters (section 2.4.2).
-    pub fn addresses(&self) -> impl Iterator<Item = Addr> + use<'a> {
-        let own = match self {
+    /// The address of an address record.
+    pub fn address(&self) -> Option<Addr> {
+        match self {
             RData::V4(octets) => Some(Addr::v4(*octets)),
             RData::V6(octets) => Some(Addr::v6(*octets)),
             _ => None,
-        };
+        }
+    }
+
+    /// The addresses that a record tells: its own, or those that a client may use before it asks
+    /// for any (RFC 9460 section 7.3). An alias (priority 0) has no parameters (section 2.4.2).
+    pub fn addresses(&self) -> impl Iterator<Item = Addr> + use<'a> {
+        let own = self.address();
         let params = match self {
             RData::Svcb(priority, _, params) if *priority > 0 => *params,
             _ => SvcParams(&[]),

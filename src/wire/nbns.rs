@@ -36,6 +36,12 @@ impl Name {
         text.trim_ascii_end()
     }
 
+    /// Whether it is a workstation's or a server's own, not a service's (RFC 1001 section 14,
+    /// [MS-NBTE] 1.8).
+    pub const fn is_machine(&self) -> bool {
+        matches!(self.suffix, 0x00 | 0x20)
+    }
+
     /// Whether it is `*`, which asks whoever listens.
     pub fn is_wildcard(&self) -> bool {
         self.text() == b"*"
