@@ -35,4 +35,4 @@ pub const SCHEMA_VERSION: u32 = 3;
 pub const ECS_VERSION: &str = "8.17.0";
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;

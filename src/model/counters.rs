@@ -300,9 +300,10 @@ counters! {
     SetBytesRemoved = "set_bytes_removed" in "output", total;
 }
 
-/// What becomes of the lines of sessions: together they are all sessions that were opened.
-pub const SESSION_FATES: [Counter; 4] = [
+/// What becomes of sessions: each that was opened meets one of these.
+pub const SESSION_FATES: [Counter; 5] = [
     Counter::SessionsWritten,
+    Counter::SessionsSummed,
     Counter::SessionsNotAsked,
     Counter::SessionsUnsaved,
     Counter::SessionsUnaccounted,

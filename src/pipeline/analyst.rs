@@ -69,8 +69,9 @@ struct Feed {
 
 /// Where results go while the run goes on.
 pub(super) trait Sink {
-    /// Takes one session's line.
-    fn session(&mut self, line: &[u8]) -> Result<(), Error>;
+    /// Takes one line of sessions; whether it was written. One that was lost and counted is no
+    /// error: the run goes on.
+    fn session(&mut self, line: &[u8]) -> Result<bool, Error>;
 
     /// Everything before `until` has been given. Whoever writes as he goes takes what he wants.
     fn round(&mut self, _until: Nanos, _found: &mut Found) -> Result<(), Error> {
@@ -171,10 +172,8 @@ impl Analyst {
             loop {
                 let next = self.earliest();
                 let until = next.map_or(second, |(at, _)| at.min(second));
-                let lines = self.scans.take_before(until, &mut self.found.counters);
-                if result.is_ok() && !lines.is_empty() {
-                    result = sink.session(lines);
-                }
+                let written = self.write_sums(until, sink, result.is_ok());
+                result = result.and(written);
                 let is_later = next.is_none_or(|(at, _)| at >= second);
                 if result.is_ok() && is_later && second > round && second < Nanos(u64::MAX) {
                     round = second;
@@ -185,6 +184,28 @@ impl Analyst {
                 let written = self.take(feed, sink, result.is_ok());
                 result = result.and(written);
             }
+        }
+        result
+    }
+
+    /// Writes the sums of seconds before `until`. Their sessions meet the fate of their line.
+    fn write_sums(
+        &mut self,
+        until: Nanos,
+        sink: &mut dyn Sink,
+        writing: bool,
+    ) -> Result<(), Error> {
+        let (counters, mut result) = (&mut self.found.counters, Ok(()));
+        for sum in self.scans.take_before(until) {
+            let writing = writing && result.is_ok();
+            let written = if writing { sink.session(sum.line) } else { Ok(false) };
+            if let Ok(true) = written {
+                counters.bump(Counter::SummaryLines);
+                counters.add(Counter::SessionsSummed, sum.sessions);
+            } else {
+                counters.add(Counter::SessionsUnsaved, sum.sessions);
+            }
+            result = result.and(written.map(|_| ()));
         }
         result
     }
@@ -238,28 +259,26 @@ impl Analyst {
         if let Some(state) = &mut self.found.state {
             state.learn(&item.endpoint);
         }
-        if let Some(one) = &item.summed {
-            self.scans.add(second, one);
-        }
         item.alerts.into_iter().for_each(|alert| self.found.alert(alert));
         self.found.judge_ripe();
+        if let Some(one) = &item.summed {
+            // Counted with the line that stands for it.
+            self.scans.add(second, one);
+            return Ok(());
+        }
         let (from, to) = item.line;
         let line = handover.lines.get(from as usize..to as usize).unwrap_or_default();
-        let written = match line {
-            [] => {
-                self.found.counters.bump(Counter::SessionsNotAsked);
-                return Ok(());
-            }
-            line if writing => sink.session(line),
-            _ => {
-                self.found.counters.bump(Counter::SessionsUnsaved);
-                return Ok(());
-            }
+        let (fate, result) = match line {
+            [] => (Counter::SessionsNotAsked, Ok(())),
+            line if writing => match sink.session(line) {
+                Ok(true) => (Counter::SessionsWritten, Ok(())),
+                Ok(false) => (Counter::SessionsUnsaved, Ok(())),
+                Err(error) => (Counter::SessionsUnsaved, Err(error)),
+            },
+            _ => (Counter::SessionsUnsaved, Ok(())),
         };
-        let fate =
-            if written.is_ok() { Counter::SessionsWritten } else { Counter::SessionsUnsaved };
         self.found.counters.bump(fate);
-        written
+        result
     }
 }
 

@@ -5,6 +5,52 @@
 use super::*;
 use crate::model::Family;
 
+/// Takes so many lines and loses the rest.
+struct Disk(usize);
+
+impl Sink for Disk {
+    fn session(&mut self, _: &[u8]) -> Result<bool, Error> {
+        let taken = self.0 > 0;
+        self.0 = self.0.saturating_sub(1);
+        Ok(taken)
+    }
+}
+
+fn one(source: u8) -> crate::model::scan::Unanswered {
+    crate::model::scan::Unanswered {
+        source: crate::model::Addr::v4([192, 0, 2, source]),
+        destination: crate::model::Addr::v4([10, 0, 0, 1]),
+        transport: crate::model::Transport::TCP,
+        port: 80,
+        packets: 1,
+        bytes: 60,
+        first: Nanos::from_secs(5),
+        last: Nanos::from_secs(5),
+    }
+}
+
+#[test]
+fn sessions_in_a_sum_meet_the_fate_of_its_line() {
+    let plan = Plan { embedded: Some(("none.pcap", b"")), ..Plan::default() };
+    let prepared = crate::pipeline::prepare::prepare(&plan).unwrap();
+    let mut analyst =
+        Analyst::new(Vec::new(), &plan, &prepared, &Arc::new(Origin::new("test", [])));
+    let second = Nanos::from_secs(5);
+    (0..300).for_each(|_| analyst.scans.add(second, &one(1)));
+    (0..20).for_each(|_| analyst.scans.add(second, &one(2)));
+    analyst.write_sums(Nanos::from_secs(6), &mut Disk(1), true).unwrap();
+    (0..7).for_each(|_| analyst.scans.add(Nanos::from_secs(7), &one(1)));
+    analyst.write_sums(Nanos::from_secs(8), &mut Disk(1), false).unwrap();
+    let mut counted = analyst.found.counters;
+    let get = |counters: &Counters, counter| counters.get(counter);
+    assert_eq!(get(&counted, Counter::SessionsSummed), 300);
+    assert_eq!(get(&counted, Counter::SummaryLines), 1);
+    assert_eq!(get(&counted, Counter::SessionsUnsaved), 27, "lost with their lines");
+    counted.add(Counter::Sessions, 327);
+    counted.account_for_sessions();
+    assert_eq!(get(&counted, Counter::SessionsUnaccounted), 0, "summed is a fate");
+}
+
 fn alert(n: u64) -> Alert {
     let time = Nanos::from_secs(n);
     let subject = Arc::from(format!("192.0.2.{n}"));
@@ -18,11 +64,11 @@ fn what_falls_off_counts_in_the_set_in_which_it_happens() {
     let prepared = crate::pipeline::prepare::prepare(&plan).unwrap();
     let mut analyst =
         Analyst::new(Vec::new(), &plan, &prepared, &Arc::new(Origin::new("test", [])));
-    let subjects = IncidentConfig::new(alert_id).subjects_max as u64;
+    let subjects = Bounds::of(&plan).subjects as u64;
     (0..=subjects).for_each(|n| analyst.found.alert(alert(n)));
     // The run is not over: a live run's line of health and set of files say this.
     let counted = analyst.found.counters.clone();
-    assert_eq!(counted.get(Counter::SubjectsDropped), subjects / 8);
+    assert_eq!(counted.get(Counter::SubjectsDropped), subjects.div_ceil(8));
     assert_eq!(counted.get(Counter::AlertsDropped), subjects + 1 - 100);
     let set = analyst.found.take();
     assert_eq!((set.alerts.len(), &set.counters), (100, &counted));

@@ -104,8 +104,8 @@ impl Outputs {
 }
 
 impl Sink for Outputs {
-    fn session(&mut self, line: &[u8]) -> Result<(), Error> {
-        self.sessions.as_mut().map_or(Ok(()), |file| file.write(line))
+    fn session(&mut self, line: &[u8]) -> Result<bool, Error> {
+        self.sessions.as_mut().map_or(Ok(false), |file| file.write(line).map(|()| true))
     }
 }
 

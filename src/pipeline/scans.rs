@@ -11,11 +11,10 @@ use crate::decode::SHARDS;
 use crate::emit::Origin;
 use crate::emit::scan::render_scan;
 use crate::model::Addr;
-use crate::model::Counter;
-use crate::model::Counters;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::model::record::Facts;
 use crate::model::record::SessionState;
 use crate::model::scan::Scan;
 use crate::model::scan::Unanswered;
@@ -65,9 +64,11 @@ impl Quota {
     }
 }
 
-/// What is summed of a session, where nobody answered it.
+/// What is summed of a session, where nobody answered it and it said nothing: a tap that hears one
+/// direction hears no answer either, and what was asked there is worth its own line.
 pub(super) fn unanswered(record: &Record) -> Option<Unanswered> {
-    (record.state == SessionState::Opened).then_some(Unanswered {
+    let silent = record.state == SessionState::Opened && record.responder.packets == 0;
+    (silent && !says_something(&record.facts)).then_some(Unanswered {
         source: record.initiator.ip,
         destination: record.responder.ip,
         transport: record.transport,
@@ -79,6 +80,21 @@ pub(super) fn unanswered(record: &Record) -> Option<Unanswered> {
     })
 }
 
+/// Whether anything was told of its payload.
+fn says_something(facts: &Facts) -> bool {
+    let read = facts.tls.is_some() || facts.dns.is_some() || facts.ssh.is_some();
+    let fits = facts.spoken().is_some() || facts.first_bytes().is_some();
+    read || fits || facts.protocol.is_some() || facts.http.is_some() || facts.turns.is_some()
+}
+
+/// One line that stands for several sessions.
+pub(super) struct Sum<'a> {
+    /// With its end.
+    pub(super) line: &'a [u8],
+    /// How many sessions it stands for.
+    pub(super) sessions: u64,
+}
+
 /// The sums of one second.
 pub(super) struct Scans {
     second: Nanos,
@@ -86,6 +102,8 @@ pub(super) struct Scans {
     /// Those of sources that are not told apart, by transport.
     others: BTreeMap<Transport, Scan>,
     lines: Vec<u8>,
+    /// Where each line ends, and how many sessions it stands for.
+    ends: Vec<(usize, u64)>,
     origin: Arc<Origin>,
 }
 
@@ -97,6 +115,7 @@ impl Scans {
             by_source: BTreeMap::new(),
             others: BTreeMap::new(),
             lines: Vec::new(),
+            ends: Vec::new(),
             origin: Arc::clone(origin),
         }
     }
@@ -112,20 +131,22 @@ impl Scans {
         scan.or_insert_with(|| Scan { source, transport, second, ..Scan::default() }).add(one);
     }
 
-    /// The lines of everything that was added in seconds before this one, in the order of sources;
-    /// and counts them.
-    pub(super) fn take_before(&mut self, second: Nanos, counters: &mut Counters) -> &[u8] {
+    /// The lines of everything that was added in seconds before this one, in the order of sources.
+    pub(super) fn take_before(&mut self, second: Nanos) -> impl Iterator<Item = Sum<'_>> {
         self.lines.clear();
-        if second <= self.second {
-            return &self.lines;
+        self.ends.clear();
+        if second > self.second {
+            let sources = std::mem::take(&mut self.by_source).into_values();
+            for scan in sources.chain(std::mem::take(&mut self.others).into_values()) {
+                render_scan(&scan, &self.origin, &mut self.lines);
+                self.ends.push((self.lines.len(), scan.sessions));
+            }
         }
-        let sources = std::mem::take(&mut self.by_source).into_values();
-        for scan in sources.chain(std::mem::take(&mut self.others).into_values()) {
-            counters.add(Counter::SessionsSummed, scan.sessions);
-            counters.bump(Counter::SummaryLines);
-            render_scan(&scan, &self.origin, &mut self.lines);
-        }
-        &self.lines
+        let (lines, mut from) = (&self.lines, 0);
+        self.ends.iter().map(move |(end, sessions)| {
+            let line = lines.get(std::mem::replace(&mut from, *end)..*end);
+            Sum { line: line.unwrap_or_default(), sessions: *sessions }
+        })
     }
 
     #[cold]
@@ -145,6 +166,8 @@ impl Scans {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::emit::samples::bare_record;
+    use crate::model::record::Protocol;
 
     fn one(source: u32, port: u16) -> Unanswered {
         Unanswered {
@@ -162,18 +185,20 @@ mod tests {
     #[test]
     fn who_scans_stays_where_sources_are_made_up() {
         let origin = Arc::new(Origin::new("here", []));
-        let (mut scans, mut counters) = (Scans::new(&origin), Counters::default());
+        let mut scans = Scans::new(&origin);
         let second = Nanos::from_secs(75);
         for n in 0..20_000 {
             scans.add(second, &one(n, 80));
             scans.add(second, &one(0xc000_0207, n as u16));
         }
-        assert!(scans.take_before(second, &mut counters).is_empty(), "it may go on");
-        let lines = scans.take_before(Nanos::from_secs(76), &mut counters).to_vec();
-        let lines: Vec<serde_json::Value> = lines
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).unwrap())
+        assert_eq!(scans.take_before(second).count(), 0, "it may go on");
+        let lines: Vec<serde_json::Value> = scans
+            .take_before(Nanos::from_secs(76))
+            .map(|sum| {
+                let line: serde_json::Value = serde_json::from_slice(sum.line).unwrap();
+                assert_eq!(line["longhaul"]["summary"]["sessions"], sum.sessions);
+                line
+            })
             .collect();
         assert!(lines.len() <= SOURCES_MAX + 1, "{}", lines.len());
         let scanner = lines.iter().find(|line| line["source"]["ip"] == "192.0.2.7").unwrap();
@@ -182,9 +207,23 @@ mod tests {
         let sum =
             lines.iter().map(|line| line["longhaul"]["summary"]["sessions"].as_u64().unwrap());
         assert_eq!(sum.sum::<u64>(), 40_000);
-        assert_eq!(counters.get(Counter::SessionsSummed), 40_000);
-        assert_eq!(counters.get(Counter::SummaryLines), lines.len() as u64);
-        assert!(scans.take_before(Nanos::from_secs(99), &mut counters).is_empty());
+        assert_eq!(scans.take_before(Nanos::from_secs(99)).count(), 0);
+    }
+
+    #[test]
+    fn what_says_something_or_was_answered_is_not_summed() {
+        let mut silent = Record { state: SessionState::Opened, ..bare_record() };
+        (silent.responder.packets, silent.facts) = (0, Facts::default());
+        assert!(unanswered(&silent).is_some());
+        let mut answered = silent.clone();
+        answered.responder.packets = 1;
+        assert!(unanswered(&answered).is_none(), "a SYN-ACK came");
+        let mut named = silent.clone();
+        named.facts.tls = Some(Box::default());
+        assert!(unanswered(&named).is_none(), "a tap of one direction heard its name");
+        let mut told = silent;
+        told.facts.protocol = Some(Protocol::Ssh);
+        assert!(unanswered(&told).is_none());
     }
 
     #[test]

@@ -368,7 +368,8 @@ pub fn read_path(path: &Path, args: &[&str]) -> Said {
         code: run.status.code(),
     };
     if !said.run.is_null() {
-        let written = assert_accounted(&said.run);
+        let sums = said.run["counters"]["session"]["summary_lines"].as_u64().unwrap();
+        let written = assert_accounted(&said.run) + sums;
         let elsewhere = args.contains(&"--sessions");
         assert!(elsewhere || written == said.sessions.len() as u64, "{written} were written");
     }
@@ -378,7 +379,7 @@ pub fn read_path(path: &Path, args: &[&str]) -> Said {
 /// Sessions opened are those written and those dropped, by reason: exact. Gives those written.
 pub fn assert_accounted(run: &Value) -> u64 {
     let count = |name: &str| run["counters"]["session"][name].as_u64().unwrap();
-    let fates = ["written", "not_asked", "unsaved"].map(count);
+    let fates = ["written", "summed", "not_asked", "unsaved"].map(count);
     let counters = &run["counters"]["session"];
     assert_eq!(count("sessions"), fates.iter().sum::<u64>(), "{counters}");
     assert_eq!(count("unaccounted"), 0, "{counters}");

@@ -105,6 +105,9 @@ fn a_full_disk_ends_a_set_and_not_the_run() {
     let sessions_lost = 3_100 - (kept + later) as u64;
     assert!(lost == sessions_lost || lost == sessions_lost + 1, "{lost} and {sessions_lost}");
     assert!(health >= 1);
+    // What a full disk was not even given is told of its sessions too.
+    let unsaved = sum("session", "unsaved");
+    assert!((500..=sessions_lost).contains(&unsaved), "{unsaved} of {sessions_lost}");
     let shown: u64 = runs.iter().map(|run| run["loss"]["lines"].as_u64().unwrap()).sum();
     assert_eq!(shown, lost, "where people look for losses");
 }

@@ -341,19 +341,22 @@ it is tried again until there is room"
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    fn written(&mut self, line: &[u8]) {
+    /// Writes a line of sessions; false where it is lost.
+    fn written(&mut self, line: &[u8]) -> bool {
         if let Some(apart) = &mut self.apart {
             let lost = apart.write(1, &self.tell, |file| file.write(line));
             self.own.add(Counter::LinesLost, lost);
-            return;
+            return lost == 0;
         }
-        let Some(place) = &mut self.place else { return };
-        let Some(set) = &mut self.set else { return self.own.bump(Counter::LinesLost) };
-        if place.lets(set, line.len(), &mut self.own, &self.tell) {
-            set.session(line);
-        } else {
-            self.own.bump(Counter::LinesLost);
+        let Some(place) = &mut self.place else { return false };
+        if let Some(set) = &mut self.set
+            && place.lets(set, line.len(), &mut self.own, &self.tell)
+        {
+            // What a set was given and does not write, it counts at its end.
+            return set.session(line);
         }
+        self.own.bump(Counter::LinesLost);
+        false
     }
 
     fn rounded(&mut self, until: Nanos, found: &mut Found) {
@@ -410,9 +413,8 @@ fn write_incidents(stream: &mut Stream, tell: &Tell, outcome: &Outcome) -> u64 {
 }
 
 impl Sink for LiveFiles {
-    fn session(&mut self, line: &[u8]) -> Result<(), Error> {
-        self.written(line);
-        Ok(())
+    fn session(&mut self, line: &[u8]) -> Result<bool, Error> {
+        Ok(self.written(line))
     }
 
     fn round(&mut self, until: Nanos, found: &mut Found) -> Result<(), Error> {

@@ -153,15 +153,16 @@ impl Set {
         self.failure.as_ref()
     }
 
-    /// Takes the line of a session. After a failure it is only counted.
-    pub(super) fn session(&mut self, line: &[u8]) {
-        let Some(sessions) = &mut self.sessions else { return };
+    /// Takes the line of a session; whether it is there. After a failure it is only counted.
+    pub(super) fn session(&mut self, line: &[u8]) -> bool {
+        let Some(sessions) = &mut self.sessions else { return false };
         if self.failure.is_some() {
             sessions.given += 1;
-            return;
+            return false;
         }
         self.bytes += line.len() as u64;
         self.failure = sessions.write(line).err();
+        self.failure.is_none()
     }
 
     /// Takes a line on the sensor itself.
