@@ -127,14 +127,16 @@ pub struct Observers {
 impl Observers {
     /// Looks at a segment.
     pub fn observe(&mut self, segment: &Segment<'_>, counters: &mut Counters) -> Interest {
+        if segment.payload.is_empty() {
+            return self.interest();
+        }
+        let watched = self.watched();
         let lane = match segment.role {
             Role::Initiator => &mut self.initiator,
             Role::Responder => &mut self.responder,
         };
-        if segment.payload.is_empty() {
-            return self.interest();
-        }
-        let listened = lane.mode != Mode::Done || matches!(self.watching, Watching::On(_));
+        // Most segments come when all is told, or in a body that nobody reads: they add no facts.
+        let mut grows = lane.mode != Mode::Done && !lane.passes_over(segment.payload, segment.gap);
         if lane.mode != Mode::Done {
             let ports = (segment.initiator_port, segment.responder_port);
             let role = segment.role;
@@ -165,13 +167,18 @@ impl Observers {
             let told = matches!(self.watching, Watching::Never) && talk.is_told_without_timing();
             if segment.transport == Transport::UDP && !told {
                 talk.follow(segment, self.facts.get_or_insert_default());
+                grows = true;
             }
             if told || talk.is_over() {
                 self.end_talk();
+                grows = true;
             }
         }
-        if listened || self.talk.is_some() {
+        let on = matches!(self.watching, Watching::On(_));
+        if grows || (watched > 0 && !on) {
             self.weigh(counters);
+        } else if on {
+            self.weigh_watch(watched);
         }
         self.interest()
     }

@@ -154,6 +154,11 @@ impl Lane {
         self.mode == Mode::Look && self.turns == 0 && self.looked == 0 && self.held.is_none()
     }
 
+    /// Whether the next bytes are all of a body that nobody reads.
+    pub const fn passes_over(&self, payload: &[u8], gap: bool) -> bool {
+        !gap && self.held.is_none() && payload.len() <= self.skip as usize
+    }
+
     /// Looks at the next bytes in order. `gap`: bytes were lost just before them.
     pub fn observe(&mut self, payload: &[u8], gap: bool, around: &mut Around<'_>) {
         if gap {

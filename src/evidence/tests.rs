@@ -32,6 +32,7 @@ fn run(to: (Transport, u16), pieces: &[(Role, &[u8])]) -> (Observers, Counters) 
     let (mut observers, mut counters) = (Observers::default(), Counters::default());
     for (role, bytes) in pieces {
         observers.observe(&segment(*role, to, bytes), &mut counters);
+        assert_eq!(observers.weight(), observers.weigh_anew(), "what is remembered is so");
     }
     (observers, counters)
 }

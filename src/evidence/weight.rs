@@ -34,24 +34,49 @@ impl Observers {
 
     /// Weighs what it holds. Where the facts have their fill, nobody listens any more.
     pub(super) fn weigh(&mut self, counters: &mut Counters) {
+        #[cfg(test)]
+        tests::FULL.set(tests::FULL.get() + 1);
         let facts = self.facts.heap();
         if facts > FACTS_MAX && self.interest() == Interest::More {
             counters.bump(Counter::FactsCut);
-            self.let_go();
+            return self.let_go();
         }
-        let lanes = [&self.initiator, &self.responder].into_iter();
-        let held = lanes.filter_map(|lane| lane.held.as_deref());
-        let held: usize = held.map(|held| size_of::<Held>() + ALLOCATION + held.heap()).sum();
-        let watching = match &self.watching {
+        self.weight = self.sum(facts);
+    }
+
+    /// Weighs the watch of turns, where nothing else has changed since that held so much.
+    pub(super) fn weigh_watch(&mut self, before: usize) {
+        let now = self.watched();
+        if now != before {
+            let rest = (self.weight.kept as usize).saturating_sub(before);
+            self.weight.kept = bytes(rest + now);
+        }
+    }
+
+    /// Bytes of what watches turns.
+    pub(super) fn watched(&self) -> usize {
+        match &self.watching {
             // Bursts are one box of forty bytes and more.
             Watching::On(both) => size_of::<(Watch, Shape)>() + 5 * ALLOCATION + both.0.heap(),
             _ => 0,
-        };
-        let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.weight = Weight {
+        }
+    }
+
+    /// What it holds, whatever was remembered.
+    #[cfg(test)]
+    pub(super) fn weigh_anew(&self) -> Weight {
+        self.sum(self.facts.heap())
+    }
+
+    /// What it holds, with facts of so many bytes.
+    fn sum(&self, facts: usize) -> Weight {
+        let lanes = [&self.initiator, &self.responder].into_iter();
+        let held = lanes.filter_map(|lane| lane.held.as_deref());
+        let held: usize = held.map(|held| size_of::<Held>() + ALLOCATION + held.heap()).sum();
+        Weight {
             waiting: bytes(held + self.talk.heap()),
-            kept: bytes(size_of::<Observers>() + ALLOCATION + self.facts.heap() + watching),
-        };
+            kept: bytes(size_of::<Observers>() + ALLOCATION + facts + self.watched()),
+        }
     }
 
     /// Stops listening; what was told stays.
@@ -60,6 +85,60 @@ impl Observers {
         self.responder.finish();
         self.talk = None;
         self.end_watch();
-        self.weight.waiting = 0;
+        self.weight = self.sum(self.facts.heap());
+    }
+}
+
+fn bytes(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::evidence::Segment;
+    use crate::evidence::step::Role;
+    use crate::model::Nanos;
+    use crate::model::Transport;
+
+    thread_local! {
+        /// How often everything was weighed on this thread.
+        pub(super) static FULL: Cell<u32> = const { Cell::new(0) };
+    }
+
+    fn segment(role: Role, payload: &[u8]) -> Segment<'_> {
+        Segment {
+            payload,
+            role,
+            transport: Transport::TCP,
+            initiator_port: 50_000,
+            responder_port: 80,
+            gap: false,
+            time: Nanos::ZERO,
+            opened: None,
+            troubles: 0,
+            numbers: (0, 0),
+        }
+    }
+
+    #[test]
+    fn a_body_that_nobody_reads_adds_no_facts_to_weigh() {
+        let (mut observers, mut counters) = (Observers::default(), Counters::default());
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+        FULL.set(0);
+        observers.observe(
+            &segment(Role::Initiator, b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+            &mut counters,
+        );
+        observers.observe(&segment(Role::Responder, head), &mut counters);
+        assert_eq!(FULL.get(), 2);
+        for _ in 0..200 {
+            observers.observe(&segment(Role::Responder, &[7; 1_000]), &mut counters);
+            assert_eq!(observers.weight(), observers.weigh_anew());
+        }
+        assert!(FULL.get() <= 3, "once more where the watch ends: {}", FULL.get());
+        assert!(observers.weight().kept > 0);
     }
 }

@@ -177,8 +177,13 @@ impl<X: Weighed> Shard<X> {
         // Only its first packet and its end can bring a session's time-out forward: a later one is
         // found when the timer comes up, an earlier one would be missed.
         let (fresh, ends) = (!session.spoke(), session.bits.ends());
-        // Who is not listened to holds nothing more, and nothing less, than before.
-        let before = (!session.bits.has(Bits::DEAF)).then(|| session.weight());
+        // Who is not listened to holds nothing more, and nothing less, than before; nor does who
+        // waits for nothing and only acknowledges.
+        let quiet = packet.payload_len == 0
+            && !session.bits.has(Bits::WAITING)
+            && !packet.tcp_flags.any(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        let heard = !quiet && !session.bits.has(Bits::DEAF);
+        let before = heard.then(|| session.weight());
         session.observe(arrival, &mut self.shared, listener);
         let over = before.is_some_and(|before| self.weigh(id, before));
         if over {
