@@ -6,7 +6,8 @@
 #   benches/instructions.sh FILE.pcap  that capture
 #   BASE=OTHER_BINARY benches/instructions.sh   a second binary beside it, and the ratio
 #
-# Needs valgrind, and tcpdump to cut the capture; installs them where they are missing.
+# Needs valgrind, and tcpdump to cut the capture; installs them where they are missing. Binaries need symbols:
+# the profile `profiling` has them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,7 +46,7 @@ capture=${capture:-tests/data/demo/farm.pcap.zst}
 stages=(
     "reader|pipeline::reader::Reader::run"
     "sessions and evidence|session::shard::Shard<X>::touch"
-    "finished sessions|session::shard::Shard<X>::end_due"
+    "finished sessions|<longhaul::pipeline::desk::Desk as longhaul::session::Listener<longhaul::evidence::Observers>>::finish"
 )
 
 # Prints a line per stage: name, tab, instructions. The last is the whole.
@@ -59,7 +60,7 @@ count() { # binary
     table=$(callgrind_annotate --inclusive=yes --threshold=100 "$profile" 2>/dev/null | tr -d ',')
     for stage in "${stages[@]}"; do
         name=${stage%%|*} function=${stage##*|}
-        cost=$(grep -F ":longhaul::$function [" <<<"$table" | awk '{ print $1; exit }' || true)
+        cost=$(grep -F "$function [" <<<"$table" | awk '{ print $1; exit }' || true)
         [ -n "$cost" ] || { echo "error: $function is not in the profile: was it renamed?" >&2; return 1; }
         printf '%s\t%s\n' "$name" "$cost"
     done

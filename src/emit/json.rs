@@ -52,6 +52,8 @@ pub struct Json<'a> {
     out: &'a mut Vec<u8>,
     line: usize,
     moments: text::Moments,
+    /// Where the text of the first addresses of the line stands: most come again.
+    addrs: [Option<(Addr, usize, usize)>; 2],
 }
 
 impl<'a> Json<'a> {
@@ -59,7 +61,7 @@ impl<'a> Json<'a> {
     pub fn begin(out: &'a mut Vec<u8>) -> Json<'a> {
         out.reserve(4_096);
         let line = out.len();
-        Json { out, line, moments: text::Moments::new() }
+        Json { out, line, moments: text::Moments::new(), addrs: [None; 2] }
     }
 
     /// Ends the object and the line.
@@ -183,9 +185,20 @@ impl<'a> Json<'a> {
     }
 
     /// An address member.
-    #[inline(always)]
     pub fn addr(&mut self, key: Quoted, addr: Addr) {
-        self.quoted(key, |out| text::put_addr(out, addr));
+        self.copy(key.0);
+        let known = self.addrs.iter().flatten().find(|(known, ..)| *known == addr);
+        if let Some((_, from, to)) = known.copied().filter(|(.., to)| *to <= self.out.len()) {
+            self.out.extend_from_within(from..to);
+        } else {
+            let from = self.out.len();
+            text::put_addr(self.out, addr);
+            let place = (addr, from, self.out.len());
+            if let Some(free) = self.addrs.iter_mut().find(|known| known.is_none()) {
+                *free = Some(place);
+            }
+        }
+        self.out.push(b'"');
     }
 
     /// A moment member.
@@ -305,6 +318,22 @@ mod tests {
         json.float(key!("g"), f64::NAN);
         json.end_line();
         assert_eq!(out, b"before{\"a\":1,\"e\":[2,\"f\"]}\n");
+    }
+
+    #[test]
+    fn addresses_that_come_again_are_written_again() {
+        let all: Vec<Addr> = (1..4).chain(1..4).map(|n| Addr::v4([192, 0, 2, n])).collect();
+        let mut out = b"before".to_vec();
+        let mut json = Json::begin(&mut out);
+        let list = json.open(key!("a"));
+        all.iter().for_each(|addr| json.addr(QUOTED_ELEMENT, *addr));
+        json.close_list(list);
+        json.end_line();
+        let want: Vec<String> = all.iter().map(|addr| format!("\"{addr}\"")).collect();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!("before{{\"a\":[{}]}}\n", want.join(","))
+        );
     }
 
     #[test]

@@ -157,7 +157,8 @@ impl Reader {
         Arc::new(Origin::new(&plan.sensor, names.iter().map(PathBuf::as_path)))
     }
 
-    /// Reads until the inputs end.
+    /// Reads until the inputs end. A function of its own, so that profiles show the stage.
+    #[inline(never)]
     pub(super) fn run(
         mut self,
         mut dispatcher: Dispatcher<Arc<Block>>,
