@@ -312,3 +312,48 @@ fn an_astrill_client_inside_is_not_an_astrill_exit_outside() {
     assert_source(&said, "10.20.0.5", "outbound", "Astrill");
     assert!(has(&said, "D18") && !has(&said, "D01"), "{:?}", said.rules());
 }
+
+/// A session whose SYN has the highest time to live, and nothing else has.
+fn high_syn(hello: &[&[u8]]) -> Connection {
+    let mut talk = Connection::new("10.20.0.5:50001", "93.184.216.34:443");
+    talk.open();
+    for part in hello {
+        talk.now += MS;
+        talk.up(PSH | ACK, part);
+    }
+    talk.now += talk.far;
+    talk.down(ACK, b"");
+    talk.answer(&craft::server_hello()).ask(&craft::tls_data(60)).answer(&craft::tls_data(90));
+    for (_, frame) in talk.capture.frames.iter_mut().take(1) {
+        frame[22] = 255;
+    }
+    talk
+}
+
+#[test]
+fn what_arrives_is_no_decoy_whatever_its_time_to_live() {
+    let hello = craft::client_hello("mail.example.org");
+    let (one, two) = hello.split_at(40);
+    for parts in [vec![&hello[..]], vec![one, two]] {
+        let said = craft::read(&high_syn(&parts).close().pcap(), &[]);
+        assert_eq!(at(&said.sessions[0], "tls.client.server_name"), "mail.example.org");
+        assert_eq!(at(&said.run, "counters.session.decoys"), 0);
+        assert_eq!(at(&said.sessions[0], "longhaul.quality.gaps"), 0);
+    }
+    // A decoy that the true hello follows, in one piece or in two, is left alone still.
+    let decoy = craft::client_hello("www.example.com");
+    for parts in [vec![&hello[..]], vec![one, two]] {
+        let mut talk = high_syn(&parts);
+        for (_, frame) in &mut talk.capture.frames {
+            if frame[26..30] == [10, 20, 0, 5] {
+                frame[22] = 64;
+            }
+        }
+        let (from, to) = (talk.client, talk.server);
+        let forged = Tcp { seq: 1_001, ack: 5_001, flags: PSH | ACK, ttl: 4, payload: &decoy };
+        talk.capture.frames.insert(3, (START + 33 * MS, tcp(from, to, forged)));
+        let said = craft::read(&talk.close().pcap(), &[]);
+        assert_eq!(at(&said.sessions[0], "tls.client.server_name"), "mail.example.org");
+        assert_eq!(at(&said.run, "counters.session.decoys"), 1);
+    }
+}

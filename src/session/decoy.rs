@@ -1,12 +1,18 @@
 //! First data that was sent to die on its way: a hello for whoever watches the path, which the
 //! server never sees, before the one it does see, at the same place of the stream.
 //!
-//! Owns: what tells such a segment. In: a segment of the initiator. Out: whether to leave it alone.
-//! Never: looks at bytes, or at segments beyond the opening of a stream.
+//! Owns: what tells such a segment, and what becomes of it. In: a segment of the initiator. Out: it
+//! is delivered where the responder acknowledges it and nothing else came in its place. Never:
+//! looks at bytes, or at segments beyond the opening of a stream.
 
+use crate::model::Counter;
 use crate::model::Packet;
 use crate::model::TcpFlags;
+use crate::session::Arrival;
+use crate::session::Listener;
 use crate::session::Side;
+use crate::session::observe::Piece;
+use crate::session::reorder::Early;
 use crate::session::state::Bits;
 use crate::session::state::Session;
 
@@ -19,12 +25,76 @@ impl<X> Session<X> {
     /// arrive gives it a handful (RFC 791 section 3.1: each router takes one).
     pub(crate) fn is_decoy(&self, side: Side, packet: &Packet) -> bool {
         // The bits first: the rest lies in cache lines that other packets do not touch.
-        let may_be = side == Side::Initiator && !self.bits.has(Bits::DEAF);
+        let may_be = side == Side::Initiator
+            && !self.bits.has(Bits::DEAF)
+            && !self.bits.has(Bits::LOW_TTL_ARRIVES);
         if !may_be || packet.payload_wire() == 0 || packet.tcp_flags.any(TcpFlags::SYN) {
             return false;
         }
         let [opened, _] = &self.origins;
         packet.ttl < opened.ttl / 2
             && self.handshake.distance(packet.seq).is_some_and(|at| at < OPENING_BYTES)
+    }
+
+    /// Keeps such a segment: a system may raise the time to live of its SYN alone, and a proxy may
+    /// have sent the SYN. Then what seems a decoy is all there is, and arrives.
+    #[cold]
+    pub(super) fn keep_decoy(&mut self, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
+        let packet = arrival.packet;
+        let (seq, wire) = (packet.first_byte(), packet.payload_wire());
+        let next = self.initiator.stream.next();
+        let reorder = self.reorder.get_or_insert_default();
+        if reorder.keep_suspect(next, seq, arrival.payload(), wire) {
+            self.bits.set(Bits::WAITING);
+        } else {
+            listener.count(Counter::Decoys, 1);
+        }
+        self.forget_empty();
+    }
+
+    /// The responder has what was taken for a decoy, for it acknowledges it, and nothing else came
+    /// in its place.
+    pub(super) fn release_decoys(
+        &mut self,
+        side: Side,
+        packet: &Packet,
+        listener: &mut impl Listener<X>,
+    ) {
+        let next = self.initiator.stream.next();
+        let end = self.reorder.as_ref().and_then(|reorder| reorder.suspect_end(next));
+        let Some(end) = end.filter(|_| side == Side::Initiator) else { return };
+        if packet.ack.wrapping_sub(end) >= 1 << 31 {
+            return;
+        }
+        self.bits.set(Bits::LOW_TTL_ARRIVES);
+        while let Some(early) = self.take_decoy() {
+            self.initiator.stream.advance(early.wire);
+            let piece = Piece { from: side, payload: &early.bytes, gap: false };
+            self.deliver(piece, packet, listener);
+        }
+        self.deliver_waiting(side, packet, listener);
+    }
+
+    /// What was taken for a decoy was one: others came in its place.
+    pub(super) fn drop_decoys(&mut self, side: Side, listener: &mut impl Listener<X>) {
+        let Some(reorder) = self.reorder.as_mut().filter(|_| side == Side::Initiator) else {
+            return;
+        };
+        listener.count(Counter::Decoys, reorder.drop_suspects() as u64);
+        self.forget_empty();
+    }
+
+    fn take_decoy(&mut self) -> Option<Early> {
+        let next = self.initiator.stream.next();
+        let early = self.reorder.as_mut()?.take_suspect(next);
+        self.forget_empty();
+        early
+    }
+
+    fn forget_empty(&mut self) {
+        if self.reorder.as_ref().is_some_and(|reorder| reorder.is_empty()) {
+            self.reorder = None;
+            self.bits.clear(Bits::WAITING);
+        }
     }
 }

@@ -33,11 +33,11 @@ use crate::wire::tcp::TcpOptions;
 const ROLES_WITHIN: u32 = 64;
 
 /// Bytes on their way to the listener.
-struct Piece<'a> {
-    from: Side,
-    payload: &'a [u8],
+pub(super) struct Piece<'a> {
+    pub(super) from: Side,
+    pub(super) payload: &'a [u8],
     /// Bytes before these were lost for good.
-    gap: bool,
+    pub(super) gap: bool,
 }
 
 /// A stretch of a TCP direction: of one segment, in one piece or put together from fragments.
@@ -107,7 +107,7 @@ impl<X> Session<X> {
         }
         match packet.key.transport {
             Transport::TCP if self.is_decoy(side, packet) => {
-                return listener.count(Counter::Decoys, 1);
+                return self.keep_decoy(arrival, listener);
             }
             Transport::TCP if !self.observe_tcp(side, arrival, listener) => return,
             _ if packet.flags.has(PacketFlags::FRAGMENT) => {
@@ -382,17 +382,23 @@ impl<X> Session<X> {
         self.deliver_waiting(side, packet, listener);
     }
 
-    fn pass_over(&mut self, side: Side, missing: u32, listener: &mut impl Listener<X>) {
+    pub(super) fn pass_over(&mut self, side: Side, missing: u32, listener: &mut impl Listener<X>) {
         let given_up = self.half(side).stream.pass_over(missing);
         self.gaps = self.gaps.saturating_add(u32::from(given_up > 0));
         self.count_gap(side, given_up, listener);
     }
 
     /// Delivers early segments whose turn has come.
-    fn deliver_waiting(&mut self, side: Side, packet: &Packet, listener: &mut impl Listener<X>) {
+    pub(super) fn deliver_waiting(
+        &mut self,
+        side: Side,
+        packet: &Packet,
+        listener: &mut impl Listener<X>,
+    ) {
         if !self.bits.has(Bits::WAITING) {
             return;
         }
+        self.drop_decoys(side, listener);
         while let Some(early) = self.take_waiting(side) {
             let next = self.half(side).stream.next();
             let skip = next.wrapping_sub(early.seq);
@@ -422,6 +428,7 @@ impl<X> Session<X> {
         packet: &Packet,
         listener: &mut impl Listener<X>,
     ) {
+        self.release_decoys(side, packet, listener);
         let next = self.half(side).stream.next();
         let waiting = self.reorder.as_ref().and_then(|reorder| reorder.nearest(side, next));
         let Some(missing) = waiting else { return };
@@ -440,7 +447,12 @@ impl<X> Session<X> {
         }
     }
 
-    fn deliver(&mut self, piece: Piece<'_>, packet: &Packet, listener: &mut impl Listener<X>) {
+    pub(super) fn deliver(
+        &mut self,
+        piece: Piece<'_>,
+        packet: &Packet,
+        listener: &mut impl Listener<X>,
+    ) {
         let Piece { from, payload, gap } = piece;
         if self.bits.has(Bits::DEAF) || payload.is_empty() {
             return;
@@ -459,34 +471,6 @@ impl<X> Session<X> {
         if listener.deliver(&mut self.extra, &delivery) == Interest::Done {
             self.bits.set(Bits::DEAF);
             self.forget_waiting(listener);
-        }
-    }
-
-    /// There is no room for what it holds: nobody listens to it any more.
-    pub(crate) fn stop_listening(&mut self, listener: &mut impl Listener<X>) {
-        self.bits.set(Bits::DEAF | Bits::TRUNCATED);
-        self.forget_waiting(listener);
-        listener.let_go(&mut self.extra);
-    }
-
-    /// Nobody listens any more: early segments are let go, their bytes counted as a hole.
-    fn forget_waiting(&mut self, listener: &mut impl Listener<X>) {
-        self.bits.clear(Bits::WAITING);
-        let Some(mut reorder) = self.reorder.take() else { return };
-        for side in [Side::Initiator, Side::Responder] {
-            while let Some(missing) = reorder.nearest(side, self.half(side).stream.next()) {
-                if missing > 0 {
-                    self.pass_over(side, missing, listener);
-                }
-                let next = self.half(side).stream.next();
-                while let Some(early) = reorder.take_ready(side, next) {
-                    let end = early.seq.wrapping_add(early.wire);
-                    let ahead = end.wrapping_sub(self.half(side).stream.next());
-                    if ahead < 1 << 31 {
-                        self.half(side).stream.advance(ahead);
-                    }
-                }
-            }
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Early {
     pub(crate) bytes: Box<[u8]>,
     /// Length on the wire (longer than `bytes` where the capture was cut).
     pub(crate) wire: u32,
+    /// It may have been sent to die on its way: only what is acknowledged makes it the stream's.
+    pub(crate) suspect: bool,
 }
 
 /// The early segments of one session.
@@ -44,11 +46,49 @@ impl Reorder {
 
     /// Keeps a segment. False when a cap is reached: nothing is kept.
     pub(crate) fn keep(&mut self, side: Side, seq: u32, payload: &[u8], wire: u32) -> bool {
+        self.keep_early(Early { side, seq, bytes: Box::default(), wire, suspect: false }, payload)
+    }
+
+    /// Keeps a segment of the initiator that is in doubt, where it is the next of its stream or
+    /// goes on behind others that are.
+    pub(crate) fn keep_suspect(&mut self, next: u32, seq: u32, payload: &[u8], wire: u32) -> bool {
+        let mut suspects = self.early.iter().filter(|early| early.suspect);
+        let at_end = |early: &Early| early.seq.wrapping_add(early.wire) == seq;
+        let fits = match suspects.next() {
+            None => seq == next,
+            Some(first) => at_end(first) || suspects.any(at_end),
+        };
+        let side = Side::Initiator;
+        fits && self
+            .keep_early(Early { side, seq, bytes: Box::default(), wire, suspect: true }, payload)
+    }
+
+    /// Takes out the segment in doubt that begins there.
+    pub(crate) fn take_suspect(&mut self, seq: u32) -> Option<Early> {
+        self.take(|early| early.suspect && early.seq == seq)
+    }
+
+    /// The first segment in doubt ends there.
+    pub(crate) fn suspect_end(&self, seq: u32) -> Option<u32> {
+        let mut early = self.early.iter();
+        let first = early.find(|early| early.suspect && early.seq == seq)?;
+        Some(seq.wrapping_add(first.wire))
+    }
+
+    /// Forgets the segments in doubt: others came in their place. Gives how many there were.
+    pub(crate) fn drop_suspects(&mut self) -> usize {
+        let before = self.early.len();
+        self.early.retain(|early| !early.suspect);
+        self.bytes = self.early.iter().map(|early| early.bytes.len()).sum();
+        before - self.early.len()
+    }
+
+    fn keep_early(&mut self, early: Early, payload: &[u8]) -> bool {
         if self.early.len() >= SEGMENTS || self.bytes + payload.len() > BYTES {
             return false;
         }
         self.bytes += payload.len();
-        self.early.push(Early { side, seq, bytes: payload.into(), wire });
+        self.early.push(Early { bytes: payload.into(), ..early });
         true
     }
 
@@ -59,14 +99,18 @@ impl Reorder {
 
     /// The waiting segment of `side` that begins nearest above `next`, with its distance.
     pub(crate) fn nearest(&self, side: Side, next: u32) -> Option<u32> {
-        let of_side = self.early.iter().filter(|early| early.side == side);
+        let of_side = self.early.iter().filter(|early| early.side == side && !early.suspect);
         of_side.map(|early| early.seq.wrapping_sub(next)).filter(|gap| *gap < 1 << 31).min()
     }
 
     /// Takes out a segment of `side` that begins at or before `next`.
     pub(crate) fn take_ready(&mut self, side: Side, next: u32) -> Option<Early> {
-        let ready = |early: &Early| early.side == side && next.wrapping_sub(early.seq) < 1 << 31;
-        let at = self.early.iter().position(ready)?;
+        let due = |early: &Early| next.wrapping_sub(early.seq) < 1 << 31;
+        self.take(|early| early.side == side && !early.suspect && due(early))
+    }
+
+    fn take(&mut self, which: impl FnMut(&Early) -> bool) -> Option<Early> {
+        let at = self.early.iter().position(which)?;
         let early = self.early.swap_remove(at);
         self.bytes -= early.bytes.len();
         Some(early)

@@ -101,6 +101,9 @@ impl Bits {
     /// Nothing more can tell who began.
     pub(crate) const ROLES_SETTLED: u32 = 1 << 24;
 
+    /// What the initiator sends with a low time to live arrives.
+    pub(crate) const LOW_TTL_ARRIVES: u32 = 1 << 25;
+
     /// What an end is made of.
     const ENDS: u32 = Bits::RESET
         | Bits::RESET_BY_RESPONDER

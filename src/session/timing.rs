@@ -190,6 +190,7 @@ impl<X> Session<X> {
         if self.key.transport != Transport::TCP {
             return;
         }
+        self.drop_decoys(Side::Initiator, listener);
         for side in [Side::Initiator, Side::Responder] {
             let hole = self.half(side).stream.hole();
             self.count_gap(side, hole, listener);

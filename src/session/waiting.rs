@@ -10,7 +10,11 @@
 use std::collections::VecDeque;
 
 use crate::bounded::Account;
+use crate::session::Listener;
+use crate::session::Side;
 use crate::session::Weight;
+use crate::session::state::Bits;
+use crate::session::state::Session;
 
 /// Places in the line that may be out of date before it is tidied.
 const STALE: usize = 4_096;
@@ -66,6 +70,37 @@ impl Holdings {
     /// Who has waited longest; it may wait no more.
     pub(crate) fn first(&mut self) -> Option<u32> {
         self.line.pop_front()
+    }
+}
+
+impl<X> Session<X> {
+    /// There is no room for what it holds: nobody listens to it any more.
+    pub(crate) fn stop_listening(&mut self, listener: &mut impl Listener<X>) {
+        self.bits.set(Bits::DEAF | Bits::TRUNCATED);
+        self.forget_waiting(listener);
+        listener.let_go(&mut self.extra);
+    }
+
+    /// Nobody listens any more: early segments are let go, their bytes counted as a hole.
+    pub(super) fn forget_waiting(&mut self, listener: &mut impl Listener<X>) {
+        self.bits.clear(Bits::WAITING);
+        self.drop_decoys(Side::Initiator, listener);
+        let Some(mut reorder) = self.reorder.take() else { return };
+        for side in [Side::Initiator, Side::Responder] {
+            while let Some(missing) = reorder.nearest(side, self.half(side).stream.next()) {
+                if missing > 0 {
+                    self.pass_over(side, missing, listener);
+                }
+                let next = self.half(side).stream.next();
+                while let Some(early) = reorder.take_ready(side, next) {
+                    let end = early.seq.wrapping_add(early.wire);
+                    let ahead = end.wrapping_sub(self.half(side).stream.next());
+                    if ahead < 1 << 31 {
+                        self.half(side).stream.advance(ahead);
+                    }
+                }
+            }
+        }
     }
 }
 
