@@ -234,6 +234,50 @@ fn every_session_is_accounted_for_whatever_is_asked() {
     assert!(Path::new("Cargo.toml").exists());
 }
 
+/// A pcapng file (pcapng draft sections 4.1 to 4.3) of two interfaces that count nanoseconds;
+/// each frame with the number of its interface.
+fn two_interfaces(frames: &[(u32, u64, Vec<u8>)]) -> Vec<u8> {
+    let block = |kind: u32, mut body: Vec<u8>| {
+        body.resize(body.len().next_multiple_of(4), 0);
+        let length = (body.len() as u32 + 12).to_le_bytes();
+        [&kind.to_le_bytes()[..], &length, &body, &length].concat()
+    };
+    let head = [&0x1a2b_3c4du32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+    let mut out = block(0x0a0d_0d0a, head);
+    for _ in 0..2 {
+        out.extend(block(1, vec![1, 0, 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]));
+    }
+    for (interface, time, frame) in frames {
+        let (high, low, len) = ((time >> 32) as u32, *time as u32, frame.len() as u32);
+        let words = [*interface, high, low, len, len];
+        let words: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        out.extend(block(6, [words, frame.clone()].concat()));
+    }
+    out
+}
+
+#[test]
+fn a_time_in_doubt_ends_no_question() {
+    let (host, resolver) = ("10.0.0.5:4444".parse().unwrap(), "10.0.0.53:53".parse().unwrap());
+    let other = "10.0.0.6:4444".parse().unwrap();
+    let server = "198.51.100.7:443";
+    let ask = |from, id| craft::udp(from, resolver, &craft::dns_query(id, "own.example", 1));
+    let address = [server.parse::<std::net::SocketAddr>().unwrap().ip()];
+    let answer = craft::udp(resolver, host, &craft::dns_answer(7, "own.example", &address));
+    let mut frames = vec![(0, START, ask(host, 7)), (1, START, ask(other, 8))];
+    // The last of its interface, ten hours ahead: whether that is so nobody can tell.
+    frames.push((1, START + 10 * HOUR, ask(other, 9)));
+    frames.push((0, START + 20 * MS, answer));
+    let mut connection = Connection::new("10.0.0.5:50000", server);
+    connection.now = START + 40 * MS;
+    let talk = connection.open().ask(b"\x01opaque").answer(b"\x02opaque").close();
+    frames.extend(talk.frames.into_iter().map(|(time, frame)| (0, time, frame)));
+    let said = craft::read(&two_interfaces(&frames), &[]);
+    assert_eq!(at(&said.run, "counters.capture.times_doubtful").as_u64(), Some(1));
+    let session = said.sessions.iter().find(|s| *at(s, "source.port") == 50_000).unwrap();
+    assert_eq!(*at(session, "destination.domain"), "own.example");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
     /// Whatever times frames have, no session vanishes.

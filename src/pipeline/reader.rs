@@ -58,6 +58,9 @@ const FRAMES_PER_TICK: u64 = 32_768;
 /// Buffers kept for reuse: as many as the batches under way can hold.
 const BLOCKS_IDLE: usize = 64;
 
+/// Questions that wait whose time is in doubt.
+const DOUBTFUL_MAX: usize = 4_096;
+
 /// What the reader loop needs.
 pub(super) struct Reader {
     pub(super) source: Source,
@@ -91,6 +94,9 @@ pub(super) struct Intake {
     fragments_counted: u64,
     /// Hears who is behind an address.
     listener: Listener,
+    /// The same of packets whose time is in doubt: it may be years ahead, and must not end the
+    /// wait of a question that has a true one.
+    doubtful: Listener,
     /// Which addresses are ours.
     data: Arc<EnrichData>,
     pub(super) tally: Tally,
@@ -285,6 +291,7 @@ impl Intake {
     ) -> Intake {
         let (copies, tally) = (copies(prepared), Tally::default());
         let (listener, data) = (Listener::new(prepared.bindings), Arc::clone(&prepared.enrich));
+        let doubtful = Listener::new(prepared.bindings.min(DOUBTFUL_MAX));
         let (filter, fragments_counted) = (None, 0);
         Intake {
             decoder,
@@ -293,6 +300,7 @@ impl Intake {
             points,
             tunnels,
             listener,
+            doubtful,
             data,
             fragments_counted,
             tally,
@@ -330,7 +338,9 @@ impl Intake {
                 self.tally.counters.bump(reject.counter());
                 match knocks(&frame) {
                     Some(at) => {
-                        self.overhear(&Packet::of_link(&frame, at), frame.bytes, dispatcher)
+                        let mut packet = Packet::of_link(&frame, at);
+                        packet.stamp = Stamp::new(taken.meta.trust, taken.meta.grain);
+                        self.overhear(&packet, frame.bytes, dispatcher)
                     }
                     None => Ok(()),
                 }
@@ -345,8 +355,10 @@ impl Intake {
         let evicted = self.decoder.fragments_evicted();
         self.tally.counters.add(Counter::FragmentsEvicted, evicted - self.fragments_counted);
         self.fragments_counted = evicted;
-        self.tally.counters.add(Counter::QuestionsForgotten, self.listener.take_forgotten());
-        self.tally.counters.add(Counter::AnswersUnasked, self.listener.take_unasked());
+        for listener in [&mut self.listener, &mut self.doubtful] {
+            self.tally.counters.add(Counter::QuestionsForgotten, listener.take_forgotten());
+            self.tally.counters.add(Counter::AnswersUnasked, listener.take_unasked());
+        }
     }
 
     /// Takes the packets of a frame that carries several, each as a frame of its own.
@@ -380,7 +392,11 @@ impl Intake {
         dispatcher: &mut Dispatcher<Arc<Block>>,
     ) -> Result<(), WorkerGone> {
         self.tally.counters.bump(Counter::Overheard);
-        match self.listener.hear(packet, frame, |addr| self.data.is_home(addr)) {
+        let listener = match packet.stamp.trust() {
+            Trust::Doubtful => &mut self.doubtful,
+            _ => &mut self.listener,
+        };
+        match listener.hear(packet, frame, |addr| self.data.is_home(addr)) {
             Some(said) => dispatcher.tell_all(&said),
             None => Ok(()),
         }

@@ -11,7 +11,6 @@
 use crate::bounded::Account;
 use crate::model::Counter;
 use crate::model::FlowKey;
-use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::Transport;
@@ -31,8 +30,9 @@ const BYTES: usize = 1 << 20;
 /// Longest datagram: the length fields of IP have 16 bits.
 const LONGEST: u32 = 65_535;
 
-/// How long a first fragment waits for the rest. Linux gives up after 30 s (`ipfrag_time`).
-const LIFETIME: Nanos = Nanos::from_secs(30);
+/// Seconds of the run's clock, not of packets' own times, that a first fragment waits for the rest.
+/// Linux gives up after 30 s (`ipfrag_time`).
+const LIFETIME: u32 = 30;
 
 /// What the pieces of one datagram share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Fragments {
     ) -> Taken {
         let packet = arrival.packet;
         let first = packet.flags.has(PacketFlags::FRAGMENT);
-        self.expire(packet.time, listener);
+        self.expire(packet.clock, listener);
         let piece = place_of(arrival);
         if piece.is_none() && first && packet.flags.has(PacketFlags::TUNNELLED) {
             return Taken::Alone;
@@ -200,8 +200,9 @@ impl Fragments {
     }
 
     /// Gives up what has waited too long.
-    fn expire<X>(&mut self, now: Nanos, listener: &mut impl Listener<X>) {
-        while self.open.first().is_some_and(|open| now.since(open.first.time) > LIFETIME) {
+    fn expire<X>(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+        let waited = |open: &Open| clock.saturating_sub(open.first.clock);
+        while self.open.first().is_some_and(|open| waited(open) > LIFETIME) {
             self.give_up(0, Counter::DatagramsIncomplete, listener);
         }
     }

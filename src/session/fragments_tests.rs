@@ -133,6 +133,20 @@ fn part(data: &[u8], at: usize, to: usize) -> Part<'_> {
 }
 
 #[test]
+fn a_time_in_doubt_ends_no_wait() {
+    let (data, other) = (datagram(40), datagram(40));
+    let mut bench = Bench::default();
+    assert!(whole(bench.take(part(&data, 0, 16))).is_none());
+    let stray = Part { id: 8, second: 36_000, ..part(&other, 0, 16) };
+    // The run's clock does not follow it.
+    let stray_packet = Packet { clock: 1_000, ..packet(&stray) };
+    assert!(whole(bench.take_packet(&stray_packet, &frame(&stray))).is_none());
+    let rest = whole(bench.take(part(&data, 16, 48)));
+    assert_eq!(rest.as_deref(), Some(&data[8..]));
+    assert_eq!(bench.count("DatagramsIncomplete"), 0);
+}
+
+#[test]
 fn the_last_missing_piece_gives_the_whole() {
     let data = datagram(40);
     let mut bench = Bench::default();
