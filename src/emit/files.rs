@@ -293,6 +293,15 @@ impl OutFile {
 
     /// Appends `bytes`. A reader that has gone away is not an error: see [`OutFile::is_closed`].
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.append(bytes, lines(bytes))
+    }
+
+    /// The same with one line, which is not counted byte by byte.
+    pub fn write_line(&mut self, line: &[u8]) -> Result<(), Error> {
+        self.append(line, 1)
+    }
+
+    fn append(&mut self, bytes: &[u8], lines: u64) -> Result<(), Error> {
         if self.closed {
             return Ok(());
         }
@@ -301,7 +310,7 @@ impl OutFile {
             Sink::Stream(stream) => stream.write_all(bytes),
         };
         if result.is_ok() {
-            self.lines += lines(bytes);
+            self.lines += lines;
         }
         self.settle(result)
     }

@@ -105,7 +105,7 @@ impl Outputs {
 
 impl Sink for Outputs {
     fn session(&mut self, line: &[u8]) -> Result<bool, Error> {
-        self.sessions.as_mut().map_or(Ok(false), |file| file.write(line).map(|()| true))
+        self.sessions.as_mut().map_or(Ok(false), |file| file.write_line(line).map(|()| true))
     }
 }
 

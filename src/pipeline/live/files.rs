@@ -344,7 +344,7 @@ it is tried again until there is room"
     /// Writes a line of sessions; false where it is lost.
     fn written(&mut self, line: &[u8]) -> bool {
         if let Some(apart) = &mut self.apart {
-            let lost = apart.write(1, &self.tell, |file| file.write(line));
+            let lost = apart.write(1, &self.tell, |file| file.write_line(line));
             self.own.add(Counter::LinesLost, lost);
             return lost == 0;
         }

@@ -60,7 +60,7 @@ impl Lines {
 
     fn write(&mut self, line: &[u8]) -> Result<(), Error> {
         self.given += 1;
-        self.file.write(line)
+        self.file.write_line(line)
     }
 
     /// Writes `count` lines by `write`, which leaves out so many of them. Where that fails,
