@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Addr;
+use crate::model::Nanos;
 use crate::model::Stamp;
 use crate::session::Delivery;
 use crate::session::Finished;
