@@ -70,8 +70,8 @@ fn who_has_waited_longest_makes_room_for_who_waits() {
     assert_eq!((of(0).record.quality.gaps, of(19).record.quality.truncated), (0, false));
 }
 
-/// Sessions of which much was heard push out those nearest to their time-out; no session holds
-/// more than there is room for.
+/// Where all hold as much, those nearest to their time-out go; a session that is heavier than all
+/// others is heard no more, pushes out none of them, and is the next to go.
 #[test]
 fn what_sessions_keep_pushes_out_those_nearest_to_their_time_out() {
     let mut bench = bench(Room { kept: 5_000, ..Room::UNBOUNDED });
@@ -84,9 +84,36 @@ fn what_sessions_keep_pushes_out_those_nearest_to_their_time_out() {
         assert!(usize::from(n) + 1 - held <= 5);
     }
     assert_eq!(bench.ear.counts["evicted"], 5);
+    let first = |f: &Finished<Heard>| f.record.initiator.port < 40_005;
+    assert!(bench.ear.finished.iter().all(first));
     bench.feed(packet(9, true, 30_000, ACK, 1_100, 500), &[7; 6_000]);
     bench.feed(packet(9, true, 30_001, ACK, 7_100, 500), &[7; 6_000]);
-    assert_eq!((bench.ear.counts["evicted"], bench.ear.counts["evidence_cut"]), (7, 1));
+    assert_eq!((bench.ear.counts["evicted"], bench.ear.counts["evidence_cut"]), (5, 1));
+    bench.feed(packet(8, true, 30_002, ACK, 1_100, 500), &[7; 10]);
+    assert_eq!((bench.ear.counts["evicted"], bench.ear.counts["evidence_cut"]), (6, 1));
     let done = bench.end();
-    assert_eq!((done.len(), heard(&done[9]).0.len()), (10, 7_000), "then nobody listens");
+    let of = |n: u16| done.iter().find(|f| f.record.initiator.port == 40_000 + n).unwrap();
+    assert_eq!((done.len(), heard(of(9)).0.len()), (10, 7_000), "then nobody listens");
+    assert_eq!(heard(of(8)).0.len(), 1_010, "whoever asked is heard on");
+}
+
+/// Whoever makes sessions heavy pushes out his own: of hundreds of honest ones none goes, whatever
+/// is nearest to its time-out.
+#[test]
+fn heavy_sessions_push_out_heavy_ones() {
+    let room = Room { kept: 100_000, ..Room::UNBOUNDED };
+    let ear = Ear { patience: usize::MAX, ..Ear::default() };
+    let mut bench = Bench { shard: Shard::within(4_096, room, Timeouts::default()), ear };
+    let mut say = |n: u16, at: u64, bytes: usize| {
+        bench.feed(packet(n, true, at, SYN, 99, 0), b"");
+        bench.feed(packet(n, false, at, SYN | ACK, 499, 100), b"");
+        bench.feed(packet(n, true, at, ACK, 100, 500), &vec![7; bytes]);
+        assert!(bench.shard.kept() <= 103_000);
+    };
+    (0..300).for_each(|n| say(n, 0, 100));
+    (300..1_300).for_each(|n| say(n, 2_000, 3_000));
+    let gone: Vec<u16> =
+        bench.ear.finished.iter().map(|f| f.record.initiator.port - 40_000).collect();
+    assert!(gone.len() > 900, "{}", gone.len());
+    assert!(gone.iter().all(|n| *n >= 300), "honest ones went");
 }

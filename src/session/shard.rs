@@ -43,9 +43,6 @@ struct Entry {
     id: u32,
 }
 
-/// Times that so many are pushed out at once because of what sessions hold.
-const ROUNDS: usize = 2;
-
 /// What a place in the table takes, at the least: a session, two entries of an index that is half
 /// full, four timers, and a quarter of a block of round trips; each list may be twice its content.
 const PLACE_BYTES: usize = 384;
@@ -71,6 +68,9 @@ pub struct Shard<X> {
     shortest: u32,
     /// Beginning, tie and id of the sessions that are due.
     due: Vec<(Nanos, u64, u32)>,
+    /// Those that held most when they were last ranked, the heaviest last. They may have ended
+    /// since, and others may have their places.
+    heavy: Vec<u32>,
 }
 
 /// How many of so many sessions may have their round trips timed: those that carry data both ways
@@ -106,6 +106,7 @@ impl<X: Weighed> Shard<X> {
             timeouts,
             shortest: timeouts.shortest(),
             due: Vec::new(),
+            heavy: Vec::new(),
         }
     }
 
@@ -129,6 +130,12 @@ impl<X: Weighed> Shard<X> {
     #[cfg(test)]
     pub(super) fn timers(&self) -> usize {
         self.wheel.armed()
+    }
+
+    /// Bytes that its sessions keep.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.shared.holdings.kept.held()
     }
 
     /// Where the packet's session probably is: the first entry of the index with its hash. Asked
@@ -225,8 +232,9 @@ impl<X: Weighed> Shard<X> {
         holdings.waiting.is_over() || holdings.kept.is_over() || holdings.is_untidy()
     }
 
-    /// Too much is held: who has waited longest waits no more; and the sessions nearest to their
-    /// time-out go, or, where those hold nothing, the one that asks for more is heard no more.
+    /// Too much is held: who has waited longest waits no more; and of what is kept, the heaviest go,
+    /// for whoever makes many sessions heavy must not push out those that are not. The one that asks
+    /// for more is heard no more where nobody else is heavy.
     #[cold]
     fn make_room(&mut self, id: u32, clock: u32, listener: &mut impl Listener<X>) {
         if self.shared.holdings.is_untidy() {
@@ -239,12 +247,7 @@ impl<X: Weighed> Shard<X> {
                 listener.count(Counter::WaitingDropped, 1);
             }
         }
-        for _ in 0..ROUNDS {
-            if !self.shared.holdings.kept.is_over() {
-                return;
-            }
-            self.push_out(clock, listener);
-        }
+        self.push_out_heavy(id, clock, listener);
         if self.shared.holdings.kept.is_over() && self.stop_listening(id, |_| true, listener) {
             listener.count(Counter::EvidenceCut, 1);
         }

@@ -3,6 +3,8 @@
 //! Owns: the order in which they do. In: how far time has come. Out: finished sessions, to the
 //! listener. Never: opens one.
 
+use std::cmp::Reverse;
+
 use crate::model::Counter;
 use crate::model::Nanos;
 use crate::session::Listener;
@@ -19,6 +21,9 @@ const LOOK_AHEAD: usize = 16;
 /// Sessions pushed out at once at the cap: what is pushed out is written, and the lines of a whole
 /// busy second would take more memory than the table.
 const PUSHED_OUT: usize = 128;
+
+/// The part of all sessions that is ranked as the heaviest.
+const HEAVY_PART: usize = 8;
 
 /// Sessions due in one second whose order is kept in memory for the next second.
 const DUE_KEPT: usize = 4_096;
@@ -138,5 +143,56 @@ impl<X: Weighed> Shard<X> {
             }
             self.wheel.give_back(ids);
         }
+    }
+
+    /// What each session holds on average.
+    fn fair_share(&self) -> usize {
+        self.shared.holdings.kept.held() / self.sessions.len().max(1)
+    }
+
+    /// Makes room for evidence: the heaviest go until there is enough, but none that holds less
+    /// than its fair share, and not the one that asks.
+    pub(super) fn push_out_heavy(
+        &mut self,
+        asker: u32,
+        clock: u32,
+        listener: &mut impl Listener<X>,
+    ) {
+        let (mut pushed_out, mut ranked) = (0, false);
+        while self.shared.holdings.kept.is_over() && pushed_out < PUSHED_OUT {
+            let Some(id) = self.heavy.pop() else {
+                if ranked {
+                    return;
+                }
+                ranked = true;
+                self.rank_heavy();
+                continue;
+            };
+            let fair = self.fair_share().max(1);
+            let is_heavy = |session: &Session<X>| session.weight().kept >= fair;
+            if id == asker || !self.sessions.get(id).is_some_and(is_heavy) {
+                continue;
+            }
+            pushed_out += 1;
+            let due = self.due(id).filter(|due| *due < clock);
+            let end = due.map(|at| End { ending: Ending::Silence, at, timed: true });
+            if end.is_none() {
+                listener.count(Counter::SessionsEvicted, 1);
+            }
+            let cut = End { ending: Ending::Cut, at: clock, timed: false };
+            self.remove(id, end.unwrap_or(cut), listener);
+        }
+    }
+
+    /// Finds the eighth of the sessions that holds most; of those that hold as much, whoever is
+    /// nearest to its time-out. All are looked at, once for an eighth of what may be held.
+    fn rank_heavy(&mut self) {
+        let all = self.sessions.iter();
+        let mut all: Vec<_> = all
+            .map(|(id, session)| (session.weight().kept, Reverse(session.armed), Reverse(id)))
+            .collect();
+        all.sort_unstable();
+        let light = all.len() - all.len().div_ceil(HEAVY_PART);
+        self.heavy.extend(all.into_iter().skip(light).map(|(.., Reverse(id))| id));
     }
 }
