@@ -104,9 +104,7 @@ impl Incidents {
         let full = self.subjects.len() >= self.config.subjects_max;
         if full && !self.subjects.contains_key(&alert.subject) {
             self.forget_quiet(alert.time);
-            if self.subjects.len() >= self.config.subjects_max {
-                self.forget_least();
-            }
+            self.forget_least();
         }
         let config = &self.config;
         let subject = self.subjects.entry(Arc::clone(&alert.subject)).or_default();
@@ -164,14 +162,18 @@ impl Incidents {
 }
 
 impl Incidents {
-    /// Makes room for an eighth of the subjects: those go that say least. An incident among them is
-    /// complete with that.
+    /// Makes room for an eighth of the subjects where there is less: those go that say least. An
+    /// incident among them is complete with that. All are looked at once for an eighth, also where
+    /// one after the other becomes quiet.
     fn forget_least(&mut self) {
+        let keep = self.config.subjects_max - self.config.subjects_max.div_ceil(ROOM);
+        if self.subjects.len() <= keep {
+            return;
+        }
         let mut ranks: Vec<(Rank, Arc<str>)> =
             self.subjects.iter().map(|(id, subject)| (subject.rank(), Arc::clone(id))).collect();
         // Two subjects never compare equal: which of them go depends on the run alone.
         ranks.sort_unstable();
-        let keep = self.config.subjects_max - self.config.subjects_max.div_ceil(ROOM);
         for (_, id) in ranks.drain(..ranks.len().saturating_sub(keep)) {
             let Some(subject) = self.subjects.remove(&id) else { continue };
             match subject.incident(&id, &self.config) {

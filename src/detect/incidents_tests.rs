@@ -143,6 +143,19 @@ fn a_flood_of_subjects_hides_no_incident() {
     assert_eq!((&*done[0].subject, done[0].alerts.len()), ("10.0.0.7", 2));
 }
 
+/// One subject falls out of the window with each that is new: all are not looked at each time.
+#[test]
+fn an_eighth_is_free_whenever_all_were_looked_at() {
+    let mut all = small(64);
+    let every = 7 * DAY / 63;
+    let mut full = 0;
+    for n in 0..640 {
+        full += u32::from(all.subjects.len() == 64);
+        all.push(&alert("D08", Family::R, 0.7, n * every, &format!("192.0.2.{n}")));
+    }
+    assert!((1..=640 / 8).contains(&full), "{full} times");
+}
+
 #[test]
 fn an_incident_that_has_to_go_is_complete_not_lost() {
     let mut all = small(4);
