@@ -232,9 +232,9 @@ impl<X: Weighed> Shard<X> {
         holdings.waiting.is_over() || holdings.kept.is_over() || holdings.is_untidy()
     }
 
-    /// Too much is held: who has waited longest waits no more; and of what is kept, the heaviest go,
-    /// for whoever makes many sessions heavy must not push out those that are not. The one that asks
-    /// for more is heard no more where nobody else is heavy.
+    /// Too much is held: who has waited longest waits no more; and of what is kept, the heaviest
+    /// go, for whoever makes many sessions heavy must not push out those that are not. The one
+    /// that asks for more is heard no more where nobody else is heavy.
     #[cold]
     fn make_room(&mut self, id: u32, clock: u32, listener: &mut impl Listener<X>) {
         if self.shared.holdings.is_untidy() {
