@@ -357,3 +357,42 @@ fn what_arrives_is_no_decoy_whatever_its_time_to_live() {
         assert_eq!(at(&said.run, "counters.session.decoys"), 1);
     }
 }
+
+#[test]
+fn a_forged_syn_splits_no_session() {
+    let (client, server) = ("10.20.0.5:50001", "93.184.216.34:443");
+    let wanted = craft::read(&long_session(client, server).capture.pcap(), &[]);
+    for after in [40 * MS, 20 * SECOND] {
+        let mut capture = long_session(client, server).capture;
+        capture.add(START + after, segment((client, server), SYN, (777_777, 0), 64));
+        let said = craft::read(&capture.sorted().pcap(), &[]);
+        assert_eq!(told(&said), told(&wanted), "{after}");
+        assert_eq!(at(&said.run, "counters.session.openings_implausible"), 1, "{after}");
+    }
+    // Picked up in the middle.
+    let mut middle = long_session(client, server).capture;
+    middle.frames.drain(..3);
+    middle.add(START + 20 * SECOND, segment((client, server), SYN, (777_777, 0), 64));
+    assert_eq!(craft::read(&middle.sorted().pcap(), &[]).sessions.len(), 1);
+}
+
+#[test]
+fn ports_that_are_used_again_are_another_session() {
+    let (client, server) = ("10.20.0.5:50001", "93.184.216.34:443");
+    let first = long_session(client, server);
+    for (pause, has_far_leg) in [(10 * SECOND, false), (100 * SECOND, true)] {
+        let mut second = Connection::new(client, server);
+        (second.client_seq, second.server_seq) = (900_000, 800_000);
+        second.now = first.now + pause;
+        second.open().ask(&craft::client_hello("mail.example.org")).answer(&craft::server_hello());
+        let mut capture = first.capture.clone();
+        capture.join(second.close());
+        let said = craft::read(&capture.pcap(), &[]);
+        assert_eq!(said.sessions.len(), 2, "{pause}");
+        let again = said.sessions.iter().find(|s| at(s, "tls.client.server_name").is_string());
+        let again = again.unwrap();
+        assert_eq!(at(again, "tls.client.server_name"), "mail.example.org", "{pause}");
+        assert_eq!(at(again, "source.ip"), "10.20.0.5", "{pause}");
+        assert_eq!(at(again, "longhaul.far.handshake_us").is_f64(), has_far_leg, "{pause}");
+    }
+}

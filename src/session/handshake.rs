@@ -31,8 +31,10 @@ pub(crate) struct Handshake {
     near_ns: u32,
     syn_seq: u32,
     syn_ack_seq: u32,
-    /// Timestamp values of SYN and SYN-ACK, 0 where there is none.
-    syn_stamp: u32,
+    /// Timestamp value of the SYN until it is answered; then what a SYN-ACK would acknowledge of a
+    /// later SYN that was not believed. 0 where there is none.
+    syn_mark: u32,
+    /// Timestamp value of the SYN-ACK, 0 where there is none.
     syn_ack_stamp: u32,
     pub(crate) syn: SynSummary,
     stage: Stage,
@@ -135,8 +137,19 @@ impl Handshake {
         }
     }
 
+    /// Whether it answers a SYN that was not believed: the other end took that for a new beginning,
+    /// or refuses it (RFC 9293 section 3.10.7.1).
+    pub(crate) fn is_awaited(&self, step: &Step) -> bool {
+        let answers =
+            step.flags.has(TcpFlags::ACK) && step.flags.any(TcpFlags::SYN | TcpFlags::RST);
+        answers && self.stage != Stage::Syn && self.syn_mark != 0 && step.ack == self.syn_mark
+    }
+
     /// Takes note of a packet that is astray.
     pub(crate) const fn note_astray(&mut self, step: &Step) {
+        if !step.flags.has(TcpFlags::ACK) {
+            self.syn_mark = step.seq.wrapping_add(1);
+        }
         let answers = step.flags.has(TcpFlags::ACK) && step.ack == self.syn_seq.wrapping_add(1);
         if answers && matches!(self.stage, Stage::SynAck) {
             self.rival = true;
@@ -174,7 +187,7 @@ impl Handshake {
         if !repeated {
             self.syn_at = step.time;
             self.syn_seq = step.seq;
-            self.syn_stamp = step.stamp();
+            self.syn_mark = step.stamp();
             self.stage = Stage::Syn;
         }
     }
@@ -187,10 +200,11 @@ impl Handshake {
                 self.syn_ack_stamp = step.stamp();
                 self.stage = Stage::SynAck;
                 match step.time.checked_since(self.syn_at) {
-                    Some(_) if !step.echoes(self.syn_stamp) => {}
+                    Some(_) if !step.echoes(self.syn_mark) => {}
                     Some(span) => (self.far_ns, self.has_far) = told(span),
                     None => self.void = true,
                 }
+                self.syn_mark = 0;
             }
             // The SYN passed before the capture began: an earlier SYN-ACK may have, too.
             Stage::None => {

@@ -21,6 +21,7 @@ use crate::session::fragments::Datagram;
 use crate::session::fragments::Fragments;
 use crate::session::fragments::Taken;
 use crate::session::handshake::Step;
+use crate::session::handshake::SynVerdict;
 use crate::session::reorder::Early;
 use crate::session::state::Bits;
 use crate::session::state::Session;
@@ -278,7 +279,10 @@ impl<X> Session<X> {
         let packet = arrival.packet;
         let flags = packet.tcp_flags;
         let mut step = self.step(packet, side);
-        if self.handshake.is_astray(&step) {
+        // What the shard let pass although it would begin another session: this one is under way.
+        let syn = flags.any(TcpFlags::SYN) && self.is_under_way(packet.clock);
+        let forged = syn && self.handshake.judge_syn(&step) == SynVerdict::New;
+        if forged || self.handshake.is_astray(&step) {
             self.handshake.note_astray(&step);
             listener.count(Counter::OpeningsImplausible, 1);
             return false;

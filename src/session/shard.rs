@@ -301,16 +301,21 @@ impl<X: Weighed> Shard<X> {
         self.index.find(spread(packet.hash), same).map(|entry| entry.id)
     }
 
-    /// Whether a packet continues the session with this id: a fresh SYN begins another.
+    /// Whether a packet continues the session with this id: a fresh SYN begins another. Anybody can
+    /// write one, though: a session that is under way goes on until the SYN is answered.
     fn still_open(&self, id: u32, packet: &Packet) -> bool {
-        let has_syn = packet.tcp_flags.any(TcpFlags::SYN);
-        if packet.key.transport != Transport::TCP || !has_syn {
+        let may_begin = packet.tcp_flags.any(TcpFlags::SYN | TcpFlags::RST);
+        if packet.key.transport != Transport::TCP || !may_begin {
             return true;
         }
-        let verdict = self.sessions.get(id).map(|session| {
-            session.handshake.judge_syn(&session.step(packet, session.side(packet)))
-        });
-        verdict != Some(SynVerdict::New)
+        self.sessions.get(id).is_none_or(|session| {
+            let step = session.step(packet, session.side(packet));
+            let new = session.handshake.is_awaited(&step)
+                || packet.tcp_flags.any(TcpFlags::SYN)
+                    && session.handshake.judge_syn(&step) == SynVerdict::New
+                    && !session.is_under_way(packet.clock);
+            !new
+        })
     }
 
     fn open(&mut self, arrival: Arrival<'_>, listener: &mut impl Listener<X>) -> u32 {

@@ -361,6 +361,12 @@ impl<X> Session<X> {
         self.bits.has(Bits::RESET) || self.bits.has(Bits::FINS)
     }
 
+    /// Whether both ends hold it, and did a moment ago.
+    pub(crate) const fn is_under_way(&self, clock: u32) -> bool {
+        let held = self.bits.has(Bits::CONFIRMED) && !self.is_over();
+        held && clock.saturating_sub(self.touched) <= UNDER_WAY
+    }
+
     /// What it is that is over.
     const fn ended(&self) -> Class {
         if self.bits.has(Bits::END_DOUBTED) {
@@ -404,6 +410,10 @@ impl<X> Session<X> {
         self.touched.saturating_add(timeouts.of(self.class()))
     }
 }
+
+/// Seconds of silence within which no port is used again by a session that did not end: systems
+/// keep a port for longer after it did (RFC 9293 section 3.4.1).
+const UNDER_WAY: u32 = 60;
 
 /// Ports from here on are given to whoever begins (RFC 6335 section 6 names those from 49152 on as
 /// dynamic; Linux begins at 32768).
