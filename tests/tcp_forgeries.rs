@@ -150,6 +150,13 @@ fn an_end_that_nobody_obeys_ends_nothing() {
         ("RST within the window", vec![segment((client, server), RST, (up + 9_000, 0), 64)]),
         ("FIN of the client", vec![segment((client, server), FIN | ACK, (up, down), 1)]),
         ("FIN of both", both.to_vec()),
+        (
+            "FIN of both far ahead",
+            vec![
+                segment((client, server), FIN | ACK, (up + (1 << 20), down), 64),
+                segment((server, client), FIN | ACK, (down + (1 << 20), up), 55),
+            ],
+        ),
     ] {
         let mut capture = honest.capture.clone();
         for frame in frames {

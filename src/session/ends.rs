@@ -20,6 +20,10 @@ const TTL_STEP: u8 = 8;
 /// Bytes behind which an acknowledgement is looked for where the SYN-ACK was not seen.
 const BEHIND: u32 = 1 << 20;
 
+/// A FIN so far ahead of its stream was not overtaking what is under way: a window without scaling
+/// (RFC 9293 section 3.1).
+const EARLY: u32 = 1 << 16;
+
 impl<X> Session<X> {
     /// What an acknowledgement proves of its sender, and of the other end's FIN.
     #[inline]
@@ -69,6 +73,10 @@ impl<X> Session<X> {
             if !exact {
                 self.bits.set(Bits::FIN_EARLY);
             }
+            let ahead = next.map_or(0, |next| packet.seq.wrapping_sub(next));
+            if (EARLY..1 << 31).contains(&ahead) {
+                self.bits.set(Bits::END_DOUBTED);
+            }
             self.bits.set(match side {
                 Side::Initiator => Bits::FIN_INITIATOR,
                 Side::Responder => Bits::FIN_RESPONDER,
@@ -89,7 +97,9 @@ impl<X> Session<X> {
         };
         let by_responder = self.bits.has(Bits::RESET_BY_RESPONDER);
         let reset = self.bits.has(Bits::RESET) && by_responder == (side == Side::Responder);
-        let finished = self.bits.has(fin) && !self.bits.has(Bits::FIN_EARLY);
+        // Before an early FIN data may still come, unless it is too early to be believed.
+        let awaited = self.bits.has(Bits::FIN_EARLY) && !self.bits.has(Bits::END_DOUBTED);
+        let finished = self.bits.has(fin) && !awaited;
         if reset || finished {
             self.bits.clear_ends();
             listener.count(Counter::EndsImplausible, 1);
