@@ -135,6 +135,40 @@ fn a_night_and_captures_years_apart_are_no_lies() {
 }
 
 #[test]
+fn a_stretch_on_another_clock_keeps_its_legs() {
+    let legs = |session: &serde_json::Value| {
+        let near = at(session, "longhaul.near.handshake_us").as_f64();
+        (near, at(session, "longhaul.far.handshake_us").as_f64())
+    };
+    for back in [40 * SECOND, 9_000 * HOUR] {
+        // Fourteen seconds each: the clock is set back for the second, and goes on with the third.
+        let begins = [START, START + 30 * SECOND - back, START + 60 * SECOND];
+        let mut capture = Capture::default();
+        for (n, begins) in begins.into_iter().enumerate() {
+            capture.join(session(50_000 + n as u16, begins));
+        }
+        let said = craft::read(&capture.pcap(), &[]);
+        assert_eq!(said.sessions.len(), 3, "{back}");
+        for session in &said.sessions {
+            assert_eq!(legs(session), (Some(2_000.0), Some(30_000.0)), "{back}: {session}");
+        }
+    }
+}
+
+#[test]
+fn a_run_of_one_time_measures_nothing() {
+    let mut capture = session(50_000, START);
+    let mut frozen = session(50_001, START + 20 * SECOND);
+    frozen.frames.iter_mut().for_each(|(time, _)| *time = START - HOUR);
+    capture.join(frozen);
+    capture.join(session(50_002, START + 60 * SECOND));
+    let said = craft::read(&capture.pcap(), &[]);
+    let session = said.sessions.iter().find(|s| *at(s, "source.port") == 50_001).unwrap();
+    assert!(at(session, "longhaul.far.handshake_us").is_null(), "{session}");
+    assert_eq!(at(&said.run, "counters.capture.times_doubtful").as_u64(), Some(0));
+}
+
+#[test]
 fn a_session_that_begins_where_too_little_follows_has_its_own_time() {
     let mut capture = session(50_000, START);
     capture.join(session(50_001, START + 10 * HOUR));

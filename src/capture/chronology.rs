@@ -8,10 +8,11 @@
 //! Timers run on packet time, so a few frames with a false time would end every session, or none
 //! ever again. A time that fits its clock passes at once. One that does not, for it leaps ahead or
 //! falls far behind, waits: where a later frame falls back behind a leap, or goes on where the
-//! clock stands, the leap was false. Where a whole window passes and none does, the clock is there
-//! now: so a night without packets, a clock that was set, and captures joined end to end are
-//! followed, and a clock that was led astray by more false times than the window holds is led
-//! back.
+//! clock stands, the leap was false. Frames behind the clock whose own times go on, and that are
+//! many, keep those, in doubt: a clock may have been set back for a while. Where a whole window
+//! passes and none does, the clock is there now: so a night without packets, a clock that was set,
+//! and captures joined end to end are followed, and a clock that was led astray by more false
+//! times than the window holds is led back.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,6 +47,10 @@ const LANES: usize = 16;
 
 /// Beginnings of a file that are tried.
 const BEGINNINGS: usize = 4;
+
+/// A run of frames behind the clock that is no longer than this is false: whatever makes up a time
+/// makes up a few.
+const RUN_SHORT: usize = 16;
 
 /// So many such silences one after the other are how a quiet capture goes.
 const SILENCES_MANY: usize = 3;
@@ -206,6 +211,11 @@ impl Chronology {
         }
         let falls_back = |waits: Nanos| waits > time.plus(STRIDE) && waits > clock;
         if lane.behind > 0 || falls_back(lane.latest) {
+            let goes_on = lane.behind > RUN_SHORT && {
+                let waiting = self.held.range(..at).filter(|held| held.waits_in(of));
+                let times = waiting.map(|held| held.meta.time);
+                goes_on(times.filter(|time| time.plus(BACK) < clock))
+            };
             (lane.behind, lane.latest) = (0, Nanos::ZERO);
             for held in self.held.range_mut(..at) {
                 let waits = held.meta.time;
@@ -213,7 +223,8 @@ impl Chronology {
                     continue;
                 }
                 if waits.plus(BACK) < clock || falls_back(waits) {
-                    held.fate = Fate::Refuted;
+                    let behind = waits.plus(BACK) < clock;
+                    held.fate = if behind && goes_on { Fate::Doubtful } else { Fate::Refuted };
                     lane.waiting -= 1;
                 } else {
                     lane.latest = lane.latest.max(waits);
@@ -387,6 +398,20 @@ impl Lane {
 #[inline]
 fn lane_of(meta: &FrameMeta) -> usize {
     usize::from(meta.interface).min(LANES - 1)
+}
+
+/// Whether times go on as those of a clock do: that was set back for a while, or of a capture
+/// that was joined in between. What begins there has them; no timer moves.
+fn goes_on(mut times: impl Iterator<Item = Nanos>) -> bool {
+    let Some(first) = times.next() else { return false };
+    let mut last = first;
+    for time in times {
+        if time.plus(STRIDE) < last || time > last.plus(BACK) {
+            return false;
+        }
+        last = time;
+    }
+    last > first
 }
 
 /// How many silences that end every session these times tell of, each held against the one before.

@@ -88,8 +88,8 @@ counters! {
     /// nothing is measured by them.
     TimeLeaps = "time_leaps" in "capture",
         quality("frames with no time, or one that others refute");
-    /// Frames an hour or more away from those before them, with too few behind to tell which are
-    /// right: they move no timer, and begin sessions only.
+    /// Frames an hour or more away from those before them, or a stretch of them behind, with too
+    /// few to tell which are right: they move no timer, and begin sessions only.
     TimesDoubtful = "times_doubtful" in "capture",
         quality("frames of a time that too few others share");
     /// Frames cut by a snap length.
