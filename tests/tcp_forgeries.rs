@@ -403,3 +403,27 @@ fn ports_that_are_used_again_are_another_session() {
         assert_eq!(at(again, "longhaul.far.handshake_us").is_f64(), has_far_leg, "{pause}");
     }
 }
+
+#[test]
+fn segments_far_away_move_no_stream_before_its_hello() {
+    let hello = craft::client_hello("mail.example.org");
+    let (client, server) = ("10.20.0.5:50001", "93.184.216.34:443");
+    let mut talk = Connection::new(client, server);
+    talk.open().wait(SECOND).ask(&hello).answer(&craft::server_hello());
+    let mut capture = talk.close();
+    for n in 0..4 {
+        let at = Tcp { seq: (1 << 30) + n, ack: 5_001, flags: PSH | ACK, ttl: 64, payload: b"x" };
+        capture.add(START + 40 * MS, tcp(socket(client), socket(server), at));
+    }
+    let said = craft::read(&capture.sorted().pcap(), &[]);
+    assert_eq!(at(&said.sessions[0], "tls.client.server_name"), "mail.example.org");
+    // What the peer acknowledges is there, though the sensor missed what lies between.
+    let mut talk = Connection::new(client, server);
+    talk.open();
+    talk.client_seq += 1 << 28;
+    for _ in 0..3 {
+        talk.ask(b"SSH-2.0-OpenSSH_9.6\r\n");
+    }
+    let said = craft::read(&talk.close().pcap(), &[]);
+    assert_eq!(at(&said.sessions[0], "longhaul.quality.out_of_order"), 1);
+}

@@ -36,6 +36,21 @@ impl<X> Session<X> {
             && self.handshake.distance(packet.seq).is_some_and(|at| at < OPENING_BYTES)
     }
 
+    /// Whether a stream whose beginning was seen cannot have gone elsewhere: it is in its opening,
+    /// where the hello lies, and the peer has acknowledged nothing there.
+    #[cold]
+    pub(super) fn is_unlikely(&self, side: Side) -> bool {
+        let Some(stream) = self.stream(side) else { return false };
+        let said = match side {
+            Side::Initiator => self.handshake.distance(stream.next()),
+            Side::Responder => {
+                let first = self.handshake.syn_ack_seq().map(|seq| seq.wrapping_add(1));
+                first.map(|first| stream.next().wrapping_sub(first))
+            }
+        };
+        said.is_some_and(|said| said < OPENING_BYTES) && !stream.is_vouched()
+    }
+
     /// Keeps such a segment: a system may raise the time to live of its SYN alone, and a proxy may
     /// have sent the SYN. Then what seems a decoy is all there is, and arrives.
     #[cold]

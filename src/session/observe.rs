@@ -321,8 +321,12 @@ impl<X> Session<X> {
     fn place(&mut self, stretch: Stretch<'_>, listener: &mut impl Listener<X>) {
         let Stretch { side, seq, wire, bytes, packet } = stretch;
         self.start_stream(side, seq);
+        let mut placed = self.half(side).stream.place(seq, wire);
+        if placed == Placed::Elsewhere && self.is_unlikely(side) {
+            placed = Placed::Astray;
+        }
         let stream = &mut self.half(side).stream;
-        match stream.place(seq, wire) {
+        match placed {
             Placed::InOrder { skip } => {
                 stream.advance(wire - skip);
                 let ends = packet.tcp_flags.any(TcpFlags::FIN | TcpFlags::RST);

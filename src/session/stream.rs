@@ -39,6 +39,9 @@ const FAR: u32 = 16 << 20;
 /// No length of a hole: those are below [`FAR`].
 const ASTRAY: u32 = u32::MAX;
 
+/// The same, where the peer acknowledged bytes near by since.
+const VOUCHED: u32 = u32::MAX - 1;
+
 impl Stream {
     /// The stream begins (again) with `seq` as its next byte.
     pub(crate) fn start(&mut self, seq: u32) {
@@ -52,7 +55,7 @@ impl Stream {
 
     /// Bytes of the open hole.
     pub(crate) const fn hole(&self) -> u32 {
-        if self.hole_len == ASTRAY { 0 } else { self.hole_len }
+        if self.hole_len >= VOUCHED { 0 } else { self.hole_len }
     }
 
     /// Whether an acknowledgement covers the whole of the open hole.
@@ -71,7 +74,7 @@ impl Stream {
             return Placed::Ahead { missing: ahead };
         }
         if !self.is_near(seq) {
-            let goes_on = self.hole_len == ASTRAY && self.hole_at == seq;
+            let goes_on = self.hole_len >= VOUCHED && self.hole_at == seq;
             return if goes_on { Placed::Elsewhere } else { Placed::Astray };
         }
         let behind = self.next.wrapping_sub(seq);
@@ -95,6 +98,18 @@ impl Stream {
         self.hole_at = end;
         self.hole_len = ASTRAY;
         given_up
+    }
+
+    /// The peer acknowledges that: it has what was astray, where it lies near by.
+    pub(crate) const fn vouch(&mut self, ack: u32) {
+        if self.hole_len == ASTRAY && self.hole_at.wrapping_sub(ack).wrapping_add(FAR) < 2 * FAR {
+            self.hole_len = VOUCHED;
+        }
+    }
+
+    /// Whether the peer did.
+    pub(crate) const fn is_vouched(&self) -> bool {
+        self.hole_len == VOUCHED
     }
 
     /// Moves on by `len` bytes that were in order.

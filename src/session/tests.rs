@@ -388,6 +388,8 @@ fn a_segment_astray_moves_nothing_until_another_goes_on_there() {
     bench.handshake();
     bench.feed(packet(0, true, 41, ACK, 100, 500), b"abc");
     bench.feed(packet(0, true, 42, ACK, 1 << 29, 500), b"far");
+    // In the opening of a stream the peer has to acknowledge it.
+    bench.feed(packet(0, false, 42, ACK, 500, (1 << 29) + 3), b"");
     bench.feed(packet(0, true, 43, ACK, (1 << 29) + 3, 500), b"ther");
     let done = bench.end();
     assert_eq!(heard(&done[0]).0, b"abc!ther");

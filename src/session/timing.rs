@@ -177,6 +177,7 @@ impl<X> Session<X> {
     #[inline]
     pub(crate) fn note_acknowledged(&mut self, side: Side, packet: &Packet) {
         let peer = side.other();
+        self.half(peer).stream.vouch(packet.ack);
         if self.half(peer).stream.covers_hole(packet.ack) {
             self.bits.set(match peer {
                 Side::Initiator => Bits::UNSEEN_INITIATOR,
