@@ -1,1 +1,106 @@
+//! Files with false times among true ones, and files whose clock was set.
 
+use super::*;
+use crate::capture::block::BlockPool;
+use crate::capture::stored::HashPolicy;
+use crate::capture::stored::Stored;
+use crate::capture::testkit::pcap;
+
+/// A true frame each second from here on.
+const START: u32 = 1_700_000_000;
+const TRUE_FRAMES: u32 = 3_000;
+
+/// Second and trust of each frame of a file whose frames have these seconds, in its order; the
+/// bytes of a frame must be its own.
+fn read(seconds: &[u32]) -> Vec<(u64, Trust)> {
+    let frames: Vec<_> = seconds
+        .iter()
+        .enumerate()
+        .map(|(at, second)| (*second, 0, (at as u32).to_be_bytes().to_vec()))
+        .collect();
+    let bytes = pcap(&frames);
+    let size = bytes.len() as u64;
+    let stored = Stored::new(Box::new(std::io::Cursor::new(bytes)), Some(size), HashPolicy::Never);
+    let pool = BlockPool::new(4_096, 4);
+    let source = FileSource::from_stored("test.pcap".as_ref(), stored, 0, &pool).unwrap();
+    let mut chronology = Chronology::new(source, WINDOW);
+    let mut out = Vec::new();
+    while let Some(meta) = chronology.next_frame() {
+        let from = meta.at as usize;
+        let own = &chronology.block().bytes()[from..from + 4];
+        assert_eq!(own, (out.len() as u32).to_be_bytes(), "frames keep their order and bytes");
+        out.push((meta.time.0 / 1_000_000_000, meta.trust));
+    }
+    assert_eq!(out.len(), seconds.len(), "no frame is lost");
+    out
+}
+
+/// True seconds, and behind `place` of them so many false ones.
+fn with_false(false_ones: &[u32], place: usize) -> (Vec<u32>, Vec<u32>) {
+    let truth: Vec<u32> = (0..TRUE_FRAMES).map(|n| START + n).collect();
+    let (before, after) = truth.split_at(place);
+    let mixed = [before, false_ones, after].concat();
+    (truth, mixed)
+}
+
+#[test]
+fn true_times_pass_as_they_are_beside_false_ones() {
+    let middle = (TRUE_FRAMES / 2) as usize;
+    let lies = [u32::MAX, START + 90_000, START + TRUE_FRAMES + 3_600, START + 1_000_000, 0, 1];
+    for lie in lies {
+        for run in [1, 2, 10, 1_000] {
+            let (truth, mixed) = with_false(&vec![lie; run], middle);
+            let got = read(&mixed);
+            let honest = got.iter().take(middle).chain(got.iter().skip(middle + run));
+            for ((second, trust), want) in honest.zip(&truth) {
+                assert_eq!((*second, *trust), (u64::from(*want), Trust::Believed), "{lie} x {run}");
+            }
+            let told = got.iter().skip(middle).take(run);
+            assert!(told.clone().all(|(_, trust)| !trust.moves_timers()), "{lie} x {run}");
+        }
+    }
+}
+
+#[test]
+fn false_times_between_true_ones_move_nothing() {
+    let seconds: Vec<u32> = (0..TRUE_FRAMES)
+        .flat_map(|n| [START + n, if n % 2 == 0 { u32::MAX } else { START + 7_200 + n }])
+        .collect();
+    let got = read(&seconds);
+    for (n, (second, trust)) in got.iter().step_by(2).enumerate() {
+        assert_eq!((*second, *trust), (u64::from(START) + n as u64, Trust::Believed));
+    }
+    assert!(got.iter().skip(1).step_by(2).take(1_000).all(|(_, trust)| !trust.moves_timers()));
+}
+
+#[test]
+fn a_clock_that_goes_on_elsewhere_is_followed() {
+    // A night without frames; a clock set back by a day; a file joined to one of years later.
+    // What comes before is long enough to be believed, or too short to be told from false times:
+    // those keep what they say, and move no timer. Of few frames before a clock is set back nobody
+    // can tell which are right.
+    let long = WINDOW as u32 + 100;
+    for start in [START + 40_000, START - 86_400, START + 90_000_000] {
+        for length in [100, long].into_iter().skip(usize::from(start < START)) {
+            let first = (0..length).map(|n| START + n);
+            let seconds: Vec<u32> = first.chain((0..TRUE_FRAMES).map(|n| start + n)).collect();
+            for (at, (second, trust)) in read(&seconds).into_iter().enumerate() {
+                assert_eq!(second, u64::from(seconds[at]), "{start}");
+                assert!(trust.measures(), "{second}: {trust:?}");
+                let told = length == long || at >= length as usize;
+                assert!(!told || trust.moves_timers(), "{start} {length} {second}: {trust:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_led_astray_by_more_than_the_window_is_led_back() {
+    let astray = vec![u32::MAX; WINDOW + 10];
+    let (truth, mixed) = with_false(&astray, 100);
+    let got = read(&mixed);
+    let back = got.iter().skip(100 + astray.len()).zip(truth.iter().skip(100));
+    for ((second, trust), want) in back {
+        assert_eq!((*second, trust.moves_timers()), (u64::from(*want), true), "{trust:?}");
+    }
+}
