@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Instructions by stage, counted by callgrind with one worker: the same figure on a busy machine as on an idle one.
+# Instructions by thread, counted by callgrind with one worker: the same figure on a busy machine as on an idle one.
 #
 #   benches/instructions.sh            the first FRAMES (default 300,000) frames of the `mix` workload of benches/compare.sh
 #                                      where that can be built, else the demonstration capture
@@ -42,30 +42,22 @@ if [ -z "$capture" ] && [ -f "$SHARED/bench/gen.rs" ]; then
 fi
 capture=${capture:-tests/data/demo/farm.pcap.zst}
 
-# Stages, and the function whose inclusive cost each is.
-stages=(
-    "reader|pipeline::reader::Reader::run"
-    "sessions and evidence|session::shard::Shard<X>::touch"
-    "finished sessions|<longhaul::pipeline::desk::Desk as longhaul::session::Listener<longhaul::evidence::Observers>>::finish"
-)
+# Threads, as callgrind counts them: without a guess at what was inlined where. The first reads; of the others the
+# worker costs most, then the analyst.
+stages=("reader and start" "worker" "analyst")
 
-# Prints a line per stage: name, tab, instructions. The last is the whole.
+# Prints a line per thread: name, tab, instructions. The last is the whole.
 count() { # binary
-    local profile="$WORK/instructions.$$" table name function cost
-    rm -rf "$WORK/out-instructions"
-    valgrind --tool=callgrind --callgrind-out-file="$profile" \
+    local profile="$WORK/instructions.$$" costs
+    rm -rf "$WORK/out-instructions" "$profile"*
+    valgrind --tool=callgrind --separate-threads=yes --callgrind-out-file="$profile" \
         "$1" read "$capture" --out "$WORK/out-instructions" --quiet --workers 1 >/dev/null 2>"$WORK/instructions.log" ||
         { cat "$WORK/instructions.log" >&2; return 1; }
-    # Its own Perl warnings about lines without cost say nothing about the profile.
-    table=$(callgrind_annotate --inclusive=yes --threshold=100 "$profile" 2>/dev/null | tr -d ',')
-    for stage in "${stages[@]}"; do
-        name=${stage%%|*} function=${stage##*|}
-        cost=$(grep -F "$function [" <<<"$table" | awk '{ print $1; exit }' || true)
-        [ -n "$cost" ] || { echo "error: $function is not in the profile: was it renamed?" >&2; return 1; }
-        printf '%s\t%s\n' "$name" "$cost"
-    done
-    printf 'all\t%s\n' "$(awk '/PROGRAM TOTALS/ { print $1 }' <<<"$table")"
-    rm -f "$profile"
+    costs=$(awk '/^totals:/ { print $2 }' "$profile-01"
+        awk '/^totals:/ { print $2 }' "$profile"-0[2-9] | sort -rn)
+    paste <(printf '%s\n' "${stages[@]}") <(head -n "${#stages[@]}" <<<"$costs")
+    printf 'all\t%s\n' "$(awk '{ sum += $1 } END { print sum }' <<<"$costs")"
+    rm -f "$profile"*
 }
 
 echo "instructions, millions, one worker: $capture"
