@@ -43,8 +43,8 @@ fi
 capture=${capture:-tests/data/demo/farm.pcap.zst}
 
 # Threads, as callgrind counts them: without a guess at what was inlined where. The first reads; of the others the
-# worker costs most, then the analyst.
-stages=("reader and start" "worker" "analyst")
+# worker costs most, then the correlator.
+stages=("reader and start" "worker" "correlator")
 
 # Prints a line per thread: name, tab, instructions. The last is the whole.
 count() { # binary

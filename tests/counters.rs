@@ -67,7 +67,7 @@ fn lost(loss: &Value) -> Vec<String> {
 fn loss_place(counter: Counter) -> Option<&'static str> {
     match counter.meaning() {
         Meaning::Loss { place, .. } => Some(place),
-        _ if counter == Counter::Copies => Some("duplicates"),
+        _ if counter == Counter::Duplicates => Some("duplicates"),
         _ => None,
     }
 }

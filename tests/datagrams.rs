@@ -34,7 +34,7 @@ use simnet::frame::pcap_of;
 /// no sensor can tell: the leg is longer by that much. Below it every leg must be true.
 const SECOND_COPY: u64 = 400 * MS;
 
-/// Lowest round trip over UDP to initiator and responder, in ns, of every session. Copies are looked
+/// Lowest round trip over UDP to initiator and responder, in ns, of every session. Duplicates are looked
 /// for where the mirror port makes some: those that the network makes within a millisecond read the
 /// same, and which of two was answered is then known to a millisecond only.
 fn legs(talk: &Talk, seen: &[Passed], workers: usize) -> Vec<[Option<u64>; 2]> {

@@ -167,13 +167,13 @@ fn doubled_captures_give_the_sessions_of_the_original() {
         let wrong = wrong_legs(&once, &run(&twice_at, false));
         assert!(wrong.is_empty(), "{file}: legs of a packet and its copy: {wrong:?}");
         frames_all += original.len();
-        own += once.count(Counter::Copies);
-        copies += twice.count(Counter::Copies);
+        own += once.count(Counter::Duplicates);
+        copies += twice.count(Counter::Duplicates);
         doubtful += twice.count(Counter::CopiesDoubtful);
-        if once.count(Counter::Copies) + once.count(Counter::CopiesDoubtful) > 0 {
+        if once.count(Counter::Duplicates) + once.count(Counter::CopiesDoubtful) > 0 {
             println!(
                 "  {file}: {} of {} frames of the original are copies, {} doubtful",
-                once.count(Counter::Copies),
+                once.count(Counter::Duplicates),
                 original.len(),
                 once.count(Counter::CopiesDoubtful),
             );
@@ -221,16 +221,16 @@ fn a_doubled_capture_says_so_in_every_place() {
     let (once, twice) = (run(&once_at, true), run(&twice_at, true));
     compare("twice.pcapng", &once, &twice, &mut tally);
     tally.conclude(&[]);
-    assert_eq!(twice.count(Counter::Copies), frames as u64 + once.count(Counter::Copies));
+    assert_eq!(twice.count(Counter::Duplicates), frames as u64 + once.count(Counter::Duplicates));
     let in_sessions: u32 = twice.records.iter().map(|r| r.quality.duplicates).sum();
-    assert_eq!(u64::from(in_sessions), twice.count(Counter::Copies));
+    assert_eq!(u64::from(in_sessions), twice.count(Counter::Duplicates));
 
     let out = root.path().join("out");
     let arguments = ["read", twice_at.to_str().unwrap(), "--out", out.to_str().unwrap()];
     assert_eq!(longhaul(&arguments).status.code(), Some(0));
     let report: Value =
         serde_json::from_str(&fs::read_to_string(out.join("run.json")).unwrap()).unwrap();
-    assert_eq!(report["loss"]["duplicates"], twice.count(Counter::Copies));
+    assert_eq!(report["loss"]["duplicates"], twice.count(Counter::Duplicates));
     let point = &report["duplicates"]["points"][0];
     assert_eq!(
         (&point["share"], &report["duplicates"]["window_us"]),
@@ -294,9 +294,9 @@ fn capture_points_never_share_copies() {
     let copies = |by| {
         let inputs = vec![once_at.clone(), again.clone()];
         let plan = Plan { inputs, point_by: by, quiet: true, ..Plan::default() };
-        run_tapped(&plan, &mut NoProgress, None).unwrap().counters.get(Counter::Copies)
+        run_tapped(&plan, &mut NoProgress, None).unwrap().counters.get(Counter::Duplicates)
     };
-    let own = run(&once_at, true).count(Counter::Copies);
+    let own = run(&once_at, true).count(Counter::Duplicates);
     assert_eq!(copies(longhaul::config::PointBy::File), 2 * own);
     assert!(copies(longhaul::config::PointBy::All) > frames as u64 / 2);
 }

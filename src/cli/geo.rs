@@ -11,9 +11,9 @@ use crate::cli;
 use crate::cli::Ended;
 use crate::cli::RAN;
 use crate::model::Error;
-use crate::pipeline::ask;
-use crate::pipeline::ask::KnownPlace;
-use crate::pipeline::ask::Owners;
+use crate::pipeline::queries;
+use crate::pipeline::queries::KnownPlace;
+use crate::pipeline::queries::Owners;
 
 /// Subcommands of `geo`.
 #[derive(Debug, clap::Subcommand)]
@@ -49,7 +49,7 @@ fn places(word: &str) -> Ended {
         [place.code, place.country].iter().any(|have| have.eq_ignore_ascii_case(&word))
             || place.city.to_lowercase().contains(&word)
     };
-    for place in ask::places().filter(wanted) {
+    for place in queries::places().filter(wanted) {
         let KnownPlace { code, city, country, latitude, longitude } = place;
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{code}  {country}  {latitude:>8.3}  {longitude:>8.3}  {city}");

@@ -11,9 +11,9 @@ use crate::cli::Ended;
 use crate::cli::RAN;
 use crate::model::Error;
 use crate::model::escape::escaped_json;
-use crate::pipeline::ask;
-use crate::pipeline::ask::Application;
-use crate::pipeline::ask::Spoken;
+use crate::pipeline::queries;
+use crate::pipeline::queries::Application;
+use crate::pipeline::queries::ProtocolRow;
 
 /// Arguments of `protocols`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ const EVIDENCE_MAX: usize = 60;
 
 /// Runs the command.
 pub(super) fn run(args: &ProtocolsArgs) -> Ended {
-    let known = ask::recognised(args.signatures.as_deref())?;
+    let known = queries::recognised(args.signatures.as_deref())?;
     if args.json {
         let text = serde_json::to_string_pretty(&known)
             .map_err(|e| vec![Error::new("protocols as JSON", e.to_string())])?;
@@ -41,7 +41,7 @@ pub(super) fn run(args: &ProtocolsArgs) -> Ended {
     let mut text = String::from("Protocols, told from payload (network.protocol):\n");
     for protocol in &known.protocols {
         // Writing into a String cannot fail.
-        let Spoken { name, evidence, source } = protocol;
+        let ProtocolRow { name, evidence, source } = protocol;
         let _ = writeln!(text, "  {name:<24} {evidence}\n  {:<24} {source}", "");
     }
     text.push_str("\nApplications, told by signatures (network.application):\n");

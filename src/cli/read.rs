@@ -13,7 +13,7 @@ use crate::config::Output;
 use crate::pipeline;
 use crate::pipeline::Outcome;
 use crate::pipeline::state;
-use crate::report::copies;
+use crate::report::duplicates;
 use crate::report::spans;
 use crate::report::summary::InputTotals;
 use crate::report::summary::Summary;
@@ -79,7 +79,7 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
         warnings: outcome.warnings.iter().map(|warning| warning.text.clone()).collect(),
         old_lists,
     };
-    summary.copies = outcome.copies.iter().flat_map(copies::notes).collect();
+    summary.copies = outcome.copies.iter().flat_map(duplicates::notes).collect();
     summary.baselines = outcome.learned.as_ref().map(state::sentence);
     summary.counters = outcome.counters;
     summary

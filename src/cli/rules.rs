@@ -10,7 +10,7 @@ use crate::cli;
 use crate::cli::ALERTS;
 use crate::cli::Ended;
 use crate::cli::RAN;
-use crate::pipeline::ask;
+use crate::pipeline::queries;
 
 /// Subcommands of `rules`.
 #[derive(Debug, clap::Subcommand)]
@@ -43,10 +43,10 @@ pub(super) enum RulesCommand {
 pub(super) fn run(command: &RulesCommand) -> Ended {
     match command {
         RulesCommand::Check { paths } => {
-            let count = ask::rules(paths)?.len();
+            let count = queries::rules(paths)?.len();
             cli::print(&format!("{count} rules, all sound\n"))?;
             // Sound by themselves, they may still not stand beside the embedded ones.
-            let clashes = if paths.is_empty() { Vec::new() } else { ask::clashes(paths) };
+            let clashes = if paths.is_empty() { Vec::new() } else { queries::clashes(paths) };
             if let Some(first) = clashes.first() {
                 let place = first
                     .place
@@ -61,7 +61,7 @@ pub(super) fn run(command: &RulesCommand) -> Ended {
         }
         RulesCommand::List { paths } => {
             let mut text = String::new();
-            for rule in ask::rules(paths)? {
+            for rule in queries::rules(paths)? {
                 let (id, level, family) = (&rule.id, rule.level.as_str(), rule.family.as_str());
                 // Writing into a String cannot fail.
                 let _ = writeln!(text, "{id}  {family}  {level:<13} {}  {}", rule.name, rule.title);
@@ -70,7 +70,7 @@ pub(super) fn run(command: &RulesCommand) -> Ended {
             Ok(RAN)
         }
         RulesCommand::Export { dir } => {
-            let count = ask::export_rules(dir).map_err(|e| vec![e])?;
+            let count = queries::export_rules(dir).map_err(|e| vec![e])?;
             cli::print(&format!("{count} files of rules and cases in {}\n", dir.display()))?;
             Ok(RAN)
         }
@@ -79,7 +79,7 @@ pub(super) fn run(command: &RulesCommand) -> Ended {
 }
 
 fn test(dir: &std::path::Path) -> Ended {
-    let results = ask::test_rules(dir)?;
+    let results = queries::test_rules(dir)?;
     let failed = results.iter().filter(|result| result.failure.is_some()).count();
     let mut text = String::new();
     for result in &results {

@@ -15,7 +15,7 @@ use crate::cli::RAN;
 use crate::config::BASELINES_CAP;
 use crate::config::bounded;
 use crate::model::Nanos;
-use crate::model::traits::BaselineOf;
+use crate::model::endpoint_facts::BaselineOf;
 use crate::pipeline::state;
 use crate::pipeline::state::BaselineRow;
 use crate::pipeline::state::BaselineTotals;

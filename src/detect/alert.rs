@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::detect::fields;
 use crate::detect::fields::Field;
 use crate::detect::fields::Judged;
-use crate::detect::fields::Side;
+use crate::detect::fields::TagScope;
 use crate::detect::fields::Value;
 use crate::detect::predicate::Test;
 use crate::detect::rule::Compiled;
@@ -145,11 +145,11 @@ impl<'a> Reasons<'a> {
     }
 }
 
-fn tag_side(field: &Field) -> Option<Side> {
+fn tag_side(field: &Field) -> Option<TagScope> {
     match field.name {
-        "longhaul.tags" => Some(Side::Any),
-        "longhaul.source.tags" => Some(Side::Source),
-        "longhaul.destination.tags" => Some(Side::Destination),
+        "longhaul.tags" => Some(TagScope::Any),
+        "longhaul.source.tags" => Some(TagScope::Source),
+        "longhaul.destination.tags" => Some(TagScope::Destination),
         _ => None,
     }
 }

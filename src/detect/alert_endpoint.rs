@@ -17,9 +17,9 @@ use crate::model::EvidenceItem;
 use crate::model::SourceInfo;
 use crate::model::alert::Repeats;
 use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::Locality;
 use crate::model::endpoint::Role;
-use crate::model::endpoint::Side;
-use crate::model::traits::LatestSession;
+use crate::model::endpoint_facts::LatestSession;
 
 /// Fields of the endpoint every alert repeats, so that it can be read alone.
 const CONTEXT: &[&str] = &[
@@ -53,8 +53,8 @@ pub(super) fn raise_endpoint(
     let session_id = hex(&latest.id);
     let own = Some(row.key.ip);
     let (home, remote) = match row.key.side {
-        Side::Home => (own, Some(latest.peer).filter(|_| !latest.peer_home)),
-        Side::Remote => (Some(latest.peer).filter(|_| latest.peer_home), own),
+        Locality::Home => (own, Some(latest.peer).filter(|_| !latest.peer_home)),
+        Locality::Remote => (Some(latest.peer).filter(|_| latest.peer_home), own),
     };
     Some(Alert {
         at: latest.end,

@@ -20,18 +20,18 @@ use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::HiddenLeg;
+use crate::model::endpoint::Locality;
 use crate::model::endpoint::Role;
 use crate::model::endpoint::Service;
-use crate::model::endpoint::Side;
 use crate::model::endpoint::Tunnel;
+use crate::model::endpoint_facts::Baseline;
+use crate::model::endpoint_facts::BaselineOf;
+use crate::model::endpoint_facts::Excess;
+use crate::model::endpoint_facts::LatestSession;
+use crate::model::endpoint_facts::Traits;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::record::Quality;
-use crate::model::traits::Baseline;
-use crate::model::traits::BaselineOf;
-use crate::model::traits::Excess;
-use crate::model::traits::LatestSession;
-use crate::model::traits::Traits;
 use crate::model::{Addr, Transport};
 
 /// An endpoint with these fields; others are those of a remote address that began a few sessions
@@ -80,7 +80,7 @@ fn blank() -> EndpointRow {
     EndpointRow {
         key: EndpointKey {
             ip,
-            side: Side::Remote,
+            side: Locality::Remote,
             fingerprint: None,
             service: Some(Service { transport: Transport::TCP, port: 443 }),
         },
@@ -148,7 +148,7 @@ fn set_identity(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
     match name {
         "ip" => key.ip = Addr::from(value.as_str()?.parse::<std::net::IpAddr>().ok()?),
         "side" => {
-            let sides = [Side::Home, Side::Remote];
+            let sides = [Locality::Home, Locality::Remote];
             key.side = sides.into_iter().find(|side| Some(side.as_str()) == value.as_str())?;
         }
         "role" => {

@@ -12,14 +12,14 @@ use crate::detect::case_record::text;
 use crate::detect::case_record::texts;
 use crate::model::Addr;
 use crate::model::Record;
+use crate::model::app_facts::AppFacts;
+use crate::model::app_facts::Certificate;
+use crate::model::app_facts::ProxyHeader;
+use crate::model::app_facts::Rdp;
+use crate::model::app_facts::Rfb;
+use crate::model::app_facts::Socks;
+use crate::model::app_facts::shape;
 use crate::model::record::HttpFacts;
-use crate::model::spoken::Certificate;
-use crate::model::spoken::ProxyHeader;
-use crate::model::spoken::Rdp;
-use crate::model::spoken::Rfb;
-use crate::model::spoken::Socks;
-use crate::model::spoken::Spoken;
-use crate::model::spoken::shape;
 
 /// One of these fields, by its whole name.
 pub(super) fn set_spoken(record: &mut Record, name: &str, value: &Json) -> Option<()> {
@@ -40,7 +40,7 @@ pub(super) fn set_spoken(record: &mut Record, name: &str, value: &Json) -> Optio
     if group == "socks" {
         return set_socks(rare.socks.get_or_insert_default(), rest, value);
     }
-    let spoken: &mut Spoken = rare.spoken.get_or_insert_default();
+    let spoken: &mut AppFacts = rare.spoken.get_or_insert_default();
     match group {
         "rdp" => set_rdp(spoken.rdp.get_or_insert_default(), rest, value),
         "rfb" => set_rfb(spoken.rfb.get_or_insert_default(), rest, value),
@@ -122,7 +122,7 @@ fn set_rfb(rfb: &mut Rfb, name: &str, value: &Json) -> Option<()> {
     Some(())
 }
 
-fn set_proxy(spoken: &mut Spoken, name: &str, value: &Json) -> Option<()> {
+fn set_proxy(spoken: &mut AppFacts, name: &str, value: &Json) -> Option<()> {
     let none = Addr::v4([0; 4]);
     let unknown =
         ProxyHeader { source: none, source_port: 0, destination: none, destination_port: 0 };

@@ -12,13 +12,13 @@ use rsigma_parser::Quantifier;
 use rsigma_parser::SelectorPattern;
 
 use crate::detect::compile_item::compile_item;
+use crate::detect::did_you_mean::did_you_mean;
+use crate::detect::did_you_mean::nearest;
 use crate::detect::fields;
 use crate::detect::fields::Field;
 use crate::detect::fields::Judged;
-use crate::detect::locate::Document;
 use crate::detect::predicate::Node;
-use crate::detect::suggest::did_you_mean;
-use crate::detect::suggest::nearest;
+use crate::detect::yaml_spans::Document;
 use crate::model::Error;
 
 /// Compiles the detection section of a rule; a list of conditions is joined by "or".

@@ -9,6 +9,8 @@ use rsigma_parser::DetectionItem;
 use rsigma_parser::Modifier;
 use rsigma_parser::SigmaValue;
 
+use crate::detect::did_you_mean::did_you_mean;
+use crate::detect::did_you_mean::nearest;
 use crate::detect::fields::Field;
 use crate::detect::fields::Judged;
 use crate::detect::fields::Kind;
@@ -18,8 +20,6 @@ use crate::detect::predicate::Node;
 use crate::detect::predicate::Order;
 use crate::detect::predicate::Prefix;
 use crate::detect::predicate::Test;
-use crate::detect::suggest::did_you_mean;
-use crate::detect::suggest::nearest;
 use crate::model::Addr;
 
 /// Most bytes a compiled regular expression may take.

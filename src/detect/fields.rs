@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fmt::Write;
 
+use crate::detect::did_you_mean::nearest;
 use crate::detect::endpoint_table::ENDPOINT_FIELDS;
 use crate::detect::field_table::FIELDS;
 pub use crate::detect::field_table::OTHER_FIELDS;
-use crate::detect::suggest::nearest;
 pub use crate::detect::value::List;
-pub use crate::detect::value::Side;
+pub use crate::detect::value::TagScope;
 pub use crate::detect::value::Value;
 use crate::model::Record;
 use crate::model::endpoint::EndpointRow;

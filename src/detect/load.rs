@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::bounded;
 use crate::detect::embedded::EMBEDDED;
-use crate::detect::locate::Document;
 use crate::detect::rule::Built;
 use crate::detect::rule::Rule;
 use crate::detect::rule::build;
+use crate::detect::yaml_spans::Document;
 use crate::model::Error;
 
 /// Most bytes of one rule file.

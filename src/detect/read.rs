@@ -5,9 +5,15 @@
 use std::fmt::Write;
 
 use crate::detect::value::List;
-use crate::detect::value::Side;
+use crate::detect::value::TagScope;
 use crate::detect::value::Value;
 use crate::model::Record;
+use crate::model::app_facts::AppFacts;
+use crate::model::app_facts::Certificate;
+use crate::model::app_facts::ProxyHeader;
+use crate::model::app_facts::Rdp;
+use crate::model::app_facts::Rfb;
+use crate::model::app_facts::Socks;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
 use crate::model::latency::RoundTrips;
@@ -28,12 +34,6 @@ use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
 use crate::model::record::Wrapping;
-use crate::model::spoken::Certificate;
-use crate::model::spoken::ProxyHeader;
-use crate::model::spoken::Rdp;
-use crate::model::spoken::Rfb;
-use crate::model::spoken::Socks;
-use crate::model::spoken::Spoken;
 
 /// Reads one part of something a record may have.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
@@ -75,7 +75,7 @@ pub(super) fn certificate(record: &Record, get: Part<Certificate>) -> Value<'_> 
     part(record.facts.tls.as_ref().and_then(|tls| tls.certificate.as_deref()), get)
 }
 
-pub(super) fn spoken(record: &Record, get: Part<Spoken>) -> Value<'_> {
+pub(super) fn spoken(record: &Record, get: Part<AppFacts>) -> Value<'_> {
     part(record.facts.spoken(), get)
 }
 
@@ -195,7 +195,7 @@ pub(super) fn remote_leg(record: &Record, get: Part<Leg>) -> Value<'_> {
     }
 }
 
-pub(super) fn tags(record: &Record, side: Side) -> Value<'_> {
+pub(super) fn tags(record: &Record, side: TagScope) -> Value<'_> {
     Value::list(List::Tags(&record.context.hits, side))
 }
 

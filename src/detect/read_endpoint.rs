@@ -9,15 +9,15 @@ use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::HiddenLeg;
 use crate::model::endpoint::Tunnel;
+use crate::model::endpoint_facts::Baseline;
+use crate::model::endpoint_facts::Excess;
+use crate::model::endpoint_facts::MtuTotals;
+use crate::model::endpoint_facts::Spread;
+use crate::model::endpoint_facts::StackTotals;
 use crate::model::physics::KM_PER_RTT_MS_FIBRE;
 use crate::model::physics::KM_PER_RTT_MS_REAL;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
-use crate::model::traits::Baseline;
-use crate::model::traits::Excess;
-use crate::model::traits::MtuTotals;
-use crate::model::traits::Spread;
-use crate::model::traits::StackTotals;
 
 /// Reads one part of something an endpoint may have.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;

@@ -12,12 +12,12 @@ use serde::Deserialize;
 
 use crate::detect::compile::compile;
 use crate::detect::compile::known_field;
+use crate::detect::did_you_mean::nearest;
 use crate::detect::fields::Field;
 use crate::detect::fields::Judged;
-use crate::detect::locate::Document;
 use crate::detect::predicate::Node;
-use crate::detect::suggest::nearest;
 use crate::detect::template::Template;
+use crate::detect::yaml_spans::Document;
 use crate::model::Error;
 use crate::model::Family;
 use crate::model::Level;

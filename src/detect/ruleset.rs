@@ -58,17 +58,17 @@ impl RuleSetInfo {
 
 /// The rules that judge one kind of thing.
 #[derive(Debug)]
-struct Bench<S: Judged> {
+struct RuleGroup<S: Judged> {
     rules: Vec<Compiled<S>>,
     /// Optional fields that some rule cannot do without; their presence is looked up once for each
     /// thing judged.
     gates: Vec<&'static Field<S>>,
 }
 
-impl<S: Judged> Bench<S> {
-    fn new(mut rules: Vec<Compiled<S>>) -> Bench<S> {
+impl<S: Judged> RuleGroup<S> {
+    fn new(mut rules: Vec<Compiled<S>>) -> RuleGroup<S> {
         let gates = set_gates(&mut rules);
-        Bench { rules, gates }
+        RuleGroup { rules, gates }
     }
 
     /// The rules that hold.
@@ -87,8 +87,8 @@ impl<S: Judged> Bench<S> {
 pub struct RuleSet {
     /// All of them, by catalogue number.
     rules: Vec<Arc<Rule>>,
-    sessions: Bench<Record>,
-    endpoints: Bench<EndpointRow>,
+    sessions: RuleGroup<Record>,
+    endpoints: RuleGroup<EndpointRow>,
     /// The places they come from, and what alerts say of each.
     infos: Vec<RuleSetInfo>,
     sources: Vec<SourceInfo>,
@@ -168,7 +168,7 @@ impl RuleSet {
                 Built::Endpoint(compiled) => endpoints.push(compiled),
             }
         }
-        let (sessions, endpoints) = (Bench::new(sessions), Bench::new(endpoints));
+        let (sessions, endpoints) = (RuleGroup::new(sessions), RuleGroup::new(endpoints));
         Ok(RuleSet { rules, sessions, endpoints, infos, sources })
     }
 

@@ -11,11 +11,11 @@ use serde_json::Value as Json;
 
 use crate::model::Addr;
 use crate::model::EvidenceValue;
+use crate::model::app_facts::Rdp;
 use crate::model::latency::Exclusions;
 use crate::model::names;
 use crate::model::record::Layer;
 use crate::model::record::ListHit;
-use crate::model::spoken::Rdp;
 
 /// The value of a field in one record.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub enum Value<'a> {
 
 /// Which end of a session a list hit speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum TagScope {
     /// Either.
     Any,
     /// The initiator.
@@ -51,14 +51,14 @@ pub enum Side {
     Destination,
 }
 
-impl Side {
+impl TagScope {
     /// Whether a hit speaks of this side.
     pub fn holds(self, hit: &ListHit) -> bool {
         let source = hit.on.starts_with("source.");
         match self {
-            Side::Any => true,
-            Side::Source => source,
-            Side::Destination => !source,
+            TagScope::Any => true,
+            TagScope::Source => source,
+            TagScope::Destination => !source,
         }
     }
 }
@@ -79,7 +79,7 @@ pub enum List<'a> {
     /// Data of DNS answers.
     AnswerData(&'a [(u16, Box<str>)]),
     /// Tags of list hits on one side; a tag may stand twice.
-    Tags(&'a [ListHit], Side),
+    Tags(&'a [ListHit], TagScope),
     /// Kinds of tunnels.
     Layers(&'a [Layer]),
     /// Why exchanges are left out.

@@ -6,13 +6,13 @@
 //! makes the reader wait.
 
 pub mod batch;
-pub mod copies;
+pub mod duplicates;
 pub mod lanes;
 pub mod queue;
 
 pub use batch::Batch;
-pub use copies::Copies;
-pub use copies::Passing;
+pub use duplicates::Duplicates;
+pub use duplicates::Passing;
 pub use lanes::Dispatcher;
 pub use lanes::Lane;
 pub use lanes::WorkerGone;

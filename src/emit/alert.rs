@@ -8,9 +8,9 @@ use crate::emit::Origin;
 use crate::emit::ecs::put_quality_members;
 use crate::emit::id::alert_id;
 use crate::emit::id::incident_id;
+use crate::emit::json_tree::Tree;
+use crate::emit::json_tree::json_or_quoted;
 use crate::emit::text;
-use crate::emit::tree::Tree;
-use crate::emit::tree::json_or_quoted;
 use crate::model::record::Quality;
 use crate::model::{
     Alert, EvidenceItem, EvidenceValue, Incident, Level, Member, Nanos, SourceInfo,

@@ -18,7 +18,7 @@ use crate::emit::json::quoted;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::Service;
-use crate::model::traits::Baseline;
+use crate::model::endpoint_facts::Baseline;
 
 /// Appends one line, ending in a newline. `@timestamp` is the last packet's time of its last
 /// session.
@@ -173,15 +173,17 @@ fn put_service(json: &mut Json<'_>, service: Service) {
 mod tests {
     use super::*;
     use crate::emit::samples;
-    use crate::model::endpoint::{EndpointKey, HiddenLeg, Role, Side, Tunnel};
-    use crate::model::traits::{BaselineOf, Excess, MtuTotals, Spread, StackTotals, Traits};
+    use crate::model::endpoint::{EndpointKey, HiddenLeg, Locality, Role, Tunnel};
+    use crate::model::endpoint_facts::{
+        BaselineOf, Excess, MtuTotals, Spread, StackTotals, Traits,
+    };
     use crate::model::{Addr, Nanos, Transport};
 
     fn row(fingerprint: Option<Fingerprint>) -> EndpointRow {
         let party = samples::tls_record().responder;
         let service = Some(Service { transport: Transport::TCP, port: 443 });
         EndpointRow {
-            key: EndpointKey { ip: party.ip, side: Side::Remote, fingerprint, service },
+            key: EndpointKey { ip: party.ip, side: Locality::Remote, fingerprint, service },
             role: Role::Initiator,
             sessions: 12,
             handshakes: 11,
@@ -221,7 +223,7 @@ mod tests {
         let base = row(Some(Fingerprint::Ja4("x".into())));
         let changes: [fn(&mut EndpointRow); 7] = [
             |r| r.key.ip = Addr::v4([203, 0, 113, 81]),
-            |r| r.key.side = Side::Home,
+            |r| r.key.side = Locality::Home,
             |r| r.key.fingerprint = Some(Fingerprint::Ssh("x".into())),
             |r| r.key.fingerprint = None,
             |r| r.key.service = Some(Service { transport: Transport::UDP, port: 443 }),

@@ -6,7 +6,7 @@
 use crate::emit::text;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
-use crate::model::endpoint::Side;
+use crate::model::endpoint::Locality;
 use crate::model::scan::Scan;
 use crate::model::{Nanos, Record};
 
@@ -76,7 +76,7 @@ pub fn endpoint_id(row: &EndpointRow) -> [u8; 16] {
     let mut message = Vec::with_capacity(128);
     message.extend_from_slice(b"endpoint");
     message.extend_from_slice(&key.ip.to_bits().to_be_bytes());
-    message.extend_from_slice(&[(key.side == Side::Remote).into(), service.0]);
+    message.extend_from_slice(&[(key.side == Locality::Remote).into(), service.0]);
     message.extend_from_slice(&service.1.to_be_bytes());
     message.extend_from_slice(&row.first.0.to_be_bytes());
     message.extend_from_slice(&row.last.0.to_be_bytes());

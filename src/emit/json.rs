@@ -238,7 +238,7 @@ pub fn put_text(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
 }
 
-/// Copies eight bytes at a time and tells whether all of them are ASCII that needs no escape.
+/// Duplicates eight bytes at a time and tells whether all of them are ASCII that needs no escape.
 fn copy_plain(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut hits = 0;

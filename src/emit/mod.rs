@@ -16,6 +16,7 @@ pub mod run;
 pub mod scan;
 
 mod json;
+mod json_tree;
 mod legs;
 mod origin;
 mod over_udp;
@@ -23,7 +24,6 @@ mod partial;
 mod physics;
 mod spoken;
 mod text;
-mod tree;
 
 pub use id::event_id;
 pub use origin::Origin;

@@ -48,7 +48,7 @@ pub struct RunReport {
     pub incomplete: Option<String>,
     /// What was lost, and where.
     pub loss: Loss,
-    /// Copies that a mirror port made, by capture point; null where they were not looked for.
+    /// Duplicates that a mirror port made, by capture point; null where they were not looked for.
     pub duplicates: Value,
     /// Every counter, grouped by stage.
     #[serde(serialize_with = "grouped")]
@@ -137,7 +137,7 @@ impl Loss {
             let place = match counter.meaning() {
                 Meaning::Loss { place, .. } => place,
                 // Left out on purpose, and yet no longer there.
-                _ if counter == Counter::Copies => "duplicates",
+                _ if counter == Counter::Duplicates => "duplicates",
                 _ => continue,
             };
             match places.iter_mut().find(|(known, _)| *known == place) {
@@ -254,7 +254,7 @@ mod tests {
         report.counters.add(Counter::RejectShort, 2);
         report.counters.add(Counter::RejectDepth, 1);
         report.counters.add(Counter::SessionsEvicted, 5);
-        report.counters.add(Counter::Copies, 4);
+        report.counters.add(Counter::Duplicates, 4);
         report.counters.add(Counter::AckedUnseenBytes, 10);
         report.counters.add(Counter::TcpBytes, 990);
         report.loss = Loss::of(&report.counters);

@@ -10,13 +10,13 @@ use crate::emit::json::Quoted;
 use crate::emit::json::key;
 use crate::emit::json::quoted;
 use crate::emit::text;
+use crate::model::app_facts::AppFacts;
+use crate::model::app_facts::Certificate;
+use crate::model::app_facts::Rdp;
+use crate::model::app_facts::Rfb;
+use crate::model::app_facts::Socks;
+use crate::model::app_facts::shape;
 use crate::model::record::HttpFacts;
-use crate::model::spoken::Certificate;
-use crate::model::spoken::Rdp;
-use crate::model::spoken::Rfb;
-use crate::model::spoken::Socks;
-use crate::model::spoken::Spoken;
-use crate::model::spoken::shape;
 
 /// `subject`, `issuer` and `x509` of `tls.server`.
 pub(super) fn put_certificate(json: &mut Json<'_>, certificate: &Certificate) {
@@ -50,7 +50,7 @@ pub(super) fn put_own_http(json: &mut Json<'_>, http: &HttpFacts) {
 }
 
 /// The rest, an object each.
-pub(super) fn put_spoken(json: &mut Json<'_>, spoken: &Spoken) {
+pub(super) fn put_spoken(json: &mut Json<'_>, spoken: &AppFacts) {
     if let Some(rdp) = &spoken.rdp {
         put_rdp(json, rdp);
     }
@@ -124,10 +124,10 @@ mod tests {
     use crate::emit::ecs::render_session;
     use crate::emit::samples;
     use crate::model::Addr;
-    use crate::model::spoken::ProxyHeader;
+    use crate::model::app_facts::ProxyHeader;
 
-    fn spoken() -> Spoken {
-        Spoken {
+    fn spoken() -> AppFacts {
+        AppFacts {
             rdp: Some(Rdp { cookie: Some("me".into()), requested: Some(11), chosen: Some(2) }),
             rfb: Some(Rfb { version: (3, 8), security: Some(2) }),
             proxy: Some(ProxyHeader {

@@ -17,9 +17,9 @@
 //!
 //! docs/latency.md tells it to users and shows the calibration.
 
-use crate::endpoints::forced::Gathered;
-use crate::endpoints::forced::Lowest;
-use crate::endpoints::forced::needs_computing;
+use crate::endpoints::exchange_minima::Gathered;
+use crate::endpoints::exchange_minima::Lowest;
+use crate::endpoints::exchange_minima::needs_computing;
 use crate::endpoints::method::method;
 use crate::model::endpoint::HiddenLeg;
 use crate::model::latency::Exchange;

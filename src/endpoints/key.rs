@@ -9,8 +9,8 @@ use crate::model::Addr;
 use crate::model::Transport;
 use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::Locality;
 use crate::model::endpoint::Service;
-use crate::model::endpoint::Side;
 
 /// Identity of an endpoint with its strings interned: 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,14 +27,14 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn of(session: &EndpointSummary, side: &SideSummary, print: u32) -> Key {
-        let service = session.service.filter(|_| side.side == Side::Remote);
+        let service = session.service.filter(|_| side.side == Locality::Remote);
         Key {
             ip: side.ip,
             print,
             port: service.map_or(0, |s| s.port),
             transport: service.map_or(0, |s| s.transport.0),
             service: service.is_some(),
-            remote: side.side == Side::Remote,
+            remote: side.side == Locality::Remote,
         }
     }
 
@@ -42,13 +42,13 @@ impl Key {
         let service = Service { transport: Transport(self.transport), port: self.port };
         EndpointKey {
             ip: self.ip,
-            side: if self.remote { Side::Remote } else { Side::Home },
+            side: if self.remote { Locality::Remote } else { Locality::Home },
             fingerprint: prints.get((self.print as usize).wrapping_sub(1)).cloned(),
             service: self.service.then_some(service),
         }
     }
 
-    /// Side, family and /24 or /48 in one number.
+    /// Locality, family and /24 or /48 in one number.
     pub(super) fn prefix(&self) -> u64 {
         let bits = match self.ip.to_v4() {
             Some(v4) => u64::from(u32::from(v4) >> 8) | 1 << 48,

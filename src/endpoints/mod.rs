@@ -4,30 +4,30 @@
 //! fixed order. Never: a session's evidence, or a result that depends on the order of sessions
 //! (short of the cap: see [`Endpoints::new`]).
 
+mod accumulator;
 pub mod baseline;
-mod carried;
-mod excess;
-mod forced;
+mod carry_over;
+mod exchange_minima;
 mod hidden;
 mod interned;
 mod key;
 mod method;
 mod mtu;
-mod neighbours;
+mod prefix_stats;
 mod program;
+mod rolling_7d;
 mod rows;
+mod rtt_excess;
 mod summary;
 mod table;
 mod tags;
-mod tally;
 mod tunnel;
-mod week;
 
-pub use carried::KEPT;
+pub use carry_over::KEPT;
 pub use rows::EndpointRows;
 pub use summary::EndpointSummary;
-pub use summary::Family;
 pub use summary::Incoming;
+pub use summary::OsFamily;
 pub use summary::Print;
 pub use summary::SideSummary;
 pub use summary::StackSummary;

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::Known;
-use crate::endpoints::neighbours::PrefixFloors;
+use crate::endpoints::prefix_stats::PrefixFloors;
 use crate::endpoints::table::Endpoints;
 use crate::endpoints::table::Entry;
 use crate::model::endpoint::EndpointRow;

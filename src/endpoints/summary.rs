@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::endpoints::program;
+use crate::model::endpoint::Locality;
 use crate::model::endpoint::Service;
-use crate::model::endpoint::Side;
 use crate::model::latency::Turns;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Direction;
@@ -49,7 +49,7 @@ pub struct SideSummary {
     /// Address.
     pub ip: Addr,
     /// Home or remote.
-    pub side: Side,
+    pub side: Locality,
     /// What it spoke with; [`Print::None`] for a home end.
     pub print: Print,
     /// Transport round trip between the sensor and it, in ns.
@@ -105,7 +105,7 @@ pub struct Incoming {
 
 /// A family of systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
+pub enum OsFamily {
     /// Not told.
     #[default]
     None,
@@ -119,30 +119,31 @@ pub enum Family {
     Bsd,
 }
 
-impl Family {
+impl OsFamily {
     /// Those that are told.
-    pub const TOLD: [Family; 4] = [Family::Linux, Family::Windows, Family::Apple, Family::Bsd];
+    pub const TOLD: [OsFamily; 4] =
+        [OsFamily::Linux, OsFamily::Windows, OsFamily::Apple, OsFamily::Bsd];
 
     /// The family of that name; what has no name here is not told.
-    pub fn of(name: Option<&str>) -> Family {
-        let told = Family::TOLD.into_iter().find(|family| family.as_str() == name);
+    pub fn of(name: Option<&str>) -> OsFamily {
+        let told = OsFamily::TOLD.into_iter().find(|family| family.as_str() == name);
         told.filter(|_| name.is_some()).unwrap_or_default()
     }
 
     /// Its name, where it is told.
     pub const fn as_str(self) -> Option<&'static str> {
         match self {
-            Family::None => None,
-            Family::Linux => Some("linux"),
-            Family::Windows => Some("windows"),
-            Family::Apple => Some("apple"),
-            Family::Bsd => Some("bsd"),
+            OsFamily::None => None,
+            OsFamily::Linux => Some("linux"),
+            OsFamily::Windows => Some("windows"),
+            OsFamily::Apple => Some("apple"),
+            OsFamily::Bsd => Some("bsd"),
         }
     }
 
     /// Whether it is told.
     pub fn is_told(self) -> bool {
-        self != Family::None
+        self != OsFamily::None
     }
 }
 
@@ -151,10 +152,10 @@ impl Family {
 pub struct StackSummary {
     /// 0: not told. First, as summaries are ordered by it.
     mtu: u16,
-    /// Family of systems by the SYN.
-    pub syn: Family,
-    /// Family of systems by SSH banner, user agent or TLS client.
-    pub program: Family,
+    /// OsFamily of systems by the SYN.
+    pub syn: OsFamily,
+    /// OsFamily of systems by SSH banner, user agent or TLS client.
+    pub program: OsFamily,
 }
 
 impl StackSummary {
@@ -162,8 +163,8 @@ impl StackSummary {
     pub fn new(mtu: Option<u16>, syn: Option<&str>, program: Option<&str>) -> StackSummary {
         StackSummary {
             mtu: mtu.unwrap_or_default(),
-            syn: Family::of(syn),
-            program: Family::of(program),
+            syn: OsFamily::of(syn),
+            program: OsFamily::of(program),
         }
     }
 
@@ -198,7 +199,7 @@ impl EndpointSummary {
             tags: tags(record, from),
             turns: turns(record),
             stack,
-            incoming: (from == Side::Remote && answered(record) && !record.quality.unconfirmed)
+            incoming: (from == Locality::Remote && answered(record) && !record.quality.unconfirmed)
                 .then(|| incoming(record, id)),
         }
     }
@@ -253,7 +254,7 @@ fn answered(record: &Record) -> bool {
     sent.packets > 0 && record.state != SessionState::Opened && !refused && !forged
 }
 
-fn side(party: &Party, side: Side, (leg, transport_ns): (&Leg, Option<u64>)) -> SideSummary {
+fn side(party: &Party, side: Locality, (leg, transport_ns): (&Leg, Option<u64>)) -> SideSummary {
     SideSummary {
         // Behind a translator all of IPv4 would share a prefix.
         ip: party.origin(),
@@ -267,18 +268,18 @@ fn side(party: &Party, side: Side, (leg, transport_ns): (&Leg, Option<u64>)) -> 
 }
 
 /// Sides of initiator and responder.
-const fn sides(direction: Direction) -> (Side, Side) {
+const fn sides(direction: Direction) -> (Locality, Locality) {
     match direction {
-        Direction::Inbound => (Side::Remote, Side::Home),
-        Direction::Outbound => (Side::Home, Side::Remote),
-        Direction::Internal => (Side::Home, Side::Home),
-        Direction::External => (Side::Remote, Side::Remote),
+        Direction::Inbound => (Locality::Remote, Locality::Home),
+        Direction::Outbound => (Locality::Home, Locality::Remote),
+        Direction::Internal => (Locality::Home, Locality::Home),
+        Direction::External => (Locality::Remote, Locality::Remote),
     }
 }
 
 /// Only the client's hello is fingerprinted, so that a JA4 always belongs to the initiator.
-fn initiator_print(side: Side, facts: &mut Facts) -> Print {
-    if side == Side::Home {
+fn initiator_print(side: Locality, facts: &mut Facts) -> Print {
+    if side == Locality::Home {
         return Print::None;
     }
     match facts.tls.as_deref_mut().and_then(|tls| tls.ja4.take()) {
@@ -287,10 +288,10 @@ fn initiator_print(side: Side, facts: &mut Facts) -> Print {
     }
 }
 
-fn responder_print(side: Side, facts: &Facts) -> Print {
+fn responder_print(side: Locality, facts: &Facts) -> Print {
     match side {
-        Side::Home => Print::None,
-        Side::Remote => ssh(facts.ssh.as_deref().and_then(|ssh| ssh.server.as_deref())),
+        Locality::Home => Print::None,
+        Locality::Remote => ssh(facts.ssh.as_deref().and_then(|ssh| ssh.server.as_deref())),
     }
 }
 
@@ -306,8 +307,8 @@ fn software(banner: &str) -> Option<&str> {
 
 /// A hit on an address belongs to the end that has it; a hit on a name speaks of the remote end:
 /// the responder, except where the responder is home.
-fn tags(record: &Record, initiator: Side) -> Vec<(bool, Arc<str>)> {
-    let inbound = initiator == Side::Remote && record.context.direction == Direction::Inbound;
+fn tags(record: &Record, initiator: Locality) -> Vec<(bool, Arc<str>)> {
+    let inbound = initiator == Locality::Remote && record.context.direction == Direction::Inbound;
     let mut tags = Vec::new();
     for hit in &record.context.hits {
         let of_initiator = match hit.on {

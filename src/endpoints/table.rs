@@ -12,33 +12,33 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::endpoints::accumulator;
+use crate::endpoints::accumulator::Tallies;
+use crate::endpoints::accumulator::Tally;
 use crate::endpoints::baseline::Asked;
 use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::Known;
-use crate::endpoints::carried::Carried;
-use crate::endpoints::carried::Remains;
-use crate::endpoints::excess;
+use crate::endpoints::carry_over::Carried;
+use crate::endpoints::carry_over::Remains;
 use crate::endpoints::hidden::estimate;
 use crate::endpoints::hidden::is_satellite_long;
 use crate::endpoints::interned::Interned;
 use crate::endpoints::key::Key;
-use crate::endpoints::neighbours::PrefixFloors;
+use crate::endpoints::prefix_stats::PrefixFloors;
+use crate::endpoints::rolling_7d::Week;
 use crate::endpoints::rows::EndpointRows;
+use crate::endpoints::rtt_excess;
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
 use crate::endpoints::summary::StackSummary;
 use crate::endpoints::tags::Tags;
-use crate::endpoints::tally;
-use crate::endpoints::tally::Tallies;
-use crate::endpoints::tally::Tally;
 use crate::endpoints::tunnel;
-use crate::endpoints::week::Week;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::HiddenLeg;
+use crate::model::endpoint::Locality;
 use crate::model::endpoint::Role;
-use crate::model::endpoint::Side;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::{Counter, Counters, Nanos};
@@ -330,7 +330,7 @@ impl Endpoints {
         let key = &entry.key;
         learned.known(&Asked {
             ip: key.ip,
-            side: if key.remote { Side::Remote } else { Side::Home },
+            side: if key.remote { Locality::Remote } else { Locality::Home },
             service: key.service.then_some((key.transport, key.port)),
             role: entry.role(),
             asn: entry.asn.as_deref(),
@@ -364,8 +364,8 @@ impl Endpoints {
         let hidden = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
         let tags = with_satellite(self.tags.names(entry.tags), hidden.as_ref());
         let floor_ns = (entry.measured > 0).then_some(entry.floor_ns);
-        let mut traits = tally::traits(entry.stack, self.tally(entry));
-        traits.excess = excess::over(floor_ns, neighbours, known.path);
+        let mut traits = accumulator::traits(entry.stack, self.tally(entry));
+        traits.excess = rtt_excess::over(floor_ns, neighbours, known.path);
         (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
         EndpointRow {
             key: entry.key.open(&self.prints.values),
@@ -440,7 +440,7 @@ impl Endpoints {
     pub(super) fn compare(&self, a: u32, b: u32) -> Ordering {
         let key = |at: u32| self.entries.get(at as usize).map(|entry| entry.key);
         let (Some(a), Some(b)) = (key(a), key(b)) else { return Ordering::Equal };
-        let side = |key: &Key| (key.ip, if key.remote { Side::Remote } else { Side::Home });
+        let side = |key: &Key| (key.ip, if key.remote { Locality::Remote } else { Locality::Home });
         let print = |key: &Key| self.prints.values.get((key.print as usize).wrapping_sub(1));
         let service = |key: &Key| (key.service, key.transport, key.port);
         side(&a)

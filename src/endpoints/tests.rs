@@ -9,10 +9,10 @@ use crate::endpoints::StackSummary;
 use crate::model::endpoint::Service;
 use crate::model::{Addr, Transport};
 
-fn side(last_octet: u8, side: Side, handshake_ns: Option<u64>) -> SideSummary {
+fn side(last_octet: u8, side: Locality, handshake_ns: Option<u64>) -> SideSummary {
     let ip = match side {
-        Side::Home => Addr::v4([10, 0, 0, last_octet]),
-        Side::Remote => Addr::v4([203, 0, 113, last_octet]),
+        Locality::Home => Addr::v4([10, 0, 0, last_octet]),
+        Locality::Remote => Addr::v4([203, 0, 113, last_octet]),
     };
     SideSummary {
         ip,
@@ -27,8 +27,8 @@ fn side(last_octet: u8, side: Side, handshake_ns: Option<u64>) -> SideSummary {
 
 fn outbound(home: u8, remote: u8, port: u16, far_ns: Option<u64>) -> EndpointSummary {
     EndpointSummary {
-        initiator: side(home, Side::Home, Some(1_000)),
-        responder: side(remote, Side::Remote, far_ns),
+        initiator: side(home, Locality::Home, Some(1_000)),
+        responder: side(remote, Locality::Remote, far_ns),
         service: Some(Service { transport: Transport::TCP, port }),
         first: Nanos(10 * u64::from(home)),
         last: Nanos(20 * u64::from(home)),
@@ -77,9 +77,9 @@ fn fingerprints_tell_remote_programs_apart() {
         Print::Ja4("a".into()),
     ] {
         let mut session = outbound(1, 9, 443, None);
-        session.initiator = side(7, Side::Remote, None);
+        session.initiator = side(7, Locality::Remote, None);
         session.initiator.print = print;
-        session.responder = side(1, Side::Home, None);
+        session.responder = side(1, Locality::Home, None);
         table.observe(&session);
     }
     let rows: Vec<EndpointRow> = table.finish(None).iter().collect();
@@ -122,9 +122,9 @@ fn unanswered(n: u32, at: u64) -> EndpointSummary {
     let mut session = outbound(1, 9, 443, None);
     session.initiator = SideSummary {
         ip: Addr::v4((0xc600_0000 + n).to_be_bytes()),
-        ..side(1, Side::Remote, None)
+        ..side(1, Locality::Remote, None)
     };
-    session.responder = side(1, Side::Home, None);
+    session.responder = side(1, Locality::Home, None);
     (session.service, session.first, session.last) = (None, Nanos(at), Nanos(at));
     session
 }
@@ -132,9 +132,9 @@ fn unanswered(n: u32, at: u64) -> EndpointSummary {
 /// A session that came in from outside and was answered.
 fn inbound(print: &str, at: u64) -> EndpointSummary {
     let mut session = outbound(1, 9, 443, None);
-    session.initiator = side(7, Side::Remote, Some(9_000));
+    session.initiator = side(7, Locality::Remote, Some(9_000));
     session.initiator.print = Print::Ja4(print.into());
-    session.responder = side(1, Side::Home, Some(1_000));
+    session.responder = side(1, Locality::Home, Some(1_000));
     (session.first, session.last) = (Nanos(at), Nanos(at));
     session.incoming = Some(Box::default());
     session
@@ -169,7 +169,7 @@ fn at_the_cap_those_go_that_say_least_and_every_session_counts() {
     );
     let farm = farm.unwrap();
     assert_eq!((farm.sessions, farm.floor_ns, farm.traits.days), (16, Some(9_000), 1));
-    let home = rows.iter().find(|row| row.key.side == Side::Home).unwrap();
+    let home = rows.iter().find(|row| row.key.side == Locality::Home).unwrap();
     assert_eq!(home.sessions, 5_016);
     let kept: u64 = rows.iter().map(|row| row.sessions).sum();
     let ends = 2 * (1_000 + 16 + 2_000 + 2_000);
@@ -223,8 +223,8 @@ fn the_next_set_goes_on_with_what_rules_judge() {
     const DAY: u64 = 86_400_000_000_000;
     let session = |day: u64, id: u8| {
         let mut session = outbound(1, 9, 443, Some(9_000));
-        session.initiator = side(7, Side::Remote, Some(9_000));
-        session.responder = side(1, Side::Home, None);
+        session.initiator = side(7, Locality::Remote, Some(9_000));
+        session.responder = side(1, Locality::Home, None);
         (session.first, session.last) = (Nanos(day * DAY), Nanos(day * DAY + 5));
         session.incoming = Some(Box::new(Incoming { id: [id; 16], ..Incoming::default() }));
         session
@@ -235,18 +235,18 @@ fn the_next_set_goes_on_with_what_rules_judge() {
         table.observe(&session(day, day as u8));
         let next = table.successor();
         let rows = std::mem::replace(&mut table, next).finish(None);
-        let row = rows.iter().find(|row| row.key.side == Side::Remote).unwrap();
+        let row = rows.iter().find(|row| row.key.side == Locality::Remote).unwrap();
         assert_eq!(row.sessions, 1);
         days.push(row.traits.days);
     }
     assert_eq!(days, [1, 2, 3, 1]);
     // Forgotten, as another was seen twenty days later.
     let mut other = session(40, 9);
-    other.initiator = side(8, Side::Remote, Some(9_000));
+    other.initiator = side(8, Locality::Remote, Some(9_000));
     table.observe(&other);
     let mut table = table.successor();
     table.observe(&session(41, 41));
     let rows = table.finish(None);
-    let row = rows.iter().find(|row| row.key.side == Side::Remote).unwrap();
+    let row = rows.iter().find(|row| row.key.side == Locality::Remote).unwrap();
     assert_eq!(row.traits.days, 1);
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::endpoints::mtu;
 use crate::endpoints::mtu::Kind;
 use crate::model::endpoint::Tunnel;
-use crate::model::traits::Excess;
-use crate::model::traits::MtuTotals;
-use crate::model::traits::StackTotals;
-use crate::model::traits::Traits;
+use crate::model::endpoint_facts::Excess;
+use crate::model::endpoint_facts::MtuTotals;
+use crate::model::endpoint_facts::StackTotals;
+use crate::model::endpoint_facts::Traits;
 
 /// Probability of a tunnel before any evidence, as log-odds: 1 in 10. Higher than among all
 /// clients, as an MTU is looked at because somebody asks.

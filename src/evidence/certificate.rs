@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use crate::evidence::text::shown;
-use crate::model::spoken::Certificate;
+use crate::model::app_facts::Certificate;
 use crate::wire::WireError;
 use crate::wire::der::BMP_STRING;
 use crate::wire::der::Element;

@@ -14,8 +14,8 @@ use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::Reader;
 use crate::wire::WireError;
+use crate::wire::dns::DnsMessage;
 use crate::wire::dns::HEADER_BYTES;
-use crate::wire::dns::Message;
 use crate::wire::dns::Name;
 use crate::wire::dns::Question;
 use crate::wire::dns_data::RData;
@@ -55,7 +55,7 @@ pub fn is_dns_port(ports: (u16, u16)) -> bool {
 /// Whether a datagram on any port is a DNS message beyond doubt: one question of class IN, nothing
 /// claimed that a plain query or answer has not, and not one byte left over.
 pub fn is_plain_message(bytes: &[u8]) -> bool {
-    let Ok(message) = Message::parse(bytes) else { return false };
+    let Ok(message) = DnsMessage::parse(bytes) else { return false };
     // QR, RD, RA, AD, CD, AA, TC and RCODE are free; OPCODE and Z must be zero.
     let shape = message.questions == 1 && message.opcode() == 0 && message.flags & 0x0040 == 0;
     let counts = message.is_response() || (message.answers == 0 && message.others <= 1);
@@ -70,7 +70,7 @@ pub fn is_plain_message(bytes: &[u8]) -> bool {
 
 /// Looks at one whole message of a datagram.
 pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
-    let Ok(message) = Message::parse(bytes) else { return Step::NotMine };
+    let Ok(message) = DnsMessage::parse(bytes) else { return Step::NotMine };
     let records = u32::from(message.answers) + message.others;
     let empty = message.questions == 0 && records == 0;
     // A server refuses with a bare header; nothing else is that short (RFC 1035 section 4.1.1).
@@ -95,7 +95,7 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
 /// Takes the time from a question of the initiator to its answer (a resolver's own asking
 /// included; not where the question came again).
 pub fn time(bytes: &[u8], role: Role, time: Nanos, facts: &mut Facts) {
-    let (Ok(message), Some(dns)) = (Message::parse(bytes), facts.dns.as_deref_mut()) else {
+    let (Ok(message), Some(dns)) = (DnsMessage::parse(bytes), facts.dns.as_deref_mut()) else {
         return;
     };
     match (role, message.is_response(), dns.asked) {
@@ -133,14 +133,14 @@ pub fn observe_dns_stream(bytes: &[u8], _role: Role, facts: &mut Facts) -> Step 
 
 /// Whether the first bytes of a message, as far as they are here, can be a header.
 fn header_fits(bytes: &[u8]) -> bool {
-    match Message::parse(bytes) {
+    match DnsMessage::parse(bytes) {
         Ok(message) => message.opcode() <= 6 && message.questions <= 1,
         Err(_) => true,
     }
 }
 
 /// Walks one message and keeps what is new in it.
-fn keep(message: &Message<'_>, netbios: bool, facts: &mut Facts) -> Result<(), WireError> {
+fn keep(message: &DnsMessage<'_>, netbios: bool, facts: &mut Facts) -> Result<(), WireError> {
     if facts.dns.is_none() && !is_believable(message) {
         return Err(WireError::NotThis);
     }
@@ -180,7 +180,7 @@ struct Work(usize);
 
 impl Work {
     /// For each byte as much as walking takes some times over, and 100 addresses among themselves.
-    fn over(message: &Message<'_>) -> Work {
+    fn over(message: &DnsMessage<'_>) -> Work {
         Work(8 * message.size() + 5_000)
     }
 
@@ -193,7 +193,7 @@ impl Work {
 }
 
 /// The first message of a session: a name with a class that exists, or no fault anywhere.
-fn is_believable(message: &Message<'_>) -> bool {
+fn is_believable(message: &DnsMessage<'_>) -> bool {
     let classed = |question: Question<'_>| CLASSES.contains(&question.class);
     if message.questions > 0 && message.walk().question().is_ok_and(classed) {
         return true;
@@ -211,7 +211,7 @@ fn dns_of(facts: &mut Facts) -> &mut DnsFacts {
 
 /// Which of the relatives a message belongs to. Unicast DNS is served on mDNS's port too, and asks
 /// for recursion, which mDNS never does (RFC 6762 section 18.6).
-fn relative(message: &Message<'_>, ports: (u16, u16)) -> Protocol {
+fn relative(message: &DnsMessage<'_>, ports: (u16, u16)) -> Protocol {
     const RECURSION_DESIRED: u16 = 0x0100;
     let on = |port| ports.0 == port || ports.1 == port;
     if on(PORT_NETBIOS) {

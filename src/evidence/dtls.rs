@@ -17,8 +17,8 @@ use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::Reader;
 use crate::wire::WireError;
+use crate::wire::dtls::DtlsMessage;
 use crate::wire::dtls::HANDSHAKE;
-use crate::wire::dtls::Message;
 use crate::wire::dtls::fragment;
 use crate::wire::dtls::record;
 use crate::wire::tls::CLIENT_HELLO;
@@ -41,7 +41,7 @@ pub struct DtlsState {
 /// One direction between two datagrams.
 #[derive(Debug, Default)]
 struct Half {
-    message: Option<Message<'static>>,
+    message: Option<DtlsMessage<'static>>,
     next: Next,
 }
 
@@ -58,7 +58,7 @@ enum Next {
 impl Heap for DtlsState {
     fn heap(&self) -> usize {
         let halves = [&self.initiator, &self.responder].into_iter();
-        halves.filter_map(|half| half.message.as_ref()).map(Message::held).sum()
+        halves.filter_map(|half| half.message.as_ref()).map(DtlsMessage::held).sum()
     }
 }
 
@@ -84,7 +84,7 @@ impl Half {
         // What is none of it, such as STUN beside it, takes nothing away.
         record(&mut Reader::new(datagram))?;
         let mut r = Reader::new(datagram);
-        let mut message: Option<Message<'_>> = self.message.take();
+        let mut message: Option<DtlsMessage<'_>> = self.message.take();
         while !r.is_empty() {
             let record = record(&mut r)?;
             facts.protocol.get_or_insert(Protocol::Dtls);
@@ -101,7 +101,7 @@ impl Half {
                         message.add(&piece);
                         Some(message)
                     }
-                    _ => Message::start(&piece),
+                    _ => DtlsMessage::start(&piece),
                 };
                 if let Some(whole) = message.take_if(|message| message.body().is_some()) {
                     self.next = observe_message(&whole, self.next, facts)?;
@@ -112,13 +112,13 @@ impl Half {
             }
         }
         let kept = message.filter(|message| message.length() <= MESSAGE_BYTES_MAX);
-        self.message = kept.map(Message::into_owned);
+        self.message = kept.map(DtlsMessage::into_owned);
         Ok(Step::Used(datagram.len()))
     }
 }
 
 fn observe_message(
-    message: &Message<'_>,
+    message: &DtlsMessage<'_>,
     next: Next,
     facts: &mut Facts,
 ) -> Result<Next, WireError> {

@@ -21,7 +21,7 @@ use crate::wire::quic::LongPacket;
 use crate::wire::quic::PacketType;
 use crate::wire::quic::Version;
 use crate::wire::quic_initial::InitialKeys;
-use crate::wire::quic_initial::Side;
+use crate::wire::quic_initial::Perspective;
 use crate::wire::reader::Reader;
 use crate::wire::reader::WireError;
 use crate::wire::tls::CLIENT_HELLO;
@@ -87,7 +87,7 @@ struct Rival {
 /// A packet in clear.
 struct Opened {
     frames: Vec<u8>,
-    side: Side,
+    side: Perspective,
     /// It follows a Retry, or begins a new connection: handshake streams begin again.
     anew: bool,
 }
@@ -175,7 +175,7 @@ impl QuicState {
     /// Takes what an opened packet carries. A client is listened to until the server has answered:
     /// a hello that it does not answer names nothing once there is another.
     fn take(&mut self, opened: &Opened, role: Role, facts: &mut Facts) -> Step {
-        if opened.side == Side::Server && !self.answered {
+        if opened.side == Perspective::Server && !self.answered {
             self.answered = true;
             self.settle(facts);
         }
@@ -189,7 +189,7 @@ impl QuicState {
                 Ok(true) => stream.finish(),
                 Err(_) => return Step::Failed,
             }
-            if opened.side == Side::Client && !self.is_named_by_all(facts) {
+            if opened.side == Perspective::Client && !self.is_named_by_all(facts) {
                 self.withheld = facts.tls.take();
             }
         }
@@ -217,13 +217,14 @@ impl QuicState {
             let (connection, frames) = Connection::begin(packet, role)?;
             self.first = Some(print_of(&connection.origin));
             self.connection = Some(connection);
-            return Some(Opened { frames, side: Side::Client, anew: true });
+            return Some(Opened { frames, side: Perspective::Client, anew: true });
         };
-        let side = if role == connection.client { Side::Client } else { Side::Server };
+        let side =
+            if role == connection.client { Perspective::Client } else { Perspective::Server };
         if let Some((frames, anew)) = connection.open(packet, side) {
             return Some(Opened { frames, side, anew });
         }
-        if side == Side::Server {
+        if side == Perspective::Server {
             return self.open_of_rival(packet);
         }
         // Which connection it is, was settled: a hello that comes late is not listened to.
@@ -250,14 +251,14 @@ impl QuicState {
     fn open_of_rival(&mut self, packet: &LongPacket<'_>) -> Option<Opened> {
         for index in 0..self.rivals.len() {
             let rival = self.rivals.get_mut(index)?;
-            let Some((frames, anew)) = rival.connection.open(packet, Side::Server) else {
+            let Some((frames, anew)) = rival.connection.open(packet, Perspective::Server) else {
                 continue;
             };
             let Rival { connection, stream, tls } = self.rivals.remove(index);
             *self.stream(connection.client) = stream;
             self.connection = Some(connection);
             self.withheld = tls;
-            return Some(Opened { frames, side: Side::Server, anew });
+            return Some(Opened { frames, side: Perspective::Server, anew });
         }
         None
     }
@@ -277,13 +278,13 @@ impl Connection {
     /// Tries a packet as a client's first.
     fn begin(packet: &LongPacket<'_>, role: Role) -> Option<(Connection, Vec<u8>)> {
         let keys = InitialKeys::derive(packet.version, packet.destination)?;
-        let frames = keys.open(packet, Side::Client)?;
+        let frames = keys.open(packet, Perspective::Client)?;
         let origin = packet.destination.into();
         Some((Connection { client: role, origin, keys, retry: None }, frames))
     }
 
     /// The frames in clear, and whether the keys are those of a Retry seen before.
-    fn open(&mut self, packet: &LongPacket<'_>, side: Side) -> Option<(Vec<u8>, bool)> {
+    fn open(&mut self, packet: &LongPacket<'_>, side: Perspective) -> Option<(Vec<u8>, bool)> {
         if packet.version == self.keys.version()
             && let Some(frames) = self.keys.open(packet, side)
         {
@@ -308,7 +309,7 @@ impl Connection {
         version: Version,
         origin: Box<[u8]>,
         packet: &LongPacket<'_>,
-        side: Side,
+        side: Perspective,
     ) -> Option<Vec<u8>> {
         let keys = InitialKeys::derive(version, &origin)?;
         let frames = keys.open(packet, side)?;
@@ -351,8 +352,8 @@ impl Stream {
         }
         while let Some((kind, body)) = self.message() {
             let told = match (opened.side, kind) {
-                (Side::Client, CLIENT_HELLO) => record_client(body, facts)?,
-                (Side::Server, SERVER_HELLO) => record_server(body, facts)?,
+                (Perspective::Client, CLIENT_HELLO) => record_client(body, facts)?,
+                (Perspective::Server, SERVER_HELLO) => record_server(body, facts)?,
                 _ => return Err(WireError::Malformed("no hello begins the handshake")),
             };
             if told {

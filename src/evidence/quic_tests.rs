@@ -68,12 +68,13 @@ fn keys(id: &[u8]) -> InitialKeys {
 }
 
 fn from_client(id: &[u8], number: u32, frames: &[u8]) -> Vec<u8> {
-    let envelope = Envelope { side: Side::Client, ids: (id, CLIENT), number, fixed_bit: true };
+    let envelope =
+        Envelope { side: Perspective::Client, ids: (id, CLIENT), number, fixed_bit: true };
     seal(&keys(id), &envelope, frames)
 }
 
 const ANSWER: Envelope<'static> =
-    Envelope { side: Side::Server, ids: (CLIENT, SERVER), number: 0, fixed_bit: true };
+    Envelope { side: Perspective::Server, ids: (CLIENT, SERVER), number: 0, fixed_bit: true };
 
 fn from_server(id: &[u8], number: u32, frames: &[u8]) -> Vec<u8> {
     seal(&keys(id), &Envelope { number, ..ANSWER }, frames)

@@ -16,7 +16,7 @@
 
 use crate::evidence::Segment;
 use crate::evidence::step::Role;
-use crate::model::spoken::shape;
+use crate::model::app_facts::shape;
 
 /// Bytes of a first packet that are looked at.
 const NOISE_BYTES: usize = 256;

@@ -41,7 +41,7 @@ pub fn follow(datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
 
 /// Keeps the addresses it tells, and counts what asks whether the other side still wants to hear:
 /// binding requests (RFC 7675 section 5.1), or GOOG-PING in their place.
-fn note(message: &stun::Message<'_>, facts: &mut StunFacts) {
+fn note(message: &stun::StunMessage<'_>, facts: &mut StunFacts) {
     for (kind, address, _) in message.addresses().take(ADDRESSES_MAX) {
         let known = match kind {
             AddressKind::Mapped => &mut facts.mapped,

@@ -37,9 +37,9 @@ pub fn tell(bytes: &[u8], ports: (u16, u16)) -> Option<Protocol> {
 
 fn by_port(bytes: &[u8], port: u16) -> Option<Protocol> {
     match port {
-        67 | 68 => dhcp::Message::parse(bytes).ok().map(|_| Protocol::Dhcp),
-        88 => kerberos::Message::parse(bytes).ok().map(|_| Protocol::Kerberos),
-        546 | 547 => dhcp6::Message::parse(bytes).ok().map(|_| Protocol::Dhcpv6),
+        67 | 68 => dhcp::DhcpMessage::parse(bytes).ok().map(|_| Protocol::Dhcp),
+        88 => kerberos::KerberosMessage::parse(bytes).ok().map(|_| Protocol::Kerberos),
+        546 | 547 => dhcp6::Dhcp6Message::parse(bytes).ok().map(|_| Protocol::Dhcpv6),
         1645 | 1646 | 1812 | 1813 | 3799 => is_radius(bytes).then_some(Protocol::Radius),
         PORT_L2TP => is_l2tp(bytes).ok().map(|()| Protocol::L2tp),
         3_478..=3_481 | 5_349 | 5_350 => is_channel_data(bytes).then_some(Protocol::Stun),

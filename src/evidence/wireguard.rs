@@ -13,7 +13,7 @@ use crate::model::record::Protocol;
 use crate::wire::wireguard;
 use crate::wire::wireguard::INITIATION_BYTES;
 use crate::wire::wireguard::INITIATION_LONG_BYTES;
-use crate::wire::wireguard::Message;
+use crate::wire::wireguard::WireguardMessage;
 
 /// The first transport message is a reflex like the response: without something to send, the
 /// initiator confirms the keys with an empty one (WireGuard whitepaper section 6.5).
@@ -51,12 +51,12 @@ impl Wireguard {
         let fits = match packet.message {
             // Type and size alone are two numbers that any protocol may begin with: the answer has
             // to name the sender's index (section 5.4.3).
-            Message::Initiation { sender } => {
+            WireguardMessage::Initiation { sender } => {
                 self.initiation = Some((at.role, sender));
                 legs.ask(u64::from(sender), 0, at);
                 false
             }
-            Message::Response { sender, receiver } => {
+            WireguardMessage::Response { sender, receiver } => {
                 let asked = self
                     .initiation
                     .is_some_and(|(role, index)| role != at.role && index == receiver);
@@ -66,8 +66,8 @@ impl Wireguard {
                 }
                 asked
             }
-            Message::Cookie { receiver } => legs.answer(u64::from(receiver), REFLEX, at),
-            Message::Transport { receiver, counter } => {
+            WireguardMessage::Cookie { receiver } => legs.answer(u64::from(receiver), REFLEX, at),
+            WireguardMessage::Transport { receiver, counter } => {
                 if legs.answer(TRANSPORT | u64::from(receiver), REFLEX, at) {
                     return false;
                 }

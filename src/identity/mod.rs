@@ -10,22 +10,22 @@
 //! sessions of one person live on all shards, and what a session is told must not depend on which
 //! of them is faster. A message that answers nothing costs a look-up, whatever the workers are.
 
-mod doors;
-mod heard;
-mod holders;
-mod logins;
-mod names;
+mod authentications;
+mod bindings;
+mod classify;
+mod dot1x;
+mod leases;
 mod open;
-mod overheard;
+mod passive_dns;
 mod text;
 
 use std::sync::Arc;
 
-pub use crate::identity::heard::Listener;
-use crate::identity::holders::Holders;
-use crate::identity::names::Names;
-pub use crate::identity::overheard::knocks;
-pub use crate::identity::overheard::overhears;
+pub use crate::identity::bindings::Listener;
+pub use crate::identity::classify::knocks;
+pub use crate::identity::classify::overhears;
+use crate::identity::leases::Holders;
+use crate::identity::passive_dns::Names;
 use crate::model::Addr;
 use crate::model::Binding;
 use crate::model::Nanos;

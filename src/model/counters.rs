@@ -146,7 +146,7 @@ counters! {
     FragmentsEvicted = "fragments_evicted" in "decode",
         loss("fragments", "first fragments over the cap");
     /// Packets left out as copies of another.
-    Copies = "copies" in "duplicates", apart;
+    Duplicates = "copies" in "duplicates", apart;
     /// Packets that look like a copy and may have been sent again: kept.
     CopiesDoubtful = "doubtful" in "duplicates", apart;
     /// Packets forgotten before a copy of them could no longer come: the table was too small.

@@ -5,26 +5,26 @@
 
 use std::sync::Arc;
 
+use crate::model::endpoint_facts::Traits;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
-use crate::model::traits::Traits;
 use crate::model::{Addr, Nanos, Transport};
 
 /// Whether an address belongs to the home networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
+pub enum Locality {
     /// Inside the home networks.
     Home,
     /// Outside them.
     Remote,
 }
 
-impl Side {
+impl Locality {
     /// `endpoint.side`.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Side::Home => "home",
-            Side::Remote => "remote",
+            Locality::Home => "home",
+            Locality::Remote => "remote",
         }
     }
 }
@@ -63,7 +63,7 @@ pub struct EndpointKey {
     /// Address.
     pub ip: Addr,
     /// Home or remote.
-    pub side: Side,
+    pub side: Locality,
     /// What it spoke with; remote endpoints only.
     pub fingerprint: Option<Fingerprint>,
     /// What was spoken to; remote endpoints only.

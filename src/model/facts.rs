@@ -8,11 +8,11 @@ use std::sync::Arc;
 use crate::model::Addr;
 use crate::model::Heap;
 use crate::model::Nanos;
+use crate::model::app_facts::AppFacts;
+use crate::model::app_facts::Certificate;
+use crate::model::app_facts::Socks;
 use crate::model::latency::Turns;
 use crate::model::protocol::Protocol;
-use crate::model::spoken::Certificate;
-use crate::model::spoken::Socks;
-use crate::model::spoken::Spoken;
 
 /// What TLS, DTLS or QUIC handshakes said. Hashes are bytes; emit writes them in hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -194,7 +194,7 @@ pub struct Rare {
     /// SOCKS.
     pub socks: Option<Box<Socks>>,
     /// What else streams said before or beside what they carry.
-    pub spoken: Option<Box<Spoken>>,
+    pub spoken: Option<Box<AppFacts>>,
     /// Tunnels and inner tags around the first packet.
     pub wrapping: Option<Box<Wrapping>>,
     /// What the first bytes fit.
@@ -237,7 +237,7 @@ impl Facts {
     }
 
     /// What else streams said before or beside what they carry.
-    pub fn spoken(&self) -> Option<&Spoken> {
+    pub fn spoken(&self) -> Option<&AppFacts> {
         self.rare.as_ref()?.spoken.as_deref()
     }
 

@@ -6,10 +6,12 @@
 
 pub mod addr;
 pub mod alert;
+pub mod app_facts;
 pub mod binding;
-pub mod copies;
 pub mod counters;
+pub mod duplicates;
 pub mod endpoint;
+pub mod endpoint_facts;
 pub mod error;
 pub mod escape;
 pub mod facts;
@@ -22,20 +24,18 @@ mod own_name;
 pub mod packet;
 pub mod physics;
 pub mod protocol;
+pub mod protocol_docs;
 pub mod record;
 pub mod scan;
-pub mod spoken;
 pub mod stamp;
 pub mod time;
-pub mod told_by;
-pub mod traits;
 
 pub use addr::Addr;
 pub use alert::{Alert, EvidenceItem, EvidenceValue, Family, Incident, Level, Member};
 pub use alert::{RuleInfo, SourceInfo};
 pub use binding::{Binding, Heard, Place, Statement};
-pub use copies::{CopyPoint, CopyReport, Ident};
 pub use counters::{Counter, Counters, Meaning};
+pub use duplicates::{CopyPoint, CopyReport, Ident};
 pub use endpoint::{EndpointKey, EndpointRow};
 pub use error::Error;
 pub use flow::{FlowKey, Transport};

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use crate::model::Record;
+use crate::model::app_facts::Certificate;
 use crate::model::facts::Facts;
-use crate::model::spoken::Certificate;
 
 impl Record {
     /// The responder's name: what the session itself says, else what the initiator had asked for.

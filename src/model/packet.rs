@@ -61,7 +61,7 @@ impl PacketFlags {
     /// The frame begins with an Ethernet header (so that addresses can be read at its start).
     pub const ETHERNET: u8 = 0x40;
     /// A copy of a packet seen a moment before: it is counted with its session and nothing else.
-    pub const COPY: u8 = 0x80;
+    pub const DUPLICATE: u8 = 0x80;
 
     /// Whether the bit is set.
     pub const fn has(self, bit: u8) -> bool {

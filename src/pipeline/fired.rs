@@ -65,13 +65,13 @@ impl Fired {
 mod tests {
     use super::*;
     use crate::model::Addr;
-    use crate::model::endpoint::Side;
+    use crate::model::endpoint::Locality;
 
     #[test]
     fn a_rule_fires_once_a_week_and_the_oldest_are_forgotten() {
         let key = |n: u8| EndpointKey {
             ip: Addr::v4([192, 0, 2, n]),
-            side: Side::Remote,
+            side: Locality::Remote,
             fingerprint: None,
             service: None,
         };

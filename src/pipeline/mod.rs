@@ -4,20 +4,20 @@
 //! the plan.
 //! Never: protocol knowledge, or a result that depends on the number of workers.
 //!
-//! One reader (this thread), one or more workers, one analyst:
-//! `reader ══ batches ══► worker ══ handovers ══► analyst ──► files`.
+//! One reader (this thread), one or more workers, one correlator:
+//! `reader ══ batches ══► worker ══ batches ══► correlator ──► files`.
 
-mod analyst;
-pub mod ask;
 mod clock;
-mod decap;
-mod desk;
+mod correlator;
+mod decap_config;
 mod fired;
 pub mod interrupts;
 pub mod live;
 mod outputs;
 mod prepare;
+pub mod queries;
 mod reader;
+mod record_worker;
 mod scans;
 mod source;
 pub mod state;
@@ -48,14 +48,14 @@ use crate::model::Error;
 use crate::model::Incident;
 use crate::model::Nanos;
 use crate::model::Record;
-use crate::pipeline::analyst::Analyst;
-use crate::pipeline::analyst::Sink;
-use crate::pipeline::desk::Desk;
-use crate::pipeline::desk::Queues;
+use crate::pipeline::correlator::Correlator;
+use crate::pipeline::correlator::Sink;
 use crate::pipeline::outputs::Outputs;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::reader::ReaderReport;
+use crate::pipeline::record_worker::Queues;
+use crate::pipeline::record_worker::RecordWorker;
 use crate::pipeline::state::BaselineTotals;
 use crate::pipeline::state::State;
 use crate::pipeline::verdicts::nothing_readable;
@@ -65,10 +65,10 @@ use crate::pipeline::worker::Worker;
 use crate::report::summary::RuleLine;
 use crate::report::summary::SummaryBuilder;
 
-/// Handovers under way from one worker. A mark is a handover, and every worker gets the same marks,
+/// Handovers under way from one worker. A mark is a batch, and every worker gets the same marks,
 /// so a worker whose queue is full is ahead of another that has marks still to handle: nobody waits
 /// for ever.
-const HANDOVERS: usize = 1;
+const BATCHES: usize = 1;
 
 /// Who wants to know how far the reading has come.
 pub trait Progress {
@@ -193,9 +193,9 @@ fn run_all(
     let remarks = outputs.remarks();
     let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
     let origin = reader.origin(plan);
-    let (dispatcher, workers, analyst) = assemble(plan, &prepared, &origin, tap);
-    let analyst = analyst.with_state(state);
-    let work = Work { workers, analyst, origin, sink: &mut outputs };
+    let (dispatcher, workers, correlator) = assemble(plan, &prepared, &origin, tap);
+    let correlator = correlator.with_state(state);
+    let work = Work { workers, correlator, origin, sink: &mut outputs };
     let mut outcome = work.go(|| reader.run(dispatcher, progress))?;
     progress.done();
     outcome.old_lists = prepared.old_lists(outcome.span.map(|(_, last)| last));
@@ -213,7 +213,7 @@ fn run_all(
 /// The threads behind the reader.
 struct Work<'t, 's, S> {
     workers: Vec<Worker<'t>>,
-    analyst: Analyst,
+    correlator: Correlator,
     origin: Arc<Origin>,
     sink: &'s mut S,
 }
@@ -221,17 +221,17 @@ struct Work<'t, 's, S> {
 impl<S: Sink + Send> Work<'_, '_, S> {
     /// Runs `read` on this thread and the others beside it, until all are done.
     fn go(self, read: impl FnOnce() -> Result<ReaderReport, Error>) -> Result<Outcome, Vec<Error>> {
-        let Work { workers, mut analyst, origin, sink } = self;
+        let Work { workers, mut correlator, origin, sink } = self;
         let (read, worked, written) = thread::scope(|scope| {
             let named = |name: &str| thread::Builder::new().name(name.to_owned());
             let working: Vec<_> = workers
                 .into_iter()
                 .map(|worker| named("worker").spawn_scoped(scope, move || worker.run()))
                 .collect();
-            // The analyst owns its queues: should it die, they go with it and nobody waits.
-            let writing = named("analyst").spawn_scoped(scope, move || {
-                let written = analyst.run(sink);
-                (analyst, written)
+            // The correlator owns its queues: should it die, they go with it and nobody waits.
+            let writing = named("correlator").spawn_scoped(scope, move || {
+                let written = correlator.run(sink);
+                (correlator, written)
             });
             let read = read();
             let joined = |handle: io::Result<thread::ScopedJoinHandle<'_, _>>| match handle {
@@ -242,9 +242,11 @@ impl<S: Sink + Send> Work<'_, '_, S> {
             (read, worked, writing.map_or_else(|e| Err(Box::new(e) as _), |handle| handle.join()))
         });
         let read = read.map_err(|e| vec![e])?;
-        let Ok((analyst, written)) = written else { return Err(vec![thread_died("analyst")]) };
+        let Ok((correlator, written)) = written else {
+            return Err(vec![thread_died("correlator")]);
+        };
         written.map_err(|e| vec![e])?;
-        conclude(read, worked, analyst, origin)
+        conclude(read, worked, correlator, origin)
     }
 }
 
@@ -254,27 +256,27 @@ fn assemble<'t>(
     prepared: &Prepared,
     origin: &Arc<Origin>,
     tap: Option<RecordTap<'t>>,
-) -> (Dispatcher<Arc<Block>>, Vec<Worker<'t>>, Analyst) {
+) -> (Dispatcher<Arc<Block>>, Vec<Worker<'t>>, Correlator) {
     let (dispatcher, lanes) = Dispatcher::new(plan.workers);
     let mut workers = Vec::with_capacity(plan.workers);
     let mut feeds = Vec::with_capacity(plan.workers);
     for (index, lane) in lanes.into_iter().enumerate() {
-        let (out, incoming) = queue::bounded(HANDOVERS, 1);
-        let (give_back, empties) = queue::bounded(HANDOVERS + 2, 1);
+        let (out, incoming) = queue::bounded(BATCHES, 1);
+        let (give_back, empties) = queue::bounded(BATCHES + 2, 1);
         feeds.push((incoming, give_back));
         let queues = Queues { out, empties };
         let lines = outputs::wants_session_lines(plan);
-        let desk = Desk::new(prepared, origin, lines, tap, queues);
-        workers.push(Worker::new(plan, index, desk, lane));
+        let records = RecordWorker::new(prepared, origin, lines, tap, queues);
+        workers.push(Worker::new(plan, index, records, lane));
     }
-    (dispatcher, workers, Analyst::new(feeds, plan, prepared, origin))
+    (dispatcher, workers, Correlator::new(feeds, plan, prepared, origin))
 }
 
 /// Adds up what the threads leave behind.
 fn conclude(
     read: ReaderReport,
     worked: Vec<thread::Result<(Counters, SummaryBuilder)>>,
-    analyst: Analyst,
+    correlator: Correlator,
     origin: Arc<Origin>,
 ) -> Result<Outcome, Vec<Error>> {
     let mut counters = read.counters;
@@ -284,7 +286,7 @@ fn conclude(
         counters.merge(&counted);
         sessions.merge(&summed);
     }
-    let (findings, state) = analyst.finish();
+    let (findings, state) = correlator.finish();
     counters.merge(&findings.counters);
     counters.account_for_sessions();
     Ok(Outcome {

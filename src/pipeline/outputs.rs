@@ -34,10 +34,10 @@ use crate::model::Nanos;
 use crate::model::endpoint::EndpointRow;
 use crate::pipeline::OldList;
 use crate::pipeline::Outcome;
-use crate::pipeline::analyst::Sink;
+use crate::pipeline::correlator::Sink;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::state;
-use crate::report::copies::note as copies_note;
+use crate::report::duplicates::note as copies_note;
 
 /// Bytes rendered before they are written.
 const RENDER_BYTES: usize = 64 * 1024;

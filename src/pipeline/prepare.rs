@@ -35,8 +35,8 @@ use crate::enrich::parse_place;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::pipeline::OldList;
-use crate::pipeline::decap;
-use crate::pipeline::decap::Off;
+use crate::pipeline::decap_config;
+use crate::pipeline::decap_config::Off;
 
 const DAY_S: u64 = 86_400;
 
@@ -98,7 +98,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
     if let Some(expression) = &plan.filter {
         keep(FilterSet::new(expression).map_err(|e| vec![e]), &mut errors);
     }
-    let decode = keep(decap::configure(plan), &mut errors);
+    let decode = keep(decap_config::configure(plan), &mut errors);
     let (Some(inputs), Some(rules), Some(enrich), Some((decode, off)), true) =
         (inputs, rules, enrich, decode, errors.is_empty())
     else {

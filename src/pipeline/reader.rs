@@ -24,8 +24,8 @@ use crate::decode::Decoded;
 use crate::decode::Decoder;
 use crate::decode::Subframes;
 use crate::decode::TunnelSet;
-use crate::dispatch::Copies;
 use crate::dispatch::Dispatcher;
+use crate::dispatch::Duplicates;
 use crate::dispatch::Passing;
 use crate::dispatch::WorkerGone;
 use crate::emit::Origin;
@@ -45,7 +45,7 @@ use crate::model::Trust;
 use crate::pipeline::Progress;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::clock::Watch;
-use crate::pipeline::decap::tunnels_of;
+use crate::pipeline::decap_config::tunnels_of;
 use crate::pipeline::prepare::Points;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::prepare::print_secret;
@@ -72,7 +72,7 @@ pub(super) struct Reader {
 
 /// A frame to be taken now.
 #[derive(Clone, Copy)]
-struct Taken<'f> {
+struct TakenFrame<'f> {
     file: u16,
     meta: &'f FrameMeta,
     block: &'f Arc<Block>,
@@ -85,7 +85,7 @@ pub(super) struct Intake {
     decoder: Decoder,
     filter: Option<FilterSet>,
     /// Finds copies, where that is wanted.
-    copies: Option<Copies>,
+    copies: Option<Duplicates>,
     /// Capture point of each input file, by file index.
     points: Vec<u16>,
     /// Tunnels that each source opens, where not all open the same.
@@ -206,7 +206,7 @@ impl Reader {
                 Vec::new()
             }
         };
-        let copies = self.intake.copies.map(Copies::finish);
+        let copies = self.intake.copies.map(Duplicates::finish);
         Ok(ReaderReport { counters: tally.counters, files, names, span, copies })
     }
 
@@ -254,7 +254,7 @@ impl Reader {
         }
         self.intake.tally.time(&meta);
         let Some(block) = self.source.block(file) else { return Ok(()) };
-        let taken = Taken { file, meta: &meta, block, clock: self.clock.now() };
+        let taken = TakenFrame { file, meta: &meta, block, clock: self.clock.now() };
         self.intake.take(taken, dispatcher)
     }
 
@@ -311,7 +311,7 @@ impl Intake {
     #[inline(always)]
     fn take(
         &mut self,
-        taken: Taken<'_>,
+        taken: TakenFrame<'_>,
         dispatcher: &mut Dispatcher<Arc<Block>>,
     ) -> Result<(), WorkerGone> {
         let frame = taken.meta.frame(taken.block);
@@ -367,14 +367,14 @@ impl Intake {
         &mut self,
         subframes: Subframes<'_>,
         point: u16,
-        (taken, dispatcher): (Taken<'_>, &mut Dispatcher<Arc<Block>>),
+        (taken, dispatcher): (TakenFrame<'_>, &mut Dispatcher<Arc<Block>>),
     ) -> Result<(), WorkerGone> {
         for (at, frame) in subframes {
             match self.decoder.decode_subframe(&frame, point) {
                 Ok(decoded) => {
                     let (at, wire_len) = (taken.meta.at + at as u32, frame.wire_len);
                     let meta = FrameMeta { at, wire_len, ..*taken.meta };
-                    let part = Taken { meta: &meta, ..taken };
+                    let part = TakenFrame { meta: &meta, ..taken };
                     self.dispatch(decoded, &frame, (part, &mut *dispatcher))?;
                 }
                 Err(reject) => self.tally.counters.bump(reject.counter()),
@@ -407,7 +407,7 @@ impl Intake {
         &mut self,
         Decoded { mut packet, path }: Decoded,
         frame: &Frame<'_>,
-        (taken, dispatcher): (Taken<'_>, &mut Dispatcher<Arc<Block>>),
+        (taken, dispatcher): (TakenFrame<'_>, &mut Dispatcher<Arc<Block>>),
     ) -> Result<(), WorkerGone> {
         packet.frame_at = taken.meta.at;
         packet.number = taken.meta.number;
@@ -477,8 +477,8 @@ impl Tally {
 }
 
 /// Finds copies, where that is wanted.
-fn copies(prepared: &Prepared) -> Option<Copies> {
-    prepared.dedup_window.map(|window| Copies::new(window, print_secret()))
+fn copies(prepared: &Prepared) -> Option<Duplicates> {
+    prepared.dedup_window.map(|window| Duplicates::new(window, print_secret()))
 }
 
 /// The tunnels that each source opens; nothing where all open the same.

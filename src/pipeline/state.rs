@@ -26,7 +26,7 @@ use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::DecodeError;
 use crate::model::Error;
 use crate::model::Nanos;
-use crate::model::traits::BaselineOf;
+use crate::model::endpoint_facts::BaselineOf;
 
 /// The file of a state directory.
 pub const FILE: &str = "baselines";

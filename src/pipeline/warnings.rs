@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config::Plan;
 use crate::model::Counter;
-use crate::model::endpoint::Side;
+use crate::model::endpoint::Locality;
 use crate::pipeline::Outcome;
 use crate::pipeline::prepare::Prepared;
 
@@ -57,7 +57,7 @@ pub(super) fn of_question(plan: &Plan, prepared: &Prepared) -> Vec<Warning> {
 
 fn nothing_home(plan: &Plan, outcome: &Outcome) -> Option<Warning> {
     let any = outcome.counters.get(Counter::Sessions) > 0;
-    let home = || outcome.endpoints.iter().any(|row| row.key.side == Side::Home);
+    let home = || outcome.endpoints.iter().any(|row| row.key.side == Locality::Home);
     (any && !outcome.endpoints.is_empty() && !home()).then(|| {
         let text = format!(
             "no session has an end in the home networks ({}): most rules cannot fire; name your \

@@ -1,6 +1,7 @@
 //! The worker loop: touch, observe, expire, hand over.
 //!
-//! Owns: its shards of the session table and its desk. In: batches. Out: handovers in merge order.
+//! Owns: its shards of the session table and its record worker. In: batches of packets. Out:
+//! batches of records, in merge order.
 //! Never: waits for another worker, or for anything but its two queues.
 
 use std::sync::Arc;
@@ -16,9 +17,9 @@ use crate::evidence::Observers;
 use crate::model::Counters;
 use crate::model::Nanos;
 use crate::model::Packet;
-use crate::pipeline::desk::Desk;
-use crate::pipeline::desk::THE_END;
-use crate::pipeline::live::Post;
+use crate::pipeline::live::WorkerHandle;
+use crate::pipeline::record_worker::RecordWorker;
+use crate::pipeline::record_worker::THE_END;
 use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
 use crate::session::Hint;
@@ -32,19 +33,24 @@ pub(super) struct Worker<'t> {
     workers: usize,
     /// Which of them it is.
     index: usize,
-    desk: Desk<'t>,
+    records: RecordWorker<'t>,
     lane: Lane<Arc<Block>>,
     /// The last mark: everything before this second has been expired in every shard.
     clock: u32,
     /// How many marks there were in that second before it.
     part: u32,
     /// Live: where counters are shown and new rules come from.
-    post: Option<Post>,
+    post: Option<WorkerHandle>,
 }
 
 impl<'t> Worker<'t> {
     /// The worker that owns every `plan.workers`-th shard from the `index`-th on.
-    pub(super) fn new(plan: &Plan, index: usize, desk: Desk<'t>, lane: Lane<Arc<Block>>) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        index: usize,
+        records: RecordWorker<'t>,
+        lane: Lane<Arc<Block>>,
+    ) -> Self {
         let (timeouts, workers) = (Timeouts::default(), plan.workers);
         let cap_per_shard = plan.caps.sessions.div_ceil(usize::from(SHARDS)).max(1);
         let shares = Shares::of(plan.memory);
@@ -60,11 +66,11 @@ impl<'t> Worker<'t> {
         };
         let shards = (0..usize::from(SHARDS).div_ceil(workers)).map(|_| shard()).collect();
         let (clock, part) = (0, 0);
-        Worker { shards, workers, index, desk, lane, clock, part, post: None }
+        Worker { shards, workers, index, records, lane, clock, part, post: None }
     }
 
     /// The same, of a live run.
-    pub(super) fn with_post(mut self, post: Option<Post>) -> Self {
+    pub(super) fn with_post(mut self, post: Option<WorkerHandle>) -> Self {
         self.post = post;
         self
     }
@@ -84,7 +90,7 @@ impl<'t> Worker<'t> {
             }
         }
         self.drain();
-        self.desk.close()
+        self.records.close()
     }
 
     fn touch(&mut self, batch: &Batch<Arc<Block>>) {
@@ -103,19 +109,19 @@ impl<'t> Worker<'t> {
         let mut said = batch.said().peekable();
         for (at, (hint, (packet, block))) in hints.into_iter().zip(batch.iter()).enumerate() {
             while let Some((_, said)) = said.next_if(|(before, _)| *before <= at) {
-                self.desk.take(said, self.index == 0);
+                self.records.take(said, self.index == 0);
             }
             let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
             let at = usize::from(packet.shard) / self.workers;
             if let Some(shard) = self.shards.get_mut(at) {
                 // In a second that no mark has come for, parts begin anew.
                 let part = if packet.clock > self.clock { 0 } else { self.part };
-                self.desk.turn_to(u16::from(packet.shard), (packet.clock, part));
+                self.records.turn_to(u16::from(packet.shard), (packet.clock, part));
                 let arrival = Arrival { packet, frame, file: block.file() };
-                shard.touch(arrival, hint, &mut self.desk);
+                shard.touch(arrival, hint, &mut self.records);
             }
         }
-        said.for_each(|(_, said)| self.desk.take(said, self.index == 0));
+        said.for_each(|(_, said)| self.records.take(said, self.index == 0));
     }
 
     /// Hands over what is over: everything that was due before `clock`, and what packets ended
@@ -126,13 +132,13 @@ impl<'t> Worker<'t> {
         } else if clock > self.clock {
             self.end_seconds(clock);
         }
-        self.desk.hand_over(((Nanos::from_secs(u64::from(clock)), part, 0), Nanos::ZERO, 0));
+        self.records.send_before(((Nanos::from_secs(u64::from(clock)), part, 0), Nanos::ZERO, 0));
         (self.clock, self.part) = (clock.max(self.clock), part);
         if let Some(post) = &mut self.post {
-            post.show(self.desk.counted());
-            post.show_feeds(self.desk.summary.feeds());
+            post.show(self.records.counted());
+            post.show_feeds(self.records.summary.feeds());
             if let Some(snapshot) = post.renewed() {
-                self.desk.renew(&snapshot.prepared);
+                self.records.renew(&snapshot.prepared);
             }
         }
     }
@@ -141,7 +147,7 @@ impl<'t> Worker<'t> {
     fn end_seconds(&mut self, clock: u32) {
         loop {
             let due = self.shards.iter_mut().filter_map(Shard::next_due).min();
-            let ended = self.desk.first_second();
+            let ended = self.records.first_second();
             match due.into_iter().chain(ended).min() {
                 Some(second) if second < clock => self.end_second(second),
                 _ => return,
@@ -152,7 +158,9 @@ impl<'t> Worker<'t> {
     /// Ends a second, shard by shard, so that a sixteenth of it is looked at at once.
     fn end_second(&mut self, second: u32) {
         for at in 0..self.shards.len() {
-            self.at_shard(second, at, |shard, desk| shard.expire(second.saturating_add(1), desk));
+            self.at_shard(second, at, |shard, records| {
+                shard.expire(second.saturating_add(1), records)
+            });
         }
     }
 
@@ -161,10 +169,12 @@ impl<'t> Worker<'t> {
     fn drain(&mut self) {
         loop {
             let due = self.shards.iter_mut().filter_map(Shard::next_due).min();
-            match due.into_iter().chain(self.desk.first_second()).min() {
+            match due.into_iter().chain(self.records.first_second()).min() {
                 Some(second) if second < u32::MAX => {
                     for at in 0..self.shards.len() {
-                        self.at_shard(second, at, |shard, desk| shard.drain(second + 1, desk));
+                        self.at_shard(second, at, |shard, records| {
+                            shard.drain(second + 1, records)
+                        });
                     }
                 }
                 _ => break,
@@ -173,21 +183,21 @@ impl<'t> Worker<'t> {
         for at in 0..self.shards.len() {
             self.at_shard(u32::MAX, at, Shard::close);
         }
-        self.desk.hand_over(THE_END);
+        self.records.send_before(THE_END);
     }
 
-    /// Ends a second of a shard, whose sessions the desk then knows to be its.
+    /// Ends a second of a shard, whose sessions the record worker then knows to be its.
     fn at_shard(
         &mut self,
         second: u32,
         at: usize,
-        act: impl FnOnce(&mut Shard<Observers>, &mut Desk<'t>),
+        act: impl FnOnce(&mut Shard<Observers>, &mut RecordWorker<'t>),
     ) {
         let Some(shard) = self.shards.get_mut(at) else { return };
         let number = (at * self.workers + self.index) as u16;
-        self.desk.turn_to(number, (second, self.part));
-        self.desk.begin(Nanos::from_secs(u64::from(second)));
-        act(shard, &mut self.desk);
-        self.desk.settle();
+        self.records.turn_to(number, (second, self.part));
+        self.records.begin(Nanos::from_secs(u64::from(second)));
+        act(shard, &mut self.records);
+        self.records.settle();
     }
 }

@@ -3,7 +3,7 @@
 //! Owns: the summary on a terminal. In: totals and judgements of a run. Out: text.
 //! Never: looks at a terminal or the environment itself; colour and width are given.
 
-pub mod copies;
+pub mod duplicates;
 pub mod feed;
 pub mod live;
 pub mod spans;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Side;
+use crate::model::endpoint::Locality;
 use crate::model::physics::PhysicsVerdict;
 use crate::model::{Alert, Counters, Incident, Level, Record};
 use crate::report::feed::Feed;
@@ -232,7 +232,7 @@ impl Summary {
     /// Sums remote endpoints by holder and country.
     pub fn add_endpoints(&mut self, rows: impl Iterator<Item = EndpointRow>) {
         let mut owners: BTreeMap<u32, Vec<OwnerLine>> = BTreeMap::new();
-        for row in rows.filter(|row| row.key.side == Side::Remote) {
+        for row in rows.filter(|row| row.key.side == Locality::Remote) {
             let number = row.asn.as_ref().map_or(0, |asn| asn.number);
             let country = row.place.as_ref().and_then(|place| place.country.as_deref());
             let lines = owners.entry(number).or_default();

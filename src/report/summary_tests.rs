@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::*;
 use crate::model::Nanos;
 use crate::model::endpoint::{EndpointKey, Role};
+use crate::model::endpoint_facts::Traits;
 use crate::model::record::*;
-use crate::model::traits::Traits;
 use crate::model::{Addr, Transport};
 
 pub fn record(
@@ -53,7 +53,13 @@ pub fn record(
     }
 }
 
-fn endpoint(side: Side, asn: u32, country: &str, sessions: u64, floor: Option<u64>) -> EndpointRow {
+fn endpoint(
+    side: Locality,
+    asn: u32,
+    country: &str,
+    sessions: u64,
+    floor: Option<u64>,
+) -> EndpointRow {
     let key = EndpointKey { ip: Addr::default(), side, fingerprint: None, service: None };
     EndpointRow {
         key,
@@ -105,12 +111,12 @@ fn sessions_count_by_protocol_in_any_split() {
 fn owners_are_remote_and_summed_by_country() {
     let mut summary = Summary::default();
     let mut rows = vec![
-        endpoint(Side::Remote, 1, "US", 5, Some(9)),
-        endpoint(Side::Remote, 1, "US", 6, Some(7)),
-        endpoint(Side::Remote, 1, "DE", 50, None),
-        endpoint(Side::Home, 2, "US", 500, None),
+        endpoint(Locality::Remote, 1, "US", 5, Some(9)),
+        endpoint(Locality::Remote, 1, "US", 6, Some(7)),
+        endpoint(Locality::Remote, 1, "DE", 50, None),
+        endpoint(Locality::Home, 2, "US", 500, None),
     ];
-    rows.extend((10..20).map(|asn| endpoint(Side::Remote, asn, "FR", 1, None)));
+    rows.extend((10..20).map(|asn| endpoint(Locality::Remote, asn, "FR", 1, None)));
     summary.add_endpoints(rows.into_iter());
     let top: Vec<_> = summary.owners.iter().map(|o| (o.number, o.sessions, o.floor_ns)).collect();
     assert_eq!(top.len(), OWNERS_MAX);

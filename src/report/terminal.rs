@@ -364,14 +364,14 @@ fn put_baselines(page: &mut Page, summary: &Summary) {
     page.paragraph(sentence, 2);
 }
 
-/// Copies are no loss, but they say how the mirror port is set up.
+/// Duplicates are no loss, but they say how the mirror port is set up.
 fn put_copies(page: &mut Page, summary: &Summary) {
     const POINTS_SHOWN: usize = 4;
-    let (points, copies) = (summary.copies.len(), summary.counters.get(Counter::Copies));
+    let (points, copies) = (summary.copies.len(), summary.counters.get(Counter::Duplicates));
     if points == 0 {
         return;
     }
-    page.title("Copies", &format!("{} left out", units::count(copies)));
+    page.title("Duplicates", &format!("{} left out", units::count(copies)));
     for note in summary.copies.iter().take(POINTS_SHOWN) {
         page.paragraph(note, 2);
     }

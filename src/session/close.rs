@@ -15,10 +15,10 @@ use crate::model::record::Quality;
 use crate::model::record::SessionState;
 use crate::session::Finished;
 use crate::session::Side;
+use crate::session::rtt_samples::Trips;
 use crate::session::state::Bits;
 use crate::session::state::Half;
 use crate::session::state::Session;
-use crate::session::trips::Trips;
 
 /// Why a session is handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,10 +11,10 @@ use crate::model::TcpFlags;
 use crate::session::Arrival;
 use crate::session::Listener;
 use crate::session::Side;
-use crate::session::observe::Piece;
 use crate::session::reorder::Early;
 use crate::session::state::Bits;
 use crate::session::state::Session;
+use crate::session::update::Piece;
 
 /// Bytes of a stream in which its hello lies.
 const OPENING_BYTES: u32 = 16 * 1_024;

@@ -85,7 +85,7 @@ impl Datagram {
 
 /// What became of a fragment.
 #[derive(Debug)]
-pub(crate) enum Taken {
+pub(crate) enum FragmentOutcome {
     /// It was the last one missing.
     Whole(Datagram),
     /// It waits, or was dropped and counted.
@@ -122,18 +122,18 @@ impl Fragments {
         &mut self,
         arrival: Arrival<'_>,
         listener: &mut impl Listener<X>,
-    ) -> Taken {
+    ) -> FragmentOutcome {
         let packet = arrival.packet;
         let first = packet.flags.has(PacketFlags::FRAGMENT);
         self.expire(packet.clock, listener);
         let piece = place_of(arrival);
         if piece.is_none() && first && packet.flags.has(PacketFlags::TUNNELLED) {
-            return Taken::Alone;
+            return FragmentOutcome::Alone;
         }
         let Some((piece, data)) = piece.and_then(|piece| Some((piece, cut_out(arrival, piece)?)))
         else {
             listener.count(Counter::FragmentsApart, 1);
-            return if first { Taken::Alone } else { Taken::Kept };
+            return if first { FragmentOutcome::Alone } else { FragmentOutcome::Kept };
         };
         let from_b = packet.flags.has(PacketFlags::FROM_B);
         let id = Id { key: packet.key, from_b, id: piece.id };
@@ -143,7 +143,7 @@ impl Fragments {
             // Its first was given up.
             None => {
                 listener.count(Counter::FragmentsApart, 1);
-                return Taken::Kept;
+                return FragmentOutcome::Kept;
             }
         };
         self.put(at, piece, data, listener)
@@ -156,8 +156,8 @@ impl Fragments {
         piece: Piece,
         data: &[u8],
         listener: &mut impl Listener<X>,
-    ) -> Taken {
-        let Some(open) = self.open.get_mut(at) else { return Taken::Kept };
+    ) -> FragmentOutcome {
+        let Some(open) = self.open.get_mut(at) else { return FragmentOutcome::Kept };
         let before = open.cost();
         let fit = open.add(piece, data);
         let after = open.cost();
@@ -168,13 +168,13 @@ impl Fragments {
             Fit::Complete => {
                 let Open { first, bytes, .. } = self.remove(at);
                 listener.count(Counter::DatagramsJoined, 1);
-                return Taken::Whole(Datagram { first, bytes });
+                return FragmentOutcome::Whole(Datagram { first, bytes });
             }
         }
         while self.held.is_over() && !self.open.is_empty() {
             self.evict(listener);
         }
-        Taken::Kept
+        FragmentOutcome::Kept
     }
 
     /// Opens a datagram, at the end of the list.

@@ -95,11 +95,11 @@ fn packet(part: &Part<'_>) -> Packet {
 }
 
 impl Bench {
-    fn take(&mut self, part: Part<'_>) -> Taken {
+    fn take(&mut self, part: Part<'_>) -> FragmentOutcome {
         self.take_packet(&packet(&part), &frame(&part))
     }
 
-    fn take_packet(&mut self, packet: &Packet, frame: &[u8]) -> Taken {
+    fn take_packet(&mut self, packet: &Packet, frame: &[u8]) -> FragmentOutcome {
         let taken = self.fragments.take(Arrival { packet, frame, file: 0 }, &mut self.counts);
         let held: usize = self.fragments.open.iter().map(Open::cost).sum();
         assert_eq!(self.fragments.held.held(), held);
@@ -112,10 +112,10 @@ impl Bench {
     }
 }
 
-fn whole(taken: Taken) -> Option<Vec<u8>> {
+fn whole(taken: FragmentOutcome) -> Option<Vec<u8>> {
     match taken {
-        Taken::Whole(whole) => Some(whole.payload().to_vec()),
-        Taken::Kept | Taken::Alone => None,
+        FragmentOutcome::Whole(whole) => Some(whole.payload().to_vec()),
+        FragmentOutcome::Kept | FragmentOutcome::Alone => None,
     }
 }
 
@@ -253,9 +253,9 @@ fn what_cannot_be_put_together_is_read_alone() {
     let plain = packet(&first);
     let inside = Packet { flags: PacketFlags(FIRST | PacketFlags::TUNNELLED), ..plain };
     let mut bench = Bench::default();
-    assert!(matches!(bench.take_packet(&inside, &bytes), Taken::Alone));
+    assert!(matches!(bench.take_packet(&inside, &bytes), FragmentOutcome::Alone));
     assert_eq!(bench.count("fragments_apart"), 0);
-    assert!(matches!(bench.take_packet(&plain, &bytes), Taken::Alone));
+    assert!(matches!(bench.take_packet(&plain, &bytes), FragmentOutcome::Alone));
     assert_eq!(bench.count("fragments_apart"), 1);
 }
 

@@ -11,8 +11,9 @@ mod decoy;
 mod ends;
 mod fragments;
 mod handshake;
-mod observe;
 mod reorder;
+mod rtt;
+mod rtt_samples;
 mod shard;
 mod state;
 mod stream;
@@ -20,8 +21,7 @@ mod syn;
 #[cfg(test)]
 mod tests;
 pub mod timeouts;
-mod timing;
-mod trips;
+mod update;
 mod waiting;
 
 pub use shard::Hint;

@@ -172,7 +172,7 @@ impl<X: Weighed> Shard<X> {
             self.remove(id, End { ending: Ending::Silence, at: due, timed: true }, listener);
             found = None;
         }
-        if packet.flags.has(PacketFlags::COPY) {
+        if packet.flags.has(PacketFlags::DUPLICATE) {
             return self.count_copy(found);
         }
         let id = match found {

@@ -18,10 +18,10 @@ use crate::session::Weight;
 use crate::session::fragments::Fragments;
 use crate::session::handshake::Handshake;
 use crate::session::reorder::Reorder;
+use crate::session::rtt_samples::Trips;
 use crate::session::stream::Stream;
 use crate::session::timeouts::Class;
 use crate::session::timeouts::Timeouts;
-use crate::session::trips::Trips;
 use crate::session::waiting::Holdings;
 
 /// One direction's counters: what every packet changes.
@@ -167,7 +167,7 @@ impl Bits {
 /// its answer in: in the first line, beside the key, instead of wherever an enum happens to lie.
 #[derive(Clone, Copy, Debug)]
 #[repr(u16)]
-pub(crate) enum Taken {
+pub(crate) enum Occupied {
     Yes = 1,
 }
 
@@ -196,7 +196,7 @@ pub(crate) struct Session<X> {
     pub(crate) frame_last: u32,
     pub(crate) bits: Bits,
     pub(crate) file: u16,
-    pub(crate) taken: Taken,
+    pub(crate) taken: Occupied,
     // The second line begins here.
     pub(crate) end: Nanos,
     pub(crate) initiator: Half,
@@ -217,7 +217,7 @@ pub(crate) struct Session<X> {
     pub(crate) twin: u16,
     /// Its block of round trips, or [`Session::NO_TRIPS`].
     pub(crate) trips: u32,
-    /// Copies left out.
+    /// Duplicates left out.
     pub(crate) duplicates: u32,
     /// Packets with no time of their own (wrapping: it is only compared).
     pub(crate) untimed: u16,
@@ -259,7 +259,7 @@ impl<X> Session<X> {
             frame_last: packet.number,
             file,
             vlan: tag.unwrap_or(0),
-            taken: Taken::Yes,
+            taken: Occupied::Yes,
             grain: Grain::default(),
             retransmits: 0,
             out_of_order: 0,

@@ -17,8 +17,8 @@ use crate::model::record::SessionState;
 mod fragments;
 #[path = "room_tests.rs"]
 mod room;
-#[path = "tests_trips.rs"]
-mod trips;
+#[path = "tests_rtt_samples.rs"]
+mod rtt_samples;
 
 const SYN: u8 = TcpFlags::SYN;
 const ACK: u8 = TcpFlags::ACK;

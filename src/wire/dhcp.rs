@@ -40,7 +40,7 @@ pub enum Kind {
 
 /// One message.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
+pub struct DhcpMessage<'a> {
     /// Whether a server speaks (op 2).
     pub from_server: bool,
     /// What it is for.
@@ -101,13 +101,13 @@ impl<'a> DomainName<'a> {
     }
 }
 
-impl<'a> Message<'a> {
+impl<'a> DhcpMessage<'a> {
     /// Reads a whole datagram of ports 67 and 68.
     ///
     /// # Errors
     /// `NotThis` where op, magic cookie or message type are not those of DHCP (BOOTP alone has no
     /// message type); `Malformed` where an option is cut.
-    pub fn parse(datagram: &'a [u8]) -> Result<Message<'a>, WireError> {
+    pub fn parse(datagram: &'a [u8]) -> Result<DhcpMessage<'a>, WireError> {
         let mut r = Reader::new(datagram);
         let mut message = header(&mut r).map_err(|_| WireError::NotThis)?;
         let mut has_kind = false;
@@ -156,7 +156,7 @@ impl<'a> Message<'a> {
     }
 }
 
-fn header<'a>(r: &mut Reader<'a>) -> Result<Message<'a>, WireError> {
+fn header<'a>(r: &mut Reader<'a>) -> Result<DhcpMessage<'a>, WireError> {
     let [op, hardware, length, _hops] = r.array()?;
     let transaction = r.u32()?;
     let _seconds_and_flags = r.u32()?;
@@ -169,7 +169,7 @@ fn header<'a>(r: &mut Reader<'a>) -> Result<Message<'a>, WireError> {
         return Err(WireError::NotThis);
     }
     let has_mac = hardware == HARDWARE_ETHERNET && length == 6;
-    Ok(Message {
+    Ok(DhcpMessage {
         from_server: op == 2,
         kind: Kind::Other(0),
         transaction,
@@ -235,7 +235,7 @@ mod tests {
         options.extend(b"pc.ex\0");
         options.push(255);
         let bytes = message(1, [0; 4], &options);
-        let got = Message::parse(&bytes).unwrap();
+        let got = DhcpMessage::parse(&bytes).unwrap();
         assert!(!got.from_server && got.kind == Kind::Request && got.transaction == 0xdead_beef);
         assert_eq!(got.mac, Some([2, 0, 0, 0, 0, 9]));
         assert_eq!((got.client, got.yours, got.relay), (None, None, None));
@@ -253,11 +253,11 @@ mod tests {
     fn an_ack_binds_an_address_for_a_time() {
         let options = [53, 1, 5, 51, 4, 0, 0, 14, 16, 54, 4, 192, 0, 2, 1, 255, 99];
         let bytes = message(2, [192, 0, 2, 7], &options);
-        let got = Message::parse(&bytes).unwrap();
+        let got = DhcpMessage::parse(&bytes).unwrap();
         assert_eq!(got.binding(), Some((Ipv4Addr::new(192, 0, 2, 7), 3_600)));
         assert_eq!(got.server, Some(Ipv4Addr::new(192, 0, 2, 1)));
         let offer = message(2, [192, 0, 2, 7], &[53, 1, 2, 51, 4, 0, 0, 14, 16]);
-        assert_eq!(Message::parse(&offer).unwrap().binding(), None);
+        assert_eq!(DhcpMessage::parse(&offer).unwrap().binding(), None);
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
         let options = [53, 1, 3, 81, 10, 4, 0, 0, 2, b'p', b'c', 2, b'e', b'x', 0];
         let bytes = message(1, [0; 4], &options);
         let labels: Vec<_> =
-            Message::parse(&bytes).unwrap().domain_name.unwrap().labels().collect();
+            DhcpMessage::parse(&bytes).unwrap().domain_name.unwrap().labels().collect();
         assert_eq!(labels, [&b"pc"[..], b"ex"]);
         let loose = DomainName::Labels(&[0xc0, 0x0c]);
         assert_eq!(loose.labels().count(), 0);
@@ -273,21 +273,27 @@ mod tests {
 
     #[test]
     fn bootp_a_wrong_cookie_and_cut_options_are_told_apart() {
-        assert_eq!(Message::parse(&message(1, [0; 4], &[255])).unwrap_err(), WireError::NotThis);
+        assert_eq!(
+            DhcpMessage::parse(&message(1, [0; 4], &[255])).unwrap_err(),
+            WireError::NotThis
+        );
         let mut wrong = message(1, [0; 4], &[53, 1, 1]);
         wrong[236] ^= 1;
-        assert_eq!(Message::parse(&wrong).unwrap_err(), WireError::NotThis);
+        assert_eq!(DhcpMessage::parse(&wrong).unwrap_err(), WireError::NotThis);
         let cut = message(1, [0; 4], &[53, 1, 1, 12, 9, b'x']);
-        assert_eq!(Message::parse(&cut).unwrap_err(), WireError::Malformed("DHCP option"));
+        assert_eq!(DhcpMessage::parse(&cut).unwrap_err(), WireError::Malformed("DHCP option"));
         let small = message(1, [0; 4], &[53, 1, 1, 51, 2, 0, 0]);
-        assert_eq!(Message::parse(&small).unwrap_err(), WireError::Malformed("DHCP option size"));
+        assert_eq!(
+            DhcpMessage::parse(&small).unwrap_err(),
+            WireError::Malformed("DHCP option size")
+        );
     }
 
     proptest! {
         #[test]
         fn never_panics(tail in proptest::collection::vec(any::<u8>(), 0..120)) {
-            let _ = Message::parse(&tail);
-            if let Ok(got) = Message::parse(&message(2, [1, 2, 3, 4], &tail)) {
+            let _ = DhcpMessage::parse(&tail);
+            if let Ok(got) = DhcpMessage::parse(&message(2, [1, 2, 3, 4], &tail)) {
                 prop_assert!(got.domain_name.is_none_or(|name| name.labels().count() <= 255));
             }
         }

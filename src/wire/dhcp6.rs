@@ -9,7 +9,7 @@ use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::dhcp::DomainName;
 
-/// Message types that relays speak (RFC 8415 section 7.3).
+/// Dhcp6Message types that relays speak (RFC 8415 section 7.3).
 const RELAY_FORWARD: u8 = 12;
 const RELAY_REPLY: u8 = 13;
 /// Options looked at of one message or one identity association.
@@ -33,7 +33,7 @@ mod code {
     pub const LINK_LAYER: u16 = 79;
 }
 
-/// Message types that matter here (RFC 8415 section 7.3).
+/// Dhcp6Message types that matter here (RFC 8415 section 7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A client looks for servers.
@@ -60,7 +60,7 @@ pub enum Kind {
 
 /// One message of a client or server, a relay's envelope taken off.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
+pub struct Dhcp6Message<'a> {
     /// What it is for.
     pub kind: Kind,
     /// Transaction id, 24 bits.
@@ -87,13 +87,13 @@ pub struct Lease {
     pub valid: u32,
 }
 
-impl<'a> Message<'a> {
+impl<'a> Dhcp6Message<'a> {
     /// Reads a whole datagram of ports 546 and 547.
     ///
     /// # Errors
     /// `NotThis` where the type is none of DHCPv6, no option names a client or server, or the
     /// options do not add up; a relay's message inside a relay's message is `NotThis` too.
-    pub fn parse(datagram: &'a [u8]) -> Result<Message<'a>, WireError> {
+    pub fn parse(datagram: &'a [u8]) -> Result<Dhcp6Message<'a>, WireError> {
         match datagram.first() {
             Some(&(RELAY_FORWARD | RELAY_REPLY)) => relayed(datagram),
             _ => plain(datagram),
@@ -151,7 +151,7 @@ fn mac_of_duid(duid: &[u8]) -> Option<[u8; 6]> {
     r.array().ok().filter(|_| fits)
 }
 
-fn relayed(datagram: &[u8]) -> Result<Message<'_>, WireError> {
+fn relayed(datagram: &[u8]) -> Result<Dhcp6Message<'_>, WireError> {
     let mut r = Reader::new(datagram);
     let [_kind, _hops] = r.array()?;
     r.skip(16)?;
@@ -171,7 +171,7 @@ fn relayed(datagram: &[u8]) -> Result<Message<'_>, WireError> {
     Ok(message)
 }
 
-fn plain(bytes: &[u8]) -> Result<Message<'_>, WireError> {
+fn plain(bytes: &[u8]) -> Result<Dhcp6Message<'_>, WireError> {
     let mut r = Reader::new(bytes);
     let kind = kind(r.u8()?)?;
     let transaction = r.u24()?;
@@ -186,7 +186,7 @@ fn plain(bytes: &[u8]) -> Result<Message<'_>, WireError> {
     }
     // One octet of flags before the name (RFC 4704 section 4.1).
     let name = find(code::FQDN).and_then(|(_, value)| value.get(1..));
-    Ok(Message {
+    Ok(Dhcp6Message {
         kind,
         transaction,
         client_id,
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_reply_binds_addresses_to_a_client() {
         let bytes = reply();
-        let got = Message::parse(&bytes).unwrap();
+        let got = Dhcp6Message::parse(&bytes).unwrap();
         assert!(got.is_binding() && got.transaction == 0x1234);
         assert_eq!(got.mac(), Some([2, 0, 0, 0, 0, 9]));
         let lease = Lease { address: ADDRESS.into(), preferred: 3_600, valid: 7_200 };
@@ -262,29 +262,29 @@ mod tests {
         let outer = [&[13, 0][..], &[0; 16], &ADDRESS].concat();
         let seen = option(79, &[0, 1, 2, 0, 0, 0, 0, 8]);
         let bytes = [&outer[..], &seen, &option(9, &reply())].concat();
-        let got = Message::parse(&bytes).unwrap();
+        let got = Dhcp6Message::parse(&bytes).unwrap();
         assert_eq!((got.kind, got.peer), (Kind::Reply, Some(ADDRESS.into())));
         assert_eq!(got.mac(), Some([2, 0, 0, 0, 0, 8]));
         let twice = [&outer[..], &option(9, &bytes)].concat();
-        assert_eq!(Message::parse(&twice).unwrap_err(), WireError::NotThis);
+        assert_eq!(Dhcp6Message::parse(&twice).unwrap_err(), WireError::NotThis);
     }
 
     #[test]
     fn what_does_not_add_up_is_something_else() {
         let bytes = reply();
-        assert_eq!(Message::parse(&bytes[..bytes.len() - 1]).unwrap_err(), WireError::NotThis);
-        assert_eq!(Message::parse(&[7, 0, 0, 1]).unwrap_err(), WireError::NotThis);
+        assert_eq!(Dhcp6Message::parse(&bytes[..bytes.len() - 1]).unwrap_err(), WireError::NotThis);
+        assert_eq!(Dhcp6Message::parse(&[7, 0, 0, 1]).unwrap_err(), WireError::NotThis);
         let uuid = [7, 0, 0, 1, 0, 1, 0, 18, 0, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
         let uuid = [&uuid[..], &[15, 16]].concat();
-        assert_eq!(Message::parse(&uuid).unwrap().mac(), None);
+        assert_eq!(Dhcp6Message::parse(&uuid).unwrap().mac(), None);
     }
 
     proptest! {
         #[test]
         fn never_panics(tail in proptest::collection::vec(any::<u8>(), 0..120), kind in 0u8..15) {
-            let _ = Message::parse(&tail);
+            let _ = Dhcp6Message::parse(&tail);
             let bytes = [&[kind, 0, 0, 1][..], &option(1, &DUID), &option(3, &tail)].concat();
-            if let Ok(got) = Message::parse(&bytes) {
+            if let Ok(got) = Dhcp6Message::parse(&bytes) {
                 prop_assert!(got.leases().count() <= OPTIONS_MAX);
             }
         }

@@ -229,7 +229,7 @@ pub(super) fn write_escaped(f: &mut impl Write, bytes: &[u8], dots: bool) -> fmt
 
 /// The header of a message, and the whole of its bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
+pub struct DnsMessage<'a> {
     bytes: &'a [u8],
     /// Transaction id.
     pub id: u16,
@@ -243,14 +243,14 @@ pub struct Message<'a> {
     pub others: u32,
 }
 
-impl<'a> Message<'a> {
+impl<'a> DnsMessage<'a> {
     /// Reads the header.
-    pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, WireError> {
+    pub fn parse(bytes: &'a [u8]) -> Result<DnsMessage<'a>, WireError> {
         let mut r = Reader::new(bytes);
         let (id, flags) = (r.u16()?, r.u16()?);
         let (questions, answers) = (r.u16()?, r.u16()?);
         let others = u32::from(r.u16()?) + u32::from(r.u16()?);
-        Ok(Message { bytes, id, flags, questions, answers, others })
+        Ok(DnsMessage { bytes, id, flags, questions, answers, others })
     }
 
     /// Its length in bytes.
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn reads_questions_and_compressed_answers() {
         let bytes = response();
-        let message = Message::parse(&bytes).unwrap();
+        let message = DnsMessage::parse(&bytes).unwrap();
         assert_eq!((message.id, message.is_response(), message.rcode()), (0x1234, true, 0));
         let mut walk = message.walk();
         let question = walk.question().unwrap();
@@ -385,7 +385,7 @@ mod tests {
     fn a_pointer_that_does_not_go_back_is_refused() {
         for target in [12u8, 14, 200] {
             let bytes = [&[0u8; 12][..], &[1, b'a', 0xc0, target, 0, 1, 0, 1]].concat();
-            let question = Message::parse(&bytes).unwrap().walk().question();
+            let question = DnsMessage::parse(&bytes).unwrap().walk().question();
             assert_eq!(question.unwrap_err(), WireError::Malformed("name pointer"), "{target}");
         }
     }
@@ -398,14 +398,14 @@ mod tests {
             bytes.extend([b'x'; 63]);
         }
         bytes.extend([0, 0, 1, 0, 1]);
-        let question = Message::parse(&bytes).unwrap().walk().question();
+        let question = DnsMessage::parse(&bytes).unwrap().walk().question();
         assert_eq!(question.unwrap_err(), WireError::Malformed("name length"));
     }
 
     #[test]
     fn odd_octets_are_escaped() {
         let bytes = [&[0u8; 12][..], b"\x06a.b\\ \x01\0\0\x10\0\x01"].concat();
-        let question = Message::parse(&bytes).unwrap().walk().question().unwrap();
+        let question = DnsMessage::parse(&bytes).unwrap().walk().question().unwrap();
         assert_eq!(question.name.to_string(), "a\\.b\\\\ \\001");
         assert_eq!(question.qtype, 16);
     }
@@ -430,7 +430,7 @@ mod tests {
                 bytes.extend(label.as_bytes());
             }
             bytes.extend([0, 0, 1, 0, 1]);
-            let name = Message::parse(&bytes).unwrap().walk().question().unwrap().name;
+            let name = DnsMessage::parse(&bytes).unwrap().walk().question().unwrap().name;
             for text in [name.to_string(), other] {
                 let same = name.to_string() == text;
                 prop_assert!(name.is_plainly(&text).is_none_or(|is| is == same));
@@ -444,7 +444,7 @@ mod tests {
         #[test]
         fn never_panics(tail in proptest::collection::vec(any::<u8>(), 0..160), q in 0u16..4) {
             let bytes = [&[0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0][..], &tail].concat();
-            let mut walk = Message::parse(&bytes).unwrap().walk();
+            let mut walk = DnsMessage::parse(&bytes).unwrap().walk();
             for _ in 0..q {
                 if let Ok(question) = walk.question() {
                     prop_assert!(question.name.to_string().len() <= 4 * NAME_BYTES_MAX);
@@ -454,7 +454,7 @@ mod tests {
             while let Ok(record) = walk.record() {
                 let _ = record.data.to_string();
             }
-            let _ = Message::parse(&tail);
+            let _ = DnsMessage::parse(&tail);
         }
     }
 }

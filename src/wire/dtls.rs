@@ -94,7 +94,7 @@ fn read_fragment<'a>(r: &mut Reader<'a>) -> Result<Fragment<'a>, WireError> {
 
 /// A message in the making: its pieces, joined in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
+pub struct DtlsMessage<'a> {
     /// Handshake type.
     pub kind: u8,
     length: usize,
@@ -102,7 +102,7 @@ pub struct Message<'a> {
     body: Cow<'a, [u8]>,
 }
 
-impl<'a> Message<'a> {
+impl<'a> DtlsMessage<'a> {
     /// Bytes it holds.
     pub fn held(&self) -> usize {
         match &self.body {
@@ -112,9 +112,9 @@ impl<'a> Message<'a> {
     }
 
     /// Starts with a fragment, which must be the first of its message.
-    pub fn start(first: &Fragment<'a>) -> Option<Message<'a>> {
+    pub fn start(first: &Fragment<'a>) -> Option<DtlsMessage<'a>> {
         let Fragment { kind, length, sequence, offset, piece } = *first;
-        (offset == 0).then_some(Message { kind, length, sequence, body: Cow::Borrowed(piece) })
+        (offset == 0).then_some(DtlsMessage { kind, length, sequence, body: Cow::Borrowed(piece) })
     }
 
     /// Adds a further piece, unless it is of another message or leaves a hole. Pieces may overlap
@@ -139,9 +139,9 @@ impl<'a> Message<'a> {
     }
 
     /// The same with bytes of its own, to be kept.
-    pub fn into_owned(self) -> Message<'static> {
-        let Message { kind, length, sequence, body } = self;
-        Message { kind, length, sequence, body: Cow::Owned(body.into_owned()) }
+    pub fn into_owned(self) -> DtlsMessage<'static> {
+        let DtlsMessage { kind, length, sequence, body } = self;
+        DtlsMessage { kind, length, sequence, body: Cow::Owned(body.into_owned()) }
     }
 
     /// The body, once it is whole.
@@ -179,7 +179,7 @@ mod tests {
         let body = [1, 2, 3, 4, 5, 6];
         let bytes = [piece(&body, 0, 2), piece(&body, 1, 4), piece(&body, 4, 6)].concat();
         let mut r = Reader::new(&bytes);
-        let mut message = Message::start(&fragment(&mut r).unwrap()).unwrap();
+        let mut message = DtlsMessage::start(&fragment(&mut r).unwrap()).unwrap();
         assert_eq!(message.body(), None);
         message.add(&fragment(&mut r).unwrap());
         message.add(&fragment(&mut r).unwrap());
@@ -191,7 +191,7 @@ mod tests {
         let body = [1, 2, 3, 4];
         let bytes = [piece(&body, 0, 1), piece(&body, 2, 4)].concat();
         let mut r = Reader::new(&bytes);
-        let mut message = Message::start(&fragment(&mut r).unwrap()).unwrap();
+        let mut message = DtlsMessage::start(&fragment(&mut r).unwrap()).unwrap();
         message.add(&fragment(&mut r).unwrap());
         assert_eq!(message.body(), None);
     }
@@ -208,7 +208,7 @@ mod tests {
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
             let _ = record(&mut Reader::new(&bytes));
             let mut r = Reader::new(&bytes);
-            if let Some(mut message) = fragment(&mut r).ok().and_then(|f| Message::start(&f)) {
+            if let Some(mut message) = fragment(&mut r).ok().and_then(|f| DtlsMessage::start(&f)) {
                 while let Ok(next) = fragment(&mut r) {
                     message.add(&next);
                 }

@@ -53,7 +53,7 @@ impl<'a> Name<'a> {
 
 /// One message.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
+pub struct KerberosMessage<'a> {
     /// What it is.
     pub kind: Kind,
     /// The client; a device's name ends in `$`.
@@ -76,12 +76,12 @@ pub enum Address<'a> {
     Netbios(&'a [u8]),
 }
 
-impl<'a> Message<'a> {
+impl<'a> KerberosMessage<'a> {
     /// Reads a whole datagram of port 88.
     ///
     /// # Errors
     /// `NotThis` where tag, version and type do not agree or the value does not fill the datagram.
-    pub fn parse(datagram: &'a [u8]) -> Result<Message<'a>, WireError> {
+    pub fn parse(datagram: &'a [u8]) -> Result<KerberosMessage<'a>, WireError> {
         read(datagram).map_err(|_| WireError::NotThis)
     }
 
@@ -89,8 +89,8 @@ impl<'a> Message<'a> {
     /// how many bytes both take.
     ///
     /// # Errors
-    /// As [`Message::parse`]; `NeedMore` where it is cut.
-    pub fn parse_stream(bytes: &'a [u8]) -> Result<(Message<'a>, usize), WireError> {
+    /// As [`KerberosMessage::parse`]; `NeedMore` where it is cut.
+    pub fn parse_stream(bytes: &'a [u8]) -> Result<(KerberosMessage<'a>, usize), WireError> {
         /// Tickets with many groups have 64 KiB.
         const MESSAGE_MAX: usize = 1 << 17;
         let mut r = Reader::new(bytes);
@@ -99,7 +99,7 @@ impl<'a> Message<'a> {
         if length > MESSAGE_MAX || !starts {
             return Err(WireError::NotThis);
         }
-        Ok((Message::parse(r.take(length)?)?, length + 4))
+        Ok((KerberosMessage::parse(r.take(length)?)?, length + 4))
     }
 
     /// The addresses that a request names as the client's own, at most eight.
@@ -110,7 +110,7 @@ impl<'a> Message<'a> {
     }
 }
 
-fn read(bytes: &[u8]) -> Result<Message<'_>, WireError> {
+fn read(bytes: &[u8]) -> Result<KerberosMessage<'_>, WireError> {
     let mut outer = Der::new(bytes);
     let value = outer.element()?;
     let (kind, number) = match value.tag {
@@ -129,8 +129,14 @@ fn read(bytes: &[u8]) -> Result<Message<'_>, WireError> {
     if !outer.is_empty() || version != VERSION || integer(&mut fields, first + 1)? != number {
         return Err(WireError::NotThis);
     }
-    let mut message =
-        Message { kind, client: None, realm: None, service: None, error: None, addresses: &[] };
+    let mut message = KerberosMessage {
+        kind,
+        client: None,
+        realm: None,
+        service: None,
+        error: None,
+        addresses: &[],
+    };
     if is_request {
         skip(&mut fields, 3)?;
         let mut body = fields.enter(tag(4))?.enter(der::SEQUENCE)?;
@@ -141,7 +147,7 @@ fn read(bytes: &[u8]) -> Result<Message<'_>, WireError> {
     Ok(message)
 }
 
-impl<'a> Message<'a> {
+impl<'a> KerberosMessage<'a> {
     /// KDC-REQ-BODY (RFC 4120 section 5.4.1).
     fn take_request(&mut self, body: &mut Der<'a>) -> Result<(), WireError> {
         // Options, a bit string.
@@ -269,14 +275,14 @@ mod tests {
     #[test]
     fn a_request_names_user_realm_and_device() {
         let bytes = request(10);
-        let got = Message::parse(&bytes).unwrap();
+        let got = KerberosMessage::parse(&bytes).unwrap();
         assert_eq!((got.kind, got.realm), (Kind::AsRequest, Some(&b"EXAMPLE.COM"[..])));
         assert_eq!(parts(got.client), ["ann"]);
         assert_eq!(parts(got.service), ["krbtgt", "EXAMPLE.COM"]);
         let hosts: Vec<_> = got.addresses().collect();
         let ip = Address::Ip(IpAddr::from([192, 0, 2, 7]));
         assert_eq!(hosts, [Address::Netbios(b"LAPTOP-7"), ip]);
-        assert_eq!(Message::parse(&request(12)).unwrap().kind, Kind::TgsRequest);
+        assert_eq!(KerberosMessage::parse(&request(12)).unwrap().kind, Kind::TgsRequest);
     }
 
     #[test]
@@ -289,7 +295,7 @@ mod tests {
             explicit(5, der(0x61, &[])),
         ];
         let bytes = der(0x6b, &der(0x30, &fields.concat()));
-        let got = Message::parse(&bytes).unwrap();
+        let got = KerberosMessage::parse(&bytes).unwrap();
         assert_eq!((got.kind, parts(got.client)), (Kind::AsReply, vec!["ann".to_owned()]));
         let fields = [
             explicit(0, vec![2, 1, 5]),
@@ -301,7 +307,7 @@ mod tests {
             explicit(10, principal(2, &["krbtgt"])),
         ];
         let bytes = der(0x7e, &der(0x30, &fields.concat()));
-        let got = Message::parse(&bytes).unwrap();
+        let got = KerberosMessage::parse(&bytes).unwrap();
         assert_eq!((got.error, got.realm), (Some(25), Some(&b"EXAMPLE.COM"[..])));
     }
 
@@ -309,13 +315,13 @@ mod tests {
     fn a_stream_has_lengths_and_a_datagram_no_tail() {
         let bytes = request(10);
         let framed = [&(bytes.len() as u32).to_be_bytes()[..], &bytes, &[1]].concat();
-        let (got, size) = Message::parse_stream(&framed).unwrap();
+        let (got, size) = KerberosMessage::parse_stream(&framed).unwrap();
         assert_eq!((got.kind, size), (Kind::AsRequest, bytes.len() + 4));
-        let cut = Message::parse_stream(&framed[..20]).unwrap_err();
+        let cut = KerberosMessage::parse_stream(&framed[..20]).unwrap_err();
         assert_eq!(cut, WireError::NeedMore(bytes.len() - 16));
         let tailed = [&bytes[..], &[0]].concat();
-        assert_eq!(Message::parse(&tailed).unwrap_err(), WireError::NotThis);
-        let other = Message::parse_stream(&[0, 0, 0, 9, 0x30]).unwrap_err();
+        assert_eq!(KerberosMessage::parse(&tailed).unwrap_err(), WireError::NotThis);
+        let other = KerberosMessage::parse_stream(&[0, 0, 0, 9, 0x30]).unwrap_err();
         assert_eq!(other, WireError::NotThis);
     }
 
@@ -326,12 +332,12 @@ mod tests {
             if let Some(slot) = bytes.get_mut(at) {
                 *slot = value;
             }
-            let _ = Message::parse(bytes.get(..cut).unwrap_or(&bytes));
-            if let Ok(got) = Message::parse(&bytes) {
+            let _ = KerberosMessage::parse(bytes.get(..cut).unwrap_or(&bytes));
+            if let Ok(got) = KerberosMessage::parse(&bytes) {
                 prop_assert!(got.addresses().count() <= PARTS_MAX);
                 let _ = got.client.map(|name| name.parts().count());
             }
-            let _ = Message::parse_stream(&bytes);
+            let _ = KerberosMessage::parse_stream(&bytes);
         }
     }
 }

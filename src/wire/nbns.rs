@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::dns::Budget;
+use crate::wire::dns::DnsMessage as Header;
 use crate::wire::dns::HEADER_BYTES;
-use crate::wire::dns::Message as Header;
 use crate::wire::dns::Name as Folded;
 
 /// Record types (RFC 1002 section 4.2.1.3).
@@ -75,7 +75,7 @@ pub enum Kind {
 
 /// One message.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
+pub struct NbnsMessage<'a> {
     /// What it is for.
     pub kind: Kind,
     /// Transaction id.
@@ -90,12 +90,12 @@ pub struct Message<'a> {
     is_status: bool,
 }
 
-impl<'a> Message<'a> {
+impl<'a> NbnsMessage<'a> {
     /// Reads a whole datagram of port 137.
     ///
     /// # Errors
     /// `NotThis` where opcode, counts, name or type are not NetBIOS's.
-    pub fn parse(datagram: &'a [u8]) -> Result<Message<'a>, WireError> {
+    pub fn parse(datagram: &'a [u8]) -> Result<NbnsMessage<'a>, WireError> {
         read(datagram).map_err(|_| WireError::NotThis)
     }
 
@@ -135,7 +135,7 @@ impl<'a> Message<'a> {
     }
 }
 
-fn read(datagram: &[u8]) -> Result<Message<'_>, WireError> {
+fn read(datagram: &[u8]) -> Result<NbnsMessage<'_>, WireError> {
     let header = Header::parse(datagram)?;
     let (mut name, mut behind) = named(datagram, HEADER_BYTES)?;
     let mut r = Reader::new(datagram.get(behind..).unwrap_or_default());
@@ -161,7 +161,7 @@ fn read(datagram: &[u8]) -> Result<Message<'_>, WireError> {
         data = r.sub_u16()?.rest();
     }
     let (transaction, rcode) = (header.id, header.rcode());
-    Ok(Message { kind, transaction, rcode, name, lifetime, data, is_status })
+    Ok(NbnsMessage { kind, transaction, rcode, name, lifetime, data, is_status })
 }
 
 fn named(datagram: &[u8], at: usize) -> Result<(Name, usize), WireError> {
@@ -213,7 +213,7 @@ mod tests {
     fn a_registration_binds_a_name_to_an_address() {
         for (opcode, kind) in [(5, Kind::Registration), (8, Kind::Refresh), (6, Kind::Release)] {
             let bytes = registration(opcode);
-            let got = Message::parse(&bytes).unwrap();
+            let got = NbnsMessage::parse(&bytes).unwrap();
             assert_eq!((got.kind, got.name.text(), got.name.suffix), (kind, &b"LAPTOP-7"[..], 0));
             assert_eq!(got.addresses().collect::<Vec<_>>(), [Ipv4Addr::new(192, 0, 2, 7)]);
             assert!(got.lifetime == 300_000 && !got.is_group());
@@ -225,7 +225,7 @@ mod tests {
         let head = [0, 1, 0x85, 0, 0, 0, 0, 1, 0, 0, 0, 0];
         let tail = [0, 0x20, 0, 1, 0, 0, 0, 60, 0, 12, 0, 0, 192, 0, 2, 7, 0, 0, 192, 0, 2, 8];
         let bytes = [&head[..], &folded(b"SERVER         ", 0x20), &tail].concat();
-        let got = Message::parse(&bytes).unwrap();
+        let got = NbnsMessage::parse(&bytes).unwrap();
         assert_eq!((got.kind, got.addresses().count()), (Kind::QueryResponse, 2));
         assert!(got.node_names().next().is_none() && got.node_mac().is_none());
     }
@@ -239,7 +239,7 @@ mod tests {
         data.extend([2, 0, 0, 0, 0, 9]);
         let tail = [&[0, 0x21, 0, 1, 0, 0, 0, 0, 0, data.len() as u8][..], &data].concat();
         let bytes = [&head[..], &folded(b"*\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 0), &tail].concat();
-        let got = Message::parse(&bytes).unwrap();
+        let got = NbnsMessage::parse(&bytes).unwrap();
         assert!(got.kind == Kind::StatusResponse && got.name.is_wildcard());
         let names: Vec<_> = got.node_names().map(|(n, g)| (n.text().to_vec(), g)).collect();
         assert_eq!(names, [(b"LAPTOP-7".to_vec(), false), (b"WORKGROUP".to_vec(), true)]);
@@ -250,9 +250,9 @@ mod tests {
     #[test]
     fn dns_and_what_is_cut_are_not_this() {
         let dns = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x07example\0\0\x01\0\x01";
-        assert_eq!(Message::parse(dns).unwrap_err(), WireError::NotThis);
+        assert_eq!(NbnsMessage::parse(dns).unwrap_err(), WireError::NotThis);
         let bytes = registration(5);
-        assert_eq!(Message::parse(&bytes[..bytes.len() - 1]).unwrap_err(), WireError::NotThis);
+        assert_eq!(NbnsMessage::parse(&bytes[..bytes.len() - 1]).unwrap_err(), WireError::NotThis);
     }
 
     proptest! {
@@ -261,11 +261,11 @@ mod tests {
             tail in proptest::collection::vec(any::<u8>(), 0..90),
             status in any::<bool>(),
         ) {
-            let _ = Message::parse(&tail);
+            let _ = NbnsMessage::parse(&tail);
             let head = [0, 1, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0];
             let fixed = [0, 0x20 + u8::from(status), 0, 1, 0, 0, 0, 0, 0, tail.len() as u8];
             let bytes = [&head[..], &folded(b"A              ", 0), &fixed, &tail].concat();
-            let got = Message::parse(&bytes).unwrap();
+            let got = NbnsMessage::parse(&bytes).unwrap();
             prop_assert!(got.addresses().count() <= 15 && got.node_names().count() <= 5);
             let _ = (got.node_mac(), got.is_group());
         }

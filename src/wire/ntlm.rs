@@ -55,7 +55,7 @@ impl fmt::Display for Text<'_> {
 
 /// One message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
+pub enum NtlmMessage<'a> {
     /// Type 1: the client begins; newer ones leave both names out.
     Negotiate {
         /// Its domain.
@@ -94,12 +94,12 @@ pub struct Target<'a> {
     pub dns_domain: Option<Text<'a>>,
 }
 
-impl<'a> Message<'a> {
+impl<'a> NtlmMessage<'a> {
     /// Reads a message that begins at `bytes`; what follows it is left.
     ///
     /// # Errors
     /// `NotThis` without signature or with another type; `Malformed` where a name lies outside.
-    pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, WireError> {
+    pub fn parse(bytes: &'a [u8]) -> Result<NtlmMessage<'a>, WireError> {
         let mut r = Reader::new(bytes);
         if r.take(SIGNATURE.len()).ok() != Some(SIGNATURE) {
             return Err(WireError::NotThis);
@@ -121,7 +121,7 @@ impl<'a> Message<'a> {
     }
 }
 
-fn negotiate<'a>(whole: &'a [u8], mut r: Reader<'a>) -> Result<Message<'a>, WireError> {
+fn negotiate<'a>(whole: &'a [u8], mut r: Reader<'a>) -> Result<NtlmMessage<'a>, WireError> {
     let flags = u32::from_le_bytes(r.array()?);
     // Both are in the OEM code page whatever the flags say, and absent in the oldest form.
     let mut supplied = |flag| match flags & flag {
@@ -130,10 +130,10 @@ fn negotiate<'a>(whole: &'a [u8], mut r: Reader<'a>) -> Result<Message<'a>, Wire
     };
     let domain = supplied(DOMAIN_SUPPLIED).unwrap_or(None);
     let workstation = supplied(WORKSTATION_SUPPLIED).unwrap_or(None);
-    Ok(Message::Negotiate { domain, workstation })
+    Ok(NtlmMessage::Negotiate { domain, workstation })
 }
 
-fn challenge<'a>(whole: &'a [u8], mut r: Reader<'a>) -> Result<Message<'a>, WireError> {
+fn challenge<'a>(whole: &'a [u8], mut r: Reader<'a>) -> Result<NtlmMessage<'a>, WireError> {
     let mut target_at = r.sub(8)?;
     let flags = u32::from_le_bytes(r.array()?);
     let target = field(whole, &mut target_at, flags)?;
@@ -155,7 +155,7 @@ fn challenge<'a>(whole: &'a [u8], mut r: Reader<'a>) -> Result<Message<'a>, Wire
             *slot = Some(Text { bytes: value, is_unicode: true });
         }
     }
-    Ok(Message::Challenge { target, server })
+    Ok(NtlmMessage::Challenge { target, server })
 }
 
 fn pair<'a>(r: &mut Reader<'a>) -> Result<(u16, &'a [u8]), WireError> {
@@ -164,7 +164,7 @@ fn pair<'a>(r: &mut Reader<'a>) -> Result<(u16, &'a [u8]), WireError> {
     Ok((kind, r.take(usize::from(length))?))
 }
 
-fn authenticate<'a>(whole: &'a [u8], mut r: Reader<'a>) -> Result<Message<'a>, WireError> {
+fn authenticate<'a>(whole: &'a [u8], mut r: Reader<'a>) -> Result<NtlmMessage<'a>, WireError> {
     // Both responses.
     r.skip(16)?;
     let mut names = r.sub(24)?;
@@ -173,7 +173,7 @@ fn authenticate<'a>(whole: &'a [u8], mut r: Reader<'a>) -> Result<Message<'a>, W
     let domain = field(whole, &mut names, flags)?;
     let user = field(whole, &mut names, flags)?;
     let workstation = field(whole, &mut names, flags)?;
-    Ok(Message::Authenticate { domain, user, workstation })
+    Ok(NtlmMessage::Authenticate { domain, user, workstation })
 }
 
 /// Length, room and offset of a name ([MS-NLMP] section 2.2.1.1).
@@ -222,15 +222,17 @@ mod tests {
         let names = [utf16("EXAMPLE"), utf16("änn"), utf16("LAPTOP-7")];
         let bytes = authenticate(UNICODE, [&names[0], &names[1], &names[2]]);
         let wrapped = [&[0x60, 0x48, 6, 6][..], &bytes].concat();
-        let found = Message::locate(&wrapped).unwrap();
-        let Message::Authenticate { domain, user, workstation } = Message::parse(found).unwrap()
+        let found = NtlmMessage::locate(&wrapped).unwrap();
+        let NtlmMessage::Authenticate { domain, user, workstation } =
+            NtlmMessage::parse(found).unwrap()
         else {
             panic!("type 3")
         };
         let shown = [domain, user, workstation].map(|text| text.to_string());
         assert_eq!(shown, ["EXAMPLE", "änn", "LAPTOP-7"]);
         let bytes = authenticate(0, [b"D", b"a\x01\xe4", b""]);
-        let Ok(Message::Authenticate { user, workstation, .. }) = Message::parse(&bytes) else {
+        let Ok(NtlmMessage::Authenticate { user, workstation, .. }) = NtlmMessage::parse(&bytes)
+        else {
             panic!("type 3")
         };
         assert_eq!(user.to_string(), "a\u{fffd}\u{fffd}");
@@ -250,7 +252,7 @@ mod tests {
         bytes.extend([0; 16]);
         bytes.extend(at(info.len(), 48 + target.len()));
         bytes.extend([target, info].concat());
-        let Ok(Message::Challenge { target, server }) = Message::parse(&bytes) else {
+        let Ok(NtlmMessage::Challenge { target, server }) = NtlmMessage::parse(&bytes) else {
             panic!("type 2")
         };
         assert_eq!(target.to_string(), "EXAMPLE");
@@ -265,12 +267,12 @@ mod tests {
         bytes.extend(1u32.to_le_bytes());
         bytes.extend(WORKSTATION_SUPPLIED.to_le_bytes());
         assert_eq!(
-            Message::parse(&bytes),
-            Ok(Message::Negotiate { domain: None, workstation: None })
+            NtlmMessage::parse(&bytes),
+            Ok(NtlmMessage::Negotiate { domain: None, workstation: None })
         );
         bytes.extend([at(0, 0), at(3, 32), b"PC1".to_vec()].concat());
-        let Ok(Message::Negotiate { domain: None, workstation: Some(own) }) =
-            Message::parse(&bytes)
+        let Ok(NtlmMessage::Negotiate { domain: None, workstation: Some(own) }) =
+            NtlmMessage::parse(&bytes)
         else {
             panic!("type 1")
         };
@@ -280,19 +282,19 @@ mod tests {
     #[test]
     fn names_outside_are_refused() {
         let mut bytes = authenticate(UNICODE, [b"", b"\xe4\0", b""]);
-        assert!(Message::parse(&bytes).is_ok());
+        assert!(NtlmMessage::parse(&bytes).is_ok());
         bytes[36] = 0xff;
-        assert_eq!(Message::parse(&bytes), Err(WireError::Malformed("NTLM header")));
-        assert_eq!(Message::parse(b"NTLMSSP\0\x09\0\0\0"), Err(WireError::NotThis));
-        assert_eq!(Message::parse(b"NTLM"), Err(WireError::NotThis));
+        assert_eq!(NtlmMessage::parse(&bytes), Err(WireError::Malformed("NTLM header")));
+        assert_eq!(NtlmMessage::parse(b"NTLMSSP\0\x09\0\0\0"), Err(WireError::NotThis));
+        assert_eq!(NtlmMessage::parse(b"NTLM"), Err(WireError::NotThis));
     }
 
     proptest! {
         #[test]
         fn never_panics(tail in proptest::collection::vec(any::<u8>(), 0..120), kind in 0u32..5) {
-            let _ = Message::locate(&tail);
+            let _ = NtlmMessage::locate(&tail);
             let bytes = [&SIGNATURE[..], &kind.to_le_bytes(), &tail].concat();
-            if let Ok(Message::Authenticate { user, .. }) = Message::parse(&bytes) {
+            if let Ok(NtlmMessage::Authenticate { user, .. }) = NtlmMessage::parse(&bytes) {
                 prop_assert!(user.to_string().chars().count() <= TEXT_CHARS_MAX);
             }
         }

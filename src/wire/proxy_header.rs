@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::model::Addr;
-use crate::model::spoken::ProxyHeader;
+use crate::model::app_facts::ProxyHeader;
 use crate::wire::Reader;
 use crate::wire::WireError;
 

@@ -40,7 +40,7 @@ const SALT_DRAFT_23: [u8; 20] = [
 
 /// One side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum Perspective {
     /// Who sent the ClientHello.
     Client,
     /// Who answers it.
@@ -93,10 +93,10 @@ impl InitialKeys {
 
     /// Opens an Initial packet that `side` sent: its frames in clear, `None` where these keys do
     /// not fit.
-    pub fn open(&self, packet: &LongPacket<'_>, side: Side) -> Option<Vec<u8>> {
+    pub fn open(&self, packet: &LongPacket<'_>, side: Perspective) -> Option<Vec<u8>> {
         let keys = match side {
-            Side::Client => &self.client,
-            Side::Server => &self.server,
+            Perspective::Client => &self.client,
+            Perspective::Server => &self.server,
         };
         keys.open(packet)
     }
@@ -182,7 +182,7 @@ pub mod testkit {
     #[derive(Clone, Copy)]
     pub struct Envelope<'a> {
         /// The sender.
-        pub side: Side,
+        pub side: Perspective,
         /// Destination and source connection id.
         pub ids: (&'a [u8], &'a [u8]),
         /// Packet number, sent in 4 bytes.
@@ -208,7 +208,7 @@ pub mod testkit {
         packet.extend((0x4000 | (payload.len() + 20) as u16).to_be_bytes());
         let header_bytes = packet.len();
         packet.extend(number.to_be_bytes());
-        let side = if side == Side::Client { &keys.client } else { &keys.server };
+        let side = if side == Perspective::Client { &keys.client } else { &keys.server };
         let mut nonce = side.iv;
         for (byte, part) in nonce.iter_mut().rev().zip(number.to_be_bytes().iter().rev()) {
             *byte ^= part;
@@ -285,7 +285,7 @@ mod tests {
         for version in [Version::One, Version::Two] {
             let keys = InitialKeys::derive(version, &ID).unwrap();
             let envelope = testkit::Envelope {
-                side: Side::Server,
+                side: Perspective::Server,
                 ids: (&[], &ID),
                 number: 7,
                 fixed_bit: true,
@@ -293,11 +293,11 @@ mod tests {
             let mut sealed = testkit::seal(&keys, &envelope, b"frames");
             let (packet, _) = LongPacket::parse(&sealed).unwrap();
             assert_eq!(packet.version, version);
-            assert_eq!(keys.open(&packet, Side::Server).unwrap(), b"frames");
-            assert_eq!(keys.open(&packet, Side::Client), None);
+            assert_eq!(keys.open(&packet, Perspective::Server).unwrap(), b"frames");
+            assert_eq!(keys.open(&packet, Perspective::Client), None);
             *sealed.last_mut().unwrap() ^= 1;
             let (packet, _) = LongPacket::parse(&sealed).unwrap();
-            assert_eq!(keys.open(&packet, Side::Server), None);
+            assert_eq!(keys.open(&packet, Perspective::Server), None);
         }
     }
 }

@@ -45,7 +45,7 @@ pub enum AddressKind {
 
 /// One message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
+pub struct StunMessage<'a> {
     /// Its class.
     pub class: Class,
     /// Method: 1 Binding, 3 to 9 TURN; 0x080 is Google's GOOG-PING (types 0x0200, 0x0300).
@@ -59,12 +59,12 @@ pub struct Message<'a> {
 ///
 /// # Errors
 /// `NotThis` where cookie, length or first bits contradict STUN.
-pub fn parse(datagram: &[u8]) -> Result<Message<'_>, WireError> {
+pub fn parse(datagram: &[u8]) -> Result<StunMessage<'_>, WireError> {
     let mut r = Reader::new(datagram);
     read(&mut r).map_err(|_| WireError::NotThis)
 }
 
-fn read<'a>(r: &mut Reader<'a>) -> Result<Message<'a>, WireError> {
+fn read<'a>(r: &mut Reader<'a>) -> Result<StunMessage<'a>, WireError> {
     let kind = r.u16()?;
     let length = usize::from(r.u16()?);
     let cookie = r.u32()?;
@@ -74,7 +74,7 @@ fn read<'a>(r: &mut Reader<'a>) -> Result<Message<'a>, WireError> {
         return Err(WireError::NotThis);
     }
     let (class, method) = split(kind);
-    Ok(Message { class, method, transaction, attributes: r.rest() })
+    Ok(StunMessage { class, method, transaction, attributes: r.rest() })
 }
 
 /// Class bits lie at 0x0100 and 0x0010 of the type (RFC 8489 section 5, figure 3). GOOG-PING's
@@ -90,7 +90,7 @@ const fn split(kind: u16) -> (Class, u16) {
     (class, method)
 }
 
-impl<'a> Message<'a> {
+impl<'a> StunMessage<'a> {
     /// The addresses it tells, as far as its attributes are well formed.
     pub fn addresses(&self) -> impl Iterator<Item = (AddressKind, IpAddr, u16)> + use<'a> {
         let mut r = Reader::new(self.attributes);

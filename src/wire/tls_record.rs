@@ -105,7 +105,7 @@ impl PayloadCount {
 
 /// A whole handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
+pub struct HandshakeMessage<'a> {
     /// Handshake type.
     pub kind: u8,
     /// Bytes of the records it lies in, to the end of the last: may be more than there are.
@@ -113,7 +113,7 @@ pub struct Message<'a> {
     with_header: Cow<'a, [u8]>,
 }
 
-impl Message<'_> {
+impl HandshakeMessage<'_> {
     /// What follows the handshake header.
     pub fn body(&self) -> &[u8] {
         self.with_header.get(HEADER_BYTES..).unwrap_or_default()
@@ -213,7 +213,7 @@ pub fn certificate_leaf<'a>(
 /// `NotThis` where no handshake record begins here, `NeedMore` until the message is whole, with
 /// the payload that is missing: each record may carry a byte of it; `Malformed` where it is longer
 /// than [`HELLO_MAX`] or another record interrupts it.
-pub fn first_message(bytes: &[u8]) -> Result<Message<'_>, WireError> {
+pub fn first_message(bytes: &[u8]) -> Result<HandshakeMessage<'_>, WireError> {
     let mut r = Reader::new(bytes);
     let mut last = record(&mut r)?;
     if last.kind != HANDSHAKE {
@@ -227,7 +227,7 @@ pub fn first_message(bytes: &[u8]) -> Result<Message<'_>, WireError> {
             && let Some(with_header) = front(&data, wanted)
         {
             let used = bytes.len() - r.left() + last.missing;
-            return Ok(Message { kind, used, with_header });
+            return Ok(HandshakeMessage { kind, used, with_header });
         }
         let missing = wanted.saturating_sub(data.len()).max(1);
         if last.missing > 0 {

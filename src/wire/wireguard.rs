@@ -23,7 +23,7 @@ const PADDING: usize = 16;
 
 /// One message. Words are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message {
+pub enum WireguardMessage {
     /// Type 1.
     Initiation {
         /// The initiator's index.
@@ -54,7 +54,7 @@ pub enum Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// What it says.
-    pub message: Message,
+    pub message: WireguardMessage,
     /// The three bytes behind the type: zero by the specification; some services put a client's
     /// number there.
     pub reserved: [u8; 3],
@@ -83,16 +83,16 @@ fn read(datagram: &[u8]) -> Result<Packet, WireError> {
     let first = u32::from_le_bytes(r.array()?);
     let message = match kind {
         1 if matches!(size, INITIATION_BYTES | INITIATION_LONG_BYTES) => {
-            Message::Initiation { sender: first }
+            WireguardMessage::Initiation { sender: first }
         }
         2 if matches!(size, RESPONSE_BYTES | RESPONSE_LONG_BYTES) => {
             let receiver = u32::from_le_bytes(r.array()?);
-            Message::Response { sender: first, receiver }
+            WireguardMessage::Response { sender: first, receiver }
         }
-        3 if size == COOKIE_BYTES => Message::Cookie { receiver: first },
+        3 if size == COOKIE_BYTES => WireguardMessage::Cookie { receiver: first },
         4 if size >= TRANSPORT_MIN && size.is_multiple_of(PADDING) => {
             let counter = u64::from_le_bytes(r.array()?);
-            Message::Transport { receiver: first, counter }
+            WireguardMessage::Transport { receiver: first, counter }
         }
         _ => return Err(WireError::NotThis),
     };
@@ -113,13 +113,13 @@ mod tests {
     #[test]
     fn each_type_has_its_size() {
         let message = |kind, size| parse(&packet(kind, size)).map(|p| p.message);
-        assert_eq!(message(1, 148), Ok(Message::Initiation { sender: 1 }));
-        assert_eq!(message(1, 204), Ok(Message::Initiation { sender: 1 }));
-        assert_eq!(message(2, 100), Ok(Message::Response { sender: 1, receiver: 2 }));
-        assert_eq!(message(2, 92), Ok(Message::Response { sender: 1, receiver: 2 }));
-        assert_eq!(message(3, 64), Ok(Message::Cookie { receiver: 1 }));
+        assert_eq!(message(1, 148), Ok(WireguardMessage::Initiation { sender: 1 }));
+        assert_eq!(message(1, 204), Ok(WireguardMessage::Initiation { sender: 1 }));
+        assert_eq!(message(2, 100), Ok(WireguardMessage::Response { sender: 1, receiver: 2 }));
+        assert_eq!(message(2, 92), Ok(WireguardMessage::Response { sender: 1, receiver: 2 }));
+        assert_eq!(message(3, 64), Ok(WireguardMessage::Cookie { receiver: 1 }));
         let counter = 3 << 32 | 2;
-        assert_eq!(message(4, 32), Ok(Message::Transport { receiver: 1, counter }));
+        assert_eq!(message(4, 32), Ok(WireguardMessage::Transport { receiver: 1, counter }));
         for (kind, size) in [(1, 147), (2, 148), (3, 92), (4, 16), (4, 33), (5, 64), (0, 148)] {
             assert_eq!(message(kind, size), Err(WireError::NotThis), "{kind} {size}");
         }

@@ -49,7 +49,7 @@ pub fn write(path: &Path, seed: u64, shape: &Shape) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Copies a capture and puts one frame of a host of its own, dated years ahead, before each of the
+/// Duplicates a capture and puts one frame of a host of its own, dated years ahead, before each of the
 /// given packets.
 pub fn with_wild_frames(from: &Path, to: &Path, before: &[usize]) {
     const YEARS: u32 = 20 * 366 * 86_400;

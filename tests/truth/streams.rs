@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use longhaul::model::Record;
+use longhaul::model::app_facts::shape;
 use longhaul::model::record::Protocol;
-use longhaul::model::spoken::shape;
 
 use crate::common::Seen;
 use crate::common::shared;

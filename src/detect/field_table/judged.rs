@@ -8,7 +8,7 @@ use crate::detect::fields::Field;
 use crate::detect::fields::Kind;
 use crate::detect::fields::List;
 use crate::detect::fields::Shown;
-use crate::detect::fields::Side;
+use crate::detect::fields::TagScope;
 use crate::detect::fields::Value;
 use crate::detect::read;
 use crate::model::physics::Claim;
@@ -80,12 +80,13 @@ pub(super) static JUDGED: &[Field] = &[
     field(("longhaul.physics.withheld_by", Kind::Text, "", Shown::Sometimes,
         |r| read::physics(r, |p| Value::str_opt(p.withheld_by)),
         "The tag for which there is no verdict: the end is not where its users are.")),
-    field(("longhaul.tags", Kind::Texts, "", Shown::Sometimes, |r| read::tags(r, Side::Any),
+    field(("longhaul.tags", Kind::Texts, "", Shown::Sometimes, |r| read::tags(r, TagScope::Any),
         "Tags of the lists that matched either end or a name of the session.")),
-    field(("longhaul.source.tags", Kind::Texts, "", Shown::Rules, |r| read::tags(r, Side::Source),
+    field(("longhaul.source.tags", Kind::Texts, "", Shown::Rules,
+        |r| read::tags(r, TagScope::Source),
         "Those of them that matched the initiator's address or AS.")),
     field(("longhaul.destination.tags", Kind::Texts, "", Shown::Rules,
-        |r| read::tags(r, Side::Destination),
+        |r| read::tags(r, TagScope::Destination),
         "Those of them that matched the responder: address, AS, port or a name asked for.")),
     field(("longhaul.application.reason", Kind::Text, "", Shown::Sometimes,
         |r| Value::str_opt(r.context.application_reason),
@@ -103,7 +104,7 @@ pub(super) static JUDGED: &[Field] = &[
         "TCP segments that came before an earlier one.")),
     field(("longhaul.quality.duplicates", Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.quality.duplicates)),
-        "Copies of its packets that a mirror port made; no other count has them.")),
+        "Duplicates of its packets that a mirror port made; no other count has them.")),
     field(("longhaul.quality.gaps", Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.quality.gaps)),
         "Holes in the TCP streams that were never filled.")),

@@ -10,7 +10,7 @@ use crate::detect::fields::List;
 use crate::detect::fields::Shown;
 use crate::detect::fields::Value;
 use crate::detect::read;
-use crate::model::spoken::shape;
+use crate::model::app_facts::shape;
 
 /// In the order of the output.
 #[rustfmt::skip]

@@ -9,7 +9,7 @@ use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::floor;
 use crate::endpoints::baseline::is_enough;
 use crate::endpoints::baseline::table::Table;
-use crate::model::traits::BaselineOf;
+use crate::model::endpoint_facts::BaselineOf;
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,12 +27,12 @@ use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::SideSummary;
 use crate::model::Addr;
 use crate::model::Nanos;
+use crate::model::endpoint::Locality;
 use crate::model::endpoint::Role;
-use crate::model::endpoint::Side;
+use crate::model::endpoint_facts::Baseline;
+use crate::model::endpoint_facts::BaselineOf;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
-use crate::model::traits::Baseline;
-use crate::model::traits::BaselineOf;
 
 /// Sessions and days without which nothing is held against a baseline: a low quantile of fewer is
 /// chance, or one evening's.
@@ -73,7 +73,7 @@ pub struct Baselines {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'e> {
     pub(super) ip: Addr,
-    pub(super) side: Side,
+    pub(super) side: Locality,
     /// IANA protocol and port of the responder.
     pub(super) service: Option<(u8, u16)>,
     pub(super) role: Role,
@@ -156,7 +156,7 @@ impl Baselines {
     }
 
     fn learn_side(&mut self, session: &EndpointSummary, side: &SideSummary) -> Option<Sample> {
-        let ns = side.transport_ns.filter(|_| side.side == Side::Remote)?;
+        let ns = side.transport_ns.filter(|_| side.side == Locality::Remote)?;
         let sample = Sample::new(side.ip, ns, session.last);
         self.prefixes.learn(Prefix::of(side.ip), &sample);
         if let Some(network) = Network::of(side.asn.as_deref(), side.place.as_deref()) {
@@ -215,7 +215,7 @@ impl Baselines {
     /// What an endpoint's floor can be held against: of a service, its own; else the prefix's, else
     /// the network's in that region; and for the only person there, their own.
     pub(super) fn known(&self, asked: &Asked<'_>) -> Known {
-        if asked.side != Side::Remote {
+        if asked.side != Locality::Remote {
             return Known::default();
         }
         let prefix = Prefix::of(asked.ip);

@@ -7,7 +7,7 @@ use crate::enrich::signatures::file::Field;
 use crate::enrich::signatures::file::Refusal;
 use crate::enrich::signatures::file::Sign;
 use crate::enrich::signatures::file::exact;
-use crate::model::spoken::Certificate;
+use crate::model::app_facts::Certificate;
 
 /// Stands for a label of random letters and digits.
 const RANDOM: &str = "{random}";

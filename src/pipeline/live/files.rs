@@ -21,11 +21,11 @@ use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::pipeline::Outcome;
-use crate::pipeline::analyst::Findings;
-use crate::pipeline::analyst::Found;
-use crate::pipeline::analyst::Sink;
-use crate::pipeline::live::Post;
+use crate::pipeline::correlator::Findings;
+use crate::pipeline::correlator::Found;
+use crate::pipeline::correlator::Sink;
 use crate::pipeline::live::Tell;
+use crate::pipeline::live::WorkerHandle;
 use crate::pipeline::live::place::Place;
 use crate::pipeline::live::set::Set;
 use crate::pipeline::live::set::Settled;
@@ -43,7 +43,7 @@ const RETRY_SECONDS: u64 = 10;
 
 /// Where a live run writes.
 pub(super) struct LiveFiles {
-    post: Post,
+    post: WorkerHandle,
     tell: Tell,
     place: Option<Place>,
     names: Vec<PathBuf>,
@@ -59,7 +59,7 @@ pub(super) struct LiveFiles {
     set: Option<Set>,
     /// The second of the run's clock at which that is looked at again.
     retry: u64,
-    /// What was counted here since the analyst's counters had it.
+    /// What was counted here since the correlator's counters had it.
     own: Counters,
     /// Counted up to the last finished set.
     reported: Counters,
@@ -77,7 +77,7 @@ impl LiveFiles {
     /// Opens what the plan asks for; `second` is the present one, since 1970.
     pub(super) fn open(
         live: &LivePlan,
-        (post, origin): (Post, Arc<Origin>),
+        (post, origin): (WorkerHandle, Arc<Origin>),
         tell: Tell,
         second: u64,
     ) -> Result<LiveFiles, Error> {
@@ -387,7 +387,7 @@ it is tried again until there is room"
         }
     }
 
-    /// Gives the analyst's counters what was counted here, and shows them.
+    /// Gives the correlator's counters what was counted here, and shows them.
     fn count(&mut self, found: &mut Found) {
         found.counters.merge(&std::mem::take(&mut self.own));
         self.post.show(&found.counters);

@@ -4,15 +4,15 @@
 //! finished while the run goes on, and an [`Outcome`] at its end.
 //! Never: drops a packet itself: whoever is slow makes the ring fill, and the kernel counts.
 
-mod board;
+mod capture_loop;
 mod confine;
 mod files;
-mod listen;
 mod place;
 mod reload;
 mod set;
 mod signals;
 mod space;
+mod stats;
 mod stream;
 mod terminal;
 
@@ -30,12 +30,12 @@ use crate::model::Error;
 use crate::pipeline::Outcome;
 use crate::pipeline::Work;
 use crate::pipeline::assemble;
-use crate::pipeline::live::board::Board;
-pub(super) use crate::pipeline::live::board::Post;
+use crate::pipeline::live::capture_loop::Listener;
 use crate::pipeline::live::files::LiveFiles;
-use crate::pipeline::live::listen::Listener;
 use crate::pipeline::live::reload::Current;
 use crate::pipeline::live::signals::Signals;
+use crate::pipeline::live::stats::Stats;
+pub(super) use crate::pipeline::live::stats::WorkerHandle;
 use crate::pipeline::prepare;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::state;
@@ -63,7 +63,7 @@ pub struct LiveRun {
 /// Bytes of a buffer for frames that libpcap hands over, and how many idle ones are kept.
 const POOL: (usize, usize) = (1 << 20, 16);
 
-/// Places on the board before those of the workers: the reader's and the analyst's.
+/// Places on the board before those of the workers: the reader's and the correlator's.
 const PLACES: usize = 2;
 
 /// The interfaces that frames can be captured on.
@@ -81,17 +81,17 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     confine::confine(run, source.sockets()).map_err(|e| vec![e])?;
     let learned = state.as_ref().map(|state| state::sentence(&state.baselines.totals()));
     let signals = Signals::install().map_err(|e| vec![Error::new("signals", e.to_string())])?;
-    let board = Arc::new(Board::new(PLACES + live.plan.workers));
+    let board = Arc::new(Stats::new(PLACES + live.plan.workers));
     let reader = Reader::live(source, &prepared);
     let origin = reader.origin(&live.plan);
-    let (dispatcher, workers, analyst) = assemble(&live.plan, &prepared, &origin, None);
-    let analyst = analyst.with_state(state);
+    let (dispatcher, workers, correlator) = assemble(&live.plan, &prepared, &origin, None);
+    let correlator = correlator.with_state(state);
     let of_question = warnings::of_question(&live.plan, &prepared);
     let current = Arc::new(Current::new(live.plan.clone(), prepared));
     let workers = (PLACES..).zip(workers);
-    let post = |at| Post::new(Arc::clone(&board), at, Arc::clone(&current));
+    let post = |at| WorkerHandle::new(Arc::clone(&board), at, Arc::clone(&current));
     let workers = workers.map(|(at, worker)| worker.with_post(Some(post(at)))).collect();
-    let second = listen::wall_clock().as_secs();
+    let second = capture_loop::wall_clock().as_secs();
     let open = |origin| LiveFiles::open(live, (post(1), origin), Arc::clone(&run.tell), second);
     let mut files = open(Arc::clone(&origin)).map_err(|e| vec![e])?;
     files.remarks().iter().for_each(|text| (run.tell)(text));
@@ -99,7 +99,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
     learned.iter().for_each(|text| (run.tell)(&format!("baselines: {text}")));
     let listener = Listener::new(run, signals, post(0));
-    let work = Work { workers, analyst, origin, sink: &mut files };
+    let work = Work { workers, correlator, origin, sink: &mut files };
     let mut outcome = work.go(|| listener.run(reader, dispatcher))?;
     // Those of sessions that the end has ended.
     let last_words = board.news(outcome.sessions.feeds().one_way());

@@ -17,7 +17,7 @@ use crate::emit::room;
 use crate::model::Counters;
 use crate::model::Error;
 use crate::model::time::civil_from_days;
-use crate::pipeline::analyst::Findings;
+use crate::pipeline::correlator::Findings;
 use crate::pipeline::live::Tell;
 use crate::pipeline::live::set::Set;
 use crate::pipeline::live::space::Space;

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use crate::config::Plan;
 use crate::pipeline::live::LiveRun;
-use crate::pipeline::live::board::lock;
+use crate::pipeline::live::stats::lock;
 use crate::pipeline::prepare;
 use crate::pipeline::prepare::Prepared;
 

@@ -15,7 +15,7 @@ use crate::emit::room::Room;
 use crate::emit::run::RunReport;
 use crate::model::Alert;
 use crate::model::Error;
-use crate::pipeline::analyst::Findings;
+use crate::pipeline::correlator::Findings;
 use crate::pipeline::outputs;
 
 /// What is kept free for alerts, incidents and endpoints: lines of sessions come in such numbers

@@ -17,7 +17,7 @@ use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::pipeline::live::LiveRun;
-use crate::pipeline::live::Post;
+use crate::pipeline::live::WorkerHandle;
 use crate::pipeline::live::reload::Reloader;
 use crate::pipeline::live::signals::Signals;
 use crate::pipeline::live::taken;
@@ -41,7 +41,7 @@ const LINGER_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Listener<'r> {
     run: &'r LiveRun,
     signals: Signals,
-    post: Post,
+    post: WorkerHandle,
     reloader: Reloader,
     pace: Pace,
     pulse_due: Duration,
@@ -104,7 +104,7 @@ fn nanos(span: Duration) -> Nanos {
 
 impl<'r> Listener<'r> {
     /// A listener that has not begun.
-    pub(super) fn new(run: &'r LiveRun, signals: Signals, post: Post) -> Listener<'r> {
+    pub(super) fn new(run: &'r LiveRun, signals: Signals, post: WorkerHandle) -> Listener<'r> {
         let (reloader, pace) = (Reloader::default(), Pace::new());
         Listener { run, signals, post, reloader, pace, pulse_due: PULSE, draining: false }
     }

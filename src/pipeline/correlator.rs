@@ -1,8 +1,8 @@
-//! The analyst loop: merge the workers' sessions by time, sum up endpoints, correlate, write.
+//! The correlator loop: merge the workers' sessions by time, sum up endpoints, correlate, write.
 //!
 //! Owns: everything that needs the whole run in one order: endpoints and the rules that judge them,
 //! incidents, the open files.
-//! In: handovers. Out: session lines as they come, the rest at the end.
+//! In: batches. Out: session lines as they come, the rest at the end.
 //! Never: sees a packet; its result does not depend on how many workers there were.
 
 use std::collections::BTreeMap;
@@ -35,12 +35,12 @@ use crate::model::Incident;
 use crate::model::Level;
 use crate::model::Nanos;
 use crate::model::endpoint::EndpointRow;
-use crate::pipeline::desk::Handover;
-use crate::pipeline::desk::Order;
-use crate::pipeline::desk::THE_END;
-use crate::pipeline::desk::Until;
 use crate::pipeline::fired::Fired;
 use crate::pipeline::prepare::Prepared;
+use crate::pipeline::record_worker::Order;
+use crate::pipeline::record_worker::RecordBatch;
+use crate::pipeline::record_worker::THE_END;
+use crate::pipeline::record_worker::Until;
 use crate::pipeline::scans::Scans;
 use crate::pipeline::state::BaselineTotals;
 use crate::pipeline::state::State;
@@ -58,10 +58,10 @@ fn place(alert: &Alert) -> (Nanos, [&str; 4], (u16, u32, u32)) {
 
 /// One worker's queue and what has come through it.
 struct Feed {
-    incoming: Receiver<Handover>,
-    empties: Sender<Handover>,
-    waiting: VecDeque<Handover>,
-    /// Next item of the first waiting handover.
+    incoming: Receiver<RecordBatch>,
+    empties: Sender<RecordBatch>,
+    waiting: VecDeque<RecordBatch>,
+    /// Next item of the first waiting batch.
     next: usize,
     /// Nothing earlier will come from this worker.
     until: Until,
@@ -79,14 +79,14 @@ pub(super) trait Sink {
     }
 }
 
-/// The analyst.
-pub(super) struct Analyst {
+/// The correlator.
+pub(super) struct Correlator {
     feeds: Vec<Feed>,
     found: Found,
     scans: Scans,
 }
 
-/// What the analyst has found so far and nobody has taken yet.
+/// What the correlator has found so far and nobody has taken yet.
 pub(super) struct Found {
     endpoints: Endpoints,
     state: Option<State>,
@@ -102,7 +102,7 @@ pub(super) struct Found {
     fired: Fired,
 }
 
-/// What the analyst leaves behind.
+/// What the correlator leaves behind.
 pub(super) struct Findings {
     pub(super) endpoints: Arc<EndpointRows>,
     pub(super) alerts: Vec<Arc<Alert>>,
@@ -112,21 +112,21 @@ pub(super) struct Findings {
     pub(super) learned: Option<BaselineTotals>,
 }
 
-impl Analyst {
+impl Correlator {
     /// Gives it what earlier runs learned, to go on from there.
     #[must_use]
-    pub(super) fn with_state(mut self, state: Option<State>) -> Analyst {
+    pub(super) fn with_state(mut self, state: Option<State>) -> Correlator {
         self.found.state = state;
         self
     }
 
-    /// An analyst over the workers' queues.
+    /// A correlator over the workers' queues.
     pub(super) fn new(
-        queues: Vec<(Receiver<Handover>, Sender<Handover>)>,
+        queues: Vec<(Receiver<RecordBatch>, Sender<RecordBatch>)>,
         plan: &Plan,
         prepared: &Prepared,
         origin: &Arc<Origin>,
-    ) -> Analyst {
+    ) -> Correlator {
         let feed = |(incoming, empties)| Feed {
             incoming,
             empties,
@@ -153,7 +153,7 @@ impl Analyst {
             fired: Fired::new(bounds.fired),
         };
         let feeds = queues.into_iter().map(feed).collect();
-        Analyst { feeds, found, scans: Scans::new(origin) }
+        Correlator { feeds, found, scans: Scans::new(origin) }
     }
 
     /// What was found and not taken, in output order; and what was learned, to be saved.
@@ -220,9 +220,9 @@ impl Analyst {
         let behind = self.feeds.iter_mut().min_by_key(|feed| feed.until);
         let Some(feed) = behind.filter(|feed| feed.until < THE_END) else { return false };
         match feed.incoming.recv() {
-            Some(handover) => {
-                feed.until = handover.until;
-                feed.waiting.push_back(handover);
+            Some(batch) => {
+                feed.until = batch.until;
+                feed.waiting.push_back(batch);
             }
             None => feed.until = THE_END,
         }
@@ -249,10 +249,10 @@ impl Analyst {
         if feed.next.is_multiple_of(LOOK_AHEAD) {
             self.found.endpoints.look_ahead(feed.ahead());
         }
-        let Some(handover) = feed.waiting.front_mut() else { return Ok(()) };
-        let Some((order, at)) = handover.order.get(feed.next).copied() else { return Ok(()) };
+        let Some(batch) = feed.waiting.front_mut() else { return Ok(()) };
+        let Some((order, at)) = batch.order.get(feed.next).copied() else { return Ok(()) };
         let (((second, ..), ..), ..) = order;
-        let item = handover.items.get_mut(at as usize).and_then(Option::take);
+        let item = batch.items.get_mut(at as usize).and_then(Option::take);
         let Some(item) = item else { return Ok(()) };
         feed.next += 1;
         self.found.endpoints.observe(&item.endpoint);
@@ -267,7 +267,7 @@ impl Analyst {
             return Ok(());
         }
         let (from, to) = item.line;
-        let line = handover.lines.get(from as usize..to as usize).unwrap_or_default();
+        let line = batch.lines.get(from as usize..to as usize).unwrap_or_default();
         let (fate, result) = match line {
             [] => (Counter::SessionsNotAsked, Ok(())),
             line if writing => match sink.session(line) {
@@ -417,19 +417,18 @@ impl Feed {
 
     /// What endpoints will be asked to observe next.
     fn ahead(&self) -> impl Iterator<Item = &EndpointSummary> {
-        let handover = self.waiting.front();
-        let order = handover.and_then(|handover| handover.order.get(self.next..));
+        let batch = self.waiting.front();
+        let order = batch.and_then(|batch| batch.order.get(self.next..));
         let ahead = order.unwrap_or_default().iter().take(LOOK_AHEAD);
-        ahead
-            .filter_map(move |(_, at)| Some(&handover?.items.get(*at as usize)?.as_ref()?.endpoint))
+        ahead.filter_map(move |(_, at)| Some(&batch?.items.get(*at as usize)?.as_ref()?.endpoint))
     }
 
-    /// Gives finished handovers back to their worker, emptied.
+    /// Gives finished batches back to their worker, emptied.
     fn drop_used_up(&mut self) {
-        while self.waiting.front().is_some_and(|handover| self.next >= handover.order.len()) {
-            if let Some(mut handover) = self.waiting.pop_front() {
-                handover.clear();
-                drop(self.empties.try_send(handover));
+        while self.waiting.front().is_some_and(|batch| self.next >= batch.order.len()) {
+            if let Some(mut batch) = self.waiting.pop_front() {
+                batch.clear();
+                drop(self.empties.try_send(batch));
             }
             self.next = 0;
         }
@@ -437,5 +436,5 @@ impl Feed {
 }
 
 #[cfg(test)]
-#[path = "analyst_tests.rs"]
+#[path = "correlator_tests.rs"]
 mod tests;

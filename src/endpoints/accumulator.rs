@@ -6,17 +6,17 @@
 use std::sync::Arc;
 
 use crate::endpoints::summary::EndpointSummary;
-use crate::endpoints::summary::Family;
 use crate::endpoints::summary::Incoming;
+use crate::endpoints::summary::OsFamily;
 use crate::endpoints::summary::StackSummary;
 use crate::model::Nanos;
-use crate::model::endpoint::Side;
-use crate::model::traits::LatestSession;
-use crate::model::traits::MTUS_MAX;
-use crate::model::traits::MtuTotals;
-use crate::model::traits::Spread;
-use crate::model::traits::StackTotals;
-use crate::model::traits::Traits;
+use crate::model::endpoint::Locality;
+use crate::model::endpoint_facts::LatestSession;
+use crate::model::endpoint_facts::MTUS_MAX;
+use crate::model::endpoint_facts::MtuTotals;
+use crate::model::endpoint_facts::Spread;
+use crate::model::endpoint_facts::StackTotals;
+use crate::model::endpoint_facts::Traits;
 
 /// Different people counted.
 const SUBJECTS_MAX: usize = 8;
@@ -233,7 +233,7 @@ impl Judged {
             packets: incoming.packets,
             quality: incoming.quality,
             peer: peer.ip,
-            peer_home: peer.side == Side::Home,
+            peer_home: peer.side == Locality::Home,
             subject,
             subject_name: subject_name.flatten(),
             began: session.initiator.ip,
@@ -265,9 +265,9 @@ impl Judged {
 }
 
 /// The family with most votes, the first of several.
-fn most(votes: &dyn Fn(Family) -> u32) -> Option<&'static str> {
+fn most(votes: &dyn Fn(OsFamily) -> u32) -> Option<&'static str> {
     let mut best = (0, None);
-    for family in Family::TOLD {
+    for family in OsFamily::TOLD {
         let count = votes(family);
         if count > best.0 {
             best = (count, family.as_str());

@@ -1,4 +1,4 @@
-//! Copies are found whatever the network rewrote; packets sent again are kept.
+//! Duplicates are found whatever the network rewrote; packets sent again are kept.
 
 use proptest::prelude::*;
 
@@ -85,13 +85,13 @@ impl Sample {
 }
 
 struct Bench {
-    copies: Copies,
+    copies: Duplicates,
     counters: Counters,
 }
 
 impl Bench {
     fn new() -> Bench {
-        let copies = Copies::new(Nanos(1_000_000), [11, 22, 33, 44]);
+        let copies = Duplicates::new(Nanos(1_000_000), [11, 22, 33, 44]);
         Bench { copies, counters: Counters::default() }
     }
 
@@ -101,7 +101,7 @@ impl Bench {
         let Sample { frame, ident, vlan, outer_ttl, .. } = sample;
         let passing = Passing { frame, ident: *ident, vlan: *vlan, outer_ttl: *outer_ttl };
         self.copies.mark(&mut packet, &passing, &mut self.counters);
-        packet.flags.has(PacketFlags::COPY)
+        packet.flags.has(PacketFlags::DUPLICATE)
     }
 }
 
@@ -185,7 +185,7 @@ fn three_equal_acks_and_their_routed_copies_are_three_acks() {
     }
     assert_eq!(kept, 3);
     assert_eq!(bench.counters.get(Counter::CopiesDoubtful), 2);
-    assert_eq!(bench.counters.get(Counter::Copies), 3);
+    assert_eq!(bench.counters.get(Counter::Duplicates), 3);
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn points_beyond_the_cap_only_count() {
         assert!(!bench.is_copy(&first));
         assert!(bench.is_copy(&first.after(US)));
     }
-    assert_eq!(bench.counters.get(Counter::Copies), 200);
+    assert_eq!(bench.counters.get(Counter::Duplicates), 200);
     assert_eq!(bench.copies.finish().points.len(), POINTS_MAX);
 }
 

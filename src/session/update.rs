@@ -18,8 +18,8 @@ use crate::session::Listener;
 use crate::session::Side;
 use crate::session::Speaker;
 use crate::session::fragments::Datagram;
+use crate::session::fragments::FragmentOutcome;
 use crate::session::fragments::Fragments;
-use crate::session::fragments::Taken;
 use crate::session::handshake::Step;
 use crate::session::handshake::SynVerdict;
 use crate::session::reorder::Early;
@@ -227,9 +227,9 @@ impl<X> Session<X> {
             return;
         }
         let whole = match fragments.take(arrival, listener) {
-            Taken::Whole(whole) => whole,
-            Taken::Kept => return,
-            Taken::Alone => return self.read(side, arrival, listener),
+            FragmentOutcome::Whole(whole) => whole,
+            FragmentOutcome::Kept => return,
+            FragmentOutcome::Alone => return self.read(side, arrival, listener),
         };
         let bytes = whole.payload();
         if packet.key.transport != Transport::TCP {

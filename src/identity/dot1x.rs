@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::bounded::Aging;
-use crate::identity::holders::BELIEVED;
+use crate::identity::leases::BELIEVED;
 use crate::identity::text;
 use crate::model::Nanos;
 use crate::wire::eap;

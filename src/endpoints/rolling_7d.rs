@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::endpoints::forced::Gathered;
+use crate::endpoints::exchange_minima::Gathered;
 use crate::model::Nanos;
 use crate::model::latency::Turns;
 

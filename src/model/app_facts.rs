@@ -106,7 +106,7 @@ pub struct ProxyHeader {
     pub destination_port: u16,
 }
 
-/// Bits of [`Spoken::shape`].
+/// Bits of [`AppFacts::shape`].
 pub mod shape {
     /// The first bytes of the client look like noise.
     pub const FULLY_ENCRYPTED: u8 = 1;
@@ -116,7 +116,7 @@ pub mod shape {
 
 /// What streams said before or beside what they carry. Boxed: most sessions have none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spoken {
+pub struct AppFacts {
     /// RDP.
     pub rdp: Option<Rdp>,
     /// RFB.
@@ -144,7 +144,7 @@ impl Heap for Socks {
     }
 }
 
-impl Heap for Spoken {
+impl Heap for AppFacts {
     fn heap(&self) -> usize {
         self.rdp.as_ref().map_or(0, |rdp| rdp.cookie.heap()) + self.ldap_bind.heap()
     }

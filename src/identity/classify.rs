@@ -22,7 +22,7 @@ const SETUP: (u8, u8) = (1, 0x73);
 /// only their VLAN tells apart nothing is taken.
 #[inline(always)]
 pub fn overhears(packet: &Packet, frame: &[u8]) -> bool {
-    let barred = PacketFlags::COPY | PacketFlags::FRAGMENT | PacketFlags::FRAGMENT_LATER;
+    let barred = PacketFlags::DUPLICATE | PacketFlags::FRAGMENT | PacketFlags::FRAGMENT_LATER;
     let (low, high) = if packet.key.a_port < packet.key.b_port {
         (packet.key.a_port, packet.key.b_port)
     } else {

@@ -1,4 +1,4 @@
-//! What the analyst has counted while the run goes on.
+//! What the correlator has counted while the run goes on.
 //!
 //! Owns: when a loss is seen. In: made-up alerts. Out: assertions. Never: built into the program.
 
@@ -33,15 +33,15 @@ fn one(source: u8) -> crate::model::scan::Unanswered {
 fn sessions_in_a_sum_meet_the_fate_of_its_line() {
     let plan = Plan { embedded: Some(("none.pcap", b"")), ..Plan::default() };
     let prepared = crate::pipeline::prepare::prepare(&plan).unwrap();
-    let mut analyst =
-        Analyst::new(Vec::new(), &plan, &prepared, &Arc::new(Origin::new("test", [])));
+    let mut correlator =
+        Correlator::new(Vec::new(), &plan, &prepared, &Arc::new(Origin::new("test", [])));
     let second = Nanos::from_secs(5);
-    (0..300).for_each(|_| analyst.scans.add(second, &one(1)));
-    (0..20).for_each(|_| analyst.scans.add(second, &one(2)));
-    analyst.write_sums(Nanos::from_secs(6), &mut Disk(1), true).unwrap();
-    (0..7).for_each(|_| analyst.scans.add(Nanos::from_secs(7), &one(1)));
-    analyst.write_sums(Nanos::from_secs(8), &mut Disk(1), false).unwrap();
-    let mut counted = analyst.found.counters;
+    (0..300).for_each(|_| correlator.scans.add(second, &one(1)));
+    (0..20).for_each(|_| correlator.scans.add(second, &one(2)));
+    correlator.write_sums(Nanos::from_secs(6), &mut Disk(1), true).unwrap();
+    (0..7).for_each(|_| correlator.scans.add(Nanos::from_secs(7), &one(1)));
+    correlator.write_sums(Nanos::from_secs(8), &mut Disk(1), false).unwrap();
+    let mut counted = correlator.found.counters;
     let get = |counters: &Counters, counter| counters.get(counter);
     assert_eq!(get(&counted, Counter::SessionsSummed), 300);
     assert_eq!(get(&counted, Counter::SummaryLines), 1);
@@ -62,17 +62,17 @@ fn what_falls_off_counts_in_the_set_in_which_it_happens() {
     let mut plan = Plan { embedded: Some(("none.pcap", b"")), ..Plan::default() };
     plan.caps.alerts = 100;
     let prepared = crate::pipeline::prepare::prepare(&plan).unwrap();
-    let mut analyst =
-        Analyst::new(Vec::new(), &plan, &prepared, &Arc::new(Origin::new("test", [])));
+    let mut correlator =
+        Correlator::new(Vec::new(), &plan, &prepared, &Arc::new(Origin::new("test", [])));
     let subjects = Bounds::of(&plan).subjects as u64;
-    (0..=subjects).for_each(|n| analyst.found.alert(alert(n)));
+    (0..=subjects).for_each(|n| correlator.found.alert(alert(n)));
     // The run is not over: a live run's line of health and set of files say this.
-    let counted = analyst.found.counters.clone();
+    let counted = correlator.found.counters.clone();
     assert_eq!(counted.get(Counter::SubjectsDropped), subjects.div_ceil(8));
     assert_eq!(counted.get(Counter::AlertsDropped), subjects + 1 - 100);
-    let set = analyst.found.take();
+    let set = correlator.found.take();
     assert_eq!((set.alerts.len(), &set.counters), (100, &counted));
     // Nothing is counted twice, and there is room again.
-    let (rest, _) = analyst.finish();
+    let (rest, _) = correlator.finish();
     assert_eq!((rest.alerts.len(), &rest.counters), (0, &counted));
 }

@@ -6,7 +6,7 @@
 use crate::model::CopyPoint;
 use crate::model::CopyReport;
 
-/// Copies below this share of the frames are no set-up, and not worth a word.
+/// Duplicates below this share of the frames are no set-up, and not worth a word.
 const SHARE_WORTH_A_WORD: f64 = 0.01;
 
 /// Fewer copies are an accident.
@@ -94,7 +94,7 @@ fn vlans(point: &CopyPoint) -> String {
 mod tests {
     use super::*;
     use crate::model::Nanos;
-    use crate::model::copies::Apart;
+    use crate::model::duplicates::Apart;
 
     fn point(copies: &[(u8, (u16, u16))]) -> CopyPoint {
         let mut point = CopyPoint::new(0);

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::endpoints::tally::Judged;
-use crate::endpoints::week::Week;
+use crate::endpoints::accumulator::Judged;
+use crate::endpoints::rolling_7d::Week;
 use crate::model::Nanos;
 use crate::model::endpoint::EndpointKey;
 

@@ -1,7 +1,7 @@
 //! Where a worker's sessions become lines: listen, enrich, judge, render.
 //!
 //! Owns: a worker's observers' scratch, caches, counters and outgoing buffers. In: deliveries and
-//! finished sessions of its shards. Out: [`Handover`]s. Never: sees another worker's sessions.
+//! finished sessions of its shards. Out: [`RecordBatch`]s. Never: sees another worker's sessions.
 
 use std::sync::Arc;
 
@@ -52,11 +52,11 @@ const OBSERVERS_IDLE: usize = 16_384;
 /// table. Those that packets ended are in the part between two marks of the reader; those that
 /// their timers ended come after all parts. So a worker holds those of one part, or of one shard
 /// of a second, never those of all: a busy second's lines are larger than the table.
-pub(super) type Mark = (Nanos, u32, u16);
+pub(super) type Watermark = (Nanos, u32, u16);
 
 /// How far the output has come: behind a mark, the first packet's time of a session, and what
 /// orders those of one time.
-pub(super) type Until = (Mark, Nanos, u64);
+pub(super) type Until = (Watermark, Nanos, u64);
 
 /// Place in the output: the above; its identity; and, where a five-tuple begins twice within one
 /// tick of the capture's clock, where its first packet stands.
@@ -69,10 +69,10 @@ pub(super) const THE_END: Until =
 /// The part of those that their timers ended.
 const TIMED: u32 = u32::MAX;
 
-/// One finished session on its way to the analyst.
+/// One finished session on its way to the correlator.
 #[derive(Debug)]
 pub(super) struct Item {
-    /// Where its line stands in the handover's bytes.
+    /// Where its line stands in the batch's bytes.
     pub(super) line: (u32, u32),
     pub(super) endpoint: EndpointSummary,
     pub(super) alerts: Vec<Alert>,
@@ -80,19 +80,19 @@ pub(super) struct Item {
     pub(super) summed: Option<Unanswered>,
 }
 
-/// Finished sessions that make a handover worth its while before the second is over: their lines,
+/// Finished sessions that make a batch worth its while before the second is over: their lines,
 /// of about 1 KiB each, fit the second-level cache.
-const ITEMS_PER_HANDOVER: usize = 256;
+const ITEMS_PER_BATCH: usize = 256;
 
 /// The same in bytes, where lines are long.
-const BYTES_PER_HANDOVER: usize = 1 << 20;
+const BYTES_PER_BATCH: usize = 1 << 20;
 
-/// A handover's room that is kept for the next.
-const BYTES_KEPT: usize = 2 * BYTES_PER_HANDOVER;
+/// A batch's room that is kept for the next.
+const BYTES_KEPT: usize = 2 * BYTES_PER_BATCH;
 
 /// Finished sessions of one worker, all before `until`.
 #[derive(Debug, Default)]
-pub(super) struct Handover {
+pub(super) struct RecordBatch {
     /// Merge order, and the index of the item that stands there: sorting moves these, not the
     /// items.
     pub(super) order: Vec<(Order, u32)>,
@@ -102,9 +102,9 @@ pub(super) struct Handover {
     pub(super) until: Until,
 }
 
-impl Handover {
+impl RecordBatch {
     /// Gives what stands before `until` to another, behind what that has.
-    fn give(&mut self, until: Until, to: &mut Handover) {
+    fn give(&mut self, until: Until, to: &mut RecordBatch) {
         if self.order.is_empty() {
             return;
         }
@@ -130,13 +130,13 @@ impl Handover {
         self.items.clear();
         self.lines.clear();
         self.lines.shrink_to(BYTES_KEPT);
-        self.items.shrink_to(16 * ITEMS_PER_HANDOVER);
-        self.order.shrink_to(16 * ITEMS_PER_HANDOVER);
+        self.items.shrink_to(16 * ITEMS_PER_BATCH);
+        self.order.shrink_to(16 * ITEMS_PER_BATCH);
     }
 
     /// Whether it is worth its while.
     fn is_worth_it(&self) -> bool {
-        self.items.len() >= ITEMS_PER_HANDOVER || self.lines.len() >= BYTES_PER_HANDOVER
+        self.items.len() >= ITEMS_PER_BATCH || self.lines.len() >= BYTES_PER_BATCH
     }
 
     /// Adds an item whose line, written already, begins at `start`.
@@ -148,7 +148,7 @@ impl Handover {
 }
 
 /// One worker's record plane.
-pub(super) struct Desk<'t> {
+pub(super) struct RecordWorker<'t> {
     enricher: Enricher,
     rules: Arc<RuleSet>,
     catalog: Arc<SourceCatalog>,
@@ -169,26 +169,26 @@ pub(super) struct Desk<'t> {
     pub(super) counters: Counters,
     pub(super) summary: SummaryBuilder,
     /// Sessions that ended before it was their turn.
-    waiting: Handover,
+    waiting: RecordBatch,
     /// Those that go next.
-    ready: Handover,
+    ready: RecordBatch,
     /// The second and shard whose turn it is; its sessions come in order.
-    turn: Option<Mark>,
+    turn: Option<Watermark>,
     /// The part and the shard of what comes now, and the clock.
     at: (u32, u16),
     clock: u32,
     quota: Quota,
-    out: Sender<Handover>,
-    empties: Receiver<Handover>,
+    out: Sender<RecordBatch>,
+    empties: Receiver<RecordBatch>,
 }
 
-/// A worker's queues to and from the analyst.
+/// A worker's queues to and from the correlator.
 pub(super) struct Queues {
-    pub(super) out: Sender<Handover>,
-    pub(super) empties: Receiver<Handover>,
+    pub(super) out: Sender<RecordBatch>,
+    pub(super) empties: Receiver<RecordBatch>,
 }
 
-impl Listener<Observers> for Desk<'_> {
+impl Listener<Observers> for RecordWorker<'_> {
     fn wrapped(
         &mut self,
         extra: &mut Option<Box<Observers>>,
@@ -301,8 +301,8 @@ impl Weighed for Observers {
     }
 }
 
-impl<'t> Desk<'t> {
-    /// A desk over the run's snapshot.
+impl<'t> RecordWorker<'t> {
+    /// A record worker over the run's snapshot.
     pub(super) fn new(
         prepared: &Prepared,
         origin: &Arc<Origin>,
@@ -310,7 +310,7 @@ impl<'t> Desk<'t> {
         tap: Option<RecordTap<'t>>,
         Queues { out, empties }: Queues,
     ) -> Self {
-        Desk {
+        RecordWorker {
             origin: Arc::clone(origin),
             enricher: Enricher::new(Arc::clone(&prepared.enrich)),
             rules: Arc::clone(&prepared.rules),
@@ -326,8 +326,8 @@ impl<'t> Desk<'t> {
             idle: Vec::new(),
             counters: Counters::default(),
             summary: SummaryBuilder::default(),
-            waiting: Handover::default(),
-            ready: Handover::default(),
+            waiting: RecordBatch::default(),
+            ready: RecordBatch::default(),
             turn: None,
             at: (0, 0),
             clock: 0,
@@ -353,7 +353,7 @@ impl<'t> Desk<'t> {
         &self.counters
     }
 
-    /// What the desk leaves behind.
+    /// What the record worker leaves behind.
     pub(super) fn close(mut self) -> (Counters, SummaryBuilder) {
         self.enricher.drain_counters(&mut self.counters);
         (self.counters, self.summary)
@@ -418,7 +418,7 @@ impl<'t> Desk<'t> {
         if its_turn && self.ready.is_worth_it() {
             let last = self.ready.order.last().map(|((last, ..), _)| *last);
             if last.is_none_or(|last| last < place) {
-                self.hand_over(place);
+                self.send_before(place);
             }
         }
         let summed = self.summed(record, its_turn).filter(|_| alerts.is_empty());
@@ -458,17 +458,17 @@ impl<'t> Desk<'t> {
         let until = ((second, part, shard + 1), Nanos::ZERO, 0);
         self.waiting.give(until, &mut self.ready);
         if self.ready.is_worth_it() {
-            self.hand_over(until);
+            self.send_before(until);
         }
     }
 
-    /// Gives the analyst what is over before `until`.
-    pub(super) fn hand_over(&mut self, until: Until) {
+    /// Gives the correlator what is over before `until`.
+    pub(super) fn send_before(&mut self, until: Until) {
         self.waiting.give(until, &mut self.ready);
         self.ready.order.sort_unstable();
         let empty = self.empties.try_recv().unwrap_or_default();
         let full = std::mem::replace(&mut self.ready, empty);
-        // The analyst outlives its workers; if it is gone the run is being torn down.
-        drop(self.out.send(Handover { until, ..full }));
+        // The correlator outlives its workers; if it is gone the run is being torn down.
+        drop(self.out.send(RecordBatch { until, ..full }));
     }
 }

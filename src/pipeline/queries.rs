@@ -21,8 +21,8 @@ use crate::enrich::places::known_places;
 use crate::model::Addr;
 use crate::model::Error;
 use crate::model::RuleInfo;
+use crate::model::protocol_docs::told_by;
 use crate::model::record::Protocol;
-use crate::model::told_by::told_by;
 
 pub use crate::detect::cases::CaseResult;
 pub use crate::enrich::places::KnownPlace;
@@ -30,7 +30,7 @@ pub use crate::enrich::signatures::Application;
 
 /// A protocol that is told from payload.
 #[derive(Debug, Serialize)]
-pub struct Spoken {
+pub struct ProtocolRow {
     /// `network.protocol`.
     pub name: &'static str,
     /// What tells it.
@@ -43,7 +43,7 @@ pub struct Spoken {
 #[derive(Debug, Serialize)]
 pub struct Recognised {
     /// Protocols, told from payload.
-    pub protocols: Vec<Spoken>,
+    pub protocols: Vec<ProtocolRow>,
     /// Applications, told by the table of signatures.
     pub applications: Vec<Application>,
 }
@@ -53,9 +53,9 @@ pub fn recognised(signatures: Option<&Path>) -> Result<Recognised, Vec<Error>> {
     let lists = Lists::load_all(None, signatures)?;
     let spoken = |protocol: &Protocol| {
         let (evidence, source) = told_by(*protocol);
-        Spoken { name: protocol.as_str(), evidence, source }
+        ProtocolRow { name: protocol.as_str(), evidence, source }
     };
-    let mut protocols: Vec<Spoken> = Protocol::ALL.iter().map(spoken).collect();
+    let mut protocols: Vec<ProtocolRow> = Protocol::ALL.iter().map(spoken).collect();
     protocols.sort_unstable_by_key(|protocol| protocol.name);
     Ok(Recognised { protocols, applications: lists.applications().to_vec() })
 }

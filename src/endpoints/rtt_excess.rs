@@ -3,10 +3,10 @@
 //! Owns: which floor is the measure. In: the endpoint's floor, its neighbours', a baseline.
 //! Out: [`Excess`]. Never: an excess over a baseline that is still being learned.
 
-use crate::endpoints::neighbours::Neighbours;
-use crate::model::traits::Baseline;
-use crate::model::traits::BaselineOf;
-use crate::model::traits::Excess;
+use crate::endpoints::prefix_stats::Neighbours;
+use crate::model::endpoint_facts::Baseline;
+use crate::model::endpoint_facts::BaselineOf;
+use crate::model::endpoint_facts::Excess;
 
 /// The excess, where there is any.
 ///

@@ -20,7 +20,7 @@ use crate::report::feed::Feed;
 use crate::report::feed::Feeds;
 
 /// The board.
-pub(super) struct Board {
+pub(super) struct Stats {
     places: Box<[Mutex<Shown>]>,
     interfaces: Mutex<Vec<Value>>,
     /// Capture points whose one-way feed was told.
@@ -34,11 +34,11 @@ struct Shown {
     feeds: Feeds,
 }
 
-impl Board {
+impl Stats {
     /// A board with room for so many threads.
-    pub(super) fn new(places: usize) -> Board {
+    pub(super) fn new(places: usize) -> Stats {
         let places = (0..places).map(|_| Mutex::default()).collect();
-        Board { places, interfaces: Mutex::default(), told: Mutex::default() }
+        Stats { places, interfaces: Mutex::default(), told: Mutex::default() }
     }
 
     /// The sum of what all threads have shown.
@@ -90,17 +90,17 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// One thread's place: it shows its counters and hears of a new snapshot.
-pub(in crate::pipeline) struct Post {
-    pub(super) board: Arc<Board>,
+pub(in crate::pipeline) struct WorkerHandle {
+    pub(super) board: Arc<Stats>,
     pub(super) current: Arc<Current>,
     at: usize,
     seen: u64,
 }
 
-impl Post {
+impl WorkerHandle {
     /// The place with number `at`.
-    pub(super) fn new(board: Arc<Board>, at: usize, current: Arc<Current>) -> Post {
-        Post { board, current, at, seen: 0 }
+    pub(super) fn new(board: Arc<Stats>, at: usize, current: Arc<Current>) -> WorkerHandle {
+        WorkerHandle { board, current, at, seen: 0 }
     }
 
     /// Shows the thread's totals.

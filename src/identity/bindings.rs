@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
-use crate::identity::doors::Doors;
-use crate::identity::logins::Client;
-use crate::identity::logins::Logins;
+use crate::identity::authentications::Client;
+use crate::identity::authentications::Logins;
+use crate::identity::classify::DNS;
+use crate::identity::classify::SMB;
+use crate::identity::dot1x::Doors;
 use crate::identity::open::Open;
-use crate::identity::overheard::DNS;
-use crate::identity::overheard::SMB;
 use crate::identity::text;
 use crate::model::Addr;
 use crate::model::Binding;
@@ -236,7 +236,7 @@ impl Listener {
             self.unasked += u64::from(unasked);
             let heard = self.logins.answer_kerberos(&asked, message, time);
             self.let_in(passing.place(passing.to), heard, passing.time);
-        } else if let Ok(request) = kerberos::Message::parse(message) {
+        } else if let Ok(request) = kerberos::KerberosMessage::parse(message) {
             self.logins.ask_kerberos(passing.asking(), &request, passing.time);
         }
     }
@@ -249,7 +249,7 @@ impl Listener {
 
     /// A host of ours asks where a name is, or is told.
     fn names(&mut self, passing: &Passing<'_>) {
-        let Ok(message) = dns::Message::parse(passing.payload) else { return };
+        let Ok(message) = dns::DnsMessage::parse(passing.payload) else { return };
         if message.questions != 1 || message.opcode() != 0 {
             return;
         }
@@ -274,7 +274,7 @@ impl Listener {
         }
     }
 
-    fn ask(&mut self, key: Asked, message: &dns::Message<'_>, at: Nanos) {
+    fn ask(&mut self, key: Asked, message: &dns::DnsMessage<'_>, at: Nanos) {
         if let Some(question) = asks_for_address(message) {
             let print = self.print_of(&question);
             self.questions.ask(key, print, at);
@@ -293,7 +293,7 @@ impl Listener {
     }
 
     /// A resolver tells a client where a name is.
-    fn answer(&mut self, passing: &Passing<'_>, message: &dns::Message<'_>, print: u64) {
+    fn answer(&mut self, passing: &Passing<'_>, message: &dns::DnsMessage<'_>, print: u64) {
         let mut walk = message.walk();
         let Ok(question) = walk.question() else { return };
         if self.print_of(&question) != print {
@@ -314,7 +314,7 @@ impl Listener {
 
     /// A host says over mDNS or LLMNR that a name is its own.
     fn announcement(&mut self, passing: &Passing<'_>) {
-        let Ok(message) = dns::Message::parse(passing.payload) else { return };
+        let Ok(message) = dns::DnsMessage::parse(passing.payload) else { return };
         if !message.is_response() {
             return;
         }
@@ -336,7 +336,7 @@ impl Listener {
 
     /// A host registers its NetBIOS name, or says what its names are.
     fn netbios(&mut self, passing: &Passing<'_>) {
-        let Ok(message) = nbns::Message::parse(passing.payload) else { return };
+        let Ok(message) = nbns::NbnsMessage::parse(passing.payload) else { return };
         let own = match message.kind {
             nbns::Kind::Registration | nbns::Kind::Refresh => {
                 let is_its = message.addresses().any(|addr| Addr::from(addr) == passing.from);
@@ -376,7 +376,7 @@ impl Listener {
 
     /// A client says its name and asks for an address; a server gives it one.
     fn dhcp(&mut self, passing: &Passing<'_>) {
-        let Ok(message) = dhcp::Message::parse(passing.payload) else { return };
+        let Ok(message) = dhcp::DhcpMessage::parse(passing.payload) else { return };
         let at = passing.time;
         if let (false, dhcp::Kind::Release, Some(client)) =
             (message.from_server, message.kind, message.client)
@@ -412,7 +412,7 @@ impl Listener {
 
     /// The same for IPv6 (RFC 8415, RFC 4704).
     fn dhcp6(&mut self, passing: &Passing<'_>) {
-        let Ok(message) = dhcp6::Message::parse(passing.payload) else { return };
+        let Ok(message) = dhcp6::Dhcp6Message::parse(passing.payload) else { return };
         let (at, mac) = (passing.time, message.mac());
         let client = self.prints.hash_one(message.client_id);
         let transaction = (passing.point, message.transaction, client);
@@ -490,7 +490,7 @@ fn report(passing: &Passing<'_>, packet: &radius::Packet<'_>) -> Vec<Binding> {
 }
 
 /// The question of a message that asks for an address.
-fn asks_for_address<'m>(message: &dns::Message<'m>) -> Option<dns::Question<'m>> {
+fn asks_for_address<'m>(message: &dns::DnsMessage<'m>) -> Option<dns::Question<'m>> {
     let question = message.walk().question().ok()?;
     ADDRESS_TYPES.contains(&question.qtype).then_some(question)
 }

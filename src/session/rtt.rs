@@ -19,11 +19,11 @@ use crate::model::Trust;
 use crate::session::Arrival;
 use crate::session::Listener;
 use crate::session::Side;
+use crate::session::rtt_samples;
+use crate::session::rtt_samples::Probe;
+use crate::session::rtt_samples::Trips;
 use crate::session::state::Bits;
 use crate::session::state::Session;
-use crate::session::trips;
-use crate::session::trips::Probe;
-use crate::session::trips::Trips;
 use crate::wire::tcp::timestamps;
 
 /// The blocks of a shard's sessions.
@@ -71,7 +71,7 @@ impl<X> Session<X> {
             if self.bits.has(under_way(side)) {
                 self.apply_karn(side, pool);
             }
-        } else if trips::is_turn(self.half(side).packets) {
+        } else if rtt_samples::is_turn(self.half(side).packets) {
             self.open_probe(side, arrival, pool, listener);
         }
     }
@@ -142,7 +142,8 @@ impl<X> Session<X> {
             return;
         }
         let stamp = timestamps(packet.l4_header(arrival.frame)).map(|(value, _)| value);
-        let settled = || packet.time.checked_since(self.start).is_some_and(|t| t > trips::LONGEST);
+        let settled =
+            || packet.time.checked_since(self.start).is_some_and(|t| t > rtt_samples::LONGEST);
         // Of a session that began before the capture, early segments may be repetitions.
         if stamp.is_none() && !self.handshake.saw_syn() && !settled() {
             return;

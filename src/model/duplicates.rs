@@ -1,4 +1,4 @@
-//! Copies of packets, as a mirror port makes them: what tells packets apart, and what was found.
+//! Duplicate packets of a mirror port: what tells packets apart, and what was found.
 //!
 //! Owns: the words of duplicate removal. In: IP header fields, one copy at a time. Out: counts and
 //! skews for run.json and the summary. Never: decides what is a copy (the dispatch stage does).
@@ -88,7 +88,7 @@ impl Apart {
     }
 }
 
-/// Copies found at one capture point.
+/// Duplicates found at one capture point.
 #[derive(Clone, Debug, Default)]
 pub struct CopyPoint {
     /// The point's number.
@@ -97,15 +97,15 @@ pub struct CopyPoint {
     pub frames: u64,
     /// How many were copies.
     pub copies: u64,
-    /// Copies with another time to live.
+    /// Duplicates with another time to live.
     pub ttl: u64,
-    /// Copies with other link-layer addresses.
+    /// Duplicates with other link-layer addresses.
     pub mac: u64,
-    /// Copies with another VLAN tag.
+    /// Duplicates with another VLAN tag.
     pub vlan: u64,
-    /// Copies of which one came through a tunnel.
+    /// Duplicates of which one came through a tunnel.
     pub tunnel: u64,
-    /// Copies that differ in nothing.
+    /// Duplicates that differ in nothing.
     pub identical: u64,
     /// VLAN of the first and of the copy (0 is none), how often; most often first once finished.
     pub vlans: Vec<((u16, u16), u64)>,
@@ -151,7 +151,7 @@ impl CopyPoint {
         }
     }
 
-    /// Copies among all frames, 0 to 1.
+    /// Duplicates among all frames, 0 to 1.
     pub fn share(&self) -> f64 {
         if self.frames == 0 { 0.0 } else { self.copies as f64 / self.frames as f64 }
     }

@@ -38,7 +38,12 @@ impl Logins {
     }
 
     /// A client asks for a ticket (RFC 4120 section 5.4.1).
-    pub fn ask_kerberos(&mut self, client: Client, message: &kerberos::Message<'_>, at: Nanos) {
+    pub fn ask_kerberos(
+        &mut self,
+        client: Client,
+        message: &kerberos::KerberosMessage<'_>,
+        at: Nanos,
+    ) {
         let kerberos::Kind::AsRequest = message.kind else { return };
         let name = message.client.and_then(|name| text::word(name.parts().next()?));
         self.ask(client, name.as_deref(), ("kerberos", at));
@@ -57,8 +62,8 @@ impl Logins {
 
     /// A client proves who it is in a session setup ([MS-NLMP] 2.2.1.3).
     pub fn ask_smb(&mut self, client: Client, payload: &[u8], at: Nanos) {
-        let message = ntlm::Message::locate(payload).map(ntlm::Message::parse);
-        if let Some(Ok(ntlm::Message::Authenticate { user, .. })) = message {
+        let message = ntlm::NtlmMessage::locate(payload).map(ntlm::NtlmMessage::parse);
+        if let Some(Ok(ntlm::NtlmMessage::Authenticate { user, .. })) = message {
             let user = text::word(user.to_string().as_bytes());
             self.ask(client, user.as_deref(), ("ntlm", at));
         }

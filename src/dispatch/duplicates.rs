@@ -28,7 +28,7 @@ use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::TcpFlags;
 use crate::model::Transport;
-use crate::model::copies::Apart;
+use crate::model::duplicates::Apart;
 
 /// Sets of the table; a power of two.
 const SETS: usize = 2_048;
@@ -84,7 +84,7 @@ pub struct Passing<'a> {
 
 /// Finds copies. One for each thread that reads.
 #[derive(Debug)]
-pub struct Copies {
+pub struct Duplicates {
     sets: Box<[Set]>,
     secret: [u64; 4],
     window: Nanos,
@@ -93,14 +93,14 @@ pub struct Copies {
     packets: Vec<u64>,
 }
 
-impl Copies {
+impl Duplicates {
     /// An empty table. `secret` keeps senders from making prints collide; no result shows it.
-    pub fn new(window: Nanos, secret: [u64; 4]) -> Copies {
+    pub fn new(window: Nanos, secret: [u64; 4]) -> Duplicates {
         let sets = vec![Set::default(); SETS].into_boxed_slice();
-        Copies { sets, secret, window, points: Vec::new(), packets: Vec::new() }
+        Duplicates { sets, secret, window, points: Vec::new(), packets: Vec::new() }
     }
 
-    /// Sets [`PacketFlags::COPY`] where the packet passed a moment ago, else remembers it.
+    /// Sets [`PacketFlags::DUPLICATE`] where the packet passed a moment ago, else remembers it.
     #[inline(always)]
     pub fn mark(&mut self, packet: &mut Packet, passing: &Passing<'_>, counters: &mut Counters) {
         self.count(packet.key.point);
@@ -141,8 +141,8 @@ impl Copies {
             counters.bump(Counter::CopiesDoubtful);
             return;
         }
-        packet.flags.0 |= PacketFlags::COPY;
-        counters.bump(Counter::Copies);
+        packet.flags.0 |= PacketFlags::DUPLICATE;
+        counters.bump(Counter::Duplicates);
         self.note(packet.key.point, apart, (first.vlan(), entry.vlan()), skew);
     }
 
@@ -352,5 +352,5 @@ const fn fold(x: u64, y: u64) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "copies_tests.rs"]
+#[path = "duplicates_tests.rs"]
 mod tests;
