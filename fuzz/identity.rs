@@ -12,11 +12,11 @@ use longhaul::wire;
 
 /// DHCP of both versions.
 pub fn dhcp(data: &[u8]) {
-    if let Ok(message) = wire::dhcp::Message::parse(data) {
+    if let Ok(message) = wire::dhcp::DhcpMessage::parse(data) {
         let labels = message.domain_name.map_or(0, |name| name.labels().count());
         assert!(labels <= 255 && message.binding().is_none_or(|_| message.from_server));
     }
-    if let Ok(message) = wire::dhcp6::Message::parse(data) {
+    if let Ok(message) = wire::dhcp6::Dhcp6Message::parse(data) {
         assert!(message.leases().all(|lease| lease.preferred <= lease.valid));
         let labels = message.domain_name.map_or(0, |name| name.labels().count());
         assert!(labels <= data.len());
@@ -26,7 +26,7 @@ pub fn dhcp(data: &[u8]) {
 
 /// NetBIOS names.
 pub fn nbns(data: &[u8]) {
-    if let Ok(message) = wire::nbns::Message::parse(data) {
+    if let Ok(message) = wire::nbns::NbnsMessage::parse(data) {
         assert!(message.name.text().len() <= 15);
         assert!(message.addresses().count() <= data.len() / 6);
         assert!(message.node_names().count() <= data.len() / 18);
@@ -52,12 +52,12 @@ pub fn eap(data: &[u8]) {
 
 /// Kerberos, as a datagram and in a stream.
 pub fn kerberos(data: &[u8]) {
-    use wire::kerberos::Message;
-    let streamed = Message::parse_stream(data).map(|(message, size)| {
+    use wire::kerberos::KerberosMessage;
+    let streamed = KerberosMessage::parse_stream(data).map(|(message, size)| {
         assert!(size <= data.len());
         message
     });
-    for message in [Message::parse(data), streamed].into_iter().flatten() {
+    for message in [KerberosMessage::parse(data), streamed].into_iter().flatten() {
         assert!(message.addresses().count() <= 8);
         for name in [message.client, message.service].into_iter().flatten() {
             assert!(name.parts().count() <= 8);
@@ -67,10 +67,10 @@ pub fn kerberos(data: &[u8]) {
 
 /// NTLM, where it stands and somewhere inside.
 pub fn ntlm(data: &[u8]) {
-    use wire::ntlm::Message;
-    let found = Message::locate(data).map(Message::parse);
-    for message in [Some(Message::parse(data)), found].into_iter().flatten().flatten() {
-        let Message::Authenticate { domain, user, workstation } = message else { continue };
+    use wire::ntlm::NtlmMessage;
+    let found = NtlmMessage::locate(data).map(NtlmMessage::parse);
+    for message in [Some(NtlmMessage::parse(data)), found].into_iter().flatten().flatten() {
+        let NtlmMessage::Authenticate { domain, user, workstation } = message else { continue };
         for text in [domain, user, workstation] {
             assert!(text.to_string().chars().count() <= 255);
         }

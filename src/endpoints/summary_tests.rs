@@ -66,7 +66,10 @@ fn software_is_the_third_part_of_the_banner() {
 #[test]
 fn each_end_keeps_its_own_leg_and_a_remote_one_its_fingerprint() {
     let outbound = EndpointSummary::of(&mut record(Direction::Outbound), [1; 16]);
-    assert_eq!((outbound.initiator.side, outbound.responder.side), (Side::Home, Side::Remote));
+    assert_eq!(
+        (outbound.initiator.side, outbound.responder.side),
+        (Locality::Home, Locality::Remote)
+    );
     assert_eq!(outbound.initiator.handshake_ns, Some(11));
     assert_eq!(outbound.responder.handshake_ns, Some(22));
     assert_eq!(outbound.initiator.print, Print::None);

@@ -15,7 +15,7 @@ use crate::model::endpoint::Service;
 const DAY: Nanos = Nanos::from_secs(86_400);
 const CONFIG: BaselineConfig = BaselineConfig { cap: 1_000, learn: Nanos(14 * DAY.0) };
 
-fn side(ip: &str, side: Side, ns: Option<u64>) -> SideSummary {
+fn side(ip: &str, side: Locality, ns: Option<u64>) -> SideSummary {
     let place = Place {
         country: Some("US".into()),
         region: Some("US-WA".into()),
@@ -38,8 +38,8 @@ fn session(ip: &str, day: u64, ns: u64, subject: Option<&str>) -> EndpointSummar
     let at = Nanos(day * DAY.0);
     let subject = subject.map(|id| (Arc::from(id), None));
     EndpointSummary {
-        initiator: side(ip, Side::Remote, Some(ns)),
-        responder: side("10.0.0.1", Side::Home, Some(1_000)),
+        initiator: side(ip, Locality::Remote, Some(ns)),
+        responder: side("10.0.0.1", Locality::Home, Some(1_000)),
         service: Some(Service { transport: Transport::TCP, port: 443 }),
         first: at,
         last: at.plus(Nanos::from_secs(60)),
@@ -53,8 +53,8 @@ fn session(ip: &str, day: u64, ns: u64, subject: Option<&str>) -> EndpointSummar
 /// A session that goes out to a service.
 fn going_out(ip: &str, day: u64, ns: u64, port: u16) -> EndpointSummary {
     EndpointSummary {
-        initiator: side("10.0.0.1", Side::Home, Some(1_000)),
-        responder: side(ip, Side::Remote, Some(ns)),
+        initiator: side("10.0.0.1", Locality::Home, Some(1_000)),
+        responder: side(ip, Locality::Remote, Some(ns)),
         service: Some(Service { transport: Transport::TCP, port }),
         incoming: None,
         ..session(ip, day, ns, None)
@@ -68,7 +68,7 @@ fn learned<'s>(sessions: impl IntoIterator<Item = &'s EndpointSummary>) -> Basel
 }
 
 fn known(baselines: &Baselines, ip: &str, port: Option<u16>, subject: Option<&str>) -> Known {
-    let end = side(ip, Side::Remote, None);
+    let end = side(ip, Locality::Remote, None);
     let subject = subject.map(Arc::from);
     let role = if port.is_some() { Role::Responder } else { Role::Initiator };
     baselines.known(&Asked {
