@@ -18,11 +18,11 @@ use longhaul::detect::RuleSet;
 use longhaul::detect::SourceCatalog;
 use longhaul::detect::cases;
 use longhaul::detect::cases::record_from_json;
-use longhaul::detect::fields;
 use longhaul::model::Alert;
 use longhaul::model::Nanos;
 use longhaul::model::Record;
 use longhaul::model::SourceInfo;
+use longhaul::model::schema;
 use proptest::prelude::*;
 use proptest::test_runner::RngAlgorithm;
 use rsigma_eval::JsonEvent;
@@ -67,7 +67,7 @@ fn embedded_and_directory_are_the_same_rules() {
 #[test]
 fn the_field_reference_is_current() {
     let path = root().join("docs/fields.md");
-    let want = fields::reference_markdown();
+    let want = schema::reference_markdown();
     if std::env::var_os("LONGHAUL_BLESS").is_some() {
         std::fs::write(&path, &want).unwrap();
     }
@@ -416,7 +416,7 @@ fn another_sigma_engine_agrees() {
     runner
         .run(&events(), |object| {
             let record = record_from_json(&object).map_err(TestCaseError::fail)?;
-            let event = Value::Object(fields::flat_json(&record));
+            let event = Value::Object(schema::flat_json(&record));
             let mut want: Vec<String> = oracle
                 .evaluate(&JsonEvent::borrow(&event))
                 .iter()
@@ -477,7 +477,7 @@ fn neq_is_the_negation_of_its_item() {
         json!({"source.ip": "10.1.2.3", "event.duration": 120_000_000_000u64}),
     ] {
         let record = record_from_json(case.as_object().unwrap()).unwrap();
-        let event = Value::Object(fields::flat_json(&record));
+        let event = Value::Object(schema::flat_json(&record));
         let hits = oracle.evaluate(&JsonEvent::borrow(&event));
         let mut want: Vec<String> =
             hits.iter().filter_map(|hit| hit.header.rule_id.clone()).collect();
@@ -549,12 +549,12 @@ fn the_session_line_and_the_table_say_the_same() {
     for name in UNTOLD {
         assert!(shown.remove(name).is_some(), "{name}");
     }
-    let mut table = fields::flat_json(&record);
+    let mut table = schema::flat_json(&record);
     let told = |name: &str| !UNTOLD.contains(&name);
-    for field in fields::all().iter().filter(|field| field.in_sessions() && told(field.name)) {
+    for field in schema::all().iter().filter(|field| field.in_sessions() && told(field.name)) {
         assert!(table.contains_key(field.name), "no value in the test for {}", field.name);
     }
-    table.retain(|name, _| fields::find(name).is_some_and(fields::Field::in_sessions));
+    table.retain(|name, _| schema::find(name).is_some_and(schema::Field::in_sessions));
     let number = |value: &Value| value.as_f64();
     for (name, want) in &shown {
         let have = table.get(name).unwrap_or_else(|| panic!("{name} is not in the table"));

@@ -5,11 +5,6 @@
 
 use std::sync::Arc;
 
-use crate::detect::fields;
-use crate::detect::fields::Field;
-use crate::detect::fields::Judged;
-use crate::detect::fields::TagScope;
-use crate::detect::fields::Value;
 use crate::detect::predicate::Test;
 use crate::detect::rule::Compiled;
 use crate::model::Addr;
@@ -23,6 +18,11 @@ use crate::model::alert::Repeats;
 use crate::model::record::Direction;
 use crate::model::record::ListHit;
 use crate::model::record::Subject;
+use crate::model::schema;
+use crate::model::schema::Field;
+use crate::model::schema::Judged;
+use crate::model::schema::TagScope;
+use crate::model::schema::Value;
 
 /// Most list entries an alert names.
 const HITS_MAX: usize = 8;
@@ -200,7 +200,7 @@ fn subject(record: &Record, ends: &Ends) -> Arc<str> {
 fn context(record: &Record) -> Vec<(String, String)> {
     CONTEXT
         .iter()
-        .filter_map(|name| fields::find(name))
+        .filter_map(|name| schema::find(name))
         .map(|field| (field, (field.get)(record)))
         .filter(|(_, value)| !value.is_absent())
         .map(|(field, value)| (field.name.to_owned(), value.to_json_text()))

@@ -8,9 +8,6 @@ use std::sync::Arc;
 
 use crate::detect::alert::SourceCatalog;
 use crate::detect::alert::met;
-use crate::detect::fields::Field;
-use crate::detect::fields::find_in;
-use crate::detect::read_endpoint::samples;
 use crate::detect::rule::Compiled;
 use crate::model::Alert;
 use crate::model::EvidenceItem;
@@ -20,6 +17,9 @@ use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Locality;
 use crate::model::endpoint::Role;
 use crate::model::endpoint_facts::LatestSession;
+use crate::model::schema::Field;
+use crate::model::schema::find_in;
+use crate::model::schema::samples;
 
 /// Fields of the endpoint every alert repeats, so that it can be read alone.
 const CONTEXT: &[&str] = &[

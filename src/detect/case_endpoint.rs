@@ -14,8 +14,6 @@ use crate::detect::case_record::same;
 use crate::detect::case_record::small;
 use crate::detect::case_record::text;
 use crate::detect::case_record::texts;
-use crate::detect::fields::Judged;
-use crate::detect::fields::find_in;
 use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
@@ -32,6 +30,8 @@ use crate::model::endpoint_facts::Traits;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::record::Quality;
+use crate::model::schema::Judged;
+use crate::model::schema::find_in;
 use crate::model::{Addr, Transport};
 
 /// An endpoint with these fields; others are those of a remote address that began a few sessions

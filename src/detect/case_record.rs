@@ -15,7 +15,6 @@ use crate::detect::case_latency::set_over_udp;
 use crate::detect::case_latency::set_trips;
 use crate::detect::case_physics::set_physics;
 use crate::detect::case_spoken::set_spoken;
-use crate::detect::fields;
 use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Record;
@@ -42,6 +41,7 @@ use crate::model::record::StunFacts;
 use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
+use crate::model::schema;
 
 /// 2026-11-22T10:00:00Z: when the sessions of cases begin.
 pub(super) const START: Nanos = Nanos::from_secs(1_795_341_600);
@@ -53,18 +53,18 @@ pub(super) const START: Nanos = Nanos::from_secs(1_795_341_600);
 /// otherwise.
 pub fn record_from_json(object: &Map<String, Json>) -> Result<Record, String> {
     for name in object.keys() {
-        if fields::find(name).is_none_or(|field| !field.in_rules()) {
+        if schema::find(name).is_none_or(|field| !field.in_rules()) {
             return Err(format!("unknown field `{name}`"));
         }
     }
     let mut record = blank();
-    for field in fields::all() {
+    for field in schema::all() {
         if let Some(value) = object.get(field.name) {
             set(&mut record, field.name, value)
                 .ok_or_else(|| format!("`{}` cannot be set to {value}", field.name))?;
         }
     }
-    for field in fields::all() {
+    for field in schema::all() {
         let have = (field.get)(&record).to_json();
         if let Some(want) = object.get(field.name)
             && !same(&have, want)

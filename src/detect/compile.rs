@@ -14,12 +14,12 @@ use rsigma_parser::SelectorPattern;
 use crate::detect::compile_item::compile_item;
 use crate::detect::did_you_mean::did_you_mean;
 use crate::detect::did_you_mean::nearest;
-use crate::detect::fields;
-use crate::detect::fields::Field;
-use crate::detect::fields::Judged;
 use crate::detect::predicate::Node;
 use crate::detect::yaml_spans::Document;
 use crate::model::Error;
+use crate::model::schema;
+use crate::model::schema::Field;
+use crate::model::schema::Judged;
 
 /// Compiles the detection section of a rule; a list of conditions is joined by "or".
 pub(super) fn compile<S: Judged>(
@@ -116,7 +116,7 @@ impl<'a> Selection<'a> {
 
 /// The field of a name, or why there is none and what to do.
 pub(super) fn known_field<S: Judged>(name: &str) -> Result<&'static Field<S>, (String, String)> {
-    match fields::find_in::<S>(name) {
+    match schema::find_in::<S>(name) {
         Some(field) if field.in_rules() => Ok(field),
         Some(_) => Err((
             format!("field `{name}` cannot be asked for in a rule"),
@@ -130,7 +130,10 @@ pub(super) fn known_field<S: Judged>(name: &str) -> Result<&'static Field<S>, (S
         }
         None => Err((
             format!("unknown field `{name}`"),
-            did_you_mean(fields::suggest::<S>(name), "the fields are listed in docs/fields.md"),
+            did_you_mean(
+                nearest(name, S::fields().iter().filter(|f| f.in_rules()).map(|f| f.name)),
+                "the fields are listed in docs/fields.md",
+            ),
         )),
     }
 }

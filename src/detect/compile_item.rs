@@ -11,9 +11,6 @@ use rsigma_parser::SigmaValue;
 
 use crate::detect::did_you_mean::did_you_mean;
 use crate::detect::did_you_mean::nearest;
-use crate::detect::fields::Field;
-use crate::detect::fields::Judged;
-use crate::detect::fields::Kind;
 use crate::detect::pattern::Anchor;
 use crate::detect::pattern::Pattern;
 use crate::detect::predicate::Node;
@@ -21,6 +18,9 @@ use crate::detect::predicate::Order;
 use crate::detect::predicate::Prefix;
 use crate::detect::predicate::Test;
 use crate::model::Addr;
+use crate::model::schema::Field;
+use crate::model::schema::Judged;
+use crate::model::schema::Kind;
 
 /// Most bytes a compiled regular expression may take.
 const REGEX_BYTES_MAX: usize = 1 << 20;

@@ -7,8 +7,8 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::detect::fields::Kind;
-use crate::detect::fields::types;
+use crate::model::schema::Kind;
+use crate::model::schema::types;
 
 /// Longer texts are stored and not indexed: Lucene refuses a term of more than 32,766 bytes, and
 /// with it the whole line. 1,024 characters is what ECS says.

@@ -1,6 +1,6 @@
 //! Rules: which of the facts matter.
 //!
-//! Owns: the field table, Sigma rules compiled onto it, alerts, incidents and advice. In: finished,
+//! Owns: Sigma rules compiled onto the schema, alerts, incidents and advice. In: finished,
 //! enriched records. Out: alerts and incidents. Never: looks at packets, changes a record, guesses
 //! at what a rule means.
 
@@ -17,9 +17,6 @@ mod compile;
 mod compile_item;
 mod did_you_mean;
 pub mod embedded;
-mod endpoint_table;
-mod field_table;
-pub mod fields;
 pub mod incidents;
 mod index_template;
 pub mod kept;
@@ -27,12 +24,9 @@ mod load;
 pub mod merge;
 mod pattern;
 mod predicate;
-mod read;
-mod read_endpoint;
 mod rule;
 mod ruleset;
 mod template;
-mod value;
 mod yaml_spans;
 
 pub use alert::SourceCatalog;

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 
 use regex_automata::meta::Regex;
 
-use crate::detect::fields::Field;
-use crate::detect::fields::Judged;
-use crate::detect::fields::Value;
 use crate::detect::pattern::Pattern;
 use crate::model::Addr;
+use crate::model::schema::Field;
+use crate::model::schema::Judged;
+use crate::model::schema::Value;
 
 /// Numeric comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,6 @@ use serde::Deserialize;
 use crate::detect::compile::compile;
 use crate::detect::compile::known_field;
 use crate::detect::did_you_mean::nearest;
-use crate::detect::fields::Field;
-use crate::detect::fields::Judged;
 use crate::detect::predicate::Node;
 use crate::detect::template::Template;
 use crate::detect::yaml_spans::Document;
@@ -26,6 +24,8 @@ use crate::model::Record;
 use crate::model::RuleInfo;
 use crate::model::alert::EvidenceField;
 use crate::model::endpoint::EndpointRow;
+use crate::model::schema::Field;
+use crate::model::schema::Judged;
 
 /// A list older than this at the packet's time halves a rule's weight, where the rule says no other
 /// age.

@@ -15,9 +15,6 @@ use sha2::Sha256;
 use crate::detect::alert::SourceCatalog;
 use crate::detect::alert::raise;
 use crate::detect::alert_endpoint::raise_endpoint;
-use crate::detect::fields::Field;
-use crate::detect::fields::Judged;
-use crate::detect::fields::Shown;
 use crate::detect::load::Origin;
 use crate::detect::load::RuleFile;
 use crate::detect::load::compile_files;
@@ -30,6 +27,9 @@ use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::SourceInfo;
 use crate::model::endpoint::EndpointRow;
+use crate::model::schema::Field;
+use crate::model::schema::Judged;
+use crate::model::schema::Shown;
 
 /// What run.json says of the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

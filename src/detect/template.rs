@@ -4,9 +4,9 @@
 //! Out: one sentence. Never: a field that is not in the table.
 
 use crate::detect::compile::known_field;
-use crate::detect::fields::Field;
-use crate::detect::fields::Judged;
-use crate::detect::fields::Value;
+use crate::model::schema::Field;
+use crate::model::schema::Judged;
+use crate::model::schema::Value;
 
 /// A message with its placeholders resolved to fields.
 #[derive(Debug)]

@@ -27,6 +27,7 @@ pub mod protocol;
 pub mod protocol_docs;
 pub mod record;
 pub mod scan;
+pub mod schema;
 pub mod stamp;
 pub mod time;
 

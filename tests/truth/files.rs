@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-use longhaul::detect::fields;
+use longhaul::model::schema;
 use serde_json::Value;
 
 use crate::common::demo;
@@ -240,7 +240,7 @@ fn every_key_of_a_session_line_is_a_field_of_the_reference() {
     }
     let strange: Vec<&String> = found
         .iter()
-        .filter(|key| !fields::find(key).is_some_and(fields::Field::in_sessions))
+        .filter(|key| !schema::find(key).is_some_and(schema::Field::in_sessions))
         .collect();
     assert!(strange.is_empty(), "not in the field table: {strange:?}");
     assert!(found.len() > 50, "{found:?}");

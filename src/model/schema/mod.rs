@@ -1,22 +1,30 @@
-//! The fields of a session: what rules may name, what the output shows, what the reference says.
+//! The fields of what longhaul writes: what rules may name, what the outputs show, what the
+//! reference says.
 //!
-//! Owns: lookup, suggestions and the generated reference. In: a name. Out: its accessor, type and
-//! text.
-//! Never: a second list of fields beside `field_table`.
+//! Owns: the tables of fields, their lookup and the generated reference. In: a name. Out: its
+//! accessor, type and text.
+//! Never: a second list of fields beside the tables.
+
+mod endpoint;
+mod others;
+mod read;
+mod read_endpoint;
+mod session;
+mod value;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fmt::Write;
 
-use crate::detect::did_you_mean::nearest;
-use crate::detect::endpoint_table::ENDPOINT_FIELDS;
-use crate::detect::field_table::FIELDS;
-pub use crate::detect::field_table::OTHER_FIELDS;
-pub use crate::detect::value::List;
-pub use crate::detect::value::TagScope;
-pub use crate::detect::value::Value;
 use crate::model::Record;
 use crate::model::endpoint::EndpointRow;
+use crate::model::schema::endpoint::ENDPOINT_FIELDS;
+pub use crate::model::schema::others::OTHER_FIELDS;
+pub use crate::model::schema::read_endpoint::samples;
+use crate::model::schema::session::FIELDS;
+pub use crate::model::schema::value::List;
+pub use crate::model::schema::value::TagScope;
+pub use crate::model::schema::value::Value;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,11 +173,6 @@ pub fn find_in<S: Judged>(name: &str) -> Option<&'static Field<S>> {
     S::fields().iter().find(|field| field.name == name)
 }
 
-/// The name a misspelt one probably means.
-pub fn suggest<S: Judged>(name: &str) -> Option<&'static str> {
-    nearest(name, S::fields().iter().filter(|field| field.in_rules()).map(|field| field.name))
-}
-
 /// A record or endpoint as one flat JSON object: field name to value, absent fields left out.
 pub fn flat_json<S: Judged>(subject: &S) -> serde_json::Map<String, serde_json::Value> {
     S::fields()
@@ -279,11 +282,5 @@ mod tests {
                 |other: &&str| other.strip_prefix(name).is_some_and(|r| r.starts_with('.'));
             assert!(!types.keys().any(inside), "{name} is a value and an object");
         }
-    }
-
-    #[test]
-    fn a_misspelt_name_finds_its_field() {
-        assert_eq!(suggest::<Record>("network.directon"), Some("network.direction"));
-        assert_eq!(suggest::<Record>("source.adress.of.nothing"), None);
     }
 }

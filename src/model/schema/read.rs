@@ -4,9 +4,6 @@
 
 use std::fmt::Write;
 
-use crate::detect::value::List;
-use crate::detect::value::TagScope;
-use crate::detect::value::Value;
 use crate::model::Record;
 use crate::model::app_facts::AppFacts;
 use crate::model::app_facts::Certificate;
@@ -34,6 +31,9 @@ use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
 use crate::model::record::Wrapping;
+use crate::model::schema::value::List;
+use crate::model::schema::value::TagScope;
+use crate::model::schema::value::Value;
 
 /// Reads one part of something a record may have.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;

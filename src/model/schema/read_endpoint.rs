@@ -3,8 +3,6 @@
 //! Owns: the optional parts and what follows from two of them. In: an endpoint's row. Out: values.
 //! Never: judges, or keeps anything.
 
-use crate::detect::value::List;
-use crate::detect::value::Value;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::HiddenLeg;
@@ -18,6 +16,8 @@ use crate::model::physics::KM_PER_RTT_MS_FIBRE;
 use crate::model::physics::KM_PER_RTT_MS_REAL;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
+use crate::model::schema::value::List;
+use crate::model::schema::value::Value;
 
 /// Reads one part of something an endpoint may have.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
@@ -152,7 +152,7 @@ pub(super) fn subject(row: &EndpointRow) -> Value<'_> {
 }
 
 /// How many measurements stand behind a field.
-pub(super) fn samples(row: &EndpointRow, field: &str) -> u64 {
+pub fn samples(row: &EndpointRow, field: &str) -> u64 {
     let traits = &row.traits;
     let of = |head: &str| field.starts_with(head);
     if of("longhaul.hidden_leg.") {

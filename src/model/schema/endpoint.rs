@@ -3,13 +3,13 @@
 //! Owns: name, type, unit, accessor and meaning of each field. In: an endpoint's row. Out: its
 //! values. Never: a field that endpoints.ndjson does not have, unless it says so.
 
-use crate::detect::fields::Field;
-use crate::detect::fields::Get;
-use crate::detect::fields::Kind;
-use crate::detect::fields::Shown;
-use crate::detect::fields::Value;
-use crate::detect::read_endpoint as read;
 use crate::model::endpoint::EndpointRow;
+use crate::model::schema::Field;
+use crate::model::schema::Get;
+use crate::model::schema::Kind;
+use crate::model::schema::Shown;
+use crate::model::schema::Value;
+use crate::model::schema::read_endpoint as read;
 
 const SIDES: &[&str] = &["home", "remote"];
 const ROLES: &[&str] = &["initiator", "responder", "both"];

@@ -5,18 +5,16 @@
 
 mod judged;
 mod latency;
-mod others;
 mod speech;
 mod spoken;
 mod whole;
 
 use std::sync::LazyLock;
 
-pub use crate::detect::field_table::others::OTHER_FIELDS;
-use crate::detect::fields::Field;
-use crate::detect::fields::Get;
-use crate::detect::fields::Kind;
-use crate::detect::fields::Shown;
+use crate::model::schema::Field;
+use crate::model::schema::Get;
+use crate::model::schema::Kind;
+use crate::model::schema::Shown;
 
 type Row = (&'static str, Kind, &'static str, Shown, Get, &'static str);
 

@@ -3,15 +3,15 @@
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have, unless it says so.
 
-use crate::detect::field_table::field;
-use crate::detect::fields::Field;
-use crate::detect::fields::Kind;
-use crate::detect::fields::List;
-use crate::detect::fields::Shown;
-use crate::detect::fields::Value;
-use crate::detect::read;
 use crate::model::Addr;
 use crate::model::record::Protocol;
+use crate::model::schema::Field;
+use crate::model::schema::Kind;
+use crate::model::schema::List;
+use crate::model::schema::Shown;
+use crate::model::schema::Value;
+use crate::model::schema::read;
+use crate::model::schema::session::field;
 
 const DIRECTIONS: &[&str] = &["inbound", "outbound", "internal", "external"];
 

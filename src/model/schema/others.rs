@@ -3,8 +3,8 @@
 //! Owns: their names, types and meanings. In: nothing. Out: rows of the reference. Never:
 //! accessors: emit writes them from alerts and incidents.
 
-use crate::detect::fields::Kind;
-use crate::detect::fields::OtherField;
+use crate::model::schema::Kind;
+use crate::model::schema::OtherField;
 
 type Row = (&'static str, Kind, &'static str, &'static str);
 
