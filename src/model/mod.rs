@@ -26,6 +26,7 @@ pub mod physics;
 pub mod protocol;
 pub mod protocol_docs;
 pub mod record;
+mod record_rtt;
 pub mod scan;
 pub mod schema;
 pub mod stamp;

@@ -17,7 +17,7 @@ pub use crate::model::facts::SshFacts;
 pub use crate::model::facts::StunFacts;
 pub use crate::model::facts::TlsFacts;
 pub use crate::model::facts::Wrapping;
-use crate::model::latency::RoundTrips;
+pub use crate::model::latency::Leg;
 pub use crate::model::physics::Physics;
 pub use crate::model::physics::PhysicsVerdict;
 pub use crate::model::protocol::Protocol;
@@ -131,15 +131,6 @@ impl Party {
     pub fn origin(&self) -> Addr {
         self.behind.map_or(self.ip, Addr::from)
     }
-}
-
-/// One leg: the full round trips between the sensor and one end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leg {
-    /// TCP handshake round trip in ns; absent where Karn's rule, Fast Open or loss forbid it.
-    pub handshake_ns: Option<u64>,
-    /// Round trips taken while the session ran.
-    pub in_session: Option<RoundTrips>,
 }
 
 /// What the initiator's SYN said.

@@ -11,6 +11,8 @@ mod privilege;
 mod sockets;
 mod syscalls;
 
+pub use privilege::Obstacle;
+
 use std::fmt;
 use std::os::fd::RawFd;
 use std::path::Path;
@@ -19,7 +21,6 @@ use std::path::PathBuf;
 use nix::unistd::AccessFlags;
 
 use crate::model::Error;
-pub use crate::sandbox::privilege::Obstacle;
 
 /// What the process keeps.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,80 @@
+//! Round trips of a whole record: what its clock can tell, and the transport's lowest.
+//!
+//! Owns: the choice among the legs and exchanges of one session. In: a record whose legs and facts
+//! are filled. Out: nanoseconds, or nothing. Never: measures.
+
+use crate::model::Nanos;
+use crate::model::Record;
+use crate::model::Transport;
+use crate::model::facts::Facts;
+use crate::model::latency::Exchange;
+use crate::model::latency::Turn;
+use crate::model::record::Direction;
+
+impl Facts {
+    /// The lowest round trip of an exchange over UDP, and which it was: to the initiator, or to the
+    /// responder.
+    pub fn over_udp(&self, by_initiator: bool) -> Option<Turn> {
+        let asked = self.dns.as_ref().and_then(|dns| dns.round_trip_ns).filter(|_| !by_initiator);
+        let dns = asked.map(|round_trip_ns| Turn {
+            exchange: Exchange::Dns,
+            by_initiator,
+            round_trip_ns,
+        });
+        dns.or_else(|| self.turns.as_ref()?.over_udp(by_initiator))
+    }
+
+    /// The word for the exchange that the responder's leg rests on, else the initiator's.
+    pub fn method_over_udp(&self) -> Option<&'static str> {
+        let turn = self.over_udp(false).or_else(|| self.over_udp(true))?;
+        Some(turn.exchange.as_str())
+    }
+}
+
+impl Record {
+    /// Leaves out what the clock of the packets' times cannot tell: spans within its grain say
+    /// nothing of a distance.
+    pub fn settle_clock(&mut self) {
+        let grain = self.grain;
+        let tells = |ns: u64| grain.tells(Nanos(ns));
+        for leg in [&mut self.near, &mut self.far] {
+            leg.handshake_ns = leg.handshake_ns.filter(|ns| tells(*ns));
+            leg.in_session = leg.in_session.filter(|trips| tells(trips.min_ns));
+        }
+        if let Some(turns) = &mut self.facts.turns {
+            turns.turns.retain(|turn| tells(turn.round_trip_ns));
+            turns.near = turns.near.filter(|turn| tells(turn.round_trip_ns));
+            turns.far = turns.far.filter(|turn| tells(turn.round_trip_ns));
+        }
+        if let Some(dns) = &mut self.facts.dns {
+            dns.round_trip_ns = dns.round_trip_ns.filter(|ns| tells(*ns));
+        }
+    }
+
+    /// Doubts who began it, where that is to be shown by more than packets which nobody had to
+    /// answer: without TCP's handshake, an initiator from outside has to answer something itself.
+    pub fn settle_confirmed(&mut self) {
+        let outside = matches!(self.context.direction, Direction::Inbound | Direction::External);
+        let answered = self.facts.turns.as_ref().is_some_and(|turns| turns.answered);
+        self.quality.unconfirmed |= self.transport != Transport::TCP && outside && !answered;
+    }
+
+    /// The transport round trip between the sensor and the initiator, or the responder, in ns: of
+    /// TCP the leg's; of UDP the lowest one that is answered without thought ([`Turns::near`]).
+    ///
+    /// Those are QUIC's first packet and acknowledgement (RFC 9000 section 13.2.1), DTLS's cookie
+    /// (RFC 9147 section 5.1), IKE's cookie and liveness check (RFC 7296 sections 2.6, 1.4),
+    /// WireGuard's handshake, OpenVPN's acknowledgements and STUN's responses (RFC 8489 section 6):
+    /// whoever ends the transport must answer, and does so at once. Not those are answers that
+    /// wait for public-key arithmetic (a DTLS or QUIC flight, `IKE_AUTH`), which are longer by the
+    /// work; DNS, where the resolver asks others; and OpenVPN over TCP, which a proxy passes on.
+    pub fn transport_ns(&self, of_initiator: bool) -> Option<u64> {
+        let leg = if of_initiator { &self.near } else { &self.far };
+        let reflex = || {
+            let turns = self.facts.turns.as_deref().filter(|_| self.transport != Transport::TCP)?;
+            let turn = if of_initiator { turns.near } else { turns.far };
+            turn.map(|turn| turn.round_trip_ns)
+        };
+        leg.transport_ns().or_else(reflex)
+    }
+}
