@@ -30,15 +30,15 @@ use longhaul::enrich::EnrichOptions;
 use longhaul::enrich::Enricher;
 use longhaul::evidence::tls::observe_tls;
 use longhaul::model::Counter;
+use longhaul::model::Interest;
 use longhaul::model::Packet;
 use longhaul::model::Record;
+use longhaul::model::Segment;
 use longhaul::model::record::Facts;
 use longhaul::pipeline::NoProgress;
 use longhaul::pipeline::run_tapped;
 use longhaul::session::Arrival;
-use longhaul::session::Delivery;
 use longhaul::session::Finished;
-use longhaul::session::Interest;
 use longhaul::session::Listener;
 use longhaul::session::Shard;
 use longhaul::session::Timeouts;
@@ -90,7 +90,7 @@ fn records() -> Vec<Record> {
 struct Deaf;
 
 impl Listener<()> for Deaf {
-    fn deliver(&mut self, _: &mut Option<Box<()>>, _: &Delivery<'_>) -> Interest {
+    fn deliver(&mut self, _: &mut Option<Box<()>>, _: &Segment<'_>) -> Interest {
         Interest::Done
     }
     fn finish(&mut self, finished: Finished<()>) {
@@ -150,7 +150,7 @@ fn record_plane(criterion: &mut Criterion) {
     group.bench_function("TLS hello with JA3 and JA4", |b| {
         b.iter(|| {
             let mut facts = Facts::default();
-            let role = longhaul::evidence::step::Role::Initiator;
+            let role = longhaul::model::Peer::Initiator;
             black_box(observe_tls(&hello, role, &mut facts));
             facts
         });

@@ -14,25 +14,23 @@ use longhaul::endpoints::baseline::Baselines;
 use longhaul::enrich::lists::Lists;
 use longhaul::enrich::subjects::Subjects;
 use longhaul::evidence::Observers;
-use longhaul::evidence::Segment;
-use longhaul::evidence::step::Role;
 use longhaul::evidence::step::Step;
 use longhaul::model::Addr;
 use longhaul::model::Counter;
 use longhaul::model::Counters;
 use longhaul::model::Frame;
+use longhaul::model::Interest;
 use longhaul::model::LinkType;
 use longhaul::model::Nanos;
+use longhaul::model::Peer;
+use longhaul::model::Segment;
 use longhaul::model::Transport;
 use longhaul::model::record::Facts;
 use longhaul::session::Arrival;
-use longhaul::session::Delivery;
 use longhaul::session::Finished;
-use longhaul::session::Interest;
 use longhaul::session::Listener;
 use longhaul::session::Room;
 use longhaul::session::Shard;
-use longhaul::session::Side;
 use longhaul::session::Timeouts;
 use sha2::Digest;
 use sha2::Sha256;
@@ -98,19 +96,19 @@ pub fn decode(data: &[u8]) {
 /// TLS records from either side.
 pub fn tls(data: &[u8]) {
     let mut facts = Facts::default();
-    longhaul::evidence::tls::observe_tls(data, Role::Initiator, &mut facts);
-    longhaul::evidence::tls::observe_tls(data, Role::Responder, &mut facts);
+    longhaul::evidence::tls::observe_tls(data, Peer::Initiator, &mut facts);
+    longhaul::evidence::tls::observe_tls(data, Peer::Responder, &mut facts);
 }
 
 /// A DTLS datagram from either side.
 pub fn dtls(data: &[u8]) {
     let mut facts = Facts::default();
     let mut state = longhaul::evidence::dtls::DtlsState::default();
-    state.observe(data, Role::Initiator, &mut facts);
+    state.observe(data, Peer::Initiator, &mut facts);
     // The same bytes cut in two: messages are kept from one datagram to the next.
     let (first, second) = data.split_at(data.len() / 2);
     for piece in [first, second, data] {
-        state.observe(piece, Role::Responder, &mut facts);
+        state.observe(piece, Peer::Responder, &mut facts);
     }
 }
 
@@ -120,8 +118,8 @@ pub fn quic(data: &[u8]) {
     let mut state = longhaul::evidence::quic::QuicState::default();
     let (first, second) = data.split_at(data.len() / 2);
     for datagram in [data, first, second] {
-        state.observe(datagram, Role::Initiator, &mut facts);
-        state.observe(datagram, Role::Responder, &mut facts);
+        state.observe(datagram, Peer::Initiator, &mut facts);
+        state.observe(datagram, Peer::Responder, &mut facts);
     }
 }
 
@@ -148,13 +146,12 @@ fn observe(data: &[u8], transport: Transport, responder_port: u16) {
     while let Some(first) = rest.first() {
         let len = (usize::from(*first) * 4 + 1).min(rest.len());
         let (payload, after) = rest.split_at(len);
-        let role = if len % 3 == 0 { Role::Responder } else { Role::Initiator };
+        let role = if len % 3 == 0 { Peer::Responder } else { Peer::Initiator };
         let segment = Segment {
             payload,
-            role,
+            from: role,
             transport,
-            initiator_port: 40_000,
-            responder_port,
+            ports: (40_000, responder_port),
             gap: len % 7 == 0,
             time: Nanos::ZERO,
             opened: None,
@@ -179,10 +176,9 @@ fn talk(data: &[u8], ports: (u16, u16)) {
         sent += 1;
         let segment = Segment {
             payload,
-            role: if sent % 2 == 1 { Role::Initiator } else { Role::Responder },
+            from: if sent % 2 == 1 { Peer::Initiator } else { Peer::Responder },
             transport: Transport::UDP,
-            initiator_port: ports.0,
-            responder_port: ports.1,
+            ports: (ports.0, ports.1),
             gap: false,
             time: Nanos(sent * 1_000_000),
             opened: None,
@@ -254,7 +250,7 @@ pub fn openings(data: &[u8]) {
     while let [length, side, after @ ..] = rest {
         let (piece, following) = after.split_at(usize::from(*length).min(after.len()));
         rest = following;
-        let role = if side % 2 == 0 { Role::Initiator } else { Role::Responder };
+        let role = if side % 2 == 0 { Peer::Initiator } else { Peer::Responder };
         let sign = longhaul::evidence::openings::sign(piece, role, Some(&openings));
         if let (Some(true), Step::Used(size)) = (sign, openings.observe(piece, role, &mut facts)) {
             assert!(size > 0 && size <= piece.len());
@@ -276,7 +272,7 @@ pub fn messages(data: &[u8]) {
     }
     let mut facts = Facts::default();
     longhaul::evidence::page::observe_page(data, &mut facts);
-    longhaul::evidence::websocket::observe(data, Role::Responder, &mut facts);
+    longhaul::evidence::websocket::observe(data, Peer::Responder, &mut facts);
     if let Some(title) = facts.http.and_then(|http| http.title) {
         assert!(title.len() <= 3 * 128);
     }
@@ -304,7 +300,7 @@ pub fn greetings(data: &[u8]) {
     while let Some(([low, high], after)) = rest.split_first_chunk::<2>() {
         let (piece, following) = after.split_at(usize::from(*low).min(after.len()));
         rest = following;
-        let role = if high % 2 == 0 { Role::Initiator } else { Role::Responder };
+        let role = if high % 2 == 0 { Peer::Initiator } else { Peer::Responder };
         if let Step::Used(size) = greetings.observe(piece, role, high % 3 == 0, &mut facts) {
             assert!(size <= piece.len());
         }
@@ -413,26 +409,9 @@ struct Ear {
 }
 
 impl Listener<Observers> for Ear {
-    fn deliver(&mut self, extra: &mut Option<Box<Observers>>, delivery: &Delivery<'_>) -> Interest {
-        let segment = Segment {
-            payload: delivery.payload,
-            role: match delivery.from {
-                Side::Initiator => Role::Initiator,
-                Side::Responder => Role::Responder,
-            },
-            transport: delivery.transport,
-            initiator_port: delivery.ports.0,
-            responder_port: delivery.ports.1,
-            gap: delivery.gap,
-            time: delivery.time,
-            opened: None,
-            troubles: 0,
-            numbers: (0, 0),
-        };
-        match extra.get_or_insert_default().observe(&segment, &mut self.counters) {
-            longhaul::evidence::Interest::More => Interest::More,
-            longhaul::evidence::Interest::Done => Interest::Done,
-        }
+    fn deliver(&mut self, extra: &mut Option<Box<Observers>>, delivery: &Segment<'_>) -> Interest {
+        let segment = Segment { opened: None, troubles: 0, numbers: (0, 0), ..*delivery };
+        extra.get_or_insert_default().observe(&segment, &mut self.counters)
     }
 
     fn finish(&mut self, _: Finished<Observers>) {

@@ -19,18 +19,18 @@ use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
 use longhaul::model::Counter;
 use longhaul::model::Frame;
+use longhaul::model::Interest;
 use longhaul::model::LinkType;
 use longhaul::model::Nanos;
 use longhaul::model::Record;
+use longhaul::model::Segment;
 use longhaul::model::latency::Methods;
 use longhaul::model::latency::RoundTrips;
 use longhaul::model::record::Leg;
 use longhaul::pipeline::NoProgress;
 use longhaul::pipeline::run_tapped;
 use longhaul::session::Arrival;
-use longhaul::session::Delivery;
 use longhaul::session::Finished;
-use longhaul::session::Interest;
 use longhaul::session::Listener;
 use longhaul::session::Shard;
 use longhaul::session::Timeouts;
@@ -60,7 +60,7 @@ const SECOND_COPY: u64 = 800 * MS;
 struct Ledger(Vec<Record>);
 
 impl Listener<()> for Ledger {
-    fn deliver(&mut self, _extra: &mut Option<Box<()>>, _delivery: &Delivery<'_>) -> Interest {
+    fn deliver(&mut self, _extra: &mut Option<Box<()>>, _delivery: &Segment<'_>) -> Interest {
         Interest::More
     }
 

@@ -5,10 +5,10 @@
 
 use crate::evidence::held::Held;
 use crate::evidence::held::Measure;
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls::observe_tls;
 use crate::model::Heap;
+use crate::model::Peer;
 use crate::model::record::Facts;
 
 /// A hello, and a server's certificates behind its own.
@@ -36,7 +36,7 @@ impl ControlTls {
     }
 
     /// Takes a piece; the first has number 1.
-    pub fn take(&mut self, number: u32, piece: &[u8], role: Role, facts: &mut Facts) {
+    pub fn take(&mut self, number: u32, piece: &[u8], role: Peer, facts: &mut Facts) {
         if self.over || piece.is_empty() || number != self.last.wrapping_add(1) {
             return;
         }
@@ -83,7 +83,7 @@ mod tests {
     fn tell(pieces: &[(u32, &[u8])]) -> Option<[u8; 16]> {
         let (mut tls, mut facts) = (ControlTls::default(), Facts::default());
         for (number, piece) in pieces {
-            tls.take(*number, piece, Role::Initiator, &mut facts);
+            tls.take(*number, piece, Peer::Initiator, &mut facts);
         }
         facts.tls.and_then(|tls| tls.ja3)
     }

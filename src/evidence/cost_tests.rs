@@ -6,18 +6,18 @@
 
 use super::*;
 use crate::model::Counter;
+use crate::model::Nanos;
 use crate::wire::reader::visited;
 
 /// The least frame that carries a byte: what a segment costs its sender.
 const FRAME: usize = 60;
 
-fn segment<'a>(role: Role, to: (Transport, u16), payload: &'a [u8]) -> Segment<'a> {
+fn segment<'a>(role: Peer, to: (Transport, u16), payload: &'a [u8]) -> Segment<'a> {
     Segment {
         payload,
-        role,
+        from: role,
         transport: to.0,
-        initiator_port: 50_000,
-        responder_port: to.1,
+        ports: (50_000, to.1),
         gap: false,
         time: Nanos::ZERO,
         opened: None,
@@ -27,7 +27,7 @@ fn segment<'a>(role: Role, to: (Transport, u16), payload: &'a [u8]) -> Segment<'
 }
 
 /// Bytes looked at for each byte of the frames that carry these payloads.
-fn cost(to: (Transport, u16), pieces: &[(Role, &[u8])]) -> (f64, Observers, Counters) {
+fn cost(to: (Transport, u16), pieces: &[(Peer, &[u8])]) -> (f64, Observers, Counters) {
     let (mut observers, mut counters) = (Observers::default(), Counters::default());
     visited::take();
     for (role, bytes) in pieces {
@@ -38,7 +38,7 @@ fn cost(to: (Transport, u16), pieces: &[(Role, &[u8])]) -> (f64, Observers, Coun
 }
 
 /// The same of a stream whose segments hold a byte each.
-fn cost_of_bytes(port: u16, role: Role, bytes: &[u8]) -> (f64, Observers, Counters) {
+fn cost_of_bytes(port: u16, role: Peer, bytes: &[u8]) -> (f64, Observers, Counters) {
     let pieces: Vec<_> = bytes.iter().map(|b| (role, std::slice::from_ref(b))).collect();
     cost((Transport::TCP, port), &pieces)
 }
@@ -68,7 +68,7 @@ fn pointers_into_a_chain_of_pointers() {
         let name = if n == 0 { 12 } else { at - 12 };
         message.extend(record(&(0xc000 | name).to_be_bytes(), 255, &[]));
     }
-    let (cost, observers, counters) = cost(UDP, &[(Role::Responder, &message)]);
+    let (cost, observers, counters) = cost(UDP, &[(Peer::Responder, &message)]);
     assert!(cost < 16.0, "{cost} a byte");
     assert_eq!(counters.get(Counter::ParseFailures), 1, "and it is counted");
     let facts = observers.into_facts();
@@ -84,7 +84,7 @@ fn many_records_with_one_long_name() {
     for _ in 0..120 {
         message.extend(record(&(0xc000 | at).to_be_bytes(), 255, &[]));
     }
-    let (cost, ..) = cost(UDP, &[(Role::Responder, &message)]);
+    let (cost, ..) = cost(UDP, &[(Peer::Responder, &message)]);
     assert!(cost < 16.0, "{cost} a byte");
 }
 
@@ -104,7 +104,7 @@ fn names_that_differ_in_their_last_label_only() {
         last.extend(record(&[0xc0, 12], 5, &(0xc000 | at).to_be_bytes()));
     }
     pieces.extend(std::iter::repeat_n(last, 50));
-    let pieces: Vec<_> = pieces.iter().map(|piece| (Role::Responder, &piece[..])).collect();
+    let pieces: Vec<_> = pieces.iter().map(|piece| (Peer::Responder, &piece[..])).collect();
     let (cost, ..) = cost(UDP, &pieces);
     assert!(cost < 64.0, "{cost} a byte");
 }
@@ -115,7 +115,7 @@ fn eighty_answers_cost_what_they_are_long() {
     for n in 0..80 {
         message.extend(record(&[0xc0, 12], 1, &[192, 0, 2, n]));
     }
-    let (cost, observers, _) = cost(UDP, &[(Role::Responder, &message)]);
+    let (cost, observers, _) = cost(UDP, &[(Peer::Responder, &message)]);
     assert!(cost < 8.0, "{cost} a byte");
     assert_eq!(observers.into_facts().dns.unwrap().answers.len(), 48);
 }
@@ -133,7 +133,7 @@ fn tls_records_of_one_byte() {
     let records: Vec<u8> =
         hello(6_000).into_iter().flat_map(|byte| [22, 3, 1, 0, 1, byte]).collect();
     for size in [1, 7, 1_400] {
-        let pieces: Vec<_> = records.chunks(size).map(|piece| (Role::Initiator, piece)).collect();
+        let pieces: Vec<_> = records.chunks(size).map(|piece| (Peer::Initiator, piece)).collect();
         let (cost, observers, _) = cost((Transport::TCP, 443), &pieces);
         assert!(cost < 12.0, "{cost} a byte in segments of {size}");
         assert!(observers.into_facts().tls.is_some(), "{size}");
@@ -143,7 +143,7 @@ fn tls_records_of_one_byte() {
 #[test]
 fn a_head_a_byte_a_segment() {
     let head = [&b"GET / HTTP/1.1\r\n"[..], &b"a: b\r\n".repeat(1_200), b"\r\n"].concat();
-    let (cost, observers, _) = cost_of_bytes(80, Role::Initiator, &head);
+    let (cost, observers, _) = cost_of_bytes(80, Peer::Initiator, &head);
     assert!(cost < 4.0, "{cost} a byte");
     assert!(observers.into_facts().http.is_some());
 }
@@ -152,7 +152,7 @@ fn a_head_a_byte_a_segment() {
 fn a_page_a_byte_a_segment() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9000\r\n\r\n";
     let page = [&head[..], &b"<b>".repeat(1_200), b"<title>late</title>"].concat();
-    let (cost, ..) = cost_of_bytes(80, Role::Responder, &page);
+    let (cost, ..) = cost_of_bytes(80, Peer::Responder, &page);
     assert!(cost < 4.0, "{cost} a byte");
 }
 
@@ -162,12 +162,12 @@ fn ssh_and_dns_over_tcp_a_byte_a_segment() {
     packet.extend([4, 2]);
     packet.resize(4 + 30_000, 0);
     let ssh = [&b"SSH-2.0-x\r\n"[..], &packet].concat();
-    let (cost, ..) = cost_of_bytes(22, Role::Initiator, &ssh);
+    let (cost, ..) = cost_of_bytes(22, Peer::Initiator, &ssh);
     assert!(cost < 4.0, "{cost} a byte of SSH");
     let mut message = 60_000u16.to_be_bytes().to_vec();
     message.extend(dns(0));
     message.resize(60_002, 0);
-    let (cost, observers, counters) = cost_of_bytes(53, Role::Initiator, &message);
+    let (cost, observers, counters) = cost_of_bytes(53, Peer::Initiator, &message);
     assert!(cost < 4.0, "{cost} a byte of DNS");
     assert_eq!(counters.get(Counter::MessagesOverCap), 0);
     assert!(observers.into_facts().dns.is_some(), "it was read when it was whole");
@@ -178,8 +178,8 @@ fn a_frame_of_a_websocket_a_byte_a_segment() {
     let ask = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     let agree = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     let frame = [&[0x82, 126, 0x1f, 0x00][..], &vec![b'x'; 0x1f00]].concat();
-    let bytes = frame.iter().map(|b| (Role::Responder, std::slice::from_ref(b)));
-    let head: [(Role, &[u8]); 2] = [(Role::Initiator, ask), (Role::Responder, agree)];
+    let bytes = frame.iter().map(|b| (Peer::Responder, std::slice::from_ref(b)));
+    let head: [(Peer, &[u8]); 2] = [(Peer::Initiator, ask), (Peer::Responder, agree)];
     let pieces: Vec<_> = head.into_iter().chain(bytes).collect();
     let (cost, ..) = cost((Transport::TCP, 80), &pieces);
     assert!(cost < 4.0, "{cost} a byte");
@@ -191,7 +191,7 @@ fn stun_with_nothing_but_addresses() {
     let attributes = attribute.repeat(110);
     let head = [&[0, 1][..], &(attributes.len() as u16).to_be_bytes(), &[0x21, 0x12, 0xa4, 0x42]];
     let message = [&head.concat()[..], &[9; 12], &attributes].concat();
-    let pieces: Vec<(Role, &[u8])> = vec![(Role::Initiator, &message); 40];
+    let pieces: Vec<(Peer, &[u8])> = vec![(Peer::Initiator, &message); 40];
     let (cost, ..) = cost((Transport::UDP, 3_478), &pieces);
     assert!(cost < 8.0, "{cost} a byte");
 }

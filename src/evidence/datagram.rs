@@ -4,7 +4,6 @@
 //! directions share. In: datagrams as they come. Out: calls to the observers of one protocol.
 //! Never: costs a session without a known protocol more than a few comparisons.
 
-use crate::evidence::Segment;
 use crate::evidence::dns;
 use crate::evidence::dtls::DtlsState;
 use crate::evidence::dtls_legs::DtlsLegs;
@@ -31,6 +30,7 @@ use crate::evidence::wireguard::Wireguard;
 use crate::model::Counter;
 use crate::model::Heap;
 use crate::model::Nanos;
+use crate::model::Segment;
 use crate::model::heap::ALLOCATION;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
@@ -126,7 +126,7 @@ impl Talk {
         let bytes = segment.payload;
         let Timed { legs, quic, dtls, ike, wireguard, .. } =
             &mut **self.timed.get_or_insert_default();
-        let mut at = Moment { role: segment.role, time: segment.time, facts };
+        let mut at = Moment { role: segment.from, time: segment.time, facts };
         let more = match self.spoken {
             Spoken::Quic => {
                 let opener = quic.as_deref().map(QuicState::opener).unwrap_or_default();
@@ -142,8 +142,7 @@ impl Talk {
                 more || self.stunned
             }
             Spoken::Ike => {
-                let ports = (segment.initiator_port, segment.responder_port);
-                ike.follow(bytes, ports, legs, &mut at);
+                ike.follow(bytes, segment.ports, legs, &mut at);
                 true
             }
             Spoken::Wireguard => wireguard.follow(bytes, legs, &mut at),

@@ -1,25 +1,24 @@
 use super::*;
-use crate::evidence::Interest;
 use crate::evidence::Observers;
-use crate::evidence::step::Role;
 use crate::model::Counters;
+use crate::model::Interest;
+use crate::model::Peer;
 use crate::model::Transport;
 use crate::model::latency::Exchange;
-use Role::Initiator;
-use Role::Responder;
+use Peer::Initiator;
+use Peer::Responder;
 
 const MS: u64 = 1_000_000;
 
 /// Delivers datagrams; times in milliseconds.
-fn run(ports: (u16, u16), datagrams: &[(Role, u64, Vec<u8>)]) -> (Observers, Interest) {
+fn run(ports: (u16, u16), datagrams: &[(Peer, u64, Vec<u8>)]) -> (Observers, Interest) {
     let (mut observers, mut counters) = (Observers::default(), Counters::default());
     for (role, time, payload) in datagrams {
         let segment = Segment {
             payload,
-            role: *role,
+            from: *role,
             transport: Transport::UDP,
-            initiator_port: ports.0,
-            responder_port: ports.1,
+            ports: (ports.0, ports.1),
             gap: false,
             time: Nanos(time * MS),
             opened: None,

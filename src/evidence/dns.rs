@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::model::Nanos;
+use crate::model::Peer;
 use crate::model::record::DnsFacts;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
@@ -94,16 +94,16 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
 
 /// Takes the time from a question of the initiator to its answer (a resolver's own asking
 /// included; not where the question came again).
-pub fn time(bytes: &[u8], role: Role, time: Nanos, facts: &mut Facts) {
+pub fn time(bytes: &[u8], role: Peer, time: Nanos, facts: &mut Facts) {
     let (Ok(message), Some(dns)) = (DnsMessage::parse(bytes), facts.dns.as_deref_mut()) else {
         return;
     };
     match (role, message.is_response(), dns.asked) {
-        (Role::Initiator, false, None) => dns.asked = Some((message.id, time, false)),
-        (Role::Initiator, false, Some((id, first, _))) if id == message.id => {
+        (Peer::Initiator, false, None) => dns.asked = Some((message.id, time, false)),
+        (Peer::Initiator, false, Some((id, first, _))) if id == message.id => {
             dns.asked = Some((id, first, true));
         }
-        (Role::Responder, true, Some((id, asked, again))) if id == message.id => {
+        (Peer::Responder, true, Some((id, asked, again))) if id == message.id => {
             dns.asked = None;
             if let Some(took) = time.0.checked_sub(asked.0).filter(|_| !again) {
                 dns.round_trip_ns = Some(dns.round_trip_ns.map_or(took, |low| low.min(took)));
@@ -114,7 +114,7 @@ pub fn time(bytes: &[u8], role: Role, time: Nanos, facts: &mut Facts) {
 }
 
 /// Looks at a stream: each message behind its length (RFC 1035 section 4.2.2).
-pub fn observe_dns_stream(bytes: &[u8], _role: Role, facts: &mut Facts) -> Step {
+pub fn observe_dns_stream(bytes: &[u8], _role: Peer, facts: &mut Facts) -> Step {
     let mut r = Reader::new(bytes);
     let Ok(length) = r.u16() else { return Step::NeedMore };
     let length = usize::from(length);

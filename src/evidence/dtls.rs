@@ -7,12 +7,12 @@
 //! [`TlsFacts`]: crate::model::record::TlsFacts
 
 use crate::evidence::ja4::Carrier;
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls::record_certificate;
 use crate::evidence::tls::record_client_hello;
 use crate::evidence::tls::record_server_hello;
 use crate::model::Heap;
+use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::Reader;
@@ -65,10 +65,10 @@ impl Heap for DtlsState {
 impl DtlsState {
     /// Looks at one datagram. Whoever sends the ClientHello is the DTLS client, whichever side
     /// began the session.
-    pub fn observe(&mut self, datagram: &[u8], role: Role, facts: &mut Facts) -> Step {
+    pub fn observe(&mut self, datagram: &[u8], role: Peer, facts: &mut Facts) -> Step {
         let half = match role {
-            Role::Initiator => &mut self.initiator,
-            Role::Responder => &mut self.responder,
+            Peer::Initiator => &mut self.initiator,
+            Peer::Responder => &mut self.responder,
         };
         half.observe(datagram, facts).unwrap_or_else(|why| match why {
             // The hello was read; what stands behind it is a gift.

@@ -9,7 +9,7 @@ use crate::evidence::legs::Moment;
 use crate::evidence::legs::exclude;
 use crate::evidence::quic_legs::excluded_by_hello;
 use crate::evidence::quic_legs::other;
-use crate::evidence::step::Role;
+use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
 use crate::wire::Reader;
@@ -42,7 +42,7 @@ const SEALED: u32 = u32::MAX;
 /// What is known of a session's DTLS.
 #[derive(Debug, Default)]
 pub struct DtlsLegs {
-    client: Option<Role>,
+    client: Option<Peer>,
     hello: u16,
     /// The server's flight has begun.
     flight: bool,

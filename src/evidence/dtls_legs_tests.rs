@@ -1,8 +1,8 @@
 use super::*;
 use crate::model::Nanos;
 use crate::model::record::Facts;
-use Role::Initiator;
-use Role::Responder;
+use Peer::Initiator;
+use Peer::Responder;
 
 /// A record with one whole handshake message.
 fn message(kind: u8, sequence: u8) -> Vec<u8> {
@@ -15,7 +15,7 @@ fn change() -> Vec<u8> {
     vec![CHANGE_CIPHER_SPEC, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 1]
 }
 
-fn tell(events: &[(Vec<u8>, Role, u64)]) -> (Facts, bool) {
+fn tell(events: &[(Vec<u8>, Peer, u64)]) -> (Facts, bool) {
     let (mut state, mut legs) = (DtlsLegs::default(), Legs::default());
     let (mut facts, mut more) = (Facts::default(), true);
     for (bytes, role, time) in events {
@@ -25,7 +25,7 @@ fn tell(events: &[(Vec<u8>, Role, u64)]) -> (Facts, bool) {
     (facts, more)
 }
 
-fn handshake() -> Vec<(Vec<u8>, Role, u64)> {
+fn handshake() -> Vec<(Vec<u8>, Peer, u64)> {
     vec![
         (message(1, 0), Initiator, 100),
         (message(3, 0), Responder, 140),

@@ -6,9 +6,9 @@
 use std::net::SocketAddr;
 
 use crate::evidence::rfb::RfbOpening;
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::text::shown;
+use crate::model::Peer;
 use crate::model::app_facts::Socks;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
@@ -31,11 +31,11 @@ enum Stage {
     #[default]
     Nothing,
     /// Version 5, and the methods by number: bit 15 stands for all private ones.
-    Offered(Role, u16),
+    Offered(Peer, u16),
     /// Version 4: what was asked for, and whether a user id was given.
-    Asked(Role, (Box<str>, bool)),
+    Asked(Peer, (Box<str>, bool)),
     /// Both sides agree: the client's log-in and request, the server's replies.
-    Agreed(Role),
+    Agreed(Peer),
     /// The server has replied: what follows is relayed.
     Over,
 }
@@ -49,7 +49,7 @@ pub struct Greetings {
 
 /// Whether bytes may begin one of these; `None` while they are too short to say. A comparison of
 /// one byte for nearly all streams.
-pub fn sign(bytes: &[u8], role: Role, greetings: Option<&Greetings>) -> Option<bool> {
+pub fn sign(bytes: &[u8], role: Peer, greetings: Option<&Greetings>) -> Option<bool> {
     match bytes {
         _ if greetings.is_some_and(|known| known.rfb.listens(role)) => Some(true),
         [3] | [3, 0] | [3, 0, _] | [3, 0, _, _] | [3, 0, _, _, _] => None,
@@ -74,7 +74,7 @@ impl Greetings {
     }
 
     /// Looks at the bytes at hand.
-    pub fn observe(&mut self, bytes: &[u8], role: Role, rdp: bool, facts: &mut Facts) -> Step {
+    pub fn observe(&mut self, bytes: &[u8], role: Peer, rdp: bool, facts: &mut Facts) -> Step {
         let step = match bytes.first() {
             Some(3) => observe_rdp(bytes, rdp, facts),
             Some(b'R') if !self.rfb.listens(role) => self.rfb.observe_version(bytes, role, facts),
@@ -91,7 +91,7 @@ impl Greetings {
     fn observe_socks(
         &mut self,
         bytes: &[u8],
-        role: Role,
+        role: Peer,
         facts: &mut Facts,
     ) -> Result<usize, WireError> {
         match self.stage {
@@ -148,7 +148,7 @@ impl Greetings {
     }
 
     /// A client's first message; nothing else may stand behind it but what it goes on with.
-    fn begin(&mut self, bytes: &[u8], role: Role) -> Result<usize, WireError> {
+    fn begin(&mut self, bytes: &[u8], role: Peer) -> Result<usize, WireError> {
         let (hello, size) = socks::hello(bytes)?;
         let (_, rest) = bytes.split_at_checked(size).unwrap_or((bytes, &[]));
         let alone = rest.is_empty()
@@ -166,7 +166,7 @@ impl Greetings {
         Ok(size)
     }
 
-    fn agree(&mut self, client: Role, facts: &mut Facts) {
+    fn agree(&mut self, client: Peer, facts: &mut Facts) {
         let version = if let Stage::Asked(..) = self.stage { 4 } else { 5 };
         socks_facts(facts, version);
         self.stage = Stage::Agreed(client);
@@ -215,10 +215,10 @@ fn observe_rdp(bytes: &[u8], on_port: bool, facts: &mut Facts) -> Result<usize, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Role::Initiator;
-    use Role::Responder;
+    use Peer::Initiator;
+    use Peer::Responder;
 
-    fn tell(pieces: &[(Role, &[u8])]) -> (Option<Protocol>, Vec<Step>) {
+    fn tell(pieces: &[(Peer, &[u8])]) -> (Option<Protocol>, Vec<Step>) {
         let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
         let steps = pieces
             .iter()
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn socks_5_is_told_when_both_agree() {
-        let whole: [(Role, &[u8]); 6] = [
+        let whole: [(Peer, &[u8]); 6] = [
             (Initiator, &[5, 2, 0, 2]),
             (Responder, &[5, 2]),
             (Initiator, b"\x01\x02me\x03you"),
@@ -241,18 +241,18 @@ mod tests {
         assert_eq!(protocol, Some(Protocol::Socks));
         assert_eq!(steps, [4, 2, 8, 2, 10, 10].map(Step::Used));
         assert_eq!(tell(&whole[..1]).0, None, "one side alone");
-        let refused: [(Role, &[u8]); 2] = [whole[0], (Responder, &[5, 0xff])];
+        let refused: [(Peer, &[u8]); 2] = [whole[0], (Responder, &[5, 0xff])];
         assert_eq!(tell(&refused).0, Some(Protocol::Socks));
-        let other: [(Role, &[u8]); 2] = [whole[0], (Responder, &[5, 3])];
+        let other: [(Peer, &[u8]); 2] = [whole[0], (Responder, &[5, 3])];
         assert_eq!(tell(&other).0, None, "a method that was not offered");
         assert_eq!(tell(&whole[1..]).0, None, "without a greeting");
     }
 
     #[test]
     fn socks_4_is_told_by_its_reply() {
-        let ask: (Role, &[u8]) = (Initiator, b"\x04\x01\x00\x50\x0a\0\0\x01me\0");
+        let ask: (Peer, &[u8]) = (Initiator, b"\x04\x01\x00\x50\x0a\0\0\x01me\0");
         assert_eq!(tell(&[ask]).0, None);
-        let granted: (Role, &[u8]) = (Responder, &[0, 0x5a, 0, 80, 10, 0, 0, 1]);
+        let granted: (Peer, &[u8]) = (Responder, &[0, 0x5a, 0, 80, 10, 0, 0, 1]);
         assert_eq!(tell(&[ask, granted]).0, Some(Protocol::Socks));
         assert_eq!(tell(&[ask, (Responder, &[0, 0x5a, 0])]).0, None);
     }
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn socks_says_what_was_asked_for() {
         let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
-        let pieces: [(Role, &[u8]); 6] = [
+        let pieces: [(Peer, &[u8]); 6] = [
             (Initiator, &[5, 2, 0, 2]),
             (Responder, &[5, 2]),
             (Initiator, b"\x01\x02me\x03you"),

@@ -7,7 +7,7 @@ use crate::evidence::legs::Kind;
 use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
 use crate::evidence::legs::print_of;
-use crate::evidence::step::Role;
+use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
 use crate::wire::ike::Header;
@@ -31,7 +31,7 @@ const ALTERNATING: [u8; 2] = [2, 4];
 pub struct Ike {
     /// Messages of version 1 in which the other side answered, so far.
     rounds: u8,
-    last: Option<(Role, u32)>,
+    last: Option<(Peer, u32)>,
     before: Option<u32>,
     /// Print of version 2's first request.
     begun: Option<u32>,
@@ -62,7 +62,7 @@ impl Ike {
     }
 
     fn request(&mut self, header: &Header, print: u32, legs: &mut Legs, at: &mut Moment<'_>) {
-        let other = if at.role == Role::Initiator { Role::Responder } else { Role::Initiator };
+        let other = if at.role == Peer::Initiator { Peer::Responder } else { Peer::Initiator };
         if header.exchange != SA_INIT {
             legs.answer(GO_ON, THOUGHT, at);
         } else if self.begun == Some(print) {
@@ -112,8 +112,8 @@ mod tests {
     use super::*;
     use crate::model::Nanos;
     use crate::model::record::Facts;
-    use Role::Initiator;
-    use Role::Responder;
+    use Peer::Initiator;
+    use Peer::Responder;
 
     const AUTH: u8 = crate::wire::ike::AUTH;
 
@@ -125,7 +125,7 @@ mod tests {
         out
     }
 
-    fn tell(events: &[(Vec<u8>, Role, u64)]) -> Facts {
+    fn tell(events: &[(Vec<u8>, Peer, u64)]) -> Facts {
         let (mut state, mut legs) = (Ike::default(), Legs::default());
         let mut facts = Facts::default();
         for (bytes, role, time) in events {

@@ -5,9 +5,9 @@
 //! protocol, takes a sample from what was sent again (Karn and Partridge, SIGCOMM 1987), or counts
 //! one answer twice.
 
-use crate::evidence::step::Role;
 use crate::model::Heap;
 use crate::model::Nanos;
+use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
 use crate::model::latency::Turn;
@@ -22,7 +22,7 @@ const TURNS_MAX: usize = 8;
 /// A datagram's sender, time and where to write.
 pub struct Moment<'a> {
     /// Who sent it.
-    pub role: Role,
+    pub role: Peer,
     /// When the sensor saw it.
     pub time: Nanos,
     /// Where turns go.
@@ -82,7 +82,7 @@ impl Legs {
     /// Something was asked. The same `key` and `print` once more is the same question again; with
     /// another print it is a further datagram of it.
     pub fn ask(&mut self, key: u64, print: u32, at: &Moment<'_>) {
-        let by_responder = at.role == Role::Responder;
+        let by_responder = at.role == Peer::Responder;
         if let Some(slot) = self.find(key, by_responder) {
             if slot.state == State::Waits && (slot.print == print || at.time < slot.last) {
                 slot.state = State::Void;
@@ -108,7 +108,7 @@ impl Legs {
     /// The datagram answers `key`; true where that was asked and not answered before.
     pub fn answer(&mut self, key: u64, how: (Kind, Exchange), at: &mut Moment<'_>) -> bool {
         let (kind, exchange) = how;
-        let by_initiator = at.role == Role::Initiator;
+        let by_initiator = at.role == Peer::Initiator;
         let Some(slot) = self.find(key, by_initiator) else { return false };
         let state = std::mem::replace(&mut slot.state, State::Answered);
         if state == State::Answered {
@@ -139,8 +139,8 @@ impl Legs {
     }
 
     /// An answer to `key` says nothing about time.
-    pub fn void(&mut self, key: u64, by: Role) {
-        if let Some(slot) = self.find(key, by == Role::Responder)
+    pub fn void(&mut self, key: u64, by: Peer) {
+        if let Some(slot) = self.find(key, by == Peer::Responder)
             && slot.state == State::Waits
         {
             slot.state = State::Void;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Ping);
 const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Quic);
 
-fn at(role: Role, time: u64, facts: &mut Facts) -> Moment<'_> {
+fn at(role: Peer, time: u64, facts: &mut Facts) -> Moment<'_> {
     Moment { role, time: Nanos(time), facts }
 }
 
@@ -19,12 +19,12 @@ fn excluded(facts: &Facts) -> u16 {
 #[test]
 fn a_question_and_its_answer_are_a_round_trip() {
     let (mut legs, mut facts) = (Legs::default(), Facts::default());
-    legs.ask(7, 1, &at(Role::Initiator, 100, &mut facts));
-    assert!(!legs.answer(8, REFLEX, &mut at(Role::Responder, 150, &mut facts)));
-    assert!(!legs.answer(7, REFLEX, &mut at(Role::Initiator, 150, &mut facts)));
-    assert!(legs.answer(7, REFLEX, &mut at(Role::Responder, 150, &mut facts)));
+    legs.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
+    assert!(!legs.answer(8, REFLEX, &mut at(Peer::Responder, 150, &mut facts)));
+    assert!(!legs.answer(7, REFLEX, &mut at(Peer::Initiator, 150, &mut facts)));
+    assert!(legs.answer(7, REFLEX, &mut at(Peer::Responder, 150, &mut facts)));
     assert_eq!(far(&facts), Some(50));
-    assert!(!legs.answer(7, REFLEX, &mut at(Role::Responder, 110, &mut facts)), "only once");
+    assert!(!legs.answer(7, REFLEX, &mut at(Peer::Responder, 110, &mut facts)), "only once");
     assert_eq!(far(&facts), Some(50));
 }
 
@@ -32,9 +32,9 @@ fn a_question_and_its_answer_are_a_round_trip() {
 fn a_flight_counts_from_its_end_or_its_start() {
     for (how, expected) in [(REFLEX, 60), (THOUGHT, 50)] {
         let (mut legs, mut facts) = (Legs::default(), Facts::default());
-        legs.ask(7, 1, &at(Role::Responder, 100, &mut facts));
-        legs.ask(7, 2, &at(Role::Responder, 110, &mut facts));
-        assert!(legs.answer(7, how, &mut at(Role::Initiator, 160, &mut facts)));
+        legs.ask(7, 1, &at(Peer::Responder, 100, &mut facts));
+        legs.ask(7, 2, &at(Peer::Responder, 110, &mut facts));
+        assert!(legs.answer(7, how, &mut at(Peer::Initiator, 160, &mut facts)));
         let turns = facts.turns.unwrap();
         let turn = turns.near.or(turns.turns.first().copied()).unwrap();
         assert_eq!((turn.round_trip_ns, turn.by_initiator), (expected, true));
@@ -44,18 +44,18 @@ fn a_flight_counts_from_its_end_or_its_start() {
 #[test]
 fn what_was_sent_again_gives_no_sample() {
     let (mut legs, mut facts) = (Legs::default(), Facts::default());
-    legs.ask(7, 1, &at(Role::Initiator, 100, &mut facts));
-    legs.ask(7, 1, &at(Role::Initiator, 120, &mut facts));
-    assert!(legs.answer(7, REFLEX, &mut at(Role::Responder, 150, &mut facts)));
+    legs.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
+    legs.ask(7, 1, &at(Peer::Initiator, 120, &mut facts));
+    assert!(legs.answer(7, REFLEX, &mut at(Peer::Responder, 150, &mut facts)));
     assert_eq!((far(&facts), excluded(&facts)), (None, Exclusions::LOSS));
 }
 
 #[test]
 fn a_question_longer_than_its_answer_may_be_two() {
     let (mut legs, mut facts) = (Legs::default(), Facts::default());
-    legs.ask(7, 1, &at(Role::Initiator, 100, &mut facts));
-    legs.ask(7, 2, &at(Role::Initiator, 140, &mut facts));
-    assert!(legs.answer(7, THOUGHT, &mut at(Role::Responder, 170, &mut facts)));
+    legs.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
+    legs.ask(7, 2, &at(Peer::Initiator, 140, &mut facts));
+    assert!(legs.answer(7, THOUGHT, &mut at(Peer::Responder, 170, &mut facts)));
     assert_eq!(excluded(&facts), Exclusions::SPLIT_FLIGHT);
     assert!(facts.turns.unwrap().turns.is_empty());
 }
@@ -63,8 +63,8 @@ fn a_question_longer_than_its_answer_may_be_two() {
 #[test]
 fn a_clock_that_steps_back_gives_no_sample() {
     let (mut legs, mut facts) = (Legs::default(), Facts::default());
-    legs.ask(7, 1, &at(Role::Initiator, 100, &mut facts));
-    assert!(legs.answer(7, REFLEX, &mut at(Role::Responder, 90, &mut facts)));
+    legs.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
+    assert!(legs.answer(7, REFLEX, &mut at(Peer::Responder, 90, &mut facts)));
     assert_eq!((far(&facts), excluded(&facts)), (None, Exclusions::LOSS));
 }
 
@@ -72,8 +72,8 @@ fn a_clock_that_steps_back_gives_no_sample() {
 fn the_lowest_round_trip_stays() {
     let (mut legs, mut facts) = (Legs::default(), Facts::default());
     for (key, took) in [(1u64, 30), (2, 20), (3, 40)] {
-        legs.ask(key, 0, &at(Role::Initiator, key * 100, &mut facts));
-        legs.answer(key, REFLEX, &mut at(Role::Responder, key * 100 + took, &mut facts));
+        legs.ask(key, 0, &at(Peer::Initiator, key * 100, &mut facts));
+        legs.answer(key, REFLEX, &mut at(Peer::Responder, key * 100 + took, &mut facts));
     }
     assert_eq!(far(&facts), Some(20));
 }
@@ -103,9 +103,9 @@ proptest! {
         line.sort_unstable();
         for (time, key, asks) in line {
             if asks {
-                legs.ask(key, 1, &at(Role::Initiator, time, &mut facts));
+                legs.ask(key, 1, &at(Peer::Initiator, time, &mut facts));
             } else {
-                legs.answer(key, REFLEX, &mut at(Role::Responder, time, &mut facts));
+                legs.answer(key, REFLEX, &mut at(Peer::Responder, time, &mut facts));
             }
         }
         prop_assert!(far(&facts).is_none_or(|sample| sample >= round_trip));

@@ -50,7 +50,6 @@ pub use speaker::speaker;
 
 use crate::evidence::datagram::Talk;
 use crate::evidence::shape::Shape;
-use crate::evidence::step::Role;
 use crate::evidence::stream::Around;
 use crate::evidence::stream::Lane;
 use crate::evidence::stream::Mode;
@@ -58,46 +57,14 @@ use crate::evidence::turns::Beside;
 use crate::evidence::turns::Watch;
 pub use crate::evidence::weight::Weight;
 use crate::model::Counters;
-use crate::model::Nanos;
+use crate::model::Interest;
+use crate::model::Peer;
+use crate::model::Segment;
 use crate::model::Transport;
 use crate::model::record::Facts;
 use crate::model::record::FirstBytes;
 use crate::model::record::Wrapping;
 use crate::wire::payload::Matcher;
-
-/// Payload of one session as the session stage delivers it.
-#[derive(Clone, Copy, Debug)]
-pub struct Segment<'a> {
-    /// TCP: the next bytes in order. UDP: one datagram.
-    pub payload: &'a [u8],
-    /// Who sent it.
-    pub role: Role,
-    /// TCP, UDP, or another: of that the first payload of each side is looked at.
-    pub transport: Transport,
-    /// Initiator's port.
-    pub initiator_port: u16,
-    /// Responder's port.
-    pub responder_port: u16,
-    /// Bytes were lost just before this.
-    pub gap: bool,
-    /// The packet's time.
-    pub time: Nanos,
-    /// TCP: when the SYN-ACK passed, where the handshake gives the initiator's leg.
-    pub opened: Option<Nanos>,
-    /// TCP: repetitions, early segments and holes of the session so far.
-    pub troubles: u32,
-    /// TCP: sequence number behind the last byte, and the acknowledgement that came along.
-    pub numbers: (u32, u32),
-}
-
-/// Whether further segments are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// Go on delivering.
-    More,
-    /// Nobody listens to this session any more: neither deliver nor buffer.
-    Done,
-}
 
 /// What watches the turns of a session.
 #[derive(Debug, Default)]
@@ -131,22 +98,22 @@ impl Observers {
             return self.interest();
         }
         let watched = self.watched();
-        let lane = match segment.role {
-            Role::Initiator => &mut self.initiator,
-            Role::Responder => &mut self.responder,
+        let lane = match segment.from {
+            Peer::Initiator => &mut self.initiator,
+            Peer::Responder => &mut self.responder,
         };
         // Most segments come when all is told, or in a body that nobody reads: they add no facts.
         let mut grows = lane.mode != Mode::Done && !lane.passes_over(segment.payload, segment.gap);
         if lane.mode != Mode::Done {
-            let ports = (segment.initiator_port, segment.responder_port);
-            let role = segment.role;
+            let ports = segment.ports;
+            let role = segment.from;
             let mut around =
                 Around { role, ports, facts: &mut self.facts, talk: &mut self.talk, counters };
             match segment.transport {
                 Transport::TCP => {
                     lane.observe(segment.payload, segment.gap, &mut around);
                     // Over TCP it tells what is spoken, and times nothing.
-                    let deaf = !self.wants(Role::Initiator) && !self.wants(Role::Responder);
+                    let deaf = !self.wants(Peer::Initiator) && !self.wants(Peer::Responder);
                     self.talk.take_if(|talk| deaf || talk.is_spent());
                 }
                 Transport::UDP => {
@@ -186,12 +153,12 @@ impl Observers {
     /// Holds the first bytes of a direction against the table; to be called before
     /// [`Observers::observe`] has seen them. Later bytes cost a comparison.
     pub fn look(&mut self, segment: &Segment<'_>, matcher: &Matcher) {
-        let from = segment.role == Role::Initiator;
+        let from = segment.from == Peer::Initiator;
         let lane = if from { &self.initiator } else { &self.responder };
         if !lane.is_fresh() || segment.gap {
             return;
         }
-        let (transport, port) = (segment.transport, segment.responder_port);
+        let (transport, port) = (segment.transport, segment.ports.1);
         let fits = matcher.look(transport, port, from, segment.payload);
         if fits == 0 {
             return;
@@ -245,7 +212,7 @@ impl Observers {
     /// Whether anybody still listens to either direction.
     pub fn interest(&self) -> Interest {
         let watching = matches!(self.watching, Watching::On(_)) || self.times();
-        if watching || self.wants(Role::Initiator) || self.wants(Role::Responder) {
+        if watching || self.wants(Peer::Initiator) || self.wants(Peer::Responder) {
             Interest::More
         } else {
             Interest::Done
@@ -258,10 +225,10 @@ impl Observers {
     }
 
     /// Whether anybody still listens to what this side sends.
-    pub fn wants(&self, role: Role) -> bool {
+    pub fn wants(&self, role: Peer) -> bool {
         let lane = match role {
-            Role::Initiator => &self.initiator,
-            Role::Responder => &self.responder,
+            Peer::Initiator => &self.initiator,
+            Peer::Responder => &self.responder,
         };
         lane.mode != Mode::Done
     }

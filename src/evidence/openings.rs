@@ -3,9 +3,9 @@
 //! Owns: the claims of both sides. In: the bytes at hand of one direction. Out: the protocol.
 //! Never: believes one side alone where others begin alike.
 
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::text::shown;
+use crate::model::Peer;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
 use crate::wire::WireError;
@@ -31,12 +31,12 @@ pub struct Openings {
 }
 
 /// Whether bytes may begin one of these; `None` while they are too short to say.
-pub fn sign(bytes: &[u8], role: Role, openings: Option<&Openings>) -> Option<bool> {
-    if role == Role::Responder && matches!(bytes.first(), Some(b'2' | b'*' | b'+')) {
+pub fn sign(bytes: &[u8], role: Peer, openings: Option<&Openings>) -> Option<bool> {
+    if role == Peer::Responder && matches!(bytes.first(), Some(b'2' | b'*' | b'+')) {
         return line_sign(bytes, || openings::greeting(bytes).is_some());
     }
     if let Some(greeted) =
-        openings.and_then(|known| known.greeted).filter(|_| role == Role::Initiator)
+        openings.and_then(|known| known.greeted).filter(|_| role == Peer::Initiator)
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
     {
         return line_sign(bytes, || openings::answer(bytes, greeted).is_some());
@@ -62,7 +62,7 @@ impl Openings {
 
     /// Looks at the bytes at hand. What is told by text, or by both sides only, is passed over:
     /// another protocol may begin later.
-    pub fn observe(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+    pub fn observe(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
         if self.observe_text(bytes, role, facts) {
             return Step::NotMine;
         }
@@ -76,8 +76,8 @@ impl Openings {
             spoken.ldap_bind.get_or_insert_with(|| shown(name, BIND_BYTES_MAX));
         }
         let (own, peer) = match role {
-            Role::Initiator => (&mut self.initiator, self.responder),
-            Role::Responder => (&mut self.responder, self.initiator),
+            Peer::Initiator => (&mut self.initiator, self.responder),
+            Peer::Responder => (&mut self.responder, self.initiator),
         };
         // Commands of Telnet one after the other are as good as side by side.
         let again = claim.protocol == Protocol::Telnet && *own == Some(Protocol::Telnet);
@@ -100,21 +100,21 @@ impl Openings {
     }
 
     /// Whether this is a line of a dialogue in text.
-    fn observe_text(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> bool {
+    fn observe_text(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> bool {
         match (role, self.greeted) {
-            (Role::Responder, None) => {
+            (Peer::Responder, None) => {
                 self.greeted = openings::greeting(bytes);
                 self.greeted.is_some()
             }
-            (Role::Initiator, Some(greeted)) => match openings::answer(bytes, greeted) {
+            (Peer::Initiator, Some(greeted)) => match openings::answer(bytes, greeted) {
                 Some(protocol) => {
                     facts.protocol.get_or_insert(protocol);
                     true
                 }
                 None => false,
             },
-            (Role::Responder, Some(_)) => openings::greeting(bytes).is_some(),
-            (Role::Initiator, None) => false,
+            (Peer::Responder, Some(_)) => openings::greeting(bytes).is_some(),
+            (Peer::Initiator, None) => false,
         }
     }
 }
@@ -122,10 +122,10 @@ impl Openings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Role::Initiator;
-    use Role::Responder;
+    use Peer::Initiator;
+    use Peer::Responder;
 
-    fn told(pieces: &[(Role, &[u8])]) -> Option<Protocol> {
+    fn told(pieces: &[(Peer, &[u8])]) -> Option<Protocol> {
         let (mut openings, mut facts) = (Openings::default(), Facts::default());
         for (role, bytes) in pieces {
             if sign(bytes, *role, Some(&openings)) == Some(true) {
@@ -144,13 +144,13 @@ mod tests {
         assert_eq!(told(&[(Responder, ask), (Initiator, offer)]), Some(Protocol::Telnet));
         let masked = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
         assert_eq!(told(&[(Initiator, &masked)]), None);
-        let both: [(Role, &[u8]); 2] = [(Initiator, &masked), (Responder, b"\x81\x05Hello")];
+        let both: [(Peer, &[u8]); 2] = [(Initiator, &masked), (Responder, b"\x81\x05Hello")];
         assert_eq!(told(&both), Some(Protocol::Websocket));
     }
 
     #[test]
     fn text_needs_a_greeting_and_an_answer() {
-        let greeting: (Role, &[u8]) = (Responder, b"220 mail.example ESMTP\r\n");
+        let greeting: (Peer, &[u8]) = (Responder, b"220 mail.example ESMTP\r\n");
         assert_eq!(told(&[greeting]), None);
         assert_eq!(told(&[(Initiator, b"EHLO me\r\n")]), None);
         assert_eq!(told(&[greeting, (Initiator, b"EHLO me\r\n")]), Some(Protocol::Smtp));

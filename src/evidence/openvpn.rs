@@ -8,9 +8,9 @@ use crate::evidence::control_tls::ControlTls;
 use crate::evidence::legs::Kind;
 use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::model::Heap;
+use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
@@ -46,7 +46,7 @@ pub const fn stream_sign(bytes: &[u8]) -> Option<bool> {
 /// What is known of a session's OpenVPN.
 #[derive(Debug, Default)]
 pub struct Openvpn {
-    client: Option<(Role, Seal, u64)>,
+    client: Option<(Peer, Seal, u64)>,
     told: bool,
     /// What the client's and the server's control packets carry.
     tls: [Option<Box<ControlTls>>; 2],
@@ -65,7 +65,7 @@ impl Openvpn {
     }
 
     /// Whether a packet may begin OpenVPN, or answer what began it.
-    pub fn may_be(&self, packet: &[u8], role: Role) -> bool {
+    pub fn may_be(&self, packet: &[u8], role: Peer) -> bool {
         match packet.first() {
             Some(0x38 | 0x50) => openvpn::client_reset(packet).is_some(),
             Some(0x40) => self.is_answer(packet, role),
@@ -73,14 +73,14 @@ impl Openvpn {
         }
     }
 
-    fn is_answer(&self, packet: &[u8], role: Role) -> bool {
+    fn is_answer(&self, packet: &[u8], role: Peer) -> bool {
         self.client.is_some_and(|(client, seal, session)| {
             client != role && openvpn::is_server_reset(packet, seal, session)
         })
     }
 
     /// Notes who begins, or that the other side answers in kind.
-    fn tell(&mut self, packet: &[u8], role: Role, facts: &mut Facts) {
+    fn tell(&mut self, packet: &[u8], role: Peer, facts: &mut Facts) {
         if self.told {
             return;
         }
@@ -93,7 +93,7 @@ impl Openvpn {
     }
 
     /// Looks at the start of a stream, in which a length stands before each packet.
-    pub fn observe_stream(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+    pub fn observe_stream(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
         let mut r = Reader::new(bytes);
         let Ok(length) = r.u16() else { return Step::NeedMore };
         if self.client.is_some_and(|(client, ..)| client == role || self.told) {
@@ -115,7 +115,7 @@ impl Openvpn {
 
     /// Looks at a packet of a stream behind that side's reset: further control packets, until its
     /// TLS has said what there is, or data.
-    fn go_on(&mut self, bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+    fn go_on(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
         let mut r = Reader::new(bytes);
         let Ok(length) = r.u16() else { return Step::NeedMore };
         let length = usize::from(length);
@@ -139,7 +139,7 @@ impl Openvpn {
     }
 
     /// Gives TLS what a control packet carries.
-    fn take_tls(&mut self, control: &openvpn::Control<'_>, role: Role, facts: &mut Facts) {
+    fn take_tls(&mut self, control: &openvpn::Control<'_>, role: Peer, facts: &mut Facts) {
         let (CONTROL, Some(id), true) = (control.opcode, control.id, self.told) else { return };
         let [client, server] = &mut self.tls;
         let side =
@@ -147,7 +147,7 @@ impl Openvpn {
         side.get_or_insert_default().take(id, control.payload, role, facts);
     }
 
-    fn is_tls_over(&self, role: Role) -> bool {
+    fn is_tls_over(&self, role: Peer) -> bool {
         let [client, server] = &self.tls;
         let side =
             if self.client.is_some_and(|(client, ..)| client == role) { client } else { server };
@@ -201,8 +201,8 @@ fn follow_encrypted(packet: &[u8], client: bool, legs: &mut Legs, at: &mut Momen
 mod tests {
     use super::*;
     use crate::model::Nanos;
-    use Role::Initiator;
-    use Role::Responder;
+    use Peer::Initiator;
+    use Peer::Responder;
 
     /// A ClientHello without extensions (RFC 5246 section 7.4.1.2) in its record.
     const HELLO: &[u8] = b"\x16\x03\x01\0\x2d\x01\0\0\x29\x03\x0312345678901234567890123456789012\
@@ -225,7 +225,7 @@ mod tests {
         out
     }
 
-    fn tell(events: &[(Vec<u8>, Role, u64)]) -> Facts {
+    fn tell(events: &[(Vec<u8>, Peer, u64)]) -> Facts {
         let (mut state, mut legs) = (Openvpn::default(), Legs::default());
         let mut facts = Facts::default();
         for (bytes, role, time) in events {

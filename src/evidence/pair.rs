@@ -3,7 +3,7 @@
 //! Owns: what the first of them left. In: datagrams that nothing else claims. Out: the protocol.
 //! Never: keeps more than 80 bytes, or a datagram.
 
-use crate::evidence::step::Role;
+use crate::model::Peer;
 use crate::model::record::Protocol;
 use crate::wire::Reader;
 use crate::wire::openvpn_scramble;
@@ -60,8 +60,8 @@ impl Pair {
     }
 
     /// Looks at one datagram: the protocol, where it goes with what was left before.
-    pub fn observe(&mut self, bytes: &[u8], role: Role, ports: (u16, u16)) -> Option<Protocol> {
-        let told = [(Role::Initiator, self.initiator), (Role::Responder, self.responder)]
+    pub fn observe(&mut self, bytes: &[u8], role: Peer, ports: (u16, u16)) -> Option<Protocol> {
+        let told = [(Peer::Initiator, self.initiator), (Peer::Responder, self.responder)]
             .into_iter()
             .find_map(|(from, left)| fits((from, left?), bytes, role));
         if told.is_some() {
@@ -69,8 +69,8 @@ impl Pair {
             return told;
         }
         let own = match role {
-            Role::Initiator => &mut self.initiator,
-            Role::Responder => &mut self.responder,
+            Peer::Initiator => &mut self.initiator,
+            Peer::Responder => &mut self.responder,
         };
         // A keep-alive stands between packets (RFC 3948 section 2.3), and a first packet that came
         // again is the same one: what goes with it is still to come.
@@ -82,7 +82,7 @@ impl Pair {
 }
 
 /// Whether a datagram goes with what was left.
-fn fits((from, left): (Role, Trace), bytes: &[u8], role: Role) -> Option<Protocol> {
+fn fits((from, left): (Peer, Trace), bytes: &[u8], role: Peer) -> Option<Protocol> {
     match left {
         Trace::Esp(spi, sequence) => {
             let (next_spi, next) = esp(bytes)?;
@@ -131,13 +131,13 @@ fn ends(bytes: &[u8]) -> Option<([u8; 5], [u8; 5])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Role::Initiator;
-    use Role::Responder;
+    use Peer::Initiator;
+    use Peer::Responder;
 
     const NAT: (u16, u16) = (50_000, 4_500);
     const ZEROTIER: (u16, u16) = (9_993, 9_993);
 
-    fn tell(ports: (u16, u16), datagrams: &[(Role, Vec<u8>)]) -> Option<Protocol> {
+    fn tell(ports: (u16, u16), datagrams: &[(Peer, Vec<u8>)]) -> Option<Protocol> {
         let mut pair = Pair::default();
         datagrams.iter().find_map(|(role, bytes)| pair.observe(bytes, *role, ports))
     }
@@ -147,7 +147,7 @@ mod tests {
         let esp = |spi: u32, sequence: u32| {
             [&spi.to_be_bytes()[..], &sequence.to_be_bytes(), &[9; 40]].concat()
         };
-        let go = |second: (Role, Vec<u8>)| tell(NAT, &[(Initiator, esp(0xc0de, 5)), second]);
+        let go = |second: (Peer, Vec<u8>)| tell(NAT, &[(Initiator, esp(0xc0de, 5)), second]);
         assert_eq!(go((Initiator, esp(0xc0de, 6))), Some(Protocol::Esp));
         assert_eq!(go((Initiator, esp(0xc0de, 5))), None);
         assert_eq!(go((Initiator, esp(0xc0df, 6))), None);

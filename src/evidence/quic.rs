@@ -7,11 +7,11 @@
 use crate::evidence::ja4::Carrier;
 use crate::evidence::legs::print_of;
 use crate::evidence::quic_legs::Opener;
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls::record_client_hello;
 use crate::evidence::tls::record_server_hello;
 use crate::model::Heap;
+use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::model::record::TlsFacts;
@@ -67,7 +67,7 @@ pub struct QuicState {
 #[derive(Debug)]
 struct Connection {
     /// Who sent the first packet that opened with the client's keys.
-    client: Role,
+    client: Peer,
     /// The connection id that its keys follow from.
     origin: Box<[u8]>,
     keys: InitialKeys,
@@ -103,7 +103,7 @@ impl Heap for QuicState {
 
 impl QuicState {
     /// Looks at one datagram.
-    pub fn observe(&mut self, datagram: &[u8], role: Role, facts: &mut Facts) -> Step {
+    pub fn observe(&mut self, datagram: &[u8], role: Peer, facts: &mut Facts) -> Step {
         let mut rest = datagram;
         while let Ok((packet, behind)) = LongPacket::parse(rest) {
             if !self.told && !packet.has_fixed_bit() {
@@ -139,7 +139,7 @@ impl QuicState {
     }
 
     /// Who opened the connection, once that is sure.
-    pub fn client(&self) -> Option<Role> {
+    pub fn client(&self) -> Option<Peer> {
         self.connection.as_ref().map(|connection| connection.client)
     }
 
@@ -150,14 +150,14 @@ impl QuicState {
         Opener { client: self.client(), origins: (self.first, present), answered }
     }
 
-    fn stream(&mut self, role: Role) -> &mut Stream {
+    fn stream(&mut self, role: Peer) -> &mut Stream {
         match role {
-            Role::Initiator => &mut self.initiator,
-            Role::Responder => &mut self.responder,
+            Peer::Initiator => &mut self.initiator,
+            Peer::Responder => &mut self.responder,
         }
     }
 
-    fn observe_initial(&mut self, packet: &LongPacket<'_>, role: Role, facts: &mut Facts) -> Step {
+    fn observe_initial(&mut self, packet: &LongPacket<'_>, role: Peer, facts: &mut Facts) -> Step {
         let stream = self.stream(role);
         stream.initials = stream.initials.saturating_add(1);
         let last = stream.initials >= INITIALS_MAX;
@@ -174,7 +174,7 @@ impl QuicState {
 
     /// Takes what an opened packet carries. A client is listened to until the server has answered:
     /// a hello that it does not answer names nothing once there is another.
-    fn take(&mut self, opened: &Opened, role: Role, facts: &mut Facts) -> Step {
+    fn take(&mut self, opened: &Opened, role: Peer, facts: &mut Facts) -> Step {
         if opened.side == Perspective::Server && !self.answered {
             self.answered = true;
             self.settle(facts);
@@ -212,7 +212,7 @@ impl QuicState {
     }
 
     /// Opens an Initial packet with the keys at hand, else with those it may have begun.
-    fn open(&mut self, packet: &LongPacket<'_>, role: Role, facts: &mut Facts) -> Option<Opened> {
+    fn open(&mut self, packet: &LongPacket<'_>, role: Peer, facts: &mut Facts) -> Option<Opened> {
         let Some(connection) = &mut self.connection else {
             let (connection, frames) = Connection::begin(packet, role)?;
             self.first = Some(print_of(&connection.origin));
@@ -265,7 +265,7 @@ impl QuicState {
 
     /// A client takes its next keys from the source connection id of a Retry (RFC 9001 section
     /// 5.2), so a server's packets open even where the client's next ones were not seen.
-    fn observe_retry(&mut self, packet: &LongPacket<'_>, role: Role) {
+    fn observe_retry(&mut self, packet: &LongPacket<'_>, role: Peer) {
         if let Some(connection) = &mut self.connection
             && connection.client != role
         {
@@ -276,7 +276,7 @@ impl QuicState {
 
 impl Connection {
     /// Tries a packet as a client's first.
-    fn begin(packet: &LongPacket<'_>, role: Role) -> Option<(Connection, Vec<u8>)> {
+    fn begin(packet: &LongPacket<'_>, role: Peer) -> Option<(Connection, Vec<u8>)> {
         let keys = InitialKeys::derive(packet.version, packet.destination)?;
         let frames = keys.open(packet, Perspective::Client)?;
         let origin = packet.destination.into();

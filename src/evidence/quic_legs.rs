@@ -12,7 +12,7 @@ use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
 use crate::evidence::legs::exclude;
 use crate::evidence::legs::print_of;
-use crate::evidence::step::Role;
+use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
 use crate::model::record::Facts;
@@ -63,7 +63,7 @@ struct Held {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Opener {
     /// The side, once that is sure.
-    pub client: Option<Role>,
+    pub client: Option<Peer>,
     /// Prints of the connection ids of the first connection, and of the one that was answered.
     pub origins: (Option<u32>, Option<u32>),
     /// The server has answered one: from then on the client writes to an id of the server's choice.
@@ -117,7 +117,7 @@ impl Held {
 pub fn follow(datagram: &[u8], opener: Opener, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
     let held = Held::read(datagram);
     // Of a hello in pieces the first does not open alone; whoever spoke first is the client then.
-    if opener.client.unwrap_or(Role::Initiator) == at.role {
+    if opener.client.unwrap_or(Peer::Initiator) == at.role {
         return follow_client(held, opener, legs, at);
     }
     if held.initial || held.retry || held.handshake {
@@ -181,10 +181,10 @@ pub fn excluded_by_hello(facts: &Facts) -> u16 {
 }
 
 /// The other side.
-pub const fn other(role: Role) -> Role {
+pub const fn other(role: Peer) -> Peer {
     match role {
-        Role::Initiator => Role::Responder,
-        Role::Responder => Role::Initiator,
+        Peer::Initiator => Peer::Responder,
+        Peer::Responder => Peer::Initiator,
     }
 }
 
@@ -192,8 +192,8 @@ pub const fn other(role: Role) -> Role {
 mod tests {
     use super::*;
     use crate::model::Nanos;
-    use Role::Initiator;
-    use Role::Responder;
+    use Peer::Initiator;
+    use Peer::Responder;
 
     fn long(kind: u8, body: usize) -> Vec<u8> {
         let mut out = vec![0xc0 | kind << 4, 0, 0, 0, 1, 2, 9, 9, 2, 9, 9];
@@ -207,7 +207,7 @@ mod tests {
         out
     }
 
-    fn tell(events: &[(Vec<u8>, Role, u64)], mut facts: Facts) -> (Facts, bool) {
+    fn tell(events: &[(Vec<u8>, Peer, u64)], mut facts: Facts) -> (Facts, bool) {
         let (mut legs, mut more) = (Legs::default(), true);
         for (bytes, role, time) in events {
             let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
@@ -217,7 +217,7 @@ mod tests {
         (facts, more)
     }
 
-    fn handshake() -> Vec<(Vec<u8>, Role, u64)> {
+    fn handshake() -> Vec<(Vec<u8>, Peer, u64)> {
         vec![
             (long(0, 1_180), Initiator, 100),
             (long(0, 1_180), Initiator, 101),

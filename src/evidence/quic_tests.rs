@@ -1,9 +1,9 @@
 use super::*;
-use crate::evidence::Interest;
 use crate::evidence::Observers;
-use crate::evidence::Segment;
 use crate::model::Counters;
+use crate::model::Interest;
 use crate::model::Nanos;
+use crate::model::Segment;
 use crate::model::Transport;
 use crate::wire::quic_initial::testkit::Envelope;
 use crate::wire::quic_initial::testkit::seal;
@@ -107,10 +107,10 @@ fn tells_a_hello_shuffled_within_and_across_datagrams() {
         [crypto(&hello, 400, end), crypto(&hello, 200, 310), crypto(&hello, 50, 200)].concat();
     let mut state = QuicState::default();
     let mut facts = Facts::default();
-    let step = state.observe(&from_client(ORIGIN, 0, &first), Role::Initiator, &mut facts);
+    let step = state.observe(&from_client(ORIGIN, 0, &first), Peer::Initiator, &mut facts);
     assert_eq!((step, name(&facts)), (Step::NeedMore, None));
     assert_eq!(facts.protocol, Some(Protocol::Quic));
-    let step = state.observe(&from_client(ORIGIN, 1, &second), Role::Initiator, &mut facts);
+    let step = state.observe(&from_client(ORIGIN, 1, &second), Peer::Initiator, &mut facts);
     // Another hello may follow until one is answered.
     assert_eq!((step, name(&facts)), (Step::NeedMore, Some("shuffled.example")));
     assert_eq!(state.initiator.bytes.capacity(), 0);
@@ -121,11 +121,11 @@ fn tells_both_hellos_whoever_began_the_session() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let datagram = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
-    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::NeedMore);
     let datagram = from_server(ORIGIN, 0, &whole(&server_hello([7; 32])));
-    assert_eq!(state.observe(&datagram, Role::Initiator, &mut facts), Step::Done);
+    assert_eq!(state.observe(&datagram, Peer::Initiator, &mut facts), Step::Done);
     // Whatever the client says next, its hello is told.
-    assert_eq!(state.observe(&[0x41, 0, 0], Role::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&[0x41, 0, 0], Peer::Responder, &mut facts), Step::Done);
     assert_eq!((name(&facts), cipher(&facts)), (Some("a.example"), Some(0x1302)));
     assert!(facts.tls.unwrap().ja3s.is_some());
 }
@@ -135,11 +135,11 @@ fn reads_on_behind_another_packet_of_the_datagram() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let client = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
-    state.observe(&client, Role::Initiator, &mut facts);
+    state.observe(&client, Peer::Initiator, &mut facts);
     let ack = [0x02, 0, 0, 0, 0];
     let mut datagram = from_server(ORIGIN, 0, &ack);
     datagram.extend(from_server(ORIGIN, 1, &whole(&server_hello([7; 32]))));
-    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::Done);
     assert_eq!(cipher(&facts), Some(0x1302));
 }
 
@@ -148,15 +148,15 @@ fn waits_for_the_answer_behind_a_hello_retry_request() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let client = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
-    state.observe(&client, Role::Initiator, &mut facts);
+    state.observe(&client, Peer::Initiator, &mut facts);
     let mut stream = server_hello(crate::wire::tls::RETRY_RANDOM);
     let request_bytes = stream.len();
     stream.extend(server_hello([7; 32]));
     let datagram = from_server(ORIGIN, 0, &crypto(&stream, 0, request_bytes));
-    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::NeedMore);
     assert!(facts.tls.as_ref().unwrap().retry_request);
     let datagram = from_server(ORIGIN, 1, &crypto(&stream, request_bytes, stream.len()));
-    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::Done);
 }
 
 #[test]
@@ -165,20 +165,20 @@ fn follows_a_retry_whether_or_not_the_client_is_seen_to_obey() {
     let answer = from_server(SERVER, 0, &whole(&server_hello([7; 32])));
     let mut state = QuicState::default();
     let mut facts = Facts::default();
-    state.observe(&from_client(ORIGIN, 0, &whole(&hello)), Role::Initiator, &mut facts);
-    let step = state.observe(&retry(SERVER), Role::Responder, &mut facts);
+    state.observe(&from_client(ORIGIN, 0, &whole(&hello)), Peer::Initiator, &mut facts);
+    let step = state.observe(&retry(SERVER), Peer::Responder, &mut facts);
     assert_eq!(step, Step::NeedMore);
-    assert_eq!(state.observe(&answer, Role::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), Step::Done);
 
     // The Retry itself was lost, and half the first hello with it.
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let half = from_client(ORIGIN, 0, &crypto(&hello, 0, 100));
-    assert_eq!(state.observe(&half, Role::Initiator, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&half, Peer::Initiator, &mut facts), Step::NeedMore);
     let again = from_client(SERVER, 1, &whole(&hello));
-    assert_eq!(state.observe(&again, Role::Initiator, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&again, Peer::Initiator, &mut facts), Step::NeedMore);
     assert_eq!(name(&facts), Some("a.example"));
-    assert_eq!(state.observe(&answer, Role::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), Step::Done);
     assert_eq!((name(&facts), cipher(&facts)), (Some("a.example"), Some(0x1302)));
 }
 
@@ -197,26 +197,26 @@ fn a_hello_that_the_server_does_not_answer_names_nothing() {
         for (n, hello) in hellos.iter().enumerate() {
             // Each is sent twice.
             for _ in 0..2 {
-                assert_eq!(state.observe(hello, Role::Initiator, &mut facts), Step::NeedMore);
+                assert_eq!(state.observe(hello, Peer::Initiator, &mut facts), Step::NeedMore);
             }
             let told = (n == 0).then_some("decoy.example");
             assert_eq!(name(&facts), told, "several and none answered");
         }
         let answer = from_server(ids[answered], 0, &whole(&server_hello([7; 32])));
-        assert_eq!(state.observe(&answer, Role::Responder, &mut facts), Step::Done);
+        assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), Step::Done);
         assert_eq!((name(&facts), cipher(&facts)), (Some(names[answered]), Some(0x1302)));
         let origins = state.opener().origins;
         assert_eq!(origins.0 == origins.1, answered == 0);
         // What the client says under the other ids changes nothing any more.
         let other = &hellos[(answered + 1) % 3];
-        assert_eq!(state.observe(other, Role::Initiator, &mut facts), Step::Done);
+        assert_eq!(state.observe(other, Peer::Initiator, &mut facts), Step::Done);
         assert_eq!(name(&facts), Some(names[answered]));
     }
     // A client that tries again asks for the same server.
     let (mut state, mut facts) = (QuicState::default(), Facts::default());
     for id in ids {
         let again = from_client(id, 0, &whole(&client_hello("a.example")));
-        state.observe(&again, Role::Initiator, &mut facts);
+        state.observe(&again, Peer::Initiator, &mut facts);
         assert_eq!(name(&facts), Some("a.example"));
     }
     assert!(state.rivals.len() <= RIVALS_MAX);
@@ -227,11 +227,11 @@ fn follows_a_server_to_version_2() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let client = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
-    state.observe(&client, Role::Initiator, &mut facts);
+    state.observe(&client, Peer::Initiator, &mut facts);
     let two = InitialKeys::derive(Version::Two, ORIGIN).unwrap();
     let frames = whole(&server_hello([7; 32]));
     let datagram = seal(&two, &ANSWER, &frames);
-    assert_eq!(state.observe(&datagram, Role::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::Done);
 }
 
 #[test]
@@ -241,12 +241,12 @@ fn takes_an_answer_without_the_fixed_bit_and_no_first_packet() {
     greased[0] ^= 0x40;
     let mut state = QuicState::default();
     let mut facts = Facts::default();
-    assert_eq!(state.observe(&greased, Role::Initiator, &mut facts), Step::NotMine);
+    assert_eq!(state.observe(&greased, Peer::Initiator, &mut facts), Step::NotMine);
     assert_eq!(facts.protocol, None);
-    state.observe(&client, Role::Initiator, &mut facts);
+    state.observe(&client, Peer::Initiator, &mut facts);
     let frames = whole(&server_hello([7; 32]));
     let answer = seal(&keys(ORIGIN), &Envelope { fixed_bit: false, ..ANSWER }, &frames);
-    assert_eq!(state.observe(&answer, Role::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), Step::Done);
 }
 
 #[test]
@@ -256,13 +256,12 @@ fn an_answer_without_the_fixed_bit_finds_its_observer() {
     let client = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
     let mut observers = Observers::default();
     let mut counters = Counters::default();
-    for (payload, role) in [(&client, Role::Initiator), (&answer, Role::Responder)] {
+    for (payload, role) in [(&client, Peer::Initiator), (&answer, Peer::Responder)] {
         let segment = Segment {
             payload,
-            role,
+            from: role,
             transport: Transport::UDP,
-            initiator_port: 50_000,
-            responder_port: 443,
+            ports: (50_000, 443),
             gap: false,
             time: Nanos(1),
             opened: None,
@@ -271,7 +270,7 @@ fn an_answer_without_the_fixed_bit_finds_its_observer() {
         };
         observers.observe(&segment, &mut counters);
     }
-    assert!(!observers.wants(Role::Responder));
+    assert!(!observers.wants(Peer::Responder));
     assert_eq!(observers.interest(), Interest::More, "the client's turn is still to be timed");
     assert_eq!(cipher(observers.facts().unwrap()), Some(0x1302));
 }
@@ -283,20 +282,20 @@ fn leaves_alone_what_is_not_quic() {
     let short_header = [0x41, 0, 0, 0, 1, 8, 1, 2, 3];
     let unknown_version = [0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 0, 0, 0, 20];
     for datagram in [&short_header, &unknown_version] {
-        assert_eq!(state.observe(datagram, Role::Initiator, &mut facts), Step::NotMine);
+        assert_eq!(state.observe(datagram, Peer::Initiator, &mut facts), Step::NotMine);
     }
     assert_eq!(facts, Facts::default());
     // The same bytes in a session that spoke QUIC belong to it.
     let ping = from_client(ORIGIN, 0, &[1, 0, 0]);
-    assert_eq!(state.observe(&ping, Role::Initiator, &mut facts), Step::NeedMore);
-    assert_eq!(state.observe(&short_header, Role::Initiator, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&ping, Peer::Initiator, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&short_header, Peer::Initiator, &mut facts), Step::NeedMore);
 }
 
 #[test]
 fn gives_up_on_frames_that_contradict_and_on_initials_that_say_nothing() {
     let observe = |frames: &[u8]| {
         let datagram = from_client(ORIGIN, 0, frames);
-        QuicState::default().observe(&datagram, Role::Initiator, &mut Facts::default())
+        QuicState::default().observe(&datagram, Peer::Initiator, &mut Facts::default())
     };
     assert_eq!(observe(&[0x08, 0, 0]), Step::Failed, "a STREAM frame");
     assert_eq!(observe(&whole(&server_hello([7; 32]))), Step::Failed, "the wrong hello");
@@ -312,7 +311,7 @@ fn gives_up_on_frames_that_contradict_and_on_initials_that_say_nothing() {
     let mut state = QuicState::default();
     for number in 1..=INITIALS_MAX {
         let datagram = from_client(ORIGIN, u32::from(number), &[1]);
-        let step = state.observe(&datagram, Role::Initiator, &mut Facts::default());
+        let step = state.observe(&datagram, Peer::Initiator, &mut Facts::default());
         let expected = if number < INITIALS_MAX { Step::NeedMore } else { Step::Failed };
         assert_eq!(step, expected);
     }
@@ -345,8 +344,8 @@ proptest! {
         }
         let mut state = QuicState::default();
         let mut facts = Facts::default();
-        state.observe(&datagram, Role::Initiator, &mut facts);
-        state.observe(&datagram, Role::Responder, &mut facts);
+        state.observe(&datagram, Peer::Initiator, &mut facts);
+        state.observe(&datagram, Peer::Responder, &mut facts);
         prop_assert!(state.initiator.bytes.len() <= STREAM_BYTES_MAX);
     }
 
@@ -367,7 +366,7 @@ proptest! {
         // The two datagrams come in the wrong order.
         for (number, part) in [(1, second), (0, first)] {
             let datagram = from_client(ORIGIN, number, &[part.concat(), vec![0]].concat());
-            state.observe(&datagram, Role::Initiator, &mut facts);
+            state.observe(&datagram, Peer::Initiator, &mut facts);
         }
         prop_assert_eq!(name(&facts), Some("shuffled.example"));
     }
@@ -377,7 +376,7 @@ proptest! {
 fn versions_that_are_not_read_are_told() {
     let tell = |bytes: &[u8]| {
         let (mut state, mut facts) = (QuicState::default(), Facts::default());
-        let step = state.observe(bytes, Role::Initiator, &mut facts);
+        let step = state.observe(bytes, Peer::Initiator, &mut facts);
         (step, facts.protocol)
     };
     let told = (Step::Done, Some(Protocol::Quic));

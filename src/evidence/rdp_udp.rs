@@ -5,9 +5,9 @@
 //! both sizes agreed on are above 1,100 bytes.
 
 use crate::evidence::dtls::DtlsState;
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls::observe_tls;
+use crate::model::Peer;
 use crate::model::record::Facts;
 
 /// The headers before the payload: 8 bytes, up to three more of version 1 (MS-RDPEUDP section
@@ -16,7 +16,7 @@ use crate::model::record::Facts;
 const HEADERS: std::ops::Range<usize> = 4..72;
 
 /// Looks at a datagram: whether a hello of this direction has been found.
-pub fn observe(bytes: &[u8], role: Role, dtls: &mut DtlsState, facts: &mut Facts) -> bool {
+pub fn observe(bytes: &[u8], role: Peer, dtls: &mut DtlsState, facts: &mut Facts) -> bool {
     // A header of neither is a record of a handshake whose first message is a hello.
     for at in HEADERS {
         let rest = bytes.get(at..).unwrap_or_default();

@@ -3,7 +3,7 @@
 //! Owns: who serves, and what was offered. In: the bytes at hand of one direction. Out: version and
 //! security type. Never: follows the log-in.
 
-use crate::evidence::step::Role;
+use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::Reader;
@@ -20,11 +20,11 @@ enum Stage {
     #[default]
     Nothing,
     /// The server, who speaks first, has named its version.
-    Served(Role),
+    Served(Peer),
     /// Both have; the server says how to log in. From 3.7 on the client chooses.
-    Agreed(Role, bool),
+    Agreed(Peer, bool),
     /// The types offered, as bits; 127 for all from there.
-    Offered(Role, u128),
+    Offered(Peer, u128),
     Over,
 }
 
@@ -36,7 +36,7 @@ pub struct RfbOpening {
 
 impl RfbOpening {
     /// Whether the next bytes of this side speak of security.
-    pub fn listens(&self, role: Role) -> bool {
+    pub fn listens(&self, role: Peer) -> bool {
         match self.stage {
             Stage::Agreed(server, _) => role == server,
             Stage::Offered(server, _) => role != server,
@@ -51,7 +51,7 @@ impl RfbOpening {
     pub fn observe_version(
         &mut self,
         bytes: &[u8],
-        role: Role,
+        role: Peer,
         facts: &mut Facts,
     ) -> Result<usize, WireError> {
         let mut r = Reader::new(bytes);
@@ -79,7 +79,7 @@ impl RfbOpening {
     pub fn observe_security(
         &mut self,
         bytes: &[u8],
-        role: Role,
+        role: Peer,
         facts: &mut Facts,
     ) -> Result<usize, WireError> {
         let before = self.stage;
@@ -123,8 +123,8 @@ fn number(digits: [u8; 3]) -> Result<u16, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Role::Initiator;
-    use Role::Responder;
+    use Peer::Initiator;
+    use Peer::Responder;
 
     fn opening(client: &[u8], says: &[u8], chooses: &[u8]) -> (Facts, RfbOpening) {
         let (mut rfb, mut facts) = (RfbOpening::default(), Facts::default());

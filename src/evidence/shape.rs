@@ -14,8 +14,8 @@
 //! server a flight with a certificate, the client a Finished of one of few sizes, the server a
 //! ticket or data. An HTTP/2 client tells itself apart by the empty SETTINGS it acknowledges with.
 
-use crate::evidence::Segment;
-use crate::evidence::step::Role;
+use crate::model::Peer;
+use crate::model::Segment;
 use crate::model::app_facts::shape;
 
 /// Bytes of a first packet that are looked at.
@@ -102,7 +102,7 @@ impl Shape {
             return;
         }
         let bytes = segment.payload;
-        let responds = segment.role == Role::Responder;
+        let responds = segment.from == Peer::Responder;
         self.observe_first(segment, responds);
         match (self.outer, bytes) {
             _ if segment.gap => self.outer = Outer::Over,

@@ -3,17 +3,16 @@
 use super::*;
 use crate::model::Nanos;
 use crate::model::Transport;
-use Role::Initiator;
-use Role::Responder;
+use Peer::Initiator;
+use Peer::Responder;
 use proptest::prelude::*;
 
-fn segment(payload: &[u8], role: Role) -> Segment<'_> {
+fn segment(payload: &[u8], role: Peer) -> Segment<'_> {
     Segment {
         payload,
-        role,
+        from: role,
         transport: Transport::TCP,
-        initiator_port: 50_000,
-        responder_port: 8388,
+        ports: (50_000, 8388),
         gap: false,
         time: Nanos(1),
         opened: Some(Nanos(0)),
@@ -34,7 +33,7 @@ fn noise(seed: u64, size: usize) -> Vec<u8> {
     (0..size).map(|_| next()).collect()
 }
 
-fn bits(pieces: &[(Role, Vec<u8>)]) -> u8 {
+fn bits(pieces: &[(Peer, Vec<u8>)]) -> u8 {
     let mut shape = Shape::default();
     for (role, bytes) in pieces {
         shape.observe(&segment(bytes, *role));
@@ -47,7 +46,7 @@ fn record(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// A TLS 1.3 session whose data records have these sizes, a turn after the other.
-fn tls(sizes: &[(Role, u16)]) -> Vec<(Role, Vec<u8>)> {
+fn tls(sizes: &[(Peer, u16)]) -> Vec<(Peer, Vec<u8>)> {
     let mut out = vec![
         (Initiator, record(22, &[1; 300])),
         (Responder, [record(22, &[2; 90]), record(23, &[0; 2_000])].concat()),

@@ -3,7 +3,7 @@
 //! Owns: those beginnings. In: the first bytes of a segment. Out: a role. Never: state; an answer
 //! for words that either may say (an SSH identification, TLS application data).
 
-use crate::evidence::step::Role;
+use crate::model::Peer;
 use crate::wire::http;
 
 /// Methods of requests (RFC 9110 section 9, RFC 5789, RFC 4918, RFC 9113 section 3.4, RFC 3261).
@@ -34,29 +34,29 @@ const OF_SERVERS: [&[u8]; 7] =
 const OF_CLIENTS: [&[u8]; 2] = [b"EHLO ", b"HELO "];
 
 /// Whose words these are, where they can be of one role only.
-pub fn speaker(payload: &[u8]) -> Option<Role> {
+pub fn speaker(payload: &[u8]) -> Option<Peer> {
     // RFC 8446 sections 4 and 5.1: a handshake record, whose message is a hello.
     if let [22, 3, _, _, _, kind, ..] = payload {
         return match kind {
-            1 => Some(Role::Initiator),
-            2 => Some(Role::Responder),
+            1 => Some(Peer::Initiator),
+            2 => Some(Peer::Responder),
             _ => None,
         };
     }
     // X.224 in a TPKT (RFC 1006 section 6, ITU-T X.224 section 13): connection request and confirm.
     if let [3, 0, _, _, _, code, ..] = payload {
         return match code & 0xf0 {
-            0xe0 => Some(Role::Initiator),
-            0xd0 => Some(Role::Responder),
+            0xe0 => Some(Peer::Initiator),
+            0xd0 => Some(Peer::Responder),
             _ => None,
         };
     }
     let begins = |words: &[&[u8]]| words.iter().any(|word| payload.starts_with(word));
     if begins(&OF_SERVERS) {
-        return Some(Role::Responder);
+        return Some(Peer::Responder);
     }
     if begins(&OF_CLIENTS) || is_request(payload) {
-        return Some(Role::Initiator);
+        return Some(Peer::Initiator);
     }
     None
 }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn words_of_one_role_are_told() {
-        use Role::{Initiator, Responder};
+        use Peer::{Initiator, Responder};
         for (payload, role) in [
             (&b"\x16\x03\x01\x00\x50\x01\x00"[..], Some(Initiator)),
             (b"\x16\x03\x03\x00\x50\x02\x00", Some(Responder)),

@@ -10,9 +10,9 @@
 use md5::Digest;
 use md5::Md5;
 
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::text::shown;
+use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::model::record::SshFacts;
@@ -25,10 +25,10 @@ use crate::wire::ssh::identification;
 use crate::wire::ssh::plain_packet;
 
 /// Looks at what one side sends: its identification string, then packets up to its KEXINIT.
-pub fn observe_ssh(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+pub fn observe_ssh(bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
     let named = facts.ssh.as_ref().is_some_and(|ssh| match role {
-        Role::Initiator => ssh.client.is_some(),
-        Role::Responder => ssh.server.is_some(),
+        Peer::Initiator => ssh.client.is_some(),
+        Peer::Responder => ssh.server.is_some(),
     });
     let step =
         if named { observe_packet(bytes, role, facts) } else { observe_name(bytes, role, facts) };
@@ -39,29 +39,29 @@ pub fn observe_ssh(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
     })
 }
 
-fn observe_name(bytes: &[u8], role: Role, facts: &mut Facts) -> Result<Step, WireError> {
+fn observe_name(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<Step, WireError> {
     let id = identification(bytes)?;
     // A browser that meets an SSH server asked in HTTP and was not answered so.
     let unanswered = facts.http.as_ref().is_some_and(|http| http.status.is_none());
-    if role == Role::Responder && unanswered && facts.protocol == Some(Protocol::Http) {
+    if role == Peer::Responder && unanswered && facts.protocol == Some(Protocol::Http) {
         facts.protocol = Some(Protocol::Ssh);
     }
     facts.protocol.get_or_insert(Protocol::Ssh);
     let ssh: &mut SshFacts = facts.ssh.get_or_insert_default();
     let slot = match role {
-        Role::Initiator => &mut ssh.client,
-        Role::Responder => &mut ssh.server,
+        Peer::Initiator => &mut ssh.client,
+        Peer::Responder => &mut ssh.server,
     };
     *slot = Some(shown(id.text, IDENTIFICATION_MAX));
     // Version 1 packets (before RFC 4253) carry nothing this observer reads.
     Ok(if id.speaks_v2() { Step::Used(id.used) } else { Step::Done })
 }
 
-fn observe_packet(bytes: &[u8], role: Role, facts: &mut Facts) -> Result<Step, WireError> {
+fn observe_packet(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<Step, WireError> {
     let Some(ssh) = facts.ssh.as_mut() else { return Err(WireError::NotThis) };
     let peer = match role {
-        Role::Initiator => &ssh.server,
-        Role::Responder => &ssh.client,
+        Peer::Initiator => &ssh.server,
+        Peer::Responder => &ssh.client,
     };
     if peer.as_ref().is_some_and(|peer| peer.starts_with("SSH-1.") && !peer.starts_with("SSH-1.99"))
     {
@@ -73,8 +73,8 @@ fn observe_packet(bytes: &[u8], role: Role, facts: &mut Facts) -> Result<Step, W
         Some(&MSG_KEXINIT) => {
             let hash = Some(hassh(&KexInit::parse(packet.payload)?, role));
             match role {
-                Role::Initiator => ssh.hassh = hash,
-                Role::Responder => ssh.hassh_server = hash,
+                Peer::Initiator => ssh.hassh = hash,
+                Peer::Responder => ssh.hassh_server = hash,
             }
             Ok(Step::Done)
         }
@@ -83,10 +83,10 @@ fn observe_packet(bytes: &[u8], role: Role, facts: &mut Facts) -> Result<Step, W
     }
 }
 
-fn hassh(kex: &KexInit<'_>, role: Role) -> [u8; 16] {
+fn hassh(kex: &KexInit<'_>, role: Peer) -> [u8; 16] {
     let own = |[to_server, to_client]: [&'_ [u8]; 2]| match role {
-        Role::Initiator => to_server.to_vec(),
-        Role::Responder => to_client.to_vec(),
+        Peer::Initiator => to_server.to_vec(),
+        Peer::Responder => to_client.to_vec(),
     };
     let lists = [kex.kex.to_vec(), own(kex.encryption), own(kex.mac), own(kex.compression)];
     Md5::digest(lists.join(&b';')).into()

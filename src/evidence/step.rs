@@ -2,15 +2,6 @@
 //!
 //! Owns: the two words they share. In: who sent. Out: what an observer says. Never: logic.
 
-/// Who sent the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The side that began the session.
-    Initiator,
-    /// The other side.
-    Responder,
-}
-
 /// What an observer says after looking at the bytes at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -15,7 +15,6 @@ use crate::evidence::openings;
 use crate::evidence::openvpn;
 use crate::evidence::page;
 use crate::evidence::ssh;
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::stream_sign::Sign;
 use crate::evidence::stream_sign::sign;
@@ -23,6 +22,7 @@ use crate::evidence::tls;
 use crate::evidence::websocket;
 use crate::model::Counter;
 use crate::model::Counters;
+use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::wire::WireError;
 use crate::wire::http::HEAD_MAX;
@@ -106,7 +106,7 @@ impl Mode {
 /// What the lane may use while it looks at a segment.
 pub struct Around<'a> {
     /// Who sent it.
-    pub role: Role,
+    pub role: Peer,
     /// Initiator's and responder's port.
     pub ports: (u16, u16),
     /// The session's facts, made at the first sign of a protocol.

@@ -6,11 +6,11 @@
 use crate::evidence::greetings;
 use crate::evidence::openings;
 use crate::evidence::openvpn;
-use crate::evidence::step::Role;
 use crate::evidence::stream::Around;
 use crate::evidence::stream::LOOKED_BYTES_MAX;
 use crate::evidence::stream::Mode;
 use crate::evidence::websocket;
+use crate::model::Peer;
 use crate::wire::http::looks_like_request;
 use crate::wire::proxy_header;
 use crate::wire::ssh::identification_after_lines;
@@ -111,7 +111,7 @@ fn dns_prefix(bytes: &[u8], around: &Around<'_>) -> Sign {
 /// An SSH server may greet with other lines before its identification string.
 fn server_lines(bytes: &[u8], around: &Around<'_>) -> Sign {
     let printable = bytes.first().is_some_and(|b| (0x20..0x7f).contains(b));
-    if around.role != Role::Responder || !printable {
+    if around.role != Peer::Responder || !printable {
         return Sign::Nothing;
     }
     let head = bytes.get(..usize::from(LOOKED_BYTES_MAX)).unwrap_or(bytes);

@@ -72,8 +72,8 @@ fn key(transaction: &[u8; 12]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::step::Role;
     use crate::model::Nanos;
+    use crate::model::Peer;
     use crate::model::record::Facts;
 
     fn message(kind: u16, transaction: u8) -> Vec<u8> {
@@ -83,7 +83,7 @@ mod tests {
         out
     }
 
-    fn tell(events: &[(u16, u8, Role, u64)]) -> Facts {
+    fn tell(events: &[(u16, u8, Peer, u64)]) -> Facts {
         let (mut legs, mut facts) = (Legs::default(), Facts::default());
         for (kind, transaction, role, time) in events {
             let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn both_sides_answer_at_once() {
-        use Role::Initiator;
-        use Role::Responder;
+        use Peer::Initiator;
+        use Peer::Responder;
         let facts = tell(&[
             (0x0001, 1, Initiator, 100),
             (0x0001, 2, Responder, 110),
@@ -133,11 +133,11 @@ mod tests {
 
     #[test]
     fn a_request_sent_again_gives_nothing() {
-        use Role::Initiator;
+        use Peer::Initiator;
         let again = [(1, 1, Initiator, 100), (1, 1, Initiator, 120)];
-        let answered = [&again[..], &[(0x0101, 1, Role::Responder, 150)]].concat();
+        let answered = [&again[..], &[(0x0101, 1, Peer::Responder, 150)]].concat();
         assert_eq!(tell(&answered).turns.unwrap().far, None);
-        let indication = [(0x0011, 1, Initiator, 100), (0x0101, 1, Role::Responder, 150)];
+        let indication = [(0x0011, 1, Initiator, 100), (0x0101, 1, Peer::Responder, 150)];
         assert_eq!(tell(&indication).turns, None);
     }
 }

@@ -8,17 +8,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Counter;
+use crate::model::Nanos;
 use crate::model::record::Protocol;
 
 const TCP: (Transport, u16) = (Transport::TCP, 8080);
 
-fn segment<'a>(role: Role, to: (Transport, u16), payload: &'a [u8]) -> Segment<'a> {
+fn segment<'a>(role: Peer, to: (Transport, u16), payload: &'a [u8]) -> Segment<'a> {
     Segment {
         payload,
-        role,
+        from: role,
         transport: to.0,
-        initiator_port: 50_000,
-        responder_port: to.1,
+        ports: (50_000, to.1),
         gap: false,
         time: Nanos::ZERO,
         opened: None,
@@ -28,7 +28,7 @@ fn segment<'a>(role: Role, to: (Transport, u16), payload: &'a [u8]) -> Segment<'
 }
 
 /// Delivers the pieces in order.
-fn run(to: (Transport, u16), pieces: &[(Role, &[u8])]) -> (Observers, Counters) {
+fn run(to: (Transport, u16), pieces: &[(Peer, &[u8])]) -> (Observers, Counters) {
     let (mut observers, mut counters) = (Observers::default(), Counters::default());
     for (role, bytes) in pieces {
         observers.observe(&segment(*role, to, bytes), &mut counters);
@@ -66,8 +66,8 @@ fn the_state_of_a_session_is_small() {
 #[test]
 fn ssh_banner_and_hassh() {
     let bytes = ssh_client();
-    let (observers, _) = run(TCP, &[(Role::Initiator, &bytes), (Role::Responder, &bytes)]);
-    assert!(!observers.wants(Role::Initiator) && !observers.wants(Role::Responder));
+    let (observers, _) = run(TCP, &[(Peer::Initiator, &bytes), (Peer::Responder, &bytes)]);
+    assert!(!observers.wants(Peer::Initiator) && !observers.wants(Peer::Responder));
     let facts = observers.into_facts();
     assert_eq!(facts.protocol, Some(Protocol::Ssh));
     let ssh = facts.ssh.unwrap();
@@ -85,8 +85,8 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn an_ssh_server_may_greet_first_and_version_1_ends_at_its_banner() {
     let server = b"Keep out.\r\nSSH-1.5-1.2.27\n\0\0\0\x09";
-    let (observers, counters) = run(TCP, &[(Role::Responder, server)]);
-    assert!(!observers.wants(Role::Responder));
+    let (observers, counters) = run(TCP, &[(Peer::Responder, server)]);
+    assert!(!observers.wants(Peer::Responder));
     assert_eq!(counters.get(Counter::ParseFailures), 0);
     assert_eq!(
         observers.facts().unwrap().ssh.as_ref().unwrap().server.as_deref(),
@@ -101,8 +101,8 @@ fn http_keeps_the_first_request_and_the_ones_that_differ() {
         GET /b HTTP/1.1\r\nHost: y.example\r\nUser-Agent: U\r\n\r\n\
         GET /c HTTP/1.1\r\nHost: y.example\r\nUser-Agent: U\r\n\r\n";
     let answer = b"HTTP/1.1 404 Not Found\r\n\r\n";
-    let (observers, _) = run(TCP, &[(Role::Initiator, bytes), (Role::Responder, answer)]);
-    assert!(!observers.wants(Role::Responder));
+    let (observers, _) = run(TCP, &[(Peer::Initiator, bytes), (Peer::Responder, answer)]);
+    assert!(!observers.wants(Peer::Responder));
     let http = observers.into_facts().http.unwrap();
     assert_eq!((http.method.as_deref(), http.host.as_deref()), (Some("POST"), Some("x.example")));
     assert_eq!((http.status, http.more.len()), (Some(404), 1));
@@ -114,7 +114,7 @@ fn what_follows_a_connect_is_looked_at() {
     let connect = b"CONNECT h.example:22 HTTP/1.1\r\nHost: h.example:22\r\n\r\n";
     let (client, server) = (ssh_client(), [b"HTTP/1.1 200 OK\r\n\r\n", &ssh_client()[..]].concat());
     let pieces =
-        [(Role::Initiator, &connect[..]), (Role::Responder, &server), (Role::Initiator, &client)];
+        [(Peer::Initiator, &connect[..]), (Peer::Responder, &server), (Peer::Initiator, &client)];
     let facts = run(TCP, &pieces).0.into_facts();
     assert_eq!(facts.http.unwrap().connect_target.as_deref(), Some("h.example:22"));
     let ssh = facts.ssh.unwrap();
@@ -129,21 +129,21 @@ fn preambles_do_not_hide_what_follows() {
     let alert = b"\x15\x03\x03\0\x02\x01\x70";
     for lead in [&b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"[..], &v2, alert] {
         let bytes = [lead, &ssh[..]].concat();
-        let facts = run(TCP, &[(Role::Initiator, &bytes)]).0.into_facts();
+        let facts = run(TCP, &[(Peer::Initiator, &bytes)]).0.into_facts();
         assert!(facts.ssh.unwrap().hassh.is_some());
     }
     let socks = [
-        (Role::Initiator, &b"\x05\x01\0"[..]),
-        (Role::Initiator, b"\x05\x01\0\x01\x01\x02\x03\x04\0\x16"),
+        (Peer::Initiator, &b"\x05\x01\0"[..]),
+        (Peer::Initiator, b"\x05\x01\0\x01\x01\x02\x03\x04\0\x16"),
     ];
-    let facts = run(TCP, &[&socks[..], &[(Role::Initiator, &ssh)]].concat()).0.into_facts();
+    let facts = run(TCP, &[&socks[..], &[(Peer::Initiator, &ssh)]].concat()).0.into_facts();
     assert!(facts.ssh.unwrap().hassh.is_some());
     let both = [
         socks[0],
-        (Role::Responder, b"\x05\0"),
+        (Peer::Responder, b"\x05\0"),
         socks[1],
-        (Role::Responder, b"\x05\0\0\x01\0\0\0\0\0\0"),
-        (Role::Initiator, &ssh),
+        (Peer::Responder, b"\x05\0\0\x01\0\0\0\0\0\0"),
+        (Peer::Initiator, &ssh),
     ];
     let facts = run(TCP, &both).0.into_facts();
     assert!(facts.ssh.unwrap().hassh.is_some());
@@ -156,23 +156,23 @@ fn nobody_listens_for_ever() {
     let mut counters = Counters::default();
     for i in 0..16 {
         assert_eq!(observers.interest(), Interest::More, "{i}");
-        for role in [Role::Initiator, Role::Responder] {
+        for role in [Peer::Initiator, Peer::Responder] {
             observers.observe(&segment(role, TCP, b"\x7fnoise"), &mut counters);
         }
     }
     assert_eq!(observers.interest(), Interest::Done);
     assert!(observers.facts().is_none());
     let mut observers = Observers::default();
-    observers.observe(&segment(Role::Initiator, TCP, &[0x7f; 8192]), &mut counters);
-    assert!(!observers.wants(Role::Initiator));
+    observers.observe(&segment(Peer::Initiator, TCP, &[0x7f; 8192]), &mut counters);
+    assert!(!observers.wants(Peer::Initiator));
 }
 
 #[test]
 fn a_gap_loses_the_message_and_not_the_direction() {
     let ssh = ssh_client();
     let (mut observers, mut counters) = (Observers::default(), Counters::default());
-    observers.observe(&segment(Role::Initiator, TCP, b"GET / HTTP/1.1\r\n"), &mut counters);
-    let after = Segment { gap: true, ..segment(Role::Initiator, TCP, &ssh) };
+    observers.observe(&segment(Peer::Initiator, TCP, b"GET / HTTP/1.1\r\n"), &mut counters);
+    let after = Segment { gap: true, ..segment(Peer::Initiator, TCP, &ssh) };
     observers.observe(&after, &mut counters);
     let facts = observers.into_facts();
     assert!(facts.http.is_none() && facts.ssh.unwrap().hassh.is_some());
@@ -181,28 +181,28 @@ fn a_gap_loses_the_message_and_not_the_direction() {
 #[test]
 fn a_packet_longer_than_the_protocol_allows_is_counted_and_left() {
     let long = [&b"SSH-2.0-x\r\n"[..], &[0, 0, 0x89, 0xb8]].concat();
-    let (observers, counters) = run(TCP, &[(Role::Initiator, &long)]);
-    assert!(!observers.wants(Role::Initiator));
+    let (observers, counters) = run(TCP, &[(Peer::Initiator, &long)]);
+    assert!(!observers.wants(Peer::Initiator));
     assert_eq!(counters.get(Counter::ParseFailures), 1);
 }
 
 #[test]
 fn a_message_over_its_cap_is_counted_and_left() {
     // A head that never ends is read as far as it goes; a hello longer than the cap is not.
-    let pieces: Vec<(Role, &[u8])> = std::iter::once(&b"GET / HTTP/1.1\r\nx: "[..])
+    let pieces: Vec<(Peer, &[u8])> = std::iter::once(&b"GET / HTTP/1.1\r\nx: "[..])
         .chain(std::iter::repeat_n(&[b'x'; 512][..], 20))
-        .map(|piece| (Role::Initiator, piece))
+        .map(|piece| (Peer::Initiator, piece))
         .collect();
     let (observers, _) = run((Transport::TCP, 80), &pieces);
-    assert!(!observers.wants(Role::Initiator));
+    assert!(!observers.wants(Peer::Initiator));
     let record = [22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff];
     let piece = [&[22, 3, 1, 0x40, 0][..], &[0; 0x4000]].concat();
-    let mut pieces: Vec<(Role, &[u8])> = vec![(Role::Initiator, &record)];
+    let mut pieces: Vec<(Peer, &[u8])> = vec![(Peer::Initiator, &record)];
     let rest = vec![0; 0x4000 - 4];
-    pieces.push((Role::Initiator, &rest));
-    pieces.extend(std::iter::repeat_n((Role::Initiator, &piece[..]), 4));
+    pieces.push((Peer::Initiator, &rest));
+    pieces.extend(std::iter::repeat_n((Peer::Initiator, &piece[..]), 4));
     let (observers, counters) = run((Transport::TCP, 443), &pieces);
-    assert!(!observers.wants(Role::Initiator));
+    assert!(!observers.wants(Peer::Initiator));
     assert_eq!(counters.get(Counter::MessagesOverCap), 1);
 }
 
@@ -226,11 +226,11 @@ fn answer(name: &[u8]) -> Vec<u8> {
 #[test]
 fn dns_over_udp_and_tcp_say_the_same() {
     let (q, more, a) = (query(b"Www.example", 1), query(b"b.example", 28), answer(b"Www.example"));
-    let udp = [(Role::Initiator, &q[..]), (Role::Initiator, &more), (Role::Responder, &a)];
+    let udp = [(Peer::Initiator, &q[..]), (Peer::Initiator, &more), (Peer::Responder, &a)];
     let framed = |m: &[u8]| [&(m.len() as u16).to_be_bytes(), m].concat();
     let asks = [framed(&q), framed(&more)].concat();
     let tells = framed(&a);
-    let tcp = [(Role::Initiator, &asks[..]), (Role::Responder, &tells)];
+    let tcp = [(Peer::Initiator, &asks[..]), (Peer::Responder, &tells)];
     let facts = run((Transport::UDP, 53), &udp).0.into_facts();
     assert_eq!(facts, run((Transport::TCP, 53), &tcp).0.into_facts());
     // Off its port a plain message is told as well.
@@ -248,7 +248,7 @@ fn a_dns_tunnel_keeps_counting_and_stops_keeping() {
     for i in 0..1_000 {
         let q = query(format!("x{i}.example").as_bytes(), 10);
         let interest =
-            observers.observe(&segment(Role::Initiator, (Transport::UDP, 53), &q), &mut counters);
+            observers.observe(&segment(Peer::Initiator, (Transport::UDP, 53), &q), &mut counters);
         assert_eq!(interest, Interest::More);
     }
     let dns = observers.into_facts().dns.unwrap();
@@ -258,7 +258,7 @@ fn a_dns_tunnel_keeps_counting_and_stops_keeping() {
 #[test]
 fn netbios_names_are_unfolded() {
     let q = query(b"EHEPECCACACACACACACACACACACACAAA", 32);
-    let dns = run((Transport::UDP, 137), &[(Role::Initiator, &q)]).0.into_facts().dns.unwrap();
+    let dns = run((Transport::UDP, 137), &[(Peer::Initiator, &q)]).0.into_facts().dns.unwrap();
     assert_eq!(dns.name.as_deref(), Some("GOB<00>"));
 }
 
@@ -266,7 +266,7 @@ fn netbios_names_are_unfolded() {
 fn ssdp_is_http_in_datagrams() {
     let search =
         b"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nUSER-AGENT: B/1\r\nST: x\r\n\r\n";
-    let (observers, _) = run((Transport::UDP, 1900), &[(Role::Initiator, search)]);
+    let (observers, _) = run((Transport::UDP, 1900), &[(Peer::Initiator, search)]);
     let http = observers.into_facts().http.unwrap();
     assert_eq!(
         (http.method.as_deref(), http.user_agent.as_deref()),
@@ -276,9 +276,9 @@ fn ssdp_is_http_in_datagrams() {
 
 #[test]
 fn undecided_datagrams_are_left_after_four() {
-    let noise = [(Role::Initiator, &[1u8, 2, 3][..]); 4];
+    let noise = [(Peer::Initiator, &[1u8, 2, 3][..]); 4];
     let (observers, _) = run((Transport::UDP, 53), &noise);
-    assert!(!observers.wants(Role::Initiator) && observers.wants(Role::Responder));
+    assert!(!observers.wants(Peer::Initiator) && observers.wants(Peer::Responder));
     assert_eq!(observers.into_facts(), Facts::default());
 }
 
@@ -289,7 +289,7 @@ fn first_bytes_tell_the_odd_forms_of_quic_and_dtls() {
     let dtls = [22, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let rtp = [0x80, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1];
     for (datagram, protocol) in [(&quic[..], None), (&dtls, Some(Protocol::Dtls)), (&rtp, None)] {
-        let (observers, _) = run((Transport::UDP, 443), &[(Role::Responder, datagram)]);
+        let (observers, _) = run((Transport::UDP, 443), &[(Peer::Responder, datagram)]);
         assert_eq!(observers.into_facts().protocol, protocol);
     }
 }
@@ -311,7 +311,7 @@ fn known_streams() -> Vec<(u16, Vec<u8>, Vec<u8>)> {
     ]
 }
 
-fn cut<'a>(role: Role, bytes: &'a [u8], sizes: &[usize]) -> Vec<(Role, &'a [u8])> {
+fn cut<'a>(role: Peer, bytes: &'a [u8], sizes: &[usize]) -> Vec<(Peer, &'a [u8])> {
     let mut rest = bytes;
     let mut pieces = Vec::new();
     for size in sizes.iter().cycle() {
@@ -333,11 +333,11 @@ proptest! {
     ) {
         let (port, client, server) = known_streams().swap_remove(which);
         let to = (Transport::TCP, port);
-        let whole = run(to, &[(Role::Initiator, &client), (Role::Responder, &server)]);
-        let mut pieces = cut(Role::Initiator, &client, &sizes);
-        pieces.extend(cut(Role::Responder, &server, &sizes));
+        let whole = run(to, &[(Peer::Initiator, &client), (Peer::Responder, &server)]);
+        let mut pieces = cut(Peer::Initiator, &client, &sizes);
+        pieces.extend(cut(Peer::Responder, &server, &sizes));
         let cut = run(to, &pieces);
-        for role in [Role::Initiator, Role::Responder] {
+        for role in [Peer::Initiator, Peer::Responder] {
             prop_assert_eq!(whole.0.wants(role), cut.0.wants(role));
         }
         // Turns are of packets, not of bytes.
@@ -369,7 +369,7 @@ proptest! {
         let transport = if tcp { Transport::TCP } else { Transport::UDP };
         let (mut observers, mut counters) = (Observers::default(), Counters::default());
         for (initiator, gap, lead, tail) in &segments {
-            let role = if *initiator { Role::Initiator } else { Role::Responder };
+            let role = if *initiator { Peer::Initiator } else { Peer::Responder };
             let bytes = [lead.as_bytes(), tail].concat();
             let next = Segment { gap: *gap, ..segment(role, (transport, port), &bytes) };
             observers.observe(&next, &mut counters);

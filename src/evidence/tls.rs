@@ -9,9 +9,9 @@ use crate::evidence::ja3::ja3;
 use crate::evidence::ja3::ja3s;
 use crate::evidence::ja4::Carrier;
 use crate::evidence::ja4::ja4;
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::text::shown;
+use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::model::record::TlsFacts;
@@ -43,7 +43,7 @@ const CIPHERS_MAX: usize = 256;
 
 /// Looks at what one side sends, from the start of a record. Whoever sends the ClientHello is the
 /// TLS client, whichever side began the session.
-pub fn observe_tls(bytes: &[u8], _role: Role, facts: &mut Facts) -> Step {
+pub fn observe_tls(bytes: &[u8], _role: Peer, facts: &mut Facts) -> Step {
     observe_record(bytes, facts).unwrap_or_else(|why| match why {
         WireError::NotThis => Step::NotMine,
         WireError::NeedMore(n) => Step::Await(n),

@@ -40,11 +40,11 @@ fn stream(kind: u8, body: &[u8], piece: usize) -> Vec<u8> {
 }
 
 fn client(bytes: &[u8], facts: &mut Facts) -> Step {
-    observe_tls(bytes, Role::Initiator, facts)
+    observe_tls(bytes, Peer::Initiator, facts)
 }
 
 fn server(bytes: &[u8], facts: &mut Facts) -> Step {
-    observe_tls(bytes, Role::Responder, facts)
+    observe_tls(bytes, Peer::Responder, facts)
 }
 
 const SNI: &[u8] = b"\0\0\0\x0e\0\x0c\0\0\x09a.example";

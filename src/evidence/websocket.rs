@@ -4,9 +4,9 @@
 //! inside. Never: joins messages of several frames.
 
 use crate::evidence::ssh;
-use crate::evidence::step::Role;
 use crate::evidence::step::Step;
 use crate::evidence::tls;
+use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::WireError;
@@ -31,7 +31,7 @@ pub fn is_agreed(bytes: &[u8], facts: Option<&Facts>) -> bool {
 }
 
 /// Looks at a frame. Tunnels put a segment of what they carry into each.
-pub fn observe(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
+pub fn observe(bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
     let frame = match frame(bytes) {
         Ok(frame) => frame,
         Err(WireError::NeedMore(_)) => return Step::NeedMore,
@@ -54,10 +54,10 @@ pub fn observe(bytes: &[u8], role: Role, facts: &mut Facts) -> Step {
 }
 
 /// Whether more of the same is to come.
-fn observe_payload(payload: &[u8], role: Role, facts: &mut Facts) -> bool {
+fn observe_payload(payload: &[u8], role: Peer, facts: &mut Facts) -> bool {
     let ssh_side = facts.ssh.as_ref().map(|ssh| match role {
-        Role::Initiator => ssh.client.is_some(),
-        Role::Responder => ssh.server.is_some(),
+        Peer::Initiator => ssh.client.is_some(),
+        Peer::Responder => ssh.server.is_some(),
     });
     if payload.starts_with(b"SSH-") || ssh_side == Some(true) {
         let step = ssh::observe_ssh(payload, role, facts);
@@ -89,17 +89,17 @@ mod tests {
         let mut facts = Facts::default();
         let name = b"SSH-2.0-inside\r\n";
         let framed = [&[0x82, name.len() as u8][..], name].concat();
-        let step = observe(&framed, Role::Responder, &mut facts);
+        let step = observe(&framed, Peer::Responder, &mut facts);
         assert_eq!(step, Step::Used(framed.len()));
         assert_eq!(facts.ssh.unwrap().server.as_deref(), Some("SSH-2.0-inside"));
         let mut none = Facts::default();
-        assert_eq!(observe(b"\x81\x02hi", Role::Responder, &mut none), Step::Done);
-        assert_eq!(observe(&[0x89, 0, 1], Role::Responder, &mut none), Step::Used(2));
-        let cut = observe(&framed[..5], Role::Responder, &mut none);
+        assert_eq!(observe(b"\x81\x02hi", Peer::Responder, &mut none), Step::Done);
+        assert_eq!(observe(&[0x89, 0, 1], Peer::Responder, &mut none), Step::Used(2));
+        let cut = observe(&framed[..5], Peer::Responder, &mut none);
         assert_eq!(cut, Step::Await(framed.len() - 5));
         assert_eq!(none, Facts::default());
         let mut carried = Facts { protocol: Some(Protocol::Websocket), ..Facts::default() };
-        observe(&framed, Role::Responder, &mut carried);
+        observe(&framed, Peer::Responder, &mut carried);
         assert_eq!(carried.protocol, Some(Protocol::Ssh), "what is inside says more");
     }
 }

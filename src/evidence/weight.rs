@@ -2,7 +2,6 @@
 //!
 //! Owns: the sum. In: observers. Out: bytes, in two parts. Never: drops a fact that was told.
 
-use crate::evidence::Interest;
 use crate::evidence::Observers;
 use crate::evidence::Watching;
 use crate::evidence::held::Held;
@@ -11,6 +10,7 @@ use crate::evidence::turns::Watch;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Heap;
+use crate::model::Interest;
 use crate::model::heap::ALLOCATION;
 
 /// Facts kept of a session. A handshake with its certificate takes 2 KiB, a large DNS answer 4;
@@ -98,9 +98,9 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::evidence::Segment;
-    use crate::evidence::step::Role;
     use crate::model::Nanos;
+    use crate::model::Peer;
+    use crate::model::Segment;
     use crate::model::Transport;
 
     thread_local! {
@@ -108,13 +108,12 @@ mod tests {
         pub(super) static FULL: Cell<u32> = const { Cell::new(0) };
     }
 
-    fn segment(role: Role, payload: &[u8]) -> Segment<'_> {
+    fn segment(role: Peer, payload: &[u8]) -> Segment<'_> {
         Segment {
             payload,
-            role,
+            from: role,
             transport: Transport::TCP,
-            initiator_port: 50_000,
-            responder_port: 80,
+            ports: (50_000, 80),
             gap: false,
             time: Nanos::ZERO,
             opened: None,
@@ -129,13 +128,13 @@ mod tests {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
         FULL.set(0);
         observers.observe(
-            &segment(Role::Initiator, b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+            &segment(Peer::Initiator, b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"),
             &mut counters,
         );
-        observers.observe(&segment(Role::Responder, head), &mut counters);
+        observers.observe(&segment(Peer::Responder, head), &mut counters);
         assert_eq!(FULL.get(), 2);
         for _ in 0..200 {
-            observers.observe(&segment(Role::Responder, &[7; 1_000]), &mut counters);
+            observers.observe(&segment(Peer::Responder, &[7; 1_000]), &mut counters);
             assert_eq!(observers.weight(), observers.weigh_anew());
         }
         assert!(FULL.get() <= 3, "once more where the watch ends: {}", FULL.get());

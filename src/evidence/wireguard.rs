@@ -7,7 +7,7 @@
 use crate::evidence::legs::Kind;
 use crate::evidence::legs::Legs;
 use crate::evidence::legs::Moment;
-use crate::evidence::step::Role;
+use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
 use crate::wire::wireguard;
@@ -27,7 +27,7 @@ const COUNTER_MAX: u64 = 1 << 40;
 /// What is known of a session's WireGuard.
 #[derive(Debug, Default)]
 pub struct Wireguard {
-    initiation: Option<(Role, u32)>,
+    initiation: Option<(Peer, u32)>,
     /// Index and counter of the last transport message of the initiator and of the responder, and
     /// whether it counted on from one before it.
     transport: [Option<(u32, u64, bool)>; 2],
@@ -83,11 +83,11 @@ impl Wireguard {
 
     /// Notes a transport message. True where both sides have sent some, and one has counted up
     /// under one index.
-    fn counts_up(&mut self, role: Role, receiver: u32, counter: u64) -> bool {
+    fn counts_up(&mut self, role: Peer, receiver: u32, counter: u64) -> bool {
         let [initiator, responder] = &mut self.transport;
         let (own, other) = match role {
-            Role::Initiator => (initiator, &*responder),
-            Role::Responder => (responder, &*initiator),
+            Peer::Initiator => (initiator, &*responder),
+            Peer::Responder => (responder, &*initiator),
         };
         let goes_on = own.is_some_and(|(index, last, _)| index == receiver && counter > last);
         let counted = goes_on || own.is_some_and(|(index, _, before)| index == receiver && before);
@@ -101,8 +101,8 @@ mod tests {
     use super::*;
     use crate::model::Nanos;
     use crate::model::record::Facts;
-    use Role::Initiator;
-    use Role::Responder;
+    use Peer::Initiator;
+    use Peer::Responder;
 
     fn message(kind: u8, words: &[u32], size: usize) -> Vec<u8> {
         let mut out = vec![kind, 0, 0, 0];
@@ -111,7 +111,7 @@ mod tests {
         out
     }
 
-    fn tell(events: &[(Vec<u8>, Role, u64)]) -> Facts {
+    fn tell(events: &[(Vec<u8>, Peer, u64)]) -> Facts {
         let (mut state, mut legs) = (Wireguard::default(), Legs::default());
         let mut facts = Facts::default();
         for (bytes, role, time) in events {

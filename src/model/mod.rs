@@ -29,6 +29,7 @@ pub mod record;
 mod record_rtt;
 pub mod scan;
 pub mod schema;
+pub mod segment;
 pub mod stamp;
 pub mod time;
 
@@ -45,5 +46,6 @@ pub use frame::{Frame, LinkType};
 pub use heap::Heap;
 pub use packet::{Heading, Packet, PacketFlags, TcpFlags};
 pub use record::Record;
+pub use segment::{Interest, Peer, Segment};
 pub use stamp::{Grain, Stamp, Trust};
 pub use time::Nanos;

@@ -18,16 +18,17 @@ use crate::enrich::Enricher;
 use crate::enrich::community_id::community_id;
 use crate::evidence;
 use crate::evidence::Observers;
-use crate::evidence::Segment;
-use crate::evidence::step::Role;
 use crate::identity::Identity;
 use crate::model::Addr;
 use crate::model::Alert;
 use crate::model::Binding;
 use crate::model::Counter;
 use crate::model::Counters;
+use crate::model::Interest;
 use crate::model::Nanos;
+use crate::model::Peer;
 use crate::model::Record;
+use crate::model::Segment;
 use crate::model::record::Wrapping;
 use crate::model::scan::Unanswered;
 use crate::pipeline::RecordTap;
@@ -36,12 +37,8 @@ use crate::pipeline::scans::Quota;
 use crate::pipeline::scans::unanswered;
 use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
-use crate::session::Delivery;
 use crate::session::Finished;
-use crate::session::Interest;
 use crate::session::Listener;
-use crate::session::Side;
-use crate::session::Speaker;
 use crate::session::Weighed;
 use crate::session::Weight;
 
@@ -203,11 +200,8 @@ impl Listener<Observers> for RecordWorker<'_> {
         vlan
     }
 
-    fn speaker(&self, payload: &[u8]) -> Option<Speaker> {
-        evidence::speaker(payload).map(|role| match role {
-            Role::Initiator => Speaker::Client,
-            Role::Responder => Speaker::Server,
-        })
+    fn speaker(&self, payload: &[u8]) -> Option<Peer> {
+        evidence::speaker(payload)
     }
 
     fn turned(&mut self, extra: &mut Option<Box<Observers>>) {
@@ -219,22 +213,7 @@ impl Listener<Observers> for RecordWorker<'_> {
         }
     }
 
-    fn deliver(&mut self, extra: &mut Option<Box<Observers>>, delivery: &Delivery<'_>) -> Interest {
-        let segment = Segment {
-            payload: delivery.payload,
-            role: match delivery.from {
-                Side::Initiator => Role::Initiator,
-                Side::Responder => Role::Responder,
-            },
-            transport: delivery.transport,
-            initiator_port: delivery.ports.0,
-            responder_port: delivery.ports.1,
-            gap: delivery.gap,
-            time: delivery.time,
-            opened: delivery.opened,
-            troubles: delivery.troubles,
-            numbers: delivery.numbers,
-        };
+    fn deliver(&mut self, extra: &mut Option<Box<Observers>>, segment: &Segment<'_>) -> Interest {
         let observers = extra.get_or_insert_with(|| {
             let mut observers = self.idle.pop().unwrap_or_default();
             if !self.times {
@@ -242,11 +221,8 @@ impl Listener<Observers> for RecordWorker<'_> {
             }
             observers
         });
-        observers.look(&segment, self.enricher.data().lists.payload());
-        match observers.observe(&segment, &mut self.counters) {
-            crate::evidence::Interest::More => Interest::More,
-            crate::evidence::Interest::Done => Interest::Done,
-        }
+        observers.look(segment, self.enricher.data().lists.payload());
+        observers.observe(segment, &mut self.counters)
     }
 
     fn finish(&mut self, mut finished: Finished<Observers>) {

@@ -5,6 +5,7 @@
 
 use crate::model::Grain;
 use crate::model::Nanos;
+use crate::model::Peer;
 use crate::model::Record;
 use crate::model::Transport;
 use crate::model::record::Context;
@@ -14,7 +15,6 @@ use crate::model::record::Party;
 use crate::model::record::Quality;
 use crate::model::record::SessionState;
 use crate::session::Finished;
-use crate::session::Side;
 use crate::session::rtt_samples::Trips;
 use crate::session::state::Bits;
 use crate::session::state::Half;
@@ -61,15 +61,15 @@ pub(crate) fn finish<X>(
         version: session.key.version,
         vlan: session.bits.has(Bits::VLAN).then_some(session.vlan),
         point: session.key.point,
-        initiator: party(&session, Side::Initiator),
-        responder: party(&session, Side::Responder),
+        initiator: party(&session, Peer::Initiator),
+        responder: party(&session, Peer::Responder),
         near: Leg {
             handshake_ns: session.handshake.near(),
-            in_session: trips.and_then(|trips| trips.leg(Side::Initiator)),
+            in_session: trips.and_then(|trips| trips.leg(Peer::Initiator)),
         },
         far: Leg {
             handshake_ns: session.handshake.far(),
-            in_session: trips.and_then(|trips| trips.leg(Side::Responder)),
+            in_session: trips.and_then(|trips| trips.leg(Peer::Responder)),
         },
         syn: session.handshake.syn.facts(session.key.version),
         quality: Quality {
@@ -120,19 +120,19 @@ fn state_of<X>(session: &Session<X>, ending: Ending) -> SessionState {
     }
 }
 
-fn party<X>(session: &Session<X>, side: Side) -> Party {
-    let is_b = session.bits.has(Bits::INITIATOR_B) == (side == Side::Initiator);
+fn party<X>(session: &Session<X>, side: Peer) -> Party {
+    let is_b = session.bits.has(Bits::INITIATOR_B) == (side == Peer::Initiator);
     let (ip, port) = if is_b {
         (session.key.b, session.key.b_port)
     } else {
         (session.key.a, session.key.a_port)
     };
     let half: &Half = match side {
-        Side::Initiator => &session.initiator,
-        Side::Responder => &session.responder,
+        Peer::Initiator => &session.initiator,
+        Peer::Responder => &session.responder,
     };
     let [initiator, responder] = &session.origins;
-    let origin = if side == Side::Initiator { initiator } else { responder };
+    let origin = if side == Peer::Initiator { initiator } else { responder };
     let spoke = half.packets > 0;
     Party {
         ip,

@@ -7,10 +7,10 @@
 
 use crate::model::Counter;
 use crate::model::Packet;
+use crate::model::Peer;
 use crate::model::TcpFlags;
 use crate::session::Arrival;
 use crate::session::Listener;
-use crate::session::Side;
 use crate::session::reorder::Early;
 use crate::session::state::Bits;
 use crate::session::state::Session;
@@ -23,9 +23,9 @@ impl<X> Session<X> {
     /// Whether a segment of the opening carries less than half the time to live of the SYN. Paths
     /// change by a few hops while a connection opens; who wants a packet to be seen and not to
     /// arrive gives it a handful (RFC 791 section 3.1: each router takes one).
-    pub(crate) fn is_decoy(&self, side: Side, packet: &Packet) -> bool {
+    pub(crate) fn is_decoy(&self, side: Peer, packet: &Packet) -> bool {
         // The bits first: the rest lies in cache lines that other packets do not touch.
-        let may_be = side == Side::Initiator
+        let may_be = side == Peer::Initiator
             && !self.bits.has(Bits::DEAF)
             && !self.bits.has(Bits::LOW_TTL_ARRIVES);
         if !may_be || packet.payload_wire() == 0 || packet.tcp_flags.any(TcpFlags::SYN) {
@@ -39,11 +39,11 @@ impl<X> Session<X> {
     /// Whether a stream whose beginning was seen cannot have gone elsewhere: it is in its opening,
     /// where the hello lies, and the peer has acknowledged nothing there.
     #[cold]
-    pub(super) fn is_unlikely(&self, side: Side) -> bool {
+    pub(super) fn is_unlikely(&self, side: Peer) -> bool {
         let Some(stream) = self.stream(side) else { return false };
         let said = match side {
-            Side::Initiator => self.handshake.distance(stream.next()),
-            Side::Responder => {
+            Peer::Initiator => self.handshake.distance(stream.next()),
+            Peer::Responder => {
                 let first = self.handshake.syn_ack_seq().map(|seq| seq.wrapping_add(1));
                 first.map(|first| stream.next().wrapping_sub(first))
             }
@@ -71,13 +71,13 @@ impl<X> Session<X> {
     /// in its place.
     pub(super) fn release_decoys(
         &mut self,
-        side: Side,
+        side: Peer,
         packet: &Packet,
         listener: &mut impl Listener<X>,
     ) {
         let next = self.initiator.stream.next();
         let end = self.reorder.as_ref().and_then(|reorder| reorder.suspect_end(next));
-        let Some(end) = end.filter(|_| side == Side::Initiator) else { return };
+        let Some(end) = end.filter(|_| side == Peer::Initiator) else { return };
         if packet.ack.wrapping_sub(end) >= 1 << 31 {
             return;
         }
@@ -91,8 +91,8 @@ impl<X> Session<X> {
     }
 
     /// What was taken for a decoy was one: others came in its place.
-    pub(super) fn drop_decoys(&mut self, side: Side, listener: &mut impl Listener<X>) {
-        let Some(reorder) = self.reorder.as_mut().filter(|_| side == Side::Initiator) else {
+    pub(super) fn drop_decoys(&mut self, side: Peer, listener: &mut impl Listener<X>) {
+        let Some(reorder) = self.reorder.as_mut().filter(|_| side == Peer::Initiator) else {
             return;
         };
         listener.count(Counter::Decoys, reorder.drop_suspects() as u64);

@@ -5,9 +5,9 @@
 
 use crate::model::Counter;
 use crate::model::Packet;
+use crate::model::Peer;
 use crate::model::TcpFlags;
 use crate::session::Listener;
-use crate::session::Side;
 use crate::session::handshake::Step;
 use crate::session::state::Bits;
 use crate::session::state::Session;
@@ -27,16 +27,16 @@ const EARLY: u32 = 1 << 16;
 impl<X> Session<X> {
     /// What an acknowledgement proves of its sender, and of the other end's FIN.
     #[inline]
-    pub(crate) fn note_ack(&mut self, side: Side, packet: &Packet) {
+    pub(crate) fn note_ack(&mut self, side: Peer, packet: &Packet) {
         let (fin, acked) = match side {
-            Side::Initiator => (Bits::FIN_RESPONDER, Bits::FIN_RESPONDER_ACKED),
-            Side::Responder => (Bits::FIN_INITIATOR, Bits::FIN_INITIATOR_ACKED),
+            Peer::Initiator => (Bits::FIN_RESPONDER, Bits::FIN_RESPONDER_ACKED),
+            Peer::Responder => (Bits::FIN_INITIATOR, Bits::FIN_INITIATOR_ACKED),
         };
         if self.bits.has(fin) && packet.ack == self.half(side.other()).stream.next().wrapping_add(1)
         {
             self.bits.set(acked);
         }
-        if side == Side::Initiator && !self.bits.has(Bits::CONFIRMED) {
+        if side == Peer::Initiator && !self.bits.has(Bits::CONFIRMED) {
             self.confirm(packet);
         }
     }
@@ -45,7 +45,7 @@ impl<X> Session<X> {
     /// see that.
     fn confirm(&mut self, packet: &Packet) {
         let sent = self.responder.bytes.min(u64::from(BEHIND)) as u32;
-        let Some(next) = self.stream(Side::Responder).map(Stream::next) else { return };
+        let Some(next) = self.stream(Peer::Responder).map(Stream::next) else { return };
         let first =
             self.handshake.syn_ack_seq().map_or(next.wrapping_sub(sent), |seq| seq.wrapping_add(1));
         if packet.ack.wrapping_sub(first) <= next.wrapping_sub(first) {
@@ -54,7 +54,7 @@ impl<X> Session<X> {
     }
 
     /// A RST or FIN that may be its sender's.
-    pub(crate) fn note_end(&mut self, side: Side, packet: &Packet) {
+    pub(crate) fn note_end(&mut self, side: Peer, packet: &Packet) {
         let next = self.stream(side).map(Stream::next);
         let exact = next.is_none_or(|next| packet.seq == next);
         let ttl = self.origin(side).ttl;
@@ -66,7 +66,7 @@ impl<X> Session<X> {
         }
         if rst {
             self.bits.set(Bits::RESET);
-            if side == Side::Responder {
+            if side == Peer::Responder {
                 self.bits.set(Bits::RESET_BY_RESPONDER);
             }
         } else {
@@ -78,8 +78,8 @@ impl<X> Session<X> {
                 self.bits.set(Bits::END_DOUBTED);
             }
             self.bits.set(match side {
-                Side::Initiator => Bits::FIN_INITIATOR,
-                Side::Responder => Bits::FIN_RESPONDER,
+                Peer::Initiator => Bits::FIN_INITIATOR,
+                Peer::Responder => Bits::FIN_RESPONDER,
             });
             if packet.tcp_flags.has(TcpFlags::ACK) {
                 self.note_ack(side, packet);
@@ -90,13 +90,13 @@ impl<X> Session<X> {
     /// New data of `side` came in their turn: who has ended sends none, so that what ended it was
     /// forged, and nobody obeyed it.
     #[cold]
-    pub(crate) fn take_back_end(&mut self, side: Side, listener: &mut impl Listener<X>) {
+    pub(crate) fn take_back_end(&mut self, side: Peer, listener: &mut impl Listener<X>) {
         let fin = match side {
-            Side::Initiator => Bits::FIN_INITIATOR,
-            Side::Responder => Bits::FIN_RESPONDER,
+            Peer::Initiator => Bits::FIN_INITIATOR,
+            Peer::Responder => Bits::FIN_RESPONDER,
         };
         let by_responder = self.bits.has(Bits::RESET_BY_RESPONDER);
-        let reset = self.bits.has(Bits::RESET) && by_responder == (side == Side::Responder);
+        let reset = self.bits.has(Bits::RESET) && by_responder == (side == Peer::Responder);
         // Before an early FIN data may still come, unless it is too early to be believed.
         let awaited = self.bits.has(Bits::FIN_EARLY) && !self.bits.has(Bits::END_DOUBTED);
         let finished = self.bits.has(fin) && !awaited;

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Addr;
+use crate::model::Interest;
 use crate::model::Nanos;
+use crate::model::Segment;
 use crate::model::Stamp;
-use crate::session::Delivery;
 use crate::session::Finished;
-use crate::session::Interest;
 
 const FIRST: u8 = PacketFlags::FRAGMENT;
 const LATER: u8 = PacketFlags::FRAGMENT_LATER;
@@ -19,7 +19,7 @@ const LATER: u8 = PacketFlags::FRAGMENT_LATER;
 struct Counts(BTreeMap<&'static str, u64>);
 
 impl Listener<()> for Counts {
-    fn deliver(&mut self, _: &mut Option<Box<()>>, _: &Delivery<'_>) -> Interest {
+    fn deliver(&mut self, _: &mut Option<Box<()>>, _: &Segment<'_>) -> Interest {
         Interest::More
     }
 

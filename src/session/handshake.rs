@@ -4,8 +4,8 @@
 //! Never: halves, means, or a sample after a retransmission (Karn and Partridge, SIGCOMM 1987).
 
 use crate::model::Nanos;
+use crate::model::Peer;
 use crate::model::TcpFlags;
-use crate::session::Side;
 use crate::session::syn::SynSummary;
 
 /// Where the handshake stands.
@@ -59,7 +59,7 @@ pub(crate) enum SynVerdict {
 /// What the handshake needs to know of a packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
-    pub(crate) side: Side,
+    pub(crate) side: Peer,
     pub(crate) flags: TcpFlags,
     pub(crate) seq: u32,
     pub(crate) ack: u32,
@@ -111,7 +111,7 @@ impl Handshake {
             (Stage::None, _) => return SynVerdict::New,
             (_, true) if self.syn_ack_at == Nanos::ZERO => return SynVerdict::Same,
             (_, true) => self.syn_ack_seq,
-            (_, false) if step.side == Side::Responder => return SynVerdict::Same,
+            (_, false) if step.side == Peer::Responder => return SynVerdict::Same,
             (_, false) => self.syn_seq,
         };
         if known == step.seq || is_syn_ack { SynVerdict::Same } else { SynVerdict::New }
@@ -128,9 +128,9 @@ impl Handshake {
             return false;
         }
         match (step.side, step.flags.has(TcpFlags::ACK)) {
-            (Side::Initiator, is_syn_ack) => is_syn_ack,
-            (Side::Responder, false) => true,
-            (Side::Responder, true) => {
+            (Peer::Initiator, is_syn_ack) => is_syn_ack,
+            (Peer::Responder, false) => true,
+            (Peer::Responder, true) => {
                 let other_syn = step.ack != self.syn_seq.wrapping_add(1);
                 self.syn_at != Nanos::ZERO && other_syn || step.seq != self.syn_ack_seq
             }
@@ -181,7 +181,7 @@ impl Handshake {
         // A repeated SYN makes the pair ambiguous; a SYN from both ends is a simultaneous open
         // (RFC 9293 section 3.5); data in a SYN is Fast Open (RFC 7413), whose SYN-ACK may wait.
         let repeated = self.stage != Stage::None;
-        if repeated || step.side == Side::Responder || step.payload > 0 {
+        if repeated || step.side == Peer::Responder || step.payload > 0 {
             self.void = true;
         }
         if !repeated {
@@ -220,14 +220,14 @@ impl Handshake {
     }
 
     fn is_answer(&self, step: &Step) -> bool {
-        step.side == Side::Responder && step.ack == self.syn_seq.wrapping_add(1)
+        step.side == Peer::Responder && step.ack == self.syn_seq.wrapping_add(1)
     }
 
     /// RFC 9293 section 3.5, figure 6, line 4: the initiator's first segment after its SYN. One
     /// that bears data or FIN may have waited for its writer, the bare ACK lost before the sensor:
     /// no sample.
     fn observe_ack(&mut self, step: &Step) {
-        if step.side != Side::Initiator || step.flags.any(TcpFlags::RST) {
+        if step.side != Peer::Initiator || step.flags.any(TcpFlags::RST) {
             return;
         }
         let bare = step.payload == 0 && !step.flags.any(TcpFlags::FIN);
@@ -249,7 +249,7 @@ impl Handshake {
     /// acknowledges the SYN and no more than was sent (RFC 9293 section 3.10.7.3: in SYN-SENT
     /// any other is dropped). `sent` is where the initiator's stream stands.
     pub(crate) fn may_refuse(&self, step: &Step, sent: u32) -> bool {
-        if self.stage != Stage::Syn || step.side != Side::Responder {
+        if self.stage != Stage::Syn || step.side != Peer::Responder {
             return true;
         }
         let first = self.syn_seq.wrapping_add(1);
@@ -283,14 +283,14 @@ fn told(span: Nanos) -> (u32, bool) {
 mod tests {
     use super::*;
 
-    fn step(side: Side, flags: u8, seq: u32, ack: u32, time: u64) -> Step {
+    fn step(side: Peer, flags: u8, seq: u32, ack: u32, time: u64) -> Step {
         let (flags, time) = (TcpFlags(flags), Nanos(time));
         Step { side, flags, seq, ack, payload: 0, time, stamps: None }
     }
     const SYN: u8 = TcpFlags::SYN;
     const ACK: u8 = TcpFlags::ACK;
-    use Side::Initiator as I;
-    use Side::Responder as R;
+    use Peer::Initiator as I;
+    use Peer::Responder as R;
 
     fn run(steps: &[Step]) -> (Option<u64>, Option<u64>) {
         let mut handshake = Handshake::default();

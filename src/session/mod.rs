@@ -28,29 +28,11 @@ pub use shard::Hint;
 pub use shard::Shard;
 pub use timeouts::Timeouts;
 
-use crate::model::Nanos;
+use crate::model::Interest;
 use crate::model::Packet;
+use crate::model::Peer;
 use crate::model::Record;
-use crate::model::Transport;
-
-/// Which end of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Began the session.
-    Initiator,
-    /// Answered it.
-    Responder,
-}
-
-impl Side {
-    /// The other end.
-    pub const fn other(self) -> Side {
-        match self {
-            Side::Initiator => Side::Responder,
-            Side::Responder => Side::Initiator,
-        }
-    }
-}
+use crate::model::Segment;
 
 /// A packet with the bytes it needs.
 #[derive(Clone, Copy, Debug)]
@@ -67,40 +49,6 @@ impl<'a> Arrival<'a> {
     fn payload(&self) -> &'a [u8] {
         self.packet.payload(self.frame)
     }
-}
-
-/// Payload handed to the listener: the next bytes of a TCP direction, or one datagram.
-#[derive(Clone, Copy, Debug)]
-pub struct Delivery<'a> {
-    /// The bytes.
-    pub payload: &'a [u8],
-    /// Who sent them.
-    pub from: Side,
-    /// When the packet that made them deliverable passed.
-    pub time: Nanos,
-    /// IANA protocol.
-    pub transport: Transport,
-    /// Initiator's and responder's port.
-    pub ports: (u16, u16),
-    /// Bytes before these were lost for good.
-    pub gap: bool,
-    /// When the SYN-ACK passed, where it and the initiator's ACK give a leg.
-    pub opened: Option<Nanos>,
-    /// Repetitions, early segments and holes of the session so far: two deliveries that differ
-    /// here have trouble between them.
-    pub troubles: u32,
-    /// TCP: sequence number behind the last byte, and the acknowledgement that came along: what its
-    /// sender had received when it sent this.
-    pub numbers: (u32, u32),
-}
-
-/// Whether a listener wants more of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// Keep delivering.
-    More,
-    /// Never again: the session stops buffering for it.
-    Done,
 }
 
 /// A session that is over, or was pushed out, or stood open when the input ended.
@@ -160,15 +108,6 @@ impl Weighed for () {
     }
 }
 
-/// Whose words a payload can only be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaker {
-    /// Of who began the session.
-    Client,
-    /// Of who answered.
-    Server,
-}
-
 /// Who listens to a shard. `X` is what it keeps with each session.
 pub trait Listener<X> {
     /// A session begins with a packet that was in a tunnel, or had more before it than one plain
@@ -179,7 +118,7 @@ pub trait Listener<X> {
     }
 
     /// Whose words these are, where they tell: asked of sessions that were picked up in the middle.
-    fn speaker(&self, payload: &[u8]) -> Option<Speaker> {
+    fn speaker(&self, payload: &[u8]) -> Option<Peer> {
         let _ = payload;
         None
     }
@@ -190,7 +129,7 @@ pub trait Listener<X> {
     }
 
     /// Payload arrived.
-    fn deliver(&mut self, extra: &mut Option<Box<X>>, delivery: &Delivery<'_>) -> Interest;
+    fn deliver(&mut self, extra: &mut Option<Box<X>>, segment: &Segment<'_>) -> Interest;
 
     /// There is no room for what waits: nothing more of the session will be delivered.
     fn let_go(&mut self, extra: &mut Option<Box<X>>) {

@@ -3,8 +3,8 @@
 //! Owns: copies of early segments, capped. In: segments ahead of their stream. Out: them, in order.
 //! Never: waits longer than the cap or than the peer's acknowledgement of what is missing.
 
+use crate::model::Peer;
 use crate::model::heap::ALLOCATION;
-use crate::session::Side;
 
 /// Segments kept per session, both directions together. Thirty-two full-size ones are more than a
 /// first window (RFC 6928: ten) in each direction.
@@ -16,7 +16,7 @@ const BYTES: usize = 64 * 1_024;
 /// One early segment.
 #[derive(Debug)]
 pub(crate) struct Early {
-    pub(crate) side: Side,
+    pub(crate) side: Peer,
     pub(crate) seq: u32,
     pub(crate) bytes: Box<[u8]>,
     /// Length on the wire (longer than `bytes` where the capture was cut).
@@ -45,7 +45,7 @@ impl Reorder {
     }
 
     /// Keeps a segment. False when a cap is reached: nothing is kept.
-    pub(crate) fn keep(&mut self, side: Side, seq: u32, payload: &[u8], wire: u32) -> bool {
+    pub(crate) fn keep(&mut self, side: Peer, seq: u32, payload: &[u8], wire: u32) -> bool {
         self.keep_early(Early { side, seq, bytes: Box::default(), wire, suspect: false }, payload)
     }
 
@@ -58,7 +58,7 @@ impl Reorder {
             None => seq == next,
             Some(first) => at_end(first) || suspects.any(at_end),
         };
-        let side = Side::Initiator;
+        let side = Peer::Initiator;
         fits && self
             .keep_early(Early { side, seq, bytes: Box::default(), wire, suspect: true }, payload)
     }
@@ -98,13 +98,13 @@ impl Reorder {
     }
 
     /// The waiting segment of `side` that begins nearest above `next`, with its distance.
-    pub(crate) fn nearest(&self, side: Side, next: u32) -> Option<u32> {
+    pub(crate) fn nearest(&self, side: Peer, next: u32) -> Option<u32> {
         let of_side = self.early.iter().filter(|early| early.side == side && !early.suspect);
         of_side.map(|early| early.seq.wrapping_sub(next)).filter(|gap| *gap < 1 << 31).min()
     }
 
     /// Takes out a segment of `side` that begins at or before `next`.
-    pub(crate) fn take_ready(&mut self, side: Side, next: u32) -> Option<Early> {
+    pub(crate) fn take_ready(&mut self, side: Peer, next: u32) -> Option<Early> {
         let due = |early: &Early| next.wrapping_sub(early.seq) < 1 << 31;
         self.take(|early| early.side == side && !early.suspect && due(early))
     }
@@ -125,22 +125,22 @@ mod tests {
     fn keeps_within_its_caps() {
         let mut reorder = Reorder::default();
         for n in 0..SEGMENTS as u32 {
-            assert!(reorder.keep(Side::Initiator, n * 10, &[0; 10], 10));
+            assert!(reorder.keep(Peer::Initiator, n * 10, &[0; 10], 10));
         }
-        assert!(!reorder.keep(Side::Initiator, 5_000, &[0; 10], 10));
+        assert!(!reorder.keep(Peer::Initiator, 5_000, &[0; 10], 10));
         let mut reorder = Reorder::default();
-        assert!(reorder.keep(Side::Initiator, 0, &[0; BYTES], 10));
-        assert!(!reorder.keep(Side::Responder, 0, &[0; 1], 1));
+        assert!(reorder.keep(Peer::Initiator, 0, &[0; BYTES], 10));
+        assert!(!reorder.keep(Peer::Responder, 0, &[0; 1], 1));
     }
 
     #[test]
     fn gives_back_what_has_come_due() {
         let mut reorder = Reorder::default();
-        reorder.keep(Side::Initiator, 110, b"b", 1);
-        reorder.keep(Side::Responder, 50, b"x", 1);
-        assert_eq!(reorder.nearest(Side::Initiator, 100), Some(10));
-        assert!(reorder.take_ready(Side::Initiator, 100).is_none());
-        assert_eq!(&*reorder.take_ready(Side::Initiator, 110).unwrap().bytes, b"b");
+        reorder.keep(Peer::Initiator, 110, b"b", 1);
+        reorder.keep(Peer::Responder, 50, b"x", 1);
+        assert_eq!(reorder.nearest(Peer::Initiator, 100), Some(10));
+        assert!(reorder.take_ready(Peer::Initiator, 100).is_none());
+        assert_eq!(&*reorder.take_ready(Peer::Initiator, 110).unwrap().bytes, b"b");
         assert!(!reorder.is_empty());
     }
 }

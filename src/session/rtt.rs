@@ -13,12 +13,12 @@
 use crate::bounded::Slab;
 use crate::model::Counter;
 use crate::model::Packet;
+use crate::model::Peer;
 use crate::model::TcpFlags;
 use crate::model::Transport;
 use crate::model::Trust;
 use crate::session::Arrival;
 use crate::session::Listener;
-use crate::session::Side;
 use crate::session::rtt_samples;
 use crate::session::rtt_samples::Probe;
 use crate::session::rtt_samples::Trips;
@@ -34,10 +34,10 @@ pub(crate) type Pool = Slab<Trips>;
 const SEGMENT: u32 = 1_460;
 
 /// The bit that says that a segment of `side` is under way.
-const fn under_way(side: Side) -> u32 {
+const fn under_way(side: Peer) -> u32 {
     match side {
-        Side::Initiator => Bits::TIMED_INITIATOR,
-        Side::Responder => Bits::TIMED_RESPONDER,
+        Peer::Initiator => Bits::TIMED_INITIATOR,
+        Peer::Responder => Bits::TIMED_RESPONDER,
     }
 }
 
@@ -47,7 +47,7 @@ impl<X> Session<X> {
     #[inline]
     pub(crate) fn time(
         &mut self,
-        (side, expected): (Side, u32),
+        (side, expected): (Peer, u32),
         arrival: Arrival<'_>,
         pool: &mut Pool,
         listener: &mut impl Listener<X>,
@@ -87,7 +87,7 @@ impl<X> Session<X> {
     }
 
     /// Whether a segment was the next of its stream, and nothing before it is missing.
-    fn is_next(&mut self, side: Side, expected: u32, packet: &Packet) -> bool {
+    fn is_next(&mut self, side: Peer, expected: u32, packet: &Packet) -> bool {
         let stream = &self.half(side).stream;
         packet.seq == expected
             && stream.next() == expected.wrapping_add(packet.payload_wire())
@@ -95,7 +95,7 @@ impl<X> Session<X> {
     }
 
     /// `side` acknowledges: does that close what the other end sent?
-    fn close_probe(&mut self, side: Side, arrival: Arrival<'_>, pool: &mut Pool) {
+    fn close_probe(&mut self, side: Peer, arrival: Arrival<'_>, pool: &mut Pool) {
         let packet = arrival.packet;
         let sent = self.half(side.other()).stream.next();
         let Some(block) = pool.get_mut(self.trips) else { return };
@@ -121,7 +121,7 @@ impl<X> Session<X> {
     /// Something was sent again, came out of order or is missing: an acknowledgement no longer
     /// tells what it answers (Karn and Partridge, SIGCOMM 1987), unless a timestamp does.
     #[cold]
-    fn apply_karn(&mut self, side: Side, pool: &mut Pool) {
+    fn apply_karn(&mut self, side: Peer, pool: &mut Pool) {
         let plain = pool.get_mut(self.trips).is_some_and(|b| b.way(side).probe.stamp.is_none());
         if plain {
             self.bits.clear(under_way(side));
@@ -131,7 +131,7 @@ impl<X> Session<X> {
     /// A segment passes for the first time: it may wait for its acknowledgement.
     fn open_probe(
         &mut self,
-        side: Side,
+        side: Peer,
         arrival: Arrival<'_>,
         pool: &mut Pool,
         listener: &mut impl Listener<X>,
@@ -176,13 +176,13 @@ impl<X> Session<X> {
     /// `side` acknowledged bytes: whether the other end's open hole is among them. Then it was
     /// the capture that lost them.
     #[inline]
-    pub(crate) fn note_acknowledged(&mut self, side: Side, packet: &Packet) {
+    pub(crate) fn note_acknowledged(&mut self, side: Peer, packet: &Packet) {
         let peer = side.other();
         self.half(peer).stream.vouch(packet.ack);
         if self.half(peer).stream.covers_hole(packet.ack) {
             self.bits.set(match peer {
-                Side::Initiator => Bits::UNSEEN_INITIATOR,
-                Side::Responder => Bits::UNSEEN_RESPONDER,
+                Peer::Initiator => Bits::UNSEEN_INITIATOR,
+                Peer::Responder => Bits::UNSEEN_RESPONDER,
             });
         }
     }
@@ -192,8 +192,8 @@ impl<X> Session<X> {
         if self.key.transport != Transport::TCP {
             return;
         }
-        self.drop_decoys(Side::Initiator, listener);
-        for side in [Side::Initiator, Side::Responder] {
+        self.drop_decoys(Peer::Initiator, listener);
+        for side in [Peer::Initiator, Peer::Responder] {
             let hole = self.half(side).stream.hole();
             self.count_gap(side, hole, listener);
         }
@@ -202,10 +202,10 @@ impl<X> Session<X> {
 
     /// `bytes` of a hole of `side` are given up: counted once as a gap, and again where the other
     /// end has them.
-    pub(crate) fn count_gap(&mut self, side: Side, bytes: u32, listener: &mut impl Listener<X>) {
+    pub(crate) fn count_gap(&mut self, side: Peer, bytes: u32, listener: &mut impl Listener<X>) {
         let (unseen, noted) = match side {
-            Side::Initiator => (Bits::UNSEEN_INITIATOR, self.bits.has(Bits::UNSEEN_INITIATOR)),
-            Side::Responder => (Bits::UNSEEN_RESPONDER, self.bits.has(Bits::UNSEEN_RESPONDER)),
+            Peer::Initiator => (Bits::UNSEEN_INITIATOR, self.bits.has(Bits::UNSEEN_INITIATOR)),
+            Peer::Responder => (Bits::UNSEEN_RESPONDER, self.bits.has(Bits::UNSEEN_RESPONDER)),
         };
         self.bits.clear(unseen);
         if bytes > 0 {

@@ -4,9 +4,9 @@
 //! acknowledgements that cover them. Out: [`RoundTrips`] of a leg. Never: grows, or averages.
 
 use crate::model::Nanos;
+use crate::model::Peer;
 use crate::model::latency::Methods;
 use crate::model::latency::RoundTrips;
-use crate::session::Side;
 
 /// Longest round trip believed. Who is not acknowledged repeats after a second or less (RFC 6298
 /// section 2), and every repetition waits twice as long: where none was seen in so long a time, the
@@ -126,10 +126,10 @@ pub(crate) struct Trips {
 
 impl Trips {
     /// What `side` sent.
-    pub(crate) const fn way(&mut self, side: Side) -> &mut Way {
+    pub(crate) const fn way(&mut self, side: Peer) -> &mut Way {
         match side {
-            Side::Initiator => &mut self.initiator,
-            Side::Responder => &mut self.responder,
+            Peer::Initiator => &mut self.initiator,
+            Peer::Responder => &mut self.responder,
         }
     }
 
@@ -139,10 +139,10 @@ impl Trips {
     }
 
     /// The leg between the sensor and `side`: the other end's segments measure it.
-    pub(crate) fn leg(&self, side: Side) -> Option<RoundTrips> {
+    pub(crate) fn leg(&self, side: Peer) -> Option<RoundTrips> {
         match side {
-            Side::Initiator => self.responder.collected.result(),
-            Side::Responder => self.initiator.collected.result(),
+            Peer::Initiator => self.responder.collected.result(),
+            Peer::Responder => self.initiator.collected.result(),
         }
     }
 }

@@ -10,9 +10,9 @@ use crate::model::Heading;
 use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::PacketFlags;
+use crate::model::Peer;
 use crate::model::TcpFlags;
 use crate::model::Transport;
-use crate::session::Side;
 use crate::session::Weighed;
 use crate::session::Weight;
 use crate::session::fragments::Fragments;
@@ -275,42 +275,42 @@ impl<X> Session<X> {
     }
 
     /// Which end sent this packet.
-    pub(crate) const fn side(&self, packet: &Packet) -> Side {
+    pub(crate) const fn side(&self, packet: &Packet) -> Peer {
         let from_b = packet.flags.has(PacketFlags::FROM_B);
-        if from_b == self.bits.has(Bits::INITIATOR_B) { Side::Initiator } else { Side::Responder }
+        if from_b == self.bits.has(Bits::INITIATOR_B) { Peer::Initiator } else { Peer::Responder }
     }
 
     /// One direction's state.
-    pub(crate) const fn half(&mut self, side: Side) -> &mut Half {
+    pub(crate) const fn half(&mut self, side: Peer) -> &mut Half {
         match side {
-            Side::Initiator => &mut self.initiator,
-            Side::Responder => &mut self.responder,
+            Peer::Initiator => &mut self.initiator,
+            Peer::Responder => &mut self.responder,
         }
     }
 
     /// What the first packet of a direction said.
-    pub(crate) const fn origin(&mut self, side: Side) -> &mut Origin {
+    pub(crate) const fn origin(&mut self, side: Peer) -> &mut Origin {
         let [initiator, responder] = &mut self.origins;
         match side {
-            Side::Initiator => initiator,
-            Side::Responder => responder,
+            Peer::Initiator => initiator,
+            Peer::Responder => responder,
         }
     }
 
     /// Where a direction's stream stands, once it has begun.
-    pub(crate) const fn stream(&self, side: Side) -> Option<&Stream> {
+    pub(crate) const fn stream(&self, side: Peer) -> Option<&Stream> {
         let (begun, half) = match side {
-            Side::Initiator => (Bits::STREAM_INITIATOR, &self.initiator),
-            Side::Responder => (Bits::STREAM_RESPONDER, &self.responder),
+            Peer::Initiator => (Bits::STREAM_INITIATOR, &self.initiator),
+            Peer::Responder => (Bits::STREAM_RESPONDER, &self.responder),
         };
         if self.bits.has(begun) { Some(&half.stream) } else { None }
     }
 
     /// Begins a direction's stream with `seq` as its next byte, unless it has begun.
-    pub(crate) fn start_stream(&mut self, side: Side, seq: u32) {
+    pub(crate) fn start_stream(&mut self, side: Peer, seq: u32) {
         let begun = match side {
-            Side::Initiator => Bits::STREAM_INITIATOR,
-            Side::Responder => Bits::STREAM_RESPONDER,
+            Peer::Initiator => Bits::STREAM_INITIATOR,
+            Peer::Responder => Bits::STREAM_RESPONDER,
         };
         if !self.bits.has(begun) {
             self.bits.set(begun);

@@ -8,9 +8,11 @@ use super::*;
 use crate::model::Addr;
 use crate::model::Counter;
 use crate::model::FlowKey;
+use crate::model::Nanos;
 use crate::model::PacketFlags;
 use crate::model::Stamp;
 use crate::model::TcpFlags;
+use crate::model::Transport;
 use crate::model::record::SessionState;
 
 #[path = "tests_fragments.rs"]
@@ -83,13 +85,13 @@ impl Weighed for Heard {
 }
 
 impl Listener<Heard> for Ear {
-    fn deliver(&mut self, extra: &mut Option<Box<Heard>>, delivery: &Delivery<'_>) -> Interest {
+    fn deliver(&mut self, extra: &mut Option<Box<Heard>>, delivery: &Segment<'_>) -> Interest {
         let heard = extra.get_or_insert_default();
         heard.deliveries += 1;
         let deliveries = heard.deliveries;
         let side = match delivery.from {
-            Side::Initiator => &mut heard.initiator,
-            Side::Responder => &mut heard.responder,
+            Peer::Initiator => &mut heard.initiator,
+            Peer::Responder => &mut heard.responder,
         };
         if delivery.gap {
             side.push(b'!');

@@ -5,18 +5,17 @@
 //! Never: opens or ends a session (the shard does).
 
 use crate::model::Counter;
+use crate::model::Interest;
 use crate::model::Packet;
 use crate::model::PacketFlags;
+use crate::model::Peer;
+use crate::model::Segment;
 use crate::model::Stamp;
 use crate::model::TcpFlags;
 use crate::model::Transport;
 use crate::model::Trust;
 use crate::session::Arrival;
-use crate::session::Delivery;
-use crate::session::Interest;
 use crate::session::Listener;
-use crate::session::Side;
-use crate::session::Speaker;
 use crate::session::fragments::Datagram;
 use crate::session::fragments::FragmentOutcome;
 use crate::session::fragments::Fragments;
@@ -35,7 +34,7 @@ const ROLES_WITHIN: u32 = 64;
 
 /// Bytes on their way to the listener.
 pub(super) struct Piece<'a> {
-    pub(super) from: Side,
+    pub(super) from: Peer,
     pub(super) payload: &'a [u8],
     /// Bytes before these were lost for good.
     pub(super) gap: bool,
@@ -44,7 +43,7 @@ pub(super) struct Piece<'a> {
 /// A stretch of a TCP direction: of one segment, in one piece or put together from fragments.
 #[derive(Clone, Copy)]
 struct Stretch<'a> {
-    side: Side,
+    side: Peer,
     seq: u32,
     /// Length on the wire (longer than `bytes` where the capture was cut).
     wire: u32,
@@ -55,7 +54,7 @@ struct Stretch<'a> {
 
 impl<'a> Stretch<'a> {
     /// What one packet carries.
-    fn of(side: Side, arrival: Arrival<'a>) -> Stretch<'a> {
+    fn of(side: Peer, arrival: Arrival<'a>) -> Stretch<'a> {
         let packet = arrival.packet;
         let (seq, wire) = (packet.first_byte(), packet.payload_wire());
         Stretch { side, seq, wire, bytes: arrival.payload(), packet }
@@ -64,7 +63,7 @@ impl<'a> Stretch<'a> {
 
 impl<X> Session<X> {
     /// What the handshake needs to know of a packet.
-    pub(crate) fn step(&self, packet: &Packet, side: Side) -> Step {
+    pub(crate) fn step(&self, packet: &Packet, side: Peer) -> Step {
         Step {
             side,
             flags: packet.tcp_flags,
@@ -151,7 +150,7 @@ impl<X> Session<X> {
         }
         let Some(speaker) = listener.speaker(arrival.payload()) else { return };
         self.bits.set(Bits::ROLES_SETTLED);
-        if (speaker == Speaker::Client) != (self.side(packet) == Side::Initiator) {
+        if (speaker == Peer::Initiator) != (self.side(packet) == Peer::Initiator) {
             self.turn();
             if let Some(trips) = shared.trips.get_mut(self.trips) {
                 trips.turn();
@@ -196,7 +195,7 @@ impl<X> Session<X> {
     }
 
     /// Reads the payload of one packet.
-    fn read(&mut self, side: Side, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
+    fn read(&mut self, side: Peer, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
         if packet.key.transport == Transport::TCP {
             if packet.payload_wire() > 0 && !packet.tcp_flags.any(TcpFlags::RST) {
@@ -211,7 +210,7 @@ impl<X> Session<X> {
     /// Keeps a fragment until its datagram is whole, which is then read at once.
     fn join(
         &mut self,
-        side: Side,
+        side: Peer,
         arrival: Arrival<'_>,
         fragments: &mut Fragments,
         listener: &mut impl Listener<X>,
@@ -244,7 +243,7 @@ impl<X> Session<X> {
         }
     }
 
-    fn count(&mut self, side: Side, arrival: Arrival<'_>) {
+    fn count(&mut self, side: Peer, arrival: Arrival<'_>) {
         let packet = arrival.packet;
         let half = self.half(side);
         let first = half.packets == 0;
@@ -272,7 +271,7 @@ impl<X> Session<X> {
     /// is to be believed.
     fn observe_tcp(
         &mut self,
-        side: Side,
+        side: Peer,
         arrival: Arrival<'_>,
         listener: &mut impl Listener<X>,
     ) -> bool {
@@ -309,10 +308,10 @@ impl<X> Session<X> {
         true
     }
 
-    fn observe_syn(&mut self, side: Side, arrival: Arrival<'_>) {
+    fn observe_syn(&mut self, side: Peer, arrival: Arrival<'_>) {
         let packet = arrival.packet;
         self.start_stream(side, packet.seq.wrapping_add(1));
-        if side == Side::Initiator && !self.handshake.syn.seen {
+        if side == Peer::Initiator && !self.handshake.syn.seen {
             self.handshake.syn = SynSummary::read(packet.l4_header(arrival.frame), packet.ttl);
         }
     }
@@ -390,7 +389,7 @@ impl<X> Session<X> {
         self.deliver_waiting(side, packet, listener);
     }
 
-    pub(super) fn pass_over(&mut self, side: Side, missing: u32, listener: &mut impl Listener<X>) {
+    pub(super) fn pass_over(&mut self, side: Peer, missing: u32, listener: &mut impl Listener<X>) {
         let given_up = self.half(side).stream.pass_over(missing);
         self.gaps = self.gaps.saturating_add(u32::from(given_up > 0));
         self.count_gap(side, given_up, listener);
@@ -399,7 +398,7 @@ impl<X> Session<X> {
     /// Delivers early segments whose turn has come.
     pub(super) fn deliver_waiting(
         &mut self,
-        side: Side,
+        side: Peer,
         packet: &Packet,
         listener: &mut impl Listener<X>,
     ) {
@@ -418,7 +417,7 @@ impl<X> Session<X> {
         }
     }
 
-    fn take_waiting(&mut self, side: Side) -> Option<Early> {
+    fn take_waiting(&mut self, side: Peer) -> Option<Early> {
         let next = self.half(side).stream.next();
         let reorder = self.reorder.as_mut()?;
         let early = reorder.take_ready(side, next);
@@ -432,7 +431,7 @@ impl<X> Session<X> {
     /// The peer acknowledged bytes of `side` that were never seen: they will not come again.
     fn give_up_acknowledged(
         &mut self,
-        side: Side,
+        side: Peer,
         packet: &Packet,
         listener: &mut impl Listener<X>,
     ) {
@@ -465,7 +464,7 @@ impl<X> Session<X> {
         if self.bits.has(Bits::DEAF) || payload.is_empty() {
             return;
         }
-        let delivery = Delivery {
+        let delivery = Segment {
             payload,
             from,
             time: packet.time,

@@ -10,8 +10,8 @@
 use std::collections::VecDeque;
 
 use crate::bounded::Account;
+use crate::model::Peer;
 use crate::session::Listener;
-use crate::session::Side;
 use crate::session::Weight;
 use crate::session::state::Bits;
 use crate::session::state::Session;
@@ -84,9 +84,9 @@ impl<X> Session<X> {
     /// Nobody listens any more: early segments are let go, their bytes counted as a hole.
     pub(super) fn forget_waiting(&mut self, listener: &mut impl Listener<X>) {
         self.bits.clear(Bits::WAITING);
-        self.drop_decoys(Side::Initiator, listener);
+        self.drop_decoys(Peer::Initiator, listener);
         let Some(mut reorder) = self.reorder.take() else { return };
-        for side in [Side::Initiator, Side::Responder] {
+        for side in [Peer::Initiator, Peer::Responder] {
             while let Some(missing) = reorder.nearest(side, self.half(side).stream.next()) {
                 if missing > 0 {
                     self.pass_over(side, missing, listener);

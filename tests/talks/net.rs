@@ -13,23 +13,19 @@ use std::collections::BinaryHeap;
 
 use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
-use longhaul::evidence;
 use longhaul::evidence::Observers;
-use longhaul::evidence::Segment;
-use longhaul::evidence::step::Role;
 use longhaul::model::Counter;
 use longhaul::model::Counters;
 use longhaul::model::Frame;
+use longhaul::model::Interest;
 use longhaul::model::LinkType;
 use longhaul::model::Nanos;
 use longhaul::model::Record;
+use longhaul::model::Segment;
 use longhaul::session::Arrival;
-use longhaul::session::Delivery;
 use longhaul::session::Finished;
-use longhaul::session::Interest;
 use longhaul::session::Listener;
 use longhaul::session::Shard;
-use longhaul::session::Side;
 use longhaul::session::Timeouts;
 
 pub const MS: u64 = 1_000_000;
@@ -208,23 +204,8 @@ struct Ear {
 }
 
 impl Listener<Observers> for Ear {
-    fn deliver(&mut self, extra: &mut Option<Box<Observers>>, one: &Delivery<'_>) -> Interest {
-        let segment = Segment {
-            payload: one.payload,
-            role: if one.from == Side::Initiator { Role::Initiator } else { Role::Responder },
-            transport: one.transport,
-            initiator_port: one.ports.0,
-            responder_port: one.ports.1,
-            gap: one.gap,
-            time: one.time,
-            opened: one.opened,
-            troubles: one.troubles,
-            numbers: one.numbers,
-        };
-        match extra.get_or_insert_default().observe(&segment, &mut self.counters) {
-            evidence::Interest::More => Interest::More,
-            evidence::Interest::Done => Interest::Done,
-        }
+    fn deliver(&mut self, extra: &mut Option<Box<Observers>>, one: &Segment<'_>) -> Interest {
+        extra.get_or_insert_default().observe(one, &mut self.counters)
     }
 
     fn finish(&mut self, finished: Finished<Observers>) {

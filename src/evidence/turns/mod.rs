@@ -15,12 +15,12 @@ mod signs;
 #[cfg(test)]
 mod tests;
 
-use crate::evidence::Segment;
-use crate::evidence::step::Role;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Heap;
 use crate::model::Nanos;
+use crate::model::Peer;
+use crate::model::Segment;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
 use crate::model::latency::Turn;
@@ -119,7 +119,7 @@ pub(super) struct Watch {
     /// Last payload of initiator and responder.
     last: (Slot, Slot),
     /// Who sent the segment before.
-    before: Option<Role>,
+    before: Option<Peer>,
     /// SSH: the server's identification string. TLS: a ping that waits for its answer.
     asked: Slot,
     /// Length of the answer that a ping waits for.
@@ -193,20 +193,20 @@ impl Watch {
             self.phase = Phase::Over;
             return;
         }
-        match segment.role {
-            Role::Initiator => {
+        match segment.from {
+            Peer::Initiator => {
                 if self.last.0.get().is_none() {
                     self.observe_first(segment, beside);
                 }
                 self.observe_initiator(segment, mark, beside);
                 self.last.0 = Slot::of(mark);
             }
-            Role::Responder => {
+            Peer::Responder => {
                 self.observe_responder(segment, mark, beside);
                 self.last.1 = Slot::of(mark);
             }
         }
-        self.before = Some(segment.role);
+        self.before = Some(segment.from);
         self.bound(segment);
     }
 
@@ -378,12 +378,12 @@ impl Watch {
 
     /// A turn where this segment answers one of the other side. Whether it does.
     fn answer(&mut self, what: Exchange, segment: &Segment<'_>, beside: &mut Beside<'_>) -> bool {
-        let asked = match segment.role {
-            Role::Initiator => self.last.1,
-            Role::Responder => self.last.0,
+        let asked = match segment.from {
+            Peer::Initiator => self.last.1,
+            Peer::Responder => self.last.0,
         };
         match asked.get() {
-            Some(asked) if self.before.is_some_and(|before| before != segment.role) => {
+            Some(asked) if self.before.is_some_and(|before| before != segment.from) => {
                 self.turn(what, asked, segment, beside);
                 true
             }
@@ -418,7 +418,7 @@ impl Watch {
         }
         self.turns.push(Turn {
             exchange: what,
-            by_initiator: segment.role == Role::Initiator,
+            by_initiator: segment.from == Peer::Initiator,
             round_trip_ns: span.0,
         });
     }

@@ -7,10 +7,10 @@ use super::*;
 use crate::model::Transport;
 
 /// One segment: who, when (ms), what.
-type Said<'a> = (Role, u64, &'a [u8]);
+type Said<'a> = (Peer, u64, &'a [u8]);
 
-const I: Role = Role::Initiator;
-const R: Role = Role::Responder;
+const I: Peer = Peer::Initiator;
+const R: Peer = Peer::Responder;
 
 const SERVER_FLIGHT: &[u8] = &[0x16, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3];
 const FINISHED_13: &[u8] = &[0x14, 3, 3, 0, 1, 1, 0x17, 3, 3, 0, 53, 9];
@@ -24,10 +24,9 @@ const CLIENT_HELLO: &[u8] = &[0x16, 3, 1, 2, 0, 1, 0, 1];
 fn segment<'a>((role, ms, payload): Said<'a>) -> Segment<'a> {
     Segment {
         payload,
-        role,
+        from: role,
         transport: Transport::TCP,
-        initiator_port: 50_000,
-        responder_port: 443,
+        ports: (50_000, 443),
         gap: false,
         time: Nanos(ms * 1_000_000),
         opened: Some(Nanos::ZERO),

@@ -1,0 +1,77 @@
+//! Payload of a session on its way from the session stage to those who read it.
+//!
+//! Owns: the words for both ends, a segment, and whether more is wanted. In: a packet's payload.
+//! Out: a view of it. Never: a copy.
+
+use crate::model::Nanos;
+use crate::model::Transport;
+
+/// Which end of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Began the session.
+    Initiator,
+    /// Answered it.
+    Responder,
+}
+
+impl Peer {
+    /// The other end.
+    pub const fn other(self) -> Peer {
+        match self {
+            Peer::Initiator => Peer::Responder,
+            Peer::Responder => Peer::Initiator,
+        }
+    }
+}
+
+/// The next bytes of a TCP direction, one datagram, or the first payload of another transport.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The bytes.
+    pub payload: &'a [u8],
+    /// Who sent them.
+    pub from: Peer,
+    /// When the packet that made them deliverable passed.
+    pub time: Nanos,
+    /// IANA protocol.
+    pub transport: Transport,
+    /// Initiator's and responder's port.
+    pub ports: (u16, u16),
+    /// Bytes before these were lost for good.
+    pub gap: bool,
+    /// TCP: when the SYN-ACK passed, where it and the initiator's ACK give a leg.
+    pub opened: Option<Nanos>,
+    /// TCP: repetitions, early segments and holes of the session so far: two segments that differ
+    /// here have trouble between them.
+    pub troubles: u32,
+    /// TCP: sequence number behind the last byte, and the acknowledgement that came along: what its
+    /// sender had received when it sent this.
+    pub numbers: (u32, u32),
+}
+
+impl<'a> Segment<'a> {
+    /// A segment of which nothing is known but these: no trouble, no handshake, time zero.
+    pub const fn plain(from: Peer, transport: Transport, payload: &'a [u8]) -> Segment<'a> {
+        Segment {
+            payload,
+            from,
+            time: Nanos::ZERO,
+            transport,
+            ports: (0, 0),
+            gap: false,
+            opened: None,
+            troubles: 0,
+            numbers: (0, 0),
+        }
+    }
+}
+
+/// Whether a listener wants more of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Keep delivering.
+    More,
+    /// Never again: nothing is delivered or buffered any more.
+    Done,
+}
