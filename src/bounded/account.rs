@@ -1,9 +1,9 @@
-//! How much of a share of the memory is taken.
+//! Byte accounting against a limit.
 //!
-//! Owns: a number of bytes and its limit. In: what is taken and given back. Out: whether there is
-//! room. Never: memory itself; the owner of the account decides who goes when it is full.
+//! Owns: a byte count and its limit. In: bytes allocated and freed. Out: whether there is room.
+//! Never: memory itself; the caller decides what to evict when the account is full.
 
-/// Bytes held, of at most so many.
+/// A count of bytes held, with a limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Account {
     held: usize,
@@ -11,7 +11,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Nothing held yet.
+    /// An empty account.
     pub const fn new(limit: usize) -> Account {
         Account { held: 0, limit }
     }
@@ -21,32 +21,32 @@ impl Account {
         self.held
     }
 
-    /// Bytes that may be held.
+    /// The limit in bytes.
     pub const fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Whether so many more fit.
+    /// Whether `bytes` more fit within the limit.
     pub const fn has_room(&self, bytes: usize) -> bool {
         self.held.saturating_add(bytes) <= self.limit
     }
 
-    /// Whether more is held than may be.
+    /// Whether the limit is exceeded.
     pub const fn is_over(&self) -> bool {
         self.held > self.limit
     }
 
-    /// Takes bytes.
+    /// Adds bytes.
     pub const fn take(&mut self, bytes: usize) {
         self.held = self.held.saturating_add(bytes);
     }
 
-    /// Gives bytes back.
+    /// Subtracts bytes.
     pub const fn give(&mut self, bytes: usize) {
         self.held = self.held.saturating_sub(bytes);
     }
 
-    /// What held `before` bytes holds `now` so many.
+    /// Replaces an item of `before` bytes by one of `now` bytes.
     pub const fn change(&mut self, before: usize, now: usize) {
         self.give(before);
         self.take(now);

@@ -1,15 +1,16 @@
-//! A map that forgets what was not touched for longest, by halves.
+//! A map that evicts the entries that were not written for longest, half of them at a time.
 //!
 //! Owns: two generations of entries. In: keys and values. Out: the entry of a key. Policy at the
-//! cap: when the young generation has half of it, the old one is dropped whole and the young one
-//! takes its place. Never: allocates above its cap, depends on the order of a hash table.
+//! cap: when the young generation holds half the cap, the old one is dropped whole and the young
+//! one becomes the old one. Never: allocates above its cap, depends on the iteration order of a
+//! hash table.
 
 use std::hash::Hash;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
-/// The map. Entries that are written to stay; those that are only read grow old.
+/// The map. A write moves an entry to the young generation; a read does not.
 #[derive(Debug)]
 pub struct Aging<K, V> {
     young: HashMap<K, V, RandomState>,
@@ -24,7 +25,7 @@ impl<K: Eq + Hash, V> Aging<K, V> {
         Aging { young, old, half: (cap / 2).max(1) }
     }
 
-    /// Whether nothing was ever written.
+    /// Whether the map has no entries.
     pub fn is_empty(&self) -> bool {
         self.young.is_empty() && self.old.is_empty()
     }
@@ -34,15 +35,15 @@ impl<K: Eq + Hash, V> Aging<K, V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    /// The entry of a key to write to, made where there is none; and how many others were dropped
-    /// for it.
+    /// The entry of a key for writing, created if absent, and how many other entries were evicted
+    /// to make room.
     pub fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> (&mut V, usize) {
         let mut dropped = 0;
         let known = self.young.contains_key(&key);
         if !known && self.young.len() >= self.half {
             let full = std::mem::take(&mut self.young);
             let mut gone = std::mem::replace(&mut self.old, full);
-            // The one that is asked for is not to be forgotten by being asked for.
+            // The requested entry must survive the eviction that its own request causes.
             let kept = gone.remove(&key);
             dropped = gone.len();
             let value = kept.or_else(|| self.old.remove(&key)).unwrap_or_else(make);

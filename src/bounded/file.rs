@@ -1,11 +1,10 @@
-//! Files that users name, read whole: regular ones, of bounded size.
+//! Reads whole files that users name: regular files of bounded size only.
 //!
-//! Owns: the refusal of all others. In: a path, a cap. Out: bytes or text, or why not. Never: waits
-//! for somebody to write, or reads on past the cap.
+//! Owns: the checks and their error texts. In: a path, a cap. Out: bytes or text, or an error.
+//! Never: blocks on a pipe, or reads past the cap.
 //!
-//! A pipe would keep the program waiting, a device has no end, and a path may become either between
-//! a look at it and its opening. So the file is opened without waiting, and what was opened is
-//! looked at.
+//! A pipe would block the program and a device has no end, and a path can become either between a
+//! check and the open. So the file is opened non-blocking, and the open file is checked.
 
 use std::fs::File;
 use std::fs::Metadata;
@@ -15,11 +14,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The bytes of a regular file of at most `most` bytes; else why it is refused.
+/// The bytes of a regular file of at most `most` bytes.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let words = |e: io::Error| e.to_string();
     let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    // A socket cannot be opened at all, and the system's words for that help nobody.
+    // A socket cannot be opened, and the system's error text does not say why.
     let file =
         opened.map_err(|e| std::fs::metadata(path).map_or_else(words, |m| refusal(&m, e)))?;
     let meta = file.metadata().map_err(words)?;
@@ -31,7 +30,7 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
         return over(meta.len());
     }
     let mut bytes = Vec::new();
-    // It may have grown meanwhile, and files of /proc say that they are empty.
+    // The file may have grown since, and files in /proc report a length of 0.
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(words)?;
     match bytes.len() as u64 {
         size if size > most => over(size),
@@ -39,7 +38,7 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The same as UTF-8 text.
+/// The same, as UTF-8 text.
 pub fn read_text(path: &Path, most: u64) -> Result<String, String> {
     let text = String::from_utf8(read(path, most)?);
     text.map_err(|e| format!("it is not UTF-8 text, from byte {} on", e.utf8_error().valid_up_to()))
@@ -52,7 +51,7 @@ fn refusal(meta: &Metadata, cause: io::Error) -> String {
     }
 }
 
-/// What a path names that is no regular file.
+/// The kind of file, if it is not a regular one.
 fn other_kind(meta: &Metadata) -> Option<&'static str> {
     let kind = meta.file_type();
     match () {

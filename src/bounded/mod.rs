@@ -1,9 +1,4 @@
-//! Fixed-capacity containers: the only things that may grow, each with a cap and a policy at the
-//! cap.
-//!
-//! Owns: accounts of bytes, slab, timer wheel, a map that forgets, whole files. In: ids, keys,
-//! values, paths. Out: ids, values, bytes.
-//! Never: protocol knowledge, a clock (time is an argument).
+//! Containers with a fixed cap and a policy at the cap; nothing else in the program may grow.
 
 pub mod account;
 pub mod aging;

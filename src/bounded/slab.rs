@@ -1,13 +1,13 @@
-//! A slab of values addressed by small numbers, allocated in chunks up to a cap.
+//! A slab of values addressed by small ids, allocated in chunks up to a cap.
 //!
-//! Owns: the values and the list of free places. In: values. Out: ids.
-//! Never: moves a value once placed, so that growth copies nothing; exceeds its cap.
+//! Owns: the values and the free list. In: values. Out: ids.
+//! Never: moves a stored value, so growing copies nothing; exceeds its cap.
 
 /// Values per chunk. 4,096 sessions of about 256 B make 1 MiB: small enough to follow the load,
 /// large enough that the chunk table stays short.
 const CHUNK: usize = 4_096;
 
-/// A capped, chunked slab. Ids are dense, start at 0 and are reused, the latest freed first.
+/// A capped, chunked slab. Ids are dense, start at 0 and are reused, most recently freed first.
 #[derive(Debug)]
 pub struct Slab<T> {
     chunks: Vec<Vec<Option<T>>>,
@@ -22,22 +22,22 @@ impl<T> Slab<T> {
         Slab { chunks: Vec::new(), free: Vec::new(), len: 0, cap }
     }
 
-    /// How many values it holds.
+    /// The number of values.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it holds none.
+    /// Whether there are no values.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether the cap is reached.
+    /// Whether the slab is at its cap.
     pub const fn is_full(&self) -> bool {
         self.len >= self.cap
     }
 
-    /// Places a value. At the cap the value comes back as `Err`: the caller owns the policy.
+    /// Stores a value. At the cap the value is returned as `Err`: the caller chooses what to evict.
     pub fn insert(&mut self, value: T) -> Result<u32, T> {
         if self.is_full() {
             return Err(value);
@@ -85,13 +85,13 @@ impl<T> Slab<T> {
         self.slot(id)?.as_mut()
     }
 
-    /// The values and their ids, by id.
+    /// The values with their ids, in id order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let slots = self.chunks.iter().flatten();
         (0..).zip(slots).filter_map(|(id, slot)| Some((id, slot.as_ref()?)))
     }
 
-    /// Takes the value out and frees its place.
+    /// Removes a value and frees its slot.
     pub fn remove(&mut self, id: u32) -> Option<T> {
         let value = self.slot(id)?.take()?;
         self.free.push(id);

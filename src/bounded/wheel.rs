@@ -1,45 +1,44 @@
 //! A timer wheel of whole seconds.
 //!
-//! Owns: which ids are to be looked at in which second. In: ids with a deadline. Out: the ids of a
-//! second that has come.
-//! Never: knows what an id means; re-arms by itself; reads a clock; touches a value.
+//! Owns: which ids are due in which second. In: ids with a deadline. Out: the ids that are due.
+//! Never: knows what an id means; re-arms on its own; reads a clock; touches a value.
 //!
-//! An id armed twice stands in the wheel twice: its owner remembers the second it was armed for
-//! last and passes over what comes up in another. So arming writes one number at the end of a list
-//! and never touches a neighbour, which would be a cache miss each time; and a value that lives on
-//! is looked at once a time-out, not moved with every packet.
+//! An id that is armed twice is in the wheel twice. The caller remembers the second it armed last
+//! and ignores the id when it comes up in another. So arming appends one number to a list and never
+//! touches a neighbour, which would cost a cache miss each time; and a live value is visited once
+//! per timeout instead of being moved with every packet.
 
-/// Emptied lists kept for the next second that needs one.
+/// Emptied lists kept for reuse.
 const SPARE_MAX: usize = 16;
 
-/// A wheel with one list a second.
+/// A wheel with one list per second.
 #[derive(Debug)]
 pub struct Wheel {
     seconds: Box<[Vec<u32>]>,
     spare: Vec<Vec<u32>>,
-    /// Every second before this one has been taken out.
+    /// All seconds before this one have been taken.
     now: u32,
     armed: usize,
-    /// No id is armed for a second before this one.
+    /// No id is armed before this second.
     earliest: u32,
 }
 
 impl Wheel {
-    /// A wheel that can hold deadlines up to `span` seconds ahead (rounded up to a power of two); a
-    /// later one is held at the far end and comes up early, to be armed again. Its lists are
-    /// allocated when they are first used.
+    /// A wheel for deadlines up to `span` seconds ahead (rounded up to a power of two). A later
+    /// deadline is stored at the far end; it comes up early and must be armed again. Lists are
+    /// allocated on first use.
     pub fn new(span: u32) -> Wheel {
         let slots = span.max(1).saturating_add(1).next_power_of_two();
         let seconds = (0..slots).map(|_| Vec::new()).collect();
         Wheel { seconds, spare: Vec::new(), now: 0, armed: 0, earliest: u32::MAX }
     }
 
-    /// The first second that has not been taken out yet.
+    /// The first second that has not been taken yet.
     pub const fn now(&self) -> u32 {
         self.now
     }
 
-    /// Ids in the wheel, each as often as it was armed.
+    /// The number of armed entries; an id counts once per arming.
     pub const fn armed(&self) -> usize {
         self.armed
     }
@@ -53,7 +52,7 @@ impl Wheel {
         self.seconds.get_mut(slot)
     }
 
-    /// Arms `id` for `second`, or for the nearest one that the wheel can hold, and says which.
+    /// Arms `id` for `second`, or for the nearest second in range; returns the second used.
     pub fn arm(&mut self, id: u32, second: u32) -> u32 {
         let farthest = self.now.saturating_add(self.seconds.len() as u32 - 1);
         let due = second.clamp(self.now, farthest);
@@ -69,9 +68,9 @@ impl Wheel {
         due
     }
 
-    /// Takes out the ids of the earliest second before `clock` that has any, and says which second;
-    /// `None` when there is none: then the wheel stands at `clock`. Call until `None`, and give the
-    /// lists back with [`Wheel::give_back`].
+    /// Takes the ids of the earliest due second before `clock`, and returns that second too. `None`
+    /// when nothing is due: the wheel is then at `clock`. Call until `None`, and return the lists
+    /// with [`Wheel::give_back`].
     pub fn expire(&mut self, clock: u32) -> Option<(u32, Vec<u32>)> {
         while self.now < clock {
             if self.armed == 0 {
@@ -89,7 +88,7 @@ impl Wheel {
         None
     }
 
-    /// The earliest second that has an id armed, looking from the present on.
+    /// The earliest second with an armed id.
     pub fn next_due(&mut self) -> Option<u32> {
         if self.armed == 0 {
             return None;
@@ -103,16 +102,16 @@ impl Wheel {
         Some(self.earliest)
     }
 
-    /// Takes out all ids of one second.
+    /// Takes all ids of one second.
     fn take_second(&mut self, second: u32) -> Vec<u32> {
         let list = self.list(second).map(std::mem::take).unwrap_or_default();
         self.armed -= list.len();
         list
     }
 
-    /// Takes out ids of the earliest second that has any, those armed first, at most `most`; the
-    /// wheel then stands at that second, or at `clock` where that comes first: ids may still be
-    /// armed for what lies between. Give the list back with [`Wheel::give_back`].
+    /// Takes at most `most` ids of the earliest second that has any, in arming order. The wheel is
+    /// then at that second, or at `clock` if that is earlier, so that ids can still be armed in
+    /// between. Return the list with [`Wheel::give_back`].
     pub fn take_next(&mut self, most: usize, clock: u32) -> Option<(u32, Vec<u32>)> {
         let second = self.next_due()?;
         self.now = self.now.max(second.min(clock));
@@ -124,7 +123,7 @@ impl Wheel {
         Some((second, out))
     }
 
-    /// Takes back an emptied list's memory.
+    /// Returns an emptied list for reuse.
     pub fn give_back(&mut self, mut list: Vec<u32>) {
         list.clear();
         if list.capacity() > 0 && self.spare.len() < SPARE_MAX {
@@ -132,7 +131,7 @@ impl Wheel {
         }
     }
 
-    /// Forgets every id.
+    /// Removes every id.
     pub fn clear(&mut self) {
         for list in &mut self.seconds {
             *list = Vec::new();
@@ -198,7 +197,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against the plain list of (due, id): the same ids come out, in the same second.
+        /// Compared with a plain list of (due, id): the same ids come out, in the same second.
         #[test]
         fn agrees_with_a_sorted_list(
             steps in proptest::collection::vec((0u32..50, 0u32..20), 1..200),

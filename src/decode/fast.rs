@@ -1,7 +1,7 @@
 //! The fast path: plain frames in a few dozen lines.
 //!
-//! Owns: nothing. In: a frame. Out: a packet, or `None` for "not plain; walk it".
-//! Never: judges a frame; whatever it declines, the general path decides.
+//! Owns: nothing. In: a frame. Out: a packet, or `None` if the frame is not plain.
+//! Never: rejects a frame; the general path handles whatever it declines.
 //!
 //! Each header is taken as a fixed-size chunk, so its fields need no further bounds checks.
 
@@ -83,14 +83,14 @@ fn ipv4(bytes: &[u8], at: usize) -> Option<Network> {
     })
 }
 
-/// `Addr::v4` as one number: written byte by byte and read back whole, an address would wait for
-/// memory.
+/// `Addr::v4` as one number. An address written byte by byte and read back whole would stall on
+/// store forwarding.
 #[inline(always)]
 fn mapped(bytes: [u8; 4]) -> Addr {
     Addr((0xffff_0000_0000 | u128::from(u32::from_be_bytes(bytes))).to_be_bytes())
 }
 
-/// RFC 8200 section 3: TCP or UDP straight behind the fixed header, of stated length.
+/// RFC 8200 section 3: TCP or UDP directly behind the fixed header, with a stated length.
 #[inline(always)]
 fn ipv6(bytes: &[u8], at: usize) -> Option<Network> {
     let (head, rest) = bytes.split_first_chunk::<8>()?;

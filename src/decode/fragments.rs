@@ -1,10 +1,10 @@
-//! Which session a later IP fragment belongs to.
+//! Maps later IP fragments to the session of their first fragment.
 //!
-//! Owns: the keys of first fragments seen in the last 30 s of packet time. In: a first fragment's
-//! key, a later one's id. Out: the key. Never: bytes (nothing is reassembled here).
+//! Owns: the keys of first fragments of the last 30 s of packet time. In: a first fragment's key, a
+//! later one's id. Out: the key. Never: bytes (nothing is reassembled here).
 //!
-//! Cap: [`CAP`] datagrams; the oldest is forgotten first, and counted. Its later fragments then
-//! show as orphans.
+//! Cap: [`CAP`] datagrams; the oldest is evicted first, and counted. Its later fragments then count
+//! as orphans.
 
 use std::collections::VecDeque;
 
@@ -15,10 +15,11 @@ use crate::model::Addr;
 use crate::model::FlowKey;
 use crate::model::Nanos;
 
-/// Most datagrams whose first fragment is remembered: about 1 MiB.
+/// Datagrams whose first fragment is remembered: about 1 MiB.
 pub const CAP: usize = 4096;
 
-/// How long a first fragment is remembered. Linux gives up a datagram after 30 s (`ipfrag_time`).
+/// How long a first fragment is remembered. Linux discards an incomplete datagram after 30 s
+/// (`ipfrag_time`).
 pub const LIFETIME: Nanos = Nanos::from_secs(30);
 
 /// What fragments of one datagram share (RFC 791 section 3.2, RFC 8200 section 4.5).
@@ -34,7 +35,7 @@ pub struct FragmentId {
     pub scope: u32,
     /// Capture point.
     pub point: u16,
-    /// Protocol of the fragmented part.
+    /// Protocol of the fragmented payload.
     pub protocol: u8,
     /// 4 or 6.
     pub version: u8,
@@ -43,7 +44,7 @@ pub struct FragmentId {
 /// What a later fragment inherits from the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inherited {
-    /// Session key: of the innermost packet, where the first fragment begins a tunnel.
+    /// Session key: that of the innermost packet if the first fragment starts a tunnel.
     pub key: FlowKey,
     /// Its slot hash.
     pub hash: u32,
@@ -75,8 +76,8 @@ impl FragmentTable {
         }
     }
 
-    /// Remembers a first fragment. A reused id takes the newer one and keeps its place in the
-    /// queue.
+    /// Remembers a first fragment. If the id is in use, the newer fragment replaces the older one
+    /// and keeps its place in the queue.
     pub fn insert(&mut self, id: FragmentId, first: Inherited) {
         self.expire(first.at);
         if self.known.insert(id, first).is_none() {
@@ -94,17 +95,17 @@ impl FragmentTable {
         self.known.len()
     }
 
-    /// Whether none is remembered.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Datagrams forgotten at the cap, before their time.
+    /// Datagrams evicted at the cap, before they expired.
     pub const fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// Forgets what is too old at `now`, and the oldest where the table is full.
+    /// Removes expired entries, and the oldest if the table is full.
     fn expire(&mut self, now: Nanos) {
         while let Some(oldest) = self.order.front() {
             let live = self.known.get(oldest).is_some_and(|first| now.since(first.at) <= LIFETIME);

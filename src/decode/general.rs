@@ -1,8 +1,7 @@
 //! The general path: header by header to the innermost IP packet.
 //!
-//! Owns: the order of layers, and the rule that a tunnel which does not hold up never costs the
-//! packet around it. In: any frame. Out: a packet or a reason. Never: assumes a header it has not
-//! read.
+//! Owns: the order of layers, and the rule that a malformed tunnel never costs the packet around
+//! it. In: any frame. Out: a packet or a reason. Never: assumes a header that it has not read.
 
 use crate::decode::DecodeConfig;
 use crate::decode::Decoded;
@@ -28,12 +27,12 @@ use crate::model::PacketFlags;
 use crate::model::Transport;
 use crate::model::record::Layer;
 
-/// What a frame begins with.
+/// The first header of a frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Begin {
     /// The header of its link type.
     Link,
-    /// The addresses and length of a subframe of 802.11.
+    /// The addresses and length of an 802.11 subframe.
     Subframe,
 }
 
@@ -48,8 +47,8 @@ pub(super) fn decode(
     let mut descent = Descent { config, hasher, fragments, walk, around: None, layers: None };
     let result = match descent.begin(frame, begin).and_then(|next| descent.run(next)) {
         Ok(decoded) => Ok(decoded),
-        // Inside a tunnel these are facts about a real inner packet; any other reason only says
-        // that the tunnel holds nothing for us.
+        // Inside a tunnel these reasons are about a real inner packet. Any other reason only means
+        // that the tunnel payload is not readable, and the outer packet counts.
         Err(reject @ (Reject::Depth | Reject::FragmentOrphan | Reject::HiddenIp)) => Err(reject),
         Err(reject) => descent.around.ok_or(reject),
     };
@@ -60,8 +59,8 @@ pub(super) fn decode(
     result
 }
 
-/// Decodes one frame that begins a session once more, for the tunnels on the way: outermost first.
-/// No fragment is looked up or remembered.
+/// Decodes the first frame of a session again and lists its tunnels, outermost first. Fragments are
+/// neither looked up nor remembered.
 pub(super) fn trace(
     config: &DecodeConfig,
     hasher: &KeyHasher,
@@ -75,7 +74,7 @@ pub(super) fn trace(
     result.or_else(|reject| descent.around.ok_or(reject))
 }
 
-/// One frame on its way down.
+/// The state of decoding one frame.
 struct Descent<'a> {
     config: &'a DecodeConfig,
     hasher: &'a KeyHasher,
@@ -83,20 +82,20 @@ struct Descent<'a> {
     walk: Walk<'a>,
     /// The packet around the tunnel being read.
     around: Option<Decoded>,
-    /// Where the tunnels met are noted, if anybody asks.
+    /// Collects the tunnels, if requested.
     layers: Option<&'a mut Vec<Layer>>,
 }
 
-/// What a packet turned out to be.
+/// The result of reading one packet.
 enum Step {
-    /// The innermost one.
+    /// The innermost packet.
     Done(Decoded),
-    /// A tunnel; the walk stands at what is inside.
+    /// A tunnel; the walk is at its payload.
     Inside(Next),
 }
 
 impl Descent<'_> {
-    /// Reads what the frame begins with.
+    /// Reads the first header.
     fn begin(&mut self, frame: &Frame<'_>, begin: Begin) -> Result<Next, Reject> {
         match begin {
             Begin::Link => link::first(&mut self.walk, frame.link),
@@ -107,7 +106,7 @@ impl Descent<'_> {
         }
     }
 
-    /// Goes down until a packet is no tunnel. Ends, because every step takes bytes or leads to one
+    /// Descends to the innermost packet. It ends because every step consumes bytes or leads to one
     /// that does.
     fn run(&mut self, mut next: Next) -> Result<Decoded, Reject> {
         loop {
@@ -138,7 +137,7 @@ impl Descent<'_> {
         }
         let segment = transport::read(network.transport, self.walk.bytes, network.span)?;
         let decoded = self.assemble(&network, &segment)?;
-        // On a copy: where it is no tunnel after all, the walk stays with this packet.
+        // A copy: if this is no tunnel after all, the walk stays at this packet.
         let mut walk = self.walk;
         walk.span = network.span;
         let inside = if network.transport == Transport::UDP {
@@ -164,7 +163,7 @@ impl Descent<'_> {
         }
     }
 
-    /// Notes the tunnel just entered.
+    /// Records the tunnel just entered.
     fn note(&mut self, around: &Network) {
         let Path { tunnel, tunnel_id, .. } = self.walk.outer.path;
         if let (Some(layers), Some(kind)) = (&mut self.layers, tunnel) {
@@ -173,7 +172,7 @@ impl Descent<'_> {
         }
     }
 
-    /// A later fragment: the key of its first, no transport header.
+    /// A later fragment: it has the key of its first and no transport header.
     fn later(&self, network: &Network, id: &FragmentId) -> Result<Decoded, Reject> {
         let first = self.fragments.get(id, self.walk.outer.time).ok_or(Reject::FragmentOrphan)?;
         let captured = network.span.of(self.walk.bytes).len();
@@ -204,7 +203,7 @@ impl Descent<'_> {
         }
     }
 
-    /// A packet of what was read.
+    /// Builds a packet from the headers read.
     fn assemble(&self, network: &Network, segment: &Segment) -> Result<Decoded, Reject> {
         let outer = &self.walk.outer;
         let packet = transport::packet((self.config, self.hasher), outer, network, segment)?;
@@ -212,7 +211,7 @@ impl Descent<'_> {
     }
 }
 
-/// What later fragments need of a first one.
+/// What later fragments inherit from this one.
 fn inherited(decoded: &Decoded) -> Inherited {
     let packet = &decoded.packet;
     Inherited {

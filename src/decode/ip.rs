@@ -30,16 +30,16 @@ pub(super) enum Part {
     Later(Fragment),
 }
 
-/// What names the datagram beside its addresses.
+/// What identifies the datagram beside its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fragment {
     /// Identification.
     pub id: u32,
-    /// Protocol of the fragmented part, as the fragment itself names it.
+    /// Protocol of the fragmented payload, from this fragment's own header.
     pub protocol: u8,
 }
 
-/// Reads the IP header at the walk's position. The walk is not moved.
+/// Reads the IP header at the walk's position, without moving the walk.
 pub(super) fn read(walk: &Walk<'_>) -> Result<(Network, Part), Reject> {
     let (slice, stop) = LaxIpSlice::from_slice(walk.rest()).map_err(|error| match error {
         LaxHeaderSliceError::Len(_) => Reject::Short,
@@ -52,7 +52,7 @@ pub(super) fn read(walk: &Walk<'_>) -> Result<(Network, Part), Reject> {
     match &slice {
         LaxIpSlice::Ipv4(v4) => read_v4(walk, v4, stop),
         LaxIpSlice::Ipv6(v6) => match stop {
-            // The extension headers may only be iterated where none of them stopped the parser.
+            // The extension headers may only be iterated if the parser accepted all of them.
             Some(reject) => Err(reject),
             None => read_v6(walk, v6),
         },
@@ -68,7 +68,7 @@ fn read_v4(
     let header = v4.header();
     let header_len = header.slice().len();
     let total = match usize::from(header.total_len()) {
-        // Segmentation offload: the NIC would have written it. The frame's own end holds.
+        // Segmentation offload: the NIC would have filled in the length. Use the frame's own end.
         0 => walk.span.wire_len(),
         total if total < header_len => return Err(Reject::Malformed("IPv4 total length")),
         total => total,
@@ -82,7 +82,7 @@ fn read_v4(
     };
     let later = matches!(part, Part::Later(_));
     let (options, transport) = match v4.extensions().auth {
-        // What looks like an extension header in a later fragment is data.
+        // In a later fragment, what looks like an extension header is data.
         _ if later => (0, header.protocol().0),
         Some(auth) => (auth.slice().len(), v4.payload().ip_number.0),
         None => match stop {
@@ -108,7 +108,7 @@ fn fragment_word(header: &[u8]) -> u16 {
     word.map_or(0, |word| u16::from_be_bytes(*word))
 }
 
-/// RFC 8200. Payload length 0 is a jumbogram or a segment not yet cut by the NIC.
+/// RFC 8200. Payload length 0 is a jumbogram or a segment that the NIC has yet to split.
 fn read_v6(walk: &Walk<'_>, v6: &LaxIpv6Slice<'_>) -> Result<(Network, Part), Reject> {
     let header = v6.header();
     let total = match usize::from(header.payload_length()) {
@@ -147,7 +147,7 @@ fn read_v6(walk: &Walk<'_>, v6: &LaxIpv6Slice<'_>) -> Result<(Network, Part), Re
 /// What follows `headers` bytes of a packet of `total` bytes.
 fn payload(walk: &Walk<'_>, headers: usize, total: usize) -> Result<Span, Reject> {
     let Span { at, end, wire_end } = walk.span;
-    // The rest of what a first fragment begins follows in other frames.
+    // The rest of a first fragment's payload is in other frames.
     let partial = walk.outer.flags & PacketFlags::FRAGMENT != 0;
     if walk.strict && !partial && at + total > wire_end {
         return Err(Reject::Malformed("IP packet longer than the tunnel's payload"));
@@ -160,7 +160,7 @@ fn payload(walk: &Walk<'_>, headers: usize, total: usize) -> Result<Span, Reject
     if span.at > span.end { Err(Reject::Short) } else { Ok(span) }
 }
 
-/// Whether bytes of unknown kind read as an IP header: version, header length, total length.
+/// Whether bytes of unknown type look like an IP header: version, header length, total length.
 pub(super) fn plausible(bytes: &[u8]) -> bool {
     match bytes.first().map(|first| (first >> 4, first & 0x0f)) {
         Some((4, words)) => match bytes.first_chunk::<20>() {
@@ -175,19 +175,19 @@ pub(super) fn plausible(bytes: &[u8]) -> bool {
     }
 }
 
-/// How well bytes of unknown kind read as an IP packet.
+/// How well bytes of unknown type match an IP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// They do not.
+    /// Not an IP packet.
     No,
-    /// The header makes sense and its packet is no longer than the bytes.
+    /// The header is consistent and the packet is no longer than the bytes.
     Length,
-    /// The header's own checksum is right too.
+    /// The header checksum is correct as well.
     Sure,
 }
 
-/// Whether `bytes`, of which the wire carried `wire`, read as an IP packet: stricter than
-/// [`plausible`], for where nothing says that IP follows.
+/// Whether `bytes`, which were `wire` bytes long on the wire, are an IP packet. Stricter than
+/// [`plausible`]: for places where nothing announces IP.
 pub(super) fn fit(bytes: &[u8], wire: usize) -> Fit {
     match bytes.first().map(|first| first >> 4) {
         Some(4) => fit_v4(bytes, wire),
@@ -196,8 +196,8 @@ pub(super) fn fit(bytes: &[u8], wire: usize) -> Fit {
     }
 }
 
-/// RFC 791 section 3.1. A packet that a snap length cut without saying so is longer than its bytes:
-/// there the checksum alone decides.
+/// RFC 791 section 3.1. A packet that was truncated without a note is longer than its bytes; then
+/// the checksum alone decides.
 fn fit_v4(bytes: &[u8], wire: usize) -> Fit {
     let Some([first, _, l0, l1, _, _, _, _, _, protocol, ..]) = bytes.first_chunk::<20>() else {
         return Fit::No;
@@ -210,17 +210,17 @@ fn fit_v4(bytes: &[u8], wire: usize) -> Fit {
         // The checksum's own field makes the sum 0xffff (RFC 1071 section 1).
         total if total >= header && (sum & 0xffff) + (sum >> 16) == 0xffff => Fit::Sure,
         total if total >= header && total <= wire => Fit::Length,
-        // Segmentation offload: a length that the NIC would have written.
+        // Segmentation offload: the NIC would have filled in the length.
         0 if *protocol == 6 => Fit::Length,
         _ => Fit::No,
     }
 }
 
-/// RFC 8200 section 3: the payload length, and a next header that is in use.
+/// RFC 8200 section 3: the payload length, and a next header that is assigned.
 fn fit_v6(bytes: &[u8], wire: usize) -> Fit {
     let Some([_, _, _, _, l0, l1, next, ..]) = bytes.first_chunk::<40>() else { return Fit::No };
     let length = usize::from(u16::from_be_bytes([*l0, *l1]));
-    // Extension headers (section 4.1), AH and ESP, and what longhaul reads or opens.
+    // Extension headers (section 4.1), AH and ESP, and the protocols that longhaul decodes.
     let known = matches!(next, 0 | 4 | 6 | 17 | 41 | 43 | 44 | 47 | 50 | 51 | 58 | 59 | 60 | 132);
     if known && length > 0 && 40 + length <= wire { Fit::Length } else { Fit::No }
 }

@@ -3,29 +3,29 @@
 //! Owns: canonical order and the two hashes. In: both ends as the packet names them. Out:
 //! `FlowKey`, 32 bits for table slots, a shard number. Never: reads bytes of a frame.
 //!
-//! Why two hashes. The shard decides which sessions compete for the same slots at the cap of a
-//! table, so it shows in results: it must be the same on every run, hence a fixed constant. The
-//! slot hash decides where in a table a session lies, which no result shows: it must not be
-//! predictable by whoever sends the packets (they could make every lookup collide), hence a secret
-//! per run. Knowing the shard function, a sender can fill one shard; that costs the other sessions
-//! of that shard their slots, which the eviction counter shows, and never time.
+//! Why two hashes. The shard decides which sessions compete for slots when a table is full, so it
+//! affects results and must be the same on every run: it uses a fixed constant. The slot hash
+//! decides where in a table a session lies, which affects no result, and must be unpredictable to
+//! senders (they could make every lookup collide): it uses a secret per run. A sender who knows the
+//! shard function can fill one shard. That evicts other sessions of the shard, which the eviction
+//! counter shows, but never costs time.
 
 use crate::model::Addr;
 use crate::model::FlowKey;
 use crate::model::Transport;
 
-/// Logical shards a run is divided in, whatever the number of workers.
+/// Shards of a run, whatever the number of workers.
 pub const SHARDS: u8 = 16;
 
 /// Bits of a shard number.
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 
-/// Fractional parts of the square roots of 2, 3, 5 and 7, the first made odd (nothing up the
-/// sleeve).
+/// Fractional parts of the square roots of 2, 3, 5 and 7, the first made odd (nothing-up-my-sleeve
+/// numbers).
 const FIXED: [u64; 4] =
     [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1];
 
-/// What a packet says of its two ends, before they are put in order.
+/// The two ends in the packet's order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ends {
     /// Sender's address.
@@ -36,7 +36,7 @@ pub(super) struct Ends {
     pub src_port: u16,
     /// Receiver's port, or the ICMP counterpart's type, or the ICMP code where `one_way`.
     pub dst_port: u16,
-    /// An ICMP message that no other message answers: kept in the order sent.
+    /// An ICMP message that has no reply type: its ends keep the packet's order.
     pub one_way: bool,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Domain {
     pub version: u8,
 }
 
-/// Puts two ends in canonical order: the numerically lower (address, port) is `a`. Also says
+/// Puts two ends in canonical order: the numerically lower (address, port) is `a`. Also returns
 /// whether the sender is `b`.
 ///
 /// A one-way ICMP message keeps its sender as `a`, as Community ID v1 does: its "ports" are a type
@@ -64,8 +64,7 @@ pub(super) fn canonical(ends: &Ends, domain: Domain) -> (FlowKey, bool) {
     let (src, dst) = (ends.src.to_bits(), ends.dst.to_bits());
     let upper_src = (src > dst) | ((src == dst) & (ends.src_port > ends.dst_port));
     let from_b = upper_src & !ends.one_way;
-    // Swapped by mask: half of all packets run either way, so a branch would be guessed wrong
-    // often.
+    // Swapped by mask: packets go either way equally often, so a branch would be mispredicted.
     let mask = u128::from(from_b).wrapping_neg();
     let swap = (src ^ dst) & mask;
     let (a, b) = (Addr((src ^ swap).to_be_bytes()), Addr((dst ^ swap).to_be_bytes()));
@@ -95,8 +94,7 @@ impl KeyHasher {
         KeyHasher { secret: [(); 4].map(|()| splitmix(&mut state)) }
     }
 
-    /// The slot hash of a key. Each address meets the secret before anything else meets the
-    /// address.
+    /// The slot hash of a key. Each address is mixed with the secret first.
     #[inline(always)]
     pub(super) fn hash(&self, key: &FlowKey) -> u32 {
         let [s0, s1, s2, s3] = self.secret;
@@ -128,7 +126,7 @@ pub fn shard(key: &FlowKey) -> u8 {
     let nets = fold(a_high ^ k0, b_high ^ k1);
     let hosts = fold(a_low ^ k2, b_low.rotate_left(24) ^ k3);
     let all = fold(nets ^ hosts.rotate_left(17) ^ low, k0 ^ high);
-    // Two places of the product: a difference in one input bit may miss one of them.
+    // Two parts of the product: a difference in one input bit may miss one of them.
     ((all >> (64 - SHARD_BITS)) ^ (all >> 28)) as u8 & (SHARDS - 1)
 }
 
@@ -148,7 +146,7 @@ fn halves(addr: Addr) -> (u64, u64) {
     (bits as u64, (bits >> 64) as u64)
 }
 
-/// The 128-bit product folded to its middle: every input bit reaches the upper bits of the result.
+/// The 128-bit product, folded to 64 bits: every input bit reaches the upper bits of the result.
 #[inline(always)]
 const fn fold(x: u64, y: u64) -> u64 {
     let full = (x as u128).wrapping_mul(y as u128);
@@ -242,7 +240,7 @@ mod tests {
         for other in changed {
             assert_ne!(hasher.hash(&other), hasher.hash(&base));
         }
-        // A shard has few values: over many keys each field must move most of them at times.
+        // A shard has few values: over many keys, changing any field must usually change the shard.
         for field in 0..8 {
             let moved = (0..200).filter(|n| {
                 let (mut one, two) = (key(*n), key(*n));

@@ -1,6 +1,7 @@
-//! Link layers and what wraps IP without being a tunnel: LLC, PPP, PPPoE, loopback, NFLOG.
+//! Link layers and encapsulations that are not tunnels: LLC, PPP, PPPoE, loopback, NFLOG.
 //!
-//! Owns: the way from a link type or EtherType towards IP. In: a walk. Out: what stands next.
+//! Owns: the steps from a link type or EtherType towards IP. In: a walk. Out: the type of the next
+//! header.
 //! Never: IP headers, tunnels between IP hosts.
 
 use crate::decode::Reject;
@@ -47,7 +48,7 @@ pub(super) fn first(walk: &mut Walk<'_>, link: LinkType) -> Result<Next, Reject>
     }
 }
 
-/// Goes one header further; called for everything but IP.
+/// Reads one header; for everything but IP.
 pub(super) fn descend(walk: &mut Walk<'_>, next: Next) -> Result<Next, Reject> {
     match next {
         Next::Ethernet => ethernet(walk),
@@ -78,7 +79,7 @@ pub(super) fn type_or_length(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     }
 }
 
-/// What an EtherType announces.
+/// The header that an EtherType announces.
 fn behind(walk: &mut Walk<'_>, ether_type: u16) -> Result<Next, Reject> {
     match ether_type {
         0x0800 | 0x86dd => Ok(Next::Ip),
@@ -139,15 +140,15 @@ fn ppp(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     }
 }
 
-/// RFC 1662 section 3.1: address and control may be left out.
+/// RFC 1662 section 3.1: address and control may be absent.
 pub(super) fn address_and_control(walk: &mut Walk<'_>) {
     if walk.rest().starts_with(&[0xff, 0x03]) {
         walk.span.at += 2;
     }
 }
 
-/// PPP and Cisco HDLC share their link types in practice, and their first byte tells them apart.
-/// Cisco's (RFC 1547 section 4.3.1): unicast or broadcast address, a zero byte, an EtherType.
+/// PPP and Cisco HDLC share their link types in practice; the first byte tells them apart. Cisco's
+/// (RFC 1547 section 4.3.1): unicast or broadcast address, a zero byte, an EtherType.
 fn serial(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     if let Some([0x0f | 0x8f, 0x00]) = walk.rest().first_chunk::<2>() {
         walk.skip(2)?;
@@ -166,8 +167,8 @@ fn cooked(protocol: u16) -> Result<Next, Reject> {
     }
 }
 
-/// A family word in either byte order; IPv6 has a number for each BSD, and one for Linux. Some
-/// tools leave an EtherType in its second half.
+/// An address family in either byte order; each BSD has its own number for IPv6, and so has Linux.
+/// Some tools leave an EtherType in the second half.
 fn loopback(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     let word = walk.take::<4>()?;
     let family = u32::from_le_bytes(word).min(u32::from_be_bytes(word));
@@ -183,7 +184,7 @@ fn nflog(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     if version != 0 || !matches!(family, 2 | 10) {
         return Err(Reject::NotIp);
     }
-    // The first attribute tells the byte order: its length cannot exceed the frame in both.
+    // The first attribute tells the byte order: read the wrong way, its length exceeds the frame.
     let little = match walk.rest().first_chunk::<2>() {
         Some(length) => usize::from(u16::from_le_bytes(*length)) <= walk.rest().len(),
         None => return Err(Reject::Short),

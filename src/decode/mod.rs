@@ -1,12 +1,12 @@
 //! Frames in, packets out: link layers, decapsulation, IP, fragments, transport headers.
 //!
-//! Owns: the way from a link type to the innermost session key, and the table of open fragments.
+//! Owns: the steps from a link type to the innermost session key, and the table of first fragments.
 //! In: `Frame` from capture. Out: `Packet` for dispatch, or a counted reason.
 //! Never: payload, sessions, or bytes kept beyond the call (fragments keep keys, not bytes).
 //!
-//! Two paths give the same answer. `fast` peeks at plain frames: Ethernet, at most one 802.1Q
-//! tag, IPv4 without options or IPv6 without extension headers, TCP or UDP. It declines everything
-//! else, and `general` walks header by header with etherparse's lax slices and own small
+//! Two paths give the same answer. `fast` handles plain frames: Ethernet, at most one 802.1Q tag,
+//! IPv4 without options or IPv6 without extension headers, TCP or UDP. It declines everything else,
+//! and `general` walks header by header with etherparse's lax slices and our own small
 //! decapsulators.
 
 use crate::model::Counter;
@@ -42,18 +42,18 @@ use fragments::FragmentTable;
 use general::Begin;
 use key::KeyHasher;
 
-/// What decode needs to know before the first frame.
+/// Settings of the decoder.
 #[derive(Clone, Copy, Debug)]
 pub struct DecodeConfig {
     /// Secret of this run for the table hash: unpredictable to senders, without effect on results.
     pub key_seed: u64,
-    /// Decapsulations that are on. A tunnel that is off is a session of its own, between its ends.
+    /// Decapsulations that are on. If one is off, the tunnel itself is the session.
     pub tunnels: TunnelSet,
     /// Whether the outermost VLAN id is part of the session key (overlapping address space).
     pub vlan_in_key: bool,
-    /// Whether the innermost tunnel's network identifier is part of it too.
+    /// Whether the innermost tunnel's network identifier is part of the key as well.
     pub vni_in_key: bool,
-    /// Most tags, label stacks and tunnels one frame may nest.
+    /// Maximum number of nested tags, label stacks and tunnels in a frame.
     pub max_depth: u8,
 }
 
@@ -69,24 +69,24 @@ impl Default for DecodeConfig {
     }
 }
 
-/// How a packet was reached.
+/// The encapsulation of a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Path {
-    /// Decoded without the general path.
+    /// Decoded by the fast path.
     pub fast_path: bool,
-    /// Outermost VLAN id (12 bits), where the frame carried a tag.
+    /// Outermost VLAN id (12 bits), if tagged.
     pub vlan: Option<u16>,
-    /// Innermost tunnel, where there was one.
+    /// Innermost tunnel, if any.
     pub tunnel: Option<TunnelKind>,
-    /// That tunnel's number: VNI, VSID, GRE key, TEID, ERSPAN session; 0 where it has none.
+    /// That tunnel's number: VNI, VSID, GRE key, TEID, ERSPAN session; 0 if it has none.
     pub tunnel_id: u32,
-    /// The last VLAN id met, where there was more than one.
+    /// Innermost VLAN id, if there is more than one.
     pub inner_vlan: Option<u16>,
-    /// First MPLS label met.
+    /// Outermost MPLS label.
     pub mpls_label: Option<u32>,
-    /// Time to live of the outermost IP header around a tunnel, 0 where there is none.
+    /// Time to live of the outermost IP header around a tunnel, 0 without a tunnel.
     pub outer_ttl: u8,
-    /// What the packet's IP header says to tell it from its neighbours.
+    /// Identification of the packet's IP header.
     pub ident: Ident,
 }
 
@@ -96,7 +96,7 @@ pub struct Decoded {
     /// The innermost packet. `frame_at`, `number`, `block` and `clock` are left zero for the
     /// reader.
     pub packet: Packet,
-    /// How it was reached.
+    /// Its encapsulation.
     pub path: Path,
 }
 
@@ -105,22 +105,22 @@ pub struct Decoded {
 pub enum Reject {
     /// The frame carries no IP (ARP, LLDP, encrypted 802.11); not a loss.
     NotIp,
-    /// IP stands behind an EtherType that is not known.
+    /// IP follows behind an unknown EtherType.
     HiddenIp,
-    /// The link type is not known.
+    /// Unknown link type.
     Link,
     /// A header is longer than the captured bytes.
     Short,
-    /// A header contradicts itself; says which rule it breaks.
+    /// A header contradicts itself; names the broken rule.
     Malformed(&'static str),
     /// More nested headers than [`DecodeConfig::max_depth`].
     Depth,
-    /// A later fragment whose first was not seen, or is forgotten.
+    /// A later fragment whose first was not seen, or has expired.
     FragmentOrphan,
 }
 
 impl Reject {
-    /// Where it is counted.
+    /// The counter of this reason.
     pub const fn counter(self) -> Counter {
         match self {
             Reject::NotIp => Counter::NotIp,
@@ -134,7 +134,7 @@ impl Reject {
     }
 }
 
-/// Turns frames into packets. One per reader: the fragment table makes it stateful.
+/// Turns frames into packets. One per reader, because the fragment table is state.
 #[derive(Debug)]
 pub struct Decoder {
     config: DecodeConfig,
@@ -152,7 +152,7 @@ impl Decoder {
         }
     }
 
-    /// Decapsulates these tunnels from now on: sources may differ in it.
+    /// Selects the tunnels to decapsulate from now on: sources may differ.
     pub const fn set_tunnels(&mut self, tunnels: TunnelSet) {
         self.config.tunnels = tunnels;
     }
@@ -165,25 +165,23 @@ impl Decoder {
         }
     }
 
-    /// Decodes a plain frame; `None` for whatever else. A caller that goes on from here inline
-    /// keeps the packet in registers: put together in memory and copied, it would wait for its own
-    /// stores.
+    /// Decodes a plain frame; `None` for any other. Inlined into the caller, the packet stays in
+    /// registers; built in memory and copied, it would stall on its own stores.
     #[inline(always)]
     pub fn decode_plain(&self, frame: &Frame<'_>, point: u16) -> Option<Decoded> {
         fast::decode(&self.config, &self.hasher, frame, point)
     }
 
-    /// Decodes any frame: slower.
+    /// Decodes any frame; slower.
     ///
-    /// Errors: why there is no packet in it.
+    /// Errors: why the frame gives no packet.
     #[inline(never)]
     pub fn decode_general(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
         let seen = (frame, point, Begin::Link);
         general::decode(&self.config, &self.hasher, &mut self.fragments, seen)
     }
 
-    /// The packets of a frame that carries several, each with the place where it begins; `None` for
-    /// any other frame.
+    /// The subframes of an aggregate, each with its offset; `None` for any other frame.
     #[inline(never)]
     pub fn subframes<'f>(&self, frame: &Frame<'f>) -> Option<Subframes<'f>> {
         Subframes::of(&self.config, frame)
@@ -191,14 +189,14 @@ impl Decoder {
 
     /// Decodes one of [`Decoder::subframes`].
     ///
-    /// Errors: why there is no packet in it.
+    /// Errors: why the subframe gives no packet.
     pub fn decode_subframe(&mut self, subframe: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
         let seen = (subframe, point, Begin::Subframe);
         general::decode(&self.config, &self.hasher, &mut self.fragments, seen)
     }
 
-    /// The outermost VLAN id of a packet and what else it was wrapped in, read again from its
-    /// frame; `None` where its place in the frame is not found.
+    /// The outermost VLAN id of a packet and the rest of its encapsulation, read again from its
+    /// frame; `None` if the packet's position in the frame cannot be reproduced.
     pub fn wrapping(
         config: &DecodeConfig,
         packet: &Packet,
@@ -207,7 +205,7 @@ impl Decoder {
         wrapping::of(config, packet, bytes)
     }
 
-    /// First fragments forgotten at the cap of the table, before their time.
+    /// First fragments evicted at the cap of the table, before they expired.
     pub const fn fragments_evicted(&self) -> u64 {
         self.fragments.evicted()
     }

@@ -1,7 +1,7 @@
-//! MPLS: a label stack, and the guess at what it carries.
+//! MPLS: a label stack, and a guess at its payload.
 //!
 //! Owns: RFC 3032 label entries and the RFC 4385 control word. In: a walk at a label. Out: IP or
-//! Ethernet. Never: label tables; the stack does not say what follows, so the bytes must.
+//! Ethernet. Never: label tables. The stack does not say what follows, so the bytes have to.
 
 use crate::decode::Reject;
 use crate::decode::ip;
@@ -9,10 +9,10 @@ use crate::decode::ip::Fit;
 use crate::decode::walk::Next;
 use crate::decode::walk::Walk;
 
-/// Most labels of one stack.
+/// Maximum labels in one stack.
 const LABELS_MAX: usize = 16;
 
-/// Most tags looked through to tell a frame.
+/// Maximum VLAN tags skipped to recognise an Ethernet frame.
 const TAGS_MAX: usize = 4;
 
 /// Skips a label stack and guesses its payload.
@@ -30,17 +30,17 @@ pub(super) fn labels(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     Err(Reject::Depth)
 }
 
-/// What follows a stack is not written in it. RFC 4928 section 2 warns that the first nibble
-/// alone says little: the frame of a pseudowire without control word begins with a MAC address,
-/// and many of those begin with 4 or 6. So whichever reading's lengths fit is taken.
+/// A label stack does not name its payload. RFC 4928 section 2 warns that the first nibble alone
+/// says little: a pseudowire frame without control word starts with a MAC address, and many of
+/// those start with 4 or 6. So the interpretation whose lengths fit is used.
 fn payload(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     let (rest, wire) = (walk.rest(), walk.span.wire_len());
     let ip = ip::fit(rest, wire);
     if ip == Fit::Sure {
         return Ok(Next::Ip);
     }
-    // This comes before the control word, which four bytes of address may pass for: the tag of the
-    // frame would then be read as part of its addresses.
+    // Checked before the control word: four bytes of a MAC address can look like one, and the
+    // frame's tag would then be read as part of its addresses.
     if is_ethernet(rest, wire) {
         return Ok(Next::Ethernet);
     }
@@ -54,7 +54,7 @@ fn payload(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     if ip == Fit::Length { Ok(Next::Ip) } else { Err(Reject::NotIp) }
 }
 
-/// Whether this reads as an Ethernet frame of `wire` bytes whose contents are known and fit.
+/// Whether this is an Ethernet frame of `wire` bytes whose payload is known and fits.
 pub(super) fn is_ethernet(bytes: &[u8], wire: usize) -> bool {
     let Some((head, mut rest)) = bytes.split_first_chunk::<14>() else { return false };
     let [.., t0, t1] = *head;

@@ -1,9 +1,9 @@
-//! What switches put between the Ethernet addresses and the EtherType: tags of 802.1 and of
-//! vendors.
+//! Headers that switches insert between the Ethernet addresses and the EtherType: 802.1 and vendor
+//! tags.
 //!
-//! Owns: those headers, and the look for IP behind an EtherType that is not known. In: a walk
-//! behind the EtherType. Out: what stands next, or `None` for "no tag". Never: VLAN ids kept
-//! anywhere but in the walk.
+//! Owns: those headers, and the search for IP behind an unknown EtherType. In: a walk behind the
+//! EtherType. Out: the type of the next header, or `None` for "no tag". Never: stores VLAN ids
+//! outside the walk.
 
 use crate::decode::Reject;
 use crate::decode::ip;
@@ -12,13 +12,13 @@ use crate::decode::link::type_or_length;
 use crate::decode::walk::Next;
 use crate::decode::walk::Walk;
 
-/// How far behind an unknown EtherType IP is looked for.
+/// How far behind an unknown EtherType to search for IP, in bytes.
 const HIDDEN_MAX: usize = 32;
 
-/// Passes the tag that `ether_type` announces.
+/// Skips the tag that `ether_type` announces.
 pub(super) fn pass(walk: &mut Walk<'_>, ether_type: u16) -> Result<Option<Next>, Reject> {
     let skipped = match ether_type {
-        // 802.1Q, 802.1ad, and the numbers QinQ used before it and some switches still do.
+        // 802.1Q, 802.1ad, and the older QinQ numbers that some switches still use.
         0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => {
             let tci = walk.take_u16()?;
             walk.tag(tci)?;
@@ -30,7 +30,7 @@ pub(super) fn pass(walk: &mut Walk<'_>, ether_type: u16) -> Result<Option<Next>,
         0x893f => 6,
         // R-Tag (IEEE 802.1CB section 7.8) and HSR (IEC 62439-3 section 5.7): a sequence number.
         0xf1c1 | 0x892f => 4,
-        // Cisco ttag, of ACI fabrics and Nexus switches: a time of 48 bits.
+        // Cisco ttag, of ACI fabrics and Nexus switches: a 48-bit timestamp.
         0x8988 => 6,
         0x8909 => return security_group(walk).map(Some),
         0x88e5 => return clear_macsec(walk).map(Some),
@@ -55,8 +55,8 @@ pub(super) fn pass(walk: &mut Walk<'_>, ether_type: u16) -> Result<Option<Next>,
     type_or_length(walk).map(Some)
 }
 
-/// Cisco metadata (TrustSec): version 1, the length of its options in words of 4 bytes, of which
-/// the security group is one.
+/// Cisco metadata (TrustSec): version 1, then the length of its options in words of 4 bytes; the
+/// security group is one of them.
 fn security_group(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     walk.nest()?;
     let [version, words] = walk.take::<2>()?;
@@ -67,8 +67,8 @@ fn security_group(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     type_or_length(walk)
 }
 
-/// IEEE 802.1AE section 9: a frame that is signed and not encrypted can be read. What signs it
-/// stands behind the packet, whose own length leaves it out.
+/// IEEE 802.1AE section 9: a frame that is signed but not encrypted can be read. The integrity
+/// check value is behind the packet, outside the packet's own length.
 fn clear_macsec(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     walk.nest()?;
     let [control, _, _, _, _, _] = walk.take::<6>()?;
@@ -83,8 +83,7 @@ fn clear_macsec(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     type_or_length(walk)
 }
 
-/// Arista's time in the header: subtype 1, then timescale, format (1 is 64 bits, 2 is 48) and
-/// hardware.
+/// Arista timestamp header: subtype 1, then timescale, format (1 is 64 bits, 2 is 48) and hardware.
 fn arista_time(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     walk.nest()?;
     let [s0, s1, _, format] = walk.take::<4>()?;
@@ -108,8 +107,8 @@ fn trill(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     Ok(Next::Ethernet)
 }
 
-/// Whether an IP packet stands a little behind an EtherType that is not known, announced by its own
-/// EtherType: the frame has a tag that is not known, and its sessions are not seen.
+/// Whether an IP packet, announced by its own EtherType, follows shortly behind an unknown
+/// EtherType. Then the frame has an unknown tag, and its sessions are missed.
 pub(super) fn hide_ip(walk: &Walk<'_>) -> bool {
     let (rest, wire) = (walk.rest(), walk.span.wire_len());
     (0..HIDDEN_MAX).step_by(2).any(|at| {
@@ -117,7 +116,7 @@ pub(super) fn hide_ip(walk: &Walk<'_>) -> bool {
         let Some((&[t0, t1], packet)) = announced.split_first_chunk::<2>() else { return false };
         let fit = ip::fit(packet, wire.saturating_sub(at + 2));
         match u16::from_be_bytes([t0, t1]) {
-            // A header of 20 bytes whose checksum is right is no coincidence.
+            // A 20-byte header with a correct checksum is no coincidence.
             0x0800 => fit == Fit::Sure,
             0x86dd => packet.first().is_some_and(|first| first >> 4 == 6) && fit == Fit::Length,
             _ => false,

@@ -1,7 +1,7 @@
-//! Transport headers: ports, TCP numbers, where the payload lies.
+//! Transport headers: ports, TCP numbers, payload offsets.
 //!
 //! Owns: TCP, UDP, SCTP and ICMP fixed headers, and the ICMP pairs. In: the bytes behind the IP
-//! header. Out: what a `Packet` says of them. Never: TCP options or payload.
+//! header. Out: the transport fields of a `Packet`. Never: TCP options or payload.
 
 use crate::decode::DecodeConfig;
 use crate::decode::Path;
@@ -21,14 +21,14 @@ use crate::model::TcpFlags;
 use crate::model::Transport;
 use crate::wire::icmp;
 
-/// A stretch of the frame: `at <= end <= captured length`, `end <= wire_end`.
+/// A range of the frame: `at <= end <= captured length`, `end <= wire_end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
-    /// Where it begins, from the start of the frame.
+    /// Start offset in the frame.
     pub at: usize,
-    /// Where the captured bytes of it end.
+    /// End of its captured bytes.
     pub end: usize,
-    /// Where it ended on the wire.
+    /// Its end on the wire.
     pub wire_end: usize,
 }
 
@@ -46,7 +46,7 @@ impl Span {
     }
 }
 
-/// What an IP header says.
+/// The fields of an IP header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Network {
     /// Sender.
@@ -59,13 +59,13 @@ pub(super) struct Network {
     pub transport: Transport,
     /// Time to live or hop limit.
     pub ttl: u8,
-    /// What tells it from its neighbours.
+    /// Identification.
     pub ident: Ident,
-    /// What follows the IP header and its extensions.
+    /// The bytes behind the IP header and its extensions.
     pub span: Span,
 }
 
-/// What a transport header says.
+/// The fields of a transport header.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Segment {
     pub src_port: u16,
@@ -93,8 +93,8 @@ pub(super) fn read(transport: Transport, bytes: &[u8], span: Span) -> Result<Seg
     }
 }
 
-/// RFC 9293 section 3.1. Options may be cut by the snap length: the fixed header is enough to
-/// follow a session, and a short capture of a SYN still tells its round trip.
+/// RFC 9293 section 3.1. Options may be truncated by the snap length: the fixed header is enough to
+/// follow a session, and a truncated SYN still gives its round trip.
 #[inline(always)]
 fn read_tcp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     let Some(head) = bytes.first_chunk::<20>() else {
@@ -119,8 +119,9 @@ fn read_tcp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     Ok(segment.with_payload(header, bytes.len(), wire))
 }
 
-/// RFC 768. Length 0 means "the rest" (RFC 2675 section 4, and segments not yet cut by the NIC); a
-/// length beyond the packet is that of a fragmented or mangled datagram, whose ports still hold.
+/// RFC 768. Length 0 means "the rest" (RFC 2675 section 4, and segments that the NIC has yet to
+/// split). A length beyond the packet belongs to a fragmented or damaged datagram, whose ports are
+/// still valid.
 #[inline(always)]
 fn read_udp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     let Some(head) = bytes.first_chunk::<8>() else {
@@ -153,7 +154,7 @@ fn read_sctp(bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     Ok(segment.with_payload(12, bytes.len(), wire))
 }
 
-/// RFC 792, RFC 4443: type and code stand in for ports as in Community ID v1.
+/// RFC 792, RFC 4443: type and code take the place of ports as in Community ID v1.
 fn read_icmp(transport: Transport, bytes: &[u8], wire: usize) -> Result<Segment, Reject> {
     let Some([kind, code, ..]) = bytes.first_chunk::<4>().copied() else {
         return Err(cut("ICMP header longer than its packet", 4, wire));
@@ -171,14 +172,15 @@ fn read_icmp(transport: Transport, bytes: &[u8], wire: usize) -> Result<Segment,
     Ok(segment.with_payload(wire.min(8), bytes.len(), wire))
 }
 
-/// A header that is not there: cut by the capture, or never sent.
+/// A missing header: truncated by the capture, or never sent.
 #[cold]
 const fn cut(reason: &'static str, needed: usize, wire: usize) -> Reject {
     if wire < needed { Reject::Malformed(reason) } else { Reject::Short }
 }
 
 impl Segment {
-    /// Fills in the lengths, given the header's, the captured and the wire length of the whole.
+    /// Fills in the lengths, given those of the header, the captured packet and the packet on the
+    /// wire.
     #[inline(always)]
     fn with_payload(mut self, header: usize, captured: usize, wire: usize) -> Segment {
         let payload_wire = wire.saturating_sub(header);
@@ -189,16 +191,16 @@ impl Segment {
     }
 }
 
-/// What a packet takes from its frame and the headers before IP.
+/// The fields of a packet that come from its frame and the headers before IP.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outer {
-    /// When it passed.
+    /// Time of capture.
     pub time: Nanos,
     /// Capture point.
     pub point: u16,
     /// `PacketFlags` known so far.
     pub flags: u8,
-    /// How it was reached.
+    /// The encapsulation so far.
     pub path: Path,
 }
 
@@ -209,8 +211,8 @@ impl Outer {
         Outer { time: frame.time, point, flags: 0, path: Path::default() }
     }
 
-    /// What separates sessions of the same addresses, where that is asked for. A VLAN id has 12
-    /// bits and a network identifier 24: together they are spread over the word.
+    /// What separates sessions of equal addresses, if configured. A VLAN id has 12 bits and a
+    /// network identifier 24: together they are mixed into the word.
     #[inline(always)]
     pub(super) fn scope(&self, config: &DecodeConfig) -> u32 {
         let vlan = if config.vlan_in_key { u32::from(self.path.vlan.unwrap_or(0)) } else { 0 };
@@ -223,7 +225,7 @@ impl Outer {
     }
 }
 
-/// Puts together a packet.
+/// Builds a packet.
 #[inline(always)]
 pub(super) fn packet(
     (config, hasher): (&DecodeConfig, &KeyHasher),

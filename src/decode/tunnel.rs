@@ -1,8 +1,8 @@
-//! Tunnels that are IP protocols of their own: GRE, ERSPAN, NVGRE, IP in IP, EtherIP, L2TPv3.
+//! Tunnels that are IP protocols: GRE, ERSPAN, NVGRE, IP in IP, EtherIP, L2TPv3.
 //!
-//! Owns: which tunnels are on, and those headers. In: a walk behind an IP header. Out: what is
-//! inside, or `None` for "no tunnel". Never: tunnels in UDP ([`super::udp_tunnel`]), or tags on one
-//! link.
+//! Owns: which tunnels are on, and those headers. In: a walk behind an IP header. Out: the type of
+//! the inner header, or `None` for "no tunnel". Never: tunnels in UDP ([`super::udp_tunnel`]), or
+//! tags on one link.
 
 use crate::decode::DecodeConfig;
 use crate::decode::Reject;
@@ -59,8 +59,8 @@ impl TunnelKind {
         TunnelKind::EtherIp,
     ];
 
-    /// Whether both directions of a session carry one number, so that it can separate sessions: a
-    /// GTP tunnel has one for each direction.
+    /// Whether both directions of a session carry the same tunnel number, so that it can separate
+    /// sessions. A GTP tunnel has one per direction.
     pub const fn names_a_network(self) -> bool {
         matches!(
             self,
@@ -68,7 +68,7 @@ impl TunnelKind {
         )
     }
 
-    /// The word in events.
+    /// The name in output.
     pub const fn as_str(self) -> &'static str {
         match self {
             TunnelKind::Gre => "gre",
@@ -87,7 +87,7 @@ impl TunnelKind {
     }
 }
 
-/// Which decapsulations are on.
+/// The set of decapsulations that are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelSet(u16);
 
@@ -115,8 +115,8 @@ impl TunnelSet {
     }
 }
 
-/// Enters the tunnel that IP protocol `protocol` names, if it is one and on. On an error the caller
-/// keeps the outer packet.
+/// Enters the tunnel of IP protocol `protocol`, if it is a tunnel and on. After an error the caller
+/// uses the outer packet.
 pub(super) fn enter(
     config: &DecodeConfig,
     walk: &mut Walk<'_>,
@@ -241,8 +241,8 @@ fn ether_ip(config: &DecodeConfig, walk: &mut Walk<'_>) -> Result<Option<Next>, 
     Ok(Some(Next::Ethernet))
 }
 
-/// RFC 3931 section 4.1: session 0 is control; cookie and sublayer have lengths only the two ends
-/// know, so the first of the possible places where an Ethernet header leads to IP is taken.
+/// RFC 3931 section 4.1: session 0 is control. Only the two ends know the lengths of cookie and
+/// sublayer, so the first possible offset at which an Ethernet header leads to IP is used.
 pub(super) fn l2tp3_session(walk: &mut Walk<'_>, session: u32) -> Result<Option<Next>, Reject> {
     if session == 0 {
         return Ok(None);

@@ -1,8 +1,8 @@
-//! Tunnels in UDP, told by port: VXLAN, VXLAN-GPE, Geneve, GTP-U, Teredo, L2TP, TZSP.
+//! Tunnels in UDP, recognised by port: VXLAN, VXLAN-GPE, Geneve, GTP-U, Teredo, L2TP, TZSP.
 //!
-//! Owns: those headers. In: a walk behind a UDP header. Out: what is inside, or `None` for "no
-//! tunnel after all". Never: trusts the port alone: a header that does not fit leaves the UDP
-//! packet as it is.
+//! Owns: those headers. In: a walk behind a UDP header. Out: the type of the inner header, or
+//! `None` for "no tunnel". Never: trusts the port alone: if the header does not fit, the UDP packet
+//! is the result.
 
 use crate::decode::DecodeConfig;
 use crate::decode::Reject;
@@ -19,11 +19,11 @@ const TEREDO: u16 = 3544;
 const VXLAN: u16 = 4789;
 const VXLAN_GPE: u16 = 4790;
 const GENEVE: u16 = 6081;
-/// What Linux used before a port was assigned, and still does by default.
+/// Linux used this port before one was assigned, and it is still the default there.
 const VXLAN_LINUX: u16 = 8472;
 const TZSP: u16 = 37008;
 
-/// Most headers of one kind that may follow each other inside a tunnel header.
+/// Maximum extension headers in a tunnel header.
 const EXTENSIONS_MAX: usize = 16;
 
 /// Whether a UDP port may mean a tunnel: the fast path leaves such packets to the general one.
@@ -32,7 +32,7 @@ pub(super) const fn is_tunnel_port(port: u16) -> bool {
     matches!(port, L2TP | GTP_U | TEREDO | VXLAN | VXLAN_GPE | GENEVE | VXLAN_LINUX | TZSP)
 }
 
-/// Enters the tunnel that the ports name, if the bytes agree and it is on.
+/// Enters the tunnel that the ports announce, if the bytes agree and it is on.
 pub(super) fn enter(
     config: &DecodeConfig,
     walk: &mut Walk<'_>,
@@ -173,7 +173,7 @@ fn l2tp(walk: &mut Walk<'_>) -> Result<Option<Next>, Reject> {
 /// TaZmen Sniffer Protocol version 1: type, encapsulation, tagged fields up to the end tag.
 fn tzsp(walk: &mut Walk<'_>) -> Result<Option<Next>, Reject> {
     let [version, kind, e0, e1] = walk.take::<4>()?;
-    // Types 0 and 1 carry a received frame and one to send.
+    // Types 0 and 1 carry a received frame and a frame to send.
     if version != 1 || kind > 1 {
         return Ok(None);
     }
@@ -196,7 +196,7 @@ fn tzsp(walk: &mut Walk<'_>) -> Result<Option<Next>, Reject> {
     Ok(Some(next))
 }
 
-/// IP straight behind the tunnel header: it must look like it, and fit.
+/// IP directly behind the tunnel header: it must look like IP, and fit.
 fn inner_ip(walk: &mut Walk<'_>, kind: TunnelKind, id: u32) -> Result<Option<Next>, Reject> {
     if !ip::plausible(walk.rest()) {
         return Ok(None);

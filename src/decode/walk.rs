@@ -1,6 +1,6 @@
-//! Where the general path stands in a frame.
+//! The general path's position in a frame.
 //!
-//! Owns: the position, the depth, what was learned on the way. In: a frame. Out: fixed-size
+//! Owns: the position, the depth, the encapsulation found so far. In: a frame. Out: fixed-size
 //! headers. Never: knows a protocol.
 
 use crate::decode::DecodeConfig;
@@ -12,12 +12,12 @@ use crate::decode::transport::Span;
 use crate::model::Frame;
 use crate::model::PacketFlags;
 
-/// What stands at the current position.
+/// The type of the header at the current position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// An Ethernet header.
     Ethernet,
-    /// What this EtherType says.
+    /// The header that this EtherType announces.
     EtherType(u16),
     /// An 802.2 LLC header.
     Llc,
@@ -31,24 +31,26 @@ pub(super) enum Next {
     Ip,
 }
 
-/// A walk through one frame. Copied before a tunnel is tried, dropped where it was none.
+/// A walk through one frame. It is copied before a tunnel is tried; the copy is dropped if there
+/// was no tunnel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Walk<'a> {
     /// The whole frame.
     pub bytes: &'a [u8],
-    /// What is left of the present layer.
+    /// The rest of the current layer.
     pub span: Span,
-    /// What the packet will say of the way here.
+    /// The packet fields collected so far.
     pub outer: Outer,
-    /// The outermost first fragment met.
+    /// The id of the outermost first fragment.
     pub fragment: Option<FragmentId>,
-    /// Inner IP lengths must fit the tunnel's payload: a tunnel known by its port alone.
+    /// Inner IP lengths must fit the tunnel's payload: set for a tunnel recognised by its port
+    /// alone.
     pub strict: bool,
     depth_left: u8,
 }
 
 impl<'a> Walk<'a> {
-    /// At the start of a frame.
+    /// A walk at the start of a frame.
     pub(super) fn new(config: &DecodeConfig, frame: &Frame<'a>, point: u16) -> Walk<'a> {
         let end = frame.bytes.len();
         let wire_end = usize::try_from(frame.wire_len).unwrap_or(end).max(end);
@@ -62,24 +64,24 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The captured bytes left of the present layer.
+    /// The captured bytes left in the current layer.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.span.of(self.bytes)
     }
 
-    /// Takes the next `N` bytes.
+    /// Reads the next `N` bytes.
     pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Reject> {
         let head = self.rest().first_chunk::<N>().ok_or(Reject::Short)?;
         self.span.at += N;
         Ok(*head)
     }
 
-    /// Takes two bytes, network order.
+    /// Reads two bytes, network order.
     pub(super) fn take_u16(&mut self) -> Result<u16, Reject> {
         self.take().map(u16::from_be_bytes)
     }
 
-    /// Takes four bytes, network order.
+    /// Reads four bytes, network order.
     pub(super) fn take_u32(&mut self) -> Result<u32, Reject> {
         self.take().map(u32::from_be_bytes)
     }
@@ -91,7 +93,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Bounds the present layer to `n` wire bytes; what lies behind is padding or a trailer.
+    /// Limits the current layer to `n` wire bytes; what follows is padding or a trailer.
     pub(super) fn bound(&mut self, n: usize) {
         self.span.wire_end = self.span.wire_end.min(self.span.at.saturating_add(n));
         self.span.end = self.span.end.min(self.span.wire_end);
@@ -103,13 +105,13 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Notes an MPLS label: the first one met is told.
+    /// Records an MPLS label; the outermost one is kept.
     pub(super) fn label(&mut self, label: u32) {
         self.outer.flags |= PacketFlags::TAGGED;
         self.outer.path.mpls_label.get_or_insert(label);
     }
 
-    /// Notes a VLAN tag: the outermost one names the VLAN, the last one the inner VLAN.
+    /// Records a VLAN tag: the outermost one is the VLAN, the last one the inner VLAN.
     pub(super) fn tag(&mut self, tci: u16) -> Result<(), Reject> {
         self.nest()?;
         self.outer.flags |= PacketFlags::TAGGED;
@@ -121,7 +123,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Notes a tunnel.
+    /// Records a tunnel.
     pub(super) fn enter(&mut self, kind: TunnelKind, id: u32) -> Result<(), Reject> {
         self.nest()?;
         self.outer.flags |= PacketFlags::TUNNELLED;

@@ -38,15 +38,15 @@ pub(super) fn prism(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     Ok(Next::Wlan)
 }
 
-/// What stands behind the header of a data frame.
+/// The payload of a data frame.
 enum Body {
-    /// One packet, at its LLC header.
+    /// One packet, starting with its LLC header.
     Single,
-    /// Several, each behind addresses and a length of its own (A-MSDU).
+    /// Several packets, each with addresses and a length of its own (A-MSDU).
     Aggregate,
 }
 
-/// Passes the header. Inside a tunnel only the first packet of an aggregate is read.
+/// Skips the header. Inside a tunnel only the first packet of an aggregate is read.
 pub(super) fn header(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     match body(walk)? {
         Body::Single => Ok(Next::Llc),
@@ -54,7 +54,7 @@ pub(super) fn header(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     }
 }
 
-/// Passes the header of a subframe (IEEE 802.11 section 9.3.2.2): addresses, then a length which,
+/// Skips the header of a subframe (IEEE 802.11 section 9.3.2.2): addresses, then a length which,
 /// unlike that of Ethernet, may exceed 1500.
 pub(super) fn subframe(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     walk.skip(12)?;
@@ -73,7 +73,7 @@ fn body(walk: &mut Walk<'_>) -> Result<Body, Reject> {
         return Err(Reject::NotIp);
     }
     walk.skip(22)?;
-    // To and from a distribution system: a fourth address.
+    // To and from a distribution system: there is a fourth address.
     if flags & 0x03 == 0x03 {
         walk.skip(6)?;
     }
@@ -93,8 +93,9 @@ fn body(walk: &mut Walk<'_>) -> Result<Body, Reject> {
         Body::Aggregate => 14,
     };
     let is_llc = |at: usize| walk.rest().get(at + ahead..).is_some_and(begins_llc);
-    // Some cards align what follows the header to 4 bytes. Radiotap has a flag for it
-    // (<https://www.radiotap.org/fields/Flags.html>), which some drivers leave out: the bytes tell.
+    // Some cards align the bytes behind the header to 4 bytes. Radiotap has a flag for it
+    // (<https://www.radiotap.org/fields/Flags.html>), which some drivers do not set, so the bytes
+    // decide.
     if !(walk.span.at - begin).is_multiple_of(4) && !is_llc(0) && is_llc(2) {
         walk.skip(2)?;
     }
@@ -106,7 +107,7 @@ fn begins_llc(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xaa, 0xaa, 0x03]) || bytes.starts_with(&[0x06, 0x06, 0x03])
 }
 
-/// The packets of an aggregate that a frame consists of.
+/// The packets of an aggregate frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Subframes<'f> {
     frame: Frame<'f>,
@@ -114,9 +115,9 @@ pub struct Subframes<'f> {
 }
 
 impl<'f> Subframes<'f> {
-    /// Those of `frame`; `None` where it is no 802.11 frame that carries several.
+    /// The subframes of `frame`; `None` if it is not an 802.11 aggregate.
     pub(super) fn of(config: &DecodeConfig, frame: &Frame<'f>) -> Option<Subframes<'f>> {
-        // Asked of every frame that is not plain: of Ethernet it costs a comparison.
+        // Called for every frame that is not plain: for Ethernet it costs one comparison.
         if !matches!(frame.link, LinkType::IEEE802_11 | LinkType::IEEE802_11_RADIOTAP | link::PRISM)
         {
             return None;
@@ -132,17 +133,17 @@ impl<'f> Subframes<'f> {
     }
 }
 
-/// Where a subframe begins in its frame, and the subframe as a frame of its own.
+/// The offset of a subframe, and the subframe as a frame of its own.
 impl<'f> Iterator for Subframes<'f> {
     type Item = (usize, Frame<'f>);
 
     fn next(&mut self) -> Option<(usize, Frame<'f>)> {
         let at = self.span.at;
         let rest = self.span.of(self.frame.bytes);
-        // What is shorter than a subframe's header is padding or the frame's check sequence.
+        // Anything shorter than a subframe header is padding or the frame check sequence.
         let [.., l0, l1] = *rest.first_chunk::<14>()?;
         let wire = 14 + usize::from(u16::from_be_bytes([l0, l1]));
-        // Each but the last is padded to 4 bytes.
+        // Each subframe but the last is padded to 4 bytes.
         self.span.at = at.saturating_add(wire.next_multiple_of(4)).min(self.span.end);
         let bytes = rest.get(..wire).unwrap_or(rest);
         Some((at, Frame { bytes, wire_len: wire as u32, ..self.frame }))

@@ -1,8 +1,8 @@
-//! What the first packet of a session was wrapped in: tunnels, inner tags, labels.
+//! The encapsulation of a session's first packet: tunnels, inner tags, labels.
 //!
-//! Owns: nothing. In: a packet and its frame's bytes (more bytes may follow). Out: the wrapping,
-//! outermost first.
-//! Never: for every packet: a session's first tells the way for all.
+//! Owns: nothing. In: a packet and its frame's bytes (more bytes may follow). Out: the
+//! encapsulation, outermost first.
+//! Never: runs for every packet: a session's first stands for all.
 
 use crate::decode::DecodeConfig;
 use crate::decode::general;
@@ -14,8 +14,8 @@ use crate::model::Packet;
 use crate::model::PacketFlags;
 use crate::model::record::Wrapping;
 
-/// Link types other than Ethernet. A packet does not say which its frame had; only the right one
-/// leads to the same transport header of the same session.
+/// Link types other than Ethernet. A packet does not carry its frame's link type; only the right
+/// one leads to the same transport header of the same session.
 const OTHERS: [LinkType; 11] = [
     LinkType::RAW,
     LinkType::LINUX_SLL,
@@ -33,7 +33,7 @@ const OTHERS: [LinkType; 11] = [
 /// The outermost VLAN id, and the rest.
 type Found = (Option<u16>, Wrapping);
 
-/// Reads the frame of `packet` once more.
+/// Decodes the frame of `packet` again.
 pub(super) fn of(config: &DecodeConfig, packet: &Packet, bytes: &[u8]) -> Option<Found> {
     let links: &[LinkType] = match packet.flags.has(PacketFlags::ETHERNET) {
         true => &[LinkType::ETHERNET],
@@ -47,7 +47,7 @@ pub(super) fn of(config: &DecodeConfig, packet: &Packet, bytes: &[u8]) -> Option
 fn through(config: &DecodeConfig, packet: &Packet, bytes: &[u8], link: LinkType) -> Option<Found> {
     let frame = Frame { time: packet.time, link, wire_len: packet.wire_len, bytes };
     let mut layers = Vec::new();
-    // The key's hash is not looked at, so any secret will do.
+    // The key's hash is unused here, so any secret will do.
     let decoded = general::trace(config, &KeyHasher::new(0), &frame, &mut layers).ok()?;
     let found = &decoded.packet;
     let ends = (found.key.a, found.key.b);

@@ -1,8 +1,8 @@
-//! Up to 64 packets for one worker, the blocks that hold their bytes, and what every worker is told
-//! between them.
+//! Up to 64 packets for one worker, the blocks that hold their bytes, and the bindings that every
+//! worker must learn between them.
 //!
-//! Owns: the packets; a share of each block and of each binding. In: packets. Out: packets with
-//! their block, bindings with the place where they stand.
+//! Owns: the packets; a handle of each block and of each list of bindings. In: packets. Out:
+//! packets with their blocks, bindings with their position among the packets.
 //! Never: outgrows its caps.
 
 use std::sync::Arc;
@@ -10,42 +10,42 @@ use std::sync::Arc;
 use crate::model::Binding;
 use crate::model::Packet;
 
-/// Packets in a batch: enough that a queue operation costs each of them a nanosecond or two, few
-/// enough that a batch (6 KiB) stays in the first-level cache.
+/// Packets per batch: enough to spread the cost of a queue operation to 1-2 ns each, few enough
+/// that a batch (6 KiB) stays in the L1 cache.
 pub const PACKETS: usize = 64;
 
-/// Blocks in a batch. One file needs one or two; a merge of many files interleaves theirs.
+/// Blocks per batch. One file needs one or two; a merge of many files interleaves theirs.
 pub const BLOCKS: usize = 8;
 
-/// Bindings in a batch: one packet's take one place, and few packets have any.
+/// Lists of bindings per batch, one per packet that has any; few packets do.
 pub const BINDINGS: usize = 16;
 
-/// What one packet said of who is behind addresses.
+/// The address bindings that one packet announced.
 pub type Said = Arc<[Binding]>;
 
-/// Packets on their way to a worker. `B` is a shared handle of a block.
+/// Packets on their way to a worker. `B` is a shared block handle.
 #[derive(Debug)]
 pub struct Batch<B> {
     packets: Vec<Packet>,
-    /// For each, which of the blocks holds its frame.
+    /// For each packet, the index of its block.
     homes: Vec<u8>,
     blocks: Vec<B>,
-    /// Each with the number of packets that stand before it.
+    /// Each with the number of packets before it.
     said: Vec<(u8, Said)>,
     /// The run's clock when the batch was sent: everything before this second has been dispatched.
     pub clock: u32,
-    /// Every worker gets a batch with this mark at the same point of the input: what is over before
-    /// `clock` is to be handed on.
+    /// A watermark: every worker gets one at the same point of the input, and hands on what ended
+    /// before `clock`.
     pub mark: bool,
-    /// With a mark: how many came before it in that second. What packets ended since the last one
-    /// is to be handed on, too.
+    /// With a watermark: the number of watermarks before it in the same second. What packets ended
+    /// since the last one is handed on as well.
     pub part: u32,
-    /// Nothing follows.
+    /// Whether this is the last batch.
     pub last: bool,
 }
 
 impl<B> Batch<B> {
-    /// An empty batch with room for its caps.
+    /// An empty batch with its full capacity allocated.
     pub fn new() -> Batch<B> {
         Batch {
             packets: Vec::with_capacity(PACKETS),
@@ -59,18 +59,18 @@ impl<B> Batch<B> {
         }
     }
 
-    /// Whether it holds nothing.
+    /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty() && self.said.is_empty()
     }
 
-    /// Whether no further packet fits.
+    /// Whether there is no room for another packet.
     pub fn is_full(&self) -> bool {
         self.packets.len() >= PACKETS
     }
 
-    /// Adds a packet whose frame lies in `block`. The caller has made room with
-    /// [`Batch::has_room_for`].
+    /// Adds a packet whose frame is in `block`. The caller must check [`Batch::has_room_for`]
+    /// first.
     #[inline(always)]
     pub fn push(&mut self, packet: Packet, block: &B)
     where
@@ -85,7 +85,7 @@ impl<B> Batch<B> {
         self.homes.push(at as u8);
     }
 
-    /// Whether a packet in `block` still fits.
+    /// Whether another packet of `block` fits.
     pub fn has_room_for(&self, block: &B) -> bool
     where
         B: Same,
@@ -94,17 +94,17 @@ impl<B> Batch<B> {
             && (self.blocks.len() < BLOCKS || self.blocks.iter().any(|held| held.same(block)))
     }
 
-    /// Whether further bindings fit.
+    /// Whether another list of bindings fits.
     pub fn has_room_to_say(&self) -> bool {
         self.said.len() < BINDINGS
     }
 
-    /// Adds what was said behind the packets so far.
+    /// Adds bindings, effective after the packets added so far.
     pub fn say(&mut self, said: Said) {
         self.said.push((self.packets.len() as u8, said));
     }
 
-    /// What is said, each with the number of packets that stand before it.
+    /// The bindings, each with the number of packets before it.
     pub fn said(&self) -> impl Iterator<Item = (usize, &Said)> {
         self.said.iter().map(|(before, said)| (usize::from(*before), said))
     }
@@ -118,7 +118,7 @@ impl<B> Batch<B> {
             .filter_map(|(packet, home)| Some((packet, self.blocks.get(usize::from(*home))?)))
     }
 
-    /// Lets go of packets and blocks, keeps the room.
+    /// Drops packets and block handles; keeps the capacity.
     pub fn clear(&mut self) {
         self.packets.clear();
         self.homes.clear();
@@ -135,7 +135,7 @@ impl<B> Default for Batch<B> {
     }
 }
 
-/// Whether two handles are of the same block.
+/// Whether two handles refer to the same block.
 pub trait Same {
     /// True for handles of one block.
     fn same(&self, other: &Self) -> bool;

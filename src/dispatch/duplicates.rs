@@ -1,22 +1,24 @@
-//! Tells a copy from a packet: a mirror port that sees both directions sends everything twice.
+//! Marks duplicate packets: a mirror port that sees both directions sends everything twice.
 //!
-//! Owns: a table of what passed a moment ago, fixed in size, and what was found. In: packets in the
-//! order read, their frames. Out: the copy bit in a packet, counts and skews. Never: drops a packet
-//! (its session counts the copy), grows, or calls a packet a copy where it may have been sent
-//! again.
+//! Owns: a fixed-size table of recent packets, and duplicate statistics. In: packets in reading
+//! order, their frames. Out: the duplicate flag of a packet, counts and time skews. Never: drops a
+//! packet (its session counts the duplicate), grows, or marks a packet that may be a
+//! retransmission.
 //!
-//! Two packets are the same when the innermost IP identification, the transport header, the length
-//! and the first payload bytes are: what routers and switches rewrite (time to live, IP checksum,
-//! traffic class, link layer, tags, tunnels) is left out. The first one wins.
+//! Two packets are the same if the innermost IP identification, the transport header, the length
+//! and the first payload bytes are equal. Fields that routers and switches rewrite (time to live,
+//! IP checksum, traffic class, link layer, tags, tunnels) are ignored. The first one counts as the
+//! original.
 //!
-//! Where the sender numbers its packets, sending again takes another number, and the whole window
-//! holds. Where it does not (IPv6, IPv4 with identification 0) a copy must differ in what was left
-//! out, or come within a tenth of the window; a bare ACK that differs in nothing is always kept,
-//! for receivers repeat those within microseconds (RFC 5681 section 3.2).
+//! If the sender numbers its packets (IP identification), a retransmission has another number, and
+//! the whole window applies. If it does not (IPv6, IPv4 with identification 0), a duplicate must
+//! differ in an ignored field or arrive within a tenth of the window. A bare ACK that differs in
+//! nothing is never marked, because receivers repeat those within microseconds (RFC 5681 section
+//! 3.2).
 //!
-//! Cap: `SETS` x `WAYS` packets, 128 KiB, so that the table stays in a second-level cache. At a
-//! million packets a second it holds several windows. In a full set the oldest is forgotten; if it
-//! was younger than the window, that is counted: a copy of it would pass as a packet.
+//! Cap: `SETS` x `WAYS` packets, 128 KiB, which fits in an L2 cache and holds several windows at a
+//! million packets a second. A full set evicts its oldest entry; if that is younger than the
+//! window, the eviction is counted, since its duplicate would go unnoticed.
 
 use crate::model::CopyPoint;
 use crate::model::CopyReport;
@@ -33,31 +35,32 @@ use crate::model::duplicates::Apart;
 /// Sets of the table; a power of two.
 const SETS: usize = 2_048;
 
-/// Packets in a set: one cache line.
+/// Packets per set: one cache line.
 const WAYS: usize = 4;
 
-/// Bits of a set's number.
+/// Bits of a set index.
 const SET_BITS: u32 = SETS.trailing_zeros();
 
-/// The part of the window in which a packet without number or difference may be a copy.
+/// The fraction of the window (1/n) that applies to a packet without number or difference.
 const IN_DOUBT: u64 = 10;
 
-/// Capture points whose copies are kept apart; copies at further ones only count in the totals.
+/// Capture points with statistics of their own; duplicates at others count in the totals only.
 pub const POINTS_MAX: usize = 64;
 
-/// A tick of the table's clock is 64 ns: 40 bits of them come round after 19 hours, when hardly
-/// anything is left of what was there.
+/// The table's clock ticks every 64 ns. Its 40 bits wrap around after 19 hours; entries rarely live
+/// that long.
 const TICK_BITS: u32 = 6;
 const TICKS: u64 = (1 << 40) - 1;
 
-/// Low bits of an entry's first word: a hash of the link-layer addresses. The rest is the print.
+/// Low bits of an entry's first word: a hash of the link-layer addresses. The rest is the
+/// fingerprint.
 const MAC_BITS: u64 = (1 << 14) - 1;
 
-/// Keeps hops inside and around a tunnel apart in one byte.
+/// Keeps the hop counts inside and around a tunnel apart in one byte.
 const TTL_STRIDE: u8 = 37;
 
-/// One packet that passed: print and link-layer hash; then ticks (40 bits), VLAN (12), time to live
-/// (8), whether it came through a tunnel.
+/// One recent packet: fingerprint and link-layer hash; then ticks (40 bits), VLAN (12), time to
+/// live (8), whether it was tunnelled.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     print: u64,
@@ -69,38 +72,39 @@ struct Entry {
 #[repr(align(64))]
 struct Set([Entry; WAYS]);
 
-/// What is known of a packet beside itself.
+/// What the comparison needs beside the packet itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Passing<'a> {
     /// The frame's captured bytes.
     pub frame: &'a [u8],
-    /// What its IP header calls it.
+    /// The identification in its IP header.
     pub ident: Ident,
     /// Outermost VLAN, 0 without a tag.
     pub vlan: u16,
-    /// Time to live around a tunnel, 0 where there is none.
+    /// Time to live of the IP header around a tunnel, 0 without a tunnel.
     pub outer_ttl: u8,
 }
 
-/// Finds copies. One for each thread that reads.
+/// Finds duplicates. One per reading thread.
 #[derive(Debug)]
 pub struct Duplicates {
     sets: Box<[Set]>,
     secret: [u64; 4],
     window: Nanos,
     points: Vec<CopyPoint>,
-    /// Packets of each capture point, by number.
+    /// Packets per capture point, by index.
     packets: Vec<u64>,
 }
 
 impl Duplicates {
-    /// An empty table. `secret` keeps senders from making prints collide; no result shows it.
+    /// An empty table. `secret` keeps senders from forging fingerprint collisions; it never affects
+    /// results.
     pub fn new(window: Nanos, secret: [u64; 4]) -> Duplicates {
         let sets = vec![Set::default(); SETS].into_boxed_slice();
         Duplicates { sets, secret, window, points: Vec::new(), packets: Vec::new() }
     }
 
-    /// Sets [`PacketFlags::DUPLICATE`] where the packet passed a moment ago, else remembers it.
+    /// Sets [`PacketFlags::DUPLICATE`] if the packet was seen a moment ago, else remembers it.
     #[inline(always)]
     pub fn mark(&mut self, packet: &mut Packet, passing: &Passing<'_>, counters: &mut Counters) {
         self.count(packet.key.point);
@@ -109,7 +113,7 @@ impl Duplicates {
         let Some(Set(ways)) = self.sets.get_mut(set) else { return };
         let same = |known: &Entry| (known.print ^ entry.print) & !MAC_BITS == 0;
         let Some(at) = ways.iter().position(same) else {
-            // The oldest goes.
+            // The oldest entry is evicted.
             let [a, b, c, gone] = *ways;
             *ways = [entry, a, b, c];
             if gone.print != 0 && gone.since(&entry) <= self.window {
@@ -120,7 +124,7 @@ impl Duplicates {
         self.judge((packet, passing), entry, (set, at), counters);
     }
 
-    /// A packet with the print of one that passed.
+    /// Judges a packet with the fingerprint of an earlier one.
     #[cold]
     fn judge(
         &mut self,
@@ -154,7 +158,7 @@ impl Duplicates {
         }
     }
 
-    /// There are 65,536 points at most.
+    /// There are at most 65,536 points.
     #[cold]
     fn count_first(&mut self, point: u16) {
         self.packets.resize(usize::from(point) + 1, 0);
@@ -176,7 +180,7 @@ impl Duplicates {
         }
     }
 
-    /// What was found.
+    /// The statistics.
     pub fn finish(mut self) -> CopyReport {
         for point in &mut self.points {
             point.frames = self.packets.get(usize::from(point.point)).copied().unwrap_or(0);
@@ -187,7 +191,7 @@ impl Duplicates {
     }
 }
 
-/// Puts an entry first, in place of the one at `at`.
+/// Moves an entry to the front, replacing the one at `at`.
 fn renew(ways: &mut [Entry; WAYS], at: usize, entry: Entry) {
     if let Some(upto) = ways.get_mut(..=at) {
         upto.rotate_right(1);
@@ -197,14 +201,14 @@ fn renew(ways: &mut [Entry; WAYS], at: usize, entry: Entry) {
     }
 }
 
-/// Whether the same print means the same packet, whatever the skew within the window.
+/// Whether an equal fingerprint means the same packet for any skew within the window.
 #[inline(always)]
 fn certain(packet: &Packet, ident: Ident, apart: Apart) -> bool {
-    // A SYN is sent again after a second (RFC 6298 section 2.1), never within the window.
+    // A SYN is retransmitted after a second (RFC 6298 section 2.1), never within the window.
     ident.names_the_packet() || !apart.is_nothing() || packet.tcp_flags.any(TcpFlags::SYN)
 }
 
-/// Whether a packet with neither number nor difference is to be kept.
+/// Whether a packet with neither number nor difference counts as an original.
 fn in_doubt(packet: &Packet, skew: Nanos, window: Nanos) -> bool {
     let says_nothing_new = packet.payload_wire() == 0
         && !packet.tcp_flags.any(TcpFlags::FIN | TcpFlags::RST)
@@ -219,7 +223,7 @@ impl Entry {
         let tunnelled = u64::from(packet.flags.has(PacketFlags::TUNNELLED));
         let vlan = u64::from(passing.vlan & 0x0fff);
         let mac = if packet.flags.has(PacketFlags::ETHERNET) { mac(passing.frame) } else { 0 };
-        // Of both headers that a router may have counted down.
+        // Both headers that a router may have decremented.
         let ttl = packet.ttl.wrapping_add(passing.outer_ttl.wrapping_mul(TTL_STRIDE));
         Entry {
             print: print & !MAC_BITS | mac & MAC_BITS,
@@ -227,7 +231,7 @@ impl Entry {
         }
     }
 
-    /// Time between two entries, whichever came first: files merged by time may step back.
+    /// Time between two entries, in either order: files merged by time may step back.
     #[inline(always)]
     const fn since(&self, other: &Entry) -> Nanos {
         let ahead = (other.facts >> 24).wrapping_sub(self.facts >> 24) & TICKS;
@@ -242,7 +246,7 @@ impl Entry {
     fn apart(&self, other: &Entry) -> Apart {
         let differs = self.facts ^ other.facts;
         let bit = |differs: u64, bit: u8| if differs == 0 { 0 } else { bit };
-        // Beside a tunnel there is another header to count down.
+        // A tunnelled packet has a second header that may be decremented.
         let ttl = if differs & 1 == 0 { differs >> 4 & 0xff } else { 0 };
         Apart::new(
             bit(ttl, Apart::TTL)
@@ -257,15 +261,16 @@ impl Entry {
 #[inline(always)]
 fn mac(frame: &[u8]) -> u64 {
     let Some([a, b]) = frame.first_chunk::<16>().map(halves) else { return 0 };
-    // The upper half of the second word is no address any more.
+    // The upper half of the second word is behind the addresses.
     let b = b & 0xffff_ffff;
     (a ^ b.rotate_left(32) ^ a.rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50
 }
 
-/// The print of a packet, and its set.
+/// The fingerprint of a packet, and its set.
 ///
-/// The set is a fixed function of the packet, for what a full set forgets shows in results. The
-/// print is keyed: who could make two packets collide could hide the second.
+/// The set is a fixed function of the packet, because evictions from a full set are visible in
+/// results. The fingerprint is keyed: a sender who could make two packets collide could hide the
+/// second.
 #[inline(always)]
 fn print(packet: &Packet, passing: &Passing<'_>, secret: &[u64; 4]) -> (u64, usize) {
     let bytes = transport_bytes(packet, passing.frame);
@@ -280,17 +285,18 @@ fn print(packet: &Packet, passing: &Passing<'_>, secret: &[u64; 4]) -> (u64, usi
     let words = w0 ^ w1.rotate_left(23) ^ w2.rotate_left(11) ^ w3.rotate_left(47);
     let fixed = words ^ ident.rotate_left(41) ^ last.rotate_left(31);
     let set = fixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SET_BITS);
-    // Never that of an empty entry.
+    // Never equal to that of an empty entry.
     (print | 1 << 63, set as usize)
 }
 
-/// The facts of a packet that a copy shares.
+/// The flags that a packet shares with its duplicates.
 const KIND: u8 = PacketFlags::FROM_B | PacketFlags::FRAGMENT | PacketFlags::FRAGMENT_LATER;
 
-/// What was captured of transport header and payload, without the frame's padding.
+/// The captured bytes of transport header and payload, without the frame's padding.
 ///
-/// Of a packet that was cut, copies may hold more or less, as tags and tunnels take their place:
-/// only what has a checksum of the whole is looked at, and the rest where there is none.
+/// Duplicates of a truncated packet may hold more or fewer bytes, since tags and tunnels use up the
+/// snap length. So of a truncated packet only the header that has a checksum over everything is
+/// compared, and everything where there is no such checksum.
 #[inline(always)]
 fn transport_bytes<'a>(packet: &Packet, frame: &'a [u8]) -> &'a [u8] {
     let bytes = frame.get(usize::from(packet.l4_at)..).unwrap_or_default();
@@ -304,15 +310,15 @@ fn checked_part<'a>(packet: &Packet, bytes: &'a [u8]) -> &'a [u8] {
     let has_header = !packet.flags.has(PacketFlags::FRAGMENT_LATER);
     let part = match packet.key.transport {
         Transport::TCP if has_header => bytes.get(..20),
-        // RFC 768: a checksum of zero is none.
+        // RFC 768: a checksum of zero means none.
         Transport::UDP if has_header && bytes.get(6..8) != Some(&[0, 0]) => bytes.get(..8),
         _ => None,
     };
     part.unwrap_or(bytes)
 }
 
-/// The first 32 bytes: a TCP header with its time stamps, or a header and the payload's beginning.
-/// Of less, beginning and end, which overlap; the print knows the length.
+/// The first 32 bytes: a TCP header with timestamps, or a header and the start of the payload. For
+/// less than that the start and the end, which overlap; the fingerprint includes the length.
 #[inline(always)]
 fn first_words(bytes: &[u8]) -> [u64; 4] {
     if let Some((a, b)) = bytes.split_first_chunk::<16>() {
@@ -328,7 +334,7 @@ fn first_words(bytes: &[u8]) -> [u64; 4] {
     [word, 0, 0, 0]
 }
 
-/// The last eight bytes of what is not TCP: datagrams without a good checksum that begin alike
+/// The last eight bytes of anything but TCP: datagrams without a usable checksum that start alike
 /// (QUIC, WireGuard, media) end differently.
 #[inline(always)]
 fn last_word(packet: &Packet, bytes: &[u8]) -> u64 {
@@ -344,7 +350,7 @@ fn halves(bytes: &[u8; 16]) -> [u64; 2] {
     [all as u64, (all >> 64) as u64]
 }
 
-/// The 128-bit product folded to its middle.
+/// The 128-bit product, folded to 64 bits.
 #[inline(always)]
 const fn fold(x: u64, y: u64) -> u64 {
     let full = (x as u128).wrapping_mul(y as u128);

@@ -1,4 +1,4 @@
-//! Duplicates are found whatever the network rewrote; packets sent again are kept.
+//! Duplicates are found whatever the network rewrote; retransmissions are kept.
 
 use proptest::prelude::*;
 
@@ -6,10 +6,10 @@ use super::*;
 use crate::model::FlowKey;
 use crate::model::Stamp;
 
-/// A frame whose transport header begins behind 14 bytes of Ethernet and 20 of IP.
+/// Offset of the transport header behind 14 bytes of Ethernet and 20 of IP.
 const L4_AT: usize = 34;
 
-/// A packet that can be varied, and the frame it lies in.
+/// A packet that can be varied, and its frame.
 #[derive(Clone, Debug)]
 struct Sample {
     packet: Packet,
@@ -57,7 +57,7 @@ impl Sample {
         Sample::new(Transport::UDP, &[9, 9, 9, 9, 0, 9, 0, 0], payload)
     }
 
-    /// One whose sender gave it no number.
+    /// The same without an IP identification.
     fn unnamed(self) -> Sample {
         Sample { ident: Ident::v6(5), ..self }
     }
@@ -95,7 +95,7 @@ impl Bench {
         Bench { copies, counters: Counters::default() }
     }
 
-    /// Whether the sample is a copy of what passed before it.
+    /// Whether the sample is a duplicate of what came before it.
     fn is_copy(&mut self, sample: &Sample) -> bool {
         let mut packet = sample.packet;
         let Sample { frame, ident, vlan, outer_ttl, .. } = sample;
@@ -105,7 +105,7 @@ impl Bench {
     }
 }
 
-/// Whether the second sample is a copy of the first.
+/// Whether the second sample is a duplicate of the first.
 fn pair(first: &Sample, second: &Sample) -> bool {
     let mut bench = Bench::new();
     assert!(!bench.is_copy(first));
@@ -264,8 +264,8 @@ fn points_beyond_the_cap_only_count() {
 }
 
 proptest! {
-    /// Packets of one flow, each with its own number, each copied after its own delay: every copy
-    /// is found, no packet is taken for one, in whatever order they arrive.
+    /// Packets of one flow, numbered by the sender, each duplicated after its own delay: every
+    /// duplicate is found and no original is marked, in any order of arrival.
     #[test]
     fn every_copy_is_found_and_no_packet_is(
         gaps in proptest::collection::vec((0u64..300 * US, 1u64..900 * US), 1..120),
@@ -289,7 +289,7 @@ proptest! {
         }
     }
 
-    /// Any two packets that differ in a byte of what is looked at are two.
+    /// Two packets that differ in any compared byte are two packets.
     #[test]
     fn a_changed_byte_makes_another_packet(
         body in proptest::collection::vec(any::<u8>(), 1..64), at in 0usize..84, by in 1u8..255,

@@ -1,4 +1,4 @@
-//! The reader's side: one open batch a worker, sent when full or when time moves on.
+//! The reader's side: one open batch per worker, sent when it is full or when time moves on.
 //!
 //! Owns: open batches; the queues to and from the workers. In: packets. Out: batches.
 //! Never: reorders packets of one session.
@@ -11,20 +11,19 @@ use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
 use crate::model::Packet;
 
-/// Batches under way to one worker. With 64 packets each this is about 2,000 packets: enough to
-/// ride out a pause of the worker, little enough that the blocks they hold stay in the last-level
-/// cache.
+/// Batches in flight to one worker. With 64 packets each these are about 2,000 packets: enough to
+/// ride out a pause of the worker, few enough that their blocks stay in the last-level cache.
 const DEPTH: usize = 32;
 
-/// Packets after which every worker hears of the time, so that finished sessions move on: also
-/// where time stands still, or those that packets end in a busy second would gather.
+/// Packets between two watermarks, so that finished sessions move on even where packet time stands
+/// still; otherwise sessions ended by packets would pile up in a busy second.
 const PACKETS_PER_MARK: u32 = 4_096;
 
-/// Seconds after which a mark comes though there were fewer: nothing is over before, and what is
-/// known of addresses goes on, so that sessions should not wait for long to be told.
+/// Seconds between two watermarks when packets are few. Nothing times out earlier, but bindings
+/// learned meanwhile should reach sessions soon.
 const SECONDS_PER_MARK: u32 = 8;
 
-/// A worker's end: batches come, empty ones go back.
+/// A worker's end of the queues: full batches in, empty ones back.
 #[derive(Debug)]
 pub struct Lane<B> {
     incoming: Receiver<Batch<B>>,
@@ -37,10 +36,10 @@ impl<B> Lane<B> {
         self.incoming.recv()
     }
 
-    /// Gives an empty batch back for reuse.
+    /// Returns an empty batch for reuse.
     pub fn give_back(&self, mut batch: Batch<B>) {
         batch.clear();
-        // A full return queue means enough empties are under way: this one may go.
+        // If the return queue is full, enough empty batches are in flight; drop this one.
         drop(self.empties.try_send(batch));
     }
 }
@@ -52,24 +51,24 @@ struct Outlet<B> {
     empties: Receiver<Batch<B>>,
 }
 
-/// Spreads packets over lanes by shard.
+/// Distributes packets over lanes by shard.
 #[derive(Debug)]
 pub struct Dispatcher<B> {
     outlets: Vec<Outlet<B>>,
     clock: u32,
     since_mark: u32,
-    /// Marks within the clock's second.
+    /// Watermarks sent within the clock's second.
     part: u32,
-    /// The clock at the last mark.
+    /// The clock at the last watermark.
     marked: u32,
 }
 
-/// A worker has ended early: the run cannot go on.
+/// A worker has ended early, so the run cannot continue.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WorkerGone;
 
 impl<B: Clone + Same> Dispatcher<B> {
-    /// A dispatcher over `workers` lanes, and the lanes.
+    /// A dispatcher for `workers` lanes, and the lanes.
     pub fn new(workers: usize) -> (Dispatcher<B>, Vec<Lane<B>>) {
         let mut outlets = Vec::with_capacity(workers);
         let mut lanes = Vec::with_capacity(workers);
@@ -82,7 +81,7 @@ impl<B: Clone + Same> Dispatcher<B> {
         (Dispatcher { outlets, clock: 0, since_mark: 0, part: 0, marked: 0 }, lanes)
     }
 
-    /// Puts a packet into the open batch of its lane.
+    /// Adds a packet to the open batch of its lane.
     #[inline(always)]
     pub fn push(&mut self, packet: Packet, block: &B) -> Result<(), WorkerGone> {
         self.advance(packet.clock)?;
@@ -90,8 +89,8 @@ impl<B: Clone + Same> Dispatcher<B> {
         self.put(lane, packet, block)
     }
 
-    /// Tells every worker what a packet said, at the same point of the input: before the packets
-    /// that are pushed from here on.
+    /// Sends bindings to every worker at the same point of the input: before the packets pushed
+    /// from here on.
     #[cold]
     pub fn tell_all(&mut self, said: &Said) -> Result<(), WorkerGone> {
         for lane in 0..self.outlets.len() {
@@ -133,8 +132,8 @@ impl<B: Clone + Same> Dispatcher<B> {
         Ok(())
     }
 
-    /// Sends what is open and wakes who sleeps: nothing may follow for a while, and whoever waits
-    /// for the packets' blocks shall have them.
+    /// Sends the open batches and wakes sleeping workers: no packet may come for a while, and the
+    /// capture ring needs its blocks back.
     pub fn flush(&mut self) -> Result<(), WorkerGone> {
         for lane in 0..self.outlets.len() {
             if self.outlets.get(lane).is_some_and(|outlet| !outlet.open.is_empty()) {
@@ -145,7 +144,7 @@ impl<B: Clone + Same> Dispatcher<B> {
         Ok(())
     }
 
-    /// Time has come as far as `clock` though no packet says so: every worker hears of it.
+    /// Moves time on to `clock` without a packet, and tells every worker.
     pub fn tick(&mut self, clock: u32) -> Result<(), WorkerGone> {
         if clock > self.clock {
             (self.clock, self.part) = (clock, 0);
@@ -155,7 +154,7 @@ impl<B: Clone + Same> Dispatcher<B> {
         Ok(())
     }
 
-    /// Tells every worker how far time has come.
+    /// Sends a watermark to every worker.
     fn mark(&mut self, last: bool) -> Result<(), WorkerGone> {
         (self.since_mark, self.marked) = (0, self.clock);
         for lane in 0..self.outlets.len() {
@@ -170,16 +169,15 @@ impl<B: Clone + Same> Dispatcher<B> {
         Ok(())
     }
 
-    /// Sends what is open; nothing follows.
+    /// Sends the open batches and closes the lanes.
     pub fn finish(mut self) -> Result<(), WorkerGone> {
         self.mark(true)?;
         self.nudge();
         Ok(())
     }
 
-    /// Sends a lane's open batch. A full lane makes the reader wait; before that it wakes every
-    /// worker that still has something to do, for the one it waits for may in turn be waiting for
-    /// them.
+    /// Sends a lane's open batch. If the lane is full the reader waits; it first wakes every worker
+    /// that has batches queued, because the worker it waits for may itself be waiting for those.
     fn send(&mut self, lane: usize) -> Result<(), WorkerGone> {
         let clock = self.clock;
         let Some(outlet) = self.outlets.get_mut(lane) else { return Ok(()) };

@@ -1,9 +1,8 @@
-//! Spreads packets over workers: whole sessions to one worker, in batches, without a lock.
+//! Distributes packets to workers: all packets of a session to one worker, in batches, without a
+//! lock.
 //!
-//! Owns: the open batch of each lane and the queues. In: packets with the block that holds their
-//! bytes.
-//! Out: [`Batch`]es. Never: copies bytes, allocates per packet, or lets a queue grow: a full lane
-//! makes the reader wait.
+//! In: packets with the block that holds their bytes. Out: [`Batch`]es. Never: copies bytes,
+//! allocates per packet, or lets a queue grow: if a lane is full, the reader waits.
 
 pub mod batch;
 pub mod duplicates;

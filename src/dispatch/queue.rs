@@ -1,10 +1,10 @@
-//! A bounded queue between two threads that costs nothing while both are busy and no CPU while one
-//! waits.
+//! A bounded single-producer, single-consumer queue that needs no system call while both sides are
+//! busy and no CPU while one waits.
 //!
-//! Owns: a lock-free ring (crossbeam's `ArrayQueue`) and the right to sleep. In: items. Out: items,
-//! in order.
+//! Owns: a lock-free ring (crossbeam's `ArrayQueue`) and the parking of both threads. In: items.
+//! Out: items, in order.
 //! Never: grows, drops an item, or spins for long: on a machine with few cores a spinning thread
-//! takes the core the other one needs.
+//! takes the core that the other one needs.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,14 +19,14 @@ use crossbeam::utils::CachePadded;
 #[derive(Debug)]
 struct Shared<T> {
     ring: ArrayQueue<T>,
-    /// Items that are worth waking the receiver for.
+    /// Queued items at which the receiver is woken.
     wake_at: usize,
     sender_sleeps: CachePadded<AtomicBool>,
     receiver_sleeps: CachePadded<AtomicBool>,
     closed: AtomicBool,
 }
 
-/// The sending end; one thread has it.
+/// The sending end, for one thread.
 #[derive(Debug)]
 pub struct Sender<T> {
     shared: Arc<Shared<T>>,
@@ -34,7 +34,7 @@ pub struct Sender<T> {
     peer: Unparker,
 }
 
-/// The receiving end; one thread has it.
+/// The receiving end, for one thread.
 #[derive(Debug)]
 pub struct Receiver<T> {
     shared: Arc<Shared<T>>,
@@ -42,10 +42,10 @@ pub struct Receiver<T> {
     peer: Unparker,
 }
 
-/// A queue of at most `cap` items, whose receiver is woken when `wake_at` of them have gathered (or
-/// the sender nudges it, or goes away). Waking a thread costs as much as several thousand packets'
-/// worth of queueing, so both sides sleep until there is a stretch of work: the sender until half
-/// is free.
+/// A queue of at most `cap` items. The receiver is woken when `wake_at` items are queued, when the
+/// sender nudges it, or when the sender is dropped. Waking a thread costs as much as queueing
+/// several thousand packets, so both sides sleep until there is enough to do; the sender sleeps
+/// until half the queue is free.
 pub fn bounded<T>(cap: usize, wake_at: usize) -> (Sender<T>, Receiver<T>) {
     let cap = cap.max(1);
     let shared = Arc::new(Shared {
@@ -62,8 +62,8 @@ pub fn bounded<T>(cap: usize, wake_at: usize) -> (Sender<T>, Receiver<T>) {
     (sender, receiver)
 }
 
-/// Wakes the other side if it has said that it sleeps. The fence orders the ring operation before
-/// the look at the flag; the sleeper sets the flag, fences, and looks at the ring once more before
+/// Wakes the other side if its flag says that it sleeps. The fence orders the ring operation before
+/// the load of the flag. The sleeper stores the flag, fences, and checks the ring once more before
 /// it sleeps.
 fn wake(flag: &AtomicBool, peer: &Unparker) {
     fence(Ordering::SeqCst);
@@ -73,7 +73,8 @@ fn wake(flag: &AtomicBool, peer: &Unparker) {
 }
 
 impl<T> Sender<T> {
-    /// Sends, waiting while the queue is full. `Err` gives the item back: the receiver is gone.
+    /// Sends an item, waiting while the queue is full. `Err` returns the item: the receiver is
+    /// gone.
     pub fn send(&self, item: T) -> Result<(), T> {
         let mut item = item;
         loop {
@@ -93,7 +94,7 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Sends if there is room; else the item comes back.
+    /// Sends an item if there is room; else returns it.
     pub fn try_send(&self, item: T) -> Result<(), T> {
         self.shared.ring.push(item)?;
         if self.shared.ring.len() >= self.shared.wake_at {
@@ -102,14 +103,15 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Wakes the receiver if it sleeps: nothing more may come for a while.
+    /// Wakes the receiver if it sleeps: no item may come for a while.
     pub fn nudge(&self) {
         wake(&self.shared.receiver_sleeps, &self.peer);
     }
 }
 
 impl<T> Receiver<T> {
-    /// Receives, waiting while the queue is empty. `None`: the sender is gone and nothing is left.
+    /// Receives an item, waiting while the queue is empty. `None`: the sender is gone and the queue
+    /// is empty.
     pub fn recv(&self) -> Option<T> {
         loop {
             if let Some(item) = self.try_recv() {
@@ -126,7 +128,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Receives what is there.
+    /// Receives an item if there is one.
     pub fn try_recv(&self) -> Option<T> {
         let item = self.shared.ring.pop()?;
         if self.shared.ring.len() <= self.shared.ring.capacity() / 2 {

@@ -1,4 +1,4 @@
-//! The fast path and the general path say the same of every frame the fast path takes.
+//! The fast path and the general path agree on every frame that the fast path accepts.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -18,12 +18,12 @@ use crate::model::LinkType;
 use crate::model::Nanos;
 use crate::model::Packet;
 
-/// Everything a packet says, in a form that can be compared.
+/// Everything in a packet, in a comparable form.
 fn facts(p: &Packet) -> String {
     format!("{p:?}")
 }
 
-/// Whether the fast path took the frame, after comparing.
+/// Compares both paths; returns whether the fast path accepted the frame.
 fn agree(decoder: &mut Decoder, frame: &Frame<'_>) -> bool {
     let fast = fast::decode(&decoder.config, &decoder.hasher, frame, 3);
     let general = decoder.decode_general(frame, 3);
@@ -110,7 +110,7 @@ proptest! {
         start in 0_usize..8,
         link in prop_oneof![select(LINKS), any::<u16>()],
     ) {
-        // A plausible beginning lets the random rest reach the inner layers.
+        // A plausible start lets the random rest reach the inner layers.
         let begin: &[u8] = match start {
             0 => &[0x45, 0, 0, 120, 0, 0, 0, 0, 64, 47],
             1 => &UDP_VXLAN,

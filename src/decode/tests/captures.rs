@@ -27,7 +27,7 @@ impl Owned {
     }
 }
 
-/// The folder of shared captures, or a line saying why there is none.
+/// The folder of shared captures, or a message why there is none.
 pub fn shared_captures() -> Option<PathBuf> {
     let root = std::env::var_os("LONGHAUL_SHARED")
         .map(PathBuf::from)
@@ -78,7 +78,7 @@ fn pcap(bytes: &[u8], number: fn([u8; 4]) -> u32, frames: &mut Vec<Owned>) -> Op
     let word = |at: usize| Some(number(bytes.get(at..at + 4)?.try_into().unwrap()));
     let magic = word(0)?;
     let unit = if magic == 0xa1b2_3c4d { 1 } else { 1_000 };
-    // The modified format has eight more bytes a record.
+    // The modified format has eight more bytes per record.
     let header = if magic == 0xa1b2_cd34 { 24 } else { 16 };
     let link = LinkType(word(20)? as u16);
     let mut at = 24;

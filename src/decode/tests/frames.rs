@@ -23,7 +23,7 @@ use crate::model::PacketFlags;
 use crate::model::Transport;
 use crate::model::record::Wrapping;
 
-/// The packet every wrapping below carries: SYN from 192.0.2.1:40000 to 198.51.100.7:443.
+/// The packet inside every encapsulation below: SYN from 192.0.2.1:40000 to 198.51.100.7:443.
 fn inner() -> Vec<u8> {
     ipv4(6, 0, &tcp(40_000, 443, 2, &[]))
 }
@@ -309,7 +309,7 @@ fn what_a_snap_length_cut_is_missing_and_not_lost() {
     let packet = cut(68).unwrap().packet;
     assert_eq!((packet.payload_len, packet.payload_missing, packet.l4_len), (10, 90, 24));
     assert!(packet.flags.has(PacketFlags::TRUNCATED));
-    // The options are cut; the session is still known.
+    // The options are truncated; the session is still identified.
     let packet = cut(56).unwrap().packet;
     assert_eq!((packet.payload_len, packet.payload_missing, packet.l4_len), (0, 100, 22));
     assert_eq!(cut(50).unwrap_err(), Reject::Short);
@@ -336,7 +336,7 @@ fn headers_that_contradict_themselves() {
     ] {
         assert!(matches!(result, Err(Reject::Malformed(_))), "{result:?}");
     }
-    // Length 0 and a length beyond the packet: the ports still hold.
+    // Length 0 and a length beyond the packet: the ports are still valid.
     for length in [0, 200] {
         let packet = with(39, length, datagram()).unwrap().packet;
         assert_eq!((packet.key.a_port, packet.payload_len, packet.payload_missing), (1, 4, 0));
@@ -392,7 +392,7 @@ fn what_is_not_ip() {
     assert_eq!(decode(&[]).unwrap_err(), Reject::Short);
 }
 
-/// A session's first frame read once more tells what was around its packet.
+/// Reading a session's first frame again lists its encapsulation from the outside in.
 #[test]
 fn what_a_packet_was_wrapped_in_is_told_from_the_outside_in() {
     let config = DecodeConfig::default();
@@ -402,7 +402,7 @@ fn what_a_packet_was_wrapped_in_is_told_from_the_outside_in() {
     let bytes = ethernet(0x8100, &tagged);
     let decoded = assert_inner(decode(&bytes));
     let packet = Packet { wire_len: bytes.len() as u32, ..decoded.packet };
-    // What follows a frame in its block must not matter.
+    // Bytes behind a frame in its block must not matter.
     let block = join(&[&bytes, &[0x55; 64]]);
     let (vlan, wrapping) = Decoder::wrapping(&config, &packet, &block).unwrap();
     let kinds: Vec<(&str, u32)> = wrapping.layers.iter().map(|l| (l.kind, l.id)).collect();
@@ -411,7 +411,7 @@ fn what_a_packet_was_wrapped_in_is_told_from_the_outside_in() {
     let plain = ethernet(0x0800, &inner());
     let packet = Packet { wire_len: 58, ..decode(&plain).unwrap().packet };
     assert_eq!(Decoder::wrapping(&config, &packet, &plain), Some((None, Wrapping::default())));
-    // Cooked: the packet does not say so, its place in the frame does.
+    // Cooked: the link type follows from the packet's offset, as the packet does not carry it.
     let labels: &[u8] = &[0, 0x01, 0x41, 0x40];
     let sll = join(&[&[0, 0, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, 0x88, 0x47], labels, &inner()]);
     let packet = decode_as(LinkType::LINUX_SLL, &sll).unwrap().packet;

@@ -1,4 +1,4 @@
-//! Tags of switches, pseudowires, 802.11: what stands before IP in captures of real networks.
+//! Switch tags, pseudowires, 802.11: headers in front of IP in captures of real networks.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -36,13 +36,13 @@ fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
 
-/// The port and address that show the inner packet was reached.
+/// Whether the inner packet was reached, by its port and address.
 fn is_inner(decoded: &Decoded) -> bool {
     let key = decoded.packet.key;
     (key.a, key.a_port, key.b_port) == (Addr::v4([192, 0, 2, 1]), 40_000, 443)
 }
 
-/// What a session's first packet is told to have been in.
+/// The encapsulation reported for a session's first packet.
 fn wrapping(decoded: &Decoded, bytes: &[u8]) -> (Option<u16>, Option<u32>) {
     let packet = Packet { wire_len: bytes.len() as u32, ..decoded.packet };
     match packet.only_tag(bytes) {
@@ -55,7 +55,7 @@ fn wrapping(decoded: &Decoded, bytes: &[u8]) -> (Option<u16>, Option<u32>) {
     }
 }
 
-/// A customer's frame whose destination address begins with `first`.
+/// A customer's frame whose destination address starts with `first`.
 fn customer(first: u8, ether_type: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = ethernet(ether_type, payload);
     frame[..6].copy_from_slice(&[first, 0x3d, 0x26, 0x00, 0x12, 0x34]);
@@ -82,7 +82,7 @@ fn tags_of_switches_are_passed() {
         (0x22f3, join(&[&[0, 0x3f, 0, 1, 0, 2], &ethernet(0x0800, &[])])),
     ] {
         let mut bytes = ethernet(ether_type, &join(&[&header, &ip]));
-        // What signs a frame stands behind it.
+        // The integrity check value is behind the frame.
         bytes.extend_from_slice(&[0xcc; 16]);
         let decoded = decode(&bytes).unwrap_or_else(|reject| panic!("{ether_type:x}: {reject:?}"));
         assert!(is_inner(&decoded), "{ether_type:x}");
@@ -115,7 +115,7 @@ fn ip_behind_a_tag_that_nobody_knows_is_no_frame_without_ip() {
         let outer = ethernet(0x0800, &ipv4(17, 0, &udp(9, 4789, &vxlan)));
         assert_eq!(decode(&outer).unwrap_err(), Reject::HiddenIp);
     }
-    // Bytes that say so by chance, and what is no packet at all.
+    // Bytes that match by chance, and bytes that are no packet.
     let mut wrong_sum = ip.clone();
     wrong_sum[10] ^= 1;
     for payload in [join(&[&[1, 2, 8, 0], &wrong_sum]), vec![8; 60], vec![0x86, 0xdd], vec![]] {
@@ -177,8 +177,7 @@ fn the_first_label_is_told_of_a_plain_stack_too() {
     assert_eq!(wrapping(&decoded, &bytes), (None, Some(1019)));
 }
 
-/// RFC 4928 section 2: a pseudowire without control word whose customer's address begins with 4 or
-/// 6.
+/// RFC 4928 section 2: a pseudowire without control word whose customer address starts with 4 or 6.
 #[test]
 fn a_customer_frame_is_no_ip_packet() {
     let ip = inner();
@@ -197,7 +196,7 @@ fn a_customer_frame_is_no_ip_packet() {
         let six = customer(first, 0x86dd, &ipv6(17, &udp(1, 2, b"abc")));
         let decoded = decode(&ethernet(0x8847, &join(&[label, &six]))).unwrap();
         assert_eq!((decoded.packet.key.version, decoded.packet.payload_len), (6, 3));
-        // What the customer sends besides IP is no packet.
+        // Other traffic of the customer gives no packet.
         let arp = customer(first, 0x0806, &[&[0, 1, 8, 0, 6, 4][..], &[0; 40]].concat());
         let bridge = customer(first, 38, &[&[0x42, 0x42, 3, 0, 0][..], &[0; 41]].concat());
         for frame in [arp, bridge] {
@@ -211,7 +210,7 @@ fn a_customer_frame_is_no_ip_packet() {
 fn an_ip_packet_is_no_customer_frame() {
     let label: &[u8] = &[0, 0x3f, 0xb1, 64];
     let reach = |packet: &[u8]| decode(&ethernet(0x8847, &join(&[label, packet]))).unwrap();
-    // Addresses that read as an EtherType; padding; a header without checksum; a jumbo segment.
+    // Addresses that look like an EtherType; padding; a header without checksum; a jumbo segment.
     let mut from_eight = inner();
     from_eight[12..14].copy_from_slice(&[8, 0]);
     from_eight[10..12].copy_from_slice(&[0, 0]);
@@ -223,7 +222,7 @@ fn an_ip_packet_is_no_customer_frame() {
     assert!(is_inner(&reach(&offloaded)));
     let six = ipv6(17, &udp(1, 2, b"abc"));
     assert_eq!(reach(&six).packet.key.version, 6);
-    // A packet longer than its bytes, cut without a word: the checksum vouches for it.
+    // A packet longer than its bytes, truncated without a note: the checksum confirms it.
     let whole = ipv4(6, 0, &tcp(1, 2, 16, &[1; 900]));
     let mut cut = whole[..100].to_vec();
     assert_eq!(decode(&ethernet(0x8847, &join(&[label, &cut]))).unwrap_err(), Reject::NotIp);
@@ -248,7 +247,7 @@ fn wlan(aggregate: bool, four: bool) -> Vec<u8> {
 fn a_header_of_802_11_may_be_padded() {
     let ip = inner();
     let unmarked: &[u8] = &[0, 0, 8, 0, 0, 0, 0, 0];
-    // Flags present, among them that of padding.
+    // With flags, among them the one for padding.
     let marked: &[u8] = &[0, 0, 9, 0, 2, 0, 0, 0, 0x20];
     for radiotap in [unmarked, marked] {
         for (four, pad) in [(false, 2), (true, 0), (false, 0)] {
@@ -262,7 +261,7 @@ fn a_header_of_802_11_may_be_padded() {
     assert!(is_inner(&decode_as(LinkType::IEEE802_11_RADIOTAP, &frame).unwrap()));
 }
 
-/// Every packet of an aggregate, and none twice.
+/// Every packet of an aggregate, each once.
 #[test]
 fn an_aggregate_carries_several_packets() {
     let payload = vec![7; 1460];
@@ -301,7 +300,7 @@ fn an_aggregate_carries_several_packets() {
     let wire_len = single.len() as u32;
     let frame = Frame { time: Nanos(1), link: LinkType::IEEE802_11, wire_len, bytes: &single };
     assert!(decoder().subframes(&frame).is_none());
-    // Sniffed and sent on in a tunnel: the first packet.
+    // Sniffed and forwarded in a tunnel: the first packet only.
     let part = join(&[&[6; 12], &[0, 52], &SNAP, &inner()]);
     let sniffed = join(&[&[1, 0, 0, 18, 1], &wlan(true, false), &part]);
     let bytes = ethernet(0x0800, &ipv4(17, 0, &udp(9, 37_008, &sniffed)));
@@ -310,7 +309,7 @@ fn an_aggregate_carries_several_packets() {
 }
 
 proptest! {
-    /// Lengths that lie give fewer packets, at most one for 14 bytes, and no loop.
+    /// False lengths give fewer packets, at most one per 14 bytes, and no endless loop.
     #[test]
     fn no_aggregate_breaks_its_frame(body in vec(any::<u8>(), 0..300)) {
         let bytes = join(&[&wlan(true, false), &body]);
