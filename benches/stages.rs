@@ -145,7 +145,7 @@ fn record_plane(criterion: &mut Criterion) {
     let data = Arc::new(EnrichData::load(&EnrichOptions::default()).expect("embedded data"));
     let rules = RuleSet::embedded().expect("embedded rules");
     let lists = data.lists.infos().iter().map(|list| list.source_info()).collect();
-    let catalog = SourceCatalog { lists, place: None, asn: None, session_id: |_| String::new() };
+    let catalog = SourceCatalog { lists, place: None, asn: None };
     let mut group = criterion.benchmark_group("record");
     group.bench_function("TLS hello with JA3 and JA4", |b| {
         b.iter(|| {
@@ -182,7 +182,7 @@ fn record_plane(criterion: &mut Criterion) {
         b.iter(|| {
             lines.clear();
             for record in &records {
-                emit::ecs::render_session(record, emit::event_id(record), &origin, &mut lines);
+                emit::ecs::render_session(record, &origin, &mut lines);
             }
             lines.len()
         });

@@ -61,12 +61,7 @@ fn refusals_name_line_cause_and_remedy() {
 }
 
 fn fire(row: &EndpointRow) -> Vec<Alert> {
-    let catalog = SourceCatalog {
-        lists: Vec::new(),
-        place: None,
-        asn: None,
-        session_id: |_| unreachable!("no record is judged"),
-    };
+    let catalog = SourceCatalog { lists: Vec::new(), place: None, asn: None };
     let mut alerts = Vec::new();
     RuleSet::embedded().unwrap().evaluate_endpoint(row, &catalog, &mut alerts);
     alerts

@@ -35,7 +35,7 @@ fn root() -> &'static Path {
 }
 
 fn catalog(lists: &[SourceInfo]) -> SourceCatalog {
-    SourceCatalog { lists: lists.to_vec(), place: None, asn: None, session_id: |_| "id".to_owned() }
+    SourceCatalog { lists: lists.to_vec(), place: None, asn: None }
 }
 
 fn fire(rules: &RuleSet, record: &Record) -> Vec<Alert> {
@@ -535,15 +535,14 @@ fn flatten(prefix: &str, value: &Value, out: &mut Map<String, Value>) {
 }
 
 /// Fields of a line that follow from the run, not from the record alone.
-const UNTOLD: [&str; 3] = ["event.id", "observer.name", "related.ip"];
+const UNTOLD: [&str; 2] = ["observer.name", "related.ip"];
 
 #[test]
 fn the_session_line_and_the_table_say_the_same() {
     let record = full();
     let mut line = Vec::new();
     let origin = longhaul::emit::Origin::new("longhaul", [Path::new("a.pcap")]);
-    let id = longhaul::emit::event_id(&record);
-    longhaul::emit::ecs::render_session(&record, id, &origin, &mut line);
+    longhaul::emit::ecs::render_session(&record, &origin, &mut line);
     let mut shown = Map::new();
     flatten("", &serde_json::from_slice(&line).unwrap(), &mut shown);
     for name in UNTOLD {

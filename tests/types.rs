@@ -32,7 +32,6 @@ use longhaul::emit::Origin;
 use longhaul::emit::alert::render_alert;
 use longhaul::emit::ecs::render_session;
 use longhaul::emit::endpoint::render_endpoint;
-use longhaul::emit::event_id;
 use longhaul::emit::health::render_health;
 use longhaul::model::Counter;
 use longhaul::model::Counters;
@@ -273,12 +272,8 @@ fn every_line_of_the_rule_cases_fits_the_template() {
         version: "".into(),
         built_at: Some(Nanos::from_secs(1_790_000_000)),
     };
-    let catalog = SourceCatalog {
-        lists: vec![list.clone()],
-        place: Some(list.clone()),
-        asn: Some(list),
-        session_id: |_| "id".to_owned(),
-    };
+    let catalog =
+        SourceCatalog { lists: vec![list.clone()], place: Some(list.clone()), asn: Some(list) };
     let origin = Origin::new("longhaul", [Path::new("a.pcap")]);
     let mut kinds = std::collections::BTreeSet::new();
     for path in cases() {
@@ -288,7 +283,7 @@ fn every_line_of_the_rule_cases_fits_the_template() {
         let (mut alerts, mut line) = (Vec::new(), Vec::new());
         if let Ok(record) = record_from_json(object) {
             rules.evaluate(&record, &catalog, &mut alerts);
-            render_session(&record, event_id(&record), &origin, &mut line);
+            render_session(&record, &origin, &mut line);
         } else {
             let row = endpoint_from_json(object).unwrap();
             rules.evaluate_endpoint(&row, &catalog, &mut alerts);

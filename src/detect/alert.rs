@@ -39,8 +39,6 @@ pub struct SourceCatalog {
     pub place: Option<SourceInfo>,
     /// The AS database.
     pub asn: Option<SourceInfo>,
-    /// The event id of a record, as its session's line has it.
-    pub session_id: fn(&Record) -> String,
 }
 
 /// Fields of the session every alert repeats, so that it can be read alone.
@@ -82,7 +80,7 @@ pub(super) fn raise(
     rules: &SourceInfo,
 ) -> Alert {
     let reasons = Reasons::of(rule, record);
-    let session_id = (catalog.session_id)(record);
+    let session_id = schema::hex(&record.id);
     let ends = Ends::of(record);
     Alert {
         at: record.at,

@@ -3,7 +3,6 @@
 //! Owns: which facts of an endpoint an alert carries. In: a rule, an endpoint's row, the run's
 //! databases. Out: [`Alert`]. Never: decides whether a rule fires.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::detect::alert::SourceCatalog;
@@ -19,6 +18,7 @@ use crate::model::endpoint::Role;
 use crate::model::endpoint_facts::LatestSession;
 use crate::model::schema::Field;
 use crate::model::schema::find_in;
+use crate::model::schema::hex;
 use crate::model::schema::samples;
 
 /// Fields of the endpoint every alert repeats, so that it can be read alone.
@@ -75,14 +75,6 @@ pub(super) fn raise_endpoint(
         quality: latest.quality,
         session_id,
         repeats: repeats(rule, row),
-    })
-}
-
-fn hex(id: &[u8; 16]) -> String {
-    id.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }
 

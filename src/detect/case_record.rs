@@ -106,6 +106,7 @@ fn blank() -> Record {
         transport: Transport::TCP,
         version: 4,
         vlan: None,
+        id: [0; 16],
         point: 0,
         initiator: party([192, 0, 2, 1], 50_000),
         responder: party([198, 51, 100, 1], 443),

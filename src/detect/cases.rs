@@ -85,12 +85,7 @@ fn run_case(
     let text = bounded::file::read_text(file, CASE_BYTES_MAX)?;
     let object: Json = serde_json::from_str(&text).map_err(|e| format!("JSON: {e}"))?;
     let object = object.as_object().ok_or("a case is one JSON object")?;
-    let catalog = SourceCatalog {
-        lists: Vec::new(),
-        place: None,
-        asn: None,
-        session_id: |_| "case".to_owned(),
-    };
+    let catalog = SourceCatalog { lists: Vec::new(), place: None, asn: None };
     let mut alerts = Vec::new();
     // Rules of one number judge the same kind of thing.
     let of_endpoint = |have: &Rule| have.info().id == rule && have.service() == "endpoint";

@@ -30,10 +30,10 @@ use crate::model::record::SessionState;
 use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 
-/// Appends one line, ending in a newline. `id` is the record's [`event_id`](crate::emit::event_id).
-pub fn render_session(record: &Record, id: [u8; 16], origin: &Origin, out: &mut Vec<u8>) {
+/// Appends one line, ending in a newline.
+pub fn render_session(record: &Record, origin: &Origin, out: &mut Vec<u8>) {
     let mut json = Json::begin(out);
-    put_event(&mut json, record, id);
+    put_event(&mut json, record);
     json.raw(key!("observer"), origin.observer());
     put_related(&mut json, [record.initiator.ip, record.responder.ip]);
     let ports = has_ports(record.transport);
@@ -53,7 +53,7 @@ pub fn render_session(record: &Record, id: [u8; 16], origin: &Origin, out: &mut 
 /// `@timestamp` is the last packet's time: a session is a fact when it is over, tools that page
 /// through "the last hour" then find every session that ended in it, and it is what Suricata and
 /// Packetbeat do. Its beginning is `event.start`.
-fn put_event(json: &mut Json<'_>, record: &Record, id: [u8; 16]) {
+fn put_event(json: &mut Json<'_>, record: &Record) {
     json.moment(quoted!("@timestamp"), record.end);
     json.literal(r#","ecs":{"version":"8.17.0"}"#);
     let mark = json.open(key!("event"));
@@ -68,7 +68,7 @@ fn put_event(json: &mut Json<'_>, record: &Record, id: [u8; 16]) {
         (_, true) => r#","kind":"event","category":["network"],"type":["connection","protocol"]"#,
     });
     json.literal(r#","dataset":"longhaul.session""#);
-    json.hex(quoted!("id"), Some(id));
+    json.hex(quoted!("id"), Some(record.id));
     json.moment(quoted!("start"), record.start);
     json.moment(quoted!("end"), record.end);
     // Of moments that a damaged clock has set centuries apart: stores count up to 2^63 - 1.

@@ -11,7 +11,9 @@ use crate::model::{Addr, Nanos};
 
 fn line(record: &Record) -> String {
     let mut out = Vec::new();
-    render_session(record, crate::emit::event_id(record), &samples::origin(), &mut out);
+    let mut record = record.clone();
+    record.id = crate::emit::event_id(&record);
+    render_session(&record, &samples::origin(), &mut out);
     String::from_utf8(out).unwrap()
 }
 

@@ -41,6 +41,7 @@ pub fn bare_record() -> Record {
         transport: Transport::UDP,
         version: 4,
         vlan: None,
+        id: [0; 16],
         point: 0,
         initiator: party(Addr::v4([10, 0, 0, 7]), 5353),
         responder: party(Addr::v4([224, 0, 0, 251]), 5353),

@@ -170,7 +170,7 @@ mod tests {
             granted: Some(false),
         }));
         let mut line = Vec::new();
-        render_session(&record, crate::emit::event_id(&record), &samples::origin(), &mut line);
+        render_session(&record, &samples::origin(), &mut line);
         let line = String::from_utf8(line).unwrap();
         for part in [
             r#","subject":"CN=a","issuer":"CN=a","x509":{"subject":{"common_name":"a"},"#,

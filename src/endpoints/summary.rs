@@ -176,8 +176,7 @@ impl StackSummary {
 
 impl EndpointSummary {
     /// Takes what endpoints need out of a record that nobody needs any more: its turns and JA4 go.
-    /// `id` is the session's event id.
-    pub fn of(record: &mut Record, id: [u8; 16]) -> EndpointSummary {
+    pub fn of(record: &mut Record) -> EndpointSummary {
         let (from, to) = sides(record.context.direction);
         // Looks at the JA4, which goes with the initiator.
         let stack = stack(record);
@@ -200,14 +199,14 @@ impl EndpointSummary {
             turns: turns(record),
             stack,
             incoming: (from == Locality::Remote && answered(record) && !record.quality.unconfirmed)
-                .then(|| incoming(record, id)),
+                .then(|| incoming(record)),
         }
     }
 }
 
-fn incoming(record: &Record, id: [u8; 16]) -> Box<Incoming> {
+fn incoming(record: &Record) -> Box<Incoming> {
     Box::new(Incoming {
-        id,
+        id: record.id,
         packets: (record.file, record.frame_first, record.frame_last),
         quality: record.quality,
         trips: trips(&record.near),

@@ -38,6 +38,7 @@ fn record(direction: Direction) -> Record {
         transport: Transport::TCP,
         version: 4,
         vlan: None,
+        id: [1; 16],
         point: 0,
         initiator: party([10, 0, 0, 1], 50_000),
         responder: party([203, 0, 113, 1], 443),
@@ -65,7 +66,7 @@ fn software_is_the_third_part_of_the_banner() {
 
 #[test]
 fn each_end_keeps_its_own_leg_and_a_remote_one_its_fingerprint() {
-    let outbound = EndpointSummary::of(&mut record(Direction::Outbound), [1; 16]);
+    let outbound = EndpointSummary::of(&mut record(Direction::Outbound));
     assert_eq!(
         (outbound.initiator.side, outbound.responder.side),
         (Locality::Home, Locality::Remote)
@@ -75,7 +76,7 @@ fn each_end_keeps_its_own_leg_and_a_remote_one_its_fingerprint() {
     assert_eq!(outbound.initiator.print, Print::None);
     assert_eq!(outbound.responder.print, Print::Ssh("OpenSSH_9.6p1".into()));
     assert_eq!(outbound.service, Some(Service { transport: Transport::TCP, port: 443 }));
-    let inbound = EndpointSummary::of(&mut record(Direction::Inbound), [1; 16]);
+    let inbound = EndpointSummary::of(&mut record(Direction::Inbound));
     assert_eq!(inbound.initiator.print, Print::Ja4("a".repeat(36).into()));
     assert_eq!(inbound.responder.print, Print::None);
 }
@@ -85,7 +86,7 @@ fn the_fingerprint_tells_a_family_although_it_goes() {
     let mut inbound = record(Direction::Inbound);
     let tls = inbound.facts.tls.as_deref_mut().unwrap();
     tls.ja4 = Some("t13d2014h2_a09f3c656075_14788d8d241b".into());
-    assert_eq!(EndpointSummary::of(&mut inbound, [1; 16]).stack.program, OsFamily::Apple);
+    assert_eq!(EndpointSummary::of(&mut inbound).stack.program, OsFamily::Apple);
 }
 
 #[test]
@@ -94,12 +95,12 @@ fn a_port_that_never_answered_or_refused_is_no_service() {
     refused.state = SessionState::Reset;
     (refused.far, refused.facts.protocol) = (Leg::default(), None);
     (refused.initiator.packets, refused.responder.packets) = (3, 3);
-    assert_eq!(EndpointSummary::of(&mut refused, [1; 16]).service, None);
+    assert_eq!(EndpointSummary::of(&mut refused).service, None);
     refused.far.handshake_ns = Some(1_000);
-    assert!(EndpointSummary::of(&mut refused, [1; 16]).service.is_some());
+    assert!(EndpointSummary::of(&mut refused).service.is_some());
     let mut silent = record(Direction::Outbound);
     silent.state = SessionState::Opened;
-    assert_eq!(EndpointSummary::of(&mut silent, [1; 16]).service, None);
+    assert_eq!(EndpointSummary::of(&mut silent).service, None);
 }
 
 #[test]
@@ -110,8 +111,7 @@ fn a_match_on_a_name_speaks_of_the_remote_end() {
         let mut record = record(direction);
         record.context.hits =
             vec![hit("source.ip"), hit("destination.ip"), hit("tls.client.server_name")];
-        let of: Vec<bool> =
-            EndpointSummary::of(&mut record, [1; 16]).tags.iter().map(|tag| tag.0).collect();
+        let of: Vec<bool> = EndpointSummary::of(&mut record).tags.iter().map(|tag| tag.0).collect();
         assert_eq!(of, [true, false, name_of_initiator]);
     }
 }
@@ -129,7 +129,7 @@ fn over_udp_the_leg_is_what_is_answered_without_thought() {
         ..Turns::default()
     };
     udp.facts.turns = Some(Box::new(turns.clone()));
-    let summary = EndpointSummary::of(&mut udp.clone(), [1; 16]);
+    let summary = EndpointSummary::of(&mut udp.clone());
     let told = (summary.initiator.handshake_ns, summary.initiator.transport_ns);
     assert_eq!(told, (None, Some(31)));
     // IKE_AUTH waits for public-key arithmetic: no transport of anybody's.
@@ -138,6 +138,6 @@ fn over_udp_the_leg_is_what_is_answered_without_thought() {
     // OpenVPN over TCP is passed on by a proxy; TCP has a leg of its own or none.
     udp.transport = Transport::TCP;
     udp.facts.turns = Some(Box::new(turns));
-    let summary = EndpointSummary::of(&mut udp, [1; 16]);
+    let summary = EndpointSummary::of(&mut udp);
     assert_eq!((summary.initiator.transport_ns, summary.turns), (None, None));
 }

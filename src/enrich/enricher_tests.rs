@@ -45,6 +45,7 @@ fn record(from: &str, to: &str, port: u16) -> Record {
         transport: Transport::TCP,
         version: if from.contains(':') { 6 } else { 4 },
         vlan: None,
+        id: [0; 16],
         point: 0,
         initiator: party(from, 50_000),
         responder: party(to, port),

@@ -300,6 +300,8 @@ pub struct Context {
 /// One session with all its evidence.
 #[derive(Clone, Debug)]
 pub struct Record {
+    /// `event.id`: a hash of what identifies the session; zeros until it is over.
+    pub id: [u8; 16],
     /// The run's clock at which it was handed over: the merge key of the output.
     pub at: Nanos,
     /// First packet's time.

@@ -25,7 +25,6 @@ use crate::decode::DecodeConfig;
 use crate::detect::LIST_AGE_DAYS_MAX;
 use crate::detect::RuleSet;
 use crate::detect::SourceCatalog;
-use crate::emit;
 use crate::enrich::EnrichData;
 use crate::enrich::EnrichOptions;
 use crate::enrich::Nat64;
@@ -210,12 +209,7 @@ fn placed(error: Error, at: Option<&(PathBuf, u32)>) -> Error {
 fn catalog(enrich: &EnrichData) -> SourceCatalog {
     let lists = enrich.lists.infos().iter().map(|list| list.source_info()).collect();
     let database = |question| enrich.geo.database(question).map(|info| info.source_info());
-    SourceCatalog {
-        lists,
-        place: database(Question::Place),
-        asn: database(Question::Asn),
-        session_id: |record| emit::id::hex(emit::event_id(record)),
-    }
+    SourceCatalog { lists, place: database(Question::Place), asn: database(Question::Asn) }
 }
 
 const fn hash_policy(wish: HashInputs) -> HashPolicy {

@@ -249,6 +249,7 @@ impl Listener<Observers> for RecordWorker<'_> {
         if self.identifies {
             record.context.community_id = Some(community_id(record));
         }
+        record.id = emit::event_id(record);
         let alerts = self.judge(record);
         self.summary.observe(record);
         if let Some(tap) = self.tap {
@@ -399,14 +400,13 @@ impl<'t> RecordWorker<'t> {
         }
         let summed = self.summed(record, its_turn).filter(|_| alerts.is_empty());
         let out = if its_turn { &mut self.ready } else { &mut self.waiting };
-        let id = emit::event_id(record);
-        let order = (place, id, (record.file, record.frame_first));
+        let order = (place, record.id, (record.file, record.frame_first));
         let start = out.lines.len();
         if self.writes_lines && summed.is_none() {
-            emit::ecs::render_session(record, id, &self.origin, &mut out.lines);
+            emit::ecs::render_session(record, &self.origin, &mut out.lines);
         }
         // Last: it takes out of the record what it needs.
-        let endpoint = EndpointSummary::of(record, id);
+        let endpoint = EndpointSummary::of(record);
         out.push(order, start, Item { line: (0, 0), endpoint, alerts, summed });
     }
 

@@ -36,6 +36,7 @@ pub fn record(
         transport,
         version: 4,
         vlan: None,
+        id: [0; 16],
         point: 0,
         initiator: party(1),
         responder: party(2),

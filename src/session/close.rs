@@ -60,6 +60,7 @@ pub(crate) fn finish<X>(
         transport: session.key.transport,
         version: session.key.version,
         vlan: session.bits.has(Bits::VLAN).then_some(session.vlan),
+        id: [0; 16],
         point: session.key.point,
         initiator: party(&session, Peer::Initiator),
         responder: party(&session, Peer::Responder),

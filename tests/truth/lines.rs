@@ -9,7 +9,6 @@ use std::sync::Mutex;
 use longhaul::config::Output;
 use longhaul::config::Plan;
 use longhaul::emit::ecs::render_session;
-use longhaul::emit::event_id;
 use longhaul::model::Record;
 use longhaul::pipeline::NoProgress;
 use longhaul::pipeline::run_tapped;
@@ -27,7 +26,7 @@ fn shown_and_written(inputs: Vec<PathBuf>) -> (Vec<String>, Vec<String>) {
     let outcome = run_tapped(&plan, &mut NoProgress, Some(&tap)).unwrap();
     let shown = |record: &Record| {
         let mut line = Vec::new();
-        render_session(record, event_id(record), &outcome.origin, &mut line);
+        render_session(record, &outcome.origin, &mut line);
         String::from_utf8(line).unwrap()
     };
     let written = std::fs::read_to_string(root.path().join("sessions.ndjson")).unwrap();

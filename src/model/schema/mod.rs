@@ -25,6 +25,7 @@ use crate::model::schema::session::FIELDS;
 pub use crate::model::schema::value::List;
 pub use crate::model::schema::value::TagScope;
 pub use crate::model::schema::value::Value;
+pub use crate::model::schema::value::hex;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

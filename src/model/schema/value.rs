@@ -159,12 +159,7 @@ impl<'a> Value<'a> {
 
     /// Bytes in lower-case hexadecimal, or absent.
     pub fn hex_opt(bytes: Option<impl AsRef<[u8]>>) -> Value<'a> {
-        bytes.map_or(Value::Absent, |bytes| {
-            Value::Text(bytes.as_ref().iter().fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            }))
-        })
+        bytes.map_or(Value::Absent, |bytes| Value::Text(hex(bytes.as_ref())))
     }
 
     /// A list, or absent where it is empty.
@@ -246,6 +241,15 @@ impl<'a> Value<'a> {
             _ => EvidenceValue::Text(self.to_text()),
         }
     }
+}
+
+/// Bytes in lower-case hexadecimal: the form of hashes and of `event.id`.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A cipher suite by its registered name, else as `0x` and four hexadecimal digits.

@@ -30,7 +30,7 @@ pub(super) static WHOLE: &[Field] = &[
         "`connection`; `end` where it is over; `protocol` where payload told one.")),
     field(("event.dataset", Kind::Text, "", Shown::Constant, |_| Value::Str("longhaul.session"),
         "Which of our streams the line belongs to.")),
-    field(("event.id", Kind::Text, "", Shown::Constant, |_| Value::Absent,
+    field(("event.id", Kind::Text, "", Shown::Always, |r| Value::hex_opt(Some(r.id)),
         "Hash of what identifies the session: the same on every run.")),
     field(("observer.name", Kind::Text, "", Shown::Constant, |_| Value::Absent,
         "Name of the sensor: `--sensor`.")),
