@@ -1,7 +1,6 @@
 //! Records from flat JSON objects, so that a test of a rule is data.
 //!
-//! Owns: the way back from field names to records. In: `{"network.direction": "inbound", ...}`.
-//! Out: a record that has exactly these values, or why not. Never: used for captured traffic.
+//! Owns: the way back from field names to records. Never: used for captured traffic.
 
 use std::sync::Arc;
 
