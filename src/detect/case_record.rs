@@ -1,11 +1,11 @@
 //! Records from flat JSON objects, so that a test of a rule is data.
 //!
-//! Owns: the way back from field names to records. Never: used for captured traffic.
+//! Owns: the way back from field names to records. In: JSON. Out: a record with exactly these
+//! values, or why not. Never: used for captured traffic.
 
 use std::sync::Arc;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::detect::case_latency::gap_over_udp;
 use crate::detect::case_latency::set_gap;
