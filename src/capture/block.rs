@@ -10,16 +10,16 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::capture::ring::Lent;
 
-/// Longest frame a capture file may hold: MAXIMUM_SNAPLEN of libpcap (`pcap-int.h`), 256 KiB.
+/// Longest frame in a capture file: MAXIMUM_SNAPLEN of libpcap (`pcap-int.h`), 256 KiB.
 pub const MAX_FRAME: usize = 262_144;
 
-/// Default size of a block. One read(2) fills it. Measured on 1.3 M packets of 224 bytes: from
-/// 128 KiB to 1 MiB the cost a packet differs by less than the noise, 64 KiB costs a tenth more;
-/// 256 KiB stays inside a core's L2 cache and is the longest frame.
+/// Default size of a block. One read(2) fills it. Measured on 1.3 M packets of 224 bytes: from 128
+/// KiB to 1 MiB the cost per packet differs by less than the noise, 64 KiB costs a tenth more. 256
+/// KiB stays inside a core's L2 cache and is the longest frame.
 pub const BLOCK_BYTES: usize = 262_144;
 
-/// An immutable run of captured bytes. When the last reference drops, its memory returns to where
-/// it came from: a buffer to the pool, a ring's block to the kernel.
+/// An immutable run of captured bytes. When the last reference is dropped, a pooled buffer returns
+/// to the pool and a ring's block to the kernel.
 #[derive(Debug)]
 pub struct Block {
     memory: Memory,
@@ -45,7 +45,7 @@ impl Block {
         Arc::new(Block { memory, file })
     }
 
-    /// A block of a kernel's ring, as bytes of interface `file`.
+    /// A block of a kernel ring, as bytes of interface `file`.
     pub(super) fn ring(lent: Lent, file: u16) -> Arc<Block> {
         Arc::new(Block { memory: Memory::Ring(lent), file })
     }
@@ -65,7 +65,7 @@ impl Block {
         self.file
     }
 
-    /// Gives the block its final file index, before anybody else has seen it.
+    /// Sets the final file index, before the block is shared.
     pub(super) fn set_file(&mut self, file: u16) {
         self.file = file;
     }
@@ -79,7 +79,7 @@ impl Drop for Block {
     }
 }
 
-/// Recycles the buffers of blocks. Bounded: what does not fit is freed.
+/// Recycles block buffers. Bounded: buffers over the cap are freed.
 #[derive(Debug)]
 pub struct BlockPool {
     block_bytes: usize,
@@ -99,7 +99,7 @@ impl BlockPool {
         self.block_bytes
     }
 
-    /// How many unused buffers it holds now.
+    /// The number of unused buffers.
     pub fn idle(&self) -> usize {
         self.idle.len()
     }

@@ -1,11 +1,12 @@
-//! bzip2, of any number of streams one after another.
+//! bzip2 with any number of concatenated streams.
 //!
-//! Owns: the step from one stream to the next, and how many may hold next to nothing. In: stored
-//! bytes. Out: plain bytes. Never: more time for a file of empty streams than for its size.
+//! Owns: the step from one stream to the next, and the limit on nearly empty streams. In: stored
+//! bytes. Out: plain bytes. Never: takes more time for a file of empty streams than its size
+//! warrants.
 //!
-//! Parallel compressors write a stream for each block, of 100 kB and more. To set up a stream takes
-//! as long as to unpack thousands of bytes, and an empty one is 14 bytes long: a file of such costs
-//! a thousand times what its size lets expect.
+//! Parallel compressors write one stream per block of 100 kB and more. Setting up a stream takes as
+//! long as unpacking thousands of bytes, and an empty stream has 14 bytes: a file full of them
+//! would cost a thousand times as much as its size suggests.
 
 use std::io;
 use std::io::BufRead;
@@ -13,15 +14,15 @@ use std::io::Read;
 
 use bzip2::bufread::BzDecoder;
 
-/// So many streams may be of any size.
+/// The first streams may be of any size.
 const STREAMS_FREE: u64 = 1_024;
 
-/// Beyond that, streams must hold so many bytes each on average.
+/// Beyond that, streams must hold this many bytes on average.
 const STREAM_BYTES_MIN: u64 = 16_384;
 
-/// All streams of an input.
+/// All streams of an input, one after the other.
 pub(super) struct Bz<R> {
-    /// None after an error only.
+    /// `None` only after an error.
     stream: Option<BzDecoder<R>>,
     streams: u64,
     unpacked: u64,
@@ -32,12 +33,12 @@ impl<R: BufRead> Bz<R> {
         Bz { stream: Some(BzDecoder::new(input)), streams: 1, unpacked: 0 }
     }
 
-    /// The input.
+    /// The underlying input.
     pub(super) fn inner(&self) -> Option<&R> {
         self.stream.as_ref().map(BzDecoder::get_ref)
     }
 
-    /// Gives the input back.
+    /// Returns the underlying input.
     pub(super) fn into_inner(self) -> Option<R> {
         self.stream.map(BzDecoder::into_inner)
     }

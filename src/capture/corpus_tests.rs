@@ -1,6 +1,6 @@
 //! The shared corpus of public captures: packet counts and verdicts.
 //!
-//! Owns: the comparison with its label table. In: the corpus, where it is present. Out: assertions.
+//! Owns: the comparison with its label table. In: the corpus, if present. Out: assertions.
 //! Never: a copy of any of it.
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::capture::*;
 
-/// Where the corpus is, or `None` with a visible note.
+/// The path of the corpus, or `None` with a visible note.
 fn corpus() -> Option<PathBuf> {
     let root = std::env::var_os("LONGHAUL_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
@@ -74,7 +74,7 @@ fn counts_sizes_and_hashes_are_those_of_the_labels() {
             let report = read(&pcaps.join(file), &pool);
             let got = (report.packets, report.bytes, report.sha256.as_deref());
             assert_eq!(got, (*packets, *bytes, Some(sha256.as_str())), "{file}");
-            // Its second interface counts microseconds below zero, in unsigned 64 bits.
+            // The second interface's timestamps are negative microseconds in unsigned 64 bits.
             let expected = match file.as_str() {
                 "fmt-zstd__pcpp__pcapng-example.pcapng.zst" => Verdict::Malformed,
                 _ => Verdict::Ok,

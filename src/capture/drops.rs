@@ -1,6 +1,6 @@
-//! What a capture file says of frames that it lacks.
+//! Frames that a capture file reports as lost.
 //!
-//! Owns: how the numbers of interfaces and packets go together. In: options of pcapng blocks. Out:
+//! Owns: how the counters of interfaces and packets combine. In: options of pcapng blocks. Out:
 //! sums. Never: an estimate.
 
 use serde::Serialize;
@@ -13,24 +13,24 @@ const DROPCOUNT: u16 = 4;
 const IFDROP: u16 = 5;
 const OSDROP: u16 = 7;
 
-/// A drops count of the obsolete packet block that is not known.
+/// A drop count in the obsolete packet block that means "unknown".
 const UNKNOWN: u16 = 0xffff;
 
-/// What one interface of one section tells.
+/// The losses reported for one interface of one section.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
-    /// The last statistics: each block goes on counting where the one before ended.
+    /// The last statistics: each block's counters continue those of the block before.
     card: u64,
     system: u64,
-    /// What packet blocks say was lost before them.
+    /// Losses noted in packet blocks.
     noted: u64,
 }
 
 impl Told {
-    /// Takes an option of an interface statistics block.
+    /// Reads an option of an interface statistics block.
     pub(super) fn statistics(&mut self, order: Order, code: u16, value: &[u8]) {
         let told = value.first_chunk().map(|bytes| order.u64(*bytes));
-        // All ones is how a number that is not known is held.
+        // All ones means "unknown".
         match (code, told.filter(|n| *n != u64::MAX)) {
             (IFDROP, Some(n)) => self.card = n,
             (OSDROP, Some(n)) => self.system = n,
@@ -38,14 +38,14 @@ impl Told {
         }
     }
 
-    /// Takes an option of an enhanced packet block.
+    /// Reads an option of an enhanced packet block.
     pub(super) fn packet(&mut self, order: Order, code: u16, value: &[u8]) {
         if let (DROPCOUNT, Some(bytes)) = (code, value.first_chunk()) {
             self.noted = self.noted.saturating_add(order.u64(*bytes));
         }
     }
 
-    /// Takes the drops count of an obsolete packet block.
+    /// Reads the drop count of an obsolete packet block.
     pub(super) fn count(&mut self, drops: u16) {
         if drops != UNKNOWN {
             self.noted = self.noted.saturating_add(drops.into());
@@ -53,25 +53,25 @@ impl Told {
     }
 }
 
-/// Frames that never reached a file, as far as it says so.
+/// Frames that were lost before they reached a file, as far as the file says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Drops {
     /// Lost by the interface.
     pub card: u64,
-    /// Lost by the system that captured.
+    /// Lost by the capturing system.
     pub system: u64,
-    /// Lost by either: what packets say beyond the two above.
+    /// Lost by either: what packets report beyond the two above.
     pub either: u64,
 }
 
 impl Drops {
-    /// All of them.
+    /// The sum.
     pub const fn total(&self) -> u64 {
         self.card.saturating_add(self.system).saturating_add(self.either)
     }
 
-    /// Adds what an interface tells. Statistics and packets tell of the same losses: those of the
-    /// whole come first.
+    /// Adds the losses of an interface. Statistics and packets report the same losses, so only the
+    /// excess of the packets' sum is added to `either`.
     pub(super) const fn add(&mut self, told: Told) {
         self.card = self.card.saturating_add(told.card);
         self.system = self.system.saturating_add(told.system);

@@ -1,8 +1,9 @@
-//! BPF filters in the language of pcap-filter(7), applied to frames read from files, or made into
-//! a program for the kernel.
+//! BPF filters in the language of pcap-filter(7), for frames read from files or as a kernel
+//! program.
 //!
-//! Owns: compiled programs, one per link type. In: an expression, frames. Out: yes or no. Never: an
-//! opinion about a frame of a link type that the expression cannot be compiled for: it is left out.
+//! Owns: compiled programs, one per link type. In: an expression, frames. Out: whether a frame
+//! matches. Never: guesses: a frame whose link type the expression cannot be compiled for does not
+//! match.
 
 use pcap::BpfProgram;
 use pcap::Capture;
@@ -18,7 +19,7 @@ impl BpfFilter {
     /// Compiles `expression` for frames of type `link`.
     ///
     /// # Errors
-    /// What libpcap says about the expression, with a pointer to its manual.
+    /// libpcap's message, with a pointer to its manual.
     pub fn compile(expression: &str, link: LinkType) -> Result<BpfFilter, Error> {
         let refuse = |e| refused(expression, e);
         let dead = Capture::dead(Linktype(kernel_number(link))).map_err(refuse)?;
@@ -44,21 +45,21 @@ pub struct Instruction {
     pub k: u32,
 }
 
-/// `BPF_RET | BPF_K`: ends the program; the operand is how many bytes of the frame are kept.
+/// `BPF_RET | BPF_K`: ends the program; the operand is the number of bytes of the frame to keep.
 const RETURN: u16 = 0x06;
 
 impl Instruction {
-    /// A whole program: nothing passes.
+    /// A whole program that rejects every frame.
     pub const REFUSE: Instruction = Instruction::accept(0);
 
-    /// A whole program: every frame passes, cut to `snaplen` bytes.
+    /// A whole program that accepts every frame, cut to `snaplen` bytes.
     pub const fn accept(snaplen: u32) -> Instruction {
         Instruction { code: RETURN, jt: 0, jf: 0, k: snaplen }
     }
 }
 
-/// The program that libpcap makes of `expression` for frames of an open capture (on a live one it
-/// knows that the kernel keeps VLAN tags beside the frame), keeping `snaplen` bytes of what passes.
+/// The program that libpcap compiles from `expression` for an open capture (on a live one it knows
+/// that the kernel keeps VLAN tags beside the frame), keeping `snaplen` bytes of each match.
 ///
 /// # Errors
 /// As [`BpfFilter::compile`].
@@ -73,7 +74,7 @@ pub fn instructions<T: pcap::Activated>(
     listed.collect::<Option<Vec<_>>>().ok_or_else(unreadable)
 }
 
-/// An instruction as the `pcap` crate prints it: four numbers.
+/// Parses an instruction as the `pcap` crate prints it: four numbers.
 fn parse(line: &str, snaplen: u32) -> Option<Instruction> {
     let mut words = line.split(' ');
     let code = words.next()?.parse().ok()?;
@@ -112,14 +113,14 @@ impl FilterSet {
         Ok(FilterSet { expression: expression.to_owned(), programs })
     }
 
-    /// Whether the frame passes. Frames of a link type for which the expression has no meaning do
-    /// not.
+    /// Whether the frame matches. Frames of a link type that the expression does not apply to never
+    /// match.
     pub fn matches(&mut self, link: LinkType, frame: &[u8]) -> bool {
         if let Some((_, program)) = self.programs.iter().find(|(l, _)| *l == link) {
             return program.as_ref().is_some_and(|p| p.matches(frame));
         }
-        // A file may claim any of 65,536 types; beyond a few they are not remembered, only left
-        // out.
+        // A file may use any of 65,536 link types; beyond a few, programs are not cached and frames
+        // do not match.
         if self.programs.len() >= LINK_TYPES_MAX {
             return false;
         }
@@ -132,7 +133,8 @@ impl FilterSet {
 
 const LINK_TYPES_MAX: usize = 64;
 
-/// The number libpcap uses in memory (DLT_) where it differs from the file's (LINKTYPE_) on Linux.
+/// The number that libpcap uses in memory (DLT_), if on Linux it differs from the file's
+/// (LINKTYPE_).
 fn kernel_number(link: LinkType) -> i32 {
     match link {
         LinkType::RAW => 12,

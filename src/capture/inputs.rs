@@ -1,7 +1,7 @@
 //! The list of inputs: files, directories, standard input.
 //!
-//! Owns: the walk through directories, which spellings mean one file. In: paths of the command
-//! line. Out: one [`InputSpec`] per input. Never: opens a file, or leaves one out without a word.
+//! Owns: the directory walk, and the search for paths that name the same file. In: paths of the
+//! command line. Out: one [`InputSpec`] per input. Never: opens a file, or skips one silently.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -13,15 +13,15 @@ use std::path::PathBuf;
 
 use crate::model::Error;
 
-/// Most inputs of one run: frames name their file in 16 bits.
+/// Maximum inputs of one run: frames carry the file index in 16 bits.
 pub const MAX_FILES: usize = 65_535;
 
-/// One input to be read.
+/// One input to read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InputSpec {
     /// The path as given or found; `-` is standard input.
     pub path: PathBuf,
-    /// Bytes that the program carries itself, in place of a file.
+    /// The bytes of a capture that is compiled in, instead of a file.
     embedded: Option<&'static [u8]>,
     /// The path of an earlier input that is the same file.
     same_as: Option<PathBuf>,
@@ -33,7 +33,7 @@ impl InputSpec {
         InputSpec { path: path.into(), embedded: None, same_as: None }
     }
 
-    /// A capture that is part of the program; `name` stands for its path.
+    /// A compiled-in capture; `name` is used as its path.
     pub fn embedded(name: &str, bytes: &'static [u8]) -> InputSpec {
         InputSpec { path: name.into(), embedded: Some(bytes), same_as: None }
     }
@@ -53,12 +53,12 @@ impl InputSpec {
         self.is_stdin() || fs::metadata(&self.path).is_ok_and(|m| !m.is_file() && !m.is_dir())
     }
 
-    /// The path of an earlier input that is the same file by another name: this one is not read.
+    /// The path of an earlier input that is the same file; then this one is not read.
     pub fn same_as(&self) -> Option<&Path> {
         self.same_as.as_deref()
     }
 
-    /// Its size in bytes; 0 where that is not known, or where it is not read.
+    /// Its size in bytes; 0 if unknown or not read.
     pub fn size(&self) -> u64 {
         match self.embedded {
             None if self.same_as.is_some() => 0,
@@ -69,10 +69,10 @@ impl InputSpec {
     }
 }
 
-/// Every input that `paths` mean, sorted by path, each path once. Directories are searched to their
-/// full depth and links followed, but no directory is entered twice. What cannot be read becomes an
-/// input all the same, so that its report says why; and so does a second name of a file (another
-/// spelling, a symbolic or a hard link), which is marked and not read again.
+/// All inputs in `paths`, sorted by path, each path once. Directories are searched recursively and
+/// links are followed, but no directory is entered twice. An unreadable path is an input as well,
+/// so that its report says why. A second name of a file (another spelling, a symbolic or a hard
+/// link) is an input too, marked and not read again.
 ///
 /// # Errors
 /// More than [`MAX_FILES`] inputs.
@@ -96,7 +96,7 @@ pub fn expand_inputs(paths: &[PathBuf]) -> Result<Vec<InputSpec>, Error> {
     Ok(specs)
 }
 
-/// One file read twice would double every packet of it. The first name in order is read.
+/// Reading one file twice would double its packets. The first name in order is read.
 fn mark_second_names(specs: &mut [InputSpec]) {
     let mut known: HashMap<(u64, u64), PathBuf> = HashMap::new();
     for spec in specs.iter_mut().filter(|spec| !spec.is_stdin()) {
@@ -113,7 +113,7 @@ fn mark_second_names(specs: &mut [InputSpec]) {
     }
 }
 
-/// Lists one directory. Pipes, sockets and devices in it are not captures at rest and are not
+/// Lists one directory. Pipes, sockets and devices in it are not stored captures and are not
 /// opened.
 fn walk(
     directory: &Path,
@@ -136,8 +136,8 @@ fn walk(
             _ => add(found, path)?,
         }
     }
-    // The walk must not depend on the order of the directory: it decides which of two links is
-    // entered.
+    // The walk must not depend on directory order, which decides through which of two links a
+    // directory is entered.
     directories.sort_by(|a, b| b.cmp(a));
     waiting.append(&mut directories);
     Ok(())

@@ -1,7 +1,7 @@
-//! The interfaces of this machine: what there is, and what their cards have dropped.
+//! The interfaces of this machine, and the drop counters of their cards.
 //!
-//! Owns: nothing. In: the system's own lists. Out: names, states, counts.
-//! Never: changes an interface.
+//! Owns: nothing. In: libpcap's list, /sys. Out: names, states, counts. Never: changes an
+//! interface.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::model::LinkType;
 pub struct Interface {
     /// Its name.
     pub name: String,
-    /// Up, and with a link.
+    /// Up, with a link.
     pub running: bool,
     /// The loopback interface.
     pub loopback: bool,
@@ -21,14 +21,14 @@ pub struct Interface {
     pub addresses: Vec<String>,
 }
 
-/// Every interface that frames can be captured on.
+/// All interfaces that can be captured on.
 ///
 /// # Errors
-/// What libpcap says.
+/// libpcap's message.
 pub fn list() -> Result<Vec<Interface>, Error> {
     let devices = pcap::Device::list();
     let devices = devices.map_err(|e| Error::new("the list of interfaces", e.to_string()))?;
-    // libpcap lists sources that are no network interfaces (any, nflog, usb) behind the real ones.
+    // libpcap lists pseudo-devices (any, nflog, usb) after the network interfaces.
     let real = devices.into_iter().filter(|d| d.flags.is_up() || !d.addresses.is_empty());
     let real = real.filter(|d| d.name != "any" && !d.name.starts_with("nf"));
     let interface = |device: pcap::Device| Interface {
@@ -41,11 +41,11 @@ pub fn list() -> Result<Vec<Interface>, Error> {
 }
 
 /// Frames that the card lost since it came up: `rx_missed_errors` (no room in the host) and
-/// `rx_fifo_errors` (no room in the card) of /sys, as long as that shows the interface with this
-/// index (it may show another network namespace's). `rx_dropped` is left out: there the kernel also
-/// counts each frame whose protocol nobody on this machine speaks, after a sensor has had it.
+/// `rx_fifo_errors` (no room in the card) of /sys, provided that /sys shows the interface with this
+/// index (it may show another network namespace). `rx_dropped` is not used: the kernel also counts
+/// frames there whose protocol has no receiver on this machine, after a sensor has had them.
 pub fn nic_drops(name: &str, index: u32) -> Option<u64> {
-    // A name is part of a path: the kernel allows no slash in it, and `..` is no interface.
+    // The name becomes part of a path: the kernel allows no slash in it, and `..` is no interface.
     let of_interface = Path::new("/sys/class/net").join(Path::new(name).file_name()?);
     let number = |file: &str| {
         let text = std::fs::read_to_string(of_interface.join(file)).ok()?;
@@ -56,13 +56,14 @@ pub fn nic_drops(name: &str, index: u32) -> Option<u64> {
     Some(missed.saturating_add(number("statistics/rx_fifo_errors")?))
 }
 
-/// How frames of a hardware type (`ARPHRD_` of linux/if_arp.h) begin on a packet socket.
+/// The link type of an interface's frames on a packet socket, by hardware type (`ARPHRD_` of
+/// linux/if_arp.h).
 pub(super) fn link_of(hardware: u16) -> Option<LinkType> {
     match hardware {
         // Ethernet; loopback, which has Ethernet headers too.
         1 | 772 => Some(LinkType::ETHERNET),
-        // No link header: PPP as the kernel shows it, raw IP, IPIP, IPv6 tunnels, SIT; and none at
-        // all, as tun and WireGuard have.
+        // No link header: PPP as the kernel shows it, raw IP, IPIP, IPv6 tunnels, SIT; and tun and
+        // WireGuard.
         512 | 519 | 768 | 769 | 776 | 0xfffe => Some(LinkType::RAW),
         801 => Some(LinkType::IEEE802_11),
         803 => Some(LinkType::IEEE802_11_RADIOTAP),

@@ -1,10 +1,10 @@
-//! The wish that reading ends early, heard even where it waits for a pipe.
+//! A request to stop reading, which also wakes a reader that is blocked on a pipe.
 //!
-//! Owns: the wish and what wakes a reader. In: a signal, by way of the pipeline. Out: whether to go
-//! on. Never: a clock, or a signal handler.
+//! Owns: the request and the wake-up pipe. In: a signal, through the pipeline. Out: whether to
+//! stop. Never: a clock, or a signal handler.
 //!
-//! Files end at once. A pipe may go on for a moment, since whoever writes to it was often asked to
-//! end by the same signal, and writes out what it still holds.
+//! Files stop at once. A pipe may continue for a moment: its writer often received the same signal,
+//! and still flushes its buffer.
 
 use std::io;
 use std::io::PipeReader;
@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 
 use crate::capture::ring::sys;
 
-/// The wish; copies share it. The default is one that nobody can make.
+/// The request; clones share it. The default can never be made.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Option<Arc<Wish>>);
 
@@ -26,37 +26,37 @@ pub struct Interrupt(Option<Arc<Wish>>);
 struct Wish {
     files: AtomicBool,
     streams: AtomicBool,
-    /// Readable from the moment on at which streams are to end: nobody ever reads it.
+    /// Becomes readable when streams must stop; nobody reads from it.
     wake: PipeReader,
     waker: PipeWriter,
 }
 
 impl Interrupt {
-    /// A wish that can be made.
+    /// A request that can be made.
     pub fn new() -> io::Result<Interrupt> {
         let (wake, waker) = io::pipe()?;
         let (files, streams) = (AtomicBool::new(false), AtomicBool::new(false));
         Ok(Interrupt(Some(Arc::new(Wish { files, streams, wake, waker }))))
     }
 
-    /// Files end now.
+    /// Stops reading files.
     pub fn end_files(&self) {
         if let Some(wish) = &self.0 {
             wish.files.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Pipes and devices end now, too.
+    /// Stops reading pipes and devices as well.
     pub fn end_streams(&self) {
         if let Some(wish) = &self.0 {
             wish.files.store(true, Ordering::Relaxed);
             wish.streams.store(true, Ordering::Relaxed);
-            // Of an empty pipe one byte always has room.
+            // An empty pipe has room for one byte.
             let _ = (&wish.waker).write(&[0]);
         }
     }
 
-    /// Whether the end was wished for.
+    /// Whether a stop was requested.
     pub fn is_wished(&self) -> bool {
         self.0.as_ref().is_some_and(|wish| wish.files.load(Ordering::Relaxed))
     }
@@ -65,17 +65,17 @@ impl Interrupt {
         self.0.as_ref().is_some_and(|wish| wish.streams.load(Ordering::Relaxed))
     }
 
-    /// Waits until a stream has something to read, or has ended; false where it is to end.
+    /// Waits until a stream is readable or at its end; false if it must stop.
     pub(super) fn wait(&self, stream: BorrowedFd<'_>) -> bool {
         let events = libc::POLLIN;
         let fd = |fd| libc::pollfd { fd, events, revents: 0 };
-        // poll(2) passes over an entry below zero.
+        // poll(2) ignores negative descriptors.
         let wake = self.0.as_ref().map_or(-1, |wish| wish.wake.as_raw_fd());
         let mut fds = [fd(stream.as_raw_fd()), fd(wake)];
         loop {
             match sys::poll(&mut fds, -1) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // Where it cannot be waited for, the read itself says what is wrong.
+                // If polling fails, the read itself reports the error.
                 _ => return !self.ends_streams(),
             }
         }

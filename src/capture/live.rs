@@ -1,7 +1,7 @@
-//! Several interfaces as one run of frames, in the order of time.
+//! Several interfaces as one sequence of frames in time order.
 //!
-//! Owns: a tap on each interface, and whose frame is next. In: interfaces and options. Out: frames
-//! merged by time, counts, sentences about what happened to an interface.
+//! Owns: a tap per interface, and which one is next. In: interfaces and options. Out: frames merged
+//! by time, counts, messages about the state of an interface.
 //! Never: a clock of its own (time comes from packets, or from the caller), or an end: an interface
 //! that goes away is waited for.
 
@@ -16,36 +16,36 @@ use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Nanos;
 
-/// What reads the frames.
+/// The capture backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
     /// Our own ring, shared with the kernel. Linux only.
     #[default]
     Ring,
-    /// libpcap: one copy a frame, any system.
+    /// libpcap: copies each frame once; any system.
     Pcap,
 }
 
 /// How frames are captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveOptions {
-    /// What reads them.
+    /// The backend.
     pub backend: Backend,
     /// Bytes kept of each frame.
     pub snaplen: u32,
-    /// Bytes of each interface's ring.
+    /// Bytes per interface ring.
     pub ring_bytes: usize,
-    /// Whether frames for other stations are wanted.
+    /// Whether to capture frames for other stations.
     pub promiscuous: bool,
-    /// Whether the card's clock shall stamp the frames. Refused where it cannot.
+    /// Whether to use the card's timestamps. Refused if the card has none.
     pub hardware_stamps: bool,
-    /// Share each interface's frames, by flow, with other processes that name the same group.
+    /// Shares each interface's frames, by flow, with other processes of the same fanout group.
     pub fanout: Option<u16>,
     /// BPF expression: only frames that match leave the kernel.
     pub filter: Option<String>,
 }
 
-/// Longest frame: libpcap's limit, four times what GRO puts together.
+/// Longest frame: libpcap's limit, four times the largest GRO frame.
 pub const SNAPLEN_DEFAULT: u32 = 262_144;
 /// A quarter of a second at 2 Gbit/s.
 pub const RING_BYTES_DEFAULT: usize = 64 << 20;
@@ -64,8 +64,8 @@ impl Default for LiveOptions {
     }
 }
 
-/// A frame of one interface is held back until no other interface can still bring an earlier one:
-/// the kernel keeps a frame to itself for some 40 ms at most, and this allows for twice that.
+/// A frame is held until no other interface can still deliver an earlier one. The kernel keeps a
+/// frame for about 40 ms at most, and this allows for twice that.
 const HOLD: Nanos = Nanos::from_millis(100);
 
 /// Frame time, then interface.
@@ -73,34 +73,34 @@ type Key = (Nanos, u16);
 
 const NO_LIMIT: Key = (Nanos(u64::MAX), u16::MAX);
 
-/// A frame may be dated so far ahead of the time at which the sensor looks: cards' clocks differ.
+/// The largest credible lead of a frame's timestamp over the sensor's time: cards' clocks differ.
 const STRAY: Nanos = Nanos::from_secs(60);
 
-/// Where a frame stands among those of the other interfaces.
+/// The time used to order a frame among those of other interfaces.
 const fn place(time: Nanos, stray: Nanos) -> Nanos {
     if time.0 > stray.0 { Nanos::ZERO } else { time }
 }
 
-/// What [`LiveSource::advance`] found.
+/// The result of [`LiveSource::advance`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// Frames follow.
+    /// Frames are available.
     pub ready: bool,
-    /// A block was let go: whoever still needs it has it, and the kernel waits for it.
+    /// A block was dropped here: workers may still hold it, and the kernel waits for it.
     pub let_go: bool,
 }
 
-/// Several interfaces as one run of frames.
+/// Several interfaces as one sequence of frames.
 pub struct LiveSource {
     taps: Vec<Tap>,
     /// The next frame of each tap.
     heads: Vec<Option<FrameMeta>>,
     current: usize,
-    /// The present tap may go on while its frames come before this.
+    /// The current tap may continue while its frames come before this.
     limit: Key,
-    /// A frame dated later than this is from no such time: nobody waits for that time to come.
+    /// Timestamps later than this are not credible; the merge does not wait for such a time.
     stray: Nanos,
-    /// What the last wait waited for; kept so that the next need not allocate.
+    /// Poll entries, kept so that a wait need not allocate.
     waits: Vec<libc::pollfd>,
 }
 
@@ -131,8 +131,8 @@ impl LiveSource {
         Ok(LiveSource { taps, heads, current: 0, limit, stray, waits })
     }
 
-    /// The next frame that is there, and the index of its interface. Its bytes are in
-    /// [`LiveSource::block`] until [`LiveSource::advance`]. `None`: see what `advance` finds.
+    /// The next available frame and the index of its interface. Its bytes are in
+    /// [`LiveSource::block`] until [`LiveSource::advance`]. On `None` call `advance`.
     #[inline]
     // Not an Iterator: the caller borrows the block between two calls.
     #[allow(clippy::should_implement_trait, reason = "the block is borrowed between two calls")]
@@ -145,18 +145,18 @@ impl LiveSource {
         Some((file, meta))
     }
 
-    /// Takes the blocks that have come, and picks the interface whose frame is next. `now` is the
-    /// time at which the sensor looks, as far as the caller knows.
+    /// Takes new blocks from the kernel, and picks the interface with the next frame. `now` is the
+    /// sensor's time, as far as the caller knows it.
     pub fn advance(&mut self, now: Nanos) -> Turn {
         let mut let_go = false;
         let mut first = NO_LIMIT;
         let mut second = NO_LIMIT;
         let quiet = (now.since(HOLD), u16::MAX);
-        // Before the first packets told it, no time is known.
+        // Time is unknown before the first packets.
         self.stray = if now > Nanos::ZERO { now.plus(STRAY) } else { Nanos(u64::MAX) };
         let stray = self.stray;
         for ((file, tap), head) in (0u16..).zip(&mut self.taps).zip(&mut self.heads) {
-            // A block may hold nothing but frames that are left out.
+            // A block may contain nothing but frames that are ignored.
             while head.is_none() {
                 let_go |= tap.block().is_some();
                 if !tap.refill() {
@@ -183,24 +183,24 @@ impl LiveSource {
         self.taps.get(usize::from(file))?.block()
     }
 
-    /// Waits until frames may have come, or for `millis`.
+    /// Waits for frames, for at most `millis`.
     pub fn wait(&mut self, millis: u32) {
         Tap::wait(&mut self.taps, &mut self.waits, millis);
     }
 
-    /// Whether the kernel has given a block that nobody has taken. Looks only, by no system call.
-    /// Always false of what libpcap reads: it cannot be asked without being called.
+    /// Whether the kernel has released a block that was not taken yet. Makes no system call. Always
+    /// false for libpcap, which cannot be asked without a read.
     pub fn has_come(&self) -> bool {
         self.taps.iter().any(Tap::has_come)
     }
 
-    /// Whether a frame is there that nobody has read.
+    /// Whether there is an unread frame.
     pub fn holds_some(&self) -> bool {
         self.heads.iter().any(Option::is_some) || self.has_come()
     }
 
-    /// Looks after the interfaces: reads what the kernel has counted, notes which went down, opens
-    /// again what has come back. Called about once a second. What is worth telling comes back.
+    /// Maintains the interfaces, about once a second: reads the kernel's counters, notes interfaces
+    /// that went down, reopens those that are back. Returns messages for the user.
     pub fn look_after(&mut self, counters: &mut Counters) -> Vec<String> {
         let mut told = Vec::new();
         for (tap, head) in self.taps.iter_mut().zip(&mut self.heads) {
@@ -212,23 +212,23 @@ impl LiveSource {
         told
     }
 
-    /// Receives nothing more; what has been received can still be read.
+    /// Stops receiving; frames already received can still be read.
     pub fn shut(&mut self) {
         self.taps.iter_mut().for_each(Tap::shut);
     }
 
-    /// The sockets that are open, by which frames could be sent.
+    /// The open sockets, through which frames could be sent.
     pub fn sockets(&self) -> Vec<RawFd> {
         self.taps.iter().flat_map(Tap::sockets).collect()
     }
 
-    /// Ends, and leaves the sockets open for as long as the process lives: once it is confined
-    /// nothing may be written to their numbers, and a file that got one could not be written.
+    /// Stops, but leaves the sockets open for the life of the process: a confined process may not
+    /// write to their descriptor numbers, so a file that reused one could not be written.
     pub fn leave_open(self) {
         std::mem::forget(self);
     }
 
-    /// Each interface, with what was counted for it.
+    /// Each interface, with its counters.
     pub fn taps(&self) -> impl Iterator<Item = &Tap> {
         self.taps.iter()
     }

@@ -1,9 +1,9 @@
-//! Many files as one run of frames, in the order of packet time.
+//! Many files as one sequence of frames in packet time order.
 //!
-//! Owns: the open files, the frame each waits with, the order of files. In: inputs. Out: frames,
+//! Owns: the open files, the next frame of each, the order of files. In: inputs. Out: frames,
 //! merged; at the end one report per input. Never: an order that depends on how the inputs were
 //! named or listed (unless two are equal in first packet time and size), or more than `max_open`
-//! files open at once.
+//! open files.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -24,33 +24,33 @@ use crate::capture::source::FrameMeta;
 use crate::capture::stored::Stored;
 use crate::model::Nanos;
 
-/// Up to so many inputs stay open from the look at their first packet on; more are closed and
-/// opened again when their time comes, so that each does not hold a block meanwhile.
+/// Up to this many inputs stay open after the probe. More are closed and reopened when they are
+/// due, so that they do not each hold a block meanwhile.
 const KEEP_OPEN: usize = 32;
 
-/// Blocks for that look, where the file is closed after it.
+/// Block size of the probe, if the file is closed after it.
 const PROBE_BYTES: usize = 16_384;
 
-/// Frames looked at there, so that a single false time does not tell where a file begins.
+/// Frames probed, so that one false timestamp cannot decide where a file starts.
 const PROBE_FRAMES: usize = 16;
 
-/// The order of waiting frames: time, then file.
+/// The merge order: time, then file.
 type Key = (Nanos, u16);
 
 const NO_LIMIT: Key = (Nanos(u64::MAX), u16::MAX);
 
-/// Many files as one run of frames, in the order of packet time.
+/// Many files as one sequence of frames in packet time order.
 pub struct MergedSource {
     pool: Arc<BlockPool>,
     options: ReadOptions,
     /// By file index; the index follows (first packet time, stored size, path).
     inputs: Vec<Input>,
-    /// Files not yet opened, the earliest first.
+    /// Files not opened yet, earliest first.
     closed: VecDeque<Key>,
-    /// The next frame of every open file but the present one.
+    /// The next frame of every open file but the current one.
     heads: BinaryHeap<Reverse<Head>>,
     current: Option<u16>,
-    /// The present file may go on while its frames come before this.
+    /// The current file may continue while its frames come before this.
     limit: Key,
     clock: Nanos,
     open: usize,
@@ -84,7 +84,7 @@ impl PartialOrd for Head {
     }
 }
 
-/// The first look at every input.
+/// Settings of the first pass over the inputs.
 struct Probing {
     /// Inputs stay open after it.
     keep: bool,
@@ -92,7 +92,7 @@ struct Probing {
     found: Vec<Probed>,
 }
 
-/// What the first look at an input told.
+/// The result of probing an input.
 struct Probed {
     spec: InputSpec,
     size: u64,
@@ -101,9 +101,9 @@ struct Probed {
 }
 
 impl MergedSource {
-    /// Looks at the first packet of every input and puts them in order. An input without a packet
-    /// is reported and takes no further part; inputs beyond 65,536 with packets cannot be numbered
-    /// and are never given ([`crate::capture::expand_inputs`] refuses them).
+    /// Probes the first packets of every input and orders the inputs. An input without a packet is
+    /// reported and dropped. Inputs with packets beyond 65,536 have no index and must not be passed
+    /// ([`crate::capture::expand_inputs`] refuses them).
     pub fn open(
         specs: Vec<InputSpec>,
         pool: &Arc<BlockPool>,
@@ -172,7 +172,7 @@ impl MergedSource {
         probing.found.push(Probed { spec, size, first, source });
     }
 
-    /// The system gives no further descriptor: from now on as many files are held open as it gave.
+    /// The system is out of descriptors: from now on, keep at most `open` files open.
     fn lower(&mut self, open: usize) {
         self.options.max_open = open.max(1);
         self.refused = self.refused.saturating_add(1);
@@ -191,8 +191,8 @@ impl MergedSource {
         self.inputs.push(Input { spec: input.spec, source: input.source });
     }
 
-    /// The next frame in the order of time, and the index of its file. Its bytes are in
-    /// [`MergedSource::block`] until the next call. `None` when all files are at their end.
+    /// The next frame in time order, and the index of its file. Its bytes are in
+    /// [`MergedSource::block`] until the next call. `None` at the end of all files.
     #[inline(always)]
     // Not an Iterator: the caller borrows the block between two calls.
     #[allow(clippy::should_implement_trait, reason = "the block is borrowed between two calls")]
@@ -236,8 +236,7 @@ impl MergedSource {
         Some((file, head.meta))
     }
 
-    /// Opens every closed file whose first packet is due, as far as the number of open files
-    /// allows.
+    /// Opens every closed file whose first packet is due, within the limit of open files.
     fn open_due(&mut self) {
         while self.open < self.options.max_open {
             let due = self.heads.peek().map_or(NO_LIMIT, |Reverse(h)| h.key);
@@ -246,7 +245,7 @@ impl MergedSource {
                     let (first, file) = (*first, *file);
                     self.closed.pop_front();
                     if !self.open_file(file) {
-                        // It is due as soon as another file is closed.
+                        // It is opened when another file is closed.
                         self.closed.push_front((first, file));
                         self.lower(self.open);
                         return;
@@ -257,8 +256,8 @@ impl MergedSource {
         }
     }
 
-    /// Opens a closed file, or reports it. False where the system gives no descriptor for it and
-    /// one will be free later.
+    /// Opens a closed file, or reports why not. False if no descriptor is available and one will be
+    /// later.
     fn open_file(&mut self, file: u16) -> bool {
         let Some(input) = self.inputs.get(usize::from(file)) else { return true };
         let path = &input.spec.path;
@@ -310,12 +309,12 @@ impl MergedSource {
         self.inputs.get(usize::from(file))?.source.as_ref().map(|source| source.block())
     }
 
-    /// The path behind a file index.
+    /// The path of a file index.
     pub fn path(&self, file: u16) -> Option<&Path> {
         self.inputs.get(usize::from(file)).map(|input| input.spec.path.as_path())
     }
 
-    /// The earliest time at which one of the open files was found to begin.
+    /// The earliest start time of the open files.
     pub fn begun(&self) -> Option<Nanos> {
         self.inputs.iter().filter_map(|input| input.source.as_ref()?.begun()).min()
     }
@@ -336,18 +335,18 @@ impl MergedSource {
         self.late
     }
 
-    /// How often the system refused another open file, so that fewer are held open since.
+    /// How often the system refused to open another file; the limit was lowered each time.
     pub fn opens_refused(&self) -> u64 {
         self.refused
     }
 
-    /// Ends the reading: one report per input, sorted by path.
+    /// Ends reading: one report per input, sorted by path.
     pub fn finish(mut self) -> Vec<FileReport> {
         for file in (0..=u16::MAX).take(self.inputs.len()) {
             self.close(file);
         }
         while let Some((_, file)) = self.closed.pop_front() {
-            // Nothing else is open any more, so that it is opened or reported.
+            // No other file is open, so it is either opened or reported.
             self.open_file(file);
             self.close(file);
         }
@@ -357,7 +356,7 @@ impl MergedSource {
 }
 
 impl Probing {
-    /// Closes what need not stay open; says how many that were.
+    /// Closes files that need not stay open; returns how many.
     fn release(&mut self) -> usize {
         self.keep = false;
         let held = self.found.iter_mut().filter(|probed| !probed.spec.is_stream());

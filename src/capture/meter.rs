@@ -1,42 +1,42 @@
-//! How finely a clock divides time, told by its readings.
+//! Measures the granularity of a capture clock from its readings.
 //!
-//! Owns: a few sums over the readings of one capture interface. In: times in the order read. Out:
-//! the grain. Never: more than a comparison a frame once a clock is known to be fine.
+//! Owns: a few statistics of the readings of one capture interface. In: times in reading order.
+//! Out: the grain. Never: more than a comparison per frame once a clock is known to be fine.
 //!
-//! What a file says of its resolution is a limit, not the truth: a system that reads a timer of
-//! 10 ms writes nanoseconds, too.
+//! The resolution in a file is only an upper bound: a system whose timer ticks every 10 ms still
+//! writes nanoseconds.
 
 use crate::model::Grain;
 use crate::model::Nanos;
 
-/// Grains below this are not looked for: 10 ms. Finer ones are told by their format.
+/// Grains below this (10 ms) are not measured; the file format states finer ones.
 const COARSE: u64 = 10_000_000;
 
-/// Readings from which a common divisor is believed, where two of them were equal; and where none
-/// were.
+/// Readings needed to believe a common divisor: if two of them were equal, and if none were.
 const READINGS: u32 = 4;
 const READINGS_UNEQUAL: u32 = 16;
 
-/// One in so many readings equal to the one before tells a coarse clock whose ticks are not exact.
+/// If at least one in this many readings equals the one before, the clock is coarse with inexact
+/// ticks.
 const EQUAL_SHARE: u32 = 8;
 
-/// Sums over the readings of a clock.
+/// Statistics of a clock's readings.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meter {
     last: Option<Nanos>,
     readings: u32,
     /// Readings equal to the one before.
     equal: u32,
-    /// The shortest step between two, 0 before the first.
+    /// The shortest step between two readings, 0 before the first.
     step: u64,
     /// The greatest common divisor of all steps.
     divisor: u64,
-    /// A step was shorter than what is looked for.
+    /// A step was below the threshold.
     fine: bool,
 }
 
 impl Meter {
-    /// Takes one reading.
+    /// Adds one reading.
     #[inline]
     pub(super) fn read(&mut self, time: Nanos) {
         if !self.fine {
@@ -59,7 +59,7 @@ impl Meter {
         }
     }
 
-    /// What the readings so far tell.
+    /// The grain measured so far.
     #[inline]
     pub(super) fn grain(&self) -> Grain {
         if self.fine { Grain::default() } else { self.estimate() }
@@ -75,7 +75,7 @@ impl Meter {
     }
 }
 
-/// Euclid's algorithm: at most some ninety steps for 64 bits.
+/// Euclid's algorithm: at most about ninety steps for 64 bits.
 const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
     while b > 0 {
         (a, b) = (b, a % b);
@@ -99,7 +99,7 @@ mod tests {
         // A timer of 10 ms, and one of 1/64 s.
         assert_eq!(grain(&[0, 30_000, 30_000, 40_000, 70_000]), Grain::of(10_000_000));
         assert_eq!(grain(&[0, 31_250, 31_250, 46_875, 62_500]), Grain::of(15_625_000));
-        // Ticks that are not exact: none is shorter than 15.6 ms and many readings are equal.
+        // Inexact ticks: none is shorter than 15.6 ms and many readings are equal.
         let ticks = [0, 0, 15_601, 15_601, 31_203, 46_801, 46_801, 46_801, 62_405];
         assert_eq!(grain(&ticks), Grain::of(15_598_000));
     }

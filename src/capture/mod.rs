@@ -1,9 +1,9 @@
-//! Capture from files and interfaces: stored bytes or a kernel's ring in, frames in blocks out.
+//! Capture from files and interfaces: stored bytes or a kernel ring in, frames in blocks out.
 //!
 //! Owns: file formats, decompression, verdicts, the merge of many files by packet time, rings on
 //! interfaces, BPF filters. In: paths, standard input, interfaces. Out: [`FrameMeta`] values that
-//! point into an [`Block`], and one [`FileReport`] per input. Never: a look inside a frame, a
-//! clock, or a stop because one file is broken.
+//! point into a [`Block`], and one [`FileReport`] per input. Never: looks inside a frame, reads a
+//! clock, or stops because one file is broken.
 
 pub mod block;
 mod bz2;
@@ -53,14 +53,14 @@ pub use stored::HashPolicy;
 /// How inputs are read.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
-    /// Whether the stored bytes are hashed while they pass.
+    /// Whether to hash the stored bytes while reading.
     pub hash: HashPolicy,
-    /// Most files open at once (at least 1).
+    /// Maximum open files (at least 1).
     pub max_open: usize,
-    /// Most bytes that a compressed file may unpack to, as a multiple of its own; what unpacks to
-    /// less than [`RATIO_FLOOR_BYTES`] is never refused.
+    /// Maximum ratio of unpacked to stored bytes of a compressed file. Files that unpack to less
+    /// than [`RATIO_FLOOR_BYTES`] are always accepted.
     pub max_ratio: u64,
-    /// Ends the reading early.
+    /// Stops reading early.
     pub interrupt: Interrupt,
 }
 
@@ -75,12 +75,12 @@ impl Default for ReadOptions {
     }
 }
 
-/// Largest file hashed by default. Hashing costs about as much CPU a byte as all of the file
-/// reading, so a large capture is not hashed unless the user asks.
+/// Largest file hashed by default. Hashing costs about as much CPU per byte as all other reading,
+/// so a large capture is hashed only on request.
 pub const HASH_BYTES_DEFAULT: u64 = 64 << 20;
 
-/// What unpacks to less costs less than a second, whatever its ratio.
+/// Unpacking less than this takes under a second, whatever the ratio.
 pub const RATIO_FLOOR_BYTES: u64 = 256 << 20;
 
-/// Files open at once by default: a quarter of the usual limit of 1,024 descriptors.
+/// Default limit of open files: a quarter of the usual limit of 1,024 descriptors.
 pub const MAX_OPEN: usize = 256;

@@ -24,7 +24,7 @@ const MAGIC_IXIA_SW: u32 = 0x1c00_01ab;
 
 const FILE_HEADER: usize = 24;
 
-/// What the file header says about every record.
+/// The facts of the file header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pcap {
     order: Order,
@@ -33,11 +33,11 @@ pub(super) struct Pcap {
     header: u32,
     modified: bool,
     link: LinkType,
-    /// Old writers (before 2.4) stored the two lengths the other way round.
+    /// Old writers (before 2.4) stored the two lengths in the opposite order.
     lengths_may_swap: bool,
 }
 
-/// Whether a file that begins so is a pcap file, and in which byte order.
+/// The byte order of a pcap file that starts with `magic`; `None` if it is no pcap file.
 pub(super) fn order_of(magic: [u8; 4]) -> Option<Order> {
     [Order::Little, Order::Big].into_iter().find(|order| {
         matches!(
@@ -47,7 +47,7 @@ pub(super) fn order_of(magic: [u8; 4]) -> Option<Order> {
     })
 }
 
-/// Length of the file header that begins with `magic`, in bytes.
+/// Length of the file header that starts with `magic`, in bytes.
 pub(super) fn header_len(magic: [u8; 4], order: Order) -> usize {
     match order.u32(magic) {
         MAGIC_IXIA_HW | MAGIC_IXIA_SW => FILE_HEADER + 4,
@@ -56,17 +56,16 @@ pub(super) fn header_len(magic: [u8; 4], order: Order) -> usize {
 }
 
 impl Pcap {
-    /// Reads the file header; `bytes` holds all of it. `Err` names what is wrong with it.
+    /// Parses the file header; `bytes` holds all of it. `Err` names the fault.
     pub(super) fn new(bytes: &[u8], order: Order) -> Result<Pcap, &'static str> {
         let magic = order.word(bytes, 0);
         let major = bytes.get(4..).and_then(|b| b.first_chunk()).map_or(0, |b| order.u16(*b));
         let minor = bytes.get(6..).and_then(|b| b.first_chunk()).map_or(0, |b| order.u16(*b));
-        // 543 is what DG/UX wrote.
+        // DG/UX wrote 543.
         if major != 2 && major != 543 {
             return Err("the file header names a version of the format other than 2");
         }
-        // The link type is the low 16 bits; above it stand class and FCS length, which frames do
-        // not need.
+        // The link type is the low 16 bits; class and FCS length above it are not needed.
         let link = order.word(bytes, 5) as u16;
         let modified = magic == MAGIC_MODIFIED;
         Ok(Pcap {
@@ -79,7 +78,7 @@ impl Pcap {
         })
     }
 
-    /// What the record at the start of `rest` is.
+    /// Classifies the record at the start of `rest`.
     #[inline]
     pub(super) fn step(&self, rest: &[u8]) -> Step {
         let Some(head) = rest.first_chunk::<16>() else {

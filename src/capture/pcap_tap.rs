@@ -1,7 +1,7 @@
-//! One interface by libpcap: the backend for where our own ring cannot be had.
+//! One interface through libpcap: the backend where our own ring is not available.
 //!
 //! Owns: the handle. In: an interface and options. Out: frames, copied once into a pooled block.
-//! Never: waits.
+//! Never: blocks.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -20,12 +20,12 @@ use crate::model::LinkType;
 use crate::model::Nanos;
 use crate::model::Trust;
 
-/// Most frames of one block, so that a flood of small ones does not delay what is behind it.
+/// Maximum frames per block, so that a flood of small ones does not delay others.
 const FRAMES: usize = 4_096;
-/// libpcap gives frames away after so many milliseconds even if its buffer is not full.
+/// libpcap delivers frames after this time even if its buffer is not full.
 const TIMEOUT_MS: i32 = 40;
 
-/// An interface read by libpcap.
+/// An interface read through libpcap.
 pub(super) struct PcapTap {
     capture: Capture<Active>,
     link: LinkType,
@@ -36,7 +36,7 @@ pub(super) struct PcapTap {
     frames: Vec<FrameMeta>,
     at: usize,
     failed: bool,
-    /// libpcap's count at the last look.
+    /// libpcap's drop counter at the last call.
     dropped: u32,
 }
 
@@ -78,7 +78,7 @@ impl PcapTap {
         })
     }
 
-    /// The next frame of the present block.
+    /// The next frame of the current block.
     #[inline]
     pub(super) fn step(&mut self) -> Option<FrameMeta> {
         let meta = self.frames.get(self.at).copied()?;
@@ -86,7 +86,7 @@ impl PcapTap {
         Some(meta)
     }
 
-    /// Fills a block with what has come.
+    /// Fills a block with available frames.
     pub(super) fn refill(&mut self) -> bool {
         self.block = None;
         self.frames.clear();
@@ -108,7 +108,7 @@ impl PcapTap {
             let room = buffer.get_mut(filled..).and_then(|room| room.get_mut(..packet.data.len()));
             let Some(room) = room else { break };
             room.copy_from_slice(packet.data);
-            // With nanosecond precision the field of microseconds holds nanoseconds.
+            // With nanosecond precision, `tv_usec` holds nanoseconds.
             let (sec, nsec) = (packet.header.ts.tv_sec as u64, packet.header.ts.tv_usec as u64);
             self.frames.push(FrameMeta {
                 time: Nanos::from_secs(sec).plus(Nanos(nsec)),
@@ -127,12 +127,12 @@ impl PcapTap {
         !self.frames.is_empty()
     }
 
-    /// The block being read.
+    /// The current block.
     pub(super) fn block(&self) -> Option<&Arc<Block>> {
         self.block.as_ref()
     }
 
-    /// Whether the handle is of no more use.
+    /// Whether the handle is unusable.
     pub(super) fn failed(&self) -> bool {
         self.failed
     }
@@ -141,11 +141,11 @@ impl PcapTap {
     pub(super) fn drops(&mut self) -> u64 {
         let Ok(stats) = self.capture.stats() else { return 0 };
         let before = std::mem::replace(&mut self.dropped, stats.dropped);
-        // The count is 32 bits wide and wraps.
+        // The counter has 32 bits and wraps around.
         u64::from(stats.dropped.wrapping_sub(before))
     }
 
-    /// What to wait for.
+    /// The descriptor to poll.
     pub(super) fn fd(&self) -> i32 {
         self.capture.as_raw_fd()
     }

@@ -1,6 +1,6 @@
 //! The pcapng format: sections of blocks, several interfaces each with its own clock resolution.
 //!
-//! Owns: the present section's byte order and interfaces (capped at 65,535). In: bytes at a block's
+//! Owns: the current section's byte order and interfaces (capped at 65,535). In: bytes at a block's
 //! start. Out: [`Step`]. Never: I/O.
 //!
 //! Source: draft-ietf-opsawg-pcapng, section numbers below are of revision 02.
@@ -28,7 +28,7 @@ const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 const OPTION_TSRESOL: u16 = 9;
 const OPTION_TSOFFSET: u16 = 14;
 
-/// A frame names its interface in 16 bits from here on.
+/// Frames carry the interface number in 16 bits.
 const MAX_INTERFACES: usize = 65_535;
 
 /// How one unit of an interface's clock becomes nanoseconds.
@@ -58,7 +58,7 @@ impl Resolution {
         }
     }
 
-    /// How far apart two of its readings are.
+    /// The interval between two adjacent readings.
     #[inline]
     fn grain(self) -> Grain {
         match self {
@@ -87,7 +87,7 @@ struct Interface {
     snap_len: u32,
     resolution: Resolution,
     offset_secs: i64,
-    /// What was lost there.
+    /// The losses reported for it.
     told: Told,
 }
 
@@ -103,59 +103,59 @@ impl Interface {
     }
 }
 
-/// Where the reader stands in a pcapng file.
+/// The reader's state in a pcapng file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pcapng {
     order: Order,
     interfaces: Vec<Interface>,
-    /// Simple packets carry no time; they are given the time of the frame before.
+    /// Simple packets carry no time; they get the time of the frame before.
     last: Nanos,
-    /// Frames whose own time cannot be told in nanoseconds since 1970; treated as simple packets
-    /// are.
+    /// Frames whose time cannot be expressed in nanoseconds since 1970; treated like simple
+    /// packets.
     untimed: u64,
-    /// Blocks whose lengths break the format's rules, and which were read all the same.
+    /// Blocks whose lengths break the format's rules but which were read.
     odd: u64,
-    /// What the sections before this one say was lost.
+    /// Losses reported in earlier sections.
     lost: Drops,
 }
 
-/// Whether a file that begins so is a pcapng file.
+/// Whether a file with this start is a pcapng file.
 pub(super) fn is_pcapng(magic: [u8; 4]) -> bool {
     u32::from_le_bytes(magic) == SECTION
 }
 
 impl Pcapng {
-    /// Before the first section header, which sets the byte order.
+    /// The state before the first section header, which sets the byte order.
     pub(super) fn new() -> Pcapng {
         let (order, lost) = (Order::Little, Drops::default());
         Pcapng { order, interfaces: Vec::new(), last: Nanos::ZERO, untimed: 0, odd: 0, lost }
     }
 
-    /// What the file has said so far of frames that it lacks.
+    /// The losses reported so far.
     pub(super) fn drops(&self) -> Drops {
         let mut drops = self.lost;
         self.interfaces.iter().for_each(|interface| drops.add(interface.told));
         drops
     }
 
-    /// How many frames were given the time of the frame before, their own being impossible.
+    /// Frames that got the time of the frame before, because theirs was impossible.
     pub(super) fn untimed(&self) -> u64 {
         self.untimed
     }
 
-    /// How many blocks were read although their lengths break the format's rules.
+    /// Blocks that were read although their lengths break the format's rules.
     pub(super) fn odd(&self) -> u64 {
         self.odd
     }
 
-    /// What the block at the start of `rest` is. A section or interface block takes effect here, so
-    /// it is returned as [`Step::Skip`] only once all of it is present.
+    /// Classifies the block at the start of `rest`. A section or interface block takes effect here,
+    /// so [`Step::Skip`] is returned only once all of it is present.
     #[inline]
     pub(super) fn step(&mut self, rest: &[u8]) -> Step {
         let Some(head) = rest.first_chunk::<12>() else { return Step::NeedMore(12) };
         let kind = self.order.word(head, 0);
         if kind == SECTION {
-            // The type reads the same in both orders; the third word tells which one this section
+            // The type is the same in both byte orders; the third word shows which one this section
             // uses.
             let Some(order) = byte_order(head) else {
                 return Step::Malformed("a section header without its byte order magic");
@@ -191,8 +191,8 @@ impl Pcapng {
         }
     }
 
-    /// Asks for the whole block, and compares its two lengths. A block too long to be held is
-    /// refused: the known kinds have no reason to be.
+    /// Requires the whole block, and compares its two lengths. A block too long to buffer is
+    /// refused; blocks of the known types need not be that long.
     #[inline]
     fn whole(&mut self, rest: &[u8], len: u32) -> Result<u32, Step> {
         let whole = len as usize;
@@ -204,9 +204,9 @@ impl Pcapng {
         if trailer == len && len.is_multiple_of(4) { Ok(len) } else { self.odd_lengths(rest, len) }
     }
 
-    /// A block that some writer got wrong. Its length must be a multiple of 4 (section 3.1): where
-    /// it is not, the padding is either missing, or there and not counted, as the second length
-    /// tells. Where that says something else in a packet's block, the packet's own length decides.
+    /// A block with wrong lengths. A length must be a multiple of 4 (section 3.1). If it is not,
+    /// the padding is either missing, or present but not counted, as the second length tells. If
+    /// the second length of a packet block is something else, the packet's own length decides.
     #[cold]
     fn odd_lengths(&mut self, rest: &[u8], len: u32) -> Result<u32, Step> {
         let padded = len.next_multiple_of(4);
@@ -230,8 +230,7 @@ impl Pcapng {
         Ok(whole)
     }
 
-    /// Whether a block is one of a packet that fills it, or leaves room for options that can be
-    /// read to its end.
+    /// Whether a block contains a packet that fills it, or leaves room for well-formed options.
     fn holds_its_packet(&self, rest: &[u8], len: u32) -> bool {
         let kind = self.order.word(rest, 0);
         if !matches!(kind, PACKET_ENHANCED | PACKET_OBSOLETE) {
@@ -296,7 +295,7 @@ impl Pcapng {
         Step::Skip(u64::from(len))
     }
 
-    /// What an interface has lost (section 4.6). An odd block is no reason to give up the file.
+    /// Losses of an interface (section 4.6). A malformed block here does not reject the file.
     fn statistics(&mut self, body: &[u8], len: u32) -> Step {
         if let Some((fixed, options)) = body.split_first_chunk::<12>() {
             self.tell(self.order.word(fixed, 0), options, Told::statistics);
@@ -304,7 +303,7 @@ impl Pcapng {
         Step::Skip(u64::from(len))
     }
 
-    /// Gives the options of a block to what its interface tells.
+    /// Passes the options of a block to the interface's loss counters.
     #[cold]
     fn tell(&mut self, number: u32, mut options: &[u8], take: fn(&mut Told, Order, u16, &[u8])) {
         let Some(known) = self.interfaces.get(number as usize) else { return };
@@ -318,7 +317,7 @@ impl Pcapng {
         }
     }
 
-    /// One option: code, value, what follows. `None` at the end or where the lengths make no sense.
+    /// One option: code, value, rest. `None` at the end or if the lengths are inconsistent.
     fn option<'a>(&self, bytes: &'a [u8]) -> Option<(u16, &'a [u8], &'a [u8])> {
         let ([a, b, c, d], rest) = bytes.split_first_chunk::<4>()?;
         let (code, len) = (self.order.u16([*a, *b]), usize::from(self.order.u16([*c, *d])));

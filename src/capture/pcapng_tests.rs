@@ -1,6 +1,6 @@
-//! Tests of the pcapng format: clocks, lengths, blocks of writers that count wrong.
+//! Tests of the pcapng format: clocks, lengths, blocks of writers that miscount.
 //!
-//! Owns: nothing. In: blocks made by hand. Out: verdicts. Never: part of the program.
+//! Owns: nothing. In: hand-made blocks. Out: verdicts. Never: part of the program.
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn lengths_that_make_no_sense_are_refused() {
     assert_eq!(p.step(&block(32)[..7]), Step::NeedMore(12));
 }
 
-/// A section, an interface, and a packet block whose lengths are those given: first, second.
+/// A section, an interface, and a packet block with these two lengths.
 fn frame_of(lengths: (u32, u32), body: &[u8]) -> (Step, u64) {
     let block = |kind: u32, (first, second): (u32, u32), body: &[u8]| {
         let words = [kind.to_le_bytes(), first.to_le_bytes()].concat();
@@ -76,14 +76,14 @@ fn packets_of_writers_that_count_wrong_are_read() {
     };
     let padding = [0; 3];
     assert_eq!(told((40, 40), &padding), Some((5, 60, 40, 0)));
-    // Padding that is missing, or there and not counted.
+    // Padding that is missing, or present but not counted.
     assert_eq!(told((37, 37), &[]), Some((5, 60, 37, 1)));
     assert_eq!(told((37, 37), &padding), Some((5, 60, 40, 1)));
-    // A second length that says something else, with and without options behind the packet.
+    // A second length that disagrees, with and without options behind the packet.
     assert_eq!(told((40, 0), &padding), Some((5, 60, 40, 1)));
     let comment = [0, 0, 0, 1, 0, 2, 0, b'o', b'k', 0, 0, 0, 0, 0, 0];
     assert_eq!(told((52, 948), &comment), Some((5, 60, 52, 1)));
-    // Nothing says where it ends.
+    // Nothing tells where it ends.
     assert_eq!(told((44, 0), &[0, 0, 0, 9, 9, 9, 9]), None);
     assert_eq!(told((38, 0), &padding), None);
 }

@@ -1,7 +1,7 @@
-//! What became of one input file.
+//! The outcome of reading one input file.
 //!
 //! Owns: the verdict words and the report. In: facts from the reader. Out: one line of run.json.
-//! Never: a decision what to do about it.
+//! Never: decides how to proceed.
 
 use std::fmt;
 use std::path::Path;
@@ -13,27 +13,27 @@ use serde::Serializer;
 use crate::capture::drops::Drops;
 use crate::model::Nanos;
 
-/// How the reading of one file ended.
+/// How reading one file ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Read to its end.
+    /// Read to the end.
     Ok,
     /// A capture without a packet, or no bytes at all.
     Empty,
-    /// Ends inside a header, a packet or a compressed stream; what came before was used.
+    /// Ends inside a header, a packet or a compressed stream; the part before was used.
     Truncated,
-    /// Contradicts its own format; what came before was used.
+    /// Contradicts its own format; the part before was used.
     Malformed,
-    /// Not a capture file, or one of a kind that is not read.
+    /// Not a capture file, or of an unsupported kind.
     Unsupported,
     /// Could not be opened or read.
     Unreadable,
-    /// The same file as another input, by another name; read once, under the first.
+    /// The same file as another input, under another name; read once, under the first.
     Duplicate,
-    /// Unpacks to more than is allowed of its size; what came before was used.
+    /// Unpacks to more than its size allows; the part before was used.
     Refused,
-    /// Not read to its end, because the run was told to end; what came before was used.
+    /// Not read to the end because the run was stopped; the part before was used.
     Interrupted,
 }
 
@@ -53,25 +53,24 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What became of one input file.
+/// The outcome of reading one input file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileReport {
-    /// The path as it was found; `-` is standard input.
+    /// The path as found; `-` is standard input.
     #[serde(serialize_with = "path_lossy")]
     pub path: PathBuf,
-    /// Bytes of the file as stored: its size, or for a stream what was read of it.
+    /// Stored bytes of the file: its size, or for a stream the bytes read.
     pub bytes: u64,
-    /// SHA-256 of the stored bytes in lower-case hex, where it was asked for and all bytes were
-    /// read.
+    /// SHA-256 of the stored bytes in lower-case hex, if requested and all bytes were read.
     pub sha256: Option<String>,
     /// Why there is no hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256_note: Option<String>,
-    /// Frames handed out.
+    /// Frames returned.
     pub packets: u64,
-    /// Frames left out because their own header made no sense (the file as a whole still did).
+    /// Frames skipped because their record header was invalid (the file as a whole was not).
     pub packets_malformed: u64,
-    /// Frames that the file says were lost before it was written.
+    /// Frames that the file reports as lost.
     #[serde(skip_serializing_if = "is_none")]
     pub packets_dropped: Drops,
     /// Earliest packet time.
@@ -82,7 +81,7 @@ pub struct FileReport {
     pub last: Option<Nanos>,
     /// How it ended.
     pub verdict: Verdict,
-    /// Why the verdict is not `ok`, in words.
+    /// Why the verdict is not `ok`.
     pub reason: Option<String>,
 }
 
@@ -92,7 +91,7 @@ impl FileReport {
         FileReport::unread(path, Verdict::Unreadable, reason)
     }
 
-    /// The report of a second name of a file.
+    /// The report of a second name of the same file.
     pub fn duplicate(path: &Path, first: &Path) -> FileReport {
         let reason = format!("the same file as {}, which is read", first.display());
         FileReport::unread(path, Verdict::Duplicate, reason)

@@ -1,15 +1,15 @@
-//! What a file is, told by its first bytes and never by its name.
+//! Recognises file types by their first bytes, never by name.
 //!
-//! Owns: magic numbers of containers. In: the first bytes. Out: a kind. Never: I/O.
+//! Owns: magic numbers of containers. In: the first bytes. Out: a type. Never: I/O.
 
-/// What holds the capture.
+/// The compression of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Container {
-    /// Nothing: these are the capture's own bytes.
+    /// None: these are the capture's own bytes.
     Plain,
     /// RFC 1952.
     Gzip,
-    /// RFC 8878, also where a skippable frame comes first.
+    /// RFC 8878, also with a skippable frame first.
     Zstd,
     /// The .xz file format 1.1.
     Xz,
@@ -17,7 +17,7 @@ pub(super) enum Container {
     Bzip2,
 }
 
-/// Which container begins so.
+/// The container that starts with these bytes.
 pub(super) fn container_of(head: &[u8]) -> Container {
     match head {
         [0x1f, 0x8b, 8, ..] => Container::Gzip,
@@ -28,11 +28,11 @@ pub(super) fn container_of(head: &[u8]) -> Container {
     }
 }
 
-/// A name for bytes that are no capture we read, for the reason in a report.
+/// A name for a file that is not a supported capture, for the reason in its report.
 pub(super) fn describe(head: &[u8]) -> String {
     const TAR_MAGIC_AT: usize = 257;
     let known = match head {
-        // POSIX.1-2001 pax interchange format, and GNU's before it.
+        // POSIX.1-2001 pax interchange format, and the older GNU format.
         _ if head.get(TAR_MAGIC_AT..).is_some_and(|rest| rest.starts_with(b"ustar")) => {
             Some("a tar archive: unpack it first")
         }

@@ -1,8 +1,9 @@
-//! One input file as a run of frames.
+//! One input file as a sequence of frames.
 //!
-//! Owns: the cursor in the present block, the straddling tail, what is known about the file so far.
-//! In: stored bytes. Out: [`FrameMeta`] one by one, the block each stands in, and a [`FileReport`].
-//! Never: a change to a block after its first frame was handed out, or an allocation per frame.
+//! Owns: the cursor in the current block, the partial record at its end, the facts about the file
+//! so far.
+//! In: stored bytes. Out: [`FrameMeta`] one by one, the block of each, and a [`FileReport`].
+//! Never: changes a block after its first frame was returned, or allocates per frame.
 
 use std::io::Read;
 use std::path::Path;
@@ -34,12 +35,12 @@ use crate::model::LinkType;
 use crate::model::Nanos;
 use crate::model::Trust;
 
-/// Where one frame stands, and what its record header says.
+/// The location of a frame, and the fields of its record header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameMeta {
-    /// When the capture says it passed.
+    /// Its timestamp.
     pub time: Nanos,
-    /// How the frame begins.
+    /// Its link type.
     pub link: LinkType,
     /// Offset of the frame's bytes in its block.
     pub at: u32,
@@ -51,14 +52,14 @@ pub struct FrameMeta {
     pub number: u32,
     /// The capture interface within the file's section.
     pub interface: u16,
-    /// How finely its clock divides time.
+    /// The granularity of its clock.
     pub grain: Grain,
-    /// How far `time` is to be believed.
+    /// The trust in `time`.
     pub trust: Trust,
 }
 
 impl FrameMeta {
-    /// The frame itself, out of the block that holds it.
+    /// The frame itself, from the block that holds it.
     #[inline]
     pub fn frame<'a>(&self, block: &'a Block) -> Frame<'a> {
         let rest = block.bytes().get(self.at as usize..).unwrap_or_default();
@@ -72,7 +73,7 @@ enum Format {
     Pcapng(Box<Pcapng>),
 }
 
-/// One input file as a run of frames.
+/// One input file as a sequence of frames.
 pub struct FileSource {
     path: PathBuf,
     feed: Feed,
@@ -86,8 +87,8 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Opens an input and reads its file header. The error is the report of an input that can give
-    /// no frame: unreadable, unsupported, empty, or broken in its very header.
+    /// Opens an input and reads its file header. The error is the report of an input that yields no
+    /// frames: unreadable, unsupported, empty, or with a broken header.
     pub fn open(
         spec: &InputSpec,
         file_index: u16,
@@ -101,7 +102,7 @@ impl FileSource {
         }
     }
 
-    /// Reads bytes that are in memory as if they were the file `path`. The error is as for
+    /// Reads bytes in memory as if they were the file `path`. The error is as for
     /// [`FileSource::open`].
     pub fn from_bytes(
         path: &Path,
@@ -144,7 +145,7 @@ impl FileSource {
         }
     }
 
-    /// With a bound on what it may unpack to, as a multiple of what is stored.
+    /// Limits the unpacked size, as a multiple of the stored size.
     pub(super) fn with_ratio(mut self, max_ratio: u64) -> FileSource {
         self.feed.max_ratio = max_ratio;
         self
@@ -174,7 +175,7 @@ impl FileSource {
         Ok(())
     }
 
-    /// The next frame, or `None` at the end of what can be read. Its bytes are in
+    /// The next frame, or `None` at the end of the readable part. Its bytes are in
     /// [`FileSource::block`].
     #[inline]
     pub fn next_frame(&mut self) -> Option<FrameMeta> {
@@ -218,7 +219,7 @@ impl FileSource {
         }
     }
 
-    /// Whatever is not a frame. False at the end.
+    /// Handles a step that is not a frame. False at the end.
     #[cold]
     fn turn(&mut self, step: Step) -> bool {
         match step {
@@ -248,7 +249,7 @@ impl FileSource {
         true
     }
 
-    /// The block that holds the frame returned last.
+    /// The block of the frame returned last.
     #[inline]
     pub fn block(&self) -> &Arc<Block> {
         &self.feed.block
@@ -259,7 +260,7 @@ impl FileSource {
         self.feed.input.stored().map_or(0, Stored::bytes_read)
     }
 
-    /// Gives the file its final index, before any of its blocks was handed out.
+    /// Sets the final file index, before any block is shared.
     pub(super) fn set_file(&mut self, file_index: u16) {
         self.feed.file = file_index;
         if let Some(block) = Arc::get_mut(&mut self.feed.block) {
@@ -267,7 +268,7 @@ impl FileSource {
         }
     }
 
-    /// What keeps a file that was read to its end from being `ok`.
+    /// Why a file that was read to its end is not `ok`.
     fn blemish(&self) -> Option<(Verdict, String)> {
         let untimed = match &self.format {
             Format::Pcap(_) => 0,
@@ -292,8 +293,8 @@ impl FileSource {
         (self.packets == 0).then(|| (Verdict::Empty, "no packets".to_owned()))
     }
 
-    /// Ends the reading and says what became of the file. Where a hash is wanted, the rest of the
-    /// stored bytes is read for it.
+    /// Ends reading and returns the report. If a hash is wanted, the rest of the stored bytes is
+    /// read for it.
     pub fn verdict(mut self) -> FileReport {
         let (verdict, reason) = match self.feed.stop.take().or_else(|| self.blemish()) {
             Some((verdict @ (Verdict::Refused | Verdict::Interrupted), reason)) => {
@@ -325,15 +326,15 @@ impl FileSource {
     }
 }
 
-/// Fills blocks from the input. A block is filled while this alone owns its buffer, then frozen,
-/// then read.
+/// Fills blocks from the input. A block is filled while its buffer is not shared, then frozen, then
+/// read.
 struct Feed {
     input: Unpacked,
     pool: Arc<BlockPool>,
     file: u16,
     block: Arc<Block>,
     at: usize,
-    /// Bytes still to be stepped over beyond the present block.
+    /// Bytes still to skip beyond the current block.
     skip: u64,
     ended: bool,
     stop: Option<(Verdict, String)>,
@@ -362,7 +363,7 @@ impl Feed {
         self.skip = len - here;
     }
 
-    /// Makes at least `n` bytes visible at the cursor, in a new block where needed; false where the
+    /// Makes at least `n` bytes available at the cursor, in a new block if needed; false if the
     /// input has fewer.
     fn need(&mut self, n: usize) -> bool {
         if self.rest().len() < n && !self.ended {
@@ -390,10 +391,10 @@ impl Feed {
         self.at = 0;
     }
 
-    /// Some bytes; 0 only at the end, which an error also is.
+    /// Reads some bytes; 0 at the end or after an error.
     fn read(&mut self, space: &mut [u8]) -> usize {
         let read = self.input.read(space);
-        // A decompressor takes an early end of its input for an error.
+        // A decompressor reports an early end of its input as an error.
         let why = if self.input.stored().is_some_and(Stored::is_interrupted) {
             Some((Verdict::Interrupted, "the run was told to end".to_owned()))
         } else {

@@ -1,13 +1,13 @@
-//! One step through the records of a capture file: what the bytes at the cursor are.
+//! One step through the records of a capture file.
 //!
-//! Owns: the answer type shared by the formats, and integers in either byte order.
+//! Owns: the step type shared by the formats, and integers in either byte order.
 //! In: bytes. Out: [`Step`]. Never: I/O.
 
 use crate::model::Grain;
 use crate::model::LinkType;
 use crate::model::Nanos;
 
-/// Integers of a file whose writer chose the byte order.
+/// The byte order of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// Least significant byte first.
@@ -40,7 +40,7 @@ impl Order {
         }
     }
 
-    /// The `n`th 32-bit word of `bytes`; 0 where there is none.
+    /// The `n`th 32-bit word of `bytes`; 0 if absent.
     #[inline]
     pub(super) fn word(self, bytes: &[u8], n: usize) -> u32 {
         bytes.get(n * 4..).and_then(|b| b.first_chunk()).map_or(0, |b| self.u32(*b))
@@ -57,26 +57,26 @@ pub(super) struct RawFrame {
     pub(super) captured: u32,
     pub(super) wire_len: u32,
     pub(super) interface: u16,
-    /// How finely its clock divides time, by what the file says.
+    /// The granularity of its clock, as the file states it.
     pub(super) grain: Grain,
     /// Whether the time is its own; else it is that of the frame before.
     pub(super) timed: bool,
 }
 
-/// What stands at the cursor. Lengths count from the start of the record.
+/// What is at the cursor. Lengths count from the start of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// A frame; the record is `len` bytes long.
     Frame(RawFrame, u64),
-    /// A record without a frame, wholly understood or of no interest, `len` bytes long.
+    /// A record without a frame, or of an unknown type, `len` bytes long.
     Skip(u64),
-    /// A frame that cannot be used although the file goes on after `len` bytes.
+    /// An unusable frame; the file continues after `len` bytes.
     BadFrame(&'static str, u64),
-    /// At least so many bytes are needed at the cursor. Never more than [`MAX_NEED`].
+    /// At least this many bytes are needed at the cursor. Never more than [`MAX_NEED`].
     NeedMore(usize),
-    /// The structure contradicts itself; nothing after this can be trusted.
+    /// The structure contradicts itself; nothing behind it can be trusted.
     Malformed(&'static str),
 }
 
-/// The most bytes a format may ask to see at once: the longest frame, its header and some options.
+/// The most bytes a format may request at once: the longest frame, its header and some options.
 pub(super) const MAX_NEED: usize = super::block::MAX_FRAME + 65_536;

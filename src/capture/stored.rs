@@ -1,4 +1,4 @@
-//! The bytes of an input as they are stored: counted, hashed in passing, with failures remembered.
+//! The stored bytes of an input: counted, hashed while reading, with errors remembered.
 //!
 //! Owns: the open file or stream. In: read(2). Out: the same bytes. Never: interpretation.
 
@@ -17,23 +17,23 @@ use crate::capture::Interrupt;
 use crate::capture::ReadOptions;
 use crate::capture::inputs::InputSpec;
 
-/// Whether the stored bytes of a file are hashed while they pass.
+/// Whether to hash the stored bytes of a file while reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HashPolicy {
     /// No hash.
     Never,
-    /// A hash for files up to so many bytes.
+    /// Hash files up to this many bytes.
     UpTo(u64),
-    /// A hash for every file.
+    /// Hash every file.
     Always,
 }
 
-/// Bytes asked of the system at once on behalf of a decompressor.
+/// Read size for decompressors.
 const READ_BYTES: usize = 65_536;
 
-/// An open input. Plain files are read straight into the caller's buffer; decompressors use the
+/// An open input. Plain files are read directly into the caller's buffer; decompressors use the
 /// small buffer of the [`BufRead`] side. The two must not be mixed after the first bytes were
-/// peeked at.
+/// peeked.
 pub(super) struct Stored {
     inner: Box<dyn Read + Send>,
     buffer: Vec<u8>,
@@ -44,7 +44,7 @@ pub(super) struct Stored {
     hash: Hash,
     failure: Option<String>,
     ended: bool,
-    /// What to wait for before each read, where the input is no regular file.
+    /// The descriptor to poll before each read, unless the input is a regular file.
     stream: Option<OwnedFd>,
     interrupt: Interrupt,
     interrupted: bool,
@@ -64,12 +64,11 @@ impl Stored {
         }
         let interrupt = options.interrupt.clone();
         if spec.is_stdin() {
-            // Not by way of the standard library's buffer, which nobody could wait for.
+            // Not through the standard library's buffer, which cannot be polled.
             let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
             return Stored::stream(file, policy, interrupt);
         }
-        // Without waiting: a pipe that nobody has begun to write to is waited for like one that
-        // has nothing to read yet.
+        // Non-blocking: a pipe without a writer yet is waited for like an empty one.
         let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&spec.path)?;
         let meta = file.metadata()?;
         if meta.is_dir() {
@@ -81,13 +80,13 @@ impl Stored {
         Ok(Stored { interrupt, ..Stored::new(Box::new(file), Some(meta.len()), policy) })
     }
 
-    /// A pipe or device: each read is waited for, so that the wait can be ended.
+    /// A pipe or device: each read is preceded by a poll that can be interrupted.
     fn stream(file: File, policy: HashPolicy, interrupt: Interrupt) -> io::Result<Stored> {
         let stream = Some(file.as_fd().try_clone_to_owned()?);
         Ok(Stored { stream, interrupt, ..Stored::new(Box::new(file), None, policy) })
     }
 
-    /// Over any reader; `size` is its length in bytes where that is known.
+    /// Wraps any reader; `size` is its length in bytes, if known.
     pub(super) fn new(
         inner: Box<dyn Read + Send>,
         size: Option<u64>,
@@ -115,7 +114,7 @@ impl Stored {
         }
     }
 
-    /// Whether reading ended early because that was wished for, or is to.
+    /// Whether reading was stopped early, or is to be.
     pub(super) fn is_interrupted(&self) -> bool {
         self.interrupted
             || match self.stream {
@@ -129,17 +128,17 @@ impl Stored {
         self.read
     }
 
-    /// Its size, or where that is unknown what was read.
+    /// The size, or if unknown the bytes read.
     pub(super) fn stored_bytes(&self) -> u64 {
         self.size.map_or(self.read, |size| size.max(self.read))
     }
 
-    /// What the system said when a read failed.
+    /// The system's message for a failed read.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
-    /// The first `n` bytes (fewer where the input is shorter), which a later read returns again.
+    /// The first `n` bytes (fewer if the input is shorter), without consuming them.
     pub(super) fn peek(&mut self, n: usize) -> &[u8] {
         if self.buffer.is_empty() {
             self.buffer = vec![0; READ_BYTES];
@@ -159,8 +158,8 @@ impl Stored {
         self.buffer.get(self.at..self.len).unwrap_or_default()
     }
 
-    /// Reads what is left of a file so that the hash covers all of it; then the hash or why there
-    /// is none. What is left of a pipe or device may be without an end.
+    /// Reads the rest of a file so that the hash covers all of it; returns the size, the hash, or
+    /// why there is none. The rest of a pipe or device may be endless and is not read.
     pub(super) fn finish(mut self) -> (u64, Option<String>, Option<String>) {
         let mut scratch = vec![0; READ_BYTES];
         while matches!(self.hash, Hash::Running(..)) && self.has_more() && self.stream.is_none() {

@@ -1,7 +1,7 @@
-//! One interface: its frames, by a ring or by libpcap, through its ups and downs.
+//! One interface, captured by ring or libpcap, across link and interface changes.
 //!
-//! Owns: the open capture of one interface, what was counted for it. In: a name and options. Out:
-//! frames, counts. Never: gives an interface up: what went away is looked for again.
+//! Owns: the open capture of one interface, its counters. In: a name and options. Out: frames,
+//! counts. Never: gives an interface up: one that went away is looked for again.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -25,11 +25,11 @@ use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Error;
 
-/// What reads an interface's frames.
+/// The open capture of an interface.
 enum Feed {
     Ring(Box<Ring>),
     Pcap(Box<PcapTap>),
-    /// The interface is gone; it is looked for.
+    /// The interface is gone and is looked for.
     Gone,
 }
 
@@ -37,9 +37,9 @@ enum Feed {
 pub struct Tap {
     /// Its name.
     pub name: String,
-    /// Frames it has given.
+    /// Frames captured.
     pub frames: u64,
-    /// Times it went down or away.
+    /// How often it went down or away.
     pub downs: u64,
     /// Frames dropped in its ring.
     pub ring_drops: u64,
@@ -47,19 +47,19 @@ pub struct Tap {
     pub nic_drops: u64,
     file: u16,
     feed: Feed,
-    /// Known to be down or gone, and told.
+    /// Known to be down or gone, and reported.
     down: bool,
-    /// An error was noted since the last look.
+    /// An error was seen since the last maintenance.
     troubled: bool,
     shut: bool,
-    /// A socket to ask about interfaces by.
+    /// A socket for interface queries.
     control: OwnedFd,
     options: LiveOptions,
     filter: Option<Vec<Instruction>>,
     pool: Arc<BlockPool>,
-    /// The index that the interface had when the feed was opened.
+    /// The interface index when the capture was opened.
     index: Option<u32>,
-    /// The card's own count at the last look.
+    /// The card's own counter at the last read.
     nic_seen: Option<u64>,
 }
 
@@ -118,7 +118,7 @@ impl Tap {
         Ok(())
     }
 
-    /// The next frame of the present block.
+    /// The next frame of the current block.
     #[inline]
     pub(super) fn step(&mut self) -> Option<FrameMeta> {
         let mut meta = match &mut self.feed {
@@ -127,12 +127,12 @@ impl Tap {
             Feed::Gone => None,
         }?;
         self.frames += 1;
-        // Ordinals go on where an interface was opened again.
+        // Numbering continues when an interface is reopened.
         meta.number = u32::try_from(self.frames).unwrap_or(u32::MAX);
         Some(meta)
     }
 
-    /// Takes the next block, if there is one.
+    /// Takes the next block, if available.
     pub(super) fn refill(&mut self) -> bool {
         match &mut self.feed {
             Feed::Ring(ring) => ring.refill(),
@@ -141,7 +141,7 @@ impl Tap {
         }
     }
 
-    /// The block being read.
+    /// The current block.
     #[inline]
     pub(super) fn block(&self) -> Option<&Arc<Block>> {
         match &self.feed {
@@ -151,32 +151,32 @@ impl Tap {
         }
     }
 
-    /// Whether frames are stamped by the card's clock.
+    /// Whether the card's clock timestamps the frames.
     pub fn stamps_in_hardware(&self) -> bool {
         self.options.hardware_stamps
     }
 
-    /// Receives nothing more.
+    /// Stops receiving.
     pub(super) fn shut(&mut self) {
         self.shut = true;
         if let Feed::Ring(ring) = &self.feed {
-            // Where it fails, what still comes is read until the run's own limit ends it.
+            // If it fails, frames are read until the run's own limit ends it.
             let _ = ring.shut();
         }
     }
 
-    /// Whether the next block of the ring is there.
+    /// Whether the next ring block is available.
     pub(super) fn has_come(&self) -> bool {
         matches!(&self.feed, Feed::Ring(ring) if ring.has_come())
     }
 
-    /// Waits until one of the taps may have frames, or for `millis`. `fds` is room to work in.
+    /// Waits at most `millis` until one of the taps has frames. `fds` is scratch space.
     pub(super) fn wait(taps: &mut [Tap], fds: &mut Vec<libc::pollfd>, millis: u32) {
         let mut millis = millis;
         fds.clear();
         for tap in taps.iter() {
             let (fd, events) = match &tap.feed {
-                // Readable says nothing while a block is out: look again in a moment.
+                // "Readable" means nothing while a block is lent: check again shortly.
                 Feed::Ring(ring) if ring.lends() => {
                     millis = millis.min(1);
                     (ring.fd().as_raw_fd(), 0)
@@ -185,12 +185,12 @@ impl Tap {
                 Feed::Pcap(tap) => (tap.fd(), libc::POLLIN),
                 Feed::Gone => continue,
             };
-            // What is in trouble says so on and on; it is looked after once a second.
+            // A failed socket stays readable; maintenance looks after it once a second.
             if !tap.down && !tap.troubled {
                 fds.push(libc::pollfd { fd, events, revents: 0 });
             }
         }
-        // An interruption is as good as a packet: the caller looks at everything again.
+        // An interruption is as good as a packet: the caller checks everything again.
         let _ = sys::poll(fds, i32::try_from(millis).unwrap_or(i32::MAX));
         for fd in fds.iter().filter(|fd| fd.revents & (libc::POLLERR | libc::POLLHUP) != 0) {
             let theirs = |tap: &&mut Tap| tap.fd() == Some(fd.fd);
@@ -211,7 +211,7 @@ impl Tap {
         }
     }
 
-    /// The kernel has noted an error on the socket. Taken, so that waiting waits again.
+    /// The kernel reported a socket error. It is cleared, so that waiting works again.
     fn note_trouble(&mut self) {
         if let Feed::Ring(ring) = &self.feed {
             let _ = ring.trouble();
@@ -219,8 +219,8 @@ impl Tap {
         self.troubled = true;
     }
 
-    /// Counts, and mends: see [`crate::capture::live::LiveSource::look_after`]. `drained` says that
-    /// everything received has been given.
+    /// Counts and recovers: see [`crate::capture::live::LiveSource::look_after`]. `drained` says
+    /// that everything received was returned.
     pub(super) fn look_after(&mut self, drained: bool, counters: &mut Counters) -> Option<String> {
         self.count(counters);
         if self.shut {
@@ -228,7 +228,7 @@ impl Tap {
         }
         let index = sys::index_of(self.control.as_fd(), &self.name);
         let up = index.is_some() && sys::is_up(self.control.as_fd(), &self.name).unwrap_or(false);
-        // Gone, or another of the same name: what was opened hears nothing more.
+        // Gone, or another interface of the same name: the open socket receives nothing more.
         let failed = matches!(&self.feed, Feed::Pcap(tap) if tap.failed());
         let stale = index != self.index || failed;
         let well = up && (!stale || (drained && self.reopen().is_ok()));
@@ -249,7 +249,7 @@ impl Tap {
         }
     }
 
-    /// Reads what the kernel and the card have counted.
+    /// Reads the counters of the kernel and the card.
     pub(super) fn count(&mut self, counters: &mut Counters) {
         let (drops, freezes) = match &mut self.feed {
             Feed::Ring(ring) => {
@@ -261,7 +261,7 @@ impl Tap {
         };
         let seen = self.index.and_then(|index| nic_drops(&self.name, index));
         let nic = match (self.nic_seen, seen) {
-            // An interface that was made anew counts from nought.
+            // A recreated interface counts from zero.
             (Some(before), Some(now)) => now.checked_sub(before).unwrap_or(now),
             _ => 0,
         };
@@ -279,8 +279,8 @@ impl Tap {
     }
 }
 
-/// Compiles a filter for an interface: by libpcap on that interface, for what the program must look
-/// like depends on the link type and on where the kernel keeps VLAN tags.
+/// Compiles a filter through libpcap on the interface itself: the program depends on the link type
+/// and on where the kernel keeps VLAN tags.
 fn compile(name: &str, expression: &str, snaplen: u32) -> Result<Vec<Instruction>, Error> {
     let opened = pcap::Capture::from_device(name).and_then(pcap::Capture::open);
     let capture = opened.map_err(|e| cannot_open(name, &io::Error::other(e.to_string())))?;

@@ -130,10 +130,10 @@ pub(super) fn pcapng() -> Vec<u8> {
     w.out
 }
 
-/// A frame as a test compares it: everything but its place in a block.
+/// A frame as tests compare it: everything but its position in a block.
 pub(super) type Seen = (u64, u16, u32, u32, u16, Vec<u8>);
 
-/// Hands out at most `step` bytes a read, and now and then an interruption.
+/// Returns at most `step` bytes per read, and an occasional interruption.
 pub(super) struct Throttle {
     pub(super) bytes: Vec<u8>,
     pub(super) at: usize,
@@ -156,7 +156,7 @@ impl Read for Throttle {
 }
 
 /// Reads all frames in `block_bytes` blocks from `step`-byte reads. Blocks are kept to the end, and
-/// the frames are looked at only then, so that a block changed too late would show.
+/// frames are examined only then, so that a block modified too late would be noticed.
 pub(super) fn read_all(bytes: &[u8], block_bytes: usize, step: usize) -> (Vec<Seen>, FileReport) {
     let pool = BlockPool::new(block_bytes, 4);
     let throttle = Throttle { bytes: bytes.to_vec(), at: 0, step, interrupt: false };

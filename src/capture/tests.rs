@@ -1,4 +1,4 @@
-//! What holds for every file, whole or broken.
+//! Properties of every file, intact or broken.
 //!
 //! Owns: properties of the read path and of the merge. In: made captures. Out: assertions.
 //! Never: a file that is not made here.
@@ -147,7 +147,7 @@ fn every_container_is_told_by_content_and_may_hold_several_streams() {
     }
 }
 
-/// What `xz -6 --block-size=120` and `xz -0 --check=sha256` (5.4.1) make of the three samples.
+/// The output of `xz -6 --block-size=120` and `xz -0 --check=sha256` (5.4.1) for the three samples.
 const XZ_TWO_BLOCKS: &str = concat!(
     "fd377a585a000004e6d6b4460200210116000000742fe5a3e00077002e5d006a30d1c87d8bf8099baf1fcc79",
     "027d5910231d1ad8daa4032a319ae73d4acb9349e41712d761a04124a6fbd70000000000c236860efb585f95",
@@ -363,7 +363,7 @@ fn files_are_merged_by_time_whatever_their_names() {
     let (b, reports, late) = merged(&two, 256);
     assert_eq!(a, b);
     assert_eq!((a.len(), late), (86, 0));
-    // The pcapng file steps back by itself; without its frames the run is sorted.
+    // The pcapng file steps back; without its frames the sequence is sorted.
     let times: Vec<_> =
         a.iter().filter(|(_, b)| matches!(b[..], [1 | 2, _])).map(|x| x.0).collect();
     assert!(times.is_sorted());
@@ -436,18 +436,18 @@ fn what_a_pcapng_says_it_lost_is_summed_by_section_and_interface() {
     w.interface(1, None, None);
     w.interface(1, None, None);
     w.enhanced(0, 1_000_000, b"abcd");
-    // isb_ifrecv is no loss; later statistics go on counting.
+    // isb_ifrecv is no loss; counters continue in later statistics.
     statistics(&mut w, 0, &[(4, 1_000), (5, 100), (7, 3)]);
     statistics(&mut w, 0, &[(4, 2_000), (5, 500)]);
     statistics(&mut w, 1, &[(7, 20)]);
-    // Of an interface that was never described, and one too short for its fixed part.
+    // For an interface that was never described, and one too short for its fixed part.
     statistics(&mut w, 7, &[(5, 9_999)]);
     w.block(5, |w| w.u32(0));
     w.big = false;
     w.section();
     w.interface(1, None, None);
     statistics(&mut w, 0, &[(5, 1)]);
-    // epb_dropcount behind a comment; the obsolete block has its own, and one that is not known.
+    // epb_dropcount behind a comment; the obsolete block has its own field, once with "unknown".
     for drops in [2u64, 40] {
         w.block(6, |w| {
             [0, 0, 2_000_000, 3, 3].into_iter().for_each(|word| w.u32(word));

@@ -1,7 +1,7 @@
 //! Decompression: stored bytes in, the capture's own bytes out, streaming and with bounded memory.
 //!
 //! Owns: the choice of decompressor and its limits. In: [`Stored`]. Out: plain bytes.
-//! Never: a name, a second level of compression, or a read after an error.
+//! Never: file names, a second level of compression, or a read after an error.
 
 use std::io;
 use std::io::Read;
@@ -15,7 +15,7 @@ use crate::capture::sniff::container_of;
 use crate::capture::stored::Stored;
 use crate::capture::xz::Xz;
 
-/// Largest window of a zstd frame, as a power of two: 128 MiB, what zstd itself accepts unasked.
+/// Largest window of a zstd frame, as a power of two: 128 MiB, the default limit of zstd itself.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 /// The capture's own bytes.
@@ -28,7 +28,7 @@ pub(super) enum Unpacked {
 }
 
 impl Unpacked {
-    /// Chooses by the first bytes.
+    /// Chooses the decompressor by the first bytes.
     pub(super) fn new(mut stored: Stored) -> io::Result<Unpacked> {
         Ok(match container_of(stored.peek(6)) {
             Container::Plain => Unpacked::Plain(stored),
@@ -43,7 +43,7 @@ impl Unpacked {
         })
     }
 
-    /// The stored bytes below.
+    /// The underlying stored bytes.
     pub(super) fn stored(&self) -> Option<&Stored> {
         match self {
             Unpacked::Plain(stored) => Some(stored),
@@ -54,7 +54,7 @@ impl Unpacked {
         }
     }
 
-    /// Gives the stored bytes back, to be hashed to their end.
+    /// Returns the underlying stored bytes, to be hashed to their end.
     pub(super) fn into_stored(self) -> Option<Stored> {
         match self {
             Unpacked::Plain(stored) => Some(stored),
@@ -65,18 +65,18 @@ impl Unpacked {
         }
     }
 
-    /// Whether the bytes are fewer as stored.
+    /// Whether the input is compressed.
     pub(super) fn is_packed(&self) -> bool {
         !matches!(self, Unpacked::Plain(_))
     }
 
-    /// What an error of `read` says about the file.
+    /// The verdict for an error of `read`.
     pub(super) fn judge(&self, error: &io::Error) -> (Verdict, String) {
         if let Some(failure) = self.stored().and_then(Stored::failure) {
             return (Verdict::Unreadable, failure.to_owned());
         }
         let text = error.to_string();
-        // The zstd library has no code of its own for a window over the limit.
+        // The zstd library has no error code of its own for a window over the limit.
         let over_limit = text.contains("too much memory");
         match error.kind() {
             io::ErrorKind::UnexpectedEof => {

@@ -4,8 +4,9 @@
 //! plain bytes. Never: a dictionary above its cap, recursion over hostile input, or a read after an
 //! error.
 //!
-//! Source: "The .xz File Format" version 1.1.0. The container is read here and not by the LZMA
-//! crate, because there the file alone decides how much memory the dictionary takes (up to 4 GiB).
+//! Source: "The .xz File Format" version 1.1.0. The container is parsed here and not by the LZMA
+//! crate, because with the crate the file alone decides how much memory the dictionary takes (up to
+//! 4 GiB).
 
 use std::io;
 use std::io::BufRead;
@@ -15,15 +16,15 @@ use lzma_rust2::Lzma2Reader;
 use sha2::Digest;
 use sha2::Sha256;
 
-/// Largest dictionary: what `xz -9` uses.
+/// Largest dictionary: that of `xz -9`.
 const DICTIONARY_MAX: u64 = 64 << 20;
 
-/// Dictionaries are cleared before use, so that many empty blocks could cost much work for few
-/// bytes. Their sum may be this much, and more in proportion to what the file really yields.
+/// Dictionaries are cleared before use, so many empty blocks could cost much work for few bytes.
+/// The sum of dictionary sizes may reach this, and more in proportion to the bytes decoded.
 const CLEARED_FREE: u64 = 4 << 30;
 const CLEARED_PER_BYTE: u64 = 1_024;
 
-/// Most bytes decoded at once.
+/// Maximum bytes decoded at once.
 const READ_MAX: usize = 1_024;
 
 const MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
@@ -53,7 +54,7 @@ impl<R: BufRead> Xz<R> {
         Xz { state: State::Outside(inner), check: Check::None(0), cleared: 0, yielded: 0 }
     }
 
-    /// The reader below.
+    /// The underlying reader.
     pub(super) fn inner(&self) -> Option<&R> {
         match &self.state {
             State::Outside(c) | State::Inside(c) | State::Over(Some(c)) => Some(&c.inner),
@@ -62,7 +63,7 @@ impl<R: BufRead> Xz<R> {
         }
     }
 
-    /// Gives the reader below back.
+    /// Returns the underlying reader.
     pub(super) fn into_inner(self) -> Option<R> {
         match self.state {
             State::Outside(c) | State::Inside(c) | State::Over(Some(c)) => Some(c.inner),
@@ -83,7 +84,7 @@ impl<R: BufRead> Xz<R> {
         Ok(true)
     }
 
-    /// The dictionary size of the next block, or `None` where the stream's index begins.
+    /// The dictionary size of the next block, or `None` if the stream's index starts.
     fn start_block(&mut self, from: &mut Counted<R>) -> io::Result<Option<u32>> {
         from.count = 0;
         let [size] = from.array::<1>()?;
@@ -119,7 +120,7 @@ impl<R: BufRead> Xz<R> {
         }
     }
 
-    /// One step; `Some(n)` when `n` bytes were written or all is over.
+    /// One step; `Some(n)` when `n` bytes were written or at the end.
     fn turn(&mut self, out: &mut [u8]) -> io::Result<Option<usize>> {
         match std::mem::replace(&mut self.state, State::Over(None)) {
             State::Over(inner) => {
@@ -155,8 +156,7 @@ impl<R: BufRead> Xz<R> {
         mut lzma: Box<Lzma2Reader<Counted<R>>>,
         out: &mut [u8],
     ) -> io::Result<Option<usize>> {
-        // On an error the LZMA crate forgets what it has already decoded in the same call: keep
-        // that small.
+        // On an error the LZMA crate discards what it decoded in the same call, so keep that small.
         let space = out.len().min(READ_MAX);
         match lzma.read(out.get_mut(..space).unwrap_or_default()) {
             Ok(0) => {
@@ -195,7 +195,7 @@ impl<R: BufRead> Read for Xz<R> {
     }
 }
 
-/// Steps over stream padding (section 2.2); the buffer holds the first byte of what follows.
+/// Skips stream padding (section 2.2); the buffer holds the first byte behind it.
 fn next_stream<R: BufRead>(from: &mut Counted<R>) -> io::Result<Option<[u8; 6]>> {
     loop {
         let mut byte = [0];
@@ -209,7 +209,7 @@ fn next_stream<R: BufRead>(from: &mut Counted<R>) -> io::Result<Option<[u8; 6]>>
     }
 }
 
-/// Reads the index and the footer (sections 4 and 2.1.2) after the index indicator.
+/// Reads the index and the footer (sections 4 and 2.1.2) behind the index indicator.
 fn end_stream<R: BufRead>(from: &mut Counted<R>) -> io::Result<()> {
     let records = from.varint()?;
     for _ in 0..records {
@@ -224,7 +224,7 @@ fn end_stream<R: BufRead>(from: &mut Counted<R>) -> io::Result<()> {
     }
 }
 
-/// The dictionary size that a whole block header (section 3.1) asks for.
+/// The dictionary size in a block header (section 3.1).
 fn dictionary_of(header: &[u8]) -> io::Result<u32> {
     let (body, crc) = header.split_last_chunk::<4>().ok_or_else(|| bad("xz: a short header"))?;
     if Crc32::of(body) != u32::from_le_bytes(*crc) {
@@ -241,7 +241,7 @@ fn dictionary_of(header: &[u8]) -> io::Result<u32> {
         let what = "xz: a filter other than LZMA2";
         return Err(io::Error::new(io::ErrorKind::Unsupported, what));
     }
-    // Section 5.3.1: two bits of mantissa, the rest is exponent.
+    // Section 5.3.1: two bits of mantissa, the rest is the exponent.
     match rest.array::<1>()? {
         [40] => Ok(u32::MAX),
         [bits @ 0..=39] => Ok((2 | u32::from(bits & 1)) << (bits / 2 + 11)),
@@ -253,7 +253,7 @@ fn bad(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Counts what passes, to know how much padding follows.
+/// Counts bytes, to know how much padding follows.
 struct Counted<R> {
     inner: R,
     count: u64,
@@ -303,7 +303,7 @@ impl<R: BufRead> Read for Counted<R> {
     }
 }
 
-/// The integrity check of a block (section 2.1.1.2). Kinds without a name are stepped over.
+/// The integrity check of a block (section 2.1.1.2). Unassigned types are skipped.
 enum Check {
     None(usize),
     Crc32(Crc32),

@@ -1,12 +1,12 @@
-//! The memory that the kernel and this process share: blocks that belong to one of them at a time.
+//! The memory shared between kernel and process: each block belongs to one of them at a time.
 //!
-//! Owns: the mapping; who holds each block. In: a socket with a ring. Out: [`Lent`] blocks.
-//! Never: a reference into a block that is the kernel's, or two owners of one block.
+//! Owns: the mapping; which blocks are lent. In: a socket with a ring. Out: [`Lent`] blocks.
+//! Never: a reference into a block owned by the kernel, or two owners of one block.
 //!
-//! A block's status word says whose it is (`Documentation/networking/packet_mmap.rst`): the kernel
-//! fills a block and stores `TP_STATUS_USER`; the last drop of what was made of it stores
-//! `TP_STATUS_KERNEL`. Until then the kernel neither writes to it nor skips it: a full ring drops
-//! frames and counts them.
+//! A block's status word says who owns it (`Documentation/networking/packet_mmap.rst`): the kernel
+//! fills a block and stores `TP_STATUS_USER`; dropping the last handle of the block stores
+//! `TP_STATUS_KERNEL`. Until then the kernel neither writes to the block nor skips it: a full ring
+//! drops frames and counts them.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -20,15 +20,15 @@ use std::sync::atomic::Ordering;
 
 /// `struct tpacket_block_desc` with its `tpacket_hdr_v1`, in bytes.
 const HEAD: usize = 48;
-/// Where `block_status` stands in it; number of packets, first offset and length follow.
+/// Offset of `block_status` in it; number of packets, first offset and length follow.
 const STATUS: usize = 8;
 
 /// Size and number of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {
-    /// Bytes of a block: a power of two, a multiple of the page.
+    /// Bytes per block: a power of two, a multiple of the page size.
     pub(super) block_bytes: usize,
-    /// How many.
+    /// Number of blocks.
     pub(super) blocks: usize,
 }
 
@@ -37,15 +37,16 @@ pub(super) struct Geometry {
 pub(super) struct Map {
     base: NonNull<u8>,
     geometry: Geometry,
-    /// Blocks that this process holds.
+    /// Blocks held by this process.
     lent: Box<[AtomicBool]>,
     count: AtomicUsize,
 }
 
-// SAFETY: the mapping belongs to no thread; `lent` and the status words say who may touch a block.
-unsafe impl Send for Map {}
-// SAFETY: as above; shared access goes through atomics, or through a `Lent` that is alone with its
+// SAFETY: the mapping is not tied to a thread; `lent` and the status words say who may access a
 // block.
+unsafe impl Send for Map {}
+// SAFETY: as above; shared access is through atomics, or through a `Lent` with exclusive access to
+// its block.
 unsafe impl Sync for Map {}
 
 impl Map {
@@ -54,7 +55,7 @@ impl Map {
         let len = geometry.block_bytes * geometry.blocks;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let fd = socket.as_raw_fd();
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory in use.
+        // SAFETY: a new mapping at an address chosen by the kernel touches no memory in use.
         let base =
             unsafe { libc::mmap(std::ptr::null_mut(), len, access, libc::MAP_SHARED, fd, 0) };
         let base = NonNull::new(base.cast::<u8>()).filter(|_| base != libc::MAP_FAILED);
@@ -63,29 +64,29 @@ impl Map {
         Ok(Arc::new(Map { base, geometry, lent, count: AtomicUsize::new(0) }))
     }
 
-    /// How many blocks are lent now.
+    /// The number of lent blocks.
     pub(super) fn lent(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether the kernel has given block `index` and nobody holds it.
+    /// Whether the kernel has released block `index` and nobody holds it.
     pub(super) fn is_ready(&self, index: usize) -> bool {
         let held = self.lent.get(index).is_none_or(|held| held.load(Ordering::Acquire));
         !held && self.status(index).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
     }
 
-    /// Takes block `index` if the kernel has given it and nobody holds it.
+    /// Takes block `index` if the kernel has released it and nobody holds it.
     pub(super) fn take(self: &Arc<Map>, index: usize) -> Option<Lent> {
         let held = self.lent.get(index)?;
         if !self.is_ready(index) {
             return None;
         }
-        // One thread takes (the ring's reader), so nothing has come between the look and this.
+        // Only the ring's reader takes blocks, so nothing changed since the check.
         held.store(true, Ordering::Release);
         self.count.fetch_add(1, Ordering::AcqRel);
         let word = |at: usize| {
             // SAFETY: inside the head of a block of this mapping (`index` was found in `lent`),
-            // aligned to 4, and the kernel has given the block away: nobody writes to it.
+            // aligned to 4, and the kernel has released the block: nobody writes to it.
             unsafe { self.at(index).add(at).cast::<u32>().read() }
         };
         let [packets, first, len] = [word(STATUS + 4), word(STATUS + 8), word(STATUS + 12)];
@@ -117,20 +118,20 @@ impl Drop for Map {
     }
 }
 
-/// A block of the ring that is ours until this is dropped.
+/// A block of the ring, owned by us until this is dropped.
 #[derive(Debug)]
 pub(in crate::capture) struct Lent {
     map: Arc<Map>,
     index: usize,
     len: usize,
-    /// Where the first packet's header stands, in [`Lent::bytes`].
+    /// Offset of the first packet's header in [`Lent::bytes`].
     pub(super) first: usize,
     /// How many packets it holds.
     pub(super) packets: u32,
 }
 
 impl Lent {
-    /// What the kernel wrote behind the block's head.
+    /// The bytes that the kernel wrote behind the block's head.
     #[inline]
     pub(in crate::capture) fn bytes(&self) -> &[u8] {
         let start = self.map.at(self.index).as_ptr().wrapping_add(HEAD);
@@ -139,7 +140,7 @@ impl Lent {
         unsafe { std::slice::from_raw_parts(start, self.len) }
     }
 
-    /// The same to change, while nobody else has seen it.
+    /// The same, mutable, before the block is shared.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         let start = self.map.at(self.index).as_ptr().wrapping_add(HEAD);
         // SAFETY: as in `bytes`; `&mut self` is the only handle, for `Lent` cannot be cloned.
@@ -148,11 +149,11 @@ impl Lent {
 }
 
 impl Drop for Lent {
-    /// Gives the block back to the kernel: everything read from it happened before.
+    /// Returns the block to the kernel; all reads from it happened before.
     fn drop(&mut self) {
         self.map.status(self.index).store(libc::TP_STATUS_KERNEL, Ordering::Release);
         self.map.count.fetch_sub(1, Ordering::AcqRel);
-        // Last: from here on the reader may take what the kernel puts there next.
+        // Last: from here on the reader may take the kernel's next contents.
         if let Some(held) = self.map.lent.get(self.index) {
             held.store(false, Ordering::Release);
         }

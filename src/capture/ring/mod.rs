@@ -1,9 +1,10 @@
 //! A packet ring (`AF_PACKET`, `TPACKET_V3`) on one interface: frames are read where the kernel
 //! wrote them.
 //!
-//! Owns: the socket, the place in the ring. In: an interface and options. Out: frames, in the order
-//! of the kernel, in blocks that go back to it with their last reader.
-//! Never: copies a frame, allocates per packet (one handle a block), or waits unasked.
+//! Owns: the socket, the position in the ring. In: an interface and options. Out: frames in kernel
+//! order, in blocks that return to the kernel when the last reader drops them.
+//! Never: copies a frame, allocates per packet (one handle per block), or blocks unless told to
+//! wait.
 
 #[allow(unsafe_code, reason = "memory shared with the kernel; each block has its proof")]
 mod map;
@@ -29,20 +30,20 @@ use crate::model::Grain;
 use crate::model::LinkType;
 use crate::model::Trust;
 
-/// Bytes of a block: a frame of 64 KiB (what GRO puts together) fits many times, and at full speed
-/// a block is a millisecond's work.
+/// Bytes per block: many times a 64 KiB frame (the largest GRO frame), and at full speed about a
+/// millisecond of traffic.
 const BLOCK_BYTES: usize = 1 << 20;
-/// Fewest blocks that let the kernel fill one while another is read.
+/// Fewest blocks with which the kernel can fill one while another is read.
 const BLOCKS_MIN: usize = 4;
-/// The kernel gives a block away after so many milliseconds even if it is not full.
+/// The kernel releases a block after this time even if it is not full.
 pub(super) const RETIRE_MS: u32 = 40;
-/// Only for the arithmetic of the set-up: frames of a V3 ring have no fixed size.
+/// Needed only for the set-up arithmetic: frames of a V3 ring have no fixed size.
 const FRAME_BYTES: usize = 2048;
 
-/// What was counted since the last look.
+/// Counts since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RingStats {
-    /// Frames that found no room.
+    /// Frames dropped for lack of room.
     pub(super) drops: u64,
     /// Times the ring was full.
     pub(super) freezes: u64,
@@ -56,13 +57,13 @@ pub(super) struct Ring {
     loopback: bool,
     wants_hardware: bool,
     file: u16,
-    /// The block being read.
+    /// The current block.
     block: Option<Arc<Block>>,
-    /// Where its next header stands.
+    /// Offset of its next header.
     at: usize,
     /// Packets left in it.
     left: u32,
-    /// The block to come.
+    /// Index of the next block.
     index: usize,
     blocks: usize,
     pub(super) software_stamps: u64,
@@ -98,7 +99,7 @@ impl Ring {
         sys::attach(socket.as_fd(), filter.unwrap_or(&everything))?;
         let loopback = hardware == libc::ARPHRD_LOOPBACK;
         if loopback {
-            // Older kernels do not know it; then those frames are left out one by one.
+            // Older kernels do not have this option; then outgoing frames are skipped one by one.
             let _ = sys::set(socket.as_fd(), libc::PACKET_IGNORE_OUTGOING, &1i32);
         }
         sys::bind(socket.as_fd(), index)?;
@@ -122,14 +123,14 @@ impl Ring {
         })
     }
 
-    /// Listens to another interface of the same name, made anew since. Neither a new socket nor a
-    /// right to open one is needed.
+    /// Moves the ring to a recreated interface of the same name. It needs neither a new socket nor
+    /// the privilege to open one.
     pub(super) fn follow(&self, index: u32, options: &LiveOptions) -> io::Result<()> {
         sys::bind(self.socket.as_fd(), index)?;
         join(self.socket.as_fd(), index, &LiveOptions { fanout: None, ..options.clone() })
     }
 
-    /// The next frame of the present block; its bytes are in [`Ring::block`].
+    /// The next frame of the current block; its bytes are in [`Ring::block`].
     #[inline]
     pub(super) fn step(&mut self) -> Option<FrameMeta> {
         let block = self.block.as_ref()?;
@@ -137,7 +138,7 @@ impl Ring {
             let slot = walk::read(block.bytes(), self.at)?;
             self.left -= 1;
             self.at = slot.next.unwrap_or(usize::MAX);
-            // Every frame on the loopback interface passes twice, out and in.
+            // Every frame on the loopback interface appears twice, outgoing and incoming.
             if self.loopback && slot.kind == libc::PACKET_OUTGOING {
                 self.outgoing += 1;
                 continue;
@@ -150,7 +151,7 @@ impl Ring {
                 at: slot.at as u32,
                 captured: slot.captured,
                 wire_len: slot.wire_len,
-                // The tap counts.
+                // The tap numbers frames.
                 number: 0,
                 interface: 0,
                 grain: Grain::default(),
@@ -160,30 +161,30 @@ impl Ring {
         None
     }
 
-    /// Lets go of the present block and takes the next one, if the kernel has given it.
+    /// Drops the current block and takes the next one if the kernel has released it.
     pub(super) fn refill(&mut self) -> bool {
         self.block = None;
         let Some(mut lent) = self.map.take(self.index) else { return false };
         self.index = (self.index + 1) % self.blocks;
         (self.at, self.left) = (lent.first, lent.packets);
-        // Before anybody else sees the block.
+        // Before the block is shared.
         self.tags += u64::from(walk::put_tags_back(lent.bytes_mut(), self.at, self.left));
         self.block = Some(Block::ring(lent, self.file));
         true
     }
 
-    /// The block being read.
+    /// The current block.
     pub(super) fn block(&self) -> Option<&Arc<Block>> {
         self.block.as_ref()
     }
 
-    /// Whether the block to come is there.
+    /// Whether the next block is available.
     pub(super) fn has_come(&self) -> bool {
         self.map.is_ready(self.index)
     }
 
-    /// Whether blocks of this ring are still being read by somebody. The kernel calls the socket
-    /// readable as long as the block before its own is out, so that waiting for it would not wait.
+    /// Whether somebody still reads blocks of this ring. While the block before the kernel's own is
+    /// lent, poll(2) returns at once, so waiting would not wait.
     pub(super) fn lends(&self) -> bool {
         self.map.lent() > 0
     }
@@ -194,23 +195,23 @@ impl Ring {
         RingStats { drops: u64::from(drops), freezes: u64::from(freezes) }
     }
 
-    /// The error that the kernel has noted, such as that the interface went down.
+    /// The pending socket error, such as "interface went down".
     pub(super) fn trouble(&self) -> Option<io::Error> {
         sys::pending_error(self.socket.as_fd())
     }
 
-    /// Receives nothing more; what is in the ring can still be read.
+    /// Stops receiving; what is in the ring can still be read.
     pub(super) fn shut(&self) -> io::Result<()> {
         sys::attach(self.socket.as_fd(), &[Instruction::REFUSE])
     }
 
-    /// The socket, to wait for.
+    /// The socket, for poll(2).
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-/// Version, room for a tag in front of each frame, memory.
+/// Sets version, headroom for a tag before each frame, and ring memory.
 fn set_up(socket: BorrowedFd<'_>, geometry: Geometry) -> io::Result<()> {
     sys::set(socket, libc::PACKET_VERSION, &(libc::tpacket_versions::TPACKET_V3 as i32))?;
     sys::set(socket, libc::PACKET_RESERVE, &(walk::TAG as u32))?;
@@ -227,7 +228,7 @@ fn set_up(socket: BorrowedFd<'_>, geometry: Geometry) -> io::Result<()> {
     sys::set(socket, libc::PACKET_RX_RING, &request)
 }
 
-/// Promiscuous mode, as long as the socket lives; and the fanout group.
+/// Sets promiscuous mode, for the life of the socket, and the fanout group.
 fn join(socket: BorrowedFd<'_>, index: u32, options: &LiveOptions) -> io::Result<()> {
     if options.promiscuous {
         let wish = libc::packet_mreq {

@@ -1,7 +1,7 @@
 //! The system calls of a packet socket, each behind a safe function.
 //!
-//! Owns: nothing. In: a descriptor and plain values. Out: what the kernel answers.
-//! Never: keeps a pointer beyond the call it was made for.
+//! Owns: nothing. In: a descriptor and plain values. Out: the kernel's answer.
+//! Never: keeps a pointer beyond its call.
 //!
 //! Sources: packet(7), socket(7), netdevice(7), Documentation/networking/packet_mmap.rst and
 //! timestamping.rst of Linux.
@@ -19,7 +19,7 @@ use crate::capture::filter::Instruction;
 /// `htons(ETH_P_ALL)`: every protocol.
 const EVERY_PROTOCOL: u16 = (libc::ETH_P_ALL as u16).to_be();
 
-/// A packet socket that receives nothing yet: it is given a protocol when it is bound.
+/// A packet socket that receives nothing until it is bound to a protocol.
 pub(super) fn packet_socket() -> io::Result<OwnedFd> {
     // SAFETY: takes no pointer.
     let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
@@ -30,7 +30,7 @@ pub(super) fn packet_socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// A socket that only asks about interfaces; it needs no right.
+/// A socket for interface queries only; it needs no privilege.
 pub(in crate::capture) fn control_socket() -> io::Result<OwnedFd> {
     // SAFETY: takes no pointer.
     let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
@@ -41,7 +41,7 @@ pub(in crate::capture) fn control_socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Begins to receive from one interface.
+/// Starts receiving from one interface.
 pub(super) fn bind(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
@@ -57,7 +57,7 @@ pub(super) fn bind(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
     check(unsafe { libc::bind(fd.as_raw_fd(), ptr::from_ref(&address).cast(), len) })
 }
 
-/// Sets an option of the packet layer. `T` is the plain C struct or number that it takes.
+/// Sets an option of the packet layer. `T` is the C struct or number that it expects.
 pub(super) fn set<T: Copy>(fd: BorrowedFd<'_>, option: i32, value: &T) -> io::Result<()> {
     set_at(fd, (libc::SOL_PACKET, option), value)
 }
@@ -69,7 +69,7 @@ fn set_at<T: Copy>(fd: BorrowedFd<'_>, option: (i32, i32), value: &T) -> io::Res
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), option.0, option.1, value, len) })
 }
 
-/// Gets an option that is a few words of 32 bits.
+/// Reads an option that consists of 32-bit words.
 fn get<const WORDS: usize>(fd: BorrowedFd<'_>, option: (i32, i32)) -> io::Result<[u32; WORDS]> {
     let mut words = [0u32; WORDS];
     let mut len = mem::size_of_val(&words) as libc::socklen_t;
@@ -85,13 +85,13 @@ pub(super) fn statistics(fd: BorrowedFd<'_>) -> io::Result<[u32; 3]> {
     get(fd, (libc::SOL_PACKET, libc::PACKET_STATISTICS))
 }
 
-/// Takes the socket's pending error, so that it is seen once.
+/// Returns and clears the socket's pending error.
 pub(super) fn pending_error(fd: BorrowedFd<'_>) -> Option<io::Error> {
     let [code] = get(fd, (libc::SOL_SOCKET, libc::SO_ERROR)).ok()?;
     (code != 0).then(|| io::Error::from_raw_os_error(code as i32))
 }
 
-/// Attaches a classic BPF program; it replaces the one before in one step.
+/// Attaches a classic BPF program, replacing the current one atomically.
 pub(super) fn attach(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
     let convert = |i: &Instruction| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
     let mut filter: Vec<libc::sock_filter> = program.iter().map(convert).collect();
@@ -101,15 +101,15 @@ pub(super) fn attach(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<
     set_at(fd, (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER), &program)
 }
 
-/// Waits for any of `fds` to have what its `events` name, at most `millis`.
+/// Waits at most `millis` for the `events` of any of `fds`.
 pub(in crate::capture) fn poll(fds: &mut [libc::pollfd], millis: i32) -> io::Result<()> {
     let count = fds.len() as libc::nfds_t;
     // SAFETY: the pointer is to `count` live pollfd values, changed only during the call.
     check(unsafe { libc::poll(fds.as_mut_ptr(), count, millis) })
 }
 
-/// The index of an interface, `None` where there is none of that name. Asked on a socket that is
-/// open already: a confined process can open no other.
+/// The index of an interface, `None` if there is none of that name. Uses an open socket, because a
+/// confined process cannot open another.
 pub(in crate::capture) fn index_of(fd: BorrowedFd<'_>, name: &str) -> Option<u32> {
     let mut request = request(name);
     ioctl(fd, libc::SIOCGIFINDEX, &mut request).ok()?;
@@ -118,7 +118,7 @@ pub(in crate::capture) fn index_of(fd: BorrowedFd<'_>, name: &str) -> Option<u32
     u32::try_from(index).ok().filter(|index| *index != 0)
 }
 
-/// What netdevice(7) calls take: a name and a value.
+/// The argument of netdevice(7) calls: a name and a value.
 fn request(name: &str) -> libc::ifreq {
     // SAFETY: ifreq is plain bytes; all zero is a valid value of each member.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
@@ -146,11 +146,11 @@ pub(super) fn hardware_type(fd: BorrowedFd<'_>, name: &str) -> io::Result<u16> {
     Ok(address.sa_family)
 }
 
-/// Asks the interface's driver to stamp every received frame in hardware. To ask needs the right
-/// `CAP_NET_ADMIN`; without it, it is enough that somebody has asked before.
+/// Asks the interface's driver to timestamp every received frame in hardware. This needs
+/// `CAP_NET_ADMIN`, unless it was already enabled.
 ///
 /// # Errors
-/// The driver's refusal, or a text where it stamps some frames only.
+/// The driver's refusal, or a message if it timestamps only some frames.
 pub(super) fn stamp_in_hardware(fd: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     let every = libc::HWTSTAMP_FILTER_ALL as i32;
     let mut wish =
@@ -166,7 +166,7 @@ pub(super) fn stamp_in_hardware(fd: BorrowedFd<'_>, name: &str) -> io::Result<()
             return Err(io::Error::new(refusal.kind(), help));
         }
     }
-    // The driver writes back what it does: it may be less than was asked.
+    // The driver writes back what it enabled, which may be less than requested.
     if wish.rx_filter == every { Ok(()) } else { Err(io::Error::other("only some of them")) }
 }
 

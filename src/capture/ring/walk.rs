@@ -1,35 +1,36 @@
-//! The packets of one ring block: headers in, frames out; and tags put back where they were.
+//! The packets of one ring block: headers in, frames out; and VLAN tags restored.
 //!
-//! Owns: nothing. In: the bytes of a block. Out: where each frame stands, and what its header says.
-//! Never: trusts an offset: what leads outside the block ends it.
+//! Owns: nothing. In: the bytes of a block. Out: the offset of each frame, and the fields of its
+//! header.
+//! Never: trusts an offset: one that leads outside the block ends the walk.
 //!
 //! Layout: `struct tpacket3_hdr` of linux/if_packet.h, followed by a `sockaddr_ll`.
 
 use crate::model::Nanos;
 
-/// Bytes of a packet's header with its address: nothing of a frame may stand before.
+/// Bytes of a packet's header with its address; the frame cannot start before their end.
 const HEADER: usize = 68;
-/// Bytes of an 802.1Q tag, and of the room that the ring leaves in front of each frame.
+/// Bytes of an 802.1Q tag, and the headroom that the ring leaves before each frame.
 pub(super) const TAG: usize = 4;
-/// The two Ethernet addresses, which stand before the tag.
+/// The two Ethernet addresses, which precede the tag.
 const ADDRESSES: usize = 12;
 
-/// What a packet's header says.
+/// The fields of a packet's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) time: Nanos,
-    /// Where the frame begins, from the start of the bytes.
+    /// Offset of the frame.
     pub(super) at: usize,
     pub(super) captured: u32,
     pub(super) wire_len: u32,
     pub(super) status: u32,
     /// `PACKET_HOST`, `PACKET_OUTGOING` and so on.
     pub(super) kind: u8,
-    /// Where the next header stands; `None` behind the last packet.
+    /// Offset of the next header; `None` after the last packet.
     pub(super) next: Option<usize>,
 }
 
-/// Reads the header at `at`. `None` where it does not lie in the block.
+/// Reads the header at `at`. `None` if it is not inside the block.
 #[inline]
 pub(super) fn read(bytes: &[u8], at: usize) -> Option<Slot> {
     let head = bytes.get(at..)?.first_chunk::<HEADER>()?;
@@ -57,9 +58,9 @@ fn word(head: &[u8; HEADER], at: usize) -> u32 {
     bytes.map_or(0, |bytes| u32::from_ne_bytes(*bytes))
 }
 
-/// The kernel takes the outermost VLAN tag out of a frame and notes it in the header. Puts each
-/// back: the addresses move four bytes forward into the room kept for it, the tag comes behind
-/// them. Returns how many were put back.
+/// Restores VLAN tags. The kernel removes a frame's outermost tag and stores it in the header. The
+/// addresses move four bytes forward into the headroom, and the tag follows them. Returns the
+/// number of tags restored.
 pub(super) fn put_tags_back(bytes: &mut [u8], first: usize, packets: u32) -> u32 {
     let mut tags = 0;
     let mut at = first;
