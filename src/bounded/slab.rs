@@ -3,9 +3,9 @@
 //! Owns: the values and the free list. In: values. Out: ids.
 //! Never: moves a stored value, so growing copies nothing; exceeds its cap.
 
-/// Values per chunk. 4,096 sessions of about 256 B make 1 MiB: small enough to follow the load,
-/// large enough that the chunk table stays short.
-const CHUNK: usize = 4_096;
+/// Values per chunk. 1,024 sessions of about 256 B make 256 KiB: small enough to follow the load of
+/// each of 64 shards, large enough that the chunk table stays short.
+const CHUNK: usize = 1_024;
 
 /// A capped, chunked slab. Ids are dense, start at 0 and are reused, most recently freed first.
 #[derive(Debug)]
@@ -57,7 +57,8 @@ impl<T> Slab<T> {
 
     fn append(&mut self, value: T) -> Result<u32, T> {
         if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+            let left = self.cap.saturating_sub(self.chunks.len() * CHUNK);
+            self.chunks.push(Vec::with_capacity(CHUNK.min(left)));
         }
         let index = (self.chunks.len() - 1) * CHUNK;
         let Some(chunk) = self.chunks.last_mut() else { return Err(value) };

@@ -11,6 +11,7 @@ use crate::config::Plan;
 use crate::config::PointBy;
 use crate::config::SessionLines;
 use crate::config::WORKERS_MAX;
+use crate::config::WORKERS_UNASKED;
 use crate::config::bounded;
 use crate::config::file;
 use crate::config::learn_days;
@@ -309,7 +310,7 @@ impl RunArgs {
 /// One core reads and decodes; the others work.
 fn default_workers() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    cores.saturating_sub(1).clamp(1, WORKERS_MAX)
+    cores.saturating_sub(1).clamp(1, WORKERS_UNASKED)
 }
 
 /// The command line as text, without the program's name. A path need not be UTF-8: what is not

@@ -26,6 +26,9 @@ pub const FIXED: u64 = 112 * MIB;
 /// Logical parts of the session table.
 const SHARDS: u64 = crate::config::WORKERS_MAX as u64;
 
+/// What the longest datagram takes while it is put together (`session/fragments.rs`).
+const FRAGMENTS_MIN: u64 = 80 * 1_024;
+
 /// Workers whose copies of what is known of addresses fit their share; each further one adds a
 /// quarter of it.
 const WORKERS_PAID: u64 = 4;
@@ -40,7 +43,8 @@ pub struct Shares {
     /// TCP segments that wait for an earlier one, messages that are not whole yet, of each shard:
     /// 8 in 100.
     pub waiting: usize,
-    /// Fragments that wait for the rest of their datagram, of each shard: 1 in 100.
+    /// Fragments that wait for the rest of their datagram, of each shard: 1 in 100, but never less
+    /// than the longest datagram takes.
     pub fragments: usize,
     /// Endpoints: 17 in 100.
     pub endpoints: usize,
@@ -58,14 +62,16 @@ impl Shares {
     /// Divides a budget.
     pub fn of(memory: u64) -> Shares {
         let rest = memory.saturating_sub(FIXED);
+        let fragments = (rest / 100 / SHARDS).max(FRAGMENTS_MIN);
+        let rest = rest.saturating_sub(fragments * SHARDS);
         let share = |percent: u64, among: u64| {
-            usize::try_from(rest / 100 * percent / among).unwrap_or(usize::MAX)
+            usize::try_from(rest / 99 * percent / among).unwrap_or(usize::MAX)
         };
         Shares {
             sessions: share(38, SHARDS),
             evidence: share(20, SHARDS),
             waiting: share(8, SHARDS),
-            fragments: share(1, SHARDS),
+            fragments: usize::try_from(fragments).unwrap_or(usize::MAX),
             endpoints: share(17, 1),
             alerts: share(6, 1),
             repeats: share(2, 1),
@@ -187,12 +193,19 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_datagram_fits_the_smallest_budget() {
+        let longest = usize::from(u16::MAX);
+        assert!(Shares::of(MEMORY_MIN).fragments > longest);
+        assert_eq!(SHARDS, u64::from(crate::decode::SHARDS), "the parts of the table");
+    }
+
+    #[test]
     fn the_shares_of_four_workers_are_the_budget() {
         for memory in [MEMORY_MIN, MEMORY, MEMORY_MAX] {
             let s = Shares::of(memory);
             let shards = s.sessions + s.evidence + s.waiting + s.fragments;
             let once = s.endpoints + s.alerts + s.repeats + s.subjects;
-            let all = shards * 16 + once + s.bindings * 4;
+            let all = shards * SHARDS as usize + once + s.bindings * 4;
             let all = all as u64 + FIXED;
             assert!(all <= memory && memory - all < memory / 50, "{memory}: {all}");
         }

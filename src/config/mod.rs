@@ -12,8 +12,11 @@ use std::path::PathBuf;
 use crate::model::Error;
 use crate::model::Level;
 
-/// Most workers: a session's shard is one of sixteen, so more would stand idle.
-pub const WORKERS_MAX: usize = 16;
+/// Most workers: a session's shard is one of so many, so more would stand idle.
+pub const WORKERS_MAX: usize = 64;
+
+/// Most workers where no number is given: each has a copy of what is known of addresses.
+pub const WORKERS_UNASKED: usize = 16;
 
 /// Live sessions at most, where the memory budget allows so many. What then happens is said by the
 /// session stage.

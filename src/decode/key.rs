@@ -15,7 +15,7 @@ use crate::model::FlowKey;
 use crate::model::Transport;
 
 /// Shards of a run, whatever the number of workers.
-pub const SHARDS: u8 = 16;
+pub const SHARDS: u8 = 64;
 
 /// Bits of a shard number.
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
@@ -202,7 +202,7 @@ mod tests {
     fn shards_do_not_depend_on_the_run_and_slots_do() {
         // Pinned: a change here changes which sessions are evicted at the cap.
         let shards: Vec<u8> = (0..8).map(|n| shard(&key(n))).collect();
-        assert_eq!(shards, [5, 6, 11, 8, 4, 13, 6, 7]);
+        assert_eq!(shards, [46, 1, 56, 62, 9, 41, 44, 44]);
         let (one, two) = (KeyHasher::new(1), KeyHasher::new(2));
         assert!((0..100).any(|n| one.hash(&key(n)) != two.hash(&key(n))));
         assert!((0..100).all(|n| one.hash(&key(n)) == KeyHasher::new(1).hash(&key(n))));
@@ -211,12 +211,12 @@ mod tests {
     #[test]
     fn keys_spread_over_shards_and_slots() {
         let hasher = KeyHasher::new(3);
-        let (mut by_shard, mut by_low, mut by_high) = ([0_u32; 16], [0_u32; 16], [0_u32; 16]);
-        for n in 0..16_000 {
+        let (mut by_shard, mut by_low, mut by_high) = ([0_u32; 64], [0_u32; 64], [0_u32; 64]);
+        for n in 0..64_000 {
             let key = key(n);
             by_shard[usize::from(shard(&key))] += 1;
-            by_low[hasher.hash(&key) as usize & 15] += 1;
-            by_high[(hasher.hash(&key) >> 28) as usize] += 1;
+            by_low[hasher.hash(&key) as usize & 63] += 1;
+            by_high[(hasher.hash(&key) >> 26) as usize] += 1;
         }
         for counts in [by_shard, by_low, by_high] {
             assert!(counts.iter().all(|n| (800..1200).contains(n)), "{counts:?}");

@@ -24,7 +24,7 @@ use crate::model::scan::Unanswered;
 const SOURCES_MAX: usize = 256;
 
 /// How many unanswered sessions a shard may write in full, second by second. Sessions of one source
-/// are spread over all shards: each has a sixteenth of the rate.
+/// are spread over all shards: each has its part of the rate.
 pub(super) struct Quota {
     each: u64,
     /// Those that packets end: by shard, the second and how many there were.
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn each_shard_has_its_part_of_the_rate() {
-        let mut quota = Quota::new(160);
+        let mut quota = Quota::new(640);
         let written = (0..100).filter(|_| quota.packet(3, 7)).count();
         assert_eq!((written, quota.packet(3, 8), quota.packet(4, 8)), (10, true, true));
         assert_eq!((0..100).filter(|_| quota.timer()).count(), 10);

@@ -155,7 +155,7 @@ impl<'t> Worker<'t> {
         }
     }
 
-    /// Ends a second, shard by shard, so that a sixteenth of it is looked at at once.
+    /// Ends a second, shard by shard, so that one part of it is looked at at a time.
     fn end_second(&mut self, second: u32) {
         for at in 0..self.shards.len() {
             self.at_shard(second, at, |shard, records| {

@@ -311,8 +311,14 @@ impl Open {
     }
 
     fn write(&mut self, from: u32, to: u32, data: &[u8]) {
-        if self.bytes.len() < to as usize {
-            self.bytes.resize(to as usize, 0);
+        let (held, needed) = (self.bytes.len(), to as usize);
+        if needed > self.bytes.capacity() {
+            // Doubled, but never beyond the longest: that is what a shard has room for.
+            let room = (2 * held).clamp(needed, needed.max(LONGEST as usize));
+            self.bytes.reserve_exact(room - held);
+        }
+        if needed > held {
+            self.bytes.resize(needed, 0);
         }
         if let Some(place) = self.bytes.get_mut(from as usize..to as usize)
             && place.len() == data.len()

@@ -128,6 +128,33 @@ fn datagram(n: usize) -> Vec<u8> {
     data
 }
 
+/// What a shard has under the smallest budget: the longest datagram fits, in pieces that come in
+/// the order of a sender or against it.
+#[test]
+fn the_longest_datagram_fits_the_least_room() {
+    let data = datagram(65_000);
+    let starts: Vec<usize> = (0..data.len()).step_by(1_480).collect();
+    let (first, rest) = starts.split_first().unwrap();
+    for backwards in [false, true] {
+        let mut bench = Bench::default();
+        bench.fragments = Fragments::new(80 * 1_024);
+        let mut order = vec![*first];
+        order.extend(rest);
+        if backwards {
+            order[1..].reverse();
+        }
+        let mut read = None;
+        for at in order {
+            let end = data.len().min(at + 1_480);
+            let (more, at16) = (end < data.len(), at as u16);
+            let part = Part { id: 1, at: at16, data: &data[at..end], more, second: 0 };
+            read = read.or(whole(bench.take(part)));
+        }
+        assert_eq!(read.as_deref(), data.get(8..), "{backwards}");
+        assert_eq!(bench.count("datagrams_evicted"), 0);
+    }
+}
+
 fn part(data: &[u8], at: usize, to: usize) -> Part<'_> {
     let more = to < data.len();
     Part { id: 7, at: at as u16, data: &data[at..to], more, second: 0 }

@@ -50,7 +50,7 @@ const PLACE_BYTES: usize = 384;
 /// Timers that a session may have in the wheel on average before those out of date are cleared out,
 /// and how many are always allowed.
 const TIMERS_PER_SESSION: usize = 4;
-const TIMERS_FREE: usize = 16_384;
+const TIMERS_FREE: usize = 4_096;
 
 /// Where a session may be found; never trusted without looking.
 #[derive(Clone, Copy, Debug, Default)]

@@ -26,7 +26,7 @@ const PUSHED_OUT: usize = 128;
 const HEAVY_PART: usize = 8;
 
 /// Sessions due in one second whose order is kept in memory for the next second.
-const DUE_KEPT: usize = 4_096;
+const DUE_KEPT: usize = 1_024;
 
 impl<X: Weighed> Shard<X> {
     /// The earliest second in which a timer is set; the session may have been touched since.
