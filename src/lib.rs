@@ -1,6 +1,6 @@
-//! longhaul: a passive sensor that tells how far away the other end of a session really is.
+//! longhaul: a passive sensor that measures how far away the other end of a session really is.
 //!
-//! The modules stand in the order in which data flows.
+//! The modules are listed in the order of data flow.
 
 pub mod bounded;
 pub mod model;

@@ -1,7 +1,7 @@
-//! The flags of `longhaul read`, and those that every run has.
+//! The options of `longhaul read`, and those of every run.
 //!
 //! Owns: names, defaults and help texts. In: the command line. Out: a [`Plan`].
-//! Never: opens anything but the configuration file.
+//! Never: opens any file but the configuration file.
 
 use std::path::PathBuf;
 
@@ -26,14 +26,14 @@ pub(super) struct ReadArgs {
     /// Capture files, directories (read recursively), or `-` for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Which inputs were captured at one place
+    /// Which inputs were captured at the same point
     #[arg(long, value_name = "dir|file", value_parser = ["dir", "file"])]
     point_by: Option<String>,
     /// Hash input files for run.json: never, auto (up to 64 MiB each), always
     #[arg(long, value_name = "WHEN", value_parser = ["never", "auto", "always"])]
     hash_inputs: Option<String>,
-    /// Refuse a compressed file once it has unpacked to more than N times its size, and to more
-    /// than 256 MiB [default: 1000]
+    /// Refuse a compressed file that unpacks to more than N times its size and to more than 256 MiB
+    /// [default: 1000]
     #[arg(long, value_name = "N")]
     max_ratio: Option<usize>,
     #[command(flatten)]
@@ -49,98 +49,99 @@ pub(super) struct RunArgs {
     /// Write into an output directory that is not empty
     #[arg(long, requires = "out")]
     force: bool,
-    /// Alerts and incidents as NDJSON on standard output
+    /// Write alerts and incidents as NDJSON to standard output
     #[arg(long)]
     json: bool,
-    /// Session lines to this file, `-` for standard output
+    /// Write session lines to this file, `-` for standard output
     #[arg(long, value_name = "FILE", conflicts_with_all = ["no_sessions"])]
     sessions: Option<PathBuf>,
     /// Write no session lines (the other files are still written)
     #[arg(long)]
     no_sessions: bool,
-    /// Worker threads [default: the cores of this machine, less one for reading]
+    /// Worker threads [default: the number of cores, less one for reading]
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// Home networks [default: RFC 1918, RFC 4193 and RFC 6598 space]
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     home: Vec<String>,
-    /// Prefixes of NAT64 translators beside 64:ff9b::/96: the IPv4 addresses inside are meant
+    /// NAT64 prefixes beside 64:ff9b::/96: the embedded IPv4 addresses are used
     #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
     nat64: Vec<String>,
-    /// Where the sensor stands: LAT,LON or a city code such as SEA
+    /// The sensor's location: LAT,LON or a city code such as SEA
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     place: Option<String>,
-    /// The sensor's name, in every line as observer.name [default: longhaul]
+    /// The sensor's name, written as observer.name in every line [default: longhaul]
     #[arg(long, value_name = "NAME")]
     sensor: Option<String>,
-    /// Who passes the sensor: remote employees coming in, our devices going out, or both (noted in
-    /// run.json)
+    /// Traffic that passes the sensor: remote employees coming in, our devices going out, or both
+    /// (noted in run.json)
     #[arg(long, value_name = "in|out|both")]
     vantage: Option<String>,
-    /// Configuration file (TOML); flags win over it
+    /// Configuration file (TOML); options override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Sigma rules of this directory or file beside the embedded ones; may be repeated
+    /// Add the Sigma rules of this directory or file to the embedded ones; may be repeated
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
-    /// Sigma rules of this directory or file in place of the embedded ones; may be repeated
+    /// Use the Sigma rules of this directory or file instead of the embedded ones; may be repeated
     #[arg(long, value_name = "PATH")]
     rules_only: Vec<PathBuf>,
-    /// MMDB files of this directory in place of the embedded ones
+    /// Use the MMDB files of this directory instead of the embedded ones
     #[arg(long, value_name = "DIR")]
     geo: Option<PathBuf>,
-    /// Lists of this directory beside the embedded ones; one of the same name replaces them
+    /// Add the lists of this directory to the embedded ones; a list of the same name replaces the
+    /// embedded one
     #[arg(long, value_name = "DIR")]
     lists: Option<PathBuf>,
-    /// Signatures of applications of this directory in place of the embedded ones
+    /// Use the application signatures of this directory instead of the embedded ones
     #[arg(long, value_name = "DIR")]
     signatures: Option<PathBuf>,
-    /// Tags of applications that anybody may use: rmm:teamviewer
+    /// Tags of applications that everybody may use: rmm:teamviewer
     #[arg(long, value_name = "TAG", value_delimiter = ',')]
     approved: Vec<String>,
     /// Employees and assets: a CSV file of match,id,name; match is an address, network, MAC or
     /// user:NAME
     #[arg(long, value_name = "FILE")]
     subjects: Option<PathBuf>,
-    /// Show pseudonyms in place of people and devices, made with the key in this file
+    /// Replace people and devices by pseudonyms made with the key in this file
     #[arg(long, value_name = "KEYFILE")]
     pseudonymise: Option<PathBuf>,
-    /// Keep what is learned of usual round trips in this directory, and hold endpoints against it
+    /// Learn usual round trips, keep them in this directory, and compare endpoints with them
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Days of packet time in which that is only learned: no alert rests on it yet [default: 14]
+    /// Days of packet time to learn before alerts rest on it [default: 14]
     #[arg(long, value_name = "DAYS")]
     learn_days: Option<usize>,
     /// Only frames that match this BPF expression
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
-    /// Leave tunnels of this kind closed: KIND, or SOURCE:KIND for one file or interface
+    /// Do not decapsulate tunnels of this kind: KIND, or SOURCE:KIND for one file or interface
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     no_decap: Vec<String>,
-    /// Keep sessions of the same addresses apart by VLAN, by network identifier, or both
+    /// Separate sessions of equal addresses by VLAN, by network identifier, or both
     #[arg(long, value_name = "vlan,vni", value_delimiter = ',')]
     key: Vec<String>,
-    /// Keep copies of packets that a mirror port sends twice
+    /// Keep duplicate packets, such as a mirror port sends
     #[arg(long)]
     no_dedup: bool,
     /// Measure TCP handshakes only: no gaps, no round trips within sessions, none of QUIC and DTLS
     #[arg(long)]
     no_latency: bool,
-    /// Longest time between a packet and its copy, in microseconds [default: 1000]
+    /// Longest time between a packet and its duplicate, in microseconds [default: 1000]
     #[arg(long, value_name = "US", conflicts_with = "no_dedup")]
     dedup_window: Option<usize>,
-    /// Memory for everything that grows, such as 512MiB or 4GiB; at its end the least important
-    /// goes, and is counted [default: 2GiB]
+    /// Memory budget for everything that grows, such as 512MiB or 4GiB; at the limit the least
+    /// important is dropped and counted [default: 2GiB]
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// Unanswered sessions of a second that have lines of their own; more are summed, one line a
-    /// source [default: 10000]
+    /// Unanswered sessions per second that get lines of their own; the rest is summed per source
+    /// [default: 10000]
     #[arg(long, value_name = "N")]
     unanswered: Option<u64>,
     /// Report no alert below this Sigma level: informational, low, medium, high, critical
     #[arg(long, value_name = "LEVEL")]
     min_level: Option<String>,
-    /// Exit with 1 where alerts exist
+    /// Exit with 1 if there are alerts
     #[arg(long)]
     fail_on_alert: bool,
     /// No summary and no progress bar
@@ -149,7 +150,7 @@ pub(super) struct RunArgs {
 }
 
 impl ReadArgs {
-    /// The plan, and everything that is wrong with the arguments: what is wrong keeps its default.
+    /// The plan, and every error in the arguments; a faulty argument keeps its default.
     pub(super) fn plan(&self) -> (Plan, Vec<Error>) {
         let (mut plan, mut errors) = self.common.plan();
         if let Some(ratio) = self.max_ratio {
@@ -174,7 +175,7 @@ impl ReadArgs {
 }
 
 impl RunArgs {
-    /// The plan without inputs, and everything that is wrong with the arguments.
+    /// The plan without inputs, and every error in the arguments.
     pub(super) fn plan(&self) -> (Plan, Vec<Error>) {
         let mut plan = Plan {
             workers: default_workers(),
@@ -313,8 +314,8 @@ fn default_workers() -> usize {
     cores.saturating_sub(1).clamp(1, WORKERS_UNASKED)
 }
 
-/// The command line as text, without the program's name. A path need not be UTF-8: what is not
-/// reads as U+FFFD in run.json, and is opened by its own bytes.
+/// The command line as text, without the program's name. A path that is not UTF-8 has U+FFFD in
+/// run.json, but is opened by its own bytes.
 fn arguments(given: impl Iterator<Item = std::ffi::OsString>) -> Vec<String> {
     given.skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
 }

@@ -1,7 +1,8 @@
-//! `longhaul completions` and `longhaul man`: what shells and manual readers know of the commands.
+//! `longhaul completions` and `longhaul man`: shell completions and manual pages.
 //!
-//! Owns: nothing; both are made from the same definitions that parse the command line. In: a shell,
-//! or a directory. Out: a script on standard output, or pages. Never: a flag that is not there.
+//! Owns: nothing; both are generated from the definitions that parse the command line. In: a shell,
+//! or a directory. Out: a script on standard output, or pages. Never: an option that does not
+//! exist.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use crate::cli::Ended;
 use crate::cli::RAN;
 use crate::model::Error;
 
-/// Shells that scripts are made for.
+/// Supported shells.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Shell {
     Bash,
@@ -24,18 +25,18 @@ enum Shell {
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CompletionsArgs {
-    /// The shell that shall complete commands and options
+    /// The shell to write the script for
     shell: Shell,
 }
 
 /// Arguments of `man`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ManArgs {
-    /// Directory for the pages, made where it is not there
+    /// Directory for the pages, created if missing
     dir: PathBuf,
 }
 
-/// Writes the script of a shell.
+/// Writes the completion script of a shell.
 pub(super) fn run(args: &CompletionsArgs) -> Ended {
     let shell = match args.shell {
         Shell::Bash => clap_complete::Shell::Bash,

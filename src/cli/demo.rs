@@ -1,6 +1,6 @@
-//! `longhaul demo`: the embedded capture of a small laptop farm, and what comes of it.
+//! `longhaul demo`: analyses the embedded capture of a small laptop farm and explains the result.
 //!
-//! Owns: the plan of the demonstration. In: nothing. Out: a short story.
+//! Owns: the plan of the demonstration. In: nothing. Out: a short report.
 //! Never: a sentence whose numbers do not come from the capture.
 
 use std::time::Instant;
@@ -17,13 +17,14 @@ use crate::report::story;
 use crate::report::story::Story;
 use crate::report::terminal::Style;
 
-/// Three minutes at the edge of a made-up company; see tests/data/demo/README.md.
+/// Three minutes at the edge of a fictitious company; see tests/data/demo/README.md.
 const CAPTURE: &[u8] = include_bytes!("../../tests/data/demo/farm.pcap.zst");
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {
-    /// Write the embedded capture to FILE (zstd-compressed pcap) instead, to try other commands on
+    /// Write the embedded capture to FILE (zstd-compressed pcap) instead, to use it with other
+    /// commands
     #[arg(long, value_name = "FILE")]
     extract: Option<std::path::PathBuf>,
 }

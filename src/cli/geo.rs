@@ -1,6 +1,7 @@
-//! `longhaul geo`: what the databases say of an address, and the places known by a code.
+//! `longhaul geo`: looks addresses up in the databases, and lists location codes.
 //!
-//! Owns: the answer's layout. In: addresses. Out: a line each. Never: more than the databases hold.
+//! Owns: the answer's layout. In: addresses. Out: one line each. Never: more than the databases
+//! hold.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -23,13 +24,13 @@ pub(super) enum GeoCommand {
         /// IPv4 or IPv6 addresses
         #[arg(required = true, value_name = "ADDRESS")]
         addresses: Vec<IpAddr>,
-        /// MMDB files of this directory in place of the embedded ones
+        /// Use the MMDB files of this directory instead of the embedded ones
         #[arg(long, value_name = "DIR")]
         geo: Option<PathBuf>,
     },
-    /// Codes that --place knows: code, country, latitude, longitude, city
+    /// Codes accepted by --place: code, country, latitude, longitude, city
     Places {
-        /// Only those with this code or country, or with this in the name of their city
+        /// Only those with this code or country, or with this text in the city's name
         word: Option<String>,
     },
 }

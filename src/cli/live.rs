@@ -1,7 +1,7 @@
 //! `longhaul live`: interfaces in, results out, until a signal ends it.
 //!
-//! Owns: the flags of a live run, what is said on standard error. In: [`LiveArgs`]. Out: files, or
-//! a summary at the end. Never: a result of its own.
+//! Owns: the options of a live run, messages on standard error. In: [`LiveArgs`]. Out: files, or a
+//! summary at the end. Never: a result of its own.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -37,53 +37,54 @@ pub(super) struct LiveArgs {
     /// Interfaces to watch
     #[arg(required_unless_present = "list", value_name = "IFACE")]
     interfaces: Vec<String>,
-    /// List the interfaces of this machine and end
+    /// List the interfaces of this machine and exit
     #[arg(long)]
     list: bool,
-    /// Finish the files and begin new ones, each set in a directory of its own below --out, named
-    /// by its first second: a span (15m, 1h, 1d), a size of session lines (1GiB), or both
+    /// Finish the files and start new ones, each set in a directory of its own below --out, named
+    /// by its first second: after a span (15m, 1h, 1d), a size of session lines (1GiB), or
+    /// whichever comes first
     #[arg(long, value_name = "SPAN|SIZE", value_delimiter = ',', requires = "out")]
     rotate: Vec<String>,
-    /// Most that --out may hold, with what earlier runs left there: the oldest finished set goes.
-    /// Sets are finished at an eighth of it at the latest
+    /// Maximum size of --out, including sets of earlier runs: the oldest finished set is deleted
+    /// first. A set is finished when it reaches an eighth of it
     #[arg(long, value_name = "SIZE", requires = "out")]
     out_max: Option<String>,
-    /// End after this span (30s, 1h)
+    /// Stop after this span (30s, 1h)
     #[arg(long, value_name = "SPAN")]
     duration: Option<String>,
-    /// What reads the frames: our own ring shared with the kernel, or libpcap
+    /// Capture backend: our own ring shared with the kernel, or libpcap
     #[arg(long, value_name = "ring|pcap", value_parser = ["ring", "pcap"], default_value = "ring")]
     backend: String,
-    /// Bytes kept of each frame; fewer than the longest frame cost evidence
+    /// Bytes kept of each frame; less than a whole frame loses evidence
     #[arg(long, value_name = "BYTES", default_value_t = 262_144,
           value_parser = clap::value_parser!(u32).range(64..=262_144))]
     snaplen: u32,
-    /// Memory of each interface's ring, 4MiB to 4GiB: what a pause of the workers may fill
+    /// Memory of each interface's ring, 4MiB to 4GiB: buffers traffic while the workers are busy
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     ring: String,
-    /// Only frames that are sent to or by this machine
+    /// Capture only frames sent to or by this machine
     #[arg(long)]
     no_promiscuous: bool,
-    /// Whose clock stamps the frames; hardware is refused where the card cannot
+    /// Source of timestamps; hardware is refused if the card cannot
     #[arg(long, value_name = "software|hardware", value_parser = ["software", "hardware"],
           default_value = "software")]
     timestamps: String,
-    /// Look at the ring again and again for so many microseconds before sleeping: costs the core,
-    /// saves the time to wake up
+    /// Poll the ring for this many microseconds before sleeping: occupies the core, saves the
+    /// wake-up time
     #[arg(long, value_name = "USEC", default_value_t = 0,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     busy_poll: u32,
     /// Share the flows of each interface with other longhaul processes of the same group: the
-    /// kernel gives all packets of a flow to one of them
+    /// kernel sends all packets of a flow to one of them
     #[arg(long, value_name = "GROUP")]
     fanout: Option<u16>,
-    /// Keep every right that the process has: to find out what the sandbox is in the way of
+    /// Keep all privileges: to find out what the sandbox blocks
     #[arg(long)]
     no_sandbox: bool,
-    /// The user to become once the interfaces are open, where the process is root
+    /// The user to switch to once the interfaces are open, if started as root
     #[arg(long, value_name = "NAME", default_value = "nobody")]
     user: String,
-    /// Each interface is a capture point of its own: sessions never span two
+    /// Treat each interface as a capture point of its own: sessions never span two
     #[arg(long)]
     point_by_interface: bool,
     #[command(flatten)]
@@ -122,10 +123,10 @@ pub(super) fn run(args: &LiveArgs, style: Style) -> Ended {
     Ok(if alerted { ALERTS } else { RAN })
 }
 
-/// Standard error is where a running sensor speaks.
+/// Messages of a running sensor go to standard error.
 fn tell(text: &str) {
     let mut stderr = std::io::stderr().lock();
-    // It is also the last place to say anything.
+    // There is no other place to report that standard error failed.
     drop(writeln!(stderr, "longhaul: {}", escaped_lines(text)));
 }
 
@@ -142,7 +143,7 @@ fn list() -> Ended {
 }
 
 impl LiveArgs {
-    /// What every run needs to know, and everything that is wrong with it.
+    /// The plan, and every error in it.
     fn checked_plan(&self) -> (Plan, Vec<Error>) {
         let (mut plan, mut errors) = self.common.plan();
         plan.point_by = if self.point_by_interface { PointBy::File } else { PointBy::All };
@@ -181,7 +182,7 @@ impl LiveArgs {
             errors.push(error.help("give a size from 4MiB to 4GiB"));
         }
         let (Some(ring_bytes), true) = (ring, errors.is_empty()) else {
-            // One list of all that is wrong, so that nobody has to mend and run again for each.
+            // All errors at once, so that users need not fix and rerun one by one.
             errors.extend(pipeline::check(&plan));
             return Err(errors);
         };

@@ -1,6 +1,6 @@
-//! The commands: one file each; arguments in, a call, text out.
+//! The commands, one file each: arguments in, a call, text out.
 //!
-//! Owns: flags, exit codes, what people read. In: the command line. Out: text on standard output,
+//! Owns: options, exit codes, text for people. In: the command line. Out: text on standard output,
 //! errors and progress on standard error. Never: logic of its own.
 
 mod args;
@@ -25,14 +25,14 @@ use crate::model::escape::escaped;
 use crate::model::escape::escaped_lines;
 use crate::report::terminal::Style;
 
-/// The command ran and nothing asks for attention.
+/// The command ran; nothing needs attention.
 const RAN: u8 = 0;
-/// Alerts exist and `--fail-on-alert` was given.
+/// There are alerts and `--fail-on-alert` was given.
 const ALERTS: u8 = 1;
 /// The command could not run.
 const FAILED: u8 = 2;
 
-/// What a command ends with: an exit code, or every error at once.
+/// The result of a command: an exit code, or every error at once.
 type Ended = Result<u8, Vec<Error>>;
 
 /// Finds the long haul behind a short hop: reads captures, measures how far away the other end of
@@ -40,14 +40,14 @@ type Ended = Result<u8, Vec<Error>>;
 #[derive(Debug, Parser)]
 #[command(name = "longhaul", version, max_term_width = 100)]
 struct Cli {
-    /// Colours in text for people: where a terminal shows it, always, or never
+    /// Colours in text: auto (if the terminal supports them), always, or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
     #[command(subcommand)]
     command: Command,
 }
 
-/// When text for people is coloured.
+/// When to colour text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Color {
     Auto,
@@ -57,22 +57,22 @@ enum Color {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Run the embedded capture of a small laptop farm and tell its story
+    /// Analyse the embedded capture of a small laptop farm and explain the result
     Demo(demo::DemoArgs),
     /// Read capture files, directories or standard input
     Read(Box<args::ReadArgs>),
-    /// Watch interfaces until a signal ends it
+    /// Watch interfaces until stopped by a signal
     Live(Box<live::LiveArgs>),
-    /// Show or merge what was learned of usual round trips
+    /// Show or merge learned baselines of round trips
     #[command(subcommand)]
     State(state::StateCommand),
     /// Check, list or test Sigma rules
     #[command(subcommand)]
     Rules(rules::RulesCommand),
-    /// Ask the geo databases about an address
+    /// Look up addresses in the geo databases
     #[command(subcommand)]
     Geo(geo::GeoCommand),
-    /// List the protocols and applications that are recognised, and by what
+    /// List the protocols and applications that are recognised, and by what evidence
     Protocols(protocols::ProtocolsArgs),
     /// Write the completion script of a shell to standard output
     Completions(completions::CompletionsArgs),
@@ -104,12 +104,12 @@ pub fn main() -> ExitCode {
     }))
 }
 
-/// Help, version, or arguments that make no sense.
+/// Help, version, or invalid arguments.
 fn refused(e: &clap::Error) -> ExitCode {
     let text = e.render().to_string();
-    // An argument may be a file's name, which a shell has put there.
+    // An argument may be a file name that a shell expanded.
     let safe = escaped_lines(&text);
-    // Help and version go to standard output; a closed pipe there is nobody's error.
+    // Help and version go to standard output; a closed pipe there is no error.
     if safe == text.as_str() {
         drop(e.print());
     } else {
@@ -121,36 +121,35 @@ fn refused(e: &clap::Error) -> ExitCode {
 fn report_errors(errors: &[Error]) {
     let mut stderr = std::io::stderr().lock();
     for error in errors {
-        // Standard error is the last place to say anything.
+        // There is no other place to report that standard error failed.
         drop(writeln!(stderr, "{error}"));
     }
 }
 
-/// What users should know of the places that results go to, a line each on standard error.
+/// Notes about the output locations, one line each on standard error.
 fn remark(remarks: &[String]) {
     let mut stderr = std::io::stderr().lock();
     for remark in remarks {
-        // Standard error is the last place to say anything.
+        // There is no other place to report that standard error failed.
         drop(writeln!(stderr, "note: {remark}"));
     }
 }
 
-/// One warning a line on standard error: what, and what is wrong with it.
+/// Warnings, one line each on standard error: the subject and its problem.
 fn warn(problems: &[(String, String)]) {
     let mut stderr = std::io::stderr().lock();
     for (what, cause) in problems {
-        // Standard error is the last place to say anything.
+        // There is no other place to report that standard error failed.
         drop(writeln!(stderr, "warning: {}: {}", escaped(what), escaped(cause)));
     }
 }
 
-/// Writes plain lines to standard output: what is quoted in them cannot talk to the terminal.
+/// Writes plain lines to standard output, with control characters escaped.
 fn print(text: &str) -> Result<(), Vec<Error>> {
     print_as_is(&escaped_lines(text))
 }
 
-/// Writes text that has colours, or is no text for people. A reader that has gone away (a closed
-/// pipe) is not an error.
+/// Writes text with colours, or not meant for people, unescaped. A closed pipe is not an error.
 fn print_as_is(text: &str) -> Result<(), Vec<Error>> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -161,8 +160,8 @@ fn print_as_is(text: &str) -> Result<(), Vec<Error>> {
     }
 }
 
-/// Whether text for people is coloured: as asked, else on a terminal that knows colours, where
-/// nobody has said otherwise (<https://no-color.org>).
+/// Whether to colour text: as requested, else if the terminal supports colours and the environment
+/// does not forbid them (<https://no-color.org>).
 fn colour(asked: Color) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     match asked {
@@ -172,12 +171,12 @@ fn colour(asked: Color) -> bool {
     }
 }
 
-/// Whether the terminal moves no cursor and shows no colours (terminfo's `dumb`).
+/// Whether the terminal can neither move the cursor nor show colours (terminfo's `dumb`).
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Columns for text: `COLUMNS`, else the terminal's, else 100.
+/// Columns for text: `COLUMNS`, else the terminal's width, else 100.
 fn width() -> usize {
     let given = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     let columns = given.filter(|columns| *columns > 0).or_else(|| {

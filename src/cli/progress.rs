@@ -1,7 +1,4 @@
-//! The progress bar.
-//!
-//! Owns: one line on standard error, where that is a terminal. In: bytes read. Out: a bar.
-//! Never: writes into a pipe or a log.
+//! The progress bar: one line on standard error, only if that is a terminal.
 
 use std::io::IsTerminal;
 
@@ -15,7 +12,7 @@ use crate::pipeline::Progress;
 pub(super) struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    /// A bar, unless it is unwanted or standard error is no terminal.
+    /// A bar, unless it is unwanted or standard error is not a terminal.
     pub(super) fn new(quiet: bool) -> Bar {
         if quiet || !std::io::stderr().is_terminal() || cli::is_dumb() {
             return Bar(None);

@@ -1,7 +1,7 @@
-//! `longhaul protocols`: what is recognised, by what, and who says so.
+//! `longhaul protocols`: lists what is recognised, by what evidence, and its source.
 //!
 //! Owns: the answer's layout. In: a directory of signatures, or none for the embedded table.
-//! Out: a line a protocol and application, or JSON. Never: a name that nothing tells.
+//! Out: one line per protocol and application, or JSON. Never: a name without evidence.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ use crate::pipeline::queries::ProtocolRow;
 /// Arguments of `protocols`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ProtocolsArgs {
-    /// Signatures of this directory in place of the embedded ones
+    /// Use the signatures of this directory instead of the embedded ones
     #[arg(long, value_name = "DIR")]
     signatures: Option<PathBuf>,
-    /// JSON in place of a table
+    /// Write JSON instead of a table
     #[arg(long)]
     json: bool,
 }
 
-/// Most characters of evidence a line of the table shows.
+/// Maximum characters of evidence in a line of the table.
 const EVIDENCE_MAX: usize = 60;
 
 /// Runs the command.
@@ -55,7 +55,7 @@ pub(super) fn run(args: &ProtocolsArgs) -> Ended {
     Ok(RAN)
 }
 
-/// Evidence by kind, the first of each named: `name anydesk.com (+1), port 7070/tcp`.
+/// Evidence by kind, naming the first of each: `name anydesk.com (+1), port 7070/tcp`.
 fn shown(evidence: &[(&'static str, String)]) -> String {
     let mut kinds: Vec<(&str, &str, usize)> = Vec::new();
     for (kind, text) in evidence {

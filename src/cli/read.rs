@@ -1,6 +1,6 @@
 //! `longhaul read`: capture files in, results out.
 //!
-//! Owns: the order of things a user sees. In: [`ReadArgs`]. Out: a summary, or files.
+//! Owns: the order of what a user sees. In: [`ReadArgs`]. Out: a summary, or files.
 //! Never: a result of its own.
 
 use crate::cli;
@@ -24,7 +24,7 @@ use crate::report::terminal::Style;
 pub(super) fn run(args: &ReadArgs, style: Style) -> Ended {
     let (plan, mut errors) = args.plan();
     if !errors.is_empty() {
-        // One list of all that is wrong, so that nobody has to mend and run again for each.
+        // All errors at once, so that users need not fix and rerun one by one.
         errors.extend(pipeline::check(&plan));
         return Err(errors);
     }
@@ -50,14 +50,14 @@ pub(super) fn run(args: &ReadArgs, style: Style) -> Ended {
     Ok(if alerted { ALERTS } else { RAN })
 }
 
-/// What the first signal is answered with.
+/// The message after the first signal.
 fn told() {
     cli::remark(&[
         "interrupted: finishing with what was read; a second signal ends at once".to_owned()
     ]);
 }
 
-/// What the summary says.
+/// Builds the summary.
 pub(super) fn summarise(outcome: Outcome) -> Summary {
     let problems = problems(&outcome);
     let old_lists = outcome
@@ -85,7 +85,7 @@ pub(super) fn summarise(outcome: Outcome) -> Summary {
     summary
 }
 
-/// Inputs that were not read in full: name, and what is wrong.
+/// Inputs that were not read in full: name and problem.
 fn problems(outcome: &Outcome) -> Vec<(String, String)> {
     let problems = pipeline::problems(&outcome.files);
     problems.into_iter().map(|problem| (problem.what, problem.cause)).collect()

@@ -1,7 +1,7 @@
-//! `longhaul rules`: are they sound, which are there, do their cases hold; a copy to begin with.
+//! `longhaul rules`: checks, lists, exports and tests Sigma rules.
 //!
 //! Owns: the answers' layout. In: a directory of Sigma rules, or none for the embedded set.
-//! Out: a line a rule or case. Never: a rule that is refused without file, line and remedy.
+//! Out: one line per rule or case. Never: rejects a rule without file, line and remedy.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::pipeline::queries;
 /// Subcommands of `rules`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum RulesCommand {
-    /// Load the rules and say what is wrong with them, file and line
+    /// Load the rules and report errors with file and line
     Check {
         /// Directories and files of Sigma rules [default: the embedded ones]
         #[arg(value_name = "PATH")]
@@ -29,12 +29,12 @@ pub(super) enum RulesCommand {
     },
     /// Write the embedded rules and their cases to a directory
     Export {
-        /// A directory that is empty or not yet there
+        /// A directory that is empty or does not exist
         dir: PathBuf,
     },
-    /// Run the cases in DIR/cases: each names what must fire and what must stay quiet
+    /// Run the cases in DIR/cases: each lists the rules that must fire and that must not
     Test {
-        /// Directory of Sigma rules with a folder `cases`
+        /// Directory of Sigma rules with a subdirectory `cases`
         dir: PathBuf,
     },
 }
@@ -45,7 +45,7 @@ pub(super) fn run(command: &RulesCommand) -> Ended {
         RulesCommand::Check { paths } => {
             let count = queries::rules(paths)?.len();
             cli::print(&format!("{count} rules, all sound\n"))?;
-            // Sound by themselves, they may still not stand beside the embedded ones.
+            // Valid on their own, they may still clash with the embedded ones.
             let clashes = if paths.is_empty() { Vec::new() } else { queries::clashes(paths) };
             if let Some(first) = clashes.first() {
                 let place = first

@@ -1,7 +1,8 @@
-//! `longhaul state`: what was learned of usual round trips, shown and brought together.
+//! `longhaul state`: shows and merges learned baselines of round trips.
 //!
-//! Owns: the answers' layout. In: state directories. Out: a line a baseline, or what was merged.
-//! Never: a change to a directory that is only read.
+//! Owns: the answers' layout. In: state directories. Out: one line per baseline, or the result of a
+//! merge.
+//! Never: changes a directory that is only read.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -24,28 +25,28 @@ use crate::report::units;
 /// Subcommands of `state`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum StateCommand {
-    /// Say what a state directory holds; a run may be using it
+    /// Show the contents of a state directory; a run may be using it
     Show {
         /// The directory
         dir: PathBuf,
-        /// Lines of each kind, those of most sessions first
+        /// Lines of each kind, most sessions first
         #[arg(long, value_name = "N", default_value_t = 10)]
         top: usize,
         /// Every baseline as a line of JSON
         #[arg(long)]
         json: bool,
-        /// Days of packet time in which nothing rests on what is learned [default: 14]
+        /// Days of packet time to learn before alerts rest on baselines [default: 14]
         #[arg(long, value_name = "DAYS")]
         learn_days: Option<usize>,
     },
-    /// Add what other sensors learned to a state directory, made where it is not there
+    /// Add the baselines of other sensors to a state directory, created if missing
     Merge {
         /// The directory to add to; no run may be using it
         into: PathBuf,
-        /// The directories to add. Each is added whole: one that was added before counts twice
+        /// The directories to add. Each is added whole: adding one again counts it twice
         #[arg(required = true)]
         from: Vec<PathBuf>,
-        /// Most baselines of each kind; those of fewest days and sessions go
+        /// Maximum baselines of each kind; those with the fewest days and sessions are evicted
         #[arg(long, value_name = "N", default_value_t = BASELINES_CAP)]
         cap: usize,
     },
@@ -112,7 +113,7 @@ fn head(totals: &BaselineTotals) -> String {
 
 fn table(totals: &BaselineTotals, mut rows: Vec<BaselineRow>, top: usize) -> String {
     let mut text = head(totals);
-    // A stable sort: what is equal stays in the order of its keys.
+    // A stable sort: equal rows stay in the order of their keys.
     rows.sort_by_key(|row| (row.of, std::cmp::Reverse(row.sessions)));
     for of in BaselineOf::ALL {
         let of_kind = rows.iter().filter(|row| row.of == of);

@@ -1,6 +1,6 @@
-//! The configuration file: TOML, every key checked, no key ignored.
+//! The configuration file: TOML, every key checked, unknown keys rejected.
 //!
-//! Owns: the keys. In: text. Out: changes to a [`Plan`]. Never: a key that does nothing.
+//! Owns: the keys. In: text. Out: changes to a [`Plan`]. Never: a key without effect.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -28,14 +28,14 @@ const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules
                     unanswered, out_max and [caps] with sessions, endpoints, alerts, \
                     baselines, bindings";
 
-/// Most bytes of a configuration file.
+/// Maximum size of a configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// A configuration file as read. Flags win over it.
+/// A parsed configuration file. Command-line options override it.
 #[derive(Debug)]
 pub struct ConfigFile {
     path: PathBuf,
-    /// Where each line begins.
+    /// Byte offset of each line.
     lines: Vec<usize>,
     keys: Keys,
 }
@@ -108,7 +108,7 @@ pub fn load_config(path: &Path) -> Result<ConfigFile, Error> {
     parse_config(path, &text)
 }
 
-/// Reads a configuration file's text; `path` is for messages.
+/// Parses a configuration file; `path` is for messages.
 pub fn parse_config(path: &Path, text: &str) -> Result<ConfigFile, Error> {
     let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
     let lines: Vec<usize> = std::iter::once(0).chain(breaks).collect();
@@ -121,12 +121,12 @@ pub fn parse_config(path: &Path, text: &str) -> Result<ConfigFile, Error> {
     }
 }
 
-/// The line, from 1, of a byte.
+/// The line number, from 1, of a byte offset.
 fn line_of(lines: &[usize], byte: usize) -> u32 {
     u32::try_from(lines.partition_point(|begin| *begin <= byte)).unwrap_or(0)
 }
 
-/// Gives a value's errors their file and line.
+/// Adds file and line to a value's errors.
 struct Checker<'f> {
     path: &'f Path,
     lines: &'f [usize],
@@ -156,7 +156,7 @@ impl Checker<'_> {
 }
 
 impl ConfigFile {
-    /// Applies the file to a plan, all errors at once.
+    /// Applies the file to a plan; returns all errors at once.
     pub fn apply(self, plan: &mut Plan) -> Result<(), Vec<Error>> {
         let ConfigFile { path, lines, keys } = self;
         let mut checker = Checker { path: &path, lines: &lines, errors: Vec::new() };
@@ -223,18 +223,18 @@ impl CapsTable {
     }
 }
 
-/// A window for copies, in microseconds.
+/// Validates the window for duplicates, in microseconds.
 pub fn dedup_window(us: usize) -> Result<usize, Error> {
     let (low, high) = DEDUP_WINDOW_BOUNDS_US;
     bounded("dedup window (microseconds)", us, low, high)
 }
 
-/// A bound on what a compressed file may unpack to.
+/// Validates the maximum unpacking ratio.
 pub fn max_ratio(ratio: usize) -> Result<u64, Error> {
     bounded("max-ratio", ratio, 1, 1 << 40).map(|ratio| ratio as u64)
 }
 
-/// A vantage by its word.
+/// Parses a vantage.
 pub fn parse_vantage(word: &str) -> Result<Vantage, Error> {
     match word {
         "in" => Ok(Vantage::In),

@@ -1,53 +1,53 @@
-//! What a live run shall do beside what every run does.
+//! The settings of a live run beside those of every run.
 //!
-//! Owns: the words for sizes and spans, defaults and bounds. In: flags. Out: a [`LivePlan`], or an
-//! error. Never: opens an interface.
+//! Owns: the syntax of sizes and spans, defaults and bounds. In: options. Out: a [`LivePlan`], or
+//! an error. Never: opens an interface.
 
 use crate::config::Plan;
 use crate::model::Error;
 
-/// When the files of a run are finished and new ones begun.
+/// When to finish the files of a run and start new ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rotate {
-    /// After so many seconds, on the full multiple of them.
+    /// After this many seconds, aligned to a multiple of them.
     pub seconds: Option<u64>,
-    /// After so many bytes of session lines.
+    /// After this many bytes of session lines.
     pub bytes: Option<u64>,
 }
 
-/// Everything a live run needs to know.
+/// All settings of a live run.
 #[derive(Clone, Debug)]
 pub struct LivePlan {
-    /// What every run needs to know; `inputs` is empty, `filter` is the kernel's.
+    /// The settings of every run; `inputs` is empty, `filter` is for the kernel.
     pub plan: Plan,
     /// The interfaces.
     pub interfaces: Vec<String>,
-    /// Read by libpcap in place of our own ring.
+    /// Use libpcap instead of our own ring.
     pub by_pcap: bool,
     /// Bytes kept of each frame.
     pub snaplen: u32,
-    /// Bytes of each interface's ring.
+    /// Bytes per interface ring.
     pub ring_bytes: usize,
-    /// Whether frames for other stations are wanted.
+    /// Whether to capture frames for other stations.
     pub promiscuous: bool,
-    /// Whether the card shall stamp the frames.
+    /// Whether the card timestamps the frames.
     pub hardware_stamps: bool,
-    /// Microseconds to look at the rings again and again before sleeping.
+    /// Microseconds to poll the rings before sleeping.
     pub busy_poll_us: u32,
-    /// Group of processes that share each interface's flows.
+    /// Fanout group of processes that share each interface's flows.
     pub fanout: Option<u16>,
-    /// The user to become where the process is root; `None`: no sandbox at all.
+    /// The user to switch to if started as root; `None`: no sandbox at all.
     pub user: Option<String>,
-    /// When files are finished.
+    /// When to rotate files.
     pub rotate: Rotate,
-    /// Ends the run after so many seconds.
+    /// Stops the run after this many seconds.
     pub seconds: Option<u64>,
 }
 
-/// Least that a directory of results may be limited to: some sets of a quiet wire.
+/// Smallest limit of a results directory: a few sets of a quiet network.
 const OUT_MAX_LEAST: u64 = 512 * 1024;
 
-/// A cap on a directory of results; `what` names it in errors.
+/// Parses the limit of a results directory; `what` names it in errors.
 pub fn parse_out_max(what: &str, word: &str) -> Result<u64, Error> {
     parse_bytes(word).filter(|most| *most >= OUT_MAX_LEAST).ok_or_else(|| {
         Error::new(what, format!("`{word}` is no size in bounds"))
@@ -55,7 +55,7 @@ pub fn parse_out_max(what: &str, word: &str) -> Result<u64, Error> {
     })
 }
 
-/// A span such as `30s`, `15m`, `1h`, `1d`, in seconds.
+/// Parses a span such as `30s`, `15m`, `1h`, `1d` to seconds.
 pub fn parse_seconds(word: &str) -> Option<u64> {
     let (number, unit) = split(word)?;
     let factor = match unit {
@@ -68,7 +68,7 @@ pub fn parse_seconds(word: &str) -> Option<u64> {
     number.checked_mul(factor).filter(|n| *n > 0)
 }
 
-/// A size such as `64MiB` or `1GB`, in bytes.
+/// Parses a size such as `64MiB` or `1GB` to bytes.
 pub fn parse_bytes(word: &str) -> Option<u64> {
     let (number, unit) = split(word)?;
     let factor = match unit {
@@ -91,7 +91,7 @@ fn split(word: &str) -> Option<(u64, &str)> {
 }
 
 impl Rotate {
-    /// Takes a span or a size.
+    /// Adds a span or a size.
     pub fn add(&mut self, word: &str) -> Result<(), Error> {
         match (parse_seconds(word), parse_bytes(word)) {
             (Some(seconds), _) => self.seconds = Some(seconds),

@@ -1,7 +1,7 @@
-//! What a run shall do: flags and files turned into one checked, bounded [`Plan`].
+//! The settings of a run: options and files turned into one checked, bounded [`Plan`].
 //!
-//! Owns: defaults and bounds. In: flags, a TOML file. Out: a plan, or every error at once.
-//! Never: opens captures, reads a clock, or lets an unknown key pass.
+//! Owns: defaults and bounds. In: options, a TOML file. Out: a plan, or every error at once.
+//! Never: opens captures, reads a clock, or accepts an unknown key.
 
 pub mod file;
 pub mod live;
@@ -67,24 +67,24 @@ pub const DEDUP_WINDOW_BOUNDS_US: (usize, usize) = (1, 20_000);
 pub const HOME_DEFAULT: [&str; 5] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "100.64.0.0/10"];
 
-/// Which inputs were captured at one place: sessions never span two capture points.
+/// Which inputs were captured at the same point: sessions never span two capture points.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PointBy {
     /// All of them.
     #[default]
     All,
-    /// Those of one directory.
+    /// Those in one directory.
     Dir,
-    /// Each file by itself.
+    /// Each file separately.
     File,
 }
 
-/// Where the sensor stands relative to the people it watches.
+/// The sensor's position relative to the people it watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vantage {
-    /// Remote employees arrive here.
+    /// Remote employees connect to us here.
     In,
-    /// Our devices go out from here.
+    /// Our devices connect out from here.
     Out,
     /// Both.
     #[default]
@@ -92,7 +92,7 @@ pub enum Vantage {
 }
 
 impl Vantage {
-    /// The word of the flag.
+    /// The option's value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Vantage::In => "in",
@@ -105,11 +105,11 @@ impl Vantage {
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// The five files of the contract.
+    /// The five files of the output contract.
     Dir {
         /// The directory.
         path: PathBuf,
-        /// Write into one that is not empty.
+        /// Write into a directory that is not empty.
         force: bool,
     },
     /// Alerts and incidents as NDJSON on standard output.
@@ -118,10 +118,10 @@ pub enum Output {
     Summary,
 }
 
-/// Where session lines go.
+/// Where to write session lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionLines {
-    /// To `sessions.ndjson` where there is an output directory, else nowhere.
+    /// To `sessions.ndjson` if there is an output directory, else nowhere.
     WithOutput,
     /// Nowhere.
     Off,
@@ -129,12 +129,12 @@ pub enum SessionLines {
     To(PathBuf),
 }
 
-/// Which inputs are hashed for run.json.
+/// Which inputs to hash for run.json.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HashInputs {
     /// None.
     Never,
-    /// Those up to the size at which hashing would cost more than reading.
+    /// Those below the size from which hashing costs more than reading.
     #[default]
     Auto,
     /// All.
@@ -168,96 +168,96 @@ impl Default for Caps {
     }
 }
 
-/// Where the configuration file holds the values that are looked into only when a run is prepared,
-/// so that their errors name its line. Empty for flags.
+/// The position in the configuration file of values that are validated only when a run is prepared,
+/// so that errors name the line. Empty for options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Each of the home networks.
+    /// Of each home network.
     pub home: Vec<(PathBuf, u32)>,
-    /// Each of the translators' prefixes.
+    /// Of each NAT64 prefix.
     pub nat64: Vec<(PathBuf, u32)>,
-    /// The sensor's place.
+    /// Of the sensor's location.
     pub place: Option<(PathBuf, u32)>,
 }
 
-/// Everything a run needs to know, checked.
+/// All settings of a run, checked.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Capture files, directories, `-`.
     pub inputs: Vec<PathBuf>,
-    /// A capture that the program carries itself, by name, in place of `inputs`.
+    /// A compiled-in capture, by name, instead of `inputs`.
     pub embedded: Option<(&'static str, &'static [u8])>,
-    /// Capture points.
+    /// How inputs map to capture points.
     pub point_by: PointBy,
     /// Worker threads, 1 to [`WORKERS_MAX`].
     pub workers: usize,
     /// Home networks in CIDR notation.
     pub home: Vec<String>,
-    /// Prefixes of NAT64 translators beside the well-known one.
+    /// NAT64 prefixes beside the well-known one.
     pub nat64: Vec<String>,
-    /// The sensor's place: `LAT,LON` or a city code.
+    /// The sensor's location: `LAT,LON` or a city code.
     pub place: Option<String>,
     /// The sensor's name: `observer.name` of every line.
     pub sensor: String,
-    /// Where the configuration file holds home, nat64 and place.
+    /// The position in the configuration file of home, nat64 and place.
     pub written: Written,
     /// The sensor's vantage.
     pub vantage: Vantage,
-    /// The configuration file, where one was given.
+    /// The configuration file, if any.
     pub config: Option<PathBuf>,
-    /// Directories and files of Sigma rules beside the embedded ones.
+    /// Directories and files of Sigma rules to add to the embedded ones.
     pub rules: Vec<PathBuf>,
-    /// The same in place of the embedded ones.
+    /// Those to use instead of the embedded ones.
     pub rules_only: Vec<PathBuf>,
-    /// Directory of MMDB files in place of the embedded ones.
+    /// Directory of MMDB files to use instead of the embedded ones.
     pub geo: Option<PathBuf>,
-    /// Directory of lists in place of the embedded ones.
+    /// Directory of lists to add to the embedded ones.
     pub lists: Option<PathBuf>,
-    /// Directory of signatures in place of the embedded ones.
+    /// Directory of signatures to use instead of the embedded ones.
     pub signatures: Option<PathBuf>,
-    /// Tags of applications that anybody may use: `rmm:teamviewer`.
+    /// Tags of applications that everybody may use: `rmm:teamviewer`.
     pub approved: Vec<String>,
     /// Subjects CSV.
     pub subjects: Option<PathBuf>,
-    /// Key of the pseudonyms that stand for people and devices; absent shows who they are.
+    /// Key file of the pseudonyms for people and devices; without it they are shown as they are.
     pub pseudonymise: Option<PathBuf>,
-    /// Directory in which what is learned is kept from run to run.
+    /// Directory that keeps learned baselines from run to run.
     pub state: Option<PathBuf>,
-    /// Days of packet time in which baselines are only learned, where that was said.
+    /// Days of packet time to learn only, if set.
     pub learn_days: Option<usize>,
-    /// Most that a compressed file may unpack to, as a multiple of its own size.
+    /// Maximum ratio of unpacked to stored bytes of a compressed file.
     pub max_ratio: u64,
     /// BPF expression: only frames that match are read.
     pub filter: Option<String>,
-    /// Tunnels left closed: `KIND`, or `SOURCE:KIND` for one file or interface.
+    /// Tunnels not to decapsulate: `KIND`, or `SOURCE:KIND` for one file or interface.
     pub no_decap: Vec<String>,
     /// What separates sessions beside addresses and ports: `vlan`, `vni`.
     pub key: Vec<String>,
-    /// Longest time between a packet and its copy, in microseconds; `None` keeps copies.
+    /// Longest time between a packet and its duplicate, in microseconds; `None` keeps duplicates.
     pub dedup_window_us: Option<usize>,
-    /// Gaps, round trips within sessions and exchanges of QUIC and DTLS are measured.
+    /// Whether to measure gaps, round trips within sessions and exchanges of QUIC and DTLS.
     pub latency: bool,
-    /// Which inputs are hashed.
+    /// Which inputs to hash.
     pub hash: HashInputs,
     /// Where results go.
     pub output: Output,
     /// Alerts and incidents as NDJSON on standard output, whatever else is written.
     pub json: bool,
-    /// Bytes that the directory of a live run may hold.
+    /// Maximum bytes in the directory of a live run.
     pub out_max: Option<u64>,
-    /// Where session lines go.
+    /// Where to write session lines.
     pub sessions: SessionLines,
     /// Alerts below this level are not reported.
     pub min_level: Level,
-    /// Exit code 1 where alerts exist.
+    /// Exit with 1 if there are alerts.
     pub fail_on_alert: bool,
     /// No summary, no progress.
     pub quiet: bool,
-    /// Bounds in numbers; the memory budget may allow less.
+    /// Bounds in numbers of items; the memory budget may allow less.
     pub caps: Caps,
     /// The memory budget, in bytes.
     pub memory: u64,
-    /// Unanswered sessions of a second that have lines of their own; more are summed by source.
+    /// Unanswered sessions per second that get lines of their own; the rest is summed by source.
     pub unanswered: u64,
     /// The arguments as given, for run.json.
     pub arguments: Vec<String>,
@@ -309,7 +309,7 @@ impl Default for Plan {
     }
 }
 
-/// A Sigma level by its word.
+/// Parses a Sigma level.
 pub fn parse_level(word: &str) -> Result<Level, Error> {
     match word {
         "informational" | "info" => Ok(Level::Informational),
@@ -322,7 +322,7 @@ pub fn parse_level(word: &str) -> Result<Level, Error> {
     }
 }
 
-/// A number that must lie between two bounds.
+/// Checks that a number is between two bounds.
 pub fn bounded(what: &str, value: usize, low: usize, high: usize) -> Result<usize, Error> {
     if (low..=high).contains(&value) {
         return Ok(value);
@@ -331,8 +331,8 @@ pub fn bounded(what: &str, value: usize, low: usize, high: usize) -> Result<usiz
         .help(format!("give a number from {low} to {high}")))
 }
 
-/// A sensor's name: it also names directories, so that it is kept to what every file system and
-/// every query language takes as it stands.
+/// Checks a sensor's name. It also names directories, so it is limited to characters that every
+/// file system and query language accepts unquoted.
 pub fn sensor_name(name: &str) -> Result<String, Error> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let fits = (1..=SENSOR_BYTES_MAX).contains(&name.len()) && !name.starts_with(['.', '-']);
@@ -344,7 +344,7 @@ pub fn sensor_name(name: &str) -> Result<String, Error> {
     Err(Error::new("sensor", format!("`{name}` is no name for a sensor")).help(help))
 }
 
-/// Days to learn, from a flag or the file.
+/// Validates the days to learn, from an option or the file.
 pub fn learn_days(days: usize) -> Result<usize, Error> {
     bounded("days to learn", days, 0, LEARN_DAYS_MAX)
 }
@@ -355,7 +355,7 @@ impl Plan {
         self.learn_days.unwrap_or(LEARN_DAYS)
     }
 
-    /// Whether session lines go to standard output, so that nothing else may.
+    /// Whether session lines use standard output, so that nothing else may.
     pub fn lines_to_stdout(&self) -> bool {
         matches!(&self.sessions, SessionLines::To(path) if path.as_os_str() == "-")
     }

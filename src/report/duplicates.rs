@@ -1,21 +1,21 @@
-//! What a person is told of copies: how many, how far apart, and what in the set-up makes them.
+//! Explains duplicate packets: how many, how far apart, and what in the set-up causes them.
 //!
-//! Owns: the sentence. In: copies found at a capture point. Out: text. Never: a guess where the
-//! copies do not agree.
+//! Owns: the sentence. In: duplicates found at a capture point. Out: text. Never: guesses a cause
+//! if the duplicates disagree.
 
 use crate::model::CopyPoint;
 use crate::model::CopyReport;
 
-/// Duplicates below this share of the frames are no set-up, and not worth a word.
+/// Below this share of the frames, duplicates are not a matter of set-up and are not mentioned.
 const SHARE_WORTH_A_WORD: f64 = 0.01;
 
-/// Fewer copies are an accident.
+/// Fewer duplicates are an accident.
 const COPIES_WORTH_A_WORD: u64 = 10;
 
-/// VLANs named.
+/// VLAN pairs named.
 const VLANS_NAMED: usize = 4;
 
-/// One sentence for each point worth a word.
+/// One sentence for each notable point.
 pub fn notes(report: &CopyReport) -> Vec<String> {
     let many = report.points.len() > 1;
     let told = |point: &CopyPoint| {
@@ -25,7 +25,7 @@ pub fn notes(report: &CopyReport) -> Vec<String> {
     report.points.iter().filter_map(told).collect()
 }
 
-/// `31 % of frames are copies, median 40 us apart: ...`, where the share is notable.
+/// `31 % of frames are copies, median 40 us apart: ...`, if the share is notable.
 pub fn note(point: &CopyPoint) -> Option<String> {
     if point.share() < SHARE_WORTH_A_WORD || point.copies < COPIES_WORTH_A_WORD {
         return None;
@@ -40,7 +40,7 @@ pub fn note(point: &CopyPoint) -> Option<String> {
     ))
 }
 
-/// What more than half of the copies agree in.
+/// What more than half of the duplicates have in common.
 fn cause(point: &CopyPoint) -> String {
     let most = |n: u64| n > point.copies / 2;
     let routed = if most(point.ttl) { ", a router between them" } else { "" };
@@ -74,7 +74,7 @@ fn vlans_seen(point: &CopyPoint) -> bool {
     point.vlans.iter().any(|((first, copy), _)| *first > 0 || *copy > 0)
 }
 
-/// `VLAN 10/20`: those of the commonest pairs, in order of number; an untagged side says so.
+/// `VLAN 10/20`: the commonest pairs, in numerical order; an untagged side is named as such.
 fn vlans(point: &CopyPoint) -> String {
     let mut ids: Vec<u16> = Vec::new();
     for ((first, copy), _) in &point.vlans {

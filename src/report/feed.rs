@@ -1,7 +1,7 @@
-//! What a capture point feeds: both directions of its conversations, or one.
+//! Detects capture points that see only one direction of traffic.
 //!
-//! Owns: two counts for each capture point. In: finished sessions. Out: which points feed one
-//! direction only. Never: blames a session: a scan that nobody answers is one-way everywhere.
+//! Owns: two counts per capture point. In: finished sessions. Out: the one-way points. Never:
+//! blames a session: a scan that nobody answers is one-way everywhere.
 
 use serde::Serialize;
 
@@ -9,15 +9,15 @@ use crate::model::Record;
 use crate::model::Transport;
 use crate::report::units;
 
-/// TCP conversations a point must have fed before it is judged.
+/// TCP conversations needed before a point is judged.
 const TALKS_MIN: u64 = 20;
-/// Share of them seen from one side only from which the feed is called one-way, in per cent. An
+/// Share of them seen from one side only, in per cent, from which a point counts as one-way. An
 /// asymmetric route hides some conversations' answers; a port that mirrors one direction hides all.
 const ONE_WAY_SHARE_MIN: u64 = 80;
-/// So many that were seen from both sides prove that the port sends both: anybody can forge
-/// conversations of one side, as many as he likes, and none of two.
+/// This many conversations seen from both sides prove that the port sends both directions: anybody
+/// can forge any number of one-sided conversations, but no two-sided one.
 const TWO_WAY_MAX: u64 = 20;
-/// Capture points counted; sessions of later ones are counted with the last.
+/// Capture points counted separately; the sessions of others are counted with the last.
 const POINTS_MAX: usize = 1_024;
 /// Mean frame length above which a TCP side has sent more than bare headers.
 const HEADERS_ONLY: u64 = 90;
@@ -27,14 +27,14 @@ const HEADERS_ONLY: u64 = 90;
 pub struct Feed {
     /// Capture point.
     pub point: u16,
-    /// TCP sessions that carried data.
+    /// TCP sessions with data.
     pub talks: u64,
-    /// Those of which only one side was ever seen.
+    /// Those seen from one side only.
     pub one_way: u64,
 }
 
 impl Feed {
-    /// What there is to say of a point that feeds one direction only.
+    /// The message about a one-way point.
     pub fn sentence(&self) -> String {
         format!(
             "capture point {}: only one direction of {} of {} TCP conversations was seen: the \
@@ -45,7 +45,7 @@ impl Feed {
         )
     }
 
-    /// Whether the point feeds one direction only.
+    /// Whether the point sees one direction only.
     pub const fn is_one_way(&self) -> bool {
         let two_way = self.talks.saturating_sub(self.one_way);
         let share = self.one_way.saturating_mul(100);
@@ -69,7 +69,7 @@ impl Feeds {
         }
     }
 
-    /// Adds another thread's.
+    /// Adds the counts of another thread.
     pub fn merge(&mut self, other: &Feeds) {
         other.0.iter().filter(|feed| feed.talks > 0).for_each(|feed| self.add(*feed));
     }
@@ -86,14 +86,14 @@ impl Feeds {
         }
     }
 
-    /// The points that feed one direction only, by number.
+    /// The one-way points, by number.
     pub fn one_way(&self) -> impl Iterator<Item = Feed> {
         self.0.iter().copied().filter(Feed::is_one_way)
     }
 }
 
-/// Whether somebody said something: segments without data, SYN or ACK, are no conversation, so that
-/// neither a scan nor a flood makes a feed look one-way.
+/// Whether the session carried data: bare SYNs and ACKs do not count, so that neither a scan nor a
+/// flood makes a point look one-way.
 fn talks(record: &Record) -> bool {
     let packets = record.initiator.packets.saturating_add(record.responder.packets);
     let bytes = record.initiator.bytes.saturating_add(record.responder.bytes);

@@ -1,35 +1,35 @@
-//! Round trips counted by size: an HDR histogram with bounds that no round trip leaves.
+//! A histogram of round trips: an HDR histogram with fixed bounds.
 //!
 //! Owns: the bounds. In: nanoseconds. Out: quantiles within 1 %.
 //! Never: grows; a longer round trip counts as the longest.
 
-/// The longest round trip told apart: one hour, in ns.
+/// The longest round trip resolved: one hour, in ns.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 
 /// Two significant digits.
 const DIGITS: u8 = 2;
 
-/// Counts of round trips. Histograms of several threads add up to the same in any order.
+/// Counts of round trips. Merging histograms of several threads gives the same result in any order.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram(Option<hdrhistogram::Histogram<u64>>);
 
 impl Histogram {
-    /// Counts one.
+    /// Adds a value.
     pub fn observe(&mut self, ns: u64) {
         if let Some(counts) = self.counts() {
             counts.saturating_record(ns.max(1));
         }
     }
 
-    /// Adds another.
+    /// Adds another histogram.
     pub fn merge(&mut self, other: &Histogram) {
         if let (Some(mine), Some(theirs)) = (self.counts(), &other.0) {
-            // Both have the same bounds, so that every value of one fits into the other.
+            // Both have the same bounds, so every value of one fits into the other.
             let _ = mine.add(theirs);
         }
     }
 
-    /// How many were counted.
+    /// The number of values.
     pub fn samples(&self) -> u64 {
         self.0.as_ref().map_or(0, |counts| counts.len())
     }
@@ -40,7 +40,7 @@ impl Histogram {
         Some(counts.value_at_quantile(share))
     }
 
-    /// The counts, made at the first use: a run without a handshake needs none.
+    /// The counts, allocated on first use: a run without a handshake needs none.
     fn counts(&mut self) -> Option<&mut hdrhistogram::Histogram<u64>> {
         if self.0.is_none() {
             self.0 = hdrhistogram::Histogram::new_with_bounds(1, LONGEST_NS, DIGITS).ok();

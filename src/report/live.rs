@@ -1,7 +1,7 @@
-//! What a terminal shows of a run that goes on: each alert as it comes, and a line a minute.
+//! Terminal output of a live run: each alert when it fires, and a status line per minute.
 //!
-//! Owns: the sentences. In: alerts, counts. Out: lines of text. Never: text from a packet that has
-//! not been made safe.
+//! Owns: the sentences. In: alerts, counts. Out: lines of text. Never: unescaped text from a
+//! packet.
 
 use crate::model::Alert;
 use crate::model::Counter;
@@ -9,11 +9,11 @@ use crate::model::Counters;
 use crate::model::Nanos;
 use crate::report::units;
 
-/// Characters of an alert's sentence; the summary at the end has it again.
+/// Characters of an alert's message; the final summary has all of it.
 const MESSAGE_MAX: usize = 400;
 const SUBJECT_MAX: usize = 64;
 
-/// One alert: when, how grave, which rule, who, and the sentence.
+/// One alert: time, level, rule, subject, message.
 pub fn alert_line(alert: &Alert) -> String {
     format!(
         "{}  {:<6}  {} {}  {}: {}",
@@ -26,8 +26,7 @@ pub fn alert_line(alert: &Alert) -> String {
     )
 }
 
-/// What a minute brought: `counted` in it, `losses` with their names, and for how long nothing has
-/// come by now.
+/// The status of a minute: its counters, `losses` by name, and how long the input has been silent.
 pub fn minute_line(counted: &Counters, losses: &[(String, String)], silent: Nanos) -> String {
     let packets = units::number_of(counted.get(Counter::Frames) as usize, "packet");
     let sessions = units::number_of(counted.get(Counter::Sessions) as usize, "session");
@@ -42,7 +41,7 @@ pub fn minute_line(counted: &Counters, losses: &[(String, String)], silent: Nano
     line
 }
 
-/// For how long nothing has come.
+/// How long the input has been silent.
 pub fn silence(silent: Nanos) -> String {
     format!("no packets for {} s", silent.as_secs())
 }

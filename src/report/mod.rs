@@ -1,7 +1,4 @@
-//! What a person reads.
-//!
-//! Owns: the summary on a terminal. In: totals and judgements of a run. Out: text.
-//! Never: looks at a terminal or the environment itself; colour and width are given.
+//! Output for people: the summary on a terminal, as text; colour and width are given by the caller.
 
 pub mod duplicates;
 pub mod feed;

@@ -1,29 +1,29 @@
-//! When the packets of several files were: one span, or the few that lie apart.
+//! The time spans of several files: one, or a few that lie apart.
 //!
-//! Owns: which files belong together. In: first and last packet's time of each file. Out:
-//! [`Cluster`]s. Never: says that captures of different years are one long one.
+//! Owns: which files belong together. In: first and last packet time of each file. Out:
+//! [`Cluster`]s. Never: presents captures of different years as one long one.
 
 use crate::model::Nanos;
 use crate::report::units;
 
-/// A pause longer than this begins a new cluster: an hour.
+/// A pause longer than this (an hour) starts a new cluster.
 const PAUSE: Nanos = Nanos::from_secs(3_600);
 
-/// A file whose own packets lie farther apart has a clock that jumped, and would swallow the rest:
-/// a year.
+/// A file whose own packets span more than this (a year) has a clock that jumped, and would swallow
+/// the others.
 const ASTRAY: Nanos = Nanos::from_secs(366 * 86_400);
 
-/// Clusters that are listed; more are summed up.
+/// Clusters listed individually.
 const LISTED_MAX: usize = 4;
 
-/// Files whose times touch.
+/// Files whose times overlap or nearly touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// Earliest packet.
     pub first: Nanos,
     /// Latest packet.
     pub last: Nanos,
-    /// How many files.
+    /// The number of files.
     pub files: u64,
 }
 
@@ -32,11 +32,11 @@ pub struct Cluster {
 pub struct Clusters {
     /// In order of time.
     pub all: Vec<Cluster>,
-    /// Files left out of them because their own packets lie more than a year apart.
+    /// Files left out because their own packets span more than a year.
     pub astray: u64,
 }
 
-/// Clusters of files. Where every file is astray, they are taken as they are.
+/// Groups files into clusters. If every file spans more than a year, all are used as they are.
 pub fn clusters(spans: impl IntoIterator<Item = (Nanos, Nanos)>) -> Clusters {
     let all: Vec<(Nanos, Nanos)> = spans.into_iter().collect();
     let sound = all.iter().copied().filter(|(first, last)| last.since(*first) <= ASTRAY);
@@ -53,7 +53,7 @@ fn join(mut spans: Vec<(Nanos, Nanos)>) -> Vec<Cluster> {
     let mut all: Vec<Cluster> = Vec::new();
     for (first, last) in spans {
         match all.last_mut() {
-            // `since` is zero where the file begins before the cluster ends.
+            // `since` is zero if the file starts before the cluster ends.
             Some(open) if first.since(open.last) <= PAUSE => {
                 open.last = open.last.max(last);
                 open.files += 1;
@@ -64,7 +64,7 @@ fn join(mut spans: Vec<(Nanos, Nanos)>) -> Vec<Cluster> {
     all
 }
 
-/// The clusters in words, one line each, or one line for many.
+/// The clusters as text, one line each, or one line for many.
 pub(super) fn lines(clusters: &Clusters) -> Vec<String> {
     let mut lines = in_words(&clusters.all);
     if clusters.astray > 0 {
@@ -124,7 +124,7 @@ mod tests {
                 "2023-11-15 22:13:20 to 2023-11-15 22:14:20 UTC, 60.0 s, 2 files"
             ]
         );
-        // An hour's pause is still one capture.
+        // With an hour's pause it is still one capture.
         assert_eq!(clusters([at(0, 60), at(3_660, 3_700)]).all.len(), 1);
         assert_eq!(clusters([at(0, 60), at(3_661, 3_700)]).all.len(), 2);
     }

@@ -1,8 +1,8 @@
-//! The demonstration's story: who, whose network, how far, which rules, why.
+//! The demonstration's report: who, whose network, how far, which rules, why.
 //!
 //! Owns: the order and wording. In: endpoints, alerts and incidents of a run. Out: lines for a
 //! terminal.
-//! Never: a number that is not the run's, or a judgement that no rule made.
+//! Never: a number that is not from the run, or a judgement that no rule made.
 
 use std::fmt::Write;
 
@@ -18,16 +18,16 @@ use crate::model::escape::escaped;
 use crate::report::terminal::Style;
 use crate::report::units;
 
-/// Kilometres a round trip of one millisecond allows in fibre: 2/3 c, there and back.
+/// Kilometres per millisecond of round trip in fibre: 2/3 c, there and back.
 const KM_PER_MS_FIBRE: f64 = 99.93;
 
-/// Sentences of evidence shown for an alert.
+/// Evidence sentences shown per alert.
 const EVIDENCE_MAX: usize = 4;
 
-/// What the story is told from.
+/// The results to report.
 #[derive(Clone, Copy, Debug)]
 pub struct Story<'a> {
-    /// Where the sensor stands, in words.
+    /// The sensor's location, as text.
     pub place: &'a str,
     /// Packets decoded.
     pub packets: u64,
@@ -45,7 +45,7 @@ pub struct Story<'a> {
     pub incidents: &'a [Incident],
 }
 
-/// Tells it.
+/// Renders it.
 pub fn tell(story: &Story<'_>, style: Style) -> String {
     let mut out = Page { text: String::new(), style };
     opening(&mut out, story);
@@ -66,7 +66,7 @@ struct Page {
 }
 
 impl Page {
-    /// A line, wrapped behind `head` so that its continuation stands under its beginning.
+    /// A line, wrapped behind `head`, with continuation lines aligned.
     fn line(&mut self, head: &str, text: &str) {
         let text = &escaped(text);
         let indent = head.chars().count();
@@ -114,8 +114,8 @@ fn opening(out: &mut Page, story: &Story<'_>) {
     out.line("  ", &text);
 }
 
-/// Remote ends of the alerts, in order of their first alert. A look-up speaks of a name, not of the
-/// resolver that was asked.
+/// Remote ends of the alerts, in order of their first alert. An alert on a DNS lookup is about the
+/// name, not about the resolver.
 fn remotes(alerts: &[Arc<Alert>]) -> Vec<Addr> {
     let mut found: Vec<Addr> = Vec::new();
     let sessions = alerts.iter().filter(|alert| !is_lookup(alert));
@@ -153,7 +153,8 @@ fn tell_remote(out: &mut Page, story: &Story<'_>, chapter: usize, remote: Addr) 
     tell_programs(out, &rows);
 }
 
-/// Names that were looked up, in their own lines: no session with the tool follows from them.
+/// Names that were looked up, in lines of their own: a lookup does not prove a session with the
+/// tool.
 fn tell_lookups(out: &mut Page, alerts: &[Arc<Alert>]) {
     let mut told: Vec<&str> = Vec::new();
     for alert in alerts.iter().filter(|alert| is_lookup(alert)) {
@@ -175,7 +176,7 @@ fn evidence(item: &crate::model::EvidenceItem) -> String {
     format!("{} = {value}{bound}", item.name)
 }
 
-/// A value with its unit as a person reads it; the alert's line keeps every digit.
+/// A rounded value with its unit; the alert itself keeps every digit.
 fn in_words(value: &str, unit: &str) -> String {
     match (value.parse::<f64>(), unit) {
         (Ok(ns), "ns") => units::span(Nanos(ns.max(0.0) as u64)),
@@ -215,8 +216,7 @@ fn distance(rows: &[&EndpointRow]) -> String {
     )
 }
 
-/// The programs that came in from one address, where there are several: what each of them shows of
-/// a leg behind it.
+/// If several programs connected from one address: the leg behind it, as each of them shows it.
 fn tell_programs(out: &mut Page, rows: &[&EndpointRow]) {
     let program = |row: &&EndpointRow| match &row.key.fingerprint {
         Some(Fingerprint::Ja4(ja4)) => Some(format!("{ja4}: {}", behind(row))),

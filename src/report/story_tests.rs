@@ -1,4 +1,4 @@
-//! The story's wording.
+//! The wording of the demonstration's report.
 //!
 //! Owns: what a person must read. In: made-up alerts. Out: assertions. Never: built into the
 //! program.

@@ -1,6 +1,6 @@
-//! What a run amounts to, for the summary on a terminal.
+//! The totals of a run, for the summary on a terminal.
 //!
-//! Owns: the totals worth a line. In: records, endpoint rows, alerts, incidents. Out: [`Summary`].
+//! Owns: the totals. In: records, endpoint rows, alerts, incidents. Out: [`Summary`].
 //! Never: grows with the input: every list has a cap, and what is left out is counted.
 
 use std::collections::BTreeMap;
@@ -14,32 +14,32 @@ use crate::report::feed::Feeds;
 use crate::report::histogram::Histogram;
 use crate::report::spans::Clusters;
 
-/// Remote owners shown; the rest is summed.
+/// Remote owners shown; the others are summed.
 const OWNERS_MAX: usize = 8;
 /// Incidents shown.
 const INCIDENTS_MAX: usize = 10;
-/// Rules that alerts are kept apart by; a catalogue has some dozens.
+/// Rules with a count of their own; a catalogue has some dozens.
 const RULES_MAX: usize = 256;
-/// Protocols that sessions are kept apart by; at most one for each of our words.
+/// Protocols with a count of their own; at least the number of our protocol names.
 const PROTOCOLS_MAX: usize = 64;
 
 /// Sessions of one protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolLine {
-    /// Told from payload, else the transport's name.
+    /// Recognised from payload, else the transport's name.
     pub name: &'static str,
     /// How many.
     pub sessions: u64,
-    /// Bytes both ways.
+    /// Bytes in both directions.
     pub bytes: u64,
 }
 
-/// Remote addresses of one holder in one country.
+/// Remote addresses of one owner in one country.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerLine {
-    /// AS number, 0 where it is not known.
+    /// AS number, 0 if unknown.
     pub number: u32,
-    /// Holder.
+    /// Owner.
     pub name: Option<Box<str>>,
     /// ISO 3166-1 alpha-2.
     pub country: Option<Box<str>>,
@@ -60,7 +60,7 @@ pub struct RuleLine {
     pub level: Level,
     /// How often.
     pub alerts: u64,
-    /// The sentence of the first at that level.
+    /// The message of the first alert at that level.
     pub message: String,
 }
 
@@ -79,31 +79,31 @@ pub struct IncidentLine {
     pub rules: String,
 }
 
-/// What was read.
+/// The inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InputTotals {
     /// Files or streams.
     pub files: u64,
-    /// Interfaces, of a live run.
+    /// Interfaces of a live run.
     pub interfaces: u64,
     /// Bytes of those files.
     pub bytes: u64,
     /// Frames in them.
     pub frames: u64,
-    /// When their packets were.
+    /// The time spans of their packets.
     pub clusters: Clusters,
-    /// Those whose verdict is not plain "ok": name and what is wrong.
+    /// Inputs whose verdict is not "ok": name and problem.
     pub problems: Vec<(String, String)>,
-    /// Where the question may be wrong, a sentence each.
+    /// Warnings about the request, one sentence each.
     pub warnings: Vec<String>,
-    /// Lists too old for the capture's time: how many, and name and age in days of the oldest.
+    /// Lists that are too old for the capture: how many, and name and age in days of the oldest.
     pub old_lists: Option<(u64, String, u64)>,
 }
 
-/// Everything the summary says.
+/// Everything in the summary.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// What was read; the pipeline fills it.
+    /// The inputs; set by the pipeline.
     pub inputs: InputTotals,
     /// Sessions.
     pub sessions: u64,
@@ -113,7 +113,7 @@ pub struct Summary {
     pub near: Histogram,
     /// Handshakes of far legs.
     pub far: Histogram,
-    /// Capture points that feed one direction only.
+    /// Capture points that see one direction only.
     pub one_way: Vec<Feed>,
     /// Remote owners, most sessions first.
     pub owners: Vec<OwnerLine>,
@@ -125,15 +125,15 @@ pub struct Summary {
     pub incidents: Vec<IncidentLine>,
     /// Incidents beyond those.
     pub incidents_more: u64,
-    /// What is to be said of baselines, where they are kept; the pipeline fills it.
+    /// A note on baselines, if they are kept; set by the pipeline.
     pub baselines: Option<String>,
-    /// What is to be said of copies, a sentence for each capture point; the pipeline fills it.
+    /// Notes on duplicates, one per capture point; set by the pipeline.
     pub copies: Vec<String>,
-    /// Counters, for what was lost; the pipeline fills them.
+    /// Counters, for losses; set by the pipeline.
     pub counters: Counters,
 }
 
-/// Gathers the summary. Each thread may have its own; the order of merging does not matter.
+/// Collects the summary. Each thread may have its own; the order of merging does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct SummaryBuilder {
     sessions: u64,
@@ -141,17 +141,18 @@ pub struct SummaryBuilder {
     near: Histogram,
     far: Histogram,
     feeds: Feeds,
-    /// Sessions whose claimed place is refuted, and those whose place was judged at all.
+    /// Sessions whose claimed location is refuted, and those whose location was judged.
     claims: (u64, u64),
 }
 
 impl SummaryBuilder {
-    /// Which capture points feed one direction only.
+    /// Counts per capture point, to detect one-way points.
     pub fn feeds(&self) -> &Feeds {
         &self.feeds
     }
 
-    /// Sessions whose claimed place light refutes, of those whose place was judged.
+    /// Sessions whose claimed location the speed of light refutes, and those whose location was
+    /// judged.
     pub const fn claims(&self) -> (u64, u64) {
         self.claims
     }
@@ -178,7 +179,7 @@ impl SummaryBuilder {
         }
     }
 
-    /// Adds another thread's.
+    /// Adds the counts of another thread.
     pub fn merge(&mut self, other: &SummaryBuilder) {
         self.sessions += other.sessions;
         other.protocols.iter().for_each(|line| self.add_protocol(line));
@@ -201,7 +202,7 @@ impl SummaryBuilder {
         }
     }
 
-    /// The summary of sessions; the rest is added to it by the methods of [`Summary`].
+    /// The summary of sessions; the methods of [`Summary`] add the rest.
     pub fn finish(mut self) -> Summary {
         self.protocols.sort_by(|a, b| b.sessions.cmp(&a.sessions).then(a.name.cmp(b.name)));
         Summary {
@@ -216,7 +217,7 @@ impl SummaryBuilder {
 }
 
 impl OwnerLine {
-    /// The line of a row's holder and country, with nothing summed yet.
+    /// An empty line for a row's owner and country.
     fn new(number: u32, row: &EndpointRow) -> OwnerLine {
         OwnerLine {
             number,
@@ -229,7 +230,7 @@ impl OwnerLine {
 }
 
 impl Summary {
-    /// Sums remote endpoints by holder and country.
+    /// Sums remote endpoints by owner and country.
     pub fn add_endpoints(&mut self, rows: impl Iterator<Item = EndpointRow>) {
         let mut owners: BTreeMap<u32, Vec<OwnerLine>> = BTreeMap::new();
         for row in rows.filter(|row| row.key.side == Locality::Remote) {
@@ -252,7 +253,7 @@ impl Summary {
         self.owners.truncate(OWNERS_MAX);
     }
 
-    /// Sums alerts by rule; they are expected in the order of output.
+    /// Sums alerts by rule; they must be in output order.
     pub fn add_alerts<'a>(&mut self, alerts: impl IntoIterator<Item = &'a Alert>) {
         for alert in alerts {
             let room = self.rules.len() < RULES_MAX;
@@ -277,7 +278,7 @@ impl Summary {
         self.rules.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.id.cmp(&b.id)));
     }
 
-    /// Takes incidents, the highest scores first.
+    /// Adds incidents, highest score first.
     pub fn add_incidents(&mut self, incidents: &[Incident]) {
         let mut order: Vec<&Incident> = incidents.iter().collect();
         order.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.subject.cmp(&b.subject)));

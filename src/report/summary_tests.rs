@@ -1,6 +1,6 @@
-//! Summaries against sums made by hand, and their text.
+//! Summaries compared with sums made by hand, and their text.
 //!
-//! Owns: what a summary must say. In: made-up runs. Out: assertions. Never: built into the program.
+//! Owns: expected summaries. In: made-up runs. Out: assertions. Never: built into the program.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The summary as text for a terminal.
 //!
-//! Owns: layout and colour. In: a summary, whether colour is wanted, how wide the terminal is.
-//! Out: lines. Never: untrusted text that has not been made safe.
+//! Owns: layout and colour. In: a summary, whether to use colour, the terminal's width.
+//! Out: lines. Never: unescaped untrusted text.
 
 use crate::model::escape::escaped;
 use crate::model::{Counter, Counters, Level, Meaning};
@@ -10,16 +10,16 @@ use crate::report::spans;
 use crate::report::summary::Summary;
 use crate::report::units;
 
-/// How to write.
+/// Text style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Use ANSI colours. The caller looks at the terminal and at `NO_COLOR`.
+    /// Use ANSI colours. The caller checks the terminal and `NO_COLOR`.
     pub colour: bool,
-    /// Columns of the terminal; below 40 is treated as 40.
+    /// Columns of the terminal; less than 40 is treated as 40.
     pub width: usize,
 }
 
-/// What a piece of text is, for its colour.
+/// The role of a piece of text, for its colour.
 #[derive(Clone, Copy, Debug)]
 enum Tone {
     Plain,
@@ -99,7 +99,7 @@ impl Page {
         }
     }
 
-    /// A title, and what it amounts to.
+    /// A title and its total.
     fn title(&mut self, title: &str, total: &str) {
         self.out.push('\n');
         self.paint(title, Tone::Title);
@@ -111,8 +111,8 @@ impl Page {
         self.out.push('\n');
     }
 
-    /// Rows in aligned columns, the first of them a faint heading. The last column gets what is
-    /// left of the width.
+    /// Rows in aligned columns; the first row is a faint heading. The last column gets the
+    /// remaining width.
     fn table(&mut self, rows: &[Vec<Cell>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let mut widths = vec![0; columns];
@@ -133,7 +133,7 @@ impl Page {
             let text = units::safe(&cell.text, *width);
             let free = width.saturating_sub(text.chars().count());
             let (before, after) = if cell.right { (free, 0) } else { (0, free) };
-            // Padding is written only once something follows, so that no line ends in blanks.
+            // Padding is written only before further text, so that no line ends in blanks.
             if !text.is_empty() {
                 self.out.extend(std::iter::repeat_n(' ', pad + before));
                 self.paint(&text, if heading { Tone::Faint } else { cell.tone });
@@ -145,7 +145,7 @@ impl Page {
         self.out.push('\n');
     }
 
-    /// Words in lines behind `indent` blanks.
+    /// Wraps words into lines with an indent of `indent` blanks.
     fn paragraph(&mut self, text: &str, indent: usize) {
         const LINES_MAX: usize = 6;
         let width = self.style.width.saturating_sub(indent);
@@ -176,8 +176,8 @@ impl Page {
     }
 }
 
-/// Narrows columns, the last before the widest of the others, until a row has room: each takes two
-/// blanks before it.
+/// Narrows the columns until a row fits, the last one before the widest of the others. Each column
+/// is preceded by two blanks.
 fn fit(widths: &mut [usize], room: usize) {
     const LEAST: usize = 8;
     let mut over = (widths.iter().map(|width| width + 2).sum::<usize>()).saturating_sub(room);
@@ -233,7 +233,7 @@ fn put_inputs(page: &mut Page, summary: &Summary) {
     }
 }
 
-/// What the mirror port does not show, said once for each point.
+/// One-way capture points, one line each.
 fn put_feeds(page: &mut Page, summary: &Summary) {
     const FEEDS_MAX: usize = 5;
     for feed in summary.one_way.iter().take(FEEDS_MAX) {
@@ -325,7 +325,7 @@ fn put_alerts(page: &mut Page, summary: &Summary) {
     for line in &summary.rules {
         page.out.push_str("  ");
         page.paint(&format!("{:<14}", line.level.as_str()), level_tone(line.level));
-        // What is left beside the level, the id and the count.
+        // The width left beside the level, the id and the count.
         let name = units::safe(&line.name, page.style.width.saturating_sub(40));
         page.paint(&format!("{} {name}", units::safe(&line.id, 8)), Tone::Title);
         page.paint(&format!("  x{}", units::count(line.alerts)), Tone::Faint);
@@ -357,14 +357,14 @@ fn put_incidents(page: &mut Page, summary: &Summary) {
     }
 }
 
-/// Whether alerts may rest on what was learned.
+/// Whether alerts may rest on learned baselines.
 fn put_baselines(page: &mut Page, summary: &Summary) {
     let Some(sentence) = &summary.baselines else { return };
     page.title("Baselines", "");
     page.paragraph(sentence, 2);
 }
 
-/// Duplicates are no loss, but they say how the mirror port is set up.
+/// Duplicates are no loss, but they show how the mirror port is set up.
 fn put_copies(page: &mut Page, summary: &Summary) {
     const POINTS_SHOWN: usize = 4;
     let (points, copies) = (summary.copies.len(), summary.counters.get(Counter::Duplicates));
@@ -381,7 +381,7 @@ fn put_copies(page: &mut Page, summary: &Summary) {
     }
 }
 
-/// Counters that are not zero and that `words` has words for, a row each.
+/// The non-zero counters that have a text in `words`, one row each.
 fn counted(
     counters: &Counters,
     tone: Tone,
@@ -394,7 +394,7 @@ fn counted(
     counters.iter().filter_map(row).collect()
 }
 
-/// How far to trust what was measured.
+/// How reliable the measurements are.
 fn put_quality(page: &mut Page, counters: &Counters) {
     let rows = counted(counters, Tone::Faint, |counter| match counter.meaning() {
         Meaning::Quality { words } => Some(words),
@@ -430,8 +430,8 @@ fn put_losses(page: &mut Page, counters: &Counters) {
     put_capture_loss(page, counters);
 }
 
-/// What the other end acknowledged was on the wire: the capture lost it. An estimate, for bytes
-/// of headers count on one side only, and the end of a stream shows no hole.
+/// Bytes that the other end acknowledged were on the wire, so the capture lost them. An estimate:
+/// header bytes count on one side only, and a gap at the end of a stream is invisible.
 fn put_capture_loss(page: &mut Page, counters: &Counters) {
     let unseen = counters.get(Counter::AckedUnseenBytes);
     if unseen == 0 {

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Numbers and untrusted text in readable form.
 //!
-//! Owns: digit groups, units, safe text. In: numbers, untrusted text. Out: short strings.
+//! Owns: digit groups, units, escaping. In: numbers, untrusted text. Out: short strings.
 //! Never: lets a control character reach a terminal.
 
 use crate::model::Nanos;
@@ -24,7 +24,7 @@ pub fn number_of(n: usize, noun: &str) -> String {
     format!("{} {noun}{}", count(n as u64), if n == 1 { "" } else { "s" })
 }
 
-/// `1.1 GB`; decimal units, as network people count.
+/// `1.1 GB`; decimal units, as is usual in networking.
 pub fn bytes(n: u64) -> String {
     let mut value = n as f64;
     for unit in ["B", "kB", "MB", "GB", "TB"] {
@@ -41,7 +41,7 @@ pub fn millis(ns: u64) -> String {
     format!("{} ms", short(ns as f64 / 1e6))
 }
 
-/// Three digits or so: `0.19`, `4.2`, `152`.
+/// About three digits: `0.19`, `4.2`, `152`.
 fn short(value: f64) -> String {
     match value {
         v if v >= 99.95 => format!("{v:.0}"),
@@ -75,8 +75,8 @@ pub fn share(part: u64, whole: u64) -> String {
     }
 }
 
-/// `text` in one line, with nothing in it that could move a cursor or reorder a line, cut to
-/// `width` characters.
+/// `text` in one line, cut to `width` characters, without characters that move the cursor or
+/// reorder the line.
 pub fn safe(text: &str, width: usize) -> String {
     let text = escaped(text);
     let mut out: String = text.chars().take(width).collect();

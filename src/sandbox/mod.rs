@@ -1,7 +1,7 @@
-//! Least privilege: what the process may still do once its sockets are open.
+//! Least privilege: limits what the process can do once its sockets are open.
 //!
 //! Owns: the order of the steps and their reports. In: a user's name, the paths to read and write.
-//! Out: one report a step. Never: opens a socket, starts a thread, or fails in silence.
+//! Out: one report per step. Never: opens a socket, starts a thread, or fails silently.
 //!
 //! Call it after the sockets are open and before any thread starts: user, capabilities, Landlock
 //! and seccomp are properties of threads, and new threads inherit them.
@@ -22,37 +22,36 @@ use nix::unistd::AccessFlags;
 
 use crate::model::Error;
 
-/// What the process keeps.
+/// What the process may keep.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    /// The user to become where the process is root.
+    /// The user to switch to if started as root.
     pub user: String,
-    /// Files and directories that stay readable, with what is below them. What does not exist is
-    /// left out.
+    /// Files and directories that stay readable, with their contents. Missing ones are skipped.
     pub read: Vec<PathBuf>,
-    /// Directories that stay writable, with what is below them, and pipes or devices. They must
-    /// exist; a directory that this process made is given to the user.
+    /// Directories that stay writable, with their contents, and pipes or devices. They must exist;
+    /// a directory that this process created is given to the user.
     pub write: Vec<PathBuf>,
-    /// Sockets that are open. Nothing can be written to them any more, nor to any other socket
-    /// that this process has above standard error.
+    /// Open sockets. Writing to them is denied from then on, as is writing to any other socket of
+    /// this process above standard error.
     pub sockets: Vec<RawFd>,
 }
 
-/// How far a step went.
+/// How far a step succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// All of it.
+    /// Fully.
     Full(String),
-    /// Part of it, or nothing, and why: an old kernel, a missing feature. The run goes on.
+    /// Partly or not at all, and why: an old kernel, a missing feature. The run continues.
     Partly(String),
 }
 
-/// One step and how far it went.
+/// One step and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// `user`, `capabilities`, `landlock` or `seccomp`.
     pub name: &'static str,
-    /// How far it went.
+    /// Its result.
     pub reached: Reached,
 }
 
@@ -65,12 +64,12 @@ impl fmt::Display for Step {
     }
 }
 
-/// Gives up everything that the rest of the run does not need. There is no way back.
+/// Drops every privilege that the rest of the run does not need. It cannot be undone.
 ///
-/// Errors: a user that does not exist, a directory that user may not write to, a step that the
-/// kernel refuses although it offers it. Some steps may have been taken then: the caller must end.
+/// Errors: an unknown user, a directory that the user cannot write to, a step that the kernel
+/// offers but refuses. Some steps may have been taken by then: the caller must exit.
 pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
-    // First: afterwards the table of descriptors may be another user's.
+    // First: afterwards the descriptor table may belong to another user.
     let (sockets, complete) = sockets::open_sockets(&confinement.sockets);
     let user = privilege::become_user(confinement)?;
     let capabilities = privilege::drop_capabilities()?;
@@ -84,12 +83,12 @@ pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
     ])
 }
 
-/// What keeps this process, as it is now, from reading a path.
+/// What prevents this process, with its current privileges, from reading a path.
 pub fn unreadable(path: &Path) -> Option<Obstacle> {
     privilege::obstacle(path, AccessFlags::R_OK)
 }
 
-/// An error of a step.
+/// An error in a step.
 fn failed(step: &'static str, cause: impl fmt::Display) -> Error {
     Error::new(format!("sandbox, {step}"), cause.to_string())
         .help("add --no-sandbox to run without it, and please report what this says")

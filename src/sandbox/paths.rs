@@ -1,7 +1,7 @@
-//! Which files the process may still open: Landlock (Linux 5.13 and later).
+//! Limits the files that the process can open: Landlock (Linux 5.13 and later).
 //!
 //! Owns: the rule set. In: paths to read and to write. Out: how much of it the kernel enforces.
-//! Never: a path that the run did not name, or a program that may be run.
+//! Never: allows a path that the run did not name, or executing a program.
 
 use std::fs;
 use std::path::Path;
@@ -31,10 +31,10 @@ use crate::sandbox::Confinement;
 use crate::sandbox::Reached;
 use crate::sandbox::failed;
 
-/// The newest interface whose rights are asked for; an older kernel enforces those it has.
+/// The newest ABI whose rights are requested; an older kernel enforces those that it knows.
 const ABI_WANTED: ABI = ABI::V7;
 
-/// What an interface older than this number leaves open, in the words of a user.
+/// What an ABI older than this does not restrict, as shown to the user.
 const SINCE: [(i32, &str); 4] = [
     (3, "cutting files short outside these paths"),
     (4, "TCP"),
@@ -42,8 +42,8 @@ const SINCE: [(i32, &str); 4] = [
     (6, "signals to other processes, abstract sockets"),
 ];
 
-/// Confines this thread, and those it will start, to the given paths. TCP can be neither bound nor
-/// connected, no process outside can be signalled.
+/// Confines this thread, and threads it starts, to the given paths. TCP bind and connect are
+/// denied, and so are signals to other processes.
 pub(super) fn confine(confinement: &Confinement) -> Result<Reached, Error> {
     let status = restrict(confinement).map_err(|e| failed("landlock", e))?;
     Ok(describe(&status, confinement.read.len(), confinement.write.len()))
@@ -91,8 +91,8 @@ fn restrict(confinement: &Confinement) -> Result<RestrictionStatus, RulesetError
     rules.restrict_self()
 }
 
-/// A path that cannot be opened now cannot be opened later either: no rule is needed for it. The
-/// kernel refuses rights of directories for what is none, and the rule would count as half kept.
+/// A path that cannot be opened now cannot be opened later either, and needs no rule. The kernel
+/// rejects directory rights for anything else, and would count the rule as partly enforced.
 fn allow(
     rules: RulesetCreated,
     path: &Path,

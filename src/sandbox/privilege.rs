@@ -1,6 +1,6 @@
-//! Who the process is, and what the kernel lets it do for being so.
+//! User identity and capabilities.
 //!
-//! Owns: the change of user and the end of capabilities. In: a user's name. Out: what was given up.
+//! Owns: the change of user and dropping capabilities. In: a user's name. Out: what was dropped.
 //! Never: keeps a group or a capability of root.
 
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::sandbox::Confinement;
 use crate::sandbox::Reached;
 use crate::sandbox::failed;
 
-/// Becomes the user, where the process is root; another user stays who it is.
+/// Switches to the user if started as root; any other user stays as is.
 pub(super) fn become_user(confinement: &Confinement) -> Result<Reached, Error> {
     let name = confinement.user.as_str();
     if !Uid::effective().is_root() {
@@ -49,7 +49,7 @@ pub(super) fn become_user(confinement: &Confinement) -> Result<Reached, Error> {
     Ok(Reached::Full(format!("{name} ({}:{})", user.uid, user.gid)))
 }
 
-/// A directory of root's with nothing in it is the one this run has just made, or as good as it.
+/// An empty directory owned by root was created by this run, or might as well have been.
 fn give(dir: &Path, user: &User) -> Result<(), Error> {
     let owned = fs::metadata(dir).is_ok_and(|data| data.uid() == 0);
     let empty = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
@@ -74,12 +74,12 @@ fn check_writable(path: &Path, name: &str) -> Result<(), Error> {
     })
 }
 
-/// What keeps this process from a path.
+/// What prevents this process from accessing a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
-    /// The path itself, or the first directory on the way to it that may not be passed.
+    /// The path itself, or the first directory above it that cannot be entered.
     pub path: PathBuf,
-    /// A directory on the way, and its mode.
+    /// The mode, if it is a directory above the path.
     passage: Option<u32>,
     cause: Errno,
 }
@@ -96,7 +96,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// What keeps this process from a path: the path, or a directory above it.
+/// Finds what prevents access to a path: the path itself, or a directory above it.
 pub(super) fn obstacle(path: &Path, access: AccessFlags) -> Option<Obstacle> {
     let cause = nix::unistd::access(path, access).err()?;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
@@ -111,7 +111,7 @@ pub(super) fn obstacle(path: &Path, access: AccessFlags) -> Option<Obstacle> {
     Some(Obstacle { path: path.to_path_buf(), passage: None, cause })
 }
 
-/// Ends every capability of this thread and of those it will start.
+/// Drops every capability of this thread and of threads it starts.
 pub(super) fn drop_capabilities() -> Result<Reached, Error> {
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
         caps::clear(None, set).map_err(|e| failed("capabilities", e))?;

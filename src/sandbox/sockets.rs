@@ -1,17 +1,16 @@
-//! Which descriptors are sockets: what is written to them would leave the process.
+//! Finds the descriptors that are sockets: writing to one would send data out of the process.
 //!
-//! Owns: the search. In: the process's own table of descriptors. Out: their numbers, and whether
-//! the table could be read. Never: closes or changes one.
+//! Owns: the search. In: the process's own descriptor table. Out: their numbers, and whether the
+//! table could be read. Never: closes or changes one.
 
 use std::fs;
 use std::os::fd::RawFd;
 
-/// Standard input, output and error are whoever's who started the process: a log may be a socket.
+/// Standard input, output and error belong to whoever started the process: a log may be a socket.
 const STANDARD: RawFd = 2;
 
-/// Every socket of this process that is open now, also one that it was started with; `known` are in
-/// the answer whatever the table says. The flag is false where there is no table to read (`/proc`
-/// is not mounted).
+/// Every open socket of this process, inherited ones included; `known` is always part of the
+/// answer. The flag is false if the table cannot be read (`/proc` is not mounted).
 pub(super) fn open_sockets(known: &[RawFd]) -> (Vec<RawFd>, bool) {
     let mut sockets = known.to_vec();
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return (sockets, false) };

@@ -1,15 +1,16 @@
-//! Which system calls the process may still make: a seccomp filter.
+//! Limits the system calls that the process can make: a seccomp filter.
 //!
-//! Owns: the list of calls, and of those that some arguments only are allowed for. In: the sockets
-//! that are open. Out: whether the filter is in force. Never: a call that starts a program or a
-//! process, sends anything to a network, makes memory executable, or changes who the process is.
+//! Owns: the list of allowed calls, some of them with conditions on arguments. In: the open
+//! sockets. Out: whether the filter is active. Never: allows a call that starts a program or a
+//! process, sends to a network, makes memory executable, or changes the user.
 //!
-//! A call that is not on the list fails with EPERM. It is not a crash, for a C library may try a
-//! newer call first and fall back; and not silent either: whatever needed it reports its error.
+//! Any other call fails with EPERM. It does not kill the process, because a C library may try a
+//! newer call first and fall back; and it is not silent, because the code that needed it reports
+//! its error.
 //!
-//! What is written to a packet socket goes out on its interface (packet(7)), and the socket cannot
-//! be opened so that it does not. So no call that could write to one is left: the calls that write
-//! are refused by descriptor, those that copy a descriptor are not on the list.
+//! Data written to a packet socket is sent on its interface (packet(7)), and no open mode prevents
+//! that. So no call that could write to one is allowed: calls that write are refused by descriptor,
+//! and calls that duplicate a descriptor are not on the list.
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
@@ -27,8 +28,8 @@ use crate::model::Error;
 use crate::sandbox::Reached;
 use crate::sandbox::failed;
 
-/// Files: read, rotate, finish. To write them is among the calls with conditions; `pwritev`,
-/// `sendfile`, `splice` and their like would be another way to write to a socket.
+/// Files: read, rotate, finish. Writing is among the calls with conditions; `pwritev`, `sendfile`,
+/// `splice` and the like would be another way to write to a socket.
 const FILES: &[libc::c_long] = &[
     libc::SYS_read,
     libc::SYS_readv,
@@ -58,7 +59,7 @@ const FILES: &[libc::c_long] = &[
     libc::SYS_umask,
 ];
 
-/// The sockets that are open already: wait, read, ask for statistics.
+/// The sockets that are already open: poll, read, get statistics.
 const SOCKETS: &[libc::c_long] =
     &[libc::SYS_ppoll, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_getsockopt];
 
@@ -66,7 +67,7 @@ const SOCKETS: &[libc::c_long] =
 const MEMORY: &[libc::c_long] =
     &[libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk];
 
-/// Threads, waiting, time. `clone3` is allowed here and answered by [`no_clone3`]: its flags lie in
+/// Threads, waiting, time. `clone3` is allowed here and answered by [`no_clone3`]: its flags are in
 /// memory, where a filter cannot read them.
 const THREADS: &[libc::c_long] = &[
     libc::SYS_clone3,
@@ -90,7 +91,7 @@ const THREADS: &[libc::c_long] = &[
     libc::SYS_sysinfo,
 ];
 
-/// Signals: to be told of them.
+/// Signals: receiving them.
 const SIGNALS: &[libc::c_long] = &[
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
@@ -98,7 +99,7 @@ const SIGNALS: &[libc::c_long] = &[
     libc::SYS_sigaltstack,
 ];
 
-/// Calls that newer architectures have dropped, and that C libraries still use where they are.
+/// Calls that newer architectures have dropped, but C libraries still use on older ones.
 #[cfg(target_arch = "x86_64")]
 const OLD: &[libc::c_long] = &[
     libc::SYS_open,
@@ -118,23 +119,23 @@ const OLD: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[libc::c_long] = &[];
 
-/// The calls that write, each with the descriptor as its first argument.
+/// The calls that write; each has the descriptor as its first argument.
 const WRITES: [libc::c_long; 3] = [libc::SYS_write, libc::SYS_writev, libc::SYS_pwrite64];
 
-/// What may be set on a socket: another filter, promiscuous mode of an interface made anew. A
-/// group to join (`IP_ADD_MEMBERSHIP`) would send a report of it (RFC 3376), a ring to send from
-/// (`PACKET_TX_RING`) has no other use.
+/// Socket options: another filter, promiscuous mode of a recreated interface. Joining a group
+/// (`IP_ADD_MEMBERSHIP`) would send a membership report (RFC 3376); a transmit ring
+/// (`PACKET_TX_RING`) is only for sending.
 const OPTIONS: [(i32, i32); 2] =
     [(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER), (libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP)];
 
-/// What may be asked of a device: about interfaces, and about the terminal. Not `TIOCSTI`, by which
-/// a terminal is made to run commands.
+/// ioctl requests: about interfaces, and about the terminal. Not `TIOCSTI`, which injects input
+/// into a terminal.
 const REQUESTS: [u64; 4] = [libc::SIOCGIFINDEX, libc::SIOCGIFFLAGS, libc::TCGETS, libc::TIOCGWINSZ];
 
-/// What may be done to a descriptor. Not `F_DUPFD`: a copy has another number.
+/// fcntl commands. Not `F_DUPFD`: a duplicate has another number.
 const CONTROLS: [i32; 4] = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
 
-/// A thread is started with this flag and none that gives it namespaces of its own.
+/// Starting a thread needs this flag; flags that create namespaces are refused.
 const THREAD: u64 = libc::CLONE_THREAD as u64;
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWNET
@@ -147,8 +148,8 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 type Made<T> = Result<T, seccompiler::BackendError>;
 
-/// Puts the filter in force for this thread and those it will start. Nothing can be written to
-/// `sockets` from then on; `complete` says that they are all there are.
+/// Activates the filter for this thread and threads it starts. From then on nothing can be written
+/// to `sockets`; `complete` says that the list covers all sockets.
 pub(super) fn confine(sockets: &[RawFd], complete: bool) -> Result<Reached, Error> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok(Reached::Partly(format!(
@@ -171,7 +172,8 @@ pub(super) fn confine(sockets: &[RawFd], complete: bool) -> Result<Reached, Erro
     }
 }
 
-/// `clone3` does not exist: the C library starts threads by `clone` then, whose flags are seen.
+/// Reports `clone3` as missing: the C library then starts threads with `clone`, whose flags are
+/// visible.
 fn no_clone3(arch: TargetArch) -> Result<(), Error> {
     let refuse = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
@@ -183,7 +185,7 @@ fn enforce(filter: Made<SeccompFilter>) -> Result<(), Error> {
     seccompiler::apply_filter(&program).map_err(|e| failed("seccomp", e))
 }
 
-/// Each call that is allowed, with the conditions of which one must hold; none: always.
+/// Each allowed call with its conditions, one of which must hold; no conditions: always allowed.
 fn rules(sockets: &[RawFd], process: u32) -> Made<Rules> {
     let always = [FILES, SOCKETS, MEMORY, THREADS, SIGNALS, OLD].concat();
     let mut rules: Rules = always.into_iter().map(|call| (call, Vec::new())).collect();
@@ -201,18 +203,18 @@ fn rules(sockets: &[RawFd], process: u32) -> Made<Rules> {
     add(libc::SYS_fcntl, any(CONTROLS.into_iter().map(|what| vec![equal(1, word(what))])))?;
     add(libc::SYS_prctl, any([vec![equal(0, word(libc::PR_SET_NAME))]]))?;
     add(libc::SYS_clone, any([vec![masked(0, THREAD | NAMESPACES, THREAD)]]))?;
-    // No memory is executable that was not when the process began.
+    // No memory becomes executable that was not at process start.
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         add(call, any([vec![masked(2, word(libc::PROT_EXEC), 0)]]))?;
     }
-    // To end by a signal of its own; to ask for limits, of itself, and set none.
+    // Sending signals to itself only; reading its own limits without setting any.
     add(libc::SYS_tgkill, any([vec![equal(0, u64::from(process))]]))?;
     let null = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0);
     add(libc::SYS_prlimit64, any([vec![equal(0, 0), null]]))?;
     Ok(rules)
 }
 
-/// One of these; without any the call is not allowed at all.
+/// Any of these conditions; with none, the call is denied.
 fn any(rules: impl IntoIterator<Item = Vec<Made<SeccompCondition>>>) -> Made<Vec<SeccompRule>> {
     let all = |conditions: Vec<Made<SeccompCondition>>| {
         SeccompRule::new(conditions.into_iter().collect::<Made<_>>()?)
@@ -221,7 +223,7 @@ fn any(rules: impl IntoIterator<Item = Vec<Made<SeccompCondition>>>) -> Made<Vec
     if rules.is_empty() { Ok(vec![never()?]) } else { Ok(rules) }
 }
 
-/// A rule that holds for no call: an empty list would mean always.
+/// A rule that never matches: an empty list would mean "always".
 fn never() -> Made<SeccompRule> {
     SeccompRule::new(vec![equal(0, 0)?, equal(0, 1)?])
 }
@@ -234,8 +236,8 @@ fn anything_but(sockets: &[RawFd]) -> Made<Vec<SeccompRule>> {
     if conditions.is_empty() { Ok(Vec::new()) } else { Ok(vec![SeccompRule::new(conditions)?]) }
 }
 
-/// The kernel takes 32 bits of descriptors, options and requests and leaves the rest of the
-/// register alone: a comparison of 64 would let a descriptor pass that has a bit set up there.
+/// The kernel uses 32 bits of descriptors, options and requests and ignores the rest of the
+/// register: a 64-bit comparison could be bypassed by setting a high bit.
 fn equal(argument: u8, value: u64) -> Made<SeccompCondition> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
