@@ -14,7 +14,7 @@ use longhaul::endpoints::baseline::Baselines;
 use longhaul::enrich::lists::Lists;
 use longhaul::enrich::subjects::Subjects;
 use longhaul::evidence::Observers;
-use longhaul::evidence::step::Step;
+use longhaul::evidence::parse_result::ParseResult;
 use longhaul::model::Addr;
 use longhaul::model::Counter;
 use longhaul::model::Counters;
@@ -57,9 +57,9 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("wireguard", wireguard),
     ("openvpn", openvpn),
     ("stun", stun),
-    ("greetings", greetings),
+    ("socks_rdp_vnc", socks_rdp_vnc),
     ("certificate", certificate),
-    ("openings", openings),
+    ("app_signatures", app_signatures),
     ("messages", messages),
     ("state", state),
     ("dhcp", identity::dhcp),
@@ -243,16 +243,18 @@ pub fn certificate(data: &[u8]) {
 }
 
 /// How a stream begins, in pieces of both sides: each behind its length and its side.
-pub fn openings(data: &[u8]) {
-    let mut openings = longhaul::evidence::openings::Openings::default();
+pub fn app_signatures(data: &[u8]) {
+    let mut known = longhaul::evidence::app_signatures::AppSignatures::default();
     let mut facts = Facts::default();
     let mut rest = data;
     while let [length, side, after @ ..] = rest {
         let (piece, following) = after.split_at(usize::from(*length).min(after.len()));
         rest = following;
         let role = if side % 2 == 0 { Peer::Initiator } else { Peer::Responder };
-        let sign = longhaul::evidence::openings::sign(piece, role, Some(&openings));
-        if let (Some(true), Step::Used(size)) = (sign, openings.observe(piece, role, &mut facts)) {
+        let sign = longhaul::evidence::app_signatures::sign(piece, role, Some(&known));
+        if let (Some(true), ParseResult::Used(size)) =
+            (sign, known.observe(piece, role, &mut facts))
+        {
             assert!(size > 0 && size <= piece.len());
         }
     }
@@ -271,7 +273,7 @@ pub fn messages(data: &[u8]) {
         assert!(!token.is_empty() && token.len() <= data.len());
     }
     let mut facts = Facts::default();
-    longhaul::evidence::page::observe_page(data, &mut facts);
+    longhaul::evidence::html_title::observe_page(data, &mut facts);
     longhaul::evidence::websocket::observe(data, Peer::Responder, &mut facts);
     if let Some(title) = facts.http.and_then(|http| http.title) {
         assert!(title.len() <= 3 * 128);
@@ -282,7 +284,7 @@ pub fn messages(data: &[u8]) {
 }
 
 /// How SOCKS, RDP and RFB begin: a stream of both sides.
-pub fn greetings(data: &[u8]) {
+pub fn socks_rdp_vnc(data: &[u8]) {
     for size in [
         longhaul::wire::socks::hello(data).map(|(_, size)| size),
         longhaul::wire::socks::request(data).map(|asked| asked.size),
@@ -294,14 +296,14 @@ pub fn greetings(data: &[u8]) {
         assert!(size <= data.len());
     }
     let _ = longhaul::wire::rdp::opening(data);
-    let mut greetings = longhaul::evidence::greetings::Greetings::default();
+    let mut known = longhaul::evidence::socks_rdp_vnc::Greetings::default();
     let mut facts = Facts::default();
     let mut rest = data;
     while let Some(([low, high], after)) = rest.split_first_chunk::<2>() {
         let (piece, following) = after.split_at(usize::from(*low).min(after.len()));
         rest = following;
         let role = if high % 2 == 0 { Peer::Initiator } else { Peer::Responder };
-        if let Step::Used(size) = greetings.observe(piece, role, high % 3 == 0, &mut facts) {
+        if let ParseResult::Used(size) = known.observe(piece, role, high % 3 == 0, &mut facts) {
             assert!(size <= piece.len());
         }
     }

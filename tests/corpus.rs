@@ -185,8 +185,8 @@ fn make_corpora() {
     keep("session", 1, &frames);
     make_texts();
     make_talks();
-    make_greetings();
-    make_openings();
+    make_socks_rdp_vnc();
+    make_app_signatures();
     make_messages();
     make_states();
     // Long headers of QUIC version 1 and DTLS 1.2 records, made by hand.
@@ -244,7 +244,7 @@ fn make_talks() {
 }
 
 /// How streams begin, made by hand: each piece behind its length and its side.
-fn make_greetings() {
+fn make_socks_rdp_vnc() {
     let framed = |pieces: &[&[u8]]| -> Vec<u8> {
         let sides = [0u8, 1].into_iter().cycle();
         pieces
@@ -261,19 +261,19 @@ fn make_greetings() {
         b"\x05\x01\0\x03\x01a\0\x50",
         &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0],
     ];
-    keep("greetings", 1, &framed(&socks));
+    keep("socks_rdp_vnc", 1, &framed(&socks));
     let four: [&[u8]; 2] = [b"\x04\x01\0\x50\0\0\0\x01me\0a\0", &[0, 0x5a, 0, 80, 1, 2, 3, 4]];
-    keep("greetings", 2, &framed(&four));
+    keep("socks_rdp_vnc", 2, &framed(&four));
     let rdp: [&[u8]; 2] = [
         b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0",
         b"\x03\0\0\x13\x0e\xd0\0\0\0\0\0\x02\0\x08\0\x02\0\0\0",
     ];
-    keep("greetings", 3, &framed(&rdp));
-    keep("greetings", 4, b"RFB 003.008\n");
+    keep("socks_rdp_vnc", 3, &framed(&rdp));
+    keep("socks_rdp_vnc", 4, b"RFB 003.008\n");
 }
 
 /// First messages that tell a protocol, made by hand: each piece behind its length and its side.
-fn make_openings() {
+fn make_app_signatures() {
     let pieces: [(u8, &[u8]); 15] = [
         (0, b"\0\x10\0\x01\x1a\x2b\x3c\x4d\0\x01\0\0\0\0\0\0"),
         (0, b"\0\0\0\x0d\x6a\x0b\x30\x09\xa1\x03\x02\x01\x05\xa2\x02\x04\0"),
@@ -292,10 +292,10 @@ fn make_openings() {
         (0, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\x13\x04"),
     ];
     for (n, (side, bytes)) in (1..).zip(pieces) {
-        keep("openings", n, &[&[bytes.len() as u8, side], bytes].concat());
+        keep("app_signatures", n, &[&[bytes.len() as u8, side], bytes].concat());
     }
     let framed = |(side, bytes): &(u8, &[u8])| [&[bytes.len() as u8, *side], *bytes].concat();
-    keep("openings", 20, &pieces.iter().flat_map(framed).collect::<Vec<_>>());
+    keep("app_signatures", 20, &pieces.iter().flat_map(framed).collect::<Vec<_>>());
 }
 
 /// Messages that are read alone, and a certificate, made by hand.

@@ -5,7 +5,7 @@
 
 use crate::evidence::held::Held;
 use crate::evidence::held::Measure;
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::tls::observe_tls;
 use crate::model::Heap;
 use crate::model::Peer;
@@ -53,10 +53,12 @@ impl ControlTls {
         };
         while !held.bytes.is_empty() {
             match observe_tls(&held.bytes, role, facts) {
-                Step::Used(bytes) if bytes > 0 => held.used(bytes.min(held.bytes.len()), 1),
-                Step::NeedMore | Step::Await(_) if held.bytes.len() >= BYTES_MAX => break,
-                Step::NeedMore => return self.wait(held, 1),
-                Step::Await(missing) => return self.wait(held, missing),
+                ParseResult::Used(bytes) if bytes > 0 => held.used(bytes.min(held.bytes.len()), 1),
+                ParseResult::NeedMore | ParseResult::Await(_) if held.bytes.len() >= BYTES_MAX => {
+                    break;
+                }
+                ParseResult::NeedMore => return self.wait(held, 1),
+                ParseResult::Await(missing) => return self.wait(held, missing),
                 _ => break,
             }
         }

@@ -4,27 +4,27 @@
 //! directions share. In: datagrams as they come. Out: calls to the observers of one protocol.
 //! Never: costs a session without a known protocol more than a few comparisons.
 
+use crate::evidence::app_signatures::AppSignatures;
 use crate::evidence::dns;
 use crate::evidence::dtls::DtlsState;
-use crate::evidence::dtls_legs::DtlsLegs;
-use crate::evidence::greetings::Greetings;
+use crate::evidence::dtls_rtt::DtlsRtt;
 use crate::evidence::http;
 use crate::evidence::ike::Ike;
-use crate::evidence::legs::Legs;
-use crate::evidence::legs::Moment;
-use crate::evidence::openings::Openings;
 use crate::evidence::openvpn::Openvpn;
-use crate::evidence::pair;
-use crate::evidence::pair::Pair;
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::quic::QuicState;
-use crate::evidence::quic_legs;
+use crate::evidence::quic_rtt;
 use crate::evidence::rdp_udp;
-use crate::evidence::step::Step;
-use crate::evidence::stream::Around;
-use crate::evidence::stream::Lane;
+use crate::evidence::request_response_rtt::Moment;
+use crate::evidence::request_response_rtt::RequestRtt;
+use crate::evidence::socks_rdp_vnc::Greetings;
 use crate::evidence::stream::Mode;
+use crate::evidence::stream::ParseContext;
+use crate::evidence::stream::StreamParser;
 use crate::evidence::stun;
-use crate::evidence::tells;
+use crate::evidence::udp_pairs;
+use crate::evidence::udp_pairs::Pair;
+use crate::evidence::udp_signatures;
 use crate::evidence::wireguard;
 use crate::evidence::wireguard::Wireguard;
 use crate::model::Counter;
@@ -86,9 +86,9 @@ pub struct Talk {
 /// What is timed over UDP.
 #[derive(Debug, Default)]
 struct Timed {
-    legs: Legs,
+    rtt: RequestRtt,
     quic: Option<Box<QuicState>>,
-    dtls: DtlsLegs,
+    dtls: DtlsRtt,
     dtls_hellos: Option<Box<DtlsState>>,
     ike: Ike,
     wireguard: Wireguard,
@@ -100,12 +100,12 @@ pub struct Streams {
     /// SOCKS, RDP, RFB.
     pub greetings: Greetings,
     /// The rest.
-    pub openings: Openings,
+    pub openings: AppSignatures,
 }
 
 impl Heap for Timed {
     fn heap(&self) -> usize {
-        self.legs.heap() + self.quic.heap() + self.dtls_hellos.heap()
+        self.rtt.heap() + self.quic.heap() + self.dtls_hellos.heap()
     }
 }
 
@@ -124,17 +124,17 @@ impl Talk {
             return;
         }
         let bytes = segment.payload;
-        let Timed { legs, quic, dtls, ike, wireguard, .. } =
+        let Timed { rtt, quic, dtls, ike, wireguard, .. } =
             &mut **self.timed.get_or_insert_default();
         let mut at = Moment { role: segment.from, time: segment.time, facts };
         let more = match self.spoken {
             Spoken::Quic => {
                 let opener = quic.as_deref().map(QuicState::opener).unwrap_or_default();
-                quic_legs::follow(bytes, opener, legs, &mut at)
+                quic_rtt::follow(bytes, opener, rtt, &mut at)
             }
             Spoken::Dtls => {
-                self.stunned |= stun::follow(bytes, legs, &mut at);
-                let more = dtls.follow(bytes, legs, &mut at);
+                self.stunned |= stun::follow(bytes, rtt, &mut at);
+                let more = dtls.follow(bytes, rtt, &mut at);
                 if !more && self.stunned {
                     // Agents go on asking for consent (RFC 7675 section 5.1).
                     self.spoken = Spoken::Stun;
@@ -142,13 +142,13 @@ impl Talk {
                 more || self.stunned
             }
             Spoken::Ike => {
-                ike.follow(bytes, segment.ports, legs, &mut at);
+                ike.follow(bytes, segment.ports, rtt, &mut at);
                 true
             }
-            Spoken::Wireguard => wireguard.follow(bytes, legs, &mut at),
-            Spoken::Openvpn => self.openvpn.follow(bytes, legs, &mut at),
+            Spoken::Wireguard => wireguard.follow(bytes, rtt, &mut at),
+            Spoken::Openvpn => self.openvpn.follow(bytes, rtt, &mut at),
             Spoken::Stun => {
-                self.stunned |= stun::follow(bytes, legs, &mut at);
+                self.stunned |= stun::follow(bytes, rtt, &mut at);
                 true
             }
             Spoken::Nothing => true,
@@ -199,19 +199,19 @@ impl Talk {
 }
 
 /// Looks at one datagram of one direction.
-pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'_>) {
-    if lane.mode == Mode::Wireguard && tells::is_disco(bytes) {
+pub fn observe(lane: &mut StreamParser, bytes: &[u8], time: Nanos, context: &mut ParseContext<'_>) {
+    if lane.mode == Mode::Wireguard && udp_signatures::is_disco(bytes) {
         // What it carried before it spoke: the capture began in the middle.
-        around.facts().protocol = Some(Protocol::Tailscale);
+        context.facts().protocol = Some(Protocol::Tailscale);
         return lane.finish();
     }
-    if lane.mode == Mode::Look && speaks_rdp(around) {
+    if lane.mode == Mode::Look && speaks_rdp(context) {
         lane.mode = Mode::RdpUdp;
     }
     if lane.mode == Mode::Look {
-        if let Some(told) = tells::tell(bytes, around.ports) {
+        if let Some(told) = udp_signatures::tell(bytes, context.ports) {
             // Also where the question before it looked like something else.
-            around.facts().protocol = Some(told);
+            context.facts().protocol = Some(told);
             return match told {
                 Protocol::Rdp => lane.mode = Mode::RdpUdp,
                 _ => lane.finish(),
@@ -221,16 +221,16 @@ pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'
             lane.mode = Mode::Wireguard;
         }
     }
-    if lane.mode == Mode::Dns || (lane.mode == Mode::Look && dns::is_dns_port(around.ports)) {
-        match dns::observe_dns(bytes, around.ports, around.facts()) {
+    if lane.mode == Mode::Dns || (lane.mode == Mode::Look && dns::is_dns_port(context.ports)) {
+        match dns::observe_dns(bytes, context.ports, context.facts()) {
             // Counts questions as long as the session lasts: no bound on datagrams.
-            Step::Used(_) => {
+            ParseResult::Used(_) => {
                 lane.mode = Mode::Dns;
-                dns::time(bytes, around.role, time, around.facts());
+                dns::time(bytes, context.role, time, context.facts());
             }
             // A datagram stands for itself: the next one may be good.
-            Step::Failed => {
-                around.counters.bump(Counter::ParseFailures);
+            ParseResult::Failed => {
+                context.counters.bump(Counter::ParseFailures);
                 lane.mode = Mode::Dns;
             }
             _ => {}
@@ -240,23 +240,23 @@ pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'
         }
     }
     // An SPI may begin with any byte.
-    if lane.mode == Mode::Look && pair::has_port(around.ports) && is_pair(bytes, around) {
+    if lane.mode == Mode::Look && udp_pairs::has_port(context.ports) && is_pair(bytes, context) {
         return lane.finish();
     }
     if matches!(lane.mode, Mode::Look | Mode::Stun) {
-        lane.mode = sign(lane.mode, bytes, around);
+        lane.mode = sign(lane.mode, bytes, context);
     }
-    if lane.mode == Mode::Look && !pair::has_port(around.ports) && is_pair(bytes, around) {
+    if lane.mode == Mode::Look && !udp_pairs::has_port(context.ports) && is_pair(bytes, context) {
         return lane.finish();
     }
-    let step = ask(lane.mode, bytes, time, around);
-    settle_talk(lane.mode, step, around);
+    let step = ask(lane.mode, bytes, time, context);
+    settle_talk(lane.mode, step, context);
     match step {
-        Step::Used(_) | Step::NeedMore | Step::Await(_) => {}
-        Step::NotMine => lane.mode = Mode::Look,
-        Step::Done => lane.finish(),
-        Step::Failed => {
-            around.counters.bump(Counter::ParseFailures);
+        ParseResult::Used(_) | ParseResult::NeedMore | ParseResult::Await(_) => {}
+        ParseResult::NotMine => lane.mode = Mode::Look,
+        ParseResult::Done => lane.finish(),
+        ParseResult::Failed => {
+            context.counters.bump(Counter::ParseFailures);
             lane.finish();
         }
     }
@@ -264,45 +264,45 @@ pub fn observe(lane: &mut Lane, bytes: &[u8], time: Nanos, around: &mut Around<'
 }
 
 /// Whether a datagram that nothing claims goes with one before it.
-fn is_pair(bytes: &[u8], around: &mut Around<'_>) -> bool {
-    let waits = around.talk.as_ref().is_some_and(|talk| talk.waits_for_half());
-    if !waits && !pair::has_port(around.ports) && !pair::has_size(bytes) {
+fn is_pair(bytes: &[u8], context: &mut ParseContext<'_>) -> bool {
+    let waits = context.talk.as_ref().is_some_and(|talk| talk.waits_for_half());
+    if !waits && !udp_pairs::has_port(context.ports) && !udp_pairs::has_size(bytes) {
         return false;
     }
-    let talk = around.talk.get_or_insert_default();
+    let talk = context.talk.get_or_insert_default();
     let pair = talk.pair.get_or_insert_default();
-    let Some(told) = pair.observe(bytes, around.role, around.ports) else { return false };
+    let Some(told) = pair.observe(bytes, context.role, context.ports) else { return false };
     talk.pair = None;
-    around.facts().protocol.get_or_insert(told);
+    context.facts().protocol.get_or_insert(told);
     true
 }
 
 /// Asks the observer of the mode.
-fn ask(mode: Mode, bytes: &[u8], time: Nanos, around: &mut Around<'_>) -> Step {
-    let role = around.role;
+fn ask(mode: Mode, bytes: &[u8], time: Nanos, context: &mut ParseContext<'_>) -> ParseResult {
+    let role = context.role;
     match mode {
         Mode::Dns => {
-            let step = dns::observe_dns(bytes, around.ports, around.facts());
-            if matches!(step, Step::Used(_)) {
-                dns::time(bytes, role, time, around.facts());
+            let step = dns::observe_dns(bytes, context.ports, context.facts());
+            if matches!(step, ParseResult::Used(_)) {
+                dns::time(bytes, role, time, context.facts());
             }
             step
         }
-        Mode::Ssdp => observe_ssdp(bytes, around.facts()),
+        Mode::Ssdp => observe_ssdp(bytes, context.facts()),
         Mode::Dtls => {
-            let talk = around.talk.get_or_insert_default();
-            let facts = around.facts.get_or_insert_default();
+            let talk = context.talk.get_or_insert_default();
+            let facts = context.facts.get_or_insert_default();
             let timed = talk.timed.get_or_insert_default();
             let step = timed.dtls_hellos.get_or_insert_default().observe(bytes, role, facts);
             // What is behind STUN says more than STUN.
-            if facts.protocol == Some(Protocol::Stun) && step != Step::NotMine {
+            if facts.protocol == Some(Protocol::Stun) && step != ParseResult::NotMine {
                 facts.protocol = Some(Protocol::Dtls);
             }
             step
         }
         Mode::Quic => {
-            let talk = around.talk.get_or_insert_default();
-            let facts = around.facts.get_or_insert_default();
+            let talk = context.talk.get_or_insert_default();
+            let facts = context.facts.get_or_insert_default();
             talk.timed
                 .get_or_insert_default()
                 .quic
@@ -310,19 +310,23 @@ fn ask(mode: Mode, bytes: &[u8], time: Nanos, around: &mut Around<'_>) -> Step {
                 .observe(bytes, role, facts)
         }
         Mode::RdpUdp => {
-            let talk = around.talk.get_or_insert_default();
-            let facts = around.facts.get_or_insert_default();
+            let talk = context.talk.get_or_insert_default();
+            let facts = context.facts.get_or_insert_default();
             let timed = talk.timed.get_or_insert_default();
             let dtls = timed.dtls_hellos.get_or_insert_default();
-            if rdp_udp::observe(bytes, role, dtls, facts) { Step::Done } else { Step::NeedMore }
+            if rdp_udp::observe(bytes, role, dtls, facts) {
+                ParseResult::Done
+            } else {
+                ParseResult::NeedMore
+            }
         }
-        mode if mode.is_timed_only() => Step::NeedMore,
-        _ => Step::NotMine,
+        mode if mode.is_timed_only() => ParseResult::NeedMore,
+        _ => ParseResult::NotMine,
     }
 }
 
 /// Counts a datagram against the bound of its mode.
-fn count(lane: &mut Lane) {
+fn count(lane: &mut StreamParser) {
     lane.turns = lane.turns.saturating_add(1);
     let datagrams_max = match lane.mode {
         Mode::Look => DATAGRAMS_LOOKED,
@@ -338,20 +342,20 @@ fn count(lane: &mut Lane) {
 }
 
 /// Begins to time what both sides say, or forgets what only looked like it.
-fn settle_talk(mode: Mode, step: Step, around: &mut Around<'_>) {
+fn settle_talk(mode: Mode, step: ParseResult, context: &mut ParseContext<'_>) {
     let has_hello = matches!(mode, Mode::Quic | Mode::Dtls);
-    if step == Step::NotMine {
-        if around.talk.as_ref().is_some_and(|talk| !talk.is_timing() && !talk.waits_for_half()) {
-            *around.talk = None;
+    if step == ParseResult::NotMine {
+        if context.talk.as_ref().is_some_and(|talk| !talk.is_timing() && !talk.waits_for_half()) {
+            *context.talk = None;
         }
-    } else if mode.is_timed_only() || (has_hello && step != Step::Failed) {
-        around.talk.get_or_insert_default().speaks(mode);
+    } else if mode.is_timed_only() || (has_hello && step != ParseResult::Failed) {
+        context.talk.get_or_insert_default().speaks(mode);
     }
 }
 
 /// Which observer a datagram's first bytes call for.
-fn sign(mode: Mode, bytes: &[u8], around: &Around<'_>) -> Mode {
-    let ports = around.ports;
+fn sign(mode: Mode, bytes: &[u8], context: &ParseContext<'_>) -> Mode {
+    let ports = context.ports;
     match bytes {
         // Class and method leave the first two bits zero, the cookie stands for itself.
         [0..=0x3f, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..] => Mode::Stun,
@@ -372,10 +376,10 @@ fn sign(mode: Mode, bytes: &[u8], around: &Around<'_>) -> Mode {
         }
         [0x09 | 0x0d, ..] if LongPacket::is_of_another_version(bytes) => Mode::Quic,
         // An answer may clear the fixed bit (RFC 9287 section 3.1).
-        [0x80..=0xff, ..] if speaks_quic(around) => Mode::Quic,
+        [0x80..=0xff, ..] if speaks_quic(context) => Mode::Quic,
         _ if ports.0 == PORT_SSDP || ports.1 == PORT_SSDP => Mode::Ssdp,
         [1..=4, ..] if wireguard::may_be(bytes) => Mode::Wireguard,
-        [0x38 | 0x40 | 0x50, ..] if may_be_openvpn(bytes, around) => Mode::Openvpn,
+        [0x38 | 0x40 | 0x50, ..] if may_be_openvpn(bytes, context) => Mode::Openvpn,
         _ => Mode::Look,
     }
 }
@@ -387,27 +391,27 @@ fn is_tunnel_on_any_port(bytes: &[u8]) -> bool {
         && !dns::is_plain_message(bytes)
 }
 
-fn may_be_openvpn(bytes: &[u8], around: &Around<'_>) -> bool {
-    match around.talk.as_ref() {
-        Some(talk) => talk.openvpn.may_be(bytes, around.role),
-        None => Openvpn::default().may_be(bytes, around.role),
+fn may_be_openvpn(bytes: &[u8], context: &ParseContext<'_>) -> bool {
+    match context.talk.as_ref() {
+        Some(talk) => talk.openvpn.may_be(bytes, context.role),
+        None => Openvpn::default().may_be(bytes, context.role),
     }
 }
 
 /// Whether the session began with RDP's SYN.
-fn speaks_rdp(around: &Around<'_>) -> bool {
-    around.facts.as_ref().is_some_and(|facts| facts.protocol == Some(Protocol::Rdp))
+fn speaks_rdp(context: &ParseContext<'_>) -> bool {
+    context.facts.as_ref().is_some_and(|facts| facts.protocol == Some(Protocol::Rdp))
 }
 
 /// Whether the session is known to speak QUIC.
-fn speaks_quic(around: &Around<'_>) -> bool {
-    around.facts.as_ref().is_some_and(|facts| facts.protocol == Some(Protocol::Quic))
+fn speaks_quic(context: &ParseContext<'_>) -> bool {
+    context.facts.as_ref().is_some_and(|facts| facts.protocol == Some(Protocol::Quic))
 }
 
 /// SSDP is HTTP heads in datagrams (UPnP Device Architecture 2.0 section 1.1.1).
-fn observe_ssdp(bytes: &[u8], facts: &mut Facts) -> Step {
+fn observe_ssdp(bytes: &[u8], facts: &mut Facts) -> ParseResult {
     match http::observe_request(bytes, Source::Datagram, facts) {
-        (Step::NotMine, _) => http::observe_response(bytes, Source::Datagram, facts).0,
+        (ParseResult::NotMine, _) => http::observe_response(bytes, Source::Datagram, facts).0,
         (step, _) => step,
     }
 }

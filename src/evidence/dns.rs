@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
 use crate::model::Nanos;
 use crate::model::Peer;
 use crate::model::record::DnsFacts;
@@ -69,14 +69,14 @@ pub fn is_plain_message(bytes: &[u8]) -> bool {
 }
 
 /// Looks at one whole message of a datagram.
-pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
-    let Ok(message) = DnsMessage::parse(bytes) else { return Step::NotMine };
+pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> ParseResult {
+    let Ok(message) = DnsMessage::parse(bytes) else { return ParseResult::NotMine };
     let records = u32::from(message.answers) + message.others;
     let empty = message.questions == 0 && records == 0;
     // A server refuses with a bare header; nothing else is that short (RFC 1035 section 4.1.1).
     let bare = bytes.len() == HEADER_BYTES && message.is_response() && empty;
     if message.opcode() > 9 || (empty && !bare) {
-        return Step::NotMine;
+        return ParseResult::NotMine;
     }
     let relative = relative(&message, ports);
     let kept = keep(&message, relative == Protocol::Nbns, facts);
@@ -85,10 +85,10 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> Step {
         facts.protocol.get_or_insert(relative);
     }
     match kept {
-        Ok(()) => Step::Used(bytes.len()),
+        Ok(()) => ParseResult::Used(bytes.len()),
         // What came before the fault, or before the capture cut the message, is kept.
-        Err(_) if facts.dns.is_some() => Step::Failed,
-        Err(_) => Step::NotMine,
+        Err(_) if facts.dns.is_some() => ParseResult::Failed,
+        Err(_) => ParseResult::NotMine,
     }
 }
 
@@ -114,20 +114,20 @@ pub fn time(bytes: &[u8], role: Peer, time: Nanos, facts: &mut Facts) {
 }
 
 /// Looks at a stream: each message behind its length (RFC 1035 section 4.2.2).
-pub fn observe_dns_stream(bytes: &[u8], _role: Peer, facts: &mut Facts) -> Step {
+pub fn observe_dns_stream(bytes: &[u8], _role: Peer, facts: &mut Facts) -> ParseResult {
     let mut r = Reader::new(bytes);
-    let Ok(length) = r.u16() else { return Step::NeedMore };
+    let Ok(length) = r.u16() else { return ParseResult::NeedMore };
     let length = usize::from(length);
     if length < HEADER_BYTES {
-        return Step::NotMine;
+        return ParseResult::NotMine;
     }
     match r.take(length) {
         Ok(message) => match observe_dns(message, (0, 0), facts) {
-            Step::Used(n) => Step::Used(n + 2),
+            ParseResult::Used(n) => ParseResult::Used(n + 2),
             other => other,
         },
-        Err(_) if header_fits(r.rest()) => Step::Await(length - r.left()),
-        Err(_) => Step::NotMine,
+        Err(_) if header_fits(r.rest()) => ParseResult::Await(length - r.left()),
+        Err(_) => ParseResult::NotMine,
     }
 }
 

@@ -7,7 +7,7 @@
 //! [`TlsFacts`]: crate::model::record::TlsFacts
 
 use crate::evidence::ja4::Carrier;
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::tls::record_certificate;
 use crate::evidence::tls::record_client_hello;
 use crate::evidence::tls::record_server_hello;
@@ -65,22 +65,22 @@ impl Heap for DtlsState {
 impl DtlsState {
     /// Looks at one datagram. Whoever sends the ClientHello is the DTLS client, whichever side
     /// began the session.
-    pub fn observe(&mut self, datagram: &[u8], role: Peer, facts: &mut Facts) -> Step {
+    pub fn observe(&mut self, datagram: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let half = match role {
             Peer::Initiator => &mut self.initiator,
             Peer::Responder => &mut self.responder,
         };
         half.observe(datagram, facts).unwrap_or_else(|why| match why {
             // The hello was read; what stands behind it is a gift.
-            _ if facts.tls.as_ref().is_some_and(|tls| tls.cipher.is_some()) => Step::Done,
-            WireError::NotThis => Step::NotMine,
-            WireError::NeedMore(_) | WireError::Malformed(_) => Step::Failed,
+            _ if facts.tls.as_ref().is_some_and(|tls| tls.cipher.is_some()) => ParseResult::Done,
+            WireError::NotThis => ParseResult::NotMine,
+            WireError::NeedMore(_) | WireError::Malformed(_) => ParseResult::Failed,
         })
     }
 }
 
 impl Half {
-    fn observe(&mut self, datagram: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
+    fn observe(&mut self, datagram: &[u8], facts: &mut Facts) -> Result<ParseResult, WireError> {
         // What is none of it, such as STUN beside it, takes nothing away.
         record(&mut Reader::new(datagram))?;
         let mut r = Reader::new(datagram);
@@ -90,7 +90,7 @@ impl Half {
             facts.protocol.get_or_insert(Protocol::Dtls);
             if record.epoch > 0 {
                 // Encrypted from here on: the hellos are over.
-                return Ok(Step::Done);
+                return Ok(ParseResult::Done);
             }
             let handshake = if record.kind == HANDSHAKE { record.payload } else { &[] };
             let mut pieces = Reader::new(handshake);
@@ -106,14 +106,14 @@ impl Half {
                 if let Some(whole) = message.take_if(|message| message.body().is_some()) {
                     self.next = observe_message(&whole, self.next, facts)?;
                     if self.next == Next::Nothing {
-                        return Ok(Step::Done);
+                        return Ok(ParseResult::Done);
                     }
                 }
             }
         }
         let kept = message.filter(|message| message.length() <= MESSAGE_BYTES_MAX);
         self.message = kept.map(DtlsMessage::into_owned);
-        Ok(Step::Used(datagram.len()))
+        Ok(ParseResult::Used(datagram.len()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! datagram.
 //! Out: [`HttpFacts`]. Never: reads a body.
 
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::text::shown;
 use crate::model::record::Facts;
 use crate::model::record::HttpFacts;
@@ -48,8 +48,8 @@ pub enum After {
     Unknown,
 }
 
-/// Looks at a request at the start of `bytes`. [`After`] counts only with [`Step::Used`].
-pub fn observe_request(bytes: &[u8], source: Source, facts: &mut Facts) -> (Step, After) {
+/// Looks at a request at the start of `bytes`. [`After`] counts only with [`ParseResult::Used`].
+pub fn observe_request(bytes: &[u8], source: Source, facts: &mut Facts) -> (ParseResult, After) {
     let head = match request(bytes, source) {
         Ok(head) => head,
         Err(why) => return (refusal(why), After::Unknown),
@@ -65,11 +65,11 @@ pub fn observe_request(bytes: &[u8], source: Source, facts: &mut Facts) -> (Step
             _ => After::Unknown,
         }
     };
-    (Step::Used(head.used), after)
+    (ParseResult::Used(head.used), after)
 }
 
 /// Looks at a response at the start of `bytes`: the first one's status is kept.
-pub fn observe_response(bytes: &[u8], source: Source, facts: &mut Facts) -> (Step, After) {
+pub fn observe_response(bytes: &[u8], source: Source, facts: &mut Facts) -> (ParseResult, After) {
     let head = match response(bytes, source) {
         Ok(head) => head,
         Err(why) => return (refusal(why), After::Unknown),
@@ -87,21 +87,21 @@ pub fn observe_response(bytes: &[u8], source: Source, facts: &mut Facts) -> (Ste
         if facts.protocol == Some(Protocol::Http) {
             facts.protocol = Some(Protocol::Websocket);
         }
-        return (Step::Used(head.used), After::Frames);
+        return (ParseResult::Used(head.used), After::Frames);
     }
     let after = match http.connect_target.is_some() && head.whole {
         true => After::Tunnel,
         false if head.is_page() && http.title.is_none() => After::Page,
         false => After::Unknown,
     };
-    (Step::Used(head.used), after)
+    (ParseResult::Used(head.used), after)
 }
 
-fn refusal(why: WireError) -> Step {
+fn refusal(why: WireError) -> ParseResult {
     match why {
-        WireError::NotThis => Step::NotMine,
-        WireError::NeedMore(_) => Step::NeedMore,
-        WireError::Malformed(_) => Step::Failed,
+        WireError::NotThis => ParseResult::NotMine,
+        WireError::NeedMore(_) => ParseResult::NeedMore,
+        WireError::Malformed(_) => ParseResult::Failed,
     }
 }
 

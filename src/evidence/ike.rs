@@ -3,10 +3,10 @@
 //! Owns: of version 1, whose turn it is. In: one datagram. Out: the protocol, round trips of
 //! responses, and the initiator's turn to IKE_AUTH. Never: reads payloads.
 
-use crate::evidence::legs::Kind;
-use crate::evidence::legs::Legs;
-use crate::evidence::legs::Moment;
-use crate::evidence::legs::print_of;
+use crate::evidence::request_response_rtt::Kind;
+use crate::evidence::request_response_rtt::Moment;
+use crate::evidence::request_response_rtt::RequestRtt;
+use crate::evidence::request_response_rtt::print_of;
 use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
@@ -43,7 +43,7 @@ impl Ike {
         &mut self,
         datagram: &[u8],
         ports: (u16, u16),
-        legs: &mut Legs,
+        rtt: &mut RequestRtt,
         at: &mut Moment<'_>,
     ) -> bool {
         let Ok(header) = Header::parse(datagram, ports) else { return false };
@@ -51,42 +51,42 @@ impl Ike {
         let print = print_of(datagram);
         if header.version == 1 {
             if ALTERNATING.contains(&header.exchange) {
-                self.alternate(print, legs, at);
+                self.alternate(print, rtt, at);
             }
         } else if header.response {
-            respond(&header, print, legs, at);
+            respond(&header, print, rtt, at);
         } else {
-            self.request(&header, print, legs, at);
+            self.request(&header, print, rtt, at);
         }
         true
     }
 
-    fn request(&mut self, header: &Header, print: u32, legs: &mut Legs, at: &mut Moment<'_>) {
+    fn request(&mut self, header: &Header, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
         let other = if at.role == Peer::Initiator { Peer::Responder } else { Peer::Initiator };
         if header.exchange != SA_INIT {
-            legs.answer(GO_ON, THOUGHT, at);
+            rtt.answer(GO_ON, THOUGHT, at);
         } else if self.begun == Some(print) {
-            legs.void(GO_ON, other);
+            rtt.void(GO_ON, other);
         } else {
             // A cookie or another group was asked for: the request comes again with that, by
             // reflex (RFC 7296 sections 2.6 and 1.2).
-            legs.answer(GO_ON, REFLEX, at);
+            rtt.answer(GO_ON, REFLEX, at);
             self.begun = Some(print);
         }
-        legs.ask(key(header), print, at);
+        rtt.ask(key(header), print, at);
     }
 
     /// Version 1: whoever speaks answers what the other said.
-    fn alternate(&mut self, print: u32, legs: &mut Legs, at: &mut Moment<'_>) {
+    fn alternate(&mut self, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
         let key = |round: u8| VERSION_1 | u64::from(round);
         match self.last {
-            Some((role, _)) if role == at.role => legs.ask(key(self.rounds), print, at),
+            Some((role, _)) if role == at.role => rtt.ask(key(self.rounds), print, at),
             // The other side did not get the answer and says the same again.
-            Some((role, _)) if self.before == Some(print) => legs.void(key(self.rounds), role),
+            Some((role, _)) if self.before == Some(print) => rtt.void(key(self.rounds), role),
             other => {
-                legs.answer(key(self.rounds), REFLEX, at);
+                rtt.answer(key(self.rounds), REFLEX, at);
                 self.rounds = self.rounds.saturating_add(1);
-                legs.ask(key(self.rounds), print, at);
+                rtt.ask(key(self.rounds), print, at);
                 self.before = other.map(|(_, print)| print);
                 self.last = Some((at.role, print));
             }
@@ -99,11 +99,11 @@ fn key(header: &Header) -> u64 {
     u64::from(header.exchange) << 32 | u64::from(header.id)
 }
 
-fn respond(header: &Header, print: u32, legs: &mut Legs, at: &mut Moment<'_>) {
+fn respond(header: &Header, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
     let reflex = matches!(header.exchange, SA_INIT | INFORMATIONAL);
-    legs.answer(key(header), if reflex { REFLEX } else { THOUGHT }, at);
+    rtt.answer(key(header), if reflex { REFLEX } else { THOUGHT }, at);
     if header.exchange == SA_INIT {
-        legs.ask(GO_ON, print, at);
+        rtt.ask(GO_ON, print, at);
     }
 }
 
@@ -126,11 +126,11 @@ mod tests {
     }
 
     fn tell(events: &[(Vec<u8>, Peer, u64)]) -> Facts {
-        let (mut state, mut legs) = (Ike::default(), Legs::default());
+        let (mut state, mut rtt) = (Ike::default(), RequestRtt::default());
         let mut facts = Facts::default();
         for (bytes, role, time) in events {
             let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
-            assert!(state.follow(bytes, (500, 500), &mut legs, &mut at));
+            assert!(state.follow(bytes, (500, 500), &mut rtt, &mut at));
         }
         facts
     }

@@ -4,6 +4,8 @@
 //! TCP, as they come for UDP. Out: [`Facts`] and whether anybody still listens. Never: judges,
 //! keeps payload beyond a message in pieces, or looks on after its bounds.
 
+mod app_rtt;
+pub mod app_signatures;
 pub mod certificate;
 mod control_tls;
 #[cfg(test)]
@@ -11,50 +13,48 @@ mod cost_tests;
 pub mod datagram;
 pub mod dns;
 pub mod dtls;
-pub mod dtls_legs;
-pub mod greetings;
+pub mod dtls_rtt;
 mod hashed;
 mod held;
+pub mod html_title;
 pub mod http;
 pub mod ike;
+mod ip_protocols;
 pub mod ja3;
 pub mod ja4;
-pub mod legs;
-pub mod openings;
 pub mod openvpn;
-pub mod page;
-mod pair;
+pub mod parse_result;
 pub mod quic;
-pub mod quic_legs;
-mod raw_ip;
+pub mod quic_rtt;
 mod rdp_udp;
+pub mod request_response_rtt;
 mod rfb;
 mod shape;
+pub mod socks_rdp_vnc;
 mod speaker;
 pub mod ssh;
-pub mod step;
 mod stream;
 mod stream_sign;
 pub mod stun;
-mod tells;
 #[cfg(test)]
 mod tests;
 mod text;
 pub mod tls;
-mod turns;
+mod udp_pairs;
+mod udp_signatures;
 pub mod websocket;
 mod weight;
 pub mod wireguard;
 
 pub use speaker::speaker;
 
+use crate::evidence::app_rtt::Beside;
+use crate::evidence::app_rtt::Watch;
 use crate::evidence::datagram::Talk;
 use crate::evidence::shape::Shape;
-use crate::evidence::stream::Around;
-use crate::evidence::stream::Lane;
 use crate::evidence::stream::Mode;
-use crate::evidence::turns::Beside;
-use crate::evidence::turns::Watch;
+use crate::evidence::stream::ParseContext;
+use crate::evidence::stream::StreamParser;
 pub use crate::evidence::weight::Weight;
 use crate::model::Counters;
 use crate::model::Interest;
@@ -83,8 +83,8 @@ enum Watching {
 /// The observers of one session. Costs 72 bytes until something is found.
 #[derive(Debug, Default)]
 pub struct Observers {
-    initiator: Lane,
-    responder: Lane,
+    initiator: StreamParser,
+    responder: StreamParser,
     facts: Option<Box<Facts>>,
     talk: Option<Box<Talk>>,
     watching: Watching,
@@ -107,21 +107,26 @@ impl Observers {
         if lane.mode != Mode::Done {
             let ports = segment.ports;
             let role = segment.from;
-            let mut around =
-                Around { role, ports, facts: &mut self.facts, talk: &mut self.talk, counters };
+            let mut context = ParseContext {
+                role,
+                ports,
+                facts: &mut self.facts,
+                talk: &mut self.talk,
+                counters,
+            };
             match segment.transport {
                 Transport::TCP => {
-                    lane.observe(segment.payload, segment.gap, &mut around);
+                    lane.observe(segment.payload, segment.gap, &mut context);
                     // Over TCP it tells what is spoken, and times nothing.
                     let deaf = !self.wants(Peer::Initiator) && !self.wants(Peer::Responder);
                     self.talk.take_if(|talk| deaf || talk.is_spent());
                 }
                 Transport::UDP => {
-                    datagram::observe(lane, segment.payload, segment.time, &mut around);
+                    datagram::observe(lane, segment.payload, segment.time, &mut context);
                 }
                 other => {
-                    if let Some(told) = raw_ip::tell(other, segment.payload) {
-                        around.facts().protocol.get_or_insert(told);
+                    if let Some(told) = ip_protocols::tell(other, segment.payload) {
+                        context.facts().protocol.get_or_insert(told);
                     }
                     lane.finish();
                 }

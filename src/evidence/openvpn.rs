@@ -5,10 +5,10 @@
 //! side alone: its opcodes are five bits.
 
 use crate::evidence::control_tls::ControlTls;
-use crate::evidence::legs::Kind;
-use crate::evidence::legs::Legs;
-use crate::evidence::legs::Moment;
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
+use crate::evidence::request_response_rtt::Kind;
+use crate::evidence::request_response_rtt::Moment;
+use crate::evidence::request_response_rtt::RequestRtt;
 use crate::model::Heap;
 use crate::model::Peer;
 use crate::model::latency::Exchange;
@@ -93,49 +93,49 @@ impl Openvpn {
     }
 
     /// Looks at the start of a stream, in which a length stands before each packet.
-    pub fn observe_stream(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
+    pub fn observe_stream(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let mut r = Reader::new(bytes);
-        let Ok(length) = r.u16() else { return Step::NeedMore };
+        let Ok(length) = r.u16() else { return ParseResult::NeedMore };
         if self.client.is_some_and(|(client, ..)| client == role || self.told) {
             return self.go_on(bytes, role, facts);
         }
         let answers = r.rest().first() == Some(&0x40);
         if !STREAM_PACKET.contains(&length) || (answers && self.client.is_none()) {
-            return Step::NotMine;
+            return ParseResult::NotMine;
         }
         let length = usize::from(length);
         let missing = length.saturating_sub(r.left());
-        let Ok(packet) = r.take(length) else { return Step::Await(missing) };
+        let Ok(packet) = r.take(length) else { return ParseResult::Await(missing) };
         if !self.may_be(packet, role) {
-            return Step::NotMine;
+            return ParseResult::NotMine;
         }
         self.tell(packet, role, facts);
-        Step::Used(2 + length)
+        ParseResult::Used(2 + length)
     }
 
     /// Looks at a packet of a stream behind that side's reset: further control packets, until its
     /// TLS has said what there is, or data.
-    fn go_on(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
+    fn go_on(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let mut r = Reader::new(bytes);
-        let Ok(length) = r.u16() else { return Step::NeedMore };
+        let Ok(length) = r.u16() else { return ParseResult::NeedMore };
         let length = usize::from(length);
         let missing = length.saturating_sub(r.left());
         match r.rest().first().map(|first| openvpn::opcode(*first).0) {
-            None => return Step::NeedMore,
+            None => return ParseResult::NeedMore,
             Some(ACK | CONTROL | RESET_CLIENT | RESET_SERVER) if length <= STREAM_PACKET_MAX => {}
-            Some(_) => return Step::Done,
+            Some(_) => return ParseResult::Done,
         }
-        let Ok(packet) = r.take(length) else { return Step::Await(missing) };
+        let Ok(packet) = r.take(length) else { return ParseResult::Await(missing) };
         if let Some((_, seal, _)) = self.client
             && let Ok(control) = openvpn::control(packet, seal)
         {
             self.take_tls(&control, role, facts);
             if self.is_tls_over(role) {
-                return Step::Done;
+                return ParseResult::Done;
             }
-            return Step::Used(2 + length);
+            return ParseResult::Used(2 + length);
         }
-        Step::Done
+        ParseResult::Done
     }
 
     /// Gives TLS what a control packet carries.
@@ -155,43 +155,48 @@ impl Openvpn {
     }
 
     /// Looks at one datagram; false once nothing more can be timed.
-    pub fn follow(&mut self, packet: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    pub fn follow(&mut self, packet: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
         self.tell(packet, at.role, at.facts);
         let Some((client, seal, _)) = self.client else { return true };
         if seal == Seal::Crypt {
-            return follow_encrypted(packet, at.role == client, legs, at);
+            return follow_encrypted(packet, at.role == client, rtt, at);
         }
         let Ok(control) = openvpn::control(packet, seal) else { return true };
         if self.told {
             for ack in control.acks() {
-                legs.answer(u64::from(ack), REFLEX, at);
+                rtt.answer(u64::from(ack), REFLEX, at);
             }
         }
         self.take_tls(&control, at.role, at.facts);
         if let Some(id) = control.id {
-            legs.ask(u64::from(id), 0, at);
+            rtt.ask(u64::from(id), 0, at);
         }
         if control.opcode == RESET_SERVER && at.role != client {
-            legs.ask(TLS_BEGINS, 0, at);
+            rtt.ask(TLS_BEGINS, 0, at);
         }
         let begins = control.opcode == CONTROL && !control.payload.is_empty();
         if begins && at.role == client {
-            legs.answer(TLS_BEGINS, THOUGHT, at);
+            rtt.answer(TLS_BEGINS, THOUGHT, at);
         }
         true
     }
 }
 
 /// Without ids only the order of the first three packets says who answers what.
-fn follow_encrypted(packet: &[u8], client: bool, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+fn follow_encrypted(
+    packet: &[u8],
+    client: bool,
+    rtt: &mut RequestRtt,
+    at: &mut Moment<'_>,
+) -> bool {
     let opcode = packet.first().map_or(0, |first| openvpn::opcode(*first).0);
     match (client, opcode) {
-        (true, openvpn::RESET_CLIENT | openvpn::RESET_CLIENT_3) => legs.ask(0, 0, at),
+        (true, openvpn::RESET_CLIENT | openvpn::RESET_CLIENT_3) => rtt.ask(0, 0, at),
         (false, RESET_SERVER) => {
-            legs.answer(0, REFLEX, at);
-            legs.ask(0, 0, at);
+            rtt.answer(0, REFLEX, at);
+            rtt.ask(0, 0, at);
         }
-        (true, ACK | CONTROL) => return !legs.answer(0, REFLEX, at),
+        (true, ACK | CONTROL) => return !rtt.answer(0, REFLEX, at),
         _ => {}
     }
     true
@@ -226,11 +231,11 @@ mod tests {
     }
 
     fn tell(events: &[(Vec<u8>, Peer, u64)]) -> Facts {
-        let (mut state, mut legs) = (Openvpn::default(), Legs::default());
+        let (mut state, mut rtt) = (Openvpn::default(), RequestRtt::default());
         let mut facts = Facts::default();
         for (bytes, role, time) in events {
             let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
-            state.follow(bytes, &mut legs, &mut at);
+            state.follow(bytes, &mut rtt, &mut at);
         }
         facts
     }
@@ -269,15 +274,15 @@ mod tests {
         let (mut state, mut facts) = (Openvpn::default(), Facts::default());
         let answer = framed(&packet(8, &[0], Some(0), &[]));
         assert_eq!(stream_sign(&answer), Some(true));
-        assert_eq!(state.observe_stream(&answer, Responder, &mut facts), Step::NotMine);
+        assert_eq!(state.observe_stream(&answer, Responder, &mut facts), ParseResult::NotMine);
         let reset = framed(&packet(7, &[], Some(0), &[]));
         let cut = state.observe_stream(&reset[..9], Initiator, &mut facts);
-        assert_eq!(cut, Step::Await(reset.len() - 9));
+        assert_eq!(cut, ParseResult::Await(reset.len() - 9));
         let whole = state.observe_stream(&reset, Initiator, &mut facts);
-        assert_eq!(whole, Step::Used(reset.len()));
+        assert_eq!(whole, ParseResult::Used(reset.len()));
         assert_eq!(facts.protocol, None);
         let told = state.observe_stream(&answer, Responder, &mut facts);
-        assert_eq!(told, Step::Used(answer.len()));
+        assert_eq!(told, ParseResult::Used(answer.len()));
         assert_eq!(facts.protocol, Some(Protocol::Openvpn));
         // The client's hello, in two control packets with an acknowledgement between them.
         let (a, b) = HELLO.split_at(20);
@@ -288,11 +293,17 @@ mod tests {
         ];
         for sent in &stream {
             let step = state.observe_stream(sent, Initiator, &mut facts);
-            assert_eq!(step, if sent == &stream[2] { Step::Done } else { Step::Used(sent.len()) });
+            assert_eq!(
+                step,
+                if sent == &stream[2] { ParseResult::Done } else { ParseResult::Used(sent.len()) }
+            );
         }
         assert!(facts.tls.is_some_and(|tls| tls.ja3.is_some()));
         let data = framed(&[6 << 3, 1, 2, 3]);
-        assert_eq!(state.observe_stream(&data, Responder, &mut Facts::default()), Step::Done);
+        assert_eq!(
+            state.observe_stream(&data, Responder, &mut Facts::default()),
+            ParseResult::Done
+        );
         assert_eq!(stream_sign(b"GET"), Some(false));
         assert_eq!(stream_sign(&[0, 14]), None);
     }

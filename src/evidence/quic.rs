@@ -5,9 +5,9 @@
 //! hello is told.
 
 use crate::evidence::ja4::Carrier;
-use crate::evidence::legs::print_of;
-use crate::evidence::quic_legs::Opener;
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
+use crate::evidence::quic_rtt::Opener;
+use crate::evidence::request_response_rtt::print_of;
 use crate::evidence::tls::record_client_hello;
 use crate::evidence::tls::record_server_hello;
 use crate::model::Heap;
@@ -103,7 +103,7 @@ impl Heap for QuicState {
 
 impl QuicState {
     /// Looks at one datagram.
-    pub fn observe(&mut self, datagram: &[u8], role: Peer, facts: &mut Facts) -> Step {
+    pub fn observe(&mut self, datagram: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let mut rest = datagram;
         while let Ok((packet, behind)) = LongPacket::parse(rest) {
             if !self.told && !packet.has_fixed_bit() {
@@ -116,25 +116,25 @@ impl QuicState {
                 PacketType::Initial => self.observe_initial(&packet, role, facts),
                 PacketType::Retry => {
                     self.observe_retry(&packet, role);
-                    Step::NeedMore
+                    ParseResult::NeedMore
                 }
-                PacketType::ZeroRtt | PacketType::Handshake => Step::NeedMore,
+                PacketType::ZeroRtt | PacketType::Handshake => ParseResult::NeedMore,
             };
-            if step != Step::NeedMore {
+            if step != ParseResult::NeedMore {
                 *self.stream(role) = Stream::default();
                 return step;
             }
         }
         if !self.told && LongPacket::is_of_another_version(datagram) {
             facts.protocol.get_or_insert(Protocol::Quic);
-            return Step::Done;
+            return ParseResult::Done;
         }
         // Once told, short headers and damaged datagrams belong to it too.
         let over = self.answered && self.stream(role).told;
         match (self.told, over) {
-            (true, true) => Step::Done,
-            (true, false) => Step::NeedMore,
-            (false, _) => Step::NotMine,
+            (true, true) => ParseResult::Done,
+            (true, false) => ParseResult::NeedMore,
+            (false, _) => ParseResult::NotMine,
         }
     }
 
@@ -157,24 +157,29 @@ impl QuicState {
         }
     }
 
-    fn observe_initial(&mut self, packet: &LongPacket<'_>, role: Peer, facts: &mut Facts) -> Step {
+    fn observe_initial(
+        &mut self,
+        packet: &LongPacket<'_>,
+        role: Peer,
+        facts: &mut Facts,
+    ) -> ParseResult {
         let stream = self.stream(role);
         stream.initials = stream.initials.saturating_add(1);
         let last = stream.initials >= INITIALS_MAX;
         let step = match self.open(packet, role, facts) {
-            None => Step::NeedMore,
+            None => ParseResult::NeedMore,
             Some(opened) => self.take(&opened, role, facts),
         };
-        if !last || step != Step::NeedMore {
+        if !last || step != ParseResult::NeedMore {
             return step;
         }
         // So many Initial packets and no hello: whatever it is, it is not a handshake.
-        if self.stream(role).told { Step::Done } else { Step::Failed }
+        if self.stream(role).told { ParseResult::Done } else { ParseResult::Failed }
     }
 
     /// Takes what an opened packet carries. A client is listened to until the server has answered:
     /// a hello that it does not answer names nothing once there is another.
-    fn take(&mut self, opened: &Opened, role: Peer, facts: &mut Facts) -> Step {
+    fn take(&mut self, opened: &Opened, role: Peer, facts: &mut Facts) -> ParseResult {
         if opened.side == Perspective::Server && !self.answered {
             self.answered = true;
             self.settle(facts);
@@ -185,15 +190,15 @@ impl QuicState {
         }
         if !stream.told {
             match stream.observe(opened, facts) {
-                Ok(false) => return Step::NeedMore,
+                Ok(false) => return ParseResult::NeedMore,
                 Ok(true) => stream.finish(),
-                Err(_) => return Step::Failed,
+                Err(_) => return ParseResult::Failed,
             }
             if opened.side == Perspective::Client && !self.is_named_by_all(facts) {
                 self.withheld = facts.tls.take();
             }
         }
-        if self.answered { Step::Done } else { Step::NeedMore }
+        if self.answered { ParseResult::Done } else { ParseResult::NeedMore }
     }
 
     /// Whether all that may be the one connection ask for the server that `facts` name.

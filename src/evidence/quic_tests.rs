@@ -108,11 +108,11 @@ fn tells_a_hello_shuffled_within_and_across_datagrams() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let step = state.observe(&from_client(ORIGIN, 0, &first), Peer::Initiator, &mut facts);
-    assert_eq!((step, name(&facts)), (Step::NeedMore, None));
+    assert_eq!((step, name(&facts)), (ParseResult::NeedMore, None));
     assert_eq!(facts.protocol, Some(Protocol::Quic));
     let step = state.observe(&from_client(ORIGIN, 1, &second), Peer::Initiator, &mut facts);
     // Another hello may follow until one is answered.
-    assert_eq!((step, name(&facts)), (Step::NeedMore, Some("shuffled.example")));
+    assert_eq!((step, name(&facts)), (ParseResult::NeedMore, Some("shuffled.example")));
     assert_eq!(state.initiator.bytes.capacity(), 0);
 }
 
@@ -121,11 +121,11 @@ fn tells_both_hellos_whoever_began_the_session() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let datagram = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
-    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::NeedMore);
     let datagram = from_server(ORIGIN, 0, &whole(&server_hello([7; 32])));
-    assert_eq!(state.observe(&datagram, Peer::Initiator, &mut facts), Step::Done);
+    assert_eq!(state.observe(&datagram, Peer::Initiator, &mut facts), ParseResult::Done);
     // Whatever the client says next, its hello is told.
-    assert_eq!(state.observe(&[0x41, 0, 0], Peer::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&[0x41, 0, 0], Peer::Responder, &mut facts), ParseResult::Done);
     assert_eq!((name(&facts), cipher(&facts)), (Some("a.example"), Some(0x1302)));
     assert!(facts.tls.unwrap().ja3s.is_some());
 }
@@ -139,7 +139,7 @@ fn reads_on_behind_another_packet_of_the_datagram() {
     let ack = [0x02, 0, 0, 0, 0];
     let mut datagram = from_server(ORIGIN, 0, &ack);
     datagram.extend(from_server(ORIGIN, 1, &whole(&server_hello([7; 32]))));
-    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::Done);
     assert_eq!(cipher(&facts), Some(0x1302));
 }
 
@@ -153,10 +153,10 @@ fn waits_for_the_answer_behind_a_hello_retry_request() {
     let request_bytes = stream.len();
     stream.extend(server_hello([7; 32]));
     let datagram = from_server(ORIGIN, 0, &crypto(&stream, 0, request_bytes));
-    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::NeedMore);
     assert!(facts.tls.as_ref().unwrap().retry_request);
     let datagram = from_server(ORIGIN, 1, &crypto(&stream, request_bytes, stream.len()));
-    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::Done);
 }
 
 #[test]
@@ -167,18 +167,18 @@ fn follows_a_retry_whether_or_not_the_client_is_seen_to_obey() {
     let mut facts = Facts::default();
     state.observe(&from_client(ORIGIN, 0, &whole(&hello)), Peer::Initiator, &mut facts);
     let step = state.observe(&retry(SERVER), Peer::Responder, &mut facts);
-    assert_eq!(step, Step::NeedMore);
-    assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), Step::Done);
+    assert_eq!(step, ParseResult::NeedMore);
+    assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), ParseResult::Done);
 
     // The Retry itself was lost, and half the first hello with it.
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let half = from_client(ORIGIN, 0, &crypto(&hello, 0, 100));
-    assert_eq!(state.observe(&half, Peer::Initiator, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&half, Peer::Initiator, &mut facts), ParseResult::NeedMore);
     let again = from_client(SERVER, 1, &whole(&hello));
-    assert_eq!(state.observe(&again, Peer::Initiator, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&again, Peer::Initiator, &mut facts), ParseResult::NeedMore);
     assert_eq!(name(&facts), Some("a.example"));
-    assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), ParseResult::Done);
     assert_eq!((name(&facts), cipher(&facts)), (Some("a.example"), Some(0x1302)));
 }
 
@@ -197,19 +197,22 @@ fn a_hello_that_the_server_does_not_answer_names_nothing() {
         for (n, hello) in hellos.iter().enumerate() {
             // Each is sent twice.
             for _ in 0..2 {
-                assert_eq!(state.observe(hello, Peer::Initiator, &mut facts), Step::NeedMore);
+                assert_eq!(
+                    state.observe(hello, Peer::Initiator, &mut facts),
+                    ParseResult::NeedMore
+                );
             }
             let told = (n == 0).then_some("decoy.example");
             assert_eq!(name(&facts), told, "several and none answered");
         }
         let answer = from_server(ids[answered], 0, &whole(&server_hello([7; 32])));
-        assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), Step::Done);
+        assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), ParseResult::Done);
         assert_eq!((name(&facts), cipher(&facts)), (Some(names[answered]), Some(0x1302)));
         let origins = state.opener().origins;
         assert_eq!(origins.0 == origins.1, answered == 0);
         // What the client says under the other ids changes nothing any more.
         let other = &hellos[(answered + 1) % 3];
-        assert_eq!(state.observe(other, Peer::Initiator, &mut facts), Step::Done);
+        assert_eq!(state.observe(other, Peer::Initiator, &mut facts), ParseResult::Done);
         assert_eq!(name(&facts), Some(names[answered]));
     }
     // A client that tries again asks for the same server.
@@ -231,7 +234,7 @@ fn follows_a_server_to_version_2() {
     let two = InitialKeys::derive(Version::Two, ORIGIN).unwrap();
     let frames = whole(&server_hello([7; 32]));
     let datagram = seal(&two, &ANSWER, &frames);
-    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::Done);
 }
 
 #[test]
@@ -241,12 +244,12 @@ fn takes_an_answer_without_the_fixed_bit_and_no_first_packet() {
     greased[0] ^= 0x40;
     let mut state = QuicState::default();
     let mut facts = Facts::default();
-    assert_eq!(state.observe(&greased, Peer::Initiator, &mut facts), Step::NotMine);
+    assert_eq!(state.observe(&greased, Peer::Initiator, &mut facts), ParseResult::NotMine);
     assert_eq!(facts.protocol, None);
     state.observe(&client, Peer::Initiator, &mut facts);
     let frames = whole(&server_hello([7; 32]));
     let answer = seal(&keys(ORIGIN), &Envelope { fixed_bit: false, ..ANSWER }, &frames);
-    assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), Step::Done);
+    assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), ParseResult::Done);
 }
 
 #[test]
@@ -282,13 +285,13 @@ fn leaves_alone_what_is_not_quic() {
     let short_header = [0x41, 0, 0, 0, 1, 8, 1, 2, 3];
     let unknown_version = [0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 0, 0, 0, 20];
     for datagram in [&short_header, &unknown_version] {
-        assert_eq!(state.observe(datagram, Peer::Initiator, &mut facts), Step::NotMine);
+        assert_eq!(state.observe(datagram, Peer::Initiator, &mut facts), ParseResult::NotMine);
     }
     assert_eq!(facts, Facts::default());
     // The same bytes in a session that spoke QUIC belong to it.
     let ping = from_client(ORIGIN, 0, &[1, 0, 0]);
-    assert_eq!(state.observe(&ping, Peer::Initiator, &mut facts), Step::NeedMore);
-    assert_eq!(state.observe(&short_header, Peer::Initiator, &mut facts), Step::NeedMore);
+    assert_eq!(state.observe(&ping, Peer::Initiator, &mut facts), ParseResult::NeedMore);
+    assert_eq!(state.observe(&short_header, Peer::Initiator, &mut facts), ParseResult::NeedMore);
 }
 
 #[test]
@@ -297,22 +300,31 @@ fn gives_up_on_frames_that_contradict_and_on_initials_that_say_nothing() {
         let datagram = from_client(ORIGIN, 0, frames);
         QuicState::default().observe(&datagram, Peer::Initiator, &mut Facts::default())
     };
-    assert_eq!(observe(&[0x08, 0, 0]), Step::Failed, "a STREAM frame");
-    assert_eq!(observe(&whole(&server_hello([7; 32]))), Step::Failed, "the wrong hello");
-    assert_eq!(observe(&[0x06, 0x7f, 0xff, 1, 0]), Step::NeedMore, "the last byte of the cap");
-    assert_eq!(observe(&[0x06, 0x80, 0, 0x40, 0, 1, 0]), Step::Failed, "a byte over the cap");
+    assert_eq!(observe(&[0x08, 0, 0]), ParseResult::Failed, "a STREAM frame");
+    assert_eq!(observe(&whole(&server_hello([7; 32]))), ParseResult::Failed, "the wrong hello");
+    assert_eq!(
+        observe(&[0x06, 0x7f, 0xff, 1, 0]),
+        ParseResult::NeedMore,
+        "the last byte of the cap"
+    );
+    assert_eq!(
+        observe(&[0x06, 0x80, 0, 0x40, 0, 1, 0]),
+        ParseResult::Failed,
+        "a byte over the cap"
+    );
     let pieces: Vec<u8> = (0..=PIECES_MAX).flat_map(|n| [0x06, n as u8 * 2 % 64, 1, 0]).collect();
-    assert_eq!(observe(&pieces), Step::NeedMore, "pieces on one another");
+    assert_eq!(observe(&pieces), ParseResult::NeedMore, "pieces on one another");
     let stream = [0; 200];
     let apart: Vec<u8> =
         (0..=PIECES_MAX).flat_map(|n| crypto(&stream, n * 2 + 1, n * 2 + 2)).collect();
-    assert_eq!(observe(&apart), Step::Failed, "too many pieces");
+    assert_eq!(observe(&apart), ParseResult::Failed, "too many pieces");
 
     let mut state = QuicState::default();
     for number in 1..=INITIALS_MAX {
         let datagram = from_client(ORIGIN, u32::from(number), &[1]);
         let step = state.observe(&datagram, Peer::Initiator, &mut Facts::default());
-        let expected = if number < INITIALS_MAX { Step::NeedMore } else { Step::Failed };
+        let expected =
+            if number < INITIALS_MAX { ParseResult::NeedMore } else { ParseResult::Failed };
         assert_eq!(step, expected);
     }
 }
@@ -379,11 +391,11 @@ fn versions_that_are_not_read_are_told() {
         let step = state.observe(bytes, Peer::Initiator, &mut facts);
         (step, facts.protocol)
     };
-    let told = (Step::Done, Some(Protocol::Quic));
+    let told = (ParseResult::Done, Some(Protocol::Quic));
     assert_eq!(tell(b"\x0d12345678Q043\x01rest"), told);
     assert_eq!(tell(b"\xc3Q046\x50connections"), told);
     assert_eq!(tell(b"\xcc\xfa\xce\xb0\x02\x08connections"), told);
     for near in [&b"\x0d12345678Q0x3\x01rest"[..], b"\xc3R046\x50", b"\x4dQ046\x50connect"] {
-        assert_eq!(tell(near), (Step::NotMine, None), "{near:?}");
+        assert_eq!(tell(near), (ParseResult::NotMine, None), "{near:?}");
     }
 }

@@ -5,7 +5,7 @@
 //! both sizes agreed on are above 1,100 bytes.
 
 use crate::evidence::dtls::DtlsState;
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::tls::observe_tls;
 use crate::model::Peer;
 use crate::model::record::Facts;
@@ -26,7 +26,7 @@ pub fn observe(bytes: &[u8], role: Peer, dtls: &mut DtlsState, facts: &mut Facts
             [] => return false,
             _ => continue,
         };
-        if matches!(step, Step::Done | Step::Used(_)) {
+        if matches!(step, ParseResult::Done | ParseResult::Used(_)) {
             return true;
         }
     }

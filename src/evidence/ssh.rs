@@ -10,7 +10,7 @@
 use md5::Digest;
 use md5::Md5;
 
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::text::shown;
 use crate::model::Peer;
 use crate::model::record::Facts;
@@ -25,7 +25,7 @@ use crate::wire::ssh::identification;
 use crate::wire::ssh::plain_packet;
 
 /// Looks at what one side sends: its identification string, then packets up to its KEXINIT.
-pub fn observe_ssh(bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
+pub fn observe_ssh(bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
     let named = facts.ssh.as_ref().is_some_and(|ssh| match role {
         Peer::Initiator => ssh.client.is_some(),
         Peer::Responder => ssh.server.is_some(),
@@ -33,13 +33,13 @@ pub fn observe_ssh(bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
     let step =
         if named { observe_packet(bytes, role, facts) } else { observe_name(bytes, role, facts) };
     step.unwrap_or_else(|why| match why {
-        WireError::NotThis => Step::NotMine,
-        WireError::NeedMore(n) => Step::Await(n),
-        WireError::Malformed(_) => Step::Failed,
+        WireError::NotThis => ParseResult::NotMine,
+        WireError::NeedMore(n) => ParseResult::Await(n),
+        WireError::Malformed(_) => ParseResult::Failed,
     })
 }
 
-fn observe_name(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<Step, WireError> {
+fn observe_name(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<ParseResult, WireError> {
     let id = identification(bytes)?;
     // A browser that meets an SSH server asked in HTTP and was not answered so.
     let unanswered = facts.http.as_ref().is_some_and(|http| http.status.is_none());
@@ -54,10 +54,10 @@ fn observe_name(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<Step, Wir
     };
     *slot = Some(shown(id.text, IDENTIFICATION_MAX));
     // Version 1 packets (before RFC 4253) carry nothing this observer reads.
-    Ok(if id.speaks_v2() { Step::Used(id.used) } else { Step::Done })
+    Ok(if id.speaks_v2() { ParseResult::Used(id.used) } else { ParseResult::Done })
 }
 
-fn observe_packet(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<Step, WireError> {
+fn observe_packet(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<ParseResult, WireError> {
     let Some(ssh) = facts.ssh.as_mut() else { return Err(WireError::NotThis) };
     let peer = match role {
         Peer::Initiator => &ssh.server,
@@ -66,7 +66,7 @@ fn observe_packet(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<Step, W
     if peer.as_ref().is_some_and(|peer| peer.starts_with("SSH-1.") && !peer.starts_with("SSH-1.99"))
     {
         // A 1.99 side that met a version 1 peer goes on in version 1.
-        return Ok(Step::Done);
+        return Ok(ParseResult::Done);
     }
     let packet = plain_packet(bytes)?;
     match packet.payload.first() {
@@ -76,9 +76,9 @@ fn observe_packet(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<Step, W
                 Peer::Initiator => ssh.hassh = hash,
                 Peer::Responder => ssh.hassh_server = hash,
             }
-            Ok(Step::Done)
+            Ok(ParseResult::Done)
         }
-        Some(1..=MSG_GENERIC_LAST) => Ok(Step::Used(packet.used)),
+        Some(1..=MSG_GENERIC_LAST) => Ok(ParseResult::Used(packet.used)),
         _ => Err(WireError::Malformed("message before KEXINIT")),
     }
 }

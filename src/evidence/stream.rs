@@ -4,18 +4,18 @@
 //! straddles segments. In: payload in order. Out: calls to the observers. Never: copies a message
 //! that is whole in one segment, or looks on after the bounds below.
 
+use crate::evidence::app_signatures;
 use crate::evidence::datagram::Talk;
 use crate::evidence::dns;
-use crate::evidence::greetings;
 use crate::evidence::held::Held;
 use crate::evidence::held::Measure;
+use crate::evidence::html_title;
 use crate::evidence::http;
 use crate::evidence::http::After;
-use crate::evidence::openings;
 use crate::evidence::openvpn;
-use crate::evidence::page;
+use crate::evidence::parse_result::ParseResult;
+use crate::evidence::socks_rdp_vnc;
 use crate::evidence::ssh;
-use crate::evidence::step::Step;
 use crate::evidence::stream_sign::Sign;
 use crate::evidence::stream_sign::sign;
 use crate::evidence::tls;
@@ -104,7 +104,7 @@ impl Mode {
 }
 
 /// What the lane may use while it looks at a segment.
-pub struct Around<'a> {
+pub struct ParseContext<'a> {
     /// Who sent it.
     pub role: Peer,
     /// Initiator's and responder's port.
@@ -117,7 +117,7 @@ pub struct Around<'a> {
     pub counters: &'a mut Counters,
 }
 
-impl Around<'_> {
+impl ParseContext<'_> {
     /// The facts, to write to.
     pub fn facts(&mut self) -> &mut Facts {
         self.facts.get_or_insert_default()
@@ -126,7 +126,7 @@ impl Around<'_> {
 
 /// One direction of a session.
 #[derive(Debug, Default)]
-pub struct Lane {
+pub struct StreamParser {
     /// What it is doing.
     pub mode: Mode,
     /// Undecided segments, requests or datagrams so far.
@@ -148,7 +148,7 @@ enum Run {
     Unknown(usize),
 }
 
-impl Lane {
+impl StreamParser {
     /// Whether it has seen nothing yet.
     pub fn is_fresh(&self) -> bool {
         self.mode == Mode::Look && self.turns == 0 && self.looked == 0 && self.held.is_none()
@@ -160,7 +160,7 @@ impl Lane {
     }
 
     /// Looks at the next bytes in order. `gap`: bytes were lost just before them.
-    pub fn observe(&mut self, payload: &[u8], gap: bool, around: &mut Around<'_>) {
+    pub fn observe(&mut self, payload: &[u8], gap: bool, context: &mut ParseContext<'_>) {
         if gap {
             // A message in progress is lost; a known protocol may still start at a later segment.
             self.held = None;
@@ -168,23 +168,28 @@ impl Lane {
             self.mode = Mode::Look;
         }
         match self.held.take() {
-            None => self.observe_fresh(payload, around),
-            Some(held) => self.observe_held(held, payload, around),
+            None => self.observe_fresh(payload, context),
+            Some(held) => self.observe_held(held, payload, context),
         }
     }
 
-    fn observe_fresh(&mut self, payload: &[u8], around: &mut Around<'_>) {
-        match self.run(payload, around) {
+    fn observe_fresh(&mut self, payload: &[u8], context: &mut ParseContext<'_>) {
+        match self.run(payload, context) {
             Run::All => {}
             Run::Unknown(at) => self.pass(payload.len() - at),
             Run::Wait(at, missing) => {
                 let bytes = payload.get(at..).unwrap_or_default();
-                self.hold(Box::new(Held::new(bytes, missing)), around);
+                self.hold(Box::new(Held::new(bytes, missing)), context);
             }
         }
     }
 
-    fn observe_held(&mut self, mut held: Box<Held>, payload: &[u8], around: &mut Around<'_>) {
+    fn observe_held(
+        &mut self,
+        mut held: Box<Held>,
+        payload: &[u8],
+        context: &mut ParseContext<'_>,
+    ) {
         let before = held.bytes.len();
         let measure = match self.mode {
             Mode::Tls => Measure::Records,
@@ -198,16 +203,16 @@ impl Lane {
         }
         #[cfg(test)]
         crate::wire::reader::visited::note(held.bytes.len());
-        match self.run(&held.bytes, around) {
+        match self.run(&held.bytes, context) {
             Run::All => {}
             Run::Wait(at, missing) => {
                 held.used(at, missing);
-                self.hold(held, around);
+                self.hold(held, context);
             }
             // What was held led nowhere: this segment is a start of its own.
             Run::Unknown(at) if at < before => {
                 self.pass(before - at);
-                self.observe_fresh(payload, around);
+                self.observe_fresh(payload, context);
             }
             Run::Unknown(at) => self.pass(held.bytes.len() - at),
         }
@@ -221,19 +226,19 @@ impl Lane {
             Mode::Dns => HELD_DNS_MAX,
             Mode::HttpRequest | Mode::HttpResponse => HEAD_MAX,
             Mode::Openvpn => 2 + openvpn::STREAM_PACKET_MAX,
-            Mode::Greeting => greetings::HELD_MAX,
-            Mode::Page => page::PAGE_MAX,
+            Mode::Greeting => socks_rdp_vnc::HELD_MAX,
+            Mode::Page => html_title::PAGE_MAX,
             Mode::Websocket => websocket::FRAME_MAX,
             Mode::ProxyHeader => proxy_header::SIZE_MAX,
-            Mode::Opening => openings::HELD_MAX,
+            Mode::Opening => app_signatures::HELD_MAX,
             _ => HELD_LOOK_MAX,
         }
     }
 
     /// Keeps a message that is not whole, unless it is over the cap of its protocol.
-    fn hold(&mut self, held: Box<Held>, around: &mut Around<'_>) {
+    fn hold(&mut self, held: Box<Held>, context: &mut ParseContext<'_>) {
         if held.bytes.len() > self.held_max() {
-            around.counters.bump(Counter::MessagesOverCap);
+            context.counters.bump(Counter::MessagesOverCap);
             self.finish();
         } else {
             self.held = Some(held);
@@ -241,7 +246,7 @@ impl Lane {
     }
 
     /// Gives bytes to the observers until they are used or somebody waits.
-    fn run(&mut self, bytes: &[u8], around: &mut Around<'_>) -> Run {
+    fn run(&mut self, bytes: &[u8], context: &mut ParseContext<'_>) -> Run {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             if self.mode == Mode::Done {
@@ -253,14 +258,14 @@ impl Lane {
                 at += step;
                 continue;
             }
-            match self.step(rest, around) {
-                Step::Used(0) | Step::Done => self.finish(),
-                Step::Used(n) => at += n,
-                Step::NeedMore => return Run::Wait(at, 1),
-                Step::Await(missing) => return Run::Wait(at, missing),
-                Step::NotMine => return Run::Unknown(at),
-                Step::Failed => {
-                    around.counters.bump(Counter::ParseFailures);
+            match self.step(rest, context) {
+                ParseResult::Used(0) | ParseResult::Done => self.finish(),
+                ParseResult::Used(n) => at += n,
+                ParseResult::NeedMore => return Run::Wait(at, 1),
+                ParseResult::Await(missing) => return Run::Wait(at, missing),
+                ParseResult::NotMine => return Run::Unknown(at),
+                ParseResult::Failed => {
+                    context.counters.bump(Counter::ParseFailures);
                     self.finish();
                 }
             }
@@ -268,113 +273,113 @@ impl Lane {
         Run::All
     }
 
-    fn step(&mut self, rest: &[u8], around: &mut Around<'_>) -> Step {
+    fn step(&mut self, rest: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
         if self.mode == Mode::Look {
-            match sign(rest, around) {
-                Sign::Nothing => return Step::NotMine,
-                Sign::Short => return Step::NeedMore,
-                Sign::Preamble(n) => return Step::Used(n),
+            match sign(rest, context) {
+                Sign::Nothing => return ParseResult::NotMine,
+                Sign::Short => return ParseResult::NeedMore,
+                Sign::Preamble(n) => return ParseResult::Used(n),
                 Sign::Fits(mode) => self.mode = mode,
             }
         }
-        let step = self.ask(rest, around);
-        if step == Step::NotMine {
+        let step = self.ask(rest, context);
+        if step == ParseResult::NotMine {
             self.mode = Mode::Look;
         }
         step
     }
 
     /// Asks the observer of the mode.
-    fn ask(&mut self, rest: &[u8], around: &mut Around<'_>) -> Step {
-        let role = around.role;
+    fn ask(&mut self, rest: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        let role = context.role;
         match self.mode {
-            Mode::Tls => tls::observe_tls(rest, role, around.facts()),
-            Mode::Ssh => ssh::observe_ssh(rest, role, around.facts()),
+            Mode::Tls => tls::observe_tls(rest, role, context.facts()),
+            Mode::Ssh => ssh::observe_ssh(rest, role, context.facts()),
             Mode::HttpRequest => {
-                let (step, after) = http::observe_request(rest, Source::Stream, around.facts());
+                let (step, after) = http::observe_request(rest, Source::Stream, context.facts());
                 self.after_head(step, after)
             }
             Mode::HttpResponse => {
-                let (step, after) = http::observe_response(rest, Source::Stream, around.facts());
+                let (step, after) = http::observe_response(rest, Source::Stream, context.facts());
                 self.after_head(step, after)
             }
             Mode::Dns => {
-                let step = dns::observe_dns_stream(rest, role, around.facts());
-                if matches!(step, Step::Used(_)) {
+                let step = dns::observe_dns_stream(rest, role, context.facts());
+                if matches!(step, ParseResult::Used(_)) {
                     self.turns = self.turns.saturating_add(1);
                 }
-                if self.turns > DNS_MESSAGES_MAX { Step::Done } else { step }
+                if self.turns > DNS_MESSAGES_MAX { ParseResult::Done } else { step }
             }
             Mode::Greeting => {
-                let on_port = around.ports.0 == rdp::PORT || around.ports.1 == rdp::PORT;
-                let facts = around.facts.get_or_insert_default();
-                let talk = around.talk.get_or_insert_default();
+                let on_port = context.ports.0 == rdp::PORT || context.ports.1 == rdp::PORT;
+                let facts = context.facts.get_or_insert_default();
+                let talk = context.talk.get_or_insert_default();
                 let streams = talk.streams.get_or_insert_default();
                 let step = streams.greetings.observe(rest, role, on_port, facts);
-                if let Step::Used(_) = step {
+                if let ParseResult::Used(_) = step {
                     self.mode = Mode::Look;
                     self.turn();
                 }
                 step
             }
-            Mode::Page => page::observe_page(rest, around.facts()),
+            Mode::Page => html_title::observe_page(rest, context.facts()),
             Mode::Websocket => {
-                let step = websocket::observe(rest, role, around.facts());
-                if let Step::Used(_) = step {
+                let step = websocket::observe(rest, role, context.facts());
+                if let ParseResult::Used(_) = step {
                     self.turn();
                 }
                 step
             }
-            Mode::ProxyHeader => self.proxy_header(rest, around),
+            Mode::ProxyHeader => self.proxy_header(rest, context),
             Mode::Opening => {
-                let facts = around.facts.get_or_insert_default();
-                let talk = around.talk.get_or_insert_default();
+                let facts = context.facts.get_or_insert_default();
+                let talk = context.talk.get_or_insert_default();
                 let streams = talk.streams.get_or_insert_default();
                 let step = streams.openings.observe(rest, role, facts);
-                if let Step::Used(_) = step {
+                if let ParseResult::Used(_) = step {
                     self.mode = Mode::Look;
                     self.turn();
                 }
                 step
             }
             Mode::Openvpn => {
-                let facts = around.facts.get_or_insert_default();
-                let talk = around.talk.get_or_insert_default();
+                let facts = context.facts.get_or_insert_default();
+                let talk = context.talk.get_or_insert_default();
                 talk.openvpn.observe_stream(rest, role, facts)
             }
-            _ => Step::Done,
+            _ => ParseResult::Done,
         }
     }
 
     /// Whom a proxy speaks for; what it passes on comes behind.
-    fn proxy_header(&mut self, rest: &[u8], around: &mut Around<'_>) -> Step {
+    fn proxy_header(&mut self, rest: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
         match proxy_header::proxy_header(rest) {
             Ok((size, named)) => {
                 if let Some(named) = named {
-                    let spoken = around.facts().rare_mut().spoken.get_or_insert_default();
+                    let spoken = context.facts().rare_mut().spoken.get_or_insert_default();
                     spoken.proxy.get_or_insert(named);
                 }
                 self.mode = Mode::Look;
                 self.turn();
-                Step::Used(size)
+                ParseResult::Used(size)
             }
-            Err(WireError::NeedMore(_)) => Step::NeedMore,
-            Err(_) => Step::NotMine,
+            Err(WireError::NeedMore(_)) => ParseResult::NeedMore,
+            Err(_) => ParseResult::NotMine,
         }
     }
 
     /// Settles what follows an HTTP head.
-    fn after_head(&mut self, step: Step, after: After) -> Step {
+    fn after_head(&mut self, step: ParseResult, after: After) -> ParseResult {
         match (step, after) {
-            (Step::Used(_), After::Unknown) => return Step::Done,
-            (Step::Used(_), After::Page) => self.mode = Mode::Page,
-            (Step::Used(_), After::Frames) => self.mode = Mode::Websocket,
-            (Step::Used(_), After::Body(bytes)) => {
+            (ParseResult::Used(_), After::Unknown) => return ParseResult::Done,
+            (ParseResult::Used(_), After::Page) => self.mode = Mode::Page,
+            (ParseResult::Used(_), After::Frames) => self.mode = Mode::Websocket,
+            (ParseResult::Used(_), After::Body(bytes)) => {
                 self.skip = bytes;
                 self.mode = Mode::Look;
                 self.turn();
             }
-            (Step::Used(_), After::Tunnel) => {
+            (ParseResult::Used(_), After::Tunnel) => {
                 // Whoever speaks in the tunnel has all the turns of a new stream but one, so that a
                 // chain of refused CONNECTs ends too.
                 self.mode = Mode::Look;

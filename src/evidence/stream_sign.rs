@@ -3,12 +3,12 @@
 //! Owns: the order in which protocols are tried. In: the bytes at hand. Out: which observer they
 //! call for. Never: parses more than tells that.
 
-use crate::evidence::greetings;
-use crate::evidence::openings;
+use crate::evidence::app_signatures;
 use crate::evidence::openvpn;
-use crate::evidence::stream::Around;
+use crate::evidence::socks_rdp_vnc;
 use crate::evidence::stream::LOOKED_BYTES_MAX;
 use crate::evidence::stream::Mode;
+use crate::evidence::stream::ParseContext;
 use crate::evidence::websocket;
 use crate::model::Peer;
 use crate::wire::http::looks_like_request;
@@ -43,31 +43,31 @@ impl Sign {
 }
 
 /// What the first bytes look like: a few comparisons, no parsing.
-pub(super) fn sign(bytes: &[u8], around: &Around<'_>) -> Sign {
+pub(super) fn sign(bytes: &[u8], context: &ParseContext<'_>) -> Sign {
     // The first that is not refuted counts, even while it is too short to be sure: what a
     // direction is must not depend on where its segments end.
     starts(bytes, &[0x16, 0x03], Mode::Tls)
         .or(|| tls_alert(bytes))
         .or(|| starts(bytes, b"SSH-", Mode::Ssh))
-        .or(|| dns_prefix(bytes, around))
+        .or(|| dns_prefix(bytes, context))
         .or(|| starts(bytes, proxy_header::LINE_START, Mode::ProxyHeader))
         .or(|| starts(bytes, proxy_header::SIGNATURE, Mode::ProxyHeader))
         .or(|| starts(bytes, b"HTTP/1.", Mode::HttpResponse))
-        .or(|| server_lines(bytes, around))
+        .or(|| server_lines(bytes, context))
         .or(|| {
-            let streams = around.talk.as_ref().and_then(|talk| talk.streams.as_ref());
+            let streams = context.talk.as_ref().and_then(|talk| talk.streams.as_ref());
             let greetings = streams.map(|streams| &streams.greetings);
-            Sign::of(greetings::sign(bytes, around.role, greetings), Mode::Greeting)
+            Sign::of(socks_rdp_vnc::sign(bytes, context.role, greetings), Mode::Greeting)
         })
         .or(|| Sign::of(openvpn::stream_sign(bytes), Mode::Openvpn))
         .or(|| {
-            let agreed = websocket::is_agreed(bytes, around.facts.as_deref());
+            let agreed = websocket::is_agreed(bytes, context.facts.as_deref());
             Sign::of(Some(agreed), Mode::Websocket)
         })
         .or(|| {
-            let streams = around.talk.as_ref().and_then(|talk| talk.streams.as_ref());
+            let streams = context.talk.as_ref().and_then(|talk| talk.streams.as_ref());
             let openings = streams.map(|streams| &streams.openings);
-            Sign::of(openings::sign(bytes, around.role, openings), Mode::Opening)
+            Sign::of(app_signatures::sign(bytes, context.role, openings), Mode::Opening)
         })
         .or(|| Sign::of(looks_like_request(bytes), Mode::HttpRequest))
 }
@@ -97,8 +97,8 @@ fn tls_alert(bytes: &[u8]) -> Sign {
 }
 
 /// DNS over TCP has no magic: its port, and a length that can hold a header.
-fn dns_prefix(bytes: &[u8], around: &Around<'_>) -> Sign {
-    if around.ports.0 != 53 && around.ports.1 != 53 {
+fn dns_prefix(bytes: &[u8], context: &ParseContext<'_>) -> Sign {
+    if context.ports.0 != 53 && context.ports.1 != 53 {
         return Sign::Nothing;
     }
     match bytes {
@@ -109,9 +109,9 @@ fn dns_prefix(bytes: &[u8], around: &Around<'_>) -> Sign {
 }
 
 /// An SSH server may greet with other lines before its identification string.
-fn server_lines(bytes: &[u8], around: &Around<'_>) -> Sign {
+fn server_lines(bytes: &[u8], context: &ParseContext<'_>) -> Sign {
     let printable = bytes.first().is_some_and(|b| (0x20..0x7f).contains(b));
-    if around.role != Peer::Responder || !printable {
+    if context.role != Peer::Responder || !printable {
         return Sign::Nothing;
     }
     let head = bytes.get(..usize::from(LOOKED_BYTES_MAX)).unwrap_or(bytes);

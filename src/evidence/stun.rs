@@ -3,9 +3,9 @@
 //! Owns: nothing between datagrams. In: one datagram. Out: round trips of requests; answered by
 //! a server or an ICE agent without thought; [`StunFacts`]. Never: follows what a relay carries.
 
-use crate::evidence::legs::Kind;
-use crate::evidence::legs::Legs;
-use crate::evidence::legs::Moment;
+use crate::evidence::request_response_rtt::Kind;
+use crate::evidence::request_response_rtt::Moment;
+use crate::evidence::request_response_rtt::RequestRtt;
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
 use crate::model::record::StunFacts;
@@ -23,16 +23,16 @@ const METHOD_BINDING: u16 = 1;
 const METHOD_GOOG_PING: u16 = 0x080;
 
 /// Looks at one datagram; false where it is not STUN.
-pub fn follow(datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+pub fn follow(datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
     let Ok(message) = stun::parse(datagram) else { return false };
     at.facts.protocol.get_or_insert(Protocol::Stun);
     note(&message, at.facts.rare_mut().stun.get_or_insert_default());
     let key = key(&message.transaction);
     match message.class {
         // A request that is sent again keeps its transaction id (RFC 8489 section 6.2.1).
-        Class::Request => legs.ask(key, 0, at),
+        Class::Request => rtt.ask(key, 0, at),
         Class::Success | Class::Error => {
-            legs.answer(key, (Kind::Reflex, Exchange::Ping), at);
+            rtt.answer(key, (Kind::Reflex, Exchange::Ping), at);
         }
         Class::Indication => {}
     }
@@ -84,10 +84,10 @@ mod tests {
     }
 
     fn tell(events: &[(u16, u8, Peer, u64)]) -> Facts {
-        let (mut legs, mut facts) = (Legs::default(), Facts::default());
+        let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
         for (kind, transaction, role, time) in events {
             let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
-            assert!(follow(&message(*kind, *transaction), &mut legs, &mut at));
+            assert!(follow(&message(*kind, *transaction), &mut rtt, &mut at));
         }
         facts
     }

@@ -9,7 +9,7 @@ use crate::evidence::ja3::ja3;
 use crate::evidence::ja3::ja3s;
 use crate::evidence::ja4::Carrier;
 use crate::evidence::ja4::ja4;
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::text::shown;
 use crate::model::Peer;
 use crate::model::record::Facts;
@@ -43,15 +43,15 @@ const CIPHERS_MAX: usize = 256;
 
 /// Looks at what one side sends, from the start of a record. Whoever sends the ClientHello is the
 /// TLS client, whichever side began the session.
-pub fn observe_tls(bytes: &[u8], _role: Peer, facts: &mut Facts) -> Step {
+pub fn observe_tls(bytes: &[u8], _role: Peer, facts: &mut Facts) -> ParseResult {
     observe_record(bytes, facts).unwrap_or_else(|why| match why {
-        WireError::NotThis => Step::NotMine,
-        WireError::NeedMore(n) => Step::Await(n),
-        WireError::Malformed(_) => Step::Failed,
+        WireError::NotThis => ParseResult::NotMine,
+        WireError::NeedMore(n) => ParseResult::Await(n),
+        WireError::Malformed(_) => ParseResult::Failed,
     })
 }
 
-fn observe_record(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
+fn observe_record(bytes: &[u8], facts: &mut Facts) -> Result<ParseResult, WireError> {
     let mut r = Reader::new(bytes);
     let first = record(&mut r)?;
     if first.kind != HANDSHAKE {
@@ -61,35 +61,43 @@ fn observe_record(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
         None => Err(WireError::NeedMore(1)),
         Some(&CLIENT_HELLO | &SERVER_HELLO) => observe_hello(bytes, facts),
         // Certificate to Finished (RFC 5246 section 7.4): the hello was before the capture.
-        Some(11..=16 | 20) => Ok(Step::Done),
+        Some(11..=16 | 20) => Ok(ParseResult::Done),
         Some(_) => Err(WireError::NotThis),
     }
 }
 
 /// A server may send change_cipher_spec between its HelloRetryRequest and its ServerHello
 /// (RFC 8446 appendix D.4).
-fn between_hellos(first: &Record<'_>, used: usize, facts: &Facts) -> Result<Step, WireError> {
+fn between_hellos(
+    first: &Record<'_>,
+    used: usize,
+    facts: &Facts,
+) -> Result<ParseResult, WireError> {
     match first.kind {
         _ if facts.tls.is_none() => Err(WireError::NotThis),
         CHANGE_CIPHER_SPEC | ALERT if first.missing > 0 => Err(WireError::NeedMore(first.missing)),
-        CHANGE_CIPHER_SPEC | ALERT => Ok(Step::Used(used)),
-        _ => Ok(Step::Done),
+        CHANGE_CIPHER_SPEC | ALERT => Ok(ParseResult::Used(used)),
+        _ => Ok(ParseResult::Done),
     }
 }
 
-fn observe_hello(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
+fn observe_hello(bytes: &[u8], facts: &mut Facts) -> Result<ParseResult, WireError> {
     let message = first_message(bytes)?;
     if message.kind == CLIENT_HELLO {
         let hello = ClientHello::parse(message.body())?;
         facts.protocol.get_or_insert(Protocol::Tls);
         record_client_hello(&hello, Carrier::Tcp, facts);
-        return Ok(Step::Done);
+        return Ok(ParseResult::Done);
     }
     let hello = ServerHello::parse(message.body())?;
     if !hello.is_retry_request() {
         facts.protocol.get_or_insert(Protocol::Tls);
         record_server_hello(&hello, facts);
-        return if hello.is_13() { Ok(Step::Done) } else { observe_certificate(bytes, facts) };
+        return if hello.is_13() {
+            Ok(ParseResult::Done)
+        } else {
+            observe_certificate(bytes, facts)
+        };
     }
     if message.used > bytes.len() {
         return Err(WireError::NeedMore(message.used - bytes.len()));
@@ -99,21 +107,21 @@ fn observe_hello(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
     }
     facts.protocol.get_or_insert(Protocol::Tls);
     record_server_hello(&hello, facts);
-    Ok(Step::Used(message.used))
+    Ok(ParseResult::Used(message.used))
 }
 
 /// Up to TLS 1.2 the server shows its certificate in clear right behind its hello, unless an
 /// earlier session is resumed or a key agreed before is used (RFC 5246 section 7.3).
-fn observe_certificate(bytes: &[u8], facts: &mut Facts) -> Result<Step, WireError> {
+fn observe_certificate(bytes: &[u8], facts: &mut Facts) -> Result<ParseResult, WireError> {
     let flight = match flight(bytes) {
         // What follows is no record: nothing more is told here.
-        Err(WireError::NotThis) => return Ok(Step::Done),
+        Err(WireError::NotThis) => return Ok(ParseResult::Done),
         other => other?,
     };
     if let Some(leaf) = flight.second_is_certificate()? {
         keep_certificate(leaf, facts)?;
     }
-    Ok(Step::Done)
+    Ok(ParseResult::Done)
 }
 
 /// Puts the leaf of a whole Certificate message (RFC 5246 section 7.4.2) into the facts.

@@ -39,11 +39,11 @@ fn stream(kind: u8, body: &[u8], piece: usize) -> Vec<u8> {
     out
 }
 
-fn client(bytes: &[u8], facts: &mut Facts) -> Step {
+fn client(bytes: &[u8], facts: &mut Facts) -> ParseResult {
     observe_tls(bytes, Peer::Initiator, facts)
 }
 
-fn server(bytes: &[u8], facts: &mut Facts) -> Step {
+fn server(bytes: &[u8], facts: &mut Facts) -> ParseResult {
     observe_tls(bytes, Peer::Responder, facts)
 }
 
@@ -55,11 +55,13 @@ fn a_client_hello_in_pieces_is_found_once_whole() {
     let bytes = stream(1, &client_body(&[], SNI), 20);
     let mut facts = Facts::default();
     for end in 0..bytes.len() {
-        let Step::Await(missing) = client(&bytes[..end], &mut facts) else { panic!("{end}") };
+        let ParseResult::Await(missing) = client(&bytes[..end], &mut facts) else {
+            panic!("{end}")
+        };
         assert!(end + missing <= bytes.len(), "{end}: no more than is missing");
     }
     assert_eq!(facts, Facts::default());
-    assert_eq!(client(&bytes, &mut facts), Step::Done);
+    assert_eq!(client(&bytes, &mut facts), ParseResult::Done);
     assert_eq!(facts.protocol, Some(Protocol::Tls));
     let tls = facts.tls.unwrap();
     assert_eq!(tls.server_name.as_deref(), Some("a.example"));
@@ -72,7 +74,7 @@ fn the_first_client_hello_wins() {
     let mut facts = Facts { protocol: Some(Protocol::Http), ..Facts::default() };
     client(&stream(1, &client_body(&[], SNI), 999), &mut facts);
     let first = facts.clone();
-    assert_eq!(server(&stream(1, &client_body(&[1], &[]), 999), &mut facts), Step::Done);
+    assert_eq!(server(&stream(1, &client_body(&[1], &[]), 999), &mut facts), ParseResult::Done);
     assert_eq!(facts, first);
     assert_eq!(facts.protocol, Some(Protocol::Http), "what came first keeps the name");
 }
@@ -85,11 +87,11 @@ fn the_server_hello_after_a_retry_request_counts() {
     bytes.extend([20, 3, 3, 0, 1, 1]);
     bytes.extend(stream(2, &server_body([1; 32], &[], &second), 999));
     let mut facts = Facts::default();
-    assert_eq!(server(&bytes, &mut facts), Step::Used(retry.len()));
+    assert_eq!(server(&bytes, &mut facts), ParseResult::Used(retry.len()));
     let tls = facts.tls.clone().unwrap();
     assert_eq!((tls.retry_request, tls.cipher, tls.ja3s.is_some()), (true, None, true));
-    assert_eq!(server(&bytes[retry.len()..], &mut facts), Step::Used(6));
-    assert_eq!(server(&bytes[retry.len() + 6..], &mut facts), Step::Done);
+    assert_eq!(server(&bytes[retry.len()..], &mut facts), ParseResult::Used(6));
+    assert_eq!(server(&bytes[retry.len() + 6..], &mut facts), ParseResult::Done);
     let after = facts.tls.clone().unwrap();
     assert_eq!((after.ja3s, after.cipher), (tls.ja3s, Some(0x1301)));
     assert_eq!((after.version, after.resumed), (Some(0x0304), Some(true)));
@@ -100,7 +102,7 @@ fn a_second_retry_request_is_a_failure() {
     let retry = stream(2, &server_body(crate::wire::tls::RETRY_RANDOM, &[], PICKS_13), 999);
     let mut facts = Facts::default();
     server(&retry, &mut facts);
-    assert_eq!(server(&retry, &mut facts), Step::Failed);
+    assert_eq!(server(&retry, &mut facts), ParseResult::Failed);
 }
 
 #[test]
@@ -130,11 +132,11 @@ fn what_is_not_tls_leaves_no_trace() {
     let mut facts = Facts::default();
     for bytes in [&b"GET / HTTP/1.1"[..], &[22, 3, 9], &[22, 3, 1, 0, 9, 99], &[23, 3, 3, 0, 1, 1]]
     {
-        assert_eq!(client(bytes, &mut facts), Step::NotMine, "{bytes:?}");
+        assert_eq!(client(bytes, &mut facts), ParseResult::NotMine, "{bytes:?}");
     }
     // SSL 2.0 form: a length, then type 1 and the version.
-    assert_eq!(client(&[0x80, 0x2e, 1, 3, 1], &mut facts), Step::NotMine);
-    assert_eq!(client(&[22, 3, 3, 0, 40, 11, 0, 2], &mut facts), Step::Done);
+    assert_eq!(client(&[0x80, 0x2e, 1, 3, 1], &mut facts), ParseResult::NotMine);
+    assert_eq!(client(&[22, 3, 3, 0, 40, 11, 0, 2], &mut facts), ParseResult::Done);
     assert_eq!(facts, Facts::default());
 }
 
@@ -142,10 +144,10 @@ fn what_is_not_tls_leaves_no_trace() {
 fn hellos_that_lie_fail() {
     let mut facts = Facts::default();
     let endless = [22, 3, 1, 0, 8, 1, 9, 0, 0];
-    assert_eq!(client(&endless, &mut facts), Step::Failed);
+    assert_eq!(client(&endless, &mut facts), ParseResult::Failed);
     let mut body = client_body(&[], SNI);
     body[41] = 0xff;
-    assert_eq!(client(&stream(1, &body, 999), &mut facts), Step::Failed);
+    assert_eq!(client(&stream(1, &body, 999), &mut facts), ParseResult::Failed);
     assert_eq!(facts, Facts::default());
 }
 
@@ -162,7 +164,7 @@ proptest! {
         let mut facts = Facts::default();
         let mut rest = &bytes[..];
         for _ in 0..5 {
-            let Step::Used(n) = client(rest, &mut facts) else { break };
+            let ParseResult::Used(n) = client(rest, &mut facts) else { break };
             prop_assert!(n > 0 && n <= rest.len());
             rest = &rest[n..];
         }

@@ -3,8 +3,8 @@
 //! Owns: how far frames are followed. In: one direction's bytes after the upgrade. Out: SSH or TLS
 //! inside. Never: joins messages of several frames.
 
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::ssh;
-use crate::evidence::step::Step;
 use crate::evidence::tls;
 use crate::model::Peer;
 use crate::model::record::Facts;
@@ -31,25 +31,25 @@ pub fn is_agreed(bytes: &[u8], facts: Option<&Facts>) -> bool {
 }
 
 /// Looks at a frame. Tunnels put a segment of what they carry into each.
-pub fn observe(bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
+pub fn observe(bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
     let frame = match frame(bytes) {
         Ok(frame) => frame,
-        Err(WireError::NeedMore(_)) => return Step::NeedMore,
-        Err(_) => return Step::Done,
+        Err(WireError::NeedMore(_)) => return ParseResult::NeedMore,
+        Err(_) => return ParseResult::Done,
     };
     if !matches!(frame.opcode, TEXT | BINARY) {
-        return Step::Used(frame.size);
+        return ParseResult::Used(frame.size);
     }
     if frame.size > FRAME_MAX {
-        return Step::Done;
+        return ParseResult::Done;
     }
     if !frame.is_whole(bytes.len()) {
-        return Step::Await(frame.size.saturating_sub(bytes.len()).max(1));
+        return ParseResult::Await(frame.size.saturating_sub(bytes.len()).max(1));
     }
     if observe_payload(&frame.unmasked(FRAME_MAX), role, facts) {
-        Step::Used(frame.size)
+        ParseResult::Used(frame.size)
     } else {
-        Step::Done
+        ParseResult::Done
     }
 }
 
@@ -67,8 +67,8 @@ fn observe_payload(payload: &[u8], role: Peer, facts: &mut Facts) -> bool {
         }
         return match step {
             // The KEXINIT stands behind the name in the same frame, or in the next.
-            Step::Used(n) => match payload.get(n..).filter(|rest| !rest.is_empty()) {
-                Some(rest) => matches!(ssh::observe_ssh(rest, role, facts), Step::Used(_)),
+            ParseResult::Used(n) => match payload.get(n..).filter(|rest| !rest.is_empty()) {
+                Some(rest) => matches!(ssh::observe_ssh(rest, role, facts), ParseResult::Used(_)),
                 None => true,
             },
             _ => false,
@@ -90,13 +90,13 @@ mod tests {
         let name = b"SSH-2.0-inside\r\n";
         let framed = [&[0x82, name.len() as u8][..], name].concat();
         let step = observe(&framed, Peer::Responder, &mut facts);
-        assert_eq!(step, Step::Used(framed.len()));
+        assert_eq!(step, ParseResult::Used(framed.len()));
         assert_eq!(facts.ssh.unwrap().server.as_deref(), Some("SSH-2.0-inside"));
         let mut none = Facts::default();
-        assert_eq!(observe(b"\x81\x02hi", Peer::Responder, &mut none), Step::Done);
-        assert_eq!(observe(&[0x89, 0, 1], Peer::Responder, &mut none), Step::Used(2));
+        assert_eq!(observe(b"\x81\x02hi", Peer::Responder, &mut none), ParseResult::Done);
+        assert_eq!(observe(&[0x89, 0, 1], Peer::Responder, &mut none), ParseResult::Used(2));
         let cut = observe(&framed[..5], Peer::Responder, &mut none);
-        assert_eq!(cut, Step::Await(framed.len() - 5));
+        assert_eq!(cut, ParseResult::Await(framed.len() - 5));
         assert_eq!(none, Facts::default());
         let mut carried = Facts { protocol: Some(Protocol::Websocket), ..Facts::default() };
         observe(&framed, Peer::Responder, &mut carried);

@@ -4,9 +4,9 @@
 
 use crate::evidence::Observers;
 use crate::evidence::Watching;
+use crate::evidence::app_rtt::Watch;
 use crate::evidence::held::Held;
 use crate::evidence::shape::Shape;
-use crate::evidence::turns::Watch;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Heap;

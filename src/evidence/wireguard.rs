@@ -4,9 +4,9 @@
 //! handshake: a response, and the first transport message, which the initiator owes at once.
 //! Never: tells from a transport message alone.
 
-use crate::evidence::legs::Kind;
-use crate::evidence::legs::Legs;
-use crate::evidence::legs::Moment;
+use crate::evidence::request_response_rtt::Kind;
+use crate::evidence::request_response_rtt::Moment;
+use crate::evidence::request_response_rtt::RequestRtt;
 use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
@@ -46,14 +46,14 @@ pub fn may_be(datagram: &[u8]) -> bool {
 
 impl Wireguard {
     /// Looks at one datagram; false once the handshake is over.
-    pub fn follow(&mut self, datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    pub fn follow(&mut self, datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
         let Ok(packet) = wireguard::parse(datagram) else { return true };
         let fits = match packet.message {
             // Type and size alone are two numbers that any protocol may begin with: the answer has
             // to name the sender's index (section 5.4.3).
             WireguardMessage::Initiation { sender } => {
                 self.initiation = Some((at.role, sender));
-                legs.ask(u64::from(sender), 0, at);
+                rtt.ask(u64::from(sender), 0, at);
                 false
             }
             WireguardMessage::Response { sender, receiver } => {
@@ -61,14 +61,14 @@ impl Wireguard {
                     .initiation
                     .is_some_and(|(role, index)| role != at.role && index == receiver);
                 if asked {
-                    legs.answer(u64::from(receiver), REFLEX, at);
-                    legs.ask(TRANSPORT | u64::from(sender), 0, at);
+                    rtt.answer(u64::from(receiver), REFLEX, at);
+                    rtt.ask(TRANSPORT | u64::from(sender), 0, at);
                 }
                 asked
             }
-            WireguardMessage::Cookie { receiver } => legs.answer(u64::from(receiver), REFLEX, at),
+            WireguardMessage::Cookie { receiver } => rtt.answer(u64::from(receiver), REFLEX, at),
             WireguardMessage::Transport { receiver, counter } => {
-                if legs.answer(TRANSPORT | u64::from(receiver), REFLEX, at) {
+                if rtt.answer(TRANSPORT | u64::from(receiver), REFLEX, at) {
                     return false;
                 }
                 let is_transport = packet.is_plain() && counter < COUNTER_MAX;
@@ -112,12 +112,12 @@ mod tests {
     }
 
     fn tell(events: &[(Vec<u8>, Peer, u64)]) -> Facts {
-        let (mut state, mut legs) = (Wireguard::default(), Legs::default());
+        let (mut state, mut rtt) = (Wireguard::default(), RequestRtt::default());
         let mut facts = Facts::default();
         for (bytes, role, time) in events {
             assert!(may_be(bytes));
             let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
-            state.follow(bytes, &mut legs, &mut at);
+            state.follow(bytes, &mut rtt, &mut at);
         }
         facts
     }

@@ -3,6 +3,7 @@
 //! Owns: the meaning of bytes. In: slices. Out: views that borrow from them.
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
+pub mod app_signatures;
 pub mod der;
 pub mod dhcp;
 pub mod dhcp6;
@@ -17,7 +18,6 @@ pub mod ip_fragment;
 pub mod kerberos;
 pub mod nbns;
 pub mod ntlm;
-pub mod openings;
 pub mod openvpn;
 pub mod openvpn_scramble;
 pub mod payload;

@@ -1,4 +1,4 @@
-//! Openings made by hand: which turns they give, and which they do not.
+//! AppSignatures made by hand: which turns they give, and which they do not.
 //!
 //! Owns: the promise that a turn is measured from the right packet, and never over trouble. In:
 //! bytes written here. Out: assertions. Never: files.

@@ -18,23 +18,23 @@ fn excluded(facts: &Facts) -> u16 {
 
 #[test]
 fn a_question_and_its_answer_are_a_round_trip() {
-    let (mut legs, mut facts) = (Legs::default(), Facts::default());
-    legs.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
-    assert!(!legs.answer(8, REFLEX, &mut at(Peer::Responder, 150, &mut facts)));
-    assert!(!legs.answer(7, REFLEX, &mut at(Peer::Initiator, 150, &mut facts)));
-    assert!(legs.answer(7, REFLEX, &mut at(Peer::Responder, 150, &mut facts)));
+    let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
+    rtt.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
+    assert!(!rtt.answer(8, REFLEX, &mut at(Peer::Responder, 150, &mut facts)));
+    assert!(!rtt.answer(7, REFLEX, &mut at(Peer::Initiator, 150, &mut facts)));
+    assert!(rtt.answer(7, REFLEX, &mut at(Peer::Responder, 150, &mut facts)));
     assert_eq!(far(&facts), Some(50));
-    assert!(!legs.answer(7, REFLEX, &mut at(Peer::Responder, 110, &mut facts)), "only once");
+    assert!(!rtt.answer(7, REFLEX, &mut at(Peer::Responder, 110, &mut facts)), "only once");
     assert_eq!(far(&facts), Some(50));
 }
 
 #[test]
 fn a_flight_counts_from_its_end_or_its_start() {
     for (how, expected) in [(REFLEX, 60), (THOUGHT, 50)] {
-        let (mut legs, mut facts) = (Legs::default(), Facts::default());
-        legs.ask(7, 1, &at(Peer::Responder, 100, &mut facts));
-        legs.ask(7, 2, &at(Peer::Responder, 110, &mut facts));
-        assert!(legs.answer(7, how, &mut at(Peer::Initiator, 160, &mut facts)));
+        let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
+        rtt.ask(7, 1, &at(Peer::Responder, 100, &mut facts));
+        rtt.ask(7, 2, &at(Peer::Responder, 110, &mut facts));
+        assert!(rtt.answer(7, how, &mut at(Peer::Initiator, 160, &mut facts)));
         let turns = facts.turns.unwrap();
         let turn = turns.near.or(turns.turns.first().copied()).unwrap();
         assert_eq!((turn.round_trip_ns, turn.by_initiator), (expected, true));
@@ -43,37 +43,37 @@ fn a_flight_counts_from_its_end_or_its_start() {
 
 #[test]
 fn what_was_sent_again_gives_no_sample() {
-    let (mut legs, mut facts) = (Legs::default(), Facts::default());
-    legs.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
-    legs.ask(7, 1, &at(Peer::Initiator, 120, &mut facts));
-    assert!(legs.answer(7, REFLEX, &mut at(Peer::Responder, 150, &mut facts)));
+    let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
+    rtt.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
+    rtt.ask(7, 1, &at(Peer::Initiator, 120, &mut facts));
+    assert!(rtt.answer(7, REFLEX, &mut at(Peer::Responder, 150, &mut facts)));
     assert_eq!((far(&facts), excluded(&facts)), (None, Exclusions::LOSS));
 }
 
 #[test]
 fn a_question_longer_than_its_answer_may_be_two() {
-    let (mut legs, mut facts) = (Legs::default(), Facts::default());
-    legs.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
-    legs.ask(7, 2, &at(Peer::Initiator, 140, &mut facts));
-    assert!(legs.answer(7, THOUGHT, &mut at(Peer::Responder, 170, &mut facts)));
+    let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
+    rtt.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
+    rtt.ask(7, 2, &at(Peer::Initiator, 140, &mut facts));
+    assert!(rtt.answer(7, THOUGHT, &mut at(Peer::Responder, 170, &mut facts)));
     assert_eq!(excluded(&facts), Exclusions::SPLIT_FLIGHT);
     assert!(facts.turns.unwrap().turns.is_empty());
 }
 
 #[test]
 fn a_clock_that_steps_back_gives_no_sample() {
-    let (mut legs, mut facts) = (Legs::default(), Facts::default());
-    legs.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
-    assert!(legs.answer(7, REFLEX, &mut at(Peer::Responder, 90, &mut facts)));
+    let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
+    rtt.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
+    assert!(rtt.answer(7, REFLEX, &mut at(Peer::Responder, 90, &mut facts)));
     assert_eq!((far(&facts), excluded(&facts)), (None, Exclusions::LOSS));
 }
 
 #[test]
 fn the_lowest_round_trip_stays() {
-    let (mut legs, mut facts) = (Legs::default(), Facts::default());
+    let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
     for (key, took) in [(1u64, 30), (2, 20), (3, 40)] {
-        legs.ask(key, 0, &at(Peer::Initiator, key * 100, &mut facts));
-        legs.answer(key, REFLEX, &mut at(Peer::Responder, key * 100 + took, &mut facts));
+        rtt.ask(key, 0, &at(Peer::Initiator, key * 100, &mut facts));
+        rtt.answer(key, REFLEX, &mut at(Peer::Responder, key * 100 + took, &mut facts));
     }
     assert_eq!(far(&facts), Some(20));
 }
@@ -86,7 +86,7 @@ proptest! {
             (0u64..6, 0u64..200, any::<bool>(), any::<bool>()), 1..40),
         round_trip in 50u64..500,
     ) {
-        let (mut legs, mut facts) = (Legs::default(), Facts::default());
+        let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
         // Every ask is answered a round trip later, in the order of time, some answers are lost.
         let mut line: Vec<(u64, u64, bool)> = Vec::new();
         let mut now = 0;
@@ -103,9 +103,9 @@ proptest! {
         line.sort_unstable();
         for (time, key, asks) in line {
             if asks {
-                legs.ask(key, 1, &at(Peer::Initiator, time, &mut facts));
+                rtt.ask(key, 1, &at(Peer::Initiator, time, &mut facts));
             } else {
-                legs.answer(key, REFLEX, &mut at(Peer::Responder, time, &mut facts));
+                rtt.answer(key, REFLEX, &mut at(Peer::Responder, time, &mut facts));
             }
         }
         prop_assert!(far(&facts).is_none_or(|sample| sample >= round_trip));

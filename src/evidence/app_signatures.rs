@@ -3,15 +3,15 @@
 //! Owns: the claims of both sides. In: the bytes at hand of one direction. Out: the protocol.
 //! Never: believes one side alone where others begin alike.
 
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::text::shown;
 use crate::model::Peer;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
 use crate::wire::WireError;
-use crate::wire::openings;
+use crate::wire::app_signatures;
 
-pub use crate::wire::openings::HELD_MAX;
+pub use crate::wire::app_signatures::HELD_MAX;
 
 /// Bytes after which an opening is given to its reader although it is not whole.
 const SIGN_BYTES: usize = 12;
@@ -24,24 +24,24 @@ const SSL_REQUEST_BYTES: usize = 8;
 
 /// What each side has claimed so far.
 #[derive(Debug, Default)]
-pub struct Openings {
+pub struct AppSignatures {
     greeted: Option<Protocol>,
     initiator: Option<Protocol>,
     responder: Option<Protocol>,
 }
 
 /// Whether bytes may begin one of these; `None` while they are too short to say.
-pub fn sign(bytes: &[u8], role: Peer, openings: Option<&Openings>) -> Option<bool> {
+pub fn sign(bytes: &[u8], role: Peer, openings: Option<&AppSignatures>) -> Option<bool> {
     if role == Peer::Responder && matches!(bytes.first(), Some(b'2' | b'*' | b'+')) {
-        return line_sign(bytes, || openings::greeting(bytes).is_some());
+        return line_sign(bytes, || app_signatures::greeting(bytes).is_some());
     }
     if let Some(greeted) =
         openings.and_then(|known| known.greeted).filter(|_| role == Peer::Initiator)
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
     {
-        return line_sign(bytes, || openings::answer(bytes, greeted).is_some());
+        return line_sign(bytes, || app_signatures::answer(bytes, greeted).is_some());
     }
-    match openings::claim(bytes) {
+    match app_signatures::claim(bytes) {
         Ok(_) => Some(true),
         Err(WireError::NeedMore(_)) if bytes.len() < SIGN_BYTES => None,
         Err(WireError::NeedMore(_)) => Some(true),
@@ -54,7 +54,7 @@ fn line_sign(bytes: &[u8], fits: impl Fn() -> bool) -> Option<bool> {
     if whole { Some(fits()) } else { None }
 }
 
-impl Openings {
+impl AppSignatures {
     /// Whether either side has claimed anything.
     pub const fn has_begun(&self) -> bool {
         self.greeted.is_some() || self.initiator.is_some() || self.responder.is_some()
@@ -62,14 +62,14 @@ impl Openings {
 
     /// Looks at the bytes at hand. What is told by text, or by both sides only, is passed over:
     /// another protocol may begin later.
-    pub fn observe(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> Step {
+    pub fn observe(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         if self.observe_text(bytes, role, facts) {
-            return Step::NotMine;
+            return ParseResult::NotMine;
         }
-        let claim = match openings::claim(bytes) {
+        let claim = match app_signatures::claim(bytes) {
             Ok(claim) => claim,
-            Err(WireError::NeedMore(_)) => return Step::NeedMore,
-            Err(_) => return Step::NotMine,
+            Err(WireError::NeedMore(_)) => return ParseResult::NeedMore,
+            Err(_) => return ParseResult::NotMine,
         };
         if let Some(name) = claim.name.filter(|name| !name.is_empty()) {
             let spoken = facts.rare_mut().spoken.get_or_insert_default();
@@ -87,15 +87,15 @@ impl Openings {
         }
         match claim.protocol {
             Protocol::Postgresql if bytes.len() >= SSL_REQUEST_BYTES => {
-                Step::Used(SSL_REQUEST_BYTES)
+                ParseResult::Used(SSL_REQUEST_BYTES)
             }
             // TLS may follow, or what one side says is not enough.
             Protocol::Ldap
             | Protocol::Mysql
             | Protocol::Amqp
             | Protocol::Telnet
-            | Protocol::Websocket => Step::NotMine,
-            _ => Step::Done,
+            | Protocol::Websocket => ParseResult::NotMine,
+            _ => ParseResult::Done,
         }
     }
 
@@ -103,17 +103,17 @@ impl Openings {
     fn observe_text(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> bool {
         match (role, self.greeted) {
             (Peer::Responder, None) => {
-                self.greeted = openings::greeting(bytes);
+                self.greeted = app_signatures::greeting(bytes);
                 self.greeted.is_some()
             }
-            (Peer::Initiator, Some(greeted)) => match openings::answer(bytes, greeted) {
+            (Peer::Initiator, Some(greeted)) => match app_signatures::answer(bytes, greeted) {
                 Some(protocol) => {
                     facts.protocol.get_or_insert(protocol);
                     true
                 }
                 None => false,
             },
-            (Peer::Responder, Some(_)) => openings::greeting(bytes).is_some(),
+            (Peer::Responder, Some(_)) => app_signatures::greeting(bytes).is_some(),
             (Peer::Initiator, None) => false,
         }
     }
@@ -126,7 +126,7 @@ mod tests {
     use Peer::Responder;
 
     fn told(pieces: &[(Peer, &[u8])]) -> Option<Protocol> {
-        let (mut openings, mut facts) = (Openings::default(), Facts::default());
+        let (mut openings, mut facts) = (AppSignatures::default(), Facts::default());
         for (role, bytes) in pieces {
             if sign(bytes, *role, Some(&openings)) == Some(true) {
                 openings.observe(bytes, *role, &mut facts);
@@ -159,9 +159,9 @@ mod tests {
 
     #[test]
     fn a_bind_gives_its_name() {
-        let (mut openings, mut facts) = (Openings::default(), Facts::default());
+        let (mut openings, mut facts) = (AppSignatures::default(), Facts::default());
         let bind = [&[0x30, 15, 2, 1, 1, 0x60, 10, 2, 1, 3, 4, 3][..], b"me@\x80\0"].concat();
-        assert_eq!(openings.observe(&bind, Initiator, &mut facts), Step::NotMine);
+        assert_eq!(openings.observe(&bind, Initiator, &mut facts), ParseResult::NotMine);
         assert_eq!(facts.protocol, Some(Protocol::Ldap));
         assert_eq!(facts.spoken().cloned().unwrap().ldap_bind.as_deref(), Some("me@"));
     }

@@ -16,11 +16,11 @@ fn change() -> Vec<u8> {
 }
 
 fn tell(events: &[(Vec<u8>, Peer, u64)]) -> (Facts, bool) {
-    let (mut state, mut legs) = (DtlsLegs::default(), Legs::default());
+    let (mut state, mut rtt) = (DtlsRtt::default(), RequestRtt::default());
     let (mut facts, mut more) = (Facts::default(), true);
     for (bytes, role, time) in events {
         let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
-        more = state.follow(bytes, &mut legs, &mut at);
+        more = state.follow(bytes, &mut rtt, &mut at);
     }
     (facts, more)
 }

@@ -1,10 +1,10 @@
-//! What goes between a session's lanes and the observers of one protocol.
+//! What the parser of one protocol says to whoever feeds it.
 //!
-//! Owns: the two words they share. In: who sent. Out: what an observer says. Never: logic.
+//! Owns: that word. In: nothing. Out: it. Never: logic.
 
 /// What an observer says after looking at the bytes at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ParseResult {
     /// Not this protocol.
     NotMine,
     /// This protocol; the message is not whole yet: call again with more bytes from the same start.

@@ -3,7 +3,7 @@
 //! Owns: how far it is looked for. In: the first bytes of a body. Out: the title. Never: parses
 //! HTML, undoes a compression, or looks past its bound.
 
-use crate::evidence::step::Step;
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::text::shown;
 use crate::model::record::Facts;
 
@@ -13,7 +13,7 @@ pub const PAGE_MAX: usize = 4 * 1024;
 const TITLE_BYTES_MAX: usize = 128;
 
 /// Looks for a title; waits until it is there or cannot be.
-pub fn observe_page(bytes: &[u8], facts: &mut Facts) -> Step {
+pub fn observe_page(bytes: &[u8], facts: &mut Facts) -> ParseResult {
     let window = bytes.get(..PAGE_MAX).unwrap_or(bytes);
     let found = element(window, b"<title");
     if let Some(text) = found {
@@ -21,9 +21,9 @@ pub fn observe_page(bytes: &[u8], facts: &mut Facts) -> Step {
         if !title.is_empty() {
             facts.http.get_or_insert_default().title.get_or_insert(title);
         }
-        return Step::Done;
+        return ParseResult::Done;
     }
-    if bytes.len() >= PAGE_MAX { Step::Done } else { Step::NeedMore }
+    if bytes.len() >= PAGE_MAX { ParseResult::Done } else { ParseResult::NeedMore }
 }
 
 /// The text of the first element of this name, once its end is there.
@@ -40,7 +40,7 @@ fn element<'a>(window: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    fn title(bytes: &[u8]) -> (Step, Option<Box<str>>) {
+    fn title(bytes: &[u8]) -> (ParseResult, Option<Box<str>>) {
         let mut facts = Facts::default();
         let step = observe_page(bytes, &mut facts);
         (step, facts.http.and_then(|http| http.title))
@@ -49,10 +49,10 @@ mod tests {
     #[test]
     fn a_title_is_taken_when_it_is_whole() {
         let page = b"<html><head><TITLE lang=en>\n A device </TITLE>";
-        assert_eq!(title(page), (Step::Done, Some("A device".into())));
-        assert_eq!(title(&page[..38]), (Step::NeedMore, None));
-        assert_eq!(title(b"<title></title>"), (Step::Done, None));
-        assert_eq!(title(&vec![b'<'; PAGE_MAX]), (Step::Done, None));
+        assert_eq!(title(page), (ParseResult::Done, Some("A device".into())));
+        assert_eq!(title(&page[..38]), (ParseResult::NeedMore, None));
+        assert_eq!(title(b"<title></title>"), (ParseResult::Done, None));
+        assert_eq!(title(&vec![b'<'; PAGE_MAX]), (ParseResult::Done, None));
         let long = [b"<title>".to_vec(), vec![b'x'; 500], b"</title>".to_vec()].concat();
         assert_eq!(title(&long).1.unwrap().len(), TITLE_BYTES_MAX);
     }

@@ -7,11 +7,11 @@
 //! and acknowledges it at once (RFC 9000 section 13.2.1): a reflex. Its Finished needs the whole
 //! flight: a thought.
 
-use crate::evidence::legs::Kind;
-use crate::evidence::legs::Legs;
-use crate::evidence::legs::Moment;
-use crate::evidence::legs::exclude;
-use crate::evidence::legs::print_of;
+use crate::evidence::request_response_rtt::Kind;
+use crate::evidence::request_response_rtt::Moment;
+use crate::evidence::request_response_rtt::RequestRtt;
+use crate::evidence::request_response_rtt::exclude;
+use crate::evidence::request_response_rtt::print_of;
 use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
@@ -114,33 +114,33 @@ impl Held {
 }
 
 /// Looks at one datagram; false once the client has finished.
-pub fn follow(datagram: &[u8], opener: Opener, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+pub fn follow(datagram: &[u8], opener: Opener, rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
     let held = Held::read(datagram);
     // Of a hello in pieces the first does not open alone; whoever spoke first is the client then.
     if opener.client.unwrap_or(Peer::Initiator) == at.role {
-        return follow_client(held, opener, legs, at);
+        return follow_client(held, opener, rtt, at);
     }
     if held.initial || held.retry || held.handshake {
-        legs.answer(opener.hello(opener.origins.1), REFLEX, at);
+        rtt.answer(opener.hello(opener.origins.1), REFLEX, at);
     }
-    let print = u32::from(legs.number());
+    let print = u32::from(rtt.number());
     if held.retry {
         exclude(Exclusions::RETRY_REQUEST, at.facts);
-        legs.ask(RETRY, print, at);
+        rtt.ask(RETRY, print, at);
     } else if held.initial || held.handshake {
-        legs.ask(first(held.own), print, at);
-        legs.ask(FLIGHT, print, at);
+        rtt.ask(first(held.own), print, at);
+        rtt.ask(FLIGHT, print, at);
     }
     true
 }
 
-fn follow_client(held: Held, opener: Opener, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+fn follow_client(held: Held, opener: Opener, rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
     if held.early {
         exclude(Exclusions::EARLY_DATA, at.facts);
     }
     if held.initial && !held.handshake {
-        legs.answer(RETRY, REFLEX, at);
-        let print = u32::from(legs.number());
+        rtt.answer(RETRY, REFLEX, at);
+        let print = u32::from(rtt.number());
         // Behind a Retry and behind an answer the id is the server's, and the connection the same.
         let retried = at
             .facts
@@ -148,10 +148,10 @@ fn follow_client(held: Held, opener: Opener, legs: &mut Legs, at: &mut Moment<'_
             .as_ref()
             .is_some_and(|turns| turns.excluded.0 & Exclusions::RETRY_REQUEST != 0);
         let same = retried || opener.answered;
-        legs.ask(if same { HELLO } else { opener.hello(held.origin) }, print, at);
+        rtt.ask(if same { HELLO } else { opener.hello(held.origin) }, print, at);
     }
     if let Some(to) = held.to
-        && legs.answer(first(to), REFLEX, at)
+        && rtt.answer(first(to), REFLEX, at)
     {
         at.facts.turns.get_or_insert_default().answered = true;
     }
@@ -161,9 +161,9 @@ fn follow_client(held: Held, opener: Opener, legs: &mut Legs, at: &mut Moment<'_
     let excluded = excluded_by_hello(at.facts);
     if excluded != 0 {
         exclude(excluded, at.facts);
-        legs.void(FLIGHT, other(at.role));
+        rtt.void(FLIGHT, other(at.role));
     }
-    !legs.answer(FLIGHT, THOUGHT, at)
+    !rtt.answer(FLIGHT, THOUGHT, at)
 }
 
 /// What the hellos and packets so far say against a turn.
@@ -208,11 +208,11 @@ mod tests {
     }
 
     fn tell(events: &[(Vec<u8>, Peer, u64)], mut facts: Facts) -> (Facts, bool) {
-        let (mut legs, mut more) = (Legs::default(), true);
+        let (mut rtt, mut more) = (RequestRtt::default(), true);
         for (bytes, role, time) in events {
             let mut at = Moment { role: *role, time: Nanos(*time), facts: &mut facts };
             let opener = Opener { client: Some(Initiator), ..Opener::default() };
-            more = follow(bytes, opener, &mut legs, &mut at);
+            more = follow(bytes, opener, &mut rtt, &mut at);
         }
         (facts, more)
     }
@@ -239,17 +239,17 @@ mod tests {
         };
         let print = |id: u8| Some(print_of(&[id; 2]));
         for (answered, far) in [(1, 50), (2, 45), (3, 41)] {
-            let (mut legs, mut facts) = (Legs::default(), Facts::default());
+            let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
             let mut opener = Opener { client: Some(Initiator), ..Opener::default() };
             for (id, time) in [(1, 100), (2, 105), (3, 109)] {
                 opener.origins = (print(1), print(id));
                 let mut at = Moment { role: Initiator, time: Nanos(time), facts: &mut facts };
-                follow(&to(id), opener, &mut legs, &mut at);
+                follow(&to(id), opener, &mut rtt, &mut at);
             }
             opener.origins = (print(1), print(answered));
             opener.answered = true;
             let mut at = Moment { role: Responder, time: Nanos(150), facts: &mut facts };
-            follow(&long(0, 100), opener, &mut legs, &mut at);
+            follow(&long(0, 100), opener, &mut rtt, &mut at);
             let turns = facts.turns.unwrap();
             assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(far), "{answered}");
         }

@@ -59,20 +59,20 @@ struct Slot {
 
 /// The questions of one session.
 #[derive(Debug, Default)]
-pub struct Legs {
+pub struct RequestRtt {
     /// At most [`SLOTS`]: most sessions ask once or twice, and there are many of them.
     slots: Vec<Slot>,
     next: u8,
     numbers: u16,
 }
 
-impl Heap for Legs {
+impl Heap for RequestRtt {
     fn heap(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
     }
 }
 
-impl Legs {
+impl RequestRtt {
     /// A print for what cannot be told to be sent again: another one each time.
     pub fn number(&mut self) -> u16 {
         self.numbers = self.numbers.wrapping_add(1);
@@ -178,5 +178,5 @@ pub fn print_of(bytes: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "legs_tests.rs"]
+#[path = "request_response_rtt_tests.rs"]
 mod tests;

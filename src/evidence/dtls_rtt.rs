@@ -3,12 +3,12 @@
 //! Owns: who is the client, and its last hello. In: one datagram. Out: turns and exclusions.
 //! Never: joins messages, or reads what is encrypted.
 
-use crate::evidence::legs::Kind;
-use crate::evidence::legs::Legs;
-use crate::evidence::legs::Moment;
-use crate::evidence::legs::exclude;
-use crate::evidence::quic_legs::excluded_by_hello;
-use crate::evidence::quic_legs::other;
+use crate::evidence::quic_rtt::excluded_by_hello;
+use crate::evidence::quic_rtt::other;
+use crate::evidence::request_response_rtt::Kind;
+use crate::evidence::request_response_rtt::Moment;
+use crate::evidence::request_response_rtt::RequestRtt;
+use crate::evidence::request_response_rtt::exclude;
 use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
@@ -41,7 +41,7 @@ const SEALED: u32 = u32::MAX;
 
 /// What is known of a session's DTLS.
 #[derive(Debug, Default)]
-pub struct DtlsLegs {
+pub struct DtlsRtt {
     client: Option<Peer>,
     hello: u16,
     /// The server's flight has begun.
@@ -52,38 +52,38 @@ pub struct DtlsLegs {
     full: bool,
 }
 
-impl DtlsLegs {
+impl DtlsRtt {
     /// Looks at one datagram; false once the client has answered the server's flight.
-    pub fn follow(&mut self, datagram: &[u8], legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    pub fn follow(&mut self, datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
         let mut r = Reader::new(datagram);
         let mut more = true;
         while !r.is_empty() {
             // DTLS 1.3's records have a header of their own: 001 and flags (RFC 9147 section 4).
             if r.rest().first().is_some_and(|first| first & 0xe0 == 0x20) {
-                more &= self.sealed(false, legs, at);
+                more &= self.sealed(false, rtt, at);
                 break;
             }
             let Ok(record) = record(&mut r) else { break };
             if record.epoch > 0 || record.kind == CHANGE_CIPHER_SPEC {
-                more &= self.sealed(record.kind == CHANGE_CIPHER_SPEC, legs, at);
+                more &= self.sealed(record.kind == CHANGE_CIPHER_SPEC, rtt, at);
             } else if record.kind == HANDSHAKE {
                 let mut pieces = Reader::new(record.payload);
                 while let Ok(piece) = fragment(&mut pieces) {
-                    more &= self.message(&piece, legs, at);
+                    more &= self.message(&piece, rtt, at);
                 }
             }
         }
         more
     }
 
-    fn message(&mut self, piece: &Fragment<'_>, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    fn message(&mut self, piece: &Fragment<'_>, rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
         if piece.kind == CLIENT_HELLO {
             self.client = Some(at.role);
         }
         match self.client {
-            Some(client) if client == at.role => self.client_message(piece, legs, at),
+            Some(client) if client == at.role => self.client_message(piece, rtt, at),
             Some(_) => {
-                self.server_message(piece, legs, at);
+                self.server_message(piece, rtt, at);
                 true
             }
             None => true,
@@ -93,22 +93,22 @@ impl DtlsLegs {
     fn client_message(
         &mut self,
         piece: &Fragment<'_>,
-        legs: &mut Legs,
+        rtt: &mut RequestRtt,
         at: &mut Moment<'_>,
     ) -> bool {
         if piece.kind != CLIENT_HELLO {
-            return !self.answer_flight(legs, at);
+            return !self.answer_flight(rtt, at);
         }
         // The same message_seq is the same hello again (RFC 6347 section 4.2.2).
         if piece.sequence > self.hello {
-            legs.answer(COOKIE, REFLEX, at);
+            rtt.answer(COOKIE, REFLEX, at);
             self.hello = piece.sequence;
         }
-        legs.ask(HELLO | u64::from(piece.sequence), piece.offset as u32, at);
+        rtt.ask(HELLO | u64::from(piece.sequence), piece.offset as u32, at);
         true
     }
 
-    fn server_message(&mut self, piece: &Fragment<'_>, legs: &mut Legs, at: &mut Moment<'_>) {
+    fn server_message(&mut self, piece: &Fragment<'_>, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
         let hello = HELLO | u64::from(self.hello);
         // Both count their messages from 0 (RFC 6347 section 4.2.2): a copy of what answered the
         // first hello, behind the second.
@@ -117,43 +117,43 @@ impl DtlsLegs {
             HELLO_VERIFY_REQUEST if stale => return,
             SERVER_HELLO if stale && is_retry_request(piece) => return,
             HELLO_VERIFY_REQUEST => {
-                legs.answer(hello, REFLEX, at);
-                legs.ask(COOKIE, 0, at);
+                rtt.answer(hello, REFLEX, at);
+                rtt.ask(COOKIE, 0, at);
                 return;
             }
             SERVER_HELLO if is_retry_request(piece) => {
-                legs.answer(hello, REFLEX, at);
-                legs.ask(COOKIE, 0, at);
+                rtt.answer(hello, REFLEX, at);
+                rtt.ask(COOKIE, 0, at);
                 return;
             }
             CERTIFICATE_REQUEST => exclude(Exclusions::CLIENT_CERTIFICATE, at.facts),
             _ => {}
         }
-        legs.answer(hello, THOUGHT, at);
+        rtt.answer(hello, THOUGHT, at);
         let place = (piece.sequence, piece.offset);
         if self.flight && place <= self.last {
             // Of a flight that is sent again the sensor may have missed, or see early, any piece.
-            legs.void(FLIGHT, at.role);
+            rtt.void(FLIGHT, at.role);
         }
         self.flight = true;
         self.last = self.last.max(place);
         self.full |= piece.kind != SERVER_HELLO;
         let print = u32::from(piece.kind) << 24 | piece.offset as u32;
-        legs.ask(FLIGHT, print, at);
+        rtt.ask(FLIGHT, print, at);
     }
 
     /// Something encrypted, or the sign that it follows.
-    fn sealed(&mut self, change: bool, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    fn sealed(&mut self, change: bool, rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
         match self.client {
-            Some(client) if client == at.role => !self.answer_flight(legs, at),
+            Some(client) if client == at.role => !self.answer_flight(rtt, at),
             Some(_) if self.flight => {
                 // Nothing between hello and change: the session is resumed, and the server is the
                 // first to finish (RFC 5246 section 7.3).
                 if change && !self.full {
                     exclude(Exclusions::RESUMED, at.facts);
-                    legs.void(FLIGHT, at.role);
+                    rtt.void(FLIGHT, at.role);
                 }
-                legs.ask(FLIGHT, SEALED, at);
+                rtt.ask(FLIGHT, SEALED, at);
                 true
             }
             _ => true,
@@ -161,13 +161,13 @@ impl DtlsLegs {
     }
 
     /// Whether the datagram is the client's answer to the server's flight.
-    fn answer_flight(&mut self, legs: &mut Legs, at: &mut Moment<'_>) -> bool {
+    fn answer_flight(&mut self, rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
         let excluded = excluded_by_hello(at.facts);
         if excluded != 0 {
             exclude(excluded, at.facts);
-            legs.void(FLIGHT, other(at.role));
+            rtt.void(FLIGHT, other(at.role));
         }
-        legs.answer(FLIGHT, THOUGHT, at)
+        rtt.answer(FLIGHT, THOUGHT, at)
     }
 }
 
@@ -178,5 +178,5 @@ fn is_retry_request(piece: &Fragment<'_>) -> bool {
 }
 
 #[cfg(test)]
-#[path = "dtls_legs_tests.rs"]
+#[path = "dtls_rtt_tests.rs"]
 mod tests;

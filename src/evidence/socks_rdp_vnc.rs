@@ -5,8 +5,8 @@
 
 use std::net::SocketAddr;
 
+use crate::evidence::parse_result::ParseResult;
 use crate::evidence::rfb::RfbOpening;
-use crate::evidence::step::Step;
 use crate::evidence::text::shown;
 use crate::model::Peer;
 use crate::model::app_facts::Socks;
@@ -74,7 +74,13 @@ impl Greetings {
     }
 
     /// Looks at the bytes at hand.
-    pub fn observe(&mut self, bytes: &[u8], role: Peer, rdp: bool, facts: &mut Facts) -> Step {
+    pub fn observe(
+        &mut self,
+        bytes: &[u8],
+        role: Peer,
+        rdp: bool,
+        facts: &mut Facts,
+    ) -> ParseResult {
         let step = match bytes.first() {
             Some(3) => observe_rdp(bytes, rdp, facts),
             Some(b'R') if !self.rfb.listens(role) => self.rfb.observe_version(bytes, role, facts),
@@ -82,9 +88,9 @@ impl Greetings {
             _ => self.observe_socks(bytes, role, facts),
         };
         match step {
-            Ok(size) => Step::Used(size),
-            Err(WireError::NeedMore(_)) => Step::NeedMore,
-            Err(_) => Step::NotMine,
+            Ok(size) => ParseResult::Used(size),
+            Err(WireError::NeedMore(_)) => ParseResult::NeedMore,
+            Err(_) => ParseResult::NotMine,
         }
     }
 
@@ -218,7 +224,7 @@ mod tests {
     use Peer::Initiator;
     use Peer::Responder;
 
-    fn tell(pieces: &[(Peer, &[u8])]) -> (Option<Protocol>, Vec<Step>) {
+    fn tell(pieces: &[(Peer, &[u8])]) -> (Option<Protocol>, Vec<ParseResult>) {
         let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
         let steps = pieces
             .iter()
@@ -239,7 +245,7 @@ mod tests {
         ];
         let (protocol, steps) = tell(&whole);
         assert_eq!(protocol, Some(Protocol::Socks));
-        assert_eq!(steps, [4, 2, 8, 2, 10, 10].map(Step::Used));
+        assert_eq!(steps, [4, 2, 8, 2, 10, 10].map(ParseResult::Used));
         assert_eq!(tell(&whole[..1]).0, None, "one side alone");
         let refused: [(Peer, &[u8]); 2] = [whole[0], (Responder, &[5, 0xff])];
         assert_eq!(tell(&refused).0, Some(Protocol::Socks));
@@ -279,7 +285,7 @@ mod tests {
         assert_eq!(facts.socks(), None, "not before it is agreed");
         let both = [&[0, 0x5a, 0, 80, 10, 0, 0, 1][..], b"SSH-"].concat();
         let step = greetings.observe(&both, Responder, false, &mut facts);
-        assert_eq!(step, Step::Used(8), "what is relayed stands behind");
+        assert_eq!(step, ParseResult::Used(8), "what is relayed stands behind");
         let socks = facts.socks().cloned().unwrap();
         assert_eq!(socks.target.as_deref(), Some("10.0.0.1:80"));
         assert_eq!((socks.version, socks.user, socks.granted), (4, false, Some(true)));
@@ -289,9 +295,9 @@ mod tests {
     fn rdp_and_rfb_are_told_by_one_message() {
         let request = b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0";
         let (protocol, steps) = tell(&[(Initiator, request)]);
-        assert_eq!((protocol, &steps[..]), (Some(Protocol::Rdp), &[Step::Used(19)][..]));
+        assert_eq!((protocol, &steps[..]), (Some(Protocol::Rdp), &[ParseResult::Used(19)][..]));
         let (protocol, steps) = tell(&[(Responder, b"RFB 003.008\n")]);
-        assert_eq!((protocol, &steps[..]), (Some(Protocol::Rfb), &[Step::Used(12)][..]));
+        assert_eq!((protocol, &steps[..]), (Some(Protocol::Rfb), &[ParseResult::Used(12)][..]));
         assert_eq!(tell(&[(Responder, b"RFB 00x.008\n")]).0, None);
         let bare = b"\x03\0\0\x0b\x06\xe0\0\0\0\0\0";
         assert_eq!(tell(&[(Initiator, bare)]).0, None);

@@ -380,5 +380,5 @@ pub fn answer(bytes: &[u8], greeted: Protocol) -> Option<Protocol> {
 }
 
 #[cfg(test)]
-#[path = "openings_tests.rs"]
+#[path = "app_signatures_tests.rs"]
 mod tests;
