@@ -1,8 +1,8 @@
-//! What a worker remembers of addresses, so that databases are asked once a prefix.
+//! A worker's cache of address lookups, so that databases are read once per prefix.
 //!
 //! Owns: a fixed table of answers, decoded rows by offset. In: addresses. Out: shared places and
 //! systems.
-//! Never: grows past its constants (direct-mapped: a newer prefix takes the slot), shares with
+//! Never: grows past its constants (direct-mapped: a newer prefix replaces the slot's), shares with
 //! other workers.
 
 use std::hash::BuildHasher;
@@ -17,17 +17,18 @@ use crate::model::Addr;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 
-/// Prefixes remembered by a worker; 64 bytes each.
+/// Prefixes cached per worker; 64 bytes each.
 const SLOTS: usize = 4_096;
 
-/// Decoded rows kept by a worker for each question; past it, rows are decoded afresh (same answer).
+/// Decoded rows cached per worker and question; beyond that, rows are decoded each time (same
+/// answer).
 const ROWS_MAX: usize = 65_536;
 
-/// Prefix an answer is remembered for where the database's own is no longer: /24, or /48 for IPv6.
+/// The longest prefix cached for an answer: /24, or /48 for IPv6.
 const V4_BLOCK: u8 = 96 + 24;
 const V6_BLOCK: u8 = 48;
 
-/// Owner and place of an address.
+/// Owner and location of an address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
     pub(crate) place: Option<Arc<Place>>,
@@ -59,7 +60,7 @@ impl OriginCache {
         }
     }
 
-    /// Look-ups that a database could not answer because it is broken.
+    /// Lookups that failed because a database is corrupt.
     pub(crate) fn errors(&self) -> u64 {
         self.errors
     }
@@ -76,7 +77,7 @@ impl OriginCache {
             }
         }
         let (origin, answered) = self.ask(geo, addr);
-        // The answer holds for the whole block only where both databases say so.
+        // The answer is valid for the whole block only if both databases say so.
         let len = if answered <= block { block } else { 128 };
         let (bits, index) = self.place_of(addr, len);
         if let Some(slot) = self.slots.get_mut(index) {

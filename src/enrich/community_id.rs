@@ -1,4 +1,4 @@
-//! Community ID v1: one text for a session in every tool.
+//! Community ID v1: the same session identifier as in other tools.
 //!
 //! Owns: the canonical order and the digest. In: addresses, ports, protocol of a session.
 //! Out: the 20 bytes behind `1:` (emit writes base64). Never: a seed other than 0.
@@ -15,7 +15,7 @@ use crate::wire::icmp;
 
 /// The digest of a session, from its record.
 ///
-/// ICMP ports hold the type and, for kinds that come in pairs, the type of the answer, else the
+/// ICMP ports are the type and, for types that come in pairs, the type of the answer, else the
 /// code.
 pub fn community_id(record: &Record) -> [u8; 20] {
     let from = (record.initiator.ip, record.initiator.port);

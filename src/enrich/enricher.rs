@@ -1,4 +1,4 @@
-//! One worker's enrichment: fills what a record's addresses and names tell.
+//! A worker's enrichment: adds to a record what is known of its addresses and names.
 //!
 //! Owns: a worker's caches. In: a finished record. Out: the same record, enriched.
 //! Never: blocks, shares state with other workers, lets a cache change an answer.
@@ -19,7 +19,7 @@ use crate::model::record::Party;
 use crate::model::record::Physics;
 use crate::model::record::Subject;
 
-/// Tags of ends that are not where their users are: their distance proves nothing.
+/// Tags of addresses that are not where their users are: their distance proves nothing.
 const UNTRUSTED: [&str; 7] = ["anycast", "cdn", "sase", "relay", "pep", "satellite", "mobile"];
 
 /// The first of those tags that the session has.
@@ -28,7 +28,7 @@ fn untrusted(record: &Record) -> Option<&'static str> {
     UNTRUSTED.into_iter().find(has)
 }
 
-/// One worker's enricher.
+/// An enricher, one per worker.
 pub struct Enricher {
     data: Arc<EnrichData>,
     origins: OriginCache,
@@ -37,17 +37,17 @@ pub struct Enricher {
 }
 
 impl Enricher {
-    /// With empty caches.
+    /// An enricher with empty caches.
     pub fn new(data: Arc<EnrichData>) -> Enricher {
         Enricher { data, origins: OriginCache::new(), errors_reported: 0, hits_lost: 0 }
     }
 
-    /// The snapshot it works with.
+    /// The snapshot in use.
     pub fn data(&self) -> &EnrichData {
         &self.data
     }
 
-    /// Fills places, systems and `context` of a record.
+    /// Fills in locations, systems and `context` of a record.
     pub fn enrich(&mut self, record: &mut Record) {
         self.fill_origin(&mut record.initiator);
         self.fill_origin(&mut record.responder);
@@ -67,14 +67,14 @@ impl Enricher {
         }
     }
 
-    /// Whether the application may be used: by everybody, or by the subject.
+    /// Whether the application is allowed, for everybody or for the subject.
     fn is_approved(&self, application: Option<&str>, own: &[Box<str>]) -> bool {
         let Some(application) = application else { return false };
         let names = |tag: &str| tag.split_once(':').is_some_and(|(_, name)| name == application);
         self.data.approved.iter().any(|tag| names(tag)) || own.iter().any(|tag| names(tag))
     }
 
-    /// Adds what was counted since the last call.
+    /// Adds the counts since the last call to `counters`.
     pub fn drain_counters(&mut self, counters: &mut Counters) {
         let errors = self.origins.errors();
         counters.add(Counter::GeoErrors, errors - self.errors_reported);
@@ -90,8 +90,7 @@ impl Enricher {
         }
     }
 
-    /// The leg of the remote end; an external or internal session has no remote end the sensor can
-    /// tell.
+    /// Judges the leg of the remote end; an external or internal session has no known remote end.
     fn physics(&self, record: &Record) -> Option<Physics> {
         let sensor = self.data.sensor.as_ref()?;
         let (rtt_ns, remote) = match record.context.direction {
@@ -99,7 +98,8 @@ impl Enricher {
             Direction::Outbound => (record.transport_ns(false)?, &record.responder),
             Direction::Internal | Direction::External => return None,
         };
-        // The clock may be a grain off: the bounds are those of the longest leg that it can be.
+        // The clock's granularity adds to the round trip: the bounds are those of the longest leg
+        // possible.
         let rtt_ns = rtt_ns.saturating_add(record.grain.as_nanos());
         let inbound = record.context.direction == Direction::Inbound;
         let held = record.context.holder.as_deref().filter(|_| inbound);
@@ -110,12 +110,12 @@ impl Enricher {
         Some(physics::judge(sensor, rtt_ns, &claimed, untrusted(record)))
     }
 
-    /// A subject of the file: of whoever held the initiator's address, else of that address, else
-    /// of the responder's; else the address of the end that began: the employee's device on its
-    /// way out, the employee's home on the way in.
+    /// Finds the subject: that of the initiator's holder, else of the initiator's address, else of
+    /// the responder's address. Without a match it is the address of the initiator, which is the
+    /// employee's device on outbound sessions and the employee's home on inbound ones.
     fn fill_subject(&mut self, record: &mut Record) {
         let subjects = &self.data.subjects;
-        // Coming in, a match on the gateway would gather everybody the file does not name.
+        // Inbound, a match on the gateway would collect everybody who is not in the file.
         let answering = match record.context.direction {
             Direction::Inbound => None,
             _ => subjects.of(record.responder.origin()),
@@ -132,7 +132,7 @@ impl Enricher {
             record.context.subject_hired = subject.hired.clone();
             return;
         }
-        // Coming in, the employee is the remote end: the gateway's address would gather everybody.
+        // Inbound, the employee is the remote end: the gateway's address would collect everybody.
         if record.context.direction != Direction::External {
             record.context.subject = Some(Subject::Address(record.initiator.origin()));
         }

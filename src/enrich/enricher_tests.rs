@@ -164,7 +164,7 @@ fn hits_stay_within_their_cap() {
     many.facts.dns = Some(Box::new(facts));
     enricher.enrich(&mut many);
     assert_eq!(many.context.hits.len(), HITS_MAX);
-    // Of 40 lists, and one of the program that knows whose 17.1.1.1 is.
+    // On 40 lists, and one of the embedded ones knows the owner of 17.1.1.1.
     for expected in [25, 25] {
         let mut counters = crate::model::Counters::default();
         enricher.drain_counters(&mut counters);
@@ -186,13 +186,13 @@ fn physics_uses_the_leg_of_the_remote_end() {
     let mut slow = record("81.2.69.142", "10.0.0.5", 443);
     slow.near = far(140_000_000);
     assert_eq!(enriched(slow).context.physics.unwrap().verdict, PhysicsVerdict::Possible);
-    // Of UDP, what is answered without thought.
+    // Over UDP: exchanges answered without computing.
     let mut udp = record("10.0.0.5", "81.2.69.142", 443);
     udp.transport = Transport::UDP;
     let turn = Turn { exchange: Exchange::Quic, by_initiator: false, round_trip_ns: 5_000_000 };
     udp.facts.turns = Some(Box::new(Turns { far: Some(turn), ..Turns::default() }));
     assert_eq!(enriched(udp).context.physics.unwrap().verdict, PhysicsVerdict::TooFast);
-    // Google's anycast: tags come first.
+    // Google's anycast: tags take precedence.
     let mut anycast = record("10.0.0.5", "8.8.8.8", 443);
     anycast.far = far(1_000_000);
     let physics = enriched(anycast).context.physics.unwrap();
@@ -208,7 +208,7 @@ fn caches_change_no_answer() {
     let mut state = 7u64;
     for i in 0..6_000u32 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        // Few networks, many hosts: the cache is hit and overwritten.
+        // Few networks, many hosts: the cache is hit and slots are replaced.
         let ip =
             Addr::v4([23, (state >> 60) as u8, (state >> 50) as u8 & 0x3f, (state >> 40) as u8]);
         let mut a = record("10.0.0.5", &ip.to_string(), 443);

@@ -1,7 +1,7 @@
 //! The geo and AS databases: embedded ones, or a directory of MMDB files.
 //!
 //! Owns: which database answers which question. In: MMDB bytes, addresses. Out: offsets (the key
-//! for interning), places, autonomous systems, what run.json says of the databases.
+//! for interning), locations, autonomous systems, the description of databases in run.json.
 //! Never: caches (each worker does), panics on a corrupt file.
 
 use std::net::IpAddr;
@@ -27,22 +27,22 @@ use crate::model::time::civil_from_days;
 const ASN: &[u8] = include_bytes!("../../geo/asn.mmdb.zst");
 const REGION: &[u8] = include_bytes!("../../geo/region.mmdb.zst");
 
-/// Rows of a file that are read to tell which questions it answers.
+/// Rows read from a file to find out which questions it answers.
 const SAMPLE_ROWS: usize = 256;
 
-/// Most bytes of one database file: the largest on the market have some 2 GiB.
+/// Maximum size of a database file, in bytes: the largest on the market are about 2 GiB.
 const FILE_BYTES_MAX: u64 = 4 << 30;
 
-/// What a database is asked.
+/// A kind of lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Which country and region, where?
+    /// Country, region and coordinates.
     Place,
-    /// Which autonomous system?
+    /// Autonomous system.
     Asn,
 }
 
-/// What run.json and alerts say of a database.
+/// The description of a database in run.json and alerts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DatabaseInfo {
     /// Its `database_type`.
@@ -51,9 +51,9 @@ pub struct DatabaseInfo {
     pub file: String,
     /// Build date, `YYYY-MM-DD`.
     pub build: String,
-    /// Whom to credit, for the embedded ones.
+    /// Attribution, for the embedded ones.
     pub sources: Vec<&'static str>,
-    /// Questions it answers in this run: `place`, `asn`; empty where another file answers better.
+    /// Questions it answers in this run: `place`, `asn`; empty if other files answer better.
     pub answers: Vec<&'static str>,
     /// Build time.
     #[serde(skip)]
@@ -61,7 +61,7 @@ pub struct DatabaseInfo {
 }
 
 impl DatabaseInfo {
-    /// The form alerts carry.
+    /// The form used in alerts.
     pub fn source_info(&self) -> SourceInfo {
         SourceInfo {
             kind: if self.answers.first() == Some(&"asn") { "asn" } else { "geo" },
@@ -90,7 +90,7 @@ pub struct GeoDb {
 }
 
 impl GeoDb {
-    /// The databases in the program itself.
+    /// The embedded databases.
     pub fn embedded() -> Result<GeoDb, Error> {
         GeoDb::assemble(vec![
             embedded(REGION, "place", vec!["DB-IP.com (https://db-ip.com), CC BY 4.0"])?,
@@ -106,8 +106,8 @@ impl GeoDb {
         ])
     }
 
-    /// The `.mmdb` files of a directory; a question none of them answers goes to the embedded one.
-    /// Every bad file is reported.
+    /// The `.mmdb` files of a directory. The embedded databases answer questions that none of the
+    /// files answers. Every bad file is reported.
     pub fn load(dir: &Path) -> Result<GeoDb, Vec<Error>> {
         let what = format!("geo databases in {}", dir.display());
         let mut paths: Vec<_> = std::fs::read_dir(dir)
@@ -149,7 +149,7 @@ impl GeoDb {
     }
 
     /// Finds the row of an address: its offset (equal offsets are equal rows) and the prefix it
-    /// holds for.
+    /// covers.
     pub fn find(&self, question: Question, addr: Addr) -> Result<Found, &'static str> {
         let nothing = Found { offset: None, prefix_len: 128 };
         match self.source(question).map(|source| &source.reading) {
@@ -171,12 +171,12 @@ impl GeoDb {
         }
     }
 
-    /// Reads the place of an address for which [`GeoDb::find`] gave `offset`.
+    /// Reads the location of an address for which [`GeoDb::find`] returned `offset`.
     pub fn place(&self, addr: Addr, offset: usize) -> Result<Option<Arc<Place>>, &'static str> {
         Ok(self.row(Question::Place, addr, offset)?.place().map(Arc::new))
     }
 
-    /// Reads the autonomous system of an address for which [`GeoDb::find`] gave `offset`.
+    /// Reads the autonomous system of an address for which [`GeoDb::find`] returned `offset`.
     pub fn asn(
         &self,
         addr: Addr,
@@ -216,7 +216,7 @@ impl GeoDb {
         GeoDb::assemble(sources).map_err(|e| vec![e])
     }
 
-    /// Picks, for each question, the newest of the most detailed databases; the others stand aside.
+    /// For each question, selects the newest of the most detailed databases.
     fn assemble(mut sources: Vec<Source>) -> Result<GeoDb, Error> {
         let best = |answer: &str| {
             let able = sources.iter().enumerate().filter(|(_, s)| s.info.answers.contains(&answer));
@@ -232,7 +232,7 @@ impl GeoDb {
     }
 }
 
-/// City before Country; Enterprise, ISP and others between by what their names say.
+/// City before Country; Enterprise, ISP and others in between, by name.
 fn detail(name: &str) -> u8 {
     let name = name.to_ascii_lowercase();
     match name {
@@ -282,13 +282,13 @@ fn open_file(path: &Path) -> Result<Source, Error> {
     Ok(Source { info, reading: Reading::File(Box::new(reader)) })
 }
 
-/// Told by the rows themselves: a name may lie, and some files answer both.
+/// Decided by the rows themselves: a name may be wrong, and some files answer both.
 fn answers(reader: &Reader<Vec<u8>>) -> Result<Vec<&'static str>, String> {
     let (mut place, mut asn) = (false, false);
     let networks = reader.networks(WithinOptions::default()).map_err(|e| e.to_string())?;
     for network in networks.take(SAMPLE_ROWS) {
         let network = network.map_err(|e| e.to_string())?;
-        // A row of a foreign schema (a bare text, say) answers nothing.
+        // A row of an unknown schema (plain text, say) answers nothing.
         let row = network.decode::<Row>().ok().flatten().unwrap_or_default();
         place |= row.place().is_some();
         asn |= row.asn().is_some();
@@ -302,10 +302,10 @@ fn date(epoch: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// Whether databases and lists can know anything of the address: not private, loopback, link-local,
+/// Whether databases and lists can know the address: not private, loopback, link-local,
 /// carrier-grade NAT, multicast, documentation or otherwise reserved.
 ///
-/// Source: IANA special-purpose address registries (RFC 6890), read as of 2026.
+/// Source: IANA special-purpose address registries (RFC 6890), as of 2026.
 pub fn is_public(addr: Addr) -> bool {
     match addr.to_ip() {
         IpAddr::V4(v4) => {
@@ -323,8 +323,8 @@ pub fn is_public(addr: Addr) -> bool {
                     | (203, 0, 113)
             )
         }
-        // Global unicast is 2000::/3 (RFC 4291). What a translator's address stands for is asked
-        // in its place.
+        // Global unicast is 2000::/3 (RFC 4291). For a NAT64 address the caller asks about the
+        // embedded IPv4 address.
         IpAddr::V6(v6) => match v6.segments() {
             [0x2001, 0x0db8, ..] => false,
             [first, ..] => first & 0xe000 == 0x2000,

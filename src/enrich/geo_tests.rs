@@ -1,7 +1,6 @@
-//! Tests of the geo databases against real and corrupt files.
+//! Tests of the geo databases with real and corrupt files.
 //!
-//! Owns: nothing. In: the embedded databases, MMDB test files where they are at hand. Out:
-//! verdicts.
+//! Owns: nothing. In: the embedded databases, MMDB test files if available. Out: verdicts.
 //! Never: part of the program.
 
 use std::net::IpAddr;

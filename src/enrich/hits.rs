@@ -1,8 +1,8 @@
-//! Which lists match a session, and the application they name.
+//! Matches a session with the lists, and names its application.
 //!
-//! Owns: the order of fields, the cap of hits. In: a record with places and systems. Out: hits,
+//! Owns: the order of fields, the cap on hits. In: a record with locations and systems. Out: hits,
 //! application.
-//! Never: judges; a port alone gives no hit.
+//! Never: judges; a port alone is no hit.
 
 use std::sync::Arc;
 
@@ -17,15 +17,16 @@ use crate::model::record::ListHit;
 use crate::model::record::Party;
 use crate::model::record::Protocol;
 
-/// Most hits of a session. Fields are asked in the order: server name, host, DNS question, further
-/// DNS questions, addresses, AS numbers; the first hits stay, later ones fall off: names say more
-/// than owners.
+/// Maximum hits of a session. Fields are checked in this order: server name, host, DNS question,
+/// further DNS questions, addresses, AS numbers. Hits beyond the cap are dropped, so names come
+/// before owners.
 pub const HITS_MAX: usize = 16;
 
-/// Names of a certificate that are looked up: one of a content network speaks for dozens.
+/// Names of a certificate that are looked up: those of content networks list dozens.
 const SPOKEN_FOR_MAX: usize = 8;
 
-/// Fills `context.hits`, `context.application` and its reason. Says how many hits fell off.
+/// Fills in `context.hits`, `context.application` and its reason. Returns how many hits were
+/// dropped.
 pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     let mut context = std::mem::take(&mut record.context);
     let mut hits = Hits { context: &mut context, port: record.responder.port, lost: 0 };
@@ -53,7 +54,7 @@ pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     lost
 }
 
-/// What the session itself says, in the order in which it is trusted.
+/// What the session itself carries, most trusted first.
 fn match_speech(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
     let facts = &record.facts;
     let told = facts.first_bytes().and_then(|first| first.application.as_deref());
@@ -63,7 +64,7 @@ fn match_speech(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
         hits.take_all(lists.by_text(Field::Certificate, &text), "certificate");
     }
     let server_name = facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
-    // A client that names nobody is told by whom the server may speak for, unless those are many.
+    // If the client names no server, the names in the certificate are used, unless there are many.
     let spoken_for = shown.map(|shown| &*shown.alternative_names).unwrap_or_default();
     if server_name.is_none() && spoken_for.len() <= SPOKEN_FOR_MAX {
         for name in spoken_for {
@@ -109,7 +110,7 @@ fn ssh_software(line: &str) -> String {
     software.get(..end).unwrap_or_default().to_ascii_lowercase()
 }
 
-/// The ends a list may speak of: an indicator on our own side says nothing of the other.
+/// The ends that a list may match: an entry about our own side says nothing about the other.
 fn remote_ends(
     record: &Record,
     direction: Direction,
@@ -125,7 +126,8 @@ fn remote_ends(
     source.into_iter().chain(target)
 }
 
-/// A port is the weakest word: it counts only where the responder spoke and nothing else is known.
+/// A port is the weakest evidence: it counts only if the responder answered and nothing else is
+/// known.
 fn port_may_tell(record: &Record) -> bool {
     let named = record.facts.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
     let silent = matches!(record.facts.protocol, None | Some(Protocol::Tls | Protocol::Dtls));
@@ -139,12 +141,12 @@ fn host_name(host: &str) -> &str {
     })
 }
 
-/// What is noted of a session.
+/// The hits of a session so far.
 struct Hits<'a> {
     context: &'a mut Context,
     /// The responder's port.
     port: u16,
-    /// Hits beyond the cap.
+    /// Hits dropped at the cap.
     lost: u64,
 }
 
@@ -161,7 +163,7 @@ impl Hits<'_> {
         }
     }
 
-    /// Notes what a signature says of the session as a whole.
+    /// Adds what a signature says about the session as a whole.
     fn take_all<'e>(&mut self, entries: impl Iterator<Item = &'e Entry>, reason: &'static str) {
         let on = match reason {
             "certificate" => "tls.server.subject",
@@ -175,7 +177,7 @@ impl Hits<'_> {
         entries.for_each(|entry| self.take(entry, on, reason));
     }
 
-    /// Notes a hit, or counts it where there is no room.
+    /// Adds a hit, or counts it if there is no room.
     fn take(&mut self, entry: &Entry, on: &'static str, reason: &'static str) {
         if entry.port.is_some_and(|port| port != self.port) {
             return;
@@ -187,7 +189,7 @@ impl Hits<'_> {
             context.application = Some(Arc::clone(application));
             context.application_reason = Some(reason);
         }
-        // Within a list the longest entry of a field stands for it; entries come longest first.
+        // Per list and field only the longest entry counts; entries come longest first.
         let known = |hit: &ListHit| hit.list == entry.list && hit.on == on;
         if context.hits.iter().any(known) {
             return;

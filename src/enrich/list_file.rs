@@ -1,4 +1,4 @@
-//! Reading list files: headers, entries, and every error with its line.
+//! Reads list files: headers, entries, and every error with its line.
 //!
 //! Owns: the text format. In: files of `--lists DIR`, the default lists. Out: [`ListFile`]s.
 //! Never: stops at the first error, keeps half a list.
@@ -18,10 +18,10 @@ use crate::model::Nanos;
 use crate::model::Transport;
 use crate::wire::payload::Shape;
 
-/// Most bytes of one list file.
+/// Maximum size of a list file, in bytes.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// Most errors reported of one directory: more would not help.
+/// Maximum errors reported per directory.
 const ERRORS_MAX: usize = 100;
 
 macro_rules! default_lists {
@@ -48,7 +48,7 @@ default_lists! {
     "vpn-asn.txt"
 }
 
-/// What an entry matches on.
+/// What an entry matches.
 pub(crate) enum Key {
     Prefix(Prefix),
     Name(Pattern),
@@ -64,11 +64,11 @@ pub(crate) struct Line {
     pub(crate) tag: Arc<str>,
     pub(crate) application: Option<Arc<str>>,
     pub(crate) text: Arc<str>,
-    /// A name counts only where the responder's port is this.
+    /// A name counts only if the responder's port is this one.
     pub(crate) port: Option<u16>,
 }
 
-/// One list as read.
+/// A parsed list.
 pub(crate) struct ListFile {
     pub(crate) info: ListInfo,
     pub(crate) lines: Vec<Line>,
@@ -130,7 +130,7 @@ fn collect(
     if errors.is_empty() { Ok(good) } else { Err(errors) }
 }
 
-/// Reads one list; all its errors at once.
+/// Parses a list; returns all its errors at once.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<ListFile, Vec<Error>> {
     let mut header = Header::default();
     let mut errors = Vec::new();
@@ -144,7 +144,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<ListFile, Vec<Error>> {
                 errors.push(error);
             }
         } else if !line.is_empty() {
-            // A remark behind an entry.
+            // A comment behind an entry.
             let entry = line.split_once('#').map_or(line, |(entry, _)| entry.trim_end());
             body.push((number, entry));
         }
@@ -171,13 +171,13 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<ListFile, Vec<Error>> {
     if errors.is_empty() { Ok(ListFile { info, lines }) } else { Err(errors) }
 }
 
-/// Tags repeat on most lines of a file: one allocation each.
+/// Most lines of a file repeat a tag: allocate each once.
 #[derive(Default)]
 struct Interner(Vec<Arc<str>>);
 
 impl Interner {
     fn get(&mut self, text: &str) -> Arc<str> {
-        // Newest first: lines of one tag stand together.
+        // Newest first: lines with equal tags are usually adjacent.
         if let Some(known) = self.0.iter().rev().take(64).find(|known| &***known == text) {
             return Arc::clone(known);
         }
@@ -213,7 +213,7 @@ fn parse_line(entry: &str, info: &ListInfo, shared: &mut Interner) -> Result<Lin
     }
     let application = match (application, tag, info.kind) {
         (Some(own), _, _) => Some(shared.get(own)),
-        // A tag of a name's or port's own line names the application behind its colon.
+        // A tag on a name's or port's own line names the application behind its colon.
         (None, Some(tag), Kind::Name | Kind::Port) => {
             tag.split_once(':').map(|(_, application)| shared.get(application))
         }
@@ -246,7 +246,7 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(ok)
 }
 
-/// Header keys as they come.
+/// The header's keys.
 #[derive(Default)]
 struct Header {
     name: Option<String>,
@@ -261,7 +261,7 @@ struct Header {
 }
 
 impl Header {
-    /// Takes `key: value`; comments with other keys are comments.
+    /// Parses `key: value`; any other comment is ignored.
     fn take(&mut self, comment: &str, path: &Path, line: u32) -> Result<(), Error> {
         let Some((key, value)) = comment.split_once(':') else { return Ok(()) };
         let value = value.trim();

@@ -1,13 +1,12 @@
-//! Indicator lists: their file format, and the index that answers for all of them at once.
+//! Indicator lists: their file format, and one index over all of them.
 //!
 //! Owns: list files, their provenance, the matching. In: directories of list files, or the default
 //! ones.
 //! Out: ids of the entries that match a prefix, name, AS number or port. Never: decides what a
 //! match means.
 //!
-//! A list is a text file: header lines `# key: value`, then one entry a line, optionally followed
-//! by a tag and an application that take the place of the header's. `docs` of the keys:
-//! [`ListInfo`].
+//! A list is a text file: header lines `# key: value`, then one entry per line, optionally followed
+//! by a tag and an application that override the header's. The keys are documented at [`ListInfo`].
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,16 +31,16 @@ use crate::model::Transport;
 use crate::model::alert::SourceInfo;
 use crate::wire::payload::Matcher;
 
-/// Most lists in a run: their index is a `u16` in each hit.
+/// Maximum lists in a run: hits store the list as `u16`.
 const LISTS_MAX: usize = 4_096;
 
-/// What the entries of a list are.
+/// The kind of a list's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// IPv4 and IPv6 prefixes or addresses.
     Prefix,
-    /// Domain names: `name.tld` with all below, `*.name.tld`, `=name.tld`.
+    /// Domain names: `name.tld` with all subdomains, `*.name.tld`, `=name.tld`.
     Name,
     /// AS numbers: `AS64500` or `64500`.
     Asn,
@@ -51,41 +50,41 @@ pub enum Kind {
     Signature,
 }
 
-/// What run.json says of a list.
+/// The description of a list in run.json.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ListInfo {
     /// `# name:`; unique in a run.
     #[serde(serialize_with = "text")]
     pub name: Arc<str>,
-    /// `# tag:` given to sessions that match; `list:<name>` where the header has none.
+    /// `# tag:` given to sessions that match; `list:<name>` if the header has none.
     #[serde(serialize_with = "text")]
     pub tag: Arc<str>,
     /// `# kind: prefix|name|asn|port`.
     pub kind: Kind,
-    /// `# source:` where the entries come from.
+    /// `# source:` of the entries.
     pub source: String,
-    /// `# date: YYYY-MM-DD` of their state.
+    /// `# date: YYYY-MM-DD` of the entries.
     pub date: String,
     /// `# licence:` of the list.
     pub licence: String,
-    /// `# application:` a match names (`network.application`).
+    /// `# application:` that a match names (`network.application`).
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_or_none")]
     pub application: Option<Arc<str>>,
     /// `# weight:` 0 to 1, for rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
-    /// `# category:` free word.
+    /// `# category:` free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// How many entries it has.
+    /// The number of entries.
     pub entries: usize,
-    /// `date` as a moment, for its age at the time of a packet.
+    /// `date` as a time, to compute its age at the time of a packet.
     #[serde(skip)]
     pub built_at: Nanos,
 }
 
 impl ListInfo {
-    /// The form alerts carry.
+    /// The form used in alerts.
     pub fn source_info(&self) -> SourceInfo {
         SourceInfo {
             kind: "list",
@@ -109,13 +108,13 @@ fn text_or_none<S: Serializer>(text: &Option<Arc<str>>, to: S) -> Result<S::Ok, 
 pub struct Entry {
     /// Index of its list.
     pub list: u16,
-    /// Tag it gives.
+    /// The tag it sets.
     pub tag: Arc<str>,
-    /// Application it names.
+    /// The application it names.
     pub application: Option<Arc<str>>,
     /// The entry as written.
     pub text: Arc<str>,
-    /// It counts only where the responder's port is this.
+    /// It counts only if the responder's port is this one.
     pub port: Option<u16>,
 }
 
@@ -134,20 +133,20 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// The default lists, and those of `dir` where given; a list of the same name takes the
-    /// default's place. Every error of the directory is reported.
+    /// The default lists, and those of `dir` if given; a list of the same name replaces the
+    /// default. Every error of the directory is reported.
     pub fn load(dir: Option<&Path>) -> Result<Lists, Vec<Error>> {
         Lists::load_all(dir, None)
     }
 
-    /// The same, and the signatures of a directory in place of the embedded ones.
+    /// The same, with the signatures of a directory instead of the embedded ones.
     pub fn load_all(dir: Option<&Path>, signatures: Option<&Path>) -> Result<Lists, Vec<Error>> {
         let table = signatures::load(signatures);
         let files = Lists::files(dir);
         match (files, table) {
             (Ok(mut files), Ok(table)) => {
                 files.extend(table.files);
-                // Indexes follow the names: the order of a directory must not show.
+                // Indexes follow the names, so that directory order has no effect.
                 files.sort_by(|a, b| a.info.name.cmp(&b.info.name));
                 Ok(Lists { applications: table.applications, ..Lists::index(files) })
             }
@@ -222,12 +221,12 @@ impl Lists {
         let number = format!("{shapes:?}")
             .bytes()
             .fold(0x811c_9dc5u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        // What is beyond the cap was refused when the table was read.
+        // Anything beyond the cap was refused when the table was parsed.
         (lists.payload, _) = Matcher::build(shapes, number);
         lists
     }
 
-    /// What run.json lists; a hit's `list` is an index into it.
+    /// The lists in run.json; a hit's `list` is an index into it.
     pub fn infos(&self) -> &[ListInfo] {
         &self.infos
     }
@@ -237,7 +236,7 @@ impl Lists {
         self.entries.get(id as usize)
     }
 
-    /// Entries whose prefix holds the address, longest first, over all lists.
+    /// Entries whose prefix contains the address, longest first, over all lists.
     pub fn by_address(&self, addr: Addr) -> impl Iterator<Item = &Entry> {
         self.prefixes.matches(addr).filter_map(|id| self.entry(*id))
     }
@@ -254,14 +253,14 @@ impl Lists {
         ids.iter().filter_map(|id| self.entry(*id))
     }
 
-    /// Entries of a text of a signature.
+    /// Entries for a text of a signature.
     pub fn by_text(&self, field: Field, text: &str) -> impl Iterator<Item = &Entry> {
         let ids = self.texts.get(text).map(Vec::as_slice).unwrap_or_default();
         let of_field = ids.iter().filter(move |(of, _)| *of == field);
         of_field.filter_map(|(_, id)| self.entry(*id))
     }
 
-    /// First bytes that tell applications.
+    /// Patterns for first payload bytes.
     pub const fn payload(&self) -> &Matcher {
         &self.payload
     }

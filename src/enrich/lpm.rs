@@ -1,14 +1,14 @@
-//! Prefixes and the sets that tell which of them hold an address.
+//! Prefixes, and longest-prefix matching.
 //!
-//! Owns: prefix text, an immutable sorted set. In: prefixes with values, once. Out: every value
-//! whose prefix holds an address, longest first. Never: changes after it was built, allocates in a
-//! look-up.
+//! Owns: prefix syntax, an immutable sorted set. In: prefixes with values, once. Out: every value
+//! whose prefix contains an address, longest first. Never: changes after it was built, allocates in
+//! a lookup.
 
 use std::net::IpAddr;
 
 use crate::model::Addr;
 
-/// An IPv4 or IPv6 prefix on the 128-bit form of [`Addr`]: an IPv4 /24 is held as /120.
+/// An IPv4 or IPv6 prefix on the 128-bit form of [`Addr`]: an IPv4 /24 is stored as /120.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
     bits: u128,
@@ -16,7 +16,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Reads `192.0.2.0/24`, `2001:db8::/32` or a bare address. Host bits must be zero.
+    /// Parses `192.0.2.0/24`, `2001:db8::/32` or a bare address. Host bits must be zero.
     pub fn parse(text: &str) -> Result<Prefix, String> {
         let (address, len) = match text.split_once('/') {
             Some((address, len)) => (address, Some(len)),
@@ -41,7 +41,7 @@ impl Prefix {
         Ok(prefix)
     }
 
-    /// The prefix of `len` (0 to 128) that holds the address.
+    /// The prefix of `len` bits (0 to 128) that contains the address.
     pub const fn new(bits: u128, len: u8) -> Prefix {
         let len = if len > 128 { 128 } else { len };
         Prefix { bits: bits & mask(len), len }
@@ -52,7 +52,7 @@ impl Prefix {
         self.len
     }
 
-    /// Whether it holds the address.
+    /// Whether it contains the address.
     pub const fn contains(self, addr: Addr) -> bool {
         addr.to_bits() & mask(self.len) == self.bits
     }
@@ -73,14 +73,14 @@ const fn mask(len: u8) -> u128 {
 struct Node<T> {
     first: u128,
     last: u128,
-    /// Index + 1 of the next wider prefix that encloses this one (or an equal one before it), 0 for
+    /// Index + 1 of the next wider prefix that encloses this one (or an equal one before it), 0 if
     /// none.
     parent: u32,
     value: T,
 }
 
-/// An immutable set of prefixes. Prefixes nest or are disjoint, so those that hold an address are
-/// one node, found by binary search on the first address, and its chain of enclosing nodes.
+/// An immutable set of prefixes. Prefixes nest or are disjoint, so those that contain an address
+/// are one node, found by binary search on the first address, and its chain of enclosing nodes.
 #[derive(Clone, Debug)]
 pub struct PrefixSet<T> {
     nodes: Vec<Node<T>>,
@@ -93,7 +93,7 @@ impl<T> Default for PrefixSet<T> {
 }
 
 impl<T> PrefixSet<T> {
-    /// Builds the set. Equal prefixes are all kept; a look-up gives the later one first.
+    /// Builds the set. Equal prefixes are all kept; a lookup returns the later one first.
     pub fn build(mut entries: Vec<(Prefix, T)>) -> PrefixSet<T> {
         entries.sort_by_key(|(prefix, _)| *prefix);
         let mut nodes: Vec<Node<T>> = Vec::with_capacity(entries.len());
@@ -110,12 +110,12 @@ impl<T> PrefixSet<T> {
         PrefixSet { nodes }
     }
 
-    /// Whether it holds no prefix.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
-    /// Every value whose prefix holds the address, longest prefix first.
+    /// Every value whose prefix contains the address, longest prefix first.
     pub fn matches(&self, addr: Addr) -> impl Iterator<Item = &T> {
         let bits = addr.to_bits();
         let mut next = self.nodes.partition_point(|node| node.first <= bits);
@@ -130,7 +130,7 @@ impl<T> PrefixSet<T> {
         })
     }
 
-    /// The value of the longest prefix that holds the address.
+    /// The value of the longest prefix that contains the address.
     pub fn longest(&self, addr: Addr) -> Option<&T> {
         self.matches(addr).next()
     }

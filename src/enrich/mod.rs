@@ -1,7 +1,7 @@
-//! Places, owners, lists and physics for a finished session.
+//! Locations, owners, lists and physics of a finished session.
 //!
-//! Owns: databases, lists and what they say of a record. In: [`Record`](crate::model::Record).
-//! Out: the record with its `context` and both parties' `place` and `asn` filled.
+//! Owns: databases, lists and their lookup. In: [`Record`](crate::model::Record).
+//! Out: the record with its `context` and both parties' `place` and `asn` filled in.
 //! Never: judges (detect does), looks at packets, reads a clock.
 
 mod cache;

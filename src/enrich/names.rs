@@ -1,27 +1,27 @@
-//! Domain names and the set that tells which entries match one.
+//! Domain name patterns, and a set to match names against.
 //!
-//! Owns: name patterns, an immutable set of them. In: patterns once, names as seen on the wire.
-//! Out: ids of the entries that match, most specific first. Never: allocates in a look-up,
-//! resolves.
+//! Owns: patterns, an immutable set of them. In: patterns once, names as seen on the wire.
+//! Out: ids of the entries that match, most specific first. Never: allocates in a lookup, resolves
+//! names.
 
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
-/// The longest name DNS can carry (RFC 1035 section 2.3.4); longer text matches nothing.
+/// The longest DNS name (RFC 1035 section 2.3.4); longer text matches nothing.
 const NAME_BYTES_MAX: usize = 253;
 
 /// What a pattern covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reach {
-    /// `astrill.com`: the name and everything below it.
+    /// `astrill.com`: the name and all subdomains.
     Suffix,
-    /// `*.astrill.com`: everything below it, not the name itself.
+    /// `*.astrill.com`: all subdomains, not the name itself.
     Below,
     /// `=astrill.com`: the name alone.
     Exact,
 }
 
-/// A name as a list writes it.
+/// A name as written in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     reach: Reach,
@@ -29,7 +29,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads `astrill.com`, `*.astrill.com` or `=astrill.com`; case does not matter.
+    /// Parses `astrill.com`, `*.astrill.com` or `=astrill.com`, ignoring case.
     pub fn parse(text: &str) -> Result<Pattern, String> {
         let (reach, name) = if let Some(name) = text.strip_prefix("*.") {
             (Reach::Below, name)
@@ -59,7 +59,7 @@ impl Pattern {
 #[derive(Clone, Debug, Default)]
 pub struct NameSet {
     by_name: HashMap<Box<[u8]>, Vec<(Reach, u32)>, RandomState>,
-    /// Most labels in any entry: no suffix with more is looked up.
+    /// Most labels in any entry: longer suffixes are not looked up.
     labels_max: usize,
 }
 
@@ -83,8 +83,8 @@ impl NameSet {
         text.copy_from_slice(name);
         text.make_ascii_lowercase();
         let text: &[u8] = text;
-        // Suffixes with more labels than any entry cannot match: a long name costs no more
-        // look-ups.
+        // Suffixes with more labels than any entry cannot match, so a long name costs no more
+        // lookups.
         let dots = text.iter().filter(|b| **b == b'.').count();
         let skip = (dots + 1).saturating_sub(self.labels_max);
         let mut rest = Some(text);

@@ -1,7 +1,7 @@
-//! IPv4 addresses inside IPv6 ones, as NAT64 translators write them (RFC 6052).
+//! IPv4 addresses embedded in IPv6 addresses by NAT64 translators (RFC 6052).
 //!
-//! Owns: the prefixes of a run. In: an address. Out: the IPv4 address that is meant. Never: guesses
-//! a prefix: beside the well-known one only those configured count.
+//! Owns: the prefixes of a run. In: an address. Out: the embedded IPv4 address. Never: guesses a
+//! prefix: beside the well-known one only configured prefixes count.
 
 use std::net::Ipv4Addr;
 
@@ -17,15 +17,15 @@ const WELL_KNOWN: u128 = 0x0064_ff9b << 96;
 pub struct Nat64(Vec<Prefix>);
 
 impl Nat64 {
-    /// The well-known prefix, and these beside it. 64:ff9b:1::/48 (RFC 8215) is for use within a
-    /// site, with a length of the site's choice: it counts only where it is among them.
+    /// The well-known prefix and `own`. 64:ff9b:1::/48 (RFC 8215) is for use within a site, with a
+    /// length that the site chooses: it counts only if it is in `own`.
     pub fn new(own: Vec<Prefix>) -> Nat64 {
         Nat64(own)
     }
 
-    /// A prefix as people write it.
+    /// Parses a prefix.
     ///
-    /// Errors: the cause, for one that no translator may use.
+    /// Errors: why it cannot be a NAT64 prefix.
     pub fn parse(text: &str) -> Result<Prefix, String> {
         let prefix = Prefix::parse(text)?;
         let len = prefix.length();
@@ -39,11 +39,11 @@ impl Nat64 {
         Ok(prefix)
     }
 
-    /// The IPv4 address that `addr` stands for; `None` where it stands for itself.
+    /// The IPv4 address embedded in `addr`; `None` if there is none.
     pub fn inside(&self, addr: Addr) -> Option<Ipv4Addr> {
         if addr.to_bits() >> 32 == WELL_KNOWN >> 32 {
             let v4 = Ipv4Addr::from_bits(addr.to_bits() as u32);
-            // Section 3.1: it must not stand for addresses that are not global.
+            // Section 3.1: the well-known prefix must not represent non-global addresses.
             return is_public(Addr::from(v4)).then_some(v4);
         }
         let mut own = self.0.iter().filter(|prefix| prefix.contains(addr));
@@ -52,7 +52,7 @@ impl Nat64 {
 }
 
 /// RFC 6052 section 2.2: the 32 bits behind the prefix, except for bits 64 to 71, which are zero,
-/// as is what follows.
+/// as are the bits after the address.
 fn embedded(addr: Addr, len: u8) -> Option<Ipv4Addr> {
     let begin = usize::from(len) / 8;
     let mut rest = addr.0.into_iter().enumerate().skip(begin).filter(|(at, _)| *at != 8);

@@ -1,7 +1,7 @@
-//! How far light lets the remote end be, against where it is claimed to be.
+//! Compares the claimed location of the remote end with how far light can have travelled.
 //!
-//! Owns: great-circle distance, nearest points and the bounds. In: sensor place, round trip,
-//! claimed places. Out: [`Physics`]. Never: says a place is right; "too slow" proves nothing.
+//! Owns: great-circle distance, nearest points and the bounds. In: sensor location, round trip,
+//! claimed locations. Out: [`Physics`]. Never: says a location is right; "too slow" proves nothing.
 
 use crate::enrich::places::SensorPlace;
 use crate::model::physics::Claim;
@@ -17,14 +17,14 @@ use crate::model::record::Place;
 /// region, so that a coarse claim is not refuted by its own coarseness.
 pub const RADIUS_KM_UNKNOWN: f64 = 100.0;
 
-/// Radius assumed for a subject's place where the file gives none, in km: a city with its suburbs.
+/// Radius assumed for a subject's location if the file gives none, in km: a city with its suburbs.
 pub const RADIUS_KM_SUBJECT: f64 = 50.0;
 
 /// Mean radius of the Earth in km: the IUGG's R1 of the Geodetic Reference System 1980 (Moritz,
 /// Journal of Geodesy 74, 2000). The ellipsoid's own distances differ by 0.6 % at most.
 const EARTH_RADIUS_KM: f64 = 6_371.009;
 
-/// A circle on the Earth in which somebody is said to be.
+/// A circle on the Earth that contains a claimed location.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Circle {
     /// Degrees north and east.
@@ -34,22 +34,22 @@ pub struct Circle {
 }
 
 impl Circle {
-    /// The geo region's: around its centre, with the radius that holds 90 % of its addresses
-    /// (`radius_p90_km` of the database that is built in), or which the database gives as accuracy.
-    /// One address in ten of a region may lie outside: a claim that is refuted by less than another
-    /// radius asks for a better database before it asks for anything else.
+    /// The geo region's circle: around its centre, with the radius that contains 90 % of its
+    /// addresses (`radius_p90_km` of the embedded database), or the database's accuracy radius. One
+    /// address in ten of a region may lie outside, so a claim that is refuted by less than another
+    /// radius calls for a better database first.
     fn of_region(place: &Place) -> Option<Circle> {
         let radius_km = place.radius_km.unwrap_or(RADIUS_KM_UNKNOWN);
         Some(Circle { centre: place.location?, radius_km })
     }
 }
 
-/// Who claims what of the remote end's place.
+/// The claims about the remote end's location.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claimed<'a> {
-    /// The subjects file, of whom it names at that address.
+    /// Of the subjects file, if it names the user of that address.
     pub subject: Option<Circle>,
-    /// The geo database.
+    /// Of the geo database.
     pub geo: Option<&'a Place>,
 }
 
@@ -63,21 +63,21 @@ pub fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
     2.0 * EARTH_RADIUS_KM * h.clamp(0.0, 1.0).sqrt().asin()
 }
 
-/// Distance in km from the sensor to the nearest point of a circle, 0 inside it: great circles
+/// Distance in km from the sensor to the nearest point of a circle, 0 inside it. Great circles
 /// through its centre meet its edge a radius earlier, and no other path to it is shorter (triangle
-/// inequality). `None` for a circle that is none.
+/// inequality). `None` for an invalid circle.
 pub fn nearest_km(sensor: &SensorPlace, circle: Circle) -> Option<f64> {
     let centre_km = distance_km((sensor.latitude, sensor.longitude), circle.centre);
     let km = centre_km - circle.radius_km.max(0.0);
     km.is_finite().then(|| km.max(0.0))
 }
 
-/// What a full round trip of `rtt_ns` to the remote end says of its claimed places.
+/// What a full round trip of `rtt_ns` to the remote end says about its claimed locations.
 ///
 /// `withheld_by` is the tag of an end that is not where its users are (anycast, CDN, SASE, relay,
 /// satellite, mobile): bounds and distances are given, the verdict is unknown. Only the vacuum
-/// bound, which nothing can beat, gives [`PhysicsVerdict::TooFast`]; what light in fibre could not
-/// serve is doubtful, since radio and hollow fibre go at nearly c.
+/// bound, which nothing can beat, gives [`PhysicsVerdict::TooFast`]. What light in fibre could not
+/// reach is doubtful, since radio and hollow-core fibre run at nearly c.
 pub fn judge(
     sensor: &SensorPlace,
     rtt_ns: u64,
@@ -118,7 +118,7 @@ pub fn judge(
     }
 }
 
-/// Judged exactly, told in hundreds of metres.
+/// Judged exactly, reported in steps of 100 m.
 fn told(km: f64) -> f64 {
     (km * 10.0).round() / 10.0
 }
@@ -187,7 +187,7 @@ mod tests {
         let usa = region(Some((38.5, -98.0)), Some(3_500.0));
         let physics = of(0.05, None, Some(&usa));
         assert_eq!((physics.geo_km, physics.verdict), (Some(0.0), PhysicsVerdict::Possible));
-        // A quarter of the way round: 90 degrees of 6 371.009 km are 10 007.6 km.
+        // A quarter of the circumference: 90 degrees of 6 371.009 km are 10 007.6 km.
         let pole = Circle { centre: (90.0, 0.0), radius_km: 7.6 };
         let equator = SensorPlace { name: "0".into(), latitude: 0.0, longitude: 50.0 };
         assert!((nearest_km(&equator, pole).unwrap() - 9_999.94).abs() < 0.1);
@@ -212,7 +212,7 @@ mod tests {
         assert!((physics.claim_km.unwrap() - 3_093.7).abs() < 0.1, "{physics:?}");
         assert_eq!((physics.geo_km, physics.verdict), (Some(0.0), PhysicsVerdict::TooFast));
         assert_eq!(physics.refuted.words(), ["subject"]);
-        // The database says London: refuted, though the subject's place is possible.
+        // The database says London: refuted, though the subject's location is possible.
         let london = region(Some(LONDON), Some(50.0));
         let physics = of(32.0, phoenix, Some(&london));
         assert_eq!(physics.verdict, PhysicsVerdict::TooFast);

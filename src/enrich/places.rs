@@ -1,6 +1,6 @@
-//! Where the sensor stands.
+//! The sensor's location.
 //!
-//! Owns: the reading of `--place`. In: `LAT,LON` or a city code. Out: [`SensorPlace`].
+//! Owns: parsing `--place`. In: `LAT,LON` or a city code. Out: [`SensorPlace`].
 //! Never: guesses from an address.
 
 use crate::model::Error;
@@ -8,11 +8,11 @@ use crate::model::Error;
 /// `code,name,latitude,longitude,country`; coordinates from GeoNames (CC BY 4.0).
 const PLACES: &str = include_str!("../../geo/places.csv");
 
-/// Airports with scheduled service, in the same form, under codes that [`PLACES`] has not; from
+/// Airports with scheduled service, in the same form, under codes that are not in [`PLACES`]; from
 /// OurAirports (public domain).
 const AIRPORTS: &str = include_str!("../../geo/airports.csv");
 
-/// A place that is known by its code.
+/// A location with a code.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KnownPlace<'t> {
     /// IATA code of a city or airport.
@@ -27,7 +27,7 @@ pub struct KnownPlace<'t> {
     pub longitude: f64,
 }
 
-/// Every place that is known by its code: cities, then airports.
+/// Every location with a code: cities, then airports.
 pub fn known_places() -> impl Iterator<Item = KnownPlace<'static>> {
     let lines = |table: &'static str| table.lines().skip(1);
     lines(PLACES).chain(lines(AIRPORTS)).filter_map(|line| {
@@ -42,7 +42,7 @@ pub fn known_places() -> impl Iterator<Item = KnownPlace<'static>> {
     })
 }
 
-/// The sensor's own place, as its operator declares it.
+/// The sensor's own location, as its operator declares it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct SensorPlace {
     /// City code, or the text given.
@@ -53,7 +53,8 @@ pub struct SensorPlace {
     pub longitude: f64,
 }
 
-/// Reads `47.6,-122.3` or a code such as `SEA`, `jfk` or `lon` (IATA codes of cities and airports).
+/// Parses `47.6,-122.3` or a code such as `SEA`, `jfk` or `lon` (IATA codes of cities and
+/// airports).
 pub fn parse_place(text: &str) -> Result<SensorPlace, Error> {
     let text = text.trim();
     match text.split_once(',') {

@@ -1,6 +1,7 @@
-//! Pseudonyms: the same word for the same person, which only the holder of a key can find again.
+//! Pseudonyms: the same word for the same person, which only the holder of the key can trace back.
 //!
-//! Owns: the key. In: ids and names of people and devices. Out: words that say nothing of them.
+//! Owns: the key. In: ids and names of people and devices. Out: words that reveal nothing about
+//! them.
 //! Never: hides addresses (without them nothing is measured), or keeps the key anywhere else.
 
 use std::path::Path;
@@ -14,17 +15,17 @@ use crate::model::Record;
 use crate::model::record::Holder;
 use crate::model::record::Subject;
 
-/// A shorter key could be guessed; HMAC-SHA-256 wants 32 (RFC 2104 section 3).
+/// A shorter key could be guessed; 32 bytes are recommended for HMAC-SHA-256 (RFC 2104 section 3).
 const KEY_BYTES_MIN: usize = 16;
-/// A longer file is no key.
+/// A longer file is not a key.
 const KEY_BYTES_MAX: u64 = 4_096;
-/// Octets of the code that are shown: among a million people two share a word once in 37 million
+/// Bytes of the code that are shown: among a million people two share a word once in 37 million
 /// runs.
 const SHOWN: usize = 8;
-/// Ports of protocols in which devices say their own names: NetBIOS, mDNS, LLMNR.
+/// Ports of protocols in which devices announce their own names: NetBIOS, mDNS, LLMNR.
 const NAMING_PORTS: [u16; 3] = [137, 5353, 5355];
 
-/// Makes pseudonyms: HMAC-SHA-256 (RFC 2104) of what is to be hidden.
+/// Makes pseudonyms: HMAC-SHA-256 (RFC 2104) of the original.
 #[derive(Clone)]
 pub struct Pseudonyms {
     key: hmac::Key,
@@ -49,7 +50,7 @@ impl Pseudonyms {
         Ok(Pseudonyms { key: hmac::Key::new(hmac::HMAC_SHA256, key) })
     }
 
-    /// The word for something of a kind: `p-` and 16 hexadecimal digits.
+    /// The pseudonym of a text of some kind: `p-` and 16 hexadecimal digits.
     pub fn word(&self, kind: &str, text: &str) -> Arc<str> {
         let octets = self.octets::<SHOWN>(kind, text.as_bytes());
         format!("p-{:016x}", u64::from_be_bytes(octets)).into()
@@ -64,14 +65,14 @@ impl Pseudonyms {
         tag.as_ref().first_chunk().copied().unwrap_or([0; N])
     }
 
-    /// Another link-layer address in its place: a local one (IEEE 802, second bit), of one station.
+    /// A substitute link-layer address: locally administered (IEEE 802, second bit), unicast.
     fn mac(&self, mac: [u8; 6]) -> [u8; 6] {
         let [first, rest @ ..] = self.octets::<6>("mac", &mac);
         let [a, b, c, d, e] = rest;
         [first & 0xfc | 0x02, a, b, c, d, e]
     }
 
-    /// Hides who a session is of. Last of all: lists and signatures look at the originals.
+    /// Replaces the identities in a record. Done last: lists and signatures need the originals.
     pub fn hide(&self, record: &mut Record) {
         let context = &mut record.context;
         if let Some(Subject::Named(id)) = &mut context.subject {
@@ -80,7 +81,7 @@ impl Pseudonyms {
         if let Some(name) = &mut context.subject_name {
             *name = self.word("name", name);
         }
-        // With both it may be plain who it is.
+        // Together they may identify a person.
         (context.subject_role, context.subject_hired) = (None, None);
         if let Some(holder) = &mut context.holder {
             *holder = Arc::new(Holder {

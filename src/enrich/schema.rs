@@ -1,8 +1,8 @@
-//! What the fields of MaxMind, DB-IP, IPinfo and our own databases mean.
+//! The field names of MaxMind, DB-IP, IPinfo and our own databases.
 //!
 //! Owns: field names of the known schemas. In: one decoded row. Out: a [`Place`], an
 //! [`AutonomousSystem`].
-//! Never: reads files, trusts a value it has not checked.
+//! Never: reads files, trusts a value that it has not checked.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use crate::enrich::framed::Value;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 
-/// Longest text kept from a database, in bytes: organisation names end well before.
+/// Longest text kept from a database, in bytes: organisation names are much shorter.
 const TEXT_BYTES_MAX: usize = 160;
 
 /// `country,name,code`: ISO 3166-2 codes for databases that give only the region's name.
@@ -27,7 +27,7 @@ static REGION_CODES: LazyLock<HashMap<(&str, &str), &str>> = LazyLock::new(|| {
     REGIONS.lines().skip(1).filter_map(row).collect()
 });
 
-/// One row of any known schema; fields a schema does not have stay empty.
+/// One row of any known schema; fields that a schema lacks stay empty.
 ///
 /// MaxMind GeoLite2 and GeoIP2, and DB-IP: nested `country`, `subdivisions`, `location`, flat
 /// `autonomous_system_*`. IPinfo: flat text, `asn` as `AS123`. Ours: flat `country_code`, `state1`.
@@ -80,7 +80,7 @@ enum Number {
 }
 
 impl Number {
-    /// The number; IPinfo writes numbers as text and AS numbers with `AS` before them.
+    /// The number; IPinfo writes numbers as text and AS numbers with a leading `AS`.
     fn get(&self) -> Option<f64> {
         match self {
             Number::Real(n) => Some(*n),
@@ -118,7 +118,7 @@ impl Row {
         row
     }
 
-    /// The place, where the row says anything of one.
+    /// The location, if the row has one.
     pub fn place(&self) -> Option<Place> {
         let country = self.country();
         let region = self.region(country.as_deref());
@@ -129,7 +129,7 @@ impl Row {
         known.then_some(Place { country, region, location, radius_km })
     }
 
-    /// The autonomous system, where the row names one.
+    /// The autonomous system, if the row has one.
     pub fn asn(&self) -> Option<AutonomousSystem> {
         let number = self.autonomous_system_number.as_ref().and_then(Number::get)?;
         // 0 is reserved (RFC 7607); fractions and negatives are no AS numbers.
@@ -146,7 +146,7 @@ impl Row {
         };
         let is_code = |t: &&str| t.len() == 2 && t.bytes().all(|b| b.is_ascii_alphabetic());
         let code = self.country_code.as_deref().filter(is_code).or(nested.filter(is_code))?;
-        // ZZ is "unknown" where a database says so.
+        // Databases use ZZ for "unknown".
         (code != "ZZ").then(|| code.to_ascii_uppercase().into())
     }
 
@@ -171,7 +171,7 @@ impl Row {
             (Some(lat), Some(lon)) => (lat, lon),
             _ => nested.0.zip(nested.1)?,
         };
-        // Ten metres; more digits are what is left of single-precision numbers.
+        // Ten metres; further digits are artefacts of single precision.
         let rounded = |degrees: f64| (degrees * 1e4).round() / 1e4;
         let (lat, lon) = (rounded(lat.get()?), rounded(lon.get()?));
         (lat.abs() <= 90.0 && lon.abs() <= 180.0).then_some((lat, lon))

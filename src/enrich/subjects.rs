@@ -1,7 +1,7 @@
-//! Who uses an address: the subjects file.
+//! The subjects file: which employee or asset uses an address.
 //!
-//! Owns: the reading of its columns. In: a CSV file. Out: the subject
-//! of a user, of a device, of an address (longest prefix first).
+//! Owns: the parsing of its columns. In: a CSV file. Out: the subject of a user, of a device, of an
+//! address (longest prefix first).
 //! Never: finds out who holds an address.
 
 use std::collections::BTreeSet;
@@ -21,20 +21,20 @@ use crate::model::Nanos;
 use crate::model::addr::parse_mac;
 use crate::model::record::Holder;
 
-/// Most bytes of the file: a million lines and more.
+/// Maximum size of the file, in bytes: over a million lines.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// Half the way round the Earth in km: a circle of that radius is all of it.
+/// Half the Earth's circumference in km: a circle of that radius covers all of it.
 const HALF_ROUND_KM: f64 = 20_015.0;
 
-/// Most errors reported of one file.
+/// Maximum errors reported per file.
 const ERRORS_MAX: usize = 100;
 
-/// What a line may be.
+/// The form of a line.
 const HELP: &str = "write: MATCH,ID,NAME, where MATCH is an address, a network (192.0.2.0/24), \
                     a MAC (48:da:35:60:00:01) or user:NAME";
 
-/// Every column that is read.
+/// All known columns.
 const COLUMNS: [&str; 8] =
     ["match", "id", "name", "role", "place", "radius_km", "hired", "approved"];
 
@@ -45,13 +45,13 @@ pub struct Subject {
     pub id: Arc<str>,
     /// Name for people.
     pub name: Option<Arc<str>>,
-    /// What they do.
+    /// Job title.
     pub role: Option<Arc<str>>,
     /// When they were hired: `YYYY-MM-DD`.
     pub hired: Option<Arc<str>>,
-    /// Where they say they are.
+    /// The claimed location.
     pub place: Option<Circle>,
-    /// Tags of applications they may use: `rmm:teamviewer`.
+    /// Tags of applications that they may use: `rmm:teamviewer`.
     pub approved: Vec<Box<str>>,
 }
 
@@ -66,7 +66,7 @@ pub struct Subjects {
     approved: BTreeSet<Box<str>>,
 }
 
-/// What a line is about.
+/// What a line matches.
 enum Match {
     Prefix(Prefix),
     Mac([u8; 6]),
@@ -74,14 +74,14 @@ enum Match {
 }
 
 impl Match {
-    /// `user:NAME`, a link-layer address with its separators, an address or a network.
+    /// Parses `user:NAME`, a link-layer address with its separators, an address or a network.
     fn parse(text: &str) -> Result<Match, String> {
         if let Some(user) = text.strip_prefix("user:") {
             let user = user.trim().to_lowercase();
             let empty = "`user:` without a name".to_owned();
             return if user.is_empty() { Err(empty) } else { Ok(Match::User(user)) };
         }
-        // Three groups at least: `48da.3560.00ff`; no address has that form.
+        // At least three groups: `48da.3560.00ff`; no IP address has that form.
         let groups = text.split([':', '-', '.']).filter(|group| group.len() > 1).count();
         match parse_mac(text).filter(|_| groups >= 3) {
             Some(mac) => Ok(Match::Mac(mac)),
@@ -103,7 +103,7 @@ impl Subjects {
         Subjects::parse(path, &text)
     }
 
-    /// Reads a file's text; `path` is for messages. Every bad line is an error.
+    /// Parses the text of a file; `path` is for messages. Every bad line is an error.
     pub fn parse(path: &Path, text: &str) -> Result<Subjects, Vec<Error>> {
         let mut lines = (1u32..)
             .zip(text.trim_start_matches('\u{feff}').lines())
@@ -132,7 +132,7 @@ impl Subjects {
         Ok(Subjects { by_prefix: PrefixSet::build(entries), ..subjects })
     }
 
-    /// Keeps a line. Whether its device or user had one before.
+    /// Stores a line. Returns whether its device or user was already there.
     fn take(
         &mut self,
         matched: Match,
@@ -149,18 +149,18 @@ impl Subjects {
         }
     }
 
-    /// Every tag of an application that somebody may use.
+    /// Every tag of an application that some subject may use.
     pub fn approved_tags(&self) -> impl Iterator<Item = &str> {
         self.approved.iter().map(|tag| &**tag)
     }
 
-    /// The subject of an address: the longest prefix that holds it.
+    /// The subject of an address: that of the longest prefix containing it.
     pub fn of(&self, addr: Addr) -> Option<&Subject> {
         self.by_prefix.longest(addr).map(|subject| &**subject)
     }
 
-    /// The subject of who held an address: the user's, else the device's. Of a user's name with a
-    /// domain before or behind it the bare name is looked up too.
+    /// The subject of an address's holder: that of the user, else of the device. A user name with a
+    /// domain is looked up without the domain as well.
     pub fn of_holder(&self, holder: &Holder) -> Option<&Subject> {
         let by_user =
             holder.user.as_deref().filter(|_| !self.by_user.is_empty()).and_then(|user| {
@@ -173,7 +173,7 @@ impl Subjects {
     }
 }
 
-/// Which column stands where.
+/// The columns in their order.
 struct Header(Vec<String>);
 
 impl Header {
@@ -190,7 +190,7 @@ impl Header {
         }
     }
 
-    /// Reads a line: what it is about, as written and as read, and whom it names.
+    /// Parses a line: what it matches, as written and as parsed, and the subject.
     fn read(&self, line: &str) -> Result<(String, Match, Subject), String> {
         let fields = columns(line).ok_or("a quote is not closed on its line")?;
         let field = |name: &str| {
@@ -218,8 +218,7 @@ impl Header {
     }
 }
 
-/// A calendar date as ISO 8601 writes it.
-/// The place of a line: `LAT,LON` or a city code, and the radius around it.
+/// The location of a line: `LAT,LON` or a city code, and its radius.
 fn circle(place: Option<&str>, radius: Option<&str>) -> Result<Option<Circle>, String> {
     let Some(place) = place else { return Ok(None) };
     let place = parse_place(place).map_err(|error| error.cause.to_string())?;
@@ -231,8 +230,8 @@ fn circle(place: Option<&str>, radius: Option<&str>) -> Result<Option<Circle>, S
     Ok(Some(Circle { centre: (place.latitude, place.longitude), radius_km }))
 }
 
-/// Fields of a CSV line (RFC 4180 section 2, without line breaks inside quotes); `None` where a
-/// quote is not closed.
+/// Fields of a CSV line (RFC 4180 section 2, without line breaks inside quotes); `None` if a quote
+/// is not closed.
 fn columns(line: &str) -> Option<Vec<String>> {
     let mut fields = vec![String::new()];
     let mut quoted = false;

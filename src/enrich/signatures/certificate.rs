@@ -1,7 +1,7 @@
 //! Parts of a server's certificate as texts that signatures are compared with.
 //!
-//! Owns: how they are written. In: a certificate; a line of a signature file. Out: texts. Never: a
-//! pattern that fits more than it says.
+//! Owns: the syntax of these texts. In: a certificate; a line of a signature file. Out: texts.
+//! Never: a pattern that matches more than it says.
 
 use crate::enrich::signatures::file::Field;
 use crate::enrich::signatures::file::Refusal;
@@ -9,17 +9,17 @@ use crate::enrich::signatures::file::Sign;
 use crate::enrich::signatures::file::exact;
 use crate::model::app_facts::Certificate;
 
-/// Stands for a label of random letters and digits.
+/// Placeholder for a label of random letters and digits.
 const RANDOM: &str = "{random}";
-/// Lengths of such labels in names that programs draw: Tor's 8 to 20 (its source, tortls.c).
+/// Lengths of randomly generated labels: Tor's 8 to 20 (its source, tortls.c).
 const RANDOM_CHARS: std::ops::RangeInclusive<usize> = 8..=20;
-/// Between a subject and an issuer.
+/// Separates a subject and an issuer.
 const ISSUED_BY: &str = " issued by ";
-/// A shorter value would fit many.
+/// A shorter value would match too much.
 const VALUE_CHARS_MIN: usize = 4;
 
-/// Everything that a signature may name of a certificate: its common name, its organisation, the
-/// issuer's common name, and, where both common names are drawn, what they have in common.
+/// Every text of a certificate that a signature may name: its common name, its organisation, the
+/// issuer's common name, and, if both common names look random, the pattern they share.
 pub(crate) fn texts(certificate: &Certificate) -> Vec<String> {
     let own = certificate.common_name.as_deref();
     let issuer = certificate.issuer_common_name.as_deref();
@@ -35,7 +35,7 @@ pub(crate) fn texts(certificate: &Certificate) -> Vec<String> {
     texts
 }
 
-/// A name of three labels with one in the middle that may be drawn (base 32), as [`RANDOM`].
+/// A name of three labels whose middle one looks random (base 32), as [`RANDOM`].
 fn masked(name: &str) -> Option<String> {
     let is_drawn = |label: &str| {
         RANDOM_CHARS.contains(&label.len())
@@ -46,8 +46,8 @@ fn masked(name: &str) -> Option<String> {
     is_drawn(label).then(|| format!("{first}.{RANDOM}.{last}"))
 }
 
-/// Reads `CN=AnyDesk Client`, `O=PiKVM`, `issuer CN=tinypilot-ca`, or
-/// `CN=www.{random}.net issued by CN=www.{random}.com`.
+/// Parses `CN=AnyDesk Client`, `O=PiKVM`, `issuer CN=tinypilot-ca`, or `CN=www.{random}.net issued
+/// by CN=www.{random}.com`.
 pub(super) fn sign(text: &str) -> Result<Sign, Refusal> {
     let refuse = |cause: String| {
         (cause, "write CN=..., O=..., issuer CN=..., or CN=... issued by CN=... with {random}")

@@ -1,7 +1,7 @@
-//! Signature files to applications: every key checked, every error with its line.
+//! Parses signature files: every key checked, every error with its line.
 //!
-//! Owns: what an entry may say. In: the text of a file. Out: [`Signature`]s. Never: half a table, a
-//! pattern so wide that it would name what it does not mean.
+//! Owns: the keys of an entry. In: the text of a file. Out: [`Signature`]s. Never: half a table, or
+//! a pattern so wide that it matches unrelated traffic.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::model::Transport;
 use crate::model::record::Protocol;
 use crate::wire::payload::Shape;
 
-/// Most errors reported of one file: more would not help.
+/// Maximum errors reported per file.
 const ERRORS_MAX: usize = 100;
 
-/// Fewest and most bytes of a text that is compared.
+/// Shortest and longest text to compare, in bytes.
 const TEXT_BYTES: std::ops::RangeInclusive<usize> = 2..=128;
 
 const KEYS: &str = "keys are name, title, category, tag, source, date, port, names, ports, \
@@ -35,18 +35,18 @@ pub(crate) enum Sign {
     Name(Pattern),
     /// The responder's port.
     Port(Transport, u16),
-    /// First bytes.
+    /// First payload bytes.
     Payload(Shape),
-    /// A protocol told from payload, and the responder's port with it.
+    /// A protocol recognised from payload, optionally with the responder's port.
     Protocol(Box<str>, Option<u16>),
     /// A text that must be equal.
     Text(Field, Box<str>),
 }
 
-/// Where a text is looked for.
+/// The field that a text is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Field {
-    /// The application that the first bytes told.
+    /// The application recognised from the first payload bytes.
     Payload,
     /// A part of the server's certificate, as [`certificate::texts`] writes it.
     Certificate,
@@ -62,7 +62,7 @@ pub enum Field {
     Protocol,
 }
 
-/// An application and what tells it.
+/// An application and its evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Signature {
     pub(crate) name: Arc<str>,
@@ -72,13 +72,13 @@ pub(crate) struct Signature {
     pub(crate) source: String,
     pub(crate) date: String,
     pub(crate) built_at: Nanos,
-    /// Names count only where the responder's port is this.
+    /// Names count only if the responder's port is this one.
     pub(crate) port: Option<u16>,
-    /// Each with the text it was written as.
+    /// Each with its original text.
     pub(crate) signs: Vec<(Sign, Arc<str>)>,
 }
 
-/// Reads one file; all its errors at once.
+/// Parses a file; returns all its errors at once.
 pub(crate) fn parse(path: &Path, content: &str) -> Result<Vec<Signature>, Vec<Error>> {
     let (entries, refusals) = text::read(content);
     let mut errors: Vec<Error> = refusals
@@ -107,7 +107,7 @@ pub(crate) fn parse(path: &Path, content: &str) -> Result<Vec<Signature>, Vec<Er
     if errors.is_empty() { Ok(all) } else { Err(errors) }
 }
 
-/// Why a value is refused, and what to write.
+/// Why a value is refused, and what to write instead.
 pub(super) type Refusal = (String, &'static str);
 
 struct Reader<'a> {
@@ -225,7 +225,7 @@ fn line_of(entry: &Entry, key: &str) -> u32 {
     entry.keys.iter().find(|(have, _)| have == key).map_or(entry.line, |(_, node)| node.line)
 }
 
-/// The text of a value that is one.
+/// The text of a scalar value.
 pub(super) fn word(node: &Node) -> Result<&str, Refusal> {
     match &node.value {
         Value::Word(word) => Ok(word),
@@ -246,7 +246,7 @@ fn port(text: &str) -> Result<Sign, Refusal> {
     Ok(Sign::Port(transport, number(port)?))
 }
 
-/// TCP or UDP by its word.
+/// Parses `tcp` or `udp`.
 pub(super) fn transport_of(word: &str) -> Option<Transport> {
     match word {
         "tcp" => Some(Transport::TCP),

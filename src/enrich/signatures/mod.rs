@@ -1,8 +1,8 @@
-//! The table of applications: what tells each, from files that anybody may write.
+//! The table of applications and their evidence, from files that users can extend.
 //!
-//! Owns: `rules/signatures/*.yaml`, their reading and checking. In: the embedded files, or those of
-//! `--signatures DIR`. Out: entries that stand beside those of lists. Never: an application that
-//! only code knows.
+//! Owns: `rules/signatures/*.yaml`, parsing and checking. In: the embedded files, or those of
+//! `--signatures DIR`. Out: entries that are indexed with those of lists. Never: an application
+//! that only code knows.
 
 pub(crate) mod certificate;
 pub(crate) mod file;
@@ -31,7 +31,7 @@ use crate::model::Error;
 use crate::model::Transport;
 use crate::wire::payload::SHAPES_MAX;
 
-/// Most bytes of one file, and most files of a directory.
+/// Maximum size of a file in bytes, and maximum files of a directory.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 const FILES_MAX: usize = 256;
 
@@ -55,24 +55,24 @@ embedded! {
     "vpn.yaml"
 }
 
-/// An application that the table knows.
+/// An application in the table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Application {
     /// `network.application`.
     #[serde(serialize_with = "arc")]
     pub name: Arc<str>,
-    /// For people.
+    /// Name for people.
     pub title: String,
-    /// What kind of thing it is: `rmm`, `vpn`, `proxyware`.
+    /// Its category: `rmm`, `vpn`, `proxyware`.
     pub category: String,
-    /// Tag that its sessions get.
+    /// The tag of its sessions.
     #[serde(serialize_with = "arc")]
     pub tag: Arc<str>,
-    /// Kind and text of everything that tells it, in the order of the file.
+    /// Kind and text of its evidence, in the order of the file.
     pub evidence: Vec<(&'static str, String)>,
-    /// Where the facts come from.
+    /// Source of the facts.
     pub source: String,
-    /// The state of those facts: YYYY-MM-DD.
+    /// Date of the facts: YYYY-MM-DD.
     pub date: String,
 }
 
@@ -80,16 +80,16 @@ fn arc<S: serde::Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> 
     to.serialize_str(text)
 }
 
-/// What a directory of signatures, or the embedded one, holds.
+/// The contents of a directory of signatures, or of the embedded one.
 #[derive(Default)]
 pub(crate) struct Table {
-    /// One of each file: its entries stand beside those of lists.
+    /// One list per file: its entries are indexed with those of lists.
     pub(crate) files: Vec<ListFile>,
     /// Every application, by name.
     pub(crate) applications: Vec<Application>,
 }
 
-/// Reads the embedded table, or that of a directory in its place; every error at once.
+/// Reads the embedded table, or a directory instead; returns every error at once.
 pub(crate) fn load(dir: Option<&Path>) -> Result<Table, Vec<Error>> {
     let files = match dir {
         Some(dir) => read_dir(dir)?,
@@ -101,7 +101,7 @@ pub(crate) fn load(dir: Option<&Path>) -> Result<Table, Vec<Error>> {
     build(&files)
 }
 
-/// Checks files by themselves and together.
+/// Checks files individually and together.
 pub(crate) fn build(files: &[(PathBuf, String)]) -> Result<Table, Vec<Error>> {
     let (mut table, mut errors) = (Table::default(), Vec::new());
     let mut shapes = [0usize; 2];
@@ -165,7 +165,7 @@ fn read(path: &Path) -> Result<String, String> {
     bounded::file::read_text(path, FILE_BYTES_MAX)
 }
 
-/// The entries of a file as those of a list: what finds and tags names and ports is one.
+/// The entries of a file as list entries: names and ports share one lookup.
 fn list_file(path: &Path, all: Vec<Signature>) -> ListFile {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase());
     let name: Arc<str> = format!("signatures-{}", stem.unwrap_or_default()).into();

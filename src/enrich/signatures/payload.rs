@@ -1,7 +1,7 @@
-//! Payload signatures: hexadecimal patterns to shapes.
+//! Parses payload signatures: hexadecimal patterns of first bytes.
 //!
-//! Owns: how first bytes are written. In: a map of the table. Out: a [`Shape`]. Never: a pattern of
-//! fewer than two fixed bytes.
+//! Owns: their syntax. In: a map of the table. Out: a [`Shape`]. Never: a pattern of fewer than two
+//! fixed bytes.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::wire::payload::PATTERN_BYTES_MAX;
 use crate::wire::payload::Pattern;
 use crate::wire::payload::Shape;
 
-/// Fewest bytes that the patterns of a shape must fix, together.
+/// Fewest bytes that the patterns of a shape must fix in total.
 const FIXED_MIN: usize = 4;
 /// Fewest bytes that each pattern must fix.
 const FIXED_EACH_MIN: usize = 2;
@@ -61,7 +61,7 @@ fn transport_word(text: &str) -> Result<Transport, Refusal> {
     transport_of(text).ok_or_else(|| (format!("`{text}` is neither tcp nor udp"), HELP))
 }
 
-/// `17 24 .. ..`: two hexadecimal digits a byte, `..` for any.
+/// `17 24 .. ..`: two hexadecimal digits per byte, `..` for any.
 fn hex(text: &str, offset: usize, min: usize) -> Result<Pattern, Refusal> {
     let mut bytes = vec![None; offset.min(PATTERN_BYTES_MAX)];
     for word in text.split_ascii_whitespace() {

@@ -1,21 +1,21 @@
-//! The text of a signature file: a small, strict part of YAML, with the line of everything.
+//! Parses signature files as text: a small, strict subset of YAML, with line numbers.
 //!
 //! Owns: its grammar. In: text. Out: entries of keys and values. Never: anchors, tags, multi-line
-//! scalars or any other YAML that a table does not need: what is not understood is refused.
+//! scalars or any other YAML that a table does not need: anything else is refused.
 //!
-//! A file is a list. An entry begins with `- key: value` at the first column; its further keys
-//! stand two columns in; a key without a value is followed by items, `- value`, four columns in. A
-//! value is a word, a text in quotation marks, a list `[a, b]` or a map `{a: b, c: d}`, on one
-//! line.
+//! A file is a list. An entry starts with `- key: value` in the first column; its further keys are
+//! indented by two columns; a key without a value is followed by items, `- value`, indented by
+//! four. A value is a word, a text in quotation marks, a list `[a, b]` or a map `{a: b, c: d}`, on
+//! one line.
 
-/// A value and the line it stands at.
+/// A value and its line number.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
     pub(super) line: u32,
     pub(super) value: Value,
 }
 
-/// What a value is.
+/// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Word(String),
@@ -37,10 +37,10 @@ pub(super) struct Refusal {
     pub(super) cause: String,
 }
 
-/// Flow values nest this deep at most.
+/// Maximum nesting of flow values.
 const DEPTH_MAX: u8 = 3;
 
-/// Reads a file's text: entries, and every line that is not understood.
+/// Parses a file: its entries, and every line that is not understood.
 pub(super) fn read(text: &str) -> (Vec<Entry>, Vec<Refusal>) {
     let (mut entries, mut refusals) = (Vec::<Entry>::new(), Vec::new());
     for (line, raw) in (1u32..).zip(text.trim_start_matches('\u{feff}').lines()) {
@@ -96,7 +96,7 @@ fn take_key(entries: &mut [Entry], line: u32, text: &str) -> Result<(), String> 
     Ok(())
 }
 
-/// One value that is all of a text but a remark.
+/// A single value that fills a text, up to a comment.
 fn whole(line: u32, text: &str) -> Result<Node, String> {
     let mut flow = Flow { rest: text.trim(), line };
     let node = flow.value(&[], DEPTH_MAX)?;
@@ -108,7 +108,7 @@ fn whole(line: u32, text: &str) -> Result<Node, String> {
     }
 }
 
-/// What is still to be read of a line.
+/// The rest of a line.
 struct Flow<'a> {
     rest: &'a str,
     line: u32,
