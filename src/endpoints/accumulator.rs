@@ -1,6 +1,6 @@
-//! What an endpoint's sessions add up to beside its totals.
+//! The statistics of an endpoint's sessions beside its totals.
 //!
-//! Owns: capped sums of SYN facts, families of systems, days, people, round trips, and the last
+//! Owns: capped statistics of SYN facts, operating systems, days, people, round trips, and the last
 //! session. In: session summaries. Out: [`Traits`]. Never: depends on the order of sessions.
 
 use std::sync::Arc;
@@ -18,44 +18,45 @@ use crate::model::endpoint_facts::Spread;
 use crate::model::endpoint_facts::StackTotals;
 use crate::model::endpoint_facts::Traits;
 
-/// Different people counted.
+/// Maximum different people counted.
 const SUBJECTS_MAX: usize = 8;
 
-/// Sessions whose round trips are kept for quartiles.
+/// Maximum sessions whose round trips are sampled for quartiles.
 const SAMPLES_MAX: usize = 16;
 
-/// Different SYNs counted.
+/// Maximum different SYNs counted.
 const STACKS_MAX: usize = 64;
 
-/// Sums of one endpoint that opened sessions: 40 bytes, 8 for each different SYN, and what a remote
-/// one is judged by.
+/// Statistics of an endpoint that initiated sessions: 40 bytes, 8 per different SYN, and the box
+/// for what rules judge.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// Different SYNs and how often each was seen, the smallest MTU first: which of too many are
-    /// counted does not depend on the order of sessions, and the small ones are those that speak.
+    /// Different SYNs and their counts, smallest MTU first. At the cap the largest MTUs are
+    /// dropped: the result does not depend on the order of sessions, and small MTUs carry the
+    /// information.
     stacks: Vec<(StackSummary, u32)>,
-    /// SYNs with an MSS that are past the cap.
+    /// SYNs with an MSS that were dropped at the cap.
     beyond: u32,
     judged: Option<Box<Judged>>,
 }
 
-/// What is kept of a remote endpoint only: about 200 bytes, and 16 for each of up to 16 round
-/// trips.
+/// Kept for remote endpoints only: about 200 bytes, and 16 for each of up to 16 round trips.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Judged {
-    /// A bit for each day, by its number modulo 64.
+    /// One bit per day, by its number modulo 64.
     days: u64,
     subjects: Vec<Arc<str>>,
-    /// Round trips by a hash of their session, the smallest hashes: a fair sample in any order.
+    /// Round trips keyed by a hash of their session; those with the smallest hashes are kept, which
+    /// is a fair sample in any order.
     samples: Vec<(u64, u64)>,
     sampled: u32,
-    /// As `days`, of the sessions that were sampled.
+    /// As `days`, for the sampled sessions.
     sampled_days: u64,
     latest: Option<LatestSession>,
 }
 
-/// The sums of an endpoint: its first stack and how often that was seen, and what else there is.
-/// What it is held against is the table's to add.
+/// The traits of an endpoint: its first stack with its count, and the other statistics. The table
+/// adds the comparison with neighbours and baselines.
 pub(super) fn traits((first, count): (StackSummary, u32), tally: Option<&Tally>) -> Traits {
     let judged = tally.and_then(|tally| tally.judged.as_deref());
     let mut stacks = Tally::default();
@@ -72,21 +73,21 @@ pub(super) fn traits((first, count): (StackSummary, u32), tally: Option<&Tally>)
     }
 }
 
-/// Tallies by number, from 1: few endpoints have one.
+/// Accumulators by number, from 1: few endpoints have one.
 #[derive(Debug, Default)]
 pub(super) struct Tallies {
     all: Vec<Tally>,
-    /// Numbers of those that nobody has any more.
+    /// Numbers that are free again.
     free: Vec<u32>,
 }
 
 impl Tallies {
-    /// The tally of that number; 0 has none.
+    /// The accumulator of a number; none for 0.
     pub(super) fn get(&self, number: u32) -> Option<&Tally> {
         self.all.get((number as usize).wrapping_sub(1))
     }
 
-    /// Changes the tally of that number, which is made where there is none yet.
+    /// Changes the accumulator of a number, created if there is none yet.
     pub(super) fn of(&mut self, number: &mut u32, change: impl FnOnce(&mut Tally)) {
         if *number == 0 {
             *number = self.free.pop().unwrap_or_else(|| {
@@ -99,7 +100,7 @@ impl Tallies {
         }
     }
 
-    /// Nobody has that number any more.
+    /// Frees a number.
     pub(super) fn free(&mut self, number: u32) {
         if let Some(tally) = self.all.get_mut((number as usize).wrapping_sub(1)) {
             *tally = Tally::default();
@@ -109,7 +110,7 @@ impl Tallies {
 }
 
 impl Tally {
-    /// Adds a session that it opened; its stack may have been counted elsewhere.
+    /// Adds a session that the endpoint initiated; its stack may have been counted elsewhere.
     pub(super) fn add(&mut self, session: &EndpointSummary, stack_counted: bool) {
         if !stack_counted {
             self.add_stack(session.stack, 1);
@@ -119,28 +120,28 @@ impl Tally {
         }
     }
 
-    /// The person its sessions were about, where it is one.
+    /// The person of its sessions, if it is only one.
     pub(super) fn only_subject(&self) -> Option<&Arc<str>> {
         let subjects = self.judged.as_deref()?.subjects.as_slice();
         if let [one] = subjects { Some(one) } else { None }
     }
 
-    /// A bit for each day, by its number modulo 64.
+    /// One bit per day, by its number modulo 64.
     pub(super) fn days(&self) -> u64 {
         self.judged.as_deref().map_or(0, |judged| judged.days)
     }
 
-    /// Goes on from what an earlier span left.
+    /// Continues from what an earlier span left.
     pub(super) fn of(judged: Box<Judged>) -> Tally {
         Tally { judged: Some(judged), ..Tally::default() }
     }
 
-    /// What rules look at.
+    /// The part that rules judge.
     pub(super) fn judged(&self) -> Option<&Judged> {
         self.judged.as_deref()
     }
 
-    /// Whether rules look at it.
+    /// Whether rules judge it.
     pub(super) const fn is_judged(&self) -> bool {
         self.judged.is_some()
     }
@@ -194,7 +195,7 @@ impl Tally {
 }
 
 impl Judged {
-    /// On how many days it was seen, modulo 64.
+    /// The number of days on which it was seen, modulo 64.
     pub(super) const fn days_seen(&self) -> u32 {
         self.days.count_ones()
     }
@@ -264,7 +265,7 @@ impl Judged {
     }
 }
 
-/// The family with most votes, the first of several.
+/// The operating system with most votes; of equals the first.
 fn most(votes: &dyn Fn(OsFamily) -> u32) -> Option<&'static str> {
     let mut best = (0, None);
     for family in OsFamily::TOLD {
@@ -276,7 +277,7 @@ fn most(votes: &dyn Fn(OsFamily) -> u32) -> Option<&'static str> {
     best.1
 }
 
-/// Adds to a list that keeps its lowest values, in order.
+/// Inserts into a sorted list that keeps its lowest values.
 fn keep_lowest(all: &mut Vec<(u64, u64)>, value: (u64, u64), most: usize) {
     if all.len() >= most && all.last().is_some_and(|last| *last <= value) {
         return;
@@ -286,7 +287,7 @@ fn keep_lowest(all: &mut Vec<(u64, u64)>, value: (u64, u64), most: usize) {
     all.truncate(most);
 }
 
-/// A session's place in the draw: its id is a hash already.
+/// A session's sampling key: its id is a hash already.
 fn mix(session: &EndpointSummary, incoming: &Incoming) -> u64 {
     let half = incoming.id.first_chunk::<8>().map_or(0, |half| u64::from_be_bytes(*half));
     half ^ session.first.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)

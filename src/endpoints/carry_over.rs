@@ -1,9 +1,9 @@
-//! What one span of a run leaves to the next: a live run begins a new table with each set of files,
-//! and what rules look at takes days.
+//! Carries endpoints over from one file set of a live run to the next: each set starts a new table,
+//! but rules need days of data.
 //!
 //! Owns: the last week of endpoints that rules judge, by identity. In: a table whose set is being
-//! finished. Out: a new table's entries, begun where the old one's ended. Never: grows past the
-//! table's cap: of too many, those that were seen on most days stay.
+//! finished. Out: entries for the new table. Never: grows past the table's cap: of too many, those
+//! seen on most days stay.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,10 @@ use crate::endpoints::rolling_7d::Week;
 use crate::model::Nanos;
 use crate::model::endpoint::EndpointKey;
 
-/// An endpoint that was not seen for so long is forgotten: rules look at seven days.
+/// An endpoint not seen for this long is forgotten: rules look at seven days.
 pub const KEPT: Nanos = Nanos::from_secs(7 * 86_400);
 
-/// What is kept of one endpoint.
+/// The data kept of one endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Remains {
     pub(super) last: Nanos,
@@ -25,13 +25,12 @@ pub(super) struct Remains {
     pub(super) judged: Box<Judged>,
 }
 
-/// The remains of endpoints, each until it is seen again.
+/// Carried endpoints, each until it is seen again.
 #[derive(Debug, Default)]
 pub(super) struct Carried(HashMap<EndpointKey, Remains, RandomState>);
 
 impl Carried {
-    /// Of `all`, those that were seen within a week of the latest, at most `cap`; and how many
-    /// others there were.
+    /// Of `all`, those seen within a week of the latest, at most `cap`; and the number of others.
     pub(super) fn of(
         all: impl Iterator<Item = (EndpointKey, Remains)>,
         cap: usize,
@@ -54,7 +53,7 @@ impl Carried {
         self.0.is_empty()
     }
 
-    /// Takes what there is of an endpoint that is seen again, in a session that ended `now`.
+    /// Takes the data of an endpoint that is seen again, in a session that ended `now`.
     pub(super) fn take(&mut self, key: &EndpointKey, now: Nanos) -> Option<Remains> {
         self.0.remove(key).filter(|remains| now.since(remains.last) <= KEPT)
     }

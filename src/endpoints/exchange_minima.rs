@@ -1,4 +1,4 @@
-//! What the sessions of one endpoint say of the time it takes to answer.
+//! Response times of an endpoint: the lowest round trips of each kind of exchange.
 //!
 //! Owns: the few lowest round trips of each kind of exchange, and a fair sample of those that need
 //! computing. In: the turns of sessions. Out: numbers for the estimator. Never: a result that
@@ -8,12 +8,12 @@ use crate::model::latency::Exchange;
 use crate::model::latency::Turn;
 use crate::model::latency::Turns;
 
-/// Lowest values kept of a kind.
+/// Lowest values kept per kind.
 const LOWEST: usize = 4;
-/// So many samples more let one more of the lowest be passed over: a single odd exchange in many
-/// must not hide a leg.
+/// Samples per outlier: with this many more samples one more of the lowest values is skipped,
+/// because a single outlier among many must not hide a leg.
 const SAMPLES_PER_ODD: u32 = 16;
-/// Round trips sampled among those of all sessions.
+/// Round trips sampled from all sessions.
 const SAMPLED: usize = 24;
 
 /// The lowest round trips of one kind of exchange.
@@ -39,31 +39,32 @@ impl Lowest {
         }
     }
 
-    /// Adds what another day saw.
+    /// Adds the values of another day.
     fn merge(&mut self, other: &Lowest) {
         let samples = self.samples.saturating_add(other.samples);
         other.lowest.iter().for_each(|value| self.add(*value));
         self.samples = samples;
     }
 
-    /// The lowest, or with many samples the one after the odd ones.
+    /// The lowest value, or with many samples the one after the outliers.
     pub(super) fn low(&self) -> u64 {
         let odd = (self.samples / SAMPLES_PER_ODD).min(LOWEST as u32 - 1);
         self.lowest.get(odd as usize).copied().unwrap_or(u64::MAX)
     }
 }
 
-/// All that is gathered for one endpoint.
+/// All values of one endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Gathered {
     pub(super) floor_ns: u64,
-    /// The kind that came first: most endpoints have no other, and this one is not a cache miss
-    /// further away.
+    /// The first kind seen: most endpoints have no other, and stored here it costs no further cache
+    /// miss.
     first: Option<Lowest>,
     others: Vec<Lowest>,
-    /// Those with the lowest prints are a fair sample whatever the order: (print, round trip).
+    /// A sample as (fingerprint, round trip): those with the lowest fingerprints are a fair choice
+    /// in any order.
     sample: Vec<(u64, u64)>,
-    /// Sessions with a full handshake among what was answered.
+    /// Sessions with a full handshake among the exchanges.
     pub(super) handshakes: u32,
 }
 
@@ -78,8 +79,8 @@ impl Gathered {
         }
     }
 
-    /// Adds what a session's initiator was made to answer, where the transport's own round trip on
-    /// its leg is known; `salt` tells the session from others with the same times.
+    /// Adds a session's exchanges that the initiator answered, if the transport's round trip on its
+    /// leg is known; `salt` distinguishes the session from others with equal times.
     pub(super) fn add(&mut self, turns: &Turns, transport_ns: Option<u64>, salt: u64) {
         let Some(transport_ns) = transport_ns else { return };
         self.floor_ns = self.floor_ns.min(transport_ns);
@@ -94,7 +95,7 @@ impl Gathered {
         }
     }
 
-    /// Adds what was gathered on another day.
+    /// Adds the values of another day.
     pub(super) fn merge(&mut self, other: &Gathered) {
         self.floor_ns = self.floor_ns.min(other.floor_ns);
         self.handshakes = self.handshakes.saturating_add(other.handshakes);
@@ -110,7 +111,7 @@ impl Gathered {
         self.kind(turn.exchange, |kind| kind.add(turn.round_trip_ns));
     }
 
-    /// Changes the sums of a kind of exchange.
+    /// Changes the values of one kind.
     fn kind(&mut self, exchange: Exchange, change: impl FnOnce(&mut Lowest)) {
         let first = self.first.get_or_insert(Lowest::new(exchange));
         let mut kinds = std::iter::once(first).chain(&mut self.others);
@@ -136,7 +137,7 @@ impl Gathered {
         }
     }
 
-    /// Each kind, in a fixed order.
+    /// All kinds, in a fixed order.
     pub(super) fn kinds(&self) -> Vec<Lowest> {
         let mut kinds: Vec<Lowest> = self.first.iter().chain(&self.others).copied().collect();
         kinds.sort_unstable_by_key(|kind| kind.exchange);
@@ -151,8 +152,8 @@ impl Gathered {
     }
 }
 
-/// Whether the answer waits for public-key arithmetic (or for whoever holds the key): a slow client
-/// is slow here.
+/// Whether the answer needs public-key arithmetic (by the client or the holder of the key): slow
+/// clients are slow here.
 pub(super) const fn needs_computing(exchange: Exchange) -> bool {
     matches!(
         exchange,
@@ -165,7 +166,7 @@ pub(super) const fn needs_computing(exchange: Exchange) -> bool {
     )
 }
 
-/// Whether a session with it counts as a full handshake: one that neither resumes an earlier one
+/// Whether the exchange belongs to a full handshake: one that neither resumes an earlier session
 /// nor waits for a person's certificate. First data and pings are no handshakes.
 const fn is_full_handshake(exchange: Exchange) -> bool {
     matches!(
@@ -183,8 +184,8 @@ const fn is_full_handshake(exchange: Exchange) -> bool {
     )
 }
 
-/// A mix of the bits that nobody has to keep secret: it only has to spread (Steele, Lea and Flood,
-/// OOPSLA 2014: `SplitMix64`).
+/// Mixes bits. No secret is needed: it only has to spread values (Steele, Lea and Flood, OOPSLA
+/// 2014: `SplitMix64`).
 const fn print(value: u64) -> u64 {
     let mixed = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

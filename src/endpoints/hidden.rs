@@ -1,21 +1,22 @@
-//! The leg that hides behind an endpoint: how long it is, and how sure that is.
+//! Estimates the hidden leg behind an endpoint: its length and the confidence.
 //!
-//! Owns: the model. In: what [`Gathered`] holds of an endpoint. Out: a [`HiddenLeg`]. Never: a
+//! Owns: the model. In: the [`Gathered`] values of an endpoint. Out: a [`HiddenLeg`]. Never: a
 //! constant fitted to one capture, or a verdict on a person.
 //!
-//! Where somebody ends TCP for the client at a distance of `h`, every exchange above TCP that the
-//! client is made to answer takes `h` longer than TCP's own round trip. So the lowest of each kind
-//! bounds `h` from above, and the lowest of all is the estimate. Four things make an exchange long
-//! without any hidden leg; each is a hypothesis with a prior, and the confidence is the share that
-//! is left for the leg (Bayes' rule over the few):
+//! If a relay terminates TCP for the client at a distance of `h`, every exchange above TCP that the
+//! client answers takes `h` longer than TCP's own round trip. So the lowest of each kind bounds `h`
+//! from above, and the lowest of all is the estimate. Four things make an exchange long without any
+//! hidden leg. Each is a hypothesis with a prior, and the confidence is the share that remains for
+//! the leg (Bayes' rule over these hypotheses):
 //!
-//! * chance: a busy client, a scheduler, radio. How often, is measured ([`chance_nats`]);
+//! * chance: a busy client, a scheduler, radio. How often was measured ([`chance_nats`]);
 //! * a slow client: explains what needs public-key arithmetic, nothing else, and scatters
 //!   ([`steadiness_nats`]);
-//! * a client that connects before it has anything to say: explains only its first data;
-//! * a satellite gateway that ends TCP (RFC 3135): the same physics, told by its length alone.
+//! * a client that connects before it has anything to send: explains only its first data;
+//! * a satellite gateway that terminates TCP (RFC 3135): the same physics, recognised by its length
+//!   alone.
 //!
-//! docs/latency.md tells it to users and shows the calibration.
+//! docs/latency.md explains it to users and shows the calibration.
 
 use crate::endpoints::exchange_minima::Gathered;
 use crate::endpoints::exchange_minima::Lowest;
@@ -26,38 +27,39 @@ use crate::model::latency::Exchange;
 
 const MS: u64 = 1_000_000;
 
-/// Prior odds against a direct client, in nats: one endpoint in twenty has a leg hidden behind it.
+/// Prior odds against a direct client, in nats: one endpoint in twenty has a hidden leg.
 const PRIOR_LEG: f64 = -3.0;
-/// One client in twelve is slow wherever it computes: phones, virtual machines, smart cards.
+/// One client in twelve computes slowly: phones, virtual machines, smart cards.
 const PRIOR_SLOW: f64 = -2.5;
 /// One in seven opens connections before it needs them.
 const PRIOR_LATE: f64 = -2.0;
-/// A proxy that the client commands (SOCKS, CONNECT, ssh -D) shows a leg in the first data too; one
-/// that nobody sees (relays, Shadowsocks) does not. Even odds.
+/// A proxy that the client addresses (SOCKS, CONNECT, ssh -D) delays the first data too; a
+/// transparent one (relays, Shadowsocks) does not. Even odds.
 const SILENT_FIRST_DATA: f64 = -0.7;
-/// A first datum that comes at once is what four direct clients in five do.
+/// Four direct clients in five send their first data at once.
 const PROMPT_FIRST_DATA: f64 = -0.2;
-/// Samples of one client are not independent: each further one counts so much. On 564 flows without
-/// any proxy 22.3 % of single gaps exceed 20 ms, 5.1 % of minima of 5, 0.2 % of minima of 10.
+/// Samples of one client are not independent: each further one counts this much. On 564 flows
+/// without a proxy 22.3 % of single gaps exceed 20 ms, 5.1 % of minima of 5, 0.2 % of minima of 10.
 const FURTHER_SAMPLE: f64 = 0.4;
-/// Samples of a kind beyond this number say no more.
+/// More samples of a kind than this add nothing.
 const SAMPLES_COUNTED: u32 = 12;
-/// A leg is long from here on: 30 ms are 3,000 km of fibre (99.93 km a millisecond of round trip).
+/// A leg counts as long from here on: 30 ms are 3,000 km of fibre (99.93 km per millisecond of
+/// round trip).
 const LONG_MS: f64 = 30.0;
-/// How sharp that is: what is left of jitter in a lowest of few.
+/// Width of that threshold: the jitter that remains in the minimum of a few.
 const LONG_WIDTH_MS: f64 = 3.0;
-/// Up and down twice to a geostationary satellite at c: 4 x 35,786 km. No path on the ground is as
+/// Twice up and down to a geostationary satellite at c: 4 x 35,786 km. No path on the ground is as
 /// long: half the equator and back is 200 ms in fibre.
 const GEOSTATIONARY_NS: u64 = 477 * MS;
-/// What such a leg may reach at most: a gateway and a proxy there look alike.
+/// Maximum confidence for such a leg: a gateway and a proxy there look alike.
 const CONFIDENCE_SATELLITE: f64 = 0.45;
 /// A proxy without TCP_NODELAY waits for the acknowledgement of its first small segment: one more
 /// hidden round trip, and a delayed acknowledgement of 40 ms (RFC 896, RFC 1122 section 4.2.3.2).
 const DELAYED_NS: u64 = 50 * MS;
-/// A gap below this says nothing.
+/// A gap below this is not significant.
 const SILENT_NS: u64 = 10 * MS;
 
-/// The estimate, where the exchanges seen can decide it.
+/// The estimate, if the exchanges seen allow one.
 pub(super) fn estimate(gathered: &Gathered) -> Option<HiddenLeg> {
     let kinds: Vec<Kind> =
         gathered.kinds().iter().map(|lowest| Kind::of(lowest, gathered.floor_ns)).collect();
@@ -93,7 +95,7 @@ impl Kind {
     }
 }
 
-/// What all samples of some kinds say together against chance, in nats, for a leg of `ns`.
+/// The combined evidence of some kinds' samples against chance, in nats, for a leg of `ns`.
 fn against_chance(ns: u64, kinds: &[Kind], wanted: fn(Exchange) -> bool) -> f64 {
     let samples = |kind: &Kind| kind.samples.min(SAMPLES_COUNTED);
     match kinds.iter().filter(|kind| wanted(kind.exchange)).map(samples).sum::<u32>() {
@@ -102,22 +104,21 @@ fn against_chance(ns: u64, kinds: &[Kind], wanted: fn(Exchange) -> bool) -> f64 
     }
 }
 
-/// Whether the first data speak of a leg: late, and the others no longer than Nagle's algorithm can
-/// have made them.
+/// Whether the first data support a leg: they are late, but no later than Nagle's algorithm can
+/// make them given the other kinds.
 fn speaks(first: &Kind, bound: Option<u64>) -> bool {
     first.gap_ns >= SILENT_NS && bound.is_none_or(|bound| bound <= stretched(first.gap_ns))
 }
 
-/// The longest that a leg of `ns` can look: twice, and an eighth for what differs between two round
-/// trips of one path.
+/// The longest apparent length of a leg of `ns`: twice that, and an eighth for the difference
+/// between two round trips of one path.
 const fn stretched(ns: u64) -> u64 {
     2 * ns + ns / 4 + DELAYED_NS
 }
 
-/// How rare a gap of `ns` is in one exchange of a client that hides nothing: the negative logarithm
-/// of the share above it. Through 22.3, 14.2 and 5.7 % above 20, 50 and 100 ms, measured on 564
-/// flows; no rarer than 4 % however long, since
-/// that is as far as the measurement goes.
+/// How rare a gap of `ns` is in one exchange of a direct client: the negative logarithm of the
+/// share above it. Fitted to 22.3, 14.2 and 5.7 % above 20, 50 and 100 ms, measured on 564 flows;
+/// limited to 4 %, which is as far as the measurement goes.
 fn chance_nats(ns: u64) -> f64 {
     (1.2 + millis(ns) / 60.0).min(3.2)
 }
@@ -127,7 +128,8 @@ fn confidence(ns: u64, kinds: &[Kind], first_speaks: bool, gathered: &Gathered) 
     let nats = |wanted| against_chance(ns, kinds, wanted);
     let slow = PRIOR_SLOW - steadiness_nats(gathered);
     let first_data = if first_speaks { 0.0 } else { PROMPT_FIRST_DATA };
-    // What each leaves to chance: all; all that needs no computing; all but the first data; both.
+    // What each hypothesis leaves to chance: all kinds; those without computing; all but the first
+    // data; both.
     let nothing: f64 = [
         -nats(|_| true),
         slow - nats(|exchange| !needs_computing(exchange)),
@@ -144,11 +146,11 @@ fn confidence(ns: u64, kinds: &[Kind], first_speaks: bool, gathered: &Gathered) 
     if ns >= GEOSTATIONARY_NS { confidence.min(CONFIDENCE_SATELLITE) } else { confidence }
 }
 
-/// What the scatter of the exchanges that need computing says for a network and against a slow
-/// client, in nats. A path has a floor, and what queues add to it is small beside a long leg;
-/// computing on a busy machine varies with the work. Both as exponential laws of the excess above
-/// the lowest, with means of 8 ms and 2 % of the gap for a path, of 20 % of the gap for computing.
-/// The highest is left out: one lost packet.
+/// The evidence in the scatter of exchanges that need computing, for a network path and against a
+/// slow client, in nats. A path has a floor, and queueing adds little compared with a long leg;
+/// computing on a busy machine varies with the load. Both are modelled as exponential laws of the
+/// excess above the lowest, with means of 8 ms and 2 % of the gap for a path, and 20 % of the gap
+/// for computing. The highest is left out: it may be one lost packet.
 fn steadiness_nats(gathered: &Gathered) -> f64 {
     const PATH_MS: f64 = 8.0;
     const PATH: f64 = 0.02;

@@ -1,6 +1,6 @@
-//! Endpoints with a chosen truth: what the estimate says of each.
+//! Endpoints with a known truth, and the estimate for each.
 //!
-//! Owns: what each hypothesis is worth. In: turns made here. Out: assertions. Never: files.
+//! Owns: the weight of each hypothesis. In: turns made here. Out: assertions. Never: files.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::model::latency::Turns;
 
 const FLOOR_MS: u64 = 40;
 
-/// Turns so many milliseconds longer than a leg of 40 ms.
+/// Turns this many milliseconds longer than a leg of 40 ms.
 fn turns(gaps: &[(Exchange, u64)]) -> Turns {
     let turn = |(exchange, gap): &(Exchange, u64)| Turn {
         exchange: *exchange,
@@ -20,7 +20,7 @@ fn turns(gaps: &[(Exchange, u64)]) -> Turns {
     Turns { turns: gaps.iter().map(turn).collect(), ..Turns::default() }
 }
 
-/// Sessions over a leg of 40 ms whose turns are so many milliseconds longer.
+/// Sessions over a leg of 40 ms whose turns are this many milliseconds longer.
 fn gathered(sessions: &[&[(Exchange, u64)]]) -> Gathered {
     let mut gathered = Gathered::new();
     for (salt, gaps) in sessions.iter().enumerate() {
@@ -128,7 +128,7 @@ proptest! {
         let one: Vec<&[(Exchange, u64)]> = sessions.iter().map(|all| &all[..]).collect();
         let straight = estimate(&gathered(&one)).unwrap();
         prop_assert!(straight.ns >= 150 * MS && straight.confidence > 0.9);
-        // Sessions keep their salt: what is told apart is when they were, not when they came.
+        // Sessions keep their salt, which depends on their times and not on their order.
         let mut turned = Gathered::new();
         for at in 0..one.len() {
             let at = (at + shift) % one.len();

@@ -1,7 +1,7 @@
-//! Fingerprints kept once each.
+//! Interned fingerprints.
 //!
-//! Owns: their texts. In: what an end spoke with. Out: small numbers for them.
-//! Never: a text twice, or a new one where nothing may be added.
+//! Owns: their texts. In: fingerprints of session ends. Out: small numbers for them.
+//! Never: a text twice, or a new one beyond the cap.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use hashbrown::HashTable;
 
 use crate::model::endpoint::Fingerprint;
 
-/// Fingerprints, each once.
+/// Fingerprints, each stored once.
 #[derive(Debug)]
 pub(super) struct Interned<T> {
     index: HashTable<u32>,
-    /// Each once, in the order in which they came.
+    /// In order of first use.
     pub(super) values: Vec<T>,
 }
 

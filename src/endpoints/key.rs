@@ -1,7 +1,4 @@
-//! What makes two sessions belong to one entry of the table.
-//!
-//! Owns: the identity of an endpoint with its strings interned. In: one end of a session. Out: a
-//! small key, and the endpoint's own. Never: a text.
+//! The key of an endpoint, with its strings interned.
 
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::SideSummary;
@@ -12,7 +9,7 @@ use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::Locality;
 use crate::model::endpoint::Service;
 
-/// Identity of an endpoint with its strings interned: 32 bytes.
+/// The key of an endpoint: 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) ip: Addr,
@@ -20,7 +17,7 @@ pub(super) struct Key {
     pub(super) print: u32,
     pub(super) port: u16,
     pub(super) transport: u8,
-    /// Whether there is a service, so that IP protocol 0 is one too.
+    /// Whether there is a service, since IP protocol 0 is valid.
     pub(super) service: bool,
     pub(super) remote: bool,
 }

@@ -1,7 +1,4 @@
-//! The kinds of exchange that an estimate rests on, in one word.
-//!
-//! Owns: the words `tls` and `tls+first_data`. In: kinds, best first. Out: a static word. Never:
-//! more than two kinds, or an allocation.
+//! The word for the kinds of exchange behind an estimate: `tls`, `tls+first_data`.
 
 use crate::model::latency::Exchange;
 
@@ -15,7 +12,7 @@ macro_rules! table {
 
 macro_rules! words {
     ($($word:literal)*) => {
-        /// Each pair of words, by the order of [`Exchange`].
+        /// The word of each pair, in the order of [`Exchange`].
         static PAIRS: &[&[&str]] = table!([$($word)*] [$($word)*]);
     };
 }
@@ -25,7 +22,7 @@ words! {
     "ike" "wireguard" "openvpn" "rdp" "rfb" "dns" "ping"
 }
 
-/// The first two of some kinds.
+/// The word for the first two kinds.
 pub(super) fn method(kinds: &[Exchange]) -> &'static str {
     match kinds {
         [first, second, ..] => {

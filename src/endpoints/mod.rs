@@ -1,8 +1,6 @@
-//! Sessions summed to endpoints: who was there, how often, and how near at its nearest.
-//!
-//! Owns: one small entry for each endpoint, capped. In: two ends of each session. Out: rows in a
-//! fixed order. Never: a session's evidence, or a result that depends on the order of sessions
-//! (short of the cap: see [`Endpoints::new`]).
+//! Sessions aggregated by endpoint: who was there, how often, and the lowest round trip. Keeps no
+//! session's evidence; no result depends on the order of sessions (short of the cap: see
+//! [`Endpoints::new`]).
 
 mod accumulator;
 pub mod baseline;

@@ -1,35 +1,35 @@
-//! Which largest packet belongs to which kind of path.
+//! Maps MTUs to kinds of network path.
 //!
-//! Owns: the table of MTUs. In: an MTU hint. Out: what makes paths of that MTU. Never: takes a
-//! small MTU for a tunnel where people at home have the same.
+//! Owns: the table of MTUs. In: an MTU hint. Out: the kind of path. Never: takes a small MTU for a
+//! tunnel if home networks have the same.
 //!
 //! Sources. *p0f*: the `[mtu]` section of p0f 3's database and of its branch p0f-mtu. *AOSP*:
 //! `config_mobile_mtu` of the carriers in Android's resources. *3GPP*: TS 23.060 annex C. *RFC*s as
-//! named. *wg-quick*: the MTU of the way out less 80. *OpenVPN*: `mssfix` in its manual, see
+//! named. *wg-quick*: the MTU of the outer path less 80. *OpenVPN*: `mssfix` in its manual, see
 //! [`openvpn`]. Measured: OpenVPN 2.6 (UDP 1440, TCP 1426), WireGuard (1420).
 
-/// What makes paths of an MTU.
+/// The kind of path behind an MTU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Ethernet, nothing in between.
+    /// Ethernet without encapsulation.
     Plain,
-    /// DSL, mobile networks and IPv6 transition: people at home.
+    /// DSL, mobile networks and IPv6 transition: home users.
     Access,
-    /// Tunnels, and access too.
+    /// Tunnels as well as access networks.
     Both,
-    /// Tunnels; no access network is known for it.
+    /// Tunnels; no access network is known to use it.
     Tunnel,
-    /// In no table.
+    /// Not in the table.
     Unlisted,
 }
 
-/// Smallest MTU that says anything: below lie modems and hand-made packets.
+/// Smallest meaningful MTU: below are modems and hand-made packets.
 const MTU_MIN: u16 = 1_200;
 
 /// Ethernet's MTU (RFC 894).
 const ETHERNET: u16 = 1_500;
 
-/// MTUs with a meaning; what several make stands once, under the most harmless.
+/// Known MTUs; one with several causes is listed under the most harmless.
 const TABLE: &[(u16, Kind)] = &[
     (1_240, Kind::Tunnel), // p0f: GIF
     (1_280, Kind::Both),   // p0f: IPsec and others; RFC 8200's least, so phones and 6to4 too
@@ -59,7 +59,7 @@ const TABLE: &[(u16, Kind)] = &[
     (1_496, Kind::Access), // p0f: VLAN
 ];
 
-/// What makes paths of this MTU.
+/// The kind of path for an MTU.
 pub(super) fn kind(mtu: u16) -> Kind {
     if let Some((_, kind)) = TABLE.iter().find(|(known, _)| *known == mtu) {
         return *kind;
@@ -72,13 +72,13 @@ pub(super) fn kind(mtu: u16) -> Kind {
     }
 }
 
-/// Whether OpenVPN's `mssfix` gives this MTU: its value less what wraps a packet.
+/// Whether OpenVPN's `mssfix` gives this MTU: its value less the encapsulation.
 ///
 /// Since 2.6 the value is 1492 and counts the outer headers: 28 for UDP over IPv4, 48 over IPv6, 42
-/// and 62 for TCP with its length field; the wrapping is 24 (opcode and peer 4, packet number 4,
-/// tag 16). Before, it was 1450 (1400 and 1350 were common too) without the outer headers, and the
-/// wrapping 24, or with CBC and HMAC 41, 57 or 69 (opcode 1, HMAC 20 or 32, IV and padding 8 or 16
-/// each, packet number 4); 2 more over TCP. A compression stub takes 1.
+/// and 62 for TCP with its length field; the encapsulation is 24 (opcode and peer 4, packet number
+/// 4, tag 16). Before, it was 1450 (1400 and 1350 were common too) without the outer headers, and
+/// the encapsulation 24, or with CBC and HMAC 41, 57 or 69 (opcode 1, HMAC 20 or 32, IV and padding
+/// 8 or 16 each, packet number 4); 2 more over TCP. A compression stub takes 1.
 fn openvpn(mtu: u16) -> bool {
     let outer = [28, 48, 42, 62];
     let new = outer.into_iter().map(|outer| 1_492 - outer - 24);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn any_mss_has_a_kind() {
-        // The hint of a hand-made MSS saturates at the largest number there is.
+        // The hint of a hand-made MSS saturates at the maximum value.
         let tunnels = (0..=u16::MAX).filter(|mtu| kind(*mtu) == Kind::Tunnel);
         assert!(tunnels.max().is_some_and(|most| most < ETHERNET));
         assert_eq!(kind(u16::MAX), Kind::Plain);

@@ -1,8 +1,8 @@
-//! What the endpoints of one prefix have in common: the lowest floor, and what that rests on.
+//! Statistics per prefix: the lowest floor of its endpoints, and the data behind it.
 //!
-//! Owns: one sum for each /24 (IPv4) or /48 (IPv6) of a side. In: the endpoints of a span. Out: a
-//! prefix's floor, and how many sessions of how many days others have there. Never: counts an
-//! endpoint among its own neighbours.
+//! Owns: one entry for each /24 (IPv4) or /48 (IPv6) of a side. In: the endpoints of a span. Out: a
+//! prefix's floor, and sessions and days of the other endpoints there. Never: counts an endpoint
+//! among its own neighbours.
 
 use std::hash::BuildHasher;
 
@@ -19,7 +19,8 @@ pub(super) struct Neighbours {
     pub(super) floor_ns: u64,
     /// Sessions of the others with a transport round trip.
     pub(super) sessions: u64,
-    /// Days (UTC) on which sessions of the others ended, modulo 64; of those that rules judge.
+    /// Days (UTC) on which sessions of the others ended, modulo 64; only endpoints that rules
+    /// judge.
     pub(super) days: u32,
 }
 
@@ -28,7 +29,7 @@ struct Sums {
     prefix: u64,
     floor_ns: u64,
     sessions: u64,
-    /// Days on which one endpoint or more had sessions, and two or more.
+    /// Days on which at least one endpoint had sessions, and days on which at least two had.
     days: u64,
     days_of_two: u64,
 }
@@ -41,7 +42,7 @@ impl Sums {
         self.days |= days;
     }
 
-    /// Without one of the endpoints that were added.
+    /// The statistics without one of the endpoints that were added.
     fn without(&self, entry: &Entry, days: u64) -> Neighbours {
         let others = (self.days & !days) | self.days_of_two;
         Neighbours {
@@ -52,7 +53,7 @@ impl Sums {
     }
 }
 
-/// The sums of each prefix.
+/// The statistics of each prefix.
 #[derive(Debug)]
 pub(super) struct PrefixFloors(HashTable<Sums>);
 
@@ -71,7 +72,7 @@ impl PrefixFloors {
         PrefixFloors(table)
     }
 
-    /// What there is in the prefix of an endpoint that was added; nothing where no leg was measured
+    /// The statistics of an endpoint's prefix without itself; `None` if no round trip was measured
     /// there.
     pub(super) fn around(&self, endpoints: &Endpoints, entry: &Entry) -> Option<Neighbours> {
         let prefix = entry.key.prefix();

@@ -1,8 +1,8 @@
-//! Which family of systems a program says it runs on.
+//! The operating system that a program reports.
 //!
 //! Owns: small tables of words in SSH banners and user agents, and of TLS clients that are part of
-//! a system. In: a session's facts. Out: a family that the SYN's can be held against, or nothing.
-//! Never: guesses: most JA4s tell a program's library, not its system.
+//! a system. In: a session's facts. Out: an operating system to compare with the SYN's, or nothing.
+//! Never: guesses: most JA4s identify a program's library, not its system.
 
 use crate::model::record::Facts;
 
@@ -16,8 +16,8 @@ const BANNERS: &[(&str, &str)] = &[
     ("FreeBSD", "bsd"),
 ];
 
-/// Words in `User-Agent` (RFC 9110 section 10.1.5), most telling first: a phone's browser names
-/// Linux or Mac OS X beside itself.
+/// Words in `User-Agent` (RFC 9110 section 10.1.5), most specific first: a phone's browser also
+/// names Linux or Mac OS X.
 const AGENTS: &[(&str, &str)] = &[
     ("Windows NT", "windows"),
     ("Android", "linux"),
@@ -29,9 +29,9 @@ const AGENTS: &[(&str, &str)] = &[
 ];
 
 /// The middle part of a JA4, a hash of the cipher suites alone, of TLS clients that come with a
-/// system and run on no other: Secure Transport and Network.framework of Apple's, Schannel of
-/// Windows. Sources: ja4plus-mapping.csv of FoxIO (Safari, WinINET); SYNs of public captures, of
-/// which no other family sent one.
+/// system and run on no other: Apple's Secure Transport and Network.framework, Windows' Schannel.
+/// Sources: ja4plus-mapping.csv of FoxIO (Safari, WinINET); SYNs of public captures, none of which
+/// came from another system.
 const SUITES: &[(&str, &str)] = &[
     ("07a749158664", "apple"),
     ("0d4ca5d4ec72", "apple"),
@@ -41,7 +41,7 @@ const SUITES: &[(&str, &str)] = &[
     ("d83cc789557e", "windows"),
 ];
 
-/// The family of the client's system, where a program of it says so.
+/// The client's operating system, if one of its programs reports it.
 pub(super) fn family(facts: &Facts) -> Option<&'static str> {
     let banner = facts.ssh.as_deref().and_then(|ssh| ssh.client.as_deref());
     let agent = facts.http.as_deref().and_then(|http| http.user_agent.as_deref());

@@ -1,8 +1,8 @@
-//! What an endpoint's last seven days say of the time it takes to answer.
+//! Response times of an endpoint over its last seven days.
 //!
-//! Owns: one sum for each of those days, and which days they are. In: the turns of sessions and
-//! when those ended. Out: one [`Gathered`] for the estimator. Never: a result that depends on the
-//! order of sessions, or a session that is older than a week when the last one ends.
+//! Owns: one [`Gathered`] for each of those days. In: the turns of sessions and their end times.
+//! Out: one [`Gathered`] for the estimator. Never: a result that depends on the order of sessions,
+//! or a session that is older than a week when the last one ends.
 
 use std::borrow::Cow;
 
@@ -10,18 +10,18 @@ use crate::endpoints::exchange_minima::Gathered;
 use crate::model::Nanos;
 use crate::model::latency::Turns;
 
-/// Days (UTC) that count, the last one among them: what is kept never spans more than seven times
+/// Days (UTC) that count, including the last one, so that the data never span more than seven times
 /// 24 hours.
 const DAYS: u64 = 7;
 
 const DAY_S: u64 = 86_400;
 
-/// The sums of the last seven days on which the endpoint was made to answer.
+/// The last seven days on which the endpoint answered exchanges.
 #[derive(Clone, Debug)]
 pub(super) struct Week {
     /// The latest day: most runs see no other.
     latest: Day,
-    /// The others, in no order, at most six.
+    /// The other days, unordered, at most six.
     earlier: Vec<Day>,
 }
 
@@ -39,19 +39,19 @@ impl Day {
 }
 
 impl Week {
-    /// Without sessions; the first one ends at `first`.
+    /// An empty week; its first session ends at `first`.
     pub(super) const fn new(first: Nanos) -> Week {
         Week { latest: Day::new(first.as_secs() / DAY_S), earlier: Vec::new() }
     }
 
-    /// Adds what the initiator of a session that ended at `end` was made to answer.
+    /// Adds the exchanges that the initiator answered in a session that ended at `end`.
     pub(super) fn add(&mut self, turns: &Turns, transport_ns: Option<u64>, salt: u64, end: Nanos) {
         if let Some(sums) = self.day(end.as_secs() / DAY_S) {
             sums.add(turns, transport_ns, salt);
         }
     }
 
-    /// The sums of a day; nothing where it is too long ago.
+    /// The values of a day; `None` if it is too long ago.
     fn day(&mut self, number: u64) -> Option<&mut Gathered> {
         if number > self.latest.number {
             let before = std::mem::replace(&mut self.latest, Day::new(number));
@@ -83,7 +83,7 @@ impl Week {
         Cow::Owned(whole)
     }
 
-    /// Something of the memory that the next session will need, for whoever reads ahead.
+    /// Reads some of the memory that the next session needs, for prefetching.
     pub(super) const fn peek(&self) -> u64 {
         self.latest.sums.floor_ns
     }
@@ -150,7 +150,7 @@ mod tests {
             };
             let forth = sum(&mut straight.iter());
             prop_assert_eq!(&forth, &sum(&mut straight.iter().rev()));
-            // The same as of the last seven days alone.
+            // The same as for the last seven days alone.
             let last = straight.iter().map(|(_, (day, _))| *day).max().unwrap();
             let kept: Vec<_> = straight.iter().filter(|(_, s)| last - s.0 < DAYS).collect();
             prop_assert_eq!(forth, sum(&mut kept.into_iter()));

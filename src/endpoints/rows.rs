@@ -1,8 +1,8 @@
-//! A finished table as rows in the order of the output.
+//! A finished table as rows in output order.
 //!
-//! Owns: the order. In: a table that takes no more sessions. Out: rows,
-//! each made when it is asked for: a million of them at once would take more memory than the table.
-//! Never: changes a sum.
+//! Owns: the order. In: a table that takes no more sessions. Out: rows, each built on request,
+//! because a million rows at once would take more memory than the table.
+//! Never: changes a value.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -20,7 +20,7 @@ pub struct EndpointRows {
     table: Endpoints,
     floors: PrefixFloors,
     order: Vec<u32>,
-    /// What was learned of the ways to those of which something was.
+    /// The baselines of endpoints that have any.
     known: HashMap<u32, Known, RandomState>,
 }
 
@@ -33,34 +33,34 @@ impl EndpointRows {
         EndpointRows { table, floors, order, known }
     }
 
-    /// No endpoints at all.
+    /// An empty set of rows.
     pub fn none() -> EndpointRows {
         EndpointRows::of(Endpoints::new(0), None)
     }
 
-    /// How many there are.
+    /// The number of rows.
     pub const fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no rows.
     pub const fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// Each row in its place, made anew at each call.
+    /// All rows in order, built anew at each call.
     pub fn iter(&self) -> impl Iterator<Item = EndpointRow> + '_ {
         self.entries().map(|(at, entry)| self.row(at, entry))
     }
 
-    /// Those rows that rules judge, of remote endpoints that opened sessions which were answered,
-    /// each with its number for [`EndpointRows::get`].
+    /// The rows that rules judge: remote endpoints that initiated answered sessions; each with its
+    /// number for [`EndpointRows::get`].
     pub fn judged(&self) -> impl Iterator<Item = (u32, EndpointRow)> + '_ {
         let judged = self.entries().filter(|(_, entry)| self.table.is_judged(entry));
         judged.map(|(at, entry)| (at, self.row(at, entry)))
     }
 
-    /// One of those rows.
+    /// The row of a number.
     pub fn get(&self, number: u32) -> Option<EndpointRow> {
         self.table.entries.get(number as usize).map(|entry| self.row(number, entry))
     }

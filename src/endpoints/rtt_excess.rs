@@ -1,6 +1,6 @@
-//! How far an endpoint's floor lies above what others have there.
+//! How far an endpoint's floor lies above that of its surroundings.
 //!
-//! Owns: which floor is the measure. In: the endpoint's floor, its neighbours', a baseline.
+//! Owns: the choice of the reference floor. In: the endpoint's floor, its neighbours', a baseline.
 //! Out: [`Excess`]. Never: an excess over a baseline that is still being learned.
 
 use crate::endpoints::prefix_stats::Neighbours;
@@ -8,11 +8,11 @@ use crate::model::endpoint_facts::Baseline;
 use crate::model::endpoint_facts::BaselineOf;
 use crate::model::endpoint_facts::Excess;
 
-/// The excess, where there is any.
+/// The excess, if any.
 ///
-/// A baseline of the service or prefix rests on more sessions than the neighbours of one span do,
-/// and is the measure alone. That of the whole network in the region counts where the endpoint has
-/// no nearer neighbour.
+/// A baseline of the service or prefix has more sessions behind it than the neighbours of one span,
+/// and is used alone. That of the whole network in the region is used if the endpoint has no
+/// neighbour in its prefix.
 pub(super) fn over(
     own: Option<u64>,
     neighbours: Option<Neighbours>,

@@ -1,6 +1,6 @@
-//! What one session says about its two ends.
+//! What one session contributes to each of its two endpoints.
 //!
-//! Owns: which facts belong to which end. In: a record. Out: a small value that may cross threads.
+//! Owns: which facts belong to which end. In: a record. Out: a small value that can cross threads.
 //! Never: totals.
 
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::model::record::SessionState;
 use crate::model::record::Subject;
 use crate::model::{Addr, Nanos, Record, Transport};
 
-/// What an end spoke with.
+/// A fingerprint of an end's software.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Print {
-    /// Nothing that tells.
+    /// None.
     #[default]
     None,
     /// JA4 of its ClientHello.
@@ -33,7 +33,7 @@ pub enum Print {
 }
 
 impl Print {
-    /// Whether it is SSH's, and its text.
+    /// Whether it is from SSH, and its text.
     pub fn as_text(&self) -> Option<(bool, &str)> {
         match self {
             Print::None => None,
@@ -50,27 +50,27 @@ pub struct SideSummary {
     pub ip: Addr,
     /// Home or remote.
     pub side: Locality,
-    /// What it spoke with; [`Print::None`] for a home end.
+    /// Its fingerprint; [`Print::None`] for a home end.
     pub print: Print,
     /// Transport round trip between the sensor and it, in ns.
     pub handshake_ns: Option<u64>,
-    /// The session's lowest round trip on that leg, handshake or later, in ns; of UDP what comes
-    /// nearest ([`Record::transport_ns`]).
+    /// The session's lowest round trip on that leg, handshake or later, in ns; for UDP the closest
+    /// equivalent ([`Record::transport_ns`]).
     pub transport_ns: Option<u64>,
-    /// Geo database's place.
+    /// Location in the geo database.
     pub place: Option<Arc<Place>>,
     /// Announcing AS.
     pub asn: Option<Arc<AutonomousSystem>>,
 }
 
-/// One session, as far as endpoints are concerned.
+/// The part of a session that concerns endpoints.
 #[derive(Clone, Debug)]
 pub struct EndpointSummary {
-    /// Who spoke first.
+    /// The end that started the session.
     pub initiator: SideSummary,
     /// The other end.
     pub responder: SideSummary,
-    /// The responder's port, where it answered. A scan of 65,536 closed ports is one endpoint, not
+    /// The responder's port, if it answered. A scan of 65,536 closed ports is one endpoint, not
     /// 65,536.
     pub service: Option<Service>,
     /// First packet's time.
@@ -79,12 +79,12 @@ pub struct EndpointSummary {
     pub last: Nanos,
     /// Tags by list matches: whether the initiator's address matched, and the tag.
     pub tags: Vec<(bool, Arc<str>)>,
-    /// Who was made to answer, and how long it took.
+    /// The exchanges, with who answered and how fast.
     pub turns: Option<Box<Turns>>,
-    /// What the initiator's SYN and program tell of its system and path.
+    /// What the initiator's SYN and program reveal about its system and path.
     pub stack: StackSummary,
-    /// What rules on endpoints need beside: of answered sessions that come in from outside, the
-    /// only ones whose initiator they judge.
+    /// What rules on endpoints need beyond that; only for answered sessions from outside, because
+    /// rules judge no other initiators.
     pub incoming: Option<Box<Incoming>>,
 }
 
@@ -95,42 +95,42 @@ pub struct Incoming {
     pub id: [u8; 16],
     /// File, first and last frame.
     pub packets: (u16, u32, u32),
-    /// How far to trust the session.
+    /// The session's quality flags.
     pub quality: Quality,
-    /// Round trips taken on the initiator's leg, the handshake's among them.
+    /// Round trips measured on the initiator's leg, including the handshake's.
     pub trips: u32,
-    /// Who it is about, where the subjects file names them: id, and name where it has one.
+    /// The subject, if it is in the subjects file: id, and name if there is one.
     pub subject: Option<(Arc<str>, Option<Arc<str>>)>,
 }
 
-/// A family of systems.
+/// An operating system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OsFamily {
-    /// Not told.
+    /// Unknown.
     #[default]
     None,
     /// Linux, Android and Chrome OS.
     Linux,
     /// Windows.
     Windows,
-    /// macOS, iOS and their kin.
+    /// macOS, iOS and relatives.
     Apple,
-    /// FreeBSD and its kin.
+    /// FreeBSD and relatives.
     Bsd,
 }
 
 impl OsFamily {
-    /// Those that are told.
+    /// The known ones.
     pub const TOLD: [OsFamily; 4] =
         [OsFamily::Linux, OsFamily::Windows, OsFamily::Apple, OsFamily::Bsd];
 
-    /// The family of that name; what has no name here is not told.
+    /// The system of that name; unknown for any other name.
     pub fn of(name: Option<&str>) -> OsFamily {
         let told = OsFamily::TOLD.into_iter().find(|family| family.as_str() == name);
         told.filter(|_| name.is_some()).unwrap_or_default()
     }
 
-    /// Its name, where it is told.
+    /// Its name, if known.
     pub const fn as_str(self) -> Option<&'static str> {
         match self {
             OsFamily::None => None,
@@ -141,25 +141,25 @@ impl OsFamily {
         }
     }
 
-    /// Whether it is told.
+    /// Whether it is known.
     pub fn is_told(self) -> bool {
         self != OsFamily::None
     }
 }
 
-/// The initiator's SYN and program in four bytes: one is kept for every session.
+/// The initiator's SYN and program in four bytes, kept for every session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StackSummary {
-    /// 0: not told. First, as summaries are ordered by it.
+    /// 0: unknown. First, because summaries are ordered by it.
     mtu: u16,
-    /// OsFamily of systems by the SYN.
+    /// Operating system by the SYN.
     pub syn: OsFamily,
-    /// OsFamily of systems by SSH banner, user agent or TLS client.
+    /// Operating system by SSH banner, user agent or TLS client.
     pub program: OsFamily,
 }
 
 impl StackSummary {
-    /// From an MTU and the names of two families, each where it is told.
+    /// From an MTU and the names of two systems, each if known.
     pub fn new(mtu: Option<u16>, syn: Option<&str>, program: Option<&str>) -> StackSummary {
         StackSummary {
             mtu: mtu.unwrap_or_default(),
@@ -168,17 +168,18 @@ impl StackSummary {
         }
     }
 
-    /// MTU that the SYN's MSS hints at.
+    /// MTU derived from the SYN's MSS.
     pub fn mtu(&self) -> Option<u16> {
         (self.mtu > 0).then_some(self.mtu)
     }
 }
 
 impl EndpointSummary {
-    /// Takes what endpoints need out of a record that nobody needs any more: its turns and JA4 go.
+    /// Takes the facts about endpoints out of a record that is no longer needed: its turns and JA4
+    /// are moved.
     pub fn of(record: &mut Record) -> EndpointSummary {
         let (from, to) = sides(record.context.direction);
-        // Looks at the JA4, which goes with the initiator.
+        // Before the JA4 is moved out with the initiator.
         let stack = stack(record);
         let initiator = SideSummary {
             print: initiator_print(from, &mut record.facts),
@@ -225,7 +226,7 @@ fn stack(record: &Record) -> StackSummary {
     StackSummary::new(mtu, syn.and_then(|syn| syn.os_hint), program::family(&record.facts))
 }
 
-/// The turns, where the initiator was made to answer and its leg is known.
+/// The turns, if the initiator answered any and its leg is known.
 fn turns(record: &mut Record) -> Option<Box<Turns>> {
     let turns = record.facts.turns.as_deref()?;
     let tells = turns.turns.iter().any(|turn| turn.by_initiator);
@@ -239,9 +240,9 @@ fn subject(record: &Record) -> Option<(Arc<str>, Option<Arc<str>>)> {
     }
 }
 
-/// Whether the responder offered the service at all. A TCP port refuses with a RST for each SYN: no
-/// SYN-ACK that could be measured, nothing said, and no more packets than it was sent. Whoever
-/// forges SYNs may reset what was answered: over TCP the initiator has to acknowledge it.
+/// Whether the responder offered the service at all. A closed TCP port refuses with one RST per
+/// SYN: no SYN-ACK to measure, no data, and no more packets than it received. A sender of forged
+/// SYNs may also reset what was answered, so over TCP the initiator has to acknowledge the answer.
 fn answered(record: &Record) -> bool {
     let sent = &record.responder;
     let refused = record.transport == Transport::TCP
@@ -255,7 +256,7 @@ fn answered(record: &Record) -> bool {
 
 fn side(party: &Party, side: Locality, (leg, transport_ns): (&Leg, Option<u64>)) -> SideSummary {
     SideSummary {
-        // Behind a translator all of IPv4 would share a prefix.
+        // Behind a NAT64 translator all of IPv4 would share a prefix.
         ip: party.origin(),
         side,
         print: Print::None,
@@ -276,7 +277,7 @@ const fn sides(direction: Direction) -> (Locality, Locality) {
     }
 }
 
-/// Only the client's hello is fingerprinted, so that a JA4 always belongs to the initiator.
+/// Only the client's hello is fingerprinted, so a JA4 always belongs to the initiator.
 fn initiator_print(side: Locality, facts: &mut Facts) -> Print {
     if side == Locality::Home {
         return Print::None;
@@ -304,8 +305,8 @@ fn software(banner: &str) -> Option<&str> {
     version.split([' ', '\r', '\n']).next().filter(|software| !software.is_empty())
 }
 
-/// A hit on an address belongs to the end that has it; a hit on a name speaks of the remote end:
-/// the responder, except where the responder is home.
+/// A hit on an address belongs to the end that has it. A hit on a name belongs to the remote end:
+/// the responder, unless the responder is home.
 fn tags(record: &Record, initiator: Locality) -> Vec<(bool, Arc<str>)> {
     let inbound = initiator == Locality::Remote && record.context.direction == Direction::Inbound;
     let mut tags = Vec::new();

@@ -1,4 +1,4 @@
-//! What a session says about its two ends.
+//! What a session contributes to its two endpoints.
 //!
 //! Owns: which fact goes to which end. In: made-up records. Out: assertions. Never: built into the
 //! program.
@@ -132,10 +132,10 @@ fn over_udp_the_leg_is_what_is_answered_without_thought() {
     let summary = EndpointSummary::of(&mut udp.clone());
     let told = (summary.initiator.handshake_ns, summary.initiator.transport_ns);
     assert_eq!(told, (None, Some(31)));
-    // IKE_AUTH waits for public-key arithmetic: no transport of anybody's.
+    // IKE_AUTH needs public-key arithmetic: it is no transport round trip.
     assert_eq!(summary.responder.transport_ns, None);
     assert!(summary.turns.is_some());
-    // OpenVPN over TCP is passed on by a proxy; TCP has a leg of its own or none.
+    // OpenVPN over TCP passes through a proxy; TCP has a leg of its own or none.
     udp.transport = Transport::TCP;
     udp.facts.turns = Some(Box::new(turns));
     let summary = EndpointSummary::of(&mut udp);

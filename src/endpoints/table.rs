@@ -1,9 +1,9 @@
 //! The table of endpoints.
 //!
 //! Owns: entries, interned fingerprints and tags, the cap. In: session summaries. Out: sorted rows.
-//! Policy at the cap: those go that say least ([`Entry::worth`]), which are not the newest: anybody
-//! can send from as many addresses as there are.
-//! Never: grows past its cap, or keeps a string twice.
+//! Policy at the cap: evicts the endpoints of lowest value ([`Entry::worth`]), not the newest:
+//! anybody can send from any number of addresses.
+//! Never: grows past its cap, or stores a string twice.
 
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
@@ -43,23 +43,23 @@ use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::{Counter, Counters, Nanos};
 
-/// The tag of an endpoint behind which a leg of a satellite's length hides: a performance-enhancing
-/// proxy (RFC 3135) may be all there is.
+/// The tag of an endpoint with a hidden leg of a satellite's length: it may be just a
+/// performance-enhancing proxy (RFC 3135).
 const TAG_SATELLITE_GATEWAY: &str = "pep";
 
-/// Sessions whose entries are read ahead at once.
+/// Sessions whose entries are prefetched at once.
 pub const LOOK_AHEAD: usize = 32;
 
-/// Sessions at which rules look at an endpoint for the first time before the end.
+/// Sessions after which rules first look at an endpoint before the end.
 const RIPE: u64 = 16;
 
 const INITIATOR: u8 = 1;
 const RESPONDER: u8 = 2;
-/// One session or more was answered.
+/// At least one session was answered.
 const ANSWERED: u8 = 4;
 
-/// At the cap an eighth of the endpoints makes room at once, or half of those that no session of
-/// was answered, where that is more.
+/// At the cap an eighth (1/n) of the endpoints is evicted at once, or half of those without an
+/// answered session if that is more.
 const ROOM: usize = 8;
 
 #[derive(Debug)]
@@ -77,19 +77,19 @@ pub(super) struct Entry {
     asn: Option<Arc<AutonomousSystem>>,
     /// 0: none; else index of the tag set + 1.
     tags: u32,
-    /// What it was made to answer as an initiator.
+    /// Response times as an initiator.
     gathered: Option<Box<Week>>,
-    /// What its first SYN and program told as an initiator, and how often: most endpoints have one
-    /// stack only, which the line of cache that is here anyway can hold.
+    /// Its first SYN and program as an initiator, and their count: most endpoints have one stack
+    /// only, and here it shares the entry's cache line.
     stack: (StackSummary, u32),
-    /// 0: none; else index of the tally + 1.
+    /// 0: none; else index of the accumulator + 1.
     tally: u32,
 }
 
-/// Endpoints of a run.
+/// The endpoints of a run.
 ///
-/// An entry costs 120 bytes and 5 to 10 of index, and a tally of 40 and more where it is remote and
-/// opened a session that was answered, or its SYNs differ. Tags are kept as sets of bits, interned,
+/// An entry costs 120 bytes and 5 to 10 of index, plus an accumulator of 40 bytes and more if it is
+/// remote and initiated an answered session, or if its SYNs differ. Tags are interned bit sets,
 /// since few endpoints have any and most of those have the same.
 #[derive(Debug)]
 pub struct Endpoints {
@@ -107,9 +107,9 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Holds at most `cap` endpoints. The sessions of those that had to go are counted; one that is
-    /// seen again begins anew. The result does not depend on the order of sessions until the cap is
-    /// reached.
+    /// Holds at most `cap` endpoints. The sessions of evicted ones are counted; an evicted endpoint
+    /// that is seen again starts anew. The result does not depend on the order of sessions until
+    /// the cap is reached.
     pub fn new(cap: usize) -> Endpoints {
         Endpoints {
             cap: cap.clamp(1, u32::MAX as usize - 1),
@@ -131,8 +131,8 @@ impl Endpoints {
         self.observe_side(session, &session.responder, RESPONDER);
     }
 
-    /// An empty table for the next set of files, in which endpoints that rules judge go on from
-    /// where they are: it takes days until there is something to judge.
+    /// An empty table for the next set of files. Endpoints that rules judge continue with their
+    /// data, since a judgement takes days of it.
     pub fn successor(&mut self) -> Endpoints {
         let rest: Vec<_> = self.carried.rest().collect();
         let judged = self.entries.iter().filter_map(|entry| {
@@ -144,17 +144,17 @@ impl Endpoints {
         Endpoints { carried, sessions_dropped, ..Endpoints::new(self.cap) }
     }
 
-    /// How many endpoints are held.
+    /// The number of endpoints.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether none is held.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Adds to `counters` what fell off since the last call.
+    /// Adds losses since the last call to `counters`.
     pub fn count(&mut self, counters: &mut Counters) {
         counters.add(Counter::EndpointsDropped, std::mem::take(&mut self.sessions_dropped));
         counters.add(Counter::EndpointTagsDropped, self.tags.take_dropped());
@@ -203,7 +203,7 @@ impl Endpoints {
         }
     }
 
-    /// Where the side's entry is, new or known.
+    /// The index of the side's entry, created if needed.
     fn entry(&mut self, session: &EndpointSummary, side: &SideSummary) -> usize {
         let print = self.prints.intern(&self.hasher, side.print.as_text());
         let mut key = Key::of(session, side, print);
@@ -212,7 +212,7 @@ impl Endpoints {
         }
         if self.entries.len() >= self.cap {
             self.make_room();
-            // They may have new numbers.
+            // The numbers may have changed.
             key.print = self.prints.intern(&self.hasher, side.print.as_text());
         }
         let at = self.entries.len();
@@ -233,7 +233,7 @@ impl Endpoints {
         self.index.find(self.hasher.hash_one(key), is_it).map(|at| *at as usize)
     }
 
-    /// Puts the last entry into the index.
+    /// Adds the last entry to the index.
     fn index_last(&mut self) {
         let (entries, hasher) = (&self.entries, &self.hasher);
         let Some(last) = entries.last() else { return };
@@ -241,7 +241,7 @@ impl Endpoints {
         self.index.insert_unique(hasher.hash_one(last.key), entries.len() as u32 - 1, rehash);
     }
 
-    /// Drops the endpoints that say least.
+    /// Evicts the endpoints of lowest value.
     #[cold]
     fn make_room(&mut self) {
         let answered = self.entries.iter().filter(|entry| entry.roles & ANSWERED != 0).count();
@@ -273,7 +273,7 @@ impl Endpoints {
         }
     }
 
-    /// Lets go of fingerprints that no entry has, once they are most of them.
+    /// Removes fingerprints that no entry uses, once they are the majority.
     fn renumber_prints(&mut self) {
         let used = self.entries.iter().filter(|entry| entry.key.print != 0).count();
         if self.prints.values.len() <= 2 * used {
@@ -290,8 +290,8 @@ impl Endpoints {
         }
     }
 
-    /// Reads the entries of some sessions that will be observed next: first all places in the
-    /// index, then all entries, so that the cache misses overlap. Changes nothing.
+    /// Prefetches the entries of sessions that will be observed next: first all index slots, then
+    /// all entries, so that the cache misses overlap. Changes nothing.
     pub fn look_ahead<'s>(&self, sessions: impl Iterator<Item = &'s EndpointSummary>) {
         let mut found = [0u32; 2 * LOOK_AHEAD];
         let sides = sessions
@@ -309,9 +309,8 @@ impl Endpoints {
         std::hint::black_box(entries.map(lines).fold(0, |all, one| all ^ one));
     }
 
-    /// The next endpoint whose sessions have reached a number at which rules look at it again: 16,
-    /// and each time they have doubled. What its neighbours are like is not known yet, but for what
-    /// was `learned` before.
+    /// The next endpoint due for rules: at 16 sessions, and whenever the number has doubled. Its
+    /// neighbours are not known yet; only baselines in `learned` are.
     pub fn next_ripe(&mut self, learned: Option<&Baselines>) -> Option<EndpointRow> {
         let key = self.ripe.pop()?;
         let entry = self.entries.get(self.find(key)?)?;
@@ -319,13 +318,13 @@ impl Endpoints {
         Some(self.row(entry, None, known))
     }
 
-    /// The endpoints as they are now, in their order, with what their neighbours are like and what
-    /// was `learned` of the ways there.
+    /// The endpoints as they are now, in order, with the statistics of their neighbours and the
+    /// baselines in `learned`.
     pub fn finish(self, learned: Option<&Baselines>) -> EndpointRows {
         EndpointRows::of(self, learned)
     }
 
-    /// What was learned of the way to an endpoint.
+    /// The baseline of an endpoint.
     pub(super) fn known(&self, entry: &Entry, learned: &Baselines) -> Known {
         let key = &entry.key;
         learned.known(&Asked {
@@ -339,12 +338,12 @@ impl Endpoints {
         })
     }
 
-    /// Whether rules look at it.
+    /// Whether rules judge it.
     pub(super) fn is_judged(&self, entry: &Entry) -> bool {
         self.tally(entry).is_some_and(Tally::is_judged)
     }
 
-    /// A bit for each day on which rules have something to judge of an endpoint.
+    /// One bit per day with data that rules judge.
     pub(super) fn days(&self, entry: &Entry) -> u64 {
         self.tally(entry).map_or(0, Tally::days)
     }
@@ -406,9 +405,9 @@ impl Entry {
         }
     }
 
-    /// What an endpoint says, least first: one whose sessions nobody answered may not even exist,
-    /// for its address can be false; one session is less than many; one with a round trip was
-    /// there; and of those the latest are kept.
+    /// The eviction order, lowest first: an endpoint without an answered session may not exist,
+    /// since its address can be forged; then the number of sessions; then whether a round trip was
+    /// measured; then the time last seen.
     const fn worth(&self) -> (bool, u64, bool, Nanos) {
         (self.roles & ANSWERED != 0, self.sessions, self.measured > 0, self.last)
     }
@@ -421,7 +420,7 @@ impl Entry {
         }
     }
 
-    /// Counts a stack where it is the first that was seen; false where it is another.
+    /// Counts a stack if it equals the first one seen; false if it differs.
     fn add_stack(&mut self, stack: StackSummary) -> bool {
         let (first, count) = &mut self.stack;
         if *count == 0 {
@@ -436,7 +435,7 @@ impl Entry {
 }
 
 impl Endpoints {
-    /// The order of two endpoints in the output: address, side, fingerprint, service.
+    /// The output order of two endpoints: address, side, fingerprint, service.
     pub(super) fn compare(&self, a: u32, b: u32) -> Ordering {
         let key = |at: u32| self.entries.get(at as usize).map(|entry| entry.key);
         let (Some(a), Some(b)) = (key(a), key(b)) else { return Ordering::Equal };
@@ -450,7 +449,7 @@ impl Endpoints {
     }
 }
 
-/// A leg as long as one by satellite is said to be one: a gateway there ends TCP like a proxy.
+/// Adds a tag for a leg as long as one by satellite: a gateway there terminates TCP like a proxy.
 fn with_satellite(mut tags: Vec<Arc<str>>, hidden: Option<&HiddenLeg>) -> Vec<Arc<str>> {
     if hidden.is_some_and(is_satellite_long)
         && let Err(at) = tags.binary_search_by(|tag| (**tag).cmp(TAG_SATELLITE_GATEWAY))

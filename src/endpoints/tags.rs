@@ -1,13 +1,12 @@
-//! Tags of endpoints as sets of bits.
+//! Tags of endpoints as bit sets.
 //!
 //! Owns: the names, each once, and the different sets: few endpoints have any, and most of those
-//! have the same. In: tags of sessions. Out: a number for an entry to keep, and names in order.
+//! have the same. In: tags of sessions. Out: a number for an entry to store, and names in order.
 //! Never: more names than bits.
 
 use std::sync::Arc;
 
-/// Different tags one run may put on endpoints: a bit each. Providers and lists come to some
-/// dozens.
+/// Maximum different tags in a run, one bit each. Providers and lists have some dozens.
 const TAGS_MAX: usize = 128;
 
 /// The names and sets of a table.
@@ -58,7 +57,7 @@ impl Tags {
         names
     }
 
-    /// Tags left out for want of bits, counted once for each end of a session, since the last call.
+    /// Tags dropped for lack of bits since the last call, once per end of a session.
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }

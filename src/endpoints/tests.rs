@@ -1,7 +1,6 @@
-//! Endpoint totals against sums made by hand.
+//! Endpoint totals compared with sums made by hand.
 //!
-//! Owns: what the table must say. In: made-up sessions. Out: assertions. Never: built into the
-//! program.
+//! Owns: the expected table. In: made-up sessions. Out: assertions. Never: built into the program.
 
 use super::*;
 use crate::endpoints::Incoming;
@@ -117,7 +116,7 @@ fn tags_past_the_cap_of_a_run_are_counted() {
     assert_eq!(table.finish(None).iter().nth(1).unwrap().tags.len(), 128);
 }
 
-/// A SYN that nobody answered, from an address outside of which there are as many as one likes.
+/// An unanswered SYN from an outside address; there is no limit to those.
 fn unanswered(n: u32, at: u64) -> EndpointSummary {
     let mut session = outbound(1, 9, 443, None);
     session.initiator = SideSummary {
@@ -129,7 +128,7 @@ fn unanswered(n: u32, at: u64) -> EndpointSummary {
     session
 }
 
-/// A session that came in from outside and was answered.
+/// An answered session from outside.
 fn inbound(print: &str, at: u64) -> EndpointSummary {
     let mut session = outbound(1, 9, 443, None);
     session.initiator = side(7, Locality::Remote, Some(9_000));
@@ -154,7 +153,7 @@ fn at_the_cap_those_go_that_say_least_and_every_session_counts() {
     assert_eq!((ripe.sessions, ripe.key.fingerprint.is_some()), (16, true));
     for n in 1_000..3_000 {
         table.observe(&unanswered(n, n.into()));
-        // As many fingerprints as there are sessions are not kept either.
+        // The number of stored fingerprints is bounded too.
         let mut other = inbound(&format!("ja4-{n}"), n.into());
         other.initiator.ip = Addr::v4((0xc700_0000 + n).to_be_bytes());
         table.observe(&other);
@@ -240,7 +239,7 @@ fn the_next_set_goes_on_with_what_rules_judge() {
         days.push(row.traits.days);
     }
     assert_eq!(days, [1, 2, 3, 1]);
-    // Forgotten, as another was seen twenty days later.
+    // Forgotten, because another was seen twenty days later.
     let mut other = session(40, 9);
     other.initiator = side(8, Locality::Remote, Some(9_000));
     table.observe(&other);

@@ -1,7 +1,8 @@
-//! Whether a layer-3 tunnel lies on the way to an endpoint.
+//! Estimates whether a layer-3 tunnel lies on the path to an endpoint.
 //!
-//! Owns: how MTU, stack split and excess over floors add up. In: an endpoint's traits and tags.
-//! Out: [`Tunnel`]. Never: a verdict by round trip alone, or by an MTU that people at home have.
+//! Owns: how MTU, stack mismatch and excess over floors combine. In: an endpoint's traits and tags.
+//! Out: [`Tunnel`]. Never: a verdict from round trips alone, or from an MTU that home networks
+//! have.
 
 use std::sync::Arc;
 
@@ -13,30 +14,31 @@ use crate::model::endpoint_facts::MtuTotals;
 use crate::model::endpoint_facts::StackTotals;
 use crate::model::endpoint_facts::Traits;
 
-/// Probability of a tunnel before any evidence, as log-odds: 1 in 10. Higher than among all
-/// clients, as an MTU is looked at because somebody asks.
+/// Prior log-odds of a tunnel: 1 in 10. Higher than among all clients, because an MTU is only
+/// examined for a reason.
 const PRIOR: f64 = -2.2;
 
-/// What each kind of MTU adds to the log-odds. Together with the prior: tunnels 0.73, what access
-/// networks have too 0.35, in no table 0.35, access 0.06, Ethernet 0.05.
+/// The log-odds that each kind of MTU adds. Together with the prior: tunnels 0.73, shared with
+/// access networks 0.35, not in the table 0.35, access 0.06, Ethernet 0.05.
 const TUNNEL: f64 = 3.2;
 const BOTH: f64 = 1.6;
 const ACCESS: f64 = -0.5;
 const PLAIN: f64 = -0.8;
 
-/// Mobile networks and satellites have MTUs of tunnels, as they are tunnels: GTP (3GPP TS 29.281).
-/// The tag takes most of what an MTU says.
+/// Mobile networks and satellites have MTUs of tunnels, because they are tunnels: GTP (3GPP TS
+/// 29.281). The tag discounts most of the MTU's evidence.
 const TAGGED: f64 = 0.5;
 
-/// A SYN that another system wrote than the program's: shared by proxies, virtual machines and
-/// routers of people at home, so it adds little here.
+/// A SYN from another system than the program's: proxies, virtual machines and home routers cause
+/// it too, so it adds little here.
 const STACK: f64 = 0.9;
 
-/// Sessions that must compare, and the share of them that must differ (DOMAIN D07's numbers).
+/// Sessions that can be compared, and the share that must differ (the thresholds of rule D07).
 const COMPARED_MIN: u32 = 3;
 const DIFFER_SHARE: f64 = 0.9;
 
-/// A floor this far above that of the neighbours, in ns and as a multiple (DOMAIN D04's numbers).
+/// A floor this far above that of the neighbours, in ns and as a multiple (the thresholds of rule
+/// D04).
 const EXCESS_NS: u64 = 40_000_000;
 const EXCESS_FACTOR: u64 = 2;
 const FLOOR: f64 = 1.2;
@@ -44,10 +46,10 @@ const FLOOR: f64 = 1.2;
 /// Two MTUs of one endpoint, one of them a tunnel's: the tunnel goes up and down.
 const CHANGED: f64 = 0.6;
 
-/// Tags of networks that are tunnels by nature.
+/// Tags of networks that are tunnels by design.
 const BY_NATURE: [&str; 3] = ["mobile", "satellite", "pep"];
 
-/// The estimate; nothing where there was no SYN to look at.
+/// The estimate; `None` without a SYN to look at.
 pub(super) fn estimate(traits: &Traits, tags: &[Arc<str>]) -> Option<Tunnel> {
     let totals = traits.mtu.as_ref()?;
     let by_nature = tags.iter().any(|tag| BY_NATURE.contains(&&**tag));
@@ -62,7 +64,7 @@ pub(super) fn estimate(traits: &Traits, tags: &[Arc<str>]) -> Option<Tunnel> {
     Some(Tunnel { l3: confidence >= 0.5, confidence, reason })
 }
 
-/// What the MTUs add: that of most SYNs, and whether some, not all, have a tunnel's.
+/// The evidence of the MTUs: that of most SYNs, and whether some, but not all, have a tunnel's.
 fn by_mtu(totals: &MtuTotals, by_nature: bool) -> f64 {
     let mut kinds = totals.hints.iter().map(|(mtu, _)| mtu::kind(*mtu));
     let usual = kinds.next().unwrap_or(Kind::Unlisted);

@@ -1,8 +1,8 @@
-//! Log-ins: who said to be whom, and whether the server agreed.
+//! Log-ins: the claimed user, and whether the server accepted.
 //!
-//! Owns: names that wait for the server's word. In: requests and answers of Kerberos and of SMB
-//! session setups. Out: the name, once it was accepted. Never: passwords, tickets, or the name of
-//! somebody who was refused.
+//! Owns: names awaiting the server's answer. In: requests and answers of Kerberos and of SMB
+//! session setups. Out: the name, once accepted. Never: passwords, tickets, or the name of a
+//! rejected user.
 
 use std::sync::Arc;
 
@@ -15,29 +15,29 @@ use crate::model::Place;
 use crate::wire::kerberos;
 use crate::wire::ntlm;
 
-/// Log-ins under way; each takes a round trip or two.
+/// Pending log-ins; each takes a round trip or two.
 const WAITING: usize = 4_096;
-/// A domain controller that is this slow has been given up.
+/// A client gives up on a domain controller that is this slow.
 const PATIENCE: Nanos = Nanos::from_secs(60);
 /// First octet of AS-REP: application tag 11, constructed (RFC 4120 section 5.10).
 const AS_REPLY: u8 = 0x6b;
 
-/// A client, its port, and the server that it asks.
+/// A client, its port, and the server.
 pub type Client = (Place, u16, Addr);
 
-/// Log-ins that wait for an answer.
+/// Log-ins awaiting an answer.
 #[derive(Debug)]
 pub struct Logins {
     waiting: Open<Client, Heard>,
 }
 
 impl Logins {
-    /// None under way.
+    /// No pending log-ins.
     pub fn new() -> Logins {
         Logins { waiting: Open::new(WAITING, PATIENCE) }
     }
 
-    /// A client asks for a ticket (RFC 4120 section 5.4.1).
+    /// A client requests a ticket (RFC 4120 section 5.4.1).
     pub fn ask_kerberos(
         &mut self,
         client: Client,
@@ -49,18 +49,18 @@ impl Logins {
         self.ask(client, name.as_deref(), ("kerberos", at));
     }
 
-    /// A server answers; only the beginning is looked at, for a ticket takes several segments.
+    /// A server's answer; only its start is checked, because a ticket takes several segments.
     pub fn answer_kerberos(&mut self, client: &Client, answer: &[u8], at: Nanos) -> Option<Heard> {
         let heard = self.waiting.answer(client, at)?;
         (answer.first() == Some(&AS_REPLY)).then_some(heard)
     }
 
-    /// Whether a server gives a ticket that nobody was heard to ask for.
+    /// Whether a server grants a ticket without a request that was seen.
     pub fn is_unasked(&self, client: &Client, answer: &[u8], at: Nanos) -> bool {
         answer.first() == Some(&AS_REPLY) && !self.waiting.knows(client, at)
     }
 
-    /// A client proves who it is in a session setup ([MS-NLMP] 2.2.1.3).
+    /// A client authenticates in a session setup ([MS-NLMP] 2.2.1.3).
     pub fn ask_smb(&mut self, client: Client, payload: &[u8], at: Nanos) {
         let message = ntlm::NtlmMessage::locate(payload).map(ntlm::NtlmMessage::parse);
         if let Some(Ok(ntlm::NtlmMessage::Authenticate { user, .. })) = message {
@@ -69,7 +69,7 @@ impl Logins {
         }
     }
 
-    /// A server answers a session setup: status zero lets the client in ([MS-SMB2] 2.2.1.2,
+    /// A server answers a session setup: status zero accepts the client ([MS-SMB2] 2.2.1.2,
     /// [MS-CIFS] 2.2.3.1).
     pub fn answer_smb(&mut self, client: &Client, payload: &[u8], at: Nanos) -> Option<Heard> {
         let status = match payload.get(4..)? {
@@ -81,7 +81,7 @@ impl Logins {
         (status == [0; 4]).then_some(heard)
     }
 
-    /// A name that ends in `$` is a device's (how Active Directory names accounts of machines).
+    /// A name that ends in `$` is a device's (a machine account of Active Directory).
     fn ask(&mut self, client: Client, name: Option<&str>, (by, at): (&'static str, Nanos)) {
         let Some(name) = name else { return };
         let mut heard = Heard { by, ..Heard::default() };
@@ -92,8 +92,7 @@ impl Logins {
         self.waiting.ask(client, heard, at);
     }
 
-    /// Log-ins given up at the cap although they could still have been answered, since the last
-    /// call.
+    /// Log-ins evicted at the cap while an answer was still possible, since the last call.
     pub fn take_forgotten(&mut self) -> u64 {
         self.waiting.take_forgotten()
     }

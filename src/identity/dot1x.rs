@@ -1,8 +1,8 @@
-//! Port-based access (IEEE 802.1X): which person or device stood at the door.
+//! Port-based access control (IEEE 802.1X): which user or device authenticated.
 //!
-//! Owns: identities that wait for success; who came in, by link-layer address. In: EAPOL frames.
-//! Out: the name behind a link-layer address. Never: believes an identity before success, or
-//! where two wait at once and the answer goes to both.
+//! Owns: identities awaiting success; authenticated names by link-layer address. In: EAPOL frames.
+//! Out: the name behind a link-layer address. Never: believes an identity before success, or when
+//! two are pending and the answer goes to both.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::identity::text;
 use crate::model::Nanos;
 use crate::wire::eap;
 
-/// A conversation with certificates takes some dozen round trips; a person types a password.
+/// An exchange with certificates takes about a dozen round trips; a person types a password.
 const WAITS: Nanos = Nanos::from_secs(120);
-/// Identities that wait: the oldest goes.
+/// Pending identities; the oldest is evicted.
 const WAITING: usize = 64;
-/// What methods show in place of an identity that they hide (RFC 7542 section 2.4).
+/// Placeholders of methods that hide the identity (RFC 7542 section 2.4).
 const HIDDEN: [&str; 2] = ["", "anonymous"];
 
-/// Somebody who asks to come in.
+/// A pending authentication.
 #[derive(Debug)]
 struct Asking {
     mac: [u8; 6],
@@ -27,7 +27,7 @@ struct Asking {
     at: Nanos,
 }
 
-/// Who came in.
+/// Authenticated names.
 #[derive(Debug)]
 pub struct Doors {
     asking: Vec<Asking>,
@@ -36,7 +36,7 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Nobody yet, and room for so many.
+    /// An empty table with room for `cap` names.
     pub fn new(cap: usize) -> Doors {
         Doors { asking: Vec::new(), inside: Aging::new(cap), forgotten: 0 }
     }
@@ -48,7 +48,7 @@ impl Doors {
         if let Some(identity) = packet.identity() {
             return self.ask(from, identity, at);
         }
-        // Wired authenticators answer a group address: to all that ask at that moment.
+        // Wired authenticators answer a group address: this reaches all that are pending.
         let meant = |asking: &Asking| asking.mac == to || to[0] & 1 == 1;
         match packet.code {
             eap::Code::Success if self.asking.iter().filter(|a| meant(a)).count() == 1 => {
@@ -77,12 +77,12 @@ impl Doors {
         self.asking.push(Asking { mac, name: name.into(), at });
     }
 
-    /// Devices forgotten at the cap since the last call.
+    /// Devices evicted at the cap since the last call.
     pub fn take_forgotten(&mut self) -> u64 {
         std::mem::take(&mut self.forgotten)
     }
 
-    /// Who came in with a link-layer address, lately.
+    /// The user or device that authenticated recently with a link-layer address.
     pub fn behind(&self, mac: [u8; 6], at: Nanos) -> Option<&Arc<str>> {
         let (name, since) = self.inside.get(&mac)?;
         (at.since(*since) <= BELIEVED).then_some(name)

@@ -1,8 +1,8 @@
 //! Who held an address, and when.
 //!
 //! Owns: the spans of each address. In: leases, announcements, log-ins. Out: the holder at a time.
-//! Never: gives one device's name to another: a span ends where another link-layer address gets
-//! the address.
+//! Never: gives one device's name to another: a span ends when another link-layer address gets the
+//! address.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::model::Place;
 use crate::model::record::Holder;
 use crate::model::record::NameSources;
 
-/// Holders of one address that are kept.
+/// Holders kept per address.
 const SPANS: usize = 4;
-/// A name or a log-in that says no end is believed for as long: a Kerberos ticket lasts 10 hours by
-/// default, a working day not longer.
+/// How long a name or a log-in without an end is valid: a Kerberos ticket lasts 10 hours by
+/// default, a working day no longer.
 pub const BELIEVED: Nanos = Nanos::from_secs(12 * 3600);
 
 /// One holder of an address.
@@ -25,16 +25,16 @@ struct Span {
     since: Nanos,
     until: Nanos,
     holder: Arc<Holder>,
-    /// Two people use it at once: behind a home's router, or on a server. Which of them a session
-    /// is of cannot be told.
+    /// Two people use it at once: behind a home router, or on a server. A session cannot be
+    /// attributed to one of them.
     several: bool,
-    /// It may have held the address before it was heard: nobody saw it get it.
+    /// It may have held the address before it was first seen, as no lease was seen.
     open: bool,
 }
 
 impl Span {
     /// The first name stays: a lease's is the device's own, a later one may be a service's.
-    /// `named_by` says who told the name that is heard.
+    /// `named_by` is the source of the name just seen.
     fn take(&mut self, heard: &Heard, named_by: NameSources, until: Nanos) {
         let known = &*self.holder;
         let mut known_by = known.known_by.clone();
@@ -62,12 +62,12 @@ pub struct Holders {
 }
 
 impl Holders {
-    /// Room for so many addresses, and as many devices.
+    /// A table with room for `cap` addresses, and as many devices.
     pub fn new(cap: usize) -> Holders {
         Holders { spans: Aging::new(cap), names: Aging::new(cap) }
     }
 
-    /// A device says its name, whatever its address is. Says how many were forgotten for it.
+    /// A device announces its name, whatever its address. Returns the number of evictions.
     pub fn call(&mut self, mac: [u8; 6], name: &Arc<str>, by: &'static str) -> usize {
         let by = NameSources::of(by);
         let (known, dropped) = self.names.entry(mac, || (Arc::clone(name), by));
@@ -79,7 +79,7 @@ impl Holders {
         dropped
     }
 
-    /// A server gives an address to a device: whoever else had it has it no more.
+    /// A server assigns an address to a device: any other holder loses it.
     pub fn lease(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
         let named = heard.mac.filter(|_| heard.host.is_none()).and_then(|mac| self.names.get(&mac));
         let Some((name, by)) = named else {
@@ -89,12 +89,12 @@ impl Holders {
         self.note(place, (&heard, by), at, false)
     }
 
-    /// Whoever has an address says something of itself.
+    /// The holder of an address says something about itself.
     pub fn hear(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
         self.note(place, (heard, NameSources::of(heard.by)), at, true)
     }
 
-    /// An address is given back.
+    /// An address is released.
     pub fn release(&mut self, place: Place, at: Nanos) {
         if self.spans.get(&place).is_none() {
             return;
@@ -137,8 +137,8 @@ impl Holders {
         dropped
     }
 
-    /// The holder when a session began; or, where nobody is known to have had the address before,
-    /// when it ended.
+    /// The holder when a session started; or, if nobody is known to have held it before, when it
+    /// ended.
     pub fn of(&self, place: Place, start: Nanos, end: Nanos) -> Option<Arc<Holder>> {
         if self.spans.is_empty() {
             return None;
@@ -151,12 +151,12 @@ impl Holders {
     }
 }
 
-/// Whether what is heard may be of the same device.
+/// Whether the message may be from the same device.
 fn is_same_device(holder: &Holder, heard: &Heard) -> bool {
     holder.mac.is_none() || heard.mac.is_none() || holder.mac == heard.mac
 }
 
-/// Whether it may be of the same person.
+/// Whether it may be from the same person.
 fn is_same_user(holder: &Holder, heard: &Heard) -> bool {
     holder.user.is_none() || heard.user.is_none() || holder.user == heard.user
 }

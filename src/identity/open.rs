@@ -1,8 +1,8 @@
-//! Questions that wait for their answer.
+//! Pending questions.
 //!
-//! Owns: what was asked, for as long as an answer may take. In: questions, answers. Out: what a
-//! question left, once. Policy at the cap: the oldest question goes; one that could still have
-//! been answered is counted. Never: gives one question to two answers.
+//! Owns: questions, for as long as an answer may take. In: questions, answers. Out: the data stored
+//! with a question, once. Policy at the cap: evicts the oldest question; if it could still have
+//! been answered, that is counted. Never: gives one question to two answers.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -12,15 +12,15 @@ use hashbrown::HashMap;
 
 use crate::model::Nanos;
 
-/// A tap that merges several queues may put an answer's time before its question's by so much.
+/// A tap that merges several queues may timestamp an answer this much before its question.
 const SLACK: Nanos = Nanos::from_millis(10);
 
-/// Open questions of one protocol.
+/// Pending questions of one protocol.
 #[derive(Debug)]
 pub struct Open<K, V> {
-    /// What each left; nothing once it is answered, so that a second answer is known for one.
+    /// The data of each; `None` once answered, so that a second answer is recognised.
     waiting: HashMap<K, (Nanos, Option<V>), RandomState>,
-    /// In the order in which they came; those answered stay until their turn comes.
+    /// In order of arrival; answered ones stay until they expire.
     order: VecDeque<(Nanos, K)>,
     cap: usize,
     patience: Nanos,
@@ -28,16 +28,16 @@ pub struct Open<K, V> {
 }
 
 impl<K: Copy + Eq + Hash, V> Open<K, V> {
-    /// None yet, room for `cap`, each of which waits for `patience`.
+    /// An empty table for `cap` questions, each of which waits for `patience`.
     pub fn new(cap: usize, patience: Nanos) -> Open<K, V> {
         let waiting = HashMap::default();
         let (order, cap) = (VecDeque::new(), cap.max(1));
         Open { waiting, order, cap, patience, forgotten: 0 }
     }
 
-    /// Something is asked; the same asked again waits from now on.
+    /// Adds a question; a repeated one waits from now on.
     pub fn ask(&mut self, key: K, left: V, at: Nanos) {
-        // Questions nobody answered in time go first, and are no loss.
+        // Expired questions are removed first, and are no loss.
         while let Some((asked, _)) = self.order.front()
             && (self.order.len() >= self.cap || at.since(*asked) > self.patience)
         {
@@ -47,7 +47,7 @@ impl<K: Copy + Eq + Hash, V> Open<K, V> {
         self.order.push_back((at, key));
     }
 
-    /// Takes what a question left, where one was asked and not too long ago.
+    /// Takes the data of a question, if it was asked and has not expired.
     pub fn answer(&mut self, key: &K, at: Nanos) -> Option<V> {
         if !self.knows(key, at) {
             return None;
@@ -55,22 +55,21 @@ impl<K: Copy + Eq + Hash, V> Open<K, V> {
         self.waiting.get_mut(key).and_then(|(_, left)| left.take())
     }
 
-    /// Whether a question was asked that this may answer, be it for the second time.
+    /// Whether this answers a question that was asked, possibly a second time.
     pub fn knows(&self, key: &K, at: Nanos) -> bool {
         self.waiting
             .get(key)
             .is_some_and(|(asked, _)| *asked <= at.plus(SLACK) && at.since(*asked) <= self.patience)
     }
 
-    /// Questions given up at the cap although their answer could still have come, since the last
-    /// call.
+    /// Questions evicted at the cap while an answer was still possible, since the last call.
     pub fn take_forgotten(&mut self) -> u64 {
         std::mem::take(&mut self.forgotten)
     }
 
     fn drop_oldest(&mut self, at: Nanos) {
         let Some((asked, key)) = self.order.pop_front() else { return };
-        // Asked again since: the later one stands further back.
+        // Asked again since: the later entry is further back.
         if self.waiting.get(&key).is_some_and(|(last, _)| *last == asked) {
             let open = self.waiting.remove(&key).is_some_and(|(_, left)| left.is_some());
             self.forgotten += u64::from(open && at.since(asked) <= self.patience);

@@ -1,9 +1,9 @@
-//! The names behind addresses: what a client asked for when it was told an address.
+//! The names behind addresses, from DNS answers to our clients.
 //!
-//! Owns: what each host was told of each address. In: answers to questions of our own hosts. Out: a
-//! name. Policy at the cap: whoever asked for most loses what it was told first, so that one host
-//! cannot make others' names forgotten.
-//! Never: gives one host's name to another: whoever asks decides what he is told.
+//! Owns: the names that each host was told for each address. In: answers to questions of our own
+//! hosts. Out: a name. Policy at the cap: the host with the most addresses loses its oldest, so
+//! that one host cannot evict the names of others.
+//! Never: gives one host's name to another: a host decides itself what it asks for.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -15,23 +15,22 @@ use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Place;
 
-/// Names kept of what one host was told of one address: of a content network several are in use at
-/// once.
+/// Names kept per host and address: content networks use several at once.
 const NAMES: usize = 4;
-/// At the cap an eighth of what is kept makes room at once.
+/// At the cap an eighth (1/n) of the entries is evicted at once.
 const ROOM: usize = 8;
-/// An answer is used for as long: programs keep names far beyond their time to live, and most
+/// How long an answer is used: programs keep names far beyond their time to live, and most
 /// addresses keep their owner for a working day.
 const USED: Nanos = Nanos::from_secs(6 * 3600);
 
-/// One name, and when it was told last.
+/// A name, and when it was last told.
 #[derive(Debug)]
 struct Told {
     name: Arc<str>,
     at: Nanos,
 }
 
-/// Names by asker and address: however many hosts are told an address, each keeps its own.
+/// Names by asker and address: hosts do not share entries.
 #[derive(Debug)]
 pub struct Names {
     told: HashMap<(Addr, Place), Vec<Told>, RandomState>,
@@ -40,12 +39,12 @@ pub struct Names {
 }
 
 impl Names {
-    /// Room for so many addresses, counted once for each host that asked.
+    /// A table with room for `cap` addresses, counted once per host that asked.
     pub fn new(cap: usize) -> Names {
         Names { told: HashMap::default(), cap: cap.max(1), displaced: 0 }
     }
 
-    /// `asker` was told that `name` is at `server`. Says how many addresses were forgotten for it.
+    /// `asker` was told that `name` is at `server`. Returns how many addresses were evicted.
     pub fn tell(&mut self, asker: Addr, name: &Arc<str>, server: Place, at: Nanos) -> usize {
         let key = (asker, server);
         let full = self.told.len() >= self.cap && !self.told.contains_key(&key);
@@ -58,7 +57,7 @@ impl Names {
         if told.len() >= NAMES {
             let oldest = told.iter().enumerate().min_by_key(|(_, told)| told.at);
             if let Some((index, known)) = oldest {
-                // What is too old to be used is no loss.
+                // An expired name is no loss.
                 self.displaced += u64::from(at.since(known.at) <= USED);
                 told.swap_remove(index);
             }
@@ -67,14 +66,14 @@ impl Names {
         dropped
     }
 
-    /// Names given up for another of the same host and address, since the last call.
+    /// Names replaced by others of the same host and address, since the last call.
     pub fn take_displaced(&mut self) -> u64 {
         std::mem::take(&mut self.displaced)
     }
 
-    /// Lets go of what is too old to be used; where that is not enough, of the addresses that are
-    /// furthest down among those of their asker, the latest first. Says how many of the latter
-    /// there were.
+    /// Removes expired entries. If that is not enough, ranks the addresses of each asker from
+    /// latest to oldest and evicts those of the lowest rank over all askers. Returns the number of
+    /// evictions.
     #[cold]
     fn make_room(&mut self, now: Nanos) -> usize {
         self.told.retain(|_, told| told.iter().any(|told| now.since(told.at) <= USED));
@@ -86,7 +85,7 @@ impl Names {
         let each = self.told.iter();
         let mut all: Vec<_> =
             each.map(|((asker, place), told)| (*asker, last(told), *place)).collect();
-        // No two compare equal: every worker forgets the same.
+        // No two compare equal, so every worker evicts the same.
         all.sort_unstable();
         let (mut asker, mut nth) = (None, 0u32);
         let mut order = Vec::with_capacity(all.len());
@@ -104,8 +103,7 @@ impl Names {
 
     /// The name that `asker` was told: `own` if it was one of them, else the last.
     ///
-    /// What another host was told says nothing of this one: a host can ask for whatever name it
-    /// likes that points wherever it likes.
+    /// What another host was told does not count: a host can look up any name that points anywhere.
     pub fn of(&self, asker: Addr, server: Place, own: Option<&str>, at: Nanos) -> Option<Arc<str>> {
         if self.told.is_empty() {
             return None;

@@ -1,16 +1,13 @@
 //! Names on the wire as text.
-//!
-//! Owns: what may be in them. In: labels and octets. Out: lower-case names, or nothing. Never:
-//! gives control characters, or a name that was cut.
 
 use crate::wire::dns::Name;
 
 /// Longest name (RFC 1035 section 3.1).
 const NAME_MAX: usize = 253;
-/// Longest name of a host or a person that is kept: Windows allows 104 of an account, RADIUS 253.
+/// Longest name of a host or a person that is kept: Windows allows 104 for an account, RADIUS 253.
 const WORD_MAX: usize = 128;
 
-/// A DNS name as host names are written; `None` of the root and of names with other octets.
+/// A DNS name as host names are written; `None` for the root and for names with other octets.
 pub fn host(name: &Name<'_>) -> Option<String> {
     joined(name.labels())
 }
@@ -37,15 +34,15 @@ pub fn device(name: &str) -> Option<String> {
     word(first.as_bytes()).map(|text| text.to_lowercase())
 }
 
-/// A person's or a device's name as it was given: UTF-8 without control characters.
+/// A person's or a device's name as given: UTF-8 without control characters.
 pub fn word(octets: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(octets).ok()?.trim();
     let fits = !text.is_empty() && text.len() <= WORD_MAX && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned())
 }
 
-/// The host that a question for a service names: SVCB puts port and scheme before it, each behind
-/// an underscore (RFC 9460 section 2.3).
+/// The host in the name of a service query: SVCB puts port and scheme before it, each behind an
+/// underscore (RFC 9460 section 2.3).
 pub fn served_host(name: &str) -> &str {
     let mut rest = name;
     while let Some((_, host)) = rest.strip_prefix('_').and_then(|label| label.split_once('.')) {

@@ -1,4 +1,4 @@
-//! What was learned, merged, stored and held against.
+//! Learning, merging, storing and comparing baselines.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ fn too_little_is_no_baseline() {
     assert_eq!(path(&alone), None, "one address");
     let subject = known(&learned(&twenty(4)), "203.0.113.5", None, Some("e-1")).subject.unwrap();
     assert_eq!((subject.of, subject.sessions, subject.days), (BaselineOf::Subject, 20, 4));
-    // The network stands in where the prefix has none; a bucket is a sixteenth wide at most.
+    // The network's baseline is used if the prefix has none; a bucket is at most a sixteenth wide.
     let path = known(&learned(&all), "198.51.100.7", None, None).path.unwrap();
     assert_eq!(path.of, BaselineOf::Network);
     assert!((20_000_000..21_300_000).contains(&path.floor_ns), "{path:?}");

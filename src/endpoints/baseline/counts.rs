@@ -1,33 +1,33 @@
-//! How often each length of round trip was seen.
+//! A histogram of round trips.
 //!
 //! Owns: a sparse HDR histogram. In: nanoseconds. Out: quantiles, and counts to store.
 //! Never: more buckets than [`BUCKETS`]; the sum of two depends neither on order nor on grouping.
 //!
 //! Buckets are those of an HDR histogram (<http://hdrhistogram.org>) of one significant digit from
-//! 16.384 us to 68.7 s: 16 an octave, so that a value lies within a sixteenth of its bucket's edge.
-//! Dense, one takes 1.2 kB; of a hundred thousand prefixes most have some ten buckets in use.
+//! 16.384 us to 68.7 s: 16 per octave, so that a value lies within a sixteenth of its bucket's
+//! edge. A dense one takes 1.2 kB; of a hundred thousand prefixes most use about ten buckets.
 
-/// Round trips are told apart by 2^14 ns: finer than a mirror port's jitter.
+/// The resolution is 2^14 ns: finer than a mirror port's jitter.
 const UNIT_BITS: u32 = 14;
 /// Round trips from 2^36 ns (69 s) on count as the longest.
 const LONGEST_BITS: u32 = 36;
-/// Buckets an octave, as a power of two.
+/// Buckets per octave, as a power of two.
 const HALF_BITS: u32 = 4;
 
-/// Different buckets.
+/// The number of buckets.
 pub(super) const BUCKETS: u16 = 304;
 
-/// Counts by bucket, in order, none of them 0. Sums saturate.
+/// Counts by bucket, in order, none of them 0. Additions saturate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts(Vec<(u16, u32)>);
 
 impl Counts {
-    /// Counts one round trip.
+    /// Counts a round trip.
     pub(super) fn record(&mut self, ns: u64) {
         self.add_to(bucket(ns), 1);
     }
 
-    /// Adds another's counts.
+    /// Adds another histogram.
     pub(super) fn add(&mut self, other: &Counts) {
         other.0.iter().for_each(|(bucket, count)| self.add_to(*bucket, *count));
     }
@@ -43,7 +43,7 @@ impl Counts {
         }
     }
 
-    /// Appends what was stored; false where it does not follow in order.
+    /// Appends a stored bucket; false if it is out of order.
     pub(super) fn restore(&mut self, bucket: u16, count: u32) -> bool {
         let follows = self.0.last().is_none_or(|(last, _)| *last < bucket);
         let sound = follows && bucket < BUCKETS && count > 0;
@@ -53,7 +53,7 @@ impl Counts {
         sound
     }
 
-    /// How many round trips were counted.
+    /// The number of round trips counted.
     pub(super) fn samples(&self) -> u64 {
         self.0.iter().map(|(_, count)| u64::from(*count)).sum()
     }
@@ -63,8 +63,8 @@ impl Counts {
         self.0.iter().copied()
     }
 
-    /// The longest round trip of the bucket below whose end `percent` of the samples lie, in ns;
-    /// `None` without samples.
+    /// The upper edge of the bucket that contains the given percentile, in ns; `None` without
+    /// samples.
     pub(super) fn percentile(&self, percent: u64) -> Option<u64> {
         let rank = (self.samples().saturating_mul(percent)).div_ceil(100).max(1);
         let mut seen = 0;
@@ -102,7 +102,7 @@ mod tests {
         counts
     }
 
-    /// The dense histogram of the same bounds.
+    /// A dense histogram with the same bounds.
     fn dense(values: &[u64]) -> Histogram<u64> {
         let mut dense = Histogram::new_with_bounds(1 << UNIT_BITS, 1 << LONGEST_BITS, 1).unwrap();
         values.iter().for_each(|ns| dense.record(*ns).unwrap());

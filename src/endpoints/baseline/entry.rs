@@ -1,8 +1,8 @@
-//! What was learned of one prefix, network, person or service.
+//! The baseline of one prefix, network, person or service.
 //!
-//! Owns: two spans of 64 days, so that a path that changes is forgotten in time. In: round trips
-//! with their day and address. Out: floor, sessions, days, percentiles. Never: more than two spans;
-//! the sum of two entries depends neither on order nor on grouping.
+//! Owns: two spans of 64 days, so that the old path is forgotten some time after a path changes.
+//! In: round trips with their day and address. Out: floor, sessions, days, percentiles. Never: more
+//! than two spans; the sum of two entries depends neither on order nor on grouping.
 
 use std::borrow::Cow;
 
@@ -11,29 +11,29 @@ use crate::model::{Addr, Nanos};
 
 const DAY_S: u64 = 86_400;
 
-/// Days of a span: a bit each.
+/// Days per span: one bit each.
 const SPAN_DAYS: u64 = 64;
 
-/// One session's lowest round trip on a leg.
+/// The lowest round trip of a session on one leg.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
-    /// Days since 1970 at which the session ended.
+    /// The day on which the session ended, since 1970.
     pub(super) day: u64,
-    /// [`address_bit`] of the end.
+    /// [`address_bit`] of the remote end.
     pub(super) address: u64,
     /// The round trip, in ns.
     pub(super) ns: u64,
 }
 
 impl Sample {
-    /// A round trip to `ip` of a session that ended at `end`.
+    /// A round trip to `ip` in a session that ended at `end`.
     pub(super) fn new(ip: Addr, ns: u64, end: Nanos) -> Sample {
         Sample { day: end.as_secs() / DAY_S, address: address_bit(ip), ns }
     }
 }
 
-/// One of 64 bits for an address, an IPv6 address by its /64 since hosts change the rest (RFC
-/// 8981). Two that share a bit count as one: never more are counted than there are.
+/// One of 64 bits for an address; an IPv6 address by its /64, since hosts change the rest (RFC
+/// 8981). Two addresses that share a bit count as one, so the count is never too high.
 fn address_bit(ip: Addr) -> u64 {
     let bits = match ip.to_v4() {
         Some(v4) => u64::from(u32::from(v4)),
@@ -43,14 +43,14 @@ fn address_bit(ip: Addr) -> u64 {
     1 << (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
 }
 
-/// What one span of 64 days adds up to.
+/// The statistics of a span of 64 days.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Span {
-    /// Which 64 days since 1970.
+    /// The number of the span, in units of 64 days since 1970.
     pub(super) number: u64,
-    /// A bit for each of them.
+    /// One bit per day.
     pub(super) days: u64,
-    /// A bit or more for the addresses.
+    /// One bit or more for the addresses.
     pub(super) addresses: u64,
     /// The lowest round trip, in ns.
     pub(super) floor_ns: u64,
@@ -78,7 +78,7 @@ impl Span {
     }
 }
 
-/// The latest span in which there was anything, and the one before it.
+/// The latest span with any session, and the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) now: Span,
@@ -86,21 +86,21 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// An entry of its first round trip.
+    /// An entry with its first round trip.
     pub(super) fn new(sample: &Sample) -> Entry {
         let mut now = Span::new(sample.day / SPAN_DAYS);
         now.learn(sample);
         Entry { now, before: None }
     }
 
-    /// Adds a round trip; one older than both spans says nothing about now.
+    /// Adds a round trip; one that is older than both spans is ignored.
     pub(super) fn learn(&mut self, sample: &Sample) {
         if let Some(span) = self.span(sample.day / SPAN_DAYS) {
             span.learn(sample);
         }
     }
 
-    /// Adds what another sensor learned.
+    /// Adds the entry of another sensor.
     pub(super) fn add(&mut self, other: Entry) {
         let Entry { now, before } = other;
         for span in [Some(now), before.map(|before| *before)].into_iter().flatten() {
@@ -110,7 +110,7 @@ impl Entry {
         }
     }
 
-    /// The span of that number; a later one than those here moves them on.
+    /// The span of a number; a later one shifts the present ones.
     fn span(&mut self, number: u64) -> Option<&mut Span> {
         if number > self.now.number {
             let last = std::mem::replace(&mut self.now, Span::new(number));
@@ -124,7 +124,7 @@ impl Entry {
         follows.then(|| &mut **self.before.get_or_insert_with(|| Box::new(Span::new(number))))
     }
 
-    /// What it rests on.
+    /// The amount of data behind it.
     pub(super) fn support(&self) -> Support {
         let before = self.before.as_deref();
         let samples = before.map_or(0, |before| before.counts.samples());
@@ -135,7 +135,7 @@ impl Entry {
         }
     }
 
-    /// The counts of both spans.
+    /// The histogram of both spans.
     pub(super) fn counts(&self) -> Cow<'_, Counts> {
         let Some(before) = &self.before else { return Cow::Borrowed(&self.now.counts) };
         let mut counts = self.now.counts.clone();
@@ -153,7 +153,7 @@ impl Entry {
         self.now.days.count_ones() + before
     }
 
-    /// What decides who stays at the cap: days, sessions, the last day.
+    /// The eviction order at the cap: days, sessions, the last day.
     pub(super) fn worth(&self) -> (u32, u64, u64) {
         let last = u64::from(self.now.days.checked_ilog2().unwrap_or(0));
         let day = self.now.number.saturating_mul(SPAN_DAYS).saturating_add(last);
@@ -161,12 +161,12 @@ impl Entry {
     }
 }
 
-/// What an entry rests on.
+/// The amount of data behind an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Support {
     pub(super) sessions: u64,
     pub(super) days: u32,
-    /// Different ones, at most 64.
+    /// Different addresses, at most 64.
     pub(super) addresses: u32,
 }
 

@@ -42,20 +42,20 @@ use crate::wire::WireError;
 /// Version of the format.
 pub const VERSION: u16 = 1;
 
-/// What a file begins with. The line end shows what has been through a tool for text.
+/// Magic bytes. The line end reveals a conversion by a text tool.
 const MAGIC: [u8; 8] = *b"LHBASE\r\n";
 
 /// Bytes of the checksum.
 const CHECKSUM: usize = 32;
 
-/// Why bytes are no baselines.
+/// Why bytes are not a baseline file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// They begin as something else.
+    /// They start differently.
     NotThis,
-    /// Of another version.
+    /// A different version.
     Version(u16),
-    /// They are not as they were written.
+    /// They are damaged.
     Damaged(&'static str),
 }
 
@@ -85,7 +85,7 @@ const fn damaged(how: &'static str) -> WireError {
 }
 
 impl Baselines {
-    /// The stored form: the same bytes for the same state.
+    /// Encodes the state: the same bytes for the same state.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend(VERSION.to_be_bytes());
@@ -111,8 +111,7 @@ impl Baselines {
         out
     }
 
-    /// Baselines from their stored form. Where that holds more than the cap, the least worthwhile
-    /// go.
+    /// Decodes stored baselines. Those over the cap are evicted, least useful first.
     pub fn decode(config: BaselineConfig, bytes: &[u8]) -> Result<Baselines, DecodeError> {
         let mut head = Reader::new(bytes);
         if head.array::<8>() != Ok(MAGIC) {

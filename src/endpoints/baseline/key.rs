@@ -1,4 +1,4 @@
-//! What baselines are kept of: prefixes, networks in a region, people, services.
+//! The keys of baselines: prefixes, networks in a region, people, services.
 //!
 //! Owns: identity, order and text of each. In: an end of a session. Out: keys.
 //! Never: a key of unbounded size.
@@ -11,13 +11,13 @@ use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::{Addr, Transport};
 
-/// Longest id of a person that is kept: longer ones are no ids.
+/// Longest id of a person; longer texts are no ids.
 pub(super) const SUBJECT_BYTES: usize = 128;
 
-/// Bytes of a region that are kept: ISO 3166-2 codes have at most six.
+/// Maximum bytes of a region: ISO 3166-2 codes have at most six.
 pub(super) const REGION_BYTES: usize = 8;
 
-/// Set in a /24 of IPv4, beside 24 bits; a /48 of IPv6 is its 48 bits.
+/// Set in a /24 of IPv4, beside its 24 bits; a /48 of IPv6 is its 48 bits.
 const IS_V4: u64 = 1 << 48;
 
 /// A /24 of IPv4 or a /48 of IPv6.
@@ -33,12 +33,12 @@ impl Prefix {
         }
     }
 
-    /// As a number, and back.
+    /// The prefix as a number.
     pub(super) const fn number(self) -> u64 {
         self.0
     }
 
-    /// The prefix of a number; `None` where it is none's.
+    /// The prefix of a number; `None` for an invalid one.
     pub(super) const fn from_number(number: u64) -> Option<Prefix> {
         let v4 = number & IS_V4 != 0 && number < IS_V4 | 1 << 24;
         if v4 || number < IS_V4 { Some(Prefix(number)) } else { None }
@@ -54,18 +54,18 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// An autonomous system in a region. One that spans a country has no floor worth the name, so
-/// there is none without a region.
+/// An autonomous system in a region. A whole country has no meaningful floor, so the region is
+/// required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Network {
     pub(super) asn: u32,
-    /// Country and region, as far as they fit, padded with zeros.
+    /// Country, padded with zeros.
     pub(super) country: [u8; 2],
     pub(super) region: [u8; REGION_BYTES],
 }
 
 impl Network {
-    /// The network of an end; `None` where AS, country or region is not known.
+    /// The network of an end; `None` if AS, country or region is unknown.
     pub(super) fn of(asn: Option<&AutonomousSystem>, place: Option<&Place>) -> Option<Network> {
         let (asn, place) = (asn?, place?);
         let country = place.country.as_deref()?;
@@ -95,7 +95,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// A service at a prefix: what a far leg leads to.
+/// A service at a prefix: the target of a far leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Destination {
     pub(super) prefix: Prefix,
@@ -113,12 +113,12 @@ impl fmt::Display for Destination {
     }
 }
 
-/// A person of the subjects file, by id.
+/// A person in the subjects file, by id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Subject(pub(super) Arc<str>);
 
 impl Subject {
-    /// The person of that id; `None` where it is too long to be one.
+    /// The person with that id; `None` if it is too long.
     pub(super) fn of(id: &Arc<str>) -> Option<Subject> {
         (id.len() <= SUBJECT_BYTES).then(|| Subject(Arc::clone(id)))
     }

@@ -1,6 +1,7 @@
-//! What was learned, line by line, for people.
+//! Baselines as rows for people.
 //!
-//! Owns: the order of the lines. In: the tables. Out: one row an entry. Never: a row of its own.
+//! Owns: the order of the rows. In: the tables. Out: one row per entry. Never: a row without an
+//! entry.
 
 use std::fmt::Display;
 use std::hash::Hash;
@@ -14,9 +15,9 @@ use crate::model::endpoint_facts::BaselineOf;
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaselineRow {
-    /// What it is kept of.
+    /// The kind of key.
     pub of: BaselineOf,
-    /// Whose: `192.0.2.0/24`, `AS64500 US-WA`, `192.0.2.0/24 443/tcp`, an id.
+    /// The key: `192.0.2.0/24`, `AS64500 US-WA`, `192.0.2.0/24 443/tcp`, an id.
     pub whose: String,
     /// Sessions of the last 64 to 128 days.
     pub sessions: u64,
@@ -28,12 +29,12 @@ pub struct BaselineRow {
     pub lowest_ns: u64,
     /// Median, in ns.
     pub p50_ns: u64,
-    /// What floors are held against, in ns; `None` where it rests on too little.
+    /// The value to compare floors with, in ns; `None` if there is too little data.
     pub floor_ns: Option<u64>,
 }
 
 impl Baselines {
-    /// Every entry: kind by kind, each in the order of its keys.
+    /// Every entry: by kind, then in key order.
     pub fn rows(&self) -> Vec<BaselineRow> {
         let mut rows = Vec::new();
         put(&mut rows, &self.prefixes, BaselineOf::Prefix);

@@ -1,7 +1,7 @@
-//! What a path's round trips usually are: learned from session to session, kept from run to run.
+//! Baselines of round trips: learned from sessions, kept from run to run.
 //!
 //! Owns: floors and histograms of prefixes, networks in a region, people and services, capped.
-//! In: session summaries; what another sensor learned. Out: baselines to hold a floor against, and
+//! In: session summaries; baselines of other sensors. Out: baselines to compare a floor with, and
 //! bytes to store. Never: a clock, a file, or a baseline of too few sessions.
 
 mod counts;
@@ -34,30 +34,30 @@ use crate::model::endpoint_facts::BaselineOf;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 
-/// Sessions and days without which nothing is held against a baseline: a low quantile of fewer is
-/// chance, or one evening's.
+/// Sessions and days needed before a baseline is used: a low quantile of fewer is chance, or one
+/// evening's.
 pub const SESSIONS_MIN: u64 = 20;
 /// See [`SESSIONS_MIN`].
 pub const DAYS_MIN: u32 = 3;
 
-/// Addresses that the baseline of a prefix or network must rest on: one's own history is no
-/// measure of the way to the network.
+/// Addresses needed behind the baseline of a prefix or network: an endpoint's own history is no
+/// measure of the path to the network.
 pub const ADDRESSES_MIN: u32 = 2;
 
-/// The low quantile that stands for the floor: the lowest of all would be one lucky packet's, or
-/// one wrongly placed neighbour's.
+/// The low quantile used as the floor: the minimum could be one lucky packet, or one neighbour with
+/// a wrong location.
 const FLOOR_PERCENT: u64 = 5;
 
-/// Entries of each table at most, and days to learn before anything is held against a baseline.
+/// Caps, and the time to learn before baselines are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BaselineConfig {
-    /// Prefixes, networks, people and services: so many of each.
+    /// Maximum prefixes, networks, people and services, of each.
     pub cap: usize,
     /// Packet time from the first session on.
     pub learn: Nanos,
 }
 
-/// All that was learned.
+/// All baselines.
 #[derive(Clone, Debug)]
 pub struct Baselines {
     config: BaselineConfig,
@@ -69,7 +69,7 @@ pub struct Baselines {
     destinations: Table<Destination>,
 }
 
-/// Whose floor is asked about.
+/// The endpoint whose baseline is looked up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'e> {
     pub(super) ip: Addr,
@@ -79,35 +79,35 @@ pub(super) struct Asked<'e> {
     pub(super) role: Role,
     pub(super) asn: Option<&'e AutonomousSystem>,
     pub(super) place: Option<&'e Place>,
-    /// The only person its sessions were about.
+    /// The only person of its sessions.
     pub(super) subject: Option<&'e std::sync::Arc<str>>,
 }
 
-/// What is known of the way to an endpoint, and of the person there.
+/// The baselines of the path to an endpoint, and of the person there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) path: Option<Baseline>,
     pub(super) subject: Option<Baseline>,
 }
 
-/// How much was learned.
+/// Totals of the learned data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BaselineTotals {
-    /// Times of the first session's start and the last one's end.
+    /// Start of the first session and end of the last one.
     pub span: Option<(Nanos, Nanos)>,
     /// Sessions with a round trip on a leg to a remote end.
     pub sessions: u64,
-    /// Entries of each kind, and those that rest on enough to be used, in the order of
+    /// Entries of each kind, and those with enough data to be used, in the order of
     /// [`BaselineOf::ALL`].
     pub tables: [(u64, u64); 4],
-    /// Entries given up at the cap.
+    /// Entries evicted at the cap.
     pub dropped: u64,
-    /// Learning ends at this time.
+    /// The time at which learning ends.
     pub learns_until: Option<Nanos>,
 }
 
 impl BaselineTotals {
-    /// Whether everything is still only learned.
+    /// Whether learning is still in progress.
     pub fn learning(&self) -> bool {
         match (self.span, self.learns_until) {
             (Some((_, last)), Some(until)) => last < until,
@@ -117,7 +117,7 @@ impl BaselineTotals {
 }
 
 impl Baselines {
-    /// Nothing learned yet.
+    /// Empty baselines.
     pub fn new(config: BaselineConfig) -> Baselines {
         Baselines {
             config,
@@ -130,7 +130,7 @@ impl Baselines {
         }
     }
 
-    /// Learns from a session: the lowest round trip of each leg to a remote end, where it has one.
+    /// Learns from a session: the lowest round trip of each leg to a remote end, if any.
     pub fn learn(&mut self, session: &EndpointSummary) {
         let service = session.service.map(|service| (service.transport.0, service.port));
         let learned = [
@@ -165,8 +165,8 @@ impl Baselines {
         Some(sample)
     }
 
-    /// Adds what another sensor, or another time, learned. Until [`Baselines::trim`] the result
-    /// depends neither on order nor on grouping.
+    /// Adds the baselines of another sensor or time. Until [`Baselines::trim`] the result depends
+    /// neither on order nor on grouping.
     pub fn merge(&mut self, other: Baselines) {
         self.span = joined(self.span, other.span);
         self.sessions = self.sessions.saturating_add(other.sessions);
@@ -176,7 +176,7 @@ impl Baselines {
         self.destinations.merge(other.destinations);
     }
 
-    /// Holds the caps again, after a merge.
+    /// Enforces the caps after a merge.
     pub fn trim(&mut self) {
         self.prefixes.trim();
         self.networks.trim();
@@ -184,13 +184,13 @@ impl Baselines {
         self.destinations.trim();
     }
 
-    /// Whether everything is still only learned: fewer days lie between its first and its last
-    /// session than are to be learned.
+    /// Whether learning is still in progress: the first and the last session are fewer days apart
+    /// than the time to learn.
     pub fn learning(&self) -> bool {
         self.span.is_none_or(|(first, last)| last.since(first) < self.config.learn)
     }
 
-    /// How much was learned. Goes through all of it.
+    /// Totals of the learned data. Visits every entry.
     pub fn totals(&self) -> BaselineTotals {
         BaselineTotals {
             span: self.span,
@@ -206,20 +206,20 @@ impl Baselines {
         }
     }
 
-    /// Entries given up at a cap since it was made.
+    /// Entries evicted at a cap since creation.
     pub fn dropped(&self) -> u64 {
         let (prefixes, networks) = (self.prefixes.dropped(), self.networks.dropped());
         prefixes + networks + self.subjects.dropped() + self.destinations.dropped()
     }
 
-    /// What an endpoint's floor can be held against: of a service, its own; else the prefix's, else
-    /// the network's in that region; and for the only person there, their own.
+    /// The baseline to compare an endpoint's floor with: for a service, its own; else the prefix's,
+    /// else the network's in that region. For the only person there, their own as well.
     pub(super) fn known(&self, asked: &Asked<'_>) -> Known {
         if asked.side != Locality::Remote {
             return Known::default();
         }
         let prefix = Prefix::of(asked.ip);
-        // An endpoint that began has the service it asked for, which is not at its own prefix.
+        // An initiator's service is the one it asked for, which is not at its own prefix.
         let service = asked.service.filter(|_| asked.role == Role::Responder);
         let service = service.and_then(|(transport, port)| {
             let entry = self.destinations.get(&Destination { prefix, transport, port })?;
@@ -245,7 +245,7 @@ impl Baselines {
     }
 }
 
-/// Whether an entry rests on enough to hold anything against it.
+/// Whether there is enough data behind an entry to use it.
 const fn is_enough(support: &Support, of: BaselineOf) -> bool {
     let shared = matches!(of, BaselineOf::Prefix | BaselineOf::Network);
     support.sessions >= SESSIONS_MIN
@@ -253,7 +253,7 @@ const fn is_enough(support: &Support, of: BaselineOf) -> bool {
         && (!shared || support.addresses >= ADDRESSES_MIN)
 }
 
-/// The floor that sessions are held against.
+/// The floor that sessions are compared with.
 fn floor(entry: &Entry) -> Option<u64> {
     entry.counts().percentile(FLOOR_PERCENT)
 }
@@ -263,7 +263,7 @@ fn usable<K: Clone + Eq + std::hash::Hash + Ord>(table: &Table<K>, of: BaselineO
     (table.len() as u64, usable as u64)
 }
 
-/// The span of two together.
+/// The union of two spans.
 fn joined(a: Option<(Nanos, Nanos)>, b: Option<(Nanos, Nanos)>) -> Option<(Nanos, Nanos)> {
     match (a, b) {
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),

@@ -1,7 +1,7 @@
-//! Entries by key, capped.
+//! Baseline entries by key, capped.
 //!
-//! Owns: the cap and who goes at it. In: keys and round trips. Out: entries in the order of their
-//! keys. Never: more entries than the cap while it learns.
+//! Owns: the cap and the eviction. In: keys and round trips. Out: entries in key order. Never: more
+//! entries than the cap while learning.
 
 use std::hash::Hash;
 
@@ -12,21 +12,20 @@ use hashbrown::hash_map::Entry as Place;
 use crate::endpoints::baseline::entry::Entry;
 use crate::endpoints::baseline::entry::Sample;
 
-/// The share of a full table that goes at once: one in so many. Looking at 65,536 entries for each
-/// new one would be work in proportion to them.
+/// The fraction (1/n) of a full table to evict at once. Scanning 65,536 entries for each new one
+/// would be too slow.
 const SHARE: usize = 8;
 
 /// Entries by key.
 ///
-/// At the cap an eighth goes: those with the fewest days, of these the fewest sessions, of these
-/// the longest unseen. So what was met once, as in a scan or a file-sharing swarm, makes room, and
-/// what has been learned over days stays. The randomly keyed hash finds entries and decides
-/// nothing.
+/// At the cap an eighth is evicted: those with the fewest days, then the fewest sessions, then the
+/// longest unseen. So keys that were met once, as in a scan or a file-sharing swarm, make room, and
+/// those learned over days stay. The randomly keyed hash only finds entries; it decides nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Table<K> {
     cap: usize,
     entries: HashMap<K, Entry, RandomState>,
-    /// Entries given up at the cap.
+    /// Entries evicted at the cap.
     dropped: u64,
 }
 
@@ -47,7 +46,7 @@ impl<K: Clone + Eq + Hash + Ord> Table<K> {
         self.entries.insert(key, Entry::new(sample));
     }
 
-    /// Puts an entry in, beside what is there; not held against the cap.
+    /// Merges an entry, ignoring the cap.
     pub(super) fn add(&mut self, key: K, entry: Entry) {
         match self.entries.entry(key) {
             Place::Occupied(mut known) => known.get_mut().add(entry),
@@ -55,21 +54,21 @@ impl<K: Clone + Eq + Hash + Ord> Table<K> {
         }
     }
 
-    /// Adds another table, whole. The cap is held by [`Table::trim`], so that the order in which
+    /// Adds another table completely. [`Table::trim`] enforces the cap, so that the order in which
     /// tables are added does not matter.
     pub(super) fn merge(&mut self, other: Table<K>) {
         other.entries.into_iter().for_each(|(key, entry)| self.add(key, entry));
         self.dropped = self.dropped.saturating_add(other.dropped);
     }
 
-    /// Holds the cap again.
+    /// Enforces the cap.
     pub(super) fn trim(&mut self) {
         if self.entries.len() > self.cap {
             self.shrink(self.cap);
         }
     }
 
-    /// Keeps the `keep` most worthwhile entries.
+    /// Keeps the `keep` most useful entries.
     fn shrink(&mut self, keep: usize) {
         let mut all: Vec<_> = self.entries.iter().map(|(k, e)| (e.worth(), k.clone())).collect();
         let Some(most) = all.len().checked_sub(keep.saturating_add(1)) else { return };
@@ -81,27 +80,27 @@ impl<K: Clone + Eq + Hash + Ord> Table<K> {
         }
     }
 
-    /// What is known of a key.
+    /// The entry of a key.
     pub(super) fn get(&self, key: &K) -> Option<&Entry> {
         self.entries.get(key)
     }
 
-    /// Entries held.
+    /// The number of entries.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Entries given up at the cap since it was made.
+    /// Entries evicted at the cap since creation.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// All entries, in no order.
+    /// All entries, unordered.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
     }
 
-    /// All entries in the order of their keys.
+    /// All entries in key order.
     pub(super) fn sorted(&self) -> Vec<(&K, &Entry)> {
         let mut all: Vec<_> = self.entries.iter().collect();
         all.sort_unstable_by(|a, b| a.0.cmp(b.0));
