@@ -22,6 +22,8 @@ use crate::capture::report::FileReport;
 use crate::capture::source::FileSource;
 use crate::capture::source::FrameMeta;
 use crate::capture::stored::Stored;
+use crate::capture::windows::Denied;
+use crate::capture::windows::Window;
 use crate::model::Nanos;
 
 /// Up to this many inputs stay open after the probe. More are closed and reopened when they are
@@ -146,23 +148,23 @@ impl MergedSource {
         if let Some(first) = spec.same_as() {
             return self.report(FileReport::duplicate(&spec.path, first));
         }
-        let mut opened = Stored::open(&spec, &self.options);
-        if opened.as_ref().is_err_and(no_more_files) {
+        let mut opened = open(&spec, &self.options);
+        if matches!(opened, Err(Refusal::Now(_))) {
             let released = probing.release();
             if released > 0 {
                 self.lower(released);
-                opened = Stored::open(&spec, &self.options);
+                opened = open(&spec, &self.options);
             }
         }
         let stored = match opened {
             Ok(stored) => stored,
-            Err(e) => return self.report(FileReport::unreadable(&spec.path, e.to_string())),
+            Err(Refusal::Now(report) | Refusal::Ever(report)) => return self.report(*report),
         };
         // A pipe can be read only once.
         let keep = probing.keep || spec.is_stream();
         let pool = if keep { &self.pool } else { &probing.pool };
         let window = if keep { chronology::WINDOW } else { PROBE_FRAMES };
-        let mut source = match FileSource::from_stored(&spec.path, stored, 0, pool) {
+        let mut source = match FileSource::unpacking(&spec.path, stored, 0, pool) {
             Ok(source) => Chronology::new(source.with_ratio(self.options.max_ratio), window),
             Err(report) => return self.report(*report),
         };
@@ -172,7 +174,8 @@ impl MergedSource {
         probing.found.push(Probed { spec, size, first, source });
     }
 
-    /// The system is out of descriptors: from now on, keep at most `open` files open.
+    /// There are no descriptors left, or no memory to unpack one file more: from now on, keep at
+    /// most `open` files open.
     fn lower(&mut self, open: usize) {
         self.options.max_open = open.max(1);
         self.refused = self.refused.saturating_add(1);
@@ -256,15 +259,15 @@ impl MergedSource {
         }
     }
 
-    /// Opens a closed file, or reports why not. False if no descriptor is available and one will be
-    /// later.
+    /// Opens a closed file, or reports why not. False if no descriptor or memory is available and
+    /// one will be later.
     fn open_file(&mut self, file: u16) -> bool {
         let Some(input) = self.inputs.get(usize::from(file)) else { return true };
         let path = &input.spec.path;
-        let source = match Stored::open(&input.spec, &self.options) {
-            Ok(stored) => FileSource::from_stored(path, stored, file, &self.pool),
-            Err(e) if self.open > 0 && no_more_files(&e) => return false,
-            Err(e) => Err(Box::new(FileReport::unreadable(path, e.to_string()))),
+        let source = match open(&input.spec, &self.options) {
+            Ok(stored) => FileSource::unpacking(path, stored, file, &self.pool),
+            Err(Refusal::Now(_)) if self.open > 0 => return false,
+            Err(Refusal::Now(report) | Refusal::Ever(report)) => Err(report),
         };
         let mut source = match source {
             Ok(source) => {
@@ -335,7 +338,8 @@ impl MergedSource {
         self.late
     }
 
-    /// How often the system refused to open another file; the limit was lowered each time.
+    /// How often another file could not be opened for lack of descriptors or memory; the limit was
+    /// lowered each time.
     pub fn opens_refused(&self) -> u64 {
         self.refused
     }
@@ -362,6 +366,26 @@ impl Probing {
         let held = self.found.iter_mut().filter(|probed| !probed.spec.is_stream());
         held.filter_map(|probed| probed.source.take()).count()
     }
+}
+
+/// Why an input cannot be opened, and its report if it never will be.
+enum Refusal {
+    /// Other open files have what it takes.
+    Now(Box<FileReport>),
+    /// Anything else.
+    Ever(Box<FileReport>),
+}
+
+/// Opens an input and takes the memory to unpack it.
+fn open(spec: &InputSpec, options: &ReadOptions) -> Result<(Stored, Window), Refusal> {
+    let stored = Stored::open(spec, options).map_err(|e| {
+        let report = Box::new(FileReport::unreadable(&spec.path, e.to_string()));
+        if no_more_files(&e) { Refusal::Now(report) } else { Refusal::Ever(report) }
+    })?;
+    stored.with_window(&options.windows).map_err(|denied| {
+        let report = Box::new(FileReport::denied(&spec.path, denied));
+        if denied == Denied::Now { Refusal::Now(report) } else { Refusal::Ever(report) }
+    })
 }
 
 /// Whether the process or the system has no descriptor left: EMFILE and ENFILE, which are 24 and 23

@@ -27,6 +27,7 @@ mod step;
 mod stored;
 pub mod tap;
 mod unpack;
+pub mod windows;
 mod xz;
 
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use report::Verdict;
 pub use source::FileSource;
 pub use source::FrameMeta;
 pub use stored::HashPolicy;
+pub use windows::Windows;
 
 /// How inputs are read.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub struct ReadOptions {
     /// Maximum ratio of unpacked to stored bytes of a compressed file. Files that unpack to less
     /// than [`RATIO_FLOOR_BYTES`] are always accepted.
     pub max_ratio: u64,
+    /// Memory that decompressors may take, for all files together.
+    pub windows: Windows,
     /// Stops reading early.
     pub interrupt: Interrupt,
 }
@@ -70,6 +74,7 @@ impl Default for ReadOptions {
             hash: HashPolicy::UpTo(HASH_BYTES_DEFAULT),
             max_open: MAX_OPEN,
             max_ratio: u64::MAX,
+            windows: Windows::default(),
             interrupt: Interrupt::default(),
         }
     }

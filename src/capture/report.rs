@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::Serializer;
 
 use crate::capture::drops::Drops;
+use crate::capture::windows::Denied;
 use crate::model::Nanos;
 
 /// How reading one file ended.
@@ -31,7 +32,8 @@ pub enum Verdict {
     Unreadable,
     /// The same file as another input, under another name; read once, under the first.
     Duplicate,
-    /// Unpacks to more than its size allows; the part before was used.
+    /// Unpacks to more than its size allows, and the part before was used; or needs more memory to
+    /// unpack than there is.
     Refused,
     /// Not read to the end because the run was stopped; the part before was used.
     Interrupted,
@@ -95,6 +97,21 @@ impl FileReport {
     pub fn duplicate(path: &Path, first: &Path) -> FileReport {
         let reason = format!("the same file as {}, which is read", first.display());
         FileReport::unread(path, Verdict::Duplicate, reason)
+    }
+
+    /// The report of a file that there is no memory to unpack.
+    pub(super) fn denied(path: &Path, denied: Denied) -> FileReport {
+        let reason = match denied {
+            Denied::Ever(asked, most) => format!(
+                "it takes {} MiB to unpack it, and --memory leaves {} MiB for that",
+                asked >> 20,
+                most >> 20
+            ),
+            Denied::Now => "other compressed files have the memory that --memory leaves to unpack \
+                            any; give fewer pipes at once"
+                .to_owned(),
+        };
+        FileReport::unread(path, Verdict::Refused, reason)
     }
 
     fn unread(path: &Path, verdict: Verdict, reason: String) -> FileReport {

@@ -29,6 +29,8 @@ use crate::capture::step::Step;
 use crate::capture::stored::HashPolicy;
 use crate::capture::stored::Stored;
 use crate::capture::unpack::Unpacked;
+use crate::capture::windows::Window;
+use crate::capture::windows::Windows;
 use crate::model::Frame;
 use crate::model::Grain;
 use crate::model::LinkType;
@@ -76,6 +78,8 @@ enum Format {
 /// One input file as a sequence of frames.
 pub struct FileSource {
     path: PathBuf,
+    /// Memory of its decompressor, given back with it.
+    _window: Window,
     feed: Feed,
     format: Format,
     number: u32,
@@ -95,11 +99,13 @@ impl FileSource {
         pool: &Arc<BlockPool>,
         options: &ReadOptions,
     ) -> Result<FileSource, Box<FileReport>> {
-        match Stored::open(spec, options) {
-            Ok(stored) => FileSource::from_stored(&spec.path, stored, file_index, pool)
-                .map(|source| source.with_ratio(options.max_ratio)),
-            Err(e) => Err(Box::new(FileReport::unreadable(&spec.path, e.to_string()))),
-        }
+        let path = &spec.path;
+        let stored = Stored::open(spec, options)
+            .map_err(|e| Box::new(FileReport::unreadable(path, e.to_string())))?;
+        let opened = stored.with_window(&options.windows);
+        let opened = opened.map_err(|denied| Box::new(FileReport::denied(path, denied)))?;
+        FileSource::unpacking(path, opened, file_index, pool)
+            .map(|source| source.with_ratio(options.max_ratio))
     }
 
     /// Reads bytes in memory as if they were the file `path`. The error is as for
@@ -115,18 +121,33 @@ impl FileSource {
         FileSource::from_stored(path, stored, 0, pool)
     }
 
+    /// Reads stored bytes, whatever memory it takes to unpack them.
     pub(super) fn from_stored(
         path: &Path,
         stored: Stored,
         file_index: u16,
         pool: &Arc<BlockPool>,
     ) -> Result<FileSource, Box<FileReport>> {
-        let input = match Unpacked::new(stored) {
+        match stored.with_window(&Windows::default()) {
+            Ok(opened) => FileSource::unpacking(path, opened, file_index, pool),
+            Err(denied) => Err(Box::new(FileReport::denied(path, denied))),
+        }
+    }
+
+    /// The same with no more memory than its share.
+    pub(super) fn unpacking(
+        path: &Path,
+        (stored, window): (Stored, Window),
+        file_index: u16,
+        pool: &Arc<BlockPool>,
+    ) -> Result<FileSource, Box<FileReport>> {
+        let input = match Unpacked::new(stored, window.bytes()) {
             Ok(input) => input,
             Err(e) => return Err(Box::new(FileReport::unreadable(path, e.to_string()))),
         };
         let mut source = FileSource {
             path: path.to_path_buf(),
+            _window: window,
             feed: Feed::new(input, file_index, pool),
             format: Format::Pcapng(Box::new(Pcapng::new())),
             number: 0,

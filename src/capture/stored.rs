@@ -16,6 +16,12 @@ use sha2::Sha256;
 use crate::capture::Interrupt;
 use crate::capture::ReadOptions;
 use crate::capture::inputs::InputSpec;
+use crate::capture::sniff::Container;
+use crate::capture::sniff::container_of;
+use crate::capture::windows::Denied;
+use crate::capture::windows::HEAD_BYTES;
+use crate::capture::windows::Window;
+use crate::capture::windows::Windows;
 
 /// Whether to hash the stored bytes of a file while reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +162,14 @@ impl Stored {
             self.len += got;
         }
         self.buffer.get(self.at..self.len).unwrap_or_default()
+    }
+
+    /// Adds the share of `windows` that is needed to unpack this.
+    pub(super) fn with_window(mut self, windows: &Windows) -> Result<(Stored, Window), Denied> {
+        // Do not wait for more bytes than needed: a pipe may not hold them yet.
+        let packed = container_of(self.peek(6)) != Container::Plain;
+        let window = windows.take(self.peek(if packed { HEAD_BYTES } else { 6 }))?;
+        Ok((self, window))
     }
 
     /// Reads the rest of a file so that the hash covers all of it; returns the size, the hash, or

@@ -15,8 +15,12 @@ use crate::capture::sniff::container_of;
 use crate::capture::stored::Stored;
 use crate::capture::xz::Xz;
 
-/// Largest window of a zstd frame, as a power of two: 128 MiB, the default limit of zstd itself.
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// Largest window of a zstd frame: 128 MiB, the default limit of zstd itself.
+pub(super) const ZSTD_WINDOW_MAX: u64 = 128 << 20;
+
+/// Reported if zstd refuses a frame because of its window.
+const OVER_WINDOW: &str =
+    "a zstd frame with a window over 128 MiB, or larger than that of the file's first frame";
 
 /// The capture's own bytes.
 pub(super) enum Unpacked {
@@ -28,16 +32,16 @@ pub(super) enum Unpacked {
 }
 
 impl Unpacked {
-    /// Chooses the decompressor by the first bytes.
-    pub(super) fn new(mut stored: Stored) -> io::Result<Unpacked> {
+    /// Chooses the decompressor by the first bytes. `window` limits how far back it may look.
+    pub(super) fn new(mut stored: Stored, window: u64) -> io::Result<Unpacked> {
         Ok(match container_of(stored.peek(6)) {
             Container::Plain => Unpacked::Plain(stored),
             Container::Gzip => Unpacked::Gzip(Box::new(MultiGzDecoder::new(stored))),
             Container::Bzip2 => Unpacked::Bzip2(Box::new(Bz::new(stored))),
-            Container::Xz => Unpacked::Xz(Box::new(Xz::new(stored))),
+            Container::Xz => Unpacked::Xz(Box::new(Xz::new(stored, window))),
             Container::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(stored)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                decoder.window_log_max(window.clamp(1 << 10, ZSTD_WINDOW_MAX).ilog2())?;
                 Unpacked::Zstd(Box::new(decoder))
             }
         })
@@ -84,7 +88,7 @@ impl Unpacked {
             }
             io::ErrorKind::Unsupported => (Verdict::Unsupported, text),
             io::ErrorKind::QuotaExceeded => (Verdict::Refused, text),
-            _ if over_limit => (Verdict::Unsupported, "a zstd window over 128 MiB".to_owned()),
+            _ if over_limit => (Verdict::Unsupported, OVER_WINDOW.to_owned()),
             _ => (Verdict::Malformed, format!("the compressed stream is corrupt: {text}")),
         }
     }

@@ -17,7 +17,7 @@ use sha2::Digest;
 use sha2::Sha256;
 
 /// Largest dictionary: that of `xz -9`.
-const DICTIONARY_MAX: u64 = 64 << 20;
+pub(super) const DICTIONARY_MAX: u64 = 64 << 20;
 
 /// Dictionaries are cleared before use, so many empty blocks could cost much work for few bytes.
 /// The sum of dictionary sizes may reach this, and more in proportion to the bytes decoded.
@@ -34,6 +34,7 @@ const FILTER_LZMA2: u64 = 0x21;
 pub(super) struct Xz<R: BufRead> {
     state: State<R>,
     check: Check,
+    dictionary_max: u64,
     cleared: u64,
     yielded: u64,
 }
@@ -49,9 +50,11 @@ enum State<R: BufRead> {
 }
 
 impl<R: BufRead> Xz<R> {
-    pub(super) fn new(inner: R) -> Xz<R> {
-        let inner = Counted { inner, count: 0 };
-        Xz { state: State::Outside(inner), check: Check::None(0), cleared: 0, yielded: 0 }
+    /// A block with a dictionary above `dictionary_max` is refused.
+    pub(super) fn new(inner: R, dictionary_max: u64) -> Xz<R> {
+        let (state, check) = (State::Outside(Counted { inner, count: 0 }), Check::None(0));
+        let dictionary_max = dictionary_max.min(DICTIONARY_MAX);
+        Xz { state, check, dictionary_max, cleared: 0, yielded: 0 }
     }
 
     /// The underlying reader.
@@ -97,8 +100,9 @@ impl<R: BufRead> Xz<R> {
             from.read_exact(rest)?;
         }
         let dictionary = u64::from(dictionary_of(&header)?);
-        if dictionary > DICTIONARY_MAX {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "xz: a dictionary over 64 MiB"));
+        if dictionary > self.dictionary_max {
+            let why = format!("xz: a dictionary over {} MiB", self.dictionary_max >> 20);
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         }
         self.cleared = self.cleared.saturating_add(dictionary);
         if self.cleared > CLEARED_FREE.saturating_add(self.yielded.saturating_mul(CLEARED_PER_BYTE))
@@ -225,7 +229,7 @@ fn end_stream<R: BufRead>(from: &mut Counted<R>) -> io::Result<()> {
 }
 
 /// The dictionary size in a block header (section 3.1).
-fn dictionary_of(header: &[u8]) -> io::Result<u32> {
+pub(super) fn dictionary_of(header: &[u8]) -> io::Result<u32> {
     let (body, crc) = header.split_last_chunk::<4>().ok_or_else(|| bad("xz: a short header"))?;
     if Crc32::of(body) != u32::from_le_bytes(*crc) {
         return Err(bad("xz: a broken block header"));
@@ -447,7 +451,7 @@ mod tests {
         stream.extend(Crc32::of(&[0, 0]).to_le_bytes());
         stream.extend(header);
         let mut out = [0; 16];
-        let error = Xz::new(&stream[..]).read(&mut out).unwrap_err();
+        let error = Xz::new(&stream[..], DICTIONARY_MAX).read(&mut out).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Unsupported);
     }
 }

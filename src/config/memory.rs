@@ -56,6 +56,9 @@ pub struct Shares {
     pub subjects: usize,
     /// Names and holders of addresses, in each worker: a quarter of 6 in 100.
     pub bindings: usize,
+    /// Windows of compressed files that are open at once: an eighth of the whole, beside the
+    /// tables.
+    pub windows: u64,
 }
 
 impl Shares {
@@ -77,6 +80,7 @@ impl Shares {
             repeats: share(2, 1),
             subjects: share(2, 1),
             bindings: share(6, WORKERS_PAID),
+            windows: memory / 8,
         }
     }
 }

@@ -99,9 +99,10 @@ counters! {
     FramesFiltered = "frames_filtered" in "capture", apart;
     /// Input files opened late because too many overlap in time.
     FilesLate = "files_late" in "capture", quality("files opened late: too many overlap in time");
-    /// Times the system refused another open file; fewer were held open from then on.
+    /// Times there was no descriptor, or no memory to unpack it, for another open file; fewer were
+    /// held open from then on.
     OpensRefused = "opens_refused" in "capture",
-        quality("times the system refused another open file");
+        quality("times there was no descriptor or memory for another open file");
     /// Frames that an interface's card lost, or that a capture file says it lost.
     NicDrops = "nic_drops" in "capture", loss("nic", "frames dropped by the network card");
     /// Frames that found the kernel's ring full, or that a capture file says the system lost.

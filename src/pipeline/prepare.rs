@@ -15,12 +15,14 @@ use std::sync::Arc;
 use crate::capture::HashPolicy;
 use crate::capture::InputSpec;
 use crate::capture::ReadOptions;
+use crate::capture::Windows;
 use crate::capture::expand_inputs;
 use crate::capture::filter::FilterSet;
 use crate::config::HashInputs;
 use crate::config::Plan;
 use crate::config::PointBy;
 use crate::config::memory::Bounds;
+use crate::config::memory::Shares;
 use crate::decode::DecodeConfig;
 use crate::detect::LIST_AGE_DAYS_MAX;
 use crate::detect::RuleSet;
@@ -110,6 +112,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         read_options: ReadOptions {
             hash: hash_policy(plan.hash),
             max_ratio: plan.max_ratio,
+            windows: Windows::new(Shares::of(plan.memory).windows),
             ..ReadOptions::default()
         },
         point_by: plan.point_by,
