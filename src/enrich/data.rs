@@ -61,6 +61,8 @@ pub struct EnrichData {
     /// What IPv4 addresses stand behind translators.
     pub nat64: Nat64,
     home: PrefixSet<()>,
+    /// The same of IPv4 by first octet, where one answer holds for all 2^24 addresses.
+    home_v4: Box<[Option<bool>; 256]>,
 }
 
 impl EnrichData {
@@ -90,10 +92,11 @@ impl EnrichData {
             [] => HOME_DEFAULT.iter().filter_map(|text| Prefix::parse(text).ok()).collect(),
             own => own.to_vec(),
         };
+        let home_v4 = Box::new(std::array::from_fn(|octet| first_octet(octet as u8, &home)));
         let home = PrefixSet::build(home.into_iter().map(|prefix| (prefix, ())).collect());
         let (sensor, approved) = (options.sensor.clone(), options.approved.clone());
         let nat64 = Nat64::new(options.nat64.clone());
-        Ok(EnrichData { geo, lists, subjects, pseudonyms, approved, sensor, nat64, home })
+        Ok(EnrichData { geo, lists, subjects, pseudonyms, approved, sensor, nat64, home, home_v4 })
     }
 
     /// Whether the address is on the home side: in a home network, or of a scope that never leaves
@@ -101,8 +104,27 @@ impl EnrichData {
     /// is the IPv4 address that counts.
     pub fn is_home(&self, addr: Addr) -> bool {
         let addr = self.nat64.inside(addr).map_or(addr, Addr::from);
+        let known = addr.to_v4().and_then(|v4| {
+            let [octet, ..] = v4.octets();
+            self.home_v4.get(usize::from(octet)).copied().flatten()
+        });
+        known.unwrap_or_else(|| self.is_home_by_prefix(addr))
+    }
+
+    fn is_home_by_prefix(&self, addr: Addr) -> bool {
         self.home.longest(addr).is_some() || (!is_public(addr) && is_site_local(addr))
     }
+}
+
+/// Whether all IPv4 addresses that begin with an octet are home, or none is; `None` where some are.
+fn first_octet(octet: u8, home: &[Prefix]) -> Option<bool> {
+    let all = Prefix::new(Addr::v4([octet, 0, 0, 0]).to_bits(), 96 + 8);
+    if home.iter().any(|prefix| prefix.contains_all(all)) {
+        return Some(true);
+    }
+    // What is of a scope that never leaves the site: see below.
+    let is_local = matches!(octet, 0 | 127 | 169 | 224..);
+    (!is_local && !home.iter().any(|prefix| all.contains_all(*prefix))).then_some(false)
 }
 
 fn is_site_local(addr: Addr) -> bool {
@@ -120,5 +142,41 @@ fn is_site_local(addr: Addr) -> bool {
             // :: and ::1
             bytes => u128::from_be_bytes(bytes) <= 1,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(home: &[&str]) -> EnrichData {
+        let home = home.iter().map(|text| Prefix::parse(text).unwrap()).collect();
+        EnrichData::load(&EnrichOptions { home, ..EnrichOptions::default() }).unwrap()
+    }
+
+    /// What is known by first octet is what all addresses that begin with it are, at the edges of
+    /// every prefix too.
+    #[test]
+    fn the_table_of_first_octets_says_what_the_prefixes_say() {
+        let ours: [&[&str]; 5] = [
+            &HOME_DEFAULT,
+            &["0.0.0.0/0"],
+            &["16.0.0.0/4", "17.0.0.0/8", "8.8.8.8"],
+            &["255.255.255.255", "127.0.0.1", "9.255.255.0/24", "11.0.0.0/32"],
+            &["::/0"],
+        ];
+        for home in ours {
+            let data = data(home);
+            for octet in 0..=255 {
+                for rest in [[0, 0, 0], [0, 0, 1], [8, 8, 8], [16, 0, 0], [31, 255, 255], [254; 3]]
+                    .into_iter()
+                    .chain([[64, 0, 0], [127, 255, 255], [168, 0, 0], [255, 255, 0], [255; 3]])
+                {
+                    let [b, c, d] = rest;
+                    let addr = Addr::v4([octet, b, c, d]);
+                    assert_eq!(data.is_home(addr), data.is_home_by_prefix(addr), "{addr} {home:?}");
+                }
+            }
+        }
     }
 }

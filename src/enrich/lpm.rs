@@ -57,6 +57,11 @@ impl Prefix {
         addr.to_bits() & mask(self.len) == self.bits
     }
 
+    /// Whether it holds every address that the other holds.
+    pub const fn contains_all(self, other: Prefix) -> bool {
+        self.len <= other.len && other.bits & mask(self.len) == self.bits
+    }
+
     const fn last(self) -> u128 {
         self.bits | !mask(self.len)
     }

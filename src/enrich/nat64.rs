@@ -40,6 +40,7 @@ impl Nat64 {
     }
 
     /// The IPv4 address embedded in `addr`; `None` if there is none.
+    #[inline]
     pub fn inside(&self, addr: Addr) -> Option<Ipv4Addr> {
         if addr.to_bits() >> 32 == WELL_KNOWN >> 32 {
             let v4 = Ipv4Addr::from_bits(addr.to_bits() as u32);
