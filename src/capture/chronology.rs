@@ -117,24 +117,36 @@ impl Chronology {
     }
 
     /// The next frame. Its bytes are in [`Chronology::block`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_frame(&mut self) -> Option<FrameMeta> {
-        if self.held.is_empty() {
-            let mut meta = self.source.next_frame()?;
-            let lane = self.lanes.get_mut(lane_of(&meta));
-            if let Some(lane) = lane.filter(|lane| meta.trust.measures() && lane.fits(meta.time)) {
-                lane.meter.read(meta.time);
-                meta.grain = meta.grain.max(lane.meter.grain());
-                let now = lane.shown.max(meta.time);
-                (lane.clock, lane.shown) = (Some(now), now);
-                if !self.blocks.is_empty() {
-                    self.blocks.clear();
-                }
-                return Some(meta);
-            }
-            self.hold(meta);
+        if !self.held.is_empty() {
+            return self.next_held();
         }
+        let mut meta = self.source.next_frame()?;
+        if self.passes(&mut meta) {
+            return Some(meta);
+        }
+        self.hold(meta);
         self.next_held()
+    }
+
+    /// Takes the time of a frame that comes when none waits, where it needs nobody's word.
+    #[inline(always)]
+    fn passes(&mut self, meta: &mut FrameMeta) -> bool {
+        let Some(lane) = self.lanes.get_mut(lane_of(meta)) else { return false };
+        if !meta.trust.measures() || !lane.fits(meta.time) {
+            return false;
+        }
+        if !lane.meter.is_fine() {
+            lane.meter.read(meta.time);
+            meta.grain = meta.grain.max(lane.meter.grain());
+        }
+        let now = lane.shown.max(meta.time);
+        (lane.clock, lane.shown) = (Some(now), now);
+        if !self.blocks.is_empty() {
+            self.blocks.clear();
+        }
+        true
     }
 
     /// The block that holds the frame returned last.

@@ -36,6 +36,12 @@ pub(super) struct Meter {
 }
 
 impl Meter {
+    /// Whether it is known to be a fine clock, and further readings tell nothing.
+    #[inline]
+    pub(super) const fn is_fine(&self) -> bool {
+        self.fine
+    }
+
     /// Adds one reading.
     #[inline]
     pub(super) fn read(&mut self, time: Nanos) {
@@ -44,6 +50,7 @@ impl Meter {
         }
     }
 
+    #[cold]
     fn compare(&mut self, time: Nanos) {
         self.readings = self.readings.saturating_add(1);
         let Some(last) = self.last.replace(time) else { return };

@@ -228,6 +228,7 @@ impl Endpoints {
         at
     }
 
+    #[inline]
     fn find(&self, key: Key) -> Option<usize> {
         let is_it = |at: &u32| self.entries.get(*at as usize).is_some_and(|e| e.key == key);
         self.index.find(self.hasher.hash_one(key), is_it).map(|at| *at as usize)

@@ -13,7 +13,7 @@ use foldhash::quality::RandomState;
 use crate::identity::authentications::Client;
 use crate::identity::authentications::Logins;
 use crate::identity::classify::DNS;
-use crate::identity::classify::SMB;
+use crate::identity::classify::is_smb;
 use crate::identity::dot1x::Doors;
 use crate::identity::open::Open;
 use crate::identity::text;
@@ -221,7 +221,7 @@ impl Listener {
             (88, _) | (_, 88) => {
                 self.kerberos(passing, passing.payload.get(4..).unwrap_or_default());
             }
-            (from, _) if SMB.contains(&from) => {
+            (from, _) if is_smb(from) => {
                 let heard = self.logins.answer_smb(&passing.asked(), passing.payload, passing.time);
                 self.let_in(passing.place(passing.to), heard, passing.time);
             }

@@ -11,10 +11,6 @@ use crate::model::Transport;
 
 /// DNS (RFC 1035).
 pub(super) const DNS: u16 = 53;
-/// Multicast DNS (RFC 6762) and LLMNR (RFC 4795).
-const LOCAL_NAMES: [u16; 2] = [5353, 5355];
-/// SMB over NetBIOS and over TCP.
-pub(super) const SMB: [u16; 2] = [139, 445];
 /// SMB 2 SESSION_SETUP ([MS-SMB2] 2.2.5) and SMB 1 SESSION_SETUP_ANDX ([MS-CIFS] 2.2.4.53).
 const SETUP: (u8, u8) = (1, 0x73);
 
@@ -29,8 +25,8 @@ pub fn overhears(packet: &Packet, frame: &[u8]) -> bool {
         (packet.key.b_port, packet.key.a_port)
     };
     let may = match packet.key.transport {
-        Transport::UDP => is_udp(low) || LOCAL_NAMES.contains(&high) || LOCAL_NAMES.contains(&low),
-        Transport::TCP => low == 88 || (SMB.contains(&low) && is_setup(packet.payload(frame))),
+        Transport::UDP => is_udp(low) || is_local_name(high) || is_local_name(low),
+        Transport::TCP => low == 88 || (is_smb(low) && is_setup(packet.payload(frame))),
         _ => false,
     };
     may && packet.payload_len > 0 && packet.key.scope == 0 && packet.flags.0 & barred == 0
@@ -53,6 +49,16 @@ pub fn knocks(frame: &Frame<'_>) -> Option<u16> {
 /// (RFC 1002); RADIUS accounting (RFC 2866) and its port before that was assigned.
 const fn is_udp(low: u16) -> bool {
     matches!(low, DNS | 67 | 68 | 88 | 137 | 546 | 547 | 1646 | 1813)
+}
+
+/// Multicast DNS (RFC 6762) and LLMNR (RFC 4795).
+const fn is_local_name(port: u16) -> bool {
+    matches!(port, 5353 | 5355)
+}
+
+/// SMB over NetBIOS and over TCP.
+pub(super) const fn is_smb(port: u16) -> bool {
+    matches!(port, 139 | 445)
 }
 
 /// Whether a segment begins with a session setup, behind four bytes of length.

@@ -135,7 +135,9 @@ impl Scans {
     pub(super) fn take_before(&mut self, second: Nanos) -> impl Iterator<Item = Sum<'_>> {
         self.lines.clear();
         self.ends.clear();
-        if second > self.second {
+        // Asked for each session, and nearly always there are none.
+        let any = !self.by_source.is_empty() || !self.others.is_empty();
+        if any && second > self.second {
             let sources = std::mem::take(&mut self.by_source).into_values();
             for scan in sources.chain(std::mem::take(&mut self.others).into_values()) {
                 render_scan(&scan, &self.origin, &mut self.lines);
