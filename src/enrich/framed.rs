@@ -18,8 +18,8 @@ use zstd::zstd_safe::find_frame_compressed_size;
 
 use crate::model::Addr;
 
-/// Unpacked bytes of each frame but the last: 512 nodes of six bytes. Smaller ones would pack badly,
-/// larger ones make a run unpack more that it never looks at (24 KiB: 3.7 times as much).
+/// Unpacked bytes of each frame but the last: 512 nodes of six bytes. Smaller ones would pack
+/// badly, larger ones make a run unpack more that it never looks at (24 KiB: 3.7 times as much).
 const FRAME_BYTES: usize = 512 * NODE_BYTES;
 
 /// Record size 24: two records of three bytes.
