@@ -8,17 +8,25 @@
 //! Timers run on packet time, so a few frames with a false time would end every session, or none
 //! ever again. A time that fits its clock passes at once. One that does not, for it leaps ahead or
 //! falls far behind, waits: where a later frame falls back behind a leap, or goes on where the
-//! clock stands, the leap was false. Frames behind the clock whose own times go on, and that are
-//! many, keep those, in doubt: a clock may have been set back for a while. Where a whole window
+//! clock stands, the leap was false. Frames elsewhere whose own times go on, and that are many,
+//! keep those, in doubt: a clock may have been set for a while. Where a whole window
 //! passes and none does, the clock is there now: so a night without packets, a clock that was set,
 //! and captures joined end to end are followed, and a clock that was led astray by more false
 //! times than the window holds is led back.
+
+mod lane;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::capture::block::Block;
-use crate::capture::meter::Meter;
+use crate::capture::chronology::lane::BACK;
+use crate::capture::chronology::lane::Lane;
+use crate::capture::chronology::lane::RUN_SHORT;
+use crate::capture::chronology::lane::SILENCES_MANY;
+use crate::capture::chronology::lane::follow;
+use crate::capture::chronology::lane::goes_on;
+use crate::capture::chronology::lane::silences;
 use crate::capture::report::FileReport;
 use crate::capture::source::FileSource;
 use crate::capture::source::FrameMeta;
@@ -31,29 +39,11 @@ pub(super) const WINDOW: usize = 2_048;
 /// Blocks that they keep at most; a frame more may be in another.
 const BLOCKS_MAX: usize = 16;
 
-/// A step ahead that needs nobody's word. It is shorter than any session's time-out.
-const STRIDE: Nanos = Nanos::from_secs(2);
-
-/// A step back that needs none: frames of several queues come out of order.
-const BACK: Nanos = Nanos::from_secs(10);
-
-/// A silence in which every session ends (an established TCP session has an hour), less what a
-/// clock may be behind. At the end of a file, where no window follows, nothing tells frames behind
-/// such a silence from frames with a false time.
-const SILENCE: Nanos = Nanos::from_secs(3_540);
-
 /// Capture interfaces of a file with a clock of their own; the others share the last.
 const LANES: usize = 16;
 
 /// Beginnings of a file that are tried.
 const BEGINNINGS: usize = 4;
-
-/// A run of frames behind the clock that is no longer than this is false: whatever makes up a time
-/// makes up a few.
-const RUN_SHORT: usize = 16;
-
-/// So many such silences one after the other are how a quiet capture goes.
-const SILENCES_MANY: usize = 3;
 
 /// What is known of the time of a frame that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,33 +63,22 @@ struct Held {
     fate: Fate,
 }
 
-/// The clock of one capture interface.
-#[derive(Debug, Default)]
-struct Lane {
-    /// Where it stands; nothing before its beginning is chosen.
-    clock: Option<Nanos>,
-    /// Where it stood at the last frame given.
-    shown: Nanos,
-    /// Frames that wait, the latest time of those ahead, and how many are behind.
-    waiting: usize,
-    latest: Nanos,
-    behind: usize,
-    /// The file is over: those that wait are ahead, with many long silences between them.
-    quiet: bool,
-    meter: Meter,
-}
-
 /// A file whose frames come with times that are believed, or said not to be.
 pub(super) struct Chronology {
     source: FileSource,
     window: usize,
     lanes: Vec<Lane>,
     held: VecDeque<Held>,
+    /// The number of the first of those; each has the next.
+    first: u64,
     /// The blocks of those, and before them that of the frame given last, if that had waited.
     blocks: VecDeque<(u64, Arc<Block>)>,
     ended: bool,
     /// The earliest time at which an interface was found to begin.
     begun: Option<Nanos>,
+    /// Frames looked at among those that wait.
+    #[cfg(test)]
+    visits: u64,
 }
 
 impl Chronology {
@@ -110,9 +89,12 @@ impl Chronology {
             window: window.max(1),
             lanes: Vec::new(),
             held: VecDeque::new(),
+            first: 0,
             blocks: VecDeque::new(),
             ended: false,
             begun: None,
+            #[cfg(test)]
+            visits: 0,
         }
     }
 
@@ -206,52 +188,110 @@ impl Chronology {
             if let Some(lane) = self.lanes.get_mut(at) {
                 lane.meter.read(meta.time);
             }
-            self.judge(self.held.len() - 1);
+            self.judge(self.first + self.held.len() as u64 - 1);
         }
     }
 
     /// A frame has come: what its time says of those that wait, and its lane's clock of it.
-    fn judge(&mut self, at: usize) {
-        let Some(time) = self.held.get(at).map(|held| held.meta.time) else { return };
-        let of = self.held.get(at).map_or(0, |held| lane_of(&held.meta));
+    fn judge(&mut self, number: u64) {
+        let Some((of, time)) = self.waiting(number) else { return };
         let Some(lane) = self.lanes.get_mut(of) else { return };
         let Some(clock) = lane.clock else { return };
         lane.waiting += 1;
         if time.plus(BACK) < clock {
-            lane.behind += 1;
+            lane.behind.push_back(number);
             return;
         }
-        let falls_back = |waits: Nanos| waits > time.plus(STRIDE) && waits > clock;
-        if lane.behind > 0 || falls_back(lane.latest) {
-            let goes_on = lane.behind > RUN_SHORT && {
-                let waiting = self.held.range(..at).filter(|held| held.waits_in(of));
-                let times = waiting.map(|held| held.meta.time);
-                goes_on(times.filter(|time| time.plus(BACK) < clock))
-            };
-            (lane.behind, lane.latest) = (0, Nanos::ZERO);
-            for held in self.held.range_mut(..at) {
-                let waits = held.meta.time;
-                if !held.waits_in(of) {
-                    continue;
-                }
-                if waits.plus(BACK) < clock || falls_back(waits) {
-                    let behind = waits.plus(BACK) < clock;
-                    held.fate = if behind && goes_on { Fate::Doubtful } else { Fate::Refuted };
-                    lane.waiting -= 1;
-                } else {
-                    lane.latest = lane.latest.max(waits);
-                }
+        if !lane.behind.is_empty() {
+            self.settle_behind(of, time);
+        }
+        if let Some(lane) = self.lanes.get_mut(of) {
+            let leapt = lane.fallen_back(time);
+            self.settle_run(of, leapt);
+        }
+        self.place(of, number, time);
+    }
+
+    /// The clock goes on where it stands: what its frames behind it were.
+    fn settle_behind(&mut self, of: usize, now: Nanos) {
+        let Some(lane) = self.lanes.get_mut(of) else { return };
+        let (clock, numbers) = (lane.clock.unwrap_or_default(), std::mem::take(&mut lane.behind));
+        let mut run = Vec::with_capacity(numbers.len());
+        let mut others = Vec::new();
+        for number in numbers {
+            let Some((_, time)) = self.waiting(number) else { continue };
+            if time.plus(BACK) < clock {
+                run.push((number, time));
+            } else {
+                // The clock was set back since.
+                others.push((number, time));
             }
         }
+        self.settle_run(of, run);
+        for (number, time) in others {
+            if self.lanes.get(of).is_some_and(|lane| lane.falls_back(time, now)) {
+                self.settle(of, number, Fate::Refuted);
+            } else {
+                self.place(of, number, time);
+            }
+        }
+    }
+
+    /// The clock of a lane is not where these frames say, which are in their order: they keep their
+    /// times, in doubt, where those go on as those of a clock do, and are many.
+    fn settle_run(&mut self, of: usize, run: Vec<(u64, Nanos)>) {
+        let keeps = run.len() > RUN_SHORT && goes_on(run.iter().map(|(_, time)| *time));
+        for (number, _) in run {
+            self.settle(of, number, if keeps { Fate::Doubtful } else { Fate::Refuted });
+        }
+    }
+
+    /// A frame that nothing refutes is believed where it fits its lane's clock, and waits where it
+    /// does not.
+    fn place(&mut self, of: usize, number: u64, time: Nanos) {
+        let Some(lane) = self.lanes.get_mut(of) else { return };
         if lane.fits(time) {
-            lane.waiting -= 1;
-            lane.clock = Some(clock.max(time));
-            if let Some(held) = self.held.get_mut(at) {
-                held.fate = Fate::Believed;
-            }
+            lane.clock = lane.clock.map(|clock| clock.max(time));
+            self.settle(of, number, Fate::Believed);
+            self.follow_clock(of);
+        } else if lane.clock.is_some_and(|clock| time < clock) {
+            lane.behind.push_back(number);
         } else {
-            lane.latest = lane.latest.max(time);
+            lane.ahead.insert((time, number));
         }
+    }
+
+    /// The clock of a lane has gone on: frames that wait ahead of it may fit now.
+    fn follow_clock(&mut self, of: usize) {
+        while let Some(number) = self.lanes.get_mut(of).and_then(Lane::reached) {
+            self.settle(of, number, Fate::Believed);
+        }
+    }
+
+    /// What becomes of a frame is known.
+    fn settle(&mut self, of: usize, number: u64, fate: Fate) {
+        if let Some(held) = self.at(number) {
+            held.fate = fate;
+        }
+        if let Some(lane) = self.lanes.get_mut(of) {
+            lane.waiting = lane.waiting.saturating_sub(1);
+        }
+    }
+
+    /// A frame that is held, by its number.
+    fn at(&mut self, number: u64) -> Option<&mut Held> {
+        #[cfg(test)]
+        {
+            self.visits += 1;
+        }
+        let at = number.checked_sub(self.first)?;
+        self.held.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// Lane and time of a frame that waits.
+    fn waiting(&mut self, number: u64) -> Option<(usize, Nanos)> {
+        let held = self.at(number).filter(|held| held.fate == Fate::Waits)?;
+        Some((lane_of(&held.meta), held.meta.time))
     }
 
     /// Gives the first frame that waits, if its fate is known by now.
@@ -276,15 +316,17 @@ impl Chronology {
             Fate::Waits => return None,
         };
         if front.fate == Fate::Waits {
-            lane.waiting = lane.waiting.saturating_sub(1);
-            lane.behind -= usize::from(lane.behind > 0 && time.plus(BACK) < clock);
+            lane.forget(self.first, time);
             match trust {
                 Trust::Believed => lane.clock = Some(clock.max(time)),
                 Trust::SetBack => (lane.clock, lane.shown) = (Some(time), time),
                 Trust::Doubtful | Trust::Absent => {}
             }
+            self.follow_clock(of);
         }
         let held = self.held.pop_front()?;
+        self.first += 1;
+        let lane = self.lanes.get_mut(of)?;
         while self.blocks.front().is_some_and(|(number, _)| *number < held.block) {
             self.blocks.pop_front();
         }
@@ -329,13 +371,16 @@ impl Chronology {
         if !times.is_empty() {
             self.begun = Some(self.begun.map_or(start, |begun| begun.min(start)));
         }
-        for (index, (at, time)) in times.into_iter().enumerate() {
-            if index >= best {
-                self.judge(at);
-            } else if let Some(held) = self.held.get_mut(at) {
-                held.fate = if time < start { Fate::Doubtful } else { Fate::Refuted };
+        let (before, others) = times.split_at(best.min(times.len()));
+        let ahead = before.iter().map(|(_, time)| *time).filter(|time| *time >= start);
+        let keeps = ahead.clone().count() > RUN_SHORT && goes_on(ahead);
+        for (at, time) in before {
+            if let Some(held) = self.held.get_mut(*at) {
+                let keeps = keeps || *time < start;
+                held.fate = if keeps { Fate::Doubtful } else { Fate::Refuted };
             }
         }
+        others.iter().for_each(|(at, _)| self.judge(self.first + *at as u64));
         if self.ended {
             self.weigh_silences(of);
         }
@@ -386,87 +431,10 @@ impl Held {
     }
 }
 
-impl Lane {
-    /// Whether a time needs nobody's word.
-    #[inline]
-    fn fits(&self, time: Nanos) -> bool {
-        self.clock.is_some_and(|clock| time <= clock.plus(STRIDE) && time.plus(BACK) >= clock)
-    }
-
-    /// What is believed of a time that nobody has refuted, now that no more is known.
-    fn decide(&self, time: Nanos, ended: bool, held: usize) -> Trust {
-        let clock = self.clock.unwrap_or_default();
-        // A window that other interfaces filled tells nothing of this one.
-        let followed = !ended && self.waiting.saturating_mul(4) >= held;
-        match time.checked_since(clock) {
-            Some(leap) if followed || self.quiet || leap < SILENCE => Trust::Believed,
-            None if followed => Trust::SetBack,
-            _ => Trust::Doubtful,
-        }
-    }
-}
-
 /// The lane of a frame.
 #[inline]
 fn lane_of(meta: &FrameMeta) -> usize {
     usize::from(meta.interface).min(LANES - 1)
-}
-
-/// Whether times go on as those of a clock do: that was set back for a while, or of a capture
-/// that was joined in between. What begins there has them; no timer moves.
-fn goes_on(mut times: impl Iterator<Item = Nanos>) -> bool {
-    let Some(first) = times.next() else { return false };
-    let mut last = first;
-    for time in times {
-        if time.plus(STRIDE) < last || time > last.plus(BACK) {
-            return false;
-        }
-        last = time;
-    }
-    last > first
-}
-
-/// How many silences that end every session these times tell of, each held against the one before.
-fn silences(clock: Option<Nanos>, times: impl Iterator<Item = Nanos>) -> usize {
-    let Some(mut clock) = clock else { return 0 };
-    let mut silences = 0;
-    for time in times {
-        silences += usize::from(time.since(clock) >= SILENCE);
-        clock = clock.max(time);
-    }
-    silences
-}
-
-/// How many of these times follow the first, and the first that does not.
-fn follow(times: &[(usize, Nanos)]) -> (usize, Option<usize>) {
-    let Some((_, first)) = times.first().copied() else { return (0, None) };
-    let (mut clock, mut followed, mut missed) = (first, 1, usize::MAX);
-    let mut ahead: Vec<(usize, Nanos)> = Vec::new();
-    for (index, (_, time)) in times.iter().copied().enumerate().skip(1) {
-        if time.plus(BACK) < clock {
-            missed = missed.min(index);
-            continue;
-        }
-        while let Some((leapt, _)) = ahead.pop_if(|(_, leapt)| *leapt > time.plus(STRIDE)) {
-            missed = missed.min(leapt);
-        }
-        if time <= clock.plus(STRIDE) {
-            clock = clock.max(time);
-            followed += 1;
-        } else {
-            ahead.push((index, time));
-        }
-    }
-    let quiet = silences(Some(clock), ahead.iter().map(|(_, time)| *time)) >= SILENCES_MANY;
-    for (index, time) in ahead {
-        if time.since(clock) >= SILENCE && !quiet {
-            missed = missed.min(index);
-        } else {
-            clock = clock.max(time);
-            followed += 1;
-        }
-    }
-    (followed, (missed != usize::MAX).then_some(missed))
 }
 
 #[cfg(test)]

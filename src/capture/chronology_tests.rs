@@ -4,11 +4,21 @@ use super::*;
 use crate::capture::block::BlockPool;
 use crate::capture::stored::HashPolicy;
 use crate::capture::stored::Stored;
+use crate::capture::testkit::Words;
 use crate::capture::testkit::pcap;
 
 /// A true frame each second from here on.
 const START: u32 = 1_700_000_000;
 const TRUE_FRAMES: u32 = 3_000;
+
+/// A file in memory.
+fn chronology(bytes: Vec<u8>) -> Chronology {
+    let size = bytes.len() as u64;
+    let stored = Stored::new(Box::new(std::io::Cursor::new(bytes)), Some(size), HashPolicy::Never);
+    let pool = BlockPool::new(4_096, 4);
+    let source = FileSource::from_stored("test.pcap".as_ref(), stored, 0, &pool).unwrap();
+    Chronology::new(source, WINDOW)
+}
 
 /// Second and trust of each frame of a file whose frames have these seconds, in its order; the
 /// bytes of a frame must be its own.
@@ -18,12 +28,7 @@ fn read(seconds: &[u32]) -> Vec<(u64, Trust)> {
         .enumerate()
         .map(|(at, second)| (*second, 0, (at as u32).to_be_bytes().to_vec()))
         .collect();
-    let bytes = pcap(&frames);
-    let size = bytes.len() as u64;
-    let stored = Stored::new(Box::new(std::io::Cursor::new(bytes)), Some(size), HashPolicy::Never);
-    let pool = BlockPool::new(4_096, 4);
-    let source = FileSource::from_stored("test.pcap".as_ref(), stored, 0, &pool).unwrap();
-    let mut chronology = Chronology::new(source, WINDOW);
+    let mut chronology = chronology(pcap(&frames));
     let mut out = Vec::new();
     while let Some(meta) = chronology.next_frame() {
         let from = meta.at as usize;
@@ -103,4 +108,79 @@ fn a_clock_led_astray_by_more_than_the_window_is_led_back() {
     for ((second, trust), want) in back {
         assert_eq!((*second, trust.moves_timers()), (u64::from(*want), true), "{trust:?}");
     }
+}
+
+#[test]
+fn a_stretch_ahead_keeps_its_times_in_doubt() {
+    // 500 frames an hour ahead, as of a capture that was joined in between: at the beginning, and
+    // in the middle. Sixteen are whatever makes up a time.
+    for place in [0, 1_500] {
+        for (run, kept) in [(500, Trust::Doubtful), (16, Trust::Absent)] {
+            let stretch: Vec<u32> =
+                (0..run).map(|n| START + TRUE_FRAMES + 3_600 + place as u32 + n).collect();
+            let (truth, mixed) = with_false(&stretch, place);
+            let got = read(&mixed);
+            let told = got.iter().skip(place).take(stretch.len());
+            for ((second, trust), own) in told.zip(&stretch) {
+                assert_eq!(*trust, kept, "{place} {run}");
+                assert_eq!(*second == u64::from(*own), kept == Trust::Doubtful, "{place} {run}");
+            }
+            let honest = got.iter().take(place).chain(got.iter().skip(place + stretch.len()));
+            for ((second, trust), want) in honest.zip(&truth) {
+                assert_eq!((*second, *trust), (u64::from(*want), Trust::Believed), "{place} {run}");
+            }
+        }
+    }
+}
+
+/// Frames of two interfaces with these seconds.
+fn interfaces(frames: impl Iterator<Item = (u32, u32)>) -> Vec<u8> {
+    let mut words = Words { big: false, out: Vec::new() };
+    words.section();
+    words.interface(1, None, None);
+    words.interface(1, None, None);
+    frames.for_each(|(of, second)| words.enhanced(of, u64::from(second) * 1_000_000, b"frame"));
+    words.out
+}
+
+#[test]
+fn whatever_times_there_are_a_frame_costs_a_few_looks() {
+    const FRAMES: u32 = 20_000;
+    // One interface leaps and says no more, so that the other's frames wait; those leap in turn.
+    let alternate = |n: u32| (1, START + n + if n % 2 == 0 { 7_200 } else { 0 });
+    // Leaps that the next leap does not refute: half of them wait until the window is over.
+    let ahead = |n: u32| (1, START + 100_000 * (n / 3_000) + 3_600 * (1 + n % 2));
+    let behind = |n: u32| (1, START + 1_000_000 - 11 * n);
+    let waves = |n: u32| (1, START + 1_000_000 - 11 * (n % 1_500) - n / 1_500 * 100);
+    let of: [fn(u32) -> (u32, u32); 4] = [alternate, ahead, behind, waves];
+    for (case, of) in of.into_iter().enumerate() {
+        let begin = [(0, START), (1, START), (0, START + 9_000)];
+        let mut chronology = chronology(interfaces(begin.into_iter().chain((1..FRAMES).map(of))));
+        let mut frames = 0;
+        while chronology.next_frame().is_some() {
+            frames += 1;
+        }
+        assert_eq!(frames, FRAMES + 2);
+        let most = 6 * u64::from(FRAMES);
+        assert!(chronology.visits < most, "{case}: {} of {most}", chronology.visits);
+    }
+}
+
+#[test]
+fn what_fits_its_clock_is_believed_whatever_another_interface_waits_for() {
+    // Interface 0 leaps, so that all others wait. On 1 a frame comes three seconds early: the clock
+    // comes up to it, and the one after it is behind it.
+    let frames = [(0, START), (1, START), (0, START + 9_000)]
+        .into_iter()
+        .chain([(1, START + 3), (1, START + 2)])
+        .chain((4..100).map(|n| (1, START + n)));
+    let mut chronology = chronology(interfaces(frames));
+    let mut trusts = Vec::new();
+    while let Some(meta) = chronology.next_frame() {
+        if meta.interface == 1 {
+            trusts.push(meta.trust);
+        }
+    }
+    assert_eq!(trusts.len(), 99);
+    assert!(trusts.iter().all(|trust| *trust == Trust::Believed), "{trusts:?}");
 }
