@@ -4,6 +4,7 @@ use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
 use longhaul::identity::Identity;
 use longhaul::identity::Listener;
+use longhaul::identity::When;
 use longhaul::identity::overhears;
 use longhaul::model::Frame;
 use longhaul::model::LinkType;
@@ -91,10 +92,11 @@ pub fn overheard(data: &[u8]) {
                 identity.take(&said);
             }
         }
+        let when = When { start: packet.time, end: packet.time, doubtful: false };
         for addr in [packet.key.a, packet.key.b] {
-            let holder = identity.holder_of((0, addr), packet.time, packet.time);
+            let holder = identity.holder_of((0, addr), when);
             assert!(holder.is_none_or(|holder| !holder.known_by.is_empty()));
-            let _ = identity.name_of(addr, (0, packet.key.b), None, packet.time);
+            let _ = identity.name_of(addr, (0, packet.key.b), None, when);
         }
     }
 }

@@ -290,26 +290,69 @@ fn two_interfaces(frames: &[(u32, u64, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-#[test]
-fn a_time_in_doubt_ends_no_question() {
-    let (host, resolver) = ("10.0.0.5:4444".parse().unwrap(), "10.0.0.53:53".parse().unwrap());
-    let other = "10.0.0.6:4444".parse().unwrap();
-    let server = "198.51.100.7:443";
-    let ask = |from, id| craft::udp(from, resolver, &craft::dns_query(id, "own.example", 1));
-    let address = [server.parse::<std::net::SocketAddr>().unwrap().ip()];
-    let answer = craft::udp(resolver, host, &craft::dns_answer(7, "own.example", &address));
-    let mut frames = vec![(0, START, ask(host, 7)), (1, START, ask(other, 8))];
-    // The last of its interface, ten hours ahead: whether that is so nobody can tell.
-    frames.push((1, START + 10 * HOUR, ask(other, 9)));
-    frames.push((0, START + 20 * MS, answer));
-    let mut connection = Connection::new("10.0.0.5:50000", server);
+/// A host that asks for the name of a server and then speaks with it, on the first of two
+/// interfaces; and the last of the second, between the two, ten hours ahead: whether that is so
+/// nobody can tell. What is said of the host's session.
+fn beside_doubt(doubtful: Vec<Vec<u8>>) -> serde_json::Value {
+    let count = doubtful.len() as u64;
+    let mut frames = vec![(0, START, own_question())];
+    frames.extend((0..3).map(|n| (1, START + n * MS, ask("10.0.0.6:4444", 80 + n as u16))));
+    frames.extend(doubtful.into_iter().map(|frame| (1, START + 10 * HOUR, frame)));
+    frames.push((0, START + 20 * MS, own_answer()));
+    let mut connection = Connection::new("10.0.0.5:50000", OWN_SERVER);
     connection.now = START + 40 * MS;
     let talk = connection.open().ask(b"\x01opaque").answer(b"\x02opaque").close();
     frames.extend(talk.frames.into_iter().map(|(time, frame)| (0, time, frame)));
     let said = craft::read(&two_interfaces(&frames), &[]);
+    assert_eq!(at(&said.run, "counters.capture.times_doubtful").as_u64(), Some(count));
+    said.sessions.into_iter().find(|s| *at(s, "source.port") == 50_000).unwrap()
+}
+
+const OWN_SERVER: &str = "198.51.100.7:443";
+
+fn ask(from: &str, id: u16) -> Vec<u8> {
+    let resolver = "10.0.0.53:53".parse().unwrap();
+    craft::udp(from.parse().unwrap(), resolver, &craft::dns_query(id, "own.example", 1))
+}
+
+fn own_question() -> Vec<u8> {
+    ask("10.0.0.5:4444", 7)
+}
+
+fn own_answer() -> Vec<u8> {
+    let (host, resolver) = ("10.0.0.5:4444".parse().unwrap(), "10.0.0.53:53".parse().unwrap());
+    let address = [OWN_SERVER.parse::<std::net::SocketAddr>().unwrap().ip()];
+    craft::udp(resolver, host, &craft::dns_answer(7, "own.example", &address))
+}
+
+#[test]
+fn a_time_in_doubt_ends_no_question_and_moves_no_name() {
+    let name = |doubtful| at(&beside_doubt(doubtful), "destination.domain").clone();
+    assert_eq!(name(vec![ask("10.0.0.6:4444", 9)]), "own.example", "a question");
+    assert_eq!(name(vec![own_question(), own_answer()]), "own.example", "the same answer later");
+}
+
+#[test]
+fn a_time_in_doubt_ends_no_fragment() {
+    let first = |n: u8| {
+        let from = format!("10.0.0.{n}:5000").parse().unwrap();
+        let mut frame = craft::udp(from, "198.51.100.7:9999".parse().unwrap(), &[n; 1_400]);
+        // More fragments follow (RFC 791 section 3.1).
+        frame[20] = 0x20;
+        frame
+    };
+    let mut rest = first(5);
+    // The second piece, 1,408 bytes in.
+    (rest[20], rest[21]) = (0, 176);
+    let frames = [
+        (0, START, first(5)),
+        (1, START, first(6)),
+        (1, START + 10 * HOUR, first(7)),
+        (0, START + MS, rest),
+    ];
+    let said = craft::read(&two_interfaces(&frames), &[]);
     assert_eq!(at(&said.run, "counters.capture.times_doubtful").as_u64(), Some(1));
-    let session = said.sessions.iter().find(|s| *at(s, "source.port") == 50_000).unwrap();
-    assert_eq!(*at(session, "destination.domain"), "own.example");
+    assert_eq!(at(&said.run, "counters.decode.fragment_orphans").as_u64(), Some(0));
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! Maps later IP fragments to the session of their first fragment.
 //!
-//! Owns: the keys of first fragments of the last 30 s of packet time. In: a first fragment's key, a
-//! later one's id. Out: the key. Never: bytes (nothing is reassembled here).
+//! Owns: the keys of first fragments of the last 30 s of the run's clock. In: a first fragment's
+//! key, a later one's id. Out: the key. Never: bytes (nothing is reassembled here).
 //!
 //! Cap: [`CAP`] datagrams; the oldest is evicted first, and counted. Its later fragments then count
 //! as orphans.
@@ -13,14 +13,13 @@ use hashbrown::HashMap;
 
 use crate::model::Addr;
 use crate::model::FlowKey;
-use crate::model::Nanos;
 
 /// Datagrams whose first fragment is remembered: about 1 MiB.
 pub const CAP: usize = 4096;
 
-/// How long a first fragment is remembered. Linux discards an incomplete datagram after 30 s
-/// (`ipfrag_time`).
-pub const LIFETIME: Nanos = Nanos::from_secs(30);
+/// Seconds of the run's clock, not of packets' own times, that a first fragment is remembered.
+/// Linux gives up a datagram after 30 s (`ipfrag_time`).
+const LIFETIME: u32 = 30;
 
 /// What fragments of one datagram share (RFC 791 section 3.2, RFC 8200 section 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,17 +51,18 @@ pub struct Inherited {
     pub shard: u8,
     /// Whether the sender is side `b`.
     pub from_b: bool,
-    /// When the first fragment passed.
-    pub at: Nanos,
 }
 
 /// First fragments, by id.
 #[derive(Debug)]
 pub struct FragmentTable {
     cap: usize,
-    known: HashMap<FragmentId, Inherited, FixedState>,
+    /// What the first one leaves, and when it passed.
+    known: HashMap<FragmentId, (u32, Inherited), FixedState>,
     order: VecDeque<FragmentId>,
     evicted: u64,
+    /// The run's clock.
+    clock: u32,
 }
 
 impl FragmentTable {
@@ -73,21 +73,31 @@ impl FragmentTable {
             known: HashMap::with_hasher(FixedState::with_seed(seed)),
             order: VecDeque::new(),
             evicted: 0,
+            clock: 0,
         }
     }
 
-    /// Remembers a first fragment. If the id is in use, the newer fragment replaces the older one
-    /// and keeps its place in the queue.
+    /// What the run's clock shows: a packet's own time may be false.
+    pub const fn set_clock(&mut self, clock: u32) {
+        self.clock = clock;
+    }
+
+    /// Remembers a first fragment. A reused id takes the newer one and keeps its place in the
+    /// queue.
     pub fn insert(&mut self, id: FragmentId, first: Inherited) {
-        self.expire(first.at);
-        if self.known.insert(id, first).is_none() {
+        self.expire();
+        if self.known.insert(id, (self.clock, first)).is_none() {
             self.order.push_back(id);
         }
     }
 
-    /// What a later fragment seen at `now` inherits.
-    pub fn get(&self, id: &FragmentId, now: Nanos) -> Option<Inherited> {
-        self.known.get(id).copied().filter(|first| now.since(first.at) <= LIFETIME)
+    /// What a later fragment inherits.
+    pub fn get(&self, id: &FragmentId) -> Option<Inherited> {
+        self.known.get(id).filter(|(at, _)| self.is_live(*at)).map(|(_, first)| *first)
+    }
+
+    const fn is_live(&self, at: u32) -> bool {
+        self.clock.saturating_sub(at) <= LIFETIME
     }
 
     /// Datagrams remembered.
@@ -105,10 +115,10 @@ impl FragmentTable {
         self.evicted
     }
 
-    /// Removes expired entries, and the oldest if the table is full.
-    fn expire(&mut self, now: Nanos) {
+    /// Forgets what is too old, and the oldest where the table is full.
+    fn expire(&mut self) {
         while let Some(oldest) = self.order.front() {
-            let live = self.known.get(oldest).is_some_and(|first| now.since(first.at) <= LIFETIME);
+            let live = self.known.get(oldest).is_some_and(|(at, _)| self.is_live(*at));
             if live && self.known.len() < self.cap {
                 return;
             }
@@ -128,37 +138,40 @@ mod tests {
         FragmentId { src, dst: src, id: n, scope: 0, point: 0, protocol: 17, version: 4 }
     }
 
-    fn first(hash: u32, at: Nanos) -> Inherited {
-        Inherited { key: FlowKey::default(), hash, shard: 0, from_b: false, at }
+    fn first(hash: u32) -> Inherited {
+        Inherited { key: FlowKey::default(), hash, shard: 0, from_b: false }
     }
 
     #[test]
     fn the_oldest_goes_at_the_cap_and_is_counted() {
         let mut table = FragmentTable::new(3, 7);
         for n in 0..10 {
-            table.insert(id(n), first(n, Nanos::from_millis(u64::from(n))));
+            table.insert(id(n), first(n));
         }
         assert_eq!((table.len(), table.evicted()), (3, 7));
-        assert!(table.get(&id(6), Nanos::from_secs(1)).is_none());
-        assert_eq!(table.get(&id(7), Nanos::from_secs(1)).unwrap().hash, 7);
+        assert!(table.get(&id(6)).is_none());
+        assert_eq!(table.get(&id(7)).unwrap().hash, 7);
     }
 
     #[test]
-    fn thirty_seconds_of_packet_time_and_no_more() {
+    fn thirty_seconds_of_the_clock_and_no_more() {
         let mut table = FragmentTable::new(3, 7);
-        table.insert(id(1), first(1, Nanos::from_secs(100)));
-        assert!(table.get(&id(1), Nanos::from_secs(130)).is_some());
-        assert!(table.get(&id(1), Nanos::from_secs(131)).is_none());
-        table.insert(id(2), first(2, Nanos::from_secs(131)));
+        table.set_clock(100);
+        table.insert(id(1), first(1));
+        table.set_clock(130);
+        assert!(table.get(&id(1)).is_some());
+        table.set_clock(131);
+        assert!(table.get(&id(1)).is_none());
+        table.insert(id(2), first(2));
         assert_eq!((table.len(), table.evicted()), (1, 0));
     }
 
     #[test]
     fn a_reused_id_takes_the_newer() {
         let mut table = FragmentTable::new(3, 7);
-        table.insert(id(1), first(1, Nanos::from_secs(1)));
-        table.insert(id(1), first(2, Nanos::from_secs(2)));
+        table.insert(id(1), first(1));
+        table.insert(id(1), first(2));
         assert_eq!(table.len(), 1);
-        assert_eq!(table.get(&id(1), Nanos::from_secs(2)).unwrap().hash, 2);
+        assert_eq!(table.get(&id(1)).unwrap().hash, 2);
     }
 }

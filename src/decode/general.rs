@@ -174,7 +174,7 @@ impl Descent<'_> {
 
     /// A later fragment: it has the key of its first and no transport header.
     fn later(&self, network: &Network, id: &FragmentId) -> Result<Decoded, Reject> {
-        let first = self.fragments.get(id, self.walk.outer.time).ok_or(Reject::FragmentOrphan)?;
+        let first = self.fragments.get(id).ok_or(Reject::FragmentOrphan)?;
         let captured = network.span.of(self.walk.bytes).len();
         let segment = Segment {
             payload_len: captured,
@@ -219,6 +219,5 @@ fn inherited(decoded: &Decoded) -> Inherited {
         hash: packet.hash,
         shard: packet.shard,
         from_b: packet.flags.has(PacketFlags::FROM_B),
-        at: packet.time,
     }
 }

@@ -157,6 +157,11 @@ impl Decoder {
         self.config.tunnels = tunnels;
     }
 
+    /// What the run's clock shows: so long fragments are remembered.
+    pub const fn set_clock(&mut self, clock: u32) {
+        self.fragments.set_clock(clock);
+    }
+
     /// Decodes one frame seen at capture point `point`.
     pub fn decode_frame(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
         match self.decode_plain(frame, point) {

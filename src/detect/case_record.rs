@@ -36,7 +36,6 @@ use crate::model::record::Protocol;
 use crate::model::record::Quality;
 use crate::model::record::SessionState;
 use crate::model::record::SshFacts;
-use crate::model::record::StunFacts;
 use crate::model::record::Subject;
 use crate::model::record::SynFacts;
 use crate::model::record::TlsFacts;
@@ -119,6 +118,7 @@ fn blank() -> Record {
         frame_first: 0,
         frame_last: 0,
         twin: 0,
+        doubtful: false,
         grain: crate::model::Grain::default(),
     }
 }
@@ -401,7 +401,7 @@ fn ssh(record: &mut Record) -> &mut SshFacts {
     record.facts.ssh.get_or_insert_default()
 }
 
-fn stun(record: &mut Record) -> &mut StunFacts {
+fn stun(record: &mut Record) -> &mut crate::model::record::StunFacts {
     record.facts.rare_mut().stun.get_or_insert_default()
 }
 

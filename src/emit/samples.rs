@@ -55,6 +55,7 @@ pub fn bare_record() -> Record {
         frame_first: 1,
         frame_last: 1,
         twin: 0,
+        doubtful: false,
         grain: crate::model::Grain::default(),
     }
 }

@@ -52,6 +52,7 @@ fn record(direction: Direction) -> Record {
         frame_first: 1,
         frame_last: 8,
         twin: 0,
+        doubtful: false,
         grain: crate::model::Grain::default(),
     }
 }

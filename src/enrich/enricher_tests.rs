@@ -59,6 +59,7 @@ fn record(from: &str, to: &str, port: u16) -> Record {
         frame_first: 1,
         frame_last: 1,
         twin: 0,
+        doubtful: false,
         grain: crate::model::Grain::default(),
     }
 }

@@ -27,6 +27,7 @@ use crate::model::PacketFlags;
 use crate::model::Place;
 use crate::model::Statement;
 use crate::model::Transport;
+use crate::model::Trust;
 use crate::model::addr::parse_mac;
 use crate::wire::dhcp;
 use crate::wire::dhcp6;
@@ -155,7 +156,9 @@ impl Listener {
                 self.overhear(&passing, packet.key.transport);
             }
         }
-        if self.said.is_empty() { None } else { Some(self.said.drain(..).collect()) }
+        let doubtful = packet.stamp.trust() == Trust::Doubtful;
+        let said = self.said.drain(..).map(|binding| Binding { doubtful, ..binding });
+        if said.len() == 0 { None } else { Some(said.collect()) }
     }
 
     /// Questions given up at the cap although their answer could still have come, and devices
@@ -191,7 +194,7 @@ impl Listener {
     }
 
     fn say(&mut self, at: Nanos, what: Statement) {
-        self.said.push(Binding { at, what });
+        self.said.push(Binding { at, what, doubtful: false });
     }
 
     /// Somebody at a port that wants to know who they are.
@@ -473,17 +476,18 @@ fn report(passing: &Passing<'_>, packet: &radius::Packet<'_>) -> Vec<Binding> {
     let framed = packet.framed_ip.map(Addr::from).or(packet.framed_ipv6.map(Addr::from));
     let ends = packet.status == Some(radius::Status::Stop);
     let user = packet.user_name.and_then(text::word).map(Arc::<str>::from);
+    let at = |what| Binding { at: passing.time, what, doubtful: false };
     let mut said = Vec::new();
     // The inner address is the device's; the outer one a home's, where a router has the MAC.
     for (addr, mac) in [(framed, mac), (outside.map(Addr::from), None)] {
         let Some(addr) = addr else { continue };
         let place = passing.place(addr);
         if ends {
-            said.push(Binding { at: passing.time, what: Statement::Released(place) });
+            said.push(at(Statement::Released(place)));
         } else if user.is_some() {
             let (user, lasts) = (user.clone(), Some(RADIUS_LASTS));
             let heard = Heard { mac, host: None, user, by: "radius", lasts };
-            said.push(Binding { at: passing.time, what: Statement::Leased(place, heard) });
+            said.push(at(Statement::Leased(place, heard)));
         }
     }
     said

@@ -33,17 +33,47 @@ use crate::model::Place;
 use crate::model::Statement;
 use crate::model::record::Holder;
 
+/// Of the room, a part this small is for what was heard at a time that nobody bears out.
+const DOUBTFUL_PART: usize = 16;
+
 /// What was heard so far: a worker's side.
 #[derive(Debug)]
 pub struct Identity {
+    known: Tables,
+    /// The same at times that nobody bears out: these may be years away, and must neither end nor
+    /// outlive what has a true one. They serve sessions of such times alone.
+    doubtful: Tables,
+}
+
+/// Names and holders of addresses.
+#[derive(Debug)]
+struct Tables {
     names: Names,
     holders: Holders,
+}
+
+/// When a session was.
+#[derive(Clone, Copy, Debug)]
+pub struct When {
+    /// Its first packet.
+    pub start: Nanos,
+    /// Its last.
+    pub end: Nanos,
+    /// Nobody bears these times out.
+    pub doubtful: bool,
+}
+
+impl Tables {
+    fn new(cap: usize) -> Tables {
+        Tables { names: Names::new(cap), holders: Holders::new(cap) }
+    }
 }
 
 impl Identity {
     /// Nothing heard, and room for so many addresses of either kind.
     pub fn new(cap: usize) -> Identity {
-        Identity { names: Names::new(cap), holders: Holders::new(cap) }
+        let doubtful = cap / DOUBTFUL_PART;
+        Identity { known: Tables::new(cap - doubtful), doubtful: Tables::new(doubtful) }
     }
 
     /// Takes what was said. Says how many addresses and devices were forgotten for it.
@@ -53,37 +83,43 @@ impl Identity {
 
     /// Names given up for another of the same host and address, since the last call.
     pub fn take_displaced(&mut self) -> u64 {
-        self.names.take_displaced()
+        self.known.names.take_displaced() + self.doubtful.names.take_displaced()
     }
 
-    fn take_one(&mut self, Binding { at, what }: &Binding) -> usize {
+    fn take_one(&mut self, Binding { at, what, doubtful }: &Binding) -> usize {
+        let Tables { names, holders } =
+            if *doubtful { &mut self.doubtful } else { &mut self.known };
         match what {
-            Statement::Name { asker, name, server } => self.names.tell(*asker, name, *server, *at),
-            Statement::Called { mac, host, by } => self.holders.call(*mac, host, by),
-            Statement::Leased(place, heard) => self.holders.lease(*place, heard, *at),
-            Statement::Holds(place, heard) => self.holders.hear(*place, heard, *at),
+            Statement::Name { asker, name, server } => names.tell(*asker, name, *server, *at),
+            Statement::Called { mac, host, by } => holders.call(*mac, host, by),
+            Statement::Leased(place, heard) => holders.lease(*place, heard, *at),
+            Statement::Holds(place, heard) => holders.hear(*place, heard, *at),
             Statement::Released(place) => {
-                self.holders.release(*place, *at);
+                holders.release(*place, *at);
                 0
             }
         }
     }
 
-    /// The name by which `asker` got to know `server` before `at`: `own` if it was one, else the
-    /// last.
+    const fn tables(&self, when: When) -> &Tables {
+        if when.doubtful { &self.doubtful } else { &self.known }
+    }
+
+    /// The name by which `asker` got to know `server` before a session began: `own` if it was one,
+    /// else the last.
     pub fn name_of(
         &self,
         asker: Addr,
         server: Place,
         own: Option<&str>,
-        at: Nanos,
+        when: When,
     ) -> Option<Arc<str>> {
-        self.names.of(asker, server, own, at)
+        self.tables(when).names.of(asker, server, own, when.start)
     }
 
     /// Who held an address when a session of it began, or, if nobody else is known to have, when
     /// it ended.
-    pub fn holder_of(&self, place: Place, start: Nanos, end: Nanos) -> Option<Arc<Holder>> {
-        self.holders.of(place, start, end)
+    pub fn holder_of(&self, place: Place, when: When) -> Option<Arc<Holder>> {
+        self.tables(when).holders.of(place, when.start, when.end)
     }
 }

@@ -33,6 +33,8 @@ pub struct Binding {
     pub at: Nanos,
     /// What it says.
     pub what: Statement,
+    /// Nobody bears that time out: it says nothing of sessions whose time is believed.
+    pub doubtful: bool,
 }
 
 /// What is said.

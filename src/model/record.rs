@@ -343,6 +343,9 @@ pub struct Record {
     /// How many sessions of its five-tuple ended and began again within the tick of the capture's
     /// clock in which it began; told apart up to the cap of the session table.
     pub twin: u16,
+    /// It is of a stretch of frames whose times nobody bears out: they may be hours away from those
+    /// of other sessions.
+    pub doubtful: bool,
     /// How finely the clock of its packets' times divides time.
     pub grain: Grain,
 }

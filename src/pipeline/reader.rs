@@ -329,6 +329,7 @@ impl Intake {
         if let Some(tunnels) = self.tunnels.get(usize::from(taken.file)) {
             self.decoder.set_tunnels(*tunnels);
         }
+        self.decoder.set_clock(taken.clock);
         if let Some(subframes) = self.decoder.subframes(&frame) {
             return self.take_subframes(subframes, point, (taken, dispatcher));
         }

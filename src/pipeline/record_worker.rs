@@ -19,6 +19,7 @@ use crate::enrich::community_id::community_id;
 use crate::evidence;
 use crate::evidence::Observers;
 use crate::identity::Identity;
+use crate::identity::When;
 use crate::model::Addr;
 use crate::model::Alert;
 use crate::model::Binding;
@@ -349,16 +350,17 @@ impl<'t> RecordWorker<'t> {
     /// Who began the session, and what they had asked for.
     fn identify(&self, record: &mut Record) {
         let (from, to) = (record.initiator.ip, record.responder.ip);
-        let (point, start, end) = (record.point, record.start, record.end);
-        record.context.holder = self.identity.holder_of((point, from), start, end);
+        let point = record.point;
+        let when = When { start: record.start, end: record.end, doubtful: record.doubtful };
+        record.context.holder = self.identity.holder_of((point, from), when);
         // A client may know the IPv4 address alone and write the translator's prefix before it
         // itself (RFC 6877).
         let behind = self.enricher.data().nat64.inside(to).map(Addr::from);
         let own = record.facts.responder_name();
         let heard = self
             .identity
-            .name_of(from, (point, to), own, start)
-            .or_else(|| self.identity.name_of(from, (point, behind?), own, start));
+            .name_of(from, (point, to), own, when)
+            .or_else(|| self.identity.name_of(from, (point, behind?), own, when));
         let contradicts = |name: &Arc<str>| record.facts.contradicts(name);
         // What a session says of itself beats what was heard of its address elsewhere.
         match heard {

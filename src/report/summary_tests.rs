@@ -50,6 +50,7 @@ pub fn record(
         frame_first: 1,
         frame_last: 2,
         twin: 0,
+        doubtful: false,
         grain: crate::model::Grain::default(),
     }
 }

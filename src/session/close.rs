@@ -89,6 +89,7 @@ pub(crate) fn finish<X>(
         frame_first: session.frame_first,
         frame_last: session.frame_last,
         twin: session.twin,
+        doubtful: session.bits.has(Bits::DOUBTFUL),
         grain: grain_of(&session),
     };
     Finished { record, extra, timed, tie }

@@ -21,8 +21,8 @@ pub(super) const BACK: Nanos = Nanos::from_secs(10);
 /// such a silence from frames with a false time.
 const SILENCE: Nanos = Nanos::from_secs(3_540);
 
-/// A run of frames away from the clock that is no longer than this is false: whatever makes up a time
-/// makes up a few.
+/// A run of frames away from the clock that is no longer than this is false: whatever makes up a
+/// time makes up a few.
 pub(super) const RUN_SHORT: usize = 16;
 
 /// So many such silences one after the other are how a quiet capture goes.

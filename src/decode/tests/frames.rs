@@ -278,7 +278,9 @@ fn later_fragments_inherit_the_session() {
     let mut decoder = decoder();
     let mut at = |seconds, bytes: &[u8]| {
         let wire_len = bytes.len() as u32;
-        let time = Nanos::from_secs(seconds);
+        // The run's clock counts, not the packet's own time.
+        decoder.set_clock(seconds);
+        let time = Nanos::from_secs(9_000_000);
         decoder.decode_frame(&Frame { time, link: LinkType::ETHERNET, wire_len, bytes }, 4)
     };
     assert_eq!(at(1, &later).unwrap_err(), Reject::FragmentOrphan);
