@@ -35,7 +35,7 @@ use longhaul::capture::live::Backend;
 use longhaul::capture::live::LiveOptions;
 use longhaul::sandbox;
 use longhaul::sandbox::Confinement;
-use longhaul::sandbox::Reached;
+use longhaul::sandbox::StepResult;
 use net::Net;
 
 const DIR: &str = "LONGHAUL_TEST_SANDBOX_DIR";
@@ -55,7 +55,7 @@ fn enter(confinement: &Confinement) -> bool {
     match sandbox::enter(confinement) {
         Ok(steps) => {
             for step in steps {
-                let full = matches!(step.reached, Reached::Full(_));
+                let full = matches!(step.result, StepResult::Full(_));
                 println!("\nanswer {}={full} {step}", step.name);
             }
             true
@@ -135,7 +135,7 @@ fn confined_with_a_capture() {
         println!("\nanswer {attempt}={errno}");
     }
     // The capture still works: frames, counts, an interface that is made anew.
-    println!("\nanswer looks_after={}", source.look_after(&mut Default::default()).len());
+    println!("\nanswer looks_after={}", source.maintain(&mut Default::default()).len());
     let until = Instant::now() + Duration::from_secs(5);
     while source.next().is_none() && Instant::now() < until {
         source.wait(50);

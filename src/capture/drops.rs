@@ -18,7 +18,7 @@ const UNKNOWN: u16 = 0xffff;
 
 /// The losses reported for one interface of one section.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct ReportedLosses {
     /// The last statistics: each block's counters continue those of the block before.
     card: u64,
     system: u64,
@@ -26,12 +26,12 @@ pub(super) struct Told {
     noted: u64,
 }
 
-impl Told {
+impl ReportedLosses {
     /// Reads an option of an interface statistics block.
     pub(super) fn statistics(&mut self, order: Order, code: u16, value: &[u8]) {
-        let told = value.first_chunk().map(|bytes| order.u64(*bytes));
+        let losses = value.first_chunk().map(|bytes| order.u64(*bytes));
         // All ones means "unknown".
-        match (code, told.filter(|n| *n != u64::MAX)) {
+        match (code, losses.filter(|n| *n != u64::MAX)) {
             (IFDROP, Some(n)) => self.card = n,
             (OSDROP, Some(n)) => self.system = n,
             _ => {}
@@ -72,10 +72,10 @@ impl Drops {
 
     /// Adds the losses of an interface. Statistics and packets report the same losses, so only the
     /// excess of the packets' sum is added to `either`.
-    pub(super) const fn add(&mut self, told: Told) {
-        self.card = self.card.saturating_add(told.card);
-        self.system = self.system.saturating_add(told.system);
-        let more = told.noted.saturating_sub(told.card.saturating_add(told.system));
+    pub(super) const fn add(&mut self, losses: ReportedLosses) {
+        self.card = self.card.saturating_add(losses.card);
+        self.system = self.system.saturating_add(losses.system);
+        let more = losses.noted.saturating_sub(losses.card.saturating_add(losses.system));
         self.either = self.either.saturating_add(more);
     }
 }
@@ -86,32 +86,32 @@ mod tests {
 
     #[test]
     fn the_last_statistics_count_and_packets_only_beyond_them() {
-        let mut told = Told::default();
+        let mut losses = ReportedLosses::default();
         for (code, n) in [(IFDROP, 10u64), (IFDROP, 25), (OSDROP, 5), (IFDROP, u64::MAX)] {
-            told.statistics(Order::Big, code, &n.to_be_bytes());
+            losses.statistics(Order::Big, code, &n.to_be_bytes());
         }
-        told.statistics(Order::Big, OSDROP, &[1, 2, 3]);
+        losses.statistics(Order::Big, OSDROP, &[1, 2, 3]);
         let mut drops = Drops::default();
-        drops.add(told);
+        drops.add(losses);
         assert_eq!(drops, Drops { card: 25, system: 5, either: 0 });
-        told.packet(Order::Big, DROPCOUNT, &31u64.to_be_bytes());
-        told.count(UNKNOWN);
-        told.count(2);
-        drops.add(told);
+        losses.packet(Order::Big, DROPCOUNT, &31u64.to_be_bytes());
+        losses.count(UNKNOWN);
+        losses.count(2);
+        drops.add(losses);
         assert_eq!(drops, Drops { card: 50, system: 10, either: 3 });
     }
 
     #[test]
     fn numbers_of_any_size_add_up_without_wrapping() {
-        let mut told = Told::default();
+        let mut losses = ReportedLosses::default();
         for code in [IFDROP, OSDROP] {
-            told.statistics(Order::Little, code, &(u64::MAX - 1).to_le_bytes());
+            losses.statistics(Order::Little, code, &(u64::MAX - 1).to_le_bytes());
         }
-        told.packet(Order::Little, DROPCOUNT, &[0xff; 8]);
-        told.packet(Order::Little, DROPCOUNT, &[0xff; 8]);
+        losses.packet(Order::Little, DROPCOUNT, &[0xff; 8]);
+        losses.packet(Order::Little, DROPCOUNT, &[0xff; 8]);
         let mut drops = Drops::default();
-        drops.add(told);
-        drops.add(told);
+        drops.add(losses);
+        drops.add(losses);
         assert_eq!(drops.total(), u64::MAX);
     }
 }

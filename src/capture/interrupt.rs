@@ -20,10 +20,10 @@ use crate::capture::ring::sys;
 
 /// The request; clones share it. The default can never be made.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Option<Arc<Wish>>);
+pub struct Interrupt(Option<Arc<Request>>);
 
 #[derive(Debug)]
-struct Wish {
+struct Request {
     files: AtomicBool,
     streams: AtomicBool,
     /// Becomes readable when streams must stop; nobody reads from it.
@@ -36,7 +36,7 @@ impl Interrupt {
     pub fn new() -> io::Result<Interrupt> {
         let (wake, waker) = io::pipe()?;
         let (files, streams) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Interrupt(Some(Arc::new(Wish { files, streams, wake, waker }))))
+        Ok(Interrupt(Some(Arc::new(Request { files, streams, wake, waker }))))
     }
 
     /// Stops reading files.
@@ -57,7 +57,7 @@ impl Interrupt {
     }
 
     /// Whether a stop was requested.
-    pub fn is_wished(&self) -> bool {
+    pub fn is_requested(&self) -> bool {
         self.0.as_ref().is_some_and(|wish| wish.files.load(Ordering::Relaxed))
     }
 
@@ -97,9 +97,9 @@ mod tests {
         let other = interrupt.clone();
         let waiting = std::thread::spawn(move || other.wait(read.as_fd()));
         interrupt.end_files();
-        assert!(interrupt.is_wished() && !interrupt.ends_streams());
+        assert!(interrupt.is_requested() && !interrupt.ends_streams());
         interrupt.end_streams();
         assert!(!waiting.join().unwrap());
-        assert!(!Interrupt::default().is_wished());
+        assert!(!Interrupt::default().is_requested());
     }
 }

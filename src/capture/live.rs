@@ -74,20 +74,20 @@ type Key = (Nanos, u16);
 const NO_LIMIT: Key = (Nanos(u64::MAX), u16::MAX);
 
 /// The largest credible lead of a frame's timestamp over the sensor's time: cards' clocks differ.
-const STRAY: Nanos = Nanos::from_secs(60);
+const LEAD_MAX: Nanos = Nanos::from_secs(60);
 
 /// The time used to order a frame among those of other interfaces.
-const fn place(time: Nanos, stray: Nanos) -> Nanos {
-    if time.0 > stray.0 { Nanos::ZERO } else { time }
+const fn place(time: Nanos, latest_credible: Nanos) -> Nanos {
+    if time.0 > latest_credible.0 { Nanos::ZERO } else { time }
 }
 
 /// The result of [`LiveSource::advance`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct Advance {
     /// Frames are available.
     pub ready: bool,
     /// A block was dropped here: workers may still hold it, and the kernel waits for it.
-    pub let_go: bool,
+    pub block_dropped: bool,
 }
 
 /// Several interfaces as one sequence of frames.
@@ -99,7 +99,7 @@ pub struct LiveSource {
     /// The current tap may continue while its frames come before this.
     limit: Key,
     /// Timestamps later than this are not credible; the merge does not wait for such a time.
-    stray: Nanos,
+    latest_credible: Nanos,
     /// Poll entries, kept so that a wait need not allocate.
     waits: Vec<libc::pollfd>,
 }
@@ -127,8 +127,8 @@ impl LiveSource {
         }
         let heads = vec![None; taps.len()];
         let waits = Vec::with_capacity(taps.len());
-        let (limit, stray) = (NO_LIMIT, Nanos(u64::MAX));
-        Ok(LiveSource { taps, heads, current: 0, limit, stray, waits })
+        let (limit, latest_credible) = (NO_LIMIT, Nanos(u64::MAX));
+        Ok(LiveSource { taps, heads, current: 0, limit, latest_credible, waits })
     }
 
     /// The next available frame and the index of its interface. Its bytes are in
@@ -139,32 +139,32 @@ impl LiveSource {
     pub fn next(&mut self) -> Option<(u16, FrameMeta)> {
         let head = self.heads.get_mut(self.current)?;
         let file = self.current as u16;
-        let stray = self.stray;
-        let meta = (*head).filter(|meta| (place(meta.time, stray), file) < self.limit)?;
+        let latest_credible = self.latest_credible;
+        let meta = (*head).filter(|meta| (place(meta.time, latest_credible), file) < self.limit)?;
         *head = self.taps.get_mut(self.current)?.step();
         Some((file, meta))
     }
 
     /// Takes new blocks from the kernel, and picks the interface with the next frame. `now` is the
     /// sensor's time, as far as the caller knows it.
-    pub fn advance(&mut self, now: Nanos) -> Turn {
-        let mut let_go = false;
+    pub fn advance(&mut self, now: Nanos) -> Advance {
+        let mut block_dropped = false;
         let mut first = NO_LIMIT;
         let mut second = NO_LIMIT;
         let quiet = (now.since(HOLD), u16::MAX);
         // Time is unknown before the first packets.
-        self.stray = if now > Nanos::ZERO { now.plus(STRAY) } else { Nanos(u64::MAX) };
-        let stray = self.stray;
+        self.latest_credible = if now > Nanos::ZERO { now.plus(LEAD_MAX) } else { Nanos(u64::MAX) };
+        let latest_credible = self.latest_credible;
         for ((file, tap), head) in (0u16..).zip(&mut self.taps).zip(&mut self.heads) {
             // A block may contain nothing but frames that are ignored.
             while head.is_none() {
-                let_go |= tap.block().is_some();
+                block_dropped |= tap.block().is_some();
                 if !tap.refill() {
                     break;
                 }
                 *head = tap.step();
             }
-            let key = head.map_or(quiet, |meta| (place(meta.time, stray), file));
+            let key = head.map_or(quiet, |meta| (place(meta.time, latest_credible), file));
             if head.is_some() && key < first {
                 second = second.min(first);
                 first = key;
@@ -174,7 +174,7 @@ impl LiveSource {
         }
         self.current = usize::from(first.1);
         self.limit = second;
-        Turn { ready: first < second, let_go }
+        Advance { ready: first < second, block_dropped }
     }
 
     /// The block with the frame that `next` returned last, given that frame's interface.
@@ -190,24 +190,24 @@ impl LiveSource {
 
     /// Whether the kernel has released a block that was not taken yet. Makes no system call. Always
     /// false for libpcap, which cannot be asked without a read.
-    pub fn has_come(&self) -> bool {
-        self.taps.iter().any(Tap::has_come)
+    pub fn has_block(&self) -> bool {
+        self.taps.iter().any(Tap::has_block)
     }
 
     /// Whether there is an unread frame.
-    pub fn holds_some(&self) -> bool {
-        self.heads.iter().any(Option::is_some) || self.has_come()
+    pub fn has_frames(&self) -> bool {
+        self.heads.iter().any(Option::is_some) || self.has_block()
     }
 
     /// Maintains the interfaces, about once a second: reads the kernel's counters, notes interfaces
     /// that went down, reopens those that are back. Returns messages for the user.
-    pub fn look_after(&mut self, counters: &mut Counters) -> Vec<String> {
+    pub fn maintain(&mut self, counters: &mut Counters) -> Vec<String> {
         let mut told = Vec::new();
         for (tap, head) in self.taps.iter_mut().zip(&mut self.heads) {
             while head.is_none() && tap.refill() {
                 *head = tap.step();
             }
-            told.extend(tap.look_after(head.is_none(), counters));
+            told.extend(tap.maintain(head.is_none(), counters));
         }
         told
     }

@@ -7,7 +7,7 @@
 
 use crate::capture::block::MAX_FRAME;
 use crate::capture::drops::Drops;
-use crate::capture::drops::Told;
+use crate::capture::drops::ReportedLosses;
 use crate::capture::pcap::normal_link;
 use crate::capture::step::MAX_NEED;
 use crate::capture::step::Order;
@@ -81,17 +81,17 @@ impl Resolution {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Interface {
+struct SectionInterface {
     link: LinkType,
     /// 0 means no limit.
     snap_len: u32,
     resolution: Resolution,
     offset_secs: i64,
     /// The losses reported for it.
-    told: Told,
+    losses: ReportedLosses,
 }
 
-impl Interface {
+impl SectionInterface {
     #[inline]
     fn time(&self, high: u32, low: u32) -> Option<Nanos> {
         let nanos = self.resolution.nanos(u64::from(high) << 32 | u64::from(low))?;
@@ -107,7 +107,7 @@ impl Interface {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pcapng {
     order: Order,
-    interfaces: Vec<Interface>,
+    interfaces: Vec<SectionInterface>,
     /// Simple packets carry no time; they get the time of the frame before.
     last: Nanos,
     /// Frames whose time cannot be expressed in nanoseconds since 1970; treated like simple
@@ -134,7 +134,7 @@ impl Pcapng {
     /// The losses reported so far.
     pub(super) fn drops(&self) -> Drops {
         let mut drops = self.lost;
-        self.interfaces.iter().for_each(|interface| drops.add(interface.told));
+        self.interfaces.iter().for_each(|interface| drops.add(interface.losses));
         drops
     }
 
@@ -272,12 +272,12 @@ impl Pcapng {
             return Step::Malformed("more than 65,535 interfaces in one section");
         }
         let [a, b, ..] = *fixed;
-        let mut interface = Interface {
+        let mut interface = SectionInterface {
             link: normal_link(self.order.u16([a, b])),
             snap_len: self.order.word(fixed, 1),
             resolution: Resolution::Times(1_000),
             offset_secs: 0,
-            told: Told::default(),
+            losses: ReportedLosses::default(),
         };
         while let Some((code, value, next)) = self.option(options) {
             match (code, value) {
@@ -298,22 +298,27 @@ impl Pcapng {
     /// Losses of an interface (section 4.6). A malformed block here does not reject the file.
     fn statistics(&mut self, body: &[u8], len: u32) -> Step {
         if let Some((fixed, options)) = body.split_first_chunk::<12>() {
-            self.tell(self.order.word(fixed, 0), options, Told::statistics);
+            self.report_losses(self.order.word(fixed, 0), options, ReportedLosses::statistics);
         }
         Step::Skip(u64::from(len))
     }
 
     /// Passes the options of a block to the interface's loss counters.
     #[cold]
-    fn tell(&mut self, number: u32, mut options: &[u8], take: fn(&mut Told, Order, u16, &[u8])) {
+    fn report_losses(
+        &mut self,
+        number: u32,
+        mut options: &[u8],
+        take: fn(&mut ReportedLosses, Order, u16, &[u8]),
+    ) {
         let Some(known) = self.interfaces.get(number as usize) else { return };
-        let mut told = known.told;
+        let mut losses = known.losses;
         while let Some((code, value, next)) = self.option(options) {
-            take(&mut told, self.order, code, value);
+            take(&mut losses, self.order, code, value);
             options = next;
         }
         if let Some(known) = self.interfaces.get_mut(number as usize) {
-            known.told = told;
+            known.losses = losses;
         }
     }
 
@@ -339,7 +344,7 @@ impl Pcapng {
         let step = self.frame(word(0), (word(1), word(2)), lengths, (28, len));
         let options = data.get((word(3) as usize).next_multiple_of(4)..);
         if let (Step::Frame(..), Some(options @ [_, ..])) = (&step, options) {
-            self.tell(word(0), options, Told::packet);
+            self.report_losses(word(0), options, ReportedLosses::packet);
         }
         step
     }
@@ -353,7 +358,7 @@ impl Pcapng {
         let lengths = Lengths { captured: word(3), wire: word(4), present: data.len() };
         let (stamp, number) = ((word(1), word(2)), u32::from(self.order.u16([a, b])));
         if let Some(interface) = self.interfaces.get_mut(number as usize) {
-            interface.told.count(self.order.u16([c, d]));
+            interface.losses.count(self.order.u16([c, d]));
         }
         self.frame(number, stamp, lengths, (28, len))
     }

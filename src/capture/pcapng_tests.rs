@@ -4,13 +4,13 @@
 
 use super::*;
 
-fn interface(resolution: u8, offset_secs: i64) -> Interface {
+fn interface(resolution: u8, offset_secs: i64) -> SectionInterface {
     let resolution = Resolution::of(resolution);
-    let (link, told) = (LinkType::ETHERNET, Told::default());
-    Interface { link, snap_len: 0, resolution, offset_secs, told }
+    let (link, losses) = (LinkType::ETHERNET, ReportedLosses::default());
+    SectionInterface { link, snap_len: 0, resolution, offset_secs, losses }
 }
 
-fn time(i: Interface, units: u64) -> Option<u64> {
+fn time(i: SectionInterface, units: u64) -> Option<u64> {
     i.time((units >> 32) as u32, units as u32).map(|t| t.0)
 }
 
@@ -67,7 +67,7 @@ fn frame_of(lengths: (u32, u32), body: &[u8]) -> (Step, u64) {
 fn packets_of_writers_that_count_wrong_are_read() {
     let fixed = [0u32, 0, 7, 5, 60].map(u32::to_le_bytes).concat();
     let packet = |rest: &[u8]| [&fixed, &b"hello"[..], rest].concat();
-    let told = |lengths, rest: &[u8]| match frame_of(lengths, &packet(rest)) {
+    let read = |lengths, rest: &[u8]| match frame_of(lengths, &packet(rest)) {
         (Step::Frame(frame, len), odd) => Some((frame.captured, frame.wire_len, len, odd)),
         (step, _) => {
             assert!(matches!(step, Step::Malformed(_)), "{step:?}");
@@ -75,17 +75,17 @@ fn packets_of_writers_that_count_wrong_are_read() {
         }
     };
     let padding = [0; 3];
-    assert_eq!(told((40, 40), &padding), Some((5, 60, 40, 0)));
+    assert_eq!(read((40, 40), &padding), Some((5, 60, 40, 0)));
     // Padding that is missing, or present but not counted.
-    assert_eq!(told((37, 37), &[]), Some((5, 60, 37, 1)));
-    assert_eq!(told((37, 37), &padding), Some((5, 60, 40, 1)));
+    assert_eq!(read((37, 37), &[]), Some((5, 60, 37, 1)));
+    assert_eq!(read((37, 37), &padding), Some((5, 60, 40, 1)));
     // A second length that disagrees, with and without options behind the packet.
-    assert_eq!(told((40, 0), &padding), Some((5, 60, 40, 1)));
+    assert_eq!(read((40, 0), &padding), Some((5, 60, 40, 1)));
     let comment = [0, 0, 0, 1, 0, 2, 0, b'o', b'k', 0, 0, 0, 0, 0, 0];
-    assert_eq!(told((52, 948), &comment), Some((5, 60, 52, 1)));
+    assert_eq!(read((52, 948), &comment), Some((5, 60, 52, 1)));
     // Nothing tells where it ends.
-    assert_eq!(told((44, 0), &[0, 0, 0, 9, 9, 9, 9]), None);
-    assert_eq!(told((38, 0), &padding), None);
+    assert_eq!(read((44, 0), &[0, 0, 0, 9, 9, 9, 9]), None);
+    assert_eq!(read((38, 0), &padding), None);
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub struct FileSource {
     path: PathBuf,
     /// Memory of its decompressor, given back with it.
     _window: Window,
-    feed: Feed,
+    feed: BlockFiller,
     format: Format,
     number: u32,
     packets: u64,
@@ -148,7 +148,7 @@ impl FileSource {
         let mut source = FileSource {
             path: path.to_path_buf(),
             _window: window,
-            feed: Feed::new(input, file_index, pool),
+            feed: BlockFiller::new(input, file_index, pool),
             format: Format::Pcapng(Box::new(Pcapng::new())),
             number: 0,
             packets: 0,
@@ -213,7 +213,7 @@ impl FileSource {
                     return Some(self.count(raw, record_at));
                 }
                 other => {
-                    if !self.turn(other) {
+                    if !self.handle(other) {
                         return None;
                     }
                 }
@@ -242,7 +242,7 @@ impl FileSource {
 
     /// Handles a step that is not a frame. False at the end.
     #[cold]
-    fn turn(&mut self, step: Step) -> bool {
+    fn handle(&mut self, step: Step) -> bool {
         match step {
             Step::Frame(_, len) | Step::Skip(len) => self.feed.advance(len),
             Step::BadFrame(why, len) => {
@@ -290,7 +290,7 @@ impl FileSource {
     }
 
     /// Why a file that was read to its end is not `ok`.
-    fn blemish(&self) -> Option<(Verdict, String)> {
+    fn file_problem(&self) -> Option<(Verdict, String)> {
         let untimed = match &self.format {
             Format::Pcap(_) => 0,
             Format::Pcapng(format) => format.untimed(),
@@ -317,7 +317,7 @@ impl FileSource {
     /// Ends reading and returns the report. If a hash is wanted, the rest of the stored bytes is
     /// read for it.
     pub fn verdict(mut self) -> FileReport {
-        let (verdict, reason) = match self.feed.stop.take().or_else(|| self.blemish()) {
+        let (verdict, reason) = match self.feed.stop.take().or_else(|| self.file_problem()) {
             Some((verdict @ (Verdict::Refused | Verdict::Interrupted), reason)) => {
                 (verdict, Some(format!("{reason}, after packet {}", self.number)))
             }
@@ -349,7 +349,7 @@ impl FileSource {
 
 /// Fills blocks from the input. A block is filled while its buffer is not shared, then frozen, then
 /// read.
-struct Feed {
+struct BlockFiller {
     input: Unpacked,
     pool: Arc<BlockPool>,
     file: u16,
@@ -364,13 +364,13 @@ struct Feed {
     max_ratio: u64,
 }
 
-impl Feed {
-    fn new(input: Unpacked, file: u16, pool: &Arc<BlockPool>) -> Feed {
+impl BlockFiller {
+    fn new(input: Unpacked, file: u16, pool: &Arc<BlockPool>) -> BlockFiller {
         let block = Block::freeze(Vec::new(), 0, file, pool);
         let pool = Arc::clone(pool);
         let (max_ratio, unpacked) = (u64::MAX, 0);
         let (at, skip, ended, stop) = (0, 0, false, None);
-        Feed { input, pool, file, block, at, skip, ended, stop, unpacked, max_ratio }
+        BlockFiller { input, pool, file, block, at, skip, ended, stop, unpacked, max_ratio }
     }
 
     #[inline]

@@ -125,7 +125,7 @@ impl Stored {
         self.interrupted
             || match self.stream {
                 Some(_) => self.interrupt.ends_streams(),
-                None => self.interrupt.is_wished(),
+                None => self.interrupt.is_requested(),
             }
     }
 
@@ -206,7 +206,7 @@ impl Stored {
         let got = loop {
             let goes_on = match &self.stream {
                 Some(stream) => self.interrupt.wait(stream.as_fd()),
-                None => !self.interrupt.is_wished(),
+                None => !self.interrupt.is_requested(),
             };
             if !goes_on {
                 self.interrupted = true;

@@ -26,7 +26,7 @@ use crate::model::Counters;
 use crate::model::Error;
 
 /// The open capture of an interface.
-enum Feed {
+enum OpenCapture {
     Ring(Box<Ring>),
     Pcap(Box<PcapTap>),
     /// The interface is gone and is looked for.
@@ -46,7 +46,7 @@ pub struct Tap {
     /// Frames dropped by its card.
     pub nic_drops: u64,
     file: u16,
-    feed: Feed,
+    feed: OpenCapture,
     /// Known to be down or gone, and reported.
     down: bool,
     /// An error was seen since the last maintenance.
@@ -82,7 +82,7 @@ impl Tap {
             ring_drops: 0,
             nic_drops: 0,
             file,
-            feed: Feed::Gone,
+            feed: OpenCapture::Gone,
             down: false,
             troubled: false,
             shut: false,
@@ -100,7 +100,8 @@ impl Tap {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.index = sys::index_of(self.control.as_fd(), &self.name);
-        if let (Feed::Ring(ring), Some(index), None) = (&self.feed, self.index, self.options.fanout)
+        if let (OpenCapture::Ring(ring), Some(index), None) =
+            (&self.feed, self.index, self.options.fanout)
         {
             return ring.follow(index, &self.options);
         }
@@ -108,11 +109,11 @@ impl Tap {
             Backend::Ring => {
                 let filter = self.filter.as_deref();
                 let ring = Ring::open(&self.name, self.file, &self.options, filter)?;
-                Feed::Ring(Box::new(ring))
+                OpenCapture::Ring(Box::new(ring))
             }
             Backend::Pcap => {
                 let tap = PcapTap::open(&self.name, self.file, &self.options, &self.pool)?;
-                Feed::Pcap(Box::new(tap))
+                OpenCapture::Pcap(Box::new(tap))
             }
         };
         Ok(())
@@ -122,9 +123,9 @@ impl Tap {
     #[inline]
     pub(super) fn step(&mut self) -> Option<FrameMeta> {
         let mut meta = match &mut self.feed {
-            Feed::Ring(ring) => ring.step(),
-            Feed::Pcap(tap) => tap.step(),
-            Feed::Gone => None,
+            OpenCapture::Ring(ring) => ring.step(),
+            OpenCapture::Pcap(tap) => tap.step(),
+            OpenCapture::Gone => None,
         }?;
         self.frames += 1;
         // Numbering continues when an interface is reopened.
@@ -135,9 +136,9 @@ impl Tap {
     /// Takes the next block, if available.
     pub(super) fn refill(&mut self) -> bool {
         match &mut self.feed {
-            Feed::Ring(ring) => ring.refill(),
-            Feed::Pcap(tap) => tap.refill(),
-            Feed::Gone => false,
+            OpenCapture::Ring(ring) => ring.refill(),
+            OpenCapture::Pcap(tap) => tap.refill(),
+            OpenCapture::Gone => false,
         }
     }
 
@@ -145,9 +146,9 @@ impl Tap {
     #[inline]
     pub(super) fn block(&self) -> Option<&Arc<Block>> {
         match &self.feed {
-            Feed::Ring(ring) => ring.block(),
-            Feed::Pcap(tap) => tap.block(),
-            Feed::Gone => None,
+            OpenCapture::Ring(ring) => ring.block(),
+            OpenCapture::Pcap(tap) => tap.block(),
+            OpenCapture::Gone => None,
         }
     }
 
@@ -159,15 +160,15 @@ impl Tap {
     /// Stops receiving.
     pub(super) fn shut(&mut self) {
         self.shut = true;
-        if let Feed::Ring(ring) = &self.feed {
+        if let OpenCapture::Ring(ring) = &self.feed {
             // If it fails, frames are read until the run's own limit ends it.
             let _ = ring.shut();
         }
     }
 
     /// Whether the next ring block is available.
-    pub(super) fn has_come(&self) -> bool {
-        matches!(&self.feed, Feed::Ring(ring) if ring.has_come())
+    pub(super) fn has_block(&self) -> bool {
+        matches!(&self.feed, OpenCapture::Ring(ring) if ring.has_block())
     }
 
     /// Waits at most `millis` until one of the taps has frames. `fds` is scratch space.
@@ -177,13 +178,13 @@ impl Tap {
         for tap in taps.iter() {
             let (fd, events) = match &tap.feed {
                 // "Readable" means nothing while a block is lent: check again shortly.
-                Feed::Ring(ring) if ring.lends() => {
+                OpenCapture::Ring(ring) if ring.has_lent_blocks() => {
                     millis = millis.min(1);
                     (ring.fd().as_raw_fd(), 0)
                 }
-                Feed::Ring(ring) => (ring.fd().as_raw_fd(), libc::POLLIN),
-                Feed::Pcap(tap) => (tap.fd(), libc::POLLIN),
-                Feed::Gone => continue,
+                OpenCapture::Ring(ring) => (ring.fd().as_raw_fd(), libc::POLLIN),
+                OpenCapture::Pcap(tap) => (tap.fd(), libc::POLLIN),
+                OpenCapture::Gone => continue,
             };
             // A failed socket stays readable; maintenance looks after it once a second.
             if !tap.down && !tap.troubled {
@@ -194,7 +195,7 @@ impl Tap {
         let _ = sys::poll(fds, i32::try_from(millis).unwrap_or(i32::MAX));
         for fd in fds.iter().filter(|fd| fd.revents & (libc::POLLERR | libc::POLLHUP) != 0) {
             let theirs = |tap: &&mut Tap| tap.fd() == Some(fd.fd);
-            taps.iter_mut().filter(theirs).for_each(Tap::note_trouble);
+            taps.iter_mut().filter(theirs).for_each(Tap::clear_error);
         }
     }
 
@@ -205,23 +206,23 @@ impl Tap {
 
     fn fd(&self) -> Option<RawFd> {
         match &self.feed {
-            Feed::Ring(ring) => Some(ring.fd().as_raw_fd()),
-            Feed::Pcap(tap) => Some(tap.fd()),
-            Feed::Gone => None,
+            OpenCapture::Ring(ring) => Some(ring.fd().as_raw_fd()),
+            OpenCapture::Pcap(tap) => Some(tap.fd()),
+            OpenCapture::Gone => None,
         }
     }
 
     /// The kernel reported a socket error. It is cleared, so that waiting works again.
-    fn note_trouble(&mut self) {
-        if let Feed::Ring(ring) = &self.feed {
-            let _ = ring.trouble();
+    fn clear_error(&mut self) {
+        if let OpenCapture::Ring(ring) = &self.feed {
+            let _ = ring.take_error();
         }
         self.troubled = true;
     }
 
-    /// Counts and recovers: see [`crate::capture::live::LiveSource::look_after`]. `drained` says
+    /// Counts and recovers: see [`crate::capture::live::LiveSource::maintain`]. `drained` says
     /// that everything received was returned.
-    pub(super) fn look_after(&mut self, drained: bool, counters: &mut Counters) -> Option<String> {
+    pub(super) fn maintain(&mut self, drained: bool, counters: &mut Counters) -> Option<String> {
         self.count(counters);
         if self.shut {
             return None;
@@ -229,7 +230,7 @@ impl Tap {
         let index = sys::index_of(self.control.as_fd(), &self.name);
         let up = index.is_some() && sys::is_up(self.control.as_fd(), &self.name).unwrap_or(false);
         // Gone, or another interface of the same name: the open socket receives nothing more.
-        let failed = matches!(&self.feed, Feed::Pcap(tap) if tap.failed());
+        let failed = matches!(&self.feed, OpenCapture::Pcap(tap) if tap.failed());
         let stale = index != self.index || failed;
         let well = up && (!stale || (drained && self.reopen().is_ok()));
         let went_down = (self.troubled || !well) && !self.down;
@@ -252,12 +253,12 @@ impl Tap {
     /// Reads the counters of the kernel and the card.
     pub(super) fn count(&mut self, counters: &mut Counters) {
         let (drops, freezes) = match &mut self.feed {
-            Feed::Ring(ring) => {
+            OpenCapture::Ring(ring) => {
                 let stats = ring.stats();
                 (stats.drops, stats.freezes)
             }
-            Feed::Pcap(tap) => (tap.drops(), 0),
-            Feed::Gone => (0, 0),
+            OpenCapture::Pcap(tap) => (tap.drops(), 0),
+            OpenCapture::Gone => (0, 0),
         };
         let seen = self.index.and_then(|index| nic_drops(&self.name, index));
         let nic = match (self.nic_seen, seen) {
@@ -271,7 +272,7 @@ impl Tap {
         counters.add(Counter::RingDrops, drops);
         counters.add(Counter::RingFreezes, freezes);
         counters.add(Counter::NicDrops, nic);
-        if let Feed::Ring(ring) = &mut self.feed {
+        if let OpenCapture::Ring(ring) = &mut self.feed {
             counters.add(Counter::OutgoingSkipped, std::mem::take(&mut ring.outgoing));
             counters.add(Counter::StampedInSoftware, std::mem::take(&mut ring.software_stamps));
             counters.add(Counter::TagsRestored, std::mem::take(&mut ring.tags));

@@ -200,11 +200,11 @@ impl RunArgs {
     fn apply_places(&self, plan: &mut Plan) {
         if !self.home.is_empty() {
             plan.home.clone_from(&self.home);
-            plan.written.home.clear();
+            plan.config_lines.home.clear();
         }
         if !self.nat64.is_empty() {
             plan.nat64.clone_from(&self.nat64);
-            plan.written.nat64.clear();
+            plan.config_lines.nat64.clear();
         }
         for (flag, slot) in [
             (&self.geo, &mut plan.geo),
@@ -227,7 +227,7 @@ impl RunArgs {
         }
         if self.place.is_some() {
             plan.place.clone_from(&self.place);
-            plan.written.place = None;
+            plan.config_lines.place = None;
         }
         plan.filter.clone_from(&self.filter);
         if !self.approved.is_empty() {

@@ -10,7 +10,7 @@ use clap::CommandFactory;
 
 use crate::cli;
 use crate::cli::Cli;
-use crate::cli::Ended;
+use crate::cli::CommandResult;
 use crate::cli::RAN;
 use crate::model::Error;
 
@@ -37,7 +37,7 @@ pub(super) struct ManArgs {
 }
 
 /// Writes the completion script of a shell.
-pub(super) fn run(args: &CompletionsArgs) -> Ended {
+pub(super) fn run(args: &CompletionsArgs) -> CommandResult {
     let shell = match args.shell {
         Shell::Bash => clap_complete::Shell::Bash,
         Shell::Zsh => clap_complete::Shell::Zsh,
@@ -50,7 +50,7 @@ pub(super) fn run(args: &CompletionsArgs) -> Ended {
 }
 
 /// Writes a page for the program and one for each command.
-pub(super) fn pages(args: &ManArgs) -> Ended {
+pub(super) fn pages(args: &ManArgs) -> CommandResult {
     let dir = &args.dir;
     let written =
         std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir));

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::cli;
-use crate::cli::Ended;
+use crate::cli::CommandResult;
 use crate::cli::RAN;
 use crate::config::HashInputs;
 use crate::config::Plan;
@@ -30,7 +30,7 @@ pub(super) struct DemoArgs {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &DemoArgs, style: Style) -> Ended {
+pub(super) fn run(args: &DemoArgs, style: Style) -> CommandResult {
     if let Some(path) = &args.extract {
         return extract(path);
     }
@@ -54,11 +54,11 @@ pub(super) fn run(args: &DemoArgs, style: Style) -> Ended {
         alerts: &outcome.alerts,
         incidents: &outcome.incidents,
     };
-    cli::print_as_is(&story::tell(&story, style))?;
+    cli::print_as_is(&story::render(&story, style))?;
     Ok(RAN)
 }
 
-fn extract(path: &std::path::Path) -> Ended {
+fn extract(path: &std::path::Path) -> CommandResult {
     std::fs::write(path, CAPTURE).map_err(|e| {
         vec![
             crate::model::Error::new(format!("writing {}", path.display()), e.to_string())

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::cli;
-use crate::cli::Ended;
+use crate::cli::CommandResult;
 use crate::cli::RAN;
 use crate::model::Error;
 use crate::pipeline::queries;
@@ -36,14 +36,14 @@ pub(super) enum GeoCommand {
 }
 
 /// Runs the command.
-pub(super) fn run(command: &GeoCommand) -> Ended {
+pub(super) fn run(command: &GeoCommand) -> CommandResult {
     match command {
         GeoCommand::Lookup { addresses, geo } => look_up(addresses, geo.as_deref()),
         GeoCommand::Places { word } => places(word.as_deref().unwrap_or_default()),
     }
 }
 
-fn places(word: &str) -> Ended {
+fn places(word: &str) -> CommandResult {
     let word = word.to_lowercase();
     let mut text = String::new();
     let wanted = |place: &KnownPlace<'_>| {
@@ -63,7 +63,7 @@ fn places(word: &str) -> Ended {
     Ok(RAN)
 }
 
-fn look_up(addresses: &[IpAddr], geo: Option<&Path>) -> Ended {
+fn look_up(addresses: &[IpAddr], geo: Option<&Path>) -> CommandResult {
     let owners = Owners::open(geo)?;
     let mut text = String::new();
     for ip in addresses {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::cli;
 use crate::cli::ALERTS;
-use crate::cli::Ended;
+use crate::cli::CommandResult;
 use crate::cli::RAN;
 use crate::cli::args::RunArgs;
 use crate::cli::read;
@@ -92,7 +92,7 @@ pub(super) struct LiveArgs {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &LiveArgs, style: Style) -> Ended {
+pub(super) fn run(args: &LiveArgs, style: Style) -> CommandResult {
     if args.list {
         return list();
     }
@@ -105,7 +105,7 @@ pub(super) fn run(args: &LiveArgs, style: Style) -> Ended {
     let outcome = live::run(&LiveRun {
         live: plan,
         replan: Arc::new(move || again.plan()),
-        tell: Arc::new(tell),
+        tell: Arc::new(log),
     })?;
     let span = outcome.span;
     let alerted = fail && outcome.counters.get(Counter::Alerts) > 0;
@@ -124,13 +124,13 @@ pub(super) fn run(args: &LiveArgs, style: Style) -> Ended {
 }
 
 /// Messages of a running sensor go to standard error.
-fn tell(text: &str) {
+fn log(text: &str) {
     let mut stderr = std::io::stderr().lock();
     // There is no other place to report that standard error failed.
     drop(writeln!(stderr, "longhaul: {}", escaped_lines(text)));
 }
 
-fn list() -> Ended {
+fn list() -> CommandResult {
     let mut text = String::new();
     for interface in live::interfaces().map_err(|e| vec![e])? {
         let state = if interface.running { "up" } else { "down" };

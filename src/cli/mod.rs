@@ -33,7 +33,7 @@ const ALERTS: u8 = 1;
 const FAILED: u8 = 2;
 
 /// The result of a command: an exit code, or every error at once.
-type Ended = Result<u8, Vec<Error>>;
+type CommandResult = Result<u8, Vec<Error>>;
 
 /// Finds the long haul behind a short hop: reads captures, measures how far away the other end of
 /// each session really is, says who owns it, and alerts on laundering proxies and laptop farms.
@@ -84,7 +84,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) => return refused(&e),
+        Err(e) => return usage_error(&e),
     };
     let style = Style { colour: colour(cli.color), width: width() };
     let ended = match cli.command {
@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Help, version, or invalid arguments.
-fn refused(e: &clap::Error) -> ExitCode {
+fn usage_error(e: &clap::Error) -> ExitCode {
     let text = e.render().to_string();
     // An argument may be a file name that a shell expanded.
     let safe = escaped_lines(&text);
@@ -127,7 +127,7 @@ fn report_errors(errors: &[Error]) {
 }
 
 /// Notes about the output locations, one line each on standard error.
-fn remark(remarks: &[String]) {
+fn print_notes(remarks: &[String]) {
     let mut stderr = std::io::stderr().lock();
     for remark in remarks {
         // There is no other place to report that standard error failed.
@@ -136,7 +136,7 @@ fn remark(remarks: &[String]) {
 }
 
 /// Warnings, one line each on standard error: the subject and its problem.
-fn warn(problems: &[(String, String)]) {
+fn print_warnings(problems: &[(String, String)]) {
     let mut stderr = std::io::stderr().lock();
     for (what, cause) in problems {
         // There is no other place to report that standard error failed.

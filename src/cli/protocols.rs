@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::cli;
-use crate::cli::Ended;
+use crate::cli::CommandResult;
 use crate::cli::RAN;
 use crate::model::Error;
 use crate::model::escape::escaped_json;
@@ -30,7 +30,7 @@ pub(super) struct ProtocolsArgs {
 const EVIDENCE_MAX: usize = 60;
 
 /// Runs the command.
-pub(super) fn run(args: &ProtocolsArgs) -> Ended {
+pub(super) fn run(args: &ProtocolsArgs) -> CommandResult {
     let known = queries::recognised(args.signatures.as_deref())?;
     if args.json {
         let text = serde_json::to_string_pretty(&known)
@@ -47,7 +47,7 @@ pub(super) fn run(args: &ProtocolsArgs) -> Ended {
     text.push_str("\nApplications, told by signatures (network.application):\n");
     for application in &known.applications {
         let Application { name, category, source, date, .. } = application;
-        let evidence = shown(&application.evidence);
+        let evidence = evidence_summary(&application.evidence);
         let _ = writeln!(text, "  {name:<24} {category:<12} {evidence}");
         let _ = writeln!(text, "  {:<37} {source}, {date}", "");
     }
@@ -56,7 +56,7 @@ pub(super) fn run(args: &ProtocolsArgs) -> Ended {
 }
 
 /// Evidence by kind, naming the first of each: `name anydesk.com (+1), port 7070/tcp`.
-fn shown(evidence: &[(&'static str, String)]) -> String {
+fn evidence_summary(evidence: &[(&'static str, String)]) -> String {
     let mut kinds: Vec<(&str, &str, usize)> = Vec::new();
     for (kind, text) in evidence {
         match kinds.iter_mut().find(|(have, ..)| have == kind) {
@@ -81,7 +81,7 @@ mod tests {
     fn each_kind_of_evidence_is_named_once() {
         let name = |text: &str| ("name", text.to_owned());
         let evidence = [name("a.b"), ("port", "1/tcp".to_owned()), name("c.d")];
-        assert_eq!(shown(&evidence), "name a.b (+1), port 1/tcp");
-        assert!(shown(&[name(&"x".repeat(70))]).ends_with("x..."));
+        assert_eq!(evidence_summary(&evidence), "name a.b (+1), port 1/tcp");
+        assert!(evidence_summary(&[name(&"x".repeat(70))]).ends_with("x..."));
     }
 }

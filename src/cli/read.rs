@@ -5,7 +5,7 @@
 
 use crate::cli;
 use crate::cli::ALERTS;
-use crate::cli::Ended;
+use crate::cli::CommandResult;
 use crate::cli::RAN;
 use crate::cli::args::ReadArgs;
 use crate::cli::progress::Bar;
@@ -21,16 +21,16 @@ use crate::report::terminal;
 use crate::report::terminal::Style;
 
 /// Runs the command.
-pub(super) fn run(args: &ReadArgs, style: Style) -> Ended {
+pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {
     let (plan, mut errors) = args.plan();
     if !errors.is_empty() {
         // All errors at once, so that users need not fix and rerun one by one.
         errors.extend(pipeline::check(&plan));
         return Err(errors);
     }
-    let interrupt = pipeline::interrupts::install(told).map_err(|e| vec![e])?;
+    let interrupt = pipeline::interrupts::install(first_signal).map_err(|e| vec![e])?;
     let outcome = pipeline::run_until(&plan, &mut Bar::new(plan.quiet), &interrupt)?;
-    cli::remark(&outcome.remarks);
+    cli::print_notes(&outcome.remarks);
     let found = !outcome.alerts.is_empty() || !outcome.incidents.is_empty();
     let alerted = plan.fail_on_alert && found;
     let summary_shown = plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout();
@@ -42,7 +42,7 @@ pub(super) fn run(args: &ReadArgs, style: Style) -> Ended {
         let warnings = outcome.warnings.iter().filter(|_| !plan.quiet);
         let warnings = warnings.map(|warning| (warning.name.to_owned(), warning.text.clone()));
         let all = problems(&outcome).into_iter().chain(warnings).chain(halves).chain(learning);
-        cli::warn(&all.collect::<Vec<_>>());
+        cli::print_warnings(&all.collect::<Vec<_>>());
     }
     if summary_shown {
         cli::print_as_is(&terminal::render(&summarise(outcome), style))?;
@@ -51,8 +51,8 @@ pub(super) fn run(args: &ReadArgs, style: Style) -> Ended {
 }
 
 /// The message after the first signal.
-fn told() {
-    cli::remark(&[
+fn first_signal() {
+    cli::print_notes(&[
         "interrupted: finishing with what was read; a second signal ends at once".to_owned()
     ]);
 }

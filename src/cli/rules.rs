@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::cli;
 use crate::cli::ALERTS;
-use crate::cli::Ended;
+use crate::cli::CommandResult;
 use crate::cli::RAN;
 use crate::pipeline::queries;
 
@@ -40,7 +40,7 @@ pub(super) enum RulesCommand {
 }
 
 /// Runs the command.
-pub(super) fn run(command: &RulesCommand) -> Ended {
+pub(super) fn run(command: &RulesCommand) -> CommandResult {
     match command {
         RulesCommand::Check { paths } => {
             let count = queries::rules(paths)?.len();
@@ -52,7 +52,7 @@ pub(super) fn run(command: &RulesCommand) -> Ended {
                     .place
                     .as_ref()
                     .map_or(String::new(), |(file, line)| format!(" ({}:{line})", file.display()));
-                cli::remark(&[format!(
+                cli::print_notes(&[format!(
                     "only with --rules-only, not beside the embedded rules: {}{place}",
                     first.cause
                 )]);
@@ -78,7 +78,7 @@ pub(super) fn run(command: &RulesCommand) -> Ended {
     }
 }
 
-fn test(dir: &std::path::Path) -> Ended {
+fn test(dir: &std::path::Path) -> CommandResult {
     let results = queries::test_rules(dir)?;
     let failed = results.iter().filter(|result| result.failure.is_some()).count();
     let mut text = String::new();

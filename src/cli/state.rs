@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::cli;
-use crate::cli::Ended;
+use crate::cli::CommandResult;
 use crate::cli::RAN;
 use crate::config::BASELINES_CAP;
 use crate::config::bounded;
@@ -53,7 +53,7 @@ pub(super) enum StateCommand {
 }
 
 /// Runs the command.
-pub(super) fn run(command: &StateCommand) -> Ended {
+pub(super) fn run(command: &StateCommand) -> CommandResult {
     match command {
         StateCommand::Show { dir, top, json, learn_days } => {
             let baselines = state::read(dir, *learn_days).map_err(|e| vec![e])?;

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::Caps;
+use crate::config::ConfigLines;
 use crate::config::DEDUP_WINDOW_BOUNDS_US;
 use crate::config::Plan;
 use crate::config::Vantage;
 use crate::config::WORKERS_MAX;
-use crate::config::Written;
 use crate::config::bounded;
 use crate::config::learn_days;
 use crate::config::live::parse_out_max;
@@ -160,19 +160,19 @@ impl ConfigFile {
     pub fn apply(self, plan: &mut Plan) -> Result<(), Vec<Error>> {
         let ConfigFile { path, lines, keys } = self;
         let mut checker = Checker { path: &path, lines: &lines, errors: Vec::new() };
-        plan.written = Written::default();
+        plan.config_lines = ConfigLines::default();
         plan.no_decap = keys.no_decap.unwrap_or_default();
         plan.key = keys.key.unwrap_or_default();
         if let Some(home) = keys.home {
-            plan.written.home = home.iter().map(|net| checker.place(net)).collect();
+            plan.config_lines.home = home.iter().map(|net| checker.place(net)).collect();
             plan.home = home.into_iter().map(Spanned::into_inner).collect();
         }
         if let Some(nat64) = keys.nat64 {
-            plan.written.nat64 = nat64.iter().map(|net| checker.place(net)).collect();
+            plan.config_lines.nat64 = nat64.iter().map(|net| checker.place(net)).collect();
             plan.nat64 = nat64.into_iter().map(Spanned::into_inner).collect();
         }
         if let Some(place) = keys.place {
-            plan.written.place = Some(checker.place(&place));
+            plan.config_lines.place = Some(checker.place(&place));
             plan.place = Some(place.into_inner());
         }
         if let Some(paths) = keys.rules {
@@ -282,8 +282,8 @@ mod tests {
         parse_config(Path::new("c.toml"), text).unwrap().apply(&mut plan).unwrap();
         let at = |line| (PathBuf::from("c.toml"), line);
         assert_eq!(
-            plan.written,
-            Written { home: vec![at(2), at(3)], nat64: vec![at(6)], place: Some(at(5)) }
+            plan.config_lines,
+            ConfigLines { home: vec![at(2), at(3)], nat64: vec![at(6)], place: Some(at(5)) }
         );
     }
 

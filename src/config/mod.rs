@@ -171,7 +171,7 @@ impl Default for Caps {
 /// The position in the configuration file of values that are validated only when a run is prepared,
 /// so that errors name the line. Empty for options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct ConfigLines {
     /// Of each home network.
     pub home: Vec<(PathBuf, u32)>,
     /// Of each NAT64 prefix.
@@ -200,7 +200,7 @@ pub struct Plan {
     /// The sensor's name: `observer.name` of every line.
     pub sensor: String,
     /// The position in the configuration file of home, nat64 and place.
-    pub written: Written,
+    pub config_lines: ConfigLines,
     /// The sensor's vantage.
     pub vantage: Vantage,
     /// The configuration file, if any.
@@ -274,7 +274,7 @@ impl Default for Plan {
             nat64: Vec::new(),
             place: None,
             sensor: SENSOR_DEFAULT.to_owned(),
-            written: Written::default(),
+            config_lines: ConfigLines::default(),
             vantage: Vantage::Both,
             config: None,
             rules: Vec::new(),

@@ -29,7 +29,7 @@ use crate::model::record::Layer;
 
 /// The first header of a frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Begin {
+pub(super) enum FirstHeader {
     /// The header of its link type.
     Link,
     /// The addresses and length of an 802.11 subframe.
@@ -41,7 +41,7 @@ pub(super) fn decode(
     config: &DecodeConfig,
     hasher: &KeyHasher,
     fragments: &mut FragmentTable,
-    (frame, point, begin): (&Frame<'_>, u16, Begin),
+    (frame, point, begin): (&Frame<'_>, u16, FirstHeader),
 ) -> Result<Decoded, Reject> {
     let walk = Walk::new(config, frame, point);
     let mut descent = Descent { config, hasher, fragments, walk, around: None, layers: None };
@@ -70,7 +70,7 @@ pub(super) fn trace(
     let (walk, none) = (Walk::new(config, frame, 0), FragmentTable::new(1, 0));
     let layers = Some(layers);
     let mut descent = Descent { config, hasher, fragments: &none, walk, around: None, layers };
-    let result = descent.begin(frame, Begin::Link).and_then(|next| descent.run(next));
+    let result = descent.begin(frame, FirstHeader::Link).and_then(|next| descent.run(next));
     result.or_else(|reject| descent.around.ok_or(reject))
 }
 
@@ -96,10 +96,10 @@ enum Step {
 
 impl Descent<'_> {
     /// Reads the first header.
-    fn begin(&mut self, frame: &Frame<'_>, begin: Begin) -> Result<Next, Reject> {
+    fn begin(&mut self, frame: &Frame<'_>, begin: FirstHeader) -> Result<Next, Reject> {
         match begin {
-            Begin::Link => link::first(&mut self.walk, frame.link),
-            Begin::Subframe => {
+            FirstHeader::Link => link::first(&mut self.walk, frame.link),
+            FirstHeader::Subframe => {
                 self.walk.outer.flags |= PacketFlags::ETHERNET;
                 wlan::subframe(&mut self.walk)
             }

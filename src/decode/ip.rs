@@ -183,7 +183,7 @@ pub(super) enum Fit {
     /// The header is consistent and the packet is no longer than the bytes.
     Length,
     /// The header checksum is correct as well.
-    Sure,
+    Checksum,
 }
 
 /// Whether `bytes`, which were `wire` bytes long on the wire, are an IP packet. Stricter than
@@ -208,7 +208,7 @@ fn fit_v4(bytes: &[u8], wire: usize) -> Fit {
     let sum: u32 = pairs.map(|pair| u32::from(u16::from_be_bytes(*pair))).sum();
     match usize::from(total) {
         // The checksum's own field makes the sum 0xffff (RFC 1071 section 1).
-        total if total >= header && (sum & 0xffff) + (sum >> 16) == 0xffff => Fit::Sure,
+        total if total >= header && (sum & 0xffff) + (sum >> 16) == 0xffff => Fit::Checksum,
         total if total >= header && total <= wire => Fit::Length,
         // Segmentation offload: the NIC would have filled in the length.
         0 if *protocol == 6 => Fit::Length,

@@ -52,7 +52,7 @@ pub(super) fn first(walk: &mut Walk<'_>, link: LinkType) -> Result<Next, Reject>
 pub(super) fn descend(walk: &mut Walk<'_>, next: Next) -> Result<Next, Reject> {
     match next {
         Next::Ethernet => ethernet(walk),
-        Next::EtherType(ether_type) => behind(walk, ether_type),
+        Next::EtherType(ether_type) => next_header(walk, ether_type),
         Next::Llc => llc(walk),
         Next::Ppp => ppp(walk),
         Next::Mpls => mpls::labels(walk),
@@ -80,7 +80,7 @@ pub(super) fn type_or_length(walk: &mut Walk<'_>) -> Result<Next, Reject> {
 }
 
 /// The header that an EtherType announces.
-fn behind(walk: &mut Walk<'_>, ether_type: u16) -> Result<Next, Reject> {
+fn next_header(walk: &mut Walk<'_>, ether_type: u16) -> Result<Next, Reject> {
     match ether_type {
         0x0800 | 0x86dd => Ok(Next::Ip),
         0x8847 | 0x8848 => Ok(Next::Mpls),
@@ -91,7 +91,7 @@ fn behind(walk: &mut Walk<'_>, ether_type: u16) -> Result<Next, Reject> {
         0x880b => Ok(Next::Ppp),
         _ => match tags::pass(walk, ether_type)? {
             Some(next) => Ok(next),
-            None if tags::hide_ip(walk) => Err(Reject::HiddenIp),
+            None if tags::hides_ip(walk) => Err(Reject::HiddenIp),
             None => Err(Reject::NotIp),
         },
     }

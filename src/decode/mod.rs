@@ -39,7 +39,7 @@ pub use tunnel::TunnelSet;
 pub use wlan::Subframes;
 
 use fragments::FragmentTable;
-use general::Begin;
+use general::FirstHeader;
 use key::KeyHasher;
 
 /// Settings of the decoder.
@@ -182,7 +182,7 @@ impl Decoder {
     /// Errors: why the frame gives no packet.
     #[inline(never)]
     pub fn decode_general(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
-        let seen = (frame, point, Begin::Link);
+        let seen = (frame, point, FirstHeader::Link);
         general::decode(&self.config, &self.hasher, &mut self.fragments, seen)
     }
 
@@ -196,7 +196,7 @@ impl Decoder {
     ///
     /// Errors: why the subframe gives no packet.
     pub fn decode_subframe(&mut self, subframe: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
-        let seen = (subframe, point, Begin::Subframe);
+        let seen = (subframe, point, FirstHeader::Subframe);
         general::decode(&self.config, &self.hasher, &mut self.fragments, seen)
     }
 

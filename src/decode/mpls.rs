@@ -36,7 +36,7 @@ pub(super) fn labels(walk: &mut Walk<'_>) -> Result<Next, Reject> {
 fn payload(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     let (rest, wire) = (walk.rest(), walk.span.wire_len());
     let ip = ip::fit(rest, wire);
-    if ip == Fit::Sure {
+    if ip == Fit::Checksum {
         return Ok(Next::Ip);
     }
     // Checked before the control word: four bytes of a MAC address can look like one, and the

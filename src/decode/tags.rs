@@ -33,7 +33,7 @@ pub(super) fn pass(walk: &mut Walk<'_>, ether_type: u16) -> Result<Option<Next>,
         // Cisco ttag, of ACI fabrics and Nexus switches: a 48-bit timestamp.
         0x8988 => 6,
         0x8909 => return security_group(walk).map(Some),
-        0x88e5 => return clear_macsec(walk).map(Some),
+        0x88e5 => return unencrypted_macsec(walk).map(Some),
         0xd28b => return arista_time(walk).map(Some),
         // Cisco FabricPath: forwarding tag, then the original frame.
         0x8903 => {
@@ -69,7 +69,7 @@ fn security_group(walk: &mut Walk<'_>) -> Result<Next, Reject> {
 
 /// IEEE 802.1AE section 9: a frame that is signed but not encrypted can be read. The integrity
 /// check value is behind the packet, outside the packet's own length.
-fn clear_macsec(walk: &mut Walk<'_>) -> Result<Next, Reject> {
+fn unencrypted_macsec(walk: &mut Walk<'_>) -> Result<Next, Reject> {
     walk.nest()?;
     let [control, _, _, _, _, _] = walk.take::<6>()?;
     // Version 0, neither encrypted nor changed.
@@ -109,7 +109,7 @@ fn trill(walk: &mut Walk<'_>) -> Result<Next, Reject> {
 
 /// Whether an IP packet, announced by its own EtherType, follows shortly behind an unknown
 /// EtherType. Then the frame has an unknown tag, and its sessions are missed.
-pub(super) fn hide_ip(walk: &Walk<'_>) -> bool {
+pub(super) fn hides_ip(walk: &Walk<'_>) -> bool {
     let (rest, wire) = (walk.rest(), walk.span.wire_len());
     (0..HIDDEN_MAX).step_by(2).any(|at| {
         let announced = rest.get(at..).unwrap_or_default();
@@ -117,7 +117,7 @@ pub(super) fn hide_ip(walk: &Walk<'_>) -> bool {
         let fit = ip::fit(packet, wire.saturating_sub(at + 2));
         match u16::from_be_bytes([t0, t1]) {
             // A 20-byte header with a correct checksum is no coincidence.
-            0x0800 => fit == Fit::Sure,
+            0x0800 => fit == Fit::Checksum,
             0x86dd => packet.first().is_some_and(|first| first >> 4 == 6) && fit == Fit::Length,
             _ => false,
         }

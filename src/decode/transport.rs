@@ -217,7 +217,7 @@ impl Outer {
     pub(super) fn scope(&self, config: &DecodeConfig) -> u32 {
         let vlan = if config.vlan_in_key { u32::from(self.path.vlan.unwrap_or(0)) } else { 0 };
         match self.path.tunnel {
-            Some(kind) if config.vni_in_key && kind.names_a_network() => {
+            Some(kind) if config.vni_in_key && kind.has_network_id() => {
                 self.path.tunnel_id ^ vlan.rotate_right(12)
             }
             _ => vlan,

@@ -61,7 +61,7 @@ impl TunnelKind {
 
     /// Whether both directions of a session carry the same tunnel number, so that it can separate
     /// sessions. A GTP tunnel has one per direction.
-    pub const fn names_a_network(self) -> bool {
+    pub const fn has_network_id(self) -> bool {
         matches!(
             self,
             TunnelKind::Gre | TunnelKind::Vxlan | TunnelKind::VxlanGpe | TunnelKind::Geneve

@@ -21,7 +21,7 @@ pub const BLOCKS: usize = 8;
 pub const BINDINGS: usize = 16;
 
 /// The address bindings that one packet announced.
-pub type Said = Arc<[Binding]>;
+pub type SharedBindings = Arc<[Binding]>;
 
 /// Packets on their way to a worker. `B` is a shared block handle.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct Batch<B> {
     homes: Vec<u8>,
     blocks: Vec<B>,
     /// Each with the number of packets before it.
-    said: Vec<(u8, Said)>,
+    bindings: Vec<(u8, SharedBindings)>,
     /// The run's clock when the batch was sent: everything before this second has been dispatched.
     pub clock: u32,
     /// A watermark: every worker gets one at the same point of the input, and hands on what ended
@@ -51,7 +51,7 @@ impl<B> Batch<B> {
             packets: Vec::with_capacity(PACKETS),
             homes: Vec::with_capacity(PACKETS),
             blocks: Vec::with_capacity(BLOCKS),
-            said: Vec::new(),
+            bindings: Vec::new(),
             clock: 0,
             mark: false,
             part: 0,
@@ -61,7 +61,7 @@ impl<B> Batch<B> {
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.packets.is_empty() && self.said.is_empty()
+        self.packets.is_empty() && self.bindings.is_empty()
     }
 
     /// Whether there is no room for another packet.
@@ -74,9 +74,9 @@ impl<B> Batch<B> {
     #[inline(always)]
     pub fn push(&mut self, packet: Packet, block: &B)
     where
-        B: Clone + Same,
+        B: Clone + SameBlock,
     {
-        let held = self.blocks.iter().rposition(|held| held.same(block));
+        let held = self.blocks.iter().rposition(|held| held.is_same_block(block));
         let at = held.unwrap_or_else(|| {
             self.blocks.push(block.clone());
             self.blocks.len() - 1
@@ -88,25 +88,26 @@ impl<B> Batch<B> {
     /// Whether another packet of `block` fits.
     pub fn has_room_for(&self, block: &B) -> bool
     where
-        B: Same,
+        B: SameBlock,
     {
         !self.is_full()
-            && (self.blocks.len() < BLOCKS || self.blocks.iter().any(|held| held.same(block)))
+            && (self.blocks.len() < BLOCKS
+                || self.blocks.iter().any(|held| held.is_same_block(block)))
     }
 
     /// Whether another list of bindings fits.
-    pub fn has_room_to_say(&self) -> bool {
-        self.said.len() < BINDINGS
+    pub fn has_room_for_bindings(&self) -> bool {
+        self.bindings.len() < BINDINGS
     }
 
     /// Adds bindings, effective after the packets added so far.
-    pub fn say(&mut self, said: Said) {
-        self.said.push((self.packets.len() as u8, said));
+    pub fn add_bindings(&mut self, bindings: SharedBindings) {
+        self.bindings.push((self.packets.len() as u8, bindings));
     }
 
     /// The bindings, each with the number of packets before it.
-    pub fn said(&self) -> impl Iterator<Item = (usize, &Said)> {
-        self.said.iter().map(|(before, said)| (usize::from(*before), said))
+    pub fn bindings(&self) -> impl Iterator<Item = (usize, &SharedBindings)> {
+        self.bindings.iter().map(|(before, said)| (usize::from(*before), said))
     }
 
     /// The packets, each with its block.
@@ -123,7 +124,7 @@ impl<B> Batch<B> {
         self.packets.clear();
         self.homes.clear();
         self.blocks.clear();
-        self.said.clear();
+        self.bindings.clear();
         self.mark = false;
         self.last = false;
     }
@@ -136,13 +137,13 @@ impl<B> Default for Batch<B> {
 }
 
 /// Whether two handles refer to the same block.
-pub trait Same {
+pub trait SameBlock {
     /// True for handles of one block.
-    fn same(&self, other: &Self) -> bool;
+    fn is_same_block(&self, other: &Self) -> bool;
 }
 
-impl<T> Same for std::sync::Arc<T> {
-    fn same(&self, other: &Self) -> bool {
+impl<T> SameBlock for std::sync::Arc<T> {
+    fn is_same_block(&self, other: &Self) -> bool {
         std::sync::Arc::ptr_eq(self, other)
     }
 }

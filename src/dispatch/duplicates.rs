@@ -42,7 +42,7 @@ const WAYS: usize = 4;
 const SET_BITS: u32 = SETS.trailing_zeros();
 
 /// The fraction of the window (1/n) that applies to a packet without number or difference.
-const IN_DOUBT: u64 = 10;
+const IN_DOUBT_FRACTION: u64 = 10;
 
 /// Capture points with statistics of their own; duplicates at others count in the totals only.
 pub const POINTS_MAX: usize = 64;
@@ -74,7 +74,7 @@ struct Set([Entry; WAYS]);
 
 /// What the comparison needs beside the packet itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Passing<'a> {
+pub struct FrameContext<'a> {
     /// The frame's captured bytes.
     pub frame: &'a [u8],
     /// The identification in its IP header.
@@ -106,10 +106,15 @@ impl Duplicates {
 
     /// Sets [`PacketFlags::DUPLICATE`] if the packet was seen a moment ago, else remembers it.
     #[inline(always)]
-    pub fn mark(&mut self, packet: &mut Packet, passing: &Passing<'_>, counters: &mut Counters) {
+    pub fn mark(
+        &mut self,
+        packet: &mut Packet,
+        context: &FrameContext<'_>,
+        counters: &mut Counters,
+    ) {
         self.count(packet.key.point);
-        let (print, set) = print(packet, passing, &self.secret);
-        let entry = Entry::new(print, packet, passing);
+        let (print, set) = fingerprint(packet, context, &self.secret);
+        let entry = Entry::new(print, packet, context);
         let Some(Set(ways)) = self.sets.get_mut(set) else { return };
         let same = |known: &Entry| (known.print ^ entry.print) & !MAC_BITS == 0;
         let Some(at) = ways.iter().position(same) else {
@@ -121,14 +126,14 @@ impl Duplicates {
             }
             return;
         };
-        self.judge((packet, passing), entry, (set, at), counters);
+        self.judge((packet, context), entry, (set, at), counters);
     }
 
     /// Judges a packet with the fingerprint of an earlier one.
     #[cold]
     fn judge(
         &mut self,
-        (packet, passing): (&mut Packet, &Passing<'_>),
+        (packet, context): (&mut Packet, &FrameContext<'_>),
         entry: Entry,
         (set, at): (usize, usize),
         counters: &mut Counters,
@@ -137,11 +142,11 @@ impl Duplicates {
         let first = ways.get(at).copied().unwrap_or_default();
         let (skew, apart) = (first.since(&entry), first.apart(&entry));
         if skew > self.window {
-            renew(ways, at, entry);
+            move_to_front(ways, at, entry);
             return;
         }
-        if !certain(packet, passing.ident, apart) && in_doubt(packet, skew, self.window) {
-            renew(ways, at, entry);
+        if !is_certain(packet, context.ident, apart) && is_original(packet, skew, self.window) {
+            move_to_front(ways, at, entry);
             counters.bump(Counter::CopiesDoubtful);
             return;
         }
@@ -192,7 +197,7 @@ impl Duplicates {
 }
 
 /// Moves an entry to the front, replacing the one at `at`.
-fn renew(ways: &mut [Entry; WAYS], at: usize, entry: Entry) {
+fn move_to_front(ways: &mut [Entry; WAYS], at: usize, entry: Entry) {
     if let Some(upto) = ways.get_mut(..=at) {
         upto.rotate_right(1);
     }
@@ -203,28 +208,28 @@ fn renew(ways: &mut [Entry; WAYS], at: usize, entry: Entry) {
 
 /// Whether an equal fingerprint means the same packet for any skew within the window.
 #[inline(always)]
-fn certain(packet: &Packet, ident: Ident, apart: Apart) -> bool {
+fn is_certain(packet: &Packet, ident: Ident, apart: Apart) -> bool {
     // A SYN is retransmitted after a second (RFC 6298 section 2.1), never within the window.
     ident.names_the_packet() || !apart.is_nothing() || packet.tcp_flags.any(TcpFlags::SYN)
 }
 
 /// Whether a packet with neither number nor difference counts as an original.
-fn in_doubt(packet: &Packet, skew: Nanos, window: Nanos) -> bool {
-    let says_nothing_new = packet.payload_wire() == 0
+fn is_original(packet: &Packet, skew: Nanos, window: Nanos) -> bool {
+    let is_repeated_ack = packet.payload_wire() == 0
         && !packet.tcp_flags.any(TcpFlags::FIN | TcpFlags::RST)
         && packet.key.transport == Transport::TCP;
-    says_nothing_new || skew.0 > window.0 / IN_DOUBT
+    is_repeated_ack || skew.0 > window.0 / IN_DOUBT_FRACTION
 }
 
 impl Entry {
     #[inline(always)]
-    fn new(print: u64, packet: &Packet, passing: &Passing<'_>) -> Entry {
+    fn new(print: u64, packet: &Packet, context: &FrameContext<'_>) -> Entry {
         let ticks = (packet.time.0 >> TICK_BITS) & TICKS;
         let tunnelled = u64::from(packet.flags.has(PacketFlags::TUNNELLED));
-        let vlan = u64::from(passing.vlan & 0x0fff);
-        let mac = if packet.flags.has(PacketFlags::ETHERNET) { mac(passing.frame) } else { 0 };
+        let vlan = u64::from(context.vlan & 0x0fff);
+        let mac = if packet.flags.has(PacketFlags::ETHERNET) { mac(context.frame) } else { 0 };
         // Both headers that a router may have decremented.
-        let ttl = packet.ttl.wrapping_add(passing.outer_ttl.wrapping_mul(TTL_STRIDE));
+        let ttl = packet.ttl.wrapping_add(context.outer_ttl.wrapping_mul(TTL_STRIDE));
         Entry {
             print: print & !MAC_BITS | mac & MAC_BITS,
             facts: ticks << 24 | vlan << 12 | u64::from(ttl) << 4 | tunnelled,
@@ -272,10 +277,10 @@ fn mac(frame: &[u8]) -> u64 {
 /// results. The fingerprint is keyed: a sender who could make two packets collide could hide the
 /// second.
 #[inline(always)]
-fn print(packet: &Packet, passing: &Passing<'_>, secret: &[u64; 4]) -> (u64, usize) {
-    let bytes = transport_bytes(packet, passing.frame);
+fn fingerprint(packet: &Packet, context: &FrameContext<'_>, secret: &[u64; 4]) -> (u64, usize) {
+    let bytes = transport_bytes(packet, context.frame);
     let ([w0, w1, w2, w3], last) = (first_words(bytes), last_word(packet, bytes));
-    let ident = passing.ident.to_bits();
+    let ident = context.ident.to_bits();
     let length = u64::from(packet.payload_wire()) << 8 | u64::from(packet.flags.0 & KIND);
     let [s0, s1, s2, s3] = *secret;
     let head = fold(w0 ^ s0, w1 ^ s1);

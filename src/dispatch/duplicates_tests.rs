@@ -99,8 +99,8 @@ impl Bench {
     fn is_copy(&mut self, sample: &Sample) -> bool {
         let mut packet = sample.packet;
         let Sample { frame, ident, vlan, outer_ttl, .. } = sample;
-        let passing = Passing { frame, ident: *ident, vlan: *vlan, outer_ttl: *outer_ttl };
-        self.copies.mark(&mut packet, &passing, &mut self.counters);
+        let context = FrameContext { frame, ident: *ident, vlan: *vlan, outer_ttl: *outer_ttl };
+        self.copies.mark(&mut packet, &context, &mut self.counters);
         packet.flags.has(PacketFlags::DUPLICATE)
     }
 }

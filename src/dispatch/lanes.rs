@@ -4,8 +4,8 @@
 //! Never: reorders packets of one session.
 
 use crate::dispatch::batch::Batch;
-use crate::dispatch::batch::Said;
-use crate::dispatch::batch::Same;
+use crate::dispatch::batch::SameBlock;
+use crate::dispatch::batch::SharedBindings;
 use crate::dispatch::queue;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
@@ -67,7 +67,7 @@ pub struct Dispatcher<B> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct WorkerGone;
 
-impl<B: Clone + Same> Dispatcher<B> {
+impl<B: Clone + SameBlock> Dispatcher<B> {
     /// A dispatcher for `workers` lanes, and the lanes.
     pub fn new(workers: usize) -> (Dispatcher<B>, Vec<Lane<B>>) {
         let mut outlets = Vec::with_capacity(workers);
@@ -92,13 +92,13 @@ impl<B: Clone + Same> Dispatcher<B> {
     /// Sends bindings to every worker at the same point of the input: before the packets pushed
     /// from here on.
     #[cold]
-    pub fn tell_all(&mut self, said: &Said) -> Result<(), WorkerGone> {
+    pub fn send_bindings(&mut self, bindings: &SharedBindings) -> Result<(), WorkerGone> {
         for lane in 0..self.outlets.len() {
-            if !self.outlets.get(lane).is_some_and(|outlet| outlet.open.has_room_to_say()) {
+            if !self.outlets.get(lane).is_some_and(|outlet| outlet.open.has_room_for_bindings()) {
                 self.send(lane)?;
             }
             if let Some(outlet) = self.outlets.get_mut(lane) {
-                outlet.open.say(Said::clone(said));
+                outlet.open.add_bindings(SharedBindings::clone(bindings));
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ pub mod queue;
 
 pub use batch::Batch;
 pub use duplicates::Duplicates;
-pub use duplicates::Passing;
+pub use duplicates::FrameContext;
 pub use lanes::Dispatcher;
 pub use lanes::Lane;
 pub use lanes::WorkerGone;

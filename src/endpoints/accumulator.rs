@@ -30,7 +30,7 @@ const STACKS_MAX: usize = 64;
 /// Statistics of an endpoint that initiated sessions: 40 bytes, 8 per different SYN, and the box
 /// for what rules judge.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Accumulator {
     /// Different SYNs and their counts, smallest MTU first. At the cap the largest MTUs are
     /// dropped: the result does not depend on the order of sessions, and small MTUs carry the
     /// information.
@@ -57,11 +57,14 @@ pub(super) struct Judged {
 
 /// The traits of an endpoint: its first stack with its count, and the other statistics. The table
 /// adds the comparison with neighbours and baselines.
-pub(super) fn traits((first, count): (StackSummary, u32), tally: Option<&Tally>) -> Traits {
-    let judged = tally.and_then(|tally| tally.judged.as_deref());
-    let mut stacks = Tally::default();
-    if let Some(tally) = tally {
-        (stacks.stacks, stacks.beyond) = (tally.stacks.clone(), tally.beyond);
+pub(super) fn traits(
+    (first, count): (StackSummary, u32),
+    accumulator: Option<&Accumulator>,
+) -> Traits {
+    let judged = accumulator.and_then(|accumulator| accumulator.judged.as_deref());
+    let mut stacks = Accumulator::default();
+    if let Some(accumulator) = accumulator {
+        (stacks.stacks, stacks.beyond) = (accumulator.stacks.clone(), accumulator.beyond);
     }
     if count > 0 {
         stacks.add_stack(first, count);
@@ -75,41 +78,41 @@ pub(super) fn traits((first, count): (StackSummary, u32), tally: Option<&Tally>)
 
 /// Accumulators by number, from 1: few endpoints have one.
 #[derive(Debug, Default)]
-pub(super) struct Tallies {
-    all: Vec<Tally>,
+pub(super) struct Accumulators {
+    all: Vec<Accumulator>,
     /// Numbers that are free again.
     free: Vec<u32>,
 }
 
-impl Tallies {
+impl Accumulators {
     /// The accumulator of a number; none for 0.
-    pub(super) fn get(&self, number: u32) -> Option<&Tally> {
+    pub(super) fn get(&self, number: u32) -> Option<&Accumulator> {
         self.all.get((number as usize).wrapping_sub(1))
     }
 
     /// Changes the accumulator of a number, created if there is none yet.
-    pub(super) fn of(&mut self, number: &mut u32, change: impl FnOnce(&mut Tally)) {
+    pub(super) fn of(&mut self, number: &mut u32, change: impl FnOnce(&mut Accumulator)) {
         if *number == 0 {
             *number = self.free.pop().unwrap_or_else(|| {
-                self.all.push(Tally::default());
+                self.all.push(Accumulator::default());
                 self.all.len() as u32
             });
         }
-        if let Some(tally) = self.all.get_mut((*number as usize).wrapping_sub(1)) {
-            change(tally);
+        if let Some(accumulator) = self.all.get_mut((*number as usize).wrapping_sub(1)) {
+            change(accumulator);
         }
     }
 
     /// Frees a number.
     pub(super) fn free(&mut self, number: u32) {
-        if let Some(tally) = self.all.get_mut((number as usize).wrapping_sub(1)) {
-            *tally = Tally::default();
+        if let Some(accumulator) = self.all.get_mut((number as usize).wrapping_sub(1)) {
+            *accumulator = Accumulator::default();
             self.free.push(number);
         }
     }
 }
 
-impl Tally {
+impl Accumulator {
     /// Adds a session that the endpoint initiated; its stack may have been counted elsewhere.
     pub(super) fn add(&mut self, session: &EndpointSummary, stack_counted: bool) {
         if !stack_counted {
@@ -132,8 +135,8 @@ impl Tally {
     }
 
     /// Continues from what an earlier span left.
-    pub(super) fn of(judged: Box<Judged>) -> Tally {
-        Tally { judged: Some(judged), ..Tally::default() }
+    pub(super) fn of(judged: Box<Judged>) -> Accumulator {
+        Accumulator { judged: Some(judged), ..Accumulator::default() }
     }
 
     /// The part that rules judge.
@@ -186,7 +189,7 @@ impl Tally {
         };
         let syn = most(&|family| counted(&|stack| stack.syn == family));
         let program = most(&|family| counted(&|stack| stack.program == family));
-        let both = |stack: &StackSummary| stack.syn.is_told() && stack.program.is_told();
+        let both = |stack: &StackSummary| stack.syn.is_known() && stack.program.is_known();
         let compared = counted(&both);
         let differ = counted(&|stack| both(stack) && stack.syn != stack.program);
         let known = syn.is_some() || program.is_some();
@@ -268,7 +271,7 @@ impl Judged {
 /// The operating system with most votes; of equals the first.
 fn most(votes: &dyn Fn(OsFamily) -> u32) -> Option<&'static str> {
     let mut best = (0, None);
-    for family in OsFamily::TOLD {
+    for family in OsFamily::KNOWN {
         let count = votes(family);
         if count > best.0 {
             best = (count, family.as_str());
@@ -323,11 +326,12 @@ mod tests {
     #[test]
     fn stacks_past_the_cap_are_counted_the_largest_first() {
         let run = |mtus: &mut dyn Iterator<Item = u16>| {
-            let mut tally = Tally::default();
+            let mut accumulator = Accumulator::default();
             for mtu in mtus {
-                tally.add_stack(StackSummary::new(Some(mtu), Some("linux"), Some("windows")), 1);
+                accumulator
+                    .add_stack(StackSummary::new(Some(mtu), Some("linux"), Some("windows")), 1);
             }
-            (tally.mtu().unwrap(), tally.stack().unwrap())
+            (accumulator.mtu().unwrap(), accumulator.stack().unwrap())
         };
         let all: Vec<u16> = (1_300..1_400).chain([1_320, 1_320, 1_500]).collect();
         let (mtu, stack) = run(&mut all.iter().copied());
@@ -341,10 +345,13 @@ mod tests {
 
     #[test]
     fn what_no_syn_tells_is_not_counted() {
-        let mut tally = Tally::default();
-        tally.add_stack(StackSummary::new(None, None, None), 1);
-        assert_eq!((tally.mtu(), tally.stack()), (None, None));
-        tally.add_stack(StackSummary::new(None, Some("bsd"), None), 1);
-        assert_eq!(tally.stack().map(|stack| (stack.syn, stack.compared)), Some((Some("bsd"), 0)));
+        let mut accumulator = Accumulator::default();
+        accumulator.add_stack(StackSummary::new(None, None, None), 1);
+        assert_eq!((accumulator.mtu(), accumulator.stack()), (None, None));
+        accumulator.add_stack(StackSummary::new(None, Some("bsd"), None), 1);
+        assert_eq!(
+            accumulator.stack().map(|stack| (stack.syn, stack.compared)),
+            Some((Some("bsd"), 0))
+        );
     }
 }

@@ -19,7 +19,7 @@ pub const KEPT: Nanos = Nanos::from_secs(7 * 86_400);
 
 /// The data kept of one endpoint.
 #[derive(Clone, Debug)]
-pub(super) struct Remains {
+pub(super) struct CarriedEndpoint {
     pub(super) last: Nanos,
     pub(super) week: Option<Box<Week>>,
     pub(super) judged: Box<Judged>,
@@ -27,20 +27,20 @@ pub(super) struct Remains {
 
 /// Carried endpoints, each until it is seen again.
 #[derive(Debug, Default)]
-pub(super) struct Carried(HashMap<EndpointKey, Remains, RandomState>);
+pub(super) struct Carried(HashMap<EndpointKey, CarriedEndpoint, RandomState>);
 
 impl Carried {
     /// Of `all`, those seen within a week of the latest, at most `cap`; and the number of others.
     pub(super) fn of(
-        all: impl Iterator<Item = (EndpointKey, Remains)>,
+        all: impl Iterator<Item = (EndpointKey, CarriedEndpoint)>,
         cap: usize,
     ) -> (Carried, u64) {
-        let mut all: Vec<(EndpointKey, Remains)> = all.collect();
-        let now = all.iter().map(|(_, remains)| remains.last).max().unwrap_or_default();
-        all.retain(|(_, remains)| now.since(remains.last) <= KEPT);
+        let mut all: Vec<(EndpointKey, CarriedEndpoint)> = all.collect();
+        let now = all.iter().map(|(_, carried)| carried.last).max().unwrap_or_default();
+        all.retain(|(_, carried)| now.since(carried.last) <= KEPT);
         let dropped = all.len().saturating_sub(cap);
         if dropped > 0 {
-            let worth = |remains: &Remains| (remains.judged.days_seen(), remains.last);
+            let worth = |carried: &CarriedEndpoint| (carried.judged.days_seen(), carried.last);
             all.sort_unstable_by(|(a, one), (b, other)| {
                 worth(other).cmp(&worth(one)).then_with(|| a.cmp(b))
             });
@@ -54,12 +54,12 @@ impl Carried {
     }
 
     /// Takes the data of an endpoint that is seen again, in a session that ended `now`.
-    pub(super) fn take(&mut self, key: &EndpointKey, now: Nanos) -> Option<Remains> {
-        self.0.remove(key).filter(|remains| now.since(remains.last) <= KEPT)
+    pub(super) fn take(&mut self, key: &EndpointKey, now: Nanos) -> Option<CarriedEndpoint> {
+        self.0.remove(key).filter(|carried| now.since(carried.last) <= KEPT)
     }
 
     /// Those that were not seen again.
-    pub(super) fn rest(&mut self) -> impl Iterator<Item = (EndpointKey, Remains)> {
+    pub(super) fn rest(&mut self) -> impl Iterator<Item = (EndpointKey, CarriedEndpoint)> {
         std::mem::take(&mut self.0).into_iter()
     }
 }

@@ -6,7 +6,7 @@
 //! If a relay terminates TCP for the client at a distance of `h`, every exchange above TCP that the
 //! client answers takes `h` longer than TCP's own round trip. So the lowest of each kind bounds `h`
 //! from above, and the lowest of all is the estimate. Four things make an exchange long without any
-//! hidden leg. Each is a hypothesis with a prior, and the confidence is the share that remains for
+//! hidden leg. Each is a hypothesis with a prior, and the confidence is the share that carried for
 //! the leg (Bayes' rule over these hypotheses):
 //!
 //! * chance: a busy client, a scheduler, radio. How often was measured ([`chance_nats`]);
@@ -46,7 +46,7 @@ const SAMPLES_COUNTED: u32 = 12;
 /// A leg counts as long from here on: 30 ms are 3,000 km of fibre (99.93 km per millisecond of
 /// round trip).
 const LONG_MS: f64 = 30.0;
-/// Width of that threshold: the jitter that remains in the minimum of a few.
+/// Width of that threshold: the jitter that carried in the minimum of a few.
 const LONG_WIDTH_MS: f64 = 3.0;
 /// Twice up and down to a geostationary satellite at c: 4 x 35,786 km. No path on the ground is as
 /// long: half the equator and back is 200 ms in fibre.
@@ -61,14 +61,14 @@ const SILENT_NS: u64 = 10 * MS;
 
 /// The estimate, if the exchanges seen allow one.
 pub(super) fn estimate(gathered: &Gathered) -> Option<HiddenLeg> {
-    let kinds: Vec<Kind> =
-        gathered.kinds().iter().map(|lowest| Kind::of(lowest, gathered.floor_ns)).collect();
+    let kinds: Vec<KindMinimum> =
+        gathered.kinds().iter().map(|lowest| KindMinimum::of(lowest, gathered.floor_ns)).collect();
     let first = kinds.iter().find(|kind| kind.exchange == Exchange::FirstData).copied();
     let others = || kinds.iter().filter(|kind| kind.exchange != Exchange::FirstData);
     let bound = others().map(|kind| kind.gap_ns).min();
-    let first = first.filter(|first| speaks(first, bound));
+    let first = first.filter(|first| supports_leg(first, bound));
     let ns = first.map(|first| first.gap_ns).into_iter().chain(bound).min()?;
-    let used: Vec<Kind> = others().copied().chain(first).collect();
+    let used: Vec<KindMinimum> = others().copied().chain(first).collect();
     let confidence = confidence(ns, &used, first.is_some(), gathered);
     let (kinds_used, samples) = agreeing(ns, &used);
     let handshakes = gathered.handshakes;
@@ -82,22 +82,22 @@ pub(super) const fn is_satellite_long(leg: &HiddenLeg) -> bool {
 
 /// One kind of exchange with its lowest gap.
 #[derive(Clone, Copy, Debug)]
-struct Kind {
+struct KindMinimum {
     exchange: Exchange,
     gap_ns: u64,
     samples: u32,
 }
 
-impl Kind {
-    fn of(lowest: &Lowest, floor_ns: u64) -> Kind {
+impl KindMinimum {
+    fn of(lowest: &Lowest, floor_ns: u64) -> KindMinimum {
         let Lowest { exchange, samples, .. } = *lowest;
-        Kind { exchange, samples, gap_ns: lowest.low().saturating_sub(floor_ns) }
+        KindMinimum { exchange, samples, gap_ns: lowest.low().saturating_sub(floor_ns) }
     }
 }
 
 /// The combined evidence of some kinds' samples against chance, in nats, for a leg of `ns`.
-fn against_chance(ns: u64, kinds: &[Kind], wanted: fn(Exchange) -> bool) -> f64 {
-    let samples = |kind: &Kind| kind.samples.min(SAMPLES_COUNTED);
+fn against_chance(ns: u64, kinds: &[KindMinimum], wanted: fn(Exchange) -> bool) -> f64 {
+    let samples = |kind: &KindMinimum| kind.samples.min(SAMPLES_COUNTED);
     match kinds.iter().filter(|kind| wanted(kind.exchange)).map(samples).sum::<u32>() {
         0 => 0.0,
         all => chance_nats(ns) * (1.0 + FURTHER_SAMPLE * f64::from(all - 1)),
@@ -106,7 +106,7 @@ fn against_chance(ns: u64, kinds: &[Kind], wanted: fn(Exchange) -> bool) -> f64 
 
 /// Whether the first data support a leg: they are late, but no later than Nagle's algorithm can
 /// make them given the other kinds.
-fn speaks(first: &Kind, bound: Option<u64>) -> bool {
+fn supports_leg(first: &KindMinimum, bound: Option<u64>) -> bool {
     first.gap_ns >= SILENT_NS && bound.is_none_or(|bound| bound <= stretched(first.gap_ns))
 }
 
@@ -124,10 +124,10 @@ fn chance_nats(ns: u64) -> f64 {
 }
 
 /// From 0 to 1.
-fn confidence(ns: u64, kinds: &[Kind], first_speaks: bool, gathered: &Gathered) -> f64 {
+fn confidence(ns: u64, kinds: &[KindMinimum], first_supports: bool, gathered: &Gathered) -> f64 {
     let nats = |wanted| against_chance(ns, kinds, wanted);
     let slow = PRIOR_SLOW - steadiness_nats(gathered);
-    let first_data = if first_speaks { 0.0 } else { PROMPT_FIRST_DATA };
+    let first_data = if first_supports { 0.0 } else { PROMPT_FIRST_DATA };
     // What each hypothesis leaves to chance: all kinds; those without computing; all but the first
     // data; both.
     let nothing: f64 = [
@@ -140,7 +140,7 @@ fn confidence(ns: u64, kinds: &[Kind], first_speaks: bool, gathered: &Gathered) 
     .iter()
     .map(|nats| (nats + first_data).exp())
     .sum();
-    let leg = (PRIOR_LEG + if first_speaks { 0.0 } else { SILENT_FIRST_DATA }).exp();
+    let leg = (PRIOR_LEG + if first_supports { 0.0 } else { SILENT_FIRST_DATA }).exp();
     let long = 1.0 / (1.0 + ((LONG_MS - millis(ns)) / LONG_WIDTH_MS).exp());
     let confidence = long * leg / (leg + nothing);
     if ns >= GEOSTATIONARY_NS { confidence.min(CONFIDENCE_SATELLITE) } else { confidence }
@@ -170,8 +170,8 @@ fn steadiness_nats(gathered: &Gathered) -> f64 {
 }
 
 /// The kinds that a leg of `ns` explains, best first, and their samples.
-fn agreeing(ns: u64, kinds: &[Kind]) -> (Vec<Exchange>, u32) {
-    let mut kinds: Vec<Kind> =
+fn agreeing(ns: u64, kinds: &[KindMinimum]) -> (Vec<Exchange>, u32) {
+    let mut kinds: Vec<KindMinimum> =
         kinds.iter().filter(|kind| kind.gap_ns <= stretched(ns)).copied().collect();
     kinds.sort_unstable_by_key(|kind| (kind.gap_ns, kind.exchange));
     let samples = kinds.iter().map(|kind| kind.samples).fold(0, u32::saturating_add);

@@ -10,7 +10,7 @@
 
 /// The kind of path behind an MTU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PathKind {
     /// Ethernet without encapsulation.
     Plain,
     /// DSL, mobile networks and IPv6 transition: home users.
@@ -30,45 +30,45 @@ const MTU_MIN: u16 = 1_200;
 const ETHERNET: u16 = 1_500;
 
 /// Known MTUs; one with several causes is listed under the most harmless.
-const TABLE: &[(u16, Kind)] = &[
-    (1_240, Kind::Tunnel), // p0f: GIF
-    (1_280, Kind::Both),   // p0f: IPsec and others; RFC 8200's least, so phones and 6to4 too
-    (1_293, Kind::Tunnel), // OpenVPN, mssfix 1350
-    (1_300, Kind::Tunnel), // p0f: tunnel or VPN
-    (1_358, Kind::Access), // 3GPP: the MTU that keeps GTP with IPsec whole
-    (1_380, Kind::Tunnel), // WireGuard as VPN services set it
-    (1_400, Kind::Both),   // p0f: IPsec and others; mobile networks, wg-quick on 1480
-    (1_410, Kind::Access), // AOSP: mcc310-mnc410
-    (1_412, Kind::Tunnel), // wg-quick on PPPoE
-    (1_420, Kind::Tunnel), // wg-quick on Ethernet; OpenVPN over IPv6
-    (1_428, Kind::Access), // mobile networks; not verified, and held harmless
-    (1_430, Kind::Access), // likewise
-    (1_432, Kind::Tunnel), // WireGuard or OpenVPN over IPv4 on PPPoE
-    (1_440, Kind::Tunnel), // p0f: tunnel or VPN; OpenVPN 2.6 over UDP; AOSP: mcc310-mnc260
-    (1_450, Kind::Both),   // p0f: tunnel or VPN; RFC 7348: VXLAN of a rented server
-    (1_452, Kind::Access), // p0f: PPPoE; RFC 7597, 6334: MAP-E
-    (1_454, Kind::Access), // p0f: PPPoE
-    (1_456, Kind::Access), // p0f: L2TP on DSL
-    (1_460, Kind::Access), // RFC 6333: DS-Lite; p0f: PPTP
-    (1_472, Kind::Access), // DSL behind VLAN and L2TP
-    (1_476, Kind::Both),   // p0f: GRE
-    (1_480, Kind::Access), // RFC 4213, 5969: 6in4, 6rd; p0f: IPIP
-    (1_488, Kind::Access), // DSL
-    (1_490, Kind::Access), // p0f: PPTP, DSL
-    (1_492, Kind::Access), // RFC 2516: PPPoE
-    (1_496, Kind::Access), // p0f: VLAN
+const TABLE: &[(u16, PathKind)] = &[
+    (1_240, PathKind::Tunnel), // p0f: GIF
+    (1_280, PathKind::Both),   // p0f: IPsec and others; RFC 8200's least, so phones and 6to4 too
+    (1_293, PathKind::Tunnel), // OpenVPN, mssfix 1350
+    (1_300, PathKind::Tunnel), // p0f: tunnel or VPN
+    (1_358, PathKind::Access), // 3GPP: the MTU that keeps GTP with IPsec whole
+    (1_380, PathKind::Tunnel), // WireGuard as VPN services set it
+    (1_400, PathKind::Both),   // p0f: IPsec and others; mobile networks, wg-quick on 1480
+    (1_410, PathKind::Access), // AOSP: mcc310-mnc410
+    (1_412, PathKind::Tunnel), // wg-quick on PPPoE
+    (1_420, PathKind::Tunnel), // wg-quick on Ethernet; OpenVPN over IPv6
+    (1_428, PathKind::Access), // mobile networks; not verified, and held harmless
+    (1_430, PathKind::Access), // likewise
+    (1_432, PathKind::Tunnel), // WireGuard or OpenVPN over IPv4 on PPPoE
+    (1_440, PathKind::Tunnel), // p0f: tunnel or VPN; OpenVPN 2.6 over UDP; AOSP: mcc310-mnc260
+    (1_450, PathKind::Both),   // p0f: tunnel or VPN; RFC 7348: VXLAN of a rented server
+    (1_452, PathKind::Access), // p0f: PPPoE; RFC 7597, 6334: MAP-E
+    (1_454, PathKind::Access), // p0f: PPPoE
+    (1_456, PathKind::Access), // p0f: L2TP on DSL
+    (1_460, PathKind::Access), // RFC 6333: DS-Lite; p0f: PPTP
+    (1_472, PathKind::Access), // DSL behind VLAN and L2TP
+    (1_476, PathKind::Both),   // p0f: GRE
+    (1_480, PathKind::Access), // RFC 4213, 5969: 6in4, 6rd; p0f: IPIP
+    (1_488, PathKind::Access), // DSL
+    (1_490, PathKind::Access), // p0f: PPTP, DSL
+    (1_492, PathKind::Access), // RFC 2516: PPPoE
+    (1_496, PathKind::Access), // p0f: VLAN
 ];
 
 /// The kind of path for an MTU.
-pub(super) fn kind(mtu: u16) -> Kind {
+pub(super) fn kind(mtu: u16) -> PathKind {
     if let Some((_, kind)) = TABLE.iter().find(|(known, _)| *known == mtu) {
         return *kind;
     }
     match mtu {
-        mtu if mtu < MTU_MIN => Kind::Unlisted,
-        mtu if openvpn(mtu) => Kind::Tunnel,
-        mtu if mtu >= ETHERNET => Kind::Plain,
-        _ => Kind::Unlisted,
+        mtu if mtu < MTU_MIN => PathKind::Unlisted,
+        mtu if openvpn(mtu) => PathKind::Tunnel,
+        mtu if mtu >= ETHERNET => PathKind::Plain,
+        _ => PathKind::Unlisted,
     }
 }
 
@@ -96,17 +96,17 @@ mod tests {
     #[test]
     fn known_paths_have_their_kind() {
         for (mtu, want) in [
-            (1_500, Kind::Plain),
-            (9_000, Kind::Plain),
-            (1_492, Kind::Access),
-            (1_454, Kind::Access),
-            (1_428, Kind::Access),
-            (1_280, Kind::Both),
-            (1_420, Kind::Tunnel),
-            (1_440, Kind::Tunnel),
-            (1_293, Kind::Tunnel),
-            (1_445, Kind::Unlisted),
-            (576, Kind::Unlisted),
+            (1_500, PathKind::Plain),
+            (9_000, PathKind::Plain),
+            (1_492, PathKind::Access),
+            (1_454, PathKind::Access),
+            (1_428, PathKind::Access),
+            (1_280, PathKind::Both),
+            (1_420, PathKind::Tunnel),
+            (1_440, PathKind::Tunnel),
+            (1_293, PathKind::Tunnel),
+            (1_445, PathKind::Unlisted),
+            (576, PathKind::Unlisted),
         ] {
             assert_eq!(kind(mtu), want, "{mtu}");
         }
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn any_mss_has_a_kind() {
         // The hint of a hand-made MSS saturates at the maximum value.
-        let tunnels = (0..=u16::MAX).filter(|mtu| kind(*mtu) == Kind::Tunnel);
+        let tunnels = (0..=u16::MAX).filter(|mtu| kind(*mtu) == PathKind::Tunnel);
         assert!(tunnels.max().is_some_and(|most| most < ETHERNET));
-        assert_eq!(kind(u16::MAX), Kind::Plain);
+        assert_eq!(kind(u16::MAX), PathKind::Plain);
     }
 
     #[test]

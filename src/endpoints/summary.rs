@@ -121,12 +121,12 @@ pub enum OsFamily {
 
 impl OsFamily {
     /// The known ones.
-    pub const TOLD: [OsFamily; 4] =
+    pub const KNOWN: [OsFamily; 4] =
         [OsFamily::Linux, OsFamily::Windows, OsFamily::Apple, OsFamily::Bsd];
 
     /// The system of that name; unknown for any other name.
     pub fn of(name: Option<&str>) -> OsFamily {
-        let told = OsFamily::TOLD.into_iter().find(|family| family.as_str() == name);
+        let told = OsFamily::KNOWN.into_iter().find(|family| family.as_str() == name);
         told.filter(|_| name.is_some()).unwrap_or_default()
     }
 
@@ -142,7 +142,7 @@ impl OsFamily {
     }
 
     /// Whether it is known.
-    pub fn is_told(self) -> bool {
+    pub fn is_known(self) -> bool {
         self != OsFamily::None
     }
 }

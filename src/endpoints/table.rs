@@ -13,13 +13,13 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::endpoints::accumulator;
-use crate::endpoints::accumulator::Tallies;
-use crate::endpoints::accumulator::Tally;
+use crate::endpoints::accumulator::Accumulator;
+use crate::endpoints::accumulator::Accumulators;
 use crate::endpoints::baseline::Asked;
 use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::Known;
 use crate::endpoints::carry_over::Carried;
-use crate::endpoints::carry_over::Remains;
+use crate::endpoints::carry_over::CarriedEndpoint;
 use crate::endpoints::hidden::estimate;
 use crate::endpoints::hidden::is_satellite_long;
 use crate::endpoints::interned::Interned;
@@ -51,7 +51,7 @@ const TAG_SATELLITE_GATEWAY: &str = "pep";
 pub const LOOK_AHEAD: usize = 32;
 
 /// Sessions after which rules first look at an endpoint before the end.
-const RIPE: u64 = 16;
+const FIRST_CHECK: u64 = 16;
 
 const INITIATOR: u8 = 1;
 const RESPONDER: u8 = 2;
@@ -83,7 +83,7 @@ pub(super) struct Entry {
     /// only, and here it shares the entry's cache line.
     stack: (StackSummary, u32),
     /// 0: none; else index of the accumulator + 1.
-    tally: u32,
+    accumulator: u32,
 }
 
 /// The endpoints of a run.
@@ -99,9 +99,9 @@ pub struct Endpoints {
     pub(super) entries: Vec<Entry>,
     prints: Interned<Fingerprint>,
     tags: Tags,
-    tallies: Tallies,
+    accumulators: Accumulators,
     /// Endpoints that rules should look at again.
-    ripe: Vec<Key>,
+    due: Vec<Key>,
     carried: Carried,
     sessions_dropped: u64,
 }
@@ -118,8 +118,8 @@ impl Endpoints {
             entries: Vec::new(),
             prints: Interned::default(),
             tags: Tags::default(),
-            tallies: Tallies::default(),
-            ripe: Vec::new(),
+            accumulators: Accumulators::default(),
+            due: Vec::new(),
             carried: Carried::default(),
             sessions_dropped: 0,
         }
@@ -136,9 +136,10 @@ impl Endpoints {
     pub fn successor(&mut self) -> Endpoints {
         let rest: Vec<_> = self.carried.rest().collect();
         let judged = self.entries.iter().filter_map(|entry| {
-            let judged = Box::new(self.tally(entry)?.judged()?.clone());
-            let remains = Remains { last: entry.last, week: entry.gathered.clone(), judged };
-            Some((entry.key.open(&self.prints.values), remains))
+            let judged = Box::new(self.accumulator(entry)?.judged()?.clone());
+            let carried =
+                CarriedEndpoint { last: entry.last, week: entry.gathered.clone(), judged };
+            Some((entry.key.open(&self.prints.values), carried))
         });
         let (carried, sessions_dropped) = Carried::of(judged.chain(rest), self.cap);
         Endpoints { carried, sessions_dropped, ..Endpoints::new(self.cap) }
@@ -191,11 +192,12 @@ impl Endpoints {
         if session.service.is_some() && role == INITIATOR {
             let known = entry.add_stack(session.stack);
             if !known || session.incoming.is_some() {
-                self.tallies.of(&mut entry.tally, |tally| tally.add(session, known));
+                self.accumulators
+                    .of(&mut entry.accumulator, |accumulator| accumulator.add(session, known));
             }
-            let ripe = entry.sessions >= RIPE && entry.sessions.is_power_of_two();
-            if ripe && session.incoming.is_some() {
-                self.ripe.push(entry.key);
+            let due = entry.sessions >= FIRST_CHECK && entry.sessions.is_power_of_two();
+            if due && session.incoming.is_some() {
+                self.due.push(entry.key);
             }
         }
         if tags != 0 {
@@ -218,10 +220,12 @@ impl Endpoints {
         let at = self.entries.len();
         let mut entry = Entry::new(key);
         if !self.carried.is_empty()
-            && let Some(remains) = self.carried.take(&key.open(&self.prints.values), session.last)
+            && let Some(carried) = self.carried.take(&key.open(&self.prints.values), session.last)
         {
-            entry.gathered = remains.week;
-            self.tallies.of(&mut entry.tally, |tally| *tally = Tally::of(remains.judged));
+            entry.gathered = carried.week;
+            self.accumulators.of(&mut entry.accumulator, |accumulator| {
+                *accumulator = Accumulator::of(carried.judged)
+            });
         }
         self.entries.push(entry);
         self.index_last();
@@ -263,7 +267,7 @@ impl Endpoints {
         };
         for gone in self.entries.extract_if(.., is_least) {
             self.sessions_dropped += gone.sessions;
-            self.tallies.free(gone.tally);
+            self.accumulators.free(gone.accumulator);
         }
         self.renumber_prints();
         let (entries, hasher) = (&self.entries, &self.hasher);
@@ -285,7 +289,7 @@ impl Endpoints {
             let known = old.values.get((entry.key.print as usize).wrapping_sub(1));
             entry.key.print = self.prints.intern(&self.hasher, known.map(|known| known.as_text()));
         }
-        for key in &mut self.ripe {
+        for key in &mut self.due {
             let known = old.values.get((key.print as usize).wrapping_sub(1));
             key.print = self.prints.intern(&self.hasher, known.map(|known| known.as_text()));
         }
@@ -312,8 +316,8 @@ impl Endpoints {
 
     /// The next endpoint due for rules: at 16 sessions, and whenever the number has doubled. Its
     /// neighbours are not known yet; only baselines in `learned` are.
-    pub fn next_ripe(&mut self, learned: Option<&Baselines>) -> Option<EndpointRow> {
-        let key = self.ripe.pop()?;
+    pub fn next_due(&mut self, learned: Option<&Baselines>) -> Option<EndpointRow> {
+        let key = self.due.pop()?;
         let entry = self.entries.get(self.find(key)?)?;
         let known = learned.map(|learned| self.known(entry, learned)).unwrap_or_default();
         Some(self.row(entry, None, known))
@@ -335,22 +339,22 @@ impl Endpoints {
             role: entry.role(),
             asn: entry.asn.as_deref(),
             place: entry.place.as_deref(),
-            subject: self.tally(entry).and_then(Tally::only_subject),
+            subject: self.accumulator(entry).and_then(Accumulator::only_subject),
         })
     }
 
     /// Whether rules judge it.
     pub(super) fn is_judged(&self, entry: &Entry) -> bool {
-        self.tally(entry).is_some_and(Tally::is_judged)
+        self.accumulator(entry).is_some_and(Accumulator::is_judged)
     }
 
     /// One bit per day with data that rules judge.
     pub(super) fn days(&self, entry: &Entry) -> u64 {
-        self.tally(entry).map_or(0, Tally::days)
+        self.accumulator(entry).map_or(0, Accumulator::days)
     }
 
-    fn tally(&self, entry: &Entry) -> Option<&Tally> {
-        self.tallies.get(entry.tally)
+    fn accumulator(&self, entry: &Entry) -> Option<&Accumulator> {
+        self.accumulators.get(entry.accumulator)
     }
 
     pub(super) fn row(
@@ -364,7 +368,7 @@ impl Endpoints {
         let hidden = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
         let tags = with_satellite(self.tags.names(entry.tags), hidden.as_ref());
         let floor_ns = (entry.measured > 0).then_some(entry.floor_ns);
-        let mut traits = accumulator::traits(entry.stack, self.tally(entry));
+        let mut traits = accumulator::traits(entry.stack, self.accumulator(entry));
         traits.excess = rtt_excess::over(floor_ns, neighbours, known.path);
         (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
         EndpointRow {
@@ -402,7 +406,7 @@ impl Entry {
             tags: 0,
             gathered: None,
             stack: (StackSummary::default(), 0),
-            tally: 0,
+            accumulator: 0,
         }
     }
 

@@ -149,8 +149,8 @@ fn at_the_cap_those_go_that_say_least_and_every_session_counts() {
     for at in 0..16 {
         table.observe(&inbound("farm", 1_000 + at));
     }
-    let ripe = table.next_ripe(None).unwrap();
-    assert_eq!((ripe.sessions, ripe.key.fingerprint.is_some()), (16, true));
+    let due = table.next_due(None).unwrap();
+    assert_eq!((due.sessions, due.key.fingerprint.is_some()), (16, true));
     for n in 1_000..3_000 {
         table.observe(&unanswered(n, n.into()));
         // The number of stored fingerprints is bounded too.
@@ -158,7 +158,7 @@ fn at_the_cap_those_go_that_say_least_and_every_session_counts() {
         other.initiator.ip = Addr::v4((0xc700_0000 + n).to_be_bytes());
         table.observe(&other);
         assert!(table.len() <= 64 && table.prints.values.len() <= 3 * 64);
-        assert!(table.tallies.get(65).is_none(), "tallies are used again");
+        assert!(table.accumulators.get(65).is_none(), "accumulators are used again");
     }
     let mut counters = Counters::default();
     table.count(&mut counters);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::endpoints::mtu;
-use crate::endpoints::mtu::Kind;
+use crate::endpoints::mtu::PathKind;
 use crate::model::endpoint::Tunnel;
 use crate::model::endpoint_facts::Excess;
 use crate::model::endpoint_facts::MtuTotals;
@@ -67,18 +67,18 @@ pub(super) fn estimate(traits: &Traits, tags: &[Arc<str>]) -> Option<Tunnel> {
 /// The evidence of the MTUs: that of most SYNs, and whether some, but not all, have a tunnel's.
 fn by_mtu(totals: &MtuTotals, by_nature: bool) -> f64 {
     let mut kinds = totals.hints.iter().map(|(mtu, _)| mtu::kind(*mtu));
-    let usual = kinds.next().unwrap_or(Kind::Unlisted);
-    let at_times = kinds.any(|kind| kind == Kind::Tunnel);
+    let usual = kinds.next().unwrap_or(PathKind::Unlisted);
+    let at_times = kinds.any(|kind| kind == PathKind::Tunnel);
     let several = totals.hints.len() > 1;
     let alone = match usual {
-        Kind::Tunnel => TUNNEL,
-        Kind::Both | Kind::Unlisted => BOTH,
-        Kind::Access => ACCESS,
-        Kind::Plain => PLAIN,
+        PathKind::Tunnel => TUNNEL,
+        PathKind::Both | PathKind::Unlisted => BOTH,
+        PathKind::Access => ACCESS,
+        PathKind::Plain => PLAIN,
     };
     let all = match usual {
-        Kind::Tunnel if several => alone + CHANGED,
-        Kind::Tunnel => alone,
+        PathKind::Tunnel if several => alone + CHANGED,
+        PathKind::Tunnel => alone,
         _ if at_times => alone.max(BOTH) + CHANGED,
         _ => alone,
     };

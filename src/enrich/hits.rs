@@ -23,14 +23,14 @@ use crate::model::record::Protocol;
 pub const HITS_MAX: usize = 16;
 
 /// Names of a certificate that are looked up: those of content networks list dozens.
-const SPOKEN_FOR_MAX: usize = 8;
+const CERTIFICATE_NAMES_MAX: usize = 8;
 
 /// Fills in `context.hits`, `context.application` and its reason. Returns how many hits were
 /// dropped.
 pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     let mut context = std::mem::take(&mut record.context);
     let mut hits = Hits { context: &mut context, port: record.responder.port, lost: 0 };
-    match_speech(lists, record, &mut hits);
+    match_session_texts(lists, record, &mut hits);
     let port_may_tell = port_may_tell(record);
     for (party, ip, asn) in remote_ends(record, hits.context.direction) {
         for entry in lists.by_address(party.origin()) {
@@ -55,7 +55,7 @@ pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
 }
 
 /// What the session itself carries, most trusted first.
-fn match_speech(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
+fn match_session_texts(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
     let facts = &record.facts;
     let told = facts.first_bytes().and_then(|first| first.application.as_deref());
     hits.take_all(told.into_iter().flat_map(|name| lists.by_text(Field::Payload, name)), "payload");
@@ -65,9 +65,9 @@ fn match_speech(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
     }
     let server_name = facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
     // If the client names no server, the names in the certificate are used, unless there are many.
-    let spoken_for = shown.map(|shown| &*shown.alternative_names).unwrap_or_default();
-    if server_name.is_none() && spoken_for.len() <= SPOKEN_FOR_MAX {
-        for name in spoken_for {
+    let certificate_names = shown.map(|shown| &*shown.alternative_names).unwrap_or_default();
+    if server_name.is_none() && certificate_names.len() <= CERTIFICATE_NAMES_MAX {
+        for name in certificate_names {
             let name = name.trim_start_matches("*.");
             hits.take_name(lists, Some(name), "tls.server.subject", "certificate");
         }

@@ -12,7 +12,7 @@ const NAME_BYTES_MAX: usize = 253;
 
 /// What a pattern covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reach {
+pub enum Scope {
     /// `astrill.com`: the name and all subdomains.
     Suffix,
     /// `*.astrill.com`: all subdomains, not the name itself.
@@ -24,19 +24,19 @@ pub enum Reach {
 /// A name as written in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    reach: Reach,
+    scope: Scope,
     name: Box<str>,
 }
 
 impl Pattern {
     /// Parses `astrill.com`, `*.astrill.com` or `=astrill.com`, ignoring case.
     pub fn parse(text: &str) -> Result<Pattern, String> {
-        let (reach, name) = if let Some(name) = text.strip_prefix("*.") {
-            (Reach::Below, name)
+        let (scope, name) = if let Some(name) = text.strip_prefix("*.") {
+            (Scope::Below, name)
         } else if let Some(name) = text.strip_prefix('=') {
-            (Reach::Exact, name)
+            (Scope::Exact, name)
         } else {
-            (Reach::Suffix, text)
+            (Scope::Suffix, text)
         };
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         if name.contains('*') {
@@ -51,14 +51,14 @@ impl Pattern {
         if name.len() > NAME_BYTES_MAX || !name.split('.').all(label_ok) || !name.contains('.') {
             return Err(format!("`{text}` is not a domain name of at least two labels"));
         }
-        Ok(Pattern { reach, name: name.into() })
+        Ok(Pattern { scope, name: name.into() })
     }
 }
 
 /// An immutable set of patterns; each carries the id of its entry.
 #[derive(Clone, Debug, Default)]
 pub struct NameSet {
-    by_name: HashMap<Box<[u8]>, Vec<(Reach, u32)>, RandomState>,
+    by_name: HashMap<Box<[u8]>, Vec<(Scope, u32)>, RandomState>,
     /// Most labels in any entry: longer suffixes are not looked up.
     labels_max: usize,
 }
@@ -70,7 +70,7 @@ impl NameSet {
         for (pattern, id) in entries {
             set.labels_max = set.labels_max.max(pattern.name.split('.').count());
             let key = pattern.name.into_string().into_bytes().into_boxed_slice();
-            set.by_name.entry(key).or_default().push((pattern.reach, id));
+            set.by_name.entry(key).or_default().push((pattern.scope, id));
         }
         set
     }
@@ -93,13 +93,13 @@ impl NameSet {
             if depth >= skip
                 && let Some(found) = self.by_name.get(suffix)
             {
-                for (reach, id) in found {
+                for (scope, id) in found {
                     let whole = depth == 0;
-                    match (reach, whole) {
-                        (Reach::Suffix, _) | (Reach::Exact, true) | (Reach::Below, false) => {
+                    match (scope, whole) {
+                        (Scope::Suffix, _) | (Scope::Exact, true) | (Scope::Below, false) => {
                             each(*id)
                         }
-                        (Reach::Exact, false) | (Reach::Below, true) => {}
+                        (Scope::Exact, false) | (Scope::Below, true) => {}
                     }
                 }
             }

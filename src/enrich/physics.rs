@@ -105,12 +105,12 @@ pub fn judge(
         _ => PhysicsVerdict::TooFast,
     };
     Physics {
-        km_max_fibre: told(fibre),
-        km_max_real: told(rtt_ms * KM_PER_RTT_MS_REAL),
-        km_max_vacuum: told(vacuum),
-        claim_km: claim_km.map(told),
+        km_max_fibre: rounded(fibre),
+        km_max_real: rounded(rtt_ms * KM_PER_RTT_MS_REAL),
+        km_max_vacuum: rounded(vacuum),
+        claim_km: claim_km.map(rounded),
         claim_of,
-        geo_km: geo_km.map(told),
+        geo_km: geo_km.map(rounded),
         verdict,
         refuted,
         doubtful,
@@ -119,7 +119,7 @@ pub fn judge(
 }
 
 /// Judged exactly, reported in steps of 100 m.
-fn told(km: f64) -> f64 {
+fn rounded(km: f64) -> f64 {
     (km * 10.0).round() / 10.0
 }
 

@@ -298,7 +298,7 @@ impl Found {
     fn judge_ripe(&mut self) {
         loop {
             let learned = self.state.as_ref().map(|state| &state.baselines);
-            let Some(row) = self.endpoints.next_ripe(learned) else { return };
+            let Some(row) = self.endpoints.next_due(learned) else { return };
             let mut alerts = Vec::new();
             self.judge(&row, &mut alerts);
             alerts.into_iter().for_each(|alert| self.alert(alert));

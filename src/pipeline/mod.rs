@@ -200,7 +200,7 @@ fn run_all(
     progress.done();
     outcome.old_lists = prepared.old_lists(outcome.span.map(|(_, last)| last));
     outcome.remarks = remarks;
-    outcome.interrupted = interrupt.is_wished();
+    outcome.interrupted = interrupt.is_requested();
     outcome.warnings = warnings::of(plan, &prepared, &outcome);
     if !outcome.anything_readable() {
         return Err(nothing_readable(&outcome.files));

@@ -157,7 +157,7 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
             Err(cause) => {
                 let error = Error::new(format!("home network `{text}`"), cause)
                     .help("give networks in CIDR notation, for example 10.20.0.0/16");
-                errors.push(placed(error, plan.written.home.get(index)));
+                errors.push(placed(error, plan.config_lines.home.get(index)));
             }
         }
     }
@@ -168,14 +168,14 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
             Err(cause) => {
                 let error = Error::new(format!("NAT64 prefix `{text}`"), cause)
                     .help("give the prefix of a translator, for example 2001:db8:64::/96");
-                errors.push(placed(error, plan.written.nat64.get(index)));
+                errors.push(placed(error, plan.config_lines.nat64.get(index)));
             }
         }
     }
     let sensor = match plan.place.as_deref().map(parse_place).transpose() {
         Ok(sensor) => sensor,
         Err(e) => {
-            errors.push(placed(e, plan.written.place.as_ref()));
+            errors.push(placed(e, plan.config_lines.place.as_ref()));
             None
         }
     };

@@ -26,7 +26,7 @@ use crate::decode::Subframes;
 use crate::decode::TunnelSet;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::Duplicates;
-use crate::dispatch::Passing;
+use crate::dispatch::FrameContext;
 use crate::dispatch::WorkerGone;
 use crate::emit::Origin;
 use crate::enrich::data::EnrichData;
@@ -398,7 +398,7 @@ impl Intake {
             _ => &mut self.listener,
         };
         match listener.hear(packet, frame, |addr| self.data.is_home(addr)) {
-            Some(said) => dispatcher.tell_all(&said),
+            Some(said) => dispatcher.send_bindings(&said),
             None => Ok(()),
         }
     }
@@ -419,7 +419,7 @@ impl Intake {
         if let Some(copies) = &mut self.copies {
             let vlan = path.vlan.unwrap_or(0);
             let (frame, ident, outer_ttl) = (frame.bytes, path.ident, path.outer_ttl);
-            let passing = Passing { frame, ident, vlan, outer_ttl };
+            let passing = FrameContext { frame, ident, vlan, outer_ttl };
             copies.mark(&mut packet, &passing, &mut self.tally.counters);
         }
         if overhears(&packet, frame.bytes) {

@@ -106,7 +106,7 @@ impl<'t> Worker<'t> {
                 .map_or(0, |s| s.warm(*hint, packet))
         };
         std::hint::black_box(hints.iter().zip(batch.iter()).map(warm).fold(0, |a, b| a ^ b));
-        let mut said = batch.said().peekable();
+        let mut said = batch.bindings().peekable();
         for (at, (hint, (packet, block))) in hints.into_iter().zip(batch.iter()).enumerate() {
             while let Some((_, said)) = said.next_if(|(before, _)| *before <= at) {
                 self.records.take(said, self.index == 0);

@@ -10,7 +10,7 @@ use crate::model::Transport;
 use crate::report::units;
 
 /// TCP conversations needed before a point is judged.
-const TALKS_MIN: u64 = 20;
+const CONVERSATIONS_MIN: u64 = 20;
 /// Share of them seen from one side only, in per cent, from which a point counts as one-way. An
 /// asymmetric route hides some conversations' answers; a port that mirrors one direction hides all.
 const ONE_WAY_SHARE_MIN: u64 = 80;
@@ -28,7 +28,7 @@ pub struct Feed {
     /// Capture point.
     pub point: u16,
     /// TCP sessions with data.
-    pub talks: u64,
+    pub conversations: u64,
     /// Those seen from one side only.
     pub one_way: u64,
 }
@@ -40,18 +40,18 @@ impl Feed {
             "capture point {}: only one direction of {} of {} TCP conversations was seen: the \
              mirror port sends one direction. No legs, and no rule that needs both",
             self.point,
-            units::share(self.one_way, self.talks),
-            units::count(self.talks),
+            units::share(self.one_way, self.conversations),
+            units::count(self.conversations),
         )
     }
 
     /// Whether the point sees one direction only.
     pub const fn is_one_way(&self) -> bool {
-        let two_way = self.talks.saturating_sub(self.one_way);
+        let two_way = self.conversations.saturating_sub(self.one_way);
         let share = self.one_way.saturating_mul(100);
-        self.talks >= TALKS_MIN
+        self.conversations >= CONVERSATIONS_MIN
             && two_way < TWO_WAY_MAX
-            && share >= self.talks.saturating_mul(ONE_WAY_SHARE_MIN)
+            && share >= self.conversations.saturating_mul(ONE_WAY_SHARE_MIN)
     }
 }
 
@@ -63,15 +63,15 @@ pub struct Feeds(Vec<Feed>);
 impl Feeds {
     /// Counts one session, if it is a TCP conversation.
     pub fn observe(&mut self, record: &Record) {
-        if record.transport == Transport::TCP && talks(record) {
+        if record.transport == Transport::TCP && has_data(record) {
             let one_way = u64::from(record.quality.one_way);
-            self.add(Feed { point: record.point, talks: 1, one_way });
+            self.add(Feed { point: record.point, conversations: 1, one_way });
         }
     }
 
     /// Adds the counts of another thread.
     pub fn merge(&mut self, other: &Feeds) {
-        other.0.iter().filter(|feed| feed.talks > 0).for_each(|feed| self.add(*feed));
+        other.0.iter().filter(|feed| feed.conversations > 0).for_each(|feed| self.add(*feed));
     }
 
     fn add(&mut self, feed: Feed) {
@@ -81,7 +81,7 @@ impl Feeds {
         }
         if let Some(known) = self.0.get_mut(at) {
             known.point = at as u16;
-            known.talks += feed.talks;
+            known.conversations += feed.conversations;
             known.one_way += feed.one_way;
         }
     }
@@ -94,7 +94,7 @@ impl Feeds {
 
 /// Whether the session carried data: bare SYNs and ACKs do not count, so that neither a scan nor a
 /// flood makes a point look one-way.
-fn talks(record: &Record) -> bool {
+fn has_data(record: &Record) -> bool {
     let packets = record.initiator.packets.saturating_add(record.responder.packets);
     let bytes = record.initiator.bytes.saturating_add(record.responder.bytes);
     packets >= 3 && bytes > packets.saturating_mul(HEADERS_ONLY)
@@ -125,11 +125,11 @@ mod tests {
         }
         feeds.observe(&session(2, (10, 5_000), (0, 0)));
         let one_way: Vec<Feed> = feeds.one_way().collect();
-        assert_eq!(one_way, [Feed { point: 1, talks: 30, one_way: 30 }]);
+        assert_eq!(one_way, [Feed { point: 1, conversations: 30, one_way: 30 }]);
         let mut other = Feeds::default();
         other.observe(&session(1, (10, 5_000), (10, 9_000)));
         other.merge(&feeds);
-        assert_eq!(other.one_way().next(), Some(Feed { point: 1, talks: 31, one_way: 30 }));
+        assert_eq!(other.one_way().next(), Some(Feed { point: 1, conversations: 31, one_way: 30 }));
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn few_sessions_are_no_verdict() {
         let mut feeds = Feeds::default();
-        (0..TALKS_MIN - 1).for_each(|_| feeds.observe(&session(0, (10, 5_000), (0, 0))));
+        (0..CONVERSATIONS_MIN - 1).for_each(|_| feeds.observe(&session(0, (10, 5_000), (0, 0))));
         assert_eq!(feeds.one_way().count(), 0);
     }
 }

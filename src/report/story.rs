@@ -46,26 +46,26 @@ pub struct Story<'a> {
 }
 
 /// Renders it.
-pub fn tell(story: &Story<'_>, style: Style) -> String {
-    let mut out = Page { text: String::new(), style };
+pub fn render(story: &Story<'_>, style: Style) -> String {
+    let mut out = StoryPage { text: String::new(), style };
     opening(&mut out, story);
     for (chapter, remote) in remotes(story.alerts).into_iter().enumerate() {
-        tell_remote(&mut out, story, chapter + 1, remote);
+        write_remote(&mut out, story, chapter + 1, remote);
     }
-    tell_lookups(&mut out, story.alerts);
+    write_lookups(&mut out, story.alerts);
     for incident in story.incidents {
-        tell_incident(&mut out, incident);
+        write_incident(&mut out, incident);
     }
     closing(&mut out, story);
     out.text
 }
 
-struct Page {
+struct StoryPage {
     text: String,
     style: Style,
 }
 
-impl Page {
+impl StoryPage {
     /// A line, wrapped behind `head`, with continuation lines aligned.
     fn line(&mut self, head: &str, text: &str) {
         let text = &escaped(text);
@@ -99,7 +99,7 @@ impl Page {
     }
 }
 
-fn opening(out: &mut Page, story: &Story<'_>) {
+fn opening(out: &mut StoryPage, story: &Story<'_>) {
     let span = story.span.map_or(Nanos::ZERO, |(first, last)| last.since(first));
     out.title("longhaul demo: a small company, its gateway, and a laptop farm");
     let text = format!(
@@ -131,7 +131,7 @@ fn is_lookup(alert: &Alert) -> bool {
     alert.context.iter().any(|(name, json)| name == "network.protocol" && json == "\"dns\"")
 }
 
-fn tell_remote(out: &mut Page, story: &Story<'_>, chapter: usize, remote: Addr) {
+fn write_remote(out: &mut StoryPage, story: &Story<'_>, chapter: usize, remote: Addr) {
     let of_remote = |alert: &&Arc<Alert>| alert.remote == Some(remote) && !is_lookup(alert);
     let alerts: Vec<&Arc<Alert>> = story.alerts.iter().filter(of_remote).collect();
     let rows: Vec<&EndpointRow> = story.endpoints.iter().filter(|e| e.key.ip == remote).collect();
@@ -150,12 +150,12 @@ fn tell_remote(out: &mut Page, story: &Story<'_>, chapter: usize, remote: Addr) 
         let why: Vec<String> = alert.evidence.iter().take(EVIDENCE_MAX).map(evidence).collect();
         out.line("   why       ", &why.join("; "));
     }
-    tell_programs(out, &rows);
+    write_programs(out, &rows);
 }
 
 /// Names that were looked up, in lines of their own: a lookup does not prove a session with the
 /// tool.
-fn tell_lookups(out: &mut Page, alerts: &[Arc<Alert>]) {
+fn write_lookups(out: &mut StoryPage, alerts: &[Arc<Alert>]) {
     let mut told: Vec<&str> = Vec::new();
     for alert in alerts.iter().filter(|alert| is_lookup(alert)) {
         if told.is_empty() {
@@ -217,7 +217,7 @@ fn distance(rows: &[&EndpointRow]) -> String {
 }
 
 /// If several programs connected from one address: the leg behind it, as each of them shows it.
-fn tell_programs(out: &mut Page, rows: &[&EndpointRow]) {
+fn write_programs(out: &mut StoryPage, rows: &[&EndpointRow]) {
     let program = |row: &&EndpointRow| match &row.key.fingerprint {
         Some(Fingerprint::Ja4(ja4)) => Some(format!("{ja4}: {}", behind(row))),
         _ => None,
@@ -246,7 +246,7 @@ fn behind(row: &EndpointRow) -> String {
     format!("{sessions}, floor {floor}, {hidden}")
 }
 
-fn tell_incident(out: &mut Page, incident: &Incident) {
+fn write_incident(out: &mut StoryPage, incident: &Incident) {
     let families: Vec<&str> = incident.families.iter().map(|family| family.as_str()).collect();
     out.title(&format!(
         "Incident  {}: families {}, score {:.2}",
@@ -269,7 +269,7 @@ fn tell_incident(out: &mut Page, incident: &Incident) {
     );
 }
 
-fn closing(out: &mut Page, story: &Story<'_>) {
+fn closing(out: &mut StoryPage, story: &Story<'_>) {
     let text = format!(
         "{}, {}, {} ms. Try: longhaul demo --extract farm.pcap.zst; longhaul \
          read farm.pcap.zst --place IAD --out results",

@@ -42,7 +42,7 @@ fn told(alerts: &[Arc<Alert>]) -> String {
         alerts,
         incidents: &[],
     };
-    tell(&story, Style { colour: false, width: 200 })
+    render(&story, Style { colour: false, width: 200 })
 }
 
 #[test]

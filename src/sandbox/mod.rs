@@ -39,7 +39,7 @@ pub struct Confinement {
 
 /// How far a step succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reached {
+pub enum StepResult {
     /// Fully.
     Full(String),
     /// Partly or not at all, and why: an old kernel, a missing feature. The run continues.
@@ -52,14 +52,14 @@ pub struct Step {
     /// `user`, `capabilities`, `landlock` or `seccomp`.
     pub name: &'static str,
     /// Its result.
-    pub reached: Reached,
+    pub result: StepResult,
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reached {
-            Reached::Full(what) => write!(f, "{}: {what}", self.name),
-            Reached::Partly(why) => write!(f, "{}: not in full: {why}", self.name),
+        match &self.result {
+            StepResult::Full(what) => write!(f, "{}: {what}", self.name),
+            StepResult::Partly(why) => write!(f, "{}: not in full: {why}", self.name),
         }
     }
 }
@@ -76,10 +76,10 @@ pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
     let landlock = paths::confine(confinement)?;
     let seccomp = syscalls::confine(&sockets, complete)?;
     Ok(vec![
-        Step { name: "user", reached: user },
-        Step { name: "capabilities", reached: capabilities },
-        Step { name: "landlock", reached: landlock },
-        Step { name: "seccomp", reached: seccomp },
+        Step { name: "user", result: user },
+        Step { name: "capabilities", result: capabilities },
+        Step { name: "landlock", result: landlock },
+        Step { name: "seccomp", result: seccomp },
     ])
 }
 

@@ -28,7 +28,7 @@ use landlock::make_bitflags;
 
 use crate::model::Error;
 use crate::sandbox::Confinement;
-use crate::sandbox::Reached;
+use crate::sandbox::StepResult;
 use crate::sandbox::failed;
 
 /// The newest ABI whose rights are requested; an older kernel enforces those that it knows.
@@ -44,30 +44,30 @@ const SINCE: [(i32, &str); 4] = [
 
 /// Confines this thread, and threads it starts, to the given paths. TCP bind and connect are
 /// denied, and so are signals to other processes.
-pub(super) fn confine(confinement: &Confinement) -> Result<Reached, Error> {
+pub(super) fn confine(confinement: &Confinement) -> Result<StepResult, Error> {
     let status = restrict(confinement).map_err(|e| failed("landlock", e))?;
     Ok(describe(&status, confinement.read.len(), confinement.write.len()))
 }
 
-fn describe(status: &RestrictionStatus, read: usize, write: usize) -> Reached {
+fn describe(status: &RestrictionStatus, read: usize, write: usize) -> StepResult {
     let paths = format!("{read} paths readable, {write} writable");
     let abi = match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => effective_abi as i32,
         LandlockStatus::NotEnabled => {
-            return Reached::Partly("this kernel has Landlock switched off".to_owned());
+            return StepResult::Partly("this kernel has Landlock switched off".to_owned());
         }
         LandlockStatus::NotImplemented => {
-            return Reached::Partly("this kernel has no Landlock".to_owned());
+            return StepResult::Partly("this kernel has no Landlock".to_owned());
         }
     };
     let open: Vec<&str> = SINCE.iter().filter(|(n, _)| abi < *n).map(|(_, what)| *what).collect();
     match (status.ruleset == RulesetStatus::FullyEnforced, open.is_empty()) {
-        (true, _) => Reached::Full(format!("{paths}, no TCP, no signals to others")),
-        (false, false) => Reached::Partly(format!(
+        (true, _) => StepResult::Full(format!("{paths}, no TCP, no signals to others")),
+        (false, false) => StepResult::Partly(format!(
             "{paths}; version {abi} of it, in this kernel, leaves open: {}",
             open.join("; ")
         )),
-        (false, true) => Reached::Partly(format!("{paths}; the kernel did not take all of it")),
+        (false, true) => StepResult::Partly(format!("{paths}; the kernel did not take all of it")),
     }
 }
 

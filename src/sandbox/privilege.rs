@@ -18,24 +18,24 @@ use nix::unistd::User;
 
 use crate::model::Error;
 use crate::sandbox::Confinement;
-use crate::sandbox::Reached;
+use crate::sandbox::StepResult;
 use crate::sandbox::failed;
 
 /// Switches to the user if started as root; any other user stays as is.
-pub(super) fn become_user(confinement: &Confinement) -> Result<Reached, Error> {
+pub(super) fn become_user(confinement: &Confinement) -> Result<StepResult, Error> {
     let name = confinement.user.as_str();
     if !Uid::effective().is_root() {
-        return Ok(Reached::Full(format!("stays user id {}", Uid::effective())));
+        return Ok(StepResult::Full(format!("stays user id {}", Uid::effective())));
     }
     if name == "root" {
-        return Ok(Reached::Partly("stays root, as asked".to_owned()));
+        return Ok(StepResult::Partly("stays root, as asked".to_owned()));
     }
     let user = User::from_name(name).map_err(|e| failed("user", e))?.ok_or_else(|| {
         Error::new(format!("user `{name}`"), "there is no such user")
             .help("name one with --user, or make it: useradd --system --no-create-home longhaul")
     })?;
     for dir in &confinement.write {
-        give(dir, &user)?;
+        give_to_user(dir, &user)?;
     }
     nix::unistd::setgroups(&[]).map_err(|e| failed("groups", e))?;
     nix::unistd::setgid(user.gid).map_err(|e| failed("group", e))?;
@@ -46,11 +46,11 @@ pub(super) fn become_user(confinement: &Confinement) -> Result<Reached, Error> {
     for dir in &confinement.write {
         check_writable(dir, name)?;
     }
-    Ok(Reached::Full(format!("{name} ({}:{})", user.uid, user.gid)))
+    Ok(StepResult::Full(format!("{name} ({}:{})", user.uid, user.gid)))
 }
 
 /// An empty directory owned by root was created by this run, or might as well have been.
-fn give(dir: &Path, user: &User) -> Result<(), Error> {
+fn give_to_user(dir: &Path, user: &User) -> Result<(), Error> {
     let owned = fs::metadata(dir).is_ok_and(|data| data.uid() == 0);
     let empty = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
     if owned && empty {
@@ -112,7 +112,7 @@ pub(super) fn obstacle(path: &Path, access: AccessFlags) -> Option<Obstacle> {
 }
 
 /// Drops every capability of this thread and of threads it starts.
-pub(super) fn drop_capabilities() -> Result<Reached, Error> {
+pub(super) fn drop_capabilities() -> Result<StepResult, Error> {
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
         caps::clear(None, set).map_err(|e| failed("capabilities", e))?;
     }
@@ -120,5 +120,5 @@ pub(super) fn drop_capabilities() -> Result<Reached, Error> {
     if !left.is_empty() {
         return Err(failed("capabilities", format!("{} are left", left.len())));
     }
-    Ok(Reached::Full("none kept".to_owned()))
+    Ok(StepResult::Full("none kept".to_owned()))
 }

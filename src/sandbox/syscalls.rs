@@ -25,7 +25,7 @@ use seccompiler::SeccompRule;
 use seccompiler::TargetArch;
 
 use crate::model::Error;
-use crate::sandbox::Reached;
+use crate::sandbox::StepResult;
 use crate::sandbox::failed;
 
 /// Files: read, rotate, finish. Writing is among the calls with conditions; `pwritev`, `sendfile`,
@@ -146,13 +146,13 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP) as u64;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-type Made<T> = Result<T, seccompiler::BackendError>;
+type Built<T> = Result<T, seccompiler::BackendError>;
 
 /// Activates the filter for this thread and threads it starts. From then on nothing can be written
 /// to `sockets`; `complete` says that the list covers all sockets.
-pub(super) fn confine(sockets: &[RawFd], complete: bool) -> Result<Reached, Error> {
+pub(super) fn confine(sockets: &[RawFd], complete: bool) -> Result<StepResult, Error> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
-        return Ok(Reached::Partly(format!(
+        return Ok(StepResult::Partly(format!(
             "no filter for {}: it could still send",
             std::env::consts::ARCH
         )));
@@ -164,9 +164,9 @@ pub(super) fn confine(sockets: &[RawFd], complete: bool) -> Result<Reached, Erro
     enforce(SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch))?;
     let what = format!("{count} system calls allowed, nothing can be sent");
     if complete {
-        Ok(Reached::Full(what))
+        Ok(StepResult::Full(what))
     } else {
-        Ok(Reached::Partly(format!(
+        Ok(StepResult::Partly(format!(
             "{what} on the sockets of the capture; others were not looked for: /proc is not there"
         )))
     }
@@ -180,16 +180,16 @@ fn no_clone3(arch: TargetArch) -> Result<(), Error> {
     enforce(SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch))
 }
 
-fn enforce(filter: Made<SeccompFilter>) -> Result<(), Error> {
+fn enforce(filter: Built<SeccompFilter>) -> Result<(), Error> {
     let program = filter.and_then(BpfProgram::try_from).map_err(|e| failed("seccomp", e))?;
     seccompiler::apply_filter(&program).map_err(|e| failed("seccomp", e))
 }
 
 /// Each allowed call with its conditions, one of which must hold; no conditions: always allowed.
-fn rules(sockets: &[RawFd], process: u32) -> Made<Rules> {
+fn rules(sockets: &[RawFd], process: u32) -> Built<Rules> {
     let always = [FILES, SOCKETS, MEMORY, THREADS, SIGNALS, OLD].concat();
     let mut rules: Rules = always.into_iter().map(|call| (call, Vec::new())).collect();
-    let mut add = |call, conditions: Made<Vec<SeccompRule>>| -> Made<()> {
+    let mut add = |call, conditions: Built<Vec<SeccompRule>>| -> Built<()> {
         rules.insert(call, conditions?);
         Ok(())
     };
@@ -215,34 +215,34 @@ fn rules(sockets: &[RawFd], process: u32) -> Made<Rules> {
 }
 
 /// Any of these conditions; with none, the call is denied.
-fn any(rules: impl IntoIterator<Item = Vec<Made<SeccompCondition>>>) -> Made<Vec<SeccompRule>> {
-    let all = |conditions: Vec<Made<SeccompCondition>>| {
-        SeccompRule::new(conditions.into_iter().collect::<Made<_>>()?)
+fn any(rules: impl IntoIterator<Item = Vec<Built<SeccompCondition>>>) -> Built<Vec<SeccompRule>> {
+    let all = |conditions: Vec<Built<SeccompCondition>>| {
+        SeccompRule::new(conditions.into_iter().collect::<Built<_>>()?)
     };
-    let rules: Vec<SeccompRule> = rules.into_iter().map(all).collect::<Made<_>>()?;
+    let rules: Vec<SeccompRule> = rules.into_iter().map(all).collect::<Built<_>>()?;
     if rules.is_empty() { Ok(vec![never()?]) } else { Ok(rules) }
 }
 
 /// A rule that never matches: an empty list would mean "always".
-fn never() -> Made<SeccompRule> {
+fn never() -> Built<SeccompRule> {
     SeccompRule::new(vec![equal(0, 0)?, equal(0, 1)?])
 }
 
 /// The first argument is none of these descriptors.
-fn anything_but(sockets: &[RawFd]) -> Made<Vec<SeccompRule>> {
+fn anything_but(sockets: &[RawFd]) -> Built<Vec<SeccompRule>> {
     let differs =
         |fd: &RawFd| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, word(*fd));
-    let conditions: Vec<_> = sockets.iter().map(differs).collect::<Made<_>>()?;
+    let conditions: Vec<_> = sockets.iter().map(differs).collect::<Built<_>>()?;
     if conditions.is_empty() { Ok(Vec::new()) } else { Ok(vec![SeccompRule::new(conditions)?]) }
 }
 
 /// The kernel uses 32 bits of descriptors, options and requests and ignores the rest of the
 /// register: a 64-bit comparison could be bypassed by setting a high bit.
-fn equal(argument: u8, value: u64) -> Made<SeccompCondition> {
+fn equal(argument: u8, value: u64) -> Built<SeccompCondition> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
 
-fn masked(argument: u8, mask: u64, value: u64) -> Made<SeccompCondition> {
+fn masked(argument: u8, mask: u64, value: u64) -> Built<SeccompCondition> {
     let operator = SeccompCmpOp::MaskedEq(mask);
     SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value)
 }

@@ -179,13 +179,13 @@ impl Ring {
     }
 
     /// Whether the next block is available.
-    pub(super) fn has_come(&self) -> bool {
+    pub(super) fn has_block(&self) -> bool {
         self.map.is_ready(self.index)
     }
 
     /// Whether somebody still reads blocks of this ring. While the block before the kernel's own is
     /// lent, poll(2) returns at once, so waiting would not wait.
-    pub(super) fn lends(&self) -> bool {
+    pub(super) fn has_lent_blocks(&self) -> bool {
         self.map.lent() > 0
     }
 
@@ -196,7 +196,7 @@ impl Ring {
     }
 
     /// The pending socket error, such as "interface went down".
-    pub(super) fn trouble(&self) -> Option<io::Error> {
+    pub(super) fn take_error(&self) -> Option<io::Error> {
         sys::pending_error(self.socket.as_fd())
     }
 

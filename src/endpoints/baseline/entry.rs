@@ -80,17 +80,17 @@ impl Span {
 
 /// The latest span with any session, and the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct BaselineEntry {
     pub(super) now: Span,
     pub(super) before: Option<Box<Span>>,
 }
 
-impl Entry {
+impl BaselineEntry {
     /// An entry with its first round trip.
-    pub(super) fn new(sample: &Sample) -> Entry {
+    pub(super) fn new(sample: &Sample) -> BaselineEntry {
         let mut now = Span::new(sample.day / SPAN_DAYS);
         now.learn(sample);
-        Entry { now, before: None }
+        BaselineEntry { now, before: None }
     }
 
     /// Adds a round trip; one that is older than both spans is ignored.
@@ -101,8 +101,8 @@ impl Entry {
     }
 
     /// Adds the entry of another sensor.
-    pub(super) fn add(&mut self, other: Entry) {
-        let Entry { now, before } = other;
+    pub(super) fn add(&mut self, other: BaselineEntry) {
+        let BaselineEntry { now, before } = other;
         for span in [Some(now), before.map(|before| *before)].into_iter().flatten() {
             if let Some(mine) = self.span(span.number) {
                 mine.add(&span);
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn days_are_counted_over_two_spans_and_older_ones_forgotten() {
-        let mut entry = Entry::new(&sample(63, 5));
+        let mut entry = BaselineEntry::new(&sample(63, 5));
         entry.learn(&sample(64, 7));
         entry.learn(&sample(64, 9));
         let support = Support { sessions: 3, days: 2, addresses: 2 };
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_late_round_trip_finds_the_span_before() {
-        let mut entry = Entry::new(&sample(64, 7));
+        let mut entry = BaselineEntry::new(&sample(64, 7));
         entry.learn(&sample(2, 3));
         assert_eq!((entry.support().days, entry.lowest_ns()), (2, 3));
     }

@@ -27,7 +27,7 @@ use crate::endpoints::baseline::BaselineConfig;
 use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::counts::Counts;
 use crate::endpoints::baseline::counts::bucket;
-use crate::endpoints::baseline::entry::Entry;
+use crate::endpoints::baseline::entry::BaselineEntry;
 use crate::endpoints::baseline::entry::Span;
 use crate::endpoints::baseline::key::Destination;
 use crate::endpoints::baseline::key::Network;
@@ -243,7 +243,7 @@ fn destination(from: &mut Reader<'_>) -> Result<Destination, WireError> {
     Ok(Destination { prefix: prefix(from)?, transport: from.u8()?, port: from.u16()? })
 }
 
-fn entry(from: &mut Reader<'_>) -> Result<Entry, WireError> {
+fn entry(from: &mut Reader<'_>) -> Result<BaselineEntry, WireError> {
     let spans = from.u8()?;
     let now = span(from)?;
     let before = match spans {
@@ -254,7 +254,7 @@ fn entry(from: &mut Reader<'_>) -> Result<Entry, WireError> {
     if before.as_ref().is_some_and(|before| before.number.checked_add(1) != Some(now.number)) {
         return Err(damaged("two spans do not follow each other"));
     }
-    Ok(Entry { now, before })
+    Ok(BaselineEntry { now, before })
 }
 
 fn span(from: &mut Reader<'_>) -> Result<Span, WireError> {

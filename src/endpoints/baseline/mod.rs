@@ -15,7 +15,7 @@ pub use format::DecodeError;
 pub use format::VERSION;
 pub use list::BaselineRow;
 
-use crate::endpoints::baseline::entry::Entry;
+use crate::endpoints::baseline::entry::BaselineEntry;
 use crate::endpoints::baseline::entry::Sample;
 use crate::endpoints::baseline::entry::Support;
 use crate::endpoints::baseline::key::Destination;
@@ -237,7 +237,7 @@ impl Baselines {
         Known { path: service.or_else(of_prefix).or_else(of_network), subject }
     }
 
-    fn baseline(&self, entry: &Entry, of: BaselineOf) -> Option<Baseline> {
+    fn baseline(&self, entry: &BaselineEntry, of: BaselineOf) -> Option<Baseline> {
         let support = entry.support();
         let floor_ns = is_enough(&support, of).then(|| floor(entry)).flatten()?;
         let Support { sessions, days, .. } = support;
@@ -254,7 +254,7 @@ const fn is_enough(support: &Support, of: BaselineOf) -> bool {
 }
 
 /// The floor that sessions are compared with.
-fn floor(entry: &Entry) -> Option<u64> {
+fn floor(entry: &BaselineEntry) -> Option<u64> {
     entry.counts().percentile(FLOOR_PERCENT)
 }
 

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as Place;
 
-use crate::endpoints::baseline::entry::Entry;
+use crate::endpoints::baseline::entry::BaselineEntry;
 use crate::endpoints::baseline::entry::Sample;
 
 /// The fraction (1/n) of a full table to evict at once. Scanning 65,536 entries for each new one
@@ -24,7 +24,7 @@ const SHARE: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Table<K> {
     cap: usize,
-    entries: HashMap<K, Entry, RandomState>,
+    entries: HashMap<K, BaselineEntry, RandomState>,
     /// Entries evicted at the cap.
     dropped: u64,
 }
@@ -43,11 +43,11 @@ impl<K: Clone + Eq + Hash + Ord> Table<K> {
         if self.entries.len() >= self.cap {
             self.shrink(self.cap - self.cap.div_ceil(SHARE));
         }
-        self.entries.insert(key, Entry::new(sample));
+        self.entries.insert(key, BaselineEntry::new(sample));
     }
 
     /// Merges an entry, ignoring the cap.
-    pub(super) fn add(&mut self, key: K, entry: Entry) {
+    pub(super) fn add(&mut self, key: K, entry: BaselineEntry) {
         match self.entries.entry(key) {
             Place::Occupied(mut known) => known.get_mut().add(entry),
             Place::Vacant(place) => drop(place.insert(entry)),
@@ -81,7 +81,7 @@ impl<K: Clone + Eq + Hash + Ord> Table<K> {
     }
 
     /// The entry of a key.
-    pub(super) fn get(&self, key: &K) -> Option<&Entry> {
+    pub(super) fn get(&self, key: &K) -> Option<&BaselineEntry> {
         self.entries.get(key)
     }
 
@@ -96,12 +96,12 @@ impl<K: Clone + Eq + Hash + Ord> Table<K> {
     }
 
     /// All entries, unordered.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &BaselineEntry> {
         self.entries.values()
     }
 
     /// All entries in key order.
-    pub(super) fn sorted(&self) -> Vec<(&K, &Entry)> {
+    pub(super) fn sorted(&self) -> Vec<(&K, &BaselineEntry)> {
         let mut all: Vec<_> = self.entries.iter().collect();
         all.sort_unstable_by(|a, b| a.0.cmp(b.0));
         all

@@ -3,9 +3,9 @@
 //! Owns: the syntax of these texts. In: a certificate; a line of a signature file. Out: texts.
 //! Never: a pattern that matches more than it says.
 
+use crate::enrich::signatures::file::Evidence;
 use crate::enrich::signatures::file::Field;
 use crate::enrich::signatures::file::Refusal;
-use crate::enrich::signatures::file::Sign;
 use crate::enrich::signatures::file::exact;
 use crate::model::app_facts::Certificate;
 
@@ -48,7 +48,7 @@ fn masked(name: &str) -> Option<String> {
 
 /// Parses `CN=AnyDesk Client`, `O=PiKVM`, `issuer CN=tinypilot-ca`, or `CN=www.{random}.net issued
 /// by CN=www.{random}.com`.
-pub(super) fn sign(text: &str) -> Result<Sign, Refusal> {
+pub(super) fn sign(text: &str) -> Result<Evidence, Refusal> {
     let refuse = |cause: String| {
         (cause, "write CN=..., O=..., issuer CN=..., or CN=... issued by CN=... with {random}")
     };

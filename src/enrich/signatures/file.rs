@@ -10,9 +10,9 @@ use crate::enrich::names::Pattern;
 use crate::enrich::signatures::certificate;
 use crate::enrich::signatures::payload;
 use crate::enrich::signatures::text;
-use crate::enrich::signatures::text::Entry;
-use crate::enrich::signatures::text::Node;
-use crate::enrich::signatures::text::Value;
+use crate::enrich::signatures::text::YamlEntry;
+use crate::enrich::signatures::text::YamlNode;
+use crate::enrich::signatures::text::YamlValue;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::model::Transport;
@@ -30,7 +30,7 @@ const KEYS: &str = "keys are name, title, category, tag, source, date, port, nam
 
 /// One piece of evidence.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Sign {
+pub(crate) enum Evidence {
     /// A domain name.
     Name(Pattern),
     /// The responder's port.
@@ -75,7 +75,7 @@ pub(crate) struct Signature {
     /// Names count only if the responder's port is this one.
     pub(crate) port: Option<u16>,
     /// Each with its original text.
-    pub(crate) signs: Vec<(Sign, Arc<str>)>,
+    pub(crate) signs: Vec<(Evidence, Arc<str>)>,
 }
 
 /// Parses a file; returns all its errors at once.
@@ -124,7 +124,7 @@ impl Reader<'_> {
         result.map_err(|(cause, help)| self.refuse(line, cause, help)).ok()
     }
 
-    fn signature(&mut self, entry: &Entry) -> Option<Signature> {
+    fn signature(&mut self, entry: &YamlEntry) -> Option<Signature> {
         let before = self.errors.len();
         let name = self.word(entry, "name").unwrap_or_default();
         let tag = self.word(entry, "tag").unwrap_or_default();
@@ -158,8 +158,8 @@ impl Reader<'_> {
         (self.errors.len() == before).then_some(signature)
     }
 
-    fn evidence(&mut self, key: &str, node: &Node, to: &mut Signature) {
-        let read: fn(&Node, &Arc<str>) -> Result<Sign, Refusal> = match key {
+    fn evidence(&mut self, key: &str, node: &YamlNode, to: &mut Signature) {
+        let read: fn(&YamlNode, &Arc<str>) -> Result<Evidence, Refusal> = match key {
             "name" | "title" | "category" | "tag" | "source" | "date" => return,
             "port" => {
                 let port = word(node).and_then(number);
@@ -168,10 +168,10 @@ impl Reader<'_> {
             }
             "names" => |node, _| {
                 let help = "write name.tld, *.name.tld or =name.tld";
-                Pattern::parse(word(node)?).map(Sign::Name).map_err(|e| (e, help))
+                Pattern::parse(word(node)?).map(Evidence::Name).map_err(|e| (e, help))
             },
             "ports" => |node, _| port(word(node)?),
-            "payload" => |node, name| payload::shape(node, name).map(Sign::Payload),
+            "payload" => |node, name| payload::shape(node, name).map(Evidence::Payload),
             "certificates" => |node, _| certificate::sign(word(node)?),
             "titles" => |node, _| exact(Field::Title, &word(node)?.to_lowercase()),
             "alpn" => |node, _| exact(Field::Alpn, word(node)?),
@@ -182,7 +182,7 @@ impl Reader<'_> {
                 return self.refuse(node.line, format!("`{key}` is no key of a signature"), KEYS);
             }
         };
-        let Value::List(items) = &node.value else {
+        let YamlValue::List(items) = &node.value else {
             return self.refuse(node.line, format!("`{key}` is not a list"), "write [a, b]");
         };
         for item in items {
@@ -193,7 +193,7 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&mut self, entry: &Entry, key: &'static str) -> Option<String> {
+    fn text(&mut self, entry: &YamlEntry, key: &'static str) -> Option<String> {
         let node = entry.keys.iter().find(|(have, _)| have == key).map(|(_, node)| node);
         let Some(node) = node else {
             let cause = format!("the entry has no `{key}`");
@@ -205,7 +205,7 @@ impl Reader<'_> {
         self.keep(node.line, text)
     }
 
-    fn word(&mut self, entry: &Entry, key: &'static str) -> Option<String> {
+    fn word(&mut self, entry: &YamlEntry, key: &'static str) -> Option<String> {
         let text = self.text(entry, key)?;
         let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._:-".contains(&b);
         if text.bytes().all(ok) {
@@ -221,14 +221,14 @@ impl Reader<'_> {
     }
 }
 
-fn line_of(entry: &Entry, key: &str) -> u32 {
+fn line_of(entry: &YamlEntry, key: &str) -> u32 {
     entry.keys.iter().find(|(have, _)| have == key).map_or(entry.line, |(_, node)| node.line)
 }
 
 /// The text of a scalar value.
-pub(super) fn word(node: &Node) -> Result<&str, Refusal> {
+pub(super) fn word(node: &YamlNode) -> Result<&str, Refusal> {
     match &node.value {
-        Value::Word(word) => Ok(word),
+        YamlValue::Word(word) => Ok(word),
         _ => Err(("a list or map stands where a text belongs".to_owned(), "write one text")),
     }
 }
@@ -239,11 +239,11 @@ pub(super) fn number(text: &str) -> Result<u16, Refusal> {
     number.ok_or_else(|| (format!("`{text}` is not a number from 1 to 65535"), "write 443"))
 }
 
-fn port(text: &str) -> Result<Sign, Refusal> {
+fn port(text: &str) -> Result<Evidence, Refusal> {
     let refusal = || (format!("`{text}` is not a port with its transport"), "write 5938/tcp");
     let (port, transport) = text.split_once('/').ok_or_else(refusal)?;
     let transport = transport_of(transport).ok_or_else(refusal)?;
-    Ok(Sign::Port(transport, number(port)?))
+    Ok(Evidence::Port(transport, number(port)?))
 }
 
 /// Parses `tcp` or `udp`.
@@ -255,14 +255,14 @@ pub(super) fn transport_of(word: &str) -> Option<Transport> {
     }
 }
 
-pub(super) fn exact(field: Field, text: &str) -> Result<Sign, Refusal> {
+pub(super) fn exact(field: Field, text: &str) -> Result<Evidence, Refusal> {
     if TEXT_BYTES.contains(&text.len()) {
-        return Ok(Sign::Text(field, text.into()));
+        return Ok(Evidence::Text(field, text.into()));
     }
     Err((format!("`{text}` is shorter than 2 or longer than 128 bytes"), "write it in full"))
 }
 
-fn ja4(text: &str) -> Result<Sign, Refusal> {
+fn ja4(text: &str) -> Result<Evidence, Refusal> {
     let parts: Vec<usize> = text.split('_').map(str::len).collect();
     if parts == [10, 12, 12] {
         return exact(Field::Ja4, text);
@@ -270,21 +270,21 @@ fn ja4(text: &str) -> Result<Sign, Refusal> {
     Err((format!("`{text}` is not a JA4"), "write 36 characters like t13d1516h2_8daaf6152771_..."))
 }
 
-fn protocol(text: &str) -> Result<Sign, Refusal> {
+fn protocol(text: &str) -> Result<Evidence, Refusal> {
     let (name, port) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
     let port = port.map(number).transpose()?;
     if Protocol::ALL.iter().any(|have| have.as_str() == name) {
-        return Ok(Sign::Protocol(name.into(), port));
+        return Ok(Evidence::Protocol(name.into(), port));
     }
     Err((format!("`{name}` is no protocol"), "`longhaul protocols` lists them"))
 }
 
 /// A value as a person would write it.
-fn written(node: &Node) -> String {
+fn written(node: &YamlNode) -> String {
     match &node.value {
-        Value::Word(word) => word.clone(),
-        Value::List(items) => items.iter().map(written).collect::<Vec<_>>().join(", "),
-        Value::Map(pairs) => {
+        YamlValue::Word(word) => word.clone(),
+        YamlValue::List(items) => items.iter().map(written).collect::<Vec<_>>().join(", "),
+        YamlValue::Map(pairs) => {
             let pairs = pairs.iter().map(|(key, node)| format!("{key} {}", written(node)));
             pairs.collect::<Vec<_>>().join(", ")
         }

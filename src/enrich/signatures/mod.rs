@@ -24,8 +24,8 @@ use crate::enrich::list_file::Line;
 use crate::enrich::list_file::ListFile;
 use crate::enrich::lists::Kind;
 use crate::enrich::lists::ListInfo;
+use crate::enrich::signatures::file::Evidence;
 use crate::enrich::signatures::file::Field;
-use crate::enrich::signatures::file::Sign;
 use crate::enrich::signatures::file::Signature;
 use crate::model::Error;
 use crate::model::Transport;
@@ -135,7 +135,7 @@ pub(crate) fn build(files: &[(PathBuf, String)]) -> Result<Table, Vec<Error>> {
 
 fn shapes_of(all: &[Signature], transport: Transport) -> usize {
     let signs = all.iter().flat_map(|signature| &signature.signs);
-    signs.filter(|(s, _)| matches!(s, Sign::Payload(s) if s.transport == transport)).count()
+    signs.filter(|(s, _)| matches!(s, Evidence::Payload(s) if s.transport == transport)).count()
 }
 
 fn read_dir(dir: &Path) -> Result<Vec<(PathBuf, String)>, Vec<Error>> {
@@ -188,11 +188,11 @@ fn list_file(path: &Path, all: Vec<Signature>) -> ListFile {
         for (sign, text) in signature.signs {
             let mut port = signature.port;
             let key = match sign {
-                Sign::Name(pattern) => Key::Name(pattern),
-                Sign::Port(transport, port) => Key::Port(transport, port),
-                Sign::Payload(shape) => Key::Payload(shape),
-                Sign::Text(field, text) => Key::Text(field, text),
-                Sign::Protocol(name, own) => {
+                Evidence::Name(pattern) => Key::Name(pattern),
+                Evidence::Port(transport, port) => Key::Port(transport, port),
+                Evidence::Payload(shape) => Key::Payload(shape),
+                Evidence::Text(field, text) => Key::Text(field, text),
+                Evidence::Protocol(name, own) => {
                     port = own;
                     Key::Text(Field::Protocol, name)
                 }
@@ -207,16 +207,16 @@ fn list_file(path: &Path, all: Vec<Signature>) -> ListFile {
 }
 
 fn application(signature: &Signature) -> Application {
-    let kind = |sign: &Sign| match sign {
-        Sign::Name(_) => "name",
-        Sign::Port(..) => "port",
-        Sign::Payload(_) | Sign::Text(Field::Payload, _) => "payload",
-        Sign::Text(Field::Certificate, _) => "certificate",
-        Sign::Text(Field::Title, _) => "title",
-        Sign::Text(Field::Alpn, _) => "alpn",
-        Sign::Text(Field::Ja4, _) => "ja4",
-        Sign::Text(Field::Ssh, _) => "ssh",
-        Sign::Protocol(..) | Sign::Text(Field::Protocol, _) => "protocol",
+    let kind = |sign: &Evidence| match sign {
+        Evidence::Name(_) => "name",
+        Evidence::Port(..) => "port",
+        Evidence::Payload(_) | Evidence::Text(Field::Payload, _) => "payload",
+        Evidence::Text(Field::Certificate, _) => "certificate",
+        Evidence::Text(Field::Title, _) => "title",
+        Evidence::Text(Field::Alpn, _) => "alpn",
+        Evidence::Text(Field::Ja4, _) => "ja4",
+        Evidence::Text(Field::Ssh, _) => "ssh",
+        Evidence::Protocol(..) | Evidence::Text(Field::Protocol, _) => "protocol",
     };
     Application {
         name: Arc::clone(&signature.name),

@@ -9,8 +9,8 @@ use crate::enrich::signatures::file::Refusal;
 use crate::enrich::signatures::file::number;
 use crate::enrich::signatures::file::transport_of;
 use crate::enrich::signatures::file::word;
-use crate::enrich::signatures::text::Node;
-use crate::enrich::signatures::text::Value;
+use crate::enrich::signatures::text::YamlNode;
+use crate::enrich::signatures::text::YamlValue;
 use crate::model::Transport;
 use crate::wire::payload::PATTERN_BYTES_MAX;
 use crate::wire::payload::Pattern;
@@ -25,8 +25,8 @@ const HELP: &str = "write {transport: tcp, initiator: \"17 24 .. ..\", responder
                     offset, min and port may be added";
 
 /// `{transport: tcp, initiator: "17 24", responder: "11 30", offset: 0, min: 8, port: 5938}`.
-pub(super) fn shape(node: &Node, application: &Arc<str>) -> Result<Shape, Refusal> {
-    let Value::Map(pairs) = &node.value else {
+pub(super) fn shape(node: &YamlNode, application: &Arc<str>) -> Result<Shape, Refusal> {
+    let YamlValue::Map(pairs) = &node.value else {
         return Err(("a payload signature is a map".to_owned(), HELP));
     };
     let (mut transport, mut port) = (None, None);

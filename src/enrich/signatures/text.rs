@@ -10,29 +10,29 @@
 
 /// A value and its line number.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     pub(super) line: u32,
-    pub(super) value: Value,
+    pub(super) value: YamlValue,
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum YamlValue {
     Word(String),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
+    List(Vec<YamlNode>),
+    Map(Vec<(String, YamlNode)>),
 }
 
 /// One entry of the file: its keys in order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct YamlEntry {
     pub(super) line: u32,
-    pub(super) keys: Vec<(String, Node)>,
+    pub(super) keys: Vec<(String, YamlNode)>,
 }
 
 /// Why a line is refused.
 #[derive(Debug, PartialEq)]
-pub(super) struct Refusal {
+pub(super) struct LineError {
     pub(super) line: u32,
     pub(super) cause: String,
 }
@@ -41,8 +41,8 @@ pub(super) struct Refusal {
 const DEPTH_MAX: u8 = 3;
 
 /// Parses a file: its entries, and every line that is not understood.
-pub(super) fn read(text: &str) -> (Vec<Entry>, Vec<Refusal>) {
-    let (mut entries, mut refusals) = (Vec::<Entry>::new(), Vec::new());
+pub(super) fn read(text: &str) -> (Vec<YamlEntry>, Vec<LineError>) {
+    let (mut entries, mut refusals) = (Vec::<YamlEntry>::new(), Vec::new());
     for (line, raw) in (1u32..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let content = raw.trim_end();
         let body = content.trim_start_matches(' ');
@@ -51,23 +51,28 @@ pub(super) fn read(text: &str) -> (Vec<Entry>, Vec<Refusal>) {
         }
         let indent = content.len() - body.len();
         if let Err(cause) = take_line(&mut entries, line, indent, body) {
-            refusals.push(Refusal { line, cause });
+            refusals.push(LineError { line, cause });
         }
     }
     (entries, refusals)
 }
 
-fn take_line(entries: &mut Vec<Entry>, line: u32, indent: usize, body: &str) -> Result<(), String> {
+fn take_line(
+    entries: &mut Vec<YamlEntry>,
+    line: u32,
+    indent: usize,
+    body: &str,
+) -> Result<(), String> {
     let item = body.strip_prefix("- ");
     match (indent, item) {
         (0, Some(rest)) => {
-            entries.push(Entry { line, keys: Vec::new() });
+            entries.push(YamlEntry { line, keys: Vec::new() });
             take_key(entries, line, rest)
         }
         (2, None) => take_key(entries, line, body),
         (4, Some(rest)) => {
             let last = entries.last_mut().and_then(|entry| entry.keys.last_mut());
-            let Some((_, Node { value: Value::List(items), .. })) = last else {
+            let Some((_, YamlNode { value: YamlValue::List(items), .. })) = last else {
                 return Err("the item belongs to no key".to_owned());
             };
             items.push(whole(line, rest)?);
@@ -77,7 +82,7 @@ fn take_line(entries: &mut Vec<Entry>, line: u32, indent: usize, body: &str) -> 
     }
 }
 
-fn take_key(entries: &mut [Entry], line: u32, text: &str) -> Result<(), String> {
+fn take_key(entries: &mut [YamlEntry], line: u32, text: &str) -> Result<(), String> {
     let Some((key, rest)) = text.split_once(':') else {
         return Err(format!("`{text}` is not `key: value`"));
     };
@@ -89,7 +94,7 @@ fn take_key(entries: &mut [Entry], line: u32, text: &str) -> Result<(), String> 
     }
     let rest = rest.trim();
     let node = match rest.is_empty() || rest.starts_with('#') {
-        true => Node { line, value: Value::List(Vec::new()) },
+        true => YamlNode { line, value: YamlValue::List(Vec::new()) },
         false => whole(line, rest)?,
     };
     entry.keys.push((key.to_owned(), node));
@@ -97,7 +102,7 @@ fn take_key(entries: &mut [Entry], line: u32, text: &str) -> Result<(), String> 
 }
 
 /// A single value that fills a text, up to a comment.
-fn whole(line: u32, text: &str) -> Result<Node, String> {
+fn whole(line: u32, text: &str) -> Result<YamlNode, String> {
     let mut flow = Flow { rest: text.trim(), line };
     let node = flow.value(&[], DEPTH_MAX)?;
     let rest = flow.rest.trim_start();
@@ -116,20 +121,20 @@ struct Flow<'a> {
 
 impl Flow<'_> {
     /// A value that ends before one of `ends`, or with the line.
-    fn value(&mut self, ends: &[char], depth: u8) -> Result<Node, String> {
+    fn value(&mut self, ends: &[char], depth: u8) -> Result<YamlNode, String> {
         let depth = depth.checked_sub(1).ok_or("values nest too deep")?;
         self.rest = self.rest.trim_start();
         let value = if self.eat('[') {
-            Value::List(self.items(depth)?)
+            YamlValue::List(self.items(depth)?)
         } else if self.eat('{') {
-            Value::Map(self.pairs(depth)?)
+            YamlValue::Map(self.pairs(depth)?)
         } else {
-            Value::Word(self.word(ends)?)
+            YamlValue::Word(self.word(ends)?)
         };
-        Ok(Node { line: self.line, value })
+        Ok(YamlNode { line: self.line, value })
     }
 
-    fn items(&mut self, depth: u8) -> Result<Vec<Node>, String> {
+    fn items(&mut self, depth: u8) -> Result<Vec<YamlNode>, String> {
         let mut items = Vec::new();
         while !self.eat(']') {
             items.push(self.value(&[',', ']'], depth)?);
@@ -138,8 +143,8 @@ impl Flow<'_> {
         Ok(items)
     }
 
-    fn pairs(&mut self, depth: u8) -> Result<Vec<(String, Node)>, String> {
-        let mut pairs: Vec<(String, Node)> = Vec::new();
+    fn pairs(&mut self, depth: u8) -> Result<Vec<(String, YamlNode)>, String> {
+        let mut pairs: Vec<(String, YamlNode)> = Vec::new();
         while !self.eat('}') {
             let Some((key, rest)) = self.rest.split_once(':') else {
                 return Err("`{` is not followed by `key: value` and `}`".to_owned());
@@ -200,8 +205,8 @@ impl Flow<'_> {
 mod tests {
     use super::*;
 
-    fn word(line: u32, text: &str) -> Node {
-        Node { line, value: Value::Word(text.to_owned()) }
+    fn word(line: u32, text: &str) -> YamlNode {
+        YamlNode { line, value: YamlValue::Word(text.to_owned()) }
     }
 
     #[test]
@@ -210,15 +215,15 @@ mod tests {
                     - x.y\n    - {cn: \"A, B\", min: 4}\n\n- name: b\n";
         let (entries, refusals) = read(text);
         assert_eq!(refusals, []);
-        let list = |line, items| Node { line, value: Value::List(items) };
+        let list = |line, items| YamlNode { line, value: YamlValue::List(items) };
         let pairs = vec![("cn".to_owned(), word(7, "A, B")), ("min".to_owned(), word(7, "4"))];
-        let names = vec![word(6, "x.y"), Node { line: 7, value: Value::Map(pairs) }];
+        let names = vec![word(6, "x.y"), YamlNode { line: 7, value: YamlValue::Map(pairs) }];
         let keys = vec![
             ("name".to_owned(), word(3, "a")),
             ("ports".to_owned(), list(4, vec![word(4, "7070/tcp"), word(4, "1/udp")])),
             ("names".to_owned(), list(5, names)),
         ];
-        assert_eq!(entries.first(), Some(&Entry { line: 3, keys }));
+        assert_eq!(entries.first(), Some(&YamlEntry { line: 3, keys }));
         assert_eq!(entries.get(1).map(|entry| entry.line), Some(9));
     }
 

@@ -139,7 +139,7 @@ impl<'r> Listener<'r> {
         let span = Duration::from_micros(u64::from(self.run.live.busy_poll_us));
         let since = self.pace.begun.elapsed();
         while !span.is_zero() && self.pace.begun.elapsed() - since < span {
-            if live.has_come() {
+            if live.has_block() {
                 return true;
             }
             std::hint::spin_loop();
@@ -160,7 +160,7 @@ impl<'r> Listener<'r> {
         out: &mut Dispatcher<Arc<Block>>,
     ) -> Result<bool, Error> {
         let Source::Live(live) = &reader.source else { return Ok(false) };
-        let some_wait = live.holds_some();
+        let some_wait = live.has_frames();
         let horizon = if self.draining { Nanos(u64::MAX) } else { self.pace.horizon(some_wait) };
         reader.tell_time(self.pace.ahead.map(|_| self.pace.now()));
         loop {
@@ -169,7 +169,7 @@ impl<'r> Listener<'r> {
             }
             let Source::Live(live) = &mut reader.source else { return Ok(false) };
             let turn = live.advance(horizon);
-            if turn.ready && !turn.let_go {
+            if turn.ready && !turn.block_dropped {
                 // Only the other interface's turn.
                 continue;
             }
@@ -203,7 +203,7 @@ impl<'r> Listener<'r> {
     /// Counts and mends; says what is worth telling.
     fn look_after(&mut self, reader: &mut Reader) {
         let Source::Live(live) = &mut reader.source else { return };
-        let told = live.look_after(&mut reader.intake.tally.counters);
+        let told = live.maintain(&mut reader.intake.tally.counters);
         told.iter().for_each(|text| (self.run.tell)(text));
         self.post.board.note(live.taps());
     }
