@@ -1,18 +1,17 @@
-//! Which times of a file are believed.
+//! Decides which timestamps of a file are believed.
 //!
-//! Owns: the clock of each capture interface of a file, the frames whose time waits for the word of
-//! those that follow. In: a [`FileSource`]. Out: its frames in the same order, each with a time and
-//! how far that is to be believed. Never: holds more than a window of frames, or changes a time
-//! that fits.
+//! Owns: the clock of each capture interface of a file, and the frames whose timestamps are
+//! undecided. In: a [`FileSource`]. Out: its frames in the same order, each with a time and the
+//! trust in it. Never: holds more than a window of frames, or changes a time that fits.
 //!
-//! Timers run on packet time, so a few frames with a false time would end every session, or none
-//! ever again. A time that fits its clock passes at once. One that does not, for it leaps ahead or
-//! falls far behind, waits: where a later frame falls back behind a leap, or goes on where the
-//! clock stands, the leap was false. Frames elsewhere whose own times go on, and that are many,
-//! keep those, in doubt: a clock may have been set for a while. Where a whole window
-//! passes and none does, the clock is there now: so a night without packets, a clock that was set,
-//! and captures joined end to end are followed, and a clock that was led astray by more false
-//! times than the window holds is led back.
+//! Timers run on packet time, so a few false timestamps could end every session at once, or keep
+//! sessions open for ever. A timestamp that fits its interface's clock passes at once. One that
+//! leaps ahead or falls far behind is held until later frames decide. If a later frame falls back
+//! behind a leap, or continues at the clock, the leap was false. Frames away from the clock keep
+//! their times, as doubtful, if they are many and their times increase like a clock: the clock may
+//! have been set for a while. If a whole window passes without a frame at the old clock, the new
+//! time is believed. So a night without packets, an adjusted clock and joined captures are
+//! followed, and a clock misled by more false timestamps than the window holds recovers.
 
 mod lane;
 
@@ -33,19 +32,19 @@ use crate::capture::source::FrameMeta;
 use crate::model::Nanos;
 use crate::model::Trust;
 
-/// Frames that wait at most.
+/// Maximum number of held frames.
 pub(super) const WINDOW: usize = 2_048;
 
-/// Blocks that they keep at most; a frame more may be in another.
+/// Maximum number of blocks kept for them; one more frame may be in another block.
 const BLOCKS_MAX: usize = 16;
 
-/// Capture interfaces of a file with a clock of their own; the others share the last.
+/// Capture interfaces of a file with a clock of their own; all others share the last one.
 const LANES: usize = 16;
 
-/// Beginnings of a file that are tried.
+/// Candidates tried for the start time of a file.
 const BEGINNINGS: usize = 4;
 
-/// What is known of the time of a frame that waits.
+/// The decision on a held frame's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Waits,
@@ -54,35 +53,35 @@ enum Fate {
     Refuted,
 }
 
-/// A frame that waits.
+/// A held frame.
 #[derive(Debug)]
 struct Held {
     meta: FrameMeta,
-    /// Its block, by number.
+    /// The number of its block.
     block: u64,
     fate: Fate,
 }
 
-/// A file whose frames come with times that are believed, or said not to be.
+/// Yields the frames of a file with the trust in each time.
 pub(super) struct Chronology {
     source: FileSource,
     window: usize,
     lanes: Vec<Lane>,
     held: VecDeque<Held>,
-    /// The number of the first of those; each has the next.
+    /// The number of the first held frame; the numbers are consecutive.
     first: u64,
-    /// The blocks of those, and before them that of the frame given last, if that had waited.
+    /// The blocks of held frames, preceded by that of the frame returned last if it was held.
     blocks: VecDeque<(u64, Arc<Block>)>,
     ended: bool,
-    /// The earliest time at which an interface was found to begin.
+    /// The earliest start time of any interface.
     begun: Option<Nanos>,
-    /// Frames looked at among those that wait.
+    /// Held frames visited, to test the cost.
     #[cfg(test)]
     visits: u64,
 }
 
 impl Chronology {
-    /// Over a file of which no frame was taken; so many frames wait at most.
+    /// Over a file from which no frame was read yet, holding at most `window` frames.
     pub(super) fn new(source: FileSource, window: usize) -> Chronology {
         Chronology {
             source,
@@ -112,7 +111,7 @@ impl Chronology {
         self.next_held()
     }
 
-    /// Takes the time of a frame that comes when none waits, where it needs nobody's word.
+    /// Accepts a frame at once if none is held and its time fits.
     #[inline(always)]
     fn passes(&mut self, meta: &mut FrameMeta) -> bool {
         let Some(lane) = self.lanes.get_mut(lane_of(meta)) else { return false };
@@ -131,7 +130,7 @@ impl Chronology {
         true
     }
 
-    /// The block that holds the frame returned last.
+    /// The block of the frame returned last.
     #[inline]
     pub(super) fn block(&self) -> &Arc<Block> {
         self.blocks.front().map_or_else(|| self.source.block(), |(_, block)| block)
@@ -152,7 +151,7 @@ impl Chronology {
         }
     }
 
-    /// No frame follows.
+    /// Handles the end of the file.
     fn end(&mut self) {
         self.ended = true;
         (0..self.lanes.len()).for_each(|of| self.weigh_silences(of));
@@ -165,7 +164,7 @@ impl Chronology {
         lane.quiet = silences >= SILENCES_MANY;
     }
 
-    /// Puts a frame behind those that wait.
+    /// Appends a frame to those held.
     fn hold(&mut self, meta: FrameMeta) {
         let at = lane_of(&meta);
         while self.lanes.len() <= at {
@@ -192,7 +191,7 @@ impl Chronology {
         }
     }
 
-    /// A frame has come: what its time says of those that wait, and its lane's clock of it.
+    /// Decides on held frames from the time of a new one, then on the new one.
     fn judge(&mut self, number: u64) {
         let Some((of, time)) = self.waiting(number) else { return };
         let Some(lane) = self.lanes.get_mut(of) else { return };
@@ -212,7 +211,7 @@ impl Chronology {
         self.place(of, number, time);
     }
 
-    /// The clock goes on where it stands: what its frames behind it were.
+    /// The clock continues, so the frames behind it can be decided.
     fn settle_behind(&mut self, of: usize, now: Nanos) {
         let Some(lane) = self.lanes.get_mut(of) else { return };
         let (clock, numbers) = (lane.clock.unwrap_or_default(), std::mem::take(&mut lane.behind));
@@ -237,8 +236,8 @@ impl Chronology {
         }
     }
 
-    /// The clock of a lane is not where these frames say, which are in their order: they keep their
-    /// times, in doubt, where those go on as those of a clock do, and are many.
+    /// Decides on frames, in their order, that are away from their lane's clock: they keep their
+    /// times as doubtful if they are many and increase like a clock.
     fn settle_run(&mut self, of: usize, run: Vec<(u64, Nanos)>) {
         let keeps = run.len() > RUN_SHORT && goes_on(run.iter().map(|(_, time)| *time));
         for (number, _) in run {
@@ -246,8 +245,7 @@ impl Chronology {
         }
     }
 
-    /// A frame that nothing refutes is believed where it fits its lane's clock, and waits where it
-    /// does not.
+    /// Believes a frame if it fits its lane's clock; else holds it.
     fn place(&mut self, of: usize, number: u64, time: Nanos) {
         let Some(lane) = self.lanes.get_mut(of) else { return };
         if lane.fits(time) {
@@ -261,14 +259,14 @@ impl Chronology {
         }
     }
 
-    /// The clock of a lane has gone on: frames that wait ahead of it may fit now.
+    /// The clock of a lane has advanced: held frames ahead of it may fit now.
     fn follow_clock(&mut self, of: usize) {
         while let Some(number) = self.lanes.get_mut(of).and_then(Lane::reached) {
             self.settle(of, number, Fate::Believed);
         }
     }
 
-    /// What becomes of a frame is known.
+    /// Stores the decision on a frame.
     fn settle(&mut self, of: usize, number: u64, fate: Fate) {
         if let Some(held) = self.at(number) {
             held.fate = fate;
@@ -278,7 +276,7 @@ impl Chronology {
         }
     }
 
-    /// A frame that is held, by its number.
+    /// A held frame, by its number.
     fn at(&mut self, number: u64) -> Option<&mut Held> {
         #[cfg(test)]
         {
@@ -288,13 +286,13 @@ impl Chronology {
         self.held.get_mut(usize::try_from(at).ok()?)
     }
 
-    /// Lane and time of a frame that waits.
+    /// Lane and time of an undecided frame.
     fn waiting(&mut self, number: u64) -> Option<(usize, Nanos)> {
         let held = self.at(number).filter(|held| held.fate == Fate::Waits)?;
         Some((lane_of(&held.meta), held.meta.time))
     }
 
-    /// Gives the first frame that waits, if its fate is known by now.
+    /// Returns the first held frame if it is decided.
     fn release(&mut self) -> Option<FrameMeta> {
         let front = self.held.front()?;
         let (of, time) = (lane_of(&front.meta), front.meta.time);
@@ -335,7 +333,7 @@ impl Chronology {
         match trust {
             Trust::Believed | Trust::SetBack => lane.shown = lane.shown.max(time),
             Trust::Absent => meta.time = lane.shown,
-            // Another frame, believed meanwhile, stands there.
+            // Another frame at this time was believed meanwhile.
             Trust::Doubtful if lane.fits(time) => trust = Trust::Believed,
             Trust::Doubtful => {}
         }
@@ -343,13 +341,14 @@ impl Chronology {
         Some(meta)
     }
 
-    /// Whether no more frames can be waited for.
+    /// Whether the first held frame must be decided now.
     fn must_decide(&self) -> bool {
         self.ended || self.held.len() >= self.window || self.blocks.len() > BLOCKS_MAX
     }
 
-    /// Chooses where a lane begins: of the frames that were not followed by the others, the next
-    /// is tried, and the one wins that most follow. What stands before it is no time to begin at.
+    /// Chooses where a lane's clock starts. Each candidate is the first frame that did not follow
+    /// the candidate before; the one that most frames follow wins. Frames before it do not set the
+    /// clock.
     #[cold]
     fn begin(&mut self, of: usize) {
         let numbered = self.held.iter().enumerate().filter(|(_, held)| held.waits_in(of));
@@ -363,7 +362,7 @@ impl Chronology {
             }
             next = missed.map(|missed| from + missed);
         }
-        // Where no frame has a time they have that of what was before, which is nothing.
+        // If no frame has a time, the start is zero, as for a file without times.
         let start = times.get(best).map_or(Nanos::ZERO, |(_, time)| *time);
         if let Some(lane) = self.lanes.get_mut(of) {
             (lane.clock, lane.shown) = (Some(start), start);
@@ -386,12 +385,12 @@ impl Chronology {
         }
     }
 
-    /// The earliest time at which one of its interfaces was found to begin, once that is known.
+    /// The earliest start time of any interface, once known.
     pub(super) fn begun(&self) -> Option<Nanos> {
         self.begun
     }
 
-    /// Gives the file its final index, before any of its blocks was handed out.
+    /// Sets the file's final index, before any of its blocks is shared.
     pub(super) fn set_file(&mut self, file: u16) {
         let newest = self.blocks.pop_back();
         let is_present = |block: &Arc<Block>| Arc::ptr_eq(block, self.source.block());
@@ -418,14 +417,14 @@ impl Chronology {
         self.source.bytes_read()
     }
 
-    /// Ends the reading and says what became of the file.
+    /// Ends reading and returns the file's report.
     pub(super) fn verdict(self) -> FileReport {
         self.source.verdict()
     }
 }
 
 impl Held {
-    /// Whether it waits for a word on its time, in that lane.
+    /// Whether it is undecided, in this lane.
     fn waits_in(&self, lane: usize) -> bool {
         self.fate == Fate::Waits && lane_of(&self.meta) == lane
     }

@@ -1,4 +1,4 @@
-//! Files with false times among true ones, and files whose clock was set.
+//! Files with some false timestamps, and files whose clock was adjusted.
 
 use super::*;
 use crate::capture::block::BlockPool;
@@ -7,7 +7,7 @@ use crate::capture::stored::Stored;
 use crate::capture::testkit::Words;
 use crate::capture::testkit::pcap;
 
-/// A true frame each second from here on.
+/// True frames follow one per second from here.
 const START: u32 = 1_700_000_000;
 const TRUE_FRAMES: u32 = 3_000;
 
@@ -20,8 +20,8 @@ fn chronology(bytes: Vec<u8>) -> Chronology {
     Chronology::new(source, WINDOW)
 }
 
-/// Second and trust of each frame of a file whose frames have these seconds, in its order; the
-/// bytes of a frame must be its own.
+/// Second and trust of each frame of a file with these timestamps, in file order; a frame's bytes
+/// must be its own.
 fn read(seconds: &[u32]) -> Vec<(u64, Trust)> {
     let frames: Vec<_> = seconds
         .iter()
@@ -40,7 +40,7 @@ fn read(seconds: &[u32]) -> Vec<(u64, Trust)> {
     out
 }
 
-/// True seconds, and behind `place` of them so many false ones.
+/// True seconds with the false ones inserted behind the first `place`.
 fn with_false(false_ones: &[u32], place: usize) -> (Vec<u32>, Vec<u32>) {
     let truth: Vec<u32> = (0..TRUE_FRAMES).map(|n| START + n).collect();
     let (before, after) = truth.split_at(place);
@@ -80,10 +80,10 @@ fn false_times_between_true_ones_move_nothing() {
 
 #[test]
 fn a_clock_that_goes_on_elsewhere_is_followed() {
-    // A night without frames; a clock set back by a day; a file joined to one of years later.
-    // What comes before is long enough to be believed, or too short to be told from false times:
-    // those keep what they say, and move no timer. Of few frames before a clock is set back nobody
-    // can tell which are right.
+    // A night without frames; a clock set back by a day; a file joined to one of years later. The
+    // first part is either long enough to be believed, or too short to be told from false
+    // timestamps: then it keeps its times and moves no timer. If few frames precede a clock set
+    // back, nothing can tell which are right.
     let long = WINDOW as u32 + 100;
     for start in [START + 40_000, START - 86_400, START + 90_000_000] {
         for length in [100, long].into_iter().skip(usize::from(start < START)) {
@@ -112,8 +112,8 @@ fn a_clock_led_astray_by_more_than_the_window_is_led_back() {
 
 #[test]
 fn a_stretch_ahead_keeps_its_times_in_doubt() {
-    // 500 frames an hour ahead, as of a capture that was joined in between: at the beginning, and
-    // in the middle. Sixteen are whatever makes up a time.
+    // 500 frames an hour ahead, as from a capture that was joined in between: at the start, and in
+    // the middle. Up to sixteen are false timestamps.
     for place in [0, 1_500] {
         for (run, kept) in [(500, Trust::Doubtful), (16, Trust::Absent)] {
             let stretch: Vec<u32> =
@@ -146,9 +146,10 @@ fn interfaces(frames: impl Iterator<Item = (u32, u32)>) -> Vec<u8> {
 #[test]
 fn whatever_times_there_are_a_frame_costs_a_few_looks() {
     const FRAMES: u32 = 20_000;
-    // One interface leaps and says no more, so that the other's frames wait; those leap in turn.
+    // One interface leaps and then is silent, so that the other's frames are held; those leap in
+    // turn.
     let alternate = |n: u32| (1, START + n + if n % 2 == 0 { 7_200 } else { 0 });
-    // Leaps that the next leap does not refute: half of them wait until the window is over.
+    // Leaps that the next leap does not refute: half of them are held until the window is full.
     let ahead = |n: u32| (1, START + 100_000 * (n / 3_000) + 3_600 * (1 + n % 2));
     let behind = |n: u32| (1, START + 1_000_000 - 11 * n);
     let waves = |n: u32| (1, START + 1_000_000 - 11 * (n % 1_500) - n / 1_500 * 100);
@@ -168,8 +169,8 @@ fn whatever_times_there_are_a_frame_costs_a_few_looks() {
 
 #[test]
 fn what_fits_its_clock_is_believed_whatever_another_interface_waits_for() {
-    // Interface 0 leaps, so that all others wait. On 1 a frame comes three seconds early: the clock
-    // comes up to it, and the one after it is behind it.
+    // Interface 0 leaps, so that all others are held. On 1 a frame comes three seconds early: the
+    // clock reaches it, and the next one is behind it.
     let frames = [(0, START), (1, START), (0, START + 9_000)]
         .into_iter()
         .chain([(1, START + 3), (1, START + 2)])

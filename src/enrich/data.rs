@@ -1,7 +1,8 @@
-//! The immutable knowledge of a run: databases, lists, places, home networks, subjects.
+//! The immutable data of a run: databases, lists, locations, home networks, subjects.
 //!
-//! Owns: one snapshot. In: paths and plain values of the plan. Out: a shared value, swapped whole.
-//! Never: changes after it was loaded.
+//! Owns: one snapshot. In: paths and plain values of the plan. Out: a shared value, replaced as a
+//! whole.
+//! Never: changes after loading.
 
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ use crate::enrich::subjects::Subjects;
 use crate::model::Addr;
 use crate::model::Error;
 
-/// Home networks where none are declared: RFC 1918, RFC 4193, RFC 6598 (carrier-grade NAT).
+/// The default home networks: RFC 1918, RFC 4193, RFC 6598 (carrier-grade NAT).
 pub const HOME_DEFAULT: [&str; 5] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
 
@@ -30,7 +31,7 @@ pub struct EnrichOptions {
     pub lists: Option<PathBuf>,
     /// `--signatures DIR`.
     pub signatures: Option<PathBuf>,
-    /// Tags of applications that may be used: `rmm:teamviewer`.
+    /// Tags of applications that everybody may use: `rmm:teamviewer`.
     pub approved: Vec<String>,
     /// `--subjects FILE`.
     pub subjects: Option<PathBuf>,
@@ -52,21 +53,22 @@ pub struct EnrichData {
     pub lists: Lists,
     /// Subjects.
     pub subjects: Subjects,
-    /// Hides who people are, where that is wanted.
+    /// Replaces identities by pseudonyms, if configured.
     pub pseudonyms: Option<Pseudonyms>,
-    /// Tags of applications that anybody may use.
+    /// Tags of applications that everybody may use.
     pub approved: Vec<String>,
-    /// The sensor's own place.
+    /// The sensor's own location.
     pub sensor: Option<SensorPlace>,
-    /// What IPv4 addresses stand behind translators.
+    /// NAT64 prefixes.
     pub nat64: Nat64,
     home: PrefixSet<()>,
-    /// The same of IPv4 by first octet, where one answer holds for all 2^24 addresses.
+    /// The answer of [`EnrichData::is_home`] for IPv4 by first octet, if all its 2^24 addresses
+    /// have the same.
     home_v4: Box<[Option<bool>; 256]>,
 }
 
 impl EnrichData {
-    /// Loads everything; every error at once.
+    /// Loads everything; returns all errors at once.
     pub fn load(options: &EnrichOptions) -> Result<EnrichData, Vec<Error>> {
         let mut errors = Vec::new();
         let geo = match &options.geo {
@@ -100,8 +102,8 @@ impl EnrichData {
     }
 
     /// Whether the address is on the home side: in a home network, or of a scope that never leaves
-    /// the site (loopback, link-local, multicast, broadcast, unspecified). Behind a translator it
-    /// is the IPv4 address that counts.
+    /// the site (loopback, link-local, multicast, broadcast, unspecified). For a NAT64 address the
+    /// embedded IPv4 address counts.
     pub fn is_home(&self, addr: Addr) -> bool {
         let addr = self.nat64.inside(addr).map_or(addr, Addr::from);
         let known = addr.to_v4().and_then(|v4| {
@@ -116,13 +118,13 @@ impl EnrichData {
     }
 }
 
-/// Whether all IPv4 addresses that begin with an octet are home, or none is; `None` where some are.
+/// Whether all IPv4 addresses with this first octet are home, or none is; `None` if only some are.
 fn first_octet(octet: u8, home: &[Prefix]) -> Option<bool> {
     let all = Prefix::new(Addr::v4([octet, 0, 0, 0]).to_bits(), 96 + 8);
     if home.iter().any(|prefix| prefix.contains_all(all)) {
         return Some(true);
     }
-    // What is of a scope that never leaves the site: see below.
+    // Octets with addresses of site-local scope: see below.
     let is_local = matches!(octet, 0 | 127 | 169 | 224..);
     (!is_local && !home.iter().any(|prefix| all.contains_all(*prefix))).then_some(false)
 }
@@ -154,8 +156,7 @@ mod tests {
         EnrichData::load(&EnrichOptions { home, ..EnrichOptions::default() }).unwrap()
     }
 
-    /// What is known by first octet is what all addresses that begin with it are, at the edges of
-    /// every prefix too.
+    /// The table of first octets agrees with all addresses, including the edges of every prefix.
     #[test]
     fn the_table_of_first_octets_says_what_the_prefixes_say() {
         let ours: [&[&str]; 5] = [

@@ -1,13 +1,12 @@
-//! A MaxMind DB packed in small Zstandard frames, of which a run unpacks only those it touches.
+//! A MaxMind DB packed in small Zstandard frames, which are unpacked on demand.
 //!
-//! Owns: the frame index, the unpacked frames, the walk of the search tree, the decoding of a
-//! record.
+//! Owns: the frame index, the unpacked frames, the search tree, the decoding of a record.
 //! In: the embedded bytes, addresses. Out: record offsets with prefix lengths, and flat records.
-//! Never: files of users (those go through the general reader), nested records.
+//! Never: user files (those use the general reader), nested records.
 //!
-//! The tree of the default databases stands in depth-first order, so that one address touches seven
-//! frames of 3 KiB: some 0.1 ms, where unpacking both databases whole costs 100 ms.
-//! Source: MaxMind DB File Format Specification, version 2.0.
+//! The tree of the default databases is in depth-first order, so that one address touches seven
+//! frames of 3 KiB: about 0.1 ms, while unpacking both databases completely costs 100 ms. Source:
+//! MaxMind DB File Format Specification, version 2.0.
 
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -18,8 +17,8 @@ use zstd::zstd_safe::find_frame_compressed_size;
 
 use crate::model::Addr;
 
-/// Unpacked bytes of each frame but the last: 512 nodes of six bytes. Smaller ones would pack
-/// badly, larger ones make a run unpack more that it never looks at (24 KiB: 3.7 times as much).
+/// Unpacked bytes of each frame but the last: 512 nodes of six bytes. Smaller frames would compress
+/// badly, larger ones make a run unpack more that it never reads (24 KiB: 3.7 times as much).
 const FRAME_BYTES: usize = 512 * NODE_BYTES;
 
 /// Record size 24: two records of three bytes.
@@ -28,12 +27,12 @@ const NODE_BYTES: usize = 6;
 /// Bytes between search tree and data section.
 const SEPARATOR_BYTES: usize = 16;
 
-/// Frames at the end that are searched for the metadata: it has some 300 bytes here.
+/// Frames at the end that are searched for the metadata, which has about 300 bytes here.
 const METADATA_FRAMES: usize = 2;
 
 const METADATA_MARK: &[u8] = b"\xab\xcd\xefMaxMind.com";
 
-/// Most pairs in one record; the embedded ones have five.
+/// Maximum pairs in a record; the embedded ones have five.
 const FIELDS_MAX: usize = 32;
 
 /// A value of a flat record.
@@ -45,19 +44,19 @@ pub enum Value {
     Real(f64),
     /// Unsigned integer of up to 64 bits.
     Whole(u64),
-    /// Something this reader has no use for; it was skipped.
+    /// A type that this reader does not use; it was skipped.
     Other,
 }
 
 /// Why a framed database cannot be read.
 pub type Broken = &'static str;
 
-/// Where a record stands and for which prefix.
+/// The location of a record, and its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Offset of the record in the data section; `None` where the database has none.
+    /// Offset of the record in the data section; `None` if the database has none.
     pub offset: Option<usize>,
-    /// Length of the prefix that the answer holds for, on the 128-bit form of [`Addr`].
+    /// Length of the prefix that the answer is valid for, on the 128-bit form of [`Addr`].
     pub prefix_len: u8,
 }
 
@@ -71,14 +70,14 @@ pub struct Framed {
     frames: Vec<Frame>,
     unpacker: Mutex<Decompressor<'static>>,
     nodes: u32,
-    /// Node at which `::/96` ends: IPv4 begins there.
+    /// The node of `::/96`, where IPv4 starts.
     v4_start: u32,
     build_epoch: u64,
     database_type: String,
 }
 
 impl Framed {
-    /// Indexes the frames and reads the metadata; unpacks the first frame and the last ones only.
+    /// Indexes the frames and reads the metadata; unpacks only the first frame and the last ones.
     pub fn open(packed: &'static [u8]) -> Result<Framed, Broken> {
         let mut frames = Vec::with_capacity(packed.len() / 1024);
         let mut rest = packed;
@@ -116,7 +115,7 @@ impl Framed {
         &self.database_type
     }
 
-    /// Frames unpacked so far and frames in all.
+    /// Frames unpacked so far, and all frames.
     pub fn frames_unpacked(&self) -> (usize, usize) {
         (self.frames.iter().filter(|f| f.plain.get().is_some()).count(), self.frames.len())
     }
@@ -195,7 +194,7 @@ impl Framed {
     fn frame(&self, index: usize) -> Option<&[u8]> {
         let frame = self.frames.get(index)?;
         let plain = frame.plain.get_or_init(|| {
-            // A panic cannot leave the context half used: each frame starts it afresh.
+            // A panic cannot leave the context in a bad state: each frame resets it.
             let mut unpacker = self.unpacker.lock().unwrap_or_else(PoisonError::into_inner);
             unpacker.decompress(frame.packed, FRAME_BYTES).unwrap_or_default().into_boxed_slice()
         });
@@ -284,7 +283,7 @@ impl Cursor<'_> {
             5 | 6 | 9 if size <= 8 => Ok(Value::Whole(self.uint(size)?)),
             // A boolean has no payload.
             14 => Ok(Value::Other),
-            // Only the metadata has them: descriptions and language names.
+            // Only the metadata has these types: descriptions and language names.
             7 | 11 if size <= FIELDS_MAX => {
                 for _ in 0..if kind == 7 { size * 2 } else { size } {
                     self.scalar()?;

@@ -1,7 +1,7 @@
-//! Which packets may say who is behind an address.
+//! Which packets may bind a name or holder to an address.
 //!
 //! Owns: their ports. In: a packet and its payload. Out: whether it may bind an address. Never:
-//! parses more than what tells a session setup from a file's bytes.
+//! parses more than it takes to tell a session setup from file data.
 
 use crate::model::Frame;
 use crate::model::LinkType;
@@ -14,8 +14,8 @@ pub(super) const DNS: u16 = 53;
 /// SMB 2 SESSION_SETUP ([MS-SMB2] 2.2.5) and SMB 1 SESSION_SETUP_ANDX ([MS-CIFS] 2.2.4.53).
 const SETUP: (u8, u8) = (1, 0x73);
 
-/// Whether a packet may say who is behind an address. Of fragments and of address spaces that
-/// only their VLAN tells apart nothing is taken.
+/// Whether a packet may bind an address. Fragments are ignored, and so are address spaces that only
+/// their VLAN distinguishes.
 #[inline(always)]
 pub fn overhears(packet: &Packet, frame: &[u8]) -> bool {
     let barred = PacketFlags::DUPLICATE | PacketFlags::FRAGMENT | PacketFlags::FRAGMENT_LATER;
@@ -32,8 +32,8 @@ pub fn overhears(packet: &Packet, frame: &[u8]) -> bool {
     may && packet.payload_len > 0 && packet.key.scope == 0 && packet.flags.0 & barred == 0
 }
 
-/// Where the EAPOL packet of a frame that carries no IP begins (IEEE 802.1X, EtherType 0x888e),
-/// behind one tag at most.
+/// The offset of the EAPOL packet in a frame without IP (IEEE 802.1X, EtherType 0x888e), behind at
+/// most one tag.
 pub fn knocks(frame: &Frame<'_>) -> Option<u16> {
     const EAPOL: [u8; 2] = [0x88, 0x8e];
     let ether_type = |at| frame.bytes.get(at..at + 2);
@@ -45,8 +45,8 @@ pub fn knocks(frame: &Frame<'_>) -> Option<u16> {
     }
 }
 
-/// DNS; DHCP for IPv4 (RFC 2131) and IPv6 (RFC 8415); Kerberos (RFC 4120); NetBIOS names
-/// (RFC 1002); RADIUS accounting (RFC 2866) and its port before that was assigned.
+/// DNS; DHCP for IPv4 (RFC 2131) and IPv6 (RFC 8415); Kerberos (RFC 4120); NetBIOS names (RFC
+/// 1002); RADIUS accounting (RFC 2866) and its port before that was assigned.
 const fn is_udp(low: u16) -> bool {
     matches!(low, DNS | 67 | 68 | 88 | 137 | 546 | 547 | 1646 | 1813)
 }
@@ -61,7 +61,7 @@ pub(super) const fn is_smb(port: u16) -> bool {
     matches!(port, 139 | 445)
 }
 
-/// Whether a segment begins with a session setup, behind four bytes of length.
+/// Whether a segment starts with a session setup, behind four bytes of length.
 fn is_setup(payload: &[u8]) -> bool {
     match payload.get(4..) {
         Some([0xfe, b'S', b'M', b'B', head @ ..]) => head.get(8) == Some(&SETUP.0),

@@ -1,7 +1,8 @@
 //! The clock of one capture interface of a file.
 //!
-//! Owns: where it stands, and which of the frames that wait are ahead of it and behind it, by their
-//! numbers. In: times. Out: which fit. Never: frames. Each step costs the logarithm of what waits.
+//! Owns: the current time, and the numbers of undecided frames ahead of it and behind it. In:
+//! times. Out: which fit. Never: frames. Each step costs the logarithm of the number of undecided
+//! frames.
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -10,56 +11,55 @@ use crate::capture::meter::Meter;
 use crate::model::Nanos;
 use crate::model::Trust;
 
-/// A step ahead that needs nobody's word. It is shorter than any session's time-out.
+/// The largest step ahead that is believed at once. It is shorter than any session timeout.
 const STRIDE: Nanos = Nanos::from_secs(2);
 
-/// A step back that needs none: frames of several queues come out of order.
+/// The largest step back that is believed at once: frames of several queues arrive out of order.
 pub(super) const BACK: Nanos = Nanos::from_secs(10);
 
-/// A silence in which every session ends (an established TCP session has an hour), less what a
-/// clock may be behind. At the end of a file, where no window follows, nothing tells frames behind
-/// such a silence from frames with a false time.
+/// A silence in which every session times out (an hour for an established TCP session), less the
+/// tolerance of the clock. At the end of a file, where no window follows, frames after such a
+/// silence cannot be told from frames with false timestamps.
 const SILENCE: Nanos = Nanos::from_secs(3_540);
 
-/// A run of frames away from the clock that is no longer than this is false: whatever makes up a
-/// time makes up a few.
+/// A run of frames away from the clock that is no longer than this is false: faulty timestamps come
+/// in small numbers.
 pub(super) const RUN_SHORT: usize = 16;
 
-/// So many such silences one after the other are how a quiet capture goes.
+/// A capture with this many such silences in a row is a quiet one.
 pub(super) const SILENCES_MANY: usize = 3;
 
 /// The clock of one capture interface.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    /// Where it stands; nothing before its beginning is chosen.
+    /// The current time; `None` until the start time is chosen.
     pub(super) clock: Option<Nanos>,
-    /// Where it stood at the last frame given.
+    /// The clock at the last frame returned.
     pub(super) shown: Nanos,
-    /// Frames that wait.
+    /// The number of undecided frames.
     pub(super) waiting: usize,
-    /// Those that are ahead of the clock, by time; none of them fits.
+    /// Those ahead of the clock, by time; none of them fits.
     pub(super) ahead: BTreeSet<(Nanos, u64)>,
-    /// Those that were behind it when they came, in their order.
+    /// Those that were behind the clock on arrival, in order.
     pub(super) behind: VecDeque<u64>,
-    /// The file is over: those that wait are ahead, with many long silences between them.
+    /// The file has ended, and the undecided frames ahead have many long silences between them.
     pub(super) quiet: bool,
     pub(super) meter: Meter,
 }
 
 impl Lane {
-    /// Whether a time needs nobody's word.
+    /// Whether a time is believed at once.
     #[inline]
     pub(super) fn fits(&self, time: Nanos) -> bool {
         self.clock.is_some_and(|clock| time <= clock.plus(STRIDE) && time.plus(BACK) >= clock)
     }
 
-    /// Whether a frame that waits leapt ahead of this time, to which the clock falls back.
+    /// Whether an undecided frame leapt ahead of `now`, to which the clock falls back.
     pub(super) fn falls_back(&self, waits: Nanos, now: Nanos) -> bool {
         waits > now.plus(STRIDE) && self.clock.is_some_and(|clock| waits > clock)
     }
 
-    /// Takes out those that wait ahead and leapt ahead of this time, in the order in which they
-    /// came.
+    /// Takes the undecided frames that leapt ahead of this time, in order of arrival.
     pub(super) fn fallen_back(&mut self, now: Nanos) -> Vec<(u64, Nanos)> {
         let mut leapt = Vec::new();
         while let Some((time, number)) = self.ahead.last().copied()
@@ -72,7 +72,7 @@ impl Lane {
         leapt
     }
 
-    /// Takes out one that waits ahead and that the clock has come up to, and moves the clock there.
+    /// Takes one undecided frame that the clock has reached, and moves the clock to it.
     pub(super) fn reached(&mut self) -> Option<u64> {
         let (clock, (time, _)) = (self.clock?, self.ahead.first()?);
         if *time > clock.plus(STRIDE) {
@@ -82,7 +82,7 @@ impl Lane {
         self.ahead.pop_first().map(|(_, number)| number)
     }
 
-    /// The first of all frames that wait is given.
+    /// Removes the first undecided frame, which is being returned.
     pub(super) fn forget(&mut self, number: u64, time: Nanos) {
         self.waiting = self.waiting.saturating_sub(1);
         if self.behind.front() == Some(&number) {
@@ -92,10 +92,10 @@ impl Lane {
         }
     }
 
-    /// What is believed of a time that nobody has refuted, now that no more is known.
+    /// The trust in a time that nothing has refuted, when no more evidence will come.
     pub(super) fn decide(&self, time: Nanos, ended: bool, held: usize) -> Trust {
         let clock = self.clock.unwrap_or_default();
-        // A window that other interfaces filled tells nothing of this one.
+        // A window filled by other interfaces says nothing about this one.
         let followed = !ended && self.waiting.saturating_mul(4) >= held;
         match time.checked_since(clock) {
             Some(leap) if followed || self.quiet || leap < SILENCE => Trust::Believed,
@@ -105,8 +105,8 @@ impl Lane {
     }
 }
 
-/// Whether times go on as those of a clock do: that was set back for a while, or of a capture
-/// that was joined in between. What begins there has them; no timer moves.
+/// Whether times increase like those of a clock: one that was set for a while, or one of a capture
+/// that was joined in between. Sessions that start there use these times; timers do not.
 pub(super) fn goes_on(mut times: impl Iterator<Item = Nanos>) -> bool {
     let Some(first) = times.next() else { return false };
     let mut last = first;
@@ -119,7 +119,7 @@ pub(super) fn goes_on(mut times: impl Iterator<Item = Nanos>) -> bool {
     last > first
 }
 
-/// How many silences that end every session these times tell of, each held against the one before.
+/// The number of silences between consecutive times that are long enough to end every session.
 pub(super) fn silences(clock: Option<Nanos>, times: impl Iterator<Item = Nanos>) -> usize {
     let Some(mut clock) = clock else { return 0 };
     let mut silences = 0;
