@@ -17,6 +17,7 @@ pub mod evidence;
 pub mod identity;
 pub mod sandbox;
 pub mod session;
+pub mod sinks;
 
 pub mod cli;
 pub mod config;

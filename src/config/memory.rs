@@ -48,8 +48,10 @@ pub struct Shares {
     pub fragments: usize,
     /// Endpoints: 17 in 100.
     pub endpoints: usize,
-    /// Alerts, until they are written: 6 in 100.
+    /// Alerts, until they are given to the outputs: 5 in 100.
     pub alerts: usize,
+    /// What waits for outputs, of all of them: 1 in 100.
+    pub outputs: usize,
     /// Alerts remembered for those that repeat them, and to raise none twice: 2 in 100.
     pub repeats: usize,
     /// Subjects with alerts, and incidents: 2 in 100.
@@ -76,7 +78,8 @@ impl Shares {
             waiting: share(8, SHARDS),
             fragments: usize::try_from(fragments).unwrap_or(usize::MAX),
             endpoints: share(17, 1),
-            alerts: share(6, 1),
+            alerts: share(5, 1),
+            outputs: share(1, 1),
             repeats: share(2, 1),
             subjects: share(2, 1),
             bindings: share(6, WORKERS_PAID),
@@ -208,7 +211,7 @@ mod tests {
         for memory in [MEMORY_MIN, MEMORY, MEMORY_MAX] {
             let s = Shares::of(memory);
             let shards = s.sessions + s.evidence + s.waiting + s.fragments;
-            let once = s.endpoints + s.alerts + s.repeats + s.subjects;
+            let once = s.endpoints + s.alerts + s.outputs + s.repeats + s.subjects;
             let all = shards * SHARDS as usize + once + s.bindings * 4;
             let all = all as u64 + FIXED;
             assert!(all <= memory && memory - all < memory / 50, "{memory}: {all}");

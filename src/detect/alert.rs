@@ -83,6 +83,7 @@ pub(super) fn raise(
     let session_id = schema::hex(&record.id);
     let ends = Ends::of(record);
     Alert {
+        id: String::new(),
         at: record.at,
         time: record.end,
         since: record.start,

@@ -57,6 +57,7 @@ pub(super) fn raise_endpoint(
         Locality::Remote => (Some(latest.peer).filter(|_| latest.peer_home), own),
     };
     Some(Alert {
+        id: String::new(),
         at: latest.end,
         time: latest.end,
         since: row.first,

@@ -5,11 +5,13 @@
 //! Out: incidents. Never: makes an incident of one family, but for rules that stand alone.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use crate::detect::advice::does_not_prove;
 pub use crate::detect::advice::next_steps;
 use crate::model::Alert;
+use crate::model::Change;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Family;
@@ -31,20 +33,17 @@ pub struct IncidentConfig {
     pub incidents_max: usize,
     /// Most alerts listed per incident; at most four of one rule.
     pub alerts_max: usize,
-    /// The event id of an alert, as its line has it.
-    pub alert_id: fn(&Alert) -> String,
 }
 
-impl IncidentConfig {
+impl Default for IncidentConfig {
     /// The catalogue's numbers.
-    pub const fn new(alert_id: fn(&Alert) -> String) -> IncidentConfig {
+    fn default() -> IncidentConfig {
         IncidentConfig {
             score_min: 0.8,
             window: Nanos::from_secs(7 * 86_400),
             subjects_max: 8_192,
             incidents_max: 8_192,
             alerts_max: 32,
-            alert_id,
         }
     }
 }
@@ -65,10 +64,33 @@ const EPSILON: f64 = 1e-9;
 pub struct Incidents {
     config: IncidentConfig,
     subjects: BTreeMap<Arc<str>, Subject>,
+    /// Subjects that were heard of since changes were taken.
+    heard: BTreeSet<Arc<str>>,
+    /// Incidents that were closed since then.
     done: Vec<Incident>,
     subjects_dropped: u64,
     incidents_dropped: u64,
     alerts_unlisted: u64,
+}
+
+/// How bad an incident was when it was told.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+struct Told {
+    level: Level,
+    score: f64,
+    families: usize,
+}
+
+impl Told {
+    fn of(incident: &Incident) -> Told {
+        let families = incident.families.len();
+        Told { level: incident.level, score: incident.score, families }
+    }
+
+    /// Whether an incident has got worse since.
+    fn is_worse(&self, now: &Told) -> bool {
+        now.level > self.level || now.score > self.score + EPSILON || now.families > self.families
+    }
 }
 
 #[derive(Default)]
@@ -77,6 +99,8 @@ struct Subject {
     hits: Vec<Arc<Alert>>,
     /// When the score was reached, and the highest score since.
     reached: Option<(Nanos, f64)>,
+    /// What was told of the incident last.
+    told: Option<Told>,
     /// Alerts that are not listed.
     unlisted: u64,
     /// When it was heard of last.
@@ -91,6 +115,7 @@ impl Incidents {
         Incidents {
             config,
             subjects: BTreeMap::new(),
+            heard: BTreeSet::new(),
             done: Vec::new(),
             subjects_dropped: 0,
             incidents_dropped: 0,
@@ -119,29 +144,39 @@ impl Incidents {
             self.alerts_unlisted += 1;
         }
         subject.judge(alert.time, config.score_min);
+        if subject.reached.is_some() {
+            self.heard.insert(Arc::clone(&alert.subject));
+        }
         self.done.extend(done);
         self.bound_done();
     }
 
-    /// The incidents that became complete since the last call.
-    pub fn drain(&mut self) -> Vec<Incident> {
-        std::mem::take(&mut self.done)
+    /// The incidents that were opened, got worse or were closed since the last call, at this level
+    /// or a higher one: more alerts of the same kind are no change.
+    pub fn take_changes(&mut self, level: Level) -> Vec<Incident> {
+        let mut changes = std::mem::take(&mut self.done);
+        changes.retain(|incident| incident.level >= level);
+        for id in std::mem::take(&mut self.heard) {
+            let Some(subject) = self.subjects.get_mut(&id) else { continue };
+            let Some(mut incident) = subject.incident(&id) else { continue };
+            let now = Told::of(&incident);
+            incident.change = match subject.told {
+                None => Change::Opened,
+                Some(told) if told.is_worse(&now) => Change::Worse,
+                Some(_) => continue,
+            };
+            if incident.level >= level {
+                subject.told = Some(now);
+                changes.push(incident);
+            }
+        }
+        changes
     }
 
     /// The incidents that are still open, as they are now, by subject.
     pub fn open(&self) -> Vec<Incident> {
-        let open = |(id, subject): (&Arc<str>, &Subject)| subject.incident(id, &self.config);
+        let open = |(id, subject): (&Arc<str>, &Subject)| subject.incident(id);
         self.subjects.iter().filter_map(open).collect()
-    }
-
-    /// All that were not drained, complete or open, by time and subject.
-    pub fn finish(self) -> Vec<Incident> {
-        let mut all = self.done;
-        all.extend(
-            self.subjects.iter().filter_map(|(id, subject)| subject.incident(id, &self.config)),
-        );
-        all.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
-        all
     }
 
     /// Adds to `counters` what fell off since the last call.
@@ -176,8 +211,9 @@ impl Incidents {
         ranks.sort_unstable();
         for (_, id) in ranks.drain(..ranks.len().saturating_sub(keep)) {
             let Some(subject) = self.subjects.remove(&id) else { continue };
-            match subject.incident(&id, &self.config) {
-                Some(incident) => self.done.push(incident),
+            self.heard.remove(&id);
+            match subject.incident(&id) {
+                Some(incident) => self.done.push(Incident { change: Change::Closed, ..incident }),
                 None => self.subjects_dropped += subject.hits.len() as u64 + subject.unlisted,
             }
         }
@@ -237,11 +273,11 @@ impl Subject {
         if now.since(since) <= window {
             return None;
         }
-        let done = self.incident(id, config);
+        let done = self.incident(id);
         self.hits.clear();
-        self.reached = None;
+        (self.reached, self.told) = (None, None);
         self.unlisted = 0;
-        done
+        done.map(|incident| Incident { change: Change::Closed, ..incident })
     }
 
     /// Keeps an alert; false where that, or another for it, is listed no more.
@@ -312,7 +348,7 @@ impl Subject {
         1.0 - self.best().iter().map(|weight| 1.0 - weight).product::<f64>()
     }
 
-    fn incident(&self, id: &Arc<str>, config: &IncidentConfig) -> Option<Incident> {
+    fn incident(&self, id: &Arc<str>) -> Option<Incident> {
         let (time, score) = self.reached?;
         let weights = self.best();
         let fired = FAMILIES.iter().zip(weights).filter(|(_, weight)| *weight > 0.0);
@@ -320,9 +356,10 @@ impl Subject {
             self.hits.iter().flat_map(|hit| hit.rule.topologies.iter().cloned()).collect();
         topologies.sort();
         topologies.dedup();
-        let member =
-            |hit: &Arc<Alert>| Member { id: (config.alert_id)(hit), alert: Arc::clone(hit) };
+        let member = |hit: &Arc<Alert>| Member { id: hit.id.clone(), alert: Arc::clone(hit) };
         Some(Incident {
+            id: String::new(),
+            change: Change::default(),
             time,
             since: self.hits.iter().map(|hit| hit.time).min().unwrap_or(time),
             subject: Arc::clone(id),

@@ -6,6 +6,11 @@ fn counted(all: &mut Incidents, counter: Counter) -> u64 {
     counters.get(counter)
 }
 
+/// What there is to tell.
+fn finish(all: &mut Incidents) -> Vec<Incident> {
+    all.take_changes(Level::Informational)
+}
+
 const DAY: u64 = 86_400;
 
 fn alert(rule: &str, family: Family, weight: f64, at_s: u64, subject: &str) -> Arc<Alert> {
@@ -17,7 +22,7 @@ fn alert(rule: &str, family: Family, weight: f64, at_s: u64, subject: &str) -> A
 }
 
 fn incidents() -> Incidents {
-    Incidents::new(IncidentConfig::new(|alert| alert.message.clone()))
+    Incidents::new(IncidentConfig::default())
 }
 
 #[test]
@@ -26,7 +31,7 @@ fn anydesk_and_astrill_on_one_host_reach_the_score() {
     all.push(&alert("D08", Family::R, 0.5, 10, "a"));
     all.push(&alert("D18", Family::N, 0.6, 20, "b"));
     all.push(&alert("D18", Family::N, 0.6, 30, "a"));
-    let done = all.finish();
+    let done = finish(&mut all);
     assert_eq!(done.len(), 1);
     assert_eq!(&*done[0].subject, "a");
     assert_eq!(done[0].families, [Family::N, Family::R]);
@@ -45,7 +50,7 @@ fn one_family_is_never_enough_but_d29_stands_alone() {
     all.push(&alert("D05", Family::P, 0.0, 60, "a"));
     all.push(&alert("D29", Family::N, 0.9, 70, "b"));
     assert_eq!(counted(&mut all, Counter::AlertsUnlisted), 46);
-    let done = all.finish();
+    let done = finish(&mut all);
     assert_eq!(done.len(), 1);
     assert_eq!(&*done[0].subject, "b");
 }
@@ -55,11 +60,11 @@ fn families_add_up_within_seven_days_only() {
     let mut all = incidents();
     all.push(&alert("D08", Family::R, 0.6, 0, "a"));
     all.push(&alert("D18", Family::N, 0.6, 7 * DAY + 1, "a"));
-    assert!(all.finish().is_empty());
+    assert!(finish(&mut all).is_empty());
     let mut all = incidents();
     all.push(&alert("D08", Family::R, 0.6, 0, "a"));
     all.push(&alert("D18", Family::N, 0.6, 7 * DAY, "a"));
-    assert_eq!(all.finish().len(), 1);
+    assert_eq!(finish(&mut all).len(), 1);
 }
 
 #[test]
@@ -69,7 +74,7 @@ fn a_rule_that_fires_on_keeps_its_family_in_the_window() {
         all.push(&alert("D08", Family::R, 0.6, day * DAY, "a"));
     }
     all.push(&alert("D18", Family::N, 0.6, 20 * DAY, "a"));
-    assert_eq!(all.finish().len(), 1);
+    assert_eq!(finish(&mut all).len(), 1);
 }
 
 #[test]
@@ -79,10 +84,35 @@ fn a_window_that_is_over_gives_its_incident_back() {
     all.push(&alert("D18", Family::N, 0.6, 1, "a"));
     all.push(&alert("D18", Family::N, 0.9, 2, "a"));
     all.push(&alert("D08", Family::R, 0.6, 8 * DAY, "a"));
-    let done = all.drain();
+    let done = finish(&mut all);
     assert_eq!(done.len(), 1);
     assert!((done[0].score - 0.96).abs() < 1e-9);
-    assert!(all.finish().is_empty());
+    assert!(finish(&mut all).is_empty());
+}
+
+#[test]
+fn an_incident_is_told_again_when_it_is_worse_not_when_it_is_longer() {
+    let mut all = incidents();
+    let changes = |all: &mut Incidents| -> Vec<Change> {
+        finish(all).iter().map(|incident| incident.change).collect()
+    };
+    all.push(&alert("D08", Family::R, 0.6, 0, "a"));
+    all.push(&alert("D18", Family::N, 0.6, 1, "a"));
+    assert_eq!(changes(&mut all), [Change::Opened]);
+    for at in 2..9 {
+        all.push(&alert("D18", Family::N, 0.6, at, "a"));
+        assert_eq!(changes(&mut all), [], "more of the same");
+    }
+    all.push(&alert("D18", Family::N, 0.7, 10, "a"));
+    assert_eq!(changes(&mut all), [Change::Worse], "a higher score");
+    all.push(&alert("D05", Family::P, 0.1, 11, "a"));
+    assert_eq!(changes(&mut all), [Change::Worse], "another family");
+    let high = alert("D09", Family::R, 0.1, 12, "a");
+    all.push(&Arc::new(Alert { level: Level::High, ..Arc::unwrap_or_clone(high) }));
+    assert_eq!(changes(&mut all), [Change::Worse], "a higher level");
+    all.push(&alert("D08", Family::R, 0.6, 8 * DAY, "a"));
+    assert_eq!(changes(&mut all), [Change::Closed]);
+    assert_eq!(changes(&mut all), []);
 }
 
 #[test]
@@ -93,12 +123,12 @@ fn alerts_that_an_incident_does_not_list_are_counted() {
     }
     all.push(&alert("D18", Family::N, 0.6, 9, "a"));
     assert_eq!(counted(&mut all, Counter::AlertsUnlisted), 3);
-    let done = all.finish();
+    let done = finish(&mut all);
     assert_eq!((done[0].alerts.len(), done[0].alerts_more), (5, 3));
 }
 
 fn small(subjects_max: usize) -> Incidents {
-    Incidents::new(IncidentConfig { subjects_max, ..IncidentConfig::new(|_| String::new()) })
+    Incidents::new(IncidentConfig { subjects_max, ..IncidentConfig::default() })
 }
 
 /// Of somebody inside, who is the subject.
@@ -138,7 +168,7 @@ fn a_flood_of_subjects_hides_no_incident() {
     let dropped = counted(&mut all, Counter::SubjectsDropped);
     let left = all.subjects.values().map(|subject| subject.hits.len() as u64).sum::<u64>();
     assert_eq!(dropped + left, 3_002, "each alert is there or counted");
-    let done = all.finish();
+    let done = finish(&mut all);
     assert_eq!(done.len(), 1);
     assert_eq!((&*done[0].subject, done[0].alerts.len()), ("10.0.0.7", 2));
 }
@@ -165,12 +195,12 @@ fn an_incident_that_has_to_go_is_complete_not_lost() {
         all.push(&alert("D18", Family::N, 0.6, n, &subject));
     }
     assert_eq!(counted(&mut all, Counter::SubjectsDropped), 0);
-    assert_eq!(all.finish().len(), 9);
+    assert_eq!(finish(&mut all).len(), 9);
 }
 
 #[test]
 fn of_too_many_incidents_the_least_go() {
-    let config = IncidentConfig::new(|_| String::new());
+    let config = IncidentConfig::default();
     let mut all = Incidents::new(IncidentConfig { subjects_max: 2, incidents_max: 8, ..config });
     for n in 0..100u64 {
         let subject = format!("s{n}");
@@ -179,7 +209,7 @@ fn of_too_many_incidents_the_least_go() {
         all.push(&alert("D18", Family::N, 0.6, n, &subject));
     }
     let dropped = counted(&mut all, Counter::IncidentsDropped);
-    let done = all.finish();
+    let done = finish(&mut all);
     assert_eq!(dropped + done.len() as u64, 100);
     assert!(done.iter().any(|incident| &*incident.subject == "s13"));
 }
@@ -194,7 +224,7 @@ fn a_rule_that_is_new_has_a_place_among_many_of_others() {
     }
     all.push(&alert("D08", Family::R, 0.6, 10, "a"));
     assert_eq!(counted(&mut all, Counter::AlertsUnlisted), 1);
-    let done = all.finish();
+    let done = finish(&mut all);
     assert_eq!(done[0].families, [Family::N, Family::R]);
     assert_eq!((done[0].alerts.len(), done[0].alerts_more), (32, 1));
     assert_eq!(done[0].since, Nanos::ZERO);
@@ -208,6 +238,6 @@ fn a_heavier_alert_of_the_same_rule_is_not_passed_over() {
     }
     all.push(&alert("D08", Family::R, 0.5, 5, "a"));
     all.push(&alert("D18", Family::N, 0.9, 6, "a"));
-    let done = all.finish();
+    let done = finish(&mut all);
     assert!((done[0].score - 0.95).abs() < 1e-9, "{}", done[0].score);
 }

@@ -80,6 +80,8 @@ pub fn render_incident(incident: &Incident, context: &IncidentContext<'_>, out: 
         time: incident.time,
     };
     put_head(&mut tree, &head, context.origin);
+    tree.put_str("event.action", incident.change.as_str());
+    tree.put_str("longhaul.change", incident.change.as_str());
     put_related(&mut tree, once(members(incident).flat_map(addresses)));
     if let Some(alert) = incident.strongest() {
         put_rule(&mut tree, alert);

@@ -28,6 +28,7 @@ fn alert() -> Alert {
         evidence: Vec::new(),
     };
     Alert {
+        id: String::new(),
         at: Nanos::from_secs(1_700_000_100),
         time: Nanos::from_secs(1_700_000_000),
         since: Nanos::from_secs(1_699_999_000),
@@ -150,6 +151,8 @@ fn an_incident_says_everything_the_contract_names() {
     let same_session = member("ef", alert());
     let weak = member("ab", weak);
     let incident = Incident {
+        id: String::new(),
+        change: crate::model::Change::Worse,
         time: Nanos::from_secs(1_700_000_000),
         since: Nanos::from_secs(1_699_000_000),
         subject: "10.0.0.7".into(),
@@ -175,6 +178,7 @@ fn an_incident_says_everything_the_contract_names() {
     assert_eq!(got["longhaul"]["alerts"][0]["rule"], rule);
     assert_eq!(got["rule"]["id"], "D05");
     assert_eq!(got["longhaul"]["alerts_more"], 3);
+    assert_eq!((&got["event"]["action"], &got["longhaul"]["change"]), (&"worse".into(), &"worse".into()));
     assert_eq!(got["threat"]["technique"]["id"], json!(["T1133", "T1665"]));
     assert_eq!(got["longhaul"]["evidence"].as_array().unwrap().len(), 1, "each piece once");
     assert_eq!(got["longhaul"]["sources"][0]["age_days"], 13);

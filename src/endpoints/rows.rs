@@ -13,6 +13,7 @@ use crate::endpoints::prefix_stats::PrefixFloors;
 use crate::endpoints::table::Endpoints;
 use crate::endpoints::table::Entry;
 use crate::model::endpoint::EndpointRow;
+use crate::model::event::EndpointSource;
 
 /// Every endpoint of a span, sorted by address, side, fingerprint and service.
 #[derive(Debug)]
@@ -72,6 +73,16 @@ impl EndpointRows {
     fn row(&self, at: u32, entry: &Entry) -> EndpointRow {
         let known = self.known.get(&at).copied().unwrap_or_default();
         self.table.row(entry, Some(&self.floors), known)
+    }
+}
+
+impl EndpointSource for EndpointRows {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn rows(&self) -> Box<dyn Iterator<Item = EndpointRow> + '_> {
+        Box::new(self.iter())
     }
 }
 

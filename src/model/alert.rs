@@ -150,6 +150,14 @@ pub struct EvidenceItem {
     pub sessions: Vec<String>,
 }
 
+impl EvidenceItem {
+    fn bytes(&self) -> usize {
+        let texts = self.name.len() + self.value.as_str().len() + self.unit.len();
+        let sessions = self.sessions.iter().map(|id| size_of::<String>() + id.len());
+        size_of::<EvidenceItem>() + texts + sessions.sum::<usize>()
+    }
+}
+
 /// A list, database or rule set that an alert rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceInfo {
@@ -190,6 +198,8 @@ impl Repeats {
 /// One rule fired on one session (or, later, endpoint).
 #[derive(Clone, Debug)]
 pub struct Alert {
+    /// `event.id`; empty until the correlator has placed it in the run.
+    pub id: String,
     /// Sort key: the run's clock when the record was handed over.
     pub at: Nanos,
     /// Packet time of the last packet of the session the rule fired on.
@@ -228,6 +238,19 @@ pub struct Alert {
     pub repeats: Option<Repeats>,
 }
 
+impl Alert {
+    /// Bytes that it holds, about.
+    pub fn bytes(&self) -> usize {
+        let texts = self.id.len() + self.subject.len() + self.message.len() + self.session_id.len();
+        let context = self.context.iter().map(|(name, value)| name.len() + value.len() + 48);
+        let evidence = self.evidence.iter().map(EvidenceItem::bytes);
+        let sources = self.sources.len() * size_of::<SourceInfo>();
+        let repeats = self.repeats.as_ref().map_or(0, |of| of.key.len() + 12 * of.packets.len());
+        let lists = context.sum::<usize>() + evidence.sum::<usize>() + sources;
+        size_of::<Alert>() + texts + lists + repeats
+    }
+}
+
 #[cfg(test)]
 impl Alert {
     /// An alert of a made-up rule of this number, for tests.
@@ -247,6 +270,7 @@ impl Alert {
             evidence: Vec::new(),
         };
         Alert {
+            id: String::new(),
             at: Nanos::ZERO,
             time: Nanos::ZERO,
             since: Nanos::ZERO,
@@ -278,9 +302,36 @@ pub struct Member {
     pub alert: Arc<Alert>,
 }
 
+/// What has become of an incident since it was told last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// It is told for the first time.
+    #[default]
+    Opened,
+    /// Its level, its score or the number of its families has grown.
+    Worse,
+    /// Its window is over, or there is no room for it: nothing is added any more.
+    Closed,
+}
+
+impl Change {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Change::Opened => "opened",
+            Change::Worse => "worse",
+            Change::Closed => "closed",
+        }
+    }
+}
+
 /// At least two families on one subject within seven days.
 #[derive(Clone, Debug)]
 pub struct Incident {
+    /// `event.id`: the same whenever it is told; empty until the correlator has placed it.
+    pub id: String,
+    /// What has become of it.
+    pub change: Change,
     /// Packet time at which the score was reached.
     pub time: Nanos,
     /// First alert's time.

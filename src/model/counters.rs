@@ -293,6 +293,10 @@ counters! {
     BaselinesDropped = "baselines_dropped" in "detect", loss("baselines", "baselines over the cap");
     /// Lines of live results that were not written because their file system would not take them.
     LinesLost = "lines_lost" in "output", loss("lines", "lines that could not be written");
+    /// Alerts, incidents and lines of health that an output could not take for so long that its
+    /// queue was full: those worth least.
+    EventsDropped = "events_dropped" in "output",
+        loss("events", "events over the queue of an output");
     /// Live sets that end early for that.
     SetsIncomplete = "sets_incomplete" in "output", quality("sets that end early for that");
     /// Finished live sets removed, the oldest first, to stay within the cap on output.

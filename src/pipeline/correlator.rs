@@ -1,11 +1,11 @@
 //! The correlator loop: merge the workers' sessions by time, sum up endpoints, correlate, write.
 //!
 //! Owns: everything that needs the whole run in one order: endpoints and the rules that judge them,
-//! incidents, the open files.
-//! In: batches. Out: session lines as they come, the rest at the end.
+//! incidents.
+//! In: batches. Out: events, pushed to the outputs: session lines as they come, alerts and incidents
+//! each second of a live run, else at the end.
 //! Never: sees a packet; its result does not depend on how many workers there were.
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -28,24 +28,35 @@ use crate::endpoints::EndpointSummary;
 use crate::endpoints::Endpoints;
 use crate::endpoints::LOOK_AHEAD;
 use crate::model::Alert;
+use crate::model::Change;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Error;
+use crate::model::EventKind;
+use crate::model::Held;
 use crate::model::Incident;
 use crate::model::Level;
 use crate::model::Nanos;
 use crate::model::endpoint::EndpointRow;
+use crate::model::event::SessionLine;
 use crate::pipeline::fired::Fired;
+use crate::pipeline::heartbeat::Heartbeat;
+use crate::pipeline::heartbeat::SpanFacts;
 use crate::pipeline::prepare::Prepared;
-use crate::pipeline::record_worker::Order;
-use crate::pipeline::record_worker::RecordBatch;
-use crate::pipeline::record_worker::THE_END;
-use crate::pipeline::record_worker::Until;
+use crate::pipeline::record_batch::Order;
+use crate::pipeline::record_batch::RecordBatch;
+use crate::pipeline::record_batch::THE_END;
+use crate::pipeline::record_batch::Until;
 use crate::pipeline::scans::Scans;
+use crate::pipeline::scans::Sum;
 use crate::pipeline::state::BaselineTotals;
 use crate::pipeline::state::State;
+use crate::sinks::Outlets;
+use crate::sinks::Round;
+use crate::sinks::SpanEnd;
+use crate::sinks::Wish;
 
-/// An alert's event id, as its line has it.
+/// An alert's event id.
 fn alert_id(alert: &Alert) -> String {
     emit::id::alert_id(&alert.rule.uuid, &alert.session_id, &alert.subject, alert.time)
 }
@@ -67,23 +78,13 @@ struct Feed {
     until: Until,
 }
 
-/// Where results go while the run goes on.
-pub(super) trait Sink {
-    /// Takes one line of sessions; whether it was written. One that was lost and counted is no
-    /// error: the run goes on.
-    fn session(&mut self, line: &[u8]) -> Result<bool, Error>;
-
-    /// Everything before `until` has been given. Whoever writes as he goes takes what he wants.
-    fn round(&mut self, _until: Nanos, _found: &mut Found) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
 /// The correlator.
 pub(super) struct Correlator {
     feeds: Vec<Feed>,
     found: Found,
     scans: Scans,
+    /// Of a live run.
+    live: Option<Heartbeat>,
 }
 
 /// What the correlator has found so far and nobody has taken yet.
@@ -93,10 +94,8 @@ pub(super) struct Found {
     incidents: Incidents,
     merger: Merger,
     alerts: Kept,
-    pub(super) counters: Counters,
-    pub(super) min_level: Level,
-    /// Open incidents that were taken, with the number of their alerts then.
-    taken: BTreeMap<(Arc<str>, Nanos), usize>,
+    counters: Counters,
+    min_level: Level,
     rules: Arc<RuleSet>,
     catalog: Arc<SourceCatalog>,
     fired: Fired,
@@ -106,10 +105,20 @@ pub(super) struct Found {
 pub(super) struct Findings {
     pub(super) endpoints: Arc<EndpointRows>,
     pub(super) alerts: Vec<Arc<Alert>>,
+    /// Incidents that have changed.
+    changes: Vec<Arc<Incident>>,
+    /// All incidents that are open, or were closed since they were told.
     pub(super) incidents: Vec<Incident>,
     pub(super) counters: Counters,
     /// How much was learned by then, where that is kept.
     pub(super) learned: Option<BaselineTotals>,
+}
+
+/// What the end of a run leaves behind.
+pub(super) struct Finished {
+    pub(super) findings: Findings,
+    pub(super) state: Option<State>,
+    pub(super) live: Option<Heartbeat>,
 }
 
 impl Correlator {
@@ -141,30 +150,40 @@ impl Correlator {
             incidents: Incidents::new(IncidentConfig {
                 subjects_max: bounds.subjects,
                 incidents_max: bounds.subjects,
-                ..IncidentConfig::new(alert_id)
+                ..IncidentConfig::default()
             }),
             merger: Merger::new(bounds.kinds),
             alerts: Kept::new(bounds.alerts),
             counters: Counters::default(),
             min_level: plan.min_level,
-            taken: BTreeMap::new(),
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
             fired: Fired::new(bounds.fired),
         };
         let feeds = queues.into_iter().map(feed).collect();
-        Correlator { feeds, found, scans: Scans::new(origin) }
+        Correlator { feeds, found, scans: Scans::new(origin), live: None }
     }
 
-    /// What was found and not taken, in output order; and what was learned, to be saved.
-    pub(super) fn finish(self) -> (Findings, Option<State>) {
-        let mut found = self.found;
-        (found.take(), found.state)
+    /// The same, of a live run.
+    #[must_use]
+    pub(super) fn with_heartbeat(mut self, live: Heartbeat) -> Correlator {
+        self.live = Some(live);
+        self
+    }
+
+    /// Ends the last span: what was found and not told is pushed, and what there was in all is
+    /// given back, in output order; and what was learned, to be saved.
+    pub(super) fn finish(mut self, outlets: &mut Outlets) -> Result<Finished, Error> {
+        outlets.drain()?;
+        outlets.span_ends(true);
+        let findings = self.found.take();
+        findings.push(outlets)?;
+        Ok(Finished { findings, state: self.found.state, live: self.live })
     }
 
     /// Works until every worker is done. The first write error ends writing, not the run: the
     /// queues are still emptied so that nobody waits for ever.
-    pub(super) fn run(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+    pub(super) fn run(&mut self, outlets: &mut Outlets) -> Result<(), Error> {
         let (mut result, mut round) = (Ok(()), Nanos::ZERO);
         while self.receive() {
             // Everything that ended before this second is here.
@@ -172,38 +191,93 @@ impl Correlator {
             loop {
                 let next = self.earliest();
                 let until = next.map_or(second, |(at, _)| at.min(second));
-                let written = self.write_sums(until, sink, result.is_ok());
+                let written = self.write_sums(until, outlets, result.is_ok());
                 result = result.and(written);
                 let is_later = next.is_none_or(|(at, _)| at >= second);
                 if result.is_ok() && is_later && second > round && second < Nanos(u64::MAX) {
                     round = second;
-                    self.found.endpoints.count(&mut self.found.counters);
-                    result = sink.round(second, &mut self.found);
+                    result = self.round(second, outlets);
                 }
                 let Some((_, feed)) = next else { break };
-                let written = self.take(feed, sink, result.is_ok());
+                let written = self.take(feed, outlets, result.is_ok());
                 result = result.and(written);
             }
         }
         result
     }
 
+    /// A second is over, and everything before it was pushed.
+    fn round(&mut self, until: Nanos, outlets: &mut Outlets) -> Result<(), Error> {
+        let Correlator { found, live, .. } = self;
+        found.endpoints.count(&mut found.counters);
+        let Some(live) = live else { return Ok(()) };
+        if let Some(snapshot) = live.handle.renewed() {
+            found.min_level = snapshot.plan.min_level;
+            found.renew(&snapshot.prepared);
+        }
+        outlets.count(&mut found.counters);
+        live.handle.show(&found.counters);
+        found.release(outlets)?;
+        if let Err(error) = found.save_in_time(until) {
+            (live.tell)(&format!("{error}\nwhat was learned is kept and saved the next time"));
+        }
+        if let Some(health) = live.health_in_time(until) {
+            outlets.push(&Held::Health(Arc::new(health)))?;
+        }
+        let counted = live.handle.board.sum();
+        match outlets.round(&Round { until, counted: &counted })? {
+            Wish::GoOn => Ok(()),
+            Wish::EndSpan => self.end_span(until, outlets),
+        }
+    }
+
+    /// Ends a span of endpoints and begins another.
+    fn end_span(&mut self, until: Nanos, outlets: &mut Outlets) -> Result<(), Error> {
+        let Correlator { found, live: Some(live), .. } = self else { return Ok(()) };
+        outlets.span_ends(false);
+        let findings = found.take();
+        findings.push(outlets)?;
+        outlets.count(&mut found.counters);
+        live.handle.show(&found.counters);
+        let span = SpanFacts {
+            until,
+            endpoints: &findings.endpoints,
+            learned: findings.learned.as_ref(),
+            copies: None,
+            claims: (0, 0),
+            one_way_feeds: Vec::new(),
+        };
+        let counted = live.handle.board.sum();
+        let ended = outlets.end_span(&SpanEnd {
+            until,
+            is_last: false,
+            endpoints: &*findings.endpoints,
+            counted: &counted,
+            report: &|set| live.report(set, &span),
+        });
+        for error in ended.err().into_iter().flatten() {
+            (live.tell)(&error.to_string());
+        }
+        Ok(())
+    }
+
     /// Writes the sums of seconds before `until`. Their sessions meet the fate of their line.
     fn write_sums(
         &mut self,
         until: Nanos,
-        sink: &mut dyn Sink,
+        outlets: &mut Outlets,
         writing: bool,
     ) -> Result<(), Error> {
         let (counters, mut result) = (&mut self.found.counters, Ok(()));
         for sum in self.scans.take_before(until) {
             let writing = writing && result.is_ok();
-            let written = if writing { sink.session(sum.line) } else { Ok(false) };
+            let Sum { line, sessions } = sum;
+            let written = if writing { outlets.session(&line) } else { Ok(false) };
             if let Ok(true) = written {
                 counters.bump(Counter::SummaryLines);
-                counters.add(Counter::SessionsSummed, sum.sessions);
+                counters.add(Counter::SessionsSummed, sessions);
             } else {
-                counters.add(Counter::SessionsUnsaved, sum.sessions);
+                counters.add(Counter::SessionsUnsaved, sessions);
             }
             result = result.and(written.map(|_| ()));
         }
@@ -244,7 +318,7 @@ impl Correlator {
         best.map(|((((second, ..), ..), ..), index)| (second, index))
     }
 
-    fn take(&mut self, feed: usize, sink: &mut dyn Sink, writing: bool) -> Result<(), Error> {
+    fn take(&mut self, feed: usize, outlets: &mut Outlets, writing: bool) -> Result<(), Error> {
         let Some(feed) = self.feeds.get_mut(feed) else { return Ok(()) };
         if feed.next.is_multiple_of(LOOK_AHEAD) {
             self.found.endpoints.look_ahead(feed.ahead());
@@ -266,11 +340,13 @@ impl Correlator {
             self.scans.add(second, one);
             return Ok(());
         }
+        let (id, time) = (order.1, item.endpoint.last);
+        let session = |line| SessionLine { id, time, line, is_update: false };
         let (from, to) = item.line;
         let line = batch.lines.get(from as usize..to as usize).unwrap_or_default();
         let (fate, result) = match line {
             [] => (Counter::SessionsNotAsked, Ok(())),
-            line if writing => match sink.session(line) {
+            line if writing => match outlets.session(&session(line)) {
                 Ok(true) => (Counter::SessionsWritten, Ok(())),
                 Ok(false) => (Counter::SessionsUnsaved, Ok(())),
                 Err(error) => (Counter::SessionsUnsaved, Err(error)),
@@ -282,15 +358,28 @@ impl Correlator {
     }
 }
 
+impl Findings {
+    /// Pushes what there is to tell.
+    fn push(&self, outlets: &mut Outlets) -> Result<(), Error> {
+        for alert in &self.alerts {
+            outlets.push(&Held::Alert(Arc::clone(alert)))?;
+        }
+        for incident in &self.changes {
+            outlets.push(&Held::Incident(Arc::clone(incident)))?;
+        }
+        Ok(())
+    }
+}
+
 impl Found {
     /// From here on, endpoints meet another snapshot.
-    pub(super) fn renew(&mut self, prepared: &Prepared) {
+    fn renew(&mut self, prepared: &Prepared) {
         self.rules = Arc::clone(&prepared.rules);
         self.catalog = Arc::clone(&prepared.catalog);
     }
 
     /// Writes what was learned, where it is kept and the time has come.
-    pub(super) fn save_in_time(&mut self, now: Nanos) -> Result<(), Error> {
+    fn save_in_time(&mut self, now: Nanos) -> Result<(), Error> {
         self.state.as_mut().map_or(Ok(()), |state| state.save_in_time(now))
     }
 
@@ -346,7 +435,8 @@ impl Found {
             Verdict::Ripe(all) => *all,
             Verdict::New => alert,
         };
-        let alert = Arc::new(alert);
+        // One that waited for others has another time now.
+        let alert = Arc::new(Alert { id: alert_id(&alert), ..alert });
         self.incidents.push(&alert);
         self.incidents.count(&mut self.counters);
         if reported {
@@ -368,7 +458,7 @@ impl Found {
     }
 
     /// The alerts kept since the last call, in output order.
-    pub(super) fn take_alerts(&mut self) -> Vec<Arc<Alert>> {
+    fn take_alerts(&mut self) -> Vec<Arc<Alert>> {
         let mut alerts = self.alerts.take();
         for alert in alerts.iter_mut().filter(|alert| merge::is_repeated(alert)) {
             merge::conclude(Arc::make_mut(alert));
@@ -377,9 +467,33 @@ impl Found {
         alerts
     }
 
-    /// What was found since the last call, in output order. Incidents stay open: one comes again
-    /// when more alerts have joined it.
-    pub(super) fn take(&mut self) -> Findings {
+    /// Tells what was found since the last call, to whoever takes it.
+    fn release(&mut self, outlets: &mut Outlets) -> Result<(), Error> {
+        if outlets.wants(EventKind::Alert) {
+            for alert in self.take_alerts() {
+                outlets.push(&Held::Alert(alert))?;
+            }
+        }
+        if outlets.wants(EventKind::Incident) {
+            for incident in self.take_changes() {
+                outlets.push(&Held::Incident(incident))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Incidents that were opened, got worse or were closed since the last call, in output order.
+    fn take_changes(&mut self) -> Vec<Arc<Incident>> {
+        let mut changes = self.incidents.take_changes(self.min_level);
+        for incident in &mut changes {
+            incident.id = emit::id::incident_id(&incident.subject, incident.since, incident.time);
+        }
+        changes.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
+        changes.into_iter().map(Arc::new).collect()
+    }
+
+    /// Ends a span: what was found since the last call, in output order. Incidents stay open.
+    fn take(&mut self) -> Findings {
         let mut endpoints = {
             let next = self.endpoints.successor();
             std::mem::replace(&mut self.endpoints, next)
@@ -391,18 +505,16 @@ impl Found {
             self.counters.add(Counter::BaselinesDropped, state.newly_dropped());
         }
         self.judge_all(&endpoints);
-        let mut incidents = self.incidents.drain();
-        let open = self.incidents.open();
-        let key = |i: &Incident| (Arc::clone(&i.subject), i.since);
-        let taken = open.iter().map(|i| (key(i), i.alerts.len())).collect();
-        let before = std::mem::replace(&mut self.taken, taken);
-        incidents.extend(open);
-        incidents.retain(|i| before.get(&key(i)) != Some(&i.alerts.len()));
+        let changes = self.take_changes();
+        let closed = changes.iter().filter(|incident| incident.change == Change::Closed);
+        let mut incidents: Vec<Incident> =
+            closed.map(|incident| Incident::clone(incident)).chain(self.incidents.open()).collect();
         incidents.retain(|incident| incident.level >= self.min_level);
         incidents.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
         Findings {
             endpoints,
             alerts: self.take_alerts(),
+            changes,
             incidents,
             counters: self.counters.clone(),
             learned: self.state.as_ref().map(|state| state.baselines.totals()),

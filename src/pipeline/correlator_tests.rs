@@ -4,16 +4,25 @@
 
 use super::*;
 use crate::model::Family;
+use crate::sinks::Sink;
 
 /// Takes so many lines and loses the rest.
 struct Disk(usize);
 
 impl Sink for Disk {
-    fn session(&mut self, _: &[u8]) -> Result<bool, Error> {
+    fn wants(&self, kind: EventKind) -> bool {
+        kind == EventKind::SessionEnd
+    }
+
+    fn session(&mut self, _: &SessionLine<'_>) -> Result<bool, Error> {
         let taken = self.0 > 0;
         self.0 = self.0.saturating_sub(1);
         Ok(taken)
     }
+}
+
+fn disk(lines: usize) -> Outlets {
+    Outlets::new(vec![Box::new(Disk(lines))], 1 << 20)
 }
 
 fn one(source: u8) -> crate::model::scan::Unanswered {
@@ -38,9 +47,9 @@ fn sessions_in_a_sum_meet_the_fate_of_its_line() {
     let second = Nanos::from_secs(5);
     (0..300).for_each(|_| correlator.scans.add(second, &one(1)));
     (0..20).for_each(|_| correlator.scans.add(second, &one(2)));
-    correlator.write_sums(Nanos::from_secs(6), &mut Disk(1), true).unwrap();
+    correlator.write_sums(Nanos::from_secs(6), &mut disk(1), true).unwrap();
     (0..7).for_each(|_| correlator.scans.add(Nanos::from_secs(7), &one(1)));
-    correlator.write_sums(Nanos::from_secs(8), &mut Disk(1), false).unwrap();
+    correlator.write_sums(Nanos::from_secs(8), &mut disk(1), false).unwrap();
     let mut counted = correlator.found.counters;
     let get = |counters: &Counters, counter| counters.get(counter);
     assert_eq!(get(&counted, Counter::SessionsSummed), 300);
@@ -73,6 +82,6 @@ fn what_falls_off_counts_in_the_set_in_which_it_happens() {
     let set = correlator.found.take();
     assert_eq!((set.alerts.len(), &set.counters), (100, &counted));
     // Nothing is counted twice, and there is room again.
-    let (rest, _) = correlator.finish();
+    let rest = correlator.finish(&mut disk(0)).unwrap().findings;
     assert_eq!((rest.alerts.len(), &rest.counters), (0, &counted));
 }

@@ -14,8 +14,8 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::low_level::pipe;
 
 use crate::capture::Interrupt;
-use crate::emit::files::abandon;
 use crate::model::Error;
+use crate::sinks::files::abandon;
 
 /// The exit code of a run that a second signal ends at once: 128 and the number of SIGINT.
 const AT_ONCE: i32 = 130;

@@ -11,16 +11,20 @@ mod clock;
 mod correlator;
 mod decap_config;
 mod fired;
+mod heartbeat;
 pub mod interrupts;
 pub mod live;
 mod outputs;
 mod prepare;
 pub mod queries;
 mod reader;
+mod record_batch;
 mod record_worker;
 mod scans;
+mod snapshot;
 mod source;
 pub mod state;
+mod stats;
 mod verdicts;
 pub mod warnings;
 mod worker;
@@ -30,6 +34,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+
+use serde_json::json;
 
 use crate::capture::Block;
 pub use crate::capture::FileReport;
@@ -49,8 +55,10 @@ use crate::model::Incident;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::pipeline::correlator::Correlator;
-use crate::pipeline::correlator::Sink;
-use crate::pipeline::outputs::Outputs;
+use crate::pipeline::correlator::Finished;
+use crate::pipeline::heartbeat::Heartbeat;
+use crate::pipeline::outputs::RunFacts;
+pub use crate::pipeline::prepare::OldList;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::reader::ReaderReport;
@@ -60,10 +68,14 @@ use crate::pipeline::state::BaselineTotals;
 use crate::pipeline::state::State;
 use crate::pipeline::verdicts::nothing_readable;
 pub use crate::pipeline::verdicts::problems;
+use crate::pipeline::warnings::Answer;
 use crate::pipeline::warnings::Warning;
 use crate::pipeline::worker::Worker;
 use crate::report::summary::RuleLine;
 use crate::report::summary::SummaryBuilder;
+use crate::sinks::Outlets;
+use crate::sinks::SetFacts;
+use crate::sinks::SpanEnd;
 
 /// Handovers under way from one worker. A mark is a batch, and every worker gets the same marks,
 /// so a worker whose queue is full is ahead of another that has marks still to handle: nobody waits
@@ -91,7 +103,6 @@ impl Progress for NoProgress {
 pub type RecordTap<'t> = &'t (dyn Fn(&Record) + Sync);
 
 /// What a run found, beside what it wrote.
-#[derive(Debug)]
 pub struct Outcome {
     /// Sessions, legs and protocols, summed.
     pub sessions: SummaryBuilder,
@@ -127,23 +138,56 @@ pub struct Outcome {
     pub learned: Option<BaselineTotals>,
     /// That directory, until what was learned is saved.
     state: Option<State>,
-}
-
-/// A list that was old when the packets passed: an alert that rests on such alone weighs half.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldList {
-    /// Its name.
-    pub name: String,
-    /// Its date, `YYYY-MM-DD`.
-    pub date: String,
-    /// Whole days from then to the end of the capture.
-    pub age_days: u64,
+    /// The correlator's place in a live run.
+    live: Option<Heartbeat>,
 }
 
 impl Outcome {
     /// Saves what was learned: after the results, so that a run that left none has taught nothing.
     fn save_state(&mut self) -> Result<(), Vec<Error>> {
         self.state.take().map_or(Ok(()), |state| state.save()).map_err(|e| vec![e])
+    }
+
+    fn answer(&self) -> Answer<'_> {
+        Answer {
+            interrupted: self.interrupted,
+            counted: &self.counters,
+            endpoints: &self.endpoints,
+            claims: self.sessions.claims(),
+        }
+    }
+
+    /// Ends the outputs of a run over files.
+    fn finish(
+        &mut self,
+        plan: &Plan,
+        prepared: &Prepared,
+        outlets: &mut Outlets,
+    ) -> Result<(), Vec<Error>> {
+        let report = |set: SetFacts| {
+            let facts = RunFacts {
+                files: &self.files,
+                names: &self.names,
+                old_lists: &self.old_lists,
+                one_way_feeds: self.sessions.feeds().one_way().map(|feed| json!(feed)).collect(),
+                interrupted: self.interrupted,
+                warnings: &self.warnings,
+                learned: self.learned.as_ref(),
+                copies: self.copies.as_ref(),
+                endpoints: self.endpoints.len(),
+                remarks: &self.remarks,
+            };
+            let mut text = Vec::new();
+            outputs::report(plan, prepared, &facts, set).render(&mut text)?;
+            Ok(text)
+        };
+        outlets.end_span(&SpanEnd {
+            until: self.span.map_or(Nanos::ZERO, |(_, last)| last),
+            is_last: true,
+            endpoints: &*self.endpoints,
+            counted: &self.counters,
+            report: &report,
+        })
     }
 
     /// Whether there is a packet at all: a result of none would say that nothing happened.
@@ -189,39 +233,40 @@ fn run_all(
     let mut prepared = prepare::prepare(plan)?;
     prepared.read_options.interrupt = interrupt.clone();
     let state = State::of(plan).map_err(|e| vec![e])?;
-    let mut outputs = Outputs::open(plan).map_err(|e| vec![e])?;
-    let remarks = outputs.remarks();
     let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
     let origin = reader.origin(plan);
+    let mut outlets = outputs::open(plan, &origin).map_err(|e| vec![e])?;
+    let remarks = outlets.remarks();
     let (dispatcher, workers, correlator) = assemble(plan, &prepared, &origin, tap);
     let correlator = correlator.with_state(state);
-    let work = Work { workers, correlator, origin, sink: &mut outputs };
+    let work = Work { workers, correlator, origin, outlets: &mut outlets };
     let mut outcome = work.go(|| reader.run(dispatcher, progress))?;
     progress.done();
     outcome.old_lists = prepared.old_lists(outcome.span.map(|(_, last)| last));
     outcome.remarks = remarks;
     outcome.interrupted = interrupt.is_requested();
-    outcome.warnings = warnings::of(plan, &prepared, &outcome);
+    outcome.warnings = warnings::of(plan, &prepared, &outcome.answer());
     if !outcome.anything_readable() {
         return Err(nothing_readable(&outcome.files));
     }
-    outputs.finish(plan, &prepared, &outcome).map_err(|e| vec![e])?;
+    outcome.finish(plan, &prepared, &mut outlets)?;
     outcome.save_state()?;
     Ok(outcome)
 }
 
 /// The threads behind the reader.
-struct Work<'t, 's, S> {
+struct Work<'t, 's> {
     workers: Vec<Worker<'t>>,
     correlator: Correlator,
     origin: Arc<Origin>,
-    sink: &'s mut S,
+    outlets: &'s mut Outlets,
 }
 
-impl<S: Sink + Send> Work<'_, '_, S> {
+impl Work<'_, '_> {
     /// Runs `read` on this thread and the others beside it, until all are done.
     fn go(self, read: impl FnOnce() -> Result<ReaderReport, Error>) -> Result<Outcome, Vec<Error>> {
-        let Work { workers, mut correlator, origin, sink } = self;
+        let Work { workers, mut correlator, origin, outlets } = self;
+        let pushed = &mut *outlets;
         let (read, worked, written) = thread::scope(|scope| {
             let named = |name: &str| thread::Builder::new().name(name.to_owned());
             let working: Vec<_> = workers
@@ -230,7 +275,7 @@ impl<S: Sink + Send> Work<'_, '_, S> {
                 .collect();
             // The correlator owns its queues: should it die, they go with it and nobody waits.
             let writing = named("correlator").spawn_scoped(scope, move || {
-                let written = correlator.run(sink);
+                let written = correlator.run(pushed);
                 (correlator, written)
             });
             let read = read();
@@ -246,7 +291,10 @@ impl<S: Sink + Send> Work<'_, '_, S> {
             return Err(vec![thread_died("correlator")]);
         };
         written.map_err(|e| vec![e])?;
-        conclude(read, worked, correlator, origin)
+        let finished = correlator.finish(outlets).map_err(|e| vec![e])?;
+        let mut outcome = conclude(read, worked, finished, origin)?;
+        outlets.count(&mut outcome.counters);
+        Ok(outcome)
     }
 }
 
@@ -276,7 +324,7 @@ fn assemble<'t>(
 fn conclude(
     read: ReaderReport,
     worked: Vec<thread::Result<(Counters, SummaryBuilder)>>,
-    correlator: Correlator,
+    finished: Finished,
     origin: Arc<Origin>,
 ) -> Result<Outcome, Vec<Error>> {
     let mut counters = read.counters;
@@ -286,7 +334,7 @@ fn conclude(
         counters.merge(&counted);
         sessions.merge(&summed);
     }
-    let (findings, state) = correlator.finish();
+    let Finished { findings, state, live } = finished;
     counters.merge(&findings.counters);
     counters.account_for_sessions();
     Ok(Outcome {
@@ -307,6 +355,7 @@ fn conclude(
         shown: Vec::new(),
         learned: findings.learned,
         state,
+        live,
     })
 }
 

@@ -1,46 +1,62 @@
 //! Where a run's results go: the five files, standard output, or nowhere.
 //!
-//! Owns: the open files. In: session lines as they come, the outcome at the end. Out: files under
-//! their final names, all at once at the end. Never: a partial file that looks finished.
+//! Owns: which sinks a plan asks for, the directory of files, what run.json says. In: events. Out:
+//! files under their final names, all at once at the end. Never: a partial file that looks
+//! finished.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::capture::FileReport;
 use crate::config::Output;
 use crate::config::Plan;
 use crate::config::SessionLines;
+use crate::config::memory::Shares;
 use crate::emit::Origin;
 use crate::emit::alert::IncidentContext;
 use crate::emit::alert::render_alert;
 use crate::emit::alert::render_incident;
 use crate::emit::endpoint::render_endpoint;
-use crate::emit::files::OutDir;
-use crate::emit::files::OutFile;
+use crate::emit::health::render_health;
 use crate::emit::run::Build;
 use crate::emit::run::Loss;
 use crate::emit::run::RunReport;
 use crate::emit::run::Sensor;
 use crate::emit::run::SensorPlace;
 use crate::emit::run::Totals;
-use crate::model::Alert;
 use crate::model::CopyPoint;
 use crate::model::CopyReport;
 use crate::model::Counter;
 use crate::model::Error;
-use crate::model::Incident;
+use crate::model::Event;
+use crate::model::EventKind;
+use crate::model::Format;
 use crate::model::Nanos;
-use crate::model::endpoint::EndpointRow;
-use crate::pipeline::OldList;
-use crate::pipeline::Outcome;
-use crate::pipeline::correlator::Sink;
+use crate::model::event::SessionLine;
+use crate::pipeline::prepare::OldList;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::state;
+use crate::pipeline::state::BaselineTotals;
+use crate::pipeline::warnings::Warning;
 use crate::report::duplicates::note as copies_note;
+use crate::sinks::Outlets;
+use crate::sinks::Queue;
+use crate::sinks::SetFacts;
+use crate::sinks::Sink;
+use crate::sinks::SpanEnd;
+use crate::sinks::files::OutDir;
+use crate::sinks::files::OutFile;
+use crate::sinks::stream::Stream;
+use crate::sinks::stream::write_events;
 
-/// Bytes rendered before they are written.
-const RENDER_BYTES: usize = 64 * 1024;
+/// What `--json` writes.
+pub(super) const JSON_KINDS: &[EventKind] = &[EventKind::Alert, EventKind::Incident];
+
+/// What `--sessions` writes.
+pub(super) const SESSION_KINDS: &[EventKind] = &[EventKind::SessionUpdate, EventKind::SessionEnd];
 
 /// Whether anybody will read session lines.
 pub(super) fn wants_session_lines(plan: &Plan) -> bool {
@@ -51,96 +67,146 @@ pub(super) fn wants_session_lines(plan: &Plan) -> bool {
     }
 }
 
-/// The open files.
-pub(super) struct Outputs {
-    dir: Option<OutDir>,
-    sessions: Option<OutFile>,
+/// Events as lines of ECS JSON.
+pub(super) struct Ecs(pub(super) Arc<Origin>);
+
+impl Format for Ecs {
+    fn render(&self, event: &Event<'_>, out: &mut Vec<u8>) {
+        let Ecs(origin) = self;
+        match event {
+            Event::SessionUpdate(line) | Event::SessionEnd(line) => {
+                out.extend_from_slice(line.line);
+            }
+            Event::Endpoint(row) => render_endpoint(row, origin, out),
+            Event::Alert(alert) => render_alert(alert, origin, out),
+            Event::Incident(incident) => {
+                let next_steps = crate::detect::incidents::next_steps(incident);
+                let does_not_prove = crate::detect::incidents::does_not_prove(incident);
+                let context = IncidentContext {
+                    origin,
+                    next_steps: &next_steps,
+                    does_not_prove: &does_not_prove,
+                };
+                render_incident(incident, &context, out);
+            }
+            Event::Health(health) => {
+                let span = (health.since, health.until);
+                render_health(span, &health.counted, &health.one_way_feeds, origin, out);
+            }
+        }
+    }
 }
 
-impl Outputs {
-    /// Opens what the plan asks for, before anything is read.
-    pub(super) fn open(plan: &Plan) -> Result<Outputs, Error> {
-        let mut dir = match &plan.output {
-            Output::Dir { path, force } => Some(OutDir::create(path, *force)?),
-            Output::Json | Output::Summary => None,
-        };
-        let sessions = match (&plan.sessions, &mut dir) {
-            (SessionLines::To(path), _) => Some(OutFile::create(path)?),
-            (SessionLines::WithOutput, Some(dir)) => Some(dir.file("sessions.ndjson")?),
-            _ => None,
-        };
-        Ok(Outputs { dir, sessions })
+/// The outputs of a run over files: what they lack at its end, they get then.
+pub(super) fn open(plan: &Plan, origin: &Arc<Origin>) -> Result<Outlets, Error> {
+    let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(origin)));
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    let stream = |file, kinds| Stream::new(file, kinds, Arc::clone(&format), None);
+    if let SessionLines::To(path) = &plan.sessions {
+        sinks.push(Box::new(stream(OutFile::create(path)?, SESSION_KINDS)));
+    }
+    if plan.json {
+        sinks.push(Box::new(stream(OutFile::create("-".as_ref())?, JSON_KINDS)));
+    }
+    if let Output::Dir { path, force } = &plan.output {
+        let dir = OutDir::create(path, *force)?;
+        let writes_sessions = plan.sessions == SessionLines::WithOutput;
+        sinks.push(Box::new(Directory::open(dir, writes_sessions, Arc::clone(&format))?));
+    }
+    Ok(Outlets::new(sinks, Shares::of(plan.memory).outputs))
+}
+
+/// A directory that gets the files of one run.
+struct Directory {
+    open: Option<Open>,
+    writes_sessions: bool,
+    format: Arc<dyn Format>,
+}
+
+/// Its files.
+struct Open {
+    dir: OutDir,
+    sessions: Option<OutFile>,
+    alerts: OutFile,
+    incidents: OutFile,
+}
+
+impl Directory {
+    fn open(
+        mut dir: OutDir,
+        writes_sessions: bool,
+        format: Arc<dyn Format>,
+    ) -> Result<Directory, Error> {
+        let sessions = writes_sessions.then(|| dir.file("sessions.ndjson")).transpose()?;
+        let alerts = dir.file("alerts.ndjson")?;
+        let incidents = dir.file("incidents.ndjson")?;
+        let open = Some(Open { dir, sessions, alerts, incidents });
+        Ok(Directory { open, writes_sessions, format })
+    }
+}
+
+impl Sink for Directory {
+    fn wants(&self, kind: EventKind) -> bool {
+        match kind {
+            EventKind::SessionEnd | EventKind::SessionUpdate => self.writes_sessions,
+            EventKind::Health => false,
+            EventKind::Endpoint | EventKind::Alert | EventKind::Incident => true,
+        }
     }
 
-    /// What users should know of the places that are written to.
-    pub(super) fn remarks(&self) -> Vec<String> {
-        let dir = self.dir.iter().flat_map(OutDir::remarks);
-        dir.chain(self.sessions.iter().flat_map(OutFile::remarks)).collect()
+    fn session(&mut self, line: &SessionLine<'_>) -> Result<bool, Error> {
+        let file = self.open.as_mut().and_then(|open| open.sessions.as_mut());
+        file.map_or(Ok(false), |file| file.write_line(line.line).map(|()| true))
     }
 
-    /// Writes everything else and gives all files their names.
-    pub(super) fn finish(
-        self,
-        plan: &Plan,
-        prepared: &Prepared,
-        outcome: &Outcome,
-    ) -> Result<(), Error> {
-        if let Some(file) = self.sessions {
-            file.finish()?;
+    fn drain(&mut self, queue: &mut Queue) -> Result<(), Error> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let files =
+            [(EventKind::Alert, &mut open.alerts), (EventKind::Incident, &mut open.incidents)];
+        for (kind, file) in files {
+            let count = queue.of(kind).count();
+            write_events(file, &*self.format, queue.of(kind))?;
+            queue.acknowledge(kind, count);
         }
-        if plan.json {
-            let mut stdout = OutFile::create("-".as_ref())?;
-            write_alerts(&mut stdout, outcome)?;
-            write_incidents(&mut stdout, outcome)?;
-            stdout.finish()?;
-        }
-        let Some(mut dir) = self.dir else { return Ok(()) };
-        let mut file = dir.file("alerts.ndjson")?;
-        write_alerts(&mut file, outcome)?;
+        Ok(())
+    }
+
+    fn end_span(&mut self, end: &SpanEnd<'_>, _queue: &mut Queue) -> Result<(), Error> {
+        let Some(open) = self.open.take().filter(|_| end.is_last) else { return Ok(()) };
+        let Open { mut dir, sessions, alerts, incidents } = open;
+        let (alert_lines, incident_lines) = (alerts.lines(), incidents.lines());
+        sessions.map_or(Ok(()), OutFile::finish)?;
+        alerts.finish()?;
+        incidents.finish()?;
+        let mut file = dir.file("endpoints.ndjson")?;
+        write_endpoints(&mut file, &*self.format, end.endpoints.rows())?;
         file.finish()?;
-        write_rest(&mut dir, outcome, report(plan, prepared, outcome))?;
+        let mut file = dir.file("run.json")?;
+        let facts = SetFacts {
+            counters: end.counted.clone(),
+            alerts: alert_lines,
+            incidents: incident_lines,
+            incomplete: None,
+        };
+        file.write(&(end.report)(facts)?)?;
+        file.finish()?;
         dir.finish()
     }
-}
 
-impl Sink for Outputs {
-    fn session(&mut self, line: &[u8]) -> Result<bool, Error> {
-        self.sessions.as_mut().map_or(Ok(false), |file| file.write_line(line).map(|()| true))
+    fn remarks(&self) -> Vec<String> {
+        self.open.iter().flat_map(|open| open.dir.remarks()).collect()
     }
-}
-
-/// The files that are written at the end.
-fn write_rest(dir: &mut OutDir, outcome: &Outcome, report: RunReport) -> Result<(), Error> {
-    let mut file = dir.file("endpoints.ndjson")?;
-    write_endpoint_lines(&mut file, &outcome.origin, outcome.endpoints.iter())?;
-    file.finish()?;
-    let mut file = dir.file("incidents.ndjson")?;
-    write_incidents(&mut file, outcome)?;
-    file.finish()?;
-    let mut file = dir.file("run.json")?;
-    let mut text = Vec::new();
-    report.render(&mut text)?;
-    file.write(&text)?;
-    file.finish()
 }
 
 /// Endpoints as lines.
-pub(super) fn write_endpoint_lines(
+pub(super) fn write_endpoints(
     file: &mut OutFile,
-    origin: &Origin,
-    rows: impl Iterator<Item = EndpointRow>,
-) -> Result<(), Error> {
-    write_lines(file, rows, |row, lines| render_endpoint(&row, origin, lines))
-}
-
-fn write_lines<T>(
-    file: &mut OutFile,
-    rows: impl Iterator<Item = T>,
-    render: impl Fn(T, &mut Vec<u8>),
+    format: &dyn Format,
+    rows: impl Iterator<Item = crate::model::EndpointRow>,
 ) -> Result<(), Error> {
     let mut lines = Vec::with_capacity(RENDER_BYTES);
     for row in rows {
-        render(row, &mut lines);
+        format.render(&Event::Endpoint(&row), &mut lines);
         if lines.len() >= RENDER_BYTES {
             file.write(&lines)?;
             lines.clear();
@@ -149,76 +215,64 @@ fn write_lines<T>(
     file.write(&lines)
 }
 
-fn write_alerts(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
-    write_alert_lines(file, &outcome.origin, &outcome.alerts)
-}
+/// Bytes rendered before they are written.
+const RENDER_BYTES: usize = 64 * 1024;
 
-/// Alerts as lines.
-pub(super) fn write_alert_lines(
-    file: &mut OutFile,
-    origin: &Origin,
-    alerts: &[Arc<Alert>],
-) -> Result<(), Error> {
-    write_lines(file, alerts.iter(), |alert, out| render_alert(alert, origin, out))
-}
-
-fn write_incidents(file: &mut OutFile, outcome: &Outcome) -> Result<(), Error> {
-    write_incident_lines(file, &outcome.origin, &outcome.incidents)
-}
-
-/// Incidents as lines.
-pub(super) fn write_incident_lines(
-    file: &mut OutFile,
-    origin: &Origin,
-    incidents: &[Incident],
-) -> Result<(), Error> {
-    write_lines(file, incidents.iter(), |incident, out| {
-        let next_steps = crate::detect::incidents::next_steps(incident);
-        let does_not_prove = crate::detect::incidents::does_not_prove(incident);
-        let context =
-            IncidentContext { origin, next_steps: &next_steps, does_not_prove: &does_not_prove };
-        render_incident(incident, &context, out);
-    })
+/// What run.json says beside the plan and what its set of files counts.
+pub(super) struct RunFacts<'a> {
+    /// Reports of input files; none of a live run.
+    pub(super) files: &'a [FileReport],
+    /// Paths of inputs by the index that records carry.
+    pub(super) names: &'a [PathBuf],
+    pub(super) old_lists: &'a [OldList],
+    pub(super) one_way_feeds: Vec<Value>,
+    pub(super) interrupted: bool,
+    pub(super) warnings: &'a [Warning],
+    pub(super) learned: Option<&'a BaselineTotals>,
+    pub(super) copies: Option<&'a CopyReport>,
+    pub(super) endpoints: usize,
+    pub(super) remarks: &'a [String],
 }
 
 /// run.json.
-pub(super) fn report(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> RunReport {
+pub(super) fn report(
+    plan: &Plan,
+    prepared: &Prepared,
+    run: &RunFacts<'_>,
+    set: SetFacts,
+) -> RunReport {
+    let lists = prepared.enrich.lists.infos();
     RunReport {
         arguments: shaping_arguments(plan),
         sensor: sensor(plan, prepared),
-        inputs: inputs(outcome),
+        inputs: inputs(run),
         rules: prepared.rules.infos().iter().map(rules_build).collect(),
         geo: prepared.enrich.geo.databases().map(geo_build).collect(),
-        lists: prepared
-            .enrich
-            .lists
-            .infos()
-            .iter()
-            .map(|list| list_build(list, &outcome.old_lists))
-            .collect(),
-        one_way_feeds: outcome.sessions.feeds().one_way().map(|feed| json!(feed)).collect(),
-        interrupted: outcome.interrupted,
-        warnings: outcome.warnings.iter().map(|warning| json!(warning)).collect(),
-        state: outcome.learned.as_ref().map_or(Value::Null, state::report),
-        loss: Loss::of(&outcome.counters),
-        duplicates: outcome.copies.as_ref().map_or(Value::Null, duplicates),
-        counters: outcome.counters.clone(),
+        lists: lists.iter().map(|list| list_build(list, run.old_lists)).collect(),
+        one_way_feeds: run.one_way_feeds.clone(),
+        interrupted: run.interrupted,
+        warnings: run.warnings.iter().map(|warning| json!(warning)).collect(),
+        state: run.learned.map_or(Value::Null, state::report),
+        loss: Loss::of(&set.counters),
+        duplicates: run.copies.map_or(Value::Null, duplicates),
         totals: Totals {
-            sessions: outcome.counters.get(Counter::Sessions),
-            endpoints: outcome.endpoints.len() as u64,
-            alerts: outcome.alerts.len() as u64,
-            incidents: outcome.incidents.len() as u64,
+            sessions: set.counters.get(Counter::Sessions),
+            endpoints: run.endpoints as u64,
+            alerts: set.alerts,
+            incidents: set.incidents,
         },
-        environment: environment(plan, outcome),
+        incomplete: set.incomplete,
+        counters: set.counters,
+        environment: environment(plan, run.remarks),
         ..RunReport::new(env!("CARGO_PKG_VERSION"))
     }
 }
 
 /// What may differ between two runs over the same input.
-fn environment(plan: &Plan, outcome: &Outcome) -> Value {
+fn environment(plan: &Plan, remarks: &[String]) -> Value {
     let mut environment = json!({ "arguments": plan.arguments, "workers": plan.workers });
-    if let (Some(object), false) = (environment.as_object_mut(), outcome.remarks.is_empty()) {
-        object.insert("remarks".to_owned(), json!(outcome.remarks));
+    if let (Some(object), false) = (environment.as_object_mut(), remarks.is_empty()) {
+        object.insert("remarks".to_owned(), json!(remarks));
     }
     environment
 }
@@ -239,16 +293,16 @@ fn sensor(plan: &Plan, prepared: &Prepared) -> Sensor {
 }
 
 /// The file reports, each with the index that records name it by.
-fn inputs(outcome: &Outcome) -> Value {
-    let report = |file: &crate::capture::FileReport| {
+fn inputs(run: &RunFacts<'_>) -> Value {
+    let report = |file: &FileReport| {
         let mut value = serde_json::to_value(file).unwrap_or(Value::Null);
-        let index = outcome.names.iter().position(|name| *name == file.path);
+        let index = run.names.iter().position(|name| *name == file.path);
         if let (Some(object), Some(index)) = (value.as_object_mut(), index) {
             object.insert("file".to_owned(), json!(index));
         }
         value
     };
-    Value::Array(outcome.files.iter().map(report).collect())
+    Value::Array(run.files.iter().map(report).collect())
 }
 
 /// The arguments that shape the result, in a fixed order.

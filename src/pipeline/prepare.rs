@@ -35,7 +35,6 @@ use crate::enrich::geo::Question;
 use crate::enrich::parse_place;
 use crate::model::Error;
 use crate::model::Nanos;
-use crate::pipeline::OldList;
 use crate::pipeline::decap_config;
 use crate::pipeline::decap_config::Off;
 
@@ -64,6 +63,17 @@ pub(super) struct Prepared {
     pub(super) bindings: usize,
     /// Unanswered sessions of a second that have lines of their own.
     pub(super) unanswered: u64,
+}
+
+/// A list that was old when the packets passed: an alert that rests on such alone weighs half.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldList {
+    /// Its name.
+    pub name: String,
+    /// Its date, `YYYY-MM-DD`.
+    pub date: String,
+    /// Whole days from then to the end of the capture.
+    pub age_days: u64,
 }
 
 impl Prepared {

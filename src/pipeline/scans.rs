@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use crate::decode::SHARDS;
 use crate::emit::Origin;
+use crate::emit::id::scan_id;
 use crate::emit::scan::render_scan;
 use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
+use crate::model::event::SessionLine;
 use crate::model::record::Facts;
 use crate::model::record::SessionState;
 use crate::model::scan::Scan;
@@ -89,8 +91,7 @@ fn says_something(facts: &Facts) -> bool {
 
 /// One line that stands for several sessions.
 pub(super) struct Sum<'a> {
-    /// With its end.
-    pub(super) line: &'a [u8],
+    pub(super) line: SessionLine<'a>,
     /// How many sessions it stands for.
     pub(super) sessions: u64,
 }
@@ -102,8 +103,8 @@ pub(super) struct Scans {
     /// Those of sources that are not told apart, by transport.
     others: BTreeMap<Transport, Scan>,
     lines: Vec<u8>,
-    /// Where each line ends, and how many sessions it stands for.
-    ends: Vec<(usize, u64)>,
+    /// Where each line ends, how many sessions it stands for, its id and its time.
+    ends: Vec<(usize, u64, [u8; 16], Nanos)>,
     origin: Arc<Origin>,
 }
 
@@ -141,13 +142,15 @@ impl Scans {
             let sources = std::mem::take(&mut self.by_source).into_values();
             for scan in sources.chain(std::mem::take(&mut self.others).into_values()) {
                 render_scan(&scan, &self.origin, &mut self.lines);
-                self.ends.push((self.lines.len(), scan.sessions));
+                let id = scan_id(&scan);
+                self.ends.push((self.lines.len(), scan.sessions, id, scan.second));
             }
         }
         let (lines, mut from) = (&self.lines, 0);
-        self.ends.iter().map(move |(end, sessions)| {
-            let line = lines.get(std::mem::replace(&mut from, *end)..*end);
-            Sum { line: line.unwrap_or_default(), sessions: *sessions }
+        self.ends.iter().map(move |(end, sessions, id, time)| {
+            let line = lines.get(std::mem::replace(&mut from, *end)..*end).unwrap_or_default();
+            let line = SessionLine { id: *id, time: *time, line, is_update: false };
+            Sum { line, sessions: *sessions }
         })
     }
 
@@ -197,7 +200,7 @@ mod tests {
         let lines: Vec<serde_json::Value> = scans
             .take_before(Nanos::from_secs(76))
             .map(|sum| {
-                let line: serde_json::Value = serde_json::from_slice(sum.line).unwrap();
+                let line: serde_json::Value = serde_json::from_slice(sum.line.line).unwrap();
                 assert_eq!(line["longhaul"]["summary"]["sessions"], sum.sessions);
                 line
             })

@@ -17,7 +17,6 @@ use serde_json::json;
 use crate::bounded;
 use crate::config::LEARN_DAYS;
 use crate::config::Plan;
-use crate::emit::files::OutFile;
 use crate::endpoints::EndpointSummary;
 use crate::endpoints::baseline::BaselineConfig;
 pub use crate::endpoints::baseline::BaselineRow;
@@ -27,6 +26,7 @@ use crate::endpoints::baseline::DecodeError;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::model::endpoint_facts::BaselineOf;
+use crate::sinks::files::OutFile;
 
 /// The file of a state directory.
 pub const FILE: &str = "baselines";

@@ -6,9 +6,10 @@
 use serde::Serialize;
 
 use crate::config::Plan;
+use crate::endpoints::EndpointRows;
 use crate::model::Counter;
+use crate::model::Counters;
 use crate::model::endpoint::Locality;
-use crate::pipeline::Outcome;
 use crate::pipeline::prepare::Prepared;
 
 /// Fewer judged sessions tell nothing of the sensor's place.
@@ -29,8 +30,17 @@ impl Warning {
     }
 }
 
+/// What came of a run, or of a span of it.
+pub(super) struct Answer<'a> {
+    pub(super) interrupted: bool,
+    pub(super) counted: &'a Counters,
+    pub(super) endpoints: &'a EndpointRows,
+    /// Claimed places that light refutes, and those that it was held against.
+    pub(super) claims: (u64, u64),
+}
+
 /// Everything there is to warn of, once the run is over.
-pub(super) fn of(plan: &Plan, prepared: &Prepared, outcome: &Outcome) -> Vec<Warning> {
+pub(super) fn of(plan: &Plan, prepared: &Prepared, outcome: &Answer<'_>) -> Vec<Warning> {
     let interrupted = outcome.interrupted.then(|| {
         Warning::new("interrupted", "the run was interrupted: it is about what was read by then")
     });
@@ -55,8 +65,8 @@ pub(super) fn of_question(plan: &Plan, prepared: &Prepared) -> Vec<Warning> {
     warnings
 }
 
-fn nothing_home(plan: &Plan, outcome: &Outcome) -> Option<Warning> {
-    let any = outcome.counters.get(Counter::Sessions) > 0;
+fn nothing_home(plan: &Plan, outcome: &Answer<'_>) -> Option<Warning> {
+    let any = outcome.counted.get(Counter::Sessions) > 0;
     let home = || outcome.endpoints.iter().any(|row| row.key.side == Locality::Home);
     (any && !outcome.endpoints.is_empty() && !home()).then(|| {
         let text = format!(
@@ -68,8 +78,8 @@ fn nothing_home(plan: &Plan, outcome: &Outcome) -> Option<Warning> {
     })
 }
 
-fn refuted(plan: &Plan, outcome: &Outcome) -> Option<Warning> {
-    let (refuted, judged) = outcome.sessions.claims();
+fn refuted(plan: &Plan, outcome: &Answer<'_>) -> Option<Warning> {
+    let (refuted, judged) = outcome.claims;
     let place = plan.place.as_deref()?;
     (judged >= JUDGED_MIN && refuted > judged / 2).then(|| {
         let text = format!(

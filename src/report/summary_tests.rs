@@ -133,6 +133,8 @@ fn incidents_show_the_highest_scores() {
         alert: std::sync::Arc::new(crate::model::Alert::sample(rule, crate::model::Family::N)),
     };
     let incident = |n: u32| Incident {
+        id: String::new(),
+        change: crate::model::Change::Opened,
         time: Nanos::ZERO,
         since: Nanos::ZERO,
         subject: format!("s{n}").into(),

@@ -18,9 +18,9 @@ const BOTH: &str = "alerts, incidents";
 /// Fields of the other files that are not fields of a session.
 #[rustfmt::skip]
 pub static OTHER_FIELDS: &[OtherField] = &[
-    other(("event.action", Kind::Text, "sessions",
+    other(("event.action", Kind::Text, "sessions, incidents",
         "`sessions-summed` in a line that stands for unanswered sessions of one source which ended \
-         within one second, beyond `--unanswered`; no other line has it.")),
+         within one second, beyond `--unanswered`; no other session has it. Of an incident as `longhaul.change`.")),
     other(("longhaul.summary.sessions", Kind::Int, "sessions",
         "How many sessions such a line stands for. `source.packets` and `source.bytes` are their \
          sums; without `source.ip` they are of sources that were too many to tell apart.")),
@@ -78,6 +78,9 @@ pub static OTHER_FIELDS: &[OtherField] = &[
     other(("longhaul.families", Kind::Texts, "incidents", "Families that fired, in order.")),
     other(("longhaul.score", Kind::Float, "incidents",
         "1 - prod(1 - weight) over the best hit of each family.")),
+    other(("longhaul.change", Kind::Text, "incidents",
+        "`opened`; `worse` where its level, its score or its families have grown; `closed` where \
+         its window is over. All lines of one incident have one `event.id`.")),
     other(("longhaul.alerts.rule.id", Kind::Text, "incidents",
         "Rule of each alert it is made of: at most 32 alerts, at most 4 of one rule.")),
     other(("longhaul.alerts.rule.name", Kind::Text, "incidents", "Its name.")),

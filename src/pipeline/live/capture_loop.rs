@@ -17,7 +17,6 @@ use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::pipeline::live::LiveRun;
-use crate::pipeline::live::WorkerHandle;
 use crate::pipeline::live::reload::Reloader;
 use crate::pipeline::live::signals::Signals;
 use crate::pipeline::live::taken;
@@ -25,6 +24,7 @@ use crate::pipeline::reader::Reader;
 use crate::pipeline::reader::ReaderReport;
 use crate::pipeline::reader::worker_gone;
 use crate::pipeline::source::Source;
+use crate::pipeline::stats::WorkerHandle;
 
 /// How often marks are made, counters read and interfaces looked after.
 const PULSE: Duration = Duration::from_secs(1);

@@ -12,12 +12,13 @@ mod reload;
 mod set;
 mod signals;
 mod space;
-mod stats;
-mod stream;
 mod terminal;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use serde_json::json;
 
 use crate::capture::BlockPool;
 use crate::capture::LiveSource;
@@ -26,26 +27,33 @@ use crate::capture::live::Backend;
 use crate::capture::live::LiveOptions;
 use crate::config::Plan;
 use crate::config::live::LivePlan;
+use crate::model::Counter;
 use crate::model::Error;
+use crate::model::Format;
+use crate::model::Held;
 use crate::pipeline::Outcome;
 use crate::pipeline::Work;
 use crate::pipeline::assemble;
+use crate::pipeline::heartbeat::Heartbeat;
+use crate::pipeline::heartbeat::SpanFacts;
 use crate::pipeline::live::capture_loop::Listener;
-use crate::pipeline::live::files::LiveFiles;
-use crate::pipeline::live::reload::Current;
 use crate::pipeline::live::signals::Signals;
-use crate::pipeline::live::stats::Stats;
-pub(super) use crate::pipeline::live::stats::WorkerHandle;
+use crate::pipeline::outputs::Ecs;
 use crate::pipeline::prepare;
 use crate::pipeline::reader::Reader;
+use crate::pipeline::snapshot::Current;
 use crate::pipeline::state;
 use crate::pipeline::state::State;
+use crate::pipeline::stats::Stats;
+use crate::pipeline::stats::WorkerHandle;
+use crate::pipeline::stats::lock;
 use crate::pipeline::warnings;
+use crate::report::summary::Summary;
+use crate::sinks::Outlets;
+use crate::sinks::SpanEnd;
 
 pub use crate::capture::interfaces::Interface;
-
-/// Who is told what happens during the run.
-pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+pub use crate::sinks::Tell;
 
 /// Makes the plan anew, from the same flags and the configuration file as it is now.
 pub type Replan = Arc<dyn Fn() -> Result<Plan, Vec<Error>> + Send + Sync>;
@@ -92,25 +100,62 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let post = |at| WorkerHandle::new(Arc::clone(&board), at, Arc::clone(&current));
     let workers = workers.map(|(at, worker)| worker.with_post(Some(post(at)))).collect();
     let second = capture_loop::wall_clock().as_secs();
-    let open = |origin| LiveFiles::open(live, (post(1), origin), Arc::clone(&run.tell), second);
-    let mut files = open(Arc::clone(&origin)).map_err(|e| vec![e])?;
-    files.remarks().iter().for_each(|text| (run.tell)(text));
+    let names = live.interfaces.iter().map(PathBuf::from).collect();
+    let heartbeat = Heartbeat::new(post(1), Arc::clone(&run.tell), names);
+    let correlator = correlator.with_heartbeat(heartbeat);
+    let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(&origin)));
+    let shown = Arc::default();
+    let opened = files::open(live, &format, (&run.tell, &shown), second);
+    let mut outlets = opened.map_err(|e| vec![e])?;
+    outlets.remarks().iter().for_each(|text| (run.tell)(text));
     of_question.iter().for_each(|warning| (run.tell)(&format!("warning: {}", warning.text)));
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
     learned.iter().for_each(|text| (run.tell)(&format!("baselines: {text}")));
     let listener = Listener::new(run, signals, post(0));
-    let work = Work { workers, correlator, origin, sink: &mut files };
+    let work = Work { workers, correlator, origin, outlets: &mut outlets };
     let mut outcome = work.go(|| listener.run(reader, dispatcher))?;
     // Those of sessions that the end has ended.
     let last_words = board.news(outcome.sessions.feeds().one_way());
     last_words.iter().for_each(|text| (run.tell)(text));
     let last = outcome.span.map(|(_, last)| last);
     let snapshot = current.get();
-    outcome.warnings = warnings::of(&snapshot.plan, &snapshot.prepared, &outcome);
-    outcome.old_lists = current.get().prepared.old_lists(last);
-    files.finish(&mut outcome)?;
+    outcome.warnings = warnings::of(&snapshot.plan, &snapshot.prepared, &outcome.answer());
+    outcome.old_lists = snapshot.prepared.old_lists(last);
+    end(run, &mut outcome, &mut outlets)?;
+    outcome.shown = std::mem::take(&mut lock::<Summary>(&shown).rules);
     outcome.save_state()?;
     Ok(outcome)
+}
+
+/// The run is over: the sensor speaks of itself once more, what is left is written, and all files
+/// get their names.
+fn end(run: &LiveRun, outcome: &mut Outcome, outlets: &mut Outlets) -> Result<(), Vec<Error>> {
+    let Some(mut heartbeat) = outcome.live.take() else { return Ok(()) };
+    let until = outcome.span.map_or(heartbeat.at, |(_, last)| last.max(heartbeat.at));
+    let health = heartbeat.health(until, outcome.counters.clone());
+    let said = outlets.push(&Held::Health(Arc::new(health))).and_then(|()| outlets.drain());
+    outlets.count(&mut outcome.counters);
+    let span = SpanFacts {
+        until,
+        endpoints: &outcome.endpoints,
+        learned: outcome.learned.as_ref(),
+        copies: outcome.copies.as_ref(),
+        claims: outcome.sessions.claims(),
+        one_way_feeds: outcome.sessions.feeds().one_way().map(|feed| json!(feed)).collect(),
+    };
+    let ended = outlets.end_span(&SpanEnd {
+        until,
+        is_last: true,
+        endpoints: &*outcome.endpoints,
+        counted: &outcome.counters,
+        report: &|set| heartbeat.report(set, &span),
+    });
+    outlets.count(&mut outcome.counters);
+    let lost = outcome.counters.get(Counter::LinesLost);
+    if lost > 0 {
+        (run.tell)(&format!("lines of results that could not be written: {lost}"));
+    }
+    said.map_err(|e| vec![e]).and(ended)
 }
 
 fn options(live: &LivePlan) -> LiveOptions {

@@ -9,18 +9,17 @@ use crate::config::Output;
 use crate::config::SessionLines;
 use crate::config::live::LivePlan;
 use crate::config::live::Rotate;
-use crate::emit::files::Lock;
-use crate::emit::files::OutDir;
-use crate::emit::files::make_dir;
-use crate::emit::files::unfinished_sets;
-use crate::emit::room;
 use crate::model::Counters;
 use crate::model::Error;
 use crate::model::time::civil_from_days;
-use crate::pipeline::correlator::Findings;
-use crate::pipeline::live::Tell;
 use crate::pipeline::live::set::Set;
 use crate::pipeline::live::space::Space;
+use crate::sinks::Tell;
+use crate::sinks::files::Lock;
+use crate::sinks::files::OutDir;
+use crate::sinks::files::make_dir;
+use crate::sinks::files::unfinished_sets;
+use crate::sinks::room;
 
 /// After a failure, writing begins again once a twentieth of the file system is free, within these
 /// bounds: less would be full again in a moment.
@@ -35,7 +34,7 @@ pub(super) struct Place {
     root: PathBuf,
     force: bool,
     rotate: Rotate,
-    writes_sessions: bool,
+    pub(super) writes_sessions: bool,
     /// No other run makes sets here.
     lock: Option<Lock>,
     space: Option<Space>,
@@ -117,18 +116,17 @@ impl Place {
         space.fits(present)
     }
 
-    /// How many endpoints may be written to a set that ends, once old sets have gone for them; none
+    /// How many of so many endpoints may be written beside other lines to a set that ends, once old sets have gone for them; none
     /// means all. And what is to be said of those that went.
     pub(super) fn rows(
         &mut self,
         set: &Set,
-        found: &Findings,
+        (others, endpoints): (usize, usize),
         own: &mut Counters,
     ) -> (Option<usize>, Vec<String>) {
         let Some(space) = &mut self.space else { return (None, Vec::new()) };
-        let others = (found.alerts.len() + found.incidents.len()) as u64;
-        let present = set.footprint().saturating_add(others * ROW_BYTES);
-        let wanted = present.saturating_add(found.endpoints.len() as u64 * ROW_BYTES);
+        let present = set.footprint().saturating_add(others as u64 * ROW_BYTES);
+        let wanted = present.saturating_add(endpoints as u64 * ROW_BYTES);
         let told = space.make_room(wanted.min(space.most()), own);
         let rows = space.most().saturating_sub(present) / ROW_BYTES;
         (Some(usize::try_from(rows).unwrap_or(usize::MAX)), told)

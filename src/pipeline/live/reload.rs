@@ -1,55 +1,15 @@
 //! Rules, lists, databases and configuration, read again while the run goes on.
 //!
-//! Owns: the snapshot in force. In: SIGHUP. Out: a new snapshot, or every error and the old one.
+//! Owns: the thread that loads. In: SIGHUP. Out: a new snapshot, or every error and the old one.
 //! Never: a change to a snapshot that is in force, or a half-loaded one.
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::thread::JoinHandle;
 
-use crate::config::Plan;
 use crate::pipeline::live::LiveRun;
-use crate::pipeline::live::stats::lock;
 use crate::pipeline::prepare;
-use crate::pipeline::prepare::Prepared;
-
-/// What judges the sessions, and the plan it was made of.
-pub(in crate::pipeline) struct Snapshot {
-    pub(in crate::pipeline) plan: Plan,
-    pub(in crate::pipeline) prepared: Prepared,
-}
-
-/// The snapshot in force.
-pub(in crate::pipeline) struct Current {
-    generation: AtomicU64,
-    snapshot: Mutex<Arc<Snapshot>>,
-}
-
-impl Current {
-    /// The first snapshot.
-    pub(super) fn new(plan: Plan, prepared: Prepared) -> Current {
-        let snapshot = Mutex::new(Arc::new(Snapshot { plan, prepared }));
-        Current { generation: AtomicU64::new(0), snapshot }
-    }
-
-    /// How many times it was replaced.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    /// The snapshot in force.
-    pub(super) fn get(&self) -> Arc<Snapshot> {
-        Arc::clone(&lock(&self.snapshot))
-    }
-
-    fn replace(&self, plan: Plan, prepared: Prepared) {
-        *lock(&self.snapshot) = Arc::new(Snapshot { plan, prepared });
-        self.generation.fetch_add(1, Ordering::AcqRel);
-    }
-}
+use crate::pipeline::snapshot::Current;
 
 /// Loads snapshots on a thread of its own: the reader goes on reading.
 #[derive(Default)]

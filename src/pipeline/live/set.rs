@@ -6,17 +6,17 @@
 //! Never: half a line, a file that was written and is taken away, or a failure that ends the run.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::emit::Origin;
-use crate::emit::files::OutDir;
-use crate::emit::files::OutFile;
-use crate::emit::room::Room;
-use crate::emit::run::RunReport;
-use crate::model::Alert;
 use crate::model::Error;
-use crate::pipeline::correlator::Findings;
-use crate::pipeline::outputs;
+use crate::model::EventKind;
+use crate::model::Format;
+use crate::model::event::EndpointSource;
+use crate::pipeline::outputs::write_endpoints;
+use crate::sinks::Queue;
+use crate::sinks::files::OutDir;
+use crate::sinks::files::OutFile;
+use crate::sinks::room::Room;
+use crate::sinks::stream::write_events;
 
 /// What is kept free for alerts, incidents and endpoints: lines of sessions come in such numbers
 /// that they fill a disk, and are worth the least.
@@ -38,13 +38,12 @@ pub(super) struct Set {
     dir: OutDir,
     sessions: Option<Lines>,
     alerts: Lines,
+    incidents: Lines,
     health: Lines,
     lines_room: Option<Room>,
     run_room: Option<Room>,
     /// Why something could not be written.
     failure: Option<Error>,
-    /// Alerts that were not.
-    pending: Vec<Arc<Alert>>,
     /// Bytes of lines so far.
     pub(super) bytes: u64,
     /// Bytes that it takes beside them.
@@ -117,16 +116,17 @@ impl Set {
         let run_room = Some(dir.keep_room("run", run_room)?);
         let sessions = writes_sessions.then(|| dir.file("sessions.ndjson")).transpose()?;
         let alerts = Lines::new(dir.file("alerts.ndjson")?);
+        let incidents = Lines::new(dir.file("incidents.ndjson")?);
         let health = Lines::new(dir.file("health.ndjson")?);
         Ok(Set {
             dir,
             sessions: sessions.map(Lines::new),
             alerts,
+            incidents,
             health,
             lines_room,
             run_room,
             failure: None,
-            pending: Vec::new(),
             bytes: 0,
             kept: rooms.iter().map(|bytes| u64::from(*bytes)).sum::<u64>() + FILES_BYTES,
             ends,
@@ -175,21 +175,35 @@ impl Set {
         self.failure = self.health.write(line).err();
     }
 
-    /// Takes alerts. Those that cannot be written now come with the end of the set, for which room
-    /// is kept.
-    pub(super) fn alerts(&mut self, origin: &Origin, alerts: Vec<Arc<Alert>>) {
-        if self.failure.is_some() {
-            return self.pending.extend(alerts);
+    /// Writes those that wait, of a kind. What cannot be written now waits for the end of the set,
+    /// for which room is kept.
+    pub(super) fn events(&mut self, kind: EventKind, format: &dyn Format, queue: &mut Queue) {
+        let count = queue.of(kind).count();
+        if self.failure.is_some() || count == 0 {
+            return;
         }
-        let write = |file: &mut OutFile, done: usize| {
-            outputs::write_alert_lines(file, origin, alerts.get(done..).unwrap_or_default())
-        };
-        let (done, failure) = self.alerts.write_all(alerts.len(), &mut None, write);
+        let (done, failure) = self.write_events(kind, format, queue, &mut None);
         self.failure = failure;
-        let rest = alerts.get(done..).unwrap_or_default();
-        // They are given once more.
-        self.alerts.given -= rest.len() as u64;
-        self.pending.extend(rest.iter().cloned());
+        // The rest is given once more.
+        self.of(kind).given -= (count - done) as u64;
+        queue.acknowledge(kind, done);
+    }
+
+    fn of(&mut self, kind: EventKind) -> &mut Lines {
+        if kind == EventKind::Incident { &mut self.incidents } else { &mut self.alerts }
+    }
+
+    fn write_events(
+        &mut self,
+        kind: EventKind,
+        format: &dyn Format,
+        queue: &Queue,
+        room: &mut Option<Room>,
+    ) -> (usize, Option<Error>) {
+        let write =
+            |file: &mut OutFile, done: usize| write_events(file, format, queue.of(kind).skip(done));
+        let count = queue.of(kind).count();
+        self.of(kind).write_all(count, room, write)
     }
 
     /// Hands what was written so far to the system, so that others can follow it.
@@ -197,7 +211,8 @@ impl Set {
         if self.failure.is_some() {
             return;
         }
-        let files = self.sessions.iter_mut().chain([&mut self.alerts, &mut self.health]);
+        let files = self.sessions.iter_mut().chain([&mut self.alerts, &mut self.incidents]);
+        let files = files.chain([&mut self.health]);
         self.failure = files.map(|lines| lines.file.flush()).find_map(Result::err);
     }
 
@@ -205,38 +220,24 @@ impl Set {
     /// Of endpoints it takes so many at most, where a number is given.
     pub(super) fn settle(
         mut self,
-        origin: &Origin,
-        found: &Findings,
-        most: Option<usize>,
+        format: &dyn Format,
+        (rows, most): (&dyn EndpointSource, Option<usize>),
+        queue: &mut Queue,
     ) -> Settled {
         let mut room = self.lines_room.take();
         if self.failure.is_some() {
             room = None;
         }
         let mut failures: Vec<Error> = self.failure.take().into_iter().collect();
-        let alerts: Vec<Arc<Alert>> =
-            self.pending.drain(..).chain(found.alerts.iter().cloned()).collect();
-        let write = |file: &mut OutFile, done: usize| {
-            outputs::write_alert_lines(file, origin, alerts.get(done..).unwrap_or_default())
-        };
-        failures.extend(self.alerts.write_all(alerts.len(), &mut room, write).1);
-        let alert_lines = self.alerts.given;
-        let mut files: Vec<Lines> = Vec::new();
-        match self.dir.file("incidents.ndjson").map(Lines::new) {
-            Ok(mut lines) => {
-                let all = &found.incidents;
-                let write = |file: &mut OutFile, done: usize| {
-                    let rest = all.get(done..).unwrap_or_default();
-                    outputs::write_incident_lines(file, origin, rest)
-                };
-                failures.extend(lines.write_all(all.len(), &mut room, write).1);
-                files.push(lines);
-            }
-            Err(error) => failures.push(error),
+        for kind in [EventKind::Alert, EventKind::Incident] {
+            failures.extend(self.write_events(kind, format, queue, &mut room).1);
+            queue.acknowledge(kind, usize::MAX);
         }
+        let (alert_lines, incident_lines) = (self.alerts.given, self.incidents.given);
+        let mut files: Vec<Lines> = vec![self.incidents];
         match self.dir.file("endpoints.ndjson").map(Lines::new) {
             Ok(mut lines) => {
-                let (all, rows) = (found.endpoints.len(), &found.endpoints);
+                let all = rows.count();
                 let count = most.map_or(all, |most| most.min(all));
                 if count < all {
                     let what = self.dir.path().join("endpoints.ndjson");
@@ -245,7 +246,7 @@ impl Set {
                 }
                 lines.given += (all - count) as u64;
                 let write = |file: &mut OutFile, done: usize| {
-                    outputs::write_endpoint_lines(file, origin, rows.iter().take(count).skip(done))
+                    write_endpoints(file, format, rows.rows().take(count).skip(done))
                 };
                 failures.extend(lines.write_all(count, &mut room, write).1);
                 files.push(lines);
@@ -260,7 +261,8 @@ impl Set {
             failures.extend(failure);
         }
         let reason = failures.into_iter().next();
-        Settled { dir: self.dir, run_room: self.run_room, reason, lost, alert_lines }
+        let (dir, run_room) = (self.dir, self.run_room);
+        Settled { dir, run_room, reason, lost, alert_lines, incident_lines }
     }
 }
 
@@ -274,6 +276,8 @@ pub(super) struct Settled {
     pub(super) lost: u64,
     /// Alert lines that it was given.
     pub(super) alert_lines: u64,
+    /// The same of incidents.
+    pub(super) incident_lines: u64,
 }
 
 impl Settled {
@@ -289,15 +293,13 @@ impl Settled {
         self.dir.path()
     }
 
-    /// Writes run.json, and gives all files their names.
+    /// Writes run.json, which is this, and gives all files their names.
     ///
     /// Errors: that failed; what was written is kept under temporary names.
-    pub(super) fn finish(mut self, report: &RunReport) -> Result<(), Error> {
-        let mut text = Vec::new();
-        report.render(&mut text)?;
+    pub(super) fn finish(mut self, report: &[u8]) -> Result<(), Error> {
         drop(self.run_room.take());
         let written = self.dir.file("run.json").and_then(|mut file| {
-            file.write(&text)?;
+            file.write(report)?;
             file.finish()
         });
         match written {

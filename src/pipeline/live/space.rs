@@ -8,11 +8,11 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-use crate::emit::files::remove_set;
-use crate::emit::room::size;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Error;
+use crate::sinks::files::remove_set;
+use crate::sinks::room::size;
 
 /// Sets are finished at this part of the cap at the latest, so that only so much goes at once.
 const PARTS: u64 = 8;
@@ -173,7 +173,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         set(dir.path(), "20260101T000000Z", 100_000);
         let set = dir.path().join("20260101T000000Z");
-        let _lock = crate::emit::files::Lock::take(&set).unwrap();
+        let _lock = crate::sinks::files::Lock::take(&set).unwrap();
         let mut space = Space::new(dir.path(), 1);
         let mut counted = Counters::default();
         let told = space.make_room(0, &mut counted);

@@ -4,18 +4,25 @@
 //! what the summary at the end needs of it. Never: the same alert twice.
 
 use std::sync::Arc;
+use std::sync::Mutex;
 
-use crate::emit::files::OutFile;
 use crate::emit::run::Loss;
 use crate::model::Alert;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Error;
+use crate::model::Event;
+use crate::model::EventKind;
 use crate::model::Nanos;
-use crate::pipeline::live::Tell;
+use crate::pipeline::stats::lock;
 use crate::report::live;
-use crate::report::summary::RuleLine;
 use crate::report::summary::Summary;
+use crate::sinks::Queue;
+use crate::sinks::Round;
+use crate::sinks::Sink;
+use crate::sinks::Tell;
+use crate::sinks::Wish;
+use crate::sinks::files::OutFile;
 
 /// A run that has received nothing for so long is likely to listen in the wrong place.
 const SILENT_START: Nanos = Nanos::from_secs(10);
@@ -27,8 +34,8 @@ pub(super) struct Terminal {
     out: Option<OutFile>,
     /// Alerts are shown as they come.
     shows_alerts: bool,
-    /// Alerts by rule.
-    shown: Summary,
+    /// Alerts by rule, for the summary at the end.
+    shown: Arc<Mutex<Summary>>,
     /// Frames at the last look, and the clock when they last grew; that of the first look.
     frames: u64,
     grown: Option<Nanos>,
@@ -39,27 +46,25 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Somebody who sees minutes, and alerts where they go nowhere else; on standard output unless
     /// that is taken.
-    pub(super) fn new(tell: Tell, shows_alerts: bool, taken: bool) -> Result<Terminal, Error> {
+    pub(super) fn new(
+        tell: Tell,
+        shown: Arc<Mutex<Summary>>,
+        (shows_alerts, taken): (bool, bool),
+    ) -> Result<Terminal, Error> {
         let stdout = (shows_alerts && !taken).then(|| OutFile::create("-".as_ref()));
         Ok(Terminal {
             tell,
             out: stdout.transpose()?,
             shows_alerts,
-            shown: Summary::default(),
+            shown,
             frames: 0,
             grown: None,
             asked: false,
         })
     }
 
-    /// Whether alerts are for it.
-    pub(super) fn shows_alerts(&self) -> bool {
-        self.shows_alerts
-    }
-
-    /// Shows alerts.
-    pub(super) fn alerts(&mut self, alerts: &[Arc<Alert>]) {
-        self.shown.add_alerts(alerts.iter().map(|alert| &**alert));
+    fn alerts(&mut self, alerts: &[Arc<Alert>]) {
+        lock(&self.shown).add_alerts(alerts.iter().map(|alert| &**alert));
         for alert in alerts {
             let mut line = live::alert_line(alert);
             let Some(out) = &mut self.out else {
@@ -77,7 +82,7 @@ impl Terminal {
     }
 
     /// Once a second: how long nothing has come, said early at the start.
-    pub(super) fn look(&mut self, until: Nanos, frames: u64) {
+    fn look(&mut self, until: Nanos, frames: u64) {
         if frames != self.frames || self.grown.is_none() {
             (self.frames, self.grown) = (frames, Some(until));
         }
@@ -93,7 +98,7 @@ impl Terminal {
     }
 
     /// Once a minute.
-    pub(super) fn minute(&self, until: Nanos, counted: &Counters) {
+    fn minute(&self, until: Nanos, counted: &Counters) {
         let loss = serde_json::to_value(Loss::of(counted)).unwrap_or_default();
         let losses: Vec<(String, String)> = loss
             .as_object()
@@ -106,9 +111,38 @@ impl Terminal {
         let silent = if none { self.silent(until) } else { Nanos::ZERO };
         (self.tell)(&live::minute_line(counted, &losses, silent));
     }
+}
 
-    /// What was shown, by rule.
-    pub(super) fn finish(self) -> Vec<RuleLine> {
-        self.shown.rules
+impl Sink for Terminal {
+    fn wants(&self, kind: EventKind) -> bool {
+        kind == EventKind::Health || (kind == EventKind::Alert && self.shows_alerts)
+    }
+
+    fn drain(&mut self, queue: &mut Queue) -> Result<(), Error> {
+        let alert = |event| match event {
+            Event::Alert(alert) => Some(Arc::clone(alert)),
+            _ => None,
+        };
+        let alerts: Vec<Arc<Alert>> = queue.of(EventKind::Alert).filter_map(alert).collect();
+        if !alerts.is_empty() {
+            self.alerts(&alerts);
+        }
+        for event in queue.of(EventKind::Health) {
+            if let Event::Health(health) = event {
+                self.minute(health.until, &health.counted);
+            }
+        }
+        queue.clear();
+        Ok(())
+    }
+
+    fn round(&mut self, round: &Round<'_>) -> Result<Wish, Error> {
+        self.look(round.until, round.counted.get(Counter::Frames));
+        Ok(Wish::GoOn)
+    }
+
+    /// What is found at the end of the run stands in the summary.
+    fn span_ends(&mut self, is_last: bool) {
+        self.shows_alerts &= !is_last;
     }
 }

@@ -23,13 +23,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::emit::partial;
-use crate::emit::partial::Partial;
-use crate::emit::room;
-use crate::emit::room::Room;
 use crate::model::Error;
+use crate::sinks::partial;
+use crate::sinks::partial::Partial;
+use crate::sinks::room;
+use crate::sinks::room::Room;
 
-pub use crate::emit::partial::abandon;
+pub use crate::sinks::partial::abandon;
 
 /// The files of an output directory; `health.ndjson` is written by live runs only.
 pub const NAMES: [&str; 6] = [

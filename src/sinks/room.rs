@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;
 
-use crate::emit::files::failed;
 use crate::model::Error;
+use crate::sinks::files::failed;
 
 /// What the name of such a file begins with.
 const PREFIX: &str = ".room.";

@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::capture::tap::Tap;
 use crate::model::Counters;
-use crate::pipeline::live::reload::Current;
-use crate::pipeline::live::reload::Snapshot;
+use crate::pipeline::snapshot::Current;
+use crate::pipeline::snapshot::Snapshot;
 use crate::report::feed::Feed;
 use crate::report::feed::Feeds;
 
@@ -90,7 +90,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// One thread's place: it shows its counters and hears of a new snapshot.
-pub(in crate::pipeline) struct WorkerHandle {
+pub(super) struct WorkerHandle {
     pub(super) board: Arc<Stats>,
     pub(super) current: Arc<Current>,
     at: usize,
@@ -104,14 +104,14 @@ impl WorkerHandle {
     }
 
     /// Shows the thread's totals.
-    pub(in crate::pipeline) fn show(&self, counters: &Counters) {
+    pub(super) fn show(&self, counters: &Counters) {
         if let Some(place) = self.board.places.get(self.at) {
             lock(place).counters.clone_from(counters);
         }
     }
 
     /// Shows what the thread's sessions say of the capture points.
-    pub(in crate::pipeline) fn show_feeds(&self, feeds: &Feeds) {
+    pub(super) fn show_feeds(&self, feeds: &Feeds) {
         if let Some(place) = self.board.places.get(self.at) {
             lock(place).feeds.clone_from(feeds);
         }
@@ -123,7 +123,7 @@ impl WorkerHandle {
     }
 
     /// The snapshot, where there is one that this thread has not seen.
-    pub(in crate::pipeline) fn renewed(&mut self) -> Option<Arc<Snapshot>> {
+    pub(super) fn renewed(&mut self) -> Option<Arc<Snapshot>> {
         let generation = self.current.generation();
         (generation != std::mem::replace(&mut self.seen, generation)).then(|| self.current.get())
     }

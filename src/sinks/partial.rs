@@ -18,8 +18,8 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-use crate::emit::files::failed;
 use crate::model::Error;
+use crate::sinks::files::failed;
 
 /// Most temporary files of one name: those of interrupted runs, and the present one's.
 const LEFT_MAX: usize = 100;

@@ -1,0 +1,106 @@
+//! What a live run's correlator does once a second beside its work.
+//!
+//! Owns: when the sensor speaks of itself, what a set of files says of the run. In: the run's
+//! clock, counters. Out: health, run.json. Never: an event on traffic.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::endpoints::EndpointRows;
+use crate::model::CopyReport;
+use crate::model::Counters;
+use crate::model::Error;
+use crate::model::Nanos;
+use crate::model::event::Health;
+use crate::pipeline::outputs;
+use crate::pipeline::outputs::RunFacts;
+use crate::pipeline::state::BaselineTotals;
+use crate::pipeline::stats::WorkerHandle;
+use crate::pipeline::warnings;
+use crate::pipeline::warnings::Answer;
+use crate::sinks::SetFacts;
+use crate::sinks::Tell;
+
+/// The sensor speaks of itself so often, in seconds of the run's clock.
+const HEALTH_SECONDS: u64 = 60;
+
+/// The correlator's place in a live run.
+pub(super) struct Heartbeat {
+    pub(super) handle: WorkerHandle,
+    pub(super) tell: Tell,
+    /// The interfaces, by the index that records carry.
+    names: Vec<PathBuf>,
+    /// When the sensor spoke last, and what was counted then.
+    pub(super) at: Nanos,
+    counted: Counters,
+}
+
+/// A span of endpoints, for run.json.
+pub(super) struct SpanFacts<'a> {
+    pub(super) until: Nanos,
+    pub(super) endpoints: &'a EndpointRows,
+    pub(super) learned: Option<&'a BaselineTotals>,
+    /// What is known at the end of the run only.
+    pub(super) copies: Option<&'a CopyReport>,
+    pub(super) claims: (u64, u64),
+    pub(super) one_way_feeds: Vec<Value>,
+}
+
+impl Heartbeat {
+    /// Nothing was said yet.
+    pub(super) fn new(handle: WorkerHandle, tell: Tell, names: Vec<PathBuf>) -> Heartbeat {
+        Heartbeat { handle, tell, names, at: Nanos::ZERO, counted: Counters::default() }
+    }
+
+    /// What the sensor says of itself, where a minute is over.
+    pub(super) fn health_in_time(&mut self, until: Nanos) -> Option<Health> {
+        if self.at == Nanos::ZERO {
+            self.at = until;
+        }
+        let is_due = until.since(self.at) >= Nanos::from_secs(HEALTH_SECONDS);
+        is_due.then(|| self.health(until, self.handle.board.sum()))
+    }
+
+    /// What it says now.
+    pub(super) fn health(&mut self, until: Nanos, counted: Counters) -> Health {
+        let since = std::mem::replace(&mut self.at, until);
+        let more = counted.since(&self.counted);
+        self.counted = counted;
+        Health { since, until, counted: more, one_way_feeds: self.handle.one_way_feeds() }
+    }
+
+    /// run.json of a set of files.
+    pub(super) fn report(&self, set: SetFacts, span: &SpanFacts<'_>) -> Result<Vec<u8>, Error> {
+        let snapshot = self.handle.current.get();
+        let old_lists = snapshot.prepared.old_lists(Some(span.until));
+        let answer = Answer {
+            interrupted: false,
+            counted: &set.counters,
+            endpoints: span.endpoints,
+            claims: span.claims,
+        };
+        let warnings = warnings::of(&snapshot.plan, &snapshot.prepared, &answer);
+        let one_way_feeds = match span.one_way_feeds.as_slice() {
+            [] => self.handle.one_way_feeds(),
+            feeds => feeds.to_vec(),
+        };
+        let facts = RunFacts {
+            files: &[],
+            names: &self.names,
+            old_lists: &old_lists,
+            one_way_feeds,
+            interrupted: false,
+            warnings: &warnings,
+            learned: span.learned,
+            copies: span.copies,
+            endpoints: span.endpoints.len(),
+            remarks: &[],
+        };
+        let mut report = outputs::report(&snapshot.plan, &snapshot.prepared, &facts, set);
+        report.inputs = self.handle.board.interfaces();
+        let mut text = Vec::new();
+        report.render(&mut text)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,161 @@
+//! One file or stream of lines: session lines to a place of their own, alerts and incidents to
+//! standard output.
+//!
+//! Owns: the file, how many of its lines are lost. In: session lines, events. Out: lines, counts.
+//! Never: in a live run, an end of the run because it cannot be written.
+
+use std::sync::Arc;
+
+use crate::model::Counter;
+use crate::model::Counters;
+use crate::model::Error;
+use crate::model::Event;
+use crate::model::EventKind;
+use crate::model::Format;
+use crate::model::event::SessionLine;
+use crate::sinks::Queue;
+use crate::sinks::Sink;
+use crate::sinks::SpanEnd;
+use crate::sinks::Tell;
+use crate::sinks::files::OutFile;
+
+/// Bytes rendered before they are written.
+const RENDER_BYTES: usize = 64 * 1024;
+
+/// Renders events to a file, some at a time.
+pub fn write_events<'e>(
+    file: &mut OutFile,
+    format: &dyn Format,
+    events: impl Iterator<Item = Event<'e>>,
+) -> Result<(), Error> {
+    let mut lines = Vec::new();
+    for event in events {
+        format.render(&event, &mut lines);
+        if lines.len() >= RENDER_BYTES {
+            file.write(&lines)?;
+            lines.clear();
+        }
+    }
+    file.write(&lines)
+}
+
+/// What becomes of lines that cannot be written, in a run that goes on all the same.
+struct Losses {
+    tell: Tell,
+    given: u64,
+    lost: u64,
+    /// It cannot be written now, and that was said.
+    failing: bool,
+}
+
+/// A sink of lines.
+pub struct Stream {
+    file: Option<OutFile>,
+    kinds: &'static [EventKind],
+    format: Arc<dyn Format>,
+    /// Of a live run.
+    losses: Option<Losses>,
+    own: Counters,
+}
+
+impl Stream {
+    /// Lines of some kinds. With `tell`, lines that cannot be written are counted as lost, and that
+    /// is said; without, they end the run.
+    pub fn new(
+        file: OutFile,
+        kinds: &'static [EventKind],
+        format: Arc<dyn Format>,
+        tell: Option<Tell>,
+    ) -> Stream {
+        let losses = tell.map(|tell| Losses { tell, given: 0, lost: 0, failing: false });
+        Stream { file: Some(file), kinds, format, losses, own: Counters::default() }
+    }
+
+    /// Writes so many lines by `write`; returns how many were found to be lost, of these or before.
+    fn write(
+        &mut self,
+        lines: u64,
+        write: impl FnOnce(&mut OutFile) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let Some(file) = &mut self.file else { return Ok(lines) };
+        let result = write(file);
+        let Some(losses) = &mut self.losses else { return result.map(|()| 0) };
+        losses.given += lines;
+        let lost = losses.settle(file, result);
+        self.own.add(Counter::LinesLost, lost);
+        Ok(lost)
+    }
+
+    fn flush(&mut self) {
+        let (Some(file), Some(losses)) = (&mut self.file, &mut self.losses) else { return };
+        let result = file.flush();
+        let fine = result.is_ok();
+        let lost = losses.settle(file, result);
+        losses.failing &= !fine;
+        self.own.add(Counter::LinesLost, lost);
+    }
+}
+
+impl Losses {
+    fn settle(&mut self, file: &mut OutFile, result: Result<(), Error>) -> u64 {
+        let Err(error) = result else { return 0 };
+        if !std::mem::replace(&mut self.failing, true) {
+            (self.tell)(&format!("{error}\nlines that cannot be written are counted as lost"));
+        }
+        if let Err(error) = file.cut() {
+            (self.tell)(&error.to_string());
+        }
+        // A reader that has gone away wants none.
+        let gone = if file.is_closed() { self.given } else { file.lines() };
+        let lost = self.given.saturating_sub(gone);
+        lost - std::mem::replace(&mut self.lost, lost).min(lost)
+    }
+}
+
+impl Sink for Stream {
+    fn wants(&self, kind: EventKind) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    fn session(&mut self, line: &SessionLine<'_>) -> Result<bool, Error> {
+        self.write(1, |file| file.write_line(line.line)).map(|lost| lost == 0)
+    }
+
+    fn drain(&mut self, queue: &mut Queue) -> Result<(), Error> {
+        let format = Arc::clone(&self.format);
+        for kind in self.kinds {
+            let count = queue.of(*kind).count();
+            if count > 0 {
+                self.write(count as u64, |file| write_events(file, &*format, queue.of(*kind)))?;
+                queue.acknowledge(*kind, count);
+            }
+        }
+        self.flush();
+        Ok(())
+    }
+
+    fn end_span(&mut self, end: &SpanEnd<'_>, _queue: &mut Queue) -> Result<(), Error> {
+        if self.wants(EventKind::Endpoint) {
+            let format = Arc::clone(&self.format);
+            let count = end.endpoints.count() as u64;
+            self.write(count, |file| {
+                end.endpoints.rows().try_for_each(|row| {
+                    write_events(file, &*format, std::iter::once(Event::Endpoint(&row)))
+                })
+            })?;
+        }
+        if !end.is_last {
+            return Ok(());
+        }
+        self.flush();
+        self.file.take().map_or(Ok(()), OutFile::finish)
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.file.iter().flat_map(OutFile::remarks).collect()
+    }
+
+    fn count(&mut self, counters: &mut Counters) {
+        counters.merge(&std::mem::take(&mut self.own));
+    }
+}
