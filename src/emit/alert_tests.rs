@@ -178,7 +178,8 @@ fn an_incident_says_everything_the_contract_names() {
     assert_eq!(got["longhaul"]["alerts"][0]["rule"], rule);
     assert_eq!(got["rule"]["id"], "D05");
     assert_eq!(got["longhaul"]["alerts_more"], 3);
-    assert_eq!((&got["event"]["action"], &got["longhaul"]["change"]), (&"worse".into(), &"worse".into()));
+    assert_eq!(got["event"]["action"], "worse");
+    assert_eq!(got["longhaul"]["change"], "worse");
     assert_eq!(got["threat"]["technique"]["id"], json!(["T1133", "T1665"]));
     assert_eq!(got["longhaul"]["evidence"].as_array().unwrap().len(), 1, "each piece once");
     assert_eq!(got["longhaul"]["sources"][0]["age_days"], 13);

@@ -3,6 +3,10 @@
 //! Owns: when a loss is seen. In: made-up alerts. Out: assertions. Never: built into the program.
 
 use super::*;
+use crate::config::memory::Bounds;
+use crate::model::Alert;
+use crate::model::Counters;
+use crate::model::EventKind;
 use crate::model::Family;
 use crate::sinks::Sink;
 

@@ -97,23 +97,54 @@ impl Format for Ecs {
     }
 }
 
-/// The outputs of a run over files: what they lack at its end, they get then.
-pub(super) fn open(plan: &Plan, origin: &Arc<Origin>) -> Result<Outlets, Error> {
-    let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(origin)));
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    let stream = |file, kinds| Stream::new(file, kinds, Arc::clone(&format), None);
-    if let SessionLines::To(path) = &plan.sessions {
-        sinks.push(Box::new(stream(OutFile::create(path)?, SESSION_KINDS)));
+/// The places of a run over files, opened before anything is read.
+pub(super) struct Opened {
+    sessions: Option<OutFile>,
+    stdout: Option<OutFile>,
+    dir: Option<Open>,
+    bytes: usize,
+}
+
+/// Opens what a plan asks for.
+pub(super) fn open(plan: &Plan) -> Result<Opened, Error> {
+    let dir = match &plan.output {
+        Output::Dir { path, force } => {
+            let mut dir = OutDir::create(path, *force)?;
+            let writes_sessions = plan.sessions == SessionLines::WithOutput;
+            let sessions = writes_sessions.then(|| dir.file("sessions.ndjson")).transpose()?;
+            let alerts = dir.file("alerts.ndjson")?;
+            let incidents = dir.file("incidents.ndjson")?;
+            Some(Open { dir, sessions, alerts, incidents })
+        }
+        Output::Json | Output::Summary => None,
+    };
+    let sessions = match &plan.sessions {
+        SessionLines::To(path) => Some(OutFile::create(path)?),
+        SessionLines::WithOutput | SessionLines::Off => None,
+    };
+    let stdout = plan.json.then(|| OutFile::create("-".as_ref())).transpose()?;
+    Ok(Opened { sessions, stdout, dir, bytes: Shares::of(plan.memory).outputs })
+}
+
+impl Opened {
+    /// The outputs, which write events in that format. What they lack they get at the end of the
+    /// run.
+    pub(super) fn outlets(self, format: &Arc<dyn Format>) -> Outlets {
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        let stream = |file, kinds| Stream::new(file, kinds, Arc::clone(format), None);
+        if let Some(file) = self.sessions {
+            sinks.push(Box::new(stream(file, SESSION_KINDS)));
+        }
+        if let Some(file) = self.stdout {
+            sinks.push(Box::new(stream(file, JSON_KINDS)));
+        }
+        if let Some(open) = self.dir {
+            let writes_sessions = open.sessions.is_some();
+            let (open, format) = (Some(open), Arc::clone(format));
+            sinks.push(Box::new(Directory { open, writes_sessions, format }));
+        }
+        Outlets::new(sinks, self.bytes)
     }
-    if plan.json {
-        sinks.push(Box::new(stream(OutFile::create("-".as_ref())?, JSON_KINDS)));
-    }
-    if let Output::Dir { path, force } = &plan.output {
-        let dir = OutDir::create(path, *force)?;
-        let writes_sessions = plan.sessions == SessionLines::WithOutput;
-        sinks.push(Box::new(Directory::open(dir, writes_sessions, Arc::clone(&format))?));
-    }
-    Ok(Outlets::new(sinks, Shares::of(plan.memory).outputs))
 }
 
 /// A directory that gets the files of one run.
@@ -129,20 +160,6 @@ struct Open {
     sessions: Option<OutFile>,
     alerts: OutFile,
     incidents: OutFile,
-}
-
-impl Directory {
-    fn open(
-        mut dir: OutDir,
-        writes_sessions: bool,
-        format: Arc<dyn Format>,
-    ) -> Result<Directory, Error> {
-        let sessions = writes_sessions.then(|| dir.file("sessions.ndjson")).transpose()?;
-        let alerts = dir.file("alerts.ndjson")?;
-        let incidents = dir.file("incidents.ndjson")?;
-        let open = Some(Open { dir, sessions, alerts, incidents });
-        Ok(Directory { open, writes_sessions, format })
-    }
 }
 
 impl Sink for Directory {

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use crate::model::Error;
 use crate::sinks::partial;
 use crate::sinks::partial::Partial;
+use crate::sinks::partial::failed;
 use crate::sinks::room;
 use crate::sinks::room::Room;
 
@@ -445,16 +446,6 @@ fn sync_dir(dir: &Path) {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     if let Ok(dir) = File::open(dir) {
         let _ = dir.sync_all();
-    }
-}
-
-pub(super) fn failed(path: &Path, cause: &io::Error) -> Error {
-    let error = Error::new(format!("writing {}", path.display()), cause.to_string());
-    match cause.kind() {
-        ErrorKind::StorageFull => error.help("free some space, or write to another file system"),
-        ErrorKind::PermissionDenied => error.help("choose a place that can be written to"),
-        ErrorKind::NotFound => error.help("create the directory first"),
-        _ => error,
     }
 }
 

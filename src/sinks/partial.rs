@@ -19,7 +19,6 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::model::Error;
-use crate::sinks::files::failed;
 
 /// Most temporary files of one name: those of interrupted runs, and the present one's.
 const LEFT_MAX: usize = 100;
@@ -159,4 +158,15 @@ fn names(target: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>, Error> 
         target.with_file_name(name)
     };
     Ok((0..LEFT_MAX).map(numbered))
+}
+
+/// What users are told where a path cannot be written to.
+pub(super) fn failed(path: &Path, cause: &std::io::Error) -> Error {
+    let error = Error::new(format!("writing {}", path.display()), cause.to_string());
+    match cause.kind() {
+        ErrorKind::StorageFull => error.help("free some space, or write to another file system"),
+        ErrorKind::PermissionDenied => error.help("choose a place that can be written to"),
+        ErrorKind::NotFound => error.help("create the directory first"),
+        _ => error,
+    }
 }

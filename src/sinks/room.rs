@@ -14,7 +14,7 @@ use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;
 
 use crate::model::Error;
-use crate::sinks::files::failed;
+use crate::sinks::partial::failed;
 
 /// What the name of such a file begins with.
 const PREFIX: &str = ".room.";

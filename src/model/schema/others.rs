@@ -20,7 +20,8 @@ const BOTH: &str = "alerts, incidents";
 pub static OTHER_FIELDS: &[OtherField] = &[
     other(("event.action", Kind::Text, "sessions, incidents",
         "`sessions-summed` in a line that stands for unanswered sessions of one source which ended \
-         within one second, beyond `--unanswered`; no other session has it. Of an incident as `longhaul.change`.")),
+         within one second, beyond `--unanswered`; no other session has it. Of an \
+         incident as `longhaul.change`.")),
     other(("longhaul.summary.sessions", Kind::Int, "sessions",
         "How many sessions such a line stands for. `source.packets` and `source.bytes` are their \
          sums; without `source.ip` they are of sources that were too many to tell apart.")),
