@@ -116,8 +116,8 @@ impl Place {
         space.fits(present)
     }
 
-    /// How many of so many endpoints may be written beside other lines to a set that ends, once old sets have gone for them; none
-    /// means all. And what is to be said of those that went.
+    /// How many of so many endpoints may be written beside other lines to a set that ends, once old
+    /// sets have gone for them; none means all. And what is to be said of those that went.
     pub(super) fn rows(
         &mut self,
         set: &Set,
