@@ -330,3 +330,65 @@ fn a_false_source_that_resets_what_it_opened_was_not_answered() {
     }
     assert!(!said.endpoints.is_empty() && said.alerts.is_empty(), "{:?}", said.rules());
 }
+
+/// Frames inside VXLAN: those of `first` from one end of the tunnel, the others from the other.
+fn tunnelled(inner: &Capture, ends: [&str; 2], first: impl Fn(&[u8]) -> bool) -> Capture {
+    let [one, other] = ends.map(|end| format!("{end}:4789"));
+    let mut capture = Capture::default();
+    for (time, frame) in &inner.frames {
+        let (from, to) = if first(frame) { (&one, &other) } else { (&other, &one) };
+        let packet = [&[8, 0, 0, 0, 0, 0, 1, 0], &frame[..]].concat();
+        capture.add(*time, udp(addr(from), addr(to), &packet));
+    }
+    capture
+}
+
+/// Whether the victim sent a frame.
+fn is_the_victims(frame: &[u8]) -> bool {
+    frame[26..30] == [10, 20, 30, 99]
+}
+
+/// One host outside can write both directions of a session into the packets of a tunnel.
+#[test]
+fn a_session_inside_a_strangers_tunnel_accuses_nobody() {
+    let session = session(40_001, &client_hello(RELAY), &server_hello());
+    let question = asked(7, VPN);
+    let answer = forged(RESOLVER, victim(4_444), 7, VPN);
+    let mut inner = nameless(40_002);
+    inner.join(session).join(question).join(answer);
+    let inner = inner.sorted();
+    let stranger = tunnelled(&inner, ["198.51.100.66", "10.20.0.9"], |_| true);
+    let said = judge(&[stranger]);
+    assert_eq!(accused(&said), []);
+    let told = of(&said, 40_001);
+    assert_eq!(*at(told, "tls.client.server_name"), RELAY);
+    assert_eq!(*at(told, "longhaul.quality.unconfirmed"), true);
+    assert!(at(of(&said, 40_002), "destination.domain").is_null(), "the question was not heard");
+    // The resolver is one of ours as well.
+    assert_eq!(*at(&said.run, "counters.identity.overheard_unproven"), 2);
+    assert_eq!(*at(&said.run, "counters.session.unproven"), 3);
+    assert!(said.rules().is_empty(), "{:?}", said.rules());
+    // The stranger sends the answers as they are, and only what the victim says in a tunnel.
+    let mut half = Capture::default();
+    for (time, frame) in inner.frames.iter().filter(|(_, frame)| !is_the_victims(frame)) {
+        half.add(*time, frame.clone());
+    }
+    let victims = Capture {
+        frames: inner.frames.iter().filter(|(_, frame)| is_the_victims(frame)).cloned().collect(),
+    };
+    let victims = tunnelled(&victims, ["198.51.100.66", "10.20.0.9"], |_| true);
+    assert_eq!(accused(&judge(&[half, victims])), []);
+}
+
+/// What a switch of ours mirrors, and a tunnel whose other end answers, are heard as ever.
+#[test]
+fn sessions_in_tunnels_of_our_own_are_judged() {
+    let inner = session(40_001, &client_hello(RELAY), &server_hello());
+    let mirrored = tunnelled(&inner, ["10.20.0.1", "10.20.0.9"], |_| true);
+    let branch = tunnelled(&inner, ["198.51.100.66", "203.0.113.5"], is_the_victims);
+    for capture in [inner, mirrored, branch] {
+        let said = judge(&[capture]);
+        assert!(accused(&said).iter().any(|(rule, _)| rule == "D08"), "{:?}", said.rules());
+        assert!(at(of(&said, 40_001), "longhaul.quality.unconfirmed").is_null());
+    }
+}

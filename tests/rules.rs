@@ -503,6 +503,7 @@ fn full() -> Record {
         layers: vec![layer("gre", 0), layer("vxlan", 42)],
         inner_vlan: Some(9),
         mpls_label: Some(20),
+        unproven: false,
     }));
     if let Some(syn) = &mut record.syn {
         syn.os_hint = Some("linux");

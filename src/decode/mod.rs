@@ -210,6 +210,11 @@ impl Decoder {
         wrapping::of(config, packet, bytes)
     }
 
+    /// The same, with the tunnels that this decoder opens now.
+    pub fn wrapping_of(&self, packet: &Packet, bytes: &[u8]) -> Option<(Option<u16>, Wrapping)> {
+        wrapping::of(&self.config, packet, bytes)
+    }
+
     /// First fragments evicted at the cap of the table, before they expired.
     pub const fn fragments_evicted(&self) -> u64 {
         self.fragments.evicted()

@@ -58,6 +58,7 @@ fn through(config: &DecodeConfig, packet: &Packet, bytes: &[u8], link: LinkType)
         layers,
         inner_vlan: decoded.path.inner_vlan,
         mpls_label: decoded.path.mpls_label,
+        unproven: false,
     };
     Some((decoded.path.vlan, wrapping))
 }

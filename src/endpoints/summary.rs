@@ -181,13 +181,17 @@ impl EndpointSummary {
         let (from, to) = sides(record.context.direction);
         // Before the JA4 is moved out with the initiator.
         let stack = stack(record);
+        // Whoever writes both directions of a session writes its round trips too.
+        let proven = |ns: Option<u64>| ns.filter(|_| !record.is_unproven());
+        let near = (proven(record.near.handshake_ns), proven(record.transport_ns(true)));
+        let far = (proven(record.far.handshake_ns), proven(record.transport_ns(false)));
         let initiator = SideSummary {
             print: initiator_print(from, &mut record.facts),
-            ..side(&record.initiator, from, (&record.near, record.transport_ns(true)))
+            ..side(&record.initiator, from, near)
         };
         let responder = SideSummary {
             print: responder_print(to, &record.facts),
-            ..side(&record.responder, to, (&record.far, record.transport_ns(false)))
+            ..side(&record.responder, to, far)
         };
         EndpointSummary {
             initiator,
@@ -229,7 +233,7 @@ fn stack(record: &Record) -> StackSummary {
 /// The turns, if the initiator answered any and its leg is known.
 fn turns(record: &mut Record) -> Option<Box<Turns>> {
     let turns = record.facts.turns.as_deref()?;
-    let tells = turns.turns.iter().any(|turn| turn.by_initiator);
+    let tells = turns.turns.iter().any(|turn| turn.by_initiator) && !record.is_unproven();
     if tells && record.transport_ns(true).is_some() { record.facts.turns.take() } else { None }
 }
 
@@ -250,17 +254,22 @@ fn answered(record: &Record) -> bool {
         && record.far.handshake_ns.is_none()
         && record.facts.protocol.is_none()
         && sent.packets <= record.initiator.packets;
-    let forged = record.transport == Transport::TCP && record.quality.unconfirmed;
+    let forged =
+        record.transport == Transport::TCP && record.quality.unconfirmed || record.is_unproven();
     sent.packets > 0 && record.state != SessionState::Opened && !refused && !forged
 }
 
-fn side(party: &Party, side: Locality, (leg, transport_ns): (&Leg, Option<u64>)) -> SideSummary {
+fn side(
+    party: &Party,
+    side: Locality,
+    (handshake_ns, transport_ns): (Option<u64>, Option<u64>),
+) -> SideSummary {
     SideSummary {
         // Behind a NAT64 translator all of IPv4 would share a prefix.
         ip: party.origin(),
         side,
         print: Print::None,
-        handshake_ns: leg.handshake_ns,
+        handshake_ns,
         transport_ns,
         place: party.place.clone(),
         asn: party.asn.clone(),

@@ -188,6 +188,9 @@ counters! {
     /// SYNs and SYN-ACKs ignored because their session was open already and they do not fit it.
     OpeningsImplausible = "openings_implausible" in "session",
         quality("SYN that do not fit their session");
+    /// Sessions that came out of a tunnel from outside, with packets of a home host, where nothing
+    /// shows that there is such a tunnel: no rule judges them.
+    Unproven = "unproven" in "session", quality("sessions in strangers' tunnels, not judged");
     /// First data whose time to live is too low to have reached the server: it names nothing.
     Decoys = "decoys" in "session", quality("segments sent to die on their way");
     /// Datagrams put together from their IP fragments.
@@ -219,6 +222,10 @@ counters! {
         loss("untimed", "sessions over the room for round trips");
     /// Packets looked at because they may say who is behind an address.
     Overheard = "overheard" in "identity", total;
+    /// Packets of the same kind that came out of a tunnel from outside and claimed to be sent by a
+    /// home host: anybody may have written them.
+    OverheardUnproven = "overheard_unproven" in "identity",
+        quality("names of home hosts told in strangers' tunnels");
     /// Addresses and devices forgotten at the cap of what is known of them.
     BindingsForgotten = "bindings_forgotten" in "identity",
         loss("bindings", "addresses whose names were forgotten");

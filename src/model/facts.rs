@@ -171,6 +171,9 @@ pub struct Wrapping {
     pub inner_vlan: Option<u16>,
     /// First MPLS label met.
     pub mpls_label: Option<u32>,
+    /// Packets of a home host came out of a tunnel from outside, and nothing shows that there is
+    /// such a tunnel: a stranger may have written all of the session.
+    pub unproven: bool,
 }
 
 /// What the first bytes of each direction fit in the table of payload signatures.

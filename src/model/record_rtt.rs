@@ -53,10 +53,19 @@ impl Record {
 
     /// Doubts who began it, where that is to be shown by more than packets which nobody had to
     /// answer: without TCP's handshake, an initiator from outside has to answer something itself.
+    /// What came out of a tunnel that may not exist is doubted whatever it holds.
     pub fn settle_confirmed(&mut self) {
+        self.quality.unconfirmed |= self.is_unproven();
         let outside = matches!(self.context.direction, Direction::Inbound | Direction::External);
         let answered = self.facts.turns.as_ref().is_some_and(|turns| turns.answered);
         self.quality.unconfirmed |= self.transport != Transport::TCP && outside && !answered;
+    }
+
+    /// Whether a stranger may have written it into tunnel packets: see [`Wrapping::unproven`].
+    ///
+    /// [`Wrapping::unproven`]: crate::model::record::Wrapping::unproven
+    pub fn is_unproven(&self) -> bool {
+        self.facts.wrapping().is_some_and(|wrapping| wrapping.unproven)
     }
 
     /// The transport round trip between the sensor and the initiator, or the responder, in ns: of

@@ -26,6 +26,7 @@ mod snapshot;
 mod source;
 pub mod state;
 mod stats;
+mod tunnel_proof;
 mod verdicts;
 pub mod warnings;
 mod worker;

@@ -20,14 +20,8 @@ use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
 use crate::config::Plan;
 use crate::config::PointBy;
-use crate::decode::Decoded;
-use crate::decode::Decoder;
-use crate::decode::Subframes;
-use crate::decode::TunnelSet;
-use crate::dispatch::Dispatcher;
-use crate::dispatch::Duplicates;
-use crate::dispatch::FrameContext;
-use crate::dispatch::WorkerGone;
+use crate::decode::{Decoded, Decoder, Subframes, TunnelSet};
+use crate::dispatch::{Dispatcher, Duplicates, FrameContext, WorkerGone};
 use crate::emit::Origin;
 use crate::enrich::data::EnrichData;
 use crate::identity::Listener;
@@ -50,6 +44,7 @@ use crate::pipeline::prepare::Points;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::prepare::print_secret;
 use crate::pipeline::source::Source;
+use crate::pipeline::tunnel_proof::speaks_for_home;
 use crate::session::Timeouts;
 
 /// Frames between two looks at the progress bar.
@@ -392,6 +387,10 @@ impl Intake {
         frame: &[u8],
         dispatcher: &mut Dispatcher<Arc<Block>>,
     ) -> Result<(), WorkerGone> {
+        if speaks_for_home(&self.decoder, packet, frame, |addr| self.data.is_home(addr)) {
+            self.tally.counters.bump(Counter::OverheardUnproven);
+            return Ok(());
+        }
         self.tally.counters.bump(Counter::Overheard);
         let listener = match packet.stamp.trust() {
             Trust::Doubtful => &mut self.doubtful,

@@ -41,6 +41,7 @@ use crate::pipeline::record_batch::Until;
 use crate::pipeline::record_batch::Watermark;
 use crate::pipeline::scans::Quota;
 use crate::pipeline::scans::unanswered;
+use crate::pipeline::tunnel_proof;
 use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
 use crate::session::Finished;
@@ -98,13 +99,30 @@ impl Listener<Observers> for RecordWorker<'_> {
         extra: &mut Option<Box<Observers>>,
         arrival: &Arrival<'_>,
     ) -> Option<u16> {
-        let (vlan, wrapping) = Decoder::wrapping(&self.decode, arrival.packet, arrival.frame)?;
+        let (vlan, mut wrapping) = Decoder::wrapping(&self.decode, arrival.packet, arrival.frame)?;
+        tunnel_proof::begin(&mut wrapping, arrival.packet, |addr| {
+            self.enricher.data().is_home(addr)
+        });
         if wrapping != Wrapping::default() {
             extra
                 .get_or_insert_with(|| self.idle.pop().unwrap_or_default())
                 .note_wrapping(wrapping);
         }
         vlan
+    }
+
+    fn answered_in_tunnel(&mut self, extra: &mut Option<Box<Observers>>, arrival: &Arrival<'_>) {
+        let packet = arrival.packet;
+        let found = Decoder::wrapping(&self.decode, packet, arrival.frame);
+        let Some((_, second)) = found else { return };
+        let facts = extra.as_ref().and_then(|observers| observers.facts());
+        let first = facts.and_then(|facts| facts.wrapping());
+        let is_home = |addr| self.enricher.data().is_home(addr);
+        if let Some(wrapping) = tunnel_proof::answer(first, second, packet, is_home) {
+            extra
+                .get_or_insert_with(|| self.idle.pop().unwrap_or_default())
+                .note_wrapping(wrapping);
+        }
     }
 
     fn speaker(&self, payload: &[u8]) -> Option<Peer> {
@@ -276,8 +294,12 @@ impl<'t> RecordWorker<'t> {
     }
 
     /// What the rules say. An alert carries the Community ID even where nothing else asks for it.
-    fn judge(&self, record: &mut Record) -> Vec<Alert> {
+    fn judge(&mut self, record: &mut Record) -> Vec<Alert> {
         let mut alerts = Vec::new();
+        if record.is_unproven() {
+            self.counters.bump(Counter::Unproven);
+            return alerts;
+        }
         self.rules.evaluate(record, &self.catalog, &mut alerts);
         if !alerts.is_empty() && record.context.community_id.is_none() {
             record.context.community_id = Some(community_id(record));

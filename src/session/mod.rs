@@ -117,6 +117,11 @@ pub trait Listener<X> {
         None
     }
 
+    /// The first packet of the other side was in a tunnel.
+    fn answered_in_tunnel(&mut self, extra: &mut Option<Box<X>>, arrival: &Arrival<'_>) {
+        let _ = (extra, arrival);
+    }
+
     /// Whose words these are, where they tell: asked of sessions that were picked up in the middle.
     fn speaker(&self, payload: &[u8]) -> Option<Peer> {
         let _ = payload;

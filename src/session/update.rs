@@ -101,6 +101,12 @@ impl<X> Session<X> {
             self.bits.set(Bits::TRUNCATED);
         }
         self.count(side, arrival);
+        if packet.flags.has(PacketFlags::TUNNELLED)
+            && self.half(side).packets == 1
+            && self.half(side.other()).packets > 0
+        {
+            listener.answered_in_tunnel(&mut self.extra, &arrival);
+        }
         // A later fragment has no transport header: alone it counts, and has nothing to say.
         if packet.flags.has(PacketFlags::FRAGMENT_LATER) {
             return self.join(side, arrival, fragments, listener);

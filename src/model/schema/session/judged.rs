@@ -116,7 +116,8 @@ pub(super) static JUDGED: &[Field] = &[
         |r| if r.quality.unconfirmed { Value::Bool(true) } else { Value::Absent },
         "The initiator did not show that it got what the responder sent, so that anybody may have \
          sent its packets: over TCP it acknowledged none of it; otherwise it is from outside and \
-         answered nothing. Written where true.")),
+         answered nothing. Or a home host spoke out of a tunnel from outside that nobody answers. \
+         Written where true.")),
     field(("longhaul.packets.input", Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.file)),
         "Input file or interface of the first packet: `file` of run.json's `inputs`.")),
