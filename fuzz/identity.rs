@@ -88,9 +88,7 @@ pub fn overheard(data: &[u8]) {
     let packet = decoded.packet;
     if overhears(&packet, data) {
         for _ in 0..2 {
-            if let Some(said) = listener.hear(&packet, data, |_| true) {
-                identity.take(&said);
-            }
+            identity.take(listener.hear(&packet, data, |_| true));
         }
         let when = When { start: packet.time, end: packet.time, doubtful: false };
         for addr in [packet.key.a, packet.key.b] {

@@ -37,6 +37,9 @@ use net::Net;
 #[path = "live/net.rs"]
 mod net;
 
+#[allow(dead_code, reason = "shared with other tests")]
+mod craft;
+
 /// The system's allocator, counting the calls of each thread.
 struct Counting;
 
@@ -219,6 +222,45 @@ fn twice_the_packets_need_no_more_allocations() {
     assert!(more <= blocks + UNDER_WAY, "reader: {more} more for {packets} packets");
     let more = twice.worker.saturating_sub(once.worker);
     assert!(more <= UNDER_WAY, "worker: {more} more for {packets} packets");
+}
+
+/// Allocations of all threads of a run over so many look-ups of one host, each of another name.
+fn run_look_ups(look_ups: u32, workers: usize) -> u64 {
+    let (host, resolver) = ("10.0.0.5:5000".parse().unwrap(), "10.0.0.53:53".parse().unwrap());
+    let mut capture = craft::Capture::default();
+    for n in 0..look_ups {
+        let (at, name) = (START_NS + u64::from(n) * 1_000_000, format!("n{n}.example"));
+        let address = std::net::Ipv4Addr::from(0x2d00_0000 + n).into();
+        let query = craft::dns_query(n as u16, &name, 1);
+        capture.add(at, craft::udp(host, resolver, &query));
+        let answer = craft::dns_answer(n as u16, &name, &[address]);
+        capture.add(at + 500_000, craft::udp(resolver, host, &answer));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("names.pcap");
+    std::fs::write(&path, capture.pcap()).unwrap();
+    let plan = Plan { inputs: vec![path], workers, quiet: true, ..Plan::default() };
+    let before = ALL.load(Ordering::Relaxed);
+    let outcome = run_tapped(&plan, &mut NoProgress, None).unwrap();
+    let made = ALL.load(Ordering::Relaxed) - before;
+    let counted = |counter| outcome.counters.get(counter);
+    assert_eq!(counted(longhaul::model::Counter::Overheard), 2 * u64::from(look_ups));
+    assert_eq!(counted(longhaul::model::Counter::BindingsForgotten), 0);
+    made
+}
+
+/// What is known of addresses is kept once: names cost the same at any number of workers.
+#[test]
+fn what_is_overheard_costs_no_more_with_more_workers() {
+    let _alone = ALONE.lock().unwrap();
+    let more = |workers| {
+        let (few, many) = (run_look_ups(1_000, workers), run_look_ups(9_000, workers));
+        many.saturating_sub(few)
+    };
+    let (one, sixteen) = (more(1), more(16));
+    println!("8,000 more look-ups: {one} allocations with 1 worker, {sixteen} with 16");
+    assert!(one >= 8_000, "a name is kept");
+    assert!(sixteen < one + 8_000 / 2, "{sixteen} with 16 workers, {one} with one");
 }
 
 /// Long enough for twice the packets below.

@@ -7,26 +7,32 @@
 
 use std::hash::Hash;
 
-use foldhash::quality::RandomState;
-use hashbrown::HashMap;
+use crate::bounded::CowMap;
 
-/// The map. A write moves an entry to the young generation; a read does not.
+/// The map. A write moves an entry to the young generation; a read does not. Clones are cheap, as
+/// those of [`CowMap`].
 #[derive(Debug)]
 pub struct Aging<K, V> {
-    young: HashMap<K, V, RandomState>,
-    old: HashMap<K, V, RandomState>,
+    young: CowMap<K, V>,
+    old: CowMap<K, V>,
     half: usize,
 }
 
-impl<K: Eq + Hash, V> Aging<K, V> {
+impl<K, V> Clone for Aging<K, V> {
+    fn clone(&self) -> Aging<K, V> {
+        Aging { young: self.young.clone(), old: self.old.clone(), half: self.half }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Clone> Aging<K, V> {
     /// A map of at most `cap` entries, at least two.
     pub fn new(cap: usize) -> Aging<K, V> {
-        let (young, old) = (HashMap::default(), HashMap::default());
-        Aging { young, old, half: (cap / 2).max(1) }
+        let half = (cap / 2).max(1);
+        Aging { young: CowMap::new(half), old: CowMap::new(half), half }
     }
 
     /// Whether the map has no entries.
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.young.is_empty() && self.old.is_empty()
     }
 
@@ -35,22 +41,28 @@ impl<K: Eq + Hash, V> Aging<K, V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    /// The entry of a key for writing, created if absent, and how many other entries were evicted
-    /// to make room.
-    pub fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> (&mut V, usize) {
-        let mut dropped = 0;
-        let known = self.young.contains_key(&key);
-        if !known && self.young.len() >= self.half {
-            let full = std::mem::take(&mut self.young);
-            let mut gone = std::mem::replace(&mut self.old, full);
-            // The requested entry must survive the eviction that its own request causes.
-            let kept = gone.remove(&key);
-            dropped = gone.len();
-            let value = kept.or_else(|| self.old.remove(&key)).unwrap_or_else(make);
-            return (self.young.entry(key).or_insert(value), dropped);
+    /// Changes the entry of a key, created if absent. Also gives how many other entries were
+    /// evicted to make room.
+    pub fn update<R: Default>(
+        &mut self,
+        key: K,
+        make: impl FnOnce() -> V,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> (R, usize) {
+        if self.young.get(&key).is_some() {
+            return (self.young.update(key, make, change), 0);
         }
-        let old = if known { None } else { self.old.remove(&key) };
-        (self.young.entry(key).or_insert_with(|| old.unwrap_or_else(make)), dropped)
+        let mut dropped = 0;
+        // The requested entry must survive the eviction that its own request causes.
+        let mut kept = self.old.remove(&key);
+        if self.young.len() >= self.half {
+            let full = std::mem::replace(&mut self.young, CowMap::new(self.half));
+            dropped = std::mem::replace(&mut self.old, full).len();
+        }
+        if let Some(value) = kept.take() {
+            self.young.insert(key, value);
+        }
+        (self.young.update(key, make, change), dropped)
     }
 }
 
@@ -63,8 +75,8 @@ mod tests {
         let mut map = Aging::new(8);
         let mut dropped = 0;
         for n in 0..100u32 {
-            dropped += map.entry(n, || n).1;
-            dropped += map.entry(7_000, || 7).1;
+            dropped += map.update(n, || n, |_| ()).1;
+            dropped += map.update(7_000, || 7, |_| ()).1;
             assert!(map.young.len() + map.old.len() <= 8);
             assert_eq!(map.get(&n), Some(&n));
         }
@@ -77,11 +89,11 @@ mod tests {
     fn an_old_entry_is_young_again_with_its_value() {
         let mut map = Aging::new(4);
         for n in 0..3u32 {
-            *map.entry(n, || 0).0 += 1;
+            map.update(n, || 0, |value| *value += 1);
         }
-        assert!(map.old.contains_key(&0));
-        *map.entry(0, || 50).0 += 1;
+        assert!(map.old.get(&0).is_some());
+        map.update(0, || 50, |value| *value += 1);
         assert_eq!(map.get(&0), Some(&2));
-        assert!(!map.old.contains_key(&0));
+        assert!(map.old.get(&0).is_none());
     }
 }

@@ -29,9 +29,9 @@ const SHARDS: u64 = crate::config::WORKERS_MAX as u64;
 /// What the longest datagram takes while it is put together (`session/fragments.rs`).
 const FRAGMENTS_MIN: u64 = 80 * 1_024;
 
-/// Workers whose copies of what is known of addresses fit their share; each further one adds a
-/// quarter of it.
-const WORKERS_PAID: u64 = 4;
+/// What is known of addresses is kept once; as much again is for snapshots of it that workers still
+/// read, each of which holds what has changed since.
+const WITH_SNAPSHOTS: u64 = 2;
 
 /// Bytes of each table, of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Shares {
     pub repeats: usize,
     /// Subjects with alerts, and incidents: 2 in 100.
     pub subjects: usize,
-    /// Names and holders of addresses, in each worker: a quarter of 6 in 100.
+    /// Names and holders of addresses: half of 6 in 100; the other half is for older snapshots.
     pub bindings: usize,
     /// Windows of compressed files that are open at once: an eighth of the whole, beside the
     /// tables.
@@ -82,7 +82,7 @@ impl Shares {
             outputs: share(1, 1),
             repeats: share(2, 1),
             subjects: share(2, 1),
-            bindings: share(6, WORKERS_PAID),
+            bindings: share(6, WITH_SNAPSHOTS),
             windows: memory / 8,
         }
     }
@@ -207,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn the_shares_of_four_workers_are_the_budget() {
+    fn the_shares_are_the_budget() {
         for memory in [MEMORY_MIN, MEMORY, MEMORY_MAX] {
             let s = Shares::of(memory);
             let shards = s.sessions + s.evidence + s.waiting + s.fragments;
             let once = s.endpoints + s.alerts + s.outputs + s.repeats + s.subjects;
-            let all = shards * SHARDS as usize + once + s.bindings * 4;
+            let all = shards * SHARDS as usize + once + s.bindings * 2;
             let all = all as u64 + FIXED;
             assert!(all <= memory && memory - all < memory / 50, "{memory}: {all}");
         }

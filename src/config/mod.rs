@@ -28,7 +28,7 @@ pub const ENDPOINTS_CAP: usize = 1_000_000;
 /// Alerts at most.
 pub const ALERTS_CAP: usize = 100_000;
 
-/// Addresses at most with known names, and with known holders, in each worker: some 200 bytes each.
+/// Addresses at most with known names, and with known holders: some 200 bytes each.
 pub const BINDINGS_CAP: usize = 65_536;
 
 /// Baselines of each kind at most: prefixes, networks, services, people. Full, with the usual ten

@@ -1,13 +1,8 @@
-//! Up to 64 packets for one worker, the blocks that hold their bytes, and the bindings that every
-//! worker must learn between them.
+//! Up to 64 packets for one worker, the blocks that hold their bytes, and what a watermark tells.
 //!
-//! Owns: the packets; a handle of each block and of each list of bindings. In: packets. Out:
-//! packets with their blocks, bindings with their position among the packets.
+//! Owns: the packets; a handle of each block. In: packets. Out: packets with their blocks.
 //! Never: outgrows its caps.
 
-use std::sync::Arc;
-
-use crate::model::Binding;
 use crate::model::Packet;
 
 /// Packets per batch: enough to spread the cost of a queue operation to 1-2 ns each, few enough
@@ -17,21 +12,14 @@ pub const PACKETS: usize = 64;
 /// Blocks per batch. One file needs one or two; a merge of many files interleaves theirs.
 pub const BLOCKS: usize = 8;
 
-/// Lists of bindings per batch, one per packet that has any; few packets do.
-pub const BINDINGS: usize = 16;
-
-/// The address bindings that one packet announced.
-pub type SharedBindings = Arc<[Binding]>;
-
-/// Packets on their way to a worker. `B` is a shared block handle.
+/// Packets on their way to a worker. `B` is a shared block handle, `N` one of what all workers learn
+/// at a watermark.
 #[derive(Debug)]
-pub struct Batch<B> {
+pub struct Batch<B, N> {
     packets: Vec<Packet>,
     /// For each packet, the index of its block.
     homes: Vec<u8>,
     blocks: Vec<B>,
-    /// Each with the number of packets before it.
-    bindings: Vec<(u8, SharedBindings)>,
     /// The run's clock when the batch was sent: everything before this second has been dispatched.
     pub clock: u32,
     /// A watermark: every worker gets one at the same point of the input, and hands on what ended
@@ -40,28 +28,30 @@ pub struct Batch<B> {
     /// With a watermark: the number of watermarks before it in the same second. What packets ended
     /// since the last one is handed on as well.
     pub part: u32,
+    /// With a watermark: what every worker knows from here on, if that has changed.
+    pub news: Option<N>,
     /// Whether this is the last batch.
     pub last: bool,
 }
 
-impl<B> Batch<B> {
+impl<B, N> Batch<B, N> {
     /// An empty batch with its full capacity allocated.
-    pub fn new() -> Batch<B> {
+    pub fn new() -> Batch<B, N> {
         Batch {
             packets: Vec::with_capacity(PACKETS),
             homes: Vec::with_capacity(PACKETS),
             blocks: Vec::with_capacity(BLOCKS),
-            bindings: Vec::new(),
             clock: 0,
             mark: false,
             part: 0,
+            news: None,
             last: false,
         }
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.packets.is_empty() && self.bindings.is_empty()
+        self.packets.is_empty()
     }
 
     /// Whether there is no room for another packet.
@@ -95,21 +85,6 @@ impl<B> Batch<B> {
                 || self.blocks.iter().any(|held| held.is_same_block(block)))
     }
 
-    /// Whether another list of bindings fits.
-    pub fn has_room_for_bindings(&self) -> bool {
-        self.bindings.len() < BINDINGS
-    }
-
-    /// Adds bindings, effective after the packets added so far.
-    pub fn add_bindings(&mut self, bindings: SharedBindings) {
-        self.bindings.push((self.packets.len() as u8, bindings));
-    }
-
-    /// The bindings, each with the number of packets before it.
-    pub fn bindings(&self) -> impl Iterator<Item = (usize, &SharedBindings)> {
-        self.bindings.iter().map(|(before, said)| (usize::from(*before), said))
-    }
-
     /// The packets, each with its block.
     pub fn iter(&self) -> impl Iterator<Item = (&Packet, &B)> {
         let homes = self.homes.iter();
@@ -124,14 +99,14 @@ impl<B> Batch<B> {
         self.packets.clear();
         self.homes.clear();
         self.blocks.clear();
-        self.bindings.clear();
+        self.news = None;
         self.mark = false;
         self.last = false;
     }
 }
 
-impl<B> Default for Batch<B> {
-    fn default() -> Batch<B> {
+impl<B, N> Default for Batch<B, N> {
+    fn default() -> Batch<B, N> {
         Batch::new()
     }
 }

@@ -5,7 +5,6 @@
 
 use crate::dispatch::batch::Batch;
 use crate::dispatch::batch::SameBlock;
-use crate::dispatch::batch::SharedBindings;
 use crate::dispatch::queue;
 use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
@@ -25,19 +24,19 @@ const SECONDS_PER_MARK: u32 = 8;
 
 /// A worker's end of the queues: full batches in, empty ones back.
 #[derive(Debug)]
-pub struct Lane<B> {
-    incoming: Receiver<Batch<B>>,
-    empties: Sender<Batch<B>>,
+pub struct Lane<B, N> {
+    incoming: Receiver<Batch<B, N>>,
+    empties: Sender<Batch<B, N>>,
 }
 
-impl<B> Lane<B> {
+impl<B, N> Lane<B, N> {
     /// The next batch; `None` when the reader is gone.
-    pub fn next(&self) -> Option<Batch<B>> {
+    pub fn next(&self) -> Option<Batch<B, N>> {
         self.incoming.recv()
     }
 
     /// Returns an empty batch for reuse.
-    pub fn give_back(&self, mut batch: Batch<B>) {
+    pub fn give_back(&self, mut batch: Batch<B, N>) {
         batch.clear();
         // If the return queue is full, enough empty batches are in flight; drop this one.
         drop(self.empties.try_send(batch));
@@ -45,16 +44,16 @@ impl<B> Lane<B> {
 }
 
 #[derive(Debug)]
-struct Outlet<B> {
-    open: Batch<B>,
-    out: Sender<Batch<B>>,
-    empties: Receiver<Batch<B>>,
+struct Outlet<B, N> {
+    open: Batch<B, N>,
+    out: Sender<Batch<B, N>>,
+    empties: Receiver<Batch<B, N>>,
 }
 
 /// Distributes packets over lanes by shard.
 #[derive(Debug)]
-pub struct Dispatcher<B> {
-    outlets: Vec<Outlet<B>>,
+pub struct Dispatcher<B, N> {
+    outlets: Vec<Outlet<B, N>>,
     clock: u32,
     since_mark: u32,
     /// Watermarks sent within the clock's second.
@@ -67,9 +66,9 @@ pub struct Dispatcher<B> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct WorkerGone;
 
-impl<B: Clone + SameBlock> Dispatcher<B> {
+impl<B: Clone + SameBlock, N: Clone> Dispatcher<B, N> {
     /// A dispatcher for `workers` lanes, and the lanes.
-    pub fn new(workers: usize) -> (Dispatcher<B>, Vec<Lane<B>>) {
+    pub fn new(workers: usize) -> (Dispatcher<B, N>, Vec<Lane<B, N>>) {
         let mut outlets = Vec::with_capacity(workers);
         let mut lanes = Vec::with_capacity(workers);
         for _ in 0..workers.max(1) {
@@ -81,39 +80,34 @@ impl<B: Clone + SameBlock> Dispatcher<B> {
         (Dispatcher { outlets, clock: 0, since_mark: 0, part: 0, marked: 0 }, lanes)
     }
 
-    /// Adds a packet to the open batch of its lane.
+    /// Adds a packet to the open batch of its lane. Where a watermark is due before it, `news` gives
+    /// what all workers learn by it.
     #[inline(always)]
-    pub fn push(&mut self, packet: Packet, block: &B) -> Result<(), WorkerGone> {
-        self.advance(packet.clock)?;
+    pub fn push(
+        &mut self,
+        packet: Packet,
+        block: &B,
+        news: impl FnMut() -> Option<N>,
+    ) -> Result<(), WorkerGone> {
+        self.advance(packet.clock, news)?;
         let lane = usize::from(packet.shard) % self.outlets.len();
         self.put(lane, packet, block)
     }
 
-    /// Sends bindings to every worker at the same point of the input: before the packets pushed
-    /// from here on.
-    #[cold]
-    pub fn send_bindings(&mut self, bindings: &SharedBindings) -> Result<(), WorkerGone> {
-        for lane in 0..self.outlets.len() {
-            if !self.outlets.get(lane).is_some_and(|outlet| outlet.open.has_room_for_bindings()) {
-                self.send(lane)?;
-            }
-            if let Some(outlet) = self.outlets.get_mut(lane) {
-                outlet.open.add_bindings(SharedBindings::clone(bindings));
-            }
-        }
-        Ok(())
-    }
-
     #[inline(always)]
-    fn advance(&mut self, clock: u32) -> Result<(), WorkerGone> {
+    fn advance(
+        &mut self,
+        clock: u32,
+        mut news: impl FnMut() -> Option<N>,
+    ) -> Result<(), WorkerGone> {
         if clock > self.clock {
             (self.clock, self.part) = (clock, 0);
             if clock - self.marked >= SECONDS_PER_MARK {
-                self.mark(false)?;
+                self.mark(news(), false)?;
             }
         }
         if self.since_mark >= PACKETS_PER_MARK {
-            self.mark(false)?;
+            self.mark(news(), false)?;
         }
         self.since_mark = self.since_mark.saturating_add(1);
         Ok(())
@@ -145,22 +139,23 @@ impl<B: Clone + SameBlock> Dispatcher<B> {
     }
 
     /// Moves time on to `clock` without a packet, and tells every worker.
-    pub fn tick(&mut self, clock: u32) -> Result<(), WorkerGone> {
+    pub fn tick(&mut self, clock: u32, news: Option<N>) -> Result<(), WorkerGone> {
         if clock > self.clock {
             (self.clock, self.part) = (clock, 0);
         }
-        self.mark(false)?;
+        self.mark(news, false)?;
         self.nudge();
         Ok(())
     }
 
     /// Sends a watermark to every worker.
-    fn mark(&mut self, last: bool) -> Result<(), WorkerGone> {
+    fn mark(&mut self, news: Option<N>, last: bool) -> Result<(), WorkerGone> {
         (self.since_mark, self.marked) = (0, self.clock);
         for lane in 0..self.outlets.len() {
             if let Some(outlet) = self.outlets.get_mut(lane) {
                 outlet.open.mark = true;
                 outlet.open.part = self.part;
+                outlet.open.news.clone_from(&news);
                 outlet.open.last = last;
             }
             self.send(lane)?;
@@ -170,8 +165,8 @@ impl<B: Clone + SameBlock> Dispatcher<B> {
     }
 
     /// Sends the open batches and closes the lanes.
-    pub fn finish(mut self) -> Result<(), WorkerGone> {
-        self.mark(true)?;
+    pub fn finish(mut self, news: Option<N>) -> Result<(), WorkerGone> {
+        self.mark(news, true)?;
         self.nudge();
         Ok(())
     }

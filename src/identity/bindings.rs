@@ -147,7 +147,8 @@ impl Listener {
         packet: &Packet,
         frame: &[u8],
         is_home: impl Fn(Addr) -> bool,
-    ) -> Option<Arc<[Binding]>> {
+    ) -> &[Binding] {
+        self.said.clear();
         if packet.key.version == 0 {
             self.knock(packet, frame);
         } else {
@@ -157,8 +158,8 @@ impl Listener {
             }
         }
         let doubtful = packet.stamp.trust() == Trust::Doubtful;
-        let said = self.said.drain(..).map(|binding| Binding { doubtful, ..binding });
-        if said.len() == 0 { None } else { Some(said.collect()) }
+        self.said.iter_mut().for_each(|binding| binding.doubtful = doubtful);
+        &self.said
     }
 
     /// Questions given up at the cap although their answer could still have come, and devices

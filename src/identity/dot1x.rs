@@ -54,8 +54,9 @@ impl Doors {
             eap::Code::Success if self.asking.iter().filter(|a| meant(a)).count() == 1 => {
                 let at_door = self.asking.iter().position(meant);
                 let Some(one) = at_door.map(|index| self.asking.swap_remove(index)) else { return };
-                let (inside, dropped) = self.inside.entry(one.mac, || (Arc::clone(&one.name), at));
-                *inside = (one.name, at);
+                let value = (one.name, at);
+                let (_, dropped) =
+                    self.inside.update(one.mac, || value.clone(), |known| *known = value.clone());
                 self.forgotten += dropped as u64;
             }
             eap::Code::Success | eap::Code::Failure => {

@@ -20,7 +20,7 @@ const SPANS: usize = 4;
 pub const BELIEVED: Nanos = Nanos::from_secs(12 * 3600);
 
 /// One holder of an address.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Span {
     since: Nanos,
     until: Nanos,
@@ -55,7 +55,7 @@ impl Span {
 }
 
 /// Holders by address, and names by link-layer address.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Holders {
     spans: Aging<Place, Vec<Span>>,
     names: Aging<[u8; 6], (Arc<str>, NameSources)>,
@@ -70,13 +70,15 @@ impl Holders {
     /// A device announces its name, whatever its address. Returns the number of evictions.
     pub fn call(&mut self, mac: [u8; 6], name: &Arc<str>, by: &'static str) -> usize {
         let by = NameSources::of(by);
-        let (known, dropped) = self.names.entry(mac, || (Arc::clone(name), by));
-        if known.0 == *name {
-            known.1 = known.1.with(by);
-        } else {
-            *known = (Arc::clone(name), by);
-        }
-        dropped
+        let fresh = || (Arc::clone(name), by);
+        let rename = |known: &mut (Arc<str>, NameSources)| {
+            if known.0 == *name {
+                known.1 = known.1.with(by);
+            } else {
+                *known = (Arc::clone(name), by);
+            }
+        };
+        self.names.update(mac, fresh, rename).1
     }
 
     /// A server assigns an address to a device: any other holder loses it.
@@ -99,10 +101,11 @@ impl Holders {
         if self.spans.get(&place).is_none() {
             return;
         }
-        let (spans, _) = self.spans.entry(place, Vec::new);
-        if let Some(last) = spans.last_mut() {
-            last.until = last.until.min(at);
-        }
+        self.spans.update(place, Vec::new, |spans| {
+            if let Some(last) = spans.last_mut() {
+                last.until = last.until.min(at);
+            }
+        });
     }
 
     fn note(
@@ -112,29 +115,8 @@ impl Holders {
         at: Nanos,
         open: bool,
     ) -> usize {
-        let until = at.plus(heard.lasts.unwrap_or(BELIEVED));
-        let (spans, dropped) = self.spans.entry(place, Vec::new);
-        let several = match spans.last_mut() {
-            Some(last) if at <= last.until && is_same_device(&last.holder, heard) => {
-                if last.several || is_same_user(&last.holder, heard) {
-                    last.take(heard, named_by, until);
-                    return dropped;
-                }
-                true
-            }
-            _ => false,
-        };
-        let open = open && spans.is_empty();
-        if let Some(last) = spans.last_mut() {
-            last.until = last.until.min(at);
-        }
-        if spans.len() >= SPANS {
-            spans.remove(0);
-        }
-        let mut span = Span { since: at, until, holder: Arc::default(), several, open };
-        span.take(heard, named_by, until);
-        spans.push(span);
-        dropped
+        let add = |spans: &mut Vec<Span>| add(spans, (heard, named_by), at, open);
+        self.spans.update(place, Vec::new, add).1
     }
 
     /// The holder when a session started; or, if nobody is known to have held it before, when it
@@ -149,6 +131,30 @@ impl Holders {
         let span = spans.iter().rev().find(holds).or_else(|| spans.first().filter(before))?;
         Some(Arc::clone(&span.holder))
     }
+}
+
+/// Adds what was heard to the holders of an address.
+fn add(spans: &mut Vec<Span>, (heard, named_by): (&Heard, NameSources), at: Nanos, open: bool) {
+    let until = at.plus(heard.lasts.unwrap_or(BELIEVED));
+    let several = match spans.last_mut() {
+        Some(last) if at <= last.until && is_same_device(&last.holder, heard) => {
+            if last.several || is_same_user(&last.holder, heard) {
+                return last.take(heard, named_by, until);
+            }
+            true
+        }
+        _ => false,
+    };
+    let open = open && spans.is_empty();
+    if let Some(last) = spans.last_mut() {
+        last.until = last.until.min(at);
+    }
+    if spans.len() >= SPANS {
+        spans.remove(0);
+    }
+    let mut span = Span { since: at, until, holder: Arc::default(), several, open };
+    span.take(heard, named_by, until);
+    spans.push(span);
 }
 
 /// Whether the message may be from the same device.

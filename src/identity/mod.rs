@@ -5,10 +5,12 @@
 //! name or the holder of an address at a time. Never: judges, guesses where two answers are
 //! possible, keeps a message, believes an answer without its question.
 //!
-//! Two halves. The [`Listener`] reads each packet once, on the reader's thread, and matches answers
-//! with questions. What follows goes to every worker's [`Identity`] at one point of the input:
-//! sessions of one person live on all shards, and what a session is told must not depend on which
-//! of them is faster. A message that answers nothing costs a look-up, whatever the workers are.
+//! Everything is read, matched and kept once, on the reader's thread: the [`Listener`] reads a
+//! packet and matches answers with questions, the [`Publisher`] keeps what follows in the one
+//! [`Identity`]. At each watermark it publishes a snapshot, the same to all workers: sessions of one
+//! person live on all shards, and what a session is told must not depend on which of them is
+//! faster. A snapshot shares what did not change with the one before it, so that neither memory nor
+//! work grow with the workers, and is read without a lock.
 
 mod authentications;
 mod bindings;
@@ -36,8 +38,8 @@ use crate::model::record::Holder;
 /// Of the room, a part this small is for what was heard at a time that nobody bears out.
 const DOUBTFUL_PART: usize = 16;
 
-/// What was heard so far: a worker's side.
-#[derive(Debug)]
+/// What was heard so far. Clones are snapshots: cheap, and they share what they have in common.
+#[derive(Clone, Debug)]
 pub struct Identity {
     known: Tables,
     /// The same at times that nobody bears out: these may be years away, and must neither end nor
@@ -45,8 +47,39 @@ pub struct Identity {
     doubtful: Tables,
 }
 
-/// Names and holders of addresses.
+/// The reader's side: the one that is written to.
 #[derive(Debug)]
+pub struct Publisher {
+    identity: Identity,
+    /// Something was said since the last snapshot.
+    changed: bool,
+}
+
+impl Publisher {
+    /// Nothing heard, and room for so many addresses of either kind.
+    pub fn new(cap: usize) -> Publisher {
+        Publisher { identity: Identity::new(cap), changed: false }
+    }
+
+    /// Takes what was said. Says how many addresses and devices were forgotten for it.
+    pub fn take(&mut self, said: &[Binding]) -> usize {
+        self.changed |= !said.is_empty();
+        self.identity.take(said)
+    }
+
+    /// Names given up for another of the same host and address, since the last call.
+    pub fn take_displaced(&mut self) -> u64 {
+        self.identity.take_displaced()
+    }
+
+    /// What is known now, unless that is what was published last.
+    pub fn publish(&mut self) -> Option<Arc<Identity>> {
+        std::mem::take(&mut self.changed).then(|| Arc::new(self.identity.clone()))
+    }
+}
+
+/// Names and holders of addresses.
+#[derive(Clone, Debug)]
 struct Tables {
     names: Names,
     holders: Holders,

@@ -8,9 +8,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use foldhash::quality::RandomState;
-use hashbrown::HashMap;
-
+use crate::bounded::CowMap;
 use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Place;
@@ -24,16 +22,16 @@ const ROOM: usize = 8;
 const USED: Nanos = Nanos::from_secs(6 * 3600);
 
 /// A name, and when it was last told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Told {
     name: Arc<str>,
     at: Nanos,
 }
 
 /// Names by asker and address: hosts do not share entries.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Names {
-    told: HashMap<(Addr, Place), Vec<Told>, RandomState>,
+    told: CowMap<(Addr, Place), Vec<Told>>,
     cap: usize,
     displaced: u64,
 }
@@ -41,28 +39,16 @@ pub struct Names {
 impl Names {
     /// A table with room for `cap` addresses, counted once per host that asked.
     pub fn new(cap: usize) -> Names {
-        Names { told: HashMap::default(), cap: cap.max(1), displaced: 0 }
+        Names { told: CowMap::new(cap), cap: cap.max(1), displaced: 0 }
     }
 
     /// `asker` was told that `name` is at `server`. Returns how many addresses were evicted.
     pub fn tell(&mut self, asker: Addr, name: &Arc<str>, server: Place, at: Nanos) -> usize {
         let key = (asker, server);
-        let full = self.told.len() >= self.cap && !self.told.contains_key(&key);
+        let full = self.told.len() >= self.cap && self.told.get(&key).is_none();
         let dropped = if full { self.make_room(at) } else { 0 };
-        let told = self.told.entry(key).or_insert_with(|| Vec::with_capacity(1));
-        if let Some(known) = told.iter_mut().find(|told| told.name == *name) {
-            known.at = known.at.max(at);
-            return dropped;
-        }
-        if told.len() >= NAMES {
-            let oldest = told.iter().enumerate().min_by_key(|(_, told)| told.at);
-            if let Some((index, known)) = oldest {
-                // An expired name is no loss.
-                self.displaced += u64::from(at.since(known.at) <= USED);
-                told.swap_remove(index);
-            }
-        }
-        told.push(Told { name: Arc::clone(name), at });
+        let new = || Vec::with_capacity(1);
+        self.displaced += self.told.update(key, new, |told| add(told, name, at));
         dropped
     }
 
@@ -85,7 +71,7 @@ impl Names {
         let each = self.told.iter();
         let mut all: Vec<_> =
             each.map(|((asker, place), told)| (*asker, last(told), *place)).collect();
-        // No two compare equal, so every worker evicts the same.
+        // No two compare equal: every run evicts the same.
         all.sort_unstable();
         let (mut asker, mut nth) = (None, 0u32);
         let mut order = Vec::with_capacity(all.len());
@@ -96,9 +82,8 @@ impl Names {
         }
         order.sort_unstable();
         let gone = order.split_off(keep.min(order.len()));
-        let forgotten =
-            gone.iter().filter(|(.., asker, place)| self.told.remove(&(*asker, *place)).is_some());
-        forgotten.count()
+        gone.iter().for_each(|(.., asker, place)| drop(self.told.remove(&(*asker, *place))));
+        gone.len()
     }
 
     /// The name that `asker` was told: `own` if it was one of them, else the last.
@@ -114,6 +99,26 @@ impl Names {
         let best = told.max_by_key(|told| (agrees(told), told.at))?;
         Some(Arc::clone(&best.name))
     }
+}
+
+/// Adds a name to those of a host and address. Returns how many it replaced that could still have
+/// been used.
+fn add(told: &mut Vec<Told>, name: &Arc<str>, at: Nanos) -> u64 {
+    if let Some(known) = told.iter_mut().find(|told| told.name == *name) {
+        known.at = known.at.max(at);
+        return 0;
+    }
+    let mut displaced = 0;
+    if told.len() >= NAMES {
+        let oldest = told.iter().enumerate().min_by_key(|(_, told)| told.at);
+        if let Some((index, known)) = oldest {
+            // An expired name is no loss.
+            displaced = u64::from(at.since(known.at) <= USED);
+            told.swap_remove(index);
+        }
+    }
+    told.push(Told { name: Arc::clone(name), at });
+    displaced
 }
 
 #[cfg(test)]
@@ -146,9 +151,9 @@ mod tests {
         }
         assert_eq!(dropped + names.told.len(), 10_005, "each is there or counted");
         for n in 0..5 {
-            assert!(names.told.contains_key(&(host(1), server(1_000_000 + n))), "{n}");
+            assert!(names.told.get(&(host(1), server(1_000_000 + n))).is_some(), "{n}");
         }
-        assert!(names.told.contains_key(&(host(2), server(9_999))), "the latest stays");
+        assert!(names.told.get(&(host(2), server(9_999))).is_some(), "the latest stays");
     }
 
     #[test]

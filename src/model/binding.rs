@@ -1,7 +1,7 @@
-//! What a packet said of who is behind an address, on its way to every worker.
+//! What a packet said of who is behind an address.
 //!
-//! Owns: the forms of such a statement. In: what the reader's side read from packets. Out: the same
-//! to each worker, at one point of the input. Never: bytes of a packet.
+//! Owns: the forms of such a statement. In: what was read from packets. Out: the same to the table
+//! of names and holders. Never: bytes of a packet.
 
 use std::sync::Arc;
 

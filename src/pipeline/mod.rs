@@ -16,6 +16,7 @@ mod heartbeat;
 pub mod interrupts;
 pub mod live;
 mod outputs;
+mod overheard;
 mod prepare;
 pub mod queries;
 mod reader;
@@ -39,7 +40,6 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::capture::Block;
 pub use crate::capture::FileReport;
 pub use crate::capture::Interrupt;
 pub use crate::capture::Verdict;
@@ -62,6 +62,7 @@ use crate::pipeline::correlator::Finished;
 use crate::pipeline::heartbeat::Heartbeat;
 use crate::pipeline::outputs::Ecs;
 use crate::pipeline::outputs::RunFacts;
+use crate::pipeline::overheard::ToWorkers;
 pub use crate::pipeline::prepare::OldList;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::reader::Reader;
@@ -310,7 +311,7 @@ fn assemble<'t>(
     prepared: &Prepared,
     origin: &Arc<Origin>,
     tap: Option<RecordTap<'t>>,
-) -> (Dispatcher<Arc<Block>>, Vec<Worker<'t>>, Correlator) {
+) -> (ToWorkers, Vec<Worker<'t>>, Correlator) {
     let (dispatcher, lanes) = Dispatcher::new(plan.workers);
     let mut workers = Vec::with_capacity(plan.workers);
     let mut feeds = Vec::with_capacity(plan.workers);

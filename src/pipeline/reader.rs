@@ -21,10 +21,8 @@ use crate::capture::filter::FilterSet;
 use crate::config::Plan;
 use crate::config::PointBy;
 use crate::decode::{Decoded, Decoder, Subframes, TunnelSet};
-use crate::dispatch::{Dispatcher, Duplicates, FrameContext, WorkerGone};
+use crate::dispatch::{Duplicates, FrameContext, WorkerGone};
 use crate::emit::Origin;
-use crate::enrich::data::EnrichData;
-use crate::identity::Listener;
 use crate::identity::knocks;
 use crate::identity::overhears;
 use crate::model::CopyReport;
@@ -40,6 +38,8 @@ use crate::pipeline::Progress;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::clock::Watch;
 use crate::pipeline::decap_config::tunnels_of;
+use crate::pipeline::overheard::Overheard;
+use crate::pipeline::overheard::ToWorkers;
 use crate::pipeline::prepare::Points;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::prepare::print_secret;
@@ -52,9 +52,6 @@ const FRAMES_PER_TICK: u64 = 32_768;
 
 /// Buffers kept for reuse: as many as the batches under way can hold.
 const BLOCKS_IDLE: usize = 64;
-
-/// Questions that wait whose time is in doubt.
-const DOUBTFUL_MAX: usize = 4_096;
 
 /// What the reader loop needs.
 pub(super) struct Reader {
@@ -87,13 +84,8 @@ pub(super) struct Intake {
     tunnels: Vec<TunnelSet>,
     /// Forgotten fragments that were counted.
     fragments_counted: u64,
-    /// Hears who is behind an address.
-    listener: Listener,
-    /// The same of packets whose time is in doubt: it may be years ahead, and must not end the
-    /// wait of a question that has a true one.
-    doubtful: Listener,
-    /// Which addresses are ours.
-    data: Arc<EnrichData>,
+    /// What is heard of who is behind an address.
+    overheard: Overheard,
     pub(super) tally: Tally,
 }
 
@@ -162,7 +154,7 @@ impl Reader {
     #[inline(never)]
     pub(super) fn run(
         mut self,
-        mut dispatcher: Dispatcher<Arc<Block>>,
+        mut dispatcher: ToWorkers,
         progress: &mut dyn Progress,
     ) -> Result<ReaderReport, Error> {
         let mut frames = 0u64;
@@ -179,11 +171,8 @@ impl Reader {
     }
 
     /// Nothing follows: says what the reader leaves behind.
-    pub(super) fn finish(
-        mut self,
-        dispatcher: Dispatcher<Arc<Block>>,
-    ) -> Result<ReaderReport, Error> {
-        dispatcher.finish().map_err(worker_gone)?;
+    pub(super) fn finish(mut self, dispatcher: ToWorkers) -> Result<ReaderReport, Error> {
+        dispatcher.finish(self.intake.overheard.publish()).map_err(worker_gone)?;
         let names = self.source.names();
         self.intake.count_forgotten();
         let mut tally = self.intake.tally;
@@ -210,13 +199,13 @@ impl Reader {
     pub(super) fn pulse(
         &mut self,
         silent: Option<Nanos>,
-        dispatcher: &mut Dispatcher<Arc<Block>>,
+        dispatcher: &mut ToWorkers,
     ) -> Result<(), WorkerGone> {
         self.intake.count_forgotten();
         if let Some(now) = silent {
             self.clock.advance(now);
         }
-        dispatcher.tick(self.clock.now())
+        dispatcher.tick(self.clock.now(), self.intake.overheard.publish())
     }
 
     /// Of a live run: what time it is, as far as packets have told it.
@@ -237,7 +226,7 @@ impl Reader {
         &mut self,
         file: u16,
         meta: &FrameMeta,
-        dispatcher: &mut Dispatcher<Arc<Block>>,
+        dispatcher: &mut ToWorkers,
     ) -> Result<(), WorkerGone> {
         let mut meta = *meta;
         if let Some(watch) = &mut self.watch {
@@ -285,21 +274,9 @@ impl Intake {
         tunnels: Vec<TunnelSet>,
     ) -> Intake {
         let (copies, tally) = (copies(prepared), Tally::default());
-        let (listener, data) = (Listener::new(prepared.bindings), Arc::clone(&prepared.enrich));
-        let doubtful = Listener::new(prepared.bindings.min(DOUBTFUL_MAX));
         let (filter, fragments_counted) = (None, 0);
-        Intake {
-            decoder,
-            filter,
-            copies,
-            points,
-            tunnels,
-            listener,
-            doubtful,
-            data,
-            fragments_counted,
-            tally,
-        }
+        let overheard = Overheard::new(prepared);
+        Intake { decoder, filter, copies, points, tunnels, overheard, fragments_counted, tally }
     }
 
     /// Decodes a frame and hands its packet to the worker its session lives on.
@@ -307,7 +284,7 @@ impl Intake {
     fn take(
         &mut self,
         taken: TakenFrame<'_>,
-        dispatcher: &mut Dispatcher<Arc<Block>>,
+        dispatcher: &mut ToWorkers,
     ) -> Result<(), WorkerGone> {
         let frame = taken.meta.frame(taken.block);
         self.tally.frame(&frame);
@@ -332,14 +309,12 @@ impl Intake {
             Ok(decoded) => self.dispatch(decoded, &frame, (taken, dispatcher)),
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
-                match knocks(&frame) {
-                    Some(at) => {
-                        let mut packet = Packet::of_link(&frame, at);
-                        packet.stamp = Stamp::new(taken.meta.trust, taken.meta.grain);
-                        self.overhear(&packet, frame.bytes, dispatcher)
-                    }
-                    None => Ok(()),
+                if let Some(at) = knocks(&frame) {
+                    let mut packet = Packet::of_link(&frame, at);
+                    packet.stamp = Stamp::new(taken.meta.trust, taken.meta.grain);
+                    self.overhear(&packet, frame.bytes);
                 }
+                Ok(())
             }
         }
     }
@@ -351,10 +326,7 @@ impl Intake {
         let evicted = self.decoder.fragments_evicted();
         self.tally.counters.add(Counter::FragmentsEvicted, evicted - self.fragments_counted);
         self.fragments_counted = evicted;
-        for listener in [&mut self.listener, &mut self.doubtful] {
-            self.tally.counters.add(Counter::QuestionsForgotten, listener.take_forgotten());
-            self.tally.counters.add(Counter::AnswersUnasked, listener.take_unasked());
-        }
+        self.overheard.count(&mut self.tally.counters);
     }
 
     /// Takes the packets of a frame that carries several, each as a frame of its own.
@@ -363,7 +335,7 @@ impl Intake {
         &mut self,
         subframes: Subframes<'_>,
         point: u16,
-        (taken, dispatcher): (TakenFrame<'_>, &mut Dispatcher<Arc<Block>>),
+        (taken, dispatcher): (TakenFrame<'_>, &mut ToWorkers),
     ) -> Result<(), WorkerGone> {
         for (at, frame) in subframes {
             match self.decoder.decode_subframe(&frame, point) {
@@ -379,27 +351,14 @@ impl Intake {
         Ok(())
     }
 
-    /// Tells every worker what a packet says of who is behind an address.
+    /// Takes what a packet says of who is behind an address.
     #[cold]
-    fn overhear(
-        &mut self,
-        packet: &Packet,
-        frame: &[u8],
-        dispatcher: &mut Dispatcher<Arc<Block>>,
-    ) -> Result<(), WorkerGone> {
-        if speaks_for_home(&self.decoder, packet, frame, |addr| self.data.is_home(addr)) {
-            self.tally.counters.bump(Counter::OverheardUnproven);
-            return Ok(());
+    fn overhear(&mut self, packet: &Packet, frame: &[u8]) {
+        let (overheard, counters) = (&mut self.overheard, &mut self.tally.counters);
+        if speaks_for_home(&self.decoder, packet, frame, |addr| overheard.is_home(addr)) {
+            return counters.bump(Counter::OverheardUnproven);
         }
-        self.tally.counters.bump(Counter::Overheard);
-        let listener = match packet.stamp.trust() {
-            Trust::Doubtful => &mut self.doubtful,
-            _ => &mut self.listener,
-        };
-        match listener.hear(packet, frame, |addr| self.data.is_home(addr)) {
-            Some(said) => dispatcher.send_bindings(&said),
-            None => Ok(()),
-        }
+        overheard.hear(packet, frame, counters);
     }
 
     #[inline(always)]
@@ -407,7 +366,7 @@ impl Intake {
         &mut self,
         Decoded { mut packet, path }: Decoded,
         frame: &Frame<'_>,
-        (taken, dispatcher): (TakenFrame<'_>, &mut Dispatcher<Arc<Block>>),
+        (taken, dispatcher): (TakenFrame<'_>, &mut ToWorkers),
     ) -> Result<(), WorkerGone> {
         packet.frame_at = taken.meta.at;
         packet.number = taken.meta.number;
@@ -422,9 +381,9 @@ impl Intake {
             copies.mark(&mut packet, &passing, &mut self.tally.counters);
         }
         if overhears(&packet, frame.bytes) {
-            self.overhear(&packet, frame.bytes, dispatcher)?;
+            self.overhear(&packet, frame.bytes);
         }
-        dispatcher.push(packet, taken.block)
+        dispatcher.push(packet, taken.block, || self.overheard.publish())
     }
 }
 

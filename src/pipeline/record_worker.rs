@@ -22,7 +22,6 @@ use crate::identity::Identity;
 use crate::identity::When;
 use crate::model::Addr;
 use crate::model::Alert;
-use crate::model::Binding;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Interest;
@@ -66,8 +65,8 @@ pub(super) struct RecordWorker<'t> {
     decode: DecodeConfig,
     /// Turns are watched and exchanges timed.
     times: bool,
-    /// What every worker heard of who is behind an address.
-    identity: Identity,
+    /// What was known of who is behind an address at the last watermark.
+    identity: Arc<Identity>,
     /// Boxes of sessions that are over, for those to come.
     #[allow(clippy::vec_box, reason = "sessions hold boxes: it is the boxes that are kept")]
     idle: Vec<Box<Observers>>,
@@ -224,7 +223,7 @@ impl<'t> RecordWorker<'t> {
             tap,
             decode: prepared.decode,
             times: prepared.times,
-            identity: Identity::new(prepared.bindings),
+            identity: Arc::new(Identity::new(prepared.bindings)),
             idle: Vec::new(),
             counters: Counters::default(),
             summary: SummaryBuilder::default(),
@@ -261,14 +260,9 @@ impl<'t> RecordWorker<'t> {
         (self.counters, self.summary)
     }
 
-    /// Takes what was said of who is behind an address. Every worker is told the same: one of them
-    /// counts.
-    pub(super) fn take(&mut self, said: &[Binding], counts: bool) {
-        let dropped = self.identity.take(said);
-        if counts {
-            self.counters.add(Counter::BindingsForgotten, dropped as u64);
-            self.counters.add(Counter::NamesDisplaced, self.identity.take_displaced());
-        }
+    /// From here on, this is known of who is behind an address.
+    pub(super) fn learn(&mut self, known: Arc<Identity>) {
+        self.identity = known;
     }
 
     /// Who began the session, and what they had asked for.

@@ -4,19 +4,16 @@
 //! batches of records, in merge order.
 //! Never: waits for another worker, or for anything but its two queues.
 
-use std::sync::Arc;
-
-use crate::capture::Block;
 use crate::config::Plan;
 use crate::config::memory::Shares;
 use crate::decode::SHARDS;
-use crate::dispatch::Batch;
-use crate::dispatch::Lane;
 use crate::dispatch::batch::PACKETS;
 use crate::evidence::Observers;
 use crate::model::Counters;
 use crate::model::Nanos;
 use crate::model::Packet;
+use crate::pipeline::overheard::FromReader;
+use crate::pipeline::overheard::PacketBatch;
 use crate::pipeline::record_batch::THE_END;
 use crate::pipeline::record_worker::RecordWorker;
 use crate::pipeline::stats::WorkerHandle;
@@ -34,7 +31,7 @@ pub(super) struct Worker<'t> {
     /// Which of them it is.
     index: usize,
     records: RecordWorker<'t>,
-    lane: Lane<Arc<Block>>,
+    lane: FromReader,
     /// The last mark: everything before this second has been expired in every shard.
     clock: u32,
     /// How many marks there were in that second before it.
@@ -49,7 +46,7 @@ impl<'t> Worker<'t> {
         plan: &Plan,
         index: usize,
         records: RecordWorker<'t>,
-        lane: Lane<Arc<Block>>,
+        lane: FromReader,
     ) -> Self {
         let (timeouts, workers) = (Timeouts::default(), plan.workers);
         let cap_per_shard = plan.caps.sessions.div_ceil(usize::from(SHARDS)).max(1);
@@ -77,10 +74,13 @@ impl<'t> Worker<'t> {
 
     /// Works until the reader is done; gives back its counters and sums.
     pub(super) fn run(mut self) -> (Counters, SummaryBuilder) {
-        while let Some(batch) = self.lane.next() {
+        while let Some(mut batch) = self.lane.next() {
             self.touch(&batch);
             let (clock, part) = (batch.clock, batch.part);
             let (mark, last) = (batch.mark, batch.last);
+            if let Some(known) = batch.news.take() {
+                self.records.learn(known);
+            }
             self.lane.give_back(batch);
             if mark {
                 self.pass_mark(clock, part);
@@ -93,7 +93,7 @@ impl<'t> Worker<'t> {
         self.records.close()
     }
 
-    fn touch(&mut self, batch: &Batch<Arc<Block>>) {
+    fn touch(&mut self, batch: &PacketBatch) {
         let mut hints = [Hint::default(); PACKETS];
         for (hint, (packet, _)) in hints.iter_mut().zip(batch.iter()) {
             if let Some(shard) = self.shards.get(usize::from(packet.shard) / self.workers) {
@@ -106,11 +106,7 @@ impl<'t> Worker<'t> {
                 .map_or(0, |s| s.warm(*hint, packet))
         };
         std::hint::black_box(hints.iter().zip(batch.iter()).map(warm).fold(0, |a, b| a ^ b));
-        let mut said = batch.bindings().peekable();
-        for (at, (hint, (packet, block))) in hints.into_iter().zip(batch.iter()).enumerate() {
-            while let Some((_, said)) = said.next_if(|(before, _)| *before <= at) {
-                self.records.take(said, self.index == 0);
-            }
+        for (hint, (packet, block)) in hints.into_iter().zip(batch.iter()) {
             let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
             let at = usize::from(packet.shard) / self.workers;
             if let Some(shard) = self.shards.get_mut(at) {
@@ -121,7 +117,6 @@ impl<'t> Worker<'t> {
                 shard.touch(arrival, hint, &mut self.records);
             }
         }
-        said.for_each(|(_, said)| self.records.take(said, self.index == 0));
     }
 
     /// Hands over what is over: everything that was due before `clock`, and what packets ended

@@ -4,14 +4,11 @@
 //! Owns: the clock of a run that may be silent. In: interfaces and signals. Out: batches; marks
 //! once a second, packets or not. Never: looks at a clock per packet.
 
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use crate::capture::Block;
 use crate::capture::LiveSource;
-use crate::dispatch::Dispatcher;
 use crate::emit::health;
 use crate::model::Counters;
 use crate::model::Error;
@@ -20,6 +17,7 @@ use crate::pipeline::live::LiveRun;
 use crate::pipeline::live::reload::Reloader;
 use crate::pipeline::live::signals::Signals;
 use crate::pipeline::live::taken;
+use crate::pipeline::overheard::ToWorkers;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::reader::ReaderReport;
 use crate::pipeline::reader::worker_gone;
@@ -113,7 +111,7 @@ impl<'r> Listener<'r> {
     pub(super) fn run(
         mut self,
         mut reader: Reader,
-        mut dispatcher: Dispatcher<Arc<Block>>,
+        mut dispatcher: ToWorkers,
     ) -> Result<ReaderReport, Error> {
         let out = &mut dispatcher;
         while !self.is_over() {
@@ -154,11 +152,7 @@ impl<'r> Listener<'r> {
     }
 
     /// Everything that is there, up to the end of a block. Whether more is there at once.
-    fn read(
-        &mut self,
-        reader: &mut Reader,
-        out: &mut Dispatcher<Arc<Block>>,
-    ) -> Result<bool, Error> {
+    fn read(&mut self, reader: &mut Reader, out: &mut ToWorkers) -> Result<bool, Error> {
         let Source::Live(live) = &reader.source else { return Ok(false) };
         let some_wait = live.has_frames();
         let horizon = if self.draining { Nanos(u64::MAX) } else { self.pace.horizon(some_wait) };
@@ -188,7 +182,7 @@ impl<'r> Listener<'r> {
         &mut self,
         reader: &mut Reader,
         ready: bool,
-        out: &mut Dispatcher<Arc<Block>>,
+        out: &mut ToWorkers,
     ) -> Result<(), Error> {
         self.look_after(reader);
         self.post.show(&reader.intake.tally.counters);
@@ -220,11 +214,7 @@ impl<'r> Listener<'r> {
     }
 
     /// The run is over: what the kernel has received until now still counts.
-    fn linger(
-        &mut self,
-        reader: &mut Reader,
-        out: &mut Dispatcher<Arc<Block>>,
-    ) -> Result<(), Error> {
+    fn linger(&mut self, reader: &mut Reader, out: &mut ToWorkers) -> Result<(), Error> {
         let shut = self.pace.begun.elapsed();
         if let Source::Live(live) = &mut reader.source {
             live.shut();
