@@ -12,8 +12,8 @@ pub const PACKETS: usize = 64;
 /// Blocks per batch. One file needs one or two; a merge of many files interleaves theirs.
 pub const BLOCKS: usize = 8;
 
-/// Packets on their way to a worker. `B` is a shared block handle, `N` one of what all workers learn
-/// at a watermark.
+/// Packets on their way to a worker. `B` is a shared block handle, `N` one of what all workers
+/// learn at a watermark.
 #[derive(Debug)]
 pub struct Batch<B, N> {
     packets: Vec<Packet>,

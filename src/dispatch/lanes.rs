@@ -80,8 +80,8 @@ impl<B: Clone + SameBlock, N: Clone> Dispatcher<B, N> {
         (Dispatcher { outlets, clock: 0, since_mark: 0, part: 0, marked: 0 }, lanes)
     }
 
-    /// Adds a packet to the open batch of its lane. Where a watermark is due before it, `news` gives
-    /// what all workers learn by it.
+    /// Adds a packet to the open batch of its lane. Where a watermark is due before it, `news`
+    /// gives what all workers learn by it.
     #[inline(always)]
     pub fn push(
         &mut self,

@@ -4,8 +4,7 @@
 //! order of the capture. Out: bindings. Never: believes what a host says of another, but for the
 //! servers whose office it is; or an answer that nobody of ours asked for.
 
-use std::hash::BuildHasher;
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;

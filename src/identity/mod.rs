@@ -7,8 +7,8 @@
 //!
 //! Everything is read, matched and kept once, on the reader's thread: the [`Listener`] reads a
 //! packet and matches answers with questions, the [`Publisher`] keeps what follows in the one
-//! [`Identity`]. At each watermark it publishes a snapshot, the same to all workers: sessions of one
-//! person live on all shards, and what a session is told must not depend on which of them is
+//! [`Identity`]. At each watermark it publishes a snapshot, the same to all workers: sessions of
+//! one person live on all shards, and what a session is told must not depend on which of them is
 //! faster. A snapshot shares what did not change with the one before it, so that neither memory nor
 //! work grow with the workers, and is read without a lock.
 
