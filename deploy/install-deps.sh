@@ -1,7 +1,7 @@
 #!/bin/sh
-# Looks for what the build needs beyond Rust, and what the tests need beyond that, and installs what is missing with the
+# Checks what the build needs beyond Rust, and what the tests need beyond that, and installs what is missing with the
 # system's package manager: a C compiler (for zstd and ring), the libpcap headers; for tests ip, ps, setpriv and jq.
-# Says what it does. Without the tools for tests the tests that use them are skipped by name.
+# Prints what it does. Without the tools for tests, the tests that use them are skipped by name.
 set -eu
 
 have_headers() {

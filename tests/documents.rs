@@ -1,9 +1,8 @@
-//! What the documents say is true: every command they print runs, every option and key is told, the
-//! table of rules is that of the program.
+//! The documents are true: every command in them runs, every option and key is documented, every
+//! file they name exists, and numbers and the table of rules are those of the program.
 //!
-//! Owns: a working directory in which the examples make sense. In: README.md and docs/. Out: each
-//! command that fails, each thing nobody wrote down. Never: a command that is left out without a
-//! reason.
+//! Owns: a working directory for the examples. In: README.md and docs/. Out: each command that
+//! fails, each thing that is missing. Never: skips a command without a reason.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +23,14 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Output;
 
+use longhaul::capture;
+use longhaul::config;
+use longhaul::config::memory;
 use longhaul::detect::RuleSet;
+use longhaul::dispatch;
+use longhaul::endpoints::baseline;
+use longhaul::model;
+use longhaul::report;
 
 const DOCUMENTS: [&str; 8] = [
     "README.md",
@@ -298,32 +304,118 @@ fn the_table_of_rules_is_current() {
     }
 }
 
-#[test]
-fn the_files_that_documents_point_to_are_there() {
-    for document in
-        DOCUMENTS.iter().chain(&["ARCHITECTURE.md", "docs/rules.md", "docs/threat-model.md"])
-    {
-        let text = fs::read_to_string(common::own(document)).unwrap();
-        let folder = Path::new(document).parent().unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
-            if !link.is_empty() && !link.contains("://") {
-                let target = common::own(&folder.join(link).to_string_lossy());
-                assert!(target.exists(), "{document} points to {link}");
-            }
-        }
-        // Paths of sources, in code.
-        for word in text.split('`').skip(1).step_by(2) {
-            let whole = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
-            let ours = ["src/", "tests/", "rules/", "docs/", "deploy/", "benches/"];
-            if whole && ours.iter().any(|root| word.starts_with(root)) {
-                let exists = common::own(word).exists();
-                assert!(
-                    exists || word.contains("NAME") || word.contains("dNN"),
-                    "{document}: {word}"
-                );
+/// Documents beside those whose commands are run.
+const FURTHER_DOCUMENTS: [&str; 5] = [
+    "ARCHITECTURE.md",
+    "docs/rules.md",
+    "docs/threat-model.md",
+    "docs/counters.md",
+    "docs/fields.md",
+];
+
+/// Every file of the repository's source, as its path from the root.
+fn source_files() -> Vec<String> {
+    let root = common::own("");
+    let (mut folders, mut files) = (vec![root.join("src")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let path = path.strip_prefix(&root).unwrap();
+                files.push(format!("/{}", path.display()));
             }
         }
     }
+    files
+}
+
+/// Texts in backticks, without those in code blocks.
+fn in_backticks(text: &str) -> Vec<&str> {
+    let prose = text.split("```").step_by(2);
+    prose.flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn the_files_that_documents_name_exist() {
+    let sources = source_files();
+    let own = ["src/", "tests/", "rules/", "docs/", "deploy/", "benches/", "fuzz/", "geo/"];
+    let placeholders = ["NAME", "dNN", "my-"];
+    let (mut checked, mut missing) = (0, Vec::new());
+    for document in DOCUMENTS.iter().chain(&FURTHER_DOCUMENTS) {
+        let text = fs::read_to_string(common::own(document)).unwrap();
+        let folder = Path::new(document).parent().unwrap();
+        let exists = |path: &str| {
+            common::own(path).exists() || common::own(&folder.join(path).to_string_lossy()).exists()
+        };
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if !link.is_empty() && !link.contains("://") {
+                let target = common::own(&folder.join(link).to_string_lossy());
+                checked += 1;
+                missing.extend((!target.exists()).then(|| format!("{document}: {link}")));
+            }
+        }
+        for word in in_backticks(&text) {
+            let is_path = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+            // A source file may be named by the end of its path: `ring/map.rs`.
+            let is_source = word.ends_with(".rs");
+            let named = is_source || own.iter().any(|root| word.starts_with(root));
+            if !is_path || !named || placeholders.iter().any(|part| word.contains(part)) {
+                continue;
+            }
+            let end = format!("/{word}");
+            let found =
+                exists(word) || is_source && sources.iter().any(|path| path.ends_with(&end));
+            checked += 1;
+            missing.extend((!found).then(|| format!("{document}: `{word}`")));
+        }
+    }
+    assert!(missing.is_empty(), "these do not exist:\n{}", missing.join("\n"));
+    assert!(checked > 100, "only {checked} names of files were found");
+}
+
+/// Sentences of documents with a number that the program decides.
+fn numbers() -> Vec<(&'static str, String)> {
+    let shards = u64::from(longhaul::decode::SHARDS);
+    let mib = |bytes: u64| bytes >> 20;
+    let grouped = |n: u64| report::units::count(n);
+    let usage = "docs/usage.md";
+    vec![
+        ("ARCHITECTURE.md", format!("always {shards} shards")),
+        ("ARCHITECTURE.md", format!("up to {} packets", dispatch::batch::PACKETS)),
+        ("ARCHITECTURE.md", format!("`Copy`, {} bytes", size_of::<model::Packet>())),
+        ("ARCHITECTURE.md", format!("buffer of {} KiB", capture::block::BLOCK_BYTES >> 10)),
+        (usage, format!("in each of {shards} parts | IP fragments")),
+        (usage, format!("Each of the {shards} parts of the session table")),
+        (usage, format!("worker threads, 1 to {}.", config::WORKERS_MAX)),
+        (usage, format!("At most {} files", grouped(capture::inputs::MAX_FILES as u64))),
+        (usage, format!("Up to {} files are open", capture::MAX_OPEN)),
+        (usage, format!("| `--unanswered N` | `{}` |", config::UNANSWERED)),
+        (usage, format!("| `--max-ratio N` | {} |", config::MAX_RATIO)),
+        (usage, format!("| `--dedup-window US` | {} |", config::DEDUP_WINDOW_US)),
+        (usage, format!("| `--learn-days DAYS` | {} |", config::LEARN_DAYS)),
+        (usage, format!("{}MiB to {}GiB", mib(memory::MEMORY_MIN), memory::MEMORY_MAX >> 30)),
+        (usage, format!("{} MiB of it are", mib(memory::FIXED))),
+        (usage, format!("files of up to {} MiB", mib(capture::HASH_BYTES_DEFAULT))),
+        (usage, format!("{} baselines of each kind", grouped(config::BASELINES_CAP as u64))),
+        ("docs/measurement.md", format!("{} microseconds by default", config::DEDUP_WINDOW_US)),
+        (
+            "docs/latency.md",
+            format!("{} sessions on {} days", baseline::SESSIONS_MIN, baseline::DAYS_MIN),
+        ),
+    ]
+}
+
+#[test]
+fn the_numbers_of_the_documents_are_those_of_the_program() {
+    let lacks = |(document, sentence): &(&str, String)| {
+        let text = fs::read_to_string(common::own(document)).unwrap();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        !words.join(" ").contains(sentence.as_str())
+    };
+    let old: Vec<_> = numbers().into_iter().filter(lacks).collect();
+    assert!(old.is_empty(), "these sentences are missing or have another number: {old:#?}");
 }
 
 #[test]
