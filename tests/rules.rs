@@ -505,6 +505,13 @@ fn full() -> Record {
         mpls_label: Some(20),
         unproven: false,
     }));
+    record.update = Some(3);
+    record.activity = Some(longhaul::model::activity::Activity {
+        seconds: 40,
+        messages_up: 17,
+        messages_down: 16,
+        last: Some(record.end),
+    });
     if let Some(syn) = &mut record.syn {
         syn.os_hint = Some("linux");
     }

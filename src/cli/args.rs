@@ -18,6 +18,7 @@ use crate::config::learn_days;
 use crate::config::memory::parse_memory;
 use crate::config::parse_level;
 use crate::config::sensor_name;
+use crate::config::updates::parse_updates;
 use crate::model::Error;
 
 /// Arguments of `read`.
@@ -138,6 +139,13 @@ pub(super) struct RunArgs {
     /// [default: 10000]
     #[arg(long, value_name = "N")]
     unanswered: Option<u64>,
+    /// Judge sessions that last so long after their beginning, the last time again and again; or
+    /// never [default: 60s,5m,15m]
+    #[arg(long, value_name = "TIME", value_delimiter = ',')]
+    update_after: Vec<String>,
+    /// Write a session line at each of these times, too
+    #[arg(long)]
+    updates: bool,
     /// Report no alert below this Sigma level: informational, low, medium, high, critical
     #[arg(long, value_name = "LEVEL")]
     min_level: Option<String>,
@@ -261,6 +269,13 @@ impl RunArgs {
             }
         }
         plan.unanswered = self.unanswered.unwrap_or(plan.unanswered);
+        plan.write_updates |= self.updates;
+        if !self.update_after.is_empty() {
+            match parse_updates("--update-after", &self.update_after) {
+                Ok(times) => plan.updates = times,
+                Err(e) => errors.push(e),
+            }
+        }
         if let Some(text) = &self.memory {
             match parse_memory(text) {
                 Ok(bytes) => plan.memory = bytes,

@@ -20,13 +20,14 @@ use crate::config::live::parse_out_max;
 use crate::config::memory::parse_memory;
 use crate::config::parse_level;
 use crate::config::sensor_name;
+use crate::config::updates::parse_updates;
 use crate::model::Error;
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
                     lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
                     min_level, max_ratio, no_decap, key, dedup, dedup_window_us, memory, \
-                    unanswered, out_max and [caps] with sessions, endpoints, alerts, \
-                    baselines, bindings";
+                    unanswered, updates, write_updates, out_max and [caps] with sessions, \
+                    endpoints, alerts, baselines, bindings";
 
 /// Maximum size of a configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -68,6 +69,8 @@ struct Keys {
     dedup_window_us: Option<Spanned<usize>>,
     memory: Option<Spanned<String>>,
     unanswered: Option<u64>,
+    updates: Option<Spanned<Vec<String>>>,
+    write_updates: Option<bool>,
     out_max: Option<Spanned<String>>,
     caps: Option<CapsTable>,
 }
@@ -204,6 +207,8 @@ impl ConfigFile {
             plan.dedup_window_us = None;
         }
         plan.unanswered = keys.unanswered.unwrap_or(plan.unanswered);
+        checker.set(&mut plan.updates, keys.updates, |words| parse_updates("updates", words));
+        plan.write_updates = keys.write_updates.unwrap_or(plan.write_updates);
         checker.set(&mut plan.memory, keys.memory, |text| parse_memory(text));
         if let Some(caps) = keys.caps {
             caps.apply(&mut plan.caps, &mut checker);

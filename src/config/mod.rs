@@ -6,6 +6,7 @@
 pub mod file;
 pub mod live;
 pub mod memory;
+pub mod updates;
 
 use std::path::PathBuf;
 
@@ -259,6 +260,10 @@ pub struct Plan {
     pub memory: u64,
     /// Unanswered sessions per second that get lines of their own; the rest is summed by source.
     pub unanswered: u64,
+    /// Seconds after its beginning at which a session that lasts is judged; the last repeats.
+    pub updates: Vec<u32>,
+    /// Each of these has a line among those of sessions.
+    pub write_updates: bool,
     /// The arguments as given, for run.json.
     pub arguments: Vec<String>,
 }
@@ -304,6 +309,8 @@ impl Default for Plan {
             caps: Caps::default(),
             memory: memory::MEMORY,
             unanswered: UNANSWERED,
+            updates: updates::UPDATES.to_vec(),
+            write_updates: false,
             arguments: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@
 
 use serde_json::Value as Json;
 
+use crate::model::Record;
 use crate::model::physics::Claim;
 use crate::model::physics::Claims;
 use crate::model::physics::Physics;
@@ -49,6 +50,23 @@ pub(super) fn set_physics(context: &mut Context, name: &str, value: &Json) -> Op
         "refuted" => physics.refuted = claims(value)?,
         "doubtful" => physics.doubtful = claims(value)?,
         "withheld_by" => physics.withheld_by = Some(word(&TAGS)?),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A field of a session that lasts.
+pub(super) fn set_lasting(record: &mut Record, name: &str, value: &Json) -> Option<()> {
+    let number = || value.as_u64().and_then(|n| u32::try_from(n).ok());
+    if name == "longhaul.update" {
+        record.update = Some(number()?);
+        return Some(());
+    }
+    let activity = record.activity.get_or_insert_default();
+    match name {
+        "longhaul.activity.seconds" => activity.seconds = number()?,
+        "longhaul.activity.messages_up" => activity.messages_up = number()?,
+        "longhaul.activity.messages_down" => activity.messages_down = number()?,
         _ => return None,
     }
     Some(())

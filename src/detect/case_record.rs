@@ -12,6 +12,7 @@ use crate::detect::case_latency::set_gap;
 use crate::detect::case_latency::set_gap_over_udp;
 use crate::detect::case_latency::set_over_udp;
 use crate::detect::case_latency::set_trips;
+use crate::detect::case_physics::set_lasting;
 use crate::detect::case_physics::set_physics;
 use crate::detect::case_spoken::set_spoken;
 use crate::model::Addr;
@@ -20,25 +21,11 @@ use crate::model::Record;
 use crate::model::Transport;
 use crate::model::addr::parse_mac;
 use crate::model::names;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Context;
-use crate::model::record::Direction;
-use crate::model::record::DnsFacts;
-use crate::model::record::Facts;
-use crate::model::record::Holder;
-use crate::model::record::HttpFacts;
-use crate::model::record::Leg;
-use crate::model::record::ListHit;
-use crate::model::record::NameSources;
-use crate::model::record::Party;
-use crate::model::record::Place;
-use crate::model::record::Protocol;
-use crate::model::record::Quality;
-use crate::model::record::SessionState;
-use crate::model::record::SshFacts;
-use crate::model::record::Subject;
-use crate::model::record::SynFacts;
-use crate::model::record::TlsFacts;
+use crate::model::record::{
+    AutonomousSystem, Context, Direction, DnsFacts, Facts, Holder, HttpFacts, Leg, ListHit,
+    NameSources, Party, Place, Protocol, Quality, SessionState, SshFacts, Subject, SynFacts,
+    TlsFacts,
+};
 use crate::model::schema;
 
 /// 2026-11-22T10:00:00Z: when the sessions of cases begin.
@@ -119,6 +106,8 @@ fn blank() -> Record {
         frame_last: 0,
         twin: 0,
         doubtful: false,
+        activity: None,
+        update: None,
         grain: crate::model::Grain::default(),
     }
 }
@@ -155,6 +144,9 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     }
     if let Some(rest) = name.strip_prefix("longhaul.tcp.") {
         return set_syn(record.syn.get_or_insert_default(), rest, value);
+    }
+    if name == "longhaul.update" || name.starts_with("longhaul.activity.") {
+        return set_lasting(record, name, value);
     }
     if let Some(rest) = name.strip_prefix("longhaul.physics.") {
         return set_physics(&mut record.context, rest, value);

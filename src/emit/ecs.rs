@@ -67,6 +67,9 @@ fn put_event(json: &mut Json<'_>, record: &Record) {
         (_, false) => r#","kind":"event","category":["network"],"type":["connection"]"#,
         (_, true) => r#","kind":"event","category":["network"],"type":["connection","protocol"]"#,
     });
+    if record.update.is_some() {
+        json.literal(r#","action":"session-update""#);
+    }
     json.literal(r#","dataset":"longhaul.session""#);
     json.hex(quoted!("id"), Some(record.id));
     json.moment(quoted!("start"), record.start);
@@ -201,11 +204,28 @@ fn put_longhaul(json: &mut Json<'_>, record: &Record) {
         put_syn(json, syn);
     }
     put_own_facts(json, &record.facts);
+    put_lasting(json, record);
     put_context(json, &record.context);
     let inner = json.open(key!("quality"));
     put_quality(json, &record.quality);
     json.close(inner);
     put_packets(json, record);
+    json.close(mark);
+}
+
+/// Most sessions do not last: these have nothing here.
+fn put_lasting(json: &mut Json<'_>, record: &Record) {
+    if let Some(number) = record.update {
+        json.number(key!("update"), number);
+    }
+    let Some(activity) = &record.activity else { return };
+    let mark = json.open(key!("activity"));
+    json.number(key!("seconds"), activity.seconds);
+    json.number(key!("messages_up"), activity.messages_up);
+    json.number(key!("messages_down"), activity.messages_down);
+    if let Some(last) = activity.last {
+        json.moment(quoted!("last"), last);
+    }
     json.close(mark);
 }
 

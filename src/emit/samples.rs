@@ -56,6 +56,8 @@ pub fn bare_record() -> Record {
         frame_last: 1,
         twin: 0,
         doubtful: false,
+        activity: None,
+        update: None,
         grain: crate::model::Grain::default(),
     }
 }

@@ -53,6 +53,8 @@ fn record(direction: Direction) -> Record {
         frame_last: 8,
         twin: 0,
         doubtful: false,
+        activity: None,
+        update: None,
         grain: crate::model::Grain::default(),
     }
 }

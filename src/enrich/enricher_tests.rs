@@ -60,6 +60,8 @@ fn record(from: &str, to: &str, port: u16) -> Record {
         frame_last: 1,
         twin: 0,
         doubtful: false,
+        activity: None,
+        update: None,
         grain: crate::model::Grain::default(),
     }
 }

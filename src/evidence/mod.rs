@@ -269,6 +269,17 @@ impl Observers {
         wrapping.into_iter().for_each(|wrapping| self.note_wrapping(*wrapping));
     }
 
+    /// What was found so far; the observation goes on. What the shape of an opening says is left out
+    /// until that is over: half of it may look like something else.
+    pub fn so_far(&self) -> Facts {
+        let mut facts = self.facts.clone();
+        if let Watching::On(both) = &self.watching {
+            let (watch, _) = &**both;
+            watch.clone().leave(|| facts.get_or_insert_default().turns.get_or_insert_default());
+        }
+        facts.map(|facts| *facts).unwrap_or_default()
+    }
+
     /// Ends the observation and gives what was found.
     pub fn into_facts(mut self) -> Facts {
         self.end_watch();

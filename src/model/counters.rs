@@ -217,6 +217,17 @@ counters! {
     AckedUnseenSessions = "acked_unseen_sessions" in "session", total;
     /// Frame bytes of TCP sessions that are over: what these are a share of.
     TcpBytes = "tcp_bytes" in "session", total;
+    /// Sessions that last, of which nothing is told before their end because the room for those was
+    /// taken.
+    SessionsUnwatched = "sessions_unwatched" in "session",
+        loss("lasting", "sessions over the room for those that last");
+    /// Updates of sessions that go on.
+    Updates = "updates" in "session", total;
+    /// Of these, updates whose line was written.
+    UpdatesWritten = "updates_written" in "session", total;
+    /// Updates whose line was lost because the output could not be written.
+    UpdatesUnsaved = "updates_unsaved" in "session",
+        loss("updates", "updates whose line could not be written");
     /// TCP sessions whose round trips were not timed because the room for that was taken.
     SessionsUntimed = "sessions_untimed" in "session",
         loss("untimed", "sessions over the room for round trips");

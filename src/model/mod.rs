@@ -4,6 +4,7 @@
 //! In: nothing. Out: values every stage may read.
 //! Never: behaviour beyond conversion and display, state, I/O, or a clock.
 
+pub mod activity;
 pub mod addr;
 pub mod alert;
 pub mod app_facts;
@@ -16,6 +17,7 @@ pub mod error;
 pub mod escape;
 pub mod event;
 pub mod facts;
+pub mod fired;
 pub mod flow;
 pub mod frame;
 pub mod heap;

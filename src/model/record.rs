@@ -7,6 +7,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+pub use crate::model::activity::Activity;
 pub use crate::model::facts::DnsFacts;
 pub use crate::model::facts::Facts;
 pub use crate::model::facts::FirstBytes;
@@ -334,6 +335,10 @@ pub struct Record {
     pub facts: Facts,
     /// What enrichment added.
     pub context: Context,
+    /// What passed in it, where it lasts.
+    pub activity: Option<Activity>,
+    /// It goes on: which of its updates this is, from 1.
+    pub update: Option<u32>,
     /// Input file (index) of the first packet.
     pub file: u16,
     /// Ordinal of the first packet's frame in that file.

@@ -24,6 +24,7 @@ use crate::pipeline::findings::Found;
 use crate::pipeline::heartbeat::Heartbeat;
 use crate::pipeline::heartbeat::SpanFacts;
 use crate::pipeline::prepare::Prepared;
+use crate::pipeline::record_batch::ItemKind;
 use crate::pipeline::record_batch::Order;
 use crate::pipeline::record_batch::RecordBatch;
 use crate::pipeline::record_batch::THE_END;
@@ -255,10 +256,16 @@ impl Correlator {
         let item = batch.items.get_mut(at as usize).and_then(Option::take);
         let Some(item) = item else { return Ok(()) };
         feed.next += 1;
-        self.found.endpoints.observe(&item.endpoint);
-        if let Some(state) = &mut self.found.state {
-            state.learn(&item.endpoint);
-        }
+        let (time, is_update) = match &item.kind {
+            ItemKind::Ended(endpoint) => {
+                self.found.endpoints.observe(endpoint);
+                if let Some(state) = &mut self.found.state {
+                    state.learn(endpoint);
+                }
+                (endpoint.last, false)
+            }
+            ItemKind::Update { last } => (*last, true),
+        };
         item.alerts.into_iter().for_each(|alert| self.found.alert(alert));
         self.found.judge_ripe();
         if let Some(one) = &item.summed {
@@ -266,21 +273,25 @@ impl Correlator {
             self.scans.add(second, one);
             return Ok(());
         }
-        let (id, time) = (order.1, item.endpoint.last);
-        let session = |line| SessionLine { id, time, line, is_update: false };
         let (from, to) = item.line;
         let line = batch.lines.get(from as usize..to as usize).unwrap_or_default();
-        let (fate, result) = match line {
-            [] => (Counter::SessionsNotAsked, Ok(())),
-            line if writing => match outlets.session(&session(line)) {
-                Ok(true) => (Counter::SessionsWritten, Ok(())),
-                Ok(false) => (Counter::SessionsUnsaved, Ok(())),
-                Err(error) => (Counter::SessionsUnsaved, Err(error)),
-            },
-            _ => (Counter::SessionsUnsaved, Ok(())),
+        let written = match line {
+            [] => None,
+            line if writing => {
+                Some(outlets.session(&SessionLine { id: order.1, time, line, is_update }))
+            }
+            _ => Some(Ok(false)),
+        };
+        let fate = match (is_update, &written) {
+            (true, None) => return Ok(()),
+            (true, Some(Ok(true))) => Counter::UpdatesWritten,
+            (true, Some(_)) => Counter::UpdatesUnsaved,
+            (false, None) => Counter::SessionsNotAsked,
+            (false, Some(Ok(true))) => Counter::SessionsWritten,
+            (false, Some(_)) => Counter::SessionsUnsaved,
         };
         self.found.counters.bump(fate);
-        result
+        written.map_or(Ok(()), |written| written.map(|_| ()))
     }
 }
 
@@ -294,7 +305,10 @@ impl Feed {
         let batch = self.waiting.front();
         let order = batch.and_then(|batch| batch.order.get(self.next..));
         let ahead = order.unwrap_or_default().iter().take(LOOK_AHEAD);
-        ahead.filter_map(move |(_, at)| Some(&batch?.items.get(*at as usize)?.as_ref()?.endpoint))
+        ahead.filter_map(move |(_, at)| match &batch?.items.get(*at as usize)?.as_ref()?.kind {
+            ItemKind::Ended(endpoint) => Some(endpoint),
+            ItemKind::Update { .. } => None,
+        })
     }
 
     /// Gives finished batches back to their worker, emptied.

@@ -63,6 +63,8 @@ pub(super) struct Prepared {
     pub(super) bindings: usize,
     /// Unanswered sessions of a second that have lines of their own.
     pub(super) unanswered: u64,
+    /// Sessions that go on have lines, too.
+    pub(super) writes_updates: bool,
 }
 
 /// A list that was old when the packets passed: an alert that rests on such alone weighs half.
@@ -135,6 +137,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         off,
         bindings: Bounds::of(plan).bindings,
         unanswered: plan.unanswered,
+        writes_updates: plan.write_updates,
     })
 }
 

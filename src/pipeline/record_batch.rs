@@ -10,8 +10,9 @@ use crate::model::scan::Unanswered;
 
 /// Where a session ended: a second of the run's clock, a part of it, and a shard of the session
 /// table. Those that packets ended are in the part between two marks of the reader; those that
-/// their timers ended come after all parts. So a worker holds those of one part, or of one shard
-/// of a second, never those of all: a busy second's lines are larger than the table.
+/// their timers ended come after all parts, behind updates of those that go on. So a worker holds
+/// those of one part, or of one shard of a second, never those of all: a busy second's lines are
+/// larger than the table.
 pub(super) type Watermark = (Nanos, u32, u16);
 
 /// How far the output has come: behind a mark, the first packet's time of a session, and what
@@ -26,15 +27,30 @@ pub(super) type Order = (Until, [u8; 16], (u16, u32));
 pub(super) const THE_END: Until =
     ((Nanos(u64::MAX), u32::MAX, u16::MAX), Nanos(u64::MAX), u64::MAX);
 
+/// The part of updates of sessions that go on.
+pub(super) const UPDATED: u32 = u32::MAX - 1;
+
 /// The part of those that their timers ended.
 pub(super) const TIMED: u32 = u32::MAX;
 
-/// One finished session on its way to the correlator.
+/// What an item is.
+#[derive(Debug)]
+pub(super) enum ItemKind {
+    /// A session is over.
+    Ended(EndpointSummary),
+    /// A session goes on: its alerts count, and what is summed of it waits for its end.
+    Update {
+        /// Its last packet's time.
+        last: Nanos,
+    },
+}
+
+/// One session on its way to the correlator.
 #[derive(Debug)]
 pub(super) struct Item {
     /// Where its line stands in the batch's bytes.
     pub(super) line: (u32, u32),
-    pub(super) endpoint: EndpointSummary,
+    pub(super) kind: ItemKind,
     pub(super) alerts: Vec<Alert>,
     /// It has no line of its own: what is summed of it.
     pub(super) summed: Option<Unanswered>,

@@ -34,8 +34,10 @@ use crate::model::scan::Unanswered;
 use crate::pipeline::RecordTap;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::record_batch::Item;
+use crate::pipeline::record_batch::ItemKind;
 use crate::pipeline::record_batch::RecordBatch;
 use crate::pipeline::record_batch::TIMED;
+use crate::pipeline::record_batch::UPDATED;
 use crate::pipeline::record_batch::Until;
 use crate::pipeline::record_batch::Watermark;
 use crate::pipeline::scans::Quota;
@@ -45,6 +47,7 @@ use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
 use crate::session::Finished;
 use crate::session::Listener;
+use crate::session::Update;
 use crate::session::Weighed;
 use crate::session::Weight;
 
@@ -57,6 +60,8 @@ pub(super) struct RecordWorker<'t> {
     rules: Arc<RuleSet>,
     catalog: Arc<SourceCatalog>,
     writes_lines: bool,
+    /// Sessions that go on have lines, too.
+    writes_updates: bool,
     /// What every line says of the run.
     origin: Arc<Origin>,
     /// Every record gets its Community ID: lines or a tap show it, or a rule looks at it.
@@ -149,6 +154,20 @@ impl Listener<Observers> for RecordWorker<'_> {
         observers.observe(segment, &mut self.counters)
     }
 
+    fn update(&mut self, update: Update<'_, Observers>) {
+        let Update { mut record, extra, fired, tie } = update;
+        record.facts = extra.map(Observers::so_far).unwrap_or_default();
+        self.complete(&mut record, false);
+        let mut alerts = self.judge(&mut record);
+        // What it said before, it says again at its end: only what is new is told.
+        alerts.retain(|alert| fired.get_or_insert_default().tell(&alert.rule.uuid, alert.level));
+        self.counters.bump(Counter::Updates);
+        if self.writes_updates || !alerts.is_empty() {
+            let place = ((record.at, UPDATED, self.at.1), record.start, tie);
+            self.put_update(place, &record, alerts);
+        }
+    }
+
     fn finish(&mut self, mut finished: Finished<Observers>) {
         // Large: it stays where it was made.
         let record = &mut finished.record;
@@ -158,23 +177,11 @@ impl Listener<Observers> for RecordWorker<'_> {
                 self.idle.push(observers);
             }
         }
-        if record.facts.dns.as_ref().is_some_and(|dns| dns.cut) {
-            self.counters.bump(Counter::FactsCut);
-            record.quality.truncated = true;
+        self.complete(record, true);
+        let mut alerts = self.judge(record);
+        if let Some(fired) = &finished.fired {
+            alerts.retain(|alert| fired.is_news(&alert.rule.uuid, alert.level));
         }
-        record.settle_clock();
-        if let Some(turns) = &mut record.facts.turns {
-            let left_out = turns.settle(&record.near, &record.far);
-            self.counters.add(Counter::TurnsSplitFlight, left_out as u64);
-        }
-        self.identify(record);
-        self.enricher.enrich(record);
-        record.settle_confirmed();
-        if self.identifies {
-            record.context.community_id = Some(community_id(record));
-        }
-        record.id = emit::event_id(record);
-        let alerts = self.judge(record);
         self.summary.observe(record);
         if let Some(tap) = self.tap {
             tap(record);
@@ -217,6 +224,7 @@ impl<'t> RecordWorker<'t> {
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
             writes_lines,
+            writes_updates: writes_lines && prepared.writes_updates,
             identifies: writes_lines
                 || tap.is_some()
                 || prepared.rules.reads("network.community_id"),
@@ -287,6 +295,26 @@ impl<'t> RecordWorker<'t> {
         }
     }
 
+    /// Adds what the facts of a session lead to. What is counted of it counts when it is over.
+    fn complete(&mut self, record: &mut Record, is_over: bool) {
+        if record.facts.dns.as_ref().is_some_and(|dns| dns.cut) {
+            self.counters.add(Counter::FactsCut, is_over.into());
+            record.quality.truncated = true;
+        }
+        record.settle_clock();
+        if let Some(turns) = &mut record.facts.turns {
+            let left_out = turns.settle(&record.near, &record.far);
+            self.counters.add(Counter::TurnsSplitFlight, if is_over { left_out as u64 } else { 0 });
+        }
+        self.identify(record);
+        self.enricher.enrich(record);
+        record.settle_confirmed();
+        if self.identifies {
+            record.context.community_id = Some(community_id(record));
+        }
+        record.id = emit::event_id(record);
+    }
+
     /// What the rules say. An alert carries the Community ID even where nothing else asks for it.
     fn judge(&mut self, record: &mut Record) -> Vec<Alert> {
         let mut alerts = Vec::new();
@@ -314,7 +342,9 @@ impl<'t> RecordWorker<'t> {
         seconds.min().map(|at| u32::try_from(at.as_secs()).unwrap_or(u32::MAX))
     }
 
-    fn put(&mut self, place: Until, record: &mut Record, alerts: Vec<Alert>) {
+    /// Whether it is the turn of what stands at that place; then a batch that is worth its while
+    /// goes first.
+    fn is_turn(&mut self, place: Until) -> bool {
         let its_turn = self.turn == Some(place.0);
         if its_turn && self.ready.is_worth_it() {
             let last = self.ready.order.last().map(|((last, ..), _)| *last);
@@ -322,6 +352,22 @@ impl<'t> RecordWorker<'t> {
                 self.send_before(place);
             }
         }
+        its_turn
+    }
+
+    fn put_update(&mut self, place: Until, record: &Record, alerts: Vec<Alert>) {
+        let out = if self.is_turn(place) { &mut self.ready } else { &mut self.waiting };
+        let order = (place, record.id, (record.file, record.frame_first));
+        let start = out.lines.len();
+        if self.writes_updates {
+            emit::ecs::render_session(record, &self.origin, &mut out.lines);
+        }
+        let kind = ItemKind::Update { last: record.end };
+        out.push(order, start, Item { line: (0, 0), kind, alerts, summed: None });
+    }
+
+    fn put(&mut self, place: Until, record: &mut Record, alerts: Vec<Alert>) {
+        let its_turn = self.is_turn(place);
         let summed = self.summed(record, its_turn).filter(|_| alerts.is_empty());
         let out = if its_turn { &mut self.ready } else { &mut self.waiting };
         let order = (place, record.id, (record.file, record.frame_first));
@@ -330,8 +376,8 @@ impl<'t> RecordWorker<'t> {
             emit::ecs::render_session(record, &self.origin, &mut out.lines);
         }
         // Last: it takes out of the record what it needs.
-        let endpoint = EndpointSummary::of(record);
-        out.push(order, start, Item { line: (0, 0), endpoint, alerts, summed });
+        let kind = ItemKind::Ended(EndpointSummary::of(record));
+        out.push(order, start, Item { line: (0, 0), kind, alerts, summed });
     }
 
     /// What is summed of a session that is written with others, not by itself.
@@ -344,9 +390,17 @@ impl<'t> RecordWorker<'t> {
         (!written).then_some(one)
     }
 
+    /// From here on, updates of sessions of the shard at hand in that second come, in order.
+    pub(super) fn begin_updates(&mut self, second: Nanos) {
+        self.begin((second, UPDATED, self.at.1));
+    }
+
     /// From here on, what timers of the shard at hand end in that second comes, in order.
-    pub(super) fn begin(&mut self, second: Nanos) {
-        let mark = (second, TIMED, self.at.1);
+    pub(super) fn begin_ends(&mut self, second: Nanos) {
+        self.begin((second, TIMED, self.at.1));
+    }
+
+    fn begin(&mut self, mark: Watermark) {
         self.waiting.give((mark, Nanos::ZERO, 0), &mut self.ready);
         self.turn = Some(mark);
         self.quota.begin();

@@ -21,6 +21,7 @@ use crate::report::summary::SummaryBuilder;
 use crate::session::Arrival;
 use crate::session::Hint;
 use crate::session::Room;
+use crate::session::Schedule;
 use crate::session::Shard;
 use crate::session::Timeouts;
 
@@ -57,8 +58,9 @@ impl<'t> Worker<'t> {
             waiting: shares.waiting,
             fragments: shares.fragments,
         };
+        let schedule = Schedule::new(&plan.updates);
         let shard = || {
-            let shard = Shard::within(cap_per_shard, room, timeouts);
+            let shard = Shard::within(cap_per_shard, room, timeouts).with_updates(&schedule);
             if plan.latency { shard } else { shard.without_round_trips() }
         };
         let shards = (0..usize::from(SHARDS).div_ceil(workers)).map(|_| shard()).collect();
@@ -152,9 +154,17 @@ impl<'t> Worker<'t> {
 
     /// Ends a second, shard by shard, so that one part of it is looked at at a time.
     fn end_second(&mut self, second: u32) {
+        let behind = second.saturating_add(1);
         for at in 0..self.shards.len() {
             self.at_shard(second, at, |shard, records| {
-                shard.expire(second.saturating_add(1), records)
+                records.begin_updates(Nanos::from_secs(u64::from(second)));
+                shard.tell_updates(behind, records);
+            });
+        }
+        for at in 0..self.shards.len() {
+            self.at_shard(second, at, |shard, records| {
+                records.begin_ends(Nanos::from_secs(u64::from(second)));
+                shard.expire(behind, records);
             });
         }
     }
@@ -162,12 +172,14 @@ impl<'t> Worker<'t> {
     /// The input is over: what is still open is handed over second by second, in the order in which
     /// it would have timed out, so that little of it is held at once.
     fn drain(&mut self) {
+        self.shards.iter_mut().for_each(Shard::close_updates);
         loop {
             let due = self.shards.iter_mut().filter_map(Shard::next_due).min();
             match due.into_iter().chain(self.records.first_second()).min() {
                 Some(second) if second < u32::MAX => {
                     for at in 0..self.shards.len() {
                         self.at_shard(second, at, |shard, records| {
+                            records.begin_ends(Nanos::from_secs(u64::from(second)));
                             shard.drain(second + 1, records)
                         });
                     }
@@ -176,7 +188,10 @@ impl<'t> Worker<'t> {
             }
         }
         for at in 0..self.shards.len() {
-            self.at_shard(u32::MAX, at, Shard::close);
+            self.at_shard(u32::MAX, at, |shard, records| {
+                records.begin_ends(Nanos::from_secs(u64::from(u32::MAX)));
+                shard.close(records);
+            });
         }
         self.records.send_before(THE_END);
     }
@@ -191,7 +206,6 @@ impl<'t> Worker<'t> {
         let Some(shard) = self.shards.get_mut(at) else { return };
         let number = (at * self.workers + self.index) as u16;
         self.records.turn_to(number, (second, self.part));
-        self.records.begin(Nanos::from_secs(u64::from(second)));
         act(shard, &mut self.records);
         self.records.settle();
     }

@@ -51,6 +51,8 @@ pub fn record(
         frame_last: 2,
         twin: 0,
         doubtful: false,
+        activity: None,
+        update: None,
         grain: crate::model::Grain::default(),
     }
 }

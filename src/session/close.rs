@@ -15,6 +15,7 @@ use crate::model::record::Party;
 use crate::model::record::Quality;
 use crate::model::record::SessionState;
 use crate::session::Finished;
+use crate::session::lasting::Lasting;
 use crate::session::rtt_samples::Trips;
 use crate::session::state::Bits;
 use crate::session::state::Half;
@@ -40,19 +41,31 @@ pub(crate) struct End {
     pub(crate) timed: bool,
 }
 
-/// Makes the record.
+/// Hands a session over.
 pub(crate) fn finish<X>(
     mut session: Session<X>,
     trips: Option<&Trips>,
-    End { ending, at, timed }: End,
+    lasting: Option<Lasting>,
+    end: End,
 ) -> Finished<X> {
-    let extra = session.extra.take();
-    let tie = session.key.order();
-    let state = state_of(&session, ending);
+    let mut record = record(&session, trips, end);
+    record.activity = lasting.as_ref().and_then(|lasting| lasting.activity.result());
+    let fired = lasting.and_then(|lasting| lasting.fired);
+    let (extra, tie) = (session.extra.take(), session.key.order());
+    Finished { record, extra, fired, timed: end.timed, tie }
+}
+
+/// A session as it stands.
+pub(crate) fn record<X>(
+    session: &Session<X>,
+    trips: Option<&Trips>,
+    End { ending, at, .. }: End,
+) -> Record {
+    let state = state_of(session, ending);
     let gaps = session.gaps
         + u32::from(session.initiator.stream.hole() > 0)
         + u32::from(session.responder.stream.hole() > 0);
-    let record = Record {
+    Record {
         at: Nanos::from_secs(u64::from(at)),
         start: session.start,
         end: session.end,
@@ -62,8 +75,8 @@ pub(crate) fn finish<X>(
         vlan: session.bits.has(Bits::VLAN).then_some(session.vlan),
         id: [0; 16],
         point: session.key.point,
-        initiator: party(&session, Peer::Initiator),
-        responder: party(&session, Peer::Responder),
+        initiator: party(session, Peer::Initiator),
+        responder: party(session, Peer::Responder),
         near: Leg {
             handshake_ns: session.handshake.near(),
             in_session: trips.and_then(|trips| trips.leg(Peer::Initiator)),
@@ -90,9 +103,10 @@ pub(crate) fn finish<X>(
         frame_last: session.frame_last,
         twin: session.twin,
         doubtful: session.bits.has(Bits::DOUBTFUL),
-        grain: grain_of(&session),
-    };
-    Finished { record, extra, timed, tie }
+        activity: None,
+        update: None,
+        grain: grain_of(session),
+    }
 }
 
 /// How finely its spans can be told. Of exchanges over UDP nothing tells which of them a packet

@@ -11,9 +11,11 @@ mod decoy;
 mod ends;
 mod fragments;
 mod handshake;
+mod lasting;
 mod reorder;
 mod rtt;
 mod rtt_samples;
+pub mod schedule;
 mod shard;
 mod state;
 mod stream;
@@ -24,6 +26,7 @@ pub mod timeouts;
 mod update;
 mod waiting;
 
+pub use schedule::Schedule;
 pub use shard::Hint;
 pub use shard::Shard;
 pub use timeouts::Timeouts;
@@ -33,6 +36,7 @@ use crate::model::Packet;
 use crate::model::Peer;
 use crate::model::Record;
 use crate::model::Segment;
+use crate::model::fired::FiredRules;
 
 /// A packet with the bytes it needs.
 #[derive(Clone, Copy, Debug)]
@@ -58,11 +62,26 @@ pub struct Finished<X> {
     pub record: Record,
     /// What the listener kept with it.
     pub extra: Option<Box<X>>,
+    /// What fired while it lasted.
+    pub fired: Option<Box<FiredRules>>,
     /// It was ended by its timer, or with the input, in the second that its record names: those of
     /// one second of a shard come in the order of their beginning, then of `tie`. Else by a
     /// packet.
     pub timed: bool,
     /// Orders sessions that began at the same time: [`crate::model::FlowKey::order`].
+    pub tie: u64,
+}
+
+/// A session that goes on, as it stood at the end of a second of the clock.
+#[derive(Debug)]
+pub struct Update<'a, X> {
+    /// Its facts so far; evidence and context are still empty.
+    pub record: Record,
+    /// What the listener keeps with it.
+    pub extra: Option<&'a X>,
+    /// What fired in earlier updates; the listener adds what fires in this one.
+    pub fired: &'a mut Option<Box<FiredRules>>,
+    /// As in [`Finished`].
     pub tie: u64,
 }
 
@@ -139,6 +158,11 @@ pub trait Listener<X> {
     /// There is no room for what waits: nothing more of the session will be delivered.
     fn let_go(&mut self, extra: &mut Option<Box<X>>) {
         let _ = extra;
+    }
+
+    /// A session goes on, and one of the times has come at which that is told.
+    fn update(&mut self, update: Update<'_, X>) {
+        let _ = update;
     }
 
     /// A session is over.

@@ -8,6 +8,7 @@
 //! the cap does not depend on the number of workers.
 
 mod ends;
+mod updates;
 
 use hashbrown::HashTable;
 
@@ -22,6 +23,7 @@ use crate::model::Transport;
 use crate::session::Arrival;
 use crate::session::Listener;
 use crate::session::Room;
+use crate::session::Schedule;
 use crate::session::Timeouts;
 use crate::session::Weighed;
 use crate::session::Weight;
@@ -30,6 +32,8 @@ use crate::session::close::End;
 use crate::session::close::Ending;
 use crate::session::fragments::Fragments;
 use crate::session::handshake::SynVerdict;
+use crate::session::lasting::Lasting;
+use crate::session::shard::updates::Updates;
 use crate::session::state::Bits;
 use crate::session::state::Session;
 use crate::session::state::Shared;
@@ -44,8 +48,9 @@ struct Entry {
 }
 
 /// What a place in the table takes, at the least: a session, two entries of an index that is half
-/// full, four timers, and a quarter of a block of round trips; each list may be twice its content.
-const PLACE_BYTES: usize = 384;
+/// full, four timers and two more, a quarter of a block of round trips, and an eighth of one of
+/// those that last; each list may be twice its content.
+const PLACE_BYTES: usize = 408;
 
 /// Timers that a session may have in the wheel on average before those out of date are cleared out,
 /// and how many are always allowed.
@@ -62,6 +67,7 @@ pub struct Shard<X> {
     index: HashTable<Entry>,
     sessions: Slab<Session<X>>,
     wheel: Wheel,
+    updates: Updates,
     shared: Shared,
     timeouts: Timeouts,
     /// No session is silent for less when its timer ends it.
@@ -77,6 +83,12 @@ pub struct Shard<X> {
 /// are far fewer than a table full of scans, and each takes another 200 bytes.
 const fn timed(sessions: usize) -> usize {
     sessions.div_ceil(4)
+}
+
+/// How many of so many sessions may last: of those that exchange data for seconds a full table
+/// holds far fewer.
+const fn lasting(sessions: usize) -> usize {
+    sessions.div_ceil(8)
 }
 
 /// Spreads 32 bits of hash over the 64 that the index wants (it takes its tag from the top seven).
@@ -97,10 +109,12 @@ impl<X: Weighed> Shard<X> {
             index: HashTable::new(),
             sessions: Slab::new(cap),
             wheel: Wheel::new(timeouts.longest()),
+            updates: Updates::new(Schedule::default()),
             shared: Shared {
                 fragments: Fragments::new(room.fragments),
                 trips: Slab::new(timed(cap)),
                 timed: true,
+                lasting: Slab::new(lasting(cap)),
                 holdings: Holdings::new(room.waiting, room.kept),
             },
             timeouts,
@@ -113,6 +127,12 @@ impl<X: Weighed> Shard<X> {
     /// The same, taking round trips of handshakes only.
     pub fn without_round_trips(mut self) -> Shard<X> {
         self.shared.timed = false;
+        self
+    }
+
+    /// The same, telling of sessions that last at these times after their beginning.
+    pub fn with_updates(mut self, schedule: &Schedule) -> Shard<X> {
+        self.updates = Updates::new(schedule.clone());
         self
     }
 
@@ -167,9 +187,9 @@ impl<X: Weighed> Shard<X> {
         let good = |id: &u32| self.sessions.get(*id).is_some_and(|s| s.key == packet.key);
         let mut found = hint.0.filter(good).or_else(|| self.find(packet));
         if let Some(id) = found
-            && let Some(due) = self.overdue(id, packet.clock)
+            && self.begins_second(id, packet.clock)
+            && !self.enter_second(id, packet.clock, listener)
         {
-            self.remove(id, End { ending: Ending::Silence, at: due, timed: true }, listener);
             found = None;
         }
         if packet.flags.has(PacketFlags::DUPLICATE) {
@@ -197,8 +217,12 @@ impl<X: Weighed> Shard<X> {
             self.make_room(id, packet.clock, listener);
         }
         let Some(session) = self.sessions.get(id) else { return };
+        let lists = !session.bits.has(Bits::LISTED) && session.speaks();
         if fresh || session.bits.ends() != ends {
             self.rearm(id);
+        }
+        if lists {
+            self.list(id, packet.clock);
         }
         if self.shared.fragments.has_given_up() {
             self.read_beginnings(listener);
@@ -404,6 +428,10 @@ impl<X: Weighed> Shard<X> {
         self.shared.holdings.change(id, session.weight(), Weight::default());
         session.count_end(listener);
         let trips = self.shared.trips.remove(session.trips);
-        listener.finish(close::finish(session, trips.as_ref(), end));
+        let long = session.bits.has(Bits::LONG);
+        let lasting = long.then(|| self.shared.lasting.remove(session.since)).flatten();
+        let kept = lasting.as_ref().map_or(0, Lasting::kept);
+        self.shared.holdings.kept.change(kept, 0);
+        listener.finish(close::finish(session, trips.as_ref(), lasting, end));
     }
 }

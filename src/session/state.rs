@@ -17,6 +17,7 @@ use crate::session::Weighed;
 use crate::session::Weight;
 use crate::session::fragments::Fragments;
 use crate::session::handshake::Handshake;
+use crate::session::lasting;
 use crate::session::reorder::Reorder;
 use crate::session::rtt_samples::Trips;
 use crate::session::stream::Stream;
@@ -103,6 +104,20 @@ impl Bits {
 
     /// What the initiator sends with a low time to live arrives.
     pub(crate) const LOW_TTL_ARRIVES: u32 = 1 << 25;
+    /// It lasts: `since` is its block, and every packet is shown to whoever wants to see it.
+    pub(crate) const LONG: u32 = 1 << 26;
+    /// There was no room for such a block.
+    pub(crate) const REFUSED: u32 = 1 << 27;
+    /// The initiator sent data.
+    pub(crate) const DATA_INITIATOR: u32 = 1 << 28;
+    /// The responder sent data.
+    pub(crate) const DATA_RESPONDER: u32 = 1 << 29;
+    /// Both did.
+    pub(crate) const DATA: u32 = Bits::DATA_INITIATOR | Bits::DATA_RESPONDER;
+    /// A timer for its updates is set.
+    pub(crate) const LISTED: u32 = 1 << 30;
+    /// An update was made: what identifies it must not change.
+    pub(crate) const TOLD: u32 = 1 << 31;
 
     /// What an end is made of.
     const ENDS: u32 = Bits::RESET
@@ -117,12 +132,13 @@ impl Bits {
     const FINS_ACKED: u32 = Bits::FIN_INITIATOR_ACKED | Bits::FIN_RESPONDER_ACKED;
 
     /// Bits of one side and the same of the other.
-    const SIDES: [(u32, u32); 5] = [
+    const SIDES: [(u32, u32); 6] = [
         (Bits::TIMED_INITIATOR, Bits::TIMED_RESPONDER),
         (Bits::UNSEEN_INITIATOR, Bits::UNSEEN_RESPONDER),
         (Bits::FIN_INITIATOR, Bits::FIN_RESPONDER),
         (Bits::FIN_INITIATOR_ACKED, Bits::FIN_RESPONDER_ACKED),
         (Bits::STREAM_INITIATOR, Bits::STREAM_RESPONDER),
+        (Bits::DATA_INITIATOR, Bits::DATA_RESPONDER),
     ];
 
     /// What is known of its end.
@@ -154,6 +170,11 @@ impl Bits {
         self.0 & bits == bits
     }
 
+    /// Whether any bit of `bits` is set.
+    pub(crate) const fn any(self, bits: u32) -> bool {
+        self.0 & bits != 0
+    }
+
     pub(crate) const fn set(&mut self, bits: u32) {
         self.0 |= bits;
     }
@@ -180,6 +201,8 @@ pub(crate) struct Shared {
     pub(crate) trips: Slab<Trips>,
     /// Whether any are taken.
     pub(crate) timed: bool,
+    /// Sessions that last, by [`Session::since`].
+    pub(crate) lasting: lasting::Pool,
     /// What sessions hold beside their places.
     pub(crate) holdings: Holdings,
 }
@@ -213,12 +236,14 @@ pub(crate) struct Session<X> {
     pub(crate) retransmits: u32,
     pub(crate) out_of_order: u32,
     pub(crate) gaps: u32,
-    /// Sessions of this key that began and ended before it at the same time.
-    pub(crate) twin: u16,
+    /// The second of the run's clock in which it began; of one that lasts, its block.
+    pub(crate) since: u32,
     /// Its block of round trips, or [`Session::NO_TRIPS`].
     pub(crate) trips: u32,
     /// Duplicates left out.
     pub(crate) duplicates: u32,
+    /// Sessions of this key that began and ended before it at the same time.
+    pub(crate) twin: u16,
     /// Packets with no time of their own (wrapping: it is only compared).
     pub(crate) untimed: u16,
     pub(crate) vlan: u16,
@@ -265,6 +290,7 @@ impl<X> Session<X> {
             out_of_order: 0,
             gaps: 0,
             twin: 0,
+            since: packet.clock,
             trips: Self::NO_TRIPS,
             duplicates: 0,
             untimed: 0,

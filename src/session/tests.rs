@@ -21,6 +21,8 @@ mod fragments;
 mod room;
 #[path = "tests_rtt_samples.rs"]
 mod rtt_samples;
+#[path = "updates_tests.rs"]
+mod updates;
 
 const SYN: u8 = TcpFlags::SYN;
 const ACK: u8 = TcpFlags::ACK;
@@ -67,6 +69,8 @@ fn packet(n: u16, from_client: bool, at_ms: u64, flags: u8, seq: u32, ack: u32) 
 struct Ear {
     finished: Vec<Finished<Heard>>,
     counts: BTreeMap<&'static str, u64>,
+    /// What was told of sessions that went on, each with what was heard of them.
+    updates: Vec<(Record, usize)>,
     /// Deliveries after which it stops listening.
     patience: usize,
 }
@@ -98,6 +102,11 @@ impl Listener<Heard> for Ear {
         }
         side.extend_from_slice(delivery.payload);
         if deliveries >= self.patience { Interest::Done } else { Interest::More }
+    }
+
+    fn update(&mut self, update: Update<'_, Heard>) {
+        let heard = update.extra.map_or(0, |heard| heard.initiator.len() + heard.responder.len());
+        self.updates.push((update.record, heard));
     }
 
     fn finish(&mut self, finished: Finished<Heard>) {

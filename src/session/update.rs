@@ -93,7 +93,7 @@ impl<X> Session<X> {
             self.note_strange_time(packet);
         } else if packet.time >= self.end {
             self.end = packet.time;
-        } else {
+        } else if !self.bits.has(Bits::TOLD) {
             self.start = self.start.min(packet.time);
         }
         self.frame_last = packet.number;
@@ -111,6 +111,7 @@ impl<X> Session<X> {
         if packet.flags.has(PacketFlags::FRAGMENT_LATER) {
             return self.join(side, arrival, fragments, listener);
         }
+        let expected = self.half(side).stream.next();
         match packet.key.transport {
             Transport::TCP if self.is_decoy(side, packet) => {
                 return self.keep_decoy(arrival, listener);
@@ -120,13 +121,15 @@ impl<X> Session<X> {
                 self.join(side, arrival, fragments, listener);
             }
             Transport::TCP => {
-                let expected = self.half(side).stream.next();
                 self.read(side, arrival, listener);
                 if shared.timed {
                     self.time((side, expected), arrival, &mut shared.trips, listener);
                 }
             }
-            _ => return self.read(side, arrival, listener),
+            _ => self.read(side, arrival, listener),
+        }
+        if self.bits.has(Bits::LONG) {
+            self.show((side, expected), packet, &mut shared.lasting);
         }
         if packet.key.transport == Transport::TCP && packet.tcp_flags.has(TcpFlags::ACK) {
             if self.bits.has(Bits::WAITING) {
@@ -161,6 +164,11 @@ impl<X> Session<X> {
             if let Some(trips) = shared.trips.get_mut(self.trips) {
                 trips.turn();
             }
+            if self.bits.has(Bits::LONG)
+                && let Some(lasting) = shared.lasting.get_mut(self.since)
+            {
+                lasting.turn();
+            }
             listener.turned(&mut self.extra);
         }
     }
@@ -187,7 +195,9 @@ impl<X> Session<X> {
             return self.lose_time();
         }
         self.end = self.end.max(packet.time);
-        self.start = self.start.min(packet.time);
+        if !self.bits.has(Bits::TOLD) {
+            self.start = self.start.min(packet.time);
+        }
     }
 
     /// Nothing that is under way can be measured to its end.
@@ -205,9 +215,11 @@ impl<X> Session<X> {
         let packet = arrival.packet;
         if packet.key.transport == Transport::TCP {
             if packet.payload_wire() > 0 && !packet.tcp_flags.any(TcpFlags::RST) {
+                self.note_data(side);
                 self.place(Stretch::of(side, arrival), listener);
             }
         } else if packet.payload_len > 0 {
+            self.note_data(side);
             let piece = Piece { from: side, payload: arrival.payload(), gap: false };
             self.deliver(piece, packet, listener);
         }
@@ -237,6 +249,7 @@ impl<X> Session<X> {
             FragmentOutcome::Alone => return self.read(side, arrival, listener),
         };
         let bytes = whole.payload();
+        self.note_data(side);
         if packet.key.transport != Transport::TCP {
             let piece = Piece { from: side, payload: bytes, gap: false };
             self.deliver(piece, packet, listener);

@@ -368,7 +368,8 @@ pub fn read_path(path: &Path, args: &[&str]) -> Said {
         code: run.status.code(),
     };
     if !said.run.is_null() {
-        let sums = said.run["counters"]["session"]["summary_lines"].as_u64().unwrap();
+        let lines = |name: &str| said.run["counters"]["session"][name].as_u64().unwrap();
+        let sums = lines("summary_lines") + lines("updates_written");
         let written = assert_accounted(&said.run) + sums;
         let elsewhere = args.contains(&"--sessions");
         assert!(elsewhere || written == said.sessions.len() as u64, "{written} were written");

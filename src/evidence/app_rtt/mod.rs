@@ -111,7 +111,7 @@ enum Phase {
 }
 
 /// What watches the opening of one session: 96 bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Watch {
     turns: Vec<Turn>,
     excluded: Exclusions,

@@ -18,13 +18,10 @@ const BOTH: &str = "alerts, incidents";
 /// Fields of the other files that are not fields of a session.
 #[rustfmt::skip]
 pub static OTHER_FIELDS: &[OtherField] = &[
-    other(("event.action", Kind::Text, "sessions, incidents",
-        "`sessions-summed` in a line that stands for unanswered sessions of one source which ended \
-         within one second, beyond `--unanswered`; no other session has it. Of an \
-         incident as `longhaul.change`.")),
+    other(("event.action", Kind::Text, "incidents", "As `longhaul.change`.")),
     other(("longhaul.summary.sessions", Kind::Int, "sessions",
-        "How many sessions such a line stands for. `source.packets` and `source.bytes` are their \
-         sums; without `source.ip` they are of sources that were too many to tell apart.")),
+        "How many sessions a line with `event.action` `sessions-summed` stands for. \
+         `source.packets` and `source.bytes` are their sums; without `source.ip` they are of sources that were too many to tell apart.")),
     other(("longhaul.summary.ports", Kind::Int, "sessions",
         "To how many different ports they were sent, up to 1,024.")),
     other(("longhaul.summary.destinations", Kind::Int, "sessions",

@@ -31,12 +31,18 @@ const DUE_KEPT: usize = 1_024;
 impl<X: Weighed> Shard<X> {
     /// The earliest second in which a timer is set; the session may have been touched since.
     pub fn next_due(&mut self) -> Option<u32> {
-        self.wheel.next_due()
+        let ends = self.wheel.next_due();
+        ends.into_iter().chain(self.updates.next_due()).min()
     }
 
     /// Ends every session whose deadline lies before `clock`.
     pub fn expire(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         self.end_due(clock, Ending::Silence, listener);
+    }
+
+    /// The input is over: no more updates are made.
+    pub fn close_updates(&mut self) {
+        self.updates.close();
     }
 
     /// The input is over: hands over the sessions that are due before `clock`, still open.
@@ -95,7 +101,7 @@ impl<X: Weighed> Shard<X> {
     }
 
     /// Where a session stands among those that end with it.
-    fn place(&self, id: u32) -> Option<(Nanos, u64, u32)> {
+    pub(super) fn place(&self, id: u32) -> Option<(Nanos, u64, u32)> {
         self.sessions.get(id).map(|session| (session.start, session.key.order(), id))
     }
 

@@ -4,6 +4,7 @@
 //! of them.
 
 mod judged;
+mod lasting;
 mod latency;
 mod speech;
 mod spoken;
@@ -26,6 +27,7 @@ const fn field(row: Row) -> Field {
 
 /// Every field of a session.
 pub(super) static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
-    let parts = [whole::WHOLE, speech::SPEECH, spoken::SPOKEN, latency::LATENCY, judged::JUDGED];
-    parts.concat()
+    let said = [speech::SPEECH, spoken::SPOKEN].concat();
+    let own = [latency::LATENCY, lasting::LASTING, judged::JUDGED].concat();
+    [whole::WHOLE, &said, &own].concat()
 });

@@ -28,6 +28,11 @@ pub(super) static WHOLE: &[Field] = &[
         |_| Value::list(List::Words(&["network"])), "Always `network`.")),
     field(("event.type", Kind::Texts, "", Shown::Constant, read::event_type,
         "`connection`; `end` where it is over; `protocol` where payload told one.")),
+    field(("event.action", Kind::Text, "", Shown::Sometimes,
+        |r| Value::str_opt(r.update.map(|_| "session-update")),
+        "`session-update` in a line of a session that goes on (`--updates`); `sessions-summed` in \
+         one that stands for unanswered sessions of one source which ended within one second, \
+         beyond `--unanswered`. A session that is over has none.")),
     field(("event.dataset", Kind::Text, "", Shown::Constant, |_| Value::Str("longhaul.session"),
         "Which of our streams the line belongs to.")),
     field(("event.id", Kind::Text, "", Shown::Always, |r| Value::hex_opt(Some(r.id)),

@@ -1,0 +1,68 @@
+//! Which rules have fired on a session while it lasted.
+//!
+//! Owns: a short list. In: alerts, by rule and level. Out: whether one says anything new. Never:
+//! more than [`FiredRules::MOST`] entries: a rule that finds no room is told at the session's end.
+
+use crate::model::Level;
+use crate::model::heap::ALLOCATION;
+
+/// The rules that fired, each at its highest level so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FiredRules(Vec<(Box<str>, Level)>);
+
+impl FiredRules {
+    /// Rules remembered of one session.
+    pub const MOST: usize = 32;
+
+    /// Whether a rule, by its UUID, has not fired yet, or at a lower level only.
+    pub fn is_news(&self, rule: &str, level: Level) -> bool {
+        !self.0.iter().any(|(known, before)| &**known == rule && *before >= level)
+    }
+
+    /// The same of a session that goes on; what is news is remembered. Where there is no room for
+    /// it, it is not news yet.
+    pub fn tell(&mut self, rule: &str, level: Level) -> bool {
+        if !self.is_news(rule, level) {
+            return false;
+        }
+        if let Some((_, before)) = self.0.iter_mut().find(|(known, _)| &**known == rule) {
+            *before = level;
+            return true;
+        }
+        let has_room = self.0.len() < FiredRules::MOST;
+        if has_room {
+            self.0.push((rule.into(), level));
+        }
+        has_room
+    }
+
+    /// Bytes on the heap.
+    pub fn heap(&self) -> usize {
+        let rules = self.0.iter().map(|(rule, _)| rule.len() + ALLOCATION).sum::<usize>();
+        rules + self.0.capacity() * size_of::<(Box<str>, Level)>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_fires_once_and_again_at_a_higher_level() {
+        let mut fired = FiredRules::default();
+        assert!(fired.tell("a", Level::Low) && !fired.tell("a", Level::Low));
+        assert!(fired.is_news("a", Level::High) && fired.is_news("b", Level::Low));
+        assert!(fired.tell("a", Level::High) && !fired.tell("a", Level::Medium));
+        assert!(!fired.is_news("a", Level::High));
+    }
+
+    #[test]
+    fn a_rule_without_room_waits_for_the_end() {
+        let mut fired = FiredRules::default();
+        let told = (0..100).filter(|n| fired.tell(&format!("rule {n}"), Level::Low)).count();
+        assert_eq!(told, FiredRules::MOST);
+        assert!(!fired.tell("another", Level::High) && fired.is_news("another", Level::High));
+        assert!(fired.tell("rule 3", Level::High), "one that is there may still rise");
+        assert!(fired.heap() < 4_096);
+    }
+}

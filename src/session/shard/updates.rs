@@ -1,0 +1,228 @@
+//! Sessions that last are told of while they do: which, and at which moment.
+//!
+//! Owns: their second timer, at the times of a [`Schedule`] after their beginning. In: how far time
+//! has come, and the packets of a session. Out: updates, to the listener. Never: ends a session.
+//!
+//! An update shows a session as it stood when a second of the run's clock was over. Marks come
+//! later than that, so a packet of a later second makes the update that is due before it is taken
+//! into account; the timer does so where no packet comes. Which of them it was does not show.
+
+use crate::bounded::Wheel;
+use crate::model::Counter;
+use crate::session::Listener;
+use crate::session::Update;
+use crate::session::Weighed;
+use crate::session::Weight;
+use crate::session::close;
+use crate::session::close::End;
+use crate::session::close::Ending;
+use crate::session::lasting::LASTS;
+use crate::session::lasting::Lasting;
+use crate::session::schedule::Schedule;
+use crate::session::shard::Shard;
+use crate::session::shard::TIMERS_FREE;
+use crate::session::shard::TIMERS_PER_SESSION;
+use crate::session::state::Bits;
+use crate::session::state::Session;
+use crate::session::timeouts::Class;
+
+/// Seconds that a wheel holds beyond the longest time between two updates: marks may come late.
+const SLACK: u32 = 64;
+
+/// When sessions of a shard are told of.
+#[derive(Debug)]
+pub(super) struct Updates {
+    schedule: Schedule,
+    /// Apart from the timers that end sessions: those rank who goes at the cap.
+    wheel: Wheel,
+}
+
+impl Updates {
+    pub(super) fn new(schedule: Schedule) -> Updates {
+        let span = if schedule.is_empty() { 0 } else { schedule.span() + SLACK };
+        Updates { wheel: Wheel::new(span), schedule }
+    }
+
+    /// The earliest second in which one may be due.
+    pub(super) fn next_due(&mut self) -> Option<u32> {
+        self.wheel.next_due()
+    }
+
+    /// Nothing more is told.
+    pub(super) fn close(&mut self) {
+        self.wheel.clear();
+    }
+}
+
+impl<X: Weighed> Shard<X> {
+    /// Whether the packet is the first of its session in a second of the clock.
+    #[inline(always)]
+    pub(super) fn begins_second(&self, id: u32, clock: u32) -> bool {
+        self.sessions.get(id).is_some_and(|session| clock > session.touched)
+    }
+
+    /// A session's first packet in a second: what was due before it comes first. Whether the
+    /// session is still there.
+    pub(super) fn enter_second(
+        &mut self,
+        id: u32,
+        clock: u32,
+        listener: &mut impl Listener<X>,
+    ) -> bool {
+        let due = self.overdue(id, clock);
+        let Some(session) = self.sessions.get(id) else { return false };
+        if session.bits.has(Bits::LISTED) && !self.updates.schedule.is_empty() {
+            let began = session.began(&self.shared.lasting);
+            let at = self.updates.schedule.at_or_after(session.touched.saturating_sub(began));
+            let at = began.saturating_add(at);
+            if at < due.unwrap_or(clock) && at >= self.updates.wheel.now() {
+                self.tell(id, at, listener);
+            }
+        }
+        if let Some(at) = due {
+            let end = End { ending: Ending::Silence, at, timed: true };
+            self.remove(id, end, listener);
+            return false;
+        }
+        let Some(session) = self.sessions.get(id) else { return false };
+        let (bits, new) = (session.bits, !session.bits.any(Bits::LONG | Bits::REFUSED));
+        if new && bits.has(Bits::DATA) && clock.saturating_sub(session.since) >= LASTS {
+            self.watch(id, listener);
+        }
+        true
+    }
+
+    /// Tells of every session whose time came before `clock`, those of one second in the order in
+    /// which it would end them.
+    pub fn tell_updates(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+        while let Some((second, ids)) = self.updates.wheel.expire(clock) {
+            let mut due: Vec<_> = ids.iter().filter_map(|id| self.place(*id)).collect();
+            self.updates.wheel.give_back(ids);
+            due.sort_unstable();
+            // Ids are used again: a place may stand here twice.
+            due.dedup();
+            for (_, _, id) in due {
+                let Some(session) = self.sessions.get(id) else { continue };
+                if !session.bits.has(Bits::LISTED) {
+                    continue;
+                }
+                let began = session.began(&self.shared.lasting);
+                let seconds = second.saturating_sub(began);
+                if self.updates.schedule.has(seconds) && session.touched <= second {
+                    self.tell(id, second, listener);
+                }
+                self.updates.wheel.arm(id, began + self.updates.schedule.after(seconds));
+            }
+        }
+    }
+
+    /// From its first data on, a session's times are watched.
+    #[cold]
+    pub(super) fn list(&mut self, id: u32, clock: u32) {
+        let updates = &mut self.updates;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.bits.set(Bits::LISTED);
+        if updates.schedule.is_empty() {
+            return;
+        }
+        if updates.wheel.armed() == 0 {
+            updates.wheel.expire(clock);
+        }
+        let began = session.began(&self.shared.lasting);
+        let next = updates.schedule.at_or_after(clock.saturating_sub(began));
+        updates.wheel.arm(id, began.saturating_add(next));
+        if updates.wheel.armed() > TIMERS_PER_SESSION * self.sessions.len() + TIMERS_FREE {
+            self.rebuild_updates();
+        }
+    }
+
+    /// Too many timers of sessions that are over.
+    fn rebuild_updates(&mut self) {
+        let updates = &mut self.updates;
+        let now = updates.wheel.now();
+        updates.wheel.clear();
+        for (id, session) in self.sessions.iter().filter(|(_, s)| s.bits.has(Bits::LISTED)) {
+            let began = session.began(&self.shared.lasting);
+            let next = updates.schedule.at_or_after(now.saturating_sub(began));
+            updates.wheel.arm(id, began.saturating_add(next));
+        }
+    }
+
+    /// Tells of a session as it stood at the end of a second, where there is anything new.
+    fn tell(&mut self, id: u32, at: u32, listener: &mut impl Listener<X>) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let began = session.began(&self.shared.lasting);
+        let before = self.updates.schedule.before(at.saturating_sub(began));
+        let is_new = before == 0 || session.touched > began.saturating_add(before);
+        let ends = session.deadline(&self.timeouts) <= at;
+        if !is_new || ends || !session.lasts(began) || !self.watch(id, listener) {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(lasting) = self.shared.lasting.get_mut(session.since) else { return };
+        // From here on its identity is known to others.
+        session.bits.set(Bits::TOLD | Bits::ROLES_SETTLED);
+        lasting.updates = lasting.updates.saturating_add(1);
+        let end = End { ending: Ending::Cut, at, timed: true };
+        let trips = self.shared.trips.get(session.trips);
+        let kept = lasting.kept();
+        let mut record = close::record(session, trips, end);
+        record.activity = lasting.activity.result();
+        record.update = Some(lasting.updates);
+        let (extra, tie) = (session.extra.as_deref(), session.key.order());
+        listener.update(Update { record, extra, fired: &mut lasting.fired, tie });
+        let (before, now) = (kept, lasting.kept());
+        let weigh = |kept| Weight { waiting: 0, kept };
+        self.shared.holdings.change(id, weigh(before), weigh(now));
+    }
+
+    /// Gives a session the block of those that last. Whether it has one.
+    fn watch(&mut self, id: u32, listener: &mut impl Listener<X>) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else { return false };
+        if session.bits.has(Bits::LONG) {
+            return true;
+        }
+        if session.bits.has(Bits::REFUSED) {
+            return false;
+        }
+        match self.shared.lasting.insert(Lasting::new(session.since)) {
+            Ok(block) => {
+                session.bits.set(Bits::LONG);
+                session.since = block;
+                true
+            }
+            Err(_) => {
+                session.bits.set(Bits::REFUSED);
+                listener.count(Counter::SessionsUnwatched, 1);
+                false
+            }
+        }
+    }
+}
+
+impl<X> Session<X> {
+    /// Whether it may ever be told of before its end: somebody said something, and, but for TCP,
+    /// was answered.
+    pub(super) fn speaks(&self) -> bool {
+        match self.class() {
+            Class::UdpEstablished | Class::Other => self.bits.has(Bits::DATA),
+            Class::UdpOpened => false,
+            _ => self.bits.any(Bits::DATA),
+        }
+    }
+
+    /// Whether it goes on: an open TCP connection, or what has gone on for a while. Of one that
+    /// began at a time in doubt nothing is known yet.
+    fn lasts(&self, began: u32) -> bool {
+        if self.bits.has(Bits::DOUBTFUL) {
+            return false;
+        }
+        let span = self.touched.saturating_sub(began);
+        match self.class() {
+            Class::TcpEstablished => true,
+            Class::TcpHalf => span >= LASTS,
+            Class::UdpEstablished | Class::Other => self.bits.has(Bits::DATA) && span >= LASTS,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Sessions that are told of while they last.
+
+use super::*;
+use crate::session::Schedule;
+
+/// The second of the clock in which the made-up packets begin.
+const BEGAN: u64 = 1_000_000;
+
+impl Bench {
+    fn with_updates(times: &[u32]) -> Bench {
+        let Bench { shard, ear } = Bench::new(64);
+        Bench { shard: shard.with_updates(&Schedule::new(times)), ear }
+    }
+
+    /// What happens at a mark: every second before it that has anything is looked at.
+    fn mark(&mut self, clock: u32) {
+        while let Some(second) = self.shard.next_due().filter(|second| *second < clock) {
+            self.shard.tell_updates(second + 1, &mut self.ear);
+            self.shard.expire(second + 1, &mut self.ear);
+        }
+    }
+
+    /// Connection `n` opens at a millisecond, and both sides send a byte.
+    fn talk(&mut self, n: u16, at: u64) {
+        self.feed(packet(n, true, at, SYN, 99, 0), b"");
+        self.feed(packet(n, false, at, SYN | ACK, 499, 100), b"");
+        self.feed(packet(n, true, at, ACK, 100, 500), b"a");
+        self.feed(packet(n, false, at, ACK, 500, 101), b"b");
+    }
+
+    /// Both sides send the byte that has this place in their streams.
+    fn go_on(&mut self, n: u16, at: u64, place: u32) {
+        self.feed(packet(n, true, at, ACK, 100 + place, 500 + place), b"c");
+        self.feed(packet(n, false, at, ACK, 500 + place, 101 + place), b"d");
+    }
+
+    /// Of each update: its number, when it was due, packets of both sides, bytes heard.
+    fn told(&self) -> Vec<(u32, u64, u64, usize)> {
+        let one = |(record, heard): &(Record, usize)| {
+            let packets = record.initiator.packets + record.responder.packets;
+            (record.update.unwrap(), record.at.as_secs() - BEGAN, packets, *heard)
+        };
+        self.ear.updates.iter().map(one).collect()
+    }
+}
+
+#[test]
+fn a_session_is_told_of_as_it_stood_when_its_time_was_over() {
+    for marks in [1, 8, 60, 5_000] {
+        let mut bench = Bench::with_updates(&[60, 300, 900]);
+        bench.talk(0, 500);
+        for second in 1..2_000 {
+            bench.go_on(0, second * 1_000, second as u32);
+            if second % marks == 0 {
+                bench.mark((BEGAN + second) as u32);
+            }
+        }
+        bench.mark((BEGAN + 2_000) as u32);
+        // In the second of the clock in which it is due, packets still count.
+        let packets = |seconds: u64| 4 + 2 * seconds;
+        let want = [(1, 60), (2, 300), (3, 900), (4, 1_800)]
+            .map(|(number, at)| (number, at, packets(at), packets(at) as usize - 2));
+        assert_eq!(bench.told(), want, "a mark every {marks} s");
+        let activity = bench.ear.updates[0].0.activity.unwrap();
+        assert_eq!((activity.seconds, activity.messages_up, activity.messages_down), (51, 51, 51));
+        assert_eq!(activity.last, Some(Nanos::from_secs(BEGAN + 60)));
+        let done = bench.end();
+        assert_eq!((done.len(), done[0].record.update), (1, None));
+        assert_eq!(done[0].record.activity.unwrap().seconds, 1_990);
+        assert_eq!(done[0].record.state, SessionState::Established);
+    }
+}
+
+#[test]
+fn a_connection_that_fell_silent_is_told_of_once() {
+    let mut bench = Bench::with_updates(&[60, 300, 900]);
+    bench.talk(0, 0);
+    bench.mark((BEGAN + 3_000) as u32);
+    assert_eq!(bench.told(), [(1, 60, 4, 2)]);
+    bench.go_on(0, 3_000_500, 1);
+    bench.mark((BEGAN + 4_000) as u32);
+    assert_eq!(bench.told()[1..], [(2, 3_600, 6, 4)]);
+    assert_eq!(bench.ear.updates[0].0.activity, None, "nothing passed after ten seconds");
+    assert_eq!(bench.ear.finished.len(), 0);
+}
+
+#[test]
+fn what_does_not_last_is_not_told_of() {
+    let mut bench = Bench::with_updates(&[2, 60]);
+    // Nobody answers; both are done; a datagram and its answer; data that nobody answers.
+    bench.feed(packet(1, true, 0, SYN, 1, 0), b"");
+    bench.talk(2, 0);
+    bench.feed(packet(2, true, 10, FIN | ACK, 101, 501), b"");
+    bench.feed(packet(2, false, 20, FIN | ACK, 501, 102), b"");
+    for from_client in [true, false] {
+        let mut datagram = packet(3, from_client, 0, 0, 0, 0);
+        datagram.key.transport = Transport::UDP;
+        bench.feed(datagram, b"?");
+    }
+    bench.feed(packet(4, true, 0, SYN, 1, 0), b"");
+    bench.feed(packet(4, true, 1, ACK, 2, 0), b"data");
+    bench.mark((BEGAN + 5_000) as u32);
+    assert_eq!(bench.told(), []);
+    assert_eq!(bench.end().len(), 4);
+}
+
+#[test]
+fn datagrams_that_go_on_are_told_of() {
+    let mut bench = Bench::with_updates(&[60]);
+    for second in 0..100 {
+        for from_client in [true, false] {
+            let mut datagram = packet(0, from_client, second * 1_000, 0, 0, 0);
+            datagram.key.transport = Transport::UDP;
+            bench.feed(datagram, b"x");
+        }
+    }
+    assert_eq!(bench.told(), [(1, 60, 122, 122)]);
+    let done = bench.end();
+    let activity = done[0].record.activity.unwrap();
+    assert_eq!((activity.seconds, activity.messages_up, activity.messages_down), (90, 90, 90));
+}
+
+#[test]
+fn nothing_is_told_where_nobody_asked() {
+    let mut bench = Bench::new(8);
+    bench.talk(0, 0);
+    (1..100).for_each(|second| bench.go_on(0, second * 1_000, second as u32));
+    bench.mark((BEGAN + 1_000) as u32);
+    assert_eq!(bench.told(), []);
+    assert_eq!(bench.end()[0].record.activity.unwrap().seconds, 90);
+}
+
+/// An eighth of the table may last; the others are told at their end, and that is counted.
+#[test]
+fn the_room_for_sessions_that_last_is_bounded() {
+    let mut bench = Bench::with_updates(&[60, 300]);
+    for n in 0..64 {
+        bench.talk(n, 0);
+    }
+    for second in 1..400 {
+        (0..64).for_each(|n| bench.go_on(n, second * 1_000, second as u32));
+        bench.mark((BEGAN + second) as u32);
+    }
+    assert_eq!((bench.told().len(), bench.ear.counts["sessions_unwatched"]), (16, 56));
+    assert_eq!(bench.end().len(), 64);
+    let mut bench = Bench::with_updates(&[60]);
+    // Places of blocks are used again.
+    for round in 0..4 {
+        let begin = round * 1_000_000;
+        (0..8).for_each(|n| bench.talk(n, begin));
+        (1..70).for_each(|second| {
+            (0..8).for_each(|n| bench.go_on(n, begin + second * 1_000, second as u32));
+        });
+        let clock = begin / 1_000 + 100;
+        (0..8).for_each(|n| bench.feed(packet(n, true, clock * 1_000, RST, 170, 0), b""));
+        bench.mark((BEGAN + clock + 400) as u32);
+    }
+    assert_eq!((bench.told().len(), bench.ear.finished.len()), (32, 32));
+    assert!(!bench.ear.counts.contains_key("sessions_unwatched"));
+}
+
+/// What identifies a session does not change once others know it.
+#[test]
+fn ends_are_not_exchanged_behind_an_update() {
+    let mut bench = Bench::with_updates(&[60]);
+    for second in 0..30 {
+        bench.go_on(0, second * 4_000, second as u32);
+    }
+    let told = &bench.ear.updates[0].0;
+    let (start, port) = (told.start, told.initiator.port);
+    let mut earlier = packet(0, true, 120_000, ACK, 130, 530);
+    earlier.time = Nanos::from_millis(999_000_000);
+    bench.feed(earlier, b"e");
+    let done = bench.end();
+    assert_eq!((done[0].record.start, done[0].record.initiator.port), (start, port));
+}
+
+/// Table, timers and marks of a busy shard: sessions that begin, pause and end as it comes.
+type Steps = Vec<(u16, u8, u16)>;
+
+fn drive(steps: &Steps, marks: usize) -> (Vec<(u64, u16, u32, u64, usize)>, usize) {
+    let mut bench = Bench::with_updates(&[7, 20, 45]);
+    let (mut at, mut places) = (0u64, BTreeMap::<u16, u32>::new());
+    for (number, (n, kind, pause)) in steps.iter().enumerate() {
+        at += u64::from(*pause);
+        let place = places.entry(*n).or_insert(0);
+        match kind {
+            0 => {
+                bench.talk(*n, at);
+                *place = 0;
+            }
+            1 => bench.feed(packet(*n, true, at, RST, 101 + *place, 0), b""),
+            _ => {
+                *place += 1;
+                bench.go_on(*n, at, *place);
+            }
+        }
+        if number % marks == 0 {
+            bench.mark((BEGAN + at / 1_000) as u32);
+        }
+    }
+    bench.mark((BEGAN + at / 1_000) as u32);
+    let one = |(record, heard): &(Record, usize)| {
+        let packets = record.initiator.packets + record.responder.packets;
+        let port = record.initiator.port.min(record.responder.port);
+        (record.at.as_secs(), port, record.update.unwrap(), packets, *heard)
+    };
+    let mut told: Vec<_> = bench.ear.updates.iter().map(one).collect();
+    told.sort_unstable();
+    (told, bench.end().len())
+}
+
+proptest! {
+    /// How often marks come changes neither what is told nor how many sessions end.
+    #[test]
+    fn marks_do_not_show(
+        steps in proptest::collection::vec((0u16..5, 0u8..12, 0u16..6_000), 1..150),
+        marks in 2usize..200,
+    ) {
+        prop_assert_eq!(drive(&steps, 1), drive(&steps, marks));
+    }
+}
