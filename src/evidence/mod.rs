@@ -269,8 +269,8 @@ impl Observers {
         wrapping.into_iter().for_each(|wrapping| self.note_wrapping(*wrapping));
     }
 
-    /// What was found so far; the observation goes on. What the shape of an opening says is left out
-    /// until that is over: half of it may look like something else.
+    /// What was found so far; the observation goes on. What the shape of an opening says is left
+    /// out until that is over: half of it may look like something else.
     pub fn so_far(&self) -> Facts {
         let mut facts = self.facts.clone();
         if let Watching::On(both) = &self.watching {

@@ -160,6 +160,15 @@ impl<X> Session<X> {
         });
     }
 
+    /// Each side becomes the other for whoever sees its packets, too.
+    pub(crate) fn turn_lasting(&self, pool: &mut Pool) {
+        if self.bits.has(Bits::LONG)
+            && let Some(lasting) = pool.get_mut(self.since)
+        {
+            lasting.turn();
+        }
+    }
+
     /// A side sends data.
     pub(crate) const fn note_data(&mut self, side: Peer) {
         self.bits.set(match side {

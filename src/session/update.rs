@@ -164,11 +164,7 @@ impl<X> Session<X> {
             if let Some(trips) = shared.trips.get_mut(self.trips) {
                 trips.turn();
             }
-            if self.bits.has(Bits::LONG)
-                && let Some(lasting) = shared.lasting.get_mut(self.since)
-            {
-                lasting.turn();
-            }
+            self.turn_lasting(&mut shared.lasting);
             listener.turned(&mut self.extra);
         }
     }

@@ -21,7 +21,8 @@ pub static OTHER_FIELDS: &[OtherField] = &[
     other(("event.action", Kind::Text, "incidents", "As `longhaul.change`.")),
     other(("longhaul.summary.sessions", Kind::Int, "sessions",
         "How many sessions a line with `event.action` `sessions-summed` stands for. \
-         `source.packets` and `source.bytes` are their sums; without `source.ip` they are of sources that were too many to tell apart.")),
+         `source.packets` and `source.bytes` are their sums; without `source.ip` they are of \
+         sources that were too many to tell apart.")),
     other(("longhaul.summary.ports", Kind::Int, "sessions",
         "To how many different ports they were sent, up to 1,024.")),
     other(("longhaul.summary.destinations", Kind::Int, "sessions",
