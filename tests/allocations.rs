@@ -1,8 +1,7 @@
-//! Nothing is allocated per packet: counted by an allocator of our own, on a run of the whole
-//! pipeline.
+//! No allocation per packet: measured with a counting allocator on runs of the whole pipeline.
 //!
-//! Owns: the counting allocator and a capture of long-lived sessions. In: nothing. Out: how many
-//! allocations each thread made. Never: counts what a thread does for another.
+//! Owns: the counting allocator and a capture of long-lived sessions. In: nothing. Out: the number
+//! of allocations per thread. Never: counts one thread's allocations for another.
 
 #![allow(
     clippy::unwrap_used,
@@ -51,27 +50,27 @@ thread_local! {
 
 /// Allocations of all threads together.
 static ALL: AtomicU64 = AtomicU64::new(0);
-/// Held by a test that counts those of all threads, and by one that would add to them.
+/// Held by a test that counts the allocations of all threads, and by tests that would add to them.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn note() {
     ALL.fetch_add(1, Ordering::Relaxed);
-    // A thread that is going away has nothing left to measure.
+    // A thread that is ending has nothing left to measure.
     let _ = MADE.try_with(|made| made.set(made.get() + 1));
 }
 
-// SAFETY: every call is handed to `System` unchanged; counting touches a thread-local cell only.
+// SAFETY: every call is forwarded to `System` unchanged; counting only touches a thread-local cell.
 #[allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait; nothing else counts allocations")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note();
-        // SAFETY: the caller's promise about `layout` is passed on.
+        // SAFETY: the caller's guarantee about `layout` is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note();
-        // SAFETY: the caller's promise about `layout` is passed on.
+        // SAFETY: the caller's guarantee about `layout` is passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -94,18 +93,18 @@ const SESSIONS: u64 = 50;
 const SECONDS: u64 = 20;
 const BODY: usize = 200;
 const START_NS: u64 = 1_700_000_000_000_000_000;
-/// Of a frame: Ethernet, IPv4, TCP, payload, and the record's header in the file.
+/// Stored bytes of a frame: Ethernet, IPv4, TCP, payload, and the record header in the file.
 const STORED: u64 = 16 + 14 + 20 + 20 + BODY as u64;
 
-/// A block is read at once and shared by one counted handle, allocated for it.
+/// A block is read at once and shared through one reference-counted handle, which is allocated.
 const BLOCK: u64 = longhaul::capture::block::BLOCK_BYTES as u64;
 
-/// Buffers, batches and handovers under way depend on how far one thread is ahead of another; all
+/// Buffers, batches and handovers in flight depend on how far one thread is ahead of another; all
 /// are bounded and recycled.
 const UNDER_WAY: u64 = 400;
 
-/// A capture of fifty connections and as many datagram exchanges, open all the time, with
-/// `packets` packets in all in the same twenty seconds.
+/// A capture of fifty connections and as many datagram exchanges, all open to the end, with
+/// `packets` packets in total in the same twenty seconds.
 fn write_capture(path: &Path, packets: u64) {
     let mut out = vec![0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     out.extend([0, 0, 4, 0, 1, 0, 0, 0]);
@@ -120,7 +119,7 @@ fn write_capture(path: &Path, packets: u64) {
     std::fs::write(path, out).unwrap();
 }
 
-/// The packets of those, in turn.
+/// Their packets, in turn.
 fn frames(packets: u64) -> impl Iterator<Item = Vec<u8>> {
     let mut next = vec![[1_000u32, 9_000u32]; SESSIONS as usize];
     (0..packets).map(move |n| {
@@ -155,7 +154,7 @@ fn ports(session: u64, back: bool) -> [u8; 4] {
     [both[0][0], both[0][1], both[1][0], both[1][1]]
 }
 
-/// SYN, SYN-ACK, then data both ways for ever.
+/// SYN, SYN-ACK, then data in both directions without end.
 fn segment(session: u64, round: u64, back: bool, client: &mut u32, server: &mut u32) -> Vec<u8> {
     let flags = match round {
         0 => 0x02,
@@ -181,8 +180,8 @@ fn datagram(session: u64, back: bool) -> Vec<u8> {
     out
 }
 
-/// Allocations of a run: of the reader (this thread) in all, and of a worker until the first
-/// session was over.
+/// Allocations of a run: all of the reader's (this thread), and a worker's until the first session
+/// ended.
 struct Made {
     reader: u64,
     worker: u64,
@@ -224,7 +223,7 @@ fn twice_the_packets_need_no_more_allocations() {
     assert!(more <= UNDER_WAY, "worker: {more} more for {packets} packets");
 }
 
-/// Allocations of all threads of a run over so many look-ups of one host, each of another name.
+/// Allocations of all threads in a run over this many lookups by one host, each of another name.
 fn run_look_ups(look_ups: u32, workers: usize) -> u64 {
     let (host, resolver) = ("10.0.0.5:5000".parse().unwrap(), "10.0.0.53:53".parse().unwrap());
     let mut capture = craft::Capture::default();
@@ -249,7 +248,7 @@ fn run_look_ups(look_ups: u32, workers: usize) -> u64 {
     made
 }
 
-/// What is known of addresses is kept once: names cost the same at any number of workers.
+/// Bindings are stored once: names cost the same at any number of workers.
 #[test]
 fn what_is_overheard_costs_no_more_with_more_workers() {
     let _alone = ALONE.lock().unwrap();
@@ -266,7 +265,7 @@ fn what_is_overheard_costs_no_more_with_more_workers() {
 /// Long enough for twice the packets below.
 const LIVE_SECONDS: u64 = 7;
 
-/// Allocations of all threads of a live run that reads `packets` packets in always the same time.
+/// Allocations of all threads in a live run of fixed duration that reads `packets` packets.
 fn run_live(net: Net, packets: u64) -> u64 {
     let frames: Vec<Vec<u8>> = frames(packets).collect();
     let (begin, begun) = mpsc::channel();
@@ -319,7 +318,7 @@ fn twice_the_packets_on_an_interface_need_no_more_allocations() {
     let (once, twice) = (run_live(net, packets), run_live(net, 2 * packets));
     println!("live: {once} and {twice}");
     assert!(once > 0, "nothing was counted");
-    // A block has one handle; one that is not full comes after 40 ms of packets.
+    // A block has one handle; a partly filled one is released after 40 ms.
     let blocks = 25 * LIVE_SECONDS + packets * STORED / (1 << 20);
     let more = twice.saturating_sub(once);
     assert!(more <= blocks + UNDER_WAY, "{more} more for {packets} packets");

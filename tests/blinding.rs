@@ -1,4 +1,5 @@
-//! First come does not blind: at a cap the worst goes, not the newest.
+//! A flood cannot hide what came before or after it: at a cap the least valuable is evicted, not
+//! the newest.
 //!
 //! The same attacks at full size are part of `make torture`.
 
@@ -19,7 +20,7 @@ use attacks::Size;
 
 const WORKERS: &[&str] = &["1", "2", "8"];
 
-/// The cap on subjects is no key of the configuration: the flood is as large as that.
+/// The cap on subjects cannot be configured, so the flood has that size.
 #[test]
 fn cheap_subjects_hide_no_incident() {
     let size = Size { flood: 9_000, caps: "", workers: &["2"] };

@@ -1,5 +1,5 @@
-//! False times: what a few frames with a wrong date may change, which is nothing but themselves.
-//! And that every session that was opened is written, or counted as dropped.
+//! False timestamps: a few frames with a wrong date affect nothing but themselves. And every
+//! session that was opened is written, or counted as dropped.
 
 #![allow(
     clippy::unwrap_used,
@@ -106,7 +106,7 @@ fn any_number_of_workers_says_the_same_of_false_times() {
     }
 }
 
-/// A session of 20 exchanges that begins at that time.
+/// A session of 20 exchanges that starts at that time.
 fn session(port: u16, begins: u64) -> Capture {
     let mut connection = Connection::new(&format!("10.0.0.5:{port}"), "198.51.100.7:443");
     connection.now = begins;
@@ -141,7 +141,7 @@ fn a_stretch_on_another_clock_keeps_its_legs() {
         (near, at(session, "longhaul.far.handshake_us").as_f64())
     };
     for back in [40 * SECOND, 9_000 * HOUR] {
-        // Fourteen seconds each: the clock is set back for the second, and goes on with the third.
+        // Fourteen seconds each: the clock is set back for the second, and restored for the third.
         let begins = [START, START + 30 * SECOND - back, START + 60 * SECOND];
         let mut capture = Capture::default();
         for (n, begins) in begins.into_iter().enumerate() {
@@ -290,9 +290,9 @@ fn two_interfaces(frames: &[(u32, u64, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-/// A host that asks for the name of a server and then speaks with it, on the first of two
-/// interfaces; and the last of the second, between the two, ten hours ahead: whether that is so
-/// nobody can tell. What is said of the host's session.
+/// A host looks up the name of a server and then connects to it, on the first of two interfaces. In
+/// between, the last frame of the second interface is ten hours ahead, and nothing tells whether
+/// that is true. Returns the host's session.
 fn beside_doubt(doubtful: Vec<Vec<u8>>) -> serde_json::Value {
     let count = doubtful.len() as u64;
     let mut frames = vec![(0, START, own_question())];

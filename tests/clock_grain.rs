@@ -1,4 +1,4 @@
-//! A clock's grain is not a round trip.
+//! The granularity of a clock is not a round trip.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ fn session() -> Capture {
     connection.close()
 }
 
-/// The same, each time as a clock of that grain tells it.
+/// The same with times rounded down to that granularity.
 fn coarse(grain: u64) -> Capture {
     let mut capture = session();
     capture.frames.iter_mut().for_each(|(time, _)| *time -= *time % grain);
@@ -121,7 +121,7 @@ fn a_coarse_resolution_gives_no_leg() {
 #[test]
 fn packets_without_a_time_are_measured_by_none() {
     assert_no_leg(&craft::read(&pcapng(&session(), 6, |_, _| None), PLACE), "none has one");
-    // The SYN-ACK alone: no leg of the handshake, and the others as they were.
+    // Only the SYN-ACK: the handshake gives no leg, and the others are as before.
     let one = |n, time: u64| (n != 1).then_some(time / 1_000);
     let said = craft::read(&pcapng(&session(), 6, one), PLACE);
     let session = &said.sessions[0];
@@ -132,7 +132,7 @@ fn packets_without_a_time_are_measured_by_none() {
 
 #[test]
 fn a_burst_of_one_time_is_no_leg_of_nothing() {
-    // The first five frames bear one time stamp, as a card gives it that stamps whole bursts.
+    // The first five frames have one timestamp, as from a card that timestamps whole bursts.
     let mut capture = session();
     let first = capture.frames[0].0;
     capture.frames.iter_mut().take(5).for_each(|(time, _)| *time = first);

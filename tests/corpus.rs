@@ -1,6 +1,6 @@
 //! Replays the fuzz corpora and a bounded number of damaged copies of each file: nothing panics.
 //!
-//! `LONGHAUL_BLESS=1` makes the corpora anew from the demonstration's packets and the embedded rules.
+//! `LONGHAUL_BLESS=1` rebuilds the corpora from the demonstration's packets and the embedded rules.
 
 #![allow(
     clippy::unwrap_used,
@@ -94,11 +94,11 @@ fn no_corpus_file_and_no_damaged_copy_panics() {
     }
 }
 
-/// Seconds for each target; without it there is nothing to do but the replay above.
+/// Seconds per target; if unset, only the replay above runs.
 const SECONDS: &str = "LONGHAUL_FUZZ_SECONDS";
 
-/// Damages what it has damaged before, too: a fault may need several wrong bytes. No coverage
-/// guides it; `make fuzz-smoke` does that where cargo-fuzz is installed.
+/// Damages its own output too: a fault may need several wrong bytes. There is no coverage guidance;
+/// `make fuzz-smoke` has it if cargo-fuzz is installed.
 #[test]
 fn no_target_panics_for_as_long_as_is_asked() {
     let asked = std::env::var(SECONDS).ok().map(|text| text.parse().unwrap());
@@ -121,7 +121,7 @@ fn no_target_panics_for_as_long_as_is_asked() {
     });
 }
 
-/// Runs one target on damaged files for a while; how many there were.
+/// Runs one target on damaged files for a while; returns how many.
 #[allow(clippy::disallowed_methods, reason = "how long it runs is asked in seconds")]
 fn fuzz(name: &str, body: bodies::Body, span: std::time::Duration) -> u64 {
     let entries = fs::read_dir(root().join("fuzz/corpus").join(name)).unwrap();
@@ -136,7 +136,7 @@ fn fuzz(name: &str, body: bodies::Body, span: std::time::Duration) -> u64 {
         body(&input);
         inputs += 1;
         match pool.len() {
-            // What was cut to nearly nothing leads nowhere.
+            // Input that was cut to almost nothing is not kept.
             _ if input.len() < 8 => {}
             n if n < own + 256 => pool.push(input),
             _ if dice.below(16) == 0 => {
@@ -149,7 +149,7 @@ fn fuzz(name: &str, body: bodies::Body, span: std::time::Duration) -> u64 {
     inputs
 }
 
-/// Payloads of the demonstration that begin like each target's protocol, a few of each.
+/// Payloads of the demonstration that start like each target's protocol, a few of each.
 fn make_corpora() {
     let inputs = expand_inputs(&[root().join("tests/data/demo/farm.pcap.zst")]).unwrap();
     let options = ReadOptions { hash: HashPolicy::Never, ..ReadOptions::default() };
@@ -181,7 +181,7 @@ fn make_corpora() {
         }
     }
     keep("capture", 1, &pcap);
-    // What stands beside it is made by hand: a pcapng file, and compressed ones.
+    // Made by hand beside it: a pcapng file, and compressed ones.
     keep("session", 1, &frames);
     make_texts();
     make_talks();
@@ -204,7 +204,7 @@ fn make_corpora() {
     );
 }
 
-/// Sessions over UDP made by hand: datagrams of both sides in turn, each behind its length.
+/// UDP sessions made by hand: datagrams of both sides in turn, each with a length prefix.
 fn make_talks() {
     let framed = |datagrams: &[Vec<u8>]| -> Vec<u8> {
         let one = |bytes: &Vec<u8>| [&(bytes.len() as u16).to_le_bytes(), &bytes[..]].concat();
@@ -243,7 +243,7 @@ fn make_talks() {
     keep("stun", 2, &stun([1, 1]));
 }
 
-/// How streams begin, made by hand: each piece behind its length and its side.
+/// Starts of streams, made by hand: each piece with its length and its side.
 fn make_socks_rdp_vnc() {
     let framed = |pieces: &[&[u8]]| -> Vec<u8> {
         let sides = [0u8, 1].into_iter().cycle();
@@ -272,7 +272,7 @@ fn make_socks_rdp_vnc() {
     keep("socks_rdp_vnc", 4, b"RFB 003.008\n");
 }
 
-/// First messages that tell a protocol, made by hand: each piece behind its length and its side.
+/// First messages that identify a protocol, made by hand: each piece with its length and its side.
 fn make_app_signatures() {
     let pieces: [(u8, &[u8]); 15] = [
         (0, b"\0\x10\0\x01\x1a\x2b\x3c\x4d\0\x01\0\0\0\0\0\0"),
@@ -298,7 +298,7 @@ fn make_app_signatures() {
     keep("app_signatures", 20, &pieces.iter().flat_map(framed).collect::<Vec<_>>());
 }
 
-/// Messages that are read alone, and a certificate, made by hand.
+/// Single messages, and a certificate, made by hand.
 fn make_messages() {
     keep("messages", 1, b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n");
     let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\0\0\x01\x0a\0\0\x02\x1f\x90\0\x50";
@@ -328,7 +328,7 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     [&[tag][..], &head, &contents].concat()
 }
 
-/// A certificate that nobody signed.
+/// An unsigned certificate.
 fn made_certificate() -> Vec<u8> {
     let part = |kind: u8, tag: u8, text: &[u8]| {
         der(0x31, &[&der(0x30, &[&der(6, &[&[0x55, 4, kind]]), &der(tag, &[text])])])
@@ -345,7 +345,7 @@ fn made_certificate() -> Vec<u8> {
     der(0x30, &[&der(0x30, &[&body.concat()]), &any, &der(3, &[&[0]])])
 }
 
-/// What a run over the demonstration learns, and a state that has learned nothing.
+/// The state after a run over the demonstration, and an empty state.
 fn make_states() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan {
@@ -360,7 +360,7 @@ fn make_states() {
     keep("state", 2, &Baselines::new(config).encode());
 }
 
-/// Little files of each kind of text.
+/// Small files of each text format.
 fn make_texts() {
     let rule = fs::read(root().join("rules/network/d21_tor.yml")).unwrap();
     keep("rules", 1, &rule);
@@ -407,7 +407,7 @@ fn put_frame(frame: &Frame<'_>, pcap: &mut Vec<u8>, frames: &mut Vec<u8>) {
     }
     pcap.extend(frame.bytes);
     frames.extend((length as u16).to_le_bytes());
-    // Seven seconds behind the one before, and now and then two hours.
+    // Seven seconds after the one before, and now and then two hours.
     frames.extend([7, if frames.len().is_multiple_of(5) { 20 } else { 10 }]);
     frames.extend(frame.bytes);
 }

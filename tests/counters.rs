@@ -1,4 +1,4 @@
-//! Every counter, and where a person sees it.
+//! Every counter, and where the user sees it.
 //!
 //! `LONGHAUL_BLESS=1 cargo test --test counters` writes docs/counters.md.
 
@@ -27,7 +27,7 @@ use longhaul::report::terminal::Style;
 use longhaul::report::terminal::render;
 use serde_json::Value;
 
-/// A number that nothing else on a page shows.
+/// A number that appears nowhere else on a page.
 const SEEN: u64 = 7_531;
 
 fn only(counter: Counter) -> Counters {
@@ -84,7 +84,7 @@ fn a_person_sees_every_counter() {
         let place = loss_place(counter);
         for loss in [&run["loss"], &health["loss"]] {
             let mut seen = lost(loss);
-            // The share is of the bytes beside it.
+            // The share refers to the bytes beside it.
             seen.retain(|place| place != "capture_share");
             assert_eq!(seen, Vec::from_iter(place), "{name}");
         }

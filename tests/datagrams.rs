@@ -1,4 +1,4 @@
-//! Legs over UDP on a simulated network whose truth the test has chosen.
+//! Legs over UDP on a simulated network with known round trips.
 //!
 //! Owns: the properties. In: talks of every kind. Out: nothing. Never: a tolerance wider than a
 //! microsecond.
@@ -30,13 +30,13 @@ use simnet::datagrams::Speech;
 use simnet::datagrams::Talk;
 use simnet::frame::pcap_of;
 
-/// A question waits half a second before it is sent again. Where the sensor missed the repetition,
-/// no sensor can tell: the leg is longer by that much. Below it every leg must be true.
+/// A question is repeated after half a second. If the sensor missed the repetition, no sensor can
+/// tell: the leg is longer by that much. Below it every leg must be true.
 const SECOND_COPY: u64 = 400 * MS;
 
-/// Lowest round trip over UDP to initiator and responder, in ns, of every session. Duplicates are looked
-/// for where the mirror port makes some: those that the network makes within a millisecond read the
-/// same, and which of two was answered is then known to a millisecond only.
+/// Lowest round trip over UDP to initiator and responder, in ns, of every session. Duplicate
+/// detection is on only if the mirror port makes duplicates: those that the network makes within a
+/// millisecond look the same, and then it is known only to a millisecond which of two was answered.
 fn legs(talk: &Talk, seen: &[Passed], workers: usize) -> Vec<[Option<u64>; 2]> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("talk.pcap");
@@ -55,7 +55,7 @@ fn legs(talk: &Talk, seen: &[Passed], workers: usize) -> Vec<[Option<u64>; 2]> {
     legs.into_inner().unwrap()
 }
 
-/// Legs published, after each was found to be a round trip that a datagram truly closed.
+/// The number of published legs, each checked to be a round trip that a datagram really closed.
 fn check(talk: &Talk) -> Result<usize, TestCaseError> {
     let seen = talk.run();
     if seen.is_empty() {
@@ -64,7 +64,7 @@ fn check(talk: &Talk) -> Result<usize, TestCaseError> {
     let first = seen[0].from;
     let mut published = 0;
     for session in legs(talk, &seen, 1) {
-        // Who is seen first is the initiator, whoever asked.
+        // The end that is seen first is the initiator, whoever asked.
         let ends = if first == Side::Client { [0, 1] } else { [1, 0] };
         for (side, leg) in [Side::Client, Side::Server].into_iter().zip(ends.map(|at| session[at]))
         {
@@ -100,8 +100,8 @@ fn talk() -> impl Strategy<Value = Talk> {
     let mirror = (0..300u64, 0..300u64, only, 0..3_000 * MS, any::<bool>());
     (any::<u64>(), links(), links(), mirror, speech, 1..12u32).prop_map(
         |(seed, near, far, (missed, doubled, only, from, misses), speech, questions)| {
-            // Of two copies of a question that the network made, one missed or taken for the
-            // mirror port's: no sensor can tell which was answered.
+            // If the network duplicated a question and one copy was missed or taken for a duplicate
+            // of the mirror port, no sensor can tell which was answered.
             let (missed, doubled) = if misses { (missed, doubled) } else { (0, 0) };
             let single =
                 |link: Link| Link { doubled: if misses { 0 } else { link.doubled }, ..link };
@@ -134,7 +134,7 @@ fn one_direction_alone_shows_nothing() {
     }
 }
 
-/// The property below would hold of a sensor that publishes nothing.
+/// The property below would also hold for a sensor that publishes nothing.
 #[test]
 fn a_bad_network_still_publishes_legs() {
     let mut published = 0;
@@ -153,8 +153,8 @@ fn a_bad_network_still_publishes_legs() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
-    /// Loss, reordering, copies, one-way feeds and captures that begin late: each may take a leg
-    /// away, none makes one up.
+    /// Loss, reordering, duplicates, one-way feeds and captures that start late may remove a leg,
+    /// but never create a wrong one.
     #[test]
     fn no_leg_over_udp_is_ever_invented(talk in talk()) {
         check(&talk)?;

@@ -1,6 +1,6 @@
-//! A mirror port that sends everything twice must give what a port that sends it once gives.
+//! A mirror port that sends everything twice must give the same results as one that sends it once.
 //!
-//! Owns: doubled copies of recorded captures, made in memory. In: shared captures, where they are.
+//! Owns: doubled copies of recorded captures, made in memory. In: shared captures, if present.
 //! Out: counts, and every session that differs. Never: passes a miss silently.
 
 #![allow(
@@ -45,7 +45,7 @@ use doubled::double;
 use doubled::frames;
 use doubled::write;
 
-/// What a session comes to, in a form that can be compared.
+/// A session in a comparable form.
 fn facts(record: &Record) -> String {
     let Record { start, initiator, responder, state, near, far, transport, .. } = record;
     let quality = record.quality;
@@ -125,7 +125,7 @@ fn compare(file: &str, once: &Run, twice: &Run, tally: &mut Tally) {
     }
 }
 
-/// Legs that the doubled capture shows and the original does not: an absent leg is no fault.
+/// Legs of the doubled capture that the original does not have; an absent leg is no fault.
 fn wrong_legs(once: &Run, twice: &Run) -> Vec<String> {
     let legs = |record: &Record| [record.far.handshake_ns, record.near.handshake_ns];
     let ends = |record: &Record| {

@@ -1,8 +1,8 @@
-//! Rules on endpoints, and what the estimate of layer-3 tunnels is worth.
+//! Rules on endpoints, and the accuracy of the estimate of layer-3 tunnels.
 //!
 //! Owns: refusals and alerts of endpoint rules, and the targets of the estimate. In: rules, and the
-//! shared captures where they are. Out: counts on the console, pass or fail. Never: a target below
-//! what the specification asks for.
+//! shared captures if present. Out: counts on the console, pass or fail. Never: a target below the
+//! specification's.
 
 #![allow(
     clippy::unwrap_used,
@@ -121,7 +121,7 @@ fn another_sigma_engine_agrees_on_every_case() {
     assert!(cases >= 20 && fired >= 4, "{fired} of {cases}");
 }
 
-/// The client of a capture of the lab: it began, and told most.
+/// The client of a laboratory capture: the initiator with most evidence.
 fn client(path: std::path::PathBuf, ip: &str, workers: usize) -> (Option<Tunnel>, Vec<String>) {
     let plan = Plan { inputs: vec![path], workers, quiet: true, ..Plan::default() };
     let outcome = run(&plan, &mut NoProgress).unwrap();

@@ -1,5 +1,5 @@
-//! Captures whose right figures are known, because each packet of them is stated here: what stood
-//! around a packet, whose address it was, which name a session had.
+//! Captures with known results, because each packet is made here: the encapsulation of a packet,
+//! the holder of an address, the name of a session.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ fn tls_session(client: &str, server: &str, name: &str) -> Capture {
     c.close()
 }
 
-/// The same frames, what follows the Ethernet addresses wrapped.
+/// The same frames, encapsulated behind the Ethernet addresses.
 fn wrapped(capture: &Capture, wrap: impl Fn(&[u8]) -> Vec<u8>) -> Capture {
     let frames = capture.frames.iter();
     Capture { frames: frames.map(|(at, frame)| (*at, wrap(&frame[12..]))).collect() }
@@ -79,7 +79,7 @@ fn a_label_and_an_inner_tag_are_told() {
     });
     let said = read(&mpls.pcap(), &[]);
     assert_eq!(at(&said.sessions[0], "longhaul.encapsulation.mpls_label"), 1019);
-    // A mirrored frame with a tag, and the same without: the tunnel's own headers are no tag.
+    // A mirrored frame with a tag, and the same without: the tunnel's own headers are not the tag.
     let mirrored = |tag: &'static [u8]| {
         move |rest: &[u8]| {
             let inner = [&addresses(), tag, rest].concat();
@@ -98,7 +98,7 @@ fn a_label_and_an_inner_tag_are_told() {
 fn sessions_that_an_unknown_tag_hides_are_counted_as_lost() {
     let mut plain = tls_session(CLIENT, SERVER, "a.example");
     for (_, frame) in &mut plain.frames {
-        // The header's own checksum: without it nothing says that this is IP.
+        // The header's own checksum: without it nothing proves that this is IP.
         let sum: u32 =
             frame[14..34].chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
         let check = !((sum & 0xffff) + (sum >> 16)) as u16;
@@ -162,7 +162,7 @@ fn behind_a_translator_it_is_the_ipv4_address_that_counts() {
     }
     let said = read(&own.pcap(), &[]);
     assert!(at(&said.sessions[0], "destination.nat.ip").is_null() && said.alerts.is_empty());
-    // The disc of a round trip is held against the place of the address inside.
+    // The distance bound is compared with the location of the embedded address.
     let mut near = Connection::new("[fd00::5]:50000", "[64:ff9b::d43a:f446]:443");
     near.far = MS;
     near.open().ask(&client_hello("a.example")).answer(&server_hello());
@@ -181,7 +181,7 @@ fn behind_a_translator_it_is_the_ipv4_address_that_counts() {
     );
 }
 
-/// A question for a service and its answer, in which hints stand in place of addresses.
+/// A service lookup and its answer, with hints instead of addresses.
 fn service_lookup(name: &str, kind: u16) -> Capture {
     let (client, resolver) = ("10.20.0.5:40000".parse().unwrap(), "10.20.0.53:53".parse().unwrap());
     let query = dns_query(7, name, kind);
@@ -313,7 +313,7 @@ fn wireguard_is_what_both_sides_speak() {
     }
 }
 
-/// A hello whose time to live ends before the server, then the one that the server gets.
+/// A hello whose time to live ends before the server, then the one that reaches the server.
 #[test]
 fn a_hello_that_dies_on_its_way_names_nothing() {
     let truth = client_hello("relay-1.net.anydesk.com");

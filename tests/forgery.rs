@@ -1,7 +1,7 @@
-//! What somebody can make the program say by packets that are not his to send.
+//! What a third party can make the program report with forged packets.
 //!
-//! Each case is the packets of a third party beside those of an innocent host, and what must not
-//! come of it. docs/threat-model.md has a line for each kind.
+//! Each case is the packets of a third party together with those of an innocent host, and what must
+//! not result from them. docs/threat-model.md has a line for each kind.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Who held an address, and what it was asked for by: from packets made here.
+//! Who held an address, and the name it was looked up by: from packets made here.
 //!
 //! Owns: the frames. In: nothing. Out: pass or fail. Never: reads a recorded capture.
 
@@ -22,7 +22,7 @@ const ANN: [u8; 6] = [0x48, 0xda, 0x35, 0x60, 0, 1];
 const BOB: [u8; 6] = [0x48, 0xda, 0x35, 0x60, 0, 2];
 const EVERYBODY: [u8; 6] = [0xff; 6];
 
-/// A capture under way.
+/// A capture being built.
 #[derive(Default)]
 struct Wire {
     frames: Vec<(u64, Vec<u8>)>,
@@ -56,7 +56,7 @@ impl Wire {
         self.ip(at, ends, 6, &rest);
     }
 
-    /// A session of an address with a server out there, over UDP: a question and an answer.
+    /// A UDP session of an address with an outside server: a question and an answer.
     fn session(&mut self, at: u64, from: End, server: [u8; 4]) {
         let to = (SERVER, server, 9999);
         self.udp(at, (from, to), b"question");
@@ -103,7 +103,7 @@ fn lease(seconds: u32) -> Vec<u8> {
     [&[51, 4], &seconds.to_be_bytes()[..]].concat()
 }
 
-/// A client asks for an address by name, and gets it.
+/// A client requests an address with its name, and gets one.
 fn leased(wire: &mut Wire, at: u64, (mac, name): ([u8; 6], &str), address: [u8; 4], seconds: u32) {
     let (client, server) = ((mac, [0; 4], 68), (SERVER, [10, 0, 0, 1], 67));
     let asks = dhcp(1, 3, mac, [0; 4], &host_name(name));
@@ -131,7 +131,7 @@ fn answer(name: &str, address: [u8; 4], asked: bool) -> Vec<u8> {
     out
 }
 
-/// A host asks a resolver for an address, and is told one.
+/// A host asks a resolver for an address, and gets one.
 fn looked_up(wire: &mut Wire, at: u64, client: [u8; 4], name: &str, address: [u8; 4]) {
     let (host, resolver) = ((ANN, client, 5000), (SERVER, [10, 0, 0, 53], 53));
     wire.udp(at, (host, resolver), &question(name));
@@ -184,7 +184,7 @@ fn as_request(user: &str) -> Vec<u8> {
     der(0x6a, &der(0x30, &request))
 }
 
-/// An NTLM proof in an SMB 2 session setup, and the server's word.
+/// NTLM authentication in an SMB 2 session setup, and the server's answer.
 fn setup(user: &str) -> Vec<u8> {
     let text: Vec<u8> = user.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let field = |at: usize, len: usize| {
@@ -219,7 +219,7 @@ fn folder(name: &str) -> PathBuf {
     dir
 }
 
-/// Sessions of a capture, the same at every number of workers.
+/// Sessions of a capture, equal at every number of workers.
 fn read(name: &str, wire: &Wire, subjects: &str) -> Vec<Value> {
     let dir = folder(name);
     let (capture, people) = (dir.join("c.pcap"), dir.join("people.csv"));
@@ -264,11 +264,11 @@ fn an_address_that_changes_hands_never_mixes_two_devices() {
     wire.session(20, (ANN, address, 41_001), far);
     leased(&mut wire, 2_000, (BOB, "bob-laptop"), address, 600);
     wire.session(2_010, (BOB, address, 41_002), far);
-    // Nobody outside gives our addresses away.
+    // Nobody outside can assign our addresses.
     let outsider = ((SERVER, [203, 0, 113, 5], 67), (ANN, address, 68));
     wire.udp(2_020, outsider, &dhcp(2, 5, ANN, address, &lease(3_600)));
     wire.session(2_030, (BOB, address, 41_004), far);
-    // The lease ran out and was not renewed.
+    // The lease expired and was not renewed.
     wire.session(2_700, (BOB, address, 41_003), far);
     let subjects = "48:da:35:60:00:01,e-1,Ann\n10.0.0.0/24,office,Office\n";
     let sessions = read("hands", &wire, subjects);
@@ -346,7 +346,7 @@ fn remote_people_are_known_by_the_access_server_unless_they_share_a_home() {
         wire.udp(at, radius, body);
         wire.udp(at, (radius.1, radius.0), &[&[5, 1, 0, 20][..], &[0; 16]].concat());
     };
-    // Nobody confirms that one.
+    // Nobody confirms this one.
     wire.udp(0, radius, &accounting(1, "eve", [10, 9, 0, 9], "203.0.113.99"));
     wire.session(0, (SERVER, [10, 9, 0, 9], 41_009), [198, 51, 100, 7]);
     report(&mut wire, 1, &accounting(1, "CORP\\jane", [10, 9, 0, 1], "203.0.113.9"));
@@ -448,7 +448,7 @@ fn whoever_a_port_let_in_goes_with_the_device() {
     leased(&mut wire, 5, (BOB, "bob-pc"), bob, 3_600);
     wire.session(6, (ANN, ann, 41_000), far);
     wire.session(6, (BOB, bob, 41_001), far);
-    // Two ask at once, and the switch answers both: who was let in is not known.
+    // Two ask at once, and the switch answers both: who was accepted is unknown.
     eapol(&mut wire, 7, (ANN, door), 2, "eve");
     eapol(&mut wire, 7, (BOB, door), 2, "bob");
     eapol(&mut wire, 8, (switch, door), 3, "");

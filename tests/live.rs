@@ -1,7 +1,7 @@
-//! The sensor on real interfaces, in networks that the tests make themselves.
+//! The sensor on real interfaces, in networks that the tests create.
 //!
-//! Each test has a network namespace of its own, with pairs of interfaces wired to each other.
-//! Where that is not allowed the tests say `skipped:`.
+//! Each test has its own network namespace, with pairs of connected interfaces. If that is not
+//! allowed the tests print `skipped:`.
 
 #![allow(
     clippy::unwrap_used,
@@ -50,7 +50,7 @@ fn demo() -> Vec<Vec<u8>> {
 
 fn scratch() -> (TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
-    // The sensor gives root up: it must be able to get there.
+    // The sensor drops root and must still be able to reach it.
     let world = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(dir.path(), world).unwrap();
     let out = dir.path().join("out").display().to_string();
@@ -70,7 +70,7 @@ fn whole(n: usize) -> u64 {
     n as u64
 }
 
-/// Puts tags behind a frame's addresses.
+/// Inserts tags behind a frame's addresses.
 fn tagged(frame: &[u8], tags: &[u8]) -> Vec<u8> {
     [&frame[..12], tags, &frame[12..]].concat()
 }
@@ -110,7 +110,7 @@ fn plain(path: &Path) -> Plain {
     found
 }
 
-/// Takes out every measured span.
+/// Removes every measured span.
 fn timeless(path: &str, value: &mut Value, legs: &mut Vec<(String, f64)>) {
     let Some(object) = value.as_object_mut() else { return };
     for (name, value) in object {
@@ -130,7 +130,7 @@ fn every_frame_arrives_and_sessions_are_those_of_a_recording() {
     let (dir, out) = scratch();
     let sent = demo();
     let mut recording = net::open("a0");
-    // Minutes of traffic are sent in a moment: what was sent again then looks like a copy.
+    // Minutes of traffic are sent in a moment, so retransmissions look like duplicates.
     let sensor = Sensor::start(&["a0", "--out", &out, "--workers", "2", "--no-dedup"]);
     net.send("b0", &sent);
     let record = dir.path().join("record.pcap");
@@ -166,7 +166,7 @@ fn every_frame_arrives_and_sessions_are_those_of_a_recording() {
         assert_eq!(session, other, "{key}");
         for ((name, span), (other_name, other)) in spans.iter().zip(other_spans) {
             assert_eq!(name, other_name, "{key}");
-            // Each socket stamps a frame by itself, some hundred nanoseconds apart.
+            // Each socket timestamps a frame itself, some hundred nanoseconds apart.
             assert!((span - other).abs() < 1_000.0, "{key} {name}: {span} and {other}");
             legs += 1;
         }
@@ -205,7 +205,7 @@ fn tags_that_the_kernel_takes_out_are_seen() {
         ("10.0.0.7", "9".into()),
     ];
     assert_eq!(vlans, expected.iter().map(|(ip, vlan)| (*ip, vlan)).collect());
-    // The whole frame is back: nothing but the tag came before the payload.
+    // The whole frame is restored: nothing but the tag was before the payload.
     assert!(lines.iter().all(|line| line["longhaul"]["quality"]["truncated"] != true));
 }
 
@@ -277,7 +277,7 @@ fn a_bad_rule_is_refused_by_line_and_a_good_one_is_taken() {
     rule(&on_port(4_002));
     sensor.signal("HUP");
     sensor.hears("reloaded: 1 rules");
-    // The workers take it with the next mark; these sessions end with the run, after that.
+    // The workers switch at the next watermark; these sessions end with the run, after that.
     std::thread::sleep(std::time::Duration::from_millis(2_500));
     net.send("b0", &closed(2, 4_002));
     assert_eq!(sensor.end().0, Some(0));
@@ -311,7 +311,7 @@ fn signatures_subjects_and_configuration_are_read_again() {
     write("second", "172.16.0.0/12");
     sensor.signal("HUP");
     sensor.hears("reloaded: ");
-    // The workers take it with the next mark; these sessions end with the run, after that.
+    // The workers switch at the next watermark; these sessions end with the run, after that.
     std::thread::sleep(std::time::Duration::from_millis(2_500));
     let both = [datagram((2, 4_000), (102, 4_001), b"x"), datagram((102, 4_001), (2, 4_000), b"y")];
     net.send("b0", &both);
@@ -329,7 +329,7 @@ fn lines_are_written_while_the_run_goes_on_and_sets_are_finished() {
     let Some(net) = Net::new(1) else { return };
     let (_dir, out) = scratch();
     let sensor = Sensor::start(&["a0", "--out", &out, "--rotate", "3s", "--workers", "2"]);
-    // Closed TCP sessions end after five silent seconds: the clock goes on without packets.
+    // Closed TCP sessions end after five silent seconds: time advances without packets.
     net.send("b0", &demo());
     let sets = || {
         let mut sets: Vec<PathBuf> = std::fs::read_dir(&out)
@@ -363,7 +363,7 @@ fn lines_are_written_while_the_run_goes_on_and_sets_are_finished() {
         let left = std::fs::read_dir(set).unwrap().map(|entry| entry.unwrap().file_name());
         assert!(left.into_iter().all(|name| !name.to_string_lossy().contains("partial")));
     }
-    // What each set counts adds up to the whole.
+    // The counts of all sets add up to the total.
     assert_eq!(frames, whole(demo().len()));
     assert_eq!(lines_of_runs, whole(all.len()));
 }
@@ -373,7 +373,7 @@ fn what_does_not_fit_the_ring_is_counted_not_forgotten() {
     let Some(net) = Net::new(1) else { return };
     let (_dir, out) = scratch();
     let mut sensor = Sensor::start(&["a0", "--out", &out, "--ring", "4MiB"]);
-    // A sensor that stands still: the kernel has only the ring.
+    // A stopped sensor: only the kernel's ring buffers.
     sensor.signal("STOP");
     let flood: Vec<Vec<u8>> =
         (0..4_000u16).map(|n| datagram((1, n), (2, 4_001), &[0x55; 4_000])).collect();

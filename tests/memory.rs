@@ -1,5 +1,5 @@
-//! What the memory budget and the bounds of output do to results: small, with tiny bounds. The
-//! floods at full size are among the attacks of `make torture`.
+//! The memory budget and the bounds of output, with tiny bounds. The floods at full size are among
+//! the attacks of `make torture`.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,13 +29,13 @@ fn count(run: &Value, name: &str) -> u64 {
     at(run, &format!("counters.session.{name}")).as_u64().unwrap()
 }
 
-/// Every session opened has a line, or is in a line that sums some.
+/// Every session opened has a line, or is part of a line that sums several.
 fn accounted(said: &craft::Said) {
     let lines = said.sessions.len() as u64 - count(&said.run, "summary_lines");
     assert_eq!(count(&said.run, "sessions"), lines + count(&said.run, "summed"));
 }
 
-/// One source sends SYNs to all ports within a second; another is answered meanwhile.
+/// One source sends SYNs to all ports within a second; another one is answered meanwhile.
 fn scan() -> Capture {
     let mut capture = Capture::default();
     for port in 1..4_000u16 {
@@ -58,7 +58,7 @@ fn a_scan_is_one_line_and_no_session_is_lost() {
     accounted(&one);
     let summed: Vec<&Value> =
         one.sessions.iter().filter(|line| at(line, "event.action") == "sessions-summed").collect();
-    // The clock's seconds in which they time out are one or two.
+    // They time out in one or two seconds of the clock.
     assert!((1..=2).contains(&summed.len()), "{}", summed.len());
     assert!(summed.iter().all(|line| at(line, "source.ip") == "198.51.100.7"));
     let sessions = |line: &&Value| at(line, "longhaul.summary.sessions").as_u64().unwrap();
@@ -93,7 +93,7 @@ fn time_that_stands_still_loses_no_session() {
     assert_eq!(one.sessions, two.sessions);
 }
 
-/// 81 names of a kilobyte in an answer of a few: most are left out, and that is said.
+/// 81 names of a kilobyte in a few answers: most are left out, and that is counted.
 #[test]
 fn what_a_session_says_is_bounded() {
     let mut answer = vec![0, 7, 0x81, 0x80, 0, 1, 0, 81, 0, 0, 0, 0, 1, b'a', 0, 0, 12, 0, 1];
@@ -119,7 +119,7 @@ fn what_a_session_says_is_bounded() {
     assert_eq!(at(&said.sessions[0], "longhaul.quality.truncated"), true);
 }
 
-/// Many sessions of which each waits for a byte that never comes.
+/// Many sessions, each waiting for a byte that never comes.
 #[test]
 fn whoever_waits_longest_makes_room() {
     let mut capture = Capture::default();
@@ -139,7 +139,7 @@ fn whoever_waits_longest_makes_room() {
     accounted(&said);
     let waiting = at(&said.run, "loss.waiting").as_u64().unwrap();
     assert!((500..1_500).contains(&waiting), "{waiting}");
-    // The run's last second has the last of them, which still wait.
+    // In the run's last second the last of them are still waiting.
     assert_eq!(count(&said.run, "segments_dropped"), 0);
     assert!(said.run["arguments"].as_array().unwrap().contains(&"memory=201326592".into()));
 }

@@ -1,6 +1,7 @@
-//! Rules of a user's own: beside the embedded ones, in their place, and the example of the manual.
+//! User rules: added to the embedded ones, instead of them, and the example in the manual.
 //!
-//! Owns: what a rule author does first. In: rules/README.md, captures made here. Out: assertions.
+//! Owns: the first steps of a rule author. In: rules/README.md, captures made here. Out:
+//! assertions.
 //! Never: a recorded capture.
 
 #![allow(
@@ -45,8 +46,8 @@ fn write_example(folder: &Path) {
     assert_eq!(files, 4);
 }
 
-/// A host outside holds an SSH session of a minute with a build host, and a host inside looks
-/// up a name of Astrill.
+/// An outside host has an SSH session of a minute with a build host, and an inside host looks up a
+/// name of Astrill.
 fn capture() -> Vec<u8> {
     let mut ssh = Connection::new("198.51.100.9:40000", "10.20.30.5:22");
     ssh.open().answer(b"SSH-2.0-OpenSSH_9.6\r\n").ask(b"SSH-2.0-OpenSSH_9.7\r\n");
@@ -120,7 +121,7 @@ fn own_rules_stand_beside_the_embedded_ones_or_in_their_place() {
     assert_eq!((sorted(&said), sets(&said)), (vec!["D100".to_owned()], vec!["my-rules"]));
     let said = craft::read(&capture(), &["--rules-only", &dir, "--rules", &at("other.yml")]);
     assert_eq!(sorted(&said), ["D100", "D101"]);
-    // The same by configuration; flags win.
+    // The same by configuration; options override it.
     let config = format!("rules = [\"{dir}\", \"{}\"]\n", at("other.yml"));
     fs::write(at("a.toml"), config).unwrap();
     let said = craft::read(&capture(), &["--config", &at("a.toml")]);
@@ -151,7 +152,7 @@ fn a_rule_that_stands_twice_is_refused_with_both_places() {
     refused(&text, "d100_ssh_to_build_host.yml:1", "twice.yml:2", "the id is taken");
     let number = text.replace("7c2d9f0a", "7c2d9f0b");
     refused(&number, "d100_ssh_to_build_host.yml:1", "twice.yml:27", "number D100 is taken");
-    // Of an embedded one.
+    // The number of an embedded one.
     let number = number.replace("D100", "D18");
     refused(&number, "embedded/network/d18", "twice.yml:27", "--rules-only");
     let (code, out, err) = run(&["rules", "check", &at("twice.yml")]);

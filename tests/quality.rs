@@ -1,7 +1,7 @@
-//! What the hidden-leg estimate is worth, measured on captures whose truth is known.
+//! The accuracy of the hidden-leg estimate, measured on labelled captures.
 //!
-//! Owns: the targets. In: the shared captures, where they are. Out: a table on the console, the
-//! plot in docs/, pass or fail. Never: a target below what the specification asks for.
+//! Owns: the targets. In: the shared captures, if present. Out: a table on the console, the plot in
+//! docs/, pass or fail. Never: a target below the specification's.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,10 +28,10 @@ use longhaul::pipeline::NoProgress;
 use longhaul::pipeline::Outcome;
 use longhaul::pipeline::run;
 
-/// From here on a confidence reads as: a long leg is hidden here.
+/// From this confidence on a long hidden leg counts as reported.
 const FLAGGED: f64 = 0.5;
 
-/// One capture of the lab and what was said of its client.
+/// One laboratory capture and the result for its client.
 struct Case {
     id: String,
     scenario: String,
@@ -54,7 +54,7 @@ impl Case {
         self.leg.map_or(0.0, |leg| leg.ns as f64 / 1e6)
     }
 
-    /// How far the estimate is from the truth, as a share of it.
+    /// The error of the estimate, as a share of the truth.
     fn error(&self) -> f64 {
         (self.found_ms() - self.truth_ms).abs() / self.truth_ms
     }
@@ -83,7 +83,7 @@ fn read(capture: &Path, home: Option<String>, workers: usize) -> Option<Outcome>
     run(&plan, &mut NoProgress).ok()
 }
 
-/// The surest leg of an address that began sessions.
+/// The hidden leg of highest confidence of an address that initiated sessions.
 fn surest(rows: &EndpointRows, ip: &str) -> Option<EndpointRow> {
     let confidence = |row: &EndpointRow| row.hidden.map_or(-1.0, |leg| leg.confidence);
     rows.iter()
@@ -116,7 +116,7 @@ fn quantile(values: &mut [f64], share: f64) -> f64 {
     values[rank.clamp(1, values.len()) - 1]
 }
 
-/// What is said of the cases of some scenarios.
+/// The results of some scenarios' cases.
 struct Row<'c> {
     cases: Vec<&'c Case>,
 }
@@ -140,7 +140,7 @@ impl<'c> Row<'c> {
         self.flagged() as f64 / self.cases.len() as f64
     }
 
-    /// Prints a line of the table, and the cases that are not as `flagged` says.
+    /// Prints a line of the table, and the cases that differ from `flagged`.
     fn show(&self, name: &str, target: &str, flagged: bool) {
         let (some, all) = (self.flagged(), self.cases.len());
         println!(
@@ -201,7 +201,7 @@ fn print_calibration(points: &[plot::Point]) {
     }
 }
 
-/// What the plot shows: whether a long leg is there, its length, what was found.
+/// The points of the plot: whether there is a long leg, its length, the result.
 fn plot_points(cases: &[Case]) -> Vec<plot::Point> {
     let known = |case: &&Case| {
         ["A1", "A2", "A3", "A4", "B", "Bmid", "Bshort", "D1", "D2", "D3", "Dpep", "E1", "E2"]
@@ -222,7 +222,7 @@ fn plot_points(cases: &[Case]) -> Vec<plot::Point> {
     cases.iter().filter(known).map(point).collect()
 }
 
-/// Every endpoint that is flagged in captures made elsewhere; the argument stands beside it.
+/// Every endpoint flagged in captures made elsewhere, with the argument.
 const ARGUED: &[(&str, &str, &str)] = &[];
 
 #[test]

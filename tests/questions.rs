@@ -1,6 +1,7 @@
-//! Wrong questions: what is no file, what unpacks without end, and what a run cannot answer.
+//! Invalid requests: paths that are no files, decompression bombs, and questions that a run cannot
+//! answer.
 //!
-//! Owns: what a user is told then. In: captures and files made here. Out: assertions. Never: a
+//! Owns: what the user is told. In: captures and files made here. Out: assertions. Never: a
 //! recorded capture.
 
 #![allow(
@@ -26,7 +27,8 @@ use craft::Connection;
 use craft::Said;
 use serde_json::Value;
 
-/// `longhaul` with these arguments: exit code, standard output and error. What hangs is ended.
+/// `longhaul` with these arguments: exit code, standard output and error. A hanging process is
+/// killed.
 fn run(args: &[&str]) -> (Option<i32>, String, String) {
     let temp = tempfile::tempdir().unwrap();
     let [out, err] = ["out", "err"].map(|name| temp.path().join(name));
@@ -49,7 +51,7 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
     (child.wait().unwrap().code(), text(&out), text(&err))
 }
 
-/// A capture of so many connections between two addresses, whose far leg takes a millisecond.
+/// A capture of this many connections between two addresses, whose far leg takes a millisecond.
 fn connections(count: u16, client: &str, server: &str) -> Vec<u8> {
     let mut capture = craft::Capture::default();
     for n in 0..count {
@@ -122,7 +124,7 @@ fn rules_that_are_none_are_an_error() {
     assert!(code == Some(2) && err.contains("empty.yml: the file holds no rule"), "{err}");
 }
 
-/// A zstd file that unpacks to a sound capture of some 300 MiB, in some 40 KiB.
+/// A zstd file of some 40 KiB that unpacks to a valid capture of some 300 MiB.
 fn bomb() -> Vec<u8> {
     let len = 200_000u32;
     let mut frame = Vec::new();

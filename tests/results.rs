@@ -1,6 +1,7 @@
-//! Results are whole, or not there: kills, second runs, signals.
+//! Results are complete or absent: kills, second runs, signals.
 //!
-//! Owns: what a directory of results must hold whatever happens to the run. In: captures made here.
+//! Owns: what must hold for a directory of results whatever happens to the run. In: captures made
+//! here.
 //! Out: assertions. Never: a recorded capture.
 
 #![allow(

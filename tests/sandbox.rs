@@ -1,6 +1,6 @@
-//! What a confined process can still do, asked of a process that confines itself.
+//! What a confined process can still do, tried by a process that confines itself.
 //!
-//! Owns: the questions. In: this test program, started once more. Out: assertions on its answers.
+//! Owns: the attempts. In: this test program, started once more. Out: assertions on its answers.
 //! Never: confines the process that runs the other tests.
 
 #![allow(
@@ -50,7 +50,7 @@ fn confinement(dir: &Path) -> Confinement {
     }
 }
 
-/// Confines this process and says how far that went; false where it failed.
+/// Confines this process and prints the result of each step; false if it failed.
 fn enter(confinement: &Confinement) -> bool {
     match sandbox::enter(confinement) {
         Ok(steps) => {
@@ -67,14 +67,14 @@ fn enter(confinement: &Confinement) -> bool {
     }
 }
 
-/// Runs in the confined process only.
+/// Runs only in the confined process.
 #[test]
 fn confined() {
     let Some(dir) = std::env::var_os(DIR).map(PathBuf::from) else { return };
     if std::env::var_os(BACKEND).is_some() || !enter(&confinement(&dir)) {
         return;
     }
-    // What holds for this thread must hold for those it starts.
+    // Threads started later must be confined like this one.
     let answers = thread::spawn(move || ask(&dir)).join().unwrap();
     for (question, answer) in answers {
         println!("\nanswer {question}={answer}");
@@ -103,7 +103,7 @@ fn ask(dir: &Path) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Runs in the confined process only, with a capture that is open.
+/// Runs only in the confined process, with an open capture.
 #[test]
 fn confined_with_a_capture() {
     let (Some(dir), Some(backend)) = (std::env::var_os(DIR), std::env::var_os(BACKEND)) else {
@@ -115,7 +115,7 @@ fn confined_with_a_capture() {
     let mut source = LiveSource::open(&["a0".to_owned()], &options, &pool).unwrap();
     let sockets = source.sockets();
     let [packet, control] = sockets[..] else { panic!("{sockets:?}") };
-    // One that no list names, such as a parent leaves behind.
+    // A socket that no list names, such as one inherited from a parent.
     let stray = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     println!("\nanswer before={}", calls::write(packet, 1));
     net::open("b0").sendpacket(calls::frame(9)).unwrap();
@@ -134,7 +134,7 @@ fn confined_with_a_capture() {
     for (attempt, errno) in answers.join().unwrap() {
         println!("\nanswer {attempt}={errno}");
     }
-    // The capture still works: frames, counts, an interface that is made anew.
+    // The capture still works: frames, counts, a recreated interface.
     println!("\nanswer looks_after={}", source.maintain(&mut Default::default()).len());
     let until = Instant::now() + Duration::from_secs(5);
     while source.next().is_none() && Instant::now() < until {
@@ -199,7 +199,7 @@ fn a_confined_process_can_do_its_work_and_nothing_else() {
     assert!(full("capabilities") && full("seccomp"), "{answers:?}");
 }
 
-/// The version of Landlock that the kernel has, by what its release is (landlock(7)).
+/// The Landlock ABI of the kernel, by release (landlock(7)).
 fn kernel() -> (u32, u32) {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut parts = release.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
@@ -228,7 +228,7 @@ fn whoever_runs_code_in_it_can_send_nothing_and_start_nothing() {
         let Some(answers) = answers("confined_with_a_capture", &[(BACKEND, backend)]) else {
             return;
         };
-        // The test could fail: before, the same call reached the wire.
+        // The test can fail: before, the same call reached the wire.
         assert_eq!(answers["before"], "0", "{answers:?}");
         let steps = ["user", "capabilities", "landlock", "seccomp"];
         let works = ["before", "a file", "captures", "looks_after"];

@@ -1,4 +1,4 @@
-//! Legs on a simulated network whose truth the test has chosen.
+//! Legs on a simulated network with known round trips.
 //!
 //! Owns: the properties. In: worlds of every kind. Out: nothing. Never: a tolerance wider than a
 //! microsecond.
@@ -50,9 +50,9 @@ use simnet::frame::pcap;
 const SYN_ACK: u8 = 0x12;
 const ACK: u8 = 0x10;
 
-/// Whoever repeats an opening waits a second first (RFC 6298 section 2.1). Where the sensor missed
-/// the repetition itself, or it was lost beside another loss, no sensor can tell: the leg is longer
-/// by that second. Below it (less what jitter takes off) every leg must be true.
+/// A SYN or SYN-ACK is retransmitted after a second (RFC 6298 section 2.1). If the sensor missed
+/// the retransmission itself, or it was lost together with another packet, no sensor can tell: the
+/// leg is longer by that second. Below it (less jitter) every leg must be true.
 const SECOND_COPY: u64 = 800 * MS;
 
 /// Sessions of a shard, as they end.
@@ -108,7 +108,7 @@ fn is_true(leg: u64, record: &Record, seen: &[Seen], from: Side, flags: u8) -> b
     leg >= SECOND_COPY || echoes.any(|echo| echo.abs_diff(leg) <= US)
 }
 
-/// The frames of a session in words.
+/// The frames of a session as text.
 fn story(record: &Record, seen: &[Seen]) -> String {
     let line = |seen: &Seen| {
         let (at, echo, s) = (seen.at - simnet::START, seen.echo, seen.segment);
@@ -118,7 +118,7 @@ fn story(record: &Record, seen: &[Seen]) -> String {
     frames(record, seen).map(line).collect()
 }
 
-/// Legs published, after each was found true.
+/// The number of published legs, each checked.
 fn check(world: &World) -> Result<usize, TestCaseError> {
     let seen = world.run();
     let mut legs = 0;
@@ -136,12 +136,12 @@ fn check(world: &World) -> Result<usize, TestCaseError> {
     Ok(legs)
 }
 
-/// In-session round trips, after none was found shorter than its leg: (session's leg, truth).
+/// In-session round trips, checked not to be shorter than their leg: (session's leg, truth).
 fn check_in_session(world: &World) -> Result<Vec<(RoundTrips, u64)>, TestCaseError> {
     let seen = world.run();
     let mut all = Vec::new();
     for record in follow(&seen) {
-        // A forged packet may begin a session the wrong way round.
+        // A forged packet may start a session the wrong way round.
         let client_began = record.initiator.port != SERVER_PORT;
         let (near, far) = if client_began { (0, 1) } else { (1, 0) };
         let links = [world.near, world.far];
@@ -206,9 +206,9 @@ prop_compose! {
         stamps in any::<bool>(),
         hold in prop_oneof![1 => Just(0), 1 => 0..200 * MS],
     ) -> World {
-        // Where the sensor misses a copy, or a forged SYN makes two sessions of two copies, only
-        // timestamps tell that there was another; and they do not where the network made the copy,
-        // not the sender.
+        // If the sensor misses a copy, or a forged SYN makes two sessions of two copies, only
+        // timestamps show that there was another; and they do not if the network made the copy, not
+        // the sender.
         let misses = mirror.missed > 0 || mirror.from > 0 || mirror.forged > 0;
         let single = |link: Link| if misses { Link { doubled: 0, ..link } } else { link };
         World {
@@ -258,8 +258,8 @@ fn the_whole_program_measures_what_the_table_does() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("simulated.pcap");
     std::fs::write(&path, pcap(&seen)).unwrap();
-    // The program leaves copies out, which the table alone takes for repetitions: within a session
-    // it may time more.
+    // The program removes duplicates, which the table alone takes for retransmissions: within a
+    // session it may time more.
     let mut within = None;
     for workers in [1, 2, 8] {
         let got = std::sync::Mutex::new(Vec::new());
@@ -290,8 +290,8 @@ fn a_clean_network_shows_its_legs_within_every_session() {
     }
 }
 
-/// What is held back makes round trips longer by no more than that, and the lowest of each session
-/// is the leg's wherever an answer was not held back.
+/// Delayed acknowledgements make round trips longer by no more than the delay, and the minimum of
+/// each session is the leg's if any answer was not delayed.
 #[test]
 fn acknowledgements_held_back_are_told_from_the_leg_by_their_minimum() {
     let hold = 40 * MS;
@@ -307,7 +307,7 @@ fn acknowledgements_held_back_are_told_from_the_leg_by_their_minimum() {
     assert!(held > 20, "{held} of 40");
 }
 
-/// The property below would hold of a sensor that publishes nothing.
+/// The property below would also hold for a sensor that publishes nothing.
 #[test]
 fn a_bad_network_still_publishes_legs() {
     let (mut published, mut within) = (0, 0);
@@ -328,8 +328,8 @@ fn a_bad_network_still_publishes_legs() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
-    /// Loss, reordering, copies, one-way feeds, captures that begin late, forged packets: each may
-    /// take a leg away, none makes one up.
+    /// Loss, reordering, duplicates, one-way feeds, captures that start late and forged packets may
+    /// remove a leg, but never create a wrong one.
     #[test]
     fn no_leg_is_ever_invented(world in world()) {
         check(&world)?;

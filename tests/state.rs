@@ -39,7 +39,7 @@ struct Session {
 
 const SERVER: [u8; 4] = [10, 0, 0, 5];
 
-/// A TCP segment in IPv4 in Ethernet; nobody checks the sums. With PSH it has 8 bytes of data.
+/// A TCP segment in IPv4 in Ethernet with unchecked checksums. With PSH it has 8 bytes of data.
 fn frame(from: ([u8; 4], u16), to: ([u8; 4], u16), numbers: (u32, u32), flags: u8) -> Vec<u8> {
     let data = if flags & 8 != 0 { 8 } else { 0 };
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
@@ -52,7 +52,7 @@ fn frame(from: ([u8; 4], u16), to: ([u8; 4], u16), numbers: (u32, u32), flags: u
     frame
 }
 
-/// A capture of sessions: a handshake, four segments of the server that are acknowledged, the end.
+/// A capture of sessions: a handshake, four acknowledged segments of the server, the end.
 fn capture(dir: &TempDir, name: &str, sessions: &[Session]) -> String {
     let mut frames = Vec::new();
     for (n, session) in (0u64..).zip(sessions) {
@@ -101,7 +101,7 @@ fn neighbours(days: std::ops::Range<u64>) -> Vec<Session> {
     days.flat_map(of_day).collect()
 }
 
-/// One that moved in beside them and is 120 ms away.
+/// A new client beside them, 120 ms away.
 fn newcomer(days: std::ops::Range<u64>) -> Vec<Session> {
     let client = [203, 0, 113, 9];
     days.flat_map(|day| [Session { day, client, near_ns: 120 * MS + day * MS / 4 }; 2]).collect()
@@ -111,7 +111,7 @@ fn longhaul(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_longhaul")).args(args).output().unwrap()
 }
 
-/// What a run wrote.
+/// The results of a run.
 struct Results {
     dir: TempDir,
     stderr: String,
@@ -176,7 +176,7 @@ fn the_second_run_sees_an_excess_that_the_first_taught() {
     let floor = &line["longhaul"]["floor"];
     assert_eq!(floor["of"], "prefix-baseline", "{line}");
     let excess = floor["excess_us"].as_f64().unwrap();
-    // 123.75 ms against 20 ms, less what a bucket of a sixteenth may take.
+    // 123.75 ms against 20 ms, less the rounding of a bucket.
     assert!((102_400.0..=103_750.0).contains(&excess), "{line}");
     assert_eq!(floor["baseline"]["sessions"], 66);
     assert_eq!(floor["baseline"]["days"], 18);
@@ -262,14 +262,15 @@ fn two_sensors_merged_know_what_one_knows_that_saw_all() {
         assert!(ended.status.success(), "{ended:?}");
         let text = String::from_utf8(ended.stdout).unwrap();
         assert!(text.starts_with("92 sessions from 2023-11-14T22:13:20"), "{text}");
-        // Ends of sessions differ by the place in their capture, so the times are compared apart.
+        // Ends of sessions differ by their position in the capture, so the times are compared
+        // separately.
         let [merged, one] = [&into, &whole].map(|dir| show(dir));
         assert_eq!(merged, one);
     }
     assert_eq!(stored(&state(&dir, "merged-0")), stored(&state(&dir, "merged-1")));
 }
 
-/// What a directory holds, as lines of JSON.
+/// The contents of a directory, as lines of JSON.
 fn show(dir: &str) -> Vec<String> {
     let ended = longhaul(&["state", "show", dir, "--json"]);
     assert!(ended.status.success(), "{ended:?}");
@@ -408,8 +409,8 @@ fn large(dir: &Path, networks: u64) -> Baselines {
     longhaul::pipeline::state::read(dir, None).unwrap()
 }
 
-/// Kills a writer of the state at 60 moments from its start to its end, and each time finds the
-/// state whole: as it was, or as it was to become.
+/// Kills a writer of the state at 60 moments from its start to its end, and each time finds a
+/// complete state: the old one or the new one.
 #[test]
 fn a_kill_at_any_moment_leaves_one_state_or_the_other() {
     let dir = tempfile::tempdir().unwrap();
@@ -428,7 +429,7 @@ fn a_kill_at_any_moment_leaves_one_state_or_the_other() {
     for moment in 0..60 {
         let mut child = merge();
         std::thread::sleep(whole * moment / 45);
-        // SIGKILL: nobody can catch it.
+        // SIGKILL cannot be caught.
         child.kill().unwrap();
         killed += u32::from(child.wait().unwrap().code().is_none());
         midway += u32::from(Path::new(&into).join(".baselines.partial").exists());

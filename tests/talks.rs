@@ -1,7 +1,7 @@
 //! Exchanges above the transport on a simulated network: none may look shorter than it was.
 //!
-//! Owns: the properties. In: talks of two programs over links that the test has chosen. Out:
-//! nothing. Never: a tolerance.
+//! Owns: the properties. In: talks of two programs over chosen links. Out: nothing. Never: a
+//! tolerance.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,8 +32,8 @@ use udp::Dtls;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-/// An answer that was lost on its way to the sensor comes again after a second (RFC 6347 section
-/// 4.2.4.1), and no sensor can tell that there was another: its leg is longer by that second.
+/// An answer lost on its way to the sensor is repeated after a second (RFC 6347 section 4.2.4.1),
+/// and no sensor can tell that there was another: its leg is longer by that second.
 const SECOND_COPY: u64 = 900 * MS;
 const CLIENT: u16 = 40_000;
 
@@ -41,20 +41,21 @@ fn turns(record: &Record) -> Turns {
     record.facts.turns.as_deref().cloned().unwrap_or_default()
 }
 
-/// The talk of two programs with Nagle's algorithm, or without: turns, and those left out because
-/// the answer did not acknowledge the question.
+/// A talk of two programs with or without Nagle's algorithm: turns, and those excluded because the
+/// answer did not acknowledge the question.
 fn chat(path: Path, nagle: bool, unasked: u32) -> (Vec<Record>, u64) {
     let (mut client, mut server) =
         (Talker::new(false, nagle, unasked), Talker::new(true, nagle, unasked));
     net::follow(&net::talk(path, TCP, [&mut client, &mut server]))
 }
 
-/// The initiator's link and the responder's: over UDP either end may be the first to be seen.
+/// The initiator's link and the responder's: over UDP either end may be seen first.
 fn links(record: &Record, path: &Path) -> [Link; 2] {
     if record.initiator.port == CLIENT { [path.near, path.far] } else { [path.far, path.near] }
 }
 
-/// Turns, after none was found shorter than the way to whoever answered and back.
+/// The number of turns, each checked not to be shorter than the path to the program that answered
+/// and back.
 fn check(records: &[Record], path: &Path) -> Result<usize, TestCaseError> {
     let mut found = 0;
     for record in records {
@@ -68,8 +69,8 @@ fn check(records: &[Record], path: &Path) -> Result<usize, TestCaseError> {
     Ok(found)
 }
 
-/// The two legs that UDP shows, after each was found to be a round trip that was made: between
-/// twice the link's delay, and twice the longest that a packet is on it.
+/// The two legs over UDP, each checked to be a real round trip: between twice the link's delay, and
+/// twice the longest time that a packet takes on it.
 fn check_udp(records: &[Record], path: &Path) -> Result<usize, TestCaseError> {
     let mut found = 0;
     for record in records {
@@ -118,8 +119,8 @@ fn a_clean_network_shows_the_legs_of_every_protocol() {
     }
 }
 
-/// The property below would hold of a sensor that shows nothing, and of talks in which nobody
-/// answers too early.
+/// The property below would also hold for a sensor that shows nothing, and for talks without early
+/// answers.
 #[test]
 fn talk_across_talk_is_left_out_and_the_rest_is_kept() {
     let (mut found, mut left_out) = (0, 0);
@@ -150,7 +151,7 @@ fn a_bad_network_still_shows_legs_over_udp() {
 }
 
 fn link() -> impl Strategy<Value = Link> {
-    // Below the time after which anybody says anything again.
+    // Less than the time after which anything is repeated.
     (0..70 * MS, 0..10 * MS, 0u64..250, 0u64..150, 0u64..200).prop_map(
         |(delay, jitter, lost, doubled, late)| Link { delay, jitter, lost, doubled, late },
     )
@@ -165,7 +166,7 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_500))]
 
-    /// Data under way, data that Nagle's algorithm held back, answers to nothing: no turn of them.
+    /// Data in flight, data that Nagle's algorithm delayed, answers to nothing: none gives a turn.
     #[test]
     fn no_answer_is_shorter_than_its_way(path in path(), nagle in any::<bool>(), unasked in 0u32..8) {
         let whole = |link: Link| Link { lost: 0, doubled: 0, late: 0, ..link };
@@ -173,7 +174,7 @@ proptest! {
         check(&chat(path, nagle, unasked).0, &path)?;
     }
 
-    /// Loss, reordering and copies may take a leg away, none makes one up.
+    /// Loss, reordering and duplicates may remove a leg, but never create a wrong one.
     #[test]
     fn no_leg_over_udp_is_invented(path in path(), questions in 1u32..5) {
         check_udp(&stun(path, questions), &path)?;

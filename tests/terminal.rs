@@ -1,8 +1,9 @@
-//! What people see: as wide as their terminal, coloured as they ask, and never able to talk to it.
+//! Text for people: as wide as their terminal, coloured as requested, and never able to control the
+//! terminal.
 //!
-//! Owns: names of files, entries of lists and text of packets with every kind of hostile character.
-//! In: the program's own output. Out: lines that are too long, characters that came through. Never:
-//! a terminal of its own, but where `script` makes one.
+//! Owns: file names, list entries and packet text with every kind of hostile character.
+//! In: the program's own output. Out: lines that are too long, characters that were not escaped.
+//! Never: a terminal of its own, except one made by `script`.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +25,7 @@ use std::process::Output;
 use craft::Connection;
 use longhaul::model::escape::is_unsafe;
 
-/// Escape sequences of 7 and 8 bits, a carriage return, and marks that turn a line around.
+/// Escape sequences of 7 and 8 bits, a carriage return, and direction marks.
 const HOSTILE: &str = "a\u{1b}[2Jb\u{9b}31mc\u{7f}\rd\u{202e}e\u{2066}f\u{200f}g\u{61c}h\u{200b}i";
 
 fn longhaul(args: &[&str], env: &[(&str, &str)]) -> Output {
@@ -37,7 +38,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// No character that may not be shown, but for the ends of lines.
+/// No forbidden character, except line ends.
 #[track_caller]
 fn assert_safe(what: &str, bytes: &[u8]) {
     let text = text(bytes);
@@ -92,7 +93,7 @@ fn a_terminal_is_asked_for_its_width_and_its_colours() {
     assert!(!dumb.stdout.contains(&0x1b), "colour on a dumb terminal");
 }
 
-/// A capture whose every text is hostile.
+/// A capture in which every text is hostile.
 fn hostile_capture() -> Vec<u8> {
     let say = |format: &str| format.replace("@@", HOSTILE).replace('\r', "").into_bytes();
     let mut capture = craft::Capture::default();

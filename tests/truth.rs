@@ -1,7 +1,7 @@
-//! The whole program against what others measured on the same captures.
+//! The whole program compared with other tools' results on the same captures.
 //!
 //! Owns: the comparison of sessions, files and exit codes with recorded truth. In: the project's
-//! own captures, and shared ones where they are. Out: counts, and every miss with its reason.
+//! own captures, and shared ones if present. Out: counts, and every miss with its reason.
 //! Never: passes a miss silently.
 
 #![allow(
