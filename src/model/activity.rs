@@ -1,4 +1,4 @@
-//! How much went on in a session that lasts.
+//! Activity counts of a long session.
 //!
 //! Owns: sums. In: the session stage fills them in. Out: rules and lines read them. Never: grows.
 
@@ -9,7 +9,7 @@ use crate::model::Nanos;
 pub struct Activity {
     /// Distinct seconds of packet time in which data passed.
     pub seconds: u32,
-    /// Messages of the initiator: what it sends until the other side answers is one.
+    /// Messages of the initiator: everything it sends before the other side answers is one message.
     pub messages_up: u32,
     /// Messages of the responder.
     pub messages_down: u32,

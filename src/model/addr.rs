@@ -6,14 +6,14 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An IPv4 or IPv6 address. IPv4 is held as `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), so that
-/// keys have one size; the packet's own IP version is kept in the flow key.
+/// An IPv4 or IPv6 address. IPv4 is stored as `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), so that
+/// keys have one size; the flow key keeps the packet's IP version.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Addr(pub [u8; 16]);
 
 impl Addr {
-    /// Whether it is of a group or of everybody: no packet can come from there (RFC 1112 section
-    /// 4, RFC 919 section 7, RFC 4291 section 2.7).
+    /// Whether it is a multicast or broadcast address: no packet can come from there (RFC 1112
+    /// section 4, RFC 919 section 7, RFC 4291 section 2.7).
     pub const fn is_group(&self) -> bool {
         match self.0 {
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 255, 255, 255, 255] => true,
@@ -40,7 +40,7 @@ impl Addr {
         }
     }
 
-    /// The IPv4 address, where this is one.
+    /// The IPv4 address, if it is one.
     pub fn to_v4(self) -> Option<Ipv4Addr> {
         match self.0 {
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => {
@@ -50,7 +50,7 @@ impl Addr {
         }
     }
 
-    /// The address as one big-endian number: the form prefix matching works on.
+    /// The address as one big-endian number: the form used for prefix matching.
     pub const fn to_bits(self) -> u128 {
         u128::from_be_bytes(self.0)
     }
@@ -77,8 +77,8 @@ impl From<Ipv6Addr> for Addr {
     }
 }
 
-/// A link-layer address as people and RADIUS write it: six octets in hexadecimal, alone or in
-/// groups behind `:`, `-` or `.` (RFC 3580 section 3.21 has `-`).
+/// Parses a link-layer address: six octets in hexadecimal, without separators or with `:`, `-` or
+/// `.` (RFC 3580 section 3.21 uses `-`).
 pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
     let mut octets = [0u8; 6];
     let mut digits = text.trim().chars().filter(|c| !matches!(c, ':' | '-' | '.'));

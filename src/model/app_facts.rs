@@ -1,12 +1,13 @@
-//! What streams said of themselves before or beside what they carry.
+//! Facts about protocols inside or beside others: certificates, proxies, remote desktops, stream
+//! shapes.
 //!
-//! Owns: the facts of certificates, proxies, remote desktops and the shape of a stream. In:
-//! evidence fills them in. Out: a session's facts carry them. Never: payload, passwords, judgement.
+//! Owns: these facts. In: evidence fills them in. Out: a session's facts carry them. Never:
+//! payload, passwords, judgement.
 
 use crate::model::Addr;
 use crate::model::Heap;
 
-/// The certificate that a TLS or DTLS server showed in clear: up to version 1.2.
+/// The certificate that a TLS or DTLS server sent in clear (up to version 1.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
     /// Subject as text (RFC 4514).
@@ -21,54 +22,54 @@ pub struct Certificate {
     pub issuer_common_name: Option<Box<str>>,
     /// Alternative names, capped.
     pub alternative_names: Vec<Box<str>>,
-    /// Start of its validity, as RFC 3339 writes it; empty where the calendar has no such moment.
+    /// Start of its validity in RFC 3339 form; empty if the date does not exist.
     pub not_before: Box<str>,
     /// End of its validity, likewise.
     pub not_after: Box<str>,
 }
 
 impl Certificate {
-    /// Whether issuer and subject are one: whoever made it asked nobody.
+    /// Whether issuer and subject are equal: nobody else vouches for it.
     pub fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }
 }
 
-/// A SOCKS dialogue.
+/// A SOCKS exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Socks {
     /// 4 or 5.
     pub version: u8,
-    /// Host and port asked for, as last asked.
+    /// Requested host and port; of several requests the last.
     pub target: Option<Box<str>>,
-    /// The client gave a user name.
+    /// Whether the client sent a user name.
     pub user: bool,
-    /// Whether the server granted what was asked, where it said so.
+    /// Whether the server granted the request, if it answered.
     pub granted: Option<bool>,
 }
 
-/// How an RDP connection was agreed on (MS-RDPBCGR sections 2.2.1.1 and 2.2.1.2).
+/// The security negotiation of an RDP connection (MS-RDPBCGR sections 2.2.1.1 and 2.2.1.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rdp {
-    /// The name in the cookie `mstshash`: often the beginning of a user name.
+    /// The name in the cookie `mstshash`: often the start of a user name.
     pub cookie: Option<Box<str>>,
-    /// Security protocols the client asked for, as bits.
+    /// Security protocols that the client requested, as bits.
     pub requested: Option<u32>,
     /// Security protocol the server chose.
     pub chosen: Option<u32>,
 }
 
 impl Rdp {
-    /// Word for each bit of `requested`, least first; `chosen` has one bit or none
-    /// (MS-RDPBCGR section 2.2.1.1.1).
+    /// The word for each bit of `requested`, lowest first; `chosen` has one bit or none (MS-RDPBCGR
+    /// section 2.2.1.1.1).
     const WORDS: [&'static str; 5] = ["tls", "credssp", "rdstls", "credssp-early-auth", "entra-id"];
 
-    /// Words for what the client asked for.
+    /// The words for what the client requested.
     pub fn requested_words(&self) -> impl Iterator<Item = &'static str> {
         Rdp::words(self.requested.unwrap_or(0))
     }
 
-    /// Word for what the server chose; RDP's own encryption has no bit.
+    /// The word for what the server chose; RDP's own encryption has no bit.
     pub fn security(&self) -> Option<&'static str> {
         self.chosen.map(|bits| Rdp::words(bits).last().unwrap_or("rdp"))
     }
@@ -84,37 +85,37 @@ impl Rdp {
     }
 }
 
-/// How an RFB (VNC) connection began (RFC 6143 section 7.1).
+/// The start of an RFB (VNC) connection (RFC 6143 section 7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rfb {
-    /// The version both use so far: major, minor.
+    /// The lower of both versions so far: major, minor.
     pub version: (u16, u16),
-    /// The security type that the client chose, or the server where only it decides.
+    /// The security type that the client chose, or the server if only it decides.
     pub security: Option<u32>,
 }
 
-/// What a PROXY header says of the connection it stands for.
+/// The connection that a PROXY header describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyHeader {
-    /// Who connected to the proxy.
+    /// The client of the proxy.
     pub source: Addr,
-    /// Their port.
+    /// Its port.
     pub source_port: u16,
-    /// Whom they connected to.
+    /// The address it connected to.
     pub destination: Addr,
-    /// That one's port.
+    /// The port there.
     pub destination_port: u16,
 }
 
 /// Bits of [`AppFacts::shape`].
 pub mod shape {
-    /// The first bytes of the client look like noise.
+    /// The client's first bytes look random.
     pub const FULLY_ENCRYPTED: u8 = 1;
     /// The first bursts have the sizes of a TLS handshake inside.
     pub const ENCAPSULATED_TLS: u8 = 2;
 }
 
-/// What streams said before or beside what they carry. Boxed: most sessions have none of it.
+/// These facts of a session. Boxed, because most sessions have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppFacts {
     /// RDP.

@@ -1,28 +1,28 @@
-//! What a packet said of who is behind an address.
+//! What a packet reveals about who is behind an address.
 //!
-//! Owns: the forms of such a statement. In: what was read from packets. Out: the same to the table
-//! of names and holders. Never: bytes of a packet.
+//! Owns: the forms of such a statement. In: parsed packets. Out: statements for the table of names
+//! and holders. Never: bytes of a packet.
 
 use std::sync::Arc;
 
 use crate::model::Addr;
 use crate::model::Nanos;
 
-/// An address of a capture point: two points may use one range for different things.
+/// An address at a capture point: two points may use the same range for different hosts.
 pub type Place = (u16, Addr);
 
-/// What was heard of the holder of an address.
+/// Facts about the holder of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// Its link-layer address, where that is known.
+    /// Its link-layer address, if known.
     pub mac: Option<[u8; 6]>,
     /// Its name.
     pub host: Option<Arc<str>>,
-    /// Who uses it.
+    /// Its user.
     pub user: Option<Arc<str>>,
-    /// Who says so: a word of [`Holder::SOURCES`](crate::model::record::Holder::SOURCES).
+    /// The source: a word of [`Holder::SOURCES`](crate::model::record::Holder::SOURCES).
     pub by: &'static str,
-    /// How long that holds.
+    /// How long this is valid.
     pub lasts: Option<Nanos>,
 }
 
@@ -31,37 +31,38 @@ pub struct Heard {
 pub struct Binding {
     /// The packet's time.
     pub at: Nanos,
-    /// What it says.
+    /// The statement.
     pub what: Statement,
-    /// Nobody bears that time out: it says nothing of sessions whose time is believed.
+    /// Nothing confirms that time, so the statement is not used for sessions whose time is
+    /// believed.
     pub doubtful: bool,
 }
 
-/// What is said.
+/// A statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
     /// `asker` was told that `name` is at `server`.
     Name {
-        /// Who had asked.
+        /// The host that asked.
         asker: Addr,
-        /// The name it asked for.
+        /// The name in its question.
         name: Arc<str>,
-        /// The address it was told.
+        /// The address in the answer.
         server: Place,
     },
-    /// A device says its name, whatever its address is.
+    /// A device announces its name, whatever its address is.
     Called {
         /// The device.
         mac: [u8; 6],
         /// Its name.
         host: Arc<str>,
-        /// The protocol in which it says so.
+        /// The protocol of the announcement.
         by: &'static str,
     },
-    /// A server gives an address to a device: whoever else had it has it no more.
+    /// A server assigns an address to a device: any other holder loses it.
     Leased(Place, Heard),
-    /// Whoever has an address says something of itself.
+    /// The holder of an address says something about itself.
     Holds(Place, Heard),
-    /// An address is given back.
+    /// An address is released.
     Released(Place),
 }

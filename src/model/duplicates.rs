@@ -1,40 +1,42 @@
-//! Duplicate packets of a mirror port: what tells packets apart, and what was found.
+//! Duplicate packets of a mirror port: what distinguishes packets, and statistics of duplicates.
 //!
-//! Owns: the words of duplicate removal. In: IP header fields, one copy at a time. Out: counts and
-//! skews for run.json and the summary. Never: decides what is a copy (the dispatch stage does).
+//! Owns: the types of duplicate removal. In: IP header fields, one duplicate at a time. Out: counts
+//! and skews for run.json and the summary. Never: decides what is a duplicate (the dispatch stage
+//! does).
 
 use crate::model::Nanos;
 
-/// Skews are told apart up to this: far beyond any window.
+/// The longest skew that is resolved: far beyond any window.
 const LONGEST_NS: u64 = 1_000_000_000;
 
 /// Significant digits of a skew.
 const DIGITS: u8 = 2;
 
-/// Pairs of VLANs kept apart at one capture point; copies of further pairs are only counted.
+/// Pairs of VLANs counted separately at one capture point; duplicates of others are only counted.
 pub const VLAN_PAIRS_MAX: usize = 16;
 
-/// What an IP header says to tell a packet from its neighbours, beside addresses and lengths.
+/// The fields of an IP header that distinguish a packet from its neighbours, beside addresses and
+/// lengths.
 ///
-/// Left out is what routers rewrite: time to live, header checksum, and the traffic class (DSCP is
-/// remarked at borders, ECN by any queue: RFC 2474, RFC 3168).
+/// Fields that routers rewrite are left out: time to live, header checksum, and the traffic class
+/// (DSCP is remarked at borders, ECN by any queue: RFC 2474, RFC 3168).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ident(u64);
 
 impl Ident {
-    /// Set where the sender gave this very packet a number of its own.
+    /// Set if the sender gave this very packet a number of its own.
     const NAMED: u64 = 1 << 63;
 
-    /// RFC 791: identification, and the word of flags and fragment offset. RFC 6864 lets a datagram
-    /// that may not be fragmented say 0.
+    /// RFC 791: identification, and the word of flags and fragment offset. RFC 6864 allows 0 in a
+    /// datagram that may not be fragmented.
     #[inline(always)]
     pub const fn v4(id: u16, fragment: u16) -> Ident {
         let named = if id == 0 { 0 } else { Ident::NAMED };
         Ident(named | (id as u64) << 16 | fragment as u64)
     }
 
-    /// RFC 8200: no identification; the flow label is the flow's (RFC 6437), and some senders
-    /// change it when they send again.
+    /// RFC 8200: no identification; the flow label belongs to the flow (RFC 6437), but some senders
+    /// change it for retransmissions.
     #[inline(always)]
     pub const fn v6(flow_label: u32) -> Ident {
         Ident(1 << 62 | (flow_label & 0x000f_ffff) as u64)
@@ -45,34 +47,34 @@ impl Ident {
         Ident(Ident::NAMED | 1 << 62 | (id as u64) << 16 | offset as u64)
     }
 
-    /// Whether another packet of the same sender would have said something else.
+    /// Whether another packet of the same sender would have another value.
     #[inline(always)]
     pub const fn names_the_packet(self) -> bool {
         self.0 & Ident::NAMED != 0
     }
 
-    /// To be hashed.
+    /// For hashing.
     #[inline(always)]
     pub const fn to_bits(self) -> u64 {
         self.0
     }
 }
 
-/// What a copy differs in from the first.
+/// The fields in which a duplicate differs from the original.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Apart(u8);
 
 impl Apart {
-    /// Another time to live: a router lies between the two places.
+    /// Another time to live: there is a router between the two capture places.
     pub const TTL: u8 = 1;
     /// Other link-layer addresses.
     pub const MAC: u8 = 2;
-    /// Another VLAN tag, or one of the two without.
+    /// Another VLAN tag, or only one of them is tagged.
     pub const VLAN: u8 = 4;
-    /// One of the two came through a tunnel (ERSPAN and the like).
+    /// One of the two was tunnelled (ERSPAN and the like).
     pub const TUNNEL: u8 = 8;
 
-    /// From single facts.
+    /// From single bits.
     pub const fn new(bits: u8) -> Apart {
         Apart(bits)
     }
@@ -82,7 +84,7 @@ impl Apart {
         self.0 & bit != 0
     }
 
-    /// Whether nothing tells the two apart but the time: one port mirrored twice.
+    /// Whether nothing but the time differs: one port is mirrored twice.
     pub const fn is_nothing(self) -> bool {
         self.0 == 0
     }
@@ -95,7 +97,7 @@ pub struct CopyPoint {
     pub point: u16,
     /// Frames decoded there.
     pub frames: u64,
-    /// How many were copies.
+    /// The number of duplicates.
     pub copies: u64,
     /// Duplicates with another time to live.
     pub ttl: u64,
@@ -103,23 +105,24 @@ pub struct CopyPoint {
     pub mac: u64,
     /// Duplicates with another VLAN tag.
     pub vlan: u64,
-    /// Duplicates of which one came through a tunnel.
+    /// Duplicates of which one was tunnelled.
     pub tunnel: u64,
     /// Duplicates that differ in nothing.
     pub identical: u64,
-    /// VLAN of the first and of the copy (0 is none), how often; most often first once finished.
+    /// VLANs of the original and of the duplicate (0 is none), and their count; once finished, most
+    /// frequent first.
     pub vlans: Vec<((u16, u16), u64)>,
     longest: Nanos,
     skew: Option<hdrhistogram::Histogram<u64>>,
 }
 
 impl CopyPoint {
-    /// Nothing found yet.
+    /// An empty record.
     pub fn new(point: u16) -> CopyPoint {
         CopyPoint { point, ..CopyPoint::default() }
     }
 
-    /// Counts one copy: what differs, VLAN of the first and of the copy, time since the first.
+    /// Counts one duplicate: what differs, VLANs of both, time since the original.
     pub fn observe(&mut self, apart: Apart, vlans: (u16, u16), skew: Nanos) {
         self.copies += 1;
         self.ttl += u64::from(apart.has(Apart::TTL));
@@ -134,7 +137,7 @@ impl CopyPoint {
         }
     }
 
-    /// Adds what another thread found at the same point; the order does not matter.
+    /// Adds the counts of another thread at the same point; the order does not matter.
     pub fn merge(&mut self, other: &CopyPoint) {
         self.frames += other.frames;
         self.copies += other.copies;
@@ -146,7 +149,7 @@ impl CopyPoint {
         other.vlans.iter().for_each(|(pair, n)| self.add_vlans(*pair, *n));
         self.longest = self.longest.max(other.longest);
         if let (Some(mine), Some(theirs)) = (self.skews(), &other.skew) {
-            // Both have the same bounds, so that every value of one fits into the other.
+            // Both have the same bounds, so every value of one fits into the other.
             let _ = mine.add(theirs);
         }
     }
@@ -156,13 +159,13 @@ impl CopyPoint {
         if self.frames == 0 { 0.0 } else { self.copies as f64 / self.frames as f64 }
     }
 
-    /// The time since the first below which `share` (0 to 1) of the copies lie, in ns, within 1 %.
+    /// The skew below which `share` (0 to 1) of the duplicates lie, in ns, within 1 %.
     pub fn skew_ns(&self, share: f64) -> Option<u64> {
         let skews = self.skew.as_ref().filter(|skews| !skews.is_empty())?;
         Some(skews.value_at_quantile(share).min(self.longest.0))
     }
 
-    /// The longest time between a packet and its copy.
+    /// The longest time between a packet and its duplicate.
     pub const fn longest(&self) -> Nanos {
         self.longest
     }
@@ -184,17 +187,17 @@ impl CopyPoint {
     }
 }
 
-/// What duplicate removal did in a run.
+/// Duplicate removal in a run.
 #[derive(Clone, Debug, Default)]
 pub struct CopyReport {
-    /// Longest time between a packet and its copy; zero where removal was off.
+    /// Longest time between a packet and its duplicate; zero if removal was off.
     pub window: Nanos,
-    /// Points that had copies, by number. Points beyond the cap only count in the totals.
+    /// Points with duplicates, by number. Points beyond the cap count in the totals only.
     pub points: Vec<CopyPoint>,
 }
 
 impl CopyReport {
-    /// Brings points and their VLANs into the order of output.
+    /// Brings points and their VLANs into output order.
     pub fn finish(&mut self) {
         self.points.sort_by_key(|point| point.point);
         for point in &mut self.points {

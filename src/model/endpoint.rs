@@ -1,4 +1,4 @@
-//! One end of many sessions, summed over a run.
+//! One end of many sessions, aggregated over a run.
 //!
 //! Owns: the identity of an endpoint and its totals. In: endpoints fills it. Out: detect reads it,
 //! emit and report render it. Never: judgement, or a session's own evidence.
@@ -29,7 +29,7 @@ impl Locality {
     }
 }
 
-/// What tells two programs at one address apart.
+/// Distinguishes two programs at one address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fingerprint {
     /// JA4 of the ClientHello it sent.
@@ -39,7 +39,7 @@ pub enum Fingerprint {
 }
 
 impl Fingerprint {
-    /// Whether it is SSH's, and its text.
+    /// Whether it is from SSH, and its text.
     pub fn as_text(&self) -> (bool, &str) {
         match self {
             Fingerprint::Ja4(text) => (false, text),
@@ -48,34 +48,34 @@ impl Fingerprint {
     }
 }
 
-/// The responder's transport and port, where the responder answered.
+/// The responder's transport and port, if the responder answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Service {
     /// IANA protocol.
     pub transport: Transport,
-    /// Responder's port, 0 where the protocol has none.
+    /// Responder's port, 0 if the protocol has none.
     pub port: u16,
 }
 
-/// What makes two sessions belong to one endpoint.
+/// The key of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointKey {
     /// Address.
     pub ip: Addr,
     /// Home or remote.
     pub side: Locality,
-    /// What it spoke with; remote endpoints only.
+    /// The fingerprint of its software; remote endpoints only.
     pub fingerprint: Option<Fingerprint>,
-    /// What was spoken to; remote endpoints only.
+    /// The service it used; remote endpoints only.
     pub service: Option<Service>,
 }
 
-/// Which part an endpoint played.
+/// The role of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// It always spoke first.
+    /// It always sent first.
     Initiator,
-    /// It never spoke first.
+    /// It never sent first.
     Responder,
     /// Both happened.
     Both,
@@ -92,42 +92,42 @@ impl Role {
     }
 }
 
-/// The round trip that hides behind an endpoint: between it and whoever really answers.
+/// The hidden round trip: between an endpoint and the program that really answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HiddenLeg {
     /// Full round trip, in ns.
     pub ns: u64,
-    /// From 0 to 1; 0.5 and more reads as: a long leg is hidden here.
+    /// From 0 to 1; read 0.5 and more as: there is a long hidden leg.
     pub confidence: f64,
-    /// The kinds of exchange it rests on, in one word: `tls+first_data`.
+    /// The kinds of exchange behind it, in one word: `tls+first_data`.
     pub method: &'static str,
-    /// Exchanges it rests on.
+    /// The exchanges behind it.
     pub samples: u32,
     /// Sessions among them with a full handshake: not resumed, without a client certificate.
     pub handshakes: u32,
 }
 
-/// Whether a layer-3 tunnel lies on the way to an endpoint.
+/// Whether there is a layer-3 tunnel on the path to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tunnel {
-    /// One does.
+    /// There is one.
     pub l3: bool,
     /// From 0 to 1.
     pub confidence: f64,
-    /// What speaks for it: `mss`, `stack`, `floor`, joined with `+`; `none` where nothing does.
+    /// The evidence for it: `mss`, `stack`, `floor`, joined with `+`; `none` if there is none.
     pub reason: &'static str,
 }
 
 /// An endpoint's totals over a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointRow {
-    /// Who.
+    /// The key.
     pub key: EndpointKey,
-    /// Which part it played.
+    /// Its role.
     pub role: Role,
     /// Sessions it took part in.
     pub sessions: u64,
-    /// Those whose handshake gave a round trip on its leg.
+    /// Sessions whose handshake gave a round trip on its leg.
     pub handshakes: u64,
     /// Lowest transport round trip between the sensor and it, in ns.
     pub floor_ns: Option<u64>,
@@ -137,16 +137,16 @@ pub struct EndpointRow {
     pub first: Nanos,
     /// Last packet's time over its sessions.
     pub last: Nanos,
-    /// Geo database's place.
+    /// Location in the geo database.
     pub place: Option<Arc<Place>>,
     /// Announcing AS.
     pub asn: Option<Arc<AutonomousSystem>>,
     /// Tags of the lists that matched it, sorted.
     pub tags: Vec<Arc<str>>,
-    /// The leg hidden behind it; absent where that cannot be decided.
+    /// The hidden leg behind it; absent if undecided.
     pub hidden: Option<HiddenLeg>,
-    /// A layer-3 tunnel on the way; absent where that cannot be decided.
+    /// A layer-3 tunnel on the path; absent if undecided.
     pub tunnel: Option<Tunnel>,
-    /// What its sessions say together of its stack, its path and its days.
+    /// Statistics of its stack, its path and its days.
     pub traits: Traits,
 }

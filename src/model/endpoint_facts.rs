@@ -1,67 +1,67 @@
-//! What the sessions of an endpoint say together of its stack, its path and its days.
+//! Statistics of an endpoint's sessions: its stack, its path and its days.
 //!
-//! Owns: the shapes of those sums. In: endpoints fills them. Out: detect reads them, emit shows
-//! them. Never: judgement; a sum that cannot be told is absent.
+//! Owns: the shapes of these statistics. In: endpoints fills them. Out: detect reads them, emit
+//! shows them. Never: judgement; an unknown value is absent.
 
 use std::sync::Arc;
 
 use crate::model::record::Quality;
 use crate::model::{Addr, Nanos};
 
-/// Different MTU hints kept for an endpoint.
+/// Different MTU hints kept per endpoint.
 pub const MTUS_MAX: usize = 4;
 
-/// Sums beside an endpoint's totals.
+/// Statistics beside an endpoint's totals.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Traits {
     /// Days (UTC) on which its sessions ended, at most 64.
     pub days: u32,
-    /// Different people of the subjects file its sessions were about, at most 8.
+    /// Different people of the subjects file among the subjects of its sessions, at most 8.
     pub subjects: u32,
-    /// What its SYNs tell of the largest packet on its way.
+    /// The MTU of its path, from its SYNs.
     pub mtu: Option<MtuTotals>,
-    /// What its SYNs and its programs tell of its system.
+    /// Its operating system, from its SYNs and its programs.
     pub stack: Option<StackTotals>,
-    /// How its sessions' lowest round trips lie.
+    /// The spread of its sessions' lowest round trips.
     pub spread: Option<Spread>,
-    /// How far its floor lies above that of others.
+    /// How far its floor is above that of others.
     pub excess: Option<Excess>,
-    /// What was learned of the way to it.
+    /// The baseline of the path to it.
     pub baseline: Option<Baseline>,
-    /// What was learned of the only person its sessions were about.
+    /// The baseline of the only person among the subjects of its sessions.
     pub subject_baseline: Option<Baseline>,
     /// The session that ended last.
     pub latest: Option<Box<LatestSession>>,
 }
 
-/// MTUs that SYNs hint at: MSS and the headers of IP and TCP (RFC 6691).
+/// MTUs derived from SYNs: MSS plus the headers of IP and TCP (RFC 6691).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MtuTotals {
     /// SYNs with an MSS.
     pub syns: u32,
     /// Each MTU and its SYNs, most frequent first, at most [`MTUS_MAX`].
     pub hints: Vec<(u16, u32)>,
-    /// SYNs of further MTUs.
+    /// SYNs with other MTUs.
     pub others: u32,
 }
 
-/// Whose system the SYNs are, against whose the programs are.
+/// The operating system of the SYNs compared with that of the programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StackTotals {
-    /// Family of most SYNs that tell one.
+    /// The system of most SYNs that reveal one.
     pub syn: Option<&'static str>,
-    /// Family of most programs that tell one.
+    /// The system of most programs that reveal one.
     pub program: Option<&'static str>,
-    /// Sessions in which both are told.
+    /// Sessions in which both are known.
     pub compared: u32,
-    /// Those of them in which they differ.
+    /// Those in which they differ.
     pub differ: u32,
 }
 
 /// Quartiles of the lowest round trip of each session: from a sample of at most 16 sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spread {
-    /// Sessions with [`Spread::TRIPS_MIN`] round trips or more: only those count.
+    /// Sessions with at least [`Spread::TRIPS_MIN`] round trips; only those count.
     pub sessions: u32,
     /// Days (UTC) on which they ended, at most 64.
     pub days: u32,
@@ -74,8 +74,8 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Round trips a session must have taken, its handshake's among them, for its lowest to be
-    /// more than an accident.
+    /// Round trips needed in a session, including the handshake's, so that the lowest is not an
+    /// accident.
     pub const TRIPS_MIN: u32 = 5;
 
     /// Distance between the quartiles, in ns.
@@ -84,22 +84,22 @@ impl Spread {
     }
 }
 
-/// A floor against the lowest that others of the same part of the network have.
+/// A floor compared with the lowest floor of others in the same part of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excess {
-    /// Whose floor: `prefix`, or where a baseline has one, [`BaselineOf::as_str`].
+    /// The reference: `prefix`, or for a baseline [`BaselineOf::as_str`].
     pub of: &'static str,
-    /// That floor, in ns.
+    /// The reference floor, in ns.
     pub floor_ns: u64,
-    /// How far the endpoint's own lies above it, in ns.
+    /// How far the endpoint's own floor is above it, in ns.
     pub over_ns: u64,
-    /// Sessions that floor rests on: of a prefix, those of other endpoints.
+    /// Sessions behind the reference; for a prefix, those of other endpoints.
     pub sessions: u64,
-    /// Days (UTC) on which they were.
+    /// The days (UTC) of those sessions.
     pub days: u32,
 }
 
-/// What a baseline is kept of.
+/// The kinds of keys of baselines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BaselineOf {
     /// A /24 (IPv4) or /48 (IPv6).
@@ -108,7 +108,7 @@ pub enum BaselineOf {
     Network,
     /// A service at a prefix.
     Destination,
-    /// A person of the subjects file.
+    /// A person in the subjects file.
     Subject,
 }
 
@@ -128,30 +128,30 @@ impl BaselineOf {
     }
 }
 
-/// What round trips usually are, learned over many sessions and days.
+/// Usual round trips, learned over many sessions and days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Baseline {
-    /// Whose.
+    /// The kind of key.
     pub of: BaselineOf,
-    /// A low quantile of them, in ns.
+    /// A low quantile of the round trips, in ns.
     pub floor_ns: u64,
-    /// Sessions it rests on.
+    /// The sessions behind it.
     pub sessions: u64,
-    /// Days on which they were.
+    /// The days of those sessions.
     pub days: u32,
-    /// Too little time has passed since the first session: nothing is held against it yet.
+    /// Too little time has passed since the first session, so it is not used yet.
     pub learning: bool,
 }
 
 impl Baseline {
-    /// How far a floor lies above it, in ns; nothing while it is still being learned.
+    /// How far a floor is above it, in ns; `None` while it is still being learned.
     pub fn excess_of(&self, own: Option<u64>) -> Option<u64> {
         let over = own?.checked_sub(self.floor_ns)?;
         (over > 0 && !self.learning).then_some(over)
     }
 }
 
-/// What an alert about an endpoint needs of its last session.
+/// The facts about an endpoint's last session that an alert needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatestSession {
     /// Its event id.
@@ -162,7 +162,7 @@ pub struct LatestSession {
     pub end: Nanos,
     /// File, first and last frame.
     pub packets: (u16, u32, u32),
-    /// How far to trust it.
+    /// Its quality flags.
     pub quality: Quality,
     /// The other end.
     pub peer: Addr,
@@ -172,6 +172,6 @@ pub struct LatestSession {
     pub subject: Option<Arc<str>>,
     /// Their name there.
     pub subject_name: Option<Arc<str>>,
-    /// The address of the end that began.
+    /// The address of the initiator.
     pub began: Addr,
 }

@@ -1,6 +1,6 @@
-//! What a user reads when something cannot be done.
+//! The error type shown to users.
 //!
-//! Owns: the shape of an error. In: what, cause, place, remedy. Out: `error: WHAT: CAUSE` and
+//! Owns: the form of an error. In: what, cause, place, remedy. Out: `error: WHAT: CAUSE` and
 //! `help:`.
 //! Never: a backtrace.
 
@@ -9,21 +9,21 @@ use std::path::{Path, PathBuf};
 
 use crate::model::escape::escaped;
 
-/// Something that could not be done, said so that the reader can mend it.
+/// A failure, described so that the reader can fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// What was being done or looked at.
+    /// The action or the subject.
     pub what: String,
     /// Why it failed.
     pub cause: String,
-    /// The text file and line (from 1; 0 where the whole file is meant) the cause stands at.
+    /// The text file and line (from 1; 0 for the whole file) of the cause.
     pub place: Option<(PathBuf, u32)>,
     /// What to do about it.
     pub help: Option<String>,
 }
 
 impl Error {
-    /// An error with no place and no remedy yet.
+    /// An error without place and remedy.
     pub fn new(what: impl Into<String>, cause: impl Into<String>) -> Error {
         Error { what: what.into(), cause: cause.into(), place: None, help: None }
     }
@@ -43,7 +43,7 @@ impl Error {
     }
 }
 
-/// All parts may quote a file's name or text: none of them can make lines of its own.
+/// Every part may quote a file name or text; none of them can inject lines.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}: ", escaped(&self.what))?;

@@ -1,33 +1,32 @@
-//! Text from anywhere, made fit to be shown: file names, list entries, names and banners of
-//! packets.
+//! Escapes untrusted text for output: file names, list entries, names and banners in packets.
 //!
-//! Owns: which characters never leave the program as they are, and what is written in their place.
-//! In: text. Out: text, the same where nothing is wrong with it. Never: loses a character.
+//! Owns: which characters are never printed raw, and their escapes.
+//! In: text. Out: text, unchanged if it is safe. Never: loses a character.
 //!
-//! A control character moves the cursor or talks to the terminal (ECMA-48); a mark of direction
-//! makes a line read otherwise than it is stored (Unicode TR 9 section 2, CVE-2021-42574); an
-//! invisible one makes two names look the same (Unicode TR 36 section 2).
+//! A control character moves the cursor or controls the terminal (ECMA-48); a direction mark makes
+//! a line look different from what is stored (Unicode TR 9 section 2, CVE-2021-42574); an invisible
+//! character makes two names look the same (Unicode TR 36 section 2).
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a character is never shown raw.
+/// Whether a character is never printed raw.
 pub const fn is_unsafe(c: char) -> bool {
     matches!(c,
         // C0, DEL and C1.
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        // Marks, embeddings, overrides and isolates of direction.
+        // Direction marks, embeddings, overrides and isolates.
         | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        // Separators of lines and paragraphs.
+        // Line and paragraph separators.
         | '\u{2028}' | '\u{2029}'
-        // Without a width, or without any form at all.
+        // Characters of no width, or invisible ones.
         | '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}'
         | '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e007f}')
 }
 
-/// For one line of a terminal or a log: `\n`, `\t`, `\r`, else `\u{202e}` in place of what is
-/// unsafe.
+/// For one line of a terminal or a log: replaces unsafe characters by `\n`, `\t`, `\r` or
+/// `\u{202e}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     replaced(text, is_unsafe, |c, out| {
         // Writing into a String cannot fail.
@@ -35,7 +34,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// The same for text of several lines of our own making: their ends stay.
+/// The same for our own text of several lines: line ends are kept.
 pub fn escaped_lines(text: &str) -> Cow<'_, str> {
     let wrong = |c| c != '\n' && is_unsafe(c);
     replaced(text, wrong, |c, out| {
@@ -43,13 +42,13 @@ pub fn escaped_lines(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// For JSON that was written by somebody who escapes only what RFC 8259 section 7 asks for: what is
-/// unsafe beyond that becomes `\u202e`. Such characters stand in strings only.
+/// For JSON from a writer that escapes only what RFC 8259 section 7 requires: other unsafe
+/// characters become `\u202e`. Such characters occur in strings only.
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
     replaced(json, |c| c >= '\u{7f}' && is_unsafe(c), put_json)
 }
 
-/// One character as JSON writes it by number: two surrogates where it takes them.
+/// A character as a JSON escape, with two surrogates if needed.
 fn put_json(c: char, out: &mut String) {
     for unit in c.encode_utf16(&mut [0; 2]) {
         let _ = write!(out, "\\u{unit:04x}");
@@ -75,7 +74,7 @@ fn replaced(
 mod tests {
     use super::*;
 
-    /// What the tests of all outputs show: every one of these must be gone from them.
+    /// Input for the tests of all outputs: each of these must be escaped.
     pub(crate) const HOSTILE: &str = "a\u{1b}[31m\u{9b}2J\u{7f}\r\u{202e}\u{2066}\u{200f}\u{61c}b";
 
     #[test]

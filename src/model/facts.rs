@@ -1,4 +1,4 @@
-//! What the observers of a session found.
+//! The facts that observers found in a session.
 //!
 //! Owns: the facts of each protocol. In: evidence fills them in. Out: a record carries them.
 //! Never: payload, judgement.
@@ -14,7 +14,7 @@ use crate::model::app_facts::Socks;
 use crate::model::latency::Turns;
 use crate::model::protocol::Protocol;
 
-/// What TLS, DTLS or QUIC handshakes said. Hashes are bytes; emit writes them in hexadecimal.
+/// Facts of TLS, DTLS or QUIC handshakes. Hashes are bytes; emit writes them in hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFacts {
     /// Server name indication (RFC 6066).
@@ -37,11 +37,11 @@ pub struct TlsFacts {
     pub ciphers: Vec<u16>,
     /// Cipher suite the server chose.
     pub cipher: Option<u16>,
-    /// Session id the client offered, empty where it offered none; absent where no ClientHello was
-    /// seen, or where a ticket without an id hides whether it was accepted. Only to be compared
-    /// with the server's.
+    /// Session id that the client offered, empty if it offered none; absent if no ClientHello was
+    /// seen, or if a ticket without an id hides whether it was accepted. Only used to compare with
+    /// the server's.
     pub session_offered: Option<Box<[u8]>>,
-    /// The handshake resumed an earlier session, where that can be seen.
+    /// Whether the handshake resumed an earlier session, if visible.
     pub resumed: Option<bool>,
     /// The server answered with a HelloRetryRequest (RFC 8446 section 4.1.4).
     pub retry_request: bool,
@@ -49,11 +49,11 @@ pub struct TlsFacts {
     pub early_data: bool,
     /// Encrypted ClientHello was offered.
     pub ech: bool,
-    /// The server's certificate, where it was shown in clear.
+    /// The server's certificate, if sent in clear.
     pub certificate: Option<Box<Certificate>>,
 }
 
-/// One DNS question of a session and what answered it.
+/// The DNS questions of a session and their answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DnsFacts {
     /// First question's name, without the final dot.
@@ -64,8 +64,8 @@ pub struct DnsFacts {
     pub more_names: Vec<Box<str>>,
     /// Distinct answers of all responses: (type, text form of the data), capped.
     pub answers: Vec<(u16, Box<str>)>,
-    /// Distinct addresses told beside the answers (authority and additional sections: glue, the
-    /// hosts behind an mDNS service), capped.
+    /// Distinct addresses beside the answers (authority and additional sections: glue, the hosts
+    /// behind an mDNS service), capped.
     pub additional: Vec<Box<str>>,
     /// Response code of the first answer.
     pub rcode: Option<u8>,
@@ -73,19 +73,19 @@ pub struct DnsFacts {
     pub name_bytes: u32,
     /// Bytes of answers and addresses.
     pub answer_bytes: u32,
-    /// Some are left out: the session had its fill.
+    /// Some were left out at the cap.
     pub cut: bool,
     /// Questions seen.
     pub questions: u32,
     /// Responses seen.
     pub responses: u32,
-    /// The initiator's question that is waited for: transaction id, time, whether it came again.
+    /// The initiator's pending question: transaction id, time, whether it was repeated.
     pub asked: Option<(u16, Nanos, bool)>,
-    /// Lowest time from a question of the initiator to the responder's answer, in ns: over UDP.
+    /// Lowest time from a question of the initiator to the responder's answer, in ns; UDP only.
     pub round_trip_ns: Option<u64>,
 }
 
-/// What SSH said in clear.
+/// Facts that SSH sends in clear.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SshFacts {
     /// Client identification string (RFC 4253 section 4.2).
@@ -98,16 +98,16 @@ pub struct SshFacts {
     pub hassh_server: Option<[u8; 16]>,
 }
 
-/// What STUN and TURN said of addresses. Seen in a session's first datagrams only.
+/// Addresses in STUN and TURN messages, from a session's first datagrams only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StunFacts {
-    /// A client's addresses as a server or peer sees them (XOR-MAPPED-ADDRESS), distinct, capped.
+    /// A client's addresses as seen by a server or peer (XOR-MAPPED-ADDRESS), distinct, capped.
     pub mapped: Vec<Box<str>>,
-    /// Whom a client reaches through a relay (XOR-PEER-ADDRESS), distinct, capped.
+    /// The peers that a client reaches through a relay (XOR-PEER-ADDRESS), distinct, capped.
     pub peers: Vec<Box<str>>,
     /// Binding requests: connectivity and consent checks.
     pub checks: u32,
-    /// GOOG-PING requests, which take the place of consent checks.
+    /// GOOG-PING requests, which replace consent checks.
     pub goog_pings: u32,
 }
 
@@ -139,13 +139,13 @@ pub struct HttpFacts {
     pub more: Vec<HttpRequest>,
     /// `Server` of the first response.
     pub server: Option<Box<str>>,
-    /// Realm of the first response that asks who is there.
+    /// Realm of the first response that requests authentication.
     pub realm: Option<Box<str>>,
-    /// Title of the first page, where it stands in the first bytes.
+    /// Title of the first page, if it is in the first bytes.
     pub title: Option<Box<str>>,
-    /// Fields by which a proxy says that it passed the first request on, capped.
+    /// Fields with which a proxy shows that it forwarded the first request, capped.
     pub forwarded: Vec<Box<str>>,
-    /// Protocol that both ends agreed to speak over a WebSocket.
+    /// Protocol agreed on for a WebSocket.
     pub subprotocol: Option<Box<str>>,
 }
 
@@ -156,58 +156,58 @@ pub struct Layer {
     pub kind: &'static str,
     /// Its number: VNI, GRE key, TEID, ERSPAN session; 0 where it has none.
     pub id: u32,
-    /// Who sent the packet around it.
+    /// Sender of the packet around it.
     pub source: Addr,
-    /// Who that was sent to.
+    /// Receiver of that packet.
     pub destination: Addr,
 }
 
-/// What a session's first packet was wrapped in.
+/// The encapsulation of a session's first packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wrapping {
-    /// Tunnels, outermost first; decode's depth limit bounds them.
+    /// Tunnels, outermost first, bounded by decode's depth limit.
     pub layers: Vec<Layer>,
-    /// The last VLAN id met, where there was more than one.
+    /// Innermost VLAN id, if there is more than one.
     pub inner_vlan: Option<u16>,
-    /// First MPLS label met.
+    /// Outermost MPLS label.
     pub mpls_label: Option<u32>,
-    /// Packets of a home host came out of a tunnel from outside, and nothing shows that there is
-    /// such a tunnel: a stranger may have written all of the session.
+    /// A tunnel from outside delivered packets of a home host, and nothing proves that such a
+    /// tunnel exists: a stranger may have written the whole session.
     pub unproven: bool,
 }
 
-/// What the first bytes of each direction fit in the table of payload signatures.
+/// Matches of each direction's first bytes in the table of payload signatures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirstBytes {
-    /// Shapes that the initiator's fit, one bit each.
+    /// Patterns that match the initiator's bytes, one bit each.
     pub initiator: u64,
-    /// Shapes that the responder's fit.
+    /// Patterns that match the responder's bytes.
     pub responder: u64,
-    /// The table these numbers are of.
+    /// The table that these numbers refer to.
     pub table: u32,
-    /// The application that both tell.
+    /// The application that both identify.
     pub application: Option<Arc<str>>,
 }
 
-/// What few sessions have: together, so that the others do not pay a pointer for each.
+/// Facts that few sessions have, grouped so that other sessions do not pay for a pointer each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rare {
     /// STUN and TURN.
     pub stun: Option<Box<StunFacts>>,
     /// SOCKS.
     pub socks: Option<Box<Socks>>,
-    /// What else streams said before or beside what they carry.
+    /// Certificates, proxies, remote desktops, stream shapes.
     pub spoken: Option<Box<AppFacts>>,
     /// Tunnels and inner tags around the first packet.
     pub wrapping: Option<Box<Wrapping>>,
-    /// What the first bytes fit.
+    /// Matches of the first bytes.
     pub first_bytes: Option<Box<FirstBytes>>,
 }
 
-/// What the observers saw in a session. Boxed, so that a session without evidence costs a pointer.
+/// The facts of a session. Boxed, so that a session without evidence costs a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Protocol told from payload.
+    /// Protocol recognised from payload.
     pub protocol: Option<Protocol>,
     /// TLS, DTLS or QUIC handshake.
     pub tls: Option<Box<TlsFacts>>,
@@ -217,14 +217,14 @@ pub struct Facts {
     pub ssh: Option<Box<SshFacts>>,
     /// HTTP.
     pub http: Option<Box<HttpFacts>>,
-    /// Exchanges that forced an end to answer.
+    /// Exchanges that force an end to answer.
     pub turns: Option<Box<Turns>>,
     /// The rest.
     pub rare: Option<Box<Rare>>,
 }
 
 impl Facts {
-    /// The rare ones, to write to.
+    /// The rare ones, for writing.
     pub fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
@@ -239,7 +239,7 @@ impl Facts {
         self.rare.as_ref()?.socks.as_deref()
     }
 
-    /// What else streams said before or beside what they carry.
+    /// Certificates, proxies, remote desktops, stream shapes.
     pub fn spoken(&self) -> Option<&AppFacts> {
         self.rare.as_ref()?.spoken.as_deref()
     }
@@ -249,7 +249,7 @@ impl Facts {
         self.rare.as_ref()?.wrapping.as_deref()
     }
 
-    /// What the first bytes fit.
+    /// Matches of the first bytes.
     pub fn first_bytes(&self) -> Option<&FirstBytes> {
         self.rare.as_ref()?.first_bytes.as_deref()
     }

@@ -1,7 +1,7 @@
-//! Which rules have fired on a session while it lasted.
+//! The rules that have fired on a session so far.
 //!
-//! Owns: a short list. In: alerts, by rule and level. Out: whether one says anything new. Never:
-//! more than [`FiredRules::MOST`] entries: a rule that finds no room is told at the session's end.
+//! Owns: a short list. In: alerts, by rule and level. Out: whether one is new. Never: more than
+//! [`FiredRules::MOST`] entries: a rule for which there is no room fires at the session's end.
 
 use crate::model::Level;
 use crate::model::heap::ALLOCATION;
@@ -11,16 +11,16 @@ use crate::model::heap::ALLOCATION;
 pub struct FiredRules(Vec<(Box<str>, Level)>);
 
 impl FiredRules {
-    /// Rules remembered of one session.
+    /// Rules remembered per session.
     pub const MOST: usize = 32;
 
-    /// Whether a rule, by its UUID, has not fired yet, or at a lower level only.
+    /// Whether a rule, by its UUID, has not fired yet, or only at a lower level.
     pub fn is_news(&self, rule: &str, level: Level) -> bool {
         !self.0.iter().any(|(known, before)| &**known == rule && *before >= level)
     }
 
-    /// The same of a session that goes on; what is news is remembered. Where there is no room for
-    /// it, it is not news yet.
+    /// The same for an open session; a new one is remembered. If there is no room for it, it does
+    /// not count as new yet.
     pub fn tell(&mut self, rule: &str, level: Level) -> bool {
         if !self.is_news(rule, level) {
             return false;

@@ -1,6 +1,6 @@
-//! Which packets belong together.
+//! The canonical session key.
 //!
-//! Owns: the canonical session key. In: addresses, ports, protocol, tag, capture point.
+//! Owns: which packets belong together. In: addresses, ports, protocol, tag, capture point.
 //! Out: equality and bytes to hash. Never: direction (that is `Heading`) or state.
 
 use crate::model::Addr;
@@ -22,8 +22,8 @@ impl Transport {
     pub const SCTP: Transport = Transport(132);
 
     /// ECS `network.transport`: the keyword of IANA's registry of assigned Internet protocol
-    /// numbers in lower case (89, OSPFIGP there, is `ospf` to everybody), `None` where the number
-    /// has none here. Numbers that only chain IPv6 headers have none: no session is made of them.
+    /// numbers in lower case (89 is OSPFIGP there, but commonly `ospf`), `None` if the number has
+    /// none here. Numbers of IPv6 extension headers have none, as no session has such a protocol.
     pub const fn name(self) -> Option<&'static str> {
         Some(match self.0 {
             1 => "icmp",
@@ -50,7 +50,7 @@ impl Transport {
         })
     }
 
-    /// Numbers of the registry's later years.
+    /// More recent numbers of the registry.
     const fn later_name(number: u8) -> Option<&'static str> {
         Some(match number {
             88 => "eigrp",
@@ -82,15 +82,15 @@ impl Transport {
 
 /// The canonical key of a bidirectional session: side `a` is the numerically lower (address, port).
 ///
-/// For ICMP the ports hold type and code in the manner of Community ID v1, so that a request and
-/// its reply share a key. For protocols without ports both are zero.
+/// For ICMP the ports are type and code in the manner of Community ID v1, so that a request and its
+/// reply share a key. For protocols without ports both are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     /// Lower side's address.
     pub a: Addr,
     /// Upper side's address.
     pub b: Addr,
-    /// VLAN or VNI where configured as part of the key, else 0.
+    /// VLAN or VNI if configured as part of the key, else 0.
     pub scope: u32,
     /// Lower side's port.
     pub a_port: u16,
@@ -105,8 +105,8 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
-    /// Orders what is else equal, the same on every run: a hash of all but the capture point,
-    /// whose number depends on what inputs are called. Anybody can foresee it.
+    /// Orders otherwise equal records, the same on every run: a hash of all but the capture point,
+    /// whose number depends on the names of inputs. It is predictable for senders.
     pub fn order(&self) -> u64 {
         let half = |addr: &Addr| {
             let bits = addr.to_bits();

@@ -38,15 +38,15 @@ impl LinkType {
     pub const LINUX_SLL2: LinkType = LinkType(276);
 }
 
-/// One frame as captured. `bytes` may be shorter than `wire_len` where a snap length cut it.
+/// One frame as captured. `bytes` may be shorter than `wire_len` because of a snap length.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// When the capture says it passed.
+    /// Its timestamp.
     pub time: Nanos,
-    /// How `bytes` begins.
+    /// The header that `bytes` starts with.
     pub link: LinkType,
     /// Length on the wire, in bytes.
     pub wire_len: u32,
-    /// What was captured of it.
+    /// The captured bytes.
     pub bytes: &'a [u8],
 }

@@ -1,16 +1,16 @@
-//! How many bytes of heap a value holds: what budgets are charged with.
+//! The heap bytes of a value, which are charged to budgets.
 //!
-//! Owns: the count for the types that hold text of others. In: values. Out: bytes, what the
-//! allocator adds included. Never: follows what is shared by reference count: its owner counts it.
+//! Owns: the sizes of types that hold untrusted text. In: values. Out: bytes, including the
+//! allocator's overhead. Never: follows reference-counted data: its owner counts it.
 
 use std::net::IpAddr;
 
-/// What an allocation costs beside its bytes: glibc keeps 8 and rounds up to 16.
+/// Overhead of an allocation: glibc keeps 8 bytes and rounds up to 16.
 pub const ALLOCATION: usize = 16;
 
-/// A value whose heap is counted.
+/// A value whose heap bytes are counted.
 pub trait Heap {
-    /// Bytes beside the value itself.
+    /// Heap bytes beside the value itself.
     fn heap(&self) -> usize;
 }
 
@@ -32,7 +32,7 @@ impl Heap for Box<[u8]> {
     }
 }
 
-/// Values without a heap of their own.
+/// Values without heap data.
 macro_rules! plain {
     ($($kind:ty),+) => { $(impl Heap for $kind { fn heap(&self) -> usize { 0 } })+ };
 }

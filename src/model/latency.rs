@@ -2,17 +2,17 @@
 //! answer.
 //!
 //! Owns: their words and shapes, and the arithmetic from an exchange to a gap. In: session and
-//! evidence fill them. Out: emit shows them, endpoints and detect weigh them. Never: halves, means,
+//! evidence fill them. Out: emit shows them, endpoints and detect use them. Never: halves, means,
 //! or a verdict.
 
 use crate::model::Heap;
 
-/// How in-session round trips were taken; several may be true of one leg.
+/// The methods of in-session round trips; a leg may have several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Methods(pub u8);
 
 impl Methods {
-    /// A TCP timestamp's first echo (RFC 7323 section 3).
+    /// The first echo of a TCP timestamp (RFC 7323 section 3).
     pub const TIMESTAMP: u8 = 1;
     /// Data and the first acknowledgement that covers it (RFC 6298, Karn's rule).
     pub const ACKNOWLEDGEMENT: u8 = 2;
@@ -32,7 +32,7 @@ impl Methods {
         }
     }
 
-    /// The methods of these words.
+    /// The methods with these words.
     pub fn of(words: &[&str]) -> Option<Methods> {
         let bit = |word: &&str| match *word {
             "timestamp" => Some(Self::TIMESTAMP),
@@ -52,23 +52,23 @@ pub struct RoundTrips {
     pub p50_ns: u64,
     /// 95th percentile, likewise.
     pub p95_ns: u64,
-    /// Round trips taken.
+    /// Round trips measured.
     pub samples: u32,
-    /// How.
+    /// The methods used.
     pub methods: Methods,
 }
 
-/// What one end sent that the other had to answer before anything went on.
+/// Something one end sends that the other must answer before the protocol continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Exchange {
-    /// TCP's handshake is done: the initiator's first payload, where it speaks first.
+    /// TCP's handshake is complete: the initiator's first payload, if it sends first.
     FirstData,
     /// TLS over TCP: the server's first flight, the client's next (RFC 8446 section 2, RFC 5246
     /// section 7.3); of the responder: ClientHello, ServerHello.
     Tls,
-    /// The same where an earlier session is resumed (RFC 8446 section 2.2, RFC 5246 section 7.3).
+    /// The same if an earlier session is resumed (RFC 8446 section 2.2, RFC 5246 section 7.3).
     TlsResumed,
-    /// The same where the client proves who it is: a person or a card may have to answer.
+    /// The same with a client certificate: a person or a card may have to answer.
     TlsCertificate,
     /// TLS 1.2: the server's Finished, the client's first data (RFC 5246 section 7.3).
     TlsData,
@@ -90,9 +90,9 @@ pub enum Exchange {
     Rdp,
     /// RFB: the server's version or security message, the client's answer (RFC 6143 section 7.1).
     Rfb,
-    /// DNS over UDP: a question and its answer, the resolver's own asking included.
+    /// DNS over UDP: a question and its answer, including the resolver's own queries.
     Dns,
-    /// WebSocket or HTTP/2 ping and pong, or STUN request and response: answered without thought.
+    /// WebSocket or HTTP/2 ping and pong, or STUN request and response: answered without computing.
     Ping,
 }
 
@@ -151,19 +151,20 @@ impl Exchange {
     }
 }
 
-/// One such exchange, measured: from the last packet that forced the answer to the first that
-/// answers, both as the sensor saw them.
+/// One such exchange, measured: from the last packet that requires the answer to the first packet
+/// of the answer, both as the sensor saw them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// What it was.
+    /// The kind of exchange.
     pub exchange: Exchange,
-    /// The initiator was made to answer; else the responder.
+    /// Whether the initiator answered; else the responder.
     pub by_initiator: bool,
-    /// The full round trip between the sensor and whoever answered, its thinking included, in ns.
+    /// The full round trip between the sensor and the program that answered, including its
+    /// computing time, in ns.
     pub round_trip_ns: u64,
 }
 
-/// Why an exchange gives no turn; several may be true of one session.
+/// Why an exchange gives no turn; a session may have several reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Exclusions(pub u16);
 
@@ -172,13 +173,13 @@ impl Exclusions {
     pub const RESUMED: u16 = 1;
     /// Early data was offered (RFC 8446 section 2.3).
     pub const EARLY_DATA: u16 = 2;
-    /// HelloRetryRequest: the flights are others (RFC 8446 section 4.1.4).
+    /// HelloRetryRequest: the flights differ (RFC 8446 section 4.1.4).
     pub const RETRY_REQUEST: u16 = 4;
     /// The server asked for the client's certificate: a person or a card may have to answer.
     pub const CLIENT_CERTIFICATE: u16 = 8;
-    /// Something was sent again, came out of order or is missing meanwhile.
+    /// Something was retransmitted, out of order or missing in between.
     pub const LOSS: u16 = 16;
-    /// A flight whose end cannot be told: the answer came before its last packet, or does not
+    /// A flight whose end is unclear: the answer came before its last packet, or does not
     /// acknowledge it.
     pub const SPLIT_FLIGHT: u16 = 32;
 
@@ -192,12 +193,12 @@ impl Exclusions {
         (Self::SPLIT_FLIGHT, "split-flight"),
     ];
 
-    /// The words of those that hold.
+    /// The words of the reasons that apply.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
         Self::WORDS.into_iter().filter(move |(bit, _)| self.has(*bit)).map(|(_, word)| word)
     }
 
-    /// Whether every reason of `bits` holds.
+    /// Whether every reason of `bits` applies.
     pub const fn has(self, bits: u16) -> bool {
         self.0 & bits == bits
     }
@@ -206,16 +207,17 @@ impl Exclusions {
 /// The exchanges of one session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turns {
-    /// Those that can be trusted, in the order seen; capped by whoever fills it.
+    /// The reliable ones, in the order seen; capped by the observer.
     pub turns: Vec<Turn>,
-    /// Why others are left out.
+    /// Why others are excluded.
     pub excluded: Exclusions,
-    /// Over UDP: the lowest round trip to the initiator of what is answered without thought (a
-    /// cookie's echo, an acknowledgement, a ping): the nearest thing to a transport's own.
+    /// Over UDP: the lowest round trip to the initiator that is answered without computing (a
+    /// cookie's echo, an acknowledgement, a ping): the closest equivalent of a transport round
+    /// trip.
     pub near: Option<Turn>,
     /// Likewise to the responder.
     pub far: Option<Turn>,
-    /// Over UDP: the initiator answered what the responder asked, however long it took.
+    /// Over UDP: the initiator answered a question of the responder, however long it took.
     pub answered: bool,
 }
 
@@ -232,7 +234,7 @@ impl Heap for Turns {
 }
 
 impl Turns {
-    /// Notes a round trip of a datagram that is answered without thought; the lowest is kept.
+    /// Adds a round trip over UDP that is answered without computing; the lowest is kept.
     pub fn note_answered(&mut self, turn: Turn) {
         let lowest = if turn.by_initiator { &mut self.near } else { &mut self.far };
         if lowest.is_none_or(|lowest| turn.round_trip_ns < lowest.round_trip_ns) {
@@ -240,8 +242,8 @@ impl Turns {
         }
     }
 
-    /// Of exchanges over UDP the lowest round trip to the initiator or to the responder: of those
-    /// answered without thought, else of the others.
+    /// The lowest round trip over UDP to the initiator or to the responder: of those answered
+    /// without computing, else of the others.
     pub fn over_udp(&self, by_initiator: bool) -> Option<Turn> {
         let answered = if by_initiator { self.near } else { self.far };
         let thought = self.turns.iter().filter(|turn| {
@@ -251,8 +253,8 @@ impl Turns {
         answered.or_else(|| thought.min_by_key(|turn| turn.round_trip_ns).copied())
     }
 
-    /// What is hidden behind the initiator by an exchange over UDP, in ns: its lowest turn less the
-    /// lowest round trip that took no thought; absent where no such round trip is known.
+    /// The gap of an exchange over UDP at the initiator, in ns: its lowest turn less the lowest
+    /// round trip without computing; absent if there is no such round trip.
     pub fn gap_over_udp(&self, exchange: Exchange) -> Option<u64> {
         let thought = self.lowest(exchange, true)?;
         Some(thought.saturating_sub(self.near?.round_trip_ns))
@@ -269,9 +271,9 @@ impl Turns {
 }
 
 impl Turns {
-    /// Leaves out each turn whose answer came earlier than what it is held to answer can have
-    /// reached the end in question: a flight that went on while the answer was under way. An eighth
-    /// of the leg is left for its jitter. Gives how many were left out.
+    /// Removes each turn whose answer came sooner than its question can have reached the end: the
+    /// flight continued while the answer was in transit. An eighth of the leg is allowed for
+    /// jitter. Returns the number of turns removed.
     pub fn settle(&mut self, near: &Leg, far: &Leg) -> usize {
         let (near, far) = (near.transport_ns(), far.transport_ns());
         let before = self.turns.len();
@@ -286,8 +288,8 @@ impl Turns {
         left_out
     }
 
-    /// The cross-layer gap: the lowest round trip of an exchange beyond that of its transport, in
-    /// ns; nothing where either is unknown.
+    /// The cross-layer gap: the lowest round trip of an exchange less that of its transport, in ns;
+    /// `None` if either is unknown.
     pub fn gap(&self, exchange: Exchange, by_initiator: bool, leg: &Leg) -> Option<u64> {
         let transport = leg.transport_ns()?;
         Some(self.lowest(exchange, by_initiator)?.saturating_sub(transport))
@@ -297,9 +299,9 @@ impl Turns {
 /// One leg: the full round trips between the sensor and one end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leg {
-    /// TCP handshake round trip in ns; absent where Karn's rule, Fast Open or loss forbid it.
+    /// TCP handshake round trip in ns; absent if Karn's rule, Fast Open or loss forbid it.
     pub handshake_ns: Option<u64>,
-    /// Round trips taken while the session ran.
+    /// Round trips measured within the session.
     pub in_session: Option<RoundTrips>,
 }
 

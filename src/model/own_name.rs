@@ -1,7 +1,7 @@
-//! The names of its responder that a session itself says, and whether another goes with them.
+//! The responder's name according to the session itself, and whether another name contradicts it.
 //!
-//! Owns: which of them counts. In: what the observers saw. Out: a name, or a contradiction. Never:
-//! takes the name of whoever a relay was asked for as the relay's own.
+//! Owns: which name counts. In: the facts of a session. Out: a name, or a contradiction. Never:
+//! takes the target of a relay for the relay's own name.
 
 use std::net::IpAddr;
 
@@ -10,14 +10,15 @@ use crate::model::app_facts::Certificate;
 use crate::model::facts::Facts;
 
 impl Record {
-    /// The responder's name: what the session itself says, else what the initiator had asked for.
+    /// The responder's name: from the session itself, else the name that the initiator had looked
+    /// up.
     pub fn responder_name(&self) -> Option<&str> {
         self.facts.responder_name().or(self.context.responder_name.as_deref())
     }
 }
 
 impl Facts {
-    /// The name that the initiator gave to the responder: of its ClientHello, else of its request.
+    /// The name that the initiator used for the responder: in its ClientHello, else in its request.
     pub fn responder_name(&self) -> Option<&str> {
         if self.is_relayed() {
             return None;
@@ -26,8 +27,8 @@ impl Facts {
         server_name.or_else(|| host_name(self.http.as_ref()?.host.as_deref()?))
     }
 
-    /// Whether what the session says cannot go with `name`, which was heard elsewhere: it names
-    /// the responder otherwise, or the responder's certificate speaks for others only.
+    /// Whether the session contradicts `name`, which comes from elsewhere: it names the responder
+    /// differently, or the responder's certificate covers only other names.
     pub fn contradicts(&self, name: &str) -> bool {
         if self.is_relayed() {
             return false;
@@ -40,22 +41,22 @@ impl Facts {
         spoken_for.peek().is_some() && !spoken_for.any(|pattern| covers(pattern, name))
     }
 
-    /// Whether the responder was asked to reach somebody else: names in the session are not its
-    /// own then.
+    /// Whether the responder was asked to connect to somebody else: then names in the session are
+    /// not its own.
     fn is_relayed(&self) -> bool {
         let http = self.http.as_ref();
         self.socks().is_some() || http.is_some_and(|http| http.connect_target.is_some())
     }
 }
 
-/// Names of hosts that a certificate speaks for: what software calls itself there is none.
+/// Host names that a certificate covers; names that software invents do not count.
 fn speaks_for(shown: &Certificate) -> impl Iterator<Item = &str> {
     let names = shown.alternative_names.iter().chain(&shown.common_name);
     names.map(|name| &**name).filter(|name| is_host_name(name))
 }
 
-/// A name as a certificate gives it, for all names one label below where it begins with `*.`
-/// (RFC 9525 section 6.3).
+/// Whether a certificate's name covers a name; `*.` stands for exactly one label (RFC 9525 section
+/// 6.3).
 fn covers(pattern: &str, name: &str) -> bool {
     match pattern.strip_prefix("*.") {
         Some(parent) => name.split_once('.').is_some_and(|(_, rest)| same(parent, rest)),
@@ -68,14 +69,13 @@ fn same(a: &str, b: &str) -> bool {
     bare(a).eq_ignore_ascii_case(bare(b))
 }
 
-/// Labels with a dot between them, and no address.
+/// Several labels, and not an address.
 fn is_host_name(name: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.*".contains(&b);
     name.contains('.') && name.bytes().all(fits) && name.parse::<IpAddr>().is_err()
 }
 
-/// The host of a `Host` header without its port; nothing where that is an address (RFC 9110
-/// section 7.2).
+/// The host of a `Host` header without its port; `None` if it is an address (RFC 9110 section 7.2).
 fn host_name(host: &str) -> Option<&str> {
     let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
     let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |both| both.0);

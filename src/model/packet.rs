@@ -32,7 +32,7 @@ impl TcpFlags {
     }
 }
 
-/// Which way a packet runs, relative to its key's canonical order.
+/// The direction of a packet, relative to its key's canonical order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Heading {
     /// Sent by side `a` (the lower endpoint).
@@ -56,11 +56,11 @@ impl PacketFlags {
     pub const FRAGMENT_LATER: u8 = 0x08;
     /// Found inside at least one tunnel.
     pub const TUNNELLED: u8 = 0x10;
-    /// Carried a VLAN tag or an MPLS label, wherever in the frame.
+    /// Has a VLAN tag or an MPLS label anywhere in the frame.
     pub const TAGGED: u8 = 0x20;
     /// The frame begins with an Ethernet header (so that addresses can be read at its start).
     pub const ETHERNET: u8 = 0x40;
-    /// A copy of a packet seen a moment before: it is counted with its session and nothing else.
+    /// A duplicate of a recent packet: it is counted with its session and otherwise ignored.
     pub const DUPLICATE: u8 = 0x80;
 
     /// Whether the bit is set.
@@ -75,18 +75,18 @@ impl PacketFlags {
 /// loop; everything else by decode.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
-    /// When the capture says it passed.
+    /// Its timestamp.
     pub time: Nanos,
     /// Canonical session key.
     pub key: FlowKey,
-    /// The run's clock in whole seconds, which only goes on: timers run on it, so a capture whose
-    /// time steps back cannot rewind them.
+    /// The run's clock in whole seconds, which never steps back: timers use it, so that a capture
+    /// whose time steps back cannot rewind them.
     pub clock: u32,
     /// Length of the frame on the wire.
     pub wire_len: u32,
     /// Keyed hash of `key`, for table slots.
     pub hash: u32,
-    /// Where the frame begins in its block.
+    /// Offset of the frame in its block.
     pub frame_at: u32,
     /// Ordinal of the frame in its file, from 1 (saturating).
     pub number: u32,
@@ -98,9 +98,9 @@ pub struct Packet {
     pub seq: u32,
     /// TCP acknowledgement number.
     pub ack: u32,
-    /// Where the transport header begins, from the start of the frame.
+    /// Offset of the transport header in the frame.
     pub l4_at: u16,
-    /// Length of the transport header in bytes (0 where there is none).
+    /// Length of the transport header in bytes (0 if there is none).
     pub l4_len: u8,
     /// TCP flags.
     pub tcp_flags: TcpFlags,
@@ -110,12 +110,13 @@ pub struct Packet {
     pub flags: PacketFlags,
     /// Logical shard, a function of the key alone: the same at any worker count.
     pub shard: u8,
-    /// How far `time` is to be believed, and how finely its clock divides time.
+    /// The trust in `time`, and the granularity of its clock.
     pub stamp: Stamp,
 }
 
 impl Packet {
-    /// What a frame without IP says, from an offset on. Its key is of no session: version 0.
+    /// The payload of a frame without IP, from an offset on. Its key belongs to no session: version
+    /// 0.
     pub fn of_link(frame: &Frame<'_>, at: u16) -> Packet {
         Packet {
             time: frame.time,
@@ -139,13 +140,13 @@ impl Packet {
         }
     }
 
-    /// Which way it runs.
+    /// Its direction.
     pub const fn heading(&self) -> Heading {
         if self.flags.has(PacketFlags::FROM_B) { Heading::BToA } else { Heading::AToB }
     }
 
-    /// The VLAN id where one 802.1Q tag is all that stands between the frame's Ethernet header and
-    /// its IP packet; of any other tag or label only decode knows where it stands.
+    /// The VLAN id if a single 802.1Q tag is all there is between the frame's Ethernet header and
+    /// its IP packet; only decode knows the position of other tags and labels.
     pub fn only_tag(&self, frame: &[u8]) -> Option<u16> {
         let plain = PacketFlags::ETHERNET | PacketFlags::TAGGED;
         if self.flags.0 & (plain | PacketFlags::TUNNELLED) != plain {

@@ -1,7 +1,7 @@
-//! What light allows: bounds on distance, and what they say of claimed places.
+//! Bounds on distance from the speed of light, and what they say about claimed locations.
 //!
-//! Owns: the speeds, the words and the shape of the result. In: enrich fills it. Out: emit shows
-//! it, detect weighs it. Never: a verdict on a person.
+//! Owns: the speeds, the words and the form of the result. In: enrich fills it. Out: emit shows it,
+//! detect uses it. Never: a verdict on a person.
 
 /// Kilometres of distance that a millisecond of full round trip allows at c in vacuum:
 /// 299 792.458 km/s (BIPM, The International System of Units, 9th edition, section 2.3.1) / 2 /
@@ -12,14 +12,13 @@ pub const KM_PER_RTT_MS_VACUUM: f64 = 149.9;
 /// et al., IEEE/ACM Transactions on Networking 14(6), 2006).
 pub const KM_PER_RTT_MS_FIBRE: f64 = 99.93;
 
-/// The same at 4/9 c, at which packets of real paths are found to travel (Katz-Bassett et al., IMC
-/// 2006).
+/// The same at 4/9 c, the typical speed of packets on real paths (Katz-Bassett et al., IMC 2006).
 pub const KM_PER_RTT_MS_REAL: f64 = 66.62;
 
-/// Who says where an end is.
+/// The source of a claimed location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// The subjects file, of the person or device at that end.
+    /// The subjects file, for the person or device at that end.
     Subject,
     /// The geo database.
     Geo,
@@ -35,17 +34,17 @@ impl Claim {
     }
 }
 
-/// Some claims.
+/// A set of claims.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Claims(u8);
 
 impl Claims {
-    /// With one more.
+    /// With another claim added.
     pub const fn with(self, claim: Claim) -> Claims {
         Claims(self.0 | 1 << claim as u8)
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -60,7 +59,7 @@ impl Claims {
         }
     }
 
-    /// The claims of these words; nothing where one is none.
+    /// The claims with these words; `None` if one is unknown.
     pub fn of(words: &[&str]) -> Option<Claims> {
         words.iter().try_fold(Claims::default(), |claims, word| {
             let all = [Claim::Subject, Claim::Geo];
@@ -69,39 +68,38 @@ impl Claims {
     }
 }
 
-/// What physics says of the remote end's claimed place.
+/// What the bounds say about the remote end's claimed location.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Physics {
     /// Farthest the remote end can be at 2/3 c, in km.
     pub km_max_fibre: f64,
-    /// Farthest it is likely to be at 4/9 c, in km: paths are not straight.
+    /// Farthest the remote end is likely to be at 4/9 c, in km: paths are not straight.
     pub km_max_real: f64,
     /// Farthest it can be at c, in km: a hard bound.
     pub km_max_vacuum: f64,
-    /// Great-circle distance from the sensor to the nearest point of the claimed place, in km: of
-    /// the subject's where the subjects file has one, else of the geo region.
+    /// Great-circle distance from the sensor to the nearest point of the claimed location, in km:
+    /// the subject's if the subjects file has one, else the geo region.
     pub claim_km: Option<f64>,
-    /// Whose claim that is.
+    /// The source of that claim.
     pub claim_of: Option<Claim>,
     /// The distance to the nearest point of the geo region, in km, whatever the subject claims.
     pub geo_km: Option<f64>,
-    /// What follows.
+    /// The verdict.
     pub verdict: PhysicsVerdict,
-    /// Claims that light in a vacuum refutes.
+    /// Claims that the vacuum bound refutes.
     pub refuted: Claims,
-    /// Claims that light in fibre could not serve, and light in a vacuum could.
+    /// Claims beyond the fibre bound but within the vacuum bound.
     pub doubtful: Claims,
-    /// The tag for which nothing is held against any claim.
+    /// The tag because of which no claim is judged.
     pub withheld_by: Option<&'static str>,
 }
 
 /// `longhaul.physics.verdict`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PhysicsVerdict {
-    /// The claimed place is within reach of the measured round trip.
+    /// The claimed location is within reach of the measured round trip.
     Possible,
-    /// The claimed place is farther than light could have gone: the place is wrong (or anycast,
-    /// CDN, PEP).
+    /// The claimed location is farther than light could travel: it is wrong (or anycast, CDN, PEP).
     TooFast,
     /// No claim, or a tag says that the address is not where its users are.
     #[default]

@@ -1,8 +1,8 @@
-//! The protocols that payload can tell.
+//! The protocols that are recognised from payload.
 //!
-//! Owns: their words. In: evidence names one. Out: `network.protocol`. Never: a port's guess.
+//! Owns: their words. In: evidence names one. Out: `network.protocol`. Never: a guess by port.
 
-/// A protocol told from payload (`network.protocol`).
+/// A protocol recognised from payload (`network.protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// TLS over TCP.
@@ -31,7 +31,7 @@ pub enum Protocol {
     Rdp,
     /// RFB (VNC).
     Rfb,
-    /// STUN or TURN, where nothing else is told behind it.
+    /// STUN or TURN, if no other protocol is recognised behind it.
     Stun,
     /// Multicast DNS (RFC 6762).
     Mdns,
@@ -55,17 +55,17 @@ pub enum Protocol {
     Esp,
     /// AH: IP protocol 51.
     Ah,
-    /// Tailscale's search for direct paths (disco).
+    /// Tailscale's path discovery (disco).
     Tailscale,
     /// ZeroTier.
     Zerotier,
-    /// SoftEther VPN's search for a way through NAT.
+    /// SoftEther VPN's NAT traversal.
     Softether,
     /// Telnet.
     Telnet,
     /// The control channel of PPTP.
     Pptp,
-    /// SSTP, in clear: behind a proxy that ends TLS.
+    /// SSTP in clear: behind a proxy that terminates TLS.
     Sstp,
     /// SMB, any version, over TCP.
     Smb,

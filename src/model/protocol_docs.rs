@@ -1,11 +1,11 @@
-//! By what each protocol is told, and who defines it.
+//! The evidence for each protocol, and its specification.
 //!
-//! Owns: a line for a person to each protocol. In: a protocol. Out: what its observer asks for.
-//! Never: what evidence does not look at.
+//! Owns: one line per protocol, for people. In: a protocol. Out: what its observer looks for.
+//! Never: anything that evidence does not check.
 
 use crate::model::protocol::Protocol;
 
-/// What tells a protocol, and where that is written.
+/// The evidence for a protocol, and its source.
 #[allow(clippy::too_many_lines, reason = "a table: a row a protocol")]
 #[rustfmt::skip]
 pub const fn told_by(protocol: Protocol) -> (&'static str, &'static str) {

@@ -1,4 +1,4 @@
-//! One session, whole: identity, counters, evidence, and who owns either end.
+//! One complete session: identity, counters, evidence, and the owners of both ends.
 //!
 //! Owns: the facts of a finished (or still open) session. In: session, evidence, enrich fill it in
 //! turn.
@@ -24,20 +24,20 @@ pub use crate::model::physics::PhysicsVerdict;
 pub use crate::model::protocol::Protocol;
 use crate::model::{Addr, Grain, Nanos, Transport};
 
-/// How a session ended, or stood when the input ended.
+/// How a session ended, or its state at the end of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionState {
-    /// Seen from one side's first packet only: a SYN without an answer, a datagram without a reply.
+    /// One side only: a SYN without an answer, a datagram without a reply.
     Opened,
-    /// Both sides spoke.
+    /// Both sides sent packets.
     Established,
     /// TCP FIN from both sides.
     Closed,
     /// TCP RST.
     Reset,
-    /// Idle longer than its time-out.
+    /// Idle for longer than its timeout.
     Timeout,
-    /// TCP without the handshake: begun before the capture, or half seen.
+    /// TCP without the handshake: started before the capture, or seen in part.
     Half,
 }
 
@@ -55,7 +55,7 @@ impl SessionState {
     }
 }
 
-/// Where a session runs relative to the home networks (ECS `network.direction`).
+/// The direction of a session relative to the home networks (ECS `network.direction`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Remote initiator, home responder.
@@ -81,17 +81,17 @@ impl Direction {
     }
 }
 
-/// A place from a geo database.
+/// A location in a geo database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// ISO 3166-1 alpha-2.
     pub country: Option<Box<str>>,
-    /// ISO 3166-2 with the country: `US-WA`, or the subdivision code alone where the database has
-    /// only that.
+    /// ISO 3166-2 with the country: `US-WA`, or just the subdivision code if the database has only
+    /// that.
     pub region: Option<Box<str>>,
     /// Latitude and longitude in degrees: the centre of the region.
     pub location: Option<(f64, f64)>,
-    /// Radius in km that holds 90 % of the region's addresses, where the database says.
+    /// Radius in km that contains 90 % of the region's addresses, if the database has one.
     pub radius_km: Option<f64>,
 }
 
@@ -100,7 +100,7 @@ pub struct Place {
 pub struct AutonomousSystem {
     /// AS number.
     pub number: u32,
-    /// Its holder, as the database says.
+    /// Its owner, according to the database.
     pub organization: Option<Box<str>>,
 }
 
@@ -109,7 +109,7 @@ pub struct AutonomousSystem {
 pub struct Party {
     /// Address.
     pub ip: Addr,
-    /// Port, 0 where the protocol has none.
+    /// Port, 0 if the protocol has none.
     pub port: u16,
     /// Link-layer address on the sensor's segment.
     pub mac: Option<[u8; 6]>,
@@ -119,27 +119,27 @@ pub struct Party {
     pub packets: u64,
     /// TTL of its first packet as seen by the sensor.
     pub ttl: Option<u8>,
-    /// Geo database's place.
+    /// Location in the geo database.
     pub place: Option<Arc<Place>>,
     /// Announcing AS.
     pub asn: Option<Arc<AutonomousSystem>>,
-    /// The IPv4 address that `ip` stands for behind a NAT64 translator.
+    /// The IPv4 address embedded in `ip`, if that is a NAT64 address.
     pub behind: Option<Ipv4Addr>,
 }
 
 impl Party {
-    /// The address that says where it is and whose: the one behind a translator, else its own.
+    /// The address to look up for location and owner: the embedded IPv4 address, else its own.
     pub fn origin(&self) -> Addr {
         self.behind.map_or(self.ip, Addr::from)
     }
 }
 
-/// What the initiator's SYN said.
+/// The facts of the initiator's SYN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SynFacts {
     /// Maximum segment size option.
     pub mss: Option<u16>,
-    /// Path MTU the MSS hints at: MSS + 40 (IPv4) or + 60 (IPv6).
+    /// MTU derived from the MSS: MSS + 40 (IPv4) or + 60 (IPv6).
     pub mtu_hint: Option<u16>,
     /// Window scale option.
     pub window_scale: Option<u8>,
@@ -147,18 +147,18 @@ pub struct SynFacts {
     pub window: u16,
     /// The timestamps option was offered.
     pub timestamps: bool,
-    /// Coarse OS family of the SYN's shape, where one fits.
+    /// Coarse OS family of the SYN, if one matches.
     pub os_hint: Option<&'static str>,
 }
 
-/// How far to trust a record.
+/// Quality flags of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quality {
     /// TCP segments that repeat bytes already seen.
     pub retransmits: u32,
-    /// TCP segments that arrived before an earlier one.
+    /// TCP segments that arrived out of order.
     pub out_of_order: u32,
-    /// Packets dropped as copies.
+    /// Packets dropped as duplicates.
     pub duplicates: u32,
     /// Holes in the TCP streams that were never filled.
     pub gaps: u32,
@@ -166,14 +166,14 @@ pub struct Quality {
     pub one_way: bool,
     /// A snap length or a cap cut something.
     pub truncated: bool,
-    /// The initiator did not show that it got what the responder sent: over TCP it acknowledged
-    /// none of it; otherwise it is from outside and answered nothing. Whoever sends its packets
-    /// need not be where they say.
+    /// The initiator did not show that it received what the responder sent: over TCP it
+    /// acknowledged none of it; otherwise it is from outside and answered nothing. Its packets may
+    /// have a forged source.
     pub unconfirmed: bool,
 }
 
 impl Quality {
-    /// Two sessions together: what is counted adds up, what is true of one is true of both.
+    /// Combines two sessions: counts are added, flags are joined.
     pub const fn with(self, other: &Quality) -> Quality {
         Quality {
             retransmits: self.retransmits.saturating_add(other.retransmits),
@@ -194,20 +194,20 @@ pub struct ListHit {
     pub list: u16,
     /// Tag it gives: `vpn:astrill`, `hosting`, `rmm:anydesk`.
     pub tag: Arc<str>,
-    /// What matched: the prefix or the name suffix.
+    /// The entry that matched: the prefix or the name suffix.
     pub entry: Arc<str>,
     /// The field it matched on: `destination.ip`, `tls.client.server_name`, `dns.question.name`,
     /// ...
     pub on: &'static str,
 }
 
-/// Who a session is about: an employee or an asset.
+/// The subject of a session: an employee or an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// An id of the subjects file.
+    /// An id in the subjects file.
     Named(Arc<str>),
-    /// The address of the end that began the session: the employee's device on its way out, the
-    /// employee's home on the way in.
+    /// The address of the initiator: the employee's device on outbound sessions, the employee's
+    /// home on inbound ones.
     Address(Addr),
 }
 
@@ -220,33 +220,33 @@ impl std::fmt::Display for Subject {
     }
 }
 
-/// Who held an address at a time, as far as packets told.
+/// The holder of an address at a time, as far as packets revealed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
     /// Link-layer address of the device.
     pub mac: Option<[u8; 6]>,
     /// The device's own name, lower case, without a domain.
     pub host: Option<Arc<str>>,
-    /// Who had logged in; absent where several people share the address.
+    /// The logged-in user; absent if several people share the address.
     pub user: Option<Arc<str>>,
-    /// Protocols in which the name was said.
+    /// Protocols that gave the name.
     pub named_by: NameSources,
-    /// Who said so, in alphabetical order: words of [`Holder::SOURCES`].
+    /// Protocols behind all of this, in alphabetical order: words of [`Holder::SOURCES`].
     pub known_by: Vec<&'static str>,
 }
 
 impl Holder {
-    /// Protocols that say who holds an address.
+    /// Protocols that reveal the holder of an address.
     pub const SOURCES: [&'static str; 9] =
         ["802.1x", "dhcp", "dhcpv6", "kerberos", "llmnr", "mdns", "nbns", "ntlm", "radius"];
 }
 
-/// A set of protocols in which a device's name was said: words of [`Holder::SOURCES`].
+/// A set of protocols that gave a device's name: words of [`Holder::SOURCES`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NameSources(u16);
 
 impl NameSources {
-    /// One of them; none where the word is not in the list.
+    /// The set with one protocol; empty if the word is not in the list.
     pub fn of(by: &str) -> NameSources {
         let place = Holder::SOURCES.iter().position(|word| *word == by);
         NameSources(place.map_or(0, |place| 1 << place))
@@ -258,13 +258,13 @@ impl NameSources {
         NameSources(self.0 | other.0)
     }
 
-    /// How many.
+    /// The number of protocols.
     pub const fn count(self) -> u32 {
         self.0.count_ones()
     }
 }
 
-/// What enrichment adds.
+/// The results of enrichment.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Community ID v1, 28 base64 characters behind `1:`.
@@ -273,28 +273,29 @@ pub struct Context {
     pub direction: Direction,
     /// Application (`network.application`), lower case with hyphens.
     pub application: Option<Arc<str>>,
-    /// Why: `payload`, `sni`, `http`, `alpn`, `ja4`, `ssh`, `dns`, `dns-name`, `protocol`, `port`.
+    /// The evidence: `payload`, `sni`, `http`, `alpn`, `ja4`, `ssh`, `dns`, `dns-name`, `protocol`,
+    /// `port`.
     pub application_reason: Option<&'static str>,
-    /// The configuration allows that application, to everybody or to the session's subject.
+    /// The configuration allows that application, for everybody or for the session's subject.
     pub application_approved: bool,
     /// Lists that matched; their tags are `longhaul.tags`.
     pub hits: Vec<ListHit>,
-    /// Distance verdict, where the run has a sensor place.
+    /// Distance verdict, if the sensor's location is known.
     pub physics: Option<Physics>,
-    /// Who the session is about; nobody where neither end is home.
+    /// The subject of the session; none if neither end is home.
     pub subject: Option<Subject>,
     /// Subject's name.
     pub subject_name: Option<Arc<str>>,
-    /// What they do, in the words of the subjects file.
+    /// Their job title in the subjects file.
     pub subject_role: Option<Arc<str>>,
     /// When they were hired: `YYYY-MM-DD`.
     pub subject_hired: Option<Arc<str>>,
-    /// Who held the initiator's address when the session began.
+    /// The holder of the initiator's address when the session started.
     pub holder: Option<Arc<Holder>>,
-    /// The name that the initiator had asked for when it was told the responder's address, where
-    /// the session does not say otherwise.
+    /// The name that the initiator looked up to get the responder's address, unless the session
+    /// contradicts it.
     pub responder_name: Option<Arc<str>>,
-    /// The same where it does.
+    /// The same if the session contradicts it.
     pub contradicted_name: Option<Arc<str>>,
 }
 
@@ -319,38 +320,38 @@ pub struct Record {
     pub vlan: Option<u16>,
     /// Capture point.
     pub point: u16,
-    /// Who spoke first (the sender of the SYN where one was seen).
+    /// The end that started the session (the sender of the SYN if one was seen).
     pub initiator: Party,
-    /// The other side.
+    /// The other end.
     pub responder: Party,
     /// Sensor to initiator.
     pub near: Leg,
     /// Sensor to responder.
     pub far: Leg,
-    /// The initiator's SYN, where seen.
+    /// The initiator's SYN, if seen.
     pub syn: Option<SynFacts>,
-    /// How far to trust it.
+    /// Quality flags.
     pub quality: Quality,
-    /// What the observers saw.
+    /// The facts of the observers.
     pub facts: Facts,
-    /// What enrichment added.
+    /// The results of enrichment.
     pub context: Context,
-    /// What passed in it, where it lasts.
+    /// Activity counts, if the session is long.
     pub activity: Option<Activity>,
-    /// It goes on: which of its updates this is, from 1.
+    /// The session is still open: the number of this update, from 1.
     pub update: Option<u32>,
     /// Input file (index) of the first packet.
     pub file: u16,
     /// Ordinal of the first packet's frame in that file.
     pub frame_first: u32,
-    /// Ordinal of the last packet's frame (in the file of the first, where all are in one).
+    /// Ordinal of the last packet's frame (in the file of the first, if all are in one).
     pub frame_last: u32,
-    /// How many sessions of its five-tuple ended and began again within the tick of the capture's
-    /// clock in which it began; told apart up to the cap of the session table.
+    /// How many sessions of its five-tuple ended and started again within the tick of the capture's
+    /// clock in which it started; counted up to the cap of the session table.
     pub twin: u16,
-    /// It is of a stretch of frames whose times nobody bears out: they may be hours away from those
-    /// of other sessions.
+    /// It belongs to a stretch of frames whose times nothing confirms: they may be hours away from
+    /// those of other sessions.
     pub doubtful: bool,
-    /// How finely the clock of its packets' times divides time.
+    /// The granularity of its packets' clock.
     pub grain: Grain,
 }

@@ -1,4 +1,4 @@
-//! Round trips of a whole record: what its clock can tell, and the transport's lowest.
+//! Round trips of a whole record: what its clock can resolve, and the transport's lowest.
 //!
 //! Owns: the choice among the legs and exchanges of one session. In: a record whose legs and facts
 //! are filled. Out: nanoseconds, or nothing. Never: measures.
@@ -12,7 +12,7 @@ use crate::model::latency::Turn;
 use crate::model::record::Direction;
 
 impl Facts {
-    /// The lowest round trip of an exchange over UDP, and which it was: to the initiator, or to the
+    /// The lowest round trip of an exchange over UDP, and its kind: to the initiator, or to the
     /// responder.
     pub fn over_udp(&self, by_initiator: bool) -> Option<Turn> {
         let asked = self.dns.as_ref().and_then(|dns| dns.round_trip_ns).filter(|_| !by_initiator);
@@ -24,7 +24,7 @@ impl Facts {
         dns.or_else(|| self.turns.as_ref()?.over_udp(by_initiator))
     }
 
-    /// The word for the exchange that the responder's leg rests on, else the initiator's.
+    /// The word for the exchange behind the responder's leg, else the initiator's.
     pub fn method_over_udp(&self) -> Option<&'static str> {
         let turn = self.over_udp(false).or_else(|| self.over_udp(true))?;
         Some(turn.exchange.as_str())
@@ -32,8 +32,8 @@ impl Facts {
 }
 
 impl Record {
-    /// Leaves out what the clock of the packets' times cannot tell: spans within its grain say
-    /// nothing of a distance.
+    /// Removes values that the packets' clock cannot resolve: a span within its granularity says
+    /// nothing about a distance.
     pub fn settle_clock(&mut self) {
         let grain = self.grain;
         let tells = |ns: u64| grain.tells(Nanos(ns));
@@ -68,15 +68,16 @@ impl Record {
         self.facts.wrapping().is_some_and(|wrapping| wrapping.unproven)
     }
 
-    /// The transport round trip between the sensor and the initiator, or the responder, in ns: of
-    /// TCP the leg's; of UDP the lowest one that is answered without thought ([`Turns::near`]).
+    /// The transport round trip between the sensor and the initiator, or the responder, in ns: for
+    /// TCP the leg's; for UDP the lowest one that is answered without computing ([`Turns::near`]).
     ///
     /// Those are QUIC's first packet and acknowledgement (RFC 9000 section 13.2.1), DTLS's cookie
     /// (RFC 9147 section 5.1), IKE's cookie and liveness check (RFC 7296 sections 2.6, 1.4),
     /// WireGuard's handshake, OpenVPN's acknowledgements and STUN's responses (RFC 8489 section 6):
-    /// whoever ends the transport must answer, and does so at once. Not those are answers that
-    /// wait for public-key arithmetic (a DTLS or QUIC flight, `IKE_AUTH`), which are longer by the
-    /// work; DNS, where the resolver asks others; and OpenVPN over TCP, which a proxy passes on.
+    /// the system that terminates the transport must answer, and does so at once. Excluded are
+    /// answers that need public-key arithmetic (a DTLS or QUIC flight, `IKE_AUTH`), which take
+    /// longer by its time; DNS, where the resolver asks others; and OpenVPN over TCP, which a proxy
+    /// forwards.
     pub fn transport_ns(&self, of_initiator: bool) -> Option<u64> {
         let leg = if of_initiator { &self.near } else { &self.far };
         let reflex = || {

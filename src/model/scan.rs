@@ -1,7 +1,7 @@
 //! Unanswered sessions of one source that ended within one second, summed.
 //!
-//! Owns: the sums. In: sessions that have no line of their own. Out: emit renders them. Never: a
-//! session that was answered, or that a rule fired on.
+//! Owns: the sums. In: sessions without a line of their own. Out: emit renders them. Never: an
+//! answered session, or one on which a rule fired.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,19 @@ use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Transport;
 
-/// Different ports and addresses told apart in one sum.
+/// Different ports and addresses counted per sum.
 pub const TOLD_APART: usize = 1_024;
 
-/// What is added of one session.
+/// The part of a session that is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unanswered {
-    /// Who sent.
+    /// Sender.
     pub source: Addr,
-    /// Whom it was sent to.
+    /// Receiver.
     pub destination: Addr,
     /// IANA protocol.
     pub transport: Transport,
-    /// Port it was sent to, 0 where the protocol has none.
+    /// Destination port, 0 if the protocol has none.
     pub port: u16,
     /// Packets sent.
     pub packets: u64,
@@ -36,21 +36,21 @@ pub struct Unanswered {
 /// The sum.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// Who sent; several where there were too many to tell apart.
+    /// Sender; `None` if there were too many to keep apart.
     pub source: Option<Addr>,
     /// IANA protocol.
     pub transport: Transport,
     /// The second of the run's clock in which they ended.
     pub second: Nanos,
-    /// How many.
+    /// Number of sessions.
     pub sessions: u64,
     /// Packets sent.
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Different ports they were sent to, up to [`TOLD_APART`].
+    /// Different destination ports, up to [`TOLD_APART`].
     pub ports: BTreeSet<u16>,
-    /// Different addresses, likewise.
+    /// Different destination addresses, likewise.
     pub destinations: BTreeSet<Addr>,
     /// First packet's time.
     pub first: Nanos,

@@ -1,6 +1,6 @@
-//! Payload of a session on its way from the session stage to those who read it.
+//! Payload of a session on its way from the session stage to its observers.
 //!
-//! Owns: the words for both ends, a segment, and whether more is wanted. In: a packet's payload.
+//! Owns: the types for both ends, a segment, and whether more is wanted. In: a packet's payload.
 //! Out: a view of it. Never: a copy.
 
 use crate::model::Nanos;
@@ -9,7 +9,7 @@ use crate::model::Transport;
 /// Which end of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// Began the session.
+    /// Started the session.
     Initiator,
     /// Answered it.
     Responder,
@@ -30,28 +30,28 @@ impl Peer {
 pub struct Segment<'a> {
     /// The bytes.
     pub payload: &'a [u8],
-    /// Who sent them.
+    /// Their sender.
     pub from: Peer,
-    /// When the packet that made them deliverable passed.
+    /// Time of the packet that made them deliverable.
     pub time: Nanos,
     /// IANA protocol.
     pub transport: Transport,
     /// Initiator's and responder's port.
     pub ports: (u16, u16),
-    /// Bytes before these were lost for good.
+    /// Bytes before these are lost for good.
     pub gap: bool,
-    /// TCP: when the SYN-ACK passed, where it and the initiator's ACK give a leg.
+    /// TCP: time of the SYN-ACK, if it and the initiator's ACK give a leg.
     pub opened: Option<Nanos>,
-    /// TCP: repetitions, early segments and holes of the session so far: two segments that differ
-    /// here have trouble between them.
+    /// TCP: retransmissions, early segments and gaps of the session so far: if two segments differ
+    /// here, there was a problem in between.
     pub troubles: u32,
-    /// TCP: sequence number behind the last byte, and the acknowledgement that came along: what its
-    /// sender had received when it sent this.
+    /// TCP: sequence number behind the last byte, and the acknowledgement number: what the sender
+    /// had received when it sent this.
     pub numbers: (u32, u32),
 }
 
 impl<'a> Segment<'a> {
-    /// A segment of which nothing is known but these: no trouble, no handshake, time zero.
+    /// A segment with only these values: no problems, no handshake, time zero.
     pub const fn plain(from: Peer, transport: Transport, payload: &'a [u8]) -> Segment<'a> {
         Segment {
             payload,
@@ -72,6 +72,6 @@ impl<'a> Segment<'a> {
 pub enum Interest {
     /// Keep delivering.
     More,
-    /// Never again: nothing is delivered or buffered any more.
+    /// Stop: nothing is delivered or buffered any more.
     Done,
 }

@@ -1,56 +1,55 @@
-//! How far the time of a packet is to be believed, and how finely its clock divides time.
+//! The trust in a packet's time, and the granularity of its clock.
 //!
-//! Owns: two small values that travel with each packet. In: capture fills them. Out: session asks
-//! them before it measures. Never: a time.
+//! Owns: two small values that travel with each packet. In: capture fills them in. Out: session
+//! checks them before it measures. Never: a time.
 
 use crate::model::Nanos;
 
-/// How far a time is to be believed.
+/// The trust in a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Trust {
     /// It fits the times around it.
     #[default]
     Believed = 0,
-    /// It fits those after it: the clock of its source was set back, or had been led astray.
+    /// It fits those after it: the clock of its source was set back, or had been misled.
     SetBack = 1,
-    /// Hours or more away from those before it, and too little follows to tell which are right. It
-    /// is the time of what begins here, and ends or extends nothing that was there before.
+    /// It is hours or more away from those before it, and too little follows to decide which are
+    /// right. It applies to what starts here, and neither ends nor extends anything older.
     Doubtful = 2,
-    /// It has none, or one that others refute; it was given the time of its source's clock, and
-    /// nothing may be measured by it.
+    /// There is none, or others refute it. The packet has the time of its source's clock instead,
+    /// and must not be used for measurement.
     Absent = 3,
 }
 
 impl Trust {
-    /// Whether spans may be measured to and from it.
+    /// Whether spans to and from it may be measured.
     pub const fn measures(self) -> bool {
         !matches!(self, Trust::Absent)
     }
 
-    /// Whether timers may run by it.
+    /// Whether it may move timers.
     pub const fn moves_timers(self) -> bool {
         matches!(self, Trust::Believed | Trust::SetBack)
     }
 }
 
-/// How finely a clock divides time: 0 is a clock so fine that its grain does not matter (in 7
-/// microseconds light goes a kilometre and back), `n` one of up to 5 microseconds times two to the
-/// `n`.
+/// The granularity of a clock: 0 is a clock so fine that it does not matter (in 7 microseconds
+/// light travels a kilometre and back), `n` is up to 5 microseconds times two to the `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grain(u8);
 
-/// The finest grain that does not matter, in ns.
+/// The largest granularity that does not matter, in ns.
 const FINE: u64 = 10_000;
 
-/// Ticks that a span must last where the grain matters: it is then known to a tenth.
+/// Ticks that a span must last if the granularity matters: it is then known to a tenth.
 const TICKS_MIN: u64 = 10;
 
 impl Grain {
-    /// A clock by which nothing can be measured.
+    /// A clock that cannot be used for measurement.
     pub const USELESS: Grain = Grain(63);
 
-    /// Of a clock whose readings are so many ns apart: the next step that is no finer.
+    /// For a clock whose readings are this far apart, in ns: the next step that is no finer.
     pub const fn of(ns: u64) -> Grain {
         let units = ns.div_ceil(FINE / 2);
         if units <= 2 {
@@ -61,7 +60,7 @@ impl Grain {
         if step < 28 { Grain(step as u8) } else { Grain::USELESS }
     }
 
-    /// Its length in ns; of one that does not matter, 0.
+    /// Its length in ns; 0 if it does not matter.
     pub const fn as_nanos(self) -> u64 {
         match self.0 {
             0 => 0,
@@ -69,9 +68,9 @@ impl Grain {
         }
     }
 
-    /// Whether a span is long enough to be told by this clock. Two equal readings say only
-    /// "shorter than the grain" (RFC 6298 section 2.3 calls it G), and a reading may be a grain
-    /// off.
+    /// Whether a span is long enough to be measured with this clock. Two equal readings only mean
+    /// "shorter than a tick" (RFC 6298 section 2.3 calls it G), and a reading may be off by one
+    /// tick.
     pub const fn tells(self, span: Nanos) -> bool {
         match self.0 {
             0 => span.0 > 0,
@@ -81,20 +80,20 @@ impl Grain {
     }
 }
 
-/// Both of them, in the byte that travels with a packet.
+/// Both, in the byte that travels with a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp(u8);
 
 impl Stamp {
-    /// A time that is believed, of a clock whose grain does not matter.
+    /// A believed time of a clock whose granularity does not matter.
     pub const PLAIN: Stamp = Stamp(0);
 
-    /// Of a time.
+    /// Combines both.
     pub const fn new(trust: Trust, grain: Grain) -> Stamp {
         Stamp((trust as u8) << 6 | grain.0)
     }
 
-    /// How far the time is to be believed.
+    /// The trust in the time.
     pub const fn trust(self) -> Trust {
         match self.0 >> 6 {
             0 => Trust::Believed,
@@ -104,7 +103,7 @@ impl Stamp {
         }
     }
 
-    /// How finely its clock divides time.
+    /// The granularity of its clock.
     pub const fn grain(self) -> Grain {
         Grain(self.0 & 63)
     }

@@ -1,17 +1,16 @@
 //! Packet time.
 //!
-//! Owns: the one number that says when. In: integers from capture headers. Out: ordering and RFC
-//! 3339.
+//! Owns: the time type. In: integers from capture headers. Out: ordering and RFC 3339.
 //! Never: reads a clock.
 
 use std::fmt;
 
-/// Nanoseconds since 1970-01-01T00:00:00Z, as written in the capture. Good until the year 2554.
+/// Nanoseconds since 1970-01-01T00:00:00Z, as in the capture. Valid until the year 2554.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nanos(pub u64);
 
 impl Nanos {
-    /// The moment zero; also "not seen yet" where a state says so.
+    /// Time zero; also "not seen yet" in some states.
     pub const ZERO: Nanos = Nanos(0);
 
     /// A span or moment of whole seconds (saturating).
@@ -24,7 +23,7 @@ impl Nanos {
         Nanos(millis.saturating_mul(1_000_000))
     }
 
-    /// The span from `earlier` to `self`, zero where the clock stepped back.
+    /// The span from `earlier` to `self`, zero if the clock stepped back.
     pub const fn since(self, earlier: Nanos) -> Nanos {
         Nanos(self.0.saturating_sub(earlier.0))
     }
@@ -34,7 +33,7 @@ impl Nanos {
         Nanos(self.0.saturating_add(span.0))
     }
 
-    /// The span from `earlier` to `self`, `None` where the clock stepped back.
+    /// The span from `earlier` to `self`, `None` if the clock stepped back.
     pub const fn checked_since(self, earlier: Nanos) -> Option<Nanos> {
         match self.0.checked_sub(earlier.0) {
             Some(span) => Some(Nanos(span)),
@@ -42,8 +41,8 @@ impl Nanos {
         }
     }
 
-    /// `YYYY-MM-DD` as midnight UTC, `None` for what is no date of 1970 to 2500. Source: Howard
-    /// Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
+    /// Parses `YYYY-MM-DD` as midnight UTC, `None` if that is no date of 1970 to 2500. Source:
+    /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
     pub fn from_date(text: &str) -> Option<Nanos> {
         let mut parts = text.split('-').map(|part| part.parse::<u64>().ok());
         let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
@@ -58,7 +57,7 @@ impl Nanos {
         let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
         let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
         let at = Nanos::from_secs(days * 86_400);
-        // The 31st of February would come back as another day.
+        // The 31st of February would be converted to another day.
         at.to_string().starts_with(text).then_some(at)
     }
 
@@ -68,7 +67,7 @@ impl Nanos {
         format!("{year:04}-{month:02}-{day:02}")
     }
 
-    /// Microseconds with the nanoseconds kept as fraction.
+    /// Microseconds with a fraction for the nanoseconds.
     pub fn as_micros_f64(self) -> f64 {
         self.0 as f64 / 1_000.0
     }
