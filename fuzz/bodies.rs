@@ -296,17 +296,6 @@ pub fn socks_rdp_vnc(data: &[u8]) {
         assert!(size <= data.len());
     }
     let _ = longhaul::wire::rdp::opening(data);
-    let mut known = longhaul::evidence::socks_rdp_vnc::Greetings::default();
-    let mut facts = Facts::default();
-    let mut rest = data;
-    while let Some(([low, high], after)) = rest.split_first_chunk::<2>() {
-        let (piece, following) = after.split_at(usize::from(*low).min(after.len()));
-        rest = following;
-        let role = if high % 2 == 0 { Peer::Initiator } else { Peer::Responder };
-        if let ParseResult::Used(size) = known.observe(piece, role, high % 3 == 0, &mut facts) {
-            assert!(size <= piece.len());
-        }
-    }
     observe(data, Transport::TCP, 1_080);
     observe(data, Transport::TCP, 3_389);
 }

@@ -139,7 +139,9 @@ fn page() -> String {
     let mut page = String::from(
         "# Counters\n\nWritten by `LONGHAUL_BLESS=1 cargo test --test counters`.\n\n\
          Every counter stands in `run.json` (`counters.GROUP.NAME`), in each line of `health.ndjson` \
-         and in the answer to SIGUSR1.\nIn a live run each set of files has what was counted since the \
+         and in the answer to SIGUSR1.\n`parse_errors` beside them (`longhaul.health.parse_errors` of `health.ndjson`) \
+         has what did not parse, by protocol and kind of fault: `truncated`, `bad_length`, `bad_value`, \
+         `too_deep` and `over_cap`.\nIn a live run each set of files has what was counted since the \
          set before. The last column says what a counter is:\n\n\
          * a **loss** is also added to its place under `loss` (`run.json`, `health.ndjson`, SIGUSR1), \
          and stands in the terminal under \"Lost\", in the words given;\n\

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::emit::ECS_VERSION;
 use crate::emit::Origin;
 use crate::emit::SCHEMA_VERSION;
+use crate::emit::run::Faults;
 use crate::emit::run::Loss;
 use crate::model::Counters;
 use crate::model::Nanos;
@@ -49,6 +50,7 @@ pub fn render_health(
             "schema_version": SCHEMA_VERSION,
             "health": {
                 "counters": groups,
+                "parse_errors": Faults(counted.parse_errors()),
                 "loss": Loss::of(counted),
                 "one_way_feeds": one_way_feeds,
             },

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::emit::SCHEMA_VERSION;
 use crate::model::escape::escaped_json;
+use crate::model::parse_errors::ParseErrors;
 use crate::model::{Counter, Counters, Error, Meaning};
 
 /// The report of one run.
@@ -50,8 +51,8 @@ pub struct RunReport {
     pub loss: Loss,
     /// Duplicates that a mirror port made, by capture point; null where they were not looked for.
     pub duplicates: Value,
-    /// Every counter, grouped by stage.
-    #[serde(serialize_with = "grouped")]
+    /// Every counter, grouped by stage; and what did not parse, by protocol and kind of fault.
+    #[serde(flatten, serialize_with = "counted")]
     pub counters: Counters,
     /// What came out.
     pub totals: Totals,
@@ -216,19 +217,43 @@ impl RunReport {
     }
 }
 
-/// `{group: {name: value}}`, groups in the order of their first counter.
-fn grouped<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut groups: Vec<&'static str> = Vec::new();
-    for (counter, _) in counters.iter() {
-        if !groups.contains(&counter.group()) {
-            groups.push(counter.group());
-        }
-    }
-    let mut map = serializer.serialize_map(Some(groups.len()))?;
-    for group in groups {
-        map.serialize_entry(group, &Group { group, counters })?;
-    }
+/// `counters` and `parse_errors`.
+fn counted<S: Serializer>(counters: &Counters, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(2))?;
+    map.serialize_entry("counters", &Grouped(counters))?;
+    map.serialize_entry("parse_errors", &Faults(counters.parse_errors()))?;
     map.end()
+}
+
+/// `{group: {name: value}}`, groups in the order of their first counter.
+struct Grouped<'a>(&'a Counters);
+
+impl Serialize for Grouped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut groups: Vec<&'static str> = Vec::new();
+        for (counter, _) in self.0.iter() {
+            if !groups.contains(&counter.group()) {
+                groups.push(counter.group());
+            }
+        }
+        let mut map = serializer.serialize_map(Some(groups.len()))?;
+        for group in groups {
+            map.serialize_entry(group, &Group { group, counters: self.0 })?;
+        }
+        map.end()
+    }
+}
+
+/// `{protocol: {kind: value}}`, where there is any.
+pub(super) struct Faults<'a>(pub(super) &'a ParseErrors);
+
+impl Serialize for Faults<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let protocols = self.0.iter().map(|(protocol, kinds)| {
+            (protocol, kinds.into_iter().collect::<std::collections::BTreeMap<_, _>>())
+        });
+        serializer.collect_map(protocols)
+    }
 }
 
 struct Group<'a> {
@@ -246,11 +271,14 @@ impl Serialize for Group<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::parse_errors::Fault;
+    use crate::model::protocol::Protocol;
 
     #[test]
     fn a_run_report_keeps_losses_apart_and_groups_counters() {
         let mut report = RunReport::new("0.1.0");
         report.counters.add(Counter::Frames, 7);
+        report.counters.note_fault(Some(Protocol::Dtls), Fault::Truncated);
         report.counters.add(Counter::RejectShort, 2);
         report.counters.add(Counter::RejectDepth, 1);
         report.counters.add(Counter::SessionsEvicted, 5);
@@ -265,6 +293,7 @@ mod tests {
         let got: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(got["schema_version"], SCHEMA_VERSION);
         assert_eq!(got["counters"]["capture"]["frames"], 7);
+        assert_eq!(got["parse_errors"], serde_json::json!({"dtls": {"truncated": 1}}));
         assert_eq!(got["counters"]["decode"]["reject_short"], 2);
         assert_eq!(got["loss"]["decode"], 3);
         assert_eq!(got["loss"]["table"], 5);

@@ -4,14 +4,17 @@
 //! Never: believes one side alone where others begin alike.
 
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
 use crate::evidence::text::shown;
+use crate::model::Heap;
 use crate::model::Peer;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
 use crate::wire::WireError;
 use crate::wire::app_signatures;
-
-pub use crate::wire::app_signatures::HELD_MAX;
 
 /// Bytes after which an opening is given to its reader although it is not whole.
 const SIGN_BYTES: usize = 12;
@@ -28,6 +31,39 @@ pub struct AppSignatures {
     greeted: Option<Protocol>,
     initiator: Option<Protocol>,
     responder: Option<Protocol>,
+}
+
+impl Heap for AppSignatures {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+impl Parser for AppSignatures {
+    type State = AppSignatures;
+
+    /// Most of them are text or a claim of one side; a fault is never an error here.
+    const PROTOCOL: Option<Protocol> = None;
+    const HELD_MAX: usize = app_signatures::HELD_MAX;
+
+    fn probe(bytes: &[u8], look: &Look<'_, AppSignatures>) -> Probe {
+        Probe::of(sign(bytes, look.from, look.state))
+    }
+
+    fn feed(
+        state: &mut AppSignatures,
+        bytes: &[u8],
+        context: &mut ParseContext<'_>,
+    ) -> ParseResult {
+        match state.observe(bytes, context.from, context.facts()) {
+            ParseResult::Used(bytes) => ParseResult::Preamble(bytes, 0),
+            other => other,
+        }
+    }
+
+    fn is_live(state: &AppSignatures) -> bool {
+        state.has_begun()
+    }
 }
 
 /// Whether bytes may begin one of these; `None` while they are too short to say.
@@ -68,7 +104,7 @@ impl AppSignatures {
         }
         let claim = match app_signatures::claim(bytes) {
             Ok(claim) => claim,
-            Err(WireError::NeedMore(_)) => return ParseResult::NeedMore,
+            Err(WireError::NeedMore(_)) => return ParseResult::NeedMore(1),
             Err(_) => return ParseResult::NotMine,
         };
         if let Some(name) = claim.name.filter(|name| !name.is_empty()) {

@@ -54,11 +54,10 @@ impl ControlTls {
         while !held.bytes.is_empty() {
             match observe_tls(&held.bytes, role, facts) {
                 ParseResult::Used(bytes) if bytes > 0 => held.used(bytes.min(held.bytes.len()), 1),
-                ParseResult::NeedMore | ParseResult::Await(_) if held.bytes.len() >= BYTES_MAX => {
+                ParseResult::NeedMore(_) if held.bytes.len() >= BYTES_MAX => {
                     break;
                 }
-                ParseResult::NeedMore => return self.wait(held, 1),
-                ParseResult::Await(missing) => return self.wait(held, missing),
+                ParseResult::NeedMore(missing) => return self.wait(held, missing),
                 _ => break,
             }
         }

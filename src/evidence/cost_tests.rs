@@ -10,7 +10,7 @@ use crate::model::Nanos;
 use crate::wire::reader::visited;
 
 /// The least frame that carries a byte: what a segment costs its sender.
-const FRAME: usize = 60;
+pub(super) const FRAME: usize = 60;
 
 fn segment<'a>(role: Peer, to: (Transport, u16), payload: &'a [u8]) -> Segment<'a> {
     Segment {

@@ -7,6 +7,10 @@
 use std::fmt;
 
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
 use crate::model::Nanos;
 use crate::model::Peer;
 use crate::model::record::DnsFacts;
@@ -19,6 +23,7 @@ use crate::wire::dns::HEADER_BYTES;
 use crate::wire::dns::Name;
 use crate::wire::dns::Question;
 use crate::wire::dns_data::RData;
+use crate::wire::wireguard;
 
 /// Further distinct names kept of a session: resolvers use a port for one or two questions, an mDNS
 /// responder for a dozen; a tunnel over DNS has no end of them.
@@ -46,6 +51,72 @@ const PORT_MDNS: u16 = 5353;
 const PORT_LLMNR: u16 = 5355;
 /// QTYPE of NetBIOS: NB and NBSTAT (RFC 1002 section 4.2.1.2).
 const QTYPES_NETBIOS: [u16; 2] = [32, 33];
+
+/// The length prefix of DNS over TCP allows no more.
+const HELD_MAX: usize = 2 + 65_535;
+
+/// DNS over TCP.
+#[derive(Debug, Default)]
+pub struct DnsStream;
+
+impl Parser for DnsStream {
+    type State = ();
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Dns);
+    const HELD_MAX: usize = HELD_MAX;
+
+    /// It has no magic: its port, and a length that can hold a header.
+    fn probe(bytes: &[u8], look: &Look<'_, ()>) -> Probe {
+        if look.ports.0 != 53 && look.ports.1 != 53 {
+            return Probe::No;
+        }
+        match bytes {
+            [high, low, ..] if u16::from_be_bytes([*high, *low]) >= 12 => Probe::Fits,
+            [_, _, ..] => Probe::No,
+            _ => Probe::Short,
+        }
+    }
+
+    fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        observe_dns_stream(bytes, context.from, context.facts())
+    }
+}
+
+/// DNS and its relatives over UDP.
+#[derive(Debug, Default)]
+pub struct DnsDatagram;
+
+impl Parser for DnsDatagram {
+    type State = ();
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Dns);
+    /// Questions are counted as long as the session lasts.
+    const DATAGRAMS_MAX: u8 = u8::MAX;
+
+    /// On its ports. Some services offer WireGuard there too.
+    fn claims(bytes: &[u8], look: &Look<'_, ()>) -> bool {
+        let is_tunnel = || wireguard::is_handshake(bytes) && !is_plain_message(bytes);
+        is_dns_port(look.ports) && !is_tunnel()
+    }
+
+    fn probe(bytes: &[u8], _look: &Look<'_, ()>) -> Probe {
+        Probe::of(Some(is_plain_message(bytes)))
+    }
+
+    fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        let (from, at, ports) = (context.from, context.time, context.ports);
+        match observe_dns(bytes, ports, context.facts()) {
+            ParseResult::Used(used) => {
+                time(bytes, from, at, context.facts());
+                ParseResult::Used(used)
+            }
+            // A datagram stands for itself: the next one may be good.
+            ParseResult::Failed(fault) => ParseResult::Rejected(fault),
+            _ if context.follows => ParseResult::Used(bytes.len()),
+            other => other,
+        }
+    }
+}
 
 /// Whether either port belongs to this observer.
 pub fn is_dns_port(ports: (u16, u16)) -> bool {
@@ -87,7 +158,7 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> ParseR
     match kept {
         Ok(()) => ParseResult::Used(bytes.len()),
         // What came before the fault, or before the capture cut the message, is kept.
-        Err(_) if facts.dns.is_some() => ParseResult::Failed,
+        Err(why) if facts.dns.is_some() => ParseResult::Failed(why.fault()),
         Err(_) => ParseResult::NotMine,
     }
 }
@@ -116,7 +187,7 @@ pub fn time(bytes: &[u8], role: Peer, time: Nanos, facts: &mut Facts) {
 /// Looks at a stream: each message behind its length (RFC 1035 section 4.2.2).
 pub fn observe_dns_stream(bytes: &[u8], _role: Peer, facts: &mut Facts) -> ParseResult {
     let mut r = Reader::new(bytes);
-    let Ok(length) = r.u16() else { return ParseResult::NeedMore };
+    let Ok(length) = r.u16() else { return ParseResult::NeedMore(1) };
     let length = usize::from(length);
     if length < HEADER_BYTES {
         return ParseResult::NotMine;
@@ -126,7 +197,7 @@ pub fn observe_dns_stream(bytes: &[u8], _role: Peer, facts: &mut Facts) -> Parse
             ParseResult::Used(n) => ParseResult::Used(n + 2),
             other => other,
         },
-        Err(_) if header_fits(r.rest()) => ParseResult::Await(length - r.left()),
+        Err(_) if header_fits(r.rest()) => ParseResult::NeedMore(length - r.left()),
         Err(_) => ParseResult::NotMine,
     }
 }

@@ -6,8 +6,16 @@
 //!
 //! [`TlsFacts`]: crate::model::record::TlsFacts
 
+use crate::evidence::dtls_rtt::DtlsRtt;
 use crate::evidence::ja4::Carrier;
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::evidence::parser::Timing;
+use crate::evidence::request_response_rtt::Moment;
+use crate::evidence::request_response_rtt::RequestRtt;
 use crate::evidence::tls::record_certificate;
 use crate::evidence::tls::record_client_hello;
 use crate::evidence::tls::record_server_hello;
@@ -30,6 +38,63 @@ use crate::wire::tls_record::CERTIFICATE;
 /// Longest message that is kept from one datagram to the next: hellos with post-quantum shares take
 /// 2 KiB, certificates with their chain 5.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// DTLS: its hellos and its round trips.
+#[derive(Debug, Default)]
+pub struct Dtls {
+    hellos: DtlsState,
+    rtt: DtlsRtt,
+}
+
+impl Heap for Dtls {
+    fn heap(&self) -> usize {
+        self.hellos.heap()
+    }
+}
+
+impl Parser for Dtls {
+    type State = Dtls;
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Dtls);
+    const TIMING: Timing = Timing::Beside;
+
+    fn probe(bytes: &[u8], _look: &Look<'_, Dtls>) -> Probe {
+        Probe::of(Some(begins(bytes)))
+    }
+
+    fn feed(state: &mut Dtls, bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        let from = context.from;
+        let facts = context.facts();
+        let result = state.hellos.observe(bytes, from, facts);
+        // What is behind STUN says more than STUN.
+        if facts.protocol == Some(Protocol::Stun) && result != ParseResult::NotMine {
+            facts.protocol = Some(Protocol::Dtls);
+        }
+        result
+    }
+
+    fn time(
+        state: &mut Dtls,
+        bytes: &[u8],
+        _ports: (u16, u16),
+        rtt: &mut RequestRtt,
+        at: &mut Moment<'_>,
+    ) -> bool {
+        state.rtt.follow(bytes, rtt, at)
+    }
+}
+
+/// Whether a datagram begins like DTLS.
+pub const fn begins(bytes: &[u8]) -> bool {
+    match bytes {
+        // A record: content type 20 to 26, version 254.x (RFC 9147 section 4, RFC 6347 section
+        // 4.1).
+        [20..=26, 0xfe, ..] => true,
+        // Before RFC 4347, which Cisco AnyConnect kept: a handshake record of epoch 0.
+        [22, 1, 0, 0, 0, ..] => true,
+        _ => false,
+    }
+}
 
 /// What is known of a session's DTLS handshake.
 #[derive(Debug, Default)]
@@ -74,7 +139,7 @@ impl DtlsState {
             // The hello was read; what stands behind it is a gift.
             _ if facts.tls.as_ref().is_some_and(|tls| tls.cipher.is_some()) => ParseResult::Done,
             WireError::NotThis => ParseResult::NotMine,
-            WireError::NeedMore(_) | WireError::Malformed(_) => ParseResult::Failed,
+            other => ParseResult::Failed(other.fault()),
         })
     }
 }

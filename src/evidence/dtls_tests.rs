@@ -1,6 +1,7 @@
 //! Datagrams made by hand.
 
 use super::*;
+use crate::wire::Fault;
 use proptest::prelude::*;
 
 fn client_body(cookie: &[u8]) -> Vec<u8> {
@@ -159,7 +160,10 @@ fn what_is_not_dtls_or_is_cut() {
     assert_eq!(observe_dtls(&[22, 3, 1, 0], Peer::Initiator, &mut facts), ParseResult::NotMine);
     let whole = records(1, &client_body(&[]), 200);
     let cut = &whole[..whole.len() - 1];
-    assert_eq!(observe_dtls(cut, Peer::Initiator, &mut facts), ParseResult::Failed);
+    assert_eq!(
+        observe_dtls(cut, Peer::Initiator, &mut facts),
+        ParseResult::Failed(Fault::Truncated)
+    );
     assert_eq!(facts, Facts::default());
 }
 

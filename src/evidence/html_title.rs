@@ -4,7 +4,12 @@
 //! HTML, undoes a compression, or looks past its bound.
 
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
 use crate::evidence::text::shown;
+use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
 
 /// Bytes of a page that are looked at: its head begins there.
@@ -12,9 +17,31 @@ pub const PAGE_MAX: usize = 4 * 1024;
 /// Longest title kept.
 const TITLE_BYTES_MAX: usize = 128;
 
+/// The first bytes of a page, behind the head of a response.
+#[derive(Debug, Default)]
+pub struct HtmlTitle;
+
+impl Parser for HtmlTitle {
+    type State = ();
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Http);
+    const HELD_MAX: usize = PAGE_MAX;
+
+    /// Only a head tells that a page follows.
+    fn probe(_bytes: &[u8], _look: &Look<'_, ()>) -> Probe {
+        Probe::No
+    }
+
+    fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        observe_page(bytes, context.facts())
+    }
+}
+
 /// Looks for a title; waits until it is there or cannot be.
 pub fn observe_page(bytes: &[u8], facts: &mut Facts) -> ParseResult {
     let window = bytes.get(..PAGE_MAX).unwrap_or(bytes);
+    #[cfg(test)]
+    crate::wire::reader::visited::note(window.len());
     let found = element(window, b"<title");
     if let Some(text) = found {
         let title = shown(text.trim_ascii(), TITLE_BYTES_MAX);
@@ -23,7 +50,7 @@ pub fn observe_page(bytes: &[u8], facts: &mut Facts) -> ParseResult {
         }
         return ParseResult::Done;
     }
-    if bytes.len() >= PAGE_MAX { ParseResult::Done } else { ParseResult::NeedMore }
+    if bytes.len() >= PAGE_MAX { ParseResult::Done } else { ParseResult::NeedMore(1) }
 }
 
 /// The text of the first element of this name, once its end is there.
@@ -50,7 +77,7 @@ mod tests {
     fn a_title_is_taken_when_it_is_whole() {
         let page = b"<html><head><TITLE lang=en>\n A device </TITLE>";
         assert_eq!(title(page), (ParseResult::Done, Some("A device".into())));
-        assert_eq!(title(&page[..38]), (ParseResult::NeedMore, None));
+        assert_eq!(title(&page[..38]), (ParseResult::NeedMore(1), None));
         assert_eq!(title(b"<title></title>"), (ParseResult::Done, None));
         assert_eq!(title(&vec![b'<'; PAGE_MAX]), (ParseResult::Done, None));
         let long = [b"<title>".to_vec(), vec![b'x'; 500], b"</title>".to_vec()].concat();

@@ -4,18 +4,25 @@
 //! datagram.
 //! Out: [`HttpFacts`]. Never: reads a body.
 
+use crate::evidence::held::Measure;
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::evidence::protocols::StreamProtocol;
 use crate::evidence::text::shown;
 use crate::model::record::Facts;
 use crate::model::record::HttpFacts;
 use crate::model::record::HttpRequest;
 use crate::model::record::Protocol;
-use crate::wire::WireError;
 use crate::wire::http::FORWARDED;
+use crate::wire::http::HEAD_MAX;
 use crate::wire::http::METHOD_MAX;
 use crate::wire::http::Request;
 use crate::wire::http::Source;
 use crate::wire::http::authority;
+use crate::wire::http::looks_like_request;
 use crate::wire::http::request;
 use crate::wire::http::response;
 
@@ -48,11 +55,73 @@ pub enum After {
     Unknown,
 }
 
+/// HTTP/1 over TCP.
+#[derive(Debug, Default)]
+pub struct Http;
+
+/// How a response begins.
+const STATUS: &[u8] = b"HTTP/1.";
+
+impl Parser for Http {
+    type State = ();
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Http);
+    const HELD_MAX: usize = HEAD_MAX;
+    const MEASURE: Measure = Measure::Head;
+
+    fn probe(bytes: &[u8], _look: &Look<'_, ()>) -> Probe {
+        Probe::starts(bytes, STATUS).or(|| Probe::of(looks_like_request(bytes)))
+    }
+
+    fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        let (result, after) = match bytes.starts_with(STATUS) {
+            true => observe_response(bytes, Source::Stream, context.facts()),
+            false => observe_request(bytes, Source::Stream, context.facts()),
+        };
+        let ParseResult::Used(used) = result else { return result };
+        match after {
+            After::Unknown => ParseResult::Done,
+            After::Page => ParseResult::Becomes(used, StreamProtocol::HtmlTitle),
+            After::Frames => ParseResult::Becomes(used, StreamProtocol::Websocket),
+            After::Body(bytes) => ParseResult::Preamble(used, bytes),
+            After::Tunnel => ParseResult::Preamble(used, 0),
+        }
+    }
+}
+
+/// SSDP: HTTP heads in datagrams (UPnP Device Architecture 2.0 section 1.1.1).
+#[derive(Debug, Default)]
+pub struct Ssdp;
+
+/// SSDP's port (UPnP Device Architecture 2.0 section 1.3).
+const PORT_SSDP: u16 = 1900;
+
+impl Parser for Ssdp {
+    type State = ();
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Http);
+    /// It repeats itself; so many datagrams of one session say all there is.
+    const DATAGRAMS_MAX: u8 = 8;
+
+    fn probe(_bytes: &[u8], look: &Look<'_, ()>) -> Probe {
+        Probe::of(Some(look.ports.0 == PORT_SSDP || look.ports.1 == PORT_SSDP))
+    }
+
+    fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        match observe_request(bytes, Source::Datagram, context.facts()) {
+            (ParseResult::NotMine, _) => {
+                observe_response(bytes, Source::Datagram, context.facts()).0
+            }
+            (result, _) => result,
+        }
+    }
+}
+
 /// Looks at a request at the start of `bytes`. [`After`] counts only with [`ParseResult::Used`].
 pub fn observe_request(bytes: &[u8], source: Source, facts: &mut Facts) -> (ParseResult, After) {
     let head = match request(bytes, source) {
         Ok(head) => head,
-        Err(why) => return (refusal(why), After::Unknown),
+        Err(why) => return (why.into(), After::Unknown),
     };
     keep_request(&head, facts);
     let after = if !head.whole || head.transfer_encoding {
@@ -72,7 +141,7 @@ pub fn observe_request(bytes: &[u8], source: Source, facts: &mut Facts) -> (Pars
 pub fn observe_response(bytes: &[u8], source: Source, facts: &mut Facts) -> (ParseResult, After) {
     let head = match response(bytes, source) {
         Ok(head) => head,
-        Err(why) => return (refusal(why), After::Unknown),
+        Err(why) => return (why.into(), After::Unknown),
     };
     facts.protocol.get_or_insert(Protocol::Http);
     let http = facts.http.get_or_insert_default();
@@ -95,14 +164,6 @@ pub fn observe_response(bytes: &[u8], source: Source, facts: &mut Facts) -> (Par
         false => After::Unknown,
     };
     (ParseResult::Used(head.used), after)
-}
-
-fn refusal(why: WireError) -> ParseResult {
-    match why {
-        WireError::NotThis => ParseResult::NotMine,
-        WireError::NeedMore(_) => ParseResult::NeedMore,
-        WireError::Malformed(_) => ParseResult::Failed,
-    }
 }
 
 fn keep_request(head: &Request<'_>, facts: &mut Facts) {

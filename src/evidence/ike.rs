@@ -3,10 +3,17 @@
 //! Owns: of version 1, whose turn it is. In: one datagram. Out: the protocol, round trips of
 //! responses, and the initiator's turn to IKE_AUTH. Never: reads payloads.
 
+use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::evidence::parser::Timing;
 use crate::evidence::request_response_rtt::Kind;
 use crate::evidence::request_response_rtt::Moment;
 use crate::evidence::request_response_rtt::RequestRtt;
 use crate::evidence::request_response_rtt::print_of;
+use crate::model::Heap;
 use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
@@ -26,6 +33,9 @@ const VERSION_1: u64 = 1 << 49;
 /// section 5). Others follow only when they are done.
 const ALTERNATING: [u8; 2] = [2, 4];
 
+/// Datagrams of a direction looked at: as many as are timed of both.
+const DATAGRAMS_MAX: u8 = 96;
+
 /// What is known of a session's IKE.
 #[derive(Debug, Default)]
 pub struct Ike {
@@ -35,6 +45,39 @@ pub struct Ike {
     before: Option<u32>,
     /// Print of version 2's first request.
     begun: Option<u32>,
+}
+
+impl Heap for Ike {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+impl Parser for Ike {
+    type State = Ike;
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Ike);
+    const DATAGRAMS_MAX: u8 = DATAGRAMS_MAX;
+    const TIMING: Timing = Timing::Tells;
+
+    fn probe(bytes: &[u8], look: &Look<'_, Ike>) -> Probe {
+        Probe::of(Some(Header::parse(bytes, look.ports).is_ok()))
+    }
+
+    fn feed(_: &mut Ike, bytes: &[u8], _: &mut ParseContext<'_>) -> ParseResult {
+        ParseResult::Used(bytes.len())
+    }
+
+    fn time(
+        state: &mut Ike,
+        bytes: &[u8],
+        ports: (u16, u16),
+        rtt: &mut RequestRtt,
+        at: &mut Moment<'_>,
+    ) -> bool {
+        state.follow(bytes, ports, rtt, at);
+        true
+    }
 }
 
 impl Ike {

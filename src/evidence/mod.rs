@@ -9,6 +9,8 @@ pub mod app_signatures;
 pub mod certificate;
 mod control_tls;
 #[cfg(test)]
+mod cost_stream_tests;
+#[cfg(test)]
 mod cost_tests;
 pub mod datagram;
 pub mod dns;
@@ -24,17 +26,20 @@ pub mod ja3;
 pub mod ja4;
 pub mod openvpn;
 pub mod parse_result;
+mod parser;
+mod protocols;
+mod proxy_header;
 pub mod quic;
 pub mod quic_rtt;
+pub mod rdp;
 mod rdp_udp;
 pub mod request_response_rtt;
 mod rfb;
 mod shape;
-pub mod socks_rdp_vnc;
+mod socks;
 mod speaker;
 pub mod ssh;
 mod stream;
-mod stream_sign;
 pub mod stun;
 #[cfg(test)]
 mod tests;
@@ -50,11 +55,9 @@ pub use speaker::speaker;
 
 use crate::evidence::app_rtt::Beside;
 use crate::evidence::app_rtt::Watch;
-use crate::evidence::datagram::Talk;
+use crate::evidence::datagram::DatagramState;
 use crate::evidence::shape::Shape;
-use crate::evidence::stream::Mode;
-use crate::evidence::stream::ParseContext;
-use crate::evidence::stream::StreamParser;
+use crate::evidence::stream::StreamState;
 pub use crate::evidence::weight::Weight;
 use crate::model::Counters;
 use crate::model::Interest;
@@ -80,13 +83,27 @@ enum Watching {
     Never,
 }
 
-/// The observers of one session. Costs 72 bytes until something is found.
+/// What listens to both directions, by transport.
+#[derive(Debug, Default)]
+enum Listening {
+    /// Nothing was said yet.
+    #[default]
+    Fresh,
+    /// A stream.
+    Tcp(StreamState),
+    /// Datagrams.
+    Udp(DatagramState),
+    /// Packets of another protocol: whether the initiator and the responder have been looked at.
+    Ip(bool, bool),
+    /// Nobody does any more.
+    Over,
+}
+
+/// The observers of one session. Costs 80 bytes until something is found.
 #[derive(Debug, Default)]
 pub struct Observers {
-    initiator: StreamParser,
-    responder: StreamParser,
+    listening: Listening,
     facts: Option<Box<Facts>>,
-    talk: Option<Box<Talk>>,
     watching: Watching,
     weight: Weight,
 }
@@ -98,53 +115,10 @@ impl Observers {
             return self.interest();
         }
         let watched = self.watched();
-        let lane = match segment.from {
-            Peer::Initiator => &mut self.initiator,
-            Peer::Responder => &mut self.responder,
-        };
         // Most segments come when all is told, or in a body that nobody reads: they add no facts.
-        let mut grows = lane.mode != Mode::Done && !lane.passes_over(segment.payload, segment.gap);
-        if lane.mode != Mode::Done {
-            let ports = segment.ports;
-            let role = segment.from;
-            let mut context = ParseContext {
-                role,
-                ports,
-                facts: &mut self.facts,
-                talk: &mut self.talk,
-                counters,
-            };
-            match segment.transport {
-                Transport::TCP => {
-                    lane.observe(segment.payload, segment.gap, &mut context);
-                    // Over TCP it tells what is spoken, and times nothing.
-                    let deaf = !self.wants(Peer::Initiator) && !self.wants(Peer::Responder);
-                    self.talk.take_if(|talk| deaf || talk.is_spent());
-                }
-                Transport::UDP => {
-                    datagram::observe(lane, segment.payload, segment.time, &mut context);
-                }
-                other => {
-                    if let Some(told) = ip_protocols::tell(other, segment.payload) {
-                        context.facts().protocol.get_or_insert(told);
-                    }
-                    lane.finish();
-                }
-            }
-        }
+        let grows = self.listen(segment, counters);
         if segment.transport == Transport::TCP {
             self.watch(segment, counters);
-        }
-        if let Some(talk) = &mut self.talk {
-            let told = matches!(self.watching, Watching::Never) && talk.is_told_without_timing();
-            if segment.transport == Transport::UDP && !told {
-                talk.follow(segment, self.facts.get_or_insert_default());
-                grows = true;
-            }
-            if told || talk.is_over() {
-                self.end_talk();
-                grows = true;
-            }
         }
         let on = matches!(self.watching, Watching::On(_));
         if grows || (watched > 0 && !on) {
@@ -155,12 +129,55 @@ impl Observers {
         self.interest()
     }
 
+    /// Gives a segment to whoever listens; whether it may have added facts.
+    fn listen(&mut self, segment: &Segment<'_>, counters: &mut Counters) -> bool {
+        let facts = &mut self.facts;
+        if let Listening::Fresh = self.listening {
+            self.listening = match segment.transport {
+                Transport::TCP => Listening::Tcp(StreamState::default()),
+                Transport::UDP => Listening::Udp(DatagramState::default()),
+                _ => Listening::Ip(false, false),
+            };
+        }
+        match &mut self.listening {
+            Listening::Tcp(stream) => {
+                let takes = stream.takes(segment);
+                stream.observe(segment, facts, counters);
+                takes
+            }
+            Listening::Udp(datagrams) => {
+                let takes = datagrams.wants(segment.from) || datagrams.is_timing();
+                let times = !matches!(self.watching, Watching::Never);
+                datagrams.observe(segment, facts, counters, times);
+                takes
+            }
+            Listening::Ip(initiator, responder) => {
+                let seen = match segment.from {
+                    Peer::Initiator => initiator,
+                    Peer::Responder => responder,
+                };
+                let takes = !std::mem::replace(seen, true);
+                let told = ip_protocols::tell(segment.transport, segment.payload);
+                if let Some(told) = told.filter(|_| takes) {
+                    facts.get_or_insert_default().protocol.get_or_insert(told);
+                }
+                takes
+            }
+            Listening::Fresh | Listening::Over => false,
+        }
+    }
+
     /// Holds the first bytes of a direction against the table; to be called before
     /// [`Observers::observe`] has seen them. Later bytes cost a comparison.
     pub fn look(&mut self, segment: &Segment<'_>, matcher: &Matcher) {
         let from = segment.from == Peer::Initiator;
-        let lane = if from { &self.initiator } else { &self.responder };
-        if !lane.is_fresh() || segment.gap {
+        let is_fresh = match &self.listening {
+            Listening::Fresh => true,
+            Listening::Tcp(stream) => stream.is_fresh(segment.from),
+            Listening::Udp(datagrams) => datagrams.is_fresh(segment.from),
+            Listening::Ip(..) | Listening::Over => false,
+        };
+        if !is_fresh || segment.gap {
             return;
         }
         let (transport, port) = (segment.transport, segment.ports.1);
@@ -216,38 +233,25 @@ impl Observers {
 
     /// Whether anybody still listens to either direction.
     pub fn interest(&self) -> Interest {
-        let watching = matches!(self.watching, Watching::On(_)) || self.times();
-        if watching || self.wants(Peer::Initiator) || self.wants(Peer::Responder) {
-            Interest::More
-        } else {
-            Interest::Done
-        }
-    }
-
-    /// Whether what both sides say is still timed.
-    fn times(&self) -> bool {
-        self.talk.as_ref().is_some_and(|talk| talk.is_timing())
+        let listens = match &self.listening {
+            Listening::Udp(datagrams) if datagrams.is_timing() => true,
+            _ => self.wants(Peer::Initiator) || self.wants(Peer::Responder),
+        };
+        let watching = matches!(self.watching, Watching::On(_));
+        if watching || listens { Interest::More } else { Interest::Done }
     }
 
     /// Whether anybody still listens to what this side sends.
-    pub fn wants(&self, role: Peer) -> bool {
-        let lane = match role {
-            Peer::Initiator => &self.initiator,
-            Peer::Responder => &self.responder,
-        };
-        lane.mode != Mode::Done
-    }
-
-    /// Nothing more is to be timed: lanes that listened for that only have nothing to do either.
-    fn end_talk(&mut self) {
-        for lane in [&mut self.initiator, &mut self.responder] {
-            if lane.mode.is_timed_only() {
-                lane.finish();
-            }
-        }
-        let quic_left = [self.initiator.mode, self.responder.mode].contains(&Mode::Quic);
-        if !quic_left {
-            self.talk = None;
+    pub fn wants(&self, from: Peer) -> bool {
+        match &self.listening {
+            Listening::Fresh => true,
+            Listening::Tcp(stream) => stream.wants(from),
+            Listening::Udp(datagrams) => datagrams.wants(from),
+            Listening::Ip(initiator, responder) => match from {
+                Peer::Initiator => !initiator,
+                Peer::Responder => !responder,
+            },
+            Listening::Over => false,
         }
     }
 

@@ -6,6 +6,11 @@
 
 use crate::evidence::control_tls::ControlTls;
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::evidence::parser::Timing;
 use crate::evidence::request_response_rtt::Kind;
 use crate::evidence::request_response_rtt::Moment;
 use crate::evidence::request_response_rtt::RequestRtt;
@@ -32,16 +37,19 @@ const TLS_BEGINS: u64 = 1 << 32;
 /// Sizes of a reset over TCP, its wrapped key included.
 const STREAM_PACKET: std::ops::RangeInclusive<u16> = 14..=STREAM_PACKET_MAX as u16;
 /// Bytes of a stream that may have to wait for the rest of a reset.
-pub const STREAM_PACKET_MAX: usize = 1_400;
+const STREAM_PACKET_MAX: usize = 1_400;
 
 /// Whether a stream may begin with a reset behind its length; `None` while it is too short to say.
-pub const fn stream_sign(bytes: &[u8]) -> Option<bool> {
+const fn stream_sign(bytes: &[u8]) -> Option<bool> {
     match bytes {
         [0..=5, _, 0x38 | 0x40 | 0x50, ..] => Some(true),
         [0..=5] | [0..=5, _] => None,
         _ => Some(false),
     }
 }
+
+/// Datagrams of a direction looked at: as many as are timed of both.
+const DATAGRAMS_MAX: u8 = 96;
 
 /// What is known of a session's OpenVPN.
 #[derive(Debug, Default)]
@@ -55,6 +63,61 @@ pub struct Openvpn {
 impl Heap for Openvpn {
     fn heap(&self) -> usize {
         self.tls.iter().map(Heap::heap).sum()
+    }
+}
+
+/// OpenVPN over TCP: a length stands before each packet.
+#[derive(Debug, Default)]
+pub struct OpenvpnStream;
+
+impl Parser for OpenvpnStream {
+    type State = Openvpn;
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Openvpn);
+    const HELD_MAX: usize = 2 + STREAM_PACKET_MAX;
+
+    fn probe(bytes: &[u8], _look: &Look<'_, Openvpn>) -> Probe {
+        Probe::of(stream_sign(bytes))
+    }
+
+    fn feed(state: &mut Openvpn, bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        state.observe_stream(bytes, context.from, context.facts())
+    }
+
+    fn is_live(state: &Openvpn) -> bool {
+        state.has_begun()
+    }
+}
+
+impl Parser for Openvpn {
+    type State = Openvpn;
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Openvpn);
+    const DATAGRAMS_MAX: u8 = DATAGRAMS_MAX;
+    const TIMING: Timing = Timing::Tells;
+
+    fn probe(bytes: &[u8], look: &Look<'_, Openvpn>) -> Probe {
+        if !matches!(bytes, [0x38 | 0x40 | 0x50, ..]) {
+            return Probe::No;
+        }
+        Probe::of(Some(match look.state {
+            Some(known) => known.may_be(bytes, look.from),
+            None => Openvpn::default().may_be(bytes, look.from),
+        }))
+    }
+
+    fn feed(_: &mut Openvpn, bytes: &[u8], _: &mut ParseContext<'_>) -> ParseResult {
+        ParseResult::Used(bytes.len())
+    }
+
+    fn time(
+        state: &mut Openvpn,
+        bytes: &[u8],
+        _ports: (u16, u16),
+        rtt: &mut RequestRtt,
+        at: &mut Moment<'_>,
+    ) -> bool {
+        state.follow(bytes, rtt, at)
     }
 }
 
@@ -95,7 +158,7 @@ impl Openvpn {
     /// Looks at the start of a stream, in which a length stands before each packet.
     pub fn observe_stream(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let mut r = Reader::new(bytes);
-        let Ok(length) = r.u16() else { return ParseResult::NeedMore };
+        let Ok(length) = r.u16() else { return ParseResult::NeedMore(1) };
         if self.client.is_some_and(|(client, ..)| client == role || self.told) {
             return self.go_on(bytes, role, facts);
         }
@@ -105,7 +168,7 @@ impl Openvpn {
         }
         let length = usize::from(length);
         let missing = length.saturating_sub(r.left());
-        let Ok(packet) = r.take(length) else { return ParseResult::Await(missing) };
+        let Ok(packet) = r.take(length) else { return ParseResult::NeedMore(missing) };
         if !self.may_be(packet, role) {
             return ParseResult::NotMine;
         }
@@ -117,15 +180,15 @@ impl Openvpn {
     /// TLS has said what there is, or data.
     fn go_on(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let mut r = Reader::new(bytes);
-        let Ok(length) = r.u16() else { return ParseResult::NeedMore };
+        let Ok(length) = r.u16() else { return ParseResult::NeedMore(1) };
         let length = usize::from(length);
         let missing = length.saturating_sub(r.left());
         match r.rest().first().map(|first| openvpn::opcode(*first).0) {
-            None => return ParseResult::NeedMore,
+            None => return ParseResult::NeedMore(1),
             Some(ACK | CONTROL | RESET_CLIENT | RESET_SERVER) if length <= STREAM_PACKET_MAX => {}
             Some(_) => return ParseResult::Done,
         }
-        let Ok(packet) = r.take(length) else { return ParseResult::Await(missing) };
+        let Ok(packet) = r.take(length) else { return ParseResult::NeedMore(missing) };
         if let Some((_, seal, _)) = self.client
             && let Ok(control) = openvpn::control(packet, seal)
         {
@@ -277,7 +340,7 @@ mod tests {
         assert_eq!(state.observe_stream(&answer, Responder, &mut facts), ParseResult::NotMine);
         let reset = framed(&packet(7, &[], Some(0), &[]));
         let cut = state.observe_stream(&reset[..9], Initiator, &mut facts);
-        assert_eq!(cut, ParseResult::Await(reset.len() - 9));
+        assert_eq!(cut, ParseResult::NeedMore(reset.len() - 9));
         let whole = state.observe_stream(&reset, Initiator, &mut facts);
         assert_eq!(whole, ParseResult::Used(reset.len()));
         assert_eq!(facts.protocol, None);

@@ -6,7 +6,15 @@
 
 use crate::evidence::ja4::Carrier;
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::evidence::parser::Timing;
+use crate::evidence::quic_rtt;
 use crate::evidence::quic_rtt::Opener;
+use crate::evidence::request_response_rtt::Moment;
+use crate::evidence::request_response_rtt::RequestRtt;
 use crate::evidence::request_response_rtt::print_of;
 use crate::evidence::tls::record_client_hello;
 use crate::evidence::tls::record_server_hello;
@@ -15,6 +23,7 @@ use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::model::record::TlsFacts;
+use crate::wire::Fault;
 use crate::wire::quic::Crypto;
 use crate::wire::quic::CryptoFrames;
 use crate::wire::quic::LongPacket;
@@ -43,6 +52,43 @@ const PIECES_MAX: usize = 32;
 const RIVALS_MAX: usize = 3;
 /// Type and length of a handshake message (RFC 8446 section 4).
 const HANDSHAKE_HEADER_BYTES: usize = 4;
+
+/// QUIC.
+#[derive(Debug, Default)]
+pub struct Quic;
+
+impl Parser for Quic {
+    type State = QuicState;
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Quic);
+    const TIMING: Timing = Timing::Beside;
+
+    fn probe(bytes: &[u8], look: &Look<'_, QuicState>) -> Probe {
+        let speaks_quic = || look.facts.is_some_and(|f| f.protocol == Some(Protocol::Quic));
+        Probe::of(Some(match bytes {
+            // A long header: form and fixed bits, a version (RFC 9000 section 17.2).
+            [first, version @ ..] if first & 0xc0 == 0xc0 && !version.starts_with(&[0; 4]) => true,
+            [0x09 | 0x0d, ..] => LongPacket::is_of_another_version(bytes),
+            // An answer may clear the fixed bit (RFC 9287 section 3.1).
+            [0x80..=0xff, ..] => speaks_quic(),
+            _ => false,
+        }))
+    }
+
+    fn feed(state: &mut QuicState, bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        state.observe(bytes, context.from, context.facts())
+    }
+
+    fn time(
+        state: &mut QuicState,
+        bytes: &[u8],
+        _ports: (u16, u16),
+        rtt: &mut RequestRtt,
+        at: &mut Moment<'_>,
+    ) -> bool {
+        quic_rtt::follow(bytes, state.opener(), rtt, at)
+    }
+}
 
 /// What is known of a session's QUIC handshake.
 #[derive(Debug, Default)]
@@ -116,11 +162,11 @@ impl QuicState {
                 PacketType::Initial => self.observe_initial(&packet, role, facts),
                 PacketType::Retry => {
                     self.observe_retry(&packet, role);
-                    ParseResult::NeedMore
+                    ParseResult::NeedMore(1)
                 }
-                PacketType::ZeroRtt | PacketType::Handshake => ParseResult::NeedMore,
+                PacketType::ZeroRtt | PacketType::Handshake => ParseResult::NeedMore(1),
             };
-            if step != ParseResult::NeedMore {
+            if step != ParseResult::NeedMore(1) {
                 *self.stream(role) = Stream::default();
                 return step;
             }
@@ -133,7 +179,7 @@ impl QuicState {
         let over = self.answered && self.stream(role).told;
         match (self.told, over) {
             (true, true) => ParseResult::Done,
-            (true, false) => ParseResult::NeedMore,
+            (true, false) => ParseResult::NeedMore(1),
             (false, _) => ParseResult::NotMine,
         }
     }
@@ -167,14 +213,14 @@ impl QuicState {
         stream.initials = stream.initials.saturating_add(1);
         let last = stream.initials >= INITIALS_MAX;
         let step = match self.open(packet, role, facts) {
-            None => ParseResult::NeedMore,
+            None => ParseResult::NeedMore(1),
             Some(opened) => self.take(&opened, role, facts),
         };
-        if !last || step != ParseResult::NeedMore {
+        if !last || step != ParseResult::NeedMore(1) {
             return step;
         }
         // So many Initial packets and no hello: whatever it is, it is not a handshake.
-        if self.stream(role).told { ParseResult::Done } else { ParseResult::Failed }
+        if self.stream(role).told { ParseResult::Done } else { ParseResult::Failed(Fault::OverCap) }
     }
 
     /// Takes what an opened packet carries. A client is listened to until the server has answered:
@@ -190,15 +236,15 @@ impl QuicState {
         }
         if !stream.told {
             match stream.observe(opened, facts) {
-                Ok(false) => return ParseResult::NeedMore,
+                Ok(false) => return ParseResult::NeedMore(1),
                 Ok(true) => stream.finish(),
-                Err(_) => return ParseResult::Failed,
+                Err(why) => return ParseResult::Failed(why.fault()),
             }
             if opened.side == Perspective::Client && !self.is_named_by_all(facts) {
                 self.withheld = facts.tls.take();
             }
         }
-        if self.answered { ParseResult::Done } else { ParseResult::NeedMore }
+        if self.answered { ParseResult::Done } else { ParseResult::NeedMore(1) }
     }
 
     /// Whether all that may be the one connection ask for the server that `facts` name.
@@ -359,7 +405,12 @@ impl Stream {
             let told = match (opened.side, kind) {
                 (Perspective::Client, CLIENT_HELLO) => record_client(body, facts)?,
                 (Perspective::Server, SERVER_HELLO) => record_server(body, facts)?,
-                _ => return Err(WireError::Malformed("no hello begins the handshake")),
+                _ => {
+                    return Err(WireError::Malformed(
+                        Fault::Value,
+                        "no hello begins the handshake",
+                    ));
+                }
             };
             if told {
                 return Ok(true);
@@ -371,7 +422,7 @@ impl Stream {
 
     /// Puts a piece in its place.
     fn insert(&mut self, crypto: &Crypto<'_>) -> Result<(), WireError> {
-        let over = WireError::Malformed("QUIC handshake stream over its cap");
+        let over = WireError::Malformed(Fault::OverCap, "QUIC handshake stream over its cap");
         let start = usize::try_from(crypto.offset).map_err(|_| over)?;
         let end = start.checked_add(crypto.bytes.len()).ok_or(over)?;
         if end > STREAM_BYTES_MAX {
@@ -383,6 +434,8 @@ impl Stream {
         if self.bytes.len() < end {
             self.bytes.resize(end, 0);
         }
+        #[cfg(test)]
+        crate::wire::reader::visited::note(crypto.bytes.len() + self.pieces.len());
         for (to, from) in self.bytes.iter_mut().skip(start).zip(crypto.bytes) {
             *to = *from;
         }
@@ -395,7 +448,10 @@ impl Stream {
             !touches
         });
         if self.pieces.len() >= PIECES_MAX {
-            return Err(WireError::Malformed("QUIC handshake stream in too many pieces"));
+            return Err(WireError::Malformed(
+                Fault::OverCap,
+                "QUIC handshake stream in too many pieces",
+            ));
         }
         self.pieces.push(piece);
         Ok(())

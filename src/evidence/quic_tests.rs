@@ -108,11 +108,11 @@ fn tells_a_hello_shuffled_within_and_across_datagrams() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let step = state.observe(&from_client(ORIGIN, 0, &first), Peer::Initiator, &mut facts);
-    assert_eq!((step, name(&facts)), (ParseResult::NeedMore, None));
+    assert_eq!((step, name(&facts)), (ParseResult::NeedMore(1), None));
     assert_eq!(facts.protocol, Some(Protocol::Quic));
     let step = state.observe(&from_client(ORIGIN, 1, &second), Peer::Initiator, &mut facts);
     // Another hello may follow until one is answered.
-    assert_eq!((step, name(&facts)), (ParseResult::NeedMore, Some("shuffled.example")));
+    assert_eq!((step, name(&facts)), (ParseResult::NeedMore(1), Some("shuffled.example")));
     assert_eq!(state.initiator.bytes.capacity(), 0);
 }
 
@@ -121,7 +121,7 @@ fn tells_both_hellos_whoever_began_the_session() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let datagram = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
-    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::NeedMore);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::NeedMore(1));
     let datagram = from_server(ORIGIN, 0, &whole(&server_hello([7; 32])));
     assert_eq!(state.observe(&datagram, Peer::Initiator, &mut facts), ParseResult::Done);
     // Whatever the client says next, its hello is told.
@@ -153,7 +153,7 @@ fn waits_for_the_answer_behind_a_hello_retry_request() {
     let request_bytes = stream.len();
     stream.extend(server_hello([7; 32]));
     let datagram = from_server(ORIGIN, 0, &crypto(&stream, 0, request_bytes));
-    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::NeedMore);
+    assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::NeedMore(1));
     assert!(facts.tls.as_ref().unwrap().retry_request);
     let datagram = from_server(ORIGIN, 1, &crypto(&stream, request_bytes, stream.len()));
     assert_eq!(state.observe(&datagram, Peer::Responder, &mut facts), ParseResult::Done);
@@ -167,16 +167,16 @@ fn follows_a_retry_whether_or_not_the_client_is_seen_to_obey() {
     let mut facts = Facts::default();
     state.observe(&from_client(ORIGIN, 0, &whole(&hello)), Peer::Initiator, &mut facts);
     let step = state.observe(&retry(SERVER), Peer::Responder, &mut facts);
-    assert_eq!(step, ParseResult::NeedMore);
+    assert_eq!(step, ParseResult::NeedMore(1));
     assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), ParseResult::Done);
 
     // The Retry itself was lost, and half the first hello with it.
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let half = from_client(ORIGIN, 0, &crypto(&hello, 0, 100));
-    assert_eq!(state.observe(&half, Peer::Initiator, &mut facts), ParseResult::NeedMore);
+    assert_eq!(state.observe(&half, Peer::Initiator, &mut facts), ParseResult::NeedMore(1));
     let again = from_client(SERVER, 1, &whole(&hello));
-    assert_eq!(state.observe(&again, Peer::Initiator, &mut facts), ParseResult::NeedMore);
+    assert_eq!(state.observe(&again, Peer::Initiator, &mut facts), ParseResult::NeedMore(1));
     assert_eq!(name(&facts), Some("a.example"));
     assert_eq!(state.observe(&answer, Peer::Responder, &mut facts), ParseResult::Done);
     assert_eq!((name(&facts), cipher(&facts)), (Some("a.example"), Some(0x1302)));
@@ -199,7 +199,7 @@ fn a_hello_that_the_server_does_not_answer_names_nothing() {
             for _ in 0..2 {
                 assert_eq!(
                     state.observe(hello, Peer::Initiator, &mut facts),
-                    ParseResult::NeedMore
+                    ParseResult::NeedMore(1)
                 );
             }
             let told = (n == 0).then_some("decoy.example");
@@ -290,8 +290,8 @@ fn leaves_alone_what_is_not_quic() {
     assert_eq!(facts, Facts::default());
     // The same bytes in a session that spoke QUIC belong to it.
     let ping = from_client(ORIGIN, 0, &[1, 0, 0]);
-    assert_eq!(state.observe(&ping, Peer::Initiator, &mut facts), ParseResult::NeedMore);
-    assert_eq!(state.observe(&short_header, Peer::Initiator, &mut facts), ParseResult::NeedMore);
+    assert_eq!(state.observe(&ping, Peer::Initiator, &mut facts), ParseResult::NeedMore(1));
+    assert_eq!(state.observe(&short_header, Peer::Initiator, &mut facts), ParseResult::NeedMore(1));
 }
 
 #[test]
@@ -300,31 +300,38 @@ fn gives_up_on_frames_that_contradict_and_on_initials_that_say_nothing() {
         let datagram = from_client(ORIGIN, 0, frames);
         QuicState::default().observe(&datagram, Peer::Initiator, &mut Facts::default())
     };
-    assert_eq!(observe(&[0x08, 0, 0]), ParseResult::Failed, "a STREAM frame");
-    assert_eq!(observe(&whole(&server_hello([7; 32]))), ParseResult::Failed, "the wrong hello");
+    assert_eq!(observe(&[0x08, 0, 0]), ParseResult::Failed(Fault::Value), "a STREAM frame");
+    assert_eq!(
+        observe(&whole(&server_hello([7; 32]))),
+        ParseResult::Failed(Fault::Value),
+        "the wrong hello"
+    );
     assert_eq!(
         observe(&[0x06, 0x7f, 0xff, 1, 0]),
-        ParseResult::NeedMore,
+        ParseResult::NeedMore(1),
         "the last byte of the cap"
     );
     assert_eq!(
         observe(&[0x06, 0x80, 0, 0x40, 0, 1, 0]),
-        ParseResult::Failed,
+        ParseResult::Failed(Fault::OverCap),
         "a byte over the cap"
     );
     let pieces: Vec<u8> = (0..=PIECES_MAX).flat_map(|n| [0x06, n as u8 * 2 % 64, 1, 0]).collect();
-    assert_eq!(observe(&pieces), ParseResult::NeedMore, "pieces on one another");
+    assert_eq!(observe(&pieces), ParseResult::NeedMore(1), "pieces on one another");
     let stream = [0; 200];
     let apart: Vec<u8> =
         (0..=PIECES_MAX).flat_map(|n| crypto(&stream, n * 2 + 1, n * 2 + 2)).collect();
-    assert_eq!(observe(&apart), ParseResult::Failed, "too many pieces");
+    assert_eq!(observe(&apart), ParseResult::Failed(Fault::OverCap), "too many pieces");
 
     let mut state = QuicState::default();
     for number in 1..=INITIALS_MAX {
         let datagram = from_client(ORIGIN, u32::from(number), &[1]);
         let step = state.observe(&datagram, Peer::Initiator, &mut Facts::default());
-        let expected =
-            if number < INITIALS_MAX { ParseResult::NeedMore } else { ParseResult::Failed };
+        let expected = if number < INITIALS_MAX {
+            ParseResult::NeedMore(1)
+        } else {
+            ParseResult::Failed(Fault::OverCap)
+        };
         assert_eq!(step, expected);
     }
 }

@@ -3,6 +3,12 @@
 //! Owns: who serves, and what was offered. In: the bytes at hand of one direction. Out: version and
 //! security type. Never: follows the log-in.
 
+use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::model::Heap;
 use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
@@ -30,13 +36,49 @@ enum Stage {
 
 /// The opening of a session.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RfbOpening {
+pub struct Rfb {
     stage: Stage,
 }
 
-impl RfbOpening {
+impl Heap for Rfb {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+impl Parser for Rfb {
+    type State = Rfb;
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Rfb);
+
+    fn probe(bytes: &[u8], look: &Look<'_, Rfb>) -> Probe {
+        match look.state {
+            Some(known) if known.listens(look.from) => Probe::Fits,
+            _ => Probe::starts(bytes, b"RFB "),
+        }
+    }
+
+    fn feed(state: &mut Rfb, bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        let from = context.from;
+        let read = match state.listens(from) {
+            true => state.observe_security(bytes, from, context.facts()),
+            false => state.observe_version(bytes, from, context.facts()),
+        };
+        match read {
+            Ok(size) => ParseResult::Preamble(size, 0),
+            Err(WireError::NeedMore(missing)) => ParseResult::NeedMore(missing),
+            Err(_) => ParseResult::NotMine,
+        }
+    }
+
+    fn is_live(state: &Rfb) -> bool {
+        state.stage != Stage::Nothing
+    }
+}
+
+impl Rfb {
     /// Whether the next bytes of this side speak of security.
-    pub fn listens(&self, role: Peer) -> bool {
+    fn listens(&self, role: Peer) -> bool {
         match self.stage {
             Stage::Agreed(server, _) => role == server,
             Stage::Offered(server, _) => role != server,
@@ -45,10 +87,7 @@ impl RfbOpening {
     }
 
     /// Reads a version message.
-    ///
-    /// # Errors
-    /// `NotThis` where it is none, `NeedMore` where it is not whole.
-    pub fn observe_version(
+    fn observe_version(
         &mut self,
         bytes: &[u8],
         role: Peer,
@@ -73,10 +112,7 @@ impl RfbOpening {
     }
 
     /// Reads what a side says of security (RFC 6143 section 7.1.2).
-    ///
-    /// # Errors
-    /// `NotThis` where it cannot be that, `NeedMore` where it is not whole.
-    pub fn observe_security(
+    fn observe_security(
         &mut self,
         bytes: &[u8],
         role: Peer,
@@ -126,8 +162,8 @@ mod tests {
     use Peer::Initiator;
     use Peer::Responder;
 
-    fn opening(client: &[u8], says: &[u8], chooses: &[u8]) -> (Facts, RfbOpening) {
-        let (mut rfb, mut facts) = (RfbOpening::default(), Facts::default());
+    fn opening(client: &[u8], says: &[u8], chooses: &[u8]) -> (Facts, Rfb) {
+        let (mut rfb, mut facts) = (Rfb::default(), Facts::default());
         assert_eq!(rfb.observe_version(b"RFB 003.889\n", Responder, &mut facts), Ok(12));
         assert_eq!(rfb.observe_version(client, Initiator, &mut facts), Ok(12));
         assert!(rfb.listens(Responder) && !rfb.listens(Initiator));
@@ -152,7 +188,7 @@ mod tests {
 
     #[test]
     fn versions_are_digits() {
-        let (mut rfb, mut facts) = (RfbOpening::default(), Facts::default());
+        let (mut rfb, mut facts) = (Rfb::default(), Facts::default());
         for bad in [&b"RFB 00x.008\n"[..], b"RFB 003:008\n", b"RFX 003.008\n"] {
             assert_eq!(rfb.observe_version(bad, Responder, &mut facts), Err(WireError::NotThis));
         }

@@ -11,18 +11,56 @@ use md5::Digest;
 use md5::Md5;
 
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::evidence::stream::LOOKED_BYTES_MAX;
 use crate::evidence::text::shown;
 use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::model::record::SshFacts;
+use crate::wire::Fault;
 use crate::wire::WireError;
 use crate::wire::ssh::IDENTIFICATION_MAX;
 use crate::wire::ssh::KexInit;
 use crate::wire::ssh::MSG_GENERIC_LAST;
 use crate::wire::ssh::MSG_KEXINIT;
+use crate::wire::ssh::PACKET_MAX;
 use crate::wire::ssh::identification;
+use crate::wire::ssh::identification_after_lines;
 use crate::wire::ssh::plain_packet;
+
+/// SSH over TCP.
+#[derive(Debug, Default)]
+pub struct Ssh;
+
+impl Parser for Ssh {
+    type State = ();
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Ssh);
+    const HELD_MAX: usize = PACKET_MAX + 4 + IDENTIFICATION_MAX;
+
+    fn probe(bytes: &[u8], look: &Look<'_, ()>) -> Probe {
+        Probe::starts(bytes, b"SSH-").or(|| server_lines(bytes, look.from))
+    }
+
+    fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        observe_ssh(bytes, context.from, context.facts())
+    }
+}
+
+/// A server may greet with other lines before its identification string (RFC 4253 section 4.2);
+/// a response of HTTP is none.
+fn server_lines(bytes: &[u8], from: Peer) -> Probe {
+    let printable = bytes.first().is_some_and(|b| (0x20..0x7f).contains(b));
+    if from != Peer::Responder || !printable || bytes.starts_with(b"HTTP/1.") {
+        return Probe::No;
+    }
+    let head = bytes.get(..usize::from(LOOKED_BYTES_MAX)).unwrap_or(bytes);
+    identification_after_lines(head).map_or(Probe::No, Probe::Skip)
+}
 
 /// Looks at what one side sends: its identification string, then packets up to its KEXINIT.
 pub fn observe_ssh(bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
@@ -32,11 +70,7 @@ pub fn observe_ssh(bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
     });
     let step =
         if named { observe_packet(bytes, role, facts) } else { observe_name(bytes, role, facts) };
-    step.unwrap_or_else(|why| match why {
-        WireError::NotThis => ParseResult::NotMine,
-        WireError::NeedMore(n) => ParseResult::Await(n),
-        WireError::Malformed(_) => ParseResult::Failed,
-    })
+    step.unwrap_or_else(ParseResult::from)
 }
 
 fn observe_name(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<ParseResult, WireError> {
@@ -79,7 +113,7 @@ fn observe_packet(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<ParseRe
             Ok(ParseResult::Done)
         }
         Some(1..=MSG_GENERIC_LAST) => Ok(ParseResult::Used(packet.used)),
-        _ => Err(WireError::Malformed("message before KEXINIT")),
+        _ => Err(WireError::Malformed(Fault::Value, "message before KEXINIT")),
     }
 }
 

@@ -1,36 +1,25 @@
-//! One direction of a TCP stream: who speaks here, and which bytes must wait for more.
+//! A TCP session's two directions: who speaks there, and which bytes must wait for more.
 //!
 //! Owns: the look at the first bytes, the protocol that fits them, a capped buffer while a message
-//! straddles segments. In: payload in order. Out: calls to the observers. Never: copies a message
-//! that is whole in one segment, or looks on after the bounds below.
+//! straddles segments. In: payload in order. Out: calls of parsers. Never: copies a message that is
+//! whole in one segment, or looks on after the bounds below.
 
-use crate::evidence::app_signatures;
-use crate::evidence::datagram::Talk;
-use crate::evidence::dns;
 use crate::evidence::held::Held;
 use crate::evidence::held::Measure;
-use crate::evidence::html_title;
-use crate::evidence::http;
-use crate::evidence::http::After;
-use crate::evidence::openvpn;
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::socks_rdp_vnc;
-use crate::evidence::ssh;
-use crate::evidence::stream_sign::Sign;
-use crate::evidence::stream_sign::sign;
-use crate::evidence::tls;
-use crate::evidence::websocket;
+use crate::evidence::parser::LOOK_BYTES_MAX;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Probe;
+use crate::evidence::protocols::StreamProtocol;
+use crate::evidence::protocols::StreamStates;
 use crate::model::Counter;
 use crate::model::Counters;
+use crate::model::Heap;
 use crate::model::Peer;
+use crate::model::Segment;
+use crate::model::heap::ALLOCATION;
 use crate::model::record::Facts;
-use crate::wire::WireError;
-use crate::wire::http::HEAD_MAX;
-use crate::wire::http::Source;
-use crate::wire::proxy_header;
-use crate::wire::rdp;
-use crate::wire::ssh::IDENTIFICATION_MAX;
-use crate::wire::ssh::PACKET_MAX;
+use crate::wire::Fault;
 
 /// Segments of a direction looked at for a protocol's start. Preambles take turns: SOCKS 2,
 /// CONNECT with a refused and a good log-in 3, STARTTLS in SMTP 4 to 6; 16 leaves room for small
@@ -40,102 +29,99 @@ const TURNS_MAX: u8 = 16;
 /// far shorter; a protocol that began otherwise and sent this much is not one that is listened
 /// for.
 pub(super) const LOOKED_BYTES_MAX: u16 = 8 * 1024;
-/// A ClientHello with many post-quantum shares, or a flight with certificates, fits (RFC 8446
-/// records are 16 KiB; a handshake message may be 16 MiB, which nobody sends).
-const HELD_TLS_MAX: usize = 64 * 1024;
-/// The length prefix of DNS over TCP allows no more.
-const HELD_DNS_MAX: usize = 2 + 65_535;
-/// Before a protocol is told: the longest thing waited for is a PROXY v1 line (107 bytes).
-const HELD_LOOK_MAX: usize = 256;
-/// Messages of DNS over TCP looked at in each direction.
-const DNS_MESSAGES_MAX: u8 = 64;
 
-/// What a lane is doing.
+/// What a direction is followed for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+enum Follows {
     /// Looking for a protocol's start.
     #[default]
     Look,
-    /// Following TLS.
-    Tls,
-    /// Following SSH.
-    Ssh,
-    /// Waiting for the rest of a request.
-    HttpRequest,
-    /// Waiting for the rest of a response.
-    HttpResponse,
-    /// Following DNS, over TCP or UDP.
-    Dns,
-    /// Following QUIC.
-    Quic,
-    /// Following DTLS.
-    Dtls,
-    /// Stepping over how SOCKS, RDP or RFB begins.
-    Greeting,
-    /// Following SSDP.
-    Ssdp,
-    /// Following IKE.
-    Ike,
-    /// Following WireGuard.
-    Wireguard,
-    /// Following OpenVPN, over TCP or UDP.
-    Openvpn,
-    /// Following STUN, behind which DTLS may begin.
-    Stun,
-    /// Looking for a page's title.
-    Page,
-    /// Following the frames of a WebSocket.
-    Websocket,
-    /// Reading a PROXY header.
-    ProxyHeader,
-    /// Reading a message that may tell its protocol.
-    Opening,
-    /// Looking for the hellos of RDP over UDP.
-    RdpUdp,
+    /// A row of the table.
+    Protocol(StreamProtocol),
     /// Left alone.
     Done,
 }
 
-impl Mode {
-    /// Whether a datagram of it is looked at for its timing only, by the session's talk.
-    pub const fn is_timed_only(self) -> bool {
-        matches!(self, Mode::Ike | Mode::Wireguard | Mode::Openvpn | Mode::Stun)
-    }
-}
-
-/// What the lane may use while it looks at a segment.
-pub struct ParseContext<'a> {
-    /// Who sent it.
-    pub role: Peer,
-    /// Initiator's and responder's port.
-    pub ports: (u16, u16),
-    /// The session's facts, made at the first sign of a protocol.
-    pub facts: &'a mut Option<Box<Facts>>,
-    /// What both sides say together, made where a protocol needs it.
-    pub talk: &'a mut Option<Box<Talk>>,
-    /// Where failures are counted.
-    pub counters: &'a mut Counters,
-}
-
-impl ParseContext<'_> {
-    /// The facts, to write to.
-    pub fn facts(&mut self) -> &mut Facts {
-        self.facts.get_or_insert_default()
-    }
-}
-
-/// One direction of a session.
+/// Both directions of a stream.
 #[derive(Debug, Default)]
-pub struct StreamParser {
-    /// What it is doing.
-    pub mode: Mode,
-    /// Undecided segments, requests or datagrams so far.
-    pub turns: u8,
+pub struct StreamState {
+    initiator: StreamParser,
+    responder: StreamParser,
+    states: Option<Box<StreamStates>>,
+}
+
+impl StreamState {
+    /// Looks at the next bytes in order.
+    pub fn observe(
+        &mut self,
+        segment: &Segment<'_>,
+        facts: &mut Option<Box<Facts>>,
+        counters: &mut Counters,
+    ) {
+        let Segment { from, ports, time, .. } = *segment;
+        let (parser, other) = match from {
+            Peer::Initiator => (&mut self.initiator, &self.responder),
+            Peer::Responder => (&mut self.responder, &self.initiator),
+        };
+        let states = &mut self.states;
+        let parse = ParseContext { from, ports, time, follows: false, facts };
+        parser.observe(segment, &mut Feeding { parse, states, counters });
+        let deaf = parser.is_done() && other.is_done();
+        // Most sessions that were relayed live on for long after the dialogue before.
+        states.take_if(|states| deaf || states.is_idle());
+    }
+
+    fn of(&self, from: Peer) -> &StreamParser {
+        match from {
+            Peer::Initiator => &self.initiator,
+            Peer::Responder => &self.responder,
+        }
+    }
+
+    /// Whether a side has said nothing yet.
+    pub fn is_fresh(&self, from: Peer) -> bool {
+        self.of(from).is_fresh()
+    }
+
+    /// Whether anybody still listens to what this side sends.
+    pub fn wants(&self, from: Peer) -> bool {
+        !self.of(from).is_done()
+    }
+
+    /// Whether a segment may add facts: not where nobody listens, nor in a body that nobody reads.
+    pub fn takes(&self, segment: &Segment<'_>) -> bool {
+        let parser = self.of(segment.from);
+        !parser.is_done() && !parser.passes_over(segment.payload, segment.gap)
+    }
+}
+
+impl Heap for StreamState {
+    fn heap(&self) -> usize {
+        let sides = [&self.initiator, &self.responder].into_iter();
+        let held = sides.filter_map(|side| side.held.as_deref());
+        let held: usize = held.map(|held| size_of::<Held>() + ALLOCATION + held.heap()).sum();
+        held + self.states.heap()
+    }
+}
+
+/// What feeding a direction needs beside it.
+struct Feeding<'a> {
+    parse: ParseContext<'a>,
+    states: &'a mut Option<Box<StreamStates>>,
+    counters: &'a mut Counters,
+}
+
+/// One direction of a stream.
+#[derive(Debug, Default)]
+struct StreamParser {
+    follows: Follows,
+    /// Undecided segments, preambles and messages so far.
+    turns: u8,
     /// Undecided bytes so far.
     looked: u16,
     /// Bytes of a body still to pass over.
     skip: u32,
-    pub(super) held: Option<Box<Held>>,
+    held: Option<Box<Held>>,
 }
 
 /// What became of a run of bytes.
@@ -149,123 +135,138 @@ enum Run {
 }
 
 impl StreamParser {
-    /// Whether it has seen nothing yet.
-    pub fn is_fresh(&self) -> bool {
-        self.mode == Mode::Look && self.turns == 0 && self.looked == 0 && self.held.is_none()
+    fn is_fresh(&self) -> bool {
+        self.follows == Follows::Look && self.turns == 0 && self.looked == 0 && self.held.is_none()
+    }
+
+    fn is_done(&self) -> bool {
+        self.follows == Follows::Done
     }
 
     /// Whether the next bytes are all of a body that nobody reads.
-    pub const fn passes_over(&self, payload: &[u8], gap: bool) -> bool {
+    const fn passes_over(&self, payload: &[u8], gap: bool) -> bool {
         !gap && self.held.is_none() && payload.len() <= self.skip as usize
     }
 
-    /// Looks at the next bytes in order. `gap`: bytes were lost just before them.
-    pub fn observe(&mut self, payload: &[u8], gap: bool, context: &mut ParseContext<'_>) {
-        if gap {
+    fn observe(&mut self, segment: &Segment<'_>, feeding: &mut Feeding<'_>) {
+        if self.is_done() {
+            return;
+        }
+        if segment.gap {
             // A message in progress is lost; a known protocol may still start at a later segment.
             self.held = None;
             self.skip = 0;
-            self.mode = Mode::Look;
+            self.follows = Follows::Look;
         }
         match self.held.take() {
-            None => self.observe_fresh(payload, context),
-            Some(held) => self.observe_held(held, payload, context),
+            None => self.observe_fresh(segment.payload, feeding),
+            Some(held) => self.observe_held(held, segment.payload, feeding),
         }
     }
 
-    fn observe_fresh(&mut self, payload: &[u8], context: &mut ParseContext<'_>) {
-        match self.run(payload, context) {
+    fn observe_fresh(&mut self, payload: &[u8], feeding: &mut Feeding<'_>) {
+        match self.run(payload, feeding) {
             Run::All => {}
             Run::Unknown(at) => self.pass(payload.len() - at),
             Run::Wait(at, missing) => {
                 let bytes = payload.get(at..).unwrap_or_default();
-                self.hold(Box::new(Held::new(bytes, missing)), context);
+                self.hold(Box::new(Held::new(bytes, missing)), feeding);
             }
         }
     }
 
-    fn observe_held(
-        &mut self,
-        mut held: Box<Held>,
-        payload: &[u8],
-        context: &mut ParseContext<'_>,
-    ) {
+    fn observe_held(&mut self, mut held: Box<Held>, payload: &[u8], feeding: &mut Feeding<'_>) {
         let before = held.bytes.len();
-        let measure = match self.mode {
-            Mode::Tls => Measure::Records,
-            Mode::HttpRequest | Mode::HttpResponse => Measure::Head,
-            _ => Measure::Bytes,
-        };
-        let is_due = held.take(payload, measure);
+        let is_due = held.take(payload, self.measure());
         if !is_due && held.bytes.len() < self.held_max() {
             self.held = Some(held);
             return;
         }
         #[cfg(test)]
         crate::wire::reader::visited::note(held.bytes.len());
-        match self.run(&held.bytes, context) {
+        match self.run(&held.bytes, feeding) {
             Run::All => {}
             Run::Wait(at, missing) => {
                 held.used(at, missing);
-                self.hold(held, context);
+                self.hold(held, feeding);
             }
             // What was held led nowhere: this segment is a start of its own.
             Run::Unknown(at) if at < before => {
                 self.pass(before - at);
-                self.observe_fresh(payload, context);
+                self.observe_fresh(payload, feeding);
             }
             Run::Unknown(at) => self.pass(held.bytes.len() - at),
         }
     }
 
-    /// Bytes of a message that may wait, by what the lane is doing.
+    const fn measure(&self) -> Measure {
+        match self.follows {
+            Follows::Protocol(row) => row.measure(),
+            Follows::Look | Follows::Done => Measure::Bytes,
+        }
+    }
+
+    /// Bytes of a message that may wait.
     const fn held_max(&self) -> usize {
-        match self.mode {
-            Mode::Tls => HELD_TLS_MAX,
-            Mode::Ssh => PACKET_MAX + 4 + IDENTIFICATION_MAX,
-            Mode::Dns => HELD_DNS_MAX,
-            Mode::HttpRequest | Mode::HttpResponse => HEAD_MAX,
-            Mode::Openvpn => 2 + openvpn::STREAM_PACKET_MAX,
-            Mode::Greeting => socks_rdp_vnc::HELD_MAX,
-            Mode::Page => html_title::PAGE_MAX,
-            Mode::Websocket => websocket::FRAME_MAX,
-            Mode::ProxyHeader => proxy_header::SIZE_MAX,
-            Mode::Opening => app_signatures::HELD_MAX,
-            _ => HELD_LOOK_MAX,
+        match self.follows {
+            Follows::Protocol(row) => row.held_max(),
+            Follows::Look | Follows::Done => LOOK_BYTES_MAX,
         }
     }
 
     /// Keeps a message that is not whole, unless it is over the cap of its protocol.
-    fn hold(&mut self, held: Box<Held>, context: &mut ParseContext<'_>) {
+    fn hold(&mut self, held: Box<Held>, feeding: &mut Feeding<'_>) {
         if held.bytes.len() > self.held_max() {
-            context.counters.bump(Counter::MessagesOverCap);
+            feeding.counters.bump(Counter::MessagesOverCap);
+            if let Follows::Protocol(row) = self.follows {
+                feeding.counters.note_fault(row.protocol(), Fault::OverCap);
+            }
             self.finish();
         } else {
             self.held = Some(held);
         }
     }
 
-    /// Gives bytes to the observers until they are used or somebody waits.
-    fn run(&mut self, bytes: &[u8], context: &mut ParseContext<'_>) -> Run {
+    /// Gives bytes to the parsers until they are used or somebody waits.
+    fn run(&mut self, bytes: &[u8], feeding: &mut Feeding<'_>) -> Run {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            if self.mode == Mode::Done {
+            if self.is_done() {
                 return Run::All;
             }
             if self.skip > 0 {
-                let step = (self.skip as usize).min(rest.len());
-                self.skip -= step as u32;
-                at += step;
+                let passed = (self.skip as usize).min(rest.len());
+                self.skip -= passed as u32;
+                at += passed;
                 continue;
             }
-            match self.step(rest, context) {
-                ParseResult::Used(0) | ParseResult::Done => self.finish(),
-                ParseResult::Used(n) => at += n,
-                ParseResult::NeedMore => return Run::Wait(at, 1),
-                ParseResult::Await(missing) => return Run::Wait(at, missing),
+            match self.feed(rest, feeding) {
                 ParseResult::NotMine => return Run::Unknown(at),
-                ParseResult::Failed => {
-                    context.counters.bump(Counter::ParseFailures);
+                ParseResult::NeedMore(missing) => return Run::Wait(at, missing),
+                ParseResult::Used(0) | ParseResult::Preamble(0, _) | ParseResult::Done => {
+                    self.finish();
+                }
+                ParseResult::Used(bytes) => {
+                    at += bytes;
+                    self.count_message();
+                }
+                ParseResult::Preamble(bytes, body) => {
+                    at += bytes;
+                    self.skip = body;
+                    self.follows = Follows::Look;
+                    // Whoever speaks behind it has all the turns of a new stream but one, so that
+                    // a chain of them ends too.
+                    self.turn();
+                }
+                ParseResult::Becomes(bytes, next) => {
+                    at += bytes;
+                    self.follows = Follows::Protocol(next);
+                }
+                ParseResult::Failed(fault) | ParseResult::Rejected(fault) => {
+                    if let Follows::Protocol(row) = self.follows {
+                        feeding.counters.bump(Counter::ParseFailures);
+                        feeding.counters.note_fault(row.protocol(), fault);
+                    }
                     self.finish();
                 }
             }
@@ -273,121 +274,36 @@ impl StreamParser {
         Run::All
     }
 
-    fn step(&mut self, rest: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
-        if self.mode == Mode::Look {
-            match sign(rest, context) {
-                Sign::Nothing => return ParseResult::NotMine,
-                Sign::Short => return ParseResult::NeedMore,
-                Sign::Preamble(n) => return ParseResult::Used(n),
-                Sign::Fits(mode) => self.mode = mode,
+    fn feed(&mut self, rest: &[u8], feeding: &mut Feeding<'_>) -> ParseResult {
+        let row = match self.follows {
+            Follows::Protocol(row) => row,
+            Follows::Done => return ParseResult::Done,
+            Follows::Look => {
+                match StreamProtocol::probe(rest, &feeding.parse, feeding.states.as_deref()) {
+                    Some((row, Probe::Fits)) => row,
+                    Some((_, Probe::Short)) => return ParseResult::NeedMore(1),
+                    Some((_, Probe::Skip(bytes))) => return ParseResult::Used(bytes),
+                    Some((_, Probe::No)) | None => return ParseResult::NotMine,
+                }
             }
+        };
+        feeding.parse.follows = self.follows == Follows::Protocol(row);
+        self.follows = Follows::Protocol(row);
+        let result = row.feed(rest, &mut feeding.parse, feeding.states);
+        if result == ParseResult::NotMine {
+            self.follows = Follows::Look;
         }
-        let step = self.ask(rest, context);
-        if step == ParseResult::NotMine {
-            self.mode = Mode::Look;
-        }
-        step
+        result
     }
 
-    /// Asks the observer of the mode.
-    fn ask(&mut self, rest: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
-        let role = context.role;
-        match self.mode {
-            Mode::Tls => tls::observe_tls(rest, role, context.facts()),
-            Mode::Ssh => ssh::observe_ssh(rest, role, context.facts()),
-            Mode::HttpRequest => {
-                let (step, after) = http::observe_request(rest, Source::Stream, context.facts());
-                self.after_head(step, after)
+    /// Counts a message of a protocol against the bound of its row.
+    fn count_message(&mut self) {
+        if let Follows::Protocol(row) = self.follows {
+            self.turns = self.turns.saturating_add(1);
+            if self.turns > row.messages_max() {
+                self.finish();
             }
-            Mode::HttpResponse => {
-                let (step, after) = http::observe_response(rest, Source::Stream, context.facts());
-                self.after_head(step, after)
-            }
-            Mode::Dns => {
-                let step = dns::observe_dns_stream(rest, role, context.facts());
-                if matches!(step, ParseResult::Used(_)) {
-                    self.turns = self.turns.saturating_add(1);
-                }
-                if self.turns > DNS_MESSAGES_MAX { ParseResult::Done } else { step }
-            }
-            Mode::Greeting => {
-                let on_port = context.ports.0 == rdp::PORT || context.ports.1 == rdp::PORT;
-                let facts = context.facts.get_or_insert_default();
-                let talk = context.talk.get_or_insert_default();
-                let streams = talk.streams.get_or_insert_default();
-                let step = streams.greetings.observe(rest, role, on_port, facts);
-                if let ParseResult::Used(_) = step {
-                    self.mode = Mode::Look;
-                    self.turn();
-                }
-                step
-            }
-            Mode::Page => html_title::observe_page(rest, context.facts()),
-            Mode::Websocket => {
-                let step = websocket::observe(rest, role, context.facts());
-                if let ParseResult::Used(_) = step {
-                    self.turn();
-                }
-                step
-            }
-            Mode::ProxyHeader => self.proxy_header(rest, context),
-            Mode::Opening => {
-                let facts = context.facts.get_or_insert_default();
-                let talk = context.talk.get_or_insert_default();
-                let streams = talk.streams.get_or_insert_default();
-                let step = streams.openings.observe(rest, role, facts);
-                if let ParseResult::Used(_) = step {
-                    self.mode = Mode::Look;
-                    self.turn();
-                }
-                step
-            }
-            Mode::Openvpn => {
-                let facts = context.facts.get_or_insert_default();
-                let talk = context.talk.get_or_insert_default();
-                talk.openvpn.observe_stream(rest, role, facts)
-            }
-            _ => ParseResult::Done,
         }
-    }
-
-    /// Whom a proxy speaks for; what it passes on comes behind.
-    fn proxy_header(&mut self, rest: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
-        match proxy_header::proxy_header(rest) {
-            Ok((size, named)) => {
-                if let Some(named) = named {
-                    let spoken = context.facts().rare_mut().spoken.get_or_insert_default();
-                    spoken.proxy.get_or_insert(named);
-                }
-                self.mode = Mode::Look;
-                self.turn();
-                ParseResult::Used(size)
-            }
-            Err(WireError::NeedMore(_)) => ParseResult::NeedMore,
-            Err(_) => ParseResult::NotMine,
-        }
-    }
-
-    /// Settles what follows an HTTP head.
-    fn after_head(&mut self, step: ParseResult, after: After) -> ParseResult {
-        match (step, after) {
-            (ParseResult::Used(_), After::Unknown) => return ParseResult::Done,
-            (ParseResult::Used(_), After::Page) => self.mode = Mode::Page,
-            (ParseResult::Used(_), After::Frames) => self.mode = Mode::Websocket,
-            (ParseResult::Used(_), After::Body(bytes)) => {
-                self.skip = bytes;
-                self.mode = Mode::Look;
-                self.turn();
-            }
-            (ParseResult::Used(_), After::Tunnel) => {
-                // Whoever speaks in the tunnel has all the turns of a new stream but one, so that a
-                // chain of refused CONNECTs ends too.
-                self.mode = Mode::Look;
-                self.turn();
-            }
-            _ => {}
-        }
-        step
     }
 
     /// Counts bytes that belong to no known protocol.
@@ -404,8 +320,8 @@ impl StreamParser {
     }
 
     /// Leaves the direction alone from here on.
-    pub fn finish(&mut self) {
-        self.mode = Mode::Done;
+    fn finish(&mut self) {
+        self.follows = Follows::Done;
         self.held = None;
         self.skip = 0;
     }

@@ -3,6 +3,13 @@
 //! Owns: nothing between datagrams. In: one datagram. Out: round trips of requests; answered by
 //! a server or an ICE agent without thought; [`StunFacts`]. Never: follows what a relay carries.
 
+use crate::evidence::dtls;
+use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::evidence::parser::Timing;
 use crate::evidence::request_response_rtt::Kind;
 use crate::evidence::request_response_rtt::Moment;
 use crate::evidence::request_response_rtt::RequestRtt;
@@ -21,6 +28,41 @@ const ADDRESSES_MAX: usize = 8;
 const METHOD_BINDING: u16 = 1;
 /// GOOG-PING, types 0x0200 and 0x0300.
 const METHOD_GOOG_PING: u16 = 0x080;
+
+/// STUN and TURN.
+#[derive(Debug, Default)]
+pub struct Stun;
+
+impl Parser for Stun {
+    type State = ();
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Stun);
+    /// ICE agents check several pairs, often twice, before DTLS begins (RFC 8445 section 6.1.4).
+    const DATAGRAMS_MAX: u8 = 48;
+    const TIMING: Timing = Timing::Tells;
+
+    /// Class and method leave the first two bits zero, the cookie stands for itself.
+    fn probe(bytes: &[u8], _look: &Look<'_, ()>) -> Probe {
+        Probe::of(Some(matches!(bytes, [0..=0x3f, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..])))
+    }
+
+    /// Behind it comes DTLS, or media.
+    fn feed(_: &mut (), bytes: &[u8], _: &mut ParseContext<'_>) -> ParseResult {
+        if dtls::begins(bytes) { ParseResult::NotMine } else { ParseResult::Used(bytes.len()) }
+    }
+
+    /// Agents go on asking for consent (RFC 7675 section 5.1): it is never over.
+    fn time(
+        _: &mut (),
+        bytes: &[u8],
+        _ports: (u16, u16),
+        rtt: &mut RequestRtt,
+        at: &mut Moment<'_>,
+    ) -> bool {
+        follow(bytes, rtt, at);
+        true
+    }
+}
 
 /// Looks at one datagram; false where it is not STUN.
 pub fn follow(datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {

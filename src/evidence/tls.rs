@@ -5,16 +5,22 @@
 //! certificate.
 
 use crate::evidence::certificate::certificate;
+use crate::evidence::held::Measure;
 use crate::evidence::ja3::ja3;
 use crate::evidence::ja3::ja3s;
 use crate::evidence::ja4::Carrier;
 use crate::evidence::ja4::ja4;
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
 use crate::evidence::text::shown;
 use crate::model::Peer;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::model::record::TlsFacts;
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::tls::CLIENT_HELLO;
@@ -41,14 +47,49 @@ const ALPN_BYTES_MAX: usize = 64;
 /// all.
 const CIPHERS_MAX: usize = 256;
 
+/// A ClientHello with many post-quantum shares, or a flight with certificates, fits (RFC 8446
+/// records are 16 KiB; a handshake message may be 16 MiB, which nobody sends).
+const HELD_MAX: usize = 64 * 1024;
+
+/// TLS over TCP.
+#[derive(Debug, Default)]
+pub struct Tls;
+
+impl Parser for Tls {
+    type State = ();
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Tls);
+    const HELD_MAX: usize = HELD_MAX;
+    const MEASURE: Measure = Measure::Records;
+
+    fn probe(bytes: &[u8], _look: &Look<'_, ()>) -> Probe {
+        Probe::starts(bytes, &[0x16, 0x03]).or(|| alert(bytes))
+    }
+
+    fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        observe_tls(bytes, context.from, context.facts())
+    }
+}
+
+/// A TLS alert in clear is two bytes behind its record header; a server that does not know the name
+/// asked for sends one as a warning before its ServerHello (RFC 6066 section 3).
+fn alert(bytes: &[u8]) -> Probe {
+    const ALERT_BYTES: usize = 7;
+    match bytes {
+        [0x15, 0x03, _, 0, 2, ..] if bytes.len() >= ALERT_BYTES => Probe::Skip(ALERT_BYTES),
+        [0x15]
+        | [0x15, 0x03]
+        | [0x15, 0x03, _]
+        | [0x15, 0x03, _, 0]
+        | [0x15, 0x03, _, 0, 2, ..] => Probe::Short,
+        _ => Probe::No,
+    }
+}
+
 /// Looks at what one side sends, from the start of a record. Whoever sends the ClientHello is the
 /// TLS client, whichever side began the session.
 pub fn observe_tls(bytes: &[u8], _role: Peer, facts: &mut Facts) -> ParseResult {
-    observe_record(bytes, facts).unwrap_or_else(|why| match why {
-        WireError::NotThis => ParseResult::NotMine,
-        WireError::NeedMore(n) => ParseResult::Await(n),
-        WireError::Malformed(_) => ParseResult::Failed,
-    })
+    observe_record(bytes, facts).unwrap_or_else(ParseResult::from)
 }
 
 fn observe_record(bytes: &[u8], facts: &mut Facts) -> Result<ParseResult, WireError> {
@@ -103,7 +144,7 @@ fn observe_hello(bytes: &[u8], facts: &mut Facts) -> Result<ParseResult, WireErr
         return Err(WireError::NeedMore(message.used - bytes.len()));
     }
     if facts.tls.as_ref().is_some_and(|tls| tls.retry_request) {
-        return Err(WireError::Malformed("second HelloRetryRequest"));
+        return Err(WireError::Malformed(Fault::Value, "second HelloRetryRequest"));
     }
     facts.protocol.get_or_insert(Protocol::Tls);
     record_server_hello(&hello, facts);
@@ -132,14 +173,14 @@ pub fn record_certificate(body: &[u8], facts: &mut Facts) -> Result<(), WireErro
     match certificate_leaf(&mut Reader::new(body), body.len()) {
         Ok(Some(leaf)) => keep_certificate(leaf, facts),
         Ok(None) => Ok(()),
-        Err(_) => Err(WireError::Malformed("certificate message cut short")),
+        Err(_) => Err(WireError::Malformed(Fault::Truncated, "certificate message cut short")),
     }
 }
 
 fn keep_certificate(leaf: &[u8], facts: &mut Facts) -> Result<(), WireError> {
     let leaf = certificate(leaf).map_err(|why| match why {
         // It says itself how long it is.
-        WireError::NeedMore(_) => WireError::Malformed("certificate cut short"),
+        WireError::NeedMore(_) => WireError::Malformed(Fault::Truncated, "certificate cut short"),
         other => other,
     })?;
     let tls = facts.tls.get_or_insert_default();

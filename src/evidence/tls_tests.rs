@@ -1,6 +1,7 @@
 //! Streams made by hand.
 
 use super::*;
+use crate::wire::Fault;
 use proptest::prelude::*;
 
 fn client_body(session_id: &[u8], extensions: &[u8]) -> Vec<u8> {
@@ -55,7 +56,7 @@ fn a_client_hello_in_pieces_is_found_once_whole() {
     let bytes = stream(1, &client_body(&[], SNI), 20);
     let mut facts = Facts::default();
     for end in 0..bytes.len() {
-        let ParseResult::Await(missing) = client(&bytes[..end], &mut facts) else {
+        let ParseResult::NeedMore(missing) = client(&bytes[..end], &mut facts) else {
             panic!("{end}")
         };
         assert!(end + missing <= bytes.len(), "{end}: no more than is missing");
@@ -102,7 +103,7 @@ fn a_second_retry_request_is_a_failure() {
     let retry = stream(2, &server_body(crate::wire::tls::RETRY_RANDOM, &[], PICKS_13), 999);
     let mut facts = Facts::default();
     server(&retry, &mut facts);
-    assert_eq!(server(&retry, &mut facts), ParseResult::Failed);
+    assert_eq!(server(&retry, &mut facts), ParseResult::Failed(Fault::Value));
 }
 
 #[test]
@@ -144,10 +145,10 @@ fn what_is_not_tls_leaves_no_trace() {
 fn hellos_that_lie_fail() {
     let mut facts = Facts::default();
     let endless = [22, 3, 1, 0, 8, 1, 9, 0, 0];
-    assert_eq!(client(&endless, &mut facts), ParseResult::Failed);
+    assert_eq!(client(&endless, &mut facts), ParseResult::Failed(Fault::OverCap));
     let mut body = client_body(&[], SNI);
     body[41] = 0xff;
-    assert_eq!(client(&stream(1, &body, 999), &mut facts), ParseResult::Failed);
+    assert_eq!(client(&stream(1, &body, 999), &mut facts), ParseResult::Failed(Fault::Truncated));
     assert_eq!(facts, Facts::default());
 }
 

@@ -3,8 +3,14 @@
 //! Owns: what the first of them left. In: datagrams that nothing else claims. Out: the protocol.
 //! Never: keeps more than 80 bytes, or a datagram.
 
+use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::model::Heap;
 use crate::model::Peer;
-use crate::model::record::Protocol;
+use crate::model::protocol::Protocol;
 use crate::wire::Reader;
 use crate::wire::openvpn_scramble;
 use crate::wire::openvpn_scramble::First;
@@ -37,30 +43,65 @@ enum Trace {
 
 /// The traces of a session: one of each side.
 #[derive(Debug, Default)]
-pub struct Pair {
+pub struct UdpPairs {
     initiator: Option<Trace>,
     responder: Option<Trace>,
 }
 
 /// Whether a session's ports are those of a protocol that is told by pairs.
-pub fn has_port(ports: (u16, u16)) -> bool {
+fn has_port(ports: (u16, u16)) -> bool {
     let on = |port| ports.0 == port || ports.1 == port;
     on(PORT_NAT) || on(PORT_ZEROTIER)
 }
 
 /// Whether a datagram of any port may be one of a pair, by its size.
-pub fn has_size(bytes: &[u8]) -> bool {
+fn has_size(bytes: &[u8]) -> bool {
     openvpn_scramble::may_be(bytes.len())
 }
 
-impl Pair {
+impl Heap for UdpPairs {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+impl Parser for UdpPairs {
+    type State = UdpPairs;
+
+    /// What does not parse is none of them.
+    const PROTOCOL: Option<Protocol> = None;
+
+    /// On their ports: an SPI may begin with any byte.
+    fn claims(_bytes: &[u8], look: &Look<'_, UdpPairs>) -> bool {
+        has_port(look.ports)
+    }
+
+    fn probe(bytes: &[u8], look: &Look<'_, UdpPairs>) -> Probe {
+        let waits = look.state.is_some_and(UdpPairs::is_open);
+        Probe::of(Some(!has_port(look.ports) && (waits || has_size(bytes))))
+    }
+
+    fn feed(state: &mut UdpPairs, bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        let Some(told) = state.observe(bytes, context.from, context.ports) else {
+            return ParseResult::NotMine;
+        };
+        context.facts().protocol.get_or_insert(told);
+        ParseResult::Done
+    }
+
+    fn is_live(state: &UdpPairs) -> bool {
+        state.is_open()
+    }
+}
+
+impl UdpPairs {
     /// Whether something waits for its other half.
-    pub const fn is_open(&self) -> bool {
+    const fn is_open(&self) -> bool {
         self.initiator.is_some() || self.responder.is_some()
     }
 
     /// Looks at one datagram: the protocol, where it goes with what was left before.
-    pub fn observe(&mut self, bytes: &[u8], role: Peer, ports: (u16, u16)) -> Option<Protocol> {
+    fn observe(&mut self, bytes: &[u8], role: Peer, ports: (u16, u16)) -> Option<Protocol> {
         let told = [(Peer::Initiator, self.initiator), (Peer::Responder, self.responder)]
             .into_iter()
             .find_map(|(from, left)| fits((from, left?), bytes, role));
@@ -138,7 +179,7 @@ mod tests {
     const ZEROTIER: (u16, u16) = (9_993, 9_993);
 
     fn tell(ports: (u16, u16), datagrams: &[(Peer, Vec<u8>)]) -> Option<Protocol> {
-        let mut pair = Pair::default();
+        let mut pair = UdpPairs::default();
         datagrams.iter().find_map(|(role, bytes)| pair.observe(bytes, *role, ports))
     }
 

@@ -6,7 +6,12 @@
 
 use std::net::Ipv4Addr;
 
-use crate::model::record::Protocol;
+use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::model::protocol::Protocol;
 use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::dhcp;
@@ -14,8 +19,6 @@ use crate::wire::dhcp6;
 use crate::wire::kerberos;
 use crate::wire::radius;
 
-/// RDP's port, also over UDP (MS-RDPEUDP section 1.9).
-const PORT_RDP: u16 = 3389;
 /// Flags, length, two numbers, two sequence numbers.
 const L2TP_HEADER_BYTES: usize = 12;
 /// L2TP's port (RFC 2661 section 8.1).
@@ -30,6 +33,32 @@ const DNSCRYPT_ANSWER: &[u8] = b"r6fnvWj8";
 /// Magic, nonce, and a box of a tag and a padded message.
 const DNSCRYPT_BYTES_MIN: usize = 8 + 24 + 16 + 64;
 
+/// Protocols that are told by a datagram, and followed no further.
+#[derive(Debug, Default)]
+pub struct UdpSignatures;
+
+impl Parser for UdpSignatures {
+    type State = ();
+
+    /// What does not parse is none of them.
+    const PROTOCOL: Option<Protocol> = None;
+
+    /// Also where the datagram before it looked like something else.
+    fn claims(_bytes: &[u8], _look: &Look<'_, ()>) -> bool {
+        true
+    }
+
+    fn probe(_bytes: &[u8], _look: &Look<'_, ()>) -> Probe {
+        Probe::No
+    }
+
+    fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        let Some(told) = tell(bytes, context.ports) else { return ParseResult::NotMine };
+        context.facts().protocol = Some(told);
+        ParseResult::Done
+    }
+}
+
 /// Which protocol a datagram speaks, whatever the other side says.
 pub fn tell(bytes: &[u8], ports: (u16, u16)) -> Option<Protocol> {
     by_port(bytes, ports.1).or_else(|| by_port(bytes, ports.0)).or_else(|| by_magic(bytes))
@@ -43,7 +72,6 @@ fn by_port(bytes: &[u8], port: u16) -> Option<Protocol> {
         1645 | 1646 | 1812 | 1813 | 3799 => is_radius(bytes).then_some(Protocol::Radius),
         PORT_L2TP => is_l2tp(bytes).ok().map(|()| Protocol::L2tp),
         3_478..=3_481 | 5_349 | 5_350 => is_channel_data(bytes).then_some(Protocol::Stun),
-        PORT_RDP => is_rdp_syn(bytes).ok().map(|()| Protocol::Rdp),
         _ => None,
     }
 }
@@ -126,26 +154,6 @@ fn is_channel_data(bytes: &[u8]) -> bool {
     let length = usize::from(length);
     let fits = r.left() == length || r.left() == length.next_multiple_of(4);
     (0x4000..=0x4fff).contains(&number) && length > 0 && fits
-}
-
-/// The SYN that begins RDP over UDP (MS-RDPEUDP sections 2.2.2.1, 2.2.2.5 and 3.1.5.1.1): nothing
-/// acknowledged, both sizes of what fits a datagram within their bounds, zeros to that size.
-fn is_rdp_syn(bytes: &[u8]) -> Result<(), WireError> {
-    const SIZES: std::ops::RangeInclusive<u16> = 1_132..=1_232;
-    const SYN: u16 = 0x0001;
-    /// ACK, DATA, FEC: none goes with the first SYN.
-    const NOT_FIRST: u16 = 0x0004 | 0x0008 | 0x0010;
-    let mut r = Reader::new(bytes);
-    let (acknowledged, _window, flags) = (r.u32()?, r.u16()?, r.u16()?);
-    let (_first, up, down) = (r.u32()?, r.u16()?, r.u16()?);
-    let padding = r.rest().iter().rev();
-    let is_padded = r.left() >= 128 && padding.take(64).all(|b| *b == 0);
-    let fits = acknowledged == u32::MAX && flags & SYN != 0 && flags & NOT_FIRST == 0;
-    if fits && SIZES.contains(&up) && SIZES.contains(&down) && is_padded {
-        Ok(())
-    } else {
-        Err(WireError::NotThis)
-    }
 }
 
 /// What SoftEther's NAT traversal server answers: the asker's own address and port as text
@@ -254,28 +262,6 @@ mod tests {
         assert_eq!(tell(&data[..8], (HIGH, 3_478)), None);
         assert_eq!(tell(&data, (HIGH, 3_477)), None);
         assert_eq!(tell(&[&[0x50][..], &data[1..]].concat(), (HIGH, 3_478)), None);
-    }
-
-    #[test]
-    fn rdp_over_udp_begins_with_a_padded_syn() {
-        let syn = |flags: u16, up: u16| {
-            let mut out = vec![0xff, 0xff, 0xff, 0xff, 0, 0x40];
-            out.extend(flags.to_be_bytes());
-            out.extend([1, 2, 3, 4]);
-            out.extend(up.to_be_bytes());
-            out.extend(1_232u16.to_be_bytes());
-            out.resize(1_232, 0);
-            out
-        };
-        let told = |bytes: &[u8]| tell(bytes, (HIGH, 3_389));
-        assert_eq!(told(&syn(0x1801, 1_232)), Some(Protocol::Rdp));
-        assert_eq!(told(&syn(0x0001, 1_132)), Some(Protocol::Rdp));
-        assert_eq!(told(&syn(0x0005, 1_232)), None);
-        assert_eq!(told(&syn(0x0001, 1_500)), None);
-        assert_eq!(told(&syn(0x0001, 1_232)[..64]), None);
-        let mut noise = syn(0x0001, 1_232);
-        noise[1_231] = 1;
-        assert_eq!(told(&noise), None);
     }
 
     #[test]

@@ -4,6 +4,10 @@
 //! inside. Never: joins messages of several frames.
 
 use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
 use crate::evidence::ssh;
 use crate::evidence::tls;
 use crate::model::Peer;
@@ -21,6 +25,29 @@ pub const FRAME_MAX: usize = 8 * 1024;
 /// Status of a server that agrees to another protocol (RFC 9110 section 15.2.2).
 const SWITCHING: u16 = 101;
 
+/// Frames of a direction looked at.
+const FRAMES_MAX: u8 = 15;
+
+/// The frames behind an upgrade.
+#[derive(Debug, Default)]
+pub struct Websocket;
+
+impl Parser for Websocket {
+    type State = ();
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Websocket);
+    const HELD_MAX: usize = FRAME_MAX;
+    const MESSAGES_MAX: u8 = FRAMES_MAX;
+
+    fn probe(bytes: &[u8], look: &Look<'_, ()>) -> Probe {
+        Probe::of(Some(is_agreed(bytes, look.facts)))
+    }
+
+    fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        observe(bytes, context.from, context.facts())
+    }
+}
+
 /// Whether a frame may begin here after a server agreed to a WebSocket: its client sends them too.
 pub fn is_agreed(bytes: &[u8], facts: Option<&Facts>) -> bool {
     let agreed = facts.is_some_and(|facts| {
@@ -34,7 +61,7 @@ pub fn is_agreed(bytes: &[u8], facts: Option<&Facts>) -> bool {
 pub fn observe(bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
     let frame = match frame(bytes) {
         Ok(frame) => frame,
-        Err(WireError::NeedMore(_)) => return ParseResult::NeedMore,
+        Err(WireError::NeedMore(_)) => return ParseResult::NeedMore(1),
         Err(_) => return ParseResult::Done,
     };
     if !matches!(frame.opcode, TEXT | BINARY) {
@@ -44,7 +71,7 @@ pub fn observe(bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         return ParseResult::Done;
     }
     if !frame.is_whole(bytes.len()) {
-        return ParseResult::Await(frame.size.saturating_sub(bytes.len()).max(1));
+        return ParseResult::NeedMore(frame.size.saturating_sub(bytes.len()).max(1));
     }
     if observe_payload(&frame.unmasked(FRAME_MAX), role, facts) {
         ParseResult::Used(frame.size)
@@ -96,7 +123,7 @@ mod tests {
         assert_eq!(observe(b"\x81\x02hi", Peer::Responder, &mut none), ParseResult::Done);
         assert_eq!(observe(&[0x89, 0, 1], Peer::Responder, &mut none), ParseResult::Used(2));
         let cut = observe(&framed[..5], Peer::Responder, &mut none);
-        assert_eq!(cut, ParseResult::Await(framed.len() - 5));
+        assert_eq!(cut, ParseResult::NeedMore(framed.len() - 5));
         assert_eq!(none, Facts::default());
         let mut carried = Facts { protocol: Some(Protocol::Websocket), ..Facts::default() };
         observe(&framed, Peer::Responder, &mut carried);

@@ -2,10 +2,10 @@
 //!
 //! Owns: the sum. In: observers. Out: bytes, in two parts. Never: drops a fact that was told.
 
+use crate::evidence::Listening;
 use crate::evidence::Observers;
 use crate::evidence::Watching;
 use crate::evidence::app_rtt::Watch;
-use crate::evidence::held::Held;
 use crate::evidence::shape::Shape;
 use crate::model::Counter;
 use crate::model::Counters;
@@ -70,20 +70,20 @@ impl Observers {
 
     /// What it holds, with facts of so many bytes.
     fn sum(&self, facts: usize) -> Weight {
-        let lanes = [&self.initiator, &self.responder].into_iter();
-        let held = lanes.filter_map(|lane| lane.held.as_deref());
-        let held: usize = held.map(|held| size_of::<Held>() + ALLOCATION + held.heap()).sum();
+        let waiting = match &self.listening {
+            Listening::Tcp(stream) => stream.heap(),
+            Listening::Udp(datagrams) => datagrams.heap(),
+            Listening::Fresh | Listening::Ip(..) | Listening::Over => 0,
+        };
         Weight {
-            waiting: bytes(held + self.talk.heap()),
+            waiting: bytes(waiting),
             kept: bytes(size_of::<Observers>() + ALLOCATION + facts + self.watched()),
         }
     }
 
     /// Stops listening; what was told stays.
     pub fn let_go(&mut self) {
-        self.initiator.finish();
-        self.responder.finish();
-        self.talk = None;
+        self.listening = Listening::Over;
         self.end_watch();
         self.weight = self.sum(self.facts.heap());
     }

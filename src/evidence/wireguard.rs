@@ -4,15 +4,23 @@
 //! handshake: a response, and the first transport message, which the initiator owes at once.
 //! Never: tells from a transport message alone.
 
+use crate::evidence::dns;
+use crate::evidence::parse_result::ParseResult;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
+use crate::evidence::parser::Timing;
 use crate::evidence::request_response_rtt::Kind;
 use crate::evidence::request_response_rtt::Moment;
 use crate::evidence::request_response_rtt::RequestRtt;
+use crate::evidence::udp_signatures;
+use crate::model::Heap;
 use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
 use crate::wire::wireguard;
 use crate::wire::wireguard::INITIATION_BYTES;
-use crate::wire::wireguard::INITIATION_LONG_BYTES;
 use crate::wire::wireguard::WireguardMessage;
 
 /// The first transport message is a reflex like the response: without something to send, the
@@ -24,6 +32,9 @@ const TRANSPORT: u64 = 1 << 32;
 /// last three minutes (section 6.1).
 const COUNTER_MAX: u64 = 1 << 40;
 
+/// Datagrams of a direction looked at: as many as are timed of both.
+const DATAGRAMS_MAX: u8 = 96;
+
 /// What is known of a session's WireGuard.
 #[derive(Debug, Default)]
 pub struct Wireguard {
@@ -34,13 +45,54 @@ pub struct Wireguard {
 }
 
 /// Whether a datagram may begin or go on with WireGuard: a few comparisons.
-pub fn may_be(datagram: &[u8]) -> bool {
+fn may_be(datagram: &[u8]) -> bool {
     match datagram {
         // Some services put a client's number into the reserved bytes; the response has to fit.
-        [1, ..] if datagram.len() == INITIATION_BYTES => true,
-        [1, 0, 0, 0, ..] => datagram.len() == INITIATION_LONG_BYTES,
-        [2..=4, 0, 0, 0, ..] => wireguard::parse(datagram).is_ok(),
-        _ => false,
+        [1, _, _, _, ..] if datagram.len() == INITIATION_BYTES => true,
+        [3..=4, 0, 0, 0, ..] => wireguard::parse(datagram).is_ok(),
+        _ => wireguard::is_handshake(datagram),
+    }
+}
+
+impl Heap for Wireguard {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+impl Parser for Wireguard {
+    type State = Wireguard;
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Wireguard);
+    const DATAGRAMS_MAX: u8 = DATAGRAMS_MAX;
+    const TIMING: Timing = Timing::Tells;
+
+    /// An initiation or response, on any port.
+    fn claims(bytes: &[u8], _look: &Look<'_, Wireguard>) -> bool {
+        wireguard::is_handshake(bytes) && !dns::is_plain_message(bytes)
+    }
+
+    fn probe(bytes: &[u8], _look: &Look<'_, Wireguard>) -> Probe {
+        Probe::of(Some(may_be(bytes)))
+    }
+
+    fn feed(_: &mut Wireguard, bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        if context.follows && udp_signatures::is_disco(bytes) {
+            // What it carried before it spoke: the capture began in the middle.
+            context.facts().protocol = Some(Protocol::Tailscale);
+            return ParseResult::Done;
+        }
+        ParseResult::Used(bytes.len())
+    }
+
+    fn time(
+        state: &mut Wireguard,
+        bytes: &[u8],
+        _ports: (u16, u16),
+        rtt: &mut RequestRtt,
+        at: &mut Moment<'_>,
+    ) -> bool {
+        state.follow(bytes, rtt, at)
     }
 }
 

@@ -3,6 +3,10 @@
 //! Owns: the list of counters and a fixed array of them. In: increments. Out: totals for run.json
 //! and the summary. Never: atomics (each thread owns its own array; they are added at the end).
 
+use crate::model::parse_errors::Fault;
+use crate::model::parse_errors::ParseErrors;
+use crate::model::protocol::Protocol;
+
 /// What a counter is, and with that where a person sees it. All stand in run.json `counters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -334,11 +338,11 @@ pub const SESSION_FATES: [Counter; 5] = [
 
 /// A full set of counters, owned by one thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counters([u64; Counter::ALL.len()]);
+pub struct Counters([u64; Counter::ALL.len()], ParseErrors);
 
 impl Default for Counters {
     fn default() -> Counters {
-        Counters([0; Counter::ALL.len()])
+        Counters([0; Counter::ALL.len()], ParseErrors::default())
     }
 }
 
@@ -365,6 +369,17 @@ impl Counters {
         for (mine, theirs) in self.0.iter_mut().zip(other.0.iter()) {
             *mine = mine.saturating_add(*theirs);
         }
+        self.1.merge(&other.1);
+    }
+
+    /// Counts what did not parse, by protocol and kind.
+    pub fn note_fault(&mut self, protocol: Option<Protocol>, fault: Fault) {
+        self.1.note(protocol, fault);
+    }
+
+    /// What did not parse, by protocol and kind.
+    pub const fn parse_errors(&self) -> &ParseErrors {
+        &self.1
     }
 
     /// Says how many sessions were opened and met no known fate. Of a run that is over only: a
@@ -382,6 +397,7 @@ impl Counters {
         for (mine, theirs) in more.0.iter_mut().zip(earlier.0.iter()) {
             *mine = mine.saturating_sub(*theirs);
         }
+        more.1.less(&earlier.1);
         more
     }
 

@@ -25,6 +25,7 @@ pub mod latency;
 pub mod names;
 mod own_name;
 pub mod packet;
+pub mod parse_errors;
 pub mod physics;
 pub mod protocol;
 pub mod protocol_docs;

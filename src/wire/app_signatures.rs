@@ -55,6 +55,8 @@ fn likely<'a>(protocol: Protocol) -> Reading<'a> {
 /// # Errors
 /// `NotThis` where it is none of these, `NeedMore` while there are too few bytes to say.
 pub fn claim(bytes: &[u8]) -> Reading<'_> {
+    #[cfg(test)]
+    crate::wire::reader::visited::note(bytes.len().min(HELD_MAX));
     match bytes.first() {
         Some(0) => zero(bytes),
         Some(1) => stun(bytes),
@@ -346,6 +348,8 @@ fn mysql(bytes: &[u8]) -> Reading<'_> {
 /// What a server's first line claims to be, where clients answer in text.
 pub fn greeting(bytes: &[u8]) -> Option<Protocol> {
     let window = bytes.get(..HELD_MAX.min(bytes.len()))?;
+    #[cfg(test)]
+    crate::wire::reader::visited::note(window.len());
     let line = window.split(|b| *b == b'\n').next()?;
     let has = |word: &[u8]| line.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
     match line {

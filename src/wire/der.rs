@@ -4,6 +4,7 @@
 //! reader. Never: indefinite lengths, tag numbers over 30, recursion: who nests readers knows how
 //! deep.
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -122,7 +123,9 @@ impl<'a> Der<'a> {
     /// As [`Der::element`]; `Malformed` where another tag stands, which then stays.
     pub fn tagged(&mut self, tag: u8) -> Result<Element<'a>, WireError> {
         match self.peek() {
-            Some(found) if found != tag => Err(WireError::Malformed("another DER tag")),
+            Some(found) if found != tag => {
+                Err(WireError::Malformed(Fault::Value, "another DER tag"))
+            }
             _ => self.element(),
         }
     }
@@ -159,7 +162,7 @@ impl<'a> Der<'a> {
 pub fn header(reader: &mut Reader<'_>) -> Result<(u8, usize), WireError> {
     let tag = reader.u8()?;
     if tag & LONG_TAG == LONG_TAG {
-        return Err(WireError::Malformed("DER tag number over 30"));
+        return Err(WireError::Malformed(Fault::Value, "DER tag number over 30"));
     }
     let length = match reader.u8()? {
         short @ 0..=0x7f => usize::from(short),
@@ -167,8 +170,8 @@ pub fn header(reader: &mut Reader<'_>) -> Result<(u8, usize), WireError> {
         0x82 => usize::from(reader.u16()?),
         0x83 => reader.u24()? as usize,
         0x84 => reader.u32()? as usize,
-        0x80 => return Err(WireError::Malformed("indefinite DER length")),
-        _ => return Err(WireError::Malformed("DER length of more than four bytes")),
+        0x80 => return Err(WireError::Malformed(Fault::Length, "indefinite DER length")),
+        _ => return Err(WireError::Malformed(Fault::Length, "DER length of more than four bytes")),
     };
     Ok((tag, length))
 }
@@ -176,11 +179,13 @@ pub fn header(reader: &mut Reader<'_>) -> Result<(u8, usize), WireError> {
 /// The value of an INTEGER or ENUMERATED that is not negative and fits 32 bits.
 fn unsigned(contents: &[u8]) -> Result<u32, WireError> {
     match contents {
-        [] => Err(WireError::Malformed("empty DER integer")),
-        [first, ..] if *first >= 0x80 => Err(WireError::Malformed("negative DER integer")),
+        [] => Err(WireError::Malformed(Fault::Length, "empty DER integer")),
+        [first, ..] if *first >= 0x80 => {
+            Err(WireError::Malformed(Fault::Value, "negative DER integer"))
+        }
         [0, rest @ ..] if rest.len() == 4 => Ok(fold(rest)),
         all if all.len() <= 4 => Ok(fold(all)),
-        _ => Err(WireError::Malformed("DER integer over 32 bits")),
+        _ => Err(WireError::Malformed(Fault::Length, "DER integer over 32 bits")),
     }
 }
 
@@ -220,9 +225,9 @@ mod tests {
     fn what_is_not_whole_waits_and_what_is_not_definite_is_refused() {
         assert_eq!(Der::new(&[0x30, 0x82, 1]).element(), Err(WireError::NeedMore(1)));
         assert_eq!(Der::new(&[0x30, 3, 1]).element(), Err(WireError::NeedMore(2)));
-        assert!(matches!(Der::new(&[0x30, 0x80, 0, 0]).element(), Err(WireError::Malformed(_))));
-        assert!(matches!(Der::new(&[0x30, 0x85, 0, 0]).element(), Err(WireError::Malformed(_))));
-        assert!(matches!(Der::new(&[0x1f, 1, 0]).element(), Err(WireError::Malformed(_))));
+        assert!(matches!(Der::new(&[0x30, 0x80, 0, 0]).element(), Err(WireError::Malformed(..))));
+        assert!(matches!(Der::new(&[0x30, 0x85, 0, 0]).element(), Err(WireError::Malformed(..))));
+        assert!(matches!(Der::new(&[0x1f, 1, 0]).element(), Err(WireError::Malformed(..))));
         let mut other = Der::new(&[0x02, 1, 7]);
         assert!(other.tagged(SEQUENCE).is_err());
         assert_eq!(other.u32(), Ok(7), "a refused element stays");

@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -116,7 +117,9 @@ impl<'a> DhcpMessage<'a> {
                 Err(_) | Ok(255) => break,
                 Ok(0) => {}
                 Ok(code) => {
-                    let value = r.sub_u8().map_err(|_| WireError::Malformed("DHCP option"))?;
+                    let value = r
+                        .sub_u8()
+                        .map_err(|_| WireError::Malformed(Fault::Truncated, "DHCP option"))?;
                     has_kind |= code == 53;
                     message.take(code, value)?;
                 }
@@ -126,7 +129,7 @@ impl<'a> DhcpMessage<'a> {
     }
 
     fn take(&mut self, code: u8, mut value: Reader<'a>) -> Result<(), WireError> {
-        const SIZE: WireError = WireError::Malformed("DHCP option size");
+        const SIZE: WireError = WireError::Malformed(Fault::Length, "DHCP option size");
         let mut address = || value.u32().map(Ipv4Addr::from).map(known).map_err(|_| SIZE);
         match code {
             12 => self.host_name = Some(trimmed(value.rest())),
@@ -281,11 +284,14 @@ mod tests {
         wrong[236] ^= 1;
         assert_eq!(DhcpMessage::parse(&wrong).unwrap_err(), WireError::NotThis);
         let cut = message(1, [0; 4], &[53, 1, 1, 12, 9, b'x']);
-        assert_eq!(DhcpMessage::parse(&cut).unwrap_err(), WireError::Malformed("DHCP option"));
+        assert_eq!(
+            DhcpMessage::parse(&cut).unwrap_err(),
+            WireError::Malformed(Fault::Truncated, "DHCP option")
+        );
         let small = message(1, [0; 4], &[53, 1, 1, 51, 2, 0, 0]);
         assert_eq!(
             DhcpMessage::parse(&small).unwrap_err(),
-            WireError::Malformed("DHCP option size")
+            WireError::Malformed(Fault::Length, "DHCP option size")
         );
     }
 

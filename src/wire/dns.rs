@@ -9,6 +9,7 @@
 use std::fmt;
 use std::fmt::Write;
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::dns_data::RData;
@@ -51,7 +52,10 @@ impl Budget {
     }
 
     fn step(&mut self) -> Result<(), WireError> {
-        self.0 = self.0.checked_sub(1).ok_or(WireError::Malformed("names of a message"))?;
+        self.0 = self
+            .0
+            .checked_sub(1)
+            .ok_or(WireError::Malformed(Fault::Depth, "names of a message"))?;
         Ok(())
     }
 }
@@ -74,7 +78,7 @@ fn piece(message: &[u8], at: usize) -> Result<Piece<'_>, WireError> {
         }
         3 => Ok(Piece::Pointer(usize::from(u16::from_be_bytes([length & 0x3f, r.u8()?])))),
         // RFC 6891 section 5: the extended label types 01 and 10 are obsolete.
-        _ => Err(WireError::Malformed("label type")),
+        _ => Err(WireError::Malformed(Fault::Value, "label type")),
     }
 }
 
@@ -107,13 +111,15 @@ impl<'a> Name<'a> {
                     floor = to;
                     here = to;
                 }
-                Piece::Pointer(_) => return Err(WireError::Malformed("name pointer")),
+                Piece::Pointer(_) => {
+                    return Err(WireError::Malformed(Fault::Depth, "name pointer"));
+                }
             }
             if bytes > NAME_BYTES_MAX {
-                return Err(WireError::Malformed("name length"));
+                return Err(WireError::Malformed(Fault::Length, "name length"));
             }
         }
-        Err(WireError::Malformed("name labels"))
+        Err(WireError::Malformed(Fault::Depth, "name labels"))
     }
 
     /// Its labels, outermost last, without the root.
@@ -386,7 +392,11 @@ mod tests {
         for target in [12u8, 14, 200] {
             let bytes = [&[0u8; 12][..], &[1, b'a', 0xc0, target, 0, 1, 0, 1]].concat();
             let question = DnsMessage::parse(&bytes).unwrap().walk().question();
-            assert_eq!(question.unwrap_err(), WireError::Malformed("name pointer"), "{target}");
+            assert_eq!(
+                question.unwrap_err(),
+                WireError::Malformed(Fault::Depth, "name pointer"),
+                "{target}"
+            );
         }
     }
 
@@ -399,7 +409,7 @@ mod tests {
         }
         bytes.extend([0, 0, 1, 0, 1]);
         let question = DnsMessage::parse(&bytes).unwrap().walk().question();
-        assert_eq!(question.unwrap_err(), WireError::Malformed("name length"));
+        assert_eq!(question.unwrap_err(), WireError::Malformed(Fault::Length, "name length"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -34,7 +35,7 @@ pub struct Record<'a> {
 /// inside the record.
 pub fn record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
     read_record(r).map_err(|why| match why {
-        WireError::NeedMore(_) => WireError::Malformed("record cut"),
+        WireError::NeedMore(_) => WireError::Malformed(Fault::Truncated, "record cut"),
         other => other,
     })
 }
@@ -74,7 +75,7 @@ pub struct Fragment<'a> {
 /// `Malformed` where it is cut or lies outside its message.
 pub fn fragment<'a>(r: &mut Reader<'a>) -> Result<Fragment<'a>, WireError> {
     read_fragment(r).map_err(|why| match why {
-        WireError::NeedMore(_) => WireError::Malformed("fragment cut"),
+        WireError::NeedMore(_) => WireError::Malformed(Fault::Truncated, "fragment cut"),
         other => other,
     })
 }
@@ -87,7 +88,7 @@ fn read_fragment<'a>(r: &mut Reader<'a>) -> Result<Fragment<'a>, WireError> {
     let piece_length = r.u24()? as usize;
     let piece = r.take(piece_length)?;
     if offset + piece_length > length {
-        return Err(WireError::Malformed("fragment outside its message"));
+        return Err(WireError::Malformed(Fault::Length, "fragment outside its message"));
     }
     Ok(Fragment { kind, length, sequence, offset, piece })
 }
@@ -168,7 +169,10 @@ mod tests {
         let mut r = Reader::new(&bytes);
         assert_eq!(record(&mut r), Ok(Record { kind: 22, epoch: 1, payload: &[7, 8] }));
         assert_eq!(r.rest(), [99]);
-        assert_eq!(record(&mut Reader::new(&bytes[..14])), Err(WireError::Malformed("record cut")));
+        assert_eq!(
+            record(&mut Reader::new(&bytes[..14])),
+            Err(WireError::Malformed(Fault::Truncated, "record cut"))
+        );
         assert_eq!(record(&mut Reader::new(&[22, 3, 3])), Err(WireError::NotThis));
         let old = [22, 1, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 7];
         assert_eq!(record(&mut Reader::new(&old)).map(|r| r.payload), Ok(&[7][..]));
@@ -199,7 +203,7 @@ mod tests {
     #[test]
     fn a_piece_outside_its_message_is_malformed() {
         let bytes = [1, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 1, 9];
-        let why = WireError::Malformed("fragment outside its message");
+        let why = WireError::Malformed(Fault::Length, "fragment outside its message");
         assert_eq!(fragment(&mut Reader::new(&bytes)), Err(why));
     }
 

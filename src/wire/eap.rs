@@ -3,6 +3,7 @@
 //! Owns: the frame's head, the identity in clear. In: what is behind EtherType 0x888e. Out: a view
 //! into it. Never: looks into a method: its identity may differ from the outer one.
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -78,7 +79,7 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// `Malformed` where code or length contradict RFC 3748 section 4; `NeedMore` where it is cut.
     pub fn parse(bytes: &'a [u8]) -> Result<Packet<'a>, WireError> {
-        const LENGTH: WireError = WireError::Malformed("EAP length");
+        const LENGTH: WireError = WireError::Malformed(Fault::Length, "EAP length");
         let mut r = Reader::new(bytes);
         let (code, identifier, length) = (code(r.u8()?)?, r.u8()?, usize::from(r.u16()?));
         let mut body = r.sub(length.checked_sub(4).ok_or(LENGTH)?)?;
@@ -104,7 +105,7 @@ const fn code(number: u8) -> Result<Code, WireError> {
         2 => Code::Response,
         3 => Code::Success,
         4 => Code::Failure,
-        _ => return Err(WireError::Malformed("EAP code")),
+        _ => return Err(WireError::Malformed(Fault::Value, "EAP code")),
     })
 }
 
@@ -138,10 +139,22 @@ mod tests {
     fn lengths_have_to_add_up() {
         assert_eq!(Frame::parse(&[9, 0, 0, 0]), Err(WireError::NotThis));
         assert_eq!(Frame::parse(&[1, 0, 0, 9, 1]), Err(WireError::NeedMore(8)));
-        assert_eq!(Packet::parse(&[3, 1, 0, 5, 0]), Err(WireError::Malformed("EAP length")));
-        assert_eq!(Packet::parse(&[1, 1, 0, 4]), Err(WireError::Malformed("EAP length")));
-        assert_eq!(Packet::parse(&[1, 1, 0, 3]), Err(WireError::Malformed("EAP length")));
-        assert_eq!(Packet::parse(&[7, 1, 0, 4]), Err(WireError::Malformed("EAP code")));
+        assert_eq!(
+            Packet::parse(&[3, 1, 0, 5, 0]),
+            Err(WireError::Malformed(Fault::Length, "EAP length"))
+        );
+        assert_eq!(
+            Packet::parse(&[1, 1, 0, 4]),
+            Err(WireError::Malformed(Fault::Length, "EAP length"))
+        );
+        assert_eq!(
+            Packet::parse(&[1, 1, 0, 3]),
+            Err(WireError::Malformed(Fault::Length, "EAP length"))
+        );
+        assert_eq!(
+            Packet::parse(&[7, 1, 0, 4]),
+            Err(WireError::Malformed(Fault::Value, "EAP code"))
+        );
     }
 
     proptest! {

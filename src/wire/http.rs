@@ -3,6 +3,7 @@
 //! Owns: where a head begins and ends. In: one direction's bytes, or one datagram (SSDP).
 //! Out: views that borrow from them. Never: bodies, HTTP/2, or a head beyond 8 KiB.
 
+use crate::wire::Fault;
 use crate::wire::WireError;
 
 /// How far a head is read: what common servers accept as the default limit of a head or one of its
@@ -134,7 +135,7 @@ pub fn response(bytes: &[u8], source: Source) -> Result<Response<'_>, WireError>
             lines.filter_map(field).for_each(|(name, value)| response.note(name, value));
             Ok(response)
         }
-        None => Err(WireError::Malformed("status code")),
+        None => Err(WireError::Malformed(Fault::Value, "status code")),
     }
 }
 
@@ -210,6 +211,8 @@ impl<'a> Head<'a> {
     /// Cuts the head off; refuses as soon as the first line is whole and carries no HTTP/1 version.
     fn cut(bytes: &'a [u8], source: Source) -> Result<Head<'a>, WireError> {
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
+        #[cfg(test)]
+        crate::wire::reader::visited::note(window.len());
         let mut length = 0;
         for (i, line) in window.split_inclusive(|b| *b == b'\n').enumerate() {
             length += line.len();
@@ -230,6 +233,8 @@ impl<'a> Head<'a> {
 
     /// Its lines without their ends.
     fn lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        #[cfg(test)]
+        crate::wire::reader::visited::note(self.bytes.len());
         let lines = self.bytes.split(|b| *b == b'\n');
         lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
     }
@@ -319,7 +324,7 @@ mod tests {
         let r = response(bytes, Source::Stream).unwrap();
         assert_eq!((r.status, r.used, r.whole), (200, bytes.len() - 2, true));
         let odd = response(b"HTTP/1.1 2xx\r\n\r\n", Source::Stream);
-        assert_eq!(odd, Err(WireError::Malformed("status code")));
+        assert_eq!(odd, Err(WireError::Malformed(Fault::Value, "status code")));
         assert_eq!(response(b"HTTP/2 200\r\n\r\n", Source::Stream), Err(WireError::NotThis));
     }
 

@@ -4,6 +4,7 @@
 //! 4.5). In: a frame, where the data begins, who sends to whom. Out: a [`Piece`]. Never: guesses:
 //! the header must stand directly before the data and name the addresses, or there is none.
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -70,7 +71,9 @@ fn read_v4(before: &[u8], words: u8, src: [u8; 4], dst: [u8; 4]) -> Result<Piece
     if version_and_words != 0x40 | words || !named {
         return Err(WireError::NotThis);
     }
-    let len = total.checked_sub(length).ok_or(WireError::Malformed("IPv4 total length"))?;
+    let len = total
+        .checked_sub(length)
+        .ok_or(WireError::Malformed(Fault::Length, "IPv4 total length"))?;
     let offset = u32::from(place & 0x1fff) * 8;
     Ok(Piece { id, offset, len, more: place & 0x2000 != 0 })
 }
@@ -88,7 +91,8 @@ fn read_v6(before: &[u8], src: [u8; 16], dst: [u8; 16]) -> Result<Piece, WireErr
     r.skip(2)?;
     let place = u32::from(r.u16()?);
     let id = r.u32()?;
-    let len = length.checked_sub(8).ok_or(WireError::Malformed("IPv6 payload length"))?;
+    let len =
+        length.checked_sub(8).ok_or(WireError::Malformed(Fault::Length, "IPv6 payload length"))?;
     Ok(Piece { id, offset: place & 0xfff8, len, more: place & 1 != 0 })
 }
 

@@ -4,6 +4,8 @@
 //! Never: state, allocation in a view, a clock, or indexing: bytes are read through [`Reader`].
 
 pub mod app_signatures;
+#[cfg(test)]
+mod cost_tests;
 pub mod der;
 pub mod dhcp;
 pub mod dhcp6;
@@ -38,4 +40,4 @@ pub mod websocket;
 pub mod wireguard;
 pub mod x509;
 
-pub use reader::{Reader, WireError};
+pub use reader::{Fault, Reader, WireError};

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fmt::Write;
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -104,7 +105,7 @@ impl<'a> NtlmMessage<'a> {
         if r.take(SIGNATURE.len()).ok() != Some(SIGNATURE) {
             return Err(WireError::NotThis);
         }
-        let cut = |_| WireError::Malformed("NTLM header");
+        let cut = |_| WireError::Malformed(Fault::Truncated, "NTLM header");
         match r.array().map(u32::from_le_bytes).map_err(cut)? {
             1 => negotiate(bytes, r).map_err(cut),
             2 => challenge(bytes, r).map_err(cut),
@@ -116,6 +117,8 @@ impl<'a> NtlmMessage<'a> {
     /// The bytes from the first signature on, within the first 512: SPNEGO, SMB and others wrap it.
     pub fn locate(bytes: &'a [u8]) -> Option<&'a [u8]> {
         let head = bytes.get(..SEARCHED_BYTES).unwrap_or(bytes);
+        #[cfg(test)]
+        crate::wire::reader::visited::note(head.len());
         let at = head.windows(SIGNATURE.len()).position(|window| window == SIGNATURE)?;
         bytes.get(at..)
     }
@@ -284,7 +287,10 @@ mod tests {
         let mut bytes = authenticate(UNICODE, [b"", b"\xe4\0", b""]);
         assert!(NtlmMessage::parse(&bytes).is_ok());
         bytes[36] = 0xff;
-        assert_eq!(NtlmMessage::parse(&bytes), Err(WireError::Malformed("NTLM header")));
+        assert_eq!(
+            NtlmMessage::parse(&bytes),
+            Err(WireError::Malformed(Fault::Truncated, "NTLM header"))
+        );
         assert_eq!(NtlmMessage::parse(b"NTLMSSP\0\x09\0\0\0"), Err(WireError::NotThis));
         assert_eq!(NtlmMessage::parse(b"NTLM"), Err(WireError::NotThis));
     }

@@ -4,6 +4,7 @@
 //! Owns: opcodes, the three ways of sealing a control packet, its acknowledgements. In: one
 //! packet, without the length that TCP puts before it. Out: a view. Never: state, or decryption.
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -176,7 +177,10 @@ fn read(packet: &[u8], seal: Seal) -> Result<Control<'_>, WireError> {
     }
     let count = usize::from(r.u8()?);
     if count > ACKS_MAX {
-        return Err(WireError::Malformed("OpenVPN acknowledgements over their cap"));
+        return Err(WireError::Malformed(
+            Fault::OverCap,
+            "OpenVPN acknowledgements over their cap",
+        ));
     }
     let acks = r.take(count * 4)?;
     let remote = if count > 0 { Some(r.u64()?) } else { None };

@@ -4,6 +4,7 @@
 //! In: a datagram, or the payload of an opened packet. Out: header fields and CRYPTO pieces.
 //! Never: decrypts, keeps state between datagrams, or reads short headers.
 
+use crate::wire::Fault;
 use crate::wire::reader::Reader;
 use crate::wire::reader::WireError;
 
@@ -115,13 +116,16 @@ impl<'a> LongPacket<'a> {
         let body_bytes = match packet_type {
             // Reaches to the end of the datagram.
             PacketType::Retry if reader.left() < RETRY_TAG_BYTES => {
-                return Err(WireError::Malformed("QUIC Retry without its tag"));
+                return Err(WireError::Malformed(Fault::Truncated, "QUIC Retry without its tag"));
             }
             PacketType::Retry => reader.left(),
             _ => varint_length(&mut reader)?,
         };
         if packet_type != PacketType::Retry && body_bytes < PROTECTED_MIN {
-            return Err(WireError::Malformed("QUIC packet shorter than its protection"));
+            return Err(WireError::Malformed(
+                Fault::Truncated,
+                "QUIC packet shorter than its protection",
+            ));
         }
         let header_bytes = datagram.len() - reader.left();
         reader.skip(body_bytes)?;
@@ -157,7 +161,7 @@ impl<'a> LongPacket<'a> {
 fn connection_id<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], WireError> {
     let length = usize::from(reader.u8()?);
     if length > CONNECTION_ID_MAX {
-        return Err(WireError::Malformed("QUIC connection id over 20 bytes"));
+        return Err(WireError::Malformed(Fault::Length, "QUIC connection id over 20 bytes"));
     }
     reader.take(length)
 }
@@ -179,7 +183,7 @@ pub fn varint(reader: &mut Reader<'_>) -> Result<u64, WireError> {
 
 /// A variable-length integer that counts bytes at hand.
 fn varint_length(reader: &mut Reader<'_>) -> Result<usize, WireError> {
-    usize::try_from(varint(reader)?).map_err(|_| WireError::Malformed("QUIC length"))
+    usize::try_from(varint(reader)?).map_err(|_| WireError::Malformed(Fault::Length, "QUIC length"))
 }
 
 /// What stands in a CRYPTO frame: a piece of the handshake's byte stream.
@@ -225,7 +229,12 @@ impl<'a> CryptoFrames<'a> {
                     let reason_bytes = varint_length(&mut self.reader)?;
                     self.reader.skip(reason_bytes)?;
                 }
-                _ => return Err(WireError::Malformed("QUIC frame that an Initial cannot hold")),
+                _ => {
+                    return Err(WireError::Malformed(
+                        Fault::Value,
+                        "QUIC frame that an Initial cannot hold",
+                    ));
+                }
             }
         }
         Ok(None)
@@ -238,7 +247,9 @@ impl<'a> Iterator for CryptoFrames<'a> {
     fn next(&mut self) -> Option<Result<Crypto<'a>, WireError>> {
         // Nothing comes after these bytes: a frame that wants more contradicts its packet.
         let frame = self.advance().map_err(|error| match error {
-            WireError::NeedMore(_) => WireError::Malformed("QUIC frame leaves its packet"),
+            WireError::NeedMore(_) => {
+                WireError::Malformed(Fault::Truncated, "QUIC frame leaves its packet")
+            }
             other => other,
         });
         if frame.is_err() {
@@ -340,7 +351,7 @@ mod tests {
         assert_eq!(parse(&header(0xc0, 0x1a2a_3a4a)), Err(WireError::NotThis));
         let mut long_id = vec![0xc0, 0, 0, 0, 1, 21];
         long_id.extend([0; 64]);
-        assert!(matches!(parse(&long_id), Err(WireError::Malformed(_))));
+        assert!(matches!(parse(&long_id), Err(WireError::Malformed(..))));
         let mut cut = header(0xc0, 1);
         cut.extend([0, 30, 1, 2, 3]);
         assert_eq!(parse(&cut), Err(WireError::NeedMore(27)));
@@ -363,10 +374,10 @@ mod tests {
     #[test]
     fn ends_at_a_frame_that_leaves_its_packet() {
         let mut frames = CryptoFrames::new(&[0x06, 0, 9, 1]);
-        assert!(matches!(frames.next(), Some(Err(WireError::Malformed(_)))));
+        assert!(matches!(frames.next(), Some(Err(WireError::Malformed(..)))));
         assert_eq!(frames.next(), None);
         let mut frames = CryptoFrames::new(&[0x08, 0, 0]);
-        assert!(matches!(frames.next(), Some(Err(WireError::Malformed(_)))));
+        assert!(matches!(frames.next(), Some(Err(WireError::Malformed(..)))));
     }
 
     proptest! {

@@ -116,6 +116,8 @@ impl SideKeys {
     }
 
     fn open(&self, packet: &LongPacket<'_>) -> Option<Vec<u8>> {
+        #[cfg(test)]
+        crate::wire::reader::visited::note(packet.bytes.len());
         let (mut header, mut body, number) = self.unmask(packet)?;
         // An Initial's packet numbers start at 0 and never get far enough to be cut short
         // (RFC 9000 sections 12.3 and 17.1).

@@ -6,6 +6,7 @@
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -172,7 +173,7 @@ fn read(datagram: &[u8]) -> Result<Packet<'_>, WireError> {
 fn prefix(mut r: Reader<'_>) -> Result<(Ipv6Addr, u8), WireError> {
     let [_, length] = r.array()?;
     if length > 128 || r.left() > 16 || r.left() < usize::from(length).div_ceil(8) {
-        return Err(WireError::Malformed("RADIUS prefix"));
+        return Err(WireError::Malformed(Fault::Length, "RADIUS prefix"));
     }
     let mut octets = [0u8; 16];
     for (slot, b) in octets.iter_mut().zip(r.rest()) {

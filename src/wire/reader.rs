@@ -3,6 +3,8 @@
 //! Owns: a cursor over a slice. In: bytes. Out: integers and sub-slices.
 //! Never: panics, indexes, or reads past the end.
 
+pub use crate::model::parse_errors::Fault;
+
 /// Why bytes could not be read as what they claimed to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireError {
@@ -11,8 +13,19 @@ pub enum WireError {
     /// More bytes are needed than are here; a stream may deliver them yet. Holds how many at least
     /// are missing.
     NeedMore(usize),
-    /// The bytes contradict the specification.
-    Malformed(&'static str),
+    /// The bytes contradict the specification: how, and in what.
+    Malformed(Fault, &'static str),
+}
+
+impl WireError {
+    /// The kind of fault, where these bytes are all that come.
+    pub const fn fault(self) -> Fault {
+        match self {
+            WireError::NotThis => Fault::Value,
+            WireError::NeedMore(_) => Fault::Truncated,
+            WireError::Malformed(fault, _) => fault,
+        }
+    }
 }
 
 /// A cursor over untrusted bytes.

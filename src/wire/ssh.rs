@@ -4,6 +4,7 @@
 //! Owns: where the string ends, where a packet ends, the ten name-lists. In: one direction's bytes.
 //! Out: views that borrow from them. Never: anything behind NEWKEYS.
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -40,22 +41,29 @@ pub fn identification(bytes: &[u8]) -> Result<Identification<'_>, WireError> {
         return Err(WireError::NotThis);
     }
     let window = bytes.get(..IDENTIFICATION_MAX).unwrap_or(bytes);
+    #[cfg(test)]
+    crate::wire::reader::visited::note(window.len());
     match window.iter().position(|b| *b == b'\n') {
         Some(end) => {
             let line = window.get(..end).unwrap_or_default();
             let text = line.strip_suffix(b"\r").unwrap_or(line);
             if text.iter().any(|b| *b < 0x20 || *b == 0x7f) {
-                return Err(WireError::Malformed("control character in identification"));
+                return Err(WireError::Malformed(
+                    Fault::Value,
+                    "control character in identification",
+                ));
             }
             Ok(Identification { text, used: end + 1 })
         }
         None if bytes.len() < IDENTIFICATION_MAX => Err(WireError::NeedMore(1)),
-        None => Err(WireError::Malformed("identification too long")),
+        None => Err(WireError::Malformed(Fault::OverCap, "identification too long")),
     }
 }
 
 /// A server may send other lines first (RFC 4253 section 4.2): where `SSH-` begins a later line.
 pub fn identification_after_lines(bytes: &[u8]) -> Option<usize> {
+    #[cfg(test)]
+    crate::wire::reader::visited::note(bytes.len());
     bytes.windows(5).position(|w| w == b"\nSSH-").map(|at| at + 1)
 }
 
@@ -73,12 +81,12 @@ pub fn plain_packet(bytes: &[u8]) -> Result<PlainPacket<'_>, WireError> {
     let mut r = Reader::new(bytes);
     let length = r.u32()? as usize;
     if !(2..=PACKET_MAX).contains(&length) {
-        return Err(WireError::Malformed("packet length"));
+        return Err(WireError::Malformed(Fault::Length, "packet length"));
     }
     let mut body = r.sub(length)?;
     let padding = usize::from(body.u8()?);
     let Some(payload) = body.left().checked_sub(padding) else {
-        return Err(WireError::Malformed("padding length"));
+        return Err(WireError::Malformed(Fault::Length, "padding length"));
     };
     Ok(PlainPacket { payload: body.take(payload)?, used: 4 + length })
 }
@@ -101,7 +109,7 @@ impl<'a> KexInit<'a> {
     pub fn parse(payload: &'a [u8]) -> Result<KexInit<'a>, WireError> {
         Self::read(payload).map_err(|why| match why {
             // The packet is whole: what it lacks will never come.
-            WireError::NeedMore(_) => WireError::Malformed("KEXINIT cut"),
+            WireError::NeedMore(_) => WireError::Malformed(Fault::Truncated, "KEXINIT cut"),
             other => other,
         })
     }
@@ -144,7 +152,10 @@ mod tests {
         long.resize(254, b'x');
         assert_eq!(identification(&long), Err(WireError::NeedMore(1)));
         long.push(b'x');
-        assert_eq!(identification(&long), Err(WireError::Malformed("identification too long")));
+        assert_eq!(
+            identification(&long),
+            Err(WireError::Malformed(Fault::OverCap, "identification too long"))
+        );
     }
 
     #[test]
@@ -159,16 +170,22 @@ mod tests {
         assert_eq!(plain_packet(&bytes), Ok(PlainPacket { payload: &[20, 7], used: 10 }));
         assert_eq!(plain_packet(&bytes[..9]), Err(WireError::NeedMore(1)));
         let lying = [0, 0, 0, 2, 9, 20];
-        assert_eq!(plain_packet(&lying), Err(WireError::Malformed("padding length")));
+        assert_eq!(
+            plain_packet(&lying),
+            Err(WireError::Malformed(Fault::Length, "padding length"))
+        );
         let huge = [0xff, 0, 0, 0, 4, 20];
-        assert_eq!(plain_packet(&huge), Err(WireError::Malformed("packet length")));
+        assert_eq!(plain_packet(&huge), Err(WireError::Malformed(Fault::Length, "packet length")));
     }
 
     #[test]
     fn a_list_longer_than_its_packet_is_malformed() {
         let mut payload = vec![20u8; 17];
         payload.extend([0, 0, 1, 0, b'a']);
-        assert_eq!(KexInit::parse(&payload), Err(WireError::Malformed("KEXINIT cut")));
+        assert_eq!(
+            KexInit::parse(&payload),
+            Err(WireError::Malformed(Fault::Truncated, "KEXINIT cut"))
+        );
     }
 
     proptest! {

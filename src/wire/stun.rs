@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -134,10 +135,10 @@ fn address(value: &[u8], transaction: &[u8; 12]) -> Result<(IpAddr, u16), WireEr
             let low = u128::from(mask.u32()?) << 64 | u128::from(mask.u64()?);
             IpAddr::from((u128::from_be_bytes(r.array()?) ^ (high | low)).to_be_bytes())
         }
-        _ => return Err(WireError::Malformed("STUN address family")),
+        _ => return Err(WireError::Malformed(Fault::Value, "STUN address family")),
     };
     if !r.is_empty() {
-        return Err(WireError::Malformed("STUN address with a tail"));
+        return Err(WireError::Malformed(Fault::Length, "STUN address with a tail"));
     }
     Ok((ip, port))
 }

@@ -4,6 +4,7 @@
 //! (`Packet::l4_header`). Out: [`TcpOptions`]. Never: sequence numbers, state, or an error: options
 //! a capture cut, or that contradict themselves, end the list.
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -92,7 +93,7 @@ impl TcpOptions {
     /// Reads one option with a length. Where a value has the wrong size it is skipped.
     fn read(&mut self, kind: u8, reader: &mut Reader<'_>) -> Result<(), WireError> {
         let Some(length) = usize::from(reader.u8()?).checked_sub(2) else {
-            return Err(WireError::Malformed("TCP option length below 2"));
+            return Err(WireError::Malformed(Fault::Length, "TCP option length below 2"));
         };
         let mut value = reader.sub(length)?;
         match (kind, length) {

@@ -4,6 +4,7 @@
 //! Owns: where each field and extension lies. In: one whole handshake message body. Out: views that
 //! borrow from it. Never: records, fragments, or what a field means for a session.
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -171,7 +172,7 @@ impl<'a> ClientHello<'a> {
         let cookie = if has_cookie { r.sub_u8()?.rest() } else { &[] };
         let suites = r.sub_u16()?.rest();
         if !suites.len().is_multiple_of(2) {
-            return Err(WireError::Malformed("odd cipher suite list"));
+            return Err(WireError::Malformed(Fault::Length, "odd cipher suite list"));
         }
         let _compression = r.sub_u8()?;
         let extensions = Extensions::parse(&mut r)?;
@@ -317,13 +318,17 @@ impl<'a> ServerHello<'a> {
 
 fn session_id<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], WireError> {
     let id = r.sub_u8()?.rest();
-    if id.len() > SESSION_ID_MAX { Err(WireError::Malformed("session id length")) } else { Ok(id) }
+    if id.len() > SESSION_ID_MAX {
+        Err(WireError::Malformed(Fault::Length, "session id length"))
+    } else {
+        Ok(id)
+    }
 }
 
 /// A whole message that needs more will never get it.
 fn whole(why: WireError) -> WireError {
     match why {
-        WireError::NeedMore(_) => WireError::Malformed("hello cut"),
+        WireError::NeedMore(_) => WireError::Malformed(Fault::Truncated, "hello cut"),
         other => other,
     }
 }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -195,14 +196,14 @@ pub fn certificate_leaf<'a>(
 ) -> Result<Option<&'a [u8]>, WireError> {
     let list = r.u24()? as usize;
     if size != list + 3 {
-        return Err(WireError::Malformed("length of a certificate message"));
+        return Err(WireError::Malformed(Fault::Length, "length of a certificate message"));
     }
     if list == 0 {
         return Ok(None);
     }
     let leaf = r.u24()? as usize;
     if leaf + 3 > list {
-        return Err(WireError::Malformed("length of a certificate"));
+        return Err(WireError::Malformed(Fault::Length, "length of a certificate"));
     }
     r.take(leaf).map(Some)
 }
@@ -234,12 +235,14 @@ pub fn first_message(bytes: &[u8]) -> Result<HandshakeMessage<'_>, WireError> {
             return Err(WireError::NeedMore(missing));
         }
         last = record(&mut r).map_err(|why| match why {
-            WireError::NotThis => WireError::Malformed("no record after a partial message"),
+            WireError::NotThis => {
+                WireError::Malformed(Fault::Value, "no record after a partial message")
+            }
             WireError::NeedMore(_) => WireError::NeedMore(missing),
-            other @ WireError::Malformed(_) => other,
+            other @ WireError::Malformed(..) => other,
         })?;
         if last.kind != HANDSHAKE {
-            return Err(WireError::Malformed("record inside a handshake message"));
+            return Err(WireError::Malformed(Fault::Value, "record inside a handshake message"));
         }
         data.to_mut().extend_from_slice(last.payload);
     }
@@ -250,7 +253,7 @@ fn header(data: &[u8]) -> Result<Option<(u8, usize)>, WireError> {
     let mut r = Reader::new(data);
     let (Ok(kind), Ok(length)) = (r.u8(), r.u24()) else { return Ok(None) };
     if length as usize > HELLO_MAX {
-        return Err(WireError::Malformed("handshake message too long"));
+        return Err(WireError::Malformed(Fault::OverCap, "handshake message too long"));
     }
     Ok(Some((kind, length as usize)))
 }
@@ -306,9 +309,9 @@ mod tests {
     fn a_message_that_is_interrupted_or_endless_is_malformed() {
         let mut cut = records(&[1, 0, 0, 9, 1], 99);
         cut.extend([21, 3, 1, 0, 2, 1, 0]);
-        let why = WireError::Malformed("record inside a handshake message");
+        let why = WireError::Malformed(Fault::Value, "record inside a handshake message");
         assert_eq!(first_message(&cut), Err(why));
-        let why = WireError::Malformed("handshake message too long");
+        let why = WireError::Malformed(Fault::OverCap, "handshake message too long");
         assert_eq!(first_message(&records(&[1, 1, 0, 1], 99)), Err(why));
     }
 
@@ -328,7 +331,7 @@ mod tests {
         other.extend([20, 3, 3, 0, 1, 1]);
         assert_eq!(flight(&other).unwrap().second_is_certificate(), Ok(None));
         let bad = records(&[2, 0, 0, 0, 11, 0, 0, 9, 0, 0, 6, 0, 0, 9], 99);
-        let why = WireError::Malformed("length of a certificate");
+        let why = WireError::Malformed(Fault::Length, "length of a certificate");
         assert_eq!(flight(&bad).unwrap().second_is_certificate(), Err(why));
     }
 

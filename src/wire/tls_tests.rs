@@ -74,7 +74,10 @@ fn extensions_may_be_missing_but_not_cut() {
     assert_eq!(hello.extensions.count(), 0);
     assert_eq!((hello.version_highest(), hello.server_name()), (0x0301, None));
     old.extend([0, 5, 0, 0, 0, 2, 1]);
-    assert_eq!(ClientHello::parse(&old).unwrap_err(), WireError::Malformed("hello cut"));
+    assert_eq!(
+        ClientHello::parse(&old).unwrap_err(),
+        WireError::Malformed(Fault::Truncated, "hello cut")
+    );
 }
 
 #[test]
@@ -84,13 +87,16 @@ fn lengths_that_contradict_the_format_are_malformed() {
     odd.extend([0, 0, 1, 0, 1, 0]);
     assert_eq!(
         ClientHello::parse(&odd).unwrap_err(),
-        WireError::Malformed("odd cipher suite list")
+        WireError::Malformed(Fault::Length, "odd cipher suite list")
     );
     let mut long = vec![3, 3];
     long.extend([0; 32]);
     long.push(33);
     long.extend([0; 90]);
-    assert_eq!(ServerHello::parse(&long).unwrap_err(), WireError::Malformed("session id length"));
+    assert_eq!(
+        ServerHello::parse(&long).unwrap_err(),
+        WireError::Malformed(Fault::Length, "session id length")
+    );
 }
 
 #[test]

@@ -67,6 +67,16 @@ impl Packet {
     }
 }
 
+/// Whether a datagram has the shape of an initiation or a response: a few comparisons.
+pub const fn is_handshake(datagram: &[u8]) -> bool {
+    let size = datagram.len();
+    match datagram {
+        [1, 0, 0, 0, ..] => matches!(size, INITIATION_BYTES | INITIATION_LONG_BYTES),
+        [2, 0, 0, 0, ..] => matches!(size, RESPONSE_BYTES | RESPONSE_LONG_BYTES),
+        _ => false,
+    }
+}
+
 /// Reads a whole datagram.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 //! Owns: where they lie. In: one certificate in DER. Out: views of its names, dates and alternative
 //! names. Never: keys, signatures, or whether anything is valid.
 
+use crate::wire::Fault;
 use crate::wire::WireError;
 use crate::wire::der::BIT_STRING;
 use crate::wire::der::BOOLEAN;
@@ -160,7 +161,7 @@ impl<'a> Name<'a> {
 /// allow: with seconds, in UTC. `None` where the calendar has no such moment: whoever reads the
 /// text as a date would fail on it.
 fn moment(element: &Element<'_>) -> Result<Option<Moment>, WireError> {
-    const WHY: WireError = WireError::Malformed("date of a certificate");
+    const WHY: WireError = WireError::Malformed(Fault::Value, "date of a certificate");
     let (century, digits): (Option<&[u8]>, &[u8]) = match (element.tag, element.contents) {
         (UTC_TIME, [tens, _, ..]) if *tens >= b'5' => (Some(b"19"), element.contents),
         (UTC_TIME, _) => (Some(b"20"), element.contents),

@@ -36,6 +36,7 @@ use crate::endpoints::baseline::key::SUBJECT_BYTES;
 use crate::endpoints::baseline::key::Subject;
 use crate::endpoints::baseline::table::Table;
 use crate::model::Nanos;
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -74,14 +75,14 @@ impl fmt::Display for DecodeError {
 impl From<WireError> for DecodeError {
     fn from(error: WireError) -> DecodeError {
         DecodeError::Damaged(match error {
-            WireError::Malformed(how) => how,
+            WireError::Malformed(_, how) => how,
             WireError::NeedMore(_) | WireError::NotThis => "it ends too early",
         })
     }
 }
 
 const fn damaged(how: &'static str) -> WireError {
-    WireError::Malformed(how)
+    WireError::Malformed(Fault::Value, how)
 }
 
 impl Baselines {

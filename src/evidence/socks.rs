@@ -1,29 +1,32 @@
-//! Protocols over TCP that are told by how they begin: SOCKS, RDP, RFB.
+//! SOCKS: what the client offers and asks for, what the server grants.
 //!
-//! Owns: how far a SOCKS dialogue has come. In: the bytes at hand of one direction. Out: the
-//! protocol, and how many bytes to step over: TLS may begin behind. Never: follows them further.
+//! Owns: how far the dialogue has come. In: the bytes at hand of one direction. Out: the protocol,
+//! and how many bytes to step over: what is relayed begins behind. Never: follows that.
 
 use std::net::SocketAddr;
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::rfb::RfbOpening;
+use crate::evidence::parser::Look;
+use crate::evidence::parser::ParseContext;
+use crate::evidence::parser::Parser;
+use crate::evidence::parser::Probe;
 use crate::evidence::text::shown;
+use crate::model::Heap;
 use crate::model::Peer;
-use crate::model::app_facts::Socks;
+use crate::model::app_facts::Socks as SocksFacts;
 use crate::model::record::Facts;
 use crate::model::record::Protocol;
 use crate::wire::Reader;
 use crate::wire::WireError;
-use crate::wire::rdp;
 use crate::wire::socks;
 use crate::wire::socks::Hello;
 use crate::wire::socks::Host;
 use crate::wire::socks::Target;
 
-/// A host name has at most 253 characters; a cookie is shorter.
+/// A host name has at most 253 characters.
 const NAME_BYTES_MAX: usize = 253;
 /// Bytes that may have to wait: a SOCKS user name and password.
-pub const HELD_MAX: usize = 513;
+const HELD_MAX: usize = 513;
 
 /// What the client offered, and who it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,66 +43,60 @@ enum Stage {
     Over,
 }
 
-/// What is known of a session's beginning.
+/// What is known of a session's SOCKS.
 #[derive(Debug, Default)]
-pub struct Greetings {
+pub struct Socks {
     stage: Stage,
-    rfb: RfbOpening,
 }
 
-/// Whether bytes may begin one of these; `None` while they are too short to say. A comparison of
-/// one byte for nearly all streams.
-pub fn sign(bytes: &[u8], role: Peer, greetings: Option<&Greetings>) -> Option<bool> {
-    match bytes {
-        _ if greetings.is_some_and(|known| known.rfb.listens(role)) => Some(true),
-        [3] | [3, 0] | [3, 0, _] | [3, 0, _, _] | [3, 0, _, _, _] => None,
-        [3, 0, _, _, _, 0xd0 | 0xe0, ..] => Some(true),
-        [b'R', ..] => match bytes.get(..4) {
-            Some(head) => Some(head == b"RFB "),
-            None if b"RFB ".starts_with(bytes) => None,
-            None => Some(false),
-        },
-        _ if greetings.is_some_and(Greetings::is_over) => Some(false),
-        [4 | 5] => None,
-        [5, 1..=8, ..] | [4, 1 | 2, ..] => Some(true),
-        [0 | 1 | 5, ..] => Some(greetings.is_some_and(|g| g.stage != Stage::Nothing)),
-        _ => Some(false),
+impl Heap for Socks {
+    fn heap(&self) -> usize {
+        match &self.stage {
+            Stage::Asked(_, (target, _)) => target.heap(),
+            _ => 0,
+        }
     }
 }
 
-impl Greetings {
-    /// Whether the dialogue has ended.
-    pub fn is_over(&self) -> bool {
-        self.stage == Stage::Over
+impl Parser for Socks {
+    type State = Socks;
+
+    const PROTOCOL: Option<Protocol> = Some(Protocol::Socks);
+    const HELD_MAX: usize = HELD_MAX;
+
+    /// A comparison of one byte for nearly all streams.
+    fn probe(bytes: &[u8], look: &Look<'_, Socks>) -> Probe {
+        match bytes {
+            [0 | 1 | 4 | 5, ..] => {}
+            _ => return Probe::No,
+        }
+        let stage = look.state.map(|known| &known.stage);
+        if stage == Some(&Stage::Over) {
+            return Probe::No;
+        }
+        match bytes {
+            [4 | 5] => Probe::Short,
+            [5, 1..=8, ..] | [4, 1 | 2, ..] => Probe::Fits,
+            [0 | 1 | 5, ..] if stage.is_some_and(|stage| *stage != Stage::Nothing) => Probe::Fits,
+            _ => Probe::No,
+        }
     }
 
-    /// Looks at the bytes at hand.
-    pub fn observe(
-        &mut self,
-        bytes: &[u8],
-        role: Peer,
-        rdp: bool,
-        facts: &mut Facts,
-    ) -> ParseResult {
-        let step = match bytes.first() {
-            Some(3) => observe_rdp(bytes, rdp, facts),
-            Some(b'R') if !self.rfb.listens(role) => self.rfb.observe_version(bytes, role, facts),
-            _ if self.rfb.listens(role) => self.rfb.observe_security(bytes, role, facts),
-            _ => self.observe_socks(bytes, role, facts),
-        };
-        match step {
-            Ok(size) => ParseResult::Used(size),
-            Err(WireError::NeedMore(_)) => ParseResult::NeedMore,
+    fn feed(state: &mut Socks, bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
+        match state.observe(bytes, context.from, context.facts()) {
+            Ok(size) => ParseResult::Preamble(size, 0),
+            Err(WireError::NeedMore(missing)) => ParseResult::NeedMore(missing),
             Err(_) => ParseResult::NotMine,
         }
     }
 
-    fn observe_socks(
-        &mut self,
-        bytes: &[u8],
-        role: Peer,
-        facts: &mut Facts,
-    ) -> Result<usize, WireError> {
+    fn is_live(state: &Socks) -> bool {
+        !matches!(state.stage, Stage::Nothing | Stage::Over)
+    }
+}
+
+impl Socks {
+    fn observe(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<usize, WireError> {
         match self.stage {
             Stage::Agreed(client) if client == role => match bytes {
                 [1, ..] => {
@@ -184,7 +181,7 @@ fn bit(method: u8) -> u16 {
     1 << method.min(15)
 }
 
-fn socks_facts(facts: &mut Facts, version: u8) -> &mut Socks {
+fn socks_facts(facts: &mut Facts, version: u8) -> &mut SocksFacts {
     let socks = facts.rare_mut().socks.get_or_insert_default();
     socks.version = version;
     socks
@@ -198,39 +195,17 @@ fn target(target: &Target<'_>) -> Box<str> {
     }
 }
 
-/// A connection request or confirm; without cookie or negotiation only RDP's port says so.
-fn observe_rdp(bytes: &[u8], on_port: bool, facts: &mut Facts) -> Result<usize, WireError> {
-    let opening = rdp::opening(bytes)?;
-    let told = facts.protocol == Some(Protocol::Rdp);
-    if !opening.certain && !on_port && !told {
-        return Err(WireError::NotThis);
-    }
-    facts.protocol.get_or_insert(Protocol::Rdp);
-    let rdp = facts.rare_mut().spoken.get_or_insert_default().rdp.get_or_insert_default();
-    if opening.confirm {
-        rdp.chosen = rdp.chosen.or(opening.protocols);
-    } else {
-        rdp.requested = rdp.requested.or(opening.protocols);
-        if let Some(name) = opening.cookie.filter(|_| rdp.cookie.is_none()) {
-            rdp.cookie = Some(shown(name, NAME_BYTES_MAX));
-        }
-    }
-    Ok(opening.size)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use Peer::Initiator;
     use Peer::Responder;
 
-    fn tell(pieces: &[(Peer, &[u8])]) -> (Option<Protocol>, Vec<ParseResult>) {
-        let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
-        let steps = pieces
-            .iter()
-            .map(|(role, bytes)| greetings.observe(bytes, *role, false, &mut facts))
-            .collect();
-        (facts.protocol, steps)
+    fn tell(pieces: &[(Peer, &[u8])]) -> (Option<Protocol>, Vec<Result<usize, WireError>>) {
+        let (mut known, mut facts) = (Socks::default(), Facts::default());
+        let read =
+            pieces.iter().map(|(role, bytes)| known.observe(bytes, *role, &mut facts)).collect();
+        (facts.protocol, read)
     }
 
     #[test]
@@ -243,9 +218,9 @@ mod tests {
             (Initiator, &[5, 1, 0, 1, 1, 2, 3, 4, 0, 80]),
             (Responder, &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
         ];
-        let (protocol, steps) = tell(&whole);
+        let (protocol, read) = tell(&whole);
         assert_eq!(protocol, Some(Protocol::Socks));
-        assert_eq!(steps, [4, 2, 8, 2, 10, 10].map(ParseResult::Used));
+        assert_eq!(read, [4, 2, 8, 2, 10, 10].map(Ok));
         assert_eq!(tell(&whole[..1]).0, None, "one side alone");
         let refused: [(Peer, &[u8]); 2] = [whole[0], (Responder, &[5, 0xff])];
         assert_eq!(tell(&refused).0, Some(Protocol::Socks));
@@ -265,7 +240,7 @@ mod tests {
 
     #[test]
     fn socks_says_what_was_asked_for() {
-        let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
+        let (mut known, mut facts) = (Socks::default(), Facts::default());
         let pieces: [(Peer, &[u8]); 6] = [
             (Initiator, &[5, 2, 0, 2]),
             (Responder, &[5, 2]),
@@ -275,44 +250,28 @@ mod tests {
             (Responder, &[5, 2, 0, 1, 0, 0, 0, 0, 0, 0]),
         ];
         for (role, bytes) in pieces {
-            greetings.observe(bytes, role, false, &mut facts);
+            known.observe(bytes, role, &mut facts).unwrap();
         }
         let socks = facts.socks().cloned().unwrap();
         assert_eq!(socks.target.as_deref(), Some("a.example:443"));
         assert_eq!((socks.version, socks.user, socks.granted), (5, true, Some(false)));
-        let (mut greetings, mut facts) = (Greetings::default(), Facts::default());
-        greetings.observe(b"\x04\x01\x00\x50\x0a\0\0\x01\0", Initiator, false, &mut facts);
+        let (mut known, mut facts) = (Socks::default(), Facts::default());
+        known.observe(b"\x04\x01\x00\x50\x0a\0\0\x01\0", Initiator, &mut facts).unwrap();
         assert_eq!(facts.socks(), None, "not before it is agreed");
         let both = [&[0, 0x5a, 0, 80, 10, 0, 0, 1][..], b"SSH-"].concat();
-        let step = greetings.observe(&both, Responder, false, &mut facts);
-        assert_eq!(step, ParseResult::Used(8), "what is relayed stands behind");
+        let read = known.observe(&both, Responder, &mut facts);
+        assert_eq!(read, Ok(8), "what is relayed stands behind");
         let socks = facts.socks().cloned().unwrap();
         assert_eq!(socks.target.as_deref(), Some("10.0.0.1:80"));
         assert_eq!((socks.version, socks.user, socks.granted), (4, false, Some(true)));
     }
 
     #[test]
-    fn rdp_and_rfb_are_told_by_one_message() {
-        let request = b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0";
-        let (protocol, steps) = tell(&[(Initiator, request)]);
-        assert_eq!((protocol, &steps[..]), (Some(Protocol::Rdp), &[ParseResult::Used(19)][..]));
-        let (protocol, steps) = tell(&[(Responder, b"RFB 003.008\n")]);
-        assert_eq!((protocol, &steps[..]), (Some(Protocol::Rfb), &[ParseResult::Used(12)][..]));
-        assert_eq!(tell(&[(Responder, b"RFB 00x.008\n")]).0, None);
-        let bare = b"\x03\0\0\x0b\x06\xe0\0\0\0\0\0";
-        assert_eq!(tell(&[(Initiator, bare)]).0, None);
-        let mut facts = Facts::default();
-        Greetings::default().observe(bare, Initiator, true, &mut facts);
-        assert_eq!(facts.protocol, Some(Protocol::Rdp), "on its port");
-    }
-
-    #[test]
     fn most_streams_are_refused_by_a_byte() {
+        let look = Look { from: Initiator, ports: (0, 0), facts: None, state: None };
         for bytes in [&b"GET "[..], b"SSH-", b"\x16\x03", b"\x00\x20", b"RSET"] {
-            assert_eq!(sign(bytes, Initiator, None), Some(false));
+            assert_eq!(Socks::probe(bytes, &look), Probe::No);
         }
-        for bytes in [&b"RF"[..], b"\x05", b"\x03\0\0"] {
-            assert_eq!(sign(bytes, Initiator, None), None);
-        }
+        assert_eq!(Socks::probe(b"\x05", &look), Probe::Short);
     }
 }
