@@ -1,8 +1,8 @@
 //! A session over UDP: which protocol its datagrams speak, and how long both sides take.
 //!
-//! Owns: the look at a datagram's first bytes, the bounds of looking, which protocols are timed. In:
-//! datagrams as they come. Out: calls of parsers. Never: costs a session without a known protocol
-//! more than a few comparisons.
+//! Owns: the look at a datagram's first bytes, the bounds of looking, which protocols are timed.
+//! In: datagrams as they come. Out: calls of parsers. Never: costs a session without a known
+//! protocol more than a few comparisons.
 
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::parser::ParseContext;

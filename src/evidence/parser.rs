@@ -1,5 +1,5 @@
-//! What one protocol is to a session, over TCP and over UDP: does it begin here, what do these bytes
-//! say.
+//! What one protocol is to a session, over TCP and over UDP: does it begin here, what do these
+//! bytes say.
 //!
 //! Owns: the trait, and what a parser may see and use. In: nothing. Out: the trait. Never: a
 //! protocol; those stand in `protocols.rs`, a row each.

@@ -3,8 +3,8 @@
 //! Owns: the two tables, their order, and what follows from them. In: bytes. Out: calls of the
 //! parser that a row names. Never: logic of one protocol.
 //!
-//! The first row that is not refuted counts, even while it is too short to be sure: what a direction
-//! is must not depend on where its segments end.
+//! The first row that is not refuted counts, even while it is too short to be sure: what a
+//! direction is must not depend on where its segments end.
 
 use crate::evidence::app_signatures::AppSignatures;
 use crate::evidence::dns::DnsDatagram;
