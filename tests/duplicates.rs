@@ -13,6 +13,9 @@
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
 mod common;
+#[allow(dead_code, reason = "the shared module serves several tests")]
+mod craft;
+mod own_corpus;
 
 #[path = "truth/made.rs"]
 mod made;
@@ -37,13 +40,13 @@ use serde_json::Value;
 use common::Exception;
 use common::Tally;
 use common::longhaul;
-use common::shared;
 use common::table;
 use doubled::Frame;
 use doubled::decremented;
 use doubled::double;
 use doubled::frames;
 use doubled::write;
+use own_corpus::folders;
 
 /// A session in a comparable form.
 fn facts(record: &Record) -> String {
@@ -96,11 +99,10 @@ impl Run {
 }
 
 /// Captures named in the table of round trips.
-fn captures() -> Option<Vec<PathBuf>> {
-    let folder = shared("pcaps")?;
+fn captures(folder: &Path) -> Vec<PathBuf> {
     let rows = table(&folder.join("rtt.csv"));
     let names: BTreeSet<&str> = rows.iter().map(|row| row.get("file")).collect();
-    Some(names.into_iter().map(|name| folder.join(name)).collect())
+    names.into_iter().map(|name| folder.join(name)).collect()
 }
 
 /// Sessions that may differ, and why.
@@ -151,12 +153,17 @@ fn wrong_legs(once: &Run, twice: &Run) -> Vec<String> {
 
 #[test]
 fn doubled_captures_give_the_sessions_of_the_original() {
-    let Some(captures) = captures() else { return };
+    for (folder, argued) in folders(&ARGUED) {
+        compare_doubled(&folder, argued);
+    }
+}
+
+fn compare_doubled(folder: &Path, argued: &[Exception]) {
     let root = tempfile::tempdir().unwrap();
     let (once_at, twice_at) = (root.path().join("once.pcapng"), root.path().join("twice.pcapng"));
     let mut tally = Tally::new("doubled captures");
     let (mut frames_all, mut copies, mut own, mut doubtful) = (0, 0, 0, 0);
-    for path in captures {
+    for path in captures(folder) {
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
         let mut original = frames(&path);
         original.sort_by_key(|frame| frame.time);
@@ -183,7 +190,8 @@ fn doubled_captures_give_the_sessions_of_the_original() {
         "doubled captures: {frames_all} frames; copies found {copies} ({own} in the originals \
          themselves), doubtful {doubtful}"
     );
-    tally.conclude(&ARGUED);
+    assert!(copies > own, "a copy of each is found");
+    tally.conclude(argued);
 }
 
 /// A capture of made-up sessions, doubled as a mirror port of two VLANs would.

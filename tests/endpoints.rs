@@ -167,15 +167,18 @@ fn layer_3_tunnels_are_told_from_everything_else() {
 
 #[test]
 fn alerts_on_endpoints_are_the_same_at_any_number_of_workers() {
-    let Some(lab) = common::shared("lab") else { return };
-    let rows = common::table(&lab.join("index.csv"));
-    let of_class = rows.iter().filter(|row| row.get("scenario") == "C").take(3);
+    let lab = common::find("lab").into_iter().flat_map(|lab| {
+        let rows = common::table(&lab.join("index.csv")).into_iter();
+        let of_class = rows.filter(|row| row.get("scenario") == "C").take(3);
+        of_class.map(move |row| lab.join(row.get("pcap"))).collect::<Vec<_>>()
+    });
     let mut seen = 0;
-    for row in of_class {
-        let run = |workers| client(lab.join(row.get("pcap")), row.get("client_ip"), workers).1;
+    for path in std::iter::once(common::demo()).chain(lab) {
+        let run = |workers| client(path.clone(), "", workers).1;
         let one = run(1);
         assert!(one == run(2) && one == run(8), "{one:#?}");
-        seen += one.iter().filter(|alert| alert.contains("D06")).count();
+        seen += one.len();
     }
-    println!("{seen} alerts of D06");
+    println!("{seen} alerts");
+    assert!(seen > 0);
 }

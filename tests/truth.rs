@@ -13,6 +13,9 @@
 )]
 
 mod common;
+#[allow(dead_code, reason = "the shared module serves several tests")]
+mod craft;
+mod own_corpus;
 
 #[path = "truth/ack_rtt.rs"]
 mod ack_rtt;

@@ -3,9 +3,12 @@
 //! Owns: the comparison with its label table. In: the corpus, if present. Out: assertions.
 //! Never: a copy of any of it.
 
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use sha2::Digest;
 
 use crate::capture::*;
 
@@ -60,6 +63,31 @@ fn read(path: &Path, pool: &Arc<BlockPool>) -> FileReport {
             source.verdict()
         }
         Err(report) => *report,
+    }
+}
+
+#[test]
+fn counts_sizes_and_hashes_are_those_of_what_was_made() {
+    let samples: Vec<_> = (0..500).map(|n| (n, n, vec![n as u8; 40 + n as usize % 90])).collect();
+    let plain = testkit::pcap(&samples);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("made.pcap.gz", gzip.finish().unwrap()),
+        ("made.pcap.zst", zstd::encode_all(plain.as_slice(), 3).unwrap()),
+        ("made.pcap", plain),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let hash = sha2::Sha256::digest(&bytes);
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        for block_bytes in [block::BLOCK_BYTES, 97] {
+            let report = read(&path, &BlockPool::new(block_bytes, 4));
+            let got = (report.packets, report.bytes, report.sha256.as_deref(), report.verdict);
+            let size = bytes.len() as u64;
+            assert_eq!(got, (500, size, Some(hash.as_str()), Verdict::Ok), "{name}");
+        }
     }
 }
 

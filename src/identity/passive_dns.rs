@@ -21,11 +21,26 @@ const ROOM: usize = 8;
 /// addresses keep their owner for a working day.
 const USED: Nanos = Nanos::from_secs(6 * 3600);
 
-/// A name, and when it was last told.
+/// A name, and when it was told.
 #[derive(Clone, Debug)]
 struct Told {
     name: Arc<str>,
+    /// First, of answers each of which was still in use when the next came.
+    since: Nanos,
+    /// Last.
     at: Nanos,
+}
+
+impl Told {
+    /// When it was last told up to a time, as far as that is known; `None` where that is too long
+    /// ago, or never.
+    fn before(&self, time: Nanos) -> Option<Nanos> {
+        if self.at <= time {
+            return (time.since(self.at) <= USED).then_some(self.at);
+        }
+        // It was told again since: a session goes on by the name under which it began.
+        (self.since <= time).then_some(self.since)
+    }
 }
 
 /// Names by asker and address: hosts do not share entries.
@@ -93,10 +108,10 @@ impl Names {
         if self.told.is_empty() {
             return None;
         }
-        let fresh = |told: &&Told| told.at <= at && at.since(told.at) <= USED;
-        let told = self.told.get(&(asker, server))?.iter().filter(fresh);
+        let told = self.told.get(&(asker, server))?.iter();
+        let known = told.filter_map(|told| Some((told.before(at)?, told)));
         let agrees = |told: &Told| own.is_some_and(|own| own.eq_ignore_ascii_case(&told.name));
-        let best = told.max_by_key(|told| (agrees(told), told.at))?;
+        let (_, best) = known.max_by_key(|(told_at, told)| (agrees(told), *told_at))?;
         Some(Arc::clone(&best.name))
     }
 }
@@ -105,6 +120,9 @@ impl Names {
 /// been used.
 fn add(told: &mut Vec<Told>, name: &Arc<str>, at: Nanos) -> u64 {
     if let Some(known) = told.iter_mut().find(|told| told.name == *name) {
+        if at.since(known.at) > USED {
+            known.since = at;
+        }
         known.at = known.at.max(at);
         return 0;
     }
@@ -117,7 +135,7 @@ fn add(told: &mut Vec<Told>, name: &Arc<str>, at: Nanos) -> u64 {
             told.swap_remove(index);
         }
     }
-    told.push(Told { name: Arc::clone(name), at });
+    told.push(Told { name: Arc::clone(name), since: at, at });
     displaced
 }
 
@@ -178,6 +196,22 @@ mod tests {
         assert_eq!(displaced, [0, 0, 0, 0, 1, 1]);
         assert_eq!(tell(5, s(9)), 0, "told again");
         assert_eq!(tell(9, s(9).plus(USED)), 0, "the oldest could not be used any longer");
+    }
+
+    #[test]
+    fn a_name_told_again_while_a_session_lasts_is_still_its_name() {
+        let mut names = Names::new(64);
+        let of = |names: &Names, at| names.of(host(1), server(1), None, at);
+        names.tell(host(1), &Arc::from("long.example"), server(1), s(10));
+        names.tell(host(1), &Arc::from("other.example"), server(1), s(20));
+        names.tell(host(1), &Arc::from("long.example"), server(1), s(100));
+        assert_eq!(of(&names, s(9)), None, "not told yet");
+        assert_eq!(of(&names, s(15)).as_deref(), Some("long.example"));
+        assert_eq!(of(&names, s(50)).as_deref(), Some("other.example"), "the last told by then");
+        assert_eq!(of(&names, s(101)).as_deref(), Some("long.example"));
+        let later = s(100).plus(USED).plus(USED);
+        names.tell(host(1), &Arc::from("long.example"), server(1), later);
+        assert_eq!(of(&names, later.since(s(1))), None, "too old by then, and not told again yet");
     }
 
     #[test]

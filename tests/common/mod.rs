@@ -20,14 +20,22 @@ use longhaul::pipeline::run_tapped;
 
 /// A file or folder of the shared captures, or a word on the console and nothing.
 pub fn shared(what: &str) -> Option<PathBuf> {
+    let found = find(what);
+    if found.is_none() {
+        println!("skipped: {} is not here", shared_path(what).display());
+    }
+    found
+}
+
+/// The same without a word: of what is only more of what is tested anyway.
+pub fn find(what: &str) -> Option<PathBuf> {
+    Some(shared_path(what)).filter(|path| path.exists())
+}
+
+fn shared_path(what: &str) -> PathBuf {
     let root = std::env::var_os("LONGHAUL_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = root.join("data").join(what);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipped: {} is not here", path.display());
-    None
+    root.join("data").join(what)
 }
 
 /// A file of the project.

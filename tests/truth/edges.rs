@@ -19,8 +19,8 @@ use longhaul::pipeline::run;
 
 use crate::common::Row;
 use crate::common::Seen;
-use crate::common::shared;
 use crate::common::table;
+use crate::own_corpus::folders;
 use crate::rtt;
 
 /// A capture being made: pcapng, nanoseconds, an interface for each link type met.
@@ -123,19 +123,23 @@ fn compare(rows: &[Row], seen: &Seen) -> Legs {
 
 #[test]
 fn frames_cut_by_a_snap_length_give_true_legs_or_none() {
-    let Some(folder) = shared("pcaps") else { return };
-    let rows = table(&folder.join("rtt.csv"));
-    let names: HashSet<&str> = rows.iter().map(|row| row.get("file")).collect();
-    for snap in [64, 96, 128] {
-        let root = tempfile::tempdir().unwrap();
-        for name in &names {
-            cut(&folder.join(name), &root.path().join(name), snap);
+    for (folder, _) in folders(&[]) {
+        let rows = table(&folder.join("rtt.csv"));
+        let names: HashSet<&str> = rows.iter().map(|row| row.get("file")).collect();
+        for snap in [64, 96, 128] {
+            let root = tempfile::tempdir().unwrap();
+            for name in &names {
+                cut(&folder.join(name), &root.path().join(name), snap);
+            }
+            let legs = compare(&rows, &Seen::read(vec![root.path().to_path_buf()]));
+            let Legs { equal, absent, wrong } = &legs;
+            println!(
+                "snap length {snap}: {equal} legs equal, {absent} absent, {} wrong",
+                wrong.len()
+            );
+            assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+            assert!(equal * 10 > (equal + absent) * 9, "most headers lie within {snap} bytes");
         }
-        let legs = compare(&rows, &Seen::read(vec![root.path().to_path_buf()]));
-        let Legs { equal, absent, wrong } = &legs;
-        println!("snap length {snap}: {equal} legs equal, {absent} absent, {} wrong", wrong.len());
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert!(equal * 10 > (equal + absent) * 9, "most headers lie within {snap} bytes");
     }
 }
 

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::common::demo;
 use crate::common::longhaul;
-use crate::common::shared;
 use crate::common::table;
 use crate::made;
 use crate::made::Shape;
+use crate::own_corpus::folders;
 
 const FILES: [&str; 5] =
     ["sessions.ndjson", "endpoints.ndjson", "alerts.ndjson", "incidents.ndjson", "run.json"];
@@ -56,32 +56,33 @@ const VERDICTS: [(&str, &str); 9] = [
 
 #[test]
 fn every_input_is_told_with_packets_hash_and_verdict() {
-    let Some(folder) = shared("pcaps") else { return };
-    let rows = table(&folder.join("labels.csv"));
-    let run: Value = serde_json::from_str(&read(&[&folder], &[])["run.json"]).unwrap();
-    let inputs: BTreeMap<&str, &Value> = run["inputs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|input| (input["path"].as_str().unwrap().rsplit('/').next().unwrap(), input))
-        .collect();
-    let mut faults = Vec::new();
-    for row in &rows {
-        let name = row.get("file");
-        let input = inputs[name];
-        let packets: u64 = row.get("packets").parse().unwrap();
-        if input["packets"] != packets || input["sha256"] != row.get("sha256") {
-            faults.push(format!("{name}: expected {packets} packets, got {input}"));
+    for (folder, _) in folders(&[]) {
+        let rows = table(&folder.join("labels.csv"));
+        let run: Value = serde_json::from_str(&read(&[&folder], &[])["run.json"]).unwrap();
+        let inputs: BTreeMap<&str, &Value> = run["inputs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|input| (input["path"].as_str().unwrap().rsplit('/').next().unwrap(), input))
+            .collect();
+        let mut faults = Vec::new();
+        for row in &rows {
+            let name = row.get("file");
+            let input = inputs[name];
+            let packets: u64 = row.get("packets").parse().unwrap();
+            if input["packets"] != packets || input["sha256"] != row.get("sha256") {
+                faults.push(format!("{name}: expected {packets} packets, got {input}"));
+            }
+            let odd = name.starts_with("malformed__") || name.starts_with("fmt-");
+            let told = VERDICTS.iter().find(|(file, _)| *file == name).map(|(_, verdict)| *verdict);
+            assert!(!odd || told.is_some(), "{name}: nobody has said what its verdict should be");
+            if input["verdict"] != told.unwrap_or("ok") {
+                faults.push(format!("{name}: expected {}, got {input}", told.unwrap_or("ok")));
+            }
         }
-        let odd = name.starts_with("malformed__") || name.starts_with("fmt-");
-        let told = VERDICTS.iter().find(|(file, _)| *file == name).map(|(_, verdict)| *verdict);
-        assert!(!odd || told.is_some(), "{name}: nobody has said what its verdict should be");
-        if input["verdict"] != told.unwrap_or("ok") {
-            faults.push(format!("{name}: expected {}, got {input}", told.unwrap_or("ok")));
-        }
+        println!("labels.csv: {} of {} files equal", rows.len() - faults.len(), rows.len());
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
-    println!("labels.csv: {} of {} files equal", rows.len() - faults.len(), rows.len());
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// One, two and eight workers write the same bytes.
@@ -142,7 +143,7 @@ fn alerts_stand_in_order_and_incidents_say_what_they_rest_on() {
 #[test]
 fn any_number_of_workers_writes_the_same_bytes() {
     assert_same(&[&demo()], &["--place", "39.04,-77.49"]);
-    if let Some(folder) = shared("pcaps") {
+    for (folder, _) in folders(&[]) {
         assert_same(&[&folder], &[]);
         assert_same(&[&folder], &["--point-by", "file"]);
     }
@@ -231,7 +232,7 @@ fn keys(value: &Value, prefix: &str, found: &mut BTreeSet<String>) {
 fn every_key_of_a_session_line_is_a_field_of_the_reference() {
     let demo = demo();
     let mut inputs = vec![demo];
-    inputs.extend(shared("pcaps"));
+    inputs.extend(folders(&[]).into_iter().map(|(folder, _)| folder));
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
     let lines = &read(&inputs, &["--place", "39.04,-77.49"])["sessions.ndjson"];
     let mut found = BTreeSet::new();

@@ -11,8 +11,8 @@ use longhaul::model::latency::Exchange;
 use longhaul::model::record::Protocol;
 
 use crate::common::Seen;
-use crate::common::shared;
 use crate::common::table;
+use crate::own_corpus::folders;
 
 /// Our protocol, and the word of the table's protocol column for it.
 const WORDS: [(Protocol, &str); 9] = [
@@ -77,34 +77,35 @@ fn speaks(record: &Record, protocol: Protocol) -> bool {
 
 #[test]
 fn protocols_are_told_in_their_files_and_in_no_other() {
-    let Some(folder) = shared("pcaps") else { return };
-    let rows = table(&folder.join("labels.csv"));
-    let seen = Seen::read(rows.iter().map(|row| folder.join(row.get("file"))).collect());
-    let mut faults = Vec::new();
-    for (protocol, word) in WORDS {
-        let expected: BTreeSet<&str> = rows
-            .iter()
-            .filter(|row| row.get("tshark_protocols").split(' ').any(|name| name == word))
-            .map(|row| row.get("file"))
-            .collect();
-        let told: BTreeSet<&str> = seen
-            .records
-            .iter()
-            .filter(|record| speaks(record, protocol))
-            .map(|record| seen.file(record))
-            .collect();
-        let both = expected.intersection(&told).count();
-        println!("{word}: {both} of {} files told, {} told", expected.len(), told.len());
-        for file in expected.symmetric_difference(&told) {
-            let why = TOLD_OTHERWISE.iter().find(|(name, of, _)| name == file && *of == word);
-            println!("  {file}: {}", why.map_or("NOT EXPECTED", |(_, _, why)| why));
-            if why.is_none() {
-                faults.push(format!("{word}: {file}"));
+    for (folder, _) in folders(&[]) {
+        let rows = table(&folder.join("labels.csv"));
+        let seen = Seen::read(rows.iter().map(|row| folder.join(row.get("file"))).collect());
+        let mut faults = Vec::new();
+        for (protocol, word) in WORDS {
+            let expected: BTreeSet<&str> = rows
+                .iter()
+                .filter(|row| row.get("tshark_protocols").split(' ').any(|name| name == word))
+                .map(|row| row.get("file"))
+                .collect();
+            let told: BTreeSet<&str> = seen
+                .records
+                .iter()
+                .filter(|record| speaks(record, protocol))
+                .map(|record| seen.file(record))
+                .collect();
+            let both = expected.intersection(&told).count();
+            println!("{word}: {both} of {} files told, {} told", expected.len(), told.len());
+            for file in expected.symmetric_difference(&told) {
+                let why = TOLD_OTHERWISE.iter().find(|(name, of, _)| name == file && *of == word);
+                println!("  {file}: {}", why.map_or("NOT EXPECTED", |(_, _, why)| why));
+                if why.is_none() {
+                    faults.push(format!("{word}: {file}"));
+                }
             }
         }
+        legs(&seen.records);
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
-    legs(&seen.records);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// Prints round trips by exchange; each must be one, not nothing.

@@ -13,6 +13,7 @@ use longhaul::model::record::Protocol;
 use crate::common::Seen;
 use crate::common::shared;
 use crate::common::table;
+use crate::own_corpus::folders;
 
 /// Protocols told by a message or two, and the words of the table's protocol column for them.
 const WORDS: [(Protocol, &[&str]); 6] = [
@@ -42,37 +43,38 @@ fn has(record: &Record, bit: u8) -> bool {
 
 #[test]
 fn streams_are_told_in_their_files_and_shapes_in_no_other() {
-    let Some(folder) = shared("pcaps") else { return };
-    let rows = table(&folder.join("labels.csv"));
-    let seen = Seen::read(rows.iter().map(|row| folder.join(row.get("file"))).collect());
-    let mut faults = Vec::new();
-    for (protocol, words) in WORDS {
-        let told = files(&seen, |record| record.facts.protocol == Some(protocol));
-        let speaks = |list: &str| list.split(' ').any(|name| words.contains(&name));
-        let expected: BTreeSet<&str> = rows
-            .iter()
-            .filter(|row| speaks(row.get("tshark_protocols")))
-            .map(|row| row.get("file"))
-            .collect();
-        println!("{}: {} of {} files told", protocol.as_str(), told.len(), expected.len());
-        faults.extend(
-            told.symmetric_difference(&expected).map(|file| format!("{protocol:?}: {file}")),
-        );
+    for (folder, _) in folders(&[]) {
+        let rows = table(&folder.join("labels.csv"));
+        let seen = Seen::read(rows.iter().map(|row| folder.join(row.get("file"))).collect());
+        let mut faults = Vec::new();
+        for (protocol, words) in WORDS {
+            let told = files(&seen, |record| record.facts.protocol == Some(protocol));
+            let speaks = |list: &str| list.split(' ').any(|name| words.contains(&name));
+            let expected: BTreeSet<&str> = rows
+                .iter()
+                .filter(|row| speaks(row.get("tshark_protocols")))
+                .map(|row| row.get("file"))
+                .collect();
+            println!("{}: {} of {} files told", protocol.as_str(), told.len(), expected.len());
+            faults.extend(
+                told.symmetric_difference(&expected).map(|file| format!("{protocol:?}: {file}")),
+            );
+        }
+        let classes: BTreeMap<&str, &str> =
+            rows.iter().map(|row| (row.get("file"), row.get("class"))).collect();
+        for (bit, name, allowed) in [
+            (shape::FULLY_ENCRYPTED, "noise", &NOISE),
+            (shape::ENCAPSULATED_TLS, "handshake inside", &INSIDE),
+        ] {
+            let told = files(&seen, |record| has(record, bit));
+            let sessions = seen.records.iter().filter(|record| has(record, bit)).count();
+            println!("{name}: {sessions} sessions in {told:?}");
+            let wrong =
+                told.iter().filter(|file| !classes.get(*file).is_some_and(|c| allowed.contains(c)));
+            faults.extend(wrong.map(|file| format!("{name}: {file}")));
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
-    let classes: BTreeMap<&str, &str> =
-        rows.iter().map(|row| (row.get("file"), row.get("class"))).collect();
-    for (bit, name, allowed) in [
-        (shape::FULLY_ENCRYPTED, "noise", &NOISE),
-        (shape::ENCAPSULATED_TLS, "handshake inside", &INSIDE),
-    ] {
-        let told = files(&seen, |record| has(record, bit));
-        let sessions = seen.records.iter().filter(|record| has(record, bit)).count();
-        println!("{name}: {sessions} sessions in {told:?}");
-        let wrong =
-            told.iter().filter(|file| !classes.get(*file).is_some_and(|c| allowed.contains(c)));
-        faults.extend(wrong.map(|file| format!("{name}: {file}")));
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]

@@ -9,9 +9,9 @@ use crate::common::Exception;
 use crate::common::Row;
 use crate::common::Seen;
 use crate::common::Tally;
-use crate::common::shared;
 use crate::common::table;
 use crate::common::transport;
+use crate::own_corpus::folders;
 
 /// Values that the table has and a session has not.
 const ARGUED: [Exception; 8] = [
@@ -77,20 +77,21 @@ fn compare(seen: &Seen, row: &Row, tally: &mut Tally) {
 
 #[test]
 fn every_hello_is_read_as_others_read_it() {
-    let Some(folder) = shared("pcaps") else { return };
-    let rows = table(&folder.join("tls.csv"));
-    let seen = Seen::read(vec![folder]);
-    let mut tally = Tally::new("tls.csv");
-    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for row in &rows {
-        let before = tally.counts();
-        compare(&seen, row, &mut tally);
-        let after = tally.counts();
-        let count = counts.entry(row.get("transport")).or_default();
-        *count = (count.0 + after.0 - before.0, count.1 + after.1 - before.1);
+    for (folder, argued) in folders(&ARGUED) {
+        let rows = table(&folder.join("tls.csv"));
+        let seen = Seen::read(vec![folder]);
+        let mut tally = Tally::new("tls.csv");
+        let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for row in &rows {
+            let before = tally.counts();
+            compare(&seen, row, &mut tally);
+            let after = tally.counts();
+            let count = counts.entry(row.get("transport")).or_default();
+            *count = (count.0 + after.0 - before.0, count.1 + after.1 - before.1);
+        }
+        for (transport, (equal, values)) in counts {
+            println!("tls.csv: {transport}: {equal} of {values} values equal");
+        }
+        tally.conclude(argued);
     }
-    for (transport, (equal, values)) in counts {
-        println!("tls.csv: {transport}: {equal} of {values} values equal");
-    }
-    tally.conclude(&ARGUED);
 }

@@ -12,9 +12,9 @@ use crate::common::Seen;
 use crate::common::Tally;
 use crate::common::few;
 use crate::common::initiator;
-use crate::common::shared;
 use crate::common::table;
 use crate::common::transport;
+use crate::own_corpus::folders;
 
 const ARGUED_SSH: [Exception; 0] = [];
 const ARGUED_DNS: [Exception; 4] = [
@@ -54,33 +54,37 @@ fn text(value: Option<&str>) -> Option<String> {
 
 #[test]
 fn every_ssh_banner_and_hassh_is_found() {
-    let Some(folder) = shared("pcaps") else { return };
-    let rows = table(&folder.join("ssh.csv"));
-    let seen = Seen::read(vec![folder]);
-    let mut tally = Tally::new("ssh.csv");
-    let hex = |hash: [u8; 16]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    for row in &rows {
-        let from = row.end("src", "sport");
-        let spoken: Vec<_> = found(&seen, row)
-            .into_iter()
-            .filter_map(|r| r.facts.ssh.as_deref().map(|ssh| (initiator(r) == from, ssh)))
-            .collect();
-        let banners: Vec<String> = spoken
-            .iter()
-            .filter_map(|(client, ssh)| {
-                text(if *client { &ssh.client } else { &ssh.server }.as_deref())
-            })
-            .collect();
-        let hassh: Vec<String> = spoken.iter().filter_map(|(_, ssh)| ssh.hassh.map(hex)).collect();
-        let server: Vec<String> =
-            spoken.iter().filter_map(|(_, ssh)| ssh.hassh_server.map(hex)).collect();
-        for (column, got) in [("protocol", banners), ("hassh", hassh), ("hassh_server", server)] {
-            if let Some(want) = row.some(column) {
-                check(&mut tally, row, column, want, &got);
+    for (folder, argued) in folders(&ARGUED_SSH) {
+        let rows = table(&folder.join("ssh.csv"));
+        let seen = Seen::read(vec![folder]);
+        let mut tally = Tally::new("ssh.csv");
+        let hex =
+            |hash: [u8; 16]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        for row in &rows {
+            let from = row.end("src", "sport");
+            let spoken: Vec<_> = found(&seen, row)
+                .into_iter()
+                .filter_map(|r| r.facts.ssh.as_deref().map(|ssh| (initiator(r) == from, ssh)))
+                .collect();
+            let banners: Vec<String> = spoken
+                .iter()
+                .filter_map(|(client, ssh)| {
+                    text(if *client { &ssh.client } else { &ssh.server }.as_deref())
+                })
+                .collect();
+            let hassh: Vec<String> =
+                spoken.iter().filter_map(|(_, ssh)| ssh.hassh.map(hex)).collect();
+            let server: Vec<String> =
+                spoken.iter().filter_map(|(_, ssh)| ssh.hassh_server.map(hex)).collect();
+            for (column, got) in [("protocol", banners), ("hassh", hassh), ("hassh_server", server)]
+            {
+                if let Some(want) = row.some(column) {
+                    check(&mut tally, row, column, want, &got);
+                }
             }
         }
+        tally.conclude(argued);
     }
-    tally.conclude(&ARGUED_SSH);
 }
 
 /// What both writings of a name have in common: the table lost all bytes outside of ASCII.
@@ -134,73 +138,75 @@ fn addresses(dns: &DnsFacts) -> Vec<String> {
 
 #[test]
 fn every_dns_name_and_address_is_found() {
-    let Some(folder) = shared("pcaps") else { return };
-    let rows = table(&folder.join("dns.csv"));
-    let seen = Seen::read(vec![folder]);
-    let mut tally = Tally::new("dns.csv");
-    let mut told: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
-    let mut beyond = 0;
-    for row in &rows {
-        let asked: Vec<_> =
-            found(&seen, row).into_iter().filter_map(|r| r.facts.dns.as_deref()).collect();
-        let names: Vec<String> = asked.iter().flat_map(|dns| names(dns)).collect();
-        let addresses: Vec<String> = asked.iter().flat_map(|dns| addresses(dns)).collect();
-        let before = told.entry((row.get("file"), row.get("stream"))).or_default();
-        for want in row.get("qname").split(',').filter(|want| !want.is_empty()) {
-            let place = before.iter().position(|name| *name == want).unwrap_or_else(|| {
-                before.push(want);
-                before.len() - 1
-            });
-            if place >= NAMES_KEPT && names.len() == NAMES_KEPT {
-                beyond += 1;
-                continue;
+    for (folder, argued) in folders(&ARGUED_DNS) {
+        let rows = table(&folder.join("dns.csv"));
+        let seen = Seen::read(vec![folder]);
+        let mut tally = Tally::new("dns.csv");
+        let mut told: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
+        let mut beyond = 0;
+        for row in &rows {
+            let asked: Vec<_> =
+                found(&seen, row).into_iter().filter_map(|r| r.facts.dns.as_deref()).collect();
+            let names: Vec<String> = asked.iter().flat_map(|dns| names(dns)).collect();
+            let addresses: Vec<String> = asked.iter().flat_map(|dns| addresses(dns)).collect();
+            let before = told.entry((row.get("file"), row.get("stream"))).or_default();
+            for want in row.get("qname").split(',').filter(|want| !want.is_empty()) {
+                let place = before.iter().position(|name| *name == want).unwrap_or_else(|| {
+                    before.push(want);
+                    before.len() - 1
+                });
+                if place >= NAMES_KEPT && names.len() == NAMES_KEPT {
+                    beyond += 1;
+                    continue;
+                }
+                check(&mut tally, row, "qname", &ascii(want), &names);
             }
-            check(&mut tally, row, "qname", &ascii(want), &names);
-        }
-        for column in ["a", "aaaa"] {
-            for want in row.get(column).split(',').filter(|want| !want.is_empty()) {
-                let want = want.parse::<IpAddr>().unwrap().to_string();
-                check(&mut tally, row, column, &want, &addresses);
+            for column in ["a", "aaaa"] {
+                for want in row.get(column).split(',').filter(|want| !want.is_empty()) {
+                    let want = want.parse::<IpAddr>().unwrap().to_string();
+                    check(&mut tally, row, column, &want, &addresses);
+                }
             }
         }
+        println!("dns.csv: {beyond} further names of sessions that hold {NAMES_KEPT} of theirs");
+        tally.conclude(argued);
     }
-    println!("dns.csv: {beyond} further names of sessions that hold {NAMES_KEPT} of theirs");
-    tally.conclude(&ARGUED_DNS);
 }
 
 #[test]
 fn every_http_request_is_found() {
-    let Some(folder) = shared("pcaps") else { return };
-    let rows = table(&folder.join("http.csv"));
-    let seen = Seen::read(vec![folder]);
-    let mut tally = Tally::new("http.csv");
-    for row in &rows {
-        let spoken: Vec<_> =
-            found(&seen, row).into_iter().filter_map(|r| r.facts.http.as_deref()).collect();
-        let requests: Vec<[Option<String>; 3]> = spoken
-            .iter()
-            .flat_map(|http| {
-                let first = [
-                    text(http.method.as_deref()),
-                    text(http.host.as_deref()),
-                    text(http.user_agent.as_deref()),
-                ];
-                let more = http.more.iter().map(|more| {
-                    [
-                        Some(more.method.to_string()),
-                        text(more.host.as_deref()),
-                        text(more.user_agent.as_deref()),
-                    ]
-                });
-                std::iter::once(first).chain(more)
-            })
-            .collect();
-        for (at, column) in ["method", "host", "user_agent"].into_iter().enumerate() {
-            if let Some(want) = row.some(column) {
-                let got: Vec<String> = requests.iter().filter_map(|r| r[at].clone()).collect();
-                check(&mut tally, row, column, want, &got);
+    for (folder, argued) in folders(&ARGUED_HTTP) {
+        let rows = table(&folder.join("http.csv"));
+        let seen = Seen::read(vec![folder]);
+        let mut tally = Tally::new("http.csv");
+        for row in &rows {
+            let spoken: Vec<_> =
+                found(&seen, row).into_iter().filter_map(|r| r.facts.http.as_deref()).collect();
+            let requests: Vec<[Option<String>; 3]> = spoken
+                .iter()
+                .flat_map(|http| {
+                    let first = [
+                        text(http.method.as_deref()),
+                        text(http.host.as_deref()),
+                        text(http.user_agent.as_deref()),
+                    ];
+                    let more = http.more.iter().map(|more| {
+                        [
+                            Some(more.method.to_string()),
+                            text(more.host.as_deref()),
+                            text(more.user_agent.as_deref()),
+                        ]
+                    });
+                    std::iter::once(first).chain(more)
+                })
+                .collect();
+            for (at, column) in ["method", "host", "user_agent"].into_iter().enumerate() {
+                if let Some(want) = row.some(column) {
+                    let got: Vec<String> = requests.iter().filter_map(|r| r[at].clone()).collect();
+                    check(&mut tally, row, column, want, &got);
+                }
             }
         }
+        tally.conclude(argued);
     }
-    tally.conclude(&ARGUED_HTTP);
 }

@@ -27,17 +27,26 @@ impl Owned {
     }
 }
 
-/// The folder of shared captures, or a message why there is none.
-pub fn shared_captures() -> Option<PathBuf> {
+/// The project's demonstration capture.
+pub fn demo() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/demo/farm.pcap.zst")
+}
+
+/// The folder of shared captures, where it is.
+pub fn find_shared() -> Option<PathBuf> {
     let root = std::env::var_os("LONGHAUL_SHARED")
         .map(PathBuf::from)
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
-    let folder = root.join("data/pcaps");
-    if folder.is_dir() {
-        return Some(folder);
+    Some(root.join("data/pcaps")).filter(|folder| folder.is_dir())
+}
+
+/// The same, or a message why there is none.
+pub fn shared_captures() -> Option<PathBuf> {
+    let folder = find_shared();
+    if folder.is_none() {
+        println!("skipped: no shared captures");
     }
-    println!("skipped: no captures at {}", folder.display());
-    None
+    folder
 }
 
 /// Every capture file of a folder, by name.

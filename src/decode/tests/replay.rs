@@ -25,6 +25,36 @@ fn tcp_sessions(path: &Path) -> BTreeSet<Ends> {
         .collect()
 }
 
+/// The same by another reader of headers, that knows neither tunnels nor fragments.
+fn tcp_sessions_by_etherparse(path: &Path) -> BTreeSet<Ends> {
+    let ends = |owned: captures::Owned| {
+        let packet = etherparse::SlicedPacket::from_ethernet(&owned.bytes).ok()?;
+        let Some(etherparse::TransportSlice::Tcp(tcp)) = packet.transport else { return None };
+        let (from, to) = match packet.net? {
+            etherparse::NetSlice::Ipv4(ip) => (
+                IpAddr::from(ip.header().source_addr()),
+                IpAddr::from(ip.header().destination_addr()),
+            ),
+            etherparse::NetSlice::Ipv6(ip) => (
+                IpAddr::from(ip.header().source_addr()),
+                IpAddr::from(ip.header().destination_addr()),
+            ),
+            _ => return None,
+        };
+        let ends =
+            [(Addr::from(from), tcp.source_port()), (Addr::from(to), tcp.destination_port())];
+        Some((ends[0].min(ends[1]), ends[0].max(ends[1])))
+    };
+    captures::read(path).into_iter().filter_map(ends).collect()
+}
+
+#[test]
+fn every_tcp_stream_of_the_demonstration_is_decoded() {
+    let found = tcp_sessions(&captures::demo());
+    assert!(found.len() > 30, "{}", found.len());
+    assert_eq!(found, tcp_sessions_by_etherparse(&captures::demo()));
+}
+
 /// Streams that Wireshark makes of a packet quoted in an ICMP error; here the error is the packet.
 const QUOTED: [(&str, u16); 1] = [("encap-ipip__ndpi__6in4tunnel.pcap", 60491)];
 
