@@ -1,8 +1,9 @@
 //! More of something than there is room for, streamed into `longhaul read -`: the memory of the
 //! process stays within its budget, and every session is accounted for.
 //!
-//! Each flood is run at one, two and four times the size that fills its table under the smallest
-//! budget that leaves the tables something.
+//! Each flood is run at one, two and four times its size under a small budget, and at four times
+//! under the one that is the default. Sizes are those at which the program once held gigabytes, or
+//! lost what mattered.
 
 use std::io::BufRead;
 use std::io::BufReader;
@@ -11,7 +12,6 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
-use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
@@ -29,26 +29,30 @@ use crate::craft::START;
 use crate::craft::SYN;
 use crate::craft::Tcp;
 
-/// The budget of the floods, in MiB.
-const BUDGET: u64 = 256;
+/// The small budget of the floods and that of a run that names none, in MiB.
+const BUDGETS: [u64; 2] = [256, 2_048];
 
 /// Packets a second of a flood, unless it says otherwise.
 const RATE: u64 = 200_000;
 
+/// Frames are handed to the pipe by so many bytes.
+const BUFFER: usize = 1 << 20;
+
 pub fn cases() -> Vec<Case> {
     let flood = |name, run| Case { name, kind: Flood, run };
     vec![
-        flood("flood-syn", || hold(syn, 150_000)),
-        flood("flood-udp", || hold(datagrams, 150_000)),
-        flood("flood-stopped-clock", || hold(stopped_clock, 200_000)),
-        flood("flood-clock-ahead", || hold(clock_ahead, 200_000)),
-        flood("flood-early-segments", || hold(early_segments, 1_000)),
-        flood("flood-unfinished-tls", || hold(unfinished_tls, 2_000)),
-        flood("flood-dns-answers", || hold(dns_answers, 10_000)),
-        flood("flood-fragments", || hold(fragments, 50_000)),
-        flood("flood-endpoints", || hold(endpoints, 60_000)),
-        flood("flood-fingerprints", || hold(fingerprints, 30_000)),
-        flood("flood-alerts", || hold(alerts, 30_000)),
+        flood("flood-syn", || hold(syn, 1_050_000)),
+        flood("flood-udp", || hold(datagrams, 1_500_000)),
+        flood("flood-stopped-clock", || hold(stopped_clock, 6_000_000)),
+        flood("flood-clock-ahead", || hold(clock_ahead, 1_500_000)),
+        flood("flood-last-seconds", || hold(last_seconds, 60_000)),
+        flood("flood-early-segments", || hold(early_segments, 60_000)),
+        flood("flood-unfinished-tls", || hold(unfinished_tls, 10_000)),
+        flood("flood-dns-answers", || hold(dns_answers, 50_000)),
+        flood("flood-fragments", || hold(fragments, 200_000)),
+        flood("flood-endpoints", || hold(endpoints, 240_000)),
+        flood("flood-fingerprints", || hold(fingerprints, 120_000)),
+        flood("flood-alerts", || hold(alerts, 102_000)),
         flood("flood-names", || hold(names, 60_000)),
     ]
 }
@@ -82,17 +86,20 @@ impl<W: Write> Stream<W> {
 
 type Pipe<'c> = Stream<BufWriter<&'c mut std::process::ChildStdin>>;
 
-/// Runs a flood at one, two and four times its size.
+/// Runs a flood at one, two and four times its size; the last with either budget.
 fn hold(flood: fn(&mut Pipe<'_>, u32), size: u32) -> Result<(), String> {
-    [1, 2, 4].iter().try_for_each(|times| run(flood, size * times))
+    let [small, usual] = BUDGETS;
+    [(1, small), (2, small), (4, small), (4, usual)]
+        .iter()
+        .try_for_each(|(times, budget)| run(flood, size * times, *budget))
 }
 
-fn run(flood: fn(&mut Pipe<'_>, u32), size: u32) -> Result<(), String> {
+fn run(flood: fn(&mut Pipe<'_>, u32), size: u32, budget: u64) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let mut child = Command::new(env!("CARGO_BIN_EXE_longhaul"))
         .args(["read", "-", "--quiet", "--workers", "2", "--sessions", "-", "--memory"])
-        .arg(format!("{BUDGET}MiB"))
+        .arg(format!("{budget}MiB"))
         .arg("--out")
         .arg(&out)
         .stdin(Stdio::piped())
@@ -103,18 +110,22 @@ fn run(flood: fn(&mut Pipe<'_>, u32), size: u32) -> Result<(), String> {
     let stdout = child.stdout.take().unwrap();
     let lines = std::thread::spawn(|| BufReader::new(stdout).split(b'\n').count() as u64);
     let mut stdin = child.stdin.take().unwrap();
-    let mut stream = Stream::begin(BufWriter::new(&mut stdin));
+    let watched = child.id();
+    let watcher = std::thread::spawn(move || watch(watched));
+    let mut stream = Stream::begin(BufWriter::with_capacity(BUFFER, &mut stdin));
     flood(&mut stream, size);
     let packets = stream.packets;
     drop(stream);
     drop(stdin);
-    let peak = watch(&mut child);
     let lines = lines.join().unwrap();
+    let peak = watcher.join().unwrap();
+    let status = child.wait().unwrap();
     let text = std::fs::read(out.join("run.json")).map_err(|e| format!("no result: {e}"))?;
     let report: Value = serde_json::from_slice(&text).unwrap();
-    println!("          {packets} packets: {} MiB at most; {}", peak >> 10, lost(&report));
-    if peak == 0 || peak > BUDGET * 1_024 * 110 / 100 {
-        return Err(format!("{size}: {} MiB of {BUDGET}", peak >> 10));
+    let (most, lost) = (peak >> 10, lost(&report));
+    println!("          {packets} packets, budget {budget} MiB: {most} MiB at most; {lost}");
+    if !status.success() || peak == 0 || peak > budget * 1_024 * 110 / 100 {
+        return Err(format!("{size}: {most} MiB of {budget}, {status}"));
     }
     let count = |name: &str| report["counters"]["session"][name].as_u64().unwrap();
     let written = lines - count("summary_lines") + count("summed");
@@ -124,18 +135,20 @@ fn run(flood: fn(&mut Pipe<'_>, u32), size: u32) -> Result<(), String> {
     }
 }
 
-/// Waits for the end; the most memory it had, in KiB.
-fn watch(child: &mut Child) -> u64 {
+/// The most memory that a process had until it ended, in KiB.
+fn watch(process: u32) -> u64 {
     let mut peak = 0;
-    while child.try_wait().unwrap().is_none() {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
-        let line = status.unwrap_or_default();
-        let line = line.lines().find(|line| line.starts_with("VmHWM:")).map(str::to_owned);
-        let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+        let status = status.unwrap_or_default();
+        // One that has ended and is not waited for yet has no memory any more.
+        let Some(line) = status.lines().find(|line| line.starts_with("VmHWM:")) else {
+            return peak;
+        };
+        let number = line.split_whitespace().nth(1).and_then(|word| word.parse().ok());
         peak = peak.max(number.unwrap_or(0));
         std::thread::sleep(Duration::from_millis(3));
     }
-    peak
 }
 
 /// What the run says it lost.
@@ -168,6 +181,14 @@ fn syn(stream: &mut Pipe<'_>, n: u32) {
         let from = SocketAddr::new(outside(n), 1_024 + n as u16 % 50_000);
         stream.put(stream.now(), &craft::tcp(from, server(), segment(SYN, n, 0, b"")));
     }
+}
+
+/// The last minute that 32 bits of seconds can tell.
+fn last_seconds(stream: &mut Pipe<'_>, n: u32) {
+    let begin = (u64::from(u32::MAX) - 60) * SECOND;
+    (0..n).for_each(|i| {
+        stream.put(begin + u64::from(i) * (60 * SECOND / u64::from(n)), &datagram(i))
+    });
 }
 
 fn datagram(n: u32) -> Vec<u8> {

@@ -196,17 +196,27 @@ fn storm(net: &Net, dir: &Path) -> Result<(), String> {
             sensor.signal("HUP");
             std::thread::sleep(Duration::from_millis(5));
         }
-        put(&rule.replace("PORT", "4003"))?;
         sender.join().map_err(|_| "the sender failed".to_owned())
     })?;
-    // One that comes while another is loaded is said to be too early.
-    std::thread::sleep(Duration::from_secs(10));
+    // Whatever is being loaded, what stands there at the last signal is read once more.
+    put(&rule.replace("PORT", "4003"))?;
+    let other = rule.replace("PORT", "4004");
+    fs::write(rules.join("two.yml"), other).map_err(|e| e.to_string())?;
     sensor.signal("HUP");
-    sensor.hears("reloaded: ");
+    sensor.hears("reloaded: 2 rules");
+    // Workers take them at their next mark.
+    std::thread::sleep(Duration::from_secs(3));
+    let mut last = sessions(60_000, 50);
+    last.iter_mut().for_each(|frame| frame[36..38].copy_from_slice(&4_003u16.to_be_bytes()));
+    net.send_paced("b0", &last, 5);
     let (code, said) = sensor.end();
+    let alerts = crate::craft::values(&Path::new(&out).join("alerts.ndjson"));
+    if !alerts.iter().any(|alert| alert["destination"]["port"] == 4_003) {
+        return Err(format!("{} alerts, none of the last rules: {said}", alerts.len()));
+    }
     let run = json(&Path::new(&out).join("run.json"));
     let (frames, ring) = (count(&run, "capture", "frames"), run["loss"]["ring"].as_u64());
-    if code == Some(0) && frames + ring.unwrap_or(0) == 20_000 && ring == Some(0) {
+    if code == Some(0) && frames + ring.unwrap_or(0) == 20_050 && ring == Some(0) {
         Ok(())
     } else {
         Err(format!("{code:?}, {frames} frames, {ring:?} lost: {said}"))

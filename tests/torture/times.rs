@@ -5,5 +5,9 @@ use crate::Kind;
 use crate::false_times;
 
 pub fn cases() -> Vec<Case> {
-    vec![Case { name: "false times", kind: Kind::Forgery, run: false_times::everywhere }]
+    let forgery = |name, run| Case { name, kind: Kind::Forgery, run };
+    vec![
+        forgery("false times", false_times::everywhere),
+        forgery("many false times", false_times::many),
+    ]
 }

@@ -4,46 +4,84 @@
 //! Never: a change to a snapshot that is in force, or a half-loaded one.
 
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::thread;
 use std::thread::JoinHandle;
 
+use crate::model::Error;
 use crate::pipeline::live::LiveRun;
 use crate::pipeline::prepare;
 use crate::pipeline::snapshot::Current;
+use crate::pipeline::stats::lock;
+
+/// How far a loading thread is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// It has said what became of it, or is about to.
+    #[default]
+    Done,
+    /// It loads.
+    Loading,
+    /// It loads, and was asked again meanwhile: what it has read may be out of date.
+    Again,
+}
 
 /// Loads snapshots on a thread of its own: the reader goes on reading.
 #[derive(Default)]
 pub(super) struct Reloader {
-    loading: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
+    stage: Arc<Mutex<Stage>>,
 }
 
 impl Reloader {
-    /// Begins to load. Where it is still at it, this says so and does nothing.
+    /// Begins to load. Where it is still at it, this says so, and all is loaded once more then.
     pub(super) fn begin(&mut self, run: &LiveRun, current: &Arc<Current>) {
-        if self.loading.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            return (run.tell)("still loading; send the signal again when that is done");
+        {
+            let mut stage = lock(&self.stage);
+            let lives = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+            if lives && *stage != Stage::Done {
+                *stage = Stage::Again;
+                return (run.tell)("still loading: all is loaded once more when that is done");
+            }
+            *stage = Stage::Loading;
         }
         let (replan, tell) = (Arc::clone(&run.replan), Arc::clone(&run.tell));
-        let current = Arc::clone(current);
+        let (current, stage) = (Arc::clone(current), Arc::clone(&self.stage));
         let load = move || {
-            let loaded = replan().and_then(|plan| Ok((prepare::prepare(&plan)?, plan)));
-            match loaded {
-                Ok((prepared, plan)) => {
+            loop {
+                let loaded = replan().and_then(|plan| Ok((prepare::prepare(&plan)?, plan)));
+                let mut stage = lock(&stage);
+                if *stage == Stage::Again {
+                    *stage = Stage::Loading;
+                    continue;
+                }
+                // Before anybody else may load, so that what is loaded later is there later.
+                let outcome = loaded.map(|(prepared, plan)| {
                     let rules = prepared.rules.iter().len();
                     current.replace(plan, prepared);
-                    tell(&format!(
-                        "reloaded: {rules} rules, lists, signatures, databases and configuration"
-                    ));
-                }
-                Err(errors) => {
-                    errors.iter().for_each(|error| tell(&error.to_string()));
-                    tell("not reloaded: what was in force stays in force");
-                }
+                    rules
+                });
+                *stage = Stage::Done;
+                drop(stage);
+                return told(outcome, &*tell);
             }
         };
         match thread::Builder::new().name("reload".to_owned()).spawn(load) {
-            Ok(thread) => self.loading = Some(thread),
+            Ok(thread) => self.thread = Some(thread),
             Err(e) => (run.tell)(&format!("not reloaded: {e}")),
+        }
+    }
+}
+
+/// Says what became of it: how many rules are in force, or why they are not.
+fn told(outcome: Result<usize, Vec<Error>>, tell: &(dyn Fn(&str) + Send + Sync)) {
+    match outcome {
+        Ok(rules) => tell(&format!(
+            "reloaded: {rules} rules, lists, signatures, databases and configuration"
+        )),
+        Err(errors) => {
+            errors.iter().for_each(|error| tell(&error.to_string()));
+            tell("not reloaded: what was in force stays in force");
         }
     }
 }
