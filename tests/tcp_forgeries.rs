@@ -376,11 +376,62 @@ fn a_forged_syn_splits_no_session() {
         assert_eq!(told(&said), told(&wanted), "{after}");
         assert_eq!(at(&said.run, "counters.session.openings_implausible"), 1, "{after}");
     }
-    // Picked up in the middle.
-    let mut middle = long_session(client, server).capture;
-    middle.frames.drain(..3);
-    middle.add(START + 20 * SECOND, segment((client, server), SYN, (777_777, 0), 64));
-    assert_eq!(craft::read(&middle.sorted().pcap(), &[]).sessions.len(), 1);
+    // Picked up in the middle; and answered by whoever forges both sides, or refused.
+    let syn = || segment((client, server), SYN, (777_777, 0), 64);
+    let answer = |flags| segment((server, client), flags, (888_888, 777_778), 64);
+    for drained in [0, 3] {
+        for forged in [vec![syn()], vec![syn(), answer(SYN | ACK)], vec![syn(), answer(RST | ACK)]]
+        {
+            let mut middle = long_session(client, server).capture;
+            middle.frames.drain(..drained);
+            let count = forged.len() as u64;
+            for (n, frame) in forged.into_iter().enumerate() {
+                middle.add(START + 20 * SECOND + n as u64 * MS, frame);
+            }
+            let said = craft::read(&middle.sorted().pcap(), &[]);
+            assert_eq!(said.sessions.len(), 1, "{drained} {count}");
+            let seen = ["openings_implausible", "ends_implausible"]
+                .map(|name| at(&said.run, &format!("counters.session.{name}")).as_u64().unwrap());
+            assert_eq!(seen.iter().sum::<u64>(), count, "{drained} {count}");
+        }
+    }
+}
+
+#[test]
+fn forged_fins_of_both_sides_within_the_window_are_taken_back() {
+    let (client, server) = ("10.20.0.5:50001", "93.184.216.34:443");
+    let mut talk = long_session(client, server);
+    let (up, down) = (talk.client_seq, talk.server_seq);
+    let now = talk.now;
+    talk.capture.add(now + MS, segment((client, server), FIN | ACK, (up + 1_000, down), 64));
+    talk.capture.add(now + 2 * MS, segment((server, client), FIN | ACK, (down + 1_000, up), 55));
+    talk.wait(10 * SECOND);
+    for _ in 0..3 {
+        talk.ask(&craft::tls_data(700)).answer(&craft::tls_data(700));
+    }
+    // Longer than an end that is believed waits.
+    talk.wait(400 * SECOND).ask(&craft::tls_data(70)).answer(&craft::tls_data(70));
+    let said = craft::read(&talk.close().pcap(), &[]);
+    assert_eq!(said.sessions.len(), 1);
+    assert!(at(&said.run, "counters.session.ends_implausible").as_u64().unwrap() >= 1);
+}
+
+#[test]
+fn a_fin_that_overtook_data_ends_its_session() {
+    let mut talk = Connection::new("10.20.0.5:50001", "93.184.216.34:443");
+    talk.open().ask(&craft::client_hello("mail.example.org")).answer(&craft::server_hello());
+    talk.ask(&craft::tls_data(700));
+    let last = talk.capture.frames.len() - 2;
+    let mut capture = talk.close();
+    // The client's data come behind its FIN.
+    let fin = last + 2;
+    let times = [capture.frames[last].0, capture.frames[fin].0];
+    capture.frames.swap(last, fin);
+    (capture.frames[last].0, capture.frames[fin].0) = (times[0], times[1]);
+    let said = craft::read(&capture.pcap(), &[]);
+    assert_eq!(said.sessions.len(), 1);
+    assert_eq!(at(&said.sessions[0], "longhaul.state"), "closed");
+    assert_eq!(at(&said.run, "counters.session.ends_implausible"), 0);
 }
 
 #[test]

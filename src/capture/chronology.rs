@@ -305,7 +305,7 @@ impl Chronology {
         let decides = self.must_decide();
         let (front, lane) = (self.held.front()?, self.lanes.get_mut(of)?);
         let clock = lane.clock.unwrap_or_default();
-        let mut trust = match front.fate {
+        let trust = match front.fate {
             Fate::Believed => Trust::Believed,
             Fate::Doubtful => Trust::Doubtful,
             Fate::Refuted => Trust::Absent,
@@ -333,8 +333,7 @@ impl Chronology {
         match trust {
             Trust::Believed | Trust::SetBack => lane.shown = lane.shown.max(time),
             Trust::Absent => meta.time = lane.shown,
-            // Another frame at this time was believed meanwhile.
-            Trust::Doubtful if lane.fits(time) => trust = Trust::Believed,
+            // What comes later stands elsewhere: here nobody bears it out.
             Trust::Doubtful => {}
         }
         meta.trust = trust;

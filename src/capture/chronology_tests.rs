@@ -185,3 +185,21 @@ fn what_fits_its_clock_is_believed_whatever_another_interface_waits_for() {
     assert_eq!(trusts.len(), 99);
     assert!(trusts.iter().all(|trust| *trust == Trust::Believed), "{trusts:?}");
 }
+
+#[test]
+fn a_burst_ahead_is_told_from_a_leap() {
+    // Seventeen frames of half a second a minute ahead, among twenty frames a second.
+    let frames: Vec<_> = (0..3_000u32)
+        .map(|n| {
+            let ahead = if (700..717).contains(&n) { 60 } else { 0 };
+            (START + n / 20 + ahead, n % 20 * 50_000, n.to_be_bytes().to_vec())
+        })
+        .collect();
+    let mut chronology = chronology(pcap(&frames));
+    let mut trusts = Vec::new();
+    while let Some(meta) = chronology.next_frame() {
+        trusts.push(meta.trust);
+    }
+    let strange: Vec<usize> = (0..trusts.len()).filter(|n| trusts[*n] != Trust::Believed).collect();
+    assert_eq!(strange, (700..717).collect::<Vec<_>>());
+}

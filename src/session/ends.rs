@@ -24,6 +24,14 @@ const BEHIND: u32 = 1 << 20;
 /// (RFC 9293 section 3.1).
 const EARLY: u32 = 1 << 16;
 
+/// Half of what eight bits tell, in KiB: twice [`EARLY`].
+const BEFORE_MAX: u8 = 127;
+
+/// The lower eight bits of a sequence number in KiB.
+const fn kibs(seq: u32) -> u8 {
+    (seq >> 10) as u8
+}
+
 impl<X> Session<X> {
     /// What an acknowledgement proves of its sender, and of the other end's FIN.
     #[inline]
@@ -70,9 +78,7 @@ impl<X> Session<X> {
                 self.bits.set(Bits::RESET_BY_RESPONDER);
             }
         } else {
-            if !exact {
-                self.bits.set(Bits::FIN_EARLY);
-            }
+            self.note_fin(side, packet.seq.wrapping_add(packet.payload_wire()));
             let ahead = next.map_or(0, |next| packet.seq.wrapping_sub(next));
             if (EARLY..1 << 31).contains(&ahead) {
                 self.bits.set(Bits::END_DOUBTED);
@@ -88,7 +94,8 @@ impl<X> Session<X> {
     }
 
     /// New data of `side` came in their turn: who has ended sends none, so that what ended it was
-    /// forged, and nobody obeyed it.
+    /// forged, and nobody obeyed it. Before a FIN that overtook them data may still come, unless it
+    /// is too early to be believed.
     #[cold]
     pub(crate) fn take_back_end(&mut self, side: Peer, listener: &mut impl Listener<X>) {
         let fin = match side {
@@ -97,8 +104,7 @@ impl<X> Session<X> {
         };
         let by_responder = self.bits.has(Bits::RESET_BY_RESPONDER);
         let reset = self.bits.has(Bits::RESET) && by_responder == (side == Peer::Responder);
-        // Before an early FIN data may still come, unless it is too early to be believed.
-        let awaited = self.bits.has(Bits::FIN_EARLY) && !self.bits.has(Bits::END_DOUBTED);
+        let awaited = self.before_fin(side) <= BEFORE_MAX && !self.bits.has(Bits::END_DOUBTED);
         let finished = self.bits.has(fin) && !awaited;
         if reset || finished {
             self.bits.clear_ends();
@@ -106,9 +112,39 @@ impl<X> Session<X> {
         }
     }
 
+    /// Remembers where a FIN stands: eight bits in KiB tell whether a stream has passed one that is
+    /// not [`EARLY`].
+    fn note_fin(&mut self, side: Peer, seq: u32) {
+        let [initiator, responder] = &mut self.fins;
+        let fin = if side == Peer::Initiator { initiator } else { responder };
+        *fin = kibs(seq);
+    }
+
+    /// How many KiB the stream of a side stands before its FIN; more than [`BEFORE_MAX`] where it
+    /// stands behind.
+    fn before_fin(&self, side: Peer) -> u8 {
+        let [initiator, responder] = self.fins;
+        match side {
+            Peer::Initiator => initiator.wrapping_sub(kibs(self.initiator.stream.next())),
+            Peer::Responder => responder.wrapping_sub(kibs(self.responder.stream.next())),
+        }
+    }
+
+    /// Whether a FIN overtook data that have not come: the sensor missed them, or it is forged.
+    pub(crate) fn has_early_fin(&self) -> bool {
+        let sides =
+            [(Bits::FIN_INITIATOR, Peer::Initiator), (Bits::FIN_RESPONDER, Peer::Responder)];
+        sides.iter().any(|(fin, side)| {
+            self.bits.has(*fin) && (1..=BEFORE_MAX).contains(&self.before_fin(*side))
+        })
+    }
+
     /// Whether a RST or FIN may be its sender's: anybody can forge one who does not see where the
     /// stream stands (RFC 5961 section 1). Where the sensor does not know that either, it may.
     pub(crate) fn may_end(&self, step: &Step) -> bool {
+        if self.handshake.refuses_other(step) {
+            return false;
+        }
         match (self.stream(step.side), self.stream(step.side.other())) {
             (Some(own), _) => own.is_near(step.seq),
             (None, Some(peer)) if step.flags.any(TcpFlags::RST) => {

@@ -8,6 +8,9 @@ use crate::model::Peer;
 use crate::model::TcpFlags;
 use crate::session::syn::SynSummary;
 
+/// What a responder sends at most before the initiator's first segment (RFC 6928: ten segments).
+const FLIGHT: u32 = 1 << 14;
+
 /// Where the handshake stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
@@ -34,8 +37,9 @@ pub(crate) struct Handshake {
     /// Timestamp value of the SYN until it is answered; then what a SYN-ACK would acknowledge of a
     /// later SYN that was not believed. 0 where there is none.
     syn_mark: u32,
-    /// Timestamp value of the SYN-ACK, 0 where there is none.
-    syn_ack_stamp: u32,
+    /// Timestamp value of the SYN-ACK until it is acknowledged, 0 where there is none; then the
+    /// sequence number of the SYN-ACK that answered the later SYN.
+    syn_ack_mark: u32,
     pub(crate) syn: SynSummary,
     stage: Stage,
     has_far: bool,
@@ -45,6 +49,8 @@ pub(crate) struct Handshake {
     /// A second SYN-ACK of another sequence came before the initiator had acknowledged the first:
     /// its acknowledgement will tell which of them was forged.
     rival: bool,
+    /// The later SYN was answered.
+    reopens: bool,
 }
 
 /// What a packet with SYN means to an existing session.
@@ -137,23 +143,51 @@ impl Handshake {
         }
     }
 
-    /// Whether it answers a SYN that was not believed: the other end took that for a new beginning,
-    /// or refuses it (RFC 9293 section 3.10.7.1).
-    pub(crate) fn is_awaited(&self, step: &Step) -> bool {
-        let answers =
-            step.flags.has(TcpFlags::ACK) && step.flags.any(TcpFlags::SYN | TcpFlags::RST);
-        answers && self.stage != Stage::Syn && self.syn_mark != 0 && step.ack == self.syn_mark
-    }
-
-    /// Takes note of a packet that is astray.
-    pub(crate) const fn note_astray(&mut self, step: &Step) {
+    /// Takes note of a packet that is astray. Whether it answers a SYN that was not believed: the
+    /// initiator's acknowledgement will tell whether both are of a new connection.
+    pub(crate) fn note_astray(&mut self, step: &Step) -> bool {
         if !step.flags.has(TcpFlags::ACK) {
-            self.syn_mark = step.seq.wrapping_add(1);
+            (self.syn_mark, self.reopens) = (step.seq.wrapping_add(1), false);
+            return false;
         }
-        let answers = step.flags.has(TcpFlags::ACK) && step.ack == self.syn_seq.wrapping_add(1);
+        let answers = step.ack == self.syn_seq.wrapping_add(1);
         if answers && matches!(self.stage, Stage::SynAck) {
             self.rival = true;
         }
+        if self.answers_other(step) {
+            (self.syn_ack_mark, self.reopens) = (step.seq, true);
+        }
+        self.reopens
+    }
+
+    /// Whether the responder answers a SYN that was not believed.
+    fn answers_other(&self, step: &Step) -> bool {
+        let settled = matches!(self.stage, Stage::None | Stage::Done);
+        let answers = step.side == Peer::Responder && step.flags.has(TcpFlags::ACK);
+        settled && answers && self.syn_mark != 0 && step.ack == self.syn_mark
+    }
+
+    /// Whether a RST refuses such a SYN: it is not of this session's stream.
+    pub(crate) fn refuses_other(&self, step: &Step) -> bool {
+        step.flags.any(TcpFlags::RST) && self.answers_other(step)
+    }
+
+    /// Of the first segment behind a SYN and SYN-ACK that were not believed, the sequence number of
+    /// that SYN-ACK: who sent the SYN got the answer, so that a new connection begins here (RFC
+    /// 9293 section 3.5). Whoever forges the two does not make the initiator acknowledge them.
+    pub(crate) fn reopened(&self, step: &Step) -> Option<u32> {
+        let first = step.side == Peer::Initiator && step.seq == self.syn_mark;
+        let acknowledges = step.flags.has(TcpFlags::ACK)
+            && step.ack.wrapping_sub(self.syn_ack_mark.wrapping_add(1)) < FLIGHT;
+        let ends = step.flags.any(TcpFlags::SYN | TcpFlags::RST);
+        (self.reopens && first && acknowledges && !ends).then_some(self.syn_ack_mark)
+    }
+
+    /// A session that begins with what [`Handshake::reopened`] tells: its SYN-ACK passed before.
+    pub(crate) fn resume(&mut self, step: &Step, syn_ack: u32) {
+        let flags = TcpFlags(TcpFlags::SYN | TcpFlags::ACK);
+        let side = Peer::Responder;
+        self.observe(&Step { side, flags, seq: syn_ack, ack: step.seq, payload: 0, ..*step });
     }
 
     /// The sequence number of the SYN-ACK, once one was seen.
@@ -197,7 +231,7 @@ impl Handshake {
             Stage::Syn if self.is_answer(step) => {
                 self.syn_ack_at = step.time;
                 self.syn_ack_seq = step.seq;
-                self.syn_ack_stamp = step.stamp();
+                self.syn_ack_mark = step.stamp();
                 self.stage = Stage::SynAck;
                 match step.time.checked_since(self.syn_at) {
                     Some(_) if !step.echoes(self.syn_mark) => {}
@@ -237,7 +271,7 @@ impl Handshake {
         // The SYN-ACK that was timed was not the one that the initiator had.
         self.void |= self.rival && !answers;
         match step.time.checked_since(self.syn_ack_at) {
-            Some(span) if answers && first && bare && step.echoes(self.syn_ack_stamp) => {
+            Some(span) if answers && first && bare && step.echoes(self.syn_ack_mark) => {
                 (self.near_ns, self.has_near) = told(span);
             }
             Some(_) => {}

@@ -12,6 +12,7 @@ mod ends;
 mod fragments;
 mod handshake;
 mod lasting;
+mod reopen;
 mod reorder;
 mod rtt;
 mod rtt_samples;

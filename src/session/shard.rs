@@ -300,11 +300,15 @@ impl<X: Weighed> Shard<X> {
         let packet = arrival.packet;
         let same_time = self.sessions.get(id).filter(|session| session.start == packet.time);
         let twin = same_time.map_or(0, |session| session.twin.saturating_add(1));
+        let syn_ack = self.sessions.get(id).and_then(|session| session.reopened(packet));
         let end = End { ending: Ending::Cut, at: packet.clock, timed: false };
         self.remove(id, end, listener);
         let id = self.open(arrival, listener);
         if let Some(session) = self.sessions.get_mut(id) {
             session.twin = twin;
+            if let Some(syn_ack) = syn_ack {
+                session.resume(packet, syn_ack);
+            }
         }
         id
     }
@@ -326,19 +330,21 @@ impl<X: Weighed> Shard<X> {
     }
 
     /// Whether a packet continues the session with this id: a fresh SYN begins another. Anybody can
-    /// write one, though: a session that is under way goes on until the SYN is answered.
+    /// write one, though, and its answer: a session that is under way goes on until the initiator
+    /// acknowledges both.
     fn still_open(&self, id: u32, packet: &Packet) -> bool {
-        let may_begin = packet.tcp_flags.any(TcpFlags::SYN | TcpFlags::RST);
-        if packet.key.transport != Transport::TCP || !may_begin {
+        if packet.key.transport != Transport::TCP {
             return true;
         }
+        let syn = packet.tcp_flags.any(TcpFlags::SYN);
         self.sessions.get(id).is_none_or(|session| {
-            let step = session.step(packet, session.side(packet));
-            let new = session.handshake.is_awaited(&step)
-                || packet.tcp_flags.any(TcpFlags::SYN)
-                    && session.handshake.judge_syn(&step) == SynVerdict::New
-                    && !session.is_under_way(packet.clock);
-            !new
+            if session.bits.has(Bits::REOPENS) && session.reopened(packet).is_some() {
+                return false;
+            }
+            let step = || session.step(packet, session.side(packet));
+            !(syn
+                && session.handshake.judge_syn(&step()) == SynVerdict::New
+                && !session.is_under_way(packet.clock))
         })
     }
 

@@ -97,8 +97,8 @@ impl Bits {
     pub(crate) const FIN_INITIATOR_ACKED: u32 = 1 << 21;
     /// The responder's FIN was acknowledged.
     pub(crate) const FIN_RESPONDER_ACKED: u32 = 1 << 22;
-    /// A FIN was not the next of its stream: data before it may still come.
-    pub(crate) const FIN_EARLY: u32 = 1 << 23;
+    /// A SYN that was not believed was answered.
+    pub(crate) const REOPENS: u32 = 1 << 23;
     /// Nothing more can tell who began.
     pub(crate) const ROLES_SETTLED: u32 = 1 << 24;
 
@@ -126,8 +126,7 @@ impl Bits {
         | Bits::FIN_INITIATOR
         | Bits::FIN_RESPONDER
         | Bits::FIN_INITIATOR_ACKED
-        | Bits::FIN_RESPONDER_ACKED
-        | Bits::FIN_EARLY;
+        | Bits::FIN_RESPONDER_ACKED;
     const FINS: u32 = Bits::FIN_INITIATOR | Bits::FIN_RESPONDER;
     const FINS_ACKED: u32 = Bits::FIN_INITIATOR_ACKED | Bits::FIN_RESPONDER_ACKED;
 
@@ -184,10 +183,10 @@ impl Bits {
     }
 }
 
-/// Says that a place of the table is taken. Its 65,535 unused values make it what `Option` keeps
+/// Says that a place of the table is taken. Its 255 unused values make it what `Option` keeps
 /// its answer in: in the first line, beside the key, instead of wherever an enum happens to lie.
 #[derive(Clone, Copy, Debug)]
-#[repr(u16)]
+#[repr(u8)]
 pub(crate) enum Occupied {
     Yes = 1,
 }
@@ -220,6 +219,8 @@ pub(crate) struct Session<X> {
     pub(crate) bits: Bits,
     pub(crate) file: u16,
     pub(crate) taken: Occupied,
+    /// The coarsest grain of its packets' times.
+    pub(crate) grain: Grain,
     // The second line begins here.
     pub(crate) end: Nanos,
     pub(crate) initiator: Half,
@@ -247,8 +248,8 @@ pub(crate) struct Session<X> {
     /// Packets with no time of their own (wrapping: it is only compared).
     pub(crate) untimed: u16,
     pub(crate) vlan: u16,
-    /// The coarsest grain of its packets' times.
-    pub(crate) grain: Grain,
+    /// Where initiator's and responder's FIN stand: see [`Session::note_fin`].
+    pub(crate) fins: [u8; 2],
 }
 
 impl<X> Session<X> {
@@ -285,6 +286,7 @@ impl<X> Session<X> {
             file,
             vlan: tag.unwrap_or(0),
             taken: Occupied::Yes,
+            fins: [0; 2],
             grain: Grain::default(),
             retransmits: 0,
             out_of_order: 0,
@@ -394,7 +396,7 @@ impl<X> Session<X> {
     }
 
     /// What it is that is over.
-    const fn ended(&self) -> Class {
+    fn ended(&self) -> Class {
         if self.bits.has(Bits::END_DOUBTED) {
             Class::TcpDoubted
         } else if self.bits.has(Bits::RESET) {
@@ -402,6 +404,8 @@ impl<X> Session<X> {
             if self.bits.has(Bits::CONFIRMED) { Class::TcpEnding } else { Class::TcpClosed }
         } else if self.bits.has(Bits::FINS_ACKED) {
             Class::TcpClosed
+        } else if self.has_early_fin() {
+            Class::TcpDoubted
         } else {
             Class::TcpEnding
         }
@@ -413,6 +417,7 @@ impl<X> Session<X> {
         std::mem::swap(&mut self.initiator, &mut self.responder);
         let [initiator, responder] = &mut self.origins;
         std::mem::swap(initiator, responder);
+        self.fins.swap(0, 1);
         if let Some(reorder) = &mut self.reorder {
             reorder.turn();
         }

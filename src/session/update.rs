@@ -297,7 +297,9 @@ impl<X> Session<X> {
         let syn = flags.any(TcpFlags::SYN) && self.is_under_way(packet.clock);
         let forged = syn && self.handshake.judge_syn(&step) == SynVerdict::New;
         if forged || self.handshake.is_astray(&step) {
-            self.handshake.note_astray(&step);
+            if self.handshake.note_astray(&step) {
+                self.bits.set(Bits::REOPENS);
+            }
             listener.count(Counter::OpeningsImplausible, 1);
             return false;
         }
@@ -343,16 +345,16 @@ impl<X> Session<X> {
         match placed {
             Placed::InOrder { skip } => {
                 stream.advance(wire - skip);
-                let ends = packet.tcp_flags.any(TcpFlags::FIN | TcpFlags::RST);
-                if self.bits.ends() != 0 && !ends {
-                    self.take_back_end(side, listener);
-                }
                 if skip > 0 {
                     self.retransmits = self.retransmits.saturating_add(1);
                 }
                 let fresh = bytes.get(skip as usize..).unwrap_or_default();
                 self.deliver(Piece { from: side, payload: fresh, gap: false }, packet, listener);
                 self.deliver_waiting(side, packet, listener);
+                let ends = packet.tcp_flags.any(TcpFlags::FIN | TcpFlags::RST);
+                if self.bits.ends() != 0 && !ends {
+                    self.take_back_end(side, listener);
+                }
             }
             Placed::Astray => {
                 let given_up = stream.remember(seq.wrapping_add(wire));
