@@ -10,8 +10,8 @@ use crate::session::state::Bits;
 use crate::session::state::Session;
 
 impl<X> Session<X> {
-    /// Of a packet that begins another session of this key, whose SYN and SYN-ACK were not believed,
-    /// the sequence number of that SYN-ACK.
+    /// Of a packet that begins another session of this key, whose SYN and SYN-ACK were not
+    /// believed, the sequence number of that SYN-ACK.
     pub(crate) fn reopened(&self, packet: &Packet) -> Option<u32> {
         self.handshake.reopened(&self.step(packet, self.side(packet)))
     }
