@@ -3,11 +3,14 @@
 //! Owns: the text format. In: files of `--lists DIR`, the default lists. Out: [`ListFile`]s.
 //! Never: stops at the first error, keeps half a list.
 
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bounded;
+use crate::enrich::hits::HITS_MAX;
 use crate::enrich::lists::Kind;
 use crate::enrich::lists::ListInfo;
 use crate::enrich::lpm::Prefix;
@@ -158,9 +161,12 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<ListFile, Vec<Error>> {
     };
     let mut lines = Vec::with_capacity(body.len());
     let mut shared = Interner::default();
+    let mut repeats = Repeats::default();
     for (number, entry) in body {
-        match parse_line(entry, &info, &mut shared) {
-            Ok(line) => lines.push(line),
+        let read = parse_line(entry, &info, &mut shared)
+            .and_then(|line| Ok(repeats.is_new(&lines, &line)?.then_some(line)));
+        match read {
+            Ok(line) => lines.extend(line),
             Err((cause, help)) => {
                 errors.push(Error::new("list entry", cause).at(path, number).help(help));
             }
@@ -188,6 +194,56 @@ impl Interner {
 }
 
 type Refusal = (String, &'static str);
+
+/// Most entries of one key in a list: a session keeps as many hits.
+const SAME_MAX: usize = HITS_MAX;
+
+/// Finds lines that repeat a key. A look-up visits every entry of a key, so a million equal lines
+/// would make it a million times as slow.
+#[derive(Default)]
+struct Repeats {
+    /// The first line of each key, and how many entries the key has.
+    keys: HashMap<Same, (usize, usize)>,
+    /// The entries of a key but its first.
+    more: HashSet<(Same, Arc<str>, Option<Arc<str>>)>,
+}
+
+/// A key of those kinds that lists have.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Same {
+    Prefix(Prefix),
+    Name(Pattern),
+    Asn(u32),
+    Port(Transport, u16),
+}
+
+impl Repeats {
+    /// Whether `line` says something that none of `lines` says.
+    fn is_new(&mut self, lines: &[Line], line: &Line) -> Result<bool, Refusal> {
+        let key = match &line.key {
+            Key::Prefix(prefix) => Same::Prefix(*prefix),
+            Key::Name(pattern) => Same::Name(pattern.clone()),
+            Key::Asn(number) => Same::Asn(*number),
+            Key::Port(transport, port) => Same::Port(*transport, *port),
+            Key::Payload(_) | Key::Text(..) => return Ok(true),
+        };
+        let Some((first, count)) = self.keys.get_mut(&key) else {
+            self.keys.insert(key, (lines.len(), 1));
+            return Ok(true);
+        };
+        let says = |have: &Line| (&have.tag, &have.application) == (&line.tag, &line.application);
+        let more = (key, Arc::clone(&line.tag), line.application.clone());
+        if lines.get(*first).is_some_and(says) || self.more.contains(&more) {
+            return Ok(false);
+        }
+        if *count >= SAME_MAX {
+            let cause = format!("`{}` stands more than {SAME_MAX} times", line.text);
+            return Err((cause, "give it fewer tags, or put some into another list"));
+        }
+        *count += 1;
+        Ok(self.more.insert(more))
+    }
+}
 
 fn parse_line(entry: &str, info: &ListInfo, shared: &mut Interner) -> Result<Line, Refusal> {
     let mut columns = entry.split_ascii_whitespace();

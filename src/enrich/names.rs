@@ -22,7 +22,7 @@ pub enum Scope {
 }
 
 /// A name as written in a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     scope: Scope,
     name: Box<str>,
