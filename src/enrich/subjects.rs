@@ -112,7 +112,7 @@ impl Subjects {
             |cause: String, line| Error::new("subjects file", cause).at(path, line).help(HELP);
         let (at, header) = lines.next().unwrap_or((1, ""));
         let header = Header::parse(header).map_err(|cause| vec![refuse(cause, at)])?;
-        let (mut subjects, mut entries) = (Subjects::default(), Vec::new());
+        let (mut subjects, mut entries) = (Subjects::default(), HashMap::new());
         let mut errors = Vec::new();
         for (number, line) in lines {
             match header.read(line) {
@@ -129,21 +129,19 @@ impl Subjects {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Subjects { by_prefix: PrefixSet::build(entries), ..subjects })
+        Ok(Subjects { by_prefix: PrefixSet::build(entries.into_iter().collect()), ..subjects })
     }
 
-    /// Stores a line. Returns whether its device or user was already there.
+    /// Stores a line. Returns whether its address, device or user was already there: who is meant
+    /// then must not depend on which line comes last.
     fn take(
         &mut self,
         matched: Match,
         subject: Arc<Subject>,
-        entries: &mut Vec<(Prefix, Arc<Subject>)>,
+        entries: &mut HashMap<Prefix, Arc<Subject>>,
     ) -> bool {
         match matched {
-            Match::Prefix(prefix) => {
-                entries.push((prefix, subject));
-                false
-            }
+            Match::Prefix(prefix) => entries.insert(prefix, subject).is_some(),
             Match::Mac(mac) => self.by_mac.insert(mac, subject).is_some(),
             Match::User(user) => self.by_user.insert(user, subject).is_some(),
         }
@@ -193,6 +191,13 @@ impl Header {
     /// Parses a line: what it matches, as written and as parsed, and the subject.
     fn read(&self, line: &str) -> Result<(String, Match, Subject), String> {
         let fields = columns(line).ok_or("a quote is not closed on its line")?;
+        if fields.iter().skip(self.0.len()).any(|more| !more.trim().is_empty()) {
+            let (have, known) = (fields.len(), self.0.len());
+            return Err(format!(
+                "{have} columns are more than the {known} of the header: a text with a comma in \
+                 it stands in quotes"
+            ));
+        }
         let field = |name: &str| {
             let at = self.0.iter().position(|known| known == name)?;
             fields.get(at).map(|text| text.trim()).filter(|text| !text.is_empty())
@@ -327,6 +332,20 @@ mod tests {
             let text = format!("match,id,hired\n10.0.0.1,a,{bad}\n");
             assert!(Subjects::parse(Path::new("s.csv"), &text).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_line_that_could_mean_somebody_else_is_refused() {
+        let refused = |text: &str, line: u32, word: &str| {
+            let errors = Subjects::parse(Path::new("s.csv"), text).unwrap_err();
+            assert_eq!(errors.len(), 1, "{text}");
+            assert_eq!(errors[0].place.as_ref().unwrap().1, line, "{text}");
+            assert!(errors[0].to_string().contains(word), "{}", errors[0]);
+        };
+        refused("match,id\n10.0.0.1,a\n10.0.0.0/8,b\n10.0.0.1/32,c\n", 4, "stands twice");
+        refused("match,id,name,role\n10.0.0.1,a,Doe, Jane,eng\n", 2, "5 columns are more than");
+        let spare = "match,id,name\n10.0.0.1,a,\"Doe, Jane\",,\n10.0.0.2,b\n";
+        assert!(Subjects::parse(Path::new("s.csv"), spare).is_ok());
     }
 
     #[test]
