@@ -14,6 +14,8 @@
 
 #[path = "live/full.rs"]
 mod full;
+#[path = "live/lasting.rs"]
+mod lasting;
 #[path = "live/load.rs"]
 mod load;
 #[path = "live/net.rs"]
