@@ -54,6 +54,7 @@ pub fn cases() -> Vec<Case> {
         flood("flood-fingerprints", || hold(fingerprints, 120_000)),
         flood("flood-alerts", || hold(alerts, 102_000)),
         flood("flood-names", || hold(names, 60_000)),
+        flood("flood-lasting", || hold(lasting, 20_000)),
     ]
 }
 
@@ -316,6 +317,28 @@ fn alerts(stream: &mut Pipe<'_>, n: u32) {
         stream.put(stream.now(), &craft::udp(client, resolver, &craft::dns_query(7, name, 1)));
         let at = stream.now() + 10 * MS;
         stream.put(at, &craft::udp(resolver, client, &craft::dns_answer(7, name, &[relay])));
+    }
+}
+
+/// Connections that all exchange data every 15 seconds for 90, and then stay open.
+fn lasting(stream: &mut Pipe<'_>, n: u32) {
+    let server: SocketAddr = "10.0.0.9:443".parse().unwrap();
+    let at = |round: u64, n: u32| START + round * 15 * SECOND + u64::from(n) * MS / 100;
+    let client = |n: u32| SocketAddr::new(outside(n >> 4), 1_024 + (n & 15) as u16);
+    for n in 0..n {
+        stream.put(at(0, n), &craft::tcp(client(n), server, segment(SYN, 99, 0, b"")));
+        stream.put(at(0, n), &craft::tcp(server, client(n), segment(SYN | ACK, 499, 100, b"")));
+        stream.put(at(0, n), &craft::tcp(client(n), server, segment(ACK, 100, 500, b"")));
+    }
+    for round in 1..7 {
+        let place = round as u32 - 1;
+        for n in 0..n {
+            let (up, down) = (100 + place, 500 + place);
+            let ask = craft::tcp(client(n), server, segment(PSH | ACK, up, down, b"a"));
+            let answer = craft::tcp(server, client(n), segment(PSH | ACK, down, up + 1, b"b"));
+            stream.put(at(round, n) + MS, &ask);
+            stream.put(at(round, n) + MS, &answer);
+        }
     }
 }
 
