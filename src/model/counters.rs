@@ -225,6 +225,8 @@ counters! {
     /// taken.
     SessionsUnwatched = "sessions_unwatched" in "session",
         loss("lasting", "sessions over the room for those that last");
+    /// Seconds of hosts of which nothing is kept because the room for those of a second was taken.
+    BeatsDropped = "beats_dropped" in "session", loss("beats", "host-seconds over the cap");
     /// Updates of sessions that go on.
     Updates = "updates" in "session", total;
     /// Of these, updates whose line was written.

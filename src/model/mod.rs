@@ -8,6 +8,7 @@ pub mod activity;
 pub mod addr;
 pub mod alert;
 pub mod app_facts;
+pub mod beats;
 pub mod binding;
 pub mod counters;
 pub mod duplicates;

@@ -18,6 +18,7 @@ use crate::model::Counter;
 use crate::model::Error;
 use crate::model::Held;
 use crate::model::Nanos;
+use crate::model::beats::Beats;
 use crate::model::event::SessionLine;
 use crate::pipeline::findings::Findings;
 use crate::pipeline::findings::Found;
@@ -53,6 +54,8 @@ pub(super) struct Correlator {
     feeds: Vec<Feed>,
     found: Found,
     scans: Scans,
+    /// What hosts did in seconds that not all workers have passed.
+    beats: Beats,
     /// Of a live run.
     live: Option<Heartbeat>,
 }
@@ -88,7 +91,7 @@ impl Correlator {
         };
         let found = Found::new(plan, prepared);
         let feeds = queues.into_iter().map(feed).collect();
-        Correlator { feeds, found, scans: Scans::new(origin), live: None }
+        Correlator { feeds, found, scans: Scans::new(origin), beats: Beats::default(), live: None }
     }
 
     /// The same, of a live run.
@@ -115,6 +118,7 @@ impl Correlator {
         while self.receive() {
             // Everything that ended before this second is here.
             let ((second, ..), ..) = self.safe();
+            self.settle_beats(second);
             loop {
                 let next = self.earliest();
                 let until = next.map_or(second, |(at, _)| at.min(second));
@@ -211,6 +215,13 @@ impl Correlator {
         result
     }
 
+    /// Lets go of what hosts did before a second that all workers have passed: no rule asks for it.
+    fn settle_beats(&mut self, until: Nanos) {
+        let until = u32::try_from(until.as_secs()).unwrap_or(u32::MAX);
+        let over = self.beats.take_before(until);
+        self.found.counters.add(Counter::BeatsDropped, over.dropped());
+    }
+
     /// Nothing that stands before this will come.
     fn safe(&self) -> Until {
         self.feeds.iter().map(|feed| feed.until).min().unwrap_or_default()
@@ -221,8 +232,9 @@ impl Correlator {
         let behind = self.feeds.iter_mut().min_by_key(|feed| feed.until);
         let Some(feed) = behind.filter(|feed| feed.until < THE_END) else { return false };
         match feed.incoming.recv() {
-            Some(batch) => {
+            Some(mut batch) => {
                 feed.until = batch.until;
+                self.beats.merge(std::mem::take(&mut batch.beats));
                 feed.waiting.push_back(batch);
             }
             None => feed.until = THE_END,

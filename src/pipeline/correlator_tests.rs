@@ -89,3 +89,42 @@ fn what_falls_off_counts_in_the_set_in_which_it_happens() {
     let rest = correlator.finish(&mut disk(0)).unwrap().findings;
     assert_eq!((rest.alerts.len(), &rest.counters), (0, &counted));
 }
+
+/// A host's sessions lie on several workers: what it did in a second is whole once all passed it.
+#[test]
+fn beats_of_a_second_are_together_once_all_workers_have_passed_it() {
+    use crate::dispatch::queue::bounded;
+    use crate::model::beats::Beat;
+    use crate::pipeline::record_worker::{Queues, RecordWorker};
+    use crate::session::Listener as _;
+
+    let plan = Plan { embedded: Some(("none.pcap", b"")), ..Plan::default() };
+    let prepared = crate::pipeline::prepare::prepare(&plan).unwrap();
+    let origin = Arc::new(Origin::new("test", []));
+    let (mut queues, mut workers) = (Vec::new(), Vec::new());
+    let host = crate::model::Addr::v4([10, 0, 0, 1]);
+    for shard in 0..2 {
+        let ((out, incoming), (give, empties)) = (bounded(8, 1), bounded(8, 1));
+        queues.push((incoming, give));
+        let mut worker =
+            RecordWorker::new(&prepared, &origin, false, None, Queues { out, empties });
+        worker.turn_to(shard, (5, 0));
+        for second in [6, 5] {
+            worker.beat(second, host, Beat { sessions: 1, sent: second, received: 0 });
+        }
+        workers.push(worker);
+    }
+    let mut correlator = Correlator::new(queues, &plan, &prepared, &origin);
+    let mut known = |worker: usize, second: u64| -> Vec<(u32, u32, u32)> {
+        workers[worker].send_before(((Nanos::from_secs(second), 0, 0), Nanos::ZERO, 0));
+        assert!(correlator.receive());
+        let sums = correlator.beats.sums();
+        let ((safe, ..), ..) = correlator.safe();
+        correlator.settle_beats(safe);
+        sums.into_iter().map(|((second, _), beat)| (second, beat.sessions, beat.sent)).collect()
+    };
+    assert_eq!(known(0, 6), [(5, 1, 5)]);
+    assert_eq!(known(1, 5), [(5, 1, 5)], "the other has not passed it");
+    assert_eq!(known(1, 7), [(5, 2, 10), (6, 1, 6)]);
+    assert_eq!(known(0, 7), [(6, 2, 12)], "5 was let go, for all had passed it");
+}

@@ -6,6 +6,7 @@
 use crate::endpoints::EndpointSummary;
 use crate::model::Alert;
 use crate::model::Nanos;
+use crate::model::beats::Beats;
 use crate::model::scan::Unanswered;
 
 /// Where a session ended: a second of the run's clock, a part of it, and a shard of the session
@@ -74,6 +75,8 @@ pub(super) struct RecordBatch {
     pub(super) order: Vec<(Order, u32)>,
     pub(super) items: Vec<Option<Item>>,
     pub(super) lines: Vec<u8>,
+    /// What hosts did in the seconds before `until`.
+    pub(super) beats: Beats,
     /// Nothing earlier follows from this worker.
     pub(super) until: Until,
 }

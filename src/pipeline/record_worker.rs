@@ -29,6 +29,7 @@ use crate::model::Nanos;
 use crate::model::Peer;
 use crate::model::Record;
 use crate::model::Segment;
+use crate::model::beats::{Beat, Beats};
 use crate::model::record::Wrapping;
 use crate::model::scan::Unanswered;
 use crate::pipeline::RecordTap;
@@ -87,6 +88,8 @@ pub(super) struct RecordWorker<'t> {
     at: (u32, u16),
     clock: u32,
     quota: Quota,
+    /// What hosts did, until their second is over.
+    beats: Beats,
     out: Sender<RecordBatch>,
     empties: Receiver<RecordBatch>,
 }
@@ -191,6 +194,10 @@ impl Listener<Observers> for RecordWorker<'_> {
         self.put(place, record, alerts);
     }
 
+    fn beat(&mut self, second: u32, host: Addr, beat: Beat) {
+        self.beats.add((second, self.at.1), host, beat);
+    }
+
     fn let_go(&mut self, extra: &mut Option<Box<Observers>>) {
         if let Some(observers) = extra {
             observers.let_go();
@@ -241,6 +248,7 @@ impl<'t> RecordWorker<'t> {
             at: (0, 0),
             clock: 0,
             quota: Quota::new(prepared.unanswered),
+            beats: Beats::default(),
             out,
             empties,
         }
@@ -423,6 +431,9 @@ impl<'t> RecordWorker<'t> {
         let empty = self.empties.try_recv().unwrap_or_default();
         let full = std::mem::replace(&mut self.ready, empty);
         // The correlator outlives its workers; if it is gone the run is being torn down.
-        drop(self.out.send(RecordBatch { until, ..full }));
+        let ((second, ..), ..) = until;
+        let second = u32::try_from(second.as_secs()).unwrap_or(u32::MAX);
+        let beats = self.beats.take_before(second);
+        drop(self.out.send(RecordBatch { until, beats, ..full }));
     }
 }

@@ -32,11 +32,13 @@ pub use shard::Hint;
 pub use shard::Shard;
 pub use timeouts::Timeouts;
 
+use crate::model::Addr;
 use crate::model::Interest;
 use crate::model::Packet;
 use crate::model::Peer;
 use crate::model::Record;
 use crate::model::Segment;
+use crate::model::beats::Beat;
 use crate::model::fired::FiredRules;
 
 /// A packet with the bytes it needs.
@@ -164,6 +166,12 @@ pub trait Listener<X> {
     /// A session goes on, and one of the times has come at which that is told.
     fn update(&mut self, update: Update<'_, X>) {
         let _ = update;
+    }
+
+    /// A host did something in a second of the clock that is to be seen beside what it did in
+    /// sessions of other shards.
+    fn beat(&mut self, second: u32, host: Addr, beat: Beat) {
+        let _ = (second, host, beat);
     }
 
     /// A session is over.
