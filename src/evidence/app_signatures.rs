@@ -1,7 +1,8 @@
-//! Protocols that a message or two tell: what each side claims, and when that is believed.
+//! Protocols recognised by one or two messages: the claims of each side, and when they are
+//! believed.
 //!
-//! Owns: the claims of both sides. In: the bytes at hand of one direction. Out: the protocol.
-//! Never: believes one side alone where others begin alike.
+//! Owns: the claims of both sides. In: the available bytes of one direction. Out: the protocol.
+//! Never: believes one side alone if other protocols start alike.
 
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::parser::Look;
@@ -16,16 +17,16 @@ use crate::model::record::Facts;
 use crate::wire::WireError;
 use crate::wire::app_signatures;
 
-/// Bytes after which an opening is given to its reader although it is not whole.
+/// Bytes after which an opening is passed to its parser although it is incomplete.
 const SIGN_BYTES: usize = 12;
-/// A line of text is looked at when it is whole, or this long.
+/// A line of text is examined when it is complete, or this long.
 const LINE_BYTES: usize = 64;
 /// Longest name of a bind kept: a distinguished name.
 const BIND_BYTES_MAX: usize = 256;
-/// Size of a question for TLS, behind which TLS begins (PostgreSQL).
+/// Size of a request for TLS, after which TLS starts (PostgreSQL).
 const SSL_REQUEST_BYTES: usize = 8;
 
-/// What each side has claimed so far.
+/// The claims of each side so far.
 #[derive(Debug, Default)]
 pub struct AppSignatures {
     greeted: Option<Protocol>,
@@ -66,7 +67,7 @@ impl Parser for AppSignatures {
     }
 }
 
-/// Whether bytes may begin one of these; `None` while they are too short to say.
+/// Whether bytes may start one of these; `None` if too few to decide.
 pub fn sign(bytes: &[u8], role: Peer, openings: Option<&AppSignatures>) -> Option<bool> {
     if role == Peer::Responder && matches!(bytes.first(), Some(b'2' | b'*' | b'+')) {
         return line_sign(bytes, || app_signatures::greeting(bytes).is_some());
@@ -96,8 +97,8 @@ impl AppSignatures {
         self.greeted.is_some() || self.initiator.is_some() || self.responder.is_some()
     }
 
-    /// Looks at the bytes at hand. What is told by text, or by both sides only, is passed over:
-    /// another protocol may begin later.
+    /// Examines the available bytes. Protocols recognised by text, or by both sides only, are
+    /// skipped over: another protocol may start later.
     pub fn observe(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         if self.observe_text(bytes, role, facts) {
             return ParseResult::NotMine;
@@ -115,7 +116,7 @@ impl AppSignatures {
             Peer::Initiator => (&mut self.initiator, self.responder),
             Peer::Responder => (&mut self.responder, self.initiator),
         };
-        // Commands of Telnet one after the other are as good as side by side.
+        // Consecutive Telnet commands count like adjacent ones.
         let again = claim.protocol == Protocol::Telnet && *own == Some(Protocol::Telnet);
         *own = Some(claim.protocol);
         if claim.certain || again || peer == Some(claim.protocol) {
@@ -125,7 +126,7 @@ impl AppSignatures {
             Protocol::Postgresql if bytes.len() >= SSL_REQUEST_BYTES => {
                 ParseResult::Used(SSL_REQUEST_BYTES)
             }
-            // TLS may follow, or what one side says is not enough.
+            // TLS may follow, or one side's claim is not enough.
             Protocol::Ldap
             | Protocol::Mysql
             | Protocol::Amqp
@@ -135,7 +136,7 @@ impl AppSignatures {
         }
     }
 
-    /// Whether this is a line of a dialogue in text.
+    /// Whether this is a line of a text dialogue.
     fn observe_text(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> bool {
         match (role, self.greeted) {
             (Peer::Responder, None) => {

@@ -1,7 +1,7 @@
 //! A server's certificate as text.
 //!
-//! Owns: how names are written, and the caps. In: one certificate in DER. Out: [`Certificate`].
-//! Never: believes it.
+//! Owns: the text form of names, and the caps. In: one certificate in DER. Out: [`Certificate`].
+//! Never: verifies it.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -64,7 +64,7 @@ pub fn certificate(bytes: &[u8]) -> Result<Certificate, WireError> {
     })
 }
 
-/// Empty where the calendar has no such moment.
+/// Empty if the date does not exist.
 fn date(moment: Option<x509::Moment>) -> Box<str> {
     moment.as_ref().map_or("", x509::Moment::as_str).into()
 }
@@ -85,11 +85,11 @@ fn last(name: &Name<'_>, oid: &[u8]) -> Option<Box<str>> {
     Some(text(&part.value))
 }
 
-/// The most particular part first, as RFC 4514 section 2.1 says.
+/// The most specific part first, as RFC 4514 section 2.1 requires.
 fn name(name: &Name<'_>) -> Box<str> {
     let parts: Vec<_> = name.attributes().collect();
     let mut out = String::new();
-    // Parts of one set keep their order; sets are turned round.
+    // Parts of one set keep their order; sets are reversed.
     for set in parts.chunk_by(|_, next| next.joined).rev() {
         for part in set {
             if !out.is_empty() {
@@ -115,7 +115,7 @@ fn put_type(out: &mut String, oid: &[u8]) {
     }
 }
 
-/// The numbers of an object identifier (X.690 section 8.19); one over 32 bits wraps.
+/// The numbers of an object identifier (X.690 section 8.19); one over 32 bits wraps around.
 fn put_oid(out: &mut String, oid: &[u8]) {
     let mut number: u32 = 0;
     let mut first = true;
@@ -135,7 +135,7 @@ fn put_oid(out: &mut String, oid: &[u8]) {
     }
 }
 
-/// A value by the kind of its string.
+/// A value, decoded by its string type.
 fn text(value: &Element<'_>) -> Box<str> {
     let bytes = value.contents.get(..4 * PART_BYTES_MAX).unwrap_or(value.contents);
     match value.tag {
@@ -149,7 +149,7 @@ fn text(value: &Element<'_>) -> Box<str> {
             let wide = units.map(|c| char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER));
             shown(wide.collect::<String>().as_bytes(), PART_BYTES_MAX)
         }
-        // Everybody writes Latin-1 there.
+        // In practice it contains Latin-1.
         TELETEX_STRING if std::str::from_utf8(bytes).is_err() => {
             let latin: String = bytes.iter().map(|byte| char::from(*byte)).collect();
             shown(latin.as_bytes(), PART_BYTES_MAX)

@@ -1,7 +1,7 @@
-//! TLS that control packets of another protocol carry in pieces.
+//! TLS carried in pieces by control packets of another protocol.
 //!
-//! Owns: one direction's bytes so far. In: pieces with their number. Out: what TLS's own observer
-//! makes of them. Never: waits for a piece that comes early: it is sent again.
+//! Owns: one direction's bytes so far. In: numbered pieces. Out: the results of TLS's own observer.
+//! Never: waits for a piece that comes early: it is retransmitted.
 
 use crate::evidence::held::Held;
 use crate::evidence::held::Measure;
@@ -17,7 +17,7 @@ const BYTES_MAX: usize = 16 * 1024;
 /// One direction.
 #[derive(Debug, Default)]
 pub struct ControlTls {
-    /// Number of the piece that comes next, less one.
+    /// Number of the next piece, less one.
     last: u32,
     held: Option<Held>,
     over: bool,
@@ -30,12 +30,12 @@ impl Heap for ControlTls {
 }
 
 impl ControlTls {
-    /// Whether it has said what there is.
+    /// Whether nothing more is expected.
     pub const fn is_over(&self) -> bool {
         self.over
     }
 
-    /// Takes a piece; the first has number 1.
+    /// Adds a piece; the first has number 1.
     pub fn take(&mut self, number: u32, piece: &[u8], role: Peer, facts: &mut Facts) {
         if self.over || piece.is_empty() || number != self.last.wrapping_add(1) {
             return;

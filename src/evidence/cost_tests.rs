@@ -1,15 +1,14 @@
-//! What hostile bytes may cost.
+//! The cost of hostile bytes.
 //!
-//! Owns: the worst that each protocol's observer can be given. In: bytes made here. Out: how many
-//! bytes were looked at for each that was sent. Never: a clock: the count is the same on any
-//! machine.
+//! Owns: the worst input of each protocol's observer. In: bytes made here. Out: the number of bytes
+//! examined per byte sent. Never: a clock: the count is the same on any machine.
 
 use super::*;
 use crate::model::Counter;
 use crate::model::Nanos;
 use crate::wire::reader::visited;
 
-/// The least frame that carries a byte: what a segment costs its sender.
+/// The smallest frame that carries a byte: what a segment costs its sender.
 pub(super) const FRAME: usize = 60;
 
 fn segment<'a>(role: Peer, to: (Transport, u16), payload: &'a [u8]) -> Segment<'a> {
@@ -26,7 +25,7 @@ fn segment<'a>(role: Peer, to: (Transport, u16), payload: &'a [u8]) -> Segment<'
     }
 }
 
-/// Bytes looked at for each byte of the frames that carry these payloads.
+/// Bytes examined per byte of the frames that carry these payloads.
 fn cost(to: (Transport, u16), pieces: &[(Peer, &[u8])]) -> (f64, Observers, Counters) {
     let (mut observers, mut counters) = (Observers::default(), Counters::default());
     visited::take();
@@ -37,7 +36,7 @@ fn cost(to: (Transport, u16), pieces: &[(Peer, &[u8])]) -> (f64, Observers, Coun
     (visited::take() as f64 / sent as f64, observers, counters)
 }
 
-/// The same of a stream whose segments hold a byte each.
+/// The same for a stream whose segments hold one byte each.
 fn cost_of_bytes(port: u16, role: Peer, bytes: &[u8]) -> (f64, Observers, Counters) {
     let pieces: Vec<_> = bytes.iter().map(|b| (role, std::slice::from_ref(b))).collect();
     cost((Transport::TCP, port), &pieces)
@@ -90,7 +89,7 @@ fn many_records_with_one_long_name() {
 
 #[test]
 fn names_that_differ_in_their_last_label_only() {
-    // 48 answers are kept; each of many more is like all of them but for its end.
+    // 48 answers are kept; each of many more equals all of them except for its end.
     let mut pieces = Vec::new();
     let name =
         |n: u8| [&b"\x01x".repeat(120)[..], &[1, b'0' + n / 10, 1, b'0' + n % 10, 0]].concat();

@@ -17,9 +17,9 @@ use crate::model::Peer;
 use crate::model::Segment;
 use crate::model::record::Facts;
 
-/// Datagrams of each direction looked at while undecided.
+/// Datagrams per direction examined while undecided.
 const DATAGRAMS_LOOKED: u8 = 4;
-/// Datagrams of both directions looked at for their timing.
+/// Datagrams of both directions examined for timing.
 const DATAGRAMS_TIMED: u8 = 96;
 
 /// What a direction is followed for.
@@ -116,7 +116,7 @@ impl DatagramState {
         DatagramProtocol::first(payload, &mut context, &mut self.states)
     }
 
-    /// Takes the round trips of one datagram.
+    /// Measures the round trips of one datagram.
     fn time(&mut self, segment: &Segment<'_>, facts: &mut Facts) {
         for row in self.timed.iter() {
             if !row.time(segment, facts, &mut self.states) {
@@ -174,7 +174,7 @@ impl DatagramState {
         self.of(from).follows != Follows::Done
     }
 
-    /// Whether what both sides say is still timed.
+    /// Whether both sides are still timed.
     pub const fn is_timing(&self) -> bool {
         !self.timed.is_empty()
     }

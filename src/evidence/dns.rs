@@ -1,4 +1,4 @@
-//! What a session asks and is told over DNS, mDNS, LLMNR and NetBIOS name service.
+//! DNS, mDNS, LLMNR and NetBIOS names: the questions and answers of a session.
 //!
 //! Owns: names, answers and counts of a session. In: whole messages (a stream's with their length
 //! prefix).
@@ -25,19 +25,19 @@ use crate::wire::dns::Question;
 use crate::wire::dns_data::RData;
 use crate::wire::wireguard;
 
-/// Further distinct names kept of a session: resolvers use a port for one or two questions, an mDNS
-/// responder for a dozen; a tunnel over DNS has no end of them.
+/// Further distinct names kept per session: resolvers use a port for one or two questions, an mDNS
+/// responder for a dozen; a DNS tunnel has no limit.
 const NAMES_MAX: usize = 32;
-/// Answers kept of a session: a large address set has 16, and A and AAAA often share a port.
+/// Answers kept per session: a large address set has 16, and A and AAAA often share a port.
 const ANSWERS_MAX: usize = 48;
-/// Addresses beside the answers kept of a session: 13 root servers have 26.
+/// Addresses beside the answers kept per session: 13 root servers have 26.
 const ADDITIONAL_MAX: usize = 26;
-/// Bytes of names kept of a session: one of 255 bytes may show as a thousand, and most have fewer
-/// than fifty.
+/// Bytes of names kept per session: a name of 255 bytes may take a thousand as text, and most take
+/// fewer than fifty.
 const NAME_BYTES_MAX: u32 = 16 * 1_024;
 /// Bytes of answers and addresses kept.
 const ANSWER_BYTES_MAX: u32 = 8 * 1_024;
-/// Questions of one message: mDNS asks for a dozen at once (RFC 6762 section 5.3), others for one.
+/// Questions per message: mDNS asks for a dozen at once (RFC 6762 section 5.3), others for one.
 const QUESTIONS_MAX: u16 = 64;
 /// QCLASS values that exist: IN, CH, HS, NONE, ANY (IANA), IN and ANY with mDNS's unicast bit.
 const CLASSES: [u16; 7] = [1, 3, 4, 254, 255, 0x8001, 0x80ff];
@@ -110,7 +110,7 @@ impl Parser for DnsDatagram {
                 time(bytes, from, at, context.facts());
                 ParseResult::Used(used)
             }
-            // A datagram stands for itself: the next one may be good.
+            // Datagrams are independent: the next one may be valid.
             ParseResult::Failed(fault) => ParseResult::Rejected(fault),
             _ if context.follows => ParseResult::Used(bytes.len()),
             other => other,
@@ -123,8 +123,8 @@ pub fn is_dns_port(ports: (u16, u16)) -> bool {
     PORTS.contains(&ports.0) || PORTS.contains(&ports.1)
 }
 
-/// Whether a datagram on any port is a DNS message beyond doubt: one question of class IN, nothing
-/// claimed that a plain query or answer has not, and not one byte left over.
+/// Whether a datagram on any port is certainly a DNS message: one question of class IN, no counts
+/// that a plain query or answer does not have, and no byte left over.
 pub fn is_plain_message(bytes: &[u8]) -> bool {
     let Ok(message) = DnsMessage::parse(bytes) else { return false };
     // QR, RD, RA, AD, CD, AA, TC and RCODE are free; OPCODE and Z must be zero.
@@ -139,7 +139,7 @@ pub fn is_plain_message(bytes: &[u8]) -> bool {
     asked && (0..records).all(|_| walk.record().is_ok()) && walk.at_end()
 }
 
-/// Looks at one whole message of a datagram.
+/// Examines one whole message of a datagram.
 pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> ParseResult {
     let Ok(message) = DnsMessage::parse(bytes) else { return ParseResult::NotMine };
     let records = u32::from(message.answers) + message.others;
@@ -157,14 +157,14 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> ParseR
     }
     match kept {
         Ok(()) => ParseResult::Used(bytes.len()),
-        // What came before the fault, or before the capture cut the message, is kept.
+        // What came before the fault, or before the capture truncated the message, is kept.
         Err(why) if facts.dns.is_some() => ParseResult::Failed(why.fault()),
         Err(_) => ParseResult::NotMine,
     }
 }
 
-/// Takes the time from a question of the initiator to its answer (a resolver's own asking
-/// included; not where the question came again).
+/// Measures the time from a question of the initiator to its answer (including the resolver's own
+/// queries; not if the question was repeated).
 pub fn time(bytes: &[u8], role: Peer, time: Nanos, facts: &mut Facts) {
     let (Ok(message), Some(dns)) = (DnsMessage::parse(bytes), facts.dns.as_deref_mut()) else {
         return;
@@ -184,7 +184,7 @@ pub fn time(bytes: &[u8], role: Peer, time: Nanos, facts: &mut Facts) {
     }
 }
 
-/// Looks at a stream: each message behind its length (RFC 1035 section 4.2.2).
+/// Examines a stream: each message has a length prefix (RFC 1035 section 4.2.2).
 pub fn observe_dns_stream(bytes: &[u8], _role: Peer, facts: &mut Facts) -> ParseResult {
     let mut r = Reader::new(bytes);
     let Ok(length) = r.u16() else { return ParseResult::NeedMore(1) };
@@ -202,7 +202,7 @@ pub fn observe_dns_stream(bytes: &[u8], _role: Peer, facts: &mut Facts) -> Parse
     }
 }
 
-/// Whether the first bytes of a message, as far as they are here, can be a header.
+/// Whether the first available bytes of a message can be a header.
 fn header_fits(bytes: &[u8]) -> bool {
     match DnsMessage::parse(bytes) {
         Ok(message) => message.opcode() <= 6 && message.questions <= 1,
@@ -210,7 +210,7 @@ fn header_fits(bytes: &[u8]) -> bool {
     }
 }
 
-/// Walks one message and keeps what is new in it.
+/// Walks one message and keeps what is new.
 fn keep(message: &DnsMessage<'_>, netbios: bool, facts: &mut Facts) -> Result<(), WireError> {
     if facts.dns.is_none() && !is_believable(message) {
         return Err(WireError::NotThis);
@@ -245,17 +245,17 @@ fn keep(message: &DnsMessage<'_>, netbios: bool, facts: &mut Facts) -> Result<()
     Ok(())
 }
 
-/// Comparisons with what is kept of a session that one message may still cause, in steps: a name
-/// that many records repeat, and that is like every name kept, must not cost their product.
+/// The remaining budget, in steps, for comparing a message with stored facts: many records with a
+/// name similar to all stored names must not cost the product.
 struct Work(usize);
 
 impl Work {
-    /// For each byte as much as walking takes some times over, and 100 addresses among themselves.
+    /// Per byte a few times the cost of walking, plus 100 addresses compared with each other.
     fn over(message: &DnsMessage<'_>) -> Work {
         Work(8 * message.size() + 5_000)
     }
 
-    /// Whether what takes so many steps may still be compared with so many others.
+    /// Whether a comparison of so many steps with so many others is within the budget.
     fn allows(&mut self, steps: usize, others: usize) -> bool {
         let left = self.0.checked_sub(steps.saturating_mul(others.max(1)));
         self.0 = left.unwrap_or(0);
@@ -263,7 +263,7 @@ impl Work {
     }
 }
 
-/// The first message of a session: a name with a class that exists, or no fault anywhere.
+/// For the first message of a session: a name with a valid class, or no fault anywhere.
 fn is_believable(message: &DnsMessage<'_>) -> bool {
     let classed = |question: Question<'_>| CLASSES.contains(&question.class);
     if message.questions > 0 && message.walk().question().is_ok_and(classed) {
@@ -280,8 +280,8 @@ fn dns_of(facts: &mut Facts) -> &mut DnsFacts {
     facts.dns.get_or_insert_default()
 }
 
-/// Which of the relatives a message belongs to. Unicast DNS is served on mDNS's port too, and asks
-/// for recursion, which mDNS never does (RFC 6762 section 18.6).
+/// Which of the related protocols a message belongs to. Unicast DNS is served on mDNS's port too,
+/// and requests recursion, which mDNS never does (RFC 6762 section 18.6).
 fn relative(message: &DnsMessage<'_>, ports: (u16, u16)) -> Protocol {
     const RECURSION_DESIRED: u16 = 0x0100;
     let on = |port| ports.0 == port || ports.1 == port;
@@ -324,7 +324,7 @@ fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work
     if !dns.answers.iter().any(known)
         && let Some(text) = fitting(data, &mut dns.answer_bytes, ANSWER_BYTES_MAX)
     {
-        // Most have one: a vector would begin with room for four.
+        // Most have one answer: a vector would otherwise start with room for four.
         dns.answers.reserve_exact(usize::from(dns.answers.is_empty()));
         dns.answers.push((rtype, text));
     }
@@ -340,14 +340,14 @@ fn keep_address(data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work) {
     }
 }
 
-/// A name as it is shown: a NetBIOS one unfolded, `NAME<20>` with its suffix in hexadecimal.
+/// A name as text: a NetBIOS name decoded, `NAME<20>` with its suffix in hexadecimal.
 struct ShownName<'a> {
     name: Name<'a>,
     netbios: bool,
 }
 
 impl ShownName<'_> {
-    /// Whether it is shown as `text`.
+    /// Whether its text form is `text`.
     fn is(&self, text: &str) -> bool {
         let plainly = if self.netbios { None } else { self.name.is_plainly(text) };
         plainly.unwrap_or_else(|| is_shown_as(self, text))
@@ -372,8 +372,7 @@ impl fmt::Display for ShownName<'_> {
     }
 }
 
-/// A value as text, where `used` of so many bytes leave room for it; after one that does not fit,
-/// nothing does.
+/// A value as text, if there is room after `used` bytes; once one does not fit, no later one does.
 fn fitting(value: &impl fmt::Display, used: &mut u32, max: u32) -> Option<Box<str>> {
     if *used >= max {
         return None;
@@ -384,7 +383,7 @@ fn fitting(value: &impl fmt::Display, used: &mut u32, max: u32) -> Option<Box<st
     (*used < max).then_some(text)
 }
 
-/// A value as text. Names of that length are most: the text does not grow by steps.
+/// A value as text, with capacity for a typical name.
 fn written(value: &impl fmt::Display) -> Box<str> {
     let mut text = String::with_capacity(64);
     // Writing to a string does not fail.
@@ -392,7 +391,7 @@ fn written(value: &impl fmt::Display) -> Box<str> {
     text.into()
 }
 
-/// Whether `value` would be written as `text`: compares without building a string.
+/// Whether the text form of `value` is `text`; compares without building a string.
 fn is_shown_as(value: &impl fmt::Display, text: &str) -> bool {
     struct Compare<'a>(&'a str);
     impl fmt::Write for Compare<'_> {

@@ -1,8 +1,7 @@
-//! DTLS: the hellos, and the server's certificate behind its own.
+//! DTLS: the hellos, and the server's certificate after its hello.
 //!
 //! Owns: a message whose pieces come in several datagrams. In: datagrams as they come. Out:
-//! [`TlsFacts`]. Never: reads what is encrypted, or waits for a piece that was passed over: it is
-//! sent again.
+//! [`TlsFacts`]. Never: reads encrypted data, or waits for a skipped piece: it is retransmitted.
 //!
 //! [`TlsFacts`]: crate::model::record::TlsFacts
 
@@ -35,8 +34,8 @@ use crate::wire::tls::SERVER_HELLO;
 use crate::wire::tls::ServerHello;
 use crate::wire::tls_record::CERTIFICATE;
 
-/// Longest message that is kept from one datagram to the next: hellos with post-quantum shares take
-/// 2 KiB, certificates with their chain 5.
+/// Longest message that is kept between datagrams: hellos with post-quantum shares take 2 KiB,
+/// certificates with their chain 5.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
 /// DTLS: its hellos and its round trips.
@@ -66,7 +65,7 @@ impl Parser for Dtls {
         let from = context.from;
         let facts = context.facts();
         let result = state.hellos.observe(bytes, from, facts);
-        // What is behind STUN says more than STUN.
+        // A protocol behind STUN is more specific than STUN.
         if facts.protocol == Some(Protocol::Stun) && result != ParseResult::NotMine {
             facts.protocol = Some(Protocol::Dtls);
         }
@@ -96,7 +95,7 @@ pub const fn begins(bytes: &[u8]) -> bool {
     }
 }
 
-/// What is known of a session's DTLS handshake.
+/// The state of a session's DTLS handshake.
 #[derive(Debug, Default)]
 pub struct DtlsState {
     initiator: Half,
@@ -110,12 +109,12 @@ struct Half {
     next: Next,
 }
 
-/// What is still listened for.
+/// The next message that is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Next {
     #[default]
     Hello,
-    /// The server's, behind its hello: up to DTLS 1.2.
+    /// The server's certificate, after its hello: up to DTLS 1.2.
     Certificate,
     Nothing,
 }
@@ -128,15 +127,15 @@ impl Heap for DtlsState {
 }
 
 impl DtlsState {
-    /// Looks at one datagram. Whoever sends the ClientHello is the DTLS client, whichever side
-    /// began the session.
+    /// Examines one datagram. The sender of the ClientHello is the DTLS client, whichever side
+    /// started the session.
     pub fn observe(&mut self, datagram: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let half = match role {
             Peer::Initiator => &mut self.initiator,
             Peer::Responder => &mut self.responder,
         };
         half.observe(datagram, facts).unwrap_or_else(|why| match why {
-            // The hello was read; what stands behind it is a gift.
+            // The hello was read; anything after it is optional.
             _ if facts.tls.as_ref().is_some_and(|tls| tls.cipher.is_some()) => ParseResult::Done,
             WireError::NotThis => ParseResult::NotMine,
             other => ParseResult::Failed(other.fault()),
@@ -146,7 +145,7 @@ impl DtlsState {
 
 impl Half {
     fn observe(&mut self, datagram: &[u8], facts: &mut Facts) -> Result<ParseResult, WireError> {
-        // What is none of it, such as STUN beside it, takes nothing away.
+        // Other data, such as STUN, has no effect.
         record(&mut Reader::new(datagram))?;
         let mut r = Reader::new(datagram);
         let mut message: Option<DtlsMessage<'_>> = self.message.take();
@@ -154,7 +153,7 @@ impl Half {
             let record = record(&mut r)?;
             facts.protocol.get_or_insert(Protocol::Dtls);
             if record.epoch > 0 {
-                // Encrypted from here on: the hellos are over.
+                // Encrypted from here on: there are no more hellos.
                 return Ok(ParseResult::Done);
             }
             let handshake = if record.kind == HANDSHAKE { record.payload } else { &[] };

@@ -1,7 +1,7 @@
 //! Round trips of a DTLS handshake: the cookie's echo, and the turns of both sides.
 //!
-//! Owns: who is the client, and its last hello. In: one datagram. Out: turns and exclusions.
-//! Never: joins messages, or reads what is encrypted.
+//! Owns: which side is the client, and its last hello. In: one datagram. Out: turns and exclusions.
+//! Never: joins messages, or reads encrypted data.
 
 use crate::evidence::quic_rtt::excluded_by_hello;
 use crate::evidence::quic_rtt::other;
@@ -30,30 +30,31 @@ const CHANGE_CIPHER_SPEC: u8 = 20;
 /// CertificateRequest (RFC 5246 section 7.4.4).
 const CERTIFICATE_REQUEST: u8 = 13;
 
-/// A hello, apart by its message_seq.
+/// A hello, distinguished by its message_seq.
 const HELLO: u64 = 1 << 16;
-/// A cookie to send back.
+/// A cookie that must be returned.
 const COOKIE: u64 = 2 << 16;
 /// The server's flight.
 const FLIGHT: u64 = 3 << 16;
-/// Print of what is encrypted: one packet of a flight cannot be told from another.
+/// Fingerprint of encrypted data: packets of a flight cannot be distinguished.
 const SEALED: u32 = u32::MAX;
 
-/// What is known of a session's DTLS.
+/// The state of a session's DTLS.
 #[derive(Debug, Default)]
 pub struct DtlsRtt {
     client: Option<Peer>,
     hello: u16,
-    /// The server's flight has begun.
+    /// The server's flight has started.
     flight: bool,
-    /// The last piece of it, by message_seq and offset: what comes before it later was said again.
+    /// Its last piece, by message_seq and offset: an earlier piece that comes later is a
+    /// retransmission.
     last: (u16, usize),
     /// The server's flight in clear has ended, or its key exchange was seen.
     full: bool,
 }
 
 impl DtlsRtt {
-    /// Looks at one datagram; false once the client has answered the server's flight.
+    /// Examines one datagram; false once the client has answered the server's flight.
     pub fn follow(&mut self, datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
         let mut r = Reader::new(datagram);
         let mut more = true;
@@ -110,8 +111,8 @@ impl DtlsRtt {
 
     fn server_message(&mut self, piece: &Fragment<'_>, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
         let hello = HELLO | u64::from(self.hello);
-        // Both count their messages from 0 (RFC 6347 section 4.2.2): a copy of what answered the
-        // first hello, behind the second.
+        // Both count their messages from 0 (RFC 6347 section 4.2.2): a copy of the answer to the
+        // first hello, after the second.
         let stale = piece.sequence < self.hello;
         match piece.kind {
             HELLO_VERIFY_REQUEST if stale => return,
@@ -132,7 +133,7 @@ impl DtlsRtt {
         rtt.answer(hello, THOUGHT, at);
         let place = (piece.sequence, piece.offset);
         if self.flight && place <= self.last {
-            // Of a flight that is sent again the sensor may have missed, or see early, any piece.
+            // The sensor may have missed any piece of a retransmitted flight, or see it early.
             rtt.void(FLIGHT, at.role);
         }
         self.flight = true;
@@ -142,13 +143,13 @@ impl DtlsRtt {
         rtt.ask(FLIGHT, print, at);
     }
 
-    /// Something encrypted, or the sign that it follows.
+    /// Something encrypted, or the message that announces it.
     fn sealed(&mut self, change: bool, rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
         match self.client {
             Some(client) if client == at.role => !self.answer_flight(rtt, at),
             Some(_) if self.flight => {
-                // Nothing between hello and change: the session is resumed, and the server is the
-                // first to finish (RFC 5246 section 7.3).
+                // Nothing between hello and change: the session is resumed, and the server finishes
+                // first (RFC 5246 section 7.3).
                 if change && !self.full {
                     exclude(Exclusions::RESUMED, at.facts);
                     rtt.void(FLIGHT, at.role);

@@ -1,15 +1,15 @@
-//! Text that is hashed while it is written, for fingerprints.
+//! Hashes text while it is written, for fingerprints.
 //!
-//! Owns: a small buffer on the stack, so that the hash sees a few long pieces and not hundreds of
+//! Owns: a small buffer on the stack, so that the hash gets a few long pieces and not hundreds of
 //! short ones. In: bytes. Out: the hash. Never: keeps the text.
 
 use md5::Digest;
 use md5::digest::Output;
 
-/// Bytes gathered before they are hashed: four blocks of MD5 or SHA-256, a usual text.
+/// Bytes buffered before they are hashed: four blocks of MD5 or SHA-256, a typical text.
 const GATHERED: usize = 256;
 
-/// A text on its way into a hash.
+/// A text being hashed.
 pub struct Hashed<D> {
     hash: D,
     gathered: [u8; GATHERED],
@@ -40,7 +40,7 @@ impl<D: Digest> Hashed<D> {
         self.used = 0;
     }
 
-    /// The hash of all that was appended.
+    /// The hash of everything appended.
     pub fn finish(mut self) -> Output<D> {
         self.flush();
         self.hash.finalize()

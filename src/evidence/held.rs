@@ -1,20 +1,20 @@
-//! A message that came in pieces, and when it is worth reading again.
+//! An incomplete message, and when it is worth parsing again.
 //!
-//! Owns: the bytes so far, and what the last reading found to be missing. In: further bytes. Out:
-//! whether to read from the start again. Never: lets tiny segments cost more than a few readings of
-//! each byte, or skips a reading that could end the wait.
+//! Owns: the bytes so far, and what the last parse found to be missing. In: further bytes. Out:
+//! whether to parse again from the start. Never: lets tiny segments cost more than a few passes
+//! over each byte, or skips a parse that could complete the message.
 
 use crate::model::Heap;
 use crate::model::heap::ALLOCATION;
 use crate::wire::tls_record::PayloadCount;
 
-/// A message this short is read again with each segment.
+/// A message this short is parsed again with each segment.
 const SHORT: usize = 256;
-/// Readings of a longer one of which nobody knows how long it is; from then on it has to grow by an
-/// eighth first, so that all readings together cost nine times its length.
+/// Parses of a longer one of unknown length; after that it has to grow by an eighth first, so that
+/// all passes together cost nine times its length.
 const READINGS_FREE: u8 = 16;
 
-/// What tells how much of a message is missing.
+/// How the missing part of a message is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// Its bytes.
@@ -25,18 +25,18 @@ pub enum Measure {
     Head,
 }
 
-/// A message that is not whole yet.
+/// An incomplete message.
 #[derive(Debug, Default)]
 pub struct Held {
-    /// What is here.
+    /// The available bytes.
     pub bytes: Vec<u8>,
-    /// Length at the last reading.
+    /// Length at the last parse.
     read: usize,
     /// How much was missing then, at least: bytes, or payload.
     missing: usize,
     readings: u8,
     payload: PayloadCount,
-    /// Payload that has to be here.
+    /// Payload that is needed.
     payload_due: usize,
 }
 
@@ -48,14 +48,14 @@ impl Heap for Held {
 }
 
 impl Held {
-    /// The bytes of a message of which a reading has found so much to be missing.
+    /// The bytes of a message of which a parse found this much to be missing.
     pub fn new(bytes: &[u8], missing: usize) -> Held {
         let mut held = Held { bytes: bytes.to_vec(), ..Held::default() };
         held.wait(missing);
         held
     }
 
-    /// Lets go of what was used, and waits for more.
+    /// Drops used bytes, and waits for more.
     pub fn used(&mut self, bytes: usize, missing: usize) {
         if bytes > 0 {
             self.bytes.drain(..bytes);
@@ -71,11 +71,11 @@ impl Held {
         self.payload_due = 0;
     }
 
-    /// Takes further bytes. Whether reading again may find more than the last time did.
+    /// Adds bytes. Returns whether parsing again may find more than the last time.
     pub fn take(&mut self, more: &[u8], measure: Measure) -> bool {
         let before = self.bytes.len();
         if measure == Measure::Records && self.payload_due == 0 {
-            // What was missing then, counted from what was here then.
+            // What was missing then, counted from what was available then.
             self.payload.count(&self.bytes);
             self.payload_due = self.payload.so_far().saturating_add(self.missing);
         }
@@ -115,8 +115,8 @@ fn ends_head(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Feeds bytes one by one to a reader that finds `missing` of a prefix missing, until none is.
-    /// The lengths at which it was asked.
+    /// Feeds bytes one by one to a parser that finds `missing` of a prefix missing, until none is.
+    /// Returns the lengths at which it was called.
     fn feed(
         bytes: &[u8],
         measure: Measure,

@@ -1,7 +1,7 @@
-//! The title of a page: devices say what they are there.
+//! The title of a web page: devices name themselves there.
 //!
-//! Owns: how far it is looked for. In: the first bytes of a body. Out: the title. Never: parses
-//! HTML, undoes a compression, or looks past its bound.
+//! Owns: how far it is searched for. In: the first bytes of a body. Out: the title. Never: parses
+//! HTML, decompresses, or looks past its bound.
 
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::parser::Look;
@@ -12,7 +12,7 @@ use crate::evidence::text::shown;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
 
-/// Bytes of a page that are looked at: its head begins there.
+/// Bytes of a page that are searched: its head starts there.
 pub const PAGE_MAX: usize = 4 * 1024;
 /// Longest title kept.
 const TITLE_BYTES_MAX: usize = 128;
@@ -37,7 +37,7 @@ impl Parser for HtmlTitle {
     }
 }
 
-/// Looks for a title; waits until it is there or cannot be.
+/// Searches for a title; waits until it is there or cannot be.
 pub fn observe_page(bytes: &[u8], facts: &mut Facts) -> ParseResult {
     let window = bytes.get(..PAGE_MAX).unwrap_or(bytes);
     #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the first HTTP/1 requests of a session say, and the first response's status.
+//! HTTP/1: the first requests of a session, and the first response's status.
 //!
 //! Owns: which requests are kept and what may follow a head. In: one direction's bytes, or a
 //! datagram.
@@ -29,29 +29,29 @@ use crate::wire::http::response;
 /// Further distinct requests kept of a session: a page load re-uses its connection with the same
 /// host and user agent; more than a handful of different ones is a proxy.
 const REQUESTS_MAX: usize = 4;
-/// A longer body ends the interest: skipping it would mean following a bulk transfer to its end.
+/// After a longer body parsing ends: skipping it would mean following a bulk transfer to its end.
 const BODY_SKIPPED_MAX: u64 = 16 * 1024;
 /// A DNS name has at most 253 characters, and a port six more.
 const HOST_BYTES_MAX: usize = 260;
 /// User agents are short; what exceeds this is an attack or a cookie in the wrong field.
 const AGENT_BYTES_MAX: usize = 512;
-/// Longest of what a server says of itself, and a proxy of whom it speaks for.
+/// Longest text kept of a server about itself, and of a proxy about its client.
 const NOTE_BYTES_MAX: usize = 128;
-/// What SSTP asks with (MS-SSTP section 3.2.4.1).
+/// The method of SSTP (MS-SSTP section 3.2.4.1).
 const SSTP_METHOD: &[u8] = b"SSTP_DUPLEX_POST";
 
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// So many bytes of a body, then perhaps another request.
+    /// This many bytes of a body, then perhaps another request.
     Body(u32),
     /// Another protocol: this was CONNECT.
     Tunnel,
     /// Frames of a WebSocket, in both directions.
     Frames,
-    /// A page that can be read as it is.
+    /// An uncompressed page.
     Page,
-    /// Nothing that this observer can follow.
+    /// Something that this observer cannot follow.
     Unknown,
 }
 
@@ -117,7 +117,7 @@ impl Parser for Ssdp {
     }
 }
 
-/// Looks at a request at the start of `bytes`. [`After`] counts only with [`ParseResult::Used`].
+/// Parses a request at the start of `bytes`. [`After`] is valid only with [`ParseResult::Used`].
 pub fn observe_request(bytes: &[u8], source: Source, facts: &mut Facts) -> (ParseResult, After) {
     let head = match request(bytes, source) {
         Ok(head) => head,
@@ -137,7 +137,7 @@ pub fn observe_request(bytes: &[u8], source: Source, facts: &mut Facts) -> (Pars
     (ParseResult::Used(head.used), after)
 }
 
-/// Looks at a response at the start of `bytes`: the first one's status is kept.
+/// Parses a response at the start of `bytes`: the first one's status is kept.
 pub fn observe_response(bytes: &[u8], source: Source, facts: &mut Facts) -> (ParseResult, After) {
     let head = match response(bytes, source) {
         Ok(head) => head,
@@ -172,8 +172,8 @@ fn keep_request(head: &Request<'_>, facts: &mut Facts) {
     if head.method == SSTP_METHOD && facts.protocol == Some(Protocol::Http) {
         facts.protocol = Some(Protocol::Sstp);
     }
-    // RFC 9112 section 3.2.2: a target in absolute form takes the place of Host, which then may
-    // name the proxy.
+    // RFC 9112 section 3.2.2: a target in absolute form replaces Host, which then may name the
+    // proxy.
     let host = authority(head.target).or(head.host);
     let seen = HttpRequest {
         method: shown(head.method, METHOD_MAX),
@@ -197,7 +197,7 @@ fn keep_request(head: &Request<'_>, facts: &mut Facts) {
     }
 }
 
-/// What proxies wrote, each with the name of its field.
+/// The fields that proxies added, each with its name.
 fn forwarded(head: &Request<'_>) -> Vec<Box<str>> {
     let fields = FORWARDED.iter().zip(head.forwarded);
     let written = fields.filter_map(|(name, value)| Some((name, shown(value?, NOTE_BYTES_MAX))));

@@ -1,6 +1,6 @@
-//! IKE: requests and responses, whose headers stay in clear.
+//! IKE: requests and responses, whose headers are in clear.
 //!
-//! Owns: of version 1, whose turn it is. In: one datagram. Out: the protocol, round trips of
+//! Owns: for version 1, which side is next. In: one datagram. Out: the protocol, round trips of
 //! responses, and the initiator's turn to IKE_AUTH. Never: reads payloads.
 
 use crate::evidence::parse_result::ParseResult;
@@ -21,25 +21,25 @@ use crate::wire::ike::Header;
 use crate::wire::ike::INFORMATIONAL;
 use crate::wire::ike::SA_INIT;
 
-/// Sent back without thought, or with one key agreement.
+/// Answered without computing, or with one key agreement.
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Ike);
-/// A person, a card or another server may have a say.
+/// A person, a card or another server may be involved.
 const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Ike);
 /// Key of what the initiator sends after the response to IKE_SA_INIT.
 const GO_ON: u64 = 1 << 48;
 /// Keys of version 1.
 const VERSION_1: u64 = 1 << 49;
 /// Version 1: identity protection and aggressive mode, in which the sides alternate (RFC 2409
-/// section 5). Others follow only when they are done.
+/// section 5). Others follow only after these.
 const ALTERNATING: [u8; 2] = [2, 4];
 
 /// Datagrams of a direction looked at: as many as are timed of both.
 const DATAGRAMS_MAX: u8 = 96;
 
-/// What is known of a session's IKE.
+/// The state of a session's IKE.
 #[derive(Debug, Default)]
 pub struct Ike {
-    /// Messages of version 1 in which the other side answered, so far.
+    /// Messages of version 1 that the other side answered, so far.
     rounds: u8,
     last: Option<(Peer, u32)>,
     before: Option<u32>,
@@ -81,7 +81,7 @@ impl Parser for Ike {
 }
 
 impl Ike {
-    /// Looks at one datagram; true where it is IKE.
+    /// Examines one datagram; true if it is IKE.
     pub fn follow(
         &mut self,
         datagram: &[u8],
@@ -111,20 +111,20 @@ impl Ike {
         } else if self.begun == Some(print) {
             rtt.void(GO_ON, other);
         } else {
-            // A cookie or another group was asked for: the request comes again with that, by
-            // reflex (RFC 7296 sections 2.6 and 1.2).
+            // A cookie or another group was requested: the request is repeated with it, without
+            // computing (RFC 7296 sections 2.6 and 1.2).
             rtt.answer(GO_ON, REFLEX, at);
             self.begun = Some(print);
         }
         rtt.ask(key(header), print, at);
     }
 
-    /// Version 1: whoever speaks answers what the other said.
+    /// Version 1: each message answers the other side's last one.
     fn alternate(&mut self, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
         let key = |round: u8| VERSION_1 | u64::from(round);
         match self.last {
             Some((role, _)) if role == at.role => rtt.ask(key(self.rounds), print, at),
-            // The other side did not get the answer and says the same again.
+            // The other side did not get the answer and repeats its message.
             Some((role, _)) if self.before == Some(print) => rtt.void(key(self.rounds), role),
             other => {
                 rtt.answer(key(self.rounds), REFLEX, at);

@@ -1,6 +1,6 @@
-//! Protocols that stand directly on IP and are told by their number and first bytes.
+//! Protocols directly on IP, recognised by protocol number and first bytes.
 //!
-//! Owns: which. In: the payload of a packet that is neither TCP nor UDP. Out: the protocol.
+//! Owns: which ones. In: the payload of a packet that is neither TCP nor UDP. Out: the protocol.
 //! Never: looks behind the header.
 
 use crate::model::Transport;
@@ -11,28 +11,28 @@ use crate::wire::WireError;
 /// SPIs up to this are reserved (RFC 4303 section 2.1, RFC 4302 section 2.4).
 const SPI_RESERVED: u32 = 255;
 
-/// Which protocol a packet speaks.
+/// The protocol of a packet.
 pub fn tell(transport: Transport, bytes: &[u8]) -> Option<Protocol> {
     let (told, protocol) = match transport.0 {
         47 => (is_pptp(bytes), Protocol::Pptp),
         50 => (is_esp(bytes), Protocol::Esp),
         51 => (is_ah(bytes), Protocol::Ah),
-        // What decode takes for a tunnel's data never comes here.
+        // Decode handles tunnel data, which never comes here.
         115 => (is_l2tp_control(bytes), Protocol::L2tp),
         _ => return None,
     };
     told.ok().filter(|fits| *fits).map(|_| protocol)
 }
 
-/// SPI and sequence number (RFC 4303 section 2). The protocol's number has said what it is: an SPI
-/// of the reserved range, as one gives it by hand, is one too; only zero never goes over a wire.
+/// SPI and sequence number (RFC 4303 section 2). The protocol number identifies it already: an SPI
+/// in the reserved range, as configured by hand, is accepted too; only zero is never sent.
 fn is_esp(bytes: &[u8]) -> Result<bool, WireError> {
     let mut r = Reader::new(bytes);
     Ok(r.u32()? > 0 && r.u32()? > 0)
 }
 
-/// The enhanced GRE header (RFC 2637 section 4.1), whose packets nobody put a known payload into:
-/// no checksum or routing, a key, version 1, protocol type 0x880b.
+/// The enhanced GRE header (RFC 2637 section 4.1), if decode found no known payload: no checksum or
+/// routing, a key, version 1, protocol type 0x880b.
 fn is_pptp(bytes: &[u8]) -> Result<bool, WireError> {
     let [flags, version] = Reader::new(bytes).array()?;
     let protocol = bytes.get(2..4);

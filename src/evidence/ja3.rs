@@ -38,7 +38,7 @@ impl Text {
         text
     }
 
-    /// A comma, then the values with hyphens between them.
+    /// A comma, then the values separated by hyphens.
     fn field(&mut self, values: impl Iterator<Item = u16>) {
         self.0.push(b",");
         for (n, value) in values.enumerate() {

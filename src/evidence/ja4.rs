@@ -13,12 +13,12 @@ use crate::wire::tls::is_grease;
 
 /// Characters of a JA4.
 pub const JA4_CHARS: usize = 36;
-/// Values of a list that are sorted on the stack: several times what real hellos hold. A longer
-/// list is sorted on the heap; its length is bounded by the hello's.
+/// Values of a list that are sorted on the stack: several times what real hellos have. A longer
+/// list is sorted on the heap; the hello bounds its length.
 const INLINE_MAX: usize = 256;
-/// What stands for the hash of an empty list.
+/// The hash of an empty list.
 const EMPTY: &str = "000000000000";
-/// Two digits count no further.
+/// The maximum of two digits.
 const COUNT_MAX: usize = 99;
 
 /// What carried the ClientHello.

@@ -1,8 +1,8 @@
-//! Observers: what the first bytes of a session say about who speaks.
+//! Observers: the facts in the first bytes of a session.
 //!
 //! Owns: a session's observation state and the facts found so far. In: [`Segment`]s, in order for
-//! TCP, as they come for UDP. Out: [`Facts`] and whether anybody still listens. Never: judges,
-//! keeps payload beyond a message in pieces, or looks on after its bounds.
+//! TCP, as they come for UDP. Out: [`Facts`] and whether more is needed. Never: judges, keeps
+//! payload beyond an incomplete message, or continues after its bounds.
 
 mod app_rtt;
 pub mod app_signatures;
@@ -69,17 +69,17 @@ use crate::model::record::FirstBytes;
 use crate::model::record::Wrapping;
 use crate::wire::payload::Matcher;
 
-/// What watches the turns of a session.
+/// The state of measuring turns.
 #[derive(Debug, Default)]
 enum Watching {
     /// Nothing was seen yet.
     #[default]
     Not,
-    /// It goes on.
+    /// In progress.
     On(Box<(Watch, Shape)>),
-    /// It is over.
+    /// Finished.
     Over,
-    /// Nobody wants to know.
+    /// Not wanted.
     Never,
 }
 
@@ -109,13 +109,14 @@ pub struct Observers {
 }
 
 impl Observers {
-    /// Looks at a segment.
+    /// Examines a segment.
     pub fn observe(&mut self, segment: &Segment<'_>, counters: &mut Counters) -> Interest {
         if segment.payload.is_empty() {
             return self.interest();
         }
         let watched = self.watched();
-        // Most segments come when all is told, or in a body that nobody reads: they add no facts.
+        // Most segments come when everything is known, or in a body that is skipped: they add no
+        // facts.
         let grows = self.listen(segment, counters);
         if segment.transport == Transport::TCP {
             self.watch(segment, counters);
@@ -167,7 +168,7 @@ impl Observers {
         }
     }
 
-    /// Holds the first bytes of a direction against the table; to be called before
+    /// Compares the first bytes of a direction with the table; must be called before
     /// [`Observers::observe`] has seen them. Later bytes cost a comparison.
     pub fn look(&mut self, segment: &Segment<'_>, matcher: &Matcher) {
         let from = segment.from == Peer::Initiator;
@@ -196,12 +197,12 @@ impl Observers {
         }
     }
 
-    /// Measures nothing: what this costs can be told by comparison.
+    /// Measures nothing, so that the cost can be compared.
     pub fn leave_out_time(&mut self) {
         self.watching = Watching::Never;
     }
 
-    /// Follows the turns of a TCP session.
+    /// Measures the turns of a TCP session.
     fn watch(&mut self, segment: &Segment<'_>, counters: &mut Counters) {
         if let Watching::Not = self.watching {
             self.watching = Watching::On(Box::default());
@@ -231,7 +232,7 @@ impl Observers {
         }
     }
 
-    /// Whether anybody still listens to either direction.
+    /// Whether more of either direction is needed.
     pub fn interest(&self) -> Interest {
         let listens = match &self.listening {
             Listening::Udp(datagrams) if datagrams.is_timing() => true,
@@ -241,7 +242,7 @@ impl Observers {
         if watching || listens { Interest::More } else { Interest::Done }
     }
 
-    /// Whether anybody still listens to what this side sends.
+    /// Whether more of this side is needed.
     pub fn wants(&self, from: Peer) -> bool {
         match &self.listening {
             Listening::Fresh => true,
@@ -255,17 +256,17 @@ impl Observers {
         }
     }
 
-    /// The facts found so far, `None` while there are none.
+    /// The facts found so far, `None` if there are none.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_deref()
     }
 
-    /// Notes what the session's first packet was wrapped in.
+    /// Records the encapsulation of the session's first packet.
     pub fn note_wrapping(&mut self, wrapping: Wrapping) {
         self.facts.get_or_insert_default().rare_mut().wrapping = Some(Box::new(wrapping));
     }
 
-    /// Forgets what was said, for it was heard in the wrong roles; not what it was wrapped in.
+    /// Drops all facts except the encapsulation, because the roles were swapped.
     pub fn begin_anew(&mut self) {
         let facts = self.facts.take();
         *self = Observers::default();
@@ -273,8 +274,8 @@ impl Observers {
         wrapping.into_iter().for_each(|wrapping| self.note_wrapping(*wrapping));
     }
 
-    /// What was found so far; the observation goes on. What the shape of an opening says is left
-    /// out until that is over: half of it may look like something else.
+    /// The facts so far; observation continues. The shape of an opening is left out until that is
+    /// complete: half of it may look like something else.
     pub fn so_far(&self) -> Facts {
         let mut facts = self.facts.clone();
         if let Watching::On(both) = &self.watching {
@@ -284,7 +285,7 @@ impl Observers {
         facts.map(|facts| *facts).unwrap_or_default()
     }
 
-    /// Ends the observation and gives what was found.
+    /// Ends the observation and returns the facts.
     pub fn into_facts(mut self) -> Facts {
         self.end_watch();
         self.facts.map(|facts| *facts).unwrap_or_default()

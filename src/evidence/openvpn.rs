@@ -1,8 +1,8 @@
 //! OpenVPN: both hard resets, the acknowledgements that follow, and the TLS of its control channel.
 //!
-//! Owns: the client's session id and how it seals. In: packets of both sides. Out: the protocol,
-//! once both sides agree, hellos where they are in clear, and round trips. Never: tells from one
-//! side alone: its opcodes are five bits.
+//! Owns: the client's session id and its packet protection. In: packets of both sides. Out: the
+//! protocol, once both sides agree, hellos in clear, and round trips. Never: decides from one side
+//! alone: its opcodes are five bits.
 
 use crate::evidence::control_tls::ControlTls;
 use crate::evidence::parse_result::ParseResult;
@@ -27,19 +27,19 @@ use crate::wire::openvpn::RESET_CLIENT;
 use crate::wire::openvpn::RESET_SERVER;
 use crate::wire::openvpn::Seal;
 
-/// Every control packet is acknowledged at once, or in the next packet that goes that way.
+/// Every control packet is acknowledged at once, or in the next packet in that direction.
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Openvpn);
-/// The server's reset makes the client's TLS begin.
+/// After the server's reset the client's TLS starts.
 const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Openvpn);
 /// Key of that; packet ids have 32 bits.
 const TLS_BEGINS: u64 = 1 << 32;
 
-/// Sizes of a reset over TCP, its wrapped key included.
+/// Sizes of a reset over TCP, including its wrapped key.
 const STREAM_PACKET: std::ops::RangeInclusive<u16> = 14..=STREAM_PACKET_MAX as u16;
 /// Bytes of a stream that may have to wait for the rest of a reset.
 const STREAM_PACKET_MAX: usize = 1_400;
 
-/// Whether a stream may begin with a reset behind its length; `None` while it is too short to say.
+/// Whether a stream may start with a reset behind its length; `None` if too short to decide.
 const fn stream_sign(bytes: &[u8]) -> Option<bool> {
     match bytes {
         [0..=5, _, 0x38 | 0x40 | 0x50, ..] => Some(true),
@@ -51,12 +51,12 @@ const fn stream_sign(bytes: &[u8]) -> Option<bool> {
 /// Datagrams of a direction looked at: as many as are timed of both.
 const DATAGRAMS_MAX: u8 = 96;
 
-/// What is known of a session's OpenVPN.
+/// The state of a session's OpenVPN.
 #[derive(Debug, Default)]
 pub struct Openvpn {
     client: Option<(Peer, Seal, u64)>,
     told: bool,
-    /// What the client's and the server's control packets carry.
+    /// The TLS streams of the client's and the server's control packets.
     tls: [Option<Box<ControlTls>>; 2],
 }
 
@@ -127,7 +127,7 @@ impl Openvpn {
         self.client.is_some()
     }
 
-    /// Whether a packet may begin OpenVPN, or answer what began it.
+    /// Whether a packet may start OpenVPN, or answer such a start.
     pub fn may_be(&self, packet: &[u8], role: Peer) -> bool {
         match packet.first() {
             Some(0x38 | 0x50) => openvpn::client_reset(packet).is_some(),
@@ -142,7 +142,7 @@ impl Openvpn {
         })
     }
 
-    /// Notes who begins, or that the other side answers in kind.
+    /// Records who starts, or that the other side answers accordingly.
     fn tell(&mut self, packet: &[u8], role: Peer, facts: &mut Facts) {
         if self.told {
             return;
@@ -155,7 +155,7 @@ impl Openvpn {
         }
     }
 
-    /// Looks at the start of a stream, in which a length stands before each packet.
+    /// Examines the start of a stream, in which each packet has a length prefix.
     pub fn observe_stream(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let mut r = Reader::new(bytes);
         let Ok(length) = r.u16() else { return ParseResult::NeedMore(1) };
@@ -176,8 +176,8 @@ impl Openvpn {
         ParseResult::Used(2 + length)
     }
 
-    /// Looks at a packet of a stream behind that side's reset: further control packets, until its
-    /// TLS has said what there is, or data.
+    /// Examines a packet of a stream after that side's reset: further control packets, until its
+    /// TLS is complete, or data.
     fn go_on(&mut self, bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let mut r = Reader::new(bytes);
         let Ok(length) = r.u16() else { return ParseResult::NeedMore(1) };
@@ -201,7 +201,7 @@ impl Openvpn {
         ParseResult::Done
     }
 
-    /// Gives TLS what a control packet carries.
+    /// Passes the payload of a control packet to TLS.
     fn take_tls(&mut self, control: &openvpn::Control<'_>, role: Peer, facts: &mut Facts) {
         let (CONTROL, Some(id), true) = (control.opcode, control.id, self.told) else { return };
         let [client, server] = &mut self.tls;
@@ -217,7 +217,7 @@ impl Openvpn {
         side.as_ref().is_some_and(|tls| tls.is_over())
     }
 
-    /// Looks at one datagram; false once nothing more can be timed.
+    /// Examines one datagram; false once nothing more can be timed.
     pub fn follow(&mut self, packet: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
         self.tell(packet, at.role, at.facts);
         let Some((client, seal, _)) = self.client else { return true };
@@ -245,7 +245,7 @@ impl Openvpn {
     }
 }
 
-/// Without ids only the order of the first three packets says who answers what.
+/// Without ids only the order of the first three packets shows what answers what.
 fn follow_encrypted(
     packet: &[u8],
     client: bool,

@@ -23,7 +23,8 @@ pub enum ParseResult {
     Becomes(usize, StreamProtocol),
     /// This direction has said all this parser listens for.
     Done,
-    /// Began like this protocol and did not parse: counted, this direction is left alone.
+    /// Started like this protocol but did not parse: counted, this direction is ignored from now
+    /// on.
     Failed(Fault),
     /// A datagram that did not parse: counted, the next one may be good.
     Rejected(Fault),

@@ -34,7 +34,7 @@ pub enum Probe {
 }
 
 impl Probe {
-    /// Of an answer that may be too early.
+    /// From an answer that may be premature.
     pub const fn of(fits: Option<bool>) -> Probe {
         match fits {
             Some(true) => Probe::Fits,
@@ -81,7 +81,7 @@ pub struct ParseContext<'a> {
     pub time: Nanos,
     /// This direction was told to speak this protocol by earlier bytes.
     pub follows: bool,
-    /// The session's facts, made at the first sign of a protocol.
+    /// The session's facts, created at the first sign of a protocol.
     pub facts: &'a mut Option<Box<Facts>>,
 }
 

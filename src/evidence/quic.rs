@@ -1,8 +1,8 @@
-//! QUIC: the hellos inside Initial packets, which anyone on the path can open.
+//! QUIC: the hellos inside Initial packets, which anyone on the path can decrypt.
 //!
-//! Owns: a session's Initial keys, and its handshake streams while a hello is in pieces. In:
-//! datagrams as they come. Out: TLS facts. Never: opens other packets, or keeps a byte after a
-//! hello is told.
+//! Owns: a session's Initial keys, and its handshake streams while a hello is incomplete. In:
+//! datagrams as they come. Out: TLS facts. Never: decrypts other packets, or keeps a byte after a
+//! hello is complete.
 
 use crate::evidence::ja4::Carrier;
 use crate::evidence::parse_result::ParseResult;
@@ -38,17 +38,17 @@ use crate::wire::tls::ClientHello;
 use crate::wire::tls::SERVER_HELLO;
 use crate::wire::tls::ServerHello;
 
-/// Initial packets of a direction that are opened, or tried. A hello takes 1 to 3, each sent again
-/// a few times; a try costs a key derivation and a decryption, so strangers' packets need a bound.
+/// Initial packets per direction to decrypt, or to try. A hello takes 1 to 3, each retransmitted a
+/// few times; a try costs a key derivation and a decryption, so forged packets need a bound.
 const INITIALS_MAX: u8 = 16;
-/// Bytes of a handshake stream kept: a ClientHello with post-quantum shares takes 2 KiB, and
-/// Initial packets before the first answer are few.
+/// Bytes of a handshake stream kept: a ClientHello with post-quantum shares takes 2 KiB, and there
+/// are few Initial packets before the first answer.
 const STREAM_BYTES_MAX: usize = 16 * 1024;
-/// Separate pieces of a handshake stream kept. Clients that shuffle cut a packet's
-/// share into about ten, and send two or three packets.
+/// Separate pieces of a handshake stream kept. Clients that shuffle cut a packet's share into about
+/// ten, and send two or three packets.
 const PIECES_MAX: usize = 32;
-/// Connections that a client has begun and nobody answered yet, beside the latest: decoys are sent
-/// before the hello that counts.
+/// Connections that a client has started and nobody answered yet, beside the latest: decoys are
+/// sent before the real hello.
 const RIVALS_MAX: usize = 3;
 /// Type and length of a handshake message (RFC 8446 section 4).
 const HANDSHAKE_HEADER_BYTES: usize = 4;
@@ -90,51 +90,52 @@ impl Parser for Quic {
     }
 }
 
-/// What is known of a session's QUIC handshake.
+/// The state of a session's QUIC handshake.
 #[derive(Debug, Default)]
 pub struct QuicState {
     /// A long header of a known version was seen.
     told: bool,
     connection: Option<Connection>,
-    /// Connections begun before it, the latest last. Anybody can send a first packet under a
-    /// connection id of their own; the server's answer opens with the keys of one alone.
+    /// Earlier connections, the latest last. Anybody can send a first packet with a connection id
+    /// of their own; the server's answer can be decrypted with the keys of only one.
     rivals: Vec<Rival>,
-    /// What the present connection's hello says, while it is not sure that it is the one.
+    /// The facts of the current connection's hello, until it is certain that this is the right
+    /// connection.
     withheld: Option<Box<TlsFacts>>,
-    /// A server's packet opened: which connection it is, is settled.
+    /// A server's packet was decrypted: it is certain which connection is the right one.
     answered: bool,
-    /// A short print of the first connection id.
+    /// A short fingerprint of the first connection id.
     first: Option<u32>,
     initiator: Stream,
     responder: Stream,
 }
 
-/// The connection whose Initial packets can be opened.
+/// A connection whose Initial packets can be decrypted.
 #[derive(Debug)]
 struct Connection {
-    /// Who sent the first packet that opened with the client's keys.
+    /// The sender of the first packet that the client's keys could decrypt.
     client: Peer,
-    /// The connection id that its keys follow from.
+    /// The connection id that its keys are derived from.
     origin: Box<[u8]>,
     keys: InitialKeys,
-    /// The connection id of a Retry, from which the keys follow once the client obeys it.
+    /// The connection id of a Retry, from which keys are derived once the client follows it.
     retry: Option<Box<[u8]>>,
 }
 
-/// A connection that nobody answered before the client began another.
+/// A connection that nobody answered before the client started another.
 #[derive(Debug)]
 struct Rival {
     connection: Connection,
     stream: Stream,
-    /// What its hello said.
+    /// The facts of its hello.
     tls: Option<Box<TlsFacts>>,
 }
 
-/// A packet in clear.
+/// A decrypted packet.
 struct Opened {
     frames: Vec<u8>,
     side: Perspective,
-    /// It follows a Retry, or begins a new connection: handshake streams begin again.
+    /// It follows a Retry, or starts a new connection: handshake streams start again.
     anew: bool,
 }
 
@@ -148,7 +149,7 @@ impl Heap for QuicState {
 }
 
 impl QuicState {
-    /// Looks at one datagram.
+    /// Examines one datagram.
     pub fn observe(&mut self, datagram: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
         let mut rest = datagram;
         while let Ok((packet, behind)) = LongPacket::parse(rest) {
@@ -175,7 +176,7 @@ impl QuicState {
             facts.protocol.get_or_insert(Protocol::Quic);
             return ParseResult::Done;
         }
-        // Once told, short headers and damaged datagrams belong to it too.
+        // Once recognised, short headers and damaged datagrams belong to it too.
         let over = self.answered && self.stream(role).told;
         match (self.told, over) {
             (true, true) => ParseResult::Done,
@@ -184,12 +185,12 @@ impl QuicState {
         }
     }
 
-    /// Who opened the connection, once that is sure.
+    /// The client side of the connection, once certain.
     pub fn client(&self) -> Option<Peer> {
         self.connection.as_ref().map(|connection| connection.client)
     }
 
-    /// What tells whose handshake is timed.
+    /// Identifies the connection whose handshake is timed.
     pub fn opener(&self) -> Opener {
         let present = self.connection.as_ref().map(|connection| print_of(&connection.origin));
         let answered = self.answered;
@@ -219,12 +220,12 @@ impl QuicState {
         if !last || step != ParseResult::NeedMore(1) {
             return step;
         }
-        // So many Initial packets and no hello: whatever it is, it is not a handshake.
+        // Many Initial packets without a hello: whatever it is, it is not a handshake.
         if self.stream(role).told { ParseResult::Done } else { ParseResult::Failed(Fault::OverCap) }
     }
 
-    /// Takes what an opened packet carries. A client is listened to until the server has answered:
-    /// a hello that it does not answer names nothing once there is another.
+    /// Processes the content of a decrypted packet. A client is parsed until the server has
+    /// answered: an unanswered hello names nothing once there is another.
     fn take(&mut self, opened: &Opened, role: Peer, facts: &mut Facts) -> ParseResult {
         if opened.side == Perspective::Server && !self.answered {
             self.answered = true;
@@ -247,14 +248,14 @@ impl QuicState {
         if self.answered { ParseResult::Done } else { ParseResult::NeedMore(1) }
     }
 
-    /// Whether all that may be the one connection ask for the server that `facts` name.
+    /// Whether all candidate connections ask for the server in `facts`.
     fn is_named_by_all(&self, facts: &Facts) -> bool {
         let name = |tls: &TlsFacts| tls.server_name.clone();
         let own = facts.tls.as_deref().and_then(name);
         self.rivals.iter().filter_map(|rival| rival.tls.as_deref()).all(|tls| name(tls) == own)
     }
 
-    /// The server answered the present connection: its hello is the one that counts.
+    /// The server answered the current connection: its hello is the right one.
     fn settle(&mut self, facts: &mut Facts) {
         self.rivals = Vec::new();
         if let Some(tls) = self.withheld.take() {
@@ -262,7 +263,7 @@ impl QuicState {
         }
     }
 
-    /// Opens an Initial packet with the keys at hand, else with those it may have begun.
+    /// Decrypts an Initial packet with the current keys, else with those that it may have started.
     fn open(&mut self, packet: &LongPacket<'_>, role: Peer, facts: &mut Facts) -> Option<Opened> {
         let Some(connection) = &mut self.connection else {
             let (connection, frames) = Connection::begin(packet, role)?;
@@ -278,11 +279,11 @@ impl QuicState {
         if side == Perspective::Server {
             return self.open_of_rival(packet);
         }
-        // Which connection it is, was settled: a hello that comes late is not listened to.
+        // The right connection is known: a late hello is ignored.
         if self.answered {
             return None;
         }
-        // The client obeys a Retry that was not seen, or begins another connection.
+        // The client follows a Retry that was not seen, or starts another connection.
         let (next, frames) = Connection::begin(packet, role)?;
         let before = self.connection.replace(next);
         let stream = std::mem::take(self.stream(role));
@@ -297,8 +298,8 @@ impl QuicState {
         Some(Opened { frames, side, anew: true })
     }
 
-    /// Opens a server's packet with the keys of a connection that was begun earlier, which is the
-    /// one that counts then.
+    /// Decrypts a server's packet with the keys of an earlier connection, which is then the right
+    /// one.
     fn open_of_rival(&mut self, packet: &LongPacket<'_>) -> Option<Opened> {
         for index in 0..self.rivals.len() {
             let rival = self.rivals.get_mut(index)?;
@@ -314,8 +315,8 @@ impl QuicState {
         None
     }
 
-    /// A client takes its next keys from the source connection id of a Retry (RFC 9001 section
-    /// 5.2), so a server's packets open even where the client's next ones were not seen.
+    /// A client derives its next keys from the source connection id of a Retry (RFC 9001 section
+    /// 5.2), so a server's packets can be decrypted even if the client's next ones were not seen.
     fn observe_retry(&mut self, packet: &LongPacket<'_>, role: Peer) {
         if let Some(connection) = &mut self.connection
             && connection.client != role
@@ -334,15 +335,15 @@ impl Connection {
         Some((Connection { client: role, origin, keys, retry: None }, frames))
     }
 
-    /// The frames in clear, and whether the keys are those of a Retry seen before.
+    /// The decrypted frames, and whether the keys are those of an earlier Retry.
     fn open(&mut self, packet: &LongPacket<'_>, side: Perspective) -> Option<(Vec<u8>, bool)> {
         if packet.version == self.keys.version()
             && let Some(frames) = self.keys.open(packet, side)
         {
             return Some((frames, false));
         }
-        // A server may go over to another version, whose keys follow from the same connection id
-        // (RFC 9369 section 4.1).
+        // A server may switch to another version, whose keys are derived from the same connection
+        // id (RFC 9369 section 4.1).
         if packet.version != self.keys.version()
             && let Some(frames) = self.rekey(packet.version, self.origin.clone(), packet, side)
         {
@@ -354,7 +355,7 @@ impl Connection {
         Some((frames, true))
     }
 
-    /// Opens a packet with keys derived anew, and keeps them if they fit.
+    /// Decrypts a packet with newly derived keys, and keeps them if they fit.
     fn rekey(
         &mut self,
         version: Version,
@@ -370,33 +371,33 @@ impl Connection {
     }
 }
 
-/// The handshake stream of one direction, as far as its Initial packets carry it.
+/// The handshake stream of one direction, as carried by its Initial packets.
 #[derive(Debug, Default)]
 struct Stream {
     /// Initial packets so far.
     initials: u8,
-    /// Bytes from the stream's start; zero where a piece is missing.
+    /// Bytes from the stream's start; zero for missing pieces.
     bytes: Vec<u8>,
-    /// Which of them are there: start and end, apart from each other, in no order.
+    /// The pieces that are present: start and end, disjoint, in no order.
     pieces: Vec<(usize, usize)>,
-    /// Where the message waited for starts.
+    /// Start of the message that is waited for.
     message_at: usize,
-    /// The hello was told.
+    /// The hello is complete.
     told: bool,
 }
 
 impl Stream {
-    /// Forgets the bytes, not the packets counted.
+    /// Drops the bytes, but not the packet count.
     fn restart(&mut self) {
         *self = Stream { initials: self.initials, ..Stream::default() };
     }
 
-    /// Its hello is told: its bytes are let go.
+    /// Its hello is complete: drops its bytes.
     fn finish(&mut self) {
         *self = Stream { initials: self.initials, told: true, ..Stream::default() };
     }
 
-    /// Takes what a packet carries; `true` once the hello waited for is told.
+    /// Processes the content of a packet; `true` once the hello is complete.
     fn observe(&mut self, opened: &Opened, facts: &mut Facts) -> Result<bool, WireError> {
         for crypto in CryptoFrames::new(&opened.frames) {
             self.insert(&crypto?)?;
@@ -420,7 +421,7 @@ impl Stream {
         Ok(false)
     }
 
-    /// Puts a piece in its place.
+    /// Inserts a piece.
     fn insert(&mut self, crypto: &Crypto<'_>) -> Result<(), WireError> {
         let over = WireError::Malformed(Fault::OverCap, "QUIC handshake stream over its cap");
         let start = usize::try_from(crypto.offset).map_err(|_| over)?;
@@ -457,7 +458,7 @@ impl Stream {
         Ok(())
     }
 
-    /// The message waited for, once it is whole: type and body.
+    /// The message that is waited for, once complete: type and body.
     fn message(&self) -> Option<(u8, &[u8])> {
         let end = self.pieces.iter().find(|piece| piece.0 == 0)?.1;
         let mut reader = Reader::new(self.bytes.get(self.message_at..end)?);
@@ -467,7 +468,7 @@ impl Stream {
     }
 }
 
-/// Whether the client has said all that is listened for.
+/// Whether nothing more of the client is needed.
 fn record_client(body: &[u8], facts: &mut Facts) -> Result<bool, WireError> {
     record_client_hello(&ClientHello::parse(body)?, Carrier::Quic, facts);
     Ok(true)

@@ -1,11 +1,11 @@
-//! Round trips of a QUIC handshake, from what its long headers show.
+//! Round trips of a QUIC handshake, from its long headers.
 //!
-//! Owns: what each datagram asks and answers. In: datagrams, and who opened the connection. Out:
-//! turns. Never: opens a packet.
+//! Owns: what each datagram asks and answers. In: datagrams, and which side is the client. Out:
+//! turns. Never: decrypts a packet.
 //!
 //! A client must have the server's first packet to send a Handshake packet (RFC 9001 section 4.1),
-//! and acknowledges it at once (RFC 9000 section 13.2.1): a reflex. Its Finished needs the whole
-//! flight: a thought.
+//! and acknowledges it at once (RFC 9000 section 13.2.1): no computing. Its Finished needs the
+//! whole flight: computing.
 
 use crate::evidence::request_response_rtt::Kind;
 use crate::evidence::request_response_rtt::Moment;
@@ -24,16 +24,17 @@ const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Quic);
 
 /// The client's first Initial packets.
 const HELLO: u64 = 1;
-/// The same of a connection begun beside the first, with a print of its id in the low bits.
+/// The same for a connection started beside the first, with a fingerprint of its id in the low
+/// bits.
 const HELLO_OF_RIVAL: u64 = 1 << 32;
 /// A Retry or Version Negotiation.
 const RETRY: u64 = 2;
-/// The server's first flight: its first packet, and the whole.
+/// The server's first flight: its first packet, and all of it.
 const FIRST: u64 = 3;
 const FLIGHT: u64 = 4;
 
 /// The key of the server's first flight. The client sends its Handshake packets to the id that the
-/// server chose (RFC 9000 section 7.2): who did not get that flight does not know it.
+/// server chose (RFC 9000 section 7.2); a forger who did not get that flight does not know the id.
 fn first(id: u32) -> u64 {
     FIRST | u64::from(id) << 32
 }
@@ -42,7 +43,7 @@ fn first(id: u32) -> u64 {
 /// message header and 32 bytes of SHA-256, tag (RFC 9000 section 19.6, RFC 8446 section 4.4.4).
 const FINISHED_BYTES_MIN: usize = 1 + 3 + 4 + 32 + 16;
 
-/// What a datagram holds.
+/// The content of a datagram.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     initial: bool,
@@ -52,21 +53,22 @@ struct Held {
     handshake: bool,
     /// A Handshake packet that may hold a Finished, or a packet that comes after it.
     finished: bool,
-    /// A short print of the connection id that the first Initial packet is sent to.
+    /// A short fingerprint of the connection id that the first Initial packet is sent to.
     origin: Option<u32>,
-    /// Prints of the id that a Handshake packet is sent to, and of the sender's own.
+    /// Fingerprints of the id that a Handshake packet is sent to, and of the sender's own.
     to: Option<u32>,
     own: u32,
 }
 
-/// Who opened the connection, and what tells connections apart that were begun side by side.
+/// Which side is the client, and how to distinguish connections that were started in parallel.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Opener {
-    /// The side, once that is sure.
+    /// The side, once certain.
     pub client: Option<Peer>,
-    /// Prints of the connection ids of the first connection, and of the one that was answered.
+    /// Fingerprints of the connection ids of the first connection, and of the one that was
+    /// answered.
     pub origins: (Option<u32>, Option<u32>),
-    /// The server has answered one: from then on the client writes to an id of the server's choice.
+    /// The server has answered one: from then on the client uses an id of the server's choice.
     pub answered: bool,
 }
 
@@ -105,7 +107,7 @@ impl Held {
         match rest {
             // Version 0 is a negotiation (RFC 9000 section 17.2.1).
             [0x80..=0xff, 0, 0, 0, 0, ..] => held.retry = true,
-            // A short header; zeroes behind the last packet are padding of some.
+            // A short header; zeroes behind the last packet are padding of some implementations.
             [0x40..=0x7f, ..] => held.finished = true,
             _ => {}
         }
@@ -113,10 +115,10 @@ impl Held {
     }
 }
 
-/// Looks at one datagram; false once the client has finished.
+/// Examines one datagram; false once the client has finished.
 pub fn follow(datagram: &[u8], opener: Opener, rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
     let held = Held::read(datagram);
-    // Of a hello in pieces the first does not open alone; whoever spoke first is the client then.
+    // The first piece of a hello cannot be decrypted alone; then the initiator is the client.
     if opener.client.unwrap_or(Peer::Initiator) == at.role {
         return follow_client(held, opener, rtt, at);
     }
@@ -141,7 +143,7 @@ fn follow_client(held: Held, opener: Opener, rtt: &mut RequestRtt, at: &mut Mome
     if held.initial && !held.handshake {
         rtt.answer(RETRY, REFLEX, at);
         let print = u32::from(rtt.number());
-        // Behind a Retry and behind an answer the id is the server's, and the connection the same.
+        // After a Retry and after an answer the id is the server's, and the connection the same.
         let retried = at
             .facts
             .turns
@@ -166,7 +168,7 @@ fn follow_client(held: Held, opener: Opener, rtt: &mut RequestRtt, at: &mut Mome
     !rtt.answer(FLIGHT, THOUGHT, at)
 }
 
-/// What the hellos and packets so far say against a turn.
+/// The reasons against a turn in the hellos and packets so far.
 pub fn excluded_by_hello(facts: &Facts) -> u16 {
     let mut why = facts.turns.as_ref().map_or(0, |turns| {
         turns.excluded.0
@@ -228,8 +230,8 @@ mod tests {
         ]
     }
 
-    /// A decoy 5 before the hello that is answered must not make the round trip longer, nor one
-    /// behind it shorter.
+    /// A decoy 5 ms before the hello that is answered must not make the round trip longer, nor one
+    /// after it shorter.
     #[test]
     fn the_round_trip_is_that_of_the_hello_which_was_answered() {
         let to = |id: u8| {

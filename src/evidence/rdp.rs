@@ -47,7 +47,7 @@ impl Parser for Rdp {
     }
 }
 
-/// A connection request or confirm; without cookie or negotiation only RDP's port says so.
+/// A connection request or confirm; without cookie or negotiation only RDP's port proves it.
 fn observe_rdp(bytes: &[u8], on_port: bool, facts: &mut Facts) -> Result<usize, WireError> {
     let opening = rdp::opening(bytes)?;
     let told = facts.protocol == Some(Protocol::Rdp);

@@ -1,8 +1,9 @@
 //! TLS and DTLS inside RDP over UDP (MS-RDPEUDP, MS-RDPEUDP2).
 //!
-//! Owns: where in a datagram a hello begins. In: datagrams of a session that began with RDP's SYN.
-//! Out: what TLS's own observers make of it. Never: puts datagrams together: a hello fits one, for
-//! both sizes agreed on are above 1,100 bytes.
+//! Owns: where in a datagram a hello starts. In: datagrams of a session that started with RDP's
+//! SYN.
+//! Out: the results of TLS's own observers. Never: joins datagrams: a hello fits into one, because
+//! both negotiated sizes are above 1,100 bytes.
 
 use crate::evidence::dtls::DtlsState;
 use crate::evidence::parse_result::ParseResult;
@@ -65,7 +66,7 @@ impl Parser for RdpUdp {
     }
 }
 
-/// Looks at a datagram: whether a hello of this direction has been found.
+/// Examines a datagram: whether a hello of this direction has been found.
 fn observe(bytes: &[u8], role: Peer, dtls: &mut DtlsState, facts: &mut Facts) -> bool {
     // A header of neither is a record of a handshake whose first message is a hello.
     for at in HEADERS {

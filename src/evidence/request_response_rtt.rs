@@ -1,9 +1,9 @@
-//! Pairs what one side asks with what the other answers, and takes the round trip.
+//! Pairs requests of one side with responses of the other, and measures the round trip.
 //!
-//! Owns: the few questions of a session that wait for an answer. In: asks and answers with their
-//! keys, as protocols see them. Out: turns and exclusions in the session's facts. Never: knows a
-//! protocol, takes a sample from what was sent again (Karn and Partridge, SIGCOMM 1987), or counts
-//! one answer twice.
+//! Owns: the few pending requests of a session. In: requests and responses with their keys, as
+//! protocols see them. Out: turns and exclusions in the session's facts. Never: knows a protocol,
+//! takes a sample from a retransmission (Karn and Partridge, SIGCOMM 1987), or counts one answer
+//! twice.
 
 use crate::model::Heap;
 use crate::model::Nanos;
@@ -13,15 +13,15 @@ use crate::model::latency::Exclusions;
 use crate::model::latency::Turn;
 use crate::model::record::Facts;
 
-/// Questions of both sides that wait at once; the oldest goes first. A DTLS handshake has 4, an
-/// ICE agent 6 pairs under way.
+/// Pending requests of both sides; the oldest is evicted first. A DTLS handshake has 4, an ICE
+/// agent 6 pairs in flight.
 const SLOTS: usize = 8;
-/// Turns kept of a session: a handshake has 1 or 2.
+/// Turns kept per session: a handshake has 1 or 2.
 const TURNS_MAX: usize = 8;
 
-/// A datagram's sender, time and where to write.
+/// A datagram's sender, time and facts.
 pub struct Moment<'a> {
-    /// Who sent it.
+    /// Its sender.
     pub role: Peer,
     /// When the sensor saw it.
     pub time: Nanos,
@@ -29,20 +29,20 @@ pub struct Moment<'a> {
     pub facts: &'a mut Facts,
 }
 
-/// What the answer rests on.
+/// How the peer answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The peer answers without thought, to the first datagram that asked already: counted from
-    /// there, so that the sample is never shorter than the round trip.
+    /// Without computing, and already to the first datagram of the request: measured from there, so
+    /// that the sample is never shorter than the round trip.
     Reflex,
-    /// The peer answers all that was asked, and computes: counted from the last datagram.
+    /// After the whole request, with computing: measured from the last datagram.
     Thought,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Waits,
-    /// Sent again: an answer cannot be told to belong to the one or the other.
+    /// Retransmitted: it is unknown which copy an answer belongs to.
     Void,
     Answered,
 }
@@ -57,10 +57,10 @@ struct Slot {
     last: Nanos,
 }
 
-/// The questions of one session.
+/// The requests of one session.
 #[derive(Debug, Default)]
 pub struct RequestRtt {
-    /// At most [`SLOTS`]: most sessions ask once or twice, and there are many of them.
+    /// At most [`SLOTS`]: most sessions have one or two requests, and there are many sessions.
     slots: Vec<Slot>,
     next: u8,
     numbers: u16,
@@ -73,14 +73,14 @@ impl Heap for RequestRtt {
 }
 
 impl RequestRtt {
-    /// A print for what cannot be told to be sent again: another one each time.
+    /// A unique fingerprint for data whose retransmission cannot be recognised.
     pub fn number(&mut self) -> u16 {
         self.numbers = self.numbers.wrapping_add(1);
         self.numbers
     }
 
-    /// Something was asked. The same `key` and `print` once more is the same question again; with
-    /// another print it is a further datagram of it.
+    /// A request. The same `key` and `print` again is a retransmission; another print is a further
+    /// datagram of it.
     pub fn ask(&mut self, key: u64, print: u32, at: &Moment<'_>) {
         let by_responder = at.role == Peer::Responder;
         if let Some(slot) = self.find(key, by_responder) {
@@ -105,7 +105,7 @@ impl RequestRtt {
         }
     }
 
-    /// The datagram answers `key`; true where that was asked and not answered before.
+    /// The datagram answers `key`; true if that was requested and not answered before.
     pub fn answer(&mut self, key: u64, how: (Kind, Exchange), at: &mut Moment<'_>) -> bool {
         let (kind, exchange) = how;
         let by_initiator = at.role == Peer::Initiator;
@@ -115,13 +115,14 @@ impl RequestRtt {
             return false;
         }
         if by_initiator && exchange != Exchange::Quic {
-            // Of QUIC most packets can be written without having seen the question: it says itself.
+            // Most QUIC packets can be written without having seen the question: it reports this
+            // itself.
             at.facts.turns.get_or_insert_default().answered = true;
         }
         let whole = at.time.0.checked_sub(slot.first.0);
         let rest = at.time.0.checked_sub(slot.last.0);
-        // Nobody sends again before a round trip has passed (RFC 9002 section 6.2.1): a question
-        // that took longer to ask than its answer took may be one that was asked twice.
+        // Nobody retransmits before a round trip has passed (RFC 9002 section 6.2.1): a request
+        // that took longer to send than its answer took may be two.
         let spread = slot.last.0.saturating_sub(slot.first.0);
         let (Some(whole), Some(rest)) = (whole, rest) else {
             exclude(Exclusions::LOSS, at.facts);
@@ -138,7 +139,7 @@ impl RequestRtt {
         true
     }
 
-    /// An answer to `key` says nothing about time.
+    /// An answer to `key` cannot be timed.
     pub fn void(&mut self, key: u64, by: Peer) {
         if let Some(slot) = self.find(key, by == Peer::Responder)
             && slot.state == State::Waits
@@ -152,7 +153,7 @@ impl RequestRtt {
     }
 }
 
-/// Notes why an exchange gives no turn.
+/// Records why an exchange gives no turn.
 pub fn exclude(why: u16, facts: &mut Facts) {
     facts.turns.get_or_insert_default().excluded.0 |= why;
 }
@@ -166,8 +167,8 @@ fn note(kind: Kind, turn: Turn, facts: &mut Facts) {
     }
 }
 
-/// A short print of some bytes, to tell a message that is sent again: multiplied eight bytes at a
-/// time. Who forges a collision only loses samples.
+/// A short fingerprint of some bytes, to recognise a retransmission: multiplied eight bytes at a
+/// time. A forged collision only loses samples.
 pub fn print_of(bytes: &[u8]) -> u32 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let step = |hash: u64, word: u64| (hash ^ word).wrapping_mul(ODD).rotate_left(29);

@@ -1,7 +1,7 @@
-//! How RFB (VNC) begins: versions, then how the client proves who it is.
+//! The opening of RFB (VNC): versions, then security types.
 //!
-//! Owns: who serves, and what was offered. In: the bytes at hand of one direction. Out: version and
-//! security type. Never: follows the log-in.
+//! Owns: which side is the server, and what was offered. In: the available bytes of one direction.
+//! Out: version and security type. Never: follows the log-in.
 
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::parser::Look;
@@ -20,16 +20,16 @@ const VERSION_BYTES: usize = 12;
 /// Security types that one message offers: a dozen exist.
 const TYPES_MAX: u8 = 32;
 
-/// Where an opening stands.
+/// The state of an opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
     Nothing,
-    /// The server, who speaks first, has named its version.
+    /// The server, which sends first, has sent its version.
     Served(Peer),
-    /// Both have; the server says how to log in. From 3.7 on the client chooses.
+    /// Both have; the server sends its security types. From 3.7 on the client chooses.
     Agreed(Peer, bool),
-    /// The types offered, as bits; 127 for all from there.
+    /// The types offered, as bits; 127 for that and all above.
     Offered(Peer, u128),
     Over,
 }
@@ -77,7 +77,7 @@ impl Parser for Rfb {
 }
 
 impl Rfb {
-    /// Whether the next bytes of this side speak of security.
+    /// Whether the next bytes of this side are about security.
     fn listens(&self, role: Peer) -> bool {
         match self.stage {
             Stage::Agreed(server, _) => role == server,
@@ -100,7 +100,7 @@ impl Rfb {
         let [a, b, c, b'.', d, e, f] = major else { return Err(WireError::NotThis) };
         let version = (number([a, b, c])?, number([d, e, f])?);
         facts.protocol.get_or_insert(Protocol::Rfb);
-        // The client answers with what both use, which may be less.
+        // The client answers with the version that both use, which may be lower.
         let rfb = facts.rare_mut().spoken.get_or_insert_default().rfb.get_or_insert_default();
         rfb.version = version;
         self.stage = match self.stage {

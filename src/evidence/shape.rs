@@ -1,30 +1,30 @@
-//! The shape of a stream: whether it is noise from its first byte on, and whether the sizes of its
-//! first bursts are those of a TLS handshake within.
+//! The shape of a stream: whether it looks random from its first byte on, and whether the sizes of
+//! its first bursts are those of a TLS handshake inside.
 //!
 //! Owns: the sizes of the first bursts of one session. In: segments in order. Out: bits of
-//! [`shape`]. Never: names a program, keeps payload, or looks on after a few bursts.
+//! [`shape`]. Never: names a program, keeps payload, or continues after a few bursts.
 //!
-//! Noise: nothing in a first packet is text, its bits are half ones, and its bytes are as many
-//! different ones as chance gives (the first two after Wu et al., "How the Great Firewall of China
-//! Detects and Blocks Fully Encrypted Traffic", USENIX Security 2023, section 4). Both sides have
-//! to begin so, and nobody else may know the protocol.
+//! Random: nothing in a first packet is text, half its bits are ones, and it has as many different
+//! bytes as chance gives (the first two after Wu et al., "How the Great Firewall of China Detects
+//! and Blocks Fully Encrypted Traffic", USENIX Security 2023, section 4). Both sides have to start
+//! like that, and no other observer may recognise the protocol.
 //!
 //! A TLS handshake inside (Xue et al., "Fingerprinting Obfuscated Proxy Traffic with Encapsulated
-//! TLS Handshakes", USENIX Security 2024): whatever hides it, a client sends a ClientHello, a
-//! server a flight with a certificate, the client a Finished of one of few sizes, the server a
-//! ticket or data. An HTTP/2 client tells itself apart by the empty SETTINGS it acknowledges with.
+//! TLS Handshakes", USENIX Security 2024): whatever encapsulates it, a client sends a ClientHello,
+//! a server a flight with a certificate, the client a Finished of one of few sizes, the server a
+//! ticket or data. An HTTP/2 client is recognised by the empty SETTINGS that it acknowledges with.
 
 use crate::model::Peer;
 use crate::model::Segment;
 use crate::model::app_facts::shape;
 
-/// Bytes of a first packet that are looked at.
+/// Bytes of a first packet that are examined.
 const NOISE_BYTES: usize = 256;
-/// Fewest bytes that can be told from anything else.
+/// Fewest bytes that can be distinguished from anything else.
 const NOISE_BYTES_MIN: usize = 40;
-/// A longest run of text in noise (Wu et al.: more than 20 exempts).
+/// The longest run of text in random data (Wu et al.: more than 20 exempts).
 const TEXT_RUN_MAX: usize = 20;
-/// Bursts looked at: a relay's first answer and a ticket may come before the handshake inside.
+/// Bursts examined: a relay's first answer and a ticket may come before the handshake inside.
 const BURSTS_MAX: usize = 10;
 /// Client's burst with a ClientHello: the smallest with a name and TLS 1.3 has some 220 bytes, the
 /// largest with post-quantum shares some 2,000; a proxy's own request stands before.
@@ -39,18 +39,18 @@ const FINISHED: std::ops::RangeInclusive<u16> = 82..=190;
 /// A record that acknowledges SETTINGS in HTTP/2 (RFC 9113 section 6.5): 9 bytes and what TLS adds:
 /// 22 in TLS 1.3, 29 or 21 in TLS 1.2.
 const SETTINGS_ACKS: [u16; 3] = [31, 38, 30];
-/// Application data before that belong to the handshake outside: a client's Finished.
+/// Earlier application data that belong to the outer handshake: a client's Finished.
 const OUTER_FINISHED: [u16; 4] = [53, 69, 45, 61];
 
-/// What carries the bursts.
+/// The carrier of the bursts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Outer {
     /// Nothing has been seen.
     #[default]
     Nothing,
-    /// Noise from the first byte.
+    /// Random from the first byte.
     Noise,
-    /// TLS: its handshake goes on.
+    /// TLS: its handshake is in progress.
     Opening,
     /// TLS: application data.
     Tls,
@@ -58,7 +58,7 @@ enum Outer {
     Over,
 }
 
-/// Bytes in one direction without any of the other between.
+/// Bytes in one direction without any of the other in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Burst {
     by_responder: bool,
@@ -67,7 +67,7 @@ struct Burst {
     bytes: u16,
 }
 
-/// What is known of a session's shape: 16 bytes, and its bursts once there is data to look at.
+/// The state of a session's shape: 16 bytes, and its bursts once there are data to examine.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     outer: Outer,
@@ -76,13 +76,13 @@ pub(super) struct Shape {
     bursts: Option<Box<[Burst; BURSTS_MAX]>>,
 }
 
-/// First packets that look like noise: the initiator's, the responder's.
+/// First packets that look random: the initiator's, the responder's.
 const NOISE: [u8; 2] = [1, 2];
 /// First packets that were seen, likewise.
 const SEEN: [u8; 2] = [4, 8];
-/// The responder sent the ClientHello outside.
+/// The responder sent the outer ClientHello.
 const CLIENT_RESPONDS: u8 = 16;
-/// The client's Finished outside has passed.
+/// The client's outer Finished has passed.
 const FINISHED_PASSED: u8 = 32;
 /// The client acknowledged SETTINGS.
 const HTTP2: u8 = 64;
@@ -96,7 +96,7 @@ impl Shape {
         self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 
-    /// Looks at the next segment.
+    /// Examines the next segment.
     pub(super) fn observe(&mut self, segment: &Segment<'_>) {
         if self.outer == Outer::Over {
             return;
@@ -106,7 +106,7 @@ impl Shape {
         self.observe_first(segment, responds);
         match (self.outer, bytes) {
             _ if segment.gap => self.outer = Outer::Over,
-            // A hello of the client outside: after CONNECT or SOCKS it comes late.
+            // An outer hello of the client: after CONNECT or SOCKS it comes late.
             (Outer::Nothing | Outer::Noise, [0x16, 3, _, _, _, 1, ..]) => {
                 self.outer = Outer::Opening;
                 self.set(CLIENT_RESPONDS, responds);
@@ -125,7 +125,7 @@ impl Shape {
             return;
         }
         self.set(seen, true);
-        // Whoever opened the session speaks first there, and its opening was seen.
+        // The initiator sends first there, and the session's opening was seen.
         let begins = responds || segment.opened.is_some() && !self.has(SEEN[1]);
         let is_noise = begins && is_noise(segment.payload);
         self.set(noise, is_noise);
@@ -136,7 +136,7 @@ impl Shape {
         }
     }
 
-    /// Segments that begin with a record; others go on with one.
+    /// Segments that start with a record; others continue one.
     fn observe_records(&mut self, bytes: &[u8], responds: bool) {
         let mut rest = bytes;
         let from_client = responds == self.has(CLIENT_RESPONDS);
@@ -187,7 +187,7 @@ impl Shape {
         }
     }
 
-    /// What was seen, as bits of [`shape`]; `told`: somebody knows the protocol.
+    /// The results, as bits of [`shape`]; `told`: an observer recognised the protocol.
     pub(super) fn bits(&self, told: bool) -> u8 {
         let noise = self.has(NOISE[0] | NOISE[1]) && !told;
         let fully = if noise { shape::FULLY_ENCRYPTED } else { 0 };
@@ -199,7 +199,7 @@ impl Shape {
         }
     }
 
-    /// Whether four bursts that follow each other have the sizes of a handshake.
+    /// Whether four consecutive bursts have the sizes of a handshake.
     fn has_handshake(&self) -> bool {
         let all = self.bursts.as_deref().map(<[Burst; BURSTS_MAX]>::as_slice).unwrap_or_default();
         let bursts = all.get(..usize::from(self.count)).unwrap_or_default();
@@ -219,7 +219,7 @@ fn length(bytes: &[u8]) -> u16 {
     u16::try_from(bytes.len()).unwrap_or(u16::MAX)
 }
 
-/// Whether a first packet looks like noise.
+/// Whether a first packet looks random.
 fn is_noise(bytes: &[u8]) -> bool {
     let window = bytes.get(..NOISE_BYTES).unwrap_or(bytes);
     let printable = |byte: &u8| matches!(byte, 0x20..=0x7e);
@@ -247,7 +247,7 @@ fn is_noise(bytes: &[u8]) -> bool {
     // root of those that repeat.
     let expected = 256.0 * (1.0 - (255.0_f64 / 256.0).powf(count));
     let spread = 4.0 * (count - expected).max(1.0).sqrt();
-    // 95 of 256 values are text; more than that by four standard deviations is no chance.
+    // 95 of 256 values are text; four standard deviations above that is no chance.
     let texts = 0.371 * count + 4.0 * (0.233 * count).sqrt();
     let plain = f64::from(text) > texts || longest > TEXT_RUN_MAX;
     balanced && different >= expected - spread && !plain

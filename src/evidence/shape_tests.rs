@@ -1,4 +1,4 @@
-//! Noise and what is none; handshakes inside by their sizes, and talks that are none.
+//! Random data and other data; handshakes inside by their sizes, and dialogues that are none.
 
 use super::*;
 use crate::model::Nanos;
@@ -21,7 +21,7 @@ fn segment(payload: &[u8], role: Peer) -> Segment<'_> {
     }
 }
 
-/// Bytes that follow from a seed: splitmix64.
+/// Bytes derived from a seed: splitmix64.
 fn noise(seed: u64, size: usize) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {

@@ -28,18 +28,18 @@ const NAME_BYTES_MAX: usize = 253;
 /// Bytes that may have to wait: a SOCKS user name and password.
 const HELD_MAX: usize = 513;
 
-/// What the client offered, and who it is.
+/// The client's offer, and which side it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
     Nothing,
     /// Version 5, and the methods by number: bit 15 stands for all private ones.
     Offered(Peer, u16),
-    /// Version 4: what was asked for, and whether a user id was given.
+    /// Version 4: the request, and whether a user id was given.
     Asked(Peer, (Box<str>, bool)),
     /// Both sides agree: the client's log-in and request, the server's replies.
     Agreed(Peer),
-    /// The server has replied: what follows is relayed.
+    /// The server has replied: relayed data follow.
     Over,
 }
 
@@ -142,7 +142,7 @@ impl Socks {
                 Ok(bytes.len().min(socks::REPLY_4_BYTES))
             }
             Stage::Offered(..) | Stage::Asked(..) | Stage::Over => Err(WireError::NotThis),
-            // What is relayed may speak SOCKS too: the outer one is the session's.
+            // Relayed data may be SOCKS too: the outer one is the session's.
             Stage::Nothing if facts.socks().is_some_and(|socks| socks.granted.is_some()) => {
                 Err(WireError::NotThis)
             }
@@ -150,7 +150,7 @@ impl Socks {
         }
     }
 
-    /// A client's first message; nothing else may stand behind it but what it goes on with.
+    /// A client's first message; only its continuation may follow.
     fn begin(&mut self, bytes: &[u8], role: Peer) -> Result<usize, WireError> {
         let (hello, size) = socks::hello(bytes)?;
         let (_, rest) = bytes.split_at_checked(size).unwrap_or((bytes, &[]));

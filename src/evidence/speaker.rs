@@ -1,7 +1,7 @@
-//! Who says it: words that only the client of a protocol, or only its server, begins with.
+//! Recognises payload that only the client of a protocol, or only its server, can start with.
 //!
-//! Owns: those beginnings. In: the first bytes of a segment. Out: a role. Never: state; an answer
-//! for words that either may say (an SSH identification, TLS application data).
+//! Owns: those patterns. In: the first bytes of a segment. Out: a role. Never: state; an answer for
+//! payload that either side may send (an SSH identification, TLS application data).
 
 use crate::model::Peer;
 use crate::wire::http;
@@ -24,16 +24,16 @@ const METHODS: [&[u8]; 14] = [
     b"DESCRIBE",
 ];
 
-/// What servers begin with: status lines of HTTP, RTSP and SIP (RFC 9112 section 4, RFC 7826
+/// Starts of server messages: status lines of HTTP, RTSP and SIP (RFC 9112 section 4, RFC 7826
 /// section 8.1, RFC 3261 section 7.2), greetings of SMTP, FTP, POP3 and IMAP (RFC 5321 section 3.1,
 /// RFC 959 section 5.4, RFC 1939 section 4, RFC 3501 section 7.1).
 const OF_SERVERS: [&[u8]; 7] =
     [b"HTTP/1.", b"RTSP/1.", b"SIP/2.0 ", b"220 ", b"220-", b"+OK ", b"* OK "];
 
-/// What clients of mail begin with (RFC 5321 section 4.1.1.1).
+/// Starts of messages of mail clients (RFC 5321 section 4.1.1.1).
 const OF_CLIENTS: [&[u8]; 2] = [b"EHLO ", b"HELO "];
 
-/// Whose words these are, where they can be of one role only.
+/// The role of the sender, if only one is possible.
 pub fn speaker(payload: &[u8]) -> Option<Peer> {
     // RFC 8446 sections 4 and 5.1: a handshake record, whose message is a hello.
     if let [22, 3, _, _, _, kind, ..] = payload {
@@ -61,8 +61,7 @@ pub fn speaker(payload: &[u8]) -> Option<Peer> {
     None
 }
 
-/// A method that is known and the space behind it, and a target: what only happens to begin like
-/// one has no business here.
+/// A known method with a space behind it, and a target; the method alone could be chance.
 fn is_request(payload: &[u8]) -> bool {
     if http::looks_like_request(payload) != Some(true) {
         return false;

@@ -1,4 +1,4 @@
-//! What SSH says before its keys: identification strings and HASSH.
+//! SSH before its keys: identification strings and HASSH.
 //!
 //! Owns: the order of the two messages each side sends. In: one direction's bytes. Out:
 //! [`SshFacts`].
@@ -62,7 +62,7 @@ fn server_lines(bytes: &[u8], from: Peer) -> Probe {
     identification_after_lines(head).map_or(Probe::No, Probe::Skip)
 }
 
-/// Looks at what one side sends: its identification string, then packets up to its KEXINIT.
+/// Parses one side's data: its identification string, then packets up to its KEXINIT.
 pub fn observe_ssh(bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
     let named = facts.ssh.as_ref().is_some_and(|ssh| match role {
         Peer::Initiator => ssh.client.is_some(),
@@ -75,7 +75,7 @@ pub fn observe_ssh(bytes: &[u8], role: Peer, facts: &mut Facts) -> ParseResult {
 
 fn observe_name(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<ParseResult, WireError> {
     let id = identification(bytes)?;
-    // A browser that meets an SSH server asked in HTTP and was not answered so.
+    // A browser that connected to an SSH server sent HTTP and got no HTTP answer.
     let unanswered = facts.http.as_ref().is_some_and(|http| http.status.is_none());
     if role == Peer::Responder && unanswered && facts.protocol == Some(Protocol::Http) {
         facts.protocol = Some(Protocol::Ssh);
@@ -87,7 +87,7 @@ fn observe_name(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<ParseResu
         Peer::Responder => &mut ssh.server,
     };
     *slot = Some(shown(id.text, IDENTIFICATION_MAX));
-    // Version 1 packets (before RFC 4253) carry nothing this observer reads.
+    // Version 1 packets (before RFC 4253) contain nothing for this observer.
     Ok(if id.speaks_v2() { ParseResult::Used(id.used) } else { ParseResult::Done })
 }
 
@@ -99,7 +99,7 @@ fn observe_packet(bytes: &[u8], role: Peer, facts: &mut Facts) -> Result<ParseRe
     };
     if peer.as_ref().is_some_and(|peer| peer.starts_with("SSH-1.") && !peer.starts_with("SSH-1.99"))
     {
-        // A 1.99 side that met a version 1 peer goes on in version 1.
+        // A 1.99 side that met a version 1 peer continues with version 1.
         return Ok(ParseResult::Done);
     }
     let packet = plain_packet(bytes)?;

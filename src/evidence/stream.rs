@@ -21,13 +21,11 @@ use crate::model::heap::ALLOCATION;
 use crate::model::record::Facts;
 use crate::wire::Fault;
 
-/// Segments of a direction looked at for a protocol's start. Preambles take turns: SOCKS 2,
-/// CONNECT with a refused and a good log-in 3, STARTTLS in SMTP 4 to 6; 16 leaves room for small
-/// segments.
+/// Segments of a direction examined for a protocol's start. Preambles take turns: SOCKS 2, CONNECT
+/// with a refused and a good log-in 3, STARTTLS in SMTP 4 to 6; 16 leaves room for small segments.
 const TURNS_MAX: u8 = 16;
-/// Undecided bytes of a direction looked at: a PROXY header, a CONNECT head or an SMTP dialogue is
-/// far shorter; a protocol that began otherwise and sent this much is not one that is listened
-/// for.
+/// Undecided bytes of a direction examined: a PROXY header, a CONNECT head or an SMTP dialogue is
+/// far shorter; a protocol that started differently and sent this much is not a known one.
 pub(super) const LOOKED_BYTES_MAX: u16 = 8 * 1024;
 
 /// What a direction is followed for.
@@ -38,7 +36,7 @@ enum Follows {
     Look,
     /// A row of the table.
     Protocol(StreamProtocol),
-    /// Left alone.
+    /// Ignored from now on.
     Done,
 }
 
@@ -119,18 +117,18 @@ struct StreamParser {
     turns: u8,
     /// Undecided bytes so far.
     looked: u16,
-    /// Bytes of a body still to pass over.
+    /// Bytes of a body still to skip.
     skip: u32,
     held: Option<Box<Held>>,
 }
 
-/// What became of a run of bytes.
+/// The result for a run of bytes.
 enum Run {
-    /// All used, or nobody listens.
+    /// All used, or nothing more is needed.
     All,
-    /// What stands from here on waits for more: so much at least.
+    /// The bytes from here on wait for more: at least this much.
     Wait(usize, usize),
-    /// What stands from here on belongs to no known protocol.
+    /// The bytes from here on belong to no known protocol.
     Unknown(usize),
 }
 
@@ -143,7 +141,7 @@ impl StreamParser {
         self.follows == Follows::Done
     }
 
-    /// Whether the next bytes are all of a body that nobody reads.
+    /// Whether all of the next bytes belong to a body that is skipped.
     const fn passes_over(&self, payload: &[u8], gap: bool) -> bool {
         !gap && self.held.is_none() && payload.len() <= self.skip as usize
     }
@@ -153,7 +151,7 @@ impl StreamParser {
             return;
         }
         if segment.gap {
-            // A message in progress is lost; a known protocol may still start at a later segment.
+            // An incomplete message is lost; a known protocol may still start at a later segment.
             self.held = None;
             self.skip = 0;
             self.follows = Follows::Look;
@@ -190,7 +188,7 @@ impl StreamParser {
                 held.used(at, missing);
                 self.hold(held, feeding);
             }
-            // What was held led nowhere: this segment is a start of its own.
+            // The buffered bytes led nowhere: this segment is a new start.
             Run::Unknown(at) if at < before => {
                 self.pass(before - at);
                 self.observe_fresh(payload, feeding);
@@ -214,7 +212,7 @@ impl StreamParser {
         }
     }
 
-    /// Keeps a message that is not whole, unless it is over the cap of its protocol.
+    /// Buffers an incomplete message, unless it is over the cap of its protocol.
     fn hold(&mut self, held: Box<Held>, feeding: &mut Feeding<'_>) {
         if held.bytes.len() > self.held_max() {
             feeding.counters.bump(Counter::MessagesOverCap);
@@ -319,7 +317,7 @@ impl StreamParser {
         }
     }
 
-    /// Leaves the direction alone from here on.
+    /// Ignores the direction from here on.
     fn finish(&mut self) {
         self.follows = Follows::Done;
         self.held = None;

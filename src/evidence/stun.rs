@@ -1,7 +1,7 @@
-//! STUN and TURN: who is asked, how soon the answer comes, and whose addresses are told.
+//! STUN and TURN: requests, response times, and the addresses in messages.
 //!
-//! Owns: nothing between datagrams. In: one datagram. Out: round trips of requests; answered by
-//! a server or an ICE agent without thought; [`StunFacts`]. Never: follows what a relay carries.
+//! Owns: nothing between datagrams. In: one datagram. Out: round trips of requests, which a server
+//! or an ICE agent answers without computing; [`StunFacts`]. Never: follows relayed data.
 
 use crate::evidence::dtls;
 use crate::evidence::parse_result::ParseResult;
@@ -21,8 +21,8 @@ use crate::wire::stun;
 use crate::wire::stun::AddressKind;
 use crate::wire::stun::Class;
 
-/// Addresses of each kind kept of a session: a call has one or two, an agent that checks many
-/// pairs behind a relay half a dozen.
+/// Addresses of each kind kept per session: a call has one or two, an agent that checks many pairs
+/// behind a relay half a dozen.
 const ADDRESSES_MAX: usize = 8;
 /// Binding (RFC 8489 section 18.2).
 const METHOD_BINDING: u16 = 1;
@@ -37,11 +37,11 @@ impl Parser for Stun {
     type State = ();
 
     const PROTOCOL: Option<Protocol> = Some(Protocol::Stun);
-    /// ICE agents check several pairs, often twice, before DTLS begins (RFC 8445 section 6.1.4).
+    /// ICE agents check several pairs, often twice, before DTLS starts (RFC 8445 section 6.1.4).
     const DATAGRAMS_MAX: u8 = 48;
     const TIMING: Timing = Timing::Tells;
 
-    /// Class and method leave the first two bits zero, the cookie stands for itself.
+    /// Class and method have two leading zero bits; the cookie is unambiguous.
     fn probe(bytes: &[u8], _look: &Look<'_, ()>) -> Probe {
         Probe::of(Some(matches!(bytes, [0..=0x3f, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..])))
     }
@@ -64,14 +64,14 @@ impl Parser for Stun {
     }
 }
 
-/// Looks at one datagram; false where it is not STUN.
+/// Examines one datagram; false if it is not STUN.
 pub fn follow(datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
     let Ok(message) = stun::parse(datagram) else { return false };
     at.facts.protocol.get_or_insert(Protocol::Stun);
     note(&message, at.facts.rare_mut().stun.get_or_insert_default());
     let key = key(&message.transaction);
     match message.class {
-        // A request that is sent again keeps its transaction id (RFC 8489 section 6.2.1).
+        // A retransmitted request keeps its transaction id (RFC 8489 section 6.2.1).
         Class::Request => rtt.ask(key, 0, at),
         Class::Success | Class::Error => {
             rtt.answer(key, (Kind::Reflex, Exchange::Ping), at);
@@ -81,8 +81,8 @@ pub fn follow(datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> boo
     true
 }
 
-/// Keeps the addresses it tells, and counts what asks whether the other side still wants to hear:
-/// binding requests (RFC 7675 section 5.1), or GOOG-PING in their place.
+/// Keeps the addresses in it, and counts consent checks: binding requests (RFC 7675 section 5.1),
+/// or GOOG-PING instead.
 fn note(message: &stun::StunMessage<'_>, facts: &mut StunFacts) {
     for (kind, address, _) in message.addresses().take(ADDRESSES_MAX) {
         let known = match kind {

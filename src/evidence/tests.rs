@@ -188,7 +188,7 @@ fn a_packet_longer_than_the_protocol_allows_is_counted_and_left() {
 
 #[test]
 fn a_message_over_its_cap_is_counted_and_left() {
-    // A head that never ends is read as far as it goes; a hello longer than the cap is not.
+    // A head that never ends is read up to its limit; a hello longer than the cap is not.
     let pieces: Vec<(Peer, &[u8])> = std::iter::once(&b"GET / HTTP/1.1\r\nx: "[..])
         .chain(std::iter::repeat_n(&[b'x'; 512][..], 20))
         .map(|piece| (Peer::Initiator, piece))
@@ -233,7 +233,7 @@ fn dns_over_udp_and_tcp_say_the_same() {
     let tcp = [(Peer::Initiator, &asks[..]), (Peer::Responder, &tells)];
     let facts = run((Transport::UDP, 53), &udp).0.into_facts();
     assert_eq!(facts, run((Transport::TCP, 53), &tcp).0.into_facts());
-    // Off its port a plain message is told as well.
+    // A plain message is recognised on other ports as well.
     assert_eq!(facts, run((Transport::UDP, 9_953), &udp).0.into_facts());
     let dns = facts.dns.unwrap();
     assert_eq!((dns.name.as_deref(), dns.qtype, dns.questions), (Some("Www.example"), 1, 2));
@@ -284,7 +284,7 @@ fn undecided_datagrams_are_left_after_four() {
 
 #[test]
 fn first_bytes_tell_the_odd_forms_of_quic_and_dtls() {
-    // A long header with its fixed bit zero (RFC 9287) is QUIC only where QUIC was spoken before.
+    // A long header with its fixed bit zero (RFC 9287) is QUIC only after QUIC was recognised.
     let quic = [&[0xb0, 0, 0, 0, 1, 0, 0][..], &[7; 16]].concat();
     let dtls = [22, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let rtp = [0x80, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1];
@@ -294,7 +294,7 @@ fn first_bytes_tell_the_odd_forms_of_quic_and_dtls() {
     }
 }
 
-/// Streams that begin with a known protocol, both directions.
+/// Streams that start with a known protocol, both directions.
 fn known_streams() -> Vec<(u16, Vec<u8>, Vec<u8>)> {
     let ssh = ssh_client();
     let framed = |m: Vec<u8>| [&(m.len() as u16).to_be_bytes(), &m[..]].concat();
@@ -340,7 +340,7 @@ proptest! {
         for role in [Peer::Initiator, Peer::Responder] {
             prop_assert_eq!(whole.0.wants(role), cut.0.wants(role));
         }
-        // Turns are of packets, not of bytes.
+        // Turns are measured between packets, not bytes.
         let facts = |observers: Observers| Facts { turns: None, ..observers.into_facts() };
         prop_assert_eq!(facts(whole.0), facts(cut.0));
         for counter in [Counter::ParseFailures, Counter::MessagesOverCap] {

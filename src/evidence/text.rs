@@ -1,10 +1,9 @@
-//! Text from the wire as text.
+//! Converts bytes that should be text.
 //!
-//! Owns: one rule for bytes that should be text. In: bytes and a cap. Out: a string safe to keep.
+//! Owns: one rule for all. In: bytes and a cap. Out: a string that is safe to keep.
 //! Never: keeps control characters or more than the cap.
 
-/// At most `bytes_max` bytes as UTF-8; what is not UTF-8, or is a control character, becomes
-/// U+FFFD.
+/// At most `bytes_max` bytes as UTF-8; invalid UTF-8 and control characters become U+FFFD.
 pub fn shown(bytes: &[u8], bytes_max: usize) -> Box<str> {
     let cut = bytes.get(..bytes_max).unwrap_or(bytes);
     let text = String::from_utf8_lossy(cut);

@@ -1,4 +1,4 @@
-//! TLS over TCP, and what the hellos of any carrier put into a session's facts.
+//! TLS over TCP, and the facts of hellos over any carrier.
 //!
 //! Owns: which hello counts: the first of each kind, and the ServerHello after a HelloRetryRequest.
 //! In: one direction's bytes. Out: [`TlsFacts`]. Never: looks behind the hellos and the
@@ -71,8 +71,8 @@ impl Parser for Tls {
     }
 }
 
-/// A TLS alert in clear is two bytes behind its record header; a server that does not know the name
-/// asked for sends one as a warning before its ServerHello (RFC 6066 section 3).
+/// A TLS alert in clear is two bytes behind its record header; a server that does not know the
+/// requested name sends one as a warning before its ServerHello (RFC 6066 section 3).
 fn alert(bytes: &[u8]) -> Probe {
     const ALERT_BYTES: usize = 7;
     match bytes {
@@ -86,8 +86,8 @@ fn alert(bytes: &[u8]) -> Probe {
     }
 }
 
-/// Looks at what one side sends, from the start of a record. Whoever sends the ClientHello is the
-/// TLS client, whichever side began the session.
+/// Parses one side's data, from the start of a record. The sender of the ClientHello is the TLS
+/// client, whichever side started the session.
 pub fn observe_tls(bytes: &[u8], _role: Peer, facts: &mut Facts) -> ParseResult {
     observe_record(bytes, facts).unwrap_or_else(ParseResult::from)
 }
@@ -151,11 +151,11 @@ fn observe_hello(bytes: &[u8], facts: &mut Facts) -> Result<ParseResult, WireErr
     Ok(ParseResult::Used(message.used))
 }
 
-/// Up to TLS 1.2 the server shows its certificate in clear right behind its hello, unless an
-/// earlier session is resumed or a key agreed before is used (RFC 5246 section 7.3).
+/// Up to TLS 1.2 the server sends its certificate in clear right after its hello, unless an earlier
+/// session is resumed or a pre-shared key is used (RFC 5246 section 7.3).
 fn observe_certificate(bytes: &[u8], facts: &mut Facts) -> Result<ParseResult, WireError> {
     let flight = match flight(bytes) {
-        // What follows is no record: nothing more is told here.
+        // What follows is no record: nothing more is found here.
         Err(WireError::NotThis) => return Ok(ParseResult::Done),
         other => other?,
     };
@@ -179,7 +179,7 @@ pub fn record_certificate(body: &[u8], facts: &mut Facts) -> Result<(), WireErro
 
 fn keep_certificate(leaf: &[u8], facts: &mut Facts) -> Result<(), WireError> {
     let leaf = certificate(leaf).map_err(|why| match why {
-        // It says itself how long it is.
+        // It states its own length.
         WireError::NeedMore(_) => WireError::Malformed(Fault::Truncated, "certificate cut short"),
         other => other,
     })?;
@@ -225,8 +225,8 @@ pub fn record_server_hello(hello: &ServerHello<'_>, facts: &mut Facts) {
     tls.resumed = resumed(hello, tls.session_offered.as_deref());
 }
 
-/// Whether the server took up an earlier session: a selected key from TLS 1.3 on (RFC 8446 section
-/// 2.2), the client's own session id given back before (RFC 5246 section 7.4.1.3, RFC 5077 section
+/// Whether the server resumed an earlier session: a selected key from TLS 1.3 on (RFC 8446 section
+/// 2.2), the client's own session id echoed before (RFC 5246 section 7.4.1.3, RFC 5077 section
 /// 3.4).
 fn resumed(hello: &ServerHello<'_>, offered: Option<&[u8]>) -> Option<bool> {
     if hello.is_13() {

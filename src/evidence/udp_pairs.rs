@@ -1,6 +1,7 @@
-//! Protocols over UDP that only two datagrams tell together.
+//! Protocols over UDP that only two datagrams together identify.
 //!
-//! Owns: what the first of them left. In: datagrams that nothing else claims. Out: the protocol.
+//! Owns: the trace of the first of them. In: datagrams that nothing else recognises. Out: the
+//! protocol.
 //! Never: keeps more than 80 bytes, or a datagram.
 
 use crate::evidence::parse_result::ParseResult;
@@ -30,7 +31,7 @@ const ESP_BYTES_MIN: usize = 8 + 4 + 12;
 /// Longest datagram that only keeps an address translation alive.
 const KEEP_ALIVE_MAX: usize = 4;
 
-/// What a datagram left.
+/// The trace of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trace {
     /// ESP: SPI and sequence number.
@@ -48,13 +49,13 @@ pub struct UdpPairs {
     responder: Option<Trace>,
 }
 
-/// Whether a session's ports are those of a protocol that is told by pairs.
+/// Whether a session's ports are those of a protocol that needs pairs.
 fn has_port(ports: (u16, u16)) -> bool {
     let on = |port| ports.0 == port || ports.1 == port;
     on(PORT_NAT) || on(PORT_ZEROTIER)
 }
 
-/// Whether a datagram of any port may be one of a pair, by its size.
+/// Whether a datagram on any port may be one of a pair, by its size.
 fn has_size(bytes: &[u8]) -> bool {
     openvpn_scramble::may_be(bytes.len())
 }
@@ -95,12 +96,12 @@ impl Parser for UdpPairs {
 }
 
 impl UdpPairs {
-    /// Whether something waits for its other half.
+    /// Whether a trace waits for its counterpart.
     const fn is_open(&self) -> bool {
         self.initiator.is_some() || self.responder.is_some()
     }
 
-    /// Looks at one datagram: the protocol, where it goes with what was left before.
+    /// Examines one datagram: returns the protocol if it matches an earlier trace.
     fn observe(&mut self, bytes: &[u8], role: Peer, ports: (u16, u16)) -> Option<Protocol> {
         let told = [(Peer::Initiator, self.initiator), (Peer::Responder, self.responder)]
             .into_iter()
@@ -113,8 +114,8 @@ impl UdpPairs {
             Peer::Initiator => &mut self.initiator,
             Peer::Responder => &mut self.responder,
         };
-        // A keep-alive stands between packets (RFC 3948 section 2.3), and a first packet that came
-        // again is the same one: what goes with it is still to come.
+        // A keep-alive may come between packets (RFC 3948 section 2.3), and a retransmitted first
+        // packet is the same one: the counterpart is still to come.
         *own = trace(bytes, ports).or(own.filter(|_| {
             bytes.len() <= KEEP_ALIVE_MAX || { matches!(own, Some(Trace::Scrambled(_))) }
         }));
@@ -122,7 +123,7 @@ impl UdpPairs {
     }
 }
 
-/// Whether a datagram goes with what was left.
+/// Whether a datagram matches a trace.
 fn fits((from, left): (Peer, Trace), bytes: &[u8], role: Peer) -> Option<Protocol> {
     match left {
         Trace::Esp(spi, sequence) => {
@@ -158,7 +159,7 @@ fn esp(bytes: &[u8]) -> Option<(u32, u32)> {
     (spi > SPI_RESERVED && sequence > 0 && bytes.len() >= ESP_BYTES_MIN).then_some((spi, sequence))
 }
 
-/// Destination and source of a VL1 packet: reserved addresses begin with 0xff, and no node is 0.
+/// Destination and source of a VL1 packet: reserved addresses start with 0xff, and no node is 0.
 fn ends(bytes: &[u8]) -> Option<([u8; 5], [u8; 5])> {
     const HEADER_BYTES: usize = 28;
     let mut r = Reader::new(bytes);

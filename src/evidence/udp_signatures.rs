@@ -1,8 +1,7 @@
-//! Protocols over UDP that one datagram tells beyond doubt.
+//! Protocols over UDP that one datagram identifies beyond doubt.
 //!
-//! Owns: where each is looked for, and how much of a datagram has to fit. In: a datagram and its
-//! ports. Out: the protocol. Never: keeps anything: identities are read elsewhere, by whoever
-//! keeps them.
+//! Owns: on which ports each is expected, and how much of a datagram has to fit. In: a datagram and
+//! its ports. Out: the protocol. Never: keeps anything: identities are read by the identity stage.
 
 use std::net::Ipv4Addr;
 
@@ -59,7 +58,7 @@ impl Parser for UdpSignatures {
     }
 }
 
-/// Which protocol a datagram speaks, whatever the other side says.
+/// The protocol of a datagram, whatever the other side sends.
 pub fn tell(bytes: &[u8], ports: (u16, u16)) -> Option<Protocol> {
     by_port(bytes, ports.1).or_else(|| by_port(bytes, ports.0)).or_else(|| by_magic(bytes))
 }

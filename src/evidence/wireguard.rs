@@ -78,7 +78,7 @@ impl Parser for Wireguard {
 
     fn feed(_: &mut Wireguard, bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
         if context.follows && udp_signatures::is_disco(bytes) {
-            // What it carried before it spoke: the capture began in the middle.
+            // Its earlier datagrams carried data: the capture started in the middle.
             context.facts().protocol = Some(Protocol::Tailscale);
             return ParseResult::Done;
         }

@@ -24,20 +24,20 @@ use crate::session::state::Session;
 /// Why a session is handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It was silent for longer than its class allows.
+    /// It was idle for longer than its timeout.
     Silence,
     /// A new session took its five-tuple, the table was full, or the input ended.
     Cut,
 }
 
-/// The moment at which a session ends.
+/// The end of a session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct End {
     /// Why.
     pub(crate) ending: Ending,
-    /// The clock's second that orders it in the output.
+    /// The clock's second, which orders it in the output.
     pub(crate) at: u32,
-    /// Its timer ended it, or the input's end did; not a packet.
+    /// Whether its timer or the end of the input ended it, not a packet.
     pub(crate) timed: bool,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn finish<X>(
     Finished { record, extra, fired, timed: end.timed, tie }
 }
 
-/// A session as it stands.
+/// The record of an open session.
 pub(crate) fn record<X>(
     session: &Session<X>,
     trips: Option<&Trips>,
@@ -109,8 +109,8 @@ pub(crate) fn record<X>(
     }
 }
 
-/// How finely its spans can be told. Of exchanges over UDP nothing tells which of them a packet
-/// without a time took part in.
+/// The coarsest granularity of its spans. For exchanges over UDP it is unknown which of them a
+/// packet without a time belonged to.
 fn grain_of<X>(session: &Session<X>) -> Grain {
     let lost = session.key.transport != Transport::TCP && session.bits.has(Bits::UNTIMED);
     if lost { Grain::USELESS } else { session.grain }
@@ -123,7 +123,7 @@ fn state_of<X>(session: &Session<X>, ending: Ending) -> SessionState {
     } else if tcp && !session.handshake.saw_syn() && !session.is_over() {
         SessionState::Half
     } else if tcp && session.handshake.saw_syn() && !session.bits.has(Bits::CONFIRMED) {
-        // Nobody is shown to be there who got the SYN-ACK.
+        // Nothing shows that anybody received the SYN-ACK.
         SessionState::Opened
     } else if session.is_over() {
         SessionState::Closed

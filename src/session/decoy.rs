@@ -1,8 +1,9 @@
-//! First data that was sent to die on its way: a hello for whoever watches the path, which the
-//! server never sees, before the one it does see, at the same place of the stream.
+//! Decoys: first data sent with a time to live too low to reach the server. A hello for observers
+//! on the path, which the server never sees, sent before the real one at the same place of the
+//! stream.
 //!
-//! Owns: what tells such a segment, and what becomes of it. In: a segment of the initiator. Out: it
-//! is delivered where the responder acknowledges it and nothing else came in its place. Never:
+//! Owns: the recognition of such a segment, and its handling. In: a segment of the initiator. Out:
+//! it is delivered if the responder acknowledges it and nothing else came in its place. Never:
 //! looks at bytes, or at segments beyond the opening of a stream.
 
 use crate::model::Counter;
@@ -16,15 +17,15 @@ use crate::session::state::Bits;
 use crate::session::state::Session;
 use crate::session::update::Piece;
 
-/// Bytes of a stream in which its hello lies.
+/// Bytes of a stream that can contain its hello.
 const OPENING_BYTES: u32 = 16 * 1_024;
 
 impl<X> Session<X> {
-    /// Whether a segment of the opening carries less than half the time to live of the SYN. Paths
-    /// change by a few hops while a connection opens; who wants a packet to be seen and not to
-    /// arrive gives it a handful (RFC 791 section 3.1: each router takes one).
+    /// Whether a segment of the opening has less than half the time to live of the SYN. Paths
+    /// change by a few hops while a connection opens; a packet that must be seen but must not
+    /// arrive gets a handful (RFC 791 section 3.1: each router takes one).
     pub(crate) fn is_decoy(&self, side: Peer, packet: &Packet) -> bool {
-        // The bits first: the rest lies in cache lines that other packets do not touch.
+        // Check the flags first: the rest is in cache lines that other packets do not touch.
         let may_be = side == Peer::Initiator
             && !self.bits.has(Bits::DEAF)
             && !self.bits.has(Bits::LOW_TTL_ARRIVES);
@@ -36,8 +37,8 @@ impl<X> Session<X> {
             && self.handshake.distance(packet.seq).is_some_and(|at| at < OPENING_BYTES)
     }
 
-    /// Whether a stream whose beginning was seen cannot have gone elsewhere: it is in its opening,
-    /// where the hello lies, and the peer has acknowledged nothing there.
+    /// Whether a stream whose start was seen cannot be at a distant position: it is in its opening,
+    /// which contains the hello, and the peer has acknowledged nothing there.
     #[cold]
     pub(super) fn is_unlikely(&self, side: Peer) -> bool {
         let Some(stream) = self.stream(side) else { return false };
@@ -51,8 +52,8 @@ impl<X> Session<X> {
         said.is_some_and(|said| said < OPENING_BYTES) && !stream.is_vouched()
     }
 
-    /// Keeps such a segment: a system may raise the time to live of its SYN alone, and a proxy may
-    /// have sent the SYN. Then what seems a decoy is all there is, and arrives.
+    /// Buffers such a segment: a system may raise the time to live of its SYN alone, or a proxy may
+    /// have sent the SYN. Then the apparent decoy is the real data, and arrives.
     #[cold]
     pub(super) fn keep_decoy(&mut self, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
@@ -67,7 +68,7 @@ impl<X> Session<X> {
         self.forget_empty();
     }
 
-    /// The responder has what was taken for a decoy, for it acknowledges it, and nothing else came
+    /// The responder received the apparent decoy, because it acknowledges it and nothing else came
     /// in its place.
     pub(super) fn release_decoys(
         &mut self,
@@ -90,7 +91,7 @@ impl<X> Session<X> {
         self.deliver_waiting(side, packet, listener);
     }
 
-    /// What was taken for a decoy was one: others came in its place.
+    /// It was a decoy: other data came in its place.
     pub(super) fn drop_decoys(&mut self, side: Peer, listener: &mut impl Listener<X>) {
         let Some(reorder) = self.reorder.as_mut().filter(|_| side == Peer::Initiator) else {
             return;

@@ -1,7 +1,7 @@
-//! How a TCP session ends, and whether it did: RST, FIN and what is acknowledged.
+//! How a TCP session ends: RST, FIN and acknowledgements.
 //!
-//! Owns: the rules by which an end is believed, doubted and taken back. In: packets of one session.
-//! Out: its bits. Never: ends a session (its timer does).
+//! Owns: the rules by which an end is believed, doubted and revoked. In: packets of one session.
+//! Out: its flags. Never: ends a session (its timer does).
 
 use crate::model::Counter;
 use crate::model::Packet;
@@ -13,15 +13,15 @@ use crate::session::state::Bits;
 use crate::session::state::Session;
 use crate::session::stream::Stream;
 
-/// A RST or FIN with a TTL so far from that of its sender's first packet is not believed at once:
-/// routes change by a few hops, and who forges one may have it die on the way.
+/// A RST or FIN whose TTL differs this much from that of its sender's first packet is not believed
+/// at once: routes change by a few hops, and a forger may let the packet expire on the way.
 const TTL_STEP: u8 = 8;
 
-/// Bytes behind which an acknowledgement is looked for where the SYN-ACK was not seen.
+/// How far back an acknowledgement may be if the SYN-ACK was not seen, in bytes.
 const BEHIND: u32 = 1 << 20;
 
-/// A FIN so far ahead of its stream was not overtaking what is under way: a window without scaling
-/// (RFC 9293 section 3.1).
+/// A FIN this far ahead of its stream is not just overtaking data in flight: a window without
+/// scaling (RFC 9293 section 3.1).
 const EARLY: u32 = 1 << 16;
 
 /// Half of what eight bits tell, in KiB: twice [`EARLY`].
@@ -33,7 +33,7 @@ const fn kibs(seq: u32) -> u8 {
 }
 
 impl<X> Session<X> {
-    /// What an acknowledgement proves of its sender, and of the other end's FIN.
+    /// What an acknowledgement proves about its sender, and about the other end's FIN.
     #[inline]
     pub(crate) fn note_ack(&mut self, side: Peer, packet: &Packet) {
         let (fin, acked) = match side {
@@ -49,8 +49,8 @@ impl<X> Session<X> {
         }
     }
 
-    /// Whether the initiator acknowledges what the responder sent: who forges its address does not
-    /// see that.
+    /// Whether the initiator acknowledges the responder's data: a forger of its address does not
+    /// see them.
     fn confirm(&mut self, packet: &Packet) {
         let sent = self.responder.bytes.min(u64::from(BEHIND)) as u32;
         let Some(next) = self.stream(Peer::Responder).map(Stream::next) else { return };
@@ -61,13 +61,13 @@ impl<X> Session<X> {
         }
     }
 
-    /// A RST or FIN that may be its sender's.
+    /// Records a RST or FIN that may be genuine.
     pub(crate) fn note_end(&mut self, side: Peer, packet: &Packet) {
         let next = self.stream(side).map(Stream::next);
         let exact = next.is_none_or(|next| packet.seq == next);
         let ttl = self.origin(side).ttl;
         let rst = packet.tcp_flags.any(TcpFlags::RST);
-        // A FIN takes one number, and a RST behind it the next (RFC 9293 section 3.4).
+        // A FIN takes one number, and a RST after it the next (RFC 9293 section 3.4).
         let behind_fin = next.is_some_and(|next| packet.seq == next.wrapping_add(1));
         if packet.ttl.abs_diff(ttl) > TTL_STEP || rst && !exact && !behind_fin {
             self.bits.set(Bits::END_DOUBTED);
@@ -139,8 +139,8 @@ impl<X> Session<X> {
         })
     }
 
-    /// Whether a RST or FIN may be its sender's: anybody can forge one who does not see where the
-    /// stream stands (RFC 5961 section 1). Where the sensor does not know that either, it may.
+    /// Whether a RST or FIN may be genuine: anybody can forge one without seeing the stream's
+    /// position (RFC 5961 section 1). If the sensor does not know the position either, it may be.
     pub(crate) fn may_end(&self, step: &Step) -> bool {
         if self.handshake.refuses_other(step) {
             return false;

@@ -1,12 +1,13 @@
-//! Puts datagrams together from their IP fragments (RFC 791 section 3.2, RFC 8200 section 4.5).
+//! Reassembles datagrams from IP fragments (RFC 791 section 3.2, RFC 8200 section 4.5).
 //!
-//! Owns: the bytes of open datagrams of one shard. In: TCP and UDP fragments, the first one first.
-//! Out: whole transport payloads, once; of a UDP datagram that is given up, how it begins. Never:
-//! hands out anything of a datagram whose fragments overlap (RFC 5722): two receivers might read it
-//! in two ways.
+//! Owns: the bytes of incomplete datagrams of one shard. In: TCP and UDP fragments, the first one
+//! first.
+//! Out: whole transport payloads, once; for a UDP datagram that is given up, the part before the
+//! first gap. Never: returns anything of a datagram whose fragments overlap (RFC 5722), since two
+//! receivers might read it differently.
 //!
-//! Caps: [`DATAGRAMS`], [`BYTES`] or its share of the budget, [`LIFETIME`]; the oldest goes
-//! first, and is counted.
+//! Caps: [`DATAGRAMS`], [`BYTES`] or its share of the budget, [`LIFETIME`]; the oldest is evicted
+//! first, and counted.
 
 use crate::bounded::Account;
 use crate::model::Counter;
@@ -20,21 +21,20 @@ use crate::wire::ip_fragment;
 use crate::wire::ip_fragment::Ends;
 use crate::wire::ip_fragment::Piece;
 
-/// Datagrams open at once.
+/// Incomplete datagrams at once.
 const DATAGRAMS: usize = 64;
 
-/// Bytes held at most, what is still missing between pieces included; the memory budget may allow
-/// less.
+/// Bytes held, including the gaps between pieces; the memory budget may allow less.
 const BYTES: usize = 1 << 20;
 
 /// Longest datagram: the length fields of IP have 16 bits.
 const LONGEST: u32 = 65_535;
 
-/// Seconds of the run's clock, not of packets' own times, that a first fragment waits for the rest.
-/// Linux gives up after 30 s (`ipfrag_time`).
+/// Seconds of the run's clock, not of packet times, that a first fragment waits for the rest. Linux
+/// gives up after 30 s (`ipfrag_time`).
 const LIFETIME: u32 = 30;
 
-/// What the pieces of one datagram share.
+/// What the fragments of one datagram share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Id {
     key: FlowKey,
@@ -42,24 +42,24 @@ struct Id {
     id: u32,
 }
 
-/// A datagram of which something is missing.
+/// An incomplete datagram.
 #[derive(Debug)]
 struct Open {
     id: Id,
     /// Its first fragment.
     first: Packet,
-    /// Where its data ends, once the last piece is there.
+    /// Where its data ends, once the last fragment has arrived.
     end: Option<u32>,
-    /// Bytes present.
+    /// Bytes received.
     present: u32,
     /// Offset and length of each piece, by offset.
     pieces: Vec<(u32, u32)>,
     bytes: Vec<u8>,
-    /// Its pieces contradict each other: it stays so that no later one begins it anew.
+    /// Its fragments contradict each other. It is kept so that no later fragment starts it anew.
     void: bool,
 }
 
-/// A datagram put together, or as much of its beginning as there is.
+/// A reassembled datagram, or the part before its first gap.
 #[derive(Debug)]
 pub(crate) struct Datagram {
     /// Its first fragment.
@@ -68,7 +68,7 @@ pub(crate) struct Datagram {
 }
 
 impl Datagram {
-    /// What follows the transport header. A UDP length that fits bounds it (RFC 768).
+    /// The bytes behind the transport header, limited by a plausible UDP length (RFC 768).
     pub(crate) fn payload(&self) -> &[u8] {
         let end = match self.bytes.get(4..6) {
             Some([high, low]) if self.first.key.transport == Transport::UDP => {
@@ -83,41 +83,41 @@ impl Datagram {
     }
 }
 
-/// What became of a fragment.
+/// The result of adding a fragment.
 #[derive(Debug)]
 pub(crate) enum FragmentOutcome {
-    /// It was the last one missing.
+    /// The datagram is complete.
     Whole(Datagram),
     /// It waits, or was dropped and counted.
     Kept,
-    /// To be read alone: a tunnel around it came in fragments, or it was cut short.
+    /// To be read alone: a tunnel around it was fragmented, or it was truncated.
     Alone,
 }
 
-/// What a piece did to its datagram.
+/// The effect of a fragment on its datagram.
 enum Fit {
     More,
     Complete,
     Clash,
 }
 
-/// The open datagrams of one shard, oldest first.
+/// The incomplete datagrams of one shard, oldest first.
 #[derive(Debug)]
 pub(crate) struct Fragments {
     open: Vec<Open>,
     held: Account,
-    /// How UDP datagrams begin that were given up since the last look.
+    /// Starts of UDP datagrams that were given up since the last call.
     given_up: Vec<Datagram>,
 }
 
 impl Fragments {
-    /// None open, and room for so many bytes.
+    /// An empty table with room for this many bytes.
     pub(crate) fn new(bytes: usize) -> Fragments {
         let held = Account::new(bytes.min(BYTES));
         Fragments { open: Vec::new(), held, given_up: Vec::new() }
     }
 
-    /// Takes a fragment of a TCP or UDP packet.
+    /// Adds a fragment of a TCP or UDP packet.
     pub(crate) fn take<X>(
         &mut self,
         arrival: Arrival<'_>,
@@ -140,7 +140,7 @@ impl Fragments {
         let at = match self.open.iter().position(|open| open.id == id) {
             Some(at) => at,
             None if first => self.begin(id, packet, listener),
-            // Its first was given up.
+            // Its first fragment was given up.
             None => {
                 listener.count(Counter::FragmentsApart, 1);
                 return FragmentOutcome::Kept;
@@ -149,7 +149,7 @@ impl Fragments {
         self.put(at, piece, data, listener)
     }
 
-    /// Adds a piece to an open datagram.
+    /// Adds a fragment to an incomplete datagram.
     fn put<X>(
         &mut self,
         at: usize,
@@ -177,7 +177,7 @@ impl Fragments {
         FragmentOutcome::Kept
     }
 
-    /// Opens a datagram, at the end of the list.
+    /// Adds a datagram to the end of the list.
     fn begin<X>(&mut self, id: Id, packet: &Packet, listener: &mut impl Listener<X>) -> usize {
         if self.open.len() >= DATAGRAMS {
             self.evict(listener);
@@ -194,12 +194,12 @@ impl Fragments {
         self.open.len() - 1
     }
 
-    /// Gives up the oldest.
+    /// Evicts the oldest.
     fn evict<X>(&mut self, listener: &mut impl Listener<X>) {
         self.give_up(0, Counter::DatagramsEvicted, listener);
     }
 
-    /// Gives up what has waited too long.
+    /// Gives up expired datagrams.
     fn expire<X>(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         let waited = |open: &Open| clock.saturating_sub(open.first.clock);
         while self.open.first().is_some_and(|open| waited(open) > LIFETIME) {
@@ -207,31 +207,31 @@ impl Fragments {
         }
     }
 
-    /// The input is over: nothing more will come.
+    /// Gives up all datagrams: the input has ended.
     pub(crate) fn close<X>(&mut self, listener: &mut impl Listener<X>) {
         while !self.open.is_empty() {
             self.give_up(0, Counter::DatagramsIncomplete, listener);
         }
     }
 
-    /// A session is over: nothing that comes now is its own.
+    /// Gives up the datagrams of a session that has ended.
     pub(crate) fn close_session<X>(&mut self, key: &FlowKey, listener: &mut impl Listener<X>) {
         while let Some(at) = self.open.iter().position(|open| open.id.key == *key) {
             self.give_up(at, Counter::DatagramsIncomplete, listener);
         }
     }
 
-    /// Whether no datagram waits for fragments.
+    /// Whether there are no incomplete datagrams.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Whether a datagram was given up since its beginning was last asked for.
+    /// Whether a datagram was given up since the last call of [`Fragments::take_given_up`].
     pub(crate) fn has_given_up(&self) -> bool {
         !self.given_up.is_empty()
     }
 
-    /// How the UDP datagrams begin that were given up since this was last asked.
+    /// The starts of UDP datagrams that were given up since the last call.
     pub(crate) fn take_given_up(&mut self) -> Vec<Datagram> {
         std::mem::take(&mut self.given_up)
     }
@@ -256,12 +256,12 @@ impl Fragments {
 }
 
 impl Open {
-    /// Bytes it holds.
+    /// Bytes held.
     fn cost(&self) -> usize {
         self.bytes.capacity() + self.pieces.capacity() * size_of::<(u32, u32)>()
     }
 
-    /// Adds a piece. An exact copy of one that is there says nothing new (RFC 8200 section 4.5).
+    /// Adds a fragment. An exact copy of an earlier one has no effect (RFC 8200 section 4.5).
     fn add(&mut self, piece: Piece, data: &[u8]) -> Fit {
         let Piece { offset, len, more, .. } = piece;
         if self.void {
@@ -290,8 +290,8 @@ impl Open {
         if self.end == Some(self.present) { Fit::Complete } else { Fit::More }
     }
 
-    /// Whether a piece to be put at this place of the list overlaps another, reaches beyond the
-    /// end, or has a length that no sender gives it (RFC 8200 section 4.5).
+    /// Whether a fragment to be inserted at this place of the list overlaps another, reaches beyond
+    /// the end, or has a length that no sender uses (RFC 8200 section 4.5).
     fn clashes(&self, at: usize, piece: Piece) -> bool {
         let Piece { offset, len, more, .. } = piece;
         let end = offset + len;
@@ -313,7 +313,7 @@ impl Open {
     fn write(&mut self, from: u32, to: u32, data: &[u8]) {
         let (held, needed) = (self.bytes.len(), to as usize);
         if needed > self.bytes.capacity() {
-            // Doubled, but never beyond the longest: that is what a shard has room for.
+            // Doubled, but never beyond the longest datagram: a shard has room for that.
             let room = (2 * held).clamp(needed, needed.max(LONGEST as usize));
             self.bytes.reserve_exact(room - held);
         }
@@ -328,12 +328,12 @@ impl Open {
     }
 }
 
-/// How many bytes there are before the first one missing.
+/// The number of bytes before the first gap.
 fn beginning(pieces: &[(u32, u32)]) -> u32 {
     pieces.iter().fold(0, |end, (offset, len)| if *offset == end { end + len } else { end })
 }
 
-/// A fragment's place, where its header stands directly before its data.
+/// A fragment's position, if its header is directly before its data.
 fn place_of(arrival: Arrival<'_>) -> Option<Piece> {
     let packet = arrival.packet;
     let first = packet.flags.has(PacketFlags::FRAGMENT);
@@ -341,7 +341,7 @@ fn place_of(arrival: Arrival<'_>) -> Option<Piece> {
         .filter(|piece| first == (piece.offset == 0))
 }
 
-/// A fragment's data, all of which must be captured.
+/// A fragment's data, which must be captured completely.
 fn cut_out(arrival: Arrival<'_>, piece: Piece) -> Option<&[u8]> {
     let packet = arrival.packet;
     let captured = u32::from(packet.l4_len).checked_add(packet.payload_len)?;
@@ -351,7 +351,7 @@ fn cut_out(arrival: Arrival<'_>, piece: Piece) -> Option<&[u8]> {
     arrival.frame.get(usize::from(packet.l4_at)..)?.get(..piece.len as usize)
 }
 
-/// Sender and receiver, as the packet's own IP header names them.
+/// Sender and receiver in the packet's own IP header.
 fn ends(packet: &Packet) -> Option<Ends> {
     let key = &packet.key;
     let from_b = packet.flags.has(PacketFlags::FROM_B);

@@ -1,4 +1,4 @@
-//! Datagrams in pieces, made here frame by frame.
+//! Fragmented datagrams, made here frame by frame.
 
 use std::collections::BTreeMap;
 
@@ -128,8 +128,8 @@ fn datagram(n: usize) -> Vec<u8> {
     data
 }
 
-/// What a shard has under the smallest budget: the longest datagram fits, in pieces that come in
-/// the order of a sender or against it.
+/// With a shard's room under the smallest budget the longest datagram fits, in fragments in order
+/// or in reverse order.
 #[test]
 fn the_longest_datagram_fits_the_least_room() {
     let data = datagram(65_000);

@@ -1,6 +1,6 @@
-//! The TCP handshake: two full round trips from the sensor, or none where they cannot be trusted.
+//! The TCP handshake: two full round trips from the sensor, or none if they are not reliable.
 //!
-//! Owns: the moments of SYN and SYN-ACK. In: TCP packets of one session. Out: near and far leg.
+//! Owns: the times of SYN and SYN-ACK. In: TCP packets of one session. Out: near and far leg.
 //! Never: halves, means, or a sample after a retransmission (Karn and Partridge, SIGCOMM 1987).
 
 use crate::model::Nanos;
@@ -11,7 +11,7 @@ use crate::session::syn::SynSummary;
 /// What a responder sends at most before the initiator's first segment (RFC 6928: ten segments).
 const FLIGHT: u32 = 1 << 14;
 
-/// Where the handshake stands.
+/// The state of the handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     /// No SYN seen.
@@ -21,7 +21,7 @@ enum Stage {
     Syn,
     /// SYN-ACK seen after the SYN.
     SynAck,
-    /// The initiator's ACK seen, or passed by.
+    /// The initiator's ACK was seen, or missed for good.
     Done,
 }
 
@@ -34,8 +34,8 @@ pub(crate) struct Handshake {
     near_ns: u32,
     syn_seq: u32,
     syn_ack_seq: u32,
-    /// Timestamp value of the SYN until it is answered; then what a SYN-ACK would acknowledge of a
-    /// later SYN that was not believed. 0 where there is none.
+    /// Timestamp value of the SYN until it is answered; then the number that a SYN-ACK would
+    /// acknowledge for a later SYN that was not believed. 0 if there is none.
     syn_mark: u32,
     /// Timestamp value of the SYN-ACK until it is acknowledged, 0 where there is none; then the
     /// sequence number of the SYN-ACK that answered the later SYN.
@@ -44,16 +44,16 @@ pub(crate) struct Handshake {
     stage: Stage,
     has_far: bool,
     has_near: bool,
-    /// A repetition, Fast Open or a simultaneous open: whatever was measured is not published.
+    /// A retransmission, Fast Open or a simultaneous open: nothing measured is published.
     void: bool,
-    /// A second SYN-ACK of another sequence came before the initiator had acknowledged the first:
-    /// its acknowledgement will tell which of them was forged.
+    /// A second SYN-ACK with another sequence number came before the initiator acknowledged the
+    /// first: its acknowledgement will show which of them was forged.
     rival: bool,
     /// The later SYN was answered.
     reopens: bool,
 }
 
-/// What a packet with SYN means to an existing session.
+/// The meaning of a SYN for an existing session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SynVerdict {
     /// Part of this session.
@@ -62,7 +62,7 @@ pub(crate) enum SynVerdict {
     New,
 }
 
-/// What the handshake needs to know of a packet.
+/// The part of a packet that the handshake needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub(crate) side: Peer,
@@ -71,7 +71,7 @@ pub(crate) struct Step {
     pub(crate) ack: u32,
     pub(crate) payload: u32,
     pub(crate) time: Nanos,
-    /// Timestamp value and echo, read while the handshake lasts.
+    /// Timestamp value and echo, read during the handshake.
     pub(crate) stamps: Option<(u32, u32)>,
 }
 
@@ -81,7 +81,8 @@ impl Step {
     }
 
     /// Whether it answers the very segment that carried the timestamp `value` (RFC 7323 section
-    /// 3.2), as far as both ends write timestamps: a copy that the sensor missed carried another.
+    /// 3.2), if both ends use timestamps: a copy that the sensor missed would have had another
+    /// value.
     fn echoes(&self, value: u32) -> bool {
         let echo = self.stamps.map_or(0, |(_, echo)| echo);
         value == 0 || echo == 0 || echo == value
@@ -89,7 +90,7 @@ impl Step {
 }
 
 impl Handshake {
-    /// Some of its bytes: reading them brings them into the cache.
+    /// Reads some of its bytes to prefetch them.
     pub(crate) const fn warm(&self) -> u64 {
         self.syn_at.0 ^ self.stage as u64
     }
@@ -99,18 +100,18 @@ impl Handshake {
         self.stage != Stage::None
     }
 
-    /// How far behind the initiator's first byte a sequence number lies, where its SYN was seen.
+    /// The distance of a sequence number from the initiator's first byte, if its SYN was seen.
     pub(crate) fn distance(&self, seq: u32) -> Option<u32> {
         let seen = self.syn_at != Nanos::ZERO;
         seen.then(|| seq.wrapping_sub(self.syn_seq.wrapping_add(1)))
     }
 
-    /// Whether the three packets have passed, or the chance to see them has.
+    /// Whether the three packets have passed, or can no longer be seen.
     pub(crate) fn is_done(&self) -> bool {
         self.stage == Stage::Done
     }
 
-    /// Whether a SYN from `side` with `seq` belongs to this session or begins another.
+    /// Whether a SYN from `side` with `seq` belongs to this session or starts another.
     pub(crate) fn judge_syn(&self, step: &Step) -> SynVerdict {
         let is_syn_ack = step.flags.has(TcpFlags::ACK);
         let known = match (self.stage, is_syn_ack) {
@@ -123,12 +124,12 @@ impl Handshake {
         if known == step.seq || is_syn_ack { SynVerdict::Same } else { SynVerdict::New }
     }
 
-    /// Whether a packet with SYN has no place in this session any more: it is forged or astray, and
-    /// takes nothing back. A SYN of the responder's own is a simultaneous open only while its
-    /// SYN-ACK is still out (RFC 9293 section 3.5); a SYN-ACK after the first answers this SYN, and
-    /// is of the same sequence (section 3.10.7.4, first check).
+    /// Whether a packet with SYN no longer fits this session: it is forged or astray, and has no
+    /// effect. A SYN of the responder is a simultaneous open only before its SYN-ACK (RFC 9293
+    /// section 3.5); a SYN-ACK after the first must answer this SYN and have the same sequence
+    /// number (section 3.10.7.4, first check).
     pub(crate) fn is_astray(&self, step: &Step) -> bool {
-        // The flag first: the handshake lies in a cache line that other packets do not touch.
+        // Check the flag first: the handshake is in a cache line that other packets do not touch.
         let has_syn = step.flags.any(TcpFlags::SYN);
         if !has_syn || !matches!(self.stage, Stage::SynAck | Stage::Done) {
             return false;
@@ -190,18 +191,18 @@ impl Handshake {
         self.observe(&Step { side, flags, seq: syn_ack, ack: step.seq, payload: 0, ..*step });
     }
 
-    /// The sequence number of the SYN-ACK, once one was seen.
+    /// The sequence number of the SYN-ACK, once seen.
     pub(crate) fn syn_ack_seq(&self) -> Option<u32> {
         (self.syn_ack_at != Nanos::ZERO).then_some(self.syn_ack_seq)
     }
 
-    /// A packet came whose time cannot be held against the others: it may have been one of those
+    /// A packet came whose time cannot be compared with the others: it may have been one of those
     /// that are timed.
     pub(crate) const fn lose_time(&mut self) {
         self.void = true;
     }
 
-    /// Takes one packet into account; one astray is not to be given.
+    /// Processes one packet; packets that do not fit must not be passed.
     pub(crate) fn observe(&mut self, step: &Step) {
         match (step.flags.any(TcpFlags::SYN), step.flags.has(TcpFlags::ACK)) {
             (true, false) => self.observe_syn(step),
@@ -212,8 +213,8 @@ impl Handshake {
     }
 
     fn observe_syn(&mut self, step: &Step) {
-        // A repeated SYN makes the pair ambiguous; a SYN from both ends is a simultaneous open
-        // (RFC 9293 section 3.5); data in a SYN is Fast Open (RFC 7413), whose SYN-ACK may wait.
+        // A repeated SYN makes the pair ambiguous; a SYN from both ends is a simultaneous open (RFC
+        // 9293 section 3.5); data in a SYN is Fast Open (RFC 7413), whose SYN-ACK may be delayed.
         let repeated = self.stage != Stage::None;
         if repeated || step.side == Peer::Responder || step.payload > 0 {
             self.void = true;
@@ -240,13 +241,13 @@ impl Handshake {
                 }
                 self.syn_mark = 0;
             }
-            // The SYN passed before the capture began: an earlier SYN-ACK may have, too.
+            // The SYN passed before the capture started, and so may have an earlier SYN-ACK.
             Stage::None => {
                 self.stage = Stage::Done;
                 self.void = true;
                 self.syn_ack_at = step.time;
                 self.syn_ack_seq = step.seq;
-                // The SYN may stand behind it in the file: then it is of this session.
+                // The SYN may come later in the file: then it belongs to this session.
                 self.syn_seq = step.ack.wrapping_sub(1);
             }
             _ => self.void = true,
@@ -258,8 +259,8 @@ impl Handshake {
     }
 
     /// RFC 9293 section 3.5, figure 6, line 4: the initiator's first segment after its SYN. One
-    /// that bears data or FIN may have waited for its writer, the bare ACK lost before the sensor:
-    /// no sample.
+    /// with data or FIN may have been delayed by the application, with the bare ACK lost before the
+    /// sensor: no sample.
     fn observe_ack(&mut self, step: &Step) {
         if step.side != Peer::Initiator || step.flags.any(TcpFlags::RST) {
             return;
@@ -268,7 +269,7 @@ impl Handshake {
         self.stage = Stage::Done;
         let answers = step.ack == self.syn_ack_seq.wrapping_add(1);
         let first = step.seq == self.syn_seq.wrapping_add(1);
-        // The SYN-ACK that was timed was not the one that the initiator had.
+        // The timed SYN-ACK was not the one that the initiator received.
         self.void |= self.rival && !answers;
         match step.time.checked_since(self.syn_ack_at) {
             Some(span) if answers && first && bare && step.echoes(self.syn_ack_mark) => {
@@ -279,9 +280,9 @@ impl Handshake {
         }
     }
 
-    /// Whether a RST of a responder that said nothing else may refuse this session's SYN: it
-    /// acknowledges the SYN and no more than was sent (RFC 9293 section 3.10.7.3: in SYN-SENT
-    /// any other is dropped). `sent` is where the initiator's stream stands.
+    /// Whether a RST of a responder that sent nothing else may refuse this session's SYN: it
+    /// acknowledges the SYN and no more than was sent (RFC 9293 section 3.10.7.3: in SYN-SENT any
+    /// other is dropped). `sent` is the position of the initiator's stream.
     pub(crate) fn may_refuse(&self, step: &Step, sent: u32) -> bool {
         if self.stage != Stage::Syn || step.side != Peer::Responder {
             return true;
@@ -296,7 +297,7 @@ impl Handshake {
         (self.has_far && !self.void).then_some(u64::from(self.far_ns))
     }
 
-    /// When the SYN-ACK passed, where [`near`](Self::near) runs from it.
+    /// Time of the SYN-ACK, if [`near`](Self::near) is measured from it.
     pub(crate) fn answered(&self) -> Option<Nanos> {
         self.near().map(|_| self.syn_ack_at)
     }
@@ -307,7 +308,7 @@ impl Handshake {
     }
 }
 
-/// A leg, where it is one: who waits for longer than the four seconds that fit has sent again
+/// A leg, if plausible: a sender that waits longer than the four seconds that fit has retransmitted
 /// (RFC 6298 section 2), and the sensor missed it.
 fn told(span: Nanos) -> (u32, bool) {
     u32::try_from(span.0).map_or((0, false), |ns| (ns, true))

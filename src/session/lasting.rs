@@ -1,8 +1,8 @@
-//! What is kept of a session that lasts: what was told of it, and who sees each of its packets.
+//! State of a long session: its updates, and the observers of each packet.
 //!
-//! Owns: one block of at most 128 bytes a session, from a pool of the shard. In: every packet of a
-//! session in which both sides sent data and that has gone on for [`LASTS`] seconds. Out: sums for
-//! its record. Never: grows, or looks into payload.
+//! Owns: one block of at most 128 bytes per session, from a pool of the shard. In: every packet of
+//! a session in which both sides sent data and that is at least [`LASTS`] seconds old. Out: sums
+//! for its record. Never: grows, or looks into payload.
 
 use crate::bounded::Slab;
 use crate::model::Nanos;
@@ -15,22 +15,22 @@ use crate::model::fired::FiredRules;
 use crate::session::state::Bits;
 use crate::session::state::Session;
 
-/// Seconds of the run's clock after which a session lasts.
+/// Seconds of the run's clock after which a session is long.
 pub(crate) const LASTS: u32 = 10;
 
 /// The blocks of a shard.
 pub(crate) type Pool = Slab<Lasting>;
 
-/// A packet of a session that lasts.
+/// A packet of a long session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Passed {
-    /// Who sent it.
+    /// Sender.
     pub(crate) from: Peer,
-    /// When, where its time is believed.
+    /// Its time, if believed.
     pub(crate) time: Option<Nanos>,
     /// Bytes of payload on the wire.
     pub(crate) payload: u32,
-    /// TCP: whether it moved its stream on; repetitions and keep-alives do not.
+    /// TCP: whether it advanced its stream; retransmissions and keep-alives do not.
     pub(crate) moves_on: bool,
     /// TCP: its flags.
     #[allow(dead_code, reason = "for observers that tell keystrokes from pictures")]
@@ -40,24 +40,24 @@ pub(crate) struct Passed {
     pub(crate) numbers: (u32, u32),
 }
 
-/// Who sees every packet of sessions that last. Its state lies in the block: it allocates nothing,
-/// and what it costs a packet is a few instructions.
+/// Observes every packet of long sessions. Its state is in the block: it allocates nothing and
+/// costs a few instructions per packet.
 pub(crate) trait PacketObserver {
-    /// A packet passes.
+    /// Called for each packet.
     fn see(&mut self, passed: &Passed);
 
-    /// The session's ends had been taken for each other.
+    /// Initiator and responder were confused and are swapped now.
     fn turn(&mut self);
 }
 
-/// One session that lasts.
+/// A long session.
 #[derive(Debug)]
 pub(crate) struct Lasting {
-    /// The second of the run's clock in which it began.
+    /// The second of the run's clock in which it started.
     pub(crate) began: u32,
     /// Updates so far.
     pub(crate) updates: u32,
-    /// What fired in them.
+    /// The rules that fired in them.
     pub(crate) fired: Option<Box<FiredRules>>,
     pub(crate) activity: ActivityObserver,
 }
@@ -67,17 +67,17 @@ impl Lasting {
         Lasting { began, updates: 0, fired: None, activity: ActivityObserver::NONE }
     }
 
-    /// Shows a packet to everybody who wants to see it.
+    /// Passes a packet to all observers.
     pub(crate) fn see(&mut self, passed: &Passed) {
         self.activity.see(passed);
     }
 
-    /// Each side becomes the other.
+    /// Swaps the sides.
     pub(crate) fn turn(&mut self) {
         self.activity.turn();
     }
 
-    /// Bytes that it holds beside its block.
+    /// Bytes held beside its block.
     pub(crate) fn kept(&self) -> usize {
         self.fired.as_ref().map_or(0, |fired| size_of::<FiredRules>() + fired.heap())
     }
@@ -89,7 +89,7 @@ pub(crate) struct ActivityObserver {
     sums: Activity,
     /// The latest second that counted.
     second: u64,
-    /// Who sent data last.
+    /// The side that sent data last.
     from: Option<Peer>,
 }
 
@@ -100,7 +100,7 @@ impl ActivityObserver {
         from: None,
     };
 
-    /// What it has counted, once data passed.
+    /// The counts, once data passed.
     pub(crate) fn result(&self) -> Option<Activity> {
         self.from.map(|_| self.sums)
     }
@@ -121,7 +121,7 @@ impl PacketObserver for ActivityObserver {
             *messages = messages.saturating_add(1);
         }
         let Some(time) = passed.time else { return };
-        // What comes out of order lies in a second that has counted, or too far back to tell.
+        // Data out of order belong to a second that was counted, or one too far back to tell.
         if time.as_secs() > self.second {
             self.second = time.as_secs();
             sums.seconds = sums.seconds.saturating_add(1);
@@ -137,7 +137,7 @@ impl PacketObserver for ActivityObserver {
 }
 
 impl<X> Session<X> {
-    /// The second of the run's clock in which it began.
+    /// The second of the run's clock in which it started.
     pub(crate) fn began(&self, pool: &Pool) -> u32 {
         if !self.bits.has(Bits::LONG) {
             return self.since;
@@ -145,8 +145,8 @@ impl<X> Session<X> {
         pool.get(self.since).map_or(self.touched, |lasting| lasting.began)
     }
 
-    /// Shows a packet to whoever wants to see those of sessions that last; `expected` is where its
-    /// stream stood before it.
+    /// Passes a packet to the observers of long sessions; `expected` is the stream's position
+    /// before it.
     pub(crate) fn show(&mut self, (from, expected): (Peer, u32), packet: &Packet, pool: &mut Pool) {
         let Some(lasting) = pool.get_mut(self.since) else { return };
         let tcp = packet.key.transport == Transport::TCP;
@@ -160,7 +160,7 @@ impl<X> Session<X> {
         });
     }
 
-    /// Each side becomes the other for whoever sees its packets, too.
+    /// Swaps the sides for the observers as well.
     pub(crate) fn turn_lasting(&self, pool: &mut Pool) {
         if self.bits.has(Bits::LONG)
             && let Some(lasting) = pool.get_mut(self.since)
@@ -169,7 +169,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// A side sends data.
+    /// Records that a side sent data.
     pub(crate) const fn note_data(&mut self, side: Peer) {
         self.bits.set(match side {
             Peer::Initiator => Bits::DATA_INITIATOR,

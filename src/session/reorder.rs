@@ -1,16 +1,16 @@
-//! Segments that arrived before their turn, kept until the hole before them is filled or given up.
+//! Buffers early TCP segments until the gap before them is filled or given up.
 //!
 //! Owns: copies of early segments, capped. In: segments ahead of their stream. Out: them, in order.
-//! Never: waits longer than the cap or than the peer's acknowledgement of what is missing.
+//! Never: waits beyond the cap, or beyond the peer's acknowledgement of what is missing.
 
 use crate::model::Peer;
 use crate::model::heap::ALLOCATION;
 
-/// Segments kept per session, both directions together. Thirty-two full-size ones are more than a
-/// first window (RFC 6928: ten) in each direction.
+/// Segments buffered per session, both directions together. Thirty-two full-size ones are more than
+/// a first window (RFC 6928: ten) in each direction.
 const SEGMENTS: usize = 32;
 
-/// Bytes kept per session.
+/// Bytes buffered per session.
 const BYTES: usize = 64 * 1_024;
 
 /// One early segment.
@@ -19,9 +19,9 @@ pub(crate) struct Early {
     pub(crate) side: Peer,
     pub(crate) seq: u32,
     pub(crate) bytes: Box<[u8]>,
-    /// Length on the wire (longer than `bytes` where the capture was cut).
+    /// Length on the wire (longer than `bytes` if truncated).
     pub(crate) wire: u32,
-    /// It may have been sent to die on its way: only what is acknowledged makes it the stream's.
+    /// It may be a decoy: only an acknowledgement makes it part of the stream.
     pub(crate) suspect: bool,
 }
 
@@ -33,24 +33,24 @@ pub(crate) struct Reorder {
 }
 
 impl Reorder {
-    /// Whether nothing waits.
+    /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.early.is_empty()
     }
 
-    /// Bytes it holds, its own box included.
+    /// Bytes held, including its own box.
     pub(crate) fn weight(&self) -> usize {
         let segments = self.early.capacity() * size_of::<Early>() + self.early.len() * ALLOCATION;
         size_of::<Reorder>() + 2 * ALLOCATION + segments + self.bytes
     }
 
-    /// Keeps a segment. False when a cap is reached: nothing is kept.
+    /// Buffers a segment. False at a cap: nothing is buffered.
     pub(crate) fn keep(&mut self, side: Peer, seq: u32, payload: &[u8], wire: u32) -> bool {
         self.keep_early(Early { side, seq, bytes: Box::default(), wire, suspect: false }, payload)
     }
 
-    /// Keeps a segment of the initiator that is in doubt, where it is the next of its stream or
-    /// goes on behind others that are.
+    /// Buffers a doubtful segment of the initiator, if it is the next of its stream or continues
+    /// other doubtful ones.
     pub(crate) fn keep_suspect(&mut self, next: u32, seq: u32, payload: &[u8], wire: u32) -> bool {
         let mut suspects = self.early.iter().filter(|early| early.suspect);
         let at_end = |early: &Early| early.seq.wrapping_add(early.wire) == seq;
@@ -63,19 +63,19 @@ impl Reorder {
             .keep_early(Early { side, seq, bytes: Box::default(), wire, suspect: true }, payload)
     }
 
-    /// Takes out the segment in doubt that begins there.
+    /// Takes the doubtful segment that starts there.
     pub(crate) fn take_suspect(&mut self, seq: u32) -> Option<Early> {
         self.take(|early| early.suspect && early.seq == seq)
     }
 
-    /// The first segment in doubt ends there.
+    /// The end of the first doubtful segment.
     pub(crate) fn suspect_end(&self, seq: u32) -> Option<u32> {
         let mut early = self.early.iter();
         let first = early.find(|early| early.suspect && early.seq == seq)?;
         Some(seq.wrapping_add(first.wire))
     }
 
-    /// Forgets the segments in doubt: others came in their place. Gives how many there were.
+    /// Drops the doubtful segments: others came in their place. Returns their number.
     pub(crate) fn drop_suspects(&mut self) -> usize {
         let before = self.early.len();
         self.early.retain(|early| !early.suspect);
@@ -92,18 +92,18 @@ impl Reorder {
         true
     }
 
-    /// Each side becomes the other.
+    /// Swaps the sides.
     pub(crate) fn turn(&mut self) {
         self.early.iter_mut().for_each(|early| early.side = early.side.other());
     }
 
-    /// The waiting segment of `side` that begins nearest above `next`, with its distance.
+    /// The distance from `next` to the nearest buffered segment of `side` behind it.
     pub(crate) fn nearest(&self, side: Peer, next: u32) -> Option<u32> {
         let of_side = self.early.iter().filter(|early| early.side == side && !early.suspect);
         of_side.map(|early| early.seq.wrapping_sub(next)).filter(|gap| *gap < 1 << 31).min()
     }
 
-    /// Takes out a segment of `side` that begins at or before `next`.
+    /// Takes a segment of `side` that starts at or before `next`.
     pub(crate) fn take_ready(&mut self, side: Peer, next: u32) -> Option<Early> {
         let due = |early: &Early| next.wrapping_sub(early.seq) < 1 << 31;
         self.take(|early| early.side == side && !early.suspect && due(early))

@@ -1,16 +1,15 @@
-//! What becomes of sessions where there is no room: for one more, for what they hold, for what
-//! waits.
+//! What is evicted or dropped when there is no room: for a session, for its data, for what waits.
 
 use super::*;
 use crate::session::Room;
 
-/// A shard with room for so much.
+/// A shard with this much room.
 fn bench(room: Room) -> Bench {
     let ear = Ear { patience: usize::MAX, ..Ear::default() };
     Bench { shard: Shard::within(64, room, Timeouts::default()), ear }
 }
 
-/// A handshake of client `n`, then the byte behind it, told to have come early.
+/// A handshake of client `n`, then a byte that is out of order.
 fn wait(bench: &mut Bench, n: u16, at: u64) {
     bench.feed(packet(n, true, at, SYN, 99, 0), b"");
     bench.feed(packet(n, false, at, SYN | ACK, 499, 100), b"");
@@ -28,7 +27,8 @@ fn the_budget_bounds_the_table() {
     assert_eq!(bench.end().len(), 40);
 }
 
-/// One second's worth of sessions is not pushed out at once: what is, is held until it is written.
+/// The sessions of one second are not evicted all at once, because evicted ones are held until they
+/// are written.
 #[test]
 fn a_stopped_clock_pushes_out_few_at_a_time() {
     let mut shard = Shard::<Heard>::new(10_000, Timeouts::default());
@@ -51,7 +51,7 @@ fn a_stopped_clock_pushes_out_few_at_a_time() {
     assert!(order.is_sorted_by(|a, b| a >= b), "those of one second come in their order");
 }
 
-/// Whoever has waited longest waits no more, and is heard no more; the others go on waiting.
+/// The session that has waited longest is no longer parsed; the others continue to wait.
 #[test]
 fn who_has_waited_longest_makes_room_for_who_waits() {
     let mut bench = bench(Room { waiting: 10_000, ..Room::UNBOUNDED });
@@ -70,8 +70,8 @@ fn who_has_waited_longest_makes_room_for_who_waits() {
     assert_eq!((of(0).record.quality.gaps, of(19).record.quality.truncated), (0, false));
 }
 
-/// Where all hold as much, those nearest to their time-out go; a session that is heavier than all
-/// others is heard no more, pushes out none of them, and is the next to go.
+/// If all hold the same, those nearest to their timeout are evicted. A session that is heavier than
+/// all others is no longer parsed, evicts none of them, and is the next to be evicted.
 #[test]
 fn what_sessions_keep_pushes_out_those_nearest_to_their_time_out() {
     let mut bench = bench(Room { kept: 5_000, ..Room::UNBOUNDED });
@@ -97,8 +97,8 @@ fn what_sessions_keep_pushes_out_those_nearest_to_their_time_out() {
     assert_eq!(heard(of(8)).0.len(), 1_010, "whoever asked is heard on");
 }
 
-/// Whoever makes sessions heavy pushes out his own: of hundreds of honest ones none goes, whatever
-/// is nearest to its time-out.
+/// A sender who makes sessions heavy evicts only these: none of hundreds of ordinary ones is
+/// evicted, even those nearest to their timeout.
 #[test]
 fn heavy_sessions_push_out_heavy_ones() {
     let room = Room { kept: 100_000, ..Room::UNBOUNDED };

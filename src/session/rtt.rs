@@ -1,13 +1,14 @@
-//! Takes round trips of a session as its packets pass.
+//! Measures round trips of a session while its packets pass.
 //!
 //! Owns: which segments wait for their acknowledgement, and which acknowledgement is believed.
-//! In: packets, after their stream took them. Out: round trips in the session's block of the pool.
+//! In: packets, after their stream was updated. Out: round trips in the session's block of the
+//! pool.
 //! Never: a round trip of a segment that may have passed before, or across a clock that steps back.
 //!
-//! One segment of each direction is under way at a time, so that few packets touch more than the
-//! session's bits. It carries data, follows all that its sender sent before, and is the first copy
-//! seen; the first acknowledgement that covers its end closes it. The time between is a full round
-//! trip between the sensor and whoever acknowledged, and that end's delay in acknowledging (RFC
+//! One segment per direction is timed at a time, so that few packets touch more than the session's
+//! flags. It carries data, follows everything its sender sent before, and is the first copy seen;
+//! the first acknowledgement that covers its end closes it. The time in between is a full round
+//! trip between the sensor and the acknowledging end, plus that end's delay in acknowledging (RFC
 //! 9293 section 3.8.6.3: up to half a second): the lowest is close to the leg, never below it.
 
 use crate::bounded::Slab;
@@ -29,11 +30,11 @@ use crate::wire::tcp::timestamps;
 /// The blocks of a shard's sessions.
 pub(crate) type Pool = Slab<Trips>;
 
-/// Payload of the largest segment taken for one of its own, where no MSS was seen: what Ethernet
-/// carries. Larger ones were put together by a card or its driver, at a later time than they tell.
+/// Payload of the largest segment that is taken for a single one if no MSS was seen: an Ethernet
+/// frame's. Larger ones were assembled by a card or its driver, later than their time says.
 const SEGMENT: u32 = 1_460;
 
-/// The bit that says that a segment of `side` is under way.
+/// The flag for "a segment of `side` is being timed".
 const fn under_way(side: Peer) -> u32 {
     match side {
         Peer::Initiator => Bits::TIMED_INITIATOR,
@@ -42,8 +43,8 @@ const fn under_way(side: Peer) -> u32 {
 }
 
 impl<X> Session<X> {
-    /// Takes a TCP packet into account which is no fragment, after its stream did; `expected` is
-    /// the sequence number which that expected before.
+    /// Processes a TCP packet that is no fragment, after its stream did; `expected` is the sequence
+    /// number that the stream expected before.
     #[inline]
     pub(crate) fn time(
         &mut self,
@@ -58,7 +59,7 @@ impl<X> Session<X> {
             return;
         }
         if !self.can_time(packet) {
-            // It may be the acknowledgement that was waited for: a later one would tell too much.
+            // It may be the awaited acknowledgement: a later one would give too long a time.
             return self.bits.clear(Bits::TIMED_INITIATOR | Bits::TIMED_RESPONDER);
         }
         if self.bits.has(under_way(side.other())) {
@@ -76,7 +77,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// Whether a packet's time may be held against those of the session's other packets.
+    /// Whether a packet's time may be compared with those of the session's other packets.
     #[inline]
     pub(crate) fn can_time(&self, packet: &Packet) -> bool {
         match packet.stamp.trust() {
@@ -86,7 +87,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// Whether a segment was the next of its stream, and nothing before it is missing.
+    /// Whether a segment was the next of its stream, with nothing missing before it.
     fn is_next(&mut self, side: Peer, expected: u32, packet: &Packet) -> bool {
         let stream = &self.half(side).stream;
         packet.seq == expected
@@ -94,7 +95,7 @@ impl<X> Session<X> {
             && stream.hole() == 0
     }
 
-    /// `side` acknowledges: does that close what the other end sent?
+    /// `side` acknowledges: closes the other end's timed segment if covered.
     fn close_probe(&mut self, side: Peer, arrival: Arrival<'_>, pool: &mut Pool) {
         let packet = arrival.packet;
         let sent = self.half(side.other()).stream.next();
@@ -104,22 +105,22 @@ impl<X> Session<X> {
             return;
         }
         self.bits.clear(under_way(side.other()));
-        // A FIN takes one number (RFC 9293 section 3.4). Beyond that lies what the sensor missed,
-        // so it may have missed the first copy of this one, too.
+        // A FIN takes one number (RFC 9293 section 3.4). Beyond that are bytes that the sensor
+        // missed, so it may also have missed the first copy of this segment.
         if packet.ack.wrapping_sub(sent) as i32 > 1 {
             return;
         }
         let stamped = way.probe.stamp.is_some();
         let header = if stamped { packet.l4_header(arrival.frame) } else { &[] };
         let echo = timestamps(header).map(|(_, echo)| echo);
-        // Two equal readings say only "shorter than the clock's grain" (RFC 6298 section 2.3).
+        // Two equal readings only mean "shorter than a tick" (RFC 6298 section 2.3).
         if let Some((ns, method)) = way.probe.close(packet.time, echo).filter(|(ns, _)| *ns > 0) {
             way.collected.add(ns, method);
         }
     }
 
-    /// Something was sent again, came out of order or is missing: an acknowledgement no longer
-    /// tells what it answers (Karn and Partridge, SIGCOMM 1987), unless a timestamp does.
+    /// Something was retransmitted, out of order or missing: it is no longer known what an
+    /// acknowledgement answers (Karn and Partridge, SIGCOMM 1987), unless a timestamp shows it.
     #[cold]
     fn apply_karn(&mut self, side: Peer, pool: &mut Pool) {
         let plain = pool.get_mut(self.trips).is_some_and(|b| b.way(side).probe.stamp.is_none());
@@ -128,7 +129,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// A segment passes for the first time: it may wait for its acknowledgement.
+    /// A segment passes for the first time: it may be timed.
     fn open_probe(
         &mut self,
         side: Peer,
@@ -144,7 +145,7 @@ impl<X> Session<X> {
         let stamp = timestamps(packet.l4_header(arrival.frame)).map(|(value, _)| value);
         let settled =
             || packet.time.checked_since(self.start).is_some_and(|t| t > rtt_samples::LONGEST);
-        // Of a session that began before the capture, early segments may be repetitions.
+        // In a session that started before the capture, early segments may be retransmissions.
         if stamp.is_none() && !self.handshake.saw_syn() && !settled() {
             return;
         }
@@ -158,7 +159,7 @@ impl<X> Session<X> {
         self.bits.set(under_way(side));
     }
 
-    /// The session's block; at the cap of the pool it has none for good, which is counted.
+    /// The session's block; at the cap of the pool it never gets one, which is counted.
     fn block<'p>(
         &mut self,
         pool: &'p mut Pool,
@@ -173,8 +174,8 @@ impl<X> Session<X> {
         pool.get_mut(self.trips)
     }
 
-    /// `side` acknowledged bytes: whether the other end's open hole is among them. Then it was
-    /// the capture that lost them.
+    /// `side` acknowledged bytes: whether they include the other end's open gap. Then the capture
+    /// lost them.
     #[inline]
     pub(crate) fn note_acknowledged(&mut self, side: Peer, packet: &Packet) {
         let peer = side.other();
@@ -187,7 +188,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// The session is over: what is missing for good, and of how much.
+    /// The session has ended: counts the bytes missing for good, and all bytes.
     pub(crate) fn count_end(&mut self, listener: &mut impl Listener<X>) {
         if self.key.transport != Transport::TCP {
             return;
@@ -200,8 +201,8 @@ impl<X> Session<X> {
         listener.count(Counter::TcpBytes, self.initiator.bytes + self.responder.bytes);
     }
 
-    /// `bytes` of a hole of `side` are given up: counted once as a gap, and again where the other
-    /// end has them.
+    /// `bytes` of a gap of `side` are given up: counted as a gap, and again if the other end has
+    /// acknowledged them.
     pub(crate) fn count_gap(&mut self, side: Peer, bytes: u32, listener: &mut impl Listener<X>) {
         let (unseen, noted) = match side {
             Peer::Initiator => (Bits::UNSEEN_INITIATOR, self.bits.has(Bits::UNSEEN_INITIATOR)),

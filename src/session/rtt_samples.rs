@@ -1,6 +1,6 @@
-//! Round trips taken while a session runs: what waits for its acknowledgement, and what came out.
+//! Samples of round trips within a session.
 //!
-//! Owns: one segment under way and sixteen round trips of each direction. In: segments and the
+//! Owns: one timed segment and sixteen round trips per direction. In: segments and the
 //! acknowledgements that cover them. Out: [`RoundTrips`] of a leg. Never: grows, or averages.
 
 use crate::model::Nanos;
@@ -8,36 +8,36 @@ use crate::model::Peer;
 use crate::model::latency::Methods;
 use crate::model::latency::RoundTrips;
 
-/// Longest round trip believed. Who is not acknowledged repeats after a second or less (RFC 6298
-/// section 2), and every repetition waits twice as long: where none was seen in so long a time, the
+/// Longest round trip believed. A sender without an acknowledgement retransmits after a second or
+/// less (RFC 6298 section 2), and waits twice as long each time: if none was seen in this time, the
 /// sensor missed the acknowledgement.
 pub(crate) const LONGEST: Nanos = Nanos(3_000_000_000);
 
-/// Round trips kept of a direction for its quantiles.
+/// Round trips kept per direction for quantiles.
 const KEPT: usize = 16;
 
-/// A segment that waits for its acknowledgement.
+/// A timed segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Probe {
     /// When it passed.
     pub(crate) at: Nanos,
     /// The sequence number behind it.
     pub(crate) end: u32,
-    /// Its timestamp value, where it has one.
+    /// Its timestamp value, if any.
     pub(crate) stamp: Option<u32>,
 }
 
 impl Probe {
-    /// Whether it has waited for longer than any round trip believed, or time has stepped back.
+    /// Whether it has waited longer than any round trip believed, or time has stepped back.
     pub(crate) fn is_stale(&self, now: Nanos) -> bool {
         now.checked_since(self.at).is_none_or(|span| span > LONGEST)
     }
 
-    /// The round trip that an acknowledgement which covers it closes, and how it is known.
+    /// The round trip closed by an acknowledgement that covers it, and the method.
     ///
-    /// Where it has a timestamp, that must come back (RFC 7323 section 4.1 calls it the only way
-    /// to tell copies apart, and the sensor may have missed one); else Karn's rule is left to
-    /// whoever gives up a probe when its sender repeats something.
+    /// If it has a timestamp, that must be echoed (RFC 7323 section 4.1 calls it the only way to
+    /// distinguish copies, and the sensor may have missed one). Without one, the caller applies
+    /// Karn's rule: it drops the probe when its sender retransmits.
     pub(crate) fn close(&self, now: Nanos, echo: Option<u32>) -> Option<(u32, u8)> {
         let method = match (self.stamp, echo) {
             (Some(stamp), Some(echo)) if stamp == echo => Methods::TIMESTAMP,
@@ -49,12 +49,12 @@ impl Probe {
     }
 }
 
-/// What came of the segments of one direction.
+/// The samples of one direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Collected {
     samples: u32,
     min_ns: u32,
-    /// Of all round trips in their order, each whose ordinal is a multiple of `1 << sparse`.
+    /// Of all round trips in order, those whose ordinal is a multiple of `1 << sparse`.
     kept: [u32; KEPT],
     len: u8,
     sparse: u8,
@@ -62,19 +62,19 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
-    /// Adds one.
+    /// Adds a sample.
     pub(crate) fn add(&mut self, ns: u32, method: u8) {
         self.min_ns = if self.samples == 0 { ns } else { self.min_ns.min(ns) };
         self.methods |= method;
         if self.samples & ((1 << self.sparse) - 1) == 0 {
             self.keep(ns);
         }
-        // Far above what one session can bring while probes grow rarer.
+        // Far more than a session can reach, since probes become rarer.
         self.samples = self.samples.saturating_add(1);
     }
 
-    /// Keeps one; where there is no room, every other of those kept goes first, and from then on
-    /// half as many come.
+    /// Keeps a sample; if there is no room, first drops every other one, and from then on half as
+    /// many are kept.
     fn keep(&mut self, ns: u32) {
         if usize::from(self.len) >= KEPT {
             let old = self.kept;
@@ -90,8 +90,8 @@ impl Collected {
         }
     }
 
-    /// Lowest of all; median and 95th percentile, by nearest rank, of those kept: all where there
-    /// are at most sixteen, else 8 to 16 at equal distance in their order.
+    /// The minimum of all; median and 95th percentile, by nearest rank, of those kept: all if there
+    /// are at most sixteen, else 8 to 16 at equal intervals.
     pub(crate) fn result(&self) -> Option<RoundTrips> {
         let mut sorted = self.kept;
         let sorted = sorted.get_mut(..usize::from(self.len))?;
@@ -125,7 +125,7 @@ pub(crate) struct Trips {
 }
 
 impl Trips {
-    /// What `side` sent.
+    /// The segments of `side`.
     pub(crate) const fn way(&mut self, side: Peer) -> &mut Way {
         match side {
             Peer::Initiator => &mut self.initiator,
@@ -133,12 +133,12 @@ impl Trips {
         }
     }
 
-    /// Each side becomes the other.
+    /// Swaps the sides.
     pub(crate) const fn turn(&mut self) {
         std::mem::swap(&mut self.initiator, &mut self.responder);
     }
 
-    /// The leg between the sensor and `side`: the other end's segments measure it.
+    /// The leg between the sensor and `side`, measured by the other end's segments.
     pub(crate) fn leg(&self, side: Peer) -> Option<RoundTrips> {
         match side {
             Peer::Initiator => self.responder.collected.result(),
@@ -147,9 +147,9 @@ impl Trips {
     }
 }
 
-/// Whether the `n`th packet of a direction may carry a probe: each of the first eight, then ever
-/// fewer, one in 64 at the least. A leg's floor shows within its first dozens of round trips, and
-/// the packets between touch nothing of this.
+/// Whether the `n`th packet of a direction may be timed: each of the first eight, then fewer and
+/// fewer, down to one in 64. A leg's floor shows within its first dozens of round trips, and the
+/// packets in between touch none of this.
 pub(crate) const fn is_turn(n: u32) -> bool {
     let every = match n {
         0..9 => 1,
@@ -197,7 +197,7 @@ mod tests {
             prop_assert_eq!(got.samples as usize, trips.len());
             prop_assert_eq!(got.min_ns, u64::from(sorted[0]));
             prop_assert!(got.min_ns <= got.p50_ns && got.p50_ns <= got.p95_ns);
-            // What is kept: every such ordinal, from 8 to 16 of them.
+            // Every such ordinal is kept, 8 to 16 of them.
             let step = trips.len().div_ceil(KEPT).next_power_of_two();
             let mut kept: Vec<u32> = trips.iter().copied().step_by(step).collect();
             prop_assert!(kept.len() <= KEPT && (step == 1 || kept.len() >= KEPT / 2));

@@ -1,13 +1,13 @@
-//! When a session that lasts is told of: seconds after its beginning.
+//! The times of updates of a long session, in seconds after its start.
 //!
-//! Owns: the list. In: seconds since the beginning. Out: the next of its times. Never: a clock.
+//! Owns: the list. In: seconds since the start. Out: the next time. Never: a clock.
 
-/// Ascending seconds, of which the last repeats: `60, 300, 900` is at 1, 5, 15, 30, 45 minutes.
+/// Ascending seconds, of which the last repeats: `60, 300, 900` means 1, 5, 15, 30, 45 minutes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule(Vec<u32>);
 
 impl Schedule {
-    /// Updates at these times; of an empty list, none. What does not ascend is left out.
+    /// Updates at these times; none for an empty list. Values that do not ascend are ignored.
     pub fn new(seconds: &[u32]) -> Schedule {
         let mut times: Vec<u32> = Vec::with_capacity(seconds.len());
         for time in seconds {
@@ -18,7 +18,7 @@ impl Schedule {
         Schedule(times)
     }
 
-    /// Whether nothing is ever told.
+    /// Whether there are no updates.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -28,7 +28,7 @@ impl Schedule {
         self.0.last().copied().unwrap_or(0)
     }
 
-    /// The first time later than so many seconds after the beginning.
+    /// The first time later than this many seconds after the start.
     pub fn after(&self, seconds: u32) -> u32 {
         let listed = self.0.iter().copied().find(|time| *time > seconds);
         let last = self.span().max(1);
@@ -49,7 +49,7 @@ impl Schedule {
         self.0.iter().rev().copied().find(|time| *time < seconds).unwrap_or(0)
     }
 
-    /// Whether something is told at this time.
+    /// Whether there is an update at this time.
     pub fn has(&self, seconds: u32) -> bool {
         seconds > 0 && !self.is_empty() && self.at_or_after(seconds) == seconds
     }

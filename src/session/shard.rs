@@ -1,11 +1,11 @@
-//! One logical part of the session table: all sessions whose key falls into it.
+//! One logical part of the session table: all sessions whose key maps to it.
 //!
-//! Owns: sessions, their index, their timers, their datagrams in fragments. In: packets in the
-//! order read. Out: deliveries and finished sessions, to its [`Listener`]. Never: holds more than
-//! its cap: then the sessions nearest to their time-out are pushed out first, and counted.
+//! Owns: sessions, their index, their timers, their fragmented datagrams. In: packets in the order
+//! read. Out: deliveries and finished sessions, to its [`Listener`]. Never: holds more than its
+//! cap: at the cap the sessions nearest to their timeout are evicted first, and counted.
 //!
-//! The number of shards is fixed and a key always falls into the same one, so what is pushed out at
-//! the cap does not depend on the number of workers.
+//! The number of shards is fixed and a key always maps to the same one, so evictions at the cap do
+//! not depend on the number of workers.
 
 mod ends;
 mod updates;
@@ -39,25 +39,24 @@ use crate::session::state::Session;
 use crate::session::state::Shared;
 use crate::session::waiting::Holdings;
 
-/// An entry of the index: the hash stands beside the id, so that growing the index touches no
-/// session.
+/// An entry of the index: it includes the hash, so that growing the index touches no session.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     hash: u32,
     id: u32,
 }
 
-/// What a place in the table takes, at the least: a session, two entries of an index that is half
-/// full, four timers and two more, a quarter of a block of round trips, and an eighth of one of
-/// those that last; each list may be twice its content.
+/// Bytes of a slot in the table, at least: a session, two entries of an index that is half full,
+/// four timers and two more, a quarter of a block of round trips, and an eighth of a block for long
+/// sessions; each list may have twice its content allocated.
 const PLACE_BYTES: usize = 408;
 
-/// Timers that a session may have in the wheel on average before those out of date are cleared out,
-/// and how many are always allowed.
+/// Average timers per session in the wheel before stale ones are removed, and a number that is
+/// always allowed.
 const TIMERS_PER_SESSION: usize = 4;
 const TIMERS_FREE: usize = 4_096;
 
-/// Where a session may be found; never trusted without looking.
+/// A guess at a session's slot; always verified.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hint(Option<u32>);
 
@@ -70,39 +69,39 @@ pub struct Shard<X> {
     updates: Updates,
     shared: Shared,
     timeouts: Timeouts,
-    /// No session is silent for less when its timer ends it.
+    /// The shortest timeout of any session.
     shortest: u32,
-    /// Beginning, tie and id of the sessions that are due.
+    /// Start, tie and id of the sessions that are due.
     due: Vec<(Nanos, u64, u32)>,
-    /// Those that held most when they were last ranked, the heaviest last. They may have ended
-    /// since, and others may have their places.
+    /// Those that held most when last ranked, the heaviest last. They may have ended since, and
+    /// others may use their slots.
     heavy: Vec<u32>,
 }
 
-/// How many of so many sessions may have their round trips timed: those that carry data both ways
-/// are far fewer than a table full of scans, and each takes another 200 bytes.
+/// How many of this many sessions may have their round trips timed: sessions with data in both
+/// directions are far fewer than a table full of scans, and each needs another 200 bytes.
 const fn timed(sessions: usize) -> usize {
     sessions.div_ceil(4)
 }
 
-/// How many of so many sessions may last: of those that exchange data for seconds a full table
-/// holds far fewer.
+/// How many of this many sessions may be long: a full table has far fewer that exchange data for
+/// seconds.
 const fn lasting(sessions: usize) -> usize {
     sessions.div_ceil(8)
 }
 
-/// Spreads 32 bits of hash over the 64 that the index wants (it takes its tag from the top seven).
+/// Spreads 32 bits of hash over the 64 that the index needs (it uses the top seven as tag).
 const fn spread(hash: u32) -> u64 {
     (hash as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 impl<X: Weighed> Shard<X> {
-    /// An empty shard of at most `cap` sessions, whatever they hold.
+    /// An empty shard of at most `cap` sessions, with no limit on bytes.
     pub fn new(cap: usize, timeouts: Timeouts) -> Shard<X> {
         Shard::within(cap, Room::UNBOUNDED, timeouts)
     }
 
-    /// An empty shard of at most `cap` sessions and so many bytes.
+    /// An empty shard of at most `cap` sessions and this much memory.
     pub fn within(cap: usize, room: Room, timeouts: Timeouts) -> Shard<X> {
         let cap = cap.min(room.sessions / PLACE_BYTES).max(1);
         Shard {
@@ -124,29 +123,29 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// The same, taking round trips of handshakes only.
+    /// The same, with round trips of handshakes only.
     pub fn without_round_trips(mut self) -> Shard<X> {
         self.shared.timed = false;
         self
     }
 
-    /// The same, telling of sessions that last at these times after their beginning.
+    /// The same, with updates of long sessions at these times after their start.
     pub fn with_updates(mut self, schedule: &Schedule) -> Shard<X> {
         self.updates = Updates::new(schedule.clone());
         self
     }
 
-    /// Sessions alive.
+    /// Open sessions.
     pub fn len(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Whether no session is alive.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }
 
-    /// Timers in the wheel, those out of date included.
+    /// Timers in the wheel, including stale ones.
     #[cfg(test)]
     pub(super) fn timers(&self) -> usize {
         self.wheel.armed()
@@ -158,27 +157,26 @@ impl<X: Weighed> Shard<X> {
         self.shared.holdings.kept.held()
     }
 
-    /// Where the packet's session probably is: the first entry of the index with its hash. Asked
-    /// for a whole batch at once, so that the look-ups' cache misses overlap.
+    /// Where the packet's session probably is: the first entry of the index with its hash. Called
+    /// for a whole batch at once, so that the cache misses overlap.
     #[inline]
     pub fn locate(&self, packet: &Packet) -> Hint {
         let entry = self.index.find(spread(packet.hash), |entry| entry.hash == packet.hash);
         Hint(entry.map(|entry| entry.id))
     }
 
-    /// Looks at the lines of a session that the packet will touch, for the same reason: the next
-    /// step then finds them in the cache. The number means nothing.
+    /// Prefetches the cache lines of a session that the packet will touch. The result has no
+    /// meaning.
     #[inline]
     pub fn warm(&self, hint: Hint, packet: &Packet) -> u64 {
         let Some(session) = hint.0.and_then(|id| self.sessions.get(id)) else { return 0 };
         let always = u64::from(session.touched) ^ session.initiator.bytes;
-        // Packets of a handshake carry no payload.
+        // Handshake packets carry no payload.
         let handshake = if packet.payload_len == 0 { session.handshake.warm() } else { 0 };
         always ^ handshake
     }
 
-    /// Takes one packet into account: the session it belongs to is found or opened and brought up
-    /// to date.
+    /// Processes one packet: finds or creates its session and updates it.
     pub fn touch(&mut self, arrival: Arrival<'_>, hint: Hint, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
         if self.wheel.armed() == 0 {
@@ -201,11 +199,11 @@ impl<X: Weighed> Shard<X> {
             None => self.open(arrival, listener),
         };
         let Some(session) = self.sessions.get_mut(id) else { return };
-        // Only its first packet and its end can bring a session's time-out forward: a later one is
-        // found when the timer comes up, an earlier one would be missed.
+        // Only its first packet and its end can shorten a session's timeout. A longer one is
+        // noticed when the timer comes up; a shorter one would be missed.
         let (fresh, ends) = (!session.spoke(), session.bits.ends());
-        // Who is not listened to holds nothing more, and nothing less, than before; nor does who
-        // waits for nothing and only acknowledges.
+        // A session that is no longer parsed holds the same as before; so does one that waits for
+        // nothing and only acknowledges.
         let quiet = packet.payload_len == 0
             && !session.bits.has(Bits::WAITING)
             && !packet.tcp_flags.any(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
@@ -229,7 +227,7 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Datagrams in fragments that were given up are read as far as they go.
+    /// Reads the start of fragmented datagrams that were given up.
     #[cold]
     fn read_beginnings(&mut self, listener: &mut impl Listener<X>) {
         for datagram in self.shared.fragments.take_given_up() {
@@ -244,7 +242,7 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Charges what a session holds now, where it held so much before. Whether that is too much.
+    /// Charges the change in a session's bytes. Returns whether too much is held.
     fn weigh(&mut self, id: u32, before: Weight) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
         let now = session.weight();
@@ -256,9 +254,9 @@ impl<X: Weighed> Shard<X> {
         holdings.waiting.is_over() || holdings.kept.is_over() || holdings.is_untidy()
     }
 
-    /// Too much is held: who has waited longest waits no more; and of what is kept, the heaviest
-    /// go, for whoever makes many sessions heavy must not push out those that are not. The one
-    /// that asks for more is heard no more where nobody else is heavy.
+    /// Too much is held: the session that has waited longest is no longer parsed; of what is kept,
+    /// the heaviest sessions are evicted, so that a sender of many heavy sessions cannot evict
+    /// light ones. If no other session is heavy, the one that needs more is no longer parsed.
     #[cold]
     fn make_room(&mut self, id: u32, clock: u32, listener: &mut impl Listener<X>) {
         if self.shared.holdings.is_untidy() {
@@ -277,7 +275,7 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Stops listening to a session that holds as much as `asked`; whether it was one.
+    /// Stops parsing a session that holds as much as `asked`; returns whether it was one.
     fn stop_listening(
         &mut self,
         id: u32,
@@ -294,8 +292,8 @@ impl<X: Weighed> Shard<X> {
         true
     }
 
-    /// Ends a session whose five-tuple a new one takes. Where both begin at the same time, the new
-    /// one remembers it: nothing else tells their identities apart.
+    /// Ends a session whose five-tuple a new one uses. If both start at the same time, the new one
+    /// records it, because nothing else distinguishes their identities.
     fn follow(&mut self, id: u32, arrival: Arrival<'_>, listener: &mut impl Listener<X>) -> u32 {
         let packet = arrival.packet;
         let same_time = self.sessions.get(id).filter(|session| session.start == packet.time);
@@ -313,7 +311,7 @@ impl<X: Weighed> Shard<X> {
         id
     }
 
-    /// A copy only counts; where its session is over, it has counted in the run's total.
+    /// Counts a duplicate; if its session has ended, it counts in the run's total only.
     #[cold]
     fn count_copy(&mut self, id: Option<u32>) {
         if let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) {
@@ -364,7 +362,7 @@ impl<X: Weighed> Shard<X> {
             session.vlan = vlan;
         }
         let due = session.deadline(&self.timeouts);
-        // Room was made above; a cap of zero is refused by the configuration.
+        // Room was made above; the configuration refuses a cap of zero.
         let weight = session.weight();
         let Ok(id) = self.sessions.insert(session) else { return u32::MAX };
         self.shared.holdings.change(id, Weight::default(), weight);
@@ -391,8 +389,7 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Too many timers of sessions that are over, or that were armed again since: only what is true
-    /// is kept.
+    /// Too many timers of ended sessions, or stale ones: keeps only valid timers.
     fn rebuild_wheel(&mut self) {
         self.wheel.clear();
         for (id, session) in self.sessions.iter() {
@@ -400,8 +397,8 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// When a session is due whose timer came up in this second; `None` where the timer is out of
-    /// date: the session is over or was armed again since.
+    /// When a session is due whose timer came up in this second; `None` if the timer is stale: the
+    /// session has ended or was armed again since.
     fn due_in(&self, id: u32, second: u32) -> Option<u32> {
         let session = self.sessions.get(id).filter(|session| session.armed == second)?;
         Some(session.deadline(&self.timeouts))
@@ -411,7 +408,7 @@ impl<X: Weighed> Shard<X> {
         self.sessions.get(id).map(|session| session.deadline(&self.timeouts))
     }
 
-    /// When a session was due, where that lies before `clock`: no timer has come up since.
+    /// When a session was due, if before `clock`: no timer has come up since.
     fn overdue(&self, id: u32, clock: u32) -> Option<u32> {
         let session = self.sessions.get(id)?;
         if clock.saturating_sub(session.touched) <= self.shortest {

@@ -1,4 +1,4 @@
-//! What is kept about one session while it lives.
+//! The state of one open session.
 //!
 //! Owns: the fixed-size state, about a quarter KiB. In: packets. Out: nothing by itself.
 //! Never: grows (the two boxes it may hold have caps of their own).
@@ -25,69 +25,69 @@ use crate::session::timeouts::Class;
 use crate::session::timeouts::Timeouts;
 use crate::session::waiting::Holdings;
 
-/// One direction's counters: what every packet changes.
+/// One direction's counters, which every packet changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Half {
     /// Frame bytes on the wire.
     pub(crate) bytes: u64,
-    /// Where the TCP stream of this direction stands.
+    /// The position of this direction's TCP stream.
     pub(crate) stream: Stream,
-    /// Packets; the highest value means at least so many.
+    /// Packets; the maximum value means at least that many.
     pub(crate) packets: u32,
 }
 
-/// What the first packet of a direction said.
+/// Facts of a direction's first packet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Origin {
-    /// Link-layer source address, where there is an Ethernet header.
+    /// Link-layer source address, if there is an Ethernet header.
     pub(crate) mac: Option<[u8; 6]>,
     /// Time to live.
     pub(crate) ttl: u8,
 }
 
-/// Facts that fit a bit each.
+/// Flags.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bits(u32);
 
 impl Bits {
     /// The initiator is side `b` of the key.
     pub(crate) const INITIATOR_B: u32 = 1;
-    /// A segment of the initiator waits for its acknowledgement.
+    /// A segment of the initiator is being timed.
     pub(crate) const TIMED_INITIATOR: u32 = 4096;
-    /// One of the responder does.
+    /// A segment of the responder is being timed.
     pub(crate) const TIMED_RESPONDER: u32 = 8192;
-    /// It was counted among those with bytes acknowledged and never seen.
+    /// It was counted among those with bytes that were acknowledged but never seen.
     pub(crate) const UNSEEN_COUNTED: u32 = 16_384;
-    /// The open hole of the initiator's stream was acknowledged.
+    /// The open gap of the initiator's stream was acknowledged.
     pub(crate) const UNSEEN_INITIATOR: u32 = 32_768;
-    /// That of the responder's was.
+    /// The open gap of the responder's stream was acknowledged.
     pub(crate) const UNSEEN_RESPONDER: u32 = 16;
     /// RST was seen.
     pub(crate) const RESET: u32 = 2;
-    /// Nobody listens any more.
+    /// It is no longer parsed.
     pub(crate) const DEAF: u32 = 4;
     /// A snap length or cap cut something.
     pub(crate) const TRUNCATED: u32 = 8;
-    /// The first frame carried a VLAN tag.
+    /// The first frame had a VLAN tag.
     pub(crate) const VLAN: u32 = 32;
     /// The initiator sent FIN.
     pub(crate) const FIN_INITIATOR: u32 = 64;
     /// The responder sent FIN.
     pub(crate) const FIN_RESPONDER: u32 = 128;
-    /// The handshake has nothing more to see but a repeated SYN.
+    /// Only a repeated SYN still concerns the handshake.
     pub(crate) const SHAKEN: u32 = 256;
-    /// Early segments wait in `reorder`.
+    /// There are early segments in `reorder`.
     pub(crate) const WAITING: u32 = 512;
     /// The initiator's stream has its first byte.
     pub(crate) const STREAM_INITIATOR: u32 = 1024;
     /// The responder's stream has its first byte.
     pub(crate) const STREAM_RESPONDER: u32 = 2048;
 
-    /// It began with packets whose time is in doubt, and has no others yet.
+    /// It started with packets whose time is doubtful, and has no others yet.
     pub(crate) const DOUBTFUL: u32 = 1 << 16;
     /// A packet had no time of its own.
     pub(crate) const UNTIMED: u32 = 1 << 17;
-    /// The initiator acknowledged what the responder sent: it is where its packets say.
+    /// The initiator acknowledged the responder's data: its address is genuine.
     pub(crate) const CONFIRMED: u32 = 1 << 18;
     /// The RST was the responder's.
     pub(crate) const RESET_BY_RESPONDER: u32 = 1 << 19;
@@ -99,12 +99,12 @@ impl Bits {
     pub(crate) const FIN_RESPONDER_ACKED: u32 = 1 << 22;
     /// A SYN that was not believed was answered.
     pub(crate) const REOPENS: u32 = 1 << 23;
-    /// Nothing more can tell who began.
+    /// Nothing more can show who started it.
     pub(crate) const ROLES_SETTLED: u32 = 1 << 24;
 
-    /// What the initiator sends with a low time to live arrives.
+    /// The initiator's packets with a low time to live do arrive.
     pub(crate) const LOW_TTL_ARRIVES: u32 = 1 << 25;
-    /// It lasts: `since` is its block, and every packet is shown to whoever wants to see it.
+    /// It is long: `since` is its block, and observers see every packet.
     pub(crate) const LONG: u32 = 1 << 26;
     /// There was no room for such a block.
     pub(crate) const REFUSED: u32 = 1 << 27;
@@ -114,12 +114,12 @@ impl Bits {
     pub(crate) const DATA_RESPONDER: u32 = 1 << 29;
     /// Both did.
     pub(crate) const DATA: u32 = Bits::DATA_INITIATOR | Bits::DATA_RESPONDER;
-    /// A timer for its updates is set.
+    /// Its update timer is set.
     pub(crate) const LISTED: u32 = 1 << 30;
-    /// An update was made: what identifies it must not change.
+    /// An update was made: its identity must not change.
     pub(crate) const TOLD: u32 = 1 << 31;
 
-    /// What an end is made of.
+    /// The flags of an end.
     const ENDS: u32 = Bits::RESET
         | Bits::RESET_BY_RESPONDER
         | Bits::END_DOUBTED
@@ -130,7 +130,7 @@ impl Bits {
     const FINS: u32 = Bits::FIN_INITIATOR | Bits::FIN_RESPONDER;
     const FINS_ACKED: u32 = Bits::FIN_INITIATOR_ACKED | Bits::FIN_RESPONDER_ACKED;
 
-    /// Bits of one side and the same of the other.
+    /// Flags of one side and the same of the other.
     const SIDES: [(u32, u32); 6] = [
         (Bits::TIMED_INITIATOR, Bits::TIMED_RESPONDER),
         (Bits::UNSEEN_INITIATOR, Bits::UNSEEN_RESPONDER),
@@ -140,17 +140,17 @@ impl Bits {
         (Bits::DATA_INITIATOR, Bits::DATA_RESPONDER),
     ];
 
-    /// What is known of its end.
+    /// The flags of its end.
     pub(crate) const fn ends(self) -> u32 {
         self.0 & Bits::ENDS
     }
 
-    /// It did not end.
+    /// Clears the flags of its end.
     pub(crate) const fn clear_ends(&mut self) {
         self.0 &= !Bits::ENDS;
     }
 
-    /// Each side becomes the other.
+    /// Swaps the sides.
     fn turn(&mut self) {
         let before = *self;
         for (one, other) in Bits::SIDES {
@@ -194,34 +194,34 @@ pub(crate) enum Occupied {
 /// What the sessions of a shard share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// Datagrams in fragments.
+    /// Fragmented datagrams.
     pub(crate) fragments: Fragments,
     /// Round trips, by [`Session::trips`].
     pub(crate) trips: Slab<Trips>,
-    /// Whether any are taken.
+    /// Whether round trips are measured.
     pub(crate) timed: bool,
-    /// Sessions that last, by [`Session::since`].
+    /// Long sessions, by [`Session::since`].
     pub(crate) lasting: lasting::Pool,
-    /// What sessions hold beside their places.
+    /// Bytes that sessions hold beside their slots.
     pub(crate) holdings: Holdings,
 }
 
-/// One live session. The order of fields is that of use: what finding it and every packet touch
-/// lies in the first two cache lines, the rest is for its beginning and end.
+/// One open session. Fields are in order of use: the first two cache lines have what lookups and
+/// every packet touch, the rest is for its start and end.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Session<X> {
     pub(crate) key: FlowKey,
     pub(crate) hash: u32,
-    /// The run's clock at the last packet: timers run on it.
+    /// The run's clock at the last packet, used by timers.
     pub(crate) touched: u32,
     pub(crate) frame_last: u32,
     pub(crate) bits: Bits,
     pub(crate) file: u16,
     pub(crate) taken: Occupied,
-    /// The coarsest grain of its packets' times.
+    /// The coarsest granularity of its packets' times.
     pub(crate) grain: Grain,
-    // The second line begins here.
+    // The second cache line starts here.
     pub(crate) end: Nanos,
     pub(crate) initiator: Half,
     pub(crate) responder: Half,
@@ -237,15 +237,15 @@ pub(crate) struct Session<X> {
     pub(crate) retransmits: u32,
     pub(crate) out_of_order: u32,
     pub(crate) gaps: u32,
-    /// The second of the run's clock in which it began; of one that lasts, its block.
+    /// The second of the run's clock in which it started; for a long session, its block.
     pub(crate) since: u32,
     /// Its block of round trips, or [`Session::NO_TRIPS`].
     pub(crate) trips: u32,
     /// Duplicates left out.
     pub(crate) duplicates: u32,
-    /// Sessions of this key that began and ended before it at the same time.
+    /// Sessions of this key that started and ended before it at the same time.
     pub(crate) twin: u16,
-    /// Packets with no time of their own (wrapping: it is only compared).
+    /// Packets without a time of their own (wraps around: it is only compared).
     pub(crate) untimed: u16,
     pub(crate) vlan: u16,
     /// Where initiator's and responder's FIN stand: see [`Session::note_fin`].
@@ -256,10 +256,10 @@ impl<X> Session<X> {
     /// No block yet; the slab's ids are dense from 0.
     pub(crate) const NO_TRIPS: u32 = u32::MAX;
 
-    /// No block, for there was no room.
+    /// No block, because there was no room.
     pub(crate) const UNTIMED: u32 = u32::MAX - 1;
 
-    /// A session that begins with this packet.
+    /// A session that starts with this packet.
     pub(crate) fn open(packet: &Packet, file: u16, frame: &[u8]) -> Session<X> {
         let mut bits = Bits::default();
         let sender_is_b = packet.heading() == Heading::BToA;
@@ -302,7 +302,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// Which end sent this packet.
+    /// The end that sent this packet.
     pub(crate) const fn side(&self, packet: &Packet) -> Peer {
         let from_b = packet.flags.has(PacketFlags::FROM_B);
         if from_b == self.bits.has(Bits::INITIATOR_B) { Peer::Initiator } else { Peer::Responder }
@@ -316,7 +316,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// What the first packet of a direction said.
+    /// The facts of a direction's first packet.
     pub(crate) const fn origin(&mut self, side: Peer) -> &mut Origin {
         let [initiator, responder] = &mut self.origins;
         match side {
@@ -325,7 +325,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// Where a direction's stream stands, once it has begun.
+    /// A direction's stream, once it has started.
     pub(crate) const fn stream(&self, side: Peer) -> Option<&Stream> {
         let (begun, half) = match side {
             Peer::Initiator => (Bits::STREAM_INITIATOR, &self.initiator),
@@ -334,7 +334,7 @@ impl<X> Session<X> {
         if self.bits.has(begun) { Some(&half.stream) } else { None }
     }
 
-    /// Begins a direction's stream with `seq` as its next byte, unless it has begun.
+    /// Starts a direction's stream with `seq` as its next byte, unless it has started.
     pub(crate) fn start_stream(&mut self, side: Peer, seq: u32) {
         let begun = match side {
             Peer::Initiator => Bits::STREAM_INITIATOR,
@@ -355,14 +355,14 @@ impl<X> Session<X> {
         }
     }
 
-    /// Repetitions, early segments, holes and packets without a time so far (wrapping: it is only
-    /// compared).
+    /// Retransmissions, early segments, gaps and packets without a time so far (wraps around: it is
+    /// only compared).
     pub(crate) const fn troubles(&self) -> u32 {
         let disorder = self.retransmits.wrapping_add(self.out_of_order).wrapping_add(self.gaps);
         disorder.wrapping_add(self.untimed as u32)
     }
 
-    /// Bytes it holds beside its place, while anybody listens.
+    /// Bytes held beside its slot, while it is parsed.
     pub(crate) fn weight(&self) -> Weight
     where
         X: Weighed,
@@ -374,33 +374,33 @@ impl<X> Session<X> {
         weight
     }
 
-    /// Whether a packet was taken into account at all.
+    /// Whether any packet was processed.
     pub(crate) const fn spoke(&self) -> bool {
         self.initiator.packets > 0 || self.responder.packets > 0
     }
 
-    /// Whether both ends spoke.
+    /// Whether both ends sent packets.
     pub(crate) const fn both_spoke(&self) -> bool {
         self.initiator.packets > 0 && self.responder.packets > 0
     }
 
-    /// Whether TCP is over: reset, or FIN from both ends.
+    /// Whether TCP has ended: reset, or FIN from both ends.
     pub(crate) const fn is_over(&self) -> bool {
         self.bits.has(Bits::RESET) || self.bits.has(Bits::FINS)
     }
 
-    /// Whether both ends hold it, and did a moment ago.
+    /// Whether both ends use it, and did recently.
     pub(crate) const fn is_under_way(&self, clock: u32) -> bool {
         let held = self.bits.has(Bits::CONFIRMED) && !self.is_over();
         held && clock.saturating_sub(self.touched) <= UNDER_WAY
     }
 
-    /// What it is that is over.
+    /// The timeout class after its end.
     fn ended(&self) -> Class {
         if self.bits.has(Bits::END_DOUBTED) {
             Class::TcpDoubted
         } else if self.bits.has(Bits::RESET) {
-            // Who refuses a SYN has nothing that could go on.
+            // A refused SYN leaves nothing that could continue.
             if self.bits.has(Bits::CONFIRMED) { Class::TcpEnding } else { Class::TcpClosed }
         } else if self.bits.has(Bits::FINS_ACKED) {
             Class::TcpClosed
@@ -411,7 +411,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// The guess who began was wrong: each side becomes the other.
+    /// Initiator and responder were confused: swaps the sides.
     pub(crate) fn turn(&mut self) {
         self.bits.turn();
         std::mem::swap(&mut self.initiator, &mut self.responder);
@@ -423,7 +423,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// What it is, for the purpose of timing it out.
+    /// Its timeout class.
     pub(crate) fn class(&self) -> Class {
         match self.key.transport {
             Transport::TCP if self.is_over() => self.ended(),
@@ -436,18 +436,18 @@ impl<X> Session<X> {
         }
     }
 
-    /// The last second in which it may still be touched.
+    /// The last second in which it may still get packets.
     pub(crate) fn deadline(&self, timeouts: &Timeouts) -> u32 {
         self.touched.saturating_add(timeouts.of(self.class()))
     }
 }
 
-/// Seconds of silence within which no port is used again by a session that did not end: systems
-/// keep a port for longer after it did (RFC 9293 section 3.4.1).
+/// Seconds of idling within which the ports of an open session are not reused; systems keep a port
+/// longer after a session ended (RFC 9293 section 3.4.1).
 const UNDER_WAY: u32 = 60;
 
-/// Ports from here on are given to whoever begins (RFC 6335 section 6 names those from 49152 on as
-/// dynamic; Linux begins at 32768).
+/// Ports from here on are used by initiators (RFC 6335 section 6 defines those from 49152 on as
+/// dynamic; Linux starts at 32768).
 const DYNAMIC: u16 = 32_768;
 
 /// Whether the first packet seen of a session looks like the answering side's: a SYN-ACK, or

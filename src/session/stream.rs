@@ -1,49 +1,49 @@
-//! Where one direction of a TCP stream stands: what is next, what came twice, what is missing.
+//! The position of one direction of a TCP stream: what is next, repeated, missing.
 //!
-//! Owns: the next sequence number and at most one open hole. In: segments. Out: a verdict on each.
+//! Owns: the next sequence number and at most one open gap. In: segments. Out: a verdict on each.
 //! Never: holds bytes (reorder does).
 
 /// Sequence state of one direction (RFC 9293 section 3.4: comparisons modulo 2^32).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stream {
     next: u32,
-    /// Start and length of the hole below `next` that may still be filled; length 0 is none. With
-    /// [`ASTRAY`] as length there is no hole, and the start is where a segment too far away to be
-    /// believed ended.
+    /// Start and length of the gap below `next` that may still be filled; length 0 is none. If the
+    /// length is [`ASTRAY`] there is no gap, and the start is the end of a segment too far away to
+    /// be believed.
     hole_at: u32,
     hole_len: u32,
 }
 
-/// What a segment is to its stream.
+/// The position of a segment in its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placed {
-    /// The next bytes, after leaving out `skip` bytes already seen.
+    /// The next bytes, after `skip` bytes already seen.
     InOrder { skip: u32 },
     /// Bytes seen before.
     Repeat,
-    /// Fills (part of) a hole that had been passed over.
+    /// Fills (part of) the open gap.
     Late,
-    /// Begins `missing` bytes ahead of what is next.
+    /// Starts `missing` bytes ahead of what is next.
     Ahead { missing: u32 },
-    /// Too far from what is next to be believed.
+    /// Too far away to be believed.
     Astray,
-    /// As far, but going on where one astray ended: the stream is there now.
+    /// As far away, but it continues an earlier segment there: the stream is there now.
     Elsewhere,
 }
 
-/// A distance from what is next beyond which a segment is believed only when another goes on where
-/// it ended. A window may be 1 GiB (RFC 7323 section 2.3), but what is in flight between two
-/// packets that a sensor sees is what it lost in between: a second at 100 Mbit/s is 12 MiB.
+/// A segment farther away than this is believed only if another one continues it. A window may be 1
+/// GiB (RFC 7323 section 2.3), but between two packets that a sensor sees, only lost data can lie:
+/// a second at 100 Mbit/s is 12 MiB.
 const FAR: u32 = 16 << 20;
 
-/// No length of a hole: those are below [`FAR`].
+/// Not a length of a gap: those are below [`FAR`].
 const ASTRAY: u32 = u32::MAX;
 
-/// The same, where the peer acknowledged bytes near by since.
+/// The same, if the peer has acknowledged bytes nearby since.
 const VOUCHED: u32 = u32::MAX - 1;
 
 impl Stream {
-    /// The stream begins (again) with `seq` as its next byte.
+    /// The stream starts (again) with `seq` as its next byte.
     pub(crate) fn start(&mut self, seq: u32) {
         *self = Stream { next: seq, ..Stream::default() };
     }
@@ -53,18 +53,18 @@ impl Stream {
         self.next
     }
 
-    /// Bytes of the open hole.
+    /// Bytes of the open gap.
     pub(crate) const fn hole(&self) -> u32 {
         if self.hole_len >= VOUCHED { 0 } else { self.hole_len }
     }
 
-    /// Whether an acknowledgement covers the whole of the open hole.
+    /// Whether an acknowledgement covers the whole open gap.
     pub(crate) const fn covers_hole(&self, ack: u32) -> bool {
         let end = self.hole_at.wrapping_add(self.hole_len);
         self.hole() > 0 && ack.wrapping_sub(end) < 1 << 31
     }
 
-    /// Where `len` bytes at `seq` belong. Does not move the stream.
+    /// The position of `len` bytes at `seq`. Does not advance the stream.
     pub(crate) fn place(&self, seq: u32, len: u32) -> Placed {
         let ahead = seq.wrapping_sub(self.next);
         if ahead == 0 {
@@ -87,12 +87,13 @@ impl Stream {
         Placed::Repeat
     }
 
-    /// Whether a sequence number lies near enough to what is next to belong to this stream.
+    /// Whether a sequence number is near enough to what is next to belong to this stream.
     pub(crate) const fn is_near(&self, seq: u32) -> bool {
         seq.wrapping_sub(self.next) < FAR || self.next.wrapping_sub(seq) < FAR
     }
 
-    /// Remembers where a segment astray ended. Gives the bytes of an open hole, which is given up.
+    /// Records the end of a segment that is far away. Returns the bytes of an open gap, which is
+    /// given up.
     pub(crate) fn remember(&mut self, end: u32) -> u32 {
         let given_up = self.hole();
         self.hole_at = end;
@@ -100,7 +101,7 @@ impl Stream {
         given_up
     }
 
-    /// The peer acknowledges that: it has what was astray, where it lies near by.
+    /// The peer acknowledges that number: it received the far segment if that is nearby.
     pub(crate) const fn vouch(&mut self, ack: u32) {
         if self.hole_len == ASTRAY && self.hole_at.wrapping_sub(ack).wrapping_add(FAR) < 2 * FAR {
             self.hole_len = VOUCHED;
@@ -112,13 +113,13 @@ impl Stream {
         self.hole_len == VOUCHED
     }
 
-    /// Moves on by `len` bytes that were in order.
+    /// Advances by `len` bytes in order.
     pub(crate) const fn advance(&mut self, len: u32) {
         self.next = self.next.wrapping_add(len);
     }
 
-    /// Passes over `missing` bytes: they become the open hole. Gives the bytes of an older hole
-    /// that is now given up.
+    /// Skips `missing` bytes: they become the open gap. Returns the bytes of an older gap that is
+    /// given up.
     pub(crate) fn pass_over(&mut self, missing: u32) -> u32 {
         let given_up = self.hole();
         self.hole_at = self.next;
@@ -127,7 +128,7 @@ impl Stream {
         given_up
     }
 
-    /// Takes late bytes into account: the hole shrinks.
+    /// Processes late bytes: the gap shrinks.
     pub(crate) fn fill(&mut self, len: u32) {
         self.hole_len = self.hole().saturating_sub(len);
     }

@@ -1,8 +1,8 @@
-//! What the initiator's SYN gives away: MSS, window, options, and the family of system that writes
-//! it so.
+//! Facts of the initiator's SYN: MSS, window, options, and the operating system family that they
+//! suggest.
 //!
 //! Owns: the few bytes kept of a SYN. In: a TCP header. Out: [`SynFacts`].
-//! Never: names a version of a system; the order of options tells a family, no more.
+//! Never: names a version of a system; the order of options identifies a family, no more.
 
 use crate::model::record::SynFacts;
 use crate::wire::tcp::TcpOptions;
@@ -18,7 +18,7 @@ pub(crate) struct SynSummary {
     pub(crate) seen: bool,
 }
 
-/// A family of TCP stacks, told by the order of options in its SYN.
+/// A family of TCP stacks, by the order of options in its SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OsFamily {
     Linux,
@@ -41,7 +41,7 @@ const ORDERS: [(&[u8], OsFamily); 7] = [
     (&[2, 1, 1, 4, 1, 3, 1, 1, 8], OsFamily::Bsd),
 ];
 
-/// The TTL that all but Windows begin with (p0f 3); Windows begins with 128.
+/// The initial TTL of all but Windows (p0f 3), which uses 128.
 const TTL_UNIX: u8 = 64;
 
 /// Window of every SYN of an Apple system, and of FreeBSD (p0f 3).
@@ -57,7 +57,7 @@ fn family(order: &[u8], ttl: u8, window: u16) -> Option<OsFamily> {
         OsFamily::Bsd if ttl > TTL_UNIX && order.len() == 5 => Some(OsFamily::Windows),
         OsFamily::Linux | OsFamily::Apple | OsFamily::Bsd if ttl > TTL_UNIX => None,
         OsFamily::Apple if window != WINDOW_FULL => None,
-        // Without window scale, scanners and embedded systems write the same from 64.
+        // Without window scale, scanners and embedded systems send the same with 64.
         OsFamily::Windows if ttl <= TTL_UNIX && order.len() == 4 => None,
         family => Some(*family),
     }
@@ -75,7 +75,7 @@ impl OsFamily {
 }
 
 impl SynSummary {
-    /// Reads a SYN's header.
+    /// Parses a SYN's header.
     pub(crate) fn read(header: &[u8], ttl: u8) -> SynSummary {
         let options = TcpOptions::parse(header);
         let window = header.get(14..16).and_then(|window| window.first_chunk::<2>());
@@ -90,12 +90,12 @@ impl SynSummary {
         }
     }
 
-    /// Maximum segment size, where the SYN told it.
+    /// Maximum segment size, if the SYN has one.
     pub(crate) fn mss(&self) -> Option<u16> {
         (self.mss > 0).then_some(self.mss)
     }
 
-    /// The facts for the record, where a SYN was seen.
+    /// The facts for the record, if a SYN was seen.
     pub(crate) fn facts(&self, version: u8) -> Option<SynFacts> {
         let headers = if version == 6 { 60 } else { 40 };
         let mss = self.mss();

@@ -1,4 +1,4 @@
-//! The table as a whole, fed with packets and times chosen here.
+//! The table as a whole, with chosen packets and times.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,8 @@ const ACK: u8 = TcpFlags::ACK;
 const FIN: u8 = TcpFlags::FIN;
 const RST: u8 = TcpFlags::RST;
 
-/// A client (side a, port 40000 + n) and a server (side b, port 50000): no port tells who answers.
+/// A client (side a, port 40000 + n) and a server (side b, port 50000): the ports do not show who
+/// answers.
 #[allow(clippy::too_many_arguments, reason = "a packet in a line of a test reads best so")]
 fn packet(n: u16, from_client: bool, at_ms: u64, flags: u8, seq: u32, ack: u32) -> Packet {
     let key = FlowKey {
@@ -64,14 +65,14 @@ fn packet(n: u16, from_client: bool, at_ms: u64, flags: u8, seq: u32, ack: u32) 
     }
 }
 
-/// Keeps what it is given: the bytes of each side, with `!` where bytes were lost.
+/// Collects the bytes of each side, with `!` for lost bytes.
 #[derive(Default)]
 struct Ear {
     finished: Vec<Finished<Heard>>,
     counts: BTreeMap<&'static str, u64>,
-    /// What was told of sessions that went on, each with what was heard of them.
+    /// The updates of open sessions, each with the number of bytes received.
     updates: Vec<(Record, usize)>,
-    /// Deliveries after which it stops listening.
+    /// Deliveries after which it stops.
     patience: usize,
 }
 
@@ -252,7 +253,7 @@ fn sessions_that_begin_at_the_same_time_on_the_same_ports_are_told_apart() {
 fn silence_ends_a_session_and_the_next_packet_opens_another() {
     let mut bench = Bench::new(8);
     bench.handshake();
-    // No timer has come up meanwhile: the packet itself finds that its session is over.
+    // No timer has come up meanwhile: the packet itself finds that its session has ended.
     let later = u64::from(Timeouts::default().tcp_established) * 1_000 + 2_000;
     bench.feed(packet(0, true, later, ACK, 100, 500), b"x");
     let done = bench.end();
@@ -324,7 +325,7 @@ fn a_reply_seen_first_does_not_turn_the_session_round() {
     assert!(done[0].record.quality.one_way);
 }
 
-/// What somebody who does not see the stream can send ends nothing and takes nothing back.
+/// Packets that can be sent without seeing the stream end nothing and revoke nothing.
 #[test]
 fn forged_ends_and_openings_change_nothing() {
     let mut bench = Bench::new(10);
@@ -351,7 +352,7 @@ fn forged_ends_and_openings_change_nothing() {
     assert_eq!(bench.end()[0].record.state, SessionState::Reset);
 }
 
-/// Where the sensor cannot know better, an end is believed.
+/// If the sensor cannot know better, an end is believed.
 #[test]
 fn an_end_that_may_be_meant_ends_the_session() {
     let syn = packet(0, true, 0, SYN, 99, 0);
@@ -379,7 +380,7 @@ fn an_end_that_may_be_meant_ends_the_session() {
     assert_eq!(bench.ear.counts["ends_implausible"], 2, "acknowledges what was never sent");
 }
 
-/// One segment astray neither moves a stream nor is heard; two that follow each other do.
+/// One segment far away neither advances a stream nor is delivered; two consecutive ones do.
 #[test]
 fn a_segment_astray_moves_nothing_until_another_goes_on_there() {
     for patience in [1, usize::MAX] {
@@ -410,7 +411,8 @@ fn a_segment_astray_moves_nothing_until_another_goes_on_there() {
     assert_eq!(done[0].record.quality.gaps, 1);
 }
 
-/// The near leg is the round trip of a bare ACK. Data in its place may have waited to be written.
+/// The near leg is the round trip of a bare ACK. Data instead may have been delayed by the
+/// application.
 #[test]
 fn data_in_place_of_the_ack_is_no_round_trip() {
     let mut bench = Bench::new(10);
@@ -422,8 +424,8 @@ fn data_in_place_of_the_ack_is_no_round_trip() {
     assert_eq!(done[0].record.far.handshake_ns, Some(30_000_000));
 }
 
-/// Timers of sessions that are over stay in the wheel until their second comes; too many are
-/// cleared out, and every session is still handed over, on time.
+/// Timers of ended sessions stay in the wheel until their second comes; if there are too many they
+/// are removed, and every session is still handed over on time.
 #[test]
 fn timers_out_of_date_do_not_pile_up() {
     let mut bench = Bench::new(100_000);
@@ -442,8 +444,8 @@ fn timers_out_of_date_do_not_pile_up() {
 }
 
 proptest! {
-    /// However a stream is cut, repeated and shuffled within the buffer's reach, the listener hears
-    /// it once and in order.
+    /// However a stream is cut, repeated and reordered within the buffer's capacity, the listener
+    /// gets it once and in order.
     #[test]
     fn any_order_of_segments_is_heard_as_sent(
         cuts in proptest::collection::vec(1usize..40, 1..20),
@@ -472,7 +474,7 @@ proptest! {
         prop_assert_eq!(done[0].record.quality.gaps, 0);
     }
 
-    /// Any packets at all: nothing panics, every opened session is handed over exactly once.
+    /// With any packets: nothing panics, every opened session is handed over exactly once.
     #[test]
     fn every_session_opened_is_handed_over(
         packets in proptest::collection::vec(

@@ -1,21 +1,21 @@
-//! How long a session may be silent, by what it is: time-outs as data.
+//! Timeouts of sessions by class, as data.
 //!
 //! Owns: the table of spans. In: a class. Out: seconds. Never: a timer (the wheel has those).
 
-/// What a session is, for the purpose of timing it out.
+/// The timeout class of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// TCP: a SYN, no answer yet.
     TcpOpened,
-    /// TCP: both sides speak.
+    /// TCP: both sides send.
     TcpEstablished,
     /// TCP without its handshake.
     TcpHalf,
-    /// TCP: FIN from both sides, each acknowledged, or refused: kept a moment so that stragglers do
-    /// not open a new session.
+    /// TCP: FIN from both sides, each acknowledged, or refused: kept for a moment so that late
+    /// packets do not open a new session.
     TcpClosed,
-    /// TCP: RST, or FIN from both ends of which not both were acknowledged: it may go on, and
-    /// then it was forged.
+    /// TCP: RST, or FIN from both ends but not both acknowledged: it may continue, if the end was
+    /// forged.
     TcpEnding,
     /// The same, by a segment that looks forged.
     TcpDoubted,
@@ -27,19 +27,19 @@ pub enum Class {
     Other,
 }
 
-/// Seconds of silence after which a session of each class is over.
+/// Seconds of idling after which a session of each class ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// See [`Class::TcpOpened`]. Linux spaces its last SYN retransmissions up to 64 s apart
     /// (tcp_syn_retries 6), so a shorter span would split one attempt into two sessions.
     pub tcp_opened: u32,
-    /// See [`Class::TcpEstablished`]. An idle SSH session is the very thing this sensor looks for.
+    /// See [`Class::TcpEstablished`]. Idle SSH sessions are exactly what this sensor looks for.
     pub tcp_established: u32,
     /// See [`Class::TcpHalf`].
     pub tcp_half: u32,
     /// See [`Class::TcpClosed`].
     pub tcp_closed: u32,
-    /// See [`Class::TcpEnding`]. An interactive session seldom pauses for longer.
+    /// See [`Class::TcpEnding`]. An interactive session rarely pauses longer.
     pub tcp_ending: u32,
     /// See [`Class::TcpDoubted`].
     pub tcp_doubted: u32,
@@ -83,7 +83,7 @@ impl Timeouts {
         }
     }
 
-    /// The shortest span, in seconds: before that nothing is over.
+    /// The shortest span, in seconds: nothing ends sooner.
     pub fn shortest(&self) -> u32 {
         let tcp = self.tcp_opened.min(self.tcp_established).min(self.tcp_half).min(self.tcp_closed);
         tcp.min(self.udp_opened).min(self.udp_established).min(self.other)

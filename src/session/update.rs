@@ -1,4 +1,4 @@
-//! Brings one session up to date with one packet: counters, handshake, stream, delivery.
+//! Updates one session with one packet: counters, handshake, stream, delivery.
 //!
 //! Owns: the order in which these happen. In: a packet and its bytes. Out: deliveries to the
 //! listener.
@@ -29,23 +29,23 @@ use crate::session::stream::Placed;
 use crate::session::syn::SynSummary;
 use crate::wire::tcp::TcpOptions;
 
-/// Packets within which a session picked up in the middle may show who began it.
+/// Packets within which a session picked up in the middle may show who started it.
 const ROLES_WITHIN: u32 = 64;
 
 /// Bytes on their way to the listener.
 pub(super) struct Piece<'a> {
     pub(super) from: Peer,
     pub(super) payload: &'a [u8],
-    /// Bytes before these were lost for good.
+    /// Bytes before these are lost for good.
     pub(super) gap: bool,
 }
 
-/// A stretch of a TCP direction: of one segment, in one piece or put together from fragments.
+/// A range of a TCP direction: of one segment, whole or reassembled from fragments.
 #[derive(Clone, Copy)]
 struct Stretch<'a> {
     side: Peer,
     seq: u32,
-    /// Length on the wire (longer than `bytes` where the capture was cut).
+    /// Length on the wire (longer than `bytes` if truncated).
     wire: u32,
     bytes: &'a [u8],
     /// The packet that made it readable.
@@ -53,7 +53,7 @@ struct Stretch<'a> {
 }
 
 impl<'a> Stretch<'a> {
-    /// What one packet carries.
+    /// The payload of one packet.
     fn of(side: Peer, arrival: Arrival<'a>) -> Stretch<'a> {
         let packet = arrival.packet;
         let (seq, wire) = (packet.first_byte(), packet.payload_wire());
@@ -62,7 +62,7 @@ impl<'a> Stretch<'a> {
 }
 
 impl<X> Session<X> {
-    /// What the handshake needs to know of a packet.
+    /// The part of a packet that the handshake needs.
     pub(crate) fn step(&self, packet: &Packet, side: Peer) -> Step {
         Step {
             side,
@@ -75,7 +75,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// Brings the session up to date with one packet.
+    /// Updates the session with one packet.
     pub(crate) fn observe(
         &mut self,
         arrival: Arrival<'_>,
@@ -107,7 +107,7 @@ impl<X> Session<X> {
         {
             listener.answered_in_tunnel(&mut self.extra, &arrival);
         }
-        // A later fragment has no transport header: alone it counts, and has nothing to say.
+        // A later fragment has no transport header: alone it is only counted.
         if packet.flags.has(PacketFlags::FRAGMENT_LATER) {
             return self.join(side, arrival, fragments, listener);
         }
@@ -139,8 +139,8 @@ impl<X> Session<X> {
         }
     }
 
-    /// Who began a TCP session whose SYN was not seen is a guess; what its ends say may prove it
-    /// wrong. Only the beginning of a segment is looked at, and not of many.
+    /// Who started a TCP session whose SYN was not seen is a guess that its payload may refute.
+    /// Only the start of a segment is checked, and only of the first few.
     #[cold]
     fn settle_roles(
         &mut self,
@@ -169,9 +169,8 @@ impl<X> Session<X> {
         }
     }
 
-    /// Takes a time into account that is not simply believed, or the first that is. A time in doubt
-    /// is the session's where the session began with such; one that was there before it neither
-    /// ends nor grows older by it.
+    /// Handles a time that is not simply believed, or the first that is. A doubtful time is the
+    /// session's if the session started with one; an older session neither ends nor grows by it.
     #[cold]
     fn note_strange_time(&mut self, packet: &Packet) {
         let (begins, trust) = (!self.spoke(), packet.stamp.trust());
@@ -182,7 +181,7 @@ impl<X> Session<X> {
             self.bits.set(Bits::DOUBTFUL);
         }
         if trust.moves_timers() && self.bits.has(Bits::DOUBTFUL) {
-            // From here on it is known when it is. What came before had its time from elsewhere.
+            // From here on its time is known. Earlier packets had times from elsewhere.
             self.bits.clear(Bits::DOUBTFUL);
             (self.start, self.end) = (packet.time, packet.time);
             return self.lose_time();
@@ -196,7 +195,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// Nothing that is under way can be measured to its end.
+    /// Drops everything that is being timed.
     fn lose_time(&mut self) {
         self.bits.set(Bits::UNTIMED);
         self.bits.clear(Bits::TIMED_INITIATOR | Bits::TIMED_RESPONDER);
@@ -221,7 +220,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// Keeps a fragment until its datagram is whole, which is then read at once.
+    /// Keeps a fragment until its datagram is complete, which is then read at once.
     fn join(
         &mut self,
         side: Peer,
@@ -231,7 +230,7 @@ impl<X> Session<X> {
     ) {
         let packet = arrival.packet;
         let wanted = match packet.key.transport {
-            // Where nobody listens the stream still has to know how far it went.
+            // Even if it is no longer parsed, the stream must know its position.
             Transport::TCP => !packet.tcp_flags.any(TcpFlags::RST),
             Transport::UDP => !self.bits.has(Bits::DEAF),
             _ => false,
@@ -267,14 +266,14 @@ impl<X> Session<X> {
         if first {
             let origin = self.origin(side);
             origin.ttl = packet.ttl;
-            // Of this packet's own link layer: one session may cross interfaces of several.
+            // From this packet's own link layer: a session may cross interfaces of several.
             if packet.flags.has(PacketFlags::ETHERNET) {
                 origin.mac = arrival.frame.get(6..12).and_then(|mac| mac.first_chunk()).copied();
             }
         }
     }
 
-    /// Reads how a datagram begins of which the rest never came.
+    /// Reads the start of a datagram whose rest never came.
     pub(crate) fn read_beginning(&mut self, datagram: &Datagram, listener: &mut impl Listener<X>) {
         self.bits.set(Bits::TRUNCATED);
         let from = self.side(&datagram.first);
@@ -282,8 +281,7 @@ impl<X> Session<X> {
         self.deliver(piece, &datagram.first, listener);
     }
 
-    /// Follows handshake and end. False where the segment is not its sender's: nothing more of it
-    /// is to be believed.
+    /// Follows handshake and end. False if the segment is not genuine: then it is ignored.
     fn observe_tcp(
         &mut self,
         side: Peer,
@@ -293,7 +291,7 @@ impl<X> Session<X> {
         let packet = arrival.packet;
         let flags = packet.tcp_flags;
         let mut step = self.step(packet, side);
-        // What the shard let pass although it would begin another session: this one is under way.
+        // The shard let it pass although it would start another session: this one is active.
         let syn = flags.any(TcpFlags::SYN) && self.is_under_way(packet.clock);
         let forged = syn && self.handshake.judge_syn(&step) == SynVerdict::New;
         if forged || self.handshake.is_astray(&step) {
@@ -333,7 +331,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// Puts a segment with payload in its place in the stream.
+    /// Puts a segment with payload at its position in the stream.
     fn place(&mut self, stretch: Stretch<'_>, listener: &mut impl Listener<X>) {
         let Stretch { side, seq, wire, bytes, packet } = stretch;
         self.start_stream(side, seq);
@@ -381,8 +379,7 @@ impl<X> Session<X> {
         }
     }
 
-    /// A segment ahead of its turn: kept while somebody listens, else the stream moves past the
-    /// hole.
+    /// An early segment: buffered while the session is parsed, else the stream skips the gap.
     fn keep_or_skip(
         &mut self,
         stretch: Stretch<'_>,

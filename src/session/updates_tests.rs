@@ -1,9 +1,9 @@
-//! Sessions that are told of while they last.
+//! Updates of long sessions.
 
 use super::*;
 use crate::session::Schedule;
 
-/// The second of the clock in which the made-up packets begin.
+/// The second of the clock in which the made-up packets start.
 const BEGAN: u64 = 1_000_000;
 
 impl Bench {
@@ -12,7 +12,7 @@ impl Bench {
         Bench { shard: shard.with_updates(&Schedule::new(times)), ear }
     }
 
-    /// What happens at a mark: every second before it that has anything is looked at.
+    /// A watermark: every second before it with a timer is processed.
     fn mark(&mut self, clock: u32) {
         while let Some(second) = self.shard.next_due().filter(|second| *second < clock) {
             self.shard.tell_updates(second + 1, &mut self.ear);
@@ -28,13 +28,13 @@ impl Bench {
         self.feed(packet(n, false, at, ACK, 500, 101), b"b");
     }
 
-    /// Both sides send the byte that has this place in their streams.
+    /// Both sides send the byte at this position of their streams.
     fn go_on(&mut self, n: u16, at: u64, place: u32) {
         self.feed(packet(n, true, at, ACK, 100 + place, 500 + place), b"c");
         self.feed(packet(n, false, at, ACK, 500 + place, 101 + place), b"d");
     }
 
-    /// Of each update: its number, when it was due, packets of both sides, bytes heard.
+    /// For each update: its number, when it was due, packets of both sides, bytes received.
     fn told(&self) -> Vec<(u32, u64, u64, usize)> {
         let one = |(record, heard): &(Record, usize)| {
             let packets = record.initiator.packets + record.responder.packets;
@@ -87,7 +87,7 @@ fn a_connection_that_fell_silent_is_told_of_once() {
 #[test]
 fn what_does_not_last_is_not_told_of() {
     let mut bench = Bench::with_updates(&[2, 60]);
-    // Nobody answers; both are done; a datagram and its answer; data that nobody answers.
+    // Nobody answers; both have ended; a datagram and its answer; data that nobody answers.
     bench.feed(packet(1, true, 0, SYN, 1, 0), b"");
     bench.talk(2, 0);
     bench.feed(packet(2, true, 10, FIN | ACK, 101, 501), b"");
@@ -130,7 +130,7 @@ fn nothing_is_told_where_nobody_asked() {
     assert_eq!(bench.end()[0].record.activity.unwrap().seconds, 90);
 }
 
-/// An eighth of the table may last; the others are told at their end, and that is counted.
+/// An eighth of the table may be long sessions; the others are reported at their end, and counted.
 #[test]
 fn the_room_for_sessions_that_last_is_bounded() {
     let mut bench = Bench::with_updates(&[60, 300]);
@@ -144,7 +144,7 @@ fn the_room_for_sessions_that_last_is_bounded() {
     assert_eq!((bench.told().len(), bench.ear.counts["sessions_unwatched"]), (16, 56));
     assert_eq!(bench.end().len(), 64);
     let mut bench = Bench::with_updates(&[60]);
-    // Places of blocks are used again.
+    // Blocks are reused.
     for round in 0..4 {
         let begin = round * 1_000_000;
         (0..8).for_each(|n| bench.talk(n, begin));
@@ -159,7 +159,7 @@ fn the_room_for_sessions_that_last_is_bounded() {
     assert!(!bench.ear.counts.contains_key("sessions_unwatched"));
 }
 
-/// What identifies a session does not change once others know it.
+/// A session's identity does not change once others know it.
 #[test]
 fn ends_are_not_exchanged_behind_an_update() {
     let mut bench = Bench::with_updates(&[60]);
@@ -175,7 +175,7 @@ fn ends_are_not_exchanged_behind_an_update() {
     assert_eq!((done[0].record.start, done[0].record.initiator.port), (start, port));
 }
 
-/// Table, timers and marks of a busy shard: sessions that begin, pause and end as it comes.
+/// Table, timers and watermarks of a busy shard: sessions start, pause and end in any order.
 type Steps = Vec<(u16, u8, u16)>;
 
 fn drive(steps: &Steps, marks: usize) -> (Vec<(u64, u16, u32, u64, usize)>, usize) {
@@ -211,7 +211,7 @@ fn drive(steps: &Steps, marks: usize) -> (Vec<(u64, u16, u32, u64, usize)>, usiz
 }
 
 proptest! {
-    /// How often marks come changes neither what is told nor how many sessions end.
+    /// The frequency of watermarks changes neither updates nor the number of sessions that end.
     #[test]
     fn marks_do_not_show(
         steps in proptest::collection::vec((0u16..5, 0u8..12, 0u16..6_000), 1..150),

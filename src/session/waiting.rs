@@ -1,11 +1,10 @@
-//! The bytes that the sessions of a shard hold beside their places, and who goes first where they
-//! are too many.
+//! The bytes that the sessions of a shard hold beside their slots, and which are dropped first.
 //!
-//! Owns: two accounts, and the line of sessions that wait for more to come. In: what a session held
-//! before and after a packet. Out: who has waited longest. Never: bytes.
+//! Owns: two accounts, and the queue of sessions that wait for more data. In: a session's bytes
+//! before and after a packet. Out: the session that has waited longest. Never: bytes.
 //!
-//! What waits longest is the least likely to be complete: a reordered segment is there within a
-//! round trip, a message in pieces soon after.
+//! What has waited longest is the least likely to be completed: a reordered segment arrives within
+//! a round trip, the rest of a message soon after.
 
 use std::collections::VecDeque;
 
@@ -16,17 +15,17 @@ use crate::session::Weight;
 use crate::session::state::Bits;
 use crate::session::state::Session;
 
-/// Places in the line that may be out of date before it is tidied.
+/// Stale entries allowed in the queue before it is cleaned.
 const STALE: usize = 4_096;
 
-/// What the sessions of a shard hold.
+/// The bytes held by the sessions of a shard.
 #[derive(Debug)]
 pub(crate) struct Holdings {
     pub(crate) waiting: Account,
     pub(crate) kept: Account,
-    /// Sessions that wait, the first one first; it may have gone on since.
+    /// Waiting sessions in order; an entry may be stale.
     line: VecDeque<u32>,
-    /// How many wait.
+    /// The number of waiting sessions.
     count: usize,
 }
 
@@ -36,7 +35,7 @@ impl Holdings {
         Holdings { waiting, kept, line: VecDeque::new(), count: 0 }
     }
 
-    /// A session held so much before, and holds so much now.
+    /// Replaces a session's bytes before by its bytes now.
     pub(crate) fn change(&mut self, id: u32, before: Weight, now: Weight) {
         self.kept.change(before.kept, now.kept);
         self.waiting.change(before.waiting, now.waiting);
@@ -50,12 +49,12 @@ impl Holdings {
         }
     }
 
-    /// Whether the line has more places out of date than it should.
+    /// Whether the queue has too many stale entries.
     pub(crate) fn is_untidy(&self) -> bool {
         self.line.len() > 2 * self.count + STALE
     }
 
-    /// Keeps those that still wait, each at its last place.
+    /// Keeps only sessions that still wait, each at its last position.
     pub(crate) fn tidy(&mut self, waits: impl Fn(u32) -> bool) {
         let mut seen = std::collections::HashSet::with_capacity(self.count);
         let mut kept = VecDeque::with_capacity(self.count);
@@ -67,21 +66,21 @@ impl Holdings {
         self.line = kept;
     }
 
-    /// Who has waited longest; it may wait no more.
+    /// The session that has waited longest; it may no longer wait.
     pub(crate) fn first(&mut self) -> Option<u32> {
         self.line.pop_front()
     }
 }
 
 impl<X> Session<X> {
-    /// There is no room for what it holds: nobody listens to it any more.
+    /// There is no room for its data: stops parsing it.
     pub(crate) fn stop_listening(&mut self, listener: &mut impl Listener<X>) {
         self.bits.set(Bits::DEAF | Bits::TRUNCATED);
         self.forget_waiting(listener);
         listener.let_go(&mut self.extra);
     }
 
-    /// Nobody listens any more: early segments are let go, their bytes counted as a hole.
+    /// No longer parsed: early segments are dropped, their bytes counted as a gap.
     pub(super) fn forget_waiting(&mut self, listener: &mut impl Listener<X>) {
         self.bits.clear(Bits::WAITING);
         self.drop_decoys(Peer::Initiator, listener);

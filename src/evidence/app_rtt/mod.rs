@@ -1,15 +1,14 @@
-//! The opening of a TCP session as question and answer: who was made to answer whom, and how long
-//! it took.
+//! Round trips of the opening of a TCP session: who had to answer whom, and how long it took.
 //!
-//! Owns: where the opening stands and the turns measured so far. In: segments in order, with the
-//! trouble that the stream had so far. Out: [`Turns`]. Never: keeps payload, looks on after its
-//! bounds, or measures over a loss.
+//! Owns: the state of the opening and the turns measured so far. In: segments in order, with the
+//! number of problems in the stream so far. Out: [`Turns`]. Never: keeps payload, continues after
+//! its bounds, or measures across a loss.
 //!
-//! A turn runs from the last packet that forces an answer to the first packet of the answer, both
-//! as they passed the sensor, so it is a full round trip between the sensor and whoever answers,
-//! the answerer's thinking included. Where a proxy ends TCP, whoever answers is behind it: the
-//! round trip of TLS or SSH is longer than that of TCP by the leg that hides there (Xue et al.,
-//! NDSS 2025; DOMAIN: T2).
+//! A turn is the time from the last packet that requires an answer to the first packet of the
+//! answer, both as they passed the sensor. So it is a full round trip between the sensor and the
+//! program that answers, including its computing time. If a proxy terminates TCP, the program that
+//! answers is behind it: the round trip of TLS or SSH is longer than that of TCP by the hidden leg
+//! (Xue et al., NDSS 2025; DOMAIN: T2).
 
 mod signs;
 #[cfg(test)]
@@ -27,20 +26,20 @@ use crate::model::latency::Turn;
 use crate::model::latency::Turns;
 use crate::model::record::TlsFacts;
 
-/// Segments looked at while nothing is known: an SMTP dialogue before STARTTLS has ten.
+/// Segments checked while nothing is known: an SMTP dialogue before STARTTLS has ten.
 const SEGMENTS_UNKNOWN: u16 = 12;
-/// Segments looked at in all: an opening has fewer than thirty; the rest is for pings, which
-/// servers send every 5 to 30 s into a conversation of some packets a second.
+/// Segments checked in all: an opening has fewer than thirty; the rest is for pings, which servers
+/// send every 5 to 30 s into a conversation of some packets a second.
 const SEGMENTS_MAX: u16 = 128;
-/// Bytes after the opening: a session that moves more is no conversation, and a ping in it waits
-/// in queues.
+/// Bytes after the opening: a session that moves more is no conversation, and a ping in it waits in
+/// queues.
 const BYTES_MAX: u32 = 32 * 1024;
-/// Turns kept of a session.
+/// Turns kept per session.
 const TURNS_MAX: usize = 16;
-/// Pings measured in a session.
+/// Pings measured per session.
 const PINGS_MAX: u8 = 4;
 /// Authentication requests that follow from the server's answer: `none`, key offered, key used.
-/// Later the server speaks unasked (measured: a minimum over all turns reads near 0).
+/// Later the server sends without being asked (measured: a minimum over all turns is near 0).
 const AUTH_TURNS: u8 = 3;
 /// Answers of an RFB opening: version, security type, and two more (RFC 6143 section 7.1 to 7.3).
 const RFB_TURNS: u8 = 4;
@@ -51,16 +50,16 @@ const RDP_TURNS: u8 = 3;
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     time: Nanos,
-    /// Repetitions, early segments and holes of the session so far.
+    /// Retransmissions, early segments and gaps of the session so far.
     troubles: u32,
-    /// Sequence number behind its last byte: who answers it acknowledges that.
+    /// Sequence number behind its last byte, which an answer acknowledges.
     end: u32,
 }
 
-/// Where a mark may stand: 16 bytes instead of 24, as a watch is kept for every TCP session.
+/// A mark in 16 bytes instead of 24, since there is one for every TCP session.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// The last moment there is: none.
+    /// The maximum time means "none".
     time: Nanos,
     troubles: u32,
     end: u32,
@@ -83,7 +82,7 @@ impl Slot {
     }
 }
 
-/// Where the opening stands.
+/// The state of the opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Nothing known.
@@ -94,23 +93,23 @@ enum Phase {
     Rdp,
     /// A ClientHello was sent.
     Hello,
-    /// The server's first flight has begun.
+    /// The server's first flight has started.
     ServerFlight,
-    /// The client has answered it; whether application data went with it.
+    /// The client has answered it; and whether application data came with it.
     ClientFlight { with_data: bool },
-    /// TLS 1.2: the server ends the handshake, the client's data come next.
+    /// TLS 1.2: the server finishes the handshake, the client's data come next.
     ServerFinished,
-    /// RDP behind TLS: the client speaks first, unasked.
+    /// RDP behind TLS: the client sends first, without being asked.
     RdpBehindTls,
-    /// Each answer of the initiator counts, so many more.
+    /// Each answer of the initiator counts, this many more.
     Rounds(Exchange, u8),
     /// Behind TLS: pings only.
     Pings,
-    /// Nobody looks any more.
+    /// Nothing more is measured.
     Over,
 }
 
-/// What watches the opening of one session: 96 bytes.
+/// The state of one session's opening: 96 bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     turns: Vec<Turn>,
@@ -118,11 +117,11 @@ pub(super) struct Watch {
     phase: Phase,
     /// Last payload of initiator and responder.
     last: (Slot, Slot),
-    /// Who sent the segment before.
+    /// The sender of the previous segment.
     before: Option<Peer>,
     /// SSH: the server's identification string. TLS: a ping that waits for its answer.
     asked: Slot,
-    /// Length of the answer that a ping waits for.
+    /// Length of the answer to a ping.
     pong: u16,
     pings: u8,
     segments: u16,
@@ -149,9 +148,9 @@ impl Default for Watch {
     }
 }
 
-/// What a watch may see and use beside the segment.
+/// What is available beside the segment.
 pub(super) struct Beside<'a> {
-    /// What TLS said so far.
+    /// TLS facts so far.
     pub(super) tls: Option<&'a TlsFacts>,
     /// Where turns and exclusions are counted.
     pub(super) counters: &'a mut Counters,
@@ -164,12 +163,12 @@ impl Heap for Watch {
 }
 
 impl Watch {
-    /// Whether anything more is of interest.
+    /// Whether there is nothing more to measure.
     pub(super) fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
 
-    /// Adds what was found to what is known of the session, which is made where anything was.
+    /// Adds the results to the session's turns, created if there are results.
     pub(super) fn leave<'f>(self, known: impl FnOnce() -> &'f mut Turns) {
         if !self.turns.is_empty() || self.excluded != Exclusions::default() {
             let known = known();
@@ -181,14 +180,14 @@ impl Watch {
         }
     }
 
-    /// Looks at the next segment.
+    /// Processes the next segment.
     pub(super) fn observe(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
         if self.phase == Phase::Over {
             return;
         }
         let mark = Mark { time: segment.time, troubles: segment.troubles, end: segment.numbers.0 };
         if segment.gap && self.phase != Phase::Unknown {
-            // What was asked or answered in the hole cannot be told.
+            // What was asked or answered in the gap is unknown.
             self.exclude(Exclusions::LOSS, beside);
             self.phase = Phase::Over;
             return;
@@ -210,8 +209,9 @@ impl Watch {
         self.bound(segment);
     }
 
-    /// The initiator's first payload. An SSH client sends its identification string unasked
-    /// (RFC 4253 section 4.2); another that waited for the server's word did not speak first.
+    /// The initiator's first payload. An SSH client sends its identification string without being
+    /// asked (RFC 4253 section 4.2); any other client that waited for the server did not send
+    /// first.
     fn observe_first(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
         let first = self.last.1.get().is_none() || segment.payload.starts_with(b"SSH-");
         if let Some(asked) = segment.opened.filter(|_| first) {
@@ -270,7 +270,7 @@ impl Watch {
         }
     }
 
-    /// A ClientHello: whatever came before it ends with it.
+    /// A ClientHello: ends any state before it.
     fn observe_hello(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
         match self.phase {
             Phase::Rdp => {
@@ -340,13 +340,13 @@ impl Watch {
         }
     }
 
-    /// The handshake is over; whether the client's first data were among it.
+    /// The handshake is over; whether it included the client's first data.
     fn leave_tls(&mut self, with_data: bool) {
         self.bytes = 0;
         self.phase = match (self.rdp, with_data) {
             (false, _) => Phase::Pings,
             (true, true) => Phase::Rounds(Exchange::Rdp, RDP_TURNS),
-            // A ticket of the server asks nothing.
+            // A ticket of the server requires no answer.
             (true, false) => Phase::RdpBehindTls,
         };
     }
@@ -359,7 +359,7 @@ impl Watch {
         }
         if signs::is_newkeys(segment.payload) {
             self.phase = Phase::Rounds(Exchange::SshAuth, AUTH_TURNS);
-            // What the server said before belongs to the key exchange.
+            // The server's earlier messages belong to the key exchange.
             self.last = (Slot::of(mark), Slot::EMPTY);
         }
     }
@@ -376,7 +376,7 @@ impl Watch {
         }
     }
 
-    /// A turn where this segment answers one of the other side. Whether it does.
+    /// Records a turn if this segment answers one of the other side. Returns whether it does.
     fn answer(&mut self, what: Exchange, segment: &Segment<'_>, beside: &mut Beside<'_>) -> bool {
         let asked = match segment.from {
             Peer::Initiator => self.last.1,
@@ -401,9 +401,9 @@ impl Watch {
         if asked.troubles != segment.troubles {
             return self.exclude(Exclusions::LOSS, beside);
         }
-        // Whoever answers has heard the question. Data that were under way, or that Nagle's
-        // algorithm (RFC 896) held until an earlier segment was acknowledged, pass behind it and
-        // are no answer.
+        // An answer acknowledges its question. Data that were in flight, or that Nagle's algorithm
+        // (RFC 896) delayed until an earlier segment was acknowledged, come after it and are no
+        // answer.
         if !acknowledges(segment.numbers.1, asked.end) {
             return self.exclude(Exclusions::SPLIT_FLIGHT, beside);
         }
@@ -430,7 +430,7 @@ impl Watch {
         }
     }
 
-    /// Ends the watch where its bounds are reached.
+    /// Ends the measurement at its bounds.
     fn bound(&mut self, segment: &Segment<'_>) {
         self.segments = self.segments.saturating_add(1);
         let bytes = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX);
@@ -447,7 +447,7 @@ const fn acknowledges(ack: u32, end: u32) -> bool {
     ack.wrapping_sub(end) < 1 << 31
 }
 
-/// Where each reason is counted.
+/// The counter of each reason.
 const EXCLUDED: [(u16, Counter); 6] = [
     (Exclusions::RESUMED, Counter::TurnsResumed),
     (Exclusions::EARLY_DATA, Counter::TurnsEarlyData),

@@ -1,7 +1,7 @@
-//! What a segment of an opening is, by its first bytes.
+//! Classifies a segment of an opening by its first bytes.
 //!
-//! Owns: the shapes that mark a turn. In: the payload of one segment. Out: yes or no. Never: a full
-//! parse (the observers do that), or state.
+//! Owns: the patterns that delimit a turn. In: the payload of one segment. Out: yes or no. Never: a
+//! full parse (the observers do that), or state.
 
 /// Shortest and longest record of a ping looked for. A WebSocket ping without payload is 2 bytes
 /// and 22 of TLS 1.3; one with 16 bytes of payload in TLS 1.2 with AES-GCM is 47.
@@ -44,7 +44,7 @@ pub(super) fn ends_handshake(bytes: &[u8]) -> bool {
     begins_message(bytes, 4) || matches!(bytes, [0x14, 3, _, 0, 1, 1, ..])
 }
 
-/// Whether the client's second flight begins with a certificate: in clear up to TLS 1.2
+/// Whether the client's second flight starts with a certificate: in clear up to TLS 1.2
 /// (certificate is 11; RFC 5246 section 7.4.6); in TLS 1.3 its first protected record is then
 /// longer than a Finished.
 pub(super) fn sends_certificate(bytes: &[u8]) -> bool {
@@ -70,7 +70,7 @@ fn begins_packet(bytes: &[u8], number: u8) -> bool {
     matches!(bytes, [0, 0, _, _, _, found, ..] if *found == number)
 }
 
-/// KEXINIT (20), alone or behind the identification string in one segment.
+/// KEXINIT (20), alone or after the identification string in one segment.
 pub(super) fn has_kexinit(bytes: &[u8]) -> bool {
     if !bytes.starts_with(b"SSH-") {
         return begins_packet(bytes, 20);
@@ -84,7 +84,7 @@ pub(super) fn is_newkeys(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0, 0, 0, 12, 10, 21])
 }
 
-/// Length of the segment that answers this one, where it may hold a WebSocket ping: a lone, small
+/// Length of the segment that answers this one, if it may be a WebSocket ping: a single, small
 /// record of application data.
 pub(super) fn pong_of(bytes: &[u8]) -> Option<u16> {
     let [0x17, 3, _, high, low, ..] = bytes else { return None };

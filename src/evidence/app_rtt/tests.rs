@@ -1,12 +1,12 @@
-//! AppSignatures made by hand: which turns they give, and which they do not.
+//! Openings made by hand: the turns they give, and those they do not.
 //!
-//! Owns: the promise that a turn is measured from the right packet, and never over trouble. In:
+//! Owns: the promise that a turn is measured from the right packet, and never across problems. In:
 //! bytes written here. Out: assertions. Never: files.
 
 use super::*;
 use crate::model::Transport;
 
-/// One segment: who, when (ms), what.
+/// One segment: sender, time (ms), payload.
 type Said<'a> = (Peer, u64, &'a [u8]);
 
 const I: Peer = Peer::Initiator;
@@ -35,7 +35,7 @@ fn segment<'a>((role, ms, payload): Said<'a>) -> Segment<'a> {
     }
 }
 
-/// What a watch finds: exchange, whether the initiator answers, milliseconds; and what it excludes.
+/// The result: exchange, whether the initiator answers, milliseconds; and the exclusions.
 type Found = (Vec<(Exchange, bool, u64)>, Exclusions);
 
 fn watch(segments: &[Segment<'_>], tls: &TlsFacts) -> Found {
@@ -127,7 +127,7 @@ fn trouble_between_question_and_answer_gives_no_turn() {
     let (turns, excluded) = watch(&opening, &TlsFacts::default());
     assert_eq!(turns.last(), Some(&(Exchange::Tls, false, 1)));
     assert_eq!(excluded, Exclusions(Exclusions::LOSS));
-    // Trouble before the question does not matter.
+    // Problems before the question do not matter.
     opening.iter_mut().for_each(|segment| segment.troubles = 7);
     let (turns, _) = watch(&opening, &TlsFacts::default());
     assert_eq!(turns.last(), Some(&(Exchange::Tls, true, 228)));
@@ -254,7 +254,7 @@ fn a_watch_stays_in_the_allocators_fast_class() {
 #[test]
 fn what_does_not_acknowledge_the_question_is_no_answer() {
     // The server's flight ends at 4,000; what comes 1 ms later was sent before it arrived: a small
-    // segment that Nagle's algorithm had held back.
+    // segment that Nagle's algorithm had delayed.
     let opening = |ack: u32| {
         let hello = segment((I, 10, CLIENT_HELLO));
         let flight = Segment { numbers: (4_000, 600), ..segment((R, 50, SERVER_FLIGHT)) };
@@ -268,7 +268,7 @@ fn what_does_not_acknowledge_the_question_is_no_answer() {
         let answered = opening(ack);
         assert!(by_client(&answered) && answered.1 == Exclusions::default(), "{answered:?}");
     }
-    // The numbers go round.
+    // The numbers wrap around.
     let flight = Segment { numbers: (u32::MAX, 600), ..segment((R, 50, SERVER_FLIGHT)) };
     let answer = Segment { numbers: (700, 5), ..segment((I, 51, FINISHED_13)) };
     let hello = segment((I, 10, CLIENT_HELLO));

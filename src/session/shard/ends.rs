@@ -1,7 +1,7 @@
-//! How sessions of a shard end: by their timers, with the input, at the cap.
+//! Ends sessions of a shard: by timers, at the end of the input, at the cap.
 //!
-//! Owns: the order in which they do. In: how far time has come. Out: finished sessions, to the
-//! listener. Never: opens one.
+//! Owns: the order in which they end. In: the clock. Out: finished sessions, to the listener.
+//! Never: opens one.
 
 use std::cmp::Reverse;
 
@@ -15,44 +15,44 @@ use crate::session::shard::Shard;
 use crate::session::shard::spread;
 use crate::session::state::Session;
 
-/// Sessions read ahead when their second has come.
+/// Sessions prefetched when their second has come.
 const LOOK_AHEAD: usize = 16;
 
-/// Sessions pushed out at once at the cap: what is pushed out is written, and the lines of a whole
-/// busy second would take more memory than the table.
+/// Sessions evicted at once at the cap: evicted ones are held until written, and the lines of a
+/// whole busy second would take more memory than the table.
 const PUSHED_OUT: usize = 128;
 
-/// The part of all sessions that is ranked as the heaviest.
+/// The fraction (1/n) of sessions that is ranked as the heaviest.
 const HEAVY_PART: usize = 8;
 
-/// Sessions due in one second whose order is kept in memory for the next second.
+/// Capacity kept for sorting the sessions of the next second.
 const DUE_KEPT: usize = 1_024;
 
 impl<X: Weighed> Shard<X> {
-    /// The earliest second in which a timer is set; the session may have been touched since.
+    /// The earliest second with a timer; the session may have been touched since.
     pub fn next_due(&mut self) -> Option<u32> {
         let ends = self.wheel.next_due();
         ends.into_iter().chain(self.updates.next_due()).min()
     }
 
-    /// Ends every session whose deadline lies before `clock`.
+    /// Ends every session whose deadline is before `clock`.
     pub fn expire(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         self.end_due(clock, Ending::Silence, listener);
     }
 
-    /// The input is over: no more updates are made.
+    /// The input has ended: makes no more updates.
     pub fn close_updates(&mut self) {
         self.updates.close();
     }
 
-    /// The input is over: hands over the sessions that are due before `clock`, still open.
+    /// The input has ended: hands over the sessions that are due before `clock`, as open.
     pub fn drain(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         self.shared.fragments.close(listener);
         self.read_beginnings(listener);
         self.end_due(clock, Ending::Cut, listener);
     }
 
-    /// Hands over whatever is left.
+    /// Hands over all other sessions.
     pub fn close(&mut self, listener: &mut impl Listener<X>) {
         self.shared.fragments.close(listener);
         self.read_beginnings(listener);
@@ -66,8 +66,7 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Those of one second go in the order of the output: whoever takes them need not hold them
-    /// all to sort them.
+    /// Those of one second come in output order, so that the receiver need not hold and sort them.
     fn end_due(&mut self, clock: u32, ending: Ending, listener: &mut impl Listener<X>) {
         while let Some((second, ids)) = self.wheel.expire(clock) {
             let mut ended = std::mem::take(&mut self.due);
@@ -83,7 +82,7 @@ impl<X: Weighed> Shard<X> {
             }
             self.wheel.give_back(ids);
             ended.sort_unstable();
-            // Armed twice for one second, it stands there twice.
+            // One that was armed twice for a second is there twice.
             ended.dedup();
             for group in ended.chunks(LOOK_AHEAD) {
                 if ended.len() > DUE_KEPT {
@@ -100,13 +99,13 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Where a session stands among those that end with it.
+    /// A session's position among those that end with it.
     pub(super) fn place(&self, id: u32) -> Option<(Nanos, u64, u32)> {
         self.sessions.get(id).map(|session| (session.start, session.key.order(), id))
     }
 
-    /// Reads every line of some sessions, and their places in the index, before any is looked at
-    /// in earnest: the misses overlap, and the next step finds all in the cache.
+    /// Prefetches the lines of some sessions and their index entries before any is processed, so
+    /// that the cache misses overlap.
     fn look_ahead<'i>(&self, ids: impl IntoIterator<Item = &'i u32, IntoIter: Clone>) {
         let ids = ids.into_iter();
         let sessions = || ids.clone().filter_map(|id| self.sessions.get(*id));
@@ -120,8 +119,7 @@ impl<X: Weighed> Shard<X> {
         std::hint::black_box(sessions().filter(|session| known(session)).count());
     }
 
-    /// Makes room: sessions of the earliest second in which one is due go, those armed first
-    /// before the others.
+    /// Makes room: evicts sessions of the earliest second in which one is due, in arming order.
     pub(super) fn push_out(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         let before = self.sessions.len();
         while self.sessions.len() == before {
@@ -151,13 +149,13 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// What each session holds on average.
+    /// The average bytes of a session.
     fn fair_share(&self) -> usize {
         self.shared.holdings.kept.held() / self.sessions.len().max(1)
     }
 
-    /// Makes room for evidence: the heaviest go until there is enough, but none that holds less
-    /// than its fair share, and not the one that asks.
+    /// Makes room for facts: evicts the heaviest until there is enough, but none that holds less
+    /// than the average, and not the one that needs the room.
     pub(super) fn push_out_heavy(
         &mut self,
         asker: u32,
@@ -190,8 +188,8 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Finds the eighth of the sessions that holds most; of those that hold as much, whoever is
-    /// nearest to its time-out. All are looked at, once for an eighth of what may be held.
+    /// Finds the eighth of the sessions that holds most; of equals those nearest to their timeout.
+    /// Scans all sessions, once per eighth of the memory.
     fn rank_heavy(&mut self) {
         let all = self.sessions.iter();
         let mut all: Vec<_> = all

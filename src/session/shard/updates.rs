@@ -1,11 +1,11 @@
-//! Sessions that last are told of while they do: which, and at which moment.
+//! Updates of long sessions: which sessions, and when.
 //!
-//! Owns: their second timer, at the times of a [`Schedule`] after their beginning. In: how far time
-//! has come, and the packets of a session. Out: updates, to the listener. Never: ends a session.
+//! Owns: their second timer, at the times of a [`Schedule`] after their start. In: the clock, and
+//! the packets of a session. Out: updates, to the listener. Never: ends a session.
 //!
-//! An update shows a session as it stood when a second of the run's clock was over. Marks come
-//! later than that, so a packet of a later second makes the update that is due before it is taken
-//! into account; the timer does so where no packet comes. Which of them it was does not show.
+//! An update shows a session as it was at the end of a second of the run's clock. Watermarks come
+//! later than that, so a packet of a later second first makes the update that is due; if no packet
+//! comes, the timer does. The result is the same.
 
 use crate::bounded::Wheel;
 use crate::model::Counter;
@@ -26,14 +26,15 @@ use crate::session::state::Bits;
 use crate::session::state::Session;
 use crate::session::timeouts::Class;
 
-/// Seconds that a wheel holds beyond the longest time between two updates: marks may come late.
+/// Seconds that a wheel covers beyond the longest time between two updates: watermarks may come
+/// late.
 const SLACK: u32 = 64;
 
-/// When sessions of a shard are told of.
+/// The update timers of a shard.
 #[derive(Debug)]
 pub(super) struct Updates {
     schedule: Schedule,
-    /// Apart from the timers that end sessions: those rank who goes at the cap.
+    /// Separate from the timers that end sessions, because those rank evictions.
     wheel: Wheel,
 }
 
@@ -48,7 +49,7 @@ impl Updates {
         self.wheel.next_due()
     }
 
-    /// Nothing more is told.
+    /// No more updates.
     pub(super) fn close(&mut self) {
         self.wheel.clear();
     }
@@ -61,7 +62,7 @@ impl<X: Weighed> Shard<X> {
         self.sessions.get(id).is_some_and(|session| clock > session.touched)
     }
 
-    /// A session's first packet in a second: what was due before it comes first. Whether the
+    /// A session's first packet in a second: first makes an update that is due. Returns whether the
     /// session is still there.
     pub(super) fn enter_second(
         &mut self,
@@ -92,14 +93,14 @@ impl<X: Weighed> Shard<X> {
         true
     }
 
-    /// Tells of every session whose time came before `clock`, those of one second in the order in
-    /// which it would end them.
+    /// Makes the update of every session whose time came before `clock`; those of one second in the
+    /// order in which it would end them.
     pub fn tell_updates(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         while let Some((second, ids)) = self.updates.wheel.expire(clock) {
             let mut due: Vec<_> = ids.iter().filter_map(|id| self.place(*id)).collect();
             self.updates.wheel.give_back(ids);
             due.sort_unstable();
-            // Ids are used again: a place may stand here twice.
+            // Ids are reused: one may be here twice.
             due.dedup();
             for (_, _, id) in due {
                 let Some(session) = self.sessions.get(id) else { continue };
@@ -116,7 +117,7 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// From its first data on, a session's times are watched.
+    /// From its first data on, a session has an update timer.
     #[cold]
     pub(super) fn list(&mut self, id: u32, clock: u32) {
         let updates = &mut self.updates;
@@ -136,7 +137,7 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Too many timers of sessions that are over.
+    /// Too many timers of ended sessions.
     fn rebuild_updates(&mut self) {
         let updates = &mut self.updates;
         let now = updates.wheel.now();
@@ -148,7 +149,7 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Tells of a session as it stood at the end of a second, where there is anything new.
+    /// Makes the update of a session as it was at the end of a second, if there is anything new.
     fn tell(&mut self, id: u32, at: u32, listener: &mut impl Listener<X>) {
         let Some(session) = self.sessions.get(id) else { return };
         let began = session.began(&self.shared.lasting);
@@ -160,7 +161,7 @@ impl<X: Weighed> Shard<X> {
         }
         let Some(session) = self.sessions.get_mut(id) else { return };
         let Some(lasting) = self.shared.lasting.get_mut(session.since) else { return };
-        // From here on its identity is known to others.
+        // From here on others know its identity.
         session.bits.set(Bits::TOLD | Bits::ROLES_SETTLED);
         lasting.updates = lasting.updates.saturating_add(1);
         let end = End { ending: Ending::Cut, at, timed: true };
@@ -176,7 +177,7 @@ impl<X: Weighed> Shard<X> {
         self.shared.holdings.change(id, weigh(before), weigh(now));
     }
 
-    /// Gives a session the block of those that last. Whether it has one.
+    /// Gives a session a block for long sessions. Returns whether it has one.
     fn watch(&mut self, id: u32, listener: &mut impl Listener<X>) -> bool {
         let Some(session) = self.sessions.get_mut(id) else { return false };
         if session.bits.has(Bits::LONG) {
@@ -201,8 +202,8 @@ impl<X: Weighed> Shard<X> {
 }
 
 impl<X> Session<X> {
-    /// Whether it may ever be told of before its end: somebody said something, and, but for TCP,
-    /// was answered.
+    /// Whether it may ever be updated before its end: it carried data, and, except for TCP, was
+    /// answered.
     pub(super) fn speaks(&self) -> bool {
         match self.class() {
             Class::UdpEstablished | Class::Other => self.bits.has(Bits::DATA),
@@ -211,8 +212,8 @@ impl<X> Session<X> {
         }
     }
 
-    /// Whether it goes on: an open TCP connection, or what has gone on for a while. Of one that
-    /// began at a time in doubt nothing is known yet.
+    /// Whether it is long: an open TCP connection, or one with traffic for a while. Nothing is
+    /// known about one that started at a doubtful time.
     fn lasts(&self, began: u32) -> bool {
         if self.bits.has(Bits::DOUBTFUL) {
             return false;
