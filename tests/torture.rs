@@ -25,12 +25,16 @@ mod false_times;
 mod floods;
 #[path = "results/kill.rs"]
 mod kill;
+#[path = "ledger/kill.rs"]
+mod ledger_kill;
 #[path = "torture/live.rs"]
 mod live;
 #[path = "live/net.rs"]
 mod net;
 #[path = "torture/results.rs"]
 mod results;
+#[path = "torture/state.rs"]
+mod state;
 #[path = "torture/times.rs"]
 mod times;
 
@@ -58,9 +62,21 @@ struct Case {
 
 /// Every case, by area.
 fn cases() -> Vec<Case> {
-    let areas =
-        [blinding::cases(), floods::cases(), live::cases(), results::cases(), times::cases()];
+    let areas = [
+        blinding::cases(),
+        floods::cases(),
+        live::cases(),
+        results::cases(),
+        state::cases(),
+        times::cases(),
+    ];
     areas.into_iter().flatten().collect()
+}
+
+/// Not a test of its own: what a process does that one of the cases kills.
+#[test]
+fn child() {
+    ledger_kill::child();
 }
 
 #[test]

@@ -95,26 +95,8 @@ const ENDPOINT_BYTES: usize = 640;
 /// Bytes of one alert: words and numbers of some five pieces of evidence, with their sessions.
 const ALERT_BYTES: usize = 2_048;
 
-/// Bytes of what repeats an alert; a third of them hold one that waits for more.
-const KIND_BYTES: usize = 1_024;
-
-/// Bytes of an endpoint and a rule that fired on it.
-const FIRED_BYTES: usize = 256;
-
-/// Bytes of a subject: four alerts on average.
-const SUBJECT_BYTES: usize = 4 * ALERT_BYTES;
-
 /// Bytes of an address with its names, and of one with its holders, together.
 const BINDING_BYTES: usize = 1_024;
-
-/// Most kinds of alerts remembered.
-const KINDS_MAX: usize = 65_536;
-
-/// Most subjects with alerts.
-const SUBJECTS_MAX: usize = 8_192;
-
-/// Most pairs of endpoint and rule.
-const FIRED_MAX: usize = 1 << 20;
 
 /// How many of each thing fit a budget and are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,12 +105,10 @@ pub struct Bounds {
     pub endpoints: usize,
     /// Alerts.
     pub alerts: usize,
-    /// Kinds of alerts that others repeat.
-    pub kinds: usize,
-    /// Pairs of endpoint and rule that are not told again.
-    pub fired: usize,
-    /// Subjects, and incidents that are complete.
-    pub subjects: usize,
+    /// Bytes of the ledger's entries: alerts that others repeat, and rules that fired on endpoints.
+    pub entries_bytes: usize,
+    /// Bytes of the ledger's subjects with their alerts.
+    pub subjects_bytes: usize,
     /// Addresses with names, or holders.
     pub bindings: usize,
 }
@@ -141,9 +121,8 @@ impl Bounds {
         Bounds {
             endpoints: fit(shares.endpoints, ENDPOINT_BYTES, caps.endpoints),
             alerts: fit(shares.alerts, ALERT_BYTES, caps.alerts),
-            kinds: fit(shares.repeats / 4 * 3, KIND_BYTES, KINDS_MAX),
-            fired: fit(shares.repeats / 4, FIRED_BYTES, FIRED_MAX),
-            subjects: fit(shares.subjects, SUBJECT_BYTES, SUBJECTS_MAX),
+            entries_bytes: shares.repeats,
+            subjects_bytes: shares.subjects,
             bindings: fit(shares.bindings, BINDING_BYTES, caps.bindings),
         }
     }
@@ -192,7 +171,7 @@ mod tests {
         let plan = |memory| Plan { memory, ..Plan::default() };
         let small = Bounds::of(&plan(MEMORY_MIN));
         let large = Bounds::of(&plan(MEMORY_MAX));
-        assert!(small.endpoints < 30_000 && small.alerts < 3_000 && small.subjects < 300);
+        assert!(small.endpoints < 30_000 && small.alerts < 3_000);
         assert_eq!((large.endpoints, large.alerts), (1_000_000, 100_000));
         let mut capped = plan(MEMORY_MAX);
         capped.caps.alerts = 16;

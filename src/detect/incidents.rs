@@ -29,6 +29,9 @@ pub struct IncidentConfig {
     pub window: Nanos,
     /// Most subjects kept; beyond it those go that say least, their alerts counted.
     pub subjects_max: usize,
+    /// Most bytes of subjects with their alerts, and of incidents that are kept until they are asked
+    /// for; beyond it those go that say least.
+    pub bytes_max: usize,
     /// Most incidents kept until they are asked for; beyond it those of the lowest score go.
     pub incidents_max: usize,
     /// Most alerts listed per incident; at most four of one rule.
@@ -42,6 +45,7 @@ impl Default for IncidentConfig {
             score_min: 0.8,
             window: Nanos::from_secs(7 * 86_400),
             subjects_max: 8_192,
+            bytes_max: 64 << 20,
             incidents_max: 8_192,
             alerts_max: 32,
         }
@@ -53,6 +57,9 @@ const ALONE: &[&str] = &["D10", "D29"];
 
 /// At a cap the ROOMth part of what is kept makes room at once.
 const ROOM: usize = 8;
+
+/// Bytes of a subject beside its alerts.
+const SUBJECT_BYTES: usize = size_of::<Subject>() + 128;
 
 /// Most alerts of one rule that an incident lists.
 const ALERTS_OF_RULE_MAX: usize = 4;
@@ -68,6 +75,9 @@ pub struct Incidents {
     heard: BTreeSet<Arc<str>>,
     /// Incidents that were closed since then.
     done: Vec<Incident>,
+    /// Bytes of subjects, and of these.
+    bytes: usize,
+    done_bytes: usize,
     subjects_dropped: u64,
     incidents_dropped: u64,
     alerts_unlisted: u64,
@@ -75,10 +85,10 @@ pub struct Incidents {
 
 /// How bad an incident was when it was told.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-struct Told {
-    level: Level,
-    score: f64,
-    families: usize,
+pub(super) struct Told {
+    pub(super) level: Level,
+    pub(super) score: f64,
+    pub(super) families: usize,
 }
 
 impl Told {
@@ -93,20 +103,23 @@ impl Told {
     }
 }
 
+/// A subject with alerts.
 #[derive(Default)]
-struct Subject {
-    name: Option<Arc<str>>,
-    hits: Vec<Arc<Alert>>,
+pub(super) struct Subject {
+    pub(super) name: Option<Arc<str>>,
+    pub(super) hits: Vec<Arc<Alert>>,
     /// When the score was reached, and the highest score since.
-    reached: Option<(Nanos, f64)>,
+    pub(super) reached: Option<(Nanos, f64)>,
     /// What was told of the incident last.
-    told: Option<Told>,
+    pub(super) told: Option<Told>,
     /// Alerts that are not listed.
-    unlisted: u64,
+    pub(super) unlisted: u64,
     /// When it was heard of last.
-    last: Nanos,
+    pub(super) last: Nanos,
     /// It is of our side, or known by name.
-    is_ours: bool,
+    pub(super) is_ours: bool,
+    /// What it takes, of those of all.
+    pub(super) bytes: usize,
 }
 
 impl Incidents {
@@ -117,6 +130,8 @@ impl Incidents {
             subjects: BTreeMap::new(),
             heard: BTreeSet::new(),
             done: Vec::new(),
+            bytes: 0,
+            done_bytes: 0,
             subjects_dropped: 0,
             incidents_dropped: 0,
             alerts_unlisted: 0,
@@ -147,13 +162,64 @@ impl Incidents {
         if subject.reached.is_some() {
             self.heard.insert(Arc::clone(&alert.subject));
         }
-        self.done.extend(done);
+        let before = std::mem::replace(&mut subject.bytes, 0);
+        subject.bytes = subject.weigh();
+        self.bytes = (self.bytes + subject.bytes).saturating_sub(before);
+        if self.bytes > self.config.bytes_max {
+            self.forget_quiet(alert.time);
+            self.forget_least();
+        }
+        done.into_iter().for_each(|incident| self.finish(incident));
+    }
+
+    fn finish(&mut self, incident: Incident) {
+        self.done_bytes += weigh(&incident);
+        self.done.push(incident);
         self.bound_done();
+    }
+
+    /// Closes the incidents whose window is over by now; whether there was one.
+    pub(super) fn close_old(&mut self, now: Nanos) -> bool {
+        let mut done = Vec::new();
+        for (id, subject) in &mut self.subjects {
+            if subject.reached.is_none() {
+                continue;
+            }
+            if let Some(incident) = subject.close(id, now, &self.config) {
+                let before = std::mem::replace(&mut subject.bytes, 0);
+                subject.bytes = subject.weigh();
+                self.bytes = (self.bytes + subject.bytes).saturating_sub(before);
+                done.push(incident);
+            }
+        }
+        let any = !done.is_empty();
+        done.into_iter().for_each(|incident| self.finish(incident));
+        any
+    }
+
+    /// Every subject, by its name.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = (&Arc<str>, &Subject)> {
+        self.subjects.iter()
+    }
+
+    /// Puts back a subject of an earlier run.
+    pub(super) fn restore(&mut self, id: Arc<str>, mut subject: Subject) {
+        subject.bytes = subject.weigh();
+        self.bytes += subject.bytes;
+        if subject.reached.is_some() {
+            // What has changed since it was told is told now.
+            self.heard.insert(Arc::clone(&id));
+        }
+        self.subjects.insert(id, subject);
+        if self.bytes > self.config.bytes_max || self.subjects.len() > self.config.subjects_max {
+            self.forget_least();
+        }
     }
 
     /// The incidents that were opened, got worse or were closed since the last call, at this level
     /// or a higher one: more alerts of the same kind are no change.
     pub fn take_changes(&mut self, level: Level) -> Vec<Incident> {
+        self.done_bytes = 0;
         let mut changes = std::mem::take(&mut self.done);
         changes.retain(|incident| incident.level >= level);
         for id in std::mem::take(&mut self.heard) {
@@ -189,9 +255,14 @@ impl Incidents {
     /// Makes room: subjects without an incident whose alerts are all past the window.
     fn forget_quiet(&mut self, now: Nanos) {
         let window = self.config.window;
+        let bytes = &mut self.bytes;
         self.subjects.retain(|_, subject| {
-            subject.reached.is_some()
-                || subject.hits.iter().any(|hit| now.since(hit.time) <= window)
+            let stays = subject.reached.is_some()
+                || subject.hits.iter().any(|hit| now.since(hit.time) <= window);
+            if !stays {
+                *bytes = bytes.saturating_sub(subject.bytes);
+            }
+            stays
         });
     }
 }
@@ -201,19 +272,25 @@ impl Incidents {
     /// incident among them is complete with that. All are looked at once for an eighth, also where
     /// one after the other becomes quiet.
     fn forget_least(&mut self) {
-        let keep = self.config.subjects_max - self.config.subjects_max.div_ceil(ROOM);
-        if self.subjects.len() <= keep {
+        let IncidentConfig { subjects_max, bytes_max, .. } = self.config;
+        let keep = subjects_max - subjects_max.div_ceil(ROOM);
+        let keep_bytes = bytes_max - bytes_max / ROOM;
+        if self.subjects.len() <= keep && self.bytes <= keep_bytes {
             return;
         }
         let mut ranks: Vec<(Rank, Arc<str>)> =
             self.subjects.iter().map(|(id, subject)| (subject.rank(), Arc::clone(id))).collect();
         // Two subjects never compare equal: which of them go depends on the run alone.
         ranks.sort_unstable();
-        for (_, id) in ranks.drain(..ranks.len().saturating_sub(keep)) {
+        for (_, id) in ranks {
+            if self.subjects.len() <= keep && self.bytes <= keep_bytes {
+                break;
+            }
             let Some(subject) = self.subjects.remove(&id) else { continue };
+            self.bytes = self.bytes.saturating_sub(subject.bytes);
             self.heard.remove(&id);
             match subject.incident(&id) {
-                Some(incident) => self.done.push(Incident { change: Change::Closed, ..incident }),
+                Some(incident) => self.finish(Incident { change: Change::Closed, ..incident }),
                 None => self.subjects_dropped += subject.hits.len() as u64 + subject.unlisted,
             }
         }
@@ -221,7 +298,8 @@ impl Incidents {
 
     /// Of too many complete incidents, those of the lowest score go.
     fn bound_done(&mut self) {
-        if self.done.len() <= self.config.incidents_max {
+        let IncidentConfig { incidents_max, bytes_max, .. } = self.config;
+        if self.done.len() <= incidents_max && self.done_bytes <= bytes_max {
             return;
         }
         let before = self.done.len();
@@ -229,7 +307,12 @@ impl Incidents {
             let key = |i: &Incident| (i.level, score_bits(i.score));
             key(b).cmp(&key(a)).then_with(|| (a.time, &a.subject).cmp(&(b.time, &b.subject)))
         });
-        self.done.truncate(self.config.incidents_max - self.config.incidents_max.div_ceil(ROOM));
+        self.done.truncate(incidents_max - incidents_max.div_ceil(ROOM));
+        while self.done_bytes > bytes_max - bytes_max / ROOM {
+            let Some(least) = self.done.pop() else { break };
+            self.done_bytes = self.done_bytes.saturating_sub(weigh(&least));
+        }
+        self.done_bytes = self.done.iter().map(weigh).sum();
         self.incidents_dropped += (before - self.done.len()) as u64;
     }
 }
@@ -253,7 +336,17 @@ pub(super) fn is_ours(alert: &Alert) -> bool {
     alert.subject_name.is_some() || (alert.home.is_some() && !is_remote)
 }
 
+/// Bytes of an incident, with those of its alerts.
+fn weigh(incident: &Incident) -> usize {
+    let alerts = incident.alerts.iter().map(|member| member.alert.bytes());
+    size_of::<Incident>() + alerts.sum::<usize>()
+}
+
 impl Subject {
+    fn weigh(&self) -> usize {
+        SUBJECT_BYTES + self.hits.iter().map(|hit| hit.bytes()).sum::<usize>()
+    }
+
     fn rank(&self) -> Rank {
         let level = self.hits.iter().map(|hit| hit.level).max().unwrap_or(Level::Informational);
         (self.reached.is_some(), self.is_ours, score_bits(self.score()), level, self.last)
@@ -282,6 +375,10 @@ impl Subject {
 
     /// Keeps an alert; false where that, or another for it, is listed no more.
     fn add(&mut self, hit: &Arc<Alert>, config: &IncidentConfig) -> bool {
+        // A capture that is read again says the same again.
+        if !hit.id.is_empty() && self.hits.iter().any(|have| have.id == hit.id) {
+            return true;
+        }
         let of_rule = self.hits.iter().filter(|have| have.rule.uuid == hit.rule.uuid).count();
         if of_rule < ALERTS_OF_RULE_MAX && self.hits.len() < config.alerts_max {
             self.hits.push(Arc::clone(hit));

@@ -20,6 +20,7 @@ pub mod embedded;
 pub mod incidents;
 mod index_template;
 pub mod kept;
+pub mod ledger;
 mod load;
 pub mod merge;
 mod pattern;

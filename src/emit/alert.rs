@@ -11,6 +11,7 @@ use crate::emit::id::incident_id;
 use crate::emit::json_tree::Tree;
 use crate::emit::json_tree::json_or_quoted;
 use crate::emit::text;
+use crate::model::alert::EARLIER_RUN;
 use crate::model::record::Quality;
 use crate::model::{
     Alert, EvidenceItem, EvidenceValue, Incident, Level, Member, Nanos, SourceInfo,
@@ -143,7 +144,10 @@ fn put_grounds(tree: &mut Tree, incident: &Incident, origin: &Origin) {
     let sources = each(&|alert| alert.sources.iter().map(|s| source(s, time)).collect());
     tree.put_list("longhaul.sources", sources);
     tree.put("longhaul.quality", quality(&quality_of(incident)));
-    let packets = each(&|alert| vec![packets_of(alert.packets, origin)]);
+    let packets = each(&|alert| {
+        let known = Some(alert.packets).filter(is_of_this_run);
+        known.map(|packets| packets_of(packets, origin)).into_iter().collect()
+    });
     tree.put_list("longhaul.packets", packets);
 }
 
@@ -181,6 +185,7 @@ fn put_packets(tree: &mut Tree, alert: &Alert, origin: &Origin) {
         }
         all.extend(&repeats.packets);
     }
+    all.retain(is_of_this_run);
     tree.put_list("longhaul.packets", all.into_iter().map(|one| packets_of(one, origin)));
 }
 
@@ -288,6 +293,10 @@ fn quality(quality: &Quality) -> String {
     let mut out = Vec::new();
     put_quality_members(quality, &mut out);
     String::from_utf8(out).unwrap_or_default().trim_end().to_owned()
+}
+
+const fn is_of_this_run((file, ..): &(u16, u32, u32)) -> bool {
+    *file != EARLIER_RUN
 }
 
 fn packets_of((file, first, last): (u16, u32, u32), origin: &Origin) -> String {

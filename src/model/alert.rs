@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::model::id::alert_id;
 use crate::model::{Addr, Nanos};
 
 /// The five families of the detection catalogue. One family alone never makes an incident.
@@ -195,6 +196,9 @@ impl Repeats {
     }
 }
 
+/// The file of packets that an earlier run has read: where they are is not known any more.
+pub const EARLIER_RUN: u16 = u16::MAX;
+
 /// One rule fired on one session (or, later, endpoint).
 #[derive(Clone, Debug)]
 pub struct Alert {
@@ -239,6 +243,11 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// What its event id is.
+    pub fn event_id(&self) -> String {
+        alert_id(&self.rule.uuid, &self.session_id, &self.subject, self.time)
+    }
+
     /// Bytes that it holds, about.
     pub fn bytes(&self) -> usize {
         let texts = self.id.len() + self.subject.len() + self.message.len() + self.session_id.len();

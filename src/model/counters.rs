@@ -321,8 +321,15 @@ counters! {
     /// queue was full: those worth least.
     EventsDropped = "events_dropped" in "output",
         loss("events", "events over the queue of an output");
-    /// Live sets that end early for that.
-    SetsIncomplete = "sets_incomplete" in "output", quality("sets that end early for that");
+    /// Bytes at the end of the state's journal that a killed run left half written; they are cut
+    /// off.
+    JournalCut = "journal_cut" in "output", quality("bytes of the state left half written");
+    /// Times the state's journal could not be written: what is told until the next snapshot may be
+    /// told again after a restart.
+    JournalFailures = "journal_failures" in "output",
+        quality("times the state's journal could not be written");
+    /// Live sets that end early because a line could not be written.
+    SetsIncomplete = "sets_incomplete" in "output", quality("sets that end early");
     /// Finished live sets removed, the oldest first, to stay within the cap on output.
     SetsRemoved = "sets_removed" in "output", loss("sets", "finished sets removed for --out-max");
     /// What these held.

@@ -22,6 +22,7 @@ pub mod fired;
 pub mod flow;
 pub mod frame;
 pub mod heap;
+pub mod id;
 pub mod latency;
 pub mod names;
 mod own_name;

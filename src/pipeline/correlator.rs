@@ -32,7 +32,7 @@ use crate::pipeline::record_batch::THE_END;
 use crate::pipeline::record_batch::Until;
 use crate::pipeline::scans::Scans;
 use crate::pipeline::scans::Sum;
-use crate::pipeline::state::State;
+use crate::pipeline::state::Opened;
 use crate::sinks::Outlets;
 use crate::sinks::Round;
 use crate::sinks::SpanEnd;
@@ -63,16 +63,18 @@ pub(super) struct Correlator {
 /// What the end of a run leaves behind.
 pub(super) struct Finished {
     pub(super) findings: Findings,
-    pub(super) state: Option<State>,
+    pub(super) state: Option<Opened>,
     pub(super) live: Option<Heartbeat>,
 }
 
 impl Correlator {
-    /// Gives it what earlier runs learned, to go on from there.
-    #[must_use]
-    pub(super) fn with_state(mut self, state: Option<State>) -> Correlator {
-        self.found.state = state;
-        self
+    /// Gives it what earlier runs learned and told, to go on from there; to a live run behind its
+    /// heartbeat.
+    pub(super) fn with_state(mut self, state: Option<Opened>) -> Result<Correlator, Error> {
+        if let Some(opened) = state {
+            self.found.restore(opened, self.live.is_some())?;
+        }
+        Ok(self)
     }
 
     /// A correlator over the workers' queues.
@@ -108,7 +110,9 @@ impl Correlator {
         outlets.span_ends(true);
         let findings = self.found.take();
         findings.push(outlets)?;
-        Ok(Finished { findings, state: self.found.state, live: self.live })
+        let Found { state, stored, ledger, .. } = self.found;
+        let state = state.zip(stored).map(|(state, stored)| Opened { state, stored, ledger });
+        Ok(Finished { findings, state, live: self.live })
     }
 
     /// Works until every worker is done. The first write error ends writing, not the run: the
@@ -148,17 +152,24 @@ impl Correlator {
         }
         outlets.count(&mut found.counters);
         live.handle.show(&found.counters);
-        found.release(outlets)?;
-        if let Err(error) = found.save_in_time(until) {
-            (live.tell)(&format!("{error}\nwhat was learned is kept and saved the next time"));
-        }
+        found.release(until, outlets)?;
         if let Some(health) = live.health_in_time(until) {
             outlets.push(&Held::Health(Arc::new(health)))?;
         }
         let counted = live.handle.board.sum();
-        match outlets.round(&Round { until, counted: &counted })? {
-            Wish::GoOn => Ok(()),
-            Wish::EndSpan => self.end_span(until, outlets),
+        let wish = outlets.round(&Round { until, counted: &counted })?;
+        found.note_told();
+        if wish == Wish::EndSpan {
+            self.end_span(until, outlets)?;
+        }
+        self.save_in_time(until);
+        Ok(())
+    }
+
+    fn save_in_time(&mut self, until: Nanos) {
+        let Correlator { found, live: Some(live), .. } = self else { return };
+        if let Err(error) = found.save_in_time(until) {
+            (live.tell)(&format!("{error}\nwhat was learned is kept and saved the next time"));
         }
     }
 
@@ -189,6 +200,7 @@ impl Correlator {
         for error in ended.err().into_iter().flatten() {
             (live.tell)(&error.to_string());
         }
+        found.note_told();
         Ok(())
     }
 

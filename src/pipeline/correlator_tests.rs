@@ -3,7 +3,7 @@
 //! Owns: when a loss is seen. In: made-up alerts. Out: assertions. Never: built into the program.
 
 use super::*;
-use crate::config::memory::Bounds;
+use crate::detect::incidents::IncidentConfig;
 use crate::model::Alert;
 use crate::model::Counters;
 use crate::model::EventKind;
@@ -77,7 +77,7 @@ fn what_falls_off_counts_in_the_set_in_which_it_happens() {
     let prepared = crate::pipeline::prepare::prepare(&plan).unwrap();
     let mut correlator =
         Correlator::new(Vec::new(), &plan, &prepared, &Arc::new(Origin::new("test", [])));
-    let subjects = Bounds::of(&plan).subjects as u64;
+    let subjects = IncidentConfig::default().subjects_max as u64;
     (0..=subjects).for_each(|n| correlator.found.alert(alert(n)));
     // The run is not over: a live run's line of health and set of files say this.
     let counted = correlator.found.counters.clone();

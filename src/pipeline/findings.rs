@@ -9,12 +9,11 @@ use crate::config::Plan;
 use crate::config::memory::Bounds;
 use crate::detect::RuleSet;
 use crate::detect::SourceCatalog;
-use crate::detect::incidents::IncidentConfig;
-use crate::detect::incidents::Incidents;
 use crate::detect::kept::Kept;
+use crate::detect::ledger::Ledger;
+use crate::detect::ledger::LedgerConfig;
+use crate::detect::ledger::Taken;
 use crate::detect::merge;
-use crate::detect::merge::Merger;
-use crate::detect::merge::Verdict;
 use crate::emit;
 use crate::endpoints::EndpointRows;
 use crate::endpoints::Endpoints;
@@ -28,16 +27,33 @@ use crate::model::Held;
 use crate::model::Incident;
 use crate::model::Level;
 use crate::model::Nanos;
+use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
-use crate::pipeline::fired::Fired;
+use crate::model::endpoint::Fingerprint;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::state::BaselineTotals;
+use crate::pipeline::state::Opened;
 use crate::pipeline::state::State;
+use crate::pipeline::stored_ledger::StoredLedger;
 use crate::sinks::Outlets;
 
-/// An alert's event id.
-fn alert_id(alert: &Alert) -> String {
-    emit::id::alert_id(&alert.rule.uuid, &alert.session_id, &alert.subject, alert.time)
+/// A journal of so many bytes is written before its second is over.
+const JOURNAL_BYTES: usize = 1 << 20;
+
+/// What an endpoint is called in the ledger: the same for the same endpoint.
+fn endpoint_text(key: &EndpointKey) -> String {
+    let EndpointKey { ip, side, fingerprint, service } = key;
+    let mut text = format!("{ip} {side:?}");
+    if let Some(service) = service {
+        text.push_str(&format!(" {}/{}", service.transport.0, service.port));
+    }
+    // What somebody else chose comes last: no text of theirs can read like the rest.
+    match fingerprint {
+        Some(Fingerprint::Ja4(of)) => text.push_str(&format!(" ja4 {of}")),
+        Some(Fingerprint::Ssh(of)) => text.push_str(&format!(" ssh {of}")),
+        None => {}
+    }
+    text
 }
 
 /// What alerts.ndjson is ordered by: time, then rule number; the rest makes it one order.
@@ -50,14 +66,18 @@ fn place(alert: &Alert) -> (Nanos, [&str; 4], (u16, u32, u32)) {
 pub(super) struct Found {
     pub(super) endpoints: Endpoints,
     pub(super) state: Option<State>,
-    pub(super) incidents: Incidents,
-    pub(super) merger: Merger,
+    pub(super) ledger: Ledger,
+    /// The ledger's files, where they are kept.
+    pub(super) stored: Option<StoredLedger>,
+    /// Something was pushed that the ledger does not know to be told.
+    pub(super) pushed: bool,
+    /// Why the journal could not be written.
+    failure: Option<Error>,
     pub(super) alerts: Kept,
     pub(super) counters: Counters,
     pub(super) min_level: Level,
     pub(super) rules: Arc<RuleSet>,
     pub(super) catalog: Arc<SourceCatalog>,
-    pub(super) fired: Fired,
 }
 
 /// What the correlator leaves behind.
@@ -93,18 +113,18 @@ impl Found {
         Found {
             endpoints: Endpoints::new(bounds.endpoints),
             state: None,
-            incidents: Incidents::new(IncidentConfig {
-                subjects_max: bounds.subjects,
-                incidents_max: bounds.subjects,
-                ..IncidentConfig::default()
+            ledger: Ledger::new(LedgerConfig {
+                entries: bounds.entries_bytes,
+                subjects: bounds.subjects_bytes,
             }),
-            merger: Merger::new(bounds.kinds),
+            stored: None,
+            pushed: false,
+            failure: None,
             alerts: Kept::new(bounds.alerts),
             counters: Counters::default(),
             min_level: plan.min_level,
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
-            fired: Fired::new(bounds.fired),
         }
     }
 
@@ -114,9 +134,51 @@ impl Found {
         self.catalog = Arc::clone(&prepared.catalog);
     }
 
-    /// Writes what was learned, where it is kept and the time has come.
+    /// Gives it what earlier runs learned and told. A live run keeps a journal.
+    pub(super) fn restore(&mut self, opened: Opened, is_live: bool) -> Result<(), Error> {
+        let Opened { state, mut stored, ledger } = opened;
+        self.ledger = ledger;
+        self.counters.add(Counter::JournalCut, stored.cut);
+        if is_live {
+            // With this a journal begins, and what is cut off the last one is gone.
+            stored.save(&self.ledger)?;
+            self.ledger.begin_journal();
+        }
+        for alert in self.ledger.take_untold() {
+            if alert.level >= self.min_level {
+                self.keep(alert);
+            }
+        }
+        (self.state, self.stored) = (Some(state), Some(stored));
+        Ok(())
+    }
+
+    /// Before anything is told, the ledger's files know of it.
+    fn append(&mut self, lasting: bool) {
+        let journal = self.ledger.take_journal();
+        let Some(stored) = self.stored.as_mut().filter(|_| !journal.is_empty()) else { return };
+        if let Err(error) = stored.append(&journal, lasting) {
+            self.counters.bump(Counter::JournalFailures);
+            self.failure = Some(error);
+        }
+    }
+
+    /// Everything that was pushed has reached the outputs.
+    pub(super) fn note_told(&mut self) {
+        if std::mem::take(&mut self.pushed) {
+            self.ledger.note_told(self.min_level);
+            self.append(false);
+        }
+    }
+
+    /// Writes what was learned and told, where it is kept and the time has come.
     pub(super) fn save_in_time(&mut self, now: Nanos) -> Result<(), Error> {
-        self.state.as_mut().map_or(Ok(()), |state| state.save_in_time(now))
+        let failed = self.failure.take().map_or(Ok(()), Err);
+        let due = self.state.as_mut().map_or(Ok(false), |state| state.save_in_time(now));
+        if let (Ok(true), Some(stored)) = (&due, &mut self.stored) {
+            stored.save(&self.ledger)?;
+        }
+        due.map(|_| ()).and(failed)
     }
 
     /// Lets the rules look at endpoints that have grown; after the session's own alerts.
@@ -147,39 +209,35 @@ impl Found {
             alerts.sort_by(|a, b| place(a).cmp(&place(b)));
             alerts.drain(..).for_each(|alert| self.alert(alert));
         }
-        self.fired.tidy();
     }
 
-    /// Each rule fires at most once a week on an endpoint: rules look at a week, and a live run
-    /// asks them again with each set of files.
-    fn judge(&mut self, row: &EndpointRow, sink: &mut Vec<Alert>) {
-        self.rules.evaluate_endpoint(row, &self.catalog, sink);
-        sink.retain(|alert| self.fired.tell(&row.key, &alert.rule.uuid, alert.time));
-        self.counters.add(Counter::AlertsUnmerged, self.fired.take_forgotten());
+    /// The alerts of rules that fire on an endpoint and have not lately.
+    fn judge(&mut self, row: &EndpointRow, alerts: &mut Vec<Alert>) {
+        self.rules.evaluate_endpoint(row, &self.catalog, alerts);
+        alerts.retain(|alert| self.ledger.fires(endpoint_text(&row.key), alert));
     }
 
-    /// Keeps an alert, or adds it to the one that says the same. Incidents hear of every alert that
-    /// stands for itself, also of those below the level that is reported.
+    /// Keeps an alert, or adds it to the one that says the same; also one below the level that is
+    /// reported goes into the ledger.
     pub(super) fn alert(&mut self, alert: Alert) {
         let reported = alert.level >= self.min_level;
-        let number = reported.then(|| self.alerts.next());
-        let verdict = self.merger.judge(&alert, number);
-        self.merger.count(&mut self.counters);
-        let alert = match verdict {
-            Verdict::Again(first) => return self.repeat(first, &alert),
-            Verdict::Waits => return self.counters.bump(Counter::AlertsWaiting),
-            Verdict::Ripe(all) => *all,
-            Verdict::New => alert,
-        };
-        // One that waited for others has another time now.
-        let alert = Arc::new(Alert { id: alert_id(&alert), ..alert });
-        self.incidents.push(&alert);
-        self.incidents.count(&mut self.counters);
-        if reported {
-            self.counters.bump(Counter::Alerts);
-            if self.alerts.push(alert) {
-                self.counters.bump(Counter::AlertsDropped);
-            }
+        let taken = self.ledger.take(alert, reported.then(|| self.alerts.next()));
+        self.ledger.count(&mut self.counters);
+        match taken {
+            Taken::Again(first, alert) => self.repeat(first, &alert),
+            Taken::Waits => self.counters.bump(Counter::AlertsWaiting),
+            Taken::Stands(alert) if reported => self.keep(alert),
+            Taken::Stands(_) => {}
+        }
+        if self.ledger.journal_len() > JOURNAL_BYTES {
+            self.append(false);
+        }
+    }
+
+    fn keep(&mut self, alert: Arc<Alert>) {
+        self.counters.bump(Counter::Alerts);
+        if self.alerts.push(alert) {
+            self.counters.bump(Counter::AlertsDropped);
         }
     }
 
@@ -204,14 +262,18 @@ impl Found {
     }
 
     /// Tells what was found since the last call, to whoever takes it.
-    pub(super) fn release(&mut self, outlets: &mut Outlets) -> Result<(), Error> {
+    pub(super) fn release(&mut self, now: Nanos, outlets: &mut Outlets) -> Result<(), Error> {
+        self.ledger.close_old(now);
+        self.append(true);
         if outlets.wants(EventKind::Alert) {
             for alert in self.take_alerts() {
+                self.pushed = true;
                 outlets.push(&Held::Alert(alert))?;
             }
         }
         if outlets.wants(EventKind::Incident) {
             for incident in self.take_changes() {
+                self.pushed = true;
                 outlets.push(&Held::Incident(incident))?;
             }
         }
@@ -220,7 +282,7 @@ impl Found {
 
     /// Incidents that were opened, got worse or were closed since the last call, in output order.
     fn take_changes(&mut self) -> Vec<Arc<Incident>> {
-        let mut changes = self.incidents.take_changes(self.min_level);
+        let mut changes = self.ledger.take_changes(self.min_level);
         for incident in &mut changes {
             incident.id = emit::id::incident_id(&incident.subject, incident.since, incident.time);
         }
@@ -241,10 +303,12 @@ impl Found {
             self.counters.add(Counter::BaselinesDropped, state.newly_dropped());
         }
         self.judge_all(&endpoints);
+        self.append(true);
+        self.pushed = true;
         let changes = self.take_changes();
         let closed = changes.iter().filter(|incident| incident.change == Change::Closed);
         let mut incidents: Vec<Incident> =
-            closed.map(|incident| Incident::clone(incident)).chain(self.incidents.open()).collect();
+            closed.map(|incident| Incident::clone(incident)).chain(self.ledger.open()).collect();
         incidents.retain(|incident| incident.level >= self.min_level);
         incidents.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
         Findings {

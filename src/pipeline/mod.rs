@@ -11,7 +11,6 @@ mod clock;
 mod correlator;
 mod decap_config;
 mod findings;
-mod fired;
 mod heartbeat;
 pub mod interrupts;
 pub mod live;
@@ -27,6 +26,7 @@ mod snapshot;
 mod source;
 pub mod state;
 mod stats;
+pub mod stored_ledger;
 mod tunnel_proof;
 mod verdicts;
 pub mod warnings;
@@ -70,6 +70,7 @@ use crate::pipeline::reader::ReaderReport;
 use crate::pipeline::record_worker::Queues;
 use crate::pipeline::record_worker::RecordWorker;
 use crate::pipeline::state::BaselineTotals;
+use crate::pipeline::state::Opened;
 use crate::pipeline::state::State;
 use crate::pipeline::verdicts::nothing_readable;
 pub use crate::pipeline::verdicts::problems;
@@ -142,15 +143,16 @@ pub struct Outcome {
     /// How much was learned, where a state directory keeps it.
     pub learned: Option<BaselineTotals>,
     /// That directory, until what was learned is saved.
-    state: Option<State>,
+    state: Option<Opened>,
     /// The correlator's place in a live run.
     live: Option<Heartbeat>,
 }
 
 impl Outcome {
-    /// Saves what was learned: after the results, so that a run that left none has taught nothing.
+    /// Saves what was learned and told: after the results, so that a run that left none has taught nothing.
     fn save_state(&mut self) -> Result<(), Vec<Error>> {
-        self.state.take().map_or(Ok(()), |state| state.save()).map_err(|e| vec![e])
+        let Some(Opened { state, mut stored, ledger }) = self.state.take() else { return Ok(()) };
+        state.save().and_then(|()| stored.save(&ledger)).map_err(|e| vec![e])
     }
 
     fn answer(&self) -> Answer<'_> {
@@ -245,7 +247,7 @@ fn run_all(
     let mut outlets = opened.outlets(&format);
     let remarks = outlets.remarks();
     let (dispatcher, workers, correlator) = assemble(plan, &prepared, &origin, tap);
-    let correlator = correlator.with_state(state);
+    let correlator = correlator.with_state(state).map_err(|e| vec![e])?;
     let work = Work { workers, correlator, origin, outlets: &mut outlets };
     let mut outcome = work.go(|| reader.run(dispatcher, progress))?;
     progress.done();

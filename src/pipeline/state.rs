@@ -1,6 +1,6 @@
 //! The state directory: what one run learns, the next one knows.
 //!
-//! Owns: the directory's lock, its one file, when that is written. In: a plan, sessions.
+//! Owns: the directory's lock, the file of baselines, when that is written. In: a plan, sessions.
 //! Out: baselines from disk and back, whole or not at all.
 //! Never: a file that is half written, or one overwritten that could not be read.
 
@@ -17,6 +17,9 @@ use serde_json::json;
 use crate::bounded;
 use crate::config::LEARN_DAYS;
 use crate::config::Plan;
+use crate::config::memory::Bounds;
+use crate::detect::ledger::Ledger;
+use crate::detect::ledger::LedgerConfig;
 use crate::endpoints::EndpointSummary;
 use crate::endpoints::baseline::BaselineConfig;
 pub use crate::endpoints::baseline::BaselineRow;
@@ -26,9 +29,10 @@ use crate::endpoints::baseline::DecodeError;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::model::endpoint_facts::BaselineOf;
+use crate::pipeline::stored_ledger::StoredLedger;
 use crate::sinks::files::OutFile;
 
-/// The file of a state directory.
+/// The file of baselines in a state directory.
 pub const FILE: &str = "baselines";
 
 /// Most bytes of that file: far more than any cap of baselines lets a run write.
@@ -51,6 +55,13 @@ pub struct State {
     counted: u64,
 }
 
+/// What earlier runs have left in a state directory.
+pub(super) struct Opened {
+    pub(super) state: State,
+    pub(super) stored: StoredLedger,
+    pub(super) ledger: Ledger,
+}
+
 impl State {
     /// Opens a state directory, made where it is not there, and reads what it holds.
     ///
@@ -70,8 +81,13 @@ impl State {
     }
 
     /// The state directory of a plan, where it names one.
-    pub(super) fn of(plan: &Plan) -> Result<Option<State>, Error> {
-        plan.state.as_deref().map(|dir| State::open(dir, config(plan))).transpose()
+    pub(super) fn of(plan: &Plan) -> Result<Option<Opened>, Error> {
+        let Some(dir) = plan.state.as_deref() else { return Ok(None) };
+        let state = State::open(dir, config(plan))?;
+        let bounds = Bounds::of(plan);
+        let (entries, subjects) = (bounds.entries_bytes, bounds.subjects_bytes);
+        let (stored, ledger) = StoredLedger::open(dir, LedgerConfig { entries, subjects })?;
+        Ok(Some(Opened { state, stored, ledger }))
     }
 
     pub(super) fn learn(&mut self, session: &EndpointSummary) {
@@ -79,14 +95,14 @@ impl State {
     }
 
     /// Writes what was learned, where the last time is long enough ago; the first call begins to
-    /// count.
-    pub(super) fn save_in_time(&mut self, now: Nanos) -> Result<(), Error> {
+    /// count. Whether it was written.
+    pub(super) fn save_in_time(&mut self, now: Nanos) -> Result<bool, Error> {
         let last = *self.saved.get_or_insert(now);
         if now.since(last) < SAVE_EVERY {
-            return Ok(());
+            return Ok(false);
         }
         self.saved = Some(now);
-        self.save()
+        self.save().map(|()| true)
     }
 
     /// Writes what was learned: under a temporary name, to disk, then in place of the last.

@@ -44,3 +44,40 @@ fn what_is_learned_outlives_the_run_and_a_kill_loses_only_what_came_since() {
     assert_eq!(sensor.end().0, None);
     assert_eq!(shown(&state), (Some(0), text));
 }
+
+/// Subjects of the incidents in a file that were opened.
+fn opened(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let incidents = whole.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let opened = incidents.filter(|incident| incident["longhaul"]["change"] == "opened");
+    opened.map(|of| of["longhaul"]["subject"]["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_was_told_before_a_kill_is_not_told_again() {
+    let Some(net) = Net::new(1) else { return };
+    let (dir, out) = scratch();
+    let state = dir.path().join("state").display().to_string();
+    let mut sensor = Sensor::start(&["a0", "--out", &out, "--state", &state]);
+    sensor.hears("baselines: ");
+    net.send("b0", &demo());
+    let told = Path::new(&out).join(".incidents.ndjson.partial");
+    wait_for("an incident", || !opened(&told).is_empty());
+    sensor.signal("KILL");
+    assert_eq!(sensor.end().0, None);
+    let before = opened(&told);
+
+    let again = dir.path().join("again").display().to_string();
+    let mut sensor = Sensor::start(&["a0", "--out", &again, "--state", &state]);
+    sensor.hears("baselines: ");
+    net.send("b0", &demo());
+    let received = Path::new(&again).join(".sessions.ndjson.partial");
+    wait_for("sessions", || std::fs::metadata(&received).is_ok_and(|data| data.len() > 20_000));
+    let (code, said) = sensor.end();
+    assert_eq!(code, Some(0), "{said}");
+    let after = opened(&Path::new(&again).join("incidents.ndjson"));
+    assert!(before.iter().all(|subject| !after.contains(subject)), "{before:?} and {after:?}");
+    let report = json(&Path::new(&again).join("run.json"));
+    assert!(report["counters"]["detect"]["alerts_merged"].as_u64().unwrap() > 0);
+}

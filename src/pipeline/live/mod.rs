@@ -87,13 +87,15 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let source = LiveSource::open(&live.interfaces, &options(live), &pool)?;
     let state = State::of(&live.plan).map_err(|e| vec![e])?;
     confine::confine(run, source.sockets()).map_err(|e| vec![e])?;
-    let learned = state.as_ref().map(|state| state::sentence(&state.baselines.totals()));
+    let learned = state.as_ref().map(|of| state::sentence(&of.state.baselines.totals()));
+    if let Some(cut) = state.as_ref().map(|of| of.stored.cut).filter(|cut| *cut > 0) {
+        (run.tell)(&format!("state: {cut} bytes that a killed run left half written are cut off"));
+    }
     let signals = Signals::install().map_err(|e| vec![Error::new("signals", e.to_string())])?;
     let board = Arc::new(Stats::new(PLACES + live.plan.workers));
     let reader = Reader::live(source, &prepared);
     let origin = reader.origin(&live.plan);
     let (dispatcher, workers, correlator) = assemble(&live.plan, &prepared, &origin, None);
-    let correlator = correlator.with_state(state);
     let of_question = warnings::of_question(&live.plan, &prepared);
     let current = Arc::new(Current::new(live.plan.clone(), prepared));
     let workers = (PLACES..).zip(workers);
@@ -103,6 +105,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let names = live.interfaces.iter().map(PathBuf::from).collect();
     let heartbeat = Heartbeat::new(post(1), Arc::clone(&run.tell), names);
     let correlator = correlator.with_heartbeat(heartbeat);
+    let correlator = correlator.with_state(state).map_err(|e| vec![e])?;
     let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(&origin)));
     let shown = Arc::default();
     let opened = files::open(live, &format, (&run.tell, &shown), second);

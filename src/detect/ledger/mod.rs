@@ -1,0 +1,172 @@
+//! The ledger: who was told of what, and how bad it was.
+//!
+//! Each alert passes it once. It says whether the alert stands for itself, waits for more of its
+//! kind, or belongs to one that was told; whether a rule has fired on an endpoint before; and what
+//! has become of the incidents of its subject.
+//!
+//! Owns: entries by rule, subject and what they are about; subjects with their alerts; the journal
+//! of what has changed. In: alerts in the order of the run. Out: verdicts, incidents, bytes that
+//! bring a ledger back. Never: reads or writes a file.
+
+mod codec;
+mod entries;
+mod store;
+
+use std::sync::Arc;
+
+pub use entries::Verdict;
+pub use store::HEAD;
+pub use store::StoreError;
+pub use store::records;
+
+use crate::detect::incidents::IncidentConfig;
+use crate::detect::incidents::Incidents;
+use crate::detect::ledger::entries::Entries;
+use crate::model::Alert;
+use crate::model::Counters;
+use crate::model::Incident;
+use crate::model::Level;
+use crate::model::Nanos;
+
+/// Incidents whose window is over are looked for at most once in this span of packet time.
+const CLOSE_EVERY: Nanos = Nanos::from_secs(3_600);
+
+/// What a ledger may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerConfig {
+    /// Bytes of entries.
+    pub entries: usize,
+    /// Bytes of subjects with their alerts, and of incidents that are closed and not yet told.
+    pub subjects: usize,
+}
+
+/// What becomes of an alert.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is told; it has its event id now.
+    Stands(Arc<Alert>),
+    /// It adds to the alert of that number, or to one that is not kept.
+    Again(Option<usize>, Box<Alert>),
+    /// There are too few of its kind so far.
+    Waits,
+}
+
+/// The ledger of a run.
+pub struct Ledger {
+    entries: Entries,
+    incidents: Incidents,
+    closed: Nanos,
+    /// Records of what has changed, where they are kept.
+    journal: Option<Vec<u8>>,
+    /// Alerts that stand and were not told when the run before this was ended.
+    untold: Vec<Arc<Alert>>,
+}
+
+impl Ledger {
+    /// Nothing fired yet.
+    pub fn new(config: LedgerConfig) -> Ledger {
+        Ledger {
+            entries: Entries::new(config.entries),
+            incidents: Incidents::new(IncidentConfig {
+                bytes_max: config.subjects,
+                ..IncidentConfig::default()
+            }),
+            closed: Nanos::ZERO,
+            journal: None,
+            untold: Vec::new(),
+        }
+    }
+
+    /// From here on, keeps a journal.
+    pub fn begin_journal(&mut self) {
+        self.journal = Some(Vec::new());
+    }
+
+    /// Bytes of the journal so far.
+    pub fn journal_len(&self) -> usize {
+        self.journal.as_ref().map_or(0, Vec::len)
+    }
+
+    /// What was noted since the last call.
+    pub fn take_journal(&mut self) -> Vec<u8> {
+        self.journal.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Alerts that a run before this one has not told: it was ended in between.
+    pub fn take_untold(&mut self) -> Vec<Arc<Alert>> {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// A rule has fired on an endpoint. Whether that is an alert: not again within a week, but at a
+    /// higher level.
+    pub fn fires(&mut self, endpoint: String, alert: &Alert) -> bool {
+        let record = self.journal.is_some().then(|| store::fired(&endpoint, alert));
+        let fires = self.entries.fires(endpoint, alert);
+        if fires {
+            self.note(record);
+        }
+        fires
+    }
+
+    /// Takes the next alert of the run; `number` is the one it would be kept under. Incidents hear
+    /// of every alert that stands for itself.
+    pub fn take(&mut self, alert: Alert, number: Option<usize>) -> Taken {
+        let verdict = self.entries.judge(&alert, number);
+        if let Verdict::Again(first) = verdict {
+            return Taken::Again(first, Box::new(alert));
+        }
+        let record = self.journal.is_some().then(|| store::raised(&alert));
+        self.note(record);
+        let mut alert = match verdict {
+            Verdict::Waits | Verdict::Again(_) => return Taken::Waits,
+            Verdict::Ripe(all) => *all,
+            Verdict::New => alert,
+        };
+        alert.id = alert.event_id();
+        let alert = Arc::new(alert);
+        self.incidents.push(&alert);
+        Taken::Stands(alert)
+    }
+
+    /// Incidents that were opened, got worse or were closed since the last call, at this level or a
+    /// higher one.
+    pub fn take_changes(&mut self, level: Level) -> Vec<Incident> {
+        self.incidents.take_changes(level)
+    }
+
+    /// Everything that was found has reached the outputs: alerts, and incidents of this level or a
+    /// higher one.
+    pub fn note_told(&mut self, level: Level) {
+        let record = self.journal.is_some().then(|| store::told(level));
+        self.note(record);
+    }
+
+    /// Closes the incidents whose window is over by now.
+    pub fn close_old(&mut self, now: Nanos) {
+        if now.since(self.closed) < CLOSE_EVERY {
+            return;
+        }
+        self.closed = now;
+        if self.incidents.close_old(now) {
+            let record = self.journal.is_some().then(|| store::closed(now));
+            self.note(record);
+        }
+    }
+
+    /// The incidents that are open, as they are now, by subject.
+    pub fn open(&self) -> Vec<Incident> {
+        self.incidents.open()
+    }
+
+    /// Adds to `counters` what fell off since the last call.
+    pub fn count(&mut self, counters: &mut Counters) {
+        self.entries.count(counters);
+        self.incidents.count(counters);
+    }
+
+    fn note(&mut self, record: Option<Vec<u8>>) {
+        if let (Some(journal), Some(record)) = (&mut self.journal, record) {
+            store::frame(&record, journal);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The stored forms of a ledger: a snapshot of all of it, and records of what has changed since.
+//!
+//! Owns: both formats and their version. In: a ledger, or bytes that somebody may have damaged.
+//! Out: bytes, or a ledger or the reason why not. Never: half of a snapshot; a record whose
+//! checksum is another.
+//!
+//! ```text
+//! snapshot  head, entries, subjects, alerts not told (each a 32-bit number of them, then each),
+//!           SHA-256 of all before it
+//! journal   head, records
+//! head      "LHLEDG\r\n" or "LHJOUR\r\n", version (2 bytes), generation (8 bytes)
+//! record    length of the content (4 bytes), its CRC-32 (4 bytes), content
+//! content   1 endpoint, alert: a rule has fired on an endpoint; 2 alert: one was raised;
+//!           3 level: all that was found was told; 4 time: old incidents were closed
+//! ```
+//! A journal goes with the snapshot of its generation. Numbers are in network order.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flate2::Crc;
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::detect::incidents::Subject;
+use crate::detect::incidents::Told;
+use crate::detect::ledger::Ledger;
+use crate::detect::ledger::LedgerConfig;
+use crate::detect::ledger::Taken;
+use crate::detect::ledger::codec;
+use crate::detect::ledger::codec::LEVELS;
+use crate::detect::ledger::codec::Writer;
+use crate::detect::ledger::entries::About;
+use crate::detect::ledger::entries::Entry;
+use crate::detect::ledger::entries::Key;
+use crate::model::Alert;
+use crate::model::Level;
+use crate::model::Nanos;
+use crate::wire::Reader;
+use crate::wire::WireError;
+
+/// Version of both formats.
+const VERSION: u16 = 1;
+
+/// The line end reveals a conversion by a text tool.
+const SNAPSHOT: [u8; 8] = *b"LHLEDG\r\n";
+const JOURNAL: [u8; 8] = *b"LHJOUR\r\n";
+
+/// Bytes of a head.
+pub const HEAD: usize = 18;
+
+/// Bytes before the content of a record.
+const FRAME: usize = 8;
+
+/// Bytes of the checksum of a snapshot.
+const CHECKSUM: usize = 32;
+
+const FIRED: u8 = 1;
+const RAISED: u8 = 2;
+const TOLD: u8 = 3;
+const CLOSED: u8 = 4;
+
+/// Why bytes are no ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// They start differently.
+    NotThis,
+    /// A different version.
+    Version(u16),
+    /// They are damaged.
+    Damaged(&'static str),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::NotThis => f.write_str("it is no file of a ledger"),
+            StoreError::Version(version) => {
+                write!(f, "it is of version {version}, and this program reads version {VERSION}")
+            }
+            StoreError::Damaged(how) => write!(f, "it is damaged: {how}"),
+        }
+    }
+}
+
+impl From<WireError> for StoreError {
+    fn from(error: WireError) -> StoreError {
+        StoreError::Damaged(match error {
+            WireError::Malformed(how) => how,
+            WireError::NeedMore(_) | WireError::NotThis => "it ends too early",
+        })
+    }
+}
+
+/// A record: an alert was raised.
+pub(super) fn raised(alert: &Alert) -> Vec<u8> {
+    let mut w = Writer(vec![RAISED]);
+    codec::put_alert(&mut w, alert);
+    w.0
+}
+
+/// A record: a rule has fired on an endpoint.
+pub(super) fn fired(endpoint: &str, alert: &Alert) -> Vec<u8> {
+    let mut w = Writer(vec![FIRED]);
+    w.text(endpoint);
+    codec::put_alert(&mut w, alert);
+    w.0
+}
+
+/// A record: all that was found was told.
+pub(super) fn told(level: Level) -> Vec<u8> {
+    let mut w = Writer(vec![TOLD]);
+    w.word(&LEVELS, &level);
+    w.0
+}
+
+/// A record: old incidents were closed.
+pub(super) fn closed(now: Nanos) -> Vec<u8> {
+    let mut w = Writer(vec![CLOSED]);
+    w.time(now);
+    w.0
+}
+
+fn crc(content: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(content);
+    crc.sum()
+}
+
+/// Appends a record with its length and checksum.
+pub(super) fn frame(content: &[u8], journal: &mut Vec<u8>) {
+    journal.extend((content.len() as u32).to_be_bytes());
+    journal.extend(crc(content).to_be_bytes());
+    journal.extend(content);
+}
+
+/// The whole records of a journal behind its head, and how many bytes they take; what follows them
+/// was not written to its end.
+///
+/// Errors: a record has another checksum and is not the last: something has damaged the file.
+pub fn records(bytes: &[u8]) -> Result<(Vec<&[u8]>, usize), StoreError> {
+    let mut r = Reader::new(bytes);
+    let (mut all, mut whole) = (Vec::new(), 0);
+    while !r.is_empty() {
+        let (Ok(length), Ok(sum)) = (r.u32(), r.u32()) else { break };
+        let Ok(content) = r.take(length as usize) else { break };
+        if crc(content) != sum {
+            if r.is_empty() {
+                break;
+            }
+            return Err(StoreError::Damaged("the checksum of a record is another"));
+        }
+        whole += FRAME + content.len();
+        all.push(content);
+    }
+    Ok((all, whole))
+}
+
+fn head(magic: [u8; 8], generation: u64) -> Vec<u8> {
+    let mut out = magic.to_vec();
+    out.extend(VERSION.to_be_bytes());
+    out.extend(generation.to_be_bytes());
+    out
+}
+
+fn generation(r: &mut Reader<'_>, magic: [u8; 8]) -> Result<u64, StoreError> {
+    if r.array::<8>() != Ok(magic) {
+        return Err(StoreError::NotThis);
+    }
+    match r.u16()? {
+        VERSION => Ok(r.u64()?),
+        version => Err(StoreError::Version(version)),
+    }
+}
+
+impl Ledger {
+    /// The beginning of a journal.
+    pub fn journal_head(generation: u64) -> Vec<u8> {
+        head(JOURNAL, generation)
+    }
+
+    /// The generation of a journal.
+    pub fn journal_generation(bytes: &[u8]) -> Result<u64, StoreError> {
+        generation(&mut Reader::new(bytes), JOURNAL)
+    }
+
+    /// Encodes all that is known: the same bytes for the same state.
+    pub fn encode(&self, generation: u64) -> Vec<u8> {
+        let mut w = Writer(head(SNAPSHOT, generation));
+        let entries: Vec<_> = self.entries.iter().collect();
+        w.list(&entries, |w, (key, entry)| put_entry(w, key, entry));
+        let subjects: Vec<_> = self.incidents.subjects().collect();
+        w.list(&subjects, |w, (id, subject)| put_subject(w, id, subject));
+        w.list(&self.untold, |w, alert| codec::put_alert(w, alert));
+        let sum = Sha256::digest(&w.0);
+        w.0.extend(sum);
+        w.0
+    }
+
+    /// Decodes a snapshot, and says its generation. What is over the caps is forgotten.
+    pub fn decode(config: LedgerConfig, bytes: &[u8]) -> Result<(Ledger, u64), StoreError> {
+        let mut r = Reader::new(bytes);
+        let generation = generation(&mut r, SNAPSHOT)?;
+        let short = StoreError::Damaged("it ends too early");
+        let end = bytes.len().checked_sub(CHECKSUM).ok_or(short)?;
+        let (stored, sum) = bytes.split_at_checked(end).ok_or(short)?;
+        if Sha256::digest(stored).as_slice() != sum {
+            return Err(StoreError::Damaged("its checksum is another"));
+        }
+        let mut r = r.sub(r.left().checked_sub(CHECKSUM).ok_or(short)?)?;
+        let mut ledger = Ledger::new(config);
+        for _ in 0..r.u32()? {
+            let (key, entry) = entry(&mut r)?;
+            let now = entry.last;
+            ledger.entries.insert(key, entry, now);
+        }
+        for _ in 0..r.u32()? {
+            let id = codec::shared(&mut r)?;
+            ledger.incidents.restore(id, subject(&mut r)?);
+        }
+        ledger.untold = codec::list(&mut r, |r| codec::alert(r).map(Arc::new))?;
+        match r.is_empty() {
+            true => Ok((ledger, generation)),
+            false => Err(StoreError::Damaged("something follows its end")),
+        }
+    }
+
+    /// Does again what a record says.
+    pub fn replay(&mut self, content: &[u8]) -> Result<(), StoreError> {
+        let mut r = Reader::new(content);
+        match r.u8()? {
+            FIRED => {
+                let endpoint = codec::text(&mut r)?;
+                self.entries.fires(endpoint, &codec::alert(&mut r)?);
+            }
+            RAISED => {
+                if let Taken::Stands(alert) = self.take(codec::alert(&mut r)?, None) {
+                    self.untold.push(alert);
+                }
+            }
+            TOLD => {
+                self.take_changes(codec::word(&mut r, &LEVELS)?);
+                self.untold.clear();
+            }
+            CLOSED => {
+                self.incidents.close_old(codec::time(&mut r)?);
+            }
+            _ => return Err(StoreError::Damaged("a record is of no known kind")),
+        }
+        match r.is_empty() {
+            true => Ok(()),
+            false => Err(StoreError::Damaged("a record is too long")),
+        }
+    }
+}
+
+fn put_entry(w: &mut Writer, key: &Key, entry: &Entry) {
+    let (kind, about) = match &key.about {
+        About::Endpoint(about) => (0, about),
+        About::Values(about) => (1, about),
+    };
+    w.u8(kind);
+    [&*key.subject, key.rule.as_str(), about.as_str()].iter().for_each(|text| w.text(text));
+    w.time(entry.first);
+    w.time(entry.last);
+    w.word(&LEVELS, &entry.level);
+    w.u8(entry.is_ours.into());
+    w.u64(entry.count);
+    w.option(entry.waits.as_deref(), codec::put_alert);
+}
+
+fn entry(r: &mut Reader<'_>) -> Result<(Key, Entry), WireError> {
+    let is_values = codec::flag(r)?;
+    let (subject, rule, about) = (codec::shared(r)?, codec::text(r)?, codec::text(r)?);
+    let about = if is_values { About::Values(about) } else { About::Endpoint(about) };
+    let entry = Entry {
+        first: codec::time(r)?,
+        last: codec::time(r)?,
+        level: codec::word(r, &LEVELS)?,
+        is_ours: codec::flag(r)?,
+        count: r.u64()?,
+        index: None,
+        waits: codec::option(r, codec::alert)?.map(Box::new),
+    };
+    Ok((Key { subject, rule, about }, entry))
+}
+
+fn put_subject(w: &mut Writer, id: &str, subject: &Subject) {
+    w.text(id);
+    w.option(subject.name.as_deref(), Writer::text);
+    w.list(&subject.hits, |w, hit| codec::put_alert(w, hit));
+    w.option(subject.reached, |w, (time, score)| {
+        w.time(time);
+        w.float(score);
+    });
+    w.option(subject.told, |w, told| {
+        w.word(&LEVELS, &told.level);
+        w.float(told.score);
+        w.u32(told.families as u32);
+    });
+    w.u64(subject.unlisted);
+    w.time(subject.last);
+    w.u8(subject.is_ours.into());
+}
+
+fn subject(r: &mut Reader<'_>) -> Result<Subject, WireError> {
+    Ok(Subject {
+        name: codec::option(r, codec::shared)?,
+        hits: codec::list(r, |r| codec::alert(r).map(Arc::new))?,
+        reached: codec::option(r, |r| Ok((codec::time(r)?, codec::float(r)?)))?,
+        told: codec::option(r, |r| {
+            let (level, score) = (codec::word(r, &LEVELS)?, codec::float(r)?);
+            Ok(Told { level, score, families: r.u32()? as usize })
+        })?,
+        unlisted: r.u64()?,
+        last: codec::time(r)?,
+        is_ours: codec::flag(r)?,
+        bytes: 0,
+    })
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
