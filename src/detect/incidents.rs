@@ -29,8 +29,8 @@ pub struct IncidentConfig {
     pub window: Nanos,
     /// Most subjects kept; beyond it those go that say least, their alerts counted.
     pub subjects_max: usize,
-    /// Most bytes of subjects with their alerts, and of incidents that are kept until they are asked
-    /// for; beyond it those go that say least.
+    /// Most bytes of subjects with their alerts, and of incidents that wait to be told; beyond it
+    /// those go that say least.
     pub bytes_max: usize,
     /// Most incidents kept until they are asked for; beyond it those of the lowest score go.
     pub incidents_max: usize,

@@ -149,7 +149,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Saves what was learned and told: after the results, so that a run that left none has taught nothing.
+    /// Saves what was learned and told: after the results, so that a run that left none has taught
+    /// nothing.
     fn save_state(&mut self) -> Result<(), Vec<Error>> {
         let Some(Opened { state, mut stored, ledger }) = self.state.take() else { return Ok(()) };
         state.save().and_then(|()| stored.save(&ledger)).map_err(|e| vec![e])
