@@ -18,6 +18,7 @@ use crate::model::alert::EARLIER_RUN;
 use crate::model::alert::EvidenceField;
 use crate::model::alert::Repeats;
 use crate::model::record::Quality;
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
@@ -77,7 +78,7 @@ impl Writer {
 type Read<T> = Result<T, WireError>;
 
 const fn damaged(how: &'static str) -> WireError {
-    WireError::Malformed(how)
+    WireError::Malformed(Fault::Value, how)
 }
 
 pub(super) fn time(r: &mut Reader<'_>) -> Read<Nanos> {

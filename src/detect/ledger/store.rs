@@ -86,7 +86,7 @@ impl fmt::Display for StoreError {
 impl From<WireError> for StoreError {
     fn from(error: WireError) -> StoreError {
         StoreError::Damaged(match error {
-            WireError::Malformed(how) => how,
+            WireError::Malformed(_, how) => how,
             WireError::NeedMore(_) | WireError::NotThis => "it ends too early",
         })
     }
