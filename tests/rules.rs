@@ -191,6 +191,25 @@ fn refusals_name_line_cause_and_remedy() {
     }
 }
 
+/// What costs more than its size lets expect, or cannot be read at all.
+#[test]
+fn conditions_and_selections_are_bounded() {
+    let deep = format!("s:\n  source.port: 1\ncondition: {}s{}", "(".repeat(99), ")".repeat(99));
+    let long = format!("s:\n  source.port: 1\ncondition: {}s", "not ".repeat(20_000));
+    let one = |n| format!("s{n}:\n  source.port: {n}\n");
+    let many = (0..1_025).map(one).collect::<String>() + "condition: 1 of s*";
+    for (detection, line, words) in [
+        (deep, 8, "condition: condition nesting exceeds"),
+        (long, 8, "too long"),
+        (many, 5, "1025 selections are more than 1024"),
+    ] {
+        let errors = RuleSet::from_text("r.yml", &rule(1, &detection)).expect_err(words);
+        let text = errors[0].to_string();
+        assert!(text.contains(words) && text.len() < 400, "{text}");
+        assert_eq!(errors[0].place.as_ref().unwrap().1, line, "{text}");
+    }
+}
+
 #[test]
 fn metadata_is_checked_at_its_line() {
     let good = rule(1, "s:\n  source.port: 1\ncondition: s");

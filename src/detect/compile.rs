@@ -21,13 +21,21 @@ use crate::model::schema;
 use crate::model::schema::Field;
 use crate::model::schema::Judged;
 
+/// Most selections of a rule: each is looked for in its text, which takes as long as the text is.
+const SELECTIONS_MAX: usize = 1_024;
+
 /// Compiles the detection section of a rule; a list of conditions is joined by "or".
 pub(super) fn compile<S: Judged>(
     detections: &Detections,
     doc: &Document,
 ) -> Result<Node<S>, Vec<Error>> {
     let mut names: Vec<&String> = detections.named.keys().collect();
-    names.sort_by_key(|name| doc.child("detection", name));
+    if names.len() > SELECTIONS_MAX {
+        let cause = format!("{} selections are more than {SELECTIONS_MAX}", names.len());
+        let help = "a field with a list of values takes the place of many selections";
+        return Err(vec![doc.refuse(doc.top("detection"), cause).help(help)]);
+    }
+    names.sort_by_cached_key(|name| doc.child("detection", name));
     let mut errors = Vec::new();
     let mut selections = Vec::new();
     for name in names {
@@ -96,19 +104,20 @@ impl<'a> Selection<'a> {
         let name = item.field.name.as_deref().unwrap_or_default();
         let nth = self.seen.iter().filter(|seen| **seen == name).count();
         self.seen.push(name);
-        let line = self.doc.field(self.name, name, nth);
+        // Searches the text: only for an error.
+        let line = || self.doc.field(self.name, name, nth);
         match known_field(name) {
             Ok(field) => match compile_item(field, item) {
                 Ok(node) => return Some(node),
                 Err(refusal) => {
                     let line = match &refusal.value {
-                        Some(value) => self.doc.text(line, value),
-                        None => line,
+                        Some(value) => self.doc.text(line(), value),
+                        None => line(),
                     };
                     self.errors.push(self.doc.refuse(line, refusal.cause).help(refusal.help));
                 }
             },
-            Err((cause, help)) => self.errors.push(self.doc.refuse(line, cause).help(help)),
+            Err((cause, help)) => self.errors.push(self.doc.refuse(line(), cause).help(help)),
         }
         None
     }

@@ -258,9 +258,12 @@ fn place(message: &str, doc: &Document) -> Error {
     if let Some(line) = yaml_line(cause) {
         return refuse(line, &format!("YAML: {first_line}"), "mend the YAML at this place");
     }
-    if cause.starts_with("Condition parse error") {
+    if cause.starts_with("Condition ") {
         let line = doc.child("detection", "condition");
         let detail = cause.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
+        // The parser says so once for each nesting.
+        let detail = detail.rsplit("Condition parse error").next().unwrap_or_default();
+        let detail = detail.trim_start_matches([':', ' ']);
         let help = "selections joined by `and`, `or`, `not`, `1 of name_*`, `all of them`";
         return refuse(line, &format!("condition: {detail}"), help);
     }
