@@ -10,6 +10,7 @@ mod bz2;
 mod chronology;
 mod drops;
 pub mod filter;
+mod gz;
 pub mod inputs;
 pub mod interfaces;
 mod interrupt;

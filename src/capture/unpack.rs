@@ -6,9 +6,8 @@
 use std::io;
 use std::io::Read;
 
-use flate2::bufread::MultiGzDecoder;
-
 use crate::capture::bz2::Bz;
+use crate::capture::gz::Gz;
 use crate::capture::report::Verdict;
 use crate::capture::sniff::Container;
 use crate::capture::sniff::container_of;
@@ -25,7 +24,7 @@ const OVER_WINDOW: &str =
 /// The capture's own bytes.
 pub(super) enum Unpacked {
     Plain(Stored),
-    Gzip(Box<MultiGzDecoder<Stored>>),
+    Gzip(Box<Gz<Stored>>),
     Zstd(Box<zstd::Decoder<'static, Stored>>),
     Xz(Box<Xz<Stored>>),
     Bzip2(Box<Bz<Stored>>),
@@ -36,7 +35,7 @@ impl Unpacked {
     pub(super) fn new(mut stored: Stored, window: u64) -> io::Result<Unpacked> {
         Ok(match container_of(stored.peek(6)) {
             Container::Plain => Unpacked::Plain(stored),
-            Container::Gzip => Unpacked::Gzip(Box::new(MultiGzDecoder::new(stored))),
+            Container::Gzip => Unpacked::Gzip(Box::new(Gz::new(stored))),
             Container::Bzip2 => Unpacked::Bzip2(Box::new(Bz::new(stored))),
             Container::Xz => Unpacked::Xz(Box::new(Xz::new(stored, window))),
             Container::Zstd => {
@@ -51,7 +50,7 @@ impl Unpacked {
     pub(super) fn stored(&self) -> Option<&Stored> {
         match self {
             Unpacked::Plain(stored) => Some(stored),
-            Unpacked::Gzip(d) => Some(d.get_ref()),
+            Unpacked::Gzip(d) => d.inner(),
             Unpacked::Zstd(d) => Some(d.get_ref()),
             Unpacked::Xz(d) => d.inner(),
             Unpacked::Bzip2(d) => d.inner(),
@@ -62,7 +61,7 @@ impl Unpacked {
     pub(super) fn into_stored(self) -> Option<Stored> {
         match self {
             Unpacked::Plain(stored) => Some(stored),
-            Unpacked::Gzip(d) => Some(d.into_inner()),
+            Unpacked::Gzip(d) => d.into_inner(),
             Unpacked::Zstd(d) => Some(d.finish()),
             Unpacked::Xz(d) => d.into_inner(),
             Unpacked::Bzip2(d) => d.into_inner(),
