@@ -278,3 +278,43 @@ fn compile_regex(text: &str, flags: Flags) -> Result<Test, Refusal> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Flags = Flags {
+        all: false,
+        cased: false,
+        not_equal: false,
+        ignore_case: false,
+        multi_line: false,
+        dot_all: false,
+    };
+
+    /// An engine that goes back and tries again would take longer than the world lasts: these end
+    /// because each character is looked at once for each state of the pattern.
+    #[test]
+    fn no_pattern_takes_more_than_its_length_for_each_character() {
+        let text = format!("{}!", "a".repeat(64 * 1_024));
+        for pattern in
+            ["^(a+)+$", "^(a|aa)+$", "^(a|a?)+$", "^(.*a){25}$", "^(a?){64}a{64}b", "(a*)*(a*)*b"]
+        {
+            let Ok(Test::Regex(regex)) = compile_regex(pattern, PLAIN) else {
+                panic!("{pattern} compiles")
+            };
+            assert!(!regex.is_match(&text), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_unfold_or_nest_without_end_are_refused() {
+        let nested = format!("{}a{}", "(".repeat(100), ")".repeat(100));
+        for pattern in ["((a{100}){100}){100}", "(?:(?:x{200}){200}){200}", &nested] {
+            assert!(compile_regex(pattern, PLAIN).is_err(), "{pattern}");
+        }
+        for pattern in ["(?=a)", r"(a)\1", "(?<!a)b"] {
+            assert!(compile_regex(pattern, PLAIN).is_err(), "{pattern} looks around or back");
+        }
+    }
+}
