@@ -1,11 +1,11 @@
-//! What to do about an incident, and what it does not prove.
+//! Next steps for an incident, and what it does not prove.
 //!
 //! Owns: advice by family, topology and rule. In: an incident. Out: sentences. Never: judges the
 //! person.
 
 use crate::model::Incident;
 
-/// A key (family letter, topology or rule number) and what it adds.
+/// A key (family letter, topology or rule number) and its sentence.
 type Row = (&'static str, &'static str);
 
 const NEXT_STEPS: &[Row] = &[
@@ -54,7 +54,7 @@ const DOES_NOT_PROVE: &[Row] = &[
     ("D29", "An announced prefix may be leased, hijacked or faked by a VPN provider."),
 ];
 
-/// True of every incident.
+/// For every incident.
 const ALWAYS_NEXT: &str =
     "Ask the employee's manager for the benign explanation before anything else.";
 const ALWAYS_UNPROVED: &str =

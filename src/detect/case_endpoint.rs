@@ -1,7 +1,7 @@
-//! Endpoints from flat JSON objects, so that a test of a rule is data.
+//! Builds endpoints from flat JSON objects, so that a test of a rule is data.
 //!
-//! Owns: the way back from field names to endpoints. In: `{"endpoint.side": "remote", ...}`. Out:
-//! an endpoint that has exactly these values, or why not. Never: used for captured traffic.
+//! Owns: setting fields by name. In: `{"endpoint.side": "remote", ...}`. Out: an endpoint with
+//! exactly these values, or an error. Never: used for captured traffic.
 
 use std::sync::Arc;
 
@@ -34,11 +34,11 @@ use crate::model::schema::Judged;
 use crate::model::schema::find_in;
 use crate::model::{Addr, Transport};
 
-/// An endpoint with these fields; others are those of a remote address that began a few sessions
-/// with port 443 of a home address, both of RFC 5737.
+/// An endpoint with these fields; the others are those of a remote address that started a few
+/// sessions with port 443 of a home address, both of RFC 5737.
 ///
-/// Errors: a field that is unknown, that a case cannot set, or whose value the endpoint gives back
-/// otherwise.
+/// Errors: a field that is unknown, that a case cannot set, or that the endpoint returns with
+/// another value.
 pub fn endpoint_from_json(object: &Map<String, Json>) -> Result<EndpointRow, String> {
     for name in object.keys() {
         if find_in::<EndpointRow>(name).is_none_or(|field| !field.in_rules()) {
@@ -100,7 +100,7 @@ fn blank() -> EndpointRow {
     }
 }
 
-/// Sets the field of a group; nothing where there is none of that name, or not of that type.
+/// Sets a field of a group; `None` if there is none of that name, or not of that type.
 type Set = fn(&mut EndpointRow, &str, &Json) -> Option<()>;
 
 fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {

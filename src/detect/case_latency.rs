@@ -1,7 +1,7 @@
-//! The latency fields of a case's record.
+//! Sets the latency fields of a case's record.
 //!
-//! Owns: how legs, round trips and gaps are set. In: a field's name and value. Out: a record's
-//! legs and turns. Never: a gap without the leg that it is measured against.
+//! Owns: how legs, round trips and gaps are set. In: a field's name and value. Out: a record's legs
+//! and turns. Never: a gap without the leg that it is measured against.
 
 use serde_json::Value as Json;
 
@@ -16,7 +16,7 @@ use crate::model::latency::RoundTrips;
 use crate::model::latency::Turn;
 use crate::model::latency::Turns;
 
-/// A turn that is longer than its leg by this: the leg must be given, too.
+/// A turn longer than its leg by this; the leg must be given, too.
 pub(super) fn set_gap(
     record: &mut Record,
     name: &str,
@@ -62,7 +62,7 @@ pub(super) fn gap_over_udp(name: &str) -> Option<Exchange> {
     thought.into_iter().find(|exchange| exchange.as_str() == word)
 }
 
-/// A turn that is longer by this than what took no thought, which must be given, too.
+/// A turn longer by this than one without computing, which must be given, too.
 pub(super) fn set_gap_over_udp(
     record: &mut Record,
     exchange: Exchange,
@@ -74,7 +74,7 @@ pub(super) fn set_gap_over_udp(
     Some(())
 }
 
-/// Round trips over UDP, and which exchange they rest on.
+/// Round trips over UDP, and the kind of exchange.
 pub(super) fn set_over_udp(turns: &mut Turns, name: &str, value: &Json) -> Option<()> {
     let turn = |by_initiator| {
         let round_trip_ns = nanos(value)?;

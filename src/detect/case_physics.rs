@@ -1,4 +1,4 @@
-//! The distance fields of a case's record.
+//! Sets the distance fields of a case's record.
 //!
 //! Owns: how bounds, claims and verdict are set. In: a field's name and value. Out: a record's
 //! physics. Never: computes one from another.

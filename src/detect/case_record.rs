@@ -1,7 +1,7 @@
-//! Records from flat JSON objects, so that a test of a rule is data.
+//! Builds records from flat JSON objects, so that a test of a rule is data.
 //!
-//! Owns: the way back from field names to records. In: JSON. Out: a record with exactly these
-//! values, or why not. Never: used for captured traffic.
+//! Owns: setting fields by name. In: JSON. Out: a record with exactly these values, or an error.
+//! Never: used for captured traffic.
 
 use std::sync::Arc;
 
@@ -28,14 +28,14 @@ use crate::model::record::{
 };
 use crate::model::schema;
 
-/// 2026-11-22T10:00:00Z: when the sessions of cases begin.
+/// 2026-11-22T10:00:00Z: the start of sessions in cases.
 pub(super) const START: Nanos = Nanos::from_secs(1_795_341_600);
 
-/// A record with these fields; others are those of a small established TCP session between the
+/// A record with these fields; the others are those of a small established TCP session between the
 /// documentation prefixes of RFC 5737.
 ///
-/// Errors: a field that is unknown, that a case cannot set, or whose value the record gives back
-/// otherwise.
+/// Errors: a field that is unknown, that a case cannot set, or that the record returns with another
+/// value.
 pub fn record_from_json(object: &Map<String, Json>) -> Result<Record, String> {
     for name in object.keys() {
         if schema::find(name).is_none_or(|field| !field.in_rules()) {
@@ -62,7 +62,7 @@ pub fn record_from_json(object: &Map<String, Json>) -> Result<Record, String> {
 
 pub(super) fn same(a: &Json, b: &Json) -> bool {
     if let (Some(a), Some(b)) = (a.as_array(), b.as_array()) {
-        // Tags are a set: their order in a case is free.
+        // Tags are a set: their order in a case does not matter.
         return a.len() == b.len() && b.iter().all(|value| a.contains(value));
     }
     match (a.as_f64(), b.as_f64()) {
@@ -469,7 +469,7 @@ fn protocol(word: &str) -> Option<Protocol> {
     Protocol::ALL.iter().find(|protocol| protocol.as_str() == word).copied()
 }
 
-/// What may name an application.
+/// The evidence that may name an application.
 const REASONS: [&str; 14] = [
     "payload",
     "certificate",

@@ -1,4 +1,4 @@
-//! The fields of a case's record that say what streams said beside what they carry.
+//! Sets the fields of a case's record about protocols inside or beside others.
 //!
 //! Owns: how certificates, proxies and remote desktops are set. In: a field's name and value. Out:
 //! a record's facts. Never: checks one against another.

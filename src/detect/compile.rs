@@ -1,7 +1,6 @@
-//! From the syntax tree of a Sigma rule to a tree of tests on record fields.
+//! Compiles the syntax tree of a Sigma rule to a tree of tests on record fields.
 //!
-//! Owns: selections and conditions. In: the parser's tree. Out: a [`Node`], or every reason against
-//! it.
+//! Owns: selections and conditions. In: the parser's tree. Out: a [`Node`], or every error.
 //! Never: guesses: what it cannot evaluate exactly is refused.
 
 use rsigma_parser::ConditionExpr;

@@ -1,9 +1,6 @@
 //! "Did you mean": the nearest of a set of words.
-//!
-//! Owns: edit distance. In: a word and candidates. Out: the nearest within reach. Never: guesses
-//! wildly.
 
-/// The candidate nearest to `word`, where at most a third of it would have to change.
+/// The candidate nearest to `word`, if at most a third of it would have to change.
 pub(super) fn nearest<'a>(
     word: &str,
     candidates: impl Iterator<Item = &'a str>,

@@ -1,7 +1,4 @@
-//! The rules of the program: every file of `rules/`, in the order of their paths.
-//!
-//! Owns: which files are built in. In: the files at build time. Out: their texts. Never: edits
-//! them.
+//! The embedded rules: every file of `rules/`, in path order.
 
 macro_rules! embedded {
     ($($path:literal)+) => {

@@ -1,8 +1,8 @@
-//! Alerts of one subject, added up across families.
+//! Adds up the alerts of one subject across families.
 //!
 //! Owns: the hits of each subject within a window, and the score. In: alerts in the order of the
 //! run.
-//! Out: incidents. Never: makes an incident of one family, but for rules that stand alone.
+//! Out: incidents. Never: makes an incident of one family, except for rules that stand alone.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -20,21 +20,22 @@ use crate::model::Level;
 use crate::model::Member;
 use crate::model::Nanos;
 
-/// Where incidents begin.
+/// Thresholds and caps of incidents.
 #[derive(Clone, Copy)]
 pub struct IncidentConfig {
     /// Score from which alerts are an incident (DOMAIN section 4: 0.8).
     pub score_min: f64,
     /// Span of packet time within which families add up (7 days).
     pub window: Nanos,
-    /// Most subjects kept; beyond it those go that say least, their alerts counted.
+    /// Maximum subjects kept; beyond it the least important are evicted, and their alerts counted.
     pub subjects_max: usize,
     /// Most bytes of subjects with their alerts, and of incidents that wait to be told; beyond it
     /// those go that say least.
     pub bytes_max: usize,
-    /// Most incidents kept until they are asked for; beyond it those of the lowest score go.
+    /// Maximum incidents kept until they are taken; beyond it those of the lowest score are
+    /// evicted.
     pub incidents_max: usize,
-    /// Most alerts listed per incident; at most four of one rule.
+    /// Maximum alerts listed per incident; at most four of one rule.
     pub alerts_max: usize,
 }
 
@@ -55,13 +56,13 @@ impl Default for IncidentConfig {
 /// Rules that make an incident without a second family (DOMAIN section 4).
 const ALONE: &[&str] = &["D10", "D29"];
 
-/// At a cap the ROOMth part of what is kept makes room at once.
+/// At a cap a fraction (1/n) is evicted at once.
 const ROOM: usize = 8;
 
 /// Bytes of a subject beside its alerts.
 const SUBJECT_BYTES: usize = size_of::<Subject>() + 128;
 
-/// Most alerts of one rule that an incident lists.
+/// Maximum alerts of one rule in an incident.
 const ALERTS_OF_RULE_MAX: usize = 4;
 
 /// Scores are sums of a few decimals: 1 - 0.4 * 0.5 must reach 0.8.
@@ -71,7 +72,7 @@ const EPSILON: f64 = 1e-9;
 pub struct Incidents {
     config: IncidentConfig,
     subjects: BTreeMap<Arc<str>, Subject>,
-    /// Subjects that were heard of since changes were taken.
+    /// Subjects with changes since the last call.
     heard: BTreeSet<Arc<str>>,
     /// Incidents that were closed since then.
     done: Vec<Incident>,
@@ -83,7 +84,7 @@ pub struct Incidents {
     alerts_unlisted: u64,
 }
 
-/// How bad an incident was when it was told.
+/// The severity of an incident when it was last reported.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(super) struct Told {
     pub(super) level: Level,
@@ -110,13 +111,13 @@ pub(super) struct Subject {
     pub(super) hits: Vec<Arc<Alert>>,
     /// When the score was reached, and the highest score since.
     pub(super) reached: Option<(Nanos, f64)>,
-    /// What was told of the incident last.
+    /// What was last reported of the incident.
     pub(super) told: Option<Told>,
     /// Alerts that are not listed.
     pub(super) unlisted: u64,
-    /// When it was heard of last.
+    /// Time of the last alert.
     pub(super) last: Nanos,
-    /// It is of our side, or known by name.
+    /// It is home, or named in the subjects file.
     pub(super) is_ours: bool,
     /// What it takes, of those of all.
     pub(super) bytes: usize,
@@ -138,8 +139,8 @@ impl Incidents {
         }
     }
 
-    /// Adds an alert. Alerts must come in the order of the run. Where the alert lies past the
-    /// window of its subject's incident, that incident is complete and a new window begins.
+    /// Adds an alert. Alerts must come in the order of the run. If the alert is past the window of
+    /// its subject's incident, that incident is closed and a new window starts.
     pub fn push(&mut self, alert: &Arc<Alert>) {
         let full = self.subjects.len() >= self.config.subjects_max;
         if full && !self.subjects.contains_key(&alert.subject) {
@@ -217,7 +218,7 @@ impl Incidents {
     }
 
     /// The incidents that were opened, got worse or were closed since the last call, at this level
-    /// or a higher one: more alerts of the same kind are no change.
+    /// or a higher one; more alerts of the same kind are no change.
     pub fn take_changes(&mut self, level: Level) -> Vec<Incident> {
         self.done_bytes = 0;
         let mut changes = std::mem::take(&mut self.done);
@@ -245,14 +246,14 @@ impl Incidents {
         self.subjects.iter().filter_map(open).collect()
     }
 
-    /// Adds to `counters` what fell off since the last call.
+    /// Adds losses since the last call to `counters`.
     pub fn count(&mut self, counters: &mut Counters) {
         counters.add(Counter::SubjectsDropped, std::mem::take(&mut self.subjects_dropped));
         counters.add(Counter::IncidentsDropped, std::mem::take(&mut self.incidents_dropped));
         counters.add(Counter::AlertsUnlisted, std::mem::take(&mut self.alerts_unlisted));
     }
 
-    /// Makes room: subjects without an incident whose alerts are all past the window.
+    /// Makes room: removes subjects without an incident whose alerts are all past the window.
     fn forget_quiet(&mut self, now: Nanos) {
         let window = self.config.window;
         let bytes = &mut self.bytes;
@@ -268,9 +269,9 @@ impl Incidents {
 }
 
 impl Incidents {
-    /// Makes room for an eighth of the subjects where there is less: those go that say least. An
-    /// incident among them is complete with that. All are looked at once for an eighth, also where
-    /// one after the other becomes quiet.
+    /// Makes room for an eighth of the subjects, if there is less: evicts the least important. An
+    /// incident among them is closed. All are scanned once per eighth, even if subjects expire one
+    /// by one.
     fn forget_least(&mut self) {
         let IncidentConfig { subjects_max, bytes_max, .. } = self.config;
         let keep = subjects_max - subjects_max.div_ceil(ROOM);
@@ -280,7 +281,7 @@ impl Incidents {
         }
         let mut ranks: Vec<(Rank, Arc<str>)> =
             self.subjects.iter().map(|(id, subject)| (subject.rank(), Arc::clone(id))).collect();
-        // Two subjects never compare equal: which of them go depends on the run alone.
+        // Two subjects never compare equal: evictions depend on the run alone.
         ranks.sort_unstable();
         for (_, id) in ranks {
             if self.subjects.len() <= keep && self.bytes <= keep_bytes {
@@ -296,7 +297,7 @@ impl Incidents {
         }
     }
 
-    /// Of too many complete incidents, those of the lowest score go.
+    /// Evicts closed incidents of the lowest score, if there are too many.
     fn bound_done(&mut self) {
         let IncidentConfig { incidents_max, bytes_max, .. } = self.config;
         if self.done.len() <= incidents_max && self.done_bytes <= bytes_max {
@@ -317,20 +318,20 @@ impl Incidents {
     }
 }
 
-/// What a subject is worth at the cap: the least goes first.
+/// The eviction order of subjects, lowest first.
 ///
-/// An incident before none. One of ours, or one that the subjects file knows, before an address
-/// outside, of which there are as many as anybody likes to send from. Then the score, the level,
-/// and whoever was heard last.
+/// Subjects with an incident are kept before those without; home subjects, or those in the subjects
+/// file, before outside addresses, of which anybody can send from any number. Then the score, the
+/// level, and the time of the last alert.
 type Rank = (bool, bool, u64, Level, Nanos);
 
-/// A score from 0 to 1 in the order of its bits.
+/// A score from 0 to 1 as ordered bits.
 const fn score_bits(score: f64) -> u64 {
     score.max(0.0).to_bits()
 }
 
-/// Whether an alert is of somebody of ours: a name of the subjects file, or not the remote end. A
-/// pseudonym stands for somebody of ours too.
+/// Whether the subject is ours: in the subjects file, or not the remote end. A pseudonym stands for
+/// one of ours too.
 pub(super) fn is_ours(alert: &Alert) -> bool {
     let is_remote = alert.remote.is_some_and(|remote| remote.to_string() == *alert.subject);
     alert.subject_name.is_some() || (alert.home.is_some() && !is_remote)
@@ -352,7 +353,7 @@ impl Subject {
         (self.reached.is_some(), self.is_ours, score_bits(self.score()), level, self.last)
     }
 
-    /// Lets go of what the window has left behind: the incident where there is one, else old hits.
+    /// Closes the incident that the window has passed, or else removes old hits.
     fn close(&mut self, id: &Arc<str>, now: Nanos, config: &IncidentConfig) -> Option<Incident> {
         let window = config.window;
         if self.reached.is_none() {
@@ -373,7 +374,7 @@ impl Subject {
         done.map(|incident| Incident { change: Change::Closed, ..incident })
     }
 
-    /// Keeps an alert; false where that, or another for it, is listed no more.
+    /// Adds an alert; false if it, or another one instead, is no longer listed.
     fn add(&mut self, hit: &Arc<Alert>, config: &IncidentConfig) -> bool {
         // A capture that is read again says the same again.
         if !hit.id.is_empty() && self.hits.iter().any(|have| have.id == hit.id) {
@@ -391,13 +392,13 @@ impl Subject {
         false
     }
 
-    /// A rule that is new here takes the place of the lightest alert of another that has several.
+    /// A rule that is new here replaces the lightest alert of another that has several.
     fn give_way(&mut self, hit: &Arc<Alert>) {
         let several = |have: &Arc<Alert>| {
             self.hits.iter().filter(|other| other.rule.uuid == have.rule.uuid).count() > 1
         };
         let weight = |at: &usize| self.hits.get(*at).map_or(0, |hit| score_bits(hit.weight));
-        // The first of all stays: with it the incident began.
+        // The first one stays: the incident started with it.
         let candidates =
             (1..self.hits.len()).rev().filter(|at| self.hits.get(*at).is_some_and(several));
         let lightest = candidates.min_by_key(weight);
@@ -406,9 +407,9 @@ impl Subject {
         }
     }
 
-    /// One of a rule that has its fill replaces the rule's last where that is lighter; and before
-    /// there is an incident also where it is as heavy, so that a rule that fires on and on keeps
-    /// its family within the window.
+    /// An alert of a rule at its limit replaces the rule's last one if that is lighter; before
+    /// there is an incident also if it is equal, so that a rule that keeps firing keeps its family
+    /// within the window.
     fn renew(&mut self, hit: &Arc<Alert>) {
         let reached = self.reached.is_some();
         let of_rule = self.hits.iter().enumerate().rev();

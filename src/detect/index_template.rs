@@ -1,7 +1,7 @@
-//! The types of all fields as an index template for Elasticsearch and OpenSearch.
+//! An index template with the types of all fields, for Elasticsearch and OpenSearch.
 //!
-//! Owns: which type of theirs each of ours is. In: the tables of fields. Out: JSON. Never: a field
-//! that no table has.
+//! Owns: the mapping of our types to theirs. In: the tables of fields. Out: JSON. Never: a field
+//! that is in no table.
 
 use serde_json::Map;
 use serde_json::Value;
@@ -10,14 +10,14 @@ use serde_json::json;
 use crate::model::schema::Kind;
 use crate::model::schema::types;
 
-/// Longer texts are stored and not indexed: Lucene refuses a term of more than 32,766 bytes, and
-/// with it the whole line. 1,024 characters is what ECS says.
+/// Longer texts are stored but not indexed: Lucene refuses a term of more than 32,766 bytes, and
+/// with it the whole line. ECS uses 1,024 characters.
 const INDEXED_CHARACTERS_MAX: u32 = 1_024;
 
 /// The template for indices named `longhaul-*`.
 ///
-/// Lines of health.ndjson hold counters whose names grow with the program: their types follow from
-/// patterns. Nothing is taken for a date by how its text looks, since names and banners come from
+/// Lines of health.ndjson have counters whose names grow with the program: their types follow from
+/// patterns. No text is recognised as a date by its look, because names and banners come from
 /// packets.
 pub fn index_template() -> Value {
     let mut properties = Map::new();

@@ -1,9 +1,8 @@
-//! The alerts that are kept until they are written.
+//! Keeps alerts until they are written.
 //!
 //! Owns: alerts by their number in the run. In: alerts in the order of the run. Out: all that are
-//! kept. Policy at the cap: the least goes: of the lowest level and weight the one whose subject
-//! and rule have most of its kind already, the newest of equals. Never: gives an alert's number to
-//! another.
+//! kept. Policy at the cap: evicts, at the lowest level and weight, an alert of the subject and
+//! rule with most of that kind, the newest of equals. Never: gives an alert's number to another.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,14 +13,14 @@ use std::sync::Arc;
 use crate::model::Alert;
 use crate::model::Level;
 
-/// What goes first: the least of these.
+/// The eviction order, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     level: Level,
-    /// Bits of a weight from 0 to 1, which are in the order of the numbers.
+    /// Bits of a weight from 0 to 1, which sort like the numbers.
     weight: u64,
-    /// How many of its rule and subject were kept before it: a subject that fires on and on pushes
-    /// out itself, not others.
+    /// How many of its rule and subject were kept before it: a subject that keeps firing evicts its
+    /// own alerts, not others'.
     nth: Reverse<u32>,
     /// Its number in the run.
     number: Reverse<usize>,
@@ -41,7 +40,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// None yet, and room for so many.
+    /// Empty, with room for `cap` alerts.
     pub fn new(cap: usize) -> Kept {
         Kept {
             cap,
@@ -57,8 +56,8 @@ impl Kept {
         self.next
     }
 
-    /// Keeps an alert, at the cap in place of one that says less. Whether one was dropped for it,
-    /// this or another.
+    /// Adds an alert, at the cap in place of a lesser one. Returns whether an alert was dropped,
+    /// this one or another.
     pub fn push(&mut self, alert: Arc<Alert>) -> bool {
         let number = self.next;
         self.next += 1;
@@ -90,12 +89,12 @@ impl Kept {
         }
     }
 
-    /// An alert by its number, while it is here.
+    /// An alert by its number, if it is still here.
     pub fn get_mut(&mut self, number: usize) -> Option<&mut Arc<Alert>> {
         self.alerts.get_mut(&number).map(|(alert, _)| alert)
     }
 
-    /// Takes all out, in the order of the run.
+    /// Takes all of them, in the order of the run.
     pub fn take(&mut self) -> Vec<Arc<Alert>> {
         self.ranks.clear();
         self.of_kind.clear();

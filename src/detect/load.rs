@@ -1,6 +1,6 @@
-//! Rule files to rules.
+//! Loads rule files.
 //!
-//! Owns: files, their documents, and the parser's messages turned into places. In: YAML text.
+//! Owns: files, their documents, and the positions of the parser's messages. In: YAML text.
 //! Out: rules, or every error of every file. Never: half a rule set.
 
 use std::path::Path;
@@ -15,14 +15,14 @@ use crate::detect::rule::build;
 use crate::detect::yaml_spans::Document;
 use crate::model::Error;
 
-/// Most bytes of one rule file.
+/// Maximum size of a rule file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Most rule files of a directory, and how deep it may nest.
+/// Maximum rule files of a directory, and its maximum depth.
 const FILES_MAX: usize = 4_096;
 const DEPTH_MAX: usize = 8;
 
-/// Deepest nesting of brackets in a document: the time that the parser takes grows with its square.
+/// Deepest nesting of brackets in a document: the parser's time grows with its square.
 const NESTING_MAX: usize = 64;
 
 /// A rule file: its path and its text.
@@ -31,17 +31,17 @@ pub(super) struct RuleFile {
     pub(super) text: String,
 }
 
-/// The rule files of one place: the program, a directory, a file.
+/// The rule files of one origin: the program, a directory, a file.
 pub(super) struct Origin {
     /// `embedded`, or the name of the directory or file.
     pub(super) name: String,
-    /// Paths of files begin so; what follows is theirs wherever the place is.
+    /// Common prefix of the paths; the rest is the same wherever the origin is.
     pub(super) root: PathBuf,
     pub(super) files: Vec<RuleFile>,
 }
 
 impl Origin {
-    /// The rules of the program.
+    /// The embedded rules.
     pub(super) fn embedded() -> Origin {
         let root = PathBuf::from("embedded");
         let file = |(path, text): &(&str, &str)| RuleFile {
@@ -67,8 +67,8 @@ impl Origin {
     }
 }
 
-/// Reads every `.yml` and `.yaml` below a directory, in the order of their paths. The folders
-/// `cases` (tests of rules), `lists` and `signatures` (indicators) are not rules.
+/// Reads every `.yml` and `.yaml` below a directory, in path order. The folders `cases` (tests of
+/// rules), `lists` and `signatures` (indicators) contain no rules.
 pub(super) fn read_dir(dir: &Path) -> Result<Vec<RuleFile>, Vec<Error>> {
     let mut paths = Vec::new();
     let mut errors = Vec::new();
@@ -153,7 +153,7 @@ pub(super) fn compile_files<'f>(
     Err(errors)
 }
 
-/// The documents of a YAML stream with the line each begins at; empty ones are left out.
+/// The documents of a YAML stream with their first lines; empty ones are left out.
 fn documents(text: &str) -> Vec<(u32, &str)> {
     let mut all = Vec::new();
     let (mut begin, mut first, mut at, mut number) = (0, 1u32, 0, 0u32);
@@ -176,9 +176,8 @@ fn documents(text: &str) -> Vec<(u32, &str)> {
         .collect()
 }
 
-/// What keeps a rule from standing beside the others: its id is taken, or its number, which people
-/// tell rules by. Rules of one number stand in one file, where it is plain that they exclude each
-/// other.
+/// Why a rule clashes with others: its id is in use, or its number. Rules of one number must be in
+/// one file, where it is easy to see that they exclude each other.
 fn taken(rules: &[Built], new: &Built, doc: &Document) -> Option<Error> {
     let (info, file) = (&new.rule().info, new.rule().file());
     let mut rules = rules.iter().map(|have| have.rule());
@@ -229,8 +228,8 @@ fn compile_document(text: &str, doc: &Document) -> Result<Built, Vec<Error>> {
     Err(errors)
 }
 
-/// The line, from 0, on which brackets nest too deep; a key in the first column begins anew,
-/// whatever the texts before it hold.
+/// The line, from 0, on which brackets nest too deep; a key in the first column starts anew,
+/// whatever the texts before it contain.
 fn nested_too_deep(text: &str) -> Option<usize> {
     let mut depth = 0usize;
     text.lines().position(|line| {
@@ -248,8 +247,8 @@ fn nested_too_deep(text: &str) -> Option<usize> {
     })
 }
 
-/// The parser's message with its place. It says lines of YAML only; the rest is found by what it
-/// names.
+/// The parser's message with its position. It names lines only for YAML errors; for others the
+/// position is searched by the names in it.
 fn place(message: &str, doc: &Document) -> Error {
     let cause = message.trim_start_matches("YAML parse error: ");
     let first_line = cause.lines().next().unwrap_or_default();

@@ -6,7 +6,7 @@
 use crate::model::Alert;
 use crate::model::EvidenceItem;
 
-/// Most sessions, pieces of evidence and places of packets of a merged alert.
+/// Maximum sessions, pieces of evidence and packet ranges of a merged alert.
 const SESSIONS_MAX: usize = 8;
 const EVIDENCE_MAX: usize = 24;
 const PACKETS_MAX: usize = 8;
@@ -60,7 +60,7 @@ pub fn is_repeated(alert: &Alert) -> bool {
     alert.repeats.as_ref().is_some_and(|repeats| repeats.count > 1)
 }
 
-/// Says in the sentence of a merged alert how often; to be called once, when all were added.
+/// Adds the count to the message of a merged alert; must be called once, after all were added.
 pub fn conclude(alert: &mut Alert) {
     if let Some(repeats) = alert.repeats.as_ref().filter(|repeats| repeats.count > 1) {
         alert.message = format!("{}, {} times", alert.message, repeats.count);

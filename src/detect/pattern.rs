@@ -1,4 +1,4 @@
-//! Sigma strings with wildcards, ready to match.
+//! Compiled Sigma strings with wildcards.
 //!
 //! Owns: equality, prefix, suffix, substring and wildcards, with or without case. In: parsed Sigma
 //! strings.
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use rsigma_parser::value::SpecialChar;
 use rsigma_parser::value::StringPart;
 
-/// How a pattern stands in a text.
+/// The position of a pattern in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
     /// It is the whole text.
@@ -43,7 +43,7 @@ enum Piece {
 }
 
 impl Pattern {
-    /// Compiles the parts of a Sigma string; without `cased` case does not matter.
+    /// Compiles the parts of a Sigma string; ignores case unless `cased`.
     pub(super) fn new(parts: &[StringPart], anchor: Anchor, cased: bool) -> Pattern {
         let mut pieces = Vec::new();
         if matches!(anchor, Anchor::Contains | Anchor::Ends) {
@@ -85,7 +85,7 @@ impl Pattern {
         }
     }
 
-    /// The whole text it asks for, where it has no wildcard.
+    /// The whole text to match, if there is no wildcard.
     pub(super) fn as_whole(&self) -> Option<&str> {
         match &self.shape {
             Shape::Plain(Anchor::Whole, literal) => Some(literal),
@@ -128,7 +128,7 @@ fn ascii_matches(anchor: Anchor, literal: &[u8], text: &[u8]) -> bool {
     part.is_some_and(|part| part.eq_ignore_ascii_case(literal))
 }
 
-/// Lower case, borrowed where nothing changes.
+/// Lower case, borrowed if nothing changes.
 fn fold(text: &str) -> Cow<'_, str> {
     if !text.is_ascii() {
         return Cow::Owned(text.to_lowercase());
@@ -139,7 +139,7 @@ fn fold(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-/// Wildcard match that goes back to the last `*` only: at most text times pattern steps.
+/// Wildcard match that backtracks to the last `*` only: at most text times pattern steps.
 fn wild_matches(pieces: &[Piece], text: &str) -> bool {
     let mut rest = text.chars();
     let mut left = pieces;
@@ -166,7 +166,7 @@ fn wild_matches(pieces: &[Piece], text: &str) -> bool {
                 }
             }
         }
-        // No fit: let the last `*` take one more character.
+        // No match: let the last `*` take one more character.
         let Some((after, from)) = back.as_mut() else { return false };
         if from.next().is_none() {
             return false;

@@ -1,7 +1,7 @@
-//! One rule: what Sigma says of it, what we add under `longhaul:`, and its compiled tests.
+//! One rule: its Sigma metadata, our keys under `longhaul:`, and its compiled tests.
 //!
 //! Owns: the metadata of rules and its checks. In: one parsed Sigma rule. Out: a [`Rule`], or every
-//! reason against it. Never: touches a record.
+//! error. Never: touches a record.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -27,17 +27,17 @@ use crate::model::endpoint::EndpointRow;
 use crate::model::schema::Field;
 use crate::model::schema::Judged;
 
-/// A list older than this at the packet's time halves a rule's weight, where the rule says no other
+/// A list older than this at the packet's time halves a rule's weight, unless the rule sets another
 /// age.
 pub const LIST_AGE_DAYS_MAX: u32 = 30;
 
-/// What is said of a rule.
+/// The metadata of a rule.
 #[derive(Debug)]
 pub struct Rule {
     pub(super) info: Arc<RuleInfo>,
     service: &'static str,
     pub(super) list_age_days_max: u32,
-    /// When it was last changed, where it says so.
+    /// The date of its last change, if given.
     pub(super) dated: Option<Nanos>,
     description: String,
     file: PathBuf,
@@ -53,11 +53,11 @@ pub(super) struct Compiled<S: Judged> {
     pub(super) needs: u64,
     pub(super) message: Template<S>,
     pub(super) evidence: Vec<(&'static Field<S>, EvidenceField)>,
-    /// Fields whose values make alerts of one subject the same; none: each alert is its own.
+    /// Fields whose values make alerts of one subject repetitions; if empty, each alert is its own.
     pub(super) merge_by: Vec<&'static Field<S>>,
-    /// How many of the same within a day make an alert.
+    /// How many repetitions within a day make an alert.
     pub(super) at_least: u64,
-    /// Index of the place it comes from.
+    /// Index of its origin.
     pub(super) origin: usize,
 }
 
@@ -90,7 +90,7 @@ impl Rule {
         self.service
     }
 
-    /// What stays the same for every alert of it.
+    /// What is the same for all its alerts.
     pub fn info(&self) -> &Arc<RuleInfo> {
         &self.info
     }
@@ -100,12 +100,12 @@ impl Rule {
         &self.description
     }
 
-    /// The file it stands in; for the rules of the program, relative to `rules/`.
+    /// Its file; for the embedded rules, relative to `rules/`.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The line it begins at.
+    /// Its first line.
     pub fn line(&self) -> u32 {
         self.line
     }
@@ -165,8 +165,8 @@ const TOP_KEYS: &[&str] = &[
     "longhaul",
 ];
 
-/// Checks and compiles a parsed rule. One whose `logsource` is at fault is checked as if it judged
-/// sessions, so that all its errors come together.
+/// Checks and compiles a parsed rule. If its `logsource` is wrong, it is checked as a rule on
+/// sessions, so that all its errors are reported together.
 pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Built, Vec<Error>> {
     match sigma.logsource.service.as_deref() {
         Some(EndpointRow::SERVICE) => build_for(sigma, doc).map(Built::Endpoint),
@@ -230,7 +230,7 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
     Ok(Compiled { rule, when, needs, message, evidence, merge_by, at_least, origin })
 }
 
-/// Sigma requires `title` and leaves `name` free: the title in snake case stands for it.
+/// Sigma requires `title` and makes `name` optional: the default is the title in snake case.
 fn name_of(sigma: &SigmaRule) -> String {
     if let Some(name) = sigma.name.as_deref().filter(|name| !name.is_empty()) {
         return name.to_owned();
@@ -246,7 +246,7 @@ fn date_of(sigma: &SigmaRule) -> Option<Nanos> {
     days.into_iter().flatten().find_map(|day| Nanos::from_date(day))
 }
 
-/// Sigma allows keys of one's own, so that only near misses of known ones are refused.
+/// Sigma allows custom keys, so only near misses of known ones are refused.
 fn check_top_keys(doc: &Document, errors: &mut Vec<Error>) {
     for (line, key) in doc.top_keys() {
         if !TOP_KEYS.contains(&key)
@@ -315,7 +315,7 @@ fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> Optio
     let read = serde_json::to_value(value).and_then(serde_json::from_value::<Own>);
     read.map_err(|error| {
         let cause = error.to_string();
-        // serde names the key between backticks: its line, else the block's.
+        // serde names the key between backticks: use its line, else the block's.
         let key = cause.split('`').nth(1).unwrap_or_default();
         let top = doc.top("longhaul");
         let line = match doc.child("longhaul", key) {

@@ -1,7 +1,7 @@
-//! Where in a rule's text something stands, so that an error names its line.
+//! Positions in a rule's text, so that an error names its line.
 //!
 //! Owns: the lines of one YAML document as keys and indentation. In: text. Out: line numbers.
-//! Never: understands YAML beyond block keys; where it is unsure it names the enclosing key.
+//! Never: understands YAML beyond block keys; if unsure it names the enclosing key.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -23,12 +23,12 @@ struct Line {
 }
 
 impl Document {
-    /// The lines of a document that begins at line `first` of its file.
+    /// The lines of a document that starts at line `first` of its file.
     pub(super) fn new(file: &Path, first: u32, text: &str) -> Document {
         Document { file: file.to_path_buf(), first, lines: text.lines().map(Line::new).collect() }
     }
 
-    /// The file it stands in.
+    /// Its file.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
@@ -70,7 +70,7 @@ impl Document {
     }
 
     /// The line at or below `line`, within its block, that is the list item `text`, else one that
-    /// holds it; else `line`.
+    /// contains it; else `line`.
     pub(super) fn text(&self, line: usize, text: &str) -> usize {
         let is_item = |i: &usize| {
             let item = self.lines.get(*i).and_then(|line| line.text.strip_prefix("- "));
@@ -82,7 +82,7 @@ impl Document {
         found.or_else(|| std::iter::once(line).chain(self.block(line)).find(holds)).unwrap_or(line)
     }
 
-    /// The first line anywhere that holds `text`.
+    /// The first line anywhere that contains `text`.
     pub(super) fn anywhere(&self, text: &str) -> Option<usize> {
         self.lines.iter().position(|line| line.text.contains(text))
     }

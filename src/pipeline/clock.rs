@@ -1,31 +1,31 @@
-//! The run's clock: the seconds that timers run on. And, of a live run, which frame's time is
+//! The run's clock: the seconds that timers run on. In a live run also: which frame's time is
 //! believed.
 //!
-//! Owns: the clock's second, and where packet time stands. In: times that are believed. Out: a
-//! second that only goes on. Never: the machine's clock.
+//! Owns: the clock's second, and the current packet time. In: believed times. Out: a second that
+//! never steps back. Never: the machine's clock.
 //!
-//! Of a file, capture says which times are believed ([`crate::model::Trust`]). Of an interface the
-//! listener knows how much time has passed: see [`Watch`].
+//! For a file, capture decides which times are believed ([`crate::model::Trust`]). For an interface
+//! the capture loop knows how much time has passed: see [`Watch`].
 
 use crate::model::Nanos;
 use crate::model::Trust;
 
-/// The clock begins here at the latest, so that it has years to go on within 32 bits: the year
-/// 2096. What is written takes no time from it.
+/// The clock starts here at the latest, in the year 2096, so that it has years left within 32 bits.
+/// No output contains this time.
 const LATEST_BEGINNING: u64 = 4_000_000_000;
 
 /// The run's clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     now: u32,
-    /// The second of packet time that it stands for, once one is believed.
+    /// The second of packet time that it corresponds to, once one is believed.
     level: Option<u64>,
-    /// A longer step than this ends every session: no longer one is needed.
+    /// A step longer than this ends every session, so no longer one is needed.
     longest: u32,
 }
 
 impl Clock {
-    /// A clock that steps by `longest` seconds at most.
+    /// A clock that advances by at most `longest` seconds at once.
     pub(super) const fn new(longest: u32) -> Clock {
         Clock { now: 0, level: None, longest }
     }
@@ -40,12 +40,12 @@ impl Clock {
         self.level.is_none()
     }
 
-    /// Whether packet time stands about there.
+    /// Whether packet time is about there.
     pub(super) fn stands_at(&self, time: Nanos) -> bool {
         self.level.is_some_and(|level| level.abs_diff(time.as_secs()) <= 2)
     }
 
-    /// Believes a time; an earlier one changes nothing.
+    /// Advances to a believed time; an earlier one changes nothing.
     #[inline]
     pub(super) fn advance(&mut self, time: Nanos) {
         let second = time.as_secs();
@@ -53,7 +53,7 @@ impl Clock {
             Some(level) if second <= level => {}
             Some(level) => {
                 let step = (second - level).min(u64::from(self.longest));
-                // 32 bits of steps from the beginning: more than a century.
+                // 32 bits of steps from the start: more than a century.
                 self.now = self.now.saturating_add(u32::try_from(step).unwrap_or(self.longest));
                 self.level = Some(second);
             }
@@ -64,43 +64,43 @@ impl Clock {
         }
     }
 
-    /// Packet time went back to here, for it had been led astray or was set: the clock stands, and
-    /// goes on as packet time does from here.
+    /// Packet time went back to here, because it had been misled or was changed: the clock stops,
+    /// and continues with packet time from here.
     pub(super) fn set_back(&mut self, time: Nanos) {
         self.level = Some(self.level.map_or(time.as_secs(), |level| level.min(time.as_secs())));
         self.advance(time);
     }
 }
 
-/// A frame's time may be so far from what is expected: stamps of a card's own clock drift, and
+/// The largest deviation of a frame's time from the expected time: clocks of cards drift, and
 /// frames wait in a ring while everything behind it is busy.
 const STRAY: Nanos = Nanos::from_secs(60);
 
-/// After so long without any frame of an expected time, or so many others, the system's clock was
-/// set.
+/// After this time without any frame of an expected time, or this many others, the system's clock
+/// was changed.
 const SET_AFTER: Nanos = Nanos::from_secs(2);
 const SET_AFTER_FRAMES: u32 = 2_048;
 
-/// Which frames of a live run have a time that is believed: packet time goes on as fast as time
-/// passes, so one far from what is expected is false, or the system's clock was set.
+/// Decides which frames of a live run have a believable time. Packet time advances as fast as time
+/// passes, so a time far from the expected one is false, or the system's clock was changed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watch {
-    /// What the listener expects, once it knows.
+    /// The expected time, once known.
     expected: Option<Nanos>,
-    /// What it expected when the first of the present strays came, and how many came.
+    /// The expected time when the first of the current outliers came, and their number.
     since: Nanos,
     strays: u32,
-    /// The system's clock was set, and the listener has not heard of it.
+    /// The system's clock was changed, and the capture loop does not know yet.
     set: bool,
 }
 
 impl Watch {
-    /// The present time, as far as packets have told it.
+    /// Sets the current time, as far as packets have shown it.
     pub(super) fn tell_time(&mut self, now: Option<Nanos>) {
         self.expected = now;
     }
 
-    /// What is believed of a frame's time, where believed time stands at `last`.
+    /// The trust in a frame's time, if believed time is at `last`.
     #[inline]
     pub(super) fn judge(&mut self, time: Nanos, last: Nanos) -> Trust {
         let Some(expected) = self.expected else { return Trust::Believed };
@@ -122,12 +122,12 @@ impl Watch {
             return Trust::Absent;
         }
         (self.strays, self.set) = (0, true);
-        // What follows is held against nothing until the listener has found its feet.
+        // Later frames are not compared until the capture loop has adjusted.
         self.expected = None;
         if time < last { Trust::SetBack } else { Trust::Believed }
     }
 
-    /// Whether the system's clock was found to be set, since the last call.
+    /// Whether the system's clock was found to be changed since the last call.
     pub(super) fn was_set(&mut self) -> bool {
         std::mem::take(&mut self.set)
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is believed, the clock never goes back and never further than that.
+        /// Whatever is believed, the clock never steps back and never too far ahead.
         #[test]
         fn it_only_goes_on(
             times in proptest::collection::vec((0u64..1 << 34, any::<bool>()), 1..50),
@@ -211,7 +211,7 @@ mod tests {
             assert_eq!(watch.judge(at(to + 2), at(now)), trust);
             assert!(watch.was_set() && !watch.was_set());
         }
-        // Or, where much passes, after so many.
+        // Or, with much traffic, after this many.
         let mut watch = Watch::default();
         watch.tell_time(Some(at(1_000_000)));
         let told = (0..SET_AFTER_FRAMES).map(|_| watch.judge(at(10), at(1_000_000)));

@@ -1,9 +1,9 @@
-//! The correlator loop: merge the workers' sessions by time, sum up endpoints, correlate, write.
+//! The correlator loop: merge the workers' sessions by time, aggregate endpoints, correlate, write.
 //!
-//! Owns: the merge order, the seconds of a run. What it finds is kept in `findings`.
-//! In: batches. Out: events, pushed to the outputs: session lines as they come; alerts and
-//! incidents each second of a live run, else at its end.
-//! Never: sees a packet; its result does not depend on how many workers there were.
+//! Owns: the merge order, the seconds of a run. Its results are in `findings`.
+//! In: batches. Out: events, pushed to the outputs: session lines at once; alerts and incidents
+//! each second of a live run, else at its end.
+//! Never: sees a packet; its result does not depend on the number of workers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::sinks::Round;
 use crate::sinks::SpanEnd;
 use crate::sinks::Wish;
 
-/// One worker's queue and what has come through it.
+/// One worker's queue and the batches from it.
 struct Feed {
     incoming: Receiver<RecordBatch>,
     empties: Sender<RecordBatch>,
@@ -56,11 +56,11 @@ pub(super) struct Correlator {
     scans: Scans,
     /// What hosts did in seconds that not all workers have passed.
     beats: Beats,
-    /// Of a live run.
+    /// Only in a live run.
     live: Option<Heartbeat>,
 }
 
-/// What the end of a run leaves behind.
+/// The results at the end of a run.
 pub(super) struct Finished {
     pub(super) findings: Findings,
     pub(super) state: Option<Opened>,
@@ -96,15 +96,15 @@ impl Correlator {
         Correlator { feeds, found, scans: Scans::new(origin), beats: Beats::default(), live: None }
     }
 
-    /// The same, of a live run.
+    /// The same, for a live run.
     #[must_use]
     pub(super) fn with_heartbeat(mut self, live: Heartbeat) -> Correlator {
         self.live = Some(live);
         self
     }
 
-    /// Ends the last span: what was found and not told is pushed, and what there was in all is
-    /// given back, in output order; and what was learned, to be saved.
+    /// Ends the last span: pushes what was not reported yet, and returns all results in output
+    /// order, with the state to be saved.
     pub(super) fn finish(mut self, outlets: &mut Outlets) -> Result<Finished, Error> {
         outlets.drain()?;
         outlets.span_ends(true);
@@ -115,8 +115,8 @@ impl Correlator {
         Ok(Finished { findings, state, live: self.live })
     }
 
-    /// Works until every worker is done. The first write error ends writing, not the run: the
-    /// queues are still emptied so that nobody waits for ever.
+    /// Runs until every worker is done. The first write error ends writing, not the run: the queues
+    /// are still emptied so that nobody waits for ever.
     pub(super) fn run(&mut self, outlets: &mut Outlets) -> Result<(), Error> {
         let (mut result, mut round) = (Ok(()), Nanos::ZERO);
         while self.receive() {
@@ -173,7 +173,7 @@ impl Correlator {
         }
     }
 
-    /// Ends a span of endpoints and begins another.
+    /// Ends a span of endpoints and starts another.
     fn end_span(&mut self, until: Nanos, outlets: &mut Outlets) -> Result<(), Error> {
         let Correlator { found, live: Some(live), .. } = self else { return Ok(()) };
         outlets.span_ends(false);
@@ -204,7 +204,7 @@ impl Correlator {
         Ok(())
     }
 
-    /// Writes the sums of seconds before `until`. Their sessions meet the fate of their line.
+    /// Writes the sums of seconds before `until`. Their sessions count like their line.
     fn write_sums(
         &mut self,
         until: Nanos,
@@ -234,7 +234,7 @@ impl Correlator {
         self.found.counters.add(Counter::BeatsDropped, over.dropped());
     }
 
-    /// Nothing that stands before this will come.
+    /// Nothing before this position will come.
     fn safe(&self) -> Until {
         self.feeds.iter().map(|feed| feed.until).min().unwrap_or_default()
     }
@@ -255,7 +255,7 @@ impl Correlator {
     }
 
     /// The feed whose next item is the earliest of all, if no feed can still bring an earlier one;
-    /// and the second in which that ended.
+    /// and the second in which it ended.
     fn earliest(&mut self) -> Option<(Nanos, usize)> {
         let safe = self.safe();
         let mut best = None;
@@ -293,7 +293,7 @@ impl Correlator {
         item.alerts.into_iter().for_each(|alert| self.found.alert(alert));
         self.found.judge_ripe();
         if let Some(one) = &item.summed {
-            // Counted with the line that stands for it.
+            // Counted with the line that represents it.
             self.scans.add(second, one);
             return Ok(());
         }
@@ -324,7 +324,7 @@ impl Feed {
         self.waiting.front()?.order.get(self.next).copied()
     }
 
-    /// What endpoints will be asked to observe next.
+    /// The sessions that endpoints will observe next.
     fn ahead(&self) -> impl Iterator<Item = &EndpointSummary> {
         let batch = self.waiting.front();
         let order = batch.and_then(|batch| batch.order.get(self.next..));
@@ -335,7 +335,7 @@ impl Feed {
         })
     }
 
-    /// Gives finished batches back to their worker, emptied.
+    /// Returns finished batches to their worker, emptied.
     fn drop_used_up(&mut self) {
         while self.waiting.front().is_some_and(|batch| self.next >= batch.order.len()) {
             if let Some(mut batch) = self.waiting.pop_front() {

@@ -1,6 +1,7 @@
-//! What the correlator has counted while the run goes on.
+//! The correlator's counters during the run.
 //!
-//! Owns: when a loss is seen. In: made-up alerts. Out: assertions. Never: built into the program.
+//! Owns: when a loss is visible. In: made-up alerts. Out: assertions. Never: built into the
+//! program.
 
 use super::*;
 use crate::detect::incidents::IncidentConfig;
@@ -10,7 +11,7 @@ use crate::model::EventKind;
 use crate::model::Family;
 use crate::sinks::Sink;
 
-/// Takes so many lines and loses the rest.
+/// Accepts this many lines and loses the rest.
 struct Disk(usize);
 
 impl Sink for Disk {
@@ -79,7 +80,7 @@ fn what_falls_off_counts_in_the_set_in_which_it_happens() {
         Correlator::new(Vec::new(), &plan, &prepared, &Arc::new(Origin::new("test", [])));
     let subjects = IncidentConfig::default().subjects_max as u64;
     (0..=subjects).for_each(|n| correlator.found.alert(alert(n)));
-    // The run is not over: a live run's line of health and set of files say this.
+    // The run is not over: a live run's health line and set of files show this.
     let counted = correlator.found.counters.clone();
     assert_eq!(counted.get(Counter::SubjectsDropped), subjects.div_ceil(8));
     assert_eq!(counted.get(Counter::AlertsDropped), subjects + 1 - 100);

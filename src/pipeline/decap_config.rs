@@ -1,7 +1,7 @@
-//! Which tunnels are opened, and what separates sessions of the same addresses.
+//! Which tunnels to decapsulate, and what separates sessions of equal addresses.
 //!
-//! Owns: the words of `--no-decap` and `--key`. In: a plan. Out: decode's configuration, and the
-//! tunnels of each source. Never: a word that is passed over.
+//! Owns: the values of `--no-decap` and `--key`. In: a plan. Out: decode's configuration, and the
+//! tunnels of each source. Never: ignores an unknown value.
 
 use std::hash::BuildHasher;
 use std::hash::RandomState;
@@ -13,15 +13,15 @@ use crate::decode::TunnelKind;
 use crate::decode::TunnelSet;
 use crate::model::Error;
 
-/// One tunnel that one source must not open.
+/// A tunnel that is off for one source.
 #[derive(Clone, Debug)]
 pub(super) struct Off {
     source: String,
     kind: TunnelKind,
 }
 
-/// Decode's configuration with a secret for this run (it decides where a session lies in a table,
-/// never what comes out), and what single sources leave closed.
+/// Decode's configuration with a secret for this run (it decides where a session is in a table,
+/// never the results), and the tunnels that are off for single sources.
 pub(super) fn configure(plan: &Plan) -> Result<(DecodeConfig, Vec<Off>), Vec<Error>> {
     let mut config =
         DecodeConfig { key_seed: RandomState::new().hash_one(0u8), ..DecodeConfig::default() };
@@ -47,8 +47,8 @@ pub(super) fn configure(plan: &Plan) -> Result<(DecodeConfig, Vec<Off>), Vec<Err
     if errors.is_empty() { Ok((config, off)) } else { Err(errors) }
 }
 
-/// The tunnels that a source opens: `all` but those it leaves closed. A source is named by its
-/// path, its file name or its interface.
+/// The tunnels to decapsulate for a source: `all` except those that are off. A source is named by
+/// its path, its file name or its interface.
 pub(super) fn tunnels_of(all: TunnelSet, off: &[Off], source: &Path) -> TunnelSet {
     let named = |off: &&Off| {
         source == Path::new(&off.source) || source.file_name().is_some_and(|n| n == &*off.source)

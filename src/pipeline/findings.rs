@@ -1,4 +1,4 @@
-//! What a run has found so far: endpoints, alerts, incidents, and what was learned.
+//! The results of a run so far: endpoints, alerts, incidents, and learned baselines.
 //!
 //! Owns: everything that needs the whole run in one order. In: judged sessions and their alerts.
 //! Out: events, and at the end of a span its endpoints. Never: writes, or sees a batch.
@@ -56,13 +56,13 @@ fn endpoint_text(key: &EndpointKey) -> String {
     text
 }
 
-/// What alerts.ndjson is ordered by: time, then rule number; the rest makes it one order.
+/// The order of alerts.ndjson: time, then rule number; the rest makes it a total order.
 fn place(alert: &Alert) -> (Nanos, [&str; 4], (u16, u32, u32)) {
     let words = [&alert.rule.id, &alert.rule.uuid, &*alert.subject, &alert.session_id];
     (alert.time, words, alert.packets)
 }
 
-/// What the correlator has found so far and nobody has taken yet.
+/// The correlator's results that were not taken yet.
 pub(super) struct Found {
     pub(super) endpoints: Endpoints,
     pub(super) state: Option<State>,
@@ -80,21 +80,21 @@ pub(super) struct Found {
     pub(super) catalog: Arc<SourceCatalog>,
 }
 
-/// What the correlator leaves behind.
+/// The results that were taken.
 pub(super) struct Findings {
     pub(super) endpoints: Arc<EndpointRows>,
     pub(super) alerts: Vec<Arc<Alert>>,
     /// Incidents that have changed.
     pub(super) changes: Vec<Arc<Incident>>,
-    /// All incidents that are open, or were closed since they were told.
+    /// All incidents that are open, or were closed since they were reported.
     pub(super) incidents: Vec<Incident>,
     pub(super) counters: Counters,
-    /// How much was learned by then, where that is kept.
+    /// Totals of the baselines by then, if there are any.
     pub(super) learned: Option<BaselineTotals>,
 }
 
 impl Findings {
-    /// Pushes what there is to tell.
+    /// Pushes everything to report.
     pub(super) fn push(&self, outlets: &mut Outlets) -> Result<(), Error> {
         for alert in &self.alerts {
             outlets.push(&Held::Alert(Arc::clone(alert)))?;
@@ -107,7 +107,7 @@ impl Findings {
 }
 
 impl Found {
-    /// Nothing found yet.
+    /// No results yet.
     pub(super) fn new(plan: &Plan, prepared: &Prepared) -> Found {
         let bounds = Bounds::of(plan);
         Found {
@@ -128,7 +128,7 @@ impl Found {
         }
     }
 
-    /// From here on, endpoints meet another snapshot.
+    /// From here on, endpoints are judged with another snapshot.
     pub(super) fn renew(&mut self, prepared: &Prepared) {
         self.rules = Arc::clone(&prepared.rules);
         self.catalog = Arc::clone(&prepared.catalog);
@@ -181,7 +181,7 @@ impl Found {
         due.map(|_| ()).and(failed)
     }
 
-    /// Lets the rules look at endpoints that have grown; after the session's own alerts.
+    /// Judges endpoints that have grown, after the session's own alerts.
     pub(super) fn judge_ripe(&mut self) {
         loop {
             let learned = self.state.as_ref().map(|state| &state.baselines);
@@ -192,8 +192,8 @@ impl Found {
         }
     }
 
-    /// Lets the rules look at every endpoint of a span that is over, the earliest alert first. Only
-    /// the times of all are held at once: alerts may be as many as endpoints.
+    /// Judges every endpoint of a finished span, the earliest alert first. Only the times of all
+    /// are held at once: there may be as many alerts as endpoints.
     fn judge_all(&mut self, rows: &EndpointRows) {
         let mut alerts = Vec::new();
         let mut found: Vec<(Nanos, u32)> = Vec::new();
@@ -241,8 +241,8 @@ impl Found {
         }
     }
 
-    /// Adds an alert to the first of its kind, while that is still here; a first that was written
-    /// before, as in a live run, stands as it was, and so does one that was dropped at the cap.
+    /// Adds an alert to the first of its kind, if that is still here; a first that was written
+    /// before, as in a live run, stays as it was, and so does one that was dropped at the cap.
     fn repeat(&mut self, first: Option<usize>, alert: &Alert) {
         self.counters.bump(Counter::AlertsMerged);
         if let Some(first) = first.and_then(|number| self.alerts.get_mut(number)) {
@@ -261,7 +261,7 @@ impl Found {
         alerts
     }
 
-    /// Tells what was found since the last call, to whoever takes it.
+    /// Reports the results since the last call.
     pub(super) fn release(&mut self, now: Nanos, outlets: &mut Outlets) -> Result<(), Error> {
         self.ledger.close_old(now);
         self.append(true);
@@ -290,7 +290,7 @@ impl Found {
         changes.into_iter().map(Arc::new).collect()
     }
 
-    /// Ends a span: what was found since the last call, in output order. Incidents stay open.
+    /// Ends a span: the results since the last call, in output order. Incidents stay open.
     pub(super) fn take(&mut self) -> Findings {
         let mut endpoints = {
             let next = self.endpoints.successor();

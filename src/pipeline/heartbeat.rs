@@ -1,7 +1,7 @@
 //! What a live run's correlator does once a second beside its work.
 //!
-//! Owns: when the sensor speaks of itself, what a set of files says of the run. In: the run's
-//! clock, counters. Out: health, run.json. Never: an event on traffic.
+//! Owns: when health lines are written, and the facts about a run in a set of files. In: the run's
+//! clock, counters. Out: health, run.json. Never: an event about traffic.
 
 use std::path::PathBuf;
 
@@ -22,16 +22,16 @@ use crate::pipeline::warnings::Answer;
 use crate::sinks::SetFacts;
 use crate::sinks::Tell;
 
-/// The sensor speaks of itself so often, in seconds of the run's clock.
+/// The interval of health lines, in seconds of the run's clock.
 const HEALTH_SECONDS: u64 = 60;
 
-/// The correlator's place in a live run.
+/// The correlator's part of a live run.
 pub(super) struct Heartbeat {
     pub(super) handle: WorkerHandle,
     pub(super) tell: Tell,
-    /// The interfaces, by the index that records carry.
+    /// The interfaces, by the index in records.
     names: Vec<PathBuf>,
-    /// When the sensor spoke last, and what was counted then.
+    /// Time of the last health line, and the counters then.
     pub(super) at: Nanos,
     counted: Counters,
 }
@@ -41,19 +41,19 @@ pub(super) struct SpanFacts<'a> {
     pub(super) until: Nanos,
     pub(super) endpoints: &'a EndpointRows,
     pub(super) learned: Option<&'a BaselineTotals>,
-    /// What is known at the end of the run only.
+    /// Known only at the end of the run.
     pub(super) copies: Option<&'a CopyReport>,
     pub(super) claims: (u64, u64),
     pub(super) one_way_feeds: Vec<Value>,
 }
 
 impl Heartbeat {
-    /// Nothing was said yet.
+    /// No health line yet.
     pub(super) fn new(handle: WorkerHandle, tell: Tell, names: Vec<PathBuf>) -> Heartbeat {
         Heartbeat { handle, tell, names, at: Nanos::ZERO, counted: Counters::default() }
     }
 
-    /// What the sensor says of itself, where a minute is over.
+    /// The health line, if a minute is over.
     pub(super) fn health_in_time(&mut self, until: Nanos) -> Option<Health> {
         if self.at == Nanos::ZERO {
             self.at = until;
@@ -62,7 +62,7 @@ impl Heartbeat {
         is_due.then(|| self.health(until, self.handle.board.sum()))
     }
 
-    /// What it says now.
+    /// The health line now.
     pub(super) fn health(&mut self, until: Nanos, counted: Counters) -> Health {
         let since = std::mem::replace(&mut self.at, until);
         let more = counted.since(&self.counted);

@@ -1,7 +1,7 @@
-//! SIGINT and SIGTERM while files are read: the first ends the reading, the second the process.
+//! SIGINT and SIGTERM while files are read: the first stops reading, the second ends the process.
 //!
 //! Owns: the two signals, and a thread that waits for them. In: signals. Out: an [`Interrupt`] for
-//! the readers. Never: anything but a byte to that thread in a signal's handler.
+//! the readers. Never: anything but a byte to that thread in a signal handler.
 
 use std::io;
 use std::io::Read;
@@ -17,15 +17,15 @@ use crate::capture::Interrupt;
 use crate::model::Error;
 use crate::sinks::files::abandon;
 
-/// The exit code of a run that a second signal ends at once: 128 and the number of SIGINT.
+/// The exit code of a run that a second signal ends at once: 128 plus the number of SIGINT.
 const AT_ONCE: i32 = 130;
 
-/// So long a pipe may go on after the first signal: Ctrl-C reaches whoever writes to it too, and
-/// that one has packets left to write out.
+/// How long a pipe is still read after the first signal: Ctrl-C reaches its writer too, which still
+/// flushes its packets.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// From here on the first signal ends reading, and `tell` is called; the second removes the
-/// temporary files and ends the process.
+/// From here on the first signal stops reading and calls `tell`; the second removes the temporary
+/// files and ends the process.
 pub fn install(tell: impl Fn() + Send + 'static) -> Result<Interrupt, Error> {
     let failed = |e: io::Error| Error::new("signals", e.to_string());
     let interrupt = Interrupt::new().map_err(failed)?;
@@ -53,7 +53,7 @@ pub fn install(tell: impl Fn() + Send + 'static) -> Result<Interrupt, Error> {
     Ok(interrupt)
 }
 
-/// Waits for the next signal; false where none came in time.
+/// Waits for the next signal; false if none came in time.
 fn next(signals: &mut UnixStream, most: Option<Duration>) -> bool {
     signals.set_read_timeout(most).is_ok() && signals.read_exact(&mut [0]).is_ok()
 }

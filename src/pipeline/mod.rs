@@ -83,20 +83,20 @@ use crate::sinks::Outlets;
 use crate::sinks::SetFacts;
 use crate::sinks::SpanEnd;
 
-/// Handovers under way from one worker. A mark is a batch, and every worker gets the same marks,
-/// so a worker whose queue is full is ahead of another that has marks still to handle: nobody waits
-/// for ever.
+/// Handovers in flight from one worker. A watermark is a batch, and every worker gets the same
+/// ones, so a worker whose queue is full is ahead of another that still has watermarks to handle:
+/// nobody waits for ever.
 const BATCHES: usize = 1;
 
-/// Who wants to know how far the reading has come.
+/// Reports the progress of reading.
 pub trait Progress {
-    /// Stored bytes read so far, of how many.
+    /// Stored bytes read so far, and the total.
     fn tick(&mut self, done: u64, total: u64);
-    /// Nothing follows.
+    /// Reading has ended.
     fn done(&mut self);
 }
 
-/// Nobody wants to know.
+/// No progress report.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoProgress;
 
@@ -105,12 +105,12 @@ impl Progress for NoProgress {
     fn done(&mut self) {}
 }
 
-/// Sees every finished session, in output order or not at all: for the demo and for tests.
+/// Sees every finished session, not necessarily in output order: for the demo and for tests.
 pub type RecordTap<'t> = &'t (dyn Fn(&Record) + Sync);
 
-/// What a run found, beside what it wrote.
+/// The results of a run, beside its files.
 pub struct Outcome {
-    /// Sessions, legs and protocols, summed.
+    /// Totals of sessions, legs and protocols.
     pub sessions: SummaryBuilder,
     /// Every endpoint, in output order.
     pub endpoints: Arc<EndpointRows>,
@@ -118,33 +118,33 @@ pub struct Outcome {
     pub alerts: Vec<Arc<Alert>>,
     /// Every incident, in output order.
     pub incidents: Vec<Incident>,
-    /// One report an input file.
+    /// One report per input file.
     pub files: Vec<FileReport>,
-    /// Path of each input that held packets, by the index that records carry.
+    /// Path of each input with packets, by the index in records.
     pub names: Vec<PathBuf>,
-    /// What every line says of the run.
+    /// The facts about the run in every line.
     pub origin: Arc<Origin>,
-    /// Everything that was counted.
+    /// All counters.
     pub counters: Counters,
     /// First and last packet's time.
     pub span: Option<(Nanos, Nanos)>,
-    /// What was found of copies, where they were looked for.
+    /// Duplicate statistics, if duplicates were looked for.
     pub copies: Option<CopyReport>,
     /// Lists too old for the capture's time, oldest first.
     pub old_lists: Vec<OldList>,
-    /// Where the question may be wrong.
+    /// Possible mistakes in the request.
     pub warnings: Vec<Warning>,
-    /// A signal ended the reading early.
+    /// A signal ended reading early.
     pub interrupted: bool,
-    /// What users should know of the places that results go to.
+    /// Notes for users about the output locations.
     pub remarks: Vec<String>,
     /// Alerts that a live run has shown already, by rule; they are not in `alerts`.
     pub shown: Vec<RuleLine>,
-    /// How much was learned, where a state directory keeps it.
+    /// Totals of the baselines, if a state directory keeps them.
     pub learned: Option<BaselineTotals>,
-    /// That directory, until what was learned is saved.
+    /// That directory, until the baselines are saved.
     state: Option<Opened>,
-    /// The correlator's place in a live run.
+    /// The correlator's part of a live run.
     live: Option<Heartbeat>,
 }
 
@@ -165,7 +165,7 @@ impl Outcome {
         }
     }
 
-    /// Ends the outputs of a run over files.
+    /// Finishes the outputs of a run over files.
     fn finish(
         &mut self,
         plan: &Plan,
@@ -198,13 +198,13 @@ impl Outcome {
         })
     }
 
-    /// Whether there is a packet at all: a result of none would say that nothing happened.
+    /// Whether there is any packet: an empty result would say that nothing happened.
     fn anything_readable(&self) -> bool {
         self.files.iter().any(|file| file.packets > 0)
     }
 }
 
-/// Everything that keeps a plan from being run, without running it.
+/// Every error that prevents a plan from running, without running it.
 pub fn check(plan: &Plan) -> Vec<Error> {
     prepare::prepare(plan).err().unwrap_or_default()
 }
@@ -214,7 +214,7 @@ pub fn run(plan: &Plan, progress: &mut dyn Progress) -> Result<Outcome, Vec<Erro
     run_tapped(plan, progress, None)
 }
 
-/// Runs a plan to its end, or to where `interrupt` ends the reading.
+/// Runs a plan to its end, or until `interrupt` stops reading.
 pub fn run_until(
     plan: &Plan,
     progress: &mut dyn Progress,
@@ -283,7 +283,7 @@ impl Work<'_, '_> {
                 .into_iter()
                 .map(|worker| named("worker").spawn_scoped(scope, move || worker.run()))
                 .collect();
-            // The correlator owns its queues: should it die, they go with it and nobody waits.
+            // The correlator owns its queues: if it dies they are dropped, and nobody waits.
             let writing = named("correlator").spawn_scoped(scope, move || {
                 let written = correlator.run(pushed);
                 (correlator, written)
@@ -330,7 +330,7 @@ fn assemble<'t>(
     (dispatcher, workers, Correlator::new(feeds, plan, prepared, origin))
 }
 
-/// Adds up what the threads leave behind.
+/// Combines the results of the threads.
 fn conclude(
     read: ReaderReport,
     worked: Vec<thread::Result<(Counters, SummaryBuilder)>>,

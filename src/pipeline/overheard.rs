@@ -1,8 +1,9 @@
-//! What the reader overhears of who is behind an address, kept once for all workers.
+//! The reader's bindings of names and holders to addresses, kept once for all workers.
 //!
-//! Owns: the listeners and the one table of names and holders. In: packets that may say something.
-//! Out: a snapshot at each watermark. Never: a second table beside it: what is known costs the same
-//! whatever the workers are.
+//! Owns: the listeners and the one table of names and holders. In: packets that may bind an
+//! address.
+//! Out: a snapshot at each watermark. Never: a second table: its cost is the same at any number of
+//! workers.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::model::Packet;
 use crate::model::Trust;
 use crate::pipeline::prepare::Prepared;
 
-/// What goes to the workers: packets in blocks, and snapshots of what is known of addresses.
+/// What goes to the workers: packets in blocks, and snapshots of the bindings.
 pub(super) type ToWorkers = Dispatcher<Arc<Block>, Arc<Identity>>;
 
 /// A worker's end of that.
@@ -30,14 +31,14 @@ pub(super) type FromReader = Lane<Arc<Block>, Arc<Identity>>;
 /// What comes out there.
 pub(super) type PacketBatch = Batch<Arc<Block>, Arc<Identity>>;
 
-/// Questions that wait whose time is in doubt.
+/// Pending questions whose time is doubtful.
 const DOUBTFUL_MAX: usize = 4_096;
 
-/// The reader's ear.
+/// The reader's bindings.
 pub(super) struct Overheard {
     listener: Listener,
-    /// The same of packets whose time is in doubt: it may be years ahead, and must not end the
-    /// wait of a question that has a true one.
+    /// The same for packets whose time is doubtful: it may be years ahead, and must not expire a
+    /// question with a true time.
     doubtful: Listener,
     known: Publisher,
     /// Which addresses are ours.
@@ -45,7 +46,7 @@ pub(super) struct Overheard {
 }
 
 impl Overheard {
-    /// Nothing yet.
+    /// Empty.
     pub(super) fn new(prepared: &Prepared) -> Overheard {
         Overheard {
             listener: Listener::new(prepared.bindings),
@@ -55,12 +56,12 @@ impl Overheard {
         }
     }
 
-    /// Whether an address is one of ours.
+    /// Whether an address is ours.
     pub(super) fn is_home(&self, addr: Addr) -> bool {
         self.data.is_home(addr)
     }
 
-    /// Takes what a packet says.
+    /// Processes a packet.
     pub(super) fn hear(&mut self, packet: &Packet, frame: &[u8], counters: &mut Counters) {
         counters.bump(Counter::Overheard);
         let listener = match packet.stamp.trust() {
@@ -74,13 +75,12 @@ impl Overheard {
         }
     }
 
-    /// What is known, if that has changed since the last call.
+    /// The bindings, if they have changed since the last call.
     pub(super) fn publish(&mut self) -> Option<Arc<Identity>> {
         self.known.publish()
     }
 
-    /// Counts the questions that were forgotten, and the answers that nobody asked for, since the
-    /// last call.
+    /// Counts evicted questions, and answers without a question, since the last call.
     pub(super) fn count(&mut self, counters: &mut Counters) {
         for listener in [&mut self.listener, &mut self.doubtful] {
             counters.add(Counter::QuestionsForgotten, listener.take_forgotten());

@@ -1,7 +1,7 @@
-//! Loads everything a run rests on before the first frame: all errors at once.
+//! Loads everything that a run needs before the first frame; reports all errors at once.
 //!
 //! Owns: the immutable snapshot of rules, lists and databases. In: a plan. Out: [`Prepared`].
-//! Never: changes after the run has begun.
+//! Never: changes after the run has started.
 
 use std::collections::HashMap;
 use std::fs;
@@ -40,7 +40,7 @@ use crate::pipeline::decap_config::Off;
 
 const DAY_S: u64 = 86_400;
 
-/// The age beyond which a list halves the weight of what rests on it alone.
+/// The age from which a list halves the weight of alerts that rest on it alone.
 const LIST_AGE_MAX: Nanos = Nanos::from_secs(LIST_AGE_DAYS_MAX as u64 * DAY_S);
 
 /// The snapshot.
@@ -49,7 +49,7 @@ pub(super) struct Prepared {
     pub(super) filter: Option<String>,
     pub(super) read_options: ReadOptions,
     pub(super) point_by: PointBy,
-    /// Longest time between a packet and its copy; `None` keeps copies.
+    /// Longest time between a packet and its duplicate; `None` keeps duplicates.
     pub(super) dedup_window: Option<Nanos>,
     pub(super) enrich: Arc<EnrichData>,
     pub(super) rules: Arc<RuleSet>,
@@ -57,29 +57,30 @@ pub(super) struct Prepared {
     pub(super) decode: DecodeConfig,
     /// More than handshakes is measured.
     pub(super) times: bool,
-    /// What is not decapsulated of some sources.
+    /// Tunnels that are off for some sources.
     pub(super) off: Vec<Off>,
     /// Addresses whose names and holders are remembered.
     pub(super) bindings: usize,
-    /// Unanswered sessions of a second that have lines of their own.
+    /// Unanswered sessions per second that get lines of their own.
     pub(super) unanswered: u64,
-    /// Sessions that go on have lines, too.
+    /// Open sessions get lines, too.
     pub(super) writes_updates: bool,
 }
 
-/// A list that was old when the packets passed: an alert that rests on such alone weighs half.
+/// A list that was old when the packets passed: an alert that rests on such lists alone has half
+/// the weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldList {
     /// Its name.
     pub name: String,
     /// Its date, `YYYY-MM-DD`.
     pub date: String,
-    /// Whole days from then to the end of the capture.
+    /// Whole days from its date to the end of the capture.
     pub age_days: u64,
 }
 
 impl Prepared {
-    /// Lists older than the age at which rules trust them less, by the capture's time.
+    /// Lists older than rules allow, by the capture's time.
     pub(super) fn old_lists(&self, at: Option<Nanos>) -> Vec<OldList> {
         let Some(clock) = at else { return Vec::new() };
         let infos = self.enrich.lists.infos().iter();
@@ -96,7 +97,7 @@ impl Prepared {
     }
 }
 
-/// Loads the snapshot, or says everything that is wrong with it.
+/// Loads the snapshot, or returns every error.
 pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
     let mut errors = Vec::new();
     let inputs = match plan.embedded {
@@ -145,8 +146,8 @@ fn keep<T>(result: Result<T, Vec<Error>>, errors: &mut Vec<Error>) -> Option<T> 
     result.map_err(|wrong| errors.extend(wrong)).ok()
 }
 
-/// Refuses a run none of whose paths leads anywhere, before anything is written. One of several
-/// that is missing gets its verdict, and the run goes on.
+/// Refuses a run if none of its paths exists, before anything is written. If one of several is
+/// missing it gets its verdict, and the run continues.
 fn some_there(paths: &[PathBuf]) -> Result<(), Vec<Error>> {
     let missing = |path: &PathBuf| {
         let nowhere = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
@@ -213,7 +214,7 @@ fn load_enrich(plan: &Plan) -> Result<EnrichData, Vec<Error>> {
     }
 }
 
-/// An error of a value that the configuration file holds, with its line there.
+/// An error of a value in the configuration file, with its line.
 fn placed(error: Error, at: Option<&(PathBuf, u32)>) -> Error {
     match at {
         Some((file, line)) => error.at(file, *line),
@@ -221,7 +222,7 @@ fn placed(error: Error, at: Option<&(PathBuf, u32)>) -> Error {
     }
 }
 
-/// What alerts may rest on, so that they can name it.
+/// The sources that alerts may name.
 fn catalog(enrich: &EnrichData) -> SourceCatalog {
     let lists = enrich.lists.infos().iter().map(|list| list.source_info()).collect();
     let database = |question| enrich.geo.database(question).map(|info| info.source_info());
@@ -236,7 +237,7 @@ const fn hash_policy(wish: HashInputs) -> HashPolicy {
     }
 }
 
-/// A secret for this run's prints of packets: no result shows it.
+/// A secret for this run's packet fingerprints: it affects no result.
 pub(super) fn print_secret() -> [u64; 4] {
     let state = RandomState::new();
     [1u8, 2, 3, 4].map(|word| state.hash_one(word))

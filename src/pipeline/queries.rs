@@ -1,7 +1,6 @@
-//! Questions that need no capture: what the databases say of an address, whether rules are sound.
+//! Queries that need no capture: looking up addresses, checking rules.
 //!
-//! Owns: nothing; it is the door through which commands reach the stages. In: a question. Out: an
-//! answer.
+//! Owns: nothing; commands use it to reach the stages. In: a query. Out: an answer.
 //! Never: reads packets.
 
 use std::fs;
@@ -28,27 +27,27 @@ pub use crate::detect::cases::CaseResult;
 pub use crate::enrich::places::KnownPlace;
 pub use crate::enrich::signatures::Application;
 
-/// A protocol that is told from payload.
+/// A protocol that is recognised from payload.
 #[derive(Debug, Serialize)]
 pub struct ProtocolRow {
     /// `network.protocol`.
     pub name: &'static str,
-    /// What tells it.
+    /// The evidence for it.
     pub evidence: &'static str,
-    /// Who defines that.
+    /// Its specification.
     pub source: &'static str,
 }
 
-/// What the program recognises.
+/// Everything that the program recognises.
 #[derive(Debug, Serialize)]
 pub struct Recognised {
-    /// Protocols, told from payload.
+    /// Protocols, recognised from payload.
     pub protocols: Vec<ProtocolRow>,
-    /// Applications, told by the table of signatures.
+    /// Applications, recognised by the table of signatures.
     pub applications: Vec<Application>,
 }
 
-/// Every protocol, and every application of the embedded table or of a directory's.
+/// Every protocol, and every application of the embedded table or of a directory.
 pub fn recognised(signatures: Option<&Path>) -> Result<Recognised, Vec<Error>> {
     let lists = Lists::load_all(None, signatures)?;
     let spoken = |protocol: &Protocol| {
@@ -73,8 +72,7 @@ impl Owners {
         Ok(Owners(db))
     }
 
-    /// Country, region, place and AS of an address, in words; `unknown` where the databases are
-    /// silent.
+    /// Country, region, location and AS of an address as text; `unknown` if no database has it.
     pub fn describe(&self, addr: Addr) -> Result<String, &'static str> {
         let mut words = Vec::new();
         let found = self.0.find(Question::Place, addr)?;
@@ -95,19 +93,19 @@ impl Owners {
     }
 }
 
-/// Every rule of the paths, or of the embedded set where there are none.
+/// Every rule of the paths, or of the embedded set if there are none.
 pub fn rules(paths: &[PathBuf]) -> Result<Vec<RuleInfo>, Vec<Error>> {
     let rules = RuleSet::load(paths, &[])?;
     Ok(rules.iter().map(|rule| RuleInfo::clone(rule.info())).collect())
 }
 
-/// What keeps the rules of the paths from standing beside the embedded ones.
+/// Why the rules of the paths clash with the embedded ones.
 pub fn clashes(paths: &[PathBuf]) -> Vec<Error> {
     RuleSet::load(&[], paths).err().unwrap_or_default()
 }
 
-/// Writes the embedded rules and their cases to a directory that is empty or not yet there; says
-/// how many files that were.
+/// Writes the embedded rules and their cases to a directory that is empty or does not exist;
+/// returns the number of files.
 pub fn export_rules(dir: &Path) -> Result<usize, Error> {
     let what = || format!("rules to {}", dir.display());
     let failed = |cause: io::Error| {
@@ -127,7 +125,7 @@ pub fn export_rules(dir: &Path) -> Result<usize, Error> {
     Ok(count)
 }
 
-/// Every place that `--place` knows by its code.
+/// Every location whose code `--place` accepts.
 pub fn places() -> impl Iterator<Item = KnownPlace<'static>> {
     known_places()
 }

@@ -1,9 +1,9 @@
-//! The reader loop: next frame, decode, hand to the worker its session lives on.
+//! The reader loop: next frame, decode, dispatch to its session's worker.
 //!
-//! Owns: the order of the input, capture points, the BPF filters. In: files or
-//! interfaces. Out: batches to the workers.
-//! Never: looks into payload (but for copies and for what says who is behind an address), allocates
-//! per packet, or drops a packet without counting it.
+//! Owns: the order of the input, capture points, the BPF filters. In: files or interfaces. Out:
+//! batches to the workers.
+//! Never: looks into payload (except for duplicates and bindings), allocates per packet, or drops a
+//! packet without counting it.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -47,22 +47,22 @@ use crate::pipeline::source::Source;
 use crate::pipeline::tunnel_proof::speaks_for_home;
 use crate::session::Timeouts;
 
-/// Frames between two looks at the progress bar.
+/// Frames between two updates of the progress bar.
 const FRAMES_PER_TICK: u64 = 32_768;
 
-/// Buffers kept for reuse: as many as the batches under way can hold.
+/// Buffers kept for reuse: as many as the batches in flight can hold.
 const BLOCKS_IDLE: usize = 64;
 
-/// What the reader loop needs.
+/// The state of the reader loop.
 pub(super) struct Reader {
     pub(super) source: Source,
     clock: Clock,
-    /// Of a live run: which times are believed.
+    /// In a live run: which times are believed.
     watch: Option<Watch>,
     pub(super) intake: Intake,
 }
 
-/// A frame to be taken now.
+/// A frame to process now.
 #[derive(Clone, Copy)]
 struct TakenFrame<'f> {
     file: u16,
@@ -72,11 +72,11 @@ struct TakenFrame<'f> {
     clock: u32,
 }
 
-/// What turns frames into packets.
+/// Turns frames into packets.
 pub(super) struct Intake {
     decoder: Decoder,
     filter: Option<FilterSet>,
-    /// Finds copies, where that is wanted.
+    /// Finds duplicates, if wanted.
     copies: Option<Duplicates>,
     /// Capture point of each input file, by file index.
     points: Vec<u16>,
@@ -102,10 +102,10 @@ pub(super) struct Tally {
 pub(super) struct ReaderReport {
     pub(super) counters: Counters,
     pub(super) files: Vec<FileReport>,
-    /// Path of each input that held packets, by the index that records carry.
+    /// Path of each input with packets, by the index in records.
     pub(super) names: Vec<PathBuf>,
     pub(super) span: Option<(Nanos, Nanos)>,
-    /// What was found of copies, where they were looked for.
+    /// Duplicate statistics, if duplicates were looked for.
     pub(super) copies: Option<CopyReport>,
 }
 
@@ -126,8 +126,8 @@ impl Reader {
         Reader::over(source, intake)
     }
 
-    /// A reader over interfaces, each a capture point of its own where the plan says so. The filter
-    /// is the kernel's.
+    /// A reader over interfaces, each a capture point of its own if the plan says so. The filter is
+    /// the kernel's.
     pub(super) fn live(live: LiveSource, prepared: &Prepared) -> Reader {
         let all = prepared.point_by == PointBy::All;
         let point = |file: u16| if all { 0 } else { file };
@@ -144,13 +144,13 @@ impl Reader {
         Reader { source, clock, watch, intake }
     }
 
-    /// What every line says of the run: the sensor, and the inputs by index.
+    /// The facts about the run in every line: the sensor, and the inputs by index.
     pub(super) fn origin(&self, plan: &Plan) -> Arc<Origin> {
         let names = self.source.names();
         Arc::new(Origin::new(&plan.sensor, names.iter().map(PathBuf::as_path)))
     }
 
-    /// Reads until the inputs end. A function of its own, so that profiles show the stage.
+    /// Reads until the inputs end. A separate function, so that profiles show the stage.
     #[inline(never)]
     pub(super) fn run(
         mut self,
@@ -170,7 +170,7 @@ impl Reader {
         self.finish(dispatcher)
     }
 
-    /// Nothing follows: says what the reader leaves behind.
+    /// The input has ended: returns the reader's results.
     pub(super) fn finish(mut self, dispatcher: ToWorkers) -> Result<ReaderReport, Error> {
         dispatcher.finish(self.intake.overheard.publish()).map_err(worker_gone)?;
         let names = self.source.names();
@@ -194,8 +194,8 @@ impl Reader {
         Ok(ReaderReport { counters: tally.counters, files, names, span, copies })
     }
 
-    /// Tells every worker how far time has come. Where nothing is left to read, time goes on
-    /// without packets: it is `silent` then.
+    /// Sends a watermark to every worker. If nothing is left to read, time advances without
+    /// packets: it is `silent` then.
     pub(super) fn pulse(
         &mut self,
         silent: Option<Nanos>,
@@ -208,19 +208,19 @@ impl Reader {
         dispatcher.tick(self.clock.now(), self.intake.overheard.publish())
     }
 
-    /// Of a live run: what time it is, as far as packets have told it.
+    /// In a live run: sets the current time, as far as packets have shown it.
     pub(super) fn tell_time(&mut self, now: Option<Nanos>) {
         if let Some(watch) = &mut self.watch {
             watch.tell_time(now);
         }
     }
 
-    /// Whether the system's clock was found to be set since the last call.
+    /// Whether the system's clock was found to be changed since the last call.
     pub(super) fn was_set(&mut self) -> bool {
         self.watch.as_mut().is_some_and(Watch::was_set)
     }
 
-    /// Takes one frame.
+    /// Processes one frame.
     #[inline(always)]
     pub(super) fn read_frame(
         &mut self,
@@ -252,12 +252,12 @@ impl Reader {
             }
             Trust::Absent if self.watch.is_some() => meta.time = self.intake.tally.last,
             Trust::Doubtful | Trust::Absent if self.clock.is_new() => {
-                // Timers stand where the earliest input begins that is believed.
+                // Timers start at the earliest believed start time of the inputs.
                 let begun = self.source.begun();
                 begun.into_iter().for_each(|begun| self.clock.advance(begun));
             }
             Trust::Doubtful if self.clock.stands_at(meta.time) => {
-                // Another input bears it out.
+                // Another input confirms it.
                 meta.trust = Trust::Believed;
                 self.clock.advance(meta.time);
             }
@@ -279,7 +279,7 @@ impl Intake {
         Intake { decoder, filter, copies, points, tunnels, overheard, fragments_counted, tally }
     }
 
-    /// Decodes a frame and hands its packet to the worker its session lives on.
+    /// Decodes a frame and dispatches its packet to its session's worker.
     #[inline(always)]
     fn take(
         &mut self,
@@ -321,7 +321,7 @@ impl Intake {
 }
 
 impl Intake {
-    /// Counts the fragments and questions that were forgotten since the last call.
+    /// Counts fragments and questions evicted since the last call.
     fn count_forgotten(&mut self) {
         let evicted = self.decoder.fragments_evicted();
         self.tally.counters.add(Counter::FragmentsEvicted, evicted - self.fragments_counted);
@@ -329,7 +329,7 @@ impl Intake {
         self.overheard.count(&mut self.tally.counters);
     }
 
-    /// Takes the packets of a frame that carries several, each as a frame of its own.
+    /// Processes the packets of an aggregate, each as a frame of its own.
     #[cold]
     fn take_subframes(
         &mut self,
@@ -396,7 +396,7 @@ impl Tally {
         }
     }
 
-    /// What a file says was lost before it was written.
+    /// The losses that a file reports.
     fn file(&mut self, file: &FileReport) {
         let Drops { card, system, either } = file.packets_dropped;
         self.counters.add(Counter::NicDrops, card);
@@ -435,12 +435,12 @@ impl Tally {
     }
 }
 
-/// Finds copies, where that is wanted.
+/// Duplicate detection, if wanted.
 fn copies(prepared: &Prepared) -> Option<Duplicates> {
     prepared.dedup_window.map(|window| Duplicates::new(window, print_secret()))
 }
 
-/// The tunnels that each source opens; nothing where all open the same.
+/// The tunnels of each source; empty if all are equal.
 fn tunnels<'s>(prepared: &Prepared, sources: impl Iterator<Item = &'s Path>) -> Vec<TunnelSet> {
     if prepared.off.is_empty() {
         return Vec::new();

@@ -1,6 +1,6 @@
-//! What a worker gives the correlator: judged sessions, in merge order.
+//! What a worker sends to the correlator: judged sessions, in merge order.
 //!
-//! Owns: the order of the output, the batch. In: items of one worker. Out: the same, up to a mark.
+//! Owns: the output order, the batch. In: items of one worker. Out: the same, up to a watermark.
 //! Never: judges or renders.
 
 use crate::endpoints::EndpointSummary;
@@ -10,36 +10,36 @@ use crate::model::beats::Beats;
 use crate::model::scan::Unanswered;
 
 /// Where a session ended: a second of the run's clock, a part of it, and a shard of the session
-/// table. Those that packets ended are in the part between two marks of the reader; those that
-/// their timers ended come after all parts, behind updates of those that go on. So a worker holds
-/// those of one part, or of one shard of a second, never those of all: a busy second's lines are
-/// larger than the table.
+/// table. Sessions ended by packets are in the part between two watermarks of the reader; those
+/// ended by timers come after all parts, after updates of open sessions. So a worker holds the
+/// sessions of one part, or of one shard of a second, never all of a second: a busy second's lines
+/// are larger than the table.
 pub(super) type Watermark = (Nanos, u32, u16);
 
-/// How far the output has come: behind a mark, the first packet's time of a session, and what
-/// orders those of one time.
+/// The progress of the output: a watermark, a session's first packet time, and a key that orders
+/// those of one time.
 pub(super) type Until = (Watermark, Nanos, u64);
 
-/// Place in the output: the above; its identity; and, where a five-tuple begins twice within one
-/// tick of the capture's clock, where its first packet stands.
+/// Position in the output: the above; its identity; and, if a five-tuple starts twice within one
+/// tick of the capture's clock, the position of its first packet.
 pub(super) type Order = (Until, [u8; 16], (u16, u32));
 
-/// Behind everything.
+/// After everything.
 pub(super) const THE_END: Until =
     ((Nanos(u64::MAX), u32::MAX, u16::MAX), Nanos(u64::MAX), u64::MAX);
 
-/// The part of updates of sessions that go on.
+/// The part of updates of open sessions.
 pub(super) const UPDATED: u32 = u32::MAX - 1;
 
-/// The part of those that their timers ended.
+/// The part of sessions ended by timers.
 pub(super) const TIMED: u32 = u32::MAX;
 
-/// What an item is.
+/// The kind of an item.
 #[derive(Debug)]
 pub(super) enum ItemKind {
-    /// A session is over.
+    /// A session has ended.
     Ended(EndpointSummary),
-    /// A session goes on: its alerts count, and what is summed of it waits for its end.
+    /// An open session: its alerts count, its sums wait for its end.
     Update {
         /// Its last packet's time.
         last: Nanos,
@@ -49,29 +49,28 @@ pub(super) enum ItemKind {
 /// One session on its way to the correlator.
 #[derive(Debug)]
 pub(super) struct Item {
-    /// Where its line stands in the batch's bytes.
+    /// The position of its line in the batch's bytes.
     pub(super) line: (u32, u32),
     pub(super) kind: ItemKind,
     pub(super) alerts: Vec<Alert>,
-    /// It has no line of its own: what is summed of it.
+    /// If it has no line of its own: its part of a sum.
     pub(super) summed: Option<Unanswered>,
 }
 
-/// Finished sessions that make a batch worth its while before the second is over: their lines,
-/// of about 1 KiB each, fit the second-level cache.
+/// Finished sessions that fill a batch before the second is over: their lines, of about 1 KiB each,
+/// fit the L2 cache.
 const ITEMS_PER_BATCH: usize = 256;
 
-/// The same in bytes, where lines are long.
+/// The same in bytes, for long lines.
 const BYTES_PER_BATCH: usize = 1 << 20;
 
-/// A batch's room that is kept for the next.
+/// Capacity of a batch that is kept for reuse.
 const BYTES_KEPT: usize = 2 * BYTES_PER_BATCH;
 
 /// Finished sessions of one worker, all before `until`.
 #[derive(Debug, Default)]
 pub(super) struct RecordBatch {
-    /// Merge order, and the index of the item that stands there: sorting moves these, not the
-    /// items.
+    /// Merge order, and the index of each item: sorting moves these, not the items.
     pub(super) order: Vec<(Order, u32)>,
     pub(super) items: Vec<Option<Item>>,
     pub(super) lines: Vec<u8>,
@@ -82,7 +81,7 @@ pub(super) struct RecordBatch {
 }
 
 impl RecordBatch {
-    /// Gives what stands before `until` to another, behind what that has.
+    /// Moves everything before `until` to the end of another batch.
     pub(super) fn give(&mut self, until: Until, to: &mut RecordBatch) {
         if self.order.is_empty() {
             return;
@@ -103,7 +102,7 @@ impl RecordBatch {
         }
     }
 
-    /// Forgets what it held, and keeps room for as much as is usual.
+    /// Clears it, and keeps the usual capacity.
     pub(super) fn clear(&mut self) {
         self.order.clear();
         self.items.clear();
@@ -113,12 +112,12 @@ impl RecordBatch {
         self.order.shrink_to(16 * ITEMS_PER_BATCH);
     }
 
-    /// Whether it is worth its while.
+    /// Whether it is full enough to send.
     pub(super) fn is_worth_it(&self) -> bool {
         self.items.len() >= ITEMS_PER_BATCH || self.lines.len() >= BYTES_PER_BATCH
     }
 
-    /// Adds an item whose line, written already, begins at `start`.
+    /// Adds an item whose line was written at `start`.
     pub(super) fn push(&mut self, order: Order, start: usize, item: Item) {
         let line = (start as u32, self.lines.len() as u32);
         self.order.push((order, self.items.len() as u32));

@@ -1,7 +1,7 @@
-//! Rules, lists, databases and configuration as one value that is replaced whole.
+//! Rules, lists, databases and configuration as one value that is replaced as a whole.
 //!
-//! Owns: the snapshot in force. In: a new one. Out: the present one, to whoever asks. Never: a
-//! change to a snapshot that is in force.
+//! Owns: the current snapshot. In: a new one. Out: the current one. Never: changes a snapshot in
+//! use.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,13 +12,13 @@ use crate::config::Plan;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::stats::lock;
 
-/// What judges the sessions, and the plan it was made of.
+/// The data that sessions are judged with, and the plan that it came from.
 pub(super) struct Snapshot {
     pub(super) plan: Plan,
     pub(super) prepared: Prepared,
 }
 
-/// The snapshot in force.
+/// The current snapshot.
 pub(super) struct Current {
     generation: AtomicU64,
     snapshot: Mutex<Arc<Snapshot>>,
@@ -36,12 +36,12 @@ impl Current {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The snapshot in force.
+    /// The current snapshot.
     pub(super) fn get(&self) -> Arc<Snapshot> {
         Arc::clone(&lock(&self.snapshot))
     }
 
-    /// Puts another in force.
+    /// Replaces it.
     pub(super) fn replace(&self, plan: Plan, prepared: Prepared) {
         *lock(&self.snapshot) = Arc::new(Snapshot { plan, prepared });
         self.generation.fetch_add(1, Ordering::AcqRel);

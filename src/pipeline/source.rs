@@ -38,7 +38,7 @@ impl Source {
         }
     }
 
-    /// The earliest time at which one of the files that are open begins, as far as that is known.
+    /// The earliest start time of the open files, as far as known.
     pub(super) fn begun(&self) -> Option<Nanos> {
         match self {
             Source::Files(files) => files.begun(),

@@ -35,23 +35,23 @@ use crate::sinks::files::OutFile;
 /// The file of baselines in a state directory.
 pub const FILE: &str = "baselines";
 
-/// Most bytes of that file: far more than any cap of baselines lets a run write.
+/// Maximum size of that file, in bytes: far more than the cap on baselines allows.
 const FILE_BYTES_MAX: u64 = 4 << 30;
 
-/// A live run writes what it has learned so often, in packet time.
+/// How often a live run writes its baselines, in packet time.
 const SAVE_EVERY: Nanos = Nanos::from_secs(300);
 
-/// An open state directory: nobody else writes to it.
+/// An open state directory, locked for writing.
 #[derive(Debug)]
 pub struct State {
     dir: PathBuf,
-    /// Holds the lock; the system takes it back when the process ends, however it ends.
+    /// Holds the lock; the system releases it when the process ends, however it ends.
     _lock: File,
     /// What was learned.
     pub baselines: Baselines,
     /// When a live run last wrote it.
     saved: Option<Nanos>,
-    /// What fell off at the cap and has been counted.
+    /// Evictions that were counted.
     counted: u64,
 }
 
@@ -63,10 +63,10 @@ pub(super) struct Opened {
 }
 
 impl State {
-    /// Opens a state directory, made where it is not there, and reads what it holds.
+    /// Opens a state directory, created if missing, and reads its file.
     ///
-    /// Errors: it cannot be made or read; another process has it; its file is damaged, of another
-    /// version or something else. That file stays as it is.
+    /// Errors: it cannot be created or read; another process uses it; its file is damaged, of
+    /// another version or something else. That file is left as it is.
     pub fn open(dir: &Path, config: BaselineConfig) -> Result<State, Error> {
         fs::create_dir_all(dir).map_err(|cause| {
             failed(dir, cause.to_string())
@@ -80,7 +80,7 @@ impl State {
         Ok(State { dir: dir.to_path_buf(), _lock: lock, baselines, saved: None, counted: 0 })
     }
 
-    /// The state directory of a plan, where it names one.
+    /// The state directory of a plan, if it names one.
     pub(super) fn of(plan: &Plan) -> Result<Option<Opened>, Error> {
         let Some(dir) = plan.state.as_deref() else { return Ok(None) };
         let state = State::open(dir, config(plan))?;
@@ -105,21 +105,21 @@ impl State {
         self.save().map(|()| true)
     }
 
-    /// Writes what was learned: under a temporary name, to disk, then in place of the last.
+    /// Writes the baselines: under a temporary name, synced, then renamed over the last file.
     pub fn save(&self) -> Result<(), Error> {
         let mut file = OutFile::replace(&self.dir.join(FILE))?;
         file.write(&self.baselines.encode())?;
         file.finish()
     }
 
-    /// Entries that fell off at the cap since the last call.
+    /// Entries evicted at the cap since the last call.
     pub(super) fn newly_dropped(&mut self) -> u64 {
         let dropped = self.baselines.dropped();
         dropped - std::mem::replace(&mut self.counted, dropped)
     }
 }
 
-/// What a plan says of baselines.
+/// The baseline settings of a plan.
 pub(super) fn config(plan: &Plan) -> BaselineConfig {
     let learn = days(plan.days_to_learn());
     BaselineConfig { cap: plan.caps.baselines, learn }
@@ -129,7 +129,7 @@ fn days(days: usize) -> Nanos {
     Nanos::from_secs((days as u64).saturating_mul(86_400))
 }
 
-/// What a directory holds, however much that is, without taking it.
+/// Reads a directory's baselines, however many, without locking it.
 pub fn read(dir: &Path, learn_days: Option<usize>) -> Result<Baselines, Error> {
     let learn = days(learn_days.unwrap_or(LEARN_DAYS));
     load(dir, BaselineConfig { cap: usize::MAX, learn })?.ok_or_else(|| {
@@ -138,7 +138,8 @@ pub fn read(dir: &Path, learn_days: Option<usize>) -> Result<Baselines, Error> {
     })
 }
 
-/// Adds what the directories `from` hold to `into`, and writes that: all of them, or nothing.
+/// Adds the baselines of the directories `from` to `into`, and writes them: all of them, or
+/// nothing.
 pub fn merge(into: &Path, from: &[PathBuf], cap: usize) -> Result<BaselineTotals, Vec<Error>> {
     let config = BaselineConfig { cap, learn: days(LEARN_DAYS) };
     let mut state = State::open(into, config).map_err(|e| vec![e])?;
@@ -166,7 +167,7 @@ pub fn merge(into: &Path, from: &[PathBuf], cap: usize) -> Result<BaselineTotals
     Ok(state.baselines.totals())
 }
 
-/// Takes the directory itself: no file is left behind, and none is needed.
+/// Locks the directory itself, so that no lock file is needed.
 fn lock(dir: &Path) -> Result<File, Error> {
     let open = File::open(dir).map_err(|cause| failed(dir, cause.to_string()))?;
     match open.try_lock() {
@@ -179,7 +180,7 @@ fn lock(dir: &Path) -> Result<File, Error> {
     }
 }
 
-/// What the directory's file holds; `None` where there is none.
+/// The content of the directory's file; `None` if there is none.
 fn load(dir: &Path, config: BaselineConfig) -> Result<Option<Baselines>, Error> {
     let path = dir.join(FILE);
     let problem = |cause: String| Error::new(format!("state {}", path.display()), cause);
@@ -211,7 +212,7 @@ fn failed(dir: &Path, cause: impl Into<String>) -> Error {
     Error::new(format!("state directory {}", dir.display()), cause)
 }
 
-/// What run.json says of the state.
+/// The state in run.json.
 pub(super) fn report(totals: &BaselineTotals) -> Value {
     let (first, last) = totals.span.unzip();
     let text = |time: Option<Nanos>| time.map(|time| time.to_string());
@@ -230,7 +231,7 @@ pub(super) fn report(totals: &BaselineTotals) -> Value {
     report
 }
 
-/// What many of a kind are called.
+/// The plural of a kind.
 pub const fn plural(of: BaselineOf) -> &'static str {
     match of {
         BaselineOf::Prefix => "prefixes",
@@ -240,7 +241,7 @@ pub const fn plural(of: BaselineOf) -> &'static str {
     }
 }
 
-/// What users are told: whether alerts may rest on what was learned.
+/// The message for users: whether alerts may rest on baselines.
 pub fn sentence(totals: &BaselineTotals) -> String {
     let usable: u64 = totals.tables.iter().map(|(_, usable)| usable).sum();
     let entries: u64 = totals.tables.iter().map(|(entries, _)| entries).sum();

@@ -1,7 +1,7 @@
-//! Where each thread of a live run shows what it has counted, about once a second.
+//! Counters published by each thread of a live run, about once a second.
 //!
-//! Owns: one set of counters a thread; what is known of each interface and each capture point's
-//! feed. In: totals so far. Out: their sum. Never: touched per packet.
+//! Owns: one set of counters per thread; facts about each interface and each capture point. In:
+//! totals so far. Out: their sum. Never: touched per packet.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use crate::pipeline::snapshot::Snapshot;
 use crate::report::feed::Feed;
 use crate::report::feed::Feeds;
 
-/// The board.
+/// The published counters.
 pub(super) struct Stats {
     places: Box<[Mutex<Shown>]>,
     interfaces: Mutex<Vec<Value>>,
-    /// Capture points whose one-way feed was told.
+    /// Capture points already reported as one-way.
     told: Mutex<BTreeSet<u16>>,
 }
 
-/// What one thread has shown.
+/// The values published by one thread.
 #[derive(Default)]
 struct Shown {
     counters: Counters,
@@ -35,34 +35,34 @@ struct Shown {
 }
 
 impl Stats {
-    /// A board with room for so many threads.
+    /// With this many slots.
     pub(super) fn new(places: usize) -> Stats {
         let places = (0..places).map(|_| Mutex::default()).collect();
         Stats { places, interfaces: Mutex::default(), told: Mutex::default() }
     }
 
-    /// The sum of what all threads have shown.
+    /// The sum over all threads.
     pub(super) fn sum(&self) -> Counters {
         let mut sum = Counters::default();
         self.places.iter().for_each(|place| sum.merge(&lock(place).counters));
         sum
     }
 
-    /// The capture points that feed one direction only, as far as the workers have shown.
+    /// The one-way capture points, according to the workers.
     pub(super) fn one_way(&self) -> Vec<Feed> {
         let mut sum = Feeds::default();
         self.places.iter().for_each(|place| sum.merge(&lock(place).feeds));
         sum.one_way().collect()
     }
 
-    /// Those of `feeds` that were not told before, as sentences; from now on they are told.
+    /// Messages for those of `feeds` that were not reported before; from now on they are.
     pub(super) fn news(&self, feeds: impl IntoIterator<Item = Feed>) -> Vec<String> {
         let mut told = lock(&self.told);
         let news = feeds.into_iter().filter(|feed| told.insert(feed.point));
         news.map(|feed| feed.sentence()).collect()
     }
 
-    /// Notes what is known of each interface.
+    /// Records facts about each interface.
     pub(super) fn note<'t>(&self, taps: impl Iterator<Item = &'t Tap>) {
         let interface = |(index, tap): (usize, &Tap)| {
             json!({
@@ -78,18 +78,18 @@ impl Stats {
         *lock(&self.interfaces) = taps.enumerate().map(interface).collect();
     }
 
-    /// What was noted, for run.json: totals since the run began.
+    /// These facts, for run.json: totals since the start of the run.
     pub(super) fn interfaces(&self) -> Value {
         Value::Array(lock(&self.interfaces).clone())
     }
 }
 
-/// A thread that died while it held the lock has left whole numbers behind.
+/// A thread that died while it held the lock has left consistent numbers.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One thread's place: it shows its counters and hears of a new snapshot.
+/// One thread's slot: it publishes its counters and gets new snapshots.
 pub(super) struct WorkerHandle {
     pub(super) board: Arc<Stats>,
     pub(super) current: Arc<Current>,
@@ -98,31 +98,31 @@ pub(super) struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// The place with number `at`.
+    /// The slot with number `at`.
     pub(super) fn new(board: Arc<Stats>, at: usize, current: Arc<Current>) -> WorkerHandle {
         WorkerHandle { board, current, at, seen: 0 }
     }
 
-    /// Shows the thread's totals.
+    /// Publishes the thread's totals.
     pub(super) fn show(&self, counters: &Counters) {
         if let Some(place) = self.board.places.get(self.at) {
             lock(place).counters.clone_from(counters);
         }
     }
 
-    /// Shows what the thread's sessions say of the capture points.
+    /// Publishes the thread's counts per capture point.
     pub(super) fn show_feeds(&self, feeds: &Feeds) {
         if let Some(place) = self.board.places.get(self.at) {
             lock(place).feeds.clone_from(feeds);
         }
     }
 
-    /// The capture points that feed one direction only, for files.
+    /// The one-way capture points, for files.
     pub(super) fn one_way_feeds(&self) -> Vec<Value> {
         self.board.one_way().iter().map(|feed| json!(feed)).collect()
     }
 
-    /// The snapshot, where there is one that this thread has not seen.
+    /// The snapshot, if there is one that this thread has not seen.
     pub(super) fn renewed(&mut self) -> Option<Arc<Snapshot>> {
         let generation = self.current.generation();
         (generation != std::mem::replace(&mut self.seen, generation)).then(|| self.current.get())

@@ -1,16 +1,16 @@
-//! What users are told of inputs that were not read in full.
+//! Messages about inputs that were not read in full.
 //!
-//! Owns: which of them share a line. In: one report an input. Out: a line each, or one for many.
+//! Owns: which of them share a line. In: one report per input. Out: a line each, or one for many.
 //! Never: a line for each of thousands; run.json has them all.
 
 use crate::capture::FileReport;
 use crate::capture::Verdict;
 use crate::model::Error;
 
-/// More inputs of one verdict share a line.
+/// More inputs with the same verdict share a line.
 const APART: usize = 9;
 
-/// One input, or many of one verdict.
+/// One input, or many with the same verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Its name, or how many.
@@ -20,7 +20,7 @@ pub struct Problem {
     verdict: Verdict,
 }
 
-/// Inputs whose verdict is not plain "ok", in the order of the first of each line.
+/// Inputs whose verdict is not "ok", in the order of the first of each line.
 pub fn problems(files: &[FileReport]) -> Vec<Problem> {
     let mut groups: Vec<(Verdict, Vec<&FileReport>)> = Vec::new();
     for file in files.iter().filter(|file| file.verdict != Verdict::Ok) {
@@ -52,14 +52,14 @@ fn lines(verdict: Verdict, files: &[&FileReport]) -> Vec<Problem> {
     }
 }
 
-/// Why there is no result: nothing at all could be read.
+/// Why there is no result: no input could be read.
 pub(super) fn nothing_readable(files: &[FileReport]) -> Vec<Error> {
     if files.is_empty() {
         let help = "name a capture file, a directory that holds some, or - for standard input";
         return vec![Error::new("inputs", "there is no file to read").help(help)];
     }
     if files.iter().all(|file| file.verdict == Verdict::Ok) {
-        // Cannot be: a sound file without a packet is empty.
+        // Cannot happen: a valid file without a packet is empty.
         return vec![Error::new("inputs", "there is no packet in any of them")];
     }
     let error = |problem: Problem| {

@@ -1,7 +1,8 @@
-//! Where the question may be wrong: a run goes well, and still says little or the wrong thing.
+//! Warnings about possible mistakes in the request: a run succeeds, but says little or the wrong
+//! thing.
 //!
-//! Owns: what is looked at, and the words. In: a plan and what came of it. Out: [`Warning`]s, each
-//! once, for the terminal and run.json. Never: changes a result, or ends a run.
+//! Owns: what is checked, and the texts. In: a plan and its results. Out: [`Warning`]s, each once,
+//! for the terminal and run.json. Never: changes a result, or ends a run.
 
 use serde::Serialize;
 
@@ -12,13 +13,13 @@ use crate::model::Counters;
 use crate::model::endpoint::Locality;
 use crate::pipeline::prepare::Prepared;
 
-/// Fewer judged sessions tell nothing of the sensor's place.
+/// Fewer judged sessions prove nothing about the sensor's location.
 const JUDGED_MIN: u64 = 10;
 
 /// One warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// What it is about, for programs.
+    /// Its name, for programs.
     pub name: &'static str,
     /// One sentence, with what to do.
     pub text: String,
@@ -30,16 +31,16 @@ impl Warning {
     }
 }
 
-/// What came of a run, or of a span of it.
+/// The results of a run, or of a span of it.
 pub(super) struct Answer<'a> {
     pub(super) interrupted: bool,
     pub(super) counted: &'a Counters,
     pub(super) endpoints: &'a EndpointRows,
-    /// Claimed places that light refutes, and those that it was held against.
+    /// Claimed locations that the speed of light refutes, and those that were judged.
     pub(super) claims: (u64, u64),
 }
 
-/// Everything there is to warn of, once the run is over.
+/// All warnings, once the run is over.
 pub(super) fn of(plan: &Plan, prepared: &Prepared, outcome: &Answer<'_>) -> Vec<Warning> {
     let interrupted = outcome.interrupted.then(|| {
         Warning::new("interrupted", "the run was interrupted: it is about what was read by then")
@@ -48,7 +49,7 @@ pub(super) fn of(plan: &Plan, prepared: &Prepared, outcome: &Answer<'_>) -> Vec<
     answer.into_iter().flatten().chain(of_question(plan, prepared)).collect()
 }
 
-/// What can be told before anything is read.
+/// Warnings that are possible before anything is read.
 pub(super) fn of_question(plan: &Plan, prepared: &Prepared) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if plan.place.is_none() {
@@ -90,7 +91,7 @@ fn refuted(plan: &Plan, outcome: &Answer<'_>) -> Option<Warning> {
     })
 }
 
-/// Approved tags are of applications; a tag that names none approves nothing.
+/// Approved tags belong to applications; a tag that names none approves nothing.
 fn unknown_approved(plan: &Plan, prepared: &Prepared) -> Option<Warning> {
     let (lists, subjects) = (&prepared.enrich.lists, &prepared.enrich.subjects);
     let known = |tag: &str| tag.split_once(':').is_some_and(|(_, name)| lists.names(name));

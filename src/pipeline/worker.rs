@@ -1,4 +1,4 @@
-//! The worker loop: touch, observe, expire, hand over.
+//! The worker loop: update sessions, observe their payload, expire them, hand them over.
 //!
 //! Owns: its shards of the session table and its record worker. In: batches of packets. Out:
 //! batches of records, in merge order.
@@ -29,15 +29,15 @@ use crate::session::Timeouts;
 pub(super) struct Worker<'t> {
     shards: Vec<Shard<Observers>>,
     workers: usize,
-    /// Which of them it is.
+    /// Its index.
     index: usize,
     records: RecordWorker<'t>,
     lane: FromReader,
-    /// The last mark: everything before this second has been expired in every shard.
+    /// The last watermark: everything before this second has been expired in every shard.
     clock: u32,
-    /// How many marks there were in that second before it.
+    /// The number of watermarks in that second before it.
     part: u32,
-    /// Live: where counters are shown and new rules come from.
+    /// Live: publishes counters and gets new rules.
     post: Option<WorkerHandle>,
 }
 
@@ -68,13 +68,13 @@ impl<'t> Worker<'t> {
         Worker { shards, workers, index, records, lane, clock, part, post: None }
     }
 
-    /// The same, of a live run.
+    /// The same, for a live run.
     pub(super) fn with_post(mut self, post: Option<WorkerHandle>) -> Self {
         self.post = post;
         self
     }
 
-    /// Works until the reader is done; gives back its counters and sums.
+    /// Runs until the reader is done; returns its counters and sums.
     pub(super) fn run(mut self) -> (Counters, SummaryBuilder) {
         while let Some(mut batch) = self.lane.next() {
             self.touch(&batch);
@@ -112,7 +112,7 @@ impl<'t> Worker<'t> {
             let frame = block.bytes().get(packet.frame_at as usize..).unwrap_or_default();
             let at = usize::from(packet.shard) / self.workers;
             if let Some(shard) = self.shards.get_mut(at) {
-                // In a second that no mark has come for, parts begin anew.
+                // In a second without a watermark yet, parts start at 0.
                 let part = if packet.clock > self.clock { 0 } else { self.part };
                 self.records.turn_to(u16::from(packet.shard), (packet.clock, part));
                 let arrival = Arrival { packet, frame, file: block.file() };
@@ -121,8 +121,8 @@ impl<'t> Worker<'t> {
         }
     }
 
-    /// Hands over what is over: everything that was due before `clock`, and what packets ended
-    /// before the mark.
+    /// Hands over what has ended: everything due before `clock`, and what packets ended before the
+    /// watermark.
     fn pass_mark(&mut self, clock: u32, part: u32) {
         if clock == self.clock.saturating_add(1) {
             self.end_second(self.clock);
@@ -140,7 +140,7 @@ impl<'t> Worker<'t> {
         }
     }
 
-    /// Ends all seconds before `clock` in which anything is over.
+    /// Ends all seconds before `clock` with anything due.
     fn end_seconds(&mut self, clock: u32) {
         loop {
             let due = self.shards.iter_mut().filter_map(Shard::next_due).min();
@@ -152,7 +152,7 @@ impl<'t> Worker<'t> {
         }
     }
 
-    /// Ends a second, shard by shard, so that one part of it is looked at at a time.
+    /// Ends a second, shard by shard.
     fn end_second(&mut self, second: u32) {
         let behind = second.saturating_add(1);
         for at in 0..self.shards.len() {
@@ -169,8 +169,8 @@ impl<'t> Worker<'t> {
         }
     }
 
-    /// The input is over: what is still open is handed over second by second, in the order in which
-    /// it would have timed out, so that little of it is held at once.
+    /// The input has ended: open sessions are handed over second by second, in the order in which
+    /// they would have timed out, so that few are held at once.
     fn drain(&mut self) {
         self.shards.iter_mut().for_each(Shard::close_updates);
         loop {
@@ -196,7 +196,7 @@ impl<'t> Worker<'t> {
         self.records.send_before(THE_END);
     }
 
-    /// Ends a second of a shard, whose sessions the record worker then knows to be its.
+    /// Ends a second of a shard, after telling the record worker which one.
     fn at_shard(
         &mut self,
         second: u32,

@@ -1,12 +1,12 @@
-//! Where results go: a directory, one file, or standard output.
+//! Result files: in a directory, one file, or standard output.
 //!
-//! Owns: the directory's lock, the order in which files get their names, fsync. In: byte slices
-//! that are ready. Out: files that are whole, or not there. Never: a `run.json` beside files that
-//! are not its own.
+//! Owns: the directory's lock, the order in which files are renamed, fsync. In: complete byte
+//! slices. Out: files that are complete, or absent. Never: a `run.json` next to files of another
+//! run.
 //!
-//! `run.json` says that a result is whole. So the one of an earlier run goes before any other file
-//! is replaced, and the new one comes after all others. Whenever the process is killed, there is
-//! either no `run.json`, or one whose files are all there.
+//! `run.json` means that a result is complete. So the one of an earlier run is removed before any
+//! other file is replaced, and the new one is renamed last. Whenever the process is killed, there
+//! is either no `run.json`, or one whose files are all there.
 
 use std::fs;
 use std::fs::DirBuilder;
@@ -42,16 +42,16 @@ pub const NAMES: [&str; 6] = [
     RUN,
 ];
 
-/// The file that says that the others are whole.
+/// The file that means that the others are complete.
 const RUN: &str = "run.json";
 
-/// Others of the system may not look into results.
+/// Other users of the system may not read results.
 const DIR_MODE: u32 = 0o750;
 
-/// Slices larger than this go to the file as they are.
+/// Larger slices are written without buffering.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// A directory that receives the files of one run. No other run can write to it meanwhile.
+/// A directory that receives the files of one run, locked against other runs.
 #[derive(Debug)]
 pub struct OutDir {
     dir: PathBuf,
@@ -60,7 +60,7 @@ pub struct OutDir {
     left: Vec<PathBuf>,
 }
 
-/// A file of the directory that has no name yet.
+/// A file of the directory that was not renamed yet.
 #[derive(Debug)]
 struct Staged {
     name: String,
@@ -68,8 +68,8 @@ struct Staged {
 }
 
 impl OutDir {
-    /// Creates `dir` where it does not exist, and takes it for this run. One with anything in it is
-    /// refused, unless `force`; what interrupted runs left under temporary names does not count.
+    /// Creates `dir` if missing, and locks it for this run. A directory that is not empty is
+    /// refused, unless `force`; temporary files of interrupted runs do not count.
     pub fn create(dir: &Path, force: bool) -> Result<OutDir, Error> {
         make_dir(dir)?;
         let lock = Lock::take(dir)?;
@@ -81,7 +81,7 @@ impl OutDir {
         for entry in fs::read_dir(dir).map_err(|cause| refuse(&cause.to_string()))? {
             let path = entry.map_err(|cause| refuse(&cause.to_string()))?.path();
             if path.file_name().is_some_and(room::is_room) {
-                // Where this fails, keeping room anew says why.
+                // If this fails, reserving space again reports why.
                 let _ = fs::remove_file(&path);
                 continue;
             }
@@ -101,7 +101,7 @@ impl OutDir {
         Ok(OutDir { dir: dir.to_path_buf(), lock, files: Vec::new(), left })
     }
 
-    /// What users should know of the directory.
+    /// Notes for users about the directory.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = left_behind(&self.left);
         if self.lock.0.is_none() {
@@ -112,7 +112,7 @@ impl OutDir {
         remarks
     }
 
-    /// Begins a file of the directory. It gets its name when [`OutDir::finish`] has all of them.
+    /// Starts a file of the directory. [`OutDir::finish`] renames it together with the others.
     pub fn file(&mut self, name: &str) -> Result<OutFile, Error> {
         let path = self.dir.join(name);
         let (partial, file, _) = Partial::begin(&path)?;
@@ -120,26 +120,26 @@ impl OutDir {
         Ok(OutFile::over(path, file, None))
     }
 
-    /// Keeps room in the directory for what must be written last.
+    /// Reserves space in the directory for what must be written last.
     pub fn keep_room(&self, name: &str, bytes: u32) -> Result<Room, Error> {
         Room::keep(&self.dir, name, bytes)
     }
 
-    /// Ends the run where its last file could not be written: what is there stays, under its
-    /// temporary names.
+    /// Ends the run if its last file could not be written: the files stay under their temporary
+    /// names.
     pub fn keep(mut self) {
         self.files.drain(..).for_each(|file| file.partial.keep());
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.dir
     }
 
-    /// Ends the run, once each file is finished: all get their names. Results of an earlier run
-    /// that this one has not replaced are removed, since they would pass for its own.
+    /// Ends the run, once each file is finished: renames all. Results of an earlier run that this
+    /// one has not replaced are removed, because they would look like its own.
     ///
-    /// Errors: what could not get its name is kept under its temporary one.
+    /// Errors: files that could not be renamed are kept under their temporary names.
     pub fn finish(mut self) -> Result<(), Error> {
         let named = self.name_all();
         if named.is_err() {
@@ -163,14 +163,14 @@ impl OutDir {
             }
             file.partial.rename(&dir.join(file.name))?;
         }
-        // Where there is no run.json to come, they go all the same.
+        // If there will be no run.json, they are removed too.
         stale.iter().try_for_each(|path| remove(path))?;
         sync_dir(dir);
         Ok(())
     }
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(failed(path, &cause)),
@@ -182,7 +182,7 @@ fn what(dir: &Path) -> String {
     format!("output directory {}", dir.display())
 }
 
-/// Creates a directory for results, and those above it, where it is not there.
+/// Creates a directory for results, and its parents, if missing.
 pub fn make_dir(dir: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir).map_err(|cause| {
         Error::new(what(dir), cause.to_string())
@@ -190,13 +190,13 @@ pub fn make_dir(dir: &Path) -> Result<(), Error> {
     })
 }
 
-/// A directory that this process alone writes to, until this is dropped or the process ends,
-/// however it ends. None where the file system has no locks.
+/// A directory that only this process writes to, until this is dropped or the process ends, however
+/// it ends. `None` if the file system has no locks.
 #[derive(Debug)]
 pub struct Lock(Option<File>);
 
 impl Lock {
-    /// Takes the directory itself: no file is left behind, and none is needed.
+    /// Locks the directory itself, so that no lock file is needed.
     ///
     /// Errors: another process has it; it cannot be opened or locked.
     pub fn take(dir: &Path) -> Result<Lock, Error> {
@@ -215,7 +215,7 @@ impl Lock {
     }
 }
 
-/// Removes a set of results that no run is writing to, with whatever a killed run has left in it.
+/// Removes a set of results that no run is writing to, including the leftovers of a killed run.
 ///
 /// Errors: another run is writing to it; something in it is not ours, or cannot be removed.
 pub fn remove_set(dir: &Path) -> Result<(), Error> {
@@ -227,16 +227,16 @@ pub fn remove_set(dir: &Path) -> Result<(), Error> {
     room::remove_set(dir, &ours, RUN)
 }
 
-/// One result being written.
+/// A result file being written.
 pub struct OutFile {
     path: PathBuf,
-    /// A file that gets its name when it is finished; none for a stream, and for a file of an
-    /// [`OutDir`], which gives all their names at once.
+    /// A file that is renamed when finished; `None` for a stream, and for a file of an [`OutDir`],
+    /// which renames all its files at once.
     partial: Option<Partial>,
     sink: Sink,
     left: Vec<PathBuf>,
     closed: bool,
-    /// Lines that were written, or wait in the buffer.
+    /// Lines written or buffered.
     lines: u64,
 }
 
@@ -246,8 +246,8 @@ enum Sink {
 }
 
 impl OutFile {
-    /// Begins a file. A path that names something other than a regular file (a pipe, a device) is
-    /// written to as it is; `-` is standard output.
+    /// Starts a file. A path that is not a regular file (a pipe, a device) is written to as it is;
+    /// `-` is standard output.
     pub fn create(path: &Path) -> Result<OutFile, Error> {
         if path == Path::new("-") {
             return Ok(OutFile::stream("standard output", Box::new(io::stdout())));
@@ -268,14 +268,14 @@ impl OutFile {
         }
     }
 
-    /// Begins a file that replaces the last one of its name, in a directory that this process has
+    /// Starts a file that replaces the last one of its name, in a directory that this process has
     /// locked.
     pub fn replace(path: &Path) -> Result<OutFile, Error> {
         let (partial, file) = Partial::replacing(path)?;
         Ok(OutFile::over(path.to_path_buf(), file, Some(partial)))
     }
 
-    /// Writes to a stream of the caller's; `name` stands in errors.
+    /// Writes to a stream of the caller's; `name` is used in errors.
     pub fn stream(name: impl AsRef<Path>, stream: Box<dyn Write + Send>) -> OutFile {
         let sink = Sink::Stream(BufWriter::with_capacity(BUFFER_BYTES, stream));
         let path = name.as_ref().to_path_buf();
@@ -287,12 +287,12 @@ impl OutFile {
         OutFile { path, partial, sink, left: Vec::new(), closed: false, lines: 0 }
     }
 
-    /// What users should know of the place it is written to.
+    /// Notes for users about its location.
     pub fn remarks(&self) -> Vec<String> {
         left_behind(&self.left)
     }
 
-    /// Appends `bytes`. A reader that has gone away is not an error: see [`OutFile::is_closed`].
+    /// Appends `bytes`. A closed pipe is not an error: see [`OutFile::is_closed`].
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.append(bytes, lines(bytes))
     }
@@ -321,8 +321,8 @@ impl OutFile {
         self.lines
     }
 
-    /// After a failure: gives up what could not be written, so that the file ends with its last
-    /// whole line and can be written to again. [`OutFile::lines`] says what is left.
+    /// After a failure: drops what could not be written, so that the file ends with its last
+    /// complete line and can be written to again. [`OutFile::lines`] returns the rest.
     pub fn cut(&mut self) -> Result<(), Error> {
         let nowhere = Sink::Stream(BufWriter::with_capacity(0, Box::new(io::sink())));
         let rest = match std::mem::replace(&mut self.sink, nowhere) {
@@ -344,7 +344,7 @@ impl OutFile {
         Ok(())
     }
 
-    /// Hands what was written so far to the system, so that others can follow it.
+    /// Flushes to the system, so that others can follow.
     pub fn flush(&mut self) -> Result<(), Error> {
         if self.closed {
             return Ok(());
@@ -356,13 +356,12 @@ impl OutFile {
         self.settle(result)
     }
 
-    /// Whether the reader of a pipe has gone away, so that writing more is pointless.
+    /// Whether the reader of a pipe has gone, so that writing more is pointless.
     pub const fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Brings a file to disk and, unless its directory does that, gives it its name; flushes a
-    /// stream.
+    /// Syncs a file and, unless its directory does that, renames it; flushes a stream.
     pub fn finish(mut self) -> Result<(), Error> {
         if self.closed {
             return Ok(());
@@ -396,7 +395,7 @@ fn lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
-/// Cuts a file behind its last whole line and goes on there.
+/// Truncates a file after its last complete line and continues there.
 fn end_line(file: &mut File) -> io::Result<()> {
     const STEP: u64 = 64 * 1024;
     let mut end = file.metadata()?.len();
@@ -415,7 +414,7 @@ fn end_line(file: &mut File) -> io::Result<()> {
     file.seek(SeekFrom::Start(end)).map(drop)
 }
 
-/// Says which sets below the directory of a live run were left by runs that did not finish.
+/// Reports the sets below the directory of a live run that unfinished runs left.
 pub fn unfinished_sets(root: &Path) -> Vec<String> {
     let sets =
         fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
@@ -430,7 +429,7 @@ pub fn unfinished_sets(root: &Path) -> Vec<String> {
     left_behind(&left)
 }
 
-/// Says what interrupted runs left.
+/// Reports the leftovers of interrupted runs.
 fn left_behind(left: &[PathBuf]) -> Vec<String> {
     let Some(first) = left.first() else { return Vec::new() };
     let kept = "left by a run that was interrupted; it is kept, remove it if you do not need it";
@@ -441,7 +440,7 @@ fn left_behind(left: &[PathBuf]) -> Vec<String> {
     vec![format!("{}{more}: {kept}", first.display())]
 }
 
-/// Makes a rename lasting. Not every file system can, and the file itself is safe without.
+/// Makes a rename durable. Not every file system can, and the file itself is safe without.
 fn sync_dir(dir: &Path) {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     if let Ok(dir) = File::open(dir) {

@@ -1,6 +1,6 @@
-//! Output files: whole or not there.
+//! Result files: complete or absent.
 //!
-//! Owns: what a directory must hold after success, failure and force. In: temporary directories.
+//! Owns: what a directory must contain after success, failure and force. In: temporary directories.
 //! Out: assertions. Never: built into the program.
 
 use super::*;

@@ -26,54 +26,54 @@ use crate::model::Nanos;
 use crate::model::event::EndpointSource;
 use crate::model::event::SessionLine;
 
-/// Who is told what happens during a run.
+/// Called with messages during a run.
 pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// What a sink wants of the run.
+/// What a sink requests from the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wish {
     /// Nothing.
     #[default]
     GoOn,
-    /// The span of endpoints ends, and another begins: a set of files is full.
+    /// End the span of endpoints and start another: a set of files is full.
     EndSpan,
 }
 
-/// How far the run has come.
+/// The progress of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Round<'a> {
     /// Everything before this time was pushed.
     pub until: Nanos,
-    /// What all threads have counted.
+    /// The counters of all threads.
     pub counted: &'a Counters,
 }
 
-/// What a set of files says of itself for run.json.
+/// The facts about a set of files for run.json.
 #[derive(Clone, Debug, Default)]
 pub struct SetFacts {
-    /// What was counted since the set before.
+    /// The counters since the previous set.
     pub counters: Counters,
-    /// Lines of alerts and incidents.
+    /// Lines of alerts.
     pub alerts: u64,
-    /// The same of incidents.
+    /// Lines of incidents.
     pub incidents: u64,
-    /// Why it ends early, if it does.
+    /// Why it ends early, if so.
     pub incomplete: Option<String>,
 }
 
 /// Makes run.json.
 pub type Report<'a> = &'a dyn Fn(SetFacts) -> Result<Vec<u8>, Error>;
 
-/// A span of endpoints is over.
+/// A span of endpoints has ended.
 #[derive(Clone, Copy)]
 pub struct SpanEnd<'a> {
     /// Its last second.
     pub until: Nanos,
-    /// No other follows.
+    /// It is the last one.
     pub is_last: bool,
     /// Its endpoints.
     pub endpoints: &'a dyn EndpointSource,
-    /// What all threads have counted since the run began.
+    /// The counters of all threads since the start of the run.
     pub counted: &'a Counters,
     /// Makes run.json.
     pub report: Report<'a>,
@@ -81,18 +81,18 @@ pub struct SpanEnd<'a> {
 
 /// An output.
 pub trait Sink: Send {
-    /// Whether it takes events of a kind. Kinds that it does not take are not rendered for it.
+    /// Whether it takes events of a kind. Other kinds are not rendered for it.
     fn wants(&self, kind: EventKind) -> bool;
 
-    /// Takes the line of a session, and says whether it is written. Lines are not kept for later:
-    /// they come in such numbers that whoever cannot take them loses them, and counts that.
+    /// Writes the line of a session, and returns whether it was written. Lines are not queued:
+    /// there are so many that a sink which cannot write loses them, and counts that.
     ///
-    /// Errors: the run cannot go on without this output.
+    /// Errors: the run cannot continue without this output.
     fn session(&mut self, _line: &SessionLine<'_>) -> Result<bool, Error> {
         Ok(false)
     }
 
-    /// Writes what waits, the oldest first, and acknowledges it; what it cannot write now is given
+    /// Writes queued events, oldest first, and acknowledges them; what it cannot write now is given
     /// again.
     fn drain(&mut self, _queue: &mut Queue) -> Result<(), Error> {
         Ok(())
@@ -106,17 +106,17 @@ pub trait Sink: Send {
     /// What is pushed from here on belongs to the end of a span, or of the run.
     fn span_ends(&mut self, _is_last: bool) {}
 
-    /// A span is over, and what was found at its end was pushed. What still waits in the queue at
-    /// the end of the last is lost.
+    /// A span has ended, and its final results were pushed. Events still queued at the end of the
+    /// last span are lost.
     fn end_span(&mut self, _end: &SpanEnd<'_>, _queue: &mut Queue) -> Result<(), Error> {
         Ok(())
     }
 
-    /// What users should know of the place that it writes to, before the run begins.
+    /// Notes for users about its location, before the run starts.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Adds what it has counted since the last call.
+    /// Adds its counts since the last call.
     fn count(&mut self, _counters: &mut Counters) {}
 }

@@ -1,9 +1,9 @@
 //! All outputs of a run.
 //!
-//! Owns: the sinks, each with its queue. In: events. Out: each to whoever takes its kind. Policy:
-//! a sink is asked to write once a second, and whenever its queue is half full. One of a run over
-//! files returns when it has written: the correlator waits for it. One of a live run returns at
-//! once, and what it cannot write stays in its queue, which drops what is worth least. Never: an
+//! Owns: the sinks, each with its queue. In: events. Out: each to the sinks that take its kind.
+//! Policy: a sink is asked to write once a second, and whenever its queue is half full. In a run
+//! over files it returns when it has written: the correlator waits for it. In a live run it returns
+//! at once, and what it cannot write stays in its queue, which drops the least important. Never: an
 //! event lost by one sink because of another.
 
 use crate::model::Counter;
@@ -18,7 +18,7 @@ use crate::sinks::Sink;
 use crate::sinks::SpanEnd;
 use crate::sinks::Wish;
 
-/// A sink and what waits for it.
+/// A sink and its queue.
 struct Outlet {
     sink: Box<dyn Sink>,
     queue: Queue,
@@ -30,24 +30,24 @@ pub struct Outlets {
 }
 
 impl Outlets {
-    /// These, with so many bytes for all their queues.
+    /// These sinks, with this many bytes for all their queues.
     pub fn new(sinks: Vec<Box<dyn Sink>>, bytes: usize) -> Outlets {
         let each = bytes / sinks.len().max(1);
         let outlet = |sink| Outlet { sink, queue: Queue::new(each) };
         Outlets { outlets: sinks.into_iter().map(outlet).collect() }
     }
 
-    /// Whether anybody takes a kind.
+    /// Whether any sink takes a kind.
     pub fn wants(&self, kind: EventKind) -> bool {
         self.outlets.iter().any(|outlet| outlet.sink.wants(kind))
     }
 
-    /// What users should know of the places that are written to.
+    /// Notes for users about the output locations.
     pub fn remarks(&self) -> Vec<String> {
         self.outlets.iter().flat_map(|outlet| outlet.sink.remarks()).collect()
     }
 
-    /// The line of a session, to all that take it; whether any has written it.
+    /// The line of a session, for all sinks that take it; returns whether any has written it.
     pub fn session(&mut self, line: &SessionLine<'_>) -> Result<bool, Error> {
         let kind = if line.is_update { EventKind::SessionUpdate } else { EventKind::SessionEnd };
         let mut written = false;
@@ -59,7 +59,7 @@ impl Outlets {
         Ok(written)
     }
 
-    /// An event, to all that take its kind.
+    /// An event, for all sinks that take its kind.
     pub fn push(&mut self, held: &Held) -> Result<(), Error> {
         let kind = held.event().kind();
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.sink.wants(kind)) {
@@ -71,12 +71,12 @@ impl Outlets {
         Ok(())
     }
 
-    /// Lets every sink write what waits for it.
+    /// Lets every sink write its queue.
     pub fn drain(&mut self) -> Result<(), Error> {
         self.outlets.iter_mut().try_for_each(|outlet| outlet.sink.drain(&mut outlet.queue))
     }
 
-    /// A second is over; what any sink wants of the run.
+    /// A second is over; returns what any sink requests.
     pub fn round(&mut self, round: &Round<'_>) -> Result<Wish, Error> {
         let mut wish = Wish::GoOn;
         self.drain()?;
@@ -91,7 +91,7 @@ impl Outlets {
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.span_ends(is_last));
     }
 
-    /// Ends a span in every sink; every error there is.
+    /// Ends a span in every sink; returns every error.
     pub fn end_span(&mut self, end: &SpanEnd<'_>) -> Result<(), Vec<Error>> {
         let mut errors = Vec::new();
         for Outlet { sink, queue } in &mut self.outlets {
@@ -100,7 +100,7 @@ impl Outlets {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    /// Adds what was counted in sinks and queues since the last call.
+    /// Adds counts of sinks and queues since the last call.
     pub fn count(&mut self, counters: &mut Counters) {
         for Outlet { sink, queue } in &mut self.outlets {
             sink.count(counters);

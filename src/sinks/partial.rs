@@ -1,10 +1,11 @@
-//! Files while they are being written: temporary names that no other run touches.
+//! Files being written: temporary names that no other run touches.
 //!
-//! Owns: those names, a lock on each file, the list of all that are open. In: the name a file will
-//! have. Out: a file under a temporary name. Never: deletes what another run wrote or is writing.
+//! Owns: those names, a lock on each file, the list of all that are open. In: the final name of a
+//! file. Out: a file under a temporary name. Never: deletes a file that another run wrote or is
+//! writing.
 //!
-//! A run that is killed leaves its temporary files. They may be all that is left of a capture, so
-//! they are kept, the next run takes the next free name, and its user is told.
+//! A killed run leaves its temporary files. They may be all that is left of a capture, so they are
+//! kept, the next run uses the next free name, and its user is told.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,10 +21,10 @@ use std::sync::PoisonError;
 
 use crate::model::Error;
 
-/// Most temporary files of one name: those of interrupted runs, and the present one's.
+/// Maximum temporary files of one name: those of interrupted runs, and the current one.
 const LEFT_MAX: usize = 100;
 
-/// Results name people and what they do: others of the system may not read them.
+/// Results name people and their activity: other users of the system may not read them.
 const FILE_MODE: u32 = 0o640;
 
 /// The temporary files of this process.
@@ -33,7 +34,7 @@ fn open_files() -> MutexGuard<'static, Vec<PathBuf>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file under a temporary name. Dropped, it is gone.
+/// A file under a temporary name, removed when dropped.
 #[derive(Debug)]
 pub(super) struct Partial {
     path: PathBuf,
@@ -41,7 +42,7 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// Begins a file that will be `target`. The list is of files that interrupted runs left.
+    /// Starts a file that will be `target`. Also returns the leftovers of interrupted runs.
     pub(super) fn begin(target: &Path) -> Result<(Partial, File, Vec<PathBuf>), Error> {
         let (partial, file) = Partial::first_free(target)?;
         let mut left = Vec::new();
@@ -59,8 +60,8 @@ impl Partial {
         Ok((partial, file, left))
     }
 
-    /// Begins a file that replaces `target` and that this process alone may write: what an
-    /// interrupted run left is of no use beside the file itself, and is removed.
+    /// Starts a file that replaces `target` and that only this process may write: a leftover of an
+    /// interrupted run is useless then, and is removed.
     pub(super) fn replacing(target: &Path) -> Result<(Partial, File), Error> {
         for path in names(target)?.take_while(|path| fs::symlink_metadata(path).is_ok()) {
             fs::remove_file(&path).map_err(|cause| failed(target, &cause))?;
@@ -70,17 +71,17 @@ impl Partial {
 
     fn first_free(target: &Path) -> Result<(Partial, File), Error> {
         for path in names(target)? {
-            // Before the file is there, so that no signal finds it without its entry.
+            // Before the file exists, so that no signal finds it without its entry.
             let mut open = open_files();
-            // Creating anew never follows a link that somebody put there.
-            // Read only to find its last line, where the file system turns out to be full.
+            // Creating it never follows a link that somebody put there. It is readable so that its
+            // last line can be found if the file system turns out to be full.
             let mut options = File::options();
             options.read(true).write(true).create_new(true).mode(FILE_MODE);
             let file = options.open(&path);
             match file {
                 Ok(file) => {
                     open.push(path.clone());
-                    // Nobody else has it; where the system has no locks, nobody can be told.
+                    // Nobody else has it; if the system has no locks, nothing can be done.
                     let _ = file.try_lock();
                     return Ok((Partial { path, kept: false }, file));
                 }
@@ -93,7 +94,7 @@ impl Partial {
         Err(Error::new(what, cause).help("look at the files .NAME.partial*, then remove them"))
     }
 
-    /// Gives the file its name; where that fails it is kept under the temporary one.
+    /// Renames the file; if that fails it is kept under the temporary name.
     pub(super) fn rename(mut self, target: &Path) -> Result<(), Error> {
         self.kept = true;
         fs::rename(&self.path, target).map_err(|cause| {
@@ -102,14 +103,14 @@ impl Partial {
         })
     }
 
-    /// Lets the file be, under its temporary name.
+    /// Keeps the file under its temporary name.
     pub(super) fn keep(mut self) {
         self.kept = true;
     }
 }
 
 impl Drop for Partial {
-    /// A file that did not get its name is taken away.
+    /// Removes a file that was not renamed.
     fn drop(&mut self) {
         let mut open = open_files();
         if !self.kept {
@@ -119,8 +120,8 @@ impl Drop for Partial {
     }
 }
 
-/// Takes away every temporary file of this process, which then must end at once: whoever begins
-/// another one waits for ever.
+/// Removes every temporary file of this process, which must then exit at once: starting another
+/// file blocks for ever.
 pub fn abandon() {
     let open = open_files();
     for path in open.iter() {
@@ -130,18 +131,18 @@ pub fn abandon() {
     std::mem::forget(open);
 }
 
-/// Those temporary files of a name that are there now, whoever wrote them.
+/// The existing temporary files of a name, whoever wrote them.
 pub(super) fn all_of(target: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(names(target)?.filter(|path| fs::symlink_metadata(path).is_ok()).collect())
 }
 
-/// Whether `name` is a temporary one of a file that will be `target`.
+/// Whether `name` is a temporary name of `target`.
 pub(super) fn is_of(name: &str, target: &str) -> bool {
     let rest = name.strip_prefix('.').and_then(|name| name.strip_prefix(target));
     rest.is_some_and(|rest| rest.starts_with(".partial"))
 }
 
-/// The temporary names of a file, in the order in which they are taken.
+/// The temporary names of a file, in the order of use.
 fn names(target: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>, Error> {
     let Some(name) = target.file_name() else {
         return Err(Error::new(format!("writing {}", target.display()), "it names no file"));
@@ -160,7 +161,7 @@ fn names(target: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>, Error> 
     Ok((0..LEFT_MAX).map(numbered))
 }
 
-/// What users are told where a path cannot be written to.
+/// The error if a path cannot be written to.
 pub(super) fn failed(path: &Path, cause: &std::io::Error) -> Error {
     let error = Error::new(format!("writing {}", path.display()), cause.to_string());
     match cause.kind() {

@@ -1,7 +1,7 @@
-//! What waits for an output.
+//! The queue of an output.
 //!
-//! Owns: the events that one sink has not written, and how far it has come. In: events in the
-//! order of the run. Out: the same, until they are acknowledged. Policy at the cap: the least goes,
+//! Owns: the events that one sink has not written, and its cursor. In: events in the order of the
+//! run. Out: the same, until they are acknowledged. Policy at the cap: evicts the least important,
 //! the newest of equals: health before alerts before incidents, low levels before high ones.
 //! Never: more bytes than its cap.
 
@@ -12,7 +12,7 @@ use crate::model::Event;
 use crate::model::EventKind;
 use crate::model::Held;
 
-/// At the cap the ROOMth part makes room at once.
+/// At the cap a fraction (1/n) is evicted at once.
 const ROOM: usize = 8;
 
 /// An event and its number among those that were pushed.
@@ -23,24 +23,24 @@ struct Entry {
     held: Held,
 }
 
-/// The events that wait for one sink.
+/// The events queued for one sink.
 #[derive(Debug)]
 pub struct Queue {
     entries: VecDeque<Entry>,
     bytes: usize,
     cap: usize,
-    /// Numbers given so far.
+    /// Events pushed so far.
     pushed: u64,
     dropped: u64,
 }
 
 impl Queue {
-    /// An empty queue that holds so many bytes.
+    /// An empty queue of at most `cap` bytes.
     pub const fn new(cap: usize) -> Queue {
         Queue { entries: VecDeque::new(), bytes: 0, cap, pushed: 0, dropped: 0 }
     }
 
-    /// Takes an event; at the cap the least goes.
+    /// Adds an event; at the cap evicts the least important.
     pub fn push(&mut self, held: Held) {
         let bytes = held.bytes();
         self.entries.push_back(Entry { number: self.pushed, bytes, held });
@@ -51,27 +51,27 @@ impl Queue {
         }
     }
 
-    /// Whether another event may push one out.
+    /// Whether another event may evict one.
     pub const fn is_full(&self) -> bool {
         self.bytes >= self.cap / 2
     }
 
-    /// How many wait.
+    /// The number of queued events.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The cursor: how many events, from the first on, are written or given up.
+    /// The cursor: how many events, from the first on, are written or evicted.
     pub fn cursor(&self) -> u64 {
         self.entries.front().map_or(self.pushed, |entry| entry.number)
     }
 
-    /// Those that wait, of one kind, the oldest first.
+    /// Queued events of one kind, oldest first.
     pub fn of(&self, kind: EventKind) -> impl Iterator<Item = Event<'_>> {
         let events = self.entries.iter().map(|entry| entry.held.event());
         events.filter(move |event| event.kind() == kind)
@@ -91,7 +91,7 @@ impl Queue {
         });
     }
 
-    /// Gives up what waits; how many events that were.
+    /// Drops all queued events; returns their number.
     pub fn clear(&mut self) -> u64 {
         self.bytes = 0;
         let all = self.entries.len() as u64;
@@ -99,7 +99,7 @@ impl Queue {
         all
     }
 
-    /// Events that fell off at the cap since the last call.
+    /// Events evicted at the cap since the last call.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
@@ -109,7 +109,7 @@ impl Queue {
         let rank = |entry: &Entry| (entry.held.worth(), Reverse(entry.number));
         let mut ranks: Vec<_> =
             self.entries.iter().map(|entry| (rank(entry), entry.bytes)).collect();
-        // No two compare equal: which of them go depends on the run alone.
+        // No two compare equal: evictions depend on the run alone.
         ranks.sort_unstable_by_key(|(rank, _)| *rank);
         let keep = self.cap - self.cap / ROOM;
         let mut goes = None;

@@ -1,8 +1,8 @@
-//! One file or stream of lines: session lines to a place of their own, alerts and incidents to
-//! standard output.
+//! One file or stream of lines: session lines to a separate place, alerts and incidents to standard
+//! output.
 //!
-//! Owns: the file, how many of its lines are lost. In: session lines, events. Out: lines, counts.
-//! Never: in a live run, an end of the run because it cannot be written.
+//! Owns: the file, the number of lost lines. In: session lines, events. Out: lines, counts.
+//! Never: in a live run, ends the run because it cannot write.
 
 use std::sync::Arc;
 
@@ -39,12 +39,12 @@ pub fn write_events<'e>(
     file.write(&lines)
 }
 
-/// What becomes of lines that cannot be written, in a run that goes on all the same.
+/// Lost lines, in a run that continues despite them.
 struct Losses {
     tell: Tell,
     given: u64,
     lost: u64,
-    /// It cannot be written now, and that was said.
+    /// It cannot be written now, and that was reported.
     failing: bool,
 }
 
@@ -53,14 +53,14 @@ pub struct Stream {
     file: Option<OutFile>,
     kinds: &'static [EventKind],
     format: Arc<dyn Format>,
-    /// Of a live run.
+    /// Only in a live run.
     losses: Option<Losses>,
     own: Counters,
 }
 
 impl Stream {
-    /// Lines of some kinds. With `tell`, lines that cannot be written are counted as lost, and that
-    /// is said; without, they end the run.
+    /// A sink for lines of some kinds. With `tell`, lines that cannot be written are counted and
+    /// reported as lost; without, they end the run.
     pub fn new(
         file: OutFile,
         kinds: &'static [EventKind],
@@ -71,7 +71,8 @@ impl Stream {
         Stream { file: Some(file), kinds, format, losses, own: Counters::default() }
     }
 
-    /// Writes so many lines by `write`; returns how many were found to be lost, of these or before.
+    /// Writes this many lines with `write`; returns how many were found to be lost, of these or
+    /// earlier ones.
     fn write(
         &mut self,
         lines: u64,
@@ -105,7 +106,7 @@ impl Losses {
         if let Err(error) = file.cut() {
             (self.tell)(&error.to_string());
         }
-        // A reader that has gone away wants none.
+        // A closed pipe needs no more lines.
         let gone = if file.is_closed() { self.given } else { file.lines() };
         let lost = self.given.saturating_sub(gone);
         lost - std::mem::replace(&mut self.lost, lost).min(lost)

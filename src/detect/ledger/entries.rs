@@ -26,7 +26,7 @@ const WEEK: Nanos = Nanos::from_secs(7 * 86_400);
 /// Old entries are forgotten at most once in this span of packet time: an hour.
 const TIDY_EVERY: Nanos = Nanos::from_secs(3_600);
 
-/// At the cap the ROOMth part of what is remembered makes room at once.
+/// At the cap a fraction (1/n) is evicted at once.
 const ROOM: usize = 8;
 
 /// Bytes that a table of ordered entries adds to each.
@@ -83,7 +83,7 @@ pub enum Verdict {
     Again(Option<usize>),
     /// There are too few of its kind so far.
     Waits,
-    /// With it there are enough: this is the alert, of all of them.
+    /// With it there are enough: this is the alert, merged from all of them.
     Ripe(Box<Alert>),
 }
 
@@ -128,7 +128,7 @@ impl Entry {
             self.waits = Some(all);
             return Verdict::Waits;
         }
-        // The last of them made it an alert: the order of output is that of time.
+        // The last of them raised the alert: output is ordered by time.
         all.time = alert.time;
         self.index = index;
         Verdict::Ripe(all)
@@ -143,7 +143,7 @@ pub(super) struct Entries {
     tidied: Nanos,
     /// Entries forgotten although their alert stands: what repeats it is told anew.
     unmerged: u64,
-    /// Alerts that waited for more and were forgotten.
+    /// Alerts evicted while waiting for more.
     forgotten: u64,
 }
 
@@ -244,7 +244,7 @@ impl Entries {
             .iter()
             .map(|(key, entry)| (entry.rank(), key, key.bytes() + entry.bytes()))
             .collect();
-        // No two compare equal: which of them go depends on the run alone.
+        // No two compare equal: evictions depend on the run alone.
         ranks.sort_unstable();
         let keep = self.cap - self.cap / ROOM;
         let mut left = self.bytes;
@@ -258,7 +258,7 @@ impl Entries {
             let Some(entry) = self.table.remove(&key) else { continue };
             self.bytes = self.bytes.saturating_sub(key.bytes() + entry.bytes());
             match entry {
-                // What is older than the window is no loss.
+                // Anything older than the window is no loss.
                 entry if now.since(entry.first) > key.window() => {}
                 Entry { waits: Some(_), count, .. } => self.forgotten += count,
                 _ => self.unmerged += 1,

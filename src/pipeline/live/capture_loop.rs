@@ -1,8 +1,8 @@
-//! The reader loop of a live run: read what has come, hand it on, look after everything else
+//! The reader loop of a live run: read what has arrived, dispatch it, and do everything else
 //! between two blocks.
 //!
-//! Owns: the clock of a run that may be silent. In: interfaces and signals. Out: batches; marks
-//! once a second, packets or not. Never: looks at a clock per packet.
+//! Owns: the clock of a run that may be silent. In: interfaces and signals. Out: batches;
+//! watermarks once a second, with or without packets. Never: reads a clock per packet.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -24,15 +24,15 @@ use crate::pipeline::reader::worker_gone;
 use crate::pipeline::source::Source;
 use crate::pipeline::stats::WorkerHandle;
 
-/// How often marks are made, counters read and interfaces looked after.
+/// The interval of watermarks, counter reads and interface maintenance.
 const PULSE: Duration = Duration::from_secs(1);
-/// Longest wait for packets, so that a signal that came just before it is not forgotten.
+/// Longest wait for packets, so that a signal just before it is noticed.
 const WAIT_MS: u32 = 100;
-/// Frames may reach the reader so much later than they passed: the kernel's block is not full.
+/// How much later than its timestamp a frame may reach the reader: the kernel's block is not full.
 const LATENESS: Nanos = Nanos::from_millis(200);
-/// After the end: the kernel gives its last block away within this.
+/// After the end the kernel releases its last block within this time.
 const LINGER: Duration = Duration::from_millis(120);
-/// After the end, reading goes on for so long at most, where frames still come.
+/// After the end, reading continues for at most this time, if frames still come.
 const LINGER_MAX: Duration = Duration::from_secs(5);
 
 /// Reads interfaces until the run ends.
@@ -47,14 +47,14 @@ pub(super) struct Listener<'r> {
     draining: bool,
 }
 
-/// The time at which the sensor stands, by the packets' own clock.
+/// The sensor's current time, by the packets' own clock.
 struct Pace {
     begun: Instant,
-    /// When the run began, by the system's clock.
+    /// The start of the run, by the system's clock.
     wall: Nanos,
-    /// The most by which packet time was seen ahead of `begun`.
+    /// The largest lead of packet time over `begun`.
     ahead: Option<u64>,
-    /// When the first frames were there.
+    /// When the first frames arrived.
     first: Option<Duration>,
 }
 
@@ -64,8 +64,8 @@ impl Pace {
         Pace { begun: Instant::now(), wall: wall_clock(), ahead: None, first: None }
     }
 
-    /// Packets up to `last` have been read. The least delayed of them tells how the two clocks
-    /// stand to each other.
+    /// Packets up to `last` have been read. The least delayed of them shows the offset between the
+    /// two clocks.
     fn note(&mut self, last: Nanos) {
         let ahead = last.since(nanos(self.begun.elapsed())).0;
         if last > Nanos::ZERO {
@@ -77,8 +77,8 @@ impl Pace {
         Nanos(self.ahead.unwrap_or(self.wall.0)).plus(nanos(self.begun.elapsed()))
     }
 
-    /// The same where packets have told it. Before, nothing tells which of two interfaces is late:
-    /// the first frames wait a moment for those of the others, then everything may pass.
+    /// The same, once packets have shown it. Before that, nothing shows which of two interfaces is
+    /// late: the first frames wait a moment for those of the others, then everything may pass.
     fn horizon(&mut self, some_wait: bool) -> Nanos {
         if self.ahead.is_some() {
             return self.now();
@@ -132,7 +132,7 @@ impl<'r> Listener<'r> {
         reader.finish(dispatcher)
     }
 
-    /// Looks at the rings for as long as was asked. Whether something has come.
+    /// Polls the rings for the configured time. Returns whether something has arrived.
     fn spin(&self, live: &LiveSource) -> bool {
         let span = Duration::from_micros(u64::from(self.run.live.busy_poll_us));
         let since = self.pace.begun.elapsed();
@@ -151,7 +151,8 @@ impl<'r> Listener<'r> {
             || span.is_some_and(|span| self.pace.begun.elapsed() >= span)
     }
 
-    /// Everything that is there, up to the end of a block. Whether more is there at once.
+    /// Reads everything available, up to the end of a block. Returns whether more is available at
+    /// once.
     fn read(&mut self, reader: &mut Reader, out: &mut ToWorkers) -> Result<bool, Error> {
         let Source::Live(live) = &reader.source else { return Ok(false) };
         let some_wait = live.has_frames();
@@ -168,7 +169,7 @@ impl<'r> Listener<'r> {
                 continue;
             }
             if reader.was_set() {
-                // The system's clock was set: what packets told before is void.
+                // The system's clock was changed: earlier offsets are void.
                 self.pace.ahead = None;
             }
             self.pace.note(reader.intake.tally.last);
@@ -188,13 +189,13 @@ impl<'r> Listener<'r> {
         self.post.show(&reader.intake.tally.counters);
         let board = &self.post.board;
         board.news(board.one_way()).iter().for_each(|text| (self.run.tell)(text));
-        // A card's clock need not be the system's: until its first frame nobody knows its time.
+        // A card's clock may differ from the system's: its time is unknown until its first frame.
         let known = self.pace.ahead.is_some() || !self.run.live.hardware_stamps;
         let silent = (!ready && known).then(|| self.pace.now().since(LATENESS));
         reader.pulse(silent, out).map_err(worker_gone)
     }
 
-    /// Counts and mends; says what is worth telling.
+    /// Counts and maintains interfaces; reports events.
     fn look_after(&mut self, reader: &mut Reader) {
         let Source::Live(live) = &mut reader.source else { return };
         let told = live.maintain(&mut reader.intake.tally.counters);
@@ -202,7 +203,7 @@ impl<'r> Listener<'r> {
         self.post.board.note(live.taps());
     }
 
-    /// Does what signals ask for.
+    /// Handles signals.
     fn answer(&mut self, counters: &Counters) {
         if taken(&self.signals.show) {
             self.post.show(counters);

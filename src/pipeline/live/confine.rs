@@ -1,4 +1,4 @@
-//! What a live run keeps of its rights, and what it says of that.
+//! The privileges that a live run keeps, and their report.
 //!
 //! Owns: the list of paths that the rest of the run needs. In: the plan, the open sockets. Out: a
 //! confined process, or an error. Never: a path that only an attacker would want.
@@ -16,11 +16,12 @@ use crate::pipeline::live::LiveRun;
 use crate::sandbox;
 use crate::sandbox::Confinement;
 
-/// What a run reads beside its own files: counts of interfaces, and the names that filters use.
+/// What a run reads beside its own files: interface counters, and the name databases that filters
+/// use.
 const READ_ALWAYS: [&str; 5] =
     ["/sys/class/net", "/sys/devices", "/etc/services", "/etc/protocols", "/etc/nsswitch.conf"];
 
-/// Gives up every right but those the rest of the run needs, and says how far that went. The
+/// Drops every privilege that the rest of the run does not need, and reports the result. The
 /// sockets are open, no thread has started, no file has been written.
 pub(super) fn confine(run: &LiveRun, sockets: Vec<RawFd>) -> Result<(), Error> {
     let live = &run.live;
@@ -58,7 +59,7 @@ pub(super) fn confine(run: &LiveRun, sockets: Vec<RawFd>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What SIGHUP reads again.
+/// The paths that SIGHUP reloads.
 fn loaded_again(plan: &Plan) -> Vec<PathBuf> {
     let own = [
         &plan.geo,
@@ -72,10 +73,10 @@ fn loaded_again(plan: &Plan) -> Vec<PathBuf> {
     own.into_iter().flatten().chain(rules).cloned().collect()
 }
 
-/// What must stay readable so that `path` can be read again after another file or directory was
-/// moved to its place: a rule of Landlock holds for what has the name now, so it is made for the
-/// directory that the name stands in, and for the one that a link leads to. The flag: that would
-/// have been the whole file system, and the path stays readable as it is now, alone.
+/// What must stay readable so that `path` can be reloaded after another file or directory was moved
+/// to its place. A Landlock rule applies to the object that has the name now, so it is made for the
+/// directory that contains the name, and for the one that a link leads to. The flag: that would
+/// have been the whole file system, so only the present object stays readable.
 fn replaceable(path: &Path) -> (Vec<PathBuf>, bool) {
     let named = std::path::absolute(path).ok();
     let real = std::fs::canonicalize(path).ok();
@@ -86,7 +87,7 @@ fn replaceable(path: &Path) -> (Vec<PathBuf>, bool) {
     (parents.into_iter().chain([path.to_path_buf()]).collect(), alone)
 }
 
-/// The directories that are written to; they are made where they are not there.
+/// The directories for output, created if missing.
 fn written(plan: &Plan) -> Result<Vec<PathBuf>, Error> {
     let mut write = Vec::new();
     if let Output::Dir { path, .. } = &plan.output {
@@ -100,7 +101,7 @@ fn written(plan: &Plan) -> Result<Vec<PathBuf>, Error> {
     if let SessionLines::To(path) = &plan.sessions
         && path.as_os_str() != "-"
     {
-        // A pipe or a device is opened as it is; a file is made beside, then renamed.
+        // A pipe or a device is opened as it is; a file is created beside it, then renamed.
         let special = std::fs::metadata(path).is_ok_and(|data| !data.is_file());
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         write.push(if special { path } else { parent.unwrap_or(Path::new(".")) }.to_path_buf());

@@ -1,10 +1,10 @@
-//! The outputs of a live run: written as it goes, files finished and begun anew by time or size.
+//! The outputs of a live run: written continuously, files finished and started anew by time or
+//! size.
 //!
-//! Owns: which sinks a plan asks for; the open set of files, and what is done where there is none.
-//! In: events. Out: finished sets, each with a run.json that counts what happened since the set
-//! before.
-//! Never: a finished-looking file that is not finished, or an end of the run because a disk is
-//! full.
+//! Owns: which sinks a plan needs; the open set of files, and what to do if there is none.
+//! In: events. Out: finished sets, each with a run.json that counts what happened since the
+//! previous set.
+//! Never: a file that looks finished but is not, or an end of the run because a disk is full.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -37,10 +37,10 @@ use crate::sinks::Wish;
 use crate::sinks::files::OutFile;
 use crate::sinks::stream::Stream;
 
-/// After a failure, whether there is room again is looked at so often.
+/// After a failure, how often to check for free space.
 const RETRY_SECONDS: u64 = 10;
 
-/// Opens what the plan asks for; `second` is the present one, since 1970. Alerts that a terminal
+/// Opens the sinks of the plan; `second` is the current one, since 1970. Alerts that a terminal
 /// shows are added to `shown`.
 pub(super) fn open(
     live: &LivePlan,
@@ -73,15 +73,15 @@ struct Sets {
     tell: Tell,
     format: Arc<dyn Format>,
     place: Place,
-    /// None also where the last one failed and there is no room for another.
+    /// None also if the last one failed and there is no room for another.
     set: Option<Set>,
-    /// The second of the run's clock at which that is looked at again.
+    /// The second of the run's clock for the next check.
     retry: u64,
-    /// What was counted here since the correlator had it.
+    /// Counts here that the correlator does not have yet.
     own: Counters,
-    /// Lines lost here since the run began.
+    /// Lines lost here since the start of the run.
     lost: u64,
-    /// Counted up to the last finished set.
+    /// The counters at the last finished set.
     reported: Counters,
 }
 
@@ -106,7 +106,7 @@ impl Sets {
         told.iter().for_each(|text| (self.tell)(text));
     }
 
-    /// Begins a set again, where there is room for one.
+    /// Starts a set again, if there is room for one.
     fn resume(&mut self, second: u64) {
         let begun = self.place.has_room().then(|| self.place.next_set(second));
         match begun {
@@ -123,7 +123,7 @@ impl Sets {
         }
     }
 
-    /// Writes what a set lacks but run.json, and counts what could not be written.
+    /// Writes the rest of a set except run.json, and counts what could not be written.
     fn settle(&mut self, set: Set, end: &SpanEnd<'_>, queue: &mut Queue) -> Settled {
         let rows = (queue.len(), end.endpoints.count());
         let (most, told) = self.place.rows(&set, rows, &mut self.own);
@@ -134,7 +134,7 @@ impl Sets {
         settled
     }
 
-    /// Writes run.json of a set, and gives its files their names.
+    /// Writes run.json of a set, and renames its files.
     fn conclude(&mut self, settled: Settled, end: &SpanEnd<'_>) -> Result<(), Error> {
         let mut counted = end.counted.clone();
         counted.merge(&self.own);
@@ -159,7 +159,7 @@ impl Sets {
         ended
     }
 
-    /// Begins the next set.
+    /// Starts the next set.
     fn begin(&mut self, second: u64) {
         match self.place.next_set(second) {
             Ok(set) => self.set = Some(set),
@@ -184,15 +184,14 @@ impl Sink for Sets {
         if let Some(set) = &mut self.set
             && self.place.lets(set, line.len(), &mut self.own, &self.tell)
         {
-            // What a set was given and does not write, it counts at its end.
+            // A set itself counts, at its end, the lines that it did not write.
             return Ok(set.session(line));
         }
         self.lose(1);
         Ok(false)
     }
 
-    /// Alerts and incidents wait while there is no set for them; what the sensor said of itself
-    /// is old by then.
+    /// Alerts and incidents wait while there is no set; health lines would be outdated by then.
     fn drain(&mut self, queue: &mut Queue) -> Result<(), Error> {
         let health = queue.of(EventKind::Health).count();
         match &mut self.set {
@@ -227,7 +226,7 @@ impl Sink for Sets {
     fn end_span(&mut self, end: &SpanEnd<'_>, queue: &mut Queue) -> Result<(), Error> {
         let second = end.until.as_secs();
         if self.set.is_none() && end.is_last {
-            // What waits gets a set of its own, or is lost.
+            // Waiting events get a set of their own, or are lost.
             match self.place.next_set(second) {
                 Ok(set) => self.set = Some(set),
                 Err(error) => {

@@ -1,8 +1,8 @@
 //! A run on interfaces: the same loops as for files, and what only a run without an end needs.
 //!
-//! Owns: how the parts of a live run are put together. In: a [`LiveRun`]. Out: files that are
-//! finished while the run goes on, and an [`Outcome`] at its end.
-//! Never: drops a packet itself: whoever is slow makes the ring fill, and the kernel counts.
+//! Owns: how the parts of a live run are assembled. In: a [`LiveRun`]. Out: files that are finished
+//! during the run, and an [`Outcome`] at its end.
+//! Never: drops a packet itself: if a thread is slow the ring fills, and the kernel counts.
 
 mod capture_loop;
 mod confine;
@@ -55,31 +55,31 @@ use crate::sinks::SpanEnd;
 pub use crate::capture::interfaces::Interface;
 pub use crate::sinks::Tell;
 
-/// Makes the plan anew, from the same flags and the configuration file as it is now.
+/// Builds the plan again, from the same options and the current configuration file.
 pub type Replan = Arc<dyn Fn() -> Result<Plan, Vec<Error>> + Send + Sync>;
 
 /// A live run.
 pub struct LiveRun {
     /// What to do.
     pub live: LivePlan,
-    /// Asked when the configuration is to be read again.
+    /// Called to reload the configuration.
     pub replan: Replan,
-    /// Told what happens.
+    /// Called with messages.
     pub tell: Tell,
 }
 
-/// Bytes of a buffer for frames that libpcap hands over, and how many idle ones are kept.
+/// Bytes of a buffer for frames from libpcap, and how many idle ones are kept.
 const POOL: (usize, usize) = (1 << 20, 16);
 
-/// Places on the board before those of the workers: the reader's and the correlator's.
+/// Slots before those of the workers: the reader's and the correlator's.
 const PLACES: usize = 2;
 
-/// The interfaces that frames can be captured on.
+/// The interfaces that can be captured on.
 pub fn interfaces() -> Result<Vec<Interface>, Error> {
     interfaces::list()
 }
 
-/// Runs until a signal or the plan's span ends it.
+/// Runs until a signal or the plan's duration ends it.
 pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let live = &run.live;
     let prepared = prepare::prepare(&live.plan)?;
@@ -130,8 +130,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     Ok(outcome)
 }
 
-/// The run is over: the sensor speaks of itself once more, what is left is written, and all files
-/// get their names.
+/// The run is over: writes a last health line and everything left, and renames all files.
 fn end(run: &LiveRun, outcome: &mut Outcome, outlets: &mut Outlets) -> Result<(), Vec<Error>> {
     let Some(mut heartbeat) = outcome.live.take() else { return Ok(()) };
     let until = outcome.span.map_or(heartbeat.at, |(_, last)| last.max(heartbeat.at));
@@ -173,7 +172,7 @@ fn options(live: &LivePlan) -> LiveOptions {
     }
 }
 
-/// A flag that a signal sets; taken once.
+/// Reads and clears a signal's flag.
 fn taken(flag: &std::sync::atomic::AtomicBool) -> bool {
     flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed)
 }

@@ -1,4 +1,4 @@
-//! Where the sets of a live run are: one after the other in a directory, with a limit to all.
+//! The sets of a live run: one after the other in a directory, with a limit on their total size.
 //!
 //! Owns: the directory's lock, names and ends of sets, what is removed for new ones. In: the plan.
 //! Out: new sets. Never: writes a line.
@@ -21,7 +21,7 @@ use crate::sinks::files::make_dir;
 use crate::sinks::files::unfinished_sets;
 use crate::sinks::room;
 
-/// After a failure, writing begins again once a twentieth of the file system is free, within these
+/// After a failure, writing continues once a twentieth of the file system is free, within these
 /// bounds: less would be full again in a moment.
 const FREE_PART: u64 = 20;
 const FREE_BOUNDS: (u64, u64) = (512 * 1024, 64 * 1024 * 1024);
@@ -35,15 +35,15 @@ pub(super) struct Place {
     force: bool,
     rotate: Rotate,
     pub(super) writes_sessions: bool,
-    /// No other run makes sets here.
+    /// Keeps other runs out.
     lock: Option<Lock>,
     space: Option<Space>,
-    /// What earlier runs left.
+    /// Sets left by earlier runs.
     pub(super) left: Vec<String>,
 }
 
 impl Place {
-    /// The directory of a plan, where it has one.
+    /// The directory of a plan, if it has one.
     pub(super) fn of(live: &LivePlan) -> Result<Option<Place>, Error> {
         let Output::Dir { path, force } = &live.plan.output else { return Ok(None) };
         let mut place = Place {
@@ -69,7 +69,7 @@ impl Place {
         self.rotate.is_on() || most.is_some()
     }
 
-    /// The set that the run begins with.
+    /// The first set of the run.
     pub(super) fn first_set(&mut self, second: u64) -> Result<Set, Error> {
         if self.has_sets(self.space.as_ref().map(Space::most)) {
             return self.next_set(second);
@@ -78,7 +78,7 @@ impl Place {
         Set::begin(dir, self.writes_sessions, None, None)
     }
 
-    /// A set that is named by its first second.
+    /// A set named by its first second.
     pub(super) fn next_set(&mut self, second: u64) -> Result<Set, Error> {
         if self.lock.is_none() {
             self.lock = Some(Lock::take(&self.root)?);
@@ -92,7 +92,7 @@ impl Place {
         Set::begin(dir, self.writes_sessions, ends, self.space.as_ref().map(Space::most))
     }
 
-    /// Whether there is room to begin again after a failure.
+    /// Whether there is room to continue after a failure.
     pub(super) fn has_room(&self) -> bool {
         let (least, most) = FREE_BOUNDS;
         let wanted = |whole: u64| (whole / FREE_PART).clamp(least, most);
@@ -105,7 +105,7 @@ impl Place {
         set.ends.is_some_and(|end| second >= end) || most.min().is_some_and(|m| set.bytes >= m)
     }
 
-    /// Whether a line of so many bytes may be written to the set, once old sets have gone for it.
+    /// Whether a line of this size may be written to the set, after removing old sets if needed.
     pub(super) fn lets(&mut self, set: &Set, line: usize, own: &mut Counters, tell: &Tell) -> bool {
         let Some(space) = &mut self.space else { return true };
         let present = set.footprint().saturating_add(line as u64);
@@ -116,8 +116,8 @@ impl Place {
         space.fits(present)
     }
 
-    /// How many of so many endpoints may be written beside other lines to a set that ends, once old
-    /// sets have gone for them; none means all. And what is to be said of those that went.
+    /// How many endpoints may be written beside other lines to a set that ends, after removing old
+    /// sets if needed; `None` means all. Also returns messages about removed sets.
     pub(super) fn rows(
         &mut self,
         set: &Set,
@@ -132,7 +132,7 @@ impl Place {
         (Some(usize::try_from(rows).unwrap_or(usize::MAX)), told)
     }
 
-    /// A set was finished. What is to be said of those that went for it.
+    /// A set was finished. Returns messages about sets removed for it.
     pub(super) fn finished(&mut self, set: PathBuf, own: &mut Counters) -> Vec<String> {
         let Some(space) = &mut self.space else { return Vec::new() };
         space.add(set);

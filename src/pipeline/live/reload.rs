@@ -1,7 +1,7 @@
-//! Rules, lists, databases and configuration, read again while the run goes on.
+//! Reloads rules, lists, databases and configuration during the run.
 //!
-//! Owns: the thread that loads. In: SIGHUP. Out: a new snapshot, or every error and the old one.
-//! Never: a change to a snapshot that is in force, or a half-loaded one.
+//! Owns: the loading thread. In: SIGHUP. Out: a new snapshot, or every error and the old one.
+//! Never: changes a snapshot in use, or a half-loaded one.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -26,7 +26,7 @@ enum Stage {
     Again,
 }
 
-/// Loads snapshots on a thread of its own: the reader goes on reading.
+/// Loads snapshots on a separate thread, so that the reader continues.
 #[derive(Default)]
 pub(super) struct Reloader {
     thread: Option<JoinHandle<()>>,

@@ -1,9 +1,9 @@
-//! One set of files of a live run, and what becomes of it where it cannot be written.
+//! One set of files of a live run, and what happens if it cannot be written.
 //!
-//! Owns: the open files, the room that is kept for their end. In: lines. Out: a finished set; where
-//! something could not be written, one whose files end with their last whole line, and the number
-//! of lines that are missing.
-//! Never: half a line, a file that was written and is taken away, or a failure that ends the run.
+//! Owns: the open files, the space reserved for their end. In: lines. Out: a finished set; if
+//! something could not be written, one whose files end with their last complete line, and the
+//! number of missing lines.
+//! Never: half a line, removal of a file that was written, or a failure that ends the run.
 
 use std::path::Path;
 
@@ -18,13 +18,13 @@ use crate::sinks::files::OutFile;
 use crate::sinks::room::Room;
 use crate::sinks::stream::write_events;
 
-/// What is kept free for alerts, incidents and endpoints: lines of sessions come in such numbers
-/// that they fill a disk, and are worth the least.
+/// Space reserved for alerts, incidents and endpoints: session lines are so many that they fill a
+/// disk, and are the least important.
 const LINES_ROOM: u32 = 256 * 1024;
-/// What is kept free for run.json; it has some 20 kB.
+/// Space reserved for run.json, which has some 20 kB.
 const RUN_ROOM: u32 = 64 * 1024;
 
-/// What six files and their directory take beside their lines, in blocks that are not full.
+/// Disk blocks that six files and their directory take beside their lines.
 const FILES_BYTES: u64 = 7 * 4_096;
 
 /// A file and how many lines it should have.
@@ -62,9 +62,8 @@ impl Lines {
         self.file.write_line(line)
     }
 
-    /// Writes `count` lines by `write`, which leaves out so many of them. Where that fails,
-    /// `relief` makes room and the rest is tried once more. Returns how many were written, and what
-    /// failed.
+    /// Writes `count` lines with `write`, which skips the given number. If that fails, `relief`
+    /// makes room and the rest is tried once more. Returns how many were written, and the error.
     fn write_all(
         &mut self,
         count: usize,
@@ -89,7 +88,7 @@ impl Lines {
         (done, failure)
     }
 
-    /// Ends the file; the lines that it lacks.
+    /// Finishes the file; returns the number of missing lines.
     fn finish(mut self) -> (u64, Option<Error>) {
         let mut failure = self.file.flush().err();
         if failure.is_some() {
@@ -101,8 +100,8 @@ impl Lines {
 }
 
 impl Set {
-    /// Begins a set in a directory that this run has taken. Of its bytes at most `most` are for
-    /// itself, where there is such a limit: then less room is kept.
+    /// Starts a set in a directory that this run has locked. If `most` limits its bytes, less space
+    /// is reserved.
     pub(super) fn begin(
         mut dir: OutDir,
         writes_sessions: bool,
@@ -133,27 +132,28 @@ impl Set {
         })
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// What users should know of the place.
+    /// Notes for users about the location.
     pub(super) fn remarks(&self) -> Vec<String> {
         self.dir.remarks()
     }
 
-    /// Bytes that it takes of its file system, with the room it keeps.
+    /// Bytes that it takes of its file system, including reserved space.
     pub(super) fn footprint(&self) -> u64 {
         self.bytes + self.kept
     }
 
-    /// Why it cannot go on, if it cannot.
+    /// Why it cannot continue, if so.
     pub(super) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
     }
 
-    /// Takes the line of a session; whether it is there. After a failure it is only counted.
+    /// Writes the line of a session; returns whether it was written. After a failure it is only
+    /// counted.
     pub(super) fn session(&mut self, line: &[u8]) -> bool {
         let Some(sessions) = &mut self.sessions else { return false };
         if self.failure.is_some() {
@@ -165,7 +165,7 @@ impl Set {
         self.failure.is_none()
     }
 
-    /// Takes a line on the sensor itself.
+    /// Writes a health line.
     pub(super) fn health(&mut self, line: &[u8]) {
         if self.failure.is_some() {
             self.health.given += 1;
@@ -175,8 +175,8 @@ impl Set {
         self.failure = self.health.write(line).err();
     }
 
-    /// Writes those that wait, of a kind. What cannot be written now waits for the end of the set,
-    /// for which room is kept.
+    /// Writes waiting events of a kind. What cannot be written now waits for the end of the set,
+    /// for which space is reserved.
     pub(super) fn events(&mut self, kind: EventKind, format: &dyn Format, queue: &mut Queue) {
         let count = queue.of(kind).count();
         if self.failure.is_some() || count == 0 {
@@ -184,7 +184,7 @@ impl Set {
         }
         let (done, failure) = self.write_events(kind, format, queue, &mut None);
         self.failure = failure;
-        // The rest is given once more.
+        // The rest will be given again.
         self.of(kind).given -= (count - done) as u64;
         queue.acknowledge(kind, done);
     }
@@ -206,7 +206,7 @@ impl Set {
         self.of(kind).write_all(count, room, write)
     }
 
-    /// Hands what was written so far to the system, so that others can follow it.
+    /// Flushes to the system, so that others can follow.
     pub(super) fn flush(&mut self) {
         if self.failure.is_some() {
             return;
@@ -216,8 +216,8 @@ impl Set {
         self.failure = files.map(|lines| lines.file.flush()).find_map(Result::err);
     }
 
-    /// Writes what comes last but run.json, alerts first. What there is no room for is missing.
-    /// Of endpoints it takes so many at most, where a number is given.
+    /// Writes everything but run.json, alerts first. What there is no space for is missing. Writes
+    /// at most this many endpoints, if limited.
     pub(super) fn settle(
         mut self,
         format: &dyn Format,
@@ -266,36 +266,36 @@ impl Set {
     }
 }
 
-/// A set of which run.json alone is missing.
+/// A set that lacks only run.json.
 pub(super) struct Settled {
     dir: OutDir,
     run_room: Option<Room>,
-    /// Why it is not complete, if it is not.
+    /// Why it is incomplete, if so.
     reason: Option<Error>,
     /// Lines that could not be written.
     pub(super) lost: u64,
     /// Alert lines that it was given.
     pub(super) alert_lines: u64,
-    /// The same of incidents.
+    /// Incident lines that it was given.
     pub(super) incident_lines: u64,
 }
 
 impl Settled {
-    /// What run.json and users are told of it, where it is not complete.
+    /// The reason for run.json and users, if incomplete.
     pub(super) fn incomplete(&self) -> Option<String> {
         let reason = self.reason.as_ref()?;
         let lines = self.lost;
         Some(format!("{}: {}; lines that are missing: {lines}", reason.what, reason.cause))
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Writes run.json, which is this, and gives all files their names.
+    /// Writes run.json with this content, and renames all files.
     ///
-    /// Errors: that failed; what was written is kept under temporary names.
+    /// Errors: that failed; the files are kept under temporary names.
     pub(super) fn finish(mut self, report: &[u8]) -> Result<(), Error> {
         drop(self.run_room.take());
         let written = self.dir.file("run.json").and_then(|mut file| {

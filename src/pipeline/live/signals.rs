@@ -1,7 +1,7 @@
-//! What the system wants of a running sensor.
+//! Signals of a running sensor.
 //!
-//! Owns: a flag for each signal. In: signals. Out: flags that the reader looks at between blocks.
-//! Never: anything else in a signal's handler.
+//! Owns: a flag for each signal. In: signals. Out: flags that the reader checks between blocks.
+//! Never: anything else in a signal handler.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::consts::SIGUSR1;
 use signal_hook::flag;
 
-/// The exit code of a run that a second signal ends at once: 128 and the number of SIGINT.
+/// The exit code of a run that a second signal ends at once: 128 plus the number of SIGINT.
 const AT_ONCE: i32 = 130;
 
 /// The flags.
@@ -21,9 +21,9 @@ const AT_ONCE: i32 = 130;
 pub(super) struct Signals {
     /// SIGINT, SIGTERM: drain and finish the files.
     pub(super) stop: Arc<AtomicBool>,
-    /// SIGHUP: read rules, lists, databases and configuration again.
+    /// SIGHUP: reload rules, lists, databases and configuration.
     pub(super) reload: Arc<AtomicBool>,
-    /// SIGUSR1: show the counters.
+    /// SIGUSR1: print the counters.
     pub(super) show: Arc<AtomicBool>,
 }
 

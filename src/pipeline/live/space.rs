@@ -1,7 +1,8 @@
-//! The cap on what a live run's directory holds: the oldest sets go.
+//! Limits the size of a live run's directory: the oldest sets are removed.
 //!
-//! Owns: the list of finished sets and their sizes. In: how much the present set has. Out: removed
-//! sets, counted. Never: a file that no run of ours wrote, or a set that another run is writing.
+//! Owns: the list of finished sets and their sizes. In: the size of the current set. Out: removed
+//! sets, counted. Never: removes a file that no run of ours wrote, or a set that another run is
+//! writing.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -14,10 +15,11 @@ use crate::model::Error;
 use crate::sinks::files::remove_set;
 use crate::sinks::room::size;
 
-/// Sets are finished at this part of the cap at the latest, so that only so much goes at once.
+/// A set is finished at this fraction (1/n) of the cap at the latest, so that no more is removed at
+/// once.
 const PARTS: u64 = 8;
 
-/// What a directory entry takes on most file systems.
+/// Size of a directory entry on most file systems.
 const ENTRY_BYTES: u64 = 4_096;
 
 /// The finished sets below a directory.
@@ -29,7 +31,7 @@ pub(super) struct Space {
 }
 
 impl Space {
-    /// Looks at what is there: sets of earlier runs count and go like this run's own.
+    /// Scans the directory: sets of earlier runs are counted and removed like this run's own.
     pub(super) fn new(root: &Path, most: u64) -> Space {
         let entries = fs::read_dir(root).into_iter().flatten().filter_map(Result::ok);
         let is_set = |path: &PathBuf| {
@@ -43,7 +45,7 @@ impl Space {
         space
     }
 
-    /// Session lines of one set, in bytes, at most.
+    /// Maximum bytes of session lines in one set.
     pub(super) fn set_most(&self) -> u64 {
         self.most / PARTS
     }
@@ -60,13 +62,13 @@ impl Space {
         self.sets.push_back((path, bytes));
     }
 
-    /// Whether `present` more bytes fit as it is.
+    /// Whether `present` more bytes fit.
     pub(super) fn fits(&self, present: u64) -> bool {
         self.held.saturating_add(present) <= self.most
     }
 
     /// Removes sets, the oldest first, until `present` more bytes fit or none is left. Returns a
-    /// sentence for each that went, or could not go.
+    /// message for each that was removed, or could not be.
     pub(super) fn make_room(&mut self, present: u64, counted: &mut Counters) -> Vec<String> {
         let mut told = Vec::new();
         while !self.fits(present) {
@@ -88,13 +90,13 @@ impl Space {
     }
 }
 
-/// What a set takes, with everything in its directory.
+/// The size of a set, with everything in its directory.
 pub(super) fn bytes_of(set: &Path) -> u64 {
     let entries = fs::read_dir(set).into_iter().flatten().filter_map(Result::ok);
     entries.map(|entry| size(&entry.path())).fold(ENTRY_BYTES, u64::saturating_add)
 }
 
-/// Whether a name is one that sets are given: `20261123T120000Z`, and `-2` for another.
+/// Whether a name is that of a set: `20261123T120000Z`, and `-2` for a second one.
 fn is_stamp(name: &str) -> bool {
     let (stamp, more) = name.split_at_checked(16).unwrap_or_default();
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -103,7 +105,7 @@ fn is_stamp(name: &str) -> bool {
         && (more.is_empty() || more.strip_prefix('-').is_some_and(digits))
 }
 
-/// Sets in the order in which they were begun.
+/// The order in which sets were started.
 fn order(path: &Path) -> (String, u64) {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let (stamp, more) = name.split_at_checked(16).unwrap_or((name, ""));

@@ -1,7 +1,7 @@
-//! Alerts and a line a minute, for a run that writes no files.
+//! Alerts and a status line per minute, for a run that writes no files.
 //!
-//! Owns: what was shown. In: alerts as they are found, counts. Out: text on standard output, and
-//! what the summary at the end needs of it. Never: the same alert twice.
+//! Owns: what was shown. In: alerts, counts. Out: text on standard output, and its part of the
+//! final summary. Never: the same alert twice.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -24,28 +24,28 @@ use crate::sinks::Tell;
 use crate::sinks::Wish;
 use crate::sinks::files::OutFile;
 
-/// A run that has received nothing for so long is likely to listen in the wrong place.
+/// A run that has received nothing for this long is probably on the wrong interface.
 const SILENT_START: Nanos = Nanos::from_secs(10);
 
-/// Whoever watches a run.
+/// The terminal sink.
 pub(super) struct Terminal {
     tell: Tell,
-    /// Standard output; none where session lines go there.
+    /// Standard output; none if session lines use it.
     out: Option<OutFile>,
-    /// Alerts are shown as they come.
+    /// Alerts are shown when they fire.
     shows_alerts: bool,
-    /// Alerts by rule, for the summary at the end.
+    /// Alerts by rule, for the final summary.
     shown: Arc<Mutex<Summary>>,
-    /// Frames at the last look, and the clock when they last grew; that of the first look.
+    /// Frames at the last check, and the clock when they last grew; that of the first check.
     frames: u64,
     grown: Option<Nanos>,
-    /// That nothing came at the start was said.
+    /// The message about a silent start was printed.
     asked: bool,
 }
 
 impl Terminal {
-    /// Somebody who sees minutes, and alerts where they go nowhere else; on standard output unless
-    /// that is taken.
+    /// Shows status lines, and alerts if no other output has them; on standard output unless that
+    /// is in use.
     pub(super) fn new(
         tell: Tell,
         shown: Arc<Mutex<Summary>>,
@@ -74,14 +74,14 @@ impl Terminal {
             line.push('\n');
             let written = out.write(line.as_bytes()).and_then(|()| out.flush());
             if let Err(error) = written {
-                // They are in the summary all the same.
+                // They are in the summary anyway.
                 (self.tell)(&error.to_string());
                 self.out = None;
             }
         }
     }
 
-    /// Once a second: how long nothing has come, said early at the start.
+    /// Once a second: checks for silence, reported early at the start.
     fn look(&mut self, until: Nanos, frames: u64) {
         if frames != self.frames || self.grown.is_none() {
             (self.frames, self.grown) = (frames, Some(until));
@@ -141,7 +141,7 @@ impl Sink for Terminal {
         Ok(Wish::GoOn)
     }
 
-    /// What is found at the end of the run stands in the summary.
+    /// Results at the end of the run are in the summary.
     fn span_ends(&mut self, is_last: bool) {
         self.shows_alerts &= !is_last;
     }
