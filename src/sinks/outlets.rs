@@ -1,17 +1,10 @@
 //! All outputs of a run.
 //!
-<<<<<<< HEAD
-//! Owns: the sinks, each with its queue. In: events. Out: each to the sinks that take its kind.
-//! Policy: a sink is asked to write once a second, and whenever its queue is half full. In a run
-//! over files it returns when it has written: the correlator waits for it. In a live run it returns
-//! at once, and what it cannot write stays in its queue, which drops the least important. Never: an
-=======
 //! Owns: the sinks, each with its queue. In: events. Out: each to whoever takes its kind. Policy:
 //! a sink is asked to write once a second, and whenever its queue is half full. One of a run over
 //! files returns when it has written: the correlator waits for it. One of a live run does not
 //! wait where it cannot write (a full disk): what is left stays in its queue, which drops what is
 //! worth least. A pipe whose reader sleeps is still waited for. Never: an
->>>>>>> 7ff56db (Kill a live sensor and show that it knows what it told)
 //! event lost by one sink because of another.
 
 use crate::model::Counter;
