@@ -36,6 +36,7 @@ pub(super) const TIMED: u32 = u32::MAX;
 
 /// The kind of an item.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "most are the large one: a box each would cost more")]
 pub(super) enum ItemKind {
     /// A session has ended.
     Ended(EndpointSummary),
