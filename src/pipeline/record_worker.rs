@@ -327,7 +327,8 @@ impl<'t> RecordWorker<'t> {
     fn judge(&mut self, record: &mut Record) -> Vec<Alert> {
         let mut alerts = Vec::new();
         if record.is_unproven() {
-            self.counters.bump(Counter::Unproven);
+            // A session counts once, when it is over.
+            self.counters.add(Counter::Unproven, record.update.is_none().into());
             return alerts;
         }
         self.rules.evaluate(record, &self.catalog, &mut alerts);
