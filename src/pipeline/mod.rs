@@ -17,6 +17,7 @@ pub mod live;
 mod outputs;
 mod overheard;
 mod prepare;
+mod progress;
 pub mod queries;
 mod reader;
 mod record_batch;
@@ -56,7 +57,6 @@ use crate::model::Error;
 use crate::model::Format;
 use crate::model::Incident;
 use crate::model::Nanos;
-use crate::model::Record;
 use crate::pipeline::correlator::Correlator;
 use crate::pipeline::correlator::Finished;
 use crate::pipeline::heartbeat::Heartbeat;
@@ -65,6 +65,9 @@ use crate::pipeline::outputs::RunFacts;
 use crate::pipeline::overheard::ToWorkers;
 pub use crate::pipeline::prepare::OldList;
 use crate::pipeline::prepare::Prepared;
+pub use crate::pipeline::progress::NoProgress;
+pub use crate::pipeline::progress::Progress;
+pub use crate::pipeline::progress::RecordTap;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::reader::ReaderReport;
 use crate::pipeline::record_worker::Queues;
@@ -87,26 +90,6 @@ use crate::sinks::SpanEnd;
 /// ones, so a worker whose queue is full is ahead of another that still has watermarks to handle:
 /// nobody waits for ever.
 const BATCHES: usize = 1;
-
-/// Reports the progress of reading.
-pub trait Progress {
-    /// Stored bytes read so far, and the total.
-    fn tick(&mut self, done: u64, total: u64);
-    /// Reading has ended.
-    fn done(&mut self);
-}
-
-/// No progress report.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoProgress;
-
-impl Progress for NoProgress {
-    fn tick(&mut self, _done: u64, _total: u64) {}
-    fn done(&mut self) {}
-}
-
-/// Sees every finished session, not necessarily in output order: for the demo and for tests.
-pub type RecordTap<'t> = &'t (dyn Fn(&Record) + Sync);
 
 /// The results of a run, beside its files.
 pub struct Outcome {

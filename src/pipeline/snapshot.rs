@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use crate::config::Plan;
 use crate::pipeline::prepare::Prepared;
-use crate::pipeline::stats::lock;
 
 /// The data that sessions are judged with, and the plan that it came from.
 pub(super) struct Snapshot {
@@ -46,4 +47,9 @@ impl Current {
         *lock(&self.snapshot) = Arc::new(Snapshot { plan, prepared });
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
+}
+
+/// A thread that died while it held the lock has left consistent numbers.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

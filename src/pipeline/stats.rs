@@ -6,8 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 
 use serde_json::Value;
 use serde_json::json;
@@ -16,6 +14,7 @@ use crate::capture::tap::Tap;
 use crate::model::Counters;
 use crate::pipeline::snapshot::Current;
 use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::snapshot::lock;
 use crate::report::feed::Feed;
 use crate::report::feed::Feeds;
 
@@ -82,11 +81,6 @@ impl Stats {
     pub(super) fn interfaces(&self) -> Value {
         Value::Array(lock(&self.interfaces).clone())
     }
-}
-
-/// A thread that died while it held the lock has left consistent numbers.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One thread's slot: it publishes its counters and gets new snapshots.

@@ -12,7 +12,7 @@ use crate::config::Output;
 use crate::config::Plan;
 use crate::config::SessionLines;
 use crate::model::Error;
-use crate::pipeline::live::LiveRun;
+use crate::pipeline::live::request::LiveRun;
 use crate::sandbox;
 use crate::sandbox::Confinement;
 

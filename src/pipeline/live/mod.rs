@@ -9,6 +9,7 @@ mod confine;
 mod files;
 mod place;
 mod reload;
+mod request;
 mod set;
 mod signals;
 mod space;
@@ -16,7 +17,6 @@ mod terminal;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
@@ -25,7 +25,6 @@ use crate::capture::LiveSource;
 use crate::capture::interfaces;
 use crate::capture::live::Backend;
 use crate::capture::live::LiveOptions;
-use crate::config::Plan;
 use crate::config::live::LivePlan;
 use crate::model::Counter;
 use crate::model::Error;
@@ -42,31 +41,20 @@ use crate::pipeline::outputs::Ecs;
 use crate::pipeline::prepare;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::snapshot::Current;
+use crate::pipeline::snapshot::lock;
 use crate::pipeline::state;
 use crate::pipeline::state::State;
 use crate::pipeline::stats::Stats;
 use crate::pipeline::stats::WorkerHandle;
-use crate::pipeline::stats::lock;
 use crate::pipeline::warnings;
 use crate::report::summary::Summary;
 use crate::sinks::Outlets;
 use crate::sinks::SpanEnd;
 
 pub use crate::capture::interfaces::Interface;
+pub use crate::pipeline::live::request::LiveRun;
+pub use crate::pipeline::live::request::Replan;
 pub use crate::sinks::Tell;
-
-/// Builds the plan again, from the same options and the current configuration file.
-pub type Replan = Arc<dyn Fn() -> Result<Plan, Vec<Error>> + Send + Sync>;
-
-/// A live run.
-pub struct LiveRun {
-    /// What to do.
-    pub live: LivePlan,
-    /// Called to reload the configuration.
-    pub replan: Replan,
-    /// Called with messages.
-    pub tell: Tell,
-}
 
 /// Bytes of a buffer for frames from libpcap, and how many idle ones are kept.
 const POOL: (usize, usize) = (1 << 20, 16);
@@ -170,9 +158,4 @@ fn options(live: &LivePlan) -> LiveOptions {
         fanout: live.fanout,
         filter: live.plan.filter.clone(),
     }
-}
-
-/// Reads and clears a signal's flag.
-fn taken(flag: &std::sync::atomic::AtomicBool) -> bool {
-    flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed)
 }

@@ -9,10 +9,10 @@ use std::thread;
 use std::thread::JoinHandle;
 
 use crate::model::Error;
-use crate::pipeline::live::LiveRun;
+use crate::pipeline::live::request::LiveRun;
 use crate::pipeline::prepare;
 use crate::pipeline::snapshot::Current;
-use crate::pipeline::stats::lock;
+use crate::pipeline::snapshot::lock;
 
 /// How far a loading thread is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
@@ -39,4 +40,9 @@ impl Signals {
         flag::register(SIGUSR1, Arc::clone(&signals.show))?;
         Ok(signals)
     }
+}
+
+/// Reads and clears a signal's flag.
+pub(super) fn taken(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed)
 }

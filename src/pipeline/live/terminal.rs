@@ -14,7 +14,7 @@ use crate::model::Error;
 use crate::model::Event;
 use crate::model::EventKind;
 use crate::model::Nanos;
-use crate::pipeline::stats::lock;
+use crate::pipeline::snapshot::lock;
 use crate::report::live;
 use crate::report::summary::Summary;
 use crate::sinks::Queue;
