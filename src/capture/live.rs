@@ -11,58 +11,14 @@ use std::sync::Arc;
 use crate::capture::FrameMeta;
 use crate::capture::block::Block;
 use crate::capture::block::BlockPool;
+pub use crate::capture::live_options::Backend;
+pub use crate::capture::live_options::LiveOptions;
+pub use crate::capture::live_options::RING_BYTES_DEFAULT;
+pub use crate::capture::live_options::SNAPLEN_DEFAULT;
 use crate::capture::tap::Tap;
 use crate::model::Counters;
 use crate::model::Error;
 use crate::model::Nanos;
-
-/// The capture backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backend {
-    /// Our own ring, shared with the kernel. Linux only.
-    #[default]
-    Ring,
-    /// libpcap: copies each frame once; any system.
-    Pcap,
-}
-
-/// How frames are captured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveOptions {
-    /// The backend.
-    pub backend: Backend,
-    /// Bytes kept of each frame.
-    pub snaplen: u32,
-    /// Bytes per interface ring.
-    pub ring_bytes: usize,
-    /// Whether to capture frames for other stations.
-    pub promiscuous: bool,
-    /// Whether to use the card's timestamps. Refused if the card has none.
-    pub hardware_stamps: bool,
-    /// Shares each interface's frames, by flow, with other processes of the same fanout group.
-    pub fanout: Option<u16>,
-    /// BPF expression: only frames that match leave the kernel.
-    pub filter: Option<String>,
-}
-
-/// Longest frame: libpcap's limit, four times the largest GRO frame.
-pub const SNAPLEN_DEFAULT: u32 = 262_144;
-/// A quarter of a second at 2 Gbit/s.
-pub const RING_BYTES_DEFAULT: usize = 64 << 20;
-
-impl Default for LiveOptions {
-    fn default() -> LiveOptions {
-        LiveOptions {
-            backend: Backend::Ring,
-            snaplen: SNAPLEN_DEFAULT,
-            ring_bytes: RING_BYTES_DEFAULT,
-            promiscuous: true,
-            hardware_stamps: false,
-            fanout: None,
-            filter: None,
-        }
-    }
-}
 
 /// A frame is held until no other interface can still deliver an earlier one. The kernel keeps a
 /// frame for about 40 ms at most, and this allows for twice that.

@@ -15,6 +15,7 @@ pub mod inputs;
 pub mod interfaces;
 mod interrupt;
 pub mod live;
+mod live_options;
 pub mod merge;
 mod meter;
 mod pcap;

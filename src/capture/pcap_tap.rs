@@ -14,7 +14,7 @@ use pcap::Precision;
 use crate::capture::FrameMeta;
 use crate::capture::block::Block;
 use crate::capture::block::BlockPool;
-use crate::capture::live::LiveOptions;
+use crate::capture::live_options::LiveOptions;
 use crate::model::Grain;
 use crate::model::LinkType;
 use crate::model::Nanos;

@@ -26,6 +26,8 @@ pub mod subjects;
 #[cfg(test)]
 mod enricher_tests;
 #[cfg(test)]
+mod geo_made_tests;
+#[cfg(test)]
 mod geo_tests;
 #[cfg(test)]
 mod list_tests;

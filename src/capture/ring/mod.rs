@@ -22,7 +22,7 @@ use crate::capture::FrameMeta;
 use crate::capture::block::Block;
 use crate::capture::filter::Instruction;
 use crate::capture::interfaces::link_of;
-use crate::capture::live::LiveOptions;
+use crate::capture::live_options::LiveOptions;
 use crate::capture::ring::map::Geometry;
 pub(super) use crate::capture::ring::map::Lent;
 use crate::capture::ring::map::Map;
