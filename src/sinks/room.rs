@@ -31,7 +31,16 @@ impl Room {
     /// Errors: they are not there.
     pub fn keep(dir: &Path, name: &str, bytes: u32) -> Result<Room, Error> {
         let room = Room { path: dir.join(format!("{PREFIX}{name}")) };
-        let file = File::create(&room.path).map_err(|cause| failed(&room.path, &cause))?;
+        // Never through a link that somebody put there: what it leads to would be cut to nothing.
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        let file = match options.open(&room.path) {
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&room.path).and_then(|()| options.open(&room.path))
+            }
+            opened => opened,
+        };
+        let file = file.map_err(|cause| failed(&room.path, &cause))?;
         // On an error what was taken of it is given back by the drop.
         posix_fallocate(&file, 0, i64::from(bytes)).map_err(|cause| {
             failed(&room.path, &std::io::Error::from_raw_os_error(cause as i32))
@@ -103,6 +112,11 @@ mod tests {
         assert!(is_room(kept.file_name().unwrap()));
         drop(room);
         assert_eq!((kept.exists(), size(&kept)), (false, 0));
+        let other = dir.path().join("other");
+        fs::write(&other, "mine").unwrap();
+        std::os::unix::fs::symlink(&other, &kept).unwrap();
+        drop(Room::keep(dir.path(), "end", 1 << 20).unwrap());
+        assert_eq!(fs::read(&other).unwrap(), b"mine");
         let (free, whole) = free(dir.path()).unwrap();
         assert!(free <= whole && whole > 0);
     }
