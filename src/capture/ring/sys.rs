@@ -111,26 +111,30 @@ pub(in crate::capture) fn poll(fds: &mut [libc::pollfd], millis: i32) -> io::Res
 /// The index of an interface, `None` if there is none of that name. Uses an open socket, because a
 /// confined process cannot open another.
 pub(in crate::capture) fn index_of(fd: BorrowedFd<'_>, name: &str) -> Option<u32> {
-    let mut request = request(name);
+    let mut request = request(name).ok()?;
     ioctl(fd, libc::SIOCGIFINDEX, &mut request).ok()?;
     // SAFETY: a successful SIOCGIFINDEX has written this member.
     let index = unsafe { request.ifr_ifru.ifru_ifindex };
     u32::try_from(index).ok().filter(|index| *index != 0)
 }
 
-/// The argument of netdevice(7) calls: a name and a value.
-fn request(name: &str) -> libc::ifreq {
+/// The argument of netdevice(7) calls: a name and a value. A name longer than that of any interface
+/// is refused: cut short, it could be the name of another one.
+fn request(name: &str) -> io::Result<libc::ifreq> {
+    if name.len() >= libc::IFNAMSIZ {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
     // SAFETY: ifreq is plain bytes; all zero is a valid value of each member.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     // The last byte stays zero.
     let room = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
     room.zip(name.bytes()).for_each(|(slot, byte)| *slot = byte as libc::c_char);
-    request
+    Ok(request)
 }
 
 /// Whether the interface is up (`IFF_UP`).
 pub(in crate::capture) fn is_up(fd: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
-    let mut request = request(name);
+    let mut request = request(name)?;
     ioctl(fd, libc::SIOCGIFFLAGS, &mut request)?;
     // SAFETY: a successful SIOCGIFFLAGS has written this member.
     let flags = unsafe { request.ifr_ifru.ifru_flags };
@@ -139,7 +143,7 @@ pub(in crate::capture) fn is_up(fd: BorrowedFd<'_>, name: &str) -> io::Result<bo
 
 /// The hardware type of the interface (`ARPHRD_`).
 pub(super) fn hardware_type(fd: BorrowedFd<'_>, name: &str) -> io::Result<u16> {
-    let mut request = request(name);
+    let mut request = request(name)?;
     ioctl(fd, libc::SIOCGIFHWADDR, &mut request)?;
     // SAFETY: a successful SIOCGIFHWADDR has written this member.
     let address = unsafe { request.ifr_ifru.ifru_hwaddr };
@@ -176,7 +180,7 @@ fn stamping(
     what: libc::c_ulong,
     wish: &mut libc::hwtstamp_config,
 ) -> io::Result<()> {
-    let mut request = request(name);
+    let mut request = request(name)?;
     // Outlives the call below.
     request.ifr_ifru.ifru_data = ptr::from_mut(wish).cast();
     ioctl(fd, what, &mut request)
@@ -190,4 +194,16 @@ fn ioctl(fd: BorrowedFd<'_>, what: libc::c_ulong, request: &mut libc::ifreq) -> 
 
 fn check(answer: i32) -> io::Result<()> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::request;
+
+    #[test]
+    fn a_name_that_no_interface_can_have_is_not_cut_short() {
+        assert!(request("abcdefghijklmno").is_ok());
+        let error = request("abcdefghijklmnop").err().unwrap();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+    }
 }
