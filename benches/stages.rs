@@ -182,7 +182,7 @@ fn record_plane(criterion: &mut Criterion) {
         b.iter(|| {
             lines.clear();
             for record in &records {
-                emit::ecs::render_session(record, &origin, &mut lines);
+                emit::lines::render_session(record, &origin, &mut lines);
             }
             lines.len()
         });

@@ -562,14 +562,14 @@ fn flatten(prefix: &str, value: &Value, out: &mut Map<String, Value>) {
 }
 
 /// Fields of a line that follow from the run, not from the record alone.
-const UNTOLD: [&str; 2] = ["observer.name", "related.ip"];
+const UNTOLD: [&str; 1] = ["observer.name"];
 
 #[test]
 fn the_session_line_and_the_table_say_the_same() {
     let record = full();
     let mut line = Vec::new();
     let origin = longhaul::emit::Origin::new("longhaul", [Path::new("a.pcap")]);
-    longhaul::emit::ecs::render_session(&record, &origin, &mut line);
+    longhaul::emit::lines::render_session(&record, &origin, &mut line);
     let mut shown = Map::new();
     flatten("", &serde_json::from_slice(&line).unwrap(), &mut shown);
     for name in UNTOLD {
@@ -577,10 +577,10 @@ fn the_session_line_and_the_table_say_the_same() {
     }
     let mut table = schema::flat_json(&record);
     let told = |name: &str| !UNTOLD.contains(&name);
-    for field in schema::all().iter().filter(|field| field.in_sessions() && told(field.name)) {
+    for field in schema::all().iter().filter(|field| field.in_lines() && told(field.name)) {
         assert!(table.contains_key(field.name), "no value in the test for {}", field.name);
     }
-    table.retain(|name, _| schema::find(name).is_some_and(schema::Field::in_sessions));
+    table.retain(|name, _| schema::find(name).is_some_and(schema::Field::in_lines));
     let number = |value: &Value| value.as_f64();
     for (name, want) in &shown {
         let have = table.get(name).unwrap_or_else(|| panic!("{name} is not in the table"));

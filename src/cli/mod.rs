@@ -6,6 +6,7 @@
 mod args;
 mod completions;
 mod demo;
+mod fields;
 mod geo;
 mod live;
 mod progress;
@@ -72,6 +73,8 @@ enum Command {
     /// Look up addresses in the geo databases
     #[command(subcommand)]
     Geo(geo::GeoCommand),
+    /// List every field of the output files, or print their JSON Schema
+    Fields(fields::FieldsArgs),
     /// List the protocols and applications that are recognised, and by what evidence
     Protocols(protocols::ProtocolsArgs),
     /// Write the completion script of a shell to standard output
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
         Command::Geo(command) => geo::run(&command),
+        Command::Fields(args) => fields::run(&args),
         Command::Protocols(args) => protocols::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::pages(&args),

@@ -19,6 +19,7 @@ use crate::model::record::Direction;
 use crate::model::record::ListHit;
 use crate::model::record::Subject;
 use crate::model::schema;
+use crate::model::schema::CARRIED_OF_SESSIONS;
 use crate::model::schema::Field;
 use crate::model::schema::Judged;
 use crate::model::schema::TagScope;
@@ -40,37 +41,6 @@ pub struct SourceCatalog {
     /// The AS database.
     pub asn: Option<SourceInfo>,
 }
-
-/// Fields of the session every alert repeats, so that it can be read alone.
-const CONTEXT: &[&str] = &[
-    "source.ip",
-    "source.port",
-    "source.geo.country_iso_code",
-    "source.geo.region_iso_code",
-    "source.as.number",
-    "source.as.organization.name",
-    "destination.ip",
-    "destination.port",
-    "destination.geo.country_iso_code",
-    "destination.geo.region_iso_code",
-    "destination.as.number",
-    "destination.as.organization.name",
-    "network.transport",
-    "network.protocol",
-    "network.application",
-    "network.direction",
-    "network.community_id",
-    "tls.client.server_name",
-    "tls.client.ja4",
-    "dns.question.name",
-    "user_agent.original",
-    "longhaul.ssh.client",
-    "longhaul.subject.role",
-    "longhaul.subject.hired",
-    "longhaul.near.handshake_us",
-    "longhaul.far.handshake_us",
-    "longhaul.tags",
-];
 
 /// The alert of a rule that fired on a record.
 pub(super) fn raise(
@@ -197,7 +167,7 @@ fn subject(record: &Record, ends: &Ends) -> Arc<str> {
 }
 
 fn context(record: &Record) -> Vec<(String, String)> {
-    CONTEXT
+    CARRIED_OF_SESSIONS
         .iter()
         .filter_map(|name| schema::find(name))
         .map(|field| (field, (field.get)(record)))

@@ -16,30 +16,11 @@ use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Locality;
 use crate::model::endpoint::Role;
 use crate::model::endpoint_facts::LatestSession;
+use crate::model::schema::CARRIED_OF_ENDPOINTS;
 use crate::model::schema::Field;
 use crate::model::schema::find_in;
 use crate::model::schema::hex;
 use crate::model::schema::samples;
-
-/// Fields of the endpoint every alert repeats, so that it can be read alone.
-const CONTEXT: &[&str] = &[
-    "endpoint.ip",
-    "endpoint.side",
-    "endpoint.role",
-    "endpoint.ja4",
-    "endpoint.ssh",
-    "endpoint.service.port",
-    "endpoint.geo.country_iso_code",
-    "endpoint.geo.region_iso_code",
-    "endpoint.as.number",
-    "endpoint.as.organization.name",
-    "longhaul.tags",
-    "longhaul.sessions",
-    "longhaul.handshakes",
-    "longhaul.days",
-    "longhaul.disc.fibre_km",
-    "longhaul.disc.real_km",
-];
 
 /// The alert of a rule that fired on an endpoint; nothing where no session of it was kept, and so
 /// nobody could look at what it rests on.
@@ -96,7 +77,7 @@ fn context(row: &EndpointRow, latest: &LatestSession) -> Vec<(String, String)> {
     };
     let mut all =
         vec![(own.to_owned(), quoted(row.key.ip)), (peer.to_owned(), quoted(latest.peer))];
-    let fields = CONTEXT.iter().filter_map(|name| find_in::<EndpointRow>(name));
+    let fields = CARRIED_OF_ENDPOINTS.iter().filter_map(|name| find_in::<EndpointRow>(name));
     let values = fields.map(|field| (field, (field.get)(row)));
     let present = values.filter(|(_, value)| !value.is_absent());
     all.extend(present.map(|(field, value)| (field.name.to_owned(), value.to_json_text())));

@@ -30,7 +30,7 @@ use crate::model::endpoint_facts::Traits;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::record::Quality;
-use crate::model::schema::Judged;
+use crate::model::schema::Described;
 use crate::model::schema::find_in;
 use crate::model::{Addr, Transport};
 

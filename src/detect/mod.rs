@@ -18,7 +18,6 @@ mod compile_item;
 mod did_you_mean;
 pub mod embedded;
 pub mod incidents;
-mod index_template;
 pub mod kept;
 pub mod ledger;
 mod load;
@@ -31,7 +30,6 @@ mod template;
 mod yaml_spans;
 
 pub use alert::SourceCatalog;
-pub use index_template::index_template;
 pub use rule::LIST_AGE_DAYS_MAX;
 pub use rule::Rule;
 pub use ruleset::RuleSet;

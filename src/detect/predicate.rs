@@ -85,11 +85,11 @@ impl Test {
             (Test::Flag(want), Value::Bool(have)) => want == have,
             (Test::Address(want), Value::Ip(have)) => want == have,
             (Test::Inside(prefix), Value::Ip(have)) => prefix.holds(*have),
-            (Test::Inside(prefix), value) => with_text(value, |text| {
+            (Test::Inside(prefix), value) => value.with_text(|text| {
                 text.parse::<IpAddr>().is_ok_and(|ip| prefix.holds(Addr::from(ip)))
             }),
-            (Test::Text(pattern), value) => with_text(value, |text| pattern.matches(text)),
-            (Test::Regex(regex), value) => with_text(value, |text| regex.is_match(text)),
+            (Test::Text(pattern), value) => value.with_text(|text| pattern.matches(text)),
+            (Test::Regex(regex), value) => value.with_text(|text| regex.is_match(text)),
             _ => false,
         }
     }
@@ -115,15 +115,6 @@ impl Order {
             Order::Less => have < bound,
             Order::AtMost => have <= bound,
         }
-    }
-}
-
-fn with_text(value: &Value<'_>, test: impl FnOnce(&str) -> bool) -> bool {
-    match value {
-        Value::Str(text) => test(text),
-        Value::Text(text) => test(text),
-        Value::Ip(addr) => test(&addr.to_string()),
-        _ => false,
     }
 }
 

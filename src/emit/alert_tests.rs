@@ -9,7 +9,10 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::*;
-use crate::model::alert::{Family, RuleInfo};
+use crate::model::alert::{EvidenceItem, EvidenceValue, Family, Level, Member};
+use crate::model::alert::{RuleInfo, SourceInfo};
+use crate::model::event_id::{alert_id, incident_id};
+use crate::model::record::Quality;
 use crate::model::{Addr, Nanos};
 
 fn alert() -> Alert {
@@ -166,9 +169,9 @@ fn an_incident_says_everything_the_contract_names() {
     };
     let (next, not) = (["ask".to_owned()], ["identity".to_owned()]);
     let origin = origin();
-    let context = IncidentContext { origin: &origin, next_steps: &next, does_not_prove: &not };
+    let advice = Advice { next_steps: &next, does_not_prove: &not };
     let mut out = Vec::new();
-    render_incident(&incident, &context, &mut out);
+    render_incident(&incident, advice, &origin, &mut out);
     let got: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(got["event"]["kind"], "alert");
     assert_eq!(got["message"], "10.0.0.7: 3 alerts of families N, R, score 0.88");

@@ -3,33 +3,24 @@
 //! Owns: field names on the wire (ECS 8 and `longhaul.*`), event ids, the output directory.
 //! In: records, endpoint rows, alerts, incidents. Out: bytes. Never: decides what is worth saying.
 
-pub mod alert;
-pub mod ecs;
-pub mod endpoint;
-mod facts;
-mod gaps;
 pub mod health;
-pub mod id;
+mod index_template;
+pub mod json_schema;
+pub mod lines;
 pub mod run;
-pub mod scan;
 
 mod json;
-mod json_tree;
-mod legs;
+mod line;
 mod origin;
-mod over_udp;
-mod physics;
-mod spoken;
+mod plan;
 mod text;
 
-pub use id::event_id;
+pub use crate::model::event_id as id;
+pub use crate::model::event_id::event_id;
+pub use crate::model::schema::ECS_VERSION;
+pub use crate::model::schema::SCHEMA_VERSION;
+pub use index_template::index_template;
 pub use origin::Origin;
-
-/// Version of the field names and types this build writes; grows when one of them changes.
-pub const SCHEMA_VERSION: u32 = 3;
-
-/// The ECS release whose names are used.
-pub const ECS_VERSION: &str = "8.17.0";
 
 #[cfg(test)]
 pub(crate) mod samples;

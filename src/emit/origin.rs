@@ -4,14 +4,30 @@
 //! of the inputs as they were given. Out: JSON made once for the run. Never: a host name.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::emit::json::put_string;
+use crate::emit::plan::Plan;
+use crate::model::Record;
+use crate::model::endpoint::EndpointRow;
+use crate::model::finding::Finding;
+use crate::model::scan::Scan;
 
 /// What lines of one run have in common.
 #[derive(Clone, Debug)]
 pub struct Origin {
     observer: Box<str>,
     files: Vec<Box<str>>,
+    plans: Arc<Plans>,
+}
+
+/// How each kind of line is written.
+#[derive(Debug)]
+pub(super) struct Plans {
+    pub(super) sessions: Plan<Record>,
+    pub(super) sums: Plan<Scan>,
+    pub(super) endpoints: Plan<EndpointRow>,
+    pub(super) findings: Plan<Finding>,
 }
 
 impl Origin {
@@ -20,15 +36,21 @@ impl Origin {
         let files = inputs.into_iter().map(|path| json_string(&path.to_string_lossy())).collect();
         let name = json_string(sensor);
         let observer = format!(r#"{{"name":{name},"type":"sensor","vendor":"longhaul"}}"#);
-        Origin { observer: observer.into(), files }
+        let plans = Plans {
+            sessions: Plan::new(&name),
+            sums: Plan::new(&name),
+            endpoints: Plan::new(&name),
+            findings: Plan::new(&name),
+        };
+        Origin { observer: observer.into(), files, plans: Arc::new(plans) }
     }
 
-    /// The object `observer`, as JSON.
-    pub(super) fn observer(&self) -> &str {
-        &self.observer
+    /// How each kind of line is written.
+    pub(super) fn plans(&self) -> &Plans {
+        &self.plans
     }
 
-    /// The same, as a value.
+    /// The object `observer`.
     pub(super) fn observer_value(&self) -> serde_json::Value {
         serde_json::from_str(&self.observer).unwrap_or_default()
     }

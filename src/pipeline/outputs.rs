@@ -16,11 +16,10 @@ use crate::config::Plan;
 use crate::config::SessionLines;
 use crate::config::memory::Shares;
 use crate::emit::Origin;
-use crate::emit::alert::IncidentContext;
-use crate::emit::alert::render_alert;
-use crate::emit::alert::render_incident;
-use crate::emit::endpoint::render_endpoint;
 use crate::emit::health::render_health;
+use crate::emit::lines::render_alert;
+use crate::emit::lines::render_endpoint;
+use crate::emit::lines::render_incident;
 use crate::emit::run::Build;
 use crate::emit::run::Loss;
 use crate::emit::run::RunReport;
@@ -36,6 +35,7 @@ use crate::model::EventKind;
 use crate::model::Format;
 use crate::model::Nanos;
 use crate::model::event::SessionLine;
+use crate::model::finding::Advice;
 use crate::pipeline::prepare::OldList;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::state;
@@ -82,12 +82,8 @@ impl Format for Ecs {
             Event::Incident(incident) => {
                 let next_steps = crate::detect::incidents::next_steps(incident);
                 let does_not_prove = crate::detect::incidents::does_not_prove(incident);
-                let context = IncidentContext {
-                    origin,
-                    next_steps: &next_steps,
-                    does_not_prove: &does_not_prove,
-                };
-                render_incident(incident, &context, out);
+                let advice = Advice { next_steps: &next_steps, does_not_prove: &does_not_prove };
+                render_incident(incident, advice, origin, out);
             }
             Event::Health(health) => {
                 let span = (health.since, health.until);

@@ -369,7 +369,7 @@ impl<'t> RecordWorker<'t> {
         let order = (place, record.id, (record.file, record.frame_first));
         let start = out.lines.len();
         if self.writes_updates {
-            emit::ecs::render_session(record, &self.origin, &mut out.lines);
+            emit::lines::render_session(record, &self.origin, &mut out.lines);
         }
         let kind = ItemKind::Update { last: record.end };
         out.push(order, start, Item { line: (0, 0), kind, alerts, summed: None });
@@ -382,7 +382,7 @@ impl<'t> RecordWorker<'t> {
         let order = (place, record.id, (record.file, record.frame_first));
         let start = out.lines.len();
         if self.writes_lines && summed.is_none() {
-            emit::ecs::render_session(record, &self.origin, &mut out.lines);
+            emit::lines::render_session(record, &self.origin, &mut out.lines);
         }
         // Last: it takes out of the record what it needs.
         let kind = ItemKind::Ended(EndpointSummary::of(record));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::decode::SHARDS;
 use crate::emit::Origin;
 use crate::emit::id::scan_id;
-use crate::emit::scan::render_scan;
+use crate::emit::lines::render_scan;
 use crate::model::Addr;
 use crate::model::Nanos;
 use crate::model::Record;

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use longhaul::config::Output;
 use longhaul::config::Plan;
-use longhaul::emit::ecs::render_session;
+use longhaul::emit::lines::render_session;
 use longhaul::model::Record;
 use longhaul::pipeline::NoProgress;
 use longhaul::pipeline::run_tapped;

@@ -2,8 +2,6 @@
 //!
 //! Owns: the optional parts. In: a record. Out: values. Never: judges, or keeps anything.
 
-use std::fmt::Write;
-
 use crate::model::Record;
 use crate::model::app_facts::AppFacts;
 use crate::model::app_facts::Certificate;
@@ -60,7 +58,7 @@ pub(super) fn stun(record: &Record, get: Part<StunFacts>) -> Value<'_> {
 
 /// A VLAN id is a name, not a quantity: text, as in ECS.
 pub(super) fn vlan(id: Option<u16>) -> Value<'static> {
-    id.map_or(Value::Absent, |id| Value::Text(id.to_string()))
+    id.map_or(Value::Absent, |id| Value::Digits(u64::from(id)))
 }
 
 pub(super) fn wrapping(record: &Record, get: Part<Wrapping>) -> Value<'_> {
@@ -115,6 +113,23 @@ pub(super) fn asn(party: &Party, get: Part<AutonomousSystem>) -> Value<'_> {
     part(party.asn.as_deref(), get)
 }
 
+/// A point of a database that may say anything: a store refuses a whole line for one that is
+/// nowhere.
+pub(super) fn point(place: &Place) -> Option<(f64, f64)> {
+    let real = |(lat, lon): &(f64, f64)| lat.abs() <= 90.0 && lon.abs() <= 180.0;
+    place.location.filter(real)
+}
+
+/// How many answers there are to the first question.
+pub(super) fn answers(record: &Record) -> usize {
+    record.facts.dns.as_ref().map_or(0, |dns| dns.answers.len())
+}
+
+/// One of them: its type and data.
+pub(super) fn answer(record: &Record, at: usize, get: Part<(u16, Box<str>)>) -> Value<'_> {
+    part(record.facts.dns.as_ref().and_then(|dns| dns.answers.get(at)), get)
+}
+
 /// How many there are, where there are any.
 pub(super) fn count(count: usize) -> Value<'static> {
     if count > 0 { Value::Int(count as u64) } else { Value::Absent }
@@ -123,8 +138,8 @@ pub(super) fn count(count: usize) -> Value<'static> {
 /// IANA's keyword, else the number as text.
 pub(super) fn transport(record: &Record) -> Value<'_> {
     match record.transport.name() {
-        Some(name) => Value::Str(name),
-        None => Value::Text(record.transport.0.to_string()),
+        Some(name) => Value::Word(name),
+        None => Value::Digits(u64::from(record.transport.0)),
     }
 }
 
@@ -136,33 +151,16 @@ pub(super) fn port<'a>(record: &'a Record, party: &'a Party) -> Value<'a> {
     }
 }
 
-/// ECS writes a MAC as RFC 7042 does: upper-case octets joined by hyphens.
-pub(super) fn mac(party: &Party) -> Value<'_> {
-    hardware(party.mac)
-}
-
-/// A link-layer address as ECS writes it.
-pub(super) fn hardware(mac: Option<[u8; 6]>) -> Value<'static> {
-    match mac {
-        Some([a, b, c, d, e, f]) => {
-            let mut text = String::with_capacity(17);
-            // Writing into a String cannot fail.
-            let _ = write!(text, "{a:02X}-{b:02X}-{c:02X}-{d:02X}-{e:02X}-{f:02X}");
-            Value::Text(text)
-        }
-        None => Value::Absent,
-    }
-}
-
-pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
-    nanos.map_or(Value::Absent, Value::Micros)
+/// A link-layer address, or absent.
+pub(super) fn mac(mac: Option<[u8; 6]>) -> Value<'static> {
+    mac.map_or(Value::Absent, Value::Mac)
 }
 
 /// What an exchange over TCP took beyond its transport.
 pub(super) fn gap(record: &Record, exchange: Exchange, by_initiator: bool) -> Value<'_> {
     let leg = if by_initiator { &record.near } else { &record.far };
     let turns = record.facts.turns.as_deref();
-    micros(turns.and_then(|turns| turns.gap(exchange, by_initiator, leg)))
+    Value::micros_opt(turns.and_then(|turns| turns.gap(exchange, by_initiator, leg)))
 }
 
 /// Why exchanges are left out.
@@ -178,12 +176,12 @@ pub(super) fn trips(leg: &Leg, get: Part<RoundTrips>) -> Value<'_> {
 
 /// Round trip of an exchange over UDP to either end.
 pub(super) fn over_udp(record: &Record, by_initiator: bool) -> Value<'_> {
-    micros(record.facts.over_udp(by_initiator).map(|turn| turn.round_trip_ns))
+    Value::micros_opt(record.facts.over_udp(by_initiator).map(|turn| turn.round_trip_ns))
 }
 
 /// What an exchange over UDP hides behind the initiator.
 pub(super) fn gap_over_udp(record: &Record, exchange: Exchange) -> Value<'_> {
-    micros(record.facts.turns.as_ref().and_then(|turns| turns.gap_over_udp(exchange)))
+    Value::micros_opt(record.facts.turns.as_ref().and_then(|turns| turns.gap_over_udp(exchange)))
 }
 
 /// The leg that tells how far the remote end is; other directions have no remote end.
@@ -217,13 +215,13 @@ pub(super) fn tls_version(
     protocol: bool,
 ) -> Value<'_> {
     let version = record.facts.tls.as_deref().and_then(which).and_then(names::tls_version);
-    Value::str_opt(version.map(|(number, name)| if protocol { name } else { number }))
+    Value::word_opt(version.map(|(number, name)| if protocol { name } else { number }))
 }
 
 pub(super) fn rcode(code: u8) -> Value<'static> {
     match names::dns_rcode(code) {
-        Some(name) => Value::Str(name),
-        None => Value::Text(format!("RCODE{code}")),
+        Some(name) => Value::Word(name),
+        None => Value::Code("RCODE", u64::from(code)),
     }
 }
 
@@ -241,23 +239,26 @@ pub(super) fn without_port(host: &str) -> &str {
 pub(super) fn subject(record: &Record) -> Value<'_> {
     match &record.context.subject {
         Some(Subject::Named(id)) => Value::Str(id),
-        Some(address) => Value::Text(address.to_string()),
+        Some(Subject::Address(address)) => Value::Ip(*address),
         None => Value::Absent,
     }
 }
 
-/// Community ID v1 is `1:` and the base64 (RFC 4648 section 4) of a SHA-1.
-pub(super) fn community_id(record: &Record) -> Value<'_> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let Some(digest) = record.context.community_id else { return Value::Absent };
-    let mut text = String::from("1:");
-    for chunk in digest.chunks(3) {
-        let bits = (0..3).fold(0u32, |all, i| all << 8 | chunk.get(i).map_or(0, |b| u32::from(*b)));
-        for i in 0..4 {
-            let six = (bits >> (18 - 6 * i)) & 63;
-            let letter = ALPHABET.get(six as usize).copied().unwrap_or(b'=');
-            text.push(if i > chunk.len() { '=' } else { char::from(letter) });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_lose_their_port_and_nothing_else() {
+        for (host, want) in [
+            ("example.com", "example.com"),
+            ("example.com:80", "example.com"),
+            ("[2001:db8::1]:80", "[2001:db8::1]"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("", ""),
+        ] {
+            assert_eq!(without_port(host), want);
         }
     }
-    Value::Text(text)
 }

@@ -60,7 +60,7 @@ pub(super) fn own(row: &EndpointRow, get: Part<Baseline>) -> Value<'_> {
 
 pub(super) fn subject_excess(row: &EndpointRow) -> Value<'static> {
     let known = row.traits.subject_baseline.as_ref();
-    micros(known.and_then(|baseline| baseline.excess_of(row.floor_ns)))
+    Value::micros_opt(known.and_then(|baseline| baseline.excess_of(row.floor_ns)))
 }
 
 pub(super) fn place(row: &EndpointRow, get: Part<Place>) -> Value<'_> {
@@ -69,10 +69,6 @@ pub(super) fn place(row: &EndpointRow, get: Part<Place>) -> Value<'_> {
 
 pub(super) fn asn(row: &EndpointRow, get: Part<AutonomousSystem>) -> Value<'_> {
     part(row.asn.as_deref(), get)
-}
-
-pub(super) fn micros(nanos: Option<u64>) -> Value<'static> {
-    nanos.map_or(Value::Absent, Value::Micros)
 }
 
 /// A share or ratio, to three decimals; absent where there is nothing to divide by.
@@ -98,8 +94,8 @@ pub(super) fn ssh(row: &EndpointRow) -> Value<'_> {
 pub(super) fn transport(row: &EndpointRow) -> Value<'_> {
     let Some(service) = row.key.service else { return Value::Absent };
     match service.transport.name() {
-        Some(name) => Value::Str(name),
-        None => Value::Text(service.transport.0.to_string()),
+        Some(name) => Value::Word(name),
+        None => Value::Digits(u64::from(service.transport.0)),
     }
 }
 
@@ -147,7 +143,7 @@ pub(super) fn subject(row: &EndpointRow) -> Value<'_> {
     let Some(latest) = &row.traits.latest else { return Value::Absent };
     match &latest.subject {
         Some(id) => Value::Str(id),
-        None => Value::Text(latest.began.to_string()),
+        None => Value::Ip(latest.began),
     }
 }
 

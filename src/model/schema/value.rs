@@ -2,8 +2,11 @@
 //!
 //! Owns: the small set of value shapes and their text and JSON forms. In: borrowed parts of a
 //! record.
-//! Out: values for tests, sentences and evidence. Never: allocates for what a record already holds.
+//! Out: values for tests, sentences, evidence and lines. Never: an allocation of its own: a value
+//! is copied out of the record or points into it, and becomes text only where somebody reads it.
 
+use std::fmt::Display;
+use std::fmt::Formatter;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -11,6 +14,8 @@ use serde_json::Value as Json;
 
 use crate::model::Addr;
 use crate::model::EvidenceValue;
+use crate::model::Family;
+use crate::model::Nanos;
 use crate::model::app_facts::Rdp;
 use crate::model::latency::Exclusions;
 use crate::model::names;
@@ -18,16 +23,18 @@ use crate::model::record::Layer;
 use crate::model::record::ListHit;
 
 /// The value of a field in one record.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     /// The record does not have it.
     Absent,
-    /// Text held by the record or the program.
+    /// Text from anywhere.
     Str(&'a str),
-    /// Text made for the question: hashes in hexadecimal, moments.
-    Text(String),
+    /// A word of the program: it needs no escape.
+    Word(&'static str),
     /// A count.
     Int(u64),
+    /// A whole number that may lie below 0.
+    Signed(i64),
     /// A measure.
     Float(f64),
     /// A duration in nanoseconds whose field is in microseconds: three decimals, always.
@@ -36,6 +43,30 @@ pub enum Value<'a> {
     Bool(bool),
     /// An address.
     Ip(Addr),
+    /// A moment: RFC 3339 in UTC, nine digits of fraction.
+    Time(Nanos),
+    /// A day: `YYYY-MM-DD`.
+    Day(Nanos),
+    /// A link-layer address as ECS writes it (RFC 7042 section 2.1): upper case, hyphens.
+    Mac([u8; 6]),
+    /// A hash in lower-case hexadecimal.
+    Hash(&'a [u8; 16]),
+    /// The same, made for the question.
+    Id([u8; 16]),
+    /// Community ID v1: `1:` and the base64 (RFC 4648 section 4) of a SHA-1.
+    CommunityId(&'a [u8; 20]),
+    /// A number that is a name: text.
+    Digits(u64),
+    /// A code without a registered name: a prefix and its number.
+    Code(&'static str, u64),
+    /// A cipher suite without a registered name: `0x` and four hexadecimal digits.
+    Suite(u16),
+    /// A version: major, minor.
+    Version(u16, u16),
+    /// An input file or interface by index: the run knows its name.
+    Input(u16),
+    /// A number in decimal digits, as it was first written.
+    Decimal(&'a str),
     /// Several values; a test holds where it holds for one of them.
     List(List<'a>),
 }
@@ -86,21 +117,46 @@ pub enum List<'a> {
     Excluded(Exclusions),
     /// Tags of an endpoint.
     Names(&'a [Arc<str>]),
+    /// Text that its holder owns.
+    Texts(&'a [String]),
+    /// Families of rules.
+    Families(&'a [Family]),
+    /// Addresses.
+    Addrs(&'a [Addr]),
+    /// The addresses of both ends, each once.
+    Ends(&'a Addr, &'a Addr),
 }
 
-impl List<'_> {
+impl<'a> List<'a> {
+    /// Of a set of tags, the least above `last`.
+    pub fn next_above(self, last: Option<&str>) -> Option<&'a str> {
+        let above = |tag: &&str| last.is_none_or(|last| *tag > last);
+        match self {
+            List::Tags(hits, side) => {
+                let of_side = hits.iter().filter(|hit| side.holds(hit));
+                of_side.map(|hit| &*hit.tag).filter(above).min()
+            }
+            List::Names(all) => all.iter().map(|tag| &**tag).filter(above).min(),
+            _ => None,
+        }
+    }
+
     /// Whether `test` holds for one of the values.
     pub fn any(&self, test: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
         match *self {
             List::Strings(all) => all.iter().any(|s| test(Value::Str(s))),
-            List::Words(all) => all.iter().any(|s| test(Value::Str(s))),
+            List::Words(all) => all.iter().any(|s| test(Value::Word(s))),
             List::Names(all) => all.iter().any(|s| test(Value::Str(s))),
-            List::RdpProtocols(rdp) => rdp.requested_words().any(|s| test(Value::Str(s))),
+            List::Texts(all) => all.iter().any(|s| test(Value::Str(s))),
+            List::Families(all) => all.iter().any(|f| test(Value::Word(f.as_str()))),
+            List::Addrs(all) => all.iter().any(|addr| test(Value::Ip(*addr))),
+            List::Ends(a, b) => test(Value::Ip(*a)) || (a != b && test(Value::Ip(*b))),
+            List::RdpProtocols(rdp) => rdp.requested_words().any(|s| test(Value::Word(s))),
             List::Ciphers(all) => all.iter().any(|code| test(cipher(*code))),
             List::AnswerTypes(all) => all.iter().any(|(code, _)| test(dns_type(*code))),
             List::AnswerData(all) => all.iter().any(|(_, data)| test(Value::Str(data))),
-            List::Layers(all) => all.iter().any(|layer| test(Value::Str(layer.kind))),
-            List::Excluded(excluded) => excluded.words().any(|word| test(Value::Str(word))),
+            List::Layers(all) => all.iter().any(|layer| test(Value::Word(layer.kind))),
+            List::Excluded(excluded) => excluded.words().any(|word| test(Value::Word(word))),
             List::Tags(hits, side) => {
                 hits.iter().filter(|hit| side.holds(hit)).any(|hit| test(Value::Str(&hit.tag)))
             }
@@ -112,6 +168,10 @@ impl List<'_> {
             List::Strings(all) => all.is_empty(),
             List::Words(all) => all.is_empty(),
             List::Names(all) => all.is_empty(),
+            List::Texts(all) => all.is_empty(),
+            List::Families(all) => all.is_empty(),
+            List::Addrs(all) => all.is_empty(),
+            List::Ends(..) => false,
             List::RdpProtocols(rdp) => rdp.requested_words().next().is_none(),
             List::Ciphers(all) => all.is_empty(),
             List::Layers(all) => all.is_empty(),
@@ -121,7 +181,8 @@ impl List<'_> {
         }
     }
 
-    fn is_set(&self) -> bool {
+    /// Whether it is shown as a set: each value once, in order.
+    pub fn is_set(&self) -> bool {
         matches!(self, List::Tags(..) | List::Names(_))
     }
 }
@@ -157,9 +218,19 @@ impl<'a> Value<'a> {
         addr.map_or(Value::Absent, Value::Ip)
     }
 
-    /// Bytes in lower-case hexadecimal, or absent.
-    pub fn hex_opt(bytes: Option<impl AsRef<[u8]>>) -> Value<'a> {
-        bytes.map_or(Value::Absent, |bytes| Value::Text(hex(bytes.as_ref())))
+    /// A hash, or absent.
+    pub fn hash_opt(hash: Option<&'a [u8; 16]>) -> Value<'a> {
+        hash.map_or(Value::Absent, Value::Hash)
+    }
+
+    /// A word of the program, or absent.
+    pub fn word_opt(word: Option<&'static str>) -> Value<'a> {
+        word.map_or(Value::Absent, Value::Word)
+    }
+
+    /// Nanoseconds in a field of microseconds, or absent.
+    pub fn micros_opt(nanos: Option<u64>) -> Value<'a> {
+        nanos.map_or(Value::Absent, Value::Micros)
     }
 
     /// A list, or absent where it is empty.
@@ -176,23 +247,49 @@ impl<'a> Value<'a> {
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Value::Int(n) => Some(*n as f64),
+            Value::Signed(n) => Some(*n as f64),
+            Value::Decimal(digits) => digits.parse().ok(),
             Value::Float(n) => Some(*n),
             Value::Micros(ns) => Some(*ns as f64 / 1_000.0),
             _ => None,
         }
     }
 
+    /// Calls `test` with the value as text, where text it is.
+    pub fn with_text(&self, test: impl FnOnce(&str) -> bool) -> bool {
+        match self {
+            Value::Str(text) | Value::Word(text) => test(text),
+            one if one.is_text() => test(&one.to_string()),
+            _ => false,
+        }
+    }
+
+    /// Whether a test of texts is for it.
+    fn is_text(&self) -> bool {
+        !matches!(self, Value::Absent | Value::Bool(_) | Value::List(_)) && !self.is_number()
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(
+            self,
+            Value::Int(_)
+                | Value::Signed(_)
+                | Value::Float(_)
+                | Value::Micros(_)
+                | Value::Decimal(_)
+        )
+    }
+
     /// The form of sessions.ndjson. Absent is null; tags are a set in order.
     pub fn to_json(&self) -> Json {
         match self {
             Value::Absent => Json::Null,
-            Value::Str(text) => Json::from(*text),
-            Value::Text(text) => Json::from(text.as_str()),
             Value::Int(n) => Json::from(*n),
+            Value::Signed(n) => Json::from(*n),
             Value::Float(n) => Json::from(*n),
             Value::Micros(ns) => Json::from(*ns as f64 / 1_000.0),
+            Value::Decimal(_) => self.as_number().map_or(Json::Null, Json::from),
             Value::Bool(flag) => Json::from(*flag),
-            Value::Ip(addr) => Json::from(addr.to_string()),
             Value::List(list) => {
                 let mut all = Vec::new();
                 list.any(&mut |value| {
@@ -205,6 +302,7 @@ impl<'a> Value<'a> {
                 }
                 Json::from(all)
             }
+            text => Json::from(text.to_string()),
         }
     }
 
@@ -215,32 +313,69 @@ impl<'a> Value<'a> {
 
     /// The form of evidence and sentences; a list is joined by commas.
     pub fn to_text(&self) -> String {
-        if let Value::Micros(ns) = self {
-            return format!("{}.{:03}", ns / 1_000, ns % 1_000);
-        }
-        match self.to_json() {
-            Json::Null => String::new(),
-            Json::String(text) => text,
-            Json::Array(all) => {
-                let words: Vec<String> = all
-                    .iter()
-                    .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
-                    .collect();
-                words.join(", ")
-            }
-            other => other.to_string(),
-        }
+        self.to_string()
     }
 
     /// As evidence: what it is follows from the field, not from how a text happens to read.
     pub fn to_evidence(&self) -> EvidenceValue {
-        match self {
-            Value::Int(_) | Value::Float(_) | Value::Micros(_) => {
-                EvidenceValue::Number(self.to_text())
-            }
-            _ => EvidenceValue::Text(self.to_text()),
+        if self.is_number() {
+            EvidenceValue::Number(self.to_text())
+        } else {
+            EvidenceValue::Text(self.to_text())
         }
     }
+}
+
+impl Display for Value<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Absent => Ok(()),
+            Value::Str(text) | Value::Word(text) | Value::Decimal(text) => f.write_str(text),
+            Value::Int(n) | Value::Digits(n) => n.fmt(f),
+            Value::Signed(n) => n.fmt(f),
+            Value::Float(n) => f.write_str(&Json::from(*n).to_string()),
+            Value::Micros(ns) => write!(f, "{}.{:03}", ns / 1_000, ns % 1_000),
+            Value::Bool(flag) => flag.fmt(f),
+            Value::Ip(addr) => addr.fmt(f),
+            Value::Time(time) => time.fmt(f),
+            Value::Day(time) => f.write_str(&time.date()),
+            Value::Mac([a, b, c, d, e, g]) => {
+                write!(f, "{a:02X}-{b:02X}-{c:02X}-{d:02X}-{e:02X}-{g:02X}")
+            }
+            Value::Hash(bytes) => f.write_str(&hex(*bytes)),
+            Value::Id(bytes) => f.write_str(&hex(bytes)),
+            Value::CommunityId(digest) => put_community_id(digest, f),
+            Value::Code(prefix, n) => write!(f, "{prefix}{n}"),
+            Value::Suite(code) => write!(f, "0x{code:04x}"),
+            Value::Version(major, minor) => write!(f, "{major}.{minor}"),
+            Value::Input(index) => index.fmt(f),
+            Value::List(list) => {
+                let Json::Array(all) = Value::List(*list).to_json() else { return Ok(()) };
+                for (i, one) in all.iter().enumerate() {
+                    f.write_str(if i > 0 { ", " } else { "" })?;
+                    match one.as_str() {
+                        Some(text) => f.write_str(text)?,
+                        None => one.fmt(f)?,
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn put_community_id(digest: &[u8; 20], f: &mut Formatter<'_>) -> std::fmt::Result {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    f.write_str("1:")?;
+    for chunk in digest.chunks(3) {
+        let bits = (0..3).fold(0u32, |all, i| all << 8 | chunk.get(i).map_or(0, |b| u32::from(*b)));
+        for i in 0..4 {
+            let six = (bits >> (18 - 6 * i)) & 63;
+            let letter = ALPHABET.get(six as usize).copied().unwrap_or(b'=');
+            f.write_char(if i > chunk.len() { '=' } else { char::from(letter) })?;
+        }
+    }
+    Ok(())
 }
 
 /// Bytes in lower-case hexadecimal: the form of hashes and of `event.id`.
@@ -255,15 +390,15 @@ pub fn hex(bytes: &[u8]) -> String {
 /// A cipher suite by its registered name, else as `0x` and four hexadecimal digits.
 pub(super) fn cipher(code: u16) -> Value<'static> {
     match names::cipher_suite(code) {
-        Some(name) => Value::Str(name),
-        None => Value::Text(format!("0x{code:04x}")),
+        Some(name) => Value::Word(name),
+        None => Value::Suite(code),
     }
 }
 
 /// A DNS type by its mnemonic, else in the style of RFC 3597.
 pub(super) fn dns_type(code: u16) -> Value<'static> {
     match names::dns_type(code) {
-        Some(name) => Value::Str(name),
-        None => Value::Text(format!("TYPE{code}")),
+        Some(name) => Value::Word(name),
+        None => Value::Code("TYPE", u64::from(code)),
     }
 }

@@ -66,7 +66,7 @@ fn mapping(name: &str, kind: Kind) -> Value {
         Kind::Text if name == "message" => json!({ "type": "match_only_text" }),
         Kind::Text | Kind::Word(_) | Kind::Texts => keyword(),
         Kind::Time | Kind::Date => json!({ "type": "date" }),
-        Kind::Int => json!({ "type": "long" }),
+        Kind::Int | Kind::Signed => json!({ "type": "long" }),
         Kind::Float => json!({ "type": "double" }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Ip | Kind::Ips => json!({ "type": "ip" }),

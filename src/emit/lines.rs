@@ -1,0 +1,59 @@
+//! The lines of the output files.
+//!
+//! Owns: which table a line is written by. In: records, sums, endpoints, alerts, incidents. Out:
+//! bytes appended to a buffer. Never: a field that the tables of `model::schema` have not.
+
+use crate::emit::Origin;
+use crate::model::endpoint::EndpointRow;
+use crate::model::finding::Advice;
+use crate::model::finding::Finding;
+use crate::model::scan::Scan;
+use crate::model::{Alert, Incident, Record};
+
+/// Appends a session's line, ending in a newline.
+///
+/// `@timestamp` is the last packet's time: a session is a fact when it is over, tools that page
+/// through "the last hour" then find every session that ended in it, and it is what Suricata and
+/// Packetbeat do. Its beginning is `event.start`.
+pub fn render_session(record: &Record, origin: &Origin, out: &mut Vec<u8>) {
+    origin.plans().sessions.write_line(record, origin, out);
+}
+
+/// Appends the line of a sum of unanswered sessions.
+pub fn render_scan(scan: &Scan, origin: &Origin, out: &mut Vec<u8>) {
+    origin.plans().sums.write_line(scan, origin, out);
+}
+
+/// Appends an endpoint's line.
+pub fn render_endpoint(row: &EndpointRow, origin: &Origin, out: &mut Vec<u8>) {
+    origin.plans().endpoints.write_line(row, origin, out);
+}
+
+/// Appends an alert's line.
+pub fn render_alert(alert: &Alert, origin: &Origin, out: &mut Vec<u8>) {
+    origin.plans().findings.write_line(&Finding::of_alert(alert), origin, out);
+}
+
+/// Appends an incident's line.
+pub fn render_incident(
+    incident: &Incident,
+    advice: Advice<'_>,
+    origin: &Origin,
+    out: &mut Vec<u8>,
+) {
+    let finding = Finding::of_incident(incident, advice);
+    origin.plans().findings.write_line(&finding, origin, out);
+}
+
+#[cfg(test)]
+#[path = "alert_tests.rs"]
+mod alert_tests;
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod endpoint_tests;
+#[cfg(test)]
+#[path = "spoken_tests.rs"]
+mod spoken_tests;
+#[cfg(test)]
+#[path = "lines_tests.rs"]
+mod tests;

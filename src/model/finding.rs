@@ -1,0 +1,218 @@
+//! An alert or an incident as one line tells it.
+//!
+//! Owns: what both have in common, and what alerts say together once they are an incident. In:
+//! alerts, incidents and advice. Out: the table of fields reads it. Never: judges, or words advice
+//! of its own.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::model::record::Quality;
+use crate::model::{Addr, Alert, Change, EvidenceItem, Family, Incident, Level, Member};
+use crate::model::{Nanos, RuleInfo, SourceInfo};
+
+/// Advice that goes with an incident.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Advice<'a> {
+    /// What a person should do next, best first.
+    pub next_steps: &'a [String],
+    /// What the incident does not prove.
+    pub does_not_prove: &'a [String],
+}
+
+/// One line of alerts.ndjson or incidents.ndjson.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// `event.id`.
+    pub id: String,
+    /// Whether it is an incident, not an alert.
+    pub is_incident: bool,
+    /// What has become of an incident since it was told last.
+    pub change: Option<Change>,
+    /// `@timestamp`: packet time of the alert's session's last packet, or of the first session's
+    /// where it stands for several; of an incident, when the score was reached.
+    pub time: Nanos,
+    /// First packet's time.
+    pub since: Nanos,
+    /// Last packet's time.
+    pub end: Nanos,
+    /// Level after list ages and configuration.
+    pub level: Level,
+    /// The rule; of an incident that of its strongest alert.
+    pub rule: Option<Arc<RuleInfo>>,
+    /// Every address that it names, each once.
+    pub addresses: Vec<Addr>,
+    /// MITRE ATT&CK techniques, each once.
+    pub techniques: Vec<String>,
+    /// One sentence with the numbers.
+    pub message: String,
+    /// Fields of the session or endpoint: name, value as JSON.
+    pub context: Vec<(String, String)>,
+    /// Who.
+    pub subject: Arc<str>,
+    /// Their name, where known.
+    pub subject_name: Option<Arc<str>>,
+    /// The home side's address.
+    pub home: Option<Addr>,
+    /// The remote side's.
+    pub remote: Option<Addr>,
+    /// Families that fired, in order; none for an alert, which has that of its rule.
+    pub families: Vec<Family>,
+    /// Shapes of the deception.
+    pub topologies: Vec<String>,
+    /// An alert's weight, or an incident's score.
+    pub weight: f64,
+    /// `event.id` of an alert's session.
+    pub session_id: String,
+    /// What it rests on, each piece once.
+    pub evidence: Vec<EvidenceItem>,
+    /// Benign explanations that the rules exclude.
+    pub benign_checked: Vec<String>,
+    /// Lists and databases, each once.
+    pub sources: Vec<SourceInfo>,
+    /// How far to trust the sessions.
+    pub quality: Quality,
+    /// How many alerts it stands for.
+    pub count: u64,
+    /// Evidence and places of packets past their caps.
+    pub left_out: u64,
+    /// Where the packets are: input, first frame, last frame.
+    pub packets: Vec<(u16, u32, u32)>,
+    /// The alerts of an incident.
+    pub alerts: Vec<Member>,
+    /// Those that are not listed.
+    pub alerts_more: u64,
+    /// What a person should do next.
+    pub next_steps: Vec<String>,
+    /// What an incident does not prove.
+    pub does_not_prove: Vec<String>,
+}
+
+impl Finding {
+    /// An alert.
+    pub fn of_alert(alert: &Alert) -> Finding {
+        let mut packets = vec![alert.packets];
+        let repeats = alert.repeats.as_ref();
+        let several = repeats.filter(|repeats| repeats.count > 1);
+        packets.extend(several.iter().flat_map(|repeats| &repeats.packets));
+        Finding {
+            id: alert.id.clone(),
+            change: None,
+            is_incident: false,
+            time: alert.time,
+            since: alert.since,
+            end: repeats.map_or(alert.time, |repeats| repeats.last),
+            level: alert.level,
+            rule: Some(Arc::clone(&alert.rule)),
+            addresses: once(addresses(alert)),
+            techniques: once(alert.rule.techniques.iter().cloned()),
+            message: alert.message.clone(),
+            context: alert.context.clone(),
+            subject: Arc::clone(&alert.subject),
+            subject_name: alert.subject_name.clone(),
+            home: alert.home,
+            remote: alert.remote,
+            families: Vec::new(),
+            topologies: alert.rule.topologies.clone(),
+            weight: alert.weight,
+            session_id: alert.session_id.clone(),
+            evidence: alert.evidence.clone(),
+            benign_checked: alert.rule.benign_checked.clone(),
+            sources: alert.sources.clone(),
+            quality: alert.quality,
+            count: several.map_or(1, |repeats| repeats.count),
+            left_out: several.map_or(0, |repeats| repeats.left_out),
+            packets,
+            alerts: Vec::new(),
+            alerts_more: 0,
+            next_steps: Vec::new(),
+            does_not_prove: Vec::new(),
+        }
+    }
+
+    /// An incident: its strongest alert's rule (ECS has one rule for an event; `longhaul.alerts`
+    /// has them all), and what all its alerts rest on. Their number is capped, and what each
+    /// carries, so this is too.
+    pub fn of_incident(incident: &Incident, advice: Advice<'_>) -> Finding {
+        let alerts = || incident.alerts.iter().map(|member| &*member.alert);
+        Finding {
+            id: incident.id.clone(),
+            change: Some(incident.change),
+            is_incident: true,
+            time: incident.time,
+            since: incident.since,
+            end: incident.time,
+            level: incident.level,
+            rule: incident.strongest().map(|alert| Arc::clone(&alert.rule)),
+            addresses: once(alerts().flat_map(addresses)),
+            techniques: once(alerts().flat_map(|alert| alert.rule.techniques.iter().cloned())),
+            message: message(incident),
+            context: Vec::new(),
+            subject: Arc::clone(&incident.subject),
+            subject_name: incident.subject_name.clone(),
+            home: None,
+            remote: None,
+            families: incident.families.clone(),
+            topologies: incident.topologies.clone(),
+            weight: incident.score,
+            session_id: String::new(),
+            evidence: once(alerts().flat_map(|alert| alert.evidence.iter().cloned())),
+            benign_checked: once(
+                alerts().flat_map(|alert| alert.rule.benign_checked.iter().cloned()),
+            ),
+            sources: once(alerts().flat_map(|alert| alert.sources.iter().cloned())),
+            quality: quality(incident),
+            count: 1,
+            left_out: 0,
+            packets: once(alerts().map(|alert| alert.packets)),
+            alerts: incident.alerts.clone(),
+            alerts_more: incident.alerts_more,
+            next_steps: advice.next_steps.to_vec(),
+            does_not_prove: advice.does_not_prove.to_vec(),
+        }
+    }
+}
+
+/// Every address that an alert's line names.
+fn addresses(alert: &Alert) -> impl Iterator<Item = Addr> {
+    let is_ip = |(name, _): &&(String, String)| name.ends_with(".ip");
+    let named = alert.context.iter().filter(is_ip);
+    let named = named.filter_map(|(_, json)| json.trim_matches('"').parse::<IpAddr>().ok());
+    named.map(Addr::from).chain(alert.home).chain(alert.remote)
+}
+
+/// Everything once, in order of first mention.
+fn once<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen: Vec<T> = Vec::new();
+    for one in all {
+        if !seen.contains(&one) {
+            seen.push(one);
+        }
+    }
+    seen
+}
+
+/// The sessions of the alerts together; two rules on one session look at the same packets.
+fn quality(incident: &Incident) -> Quality {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut sum = Quality::default();
+    for alert in incident.alerts.iter().map(|member| &member.alert) {
+        if !seen.contains(&alert.session_id.as_str()) {
+            seen.push(&alert.session_id);
+            sum = sum.with(&alert.quality);
+        }
+    }
+    sum
+}
+
+fn message(incident: &Incident) -> String {
+    let who = match &incident.subject_name {
+        Some(name) => format!("{name} ({})", incident.subject),
+        None => incident.subject.to_string(),
+    };
+    let families: Vec<&str> = incident.families.iter().map(|f| f.as_str()).collect();
+    let (alerts, plural) =
+        (incident.alerts.len(), if incident.alerts.len() == 1 { "" } else { "s" });
+    let score = incident.score;
+    format!("{who}: {alerts} alert{plural} of families {}, score {score:.2}", families.join(", "))
+}

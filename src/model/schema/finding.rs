@@ -1,0 +1,316 @@
+//! The table of fields of alerts and incidents.
+//!
+//! Owns: name, type, unit, accessor and meaning of each field. In: a finding. Out: its values.
+//! Never: a field of the session or endpoint that an alert is about: those are carried under their
+//! own names.
+
+use crate::model::Change;
+use crate::model::EvidenceItem;
+use crate::model::EvidenceValue;
+use crate::model::Member;
+use crate::model::RuleInfo;
+use crate::model::SourceInfo;
+use crate::model::finding::Finding;
+use crate::model::schema::Field;
+use crate::model::schema::Kind;
+use crate::model::schema::List;
+use crate::model::schema::Objects;
+use crate::model::schema::Row;
+use crate::model::schema::Shown;
+use crate::model::schema::Value;
+use crate::model::schema::field_of;
+use crate::model::schema::fixed;
+
+/// Fields of the session that every alert on a session repeats, so that it can be read alone.
+pub const CARRIED_OF_SESSIONS: &[&str] = &[
+    "source.ip",
+    "source.port",
+    "source.geo.country_iso_code",
+    "source.geo.region_iso_code",
+    "source.as.number",
+    "source.as.organization.name",
+    "destination.ip",
+    "destination.port",
+    "destination.geo.country_iso_code",
+    "destination.geo.region_iso_code",
+    "destination.as.number",
+    "destination.as.organization.name",
+    "network.transport",
+    "network.protocol",
+    "network.application",
+    "network.direction",
+    "network.community_id",
+    "tls.client.server_name",
+    "tls.client.ja4",
+    "dns.question.name",
+    "user_agent.original",
+    "longhaul.ssh.client",
+    "longhaul.subject.role",
+    "longhaul.subject.hired",
+    "longhaul.near.handshake_us",
+    "longhaul.far.handshake_us",
+    "longhaul.tags",
+];
+
+/// Fields of the endpoint that every alert on an endpoint repeats, beside the addresses of its last
+/// session.
+pub const CARRIED_OF_ENDPOINTS: &[&str] = &[
+    "endpoint.ip",
+    "endpoint.side",
+    "endpoint.role",
+    "endpoint.ja4",
+    "endpoint.ssh",
+    "endpoint.service.port",
+    "endpoint.geo.country_iso_code",
+    "endpoint.geo.region_iso_code",
+    "endpoint.as.number",
+    "endpoint.as.organization.name",
+    "longhaul.tags",
+    "longhaul.sessions",
+    "longhaul.handshakes",
+    "longhaul.days",
+    "longhaul.disc.fibre_km",
+    "longhaul.disc.real_km",
+];
+
+/// Reads one part of something a finding may have.
+type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
+
+fn rule(finding: &Finding, get: Part<RuleInfo>) -> Value<'_> {
+    finding.rule.as_deref().map_or(Value::Absent, get)
+}
+
+fn evidence(finding: &Finding, at: usize, get: Part<EvidenceItem>) -> Value<'_> {
+    finding.evidence.get(at).map_or(Value::Absent, get)
+}
+
+fn source(finding: &Finding, at: usize, get: Part<SourceInfo>) -> Value<'_> {
+    finding.sources.get(at).map_or(Value::Absent, get)
+}
+
+fn member(finding: &Finding, at: usize, get: Part<Member>) -> Value<'_> {
+    finding.alerts.get(at).map_or(Value::Absent, get)
+}
+
+fn packets(finding: &Finding, at: usize, get: fn((u16, u32, u32)) -> Value<'static>) -> Value<'_> {
+    finding.packets.get(at).map_or(Value::Absent, |place| get(*place))
+}
+
+/// Whole days from the build to the packet; negative where the packet is older. Told at the time of
+/// the finding, so that a list used twice is named once.
+fn age_days(finding: &Finding, at: usize) -> Value<'_> {
+    const DAY_NS: i128 = 86_400_000_000_000;
+    let Some(built) = finding.sources.get(at).and_then(|source| source.built_at) else {
+        return Value::Absent;
+    };
+    let age = (i128::from(finding.time.0) - i128::from(built.0)).div_euclid(DAY_NS);
+    i64::try_from(age).map_or(Value::Absent, Value::Signed)
+}
+
+fn change(finding: &Finding) -> Value<'_> {
+    Value::word_opt(finding.change.map(Change::as_str))
+}
+
+/// A count that is left out where it is 0.
+fn some(count: u64) -> Value<'static> {
+    Value::int_opt(Some(count).filter(|count| *count > 0))
+}
+
+fn float(number: f64) -> Value<'static> {
+    Value::Float(if number.is_finite() { number } else { 0.0 })
+}
+
+fn list(list: List<'_>) -> Value<'_> {
+    Value::list(list)
+}
+
+const CHANGES: &[&str] = &["opened", "worse", "closed"];
+
+static EVIDENCE: Objects<Finding> =
+    Objects { name: "longhaul.evidence", count: |f| f.evidence.len() };
+static SOURCES: Objects<Finding> = Objects { name: "longhaul.sources", count: |f| f.sources.len() };
+static PACKETS: Objects<Finding> = Objects { name: "longhaul.packets", count: |f| f.packets.len() };
+static ALERTS: Objects<Finding> = Objects { name: "longhaul.alerts", count: |f| f.alerts.len() };
+
+const NONE: fn(&Finding) -> Value<'_> = |_| Value::Absent;
+
+const fn field(row: Row<Finding>) -> Field<Finding> {
+    field_of(row)
+}
+
+/// In the order of the output. A list of objects has no value of its own.
+#[rustfmt::skip]
+pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
+    field(("@timestamp", 1, Kind::Time, "", Shown::Line, |f| Value::Time(f.time),
+        "Time of the last packet of the session it is about; of an alert that stands for several, \
+         of the first of them; of an incident, of the alert by which it was reached.")),
+    fixed(("ecs.version", 1, Kind::Text, r#""8.17.0""#, "")),
+    fixed(("event.kind", 1, Kind::Text, r#""alert""#, "Always `alert`.")),
+    fixed(("event.category", 1, Kind::Texts, r#"["network","intrusion_detection"]"#,
+        "Always `network` and `intrusion_detection`.")),
+    fixed(("event.type", 1, Kind::Texts, r#"["info"]"#, "Always `info`.")),
+    field(("event.dataset", 1, Kind::Text, "", Shown::Line,
+        |f| Value::Word(if f.is_incident { "longhaul.incident" } else { "longhaul.alert" }), "")),
+    field(("event.id", 1, Kind::Text, "", Shown::Line, |f| Value::Str(&f.id),
+        "Hash of rule, session, subject and time; of an incident, of subject and span: the same \
+         on every run.")),
+    field(("event.action", 3, Kind::Text, "", Shown::Line, change, "As `longhaul.change`."))
+        .only("incidents"),
+    field(("event.severity", 1, Kind::Int, "", Shown::Line,
+        |f| Value::Int(f.level.severity().into()), "0 to 100, from the level.")),
+    field(("event.start", 1, Kind::Time, "", Shown::Line, |f| Value::Time(f.since), "")),
+    field(("event.end", 1, Kind::Time, "", Shown::Line, |f| Value::Time(f.end),
+        "Time of the last packet, of the last session.")),
+    field(("log.level", 1, Kind::Text, "", Shown::Line, |f| Value::Word(f.level.as_str()),
+        "Sigma level.")),
+    field(("observer.name", 3, Kind::Text, "", Shown::Sensor, |_| Value::Absent, "")),
+    fixed(("observer.type", 3, Kind::Text, r#""sensor""#, "")),
+    fixed(("observer.vendor", 3, Kind::Text, r#""longhaul""#, "")),
+    field(("related.ip", 3, Kind::Ips, "", Shown::Sometimes,
+        |f| list(List::Addrs(&f.addresses)), "Every address that the line names, each once.")),
+    field(("rule.id", 1, Kind::Text, "", Shown::Line, |f| rule(f, |r| Value::Str(&r.id)),
+        "Catalogue number: `D01`. An incident's rule is that of its strongest alert (weight, then \
+         level, then time); `longhaul.alerts` has them all.")),
+    field(("rule.name", 1, Kind::Text, "", Shown::Line, |f| rule(f, |r| Value::Str(&r.name)),
+        "Catalogue name.")),
+    field(("rule.uuid", 1, Kind::Text, "", Shown::Sometimes,
+        |f| rule(f, |r| Value::non_empty(&r.uuid)), "Sigma id.")),
+    field(("rule.description", 1, Kind::Text, "", Shown::Sometimes,
+        |f| rule(f, |r| Value::non_empty(&r.title)), "Title of the rule.")),
+    field(("threat.framework", 3, Kind::Text, "", Shown::Sometimes,
+        |f| if f.techniques.is_empty() { Value::Absent } else { Value::Word("MITRE ATT&CK") },
+        "Always `MITRE ATT&CK`.")),
+    field(("threat.technique.id", 1, Kind::Texts, "", Shown::Sometimes,
+        |f| list(List::Texts(&f.techniques)), "MITRE ATT&CK techniques.")),
+    field(("message", 1, Kind::Text, "", Shown::Line, |f| Value::Str(&f.message),
+        "One sentence with the numbers.")),
+    field(("longhaul.subject.id", 1, Kind::Text, "", Shown::Line, |f| Value::Str(&f.subject), "")),
+    field(("longhaul.subject.name", 1, Kind::Text, "", Shown::Sometimes,
+        |f| Value::str_opt(f.subject_name.as_deref().filter(|name| !name.is_empty())), "")),
+    field(("longhaul.home.ip", 1, Kind::Ip, "", Shown::Sometimes, |f| Value::ip_opt(f.home),
+        "Address of the home side.")).only("alerts"),
+    field(("longhaul.remote.ip", 1, Kind::Ip, "", Shown::Sometimes, |f| Value::ip_opt(f.remote),
+        "Address of the remote side.")).only("alerts"),
+    field(("longhaul.family", 1, Kind::Text, "", Shown::Line,
+        |f| rule(f, |r| Value::Word(r.family.as_str())),
+        "N network identity, P physics, R remote control, C co-location, B behaviour. An \
+         incident's is that of its strongest alert.")),
+    field(("longhaul.families", 1, Kind::Texts, "", Shown::Line,
+        |f| list(List::Families(&f.families)), "Families that fired, in order."))
+        .only("incidents"),
+    field(("longhaul.topology", 1, Kind::Texts, "", Shown::Sometimes,
+        |f| list(List::Texts(&f.topologies)),
+        "T1 to T6: the shapes of the deception the rule speaks of.")),
+    field(("longhaul.weight", 1, Kind::Float, "", Shown::Line,
+        |f| if f.is_incident { Value::Absent } else { float(f.weight) },
+        "Weight in an incident's score, after list ages.")).only("alerts"),
+    field(("longhaul.score", 1, Kind::Float, "", Shown::Line,
+        |f| if f.is_incident { float(f.weight) } else { Value::Absent },
+        "1 - prod(1 - weight) over the best hit of each family.")).only("incidents"),
+    field(("longhaul.change", 3, Kind::Word(CHANGES), "", Shown::Line, change,
+        "`opened`; `worse` where its level, its score or its families have grown; `closed` where \
+         its window is over. All lines of one incident have one `event.id`.")).only("incidents"),
+    field(("longhaul.session.id", 1, Kind::Text, "", Shown::Sometimes,
+        |f| Value::non_empty(&f.session_id), "`event.id` of the session.")).only("alerts"),
+    field(("longhaul.evidence.name", 1, Kind::Text, "", Shown::Line, NONE,
+        "What each piece of evidence is of: a field. An incident has the evidence of its alerts, \
+         each piece once.")).each(&EVIDENCE, |f, i| evidence(f, i, |e| {
+            Value::Str(&e.name)
+        })),
+    field(("longhaul.evidence.value", 1, Kind::Float, "", Shown::Sometimes, NONE,
+        "Its value, where that is a number.")).each(&EVIDENCE, |f, i| {
+            evidence(f, i, |e| match &e.value {
+                EvidenceValue::Number(digits) => Value::Decimal(digits),
+                EvidenceValue::Text(_) => Value::Absent,
+            })
+        }),
+    field(("longhaul.evidence.text", 3, Kind::Text, "", Shown::Sometimes, NONE,
+        "Its value, where that is none.")).each(&EVIDENCE, |f, i| {
+            evidence(f, i, |e| match &e.value {
+                EvidenceValue::Text(text) => Value::Str(text),
+                EvidenceValue::Number(_) => Value::Absent,
+            })
+        }),
+    field(("longhaul.evidence.unit", 1, Kind::Text, "", Shown::Sometimes, NONE,
+        "The number's unit.")).each(&EVIDENCE, |f, i| evidence(f, i, |e| {
+            Value::non_empty(&e.unit)
+        })),
+    field(("longhaul.evidence.threshold", 1, Kind::Float, "", Shown::Sometimes, NONE,
+        "What the rule compares the number with.")).each(&EVIDENCE, |f, i| {
+            evidence(f, i, |e| Value::float_opt(e.threshold))
+        }),
+    field(("longhaul.evidence.samples", 1, Kind::Int, "", Shown::Line, NONE,
+        "How many measurements stand behind it.")).each(&EVIDENCE, |f, i| {
+            evidence(f, i, |e| Value::Int(e.samples))
+        }),
+    field(("longhaul.evidence.sessions", 1, Kind::Texts, "", Shown::Sometimes, NONE,
+        "`event.id` of the sessions it was seen in, at most 8.")).each(&EVIDENCE,
+        |f, i| evidence(f, i, |e| list(List::Texts(&e.sessions)))),
+    field(("longhaul.benign_checked", 1, Kind::Texts, "", Shown::Sometimes,
+        |f| list(List::Texts(&f.benign_checked)), "Benign explanations that the rules exclude.")),
+    field(("longhaul.sources.kind", 1, Kind::Text, "", Shown::Line, NONE,
+        "What it rests on: `list`, `geo`, `asn` or `rules`.")).each(&SOURCES,
+        |f, i| source(f, i, |s| Value::Word(s.kind))),
+    field(("longhaul.sources.name", 1, Kind::Text, "", Shown::Line, NONE,
+        "Name of the list, database or rule set.")).each(&SOURCES,
+        |f, i| source(f, i, |s| Value::Str(&s.name))),
+    field(("longhaul.sources.version", 3, Kind::Text, "", Shown::Sometimes, NONE,
+        "Of rules: the first 12 digits of the SHA-256 over them.")).each(&SOURCES,
+        |f, i| source(f, i, |s| Value::non_empty(&s.version))),
+    field(("longhaul.sources.build", 1, Kind::Date, "", Shown::Sometimes, NONE,
+        "The day it was made.")).each(&SOURCES,
+        |f, i| source(f, i, |s| s.built_at.map_or(Value::Absent, Value::Day))),
+    field(("longhaul.sources.age_days", 1, Kind::Signed, "", Shown::Sometimes, NONE,
+        "Whole days from that day to the packet; below 0 where the packet is older."))
+        .each(&SOURCES, age_days),
+    field(("longhaul.quality.retransmits", 1, Kind::Int, "", Shown::Line,
+        |f| Value::Int(f.quality.retransmits.into()), "")),
+    field(("longhaul.quality.out_of_order", 1, Kind::Int, "", Shown::Line,
+        |f| Value::Int(f.quality.out_of_order.into()), "")),
+    field(("longhaul.quality.duplicates", 1, Kind::Int, "", Shown::Line,
+        |f| Value::Int(f.quality.duplicates.into()), "")),
+    field(("longhaul.quality.gaps", 1, Kind::Int, "", Shown::Line,
+        |f| Value::Int(f.quality.gaps.into()), "")),
+    field(("longhaul.quality.one_way", 1, Kind::Bool, "", Shown::Line,
+        |f| Value::Bool(f.quality.one_way), "")),
+    field(("longhaul.quality.truncated", 1, Kind::Bool, "", Shown::Line,
+        |f| Value::Bool(f.quality.truncated), "")),
+    field(("longhaul.quality.unconfirmed", 3, Kind::Bool, "", Shown::Sometimes,
+        |f| Value::flag(f.quality.unconfirmed), "")),
+    field(("longhaul.count", 2, Kind::Int, "", Shown::Sometimes,
+        |f| Value::int_opt(Some(f.count).filter(|count| *count > 1)),
+        "How many alerts it stands for, where more than one: those of the rule, subject and tool \
+         within a day of the first. `@timestamp` is the first one's, `event.end` the last's."))
+        .only("alerts"),
+    field(("longhaul.details_more", 2, Kind::Int, "", Shown::Sometimes, |f| some(f.left_out),
+        "Evidence and places of packets past the caps of an alert that stands for several."))
+        .only("alerts"),
+    field(("longhaul.packets.file", 1, Kind::Text, "", Shown::Line, NONE,
+        "Input file of the first packet, by the path it was given by, or the interface."))
+        .each(&PACKETS, |f, i| packets(f, i, |(file, ..)| Value::Input(file))),
+    field(("longhaul.packets.first", 1, Kind::Int, "", Shown::Line, NONE, ""))
+        .each(&PACKETS, |f, i| packets(f, i, |(_, n, _)| Value::Int(n.into()))),
+    field(("longhaul.packets.last", 1, Kind::Int, "", Shown::Line, NONE, ""))
+        .each(&PACKETS, |f, i| packets(f, i, |(.., n)| Value::Int(n.into()))),
+    field(("longhaul.alerts.rule.id", 1, Kind::Text, "", Shown::Line, NONE,
+        "Rule of each alert it is made of: at most 32 alerts, at most 4 of one rule."))
+        .each(&ALERTS, |f, i| member(f, i, |m| Value::Str(&m.alert.rule.id)))
+        .only("incidents"),
+    field(("longhaul.alerts.rule.name", 1, Kind::Text, "", Shown::Line, NONE, "Its name."))
+        .each(&ALERTS, |f, i| member(f, i, |m| Value::Str(&m.alert.rule.name)))
+        .only("incidents"),
+    field(("longhaul.alerts.event.id", 1, Kind::Text, "", Shown::Line, NONE,
+        "`event.id` of the alert."))
+        .each(&ALERTS, |f, i| member(f, i, |m| Value::Str(&m.id)))
+        .only("incidents"),
+    field(("longhaul.alerts.message", 3, Kind::Text, "", Shown::Sometimes, NONE, "Its sentence."))
+        .each(&ALERTS, |f, i| member(f, i, |m| Value::non_empty(&m.alert.message)))
+        .only("incidents"),
+    field(("longhaul.alerts_more", 2, Kind::Int, "", Shown::Sometimes, |f| some(f.alerts_more),
+        "Alerts of the subject that are not listed, where there are any.")).only("incidents"),
+    field(("longhaul.next_steps", 1, Kind::Texts, "", Shown::Sometimes,
+        |f| list(List::Texts(&f.next_steps)), "What a person should do next."))
+        .only("incidents"),
+    field(("longhaul.does_not_prove", 1, Kind::Texts, "", Shown::Sometimes,
+        |f| list(List::Texts(&f.does_not_prove)), "What it does not prove.")).only("incidents"),
+];

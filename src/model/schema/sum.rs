@@ -1,0 +1,70 @@
+//! The table of fields of sums: lines of sessions.ndjson that stand for several unanswered
+//! sessions.
+//!
+//! Owns: name, type, unit, accessor and meaning of each field. In: a sum. Out: its values. Never: a
+//! field that a session has and a sum has not.
+
+use crate::model::event_id::scan_id;
+use crate::model::scan::Scan;
+use crate::model::schema::Field;
+use crate::model::schema::Kind;
+use crate::model::schema::List;
+use crate::model::schema::Row;
+use crate::model::schema::Shown;
+use crate::model::schema::Value;
+use crate::model::schema::field_of;
+use crate::model::schema::fixed;
+
+fn transport(scan: &Scan) -> Value<'_> {
+    match scan.transport.name() {
+        Some(name) => Value::Word(name),
+        None => Value::Digits(scan.transport.0.into()),
+    }
+}
+
+const fn field(row: Row<Scan>) -> Field<Scan> {
+    field_of(row)
+}
+
+/// In the order of the output.
+#[rustfmt::skip]
+pub(super) static SUM_FIELDS: &[Field<Scan>] = &[
+    field(("@timestamp", 1, Kind::Time, "", Shown::Line, |s| Value::Time(s.last), "")),
+    fixed(("ecs.version", 1, Kind::Text, r#""8.17.0""#, "")),
+    fixed(("event.kind", 1, Kind::Text, r#""event""#, "")),
+    fixed(("event.category", 1, Kind::Texts, r#"["network"]"#, "")),
+    fixed(("event.type", 1, Kind::Texts, r#"["connection"]"#, "Always `connection`.")),
+    fixed(("event.action", 3, Kind::Text, r#""sessions-summed""#,
+        "What makes it a sum; no other line has it.")),
+    fixed(("event.dataset", 1, Kind::Text, r#""longhaul.session""#, "")),
+    field(("event.id", 1, Kind::Text, "", Shown::Line, |s| Value::Id(scan_id(s)),
+        "Hash of source, transport and second: the same on every run.")),
+    field(("event.start", 1, Kind::Time, "", Shown::Line, |s| Value::Time(s.first), "")),
+    field(("event.end", 1, Kind::Time, "", Shown::Line, |s| Value::Time(s.last), "")),
+    field(("event.duration", 1, Kind::Int, "ns", Shown::Line,
+        |s| Value::Int(s.last.since(s.first).0.min(i64::MAX as u64)), "")),
+    field(("observer.name", 3, Kind::Text, "", Shown::Sensor, |_| Value::Absent, "")),
+    fixed(("observer.type", 3, Kind::Text, r#""sensor""#, "")),
+    fixed(("observer.vendor", 3, Kind::Text, r#""longhaul""#, "")),
+    field(("related.ip", 3, Kind::Ips, "", Shown::Sometimes,
+        |s| Value::list(List::Addrs(s.source.as_slice())), "The source, where it is one.")),
+    field(("source.ip", 1, Kind::Ip, "", Shown::Sometimes, |s| Value::ip_opt(s.source),
+        "Who sent; left out where the sources were too many to tell apart.")),
+    field(("source.bytes", 1, Kind::Int, "bytes", Shown::Line, |s| Value::Int(s.bytes),
+        "Bytes of all their packets.")),
+    field(("source.packets", 1, Kind::Int, "packets", Shown::Line, |s| Value::Int(s.packets),
+        "Packets of all of them.")),
+    field(("network.transport", 1, Kind::Text, "", Shown::Line, transport, "")),
+    field(("network.bytes", 1, Kind::Int, "bytes", Shown::Line, |s| Value::Int(s.bytes), "")),
+    field(("network.packets", 1, Kind::Int, "packets", Shown::Line,
+        |s| Value::Int(s.packets), "")),
+    fixed(("longhaul.state", 1, Kind::Word(&["opened"]), r#""opened""#, "Always `opened`.")),
+    field(("longhaul.summary.sessions", 3, Kind::Int, "", Shown::Line,
+        |s| Value::Int(s.sessions), "How many sessions the line stands for.")),
+    field(("longhaul.summary.ports", 3, Kind::Int, "", Shown::Line,
+        |s| Value::Int(s.ports.len() as u64),
+        "To how many different ports they were sent, up to 1,024.")),
+    field(("longhaul.summary.destinations", 3, Kind::Int, "", Shown::Line,
+        |s| Value::Int(s.destinations.len() as u64),
+        "To how many different addresses they were sent, up to 1,024.")),
+];
