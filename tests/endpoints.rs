@@ -14,11 +14,11 @@
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
 mod common;
+mod records;
 
 use longhaul::config::Plan;
 use longhaul::detect::RuleSet;
 use longhaul::detect::SourceCatalog;
-use longhaul::detect::cases::endpoint_from_json;
 use longhaul::model::Alert;
 use longhaul::model::EndpointRow;
 use longhaul::model::endpoint::Role;
@@ -26,6 +26,7 @@ use longhaul::model::endpoint::Tunnel;
 use longhaul::model::schema;
 use longhaul::pipeline::NoProgress;
 use longhaul::pipeline::run;
+use records::endpoint_from_json;
 use rsigma_eval::JsonEvent;
 use serde_json::Value;
 

@@ -12,12 +12,13 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod records;
+
 use std::path::Path;
 
 use longhaul::detect::RuleSet;
 use longhaul::detect::SourceCatalog;
 use longhaul::detect::cases;
-use longhaul::detect::cases::record_from_json;
 use longhaul::model::Alert;
 use longhaul::model::Nanos;
 use longhaul::model::Record;
@@ -25,6 +26,7 @@ use longhaul::model::SourceInfo;
 use longhaul::model::schema;
 use proptest::prelude::*;
 use proptest::test_runner::RngAlgorithm;
+use records::record_from_json;
 use rsigma_eval::JsonEvent;
 use serde_json::Map;
 use serde_json::Value;

@@ -17,6 +17,7 @@ mod common;
 mod craft;
 #[allow(dead_code, reason = "the shared module serves several tests")]
 mod own_corpus;
+mod records;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,8 +28,6 @@ use std::process::Command;
 use craft::Connection;
 use longhaul::detect::RuleSet;
 use longhaul::detect::SourceCatalog;
-use longhaul::detect::cases::endpoint_from_json;
-use longhaul::detect::cases::record_from_json;
 use longhaul::emit::Origin;
 use longhaul::emit::health::render_health;
 use longhaul::emit::index_template;
@@ -39,6 +38,8 @@ use longhaul::model::Counter;
 use longhaul::model::Counters;
 use longhaul::model::Nanos;
 use longhaul::model::SourceInfo;
+use records::endpoint_from_json;
+use records::record_from_json;
 use serde_json::Value;
 use serde_json::json;
 

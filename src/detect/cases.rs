@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use serde_json::Value as Json;
 
 use crate::bounded;
-use crate::detect::alert::SourceCatalog;
-pub use crate::detect::case_endpoint::endpoint_from_json;
-pub use crate::detect::case_record::record_from_json;
+use crate::detect::case::Case;
+use crate::detect::case::CaseError;
 use crate::detect::rule::Rule;
 use crate::detect::ruleset::RuleSet;
-use crate::model::Alert;
 use crate::model::Error;
+use crate::model::Record;
+use crate::model::RuleInfo;
+use crate::model::endpoint::EndpointRow;
 
 /// Most bytes of one case.
 const CASE_BYTES_MAX: u64 = 1 << 20;
@@ -85,42 +86,49 @@ fn run_case(
     let text = bounded::file::read_text(file, CASE_BYTES_MAX)?;
     let object: Json = serde_json::from_str(&text).map_err(|e| format!("JSON: {e}"))?;
     let object = object.as_object().ok_or("a case is one JSON object")?;
-    let catalog = SourceCatalog { lists: Vec::new(), place: None, asn: None };
-    let mut alerts = Vec::new();
     // Rules of one number judge the same kind of thing.
     let of_endpoint = |have: &Rule| have.info().id == rule && have.service() == "endpoint";
-    if rules.iter().any(of_endpoint) {
-        rules.evaluate_endpoint(&endpoint_from_json(object)?, &catalog, &mut alerts);
+    let mut held = if rules.iter().any(of_endpoint) {
+        let case = Case::read::<EndpointRow>(object).map_err(|e| at_line(&e, &text))?;
+        rules.firing_on_endpoint(&case)
     } else {
-        rules.evaluate(&record_from_json(object)?, &catalog, &mut alerts);
-    }
-    alerts.retain(|alert| alert.rule.id == rule);
+        let case = Case::read::<Record>(object).map_err(|e| at_line(&e, &text))?;
+        rules.firing_on_session(&case)
+    };
+    held.retain(|(info, _)| info.id == rule);
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let mut words = stem.split('.');
     match words.next() {
-        Some(word) if word.starts_with("quiet") => match alerts.first() {
+        Some(word) if word.starts_with("quiet") => match held.first() {
             None => Ok(()),
-            Some(alert) => Err(format!("fired: {}", alert.message)),
+            Some((_, message)) => Err(format!("fired: {message}")),
         },
         Some(word) if word.starts_with("firing") => {
-            check_firing(&alerts, words.next())?;
-            fired.extend(alerts.iter().map(|alert| alert.rule.uuid.clone()));
+            check_firing(&held, words.next())?;
+            fired.extend(held.iter().map(|(info, _)| info.uuid.clone()));
             Ok(())
         }
         _ => Err("its name begins with neither `firing` nor `quiet`".to_owned()),
     }
 }
 
-fn check_firing(alerts: &[Alert], level: Option<&str>) -> Result<(), String> {
-    let [alert] = alerts else {
-        return Err(match alerts.len() {
+/// What is wrong with a case, where, and what to do.
+fn at_line(error: &CaseError, text: &str) -> String {
+    let name = format!("\"{}\"", error.field);
+    let line = text.lines().position(|line| line.contains(&name)).map_or(1, |line| line + 1);
+    format!("line {line}: {}; {}", error.cause, error.help)
+}
+
+fn check_firing(held: &[(&RuleInfo, String)], level: Option<&str>) -> Result<(), String> {
+    let [(info, _)] = held else {
+        return Err(match held.len() {
             0 => "stayed quiet".to_owned(),
             n => format!("fired {n} times: rules of one number must exclude each other"),
         });
     };
     match level {
-        Some(level) if level != alert.level.as_str() => {
-            Err(format!("fired at level {}, not {level}", alert.level.as_str()))
+        Some(level) if level != info.level.as_str() => {
+            Err(format!("fired at level {}, not {level}", info.level.as_str()))
         }
         _ => Ok(()),
     }

@@ -7,11 +7,7 @@
 mod advice;
 mod alert;
 mod alert_endpoint;
-mod case_endpoint;
-mod case_latency;
-mod case_physics;
-mod case_record;
-mod case_spoken;
+mod case;
 pub mod cases;
 mod compile;
 mod compile_item;

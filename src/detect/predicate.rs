@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use regex_automata::meta::Regex;
 
+use crate::detect::case::Values;
 use crate::detect::pattern::Pattern;
 use crate::model::Addr;
 use crate::model::schema::Field;
@@ -147,12 +148,12 @@ impl<S: Judged> Node<S> {
         Node::All(nodes.into())
     }
 
-    /// Whether the tree holds for a record.
-    pub(super) fn holds(&self, record: &S) -> bool {
+    /// Whether the tree holds for these values.
+    pub(super) fn holds(&self, record: &impl Values<S>) -> bool {
         match self {
-            Node::Present(field, want) => (field.get)(record).is_absent() != *want,
+            Node::Present(field, want) => record.value(field).is_absent() != *want,
             Node::Is(field, test) => {
-                let value = (field.get)(record);
+                let value = record.value(field);
                 !value.is_absent() && test.holds(&value)
             }
             Node::All(nodes) => nodes.iter().all(|node| node.holds(record)),

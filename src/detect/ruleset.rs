@@ -15,6 +15,7 @@ use sha2::Sha256;
 use crate::detect::alert::SourceCatalog;
 use crate::detect::alert::raise;
 use crate::detect::alert_endpoint::raise_endpoint;
+use crate::detect::case::{Case, Values};
 use crate::detect::load::Origin;
 use crate::detect::load::RuleFile;
 use crate::detect::load::compile_files;
@@ -25,6 +26,7 @@ use crate::model::Alert;
 use crate::model::Error;
 use crate::model::Nanos;
 use crate::model::Record;
+use crate::model::RuleInfo;
 use crate::model::SourceInfo;
 use crate::model::endpoint::EndpointRow;
 use crate::model::schema::Field;
@@ -72,14 +74,19 @@ impl<S: Judged> RuleGroup<S> {
     }
 
     /// The rules that hold.
-    fn judge<'b>(&'b self, subject: &'b S) -> impl Iterator<Item = &'b Compiled<S>> {
+    fn judge<'b>(&'b self, subject: &'b impl Values<S>) -> impl Iterator<Item = &'b Compiled<S>> {
         let present = self.gates.iter().enumerate().fold(0u64, |mask, (i, field)| {
-            mask | u64::from(!(field.get)(subject).is_absent()) << i
+            mask | u64::from(!subject.value(field).is_absent()) << i
         });
         let held =
             move |rule: &&Compiled<S>| rule.needs & !present == 0 && rule.when.holds(subject);
         self.rules.iter().filter(held)
     }
+}
+
+fn told<'r, S: Judged>(group: &'r RuleGroup<S>, case: &Case) -> Vec<(&'r RuleInfo, String)> {
+    let held = group.rules.iter().filter(|rule| rule.when.holds(case));
+    held.map(|rule| (&*rule.rule.info, rule.message.fill(case))).collect()
 }
 
 /// Compiled rules. Immutable; shared between workers.
@@ -185,6 +192,16 @@ impl RuleSet {
     /// Whether the condition of any rule on sessions looks at the field of this name.
     pub fn reads(&self, name: &str) -> bool {
         self.sessions.rules.iter().any(|rule| rule.when.reads(name))
+    }
+
+    /// Rules on sessions that hold for a case, and what they say of it.
+    pub(super) fn firing_on_session(&self, case: &Case) -> Vec<(&RuleInfo, String)> {
+        told(&self.sessions, case)
+    }
+
+    /// The same of rules on endpoints.
+    pub(super) fn firing_on_endpoint(&self, case: &Case) -> Vec<(&RuleInfo, String)> {
+        told(&self.endpoints, case)
     }
 
     /// Appends an alert for each rule that fires on a finished, enriched record.

@@ -3,6 +3,7 @@
 //! Owns: `{field}` placeholders and numbers as people read them. In: a rule's message and a record.
 //! Out: one sentence. Never: a field that is not in the table.
 
+use crate::detect::case::Values;
 use crate::detect::compile::known_field;
 use crate::model::schema::Field;
 use crate::model::schema::Judged;
@@ -70,14 +71,14 @@ impl<S: Judged> Template<S> {
     }
 
     /// The sentence for a record.
-    pub(super) fn fill(&self, record: &S) -> String {
+    pub(super) fn fill(&self, record: &impl Values<S>) -> String {
         let mut out = String::new();
         fill(&self.0, record, &mut out);
         out
     }
 }
 
-fn fill<S>(pieces: &[Piece<S>], record: &S, out: &mut String) {
+fn fill<S: Judged>(pieces: &[Piece<S>], record: &impl Values<S>, out: &mut String) {
     for piece in pieces {
         match piece {
             Piece::Text(text) => out.push_str(text),
@@ -99,11 +100,11 @@ fn fill<S>(pieces: &[Piece<S>], record: &S, out: &mut String) {
 }
 
 /// The first of the fields that the record has, and its value.
-fn present<'r, S>(
+fn present<'r, S: Judged>(
     fields: &[&'static Field<S>],
-    record: &'r S,
+    record: &'r impl Values<S>,
 ) -> Option<(&'static Field<S>, Value<'r>)> {
-    let values = fields.iter().map(|field| (*field, (field.get)(record)));
+    let values = fields.iter().map(|field| (*field, record.value(field)));
     values.into_iter().find(|(_, value)| !value.is_absent())
 }
 
@@ -145,6 +146,7 @@ fn bytes(count: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::case::Case;
     use crate::model::Record;
 
     #[test]
@@ -177,9 +179,8 @@ mod tests {
     fn what_is_not_known_gives_way_to_what_is() {
         let text = "x[ at {tls.client.server_name|url.domain}] y [1] {tls.client.server_name}[";
         let template = Template::<Record>::parse(text).unwrap();
-        let record = |case: serde_json::Value| {
-            crate::detect::cases::record_from_json(case.as_object().unwrap()).unwrap()
-        };
+        let record =
+            |case: serde_json::Value| Case::read::<Record>(case.as_object().unwrap()).unwrap();
         let nothing = record(serde_json::json!({}));
         assert_eq!(template.fill(&nothing), "x y [1] unknown[");
         let host = record(serde_json::json!({"url.domain": "a.example"}));

@@ -5,8 +5,8 @@
 use crate::emit::Origin;
 use crate::emit::json::put_string;
 use crate::emit::text;
-use crate::model::Addr;
 use crate::model::schema::{List, Value};
+use crate::model::{Addr, names};
 
 /// The text of an address between quotes, as it is copied: a block of known length.
 type AddrText = ([u8; 48], u8);
@@ -37,7 +37,7 @@ impl<'a> Line<'a> {
             Value::Bool(true) => self.out.extend_from_slice(b"true"),
             Value::Bool(false) => self.out.extend_from_slice(b"false"),
             Value::Ip(addr) => self.addr(addr),
-            Value::Time(time) => self.out.extend_from_slice(&self.moments.quoted(time)),
+            Value::Time(time) => self.moments.put_quoted(self.out, time),
             Value::Float(number) => text::put_f64(self.out, number),
             Value::List(list) => self.list(list),
             other => self.rare(other),
@@ -54,6 +54,13 @@ impl<'a> Line<'a> {
 
     fn word(&mut self, word: &'static str) {
         self.out.push(b'"');
+        self.out.extend_from_slice(word.as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// A word in a list, behind its comma.
+    fn element(&mut self, word: &'static str) {
+        self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(word.as_bytes());
         self.out.push(b'"');
     }
@@ -129,8 +136,8 @@ impl<'a> Line<'a> {
         if let Some(free) = self.addrs.iter_mut().find(|known| known.is_none()) {
             let written = self.out.get(from..).unwrap_or_default();
             let mut block = [0; 48];
-            for (slot, byte) in block.iter_mut().zip(written) {
-                *slot = *byte;
+            if let Some(slot) = block.get_mut(..written.len()) {
+                slot.copy_from_slice(written);
             }
             *free = Some((addr, (block, written.len() as u8)));
         }
@@ -140,10 +147,17 @@ impl<'a> Line<'a> {
         let start = self.out.len();
         match list {
             List::Words(words) => {
-                for word in words {
-                    self.out.extend_from_slice(b",\"");
-                    self.out.extend_from_slice(word.as_bytes());
-                    self.out.push(b'"');
+                words.iter().for_each(|word| self.element(word));
+            }
+            List::Ciphers(codes) => {
+                for code in codes {
+                    match names::cipher_suite(*code) {
+                        Some(name) => self.element(name),
+                        None => {
+                            self.out.push(b',');
+                            self.rare(Value::Suite(*code));
+                        }
+                    }
                 }
             }
             List::Ends(a, b) => {

@@ -277,3 +277,60 @@ fn a_sum_is_one_line() {
     let summary = &line["longhaul"]["summary"];
     assert_eq!(summary.to_string(), r#"{"destinations":2,"ports":2,"sessions":3}"#);
 }
+
+/// Leaves of a line by dotted name; of a list of objects, those of each member.
+fn flat(name: &str, value: &Value, into: &mut std::collections::BTreeMap<String, Value>) {
+    let inside = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(key, value)| flat(&inside(key), value, into));
+        }
+        Value::Array(all) if all.iter().all(Value::is_object) => {
+            for (key, value) in all.iter().filter_map(Value::as_object).flatten() {
+                let of_all = into.entry(inside(key)).or_insert_with(|| Value::Array(Vec::new()));
+                of_all.as_array_mut().unwrap().push(value.clone());
+            }
+        }
+        leaf => drop(into.insert(name.to_owned(), leaf.clone())),
+    }
+}
+
+proptest! {
+    /// What is usual, what is missing and what is carried make no difference: a line has what its
+    /// table says, and nothing else.
+    #[test]
+    fn any_record_says_what_the_table_says(r in any_record(), trouble in any::<bool>()) {
+        let mut r = r;
+        r.quality = crate::model::record::Quality { gaps: trouble.into(), ..Default::default() };
+        r.id = event_id(&r);
+        let mut line = std::collections::BTreeMap::new();
+        flat("", &parsed(&r), &mut line);
+        prop_assert_eq!(line.remove("observer.name"), Some(Value::from("longhaul")));
+        let mut table = crate::model::schema::flat_json(&r);
+        table.retain(|name, _| crate::model::schema::find(name).is_some_and(|f| f.in_lines()));
+        let table: std::collections::BTreeMap<String, Value> = table.into_iter().collect();
+        let (have, want): (Vec<_>, Vec<_>) = (line.keys().collect(), table.keys().collect());
+        prop_assert_eq!(have, want);
+        for (name, want) in &table {
+            let have = &line[name];
+            let same = match (have.as_array(), want.as_f64(), have.as_f64()) {
+                // One place of packets, in a list.
+                (Some(all), Some(_), _) => all.first() == Some(want),
+                (_, Some(want), Some(_)) => close(have, want),
+                _ => have == want,
+            };
+            prop_assert!(same, "{name}: {have} is not {want}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_missing_has_no_field(r in any_record()) {
+        use crate::model::schema::Described;
+        for (prefix, holds) in Record::parts() {
+            let inside = |name: &str| name.strip_prefix(prefix).is_some_and(|r| r.starts_with('.'));
+            for field in Record::fields().iter().filter(|field| inside(field.name)) {
+                prop_assert!(holds(&r) || (field.get)(&r).is_absent(), "{}", field.name);
+            }
+        }
+    }
+}

@@ -8,9 +8,11 @@
 //! both paths share, and opened from there: for each depth that can be shared the text is made
 //! beforehand. How much is shared is the least of what neighbours share along the steps between.
 
+use std::sync::OnceLock;
+
 use crate::emit::Origin;
 use crate::emit::line::Line;
-use crate::model::schema::{Described, Field, Get, Shown, Value};
+use crate::model::schema::{self, Described, Field, Get, Shown, Value};
 
 /// The steps of one kind of event.
 #[derive(Debug)]
@@ -42,6 +44,27 @@ enum What<S: 'static> {
     /// The same, while members are gathered.
     Gathered(fn(&S) -> usize, Vec<Leaf<S>>),
     Part(Part<S>),
+    Usual(Usual<S>),
+}
+
+/// Where a line stands.
+#[derive(Debug)]
+struct Path {
+    /// Objects that are open.
+    open: u8,
+    /// Those of them that the step at hand shares.
+    shared: u8,
+}
+
+/// An object that mostly has the same values: what it reads then, after how many open objects.
+#[derive(Debug)]
+struct Usual<S: 'static> {
+    holds: fn(&S) -> bool,
+    next: usize,
+    /// The least that its members share with the field before it.
+    shared: u8,
+    depth: u8,
+    text: OnceLock<(u8, Box<[u8]>)>,
 }
 
 /// Where the event lacks a part, the steps up to `next` write nothing.
@@ -111,10 +134,10 @@ impl<S: Described> Plan<S> {
                 }));
             }
         }
-        Plan::of(leaves, S::parts())
+        Plan::of(leaves, S::parts(), S::usual())
     }
 
-    fn of(leaves: Vec<Leaf<S>>, parts: &[(&'static str, fn(&S) -> bool)]) -> Plan<S> {
+    fn of(leaves: Vec<Leaf<S>>, parts: &[schema::Part<S>], usual: &[schema::Part<S>]) -> Plan<S> {
         let leaves = grouped(leaves, 0);
         let paths: Vec<Vec<&str>> = leaves.iter().map(|leaf| leaf.path.clone()).collect();
         let shared: Vec<u8> = (0..paths.len()).map(|i| shared_at(&paths, i)).collect();
@@ -134,12 +157,24 @@ impl<S: Described> Plan<S> {
                 steps.push(Step { shared, depth: 0, openings, what: What::Part(part) });
             }
             let shared = shared.get(at).copied().unwrap_or(0);
+            for (prefix, holds) in usual.iter().filter(|(prefix, _)| begins(&paths, at, prefix)) {
+                let inside = paths.iter().skip(at).take_while(|path| is_inside(path, prefix));
+                ends.push((steps.len(), at + inside.count()));
+                let depth = prefix.split('.').count() as u8;
+                let text = OnceLock::new();
+                let usual = Usual { holds: *holds, next: 0, shared, depth, text };
+                let (shared, openings) = (u8::MAX, Box::default());
+                steps.push(Step { shared, depth: 0, openings, what: What::Usual(usual) });
+            }
             push_leaf(&mut steps, leaf, shared);
         }
         starts.push(steps.len());
         for (at, end) in ends {
-            if let Some(What::Part(part)) = steps.get_mut(at).map(|step| &mut step.what) {
-                part.next = starts.get(end).copied().unwrap_or(usize::MAX);
+            let end = starts.get(end).copied().unwrap_or(usize::MAX);
+            match steps.get_mut(at).map(|step| &mut step.what) {
+                Some(What::Part(part)) => part.next = end,
+                Some(What::Usual(usual)) => usual.next = end,
+                _ => {}
             }
         }
         Plan { steps: steps.into() }
@@ -167,38 +202,55 @@ impl<S: Described> Plan<S> {
 
     /// Returns how many objects are open at the end.
     fn write_members(&self, event: &S, index: usize, line: &mut Line<'_>) -> u8 {
-        let (mut open, mut shared, mut next) = (0, 0, 0);
-        while let Some(step) = self.steps.get(next) {
+        let mut path = Path { open: 0, shared: 0 };
+        self.write_steps((0, self.steps.len()), (event, index), &mut path, line);
+        path.open
+    }
+
+    fn write_steps(
+        &self,
+        (mut next, end): (usize, usize),
+        (event, index): (&S, usize),
+        path: &mut Path,
+        line: &mut Line<'_>,
+    ) {
+        while let Some(step) = self.steps.get(next).filter(|_| next < end) {
             next += 1;
-            shared = step.shared.min(shared);
+            path.shared = step.shared.min(path.shared);
             match &step.what {
                 What::Value(get) => {
                     let value = get(event);
                     if is_shown(&value) {
-                        step.begin(&mut open, &mut shared, line.out);
+                        step.begin(path, line.out);
                         line.value(value);
                     }
                 }
                 What::Part(part) => {
                     if !(part.holds)(event) {
-                        shared = part.shared.min(shared);
+                        path.shared = part.shared.min(path.shared);
                         next = part.next;
                     }
                 }
+                What::Usual(usual) => {
+                    if (usual.holds)(event) {
+                        self.write_usual(usual, (next, event), path, line);
+                        next = usual.next;
+                    }
+                }
                 What::Fixed(json) => {
-                    step.begin(&mut open, &mut shared, line.out);
+                    step.begin(path, line.out);
                     line.out.extend_from_slice(json.as_bytes());
                 }
                 What::Member(get) => {
                     let value = get(event, index);
                     if is_shown(&value) {
-                        step.begin(&mut open, &mut shared, line.out);
+                        step.begin(path, line.out);
                         line.value(value);
                     }
                 }
                 What::Carried(name) => {
                     if let Some(json) = event.carried(name) {
-                        step.begin(&mut open, &mut shared, line.out);
+                        step.begin(path, line.out);
                         line.json(json);
                     }
                 }
@@ -206,13 +258,42 @@ impl<S: Described> Plan<S> {
                 What::Objects(count, members) => {
                     let count = count(event);
                     if count > 0 {
-                        step.begin(&mut open, &mut shared, line.out);
+                        step.begin(path, line.out);
                         members.write_list(event, count, line);
                     }
                 }
             }
         }
-        open
+    }
+
+    /// Writes an object whose members all have their usual values: the first time step by step,
+    /// then as it was written then.
+    fn write_usual(
+        &self,
+        usual: &Usual<S>,
+        (from, event): (usize, &S),
+        path: &mut Path,
+        line: &mut Line<'_>,
+    ) {
+        path.shared = usual.shared.min(path.shared);
+        close(line.out, path.open - path.shared);
+        path.open = path.shared;
+        // Which objects are open before it is part of what was written.
+        match usual.text.get() {
+            Some((shared, text)) if *shared == path.shared => {
+                line.out.extend_from_slice(text);
+                (path.open, path.shared) = (usual.depth, usual.depth);
+            }
+            known => {
+                let (start, shared) = (line.out.len(), path.shared);
+                self.write_steps((from, usual.next), (event, 0), path, line);
+                if known.is_none() && path.open == usual.depth {
+                    let text = line.out.get(start..).unwrap_or_default();
+                    // Another thread may have been first, with the same text.
+                    drop(usual.text.set((shared, text.into())));
+                }
+            }
+        }
     }
 
     fn write_list(&self, event: &S, count: usize, line: &mut Line<'_>) {
@@ -230,14 +311,14 @@ impl<S: Described> Plan<S> {
 impl<S> Step<S> {
     /// Closes what the step does not share, opens the rest of its path.
     #[inline(always)]
-    fn begin(&self, open: &mut u8, shared: &mut u8, out: &mut Vec<u8>) {
-        if *open != *shared {
-            close(out, *open - *shared);
+    fn begin(&self, path: &mut Path, out: &mut Vec<u8>) {
+        if path.open != path.shared {
+            close(out, path.open - path.shared);
         }
-        if let Some(opening) = self.openings.get(usize::from(*shared)) {
+        if let Some(opening) = self.openings.get(usize::from(path.shared)) {
             opening.put(out);
         }
-        (*open, *shared) = (self.depth, self.depth);
+        (path.open, path.shared) = (self.depth, self.depth);
     }
 }
 
@@ -332,7 +413,7 @@ fn push_leaf<S: Described>(steps: &mut Vec<Step<S>>, leaf: Leaf<S>, shared: u8) 
     }
     let openings = openings.iter().map(|text| Text::new(text)).collect();
     let what = match leaf.what {
-        What::Gathered(count, members) => What::Objects(count, Plan::of(members, &[])),
+        What::Gathered(count, members) => What::Objects(count, Plan::of(members, &[], &[])),
         what => what,
     };
     steps.push(Step { shared, depth: depth as u8, openings, what });

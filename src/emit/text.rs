@@ -216,18 +216,18 @@ fn put_group(out: &mut Vec<u8>, group: u16) {
 #[derive(Debug)]
 pub struct Moments {
     second: u64,
-    text: [u8; 20],
+    text: [u8; 21],
 }
 
 impl Moments {
     /// With no second known yet.
     pub const fn new() -> Moments {
-        Moments { second: u64::MAX, text: [0; 20] }
+        Moments { second: u64::MAX, text: [0; 21] }
     }
 
     /// RFC 3339 in UTC with nine digits of fraction, as `Nanos` displays itself, between quotes.
     #[inline]
-    pub fn quoted(&mut self, time: Nanos) -> [u8; 32] {
+    pub fn put_quoted(&mut self, out: &mut Vec<u8>, time: Nanos) {
         let second = time.as_secs();
         if second != self.second {
             self.second = second;
@@ -238,25 +238,23 @@ impl Moments {
         let [c, d] = pair(nanos / 100_000);
         let [e, f] = pair(nanos / 1_000);
         let [g, h] = pair(nanos / 10);
-        let last = b'0' + (nanos % 10) as u8;
-        let mut text = [b'"'; 32];
-        let fraction = [a, b, c, d, e, f, g, h, last, b'Z'];
-        for (slot, byte) in text.iter_mut().skip(1).zip(self.text.iter().chain(&fraction)) {
-            *slot = *byte;
-        }
-        text
+        out.extend_from_slice(&self.text);
+        out.extend_from_slice(&[a, b, c, d, e, f, g, h, b'0' + (nanos % 10) as u8, b'Z', b'"']);
     }
 }
 
-/// `2026-11-22T10:00:00.`
-fn second_text(second: u64) -> [u8; 20] {
+/// `"2026-11-22T10:00:00.`
+fn second_text(second: u64) -> [u8; 21] {
     let (year, month, day) = civil_from_days(second / 86_400);
     let of_day = second % 86_400;
     let ([c1, c2], [y1, y2]) = (pair(year / 100), pair(year));
     let ([m1, m2], [d1, d2]) = (pair(month), pair(day));
     let ([h1, h2], [i1, i2]) = (pair(of_day / 3_600), pair(of_day / 60 % 60));
     let [s1, s2] = pair(of_day % 60);
-    [c1, c2, y1, y2, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2, b'.']
+    [
+        b'"', c1, c2, y1, y2, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2,
+        b'.',
+    ]
 }
 
 #[cfg(test)]
@@ -350,9 +348,7 @@ mod tests {
         fn moments_agree_with_their_display(a: u64, step in 0u64..3_000_000_000) {
             let mut moments = Moments::new();
             for time in [Nanos(a), Nanos(a).plus(Nanos(step))] {
-                let quoted = moments.quoted(time);
-                let want = format!("\"{time}\"");
-                prop_assert_eq!(quoted.as_slice(), want.as_bytes());
+                prop_assert_eq!(text(|o| moments.put_quoted(o, time)), format!("\"{time}\""));
             }
         }
 

@@ -5,6 +5,7 @@
 //! name, or a record, an endpoint, a finding, a sum. Out: fields and their values.
 //! Never: a second list of fields beside the tables, or text of an output.
 
+pub mod derived;
 mod endpoint;
 mod finding;
 mod read;
@@ -20,6 +21,7 @@ use std::fmt::Debug;
 use crate::model::Record;
 use crate::model::endpoint::EndpointRow;
 use crate::model::finding::Finding;
+use crate::model::record::Quality;
 use crate::model::scan::Scan;
 pub use crate::model::schema::finding::CARRIED_OF_ENDPOINTS;
 pub use crate::model::schema::finding::CARRIED_OF_SESSIONS;
@@ -90,6 +92,12 @@ pub trait Described: Sized + 'static {
         &[]
     }
 
+    /// Objects that mostly have the same values, and whether one of them has these: all its fields
+    /// are the same then.
+    fn usual() -> &'static [Part<Self>] {
+        &[]
+    }
+
     /// Names of fields of other events that it may carry.
     fn carries() -> &'static [&'static [&'static str]] {
         &[]
@@ -108,6 +116,10 @@ impl Described for Record {
 
     fn parts() -> &'static [Part<Record>] {
         session::PARTS
+    }
+
+    fn usual() -> &'static [Part<Record>] {
+        &[("longhaul.quality", |r| r.quality == Quality::default())]
     }
 }
 

@@ -16,6 +16,7 @@ use crate::model::physics::KM_PER_RTT_MS_FIBRE;
 use crate::model::physics::KM_PER_RTT_MS_REAL;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
+use crate::model::schema::derived::{HIDDEN_AT_LEAST, ratio, reach};
 use crate::model::schema::value::List;
 use crate::model::schema::value::Value;
 
@@ -71,12 +72,6 @@ pub(super) fn asn(row: &EndpointRow, get: Part<AutonomousSystem>) -> Value<'_> {
     part(row.asn.as_deref(), get)
 }
 
-/// A share or ratio, to three decimals; absent where there is nothing to divide by.
-fn ratio(part: u64, whole: u64) -> Value<'static> {
-    let share = (whole > 0).then(|| part as f64 / whole as f64);
-    Value::float_opt(share.map(|share| (share * 1_000.0).round() / 1_000.0))
-}
-
 pub(super) fn ja4(row: &EndpointRow) -> Value<'_> {
     match &row.key.fingerprint {
         Some(Fingerprint::Ja4(ja4)) => Value::Str(ja4),
@@ -110,25 +105,27 @@ pub(super) fn tags(row: &EndpointRow) -> Value<'_> {
 /// The hidden leg against the transport's: DOMAIN's "at least once the TCP round trip".
 pub(super) fn hidden_ratio(row: &EndpointRow) -> Value<'_> {
     match (row.hidden, row.floor_ns) {
-        (Some(hidden), Some(floor)) => ratio(hidden.ns, floor),
+        (Some(hidden), Some(floor)) => ratio(hidden.ns as f64, floor as f64),
         _ => Value::Absent,
     }
 }
 
 /// The endpoint's floor against that of its neighbours.
 pub(super) fn floor_ratio(excess: &Excess) -> Value<'_> {
-    ratio(excess.floor_ns.saturating_add(excess.over_ns), excess.floor_ns)
+    let floor = excess.floor_ns.saturating_add(excess.over_ns);
+    ratio(floor as f64, excess.floor_ns as f64)
 }
 
 pub(super) fn differ_share(stack: &StackTotals) -> Value<'_> {
-    ratio(u64::from(stack.differ), u64::from(stack.compared))
+    ratio(f64::from(stack.differ), f64::from(stack.compared))
 }
 
 /// How far whoever answers can be: floor and hidden leg together, at a speed.
 fn disc(row: &EndpointRow, km_per_ms: f64) -> Value<'_> {
-    let hidden = row.hidden.filter(|hidden| hidden.confidence >= 0.5).map_or(0, |h| h.ns);
-    let km = row.floor_ns.map(|floor| floor.saturating_add(hidden) as f64 / 1e6 * km_per_ms);
-    Value::float_opt(km.map(|km| (km * 10.0).round() / 10.0))
+    let sure = row.hidden.filter(|hidden| hidden.confidence >= HIDDEN_AT_LEAST);
+    let hidden = sure.map_or(0, |hidden| hidden.ns);
+    let whole = row.floor_ns.map(|floor| floor.saturating_add(hidden) as f64);
+    whole.map_or(Value::Absent, |whole| reach(whole, km_per_ms))
 }
 
 pub(super) fn disc_fibre(row: &EndpointRow) -> Value<'_> {

@@ -5,12 +5,12 @@
 
 use serde_json::Value as Json;
 
-use crate::model::Record;
-use crate::model::physics::Claim;
-use crate::model::physics::Claims;
-use crate::model::physics::Physics;
-use crate::model::physics::PhysicsVerdict;
-use crate::model::record::Context;
+use longhaul::model::Record;
+use longhaul::model::physics::Claim;
+use longhaul::model::physics::Claims;
+use longhaul::model::physics::Physics;
+use longhaul::model::physics::PhysicsVerdict;
+use longhaul::model::record::Context;
 
 /// Tags that a case may name.
 const TAGS: [&str; 7] = ["anycast", "cdn", "sase", "relay", "pep", "satellite", "mobile"];

@@ -5,16 +5,16 @@
 
 use serde_json::Value as Json;
 
-use crate::detect::case_record::nanos;
-use crate::detect::case_record::small;
-use crate::detect::case_record::texts;
-use crate::model::Record;
-use crate::model::latency::Exchange;
-use crate::model::latency::Exclusions;
-use crate::model::latency::Methods;
-use crate::model::latency::RoundTrips;
-use crate::model::latency::Turn;
-use crate::model::latency::Turns;
+use crate::records::record::nanos;
+use crate::records::record::small;
+use crate::records::record::texts;
+use longhaul::model::Record;
+use longhaul::model::latency::Exchange;
+use longhaul::model::latency::Exclusions;
+use longhaul::model::latency::Methods;
+use longhaul::model::latency::RoundTrips;
+use longhaul::model::latency::Turn;
+use longhaul::model::latency::Turns;
 
 /// A turn longer than its leg by this; the leg must be given, too.
 pub(super) fn set_gap(

@@ -7,19 +7,19 @@ use std::net::IpAddr;
 
 use serde_json::Value as Json;
 
-use crate::detect::case_record::small;
-use crate::detect::case_record::text;
-use crate::detect::case_record::texts;
-use crate::model::Addr;
-use crate::model::Record;
-use crate::model::app_facts::AppFacts;
-use crate::model::app_facts::Certificate;
-use crate::model::app_facts::ProxyHeader;
-use crate::model::app_facts::Rdp;
-use crate::model::app_facts::Rfb;
-use crate::model::app_facts::Socks;
-use crate::model::app_facts::shape;
-use crate::model::record::HttpFacts;
+use crate::records::record::small;
+use crate::records::record::text;
+use crate::records::record::texts;
+use longhaul::model::Addr;
+use longhaul::model::Record;
+use longhaul::model::app_facts::AppFacts;
+use longhaul::model::app_facts::Certificate;
+use longhaul::model::app_facts::ProxyHeader;
+use longhaul::model::app_facts::Rdp;
+use longhaul::model::app_facts::Rfb;
+use longhaul::model::app_facts::Socks;
+use longhaul::model::app_facts::shape;
+use longhaul::model::record::HttpFacts;
 
 /// One of these fields, by its whole name.
 pub(super) fn set_spoken(record: &mut Record, name: &str, value: &Json) -> Option<()> {

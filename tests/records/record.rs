@@ -7,26 +7,26 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use crate::detect::case_latency::gap_over_udp;
-use crate::detect::case_latency::set_gap;
-use crate::detect::case_latency::set_gap_over_udp;
-use crate::detect::case_latency::set_over_udp;
-use crate::detect::case_latency::set_trips;
-use crate::detect::case_physics::set_lasting;
-use crate::detect::case_physics::set_physics;
-use crate::detect::case_spoken::set_spoken;
-use crate::model::Addr;
-use crate::model::Nanos;
-use crate::model::Record;
-use crate::model::Transport;
-use crate::model::addr::parse_mac;
-use crate::model::names;
-use crate::model::record::{
+use crate::records::latency::gap_over_udp;
+use crate::records::latency::set_gap;
+use crate::records::latency::set_gap_over_udp;
+use crate::records::latency::set_over_udp;
+use crate::records::latency::set_trips;
+use crate::records::physics::set_lasting;
+use crate::records::physics::set_physics;
+use crate::records::spoken::set_spoken;
+use longhaul::model::Addr;
+use longhaul::model::Nanos;
+use longhaul::model::Record;
+use longhaul::model::Transport;
+use longhaul::model::addr::parse_mac;
+use longhaul::model::names;
+use longhaul::model::record::{
     AutonomousSystem, Context, Direction, DnsFacts, Facts, Holder, HttpFacts, Leg, ListHit,
     NameSources, Party, Place, Protocol, Quality, SessionState, SshFacts, Subject, SynFacts,
     TlsFacts,
 };
-use crate::model::schema;
+use longhaul::model::schema;
 
 /// 2026-11-22T10:00:00Z: the start of sessions in cases.
 pub(super) const START: Nanos = Nanos::from_secs(1_795_341_600);
@@ -108,7 +108,7 @@ fn blank() -> Record {
         doubtful: false,
         activity: None,
         update: None,
-        grain: crate::model::Grain::default(),
+        grain: longhaul::model::Grain::default(),
     }
 }
 
@@ -393,7 +393,7 @@ fn ssh(record: &mut Record) -> &mut SshFacts {
     record.facts.ssh.get_or_insert_default()
 }
 
-fn stun(record: &mut Record) -> &mut crate::model::record::StunFacts {
+fn stun(record: &mut Record) -> &mut longhaul::model::record::StunFacts {
     record.facts.rare_mut().stun.get_or_insert_default()
 }
 

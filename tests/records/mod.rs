@@ -1,0 +1,13 @@
+//! Records and endpoints from flat JSON objects, for tests of what rules make of them.
+//!
+//! Owns: the way back from field names to what was seen. In: `{"network.direction": "inbound", ...}`.
+//! Out: a record or an endpoint that has exactly these values. Never: part of the program.
+
+pub mod endpoint;
+pub mod latency;
+pub mod physics;
+pub mod record;
+pub mod spoken;
+
+pub use endpoint::endpoint_from_json;
+pub use record::record_from_json;
