@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::model::alert::EARLIER_RUN;
 use crate::model::record::Quality;
 use crate::model::{Addr, Alert, Change, EvidenceItem, Family, Incident, Level, Member};
 use crate::model::{Nanos, RuleInfo, SourceInfo};
@@ -95,6 +96,7 @@ impl Finding {
         let repeats = alert.repeats.as_ref();
         let several = repeats.filter(|repeats| repeats.count > 1);
         packets.extend(several.iter().flat_map(|repeats| &repeats.packets));
+        packets.retain(is_of_this_run);
         Finding {
             id: alert.id.clone(),
             change: None,
@@ -164,7 +166,7 @@ impl Finding {
             quality: quality(incident),
             count: 1,
             left_out: 0,
-            packets: once(alerts().map(|alert| alert.packets)),
+            packets: once(alerts().map(|alert| alert.packets).filter(is_of_this_run)),
             alerts: incident.alerts.clone(),
             alerts_more: incident.alerts_more,
             next_steps: advice.next_steps.to_vec(),
@@ -190,6 +192,11 @@ fn once<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
         }
     }
     seen
+}
+
+/// Where packets are that an earlier run has read is not known any more.
+const fn is_of_this_run((file, ..): &(u16, u32, u32)) -> bool {
+    *file != EARLIER_RUN
 }
 
 /// The sessions of the alerts together; two rules on one session look at the same packets.
