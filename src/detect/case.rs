@@ -341,7 +341,7 @@ mod tests {
                 "unknown field",
                 "`network.direction`",
             ),
-            (json!({"event.id": "x"}), "event.id", "unknown field", "longhaul fields"),
+            (json!({"event.id": "x"}), "event.id", "unknown field", "`event.end`"),
             (json!({"source.port": "443"}), "source.port", "is no whole number", "integer"),
             (json!({"source.ip": "10.0.0"}), "source.ip", "is no address", "address"),
             (
