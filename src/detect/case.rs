@@ -1,7 +1,8 @@
 //! A case of a rule: what is judged, given as a flat map of field names and values.
 //!
 //! Owns: which values a field takes, and those that a case leaves to its defaults. In: one JSON
-//! object. Out: a source of values, as a record is one. Never: a record, or a second list of fields.
+//! object. Out: a source of values, as a record is one. Never: a record, or a second list of
+//! fields.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,6 +1,7 @@
 //! Endpoint lines against golden text.
 //!
-//! Owns: what an endpoint's line must say. In: rows. Out: assertions. Never: built into the program.
+//! Owns: what an endpoint's line must say. In: rows. Out: assertions. Never: built into the
+//! program.
 
 use super::*;
 use crate::emit::samples;

@@ -1,7 +1,7 @@
 //! JSON Schema (draft 2020-12) of each output file.
 //!
-//! Owns: which schema each type of ours is. In: the tables of fields. Out: JSON. Never: a field that
-//! no table has.
+//! Owns: which schema each type of ours is. In: the tables of fields. Out: JSON. Never: a field
+//! that no table has.
 
 use serde_json::Map;
 use serde_json::Value;

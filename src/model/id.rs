@@ -9,7 +9,6 @@ use siphasher::sip128::Hasher128;
 use siphasher::sip128::SipHasher24;
 
 use crate::model::Nanos;
-use crate::model::schema;
 
 /// The hash's key. It is public: the id names a session, it does not protect it.
 pub const KEY: [u8; 16] = *b"longhaul session";
@@ -29,7 +28,12 @@ pub fn incident_id(subject: &str, since: Nanos, time: Nanos) -> String {
 
 /// An id as the 32 hexadecimal digits that stand in `event.id`.
 pub fn hex(id: [u8; 16]) -> String {
-    schema::hex(&id)
+    use std::fmt::Write;
+    id.iter().fold(String::with_capacity(32), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// SipHash-2-4 with 128 bits of output.

@@ -1,7 +1,7 @@
 //! Records and endpoints from flat JSON objects, for tests of what rules make of them.
 //!
-//! Owns: the way back from field names to what was seen. In: `{"network.direction": "inbound", ...}`.
-//! Out: a record or an endpoint that has exactly these values. Never: part of the program.
+//! Owns: the way back from field names to what was seen. In:
+//! `{"network.direction": "inbound", ...}`. Out: a record or an endpoint that has exactly these values. Never: part of the program.
 
 pub mod endpoint;
 pub mod latency;

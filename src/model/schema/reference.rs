@@ -79,8 +79,8 @@ not edit it by hand (`LONGHAUL_BLESS=1 cargo test --test rules` writes it).
 const FINDINGS: &str = "
 ## Alerts, incidents
 
-Beside these, alerts hold the fields of sessions or endpoints that say what they are about, under the
-same names and of the same types. `longhaul.quality` of an incident is that of the sessions of its
+Beside these, alerts hold the fields of sessions or endpoints that say what they are about, under
+the same names and of the same types. `longhaul.quality` of an incident is that of the sessions of its
 alerts, added up; `longhaul.packets` has a place for each session.
 
 | field | type | unit | since | files | meaning |
