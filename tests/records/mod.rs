@@ -3,6 +3,8 @@
 //! Owns: the way back from field names to what was seen. In:
 //! `{"network.direction": "inbound", ...}`. Out: a record or an endpoint that has exactly these values. Never: part of the program.
 
+#![allow(dead_code, unused_imports, reason = "each test uses its own part of it")]
+
 pub mod endpoint;
 pub mod latency;
 pub mod physics;

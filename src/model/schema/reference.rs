@@ -80,8 +80,8 @@ const FINDINGS: &str = "
 ## Alerts, incidents
 
 Beside these, alerts hold the fields of sessions or endpoints that say what they are about, under
-the same names and of the same types. `longhaul.quality` of an incident is that of the sessions of its
-alerts, added up; `longhaul.packets` has a place for each session.
+the same names and of the same types. `longhaul.quality` of an incident is that of the sessions of
+its alerts, added up; `longhaul.packets` has a place for each session.
 
 | field | type | unit | since | files | meaning |
 |---|---|---|---|---|---|
