@@ -126,7 +126,7 @@ impl<K: Copy + Eq + Hash, V: Clone> CowMap<K, V> {
     fn place(&self, key: &K) -> (usize, usize) {
         let hash = self.hasher.hash_one(key) as usize;
         // Both are powers of two.
-        (hash / FANOUT & (self.root.len() - 1), hash & (FANOUT - 1))
+        ((hash / FANOUT) & (self.root.len() - 1), hash & (FANOUT - 1))
     }
 
     fn leaf_mut(&mut self, key: &K) -> Option<&mut Leaf<K, V>> {
