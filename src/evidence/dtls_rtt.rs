@@ -9,6 +9,7 @@ use crate::evidence::request_response_rtt::Kind;
 use crate::evidence::request_response_rtt::Moment;
 use crate::evidence::request_response_rtt::RequestRtt;
 use crate::evidence::request_response_rtt::exclude;
+use crate::evidence::request_response_rtt::print_of;
 use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
@@ -19,6 +20,7 @@ use crate::wire::dtls::HELLO_VERIFY_REQUEST;
 use crate::wire::dtls::fragment;
 use crate::wire::dtls::record;
 use crate::wire::tls::CLIENT_HELLO;
+use crate::wire::tls::ClientHello;
 use crate::wire::tls::SERVER_HELLO;
 use crate::wire::tls::ServerHello;
 
@@ -29,6 +31,11 @@ const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Dtls);
 const CHANGE_CIPHER_SPEC: u8 = 20;
 /// CertificateRequest (RFC 5246 section 7.4.4).
 const CERTIFICATE_REQUEST: u8 = 13;
+
+/// Bytes of a cookie that nobody guesses.
+const COOKIE_MIN: usize = 8;
+/// Extension cookie (RFC 8446 section 4.2.2).
+const COOKIE_EXTENSION: u16 = 44;
 
 /// A hello, distinguished by its message_seq.
 const HELLO: u64 = 1 << 16;
@@ -51,6 +58,9 @@ pub struct DtlsRtt {
     last: (u16, usize),
     /// The server's flight in clear has ended, or its key exchange was seen.
     full: bool,
+    /// Fingerprint of the cookie that the server wants back: who forges the client's address does
+    /// not see it.
+    cookie: Option<u32>,
 }
 
 impl DtlsRtt {
@@ -104,6 +114,9 @@ impl DtlsRtt {
         if piece.sequence > self.hello {
             rtt.answer(COOKIE, REFLEX, at);
             self.hello = piece.sequence;
+            if self.cookie.is_some() && self.cookie == returned_cookie(piece) {
+                at.proves();
+            }
         }
         rtt.ask(HELLO | u64::from(piece.sequence), piece.offset as u32, at);
         true
@@ -118,11 +131,13 @@ impl DtlsRtt {
             HELLO_VERIFY_REQUEST if stale => return,
             SERVER_HELLO if stale && is_retry_request(piece) => return,
             HELLO_VERIFY_REQUEST => {
+                self.cookie = verify_cookie(piece);
                 rtt.answer(hello, REFLEX, at);
                 rtt.ask(COOKIE, 0, at);
                 return;
             }
             SERVER_HELLO if is_retry_request(piece) => {
+                self.cookie = retry_cookie(piece);
                 rtt.answer(hello, REFLEX, at);
                 rtt.ask(COOKIE, 0, at);
                 return;
@@ -170,6 +185,30 @@ impl DtlsRtt {
         }
         rtt.answer(FLIGHT, THOUGHT, at)
     }
+}
+
+/// A cookie's fingerprint; none of one that could be guessed.
+fn fingerprint(cookie: &[u8]) -> Option<u32> {
+    (cookie.len() >= COOKIE_MIN).then(|| print_of(cookie))
+}
+
+/// That of a HelloVerifyRequest (RFC 6347 section 4.2.1).
+fn verify_cookie(piece: &Fragment<'_>) -> Option<u32> {
+    let mut r = Reader::new(piece.piece);
+    r.skip(2).ok()?;
+    fingerprint(r.sub_u8().ok()?.rest())
+}
+
+/// That of a HelloRetryRequest (RFC 9147 section 5.1).
+fn retry_cookie(piece: &Fragment<'_>) -> Option<u32> {
+    fingerprint(ServerHello::parse(piece.piece).ok()?.extensions.data(COOKIE_EXTENSION)?)
+}
+
+/// That of a ClientHello, in either place.
+fn returned_cookie(piece: &Fragment<'_>) -> Option<u32> {
+    let hello = ClientHello::parse_dtls(piece.piece).ok()?;
+    fingerprint(hello.cookie)
+        .or_else(|| fingerprint(hello.extensions.data(COOKIE_EXTENSION).unwrap_or_default()))
 }
 
 /// Whether a whole ServerHello asks for another hello, with a cookie.

@@ -119,3 +119,40 @@ fn a_later_piece_of_the_flight_once_more_takes_the_turn_away() {
     assert_eq!(turns.lowest(Exchange::Dtls, true), None);
     assert!(turns.excluded.has(Exclusions::LOSS));
 }
+
+/// A record with one whole handshake message of that body.
+fn with_body(kind: u8, sequence: u8, body: &[u8]) -> Vec<u8> {
+    let length = body.len() as u8;
+    let mut out = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12 + length];
+    out.extend([kind, 0, 0, length, 0, sequence, 0, 0, 0, 0, 0, length]);
+    out.extend(body);
+    out
+}
+
+/// A ClientHello with that cookie and one suite (RFC 6347 section 4.2.1).
+fn hello(sequence: u8, cookie: &[u8]) -> Vec<u8> {
+    let head = [&[0xfe, 0xfd][..], &[7; 32], &[0, cookie.len() as u8], cookie].concat();
+    with_body(1, sequence, &[&head[..], &[0, 2, 0xc0, 0x2b, 1, 0]].concat())
+}
+
+#[test]
+fn only_the_cookie_proves_a_client() {
+    let answered = |asked: &[u8], given: &[u8]| {
+        let verify = [&[0xfe, 0xff, asked.len() as u8][..], asked].concat();
+        let events = [
+            (hello(0, b""), Initiator, 100),
+            (with_body(3, 0, &verify), Responder, 140),
+            (hello(1, given), Initiator, 150),
+            ([message(2, 1), message(11, 2)].concat(), Responder, 200),
+            ([message(16, 2), change()].concat(), Initiator, 231),
+        ];
+        let turns = tell(&events).0.turns.unwrap();
+        assert!(turns.near.is_some(), "it is timed whatever it proves");
+        turns.answered
+    };
+    let cookie = b"0123456789abcdef";
+    assert!(answered(cookie, cookie));
+    assert!(!answered(cookie, b"0123456789abcdeX"), "another one");
+    assert!(!answered(cookie, b""), "none");
+    assert!(!answered(b"ab", b"ab"), "one that can be guessed");
+}

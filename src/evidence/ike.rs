@@ -17,6 +17,7 @@ use crate::model::Heap;
 use crate::model::Peer;
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
+use crate::wire::ike::AUTH;
 use crate::wire::ike::Header;
 use crate::wire::ike::INFORMATIONAL;
 use crate::wire::ike::SA_INIT;
@@ -45,6 +46,21 @@ pub struct Ike {
     before: Option<u32>,
     /// Print of version 2's first request.
     begun: Option<u32>,
+    /// The responder's SPI, which the initiator cannot know before it has the response.
+    spi: Spi,
+}
+
+/// The SPI that a responder chose.
+#[derive(Clone, Copy, Debug, Default)]
+enum Spi {
+    /// Not yet.
+    #[default]
+    Open,
+    /// This one.
+    Chosen(u64),
+    /// The initiator named one first, and a responder may repeat that (RFC 7296 section 2.21): it
+    /// proves nothing.
+    Named,
 }
 
 impl Heap for Ike {
@@ -91,6 +107,10 @@ impl Ike {
     ) -> bool {
         let Ok(header) = Header::parse(datagram, ports) else { return false };
         at.facts.protocol.get_or_insert(Protocol::Ike);
+        self.follow_spi(header.spi_responder, at);
+        if at.role == Peer::Responder && is_sealed_answer(&header) {
+            at.facts.turns.get_or_insert_default().answered = true;
+        }
         let print = print_of(datagram);
         if header.version == 1 {
             if ALTERNATING.contains(&header.exchange) {
@@ -102,6 +122,18 @@ impl Ike {
             self.request(&header, print, rtt, at);
         }
         true
+    }
+
+    /// A header repeats the SPI that the other side chose (RFC 7296 section 3.1, RFC 2408 section
+    /// 3.1): who forges the initiator's address did not see it.
+    fn follow_spi(&mut self, spi: u64, at: &mut Moment<'_>) {
+        match (self.spi, at.role) {
+            (_, _) if spi == 0 => {}
+            (Spi::Open, Peer::Responder) => self.spi = Spi::Chosen(spi),
+            (Spi::Open, Peer::Initiator) => self.spi = Spi::Named,
+            (Spi::Chosen(chosen), Peer::Initiator) if chosen == spi => at.proves(),
+            _ => {}
+        }
     }
 
     fn request(&mut self, header: &Header, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
@@ -137,6 +169,15 @@ impl Ike {
     }
 }
 
+/// Whether a responder answers IKE_AUTH with what it sealed: it does so only for whoever had its
+/// answer to IKE_SA_INIT, be that at port 500 (RFC 7296 sections 1.2, 2.21 and 2.23).
+const fn is_sealed_answer(header: &Header) -> bool {
+    const ENCRYPTED: u8 = 46;
+    const ENCRYPTED_FRAGMENT: u8 = 53;
+    let sealed = matches!(header.payload, ENCRYPTED | ENCRYPTED_FRAGMENT);
+    header.version == 2 && header.response && header.exchange == AUTH && sealed
+}
+
 /// A message id counts the requests of one side (RFC 7296 section 2.2).
 fn key(header: &Header) -> u64 {
     u64::from(header.exchange) << 32 | u64::from(header.id)
@@ -157,8 +198,6 @@ mod tests {
     use crate::model::record::Facts;
     use Peer::Initiator;
     use Peer::Responder;
-
-    const AUTH: u8 = crate::wire::ike::AUTH;
 
     fn message(version: u8, exchange: u8, flags: u8, id: u32, tail: u8) -> Vec<u8> {
         let mut out = vec![1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -195,6 +234,28 @@ mod tests {
         assert_eq!(turns.lowest(Exchange::Ike, true), Some(30));
         assert_eq!(turns.lowest(Exchange::Ike, false), Some(120));
         assert_eq!(turns.gap_over_udp(Exchange::Ike), Some(20));
+    }
+
+    #[test]
+    fn only_the_responders_spi_or_its_sealed_answer_proves_an_initiator() {
+        let spis = |mut message: Vec<u8>, spi: u8| {
+            message[15] = spi;
+            message
+        };
+        let answered = |events: &[(Vec<u8>, Peer, u64)]| {
+            tell(events).turns.is_some_and(|turns| turns.answered)
+        };
+        let begun = (message(2, SA_INIT, 0x08, 0, 1), Initiator, 100);
+        let chosen = (spis(message(2, SA_INIT, 0x20, 0, 2), 9), Responder, 150);
+        let next = |spi| (spis(message(2, AUTH, 0x08, 1, 3), spi), Initiator, 180);
+        assert!(answered(&[begun.clone(), chosen.clone(), next(9)]));
+        assert!(!answered(&[begun.clone(), chosen.clone(), next(8)]), "guessed");
+        assert!(!answered(&[begun, chosen.clone()]));
+        // Named before it was chosen: a responder may have repeated it.
+        assert!(!answered(&[next(9), chosen, next(9)]));
+        let mut sealed = spis(message(2, AUTH, 0x20, 1, 4), 9);
+        sealed[16] = 46;
+        assert!(answered(&[next(9), (sealed, Responder, 200)]), "from port 500");
     }
 
     #[test]

@@ -56,6 +56,8 @@ const DATAGRAMS_MAX: u8 = 96;
 pub struct Openvpn {
     client: Option<(Peer, Seal, u64)>,
     told: bool,
+    /// The responder's session id: who forges the initiator's address does not see it.
+    responder: Option<u64>,
     /// The TLS streams of the client's and the server's control packets.
     tls: [Option<Box<ControlTls>>; 2],
 }
@@ -225,6 +227,13 @@ impl Openvpn {
             return follow_encrypted(packet, at.role == client, rtt, at);
         }
         let Ok(control) = openvpn::control(packet, seal) else { return true };
+        match at.role {
+            Peer::Responder => self.responder = self.responder.or(Some(control.session)),
+            Peer::Initiator if self.responder.is_some() && self.responder == control.remote => {
+                at.proves();
+            }
+            Peer::Initiator => {}
+        }
         if self.told {
             for ack in control.acks() {
                 rtt.answer(u64::from(ack), REFLEX, at);
@@ -259,7 +268,14 @@ fn follow_encrypted(
             rtt.answer(0, REFLEX, at);
             rtt.ask(0, 0, at);
         }
-        (true, ACK | CONTROL) => return !rtt.answer(0, REFLEX, at),
+        (true, ACK | CONTROL) => {
+            let answers = rtt.answer(0, REFLEX, at);
+            if answers {
+                // The server answered: the client knows its key.
+                at.proves();
+            }
+            return !answers;
+        }
         _ => {}
     }
     true
@@ -316,6 +332,23 @@ mod tests {
         assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(60));
         assert_eq!(turns.near.map(|t| t.round_trip_ns), Some(4));
         assert_eq!(turns.gap_over_udp(Exchange::Openvpn), Some(26));
+    }
+
+    #[test]
+    fn only_the_servers_session_id_proves_a_client() {
+        let answered = |last: Vec<u8>| {
+            let facts = tell(&[
+                (packet(7, &[], Some(0), &[]), Initiator, 100),
+                (packet(8, &[0], Some(0), &[]), Responder, 160),
+                (last, Initiator, 164),
+            ]);
+            facts.turns.unwrap().answered
+        };
+        let mut ack = packet(5, &[0], None, &[]);
+        assert!(answered(ack.clone()));
+        *ack.last_mut().unwrap() ^= 1;
+        assert!(!answered(ack), "another session");
+        assert!(!answered(packet(4, &[], Some(1), HELLO)), "acknowledges nothing");
     }
 
     #[test]

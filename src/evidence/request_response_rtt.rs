@@ -29,6 +29,16 @@ pub struct Moment<'a> {
     pub facts: &'a mut Facts,
 }
 
+impl Moment<'_> {
+    /// The datagram repeats what nobody knows who did not receive the other side's: its sender is
+    /// where its packets say.
+    pub fn proves(&mut self) {
+        if self.role == Peer::Initiator {
+            self.facts.turns.get_or_insert_default().answered = true;
+        }
+    }
+}
+
 /// How the peer answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -114,10 +124,11 @@ impl RequestRtt {
         if state == State::Answered {
             return false;
         }
-        if by_initiator && exchange != Exchange::Quic {
-            // Most QUIC packets can be written without having seen the question: it reports this
-            // itself.
-            at.facts.turns.get_or_insert_default().answered = true;
+        // The keys of these can be written without having seen the request: they report an answer
+        // themselves, where it repeats what only the responder's datagram said.
+        let blind = [Exchange::Quic, Exchange::Dtls, Exchange::Ike, Exchange::Openvpn];
+        if !blind.contains(&exchange) {
+            at.proves();
         }
         let whole = at.time.0.checked_sub(slot.first.0);
         let rest = at.time.0.checked_sub(slot.last.0);
