@@ -252,6 +252,8 @@ fn one_message_makes_nobody_a_kvm() {
     assert_eq!(*at(of(&said, 50_000), "longhaul.device.name_sources"), 1);
     let said = judge(&[lease(true), announced(PI)]);
     assert_eq!(accused(&said), [], "it was never seen to speak");
+    let said = judge(&[announced(PI), from_interface(tls(50_000), PI)]);
+    assert_eq!(accused(&said), [], "one message about a host whose interface is of a maker");
 }
 
 #[test]
