@@ -70,6 +70,8 @@ fn pointers_into_a_chain_of_pointers() {
     let (cost, observers, counters) = cost(UDP, &[(Peer::Responder, &message)]);
     assert!(cost < 16.0, "{cost} a byte");
     assert_eq!(counters.get(Counter::ParseFailures), 1, "and it is counted");
+    let told: Vec<_> = counters.parse_errors().iter().collect();
+    assert_eq!(told, [("dns", vec![("too_deep", 1)])]);
     let facts = observers.into_facts();
     assert_eq!(facts.dns.unwrap().name.as_deref(), Some("a.example"), "what came before is kept");
 }

@@ -184,6 +184,8 @@ fn a_packet_longer_than_the_protocol_allows_is_counted_and_left() {
     let (observers, counters) = run(TCP, &[(Peer::Initiator, &long)]);
     assert!(!observers.wants(Peer::Initiator));
     assert_eq!(counters.get(Counter::ParseFailures), 1);
+    let told: Vec<_> = counters.parse_errors().iter().collect();
+    assert_eq!(told, [("ssh", vec![("bad_length", 1)])]);
 }
 
 #[test]
@@ -204,6 +206,8 @@ fn a_message_over_its_cap_is_counted_and_left() {
     let (observers, counters) = run((Transport::TCP, 443), &pieces);
     assert!(!observers.wants(Peer::Initiator));
     assert_eq!(counters.get(Counter::MessagesOverCap), 1);
+    let told: Vec<_> = counters.parse_errors().iter().collect();
+    assert_eq!(told, [("tls", vec![("over_cap", 1)])]);
 }
 
 fn query(name: &[u8], qtype: u8) -> Vec<u8> {
