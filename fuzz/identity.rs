@@ -5,7 +5,7 @@ use longhaul::decode::Decoder;
 use longhaul::identity::Identity;
 use longhaul::identity::Listener;
 use longhaul::identity::When;
-use longhaul::identity::overhears;
+use longhaul::identity::has_identity_data;
 use longhaul::model::Frame;
 use longhaul::model::LinkType;
 use longhaul::model::Nanos;
@@ -86,9 +86,9 @@ pub fn overheard(data: &[u8]) {
         Frame { time: Nanos::ZERO, link: LinkType(1), wire_len: data.len() as u32, bytes: data };
     let Ok(decoded) = decoder.decode_frame(&frame, 0) else { return };
     let packet = decoded.packet;
-    if overhears(&packet, data) {
+    if has_identity_data(&packet, data) {
         for _ in 0..2 {
-            identity.take(listener.hear(&packet, data, |_| true));
+            identity.take(listener.process(&packet, data, |_| true));
         }
         let when = When { start: packet.time, end: packet.time, doubtful: false };
         for addr in [packet.key.a, packet.key.b] {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::identity::open::Open;
+use crate::identity::open::PendingQuestions;
 use crate::identity::text;
 use crate::model::Addr;
 use crate::model::Heard;
@@ -28,13 +28,13 @@ pub type Client = (Place, u16, Addr);
 /// Log-ins awaiting an answer.
 #[derive(Debug)]
 pub struct Logins {
-    waiting: Open<Client, Heard>,
+    waiting: PendingQuestions<Client, Heard>,
 }
 
 impl Logins {
     /// No pending log-ins.
     pub fn new() -> Logins {
-        Logins { waiting: Open::new(WAITING, PATIENCE) }
+        Logins { waiting: PendingQuestions::new(WAITING, PATIENCE) }
     }
 
     /// A client requests a ticket (RFC 4120 section 5.4.1).
@@ -56,7 +56,7 @@ impl Logins {
     }
 
     /// Whether a server grants a ticket without a request that was seen.
-    pub fn is_unasked(&self, client: &Client, answer: &[u8], at: Nanos) -> bool {
+    pub fn is_unsolicited(&self, client: &Client, answer: &[u8], at: Nanos) -> bool {
         answer.first() == Some(&AS_REPLY) && !self.waiting.knows(client, at)
     }
 
@@ -93,7 +93,7 @@ impl Logins {
     }
 
     /// Log-ins evicted at the cap while an answer was still possible, since the last call.
-    pub fn take_forgotten(&mut self) -> u64 {
-        self.waiting.take_forgotten()
+    pub fn take_evicted(&mut self) -> u64 {
+        self.waiting.take_evicted()
     }
 }

@@ -17,7 +17,7 @@ const SETUP: (u8, u8) = (1, 0x73);
 /// Whether a packet may bind an address. Fragments are ignored, and so are address spaces that only
 /// their VLAN distinguishes.
 #[inline(always)]
-pub fn overhears(packet: &Packet, frame: &[u8]) -> bool {
+pub fn has_identity_data(packet: &Packet, frame: &[u8]) -> bool {
     let barred = PacketFlags::DUPLICATE | PacketFlags::FRAGMENT | PacketFlags::FRAGMENT_LATER;
     let (low, high) = if packet.key.a_port < packet.key.b_port {
         (packet.key.a_port, packet.key.b_port)
@@ -34,7 +34,7 @@ pub fn overhears(packet: &Packet, frame: &[u8]) -> bool {
 
 /// The offset of the EAPOL packet in a frame without IP (IEEE 802.1X, EtherType 0x888e), behind at
 /// most one tag.
-pub fn knocks(frame: &Frame<'_>) -> Option<u16> {
+pub fn eapol_offset(frame: &Frame<'_>) -> Option<u16> {
     const EAPOL: [u8; 2] = [0x88, 0x8e];
     let ether_type = |at| frame.bytes.get(at..at + 2);
     match ether_type(12) {

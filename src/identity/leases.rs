@@ -68,7 +68,7 @@ impl Holders {
     }
 
     /// A device announces its name, whatever its address. Returns the number of evictions.
-    pub fn call(&mut self, mac: [u8; 6], name: &Arc<str>, by: &'static str) -> usize {
+    pub fn set_host(&mut self, mac: [u8; 6], name: &Arc<str>, by: &'static str) -> usize {
         let by = NameSources::of(by);
         let fresh = || (Arc::clone(name), by);
         let rename = |known: &mut (Arc<str>, NameSources)| {
@@ -92,7 +92,7 @@ impl Holders {
     }
 
     /// The holder of an address says something about itself.
-    pub fn hear(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
+    pub fn observe(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
         self.note(place, (heard, NameSources::of(heard.by)), at, true)
     }
 

@@ -1,16 +1,16 @@
-//! Who is behind an address, and when: the names that it was asked for by, the device that held it,
-//! the person who used that.
+//! The identity of an address over time: its DNS names, the device that held it, the user of that
+//! device.
 //!
-//! Owns: bindings with a beginning and an end. In: packets, in the order of the capture. Out: the
-//! name or the holder of an address at a time. Never: judges, guesses where two answers are
-//! possible, keeps a message, believes an answer without its question.
+//! Owns: bindings with a start and an end. In: packets in capture order. Out: the name or the
+//! holder of an address at a time. Never: judges, guesses if two answers are possible, keeps a
+//! message, accepts an answer without its question.
 //!
-//! Everything is read, matched and kept once, on the reader's thread: the [`Listener`] reads a
-//! packet and matches answers with questions, the [`Publisher`] keeps what follows in the one
-//! [`Identity`]. At each watermark it publishes a snapshot, the same to all workers: sessions of
-//! one person live on all shards, and what a session is told must not depend on which of them is
-//! faster. A snapshot shares what did not change with the one before it, so that neither memory nor
-//! work grow with the workers, and is read without a lock.
+//! Everything is read, matched and stored once, on the reader's thread: the [`Listener`] reads a
+//! packet and matches answers with questions, the [`Publisher`] stores the result in the single
+//! [`Identity`]. At each watermark it publishes the same snapshot to all workers: sessions of one
+//! user are on all shards, and the identity of a session must not depend on which shard is faster.
+//! A snapshot shares unchanged parts with the previous one, so neither memory nor work grows with
+//! the workers, and it is read without a lock.
 
 mod authentications;
 mod bindings;
@@ -18,14 +18,15 @@ mod classify;
 mod dot1x;
 mod leases;
 mod open;
+mod packet;
 mod passive_dns;
 mod text;
 
 use std::sync::Arc;
 
 pub use crate::identity::bindings::Listener;
-pub use crate::identity::classify::knocks;
-pub use crate::identity::classify::overhears;
+pub use crate::identity::classify::eapol_offset;
+pub use crate::identity::classify::has_identity_data;
 use crate::identity::leases::Holders;
 use crate::identity::passive_dns::Names;
 use crate::model::Addr;
@@ -35,44 +36,44 @@ use crate::model::Place;
 use crate::model::Statement;
 use crate::model::record::Holder;
 
-/// Of the room, a part this small is for what was heard at a time that nobody bears out.
-const DOUBTFUL_PART: usize = 16;
+/// The share of the capacity (one part in this many) for bindings with uncertain times.
+const UNCERTAIN_PART: usize = 16;
 
-/// What was heard so far. Clones are snapshots: cheap, and they share what they have in common.
+/// All bindings so far. Clones are snapshots: cheap, and they share what they have in common.
 #[derive(Clone, Debug)]
 pub struct Identity {
     known: Tables,
-    /// The same at times that nobody bears out: these may be years away, and must neither end nor
-    /// outlive what has a true one. They serve sessions of such times alone.
+    /// Bindings with uncertain times: these may be years off, and must neither end nor outlive
+    /// bindings with confirmed times. Used only for sessions with uncertain times.
     doubtful: Tables,
 }
 
-/// The reader's side: the one that is written to.
+/// The reader's writable copy.
 #[derive(Debug)]
 pub struct Publisher {
     identity: Identity,
-    /// Something was said since the last snapshot.
+    /// Whether bindings were added since the last snapshot.
     changed: bool,
 }
 
 impl Publisher {
-    /// Nothing heard, and room for so many addresses of either kind.
+    /// Empty, with room for `cap` addresses of either kind.
     pub fn new(cap: usize) -> Publisher {
         Publisher { identity: Identity::new(cap), changed: false }
     }
 
-    /// Takes what was said. Says how many addresses and devices were forgotten for it.
-    pub fn take(&mut self, said: &[Binding]) -> usize {
-        self.changed |= !said.is_empty();
-        self.identity.take(said)
+    /// Adds bindings. Returns the number of addresses and devices evicted for them.
+    pub fn take(&mut self, bindings: &[Binding]) -> usize {
+        self.changed |= !bindings.is_empty();
+        self.identity.take(bindings)
     }
 
-    /// Names given up for another of the same host and address, since the last call.
+    /// Names replaced by another name of the same host and address, since the last call.
     pub fn take_displaced(&mut self) -> u64 {
         self.identity.take_displaced()
     }
 
-    /// What is known now, unless that is what was published last.
+    /// A snapshot, if anything has changed since the last one.
     pub fn publish(&mut self) -> Option<Arc<Identity>> {
         std::mem::take(&mut self.changed).then(|| Arc::new(self.identity.clone()))
     }
@@ -85,14 +86,14 @@ struct Tables {
     holders: Holders,
 }
 
-/// When a session was.
+/// The time of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct When {
     /// Its first packet.
     pub start: Nanos,
     /// Its last.
     pub end: Nanos,
-    /// Nobody bears these times out.
+    /// Whether these times are uncertain.
     pub doubtful: bool,
 }
 
@@ -103,18 +104,18 @@ impl Tables {
 }
 
 impl Identity {
-    /// Nothing heard, and room for so many addresses of either kind.
+    /// Empty, with room for `cap` addresses of either kind.
     pub fn new(cap: usize) -> Identity {
-        let doubtful = cap / DOUBTFUL_PART;
+        let doubtful = cap / UNCERTAIN_PART;
         Identity { known: Tables::new(cap - doubtful), doubtful: Tables::new(doubtful) }
     }
 
-    /// Takes what was said. Says how many addresses and devices were forgotten for it.
-    pub fn take(&mut self, said: &[Binding]) -> usize {
-        said.iter().map(|binding| self.take_one(binding)).sum()
+    /// Adds bindings. Returns the number of addresses and devices evicted for them.
+    pub fn take(&mut self, bindings: &[Binding]) -> usize {
+        bindings.iter().map(|binding| self.take_one(binding)).sum()
     }
 
-    /// Names given up for another of the same host and address, since the last call.
+    /// Names replaced by another name of the same host and address, since the last call.
     pub fn take_displaced(&mut self) -> u64 {
         self.known.names.take_displaced() + self.doubtful.names.take_displaced()
     }
@@ -123,10 +124,10 @@ impl Identity {
         let Tables { names, holders } =
             if *doubtful { &mut self.doubtful } else { &mut self.known };
         match what {
-            Statement::Name { asker, name, server } => names.tell(*asker, name, *server, *at),
-            Statement::Called { mac, host, by } => holders.call(*mac, host, by),
+            Statement::Name { asker, name, server } => names.add(*asker, name, *server, *at),
+            Statement::Called { mac, host, by } => holders.set_host(*mac, host, by),
             Statement::Leased(place, heard) => holders.lease(*place, heard, *at),
-            Statement::Holds(place, heard) => holders.hear(*place, heard, *at),
+            Statement::Holds(place, heard) => holders.observe(*place, heard, *at),
             Statement::Released(place) => {
                 holders.release(*place, *at);
                 0
@@ -138,8 +139,8 @@ impl Identity {
         if when.doubtful { &self.doubtful } else { &self.known }
     }
 
-    /// The name by which `asker` got to know `server` before a session began: `own` if it was one,
-    /// else the last.
+    /// The DNS name under which `asker` resolved `server` before a session started: `own` if it is
+    /// among them, otherwise the latest.
     pub fn name_of(
         &self,
         asker: Addr,
@@ -150,8 +151,8 @@ impl Identity {
         self.tables(when).names.of(asker, server, own, when.start)
     }
 
-    /// Who held an address when a session of it began, or, if nobody else is known to have, when
-    /// it ended.
+    /// The holder of an address when a session of it started or, if no other is known, when it
+    /// ended.
     pub fn holder_of(&self, place: Place, when: When) -> Option<Arc<Holder>> {
         self.tables(when).holders.of(place, when.start, when.end)
     }

@@ -17,22 +17,22 @@ const SLACK: Nanos = Nanos::from_millis(10);
 
 /// Pending questions of one protocol.
 #[derive(Debug)]
-pub struct Open<K, V> {
+pub struct PendingQuestions<K, V> {
     /// The data of each; `None` once answered, so that a second answer is recognised.
     waiting: HashMap<K, (Nanos, Option<V>), RandomState>,
     /// In order of arrival; answered ones stay until they expire.
     order: VecDeque<(Nanos, K)>,
     cap: usize,
     patience: Nanos,
-    forgotten: u64,
+    evicted: u64,
 }
 
-impl<K: Copy + Eq + Hash, V> Open<K, V> {
+impl<K: Copy + Eq + Hash, V> PendingQuestions<K, V> {
     /// An empty table for `cap` questions, each of which waits for `patience`.
-    pub fn new(cap: usize, patience: Nanos) -> Open<K, V> {
+    pub fn new(cap: usize, patience: Nanos) -> PendingQuestions<K, V> {
         let waiting = HashMap::default();
         let (order, cap) = (VecDeque::new(), cap.max(1));
-        Open { waiting, order, cap, patience, forgotten: 0 }
+        PendingQuestions { waiting, order, cap, patience, evicted: 0 }
     }
 
     /// Adds a question; a repeated one waits from now on.
@@ -63,8 +63,8 @@ impl<K: Copy + Eq + Hash, V> Open<K, V> {
     }
 
     /// Questions evicted at the cap while an answer was still possible, since the last call.
-    pub fn take_forgotten(&mut self) -> u64 {
-        std::mem::take(&mut self.forgotten)
+    pub fn take_evicted(&mut self) -> u64 {
+        std::mem::take(&mut self.evicted)
     }
 
     fn drop_oldest(&mut self, at: Nanos) {
@@ -72,7 +72,7 @@ impl<K: Copy + Eq + Hash, V> Open<K, V> {
         // Asked again since: the later entry is further back.
         if self.waiting.get(&key).is_some_and(|(last, _)| *last == asked) {
             let open = self.waiting.remove(&key).is_some_and(|(_, left)| left.is_some());
-            self.forgotten += u64::from(open && at.since(asked) <= self.patience);
+            self.evicted += u64::from(open && at.since(asked) <= self.patience);
         }
     }
 }
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_question_is_answered_once_and_in_time() {
-        let mut open = Open::new(8, s(5));
+        let mut open = PendingQuestions::new(8, s(5));
         open.ask(1u8, 'a', s(10));
         assert_eq!(open.answer(&2, s(11)), None, "nobody asked that");
         assert_eq!(open.answer(&1, s(11)), Some('a'));
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn an_answer_may_be_stamped_a_little_before_its_question() {
-        let mut open = Open::new(8, s(5));
+        let mut open = PendingQuestions::new(8, s(5));
         open.ask(1u8, 'a', s(10));
         assert_eq!(open.answer(&1, Nanos::from_millis(9_989)), None, "too early");
         assert_eq!(open.answer(&1, Nanos::from_millis(9_991)), Some('a'));
@@ -108,37 +108,37 @@ mod tests {
 
     #[test]
     fn a_second_answer_is_told_from_one_that_nobody_asked_for() {
-        let mut open = Open::new(2, s(5));
+        let mut open = PendingQuestions::new(2, s(5));
         open.ask(1u8, 'a', s(10));
         assert_eq!(open.answer(&1, s(11)), Some('a'));
         assert!(open.knows(&1, s(11)) && !open.knows(&2, s(11)));
         (2..4).for_each(|n| open.ask(n, 'b', s(12)));
         assert!(!open.knows(&1, s(12)), "its place was needed");
-        assert_eq!(open.take_forgotten(), 0, "it had its answer");
+        assert_eq!(open.take_evicted(), 0, "it had its answer");
         assert!(!open.knows(&3, s(18)), "too late");
     }
 
     #[test]
     fn the_oldest_goes_at_the_cap_and_is_counted_if_it_could_be_answered() {
-        let mut open = Open::new(4, s(5));
+        let mut open = PendingQuestions::new(4, s(5));
         for n in 0..100u8 {
             open.ask(n, n, s(1));
             assert!(open.waiting.len() <= 4 && open.order.len() <= 4);
         }
-        assert_eq!(open.take_forgotten(), 96);
+        assert_eq!(open.take_evicted(), 96);
         assert_eq!((open.answer(&95, s(2)), open.answer(&99, s(2))), (None, Some(99)));
         open.ask(200, 0, s(60));
-        assert_eq!(open.take_forgotten(), 0, "their time was over");
+        assert_eq!(open.take_evicted(), 0, "their time was over");
         assert_eq!((open.waiting.len(), open.order.len()), (1, 1));
     }
 
     #[test]
     fn the_same_asked_again_waits_from_then_on() {
-        let mut open = Open::new(3, s(5));
+        let mut open = PendingQuestions::new(3, s(5));
         open.ask(1u8, 'a', s(1));
         open.ask(1, 'b', s(4));
         open.ask(2, 'c', s(8));
         assert_eq!(open.answer(&1, s(8)), Some('b'));
-        assert_eq!(open.take_forgotten(), 0);
+        assert_eq!(open.take_evicted(), 0);
     }
 }

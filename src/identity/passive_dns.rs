@@ -58,7 +58,7 @@ impl Names {
     }
 
     /// `asker` was told that `name` is at `server`. Returns how many addresses were evicted.
-    pub fn tell(&mut self, asker: Addr, name: &Arc<str>, server: Place, at: Nanos) -> usize {
+    pub fn add(&mut self, asker: Addr, name: &Arc<str>, server: Place, at: Nanos) -> usize {
         let key = (asker, server);
         let full = self.told.len() >= self.cap && self.told.get(&key).is_none();
         let dropped = if full { self.make_room(at) } else { 0 };
@@ -160,11 +160,11 @@ mod tests {
         let mut names = Names::new(64);
         let name: Arc<str> = Arc::from("relay.example");
         for n in 0..5 {
-            names.tell(host(1), &name, server(1_000_000 + n), s(1));
+            names.add(host(1), &name, server(1_000_000 + n), s(1));
         }
         let mut dropped = 0;
         for n in 0..10_000 {
-            dropped += names.tell(host(2), &name, server(n), s(2));
+            dropped += names.add(host(2), &name, server(n), s(2));
             assert!(names.told.len() <= 64);
         }
         assert_eq!(dropped + names.told.len(), 10_005, "each is there or counted");
@@ -179,9 +179,9 @@ mod tests {
         let mut names = Names::new(8);
         let name: Arc<str> = Arc::from("old.example");
         for n in 0..8 {
-            names.tell(host(1), &name, server(n), s(0));
+            names.add(host(1), &name, server(n), s(0));
         }
-        assert_eq!(names.tell(host(1), &name, server(9), s(0).plus(USED).plus(s(1))), 0);
+        assert_eq!(names.add(host(1), &name, server(9), s(0).plus(USED).plus(s(1))), 0);
         assert_eq!(names.told.len(), 1);
     }
 
@@ -189,7 +189,7 @@ mod tests {
     fn a_name_that_goes_for_a_fifth_is_counted() {
         let mut names = Names::new(64);
         let mut tell = |n: u64, at| {
-            names.tell(host(1), &Arc::from(format!("n{n}.example")), server(1), at);
+            names.add(host(1), &Arc::from(format!("n{n}.example")), server(1), at);
             names.take_displaced()
         };
         let displaced: Vec<u64> = (0..6).map(|n| tell(n, s(n))).collect();
@@ -202,15 +202,15 @@ mod tests {
     fn a_name_told_again_while_a_session_lasts_is_still_its_name() {
         let mut names = Names::new(64);
         let of = |names: &Names, at| names.of(host(1), server(1), None, at);
-        names.tell(host(1), &Arc::from("long.example"), server(1), s(10));
-        names.tell(host(1), &Arc::from("other.example"), server(1), s(20));
-        names.tell(host(1), &Arc::from("long.example"), server(1), s(100));
+        names.add(host(1), &Arc::from("long.example"), server(1), s(10));
+        names.add(host(1), &Arc::from("other.example"), server(1), s(20));
+        names.add(host(1), &Arc::from("long.example"), server(1), s(100));
         assert_eq!(of(&names, s(9)), None, "not told yet");
         assert_eq!(of(&names, s(15)).as_deref(), Some("long.example"));
         assert_eq!(of(&names, s(50)).as_deref(), Some("other.example"), "the last told by then");
         assert_eq!(of(&names, s(101)).as_deref(), Some("long.example"));
         let later = s(100).plus(USED).plus(USED);
-        names.tell(host(1), &Arc::from("long.example"), server(1), later);
+        names.add(host(1), &Arc::from("long.example"), server(1), later);
         assert_eq!(of(&names, later.since(s(1))), None, "too old by then, and not told again yet");
     }
 
@@ -218,7 +218,7 @@ mod tests {
     fn however_many_are_told_an_address_each_keeps_its_own_name() {
         let mut names = Names::new(64);
         for n in 0..20 {
-            names.tell(host(n), &Arc::from(format!("n{n}.example")), server(1), s(u64::from(n)));
+            names.add(host(n), &Arc::from(format!("n{n}.example")), server(1), s(u64::from(n)));
         }
         for n in 0..20 {
             let name = names.of(host(n), server(1), None, s(60));

@@ -62,13 +62,13 @@ impl Overheard {
     }
 
     /// Processes a packet.
-    pub(super) fn hear(&mut self, packet: &Packet, frame: &[u8], counters: &mut Counters) {
+    pub(super) fn process(&mut self, packet: &Packet, frame: &[u8], counters: &mut Counters) {
         counters.bump(Counter::Overheard);
         let listener = match packet.stamp.trust() {
             Trust::Doubtful => &mut self.doubtful,
             _ => &mut self.listener,
         };
-        let said = listener.hear(packet, frame, |addr| self.data.is_home(addr));
+        let said = listener.process(packet, frame, |addr| self.data.is_home(addr));
         if !said.is_empty() {
             counters.add(Counter::BindingsForgotten, self.known.take(said) as u64);
             counters.add(Counter::NamesDisplaced, self.known.take_displaced());
@@ -83,8 +83,8 @@ impl Overheard {
     /// Counts evicted questions, and answers without a question, since the last call.
     pub(super) fn count(&mut self, counters: &mut Counters) {
         for listener in [&mut self.listener, &mut self.doubtful] {
-            counters.add(Counter::QuestionsForgotten, listener.take_forgotten());
-            counters.add(Counter::AnswersUnasked, listener.take_unasked());
+            counters.add(Counter::QuestionsForgotten, listener.take_evicted());
+            counters.add(Counter::AnswersUnasked, listener.take_unsolicited());
         }
     }
 }

@@ -23,8 +23,8 @@ use crate::config::PointBy;
 use crate::decode::{Decoded, Decoder, Subframes, TunnelSet};
 use crate::dispatch::{Duplicates, FrameContext, WorkerGone};
 use crate::emit::Origin;
-use crate::identity::knocks;
-use crate::identity::overhears;
+use crate::identity::eapol_offset;
+use crate::identity::has_identity_data;
 use crate::model::CopyReport;
 use crate::model::Counter;
 use crate::model::Counters;
@@ -309,10 +309,10 @@ impl Intake {
             Ok(decoded) => self.dispatch(decoded, &frame, (taken, dispatcher)),
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
-                if let Some(at) = knocks(&frame) {
+                if let Some(at) = eapol_offset(&frame) {
                     let mut packet = Packet::of_link(&frame, at);
                     packet.stamp = Stamp::new(taken.meta.trust, taken.meta.grain);
-                    self.overhear(&packet, frame.bytes);
+                    self.read_identity(&packet, frame.bytes);
                 }
                 Ok(())
             }
@@ -353,12 +353,12 @@ impl Intake {
 
     /// Takes what a packet says of who is behind an address.
     #[cold]
-    fn overhear(&mut self, packet: &Packet, frame: &[u8]) {
+    fn read_identity(&mut self, packet: &Packet, frame: &[u8]) {
         let (overheard, counters) = (&mut self.overheard, &mut self.tally.counters);
         if speaks_for_home(&self.decoder, packet, frame, |addr| overheard.is_home(addr)) {
             return counters.bump(Counter::OverheardUnproven);
         }
-        overheard.hear(packet, frame, counters);
+        overheard.process(packet, frame, counters);
     }
 
     #[inline(always)]
@@ -380,8 +380,8 @@ impl Intake {
             let passing = FrameContext { frame, ident, vlan, outer_ttl };
             copies.mark(&mut packet, &passing, &mut self.tally.counters);
         }
-        if overhears(&packet, frame.bytes) {
-            self.overhear(&packet, frame.bytes);
+        if has_identity_data(&packet, frame.bytes) {
+            self.read_identity(&packet, frame.bytes);
         }
         dispatcher.push(packet, taken.block, || self.overheard.publish())
     }
