@@ -69,7 +69,7 @@ fn true_times_pass_as_they_are_beside_false_ones() {
 #[test]
 fn false_times_between_true_ones_move_nothing() {
     let seconds: Vec<u32> = (0..TRUE_FRAMES)
-        .flat_map(|n| [START + n, if n % 2 == 0 { u32::MAX } else { START + 7_200 + n }])
+        .flat_map(|n| [START + n, if n.is_multiple_of(2) { u32::MAX } else { START + 7_200 + n }])
         .collect();
     let got = read(&seconds);
     for (n, (second, trust)) in got.iter().step_by(2).enumerate() {
@@ -148,7 +148,7 @@ fn whatever_times_there_are_a_frame_costs_a_few_looks() {
     const FRAMES: u32 = 20_000;
     // One interface leaps and then is silent, so that the other's frames are held; those leap in
     // turn.
-    let alternate = |n: u32| (1, START + n + if n % 2 == 0 { 7_200 } else { 0 });
+    let alternate = |n: u32| (1, START + n + if n.is_multiple_of(2) { 7_200 } else { 0 });
     // Leaps that the next leap does not refute: half of them are held until the window is full.
     let ahead = |n: u32| (1, START + 100_000 * (n / 3_000) + 3_600 * (1 + n % 2));
     let behind = |n: u32| (1, START + 1_000_000 - 11 * n);

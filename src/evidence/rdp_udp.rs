@@ -120,13 +120,13 @@ mod tests {
             out
         };
         let told = |bytes: &[u8]| is_rdp_syn(bytes).is_ok();
-        assert_eq!(told(&syn(0x1801, 1_232)), true);
-        assert_eq!(told(&syn(0x0001, 1_132)), true);
-        assert_eq!(told(&syn(0x0005, 1_232)), false);
-        assert_eq!(told(&syn(0x0001, 1_500)), false);
-        assert_eq!(told(&syn(0x0001, 1_232)[..64]), false);
+        assert!(told(&syn(0x1801, 1_232)));
+        assert!(told(&syn(0x0001, 1_132)));
+        assert!(!told(&syn(0x0005, 1_232)));
+        assert!(!told(&syn(0x0001, 1_500)));
+        assert!(!told(&syn(0x0001, 1_232)[..64]));
         let mut noise = syn(0x0001, 1_232);
         noise[1_231] = 1;
-        assert_eq!(told(&noise), false);
+        assert!(!told(&noise));
     }
 }

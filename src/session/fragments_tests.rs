@@ -136,8 +136,8 @@ fn the_longest_datagram_fits_the_least_room() {
     let starts: Vec<usize> = (0..data.len()).step_by(1_480).collect();
     let (first, rest) = starts.split_first().unwrap();
     for backwards in [false, true] {
-        let mut bench = Bench::default();
-        bench.fragments = Fragments::new(80 * 1_024);
+        let fragments = Fragments::new(80 * 1_024);
+        let mut bench = Bench { fragments, ..Bench::default() };
         let mut order = vec![*first];
         order.extend(rest);
         if backwards {

@@ -178,7 +178,10 @@ fn ends_are_not_exchanged_behind_an_update() {
 /// Table, timers and watermarks of a busy shard: sessions start, pause and end in any order.
 type Steps = Vec<(u16, u8, u16)>;
 
-fn drive(steps: &Steps, marks: usize) -> (Vec<(u64, u16, u32, u64, usize)>, usize) {
+/// Second, port, number, packets and payloads heard of an update.
+type Told = (u64, u16, u32, u64, usize);
+
+fn drive(steps: &Steps, marks: usize) -> (Vec<Told>, usize) {
     let mut bench = Bench::with_updates(&[7, 20, 45]);
     let (mut at, mut places) = (0u64, BTreeMap::<u16, u32>::new());
     for (number, (n, kind, pause)) in steps.iter().enumerate() {

@@ -18,7 +18,7 @@ fn alert(n: u64) -> Alert {
         weight: 0.6,
         subject: Arc::from(format!("10.0.0.{}", n % 7)),
         session_id: format!("s{n}"),
-        repeats: (n % 2 == 0).then_some(repeats),
+        repeats: n.is_multiple_of(2).then_some(repeats),
         ..Alert::sample(rule, family)
     }
 }

@@ -119,7 +119,7 @@ pub(super) static SPOKEN: &[Field] = &[
         |r| read::rdp(r, |d| Value::word_opt(d.security())),
         "Security protocol the RDP server chose; `rdp` for its own.")),
     field(("longhaul.rfb.version", 2, Kind::Text, "", Shown::Sometimes,
-        |r| read::rfb(r, |b| Value::Version(b.version.0.into(), b.version.1.into())),
+        |r| read::rfb(r, |b| Value::Version(b.version.0, b.version.1)),
         "Version of RFB (VNC) that both ends use.")),
     field(("longhaul.rfb.security", 2, Kind::Int, "", Shown::Sometimes,
         |r| read::rfb(r, |b| Value::int_opt(b.security)),
