@@ -33,7 +33,8 @@ const SUBJECTS: u64 = 10;
 /// The nth alert: of each subject one rule fires on and on, a second one now and then.
 pub fn alert(n: u64) -> Alert {
     let time = Nanos::from_secs(1_700_000_000 + n);
-    let (uuid, family) = if n.is_multiple_of(7) { ("other", Family::N) } else { ("one", Family::R) };
+    let (uuid, family) =
+        if n.is_multiple_of(7) { ("other", Family::N) } else { ("one", Family::R) };
     let rule = RuleInfo {
         id: uuid.to_owned(),
         name: uuid.to_owned(),

@@ -133,7 +133,11 @@ fn a_port_that_mirrors_one_direction_is_said_once_and_gives_no_leg() {
     assert_eq!(said.matches("only one direction").count(), 1, "{said}");
     let run = json(&file(&out, "run.json"));
     let feeds = &run["one_way_feeds"];
-    assert_eq!((&feeds[0]["conversations"], &feeds[0]["one_way"]), (&30.into(), &30.into()), "{feeds}");
+    assert_eq!(
+        (&feeds[0]["conversations"], &feeds[0]["one_way"]),
+        (&30.into(), &30.into()),
+        "{feeds}"
+    );
     let health = lines(&file(&out, "health.ndjson"));
     assert!(health.last().unwrap()["longhaul"]["health"]["one_way_feeds"].is_array());
     let sessions = lines(&file(&out, "sessions.ndjson"));
