@@ -89,7 +89,10 @@ impl<X: Weighed> Shard<X> {
                     self.look_ahead(group.iter().map(|(.., id)| id));
                 }
                 for (_, _, id) in group {
-                    let at = self.due(*id).unwrap_or(second);
+                    // Data that fill the hole before a FIN shorten a timeout whose timer was
+                    // armed already. The session ends when the timer comes up, not before:
+                    // other shards have written what ended earlier.
+                    let at = self.due(*id).unwrap_or(second).max(second);
                     self.remove(*id, End { ending, at, timed: true }, listener);
                 }
             }
