@@ -86,7 +86,7 @@ fn object_of<S: Described>(file: Option<&str>) -> Value {
     };
     for field in S::fields().iter().filter(here) {
         let path: Vec<&str> = field.name.split('.').collect();
-        let list = field.each.map(|(list, _)| list.name.split('.').count());
+        let list = field.each.map(|(list, ..)| list.name.split('.').count());
         put(&mut object, &path, list, (leaf_of(field), field.is_required()));
     }
     // Alerts alone carry what they are about.
@@ -133,7 +133,7 @@ fn put(object: &mut Value, path: &[&str], list: Option<usize>, (leaf, required):
 fn leaf_of<S: Described>(field: &Field<S>) -> Value {
     let mut leaf = match field.shown {
         Shown::Fixed(json) => json!({ "const": fixed(json) }),
-        _ => leaf(field.kind),
+        _ => leaf(field.each.and_then(|(.., kind)| kind).unwrap_or(field.kind)),
     };
     if let Some(leaf) = leaf.as_object_mut() {
         leaf.insert("description".to_owned(), json!(field.meaning()));

@@ -342,7 +342,7 @@ fn close(out: &mut Vec<u8>, objects: u8) {
 /// Adds a field; members of a list of objects are gathered where the first of them stands.
 fn put_leaf<S: Described>(leaves: &mut Vec<Leaf<S>>, field: &Field<S>, sensor: &str) {
     let path: Vec<&'static str> = field.name.split('.').collect();
-    let Some((list, get)) = field.each else {
+    let Some((list, get, _)) = field.each else {
         let what = match field.shown {
             Shown::Sensor => What::Fixed(sensor.into()),
             Shown::Fixed(json) => What::Fixed(json.into()),

@@ -199,6 +199,10 @@ pub struct Objects<S: 'static> {
 /// Reads a member of one of the objects of a list.
 pub type GetAt<S> = for<'a> fn(&'a S, usize) -> Value<'a>;
 
+/// A member of the objects of a list: which list, how it is read, and what it holds there where
+/// rules see those of all objects together.
+pub type Member<S> = (&'static Objects<S>, GetAt<S>, Option<Kind>);
+
 /// A part that an event may lack: the object whose fields come from it alone, and whether it is
 /// there.
 pub type Part<S> = (&'static str, fn(&S) -> bool);
@@ -219,7 +223,7 @@ pub struct Field<S: 'static = Record> {
     /// How it is read.
     pub get: Get<S>,
     /// How it is read where it is a member of a list of objects.
-    pub each: Option<(&'static Objects<S>, GetAt<S>)>,
+    pub each: Option<Member<S>>,
     /// The one file that has it, where its table is that of two.
     pub only: Option<&'static str>,
     /// What it means; empty where a session has a field of that name and meaning.
@@ -253,7 +257,12 @@ const fn fixed<S>(row: (&'static str, u32, Kind, &'static str, &'static str)) ->
 impl<S> Field<S> {
     /// A member of a list of objects.
     const fn each(self, list: &'static Objects<S>, get: GetAt<S>) -> Field<S> {
-        Field { each: Some((list, get)), ..self }
+        Field { each: Some((list, get, None)), ..self }
+    }
+
+    /// The same, of that type there.
+    const fn each_of(self, kind: Kind, list: &'static Objects<S>, get: GetAt<S>) -> Field<S> {
+        Field { each: Some((list, get, Some(kind))), ..self }
     }
 
     /// A field of that file only.

@@ -77,11 +77,11 @@ pub(super) static SPEECH: &[Field] = &[
     field(("dns.answers.type", 1, Kind::Texts, "", Shown::Sometimes,
         |r| read::dns(r, |d| Value::list(List::AnswerTypes(&d.answers))),
         "Type of each answer to it."))
-        .each(&ANSWERS, |r, i| read::answer(r, i, |(code, _)| dns_type(*code))),
+        .each_of(Kind::Text, &ANSWERS, |r, i| read::answer(r, i, |(code, _)| dns_type(*code))),
     field(("dns.answers.data", 1, Kind::Texts, "", Shown::Sometimes,
         |r| read::dns(r, |d| Value::list(List::AnswerData(&d.answers))),
         "Data of each answer to it."))
-        .each(&ANSWERS, |r, i| read::answer(r, i, |(_, data)| Value::Str(data))),
+        .each_of(Kind::Text, &ANSWERS, |r, i| read::answer(r, i, |(_, data)| Value::Str(data))),
     field(("dns.response_code", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::dns(r, |d| d.rcode.map_or(Value::Absent, read::rcode)),
         "Response code of the first answer: `NOERROR`.")),
