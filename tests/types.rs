@@ -1,8 +1,9 @@
 //! Every field has one type, in every line of every file.
 //!
-//! Owns: the index template in deploy/elasticsearch and what it takes. In: lines of the project's
-//! own captures, of all rule cases, and of shared captures where they are. Out: each line that a
-//! store with that template, or with none, would refuse. Never: knows a field by itself.
+//! Owns: the index template in deploy/elasticsearch and what it takes; JSON Schema of each file. In:
+//! lines of the project's own captures, of all rule cases, and of shared captures where they are.
+//! Out: each line that a store with that template, or with none, would refuse, or that its schema
+//! does. Never: knows a field by itself.
 
 #![allow(
     clippy::unwrap_used,
@@ -88,8 +89,30 @@ struct Store {
     mappings: Value,
     /// Shape of each field, and whether its text looks like a date.
     first: BTreeMap<String, (Shape, String)>,
+    /// JSON Schema by `event.dataset`, as the program prints it.
+    schemas: BTreeMap<&'static str, jsonschema::Validator>,
     lines: usize,
     refused: Vec<String>,
+}
+
+/// Which file a line belongs to, and so which schema it keeps to.
+const DATASETS: [(&str, &str); 4] = [
+    ("longhaul.session", "sessions"),
+    ("longhaul.endpoint", "endpoints"),
+    ("longhaul.alert", "alerts"),
+    ("longhaul.incident", "incidents"),
+];
+
+fn schema(of: Option<&str>) -> jsonschema::Validator {
+    let run = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        .args(["fields", "--json-schema"])
+        .args(of)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let schema: Value = serde_json::from_slice(&run.stdout).unwrap();
+    jsonschema::meta::validate(&schema).unwrap_or_else(|e| panic!("no schema: {e}"));
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
 impl Store {
@@ -97,7 +120,8 @@ impl Store {
         let text = std::fs::read_to_string(common::own(TEMPLATE)).unwrap();
         let template: Value = serde_json::from_str(&text).unwrap();
         let mappings = template["template"]["mappings"].clone();
-        Store { mappings, first: BTreeMap::new(), lines: 0, refused: Vec::new() }
+        let schemas = DATASETS.map(|(dataset, file)| (dataset, schema(Some(file)))).into();
+        Store { mappings, first: BTreeMap::new(), schemas, lines: 0, refused: Vec::new() }
     }
 
     fn take(&mut self, from: &str, line: &Value) {
@@ -105,6 +129,13 @@ impl Store {
         let mapping = self.mappings.clone();
         let mut why = Vec::new();
         self.look("", line, &mapping, &mut why);
+        let dataset = line["event"]["dataset"].as_str().unwrap_or_default();
+        if let Some(schema) = self.schemas.get(dataset) {
+            let wrong = schema.iter_errors(line).take(3);
+            why.extend(wrong.map(|e| format!("schema: {e} at {}", e.instance_path())));
+        } else if dataset != "longhaul.health" {
+            why.push(format!("no schema for {dataset:?}"));
+        }
         for always in ["observer", "event", "ecs", "@timestamp"] {
             if line.get(always).is_none() {
                 why.push(format!("no {always}"));
@@ -335,7 +366,8 @@ fn every_line_of_health_fits_the_template() {
 #[test]
 fn the_store_of_this_test_refuses_what_a_store_refuses() {
     let good = json!({"@timestamp": "2026-01-01T00:00:00.000000000Z", "ecs": {"version": "8.17.0"},
-        "event": {"kind": "event", "duration": 5}, "observer": {"name": "x"}});
+        "event": {"kind": "event", "duration": 5, "dataset": "longhaul.health"},
+        "observer": {"name": "x"}});
     let mut store = Store::new();
     store.take("good", &good);
     assert!(store.refused.is_empty(), "{:?}", store.refused);
@@ -372,4 +404,41 @@ fn every_line_of_other_captures_fits_the_template() {
         read_into(&mut store, &[folder], &["--place", "SEA"]);
     }
     conclude(&store, 10);
+}
+
+/// A line of the demonstration, for each file, with what a line must not be.
+#[test]
+fn a_schema_refuses_what_its_table_has_not() {
+    let out = tempfile::tempdir().unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        .arg("read")
+        .arg(common::demo())
+        .arg("--out")
+        .arg(out.path())
+        .args(["--quiet", "--place", "39.04,-77.49"])
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let any = schema(None);
+    for (dataset, file) in DATASETS {
+        let lines = craft::values(&out.path().join(format!("{file}.ndjson")));
+        let good = lines.first().unwrap_or_else(|| panic!("no line of {file}"));
+        assert_eq!(good["event"]["dataset"], dataset);
+        let schema = schema(Some(file));
+        let refuses = |pointer: &str, change: &dyn Fn(&mut Value)| {
+            let mut bad = good.clone();
+            change(bad.pointer_mut(pointer).unwrap_or_else(|| panic!("{file}: {pointer}")));
+            assert!(!schema.is_valid(&bad) && !any.is_valid(&bad), "{file}: {pointer}: {bad}");
+        };
+        assert!(schema.is_valid(good) && any.is_valid(good), "{file}: {good}");
+        refuses("", &|line| line["nobody_wrote_this_down"] = json!(1));
+        refuses("/event", &|event| event["nobody"] = json!("x"));
+        refuses("/longhaul", &|own| own["nobody"] = json!("x"));
+        refuses("/@timestamp", &|time| *time = json!("soon"));
+        refuses("/event/start", &|time| *time = json!(5));
+        refuses("/event/kind", &|kind| *kind = json!("metric"));
+        refuses("/related/ip/0", &|ip| *ip = json!("300.0.0.1"));
+        refuses("/observer", &|observer| drop(observer.as_object_mut().unwrap().remove("name")));
+        refuses("/event", &|event| drop(event.as_object_mut().unwrap().remove("id")));
+    }
 }
