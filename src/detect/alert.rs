@@ -1,7 +1,8 @@
-//! An alert, made when a rule has fired.
+//! Builds the alert of a rule that fired on a session.
 //!
-//! Owns: which facts of a record an alert carries, and what list ages do to its weight. In: a rule,
-//! a record, the run's lists and databases. Out: [`Alert`]. Never: decides whether a rule fires.
+//! Owns: which facts of a record an alert carries, and the effect of list ages on its weight. In: a
+//! rule, a record, the run's lists and databases. Out: [`Alert`]. Never: decides whether a rule
+//! fires.
 
 use std::sync::Arc;
 
@@ -25,10 +26,10 @@ use crate::model::schema::Judged;
 use crate::model::schema::TagScope;
 use crate::model::schema::Value;
 
-/// Most list entries an alert names.
+/// Maximum list entries named in an alert.
 const HITS_MAX: usize = 8;
 
-/// What an older list does to the weight (DOMAIN section 4, D01).
+/// The weight factor for old lists (DOMAIN section 4, D01).
 const OLD_LIST_FACTOR: f64 = 0.5;
 
 /// What alerts need beside the record.
@@ -75,7 +76,7 @@ pub(super) fn raise(
     }
 }
 
-/// The values that the rule merges by, where it does; an absent one is empty.
+/// The values that the rule merges by, if it merges; an absent one is empty.
 fn repeats(rule: &Compiled<Record>, record: &Record) -> Option<Repeats> {
     let values: Vec<String> =
         rule.merge_by.iter().map(|field| (field.get)(record).to_text()).collect();
@@ -83,7 +84,7 @@ fn repeats(rule: &Compiled<Record>, record: &Record) -> Option<Repeats> {
     (!values.is_empty()).then_some(Repeats { at_least: rule.at_least, ..repeats })
 }
 
-/// What a rule that fired rests on.
+/// The evidence of a rule that fired.
 struct Reasons<'a> {
     hits: Vec<&'a ListHit>,
     reads_geo: bool,
@@ -123,7 +124,7 @@ fn tag_side(field: &Field) -> Option<TagScope> {
     }
 }
 
-/// The rule's weight, halved where every list behind the alert was too old when the packet passed.
+/// The rule's weight, halved if every list behind the alert was too old when the packet passed.
 fn weight(
     rule: &Compiled<Record>,
     record: &Record,
@@ -157,7 +158,7 @@ impl Ends {
     }
 }
 
-/// Who the alert is about: enrich's answer, else the home address, else the initiator's.
+/// The subject of the alert: that found by enrichment, else the home address, else the initiator's.
 fn subject(record: &Record, ends: &Ends) -> Arc<str> {
     match &record.context.subject {
         Some(Subject::Named(id)) => Arc::clone(id),
@@ -202,8 +203,8 @@ fn evidence(
     fields.chain(hits).collect()
 }
 
-/// Whether a number with a threshold is why the rule fired: of `long or big`, only what held is
-/// evidence. A number that no test asks for is shown as it stands.
+/// Whether a number with a threshold made the rule fire: for `long or big`, only the test that
+/// holds is evidence. A number without a test is shown as it is.
 pub(super) fn met<S: Judged>(rule: &Compiled<S>, field: &Field<S>, value: &Value<'_>) -> bool {
     let (mut tested, mut held) = (false, false);
     rule.when.visit(false, &mut |of, test| {

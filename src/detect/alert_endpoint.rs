@@ -1,4 +1,4 @@
-//! An alert, made when a rule has fired on an endpoint.
+//! Builds the alert of a rule that fired on an endpoint.
 //!
 //! Owns: which facts of an endpoint an alert carries. In: a rule, an endpoint's row, the run's
 //! databases. Out: [`Alert`]. Never: decides whether a rule fires.
@@ -22,8 +22,8 @@ use crate::model::schema::find_in;
 use crate::model::schema::hex;
 use crate::model::schema::samples;
 
-/// The alert of a rule that fired on an endpoint; nothing where no session of it was kept, and so
-/// nobody could look at what it rests on.
+/// The alert of a rule that fired on an endpoint; `None` if no session of it was kept, since then
+/// nobody could examine the evidence.
 pub(super) fn raise_endpoint(
     rule: &Compiled<EndpointRow>,
     row: &EndpointRow,
@@ -60,7 +60,7 @@ pub(super) fn raise_endpoint(
     })
 }
 
-/// As of its last session: an id from the subjects file, else the address of the end that began.
+/// That of its last session: an id in the subjects file, else the address of the initiator.
 fn subject(latest: &LatestSession) -> Arc<str> {
     match &latest.subject {
         Some(id) => Arc::clone(id),

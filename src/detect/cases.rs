@@ -1,9 +1,9 @@
-//! Tests of rules that are data: `cases/<rule id>/firing*.json` and `quiet*.json`.
+//! Runs tests of rules that are data: `cases/<rule id>/firing*.json` and `quiet*.json`.
 //!
 //! Owns: finding and running them. In: a rule directory. Out: one result per case, and one per rule
-//! that no firing case makes fire. Never: changes files.
+//! without a firing case. Never: changes files.
 //!
-//! A case is a flat JSON object of field names and values. `firing.high.json` asks for a level too.
+//! A case is a flat JSON object of field names and values. `firing.high.json` requires a level too.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -20,17 +20,17 @@ use crate::model::Record;
 use crate::model::RuleInfo;
 use crate::model::endpoint::EndpointRow;
 
-/// Most bytes of one case.
+/// Maximum size of a case, in bytes.
 const CASE_BYTES_MAX: u64 = 1 << 20;
 
-/// What became of a case.
+/// The result of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaseResult {
     /// Rule number: `D01`.
     pub rule: String,
-    /// The case's file, or the rule's where the rule has no firing case.
+    /// The case's file, or the rule's if the rule has no firing case.
     pub file: PathBuf,
-    /// Why it failed; `None` where it passed.
+    /// Why it failed; `None` if it passed.
     pub failure: Option<String>,
 }
 

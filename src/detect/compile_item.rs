@@ -1,7 +1,7 @@
-//! One line of a selection: field, modifiers, values.
+//! Compiles one line of a selection: field, modifiers, values.
 //!
-//! Owns: which modifiers fit which field, and the checks of values. In: the parser's item.
-//! Out: a [`Node`], or one reason against it. Never: a modifier it does not implement.
+//! Owns: which modifiers apply to which field, and the checks of values. In: the parser's item.
+//! Out: a [`Node`], or one error. Never: a modifier that it does not implement.
 
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
@@ -22,14 +22,14 @@ use crate::model::schema::Field;
 use crate::model::schema::Judged;
 use crate::model::schema::Kind;
 
-/// Most bytes a compiled regular expression may take.
+/// Maximum size of a compiled regular expression, in bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// Why an item cannot be compiled.
 pub(super) struct Refusal {
     pub(super) cause: String,
     pub(super) help: String,
-    /// The value that is at fault, where it is one of several.
+    /// The faulty value, if it is one of several.
     pub(super) value: Option<String>,
 }
 
@@ -37,7 +37,7 @@ fn refuse<T>(cause: impl Into<String>, help: impl Into<String>) -> Result<T, Ref
     Err(Refusal { cause: cause.into(), help: help.into(), value: None })
 }
 
-/// What the modifiers of an item ask for.
+/// The operation that the modifiers of an item request.
 #[derive(Clone, Copy, PartialEq)]
 enum Operator {
     Text(Anchor),
@@ -57,8 +57,8 @@ struct Flags {
     dot_all: bool,
 }
 
-/// Compiles an item whose field is known. `neq` negates the whole item, so that it holds where the
-/// field is absent too: as `not` before a selection of it does.
+/// Compiles an item whose field is known. `neq` negates the whole item, so it also holds if the
+/// field is absent, like `not` before a selection.
 pub(super) fn compile_item<S: Judged>(
     field: &'static Field<S>,
     item: &DetectionItem,
@@ -249,8 +249,8 @@ fn compile_text<S>(
     }
 }
 
-/// Patterns speak of bytes: names, banners and tags are ASCII, and Unicode tables would not earn
-/// their keep.
+/// Patterns match bytes: names, banners and tags are ASCII, so Unicode tables are not worth their
+/// size.
 fn compile_regex(text: &str, flags: Flags) -> Result<Test, Refusal> {
     let syntax = syntax::Config::new()
         .unicode(false)

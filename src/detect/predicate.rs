@@ -1,7 +1,7 @@
-//! What a rule asks of one field, and how the answers combine.
+//! Tests on fields, and how they combine.
 //!
-//! Owns: tests on values, the tree of and/or/not, and the fields a tree cannot do without.
-//! In: values of a record. Out: yes or no. Never: parsing, text of errors.
+//! Owns: tests on values, the tree of and/or/not, and the fields that a tree requires.
+//! In: values of a record. Out: yes or no. Never: parsing, error texts.
 
 use std::net::IpAddr;
 
@@ -60,7 +60,7 @@ impl Prefix {
     }
 
     fn holds(self, addr: Addr) -> bool {
-        // Every IPv4 address is held as IPv6, so that ::/0 must ask for the family too.
+        // Every IPv4 address is stored as IPv6, so ::/0 must check the family too.
         addr.to_bits() & self.mask == self.bits && addr.to_v4().is_some() == self.v4
     }
 }
@@ -131,7 +131,7 @@ pub(super) enum Node<S: 'static> {
 }
 
 impl<S: Judged> Node<S> {
-    /// Whether any test in it looks at the field of this name.
+    /// Whether any test in it reads the field of this name.
     pub(super) fn reads(&self, name: &str) -> bool {
         match self {
             Node::Present(field, _) | Node::Is(field, _) => field.name == name,
@@ -142,7 +142,7 @@ impl<S: Judged> Node<S> {
         }
     }
 
-    /// All of them, cheap ones first. Order does not change the answer: tests have no effects.
+    /// All of them, cheap ones first. The order does not change the result: tests have no effects.
     pub(super) fn all(mut nodes: Vec<Node<S>>) -> Node<S> {
         nodes.sort_by_key(Node::cost);
         Node::All(nodes.into())
@@ -185,7 +185,8 @@ impl<S: Judged> Node<S> {
         }
     }
 
-    /// Calls `each` with every field the tree reads, and its test where a hit speaks for the rule.
+    /// Calls `each` with every field that the tree reads, and its test if a match supports the
+    /// rule.
     pub(super) fn visit(
         &self,
         negated: bool,
@@ -205,7 +206,7 @@ impl<S: Judged> Node<S> {
         match self {
             Node::Present(..) => 1,
             Node::Is(field, test) => {
-                // Made for the question: an allocation.
+                // Computed on demand: an allocation.
                 let made = field.name.ends_with(".tags") || field.name.ends_with(".mac");
                 test.cost() + if made { 64 } else { 0 }
             }

@@ -1,7 +1,6 @@
 //! A set of rules, ready to run.
 //!
-//! Owns: the rules, the fields they cannot do without, their identity. In: finished records,
-//! endpoints.
+//! Owns: the rules, the fields that they require, their identity. In: finished records, endpoints.
 //! Out: alerts. Never: state between them; work for rules whose fields are absent.
 
 use std::path::Path;
@@ -33,16 +32,16 @@ use crate::model::schema::Field;
 use crate::model::schema::Judged;
 use crate::model::schema::Shown;
 
-/// What run.json says of the rules.
+/// The description of the rules in run.json.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleSetInfo {
     /// `embedded`, or the directory's own name.
     pub name: String,
     /// Rules in it.
     pub count: usize,
-    /// The first twelve digits of the hash: what people compare.
+    /// The first twelve digits of the hash, for people.
     pub build: String,
-    /// The day of its newest rule; absent where no rule is dated.
+    /// The date of its newest rule; absent if no rule has a date.
     #[serde(skip)]
     pub built_at: Option<Nanos>,
     /// SHA-256 over names and texts of its files, in hexadecimal.
@@ -62,8 +61,7 @@ impl RuleSetInfo {
 #[derive(Debug)]
 struct RuleGroup<S: Judged> {
     rules: Vec<Compiled<S>>,
-    /// Optional fields that some rule cannot do without; their presence is looked up once for each
-    /// thing judged.
+    /// Optional fields that some rule requires; their presence is looked up once per subject.
     gates: Vec<&'static Field<S>>,
 }
 
@@ -96,28 +94,28 @@ pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
     sessions: RuleGroup<Record>,
     endpoints: RuleGroup<EndpointRow>,
-    /// The places they come from, and what alerts say of each.
+    /// The origins, and their description in alerts.
     infos: Vec<RuleSetInfo>,
     sources: Vec<SourceInfo>,
 }
 
 impl RuleSet {
-    /// The rules of the program.
+    /// The embedded rules.
     ///
     /// Errors: none for a program that passed its tests.
     pub fn embedded() -> Result<RuleSet, Vec<Error>> {
         RuleSet::build(&[Origin::embedded()])
     }
 
-    /// Every rule file below a directory, and none besides.
+    /// Every rule file below a directory, and no others.
     ///
     /// Errors: every error of every file, each with file and line; no rule is loaded then.
     pub fn load_dir(dir: &Path) -> Result<RuleSet, Vec<Error>> {
         RuleSet::build(&[Origin::read(dir)?])
     }
 
-    /// The rules of directories and files: `only` these, or where it names none the embedded ones,
-    /// and those of `more` beside them.
+    /// The rules of directories and files: those in `only`, or if that is empty the embedded ones,
+    /// plus those in `more`.
     ///
     /// Errors: every error of every file, each with file and line; two rules of one id or number.
     pub fn load(only: &[PathBuf], more: &[PathBuf]) -> Result<RuleSet, Vec<Error>> {
@@ -179,7 +177,7 @@ impl RuleSet {
         Ok(RuleSet { rules, sessions, endpoints, infos, sources })
     }
 
-    /// Name, number of rules and hash of each place they come from, for run.json.
+    /// Name, number of rules and hash of each origin, for run.json.
     pub fn infos(&self) -> &[RuleSetInfo] {
         &self.infos
     }
@@ -189,7 +187,7 @@ impl RuleSet {
         self.rules.iter().map(|rule| &**rule)
     }
 
-    /// Whether the condition of any rule on sessions looks at the field of this name.
+    /// Whether the condition of any rule on sessions reads the field of this name.
     pub fn reads(&self, name: &str) -> bool {
         self.sessions.rules.iter().any(|rule| rule.when.reads(name))
     }
@@ -214,7 +212,7 @@ impl RuleSet {
         );
     }
 
-    /// Appends an alert for each rule that fires on an endpoint as it stands.
+    /// Appends an alert for each rule that fires on an endpoint as it is now.
     pub fn evaluate_endpoint(
         &self,
         row: &EndpointRow,
@@ -230,7 +228,7 @@ impl RuleSet {
     }
 }
 
-/// Gives each rule the bits of the optional fields it cannot do without. Past 64 such fields a rule
+/// Gives each rule the bits of the optional fields that it requires. Beyond 64 such fields a rule
 /// is simply evaluated.
 fn set_gates<S: Judged>(rules: &mut [Compiled<S>]) -> Vec<&'static Field<S>> {
     let mut gates: Vec<&'static Field<S>> = Vec::new();

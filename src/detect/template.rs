@@ -1,6 +1,6 @@
-//! The sentence of an alert, with the record's values in it.
+//! The message of an alert, with the record's values in it.
 //!
-//! Owns: `{field}` placeholders and numbers as people read them. In: a rule's message and a record.
+//! Owns: `{field}` placeholders and numbers in readable form. In: a rule's message and a record.
 //! Out: one sentence. Never: a field that is not in the table.
 
 use crate::detect::case::Values;
@@ -16,9 +16,9 @@ pub(super) struct Template<S: 'static>(Vec<Piece<S>>);
 #[derive(Debug)]
 enum Piece<S: 'static> {
     Text(String),
-    /// The first of these that the record has.
+    /// The first of these fields that is present.
     Fields(Vec<&'static Field<S>>),
-    /// Shown where the record has a value for each placeholder in it.
+    /// Shown if every placeholder in it has a value.
     Aside(Vec<Piece<S>>),
 }
 
@@ -26,8 +26,8 @@ enum Piece<S: 'static> {
 type Fault = (String, String, String);
 
 impl<S: Judged> Template<S> {
-    /// Parses a message. `{a|b}` is the value of `a`, or where there is none that of `b`; a stretch
-    /// in square brackets with a placeholder in it is left out where that has no value.
+    /// Parses a message. `{a|b}` is the value of `a`, or if absent that of `b`; a part in square
+    /// brackets is left out if a placeholder in it has no value.
     pub(super) fn parse(text: &str) -> Result<Template<S>, Fault> {
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -70,7 +70,7 @@ impl<S: Judged> Template<S> {
         Ok(pieces)
     }
 
-    /// The sentence for a record.
+    /// The message for a record.
     pub(super) fn fill(&self, record: &impl Values<S>) -> String {
         let mut out = String::new();
         fill(&self.0, record, &mut out);
@@ -99,7 +99,7 @@ fn fill<S: Judged>(pieces: &[Piece<S>], record: &impl Values<S>, out: &mut Strin
     }
 }
 
-/// The first of the fields that the record has, and its value.
+/// The first of the fields that is present, and its value.
 fn present<'r, S: Judged>(
     fields: &[&'static Field<S>],
     record: &'r impl Values<S>,
@@ -108,7 +108,7 @@ fn present<'r, S: Judged>(
     values.into_iter().find(|(_, value)| !value.is_absent())
 }
 
-/// A value as a person reads it: `75.3 s`, `18.2 ms`, `1.4 MB`.
+/// A value in readable form: `75.3 s`, `18.2 ms`, `1.4 MB`.
 pub(super) fn human(value: &Value<'_>, unit: &str) -> String {
     let Some(number) = value.as_number() else {
         return if value.is_absent() { "unknown".to_owned() } else { value.to_text() };

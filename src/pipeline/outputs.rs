@@ -1,7 +1,7 @@
-//! Where a run's results go: the five files, standard output, or nowhere.
+//! The outputs of a run: files in a directory, standard output, or none.
 //!
-//! Owns: which sinks a plan asks for, the directory of files, what run.json says. In: events. Out:
-//! files under their final names, all at once at the end. Never: a partial file that looks
+//! Owns: which sinks a plan needs, the directory of files, the content of run.json. In: events.
+//! Out: files under their final names, all at once at the end. Never: a partial file that looks
 //! finished.
 
 use std::path::PathBuf;
@@ -52,13 +52,13 @@ use crate::sinks::files::OutFile;
 use crate::sinks::stream::Stream;
 use crate::sinks::stream::write_events;
 
-/// What `--json` writes.
+/// Written by `--json`.
 pub(super) const JSON_KINDS: &[EventKind] = &[EventKind::Alert, EventKind::Incident];
 
-/// What `--sessions` writes.
+/// Written by `--sessions`.
 pub(super) const SESSION_KINDS: &[EventKind] = &[EventKind::SessionUpdate, EventKind::SessionEnd];
 
-/// Whether anybody will read session lines.
+/// Whether session lines are needed.
 pub(super) fn wants_session_lines(plan: &Plan) -> bool {
     match plan.sessions {
         SessionLines::Off => false,
@@ -93,7 +93,7 @@ impl Format for Ecs {
     }
 }
 
-/// The places of a run over files, opened before anything is read.
+/// The outputs of a run over files, opened before anything is read.
 pub(super) struct Opened {
     sessions: Option<OutFile>,
     stdout: Option<OutFile>,
@@ -101,7 +101,7 @@ pub(super) struct Opened {
     bytes: usize,
 }
 
-/// Opens what a plan asks for.
+/// Opens the outputs of a plan.
 pub(super) fn open(plan: &Plan) -> Result<Opened, Error> {
     let dir = match &plan.output {
         Output::Dir { path, force } => {
@@ -123,8 +123,7 @@ pub(super) fn open(plan: &Plan) -> Result<Opened, Error> {
 }
 
 impl Opened {
-    /// The outputs, which write events in that format. What they lack they get at the end of the
-    /// run.
+    /// The sinks, which write events in that format. The rest is added at the end of the run.
     pub(super) fn outlets(self, format: &Arc<dyn Format>) -> Outlets {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         let stream = |file, kinds| Stream::new(file, kinds, Arc::clone(format), None);
@@ -231,11 +230,11 @@ pub(super) fn write_endpoints(
 /// Bytes rendered before they are written.
 const RENDER_BYTES: usize = 64 * 1024;
 
-/// What run.json says beside the plan and what its set of files counts.
+/// The content of run.json beside the plan and the counts of its set of files.
 pub(super) struct RunFacts<'a> {
-    /// Reports of input files; none of a live run.
+    /// Reports of input files; none in a live run.
     pub(super) files: &'a [FileReport],
-    /// Paths of inputs by the index that records carry.
+    /// Paths of inputs by the index in records.
     pub(super) names: &'a [PathBuf],
     pub(super) old_lists: &'a [OldList],
     pub(super) one_way_feeds: Vec<Value>,
@@ -305,7 +304,7 @@ fn sensor(plan: &Plan, prepared: &Prepared) -> Sensor {
     }
 }
 
-/// The file reports, each with the index that records name it by.
+/// The file reports, each with its index in records.
 fn inputs(run: &RunFacts<'_>) -> Value {
     let report = |file: &FileReport| {
         let mut value = serde_json::to_value(file).unwrap_or(Value::Null);
@@ -318,7 +317,7 @@ fn inputs(run: &RunFacts<'_>) -> Value {
     Value::Array(run.files.iter().map(report).collect())
 }
 
-/// The arguments that shape the result, in a fixed order.
+/// The arguments that affect the result, in a fixed order.
 fn shaping_arguments(plan: &Plan) -> Vec<String> {
     let mut words = vec![format!("point-by={:?}", plan.point_by).to_lowercase()];
     words.push(match plan.dedup_window_us {
@@ -343,12 +342,12 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
     words
 }
 
-/// VLANs of a first packet and of its copy (0 is none), and how often.
+/// VLANs of an original and of its duplicate (0 is none), and their count.
 fn vlan_pair(((first, copy), copies): &((u16, u16), u64)) -> Value {
     json!({ "first": first, "copy": copy, "copies": copies })
 }
 
-/// What was found of copies, by capture point.
+/// Duplicate statistics, by capture point.
 fn duplicates(report: &CopyReport) -> Value {
     let micros = |ns: Option<u64>| ns.map(|ns| Nanos(ns).as_micros_f64());
     let point = |point: &CopyPoint| {

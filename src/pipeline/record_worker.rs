@@ -1,4 +1,4 @@
-//! Where a worker's sessions become lines: listen, enrich, judge, render.
+//! Turns a worker's sessions into lines: observe, enrich, judge, render.
 //!
 //! Owns: a worker's observers' scratch, caches, counters and outgoing buffers. In: deliveries and
 //! finished sessions of its shards. Out: [`RecordBatch`]s. Never: sees another worker's sessions.
@@ -61,30 +61,30 @@ pub(super) struct RecordWorker<'t> {
     rules: Arc<RuleSet>,
     catalog: Arc<SourceCatalog>,
     writes_lines: bool,
-    /// Sessions that go on have lines, too.
+    /// Open sessions get lines, too.
     writes_updates: bool,
-    /// What every line says of the run.
+    /// The facts about the run in every line.
     origin: Arc<Origin>,
-    /// Every record gets its Community ID: lines or a tap show it, or a rule looks at it.
+    /// Every record gets its Community ID: lines or a tap show it, or a rule reads it.
     identifies: bool,
     tap: Option<RecordTap<'t>>,
     decode: DecodeConfig,
-    /// Turns are watched and exchanges timed.
+    /// Turns and exchanges are measured.
     times: bool,
-    /// What was known of who is behind an address at the last watermark.
+    /// The bindings at the last watermark.
     identity: Arc<Identity>,
-    /// Boxes of sessions that are over, for those to come.
+    /// Boxes of ended sessions, for reuse.
     #[allow(clippy::vec_box, reason = "sessions hold boxes: it is the boxes that are kept")]
     idle: Vec<Box<Observers>>,
     pub(super) counters: Counters,
     pub(super) summary: SummaryBuilder,
     /// Sessions that ended before it was their turn.
     waiting: RecordBatch,
-    /// Those that go next.
+    /// Those that are next.
     ready: RecordBatch,
-    /// The second and shard whose turn it is; its sessions come in order.
+    /// The second and shard in progress; its sessions come in order.
     turn: Option<Watermark>,
-    /// The part and the shard of what comes now, and the clock.
+    /// The part and the shard in progress, and the clock.
     at: (u32, u16),
     clock: u32,
     quota: Quota,
@@ -162,7 +162,7 @@ impl Listener<Observers> for RecordWorker<'_> {
         record.facts = extra.map(Observers::so_far).unwrap_or_default();
         self.complete(&mut record, false);
         let mut alerts = self.judge(&mut record);
-        // What it said before, it says again at its end: only what is new is told.
+        // At its end the rules fire again: only what is new is reported.
         alerts.retain(|alert| fired.get_or_insert_default().tell(&alert.rule.uuid, alert.level));
         self.counters.bump(Counter::Updates);
         if self.writes_updates || !alerts.is_empty() {
@@ -172,7 +172,7 @@ impl Listener<Observers> for RecordWorker<'_> {
     }
 
     fn finish(&mut self, mut finished: Finished<Observers>) {
-        // Large: it stays where it was made.
+        // Large: it is not moved.
         let record = &mut finished.record;
         if let Some(mut observers) = finished.extra.take() {
             record.facts = std::mem::take(&mut *observers).into_facts();
@@ -254,7 +254,7 @@ impl<'t> RecordWorker<'t> {
         }
     }
 
-    /// From here on, finished sessions meet another snapshot.
+    /// From here on, finished sessions are judged with another snapshot.
     pub(super) fn renew(&mut self, prepared: &Prepared) {
         self.enricher.drain_counters(&mut self.counters);
         self.enricher = Enricher::new(Arc::clone(&prepared.enrich));
@@ -264,31 +264,30 @@ impl<'t> RecordWorker<'t> {
             self.writes_lines || self.tap.is_some() || prepared.rules.reads("network.community_id");
     }
 
-    /// Everything that was counted up to now, in the caches too.
+    /// All counters up to now, including those of the caches.
     pub(super) fn counted(&mut self) -> &Counters {
         self.enricher.drain_counters(&mut self.counters);
         &self.counters
     }
 
-    /// What the record worker leaves behind.
+    /// The record worker's results.
     pub(super) fn close(mut self) -> (Counters, SummaryBuilder) {
         self.enricher.drain_counters(&mut self.counters);
         (self.counters, self.summary)
     }
 
-    /// From here on, this is known of who is behind an address.
+    /// Replaces the bindings.
     pub(super) fn learn(&mut self, known: Arc<Identity>) {
         self.identity = known;
     }
 
-    /// Who began the session, and what they had asked for.
+    /// Finds who started the session, and the name that they had looked up.
     fn identify(&self, record: &mut Record) {
         let (from, to) = (record.initiator.ip, record.responder.ip);
         let point = record.point;
         let when = When { start: record.start, end: record.end, doubtful: record.doubtful };
         record.context.holder = self.identity.holder_of((point, from), when);
-        // A client may know the IPv4 address alone and write the translator's prefix before it
-        // itself (RFC 6877).
+        // A client may know only the IPv4 address and add the NAT64 prefix itself (RFC 6877).
         let behind = self.enricher.data().nat64.inside(to).map(Addr::from);
         let own = record.facts.responder_name();
         let heard = self
@@ -296,14 +295,14 @@ impl<'t> RecordWorker<'t> {
             .name_of(from, (point, to), own, when)
             .or_else(|| self.identity.name_of(from, (point, behind?), own, when));
         let contradicts = |name: &Arc<str>| record.facts.contradicts(name);
-        // What a session says of itself beats what was heard of its address elsewhere.
+        // The session's own name takes precedence over names heard elsewhere.
         match heard {
             Some(name) if contradicts(&name) => record.context.contradicted_name = Some(name),
             other => record.context.responder_name = other,
         }
     }
 
-    /// Adds what the facts of a session lead to. What is counted of it counts when it is over.
+    /// Enriches a record from its facts. Its counters count when it has ended.
     fn complete(&mut self, record: &mut Record, is_over: bool) {
         if record.facts.dns.as_ref().is_some_and(|dns| dns.cut) {
             self.counters.add(Counter::FactsCut, is_over.into());
@@ -323,7 +322,7 @@ impl<'t> RecordWorker<'t> {
         record.id = emit::event_id(record);
     }
 
-    /// What the rules say. An alert carries the Community ID even where nothing else asks for it.
+    /// Evaluates the rules. An alert has the Community ID even if nothing else needs it.
     fn judge(&mut self, record: &mut Record) -> Vec<Alert> {
         let mut alerts = Vec::new();
         if record.is_unproven() {
@@ -345,14 +344,13 @@ impl<'t> RecordWorker<'t> {
         (self.at, self.clock) = ((part, shard), clock);
     }
 
-    /// The earliest second in which something that is waiting ended.
+    /// The earliest second in which a waiting session ended.
     pub(super) fn first_second(&self) -> Option<u32> {
         let seconds = self.waiting.order.iter().map(|((((at, ..), ..), ..), _)| *at);
         seconds.min().map(|at| u32::try_from(at.as_secs()).unwrap_or(u32::MAX))
     }
 
-    /// Whether it is the turn of what stands at that place; then a batch that is worth its while
-    /// goes first.
+    /// Whether it is the turn of that position; if so, a full batch is sent first.
     fn is_turn(&mut self, place: Until) -> bool {
         let its_turn = self.turn == Some(place.0);
         if its_turn && self.ready.is_worth_it() {
@@ -384,12 +382,12 @@ impl<'t> RecordWorker<'t> {
         if self.writes_lines && summed.is_none() {
             emit::lines::render_session(record, &self.origin, &mut out.lines);
         }
-        // Last: it takes out of the record what it needs.
+        // Last: it moves what it needs out of the record.
         let kind = ItemKind::Ended(EndpointSummary::of(record));
         out.push(order, start, Item { line: (0, 0), kind, alerts, summed });
     }
 
-    /// What is summed of a session that is written with others, not by itself.
+    /// The part of a sum for a session without a line of its own.
     fn summed(&mut self, record: &Record, its_turn: bool) -> Option<Unanswered> {
         let one = unanswered(record).filter(|_| self.writes_lines)?;
         let written = match its_turn {
@@ -399,12 +397,12 @@ impl<'t> RecordWorker<'t> {
         (!written).then_some(one)
     }
 
-    /// From here on, updates of sessions of the shard at hand in that second come, in order.
+    /// From here on, updates of the current shard's sessions in that second come, in order.
     pub(super) fn begin_updates(&mut self, second: Nanos) {
         self.begin((second, UPDATED, self.at.1));
     }
 
-    /// From here on, what timers of the shard at hand end in that second comes, in order.
+    /// From here on, sessions that the current shard's timers end in that second come, in order.
     pub(super) fn begin_ends(&mut self, second: Nanos) {
         self.begin((second, TIMED, self.at.1));
     }
@@ -415,7 +413,7 @@ impl<'t> RecordWorker<'t> {
         self.quota.begin();
     }
 
-    /// The shard at hand has ended all of that.
+    /// The current shard is done with that.
     pub(super) fn settle(&mut self) {
         let Some((second, part, shard)) = self.turn.take() else { return };
         let until = ((second, part, shard + 1), Nanos::ZERO, 0);
@@ -425,7 +423,7 @@ impl<'t> RecordWorker<'t> {
         }
     }
 
-    /// Gives the correlator what is over before `until`.
+    /// Sends everything that ended before `until` to the correlator.
     pub(super) fn send_before(&mut self, until: Until) {
         self.waiting.give(until, &mut self.ready);
         self.ready.order.sort_unstable();

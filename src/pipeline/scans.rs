@@ -1,8 +1,8 @@
-//! Which unanswered sessions have no line of their own, and the lines that stand for them.
+//! Which unanswered sessions get no line of their own, and the lines that sum them.
 //!
-//! Owns: how many of a second were written in full; the sums of a second. In: sessions in their
-//! order. Out: lines, by source, at the end of the second. Never: leaves out a session that was
-//! answered or that a rule fired on, or decides by what another shard has.
+//! Owns: how many of a second were written individually; the sums of a second. In: sessions in
+//! order. Out: lines, by source, at the end of the second. Never: leaves out an answered session or
+//! one on which a rule fired, or decides by what another shard has.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,39 +21,39 @@ use crate::model::record::SessionState;
 use crate::model::scan::Scan;
 use crate::model::scan::Unanswered;
 
-/// Sources told apart in one second. At the cap the half with the fewest sessions is summed in
-/// one: who scans stays, who was made up goes.
+/// Sources kept apart in one second. At the cap the half with the fewest sessions is merged into
+/// one sum: a scanner stays, forged sources are merged.
 const SOURCES_MAX: usize = 256;
 
-/// How many unanswered sessions a shard may write in full, second by second. Sessions of one source
-/// are spread over all shards: each has its part of the rate.
+/// How many unanswered sessions a shard may write individually, second by second. Sessions of one
+/// source are spread over all shards: each has its part of the rate.
 pub(super) struct Quota {
     each: u64,
-    /// Those that packets end: by shard, the second and how many there were.
+    /// Those ended by packets: by shard, the second and their number.
     by_packets: [(u32, u64); SHARDS as usize],
-    /// Those that timers end in the second whose turn it is.
+    /// Those ended by timers in the current second.
     by_timers: u64,
 }
 
 impl Quota {
-    /// So many a second, of all shards together.
+    /// This many per second, over all shards.
     pub(super) fn new(rate: u64) -> Quota {
         let each = rate.div_ceil(u64::from(SHARDS));
         Quota { each, by_packets: [(0, 0); SHARDS as usize], by_timers: 0 }
     }
 
-    /// It is another second's, or another shard's, turn.
+    /// The next second or shard starts.
     pub(super) fn begin(&mut self) {
         self.by_timers = 0;
     }
 
-    /// Counts a session that a timer ended in its turn. Whether it is written.
+    /// Counts a session that a timer ended in its turn. Returns whether it is written.
     pub(super) fn timer(&mut self) -> bool {
         self.by_timers += 1;
         self.by_timers <= self.each
     }
 
-    /// Counts a session of a shard that a packet ended in a second. Whether it is written.
+    /// Counts a session of a shard that a packet ended in a second. Returns whether it is written.
     pub(super) fn packet(&mut self, shard: u16, clock: u32) -> bool {
         let Some((second, count)) = self.by_packets.get_mut(usize::from(shard)) else {
             return true;
@@ -66,8 +66,8 @@ impl Quota {
     }
 }
 
-/// What is summed of a session, where nobody answered it and it said nothing: a tap that hears one
-/// direction hears no answer either, and what was asked there is worth its own line.
+/// The part of a sum for a session, if it was unanswered and carried no known payload: a one-way
+/// tap sees no answers, and the questions there deserve lines of their own.
 pub(super) fn unanswered(record: &Record) -> Option<Unanswered> {
     let silent = record.state == SessionState::Opened && record.responder.packets == 0;
     (silent && !says_something(&record.facts)).then_some(Unanswered {
@@ -82,17 +82,17 @@ pub(super) fn unanswered(record: &Record) -> Option<Unanswered> {
     })
 }
 
-/// Whether anything was told of its payload.
+/// Whether its payload gave any fact.
 fn says_something(facts: &Facts) -> bool {
     let read = facts.tls.is_some() || facts.dns.is_some() || facts.ssh.is_some();
     let fits = facts.spoken().is_some() || facts.first_bytes().is_some();
     read || fits || facts.protocol.is_some() || facts.http.is_some() || facts.turns.is_some()
 }
 
-/// One line that stands for several sessions.
+/// One line that sums several sessions.
 pub(super) struct Sum<'a> {
     pub(super) line: SessionLine<'a>,
-    /// How many sessions it stands for.
+    /// The number of its sessions.
     pub(super) sessions: u64,
 }
 
@@ -100,16 +100,16 @@ pub(super) struct Sum<'a> {
 pub(super) struct Scans {
     second: Nanos,
     by_source: BTreeMap<(Addr, Transport), Scan>,
-    /// Those of sources that are not told apart, by transport.
+    /// Those of sources that are not kept apart, by transport.
     others: BTreeMap<Transport, Scan>,
     lines: Vec<u8>,
-    /// Where each line ends, how many sessions it stands for, its id and its time.
+    /// For each line its end, number of sessions, id and time.
     ends: Vec<(usize, u64, [u8; 16], Nanos)>,
     origin: Arc<Origin>,
 }
 
 impl Scans {
-    /// None yet; `origin` is where the lines come from.
+    /// No sums yet; `origin` describes the run in each line.
     pub(super) fn new(origin: &Arc<Origin>) -> Scans {
         Scans {
             second: Nanos::ZERO,
@@ -121,7 +121,7 @@ impl Scans {
         }
     }
 
-    /// Adds a session that ended in a second; those of an earlier one must have been taken.
+    /// Adds a session that ended in a second; sums of earlier ones must have been taken.
     pub(super) fn add(&mut self, second: Nanos, one: &Unanswered) {
         self.second = second;
         if self.by_source.len() >= SOURCES_MAX {
@@ -132,11 +132,11 @@ impl Scans {
         scan.or_insert_with(|| Scan { source, transport, second, ..Scan::default() }).add(one);
     }
 
-    /// The lines of everything that was added in seconds before this one, in the order of sources.
+    /// The lines of all seconds before this one, in source order.
     pub(super) fn take_before(&mut self, second: Nanos) -> impl Iterator<Item = Sum<'_>> {
         self.lines.clear();
         self.ends.clear();
-        // Asked for each session, and nearly always there are none.
+        // Called for each session, and there are usually none.
         let any = !self.by_source.is_empty() || !self.others.is_empty();
         if any && second > self.second {
             let sources = std::mem::take(&mut self.by_source).into_values();

@@ -1,10 +1,9 @@
-//! Follows sessions: who began, how it stands, how long its legs are, which bytes come next.
+//! Follows sessions: initiator, state, legs, payload in order.
 //!
-//! Owns: the session table, TCP's two directions, time-outs as data.
-//! In: packets with their frame's bytes, in the order read. Out: in-order payload to whoever
-//! listens, and one [`Finished`] a session. Never: looks into payload, judges, reads a clock, or
-//! depends on how many workers there are: a [`Shard`] sees all packets of its keys and nothing
-//! else.
+//! Owns: the session table, TCP's two directions, timeouts as data.
+//! In: packets with their frame's bytes, in the order read. Out: in-order payload to the listener,
+//! and one [`Finished`] per session. Never: looks into payload, judges, reads a clock, or depends
+//! on the number of workers: a [`Shard`] sees all packets of its keys and nothing else.
 
 mod close;
 mod decoy;
@@ -58,49 +57,49 @@ impl<'a> Arrival<'a> {
     }
 }
 
-/// A session that is over, or was pushed out, or stood open when the input ended.
+/// A session that ended, was evicted, or was open when the input ended.
 #[derive(Debug)]
 pub struct Finished<X> {
     /// Its facts so far; evidence and context are still empty.
     pub record: Record,
-    /// What the listener kept with it.
+    /// The listener's data for it.
     pub extra: Option<Box<X>>,
-    /// What fired while it lasted.
+    /// The rules that fired during the session.
     pub fired: Option<Box<FiredRules>>,
-    /// It was ended by its timer, or with the input, in the second that its record names: those of
-    /// one second of a shard come in the order of their beginning, then of `tie`. Else by a
-    /// packet.
+    /// Whether its timer or the end of the input ended it, in the second in its record: those of
+    /// one second of a shard come in the order of their start, then of `tie`. Otherwise a packet
+    /// did.
     pub timed: bool,
-    /// Orders sessions that began at the same time: [`crate::model::FlowKey::order`].
+    /// Orders sessions that started at the same time: [`crate::model::FlowKey::order`].
     pub tie: u64,
 }
 
-/// A session that goes on, as it stood at the end of a second of the clock.
+/// An open session, as it was at the end of a second of the clock.
 #[derive(Debug)]
 pub struct Update<'a, X> {
     /// Its facts so far; evidence and context are still empty.
     pub record: Record,
-    /// What the listener keeps with it.
+    /// The listener's data for it.
     pub extra: Option<&'a X>,
-    /// What fired in earlier updates; the listener adds what fires in this one.
+    /// The rules that fired in earlier updates; the listener adds those of this one.
     pub fired: &'a mut Option<Box<FiredRules>>,
     /// As in [`Finished`].
     pub tie: u64,
 }
 
-/// Bytes that a session holds beside its place in the table.
+/// Bytes that a session holds beside its slot in the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weight {
-    /// What waits for more to come: early segments, messages that are not whole.
+    /// Data waiting for more: early segments, incomplete messages.
     pub waiting: usize,
-    /// What stays until its end.
+    /// Data kept until its end.
     pub kept: usize,
 }
 
-/// What a listener keeps with a session, as far as its bytes are concerned. Asked for with each
-/// payload: it must know, not count.
+/// The size of a listener's data for a session. Called for each payload, so it must not be computed
+/// anew.
 pub trait Weighed {
-    /// Bytes it holds, its own box included.
+    /// Bytes held, including its own box.
     fn weight(&self) -> Weight;
 }
 
@@ -109,48 +108,50 @@ pub trait Weighed {
 pub struct Room {
     /// The table itself.
     pub sessions: usize,
-    /// What sessions keep until their end.
+    /// Data that sessions keep until their end.
     pub kept: usize,
-    /// What waits for more to come.
+    /// Data waiting for more.
     pub waiting: usize,
     /// Fragments that wait for the rest of their datagram.
     pub fragments: usize,
 }
 
 impl Room {
-    /// As much as there is.
+    /// No limit.
     pub const UNBOUNDED: Room =
         Room { sessions: usize::MAX, kept: usize::MAX, waiting: usize::MAX, fragments: usize::MAX };
 }
 
-/// Who keeps nothing.
+/// For listeners without data.
 impl Weighed for () {
     fn weight(&self) -> Weight {
         Weight::default()
     }
 }
 
-/// Who listens to a shard. `X` is what it keeps with each session.
+/// The consumer of a shard's sessions. `X` is its data for each session.
 pub trait Listener<X> {
-    /// A session begins with a packet that was in a tunnel, or had more before it than one plain
-    /// tag. Gives the outermost VLAN id.
+    /// A session starts with a packet that was tunnelled, or had more encapsulation than one plain
+    /// tag. Returns the outermost VLAN id.
     fn wrapped(&mut self, extra: &mut Option<Box<X>>, arrival: &Arrival<'_>) -> Option<u16> {
         let _ = (extra, arrival);
         None
     }
 
-    /// The first packet of the other side was in a tunnel.
+    /// The first packet of the other side was tunnelled.
     fn answered_in_tunnel(&mut self, extra: &mut Option<Box<X>>, arrival: &Arrival<'_>) {
         let _ = (extra, arrival);
     }
 
-    /// Whose words these are, where they tell: asked of sessions that were picked up in the middle.
+    /// Which side sent this payload, if it shows; called for sessions that were picked up in the
+    /// middle.
     fn speaker(&self, payload: &[u8]) -> Option<Peer> {
         let _ = payload;
         None
     }
 
-    /// The session's ends had been taken for each other: what was concluded from that is void.
+    /// Initiator and responder were confused and are swapped now: conclusions from their roles are
+    /// void.
     fn turned(&mut self, extra: &mut Option<Box<X>>) {
         let _ = extra;
     }
@@ -158,12 +159,12 @@ pub trait Listener<X> {
     /// Payload arrived.
     fn deliver(&mut self, extra: &mut Option<Box<X>>, segment: &Segment<'_>) -> Interest;
 
-    /// There is no room for what waits: nothing more of the session will be delivered.
+    /// There is no room for waiting data: nothing more of the session will be delivered.
     fn let_go(&mut self, extra: &mut Option<Box<X>>) {
         let _ = extra;
     }
 
-    /// A session goes on, and one of the times has come at which that is told.
+    /// An open session is due for an update.
     fn update(&mut self, update: Update<'_, X>) {
         let _ = update;
     }
@@ -174,9 +175,9 @@ pub trait Listener<X> {
         let _ = (second, host, beat);
     }
 
-    /// A session is over.
+    /// A session has ended.
     fn finish(&mut self, finished: Finished<X>);
 
-    /// Something is to be counted.
+    /// Adds to a counter.
     fn count(&mut self, counter: crate::model::Counter, n: u64);
 }

@@ -1,7 +1,7 @@
-//! Room that is kept on a file system, so that a result can be ended properly once that is full.
+//! Space reserved on a file system, so that a result can be finished properly when that is full.
 //!
-//! Owns: a file of no content in the directory of the result. In: how many bytes. Out: room, when
-//! it is let go. Never: a file that somebody could take for a result.
+//! Owns: an empty file in the directory of the result. In: a number of bytes. Out: space, when it
+//! is released. Never: a file that looks like a result.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,19 +16,19 @@ use nix::sys::statvfs::statvfs;
 use crate::model::Error;
 use crate::sinks::partial::failed;
 
-/// What the name of such a file begins with.
+/// Prefix of the name of such a file.
 const PREFIX: &str = ".room.";
 
-/// Kept room. Dropped, it is free for others to take.
+/// Reserved space, released when dropped.
 #[derive(Debug)]
 pub struct Room {
     path: PathBuf,
 }
 
 impl Room {
-    /// Keeps so many bytes free in a directory that this process has locked.
+    /// Reserves this many bytes in a directory that this process has locked.
     ///
-    /// Errors: they are not there.
+    /// Errors: there is not enough space.
     pub fn keep(dir: &Path, name: &str, bytes: u32) -> Result<Room, Error> {
         let room = Room { path: dir.join(format!("{PREFIX}{name}")) };
         // Never through a link that somebody put there: what it leads to would be cut to nothing.
@@ -41,7 +41,7 @@ impl Room {
             opened => opened,
         };
         let file = file.map_err(|cause| failed(&room.path, &cause))?;
-        // On an error what was taken of it is given back by the drop.
+        // On an error the drop releases what was reserved.
         posix_fallocate(&file, 0, i64::from(bytes)).map_err(|cause| {
             failed(&room.path, &std::io::Error::from_raw_os_error(cause as i32))
         })?;
@@ -55,12 +55,12 @@ impl Drop for Room {
     }
 }
 
-/// Whether a name is that of kept room; a run that was killed leaves it.
+/// Whether a name is that of reserved space; a killed run leaves it.
 pub(super) fn is_room(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
 
-/// Bytes that this user may still write to the file system of a directory, and its whole size.
+/// Bytes that this user may still write to the file system of a directory, and its total size.
 pub fn free(dir: &Path) -> Result<(u64, u64), Error> {
     let stat = statvfs(dir).map_err(|cause| {
         Error::new(format!("file system of {}", dir.display()), cause.desc().to_owned())
@@ -69,7 +69,7 @@ pub fn free(dir: &Path) -> Result<(u64, u64), Error> {
     Ok((stat.blocks_available().saturating_mul(unit), stat.blocks().saturating_mul(unit)))
 }
 
-/// Bytes that a file takes of its file system, at least its length; 0 where it is not there.
+/// Bytes that a file takes on its file system, at least its length; 0 if it does not exist.
 pub fn size(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     match fs::symlink_metadata(path) {
@@ -79,8 +79,8 @@ pub fn size(path: &Path) -> u64 {
 }
 
 /// Removes a set of results: every file that a run may have left there, `run.json` first, so that
-/// what remains of a removal that was interrupted does not pass for a result. What is not ours
-/// stays, and the directory with it.
+/// an interrupted removal does not look like a result. Foreign files stay, and the directory with
+/// them.
 pub(super) fn remove_set(dir: &Path, ours: &dyn Fn(&str) -> bool, run: &str) -> Result<(), Error> {
     let remove = |path: &Path| match fs::remove_file(path) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(failed(path, &cause)),
