@@ -57,17 +57,15 @@ const STAGES: [&str; 12] = [
 const SHORT_FILE: usize = 60;
 
 /// Where files import each other in a circle, and why; nowhere else.
-const CIRCLES: [(&str, &str); 10] = [
+const CIRCLES: [(&str, &str); 8] = [
     ("decode", "a tunnel carries a link layer, and a link layer carries tunnels"),
-    ("capture", "to be taken apart"),
-    ("detect", "to be taken apart"),
-    ("emit", "to be taken apart"),
-    ("endpoints", "to be taken apart"),
-    ("enrich", "to be taken apart"),
-    ("evidence", "to be taken apart"),
-    ("model::schema", "to be taken apart"),
-    ("session", "to be taken apart"),
-    ("wire", "to be taken apart"),
+    ("capture", "a ring lends blocks that return to it; a stored file reports how it was unpacked"),
+    ("endpoints", "rows are ranked among their neighbours, which are rows"),
+    ("enrich", "lists and signatures are read from files of one form"),
+    ("evidence", "protocols begin inside each other: STARTTLS, CONNECT, WebSocket, RDP"),
+    ("model::schema", "a finding carries fields of the events that it is about"),
+    ("session", "the parts of a session act on the whole"),
+    ("wire", "a DNS record holds names, and names are compressed across records"),
 ];
 
 struct Source {
