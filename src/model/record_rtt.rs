@@ -69,7 +69,7 @@ impl Record {
     }
 
     /// The transport round trip between the sensor and the initiator, or the responder, in ns: for
-    /// TCP the leg's; for UDP the lowest one that is answered without computing ([`Turns::near`]).
+    /// TCP the leg's; for UDP the lowest one that is answered without computing (`Turns::near`).
     ///
     /// Those are QUIC's first packet and acknowledgement (RFC 9000 section 13.2.1), DTLS's cookie
     /// (RFC 9147 section 5.1), IKE's cookie and liveness check (RFC 7296 sections 2.6, 1.4),
