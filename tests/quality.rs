@@ -13,6 +13,8 @@
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
 mod common;
+#[path = "quality/lab_m.rs"]
+mod lab_m;
 #[path = "quality/plot.rs"]
 mod plot;
 
@@ -190,6 +192,26 @@ fn hidden_legs_of_the_lab() {
     assert!(farm.flagged() == 0);
     assert!(satellite.cases.iter().all(|case| case.tagged && !case.is_flagged()));
     assert!(p50 <= 0.10 && p90 <= 0.25, "{p50} {p90}");
+}
+
+#[test]
+fn hidden_legs_of_browsers_and_of_few_sessions() {
+    let Some(folder) = common::shared("lab-m") else { return };
+    let cases = lab_m::cases(&folder);
+    lab_m::show(&cases);
+    let of = |expect: &'static str| lab_m::Tally::of(&cases, move |case| case.expect == expect);
+    let (proxied, direct, tunnels) = (of("proxied"), of("direct"), of("l3_vpn"));
+    let others = lab_m::Tally::of(&cases, |case| case.expect != "l3_vpn");
+    let (p50, p90) = proxied.errors();
+    println!("hidden leg off by {:.1} % (p50), {:.1} % (p90)", 100.0 * p50, 100.0 * p90);
+    println!(
+        "layer 3: {:.1} % of {}; of the {} others {:.1} %",
+        100.0 * tunnels.share(|found| found.l3),
+        tunnels.len(),
+        others.len(),
+        100.0 * others.share(|found| found.l3)
+    );
+    assert!(direct.flagged(3) == 0.0 && direct.share(|found| found.d03) == 0.0);
 }
 
 /// For each range of confidence, how many of its captures hide a leg of 40 ms or more.
