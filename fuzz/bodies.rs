@@ -354,7 +354,7 @@ pub fn signatures(data: &[u8]) {
         let matcher = lists.payload();
         let (from, to) =
             (matcher.look(transport, 443, true, data), matcher.look(transport, 443, false, data));
-        let _ = matcher.told(transport, from, to);
+        let _ = matcher.application(transport, from, to);
     }
     let mut names = 0usize;
     lists.for_each_by_name("a.example.com", |_| names += 1);

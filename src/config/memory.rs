@@ -1,65 +1,61 @@
-//! The memory of a run: one number of bytes, divided among everything that grows.
+//! The memory budget of a run, divided among all tables and buffers.
 //!
-//! Owns: the shares. In: the budget. Out: bytes of each table. Never: counts (whoever holds bytes
-//! does), or depends on the machine or the number of workers: what is left out at a cap must be the
-//! same on every run.
+//! Owns: the shares. In: the budget. Out: bytes of each table. Never: accounting (each table does
+//! its own), or a dependency on the machine or the number of workers: evictions at a cap must be
+//! the same on every run.
 
 use crate::config::Plan;
 use crate::model::Error;
 
 const MIB: u64 = 1 << 20;
 
-/// The budget where none is given.
+/// The default budget.
 pub const MEMORY: u64 = 2_048 * MIB;
 
-/// The least: below it hardly anything is left beside what every run needs.
+/// The smallest budget: below it hardly anything remains beside the fixed part.
 pub const MEMORY_MIN: u64 = 192 * MIB;
 
-/// The most: beyond it the tables' 32-bit numbers would not do.
+/// The largest budget: tables have 32-bit indices.
 pub const MEMORY_MAX: u64 = 256 * 1_024 * MIB;
 
-/// What a run needs whatever it reads: program, rules and databases (33 MiB), blocks of the input
-/// and packets under way, 4,096 packets' worth of sessions on their way to the output, and the
-/// small tables that are fixed in size.
+/// The fixed part: program, rules and databases (33 MiB), input blocks and queued packets, sessions
+/// of 4,096 packets in the output queues, and small tables of fixed size.
 pub const FIXED: u64 = 112 * MIB;
 
-/// Logical parts of the session table.
+/// Shards of the session table.
 const SHARDS: u64 = crate::config::WORKERS_MAX as u64;
 
-/// What the longest datagram takes while it is put together (`session/fragments.rs`).
+/// Bytes to reassemble the longest datagram (`session/fragments.rs`).
 const FRAGMENTS_MIN: u64 = 80 * 1_024;
 
-/// What is known of addresses is kept once; as much again is for snapshots of it that workers still
-/// read, each of which holds what has changed since.
+/// The table of names and holders, and as much again for the older snapshots that workers still
+/// read: each holds the entries that have changed since.
 const WITH_SNAPSHOTS: u64 = 2;
 
-/// Bytes of each table, of a budget.
+/// The bytes of each table under a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
-    /// The session table, of each shard: 38 in 100 of what is not fixed.
+    /// The session table, per shard: 38 % of the budget without its fixed part.
     pub sessions: usize,
-    /// What sessions said, until they end, of each shard: 20 in 100.
+    /// Facts of sessions, per shard: 20 %.
     pub evidence: usize,
-    /// TCP segments that wait for an earlier one, messages that are not whole yet, of each shard:
-    /// 8 in 100.
+    /// Out-of-order TCP segments and incomplete messages, per shard: 8 %.
     pub waiting: usize,
-    /// Fragments that wait for the rest of their datagram, of each shard: 1 in 100, but never less
-    /// than the longest datagram takes.
+    /// IP fragments, per shard: 1 %, but at least enough for the longest datagram.
     pub fragments: usize,
-    /// Endpoints: 17 in 100.
+    /// Endpoints: 17 %.
     pub endpoints: usize,
-    /// Alerts, until they are given to the outputs: 5 in 100.
+    /// Alerts, until they are passed to the outputs: 5 %.
     pub alerts: usize,
-    /// What waits for outputs, of all of them: 1 in 100.
+    /// The queues of all outputs: 1 %.
     pub outputs: usize,
-    /// Alerts remembered for those that repeat them, and to raise none twice: 2 in 100.
+    /// Alerts kept to merge repetitions and to raise none twice: 2 %.
     pub repeats: usize,
-    /// Subjects with alerts, and incidents: 2 in 100.
+    /// Subjects with alerts, and incidents: 2 %.
     pub subjects: usize,
-    /// Names and holders of addresses: half of 6 in 100; the other half is for older snapshots.
+    /// Names and holders of addresses: half of 6 %; the other half is for older snapshots.
     pub bindings: usize,
-    /// Windows of compressed files that are open at once: an eighth of the whole, beside the
-    /// tables.
+    /// Decompression windows of open files: an eighth of the budget, in addition to it.
     pub windows: u64,
 }
 
@@ -88,24 +84,25 @@ impl Shares {
     }
 }
 
-/// Bytes of one endpoint: its entry and index, sums, up to sixteen round trips, its network's
-/// floor; a tenth of them with a week of exchanges.
+/// Bytes of one endpoint: its entry and index, sums, up to sixteen round trips, its prefix's floor;
+/// for one endpoint in ten also a week of exchanges.
 const ENDPOINT_BYTES: usize = 640;
 
-/// Bytes of one alert: words and numbers of some five pieces of evidence, with their sessions.
+/// Bytes of one alert: about five pieces of evidence with their sessions.
 const ALERT_BYTES: usize = 2_048;
 
-/// Bytes of an address with its names, and of one with its holders, together.
+/// Bytes of an address with its names plus one with its holders.
 const BINDING_BYTES: usize = 1_024;
 
-/// How many of each thing fit a budget and are allowed.
+/// The capacity of each table: the lesser of budget and cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Endpoints.
     pub endpoints: usize,
     /// Alerts.
     pub alerts: usize,
-    /// Bytes of the ledger's entries: alerts that others repeat, and rules that fired on endpoints.
+    /// Bytes of the ledger's entries: alerts that repetitions merge into, and rules that fired on
+    /// endpoints.
     pub entries_bytes: usize,
     /// Bytes of the ledger's subjects with their alerts.
     pub subjects_bytes: usize,
@@ -114,7 +111,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Those of a plan.
+    /// The capacities of a plan.
     pub fn of(plan: &Plan) -> Bounds {
         let (shares, caps) = (Shares::of(plan.memory), plan.caps);
         let fit = |bytes: usize, each: usize, cap: usize| (bytes / each).clamp(1, cap);
@@ -128,7 +125,7 @@ impl Bounds {
     }
 }
 
-/// A budget by its words: `512MiB`, `1GiB`, `4G`, or a number of bytes.
+/// Parses a budget: `512MiB`, `1GiB`, `4G`, or a number of bytes.
 pub fn parse_memory(text: &str) -> Result<u64, Error> {
     let wrong = |cause: String| {
         Error::new("memory", cause)
@@ -155,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_in_the_usual_words() {
+    fn sizes_are_read_with_the_usual_units() {
         assert_eq!(parse_memory("512MiB").unwrap(), 512 << 20);
         assert_eq!(parse_memory("4G").unwrap(), 4 << 30);
         assert_eq!(parse_memory("1 GiB").unwrap(), 1 << 30);
@@ -167,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_budget_bounds_what_caps_allow() {
+    fn a_small_budget_limits_tables_below_their_caps() {
         let plan = |memory| Plan { memory, ..Plan::default() };
         let small = Bounds::of(&plan(MEMORY_MIN));
         let large = Bounds::of(&plan(MEMORY_MAX));
@@ -182,11 +179,11 @@ mod tests {
     fn the_longest_datagram_fits_the_smallest_budget() {
         let longest = usize::from(u16::MAX);
         assert!(Shares::of(MEMORY_MIN).fragments > longest);
-        assert_eq!(SHARDS, u64::from(crate::decode::SHARDS), "the parts of the table");
+        assert_eq!(SHARDS, u64::from(crate::decode::SHARDS), "shards of the table");
     }
 
     #[test]
-    fn the_shares_are_the_budget() {
+    fn the_shares_add_up_to_the_budget() {
         for memory in [MEMORY_MIN, MEMORY, MEMORY_MAX] {
             let s = Shares::of(memory);
             let shards = s.sessions + s.evidence + s.waiting + s.fragments;

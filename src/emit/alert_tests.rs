@@ -1,7 +1,4 @@
-//! Alert and incident lines against the contract's names.
-//!
-//! Owns: what those lines must say. In: made-up alerts. Out: assertions. Never: built into the
-//! program.
+//! Tests: field names and values of alert and incident lines.
 
 use std::sync::Arc;
 
@@ -82,7 +79,7 @@ fn rendered(origin: &Origin) -> Value {
 }
 
 #[test]
-fn an_alert_says_everything_the_contract_names() {
+fn an_alert_line_has_every_field() {
     let got = rendered(&origin());
     let at = |pointer: &str| got.pointer(pointer).cloned().unwrap_or_default();
     assert_eq!(at("/@timestamp"), "2023-11-14T22:13:20.000000000Z");
@@ -114,7 +111,7 @@ fn an_alert_says_everything_the_contract_names() {
 }
 
 #[test]
-fn an_alert_that_stands_for_several_says_how_many_and_until_when() {
+fn a_merged_alert_has_its_count_and_its_last_time() {
     let mut alert = alert();
     let mut repeats = crate::model::alert::Repeats::of("k".into(), alert.time);
     let line = |alert: &Alert| -> Value {
@@ -135,7 +132,7 @@ fn an_alert_that_stands_for_several_says_how_many_and_until_when() {
 }
 
 #[test]
-fn the_session_context_nests_beside_our_own_fields() {
+fn fields_of_the_session_are_nested_beside_our_own() {
     let got = rendered(&Origin::new("x", []));
     assert_eq!(got["source"], json!({"ip": "10.0.0.7", "port": 5000}));
     assert_eq!(got["longhaul"]["far"]["handshake_us"], 190.902);
@@ -144,7 +141,7 @@ fn the_session_context_nests_beside_our_own_fields() {
 }
 
 #[test]
-fn an_incident_says_everything_the_contract_names() {
+fn an_incident_line_has_every_field() {
     let member = |id: &str, alert: Alert| Member { id: id.into(), alert: Arc::new(alert) };
     let mut weak = alert();
     weak.rule = Arc::new(RuleInfo { techniques: vec!["T1133".into()], ..(*weak.rule).clone() });

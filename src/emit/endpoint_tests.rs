@@ -1,7 +1,4 @@
-//! Endpoint lines against golden text.
-//!
-//! Owns: what an endpoint's line must say. In: rows. Out: assertions. Never: built into the
-//! program.
+//! Tests: endpoint lines against golden files, and the ids of endpoints.
 
 use super::*;
 use crate::emit::samples;
@@ -46,13 +43,13 @@ fn line(row: &EndpointRow) -> String {
 }
 
 #[test]
-fn a_full_endpoint_is_this_line() {
+fn an_endpoint_with_every_field_matches_the_golden_line() {
     let ja4 = Fingerprint::Ja4("t13d1516h2_8daaf6152771_02713d6af862".into());
     assert_eq!(line(&row(Some(ja4))), include_str!("golden/endpoint_full.json"));
 }
 
 #[test]
-fn every_part_of_an_endpoint_and_its_span_has_an_id_of_its_own() {
+fn the_id_depends_on_every_part_of_the_key_and_on_the_span() {
     let base = row(Some(Fingerprint::Ja4("x".into())));
     let changes: [fn(&mut EndpointRow); 7] = [
         |r| r.key.ip = Addr::v4([203, 0, 113, 81]),
@@ -75,7 +72,7 @@ fn every_part_of_an_endpoint_and_its_span_has_an_id_of_its_own() {
 }
 
 #[test]
-fn what_its_sessions_say_together_has_its_names() {
+fn totals_over_sessions_have_their_field_names() {
     let mut row = row(None);
     row.traits = Traits {
         days: 2,
@@ -106,7 +103,7 @@ fn what_its_sessions_say_together_has_its_names() {
 }
 
 #[test]
-fn what_was_learned_stands_beside_what_it_is_held_against() {
+fn baselines_are_written_beside_the_floor_they_are_compared_with() {
     let mut row = row(None);
     row.prefix_floor_ns = None;
     let path = Baseline {
@@ -129,7 +126,7 @@ fn what_was_learned_stands_beside_what_it_is_held_against() {
 }
 
 #[test]
-fn what_is_not_known_is_not_there() {
+fn unknown_values_are_left_out() {
     let mut row = row(Some(Fingerprint::Ssh("OpenSSH_9.6".into())));
     (row.floor_ns, row.prefix_floor_ns, row.place, row.asn) = (None, None, None, None);
     row.tags.clear();

@@ -1,4 +1,4 @@
-//! What a sensor says of itself: a line a minute, and a text for whoever asks.
+//! The sensor's own state: a line a minute in health.ndjson, and a text on SIGUSR1.
 //!
 //! Owns: the layout of both. In: counters. Out: an ECS event of kind `metric`; lines of text.
 //! Never: a clock of its own.
@@ -18,8 +18,8 @@ use crate::model::Counters;
 use crate::model::Nanos;
 use crate::model::escape::escaped_json;
 
-/// One line of health.ndjson: what was counted from `since` to `until`. Counters that stand still
-/// are left out; losses never are, nor the list of capture points that feed one direction only.
+/// One line of health.ndjson: the counts from `since` to `until`. Counters that did not change are
+/// left out; losses and the list of capture points with one direction only are always there.
 pub fn render_health(
     (since, until): (Nanos, Nanos),
     counted: &Counters,
@@ -60,7 +60,7 @@ pub fn render_health(
     out.push(b'\n');
 }
 
-/// The counters as text: losses first, each at its place, then everything that is not zero.
+/// The counters as text: all losses first, then every counter that is not zero.
 pub fn describe(counted: &Counters) -> String {
     let mut text = String::from("loss:");
     let loss = serde_json::to_value(Loss::of(counted)).unwrap_or_default();
@@ -86,7 +86,7 @@ mod tests {
     use crate::model::Counter;
 
     #[test]
-    fn a_line_has_losses_even_where_there_are_none() {
+    fn a_line_has_every_loss_even_if_zero() {
         let mut counted = Counters::default();
         counted.add(Counter::Frames, 7);
         counted.add(Counter::RingDrops, 3);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_names_every_place_of_loss() {
+    fn the_text_has_every_loss_and_the_counters_above_zero() {
         let mut counted = Counters::default();
         counted.add(Counter::NicDrops, 5);
         let text = describe(&counted);

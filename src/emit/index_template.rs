@@ -1,7 +1,7 @@
 //! An index template with the types of all fields, for Elasticsearch and OpenSearch.
 //!
 //! Owns: the mapping of our types to theirs. In: the tables of fields. Out: JSON. Never: a field
-//! that is in no table.
+//! that is not in the tables.
 
 use serde_json::Map;
 use serde_json::Value;
@@ -10,19 +10,18 @@ use serde_json::json;
 use crate::model::schema::Kind;
 use crate::model::schema::types;
 
-/// Longer texts are stored but not indexed: Lucene refuses a term of more than 32,766 bytes, and
-/// with it the whole line. ECS uses 1,024 characters.
+/// Longer texts are stored but not indexed: Lucene rejects a document with a term of more than
+/// 32,766 bytes. ECS uses 1,024 characters.
 const INDEXED_CHARACTERS_MAX: u32 = 1_024;
 
 /// The template for indices named `longhaul-*`.
 ///
-/// Lines of health.ndjson have counters whose names grow with the program: their types follow from
-/// patterns. No text is recognised as a date by its look, because names and banners come from
-/// packets.
+/// Lines of health.ndjson have one field per counter, so their types are given by patterns. Date
+/// detection is off, because names and banners come from packets.
 pub fn index_template() -> Value {
     let mut properties = Map::new();
     for (name, kind) in types() {
-        // A point is one value of two numbers.
+        // A geo point is one value of two numbers.
         match name.strip_suffix(".location.lat").or_else(|| name.strip_suffix(".location.lon")) {
             Some(geo) => put(&mut properties, &format!("{geo}.location"), point()),
             None => put(&mut properties, name, mapping(name, kind)),
@@ -62,7 +61,7 @@ fn keyword() -> Value {
 
 fn mapping(name: &str, kind: Kind) -> Value {
     match kind {
-        // ECS: a text for people, searched by its words.
+        // As in ECS: full text.
         Kind::Text if name == "message" => json!({ "type": "match_only_text" }),
         Kind::Text | Kind::Word(_) | Kind::Texts => keyword(),
         Kind::Time | Kind::Date => json!({ "type": "date" }),

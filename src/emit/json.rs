@@ -26,7 +26,7 @@ pub fn put_text(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
 }
 
-/// Duplicates eight bytes at a time and tells whether all of them are ASCII that needs no escape.
+/// Copies eight bytes at a time; returns whether all of them are ASCII that needs no escape.
 fn copy_plain(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut hits = 0;
@@ -37,7 +37,7 @@ fn copy_plain(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     match bytes.last_chunk::<8>() {
         Some(_) if rest.is_empty() => {}
         Some(last) => {
-            // The last eight bytes overlap what is there already.
+            // The last eight bytes overlap bytes that were already copied.
             out.truncate(out.len() + rest.len() - 8);
             hits |= escape_bits(u64::from_le_bytes(*last));
             out.extend_from_slice(last);
@@ -62,7 +62,7 @@ fn escape_bits(word: u64) -> u64 {
     let quote = zero_byte(word ^ (ONES * b'"' as u64));
     let backslash = zero_byte(word ^ (ONES * b'\\' as u64));
     let delete = zero_byte(word ^ (ONES * 0x7f));
-    // Beyond ASCII: to be looked at character by character.
+    // Bytes beyond ASCII are checked character by character.
     (control | quote | backslash | delete | word) & HIGH
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_ascii_byte_survives_at_every_place_of_a_word() {
+    fn every_ascii_byte_reads_back_from_every_position_of_a_word() {
         for b in 0..0x80u8 {
             for (len, at) in (1..18).flat_map(|len| (0..len).map(move |at| (len, at))) {
                 let mut text = "x".repeat(len);

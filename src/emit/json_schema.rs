@@ -1,7 +1,7 @@
 //! JSON Schema (draft 2020-12) of each output file.
 //!
-//! Owns: which schema each type of ours is. In: the tables of fields. Out: JSON. Never: a field
-//! that no table has.
+//! Owns: the schema of each of our types. In: the tables of fields. Out: JSON. Never: a field that
+//! is not in the tables.
 
 use serde_json::Map;
 use serde_json::Value;
@@ -18,7 +18,7 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 const MOMENT: &str = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$";
 const DAY: &str = r"^\d{4}-\d{2}-\d{2}$";
 
-/// A file of lines.
+/// An NDJSON file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lines {
     /// sessions.ndjson: sessions, and sums of unanswered ones.
@@ -32,11 +32,11 @@ pub enum Lines {
 }
 
 impl Lines {
-    /// All of them.
+    /// All files.
     pub const ALL: [Lines; 4] =
         [Lines::Sessions, Lines::Endpoints, Lines::Alerts, Lines::Incidents];
 
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     pub const fn name(self) -> &'static str {
         match self {
             Lines::Sessions => "sessions",
@@ -58,7 +58,7 @@ impl Lines {
     }
 }
 
-/// The schema of a line of a file; of a line of any, where none is named.
+/// The schema of a line of one file, or of a line of any file.
 pub fn json_schema(lines: Option<Lines>) -> Value {
     let (title, schema) = match lines {
         Some(lines) => (format!("a line of {}.ndjson", lines.name()), lines.definition()),
@@ -78,7 +78,7 @@ pub fn json_schema(lines: Option<Lines>) -> Value {
     whole
 }
 
-/// The object that an event is: in the file of that name, where its table is that of two.
+/// The object of an event. Alerts and incidents share a table: `file` selects one of them.
 fn object_of<S: Described>(file: Option<&str>) -> Value {
     let mut object = empty();
     let here = |field: &&Field<S>| {
@@ -89,7 +89,7 @@ fn object_of<S: Described>(file: Option<&str>) -> Value {
         let list = field.each.map(|(list, ..)| list.name.split('.').count());
         put(&mut object, &path, list, (leaf_of(field), field.is_required()));
     }
-    // Alerts alone carry what they are about.
+    // Only alerts repeat fields of their session or endpoint.
     if file != Some("incidents") {
         for name in S::carries().concat() {
             let path: Vec<&str> = name.split('.').collect();
@@ -103,10 +103,11 @@ fn empty() -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": {}, "required": [] })
 }
 
-/// Puts a member under its path; `list` is how many names of it lead to a list of objects.
+/// Puts a member under its path; if the path leads into a list of objects, `list` is the number of
+/// names up to the list.
 fn put(object: &mut Value, path: &[&str], list: Option<usize>, (leaf, required): (Value, bool)) {
     let Some((name, rest)) = path.split_first() else { return };
-    // A list of objects may be empty, and is left out then.
+    // An empty list of objects is left out.
     let needed = required && list.is_none_or(|names| names == 0 || names > path.len());
     if let (true, Some(all)) = (needed, object.get_mut("required").and_then(Value::as_array_mut))
         && !all.iter().any(|known| known == name)
@@ -149,7 +150,7 @@ fn fixed(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or_default()
 }
 
-/// A field of the session or endpoint that an alert is about.
+/// A field of the session or endpoint that an alert repeats.
 fn carried(name: &str) -> Value {
     let of_session = find(name).map(leaf_of);
     of_session.or_else(|| find_in::<EndpointRow>(name).map(leaf_of)).unwrap_or_default()

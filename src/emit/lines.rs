@@ -1,7 +1,7 @@
 //! The lines of the output files.
 //!
-//! Owns: which table a line is written by. In: records, sums, endpoints, alerts, incidents. Out:
-//! bytes appended to a buffer. Never: a field that the tables of `model::schema` have not.
+//! Owns: which table each kind of line uses. In: records, sums, endpoints, alerts, incidents. Out:
+//! bytes appended to a buffer. Never: a field that is not in the tables of `model::schema`.
 
 use crate::emit::Origin;
 use crate::model::endpoint::EndpointRow;
@@ -12,9 +12,8 @@ use crate::model::{Alert, Incident, Record};
 
 /// Appends a session's line, ending in a newline.
 ///
-/// `@timestamp` is the last packet's time: a session is a fact when it is over, tools that page
-/// through "the last hour" then find every session that ended in it, and it is what Suricata and
-/// Packetbeat do. Its beginning is `event.start`.
+/// `@timestamp` is the last packet's time, as in Suricata and Packetbeat: a search for "the last
+/// hour" then finds every session that ended in it. The first packet's time is `event.start`.
 pub fn render_session(record: &Record, origin: &Origin, out: &mut Vec<u8>) {
     origin.plans().sessions.write_line(record, origin, out);
 }
@@ -49,11 +48,11 @@ pub fn render_incident(
 #[path = "alert_tests.rs"]
 mod alert_tests;
 #[cfg(test)]
+#[path = "app_facts_tests.rs"]
+mod app_facts_tests;
+#[cfg(test)]
 #[path = "endpoint_tests.rs"]
 mod endpoint_tests;
-#[cfg(test)]
-#[path = "spoken_tests.rs"]
-mod spoken_tests;
 #[cfg(test)]
 #[path = "lines_tests.rs"]
 mod tests;

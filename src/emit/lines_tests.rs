@@ -1,6 +1,4 @@
-//! Session lines against golden text, and any record against a general JSON reader.
-//!
-//! Owns: what a session line must say. In: records. Out: assertions. Never: built into the program.
+//! Tests: session lines against golden files, and random records against a general JSON parser.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -81,7 +79,7 @@ fn no_null_and_no_empty(value: &Value) -> bool {
     }
 }
 
-/// The general reader may be a last digit off, since it is built without exact float parsing.
+/// The general parser may be off in the last digit, since it is built without exact float parsing.
 fn close(value: &Value, want: f64) -> bool {
     value.as_f64().is_some_and(|got| (got - want).abs() <= want.abs() * 1e-12)
 }
@@ -183,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn any_record_keeps_its_words(r in any_record()) {
+    fn any_record_keeps_its_texts(r in any_record()) {
         let got = parsed(&r);
         let word = |value: &Value| value.as_str().map(str::to_owned);
         let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
@@ -203,20 +201,20 @@ proptest! {
 }
 
 #[test]
-fn times_out_of_range_of_four_digit_years_do_not_occur() {
+fn the_latest_possible_time_has_a_four_digit_year() {
     let mut record = samples::bare_record();
     record.end = Nanos(u64::MAX);
     assert_eq!(parsed(&record)["@timestamp"], "2554-07-21T23:34:33.709551615Z");
 }
 
-/// Also what `openssl mac -macopt size:16 SIPHASH` says of the 56 bytes under the key.
+/// `openssl mac -macopt size:16 SIPHASH` prints the same for these 56 bytes and this key.
 #[test]
 fn the_id_of_a_known_session_never_changes() {
     assert_eq!(hex(event_id(&samples::tls_record())), "40b2577c480db69bcee7c5db696708c8");
 }
 
 #[test]
-fn every_part_of_the_identity_counts_and_nothing_else_does() {
+fn the_id_depends_on_the_identity_of_a_session_and_on_nothing_else() {
     let base = samples::tls_record();
     let id = event_id(&base);
     let changes: [fn(&mut Record); 8] = [
@@ -296,10 +294,10 @@ fn flat(name: &str, value: &Value, into: &mut std::collections::BTreeMap<String,
 }
 
 proptest! {
-    /// What is usual, what is missing and what is carried make no difference: a line has what its
-    /// table says, and nothing else.
+    /// The shortcuts for common, missing and repeated objects do not change a line: it has the
+    /// fields of its table, and no others.
     #[test]
-    fn any_record_says_what_the_table_says(r in any_record(), trouble in any::<bool>()) {
+    fn any_record_is_written_as_its_table_says(r in any_record(), trouble in any::<bool>()) {
         let mut r = r;
         r.quality = crate::model::record::Quality { gaps: trouble.into(), ..Default::default() };
         r.id = event_id(&r);
@@ -314,7 +312,7 @@ proptest! {
         for (name, want) in &table {
             let have = &line[name];
             let same = match (have.as_array(), want.as_f64(), have.as_f64()) {
-                // One place of packets, in a list.
+                // `longhaul.packets` is a list of one.
                 (Some(all), Some(_), _) => all.first() == Some(want),
                 (_, Some(want), Some(_)) => close(have, want),
                 _ => have == want,
@@ -324,7 +322,7 @@ proptest! {
     }
 
     #[test]
-    fn a_part_that_is_missing_has_no_field(r in any_record()) {
+    fn a_missing_part_has_no_fields(r in any_record()) {
         use crate::model::schema::Described;
         for (prefix, holds) in Record::parts() {
             let inside = |name: &str| name.strip_prefix(prefix).is_some_and(|r| r.starts_with('.'));

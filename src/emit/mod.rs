@@ -1,7 +1,7 @@
-//! Facts and judgements as lines of JSON, and the files that hold them.
+//! Writes records, endpoints, alerts and incidents as NDJSON, and run.json.
 //!
-//! Owns: field names on the wire (ECS 8 and `longhaul.*`), event ids, the output directory.
-//! In: records, endpoint rows, alerts, incidents. Out: bytes. Never: decides what is worth saying.
+//! Owns: the form of the lines, JSON Schema, the index template. In: records, endpoint rows,
+//! alerts, incidents. Out: bytes. Never: decides which events are reported.
 
 pub mod health;
 mod index_template;

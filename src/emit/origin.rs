@@ -1,7 +1,7 @@
-//! What every line says of the run it belongs to: the sensor, and the names of the inputs.
+//! The run in each line: the sensor's name, and the names of the inputs.
 //!
-//! Owns: `observer`, and `file` of an alert's `longhaul.packets`. In: the sensor's name, the paths
-//! of the inputs as they were given. Out: JSON made once for the run. Never: a host name.
+//! Owns: `observer`, and `longhaul.packets.file`. In: the sensor's name, the paths of the inputs as
+//! given. Out: JSON made once per run. Never: a host name.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::model::endpoint::EndpointRow;
 use crate::model::finding::Finding;
 use crate::model::scan::Scan;
 
-/// What lines of one run have in common.
+/// The parts that all lines of a run share.
 #[derive(Clone, Debug)]
 pub struct Origin {
     observer: Box<str>,
@@ -31,7 +31,7 @@ pub(super) struct Plans {
 }
 
 impl Origin {
-    /// A sensor of this name, and its input files or interfaces by the index that records carry.
+    /// A sensor of this name; its input files or interfaces, by the index that records carry.
     pub fn new<'a>(sensor: &str, inputs: impl IntoIterator<Item = &'a Path>) -> Origin {
         let files = inputs.into_iter().map(|path| json_string(&path.to_string_lossy())).collect();
         let name = json_string(sensor);
@@ -55,7 +55,7 @@ impl Origin {
         serde_json::from_str(&self.observer).unwrap_or_default()
     }
 
-    /// The name of an input as a JSON string; where no input has the index, that as text.
+    /// The name of an input as a JSON string; the index as text if no input has it.
     pub(super) fn file(&self, index: u16) -> String {
         let name = self.files.get(usize::from(index)).map(|name| name.to_string());
         name.unwrap_or_else(|| format!("\"{index}\""))

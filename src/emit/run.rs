@@ -1,8 +1,8 @@
-//! run.json: what was run, on what, with which databases, and what was lost.
+//! run.json: program, inputs, rules, databases, counters and losses of a run.
 //!
-//! Owns: the report's shape. In: what the pipeline knows at the end. Out: pretty-printed JSON.
-//! Never: a clock or host name of its own; whatever may differ between two runs over the same input
-//! stands under `environment`, so that everything else can be compared byte by byte.
+//! Owns: the report's form. In: the results of a run. Out: pretty-printed JSON. Never: a clock or
+//! host name of its own; values that may differ between two runs over the same input are under
+//! `environment`, so that the rest can be compared byte by byte.
 
 use serde::Serialize;
 use serde::Serializer;
@@ -21,9 +21,9 @@ pub struct RunReport {
     pub schema_version: u32,
     /// Program version.
     pub version: String,
-    /// Arguments that shape the result, in a fixed order. Those as given are in `environment`.
+    /// Arguments that affect the result, in a fixed order. `environment` has them as given.
     pub arguments: Vec<String>,
-    /// Where and how the sensor stands.
+    /// Location and configuration of the sensor.
     pub sensor: Sensor,
     /// One report for each input file, in the order of file indices.
     pub inputs: Value,
@@ -36,32 +36,32 @@ pub struct RunReport {
     /// Capture points whose mirror port sends one direction only, with their counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub one_way_feeds: Vec<Value>,
-    /// A signal ended the reading early.
+    /// A signal ended the run early.
     pub interrupted: bool,
-    /// Where the question may be wrong: name and text of each warning.
+    /// Options that are missing or probably wrong: name and text of each warning.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Value>,
-    /// What was learned by the end of the run, where a state directory keeps it.
+    /// The baselines learned so far, if there is a state directory.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub state: Value,
-    /// Why the files of a live set end early, where their file system refused to take more.
+    /// Why the files of a live set end early, if their file system refused to take more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
-    /// What was lost, and where.
+    /// Losses, by place.
     pub loss: Loss,
-    /// Duplicates that a mirror port made, by capture point; null where they were not looked for.
+    /// Duplicates made by a mirror port, by capture point; null with `--no-dedup`.
     pub duplicates: Value,
-    /// Every counter, grouped by stage; and what did not parse, by protocol and kind of fault.
+    /// Every counter, grouped by stage; parse errors by protocol and kind.
     #[serde(flatten, serialize_with = "counted")]
     pub counters: Counters,
-    /// What came out.
+    /// Number of lines of each file.
     pub totals: Totals,
-    /// What may differ between runs: host, wall clock, duration, workers, paths as given.
+    /// Values that may differ between runs: host, wall clock, duration, workers, paths as given.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub environment: Value,
 }
 
-/// Where and how the sensor stands, as its operator declares.
+/// Location and configuration of the sensor, as given by its operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sensor {
     /// Its name: `observer.name` of every line.
@@ -74,7 +74,7 @@ pub struct Sensor {
     pub vantage: Option<String>,
     /// Home networks, as prefixes.
     pub home: Vec<String>,
-    /// People and devices are shown under pseudonyms.
+    /// People and devices are replaced by pseudonyms.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pseudonymised: bool,
 }
@@ -86,7 +86,7 @@ pub struct SensorPlace {
     pub lat: f64,
     /// Degrees east.
     pub lon: f64,
-    /// The code it was given by.
+    /// The airport or city code, if it was given by one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -96,26 +96,26 @@ pub struct SensorPlace {
 pub struct Build {
     /// Its name.
     pub name: String,
-    /// The day it was made: `YYYY-MM-DD`.
+    /// The day of the build: `YYYY-MM-DD`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
     /// SHA-256 of a rule set, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Where it comes from: embedded, or a file's name.
+    /// `embedded`, or a file's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Rules, records or entries in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
-    /// Days from its date to the end of the capture, where that makes it too old to trust: an alert
-    /// that rests on such lists alone weighs half.
+    /// Age in days at the end of the capture, if it is too old to trust: an alert that rests on
+    /// such lists alone has half its weight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_days: Option<u64>,
 }
 
-/// Separate numbers for separate places of loss: those of all counters whose meaning is a loss, and
-/// copies. All zeros mean that nothing known was lost.
+/// One number per place of loss: the sums of the counters of kind `loss`, and duplicates. If all
+/// are zero, nothing known was lost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loss(Counters);
 
@@ -137,7 +137,7 @@ impl Loss {
         for (counter, value) in self.0.iter() {
             let place = match counter.meaning() {
                 Meaning::Loss { place, .. } => place,
-                // Left out on purpose, and yet no longer there.
+                // Excluded on purpose, but missing from the results all the same.
                 _ if counter == Counter::Duplicates => "duplicates",
                 _ => continue,
             };
@@ -146,13 +146,13 @@ impl Loss {
                 None => places.push((place, value)),
             }
         }
-        // Between threads nothing is dropped: the reader waits, and live the ring fills meanwhile.
+        // Threads never drop: the reader waits, and on an interface the ring fills meanwhile.
         places.push(("queue", 0));
         places
     }
 
-    /// What the whole capture lost, as a share of all TCP bytes, seen and unseen, from 0 to 1: an
-    /// estimate by those that the other end acknowledged.
+    /// The share of all TCP bytes that the capture lost, from 0 to 1: an estimate by unseen bytes
+    /// that the other end acknowledged.
     pub fn capture_share(&self) -> f64 {
         share(self.0.get(Counter::AckedUnseenBytes), self.0.get(Counter::TcpBytes))
     }
@@ -169,7 +169,7 @@ impl Serialize for Loss {
     }
 }
 
-/// How many lines each table has.
+/// Number of lines of each file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Sessions.
@@ -183,7 +183,7 @@ pub struct Totals {
 }
 
 impl RunReport {
-    /// A report of a run that has read nothing yet.
+    /// A report of a run that has not started.
     pub fn new(version: impl Into<String>) -> RunReport {
         RunReport {
             schema_version: SCHEMA_VERSION,
@@ -244,7 +244,7 @@ impl Serialize for Grouped<'_> {
     }
 }
 
-/// `{protocol: {kind: value}}`, where there is any.
+/// `{protocol: {kind: value}}`, without zeros.
 pub(super) struct Faults<'a>(pub(super) &'a ParseErrors);
 
 impl Serialize for Faults<'_> {
@@ -275,7 +275,7 @@ mod tests {
     use crate::model::protocol::Protocol;
 
     #[test]
-    fn a_run_report_keeps_losses_apart_and_groups_counters() {
+    fn a_report_has_losses_by_place_and_counters_by_group() {
         let mut report = RunReport::new("0.1.0");
         report.counters.add(Counter::Frames, 7);
         report.counters.note_fault(Some(Protocol::Dtls), Fault::Truncated);

@@ -1,6 +1,6 @@
-//! Records for this stage's tests.
+//! Records for the tests of this stage.
 //!
-//! Owns: one record of each shape. In: nothing. Out: records. Never: built into the program.
+//! Owns: one record of each kind. In: nothing. Out: records. Never: built into the program.
 
 use std::sync::Arc;
 
@@ -27,11 +27,12 @@ fn party(ip: Addr, port: u16) -> Party {
     }
 }
 
-/// A record with nothing but what every record has.
+/// A sensor with two input files; the name of the second needs an escape.
 pub fn origin() -> Origin {
     Origin::new("longhaul", ["a.pcap".as_ref(), "b\".pcap".as_ref()])
 }
 
+/// A record with the mandatory parts only.
 pub fn bare_record() -> Record {
     Record {
         at: Nanos(1_703_593_377_933_911_008),
@@ -75,7 +76,7 @@ fn asn(number: u32, name: &str) -> Option<Arc<AutonomousSystem>> {
     Some(Arc::new(AutonomousSystem { number, organization: Some(name.into()) }))
 }
 
-/// A TLS session as a browser makes them, with every enrichment.
+/// A TLS session of a browser, with every enrichment.
 pub fn tls_record() -> Record {
     let mut record = bare_record();
     record.state = SessionState::Closed;
@@ -184,7 +185,7 @@ fn context() -> Context {
     }
 }
 
-/// DNS, SSH and HTTP facts with text that tries to break out of its quotes.
+/// DNS, SSH and HTTP facts with text that must be escaped.
 pub fn nasty_record() -> Record {
     let mut record = bare_record();
     record.vlan = Some(4_094);

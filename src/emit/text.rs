@@ -1,9 +1,9 @@
-//! Numbers, moments and addresses as text, without allocation.
+//! Numbers, times and addresses as text, without allocation.
 //!
 //! Owns: the digits. In: values. Out: bytes appended to a buffer. Never: JSON structure.
 //!
-//! Each of these runs several times for each session, where the standard library's formatting
-//! machinery would cost more than the rest of the line together.
+//! Each function runs several times per session; the standard library's formatting would cost more
+//! than the rest of the line.
 
 use std::io::Write;
 
@@ -68,8 +68,8 @@ fn put_four(out: &mut Vec<u8>, n: u64) {
     out.extend_from_slice(&[a, b, c, d]);
 }
 
-/// Nanoseconds as microseconds with three decimals: `491.000`, `190.902`. Always a fraction, so
-/// that a store that takes the type of a field from its first value takes a number with decimals.
+/// Nanoseconds as microseconds with three decimals: `491.000`, `190.902`. Always with a fraction,
+/// because some databases derive the type of a field from its first value.
 pub fn put_micros(out: &mut Vec<u8>, ns: u64) {
     put_u64(out, ns / 1_000);
     let ([_, a], [b, c]) = (pair(ns % 1_000 / 100), pair(ns % 100));
@@ -87,12 +87,11 @@ fn put_fraction(out: &mut Vec<u8>, value: u64) {
     }
 }
 
-/// The shortest decimal that reads back as the same number, with a fraction or an exponent: a store
-/// that tells whole numbers from others sees one type. `value` must be finite.
+/// The shortest decimal that reads back as the same number, always with a fraction or an exponent,
+/// because some databases derive the type of a field from its first value. `value` must be finite.
 ///
-/// Coordinates and distances with up to four decimals take the short way: where `n / 10^4` is the
-/// very number, its at most 15 digits are the shortest form, since no two such decimals share a
-/// double.
+/// Fast path for coordinates and distances with up to four decimals: if `n / 10^4` is exactly the
+/// number, its at most 15 digits are the shortest form, since no two such decimals share a double.
 pub fn put_f64(out: &mut Vec<u8>, value: f64) {
     let scaled = value * 1e4;
     if scaled.abs() < 1e15 {
@@ -137,7 +136,7 @@ pub fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// A link-layer address as ECS wants it: upper case, hyphens (RFC 7042 section 2.1).
+/// A link-layer address as in ECS: upper case, hyphens (RFC 7042 section 2.1).
 pub fn put_mac(out: &mut Vec<u8>, mac: [u8; 6]) {
     let digits = |b: u8| HEX_UPPER.get(usize::from(b)).copied().unwrap_or_default();
     let text = mac.map(digits).map(|[high, low]| [high, low, b'-']);
@@ -158,7 +157,7 @@ pub fn put_addr(out: &mut Vec<u8>, addr: Addr) {
     }
 }
 
-/// With a dot behind it.
+/// Followed by a dot.
 #[inline]
 fn put_octet(out: &mut Vec<u8>, octet: u8) {
     let [tens, ones] = pair(u64::from(octet));
@@ -187,7 +186,7 @@ fn put_v6(out: &mut Vec<u8>, bytes: [u8; 16]) {
 }
 
 /// RFC 5952 section 4.2: the first longest run of at least two zero groups, as a half-open range;
-/// `(9, 9)` where there is none.
+/// `(9, 9)` if there is none.
 fn longest_zero_run(groups: &[[u8; 2]]) -> (usize, usize) {
     let (mut best, mut start) = ((9, 9), 0);
     for (i, group) in groups.iter().enumerate() {
@@ -211,8 +210,8 @@ fn put_group(out: &mut Vec<u8>, group: u16) {
     }
 }
 
-/// Writes moments; the date and time of day of the last second written are kept, since the moments
-/// of one record mostly share it.
+/// Writes times. Caches the text of the last second written, since the times of one record mostly
+/// share it.
 #[derive(Debug)]
 pub struct Moments {
     second: u64,
@@ -220,7 +219,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// With no second known yet.
+    /// With an empty cache.
     pub const fn new() -> Moments {
         Moments { second: u64::MAX, text: [0; 21] }
     }

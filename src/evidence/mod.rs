@@ -193,7 +193,7 @@ impl Observers {
         }
         *(if from { &mut seen.initiator } else { &mut seen.responder }) |= fits;
         if seen.application.is_none() {
-            seen.application = matcher.told(transport, seen.initiator, seen.responder);
+            seen.application = matcher.application(transport, seen.initiator, seen.responder);
         }
     }
 

@@ -1,6 +1,6 @@
-//! What rules say: alerts, and incidents made of them.
+//! Alerts, and the incidents made of them.
 //!
-//! Owns: the judged facts. In: detect. Out: emit. Never: evidence a rule did not look at.
+//! Owns: their data. In: detect. Out: emit. Never: evidence that a rule did not look at.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ impl Level {
     }
 }
 
-/// What stays the same for every alert of one rule.
+/// The properties of a rule, shared by its alerts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleInfo {
     /// Catalogue number: `D01`.
@@ -89,7 +89,7 @@ pub struct RuleInfo {
     pub level: Level,
     /// Family of the catalogue.
     pub family: Family,
-    /// Topologies it speaks of: `T1` to `T6`.
+    /// Topologies it can show: `T1` to `T6`.
     pub topologies: Vec<String>,
     /// MITRE ATT&CK technique ids: `T1090.003`.
     pub techniques: Vec<String>,
@@ -98,25 +98,24 @@ pub struct RuleInfo {
     /// Benign explanations that the rule itself excludes (Sigma `falsepositives` and filters), in
     /// words.
     pub benign_checked: Vec<String>,
-    /// The sentence for a person; `{field}` is replaced by the record's value.
+    /// The message; `{field}` is replaced by the record's value.
     pub message: String,
-    /// Fields whose values the alert carries as evidence, with unit and threshold where the rule
-    /// has one.
+    /// Fields whose values are the alert's evidence, with unit, and threshold if the rule has one.
     pub evidence: Vec<EvidenceField>,
 }
 
-/// One field an alert of a rule carries.
+/// A field that is evidence of a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvidenceField {
-    /// Field name as in the field table.
+    /// Field name.
     pub field: String,
-    /// Unit of the value, empty where it has none.
+    /// Unit of the value, empty if it has none.
     pub unit: String,
-    /// Threshold in the field's unit, where the rule compares with one.
+    /// Threshold in the field's unit, if the rule compares it with one.
     pub threshold: Option<f64>,
 }
 
-/// A value of evidence: what it is stays the same for all values of a field.
+/// A value of evidence: number or text, the same for all values of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EvidenceValue {
     /// A number in decimal digits: each digit is kept.
@@ -126,7 +125,7 @@ pub enum EvidenceValue {
 }
 
 impl EvidenceValue {
-    /// As a person reads it.
+    /// The value as text.
     pub fn as_str(&self) -> &str {
         match self {
             EvidenceValue::Number(text) | EvidenceValue::Text(text) => text,
@@ -134,18 +133,18 @@ impl EvidenceValue {
     }
 }
 
-/// One number or word that made the rule fire.
+/// A number or text that made the rule fire.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvidenceItem {
     /// Field name.
     pub name: String,
     /// Its value.
     pub value: EvidenceValue,
-    /// Unit of the value, empty where it has none.
+    /// Unit of the value, empty if it has none.
     pub unit: String,
     /// Threshold it was compared with.
     pub threshold: Option<f64>,
-    /// How many measurements stand behind it.
+    /// Number of measurements it is based on.
     pub samples: u64,
     /// Event ids of the sessions it was seen in (capped).
     pub sessions: Vec<String>,
@@ -159,50 +158,50 @@ impl EvidenceItem {
     }
 }
 
-/// A list, database or rule set that an alert rests on.
+/// A list, database or rule set that an alert is based on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceInfo {
     /// `geo`, `asn`, `list` or `rules`.
     pub kind: &'static str,
     /// Its name.
     pub name: Arc<str>,
-    /// Its version; empty where the day of its build is all that tells it from others.
+    /// Its version; empty if only its build date identifies it.
     pub version: Arc<str>,
     /// Build time, for its age at the time of the packet.
     pub built_at: Option<Nanos>,
 }
 
-/// What an alert knows of later ones that say the same and were added to it.
+/// Repetitions of an alert that were merged into it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repeats {
-    /// The values that the rule merges by.
+    /// The values by which the rule merges alerts.
     pub key: String,
-    /// How many within a day make an alert; fewer are none.
+    /// The number within a day that makes an alert; fewer are not reported.
     pub at_least: u64,
-    /// How many alerts it stands for, itself included.
+    /// Number of merged alerts, including the first.
     pub count: u64,
     /// Packet time of the last of them.
     pub last: Nanos,
-    /// Where the packets of the others are (capped).
+    /// Positions of the packets of the others (capped).
     pub packets: Vec<(u16, u32, u32)>,
-    /// Pieces of evidence and places of packets past their caps.
+    /// Evidence and packet positions beyond their caps.
     pub left_out: u64,
 }
 
 impl Repeats {
-    /// Of an alert at `time` that stands for itself only.
+    /// Of a single alert at `time`.
     pub fn of(key: String, time: Nanos) -> Repeats {
         Repeats { key, at_least: 1, count: 1, last: time, packets: Vec::new(), left_out: 0 }
     }
 }
 
-/// The file of packets that an earlier run has read: where they are is not known any more.
+/// The file index of packets that an earlier run has read: their position is no longer known.
 pub const EARLIER_RUN: u16 = u16::MAX;
 
-/// One rule fired on one session (or, later, endpoint).
+/// A rule fired on a session or an endpoint.
 #[derive(Clone, Debug)]
 pub struct Alert {
-    /// `event.id`; empty until the correlator has placed it in the run.
+    /// `event.id`; empty until the correlator has ordered it.
     pub id: String,
     /// Sort key: the run's clock when the record was handed over.
     pub at: Nanos,
@@ -210,45 +209,45 @@ pub struct Alert {
     pub time: Nanos,
     /// First packet's time.
     pub since: Nanos,
-    /// Which rule.
+    /// The rule.
     pub rule: Arc<RuleInfo>,
     /// Level after list ages and configuration.
     pub level: Level,
     /// Weight after list ages.
     pub weight: f64,
-    /// Who: an id from the subjects file, else the address of the end that began.
+    /// The subject: an id from the subjects file, or an address.
     pub subject: Arc<str>,
-    /// Their name where the subjects file gives one.
+    /// The subject's name, if the subjects file has one.
     pub subject_name: Option<Arc<str>>,
-    /// The home side's address and the remote side's.
+    /// The home side's address.
     pub home: Option<Addr>,
-    /// Remote side's address.
+    /// The remote side's address.
     pub remote: Option<Addr>,
-    /// Five-tuple and fingerprints in ECS names, rendered from the record: (name, value as JSON).
+    /// Fields of the session or endpoint that the alert repeats: (name, value as JSON).
     pub context: Vec<(String, String)>,
-    /// The sentence.
+    /// The message.
     pub message: String,
-    /// Numbers and words behind it.
+    /// The values that made the rule fire.
     pub evidence: Vec<EvidenceItem>,
-    /// Lists and databases it rests on.
+    /// Lists and databases it is based on.
     pub sources: Vec<SourceInfo>,
-    /// Where the packets are: (file index, first frame, last frame).
+    /// Position of the packets: (file index, first frame, last frame).
     pub packets: (u16, u32, u32),
-    /// How far to trust the session (a copy of the record's quality).
+    /// Quality of the session's capture (a copy of the record's).
     pub quality: crate::model::record::Quality,
     /// Event id of the session.
     pub session_id: String,
-    /// Where the rule asks to tell repetitions once: what was added.
+    /// The repetitions, if the rule merges them.
     pub repeats: Option<Repeats>,
 }
 
 impl Alert {
-    /// What its event id is.
+    /// Its event id.
     pub fn event_id(&self) -> String {
         alert_id(&self.rule.uuid, &self.session_id, &self.subject, self.time)
     }
 
-    /// Bytes that it holds, about.
+    /// Approximate bytes that it holds.
     pub fn bytes(&self) -> usize {
         let texts = self.id.len() + self.subject.len() + self.message.len() + self.session_id.len();
         let context = self.context.iter().map(|(name, value)| name.len() + value.len() + 48);
@@ -311,15 +310,15 @@ pub struct Member {
     pub alert: Arc<Alert>,
 }
 
-/// What has become of an incident since it was told last.
+/// The change of an incident since it was last reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// It is told for the first time.
+    /// It is reported for the first time.
     #[default]
     Opened,
     /// Its level, its score or the number of its families has grown.
     Worse,
-    /// Its window is over, or there is no room for it: nothing is added any more.
+    /// Its window is over, or it was evicted: nothing is added to it.
     Closed,
 }
 
@@ -337,17 +336,17 @@ impl Change {
 /// At least two families on one subject within seven days.
 #[derive(Clone, Debug)]
 pub struct Incident {
-    /// `event.id`: the same whenever it is told; empty until the correlator has placed it.
+    /// `event.id`: the same in each report; empty until the correlator has ordered it.
     pub id: String,
-    /// What has become of it.
+    /// Its change since the last report.
     pub change: Change,
     /// Packet time at which the score was reached.
     pub time: Nanos,
     /// First alert's time.
     pub since: Nanos,
-    /// Who.
+    /// The subject.
     pub subject: Arc<str>,
-    /// Their name, where known.
+    /// The subject's name, if known.
     pub subject_name: Option<Arc<str>>,
     /// Families that fired, in order.
     pub families: Vec<Family>,
@@ -364,7 +363,7 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// The alert that says most: the greatest weight, then the highest level, then the earliest.
+    /// The strongest alert: the greatest weight, then the highest level, then the earliest.
     pub fn strongest(&self) -> Option<&Alert> {
         let rank = |a: &Alert, b: &Alert| a.weight.total_cmp(&b.weight).then(a.level.cmp(&b.level));
         let alerts = self.alerts.iter().map(|member| &*member.alert);

@@ -7,20 +7,20 @@ use crate::model::parse_errors::Fault;
 use crate::model::parse_errors::ParseErrors;
 use crate::model::protocol::Protocol;
 
-/// What a counter is, and with that where a person sees it. All stand in run.json `counters`.
+/// The kind of a counter: it decides where users see it. Every counter is in run.json `counters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// What was done.
+    /// An amount of work.
     Total,
-    /// What was told apart or left out on purpose: nothing is missing for it.
+    /// Excluded on purpose, or counted as its own class: nothing is missing from the results.
     Apart,
-    /// How far what was measured is to be trusted: the terminal says so, in these words.
+    /// Limits how far the measurements can be trusted: the terminal shows it, in these words.
     Quality {
         /// What the number counts, in the terminal.
         words: &'static str,
     },
-    /// Something that was there is missing from the results: run.json and health.ndjson say so
-    /// under `loss`, the terminal under "Lost".
+    /// Data is missing from the results: shown in run.json and health.ndjson under `loss`, in the
+    /// terminal under "Lost".
     Loss {
         /// The name under `loss`; counters of one name are added.
         place: &'static str,
@@ -29,7 +29,7 @@ pub enum Meaning {
     },
 }
 
-/// The words by which the table below says what a counter is.
+/// The kind of a counter, as written in the table below.
 macro_rules! meaning {
     (total) => {
         Meaning::Total
@@ -68,12 +68,12 @@ macro_rules! counters {
                 match self { $(Counter::$variant => $group,)+ }
             }
 
-            /// What it is, and with that where it is shown.
+            /// Its kind, which decides where it is shown.
             pub const fn meaning(self) -> Meaning {
                 match self { $(Counter::$variant => meaning!($word $(($($said),+))?),)+ }
             }
 
-            /// What it counts, in a sentence, for docs/counters.md.
+            /// The sentence in docs/counters.md.
             pub const fn sentence(self) -> &'static str {
                 match self { $(Counter::$variant => concat!($($doc),+),)+ }
             }
@@ -88,12 +88,12 @@ counters! {
     FrameBytes = "bytes" in "capture", total;
     /// Frames whose time was earlier than the clock of the run.
     TimeBackwards = "time_backwards" in "capture", quality("frames with a time that steps back");
-    /// Frames without a time, or with one that those around it refute: they move no timer, and
-    /// nothing is measured by them.
+    /// Frames without a time, or with one that the frames around it refute: they move no timer, and
+    /// are not used in measurements.
     TimeLeaps = "time_leaps" in "capture",
         quality("frames with no time, or one that others refute");
-    /// Frames an hour or more away from those before them, or a stretch of them behind, with too
-    /// few to tell which are right: they move no timer, and begin sessions only.
+    /// Frames whose time is an hour or more from that of the frames before them, and too few to
+    /// decide which time is right: they move no timer; they may only begin sessions.
     TimesDoubtful = "times_doubtful" in "capture",
         quality("frames of a time that too few others share");
     /// Frames cut by a snap length.
@@ -103,28 +103,29 @@ counters! {
     FramesFiltered = "frames_filtered" in "capture", apart;
     /// Input files opened late because too many overlap in time.
     FilesLate = "files_late" in "capture", quality("files opened late: too many overlap in time");
-    /// Times there was no descriptor, or no memory to unpack it, for another open file; fewer were
-    /// held open from then on.
+    /// Times that another file could not be opened because file descriptors, or memory for
+    /// decompression, ran out; fewer files are open at once from then on.
     OpensRefused = "opens_refused" in "capture",
         quality("times there was no descriptor or memory for another open file");
-    /// Frames that an interface's card lost, or that a capture file says it lost.
+    /// Frames dropped by the network card: the kernel's count, or the one in the capture file.
     NicDrops = "nic_drops" in "capture", loss("nic", "frames dropped by the network card");
-    /// Frames that found the kernel's ring full, or that a capture file says the system lost.
+    /// Frames dropped because the kernel's ring was full: the kernel's count, or the one in the
+    /// capture file.
     RingDrops = "ring_drops" in "capture", loss("ring", "frames dropped by the kernel");
-    /// Frames that a capture file says were lost before others, and no number of its interfaces
-    /// has.
+    /// Frames lost before a packet according to the capture file (`epb_dropcount`), beyond those in
+    /// its interface statistics.
     FramesDropped = "frames_dropped" in "capture",
         loss("file", "frames lost as the file was written");
     /// Times a ring was found full.
     RingFreezes = "ring_freezes" in "capture", quality("times the kernel's ring was full");
-    /// Times an interface went down or away.
+    /// Times an interface went down or disappeared.
     InterfaceDowns = "interface_downs" in "capture", quality("times an interface was down");
-    /// Frames of the loopback interface left out on their way out: each comes in again.
+    /// Outgoing frames of the loopback interface: skipped, since each is also received.
     OutgoingSkipped = "outgoing_skipped" in "capture", apart;
-    /// Frames stamped by the kernel although the card was to do it.
+    /// Frames timestamped by the kernel although hardware timestamps were requested.
     StampedInSoftware = "stamped_in_software" in "capture",
         quality("frames not stamped by the card as asked");
-    /// VLAN tags that the kernel had taken out of frames and that were put back.
+    /// VLAN tags that the kernel had removed from frames and that were restored.
     TagsRestored = "tags_restored" in "capture", total;
     /// Frames decoded to a packet.
     Packets = "packets" in "decode", total;
@@ -134,7 +135,7 @@ counters! {
     PacketsTunnelled = "tunnelled" in "decode", total;
     /// Frames that carry no IP (ARP, STP, LLDP and the like); not a loss.
     NotIp = "not_ip" in "decode", apart;
-    /// Frames whose IP packet stands behind a tag that is not known: sessions are missing.
+    /// Frames whose IP packet follows an unknown tag: their sessions are missing.
     HiddenIp = "hidden_ip" in "decode", loss("decode", "frames with IP behind an unknown tag");
     /// Rejected: the link type is not known.
     RejectLink = "reject_link_type" in "decode", loss("decode", "frames of an unknown link type");
@@ -147,57 +148,57 @@ counters! {
     /// Later fragments with no known first fragment.
     FragmentOrphans = "fragment_orphans" in "decode",
         loss("decode", "fragments without their first");
-    /// First fragments forgotten at the cap of the table, before their time.
+    /// First fragments evicted at the cap of the table, before their timeout.
     FragmentsEvicted = "fragments_evicted" in "decode",
         loss("fragments", "first fragments over the cap");
-    /// Packets left out as copies of another.
+    /// Packets excluded as duplicates of another.
     Duplicates = "copies" in "duplicates", apart;
-    /// Packets that look like a copy and may have been sent again: kept.
+    /// Packets that look like a duplicate but may be a retransmission: kept.
     CopiesDoubtful = "doubtful" in "duplicates", apart;
-    /// Packets forgotten before a copy of them could no longer come: the table was too small.
-    CopiesForgotten = "forgotten" in "duplicates", quality("packets whose copies cannot be told");
+    /// Packets evicted from the full table while a duplicate of them could still arrive.
+    CopiesForgotten = "forgotten" in "duplicates", quality("packets whose duplicates go unseen");
     /// Sessions opened.
     Sessions = "sessions" in "session", total;
     /// Of these, sessions whose line was written.
     SessionsWritten = "written" in "session", total;
-    /// Sessions whose lines nobody had asked for; everything else was made of them.
+    /// Sessions without a line because sessions.ndjson was not requested; endpoints, alerts and
+    /// incidents include them.
     SessionsNotAsked = "not_asked" in "session", apart;
     /// Sessions whose lines were lost because the output could not be written.
     SessionsUnsaved = "unsaved" in "session",
         loss("unsaved", "sessions whose line could not be written");
-    /// Sessions of which nothing tells where they went: a fault of longhaul, if not 0.
+    /// Sessions that were neither written nor counted as dropped: a bug in longhaul if not 0.
     SessionsUnaccounted = "unaccounted" in "session",
-        loss("unaccounted", "sessions that went nowhere: a fault of longhaul");
-    /// Sessions pushed out at the cap of the table, before their time.
+        loss("unaccounted", "sessions unaccounted for: a bug in longhaul");
+    /// Sessions evicted at the cap of the table, before their timeout.
     SessionsEvicted = "evicted" in "session",
-        loss("table", "sessions pushed out of the full table");
-    /// Unanswered sessions without a line of their own: one of their source and second sums them.
+        loss("table", "sessions evicted from the full table");
+    /// Unanswered sessions without a line of their own: summed in one line per source and second.
     SessionsSummed = "summed" in "session", apart;
     /// Lines that sum such sessions.
     SummaryLines = "summary_lines" in "session", total;
     /// Out-of-order segments dropped at the cap of a session's buffer.
     SegmentsDropped = "segments_dropped" in "session",
         loss("segments", "segments over a session's buffer");
-    /// Sessions whose early segments and unfinished messages were let go because all the memory for
-    /// what waits was taken: they had waited longest.
+    /// Sessions whose out-of-order segments and incomplete messages were dropped because the memory
+    /// for them was full: those that had waited longest.
     WaitingDropped = "waiting_dropped" in "session",
-        loss("waiting", "sessions cut while they waited for more");
-    /// Sessions that were not listened to any longer because all the memory for what sessions say
-    /// was taken.
+        loss("waiting", "sessions not parsed further: reassembly memory full");
+    /// Sessions whose payload was no longer parsed because the memory for facts was full.
     EvidenceCut = "evidence_cut" in "session",
-        loss("evidence", "sessions cut for want of memory");
+        loss("evidence", "sessions not parsed further: facts memory full");
     /// RST and FIN segments that do not fit their stream: they end nothing.
     EndsImplausible = "ends_implausible" in "session",
         quality("RST and FIN that do not fit their stream");
     /// SYNs and SYN-ACKs ignored because their session was open already and they do not fit it.
     OpeningsImplausible = "openings_implausible" in "session",
         quality("SYN that do not fit their session");
-    /// Sessions that came out of a tunnel from outside, with packets of a home host, where nothing
-    /// shows that there is such a tunnel: no rule judges them.
-    Unproven = "unproven" in "session", quality("sessions in strangers' tunnels, not judged");
-    /// First data whose time to live is too low to have reached the server: it names nothing.
-    Decoys = "decoys" in "session", quality("segments sent to die on their way");
-    /// Datagrams put together from their IP fragments.
+    /// Sessions inside a tunnel from outside that carry packets of a home host, where nothing
+    /// proves that the tunnel exists: no rule judges them.
+    Unproven = "unproven" in "session", quality("sessions in unproven tunnels, not judged");
+    /// First data whose TTL is too low to reach the server: a server name in it is not used.
+    Decoys = "decoys" in "session", quality("segments whose TTL ends before the server");
+    /// Datagrams reassembled from IP fragments.
     DatagramsJoined = "datagrams_joined" in "session", total;
     /// Datagrams not read because their fragments overlap or contradict each other (RFC 5722).
     DatagramsOverlapping = "datagrams_overlapping" in "session",
@@ -205,13 +206,14 @@ counters! {
     /// Datagrams given up because fragments were missing after 30 s or at the end of the input.
     DatagramsIncomplete = "datagrams_incomplete" in "session",
         loss("fragments", "datagrams with fragments missing");
-    /// Datagrams given up before their time because too many or too much waited for fragments.
+    /// Incomplete datagrams evicted before their timeout because too many of them, or too many
+    /// bytes, waited for fragments.
     DatagramsEvicted = "datagrams_evicted" in "session",
         loss("fragments", "datagrams over the room for fragments");
-    /// Fragments with no place in a datagram: cut by a snap length, of a tunnel's own packet,
+    /// Fragments that were not reassembled: cut by a snap length, of a tunnel's outer packet,
     /// behind extension headers, or of a datagram given up.
     FragmentsApart = "fragments_apart" in "session",
-        loss("fragments", "fragments with no place in a datagram");
+        loss("fragments", "fragments that were not reassembled");
     /// Bytes known to be missing inside TCP streams.
     GapBytes = "gap_bytes" in "session", loss("gap_bytes", "bytes missing inside TCP streams");
     /// Of these, bytes that the other end acknowledged: the capture lost them, not the network.
@@ -219,13 +221,12 @@ counters! {
         loss("capture_bytes", "of these acknowledged: lost by the capture");
     /// TCP sessions with such bytes.
     AckedUnseenSessions = "acked_unseen_sessions" in "session", total;
-    /// Frame bytes of TCP sessions that are over: what these are a share of.
+    /// Frame bytes of ended TCP sessions: the whole of which `acked_unseen_bytes` is a share.
     TcpBytes = "tcp_bytes" in "session", total;
-    /// Sessions that last, of which nothing is told before their end because the room for those was
-    /// taken.
+    /// Long sessions without updates because the table for them was full: judged at their end only.
     SessionsUnwatched = "sessions_unwatched" in "session",
-        loss("lasting", "sessions over the room for those that last");
-    /// Seconds of hosts of which nothing is kept because the room for those of a second was taken.
+        loss("lasting", "long sessions without updates");
+    /// Activity of a host in a second that was not kept because the cap of that second was reached.
     BeatsDropped = "beats_dropped" in "session", loss("beats", "host-seconds over the cap");
     /// Updates of sessions that go on.
     Updates = "updates" in "session", total;
@@ -234,110 +235,111 @@ counters! {
     /// Updates whose line was lost because the output could not be written.
     UpdatesUnsaved = "updates_unsaved" in "session",
         loss("updates", "updates whose line could not be written");
-    /// TCP sessions whose round trips were not timed because the room for that was taken.
+    /// TCP sessions whose round trips were not timed because the pool for that was full.
     SessionsUntimed = "sessions_untimed" in "session",
-        loss("untimed", "sessions over the room for round trips");
-    /// Packets looked at because they may say who is behind an address.
+        loss("untimed", "sessions without round trips: pool full");
+    /// Packets of protocols that identify the holder of an address.
     Overheard = "overheard" in "identity", total;
-    /// Packets of the same kind that came out of a tunnel from outside and claimed to be sent by a
-    /// home host: anybody may have written them.
+    /// Such packets that came from a tunnel from outside and claim a home host as sender: not used,
+    /// since anybody may have written them.
     OverheardUnproven = "overheard_unproven" in "identity",
-        quality("names of home hosts told in strangers' tunnels");
-    /// Addresses and devices forgotten at the cap of what is known of them.
+        quality("names of home hosts from unproven tunnels");
+    /// Addresses and devices evicted at the cap of the table of names and holders.
     BindingsForgotten = "bindings_forgotten" in "identity",
         loss("bindings", "addresses whose names were forgotten");
-    /// Questions for names, addresses and log-ins forgotten at the cap before their answer came.
+    /// DNS, DHCP and log-in requests evicted at the cap before their answer came.
     QuestionsForgotten = "questions_forgotten" in "identity",
         loss("bindings", "questions whose answers cannot count");
-    /// Answers with names, addresses, leases and log-ins that are not believed, for nobody was
-    /// heard to ask in time: forged, or the question went another way.
+    /// Answers with names, addresses, leases or log-ins that are not used because no request was
+    /// seen in time: forged, or the request took another path.
     AnswersUnasked = "answers_unasked" in "identity",
-        quality("answers that nobody was heard to ask for");
-    /// Names over the four that are kept of what one host was told of one address: the one told
-    /// longest ago went.
+        quality("answers without a request");
+    /// Names displaced by newer ones: at most four are kept for an address and the host that looked
+    /// it up.
     NamesDisplaced = "names_displaced" in "identity",
         quality("names of an address over four a host");
-    /// Messages longer than the buffer for straddling messages.
+    /// Messages longer than the buffer for messages that span segments.
     MessagesOverCap = "messages_over_cap" in "evidence",
         loss("messages", "messages over their buffer");
-    /// Sessions that were not listened to any longer because what they said had its fill of bytes.
-    FactsCut = "facts_cut" in "evidence", loss("facts", "sessions that said too much to keep");
-    /// Bytes that began like a known protocol and did not parse.
+    /// Sessions whose payload was no longer parsed because their facts reached the cap of a
+    /// session.
+    FactsCut = "facts_cut" in "evidence", loss("facts", "sessions over the cap of facts");
+    /// Messages that began like a known protocol and did not parse.
     ParseFailures = "parse_failures" in "evidence", quality("messages that did not parse");
-    /// Exchanges that forced an end to answer, measured.
+    /// Request-response exchanges measured.
     Turns = "turns" in "evidence", total;
-    /// Exchanges apart because the handshake resumed an earlier session.
+    /// Exchanges counted separately because the handshake resumed an earlier session.
     TurnsResumed = "turns_resumed" in "evidence", apart;
     /// Exchanges left out because the client offered early data.
     TurnsEarlyData = "turns_early_data" in "evidence", apart;
     /// Exchanges left out because the server asked for another ClientHello.
     TurnsRetryRequest = "turns_retry_request" in "evidence", apart;
-    /// Exchanges apart because the client proves who it is.
+    /// Exchanges counted separately because the client sends a certificate.
     TurnsClientCertificate = "turns_client_certificate" in "evidence", apart;
-    /// Exchanges left out because something was sent again, early or missing meanwhile.
+    /// Exchanges left out because of retransmitted, out-of-order or missing segments.
     TurnsLoss = "turns_loss" in "evidence", apart;
-    /// Exchanges left out because their answer came before it can have been asked for.
+    /// Exchanges left out because the answer came before the request was complete.
     TurnsSplitFlight = "turns_split_flight" in "evidence", apart;
     /// Geo or AS database records that could not be read.
     GeoErrors = "geo_errors" in "enrich", loss("lookups", "unreadable database records");
-    /// Hits of list entries past the cap of a session.
+    /// List hits over the cap of a session.
     ListHitsDropped = "list_hits_dropped" in "enrich",
         loss("list_hits", "hits of lists over a session's cap");
     /// Alerts raised.
     Alerts = "alerts" in "detect", total;
     /// Alerts dropped at the cap: those of the lowest level and weight.
     AlertsDropped = "alerts_dropped" in "detect", loss("alerts", "alerts over the cap");
-    /// Alerts added to an earlier one of the same rule and subject that says the same.
+    /// Alerts merged into an earlier one of the same rule and subject.
     AlertsMerged = "alerts_merged" in "detect", total;
-    /// Alerts of rules that ask for several within a day, while there were too few.
+    /// Alerts held back by rules that require several within a day.
     AlertsWaiting = "alerts_waiting" in "detect", total;
-    /// Alerts of such rules that were forgotten at the cap, before there were enough.
+    /// Such alerts evicted at the cap before there were enough.
     AlertsForgotten = "alerts_forgotten" in "detect",
-        loss("alerts", "alerts that waited for more, over the cap");
-    /// Alerts forgotten at the cap of those that repetitions are added to: one that repeats them is
-    /// told anew.
+        loss("alerts", "alerts held back, over the cap");
+    /// Alerts evicted at the cap of those that later ones can be merged into: a repetition raises a
+    /// new alert.
     AlertsUnmerged = "alerts_unmerged" in "detect",
-        loss("merges", "alerts whose repetitions are told anew");
-    /// Alerts of subjects forgotten at the cap, those that say least: they add to no incident.
+        loss("merges", "alerts that repetitions can no longer join");
+    /// Alerts of subjects evicted at the cap (lowest score first): they are in no incident.
     SubjectsDropped = "subjects_dropped" in "detect",
         loss("subjects", "alerts of subjects over the cap");
     /// Incidents dropped at the cap: those of the lowest level and score.
     IncidentsDropped = "incidents_dropped" in "detect", loss("incidents", "incidents over the cap");
-    /// Alerts that no incident of their subject would list: the rule, or the incident, has its
-    /// fill.
+    /// Alerts that the incident of their subject does not list: the cap of the rule or of the
+    /// incident was reached.
     AlertsUnlisted = "alerts_unlisted" in "detect",
         quality("alerts that their incident does not list");
     /// Endpoints not kept because the cap was reached.
     EndpointsDropped = "endpoints_dropped" in "detect",
         loss("endpoints", "sessions of endpoints over the cap");
-    /// Tags not kept on endpoints because a run may use at most 128 different ones there.
+    /// Tags not kept on endpoints: a run keeps at most 128 different ones.
     EndpointTagsDropped = "endpoint_tags_dropped" in "detect",
         loss("tags", "tags of endpoints over the cap");
-    /// Baselines given up because the cap was reached: those of fewest days and sessions.
+    /// Baselines evicted at the cap: those with the fewest days and sessions.
     BaselinesDropped = "baselines_dropped" in "detect", loss("baselines", "baselines over the cap");
-    /// Lines of live results that were not written because their file system would not take them.
+    /// Lines of live results that the file system refused: disk full, or an error.
     LinesLost = "lines_lost" in "output", loss("lines", "lines that could not be written");
-    /// Alerts, incidents and lines of health that an output could not take for so long that its
-    /// queue was full: those worth least.
+    /// Alerts, incidents and lines of health dropped from the full queue of an output: the least
+    /// important ones.
     EventsDropped = "events_dropped" in "output",
         loss("events", "events over the queue of an output");
-    /// Bytes at the end of the state's journal that a killed run left half written; they are cut
-    /// off.
-    JournalCut = "journal_cut" in "output", quality("bytes of the state left half written");
-    /// Times the state's journal could not be written: what is told until the next snapshot may be
-    /// told again after a restart.
+    /// Bytes of an incomplete entry at the end of the state's journal, left by a killed run and
+    /// removed.
+    JournalCut = "journal_cut" in "output", quality("bytes of an incomplete journal entry");
+    /// Times the state's journal could not be written: alerts up to the next snapshot may be
+    /// repeated after a restart.
     JournalFailures = "journal_failures" in "output",
         quality("times the state's journal could not be written");
-    /// Live sets that end early because a line could not be written.
+    /// Live sets finished early because a line could not be written.
     SetsIncomplete = "sets_incomplete" in "output", quality("sets that end early");
     /// Finished live sets removed, the oldest first, to stay within the cap on output.
     SetsRemoved = "sets_removed" in "output", loss("sets", "finished sets removed for --out-max");
-    /// What these held.
+    /// Bytes of these sets.
     SetBytesRemoved = "set_bytes_removed" in "output", total;
 }
 
-/// What becomes of sessions: each that was opened meets one of these.
-pub const SESSION_FATES: [Counter; 5] = [
+/// The outcomes of a session: each opened session is counted in exactly one of these.
+pub const SESSION_OUTCOMES: [Counter; 5] = [
     Counter::SessionsWritten,
     Counter::SessionsSummed,
     Counter::SessionsNotAsked,
@@ -381,21 +383,22 @@ impl Counters {
         self.1.merge(&other.1);
     }
 
-    /// Counts what did not parse, by protocol and kind.
+    /// Counts a parse error, by protocol and kind.
     pub fn note_fault(&mut self, protocol: Option<Protocol>, fault: Fault) {
         self.1.note(protocol, fault);
     }
 
-    /// What did not parse, by protocol and kind.
+    /// Parse errors, by protocol and kind.
     pub const fn parse_errors(&self) -> &ParseErrors {
         &self.1
     }
 
-    /// Says how many sessions were opened and met no known fate. Of a run that is over only: a
-    /// session that is open has none yet.
+    /// Sets the count of sessions without an outcome. Only for a finished run: an open session has
+    /// no outcome yet.
     pub fn account_for_sessions(&mut self) {
-        let met = SESSION_FATES.iter().map(|fate| self.get(*fate)).fold(0, u64::saturating_add);
-        let missing = self.get(Counter::Sessions).saturating_sub(met);
+        let outcomes = SESSION_OUTCOMES.iter().map(|outcome| self.get(*outcome));
+        let accounted = outcomes.fold(0, u64::saturating_add);
+        let missing = self.get(Counter::Sessions).saturating_sub(accounted);
         self.add(Counter::SessionsUnaccounted, missing);
     }
 
@@ -429,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_counters_are_the_same_to_a_person() {
+    fn words_in_the_terminal_are_unique() {
         let mut seen = std::collections::HashSet::new();
         for counter in Counter::ALL {
             if let Meaning::Quality { words } | Meaning::Loss { words, .. } = counter.meaning() {

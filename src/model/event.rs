@@ -1,7 +1,7 @@
-//! What happens in a run, as outputs hear of it.
+//! The events that the correlator sends to the outputs.
 //!
-//! Owns: the kinds of events, what each says of itself. In: what the correlator has found. Out:
-//! [`Event`]. Never: how an event is written; a [`Format`] does that.
+//! Owns: the kinds of events; time and subject of each. In: results of the correlator. Out:
+//! [`Event`]. Never: the form in which an event is written; a [`Format`] does that.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use crate::model::endpoint::EndpointRow;
 /// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
-    /// What is known of a session that still lasts.
+    /// The facts so far of an open session.
     SessionUpdate,
-    /// A session is over.
+    /// A session has ended.
     SessionEnd,
     /// An endpoint, at the end of a span.
     Endpoint,
@@ -25,7 +25,7 @@ pub enum EventKind {
     Alert,
     /// An incident was opened, got worse, or was closed.
     Incident,
-    /// What the sensor says of itself.
+    /// The sensor's own state.
     Health,
 }
 
@@ -38,47 +38,47 @@ pub struct SessionLine<'a> {
     pub time: Nanos,
     /// ECS JSON with its end of line.
     pub line: &'a [u8],
-    /// The session still lasts.
+    /// Whether the session is still open.
     pub is_update: bool,
 }
 
-/// What a sensor has counted in a span of its own clock.
+/// The counts of a sensor in a span of its own clock.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// Where the span begins.
+    /// Beginning of the span.
     pub since: Nanos,
-    /// Where it ends.
+    /// End of the span.
     pub until: Nanos,
-    /// What was added in it.
+    /// The increments of the counters in the span.
     pub counted: Counters,
-    /// Capture points that feed one direction only, with their counts.
+    /// Capture points with one direction only, and their counts.
     pub one_way_feeds: Vec<serde_json::Value>,
 }
 
-/// The endpoints of a span that is over, each row made when it is asked for: all of them at once
-/// would take more memory than the table.
+/// The endpoints of a finished span. Rows are made one by one: all of them together would take more
+/// memory than the table.
 pub trait EndpointSource {
-    /// How many there are.
+    /// Number of endpoints.
     fn count(&self) -> usize;
 
-    /// Each of them, in the order of the output.
+    /// The endpoints, in the order of the output.
     fn rows(&self) -> Box<dyn Iterator<Item = EndpointRow> + '_>;
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// What is known of a session that still lasts.
+    /// The facts so far of an open session.
     SessionUpdate(SessionLine<'a>),
-    /// A session is over.
+    /// A session has ended.
     SessionEnd(SessionLine<'a>),
-    /// An endpoint of a span that is over.
+    /// An endpoint of a finished span.
     Endpoint(&'a EndpointRow),
     /// A rule fired.
     Alert(&'a Arc<Alert>),
     /// An incident was opened, got worse, or was closed.
     Incident(&'a Arc<Incident>),
-    /// The sensor on itself.
+    /// The sensor's own state.
     Health(&'a Arc<Health>),
 }
 
@@ -106,7 +106,7 @@ impl Event<'_> {
         }
     }
 
-    /// Who an alert or an incident is about.
+    /// The subject of an alert or an incident.
     pub fn subject(&self) -> Option<&str> {
         match self {
             Event::Alert(alert) => Some(&alert.subject),
@@ -116,14 +116,14 @@ impl Event<'_> {
     }
 }
 
-/// An event that waits for an output, shared with others that it waits for.
+/// An event in the queue of an output, shared with the queues of other outputs.
 #[derive(Clone, Debug)]
 pub enum Held {
     /// A rule fired.
     Alert(Arc<Alert>),
     /// An incident was opened, got worse, or was closed.
     Incident(Arc<Incident>),
-    /// The sensor on itself.
+    /// The sensor's own state.
     Health(Arc<Health>),
 }
 
@@ -137,10 +137,10 @@ impl Held {
         }
     }
 
-    /// What it is worth where there is no room for all, the least first: health, alerts by level
-    /// and weight, incidents by level and score.
+    /// Its priority in a full queue, lowest first: health, alerts by level and weight, incidents by
+    /// level and score.
     pub fn worth(&self) -> (u8, Level, u64) {
-        // Bits of numbers that are not negative are in the order of the numbers.
+        // The bits of non-negative numbers sort like the numbers.
         let bits = |of: f64| of.max(0.0).to_bits();
         match self {
             Held::Health(_) => (0, Level::Informational, 0),
@@ -149,7 +149,7 @@ impl Held {
         }
     }
 
-    /// Bytes that it holds while it waits, about.
+    /// Approximate bytes that it holds in the queue.
     pub fn bytes(&self) -> usize {
         match self {
             Held::Alert(alert) => alert.bytes(),
@@ -162,7 +162,7 @@ impl Held {
     }
 }
 
-/// A way to write events down.
+/// An output format.
 pub trait Format: Send + Sync {
     /// Appends an event, with its end of line.
     fn render(&self, event: &Event<'_>, out: &mut Vec<u8>);

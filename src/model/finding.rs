@@ -1,8 +1,7 @@
-//! An alert or an incident as one line tells it.
+//! The common form of alerts and incidents for output.
 //!
-//! Owns: what both have in common, and what alerts say together once they are an incident. In:
-//! alerts, incidents and advice. Out: the table of fields reads it. Never: judges, or words advice
-//! of its own.
+//! Owns: the data of a line, and the sums over the alerts of an incident. In: alerts, incidents and
+//! advice. Out: values for the table of fields. Never: judgement, or text of the advice.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,10 +27,10 @@ pub struct Finding {
     pub id: String,
     /// Whether it is an incident, not an alert.
     pub is_incident: bool,
-    /// What has become of an incident since it was told last.
+    /// The change of an incident since it was last reported.
     pub change: Option<Change>,
-    /// `@timestamp`: packet time of the alert's session's last packet, or of the first session's
-    /// where it stands for several; of an incident, when the score was reached.
+    /// `@timestamp`: time of the last packet of the alert's session (of the first session if alerts
+    /// were merged); of an incident, the time at which it reached its score.
     pub time: Nanos,
     /// First packet's time.
     pub since: Nanos,
@@ -41,7 +40,7 @@ pub struct Finding {
     pub level: Level,
     /// The rule; of an incident that of its strongest alert.
     pub rule: Option<Arc<RuleInfo>>,
-    /// Every address that it names, each once.
+    /// Its addresses, each once.
     pub addresses: Vec<Addr>,
     /// MITRE ATT&CK techniques, each once.
     pub techniques: Vec<String>,
@@ -49,9 +48,9 @@ pub struct Finding {
     pub message: String,
     /// Fields of the session or endpoint: name, value as JSON.
     pub context: Vec<(String, String)>,
-    /// Who.
+    /// The subject.
     pub subject: Arc<str>,
-    /// Their name, where known.
+    /// The subject's name, if known.
     pub subject_name: Option<Arc<str>>,
     /// The home side's address.
     pub home: Option<Addr>,
@@ -59,29 +58,29 @@ pub struct Finding {
     pub remote: Option<Addr>,
     /// Families that fired, in order; none for an alert, which has that of its rule.
     pub families: Vec<Family>,
-    /// Shapes of the deception.
+    /// Topologies: T1 to T6.
     pub topologies: Vec<String>,
     /// An alert's weight, or an incident's score.
     pub weight: f64,
     /// `event.id` of an alert's session.
     pub session_id: String,
-    /// What it rests on, each piece once.
+    /// The evidence, each piece once.
     pub evidence: Vec<EvidenceItem>,
     /// Benign explanations that the rules exclude.
     pub benign_checked: Vec<String>,
     /// Lists and databases, each once.
     pub sources: Vec<SourceInfo>,
-    /// How far to trust the sessions.
+    /// Quality of the sessions' capture.
     pub quality: Quality,
-    /// How many alerts it stands for.
+    /// Number of merged alerts.
     pub count: u64,
-    /// Evidence and places of packets past their caps.
+    /// Evidence and packet positions beyond their caps.
     pub left_out: u64,
-    /// Where the packets are: input, first frame, last frame.
+    /// Positions of the packets: input, first frame, last frame.
     pub packets: Vec<(u16, u32, u32)>,
     /// The alerts of an incident.
     pub alerts: Vec<Member>,
-    /// Those that are not listed.
+    /// Number of alerts that are not listed.
     pub alerts_more: u64,
     /// What a person should do next.
     pub next_steps: Vec<String>,
@@ -133,8 +132,8 @@ impl Finding {
     }
 
     /// An incident: its strongest alert's rule (ECS has one rule for an event; `longhaul.alerts`
-    /// has them all), and what all its alerts rest on. Their number is capped, and what each
-    /// carries, so this is too.
+    /// has them all), and the evidence and sources of all its alerts. The number of alerts and the
+    /// size of each are capped, so this is bounded too.
     pub fn of_incident(incident: &Incident, advice: Advice<'_>) -> Finding {
         let alerts = || incident.alerts.iter().map(|member| &*member.alert);
         Finding {
@@ -175,7 +174,7 @@ impl Finding {
     }
 }
 
-/// Every address that an alert's line names.
+/// The addresses in an alert's line.
 fn addresses(alert: &Alert) -> impl Iterator<Item = Addr> {
     let is_ip = |(name, _): &&(String, String)| name.ends_with(".ip");
     let named = alert.context.iter().filter(is_ip);
@@ -183,7 +182,7 @@ fn addresses(alert: &Alert) -> impl Iterator<Item = Addr> {
     named.map(Addr::from).chain(alert.home).chain(alert.remote)
 }
 
-/// Everything once, in order of first mention.
+/// Without duplicates, in order of first occurrence.
 fn once<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen: Vec<T> = Vec::new();
     for one in all {
@@ -194,7 +193,7 @@ fn once<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
     seen
 }
 
-/// Where packets are that an earlier run has read is not known any more.
+/// Positions of packets; those of an earlier run are no longer known.
 const fn is_of_this_run((file, ..): &(u16, u32, u32)) -> bool {
     *file != EARLIER_RUN
 }

@@ -15,14 +15,14 @@ impl FiredRules {
     pub const MOST: usize = 32;
 
     /// Whether a rule, by its UUID, has not fired yet, or only at a lower level.
-    pub fn is_news(&self, rule: &str, level: Level) -> bool {
+    pub fn is_new(&self, rule: &str, level: Level) -> bool {
         !self.0.iter().any(|(known, before)| &**known == rule && *before >= level)
     }
 
-    /// The same for an open session; a new one is remembered. If there is no room for it, it does
-    /// not count as new yet.
-    pub fn tell(&mut self, rule: &str, level: Level) -> bool {
-        if !self.is_news(rule, level) {
+    /// The same for an open session; a new one is recorded. Without room for it, it does not count
+    /// as new yet.
+    pub fn record(&mut self, rule: &str, level: Level) -> bool {
+        if !self.is_new(rule, level) {
             return false;
         }
         if let Some((_, before)) = self.0.iter_mut().find(|(known, _)| &**known == rule) {
@@ -50,19 +50,19 @@ mod tests {
     #[test]
     fn a_rule_fires_once_and_again_at_a_higher_level() {
         let mut fired = FiredRules::default();
-        assert!(fired.tell("a", Level::Low) && !fired.tell("a", Level::Low));
-        assert!(fired.is_news("a", Level::High) && fired.is_news("b", Level::Low));
-        assert!(fired.tell("a", Level::High) && !fired.tell("a", Level::Medium));
-        assert!(!fired.is_news("a", Level::High));
+        assert!(fired.record("a", Level::Low) && !fired.record("a", Level::Low));
+        assert!(fired.is_new("a", Level::High) && fired.is_new("b", Level::Low));
+        assert!(fired.record("a", Level::High) && !fired.record("a", Level::Medium));
+        assert!(!fired.is_new("a", Level::High));
     }
 
     #[test]
     fn a_rule_without_room_waits_for_the_end() {
         let mut fired = FiredRules::default();
-        let told = (0..100).filter(|n| fired.tell(&format!("rule {n}"), Level::Low)).count();
-        assert_eq!(told, FiredRules::MOST);
-        assert!(!fired.tell("another", Level::High) && fired.is_news("another", Level::High));
-        assert!(fired.tell("rule 3", Level::High), "one that is there may still rise");
+        let kept = (0..100).filter(|n| fired.record(&format!("rule {n}"), Level::Low)).count();
+        assert_eq!(kept, FiredRules::MOST);
+        assert!(!fired.record("another", Level::High) && fired.is_new("another", Level::High));
+        assert!(fired.record("rule 3", Level::High), "one that is there may still rise");
         assert!(fired.heap() < 4_096);
     }
 }

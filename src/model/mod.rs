@@ -1,7 +1,7 @@
 //! The types that cross boundaries between stages.
 //!
-//! Owns: the words of the project (frame, packet, session, leg, record, alert) as plain data.
-//! In: nothing. Out: values every stage may read.
+//! Owns: frame, packet, session, leg, record, alert and other shared types, as plain data.
+//! In: nothing. Out: values that every stage may read.
 //! Never: behaviour beyond conversion and display, state, I/O, or a clock.
 
 pub mod activity;

@@ -8,7 +8,7 @@ use crate::model::protocol::Protocol;
 /// The evidence for a protocol, and its source.
 #[allow(clippy::too_many_lines, reason = "a table: a row a protocol")]
 #[rustfmt::skip]
-pub const fn told_by(protocol: Protocol) -> (&'static str, &'static str) {
+pub const fn recognised_by(protocol: Protocol) -> (&'static str, &'static str) {
     match protocol {
         Protocol::Tls => (
             "hello records of either side, on any port; behind CONNECT, SOCKS, STARTTLS and \
@@ -56,7 +56,7 @@ pub const fn told_by(protocol: Protocol) -> (&'static str, &'static str) {
         ),
         Protocol::Rfb => ("the version line", "RFC 6143 section 7.1.1"),
         Protocol::Stun => (
-            "the magic cookie, where nothing else is told behind it",
+            "the magic cookie, unless the data shows another protocol",
             "RFC 8489, RFC 8656",
         ),
         Protocol::Mdns => ("messages on port 5353", "RFC 6762"),

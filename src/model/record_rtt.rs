@@ -36,18 +36,18 @@ impl Record {
     /// nothing about a distance.
     pub fn settle_clock(&mut self) {
         let grain = self.grain;
-        let tells = |ns: u64| grain.tells(Nanos(ns));
+        let resolved = |ns: u64| grain.resolves(Nanos(ns));
         for leg in [&mut self.near, &mut self.far] {
-            leg.handshake_ns = leg.handshake_ns.filter(|ns| tells(*ns));
-            leg.in_session = leg.in_session.filter(|trips| tells(trips.min_ns));
+            leg.handshake_ns = leg.handshake_ns.filter(|ns| resolved(*ns));
+            leg.in_session = leg.in_session.filter(|trips| resolved(trips.min_ns));
         }
         if let Some(turns) = &mut self.facts.turns {
-            turns.turns.retain(|turn| tells(turn.round_trip_ns));
-            turns.near = turns.near.filter(|turn| tells(turn.round_trip_ns));
-            turns.far = turns.far.filter(|turn| tells(turn.round_trip_ns));
+            turns.turns.retain(|turn| resolved(turn.round_trip_ns));
+            turns.near = turns.near.filter(|turn| resolved(turn.round_trip_ns));
+            turns.far = turns.far.filter(|turn| resolved(turn.round_trip_ns));
         }
         if let Some(dns) = &mut self.facts.dns {
-            dns.round_trip_ns = dns.round_trip_ns.filter(|ns| tells(*ns));
+            dns.round_trip_ns = dns.round_trip_ns.filter(|ns| resolved(*ns));
         }
     }
 

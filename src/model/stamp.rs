@@ -71,7 +71,7 @@ impl Grain {
     /// Whether a span is long enough to be measured with this clock. Two equal readings only mean
     /// "shorter than a tick" (RFC 6298 section 2.3 calls it G), and a reading may be off by one
     /// tick.
-    pub const fn tells(self, span: Nanos) -> bool {
+    pub const fn resolves(self, span: Nanos) -> bool {
         match self.0 {
             0 => span.0 > 0,
             63 => false,
@@ -114,16 +114,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_must_exceed_what_the_clock_can_tell() {
+    fn a_span_must_exceed_the_resolution_of_the_clock() {
         let ms = |n: u64| Nanos::from_millis(n);
         assert_eq!(Grain::of(1), Grain(0));
         assert_eq!(Grain::of(1_000), Grain(0));
-        assert!(Grain::of(1_000).tells(Nanos(1_000)));
-        assert!(!Grain::of(1_000).tells(Nanos(0)), "equal readings");
-        assert!(!Grain::of(10_000_000).tells(ms(30)), "30 ms by ticks of 10");
-        assert!(Grain::of(10_000_000).tells(ms(105)));
-        assert!(!Grain::of(1_000_000_000).tells(Nanos::from_secs(9)));
-        assert!(!Grain::of(u64::MAX).tells(Nanos(u64::MAX)));
+        assert!(Grain::of(1_000).resolves(Nanos(1_000)));
+        assert!(!Grain::of(1_000).resolves(Nanos(0)), "equal readings");
+        assert!(!Grain::of(10_000_000).resolves(ms(30)), "30 ms by ticks of 10");
+        assert!(Grain::of(10_000_000).resolves(ms(105)));
+        assert!(!Grain::of(1_000_000_000).resolves(Nanos::from_secs(9)));
+        assert!(!Grain::of(u64::MAX).resolves(Nanos(u64::MAX)));
     }
 
     #[test]

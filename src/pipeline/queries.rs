@@ -20,7 +20,7 @@ use crate::enrich::places::known_places;
 use crate::model::Addr;
 use crate::model::Error;
 use crate::model::RuleInfo;
-use crate::model::protocol_docs::told_by;
+use crate::model::protocol_docs::recognised_by;
 use crate::model::record::Protocol;
 
 pub use crate::detect::cases::CaseResult;
@@ -51,7 +51,7 @@ pub struct Recognised {
 pub fn recognised(signatures: Option<&Path>) -> Result<Recognised, Vec<Error>> {
     let lists = Lists::load_all(None, signatures)?;
     let spoken = |protocol: &Protocol| {
-        let (evidence, source) = told_by(*protocol);
+        let (evidence, source) = recognised_by(*protocol);
         ProtocolRow { name: protocol.as_str(), evidence, source }
     };
     let mut protocols: Vec<ProtocolRow> = Protocol::ALL.iter().map(spoken).collect();

@@ -163,7 +163,7 @@ impl Listener<Observers> for RecordWorker<'_> {
         self.complete(&mut record, false);
         let mut alerts = self.judge(&mut record);
         // At its end the rules fire again: only what is new is reported.
-        alerts.retain(|alert| fired.get_or_insert_default().tell(&alert.rule.uuid, alert.level));
+        alerts.retain(|alert| fired.get_or_insert_default().record(&alert.rule.uuid, alert.level));
         self.counters.bump(Counter::Updates);
         if self.writes_updates || !alerts.is_empty() {
             let place = ((record.at, UPDATED, self.at.1), record.start, tie);
@@ -183,7 +183,7 @@ impl Listener<Observers> for RecordWorker<'_> {
         self.complete(record, true);
         let mut alerts = self.judge(record);
         if let Some(fired) = &finished.fired {
-            alerts.retain(|alert| fired.is_news(&alert.rule.uuid, alert.level));
+            alerts.retain(|alert| fired.is_new(&alert.rule.uuid, alert.level));
         }
         self.summary.observe(record);
         if let Some(tap) = self.tap {

@@ -100,7 +100,7 @@ fn what_sessions_keep_pushes_out_those_nearest_to_their_time_out() {
 /// A sender who makes sessions heavy evicts only these: none of hundreds of ordinary ones is
 /// evicted, even those nearest to their timeout.
 #[test]
-fn heavy_sessions_push_out_heavy_ones() {
+fn large_sessions_evict_large_ones() {
     let room = Room { kept: 100_000, ..Room::UNBOUNDED };
     let ear = Ear { patience: usize::MAX, ..Ear::default() };
     let mut bench = Bench { shard: Shard::within(4_096, room, Timeouts::default()), ear };

@@ -269,7 +269,7 @@ impl<X: Weighed> Shard<X> {
                 listener.count(Counter::WaitingDropped, 1);
             }
         }
-        self.push_out_heavy(id, clock, listener);
+        self.evict_large(id, clock, listener);
         if self.shared.holdings.kept.is_over() && self.stop_listening(id, |_| true, listener) {
             listener.count(Counter::EvidenceCut, 1);
         }
@@ -349,7 +349,7 @@ impl<X: Weighed> Shard<X> {
     fn open(&mut self, arrival: Arrival<'_>, listener: &mut impl Listener<X>) -> u32 {
         let packet = arrival.packet;
         if self.sessions.is_full() {
-            self.push_out(packet.clock, listener);
+            self.evict(packet.clock, listener);
         }
         let mut session = Session::open(packet, arrival.file, arrival.frame);
         session.touched = packet.clock;

@@ -1,7 +1,8 @@
-//! Protocols over TCP that a message or two tell, and that are followed no further.
+//! Signatures of protocols over TCP that are recognised by their first messages and not parsed
+//! further.
 //!
-//! Owns: the marks of each, with their source. In: the start of a direction's bytes. Out: which
-//! protocol they claim to be, and whether that is beyond doubt. Never: state, or the other side.
+//! Owns: the signature of each, with its source. In: the first bytes of a direction. Out: the
+//! protocol, and whether it is certain without the other side. Never: state, or the other side.
 
 use crate::model::protocol::Protocol;
 use crate::wire::Reader;
@@ -18,25 +19,25 @@ use crate::wire::tls_record::APPLICATION_DATA;
 use crate::wire::tls_record::record;
 use crate::wire::websocket;
 
-/// How HTTP/2 begins where both ends knew before (RFC 9113 section 3.4).
+/// The connection preface of HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// PPTP's magic cookie (RFC 2637 section 1.4).
 const PPTP_COOKIE: u32 = 0x1a2b_3c4d;
-/// Bytes after which a line that names a node of tinc is no longer waited for.
+/// Longest ID request of tinc.
 const NODE_NAME_MAX: usize = 64;
-/// Bytes that one of these may have to wait for: a frame of a WebSocket, a bind of LDAP.
+/// Longest message that is waited for: a WebSocket frame, an LDAP bind.
 pub const HELD_MAX: usize = 1024;
-/// Shortest text in a WebSocket frame that is believed.
+/// Shortest text in a WebSocket frame that counts as evidence.
 const FRAME_TEXT_MIN: usize = 4;
 
-/// What a message claims to be.
+/// A recognised first message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim<'a> {
     /// The protocol.
     pub protocol: Protocol,
-    /// Nothing else begins so: the other side need not agree.
+    /// No other protocol begins like this: the other side is not needed.
     pub certain: bool,
-    /// Name in a bind of LDAP.
+    /// The name in an LDAP bind.
     pub name: Option<&'a [u8]>,
 }
 
@@ -50,10 +51,10 @@ fn likely<'a>(protocol: Protocol) -> Reading<'a> {
     Ok(Claim { protocol, certain: false, name: None })
 }
 
-/// Reads what a direction begins with.
+/// Recognises the first bytes of a direction.
 ///
 /// # Errors
-/// `NotThis` where it is none of these, `NeedMore` while there are too few bytes to say.
+/// `NotThis` if it is none of these, `NeedMore` while there are too few bytes to decide.
 pub fn claim(bytes: &[u8]) -> Reading<'_> {
     #[cfg(test)]
     crate::wire::reader::visited::note(bytes.len().min(HELD_MAX));
@@ -81,7 +82,7 @@ fn magic(bytes: &[u8], magic: &'static [u8]) -> Result<(), WireError> {
     }
 }
 
-/// What begins with a length of four or two bytes.
+/// Protocols that begin with a length of four or two bytes.
 fn zero(bytes: &[u8]) -> Reading<'_> {
     let mut last = Err(WireError::NotThis);
     for reading in [pptp(bytes), postgresql(bytes), kerberos(bytes), smb(bytes), stun(bytes)] {
@@ -113,8 +114,8 @@ const fn is_of_name(b: &u8) -> bool {
     b.is_ascii_alphanumeric() || *b == b'_'
 }
 
-/// Protected records of a session whose handshake was not captured. A header that stands where
-/// the one before says is beyond doubt; a single one is not.
+/// Protected records of a session whose handshake was not captured. A second header at the position
+/// given by the first one is certain; a single header is not.
 fn tls_records(bytes: &[u8]) -> Reading<'_> {
     let mut r = Reader::new(bytes);
     record(&mut r)?;
@@ -178,7 +179,7 @@ fn other(why: WireError) -> WireError {
     if let WireError::NeedMore(_) = why { why } else { WireError::NotThis }
 }
 
-/// A message of LDAP version 3 (RFC 4511 section 4.1.1): a number, then one of its operations.
+/// A message of LDAP version 3 (RFC 4511 section 4.1.1): message id, then an operation.
 fn ldap(bytes: &[u8]) -> Reading<'_> {
     let mut r = Reader::new(bytes);
     let (_, size) = header(&mut r).map_err(other)?;
@@ -197,7 +198,7 @@ fn ldap(bytes: &[u8]) -> Reading<'_> {
     if tag != application(0) {
         return likely(Protocol::Ldap);
     }
-    // A ticket may stand behind the name: only what is here is read.
+    // A ticket may follow the name; it need not be complete.
     let mut bind = Der::new(r.rest().get(..length).unwrap_or(r.rest()));
     let version = bind.u32().map_err(other)?;
     let name = bind.tagged(OCTET_STRING).map_err(other)?;
@@ -211,7 +212,7 @@ fn ldap(bytes: &[u8]) -> Reading<'_> {
     }
 }
 
-/// A frame of text; without the upgrade before it, both sides have to be seen.
+/// A text frame; without the upgrade before it, both sides are needed.
 fn websocket(bytes: &[u8]) -> Reading<'_> {
     let frame = websocket::frame(bytes)?;
     let wanted = frame.size.min(HELD_MAX);
@@ -272,8 +273,8 @@ fn telnet_or_bgp(bytes: &[u8]) -> Reading<'_> {
     }
 }
 
-/// Commands of Telnet side by side. One may be chance: the other side has to agree. Two, or a
-/// sub-negotiation to its end (RFC 855: IAC SB, an option, IAC SE), are beyond doubt.
+/// Consecutive Telnet commands. One may be chance: the other side is needed too. Two, or a complete
+/// sub-negotiation (RFC 855: IAC SB, an option, IAC SE), are certain.
 fn telnet(bytes: &[u8]) -> Reading<'_> {
     let mut r = Reader::new(bytes);
     let first = command(&mut r)?;
@@ -284,16 +285,16 @@ fn telnet(bytes: &[u8]) -> Reading<'_> {
     }
 }
 
-/// What Telnet's commands are told apart by.
+/// Kinds of Telnet commands.
 #[derive(PartialEq, Eq)]
 enum Command {
-    /// WILL, WONT, DO, DONT; or a sub-negotiation whose end is not here.
+    /// WILL, WONT, DO, DONT; or an incomplete sub-negotiation.
     Option,
-    /// A sub-negotiation to its end.
+    /// A complete sub-negotiation.
     Negotiation,
 }
 
-/// Takes a command (RFC 854); options end at 49 but for one (IANA, telnet-options).
+/// Takes a command (RFC 854); options are up to 49, and 255 (IANA, telnet-options).
 fn command(r: &mut Reader<'_>) -> Result<Command, WireError> {
     match r.array()? {
         [0xff, 0xfb..=0xfe, 0..=49 | 255] => Ok(Command::Option),
@@ -324,7 +325,7 @@ fn stun(bytes: &[u8]) -> Reading<'_> {
 /// length, number 0, version as text, and fields whose sizes are fixed.
 fn mysql(bytes: &[u8]) -> Reading<'_> {
     let [length, rest @ ..] = bytes else { return Err(WireError::NeedMore(1)) };
-    // Nearly every stream ends here: the next byte of a length below 256 is zero.
+    // Rejects nearly every other stream: a length below 256 has a zero as second byte.
     if *length < 40 || rest.first().is_some_and(|byte| *byte != 0) {
         return Err(WireError::NotThis);
     }
@@ -345,7 +346,7 @@ fn mysql(bytes: &[u8]) -> Reading<'_> {
     if version > 0 && r.u8()? == 0 { certain(Protocol::Mysql) } else { Err(WireError::NotThis) }
 }
 
-/// What a server's first line claims to be, where clients answer in text.
+/// The protocol of a server's greeting, for protocols whose clients answer in text.
 pub fn greeting(bytes: &[u8]) -> Option<Protocol> {
     let window = bytes.get(..HELD_MAX.min(bytes.len()))?;
     #[cfg(test)]
@@ -361,7 +362,7 @@ pub fn greeting(bytes: &[u8]) -> Option<Protocol> {
     }
 }
 
-/// What a client's line says to a server that greeted as `greeted` (RFC 5321, 959, 9051, 1939).
+/// The protocol of a client's first line after a greeting of `greeted` (RFC 5321, 959, 9051, 1939).
 pub fn answer(bytes: &[u8], greeted: Protocol) -> Option<Protocol> {
     let head = bytes.get(..64).unwrap_or(bytes);
     let line = head.split(|b| matches!(b, b'\r' | b'\n')).next()?;

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-fn told(bytes: &[u8]) -> Option<(Protocol, bool)> {
+fn recognised(bytes: &[u8]) -> Option<(Protocol, bool)> {
     claim(bytes).ok().map(|claim| (claim.protocol, claim.certain))
 }
 
@@ -42,16 +42,16 @@ fn samples() -> Vec<(Vec<u8>, Protocol, bool)> {
 }
 
 #[test]
-fn each_is_told_by_its_own_marks() {
+fn each_protocol_is_recognised_by_its_signature() {
     for (bytes, protocol, certain) in samples() {
-        assert_eq!(told(&bytes), Some((protocol, certain)), "{bytes:?}");
+        assert_eq!(recognised(&bytes), Some((protocol, certain)), "{bytes:?}");
     }
     let bind = samples().swap_remove(3).0;
     assert_eq!(claim(&bind).unwrap().name, Some(&b"me@"[..]));
 }
 
 #[test]
-fn what_is_only_near_is_not_told() {
+fn what_is_only_near_is_not_recognised() {
     let near: [&[u8]; 12] = [
         &[0, 156, 0, 1, 0x1a, 0x2b, 0x3c, 0x4e, 0, 1, 0, 0],
         &[0, 0, 0, 14, 0x6a, 11, 0x30, 9, 0xa1, 3, 2, 1, 5],
@@ -73,8 +73,11 @@ fn what_is_only_near_is_not_told() {
 
 #[test]
 fn records_in_a_row_are_beyond_doubt() {
-    assert_eq!(told(&[23, 3, 3, 0, 2, 1, 2, 23, 3, 3, 0, 40, 7]), Some((Protocol::Tls, true)));
-    assert_eq!(told(&[23, 3, 3, 0, 200, 1, 2]), Some((Protocol::Tls, false)));
+    assert_eq!(
+        recognised(&[23, 3, 3, 0, 2, 1, 2, 23, 3, 3, 0, 40, 7]),
+        Some((Protocol::Tls, true))
+    );
+    assert_eq!(recognised(&[23, 3, 3, 0, 200, 1, 2]), Some((Protocol::Tls, false)));
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! DER and definite-length BER: tags, lengths and what lies inside (ITU-T X.690).
 //!
-//! Owns: one element at a time. In: bytes. Out: a tag and its contents, to be read on by another
-//! reader. Never: indefinite lengths, tag numbers over 30, recursion: who nests readers knows how
-//! deep.
+//! Owns: one element at a time. In: bytes. Out: a tag and its contents, for a nested reader.
+//! Never: indefinite lengths, tag numbers over 30, recursion: callers bound the depth.
 
 use crate::wire::Fault;
 use crate::wire::Reader;
@@ -71,13 +70,13 @@ pub struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
-    /// Reads on inside.
+    /// A reader of the contents.
     pub const fn open(&self) -> Der<'a> {
         Der::new(self.contents)
     }
 }
 
-/// A cursor over elements that stand side by side.
+/// A cursor over consecutive elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Der<'a> {
     reader: Reader<'a>,
@@ -89,7 +88,7 @@ impl<'a> Der<'a> {
         Der { reader: Reader::new(bytes) }
     }
 
-    /// What has not been taken yet.
+    /// The bytes not read yet.
     pub const fn rest(&self) -> &'a [u8] {
         self.reader.rest()
     }
@@ -99,15 +98,15 @@ impl<'a> Der<'a> {
         self.reader.is_empty()
     }
 
-    /// The tag of the next element, which stays.
+    /// The tag of the next element, without reading it.
     pub fn peek(&self) -> Option<u8> {
         self.reader.rest().first().copied()
     }
 
-    /// Takes the next element, whole.
+    /// Takes the next element.
     ///
     /// # Errors
-    /// `NeedMore` where its end is not here; `Malformed` for a tag number over 30, an indefinite
+    /// `NeedMore` if it is incomplete; `Malformed` for a tag number over 30, an indefinite
     /// length and one of more than four bytes.
     pub fn element(&mut self) -> Result<Element<'a>, WireError> {
         let mut reader = self.reader;
@@ -120,7 +119,7 @@ impl<'a> Der<'a> {
     /// Takes the next element if it has this tag.
     ///
     /// # Errors
-    /// As [`Der::element`]; `Malformed` where another tag stands, which then stays.
+    /// As [`Der::element`]; `Malformed` for another tag, which is then not consumed.
     pub fn tagged(&mut self, tag: u8) -> Result<Element<'a>, WireError> {
         match self.peek() {
             Some(found) if found != tag => {
@@ -155,7 +154,7 @@ impl<'a> Der<'a> {
     }
 }
 
-/// Reads tag and length of an element whose contents need not be here.
+/// Reads tag and length of an element whose contents may be incomplete.
 ///
 /// # Errors
 /// As [`Der::element`].
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_waits_and_what_is_not_definite_is_refused() {
+    fn an_incomplete_element_needs_more_and_an_indefinite_length_is_malformed() {
         assert_eq!(Der::new(&[0x30, 0x82, 1]).element(), Err(WireError::NeedMore(1)));
         assert_eq!(Der::new(&[0x30, 3, 1]).element(), Err(WireError::NeedMore(2)));
         assert!(matches!(Der::new(&[0x30, 0x80, 0, 0]).element(), Err(WireError::Malformed(..))));

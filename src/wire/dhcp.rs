@@ -1,7 +1,8 @@
 //! DHCP messages (RFC 2131 section 2, options of RFC 2132).
 //!
-//! Owns: the fixed header, options, what they say of a device. In: one datagram. Out: a view into
-//! it. Never: believes a message without the magic cookie, or joins options over header fields.
+//! Owns: the fixed header, options, facts about the client. In: one datagram. Out: a view into it.
+//! Never: accepts a message without the magic cookie, or reads options overloaded into header
+//! fields.
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +10,7 @@ use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
-/// The value behind the header (RFC 2131 section 3).
+/// The magic cookie after the header (RFC 2131 section 3).
 const MAGIC_COOKIE: u32 = 0x6382_5363;
 /// Options looked at: 255 codes, each at most a few times (RFC 3396 splits long ones).
 const OPTIONS_MAX: usize = 512;
@@ -42,31 +43,31 @@ pub enum Kind {
 /// One message.
 #[derive(Clone, Copy, Debug)]
 pub struct DhcpMessage<'a> {
-    /// Whether a server speaks (op 2).
+    /// Sent by a server (op 2).
     pub from_server: bool,
-    /// What it is for.
+    /// Its type.
     pub kind: Kind,
-    /// Transaction id: the same in question and answer.
+    /// Transaction id: the same in request and answer.
     pub transaction: u32,
     /// The client's Ethernet address; absent for other hardware.
     pub mac: Option<[u8; 6]>,
-    /// The client's address as it says itself, where it has one (`ciaddr`).
+    /// The client's address according to itself, if it has one (`ciaddr`).
     pub client: Option<Ipv4Addr>,
-    /// The client's address as the server says (`yiaddr`).
+    /// The client's address according to the server (`yiaddr`).
     pub yours: Option<Ipv4Addr>,
-    /// The relay that carried the question (`giaddr`).
+    /// The relay agent (`giaddr`).
     pub relay: Option<Ipv4Addr>,
-    /// Host name (option 12), as it came.
+    /// Host name (option 12), raw.
     pub host_name: Option<&'a [u8]>,
-    /// The client's domain name (option 81, RFC 4702), as it came.
+    /// The client's domain name (option 81, RFC 4702), raw.
     pub domain_name: Option<DomainName<'a>>,
     /// Address asked for (option 50).
     pub requested: Option<Ipv4Addr>,
     /// Lease time in seconds (option 51).
     pub lease: Option<u32>,
-    /// The server's name for itself (option 54).
+    /// Server identifier (option 54).
     pub server: Option<Ipv4Addr>,
-    /// What the client's software calls itself (option 60).
+    /// Vendor class of the client's software (option 60).
     pub vendor_class: Option<&'a [u8]>,
 }
 
@@ -75,7 +76,7 @@ pub struct DhcpMessage<'a> {
 pub enum DomainName<'a> {
     /// Deprecated form: text.
     Text(&'a [u8]),
-    /// Labels, each behind its length.
+    /// Labels, each after its length.
     Labels(&'a [u8]),
 }
 
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_who_asks() {
+    fn a_request_identifies_its_client() {
         let mut options = vec![53, 1, 3, 0, 12, 6];
         options.extend(b"laptop");
         options.extend([50, 4, 192, 0, 2, 7, 60, 8]);
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_labels_are_walked() {
+    fn names_in_label_form_are_read() {
         let options = [53, 1, 3, 81, 10, 4, 0, 0, 2, b'p', b'c', 2, b'e', b'x', 0];
         let bytes = message(1, [0; 4], &options);
         let labels: Vec<_> =
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn bootp_a_wrong_cookie_and_cut_options_are_told_apart() {
+    fn bootp_a_wrong_cookie_and_truncated_options_are_rejected() {
         assert_eq!(
             DhcpMessage::parse(&message(1, [0; 4], &[255])).unwrap_err(),
             WireError::NotThis

@@ -1,7 +1,7 @@
 //! DHCPv6 messages (RFC 8415 sections 8, 9 and 21).
 //!
 //! Owns: headers, options, addresses and identifiers in them. In: one datagram. Out: a view into
-//! it. Never: looks into more than one relay's envelope.
+//! it. Never: reads more than one relay message around it.
 
 use std::net::Ipv6Addr;
 
@@ -9,14 +9,14 @@ use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::dhcp::DomainName;
 
-/// Dhcp6Message types that relays speak (RFC 8415 section 7.3).
+/// Message types of relay agents (RFC 8415 section 7.3).
 const RELAY_FORWARD: u8 = 12;
 const RELAY_REPLY: u8 = 13;
 /// Options looked at of one message or one identity association.
 const OPTIONS_MAX: usize = 256;
 /// Hardware type Ethernet.
 const HARDWARE_ETHERNET: u16 = 1;
-/// A DUID is at most 128 octets behind its type (RFC 8415 section 11.1).
+/// A DUID has at most 128 octets after its type (RFC 8415 section 11.1).
 const DUID_BYTES_MAX: usize = 130;
 
 /// Option codes (RFC 8415 section 21).
@@ -33,7 +33,7 @@ mod code {
     pub const LINK_LAYER: u16 = 79;
 }
 
-/// Dhcp6Message types that matter here (RFC 8415 section 7.3).
+/// Message types (RFC 8415 section 7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A client looks for servers.
@@ -58,20 +58,20 @@ pub enum Kind {
     InformationRequest,
 }
 
-/// One message of a client or server, a relay's envelope taken off.
+/// A message of a client or server, taken out of a relay message if there is one.
 #[derive(Clone, Copy, Debug)]
 pub struct Dhcp6Message<'a> {
-    /// What it is for.
+    /// Its type.
     pub kind: Kind,
     /// Transaction id, 24 bits.
     pub transaction: u32,
-    /// The client's DUID, as it came.
+    /// The client's DUID, raw.
     pub client_id: Option<&'a [u8]>,
     /// The client's Ethernet address as the relay saw it (RFC 6939).
     pub relayed_mac: Option<[u8; 6]>,
     /// The client's link-local address as a relay saw it (`peer-address`).
     pub peer: Option<Ipv6Addr>,
-    /// The client's domain name (option 39), as it came.
+    /// The client's domain name (option 39), raw.
     pub domain_name: Option<DomainName<'a>>,
     options: &'a [u8],
 }
@@ -83,7 +83,7 @@ pub struct Lease {
     pub address: Ipv6Addr,
     /// Preferred lifetime in seconds.
     pub preferred: u32,
-    /// Valid lifetime in seconds: 0 takes it back, `u32::MAX` is forever (RFC 8415 section 7.7).
+    /// Valid lifetime in seconds: 0 revokes it, `u32::MAX` is forever (RFC 8415 section 7.7).
     pub valid: u32,
 }
 
@@ -91,8 +91,8 @@ impl<'a> Dhcp6Message<'a> {
     /// Reads a whole datagram of ports 546 and 547.
     ///
     /// # Errors
-    /// `NotThis` where the type is none of DHCPv6, no option names a client or server, or the
-    /// options do not add up; a relay's message inside a relay's message is `NotThis` too.
+    /// `NotThis` if the type is not one of DHCPv6, no option identifies a client or server, or the
+    /// lengths of the options do not add up; also for a relay message inside a relay message.
     pub fn parse(datagram: &'a [u8]) -> Result<Dhcp6Message<'a>, WireError> {
         match datagram.first() {
             Some(&(RELAY_FORWARD | RELAY_REPLY)) => relayed(datagram),
@@ -121,12 +121,12 @@ impl<'a> Dhcp6Message<'a> {
         })
     }
 
-    /// Whether a client speaks.
+    /// Whether a client sent it.
     pub const fn is_clients(&self) -> bool {
         !matches!(self.kind, Kind::Advertise | Kind::Reply)
     }
 
-    /// Whether it gives the addresses that it lists: a server's answer.
+    /// Whether it assigns the addresses that it lists: a server's reply.
     pub fn is_binding(&self) -> bool {
         self.kind == Kind::Reply
     }
@@ -136,7 +136,7 @@ fn lease((_, value): (u16, &[u8])) -> Option<Lease> {
     let mut r = Reader::new(value);
     let address = Ipv6Addr::from(r.array::<16>().ok()?);
     let (preferred, valid) = (r.u32().ok()?, r.u32().ok()?);
-    // RFC 8415 section 21.6: discard where the preferred time is the longer one.
+    // RFC 8415 section 21.6: discard if the preferred lifetime is the longer one.
     (preferred <= valid).then_some(Lease { address, preferred, valid })
 }
 
@@ -179,7 +179,7 @@ fn plain(bytes: &[u8]) -> Result<Dhcp6Message<'_>, WireError> {
     let find = |wanted: u16| options(rest).find(|(kind, _)| *kind == wanted);
     let client_id = find(code::CLIENT_ID).map(|(_, value)| value);
     let ids = [client_id, find(code::SERVER_ID).map(|(_, value)| value)];
-    // A DUID is a type and something; every message but one without a client's name has one.
+    // A DUID has a type and at least one octet; only messages without a client id lack one.
     let fits = |id: &[u8]| (3..=DUID_BYTES_MAX).contains(&id.len());
     if ids.iter().flatten().next().is_none() || !ids.into_iter().flatten().all(fits) {
         return Err(WireError::NotThis);
@@ -197,13 +197,13 @@ fn plain(bytes: &[u8]) -> Result<Dhcp6Message<'_>, WireError> {
     })
 }
 
-/// Options that fill `bytes` to the last one.
+/// The bytes, if options fill them completely.
 fn whole(bytes: &[u8]) -> Result<&[u8], WireError> {
     let used: usize = options(bytes).map(|(_, value)| value.len() + 4).sum();
     if used == bytes.len() { Ok(bytes) } else { Err(WireError::NotThis) }
 }
 
-/// Options one behind the other: code, length, value.
+/// Consecutive options: code, length, value.
 fn options(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut r = Reader::new(bytes);
     let next = move || Some((r.u16().ok()?, r.sub_u16().ok()?.rest()));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_says_where_the_client_is() {
+    fn a_relay_message_has_the_address_of_the_client() {
         let outer = [&[13, 0][..], &[0; 16], &ADDRESS].concat();
         let seen = option(79, &[0, 1, 2, 0, 0, 0, 0, 8]);
         let bytes = [&outer[..], &seen, &option(9, &reply())].concat();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_add_up_is_something_else() {
+    fn lengths_that_do_not_add_up_are_not_dhcpv6() {
         let bytes = reply();
         assert_eq!(Dhcp6Message::parse(&bytes[..bytes.len() - 1]).unwrap_err(), WireError::NotThis);
         assert_eq!(Dhcp6Message::parse(&[7, 0, 0, 1]).unwrap_err(), WireError::NotThis);

@@ -18,8 +18,8 @@ use crate::wire::dns_data::RData;
 const NAME_BYTES_MAX: usize = 255;
 /// Labels of a name: 127 of one octet fill 255; one more than can be is the loop's bound.
 const LABELS_MAX: usize = 128;
-/// Pointers of a name. Nothing limits them (RFC 1035 section 4.1.4), but a name is written with
-/// one, or two where a label was shared; each costs a look and names nothing.
+/// Pointers of a name. RFC 1035 section 4.1.4 does not limit them, but real names have one, or two
+/// if labels are shared; each costs a step and adds no label.
 const POINTERS_MAX: usize = 16;
 /// Steps that the names of a message may take for each of its bytes. A record of 16 bytes takes
 /// one for each label of its name and of its data; a chain that many records point into would take
@@ -30,23 +30,23 @@ const STEPS_FREE: usize = 512;
 /// Size of the header (RFC 1035 section 4.1.1).
 pub const HEADER_BYTES: usize = 12;
 
-/// A name somewhere in a message, already walked once: every label and pointer is good.
+/// A validated name in a message: every label and pointer is good.
 #[derive(Clone, Copy, Debug)]
 pub struct Name<'a> {
     message: &'a [u8],
     at: usize,
-    /// Labels, pointers and the end: what it takes to walk it again.
+    /// Steps to walk it again: labels, pointers and the end.
     steps: u16,
     /// Octets of its labels and their lengths.
     octets: u16,
 }
 
-/// Work that a message may still cause.
+/// The remaining steps that parsing a message may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget(usize);
 
 impl Budget {
-    /// What a message of so many bytes may cause.
+    /// The steps for a message of this size.
     pub(super) const fn of(bytes: usize) -> Budget {
         Budget(bytes.saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS_FREE))
     }
@@ -60,7 +60,7 @@ impl Budget {
     }
 }
 
-/// What stands at an offset inside a name.
+/// The element at an offset of a name.
 enum Piece<'a> {
     Label(&'a [u8], usize),
     Pointer(usize),
@@ -148,7 +148,7 @@ impl<'a> Name<'a> {
         self.labels().next().is_none()
     }
 
-    /// Labels, pointers and the end: what it takes to walk it.
+    /// Steps to walk it: labels, pointers and the end.
     pub const fn steps(&self) -> usize {
         self.steps as usize
     }
@@ -158,10 +158,9 @@ impl<'a> Name<'a> {
         self.octets as usize
     }
 
-    /// Whether it is written as `text`; `None` where it has bytes that are written otherwise than
-    /// they lie there.
+    /// Whether its text form is `text`; `None` if it has bytes that need an escape.
     pub fn is_plainly(&self, text: &str) -> Option<bool> {
-        // A byte is written as one or more: a shorter text is another name.
+        // A byte is written as one character or more: a shorter text is another name.
         if text.len() + 2 < self.octets() {
             return Some(false);
         }
@@ -220,7 +219,7 @@ const fn is_plain(b: u8, dots: bool) -> bool {
     matches!(b, 0x20..=0x7e) && b != b'\\' && !(dots && b == b'.')
 }
 
-/// Master-file escapes; `dots`: a dot is escaped too. What needs none goes out in one piece.
+/// Master-file escapes; `dots`: a dot is escaped too. Runs without escapes are written at once.
 pub(super) fn write_escaped(f: &mut impl Write, bytes: &[u8], dots: bool) -> fmt::Result {
     let plain = |b: &u8| is_plain(*b, dots);
     for piece in bytes.chunk_by(|a, b| plain(a) && plain(b)) {
@@ -413,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_octets_are_escaped() {
+    fn non_printable_octets_are_escaped() {
         let bytes = [&[0u8; 12][..], b"\x06a.b\\ \x01\0\0\x10\0\x01"].concat();
         let question = DnsMessage::parse(&bytes).unwrap().walk().question().unwrap();
         assert_eq!(question.name.to_string(), "a\\.b\\\\ \\001");
@@ -421,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_netbios_name_is_unfolded() {
+    fn a_netbios_name_is_decoded() {
         // RFC 1001 section 14.1, its example "The NetBIOS name": the 16th octet is the suffix.
         let label = b"\x20FEGIGFCAEOGFHEECEJEPFDCAGOGBGNGF\0";
         let (name, behind) = Name::read(label, 0, &mut Budget::of(label.len())).unwrap();

@@ -14,7 +14,7 @@ use crate::wire::dns::Budget;
 use crate::wire::dns::Name;
 use crate::wire::dns::write_escaped;
 
-/// Text of one TXT record that is worth keeping, in bytes of the wire.
+/// Longest text of a TXT record that is kept, in bytes.
 const TXT_BYTES_SHOWN: usize = 255;
 
 /// Record types with a name here (IANA "Domain Name System (DNS) Parameters").
@@ -114,8 +114,9 @@ impl<'a> RData<'a> {
         }
     }
 
-    /// The addresses that a record tells: its own, or those that a client may use before it asks
-    /// for any (RFC 9460 section 7.3). An alias (priority 0) has no parameters (section 2.4.2).
+    /// The addresses in a record: of an address record, or the hints of a service binding, which a
+    /// client may use without a further query (RFC 9460 section 7.3). An alias (priority 0) has no
+    /// parameters (section 2.4.2).
     pub fn addresses(&self) -> impl Iterator<Item = Addr> + use<'a> {
         let own = self.address();
         let params = match self {
@@ -241,7 +242,7 @@ mod tests {
             data.addresses().map(|addr| addr.to_string()).collect()
         };
         assert_eq!(addresses(service), ["93.184.216.34", "192.0.2.1", "2001:db8::2"]);
-        // An alias tells no address, and neither does half of one.
+        // Neither an alias nor a truncated address has one.
         assert!(addresses(b"\0\0\0\0\x04\0\x04\x5d\xb8\xd8\x22").is_empty());
         assert!(addresses(b"\0\x01\0\0\x04\0\x03\x5d\xb8\xd8").is_empty());
         let v6 = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];

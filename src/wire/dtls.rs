@@ -22,16 +22,16 @@ const KINDS: std::ops::RangeInclusive<u8> = 20..=26;
 pub struct Record<'a> {
     /// Content type.
     pub kind: u8,
-    /// Epoch: 0 before keys are taken into use.
+    /// Epoch: 0 before encryption starts.
     pub epoch: u16,
-    /// Payload, encrypted where `epoch` is not 0.
+    /// Payload, encrypted if `epoch` is not 0.
     pub payload: &'a [u8],
 }
 
 /// Takes a record. A record never spans datagrams (RFC 6347 section 4.1.1).
 ///
 /// # Errors
-/// `NotThis` where content type or version contradict DTLS, `Malformed` where the datagram ends
+/// `NotThis` if content type or version are not those of DTLS, `Malformed` if the datagram ends
 /// inside the record.
 pub fn record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
     read_record(r).map_err(|why| match why {
@@ -54,7 +54,7 @@ fn read_record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
     Ok(Record { kind, epoch, payload })
 }
 
-/// One piece of a handshake message.
+/// A fragment of a handshake message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment<'a> {
     /// Handshake type.
@@ -93,7 +93,7 @@ fn read_fragment<'a>(r: &mut Reader<'a>) -> Result<Fragment<'a>, WireError> {
     Ok(Fragment { kind, length, sequence, offset, piece })
 }
 
-/// A message in the making: its pieces, joined in order.
+/// A partial message: its fragments, joined in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DtlsMessage<'a> {
     /// Handshake type.
@@ -118,8 +118,8 @@ impl<'a> DtlsMessage<'a> {
         (offset == 0).then_some(DtlsMessage { kind, length, sequence, body: Cow::Borrowed(piece) })
     }
 
-    /// Adds a further piece, unless it is of another message or leaves a hole. Pieces may overlap
-    /// (RFC 6347 section 4.2.3); what is known already is kept.
+    /// Adds a fragment, unless it is of another message or leaves a gap. Fragments may overlap (RFC
+    /// 6347 section 4.2.3); the bytes that came first are kept.
     pub fn add(&mut self, next: &Fragment<'a>) {
         let same =
             (next.kind, next.length, next.sequence) == (self.kind, self.length, self.sequence);
@@ -129,23 +129,23 @@ impl<'a> DtlsMessage<'a> {
         }
     }
 
-    /// Whether a piece begins another message, so that this one is not waited for any longer.
+    /// Whether a fragment begins another message, so that this one is given up.
     pub const fn gives_way_to(&self, next: &Fragment<'_>) -> bool {
         next.offset == 0 && next.sequence != self.sequence
     }
 
-    /// Bytes that the whole body has.
+    /// Length of the complete body.
     pub const fn length(&self) -> usize {
         self.length
     }
 
-    /// The same with bytes of its own, to be kept.
+    /// The same with owned bytes.
     pub fn into_owned(self) -> DtlsMessage<'static> {
         let DtlsMessage { kind, length, sequence, body } = self;
         DtlsMessage { kind, length, sequence, body: Cow::Owned(body.into_owned()) }
     }
 
-    /// The body, once it is whole.
+    /// The body, once it is complete.
     pub fn body(&self) -> Option<&[u8]> {
         (self.body.len() == self.length).then_some(&self.body)
     }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_stays_a_hole() {
+    fn a_gap_is_not_filled() {
         let body = [1, 2, 3, 4];
         let bytes = [piece(&body, 0, 1), piece(&body, 2, 4)].concat();
         let mut r = Reader::new(&bytes);

@@ -17,24 +17,24 @@ const IDENTITY: u8 = 1;
 /// What an EAP packet is (RFC 3748 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// Of the authenticator.
+    /// Request of the authenticator.
     Request,
-    /// Of the device.
+    /// Response of the device.
     Response,
-    /// The device is in.
+    /// Access granted.
     Success,
-    /// It is not.
+    /// Access denied.
     Failure,
 }
 
 /// One EAP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// What it is.
+    /// Its code.
     pub code: Code,
-    /// Matches questions and answers.
+    /// Identifier that matches requests and responses.
     pub identifier: u8,
-    /// The method, in questions and answers.
+    /// The method, in requests and responses.
     pub kind: Option<u8>,
     data: &'a [u8],
 }
@@ -44,11 +44,11 @@ pub struct Packet<'a> {
 pub enum Frame<'a> {
     /// EAP.
     Eap(Packet<'a>),
-    /// The device begins (EAPOL-Start).
+    /// EAPOL-Start.
     Start,
-    /// It leaves (EAPOL-Logoff).
+    /// EAPOL-Logoff.
     Logoff,
-    /// Keys and the rest.
+    /// EAPOL-Key and other types.
     Other(u8),
 }
 
@@ -91,11 +91,11 @@ impl<'a> Packet<'a> {
         Ok(Packet { code, identifier, kind, data: body.rest() })
     }
 
-    /// Who the device says it is: an identity response, without what RFC 3748 section 5.1 allows
-    /// behind a zero. Empty or `anonymous` where the method hides the real one.
+    /// The identity of the device: an identity response, up to a zero octet (RFC 3748 section 5.1
+    /// allows options after it). Empty or `anonymous` if the method hides the real one.
     pub fn identity(&self) -> Option<&'a [u8]> {
-        let tells = self.code == Code::Response && self.kind == Some(IDENTITY);
-        self.data.split(|b| *b == 0).next().filter(|_| tells)
+        let has_identity = self.code == Code::Response && self.kind == Some(IDENTITY);
+        self.data.split(|b| *b == 0).next().filter(|_| has_identity)
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_device_says_who_it_is() {
+    fn an_identity_response_is_read() {
         let bytes = b"\x01\x00\x00\x0c\x02\x05\x00\x0c\x01ann@ex\0\0\0\0";
         let Frame::Eap(packet) = Frame::parse(bytes).unwrap() else { panic!("EAP") };
         assert_eq!(packet.identity(), Some(&b"ann@ex"[..]));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_without_eap_have_their_words() {
+    fn eapol_frames_without_eap_are_classified() {
         assert_eq!(Frame::parse(&[2, 1, 0, 0]), Ok(Frame::Start));
         assert_eq!(Frame::parse(&[1, 2, 0, 0, 0, 0]), Ok(Frame::Logoff));
         assert_eq!(Frame::parse(&[2, 3, 0, 1, 2]), Ok(Frame::Other(3)));

@@ -15,9 +15,9 @@ pub const METHOD_MAX: usize = 20;
 /// Whether more bytes of the same head can come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A TCP stream: a head without its blank line is not whole yet.
+    /// A TCP stream: a head without its blank line is incomplete.
     Stream,
-    /// A datagram: what is here is all.
+    /// A datagram: no more bytes follow.
     Datagram,
 }
 
@@ -34,7 +34,7 @@ pub struct Request<'a> {
     pub user_agent: Option<&'a [u8]>,
     /// `Content-Length` field, where it is a number.
     pub content_length: Option<u64>,
-    /// `Transfer-Encoding` is there: the body's end is not told by a length.
+    /// `Transfer-Encoding` is present: the body has no length.
     pub transfer_encoding: bool,
     /// Fields of [`FORWARDED`], in its order.
     pub forwarded: [Option<&'a [u8]>; FORWARDED.len()],
@@ -44,8 +44,8 @@ pub struct Request<'a> {
     pub whole: bool,
 }
 
-/// Fields by which a proxy says that it passed a request on, and for whom (RFC 7239; RFC 9110
-/// section 7.6.3; the others are customs).
+/// Fields with which a proxy shows that it forwarded a request, and for whom (RFC 7239; RFC 9110
+/// section 7.6.3; the others are conventions).
 pub const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 /// A response's head.
@@ -59,7 +59,7 @@ pub struct Response<'a> {
     pub authenticate: Option<&'a [u8]>,
     /// `Content-Type` field.
     pub content_type: Option<&'a [u8]>,
-    /// `Content-Encoding` is there: the body cannot be read as it is.
+    /// `Content-Encoding` is present: the body is not plain.
     pub encoded: bool,
     /// `Upgrade` field.
     pub upgrade: Option<&'a [u8]>,
@@ -171,13 +171,13 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Whether both ends go on with WebSocket frames (RFC 6455 section 4.2.2).
+    /// Whether WebSocket frames follow (RFC 6455 section 4.2.2).
     pub fn upgrades_to_websocket(&self) -> bool {
         let word = b"websocket";
         self.status == 101 && self.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(word))
     }
 
-    /// Whether a page follows that can be read as it is.
+    /// Whether an uncompressed HTML page follows.
     pub fn is_page(&self) -> bool {
         let html = b"text/html";
         let kind = self.content_type.and_then(|kind| kind.get(..html.len()));
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_says_who_answers() {
+    fn a_response_has_server_and_realm() {
         let bytes = b"HTTP/1.1 401 X\r\nserver: S/1\r\nWWW-Authenticate: Basic realm=\"a b\"\r\n\
             Content-Type: text/HTML; charset=x\r\n\r\n";
         let r = response(bytes, Source::Stream).unwrap();

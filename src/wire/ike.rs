@@ -1,6 +1,6 @@
 //! IKE headers over UDP (RFC 7296 section 3.1; version 1: RFC 2408 section 3.1).
 //!
-//! Owns: the header's fields and what they may be. In: one datagram and whether its port is that
+//! Owns: the header's fields and their valid values. In: one datagram and whether its port is that
 //! of NAT traversal. Out: a header. Never: reads payloads, or state between datagrams.
 
 use crate::wire::Reader;
@@ -53,7 +53,7 @@ impl Header {
     /// Reads the header of a whole datagram between `ports`.
     ///
     /// # Errors
-    /// `NotThis` where no port is IKE's or a field contradicts it: a keep-alive, an ESP packet.
+    /// `NotThis` if no port is IKE's or a field is invalid, as in keep-alives and ESP packets.
     pub fn parse(datagram: &[u8], ports: (u16, u16)) -> Result<Header, WireError> {
         let marked = ports.0 == PORT_NAT || ports.1 == PORT_NAT;
         if !marked && ports.0 != PORT && ports.1 != PORT {

@@ -1,7 +1,7 @@
 //! Kerberos messages in clear (RFC 4120 sections 5.4, 5.9 and 7.2).
 //!
-//! Owns: who asks for which ticket, and where. In: one datagram, or a stream's message behind its
-//! length. Out: a view into it. Never: opens tickets, or keeps what is encrypted.
+//! Owns: client, service, realm and addresses of requests and replies. In: one datagram, or a
+//! stream's message after its length. Out: a view into it. Never: decrypts.
 
 use std::net::IpAddr;
 
@@ -19,18 +19,18 @@ const ADDRESS_NETBIOS: u32 = 20;
 /// Addresses looked at of one request, parts of one name.
 const PARTS_MAX: usize = 8;
 
-/// What a message is (its application tag, RFC 4120 section 5.10).
+/// Message type (its application tag, RFC 4120 section 5.10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A client asks for its first ticket: names itself.
+    /// AS-REQ: the client's first request; it has the client's name.
     AsRequest,
-    /// It gets one: the name is right.
+    /// AS-REP: the name is valid.
     AsReply,
-    /// A client asks for a ticket of a service; its own name is inside another ticket.
+    /// TGS-REQ: a service ticket is requested; the client's name is encrypted in another ticket.
     TgsRequest,
-    /// It gets one.
+    /// TGS-REP.
     TgsReply,
-    /// Refused, with a code.
+    /// KRB-ERROR, with a code.
     Error,
 }
 
@@ -54,15 +54,15 @@ impl<'a> Name<'a> {
 /// One message.
 #[derive(Clone, Copy, Debug)]
 pub struct KerberosMessage<'a> {
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
     /// The client; a device's name ends in `$`.
     pub client: Option<Name<'a>>,
-    /// Its realm: of a request the one asked.
+    /// The realm; of a request, that of the server.
     pub realm: Option<&'a [u8]>,
     /// The service.
     pub service: Option<Name<'a>>,
-    /// The error's code (RFC 4120 section 7.5.9): 24 a wrong password, 25 more proof wanted.
+    /// Error code (RFC 4120 section 7.5.9): 24 pre-authentication failed, 25 required.
     pub error: Option<u32>,
     addresses: &'a [u8],
 }
@@ -72,7 +72,7 @@ pub struct KerberosMessage<'a> {
 pub enum Address<'a> {
     /// IPv4 or IPv6.
     Ip(IpAddr),
-    /// A NetBIOS name, its padding taken off: Windows names the device so.
+    /// A NetBIOS name without padding: the device's name, from Windows.
     Netbios(&'a [u8]),
 }
 
@@ -80,13 +80,13 @@ impl<'a> KerberosMessage<'a> {
     /// Reads a whole datagram of port 88.
     ///
     /// # Errors
-    /// `NotThis` where tag, version and type do not agree or the value does not fill the datagram.
+    /// `NotThis` if tag, version and type do not match or the value does not fill the datagram.
     pub fn parse(datagram: &'a [u8]) -> Result<KerberosMessage<'a>, WireError> {
         read(datagram).map_err(|_| WireError::NotThis)
     }
 
-    /// Reads the first message of a stream, behind its length (RFC 4120 section 7.2.2), and says
-    /// how many bytes both take.
+    /// Reads the first message of a stream, after its length (RFC 4120 section 7.2.2); gives the
+    /// size of both.
     ///
     /// # Errors
     /// As [`KerberosMessage::parse`]; `NeedMore` where it is cut.

@@ -1,8 +1,7 @@
 //! NetBIOS name service (RFC 1002 section 4.2).
 //!
-//! Owns: names unfolded, the addresses that go with them, node status. In: one datagram. Out: a
-//! view into it. Never: believes DNS of another kind: the name has to be folded, its type NB or
-//! NBSTAT.
+//! Owns: decoded names, their addresses, node status. In: one datagram. Out: a view into it. Never:
+//! other DNS: the name must be in first-level encoding, its type NB or NBSTAT.
 
 use std::net::Ipv4Addr;
 
@@ -21,7 +20,7 @@ const IN: u16 = 1;
 /// Octets of one name in a node status answer: 15, suffix, flags.
 const STATUS_BYTES: usize = 18;
 
-/// A NetBIOS name: 15 octets padded with blanks, and what it is for.
+/// A NetBIOS name: 15 octets padded with blanks, and its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name {
     octets: [u8; 15],
@@ -42,41 +41,41 @@ impl Name {
         matches!(self.suffix, 0x00 | 0x20)
     }
 
-    /// Whether it is `*`, which asks whoever listens.
+    /// Whether it is the wildcard `*`.
     pub fn is_wildcard(&self) -> bool {
         self.text() == b"*"
     }
 }
 
-/// What a message is for (OPCODE and R, RFC 1002 section 4.2.1.1).
+/// Message type (OPCODE and R, RFC 1002 section 4.2.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Who has this name?
+    /// Name query request.
     Query,
-    /// These addresses have it; none where the answer is negative.
+    /// Name query response; a negative one has no addresses.
     QueryResponse,
-    /// I want this name (also with demand: "I have it now", opcode 5).
+    /// Name registration request (also the overwrite demand, opcode 5).
     Registration,
-    /// Whether it was given.
+    /// Name registration response.
     RegistrationResponse,
-    /// I still have it (opcode 8, and 9 as Windows sends).
+    /// Name refresh request (opcode 8, or 9 from Windows).
     Refresh,
-    /// I give it back.
+    /// Name release request.
     Release,
-    /// Whether that was heard.
+    /// Name release response.
     ReleaseResponse,
-    /// Wait (WACK).
+    /// Wait for acknowledgement (WACK).
     Wait,
-    /// Which names has this node?
+    /// Node status request.
     StatusRequest,
-    /// These.
+    /// Node status response.
     StatusResponse,
 }
 
 /// One message.
 #[derive(Clone, Copy, Debug)]
 pub struct NbnsMessage<'a> {
-    /// What it is for.
+    /// Its type.
     pub kind: Kind,
     /// Transaction id.
     pub transaction: u16,
@@ -84,7 +83,7 @@ pub struct NbnsMessage<'a> {
     pub rcode: u8,
     /// The name in question.
     pub name: Name,
-    /// Seconds that a registration or answer holds; 0 is without end.
+    /// Lifetime of a registration or answer in seconds; 0 is infinite.
     pub lifetime: u32,
     data: &'a [u8],
     is_status: bool,
@@ -94,7 +93,7 @@ impl<'a> NbnsMessage<'a> {
     /// Reads a whole datagram of port 137.
     ///
     /// # Errors
-    /// `NotThis` where opcode, counts, name or type are not NetBIOS's.
+    /// `NotThis` if opcode, counts, name or type are not those of NetBIOS.
     pub fn parse(datagram: &'a [u8]) -> Result<NbnsMessage<'a>, WireError> {
         read(datagram).map_err(|_| WireError::NotThis)
     }

@@ -1,6 +1,6 @@
 //! NTLM messages ([MS-NLMP] section 2.2.1), as HTTP, SMB, LDAP, RDP and others carry them.
 //!
-//! Owns: names in clear: who, of which domain, on which device. In: bytes from the signature on.
+//! Owns: user, domain and workstation names. In: bytes from the signature on.
 //! Out: a view into them. Never: keeps a response or a key.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
-/// What every message begins with.
+/// The signature of every message.
 const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";
 /// NTLMSSP_NEGOTIATE_UNICODE ([MS-NLMP] section 2.2.2.5).
 const UNICODE: u32 = 0x0000_0001;
@@ -24,7 +24,7 @@ const PAIRS_MAX: usize = 16;
 /// Characters written of one name.
 const TEXT_CHARS_MAX: usize = 255;
 
-/// A name as it came: UTF-16LE, or in the OEM code page, of which ASCII is certain.
+/// A raw name: UTF-16LE, or in the OEM code page, of which only ASCII is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text<'a> {
     bytes: &'a [u8],
@@ -32,13 +32,13 @@ pub struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// Whether nothing stands there.
+    /// Whether it is empty.
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 }
 
-/// At most 255 characters; what is no character, or a control character, is U+FFFD.
+/// At most 255 characters; invalid and control characters become U+FFFD.
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clean = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
@@ -57,21 +57,21 @@ impl fmt::Display for Text<'_> {
 /// One message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NtlmMessage<'a> {
-    /// Type 1: the client begins; newer ones leave both names out.
+    /// Type 1, NEGOTIATE; newer clients leave both names out.
     Negotiate {
         /// Its domain.
         domain: Option<Text<'a>>,
         /// Its own name.
         workstation: Option<Text<'a>>,
     },
-    /// Type 2: the server asks for proof.
+    /// Type 2, CHALLENGE.
     Challenge {
-        /// The domain or server that wants it.
+        /// The server's domain or own name.
         target: Text<'a>,
-        /// What the server is called.
+        /// Names of the server.
         server: Target<'a>,
     },
-    /// Type 3: the proof, and who gives it.
+    /// Type 3, AUTHENTICATE.
     Authenticate {
         /// Domain of the user.
         domain: Text<'a>,
@@ -96,10 +96,10 @@ pub struct Target<'a> {
 }
 
 impl<'a> NtlmMessage<'a> {
-    /// Reads a message that begins at `bytes`; what follows it is left.
+    /// Reads the message at the start of `bytes`; bytes after it are ignored.
     ///
-    /// # Errors
-    /// `NotThis` without signature or with another type; `Malformed` where a name lies outside.
+    /// # Errors `NotThis` without signature or with another type; `Malformed` if a name is outside
+    /// the bytes.
     pub fn parse(bytes: &'a [u8]) -> Result<NtlmMessage<'a>, WireError> {
         let mut r = Reader::new(bytes);
         if r.take(SIGNATURE.len()).ok() != Some(SIGNATURE) {

@@ -1,8 +1,8 @@
-//! OpenVPN's control channel as far as it is in clear (OpenVPN protocol, "OpenVPN Wire Protocol"
+//! The unencrypted part of OpenVPN's control channel (OpenVPN protocol, "OpenVPN Wire Protocol"
 //! draft, sections 2 and 3).
 //!
-//! Owns: opcodes, the three ways of sealing a control packet, its acknowledgements. In: one
-//! packet, without the length that TCP puts before it. Out: a view. Never: state, or decryption.
+//! Owns: opcodes, the three kinds of protection (none, tls-auth, tls-crypt), acknowledgements. In:
+//! one packet, over TCP without its length. Out: a view. Never: state, or decryption.
 
 use crate::wire::Fault;
 use crate::wire::Reader;
@@ -16,12 +16,12 @@ pub const ACK: u8 = 5;
 pub const RESET_CLIENT: u8 = 7;
 /// P_CONTROL_HARD_RESET_SERVER_V2.
 pub const RESET_SERVER: u8 = 8;
-/// P_CONTROL_HARD_RESET_CLIENT_V3: the client's own key follows, wrapped (tls-crypt-v2).
+/// P_CONTROL_HARD_RESET_CLIENT_V3: the client's wrapped key follows (tls-crypt-v2).
 pub const RESET_CLIENT_3: u8 = 10;
 
 /// Opcode, session id, an empty list of acknowledgements, packet id.
 const RESET_BYTES: usize = 1 + 8 + 1 + 4;
-/// Replay protection of a sealed packet: its id and the sender's time.
+/// Replay protection of a tls-auth or tls-crypt packet: packet id and the sender's time.
 const REPLAY_BYTES: usize = 8;
 /// One acknowledgement, and the session id that follows the list.
 const ACKED_BYTES: usize = 4 + 8;
@@ -31,22 +31,22 @@ const HMACS: [usize; 6] = [20, 32, 64, 16, 48, 28];
 const HMAC_CRYPT: usize = 32;
 /// Acknowledgements of one packet (RELIABLE_ACK_SIZE).
 const ACKS_MAX: usize = 8;
-/// Sealed packets sent before the answer: a first one, sent again at most so often.
+/// Most packets that a client sends before the answer: the first one and its retransmissions.
 const FIRST_PACKETS: u32 = 64;
-/// What the id of a first sealed packet may begin from, to mark early negotiation: release 2.6, and
-/// the development versions before it.
+/// First values of the replay protection's packet id that announce early negotiation: release 2.6,
+/// and the development versions before it.
 const EARLY_NEGOTIATION: [u32; 2] = [0x0f00_0000, 0x0a01_0000];
-/// Bytes a server may add to its reset to ask for the wrapped key again.
+/// Bytes that a server may add to its reset to request the wrapped key again.
 const EARLY_TAIL_MAX: usize = 32;
 
-/// How control packets are sealed.
+/// The protection of control packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seal {
-    /// Not at all.
+    /// None.
     Plain,
-    /// tls-auth: an HMAC of so many bytes.
+    /// tls-auth, with the size of the HMAC in bytes.
     Auth(usize),
-    /// tls-crypt: encrypted behind session id, replay protection and HMAC.
+    /// tls-crypt: encrypted after session id, replay protection and HMAC.
     Crypt,
 }
 
@@ -63,7 +63,7 @@ pub struct Control<'a> {
     /// The sender's session id.
     pub session: u64,
     acks: &'a [u8],
-    /// The receiver's session id, where something is acknowledged.
+    /// The receiver's session id, if packets are acknowledged.
     pub remote: Option<u64>,
     /// Its own id; an acknowledgement has none.
     pub id: Option<u32>,
@@ -81,7 +81,7 @@ impl Control<'_> {
     }
 }
 
-/// The seal and session id of a client's first packet, where every byte that is in clear fits.
+/// Protection and session id of a client's first packet; `None` if an unencrypted byte is wrong.
 pub fn client_reset(packet: &[u8]) -> Option<(Seal, u64)> {
     let mut r = Reader::new(packet);
     let key = matches!(opcode(r.u8().ok()?), (RESET_CLIENT | RESET_CLIENT_3, 0));
@@ -120,7 +120,7 @@ fn is_crypt_reset(packet: &[u8]) -> bool {
     tail == wrapped && of_version_2 == (tail > 0) && has_replay(packet)
 }
 
-/// Whether replay protection of a sender's first packets stands behind the session id.
+/// Whether the replay protection of a sender's first packets follows the session id.
 fn has_replay(packet: &[u8]) -> bool {
     let mut r = Reader::new(packet);
     r.skip(9).is_ok() && replay(&mut r).is_ok()
@@ -134,7 +134,7 @@ fn replay(r: &mut Reader<'_>) -> Result<(), WireError> {
     if first && time >= 946_684_800 { Ok(()) } else { Err(WireError::NotThis) }
 }
 
-/// Whether a packet is the server's answer to the reset of `session`, sealed in the same way.
+/// Whether a packet is the server's answer to the reset of `session`, with the same protection.
 pub fn is_server_reset(packet: &[u8], seal: Seal, session: u64) -> bool {
     let Some(first) = packet.first() else { return false };
     if opcode(*first) != (RESET_SERVER, 0) {
@@ -152,7 +152,7 @@ pub fn is_server_reset(packet: &[u8], seal: Seal, session: u64) -> bool {
 /// Reads a control packet or acknowledgement that is not encrypted.
 ///
 /// # Errors
-/// `NotThis` where opcode or fields contradict the seal, or it is encrypted.
+/// `NotThis` if opcode or fields do not match the protection, or it is encrypted.
 pub fn control(packet: &[u8], seal: Seal) -> Result<Control<'_>, WireError> {
     read(packet, seal).map_err(|_| WireError::NotThis)
 }

@@ -1,21 +1,21 @@
-//! OpenVPN under the "scramble" patch: what a client's first packet and its answer have in common
-//! although a key hides every byte (the patch's forms xormask, xorptrpos, reverse and obfuscate,
+//! OpenVPN with the "scramble" patch: recognised by bytes that a client's first packet and its
+//! answer share, although a key obfuscates them (methods xormask, xorptrpos, reverse and obfuscate,
 //! as documented by Tunnelblick, "The Tunnelblick OpenVPN XOR patch").
 //!
-//! Owns: the arithmetic of those forms. In: both hard resets. Out: whether they belong together.
-//! Never: tells from one packet alone, or finds the key.
+//! Owns: the arithmetic of these methods. In: both hard resets. Out: whether they belong together.
+//! Never: a decision from one packet alone, or the key.
 
 use crate::wire::Reader;
 use crate::wire::WireError;
 
-/// Opcode bytes of both resets, key id 0, one over the other: a mask that depends on the place
-/// alone leaves this.
+/// XOR of the opcode bytes of both resets with key id 0: unchanged by a mask that depends only on
+/// the position.
 const RESETS: u8 = 0x38 ^ 0x40;
-/// Opcode bytes where a form leaves them in clear.
+/// Opcode bytes, for methods that leave them in clear.
 const CLEAR: (u8, u8) = (0x38, 0x40);
-/// The server's reset acknowledges one packet and names the client's session: so much longer.
+/// Extra bytes of the server's reset: one acknowledgement and the client's session id.
 const ANSWER_MORE: usize = 12;
-/// Where the part behind the HMAC begins, less the HMAC: opcode and session id.
+/// Bytes before the HMAC: opcode and session id.
 const HEAD_BYTES: usize = 9;
 /// Replay protection, count of acknowledgements, packet id.
 const SEALED_BYTES: usize = 8 + 1 + 4;
@@ -24,7 +24,7 @@ const PLAIN_BYTES: usize = 14;
 /// Of tls-crypt, and of tls-auth with SHA-256.
 const CRYPT_BYTES: usize = 54;
 
-/// HMAC size of a first packet of so many bytes, 0 for none.
+/// HMAC size by the size of a first packet, 0 for none.
 fn hmac_of(length: usize) -> Option<usize> {
     match length {
         PLAIN_BYTES => Some(0),
@@ -40,16 +40,16 @@ pub fn may_be(length: usize) -> bool {
     hmac_of(length).is_some() || answer.is_some_and(|length| hmac_of(length).is_some())
 }
 
-/// What is kept of a client's first packet: 32 bytes.
+/// The bytes kept of a client's first packet: 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct First {
     length: u8,
     opcode: u8,
-    /// The first bytes behind the opcode: the session id, or, reversed, the packet id and more.
+    /// The first bytes after the opcode: the session id, or, reversed, the packet id and more.
     head: [u8; 8],
     /// Replay protection, count and packet id; of a plain packet the last five only.
     tail: [u8; SEALED_BYTES],
-    /// Replay protection of tls-crypt stands before the HMAC.
+    /// Replay protection of tls-crypt, which precedes the HMAC.
     crypt: [u8; 8],
 }
 
@@ -63,8 +63,8 @@ impl First {
         read(packet, hmac).map_err(|_| WireError::NotThis)
     }
 
-    /// Whether `packet` of the other side answers it under one of the forms: its size, its opcode
-    /// and at least four bytes that are the same in every pair of resets.
+    /// Whether `packet` of the other side answers it under one of the methods: by its size, its
+    /// opcode and at least four bytes that are the same in every pair of resets.
     pub fn is_answered_by(&self, packet: &[u8]) -> bool {
         let length = usize::from(self.length);
         let Some(hmac) = hmac_of(length).filter(|_| packet.len() == length + ANSWER_MORE) else {
@@ -78,8 +78,9 @@ impl First {
         self.fits_mask(&answer, hmac) || self.fits_crypt(&answer) || self.fits_reversed(&answer)
     }
 
-    /// xormask and xorptrpos: each place has its mask. One acknowledgement against none, packet 0
-    /// acknowledged where the client's packet 0 stands, and the same first replay id.
+    /// xormask and xorptrpos: the mask depends on the position. Compares the counts of
+    /// acknowledgements (one and none), packet id 0 with the acknowledged id 0, and the first
+    /// replay ids.
     fn fits_mask(&self, answer: &First, hmac: usize) -> bool {
         let [c @ .., c_count, c0, c1, c2, c3] = self.tail;
         let [s @ .., s_count, s0, s1, s2, s3] = answer.tail;
@@ -87,15 +88,15 @@ impl First {
         c_count ^ s_count == 1 && [c0, c1, c2, c3] == [s0, s1, s2, s3] && replays
     }
 
-    /// The same of tls-crypt: the first replay id, and the upper half of both clocks.
+    /// The same for tls-crypt: the first replay ids, and the upper half of both timestamps.
     fn fits_crypt(&self, answer: &First) -> bool {
         usize::from(self.length) == CRYPT_BYTES
             && self.crypt.first_chunk::<6>() == answer.crypt.first_chunk::<6>()
             && self.tail != answer.tail
     }
 
-    /// reverse, and obfuscate, which puts each byte's place over it before and after: packet id 0
-    /// comes first in both.
+    /// reverse, and obfuscate, which XORs each byte with its position before and after reversing:
+    /// packet id 0 comes first in both.
     fn fits_reversed(&self, answer: &First) -> bool {
         let pairs = || self.head.iter().zip(answer.head.iter()).take(4).zip(1u8..);
         let place = |first: &First, at: u8| first.length.wrapping_sub(at).wrapping_add(1);
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Both resets in clear, sealed with an HMAC of so many bytes (0: not at all).
+    /// Both resets in clear, with an HMAC of this size (0: none).
     fn resets(hmac: usize) -> [Vec<u8>; 2] {
         let seal = |fill: u8| match hmac {
             0 => Vec::new(),

@@ -1,8 +1,8 @@
-//! First bytes that tell an application: patterns of a table, compiled.
+//! Payload signatures: recognises applications by the first bytes of both directions.
 //!
-//! Owns: patterns and their look-up. In: the first bytes of a direction. Out: the number of the
-//! pattern that fits, the application that both directions tell. Never: keeps anything of a
-//! session, allocates in a look-up, parses.
+//! Owns: compiled patterns and their look-up. In: the first bytes of a direction. Out: the patterns
+//! that match, and the application that both directions match. Never: state of a session, an
+//! allocation in a look-up, parsing.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ pub const PATTERN_BYTES_MAX: usize = 64;
 /// One pattern over the first bytes of a direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// Bytes from the beginning; `None` fits any.
+    /// Bytes from the beginning; `None` matches any.
     pub bytes: Vec<Option<u8>>,
-    /// Fewest bytes of the segment or datagram.
+    /// Shortest segment or datagram that matches.
     pub min: usize,
 }
 
 impl Pattern {
-    /// How many bytes it fixes.
+    /// Number of fixed bytes.
     pub fn fixed(&self) -> usize {
         self.bytes.iter().flatten().count()
     }
@@ -32,22 +32,23 @@ impl Pattern {
     }
 }
 
-/// What an application's first bytes are: of one direction, or of both, then both must fit.
+/// The signature of an application: first bytes of one direction, or of both, which must both
+/// match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// The application.
     pub application: Arc<str>,
     /// TCP or UDP.
     pub transport: Transport,
-    /// The responder's port, where it must be this one.
+    /// The responder's port, if required.
     pub port: Option<u16>,
-    /// What the initiator's first bytes must be.
+    /// Pattern of the initiator's first bytes.
     pub initiator: Option<Pattern>,
-    /// What the responder's first bytes must be.
+    /// Pattern of the responder's first bytes.
     pub responder: Option<Pattern>,
 }
 
-/// Which shapes a direction's first bytes fit: one bit each.
+/// The shapes that a direction's first bytes match: one bit each.
 pub type Fits = u64;
 
 /// Most shapes of one transport.
@@ -57,7 +58,7 @@ pub const SHAPES_MAX: usize = Fits::BITS as usize;
 #[derive(Clone, Debug, Default)]
 struct Side {
     shapes: Vec<Shape>,
-    /// Shapes that may begin with a byte, by direction: most payload ends its look-up here.
+    /// Shapes that may begin with a byte, by direction: most look-ups end here.
     starts: Box<[[Fits; 2]]>,
 }
 
@@ -66,12 +67,12 @@ struct Side {
 pub struct Matcher {
     tcp: Side,
     udp: Side,
-    /// Told apart from other tables: numbers of one mean nothing in another.
+    /// Identifies the table: bits of one table are not valid in another.
     table: u32,
 }
 
 impl Matcher {
-    /// Compiles a table; shapes beyond [`SHAPES_MAX`] of a transport are given back.
+    /// Compiles a table; returns the shapes beyond [`SHAPES_MAX`] of a transport.
     pub fn build(shapes: Vec<Shape>, table: u32) -> (Matcher, Vec<Shape>) {
         let mut matcher = Matcher { table, ..Matcher::default() };
         let mut rest = Vec::new();
@@ -91,12 +92,12 @@ impl Matcher {
         (matcher, rest)
     }
 
-    /// Which table it is of.
+    /// The id of the table.
     pub const fn table(&self) -> u32 {
         self.table
     }
 
-    /// The shapes that a direction's first bytes fit.
+    /// The shapes that a direction's first bytes match.
     pub fn look(&self, transport: Transport, port: u16, initiator: bool, payload: &[u8]) -> Fits {
         let (Some(side), Some(first)) = (self.side(transport), payload.first()) else { return 0 };
         let starts = side.starts.get(usize::from(*first)).copied().unwrap_or_default();
@@ -117,9 +118,14 @@ impl Matcher {
         fits
     }
 
-    /// The application that both directions' first bytes tell: the first shape of the table whose
-    /// every pattern fits.
-    pub fn told(&self, transport: Transport, initiator: Fits, responder: Fits) -> Option<Arc<str>> {
+    /// The application that the first bytes of both directions match: the first shape of the table
+    /// whose patterns all match.
+    pub fn application(
+        &self,
+        transport: Transport,
+        initiator: Fits,
+        responder: Fits,
+    ) -> Option<Arc<str>> {
         let mut shapes = (0u32..).zip(&self.side(transport)?.shapes);
         let whole = |at: u32, shape: &Shape| {
             let bit = 1 << at;
@@ -171,10 +177,10 @@ mod tests {
         Shape { application, transport, port: None, initiator: from, responder: to }
     }
 
-    fn told(matcher: &Matcher, from: &[u8], to: &[u8]) -> Option<String> {
+    fn recognised(matcher: &Matcher, from: &[u8], to: &[u8]) -> Option<String> {
         let tcp = Transport::TCP;
         let fits = (matcher.look(tcp, 9, true, from), matcher.look(tcp, 9, false, to));
-        matcher.told(tcp, fits.0, fits.1).map(|name| name.to_string())
+        matcher.application(tcp, fits.0, fits.1).map(|name| name.to_string())
     }
 
     #[test]
@@ -183,11 +189,11 @@ mod tests {
         let alone = shape("alone", pattern(&[None, Some(b'Z'), Some(b'Y')], 0), None);
         let (matcher, rest) = Matcher::build(vec![both, alone], 1);
         assert!(rest.is_empty());
-        assert_eq!(told(&matcher, &[0x17, 0x24, 0, 0], &[0x11]).as_deref(), Some("both"));
-        assert_eq!(told(&matcher, &[0x17, 0x24, 0], &[0x11]), None);
-        assert_eq!(told(&matcher, &[0x17, 0x24, 0, 0], &[]), None);
-        assert_eq!(told(&matcher, b"?ZY", b"anything").as_deref(), Some("alone"));
-        assert_eq!(told(&matcher, b"?Z", b""), None);
+        assert_eq!(recognised(&matcher, &[0x17, 0x24, 0, 0], &[0x11]).as_deref(), Some("both"));
+        assert_eq!(recognised(&matcher, &[0x17, 0x24, 0], &[0x11]), None);
+        assert_eq!(recognised(&matcher, &[0x17, 0x24, 0, 0], &[]), None);
+        assert_eq!(recognised(&matcher, b"?ZY", b"anything").as_deref(), Some("alone"));
+        assert_eq!(recognised(&matcher, b"?Z", b""), None);
     }
 
     #[test]
@@ -195,7 +201,7 @@ mod tests {
         let mut bound = shape("bound", pattern(&[Some(1), Some(2)], 0), None);
         bound.port = Some(10);
         let (matcher, _) = Matcher::build(vec![bound], 1);
-        assert_eq!(told(&matcher, &[1, 2], &[]), None);
+        assert_eq!(recognised(&matcher, &[1, 2], &[]), None);
         assert_ne!(matcher.look(Transport::TCP, 10, true, &[1, 2]), 0);
         assert_eq!(matcher.look(Transport::UDP, 10, true, &[1, 2]), 0);
         assert_eq!(matcher.look(Transport::ICMP, 10, true, &[1, 2]), 0);

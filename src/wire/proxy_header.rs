@@ -1,7 +1,7 @@
-//! The PROXY header: what a proxy says of the connection that it passes on ("The PROXY protocol,
-//! versions 1 & 2", sections 2.1 and 2.2, haproxy.org).
+//! The PROXY header: the addresses of the original connection, sent by a proxy ("The PROXY
+//! protocol, versions 1 & 2", sections 2.1 and 2.2, haproxy.org).
 //!
-//! Owns: both versions. In: the start of a stream's bytes. Out: its size, and the ends it names.
+//! Owns: both versions. In: the start of a stream's bytes. Out: its size, and the addresses in it.
 //! Never: its extensions, or what follows.
 
 use std::net::IpAddr;
@@ -11,19 +11,19 @@ use crate::model::app_facts::ProxyHeader;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
-/// How version 1 begins.
+/// The prefix of version 1.
 pub const LINE_START: &[u8] = b"PROXY ";
-/// How version 2 begins.
+/// The signature of version 2.
 pub const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Longest line of version 1, its end included.
 const LINE_MAX: usize = 107;
 /// Longest header of version 2 that is read: addresses take 36 bytes, the rest is extensions.
 pub const SIZE_MAX: usize = 2 * 1024;
 
-/// Reads a header: its size, and whom it names, where it names anybody over TCP and IP.
+/// Reads a header: its size, and the addresses, if they are of TCP over IP.
 ///
 /// # Errors
-/// `NotThis` where it is none or too long, `NeedMore` where it is not whole.
+/// `NotThis` if it is not one or too long, `NeedMore` if it is incomplete.
 pub fn proxy_header(bytes: &[u8]) -> Result<(usize, Option<ProxyHeader>), WireError> {
     if bytes.starts_with(LINE_START) { line(bytes) } else { binary(bytes) }
 }
@@ -67,7 +67,7 @@ fn binary(bytes: &[u8]) -> Result<(usize, Option<ProxyHeader>), WireError> {
     let mut body = r.sub(length)?;
     let size = bytes.len() - r.left();
     let named = match (command & 15, family) {
-        // PROXY, and TCP over IPv4 or IPv6; LOCAL names nobody.
+        // PROXY, and TCP over IPv4 or IPv6; LOCAL has no addresses.
         (1, 0x11) => four(&mut body).ok(),
         (1, 0x21) => six(&mut body).ok(),
         _ => None,

@@ -1,7 +1,7 @@
-//! QUIC as far as it is in clear: long headers, and the frames of an opened Initial packet.
+//! QUIC in clear: long headers, and the frames of a decrypted Initial packet.
 //!
 //! Owns: versions and their packet types, variable-length integers, long headers, the frame walk.
-//! In: a datagram, or the payload of an opened packet. Out: header fields and CRYPTO pieces.
+//! In: a datagram, or the payload of a decrypted packet. Out: header fields and CRYPTO pieces.
 //! Never: decrypts, keeps state between datagrams, or reads short headers.
 
 use crate::wire::Fault;
@@ -16,8 +16,7 @@ const PROTECTED_MIN: usize = 20;
 /// Bytes of the integrity tag that ends a Retry packet (RFC 9000 section 17.2.5).
 const RETRY_TAG_BYTES: usize = 16;
 
-/// First byte of a long header: its form, and the bit that tells QUIC from other protocols of a
-/// port (RFC 9000 section 17.2).
+/// First byte of a long header: header form and fixed bit (RFC 9000 section 17.2).
 const FORM_BIT: u8 = 0x80;
 const FIXED_BIT: u8 = 0x40;
 
@@ -35,7 +34,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// Tells a version field.
+    /// From a version field.
     pub const fn from_field(field: u32) -> Option<Version> {
         match field {
             0x0000_0001 | 0xff00_0021..=0xff00_0022 => Some(Version::One),
@@ -46,7 +45,7 @@ impl Version {
         }
     }
 
-    /// The packet type of a first byte: version 2 numbers them anew (RFC 9369 section 3.2).
+    /// The packet type of a first byte: version 2 numbers them differently (RFC 9369 section 3.2).
     const fn packet_type(self, first: u8) -> PacketType {
         let shift = match self {
             Version::Two => 3,
@@ -61,16 +60,16 @@ impl Version {
     }
 }
 
-/// What a long header carries (RFC 9000 table 5).
+/// Packet types with a long header (RFC 9000 table 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketType {
-    /// First handshake messages, under keys that anyone can derive.
+    /// Initial: first handshake messages, encrypted with public keys.
     Initial,
-    /// Early data.
+    /// 0-RTT: early data.
     ZeroRtt,
-    /// The rest of the handshake.
+    /// Handshake: the rest of the handshake.
     Handshake,
-    /// The server wants the client's address proven.
+    /// Retry: the server validates the client's address.
     Retry,
 }
 
@@ -92,13 +91,12 @@ pub struct LongPacket<'a> {
 }
 
 impl<'a> LongPacket<'a> {
-    /// Takes the first packet of a datagram, and gives what stands behind it (RFC 9000 section
-    /// 12.2).
+    /// Takes the first packet of a datagram, and gives the bytes after it (RFC 9000 section 12.2).
     ///
     /// # Errors
     ///
     /// `NotThis` for a short header, a version negotiation or a version that is not known;
-    /// `Malformed` or `NeedMore` where the fields leave the datagram.
+    /// `Malformed` or `NeedMore` if the fields reach beyond the datagram.
     pub fn parse(datagram: &'a [u8]) -> Result<(LongPacket<'a>, &'a [u8]), WireError> {
         let mut reader = Reader::new(datagram);
         let first = reader.u8()?;
@@ -135,9 +133,9 @@ impl<'a> LongPacket<'a> {
         Ok((packet, whole.rest()))
     }
 
-    /// Whether a datagram begins a connection of a version that is told but not read: Google's
-    /// before the standard (Q024 to Q050, T050 and T051; with a public header up to Q043), and
-    /// those of Meta's mvfst.
+    /// Whether a datagram begins a connection of a version that is recognised but not read:
+    /// Google's before the standard (Q024 to Q050, T050 and T051; with a public header up to Q043),
+    /// and those of Meta's mvfst.
     pub fn is_of_another_version(datagram: &[u8]) -> bool {
         let version = match datagram {
             [0xc0..=0xff, version @ ..] => version,
@@ -152,7 +150,7 @@ impl<'a> LongPacket<'a> {
     }
 
     /// Whether the fixed bit is set, as it is in every first packet. Later ones may clear it where
-    /// the other side allowed that (RFC 9287 section 3.1), a server in its first answer already.
+    /// the other side allowed that (RFC 9287 section 3.1), a server already in its first answer.
     pub fn has_fixed_bit(&self) -> bool {
         self.bytes.first().is_some_and(|first| first & FIXED_BIT != 0)
     }
@@ -181,21 +179,21 @@ pub fn varint(reader: &mut Reader<'_>) -> Result<u64, WireError> {
     Ok(value)
 }
 
-/// A variable-length integer that counts bytes at hand.
+/// A variable-length integer that is a length within these bytes.
 fn varint_length(reader: &mut Reader<'_>) -> Result<usize, WireError> {
     usize::try_from(varint(reader)?).map_err(|_| WireError::Malformed(Fault::Length, "QUIC length"))
 }
 
-/// What stands in a CRYPTO frame: a piece of the handshake's byte stream.
+/// A CRYPTO frame: a piece of the handshake's byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crypto<'a> {
-    /// Place of its first byte in the stream.
+    /// Offset in the stream.
     pub offset: u64,
     /// The bytes.
     pub bytes: &'a [u8],
 }
 
-/// Walks the frames of an opened Initial packet and gives its CRYPTO frames.
+/// Iterates over the CRYPTO frames of a decrypted Initial packet.
 ///
 /// Ends after the first error: what follows a frame that does not parse has no start.
 #[derive(Clone, Debug)]
@@ -209,7 +207,7 @@ impl<'a> CryptoFrames<'a> {
         CryptoFrames { reader: Reader::new(payload) }
     }
 
-    /// Passes over frames up to and over the next CRYPTO frame.
+    /// Skips to the next CRYPTO frame.
     fn advance(&mut self) -> Result<Option<Crypto<'a>>, WireError> {
         // The frames an Initial packet may hold: RFC 9000 table 3.
         while !self.reader.is_empty() {
@@ -245,7 +243,7 @@ impl<'a> Iterator for CryptoFrames<'a> {
     type Item = Result<Crypto<'a>, WireError>;
 
     fn next(&mut self) -> Option<Result<Crypto<'a>, WireError>> {
-        // Nothing comes after these bytes: a frame that wants more contradicts its packet.
+        // The packet is complete: a frame that needs more bytes is malformed.
         let frame = self.advance().map_err(|error| match error {
             WireError::NeedMore(_) => {
                 WireError::Malformed(Fault::Truncated, "QUIC frame leaves its packet")

@@ -1,4 +1,4 @@
-//! The protection of QUIC Initial packets: keys that follow from a connection id, and the opening.
+//! Decryption of QUIC Initial packets, whose keys are derived from the connection id.
 //!
 //! Owns: salts and labels of the versions, key derivation, header protection, AEAD. In: a
 //! connection id, a protected packet. Out: its payload in clear. Never: keeps keys between
@@ -14,8 +14,8 @@ use ring::hkdf;
 use crate::wire::quic::LongPacket;
 use crate::wire::quic::Version;
 
-/// Bytes of the header protection sample, and how far behind the packet number's start it stands
-/// (RFC 9001 section 5.4.2).
+/// Bytes of the header protection sample, and its offset from the packet number (RFC 9001 section
+/// 5.4.2).
 const SAMPLE_BYTES: usize = 16;
 const SAMPLE_OFFSET: usize = 4;
 
@@ -41,13 +41,13 @@ const SALT_DRAFT_23: [u8; 20] = [
 /// One side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Perspective {
-    /// Who sent the ClientHello.
+    /// Sender of the ClientHello.
     Client,
-    /// Who answers it.
+    /// The other side.
     Server,
 }
 
-/// What protects the Initial packets that one side sends.
+/// Keys of the Initial packets of one side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SideKeys {
     /// AEAD key (AES-128-GCM).
@@ -58,7 +58,7 @@ pub struct SideKeys {
     header: [u8; 16],
 }
 
-/// What protects the Initial packets of a connection.
+/// Keys of the Initial packets of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InitialKeys {
     version: Version,
@@ -91,8 +91,7 @@ impl InitialKeys {
         self.version
     }
 
-    /// Opens an Initial packet that `side` sent: its frames in clear, `None` where these keys do
-    /// not fit.
+    /// Decrypts an Initial packet that `side` sent: its frames, `None` if the keys do not match.
     pub fn open(&self, packet: &LongPacket<'_>, side: Perspective) -> Option<Vec<u8>> {
         let keys = match side {
             Perspective::Client => &self.client,
@@ -134,8 +133,8 @@ impl SideKeys {
         Some(body)
     }
 
-    /// Takes off the header protection (RFC 9001 section 5.4.1): the header in clear, the
-    /// ciphertext, the packet number.
+    /// Removes header protection (RFC 9001 section 5.4.1): the header in clear, the ciphertext, the
+    /// packet number.
     fn unmask(&self, packet: &LongPacket<'_>) -> Option<(Vec<u8>, Vec<u8>, u32)> {
         let sample_at = packet.header_bytes.checked_add(SAMPLE_OFFSET)?;
         let sample = packet.bytes.get(sample_at..)?.get(..SAMPLE_BYTES)?;
@@ -180,7 +179,7 @@ impl hkdf::KeyType for OutBytes {
 pub mod testkit {
     use super::*;
 
-    /// What stands around the frames.
+    /// The header fields of a test packet.
     #[derive(Clone, Copy)]
     pub struct Envelope<'a> {
         /// The sender.

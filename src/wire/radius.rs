@@ -1,7 +1,7 @@
 //! RADIUS (RFC 2865 section 3, accounting RFC 2866).
 //!
-//! Owns: header, attributes that say who got which address. In: one datagram. Out: a view into it.
-//! Never: opens hidden attributes, or keeps a password.
+//! Owns: header, attributes with users and their addresses. In: one datagram. Out: a view into it.
+//! Never: decrypts attributes, or keeps a password.
 
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -38,20 +38,20 @@ mod attribute {
     pub const FRAMED_V6_ADDRESS: u8 = 168;
 }
 
-/// What a packet is for (RFC 2865 section 4, RFC 2866 section 4, RFC 5176 section 2.1).
+/// Packet type (RFC 2865 section 4, RFC 2866 section 4, RFC 5176 section 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// A user wants in.
+    /// Access-Request.
     AccessRequest,
-    /// May come in.
+    /// Access-Accept.
     AccessAccept,
-    /// May not.
+    /// Access-Reject.
     AccessReject,
-    /// Has to say more.
+    /// Access-Challenge.
     AccessChallenge,
-    /// A session begins, goes on or ends.
+    /// Accounting-Request: a session begins, continues or ends.
     AccountingRequest,
-    /// That was noted.
+    /// Accounting-Response.
     AccountingResponse,
     /// Status-Server (RFC 5997), disconnect or change of authorisation (RFC 5176).
     Other(u8),
@@ -60,41 +60,41 @@ pub enum Code {
 /// What an accounting request reports (Acct-Status-Type, RFC 2866 section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The session begins.
+    /// Start: the session begins.
     Start,
-    /// It ends.
+    /// Stop: the session ends.
     Stop,
-    /// It goes on.
+    /// Interim-Update: the session continues.
     Interim,
-    /// The whole device went up, down, or says something of its own.
+    /// Accounting-On, Accounting-Off and others, about the device itself.
     Other(u32),
 }
 
 /// One packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// What it is for.
+    /// Its type.
     pub code: Code,
-    /// Matches questions and answers.
+    /// Identifier that matches requests and responses.
     pub identifier: u8,
-    /// Who, as it came.
+    /// User-Name, raw.
     pub user_name: Option<&'a [u8]>,
-    /// Address given to the user; 255.255.255.254 and .255 leave the choice and are absent here.
+    /// Address assigned to the user; absent for 255.255.255.254 and .255, which assign none.
     pub framed_ip: Option<Ipv4Addr>,
-    /// IPv6 prefix given to the user, and its length.
+    /// IPv6 prefix assigned to the user, and its length.
     pub framed_prefix: Option<(Ipv6Addr, u8)>,
-    /// IPv6 address given to the user.
+    /// IPv6 address assigned to the user.
     pub framed_ipv6: Option<Ipv6Addr>,
-    /// Where the user calls from: a VPN gateway writes the public address, an access point the
-    /// device's hardware address.
+    /// Calling-Station-Id: a VPN gateway writes the public address, an access point the device's
+    /// link-layer address.
     pub calling_station: Option<&'a [u8]>,
     /// The far end of the user's tunnel, without its tag.
     pub tunnel_client: Option<&'a [u8]>,
-    /// What accounting reports.
+    /// Acct-Status-Type.
     pub status: Option<Status>,
-    /// The session's name.
+    /// Acct-Session-Id.
     pub session: Option<&'a [u8]>,
-    /// The device that reports.
+    /// Address of the reporting device.
     pub nas_ip: Option<Ipv4Addr>,
     /// Its name.
     pub nas_identifier: Option<&'a [u8]>,
@@ -103,8 +103,8 @@ pub struct Packet<'a> {
 impl<'a> Packet<'a> {
     /// Reads a whole datagram of ports 1812 and 1813 (1645 and 1646 before).
     ///
-    /// # Errors
-    /// `NotThis` where code or length are not RADIUS's or the attributes do not fill the length.
+    /// # Errors `NotThis` if code or length are not those of RADIUS or the attributes do not fill
+    /// the length.
     pub fn parse(datagram: &'a [u8]) -> Result<Packet<'a>, WireError> {
         read(datagram).map_err(|_| WireError::NotThis)
     }
@@ -145,7 +145,7 @@ fn read(datagram: &[u8]) -> Result<Packet<'_>, WireError> {
     if !fits {
         return Err(WireError::NotThis);
     }
-    // The authenticator; octets behind the length are padding.
+    // The authenticator; octets beyond the length are padding.
     r.skip(16)?;
     let mut attributes = r.sub(length - HEADER_BYTES)?;
     let mut packet = Packet {

@@ -1,8 +1,8 @@
 //! The first message of each side of RDP: a TPKT with an X.224 connection request or confirm
 //! (RFC 1006 section 6, X.224 sections 13.3 and 13.4, MS-RDPBCGR sections 2.2.1.1 and 2.2.1.2).
 //!
-//! Owns: their fields. In: the start of a stream's bytes. Out: size, and whether it is RDP beyond
-//! doubt. Never: reads what follows.
+//! Owns: their fields. In: the start of a stream's bytes. Out: size, and whether it is certainly
+//! RDP. Never: reads what follows.
 
 use crate::wire::Reader;
 use crate::wire::WireError;
@@ -14,7 +14,7 @@ const REQUEST: u8 = 0xe0;
 const CONFIRM: u8 = 0xd0;
 /// A request's fixed part: length, code, two references, class.
 const FIXED_BYTES: usize = 7;
-/// How a cookie or routing token begins.
+/// The prefix of a cookie or routing token.
 const COOKIE: &[u8] = b"Cookie: ";
 /// Size of a negotiation request, response or failure.
 const NEGOTIATION_BYTES: u16 = 8;
@@ -24,11 +24,11 @@ const NEGOTIATION_BYTES: u16 = 8;
 pub struct Opening<'a> {
     /// Sent by the server.
     pub confirm: bool,
-    /// A cookie or a negotiation says that it is RDP; else others use the same envelope.
+    /// A cookie or a negotiation proves RDP; without one, other protocols look the same.
     pub certain: bool,
     /// The name in a cookie `mstshash`.
     pub cookie: Option<&'a [u8]>,
-    /// Security protocols asked for, or the one chosen, as bits.
+    /// Security protocols requested, or the one chosen, as bits.
     pub protocols: Option<u32>,
     /// Its size.
     pub size: usize,
@@ -37,7 +37,7 @@ pub struct Opening<'a> {
 /// Reads the first message of a stream.
 ///
 /// # Errors
-/// `NotThis` where a field contradicts it, `NeedMore` where it is not whole.
+/// `NotThis` if a field is invalid, `NeedMore` if it is incomplete.
 pub fn opening(bytes: &[u8]) -> Result<Opening<'_>, WireError> {
     let mut r = Reader::new(bytes);
     if r.u8()? != 3 || r.u8()? != 0 {
@@ -57,13 +57,13 @@ pub fn opening(bytes: &[u8]) -> Result<Opening<'_>, WireError> {
     let mut rest = r.sub(indicated - 1)?;
     rest.skip(5)?;
     let (cookie, negotiation) = cookie(rest.rest());
-    let (told, protocols) = protocols(negotiation, confirm);
+    let (has_negotiation, protocols) = protocols(negotiation, confirm);
     // A cookie or routing token, then a negotiation; either may be missing.
-    let certain = told || !confirm && rest.rest().starts_with(COOKIE);
+    let certain = has_negotiation || !confirm && rest.rest().starts_with(COOKIE);
     Ok(Opening { confirm, certain, cookie, protocols, size })
 }
 
-/// Parts a cookie or routing token from what stands behind it; gives the name in the cookie.
+/// Splits off a cookie or routing token; gives the name in the cookie.
 fn cookie(variable: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let end = variable.windows(2).position(|pair| pair == b"\r\n");
     match end
@@ -87,8 +87,8 @@ fn protocols(negotiation: &[u8], confirm: bool) -> (bool, Option<u32>) {
         return (false, None);
     };
     let known = if confirm { matches!(kind, 2 | 3) } else { kind == 1 };
-    let told = known && u16::from_le_bytes([low, high]) == NEGOTIATION_BYTES;
-    (told, (told && kind != 3).then(|| u32::from_le_bytes(bits)))
+    let valid = known && u16::from_le_bytes([low, high]) == NEGOTIATION_BYTES;
+    (valid, (valid && kind != 3).then(|| u32::from_le_bytes(bits)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The one way to read untrusted bytes: take what you need, get it or a reason.
+//! The only way to read untrusted bytes: each read gives a value or an error.
 //!
 //! Owns: a cursor over a slice. In: bytes. Out: integers and sub-slices.
 //! Never: panics, indexes, or reads past the end.
@@ -18,7 +18,7 @@ pub enum WireError {
 }
 
 impl WireError {
-    /// The kind of fault, where these bytes are all that come.
+    /// The kind of fault, if no more bytes follow.
     pub const fn fault(self) -> Fault {
         match self {
             WireError::NotThis => Fault::Value,
@@ -43,12 +43,12 @@ pub(crate) mod visited {
         static BYTES: Cell<u64> = const { Cell::new(0) };
     }
 
-    /// So many bytes were looked at.
+    /// Adds bytes that were read.
     pub(crate) fn note(bytes: usize) {
         BYTES.set(BYTES.get() + bytes as u64);
     }
 
-    /// How many since the last call, on this thread.
+    /// The number of bytes since the last call, on this thread.
     pub(crate) fn take() -> u64 {
         BYTES.replace(0)
     }
@@ -60,12 +60,12 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes }
     }
 
-    /// What has not been taken yet.
+    /// The bytes not read yet.
     pub const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// How many bytes are left.
+    /// Number of bytes left.
     pub const fn left(&self) -> usize {
         self.rest.len()
     }

@@ -1,4 +1,4 @@
-//! SMB over TCP: which version speaks, and where a session setup carries who logs in (MS-SMB2
+//! SMB over TCP: its version, and the security token of a session setup (MS-SMB2
 //! sections 2.1, 2.2.1, 2.2.5 and 2.2.6; MS-CIFS section 2.2.3; MS-SMB section 2.2.4.6).
 //!
 //! Owns: the header, and the place of a security token. In: the start of a message. Out: views.
@@ -32,7 +32,7 @@ pub enum Version {
 /// Reads the prefix and the first four bytes of a message.
 ///
 /// # Errors
-/// `NotThis` where it is none, `NeedMore` while they are not here.
+/// `NotThis` if it is not SMB, `NeedMore` while it is incomplete.
 pub fn version(bytes: &[u8]) -> Result<Version, WireError> {
     let mut r = Reader::new(bytes);
     if r.u8()? != 0 {
@@ -48,8 +48,8 @@ pub fn version(bytes: &[u8]) -> Result<Version, WireError> {
     if length < least { Err(WireError::NotThis) } else { Ok(version) }
 }
 
-/// The security token of a session setup, request or response, as far as it is here: what it holds
-/// begins with SPNEGO's or NTLM's own marks. `None` for any other message.
+/// The security token (SPNEGO or NTLM) of a session setup, request or response, as far as it was
+/// received. `None` for any other message.
 pub fn token(bytes: &[u8]) -> Option<&[u8]> {
     let version = version(bytes).ok()?;
     let message = bytes.get(PREFIX..)?;
@@ -102,7 +102,7 @@ fn little(r: &mut Reader<'_>) -> Result<u16, WireError> {
     r.array().map(u16::from_le_bytes)
 }
 
-/// Bytes of a buffer that may go on in the next segment.
+/// Bytes of a buffer that may continue in the next segment.
 fn cut(bytes: &[u8], offset: usize, length: usize) -> Option<&[u8]> {
     let from = bytes.get(offset..)?;
     let token = from.get(..length).unwrap_or(from);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_told_by_their_marks() {
+    fn versions_are_recognised_by_their_protocol_ids() {
         assert_eq!(version(&setup_2(false, b"t")), Ok(Version::Two));
         assert_eq!(version(b"\0\0\0\x20\xffSMB"), Ok(Version::One));
         assert_eq!(version(b"\0\0\0\x40\xfdSMB"), Ok(Version::Hidden));

@@ -1,7 +1,7 @@
 //! SOCKS messages (version 5: RFC 1928, RFC 1929; versions 4 and 4A: Ying-Da Lee, "SOCKS: A
 //! protocol for TCP proxy across firewalls", and "SOCKS 4A").
 //!
-//! Owns: sizes and fields. In: the start of a stream's bytes. Out: how many bytes a message takes.
+//! Owns: sizes and fields. In: the start of a stream's bytes. Out: the size of a message.
 //! Never: state, or what is relayed.
 
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ pub enum Hello<'a> {
     Request4(Target<'a>, bool),
 }
 
-/// A host and port asked for.
+/// A requested host and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The host.
@@ -44,9 +44,9 @@ pub enum Host<'a> {
 /// A request or a reply of version 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message5<'a> {
-    /// A command, or a reply's code: 0 grants.
+    /// A command, or a reply's code: 0 is success.
     pub code: u8,
-    /// What is asked for, or where the proxy is bound.
+    /// The requested target, or the address that the proxy is bound to.
     pub target: Target<'a>,
     /// Its size.
     pub size: usize,
@@ -55,7 +55,7 @@ pub struct Message5<'a> {
 /// Reads a client's first message; gives its size.
 ///
 /// # Errors
-/// `NotThis` where a field contradicts SOCKS, `NeedMore` where it is not whole.
+/// `NotThis` if a field is invalid, `NeedMore` if it is incomplete.
 pub fn hello(bytes: &[u8]) -> Result<(Hello<'_>, usize), WireError> {
     let mut r = Reader::new(bytes);
     let hello = match r.u8()? {
@@ -94,7 +94,7 @@ pub fn hello(bytes: &[u8]) -> Result<(Hello<'_>, usize), WireError> {
     Ok((hello, bytes.len() - r.left()))
 }
 
-/// Printable text that a zero ends.
+/// Printable text that ends with a zero.
 fn text<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], WireError> {
     let start = r.rest();
     for length in 0..=NAME_MAX {
@@ -110,7 +110,7 @@ fn text<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], WireError> {
 /// Reads a request or a reply of version 5.
 ///
 /// # Errors
-/// `NotThis` where a field contradicts it, `NeedMore` where it is not whole.
+/// `NotThis` if a field is invalid, `NeedMore` if it is incomplete.
 pub fn request(bytes: &[u8]) -> Result<Message5<'_>, WireError> {
     let mut r = Reader::new(bytes);
     let (version, code) = (r.u8()?, r.u8()?);
@@ -130,7 +130,7 @@ pub fn request(bytes: &[u8]) -> Result<Message5<'_>, WireError> {
 /// Size of a user name and password (RFC 1929 section 2).
 ///
 /// # Errors
-/// `NotThis` where a field contradicts it, `NeedMore` where it is not whole.
+/// `NotThis` if a field is invalid, `NeedMore` if it is incomplete.
 pub fn password(bytes: &[u8]) -> Result<usize, WireError> {
     let mut r = Reader::new(bytes);
     if r.u8()? != 1 {

@@ -2,7 +2,7 @@
 //! 7.1).
 //!
 //! Owns: where the string ends, where a packet ends, the ten name-lists. In: one direction's bytes.
-//! Out: views that borrow from them. Never: anything behind NEWKEYS.
+//! Out: views that borrow from them. Never: anything after NEWKEYS.
 
 use crate::wire::Fault;
 use crate::wire::Reader;
@@ -27,7 +27,7 @@ pub struct Identification<'a> {
 }
 
 impl Identification<'_> {
-    /// Whether the sender can speak version 2: `2.0`, or `1.99` (RFC 4253 section 5.1).
+    /// Whether the sender supports version 2: `2.0`, or `1.99` (RFC 4253 section 5.1).
     pub fn speaks_v2(&self) -> bool {
         self.text.starts_with(b"SSH-2.") || self.text.starts_with(b"SSH-1.99")
     }
@@ -76,7 +76,7 @@ pub struct PlainPacket<'a> {
     pub used: usize,
 }
 
-/// Reads a binary packet as it is before keys are taken into use (RFC 4253 section 6).
+/// Reads a binary packet before encryption starts (RFC 4253 section 6).
 pub fn plain_packet(bytes: &[u8]) -> Result<PlainPacket<'_>, WireError> {
     let mut r = Reader::new(bytes);
     let length = r.u32()? as usize;
@@ -108,7 +108,7 @@ impl<'a> KexInit<'a> {
     /// Reads the payload of a KEXINIT, message number included.
     pub fn parse(payload: &'a [u8]) -> Result<KexInit<'a>, WireError> {
         Self::read(payload).map_err(|why| match why {
-            // The packet is whole: what it lacks will never come.
+            // The packet is complete: a missing field is an error.
             WireError::NeedMore(_) => WireError::Malformed(Fault::Truncated, "KEXINIT cut"),
             other => other,
         })

@@ -1,6 +1,6 @@
 //! STUN and TURN messages (RFC 8489 sections 5 and 14, RFC 8656 section 18).
 //!
-//! Owns: header, attributes, addresses hidden by the cookie. In: one datagram. Out: views into it.
+//! Owns: header, attributes, XORed addresses. In: one datagram. Out: views into it.
 //! Never: verifies integrity, or keeps state between datagrams.
 
 use std::net::IpAddr;
@@ -23,22 +23,22 @@ const XOR_RELAYED_ADDRESS: u16 = 0x0016;
 /// Class of a message (RFC 8489 section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Wants an answer.
+    /// Request.
     Request,
-    /// Wants none.
+    /// Indication.
     Indication,
-    /// The answer to a request.
+    /// Success response.
     Success,
-    /// Likewise.
+    /// Error response.
     Error,
 }
 
-/// Which address an attribute tells.
+/// The kind of address in an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressKind {
     /// The client as the server sees it.
     Mapped,
-    /// Whom the client talks to through a relay.
+    /// The peer that the client reaches through a relay.
     Peer,
     /// The client's address at the relay.
     Relayed,
@@ -59,7 +59,7 @@ pub struct StunMessage<'a> {
 /// Reads a whole datagram.
 ///
 /// # Errors
-/// `NotThis` where cookie, length or first bits contradict STUN.
+/// `NotThis` if cookie, length or first bits are not those of STUN.
 pub fn parse(datagram: &[u8]) -> Result<StunMessage<'_>, WireError> {
     let mut r = Reader::new(datagram);
     read(&mut r).map_err(|_| WireError::NotThis)
@@ -92,7 +92,7 @@ const fn split(kind: u16) -> (Class, u16) {
 }
 
 impl<'a> StunMessage<'a> {
-    /// The addresses it tells, as far as its attributes are well formed.
+    /// The addresses in it, up to the first malformed attribute.
     pub fn addresses(&self) -> impl Iterator<Item = (AddressKind, IpAddr, u16)> + use<'a> {
         let mut r = Reader::new(self.attributes);
         let transaction = self.transaction;
@@ -122,7 +122,7 @@ impl<'a> StunMessage<'a> {
     }
 }
 
-/// An address hidden by cookie and transaction id (RFC 8489 section 14.2).
+/// An address XORed with cookie and transaction id (RFC 8489 section 14.2).
 fn address(value: &[u8], transaction: &[u8; 12]) -> Result<(IpAddr, u16), WireError> {
     let mut r = Reader::new(value);
     let [_, family] = r.array()?;

@@ -1,14 +1,14 @@
-//! TCP options: what a header says beyond its fixed twenty bytes.
+//! TCP options.
 //!
 //! Owns: the options session and evidence use, and their order. In: a TCP header
-//! (`Packet::l4_header`). Out: [`TcpOptions`]. Never: sequence numbers, state, or an error: options
-//! a capture cut, or that contradict themselves, end the list.
+//! (`Packet::l4_header`). Out: [`TcpOptions`]. Never: sequence numbers, state, or an error: a
+//! truncated or malformed option ends the list.
 
 use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 
-/// Longest order kept: forty bytes hold more options only where most are padding.
+/// Longest order kept: forty bytes hold more options only if most are padding.
 const ORDER_MAX: usize = 20;
 
 /// End of option list (RFC 9293 section 3.2).
@@ -30,7 +30,7 @@ const EXPERIMENT: u8 = 254;
 /// Experiment id of Fast Open before it had a kind (RFC 7413 section 4.1.1).
 const FAST_OPEN_EXPERIMENT: u16 = 0xf989;
 
-/// Option kinds in the order they stand in the header: the shape of a network stack.
+/// Option kinds in the order of the header: characteristic of a network stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OptionOrder {
     kinds: [u8; ORDER_MAX],
@@ -43,7 +43,7 @@ impl OptionOrder {
         self.kinds.get(..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Adds a kind; what does not fit is left out.
+    /// Adds a kind, unless the list is full.
     fn push(&mut self, kind: u8) {
         if let Some(slot) = self.kinds.get_mut(usize::from(self.len)) {
             *slot = kind;
@@ -65,12 +65,12 @@ pub struct TcpOptions {
     pub sack_permitted: bool,
     /// A Fast Open cookie, or the request for one.
     pub fast_open: bool,
-    /// Which options, in which order.
+    /// The order of the options.
     pub order: OptionOrder,
 }
 
 impl TcpOptions {
-    /// Reads the options of a TCP header, given whole from its first byte.
+    /// Reads the options of a complete TCP header.
     pub fn parse(header: &[u8]) -> TcpOptions {
         let mut options = TcpOptions::default();
         let length = header.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
@@ -90,7 +90,7 @@ impl TcpOptions {
         options
     }
 
-    /// Reads one option with a length. Where a value has the wrong size it is skipped.
+    /// Reads one option with a length. A value of the wrong size is skipped.
     fn read(&mut self, kind: u8, reader: &mut Reader<'_>) -> Result<(), WireError> {
         let Some(length) = usize::from(reader.u8()?).checked_sub(2) else {
             return Err(WireError::Malformed(Fault::Length, "TCP option length below 2"));
@@ -109,8 +109,8 @@ impl TcpOptions {
     }
 }
 
-/// Timestamp value and echo reply of a TCP header given whole, in the sender's ticks. Nearly every
-/// header with timestamps has the form of RFC 7323 appendix A, which is read at once.
+/// Timestamp value and echo reply of a complete TCP header, in the sender's ticks. Nearly every
+/// header with timestamps has the layout of RFC 7323 appendix A, which has a fast path.
 pub fn timestamps(header: &[u8]) -> Option<(u32, u32)> {
     let options = header.get(20..).filter(|options| !options.is_empty())?;
     if let Some([NOP, NOP, TIMESTAMPS, 10, v0, v1, v2, v3, e0, e1, e2, e3]) = options.first_chunk()

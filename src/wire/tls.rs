@@ -51,8 +51,8 @@ pub const RETRY_RANDOM: [u8; 32] = [
 /// Longest legacy_session_id (RFC 8446 section 4.1.2).
 const SESSION_ID_MAX: usize = 32;
 
-/// Whether a cipher suite, group, version or extension number is one of the sixteen reserved to be
-/// ignored: `0x0a0a`, `0x1a1a`, ... `0xfafa` (RFC 8701 section 2).
+/// Whether a cipher suite, group, version or extension number is one of the sixteen GREASE values:
+/// `0x0a0a`, `0x1a1a`, ... `0xfafa` (RFC 8701 section 2).
 pub const fn is_grease(value: u16) -> bool {
     value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
 }
@@ -150,7 +150,7 @@ impl<'a> ClientHello<'a> {
     /// Reads a message body: what follows the handshake header of 4 bytes. Used for TLS and QUIC.
     ///
     /// # Errors
-    /// `Malformed` only: the message is whole, so what it lacks will never come.
+    /// `Malformed` only: the message is complete.
     pub fn parse(body: &'a [u8]) -> Result<ClientHello<'a>, WireError> {
         Self::read(body, false).map_err(whole)
     }
@@ -272,7 +272,7 @@ impl<'a> ServerHello<'a> {
     /// Reads a message body: what follows the handshake header. The same for TLS, DTLS and QUIC.
     ///
     /// # Errors
-    /// `Malformed` only: the message is whole, so what it lacks will never come.
+    /// `Malformed` only: the message is complete.
     pub fn parse(body: &'a [u8]) -> Result<ServerHello<'a>, WireError> {
         Self::read(body).map_err(whole)
     }
@@ -299,8 +299,8 @@ impl<'a> ServerHello<'a> {
         selected.and_then(|data| Reader::new(data).u16().ok()).unwrap_or(self.legacy_version)
     }
 
-    /// Whether supported_versions chose the version, as from TLS 1.3 and DTLS 1.3 on: there the
-    /// session id is echoed whatever happens and says nothing.
+    /// Whether supported_versions chose the version, as in TLS 1.3 and DTLS 1.3, where the session
+    /// id is always echoed and does not show resumption.
     pub fn is_13(&self) -> bool {
         self.extensions.has(extension::SUPPORTED_VERSIONS)
     }
@@ -325,7 +325,7 @@ fn session_id<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], WireError> {
     }
 }
 
-/// A whole message that needs more will never get it.
+/// A complete message that lacks bytes is malformed.
 fn whole(why: WireError) -> WireError {
     match why {
         WireError::NeedMore(_) => WireError::Malformed(Fault::Truncated, "hello cut"),

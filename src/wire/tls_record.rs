@@ -2,7 +2,7 @@
 //! message it carries.
 //!
 //! Owns: where records end, and a message that spans several. In: one direction's bytes. Out: a
-//! message that borrows where it can. Never: decrypts, or looks at what a message says.
+//! message that borrows if possible. Never: decrypts, or parses a message.
 
 use std::borrow::Cow;
 
@@ -29,22 +29,22 @@ const PAYLOAD_MAX: usize = (1 << 14) + 2048;
 /// Bytes of a handshake header: type and length.
 const HEADER_BYTES: usize = 4;
 
-/// One record, of which the end may not be here yet.
+/// A record, which may be incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Content type.
     pub kind: u8,
-    /// Its payload as far as it is here.
+    /// Its payload so far.
     pub payload: &'a [u8],
-    /// Payload bytes that are still to come.
+    /// Payload bytes that are missing.
     pub missing: usize,
 }
 
-/// Takes a record: five header bytes and as much of the payload as there is.
+/// Takes a record: five header bytes and the payload so far.
 ///
 /// # Errors
-/// `NotThis` as soon as a byte contradicts a record of SSL 3.0 to TLS 1.3, `NeedMore` while the
-/// header is not whole.
+/// `NotThis` as soon as a byte is not one of a record of SSL 3.0 to TLS 1.3, `NeedMore` while the
+/// header is incomplete.
 pub fn record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
     match r.rest() {
         [20..=23] | [20..=23, 3] | [20..=23, 3, 0..=4, ..] | [] => {}
@@ -59,10 +59,10 @@ pub fn record<'a>(r: &mut Reader<'a>) -> Result<Record<'a>, WireError> {
     Ok(Record { kind, payload, missing: length - payload.len() })
 }
 
-/// Counts the payload of handshake records that follow each other, while bytes are added behind.
+/// Counts the payload of consecutive handshake records as bytes arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PayloadCount {
-    /// Where the record begins whose end is not here yet.
+    /// Offset of the incomplete record.
     at: usize,
     /// Payload before that.
     before: usize,
@@ -72,7 +72,7 @@ pub struct PayloadCount {
 }
 
 impl PayloadCount {
-    /// Goes on from where the last call ended; `bytes` begins with those of that call.
+    /// Continues after the last call; `bytes` begins with the bytes of that call.
     pub fn count(&mut self, bytes: &[u8]) {
         while !self.over {
             let mut r = Reader::new(bytes.get(self.at..).unwrap_or_default());
@@ -98,30 +98,30 @@ impl PayloadCount {
         self.before + self.partial
     }
 
-    /// Whether something else than a handshake record follows.
+    /// Whether a record of another type follows.
     pub const fn is_over(&self) -> bool {
         self.over
     }
 }
 
-/// A whole handshake message.
+/// A complete handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandshakeMessage<'a> {
     /// Handshake type.
     pub kind: u8,
-    /// Bytes of the records it lies in, to the end of the last: may be more than there are.
+    /// Bytes of its records up to the end of the last, which may be incomplete.
     pub used: usize,
     with_header: Cow<'a, [u8]>,
 }
 
 impl HandshakeMessage<'_> {
-    /// What follows the handshake header.
+    /// The body after the handshake header.
     pub fn body(&self) -> &[u8] {
         self.with_header.get(HEADER_BYTES..).unwrap_or_default()
     }
 }
 
-/// The handshake messages of records that follow each other, as far as they are here.
+/// The handshake messages of consecutive records so far.
 ///
 /// # Errors
 /// Those of [`record`]; another kind of record ends the flight.
@@ -140,7 +140,7 @@ pub fn flight(bytes: &[u8]) -> Result<Flight<'_>, WireError> {
         match &mut data {
             Some(Cow::Owned(data)) => data.extend_from_slice(next.payload),
             Some(Cow::Borrowed(first)) => {
-                // Everything that may follow fits: no growing.
+                // Reserves for all bytes that may follow.
                 let mut all = Vec::with_capacity(bytes.len());
                 all.extend_from_slice(first);
                 all.extend_from_slice(next.payload);
@@ -151,12 +151,12 @@ pub fn flight(bytes: &[u8]) -> Result<Flight<'_>, WireError> {
     }
 }
 
-/// Handshake messages side by side.
+/// Consecutive handshake messages.
 #[derive(Clone, Debug)]
 pub struct Flight<'a> {
-    /// The messages; the last may be cut.
+    /// The messages; the last may be incomplete.
     pub data: Cow<'a, [u8]>,
-    /// A record of another kind follows: no more of them come.
+    /// A record of another type follows: the flight is over.
     pub over: bool,
 }
 
@@ -164,8 +164,8 @@ impl Flight<'_> {
     /// The leaf of the Certificate message (RFC 5246 section 7.4.2) that directly follows the first
     /// message; `None` where another follows.
     ///
-    /// # Errors
-    /// `NeedMore` while it is not whole and may still come, `Malformed` where it never can.
+    /// # Errors `NeedMore` while it is incomplete, `Malformed` if the flight is over or its lengths
+    /// are wrong.
     pub fn second_is_certificate(&self) -> Result<Option<&[u8]>, WireError> {
         let leaf = || -> Result<Option<&[u8]>, WireError> {
             let mut r = Reader::new(&self.data);
@@ -189,7 +189,7 @@ impl Flight<'_> {
 /// 7.4.2); `None` for an empty list.
 ///
 /// # Errors
-/// `NeedMore` while the leaf is not whole, `Malformed` where the lengths contradict each other.
+/// `NeedMore` while the leaf is incomplete, `Malformed` if the lengths contradict each other.
 pub fn certificate_leaf<'a>(
     r: &mut Reader<'a>,
     size: usize,
@@ -210,10 +210,9 @@ pub fn certificate_leaf<'a>(
 
 /// Reads the handshake message at the start of `bytes`, across records.
 ///
-/// # Errors
-/// `NotThis` where no handshake record begins here, `NeedMore` until the message is whole, with
-/// the payload that is missing: each record may carry a byte of it; `Malformed` where it is longer
-/// than [`HELLO_MAX`] or another record interrupts it.
+/// # Errors `NotThis` if no handshake record begins here, `NeedMore` with the number of missing
+/// payload bytes until the message is complete (each record may carry one byte of it); `Malformed`
+/// if it is longer than [`HELLO_MAX`] or another record interrupts it.
 pub fn first_message(bytes: &[u8]) -> Result<HandshakeMessage<'_>, WireError> {
     let mut r = Reader::new(bytes);
     let mut last = record(&mut r)?;
@@ -248,7 +247,7 @@ pub fn first_message(bytes: &[u8]) -> Result<HandshakeMessage<'_>, WireError> {
     }
 }
 
-/// Type and length of the message that begins here, once its header is whole.
+/// Type and length of the message that begins here, once its header is complete.
 fn header(data: &[u8]) -> Result<Option<(u8, usize)>, WireError> {
     let mut r = Reader::new(data);
     let (Ok(kind), Ok(length)) = (r.u8(), r.u24()) else { return Ok(None) };
@@ -258,7 +257,7 @@ fn header(data: &[u8]) -> Result<Option<(u8, usize)>, WireError> {
     Ok(Some((kind, length as usize)))
 }
 
-/// The first `n` bytes, if there are so many; copies only what was copied before.
+/// The first `n` bytes, if there are that many; borrowed if `data` is borrowed.
 fn front<'a>(data: &Cow<'a, [u8]>, n: usize) -> Option<Cow<'a, [u8]>> {
     match data {
         Cow::Borrowed(bytes) => bytes.get(..n).map(Cow::Borrowed),
@@ -291,14 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_whole_before_its_record_is() {
+    fn a_message_may_be_complete_before_its_record() {
         let bytes = records(&[2, 0, 0, 2, 8, 9, 11, 0], 99);
         let message = first_message(&bytes[..11]).unwrap();
         assert_eq!((message.body(), message.used), (&[8, 9][..], 13));
     }
 
     #[test]
-    fn what_contradicts_a_record_is_not_one() {
+    fn invalid_record_headers_are_rejected() {
         for bytes in [&b"GET"[..], &[22, 4], &[22, 3, 5], &[22, 3, 1, 0, 0], &[22, 3, 1, 0xff, 0]] {
             assert_eq!(first_message(bytes), Err(WireError::NotThis), "{bytes:?}");
         }

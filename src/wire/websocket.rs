@@ -1,7 +1,7 @@
 //! WebSocket frames (RFC 6455 section 5.2).
 //!
-//! Owns: one frame. In: the start of a stream's bytes. Out: what it is, its size and its payload,
-//! still masked. Never: extensions, or messages of several frames.
+//! Owns: one frame. In: the start of a stream's bytes. Out: opcode, size and masked payload. Never:
+//! extensions, or messages of several frames.
 
 use crate::wire::Reader;
 use crate::wire::WireError;
@@ -14,13 +14,13 @@ pub const BINARY: u8 = 2;
 /// One frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What the payload is.
+    /// Opcode.
     pub opcode: u8,
     /// The key that its payload is masked with: a client's always is (section 5.1).
     pub mask: Option<[u8; 4]>,
-    /// The payload as it came, as far as it is here.
+    /// The masked payload so far.
     pub payload: &'a [u8],
-    /// Size of the frame, which need not be here.
+    /// Size of the frame, which may be incomplete.
     pub size: usize,
 }
 
@@ -31,7 +31,7 @@ impl Frame<'_> {
         self.payload.iter().zip(key).take(bytes_max).map(|(byte, key)| byte ^ key).collect()
     }
 
-    /// Whether the frame is here to its end.
+    /// Whether the frame is complete.
     pub const fn is_whole(&self, here: usize) -> bool {
         self.size <= here
     }
@@ -39,14 +39,13 @@ impl Frame<'_> {
 
 /// Reads a frame that is a message of its own, or a control frame.
 ///
-/// # Errors
-/// `NotThis` where reserved bits, an unknown opcode or an overlong length contradict one,
-/// `NeedMore` while the header is not whole.
+/// # Errors `NotThis` for reserved bits, an unknown opcode or an overlong length, `NeedMore` while
+/// the header is incomplete.
 pub fn frame(bytes: &[u8]) -> Result<Frame<'_>, WireError> {
     let mut r = Reader::new(bytes);
     let first = r.u8()?;
     let opcode = first & 0x0f;
-    // Bit 6 says compressed (RFC 7692 section 6); what is in such a frame is not text.
+    // Bit 6 means compressed (RFC 7692 section 6): the payload is not plain text.
     if first & 0xb0 != 0x80 || !matches!(opcode, 1 | 2 | 8..=10) {
         return Err(WireError::NotThis);
     }
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_a_frame_is_none() {
+    fn invalid_headers_are_rejected() {
         for bytes in
             [&[0x01, 1][..], &[0x91, 1], &[0x83, 1], &[0x89, 126, 0, 200], &[0x81, 126, 0, 9]]
         {

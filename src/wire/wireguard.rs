@@ -1,7 +1,7 @@
 //! WireGuard messages ("WireGuard: Next Generation Kernel Network Tunnel", sections 5.4 and 6.1).
 //!
-//! Owns: types, sizes and indices. In: one datagram. Out: a message. Never: opens anything, or
-//! keeps state between datagrams.
+//! Owns: types, sizes and indices. In: one datagram. Out: a message. Never: decryption, or state
+//! between datagrams.
 
 use crate::wire::Reader;
 use crate::wire::WireError;
@@ -24,24 +24,24 @@ const PADDING: usize = 16;
 /// One message. Words are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireguardMessage {
-    /// Type 1.
+    /// Type 1, handshake initiation.
     Initiation {
         /// The initiator's index.
         sender: u32,
     },
-    /// Type 2.
+    /// Type 2, handshake response.
     Response {
         /// The responder's index.
         sender: u32,
         /// The initiation's `sender`.
         receiver: u32,
     },
-    /// Type 3: under load, the message has to come again with a cookie.
+    /// Type 3, cookie reply: under load, the message must be repeated with a cookie.
     Cookie {
         /// `sender` of the message that is answered.
         receiver: u32,
     },
-    /// Type 4.
+    /// Type 4, transport data.
     Transport {
         /// The receiver's index.
         receiver: u32,
@@ -53,10 +53,10 @@ pub enum WireguardMessage {
 /// A message and its reserved bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// What it says.
+    /// The message.
     pub message: WireguardMessage,
-    /// The three bytes behind the type: zero by the specification; some services put a client's
-    /// number there.
+    /// The three bytes after the type: zero by the specification; some services put a client id
+    /// there.
     pub reserved: [u8; 3],
 }
 
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_bytes_are_told() {
+    fn reserved_bytes_are_kept() {
         let mut bytes = packet(1, 148);
         assert!(parse(&bytes).unwrap().is_plain());
         bytes[2] = 7;

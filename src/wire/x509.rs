@@ -1,7 +1,7 @@
-//! The fields of an X.509 certificate that name somebody (RFC 5280 section 4.1).
+//! Names and dates of an X.509 certificate (RFC 5280 section 4.1).
 //!
-//! Owns: where they lie. In: one certificate in DER. Out: views of its names, dates and alternative
-//! names. Never: keys, signatures, or whether anything is valid.
+//! Owns: their position. In: one certificate in DER. Out: views of issuer, subject, validity and
+//! alternative names. Never: keys, signatures, or validation.
 
 use crate::wire::Fault;
 use crate::wire::WireError;
@@ -29,12 +29,12 @@ const ALTERNATIVE_NAMES: &[u8] = &[0x55, 29, 17];
 /// and twenty.
 const PARTS_MAX: usize = 32;
 
-/// A certificate as far as it is read.
+/// The fields of a certificate that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Certificate<'a> {
-    /// Who signed it.
+    /// Issuer.
     pub issuer: Name<'a>,
-    /// Whom it names.
+    /// Subject.
     pub subject: Name<'a>,
     /// Start of its validity.
     pub not_before: Option<Moment>,
@@ -54,11 +54,11 @@ pub struct Attribute<'a> {
     pub oid: &'a [u8],
     /// Its value: a string of one of several kinds, by tag.
     pub value: Element<'a>,
-    /// It belongs to the part before it: a set of more than one.
+    /// Part of a multi-valued RDN, together with the part before it.
     pub joined: bool,
 }
 
-/// Who else a certificate speaks for (RFC 5280 section 4.2.1.6).
+/// A subject alternative name (RFC 5280 section 4.2.1.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alternative<'a> {
     /// A DNS name, a mail address or a URI.
@@ -98,7 +98,7 @@ impl<'a> Certificate<'a> {
         Ok(Certificate { issuer, subject, not_before, not_after, alternatives })
     }
 
-    /// The names and addresses it speaks for besides its subject, as far as they are read.
+    /// The subject alternative names, up to a cap.
     pub fn alternatives(&self) -> impl Iterator<Item = Alternative<'a>> + use<'a> {
         let mut names = Der::new(self.alternatives);
         std::iter::from_fn(move || names.element().ok()).filter_map(|name| match name.tag {
@@ -113,7 +113,7 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// What stands behind the key: two unique ids that nobody uses, then the extensions.
+/// The fields after the key: two obsolete unique ids, then the extensions.
 fn alternatives(mut body: Der<'_>) -> Result<&[u8], WireError> {
     for tag in [context(1), context(2)] {
         body.optional(tag)?;
@@ -136,7 +136,7 @@ fn alternatives(mut body: Der<'_>) -> Result<&[u8], WireError> {
 }
 
 impl<'a> Name<'a> {
-    /// Its parts; a part that is not one ends them.
+    /// Its parts, up to the first malformed one.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
         let mut sets = Der::new(self.0);
         let mut set = Der::new(&[]);
@@ -158,8 +158,7 @@ impl<'a> Name<'a> {
 }
 
 /// UTCTime or GeneralizedTime in the only form that RFC 5280 sections 4.1.2.5.1 and 4.1.2.5.2
-/// allow: with seconds, in UTC. `None` where the calendar has no such moment: whoever reads the
-/// text as a date would fail on it.
+/// allow: with seconds, in UTC. `None` for an impossible date, which Elasticsearch would reject.
 fn moment(element: &Element<'_>) -> Result<Option<Moment>, WireError> {
     const WHY: WireError = WireError::Malformed(Fault::Value, "date of a certificate");
     let (century, digits): (Option<&[u8]>, &[u8]) = match (element.tag, element.contents) {
@@ -179,7 +178,7 @@ fn moment(element: &Element<'_>) -> Result<Option<Moment>, WireError> {
     }
 }
 
-/// Whether the calendar and the clock have this moment, `YYYY-MM-DDThh:mm:ssZ` in digits.
+/// Whether this is a possible date and time, `YYYY-MM-DDThh:mm:ssZ` in digits.
 fn exists(text: &[u8; 20]) -> bool {
     let number = |from: usize, digits: usize| {
         let digits = text.iter().skip(from).take(digits);
@@ -260,7 +259,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_certificate_gives_its_names_and_dates() {
+    fn names_and_dates_of_a_certificate_are_read() {
         let alternatives: [&[u8]; 3] = [b"\x82\x01a", &[0x87, 4, 10, 0, 0, 1], &[0xa4, 2, 0x30, 0]];
         let bytes = certificate(&alternatives);
         let read = Certificate::parse(&bytes).unwrap();

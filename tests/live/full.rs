@@ -1,7 +1,7 @@
 //! A disk that is full, and a cap on what a directory may hold.
 //!
-//! The disk is a small tmpfs in a mount namespace of the test's own thread and of the sensor that it
-//! starts. Where that cannot be made the tests say `skipped:`.
+//! The disk is a small tmpfs in a mount namespace of the test's own thread and of the sensor that
+//! it starts. Where that cannot be made the tests say `skipped:`.
 
 use std::fs;
 use std::path::Path;
@@ -65,7 +65,7 @@ fn a_full_disk_ends_a_set_and_not_the_run() {
         return;
     }
     let out = mount.join("out").display().to_string();
-    // Sessions end by being pushed out, so that lines come at once.
+    // Sessions are evicted, so that lines are written at once.
     let config = dir.path().join("longhaul.toml");
     fs::write(&config, "[caps]\nsessions = 16\n").unwrap();
     let config = config.display().to_string();

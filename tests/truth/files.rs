@@ -175,7 +175,7 @@ fn any_number_of_workers_writes_the_same_bytes_when_the_table_overflows() {
         assert_ids_differ(&assert_same(&[path], &[]));
         let files = assert_same(&[path], &["--config", config.to_str().unwrap()]);
         let run: Value = serde_json::from_str(&files["run.json"]).unwrap();
-        assert!(run["loss"]["table"].as_u64().unwrap() > 0, "{path:?}: nothing was pushed out");
+        assert!(run["loss"]["table"].as_u64().unwrap() > 0, "{path:?}: nothing was evicted");
     }
     let all: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     assert_same(&all, &["--config", config.to_str().unwrap()]);

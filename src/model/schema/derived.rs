@@ -1,6 +1,6 @@
-//! Fields that follow from others: the arithmetic of each, once.
+//! Fields that are calculated from other fields.
 //!
-//! Owns: what they follow from. In: the values of other fields, by name. Out: a value. Never: a
+//! Owns: the calculation of each. In: the values of other fields, by name. Out: a value. Never: a
 //! measurement.
 
 use crate::model::Transport;
@@ -10,22 +10,22 @@ use crate::model::physics::KM_PER_RTT_MS_REAL;
 use crate::model::schema::Judged;
 use crate::model::schema::Value;
 
-/// A share or ratio, to three decimals; absent where there is nothing to divide by.
+/// A share or ratio, to three decimals; absent if the divisor is zero.
 pub(super) fn ratio(part: f64, whole: f64) -> Value<'static> {
     let share = (whole > 0.0).then(|| part / whole);
     Value::float_opt(share.map(|share| (share * 1_000.0).round() / 1_000.0))
 }
 
-/// How far a round trip can lead at a speed, to 100 m.
+/// The distance that a round trip allows at a speed, to 100 m.
 pub(super) fn reach(round_trip_ns: f64, km_per_ms: f64) -> Value<'static> {
     Value::float_opt(Some((round_trip_ns / 1e6 * km_per_ms * 10.0).round() / 10.0))
 }
 
-/// The lowest confidence that reads as: a long leg is hidden here.
+/// The lowest confidence at which the hidden leg is added to a distance.
 pub(super) const HIDDEN_AT_LEAST: f64 = 0.5;
 
-/// The value of a field that follows from others, absent where these are; nothing where a field of
-/// that name stands for itself.
+/// The value of a calculated field, absent if those it needs are absent; `None` if the field of
+/// that name is not calculated.
 pub fn derived<'a, S: Judged>(name: &str, get: &dyn Fn(&str) -> Value<'a>) -> Option<Value<'a>> {
     let number = |name: &str| get(name).as_number();
     let quotient = |part: Option<f64>, whole: Option<f64>| match (part, whole) {
@@ -88,7 +88,7 @@ fn tls_protocol(version: Value<'_>) -> Value<'static> {
     Value::word_opt(known.into_iter().find(|(number, _)| *number == want).map(|(_, name)| name))
 }
 
-/// The leg that tells how far the remote end is; other directions have no remote end.
+/// The leg to the remote end; only inbound and outbound sessions have a remote end.
 fn of_remote<'a>(part: &str, get: &dyn Fn(&str) -> Value<'a>) -> Value<'a> {
     match get("network.direction").to_text().as_str() {
         "inbound" => get(&format!("longhaul.near.{part}")),
@@ -97,7 +97,7 @@ fn of_remote<'a>(part: &str, get: &dyn Fn(&str) -> Value<'a>) -> Value<'a> {
     }
 }
 
-/// How far whoever answers can be: floor and hidden leg together, at a speed.
+/// The distance that floor and hidden leg together allow at a speed.
 fn disc<'a>(get: &dyn Fn(&str) -> Value<'a>, km_per_ms: f64) -> Value<'a> {
     let number = |name: &str| get(name).as_number();
     let Some(floor) = number("longhaul.floor_us") else { return Value::Absent };

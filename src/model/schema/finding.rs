@@ -1,8 +1,8 @@
 //! The table of fields of alerts and incidents.
 //!
 //! Owns: name, type, unit, accessor and meaning of each field. In: a finding. Out: its values.
-//! Never: a field of the session or endpoint that an alert is about: those are carried under their
-//! own names.
+//! Never: a field of the session or endpoint of an alert: alerts repeat those under their own
+//! names.
 
 use crate::model::Change;
 use crate::model::EvidenceItem;
@@ -21,7 +21,7 @@ use crate::model::schema::Value;
 use crate::model::schema::field_of;
 use crate::model::schema::fixed;
 
-/// Fields of the session that every alert on a session repeats, so that it can be read alone.
+/// Fields of the session that an alert repeats, so that it can be read alone.
 pub const CARRIED_OF_SESSIONS: &[&str] = &[
     "source.ip",
     "source.port",
@@ -52,8 +52,7 @@ pub const CARRIED_OF_SESSIONS: &[&str] = &[
     "longhaul.tags",
 ];
 
-/// Fields of the endpoint that every alert on an endpoint repeats, beside the addresses of its last
-/// session.
+/// Fields of the endpoint that an alert repeats, beside the addresses of its last session.
 pub const CARRIED_OF_ENDPOINTS: &[&str] = &[
     "endpoint.ip",
     "endpoint.side",
@@ -73,7 +72,7 @@ pub const CARRIED_OF_ENDPOINTS: &[&str] = &[
     "longhaul.disc.real_km",
 ];
 
-/// Reads one part of something a finding may have.
+/// Reads a field of an optional part.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
 
 fn rule(finding: &Finding, get: Part<RuleInfo>) -> Value<'_> {
@@ -96,8 +95,8 @@ fn packets(finding: &Finding, at: usize, get: fn((u16, u32, u32)) -> Value<'stat
     finding.packets.get(at).map_or(Value::Absent, |place| get(*place))
 }
 
-/// Whole days from the build to the packet; negative where the packet is older. Told at the time of
-/// the finding, so that a list used twice is named once.
+/// Whole days from the build to the packet; negative if the packet is older. Calculated here and
+/// not stored in the source, so that equal sources of several alerts stay equal.
 fn age_days(finding: &Finding, at: usize) -> Value<'_> {
     const DAY_NS: i128 = 86_400_000_000_000;
     let Some(built) = finding.sources.get(at).and_then(|source| source.built_at) else {
@@ -111,7 +110,7 @@ fn change(finding: &Finding) -> Value<'_> {
     Value::word_opt(finding.change.map(Change::as_str))
 }
 
-/// A count that is left out where it is 0.
+/// A count that is left out if it is 0.
 fn some(count: u64) -> Value<'static> {
     Value::int_opt(Some(count).filter(|count| *count > 0))
 }
@@ -142,8 +141,8 @@ const fn field(row: Row<Finding>) -> Field<Finding> {
 #[rustfmt::skip]
 pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
     field(("@timestamp", 1, Kind::Time, "", Shown::Line, |f| Value::Time(f.time),
-        "Time of the last packet of the session it is about; of an alert that stands for several, \
-         of the first of them; of an incident, of the alert by which it was reached.")),
+        "Time of the last packet of its session; of a merged alert, that of the first alert; of an \
+         incident, that of the alert with which it reached its score.")),
     fixed(("ecs.version", 1, Kind::Text, r#""8.17.0""#, "")),
     fixed(("event.kind", 1, Kind::Text, r#""alert""#, "Always `alert`.")),
     fixed(("event.category", 1, Kind::Texts, r#"["network","intrusion_detection"]"#,
@@ -200,7 +199,7 @@ pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
         .only("incidents"),
     field(("longhaul.topology", 1, Kind::Texts, "", Shown::Sometimes,
         |f| list(List::Texts(&f.topologies)),
-        "T1 to T6: the shapes of the deception the rule speaks of.")),
+        "T1 to T6: the topologies (README) that the rule can show.")),
     field(("longhaul.weight", 1, Kind::Float, "", Shown::Line,
         |f| if f.is_incident { Value::Absent } else { float(f.weight) },
         "Weight in an incident's score, after list ages.")).only("alerts"),
@@ -208,12 +207,12 @@ pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
         |f| if f.is_incident { float(f.weight) } else { Value::Absent },
         "1 - prod(1 - weight) over the best hit of each family.")).only("incidents"),
     field(("longhaul.change", 3, Kind::Word(CHANGES), "", Shown::Line, change,
-        "`opened`; `worse` where its level, its score or its families have grown; `closed` where \
-         its window is over. All lines of one incident have one `event.id`.")).only("incidents"),
+        "`opened`; `worse` if its level, its score or its families have grown; `closed` when its \
+         window is over. All lines of one incident have the same `event.id`.")).only("incidents"),
     field(("longhaul.session.id", 1, Kind::Text, "", Shown::Sometimes,
         |f| Value::non_empty(&f.session_id), "`event.id` of the session.")).only("alerts"),
     field(("longhaul.evidence.name", 1, Kind::Text, "", Shown::Line, NONE,
-        "What each piece of evidence is of: a field. An incident has the evidence of its alerts, \
+        "The field that the evidence is a value of. An incident has the evidence of its alerts, \
          each piece once.")).each(&EVIDENCE, |f, i| evidence(f, i, |e| {
             Value::Str(&e.name)
         })),
@@ -225,7 +224,7 @@ pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
             })
         }),
     field(("longhaul.evidence.text", 3, Kind::Text, "", Shown::Sometimes, NONE,
-        "Its value, where that is none.")).each(&EVIDENCE, |f, i| {
+        "Its value, if it is not a number.")).each(&EVIDENCE, |f, i| {
             evidence(f, i, |e| match &e.value {
                 EvidenceValue::Text(text) => Value::Str(text),
                 EvidenceValue::Number(_) => Value::Absent,
@@ -240,16 +239,17 @@ pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
             evidence(f, i, |e| Value::float_opt(e.threshold))
         }),
     field(("longhaul.evidence.samples", 1, Kind::Int, "", Shown::Line, NONE,
-        "How many measurements stand behind it.")).each(&EVIDENCE, |f, i| {
+        "Number of measurements it is based on.")).each(&EVIDENCE, |f, i| {
             evidence(f, i, |e| Value::Int(e.samples))
         }),
     field(("longhaul.evidence.sessions", 1, Kind::Texts, "", Shown::Sometimes, NONE,
         "`event.id` of the sessions it was seen in, at most 8.")).each(&EVIDENCE,
         |f, i| evidence(f, i, |e| list(List::Texts(&e.sessions)))),
     field(("longhaul.benign_checked", 1, Kind::Texts, "", Shown::Sometimes,
-        |f| list(List::Texts(&f.benign_checked)), "Benign explanations that the rules exclude.")),
+        |f| list(List::Texts(&f.benign_checked)),
+        "Benign explanations that the rules have checked and excluded.")),
     field(("longhaul.sources.kind", 1, Kind::Text, "", Shown::Line, NONE,
-        "What it rests on: `list`, `geo`, `asn` or `rules`.")).each(&SOURCES,
+        "What the alert is based on: `list`, `geo`, `asn` or `rules`.")).each(&SOURCES,
         |f, i| source(f, i, |s| Value::Word(s.kind))),
     field(("longhaul.sources.name", 1, Kind::Text, "", Shown::Line, NONE,
         "Name of the list, database or rule set.")).each(&SOURCES,
@@ -261,7 +261,7 @@ pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
         "The day it was made.")).each(&SOURCES,
         |f, i| source(f, i, |s| s.built_at.map_or(Value::Absent, Value::Day))),
     field(("longhaul.sources.age_days", 1, Kind::Signed, "", Shown::Sometimes, NONE,
-        "Whole days from that day to the packet; below 0 where the packet is older."))
+        "Whole days from that day to the packet; below 0 if the packet is older."))
         .each(&SOURCES, age_days),
     field(("longhaul.quality.retransmits", 1, Kind::Int, "", Shown::Line,
         |f| Value::Int(f.quality.retransmits.into()), "")),
@@ -279,11 +279,12 @@ pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
         |f| Value::flag(f.quality.unconfirmed), "")),
     field(("longhaul.count", 2, Kind::Int, "", Shown::Sometimes,
         |f| Value::int_opt(Some(f.count).filter(|count| *count > 1)),
-        "How many alerts it stands for, where more than one: those of the rule, subject and tool \
-         within a day of the first. `@timestamp` is the first one's, `event.end` the last's."))
+        "Number of alerts merged into this one, if more than one: those of the same rule, subject \
+         and tool within a day of the first. `@timestamp` is the first one's, `event.end` the \
+         last one's."))
         .only("alerts"),
     field(("longhaul.details_more", 2, Kind::Int, "", Shown::Sometimes, |f| some(f.left_out),
-        "Evidence and places of packets past the caps of an alert that stands for several."))
+        "Evidence and packet positions beyond the caps of a merged alert."))
         .only("alerts"),
     field(("longhaul.packets.file", 1, Kind::Text, "", Shown::Line, NONE,
         "Input file of the first packet, by the path it was given by, or the interface."))
@@ -307,7 +308,7 @@ pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
         .each(&ALERTS, |f, i| member(f, i, |m| Value::non_empty(&m.alert.message)))
         .only("incidents"),
     field(("longhaul.alerts_more", 2, Kind::Int, "", Shown::Sometimes, |f| some(f.alerts_more),
-        "Alerts of the subject that are not listed, where there are any.")).only("incidents"),
+        "Number of alerts of the subject that are not listed, if any.")).only("incidents"),
     field(("longhaul.next_steps", 1, Kind::Texts, "", Shown::Sometimes,
         |f| list(List::Texts(&f.next_steps)), "What a person should do next."))
         .only("incidents"),

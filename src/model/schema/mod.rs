@@ -1,9 +1,9 @@
-//! The fields of what longhaul writes: ONE table for each kind of event, and everything that needs
-//! to know a field reads it: lines, rules, the reference, index templates, JSON Schema.
+//! The output fields: ONE table per kind of event. Lines, rules, the reference, the index template
+//! and JSON Schema are made from it.
 //!
-//! Owns: name, type, unit, meaning of each field, since when it is there, and how it is read. In: a
-//! name, or a record, an endpoint, a finding, a sum. Out: fields and their values.
-//! Never: a second list of fields beside the tables, or text of an output.
+//! Owns: name, type, unit, meaning, first version and accessor of each field. In: a name, or a
+//! record, an endpoint, a finding, a sum. Out: fields and their values. Never: a second list of
+//! fields beside the tables, or text of an output.
 
 pub mod derived;
 mod endpoint;
@@ -32,20 +32,20 @@ pub use crate::model::schema::value::TagScope;
 pub use crate::model::schema::value::Value;
 pub use crate::model::schema::value::hex;
 
-/// Version of the field names and types this build writes; grows when one of them changes.
+/// Version of the field names and types; raised when one of them changes.
 pub const SCHEMA_VERSION: u32 = 3;
 
 /// The ECS release whose names are used.
 pub const ECS_VERSION: &str = "8.17.0";
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text.
     Text,
     /// One of a few words.
     Word(&'static [&'static str]),
-    /// A moment: RFC 3339 in UTC.
+    /// A time: RFC 3339 in UTC.
     Time,
     /// A day: `YYYY-MM-DD`.
     Date,
@@ -82,28 +82,27 @@ impl Kind {
     }
 }
 
-/// What has a table of fields: a kind of event.
+/// A kind of event that has a table of fields.
 pub trait Described: Sized + 'static {
-    /// Every field of it, in the order of the output.
+    /// Its fields, in the order of the output.
     fn fields() -> &'static [Field<Self>];
 
-    /// Parts that one of it may lack, with the objects that come from them alone.
+    /// Optional parts, with the objects whose fields all come from that part.
     fn parts() -> &'static [Part<Self>] {
         &[]
     }
 
-    /// Objects that mostly have the same values, and whether one of them has these: all its fields
-    /// are the same then.
+    /// Objects that mostly have the same values, and a test for these values.
     fn usual() -> &'static [Part<Self>] {
         &[]
     }
 
-    /// Names of fields of other events that it may carry.
+    /// Fields of other kinds of events that it may repeat.
     fn carries() -> &'static [&'static [&'static str]] {
         &[]
     }
 
-    /// The value of one of these as JSON, where it is carried.
+    /// The value of such a field as JSON, if present.
     fn carried(&self, _name: &str) -> Option<&str> {
         None
     }
@@ -153,9 +152,9 @@ impl Described for Scan {
     }
 }
 
-/// What rules may judge.
+/// A kind of event that rules can judge.
 pub trait Judged: Described + Clone + Debug {
-    /// `service` of the Sigma `logsource`, and what one of it is called.
+    /// `service` of the Sigma `logsource`; also the word for one such event.
     const SERVICE: &'static str;
 }
 
@@ -167,20 +166,20 @@ impl Judged for EndpointRow {
     const SERVICE: &'static str = "endpoint";
 }
 
-/// Where a field is shown, and whether every line has it.
+/// Where a field appears, and whether every line has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// In each line.
     Always,
-    /// In lines whose event has it.
+    /// In lines whose event has a value.
     Sometimes,
-    /// In each line; rules cannot ask for it.
+    /// In each line; not available to rules.
     Line,
-    /// In each line, the same in all of them: this JSON; rules cannot ask for it.
+    /// In each line with the same value, this JSON; not available to rules.
     Fixed(&'static str),
     /// In each line: the name of the sensor.
     Sensor,
-    /// Rules only.
+    /// In rules only, not in lines.
     Rules,
 }
 
@@ -192,19 +191,18 @@ pub type Get<S = Record> = for<'a> fn(&'a S) -> Value<'a>;
 pub struct Objects<S: 'static> {
     /// Dotted name of the list.
     pub name: &'static str,
-    /// How many objects.
+    /// Number of objects.
     pub count: fn(&S) -> usize,
 }
 
 /// Reads a member of one of the objects of a list.
 pub type GetAt<S> = for<'a> fn(&'a S, usize) -> Value<'a>;
 
-/// A member of the objects of a list: which list, how it is read, and what it holds there where
-/// rules see those of all objects together.
+/// A member of the objects of a list: the list, the accessor, and the type in the line if it
+/// differs from that in rules, which see the values of all objects together.
 pub type Member<S> = (&'static Objects<S>, GetAt<S>, Option<Kind>);
 
-/// A part that an event may lack: the object whose fields come from it alone, and whether it is
-/// there.
+/// An optional part: the object whose fields all come from it, and a test for its presence.
 pub type Part<S> = (&'static str, fn(&S) -> bool);
 
 /// One field.
@@ -212,25 +210,25 @@ pub type Part<S> = (&'static str, fn(&S) -> bool);
 pub struct Field<S: 'static = Record> {
     /// Name in rules and, dotted, in the output.
     pub name: &'static str,
-    /// The `schema_version` it came with.
+    /// The first `schema_version` that has it.
     pub since: u32,
-    /// What it holds.
+    /// Its type.
     pub kind: Kind,
-    /// Unit of a number, empty where it has none.
+    /// Unit of a number, empty if it has none.
     pub unit: &'static str,
     /// Where it is shown.
     pub shown: Shown,
     /// How it is read.
     pub get: Get<S>,
-    /// How it is read where it is a member of a list of objects.
+    /// How it is read if it is a member of a list of objects.
     pub each: Option<Member<S>>,
-    /// The one file that has it, where its table is that of two.
+    /// The only file that has it; alerts and incidents share a table.
     pub only: Option<&'static str>,
-    /// What it means; empty where a session has a field of that name and meaning.
+    /// Its meaning; empty if a session has a field of the same name and meaning.
     pub description: &'static str,
 }
 
-// A derive would ask that what is judged can be cloned.
+// A derive would require that `S` is `Clone`.
 impl<S> Clone for Field<S> {
     fn clone(&self) -> Self {
         *self
@@ -239,7 +237,7 @@ impl<S> Clone for Field<S> {
 
 impl<S> Copy for Field<S> {}
 
-/// Name, since when, type, unit, where shown, how read, meaning.
+/// Name, first version, type, unit, where shown, accessor, meaning.
 type Row<S> = (&'static str, u32, Kind, &'static str, Shown, Get<S>, &'static str);
 
 /// A row of a table. Tables are not formatted: rustfmt would give each cell a line.
@@ -248,7 +246,7 @@ const fn field_of<S>(row: Row<S>) -> Field<S> {
     Field { name, since, kind, unit, shown, get, each: None, only: None, description }
 }
 
-/// A row that is the same in every line: name, since when, type, JSON, meaning.
+/// A row with a fixed value: name, first version, type, JSON, meaning.
 const fn fixed<S>(row: (&'static str, u32, Kind, &'static str, &'static str)) -> Field<S> {
     let (name, since, kind, json, description) = row;
     field_of((name, since, kind, "", Shown::Fixed(json), |_| Value::Absent, description))
@@ -260,44 +258,44 @@ impl<S> Field<S> {
         Field { each: Some((list, get, None)), ..self }
     }
 
-    /// The same, of that type there.
+    /// The same, with another type in the line.
     const fn each_of(self, kind: Kind, list: &'static Objects<S>, get: GetAt<S>) -> Field<S> {
         Field { each: Some((list, get, Some(kind))), ..self }
     }
 
-    /// A field of that file only.
+    /// Limits the field to one file.
     const fn only(self, file: &'static str) -> Field<S> {
         Field { only: Some(file), ..self }
     }
 
-    /// Whether a rule may name it.
+    /// Whether rules can use it.
     pub fn in_rules(&self) -> bool {
         matches!(self.shown, Shown::Always | Shown::Sometimes | Shown::Rules)
     }
 
-    /// Whether a line may hold it.
+    /// Whether lines can have it.
     pub fn in_lines(&self) -> bool {
         self.shown != Shown::Rules
     }
 
-    /// Whether every line holds it.
+    /// Whether every line has it.
     pub fn is_required(&self) -> bool {
         !matches!(self.shown, Shown::Sometimes | Shown::Rules)
     }
 
-    /// What it means.
+    /// Its meaning.
     pub fn meaning(&self) -> &'static str {
         let same = || find(self.name).map_or("", |field| field.description);
         if self.description.is_empty() { same() } else { self.description }
     }
 
-    /// Whether it is one of the Elastic Common Schema, not of ours.
+    /// Whether it is a field of the Elastic Common Schema.
     pub fn is_ecs(&self) -> bool {
         !self.name.starts_with("longhaul.") && !self.name.starts_with("endpoint.")
     }
 }
 
-/// Every field, in the order of the output.
+/// Every field of sessions, in the order of the output.
 pub fn all() -> &'static [Field] {
     &session::FIELDS
 }
@@ -312,7 +310,7 @@ pub fn find_in<S: Described>(name: &str) -> Option<&'static Field<S>> {
     S::fields().iter().find(|field| field.name == name)
 }
 
-/// A record or endpoint as one flat JSON object: field name to value, absent fields left out.
+/// A record or endpoint as a flat JSON object: field name to value, without absent fields.
 pub fn flat_json<S: Described>(subject: &S) -> serde_json::Map<String, serde_json::Value> {
     S::fields()
         .iter()
@@ -328,9 +326,8 @@ fn json_of<S: Described>(field: &Field<S>, subject: &S) -> serde_json::Value {
     }
 }
 
-/// Every field that a line of NDJSON may hold, with its type, by name: of sessions, endpoints,
-/// alerts and incidents together, and what rules ask for, since alerts show some of that. A name
-/// has one type wherever it stands.
+/// Every field of sessions, endpoints, alerts, incidents and sums with its type, by name, including
+/// those of rules, since alerts show some of them. A name has the same type everywhere.
 pub fn types() -> BTreeMap<&'static str, Kind> {
     all_types().collect()
 }
@@ -349,7 +346,7 @@ mod tests {
     fn check_names<S: Described>() {
         let mut seen = std::collections::HashSet::new();
         for field in S::fields() {
-            assert!(seen.insert(field.name), "{} stands twice", field.name);
+            assert!(seen.insert(field.name), "{} occurs twice", field.name);
             assert_eq!(field.name, field.name.to_lowercase());
             let meaning = field.meaning();
             assert!(!meaning.is_empty() && !meaning.contains('|'), "{}", field.name);
@@ -375,7 +372,7 @@ mod tests {
         for (name, kind) in all_types() {
             assert_eq!(types.get(name).map(|one| one.as_str()), Some(kind.as_str()), "{name}");
         }
-        // What stands inside another is an object's member; an object is no value.
+        // A name that other names continue is an object and cannot have a value.
         for name in types.keys() {
             let inside =
                 |other: &&str| other.strip_prefix(name).is_some_and(|r| r.starts_with('.'));
@@ -384,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_findings_carry_is_in_the_tables() {
+    fn fields_repeated_by_alerts_are_in_the_tables() {
         for name in CARRIED_OF_SESSIONS {
             assert!(find(name).is_some(), "{name}");
         }

@@ -1,6 +1,6 @@
-//! How the parts of a record are read for the table of fields.
+//! Accessors of records for the table of fields.
 //!
-//! Owns: the optional parts. In: a record. Out: values. Never: judges, or keeps anything.
+//! Owns: access to optional parts. In: a record. Out: values. Never: judgement, state.
 
 use crate::model::Record;
 use crate::model::app_facts::AppFacts;
@@ -33,7 +33,7 @@ use crate::model::schema::value::List;
 use crate::model::schema::value::TagScope;
 use crate::model::schema::value::Value;
 
-/// Reads one part of something a record may have.
+/// Reads a field of an optional part.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
 
 fn part<'a, T>(whole: Option<&'a T>, get: Part<T>) -> Value<'a> {
@@ -56,7 +56,7 @@ pub(super) fn stun(record: &Record, get: Part<StunFacts>) -> Value<'_> {
     part(record.facts.stun(), get)
 }
 
-/// A VLAN id is a name, not a quantity: text, as in ECS.
+/// A VLAN id: text, as in ECS.
 pub(super) fn vlan(id: Option<u16>) -> Value<'static> {
     id.map_or(Value::Absent, |id| Value::Digits(u64::from(id)))
 }
@@ -113,29 +113,29 @@ pub(super) fn asn(party: &Party, get: Part<AutonomousSystem>) -> Value<'_> {
     part(party.asn.as_deref(), get)
 }
 
-/// A point of a database that may say anything: a store refuses a whole line for one that is
-/// nowhere.
+/// Coordinates from a database, if they are possible ones: Elasticsearch rejects a whole line for a
+/// geo point out of range.
 pub(super) fn point(place: &Place) -> Option<(f64, f64)> {
     let real = |(lat, lon): &(f64, f64)| lat.abs() <= 90.0 && lon.abs() <= 180.0;
     place.location.filter(real)
 }
 
-/// How many answers there are to the first question.
+/// The number of answers to the first question.
 pub(super) fn answers(record: &Record) -> usize {
     record.facts.dns.as_ref().map_or(0, |dns| dns.answers.len())
 }
 
-/// One of them: its type and data.
+/// One answer: its type and data.
 pub(super) fn answer(record: &Record, at: usize, get: Part<(u16, Box<str>)>) -> Value<'_> {
     part(record.facts.dns.as_ref().and_then(|dns| dns.answers.get(at)), get)
 }
 
-/// How many there are, where there are any.
+/// A count, absent if it is zero.
 pub(super) fn count(count: usize) -> Value<'static> {
     if count > 0 { Value::Int(count as u64) } else { Value::Absent }
 }
 
-/// IANA's keyword, else the number as text.
+/// IANA's keyword, or the number as text if it has none.
 pub(super) fn transport(record: &Record) -> Value<'_> {
     match record.transport.name() {
         Some(name) => Value::Word(name),
@@ -156,20 +156,20 @@ pub(super) fn mac(mac: Option<[u8; 6]>) -> Value<'static> {
     mac.map_or(Value::Absent, Value::Mac)
 }
 
-/// What an exchange over TCP took beyond its transport.
+/// The time of an exchange over TCP beyond the round trip of its transport.
 pub(super) fn gap(record: &Record, exchange: Exchange, by_initiator: bool) -> Value<'_> {
     let leg = if by_initiator { &record.near } else { &record.far };
     let turns = record.facts.turns.as_deref();
     Value::micros_opt(turns.and_then(|turns| turns.gap(exchange, by_initiator, leg)))
 }
 
-/// Why exchanges are left out.
+/// The reasons why exchanges are excluded.
 pub(super) fn excluded(record: &Record) -> Value<'_> {
     let excluded = record.facts.turns.as_deref().map_or(Exclusions(0), |turns| turns.excluded);
     Value::list(List::Excluded(excluded))
 }
 
-/// One part of the round trips taken while the session ran.
+/// A field of the round trips measured within the session.
 pub(super) fn trips(leg: &Leg, get: Part<RoundTrips>) -> Value<'_> {
     part(leg.in_session.as_ref(), get)
 }
@@ -179,12 +179,12 @@ pub(super) fn over_udp(record: &Record, by_initiator: bool) -> Value<'_> {
     Value::micros_opt(record.facts.over_udp(by_initiator).map(|turn| turn.round_trip_ns))
 }
 
-/// What an exchange over UDP hides behind the initiator.
+/// The hidden leg behind the initiator according to an exchange over UDP.
 pub(super) fn gap_over_udp(record: &Record, exchange: Exchange) -> Value<'_> {
     Value::micros_opt(record.facts.turns.as_ref().and_then(|turns| turns.gap_over_udp(exchange)))
 }
 
-/// The leg that tells how far the remote end is; other directions have no remote end.
+/// The leg to the remote end; only inbound and outbound sessions have a remote end.
 pub(super) fn remote_leg(record: &Record, get: Part<Leg>) -> Value<'_> {
     match record.context.direction {
         Direction::Inbound => get(&record.near),
@@ -208,7 +208,7 @@ pub(super) fn event_type(record: &Record) -> Value<'_> {
     }))
 }
 
-/// The version as ECS writes it, or (`protocol`) the protocol it is a version of.
+/// The TLS version as in ECS, or with `protocol` the name of the protocol.
 pub(super) fn tls_version(
     record: &Record,
     which: fn(&TlsFacts) -> Option<u16>,
@@ -228,14 +228,14 @@ pub(super) fn rcode(code: u8) -> Value<'static> {
 /// A `Host` header's host (RFC 9110 section 7.2: `uri-host [ ":" port ]`).
 pub(super) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        // An unbracketed IPv6 literal is no valid Host, but is more than its first groups.
+        // An IPv6 literal without brackets is not a valid Host; it is kept whole.
         Some((name, _)) if name.contains(':') && !name.ends_with(']') => host,
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     }
 }
 
-/// Who the session is about.
+/// The subject of the session.
 pub(super) fn subject(record: &Record) -> Value<'_> {
     match &record.context.subject {
         Some(Subject::Named(id)) => Value::Str(id),
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_lose_their_port_and_nothing_else() {
+    fn a_port_is_cut_off_a_host_and_nothing_else() {
         for (host, want) in [
             ("example.com", "example.com"),
             ("example.com:80", "example.com"),

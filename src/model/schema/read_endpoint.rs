@@ -1,7 +1,7 @@
-//! How the parts of an endpoint are read for the table of fields.
+//! Accessors of endpoints for the table of fields.
 //!
-//! Owns: the optional parts and what follows from two of them. In: an endpoint's row. Out: values.
-//! Never: judges, or keeps anything.
+//! Owns: access to optional parts, and values calculated from two of them. In: an endpoint's row.
+//! Out: values. Never: judgement, state.
 
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
@@ -20,7 +20,7 @@ use crate::model::schema::derived::{HIDDEN_AT_LEAST, ratio, reach};
 use crate::model::schema::value::List;
 use crate::model::schema::value::Value;
 
-/// Reads one part of something an endpoint may have.
+/// Reads a field of an optional part.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
 
 fn part<'a, T>(whole: Option<&'a T>, get: Part<T>) -> Value<'a> {
@@ -102,7 +102,7 @@ pub(super) fn tags(row: &EndpointRow) -> Value<'_> {
     Value::list(List::Names(&row.tags))
 }
 
-/// The hidden leg against the transport's: DOMAIN's "at least once the TCP round trip".
+/// The hidden leg divided by the floor of the transport's round trips.
 pub(super) fn hidden_ratio(row: &EndpointRow) -> Value<'_> {
     match (row.hidden, row.floor_ns) {
         (Some(hidden), Some(floor)) => ratio(hidden.ns as f64, floor as f64),
@@ -110,7 +110,7 @@ pub(super) fn hidden_ratio(row: &EndpointRow) -> Value<'_> {
     }
 }
 
-/// The endpoint's floor against that of its neighbours.
+/// The endpoint's floor divided by that of its neighbours.
 pub(super) fn floor_ratio(excess: &Excess) -> Value<'_> {
     let floor = excess.floor_ns.saturating_add(excess.over_ns);
     ratio(floor as f64, excess.floor_ns as f64)
@@ -120,7 +120,7 @@ pub(super) fn differ_share(stack: &StackTotals) -> Value<'_> {
     ratio(f64::from(stack.differ), f64::from(stack.compared))
 }
 
-/// How far whoever answers can be: floor and hidden leg together, at a speed.
+/// The distance that floor and hidden leg together allow at a speed.
 fn disc(row: &EndpointRow, km_per_ms: f64) -> Value<'_> {
     let sure = row.hidden.filter(|hidden| hidden.confidence >= HIDDEN_AT_LEAST);
     let hidden = sure.map_or(0, |hidden| hidden.ns);
@@ -144,7 +144,7 @@ pub(super) fn subject(row: &EndpointRow) -> Value<'_> {
     }
 }
 
-/// How many measurements stand behind a field.
+/// The number of measurements that a field is based on.
 pub fn samples(row: &EndpointRow, field: &str) -> u64 {
     let traits = &row.traits;
     let of = |head: &str| field.starts_with(head);
@@ -157,7 +157,7 @@ pub fn samples(row: &EndpointRow, field: &str) -> u64 {
     } else if of("longhaul.mtu.") {
         traits.mtu.as_ref().map_or(0, |mtu| u64::from(mtu.syns))
     } else if of("longhaul.floor") || of("longhaul.disc.") {
-        // Over UDP there are none.
+        // UDP has no handshakes of its own.
         if row.handshakes > 0 { row.handshakes } else { row.sessions }
     } else {
         row.sessions

@@ -1,6 +1,6 @@
-//! docs/fields.md, made from the tables of fields.
+//! Generates docs/fields.md from the tables of fields.
 //!
-//! Owns: its layout and introduction. In: the tables. Out: Markdown. Never: a field by itself.
+//! Owns: layout and introduction. In: the tables. Out: Markdown. Never: the description of a field.
 
 use std::fmt::Write;
 
@@ -66,22 +66,22 @@ const HEAD: &str = "\
 const INTRODUCTION: &str = "\
 # Field reference
 
-Names are those of the Elastic Common Schema 8.x; fields of our own stand under `longhaul.` and
-`endpoint.`. In the files they are nested JSON objects, here they are dotted. A field that a session
-does not have is left out: there is no null and no empty text. `source` is the initiator of a
+Names are those of the Elastic Common Schema 8.x; fields that it lacks are under `longhaul.` and
+`endpoint.`. In the files they are nested JSON objects, here they are dotted. A field without a
+value is left out: there is no null and no empty text. `source` is the initiator of a
 session, `destination` the responder. Times of legs are full round trips between the sensor and one
-end. `since` is the `schema_version` that a field came with. `longhaul fields` prints this page, and
-`longhaul fields --json-schema` the same as JSON Schema.
-This page is generated from the tables that lines are written by and rules are compiled against; do
-not edit it by hand (`LONGHAUL_BLESS=1 cargo test --test rules` writes it).
+end. `since` is the first `schema_version` that has the field. `longhaul fields` prints this page,
+and `longhaul fields --json-schema` the same as JSON Schema.
+This page is generated from the tables that also define lines and rules; do not edit it by hand
+(`LONGHAUL_BLESS=1 cargo test --test rules` writes it).
 ";
 
 const FINDINGS: &str = "
 ## Alerts, incidents
 
-Beside these, alerts hold the fields of sessions or endpoints that say what they are about, under
-the same names and of the same types. `longhaul.quality` of an incident is that of the sessions of
-its alerts, added up; `longhaul.packets` has a place for each session.
+Beside these, an alert repeats fields of its session or endpoint, with the same names and types.
+`longhaul.quality` of an incident is the sum over the sessions of its alerts; `longhaul.packets` has
+an entry for each session.
 
 | field | type | unit | since | files | meaning |
 |---|---|---|---|---|---|
@@ -90,8 +90,8 @@ its alerts, added up; `longhaul.packets` has a place for each session.
 const SUMS: &str = "
 ## Sums
 
-Lines of sessions.ndjson that stand for several unanswered sessions of one source which ended within
-one second, beyond `--unanswered`.
+Lines of sessions.ndjson that sum up the unanswered sessions of one source which ended within one
+second, if there are more than `--unanswered`.
 
 | field | type | unit | since | where | meaning |
 |---|---|---|---|---|---|

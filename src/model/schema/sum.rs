@@ -1,8 +1,7 @@
-//! The table of fields of sums: lines of sessions.ndjson that stand for several unanswered
-//! sessions.
+//! The table of fields of sums: lines of sessions.ndjson for several unanswered sessions.
 //!
 //! Owns: name, type, unit, accessor and meaning of each field. In: a sum. Out: its values. Never: a
-//! field that a session has and a sum has not.
+//! field that only a single session has.
 
 use crate::model::event_id::scan_id;
 use crate::model::scan::Scan;
@@ -35,7 +34,7 @@ pub(super) static SUM_FIELDS: &[Field<Scan>] = &[
     fixed(("event.category", 1, Kind::Texts, r#"["network"]"#, "")),
     fixed(("event.type", 1, Kind::Texts, r#"["connection"]"#, "Always `connection`.")),
     fixed(("event.action", 3, Kind::Text, r#""sessions-summed""#,
-        "What makes it a sum; no other line has it.")),
+        "Marks the line as a sum; no other line has it.")),
     fixed(("event.dataset", 1, Kind::Text, r#""longhaul.session""#, "")),
     field(("event.id", 1, Kind::Text, "", Shown::Line, |s| Value::Id(scan_id(s)),
         "Hash of source, transport and second: the same on every run.")),
@@ -47,9 +46,9 @@ pub(super) static SUM_FIELDS: &[Field<Scan>] = &[
     fixed(("observer.type", 3, Kind::Text, r#""sensor""#, "")),
     fixed(("observer.vendor", 3, Kind::Text, r#""longhaul""#, "")),
     field(("related.ip", 3, Kind::Ips, "", Shown::Sometimes,
-        |s| Value::list(List::Addrs(s.source.as_slice())), "The source, where it is one.")),
+        |s| Value::list(List::Addrs(s.source.as_slice())), "The source, if it is known.")),
     field(("source.ip", 1, Kind::Ip, "", Shown::Sometimes, |s| Value::ip_opt(s.source),
-        "Who sent; left out where the sources were too many to tell apart.")),
+        "The source; left out if the table of sources was full.")),
     field(("source.bytes", 1, Kind::Int, "bytes", Shown::Line, |s| Value::Int(s.bytes),
         "Bytes of all their packets.")),
     field(("source.packets", 1, Kind::Int, "packets", Shown::Line, |s| Value::Int(s.packets),
@@ -60,11 +59,11 @@ pub(super) static SUM_FIELDS: &[Field<Scan>] = &[
         |s| Value::Int(s.packets), "")),
     fixed(("longhaul.state", 1, Kind::Word(&["opened"]), r#""opened""#, "Always `opened`.")),
     field(("longhaul.summary.sessions", 3, Kind::Int, "", Shown::Line,
-        |s| Value::Int(s.sessions), "How many sessions the line stands for.")),
+        |s| Value::Int(s.sessions), "Number of sessions in the sum.")),
     field(("longhaul.summary.ports", 3, Kind::Int, "", Shown::Line,
         |s| Value::Int(s.ports.len() as u64),
-        "To how many different ports they were sent, up to 1,024.")),
+        "Number of different destination ports, up to 1,024.")),
     field(("longhaul.summary.destinations", 3, Kind::Int, "", Shown::Line,
         |s| Value::Int(s.destinations.len() as u64),
-        "To how many different addresses they were sent, up to 1,024.")),
+        "Number of different destination addresses, up to 1,024.")),
 ];

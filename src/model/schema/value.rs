@@ -1,9 +1,8 @@
-//! One field of a record, as rules and messages read it.
+//! The value of a field, as rules, messages and lines read it.
 //!
-//! Owns: the small set of value shapes and their text and JSON forms. In: borrowed parts of a
-//! record.
-//! Out: values for tests, sentences, evidence and lines. Never: an allocation of its own: a value
-//! is copied out of the record or points into it, and becomes text only where somebody reads it.
+//! Owns: the variants of values, with their text and JSON forms. In: borrowed parts of a record.
+//! Out: values for rules, messages, evidence and lines. Never: an allocation of its own: a value is
+//! copied out of the record or borrows from it, and is formatted only when needed.
 
 use std::fmt::Display;
 use std::fmt::Formatter;
@@ -25,33 +24,33 @@ use crate::model::record::ListHit;
 /// The value of a field in one record.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
-    /// The record does not have it.
+    /// No value.
     Absent,
-    /// Text from anywhere.
+    /// Untrusted text.
     Str(&'a str),
-    /// A word of the program: it needs no escape.
+    /// A constant of the program: it needs no escape.
     Word(&'static str),
     /// A count.
     Int(u64),
-    /// A whole number that may lie below 0.
+    /// A whole number that may be negative.
     Signed(i64),
-    /// A measure.
+    /// A number with a fraction.
     Float(f64),
-    /// A duration in nanoseconds whose field is in microseconds: three decimals, always.
+    /// A duration in nanoseconds whose field is in microseconds: always three decimals.
     Micros(u64),
     /// Yes or no.
     Bool(bool),
     /// An address.
     Ip(Addr),
-    /// A moment: RFC 3339 in UTC, nine digits of fraction.
+    /// A time: RFC 3339 in UTC, nine digits of fraction.
     Time(Nanos),
     /// A day: `YYYY-MM-DD`.
     Day(Nanos),
-    /// A link-layer address as ECS writes it (RFC 7042 section 2.1): upper case, hyphens.
+    /// A link-layer address as in ECS (RFC 7042 section 2.1): upper case, hyphens.
     Mac([u8; 6]),
     /// A hash in lower-case hexadecimal.
     Hash(&'a [u8; 16]),
-    /// The same, made for the question.
+    /// A calculated hash in lower-case hexadecimal.
     Id([u8; 16]),
     /// Community ID v1: `1:` and the base64 (RFC 4648 section 4) of a SHA-1.
     CommunityId(&'a [u8; 20]),
@@ -63,15 +62,15 @@ pub enum Value<'a> {
     Suite(u16),
     /// A version: major, minor.
     Version(u16, u16),
-    /// An input file or interface by index: the run knows its name.
+    /// An input file or interface by index; `emit::Origin` has its name.
     Input(u16),
-    /// A number in decimal digits, as it was first written.
+    /// A number in decimal digits, kept as written.
     Decimal(&'a str),
-    /// Several values; a test holds where it holds for one of them.
+    /// Several values; a condition holds if it holds for one of them.
     List(List<'a>),
 }
 
-/// Which end of a session a list hit speaks of.
+/// The end of a session that a list hit refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagScope {
     /// Either.
@@ -83,7 +82,7 @@ pub enum TagScope {
 }
 
 impl TagScope {
-    /// Whether a hit speaks of this side.
+    /// Whether a hit refers to this side.
     pub fn holds(self, hit: &ListHit) -> bool {
         let source = hit.on.starts_with("source.");
         match self {
@@ -94,12 +93,12 @@ impl TagScope {
     }
 }
 
-/// Several values, read where they stand.
+/// Several borrowed values.
 #[derive(Clone, Copy, Debug)]
 pub enum List<'a> {
     /// Text.
     Strings(&'a [Box<str>]),
-    /// Words of the program.
+    /// Constants of the program.
     Words(&'a [&'static str]),
     /// Security protocols of RDP.
     RdpProtocols(&'a Rdp),
@@ -109,15 +108,15 @@ pub enum List<'a> {
     AnswerTypes(&'a [(u16, Box<str>)]),
     /// Data of DNS answers.
     AnswerData(&'a [(u16, Box<str>)]),
-    /// Tags of list hits on one side; a tag may stand twice.
+    /// Tags of list hits on one side; may contain duplicates.
     Tags(&'a [ListHit], TagScope),
     /// Kinds of tunnels.
     Layers(&'a [Layer]),
-    /// Why exchanges are left out.
+    /// The reasons why exchanges are excluded.
     Excluded(Exclusions),
     /// Tags of an endpoint.
     Names(&'a [Arc<str>]),
-    /// Text that its holder owns.
+    /// Owned texts.
     Texts(&'a [String]),
     /// Families of rules.
     Families(&'a [Family]),
@@ -128,7 +127,7 @@ pub enum List<'a> {
 }
 
 impl<'a> List<'a> {
-    /// Of a set of tags, the least above `last`.
+    /// The least tag of a set above `last`.
     pub fn next_above(self, last: Option<&str>) -> Option<&'a str> {
         let above = |tag: &&str| last.is_none_or(|last| *tag > last);
         match self {
@@ -181,14 +180,14 @@ impl<'a> List<'a> {
         }
     }
 
-    /// Whether it is shown as a set: each value once, in order.
+    /// Whether it is written as a set: sorted, without duplicates.
     pub fn is_set(&self) -> bool {
         matches!(self, List::Tags(..) | List::Names(_))
     }
 }
 
 impl<'a> Value<'a> {
-    /// Text, or absent where there is none.
+    /// Text, or absent if empty.
     pub fn non_empty(text: &'a str) -> Value<'a> {
         Value::str_opt(Some(text).filter(|text| !text.is_empty()))
     }
@@ -203,12 +202,12 @@ impl<'a> Value<'a> {
         number.map_or(Value::Absent, |n| Value::Int(n.into()))
     }
 
-    /// A measure, or absent (also where it is not finite: JSON has no such number).
+    /// A number with a fraction; absent if it is not finite, which JSON cannot represent.
     pub fn float_opt(number: Option<f64>) -> Value<'a> {
         number.filter(|n| n.is_finite()).map_or(Value::Absent, Value::Float)
     }
 
-    /// True, or absent: for facts that are written only where they hold.
+    /// True, or absent: for facts that are written only if they hold.
     pub fn flag(set: bool) -> Value<'a> {
         if set { Value::Bool(true) } else { Value::Absent }
     }
@@ -223,7 +222,7 @@ impl<'a> Value<'a> {
         hash.map_or(Value::Absent, Value::Hash)
     }
 
-    /// A word of the program, or absent.
+    /// A constant of the program, or absent.
     pub fn word_opt(word: Option<&'static str>) -> Value<'a> {
         word.map_or(Value::Absent, Value::Word)
     }
@@ -233,17 +232,17 @@ impl<'a> Value<'a> {
         nanos.map_or(Value::Absent, Value::Micros)
     }
 
-    /// A list, or absent where it is empty.
+    /// A list, or absent if empty.
     pub fn list(list: List<'a>) -> Value<'a> {
         if list.is_empty() { Value::Absent } else { Value::List(list) }
     }
 
-    /// Whether the record lacks it.
+    /// Whether there is no value.
     pub fn is_absent(&self) -> bool {
         matches!(self, Value::Absent)
     }
 
-    /// The number, where it is one.
+    /// The number, if it is one.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Value::Int(n) => Some(*n as f64),
@@ -255,7 +254,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Calls `test` with the value as text, where text it is.
+    /// Calls `test` with the value as text; false if it is not text.
     pub fn with_text(&self, test: impl FnOnce(&str) -> bool) -> bool {
         match self {
             Value::Str(text) | Value::Word(text) => test(text),
@@ -264,7 +263,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether a test of texts is for it.
+    /// Whether text conditions of rules apply to it.
     fn is_text(&self) -> bool {
         !matches!(self, Value::Absent | Value::Bool(_) | Value::List(_)) && !self.is_number()
     }
@@ -280,7 +279,7 @@ impl<'a> Value<'a> {
         )
     }
 
-    /// The form of sessions.ndjson. Absent is null; tags are a set in order.
+    /// The form of sessions.ndjson. Absent is null; tags are sorted, without duplicates.
     pub fn to_json(&self) -> Json {
         match self {
             Value::Absent => Json::Null,
@@ -311,12 +310,12 @@ impl<'a> Value<'a> {
         if let Value::Micros(_) = self { self.to_text() } else { self.to_json().to_string() }
     }
 
-    /// The form of evidence and sentences; a list is joined by commas.
+    /// The form of evidence and messages; lists are joined by commas.
     pub fn to_text(&self) -> String {
         self.to_string()
     }
 
-    /// As evidence: what it is follows from the field, not from how a text happens to read.
+    /// As evidence: number or text by the type of the field, never by the look of a text.
     pub fn to_evidence(&self) -> EvidenceValue {
         if self.is_number() {
             EvidenceValue::Number(self.to_text())
@@ -387,7 +386,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A cipher suite by its registered name, else as `0x` and four hexadecimal digits.
+/// A cipher suite by its registered name, or as `0x` and four hexadecimal digits.
 pub(super) fn cipher(code: u16) -> Value<'static> {
     match names::cipher_suite(code) {
         Some(name) => Value::Word(name),
@@ -395,7 +394,7 @@ pub(super) fn cipher(code: u16) -> Value<'static> {
     }
 }
 
-/// A DNS type by its mnemonic, else in the style of RFC 3597.
+/// A DNS type by its mnemonic, or in the style of RFC 3597.
 pub(super) fn dns_type(code: u16) -> Value<'static> {
     match names::dns_type(code) {
         Some(name) => Value::Word(name),

@@ -1,7 +1,7 @@
 //! Ends sessions of a shard: by timers, at the end of the input, at the cap.
 //!
-//! Owns: the order in which they end. In: the clock. Out: finished sessions, to the listener.
-//! Never: opens one.
+//! Owns: the order of ending sessions. In: the clock. Out: finished sessions, to the listener.
+//! Never: opens a session.
 
 use std::cmp::Reverse;
 
@@ -15,17 +15,17 @@ use crate::session::shard::Shard;
 use crate::session::shard::spread;
 use crate::session::state::Session;
 
-/// Sessions prefetched when their second has come.
+/// Sessions prefetched together when they are due.
 const LOOK_AHEAD: usize = 16;
 
-/// Sessions evicted at once at the cap: evicted ones are held until written, and the lines of a
-/// whole busy second would take more memory than the table.
-const PUSHED_OUT: usize = 128;
+/// Sessions evicted together at the cap: evicted sessions stay in memory until written, and all
+/// those of a busy second would take more memory than the table.
+const EVICTED_AT_ONCE: usize = 128;
 
-/// The fraction (1/n) of sessions that is ranked as the heaviest.
-const HEAVY_PART: usize = 8;
+/// The fraction (1/n) of sessions that counts as the largest.
+const LARGE_PART: usize = 8;
 
-/// Capacity kept for sorting the sessions of the next second.
+/// Capacity kept of the vector that sorts the sessions of a second.
 const DUE_KEPT: usize = 1_024;
 
 impl<X: Weighed> Shard<X> {
@@ -66,7 +66,8 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Those of one second come in output order, so that the receiver need not hold and sort them.
+    /// Sessions of one second are handed over in output order, so that the receiver need not hold
+    /// and sort them.
     fn end_due(&mut self, clock: u32, ending: Ending, listener: &mut impl Listener<X>) {
         while let Some((second, ids)) = self.wheel.expire(clock) {
             let mut ended = std::mem::take(&mut self.due);
@@ -82,16 +83,16 @@ impl<X: Weighed> Shard<X> {
             }
             self.wheel.give_back(ids);
             ended.sort_unstable();
-            // One that was armed twice for a second is there twice.
+            // A session armed twice for a second occurs twice.
             ended.dedup();
             for group in ended.chunks(LOOK_AHEAD) {
                 if ended.len() > DUE_KEPT {
                     self.look_ahead(group.iter().map(|(.., id)| id));
                 }
                 for (_, _, id) in group {
-                    // Data that fill the hole before a FIN shorten a timeout whose timer was
-                    // armed already. The session ends when the timer comes up, not before:
-                    // other shards have written what ended earlier.
+                    // Data that fill the gap before a FIN shorten a timeout whose timer is armed.
+                    // The session ends when the timer expires, not before: other shards have
+                    // already written the sessions of earlier seconds.
                     let at = self.due(*id).unwrap_or(second).max(second);
                     self.remove(*id, End { ending, at, timed: true }, listener);
                 }
@@ -122,11 +123,11 @@ impl<X: Weighed> Shard<X> {
         std::hint::black_box(sessions().filter(|session| known(session)).count());
     }
 
-    /// Makes room: evicts sessions of the earliest second in which one is due, in arming order.
-    pub(super) fn push_out(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+    /// Makes room: evicts sessions of the earliest second with a timer, in arming order.
+    pub(super) fn evict(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         let before = self.sessions.len();
         while self.sessions.len() == before {
-            let Some((second, ids)) = self.wheel.take_next(PUSHED_OUT, clock) else { return };
+            let Some((second, ids)) = self.wheel.take_next(EVICTED_AT_ONCE, clock) else { return };
             for id in &ids {
                 match self.due_in(*id, second) {
                     Some(due) if due > second => self.arm(*id, due),
@@ -152,35 +153,30 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// The average bytes of a session.
+    /// Average bytes of facts of a session.
     fn fair_share(&self) -> usize {
         self.shared.holdings.kept.held() / self.sessions.len().max(1)
     }
 
-    /// Makes room for facts: evicts the heaviest until there is enough, but none that holds less
-    /// than the average, and not the one that needs the room.
-    pub(super) fn push_out_heavy(
-        &mut self,
-        asker: u32,
-        clock: u32,
-        listener: &mut impl Listener<X>,
-    ) {
-        let (mut pushed_out, mut ranked) = (0, false);
-        while self.shared.holdings.kept.is_over() && pushed_out < PUSHED_OUT {
+    /// Makes room for facts: evicts the largest sessions until there is enough, but none that holds
+    /// less than the average, and not `asker`, which needs the room.
+    pub(super) fn evict_large(&mut self, asker: u32, clock: u32, listener: &mut impl Listener<X>) {
+        let (mut evicted, mut ranked) = (0, false);
+        while self.shared.holdings.kept.is_over() && evicted < EVICTED_AT_ONCE {
             let Some(id) = self.heavy.pop() else {
                 if ranked {
                     return;
                 }
                 ranked = true;
-                self.rank_heavy();
+                self.rank_large();
                 continue;
             };
             let fair = self.fair_share().max(1);
-            let is_heavy = |session: &Session<X>| session.weight().kept >= fair;
-            if id == asker || !self.sessions.get(id).is_some_and(is_heavy) {
+            let is_large = |session: &Session<X>| session.weight().kept >= fair;
+            if id == asker || !self.sessions.get(id).is_some_and(is_large) {
                 continue;
             }
-            pushed_out += 1;
+            evicted += 1;
             let due = self.due(id).filter(|due| *due < clock);
             let end = due.map(|at| End { ending: Ending::Silence, at, timed: true });
             if end.is_none() {
@@ -191,15 +187,15 @@ impl<X: Weighed> Shard<X> {
         }
     }
 
-    /// Finds the eighth of the sessions that holds most; of equals those nearest to their timeout.
-    /// Scans all sessions, once per eighth of the memory.
-    fn rank_heavy(&mut self) {
+    /// Finds the eighth of the sessions that holds most; of equal ones those nearest to their
+    /// timeout. Scans all sessions, once per eighth of the memory.
+    fn rank_large(&mut self) {
         let all = self.sessions.iter();
         let mut all: Vec<_> = all
             .map(|(id, session)| (session.weight().kept, Reverse(session.armed), Reverse(id)))
             .collect();
         all.sort_unstable();
-        let light = all.len() - all.len().div_ceil(HEAVY_PART);
+        let light = all.len() - all.len().div_ceil(LARGE_PART);
         self.heavy.extend(all.into_iter().skip(light).map(|(.., Reverse(id))| id));
     }
 }

@@ -1,6 +1,4 @@
-//! What streams said beside what they carry, in a session's line.
-//!
-//! Owns: what that line must say. In: a record. Out: assertions. Never: built into the program.
+//! Tests: facts of remote desktops, proxies, certificates and stream shapes in a session's line.
 
 use super::*;
 use crate::emit::samples;
@@ -8,7 +6,7 @@ use crate::model::Addr;
 use crate::model::app_facts::{AppFacts, Certificate, ProxyHeader, Rdp, Rfb, Socks, shape};
 use crate::model::record::HttpFacts;
 
-fn spoken() -> AppFacts {
+fn app_facts() -> AppFacts {
     AppFacts {
         rdp: Some(Rdp { cookie: Some("me".into()), requested: Some(11), chosen: Some(2) }),
         rfb: Some(Rfb { version: (3, 8), security: Some(2) }),
@@ -24,7 +22,7 @@ fn spoken() -> AppFacts {
 }
 
 #[test]
-fn everything_that_was_said_is_written() {
+fn all_application_facts_are_written() {
     let mut record = samples::tls_record();
     let tls = record.facts.tls.get_or_insert_default();
     tls.certificate = Some(Box::new(Certificate {
@@ -44,7 +42,7 @@ fn everything_that_was_said_is_written() {
         subprotocol: Some("p".into()),
         ..HttpFacts::default()
     }));
-    record.facts.rare_mut().spoken = Some(Box::new(spoken()));
+    record.facts.rare_mut().spoken = Some(Box::new(app_facts()));
     record.facts.rare_mut().socks = Some(Box::new(Socks {
         version: 5,
         target: Some("a.example:443".into()),
