@@ -14,6 +14,7 @@ mod craft;
 use craft::ACK;
 use craft::Capture;
 use craft::Connection;
+use craft::MS;
 use craft::PSH;
 use craft::SECOND;
 use craft::START;
@@ -137,6 +138,72 @@ fn an_alert_fires_once_as_soon_as_it_holds() {
     };
     assert!((57.0..61.0).contains(&lasted(early)), "{early}");
     assert!(lasted(late) > 990.0, "{late}");
+}
+
+/// TLS from one program at one address outside to a host of ours: its TCP ends 4 ms away, whoever
+/// answers is 150 ms behind that. Data pass as long as given.
+fn behind_a_proxy(n: u64, seconds: u64) -> Connection {
+    let mut session =
+        Connection::new(&format!("203.0.113.7:{}", 41_000 + n), &format!("10.0.0.{n}:443"));
+    (session.near, session.far, session.now) = (4 * MS, MS / 2, START + n * SECOND);
+    session.open();
+    session.wait(150 * MS).ask(&craft::client_hello("office.example"));
+    session.answer(&craft::server_hello()).wait(150 * MS + n * MS / 4);
+    while session.now < START + seconds * SECOND {
+        session.ask(&craft::tls_data(53)).answer(&craft::tls_data(200)).wait(2 * SECOND);
+    }
+    session
+}
+
+fn farm(seconds: u64) -> Capture {
+    let mut capture = Capture::default();
+    for n in 1..=12 {
+        capture.join(behind_a_proxy(n, seconds).capture);
+    }
+    capture.sorted()
+}
+
+/// Rules on endpoints need not wait until sessions end, and tell it once.
+#[test]
+fn an_endpoint_is_judged_by_sessions_that_go_on() {
+    let capture = farm(1_000).pcap();
+    let one = craft::read(&capture, &["--workers", "1"]);
+    let late = craft::read(&capture, &["--update-after", "never"]);
+    let fired = |said: &craft::Said| {
+        let alerts = said.alerts.iter().filter(|alert| at(alert, "rule.id") == "D03");
+        alerts.map(|alert| at(alert, "event.end").as_str().unwrap()[11..19].to_owned()).collect()
+    };
+    let (early, at_end): (Vec<String>, Vec<String>) = (fired(&one), fired(&late));
+    // Ten full handshakes are there when the tenth session is a minute old.
+    assert_eq!(early, ["10:01:10"]);
+    assert_eq!(at_end, ["10:16:39"]);
+    // Their totals are those of ended sessions.
+    assert!(one.endpoints == late.endpoints);
+    for workers in ["2", "5", "64"] {
+        let other = craft::read(&capture, &["--workers", workers]);
+        assert!(placeless(&one.alerts) == placeless(&other.alerts), "{workers} workers");
+        assert!(one.endpoints == other.endpoints && one.incidents == other.incidents);
+    }
+}
+
+/// Sessions that have ended and those that go on are judged together, each once.
+#[test]
+fn ended_and_open_sessions_of_an_endpoint_add_up() {
+    let mut capture = Capture::default();
+    for n in 1..=12 {
+        let long = n > 4;
+        let mut session = behind_a_proxy(n, if long { 400 } else { 10 });
+        capture.join(if long { session.capture } else { session.close() });
+    }
+    let capture = capture.sorted().pcap();
+    let said = craft::read(&capture, &[]);
+    let alert = said.alerts.iter().find(|alert| at(alert, "rule.id") == "D03").unwrap();
+    assert_eq!(at(alert, "event.end").as_str().unwrap()[11..19], *"10:01:10", "{alert}");
+    assert_eq!(at(alert, "longhaul.sessions"), 10, "{alert}");
+    let plain = craft::read(&capture, &["--update-after", "never"]);
+    assert!(said.endpoints == plain.endpoints);
+    let proxied = said.endpoints.iter().find(|row| at(row, "endpoint.ip") == "203.0.113.7");
+    assert_eq!(at(proxied.unwrap(), "longhaul.sessions"), 12);
 }
 
 /// A session that is not over is in no sum until it is.

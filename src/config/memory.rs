@@ -43,8 +43,10 @@ pub struct Shares {
     pub waiting: usize,
     /// IP fragments, per shard: 1 %, but at least enough for the longest datagram.
     pub fragments: usize,
-    /// Endpoints: 17 %.
+    /// Endpoints: 15 %.
     pub endpoints: usize,
+    /// Contributions of open sessions to their endpoints: 2 %.
+    pub open_sessions: usize,
     /// Alerts, until they are passed to the outputs: 5 %.
     pub alerts: usize,
     /// The queues of all outputs: 1 %.
@@ -73,7 +75,8 @@ impl Shares {
             evidence: share(20, SHARDS),
             waiting: share(8, SHARDS),
             fragments: usize::try_from(fragments).unwrap_or(usize::MAX),
-            endpoints: share(17, 1),
+            endpoints: share(15, 1),
+            open_sessions: share(2, 1),
             alerts: share(5, 1),
             outputs: share(1, 1),
             repeats: share(2, 1),
@@ -99,6 +102,8 @@ const BINDING_BYTES: usize = 1_024;
 pub struct Bounds {
     /// Endpoints.
     pub endpoints: usize,
+    /// Bytes of open sessions' contributions to endpoints.
+    pub open_bytes: usize,
     /// Alerts.
     pub alerts: usize,
     /// Bytes of the ledger's entries: alerts that repetitions merge into, and rules that fired on
@@ -117,6 +122,7 @@ impl Bounds {
         let fit = |bytes: usize, each: usize, cap: usize| (bytes / each).clamp(1, cap);
         Bounds {
             endpoints: fit(shares.endpoints, ENDPOINT_BYTES, caps.endpoints),
+            open_bytes: shares.open_sessions,
             alerts: fit(shares.alerts, ALERT_BYTES, caps.alerts),
             entries_bytes: shares.repeats,
             subjects_bytes: shares.subjects,
@@ -187,7 +193,8 @@ mod tests {
         for memory in [MEMORY_MIN, MEMORY, MEMORY_MAX] {
             let s = Shares::of(memory);
             let shards = s.sessions + s.evidence + s.waiting + s.fragments;
-            let once = s.endpoints + s.alerts + s.outputs + s.repeats + s.subjects;
+            let once =
+                s.endpoints + s.open_sessions + s.alerts + s.outputs + s.repeats + s.subjects;
             let all = shards * SHARDS as usize + once + s.bindings * 2;
             let all = all as u64 + FIXED;
             assert!(all <= memory && memory - all < memory / 50, "{memory}: {all}");

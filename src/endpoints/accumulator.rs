@@ -29,7 +29,7 @@ const STACKS_MAX: usize = 64;
 
 /// Statistics of an endpoint that initiated sessions: 40 bytes, 8 per different SYN, and the box
 /// for what rules judge.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Accumulator {
     /// Different SYNs and their counts, smallest MTU first. At the cap the largest MTUs are
     /// dropped: the result does not depend on the order of sessions, and small MTUs carry the

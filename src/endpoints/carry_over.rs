@@ -53,6 +53,11 @@ impl Carried {
         self.0.is_empty()
     }
 
+    /// The data of an endpoint that is seen again, in a session whose last packet came `now`.
+    pub(super) fn get(&self, key: &EndpointKey, now: Nanos) -> Option<CarriedEndpoint> {
+        self.0.get(key).filter(|carried| now.since(carried.last) <= KEPT).cloned()
+    }
+
     /// Takes the data of an endpoint that is seen again, in a session that ended `now`.
     pub(super) fn take(&mut self, key: &EndpointKey, now: Nanos) -> Option<CarriedEndpoint> {
         self.0.remove(key).filter(|carried| now.since(carried.last) <= KEPT)

@@ -4,7 +4,6 @@
 //! Never: a text twice, or a new one beyond the cap.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -26,36 +25,30 @@ impl<T> Default for Interned<T> {
 }
 
 impl Interned<Fingerprint> {
+    /// Index + 1 of a fingerprint that is known, 0 for none.
+    pub(super) fn find(&self, hasher: &RandomState, print: Option<(bool, &str)>) -> Option<u32> {
+        let Some((ssh, text)) = print else { return Some(0) };
+        let is_it = |at: &u32| {
+            self.values.get(*at as usize).is_some_and(|known| known.as_text() == (ssh, text))
+        };
+        self.index.find(hasher.hash_one((ssh, text)), is_it).map(|at| *at + 1)
+    }
+
     /// Index + 1 of a fingerprint, 0 for none.
     pub(super) fn intern(&mut self, hasher: &RandomState, print: Option<(bool, &str)>) -> u32 {
         let Some((ssh, text)) = print else { return 0 };
-        let parts = |known: &Fingerprint| match known {
-            Fingerprint::Ja4(text) => (false, Arc::clone(text)),
-            Fingerprint::Ssh(text) => (true, Arc::clone(text)),
-        };
-        let hash = hasher.hash_one((ssh, text));
-        let values = &mut self.values;
-        let is_it = |at: &u32| {
-            values.get(*at as usize).is_some_and(|known| match known {
-                Fingerprint::Ja4(known) => !ssh && **known == *text,
-                Fingerprint::Ssh(known) => ssh && **known == *text,
-            })
-        };
-        if let Some(at) = self.index.find(hash, is_it) {
-            return *at + 1;
+        if let Some(known) = self.find(hasher, print) {
+            return known;
         }
+        let values = &mut self.values;
         let at = values.len() as u32;
         values.push(match ssh {
             true => Fingerprint::Ssh(text.into()),
             false => Fingerprint::Ja4(text.into()),
         });
-        let rehash = |at: &u32| {
-            values.get(*at as usize).map_or(0, |known| {
-                let (ssh, text) = parts(known);
-                hasher.hash_one((ssh, &*text))
-            })
-        };
-        self.index.insert_unique(hash, at, rehash);
+        let rehash =
+            |at: &u32| values.get(*at as usize).map_or(0, |known| hasher.hash_one(known.as_text()));
+        self.index.insert_unique(hasher.hash_one((ssh, text)), at, rehash);
         at + 1
     }
 }

@@ -1,6 +1,12 @@
 //! The key of an endpoint, with its strings interned.
+//!
+//! Owns: what makes two ends of sessions one endpoint. In: an end of a session, or a key in words.
+//! Out: the same, the other way. Never: interns a string.
+
+use std::sync::Arc;
 
 use crate::endpoints::summary::EndpointSummary;
+use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
 use crate::model::Addr;
 use crate::model::Transport;
@@ -35,11 +41,37 @@ impl Key {
         }
     }
 
+    /// The key of an endpoint, its fingerprint interned as `print`.
+    pub(super) fn closed(key: &EndpointKey, print: u32) -> Key {
+        Key {
+            ip: key.ip,
+            print,
+            port: key.service.map_or(0, |s| s.port),
+            transport: key.service.map_or(0, |s| s.transport.0),
+            service: key.service.is_some(),
+            remote: key.side == Locality::Remote,
+        }
+    }
+
+    /// The key of one end of a session, nothing interned.
+    pub(super) fn with_text(session: &EndpointSummary, side: &SideSummary) -> EndpointKey {
+        let fingerprint = match &side.print {
+            Print::None => None,
+            Print::Ja4(text) => Some(Fingerprint::Ja4((&**text).into())),
+            Print::Ssh(text) => Some(Fingerprint::Ssh(Arc::clone(text))),
+        };
+        EndpointKey { fingerprint, ..Key::of(session, side, 0).open(&[]) }
+    }
+
+    pub(super) const fn side(&self) -> Locality {
+        if self.remote { Locality::Remote } else { Locality::Home }
+    }
+
     pub(super) fn open(self, prints: &[Fingerprint]) -> EndpointKey {
         let service = Service { transport: Transport(self.transport), port: self.port };
         EndpointKey {
             ip: self.ip,
-            side: if self.remote { Locality::Remote } else { Locality::Home },
+            side: self.side(),
             fingerprint: prints.get((self.print as usize).wrapping_sub(1)).cloned(),
             service: self.service.then_some(service),
         }

@@ -4,16 +4,33 @@
 //! because a million rows at once would take more memory than the table.
 //! Never: changes a value.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use crate::endpoints::accumulator;
+use crate::endpoints::accumulator::Accumulator;
+use crate::endpoints::baseline::Asked;
 use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::Known;
+use crate::endpoints::hidden::estimate;
+use crate::endpoints::hidden::is_satellite_long;
+use crate::endpoints::prefix_stats::Neighbours;
 use crate::endpoints::prefix_stats::PrefixFloors;
+use crate::endpoints::rtt_excess;
 use crate::endpoints::table::Endpoints;
 use crate::endpoints::table::Entry;
+use crate::endpoints::tunnel;
+use crate::model::endpoint::EndpointKey;
 use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::HiddenLeg;
 use crate::model::event::EndpointSource;
+
+/// The tag of an endpoint with a hidden leg of a satellite's length: it may be just a
+/// performance-enhancing proxy (RFC 3135).
+const TAG_SATELLITE_GATEWAY: &str = "pep";
 
 /// Every endpoint of a span, sorted by address, side, fingerprint and service.
 #[derive(Debug)]
@@ -21,6 +38,11 @@ pub struct EndpointRows {
     table: Endpoints,
     floors: PrefixFloors,
     order: Vec<u32>,
+    /// Endpoints with sessions that are still open, and their entries if they have one. Rules judge
+    /// those sessions with the others; rows leave them out, as they count when they end.
+    open: Vec<Arc<EndpointKey>>,
+    /// Their entries.
+    with_open: HashSet<u32, RandomState>,
     /// The baselines of endpoints that have any.
     known: HashMap<u32, Known, RandomState>,
 }
@@ -31,12 +53,15 @@ impl EndpointRows {
         let mut order: Vec<u32> = (0..table.len() as u32).collect();
         order.sort_unstable_by(|a, b| table.compare(*a, *b));
         let known = learned.map(|learned| known(&table, learned)).unwrap_or_default();
-        EndpointRows { table, floors, order, known }
+        let open = table.open.keys();
+        let entries = open.iter().filter_map(|key| table.entry_of(key));
+        let with_open = entries.map(|at| at as u32).collect();
+        EndpointRows { table, floors, order, open, with_open, known }
     }
 
     /// An empty set of rows.
     pub fn none() -> EndpointRows {
-        EndpointRows::of(Endpoints::new(0), None)
+        EndpointRows::of(Endpoints::new(0, 0), None)
     }
 
     /// The number of rows.
@@ -55,15 +80,32 @@ impl EndpointRows {
     }
 
     /// The rows that rules judge: remote endpoints that initiated answered sessions; each with its
-    /// number for [`EndpointRows::get`].
-    pub fn judged(&self) -> impl Iterator<Item = (u32, EndpointRow)> + '_ {
-        let judged = self.entries().filter(|(_, entry)| self.table.is_judged(entry));
-        judged.map(|(at, entry)| (at, self.row(at, entry)))
+    /// number for [`EndpointRows::get`]. Sessions that are still open count in them.
+    pub fn judged<'r>(
+        &'r self,
+        learned: Option<&'r Baselines>,
+    ) -> impl Iterator<Item = (u32, EndpointRow)> + 'r {
+        let judged = self
+            .entries()
+            .filter(|(at, entry)| self.table.is_judged(entry) && !self.with_open.contains(at));
+        let ended = judged.map(|(at, entry)| (at, self.row(at, entry)));
+        let open = (self.table.len() as u32..).zip(&self.open);
+        ended.chain(open.map(move |(at, key)| (at, self.row_with_open(key, learned))))
     }
 
-    /// The row of a number.
-    pub fn get(&self, number: u32) -> Option<EndpointRow> {
-        self.table.entries.get(number as usize).map(|entry| self.row(number, entry))
+    /// The row of a number, as rules judge it.
+    pub fn get(&self, number: u32, learned: Option<&Baselines>) -> Option<EndpointRow> {
+        match self.table.entries.get(number as usize) {
+            Some(entry) => Some(self.row(number, entry)),
+            None => {
+                let key = self.open.get(number as usize - self.table.len())?;
+                Some(self.row_with_open(key, learned))
+            }
+        }
+    }
+
+    fn row_with_open(&self, key: &EndpointKey, learned: Option<&Baselines>) -> EndpointRow {
+        self.table.row_with_open(key, Some(&self.floors), learned)
     }
 
     fn entries(&self) -> impl Iterator<Item = (u32, &Entry)> {
@@ -72,7 +114,8 @@ impl EndpointRows {
 
     fn row(&self, at: u32, entry: &Entry) -> EndpointRow {
         let known = self.known.get(&at).copied().unwrap_or_default();
-        self.table.row(entry, Some(&self.floors), known)
+        let key = entry.key.open(&self.table.prints.values);
+        self.table.totals(entry).row(key, self.floors.around(&self.table, entry), known)
     }
 }
 
@@ -87,6 +130,75 @@ impl EndpointSource for EndpointRows {
 }
 
 fn known(table: &Endpoints, learned: &Baselines) -> HashMap<u32, Known, RandomState> {
-    let all = (0u32..).zip(&table.entries).map(|(at, entry)| (at, table.known(entry, learned)));
+    let all =
+        (0u32..).zip(&table.entries).map(|(at, entry)| (at, table.totals(entry).known(learned)));
     all.filter(|(_, known)| *known != Known::default()).collect()
+}
+
+/// What an endpoint's row is made of.
+pub(super) struct Totals<'e> {
+    pub(super) entry: &'e Entry,
+    pub(super) accumulator: Option<&'e Accumulator>,
+    pub(super) tags: Vec<Arc<str>>,
+}
+
+impl Totals<'_> {
+    /// Its baselines.
+    pub(super) fn known(&self, learned: &Baselines) -> Known {
+        let key = &self.entry.key;
+        learned.known(&Asked {
+            ip: key.ip,
+            side: key.side(),
+            service: key.service.then_some((key.transport, key.port)),
+            role: self.entry.role(),
+            asn: self.entry.asn.as_deref(),
+            place: self.entry.place.as_deref(),
+            subject: self.accumulator.and_then(Accumulator::only_subject),
+        })
+    }
+
+    /// The row.
+    pub(super) fn row(
+        self,
+        key: EndpointKey,
+        neighbours: Option<Neighbours>,
+        known: Known,
+    ) -> EndpointRow {
+        let entry = self.entry;
+        let hidden = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
+        let tags = with_satellite(self.tags, hidden.as_ref());
+        let floor_ns = (entry.measured > 0).then_some(entry.floor_ns);
+        // Neighbours know the endpoint by its ended sessions only.
+        let lowest =
+            |near: Neighbours| floor_ns.map_or(near.floor_ns, |own| own.min(near.floor_ns));
+        let mut traits = accumulator::traits(entry.stack, self.accumulator);
+        traits.excess = rtt_excess::over(floor_ns, neighbours, known.path);
+        (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
+        EndpointRow {
+            key,
+            role: entry.role(),
+            sessions: entry.sessions,
+            handshakes: entry.handshakes.into(),
+            floor_ns,
+            prefix_floor_ns: neighbours.map(lowest),
+            first: entry.first,
+            last: entry.last,
+            place: entry.place.clone(),
+            asn: entry.asn.clone(),
+            tunnel: tunnel::estimate(&traits, &tags),
+            tags,
+            hidden,
+            traits,
+        }
+    }
+}
+
+/// Adds a tag for a leg as long as one by satellite: a gateway there terminates TCP like a proxy.
+fn with_satellite(mut tags: Vec<Arc<str>>, hidden: Option<&HiddenLeg>) -> Vec<Arc<str>> {
+    if hidden.is_some_and(is_satellite_long)
+        && let Err(at) = tags.binary_search_by(|tag| (**tag).cmp(TAG_SATELLITE_GATEWAY))
+    {
+        tags.insert(at, TAG_SATELLITE_GATEWAY.into());
+    }
+    tags
 }

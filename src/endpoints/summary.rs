@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::endpoints::program;
 use crate::model::endpoint::Locality;
 use crate::model::endpoint::Service;
+use crate::model::heap::ALLOCATION;
 use crate::model::latency::Turns;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Direction;
@@ -18,7 +19,7 @@ use crate::model::record::Place;
 use crate::model::record::Quality;
 use crate::model::record::SessionState;
 use crate::model::record::Subject;
-use crate::model::{Addr, Nanos, Record, Transport};
+use crate::model::{Addr, Heap, Nanos, Record, Transport};
 
 /// A fingerprint of an end's software.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -175,6 +176,17 @@ impl StackSummary {
 }
 
 impl EndpointSummary {
+    /// Heap bytes of its own.
+    pub(super) fn heap(&self) -> usize {
+        let print = |side: &SideSummary| match &side.print {
+            Print::None | Print::Ssh(_) => 0,
+            Print::Ja4(text) => text.heap(),
+        };
+        let tags = self.tags.capacity() * size_of::<(bool, Arc<str>)>();
+        let incoming = self.incoming.as_ref().map_or(0, |_| size_of::<Incoming>() + ALLOCATION);
+        print(&self.initiator) + print(&self.responder) + tags + self.turns.heap() + incoming
+    }
+
     /// Takes the facts about endpoints out of a record that is no longer needed: its turns and JA4
     /// are moved.
     pub fn of(record: &mut Record) -> EndpointSummary {
@@ -277,7 +289,7 @@ fn side(
 }
 
 /// Sides of initiator and responder.
-const fn sides(direction: Direction) -> (Locality, Locality) {
+pub const fn sides(direction: Direction) -> (Locality, Locality) {
     match direction {
         Direction::Inbound => (Locality::Remote, Locality::Home),
         Direction::Outbound => (Locality::Home, Locality::Remote),

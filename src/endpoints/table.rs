@@ -12,40 +12,28 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::endpoints::accumulator;
 use crate::endpoints::accumulator::Accumulator;
 use crate::endpoints::accumulator::Accumulators;
-use crate::endpoints::baseline::Asked;
 use crate::endpoints::baseline::Baselines;
-use crate::endpoints::baseline::Known;
 use crate::endpoints::carry_over::Carried;
 use crate::endpoints::carry_over::CarriedEndpoint;
-use crate::endpoints::hidden::estimate;
-use crate::endpoints::hidden::is_satellite_long;
 use crate::endpoints::interned::Interned;
 use crate::endpoints::key::Key;
-use crate::endpoints::prefix_stats::PrefixFloors;
+use crate::endpoints::open::OpenSessions;
 use crate::endpoints::rolling_7d::Week;
 use crate::endpoints::rows::EndpointRows;
-use crate::endpoints::rtt_excess;
+use crate::endpoints::rows::Totals;
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::summary::Print;
 use crate::endpoints::summary::SideSummary;
 use crate::endpoints::summary::StackSummary;
 use crate::endpoints::tags::Tags;
-use crate::endpoints::tunnel;
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
-use crate::model::endpoint::HiddenLeg;
-use crate::model::endpoint::Locality;
 use crate::model::endpoint::Role;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
 use crate::model::{Counter, Counters, Nanos};
-
-/// The tag of an endpoint with a hidden leg of a satellite's length: it may be just a
-/// performance-enhancing proxy (RFC 3135).
-const TAG_SATELLITE_GATEWAY: &str = "pep";
 
 /// Sessions whose entries are prefetched at once.
 pub const LOOK_AHEAD: usize = 32;
@@ -53,7 +41,7 @@ pub const LOOK_AHEAD: usize = 32;
 /// Sessions after which rules first look at an endpoint before the end.
 const FIRST_CHECK: u64 = 16;
 
-const INITIATOR: u8 = 1;
+pub(super) const INITIATOR: u8 = 1;
 const RESPONDER: u8 = 2;
 /// At least one session was answered.
 const ANSWERED: u8 = 4;
@@ -62,26 +50,26 @@ const ANSWERED: u8 = 4;
 /// answered session if that is more.
 const ROOM: usize = 8;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: Key,
     roles: u8,
-    sessions: u64,
-    handshakes: u32,
+    pub(super) sessions: u64,
+    pub(super) handshakes: u32,
     pub(super) floor_ns: u64,
     /// Sessions with a transport round trip.
     pub(super) measured: u32,
-    first: Nanos,
-    last: Nanos,
-    place: Option<Arc<Place>>,
-    asn: Option<Arc<AutonomousSystem>>,
+    pub(super) first: Nanos,
+    pub(super) last: Nanos,
+    pub(super) place: Option<Arc<Place>>,
+    pub(super) asn: Option<Arc<AutonomousSystem>>,
     /// 0: none; else index of the tag set + 1.
-    tags: u32,
+    pub(super) tags: u32,
     /// Response times as an initiator.
-    gathered: Option<Box<Week>>,
+    pub(super) gathered: Option<Box<Week>>,
     /// Its first SYN and program as an initiator, and their count: most endpoints have one stack
     /// only, and here it shares the entry's cache line.
-    stack: (StackSummary, u32),
+    pub(super) stack: (StackSummary, u32),
     /// 0: none; else index of the accumulator + 1.
     accumulator: u32,
 }
@@ -97,20 +85,21 @@ pub struct Endpoints {
     pub(super) hasher: RandomState,
     index: HashTable<u32>,
     pub(super) entries: Vec<Entry>,
-    prints: Interned<Fingerprint>,
-    tags: Tags,
+    pub(super) prints: Interned<Fingerprint>,
+    pub(super) tags: Tags,
     accumulators: Accumulators,
     /// Endpoints that rules should look at again.
     due: Vec<Key>,
-    carried: Carried,
+    pub(super) carried: Carried,
+    pub(super) open: OpenSessions,
     sessions_dropped: u64,
 }
 
 impl Endpoints {
     /// Holds at most `cap` endpoints. The sessions of evicted ones are counted; an evicted endpoint
     /// that is seen again starts anew. The result does not depend on the order of sessions until
-    /// the cap is reached.
-    pub fn new(cap: usize) -> Endpoints {
+    /// the cap is reached. Beside them it holds so many bytes of sessions that are still open.
+    pub fn new(cap: usize, open: usize) -> Endpoints {
         Endpoints {
             cap: cap.clamp(1, u32::MAX as usize - 1),
             hasher: RandomState::default(),
@@ -121,6 +110,7 @@ impl Endpoints {
             accumulators: Accumulators::default(),
             due: Vec::new(),
             carried: Carried::default(),
+            open: OpenSessions::new(open),
             sessions_dropped: 0,
         }
     }
@@ -142,7 +132,8 @@ impl Endpoints {
             Some((entry.key.open(&self.prints.values), carried))
         });
         let (carried, sessions_dropped) = Carried::of(judged.chain(rest), self.cap);
-        Endpoints { carried, sessions_dropped, ..Endpoints::new(self.cap) }
+        let open = self.open.clone();
+        Endpoints { carried, open, sessions_dropped, ..Endpoints::new(self.cap, 0) }
     }
 
     /// The number of endpoints.
@@ -159,6 +150,8 @@ impl Endpoints {
     pub fn count(&mut self, counters: &mut Counters) {
         counters.add(Counter::EndpointsDropped, std::mem::take(&mut self.sessions_dropped));
         counters.add(Counter::EndpointTagsDropped, self.tags.take_dropped());
+        let dropped = std::mem::take(&mut self.open.dropped);
+        counters.add(Counter::EndpointUpdatesDropped, dropped);
     }
 
     fn observe_side(&mut self, session: &EndpointSummary, side: &SideSummary, role: u8) {
@@ -168,27 +161,7 @@ impl Endpoints {
             false => self.tags.bits(&session.tags, role == INITIATOR),
         };
         let Some(entry) = self.entries.get_mut(at) else { return };
-        entry.roles |= role | if session.service.is_some() { ANSWERED } else { 0 };
-        entry.sessions += 1;
-        if side.handshake_ns.is_some() {
-            entry.handshakes = entry.handshakes.saturating_add(1);
-        }
-        if let Some(ns) = side.transport_ns {
-            entry.measured = entry.measured.saturating_add(1);
-            entry.floor_ns = entry.floor_ns.min(ns);
-        }
-        entry.first = entry.first.min(session.first);
-        entry.last = entry.last.max(session.last);
-        if let Some(turns) = session.turns.as_deref().filter(|_| role == INITIATOR) {
-            let gathered = entry.gathered.get_or_insert_with(|| Box::new(Week::new(session.last)));
-            gathered.add(turns, side.transport_ns, session.first.0, session.last);
-        }
-        if entry.place.is_none() {
-            entry.place.clone_from(&side.place);
-        }
-        if entry.asn.is_none() {
-            entry.asn.clone_from(&side.asn);
-        }
+        entry.add(session, side, role);
         if session.service.is_some() && role == INITIATOR {
             let known = entry.add_stack(session.stack);
             if !known || session.incoming.is_some() {
@@ -222,10 +195,9 @@ impl Endpoints {
         if !self.carried.is_empty()
             && let Some(carried) = self.carried.take(&key.open(&self.prints.values), session.last)
         {
-            entry.gathered = carried.week;
-            self.accumulators.of(&mut entry.accumulator, |accumulator| {
-                *accumulator = Accumulator::of(carried.judged)
-            });
+            let mut accumulator = Accumulator::default();
+            entry.resume(carried, &mut accumulator);
+            self.accumulators.of(&mut entry.accumulator, |new| *new = accumulator);
         }
         self.entries.push(entry);
         self.index_last();
@@ -233,7 +205,7 @@ impl Endpoints {
     }
 
     #[inline]
-    fn find(&self, key: Key) -> Option<usize> {
+    pub(super) fn find(&self, key: Key) -> Option<usize> {
         let is_it = |at: &u32| self.entries.get(*at as usize).is_some_and(|e| e.key == key);
         self.index.find(self.hasher.hash_one(key), is_it).map(|at| *at as usize)
     }
@@ -317,30 +289,14 @@ impl Endpoints {
     /// The next endpoint due for rules: at 16 sessions, and whenever the number has doubled. Its
     /// neighbours are not known yet; only baselines in `learned` are.
     pub fn next_due(&mut self, learned: Option<&Baselines>) -> Option<EndpointRow> {
-        let key = self.due.pop()?;
-        let entry = self.entries.get(self.find(key)?)?;
-        let known = learned.map(|learned| self.known(entry, learned)).unwrap_or_default();
-        Some(self.row(entry, None, known))
+        let key = self.due.pop().filter(|key| self.find(*key).is_some())?;
+        Some(self.row_with_open(&key.open(&self.prints.values), None, learned))
     }
 
     /// The endpoints as they are now, in order, with the statistics of their neighbours and the
     /// baselines in `learned`.
     pub fn finish(self, learned: Option<&Baselines>) -> EndpointRows {
         EndpointRows::of(self, learned)
-    }
-
-    /// The baseline of an endpoint.
-    pub(super) fn known(&self, entry: &Entry, learned: &Baselines) -> Known {
-        let key = &entry.key;
-        learned.known(&Asked {
-            ip: key.ip,
-            side: if key.remote { Locality::Remote } else { Locality::Home },
-            service: key.service.then_some((key.transport, key.port)),
-            role: entry.role(),
-            asn: entry.asn.as_deref(),
-            place: entry.place.as_deref(),
-            subject: self.accumulator(entry).and_then(Accumulator::only_subject),
-        })
     }
 
     /// Whether rules judge it.
@@ -353,45 +309,19 @@ impl Endpoints {
         self.accumulator(entry).map_or(0, Accumulator::days)
     }
 
-    fn accumulator(&self, entry: &Entry) -> Option<&Accumulator> {
+    pub(super) fn accumulator(&self, entry: &Entry) -> Option<&Accumulator> {
         self.accumulators.get(entry.accumulator)
     }
 
-    pub(super) fn row(
-        &self,
-        entry: &Entry,
-        floors: Option<&PrefixFloors>,
-        known: Known,
-    ) -> EndpointRow {
-        let neighbours = floors.and_then(|floors| floors.around(self, entry));
-        let prefix_floor_ns = neighbours.map(|neighbours| neighbours.floor_ns);
-        let hidden = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
-        let tags = with_satellite(self.tags.names(entry.tags), hidden.as_ref());
-        let floor_ns = (entry.measured > 0).then_some(entry.floor_ns);
-        let mut traits = accumulator::traits(entry.stack, self.accumulator(entry));
-        traits.excess = rtt_excess::over(floor_ns, neighbours, known.path);
-        (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
-        EndpointRow {
-            key: entry.key.open(&self.prints.values),
-            role: entry.role(),
-            sessions: entry.sessions,
-            handshakes: entry.handshakes.into(),
-            floor_ns,
-            prefix_floor_ns,
-            first: entry.first,
-            last: entry.last,
-            place: entry.place.clone(),
-            asn: entry.asn.clone(),
-            tunnel: tunnel::estimate(&traits, &tags),
-            tags,
-            hidden,
-            traits,
-        }
+    /// What an entry says of itself.
+    pub(super) fn totals<'e>(&'e self, entry: &'e Entry) -> Totals<'e> {
+        let tags = self.tags.names(entry.tags);
+        Totals { entry, accumulator: self.accumulator(entry), tags }
     }
 }
 
 impl Entry {
-    fn new(key: Key) -> Entry {
+    pub(super) fn new(key: Key) -> Entry {
         Entry {
             key,
             roles: 0,
@@ -410,6 +340,37 @@ impl Entry {
         }
     }
 
+    /// Adds a session, except its stack.
+    pub(super) fn add(&mut self, session: &EndpointSummary, side: &SideSummary, role: u8) {
+        self.roles |= role | if session.service.is_some() { ANSWERED } else { 0 };
+        self.sessions += 1;
+        if side.handshake_ns.is_some() {
+            self.handshakes = self.handshakes.saturating_add(1);
+        }
+        if let Some(ns) = side.transport_ns {
+            self.measured = self.measured.saturating_add(1);
+            self.floor_ns = self.floor_ns.min(ns);
+        }
+        self.first = self.first.min(session.first);
+        self.last = self.last.max(session.last);
+        if let Some(turns) = session.turns.as_deref().filter(|_| role == INITIATOR) {
+            let gathered = self.gathered.get_or_insert_with(|| Box::new(Week::new(session.last)));
+            gathered.add(turns, side.transport_ns, session.first.0, session.last);
+        }
+        if self.place.is_none() {
+            self.place.clone_from(&side.place);
+        }
+        if self.asn.is_none() {
+            self.asn.clone_from(&side.asn);
+        }
+    }
+
+    /// Continues from what an earlier span left.
+    pub(super) fn resume(&mut self, carried: CarriedEndpoint, accumulator: &mut Accumulator) {
+        self.gathered = carried.week;
+        *accumulator = Accumulator::of(carried.judged);
+    }
+
     /// The eviction order, lowest first: an endpoint without an answered session may not exist,
     /// since its address can be forged; then the number of sessions; then whether a round trip was
     /// measured; then the time last seen.
@@ -417,7 +378,7 @@ impl Entry {
         (self.roles & ANSWERED != 0, self.sessions, self.measured > 0, self.last)
     }
 
-    const fn role(&self) -> Role {
+    pub(super) const fn role(&self) -> Role {
         match self.roles & (INITIATOR | RESPONDER) {
             INITIATOR => Role::Initiator,
             RESPONDER => Role::Responder,
@@ -426,7 +387,7 @@ impl Entry {
     }
 
     /// Counts a stack if it equals the first one seen; false if it differs.
-    fn add_stack(&mut self, stack: StackSummary) -> bool {
+    pub(super) fn add_stack(&mut self, stack: StackSummary) -> bool {
         let (first, count) = &mut self.stack;
         if *count == 0 {
             *first = stack;
@@ -444,7 +405,7 @@ impl Endpoints {
     pub(super) fn compare(&self, a: u32, b: u32) -> Ordering {
         let key = |at: u32| self.entries.get(at as usize).map(|entry| entry.key);
         let (Some(a), Some(b)) = (key(a), key(b)) else { return Ordering::Equal };
-        let side = |key: &Key| (key.ip, if key.remote { Locality::Remote } else { Locality::Home });
+        let side = |key: &Key| (key.ip, key.side());
         let print = |key: &Key| self.prints.values.get((key.print as usize).wrapping_sub(1));
         let service = |key: &Key| (key.service, key.transport, key.port);
         side(&a)
@@ -452,16 +413,6 @@ impl Endpoints {
             .then_with(|| print(&a).cmp(&print(&b)))
             .then_with(|| service(&a).cmp(&service(&b)))
     }
-}
-
-/// Adds a tag for a leg as long as one by satellite: a gateway there terminates TCP like a proxy.
-fn with_satellite(mut tags: Vec<Arc<str>>, hidden: Option<&HiddenLeg>) -> Vec<Arc<str>> {
-    if hidden.is_some_and(is_satellite_long)
-        && let Err(at) = tags.binary_search_by(|tag| (**tag).cmp(TAG_SATELLITE_GATEWAY))
-    {
-        tags.insert(at, TAG_SATELLITE_GATEWAY.into());
-    }
-    tags
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use super::*;
 use crate::endpoints::Incoming;
 use crate::endpoints::StackSummary;
+use crate::model::endpoint::Locality;
 use crate::model::endpoint::Service;
 use crate::model::{Addr, Transport};
 
@@ -40,7 +41,7 @@ fn outbound(home: u8, remote: u8, port: u16, far_ns: Option<u64>) -> EndpointSum
 
 #[test]
 fn sessions_add_up_per_address_side_and_service() {
-    let mut table = Endpoints::new(100);
+    let mut table = Endpoints::new(100, 1 << 20);
     table.observe(&outbound(1, 9, 443, Some(9_000)));
     table.observe(&outbound(2, 9, 443, Some(7_000)));
     table.observe(&outbound(2, 9, 22, None));
@@ -68,7 +69,7 @@ fn sessions_add_up_per_address_side_and_service() {
 
 #[test]
 fn fingerprints_tell_remote_programs_apart() {
-    let mut table = Endpoints::new(100);
+    let mut table = Endpoints::new(100, 1 << 20);
     for print in [
         Print::Ja4("a".into()),
         Print::Ja4("b".into()),
@@ -90,7 +91,7 @@ fn fingerprints_tell_remote_programs_apart() {
 
 #[test]
 fn tags_gather_on_the_end_they_belong_to() {
-    let mut table = Endpoints::new(100);
+    let mut table = Endpoints::new(100, 1 << 20);
     for (initiator, tag) in [(false, "vpn:b"), (false, "hosting"), (true, "own"), (false, "vpn:b")]
     {
         let mut session = outbound(1, 9, 443, None);
@@ -104,7 +105,7 @@ fn tags_gather_on_the_end_they_belong_to() {
 
 #[test]
 fn tags_past_the_cap_of_a_run_are_counted() {
-    let mut table = Endpoints::new(100);
+    let mut table = Endpoints::new(100, 1 << 20);
     for n in 0..131 {
         let mut session = outbound(1, 9, 443, None);
         session.tags.push((false, format!("t{n}").as_str().into()));
@@ -141,7 +142,7 @@ fn inbound(print: &str, at: u64) -> EndpointSummary {
 
 #[test]
 fn at_the_cap_those_go_that_say_least_and_every_session_counts() {
-    let mut table = Endpoints::new(64);
+    let mut table = Endpoints::new(64, 1 << 20);
     for n in 0..1_000 {
         table.observe(&unanswered(n, n.into()));
         assert!(table.len() <= 64);
@@ -177,7 +178,7 @@ fn at_the_cap_those_go_that_say_least_and_every_session_counts() {
 
 #[test]
 fn what_falls_off_is_counted_once() {
-    let mut table = Endpoints::new(8);
+    let mut table = Endpoints::new(8, 1 << 20);
     (0..100).for_each(|n| table.observe(&unanswered(n, n.into())));
     let mut counters = Counters::default();
     table.count(&mut counters);
@@ -193,7 +194,7 @@ fn the_order_of_sessions_does_not_matter() {
         .map(|i| outbound(i % 7, i % 11, 1 + u16::from(i % 3), Some(u64::from(i) * 37 % 101)))
         .collect();
     let run = |order: &mut dyn Iterator<Item = &EndpointSummary>| {
-        let mut table = Endpoints::new(1_000);
+        let mut table = Endpoints::new(1_000, 1 << 20);
         order.for_each(|s| table.observe(s));
         table.finish(None).iter().collect::<Vec<_>>()
     };
@@ -228,7 +229,7 @@ fn the_next_set_goes_on_with_what_rules_judge() {
         session.incoming = Some(Box::new(Incoming { id: [id; 16], ..Incoming::default() }));
         session
     };
-    let mut table = Endpoints::new(100);
+    let mut table = Endpoints::new(100, 1 << 20);
     let mut days = Vec::new();
     for day in [1, 2, 4, 20] {
         table.observe(&session(day, day as u8));

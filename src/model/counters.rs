@@ -312,6 +312,10 @@ counters! {
     /// Endpoints not kept because the cap was reached.
     EndpointsDropped = "endpoints_dropped" in "detect",
         loss("endpoints", "sessions of endpoints over the cap");
+    /// Updates of open sessions that do not count for their endpoint, because it has 64 or the cap
+    /// was reached: those sessions count when they end.
+    EndpointUpdatesDropped = "endpoint_updates_dropped" in "detect",
+        loss("endpoint_updates", "open sessions not judged with their endpoint");
     /// Tags not kept on endpoints: a run keeps at most 128 different ones.
     EndpointTagsDropped = "endpoint_tags_dropped" in "detect",
         loss("tags", "tags of endpoints over the cap");

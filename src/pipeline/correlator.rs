@@ -126,6 +126,7 @@ impl Correlator {
             loop {
                 let next = self.earliest();
                 let until = next.map_or(second, |(at, _)| at.min(second));
+                self.found.judge_updated(until);
                 let written = self.write_sums(until, outlets, result.is_ok());
                 result = result.and(written);
                 let is_later = next.is_none_or(|(at, _)| at >= second);
@@ -280,15 +281,20 @@ impl Correlator {
         let item = batch.items.get_mut(at as usize).and_then(Option::take);
         let Some(item) = item else { return Ok(()) };
         feed.next += 1;
-        let (time, is_update) = match &item.kind {
+        let (time, is_update) = match item.kind {
             ItemKind::Ended(endpoint) => {
-                self.found.endpoints.observe(endpoint);
+                self.found.endpoints.close(&order.1);
+                self.found.endpoints.observe(&endpoint);
                 if let Some(state) = &mut self.found.state {
-                    state.learn(endpoint);
+                    state.learn(&endpoint);
                 }
                 (endpoint.last, false)
             }
-            ItemKind::Update { last } => (*last, true),
+            ItemKind::Update(endpoint) => {
+                let last = endpoint.last;
+                self.found.update(second, order.1, endpoint);
+                (last, true)
+            }
         };
         item.alerts.into_iter().for_each(|alert| self.found.alert(alert));
         self.found.judge_ripe();
@@ -331,7 +337,7 @@ impl Feed {
         let ahead = order.unwrap_or_default().iter().take(LOOK_AHEAD);
         ahead.filter_map(move |(_, at)| match &batch?.items.get(*at as usize)?.as_ref()?.kind {
             ItemKind::Ended(endpoint) => Some(endpoint),
-            ItemKind::Update { .. } => None,
+            ItemKind::Update(_) => None,
         })
     }
 

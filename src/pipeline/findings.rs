@@ -16,6 +16,7 @@ use crate::detect::ledger::Taken;
 use crate::detect::merge;
 use crate::emit;
 use crate::endpoints::EndpointRows;
+use crate::endpoints::EndpointSummary;
 use crate::endpoints::Endpoints;
 use crate::model::Alert;
 use crate::model::Change;
@@ -65,6 +66,8 @@ fn place(alert: &Alert) -> (Nanos, [&str; 4], (u16, u32, u32)) {
 /// The correlator's results that were not taken yet.
 pub(super) struct Found {
     pub(super) endpoints: Endpoints,
+    /// The second of the latest updates that were not judged yet; else the end of time.
+    updated: Nanos,
     pub(super) state: Option<State>,
     pub(super) ledger: Ledger,
     /// The ledger's files, where they are kept.
@@ -111,7 +114,8 @@ impl Found {
     pub(super) fn new(plan: &Plan, prepared: &Prepared) -> Found {
         let bounds = Bounds::of(plan);
         Found {
-            endpoints: Endpoints::new(bounds.endpoints),
+            endpoints: Endpoints::new(bounds.endpoints, bounds.open_bytes),
+            updated: Nanos(u64::MAX),
             state: None,
             ledger: Ledger::new(LedgerConfig {
                 entries: bounds.entries_bytes,
@@ -181,14 +185,38 @@ impl Found {
         due.map(|_| ()).and(failed)
     }
 
+    /// Takes what an open session of that second has contributed to its endpoint so far.
+    pub(super) fn update(&mut self, second: Nanos, id: [u8; 16], endpoint: EndpointSummary) {
+        self.endpoints.update(id, endpoint);
+        self.updated = second;
+    }
+
+    /// Judges endpoints with open sessions that were updated before `until`: once a second, so that
+    /// many sessions of one endpoint are one judgement.
+    pub(super) fn judge_updated(&mut self, until: Nanos) {
+        if self.updated >= until {
+            return;
+        }
+        self.updated = Nanos(u64::MAX);
+        loop {
+            let learned = self.state.as_ref().map(|state| &state.baselines);
+            let Some(row) = self.endpoints.next_updated(learned) else { return };
+            self.judge_now(&row);
+        }
+    }
+
+    fn judge_now(&mut self, row: &EndpointRow) {
+        let mut alerts = Vec::new();
+        self.judge(row, &mut alerts);
+        alerts.into_iter().for_each(|alert| self.alert(alert));
+    }
+
     /// Judges endpoints that have grown, after the session's own alerts.
     pub(super) fn judge_ripe(&mut self) {
         loop {
             let learned = self.state.as_ref().map(|state| &state.baselines);
             let Some(row) = self.endpoints.next_due(learned) else { return };
-            let mut alerts = Vec::new();
-            self.judge(&row, &mut alerts);
-            alerts.into_iter().for_each(|alert| self.alert(alert));
+            self.judge_now(&row);
         }
     }
 
@@ -197,14 +225,16 @@ impl Found {
     fn judge_all(&mut self, rows: &EndpointRows) {
         let mut alerts = Vec::new();
         let mut found: Vec<(Nanos, u32)> = Vec::new();
-        for (number, row) in rows.judged() {
+        let learned = self.state.as_ref().map(|state| &state.baselines);
+        for (number, row) in rows.judged(learned) {
             self.rules.evaluate_endpoint(&row, &self.catalog, &mut alerts);
             let first = alerts.drain(..).map(|alert| alert.time).min();
             found.extend(first.map(|time| (time, number)));
         }
         found.sort_by_key(|(time, _)| *time);
         for (_, number) in found {
-            let Some(row) = rows.get(number) else { continue };
+            let learned = self.state.as_ref().map(|state| &state.baselines);
+            let Some(row) = rows.get(number, learned) else { continue };
             self.judge(&row, &mut alerts);
             alerts.sort_by(|a, b| place(a).cmp(&place(b)));
             alerts.drain(..).for_each(|alert| self.alert(alert));

@@ -40,11 +40,9 @@ pub(super) const TIMED: u32 = u32::MAX;
 pub(super) enum ItemKind {
     /// A session has ended.
     Ended(EndpointSummary),
-    /// An open session: its alerts count, its sums wait for its end.
-    Update {
-        /// Its last packet's time.
-        last: Nanos,
-    },
+    /// An open session: its alerts count, and rules judge its endpoint with it; its sums wait for
+    /// its end.
+    Update(EndpointSummary),
 }
 
 /// One session on its way to the correlator.

@@ -13,6 +13,7 @@ use crate::dispatch::queue::Receiver;
 use crate::dispatch::queue::Sender;
 use crate::emit;
 use crate::emit::Origin;
+use crate::endpoints;
 use crate::endpoints::EndpointSummary;
 use crate::enrich::Enricher;
 use crate::enrich::community_id::community_id;
@@ -30,6 +31,7 @@ use crate::model::Peer;
 use crate::model::Record;
 use crate::model::Segment;
 use crate::model::beats::{Beat, Beats};
+use crate::model::endpoint::Locality;
 use crate::model::record::Wrapping;
 use crate::model::scan::Unanswered;
 use crate::pipeline::prepare::Prepared;
@@ -165,9 +167,10 @@ impl Listener<Observers> for RecordWorker<'_> {
         // At its end the rules fire again: only what is new is reported.
         alerts.retain(|alert| fired.get_or_insert_default().record(&alert.rule.uuid, alert.level));
         self.counters.bump(Counter::Updates);
-        if self.writes_updates || !alerts.is_empty() {
+        let (from, _) = endpoints::sides(record.context.direction);
+        if self.writes_updates || !alerts.is_empty() || from == Locality::Remote {
             let place = ((record.at, UPDATED, self.at.1), record.start, tie);
-            self.put_update(place, &record, alerts);
+            self.put_update(place, &mut record, alerts);
         }
     }
 
@@ -362,14 +365,15 @@ impl<'t> RecordWorker<'t> {
         its_turn
     }
 
-    fn put_update(&mut self, place: Until, record: &Record, alerts: Vec<Alert>) {
+    fn put_update(&mut self, place: Until, record: &mut Record, alerts: Vec<Alert>) {
         let out = if self.is_turn(place) { &mut self.ready } else { &mut self.waiting };
         let order = (place, record.id, (record.file, record.frame_first));
         let start = out.lines.len();
         if self.writes_updates {
             emit::lines::render_session(record, &self.origin, &mut out.lines);
         }
-        let kind = ItemKind::Update { last: record.end };
+        // Last: it moves what it needs out of the record.
+        let kind = ItemKind::Update(EndpointSummary::of(record));
         out.push(order, start, Item { line: (0, 0), kind, alerts, summed: None });
     }
 
