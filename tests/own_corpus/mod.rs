@@ -4,6 +4,9 @@
 //! Owns: the conversations, and the tables in the columns of the shared ones. In: nothing. Out: a
 //! folder. Never: asks longhaul what a value should be: each is computed from what was put in.
 
+mod protocols;
+mod quic_initial;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -41,6 +44,7 @@ struct Tables<'r> {
     root: &'r Path,
     labels: Vec<String>,
     rtt: Vec<String>,
+    values: Vec<String>,
 }
 
 /// What a file is called, its class, and the protocols that another dissector finds in it.
@@ -54,6 +58,11 @@ impl Tables<'_> {
         let (size, packets) = (bytes.len(), capture.frames.len());
         self.labels.push(format!("{file},{class},,{size},{sha256},{packets},{protocols},,"));
         std::fs::write(self.root.join(file), bytes).unwrap();
+    }
+
+    /// A field that a session of the file must have, with its value as JSON.
+    fn value(&mut self, file: &str, field: &str, json: &str) {
+        self.values.push(format!("{file},{field},\"{}\"", json.replace('"', "\"\"")));
     }
 
     /// The same of a connection, whose round trips are those that it was made with.
@@ -84,8 +93,8 @@ fn sha(text: &str) -> String {
 }
 
 fn write(root: &Path) {
-    let (labels, rtt) = (Vec::new(), Vec::new());
-    let mut tables = Tables { root, labels, rtt };
+    let (labels, rtt, values) = (Vec::new(), Vec::new(), Vec::new());
+    let mut tables = Tables { root, labels, rtt, values };
     let table = |name: &str, head: &str, lines: &[String]| {
         let text = std::iter::once(head).chain(lines.iter().map(String::as_str));
         std::fs::write(root.join(name), text.collect::<Vec<_>>().join("\n") + "\n").unwrap();
@@ -94,12 +103,15 @@ fn write(root: &Path) {
     table("ssh.csv", &format!("{ends},protocol,hassh,hassh_server"), &ssh(&mut tables));
     table("http.csv", &format!("{ends},method,host,user_agent"), &http(&mut tables));
     let columns = "transport,message,sni,alpn,ja3,ja4_computed,ja3s_or_note";
-    table("tls.csv", &format!("{ends},{columns}"), &tls(&mut tables));
+    let mut hellos = tls(&mut tables);
+    hellos.extend(protocols::add(&mut tables));
+    table("tls.csv", &format!("{ends},{columns}"), &hellos);
     table("dns.csv", &format!("{ends},qname,is_response,a,aaaa"), &dns(&mut tables));
     others(&mut tables);
     let head = "file,class,expected_labels,bytes,sha256,packets,tshark_protocols,\
                 ndpi_4_2_labels,sni";
     table("labels.csv", head, &tables.labels);
+    table("values.csv", "file,field,value", &tables.values);
     let head = "file,stream,client,client_port,server,server_port,syn_ts,syn_frame,synack_frame,\
                 ack_frame,synack_delta_us,ack_delta_us,ambiguous";
     table("rtt.csv", head, &tables.rtt);
@@ -215,13 +227,6 @@ fn dns(tables: &mut Tables<'_>) -> Vec<String> {
     lines
 }
 
-/// A STUN message with the transaction that all of them have here (RFC 8489 section 5).
-fn stun(kind: u16, attributes: &[u8]) -> Vec<u8> {
-    let length = (attributes.len() as u16).to_be_bytes();
-    let head = [&kind.to_be_bytes()[..], &length, &[0x21, 0x12, 0xa4, 0x42]].concat();
-    [&head[..], &[0x44; 12], attributes].concat()
-}
-
 fn others(tables: &mut Tables<'_>) {
     let mut socks = Connection::new("10.0.0.9:40005", "198.51.100.13:1080");
     socks.open().ask(&[5, 1, 0]).answer(&[5, 0]);
@@ -237,13 +242,4 @@ fn others(tables: &mut Tables<'_>) {
     smtp.open().answer(b"220 mail.example ESMTP\r\n").ask(b"EHLO pc.example\r\n");
     smtp.answer(b"250-mail.example\r\n250 SIZE 1000\r\n");
     tables.add_tcp(("smtp.pcap", "mail", "tcp smtp"), &mut smtp);
-
-    let (host, server) =
-        ("10.0.0.12:40008".parse().unwrap(), "198.51.100.16:3478".parse().unwrap());
-    let mut capture = Capture::default();
-    capture.add(START, craft::udp(host, server, &stun(1, &[])));
-    // XOR-MAPPED-ADDRESS (section 14.2).
-    let mapped = [0, 0x20, 0, 8, 0, 1, 0x11, 0x12, 0x2b, 0x12, 0xa4, 0x42];
-    capture.add(START + 25 * MS, craft::udp(server, host, &stun(0x0101, &mapped)));
-    tables.add(("stun.pcap", "stun-webrtc", "udp stun"), &capture);
 }
