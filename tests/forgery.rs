@@ -13,6 +13,8 @@
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
 mod craft;
+#[path = "forgery/one_packet.rs"]
+mod one_packet;
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -206,16 +208,22 @@ fn dhcp(op: u8, kind: u8, mac: [u8; 6], yours: [u8; 4], name: &str) -> Vec<u8> {
 
 const PI: [u8; 6] = [0xb8, 0x27, 0xeb, 0, 0, 1];
 
-fn lease(asked: bool) -> Capture {
+/// A server grants a lease with that name, after these messages of the client.
+fn lease_after(kinds: &[u8]) -> Capture {
     let mut capture = Capture::default();
     let (client, server) = (addr("0.0.0.0:68"), addr("10.20.30.66:67"));
     let everybody = [addr("255.255.255.255:67"), addr("255.255.255.255:68")];
-    if asked {
-        let question = dhcp(1, 3, PI, [0; 4], "pikvm");
-        capture.add(START, udp(client, everybody[0], &question));
+    for (n, kind) in kinds.iter().enumerate() {
+        let question = dhcp(1, *kind, PI, [0; 4], "pikvm");
+        capture.add(START + n as u64 * SECOND, udp(client, everybody[0], &question));
     }
-    capture.add(START, udp(server, everybody[1], &dhcp(2, 5, PI, [10, 20, 30, 99], "pikvm")));
+    let granted = START + kinds.len() as u64 * SECOND;
+    capture.add(granted, udp(server, everybody[1], &dhcp(2, 5, PI, [10, 20, 30, 99], "pikvm")));
     capture
+}
+
+fn lease(asked: bool) -> Capture {
+    lease_after(if asked { &[3] } else { &[] })
 }
 
 /// A host of that link-layer address says over mDNS that it is `pikvm.local`.
@@ -261,8 +269,12 @@ fn two_kinds_and_a_session_make_one() {
     let said = judge(&[lease(true), announced(PI), tls(50_000)]);
     assert_eq!(accused(&said), [("D22".to_owned(), "high".to_owned())]);
     assert_eq!(*at(of(&said, 50_000), "longhaul.device.name_sources"), 2);
-    let said = judge(&[lease(true), from_interface(tls(50_000), PI)]);
+    let said = judge(&[lease_after(&[1, 3]), from_interface(tls(50_000), PI)]);
     assert_eq!(accused(&said), [("D22".to_owned(), "high".to_owned())], "its own interface");
+    assert_eq!(*at(of(&said, 50_000), "longhaul.device.name_confirmed"), true);
+    // Who asks once for a lease may not be the device, although the server grants it.
+    let said = judge(&[lease(true), from_interface(tls(50_000), PI)]);
+    assert_eq!(accused(&said), []);
 }
 
 /// An address of the list of Astrill's exits, and one of our hosts that answers whoever asks.

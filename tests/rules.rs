@@ -362,6 +362,7 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
         ("longhaul.application.approved", pool(json!([true]))),
         ("longhaul.device.name", pool(json!(["pikvm", "laptop"]))),
         ("longhaul.device.name_sources", pool(json!([1, 2]))),
+        ("longhaul.device.name_confirmed", pool(json!([true]))),
         ("longhaul.dns.questions", pool(json!([1, 2]))),
         ("source.packets", pool(json!([1, 2]))),
         ("longhaul.device.mac", pool(json!(["DC-A6-32-00-00-01", "00-00-5E-00-53-01"]))),

@@ -236,7 +236,11 @@ fn trips(leg: &Leg) -> u32 {
     in_session.saturating_add(u32::from(leg.handshake_ns.is_some()))
 }
 
+/// What the SYN tells; nothing where anybody may have sent it, because a SYN is a single packet.
 fn stack(record: &Record) -> StackSummary {
+    if record.quality.unconfirmed {
+        return StackSummary::new(None, None, None);
+    }
     let syn = record.syn.as_ref();
     let mtu = syn.and_then(|syn| syn.mtu_hint);
     StackSummary::new(mtu, syn.and_then(|syn| syn.os_hint), program::family(&record.facts))

@@ -13,6 +13,8 @@ use crate::identity::authentications::Logins;
 use crate::identity::classify::DNS;
 use crate::identity::classify::is_smb;
 use crate::identity::dot1x::PortAuthentications;
+use crate::identity::lease_requests::Granted;
+use crate::identity::lease_requests::LeaseRequests;
 use crate::identity::open::PendingQuestions;
 use crate::identity::packet::IdentityPacket;
 use crate::identity::text;
@@ -58,9 +60,9 @@ pub struct Listener {
     /// DNS questions: a fingerprint of name and type.
     questions: PendingQuestions<QuestionKey, u64>,
     /// DHCP requests, by transaction.
-    leases: PendingQuestions<(u16, u32, Option<[u8; 6]>), ()>,
+    leases: LeaseRequests<(u16, u32, Option<[u8; 6]>)>,
     /// DHCPv6 requests, by transaction and a fingerprint of the client's identifier.
-    leases6: PendingQuestions<(u16, u32, u64), ()>,
+    leases6: LeaseRequests<(u16, u32, u64)>,
     /// RADIUS accounting reports that are not confirmed yet.
     reports: PendingQuestions<QuestionKey, Vec<Binding>>,
     logins: Logins,
@@ -79,8 +81,8 @@ impl Listener {
         let room = cap.min(QUESTIONS_MAX);
         Listener {
             questions: PendingQuestions::new(room, ANSWER_MAX),
-            leases: PendingQuestions::new(room, LEASE_ANSWER_MAX),
-            leases6: PendingQuestions::new(room, LEASE_ANSWER_MAX),
+            leases: LeaseRequests::new(room, LEASE_ANSWER_MAX),
+            leases6: LeaseRequests::new(room, LEASE_ANSWER_MAX),
             reports: PendingQuestions::new(room, ANSWER_MAX),
             logins: Logins::new(),
             port_authentications: PortAuthentications::new(cap),
@@ -317,21 +319,21 @@ impl Listener {
         let Some(host) = name.and_then(text::device).map(Arc::<str>::from) else { return };
         if let Some(mac) = packet.mac {
             let host = Arc::clone(&host);
-            self.add(packet.time, Statement::Called { mac, host, by });
+            self.add(packet.time, Statement::Called { mac, host, by, twice: false });
         }
         let heard = Heard { mac: packet.mac, host: Some(host), by, ..Heard::default() };
         self.add(packet.time, Statement::Holds(packet.place(packet.from), heard));
     }
 
-    /// Sets the name of a device, if both are known.
+    /// The name with which a device was granted a lease, if both are known.
     fn set_host(
         &mut self,
-        (mac, host): (Option<[u8; 6]>, Option<Arc<str>>),
+        (mac, granted): (Option<[u8; 6]>, Granted),
         by: &'static str,
         at: Nanos,
     ) {
-        if let (Some(mac), Some(host)) = (mac, host) {
-            self.add(at, Statement::Called { mac, host, by });
+        if let (Some(mac), Granted { host: Some(host), twice }) = (mac, granted) {
+            self.add(at, Statement::Called { mac, host, by, twice });
         }
     }
 
@@ -354,17 +356,13 @@ impl Listener {
         let transaction = (packet.point, message.transaction, mac);
         if !message.from_server {
             // RFC 4039 commits in the first round trip: any client message opens a transaction.
-            self.leases.ask(transaction, (), at);
-            return self.set_host((mac, host), "dhcp", at);
+            return self.leases.ask(transaction, (host, message.kind.number()), at);
         }
         let Some((address, seconds)) = message.binding() else { return };
-        let known = self.leases.knows(&transaction, at);
-        if self.leases.answer(&transaction, at).is_none() {
-            self.unsolicited += u64::from(!known);
-            return;
+        match self.leases.grant(&transaction, host, at) {
+            Ok(granted) => self.set_host((mac, granted), "dhcp", at),
+            Err(known) => return self.unsolicited += u64::from(!known),
         }
-        // The server repeats the client's name, or sends the one that it has configured.
-        self.set_host((mac, host), "dhcp", at);
         let lasts = Some(Nanos::from_secs(u64::from(seconds)));
         let heard = Heard { mac, host: None, user: None, by: "dhcp", lasts };
         self.lease(packet.place(Addr::from(address)), heard, at);
@@ -376,27 +374,25 @@ impl Listener {
         let (at, mac) = (packet.time, message.mac());
         let client = self.hash_state.hash_one(message.client_id);
         let transaction = (packet.point, message.transaction, client);
-        if message.is_binding() {
-            let known = self.leases6.knows(&transaction, at);
-            if self.leases6.answer(&transaction, at).is_none() {
-                self.unsolicited += u64::from(!known);
-                return;
-            }
-        } else if message.is_clients() {
-            self.leases6.ask(transaction, (), at);
-        }
         let host = message
             .domain_name
             .and_then(|name| text::joined(name.labels()))
             .and_then(|name| text::device(&name))
             .map(Arc::<str>::from);
-        self.set_host((mac, host), "dhcpv6", at);
-        if message.is_binding() {
-            for lease in message.leases().take(RECORDS_MAX as usize) {
-                let lasts = Some(Nanos::from_secs(u64::from(lease.valid)));
-                let heard = Heard { mac, host: None, user: None, by: "dhcpv6", lasts };
-                self.lease(packet.place(Addr::from(lease.address)), heard, at);
-            }
+        if message.is_clients() {
+            return self.leases6.ask(transaction, (host, message.kind as u8), at);
+        }
+        if !message.is_binding() {
+            return;
+        }
+        match self.leases6.grant(&transaction, host, at) {
+            Ok(granted) => self.set_host((mac, granted), "dhcpv6", at),
+            Err(known) => return self.unsolicited += u64::from(!known),
+        }
+        for lease in message.leases().take(RECORDS_MAX as usize) {
+            let lasts = Some(Nanos::from_secs(u64::from(lease.valid)));
+            let heard = Heard { mac, host: None, user: None, by: "dhcpv6", lasts };
+            self.lease(packet.place(Addr::from(lease.address)), heard, at);
         }
     }
 

@@ -19,6 +19,9 @@ const SPANS: usize = 4;
 /// default, a working day no longer.
 pub const BELIEVED: Nanos = Nanos::from_secs(12 * 3600);
 
+/// Protocols by which a server grants an address to who asked for it.
+const LEASES: [&str; 2] = ["dhcp", "dhcpv6"];
+
 /// One holder of an address.
 #[derive(Clone, Debug)]
 struct Span {
@@ -68,12 +71,14 @@ impl Holders {
     }
 
     /// A device announces its name, whatever its address. Returns the number of evictions.
-    pub fn set_host(&mut self, mac: [u8; 6], name: &Arc<str>, by: &'static str) -> usize {
-        let by = NameSources::of(by);
-        let fresh = || (Arc::clone(name), by);
+    pub fn set_host(&mut self, mac: [u8; 6], name: &Arc<str>, by: NameSources) -> usize {
+        let fresh = || (Arc::clone(name), NameSources::default());
         let rename = |known: &mut (Arc<str>, NameSources)| {
             if known.0 == *name {
-                known.1 = known.1.with(by);
+                // Each granted lease is an exchange of its own; an announcement is one packet.
+                let again =
+                    known.1.has(by) && LEASES.iter().any(|lease| NameSources::of(lease) == by);
+                known.1 = known.1.with(if again { by.twice() } else { by });
             } else {
                 *known = (Arc::clone(name), by);
             }

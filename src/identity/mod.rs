@@ -16,6 +16,7 @@ mod authentications;
 mod bindings;
 mod classify;
 mod dot1x;
+mod lease_requests;
 mod leases;
 mod open;
 mod packet;
@@ -35,6 +36,7 @@ use crate::model::Nanos;
 use crate::model::Place;
 use crate::model::Statement;
 use crate::model::record::Holder;
+use crate::model::record::NameSources;
 
 /// The share of the capacity (one part in this many) for bindings with uncertain times.
 const UNCERTAIN_PART: usize = 16;
@@ -125,7 +127,10 @@ impl Identity {
             if *doubtful { &mut self.doubtful } else { &mut self.known };
         match what {
             Statement::Name { asker, name, server } => names.add(*asker, name, *server, *at),
-            Statement::Called { mac, host, by } => holders.set_host(*mac, host, by),
+            Statement::Called { mac, host, by, twice } => {
+                let by = NameSources::of(by);
+                holders.set_host(*mac, host, if *twice { by.twice() } else { by })
+            }
             Statement::Leased(place, heard) => holders.lease(*place, heard, *at),
             Statement::Holds(place, heard) => holders.observe(*place, heard, *at),
             Statement::Released(place) => {

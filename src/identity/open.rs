@@ -55,6 +55,12 @@ impl<K: Copy + Eq + Hash, V> PendingQuestions<K, V> {
         self.waiting.get_mut(key).and_then(|(_, left)| left.take())
     }
 
+    /// The data of a question that waits for its answer.
+    pub fn pending(&self, key: &K, at: Nanos) -> Option<&V> {
+        let (_, left) = self.waiting.get(key).filter(|_| self.knows(key, at))?;
+        left.as_ref()
+    }
+
     /// Whether this answers a question that was asked, possibly a second time.
     pub fn knows(&self, key: &K, at: Nanos) -> bool {
         self.waiting

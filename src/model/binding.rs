@@ -58,6 +58,8 @@ pub enum Statement {
         host: Arc<str>,
         /// The protocol of the announcement.
         by: &'static str,
+        /// It gave the name in two messages.
+        twice: bool,
     },
     /// A server assigns an address to a device: any other holder loses it.
     Leased(Place, Heard),

@@ -167,8 +167,9 @@ pub struct Quality {
     /// A snap length or a cap cut something.
     pub truncated: bool,
     /// The initiator did not show that it received what the responder sent: over TCP it
-    /// acknowledged none of it; otherwise it is from outside and answered nothing. Its packets may
-    /// have a forged source.
+    /// acknowledged none of it; otherwise it is from outside and answered nothing, or it is a home
+    /// host that sent nothing after the responder's first packet. Its packets may have a forged
+    /// source.
     pub unconfirmed: bool,
 }
 
@@ -246,6 +247,9 @@ impl Holder {
 pub struct NameSources(u16);
 
 impl NameSources {
+    /// Beside the protocols: one of them gave the name in two messages.
+    const TWICE: u16 = 1 << 15;
+
     /// The set with one protocol; empty if the word is not in the list.
     pub fn of(by: &str) -> NameSources {
         let place = Holder::SOURCES.iter().position(|word| *word == by);
@@ -258,9 +262,25 @@ impl NameSources {
         NameSources(self.0 | other.0)
     }
 
+    /// The same, given in two messages.
+    #[must_use]
+    pub const fn twice(self) -> NameSources {
+        NameSources(self.0 | NameSources::TWICE)
+    }
+
+    /// Whether a protocol is in the set.
+    pub const fn has(self, other: NameSources) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// The number of protocols.
     pub const fn count(self) -> u32 {
-        self.0.count_ones()
+        (self.0 & !NameSources::TWICE).count_ones()
+    }
+
+    /// Whether no single message can have given the name: two protocols did, or one did twice.
+    pub const fn is_confirmed(self) -> bool {
+        self.count() >= 2 || self.0 & NameSources::TWICE != 0
     }
 }
 

@@ -52,13 +52,21 @@ impl Record {
     }
 
     /// Doubts who began it, where that is to be shown by more than packets which nobody had to
-    /// answer: without TCP's handshake, an initiator from outside has to answer something itself.
+    /// answer. Without TCP's handshake, an initiator from outside has to answer something itself; a
+    /// home host has to go on after an answer. Where the other side sent the first packet, which of
+    /// the two began is a guess of their ports, so each has to have answered the other.
     /// What came out of a tunnel that may not exist is doubted whatever it holds.
     pub fn settle_confirmed(&mut self) {
+        if self.transport != Transport::TCP {
+            let outside =
+                matches!(self.context.direction, Direction::Inbound | Direction::External);
+            let turns = self.facts.turns.as_deref();
+            let answered = turns.is_some_and(|turns| turns.answered);
+            let mutual = answered && turns.is_some_and(|turns| turns.far.is_some());
+            let doubted = if outside { !answered } else { self.quality.unconfirmed && !mutual };
+            self.quality.unconfirmed = doubted;
+        }
         self.quality.unconfirmed |= self.is_unproven();
-        let outside = matches!(self.context.direction, Direction::Inbound | Direction::External);
-        let answered = self.facts.turns.as_ref().is_some_and(|turns| turns.answered);
-        self.quality.unconfirmed |= self.transport != Transport::TCP && outside && !answered;
     }
 
     /// Whether a stranger may have written it into tunnel packets: see [`Wrapping::unproven`].

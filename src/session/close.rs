@@ -93,8 +93,7 @@ pub(crate) fn record<X>(
             gaps,
             one_way: !session.both_spoke(),
             truncated: session.bits.has(Bits::TRUNCATED),
-            unconfirmed: session.key.transport == Transport::TCP
-                && !session.bits.has(Bits::CONFIRMED),
+            unconfirmed: !session.is_confirmed(),
         },
         facts: Facts::default(),
         context: Context::default(),

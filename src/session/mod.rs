@@ -6,6 +6,7 @@
 //! on the number of workers: a [`Shard`] sees all packets of its keys and nothing else.
 
 mod close;
+mod confirmed;
 mod decoy;
 mod ends;
 mod fragments;

@@ -87,7 +87,8 @@ impl Bits {
     pub(crate) const DOUBTFUL: u32 = 1 << 16;
     /// A packet had no time of its own.
     pub(crate) const UNTIMED: u32 = 1 << 17;
-    /// The initiator acknowledged the responder's data: its address is genuine.
+    /// Over TCP: the initiator acknowledged the responder's data. Otherwise: whoever sent the first
+    /// packet sent another after the other side had answered.
     pub(crate) const CONFIRMED: u32 = 1 << 18;
     /// The RST was the responder's.
     pub(crate) const RESET_BY_RESPONDER: u32 = 1 << 19;

@@ -101,6 +101,9 @@ impl<X> Session<X> {
             self.bits.set(Bits::TRUNCATED);
         }
         self.count(side, arrival);
+        if packet.key.transport != Transport::TCP && !self.bits.has(Bits::CONFIRMED) {
+            self.note_order(side);
+        }
         if packet.flags.has(PacketFlags::TUNNELLED)
             && self.half(side).packets == 1
             && self.half(side.other()).packets > 0

@@ -40,6 +40,23 @@ pub enum Kind {
     Other(u8),
 }
 
+impl Kind {
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Kind::Discover => 1,
+            Kind::Offer => 2,
+            Kind::Request => 3,
+            Kind::Decline => 4,
+            Kind::Ack => 5,
+            Kind::Nak => 6,
+            Kind::Release => 7,
+            Kind::Inform => 8,
+            Kind::Other(other) => other,
+        }
+    }
+}
+
 /// One message.
 #[derive(Clone, Copy, Debug)]
 pub struct DhcpMessage<'a> {

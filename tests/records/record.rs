@@ -230,8 +230,11 @@ fn set_holder(context: &mut Context, name: &str, value: &Json) -> Option<()> {
         }
         "longhaul.device.name_sources" => {
             let first = Holder::SOURCES.into_iter().take(small(value)?);
-            let none = NameSources::default();
-            holder.named_by = first.fold(none, |all, by| all.with(NameSources::of(by)));
+            let known = holder.named_by;
+            holder.named_by = first.fold(known, |all, by| all.with(NameSources::of(by)));
+        }
+        "longhaul.device.name_confirmed" if value.as_bool()? => {
+            holder.named_by = holder.named_by.twice();
         }
         _ => return None,
     }

@@ -56,6 +56,10 @@ pub(super) static JUDGED: &[Field] = &[
             0 => Value::Absent,
             n => Value::Int(u64::from(n)),
         }), "In how many of these protocols the device's name was said.")),
+    field(("longhaul.device.name_confirmed", 3, Kind::Bool, "", Shown::Sometimes,
+        |r| read::holder(r, |h| Value::flag(h.named_by.is_confirmed())),
+        "No single message gave the device its name: two of these protocols did, or the device \
+         gave it twice when it asked for leases that a server granted.")),
     field(("longhaul.physics.km_max_fibre", 1, Kind::Float, "km", Shown::Sometimes,
         |r| read::physics(r, |p| Value::float_opt(Some(p.km_max_fibre))),
         "Farthest the remote end can be at 2/3 of the speed of light.")),
@@ -122,8 +126,9 @@ pub(super) static JUDGED: &[Field] = &[
         |r| Value::flag(r.quality.unconfirmed),
         "The initiator did not show that it got what the responder sent, so that anybody may have \
          sent its packets: over TCP it acknowledged none of it; otherwise it is from outside and \
-         answered nothing. Or a home host spoke out of a tunnel from outside that nobody answers. \
-         Written where true.")),
+         answered nothing, or a home host that sent nothing after the responder's first packet. \
+         Or a home host spoke out of a tunnel from outside that nobody answers. Written where \
+         true.")),
     field(("longhaul.packets.input", 3, Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.file)),
         "Input file or interface of the first packet: `file` of run.json's `inputs`."))
