@@ -31,6 +31,7 @@ use longhaul::dispatch;
 use longhaul::endpoints::baseline;
 use longhaul::model;
 use longhaul::report;
+use longhaul::session;
 
 const DOCUMENTS: [&str; 8] = [
     "README.md",
@@ -178,7 +179,7 @@ fn every_command_of_the_documents_runs() {
 }
 
 #[test]
-fn no_reason_stands_without_a_command() {
+fn every_excused_command_is_in_a_document() {
     let all: Vec<String> = DOCUMENTS.iter().flat_map(|document| commands(document)).collect();
     for (begin, why) in NOT_RUN {
         assert!(
@@ -201,7 +202,7 @@ fn options(help: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_command_and_option_is_told_in_the_usage() {
+fn every_command_and_option_is_in_the_usage() {
     let usage = fs::read_to_string(common::own("docs/usage.md")).unwrap();
     let mut untold = Vec::new();
     let top = help(&["--help"]);
@@ -231,7 +232,7 @@ fn every_command_and_option_is_told_in_the_usage() {
 }
 
 #[test]
-fn every_key_of_the_configuration_is_told_in_the_usage() {
+fn every_key_of_the_configuration_is_in_the_usage() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("c.toml");
     fs::write(&file, "nobody_knows_this = 1\n").unwrap();
@@ -381,13 +382,21 @@ fn numbers() -> Vec<(&'static str, String)> {
     let mib = |bytes: u64| bytes >> 20;
     let grouped = |n: u64| report::units::count(n);
     let usage = "docs/usage.md";
+    let timeouts = session::Timeouts::default();
+    // The shares of what fixed part and fragments leave, as rows of the table of memory.
+    let shares = memory::Shares::of(memory::MEMORY);
+    let rest = memory::MEMORY - memory::FIXED - shares.fragments as u64 * shards;
+    let share = |table: &str, bytes: usize| {
+        let percent = bytes as f64 * 99.0 / rest as f64;
+        format!("| {percent:.0} % | {table}")
+    };
     vec![
         ("ARCHITECTURE.md", format!("always {shards} shards")),
         ("ARCHITECTURE.md", format!("up to {} packets", dispatch::batch::PACKETS)),
         ("ARCHITECTURE.md", format!("`Copy`, {} bytes", size_of::<model::Packet>())),
         ("ARCHITECTURE.md", format!("buffer of {} KiB", capture::block::BLOCK_BYTES >> 10)),
-        (usage, format!("in each of {shards} parts | IP fragments")),
-        (usage, format!("Each of the {shards} parts of the session table")),
+        (usage, format!("in each of {shards} shards | IP fragments")),
+        (usage, format!("Each of the {shards} shards")),
         (usage, format!("worker threads, 1 to {}.", config::WORKERS_MAX)),
         (usage, format!("At most {} files", grouped(capture::inputs::MAX_FILES as u64))),
         (usage, format!("Up to {} files are open", capture::MAX_OPEN)),
@@ -399,6 +408,22 @@ fn numbers() -> Vec<(&'static str, String)> {
         (usage, format!("{} MiB of it are", mib(memory::FIXED))),
         (usage, format!("files of up to {} MiB", mib(capture::HASH_BYTES_DEFAULT))),
         (usage, format!("{} baselines of each kind", grouped(config::BASELINES_CAP as u64))),
+        (usage, share("sessions", shares.sessions * shards as usize)),
+        (usage, share("facts of open sessions", shares.evidence * shards as usize)),
+        (usage, share("out-of-order TCP segments", shares.waiting * shards as usize)),
+        (usage, share("endpoints", shares.endpoints)),
+        (usage, share("alerts, the ledger", shares.alerts + shares.repeats + shares.subjects)),
+        (usage, share("output queues", shares.outputs)),
+        (usage, share("names and holders", 2 * shares.bindings)),
+        (usage, format!("SYN without an answer | {} |", timeouts.tcp_opened)),
+        (usage, format!("TCP, established | {} |", grouped(timeouts.tcp_established.into()))),
+        (usage, format!("begun before the capture | {} |", timeouts.tcp_half)),
+        (usage, format!("of both ends acknowledged | {} |", timeouts.tcp_closed)),
+        (usage, format!("but not both acknowledged | {} |", timeouts.tcp_ending)),
+        (usage, format!("that looks forged | {} |", timeouts.tcp_doubted)),
+        (usage, format!("UDP, one side only | {} |", timeouts.udp_opened)),
+        (usage, format!("UDP, both sides | {} |", timeouts.udp_established)),
+        (usage, format!("everything else | {} |", timeouts.other)),
         ("docs/measurement.md", format!("{} microseconds by default", config::DEDUP_WINDOW_US)),
         (
             "docs/latency.md",

@@ -110,7 +110,7 @@ pub(super) struct RunArgs {
     /// Learn usual round trips, keep them in this directory, and compare endpoints with them
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Days of packet time to learn before alerts rest on it [default: 14]
+    /// Days of packet time to learn before baselines may raise alerts [default: 14]
     #[arg(long, value_name = "DAYS")]
     learn_days: Option<usize>,
     /// Only frames that match this BPF expression
@@ -135,15 +135,15 @@ pub(super) struct RunArgs {
     /// important is dropped and counted [default: 2GiB]
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// Unanswered sessions per second that get lines of their own; the rest is summed per source
+    /// Unanswered sessions per second with a line of their own; others are summed per source
     /// [default: 10000]
     #[arg(long, value_name = "N")]
     unanswered: Option<u64>,
-    /// Judge sessions that last so long after their beginning, the last time again and again; or
-    /// never [default: 60s,5m,15m]
+    /// Times after its beginning at which an open session is judged; the last one repeats; or never
+    /// [default: 60s,5m,15m]
     #[arg(long, value_name = "TIME", value_delimiter = ',')]
     update_after: Vec<String>,
-    /// Write a session line at each of these times, too
+    /// Write a session line at each of these times as well
     #[arg(long)]
     updates: bool,
     /// Report no alert below this Sigma level: informational, low, medium, high, critical

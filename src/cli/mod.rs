@@ -36,8 +36,9 @@ const FAILED: u8 = 2;
 /// The result of a command: an exit code, or every error at once.
 type CommandResult = Result<u8, Vec<Error>>;
 
-/// Finds the long haul behind a short hop: reads captures, measures how far away the other end of
-/// each session really is, says who owns it, and alerts on laundering proxies and laptop farms.
+/// Measures in captured traffic how far away the other end of each session really is, shows who
+/// owns its address, and alerts on laundering proxies, consumer VPNs, remote-control tools and
+/// laptop farms.
 #[derive(Debug, Parser)]
 #[command(name = "longhaul", version, max_term_width = 100)]
 struct Cli {
@@ -67,7 +68,7 @@ enum Command {
     /// Show or merge learned baselines of round trips
     #[command(subcommand)]
     State(state::StateCommand),
-    /// Check, list or test Sigma rules
+    /// List, export, check or test Sigma rules
     #[command(subcommand)]
     Rules(rules::RulesCommand),
     /// Look up addresses in the geo databases

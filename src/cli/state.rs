@@ -35,7 +35,7 @@ pub(super) enum StateCommand {
         /// Every baseline as a line of JSON
         #[arg(long)]
         json: bool,
-        /// Days of packet time to learn before alerts rest on baselines [default: 14]
+        /// Days of packet time to learn before baselines may raise alerts [default: 14]
         #[arg(long, value_name = "DAYS")]
         learn_days: Option<usize>,
     },
