@@ -24,6 +24,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::Error;
+use crate::sinks::detached::Detached;
+use crate::sinks::detached::Stdout;
 use crate::sinks::partial;
 use crate::sinks::partial::Partial;
 use crate::sinks::partial::failed;
@@ -243,6 +245,7 @@ pub struct OutFile {
 enum Sink {
     File(BufWriter<File>),
     Stream(BufWriter<Box<dyn Write + Send>>),
+    Detached(Detached),
 }
 
 impl OutFile {
@@ -250,7 +253,7 @@ impl OutFile {
     /// `-` is standard output.
     pub fn create(path: &Path) -> Result<OutFile, Error> {
         if path == Path::new("-") {
-            return Ok(OutFile::stream("standard output", Box::new(io::stdout())));
+            return Ok(OutFile::stream("standard output", Box::new(Stdout)));
         }
         match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => {
@@ -282,6 +285,22 @@ impl OutFile {
         OutFile { path, partial: None, sink, left: Vec::new(), closed: false, lines: 0 }
     }
 
+    /// The same; a stream is written by a thread of its own, which holds about `cap` bytes. For
+    /// runs that must not wait for a reader.
+    pub fn detached(mut self, cap: usize) -> Result<OutFile, Error> {
+        if let Sink::Stream(writer) = self.sink {
+            // Nothing was written yet.
+            let detached = Detached::new(writer.into_parts().0, cap);
+            self.sink = Sink::Detached(detached.map_err(|cause| failed(&self.path, &cause))?);
+        }
+        Ok(self)
+    }
+
+    /// Whether more can be written without waiting for a reader, or losing it.
+    pub fn has_room(&self) -> bool {
+        !matches!(&self.sink, Sink::Detached(stream) if !stream.has_room())
+    }
+
     fn over(path: PathBuf, file: File, partial: Option<Partial>) -> OutFile {
         let sink = Sink::File(BufWriter::with_capacity(BUFFER_BYTES, file));
         OutFile { path, partial, sink, left: Vec::new(), closed: false, lines: 0 }
@@ -309,6 +328,7 @@ impl OutFile {
         let result = match &mut self.sink {
             Sink::File(file) => file.write_all(bytes),
             Sink::Stream(stream) => stream.write_all(bytes),
+            Sink::Detached(stream) => stream.write(bytes),
         };
         if result.is_ok() {
             self.lines += lines;
@@ -317,8 +337,9 @@ impl OutFile {
     }
 
     /// Lines that were given to it and not lost.
-    pub const fn lines(&self) -> u64 {
-        self.lines
+    pub fn lines(&self) -> u64 {
+        let lost = if let Sink::Detached(stream) = &self.sink { stream.lost() } else { 0 };
+        self.lines.saturating_sub(lost)
     }
 
     /// After a failure: drops what could not be written, so that the file ends with its last
@@ -338,6 +359,11 @@ impl OutFile {
                 self.sink = Sink::Stream(BufWriter::with_capacity(BUFFER_BYTES, stream));
                 rest
             }
+            // It holds whole lines only.
+            detached @ Sink::Detached(_) => {
+                self.sink = detached;
+                return Ok(());
+            }
         };
         let rest = rest.unwrap_or_else(WriterPanicked::into_inner);
         self.lines = self.lines.saturating_sub(lines(&rest));
@@ -352,7 +378,21 @@ impl OutFile {
         let result = match &mut self.sink {
             Sink::File(file) => file.flush(),
             Sink::Stream(stream) => stream.flush(),
+            Sink::Detached(stream) => stream.flush(),
         };
+        self.settle(result)
+    }
+
+    /// Whether lines wait for a reader.
+    pub fn is_behind(&self) -> bool {
+        matches!(&self.sink, Sink::Detached(stream) if stream.is_behind())
+    }
+
+    /// Flushes, and waits for a detached stream while its reader takes something.
+    pub fn wait(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        let Sink::Detached(stream) = &mut self.sink else { return Ok(()) };
+        let result = stream.wait();
         self.settle(result)
     }
 
@@ -369,6 +409,7 @@ impl OutFile {
         let result = match &mut self.sink {
             Sink::File(file) => file.flush().and_then(|()| file.get_ref().sync_all()),
             Sink::Stream(stream) => stream.flush(),
+            Sink::Detached(stream) => stream.wait(),
         };
         self.settle(result)?;
         if let Some(partial) = self.partial.take() {
@@ -379,7 +420,7 @@ impl OutFile {
     }
 
     fn settle(&mut self, result: io::Result<()>) -> Result<(), Error> {
-        let is_stream = matches!(self.sink, Sink::Stream(_));
+        let is_stream = !matches!(self.sink, Sink::File(_));
         match result {
             Err(cause) if cause.kind() == ErrorKind::BrokenPipe && is_stream => {
                 self.closed = true;

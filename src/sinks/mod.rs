@@ -7,6 +7,7 @@
 //! Owns: the trait, the queues, files that get their names when they are whole. In: events, bytes.
 //! Out: files, streams. Never: judges, or knows where an event came from.
 
+mod detached;
 pub mod files;
 pub mod outlets;
 mod partial;

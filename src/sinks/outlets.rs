@@ -4,7 +4,7 @@
 //! a sink is asked to write once a second, and whenever its queue is half full. One of a run over
 //! files returns when it has written: the correlator waits for it. One of a live run does not
 //! wait where it cannot write (a full disk): what is left stays in its queue, which drops what is
-//! worth least. A pipe whose reader sleeps is still waited for. Never: an
+//! worth least; and a stream, whose reader may sleep, is written by a thread of its own. Never: an
 //! event lost by one sink because of another.
 
 use crate::model::Counter;

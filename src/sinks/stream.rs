@@ -87,13 +87,29 @@ impl Stream {
         Ok(lost)
     }
 
-    fn flush(&mut self) {
+    /// In a live run: lines may turn out to be lost later than they were written.
+    fn settle(&mut self, what: impl FnOnce(&mut OutFile) -> Result<(), Error>) {
         let (Some(file), Some(losses)) = (&mut self.file, &mut self.losses) else { return };
-        let result = file.flush();
-        let fine = result.is_ok();
+        let result = what(file);
+        let fine = result.is_ok() && !file.is_behind();
         let lost = losses.settle(file, result);
         losses.failing &= !fine;
         self.own.add(Counter::LinesLost, lost);
+    }
+
+    /// The last lines: events wait as long as the reader takes something.
+    fn end(&mut self, queue: &mut Queue) -> Result<(), Error> {
+        while !queue.is_empty() && self.file.as_ref().is_some_and(OutFile::is_behind) {
+            let before = queue.cursor();
+            self.settle(OutFile::wait);
+            self.drain(queue)?;
+            if queue.cursor() == before {
+                break;
+            }
+        }
+        self.settle(OutFile::wait);
+        self.own.add(Counter::LinesLost, queue.clear());
+        self.file.take().map_or(Ok(()), OutFile::finish)
     }
 }
 
@@ -125,17 +141,21 @@ impl Sink for Stream {
     fn drain(&mut self, queue: &mut Queue) -> Result<(), Error> {
         let format = Arc::clone(&self.format);
         for kind in self.kinds {
-            let count = queue.of(*kind).count();
-            if count > 0 {
-                self.write(count as u64, |file| write_events(file, &*format, queue.of(*kind)))?;
-                queue.acknowledge(*kind, count);
+            let mut count = 0;
+            for event in queue.of(*kind) {
+                if !self.file.as_ref().is_none_or(OutFile::has_room) {
+                    break;
+                }
+                self.write(1, |file| write_events(file, &*format, std::iter::once(event)))?;
+                count += 1;
             }
+            queue.acknowledge(*kind, count);
         }
-        self.flush();
+        self.settle(OutFile::flush);
         Ok(())
     }
 
-    fn end_span(&mut self, end: &SpanEnd<'_>, _queue: &mut Queue) -> Result<(), Error> {
+    fn end_span(&mut self, end: &SpanEnd<'_>, queue: &mut Queue) -> Result<(), Error> {
         if self.wants(EventKind::Endpoint) {
             let format = Arc::clone(&self.format);
             let count = end.endpoints.count() as u64;
@@ -145,11 +165,7 @@ impl Sink for Stream {
                 })
             })?;
         }
-        if !end.is_last {
-            return Ok(());
-        }
-        self.flush();
-        self.file.take().map_or(Ok(()), OutFile::finish)
+        if end.is_last { self.end(queue) } else { Ok(()) }
     }
 
     fn remarks(&self) -> Vec<String> {

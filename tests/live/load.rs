@@ -83,18 +83,14 @@ fn a_pipe_in_place_of_a_rule_is_refused_while_the_run_goes_on() {
 #[test]
 fn work_that_stands_still_fills_the_ring_and_each_frame_is_read_or_counted_lost() {
     let Some(net) = Net::new(1) else { return };
-    let (dir, out) = scratch();
-    let config = dir.path().join("longhaul.toml");
-    // Each new session pushes one out, and its line has nowhere to go: nobody reads the pipe.
-    std::fs::write(&config, "[caps]\nsessions = 16\n").unwrap();
-    let config = config.display().to_string();
-    let args = ["--ring", "4MiB", "--workers", "1", "--sessions", "-", "--config", &config];
-    let mut sensor = Sensor::start(&[&["a0", "--out", &out], &args[..]].concat());
+    let (_dir, out) = scratch();
+    let args = ["a0", "--out", &out, "--ring", "4MiB", "--workers", "1"];
+    let sensor = Sensor::start(&args);
     let flood: Vec<Vec<u8>> =
         (0..30_000u16).map(|n| datagram((1, n), (2, 4_001), &[0x55; 1_400])).collect();
-    // Some seconds of it: work is handed on once a second, and stands still some seconds later.
-    net.send_paced("b0", &flood, 4);
-    sensor.hear_out();
+    sensor.signal("STOP");
+    net.send_paced("b0", &flood, 40);
+    sensor.signal("CONT");
     assert_eq!(sensor.end().0, Some(0));
     let run = json(&file(&out, "run.json"));
     let (got, lost) = (count(&run, "capture", "frames"), run["loss"]["ring"].as_u64().unwrap());
@@ -103,6 +99,35 @@ fn work_that_stands_still_fills_the_ring_and_each_frame_is_read_or_counted_lost(
     assert_eq!(run["loss"]["queue"], 0);
     assert_eq!(count(&run, "decode", "packets"), got, "what was read was worked on");
     assert_eq!(count(&run, "session", "sessions"), got, "each is a session of its own");
+}
+
+/// Lines go to a pipe that nobody reads: they are lost and counted, frames are not.
+#[test]
+fn a_pipe_whose_reader_sleeps_stops_nothing() {
+    let Some(net) = Net::new(1) else { return };
+    let (dir, out) = scratch();
+    let config = dir.path().join("longhaul.toml");
+    // Each new session ends one, and its line goes to the pipe.
+    std::fs::write(&config, "memory = \"192MiB\"\n[caps]\nsessions = 16\n").unwrap();
+    let config = config.display().to_string();
+    let args = ["--workers", "1", "--sessions", "-", "--config", &config];
+    let mut sensor = Sensor::start(&[&["a0", "--out", &out], &args[..]].concat());
+    let flood: Vec<Vec<u8>> =
+        (0..30_000u16).map(|n| datagram((1, n), (2, 4_001), &[0x55; 1_400])).collect();
+    net.send_paced("b0", &flood, 4);
+    sensor.hears("standard output: its reader takes nothing");
+    let began = std::time::Instant::now();
+    let (code, said) = sensor.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+    let run = json(&file(&out, "run.json"));
+    assert_eq!(run["loss"]["ring"], 0);
+    assert_eq!(count(&run, "decode", "packets"), whole(flood.len()));
+    let [all, written, unsaved] =
+        ["sessions", "written", "unsaved"].map(|name| count(&run, "session", name));
+    assert_eq!(all, whole(flood.len()));
+    assert!(unsaved > 20_000 && written + unsaved == all, "{written} {unsaved} {all}");
+    assert!(run["loss"]["lines"].as_u64() >= Some(unsaved), "{}", run["loss"]);
 }
 
 /// A TCP segment of a client that sends, as a port that mirrors one direction shows it.

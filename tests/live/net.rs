@@ -190,12 +190,6 @@ impl Sensor {
         assert!(run("kill", &[&format!("-{name}"), &self.process.id().to_string()]));
     }
 
-    /// Reads the sensor's standard output to its end, from now on.
-    pub fn hear_out(&mut self) {
-        let mut stdout = self.process.stdout.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-    }
-
     /// The lines of the sensor's standard output.
     pub fn out(&mut self) -> Receiver<String> {
         let stdout = BufReader::new(self.process.stdout.take().unwrap());

@@ -6,6 +6,7 @@
 //! previous set.
 //! Never: a file that looks finished but is not, or an end of the run because a disk is full.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -37,6 +38,10 @@ use crate::sinks::Wish;
 use crate::sinks::files::OutFile;
 use crate::sinks::stream::Stream;
 
+/// Each stream may hold this part of the outputs' memory (1/n): there are at most two at a time.
+/// The other half is for the queues.
+const STREAMS_SHARE: usize = 4;
+
 /// After a failure, how often to check for free space.
 const RETRY_SECONDS: u64 = 10;
 
@@ -49,23 +54,29 @@ pub(super) fn open(
     second: u64,
 ) -> Result<Outlets, Error> {
     let plan = &live.plan;
+    let bytes = Shares::of(plan.memory).outputs;
+    let stream_bytes = bytes / STREAMS_SHARE;
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    let stream = |file, kinds| Stream::new(file, kinds, Arc::clone(format), Some(Arc::clone(tell)));
+    let stream = |path: &Path, kinds| {
+        let file = OutFile::create(path)?.detached(stream_bytes)?;
+        Ok(Stream::new(file, kinds, Arc::clone(format), Some(Arc::clone(tell))))
+    };
     if plan.json {
-        sinks.push(Box::new(stream(OutFile::create("-".as_ref())?, JSON_KINDS)));
+        sinks.push(Box::new(stream("-".as_ref(), JSON_KINDS)?));
     }
     if let SessionLines::To(path) = &plan.sessions {
-        sinks.push(Box::new(stream(OutFile::create(path)?, SESSION_KINDS)));
+        sinks.push(Box::new(stream(path, SESSION_KINDS)?));
     }
     let place = Place::of(live)?;
     if place.is_none() && !plan.quiet {
         let flags = (plan.output == Output::Summary, plan.lines_to_stdout());
-        sinks.push(Box::new(Terminal::new(Arc::clone(tell), Arc::clone(shown), flags)?));
+        let terminal = Terminal::new(Arc::clone(tell), Arc::clone(shown), flags, stream_bytes)?;
+        sinks.push(Box::new(terminal));
     }
     if let Some(place) = place {
         sinks.push(Box::new(Sets::open(place, Arc::clone(format), Arc::clone(tell), second)?));
     }
-    Ok(Outlets::new(sinks, Shares::of(plan.memory).outputs))
+    Ok(Outlets::new(sinks, bytes / 2))
 }
 
 /// Sets of files, one after the other.

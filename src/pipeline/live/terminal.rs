@@ -20,6 +20,7 @@ use crate::report::summary::Summary;
 use crate::sinks::Queue;
 use crate::sinks::Round;
 use crate::sinks::Sink;
+use crate::sinks::SpanEnd;
 use crate::sinks::Tell;
 use crate::sinks::Wish;
 use crate::sinks::files::OutFile;
@@ -50,8 +51,10 @@ impl Terminal {
         tell: Tell,
         shown: Arc<Mutex<Summary>>,
         (shows_alerts, taken): (bool, bool),
+        stream_bytes: usize,
     ) -> Result<Terminal, Error> {
-        let stdout = (shows_alerts && !taken).then(|| OutFile::create("-".as_ref()));
+        let open = || OutFile::create("-".as_ref())?.detached(stream_bytes);
+        let stdout = (shows_alerts && !taken).then(open);
         Ok(Terminal {
             tell,
             out: stdout.transpose()?,
@@ -63,21 +66,16 @@ impl Terminal {
         })
     }
 
-    fn alerts(&mut self, alerts: &[Arc<Alert>]) {
-        lock(&self.shown).add_alerts(alerts.iter().map(|alert| &**alert));
-        for alert in alerts {
-            let mut line = live::alert_line(alert);
-            let Some(out) = &mut self.out else {
-                (self.tell)(&line);
-                continue;
-            };
-            line.push('\n');
-            let written = out.write(line.as_bytes()).and_then(|()| out.flush());
-            if let Err(error) = written {
-                // They are in the summary anyway.
-                (self.tell)(&error.to_string());
-                self.out = None;
-            }
+    fn alert(&mut self, alert: &Alert) {
+        lock(&self.shown).add_alerts([alert]);
+        let mut line = live::alert_line(alert);
+        let Some(out) = &mut self.out else { return (self.tell)(&line) };
+        line.push('\n');
+        let written = out.write(line.as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = written {
+            // They are in the summary anyway.
+            (self.tell)(&error.to_string());
+            self.out = None;
         }
     }
 
@@ -119,20 +117,24 @@ impl Sink for Terminal {
     }
 
     fn drain(&mut self, queue: &mut Queue) -> Result<(), Error> {
-        let alert = |event| match event {
-            Event::Alert(alert) => Some(Arc::clone(alert)),
-            _ => None,
-        };
-        let alerts: Vec<Arc<Alert>> = queue.of(EventKind::Alert).filter_map(alert).collect();
-        if !alerts.is_empty() {
-            self.alerts(&alerts);
+        let mut shown = 0;
+        for event in queue.of(EventKind::Alert) {
+            // Without room they wait in the queue.
+            if !self.out.as_ref().is_none_or(OutFile::has_room) {
+                break;
+            }
+            if let Event::Alert(alert) = event {
+                self.alert(alert);
+            }
+            shown += 1;
         }
+        queue.acknowledge(EventKind::Alert, shown);
         for event in queue.of(EventKind::Health) {
             if let Event::Health(health) = event {
                 self.minute(health.until, &health.counted);
             }
         }
-        queue.clear();
+        queue.acknowledge(EventKind::Health, queue.of(EventKind::Health).count());
         Ok(())
     }
 
@@ -144,5 +146,22 @@ impl Sink for Terminal {
     /// Results at the end of the run are in the summary.
     fn span_ends(&mut self, is_last: bool) {
         self.shows_alerts &= !is_last;
+    }
+
+    /// The summary, which has every alert, comes after the lines.
+    fn end_span(&mut self, end: &SpanEnd<'_>, queue: &mut Queue) -> Result<(), Error> {
+        if !end.is_last {
+            return Ok(());
+        }
+        if let Some(Err(error)) = self.out.as_mut().map(OutFile::wait) {
+            (self.tell)(&error.to_string());
+        }
+        for event in queue.of(EventKind::Alert) {
+            if let Event::Alert(alert) = event {
+                lock(&self.shown).add_alerts([&**alert]);
+            }
+        }
+        queue.clear();
+        Ok(())
     }
 }
