@@ -41,7 +41,7 @@ pub(super) fn compile<S: Judged>(
         let Some(detection) = detections.named.get(name) else { continue };
         let mut compiler = Selection { name, doc, seen: Vec::new(), errors: &mut errors };
         let node = compiler.detection(detection);
-        selections.push((name.as_str(), node));
+        selections.push((name.as_str(), node.named()));
     }
     if detections.timeframe.is_some() {
         let line = doc.child("detection", "timeframe");
@@ -156,7 +156,15 @@ fn condition<S: Judged>(
     match expr {
         ConditionExpr::And(all) => Ok(Node::all(all_of(all)?)),
         ConditionExpr::Or(all) => Ok(Node::Any(all_of(all)?.into())),
-        ConditionExpr::Not(one) => Ok(Node::Not(Box::new(condition(one, selections)?))),
+        ConditionExpr::Not(one) => {
+            // Two of them are none, and many of them no depth.
+            let (mut one, mut times) = (one, 1);
+            while let ConditionExpr::Not(inner) = &**one {
+                (one, times) = (inner, times + 1);
+            }
+            let node = condition(one, selections)?;
+            Ok(if times % 2 == 0 { node } else { node.negated() })
+        }
         ConditionExpr::Identifier(name) => {
             let found = selections.iter().find(|(have, _)| have == name);
             found.map(|(_, node)| node.clone()).ok_or_else(|| {

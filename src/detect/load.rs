@@ -7,6 +7,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 use crate::bounded;
 use crate::detect::embedded::EMBEDDED;
 use crate::detect::rule::Built;
@@ -24,6 +26,11 @@ const DEPTH_MAX: usize = 8;
 
 /// Deepest nesting of brackets in a document: the parser's time grows with its square.
 const NESTING_MAX: usize = 64;
+
+/// Longest condition, and the most of all conditions of a document, in bytes: the parser's time
+/// grows with the square of one. Real ones have some hundred.
+const CONDITION_BYTES_MAX: usize = 4_096;
+const CONDITIONS_BYTES_MAX: usize = 4 * CONDITION_BYTES_MAX;
 
 /// A rule file: its path and its text.
 pub(super) struct RuleFile {
@@ -204,6 +211,11 @@ fn compile_document(text: &str, doc: &Document) -> Result<Built, Vec<Error>> {
         let cause = format!("brackets nest deeper than {NESTING_MAX}");
         return Err(vec![doc.refuse(line, cause).help("mend the YAML at this place")]);
     }
+    if let Some((bytes, max)) = conditions_too_long(text) {
+        let cause = format!("condition: too long: {bytes} bytes are more than {max}");
+        let help = "join selections by their names (`1 of name_*`), or make two rules of it";
+        return Err(vec![doc.refuse(doc.child("detection", "condition"), cause).help(help)]);
+    }
     let parsed = match rsigma_parser::parse_sigma_yaml(text) {
         Ok(parsed) => parsed,
         Err(error) => return Err(vec![place(&error.to_string(), doc)]),
@@ -226,6 +238,40 @@ fn compile_document(text: &str, doc: &Document) -> Result<Built, Vec<Error>> {
         errors.push(doc.refuse(doc.top("action"), "the document holds no rule").help(help));
     }
     Err(errors)
+}
+
+/// The bytes of a document's conditions, if one or all of them are too long, and how many may be.
+/// YAML itself is read: an alias repeats a text wherever its name stands.
+fn conditions_too_long(text: &str) -> Option<(usize, usize)> {
+    if text.len() <= CONDITION_BYTES_MAX && !text.contains('&') {
+        return None;
+    }
+    let (mut longest, mut all) = (0, 0);
+    for document in yaml_serde::Deserializer::from_str(text) {
+        // What is no YAML is said by the parser.
+        let value = yaml_serde::Value::deserialize(document).ok()?;
+        each_condition(&value, &mut |condition| {
+            longest = longest.max(condition.len());
+            all += condition.len();
+        });
+    }
+    let of_one = Some((longest, CONDITION_BYTES_MAX)).filter(|(bytes, max)| bytes > max);
+    of_one.or_else(|| Some((all, CONDITIONS_BYTES_MAX)).filter(|(bytes, max)| bytes > max))
+}
+
+/// Every text or list of texts under a key `condition`, at any depth.
+fn each_condition(value: &yaml_serde::Value, each: &mut impl FnMut(&str)) {
+    let Some(mapping) = value.as_mapping() else {
+        let items = value.as_sequence().into_iter().flatten();
+        return items.for_each(|item| each_condition(item, each));
+    };
+    for (key, value) in mapping {
+        if key.as_str() == Some("condition") {
+            let items = value.as_sequence().into_iter().flatten();
+            items.chain([value]).filter_map(yaml_serde::Value::as_str).for_each(&mut *each);
+        }
+        each_condition(value, each);
+    }
 }
 
 /// The line, from 0, on which brackets nest too deep; a key in the first column starts anew,
@@ -316,5 +362,25 @@ mod tests {
         let errors = compile_files(files.iter()).err().unwrap();
         assert!(errors[0].to_string().contains("deep.yml:2: brackets nest"), "{}", errors[0]);
         assert_eq!(nested_too_deep(&"a: '[['\n".repeat(100)), None);
+    }
+
+    fn rule(condition: &str) -> String {
+        format!("detection:\n  s:\n    source.port: 1\n  condition: {condition}\n")
+    }
+
+    #[test]
+    fn long_conditions_are_refused_however_they_are_written() {
+        let long = |n: usize| "not ".repeat(n) + "s";
+        assert_eq!(conditions_too_long(&rule(&long(1_000))), None);
+        assert_eq!(conditions_too_long(&rule(&long(1_024))), Some((4_097, 4_096)));
+        let escaped = format!("\"{}s\"", r"n\x6ft ".repeat(1_024));
+        assert_eq!(conditions_too_long(&rule(&escaped)), Some((4_097, 4_096)));
+        let list = format!("[{}]", vec![long(1_000); 5].join(", "));
+        assert_eq!(conditions_too_long(&rule(&list)), Some((20_005, 16_384)));
+        let aliases =
+            format!("about: &a {}\n{}", long(500), rule(&format!("[{}*a]", "*a, ".repeat(8))));
+        assert_eq!(conditions_too_long(&aliases), Some((18_009, 16_384)));
+        let elsewhere = format!("about: {}\n{}", "word ".repeat(5_000), rule("s"));
+        assert_eq!(conditions_too_long(&elsewhere), None);
     }
 }

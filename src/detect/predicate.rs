@@ -4,6 +4,7 @@
 //! In: values of a record. Out: yes or no. Never: parsing, error texts.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use regex_automata::meta::Regex;
 
@@ -128,9 +129,25 @@ pub(super) enum Node<S: 'static> {
     Any(Box<[Node<S>]>),
     AtLeast(usize, Box<[Node<S>]>),
     Not(Box<Node<S>>),
+    /// A selection that a condition names, perhaps again and again, and its cost.
+    Named(Arc<Node<S>>, u32),
 }
 
 impl<S: Judged> Node<S> {
+    /// For conditions that name it: copies share it.
+    pub(super) fn named(self) -> Node<S> {
+        let cost = self.cost();
+        Node::Named(Arc::new(self), cost)
+    }
+
+    /// The opposite.
+    pub(super) fn negated(self) -> Node<S> {
+        match self {
+            Node::Not(node) => *node,
+            node => Node::Not(Box::new(node)),
+        }
+    }
+
     /// Whether any test in it reads the field of this name.
     pub(super) fn reads(&self, name: &str) -> bool {
         match self {
@@ -139,12 +156,13 @@ impl<S: Judged> Node<S> {
                 nodes.iter().any(|node| node.reads(name))
             }
             Node::Not(node) => node.reads(name),
+            Node::Named(node, _) => node.reads(name),
         }
     }
 
     /// All of them, cheap ones first. The order does not change the result: tests have no effects.
     pub(super) fn all(mut nodes: Vec<Node<S>>) -> Node<S> {
-        nodes.sort_by_key(Node::cost);
+        nodes.sort_by_cached_key(Node::cost);
         Node::All(nodes.into())
     }
 
@@ -162,6 +180,7 @@ impl<S: Judged> Node<S> {
                 nodes.iter().filter(|node| node.holds(record)).take(*n).count() == *n
             }
             Node::Not(node) => !node.holds(record),
+            Node::Named(node, _) => node.holds(record),
         }
     }
 
@@ -170,6 +189,7 @@ impl<S: Judged> Node<S> {
         match self {
             Node::Present(field, true) | Node::Is(field, _) => vec![field],
             Node::Present(_, false) | Node::Not(_) => Vec::new(),
+            Node::Named(node, _) => node.needs(),
             Node::All(nodes) => {
                 let mut all: Vec<&'static Field<S>> = Vec::new();
                 for field in nodes.iter().flat_map(Node::needs) {
@@ -199,6 +219,7 @@ impl<S: Judged> Node<S> {
                 nodes.iter().for_each(|node| node.visit(negated, each));
             }
             Node::Not(node) => node.visit(!negated, each),
+            Node::Named(node, _) => node.visit(negated, each),
         }
     }
 
@@ -211,9 +232,10 @@ impl<S: Judged> Node<S> {
                 test.cost() + if made { 64 } else { 0 }
             }
             Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
-                nodes.iter().map(Node::cost).sum()
+                nodes.iter().map(Node::cost).fold(0, u32::saturating_add)
             }
             Node::Not(node) => node.cost(),
+            Node::Named(_, cost) => *cost,
         }
     }
 }
