@@ -250,7 +250,7 @@ fn run_look_ups(look_ups: u32, workers: usize) -> u64 {
 
 /// Bindings are stored once: names cost the same at any number of workers.
 #[test]
-fn what_is_overheard_costs_no_more_with_more_workers() {
+fn identity_packets_cost_no_more_with_more_workers() {
     let _alone = ALONE.lock().unwrap();
     let more = |workers| {
         let (few, many) = (run_look_ups(1_000, workers), run_look_ups(9_000, workers));

@@ -28,16 +28,16 @@ fn cheap_subjects_hide_no_incident() {
 }
 
 #[test]
-fn low_alerts_push_out_no_high_one() {
+fn low_alerts_evict_no_high_one() {
     attacks::alerts(&Size { flood: 200, caps: "alerts = 16", workers: WORKERS }).unwrap();
 }
 
 #[test]
-fn syns_from_false_addresses_push_out_no_endpoint_that_was_there() {
+fn spoofed_syns_evict_no_answered_endpoint() {
     attacks::endpoints(&Size { flood: 1_000, caps: "endpoints = 64", workers: WORKERS }).unwrap();
 }
 
 #[test]
-fn what_one_host_asks_for_flushes_no_name_of_another() {
+fn lookups_of_one_host_evict_no_name_of_another() {
     attacks::names(&Size { flood: 1_600, caps: "bindings = 64", workers: WORKERS }).unwrap();
 }

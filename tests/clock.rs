@@ -83,7 +83,7 @@ fn added_frames_of_a_false_time_change_nothing() {
 }
 
 #[test]
-fn any_number_of_workers_says_the_same_of_false_times() {
+fn false_times_give_the_same_bytes_at_any_number_of_workers() {
     let demo = demo();
     let mut capture = falsified(&demo, (10, 2), |_| YEAR_2106);
     capture = falsified(&capture, (700, 40), |t| t - 30 * HOUR);
@@ -118,7 +118,7 @@ fn session(port: u16, begins: u64) -> Capture {
 }
 
 #[test]
-fn a_night_and_captures_years_apart_are_no_lies() {
+fn a_pause_of_a_night_or_of_years_is_believed() {
     for apart in [10 * HOUR, 9_000 * HOUR, 200_000 * HOUR] {
         let mut capture = session(50_000, START);
         for later in 1..4 {
@@ -156,7 +156,7 @@ fn a_stretch_on_another_clock_keeps_its_legs() {
 }
 
 #[test]
-fn a_run_of_one_time_measures_nothing() {
+fn a_run_of_equal_times_gives_no_leg() {
     let mut capture = session(50_000, START);
     let mut frozen = session(50_001, START + 20 * SECOND);
     frozen.frames.iter_mut().for_each(|(time, _)| *time = START - HOUR);
@@ -169,7 +169,7 @@ fn a_run_of_one_time_measures_nothing() {
 }
 
 #[test]
-fn a_session_that_begins_where_too_little_follows_has_its_own_time() {
+fn a_session_at_a_doubtful_time_keeps_its_own_time() {
     let mut capture = session(50_000, START);
     capture.join(session(50_001, START + 10 * HOUR));
     let said = craft::read(&capture.pcap(), &[]);
@@ -179,7 +179,7 @@ fn a_session_that_begins_where_too_little_follows_has_its_own_time() {
 }
 
 #[test]
-fn one_file_with_a_false_time_does_not_hold_up_the_others() {
+fn a_false_time_in_one_file_does_not_delay_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let demo = demo();
     let wanted = verdicts(&craft::read(&demo.pcap(), &[]));
@@ -243,7 +243,7 @@ fn every_session_of_every_fuzz_corpus_is_accounted_for() {
 }
 
 #[test]
-fn every_session_is_accounted_for_whatever_is_asked() {
+fn every_session_is_accounted_for_with_any_options() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("small.toml");
     std::fs::write(&config, "[caps]\nsessions = 16\nendpoints = 16\nalerts = 16\n").unwrap();
@@ -326,14 +326,14 @@ fn own_answer() -> Vec<u8> {
 }
 
 #[test]
-fn a_time_in_doubt_ends_no_question_and_moves_no_name() {
+fn a_doubtful_time_expires_no_question_and_no_name() {
     let name = |doubtful| at(&beside_doubt(doubtful), "destination.domain").clone();
     assert_eq!(name(vec![ask("10.0.0.6:4444", 9)]), "own.example", "a question");
     assert_eq!(name(vec![own_question(), own_answer()]), "own.example", "the same answer later");
 }
 
 #[test]
-fn a_time_in_doubt_ends_no_fragment() {
+fn a_doubtful_time_expires_no_fragment() {
     let first = |n: u8| {
         let from = format!("10.0.0.{n}:5000").parse().unwrap();
         let mut frame = craft::udp(from, "198.51.100.7:9999".parse().unwrap(), &[n; 1_400]);

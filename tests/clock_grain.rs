@@ -119,7 +119,7 @@ fn a_coarse_resolution_gives_no_leg() {
 }
 
 #[test]
-fn packets_without_a_time_are_measured_by_none() {
+fn packets_without_a_time_give_no_leg() {
     assert_no_leg(&craft::read(&pcapng(&session(), 6, |_, _| None), PLACE), "none has one");
     // Only the SYN-ACK: the handshake gives no leg, and the others are as before.
     let one = |n, time: u64| (n != 1).then_some(time / 1_000);
@@ -131,7 +131,7 @@ fn packets_without_a_time_are_measured_by_none() {
 }
 
 #[test]
-fn a_burst_of_one_time_is_no_leg_of_nothing() {
+fn a_burst_with_equal_times_gives_no_leg() {
     // The first five frames have one timestamp, as from a card that timestamps whole bursts.
     let mut capture = session();
     let first = capture.frames[0].0;

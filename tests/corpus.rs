@@ -100,7 +100,7 @@ const SECONDS: &str = "LONGHAUL_FUZZ_SECONDS";
 /// Damages its own output too: a fault may need several wrong bytes. There is no coverage guidance;
 /// `make fuzz-smoke` has it if cargo-fuzz is installed.
 #[test]
-fn no_target_panics_for_as_long_as_is_asked() {
+fn no_target_panics_within_the_given_time() {
     let asked = std::env::var(SECONDS).ok().map(|text| text.parse().unwrap());
     let Some(seconds) = asked else {
         println!("skipped: {SECONDS} does not say how long");

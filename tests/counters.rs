@@ -73,7 +73,7 @@ fn loss_place(counter: Counter) -> Option<&'static str> {
 }
 
 #[test]
-fn a_person_sees_every_counter() {
+fn every_counter_is_visible_to_users() {
     for counter in Counter::ALL.iter().copied() {
         let (name, counters) = (counter.name(), only(counter));
         let (run, health, page) = (run_json(&counters), health(&counters), terminal(&counters));
@@ -110,7 +110,7 @@ fn a_person_sees_every_counter() {
 }
 
 #[test]
-fn losses_of_one_place_add_up_and_an_idle_run_lost_nothing() {
+fn losses_of_one_place_are_added_and_an_empty_run_has_none() {
     assert!(lost(&run_json(&Counters::default())["loss"]).is_empty());
     let mut counters = only(Counter::RejectShort);
     counters.add(Counter::RejectDepth, 2);
@@ -162,7 +162,7 @@ fn page() -> String {
 }
 
 #[test]
-fn the_page_on_counters_is_theirs() {
+fn the_reference_of_counters_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/counters.md");
     let want = page();
     if std::env::var_os("LONGHAUL_BLESS").is_some() {

@@ -222,7 +222,7 @@ fn made_twice(root: &Path) -> (PathBuf, PathBuf, usize) {
 }
 
 #[test]
-fn a_doubled_capture_says_so_in_every_place() {
+fn a_doubled_capture_is_reported_everywhere() {
     let root = tempfile::tempdir().unwrap();
     let (once_at, twice_at, frames) = made_twice(root.path());
     let mut tally = Tally::new("made capture");
@@ -259,7 +259,7 @@ fn a_doubled_capture_says_so_in_every_place() {
 }
 
 #[test]
-fn copies_are_kept_where_that_is_asked_for() {
+fn duplicates_are_kept_with_no_dedup() {
     let root = tempfile::tempdir().unwrap();
     let (_, twice_at, _) = made_twice(root.path());
     let config = root.path().join("keep.toml");

@@ -139,7 +139,7 @@ fn client(path: std::path::PathBuf, ip: &str, workers: usize) -> (Option<Tunnel>
 }
 
 #[test]
-fn layer_3_tunnels_are_told_from_everything_else() {
+fn layer_3_tunnels_are_distinguished_from_everything_else() {
     let Some(lab) = common::shared("lab") else { return };
     let (mut hits, mut tunnels, mut false_alarms, mut others) = (0, 0, Vec::new(), 0);
     for row in common::table(&lab.join("index.csv")) {

@@ -72,7 +72,7 @@ fn sessions_behind_tags_of_switches_are_whole() {
 }
 
 #[test]
-fn a_label_and_an_inner_tag_are_told() {
+fn the_mpls_label_and_the_inner_vlan_are_reported() {
     let plain = tls_session(CLIENT, SERVER, "a.example");
     let mpls = wrapped(&plain, |rest| {
         [&addresses(), &[0x88, 0x47, 0, 0x3f, 0xb0, 64, 0, 1, 1, 64][..], &rest[2..]].concat()
@@ -95,7 +95,7 @@ fn a_label_and_an_inner_tag_are_told() {
 }
 
 #[test]
-fn sessions_that_an_unknown_tag_hides_are_counted_as_lost() {
+fn sessions_hidden_by_an_unknown_tag_are_counted_as_lost() {
     let mut plain = tls_session(CLIENT, SERVER, "a.example");
     for (_, frame) in &mut plain.frames {
         // The header's own checksum: without it nothing proves that this is IP.
@@ -140,7 +140,7 @@ fn each_packet_of_an_aggregate_is_counted_and_read() {
 }
 
 #[test]
-fn behind_a_translator_it_is_the_ipv4_address_that_counts() {
+fn behind_nat64_the_ipv4_address_counts() {
     // 104.140.119.23 is listed as Astrill's.
     let well_known = tls_session("[fd00::5]:50000", "[64:ff9b::688c:7717]:443", "");
     let own = tls_session("[fd00::5]:50000", "[2001:db8:64:688c:77:1700::]:443", "");
@@ -258,7 +258,7 @@ fn the_target_names_the_host_and_messages_name_it_too() {
 }
 
 #[test]
-fn tools_are_told_by_the_names_their_sessions_use() {
+fn tools_are_recognised_by_the_names_their_sessions_use() {
     for (name, application) in [
         ("api.services.vnc.com", "realvnc"),
         ("tenant.beyondtrustcloud.com", "beyondtrust"),
@@ -289,7 +289,7 @@ fn wireguard(kind: u8, words: [u32; 2], size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn wireguard_is_what_both_sides_speak() {
+fn wireguard_needs_both_sides() {
     let (client, server) =
         ("10.20.0.5:40000".parse().unwrap(), "93.184.216.34:9999".parse().unwrap());
     let talk = |answer: Vec<u8>| {
@@ -315,7 +315,7 @@ fn wireguard_is_what_both_sides_speak() {
 
 /// A hello whose time to live ends before the server, then the one that reaches the server.
 #[test]
-fn a_hello_that_dies_on_its_way_names_nothing() {
+fn a_decoy_hello_is_ignored() {
     let truth = client_hello("relay-1.net.anydesk.com");
     for decoy in
         ["www.example.org.xxxxxxx", "a.example", "a-much-longer-name.of.some.other.example"]

@@ -299,7 +299,7 @@ fn a_released_address_has_no_holder() {
 }
 
 #[test]
-fn names_come_from_what_was_asked_and_are_left_out_where_they_are_not_certain() {
+fn names_come_from_answered_questions_and_uncertain_ones_are_left_out() {
     let mut wire = Wire::default();
     let (ann, bob, eve) = ([10, 0, 0, 60], [10, 0, 0, 61], [10, 0, 0, 62]);
     let shared = [198, 51, 100, 20];
@@ -435,7 +435,7 @@ fn pseudonyms_hide_people_and_devices_and_stay_the_same() {
 }
 
 #[test]
-fn whoever_a_port_let_in_goes_with_the_device() {
+fn a_user_of_802_1x_is_attached_to_the_device() {
     let mut wire = Wire::default();
     let (door, switch) = ([1, 0x80, 0xc2, 0, 0, 3], [2, 0, 0, 0, 0, 9]);
     let far = [198, 51, 100, 7];

@@ -29,7 +29,7 @@ fn child() {
 }
 
 #[test]
-fn a_killed_run_tells_everything_and_fires_nothing_twice() {
+fn after_a_kill_every_alert_is_reported_and_none_fires_twice() {
     kill::killed_and_begun_again(15).unwrap();
 }
 

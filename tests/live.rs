@@ -259,7 +259,7 @@ fn an_interface_goes_down_comes_back_goes_away_and_is_made_anew() {
 }
 
 #[test]
-fn a_bad_rule_is_refused_by_line_and_a_good_one_is_taken() {
+fn a_reload_refuses_a_bad_rule_by_line_and_accepts_a_good_one() {
     let Some(net) = Net::new(1) else { return };
     let (dir, out) = scratch();
     let rules = dir.path().join("rules");
@@ -327,7 +327,7 @@ fn signatures_subjects_and_configuration_are_read_again() {
 }
 
 #[test]
-fn lines_are_written_while_the_run_goes_on_and_sets_are_finished() {
+fn lines_are_written_during_the_run_and_sets_are_finished() {
     let Some(net) = Net::new(1) else { return };
     let (_dir, out) = scratch();
     let sensor = Sensor::start(&["a0", "--out", &out, "--rotate", "3s", "--workers", "2"]);
@@ -371,7 +371,7 @@ fn lines_are_written_while_the_run_goes_on_and_sets_are_finished() {
 }
 
 #[test]
-fn what_does_not_fit_the_ring_is_counted_not_forgotten() {
+fn frames_that_do_not_fit_the_ring_are_counted() {
     let Some(net) = Net::new(1) else { return };
     let (_dir, out) = scratch();
     let mut sensor = Sensor::start(&["a0", "--out", &out, "--ring", "4MiB"]);
@@ -473,7 +473,7 @@ fn libpcap_gives_the_same_frames() {
 }
 
 #[test]
-fn what_cannot_be_watched_is_refused_before_anything_is_written() {
+fn an_unusable_interface_is_refused_before_anything_is_written() {
     let Some(_net) = Net::new(1) else { return };
     let (_dir, out) = scratch();
     for (args, word) in [

@@ -52,7 +52,7 @@ fn scan() -> Capture {
 }
 
 #[test]
-fn a_scan_is_one_line_and_no_session_is_lost() {
+fn a_scan_is_summed_and_no_session_is_lost() {
     let capture = scan().pcap();
     let one = craft::read(&capture, &["--unanswered", "320", "--workers", "1"]);
     accounted(&one);
@@ -78,7 +78,7 @@ fn a_scan_is_one_line_and_no_session_is_lost() {
 
 /// Sessions of one five-tuple after the other, all at one time: each ends the one before.
 #[test]
-fn time_that_stands_still_loses_no_session() {
+fn a_stopped_clock_loses_no_session() {
     let mut capture = Capture::default();
     let (from, to) = ("198.51.100.7:50000".parse().unwrap(), "10.0.0.9:80".parse().unwrap());
     for n in 0..20_000u32 {
@@ -95,7 +95,7 @@ fn time_that_stands_still_loses_no_session() {
 
 /// 81 names of a kilobyte in a few answers: most are left out, and that is counted.
 #[test]
-fn what_a_session_says_is_bounded() {
+fn the_facts_of_a_session_are_bounded() {
     let mut answer = vec![0, 7, 0x81, 0x80, 0, 1, 0, 81, 0, 0, 0, 0, 1, b'a', 0, 0, 12, 0, 1];
     let base = answer.len() as u16 + 12;
     for record in 0..81u8 {
@@ -121,7 +121,7 @@ fn what_a_session_says_is_bounded() {
 
 /// Many sessions, each waiting for a byte that never comes.
 #[test]
-fn whoever_waits_longest_makes_room() {
+fn the_session_that_waited_longest_is_dropped_first() {
     let mut capture = Capture::default();
     for n in 0..1_500u32 {
         let from = SocketAddr::new("198.51.100.7".parse().unwrap(), 1_024 + n as u16);
@@ -145,7 +145,7 @@ fn whoever_waits_longest_makes_room() {
 }
 
 #[test]
-fn a_budget_that_is_none_is_refused() {
+fn a_wrong_budget_is_refused() {
     for wrong in ["1MiB", "much", "12", "1.5GiB"] {
         let run = Command::new(env!("CARGO_BIN_EXE_longhaul"))
             .args(["read", "nothing.pcap", "--memory", wrong])

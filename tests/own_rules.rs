@@ -92,7 +92,7 @@ fn the_example_of_the_manual_is_complete() {
 }
 
 #[test]
-fn own_rules_stand_beside_the_embedded_ones_or_in_their_place() {
+fn own_rules_are_added_to_the_embedded_ones_or_replace_them() {
     let temp = tempfile::tempdir().unwrap();
     write_example(temp.path());
     let at = |name: &str| temp.path().join(name).to_str().unwrap().to_owned();
@@ -134,7 +134,7 @@ fn own_rules_stand_beside_the_embedded_ones_or_in_their_place() {
 }
 
 #[test]
-fn a_rule_that_stands_twice_is_refused_with_both_places() {
+fn a_rule_defined_twice_is_refused_with_both_positions() {
     let temp = tempfile::tempdir().unwrap();
     write_example(temp.path());
     let at = |name: &str| temp.path().join(name).to_str().unwrap().to_owned();

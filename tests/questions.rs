@@ -69,7 +69,7 @@ fn warned(said: &Said) -> Vec<String> {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_by_its_name() {
+fn anything_but_a_regular_file_is_refused_by_its_name() {
     let temp = tempfile::tempdir().unwrap();
     let at = |name: &str| temp.path().join(name).to_str().unwrap().to_owned();
     let input = at("in.pcap");
@@ -110,7 +110,7 @@ fn what_is_no_regular_file_is_refused_by_its_name() {
 }
 
 #[test]
-fn rules_that_are_none_are_an_error() {
+fn a_rule_file_without_a_rule_is_an_error() {
     let temp = tempfile::tempdir().unwrap();
     let input = temp.path().join("in.pcap");
     fs::write(&input, connections(1, "10.0.0.1", "192.0.2.1:80")).unwrap();
@@ -158,7 +158,7 @@ fn a_file_that_unpacks_without_end_is_refused() {
 }
 
 #[test]
-fn a_capture_without_a_packet_is_no_result() {
+fn an_input_without_a_packet_is_an_error() {
     for capture in [Vec::new(), craft::Capture::default().pcap()] {
         let said = craft::read(&capture, &[]);
         assert_eq!((said.code, &said.run), (Some(2), &Value::Null), "{}", said.stderr);
@@ -167,7 +167,7 @@ fn a_capture_without_a_packet_is_no_result() {
 }
 
 #[test]
-fn many_files_that_are_no_captures_are_one_line() {
+fn many_files_that_are_not_captures_are_one_line() {
     let temp = tempfile::tempdir().unwrap();
     for n in 0..200 {
         fs::write(temp.path().join(format!("{n}.txt")), "no capture").unwrap();
@@ -184,7 +184,7 @@ fn many_files_that_are_no_captures_are_one_line() {
 }
 
 #[test]
-fn each_wrong_question_is_said_once() {
+fn each_probable_mistake_is_warned_of_once() {
     let inside = connections(12, "10.0.0.1", "133.11.0.1:443");
     let cases: [(&[u8], &[&str], &str); 5] = [
         (&inside, &[], "no-place"),

@@ -285,7 +285,7 @@ fn metadata_is_checked_at_its_line() {
 }
 
 #[test]
-fn all_errors_of_a_directory_come_together() {
+fn all_errors_of_a_directory_are_reported_together() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("sub")).unwrap();
     let bad = rule(1, "s:\n  source.prt: 1\n  source.pi: 1\ncondition: s");
@@ -602,7 +602,7 @@ fn flatten(prefix: &str, value: &Value, out: &mut Map<String, Value>) {
 const UNTOLD: [&str; 1] = ["observer.name"];
 
 #[test]
-fn the_session_line_and_the_table_say_the_same() {
+fn the_session_line_agrees_with_the_table_of_fields() {
     let record = full();
     let mut line = Vec::new();
     let origin = longhaul::emit::Origin::new("longhaul", [Path::new("a.pcap")]);

@@ -207,7 +207,7 @@ fn kernel() -> (u32, u32) {
 }
 
 #[test]
-fn what_the_kernel_has_is_not_called_half_done() {
+fn a_full_landlock_is_not_reported_as_partial() {
     let Some(answers) = answers("confined", &[]) else { return };
     let landlock = &answers["landlock"];
     if landlock.contains("this kernel has") {
@@ -221,7 +221,7 @@ fn what_the_kernel_has_is_not_called_half_done() {
 }
 
 #[test]
-fn whoever_runs_code_in_it_can_send_nothing_and_start_nothing() {
+fn code_in_a_confined_process_can_neither_send_nor_start_programs() {
     for backend in ["ring", "pcap"] {
         let Some(_net) = Net::new(1) else { return };
         let mut wire = net::open("b0");

@@ -159,7 +159,7 @@ fn stored(state: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_second_run_sees_an_excess_that_the_first_taught() {
+fn the_second_run_compares_with_baselines_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let (usual, far) = (neighbours(0..15), newcomer(15..18));
     let (usual, far) = (capture(&dir, "usual.pcap", &usual), capture(&dir, "far.pcap", &far));
@@ -190,7 +190,7 @@ fn the_second_run_sees_an_excess_that_the_first_taught() {
 }
 
 #[test]
-fn what_is_still_learned_is_shown_and_said_and_raises_nothing() {
+fn baselines_still_learning_are_shown_and_raise_no_alert() {
     let dir = tempfile::tempdir().unwrap();
     let (usual, far) = (neighbours(0..7), newcomer(7..10));
     let (usual, far) = (capture(&dir, "usual.pcap", &usual), capture(&dir, "far.pcap", &far));
@@ -218,7 +218,7 @@ fn what_is_still_learned_is_shown_and_said_and_raises_nothing() {
 }
 
 #[test]
-fn a_person_who_is_far_from_where_they_usually_are_is_told_by_their_own_floor() {
+fn a_person_far_from_their_usual_place_exceeds_their_own_floor() {
     let dir = tempfile::tempdir().unwrap();
     let subjects = dir.path().join("staff.csv");
     fs::write(&subjects, "match,id,name\n203.0.113.1,e-7,\n198.51.100.7,e-7,\n").unwrap();
@@ -241,7 +241,7 @@ fn a_person_who_is_far_from_where_they_usually_are_is_told_by_their_own_floor() 
 }
 
 #[test]
-fn two_sensors_merged_know_what_one_knows_that_saw_all() {
+fn two_merged_states_equal_that_of_one_sensor_with_all_traffic() {
     let dir = tempfile::tempdir().unwrap();
     let all: Vec<Session> = neighbours(0..20).into_iter().chain(newcomer(3..9)).collect();
     let half = |odd: bool| {
@@ -352,7 +352,7 @@ fn two_runs_never_write_to_one_directory() {
 }
 
 #[test]
-fn merge_refuses_what_would_count_twice_or_is_not_there() {
+fn merging_refuses_a_state_twice_and_a_missing_one() {
     let dir = tempfile::tempdir().unwrap();
     let usual = capture(&dir, "usual.pcap", &neighbours(0..2));
     let (kept, into) = (state(&dir, "state"), state(&dir, "into"));
@@ -375,7 +375,7 @@ fn merge_refuses_what_would_count_twice_or_is_not_there() {
 }
 
 #[test]
-fn the_cap_is_held_counted_and_said() {
+fn the_cap_holds_and_evictions_are_counted_and_reported() {
     let dir = tempfile::tempdir().unwrap();
     let one = |n: u8| Session { day: 0, client: [198, 51, n, 1], near_ns: 9 * MS };
     let many = capture(&dir, "many.pcap", &(0..60).map(one).collect::<Vec<_>>());

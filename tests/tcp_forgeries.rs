@@ -102,7 +102,7 @@ fn syns_of_a_false_source_accuse_nobody() {
 }
 
 #[test]
-fn a_session_that_both_sides_hold_still_counts() {
+fn a_session_that_continues_after_a_forged_end_counts() {
     let said =
         craft::read(&long_session("104.140.119.23:40001", "10.20.0.11:443").close().pcap(), &[]);
     assert!(has(&said, "D01"), "{:?}", said.rules());
@@ -132,7 +132,7 @@ fn told(said: &Said) -> Vec<(Value, Value, Value, Value)> {
 }
 
 #[test]
-fn an_end_that_nobody_obeys_ends_nothing() {
+fn an_end_that_both_sides_ignore_ends_nothing() {
     let (client, server) = ("10.20.0.5:50001", "93.184.216.34:443");
     let honest = long_session(client, server);
     let wanted = craft::read(&honest.capture.pcap(), &[]);
@@ -171,7 +171,7 @@ fn an_end_that_nobody_obeys_ends_nothing() {
 }
 
 #[test]
-fn an_end_after_which_nothing_comes_is_one() {
+fn an_end_followed_by_silence_ends_the_session() {
     for (name, state, wait) in [("close", "closed", 10), ("reset", "reset", 70)] {
         let mut connection = long_session("10.20.0.5:50001", "93.184.216.34:443");
         let mut capture = if name == "close" {
@@ -212,7 +212,7 @@ fn a_forged_syn_ack_takes_no_leg_back() {
 }
 
 #[test]
-fn acknowledgements_without_data_blame_no_mirror_port() {
+fn acknowledgements_without_data_are_not_a_one_way_feed() {
     let mut capture = long_session("10.20.0.5:50001", "93.184.216.34:443").close();
     for n in 0..3_000u32 {
         let from = format!("198.51.{}.{}:{}", 100 + n / 250, n % 250 + 1, 2_000 + n);
@@ -228,7 +228,7 @@ fn acknowledgements_without_data_blame_no_mirror_port() {
 }
 
 #[test]
-fn no_group_is_a_source() {
+fn a_group_address_is_never_the_source() {
     for (from, to, multicast) in [
         ("192.168.1.105:161", "255.255.255.255:54412", true),
         ("192.168.1.105:161", "192.168.1.255:54412", true),
@@ -266,7 +266,7 @@ fn assert_source(said: &Said, ip: &str, direction: &str, what: &str) {
 }
 
 #[test]
-fn what_is_said_in_the_middle_tells_who_began() {
+fn payload_in_the_middle_of_a_session_shows_its_initiator() {
     // A client outside, a server inside on a port of its own; the first frame seen is the server's.
     let (outside, inside) = ("203.0.113.9:41000", "10.20.0.5:40443");
     let mut connection = Connection::new(outside, inside);
@@ -338,7 +338,7 @@ fn high_syn(hello: &[&[u8]]) -> Connection {
 }
 
 #[test]
-fn what_arrives_is_no_decoy_whatever_its_time_to_live() {
+fn data_that_the_peer_acknowledges_is_no_decoy() {
     let hello = craft::client_hello("mail.example.org");
     let (one, two) = hello.split_at(40);
     for parts in [vec![&hello[..]], vec![one, two]] {

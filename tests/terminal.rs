@@ -62,7 +62,7 @@ fn lines_are_no_longer_than_the_terminal_is_wide() {
 }
 
 #[test]
-fn colours_come_as_asked() {
+fn colours_follow_the_option() {
     let demo = common::demo().display().to_string();
     let coloured = |args: &[&str], env: &[(&str, &str)]| longhaul(args, env).stdout.contains(&0x1b);
     assert!(!coloured(&["read", &demo], &[]), "a pipe is no terminal");
@@ -118,7 +118,7 @@ fn hostile_capture() -> Vec<u8> {
 }
 
 #[test]
-fn no_file_name_and_no_text_of_a_packet_comes_through() {
+fn control_characters_of_file_names_and_packets_are_escaped() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join(format!("dir {HOSTILE}\nerror: forged"));
     fs::create_dir(&folder).unwrap();
@@ -152,7 +152,7 @@ fn no_file_name_and_no_text_of_a_packet_comes_through() {
 }
 
 #[test]
-fn no_error_quotes_what_it_refuses_as_it_stands() {
+fn errors_escape_the_text_that_they_quote() {
     let root = tempfile::tempdir().unwrap();
     let hostile = root.path().join(format!("{HOSTILE}\nhelp: forged"));
     fs::create_dir(&hostile).unwrap();

@@ -192,7 +192,7 @@ fn members(group: &str) -> Vec<&str> {
 }
 
 #[test]
-fn arrows_point_one_way() {
+fn stages_do_not_import_other_stages() {
     let mut faults = Vec::new();
     for source in sources() {
         for (at, path) in imports(&source) {
@@ -294,7 +294,7 @@ fn files_and_lines_stay_readable() {
 }
 
 #[test]
-fn every_file_says_what_it_never_does() {
+fn every_file_has_a_head_comment() {
     let mut faults = Vec::new();
     for source in sources() {
         let name = source.path.display().to_string();

@@ -364,7 +364,7 @@ fn every_line_of_health_fits_the_template() {
 }
 
 #[test]
-fn the_store_of_this_test_refuses_what_a_store_refuses() {
+fn the_template_check_of_this_test_rejects_wrong_types() {
     let good = json!({"@timestamp": "2026-01-01T00:00:00.000000000Z", "ecs": {"version": "8.17.0"},
         "event": {"kind": "event", "duration": 5, "dataset": "longhaul.health"},
         "observer": {"name": "x"}});
@@ -408,7 +408,7 @@ fn every_line_of_other_captures_fits_the_template() {
 
 /// A line of the demonstration, for each file, with what a line must not be.
 #[test]
-fn a_schema_refuses_what_its_table_has_not() {
+fn a_schema_rejects_unknown_fields() {
     let out = tempfile::tempdir().unwrap();
     let run = Command::new(env!("CARGO_BIN_EXE_longhaul"))
         .arg("read")

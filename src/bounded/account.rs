@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_given_back() {
+    fn bytes_charged_are_released() {
         let mut account = Account::new(100);
         account.take(60);
         assert!(account.has_room(40) && !account.has_room(41));

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_never_holds_more_than_its_cap_and_keeps_what_is_written_to() {
+    fn the_cap_holds_and_entries_in_use_are_kept() {
         let mut map = Aging::new(8);
         let mut dropped = 0;
         for n in 0..100u32 {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_entry_is_young_again_with_its_value() {
+    fn an_entry_in_use_moves_to_the_young_half_with_its_value() {
         let mut map = Aging::new(4);
         for n in 0..3u32 {
             map.update(n, || 0, |value| *value += 1);

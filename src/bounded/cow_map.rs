@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_keeps_what_it_saw() {
+    fn a_clone_does_not_see_later_changes() {
         let mut map = CowMap::new(16);
         (0..100).for_each(|n| add(&mut map, n, 1));
         let before = map.clone();
@@ -161,7 +161,7 @@ mod tests {
 
     /// However many read it, an entry is held once, and a write copies one path.
     #[test]
-    fn clones_share_what_did_not_change() {
+    fn clones_share_unchanged_parts() {
         let mut map = CowMap::new(4_096);
         (0..4_096).for_each(|n| add(&mut map, n, 1));
         let readers: Vec<_> = (0..16).map(|_| map.clone()).collect();

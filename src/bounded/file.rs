@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_at_once() {
+    fn anything_but_a_regular_file_is_refused_at_once() {
         let temp = tempfile::tempdir().unwrap();
         let fifo = temp.path().join("fifo");
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());

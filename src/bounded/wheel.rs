@@ -147,7 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ids_come_out_when_their_second_has_passed() {
+    fn ids_expire_when_their_second_has_passed() {
         let mut wheel = Wheel::new(64);
         assert_eq!(wheel.expire(100), None);
         assert_eq!((wheel.arm(0, 105), wheel.arm(1, 103), wheel.arm(2, 105)), (105, 103, 105));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn part_of_a_second_comes_out_in_the_order_armed() {
+    fn part_of_a_second_expires_in_arming_order() {
         let mut wheel = Wheel::new(64);
         (0..5).for_each(|id| {
             wheel.arm(id, 9);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_beyond_the_span_comes_up_early() {
+    fn a_deadline_beyond_the_span_expires_early() {
         let mut wheel = Wheel::new(7);
         assert_eq!(wheel.arm(0, 1_000_000), 7);
         assert_eq!(wheel.expire(8), Some((7, vec![0])));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_seconds_gone_by_is_used_again() {
+    fn memory_of_past_seconds_is_reused() {
         let mut wheel = Wheel::new(64);
         for second in 0..10_000 {
             for id in 0..100 {

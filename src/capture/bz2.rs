@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_one_after_another_are_one() {
+    fn consecutive_streams_are_read_as_one() {
         let all = [packed(b"abc"), packed(b""), packed(b"def")].concat();
         let mut out = Vec::new();
         Bz::new(&all[..]).read_to_end(&mut out).unwrap();

@@ -49,7 +49,7 @@ fn with_false(false_ones: &[u32], place: usize) -> (Vec<u32>, Vec<u32>) {
 }
 
 #[test]
-fn true_times_pass_as_they_are_beside_false_ones() {
+fn true_times_are_unchanged_beside_false_ones() {
     let middle = (TRUE_FRAMES / 2) as usize;
     let lies = [u32::MAX, START + 90_000, START + TRUE_FRAMES + 3_600, START + 1_000_000, 0, 1];
     for lie in lies {
@@ -79,7 +79,7 @@ fn false_times_between_true_ones_move_nothing() {
 }
 
 #[test]
-fn a_clock_that_goes_on_elsewhere_is_followed() {
+fn a_clock_that_was_set_is_followed() {
     // A night without frames; a clock set back by a day; a file joined to one of years later. The
     // first part is either long enough to be believed, or too short to be told from false
     // timestamps: then it keeps its times and moves no timer. If few frames precede a clock set
@@ -168,7 +168,7 @@ fn whatever_times_there_are_a_frame_costs_a_few_looks() {
 }
 
 #[test]
-fn what_fits_its_clock_is_believed_whatever_another_interface_waits_for() {
+fn each_interface_is_judged_by_its_own_clock() {
     // Interface 0 leaps, so that all others are held. On 1 a frame comes three seconds early: the
     // clock reaches it, and the next one is behind it.
     let frames = [(0, START), (1, START), (0, START + 9_000)]
@@ -187,7 +187,7 @@ fn what_fits_its_clock_is_believed_whatever_another_interface_waits_for() {
 }
 
 #[test]
-fn a_burst_ahead_is_told_from_a_leap() {
+fn a_burst_after_a_pause_is_not_a_leap() {
     // Seventeen frames of half a second a minute ahead, among twenty frames a second.
     let frames: Vec<_> = (0..3_000u32)
         .map(|n| {

@@ -67,7 +67,7 @@ fn read(path: &Path, pool: &Arc<BlockPool>) -> FileReport {
 }
 
 #[test]
-fn counts_sizes_and_hashes_are_those_of_what_was_made() {
+fn counts_sizes_and_hashes_of_made_captures_are_exact() {
     let samples: Vec<_> = (0..500).map(|n| (n, n, vec![n as u8; 40 + n as usize % 90])).collect();
     let plain = testkit::pcap(&samples);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

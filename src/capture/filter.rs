@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_words_mean_the_same_on_raw_and_ethernet() {
+    fn a_filter_selects_the_same_packets_on_raw_ip_and_ethernet() {
         let mut set = FilterSet::new("udp port 53 and host 10.0.0.2").unwrap();
         assert!(set.matches(LinkType::ETHERNET, &ethernet()));
         assert!(set.matches(LinkType::RAW, &IP));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_keeps_the_wanted_bytes_of_what_passes() {
+    fn a_filter_program_keeps_the_requested_bytes() {
         let dead = Capture::dead(Linktype::ETHERNET).unwrap();
         let program = instructions(&dead, "tcp", 300_000).unwrap();
         let ends: Vec<u32> = program.iter().filter(|i| i.code == RETURN).map(|i| i.k).collect();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_type_the_words_do_not_fit_leaves_its_frames_out() {
+    fn frames_of_a_link_type_without_a_filter_are_left_out() {
         let mut set = FilterSet::new("ether host 02:02:02:02:02:02").unwrap();
         assert!(set.matches(LinkType::ETHERNET, &ethernet()));
         assert!(!set.matches(LinkType(60_000), &ethernet()));

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn members_one_after_another_are_one() {
+    fn consecutive_members_are_read_as_one() {
         let all = [packed(b"abc"), packed(b""), packed(b"def")].concat();
         let mut out = Vec::new();
         Gz::new(&all[..]).read_to_end(&mut out).unwrap();

@@ -88,7 +88,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn whoever_waits_for_a_pipe_is_woken() {
+    fn a_signal_ends_the_wait_for_a_pipe() {
         let (read, mut write) = io::pipe().unwrap();
         let interrupt = Interrupt::new().unwrap();
         write.write_all(b"x").unwrap();

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn containers_are_told_by_their_magic() {
+    fn containers_are_recognised_by_their_magic() {
         assert_eq!(container_of(b"BZh91AY&"), Container::Bzip2);
         assert_eq!(container_of(b"BZh0"), Container::Plain);
         assert_eq!(container_of(&[0x1f, 0x8b, 8, 0]), Container::Gzip);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_named_for_what_it_is() {
+    fn an_archive_is_named_by_its_format() {
         let mut tar = b"captures/a.pcap".to_vec();
         tar.resize(257, 0);
         tar.extend(b"ustar\x0000");

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_covers_bytes_nobody_asked_for() {
+    fn the_hash_covers_the_whole_file() {
         let mut s = stored(b"abc", HashPolicy::Always);
         assert_eq!(s.peek(2), b"ab");
         let mut one = [0];
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_over_the_limit_says_so() {
+    fn a_file_over_the_hash_limit_is_noted() {
         let (bytes, hash, note) = stored(b"abc", HashPolicy::UpTo(3)).finish();
         assert_eq!((bytes, hash.as_deref(), note), (3, Some(ABC), None));
         let (_, hash, note) = stored(b"abcd", HashPolicy::UpTo(3)).finish();

@@ -81,7 +81,7 @@ fn a_frame_of_an_unknown_interface_is_counted_and_the_rest_read() {
 }
 
 #[test]
-fn a_frame_of_an_impossible_time_takes_the_time_before_and_is_told() {
+fn a_frame_with_an_impossible_time_gets_the_previous_time_and_is_counted() {
     let mut w = Words { big: false, out: Vec::new() };
     w.section();
     w.interface(1, Some(0), None);
@@ -108,7 +108,7 @@ fn blocks_of_no_interest_are_stepped_over_across_buffers() {
 }
 
 #[test]
-fn the_longest_frame_is_read_and_a_longer_one_refused() {
+fn the_longest_frame_is_read_and_a_longer_one_rejected() {
     let longest = pcap(&[(1, 0, vec![5; 262_144]), (2, 0, vec![6; 10])]);
     let (seen, report) = read_all(&longest, 1 << 14, 4_096);
     assert_eq!((seen.len(), report.verdict), (2, Verdict::Ok));
@@ -117,7 +117,7 @@ fn the_longest_frame_is_read_and_a_longer_one_refused() {
 }
 
 #[test]
-fn every_truncation_has_a_verdict_and_keeps_what_came_before() {
+fn every_truncation_has_a_verdict_and_keeps_the_frames_before_it() {
     for whole in [pcap(&samples()), pcapng()] {
         let (all, _) = read_all(&whole, 1 << 12, usize::MAX);
         for cut in 0..whole.len() {
@@ -133,7 +133,7 @@ fn every_truncation_has_a_verdict_and_keeps_what_came_before() {
 }
 
 #[test]
-fn every_container_is_told_by_content_and_may_hold_several_streams() {
+fn every_container_is_recognised_by_content_and_may_hold_several_streams() {
     let whole = pcapng();
     let (expected, _) = read_all(&whole, 1 << 12, usize::MAX);
     for pack in PACKERS {
@@ -176,7 +176,7 @@ fn a_zstd_window_over_the_limit_is_unsupported() {
 }
 
 #[test]
-fn a_read_error_ends_the_file_and_keeps_what_came_before() {
+fn a_read_error_ends_the_file_and_keeps_the_frames_before_it() {
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
@@ -247,7 +247,7 @@ fn a_cut_compressed_stream_is_truncated_and_its_start_is_used() {
 }
 
 #[test]
-fn what_is_no_capture_says_so() {
+fn a_file_that_is_not_a_capture_gets_a_verdict() {
     let verdict = |bytes: &[u8]| read_all(bytes, 256, 100).1;
     assert_eq!(verdict(b"").verdict, Verdict::Empty);
     assert_eq!(verdict(b"ab").verdict, Verdict::Unsupported);
@@ -430,7 +430,7 @@ fn statistics(w: &mut Words, interface: u32, options: &[(u16, u64)]) {
 }
 
 #[test]
-fn what_a_pcapng_says_it_lost_is_summed_by_section_and_interface() {
+fn losses_recorded_in_a_pcapng_are_summed_by_section_and_interface() {
     let mut w = Words { big: true, out: Vec::new() };
     w.section();
     w.interface(1, None, None);
@@ -473,7 +473,7 @@ fn what_a_pcapng_says_it_lost_is_summed_by_section_and_interface() {
 }
 
 #[test]
-fn a_file_that_says_nothing_of_losses_lost_nothing() {
+fn a_pcapng_without_statistics_has_no_losses() {
     for bytes in [pcapng(), pcap(&samples())] {
         assert_eq!(read_all(&bytes, 1 << 16, usize::MAX).1.packets_dropped.total(), 0);
     }

@@ -155,7 +155,7 @@ mod tests {
     use crate::capture::testkit::pcap;
 
     #[test]
-    fn a_file_says_how_far_back_it_looks() {
+    fn the_window_size_is_read_from_the_file() {
         let zstd = |head: &[u8]| window_of(&[&[0x28, 0xb5, 0x2f, 0xfd], head].concat());
         // Window descriptors: exponent 17 is 2^27; exponent 13 with mantissa 1 is 9 MiB.
         assert_eq!(zstd(&[0x04, 17 << 3]), 128 << 20);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_taken_again() {
+    fn released_memory_can_be_taken_again() {
         let windows = Windows::new(10 << 20);
         let large = [0x28, 0xb5, 0x2f, 0xfd, 0x04, 17 << 3];
         let denied = windows.take(&large).unwrap_err();

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_text_comes_with_help() {
+    fn a_binary_configuration_file_is_refused_with_help() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("c.toml");
         std::fs::write(&path, b"home = [\"\xff\"]\n").unwrap();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn values_looked_into_later_keep_their_lines() {
+    fn values_checked_later_are_refused_with_their_line() {
         let mut plan = Plan::default();
         let text = "home = [\n  \"192.0.2.0/24\",\n  \"oops\",\n]\nplace = \"ZZZ\"\n\
                     nat64 = [\"2001:db8::/96\"]\n";
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_kept_where_the_file_says_so() {
+    fn the_file_can_turn_deduplication_off() {
         let plan = |text: &str| {
             let mut plan = Plan::default();
             parse_config(Path::new("c.toml"), text).unwrap().apply(&mut plan).map(|()| plan)

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn rotation_takes_one_of_each() {
+    fn rotation_takes_one_span_and_one_size() {
         let mut rotate = Rotate::default();
         assert!(!rotate.is_on());
         rotate.add("1h").unwrap();

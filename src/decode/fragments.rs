@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_at_the_cap_and_is_counted() {
+    fn the_oldest_fragment_is_evicted_at_the_cap_and_counted() {
         let mut table = FragmentTable::new(3, 7);
         for n in 0..10 {
             table.insert(id(n), first(n));

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_case_leaves_out_follows_or_is_usual() {
+    fn fields_left_out_of_a_case_are_calculated_or_default() {
         let given = json!({"network.direction": "inbound", "longhaul.near.handshake_us": 18_500.0,
             "source.bytes": 70, "longhaul.source.tags": ["hosting"], "source.ip": "2001:db8::1",
             "tls.version": "1.3", "tls.client.server_name": "a.example"});
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_ports_has_none_by_itself() {
+    fn a_protocol_without_ports_gets_none_by_default() {
         let case = case::<Record>(json!({"network.transport": "icmp"})).unwrap();
         assert_eq!(value::<Record>(&case, "destination.port"), Json::Null);
         assert_eq!(value::<Record>(&case, "network.iana_number"), "1");

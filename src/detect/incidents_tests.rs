@@ -78,7 +78,7 @@ fn a_rule_that_fires_on_keeps_its_family_in_the_window() {
 }
 
 #[test]
-fn a_window_that_is_over_gives_its_incident_back() {
+fn an_incident_is_closed_when_its_window_ends() {
     let mut all = incidents();
     all.push(&alert("D08", Family::R, 0.6, 0, "a"));
     all.push(&alert("D18", Family::N, 0.6, 1, "a"));
@@ -91,7 +91,7 @@ fn a_window_that_is_over_gives_its_incident_back() {
 }
 
 #[test]
-fn an_incident_is_told_again_when_it_is_worse_not_when_it_is_longer() {
+fn an_incident_is_reported_again_when_it_gets_worse_not_when_it_gets_longer() {
     let mut all = incidents();
     let changes = |all: &mut Incidents| -> Vec<Change> {
         finish(all).iter().map(|incident| incident.change).collect()
@@ -175,7 +175,7 @@ fn a_flood_of_subjects_hides_no_incident() {
 
 /// One subject falls out of the window with each that is new: all are not looked at each time.
 #[test]
-fn an_eighth_is_free_whenever_all_were_looked_at() {
+fn each_scan_frees_an_eighth_of_the_subjects() {
     let mut all = small(64);
     let every = 7 * DAY / 63;
     let mut full = 0;
@@ -187,7 +187,7 @@ fn an_eighth_is_free_whenever_all_were_looked_at() {
 }
 
 #[test]
-fn an_incident_that_has_to_go_is_complete_not_lost() {
+fn an_evicted_incident_is_reported_complete() {
     let mut all = small(4);
     for n in 0..9 {
         let subject = format!("s{n}");
@@ -199,7 +199,7 @@ fn an_incident_that_has_to_go_is_complete_not_lost() {
 }
 
 #[test]
-fn of_too_many_incidents_the_least_go() {
+fn the_lowest_incidents_are_dropped_at_the_cap() {
     let config = IncidentConfig::default();
     let mut all = Incidents::new(IncidentConfig { subjects_max: 2, incidents_max: 8, ..config });
     for n in 0..100u64 {
@@ -215,7 +215,7 @@ fn of_too_many_incidents_the_least_go() {
 }
 
 #[test]
-fn a_rule_that_is_new_has_a_place_among_many_of_others() {
+fn a_first_alert_of_a_rule_is_listed_beside_many_of_others() {
     let mut all = incidents();
     for rule in 0..8 {
         for at in 0..4 {

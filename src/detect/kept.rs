@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_goes_not_the_newest() {
+    fn the_lowest_alert_is_evicted_not_the_newest() {
         let mut kept = Kept::new(3);
         for n in 0..1_000 {
             kept.push(alert(&format!("flood{n}"), Level::Low, 0.3));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn who_fires_on_and_on_pushes_out_itself() {
+    fn a_subject_that_keeps_firing_evicts_its_own_alerts() {
         let mut kept = Kept::new(10);
         for _ in 0..1_000 {
             kept.push(alert("loud", Level::Low, 0.3));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn no_room_at_all_keeps_nothing_and_says_so() {
+    fn without_room_every_alert_is_counted_as_dropped() {
         let mut kept = Kept::new(0);
         assert!(kept.push(alert("s", Level::Critical, 1.0)));
         assert!(kept.take().is_empty());

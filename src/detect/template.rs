@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_gives_way_to_what_is() {
+    fn unknown_values_are_left_out_of_a_message() {
         let text = "x[ at {tls.client.server_name|url.domain}] y [1] {tls.client.server_name}[";
         let template = Template::<Record>::parse(text).unwrap();
         let record =

@@ -115,7 +115,7 @@ fn pair(first: &Sample, second: &Sample) -> bool {
 const US: u64 = 1_000;
 
 #[test]
-fn what_the_network_rewrites_makes_no_other_packet() {
+fn fields_that_a_network_rewrites_are_ignored() {
     let first = Sample::tcp(b"hello");
     assert!(pair(&first, &first.after(1)));
     assert!(pair(&first, &first.after(900 * US).ttl(63)));
@@ -156,7 +156,7 @@ fn a_packet_sent_again_is_kept() {
 }
 
 #[test]
-fn without_a_number_a_packet_must_differ_or_come_at_once() {
+fn without_an_ip_id_a_duplicate_must_differ_or_follow_at_once() {
     let data = Sample::tcp(b"hello").unnamed();
     assert!(pair(&data, &data.after(99 * US)));
     assert!(!pair(&data, &data.after(101 * US)));
@@ -199,7 +199,7 @@ fn datagrams_without_checksum_that_end_differently_are_two() {
 }
 
 #[test]
-fn copies_cut_at_different_places_are_told_by_their_checksum() {
+fn copies_truncated_at_different_lengths_are_found_by_their_checksum() {
     let cut = |mut sample: Sample, bytes: usize| {
         let gone = bytes as u32;
         sample.frame.truncate(sample.frame.len() - bytes);
@@ -218,7 +218,7 @@ fn copies_cut_at_different_places_are_told_by_their_checksum() {
 }
 
 #[test]
-fn what_differs_is_counted_and_the_skew_is_measured() {
+fn differences_of_copies_are_counted_and_their_delay_measured() {
     let mut bench = Bench::new();
     for n in 0..1_000u32 {
         let mut first = Sample::tcp(&n.to_be_bytes()).after(u64::from(n) * 2_000 * US);
@@ -267,7 +267,7 @@ proptest! {
     /// Packets of one flow, numbered by the sender, each duplicated after its own delay: every
     /// duplicate is found and no original is marked, in any order of arrival.
     #[test]
-    fn every_copy_is_found_and_no_packet_is(
+    fn every_duplicate_is_found_and_no_other_packet(
         gaps in proptest::collection::vec((0u64..300 * US, 1u64..900 * US), 1..120),
         named in any::<bool>(), is_tcp in any::<bool>(),
     ) {

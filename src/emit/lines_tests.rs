@@ -27,18 +27,18 @@ fn parsed(record: &Record) -> Value {
 }
 
 #[test]
-fn a_bare_session_is_this_line() {
+fn a_session_without_facts_matches_the_golden_line() {
     assert!(line(&samples::bare_record()).contains(crate::emit::ECS_VERSION));
     assert_eq!(line(&samples::bare_record()), include_str!("golden/session_bare.json"));
 }
 
 #[test]
-fn a_full_tls_session_is_this_line() {
+fn a_tls_session_matches_the_golden_line() {
     assert_eq!(line(&samples::tls_record()), include_str!("golden/session_tls.json"));
 }
 
 #[test]
-fn hostile_text_stays_within_its_quotes() {
+fn hostile_text_is_escaped_in_json() {
     assert_eq!(line(&samples::nasty_record()), include_str!("golden/session_nasty.json"));
     let record = samples::nasty_record();
     let got = parsed(&record);
@@ -129,7 +129,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn any_record_is_valid_json_with_its_own_numbers(r in any_record()) {
+    fn any_record_is_valid_json_with_its_numbers(r in any_record()) {
         let got = parsed(&r);
         prop_assert!(no_null_and_no_empty(&got));
         for (side, party) in [("source", &r.initiator), ("destination", &r.responder)] {

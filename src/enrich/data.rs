@@ -158,7 +158,7 @@ mod tests {
 
     /// The table of first octets agrees with all addresses, including the edges of every prefix.
     #[test]
-    fn the_table_of_first_octets_says_what_the_prefixes_say() {
+    fn the_table_of_first_octets_agrees_with_the_prefixes() {
         let ours: [&[&str]; 5] = [
             &HOME_DEFAULT,
             &["0.0.0.0/0"],

@@ -229,7 +229,7 @@ fn caches_change_no_answer() {
 }
 
 #[test]
-fn subjects_of_the_file_come_before_addresses() {
+fn subjects_of_the_file_precede_addresses() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("subjects.csv");
     std::fs::write(&path, "match,id,name\n17.0.0.0/8,e-1,Ann\n").unwrap();
@@ -245,7 +245,7 @@ fn subjects_of_the_file_come_before_addresses() {
 }
 
 #[test]
-fn all_load_errors_come_together() {
+fn all_load_errors_are_reported_together() {
     let missing = Some("/nonexistent".into());
     let options = EnrichOptions {
         geo: missing.clone(),

@@ -141,7 +141,7 @@ fn as_number(db: &GeoDb, ip: &str) -> Option<u32> {
 }
 
 #[test]
-fn files_give_what_was_put_into_them() {
+fn made_databases_give_their_values() {
     let db = load(&[("c.mmdb", city()), ("a.mmdb", asn())]).map_err(|e| format!("{e:?}")).unwrap();
     assert_eq!(db.database(Question::Place).unwrap().name, "Made-City");
     assert_eq!(db.database(Question::Asn).unwrap().name, "Made-ASN");
@@ -160,7 +160,7 @@ fn files_give_what_was_put_into_them() {
 }
 
 #[test]
-fn what_no_file_answers_the_embedded_databases_do() {
+fn lookups_that_no_file_answers_use_the_embedded_databases() {
     let db = load(&[("c.mmdb", city())]).map_err(|e| format!("{e:?}")).unwrap();
     assert_eq!(country(&db, "81.2.69.1").as_deref(), Some("GB"));
     assert_eq!(country(&db, "8.8.8.8"), None, "the file answers, and has none");

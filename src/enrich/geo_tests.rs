@@ -134,7 +134,7 @@ fn maxmind_city_and_asn_files_give_the_published_values() {
 }
 
 #[test]
-fn a_question_no_file_answers_goes_to_the_embedded_database() {
+fn a_lookup_that_no_file_answers_uses_the_embedded_database() {
     let Some(dir) = test_files("test-data") else { return };
     let db = load(&dir, &["GeoLite2-Country-Test.mmdb"]).unwrap();
     assert_eq!(country(&db, "2.125.160.216").as_deref(), Some("GB"));

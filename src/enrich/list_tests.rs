@@ -91,7 +91,7 @@ fn every_error_names_its_line() {
 }
 
 #[test]
-fn own_lists_replace_defaults_of_the_same_name_and_errors_come_together() {
+fn own_lists_replace_defaults_of_the_same_name_and_all_errors_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let head = HEAD.replace("name: t", "name: sanctioned");
     std::fs::write(dir.path().join("a.txt"), format!("{head}# kind: prefix\n198.51.100.0/24\n"))

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_well_known_prefix_stands_for_global_addresses() {
+    fn the_well_known_prefix_embeds_global_addresses_only() {
         let inside = |text| Nat64::default().inside(addr(text));
         assert_eq!(inside("64:ff9b::8.8.8.8"), Some(Ipv4Addr::new(8, 8, 8, 8)));
         for other in [
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_zero_where_it_must_be_is_no_translation() {
+    fn nonzero_reserved_bits_are_not_a_translated_address() {
         let own = |text| Nat64::new(vec![Nat64::parse(text).unwrap()]);
         assert_eq!(own("2001:db8::/32").inside(addr("2001:db8:c000:221:100::")), None);
         assert_eq!(own("2001:db8::/32").inside(addr("2001:db8:c000:221::1")), None);

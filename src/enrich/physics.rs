@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_comes_first_and_is_named() {
+    fn a_tag_withholds_the_verdict_and_is_named() {
         let london = region(Some(LONDON), None);
         let phoenix = Some(Circle { centre: PHOENIX, radius_km: 0.0 });
         let claimed = Claimed { subject: phoenix, geo: Some(&london) };

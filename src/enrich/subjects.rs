@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_goes_before_a_device() {
+    fn an_entry_of_a_user_precedes_that_of_a_device() {
         let text = "match,id\nuser:Jane,e-1\n48:DA:35:60:00:01,e-2\n48da.3560.0002,e-3\n";
         let subjects = Subjects::parse(Path::new("s.csv"), text).unwrap();
         let of = |mac: Option<[u8; 6]>, user: Option<&str>| {
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_could_mean_somebody_else_is_refused() {
+    fn an_ambiguous_line_is_refused() {
         let refused = |text: &str, line: u32, word: &str| {
             let errors = Subjects::parse(Path::new("s.csv"), text).unwrap_err();
             assert_eq!(errors.len(), 1, "{text}");

@@ -176,7 +176,7 @@ mod tests {
     use crate::wire::x509::tests::certificate as made;
 
     #[test]
-    fn names_are_written_as_rfc_4514_says() {
+    fn names_are_written_as_in_rfc_4514() {
         let names: [&[u8]; 2] = [b"\x82\x0edevice.example", &[0x87, 4, 10, 0, 0, 1]];
         let read = certificate(&made(&names)).unwrap();
         assert_eq!(&*read.subject, "CN=device.example,O=Org");

@@ -77,7 +77,7 @@ fn pointers_into_a_chain_of_pointers() {
 }
 
 #[test]
-fn many_records_with_one_long_name() {
+fn many_records_with_the_same_long_name() {
     let mut message = dns(120);
     let long: Vec<u8> = [&b"\x01x".repeat(120)[..], &[0]].concat();
     let at = message.len() as u16;
@@ -111,7 +111,7 @@ fn names_that_differ_in_their_last_label_only() {
 }
 
 #[test]
-fn eighty_answers_cost_what_they_are_long() {
+fn the_cost_of_eighty_answers_is_linear() {
     let mut message = dns(80);
     for n in 0..80 {
         message.extend(record(&[0xc0, 12], 1, &[192, 0, 2, n]));

@@ -55,7 +55,7 @@ fn wireguard(kind: u8, indices: [u8; 2], size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn dtls_is_found_behind_much_stun_and_says_more() {
+fn dtls_after_many_stun_messages_is_found() {
     let mut datagrams: Vec<_> = (0..20).map(|n| (Initiator, u64::from(n), stun(1, n))).collect();
     datagrams.push((Responder, 30, stun(0x0101, 19)));
     let (observers, _) = run((50_000, 3_478), &datagrams);
@@ -79,7 +79,7 @@ fn an_spi_may_begin_like_quic() {
 }
 
 #[test]
-fn wireguard_is_told_on_the_port_of_dns_and_then_left_alone() {
+fn wireguard_is_recognised_on_the_port_of_dns() {
     let datagrams = [
         (Initiator, 0, wireguard(1, [5, 0], 148)),
         (Responder, 20, wireguard(2, [6, 5], 92)),
@@ -91,7 +91,7 @@ fn wireguard_is_told_on_the_port_of_dns_and_then_left_alone() {
 }
 
 #[test]
-fn what_is_unknown_is_left_alone_as_soon_as_before() {
+fn unknown_datagrams_are_given_up_as_early_as_before() {
     let datagrams: Vec<_> = (0..8)
         .map(|n| (if n % 2 == 0 { Initiator } else { Responder }, n, vec![0x90, 3, 0, 1, 2]))
         .collect();
@@ -101,7 +101,7 @@ fn what_is_unknown_is_left_alone_as_soon_as_before() {
 }
 
 #[test]
-fn a_session_of_pings_is_left_alone_in_the_end() {
+fn a_session_of_stun_only_is_given_up_in_the_end() {
     let datagrams: Vec<_> = (0..200u8)
         .map(|n| (if n % 2 == 0 { Initiator } else { Responder }, u64::from(n), stun(1, n)))
         .collect();

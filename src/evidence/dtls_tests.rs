@@ -155,7 +155,7 @@ fn encrypted_records_end_the_search() {
 }
 
 #[test]
-fn what_is_not_dtls_or_is_cut() {
+fn other_or_truncated_datagrams_give_no_hello() {
     let mut facts = Facts::default();
     assert_eq!(observe_dtls(&[22, 3, 1, 0], Peer::Initiator, &mut facts), ParseResult::NotMine);
     let whole = records(1, &client_body(&[]), 200);

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_one_byte_are_counted_once() {
+    fn one_byte_records_are_counted_once() {
         let message = vec![7u8; 6_000];
         let bytes: Vec<u8> = message.iter().flat_map(|byte| [22, 3, 1, 0, 1, *byte]).collect();
         let (asked, done) = feed(&bytes, Measure::Records, |seen| {

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_taken_when_it_is_whole() {
+    fn a_title_counts_once_it_is_complete() {
         let page = b"<html><head><TITLE lang=en>\n A device </TITLE>";
         assert_eq!(title(page), (ParseResult::Done, Some("A device".into())));
         assert_eq!(title(&page[..38]), (ParseResult::NeedMore(1), None));

@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn one_side_alone_tells_nothing() {
+    fn one_side_alone_is_not_recognised() {
         let reset = (packet(7, &[], Some(0), &[]), Initiator, 100);
         assert_eq!(tell(std::slice::from_ref(&reset)).protocol, None);
         let mut other = packet(8, &[0], Some(0), &[]);

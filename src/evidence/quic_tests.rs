@@ -98,7 +98,7 @@ fn cipher(facts: &Facts) -> Option<u16> {
 }
 
 #[test]
-fn tells_a_hello_shuffled_within_and_across_datagrams() {
+fn reads_a_hello_shuffled_within_and_across_datagrams() {
     let hello = client_hello("shuffled.example");
     let end = hello.len();
     let first = [crypto(&hello, 300, 400), vec![0, 1], crypto(&hello, 0, 50)].concat();
@@ -117,7 +117,7 @@ fn tells_a_hello_shuffled_within_and_across_datagrams() {
 }
 
 #[test]
-fn tells_both_hellos_whoever_began_the_session() {
+fn reads_both_hellos_for_either_initiator() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let datagram = from_client(ORIGIN, 0, &whole(&client_hello("a.example")));
@@ -279,7 +279,7 @@ fn an_answer_without_the_fixed_bit_finds_its_observer() {
 }
 
 #[test]
-fn leaves_alone_what_is_not_quic() {
+fn ignores_other_datagrams() {
     let mut state = QuicState::default();
     let mut facts = Facts::default();
     let short_header = [0x41, 0, 0, 0, 1, 8, 1, 2, 3];
@@ -295,7 +295,7 @@ fn leaves_alone_what_is_not_quic() {
 }
 
 #[test]
-fn gives_up_on_frames_that_contradict_and_on_initials_that_say_nothing() {
+fn gives_up_on_malformed_frames_and_empty_initials() {
     let observe = |frames: &[u8]| {
         let datagram = from_client(ORIGIN, 0, frames);
         QuicState::default().observe(&datagram, Peer::Initiator, &mut Facts::default())
@@ -392,7 +392,7 @@ proptest! {
 }
 
 #[test]
-fn versions_that_are_not_read_are_told() {
+fn unread_versions_are_recognised() {
     let tell = |bytes: &[u8]| {
         let (mut state, mut facts) = (QuicState::default(), Facts::default());
         let step = state.observe(bytes, Peer::Initiator, &mut facts);

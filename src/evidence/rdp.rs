@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_tells_by_itself_or_on_its_port() {
+    fn a_request_counts_with_a_cookie_or_on_its_port() {
         let request = b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0";
         let mut facts = Facts::default();
         assert_eq!(observe_rdp(request, false, &mut facts), Ok(19));

@@ -42,7 +42,7 @@ fn a_flight_counts_from_its_end_or_its_start() {
 }
 
 #[test]
-fn what_was_sent_again_gives_no_sample() {
+fn retransmissions_give_no_sample() {
     let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
     rtt.ask(7, 1, &at(Peer::Initiator, 100, &mut facts));
     rtt.ask(7, 1, &at(Peer::Initiator, 120, &mut facts));

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_chooses_from_what_is_offered() {
+    fn the_clients_choice_must_be_one_of_the_offers() {
         let rfb = |facts: Facts| facts.spoken().cloned().unwrap().rfb.unwrap();
         let (facts, _) = opening(b"RFB 003.008\n", &[3, 2, 30, 130], &[30]);
         assert_eq!((rfb(facts.clone()).version, rfb(facts).security), ((3, 8), Some(30)));

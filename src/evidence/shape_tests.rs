@@ -57,7 +57,7 @@ fn tls(sizes: &[(Peer, u16)]) -> Vec<(Peer, Vec<u8>)> {
 }
 
 #[test]
-fn noise_on_both_sides_is_told() {
+fn random_bytes_on_both_sides_are_recognised() {
     let both = [(Initiator, noise(1, 90)), (Responder, noise(2, 300))];
     assert_eq!(bits(&both), shape::FULLY_ENCRYPTED);
     assert_eq!(bits(&both[..1]), 0, "one side alone");
@@ -75,7 +75,7 @@ fn noise_on_both_sides_is_told() {
 }
 
 #[test]
-fn structure_is_no_noise() {
+fn structured_bytes_are_not_random() {
     assert!(!is_noise(&[0x55; 200]), "half ones, one value");
     assert!(!is_noise(&(0..200u8).map(|n| n / 8).collect::<Vec<_>>()));
     assert!(!is_noise(&[&b"GET / "[..], &noise(3, 200)].concat()));
@@ -84,7 +84,7 @@ fn structure_is_no_noise() {
 }
 
 #[test]
-fn a_handshake_inside_is_told_by_its_sizes() {
+fn an_encapsulated_handshake_is_recognised_by_its_sizes() {
     let inside = [(Initiator, 640), (Responder, 3_200), (Initiator, 86), (Responder, 500)];
     assert_eq!(bits(&tls(&inside)), shape::ENCAPSULATED_TLS);
     let with_ticket = [&[(Responder, 250), (Responder, 250)][..], &inside].concat();
@@ -106,7 +106,7 @@ fn a_handshake_inside_is_told_by_its_sizes() {
 }
 
 #[test]
-fn noise_is_seldom_missed() {
+fn random_bytes_are_seldom_missed() {
     for size in [NOISE_BYTES_MIN, 73, 130, 600] {
         let found = (0..1_000).filter(|seed| is_noise(&noise(seed * 7 + 1, size))).count();
         assert!(found >= 980, "{size}: {found}");

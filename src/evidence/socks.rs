@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn socks_5_is_told_when_both_agree() {
+    fn socks_5_is_recognised_by_both_sides() {
         let whole: [(Peer, &[u8]); 6] = [
             (Initiator, &[5, 2, 0, 2]),
             (Responder, &[5, 2]),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn socks_4_is_told_by_its_reply() {
+    fn socks_4_is_recognised_by_its_reply() {
         let ask: (Peer, &[u8]) = (Initiator, b"\x04\x01\x00\x50\x0a\0\0\x01me\0");
         assert_eq!(tell(&[ask]).0, None);
         let granted: (Peer, &[u8]) = (Responder, &[0, 0x5a, 0, 80, 10, 0, 0, 1]);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn socks_says_what_was_asked_for() {
+    fn the_target_of_socks_is_kept() {
         let (mut known, mut facts) = (Socks::default(), Facts::default());
         let pieces: [(Peer, &[u8]); 6] = [
             (Initiator, &[5, 2, 0, 2]),

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_one_role_are_told() {
+    fn words_of_one_role_identify_the_speaker() {
         use Peer::{Initiator, Responder};
         for (payload, role) in [
             (&b"\x16\x03\x01\x00\x50\x01\x00"[..], Some(Initiator)),

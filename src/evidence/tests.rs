@@ -110,7 +110,7 @@ fn http_keeps_the_first_request_and_the_ones_that_differ() {
 }
 
 #[test]
-fn what_follows_a_connect_is_looked_at() {
+fn a_stream_after_connect_is_parsed() {
     let connect = b"CONNECT h.example:22 HTTP/1.1\r\nHost: h.example:22\r\n\r\n";
     let (client, server) = (ssh_client(), [b"HTTP/1.1 200 OK\r\n\r\n", &ssh_client()[..]].concat());
     let pieces =
@@ -151,7 +151,7 @@ fn preambles_do_not_hide_what_follows() {
 }
 
 #[test]
-fn nobody_listens_for_ever() {
+fn parsing_ends_after_a_bound() {
     let mut observers = Observers::default();
     let mut counters = Counters::default();
     for i in 0..16 {
@@ -168,7 +168,7 @@ fn nobody_listens_for_ever() {
 }
 
 #[test]
-fn a_gap_loses_the_message_and_not_the_direction() {
+fn after_a_gap_the_direction_is_parsed_again() {
     let ssh = ssh_client();
     let (mut observers, mut counters) = (Observers::default(), Counters::default());
     observers.observe(&segment(Peer::Initiator, TCP, b"GET / HTTP/1.1\r\n"), &mut counters);
@@ -228,7 +228,7 @@ fn answer(name: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn dns_over_udp_and_tcp_say_the_same() {
+fn dns_over_udp_and_tcp_give_the_same_facts() {
     let (q, more, a) = (query(b"Www.example", 1), query(b"b.example", 28), answer(b"Www.example"));
     let udp = [(Peer::Initiator, &q[..]), (Peer::Initiator, &more), (Peer::Responder, &a)];
     let framed = |m: &[u8]| [&(m.len() as u16).to_be_bytes(), m].concat();
@@ -260,7 +260,7 @@ fn a_dns_tunnel_keeps_counting_and_stops_keeping() {
 }
 
 #[test]
-fn netbios_names_are_unfolded() {
+fn netbios_names_are_decoded() {
     let q = query(b"EHEPECCACACACACACACACACACACACAAA", 32);
     let dns = run((Transport::UDP, 137), &[(Peer::Initiator, &q)]).0.into_facts().dns.unwrap();
     assert_eq!(dns.name.as_deref(), Some("GOB<00>"));
@@ -279,7 +279,7 @@ fn ssdp_is_http_in_datagrams() {
 }
 
 #[test]
-fn undecided_datagrams_are_left_after_four() {
+fn undecided_datagrams_are_given_up_after_four() {
     let noise = [(Peer::Initiator, &[1u8, 2, 3][..]); 4];
     let (observers, _) = run((Transport::UDP, 53), &noise);
     assert!(!observers.wants(Peer::Initiator) && observers.wants(Peer::Responder));
@@ -287,7 +287,7 @@ fn undecided_datagrams_are_left_after_four() {
 }
 
 #[test]
-fn first_bytes_tell_the_odd_forms_of_quic_and_dtls() {
+fn unusual_forms_of_quic_and_dtls_are_recognised() {
     // A long header with its fixed bit zero (RFC 9287) is QUIC only after QUIC was recognised.
     let quic = [&[0xb0, 0, 0, 0, 1, 0, 0][..], &[7; 16]].concat();
     let dtls = [22, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];

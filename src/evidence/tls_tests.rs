@@ -107,7 +107,7 @@ fn a_second_retry_request_is_a_failure() {
 }
 
 #[test]
-fn a_session_id_given_back_is_a_resumption() {
+fn an_echoed_session_id_is_a_resumption() {
     let ticket = b"\0\x23\0\x01\x07";
     type Case = (&'static [u8], &'static [u8], &'static [u8], Option<bool>);
     let cases: [Case; 5] = [
@@ -129,7 +129,7 @@ fn a_session_id_given_back_is_a_resumption() {
 }
 
 #[test]
-fn what_is_not_tls_leaves_no_trace() {
+fn other_bytes_leave_no_facts() {
     let mut facts = Facts::default();
     for bytes in [&b"GET / HTTP/1.1"[..], &[22, 3, 9], &[22, 3, 1, 0, 9, 99], &[23, 3, 3, 0, 1, 1]]
     {
@@ -142,7 +142,7 @@ fn what_is_not_tls_leaves_no_trace() {
 }
 
 #[test]
-fn hellos_that_lie_fail() {
+fn hellos_with_wrong_lengths_are_counted_as_errors() {
     let mut facts = Facts::default();
     let endless = [22, 3, 1, 0, 8, 1, 9, 0, 0];
     assert_eq!(client(&endless, &mut facts), ParseResult::Failed(Fault::OverCap));

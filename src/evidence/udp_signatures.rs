@@ -199,7 +199,7 @@ mod tests {
     const HIGH: u16 = 50_000;
 
     #[test]
-    fn magic_needs_what_follows_it() {
+    fn a_magic_number_alone_is_not_enough() {
         let disco = [DISCO, &[7; 74]].concat();
         assert_eq!(tell(&disco, (41_641, 41_641)), Some(Protocol::Tailscale));
         assert_eq!(tell(&disco[..79], (41_641, 41_641)), None);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn l2tp_is_told_by_a_control_message() {
+    fn l2tp_is_recognised_by_a_control_message() {
         let message = |version: u8, length: u8, rest: &[u8]| {
             [&[0xc8, version, 0, length, 0, 9, 0, 0, 0, 0, 0, 0][..], rest].concat()
         };
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relayed_channel_is_told_on_its_port() {
+    fn a_turn_channel_is_recognised_on_its_port() {
         let data = [&[0x40, 1, 0, 5][..], b"media", &[0; 3]].concat();
         assert_eq!(tell(&data, (HIGH, 3_478)), Some(Protocol::Stun));
         assert_eq!(tell(&data[..9], (HIGH, 3_478)), Some(Protocol::Stun), "not padded");

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_nobody_reads_adds_no_facts_to_weigh() {
+    fn a_skipped_body_adds_no_weight() {
         let (mut observers, mut counters) = (Observers::default(), Counters::default());
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
         FULL.set(0);

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_numbered_client_is_told_by_the_response_only() {
+    fn a_client_with_reserved_bytes_is_recognised_by_the_response() {
         let mut first = message(1, &[10], 148);
         first[1] = 0x5a;
         assert_eq!(tell(&[(first.clone(), Initiator, 100)]).protocol, None);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_handshake_is_told_by_the_response() {
+    fn a_longer_handshake_is_recognised_by_the_response() {
         let long = (message(1, &[10], 204), Initiator, 100);
         assert_eq!(tell(std::slice::from_ref(&long)).protocol, None);
         let other = (message(2, &[20, 11], 100), Responder, 150);

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_answer_is_told_from_one_that_nobody_asked_for() {
+    fn a_second_answer_is_not_counted_as_unsolicited() {
         let mut open = PendingQuestions::new(2, s(5));
         open.ask(1u8, 'a', s(10));
         assert_eq!(open.answer(&1, s(11)), Some('a'));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_at_the_cap_and_is_counted_if_it_could_be_answered() {
+    fn the_oldest_question_is_evicted_at_the_cap_and_counted_if_open() {
         let mut open = PendingQuestions::new(4, s(5));
         for n in 0..100u8 {
             open.ask(n, n, s(1));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_asked_again_waits_from_then_on() {
+    fn a_repeated_question_waits_from_its_last_copy() {
         let mut open = PendingQuestions::new(3, s(5));
         open.ask(1u8, 'a', s(1));
         open.ask(1, 'b', s(4));

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_for_most_forgets_its_own() {
+    fn at_the_cap_the_host_with_most_names_loses_its_own() {
         let mut names = Names::new(64);
         let name: Arc<str> = Arc::from("relay.example");
         for n in 0..5 {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_old_to_be_used_makes_room_and_is_no_loss() {
+    fn expired_names_make_room_without_being_counted_as_loss() {
         let mut names = Names::new(8);
         let name: Arc<str> = Arc::from("old.example");
         for n in 0..8 {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_goes_for_a_fifth_is_counted() {
+    fn a_name_displaced_by_a_fifth_is_counted() {
         let mut names = Names::new(64);
         let mut tell = |n: u64, at| {
             names.add(host(1), &Arc::from(format!("n{n}.example")), server(1), at);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_told_again_while_a_session_lasts_is_still_its_name() {
+    fn a_name_repeated_during_a_session_stays_its_name() {
         let mut names = Names::new(64);
         let of = |names: &Names, at| names.of(host(1), server(1), None, at);
         names.add(host(1), &Arc::from("long.example"), server(1), s(10));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_are_told_an_address_each_keeps_its_own_name() {
+    fn each_host_keeps_its_own_name_of_a_shared_address() {
         let mut names = Names::new(64);
         for n in 0..20 {
             names.add(host(n), &Arc::from(format!("n{n}.example")), server(1), s(u64::from(n)));

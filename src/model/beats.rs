@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_of_a_shard_is_bounded_and_what_is_left_out_is_counted() {
+    fn hosts_per_second_and_shard_are_capped_and_counted() {
         let mut beats = Beats::default();
         for n in 0..2_000u32 {
             beats.add((7, 3), Addr::v4(n.to_be_bytes()), beat(1));

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_stays() {
+    fn text_of_any_script_is_not_escaped() {
         for text in ["Größe 東京 Ωμέγα עברית", "e\u{301}", "a b\u{a0}c", ""] {
             assert!(matches!(escaped(text), Cow::Borrowed(_)), "{text}");
         }

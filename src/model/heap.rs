@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_tables_are_counted_with_what_the_allocator_adds() {
+    fn text_and_tables_are_counted_with_allocator_overhead() {
         let text: Box<str> = "four".into();
         assert_eq!(text.heap(), 4 + ALLOCATION);
         assert_eq!(Box::<str>::default().heap() + Vec::<u16>::new().heap(), 0);

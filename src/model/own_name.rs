@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_asked_for_through_a_relay_is_not_the_relay() {
+    fn the_target_of_a_relay_is_not_the_name_of_the_relay() {
         let facts = asks("a.example:443", Some("a.example:443"));
         assert_eq!(facts.responder_name(), None);
         assert!(!facts.contradicts("proxy.example"));

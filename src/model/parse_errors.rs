@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_protocol_has_the_row_of_its_place() {
+    fn each_protocol_has_its_own_row() {
         for (at, protocol) in Protocol::ALL.iter().enumerate() {
             assert_eq!(*protocol as usize, at, "{protocol:?}");
         }

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grain_is_never_made_finer() {
+    fn a_stored_granularity_is_never_finer_than_the_clock() {
         for ns in [10_001, 12_345, 1_000_000, 10_000_000, 15_625_000, 1_000_000_000] {
             let kept = Grain::of(ns).as_nanos();
             assert!((ns..ns * 2).contains(&kept), "{ns} became {kept}");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_holds_both() {
+    fn trust_and_granularity_fit_one_byte() {
         for trust in [Trust::Believed, Trust::SetBack, Trust::Doubtful, Trust::Absent] {
             for grain in [Grain(0), Grain::of(10_000_000), Grain::USELESS] {
                 let stamp = Stamp::new(trust, grain);

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_as_long_as_it_needs_to_be() {
+    fn the_step_between_watermarks_follows_the_times() {
         let mut clock = Clock::new(3_602);
         assert!(clock.is_new() && clock.now() == 0);
         clock.advance(at(1_000_000));

@@ -44,7 +44,7 @@ fn one(source: u8) -> crate::model::scan::Unanswered {
 }
 
 #[test]
-fn sessions_in_a_sum_meet_the_fate_of_its_line() {
+fn sessions_in_a_sum_have_the_outcome_of_its_line() {
     let plan = Plan { embedded: Some(("none.pcap", b"")), ..Plan::default() };
     let prepared = crate::pipeline::prepare::prepare(&plan).unwrap();
     let mut correlator =
@@ -72,7 +72,7 @@ fn alert(n: u64) -> Alert {
 }
 
 #[test]
-fn what_falls_off_counts_in_the_set_in_which_it_happens() {
+fn losses_are_counted_in_the_set_in_which_they_happen() {
     let mut plan = Plan { embedded: Some(("none.pcap", b"")), ..Plan::default() };
     plan.caps.alerts = 100;
     let prepared = crate::pipeline::prepare::prepare(&plan).unwrap();
@@ -93,7 +93,7 @@ fn what_falls_off_counts_in_the_set_in_which_it_happens() {
 
 /// A host's sessions lie on several workers: what it did in a second is whole once all passed it.
 #[test]
-fn beats_of_a_second_are_together_once_all_workers_have_passed_it() {
+fn beats_of_a_second_are_merged_once_all_workers_have_passed_it() {
     use crate::dispatch::queue::bounded;
     use crate::model::beats::Beat;
     use crate::pipeline::record_worker::{Queues, RecordWorker};

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_may_leave_closed_what_others_open() {
+    fn decapsulation_can_be_off_for_one_source() {
         let (config, off) = configure(&plan(&["teredo", "dmz.pcap:vxlan"], &["vni"])).unwrap();
         assert!(!config.tunnels.has(TunnelKind::Teredo) && config.tunnels.has(TunnelKind::Vxlan));
         assert!((config.vni_in_key, config.vlan_in_key) == (true, false));

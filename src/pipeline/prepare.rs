@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_numbered_as_they_come() {
+    fn directories_are_numbered_in_order() {
         let mut points = Points::default();
         let files = ["a/1", "b/1", "a/2", "3", "b/2", "a/b/1", "4"];
         let numbers: Vec<u16> =

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn who_scans_stays_where_sources_are_made_up() {
+    fn a_scanner_is_named_beside_spoofed_sources() {
         let origin = Arc::new(Origin::new("here", []));
         let mut scans = Scans::new(&origin);
         let second = Nanos::from_secs(75);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_something_or_was_answered_is_not_summed() {
+    fn sessions_with_facts_or_an_answer_are_not_summed() {
         let mut silent = Record { state: SessionState::Opened, ..bare_record() };
         (silent.responder.packets, silent.facts) = (0, Facts::default());
         assert!(unanswered(&silent).is_some());

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_one_processs_until_it_lets_go() {
+    fn a_state_directory_is_locked_by_one_process() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::open(dir.path(), CONFIG).unwrap();
         let error = State::open(dir.path(), CONFIG).unwrap_err();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused() {
+    fn a_state_that_is_not_a_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join(FILE)).unwrap();
         let error = State::open(dir.path(), CONFIG).unwrap_err();
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_told_whether_alerts_rest_on_it() {
+    fn the_summary_says_whether_baselines_raise_alerts() {
         let learning = BaselineTotals {
             span: Some((Nanos::from_secs(1_700_000_000), Nanos::from_secs(1_700_086_399))),
             learns_until: Some(Nanos::from_secs(1_700_086_400)),

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_names_what_most_copies_agree_in() {
+    fn the_sentence_names_the_most_common_difference() {
         let routed = said(&[(Apart::TTL | Apart::MAC | Apart::VLAN, (20, 10)); 31]);
         assert!(routed.starts_with("31 % of frames are copies, median 40 us apart: "), "{routed}");
         assert!(routed.contains("both sides of VLAN 10/20, a router between them."), "{routed}");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_copies_are_not_worth_a_word() {
+    fn a_few_duplicates_are_not_mentioned() {
         assert_eq!(note(&point(&[(0, (0, 0)); 9])), None);
         let mut rare = point(&[(0, (0, 0)); 50]);
         rare.frames = 100_000;

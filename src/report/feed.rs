@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_without_answers_is_told_from_a_scan() {
+    fn a_one_way_feed_is_distinguished_from_a_scan() {
         let mut feeds = Feeds::default();
         for _ in 0..30 {
             feeds.observe(&session(1, (10, 5_000), (0, 0)));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn forged_conversations_of_one_side_hide_no_true_one() {
+    fn forged_one_way_conversations_do_not_hide_real_ones() {
         let mut feeds = Feeds::default();
         let bare = Record { state: SessionState::Half, ..session(0, (3, 180), (0, 0)) };
         (0..200_000).for_each(|_| feeds.observe(&bare));

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_is_one_line() {
+    fn a_minute_of_a_live_run_is_one_status_line() {
         let mut counted = Counters::default();
         counted.add(Counter::Frames, 12_345);
         counted.add(Counter::Sessions, 1);

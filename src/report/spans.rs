@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_touch_are_one_span() {
+    fn adjacent_files_are_one_span() {
         let one = clusters([at(600, 1_200), at(0, 600), at(1_200, 1_300), at(100, 200)]);
         let (first, last) = at(0, 1_300);
         assert_eq!(one.all, [Cluster { first, last, files: 4 }]);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn captures_of_different_times_are_told_apart() {
+    fn captures_of_different_times_are_separate_spans() {
         let two = clusters([at(0, 60), at(86_400, 86_460), at(86_400, 86_400)]);
         assert_eq!(
             lines(&two),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_clock_jumped_swallows_no_other() {
+    fn a_file_with_a_wrong_clock_does_not_absorb_others() {
         let jumped = (Nanos::ZERO, Nanos::from_secs(2_900_000_000));
         let two = clusters([jumped, at(0, 60), at(86_400, 86_460)]);
         assert_eq!((two.all.len(), two.astray), (2, 1));

@@ -46,7 +46,7 @@ fn told(alerts: &[Arc<Alert>]) -> String {
 }
 
 #[test]
-fn a_resolver_has_no_chapter_and_its_look_ups_are_told_once() {
+fn lookups_of_a_resolver_are_shown_once_without_a_chapter() {
     let text = told(&[
         alert("a", [9, 9, 9, 9], "dns", "10.0.0.7 looked up relay.example"),
         alert("a", [9, 9, 9, 9], "dns", "10.0.0.7 looked up relay.example"),

@@ -157,7 +157,7 @@ fn incidents_show_the_highest_scores() {
 }
 
 #[test]
-fn a_rule_speaks_by_the_first_alert_of_its_highest_level() {
+fn a_rule_is_shown_by_the_first_alert_of_its_highest_level() {
     let alert = |level: Level, message: &str| {
         let sample = crate::model::Alert::sample("D08", crate::model::Family::R);
         crate::model::Alert { level, message: message.to_owned(), ..sample }

@@ -63,7 +63,7 @@ fn summary() -> Summary {
 }
 
 #[test]
-fn a_summary_is_this_page() {
+fn a_summary_matches_the_golden_text() {
     let page = render(&summary(), Style { colour: false, width: 80 });
     assert_eq!(page, include_str!("golden/summary.txt"));
 }
@@ -91,7 +91,7 @@ fn colour_adds_escapes_and_nothing_else() {
 }
 
 #[test]
-fn an_empty_run_says_so() {
+fn an_empty_run_is_reported_as_empty() {
     let page = render(&Summary::default(), Style { colour: false, width: 80 });
     let want = "longhaul  0 files, 0 packets, 0 B\n\nSessions  0\n\nAlerts  0\n\nLost  nothing\n";
     assert_eq!(page, want);

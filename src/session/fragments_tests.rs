@@ -161,7 +161,7 @@ fn part(data: &[u8], at: usize, to: usize) -> Part<'_> {
 }
 
 #[test]
-fn a_time_in_doubt_ends_no_wait() {
+fn a_doubtful_time_does_not_expire_fragments() {
     let (data, other) = (datagram(40), datagram(40));
     let mut bench = Bench::default();
     assert!(whole(bench.take(part(&data, 0, 16))).is_none());
@@ -241,7 +241,7 @@ fn thirty_seconds_and_no_more() {
 }
 
 #[test]
-fn the_oldest_goes_at_either_cap() {
+fn the_oldest_datagram_is_evicted_at_either_cap() {
     let data = datagram(8);
     let mut bench = Bench::default();
     for id in 0..100 {
@@ -261,7 +261,7 @@ fn the_oldest_goes_at_either_cap() {
 }
 
 #[test]
-fn a_piece_that_the_capture_cut_is_not_used() {
+fn a_fragment_cut_by_a_snap_length_is_not_used() {
     let data = datagram(40);
     let mut bench = Bench::default();
     let first = part(&data, 0, 24);
@@ -272,7 +272,7 @@ fn a_piece_that_the_capture_cut_is_not_used() {
 }
 
 #[test]
-fn what_cannot_be_put_together_is_read_alone() {
+fn fragments_that_cannot_be_reassembled_are_counted_alone() {
     let data = datagram(8);
     let first = part(&data, 0, 8);
     let mut bytes = frame(&first);

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_syn_ack_takes_nothing_back_and_is_not_taken_for_the_true_one() {
+    fn a_forged_syn_ack_does_not_replace_the_real_one() {
         let syn = step(I, SYN, 100, 0, 1_000);
         let forged = step(R, SYN | ACK, 4_000, 101, 1_500);
         let syn_ack = step(R, SYN | ACK, 900, 101, 31_000);
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_of_another_copy_is_no_answer_to_the_one_seen() {
+    fn a_timestamp_of_another_copy_voids_the_leg() {
         let stamped = |step, value, echo| Step { stamps: Some((value, echo)), ..step };
         let legs = |syn_ack_echo, ack_echo| {
             run(&[

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_side_sends_until_it_is_answered_is_a_message() {
+    fn consecutive_data_of_one_side_is_a_message() {
         let mut seen = ActivityObserver::NONE;
         assert_eq!(seen.result(), None);
         let (up, down) = (Peer::Initiator, Peer::Responder);

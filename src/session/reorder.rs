@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn gives_back_what_has_come_due() {
+    fn returns_segments_in_order() {
         let mut reorder = Reorder::default();
         reorder.keep(Peer::Initiator, 110, b"b", 1);
         reorder.keep(Peer::Responder, 50, b"x", 1);

@@ -30,7 +30,7 @@ fn the_budget_bounds_the_table() {
 /// The sessions of one second are not evicted all at once, because evicted ones are held until they
 /// are written.
 #[test]
-fn a_stopped_clock_pushes_out_few_at_a_time() {
+fn with_a_stopped_clock_few_sessions_are_evicted_at_a_time() {
     let mut shard = Shard::<Heard>::new(10_000, Timeouts::default());
     let mut ear = Ear::default();
     let mut most = 0;
@@ -53,7 +53,7 @@ fn a_stopped_clock_pushes_out_few_at_a_time() {
 
 /// The session that has waited longest is no longer parsed; the others continue to wait.
 #[test]
-fn who_has_waited_longest_makes_room_for_who_waits() {
+fn the_session_that_waited_longest_makes_room() {
     let mut bench = bench(Room { waiting: 10_000, ..Room::UNBOUNDED });
     for n in 0..20 {
         wait(&mut bench, n, u64::from(n));
@@ -73,7 +73,7 @@ fn who_has_waited_longest_makes_room_for_who_waits() {
 /// If all hold the same, those nearest to their timeout are evicted. A session that is heavier than
 /// all others is no longer parsed, evicts none of them, and is the next to be evicted.
 #[test]
-fn what_sessions_keep_pushes_out_those_nearest_to_their_time_out() {
+fn facts_over_the_budget_evict_sessions_nearest_to_their_timeout() {
     let mut bench = bench(Room { kept: 5_000, ..Room::UNBOUNDED });
     for n in 0..10 {
         let at = u64::from(n) * 2_000;

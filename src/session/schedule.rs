@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_ascend_is_left_out() {
+    fn times_that_do_not_ascend_are_ignored() {
         assert_eq!(Schedule::new(&[0, 5, 5, 3, 9]), Schedule::new(&[5, 9]));
         assert!(Schedule::new(&[]).is_empty() && !Schedule::new(&[]).has(60));
     }

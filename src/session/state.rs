@@ -491,7 +491,7 @@ mod tests {
     use std::mem::offset_of;
 
     #[test]
-    fn what_every_packet_touches_lies_in_two_cache_lines() {
+    fn fields_used_by_every_packet_fit_two_cache_lines() {
         assert_eq!(offset_of!(Session<u64>, end), 64);
         assert_eq!(offset_of!(Session<u64>, start), 128);
         assert!(size_of::<Session<u64>>() <= 256);

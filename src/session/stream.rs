@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_segment_is_told_apart() {
+    fn each_kind_of_segment_is_recognised() {
         let mut s = Stream::default();
         s.start(u32::MAX - 4);
         assert_eq!(s.place(u32::MAX - 4, 10), Placed::InOrder { skip: 0 });
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_astray_needs_another_that_goes_on_there() {
+    fn a_segment_out_of_range_counts_once_a_second_continues_it() {
         for far in [FAR, 1 << 30, 1 << 31, u32::MAX - 2 * FAR] {
             let mut s = Stream::default();
             s.start(1_000 + (1 << 28));

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_family_needs_its_order_and_what_else_is_known_of_it() {
+    fn a_family_needs_its_option_order_and_its_other_values() {
         use OsFamily as F;
         for (order, ttl, window, want) in [
             (&[2u8, 4, 8, 1, 3][..], 55, 64_240, Some(F::Linux)),

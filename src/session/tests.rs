@@ -207,7 +207,7 @@ fn bytes_the_peer_acknowledged_but_nobody_saw_are_a_gap() {
 }
 
 #[test]
-fn a_deaf_session_still_counts_but_keeps_nothing() {
+fn a_session_no_longer_parsed_still_counts_packets() {
     let mut bench = Bench::new(8);
     bench.ear.patience = 1;
     bench.handshake();
@@ -274,7 +274,7 @@ fn a_session_ends_at_its_own_deadline_whatever_its_first_packet_was() {
 }
 
 #[test]
-fn the_cap_pushes_out_those_nearest_their_time_out() {
+fn at_the_cap_sessions_nearest_to_their_timeout_are_evicted() {
     let mut bench = Bench::new(3);
     for n in 0..3 {
         bench.feed(packet(n, true, u64::from(n) * 1_500, SYN, 1, 0), b"");
@@ -314,7 +314,7 @@ fn a_mac_is_only_read_from_a_frame_that_has_one() {
 }
 
 #[test]
-fn a_reply_seen_first_does_not_turn_the_session_round() {
+fn a_reply_seen_first_does_not_swap_the_ends() {
     let mut bench = Bench::new(8);
     let mut reply = packet(0, false, 0, 0, 0, 0);
     reply.key.transport = Transport::UDP;
@@ -354,7 +354,7 @@ fn forged_ends_and_openings_change_nothing() {
 
 /// If the sensor cannot know better, an end is believed.
 #[test]
-fn an_end_that_may_be_meant_ends_the_session() {
+fn a_plausible_end_ends_the_session() {
     let syn = packet(0, true, 0, SYN, 99, 0);
     let data = packet(0, true, 5, ACK, 100, 500);
     type Fed<'a> = (Packet, &'a [u8]);
@@ -382,7 +382,7 @@ fn an_end_that_may_be_meant_ends_the_session() {
 
 /// One segment far away neither advances a stream nor is delivered; two consecutive ones do.
 #[test]
-fn a_segment_astray_moves_nothing_until_another_goes_on_there() {
+fn a_segment_out_of_range_is_ignored_until_a_second_continues_it() {
     for patience in [1, usize::MAX] {
         let mut bench = Bench::new(8);
         bench.ear.patience = patience;
@@ -447,7 +447,7 @@ proptest! {
     /// However a stream is cut, repeated and reordered within the buffer's capacity, the listener
     /// gets it once and in order.
     #[test]
-    fn any_order_of_segments_is_heard_as_sent(
+    fn any_order_of_segments_is_delivered_as_sent(
         cuts in proptest::collection::vec(1usize..40, 1..20),
         order in any::<u64>(),
     ) {

@@ -41,7 +41,7 @@ fn a_segment_in_fragments_takes_its_place_once_it_is_whole() {
 }
 
 #[test]
-fn nothing_of_a_segment_with_a_fragment_missing_is_heard() {
+fn a_segment_with_a_missing_fragment_is_not_delivered() {
     let mut bench = Bench::new(8);
     bench.handshake();
     let first = fragment(Some(packet(0, true, 40, ACK, 100, 500)), 0, true, &[b'-'; 32]);

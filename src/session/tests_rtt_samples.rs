@@ -55,7 +55,7 @@ fn one_segment_is_under_way_at_a_time_and_only_its_whole_end_closes_it() {
 }
 
 #[test]
-fn what_is_sent_again_is_no_round_trip() {
+fn retransmitted_data_gives_no_round_trip() {
     let again = [
         (packet(0, true, 40, ACK, 100, 500), &b"hello"[..]),
         (packet(0, true, 240, ACK, 100, 500), b"hello"),
@@ -72,7 +72,7 @@ fn what_is_sent_again_is_no_round_trip() {
 }
 
 #[test]
-fn an_acknowledgement_of_what_was_never_seen_closes_nothing() {
+fn an_acknowledgement_of_unseen_data_gives_no_round_trip() {
     let got = legs(&[
         (packet(0, true, 40, ACK, 100, 500), b"hello"),
         (packet(0, false, 70, ACK, 500, 125), b""),
@@ -128,7 +128,7 @@ fn sessions_over_the_room_are_counted() {
 }
 
 #[test]
-fn bytes_that_only_the_capture_lost_are_told_from_those_that_nobody_had() {
+fn bytes_lost_by_the_capture_are_distinguished_from_bytes_lost_by_the_network() {
     let unseen = |acknowledged: u32, late: bool| {
         let mut bench = Bench::new(8);
         bench.ear.patience = 1;

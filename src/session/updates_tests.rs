@@ -45,7 +45,7 @@ impl Bench {
 }
 
 #[test]
-fn a_session_is_told_of_as_it_stood_when_its_time_was_over() {
+fn an_update_shows_the_session_at_the_scheduled_time() {
     for marks in [1, 8, 60, 5_000] {
         let mut bench = Bench::with_updates(&[60, 300, 900]);
         bench.talk(0, 500);
@@ -72,7 +72,7 @@ fn a_session_is_told_of_as_it_stood_when_its_time_was_over() {
 }
 
 #[test]
-fn a_connection_that_fell_silent_is_told_of_once() {
+fn a_silent_connection_has_one_update() {
     let mut bench = Bench::with_updates(&[60, 300, 900]);
     bench.talk(0, 0);
     bench.mark((BEGAN + 3_000) as u32);
@@ -85,7 +85,7 @@ fn a_connection_that_fell_silent_is_told_of_once() {
 }
 
 #[test]
-fn what_does_not_last_is_not_told_of() {
+fn a_short_session_has_no_update() {
     let mut bench = Bench::with_updates(&[2, 60]);
     // Nobody answers; both have ended; a datagram and its answer; data that nobody answers.
     bench.feed(packet(1, true, 0, SYN, 1, 0), b"");
@@ -105,7 +105,7 @@ fn what_does_not_last_is_not_told_of() {
 }
 
 #[test]
-fn datagrams_that_go_on_are_told_of() {
+fn long_udp_sessions_have_updates() {
     let mut bench = Bench::with_updates(&[60]);
     for second in 0..100 {
         for from_client in [true, false] {
@@ -121,7 +121,7 @@ fn datagrams_that_go_on_are_told_of() {
 }
 
 #[test]
-fn nothing_is_told_where_nobody_asked() {
+fn without_a_schedule_there_are_no_updates() {
     let mut bench = Bench::new(8);
     bench.talk(0, 0);
     (1..100).for_each(|second| bench.go_on(0, second * 1_000, second as u32));
@@ -161,7 +161,7 @@ fn the_room_for_sessions_that_last_is_bounded() {
 
 /// A session's identity does not change once others know it.
 #[test]
-fn ends_are_not_exchanged_behind_an_update() {
+fn the_ends_are_not_swapped_after_an_update() {
     let mut bench = Bench::with_updates(&[60]);
     for second in 0..30 {
         bench.go_on(0, second * 4_000, second as u32);
@@ -216,7 +216,7 @@ fn drive(steps: &Steps, marks: usize) -> (Vec<Told>, usize) {
 proptest! {
     /// The frequency of watermarks changes neither updates nor the number of sessions that end.
     #[test]
-    fn marks_do_not_show(
+    fn watermarks_do_not_change_updates(
         steps in proptest::collection::vec((0u16..5, 0u8..12, 0u16..6_000), 1..150),
         marks in 2usize..200,
     ) {

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_longest_is_first_and_the_line_stays_short() {
+    fn the_queue_is_in_waiting_order_and_bounded() {
         let mut holdings = Holdings::new(100, 100);
         holdings.change(1, waits(0), waits(5));
         holdings.change(2, waits(0), waits(7));

@@ -44,7 +44,7 @@ fn results_are_not_for_every_user_of_the_system() {
 }
 
 #[test]
-fn the_old_run_json_goes_before_any_file_is_replaced() {
+fn the_old_run_json_is_removed_before_any_file_is_replaced() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     for name in ["sessions.ndjson", "run.json"] {
@@ -65,7 +65,7 @@ fn the_old_run_json_goes_before_any_file_is_replaced() {
 }
 
 #[test]
-fn a_directory_is_one_runs_until_it_ends() {
+fn a_directory_is_locked_until_its_run_ends() {
     let temp = tempfile::tempdir().unwrap();
     let first = OutDir::create(temp.path(), false).unwrap();
     for force in [false, true] {
@@ -77,7 +77,7 @@ fn a_directory_is_one_runs_until_it_ends() {
 }
 
 #[test]
-fn a_file_is_one_runs_until_it_ends() {
+fn a_file_is_locked_until_its_run_ends() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("s.ndjson");
     let first = OutFile::create(&path).unwrap();
@@ -120,7 +120,7 @@ fn a_directory_in_use_is_refused_without_force() {
 }
 
 #[test]
-fn what_an_interrupted_run_left_is_kept_and_said() {
+fn files_of_an_interrupted_run_are_kept_and_reported() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     fs::write(dir.join(".run.json.partial"), "half").unwrap();
@@ -160,7 +160,7 @@ fn the_files_of_interrupted_runs_have_a_bound() {
 }
 
 #[test]
-fn a_file_that_replaces_its_last_leaves_nothing_beside_it() {
+fn replacing_a_file_leaves_no_temporary_file() {
     let temp = tempfile::tempdir().unwrap();
     for name in [".b.partial", ".b.partial-1"] {
         fs::write(temp.path().join(name), "half").unwrap();
@@ -170,7 +170,7 @@ fn a_file_that_replaces_its_last_leaves_nothing_beside_it() {
 }
 
 #[test]
-fn results_without_run_json_are_named_as_such() {
+fn results_without_run_json_are_reported_as_incomplete() {
     let temp = tempfile::tempdir().unwrap();
     fs::write(temp.path().join("alerts.ndjson"), "").unwrap();
     let error = OutDir::create(temp.path(), false).unwrap_err();
@@ -218,7 +218,7 @@ impl Write for Gone {
 }
 
 #[test]
-fn a_reader_that_went_away_ends_it_quietly() {
+fn a_closed_pipe_ends_the_output_without_an_error() {
     let mut file = OutFile::stream("standard output", Box::new(Gone));
     file.write(&vec![0; 2 * BUFFER_BYTES]).unwrap();
     assert!(file.is_closed());

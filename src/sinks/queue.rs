@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_goes_at_the_cap_and_is_counted() {
+    fn the_least_important_event_is_dropped_at_the_cap_and_counted() {
         let each = alert(0, Level::Low).bytes() + 8;
         let mut queue = Queue::new(each * 16);
         queue.push(alert(0, Level::High));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_acknowledged_is_given_again() {
+    fn events_not_acknowledged_are_delivered_again() {
         let mut queue = Queue::new(1 << 20);
         (0..5).for_each(|n| queue.push(alert(n, Level::Low)));
         queue.acknowledge(EventKind::Alert, 2);

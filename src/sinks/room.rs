@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_taken_and_given_back() {
+    fn reserved_space_is_taken_and_released() {
         let dir = tempfile::tempdir().unwrap();
         let room = Room::keep(dir.path(), "end", 1 << 20).unwrap();
         let kept = dir.path().join(".room.end");

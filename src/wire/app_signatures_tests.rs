@@ -51,7 +51,7 @@ fn each_protocol_is_recognised_by_its_signature() {
 }
 
 #[test]
-fn what_is_only_near_is_not_recognised() {
+fn similar_bytes_are_not_recognised() {
     let near: [&[u8]; 12] = [
         &[0, 156, 0, 1, 0x1a, 0x2b, 0x3c, 0x4e, 0, 1, 0, 0],
         &[0, 0, 0, 14, 0x6a, 11, 0x30, 9, 0xa1, 3, 2, 1, 5],
@@ -72,7 +72,7 @@ fn what_is_only_near_is_not_recognised() {
 }
 
 #[test]
-fn records_in_a_row_are_beyond_doubt() {
+fn consecutive_records_are_certain() {
     assert_eq!(
         recognised(&[23, 3, 3, 0, 2, 1, 2, 23, 3, 3, 0, 40, 7]),
         Some((Protocol::Tls, true))
@@ -95,7 +95,7 @@ fn lines_of_text_need_both_sides() {
 
 proptest! {
     #[test]
-    fn a_start_waits_or_says_the_same(which in 0usize..21, cut in 0usize..200) {
+    fn a_prefix_needs_more_or_gives_the_same_result(which in 0usize..21, cut in 0usize..200) {
         let (bytes, protocol, certain) = samples().swap_remove(which);
         let cut = bytes.get(..cut).unwrap_or(&bytes);
         match claim(cut) {

@@ -140,7 +140,7 @@ fn addresses_and_parts_of_kerberos() {
 }
 
 #[test]
-fn der_in_der_is_not_gone_into() {
+fn nested_der_is_not_read() {
     let mut element = vec![5, 0];
     while element.len() < 4_000 {
         element = der(0x30, &element);

@@ -199,7 +199,7 @@ mod tests {
     use proptest::proptest;
 
     #[test]
-    fn reads_elements_side_by_side_and_inside_each_other() {
+    fn reads_consecutive_and_nested_elements() {
         let bytes = [0x30, 6, 0x02, 1, 5, 0x0c, 1, b'a', 0x04, 0x81, 1, 9];
         let mut outer = Der::new(&bytes);
         let mut inner = outer.enter(SEQUENCE).unwrap();

@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_that_does_not_go_back_is_refused() {
+    fn a_pointer_that_does_not_point_backwards_is_malformed() {
         for target in [12u8, 14, 200] {
             let bytes = [&[0u8; 12][..], &[1, b'a', 0xc0, target, 0, 1, 0, 1]].concat();
             let question = DnsMessage::parse(&bytes).unwrap().walk().question();

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn nat_traversal_marks_what_is_not_esp() {
+    fn on_port_4500_the_non_esp_marker_is_required() {
         let marked = [&[0; 4][..], &message(2, AUTH, 0x08)].concat();
         assert!(Header::parse(&marked, (40_000, PORT_NAT)).is_ok());
         assert!(Header::parse(&marked, (40_000, PORT)).is_err());

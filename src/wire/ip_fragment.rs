@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fragment_or_of_other_ends_is_none() {
+    fn quotes_of_other_packets_are_no_fragments() {
         let whole = v4(&[], 0x4000, 100);
         assert_eq!(read(&whole, whole.len(), V4), None);
         let bytes = v4(&[], 0x2000, 100);

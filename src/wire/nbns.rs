@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_tells_its_names_and_its_hardware() {
+    fn a_node_status_has_names_and_link_layer_address() {
         let head = [0, 1, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0];
         let mut data = vec![2];
         data.extend(b"LAPTOP-7       \0\x04\0");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn dns_and_what_is_cut_are_not_this() {
+    fn dns_and_truncated_messages_are_rejected() {
         let dns = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x07example\0\0\x01\0\x01";
         assert_eq!(NbnsMessage::parse(dns).unwrap_err(), WireError::NotThis);
         let bytes = registration(5);

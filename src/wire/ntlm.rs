@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn who_on_which_device() {
+    fn an_authenticate_message_has_user_domain_and_device() {
         let names = [utf16("EXAMPLE"), utf16("änn"), utf16("LAPTOP-7")];
         let bytes = authenticate(UNICODE, [&names[0], &names[1], &names[2]]);
         let wrapped = [&[0x60, 0x48, 6, 6][..], &bytes].concat();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_says_what_it_is_called() {
+    fn a_challenge_has_the_names_of_the_server() {
         let (target, computer) = (utf16("EXAMPLE"), utf16("SRV"));
         let dns = utf16("srv.example.com");
         let pair = |kind: u8, value: &[u8]| [&[kind, 0, value.len() as u8, 0][..], value].concat();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_begins_may_name_itself() {
+    fn a_negotiate_message_may_have_names() {
         let mut bytes = SIGNATURE.to_vec();
         bytes.extend(1u32.to_le_bytes());
         bytes.extend(WORKSTATION_SUPPLIED.to_le_bytes());

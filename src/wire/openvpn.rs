@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_shows_its_seal_and_is_answered_in_kind() {
+    fn a_reset_shows_its_protection_and_the_answer_has_the_same() {
         for seal in [Seal::Plain, Seal::Auth(20), Seal::Auth(32), Seal::Auth(64)] {
             let reset = packet(RESET_CLIENT, 77, seal, &[], 0);
             assert_eq!(client_reset(&reset), Some((seal, 77)), "{seal:?}");
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_packet_tells_what_it_acknowledges() {
+    fn a_control_packet_has_its_acknowledgements() {
         let bytes = packet(CONTROL, 1, Seal::Plain, &[3, 4], 2);
         let control = control(&bytes, Seal::Plain).unwrap();
         assert_eq!(control.acks().collect::<Vec<_>>(), [3, 4]);

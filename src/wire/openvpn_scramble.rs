@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_has_the_sizes_is_something_else() {
+    fn packets_with_the_right_sizes_only_are_rejected() {
         let [client, server] = resets(20);
         let first = First::parse(&client).unwrap();
         for at in [0, 29, 37, 38] {

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn both_directions_must_fit_where_both_are_named() {
+    fn both_directions_must_match_if_both_are_given() {
         let both = shape("both", pattern(&[Some(0x17), Some(0x24)], 4), pattern(&[Some(0x11)], 0));
         let alone = shape("alone", pattern(&[None, Some(b'Z'), Some(b'Y')], 0), None);
         let (matcher, rest) = Matcher::build(vec![both, alone], 1);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_beyond_the_cap_come_back() {
+    fn shapes_beyond_the_cap_are_returned() {
         let one = || shape("a", pattern(&[Some(1), Some(2)], 0), None);
         let (_, rest) = Matcher::build((0..=SHAPES_MAX).map(|_| one()).collect(), 1);
         assert_eq!(rest.len(), 1);

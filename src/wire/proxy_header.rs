@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_names_both_ends() {
+    fn version_1_has_both_addresses() {
         let bytes = b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\nrest";
         let named = header("192.0.2.1", "192.0.2.2", (56324, 443));
         assert_eq!(proxy_header(bytes), Ok((bytes.len() - 4, named)));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_binary_form_names_both_ends() {
+    fn version_2_has_both_addresses() {
         let mut bytes = [SIGNATURE, &[0x21, 0x11, 0, 15, 10, 0, 0, 1, 10, 0, 0, 2]].concat();
         bytes.extend([0x1f, 0x90, 0, 80, 4, 0, 0]);
         let named = header("10.0.0.1", "10.0.0.2", (8080, 80));

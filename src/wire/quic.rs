@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_coalesced_packets_one_by_one() {
+    fn reads_coalesced_packets_one_by_one() {
         let mut datagram = header(0xc0, 1);
         datagram.extend([1, 0x77, 20]);
         datagram.extend([0x11; 20]);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_whether_the_fixed_bit_is_set() {
+    fn reads_the_fixed_bit() {
         for (first, set) in [(0xc0, true), (0x80, false)] {
             let mut datagram = header(first, 1);
             datagram.extend([0, 20]);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_numbers_its_types_anew() {
+    fn version_2_has_other_type_numbers() {
         let types = [0xc0, 0xd0, 0xe0, 0xf0].map(|first| Version::Two.packet_type(first));
         let expected =
             [PacketType::Retry, PacketType::Initial, PacketType::ZeroRtt, PacketType::Handshake];
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_long_header_of_a_known_version() {
+    fn rejects_short_headers_and_unknown_versions() {
         let parse = |bytes: &[u8]| LongPacket::parse(bytes).map(|_| ());
         assert_eq!(parse(&[0x40, 0, 0, 0, 1]), Err(WireError::NotThis));
         assert_eq!(parse(&header(0xc0, 0)), Err(WireError::NotThis));
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn walks_every_frame_that_an_initial_may_hold() {
+    fn reads_every_frame_type_of_an_initial() {
         let mut payload = vec![0, 0, 1];
         payload.extend([0x02, 5, 0, 1, 2, 0, 1]);
         payload.extend([0x06, 0x40, 0x64, 3, 7, 8, 9]);

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn opens_what_was_sealed_and_nothing_else() {
+    fn decrypts_its_own_packets_and_rejects_others() {
         for version in [Version::One, Version::Two] {
             let keys = InitialKeys::derive(version, &ID).unwrap();
             let envelope = testkit::Envelope {

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn accounting_says_who_got_which_address() {
+    fn accounting_has_user_and_address() {
         let attributes = [
             attribute(1, b"ann@example.com"),
             attribute(4, &[192, 0, 2, 1]),

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_in_network_order_and_says_what_is_missing() {
+    fn reads_in_network_order_and_gives_the_missing_bytes() {
         let mut r = Reader::new(&[1, 2, 3, 4, 5]);
         assert_eq!(r.u16(), Ok(0x0102));
         assert_eq!(r.u24(), Ok(0x03_0405));

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_may_come_before_it() {
+    fn lines_may_precede_the_identification() {
         assert_eq!(identification_after_lines(b"Hello\r\nSSH-2.0-x\r\n"), Some(7));
         assert_eq!(identification_after_lines(b"Hello SSH-2.0"), None);
     }

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_and_methods_are_told_apart() {
+    fn classes_and_methods_are_decoded() {
         let of = |kind| parse(&message(kind, &[])).map(|m| (m.class, m.method));
         assert_eq!(of(0x0001), Ok((Class::Request, 1)));
         assert_eq!(of(0x0101), Ok((Class::Success, 1)));
@@ -171,7 +171,7 @@ mod tests {
 
     /// Address attributes of RFC 5769 sections 2.2 and 2.3.
     #[test]
-    fn addresses_are_unhidden() {
+    fn xored_addresses_are_decoded() {
         let v4 = [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43];
         let found: Vec<_> = parse(&message(0x0101, &v4)).unwrap().addresses().collect();
         assert_eq!(found, [(AddressKind::Mapped, "192.0.2.1".parse().unwrap(), 32_853)]);

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_length_ends_the_list_and_keeps_what_came_before() {
+    fn a_bad_length_ends_the_list_and_keeps_earlier_options() {
         let parsed = TcpOptions::parse(&header(&[2, 4, 5, 0xb4, 3, 0, 1, 1]));
         assert_eq!((parsed.mss, parsed.window_scale), (Some(1460), None));
         assert_eq!(parsed.order.as_slice(), &[2, 3]);

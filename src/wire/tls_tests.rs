@@ -100,7 +100,7 @@ fn lengths_that_contradict_the_format_are_malformed() {
 }
 
 #[test]
-fn a_server_hello_says_what_was_chosen() {
+fn a_server_hello_has_version_and_cipher() {
     let mut body = vec![3, 3];
     body.extend(RETRY_RANDOM);
     body.extend([0, 0x13, 0x02, 0, 0, 12, 0, 43, 0, 2, 3, 4, 0, 41, 0, 2, 0, 0]);

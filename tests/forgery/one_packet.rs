@@ -231,7 +231,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 
 /// The same lists accuse whoever does speak with that address.
 #[test]
-fn who_does_speak_with_a_listed_address_is_accused() {
+fn a_confirmed_session_with_a_listed_address_alerts() {
     let folder = lists();
     let lists = folder.path().to_str().unwrap();
     let (mut talk, mut capture) =

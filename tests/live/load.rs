@@ -81,7 +81,7 @@ fn a_pipe_in_place_of_a_rule_is_refused_while_the_run_goes_on() {
 }
 
 #[test]
-fn work_that_stands_still_fills_the_ring_and_each_frame_is_read_or_counted_lost() {
+fn blocked_workers_fill_the_ring_and_each_frame_is_read_or_counted_as_lost() {
     let Some(net) = Net::new(1) else { return };
     let (_dir, out) = scratch();
     let args = ["a0", "--out", &out, "--ring", "4MiB", "--workers", "1"];
@@ -142,7 +142,7 @@ fn segment(client: u8, flags: u8, seq: u32, payload: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_port_that_mirrors_one_direction_is_said_once_and_gives_no_leg() {
+fn a_one_way_mirror_port_is_reported_once_and_gives_no_leg() {
     let Some(net) = Net::new(1) else { return };
     let (_dir, out) = scratch();
     let sensor = Sensor::start(&["a0", "--out", &out]);

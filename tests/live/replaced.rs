@@ -88,7 +88,7 @@ fn arguments(dir: &Path, out: &str) -> Vec<String> {
 }
 
 #[test]
-fn whatever_takes_the_name_of_a_file_is_read() {
+fn a_file_replaced_by_a_rename_is_read() {
     let Some(net) = Net::new(1) else { return };
     let (scratch, out) = scratch();
     let dir: PathBuf = scratch.path().join("given");

@@ -8,7 +8,7 @@ use crate::net::Sensor;
 use crate::scratch;
 
 #[test]
-fn a_directory_that_cannot_be_reached_is_refused_by_the_name_of_the_one_in_the_way() {
+fn an_inaccessible_directory_is_refused_by_the_name_of_the_blocking_parent() {
     let Some(_net) = Net::new(1) else { return };
     let (dir, _) = scratch();
     let closed = dir.path().join("closed");
@@ -29,7 +29,7 @@ fn a_directory_that_cannot_be_reached_is_refused_by_the_name_of_the_one_in_the_w
 }
 
 #[test]
-fn what_sighup_could_not_read_is_said_at_the_start() {
+fn files_that_sighup_could_not_read_are_reported_at_the_start() {
     let Some(_net) = Net::new(1) else { return };
     let (dir, out) = scratch();
     let staff = dir.path().join("staff.csv");

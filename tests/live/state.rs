@@ -20,7 +20,7 @@ fn shown(state: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn what_is_learned_outlives_the_run_and_a_kill_loses_only_what_came_since() {
+fn baselines_survive_a_run_and_a_kill_loses_only_those_since_the_last_write() {
     let Some(net) = Net::new(1) else { return };
     let (dir, out) = scratch();
     let state = dir.path().join("state").display().to_string();
@@ -73,7 +73,7 @@ fn given(dir: &Path) -> [String; 4] {
 }
 
 #[test]
-fn what_was_told_before_a_kill_is_known_after_it() {
+fn alerts_reported_before_a_kill_are_known_after_it() {
     let Some(net) = Net::new(1) else { return };
     let (dir, out) = scratch();
     let (state, again) = (dir.path().join("state"), dir.path().join("again"));

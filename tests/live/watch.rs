@@ -29,7 +29,7 @@ fn forty() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn without_files_alerts_are_shown_as_they_come_and_summed_up_at_the_end() {
+fn without_files_alerts_are_shown_when_they_fire_and_summarised_at_the_end() {
     let Some(net) = Net::new(1) else { return };
     let (dir, _) = scratch();
     let given = given(dir.path());
@@ -72,7 +72,7 @@ fn json_goes_to_standard_output_beside_the_files() {
 }
 
 #[test]
-fn a_wire_on_which_nothing_comes_is_said() {
+fn an_interface_without_traffic_is_reported() {
     let Some(_net) = Net::new(1) else { return };
     let mut sensor = Sensor::start(&["a0"]);
     let said = sensor.hears("no packets for ");

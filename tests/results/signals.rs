@@ -121,7 +121,7 @@ fn a_summary_says_that_it_was_interrupted() {
 }
 
 #[test]
-fn whoever_writes_the_pipe_may_write_out_what_it_holds() {
+fn the_writer_of_a_pipe_may_flush_after_the_signal() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("out");
     let mut child = begin("-", &out);
@@ -162,7 +162,7 @@ fn the_second_signal_ends_at_once_and_leaves_no_file() {
 }
 
 #[test]
-fn a_pipe_that_nobody_writes_to_is_let_go() {
+fn the_second_signal_ends_the_wait_for_a_silent_pipe() {
     let temp = tempfile::tempdir().unwrap();
     let (fifo, out) = (temp.path().join("fifo"), temp.path().join("out"));
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());

@@ -157,7 +157,7 @@ fn are_same(ours: Option<RoundTrips>, theirs: &[u64]) -> bool {
 }
 
 #[test]
-fn round_trips_within_sessions_are_wiresharks() {
+fn round_trips_within_sessions_equal_those_of_wireshark() {
     let Some(folder) = shared("pcaps") else { return };
     if Command::new("tshark").arg("--version").output().is_err() {
         return println!("skipped: tshark is not installed");

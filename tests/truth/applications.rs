@@ -81,7 +81,7 @@ fn is_labelled(row: &Row, application: &str) -> bool {
 }
 
 #[test]
-fn every_class_is_told_and_none_by_mistake() {
+fn every_class_is_recognised_and_none_by_mistake() {
     for (folder, _) in folders(&[]) {
         let rows = table(&folder.join("labels.csv"));
         let (mut told, mut all) = (0, 0);

@@ -40,7 +40,7 @@ fn refused(args: &[&str], because: &str) {
 }
 
 #[test]
-fn refusals_say_what_and_how_and_write_nothing() {
+fn a_refusal_has_a_remedy_and_writes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name);
     let text = |path: &Path| path.to_str().unwrap().to_owned();
@@ -87,7 +87,7 @@ fn run_json(out: &Path) -> Value {
 }
 
 #[test]
-fn a_file_of_two_names_is_read_once_and_said() {
+fn a_file_with_two_names_is_read_once_and_reported() {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
     fs::copy(demo(), at("a.pcap.zst")).unwrap();
@@ -108,7 +108,7 @@ fn a_file_of_two_names_is_read_once_and_said() {
 }
 
 #[test]
-fn lists_too_old_for_the_capture_are_said_once() {
+fn lists_too_old_for_the_capture_are_reported_once() {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
     fs::create_dir(at("lists")).unwrap();
@@ -134,7 +134,7 @@ fn lists_too_old_for_the_capture_are_said_once() {
 }
 
 #[test]
-fn few_descriptors_hold_fewer_files_open() {
+fn with_few_descriptors_fewer_files_are_open() {
     let root = tempfile::tempdir().unwrap();
     let shape = Shape { packets: 50, hosts: 9, seconds: 600, disorder_ns: 0, tick_ns: 1 };
     // Up to 32 files stay open after the first look; more are opened when they are due.
@@ -161,7 +161,7 @@ fn few_descriptors_hold_fewer_files_open() {
 }
 
 #[test]
-fn a_directory_with_something_in_it_is_left_alone() {
+fn a_directory_that_is_not_empty_is_refused() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("mine"), "mine").unwrap();
     let ran = longhaul(&["read", demo().to_str().unwrap(), "--out", root.path().to_str().unwrap()]);
@@ -173,7 +173,7 @@ fn a_directory_with_something_in_it_is_left_alone() {
 }
 
 #[test]
-fn alerts_fail_a_run_only_where_asked_and_there() {
+fn alerts_fail_a_run_only_with_the_option() {
     let root = tempfile::tempdir().unwrap();
     let quiet = root.path().join("quiet.pcap");
     made::write(
@@ -192,7 +192,7 @@ fn alerts_fail_a_run_only_where_asked_and_there() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_nobodys_error() {
+fn a_closed_pipe_is_not_an_error() {
     for more in [&["--sessions", "-"][..], &["--json"], &[]] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_longhaul"))
             .arg("read")

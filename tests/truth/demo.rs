@@ -95,7 +95,7 @@ const BESIDE: [&str; 9] = [
 ];
 
 #[test]
-fn every_session_of_the_demonstration_is_told_exactly() {
+fn every_session_of_the_demonstration_is_exact() {
     let expected = expected();
     let seen = Seen::read(vec![demo()]);
     let mut tally = Tally::new("demo sessions");
@@ -119,7 +119,7 @@ fn every_session_of_the_demonstration_is_told_exactly() {
 }
 
 #[test]
-fn every_dns_exchange_of_the_demonstration_is_told() {
+fn every_dns_exchange_of_the_demonstration_is_a_session() {
     let seen = Seen::read(vec![demo()]);
     let mut tally = Tally::new("demo DNS");
     for want in expected()["dns"].as_array().unwrap() {

@@ -342,7 +342,7 @@ fn told(v6: bool, pieces: &[(usize, usize)]) -> (Option<usize>, u64) {
 }
 
 #[test]
-fn a_datagram_in_fragments_is_read_as_far_as_it_goes() {
+fn a_fragmented_datagram_is_read_up_to_a_gap() {
     const END: usize = usize::MAX;
     for v6 in [false, true] {
         let (all, packets) = told(v6, &[(0, 240), (240, 480), (480, END)]);

@@ -55,7 +55,7 @@ const VERDICTS: [(&str, &str); 9] = [
 ];
 
 #[test]
-fn every_input_is_told_with_packets_hash_and_verdict() {
+fn every_input_is_reported_with_packets_hash_and_verdict() {
     for (folder, _) in folders(&[]) {
         let rows = table(&folder.join("labels.csv"));
         let run: Value = serde_json::from_str(&read(&[&folder], &[])["run.json"]).unwrap();
@@ -115,7 +115,7 @@ fn assert_ids_differ(files: &BTreeMap<&'static str, String>) {
 }
 
 #[test]
-fn alerts_stand_in_order_and_incidents_say_what_they_rest_on() {
+fn alerts_are_ordered_and_incidents_have_their_evidence() {
     let files = read(&[&demo()], &["--place", "39.04,-77.49"]);
     assert_ids_differ(&files);
     let place = |alert: &Value| (alert["@timestamp"].to_string(), alert["rule"]["id"].to_string());

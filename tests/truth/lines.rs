@@ -38,7 +38,7 @@ fn shown_and_written(inputs: Vec<PathBuf>) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn a_line_says_all_that_its_record_holds() {
+fn a_line_has_all_values_of_its_record() {
     let (shown, written) = shown_and_written(vec![demo()]);
     assert_eq!(shown, written);
     let inbound = |line: &&String| line.contains("\"direction\":\"inbound\"");
@@ -47,7 +47,7 @@ fn a_line_says_all_that_its_record_holds() {
 }
 
 #[test]
-fn lines_of_other_captures_say_all_that_their_records_hold() {
+fn lines_of_other_captures_have_all_values_of_their_records() {
     for (folder, _) in folders(&[]) {
         let (shown, written) = shown_and_written(vec![folder]);
         assert!(!shown.is_empty() && shown == written, "some lines say less than their records");

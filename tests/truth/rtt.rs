@@ -87,7 +87,7 @@ pub fn meant<'s>(seen: &'s Seen, row: &Row, claimed: &HashSet<*const Record>) ->
 }
 
 #[test]
-fn every_handshake_leg_is_what_wireshark_measured() {
+fn every_handshake_leg_equals_that_of_wireshark() {
     for (folder, argued) in folders(&ARGUED) {
         let rows = table(&folder.join("rtt.csv"));
         let seen = Seen::read(vec![folder]);

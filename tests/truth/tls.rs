@@ -76,7 +76,7 @@ fn compare(seen: &Seen, row: &Row, tally: &mut Tally) {
 }
 
 #[test]
-fn every_hello_is_read_as_others_read_it() {
+fn every_hello_has_the_values_of_another_dissector() {
     for (folder, argued) in folders(&ARGUED) {
         let rows = table(&folder.join("tls.csv"));
         let seen = Seen::read(vec![folder]);

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_packet_is_read_as_it_is() {
+    fn a_packet_without_a_tag_is_read_unchanged() {
         let bytes = block(b"0123456789ab..payload", 1, 0, 0);
         let slot = read(&bytes, 0).unwrap();
         assert_eq!((slot.time, slot.at, slot.captured), (Nanos(7_000_000_009), 72, 21));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_comes_back_to_its_place() {
+    fn a_vlan_tag_is_restored_in_the_frame() {
         let known = libc::TP_STATUS_VLAN_VALID | libc::TP_STATUS_VLAN_TPID_VALID;
         for (status, tpid, expected) in
             [(known, 0x88a8, 0x88a8), (libc::TP_STATUS_VLAN_VALID, 0, 0x8100u16)]

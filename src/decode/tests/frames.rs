@@ -203,7 +203,7 @@ fn tunnels_in_udp() {
 }
 
 #[test]
-fn a_tunnel_that_does_not_hold_up_leaves_the_outer_packet() {
+fn a_malformed_tunnel_leaves_the_outer_packet() {
     let arp = ethernet(0x0806, &[0; 28]);
     let mut overlong = inner();
     overlong[2] = 9;
@@ -302,7 +302,7 @@ fn later_fragments_inherit_the_session() {
 }
 
 #[test]
-fn what_a_snap_length_cut_is_missing_and_not_lost() {
+fn bytes_cut_by_a_snap_length_are_not_a_loss() {
     let whole = ethernet(0x0800, &ipv4(6, 0, &tcp(1, 2, 16, &[0; 100])));
     let cut = |n: usize| {
         let (time, link, wire_len) = (Nanos(1), LinkType::ETHERNET, whole.len() as u32);
@@ -385,7 +385,7 @@ fn the_vlan_separates_sessions_only_where_asked() {
 }
 
 #[test]
-fn what_is_not_ip() {
+fn frames_without_ip_are_counted_as_such() {
     for ether_type in [0x0806, 0x88cc, 0x888e, 0x86de] {
         assert_eq!(decode(&ethernet(ether_type, &[0; 46])).unwrap_err(), Reject::NotIp);
     }
@@ -396,7 +396,7 @@ fn what_is_not_ip() {
 
 /// Reading a session's first frame again lists its encapsulation from the outside in.
 #[test]
-fn what_a_packet_was_wrapped_in_is_told_from_the_outside_in() {
+fn tunnels_are_listed_from_the_outermost_inwards() {
     let config = DecodeConfig::default();
     let vxlan = join(&[&[8, 0, 0, 0, 0, 0x12, 0x34, 0], &ethernet(0x0800, &inner())]);
     let gre = join(&[&[0, 0, 0x65, 0x58], &ethernet(0x0800, &ipv4(17, 0, &udp(9, 4789, &vxlan)))]);

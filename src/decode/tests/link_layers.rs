@@ -101,7 +101,7 @@ fn tags_of_switches_are_passed() {
 }
 
 #[test]
-fn ip_behind_a_tag_that_nobody_knows_is_no_frame_without_ip() {
+fn ip_after_an_unknown_tag_is_not_counted_as_a_frame_without_ip() {
     let ip = inner();
     let six = ipv6(17, &udp(1, 2, b"abc"));
     let unknown = [
@@ -124,7 +124,7 @@ fn ip_behind_a_tag_that_nobody_knows_is_no_frame_without_ip() {
 }
 
 #[test]
-fn the_vlan_is_that_of_the_tag_wherever_it_stands() {
+fn the_vlan_id_is_found_at_any_position() {
     let ip = inner();
     let tag: &[u8] = &[0, 101, 8, 0];
     let tagged = ethernet(0x8100, &join(&[tag, &ip]));
@@ -162,7 +162,7 @@ fn the_vlan_is_that_of_the_tag_wherever_it_stands() {
 }
 
 #[test]
-fn the_first_label_is_told_of_a_plain_stack_too() {
+fn the_first_label_of_a_plain_stack_is_reported() {
     let ip = inner();
     // Labels 1019 and 16.
     let stack: &[u8] = &[0, 0x3f, 0xb0, 64, 0, 1, 1, 64];

@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_comes_back_as_it_was() {
+    fn an_alert_reads_back_unchanged() {
         let mut w = Writer::default();
         put_alert(&mut w, &full());
         let mut r = Reader::new(&w.0);

@@ -54,7 +54,7 @@ fn an_alert_joins_the_first_of_its_subject_and_key_within_a_day() {
 }
 
 #[test]
-fn a_rule_that_asks_for_none_of_it_is_left_alone() {
+fn a_rule_without_merging_is_not_merged() {
     let mut entries = Entries::new(1 << 20);
     for at in 0..3 {
         assert!(matches!(entries.judge(&alert("a", None, at), Some(0)), Verdict::New));
@@ -82,7 +82,7 @@ fn kinds_are_capped_and_old_ones_make_room() {
 }
 
 #[test]
-fn the_least_kind_is_forgotten_not_the_newest() {
+fn the_lowest_entry_is_evicted_not_the_newest() {
     let of = |subject: &str, home: Option<&str>, at_s: u64| {
         let home = home.map(|ip| ip.parse::<std::net::IpAddr>().unwrap().into());
         let mut alert = Alert { home, ..alert(subject, Some("x"), at_s) };
@@ -110,7 +110,7 @@ fn the_least_kind_is_forgotten_not_the_newest() {
 }
 
 #[test]
-fn what_waits_and_is_forgotten_is_counted() {
+fn alerts_held_back_and_evicted_are_counted() {
     let mut entries = room(64);
     for n in 0..100 {
         let mut alert = alert(&format!("s{n}"), Some("x"), n);
@@ -125,7 +125,7 @@ fn what_waits_and_is_forgotten_is_counted() {
 }
 
 #[test]
-fn what_is_added_is_counted_and_listed_up_to_the_caps() {
+fn merged_alerts_are_counted_and_listed_up_to_the_caps() {
     let mut first = alert("a", Some("x"), 0);
     for at in 1..10 {
         add(&mut first, &alert("a", Some("x"), at));

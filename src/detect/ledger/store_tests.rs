@@ -66,7 +66,7 @@ fn a_snapshot_and_its_journal_are_the_ledger() {
 }
 
 #[test]
-fn what_was_raised_and_not_told_is_told_by_the_next_run() {
+fn an_alert_in_the_journal_but_not_reported_is_reported_by_the_next_run() {
     let mut ledger = Ledger::new(CONFIG);
     ledger.begin_journal();
     let told = Alert { repeats: None, ..alert(1) };
@@ -84,7 +84,7 @@ fn what_was_raised_and_not_told_is_told_by_the_next_run() {
 }
 
 #[test]
-fn a_torn_end_is_cut_and_damage_before_it_is_an_error() {
+fn an_incomplete_last_entry_is_removed_and_earlier_damage_is_an_error() {
     let mut journal = Vec::new();
     let mut ends = vec![0];
     for n in 0..3 {
@@ -122,7 +122,7 @@ fn a_snapshot_that_was_changed_anywhere_is_refused() {
 }
 
 #[test]
-fn a_ledger_over_a_smaller_cap_keeps_what_is_worst() {
+fn a_ledger_read_with_a_smaller_cap_keeps_the_highest_alerts() {
     let mut ledger = Ledger::new(CONFIG);
     for n in 0..2_000 {
         let subject: Arc<str> = Arc::from(format!("192.0.2.{n}"));

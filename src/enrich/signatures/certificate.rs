@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_fit_too_much_is_refused() {
+    fn a_pattern_that_matches_too_much_is_refused() {
         for good in ["CN=AnyDesk Client", "O=PiKVM", "issuer CN=tinypilot-ca"] {
             assert!(sign(good).is_ok(), "{good}");
         }

@@ -69,13 +69,13 @@ fn every_wrong_line_is_named_with_its_line() {
 }
 
 #[test]
-fn all_errors_come_at_once() {
+fn all_errors_are_reported_at_once() {
     let found = errors("  nmaes: [a.b]\n  ports: [0/tcp]\n- name: b\n  tag: B\n");
     assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [7, 8, 9, 9, 9, 9, 10]);
 }
 
 #[test]
-fn an_application_stands_in_one_place() {
+fn an_application_defined_twice_is_refused() {
     let one = format!("{HEAD}  names: [a.b]\n");
     let twice = file::parse(Path::new("t.yaml"), &format!("{one}{one}"));
     assert!(twice.err().unwrap()[0].cause.contains("already"));

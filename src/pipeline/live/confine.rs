@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_file_system_is_never_what_stays_readable() {
+    fn the_root_directory_is_never_made_readable() {
         let (paths, alone) = replaceable(Path::new("/proc"));
         assert_eq!(paths, [PathBuf::from("/proc")]);
         assert!(alone);

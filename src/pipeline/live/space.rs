@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_sets_are_told_from_others() {
+    fn names_of_sets_are_recognised() {
         for good in ["20261123T120000Z", "20261123T120000Z-2", "20261123T120000Z-10"] {
             assert!(is_stamp(good), "{good}");
         }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_sets_go_and_nothing_else() {
+    fn only_the_oldest_sets_are_deleted() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["20260101T000000Z", "20260102T000000Z", "20260103T000000Z"] {
             set(dir.path(), name, 100_000);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_in_a_set_stays() {
+    fn foreign_files_in_a_set_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         set(dir.path(), "20260101T000000Z", 100_000);
         let set = dir.path().join("20260101T000000Z");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_that_another_run_is_writing_stays_and_is_said() {
+    fn a_set_in_use_by_another_run_is_kept_and_reported() {
         let dir = tempfile::tempdir().unwrap();
         set(dir.path(), "20260101T000000Z", 100_000);
         let set = dir.path().join("20260101T000000Z");
