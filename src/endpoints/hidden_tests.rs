@@ -12,11 +12,8 @@ const FLOOR_MS: u64 = 40;
 
 /// Turns this many milliseconds longer than a leg of 40 ms.
 fn turns(gaps: &[(Exchange, u64)]) -> Turns {
-    let turn = |(exchange, gap): &(Exchange, u64)| Turn {
-        exchange: *exchange,
-        by_initiator: true,
-        round_trip_ns: (FLOOR_MS + gap) * MS,
-    };
+    let turn =
+        |(exchange, gap): &(Exchange, u64)| Turn::new(*exchange, true, (FLOOR_MS + gap) * MS);
     Turns { turns: gaps.iter().map(turn).collect(), ..Turns::default() }
 }
 

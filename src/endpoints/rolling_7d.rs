@@ -105,8 +105,7 @@ mod tests {
     }
 
     fn turns(gap_ms: u64) -> Turns {
-        let turn =
-            |exchange| Turn { exchange, by_initiator: true, round_trip_ns: (20 + gap_ms) * MS };
+        let turn = |exchange| Turn::new(exchange, true, (20 + gap_ms) * MS);
         let turns = vec![turn(Exchange::FirstData), turn(Exchange::Tls)];
         Turns { turns, ..Turns::default() }
     }

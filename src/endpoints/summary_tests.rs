@@ -121,8 +121,7 @@ fn a_match_on_a_name_speaks_of_the_remote_end() {
 
 #[test]
 fn over_udp_the_leg_is_what_is_answered_without_thought() {
-    let turn =
-        |exchange, by_initiator, round_trip_ns| Turn { exchange, by_initiator, round_trip_ns };
+    let turn = Turn::new;
     let mut udp = record(Direction::Inbound);
     udp.transport = Transport::UDP;
     (udp.near, udp.far) = (Leg::default(), Leg::default());

@@ -192,7 +192,7 @@ fn physics_uses_the_leg_of_the_remote_end() {
     // Over UDP: exchanges answered without computing.
     let mut udp = record("10.0.0.5", "81.2.69.142", 443);
     udp.transport = Transport::UDP;
-    let turn = Turn { exchange: Exchange::Quic, by_initiator: false, round_trip_ns: 5_000_000 };
+    let turn = Turn::new(Exchange::Quic, false, 5_000_000);
     udp.facts.turns = Some(Box::new(Turns { far: Some(turn), ..Turns::default() }));
     assert_eq!(enriched(udp).context.physics.unwrap().verdict, PhysicsVerdict::TooFast);
     // Google's anycast: tags take precedence.

@@ -61,6 +61,7 @@ use crate::evidence::stream::StreamState;
 pub use crate::evidence::weight::Weight;
 use crate::model::Counters;
 use crate::model::Interest;
+use crate::model::Nanos;
 use crate::model::Peer;
 use crate::model::Segment;
 use crate::model::Transport;
@@ -209,11 +210,20 @@ impl Observers {
         }
         let Watching::On(both) = &mut self.watching else { return };
         let (watch, shape) = &mut **both;
-        shape.observe(segment);
+        if !watch.is_past_opening() {
+            shape.observe(segment);
+        }
         let tls = self.facts.as_ref().and_then(|facts| facts.tls.as_deref());
         watch.observe(segment, &mut Beside { tls, counters });
         if watch.is_over() {
             self.end_watch();
+        }
+    }
+
+    /// A TCP packet without payload acknowledges what the other side has sent.
+    pub fn acknowledged(&mut self, from: Peer, ack: u32, time: Nanos) {
+        if let Watching::On(both) = &mut self.watching {
+            both.0.acknowledged(from, ack, time);
         }
     }
 

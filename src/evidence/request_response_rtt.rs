@@ -145,7 +145,7 @@ impl RequestRtt {
             exclude(Exclusions::SPLIT_FLIGHT, at.facts);
         } else {
             let round_trip_ns = if kind == Kind::Reflex { whole } else { rest };
-            note(kind, Turn { exchange, by_initiator, round_trip_ns }, at.facts);
+            note(kind, Turn::new(exchange, by_initiator, round_trip_ns), at.facts);
         }
         true
     }

@@ -15,7 +15,7 @@ fn segment(payload: &[u8], role: Peer) -> Segment<'_> {
         ports: (50_000, 8388),
         gap: false,
         time: Nanos(1),
-        opened: Some(Nanos(0)),
+        opened: Some((Nanos(0), Nanos(0))),
         troubles: 0,
         numbers: (0, 0),
     }

@@ -280,6 +280,9 @@ counters! {
     TurnsLoss = "turns_loss" in "evidence", apart;
     /// Exchanges left out because the answer came before the request was complete.
     TurnsSplitFlight = "turns_split_flight" in "evidence", apart;
+    /// Exchanges left out because the acknowledgement of the question was late too, and came
+    /// together with the answer.
+    TurnsStalled = "turns_stalled" in "evidence", apart;
     /// Geo or AS database records that could not be read.
     GeoErrors = "geo_errors" in "enrich", loss("lookups", "unreadable database records");
     /// List hits over the cap of a session.

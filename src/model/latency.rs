@@ -6,6 +6,9 @@
 //! or a verdict.
 
 use crate::model::Heap;
+use crate::model::lag::Lag;
+use crate::model::lag::Lags;
+use crate::model::lag::Verdict;
 
 /// The methods of in-session round trips; a leg may have several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -162,6 +165,23 @@ pub struct Turn {
     /// The full round trip between the sensor and the program that answered, including its
     /// computing time, in ns.
     pub round_trip_ns: u64,
+    /// How long the answer took behind the acknowledgement of the question; for first data, behind
+    /// the acknowledgement that completed the handshake. Over UDP there is none.
+    pub lag: Lag,
+}
+
+impl Turn {
+    /// A turn whose lag is unknown.
+    pub const fn new(exchange: Exchange, by_initiator: bool, round_trip_ns: u64) -> Turn {
+        Turn { exchange, by_initiator, round_trip_ns, lag: Lag::NONE }
+    }
+
+    /// What it took beyond its transport, in ns. First data follow the handshake's acknowledgement,
+    /// and are compared with that: the lowest round trip of the session is lower by jitter.
+    pub fn gap_ns(&self, transport_ns: Option<u64>) -> Option<u64> {
+        let lag = self.lag.ns().filter(|_| self.exchange == Exchange::FirstData);
+        lag.or_else(|| Some(self.round_trip_ns.saturating_sub(transport_ns?)))
+    }
 }
 
 /// Why an exchange gives no turn; a session may have several reasons.
@@ -182,15 +202,18 @@ impl Exclusions {
     /// A flight whose end is unclear: the answer came before its last packet, or does not
     /// acknowledge it.
     pub const SPLIT_FLIGHT: u16 = 32;
+    /// The acknowledgement of the question was late too, and came together with the answer.
+    pub const STALL: u16 = 64;
 
     /// Each bit with its word.
-    pub const WORDS: [(u16, &'static str); 6] = [
+    pub const WORDS: [(u16, &'static str); 7] = [
         (Self::RESUMED, "resumed"),
         (Self::EARLY_DATA, "early-data"),
         (Self::RETRY_REQUEST, "retry-request"),
         (Self::CLIENT_CERTIFICATE, "client-certificate"),
         (Self::LOSS, "loss"),
         (Self::SPLIT_FLIGHT, "split-flight"),
+        (Self::STALL, "stall"),
     ];
 
     /// The words of the reasons that apply.
@@ -219,6 +242,8 @@ pub struct Turns {
     pub far: Option<Turn>,
     /// Over UDP: the initiator answered a question of the responder, however long it took.
     pub answered: bool,
+    /// Over TCP: how long the first answers took behind the acknowledgement of their question.
+    pub lags: Lags,
 }
 
 impl Heap for Turn {
@@ -262,37 +287,64 @@ impl Turns {
 
     /// The lowest round trip of an exchange, in ns.
     pub fn lowest(&self, exchange: Exchange, by_initiator: bool) -> Option<u64> {
-        self.turns
-            .iter()
-            .filter(|turn| turn.exchange == exchange && turn.by_initiator == by_initiator)
-            .map(|turn| turn.round_trip_ns)
-            .min()
+        self.of(exchange, by_initiator).map(|turn| turn.round_trip_ns).min()
     }
+
+    /// The turns of one kind and side.
+    fn of(&self, exchange: Exchange, by_initiator: bool) -> impl Iterator<Item = &Turn> {
+        let turns = self.turns.iter();
+        turns.filter(move |turn| turn.exchange == exchange && turn.by_initiator == by_initiator)
+    }
+}
+
+/// Turns that [`Turns::settle`] removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// The answer came sooner than its question can have reached the end.
+    pub split_flight: u64,
+    /// Question and answer were delayed together.
+    pub stalled: u64,
 }
 
 impl Turns {
     /// Removes each turn whose answer came sooner than its question can have reached the end: the
     /// flight continued while the answer was in transit. An eighth of the leg is allowed for
-    /// jitter. Returns the number of turns removed.
-    pub fn settle(&mut self, near: &Leg, far: &Leg) -> usize {
+    /// jitter. Also those that stalled, and lags that say nothing.
+    pub fn settle(&mut self, near: &Leg, far: &Leg) -> Removed {
         let (near, far) = (near.transport_ns(), far.transport_ns());
-        let before = self.turns.len();
-        self.turns.retain(|turn| {
+        let mut removed = Removed::default();
+        self.turns.retain_mut(|turn| {
             let leg = if turn.by_initiator { near } else { far };
-            leg.is_none_or(|leg| turn.round_trip_ns >= leg - leg / 8)
+            if leg.is_some_and(|leg| turn.round_trip_ns < leg - leg / 8) {
+                removed.split_flight += 1;
+                return false;
+            }
+            // The system itself sends what completes the handshake, and no timer delays it.
+            if turn.exchange == Exchange::FirstData {
+                return true;
+            }
+            match turn.lag.judge(turn.round_trip_ns, leg) {
+                Verdict::Known => {}
+                Verdict::Unknown => turn.lag = Lag::NONE,
+                Verdict::Stalled => removed.stalled += 1,
+            }
+            turn.lag.judge(turn.round_trip_ns, leg) != Verdict::Stalled
         });
-        let left_out = before - self.turns.len();
-        if left_out > 0 {
-            self.excluded.0 |= Exclusions::SPLIT_FLIGHT;
+        self.lags.settle(near, far);
+        for (count, why) in
+            [(removed.split_flight, Exclusions::SPLIT_FLIGHT), (removed.stalled, Exclusions::STALL)]
+        {
+            self.excluded.0 |= if count > 0 { why } else { 0 };
         }
-        left_out
+        removed
     }
 
     /// The cross-layer gap: the lowest round trip of an exchange less that of its transport, in ns;
     /// `None` if either is unknown.
     pub fn gap(&self, exchange: Exchange, by_initiator: bool, leg: &Leg) -> Option<u64> {
-        let transport = leg.transport_ns()?;
-        Some(self.lowest(exchange, by_initiator)?.saturating_sub(transport))
+        let transport = leg.transport_ns();
+        transport?;
+        self.of(exchange, by_initiator).filter_map(|turn| turn.gap_ns(transport)).min()
     }
 }
 

@@ -25,6 +25,7 @@ pub mod flow;
 pub mod frame;
 pub mod heap;
 pub mod id;
+pub mod lag;
 pub mod latency;
 pub mod names;
 mod own_name;

@@ -3,10 +3,12 @@
 //! Owns: the choice among the legs and exchanges of one session. In: a record whose legs and facts
 //! are filled. Out: nanoseconds, or nothing. Never: measures.
 
+use crate::model::Grain;
 use crate::model::Nanos;
 use crate::model::Record;
 use crate::model::Transport;
 use crate::model::facts::Facts;
+use crate::model::lag::Lag;
 use crate::model::latency::Exchange;
 use crate::model::latency::Turn;
 use crate::model::record::Direction;
@@ -16,11 +18,7 @@ impl Facts {
     /// responder.
     pub fn over_udp(&self, by_initiator: bool) -> Option<Turn> {
         let asked = self.dns.as_ref().and_then(|dns| dns.round_trip_ns).filter(|_| !by_initiator);
-        let dns = asked.map(|round_trip_ns| Turn {
-            exchange: Exchange::Dns,
-            by_initiator,
-            round_trip_ns,
-        });
+        let dns = asked.map(|ns| Turn::new(Exchange::Dns, by_initiator, ns));
         dns.or_else(|| self.turns.as_ref()?.over_udp(by_initiator))
     }
 
@@ -43,6 +41,12 @@ impl Record {
         }
         if let Some(turns) = &mut self.facts.turns {
             turns.turns.retain(|turn| resolved(turn.round_trip_ns));
+            // A fine clock also tells that two packets came together.
+            let shows = |ns: u64| grain == Grain::default() || resolved(ns);
+            turns.lags.retain(shows);
+            for turn in &mut turns.turns {
+                turn.lag = if turn.lag.ns().is_some_and(shows) { turn.lag } else { Lag::NONE };
+            }
             turns.near = turns.near.filter(|turn| resolved(turn.round_trip_ns));
             turns.far = turns.far.filter(|turn| resolved(turn.round_trip_ns));
         }

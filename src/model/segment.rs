@@ -40,8 +40,8 @@ pub struct Segment<'a> {
     pub ports: (u16, u16),
     /// Bytes before these are lost for good.
     pub gap: bool,
-    /// TCP: time of the SYN-ACK, if it and the initiator's ACK give a leg.
-    pub opened: Option<Nanos>,
+    /// TCP: times of the SYN-ACK and of the initiator's ACK, if they give a leg.
+    pub opened: Option<(Nanos, Nanos)>,
     /// TCP: retransmissions, early segments and gaps of the session so far: if two segments differ
     /// here, there was a problem in between.
     pub troubles: u32,

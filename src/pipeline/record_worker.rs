@@ -159,6 +159,17 @@ impl Listener<Observers> for RecordWorker<'_> {
         observers.observe(segment, &mut self.counters)
     }
 
+    fn acknowledged(
+        &mut self,
+        extra: &mut Option<Box<Observers>>,
+        from: Peer,
+        (ack, time): (u32, Nanos),
+    ) {
+        if let Some(observers) = extra {
+            observers.acknowledged(from, ack, time);
+        }
+    }
+
     fn update(&mut self, update: Update<'_, Observers>) {
         let Update { mut record, extra, fired, tie } = update;
         record.facts = extra.map(Observers::so_far).unwrap_or_default();
@@ -313,8 +324,11 @@ impl<'t> RecordWorker<'t> {
         }
         record.settle_clock();
         if let Some(turns) = &mut record.facts.turns {
-            let left_out = turns.settle(&record.near, &record.far);
-            self.counters.add(Counter::TurnsSplitFlight, if is_over { left_out as u64 } else { 0 });
+            let removed = turns.settle(&record.near, &record.far);
+            if is_over {
+                self.counters.add(Counter::TurnsSplitFlight, removed.split_flight);
+                self.counters.add(Counter::TurnsStalled, removed.stalled);
+            }
         }
         self.identify(record);
         self.enricher.enrich(record);

@@ -297,9 +297,10 @@ impl Handshake {
         (self.has_far && !self.void).then_some(u64::from(self.far_ns))
     }
 
-    /// Time of the SYN-ACK, if [`near`](Self::near) is measured from it.
-    pub(crate) fn answered(&self) -> Option<Nanos> {
-        self.near().map(|_| self.syn_ack_at)
+    /// Times of SYN-ACK and ACK, if [`near`](Self::near) is measured from them.
+    pub(crate) fn answered(&self) -> Option<(Nanos, Nanos)> {
+        let near = self.near()?;
+        Some((self.syn_ack_at, Nanos(self.syn_ack_at.0.saturating_add(near))))
     }
 
     /// SYN-ACK to ACK: sensor to initiator and back, in ns.

@@ -34,6 +34,7 @@ pub use timeouts::Timeouts;
 
 use crate::model::Addr;
 use crate::model::Interest;
+use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::Peer;
 use crate::model::Record;
@@ -159,6 +160,11 @@ pub trait Listener<X> {
 
     /// Payload arrived.
     fn deliver(&mut self, extra: &mut Option<Box<X>>, segment: &Segment<'_>) -> Interest;
+
+    /// A TCP packet without payload acknowledges everything before `ack`.
+    fn acknowledged(&mut self, extra: &mut Option<Box<X>>, from: Peer, ack: (u32, Nanos)) {
+        let _ = (extra, from, ack);
+    }
 
     /// There is no room for waiting data: nothing more of the session will be delivered.
     fn let_go(&mut self, extra: &mut Option<Box<X>>) {

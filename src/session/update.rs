@@ -212,9 +212,15 @@ impl<X> Session<X> {
     fn read(&mut self, side: Peer, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
         if packet.key.transport == Transport::TCP {
-            if packet.payload_wire() > 0 && !packet.tcp_flags.any(TcpFlags::RST) {
+            let flags = packet.tcp_flags;
+            if packet.payload_wire() > 0 && !flags.any(TcpFlags::RST) {
                 self.note_data(side);
                 self.place(Stretch::of(side, arrival), listener);
+            } else if !self.bits.has(Bits::DEAF)
+                && flags.has(TcpFlags::ACK)
+                && !flags.any(TcpFlags::SYN | TcpFlags::RST)
+            {
+                listener.acknowledged(&mut self.extra, side, (packet.ack, packet.time));
             }
         } else if packet.payload_len > 0 {
             self.note_data(side);

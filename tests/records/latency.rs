@@ -8,7 +8,10 @@ use serde_json::Value as Json;
 use crate::records::record::nanos;
 use crate::records::record::small;
 use crate::records::record::texts;
+use longhaul::model::Nanos;
 use longhaul::model::Record;
+use longhaul::model::lag::Lag;
+use longhaul::model::lag::TURNS;
 use longhaul::model::latency::Exchange;
 use longhaul::model::latency::Exclusions;
 use longhaul::model::latency::Methods;
@@ -35,7 +38,22 @@ pub(super) fn set_gap(
     let word = name.strip_suffix("_us")?;
     let exchange = *Exchange::ALL.iter().find(|exchange| exchange.as_str() == word)?;
     let round_trip_ns = leg.transport_ns()?.checked_add(nanos(value)?)?;
-    turns.turns.push(Turn { exchange, by_initiator, round_trip_ns });
+    turns.turns.push(Turn::new(exchange, by_initiator, round_trip_ns));
+    Some(())
+}
+
+/// The lag of one turn of the initiator, or the lowest of the responder, promptly acknowledged.
+pub(super) fn set_lag(record: &mut Record, name: &str, value: &Json) -> Option<()> {
+    let slot = match name {
+        "longhaul.server_lag.us" => (false, 0),
+        _ => {
+            let turn = name.strip_prefix("longhaul.lag.turn")?.strip_suffix("_us")?;
+            (true, turn.parse::<usize>().ok()?.checked_sub(1).filter(|turn| *turn < TURNS)?)
+        }
+    };
+    let turns = record.facts.turns.get_or_insert_default();
+    let span = Nanos(nanos(value)?);
+    turns.lags.put(slot, span, Lag::of(span));
     Some(())
 }
 
@@ -70,7 +88,7 @@ pub(super) fn set_gap_over_udp(
 ) -> Option<()> {
     let turns = record.facts.turns.get_or_insert_default();
     let round_trip_ns = turns.near?.round_trip_ns.checked_add(nanos(value)?)?;
-    turns.turns.push(Turn { exchange, by_initiator: true, round_trip_ns });
+    turns.turns.push(Turn::new(exchange, true, round_trip_ns));
     Some(())
 }
 
@@ -78,7 +96,7 @@ pub(super) fn set_gap_over_udp(
 pub(super) fn set_over_udp(turns: &mut Turns, name: &str, value: &Json) -> Option<()> {
     let turn = |by_initiator| {
         let round_trip_ns = nanos(value)?;
-        Some(Turn { exchange: Exchange::Ping, by_initiator, round_trip_ns })
+        Some(Turn::new(Exchange::Ping, by_initiator, round_trip_ns))
     };
     match name {
         "near.exchange_us" => turns.near = Some(turn(true)?),

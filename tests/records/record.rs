@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 use crate::records::latency::gap_over_udp;
 use crate::records::latency::set_gap;
 use crate::records::latency::set_gap_over_udp;
+use crate::records::latency::set_lag;
 use crate::records::latency::set_over_udp;
 use crate::records::latency::set_trips;
 use crate::records::physics::set_lasting;
@@ -156,6 +157,9 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     }
     if let Some(rest) = name.strip_prefix("longhaul.gap.") {
         return set_gap(record, rest, value, true);
+    }
+    if name.starts_with("longhaul.lag.") || name.starts_with("longhaul.server_lag.") {
+        return set_lag(record, name, value);
     }
     if let Some(rest) = name.strip_prefix("longhaul.server_gap.") {
         return set_gap(record, rest, value, false);

@@ -10,6 +10,8 @@
 //! answers is behind it: the round trip of TLS or SSH is longer than that of TCP by the hidden leg
 //! (Xue et al., NDSS 2025; DOMAIN: T2).
 
+#[cfg(test)]
+mod lag_tests;
 mod signs;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,8 @@ use crate::model::Heap;
 use crate::model::Nanos;
 use crate::model::Peer;
 use crate::model::Segment;
+use crate::model::lag::Lag;
+use crate::model::lag::Lags;
 use crate::model::latency::Exchange;
 use crate::model::latency::Exclusions;
 use crate::model::latency::Turn;
@@ -34,6 +38,8 @@ const SEGMENTS_MAX: u16 = 128;
 /// Bytes after the opening: a session that moves more is no conversation, and a ping in it waits in
 /// queues.
 const BYTES_MAX: u32 = 32 * 1024;
+/// Segments within which lags are taken where the exchanges are over: four turns of a browser.
+const LAG_SEGMENTS_MAX: u16 = 64;
 /// Turns kept per session.
 const TURNS_MAX: usize = 16;
 /// Pings measured per session.
@@ -55,6 +61,9 @@ struct Mark {
     /// Sequence number behind its last byte, which an answer acknowledges.
     end: u32,
 }
+
+/// Not acknowledged yet.
+const NOT_YET: Nanos = Nanos(u64::MAX);
 
 /// A mark in 16 bytes instead of 24, since there is one for every TCP session.
 #[derive(Clone, Copy, Debug)]
@@ -109,14 +118,18 @@ enum Phase {
     Over,
 }
 
-/// The state of one session's opening: 96 bytes.
+/// The state of one session's opening: 176 bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     turns: Vec<Turn>,
+    lags: Lags,
     excluded: Exclusions,
     phase: Phase,
     /// Last payload of initiator and responder.
     last: (Slot, Slot),
+    /// When initiator and responder acknowledged the other's last payload; the maximum time means
+    /// "not yet".
+    acked: (Nanos, Nanos),
     /// The sender of the previous segment.
     before: Option<Peer>,
     /// SSH: the server's identification string. TLS: a ping that waits for its answer.
@@ -128,15 +141,19 @@ pub(super) struct Watch {
     bytes: u32,
     /// TLS runs inside RDP.
     rdp: bool,
+    /// No further lag is taken.
+    lags_over: bool,
 }
 
 impl Default for Watch {
     fn default() -> Watch {
         Watch {
             turns: Vec::new(),
+            lags: Lags::default(),
             excluded: Exclusions::default(),
             phase: Phase::Unknown,
             last: (Slot::EMPTY, Slot::EMPTY),
+            acked: (NOT_YET, NOT_YET),
             before: None,
             asked: Slot::EMPTY,
             pong: 0,
@@ -144,6 +161,7 @@ impl Default for Watch {
             segments: 0,
             bytes: 0,
             rdp: false,
+            lags_over: false,
         }
     }
 }
@@ -165,14 +183,21 @@ impl Heap for Watch {
 impl Watch {
     /// Whether there is nothing more to measure.
     pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Over && self.lags_over
+    }
+
+    /// Whether the exchanges of the opening are over.
+    pub(super) fn is_past_opening(&self) -> bool {
         self.phase == Phase::Over
     }
 
     /// Adds the results to the session's turns, created if there are results.
     pub(super) fn leave<'f>(self, known: impl FnOnce() -> &'f mut Turns) {
-        if !self.turns.is_empty() || self.excluded != Exclusions::default() {
+        let says = !self.turns.is_empty() || !self.lags.is_empty();
+        if says || self.excluded != Exclusions::default() {
             let known = known();
             known.excluded.0 |= self.excluded.0;
+            known.lags = self.lags;
             match known.turns.is_empty() {
                 true => known.turns = self.turns,
                 false => known.turns.extend(self.turns),
@@ -182,31 +207,80 @@ impl Watch {
 
     /// Processes the next segment.
     pub(super) fn observe(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
-        if self.phase == Phase::Over {
+        if self.is_over() {
             return;
         }
         let mark = Mark { time: segment.time, troubles: segment.troubles, end: segment.numbers.0 };
         if segment.gap && self.phase != Phase::Unknown {
             // What was asked or answered in the gap is unknown.
-            self.exclude(Exclusions::LOSS, beside);
-            self.phase = Phase::Over;
+            if self.phase != Phase::Over {
+                self.exclude(Exclusions::LOSS, beside);
+            }
+            (self.phase, self.lags_over) = (Phase::Over, true);
             return;
         }
+        self.take_lag(segment, beside.tls);
         match segment.from {
             Peer::Initiator => {
                 if self.last.0.get().is_none() {
                     self.observe_first(segment, beside);
                 }
                 self.observe_initiator(segment, mark, beside);
-                self.last.0 = Slot::of(mark);
+                (self.last.0, self.acked.1) = (Slot::of(mark), NOT_YET);
             }
             Peer::Responder => {
                 self.observe_responder(segment, mark, beside);
-                self.last.1 = Slot::of(mark);
+                (self.last.1, self.acked.0) = (Slot::of(mark), NOT_YET);
             }
         }
+        self.acknowledged(segment.from, segment.numbers.1, segment.time);
         self.before = Some(segment.from);
         self.bound(segment);
+    }
+
+    /// A packet of `from`, with or without payload, acknowledges: the first that covers exactly
+    /// what the other side has sent begins the lag. One that covers more tells of bytes that the
+    /// sensor missed, or is forged.
+    pub(super) fn acknowledged(&mut self, from: Peer, ack: u32, time: Nanos) {
+        let (asked, acked) = match from {
+            Peer::Initiator => (self.last.1, &mut self.acked.0),
+            Peer::Responder => (self.last.0, &mut self.acked.1),
+        };
+        if *acked == NOT_YET && asked.get().is_some_and(|asked| asked.end == ack) {
+            *acked = time;
+        }
+    }
+
+    /// How long this segment took behind the acknowledgement of what it answers.
+    fn lag(&self, asked: Mark, segment: &Segment<'_>) -> Lag {
+        let (last, acked) = match segment.from {
+            Peer::Initiator => (self.last.1, self.acked.0),
+            Peer::Responder => (self.last.0, self.acked.1),
+        };
+        let whole = last.end == asked.end && segment.numbers.1 == asked.end;
+        if !whole || acked == NOT_YET || asked.time > acked || asked.troubles != segment.troubles {
+            return Lag::NONE;
+        }
+        segment.time.checked_since(acked).map_or(Lag::NONE, Lag::of)
+    }
+
+    /// The lag of the next turn, whatever is exchanged.
+    fn take_lag(&mut self, segment: &Segment<'_>, tls: Option<&TlsFacts>) {
+        let by_initiator = segment.from == Peer::Initiator;
+        let asked = if by_initiator { self.last.1 } else { self.last.0 };
+        let Some(asked) = asked.get().filter(|_| self.before != Some(segment.from)) else { return };
+        // What does not acknowledge all of it was sent before, and is no answer.
+        if self.lags_over || !acknowledges(segment.numbers.1, asked.end) {
+            return;
+        }
+        // A client that sends early data need not wait (RFC 8446 section 2.3).
+        let early = by_initiator
+            && self.phase == Phase::ServerFlight
+            && tls.is_some_and(|tls| tls.early_data);
+        let lag = if early { Lag::NONE } else { self.lag(asked, segment) };
+        if let Some(round_trip) = segment.time.checked_since(asked.time) {
+            self.lags.add(by_initiator, round_trip, lag);
+        }
     }
 
     /// The initiator's first payload. An SSH client sends its identification string without being
@@ -214,11 +288,13 @@ impl Watch {
     /// first.
     fn observe_first(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
         let first = self.last.1.get().is_none() || segment.payload.starts_with(b"SSH-");
-        if let Some(asked) = segment.opened.filter(|_| first) {
+        if let Some((asked, acked)) = segment.opened.filter(|_| first) {
             let troubles = if self.last.1.get().is_none() { segment.troubles } else { 0 };
             // The handshake's ACK covered the SYN-ACK.
             let end = segment.numbers.1;
-            self.turn(Exchange::FirstData, Mark { time: asked, troubles, end }, segment, beside);
+            let lag = segment.time.checked_since(acked).map_or(Lag::NONE, Lag::of);
+            let asked = Mark { time: asked, troubles, end };
+            self.add_turn(Exchange::FirstData, (asked, lag), segment, beside);
         }
     }
 
@@ -398,6 +474,17 @@ impl Watch {
         segment: &Segment<'_>,
         beside: &mut Beside<'_>,
     ) {
+        let lag = self.lag(asked, segment);
+        self.add_turn(what, (asked, lag), segment, beside);
+    }
+
+    fn add_turn(
+        &mut self,
+        what: Exchange,
+        (asked, lag): (Mark, Lag),
+        segment: &Segment<'_>,
+        beside: &mut Beside<'_>,
+    ) {
         if asked.troubles != segment.troubles {
             return self.exclude(Exclusions::LOSS, beside);
         }
@@ -420,6 +507,7 @@ impl Watch {
             exchange: what,
             by_initiator: segment.from == Peer::Initiator,
             round_trip_ns: span.0,
+            lag,
         });
     }
 
@@ -439,6 +527,8 @@ impl Watch {
         if unknown || self.segments >= SEGMENTS_MAX || self.bytes >= BYTES_MAX {
             self.phase = Phase::Over;
         }
+        let past = unknown || self.segments >= LAG_SEGMENTS_MAX || self.lags.is_full();
+        self.lags_over |= past;
     }
 }
 
@@ -448,11 +538,12 @@ const fn acknowledges(ack: u32, end: u32) -> bool {
 }
 
 /// The counter of each reason.
-const EXCLUDED: [(u16, Counter); 6] = [
+const EXCLUDED: [(u16, Counter); 7] = [
     (Exclusions::RESUMED, Counter::TurnsResumed),
     (Exclusions::EARLY_DATA, Counter::TurnsEarlyData),
     (Exclusions::RETRY_REQUEST, Counter::TurnsRetryRequest),
     (Exclusions::CLIENT_CERTIFICATE, Counter::TurnsClientCertificate),
     (Exclusions::LOSS, Counter::TurnsLoss),
     (Exclusions::SPLIT_FLIGHT, Counter::TurnsSplitFlight),
+    (Exclusions::STALL, Counter::TurnsStalled),
 ];

@@ -163,6 +163,18 @@ pub(super) fn gap(record: &Record, exchange: Exchange, by_initiator: bool) -> Va
     Value::micros_opt(turns.and_then(|turns| turns.gap(exchange, by_initiator, leg)))
 }
 
+/// The lag of one of the initiator's first turns, from 0.
+pub(super) fn lag(record: &Record, turn: usize) -> Value<'_> {
+    let turns = record.facts.turns.as_deref();
+    Value::micros_opt(turns.and_then(|turns| turns.lags.ns(true, turn)))
+}
+
+/// The lowest lag of the responder's first turns.
+pub(super) fn server_lag(record: &Record) -> Value<'_> {
+    let turns = record.facts.turns.as_deref();
+    Value::micros_opt(turns.and_then(|turns| turns.lags.lowest_ns(false)))
+}
+
 /// The reasons why exchanges are excluded.
 pub(super) fn excluded(record: &Record) -> Value<'_> {
     let excluded = record.facts.turns.as_deref().map_or(Exclusions(0), |turns| turns.excluded);

@@ -69,8 +69,8 @@ pub(super) static LATENCY: &[Field] = &[
          `ike`, `wireguard`, `openvpn`, `ping` (STUN), `dns`.")),
     field(("longhaul.gap.first_data_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::FirstData, true),
-        "SYN-ACK to the initiator's first payload, where it speaks first, less its \
-         transport round trip: at once, or as late as a proxy between that it commands.")),
+        "The ACK that completes the handshake to the initiator's first payload, where it speaks \
+         first: at once, or as late as a proxy between that it commands.")),
     field(("longhaul.gap.tls_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::Tls, true),
         "The server's first flight to the client's answer, less the client's transport \
@@ -119,7 +119,7 @@ pub(super) static LATENCY: &[Field] = &[
          client that took no thought: an acknowledgement.")),
     field(("longhaul.gap.excluded", 2, Kind::Texts, "", Shown::Sometimes, read::excluded,
         "Why exchanges are left out: `resumed`, `early-data`, `retry-request`, \
-         `client-certificate`, `loss`, `split-flight`.")),
+         `client-certificate`, `loss`, `split-flight`, `stall`.")),
     field(("longhaul.server_gap.tls_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::Tls, false),
         "The ClientHello to the server's first flight, less the server's transport round \
@@ -133,6 +133,19 @@ pub(super) static LATENCY: &[Field] = &[
     field(("longhaul.server_gap.rfb_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::Rfb, false),
         "The lowest of its first answers in RFB, likewise.")),
+    field(("longhaul.lag.turn1_us", 3, Kind::Float, "us", Shown::Sometimes, |r| read::lag(r, 0),
+        "The initiator's first answer to data of the responder, over TCP: from the packet that \
+         acknowledges all of them to the answer. Absent if the answer itself is that packet, or if \
+         the packet was so late that it may have waited for a timer.")),
+    field(("longhaul.lag.turn2_us", 3, Kind::Float, "us", Shown::Sometimes, |r| read::lag(r, 1),
+        "Its second answer, likewise.")),
+    field(("longhaul.lag.turn3_us", 3, Kind::Float, "us", Shown::Sometimes, |r| read::lag(r, 2),
+        "Its third answer, likewise.")),
+    field(("longhaul.lag.turn4_us", 3, Kind::Float, "us", Shown::Sometimes, |r| read::lag(r, 3),
+        "Its fourth answer, likewise.")),
+    field(("longhaul.server_lag.us", 3, Kind::Float, "us", Shown::Sometimes, read::server_lag,
+        "The lowest of the responder's first four answers behind its own acknowledgements, \
+         likewise.")),
     field(("longhaul.remote.handshake_us", 1, Kind::Float, "us", Shown::Rules,
         |r| read::remote_leg(r, |leg| Value::micros_opt(leg.handshake_ns)),
         "The leg of the remote end: near of an inbound session, far of an outbound one.")),

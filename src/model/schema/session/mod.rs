@@ -44,6 +44,8 @@ pub(super) static PARTS: &[Part<Record>] = &[
     ("longhaul.far.rtt", |r| r.far.in_session.is_some()),
     ("longhaul.gap", |r| r.facts.turns.is_some()),
     ("longhaul.server_gap", |r| r.facts.turns.is_some()),
+    ("longhaul.lag", |r| r.facts.turns.is_some()),
+    ("longhaul.server_lag", |r| r.facts.turns.is_some()),
     ("longhaul.tcp", |r| r.syn.is_some()),
     ("longhaul.tls", |r| r.facts.tls.is_some()),
     ("longhaul.dns", |r| r.facts.dns.is_some()),
