@@ -71,7 +71,8 @@ pub enum Exchange {
     Tls,
     /// The same if an earlier session is resumed (RFC 8446 section 2.2, RFC 5246 section 7.3).
     TlsResumed,
-    /// The same with a client certificate: a person or a card may have to answer.
+    /// The same with a client certificate, or inside OpenVPN over TCP, where it may be one: a
+    /// person or a card may have to answer.
     TlsCertificate,
     /// TLS 1.2: the server's Finished, the client's first data (RFC 5246 section 7.3).
     TlsData,
@@ -87,7 +88,8 @@ pub enum Exchange {
     Ike,
     /// WireGuard: handshake response, first transport message (WireGuard whitepaper section 5.4).
     Wireguard,
-    /// OpenVPN: a control packet and its acknowledgement.
+    /// OpenVPN: a control packet and its acknowledgement; over TCP, the server's reset and the
+    /// client's next packet.
     Openvpn,
     /// RDP and CredSSP: a server's message of the connection sequence, the client's next.
     Rdp,
@@ -189,7 +191,7 @@ impl Turn {
 pub struct Exclusions(pub u16);
 
 impl Exclusions {
-    /// The handshake resumed an earlier session: the client may answer at once.
+    /// The handshake resumed an earlier session, over DTLS: the client finishes first.
     pub const RESUMED: u16 = 1;
     /// Early data was offered (RFC 8446 section 2.3).
     pub const EARLY_DATA: u16 = 2;

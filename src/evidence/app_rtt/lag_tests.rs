@@ -182,3 +182,40 @@ fn a_stall_is_no_leg_and_no_proof_of_none() {
         settled(&[hello, flight, ack(I, 100, 400), data(I, 120, 200, 400)]);
     assert_eq!((gap, lag, stalled), (Some(60), None, 0));
 }
+
+#[test]
+fn openvpn_over_tcp_answers_the_servers_reset_and_its_flight() {
+    // Length and opcode; the rest is not looked at.
+    const fn sent(from: Peer, payload: &'static [u8], (ms, end, ack): (u64, u32, u32)) -> Sent {
+        Sent { from, ms, payload, end, ack, troubles: 0 }
+    }
+    let reset = &[0, 14, 0x38, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0];
+    let opening = [
+        sent(I, reset, (21, 16, 1)),
+        sent(R, &[0, 26, 0x40, 9], (22, 28, 16)),
+        ack(I, 42, 28),
+        sent(I, &[1, 59, 0x20, 1], (222, 333, 28)),
+        sent(R, &[4, 198, 0x20, 9], (224, 1_252, 333)),
+        sent(R, &[4, 61, 0x20, 9], (225, 2_339, 333)),
+        ack(I, 245, 2_339),
+        sent(I, &[0, 26, 0x28, 1], (425, 361, 2_339)),
+        sent(I, &[4, 198, 0x20, 1], (428, 1_585, 2_339)),
+    ];
+    let turns = |packets: &[Sent]| {
+        let turns = follow(packets, &TlsFacts::default());
+        let by_client = turns.turns.into_iter().filter(|turn| turn.by_initiator);
+        let ms = |turn: Turn| {
+            (turn.exchange, turn.round_trip_ns / MS, turn.lag.ns().map(|lag| lag / MS))
+        };
+        by_client.map(ms).collect::<Vec<_>>()
+    };
+    let first = (Exchange::FirstData, 21, Some(1));
+    let hello = (Exchange::Openvpn, 200, Some(180));
+    let flight = (Exchange::TlsCertificate, 203, Some(183));
+    assert_eq!(turns(&opening), [first, hello, flight]);
+    // Without the server's reset it is something else; with two it is open which was answered.
+    assert_eq!(turns(&[opening[0], opening[4], opening[3]]), [first]);
+    let mut twice = opening.to_vec();
+    twice.insert(2, Sent { end: 56, ..opening[1] });
+    assert_eq!(turns(&twice), [first]);
+}

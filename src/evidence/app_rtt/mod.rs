@@ -12,6 +12,7 @@
 
 #[cfg(test)]
 mod lag_tests;
+mod openvpn;
 mod signs;
 #[cfg(test)]
 mod tests;
@@ -91,6 +92,19 @@ impl Slot {
     }
 }
 
+/// How far OpenVPN's opening has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenvpnStep {
+    /// The client's reset was sent.
+    Reset,
+    /// The server's reset: the client goes on with its ClientHello.
+    Answered,
+    /// The client did.
+    Hello,
+    /// The server's flight has started: the client needs all of it to go on.
+    ServerFlight,
+}
+
 /// The state of the opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -112,6 +126,8 @@ enum Phase {
     RdpBehindTls,
     /// Each answer of the initiator counts, this many more.
     Rounds(Exchange, u8),
+    /// OpenVPN, whose packets stand in a stream here.
+    Openvpn(OpenvpnStep),
     /// Behind TLS: pings only.
     Pings,
     /// Nothing more is measured.
@@ -306,6 +322,10 @@ impl Watch {
         match self.phase {
             Phase::Unknown if bytes.starts_with(b"SSH-") => self.phase = Phase::Ssh,
             Phase::Unknown if signs::is_rdp_request(bytes) => self.phase = Phase::Rdp,
+            Phase::Unknown if openvpn::begins(bytes) => {
+                self.phase = Phase::Openvpn(OpenvpnStep::Reset);
+            }
+            Phase::Openvpn(step) => self.observe_openvpn_client(step, segment, beside),
             Phase::Rdp => {
                 self.answer(Exchange::Rdp, segment, beside);
                 self.phase = Phase::Rounds(Exchange::Rdp, RDP_TURNS);
@@ -387,6 +407,9 @@ impl Watch {
             Phase::Rounds(exchange, _) => {
                 self.answer(exchange, segment, beside);
             }
+            Phase::Openvpn(step) => {
+                self.phase = step.behind(bytes).map_or(Phase::Over, Phase::Openvpn);
+            }
             Phase::Pings => {
                 if let Some(pong) = signs::pong_of(bytes) {
                     (self.asked, self.pong) = (Slot::of(mark), pong);
@@ -406,7 +429,8 @@ impl Watch {
             let early = if early { Exclusions::EARLY_DATA } else { 0 };
             self.exclude(early, beside);
         } else if resumed {
-            self.exclude(Exclusions::RESUMED, beside);
+            // A kind of its own: it needs no public-key work of the client.
+            beside.counters.bump(Counter::TurnsResumed);
             self.answer(Exchange::TlsResumed, segment, beside);
         } else if certificate {
             self.exclude(Exclusions::CLIENT_CERTIFICATE, beside);
@@ -437,6 +461,27 @@ impl Watch {
             self.phase = Phase::Rounds(Exchange::SshAuth, AUTH_TURNS);
             // The server's earlier messages belong to the key exchange.
             self.last = (Slot::of(mark), Slot::EMPTY);
+        }
+    }
+
+    /// OpenVPN's own packets of the client: a relay of the stream does not make them.
+    fn observe_openvpn_client(
+        &mut self,
+        step: OpenvpnStep,
+        segment: &Segment<'_>,
+        beside: &mut Beside<'_>,
+    ) {
+        match (step, self.last.1.get()) {
+            (OpenvpnStep::Answered, _) if openvpn::goes_on(segment.payload) => {
+                self.answer(Exchange::Openvpn, segment, beside);
+                self.phase = Phase::Openvpn(OpenvpnStep::Hello);
+            }
+            // Before it, the client acknowledges single packets of the flight.
+            (OpenvpnStep::ServerFlight, Some(flight)) if openvpn::controls(segment.payload) => {
+                self.turn(Exchange::TlsCertificate, flight, segment, beside);
+                self.phase = Phase::Over;
+            }
+            _ => {}
         }
     }
 
@@ -538,8 +583,7 @@ const fn acknowledges(ack: u32, end: u32) -> bool {
 }
 
 /// The counter of each reason.
-const EXCLUDED: [(u16, Counter); 7] = [
-    (Exclusions::RESUMED, Counter::TurnsResumed),
+const EXCLUDED: [(u16, Counter); 6] = [
     (Exclusions::EARLY_DATA, Counter::TurnsEarlyData),
     (Exclusions::RETRY_REQUEST, Counter::TurnsRetryRequest),
     (Exclusions::CLIENT_CERTIFICATE, Counter::TurnsClientCertificate),

@@ -3,6 +3,7 @@
 //! Owns: access to optional parts. In: a record. Out: values. Never: judgement, state.
 
 use crate::model::Record;
+use crate::model::Transport;
 use crate::model::app_facts::AppFacts;
 use crate::model::app_facts::Certificate;
 use crate::model::app_facts::ProxyHeader;
@@ -189,6 +190,14 @@ pub(super) fn trips(leg: &Leg, get: Part<RoundTrips>) -> Value<'_> {
 /// Round trip of an exchange over UDP to either end.
 pub(super) fn over_udp(record: &Record, by_initiator: bool) -> Value<'_> {
     Value::micros_opt(record.facts.over_udp(by_initiator).map(|turn| turn.round_trip_ns))
+}
+
+/// What OpenVPN's takes beyond its transport, over TCP or UDP.
+pub(super) fn gap_of_openvpn(record: &Record) -> Value<'_> {
+    match record.transport {
+        Transport::TCP => gap(record, Exchange::Openvpn, true),
+        _ => gap_over_udp(record, Exchange::Openvpn),
+    }
 }
 
 /// The hidden leg behind the initiator according to an exchange over UDP.

@@ -80,7 +80,8 @@ pub(super) static LATENCY: &[Field] = &[
         "The same where an earlier session is resumed.")),
     field(("longhaul.gap.tls_certificate_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::TlsCertificate, true),
-        "The same where the client shows a certificate, or signs with it.")),
+        "The same where the client shows a certificate, or signs with it; and inside OpenVPN over \
+         TCP, where it may.")),
     field(("longhaul.gap.tls_data_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::TlsData, true),
         "TLS 1.2: the server's Finished to the client's first data, likewise.")),
@@ -114,9 +115,10 @@ pub(super) static LATENCY: &[Field] = &[
         "Response to IKE_SA_INIT to the next request, less the lowest round trip to the \
          initiator that took no thought: the echo of a cookie, a liveness check.")),
     field(("longhaul.gap.openvpn_us", 2, Kind::Float, "us", Shown::Sometimes,
-        |r| read::gap_over_udp(r, Exchange::Openvpn),
+        read::gap_of_openvpn,
         "The server's reset to the client's first TLS bytes, less the lowest round trip to the \
-         client that took no thought: an acknowledgement.")),
+         client that took no thought: an acknowledgement. Over TCP to its next packet, less its \
+         transport round trip.")),
     field(("longhaul.gap.excluded", 2, Kind::Texts, "", Shown::Sometimes, read::excluded,
         "Why exchanges are left out: `resumed`, `early-data`, `retry-request`, \
          `client-certificate`, `loss`, `split-flight`, `stall`.")),
