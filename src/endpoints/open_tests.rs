@@ -31,11 +31,7 @@ fn side(ip: [u8; 4], side: Locality, ns: u64, print: Print) -> SideSummary {
 /// A session of the `of`-th endpoint whose program answers late.
 fn session(of: u8, n: u8, last: u64) -> (SessionId, EndpointSummary) {
     let id = [n; 16];
-    let turn = |exchange| Turn {
-        exchange,
-        by_initiator: true,
-        round_trip_ns: (90 + u64::from(n % 7)) * MS,
-    };
+    let turn = |exchange| Turn::new(exchange, true, (90 + u64::from(n % 7)) * MS);
     let turns =
         Turns { turns: vec![turn(Exchange::Tls), turn(Exchange::FirstData)], ..Turns::default() };
     let print = Print::Ja4(format!("ja4-{}", of % 2).into());

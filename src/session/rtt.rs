@@ -174,6 +174,30 @@ impl<X> Session<X> {
         pool.get_mut(self.trips)
     }
 
+    /// Drops everything that is being timed.
+    pub(crate) fn lose_time(&mut self) {
+        self.bits.set(Bits::UNTIMED);
+        self.bits.clear(Bits::TIMED_INITIATOR | Bits::TIMED_RESPONDER);
+        self.untimed = self.untimed.wrapping_add(1);
+        if !self.handshake.is_done() {
+            self.handshake.lose_time();
+        }
+    }
+
+    /// Passes on that a packet without payload acknowledges.
+    pub(crate) fn pass_acknowledgement(
+        &mut self,
+        side: Peer,
+        packet: &Packet,
+        listener: &mut impl Listener<X>,
+    ) {
+        let flags = packet.tcp_flags;
+        let plain = flags.has(TcpFlags::ACK) && !flags.any(TcpFlags::SYN | TcpFlags::RST);
+        if plain && !self.bits.has(Bits::DEAF) {
+            listener.acknowledged(&mut self.extra, side, (packet.ack, packet.time));
+        }
+    }
+
     /// `side` acknowledged bytes: whether they include the other end's open gap. Then the capture
     /// lost them.
     #[inline]

@@ -198,29 +198,15 @@ impl<X> Session<X> {
         }
     }
 
-    /// Drops everything that is being timed.
-    fn lose_time(&mut self) {
-        self.bits.set(Bits::UNTIMED);
-        self.bits.clear(Bits::TIMED_INITIATOR | Bits::TIMED_RESPONDER);
-        self.untimed = self.untimed.wrapping_add(1);
-        if !self.handshake.is_done() {
-            self.handshake.lose_time();
-        }
-    }
-
     /// Reads the payload of one packet.
     fn read(&mut self, side: Peer, arrival: Arrival<'_>, listener: &mut impl Listener<X>) {
         let packet = arrival.packet;
         if packet.key.transport == Transport::TCP {
-            let flags = packet.tcp_flags;
-            if packet.payload_wire() > 0 && !flags.any(TcpFlags::RST) {
+            if packet.payload_wire() == 0 {
+                self.pass_acknowledgement(side, packet, listener);
+            } else if !packet.tcp_flags.any(TcpFlags::RST) {
                 self.note_data(side);
                 self.place(Stretch::of(side, arrival), listener);
-            } else if !self.bits.has(Bits::DEAF)
-                && flags.has(TcpFlags::ACK)
-                && !flags.any(TcpFlags::SYN | TcpFlags::RST)
-            {
-                listener.acknowledged(&mut self.extra, side, (packet.ack, packet.time));
             }
         } else if packet.payload_len > 0 {
             self.note_data(side);

@@ -10,13 +10,20 @@
 //! answers is behind it: the round trip of TLS or SSH is longer than that of TCP by the hidden leg
 //! (Xue et al., NDSS 2025; DOMAIN: T2).
 
+mod lag;
 #[cfg(test)]
 mod lag_tests;
+mod mark;
 mod openvpn;
 mod signs;
 #[cfg(test)]
 mod tests;
 
+use self::lag::NOT_YET;
+use self::mark::Mark;
+use self::mark::Slot;
+use self::mark::acknowledges;
+use self::openvpn::OpenvpnStep;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Heap;
@@ -52,58 +59,6 @@ const AUTH_TURNS: u8 = 3;
 const RFB_TURNS: u8 = 4;
 /// Rounds of CredSSP, or of the MCS connection (MS-RDPBCGR section 1.3.1.1), behind TLS.
 const RDP_TURNS: u8 = 3;
-
-/// A packet that waits for its answer.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    time: Nanos,
-    /// Retransmissions, early segments and gaps of the session so far.
-    troubles: u32,
-    /// Sequence number behind its last byte, which an answer acknowledges.
-    end: u32,
-}
-
-/// Not acknowledged yet.
-const NOT_YET: Nanos = Nanos(u64::MAX);
-
-/// A mark in 16 bytes instead of 24, since there is one for every TCP session.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    /// The maximum time means "none".
-    time: Nanos,
-    troubles: u32,
-    end: u32,
-}
-
-impl Slot {
-    const EMPTY: Slot = Slot { time: Nanos(u64::MAX), troubles: 0, end: 0 };
-
-    const fn of(mark: Mark) -> Slot {
-        Slot { time: mark.time, troubles: mark.troubles, end: mark.end }
-    }
-
-    fn get(self) -> Option<Mark> {
-        let Slot { time, troubles, end } = self;
-        (time != Slot::EMPTY.time).then_some(Mark { time, troubles, end })
-    }
-
-    fn take(&mut self) -> Option<Mark> {
-        std::mem::replace(self, Slot::EMPTY).get()
-    }
-}
-
-/// How far OpenVPN's opening has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OpenvpnStep {
-    /// The client's reset was sent.
-    Reset,
-    /// The server's reset: the client goes on with its ClientHello.
-    Answered,
-    /// The client did.
-    Hello,
-    /// The server's flight has started: the client needs all of it to go on.
-    ServerFlight,
-}
 
 /// The state of the opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,51 +207,6 @@ impl Watch {
         self.acknowledged(segment.from, segment.numbers.1, segment.time);
         self.before = Some(segment.from);
         self.bound(segment);
-    }
-
-    /// A packet of `from`, with or without payload, acknowledges: the first that covers exactly
-    /// what the other side has sent begins the lag. One that covers more tells of bytes that the
-    /// sensor missed, or is forged.
-    pub(super) fn acknowledged(&mut self, from: Peer, ack: u32, time: Nanos) {
-        let (asked, acked) = match from {
-            Peer::Initiator => (self.last.1, &mut self.acked.0),
-            Peer::Responder => (self.last.0, &mut self.acked.1),
-        };
-        if *acked == NOT_YET && asked.get().is_some_and(|asked| asked.end == ack) {
-            *acked = time;
-        }
-    }
-
-    /// How long this segment took behind the acknowledgement of what it answers.
-    fn lag(&self, asked: Mark, segment: &Segment<'_>) -> Lag {
-        let (last, acked) = match segment.from {
-            Peer::Initiator => (self.last.1, self.acked.0),
-            Peer::Responder => (self.last.0, self.acked.1),
-        };
-        let whole = last.end == asked.end && segment.numbers.1 == asked.end;
-        if !whole || acked == NOT_YET || asked.time > acked || asked.troubles != segment.troubles {
-            return Lag::NONE;
-        }
-        segment.time.checked_since(acked).map_or(Lag::NONE, Lag::of)
-    }
-
-    /// The lag of the next turn, whatever is exchanged.
-    fn take_lag(&mut self, segment: &Segment<'_>, tls: Option<&TlsFacts>) {
-        let by_initiator = segment.from == Peer::Initiator;
-        let asked = if by_initiator { self.last.1 } else { self.last.0 };
-        let Some(asked) = asked.get().filter(|_| self.before != Some(segment.from)) else { return };
-        // What does not acknowledge all of it was sent before, and is no answer.
-        if self.lags_over || !acknowledges(segment.numbers.1, asked.end) {
-            return;
-        }
-        // A client that sends early data need not wait (RFC 8446 section 2.3).
-        let early = by_initiator
-            && self.phase == Phase::ServerFlight
-            && tls.is_some_and(|tls| tls.early_data);
-        let lag = if early { Lag::NONE } else { self.lag(asked, segment) };
-        if let Some(round_trip) = segment.time.checked_since(asked.time) {
-            self.lags.add(by_initiator, round_trip, lag);
-        }
     }
 
     /// The initiator's first payload. An SSH client sends its identification string without being
@@ -464,27 +374,6 @@ impl Watch {
         }
     }
 
-    /// OpenVPN's own packets of the client: a relay of the stream does not make them.
-    fn observe_openvpn_client(
-        &mut self,
-        step: OpenvpnStep,
-        segment: &Segment<'_>,
-        beside: &mut Beside<'_>,
-    ) {
-        match (step, self.last.1.get()) {
-            (OpenvpnStep::Answered, _) if openvpn::goes_on(segment.payload) => {
-                self.answer(Exchange::Openvpn, segment, beside);
-                self.phase = Phase::Openvpn(OpenvpnStep::Hello);
-            }
-            // Before it, the client acknowledges single packets of the flight.
-            (OpenvpnStep::ServerFlight, Some(flight)) if openvpn::controls(segment.payload) => {
-                self.turn(Exchange::TlsCertificate, flight, segment, beside);
-                self.phase = Phase::Over;
-            }
-            _ => {}
-        }
-    }
-
     fn observe_pong(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
         if usize::from(self.pong) != segment.payload.len() {
             return;
@@ -575,11 +464,6 @@ impl Watch {
         let past = unknown || self.segments >= LAG_SEGMENTS_MAX || self.lags.is_full();
         self.lags_over |= past;
     }
-}
-
-/// Whether an acknowledgement covers all before `end` (RFC 9293 section 3.4, modulo 2^32).
-const fn acknowledges(ack: u32, end: u32) -> bool {
-    ack.wrapping_sub(end) < 1 << 31
 }
 
 /// The counter of each reason.

@@ -1,14 +1,31 @@
-//! OpenVPN's packets in a stream, as far as turns need them: which kind stands first in a segment.
+//! Turns of OpenVPN over TCP: its packets stand in the stream, each behind its length.
 //!
-//! Each packet has its length before it; both sides write one at a time, so that segments of an
-//! opening start with one.
+//! Owns: how far the opening has come. In: segments, which start with a packet, because both sides
+//! write one at a time. Out: turns. Never: a turn of packets that a relay answers, or a full parse.
 
-use super::OpenvpnStep;
+use super::Beside;
+use super::Phase;
+use super::Watch;
+use crate::model::Segment;
+use crate::model::latency::Exchange;
 use crate::wire::openvpn;
 
 /// The client's part of the TLS stream that carries its wrapped key (OpenVPN's wire protocol:
 /// opcodes are the upper five bits of a packet's first byte).
 const CONTROL_WITH_KEY: u8 = 11;
+
+/// How far OpenVPN's opening has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OpenvpnStep {
+    /// The client's reset was sent.
+    Reset,
+    /// The server's reset: the client goes on with its ClientHello.
+    Answered,
+    /// The client did.
+    Hello,
+    /// The server's flight has started: the client needs all of it to go on.
+    ServerFlight,
+}
 
 /// The opcode of the packet that a segment starts with.
 fn opcode(bytes: &[u8]) -> Option<u8> {
@@ -45,6 +62,29 @@ impl OpenvpnStep {
             OpenvpnStep::Answered => None,
             OpenvpnStep::Hello if controls(bytes) => Some(OpenvpnStep::ServerFlight),
             step => Some(step),
+        }
+    }
+}
+
+impl Watch {
+    /// OpenVPN's own packets of the client: a relay of the stream does not make them.
+    pub(super) fn observe_openvpn_client(
+        &mut self,
+        step: OpenvpnStep,
+        segment: &Segment<'_>,
+        beside: &mut Beside<'_>,
+    ) {
+        match (step, self.last.1.get()) {
+            (OpenvpnStep::Answered, _) if goes_on(segment.payload) => {
+                self.answer(Exchange::Openvpn, segment, beside);
+                self.phase = Phase::Openvpn(OpenvpnStep::Hello);
+            }
+            // Before it, the client acknowledges single packets of the flight.
+            (OpenvpnStep::ServerFlight, Some(flight)) if controls(segment.payload) => {
+                self.turn(Exchange::TlsCertificate, flight, segment, beside);
+                self.phase = Phase::Over;
+            }
+            _ => {}
         }
     }
 }
