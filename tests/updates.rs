@@ -206,6 +206,25 @@ fn ended_and_open_sessions_of_an_endpoint_add_up() {
     assert_eq!(at(proxied.unwrap(), "longhaul.sessions"), 12);
 }
 
+/// What one sensor told on an endpoint is not told again by those whose state was merged with its.
+#[test]
+fn a_merged_state_knows_what_each_sensor_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = |name: &str| dir.path().join(name).display().to_string();
+    let [a, b, both] = ["a", "b", "both"].map(state);
+    let (proxied, other) = (farm(100).pcap(), remote_control("10.0.0.7:50000", 100).pcap());
+    let d03 = |said: &craft::Said| said.rules().iter().any(|(rule, _)| rule == "D03");
+    assert!(d03(&craft::read(&proxied, &["--state", &a])));
+    craft::read(&other, &["--state", &b]);
+    let merge = std::process::Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        .args(["state", "merge", &both, &a, &b])
+        .output()
+        .unwrap();
+    assert!(merge.status.success(), "{}", String::from_utf8_lossy(&merge.stderr));
+    assert!(d03(&craft::read(&proxied, &["--state", &b])), "b did not know");
+    assert!(!d03(&craft::read(&proxied, &["--state", &both])));
+}
+
 /// A session that is not over is in no sum until it is.
 #[test]
 fn an_update_adds_to_no_sum() {

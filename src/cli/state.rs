@@ -39,7 +39,7 @@ pub(super) enum StateCommand {
         #[arg(long, value_name = "DAYS")]
         learn_days: Option<usize>,
     },
-    /// Add the baselines of other sensors to a state directory, created if missing
+    /// Add the baselines and ledgers of other sensors to a state directory, created if missing
     Merge {
         /// The directory to add to; no run may be using it
         into: PathBuf,

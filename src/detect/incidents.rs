@@ -198,7 +198,17 @@ impl Incidents {
         any
     }
 
+    /// Thresholds and caps.
+    pub(super) const fn config(&self) -> IncidentConfig {
+        self.config
+    }
+
     /// Every subject, by its name.
+    pub(super) fn into_subjects(self) -> BTreeMap<Arc<str>, Subject> {
+        self.subjects
+    }
+
+    /// The same.
     pub(super) fn subjects(&self) -> impl Iterator<Item = (&Arc<str>, &Subject)> {
         self.subjects.iter()
     }
@@ -375,7 +385,7 @@ impl Subject {
     }
 
     /// Adds an alert; false if it, or another one instead, is no longer listed.
-    fn add(&mut self, hit: &Arc<Alert>, config: &IncidentConfig) -> bool {
+    pub(super) fn add(&mut self, hit: &Arc<Alert>, config: &IncidentConfig) -> bool {
         // A capture that is read again says the same again.
         if !hit.id.is_empty() && self.hits.iter().any(|have| have.id == hit.id) {
             return true;
@@ -422,7 +432,7 @@ impl Subject {
         }
     }
 
-    fn judge(&mut self, now: Nanos, score_min: f64) {
+    pub(super) fn judge(&mut self, now: Nanos, score_min: f64) {
         let score = self.score();
         let alone = self.hits.iter().any(|hit| ALONE.contains(&hit.rule.id.as_str()));
         let several = self.best().iter().filter(|weight| **weight > 0.0).count() >= 2;

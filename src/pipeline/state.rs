@@ -18,6 +18,8 @@ use crate::bounded;
 use crate::config::LEARN_DAYS;
 use crate::config::Plan;
 use crate::config::memory::Bounds;
+use crate::config::memory::MEMORY;
+use crate::config::memory::Shares;
 use crate::detect::ledger::Ledger;
 use crate::detect::ledger::LedgerConfig;
 use crate::endpoints::EndpointSummary;
@@ -138,12 +140,18 @@ pub fn read(dir: &Path, learn_days: Option<usize>) -> Result<Baselines, Error> {
     })
 }
 
-/// Adds the baselines of the directories `from` to `into`, and writes them: all of them, or
-/// nothing.
+/// Adds the baselines and ledgers of the directories `from` to `into`, and writes them: all
+/// baselines, or nothing. The ledger is written first: one that is added again says the same.
 pub fn merge(into: &Path, from: &[PathBuf], cap: usize) -> Result<BaselineTotals, Vec<Error>> {
     let config = BaselineConfig { cap, learn: days(LEARN_DAYS) };
     let mut state = State::open(into, config).map_err(|e| vec![e])?;
     let own = fs::canonicalize(into).ok();
+    let ledger_config = {
+        let shares = Shares::of(MEMORY);
+        LedgerConfig { entries: shares.repeats, subjects: shares.subjects }
+    };
+    let (mut stored, ledger) = StoredLedger::open(into, ledger_config).map_err(|e| vec![e])?;
+    let mut ledgers = vec![ledger];
     let mut seen: Vec<Option<PathBuf>> = vec![own];
     let mut errors = Vec::new();
     for dir in from {
@@ -158,9 +166,17 @@ pub fn merge(into: &Path, from: &[PathBuf], cap: usize) -> Result<BaselineTotals
             Ok(baselines) => state.baselines.merge(baselines),
             Err(error) => errors.push(error),
         }
+        match StoredLedger::open(dir, ledger_config) {
+            Ok((_, ledger)) => ledgers.push(ledger),
+            Err(error) => errors.push(error),
+        }
     }
     if !errors.is_empty() {
         return Err(errors);
+    }
+    let ledger = Ledger::combine(ledger_config, ledgers);
+    if !ledger.is_empty() {
+        stored.save(&ledger).map_err(|e| vec![e])?;
     }
     state.baselines.trim();
     state.save().map_err(|e| vec![e])?;

@@ -94,7 +94,7 @@ impl Key {
     }
 
     /// Packet time in which the first alert stands for others.
-    const fn window(&self) -> Nanos {
+    pub(super) const fn window(&self) -> Nanos {
         match self.about {
             About::Endpoint(_) => WEEK,
             About::Values(_) => DAY,
@@ -201,6 +201,11 @@ impl Entries {
     }
 
     /// Every entry, by key.
+    pub(super) fn into_table(self) -> BTreeMap<Key, Entry> {
+        self.table
+    }
+
+    /// The same.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Entry)> {
         self.table.iter()
     }

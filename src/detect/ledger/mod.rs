@@ -9,6 +9,7 @@
 //! bring a ledger back. Never: reads or writes a file.
 
 mod codec;
+mod combine;
 mod entries;
 mod store;
 
@@ -75,6 +76,12 @@ impl Ledger {
             journal: None,
             untold: Vec::new(),
         }
+    }
+
+    /// Whether nothing is known of anything.
+    pub fn is_empty(&self) -> bool {
+        let unknown = self.entries.iter().next().is_none();
+        unknown && self.incidents.subjects().next().is_none() && self.untold.is_empty()
     }
 
     /// From here on, keeps a journal.
