@@ -46,8 +46,8 @@ const BEGINNINGS: usize = 4;
 
 /// The decision on a held frame's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Waits,
+enum Decision {
+    Pending,
     Believed,
     Doubtful,
     Refuted,
@@ -59,7 +59,7 @@ struct Held {
     meta: FrameMeta,
     /// The number of its block.
     block: u64,
-    fate: Fate,
+    decision: Decision,
 }
 
 /// Yields the frames of a file with the trust in each time.
@@ -181,9 +181,9 @@ impl Chronology {
                 number
             }
         };
-        let fate = if meta.trust.measures() { Fate::Waits } else { Fate::Refuted };
-        self.held.push_back(Held { meta, block, fate });
-        if fate == Fate::Waits {
+        let decision = if meta.trust.measures() { Decision::Pending } else { Decision::Refuted };
+        self.held.push_back(Held { meta, block, decision });
+        if decision == Decision::Pending {
             if let Some(lane) = self.lanes.get_mut(at) {
                 lane.meter.read(meta.time);
             }
@@ -229,7 +229,7 @@ impl Chronology {
         self.settle_run(of, run);
         for (number, time) in others {
             if self.lanes.get(of).is_some_and(|lane| lane.falls_back(time, now)) {
-                self.settle(of, number, Fate::Refuted);
+                self.settle(of, number, Decision::Refuted);
             } else {
                 self.place(of, number, time);
             }
@@ -241,7 +241,7 @@ impl Chronology {
     fn settle_run(&mut self, of: usize, run: Vec<(u64, Nanos)>) {
         let keeps = run.len() > RUN_SHORT && goes_on(run.iter().map(|(_, time)| *time));
         for (number, _) in run {
-            self.settle(of, number, if keeps { Fate::Doubtful } else { Fate::Refuted });
+            self.settle(of, number, if keeps { Decision::Doubtful } else { Decision::Refuted });
         }
     }
 
@@ -250,7 +250,7 @@ impl Chronology {
         let Some(lane) = self.lanes.get_mut(of) else { return };
         if lane.fits(time) {
             lane.clock = lane.clock.map(|clock| clock.max(time));
-            self.settle(of, number, Fate::Believed);
+            self.settle(of, number, Decision::Believed);
             self.follow_clock(of);
         } else if lane.clock.is_some_and(|clock| time < clock) {
             lane.behind.push_back(number);
@@ -262,14 +262,14 @@ impl Chronology {
     /// The clock of a lane has advanced: held frames ahead of it may fit now.
     fn follow_clock(&mut self, of: usize) {
         while let Some(number) = self.lanes.get_mut(of).and_then(Lane::reached) {
-            self.settle(of, number, Fate::Believed);
+            self.settle(of, number, Decision::Believed);
         }
     }
 
     /// Stores the decision on a frame.
-    fn settle(&mut self, of: usize, number: u64, fate: Fate) {
+    fn settle(&mut self, of: usize, number: u64, decision: Decision) {
         if let Some(held) = self.at(number) {
-            held.fate = fate;
+            held.decision = decision;
         }
         if let Some(lane) = self.lanes.get_mut(of) {
             lane.waiting = lane.waiting.saturating_sub(1);
@@ -288,7 +288,7 @@ impl Chronology {
 
     /// Lane and time of an undecided frame.
     fn waiting(&mut self, number: u64) -> Option<(usize, Nanos)> {
-        let held = self.at(number).filter(|held| held.fate == Fate::Waits)?;
+        let held = self.at(number).filter(|held| held.decision == Decision::Pending)?;
         Some((lane_of(&held.meta), held.meta.time))
     }
 
@@ -305,15 +305,15 @@ impl Chronology {
         let decides = self.must_decide();
         let (front, lane) = (self.held.front()?, self.lanes.get_mut(of)?);
         let clock = lane.clock.unwrap_or_default();
-        let trust = match front.fate {
-            Fate::Believed => Trust::Believed,
-            Fate::Doubtful => Trust::Doubtful,
-            Fate::Refuted => Trust::Absent,
-            Fate::Waits if lane.fits(time) => Trust::Believed,
-            Fate::Waits if decides => lane.decide(time, self.ended, self.held.len()),
-            Fate::Waits => return None,
+        let trust = match front.decision {
+            Decision::Believed => Trust::Believed,
+            Decision::Doubtful => Trust::Doubtful,
+            Decision::Refuted => Trust::Absent,
+            Decision::Pending if lane.fits(time) => Trust::Believed,
+            Decision::Pending if decides => lane.decide(time, self.ended, self.held.len()),
+            Decision::Pending => return None,
         };
-        if front.fate == Fate::Waits {
+        if front.decision == Decision::Pending {
             lane.forget(self.first, time);
             match trust {
                 Trust::Believed => lane.clock = Some(clock.max(time)),
@@ -333,7 +333,7 @@ impl Chronology {
         match trust {
             Trust::Believed | Trust::SetBack => lane.shown = lane.shown.max(time),
             Trust::Absent => meta.time = lane.shown,
-            // What comes later stands elsewhere: here nobody bears it out.
+            // Later frames have other times: nothing confirms this one.
             Trust::Doubtful => {}
         }
         meta.trust = trust;
@@ -375,7 +375,7 @@ impl Chronology {
         for (at, time) in before {
             if let Some(held) = self.held.get_mut(*at) {
                 let keeps = keeps || *time < start;
-                held.fate = if keeps { Fate::Doubtful } else { Fate::Refuted };
+                held.decision = if keeps { Decision::Doubtful } else { Decision::Refuted };
             }
         }
         others.iter().for_each(|(at, _)| self.judge(self.first + *at as u64));
@@ -425,7 +425,7 @@ impl Chronology {
 impl Held {
     /// Whether it is undecided, in this lane.
     fn waits_in(&self, lane: usize) -> bool {
-        self.fate == Fate::Waits && lane_of(&self.meta) == lane
+        self.decision == Decision::Pending && lane_of(&self.meta) == lane
     }
 }
 

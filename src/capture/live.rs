@@ -158,14 +158,14 @@ impl LiveSource {
     /// Maintains the interfaces, about once a second: reads the kernel's counters, notes interfaces
     /// that went down, reopens those that are back. Returns messages for the user.
     pub fn maintain(&mut self, counters: &mut Counters) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut messages = Vec::new();
         for (tap, head) in self.taps.iter_mut().zip(&mut self.heads) {
             while head.is_none() && tap.refill() {
                 *head = tap.step();
             }
-            told.extend(tap.maintain(head.is_none(), counters));
+            messages.extend(tap.maintain(head.is_none(), counters));
         }
-        told
+        messages
     }
 
     /// Stops receiving; frames already received can still be read.

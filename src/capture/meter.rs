@@ -36,7 +36,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Whether it is known to be a fine clock, and further readings tell nothing.
+    /// Whether it is known to be a fine clock: further readings do not matter.
     #[inline]
     pub(super) const fn is_fine(&self) -> bool {
         self.fine

@@ -13,14 +13,14 @@ use std::path::PathBuf;
 use crate::model::Error;
 use crate::model::Level;
 
-/// Most workers: a session's shard is one of so many, so more would stand idle.
+/// Most workers: one per shard of the session table; more would be idle.
 pub const WORKERS_MAX: usize = 64;
 
-/// Most workers where no number is given: each has a copy of what is known of addresses.
+/// Most workers by default.
 pub const WORKERS_UNASKED: usize = 16;
 
-/// Live sessions at most, where the memory budget allows so many. What then happens is said by the
-/// session stage.
+/// Most open sessions, if the memory budget allows that many. The session stage has the policy at
+/// the cap.
 pub const SESSIONS_CAP: usize = 2_000_000;
 
 /// Endpoints at most.

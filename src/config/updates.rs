@@ -1,11 +1,11 @@
-//! When sessions that last are told of while they do.
+//! The times of updates of long sessions.
 //!
-//! Owns: bounds. In: spans by their words. Out: seconds. Never: a clock.
+//! Owns: bounds. In: spans as text. Out: seconds. Never: a clock.
 
 use crate::config::live::parse_seconds;
 use crate::model::Error;
 
-/// Seconds after a session's beginning where none are given; the last repeats.
+/// Default times, in seconds after a session's beginning; the last repeats.
 pub const UPDATES: [u32; 3] = [60, 300, 900];
 
 /// Most times.

@@ -1,4 +1,5 @@
-//! Up to 64 packets for one worker, the blocks that hold their bytes, and what a watermark tells.
+//! Up to 64 packets for one worker, the blocks that hold their bytes, and the content of a
+//! watermark.
 //!
 //! Owns: the packets; a handle of each block. In: packets. Out: packets with their blocks.
 //! Never: outgrows its caps.

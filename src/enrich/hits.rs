@@ -54,11 +54,14 @@ pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     lost
 }
 
-/// What the session itself carries, most trusted first.
+/// Matches the texts in the session itself, most trusted first.
 fn match_session_texts(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
     let facts = &record.facts;
-    let told = facts.first_bytes().and_then(|first| first.application.as_deref());
-    hits.take_all(told.into_iter().flat_map(|name| lists.by_text(Field::Payload, name)), "payload");
+    let by_payload = facts.first_bytes().and_then(|first| first.application.as_deref());
+    hits.take_all(
+        by_payload.into_iter().flat_map(|name| lists.by_text(Field::Payload, name)),
+        "payload",
+    );
     let shown = facts.tls.as_ref().and_then(|tls| tls.certificate.as_deref());
     for text in shown.map(certificate::texts).unwrap_or_default() {
         hits.take_all(lists.by_text(Field::Certificate, &text), "certificate");

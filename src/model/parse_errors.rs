@@ -38,13 +38,13 @@ impl Fault {
     }
 }
 
-/// Rows: each protocol, and one for what is read before any is told.
+/// Rows: each protocol, and one for bytes read before a protocol is recognised.
 const ROWS: usize = Protocol::ALL.len() + 1;
 
 /// The name of that row in run.json.
 const UNTOLD: &str = "untold";
 
-/// Counts of faults; they stand still at the largest number there is.
+/// Counts of faults (saturating).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseErrors([[u32; Fault::ALL.len()]; ROWS]);
 

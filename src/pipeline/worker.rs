@@ -158,7 +158,7 @@ impl<'t> Worker<'t> {
         for at in 0..self.shards.len() {
             self.at_shard(second, at, |shard, records| {
                 records.begin_updates(Nanos::from_secs(u64::from(second)));
-                shard.tell_updates(behind, records);
+                shard.make_updates(behind, records);
             });
         }
         for at in 0..self.shards.len() {

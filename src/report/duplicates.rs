@@ -18,11 +18,11 @@ const VLANS_NAMED: usize = 4;
 /// One sentence for each notable point.
 pub fn notes(report: &CopyReport) -> Vec<String> {
     let many = report.points.len() > 1;
-    let told = |point: &CopyPoint| {
+    let sentence = |point: &CopyPoint| {
         let note = note(point)?;
         Some(if many { format!("Capture point {}: {note}", point.point) } else { note })
     };
-    report.points.iter().filter_map(told).collect()
+    report.points.iter().filter_map(sentence).collect()
 }
 
 /// `31 % of frames are copies, median 40 us apart: ...`, if the share is notable.
@@ -105,23 +105,23 @@ mod tests {
         point
     }
 
-    fn said(copies: &[(u8, (u16, u16))]) -> String {
+    fn note_of(copies: &[(u8, (u16, u16))]) -> String {
         note(&point(copies)).unwrap()
     }
 
     #[test]
     fn the_sentence_names_the_most_common_difference() {
-        let routed = said(&[(Apart::TTL | Apart::MAC | Apart::VLAN, (20, 10)); 31]);
+        let routed = note_of(&[(Apart::TTL | Apart::MAC | Apart::VLAN, (20, 10)); 31]);
         assert!(routed.starts_with("31 % of frames are copies, median 40 us apart: "), "{routed}");
         assert!(routed.contains("both sides of VLAN 10/20, a router between them."), "{routed}");
-        let tagged = said(&[(Apart::VLAN, (0, 7)); 12]);
+        let tagged = note_of(&[(Apart::VLAN, (0, 7)); 12]);
         assert!(tagged.contains("both sides of VLAN 7 and untagged."), "{tagged}");
-        let twice = said(&[(0, (10, 10)); 12]);
+        let twice = note_of(&[(0, (10, 10)); 12]);
         assert!(twice.contains("differ in nothing") && twice.contains("of VLAN 10"), "{twice}");
-        assert!(said(&[(0, (0, 0)); 12]).contains("both directions, or one port"));
-        assert!(said(&[(Apart::TUNNEL, (0, 0)); 12]).contains("through a tunnel"));
-        assert!(said(&[(Apart::TTL, (0, 0)); 12]).contains("TTL differs"));
-        assert!(said(&[(Apart::MAC, (0, 0)); 12]).contains("MAC addresses"));
+        assert!(note_of(&[(0, (0, 0)); 12]).contains("both directions, or one port"));
+        assert!(note_of(&[(Apart::TUNNEL, (0, 0)); 12]).contains("through a tunnel"));
+        assert!(note_of(&[(Apart::TTL, (0, 0)); 12]).contains("TTL differs"));
+        assert!(note_of(&[(Apart::MAC, (0, 0)); 12]).contains("MAC addresses"));
     }
 
     #[test]
@@ -129,8 +129,8 @@ mod tests {
         let mut mixed = vec![(Apart::TTL, (0, 0)); 6];
         mixed.extend([(Apart::MAC, (0, 0)); 6]);
         mixed.extend([(0, (0, 0)); 6]);
-        let said = said(&mixed);
-        assert!(said.contains("6 differ in TTL, 6 in MAC addresses, 0 in VLAN"), "{said}");
+        let text = note_of(&mixed);
+        assert!(text.contains("6 differ in TTL, 6 in MAC addresses, 0 in VLAN"), "{text}");
     }
 
     #[test]

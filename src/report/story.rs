@@ -138,13 +138,13 @@ fn write_remote(out: &mut StoryPage, story: &Story<'_>, chapter: usize, remote: 
     out.title(&format!("{chapter}  {remote}"));
     out.line("   owner     ", &owner(&rows));
     out.line("   how far   ", &distance(&rows));
-    let mut told: Vec<&str> = Vec::new();
+    let mut shown: Vec<&str> = Vec::new();
     for alert in alerts {
         let rule = &alert.rule;
-        if told.contains(&rule.uuid.as_str()) {
+        if shown.contains(&rule.uuid.as_str()) {
             continue;
         }
-        told.push(&rule.uuid);
+        shown.push(&rule.uuid);
         let (id, name, level) = (&rule.id, &rule.name, alert.level.as_str());
         out.line("   rule      ", &format!("{id} {name}, {level}: {}", alert.message));
         let why: Vec<String> = alert.evidence.iter().take(EVIDENCE_MAX).map(evidence).collect();
@@ -156,13 +156,13 @@ fn write_remote(out: &mut StoryPage, story: &Story<'_>, chapter: usize, remote: 
 /// Names that were looked up, in lines of their own: a lookup does not prove a session with the
 /// tool.
 fn write_lookups(out: &mut StoryPage, alerts: &[Arc<Alert>]) {
-    let mut told: Vec<&str> = Vec::new();
+    let mut shown: Vec<&str> = Vec::new();
     for alert in alerts.iter().filter(|alert| is_lookup(alert)) {
-        if told.is_empty() {
+        if shown.is_empty() {
             out.title("Names that were looked up");
         }
-        if !told.contains(&alert.message.as_str()) {
-            told.push(&alert.message);
+        if !shown.contains(&alert.message.as_str()) {
+            shown.push(&alert.message);
             let (rule, level) = (&alert.rule, alert.level.as_str());
             out.line("   rule      ", &format!("{} {level}: {}", rule.id, alert.message));
         }
@@ -231,9 +231,9 @@ fn write_programs(out: &mut StoryPage, rows: &[&EndpointRow]) {
     }
     out.line(
         "   note      ",
-        "One home, two laptops, the same short round trip: a TCP handshake ends at the address. \
-         What TLS takes beyond it tells them apart, for whoever types answers that. Two programs \
-         behind one address are also every household.",
+        "Two programs behind one address with the same short round trip: a TCP handshake ends at \
+         the address, but TLS is answered by the program. The extra time of TLS shows which one is \
+         far away. Several programs behind one address alone prove nothing: every home has them.",
     );
 }
 
@@ -254,10 +254,10 @@ fn write_incident(out: &mut StoryPage, incident: &Incident) {
         families.join(" and "),
         incident.score
     ));
-    let mut told: Vec<&str> = Vec::new();
+    let mut shown: Vec<&str> = Vec::new();
     for alert in incident.alerts.iter().map(|member| &member.alert) {
-        if !told.contains(&alert.message.as_str()) {
-            told.push(&alert.message);
+        if !shown.contains(&alert.message.as_str()) {
+            shown.push(&alert.message);
             let (id, name) = (&alert.rule.id, &alert.rule.name);
             out.line("   ", &format!("{id} {name}: {}", alert.message));
         }

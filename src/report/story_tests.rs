@@ -31,7 +31,7 @@ fn alert(uuid: &str, remote: [u8; 4], protocol: &str, message: &str) -> Arc<Aler
     })
 }
 
-fn told(alerts: &[Arc<Alert>]) -> String {
+fn rendered(alerts: &[Arc<Alert>]) -> String {
     let story = Story {
         place: "Ashburn",
         packets: 10,
@@ -47,7 +47,7 @@ fn told(alerts: &[Arc<Alert>]) -> String {
 
 #[test]
 fn lookups_of_a_resolver_are_shown_once_without_a_chapter() {
-    let text = told(&[
+    let text = rendered(&[
         alert("a", [9, 9, 9, 9], "dns", "10.0.0.7 looked up relay.example"),
         alert("a", [9, 9, 9, 9], "dns", "10.0.0.7 looked up relay.example"),
         alert("b", [203, 0, 113, 9], "tls", "10.0.0.7 held a session"),
@@ -61,7 +61,7 @@ fn lookups_of_a_resolver_are_shown_once_without_a_chapter() {
 
 #[test]
 fn numbers_have_units_and_one_is_not_many() {
-    let text = told(&[alert("b", [203, 0, 113, 9], "tls", "x")]);
+    let text = rendered(&[alert("b", [203, 0, 113, 9], "tls", "x")]);
     assert!(text.contains("why       event.duration = 95.0 s (threshold 30.0 s)\n"), "{text}");
     assert!(text.contains("1 alert, 0 incidents"), "{text}");
     let shown = |value, unit, threshold| evidence(&item("n", value, unit, threshold));
@@ -78,7 +78,7 @@ fn an_alert_on_an_endpoint_has_a_chapter() {
     sample.message = "160.0 ms are hidden behind 203.0.113.7".to_owned();
     sample.context = vec![("endpoint.ip".to_owned(), "\"203.0.113.7\"".to_owned())];
     sample.evidence = vec![item("longhaul.hidden_leg.us", "160000.000", "us", Some(40_000.0))];
-    let text = told(&[Arc::new(sample)]);
+    let text = rendered(&[Arc::new(sample)]);
     assert!(text.contains("\n1  203.0.113.7\n"), "{text}");
     assert!(text.contains("D03 d03, medium: 160.0 ms are hidden behind 203.0.113.7"), "{text}");
     assert!(text.contains("longhaul.hidden_leg.us = 160 ms (threshold 40.0 ms)"), "{text}");

@@ -91,7 +91,7 @@ pub(crate) fn record<X>(
             out_of_order: session.out_of_order,
             duplicates: session.duplicates,
             gaps,
-            one_way: !session.both_spoke(),
+            one_way: !session.both_sent(),
             truncated: session.bits.has(Bits::TRUNCATED),
             unconfirmed: !session.is_confirmed(),
         },
@@ -126,7 +126,7 @@ fn state_of<X>(session: &Session<X>, ending: Ending) -> SessionState {
         SessionState::Opened
     } else if session.is_over() {
         SessionState::Closed
-    } else if !session.both_spoke() {
+    } else if !session.both_sent() {
         SessionState::Opened
     } else if ending == Ending::Silence {
         SessionState::Timeout

@@ -22,7 +22,7 @@ impl<X> Session<X> {
         };
         if !self.bits.any(FIRST_INITIATOR | FIRST_RESPONDER) {
             self.bits.set(first);
-        } else if self.bits.has(first) && self.both_spoke() {
+        } else if self.bits.has(first) && self.both_sent() {
             self.bits.set(Bits::CONFIRMED);
         }
     }

@@ -27,7 +27,7 @@ impl<X> Session<X> {
     pub(crate) fn is_decoy(&self, side: Peer, packet: &Packet) -> bool {
         // Check the flags first: the rest is in cache lines that other packets do not touch.
         let may_be = side == Peer::Initiator
-            && !self.bits.has(Bits::DEAF)
+            && !self.bits.has(Bits::UNPARSED)
             && !self.bits.has(Bits::LOW_TTL_ARRIVES);
         if !may_be || packet.payload_wire() == 0 || packet.tcp_flags.any(TcpFlags::SYN) {
             return false;
@@ -42,14 +42,14 @@ impl<X> Session<X> {
     #[cold]
     pub(super) fn is_unlikely(&self, side: Peer) -> bool {
         let Some(stream) = self.stream(side) else { return false };
-        let said = match side {
+        let distance = match side {
             Peer::Initiator => self.handshake.distance(stream.next()),
             Peer::Responder => {
                 let first = self.handshake.syn_ack_seq().map(|seq| seq.wrapping_add(1));
                 first.map(|first| stream.next().wrapping_sub(first))
             }
         };
-        said.is_some_and(|said| said < OPENING_BYTES) && !stream.is_vouched()
+        distance.is_some_and(|bytes| bytes < OPENING_BYTES) && !stream.is_stray_acknowledged()
     }
 
     /// Buffers such a segment: a system may raise the time to live of its SYN alone, or a proxy may

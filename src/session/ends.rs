@@ -24,7 +24,7 @@ const BEHIND: u32 = 1 << 20;
 /// scaling (RFC 9293 section 3.1).
 const EARLY: u32 = 1 << 16;
 
-/// Half of what eight bits tell, in KiB: twice [`EARLY`].
+/// Half of the range of eight bits, in KiB: twice [`EARLY`].
 const BEFORE_MAX: u8 = 127;
 
 /// The lower eight bits of a sequence number in KiB.
@@ -93,11 +93,11 @@ impl<X> Session<X> {
         }
     }
 
-    /// New data of `side` came in their turn: who has ended sends none, so that what ended it was
-    /// forged, and nobody obeyed it. Before a FIN that overtook them data may still come, unless it
-    /// is too early to be believed.
+    /// Revokes the end of a side that sends new in-order data: a sender that has ended sends none,
+    /// so its RST or FIN was forged. Data that a FIN overtook may still come, unless the FIN is too
+    /// early to be genuine.
     #[cold]
-    pub(crate) fn take_back_end(&mut self, side: Peer, listener: &mut impl Listener<X>) {
+    pub(crate) fn revoke_end(&mut self, side: Peer, listener: &mut impl Listener<X>) {
         let fin = match side {
             Peer::Initiator => Bits::FIN_INITIATOR,
             Peer::Responder => Bits::FIN_RESPONDER,
@@ -112,16 +112,16 @@ impl<X> Session<X> {
         }
     }
 
-    /// Remembers where a FIN stands: eight bits in KiB tell whether a stream has passed one that is
-    /// not [`EARLY`].
+    /// Records the position of a FIN: eight bits in KiB show whether a stream has passed one that
+    /// is not [`EARLY`].
     fn note_fin(&mut self, side: Peer, seq: u32) {
         let [initiator, responder] = &mut self.fins;
         let fin = if side == Peer::Initiator { initiator } else { responder };
         *fin = kibs(seq);
     }
 
-    /// How many KiB the stream of a side stands before its FIN; more than [`BEFORE_MAX`] where it
-    /// stands behind.
+    /// The distance of a side's stream to its FIN, in KiB; more than [`BEFORE_MAX`] if it has
+    /// passed the FIN.
     fn before_fin(&self, side: Peer) -> u8 {
         let [initiator, responder] = self.fins;
         match side {

@@ -124,11 +124,11 @@ impl Handshake {
         if known == step.seq || is_syn_ack { SynVerdict::Same } else { SynVerdict::New }
     }
 
-    /// Whether a packet with SYN no longer fits this session: it is forged or astray, and has no
+    /// Whether a packet with SYN no longer fits this session: it is forged or stray, and has no
     /// effect. A SYN of the responder is a simultaneous open only before its SYN-ACK (RFC 9293
     /// section 3.5); a SYN-ACK after the first must answer this SYN and have the same sequence
     /// number (section 3.10.7.4, first check).
-    pub(crate) fn is_astray(&self, step: &Step) -> bool {
+    pub(crate) fn is_stray(&self, step: &Step) -> bool {
         // Check the flag first: the handshake is in a cache line that other packets do not touch.
         let has_syn = step.flags.any(TcpFlags::SYN);
         if !has_syn || !matches!(self.stage, Stage::SynAck | Stage::Done) {
@@ -144,9 +144,9 @@ impl Handshake {
         }
     }
 
-    /// Takes note of a packet that is astray. Whether it answers a SYN that was not believed: the
-    /// initiator's acknowledgement will tell whether both are of a new connection.
-    pub(crate) fn note_astray(&mut self, step: &Step) -> bool {
+    /// Records a stray SYN or SYN-ACK. Returns whether it answers a SYN that was not accepted: the
+    /// initiator's acknowledgement then decides whether both are of a new connection.
+    pub(crate) fn note_stray(&mut self, step: &Step) -> bool {
         if !step.flags.has(TcpFlags::ACK) {
             (self.syn_mark, self.reopens) = (step.seq.wrapping_add(1), false);
             return false;
@@ -161,7 +161,7 @@ impl Handshake {
         self.reopens
     }
 
-    /// Whether the responder answers a SYN that was not believed.
+    /// Whether the responder answers a SYN that was not accepted.
     fn answers_other(&self, step: &Step) -> bool {
         let settled = matches!(self.stage, Stage::None | Stage::Done);
         let answers = step.side == Peer::Responder && step.flags.has(TcpFlags::ACK);
@@ -173,9 +173,9 @@ impl Handshake {
         step.flags.any(TcpFlags::RST) && self.answers_other(step)
     }
 
-    /// Of the first segment behind a SYN and SYN-ACK that were not believed, the sequence number of
-    /// that SYN-ACK: who sent the SYN got the answer, so that a new connection begins here (RFC
-    /// 9293 section 3.5). Whoever forges the two does not make the initiator acknowledge them.
+    /// For the first segment after a SYN and SYN-ACK that were not accepted, the sequence number of
+    /// that SYN-ACK: the sender of the SYN received the answer, so a new connection begins here
+    /// (RFC 9293 section 3.5). A forger of both cannot make the initiator acknowledge them.
     pub(crate) fn reopened(&self, step: &Step) -> Option<u32> {
         let first = step.side == Peer::Initiator && step.seq == self.syn_mark;
         let acknowledges = step.flags.has(TcpFlags::ACK)
@@ -184,7 +184,8 @@ impl Handshake {
         (self.reopens && first && acknowledges && !ends).then_some(self.syn_ack_mark)
     }
 
-    /// A session that begins with what [`Handshake::reopened`] tells: its SYN-ACK passed before.
+    /// Starts a session with the SYN-ACK that [`Handshake::reopened`] returned, which passed
+    /// before.
     pub(crate) fn resume(&mut self, step: &Step, syn_ack: u32) {
         let flags = TcpFlags(TcpFlags::SYN | TcpFlags::ACK);
         let side = Peer::Responder;
@@ -196,8 +197,8 @@ impl Handshake {
         (self.syn_ack_at != Nanos::ZERO).then_some(self.syn_ack_seq)
     }
 
-    /// A packet came whose time cannot be compared with the others: it may have been one of those
-    /// that are timed.
+    /// A packet's time cannot be compared with the others, and it may be one of those that are
+    /// timed.
     pub(crate) const fn lose_time(&mut self) {
         self.void = true;
     }
@@ -236,7 +237,7 @@ impl Handshake {
                 self.stage = Stage::SynAck;
                 match step.time.checked_since(self.syn_at) {
                     Some(_) if !step.echoes(self.syn_mark) => {}
-                    Some(span) => (self.far_ns, self.has_far) = told(span),
+                    Some(span) => (self.far_ns, self.has_far) = plausible(span),
                     None => self.void = true,
                 }
                 self.syn_mark = 0;
@@ -273,7 +274,7 @@ impl Handshake {
         self.void |= self.rival && !answers;
         match step.time.checked_since(self.syn_ack_at) {
             Some(span) if answers && first && bare && step.echoes(self.syn_ack_mark) => {
-                (self.near_ns, self.has_near) = told(span);
+                (self.near_ns, self.has_near) = plausible(span);
             }
             Some(_) => {}
             None => self.void = true,
@@ -311,7 +312,7 @@ impl Handshake {
 
 /// A leg, if plausible: a sender that waits longer than the four seconds that fit has retransmitted
 /// (RFC 6298 section 2), and the sensor missed it.
-fn told(span: Nanos) -> (u32, bool) {
+fn plausible(span: Nanos) -> (u32, bool) {
     u32::try_from(span.0).map_or((0, false), |ns| (ns, true))
 }
 
@@ -363,8 +364,8 @@ mod tests {
         let run = |steps: [Step; 4]| {
             let mut handshake = Handshake::default();
             for step in &steps {
-                if handshake.is_astray(step) {
-                    handshake.note_astray(step);
+                if handshake.is_stray(step) {
+                    handshake.note_stray(step);
                 } else {
                     handshake.observe(step);
                 }

@@ -1,8 +1,8 @@
 //! A new connection at the ports of a session that is under way.
 //!
-//! Owns: nothing. In: the initiator's first segment behind a SYN and SYN-ACK that were not
-//! believed. Out: whether a session begins with it, and one that has. Never: believes a SYN or its
-//! answer alone, for anybody can write both.
+//! Owns: nothing. In: the initiator's first segment after a SYN and SYN-ACK that were not accepted.
+//! Out: whether a session begins with it, and that session. Never: accepts a SYN or its answer
+//! alone, since anybody can forge both.
 
 use crate::model::Packet;
 use crate::model::Peer;
@@ -10,13 +10,14 @@ use crate::session::state::Bits;
 use crate::session::state::Session;
 
 impl<X> Session<X> {
-    /// Of a packet that begins another session of this key, whose SYN and SYN-ACK were not
-    /// believed, the sequence number of that SYN-ACK.
+    /// For a packet that begins another session of this key, whose SYN and SYN-ACK were not
+    /// accepted, the sequence number of that SYN-ACK.
     pub(crate) fn reopened(&self, packet: &Packet) -> Option<u32> {
         self.handshake.reopened(&self.step(packet, self.side(packet)))
     }
 
-    /// Begins it as [`Session::reopened`] told: the packet is the initiator's first behind its SYN.
+    /// Starts it with the result of [`Session::reopened`]: the packet is the initiator's first
+    /// after its SYN.
     pub(crate) fn resume(&mut self, packet: &Packet, syn_ack: u32) {
         if self.side(packet) == Peer::Responder {
             self.turn();
@@ -24,6 +25,6 @@ impl<X> Session<X> {
         self.handshake.resume(&self.step(packet, Peer::Initiator), syn_ack);
         self.start_stream(Peer::Initiator, packet.seq);
         self.start_stream(Peer::Responder, syn_ack.wrapping_add(1));
-        self.bits.set(Bits::SHAKEN);
+        self.bits.set(Bits::HANDSHAKE_OVER);
     }
 }

@@ -139,7 +139,7 @@ impl<X> Session<X> {
     ) {
         let packet = arrival.packet;
         let largest = self.handshake.syn.mss().map_or(SEGMENT, |mss| SEGMENT.max(u32::from(mss)));
-        if !self.both_spoke() || packet.payload_wire() > largest {
+        if !self.both_sent() || packet.payload_wire() > largest {
             return;
         }
         let stamp = timestamps(packet.l4_header(arrival.frame)).map(|(value, _)| value);
@@ -193,7 +193,7 @@ impl<X> Session<X> {
     ) {
         let flags = packet.tcp_flags;
         let plain = flags.has(TcpFlags::ACK) && !flags.any(TcpFlags::SYN | TcpFlags::RST);
-        if plain && !self.bits.has(Bits::DEAF) {
+        if plain && !self.bits.has(Bits::UNPARSED) {
             listener.acknowledged(&mut self.extra, side, (packet.ack, packet.time));
         }
     }
@@ -203,7 +203,7 @@ impl<X> Session<X> {
     #[inline]
     pub(crate) fn note_acknowledged(&mut self, side: Peer, packet: &Packet) {
         let peer = side.other();
-        self.half(peer).stream.vouch(packet.ack);
+        self.half(peer).stream.note_stray_ack(packet.ack);
         if self.half(peer).stream.covers_hole(packet.ack) {
             self.bits.set(match peer {
                 Peer::Initiator => Bits::UNSEEN_INITIATOR,

@@ -201,21 +201,21 @@ impl<X: Weighed> Shard<X> {
         let Some(session) = self.sessions.get_mut(id) else { return };
         // Only its first packet and its end can shorten a session's timeout. A longer one is
         // noticed when the timer comes up; a shorter one would be missed.
-        let (fresh, ends) = (!session.spoke(), session.bits.ends());
+        let (fresh, ends) = (!session.has_packets(), session.bits.ends());
         // A session that is no longer parsed holds the same as before; so does one that waits for
         // nothing and only acknowledges.
         let quiet = packet.payload_len == 0
             && !session.bits.has(Bits::WAITING)
             && !packet.tcp_flags.any(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
-        let heard = !quiet && !session.bits.has(Bits::DEAF);
-        let before = heard.then(|| session.weight());
+        let parsed = !quiet && !session.bits.has(Bits::UNPARSED);
+        let before = parsed.then(|| session.weight());
         session.observe(arrival, &mut self.shared, listener);
         let over = before.is_some_and(|before| self.weigh(id, before));
         if over {
             self.make_room(id, packet.clock, listener);
         }
         let Some(session) = self.sessions.get(id) else { return };
-        let lists = !session.bits.has(Bits::LISTED) && session.speaks();
+        let lists = !session.bits.has(Bits::LISTED) && session.may_have_updates();
         if fresh || session.bits.ends() != ends {
             self.rearm(id);
         }
@@ -327,9 +327,9 @@ impl<X: Weighed> Shard<X> {
         self.index.find(spread(packet.hash), same).map(|entry| entry.id)
     }
 
-    /// Whether a packet continues the session with this id: a fresh SYN begins another. Anybody can
-    /// write one, though, and its answer: a session that is under way goes on until the initiator
-    /// acknowledges both.
+    /// Whether a packet continues the session with this id: a new SYN begins another. But anybody
+    /// can forge a SYN and its answer: an active session continues until the initiator acknowledges
+    /// both.
     fn still_open(&self, id: u32, packet: &Packet) -> bool {
         if packet.key.transport != Transport::TCP {
             return true;

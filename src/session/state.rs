@@ -65,7 +65,7 @@ impl Bits {
     /// RST was seen.
     pub(crate) const RESET: u32 = 2;
     /// It is no longer parsed.
-    pub(crate) const DEAF: u32 = 4;
+    pub(crate) const UNPARSED: u32 = 4;
     /// A snap length or cap cut something.
     pub(crate) const TRUNCATED: u32 = 8;
     /// The first frame had a VLAN tag.
@@ -74,8 +74,8 @@ impl Bits {
     pub(crate) const FIN_INITIATOR: u32 = 64;
     /// The responder sent FIN.
     pub(crate) const FIN_RESPONDER: u32 = 128;
-    /// Only a repeated SYN still concerns the handshake.
-    pub(crate) const SHAKEN: u32 = 256;
+    /// The handshake is over: only a repeated SYN concerns it.
+    pub(crate) const HANDSHAKE_OVER: u32 = 256;
     /// There are early segments in `reorder`.
     pub(crate) const WAITING: u32 = 512;
     /// The initiator's stream has its first byte.
@@ -87,8 +87,8 @@ impl Bits {
     pub(crate) const DOUBTFUL: u32 = 1 << 16;
     /// A packet had no time of its own.
     pub(crate) const UNTIMED: u32 = 1 << 17;
-    /// Over TCP: the initiator acknowledged the responder's data. Otherwise: whoever sent the first
-    /// packet sent another after the other side had answered.
+    /// Over TCP: the initiator acknowledged the responder's data. Otherwise: the sender of the
+    /// first packet sent another one after the other side had answered.
     pub(crate) const CONFIRMED: u32 = 1 << 18;
     /// The RST was the responder's.
     pub(crate) const RESET_BY_RESPONDER: u32 = 1 << 19;
@@ -118,7 +118,7 @@ impl Bits {
     /// Its update timer is set.
     pub(crate) const LISTED: u32 = 1 << 30;
     /// An update was made: its identity must not change.
-    pub(crate) const TOLD: u32 = 1 << 31;
+    pub(crate) const UPDATED: u32 = 1 << 31;
 
     /// The flags of an end.
     const ENDS: u32 = Bits::RESET
@@ -376,12 +376,12 @@ impl<X> Session<X> {
     }
 
     /// Whether any packet was processed.
-    pub(crate) const fn spoke(&self) -> bool {
+    pub(crate) const fn has_packets(&self) -> bool {
         self.initiator.packets > 0 || self.responder.packets > 0
     }
 
     /// Whether both ends sent packets.
-    pub(crate) const fn both_spoke(&self) -> bool {
+    pub(crate) const fn both_sent(&self) -> bool {
         self.initiator.packets > 0 && self.responder.packets > 0
     }
 
@@ -429,9 +429,9 @@ impl<X> Session<X> {
         match self.key.transport {
             Transport::TCP if self.is_over() => self.ended(),
             Transport::TCP if !self.handshake.saw_syn() => Class::TcpHalf,
-            Transport::TCP if self.both_spoke() => Class::TcpEstablished,
+            Transport::TCP if self.both_sent() => Class::TcpEstablished,
             Transport::TCP => Class::TcpOpened,
-            Transport::UDP if self.both_spoke() => Class::UdpEstablished,
+            Transport::UDP if self.both_sent() => Class::UdpEstablished,
             Transport::UDP => Class::UdpOpened,
             _ => Class::Other,
         }

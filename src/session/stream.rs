@@ -8,8 +8,8 @@
 pub(crate) struct Stream {
     next: u32,
     /// Start and length of the gap below `next` that may still be filled; length 0 is none. If the
-    /// length is [`ASTRAY`] there is no gap, and the start is the end of a segment too far away to
-    /// be believed.
+    /// length is [`STRAY`] there is no gap, and the start is the end of a segment that was too far
+    /// away to be accepted.
     hole_at: u32,
     hole_len: u32,
 }
@@ -25,8 +25,8 @@ pub(crate) enum Placed {
     Late,
     /// Starts `missing` bytes ahead of what is next.
     Ahead { missing: u32 },
-    /// Too far away to be believed.
-    Astray,
+    /// Too far away to be accepted.
+    Stray,
     /// As far away, but it continues an earlier segment there: the stream is there now.
     Elsewhere,
 }
@@ -37,10 +37,10 @@ pub(crate) enum Placed {
 const FAR: u32 = 16 << 20;
 
 /// Not a length of a gap: those are below [`FAR`].
-const ASTRAY: u32 = u32::MAX;
+const STRAY: u32 = u32::MAX;
 
 /// The same, if the peer has acknowledged bytes nearby since.
-const VOUCHED: u32 = u32::MAX - 1;
+const STRAY_ACKNOWLEDGED: u32 = u32::MAX - 1;
 
 impl Stream {
     /// The stream starts (again) with `seq` as its next byte.
@@ -55,7 +55,7 @@ impl Stream {
 
     /// Bytes of the open gap.
     pub(crate) const fn hole(&self) -> u32 {
-        if self.hole_len >= VOUCHED { 0 } else { self.hole_len }
+        if self.hole_len >= STRAY_ACKNOWLEDGED { 0 } else { self.hole_len }
     }
 
     /// Whether an acknowledgement covers the whole open gap.
@@ -74,8 +74,8 @@ impl Stream {
             return Placed::Ahead { missing: ahead };
         }
         if !self.is_near(seq) {
-            let goes_on = self.hole_len >= VOUCHED && self.hole_at == seq;
-            return if goes_on { Placed::Elsewhere } else { Placed::Astray };
+            let continues = self.hole_len >= STRAY_ACKNOWLEDGED && self.hole_at == seq;
+            return if continues { Placed::Elsewhere } else { Placed::Stray };
         }
         let behind = self.next.wrapping_sub(seq);
         if behind < len {
@@ -97,20 +97,20 @@ impl Stream {
     pub(crate) fn remember(&mut self, end: u32) -> u32 {
         let given_up = self.hole();
         self.hole_at = end;
-        self.hole_len = ASTRAY;
+        self.hole_len = STRAY;
         given_up
     }
 
     /// The peer acknowledges that number: it received the far segment if that is nearby.
-    pub(crate) const fn vouch(&mut self, ack: u32) {
-        if self.hole_len == ASTRAY && self.hole_at.wrapping_sub(ack).wrapping_add(FAR) < 2 * FAR {
-            self.hole_len = VOUCHED;
+    pub(crate) const fn note_stray_ack(&mut self, ack: u32) {
+        if self.hole_len == STRAY && self.hole_at.wrapping_sub(ack).wrapping_add(FAR) < 2 * FAR {
+            self.hole_len = STRAY_ACKNOWLEDGED;
         }
     }
 
-    /// Whether the peer did.
-    pub(crate) const fn is_vouched(&self) -> bool {
-        self.hole_len == VOUCHED
+    /// Whether the peer acknowledged bytes near the stray segment.
+    pub(crate) const fn is_stray_acknowledged(&self) -> bool {
+        self.hole_len == STRAY_ACKNOWLEDGED
     }
 
     /// Advances by `len` bytes in order.
@@ -161,11 +161,11 @@ mod tests {
             let mut s = Stream::default();
             s.start(1_000 + (1 << 28));
             let seq = far.wrapping_add(s.next());
-            assert_eq!(s.place(0, 10), Placed::Astray, "what a field never set holds");
-            assert_eq!(s.place(seq, 10), Placed::Astray, "{far}");
+            assert_eq!(s.place(0, 10), Placed::Stray, "what a field never set holds");
+            assert_eq!(s.place(seq, 10), Placed::Stray, "{far}");
             assert_eq!(s.remember(seq.wrapping_add(10)), 0);
             assert_eq!(s.hole(), 0);
-            assert_eq!(s.place(seq, 10), Placed::Astray, "the same once more");
+            assert_eq!(s.place(seq, 10), Placed::Stray, "the same once more");
             assert_eq!(s.place(s.next(), 10), Placed::InOrder { skip: 0 });
             assert_eq!(s.place(seq.wrapping_add(10), 10), Placed::Elsewhere);
         }

@@ -5,17 +5,17 @@ use crate::model::latency::Methods;
 use crate::model::latency::RoundTrips;
 
 /// Lowest round trip in ms, and how many were taken.
-type Told = Option<(u64, u32)>;
+type Samples = Option<(u64, u32)>;
 
-/// What is told of a leg, where all are known by acknowledgement.
-fn in_ms(trips: Option<RoundTrips>) -> Told {
+/// Minimum and number of samples of a leg whose samples are all by acknowledgement.
+fn in_ms(trips: Option<RoundTrips>) -> Samples {
     let trips = trips?;
     assert_eq!(trips.methods, Methods(Methods::ACKNOWLEDGEMENT));
     Some((trips.min_ns / 1_000_000, trips.samples))
 }
 
 /// Near and far leg of a session of these packets after its handshake (SYN at 0 ms).
-fn legs(packets: &[(Packet, &[u8])]) -> (Told, Told) {
+fn legs(packets: &[(Packet, &[u8])]) -> (Samples, Samples) {
     let mut bench = Bench::new(8);
     bench.handshake();
     packets.iter().for_each(|(packet, payload)| bench.feed(*packet, payload));

@@ -93,7 +93,7 @@ impl<X> Session<X> {
             self.note_strange_time(packet);
         } else if packet.time >= self.end {
             self.end = packet.time;
-        } else if !self.bits.has(Bits::TOLD) {
+        } else if !self.bits.has(Bits::UPDATED) {
             self.start = self.start.min(packet.time);
         }
         self.frame_last = packet.number;
@@ -176,7 +176,7 @@ impl<X> Session<X> {
     /// session's if the session started with one; an older session neither ends nor grows by it.
     #[cold]
     fn note_strange_time(&mut self, packet: &Packet) {
-        let (begins, trust) = (!self.spoke(), packet.stamp.trust());
+        let (begins, trust) = (!self.has_packets(), packet.stamp.trust());
         if trust != Trust::Absent {
             self.grain = self.grain.max(packet.stamp.grain());
         }
@@ -193,7 +193,7 @@ impl<X> Session<X> {
             return self.lose_time();
         }
         self.end = self.end.max(packet.time);
-        if !self.bits.has(Bits::TOLD) {
+        if !self.bits.has(Bits::UPDATED) {
             self.start = self.start.min(packet.time);
         }
     }
@@ -227,7 +227,7 @@ impl<X> Session<X> {
         let wanted = match packet.key.transport {
             // Even if it is no longer parsed, the stream must know its position.
             Transport::TCP => !packet.tcp_flags.any(TcpFlags::RST),
-            Transport::UDP => !self.bits.has(Bits::DEAF),
+            Transport::UDP => !self.bits.has(Bits::UNPARSED),
             _ => false,
         };
         if !wanted {
@@ -289,18 +289,18 @@ impl<X> Session<X> {
         // The shard let it pass although it would start another session: this one is active.
         let syn = flags.any(TcpFlags::SYN) && self.is_under_way(packet.clock);
         let forged = syn && self.handshake.judge_syn(&step) == SynVerdict::New;
-        if forged || self.handshake.is_astray(&step) {
-            if self.handshake.note_astray(&step) {
+        if forged || self.handshake.is_stray(&step) {
+            if self.handshake.note_stray(&step) {
                 self.bits.set(Bits::REOPENS);
             }
             listener.count(Counter::OpeningsImplausible, 1);
             return false;
         }
-        if flags.any(TcpFlags::SYN) || !self.bits.has(Bits::SHAKEN) {
+        if flags.any(TcpFlags::SYN) || !self.bits.has(Bits::HANDSHAKE_OVER) {
             step.stamps = TcpOptions::parse(packet.l4_header(arrival.frame)).timestamps;
             self.handshake.observe(&step);
             if self.handshake.is_done() || !self.handshake.saw_syn() {
-                self.bits.set(Bits::SHAKEN);
+                self.bits.set(Bits::HANDSHAKE_OVER);
             }
         }
         if flags.any(TcpFlags::SYN) {
@@ -332,7 +332,7 @@ impl<X> Session<X> {
         self.start_stream(side, seq);
         let mut placed = self.half(side).stream.place(seq, wire);
         if placed == Placed::Elsewhere && self.is_unlikely(side) {
-            placed = Placed::Astray;
+            placed = Placed::Stray;
         }
         let stream = &mut self.half(side).stream;
         match placed {
@@ -346,10 +346,10 @@ impl<X> Session<X> {
                 self.deliver_waiting(side, packet, listener);
                 let ends = packet.tcp_flags.any(TcpFlags::FIN | TcpFlags::RST);
                 if self.bits.ends() != 0 && !ends {
-                    self.take_back_end(side, listener);
+                    self.revoke_end(side, listener);
                 }
             }
-            Placed::Astray => {
+            Placed::Stray => {
                 let given_up = stream.remember(seq.wrapping_add(wire));
                 self.gaps = self.gaps.saturating_add(u32::from(given_up > 0));
                 self.out_of_order = self.out_of_order.saturating_add(1);
@@ -382,7 +382,7 @@ impl<X> Session<X> {
         listener: &mut impl Listener<X>,
     ) {
         let Stretch { side, seq, wire, bytes, packet } = stretch;
-        if !self.bits.has(Bits::DEAF) {
+        if !self.bits.has(Bits::UNPARSED) {
             self.bits.set(Bits::WAITING);
             let reorder = self.reorder.get_or_insert_default();
             if reorder.keep(side, seq, bytes, wire) {
@@ -470,7 +470,7 @@ impl<X> Session<X> {
         listener: &mut impl Listener<X>,
     ) {
         let Piece { from, payload, gap } = piece;
-        if self.bits.has(Bits::DEAF) || payload.is_empty() {
+        if self.bits.has(Bits::UNPARSED) || payload.is_empty() {
             return;
         }
         let delivery = Segment {
@@ -485,7 +485,7 @@ impl<X> Session<X> {
             numbers: (self.half(from).stream.next(), packet.ack),
         };
         if listener.deliver(&mut self.extra, &delivery) == Interest::Done {
-            self.bits.set(Bits::DEAF);
+            self.bits.set(Bits::UNPARSED);
             self.forget_waiting(listener);
         }
     }

@@ -15,7 +15,7 @@ impl Bench {
     /// A watermark: every second before it with a timer is processed.
     fn mark(&mut self, clock: u32) {
         while let Some(second) = self.shard.next_due().filter(|second| *second < clock) {
-            self.shard.tell_updates(second + 1, &mut self.ear);
+            self.shard.make_updates(second + 1, &mut self.ear);
             self.shard.expire(second + 1, &mut self.ear);
         }
     }
@@ -35,7 +35,7 @@ impl Bench {
     }
 
     /// For each update: its number, when it was due, packets of both sides, bytes received.
-    fn told(&self) -> Vec<(u32, u64, u64, usize)> {
+    fn updates(&self) -> Vec<(u32, u64, u64, usize)> {
         let one = |(record, heard): &(Record, usize)| {
             let packets = record.initiator.packets + record.responder.packets;
             (record.update.unwrap(), record.at.as_secs() - BEGAN, packets, *heard)
@@ -60,7 +60,7 @@ fn an_update_shows_the_session_at_the_scheduled_time() {
         let packets = |seconds: u64| 4 + 2 * seconds;
         let want = [(1, 60), (2, 300), (3, 900), (4, 1_800)]
             .map(|(number, at)| (number, at, packets(at), packets(at) as usize - 2));
-        assert_eq!(bench.told(), want, "a mark every {marks} s");
+        assert_eq!(bench.updates(), want, "a mark every {marks} s");
         let activity = bench.ear.updates[0].0.activity.unwrap();
         assert_eq!((activity.seconds, activity.messages_up, activity.messages_down), (51, 51, 51));
         assert_eq!(activity.last, Some(Nanos::from_secs(BEGAN + 60)));
@@ -76,10 +76,10 @@ fn a_silent_connection_has_one_update() {
     let mut bench = Bench::with_updates(&[60, 300, 900]);
     bench.talk(0, 0);
     bench.mark((BEGAN + 3_000) as u32);
-    assert_eq!(bench.told(), [(1, 60, 4, 2)]);
+    assert_eq!(bench.updates(), [(1, 60, 4, 2)]);
     bench.go_on(0, 3_000_500, 1);
     bench.mark((BEGAN + 4_000) as u32);
-    assert_eq!(bench.told()[1..], [(2, 3_600, 6, 4)]);
+    assert_eq!(bench.updates()[1..], [(2, 3_600, 6, 4)]);
     assert_eq!(bench.ear.updates[0].0.activity, None, "nothing passed after ten seconds");
     assert_eq!(bench.ear.finished.len(), 0);
 }
@@ -100,7 +100,7 @@ fn a_short_session_has_no_update() {
     bench.feed(packet(4, true, 0, SYN, 1, 0), b"");
     bench.feed(packet(4, true, 1, ACK, 2, 0), b"data");
     bench.mark((BEGAN + 5_000) as u32);
-    assert_eq!(bench.told(), []);
+    assert_eq!(bench.updates(), []);
     assert_eq!(bench.end().len(), 4);
 }
 
@@ -114,7 +114,7 @@ fn long_udp_sessions_have_updates() {
             bench.feed(datagram, b"x");
         }
     }
-    assert_eq!(bench.told(), [(1, 60, 122, 122)]);
+    assert_eq!(bench.updates(), [(1, 60, 122, 122)]);
     let done = bench.end();
     let activity = done[0].record.activity.unwrap();
     assert_eq!((activity.seconds, activity.messages_up, activity.messages_down), (90, 90, 90));
@@ -126,7 +126,7 @@ fn without_a_schedule_there_are_no_updates() {
     bench.talk(0, 0);
     (1..100).for_each(|second| bench.go_on(0, second * 1_000, second as u32));
     bench.mark((BEGAN + 1_000) as u32);
-    assert_eq!(bench.told(), []);
+    assert_eq!(bench.updates(), []);
     assert_eq!(bench.end()[0].record.activity.unwrap().seconds, 90);
 }
 
@@ -141,7 +141,7 @@ fn the_room_for_sessions_that_last_is_bounded() {
         (0..64).for_each(|n| bench.go_on(n, second * 1_000, second as u32));
         bench.mark((BEGAN + second) as u32);
     }
-    assert_eq!((bench.told().len(), bench.ear.counts["sessions_unwatched"]), (16, 56));
+    assert_eq!((bench.updates().len(), bench.ear.counts["sessions_unwatched"]), (16, 56));
     assert_eq!(bench.end().len(), 64);
     let mut bench = Bench::with_updates(&[60]);
     // Blocks are reused.
@@ -155,7 +155,7 @@ fn the_room_for_sessions_that_last_is_bounded() {
         (0..8).for_each(|n| bench.feed(packet(n, true, clock * 1_000, RST, 170, 0), b""));
         bench.mark((BEGAN + clock + 400) as u32);
     }
-    assert_eq!((bench.told().len(), bench.ear.finished.len()), (32, 32));
+    assert_eq!((bench.updates().len(), bench.ear.finished.len()), (32, 32));
     assert!(!bench.ear.counts.contains_key("sessions_unwatched"));
 }
 
@@ -166,8 +166,8 @@ fn the_ends_are_not_swapped_after_an_update() {
     for second in 0..30 {
         bench.go_on(0, second * 4_000, second as u32);
     }
-    let told = &bench.ear.updates[0].0;
-    let (start, port) = (told.start, told.initiator.port);
+    let updates = &bench.ear.updates[0].0;
+    let (start, port) = (updates.start, updates.initiator.port);
     let mut earlier = packet(0, true, 120_000, ACK, 130, 530);
     earlier.time = Nanos::from_millis(999_000_000);
     bench.feed(earlier, b"e");
@@ -208,9 +208,9 @@ fn drive(steps: &Steps, marks: usize) -> (Vec<Told>, usize) {
         let port = record.initiator.port.min(record.responder.port);
         (record.at.as_secs(), port, record.update.unwrap(), packets, *heard)
     };
-    let mut told: Vec<_> = bench.ear.updates.iter().map(one).collect();
-    told.sort_unstable();
-    (told, bench.end().len())
+    let mut updates: Vec<_> = bench.ear.updates.iter().map(one).collect();
+    updates.sort_unstable();
+    (updates, bench.end().len())
 }
 
 proptest! {

@@ -75,7 +75,7 @@ impl Holdings {
 impl<X> Session<X> {
     /// There is no room for its data: stops parsing it.
     pub(crate) fn stop_listening(&mut self, listener: &mut impl Listener<X>) {
-        self.bits.set(Bits::DEAF | Bits::TRUNCATED);
+        self.bits.set(Bits::UNPARSED | Bits::TRUNCATED);
         self.forget_waiting(listener);
         listener.let_go(&mut self.extra);
     }

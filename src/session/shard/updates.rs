@@ -77,7 +77,7 @@ impl<X: Weighed> Shard<X> {
             let at = self.updates.schedule.at_or_after(session.touched.saturating_sub(began));
             let at = began.saturating_add(at);
             if at < due.unwrap_or(clock) && at >= self.updates.wheel.now() {
-                self.tell(id, at, listener);
+                self.make_update(id, at, listener);
             }
         }
         if let Some(at) = due {
@@ -95,7 +95,7 @@ impl<X: Weighed> Shard<X> {
 
     /// Makes the update of every session whose time came before `clock`; those of one second in the
     /// order in which it would end them.
-    pub fn tell_updates(&mut self, clock: u32, listener: &mut impl Listener<X>) {
+    pub fn make_updates(&mut self, clock: u32, listener: &mut impl Listener<X>) {
         while let Some((second, ids)) = self.updates.wheel.expire(clock) {
             let mut due: Vec<_> = ids.iter().filter_map(|id| self.place(*id)).collect();
             self.updates.wheel.give_back(ids);
@@ -110,7 +110,7 @@ impl<X: Weighed> Shard<X> {
                 let began = session.began(&self.shared.lasting);
                 let seconds = second.saturating_sub(began);
                 if self.updates.schedule.has(seconds) && session.touched <= second {
-                    self.tell(id, second, listener);
+                    self.make_update(id, second, listener);
                 }
                 self.updates.wheel.arm(id, began + self.updates.schedule.after(seconds));
             }
@@ -150,7 +150,7 @@ impl<X: Weighed> Shard<X> {
     }
 
     /// Makes the update of a session as it was at the end of a second, if there is anything new.
-    fn tell(&mut self, id: u32, at: u32, listener: &mut impl Listener<X>) {
+    fn make_update(&mut self, id: u32, at: u32, listener: &mut impl Listener<X>) {
         let Some(session) = self.sessions.get(id) else { return };
         let began = session.began(&self.shared.lasting);
         let before = self.updates.schedule.before(at.saturating_sub(began));
@@ -162,7 +162,7 @@ impl<X: Weighed> Shard<X> {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let Some(lasting) = self.shared.lasting.get_mut(session.since) else { return };
         // From here on others know its identity.
-        session.bits.set(Bits::TOLD | Bits::ROLES_SETTLED);
+        session.bits.set(Bits::UPDATED | Bits::ROLES_SETTLED);
         lasting.updates = lasting.updates.saturating_add(1);
         let end = End { ending: Ending::Cut, at, timed: true };
         let trips = self.shared.trips.get(session.trips);
@@ -204,7 +204,7 @@ impl<X: Weighed> Shard<X> {
 impl<X> Session<X> {
     /// Whether it may ever be updated before its end: it carried data, and, except for TCP, was
     /// answered.
-    pub(super) fn speaks(&self) -> bool {
+    pub(super) fn may_have_updates(&self) -> bool {
         match self.class() {
             Class::UdpEstablished | Class::Other => self.bits.has(Bits::DATA),
             Class::UdpOpened => false,
