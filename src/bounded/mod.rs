@@ -4,11 +4,14 @@ pub mod account;
 pub mod aging;
 pub mod cow_map;
 pub mod file;
+pub mod pieces;
 pub mod slab;
 pub mod wheel;
 
 pub use account::Account;
 pub use aging::Aging;
 pub use cow_map::CowMap;
+pub use pieces::Fit;
+pub use pieces::Pieces;
 pub use slab::Slab;
 pub use wheel::Wheel;

@@ -45,6 +45,12 @@ impl Block {
         Arc::new(Block { memory, file })
     }
 
+    /// A block for a frame that was put together from others; its buffer is freed with it.
+    pub fn of_frame(bytes: Vec<u8>, file: u16) -> Arc<Block> {
+        let len = bytes.len();
+        Block::freeze(bytes, len, file, &BlockPool::new(BLOCK_BYTES, 1))
+    }
+
     /// A block of a kernel ring, as bytes of interface `file`.
     pub(super) fn ring(lent: Lent, file: u16) -> Arc<Block> {
         Arc::new(Block { memory: Memory::Ring(lent), file })

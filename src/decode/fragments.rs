@@ -82,6 +82,11 @@ impl FragmentTable {
         self.clock = clock;
     }
 
+    /// The same, as it was set.
+    pub const fn clock(&self) -> u32 {
+        self.clock
+    }
+
     /// Remembers a first fragment. A reused id takes the newer one and keeps its place in the
     /// queue.
     pub fn insert(&mut self, id: FragmentId, first: Inherited) {

@@ -7,6 +7,9 @@ use crate::decode::DecodeConfig;
 use crate::decode::Decoded;
 use crate::decode::Path;
 use crate::decode::Reject;
+use crate::decode::early_fragments::Early;
+use crate::decode::early_fragments::EarlyFragment;
+use crate::decode::early_fragments::EarlyFragments;
 use crate::decode::fragments::FragmentId;
 use crate::decode::fragments::FragmentTable;
 use crate::decode::fragments::Inherited;
@@ -28,7 +31,7 @@ use crate::model::Transport;
 use crate::model::record::Layer;
 
 /// The first header of a frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstHeader {
     /// The header of its link type.
     Link,
@@ -40,18 +43,42 @@ pub(super) enum FirstHeader {
 pub(super) fn decode(
     config: &DecodeConfig,
     hasher: &KeyHasher,
-    fragments: &mut FragmentTable,
-    (frame, point, begin): (&Frame<'_>, u16, FirstHeader),
+    (fragments, early): (&mut FragmentTable, &mut EarlyFragments),
+    seen: (&Frame<'_>, u16, FirstHeader),
 ) -> Result<Decoded, Reject> {
+    let result = decode_part(config, hasher, (fragments, Some(&*early)), seen);
+    let Err((reject, part)) = result else { return result.map_err(|(reject, _)| reject) };
+    let Some(part) = part else { return Err(reject) };
+    match early.take(&part, seen.0, fragments.clock()) {
+        Early::Held => Err(Reject::FragmentEarly),
+        Early::No if !part.readable => Err(reject),
+        Early::No => {
+            let alone = decode_part(config, hasher, (fragments, None), seen);
+            alone.map_err(|(reject, _)| reject)
+        }
+    }
+}
+
+/// The same; an error also tells the fragment that it is about, if others may make it readable.
+fn decode_part(
+    config: &DecodeConfig,
+    hasher: &KeyHasher,
+    (fragments, early): (&mut FragmentTable, Option<&EarlyFragments>),
+    (frame, point, begin): (&Frame<'_>, u16, FirstHeader),
+) -> Result<Decoded, (Reject, Option<EarlyFragment>)> {
     let walk = Walk::new(config, frame, point);
-    let mut descent = Descent { config, hasher, fragments, walk, around: None, layers: None };
+    let early = early.filter(|_| begin == FirstHeader::Link);
+    let (around, layers, part) = (None, None, None);
+    let mut descent = Descent { config, hasher, fragments, early, walk, around, layers, part };
     let result = match descent.begin(frame, begin).and_then(|next| descent.run(next)) {
         Ok(decoded) => Ok(decoded),
+        Err(reject) if descent.part.is_some() => return Err((reject, descent.part)),
         // Inside a tunnel these reasons are about a real inner packet. Any other reason only means
         // that the tunnel payload is not readable, and the outer packet counts.
         Err(reject @ (Reject::Depth | Reject::FragmentOrphan | Reject::HiddenIp)) => Err(reject),
         Err(reject) => descent.around.ok_or(reject),
-    };
+    }
+    .map_err(|reject| (reject, None));
     let fragment = descent.walk.fragment;
     if let (Ok(decoded), Some(id)) = (&result, fragment) {
         fragments.insert(id, inherited(decoded));
@@ -69,7 +96,9 @@ pub(super) fn trace(
 ) -> Result<Decoded, Reject> {
     let (walk, none) = (Walk::new(config, frame, 0), FragmentTable::new(1, 0));
     let layers = Some(layers);
-    let mut descent = Descent { config, hasher, fragments: &none, walk, around: None, layers };
+    let (around, early, part) = (None, None, None);
+    let fragments = &none;
+    let mut descent = Descent { config, hasher, fragments, early, walk, around, layers, part };
     let result = descent.begin(frame, FirstHeader::Link).and_then(|next| descent.run(next));
     result.or_else(|reject| descent.around.ok_or(reject))
 }
@@ -79,11 +108,15 @@ struct Descent<'a> {
     config: &'a DecodeConfig,
     hasher: &'a KeyHasher,
     fragments: &'a FragmentTable,
+    /// Datagrams that wait for more fragments; `None` if this frame has no part in them.
+    early: Option<&'a EarlyFragments>,
     walk: Walk<'a>,
     /// The packet around the tunnel being read.
     around: Option<Decoded>,
     /// Collects the tunnels, if requested.
     layers: Option<&'a mut Vec<Layer>>,
+    /// The fragment that ended the descent.
+    part: Option<EarlyFragment>,
 }
 
 /// The result of reading one packet.
@@ -123,19 +156,34 @@ impl Descent<'_> {
     /// Reads IP and transport headers, and enters the tunnel if this is one.
     fn packet(&mut self) -> Result<Step, Reject> {
         let (network, part) = ip::read(&self.walk)?;
+        let mut first = None;
         match part {
             Part::Whole => {}
             Part::First(fragment) => {
                 let id = self.fragment_id(&network, fragment);
                 self.walk.outer.flags |= PacketFlags::FRAGMENT;
                 self.walk.fragment.get_or_insert(id);
+                first = Some((fragment, id));
             }
             Part::Later(fragment) => {
                 let id = self.fragment_id(&network, fragment);
-                return self.later(&network, &id).map(Step::Done);
+                if self.early.is_some_and(|early| early.holds(&id)) {
+                    return Err(self.note_early(&network, (fragment, id), false));
+                }
+                return self.later(&network, &id).map(Step::Done).inspect_err(|_| {
+                    self.note_early(&network, (fragment, id), false);
+                });
             }
         }
-        let segment = transport::read(network.transport, self.walk.bytes, network.span)?;
+        let read = transport::read(network.transport, self.walk.bytes, network.span);
+        if let Some((fragment, id)) = first {
+            let waited_for = self.early.is_some_and(|early| early.holds(&id));
+            if waited_for || matches!(read, Err(Reject::Malformed(_))) {
+                let reject = self.note_early(&network, (fragment, id), read.is_ok());
+                return Err(read.err().unwrap_or(reject));
+            }
+        }
+        let segment = read?;
         let decoded = self.assemble(&network, &segment)?;
         // A copy: if this is no tunnel after all, the walk stays at this packet.
         let mut walk = self.walk;
@@ -161,6 +209,23 @@ impl Descent<'_> {
             Err(Reject::Depth) => Err(Reject::Depth),
             Ok(None) | Err(_) => Ok(Step::Done(decoded)),
         }
+    }
+
+    /// Notes a fragment whose session is unknown until others have come. Inside a tunnel it is not
+    /// noted: what is put together would have lost its tunnel.
+    fn note_early(
+        &mut self,
+        network: &Network,
+        (fragment, id): (ip::Fragment, FragmentId),
+        readable: bool,
+    ) -> Reject {
+        let tunnelled = self.walk.outer.flags & PacketFlags::TUNNELLED != 0;
+        if self.early.is_some() && !tunnelled {
+            let ip::Fragment { offset, more, .. } = fragment;
+            let (ip_at, data) = (self.walk.span.at, network.span);
+            self.part = Some(EarlyFragment { id, ip_at, data, offset, more, readable });
+        }
+        Reject::FragmentOrphan
     }
 
     /// Records the tunnel just entered.

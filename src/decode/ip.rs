@@ -37,6 +37,10 @@ pub(super) struct Fragment {
     pub id: u32,
     /// Protocol of the fragmented payload, from this fragment's own header.
     pub protocol: u8,
+    /// Where its data belongs in the datagram, in bytes.
+    pub offset: u32,
+    /// Others follow behind it.
+    pub more: bool,
 }
 
 /// Reads the IP header at the walk's position, without moving the walk.
@@ -73,8 +77,12 @@ fn read_v4(
         total if total < header_len => return Err(Reject::Malformed("IPv4 total length")),
         total => total,
     };
-    let fragment =
-        Fragment { id: u32::from(header.identification()), protocol: header.protocol().0 };
+    let fragment = Fragment {
+        id: u32::from(header.identification()),
+        protocol: header.protocol().0,
+        offset: u32::from(header.fragments_offset().value()) * 8,
+        more: header.more_fragments(),
+    };
     let part = match (header.fragments_offset().value(), header.more_fragments()) {
         (0, false) => Part::Whole,
         (0, true) => Part::First(fragment),
@@ -120,8 +128,12 @@ fn read_v6(walk: &Walk<'_>, v6: &LaxIpv6Slice<'_>) -> Result<(Network, Part), Re
     if v6.is_payload_fragmented() {
         for extension in v6.extensions().clone() {
             if let Ipv6ExtensionSlice::Fragment(found) = extension {
-                let fragment =
-                    Fragment { id: found.identification(), protocol: found.next_header().0 };
+                let fragment = Fragment {
+                    id: found.identification(),
+                    protocol: found.next_header().0,
+                    offset: u32::from(found.fragment_offset().value()) * 8,
+                    more: found.more_fragments(),
+                };
                 ident = Ident::v6_fragment(fragment.id, found.fragment_offset().value());
                 part = match (found.fragment_offset().value(), found.more_fragments()) {
                     (0, false) => Part::Whole,

@@ -2,7 +2,8 @@
 //!
 //! Owns: the steps from a link type to the innermost session key, and the table of first fragments.
 //! In: `Frame` from capture. Out: `Packet` for dispatch, or a counted reason.
-//! Never: payload, sessions, or bytes kept beyond the call (fragments keep keys, not bytes).
+//! Never: payload, sessions, or bytes kept beyond the call, but for fragments whose session is not
+//! known yet.
 //!
 //! Two paths give the same answer. `fast` handles plain frames: Ethernet, at most one 802.1Q tag,
 //! IPv4 without options or IPv6 without extension headers, TCP or UDP. It declines everything else,
@@ -10,11 +11,13 @@
 //! decapsulators.
 
 use crate::model::Counter;
+use crate::model::Counters;
 use crate::model::Frame;
 use crate::model::Ident;
 use crate::model::Packet;
 use crate::model::record::Wrapping;
 
+mod early_fragments;
 mod fast;
 pub mod fragments;
 mod general;
@@ -33,11 +36,13 @@ mod wrapping;
 #[cfg(test)]
 mod tests;
 
+pub use early_fragments::JoinedFrame;
 pub use key::SHARDS;
 pub use tunnel::TunnelKind;
 pub use tunnel::TunnelSet;
 pub use wlan::Subframes;
 
+use early_fragments::EarlyFragments;
 use fragments::FragmentTable;
 use general::FirstHeader;
 use key::KeyHasher;
@@ -117,6 +122,8 @@ pub enum Reject {
     Depth,
     /// A later fragment whose first was not seen, or has expired.
     FragmentOrphan,
+    /// A fragment that is held until the transport header is known.
+    FragmentEarly,
 }
 
 impl Reject {
@@ -130,6 +137,7 @@ impl Reject {
             Reject::Malformed(_) => Counter::RejectMalformed,
             Reject::Depth => Counter::RejectDepth,
             Reject::FragmentOrphan => Counter::FragmentOrphans,
+            Reject::FragmentEarly => Counter::FragmentsHeld,
         }
     }
 }
@@ -140,6 +148,7 @@ pub struct Decoder {
     config: DecodeConfig,
     hasher: KeyHasher,
     fragments: FragmentTable,
+    early: EarlyFragments,
 }
 
 impl Decoder {
@@ -149,6 +158,7 @@ impl Decoder {
             config,
             hasher: KeyHasher::new(config.key_seed),
             fragments: FragmentTable::new(fragments::CAP, config.key_seed),
+            early: EarlyFragments::new(config.key_seed),
         }
     }
 
@@ -183,7 +193,8 @@ impl Decoder {
     #[inline(never)]
     pub fn decode_general(&mut self, frame: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
         let seen = (frame, point, FirstHeader::Link);
-        general::decode(&self.config, &self.hasher, &mut self.fragments, seen)
+        let tables = (&mut self.fragments, &mut self.early);
+        general::decode(&self.config, &self.hasher, tables, seen)
     }
 
     /// The subframes of an aggregate, each with its offset; `None` for any other frame.
@@ -197,7 +208,8 @@ impl Decoder {
     /// Errors: why the subframe gives no packet.
     pub fn decode_subframe(&mut self, subframe: &Frame<'_>, point: u16) -> Result<Decoded, Reject> {
         let seen = (subframe, point, FirstHeader::Subframe);
-        general::decode(&self.config, &self.hasher, &mut self.fragments, seen)
+        let tables = (&mut self.fragments, &mut self.early);
+        general::decode(&self.config, &self.hasher, tables, seen)
     }
 
     /// The outermost VLAN id of a packet and the rest of its encapsulation, read again from its
@@ -213,6 +225,18 @@ impl Decoder {
     /// The same, with the tunnels that this decoder opens now.
     pub fn wrapping_of(&self, packet: &Packet, bytes: &[u8]) -> Option<(Option<u16>, Wrapping)> {
         wrapping::of(&self.config, packet, bytes)
+    }
+
+    /// The frame of a datagram that was made whole by the frame just rejected as
+    /// [`Reject::FragmentEarly`]: to be decoded in its place.
+    pub fn take_joined(&mut self) -> Option<JoinedFrame> {
+        self.early.take_joined()
+    }
+
+    /// Counts what became of held fragments since the last call. At the end of the input none is
+    /// held any longer.
+    pub fn count_held(&mut self, counters: &mut Counters, is_end: bool) {
+        self.early.drain(counters, is_end);
     }
 
     /// First fragments evicted at the cap of the table, before they expired.

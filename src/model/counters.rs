@@ -145,7 +145,10 @@ counters! {
     RejectMalformed = "reject_malformed" in "decode", loss("decode", "malformed frames");
     /// Rejected: more nested headers than the limit.
     RejectDepth = "reject_depth" in "decode", loss("decode", "frames nested too deep");
-    /// Later fragments with no known first fragment.
+    /// Fragments held until the one with their transport header is whole: it came later, or was too
+    /// short.
+    FragmentsHeld = "fragments_held" in "decode", apart;
+    /// Later fragments with no known first fragment, and held ones that were given up.
     FragmentOrphans = "fragment_orphans" in "decode",
         loss("decode", "fragments without their first");
     /// First fragments evicted at the cap of the table, before their timeout.

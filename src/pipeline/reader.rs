@@ -20,7 +20,7 @@ use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
 use crate::config::Plan;
 use crate::config::PointBy;
-use crate::decode::{Decoded, Decoder, Subframes, TunnelSet};
+use crate::decode::{Decoded, Decoder, Reject, Subframes, TunnelSet};
 use crate::dispatch::{Duplicates, FrameContext, WorkerGone};
 use crate::emit::Origin;
 use crate::identity::eapol_offset;
@@ -174,7 +174,7 @@ impl Reader {
     pub(super) fn finish(mut self, dispatcher: ToWorkers) -> Result<ReaderReport, Error> {
         dispatcher.finish(self.intake.overheard.publish()).map_err(worker_gone)?;
         let names = self.source.names();
-        self.intake.count_forgotten();
+        self.intake.count_forgotten(true);
         let mut tally = self.intake.tally;
         let span = tally.first.map(|first| (first, tally.last));
         let files = match self.source {
@@ -201,7 +201,7 @@ impl Reader {
         silent: Option<Nanos>,
         dispatcher: &mut ToWorkers,
     ) -> Result<(), WorkerGone> {
-        self.intake.count_forgotten();
+        self.intake.count_forgotten(false);
         if let Some(now) = silent {
             self.clock.advance(now);
         }
@@ -309,6 +309,9 @@ impl Intake {
             Ok(decoded) => self.dispatch(decoded, &frame, (taken, dispatcher)),
             Err(reject) => {
                 self.tally.counters.bump(reject.counter());
+                if reject == Reject::FragmentEarly {
+                    return self.take_joined(point, (taken, dispatcher));
+                }
                 if let Some(at) = eapol_offset(&frame) {
                     let mut packet = Packet::of_link(&frame, at);
                     packet.stamp = Stamp::new(taken.meta.trust, taken.meta.grain);
@@ -322,11 +325,37 @@ impl Intake {
 
 impl Intake {
     /// Counts fragments and questions evicted since the last call.
-    fn count_forgotten(&mut self) {
+    fn count_forgotten(&mut self, is_end: bool) {
+        self.decoder.count_held(&mut self.tally.counters, is_end);
         let evicted = self.decoder.fragments_evicted();
         self.tally.counters.add(Counter::FragmentsEvicted, evicted - self.fragments_counted);
         self.fragments_counted = evicted;
         self.overheard.count(&mut self.tally.counters);
+    }
+
+    /// Processes the datagram that a fragment made whole, if it did, as if it had come now.
+    #[cold]
+    fn take_joined(
+        &mut self,
+        point: u16,
+        (taken, dispatcher): (TakenFrame<'_>, &mut ToWorkers),
+    ) -> Result<(), WorkerGone> {
+        let Some(joined) = self.decoder.take_joined() else { return Ok(()) };
+        let captured = u32::try_from(joined.bytes.len()).unwrap_or(u32::MAX);
+        let wire_len = joined.wire_len.max(captured);
+        let meta = FrameMeta { at: 0, captured, wire_len, link: joined.link, ..*taken.meta };
+        let block = Block::of_frame(joined.bytes, taken.file);
+        let frame = meta.frame(&block);
+        match self.decoder.decode_general(&frame, point) {
+            Ok(decoded) => {
+                let whole = TakenFrame { meta: &meta, block: &block, ..taken };
+                self.dispatch(decoded, &frame, (whole, dispatcher))
+            }
+            Err(reject) => {
+                self.tally.counters.bump(reject.counter());
+                Ok(())
+            }
+        }
     }
 
     /// Processes the packets of an aggregate, each as a frame of its own.

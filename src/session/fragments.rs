@@ -10,6 +10,8 @@
 //! first, and counted.
 
 use crate::bounded::Account;
+use crate::bounded::Fit;
+use crate::bounded::Pieces;
 use crate::model::Counter;
 use crate::model::FlowKey;
 use crate::model::Packet;
@@ -26,9 +28,6 @@ const DATAGRAMS: usize = 64;
 
 /// Bytes held, including the gaps between pieces; the memory budget may allow less.
 const BYTES: usize = 1 << 20;
-
-/// Longest datagram: the length fields of IP have 16 bits.
-const LONGEST: u32 = 65_535;
 
 /// Seconds of the run's clock, not of packet times, that a first fragment waits for the rest. Linux
 /// gives up after 30 s (`ipfrag_time`).
@@ -48,15 +47,7 @@ struct Open {
     id: Id,
     /// Its first fragment.
     first: Packet,
-    /// Where its data ends, once the last fragment has arrived.
-    end: Option<u32>,
-    /// Bytes received.
-    present: u32,
-    /// Offset and length of each piece, by offset.
-    pieces: Vec<(u32, u32)>,
-    bytes: Vec<u8>,
-    /// Its fragments contradict each other. It is kept so that no later fragment starts it anew.
-    void: bool,
+    pieces: Pieces,
 }
 
 /// A reassembled datagram, or the part before its first gap.
@@ -92,13 +83,6 @@ pub(crate) enum FragmentOutcome {
     Kept,
     /// To be read alone: a tunnel around it was fragmented, or it was truncated.
     Alone,
-}
-
-/// The effect of a fragment on its datagram.
-enum Fit {
-    More,
-    Complete,
-    Clash,
 }
 
 /// The incomplete datagrams of one shard, oldest first.
@@ -158,17 +142,17 @@ impl Fragments {
         listener: &mut impl Listener<X>,
     ) -> FragmentOutcome {
         let Some(open) = self.open.get_mut(at) else { return FragmentOutcome::Kept };
-        let before = open.cost();
-        let fit = open.add(piece, data);
-        let after = open.cost();
+        let before = open.pieces.cost();
+        let fit = open.pieces.add(piece.offset, data, piece.more);
+        let after = open.pieces.cost();
         self.held.change(before, after);
         match fit {
             Fit::More => {}
             Fit::Clash => listener.count(Counter::DatagramsOverlapping, 1),
             Fit::Complete => {
-                let Open { first, bytes, .. } = self.remove(at);
+                let Open { first, pieces, .. } = self.remove(at);
                 listener.count(Counter::DatagramsJoined, 1);
-                return FragmentOutcome::Whole(Datagram { first, bytes });
+                return FragmentOutcome::Whole(Datagram { first, bytes: pieces.into_bytes() });
             }
         }
         while self.held.is_over() && !self.open.is_empty() {
@@ -182,15 +166,7 @@ impl Fragments {
         if self.open.len() >= DATAGRAMS {
             self.evict(listener);
         }
-        self.open.push(Open {
-            id,
-            first: *packet,
-            end: None,
-            present: 0,
-            pieces: Vec::new(),
-            bytes: Vec::new(),
-            void: false,
-        });
+        self.open.push(Open { id, first: *packet, pieces: Pieces::default() });
         self.open.len() - 1
     }
 
@@ -237,100 +213,21 @@ impl Fragments {
     }
 
     fn give_up<X>(&mut self, at: usize, why: Counter, listener: &mut impl Listener<X>) {
-        let Open { id, first, pieces, mut bytes, void, .. } = self.remove(at);
-        if void {
+        let Open { id, first, pieces } = self.remove(at);
+        if pieces.is_void() {
             return;
         }
         listener.count(why, 1);
         if id.key.transport == Transport::UDP {
-            bytes.truncate(beginning(&pieces) as usize);
-            self.given_up.push(Datagram { first, bytes });
+            self.given_up.push(Datagram { first, bytes: pieces.into_beginning() });
         }
     }
 
     fn remove(&mut self, at: usize) -> Open {
         let open = self.open.remove(at);
-        self.held.give(open.cost());
+        self.held.give(open.pieces.cost());
         open
     }
-}
-
-impl Open {
-    /// Bytes held.
-    fn cost(&self) -> usize {
-        self.bytes.capacity() + self.pieces.capacity() * size_of::<(u32, u32)>()
-    }
-
-    /// Adds a fragment. An exact copy of an earlier one has no effect (RFC 8200 section 4.5).
-    fn add(&mut self, piece: Piece, data: &[u8]) -> Fit {
-        let Piece { offset, len, more, .. } = piece;
-        if self.void {
-            return Fit::More;
-        }
-        let end = offset + len;
-        let at = self.pieces.partition_point(|(of, _)| *of < offset);
-        let same = self.pieces.get(at) == Some(&(offset, len))
-            && self.range(offset, end) == Some(data)
-            && more == (self.end != Some(end));
-        if same {
-            return Fit::More;
-        }
-        if self.clashes(at, piece) {
-            self.void = true;
-            self.bytes = Vec::new();
-            self.pieces = Vec::new();
-            return Fit::Clash;
-        }
-        if !more {
-            self.end = Some(end);
-        }
-        self.pieces.insert(at, (offset, len));
-        self.present += len;
-        self.write(offset, end, data);
-        if self.end == Some(self.present) { Fit::Complete } else { Fit::More }
-    }
-
-    /// Whether a fragment to be inserted at this place of the list overlaps another, reaches beyond
-    /// the end, or has a length that no sender uses (RFC 8200 section 4.5).
-    fn clashes(&self, at: usize, piece: Piece) -> bool {
-        let Piece { offset, len, more, .. } = piece;
-        let end = offset + len;
-        let before = at.checked_sub(1).and_then(|at| self.pieces.get(at));
-        let overlap = before.is_some_and(|(of, len)| of + len > offset)
-            || self.pieces.get(at).is_some_and(|(of, _)| *of < end);
-        let last = self.pieces.last().map_or(0, |(of, len)| of + len);
-        let beyond = match self.end {
-            Some(known) => !more || end > known,
-            None => !more && end < last,
-        };
-        overlap || beyond || len == 0 || end > LONGEST || (more && len % 8 != 0)
-    }
-
-    fn range(&self, from: u32, to: u32) -> Option<&[u8]> {
-        self.bytes.get(from as usize..to as usize)
-    }
-
-    fn write(&mut self, from: u32, to: u32, data: &[u8]) {
-        let (held, needed) = (self.bytes.len(), to as usize);
-        if needed > self.bytes.capacity() {
-            // Doubled, but never beyond the longest datagram: a shard has room for that.
-            let room = (2 * held).clamp(needed, needed.max(LONGEST as usize));
-            self.bytes.reserve_exact(room - held);
-        }
-        if needed > held {
-            self.bytes.resize(needed, 0);
-        }
-        if let Some(place) = self.bytes.get_mut(from as usize..to as usize)
-            && place.len() == data.len()
-        {
-            place.copy_from_slice(data);
-        }
-    }
-}
-
-/// The number of bytes before the first gap.
-fn beginning(pieces: &[(u32, u32)]) -> u32 {
-    pieces.iter().fold(0, |end, (offset, len)| if *offset == end { end + len } else { end })
 }
 
 /// A fragment's position, if its header is directly before its data.

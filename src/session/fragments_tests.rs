@@ -101,7 +101,7 @@ impl Bench {
 
     fn take_packet(&mut self, packet: &Packet, frame: &[u8]) -> FragmentOutcome {
         let taken = self.fragments.take(Arrival { packet, frame, file: 0 }, &mut self.counts);
-        let held: usize = self.fragments.open.iter().map(Open::cost).sum();
+        let held: usize = self.fragments.open.iter().map(|open| open.pieces.cost()).sum();
         assert_eq!(self.fragments.held.held(), held);
         assert!(held <= BYTES && self.fragments.open.len() <= DATAGRAMS);
         taken

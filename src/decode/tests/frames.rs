@@ -283,7 +283,7 @@ fn later_fragments_inherit_the_session() {
         let time = Nanos::from_secs(9_000_000);
         decoder.decode_frame(&Frame { time, link: LinkType::ETHERNET, wire_len, bytes }, 4)
     };
-    assert_eq!(at(1, &later).unwrap_err(), Reject::FragmentOrphan);
+    assert_eq!(at(1, &later).unwrap_err(), Reject::FragmentEarly);
     let one = at(2, &first).unwrap().packet;
     let two = at(3, &later).unwrap().packet;
     assert!(one.flags.has(PacketFlags::FRAGMENT) && !one.flags.has(PacketFlags::FRAGMENT_LATER));
