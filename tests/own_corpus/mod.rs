@@ -4,6 +4,7 @@
 //! Owns: the conversations, and the tables in the columns of the shared ones. In: nothing. Out: a
 //! folder. Never: asks longhaul what a value should be: each is computed from what was put in.
 
+mod certificate;
 mod protocols;
 mod quic_initial;
 
@@ -105,6 +106,7 @@ fn write(root: &Path) {
     let columns = "transport,message,sni,alpn,ja3,ja4_computed,ja3s_or_note";
     let mut hellos = tls(&mut tables);
     hellos.extend(protocols::add(&mut tables));
+    hellos.extend(certificate::add(&mut tables));
     table("tls.csv", &format!("{ends},{columns}"), &hellos);
     table("dns.csv", &format!("{ends},qname,is_response,a,aaaa"), &dns(&mut tables));
     others(&mut tables);
