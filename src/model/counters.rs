@@ -226,7 +226,7 @@ counters! {
     AckedUnseenSessions = "acked_unseen_sessions" in "session", total;
     /// Frame bytes of ended TCP sessions: the whole of which `acked_unseen_bytes` is a share.
     TcpBytes = "tcp_bytes" in "session", total;
-    /// Long sessions without updates because the table for them was full: judged at their end only.
+    /// Long sessions that were without updates for a time because the table for them was full.
     SessionsUnwatched = "sessions_unwatched" in "session",
         loss("lasting", "long sessions without updates");
     /// Activity of a host in a second that was not kept because the cap of that second was reached.

@@ -55,6 +55,8 @@ pub(crate) trait PacketObserver {
 pub(crate) struct Lasting {
     /// The second of the run's clock in which it started.
     pub(crate) began: u32,
+    /// Its session in the shard's table.
+    pub(crate) session: u32,
     /// Updates so far.
     pub(crate) updates: u32,
     /// The rules that fired in them.
@@ -63,8 +65,8 @@ pub(crate) struct Lasting {
 }
 
 impl Lasting {
-    pub(crate) const fn new(began: u32) -> Lasting {
-        Lasting { began, updates: 0, fired: None, activity: ActivityObserver::NONE }
+    pub(crate) const fn new(began: u32, session: u32) -> Lasting {
+        Lasting { began, session, updates: 0, fired: None, activity: ActivityObserver::NONE }
     }
 
     /// Passes a packet to all observers.

@@ -49,6 +49,12 @@ impl Schedule {
         self.0.iter().rev().copied().find(|time| *time < seconds).unwrap_or(0)
     }
 
+    /// How many are earlier.
+    pub fn count_before(&self, seconds: u32) -> u32 {
+        let listed = self.0.iter().filter(|time| **time < seconds).count() as u32;
+        listed + (self.before(seconds) / self.span().max(1)).saturating_sub(1)
+    }
+
     /// Whether there is an update at this time.
     pub fn has(&self, seconds: u32) -> bool {
         seconds > 0 && !self.is_empty() && self.at_or_after(seconds) == seconds

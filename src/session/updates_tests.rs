@@ -159,6 +159,59 @@ fn the_room_for_sessions_that_last_is_bounded() {
     assert!(!bench.ear.counts.contains_key("sessions_unwatched"));
 }
 
+/// Whoever holds many thin sessions open does not keep one that exchanges more from being watched;
+/// and thin ones that come later do not drive it out.
+#[test]
+fn thin_sessions_do_not_fill_the_room_for_long_ones() {
+    let mut bench = Bench::with_updates(&[60, 300]);
+    let data = [0x5a; 400];
+    let both = |bench: &mut Bench, n: u16, at: u64, place: u32| {
+        let long = |packet: Packet| Packet { wire_len: 460, ..packet };
+        bench.feed(long(packet(n, true, at, ACK, 100 + place, 500 + place)), &data);
+        bench.feed(long(packet(n, false, at, ACK, 500 + place, 100 + place)), &data);
+    };
+    let mut place = 1;
+    for second in 0..400u64 {
+        let at = second * 1_000;
+        for n in 0..40 {
+            // Thirty at first, later ten more.
+            match (second, n < 30) {
+                (0, true) | (100, false) => bench.talk(n, at),
+                (101.., false) | (1.., true) => {
+                    let begun = if n < 30 { 0 } else { 100 };
+                    bench.go_on(n, at, (second - begun) as u32);
+                }
+                _ => {}
+            }
+        }
+        match second {
+            0..20 => {}
+            20 => bench.talk(50, at),
+            _ => {
+                both(&mut bench, 50, at + 3, place);
+                place += 400;
+            }
+        }
+        bench.mark((BEGAN + second) as u32);
+    }
+    let fat = bench.ear.updates.iter().filter(|(record, _)| record.initiator.port == 40_050);
+    let fat: Vec<(u32, u64)> =
+        fat.map(|(record, _)| (record.update.unwrap(), record.at.as_secs() - BEGAN)).collect();
+    assert_eq!(fat, [(1, 80), (2, 320)]);
+    // Each of the others is counted once, whether it was refused or gave way.
+    let unwatched = bench.ear.counts["sessions_unwatched"];
+    assert!((33..=40).contains(&unwatched), "{unwatched}");
+    let mut numbers = std::collections::BTreeMap::new();
+    for (record, _) in &bench.ear.updates {
+        let key = (record.initiator.port, record.start);
+        let before = numbers.insert(key, record.update);
+        assert!(before < Some(record.update), "no number of an update comes twice");
+    }
+    let done = bench.end();
+    let fat = done.iter().find(|one| one.record.initiator.port == 40_050).unwrap();
+    assert!(fat.record.activity.unwrap().seconds > 300);
+}
+
 /// A session's identity does not change once others know it.
 #[test]
 fn the_ends_are_not_swapped_after_an_update() {

@@ -6,6 +6,14 @@
 //! An update shows a session as it was at the end of a second of the run's clock. Watermarks come
 //! later than that, so a packet of a later second first makes the update that is due; if no packet
 //! comes, the timer does. The result is the same.
+//!
+//! Policy at the cap of long sessions: those that have exchanged the least data make room for one
+//! that has exchanged more, except those on which a rule has fired. The data of a session are
+//! those of the side that sent less: who sends much to somebody that hardly answers gains nothing.
+//! So whoever wants to keep a session from being watched has to hold as many others open as there
+//! is room for, and to exchange more in each of them, both ways.
+
+use std::cmp::Reverse;
 
 use crate::bounded::Wheel;
 use crate::model::Counter;
@@ -26,6 +34,9 @@ use crate::session::state::Bits;
 use crate::session::state::Session;
 use crate::session::timeouts::Class;
 
+/// At the cap of long sessions at most one in so many goes at once.
+const ROOM: usize = 8;
+
 /// Seconds that a wheel covers beyond the longest time between two updates: watermarks may come
 /// late.
 const SLACK: u32 = 64;
@@ -36,12 +47,14 @@ pub(super) struct Updates {
     schedule: Schedule,
     /// Separate from the timers that end sessions, because those rank evictions.
     wheel: Wheel,
+    /// When long sessions were last ranked, and the least data that one of them had then.
+    ranked: (u32, u64),
 }
 
 impl Updates {
     pub(super) fn new(schedule: Schedule) -> Updates {
         let span = if schedule.is_empty() { 0 } else { schedule.span() + SLACK };
-        Updates { wheel: Wheel::new(span), schedule }
+        Updates { wheel: Wheel::new(span), schedule, ranked: (0, 0) }
     }
 
     /// The earliest second in which one may be due.
@@ -88,7 +101,7 @@ impl<X: Weighed> Shard<X> {
         let Some(session) = self.sessions.get(id) else { return false };
         let (bits, new) = (session.bits, !session.bits.any(Bits::LONG | Bits::REFUSED));
         if new && bits.has(Bits::DATA) && clock.saturating_sub(session.since) >= LASTS {
-            self.watch(id, listener);
+            self.watch(id, clock, listener);
         }
         true
     }
@@ -156,7 +169,7 @@ impl<X: Weighed> Shard<X> {
         let before = self.updates.schedule.before(at.saturating_sub(began));
         let is_new = before == 0 || session.touched > began.saturating_add(before);
         let ends = session.deadline(&self.timeouts) <= at;
-        if !is_new || ends || !session.lasts(began) || !self.watch(id, listener) {
+        if !is_new || ends || !session.lasts(began) || !self.watch(id, at, listener) {
             return;
         }
         let Some(session) = self.sessions.get_mut(id) else { return };
@@ -177,31 +190,83 @@ impl<X: Weighed> Shard<X> {
         self.shared.holdings.change(id, weigh(before), weigh(now));
     }
 
-    /// Gives a session a block for long sessions. Returns whether it has one.
-    fn watch(&mut self, id: u32, listener: &mut impl Listener<X>) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+    /// Gives a session a block for long sessions. Returns whether it has one. One that finds no
+    /// room is tried again at its next update.
+    fn watch(&mut self, id: u32, clock: u32, listener: &mut impl Listener<X>) -> bool {
+        let Some(session) = self.sessions.get(id) else { return false };
         if session.bits.has(Bits::LONG) {
             return true;
         }
-        if session.bits.has(Bits::REFUSED) {
-            return false;
+        if self.shared.lasting.is_full() {
+            self.rank_lasting(session.exchanged(), clock, listener);
         }
-        match self.shared.lasting.insert(Lasting::new(session.since)) {
+        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let mut lasting = Lasting::new(session.since, id);
+        if session.bits.has(Bits::UPDATED) {
+            // It had a block before: the number of an update never comes twice.
+            let before = self.updates.schedule.count_before(clock.saturating_sub(session.since));
+            lasting.updates = before;
+        }
+        match self.shared.lasting.insert(lasting) {
             Ok(block) => {
                 session.bits.set(Bits::LONG);
                 session.since = block;
                 true
             }
             Err(_) => {
-                session.bits.set(Bits::REFUSED);
-                listener.count(Counter::SessionsUnwatched, 1);
+                session.refuse(listener);
                 false
             }
+        }
+    }
+
+    /// Makes room for a session that has exchanged so much: of the eighth with the least, those go
+    /// that have exchanged less.
+    #[cold]
+    fn rank_lasting(&mut self, exchanged: u64, clock: u32, listener: &mut impl Listener<X>) {
+        let (at, least) = self.updates.ranked;
+        // At most once a second, whoever asks.
+        if exchanged <= least || at == clock {
+            return;
+        }
+        let pool = &self.shared.lasting;
+        let mut ranks: Vec<_> = pool
+            .iter()
+            .filter(|(_, lasting)| lasting.fired.is_none())
+            .filter_map(|(block, lasting)| {
+                let data = self.sessions.get(lasting.session)?.exchanged();
+                Some((data, Reverse(lasting.began), lasting.session, block))
+            })
+            .collect();
+        ranks.sort_unstable();
+        let goes = pool.len().div_ceil(ROOM);
+        self.updates.ranked = (clock, ranks.get(goes).map_or(0, |(data, ..)| *data));
+        let less = ranks.into_iter().take(goes).take_while(|(data, ..)| *data < exchanged);
+        for (_, _, id, block) in less {
+            let lasting = self.shared.lasting.remove(block);
+            let (Some(lasting), Some(session)) = (lasting, self.sessions.get_mut(id)) else {
+                continue;
+            };
+            session.bits.clear(Bits::LONG);
+            session.since = lasting.began;
+            session.refuse(listener);
         }
     }
 }
 
 impl<X> Session<X> {
+    /// Bytes of the side that sent less.
+    fn exchanged(&self) -> u64 {
+        self.initiator.bytes.min(self.responder.bytes)
+    }
+
+    /// There is no room for it among long sessions.
+    fn refuse(&mut self, listener: &mut impl Listener<X>) {
+        let before = self.bits.has(Bits::REFUSED);
+        self.bits.set(Bits::REFUSED);
+        listener.count(Counter::SessionsUnwatched, u64::from(!before));
+    }
+
     /// Whether it may ever be updated before its end: it carried data, and, except for TCP, was
     /// answered.
     pub(super) fn may_have_updates(&self) -> bool {
