@@ -42,11 +42,27 @@ impl Carrier {
     }
 }
 
+/// Extensions that one program sends at times: those of a resumption (RFC 8446 sections 4.2.10 and
+/// 4.2.11), and padding (RFC 7685), which depends on the length of the rest.
+const AT_TIMES: [u16; 3] = [extension::PADDING, extension::PRE_SHARED_KEY, extension::EARLY_DATA];
+
 /// JA4 of a ClientHello.
 pub fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> Box<str> {
+    text(hello, carrier, &[])
+}
+
+/// JA4 of the ClientHello that the same program sends if it neither resumes a session nor pads;
+/// `None` if this is one.
+pub fn ja4_unresumed(hello: &ClientHello<'_>, carrier: Carrier) -> Option<Box<str>> {
+    let at_times = AT_TIMES.iter().any(|number| hello.extensions.has(*number));
+    at_times.then(|| text(hello, carrier, &AT_TIMES))
+}
+
+fn text(hello: &ClientHello<'_>, carrier: Carrier, without: &[u16]) -> Box<str> {
     let mut out = String::with_capacity(JA4_CHARS);
     let suites = hello.cipher_suites().filter(|v| !is_grease(*v));
-    let numbers = hello.extensions.map(|e| e.number).filter(|v| !is_grease(*v));
+    let numbers = hello.extensions.map(|e| e.number);
+    let numbers = numbers.filter(|v| !is_grease(*v) && !without.contains(v));
     out.push(carrier.letter());
     out.push_str(version(hello.version_highest()));
     out.push(if hello.extensions.has(extension::SERVER_NAME) { 'd' } else { 'i' });

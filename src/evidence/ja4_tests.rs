@@ -101,3 +101,23 @@ fn versions_have_names() {
     let names = known.map(version);
     assert_eq!(names, ["s2", "s3", "10", "11", "12", "13", "d1", "d2", "d3", "00"]);
 }
+
+#[test]
+fn a_resumption_and_padding_make_no_other_program() {
+    let hello = |extensions: &[(u16, &[u8])]| client_hello(&[0x1301], extensions);
+    let full = hello(&[(0, b""), (13, b"\0\x02\x04\x03"), (51, b"")]);
+    let resumed = hello(&[
+        (0, b""),
+        (13, b"\0\x02\x04\x03"),
+        (51, b""),
+        (extension::PADDING, b"\0\0"),
+        (extension::EARLY_DATA, b""),
+        (extension::PRE_SHARED_KEY, b"\0\x01\0"),
+    ]);
+    let parsed = |body| ClientHello::parse(body).unwrap();
+    let (full, resumed) = (parsed(&full), parsed(&resumed));
+    let one = ja4(&full, Carrier::Tcp);
+    assert_ne!(ja4(&resumed, Carrier::Tcp), one);
+    assert_eq!(ja4_unresumed(&resumed, Carrier::Tcp), Some(one));
+    assert_eq!(ja4_unresumed(&full, Carrier::Tcp), None);
+}

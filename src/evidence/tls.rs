@@ -10,6 +10,7 @@ use crate::evidence::ja3::ja3;
 use crate::evidence::ja3::ja3s;
 use crate::evidence::ja4::Carrier;
 use crate::evidence::ja4::ja4;
+use crate::evidence::ja4::ja4_unresumed;
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::parser::Look;
 use crate::evidence::parser::ParseContext;
@@ -196,6 +197,7 @@ pub fn record_client_hello(hello: &ClientHello<'_>, carrier: Carrier, facts: &mu
     }
     tls.ja3 = Some(ja3(hello));
     tls.ja4 = Some(ja4(hello, carrier));
+    tls.ja4_unresumed = ja4_unresumed(hello, carrier);
     tls.server_name = hello.server_name().map(|name| shown(name, SERVER_NAME_MAX));
     tls.alpn = hello.alpn().take(ALPN_MAX).map(|name| shown(name, ALPN_BYTES_MAX)).collect();
     tls.version_offered = Some(hello.version_highest());

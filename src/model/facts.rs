@@ -29,6 +29,9 @@ pub struct TlsFacts {
     pub ja3s: Option<[u8; 16]>,
     /// JA4 of the ClientHello: 36 ASCII characters.
     pub ja4: Option<Box<str>>,
+    /// JA4 without the extensions of a resumption and without padding: what tells programs apart;
+    /// absent if it is the same.
+    pub ja4_unresumed: Option<Box<str>>,
     /// Negotiated version: `0x0304` and the like.
     pub version: Option<u16>,
     /// Highest version the client offered.
@@ -257,7 +260,8 @@ impl Facts {
 
 impl Heap for TlsFacts {
     fn heap(&self) -> usize {
-        let texts = self.server_name.heap() + self.alpn_chosen.heap() + self.ja4.heap();
+        let prints = self.ja4.heap() + self.ja4_unresumed.heap();
+        let texts = self.server_name.heap() + self.alpn_chosen.heap() + prints;
         let lists = self.alpn.heap() + self.ciphers.heap() + self.session_offered.heap();
         texts + lists + self.certificate.heap()
     }

@@ -20,6 +20,8 @@ pub mod extension {
     pub const SIGNATURE_ALGORITHMS: u16 = 13;
     /// application_layer_protocol_negotiation (RFC 7301 section 3.1).
     pub const ALPN: u16 = 16;
+    /// padding (RFC 7685).
+    pub const PADDING: u16 = 21;
     /// session_ticket (RFC 5077 section 3.2).
     pub const SESSION_TICKET: u16 = 35;
     /// pre_shared_key (RFC 8446 section 4.2.11).

@@ -212,6 +212,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.tls.version_offered" => tls(record).version_offered = Some(version(value)?),
         "longhaul.tls.retry_request" => tls(record).retry_request = value.as_bool()?,
         "longhaul.tls.early_data" => tls(record).early_data = value.as_bool()?,
+        "longhaul.tls.ja4_unresumed" => tls(record).ja4_unresumed = text(value),
         "longhaul.tls.ech" => tls(record).ech = value.as_bool()?,
         "longhaul.dns.questions" => dns(record).questions = small(value)?,
         "longhaul.dns.responses" => dns(record).responses = small(value)?,

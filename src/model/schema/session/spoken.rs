@@ -41,6 +41,10 @@ pub(super) static SPOKEN: &[Field] = &[
     field(("longhaul.tls.early_data", 1, Kind::Bool, "", Shown::Sometimes,
         |r| read::tls(r, |t| Value::flag(t.early_data)),
         "True where the client offered early data.")),
+    field(("longhaul.tls.ja4_unresumed", 3, Kind::Text, "", Shown::Sometimes,
+        |r| read::tls(r, |t| Value::str_opt(t.ja4_unresumed.as_deref())),
+        "JA4 of the ClientHello without the extensions of a resumption and without padding, where \
+         it differs: one program has one.")),
     field(("longhaul.tls.ech", 1, Kind::Bool, "", Shown::Sometimes,
         |r| read::tls(r, |t| Value::flag(t.ech)), "True where Encrypted ClientHello was offered.")),
     field(("longhaul.dns.questions", 1, Kind::Int, "", Shown::Sometimes,
