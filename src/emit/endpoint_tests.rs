@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::emit::samples;
-use crate::model::endpoint::{EndpointKey, HiddenLeg, Locality, Role, Tunnel};
+use crate::model::endpoint::{EndpointKey, HiddenLeg, Locality, Pool, Role, Tunnel};
 use crate::model::endpoint::{Fingerprint, Service};
 use crate::model::endpoint_facts::Baseline;
 use crate::model::endpoint_facts::{BaselineOf, Excess, MtuTotals, Spread, StackTotals, Traits};
@@ -28,9 +28,13 @@ fn row(fingerprint: Option<Fingerprint>) -> EndpointRow {
             ns: 182_000_500,
             confidence: 0.97,
             method: "tls+first_data",
+            kinds: 2,
             samples: 12,
             handshakes: 12,
+            needs: None,
+            pool: Pool::LINE,
         }),
+        hidden_line: None,
         tunnel: Some(Tunnel { l3: false, confidence: 0.1, reason: "mss" }),
         traits: Traits::default(),
     }
@@ -77,7 +81,12 @@ fn totals_over_sessions_have_their_field_names() {
     row.traits = Traits {
         days: 2,
         subjects: 1,
-        mtu: Some(MtuTotals { syns: 9, hints: vec![(1_420, 7), (1_500, 2)], others: 0 }),
+        mtu: Some(MtuTotals {
+            syns: 9,
+            hints: vec![(1_420, 7), (1_500, 2)],
+            others: 0,
+            clamped: false,
+        }),
         stack: Some(StackTotals { syn: Some("linux"), program: None, compared: 0, differ: 0 }),
         spread: Some(Spread { sessions: 3, days: 2, p25_ns: 1_000, p50_ns: 2_000, p75_ns: 4_000 }),
         excess: Some(Excess {

@@ -179,7 +179,14 @@ impl Accumulator {
         hints.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         hints.truncate(MTUS_MAX);
         let others = syns.saturating_sub(sum(&hints));
-        (syns > 0).then_some(MtuTotals { syns, hints, others })
+        let usual = hints.first().copied();
+        let clamped = self
+            .stacks
+            .iter()
+            .filter(|(stack, _)| stack.is_clamped() && stack.mtu() == usual.map(|(mtu, _)| mtu));
+        let clamped = clamped.fold(0u32, |sum, (_, count)| sum.saturating_add(*count));
+        let clamped = usual.is_some_and(|(_, count)| clamped > count / 2);
+        (syns > 0).then_some(MtuTotals { syns, hints, others, clamped })
     }
 
     fn stack(&self) -> Option<StackTotals> {
@@ -187,11 +194,11 @@ impl Accumulator {
             let counts = self.stacks.iter().filter(|(stack, _)| wanted(stack));
             counts.fold(0u32, |sum, (_, count)| sum.saturating_add(*count))
         };
-        let syn = most(&|family| counted(&|stack| stack.syn == family));
-        let program = most(&|family| counted(&|stack| stack.program == family));
-        let both = |stack: &StackSummary| stack.syn.is_known() && stack.program.is_known();
+        let syn = most(&|family| counted(&|stack| stack.syn() == family));
+        let program = most(&|family| counted(&|stack| stack.program() == family));
+        let both = |stack: &StackSummary| stack.syn().is_known() && stack.program().is_known();
         let compared = counted(&both);
-        let differ = counted(&|stack| both(stack) && stack.syn != stack.program);
+        let differ = counted(&|stack| both(stack) && stack.syn() != stack.program());
         let known = syn.is_some() || program.is_some();
         known.then_some(StackTotals { syn, program, compared, differ })
     }

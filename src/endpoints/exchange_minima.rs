@@ -1,11 +1,12 @@
-//! Response times of an endpoint: the lowest round trips of each kind of exchange.
+//! Response times of an endpoint: the shortest answers of each kind of exchange, and samples.
 //!
-//! Owns: the few lowest round trips of each kind of exchange, and a fair sample of those that need
-//! computing. In: the turns of sessions. Out: numbers for the estimator. Never: a result that
+//! Owns: the few shortest answers of each kind of exchange, and fair samples of those whose scatter
+//! tells something. In: the turns of sessions. Out: numbers for the estimator. Never: a result that
 //! depends on the order of sessions, or more than a few hundred bytes.
 
+use crate::endpoints::answer::Answer;
+use crate::endpoints::answer::Sample;
 use crate::model::latency::Exchange;
-use crate::model::latency::Turn;
 use crate::model::latency::Turns;
 
 /// Lowest values kept per kind.
@@ -13,43 +14,63 @@ const LOWEST: usize = 4;
 /// Samples per outlier: with this many more samples one more of the lowest values is skipped,
 /// because a single outlier among many must not hide a leg.
 const SAMPLES_PER_ODD: u32 = 16;
-/// Round trips sampled from all sessions.
-const SAMPLED: usize = 24;
+/// A gap below this is not significant.
+pub(super) const SILENT_NS: u64 = 10_000_000;
 
-/// The lowest round trips of one kind of exchange.
+/// The shortest answers of one kind of exchange.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lowest {
     pub(super) exchange: Exchange,
     pub(super) samples: u32,
-    lowest: [u64; LOWEST],
+    /// Lags, ascending.
+    lags: [u64; LOWEST],
+    /// Round trips of answers whose lag is unknown, ascending.
+    trips: [u64; LOWEST],
 }
 
 impl Lowest {
     const fn new(exchange: Exchange) -> Lowest {
-        Lowest { exchange, samples: 0, lowest: [u64::MAX; LOWEST] }
+        Lowest { exchange, samples: 0, lags: [u64::MAX; LOWEST], trips: [u64::MAX; LOWEST] }
     }
 
-    fn add(&mut self, value: u64) {
+    fn add(&mut self, answer: Answer) {
         self.samples = self.samples.saturating_add(1);
-        let mut carried = value;
-        for kept in &mut self.lowest {
-            if carried < *kept {
-                std::mem::swap(kept, &mut carried);
-            }
+        match answer {
+            Answer::Lag(ns) => insert(&mut self.lags, ns),
+            Answer::RoundTrip(ns) => insert(&mut self.trips, ns),
         }
     }
 
     /// Adds the values of another day.
     fn merge(&mut self, other: &Lowest) {
-        let samples = self.samples.saturating_add(other.samples);
-        other.lowest.iter().for_each(|value| self.add(*value));
-        self.samples = samples;
+        self.samples = self.samples.saturating_add(other.samples);
+        other.lags.iter().for_each(|ns| insert(&mut self.lags, *ns));
+        other.trips.iter().for_each(|ns| insert(&mut self.trips, *ns));
     }
 
-    /// The lowest value, or with many samples the one after the outliers.
-    pub(super) fn low(&self) -> u64 {
+    /// The same, with what the answers took beyond a leg of `floor_ns`.
+    fn without_leg(&self, floor_ns: u64) -> Lowest {
+        let known = |ns: u64| if ns == u64::MAX { ns } else { ns.saturating_sub(floor_ns) };
+        Lowest { trips: self.trips.map(known), ..*self }
+    }
+
+    /// What the shortest answer took beyond a leg of `floor_ns`, or with many samples the one after
+    /// the outliers.
+    pub(super) fn gap_ns(&self, floor_ns: u64) -> u64 {
+        let mut all = self.lags;
+        self.without_leg(floor_ns).trips.iter().for_each(|ns| insert(&mut all, *ns));
         let odd = (self.samples / SAMPLES_PER_ODD).min(LOWEST as u32 - 1);
-        self.lowest.get(odd as usize).copied().unwrap_or(u64::MAX)
+        all.get(odd as usize).copied().unwrap_or(u64::MAX)
+    }
+}
+
+/// Inserts into an ascending list that keeps its lowest values.
+fn insert(lowest: &mut [u64; LOWEST], value: u64) {
+    let mut carried = value;
+    for kept in lowest {
+        if carried < *kept {
+            std::mem::swap(kept, &mut carried);
+        }
     }
 }
 
@@ -61,9 +82,12 @@ pub(super) struct Gathered {
     /// miss.
     first: Option<Lowest>,
     others: Vec<Lowest>,
-    /// A sample as (fingerprint, round trip): those with the lowest fingerprints are a fair choice
-    /// in any order.
-    sample: Vec<(u64, u64)>,
+    /// Answers that need computing, if they are not prompt.
+    pub(super) computed: Sample,
+    /// First data that are not prompt.
+    pub(super) first_data: Sample,
+    /// Lags of the turns behind a TLS handshake.
+    pub(super) later: Sample,
     /// Sessions with a full handshake among the exchanges.
     pub(super) handshakes: u32,
 }
@@ -74,7 +98,9 @@ impl Gathered {
             floor_ns: u64::MAX,
             first: None,
             others: Vec::new(),
-            sample: Vec::new(),
+            computed: Sample::new(),
+            first_data: Sample::new(),
+            later: Sample::new(),
             handshakes: 0,
         }
     }
@@ -85,17 +111,31 @@ impl Gathered {
         let Some(transport_ns) = transport_ns else { return };
         self.floor_ns = self.floor_ns.min(transport_ns);
         let answered = || turns.turns.iter().filter(|turn| turn.by_initiator);
-        let full = answered().any(|turn| is_full_handshake(turn.exchange));
-        self.handshakes = self.handshakes.saturating_add(u32::from(full));
+        let has = |wanted: fn(Exchange) -> bool| answered().any(|turn| wanted(turn.exchange));
+        self.handshakes = self.handshakes.saturating_add(u32::from(has(is_full_handshake)));
         for turn in answered() {
-            self.add_turn(turn);
+            let answer = Answer::of(turn, transport_ns);
+            self.kind(turn.exchange, |kind| kind.add(answer));
+            if answer.gap_ns(transport_ns) < SILENT_NS {
+                continue;
+            }
             if needs_computing(turn.exchange) {
-                self.add_sample(turn.round_trip_ns, salt);
+                self.computed.add(answer, salt);
+            } else if turn.exchange == Exchange::FirstData {
+                self.first_data.add(answer, salt);
+            }
+        }
+        // What other protocols do there are exchanges of their own.
+        if has(is_tls) && !has(is_beyond_tls) {
+            for at in 1..crate::model::lag::TURNS {
+                if let Some(ns) = turns.lags.ns(true, at) {
+                    self.later.add(Answer::Lag(ns), salt ^ at as u64);
+                }
             }
         }
     }
 
-    /// Adds the values of another day.
+    /// Adds the values of another day, or of another line of the same address.
     pub(super) fn merge(&mut self, other: &Gathered) {
         self.floor_ns = self.floor_ns.min(other.floor_ns);
         self.handshakes = self.handshakes.saturating_add(other.handshakes);
@@ -104,11 +144,23 @@ impl Gathered {
             .iter()
             .chain(&other.others)
             .for_each(|kind| self.kind(kind.exchange, |own| own.merge(kind)));
-        other.sample.iter().for_each(|entry| self.keep_sample(*entry));
+        self.computed.merge(&other.computed);
+        self.first_data.merge(&other.first_data);
+        self.later.merge(&other.later);
     }
 
-    fn add_turn(&mut self, turn: &Turn) {
-        self.kind(turn.exchange, |kind| kind.add(turn.round_trip_ns));
+    /// The same less the leg, so that it can be merged with what was measured over other legs.
+    pub(super) fn without_leg(&self) -> Gathered {
+        let floor_ns = self.floor_ns;
+        Gathered {
+            floor_ns: 0,
+            first: self.first.map(|kind| kind.without_leg(floor_ns)),
+            others: self.others.iter().map(|kind| kind.without_leg(floor_ns)).collect(),
+            computed: self.computed.without_leg(floor_ns),
+            first_data: self.first_data.without_leg(floor_ns),
+            later: self.later.clone(),
+            handshakes: self.handshakes,
+        }
     }
 
     /// Changes the values of one kind.
@@ -125,45 +177,31 @@ impl Gathered {
         }
     }
 
-    fn add_sample(&mut self, round_trip_ns: u64, salt: u64) {
-        self.keep_sample((print(round_trip_ns ^ salt.rotate_left(32)), round_trip_ns));
-    }
-
-    fn keep_sample(&mut self, entry: (u64, u64)) {
-        let at = self.sample.partition_point(|kept| *kept < entry);
-        if at < SAMPLED {
-            self.sample.insert(at, entry);
-            self.sample.truncate(SAMPLED);
-        }
-    }
-
     /// All kinds, in a fixed order.
     pub(super) fn kinds(&self) -> Vec<Lowest> {
         let mut kinds: Vec<Lowest> = self.first.iter().chain(&self.others).copied().collect();
         kinds.sort_unstable_by_key(|kind| kind.exchange);
         kinds
     }
-
-    /// The sampled round trips that need computing, ascending.
-    pub(super) fn sampled(&self) -> Vec<u64> {
-        let mut values: Vec<u64> = self.sample.iter().map(|(_, value)| *value).collect();
-        values.sort_unstable();
-        values
-    }
 }
 
 /// Whether the answer needs public-key arithmetic (by the client or the holder of the key): slow
-/// clients are slow here.
+/// clients are slow here. A resumed TLS handshake verifies no certificate (RFC 8446 section 2.2).
 pub(super) const fn needs_computing(exchange: Exchange) -> bool {
     matches!(
         exchange,
-        Exchange::Tls
-            | Exchange::TlsResumed
-            | Exchange::TlsCertificate
-            | Exchange::Dtls
-            | Exchange::Quic
-            | Exchange::Ike
+        Exchange::Tls | Exchange::TlsCertificate | Exchange::Dtls | Exchange::Quic | Exchange::Ike
     )
+}
+
+/// Whether the exchange is part of a TLS handshake over TCP.
+const fn is_tls(exchange: Exchange) -> bool {
+    matches!(exchange, Exchange::Tls | Exchange::TlsResumed | Exchange::TlsCertificate)
+}
+
+/// Whether the protocol inside or around TLS has exchanges of its own.
+const fn is_beyond_tls(exchange: Exchange) -> bool {
+    matches!(exchange, Exchange::Rdp | Exchange::Rfb | Exchange::Openvpn)
 }
 
 /// Whether the exchange belongs to a full handshake: one that neither resumes an earlier session
@@ -182,12 +220,4 @@ const fn is_full_handshake(exchange: Exchange) -> bool {
             | Exchange::Rdp
             | Exchange::Rfb
     )
-}
-
-/// Mixes bits. No secret is needed: it only has to spread values (Steele, Lea and Flood, OOPSLA
-/// 2014: `SplitMix64`).
-const fn print(value: u64) -> u64 {
-    let mixed = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ mixed >> 31
 }

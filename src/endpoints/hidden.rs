@@ -11,18 +11,26 @@
 //!
 //! * chance: a busy client, a scheduler, radio. How often was measured ([`chance_nats`]);
 //! * a slow client: explains what needs public-key arithmetic, nothing else, and scatters
-//!   ([`steadiness_nats`]);
-//! * a client that connects before it has anything to send: explains only its first data;
+//!   ([`scatter::against_computing`]);
+//! * a client that connects before it has anything to send: explains only its first data, which
+//!   come at any time ([`scatter::against_any_time`]);
 //! * a satellite gateway that terminates TCP (RFC 3135): the same physics, recognised by its length
 //!   alone.
+//!
+//! None of them explains that turns behind the handshake take just the leg
+//! ([`scatter::of_later_turns`]), and if those are answered at once, there is none.
 //!
 //! docs/latency.md explains it to users and shows the calibration.
 
 use crate::endpoints::exchange_minima::Gathered;
 use crate::endpoints::exchange_minima::Lowest;
+use crate::endpoints::exchange_minima::SILENT_NS;
 use crate::endpoints::exchange_minima::needs_computing;
 use crate::endpoints::method::method;
+use crate::endpoints::scatter;
 use crate::model::endpoint::HiddenLeg;
+use crate::model::endpoint::Needs;
+use crate::model::endpoint::Pool;
 use crate::model::latency::Exchange;
 
 const MS: u64 = 1_000_000;
@@ -31,7 +39,7 @@ const MS: u64 = 1_000_000;
 const PRIOR_LEG: f64 = -3.0;
 /// One client in twelve computes slowly: phones, virtual machines, smart cards.
 const PRIOR_SLOW: f64 = -2.5;
-/// One in seven opens connections before it needs them.
+/// One in seven opens connections before it needs them, or prepares its first data slowly.
 const PRIOR_LATE: f64 = -2.0;
 /// A proxy that the client addresses (SOCKS, CONNECT, ssh -D) delays the first data too; a
 /// transparent one (relays, Shadowsocks) does not. Even odds.
@@ -56,8 +64,12 @@ const CONFIDENCE_SATELLITE: f64 = 0.45;
 /// A proxy without TCP_NODELAY waits for the acknowledgement of its first small segment: one more
 /// hidden round trip, and a delayed acknowledgement of 40 ms (RFC 896, RFC 1122 section 4.2.3.2).
 const DELAYED_NS: u64 = 50 * MS;
-/// A gap below this is not significant.
-const SILENT_NS: u64 = 10 * MS;
+/// From here on there is a leg, below it none or not enough is known.
+const THERE_IS: f64 = 0.5;
+/// Below this more exchanges of the same kind would change nothing.
+const THERE_IS_NONE: f64 = 0.05;
+/// Later turns that agree are a kind of evidence of their own from these odds on.
+const LATER_AGREE: f64 = 1.0;
 
 /// The estimate, if the exchanges seen allow one.
 pub(super) fn estimate(gathered: &Gathered) -> Option<HiddenLeg> {
@@ -69,15 +81,44 @@ pub(super) fn estimate(gathered: &Gathered) -> Option<HiddenLeg> {
     let first = first.filter(|first| supports_leg(first, bound));
     let ns = first.map(|first| first.gap_ns).into_iter().chain(bound).min()?;
     let used: Vec<KindMinimum> = others().copied().chain(first).collect();
-    let confidence = confidence(ns, &used, first.is_some(), gathered);
-    let (kinds_used, samples) = agreeing(ns, &used);
-    let handshakes = gathered.handshakes;
-    Some(HiddenLeg { ns, confidence, method: method(&kinds_used), samples, handshakes })
+    let evidence = Evidence::of(ns, &used, gathered);
+    let agree = agreeing(ns, &used);
+    Some(HiddenLeg {
+        ns,
+        confidence: evidence.confidence(),
+        method: method(&agree.iter().map(|kind| kind.exchange).collect::<Vec<Exchange>>()),
+        kinds: independent(&agree) + u32::from(evidence.later >= LATER_AGREE),
+        samples: agree.iter().map(|kind| kind.samples).fold(0, u32::saturating_add),
+        handshakes: gathered.handshakes,
+        needs: evidence.needs(),
+        pool: Pool::LINE,
+    })
 }
 
 /// Whether a leg is as long as one by geostationary satellite.
 pub(super) const fn is_satellite_long(leg: &HiddenLeg) -> bool {
     leg.ns >= GEOSTATIONARY_NS
+}
+
+/// Whether there is a long hidden leg.
+pub(super) fn is_there(leg: &HiddenLeg) -> bool {
+    leg.confidence >= THERE_IS
+}
+
+/// Whether all of these can be one leg: none is short, and the longest no longer than Nagle's
+/// algorithm makes the shortest.
+pub(super) fn agree(legs: &[HiddenLeg]) -> bool {
+    let lengths = || legs.iter().map(|leg| leg.ns);
+    let (shortest, longest) = (lengths().min(), lengths().max());
+    shortest.is_some_and(|ns| millis(ns) >= LONG_MS && longest <= Some(stretched(ns)))
+}
+
+/// How much this many dependent samples count together.
+pub(super) fn weight_of(samples: u32) -> f64 {
+    match samples.min(SAMPLES_COUNTED) {
+        0 => 0.0,
+        all => 1.0 + FURTHER_SAMPLE * f64::from(all - 1),
+    }
 }
 
 /// One kind of exchange with its lowest gap.
@@ -91,16 +132,103 @@ struct KindMinimum {
 impl KindMinimum {
     fn of(lowest: &Lowest, floor_ns: u64) -> KindMinimum {
         let Lowest { exchange, samples, .. } = *lowest;
-        KindMinimum { exchange, samples, gap_ns: lowest.low().saturating_sub(floor_ns) }
+        KindMinimum { exchange, samples, gap_ns: lowest.gap_ns(floor_ns) }
     }
 }
 
-/// The combined evidence of some kinds' samples against chance, in nats, for a leg of `ns`.
-fn against_chance(ns: u64, kinds: &[KindMinimum], wanted: fn(Exchange) -> bool) -> f64 {
-    let samples = |kind: &KindMinimum| kind.samples.min(SAMPLES_COUNTED);
-    match kinds.iter().filter(|kind| wanted(kind.exchange)).map(samples).sum::<u32>() {
-        0 => 0.0,
-        all => chance_nats(ns) * (1.0 + FURTHER_SAMPLE * f64::from(all - 1)),
+/// What speaks for a leg and against each other hypothesis.
+#[derive(Clone, Copy, Debug)]
+struct Evidence {
+    ns: u64,
+    /// Samples of exchanges that need computing, of first data, and of other exchanges; of each
+    /// kind no more than count.
+    computing: u32,
+    first_data: u32,
+    others: u32,
+    /// Against a client that computes slowly before its answers, and before its first data.
+    slow: f64,
+    slow_first: f64,
+    /// Against one that connects early.
+    early: f64,
+    /// Against every hypothesis but a leg.
+    later: f64,
+}
+
+impl Evidence {
+    fn of(ns: u64, kinds: &[KindMinimum], gathered: &Gathered) -> Evidence {
+        let samples = |wanted: &dyn Fn(Exchange) -> bool| {
+            let wanted = kinds.iter().filter(|kind| wanted(kind.exchange));
+            wanted.map(|kind| kind.samples.min(SAMPLES_COUNTED)).sum::<u32>()
+        };
+        let first_data = samples(&|exchange| exchange == Exchange::FirstData);
+        let computing = samples(&needs_computing);
+        // Prompt first data are not in the sample, and say nothing about the late ones.
+        let late = match first_data {
+            0 => Vec::new(),
+            _ => gathered.first_data.gaps_ms(gathered.floor_ns),
+        };
+        Evidence {
+            ns,
+            computing,
+            first_data,
+            others: samples(&|_| true) - first_data - computing,
+            slow: scatter::against_computing(&gathered.computed.gaps_ms(gathered.floor_ns)),
+            slow_first: scatter::against_computing(&late),
+            early: scatter::against_any_time(&late),
+            later: scatter::of_later_turns(millis(ns), &gathered.later.gaps_ms(0)),
+        }
+    }
+
+    /// From 0 to 1.
+    fn confidence(&self) -> f64 {
+        let Evidence { computing, first_data, others, .. } = *self;
+        let chance = |samples: u32| -> f64 {
+            let further = f64::from(samples.saturating_sub(1));
+            if samples == 0 { 0.0 } else { chance_nats(self.ns) * (1.0 + FURTHER_SAMPLE * further) }
+        };
+        let slow = PRIOR_SLOW - self.slow;
+        let prompt = if first_data > 0 { 0.0 } else { PROMPT_FIRST_DATA };
+        // What each hypothesis leaves to chance: all kinds; those without computing; all but the
+        // first data; neither.
+        let nothing: f64 = [
+            -chance(computing + first_data + others),
+            slow - chance(first_data + others),
+            PRIOR_LATE - self.early - chance(computing + others),
+            slow + PRIOR_LATE - self.slow_first - chance(others),
+        ]
+        .iter()
+        .map(|nats| (nats + prompt - self.later).exp())
+        .sum();
+        let silent = if first_data > 0 { 0.0 } else { SILENT_FIRST_DATA };
+        let leg = (PRIOR_LEG + silent).exp();
+        let long = 1.0 / (1.0 + ((LONG_MS - millis(self.ns)) / LONG_WIDTH_MS).exp());
+        let confidence = long * leg / (leg + nothing);
+        if self.ns >= GEOSTATIONARY_NS { confidence.min(CONFIDENCE_SATELLITE) } else { confidence }
+    }
+
+    /// What would decide for a leg if it agreed with what is known; nothing if it is decided.
+    fn needs(&self) -> Option<Needs> {
+        if !(THERE_IS_NONE..THERE_IS).contains(&self.confidence()) {
+            return None;
+        }
+        let with = |others: u32, computing: u32| {
+            let more = Evidence {
+                others: self.others + others,
+                computing: self.computing + computing,
+                ..*self
+            };
+            more.confidence() >= THERE_IS
+        };
+        let other = (1..=SAMPLES_COUNTED).find(|more| with(*more, 0));
+        let computing = (1..=SAMPLES_COUNTED).find(|more| with(0, *more));
+        match (other, computing) {
+            (Some(more), Some(handshakes)) if handshakes <= more => {
+                Some(Needs { of: Needs::HANDSHAKE, more: handshakes })
+            }
+            (Some(more), _) => Some(Needs { of: Needs::OTHER, more }),
+            (None, Some(more)) => Some(Needs { of: Needs::HANDSHAKE, more }),
+            (None, None) => None,
+        }
     }
 }
 
@@ -123,59 +251,19 @@ fn chance_nats(ns: u64) -> f64 {
     (1.2 + millis(ns) / 60.0).min(3.2)
 }
 
-/// From 0 to 1.
-fn confidence(ns: u64, kinds: &[KindMinimum], first_supports: bool, gathered: &Gathered) -> f64 {
-    let nats = |wanted| against_chance(ns, kinds, wanted);
-    let slow = PRIOR_SLOW - steadiness_nats(gathered);
-    let first_data = if first_supports { 0.0 } else { PROMPT_FIRST_DATA };
-    // What each hypothesis leaves to chance: all kinds; those without computing; all but the first
-    // data; both.
-    let nothing: f64 = [
-        -nats(|_| true),
-        slow - nats(|exchange| !needs_computing(exchange)),
-        PRIOR_LATE - nats(|exchange| exchange != Exchange::FirstData),
-        slow + PRIOR_LATE
-            - nats(|exchange| !needs_computing(exchange) && exchange != Exchange::FirstData),
-    ]
-    .iter()
-    .map(|nats| (nats + first_data).exp())
-    .sum();
-    let leg = (PRIOR_LEG + if first_supports { 0.0 } else { SILENT_FIRST_DATA }).exp();
-    let long = 1.0 / (1.0 + ((LONG_MS - millis(ns)) / LONG_WIDTH_MS).exp());
-    let confidence = long * leg / (leg + nothing);
-    if ns >= GEOSTATIONARY_NS { confidence.min(CONFIDENCE_SATELLITE) } else { confidence }
-}
-
-/// The evidence in the scatter of exchanges that need computing, for a network path and against a
-/// slow client, in nats. A path has a floor, and queueing adds little compared with a long leg;
-/// computing on a busy machine varies with the load. Both are modelled as exponential laws of the
-/// excess above the lowest, with means of 8 ms and 2 % of the gap for a path, and 20 % of the gap
-/// for computing. The highest is left out: it may be one lost packet.
-fn steadiness_nats(gathered: &Gathered) -> f64 {
-    const PATH_MS: f64 = 8.0;
-    const PATH: f64 = 0.02;
-    const COMPUTING: f64 = 0.20;
-    const BOUNDS: (f64, f64) = (-8.0, 2.5);
-    let values = gathered.sampled();
-    let [lowest, between @ .., _] = values.as_slice() else { return 0.0 };
-    let gap = lowest.saturating_sub(gathered.floor_ns);
-    if between.len() < 2 || gap < SILENT_NS {
-        return 0.0;
-    }
-    let (path, computing) = (PATH_MS + PATH * millis(gap), COMPUTING * millis(gap));
-    let one = (computing / path).ln();
-    let nats =
-        between.iter().map(|value| one - millis(value - lowest) * (1.0 / path - 1.0 / computing));
-    nats.sum::<f64>().clamp(BOUNDS.0, BOUNDS.1)
-}
-
-/// The kinds that a leg of `ns` explains, best first, and their samples.
-fn agreeing(ns: u64, kinds: &[KindMinimum]) -> (Vec<Exchange>, u32) {
+/// The kinds that a leg of `ns` explains, best first.
+fn agreeing(ns: u64, kinds: &[KindMinimum]) -> Vec<KindMinimum> {
     let mut kinds: Vec<KindMinimum> =
         kinds.iter().filter(|kind| kind.gap_ns <= stretched(ns)).copied().collect();
     kinds.sort_unstable_by_key(|kind| (kind.gap_ns, kind.exchange));
-    let samples = kinds.iter().map(|kind| kind.samples).fold(0, u32::saturating_add);
-    (kinds.iter().map(|kind| kind.exchange).collect(), samples)
+    kinds
+}
+
+/// Kinds that have no explanation in common but a leg: all that need computing are one.
+fn independent(kinds: &[KindMinimum]) -> u32 {
+    let computing = kinds.iter().any(|kind| needs_computing(kind.exchange));
+    let others = kinds.iter().filter(|kind| !needs_computing(kind.exchange)).count();
+    others as u32 + u32::from(computing)
 }
 
 fn millis(ns: u64) -> f64 {

@@ -11,20 +11,16 @@ use hashbrown::HashTable;
 use crate::model::endpoint::Fingerprint;
 
 /// Fingerprints, each stored once.
-#[derive(Debug)]
-pub(super) struct Interned<T> {
+#[derive(Debug, Default)]
+pub(super) struct Interned {
     index: HashTable<u32>,
     /// In order of first use.
-    pub(super) values: Vec<T>,
+    pub(super) values: Vec<Fingerprint>,
+    /// What tells the program of each, if its own text does not.
+    programs: Vec<Option<Box<str>>>,
 }
 
-impl<T> Default for Interned<T> {
-    fn default() -> Interned<T> {
-        Interned { index: HashTable::new(), values: Vec::new() }
-    }
-}
-
-impl Interned<Fingerprint> {
+impl Interned {
     /// Index + 1 of a fingerprint that is known, 0 for none.
     pub(super) fn find(&self, hasher: &RandomState, print: Option<(bool, &str)>) -> Option<u32> {
         let Some((ssh, text)) = print else { return Some(0) };
@@ -34,8 +30,13 @@ impl Interned<Fingerprint> {
         self.index.find(hasher.hash_one((ssh, text)), is_it).map(|at| *at + 1)
     }
 
-    /// Index + 1 of a fingerprint, 0 for none.
-    pub(super) fn intern(&mut self, hasher: &RandomState, print: Option<(bool, &str)>) -> u32 {
+    /// Index + 1 of a fingerprint, 0 for none; `program` as in [`Interned::other_program`].
+    pub(super) fn intern(
+        &mut self,
+        hasher: &RandomState,
+        print: Option<(bool, &str)>,
+        program: Option<&str>,
+    ) -> u32 {
         let Some((ssh, text)) = print else { return 0 };
         if let Some(known) = self.find(hasher, print) {
             return known;
@@ -46,9 +47,27 @@ impl Interned<Fingerprint> {
             true => Fingerprint::Ssh(text.into()),
             false => Fingerprint::Ja4(text.into()),
         });
+        self.programs.push(program.map(Box::from));
         let rehash =
             |at: &u32| values.get(*at as usize).map_or(0, |known| hasher.hash_one(known.as_text()));
         self.index.insert_unique(hasher.hash_one((ssh, text)), at, rehash);
         at + 1
+    }
+
+    /// The fingerprint of a number.
+    pub(super) fn get(&self, number: u32) -> Option<&Fingerprint> {
+        self.values.get((number as usize).wrapping_sub(1))
+    }
+
+    /// What tells the program with the fingerprint of a number, and whether it is from SSH: the
+    /// same for a ClientHello that resumes a session and one that does not.
+    pub(super) fn program(&self, number: u32) -> Option<(bool, &str)> {
+        let (ssh, text) = self.get(number)?.as_text();
+        Some((ssh, self.other_program(number).unwrap_or(text)))
+    }
+
+    /// What tells the program, if the fingerprint's own text does not.
+    pub(super) fn other_program(&self, number: u32) -> Option<&str> {
+        self.programs.get((number as usize).wrapping_sub(1))?.as_deref()
     }
 }

@@ -57,7 +57,7 @@ impl Key {
     pub(super) fn with_text(session: &EndpointSummary, side: &SideSummary) -> EndpointKey {
         let fingerprint = match &side.print {
             Print::None => None,
-            Print::Ja4(text) => Some(Fingerprint::Ja4((&**text).into())),
+            Print::Ja4(text, _) => Some(Fingerprint::Ja4((&**text).into())),
             Print::Ssh(text) => Some(Fingerprint::Ssh(Arc::clone(text))),
         };
         EndpointKey { fingerprint, ..Key::of(session, side, 0).open(&[]) }

@@ -3,6 +3,7 @@
 //! [`Endpoints::new`]).
 
 mod accumulator;
+mod answer;
 pub mod baseline;
 mod carry_over;
 mod exchange_minima;
@@ -12,11 +13,13 @@ mod key;
 mod method;
 mod mtu;
 mod open;
+mod pools;
 mod prefix_stats;
 mod program;
 mod rolling_7d;
 mod rows;
 mod rtt_excess;
+mod scatter;
 mod summary;
 mod table;
 mod tags;

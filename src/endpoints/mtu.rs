@@ -36,15 +36,15 @@ const TABLE: &[(u16, PathKind)] = &[
     (1_293, PathKind::Tunnel), // OpenVPN, mssfix 1350
     (1_300, PathKind::Tunnel), // p0f: tunnel or VPN
     (1_358, PathKind::Access), // 3GPP: the MTU that keeps GTP with IPsec whole
-    (1_380, PathKind::Tunnel), // WireGuard as VPN services set it
+    (1_380, PathKind::Both),   // WireGuard as VPN services set it; mobile networks
     (1_400, PathKind::Both),   // p0f: IPsec and others; mobile networks, wg-quick on 1480
     (1_410, PathKind::Access), // AOSP: mcc310-mnc410
-    (1_412, PathKind::Tunnel), // wg-quick on PPPoE
+    (1_412, PathKind::Both),   // wg-quick on PPPoE
     (1_420, PathKind::Tunnel), // wg-quick on Ethernet; OpenVPN over IPv6
     (1_428, PathKind::Access), // mobile networks; not verified, and held harmless
     (1_430, PathKind::Access), // likewise
-    (1_432, PathKind::Tunnel), // WireGuard or OpenVPN over IPv4 on PPPoE
-    (1_440, PathKind::Tunnel), // p0f: tunnel or VPN; OpenVPN 2.6 over UDP; AOSP: mcc310-mnc260
+    (1_432, PathKind::Both),   // WireGuard or OpenVPN over IPv4 on PPPoE
+    (1_440, PathKind::Both),   // p0f: tunnel or VPN; AOSP: mcc310-mnc260
     (1_450, PathKind::Both),   // p0f: tunnel or VPN; RFC 7348: VXLAN of a rented server
     (1_452, PathKind::Access), // p0f: PPPoE; RFC 7597, 6334: MAP-E
     (1_454, PathKind::Access), // p0f: PPPoE
@@ -59,14 +59,21 @@ const TABLE: &[(u16, PathKind)] = &[
     (1_496, PathKind::Access), // p0f: VLAN
 ];
 
-/// The kind of path for an MTU.
-pub(super) fn kind(mtu: u16) -> PathKind {
+/// The kind of path for an MTU; `clamped`: another system than the sender has lowered the MSS.
+///
+/// WireGuard has an interface of its own, whose MTU the sender knows; OpenVPN lowers the MSS of SYNs
+/// that pass. So do DSL routers, but to other values. An interface with OpenVPN's value may be a
+/// phone's.
+pub(super) fn kind(mtu: u16, clamped: bool) -> PathKind {
+    if clamped && openvpn(mtu) {
+        return PathKind::Tunnel;
+    }
     if let Some((_, kind)) = TABLE.iter().find(|(known, _)| *known == mtu) {
         return *kind;
     }
     match mtu {
         mtu if mtu < MTU_MIN => PathKind::Unlisted,
-        mtu if openvpn(mtu) => PathKind::Tunnel,
+        mtu if openvpn(mtu) => PathKind::Both,
         mtu if mtu >= ETHERNET => PathKind::Plain,
         _ => PathKind::Unlisted,
     }
@@ -103,12 +110,13 @@ mod tests {
             (1_428, PathKind::Access),
             (1_280, PathKind::Both),
             (1_420, PathKind::Tunnel),
-            (1_440, PathKind::Tunnel),
+            (1_440, PathKind::Both),
+            (1_426, PathKind::Both),
             (1_293, PathKind::Tunnel),
             (1_445, PathKind::Unlisted),
             (576, PathKind::Unlisted),
         ] {
-            assert_eq!(kind(mtu), want, "{mtu}");
+            assert_eq!(kind(mtu, false), want, "{mtu}");
         }
     }
 
@@ -126,9 +134,9 @@ mod tests {
     #[test]
     fn any_mss_has_a_kind() {
         // The hint of a hand-made MSS saturates at the maximum value.
-        let tunnels = (0..=u16::MAX).filter(|mtu| kind(*mtu) == PathKind::Tunnel);
+        let tunnels = (0..=u16::MAX).filter(|mtu| kind(*mtu, true) == PathKind::Tunnel);
         assert!(tunnels.max().is_some_and(|most| most < ETHERNET));
-        assert_eq!(kind(u16::MAX), PathKind::Plain);
+        assert_eq!(kind(u16::MAX, false), PathKind::Plain);
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl Endpoints {
         }
         tags.sort_unstable();
         tags.dedup();
-        let totals = Totals { entry: &entry, accumulator: Some(&accumulator), tags };
+        let totals = Totals { entry: &entry, accumulator: Some(&accumulator), tags, pooled: None };
         let known = learned.map(|learned| totals.known(learned)).unwrap_or_default();
         totals.row(key.clone(), neighbours, known)
     }

@@ -34,7 +34,7 @@ fn session(of: u8, n: u8, last: u64) -> (SessionId, EndpointSummary) {
     let turn = |exchange| Turn::new(exchange, true, (90 + u64::from(n % 7)) * MS);
     let turns =
         Turns { turns: vec![turn(Exchange::Tls), turn(Exchange::FirstData)], ..Turns::default() };
-    let print = Print::Ja4(format!("ja4-{}", of % 2).into());
+    let print = Print::Ja4(format!("ja4-{}", of % 2).into(), None);
     let summary = EndpointSummary {
         initiator: side([203, 0, 113, of], Locality::Remote, (5 + u64::from(n % 3)) * MS, print),
         responder: side([10, 0, 0, n], Locality::Home, MS, Print::None),
@@ -59,8 +59,9 @@ fn rows(table: Endpoints) -> Vec<EndpointRow> {
     let mut rows: Vec<EndpointRow> = table.finish(None).judged(None).map(|(_, row)| row).collect();
     rows.sort_by(|a, b| a.key.cmp(&b.key));
     rows.iter_mut().for_each(|row| {
-        // Only a finished table knows neighbours.
+        // Only a finished table knows neighbours, and other lines of the same client.
         (row.prefix_floor_ns, row.traits.excess) = (None, None);
+        row.hidden = row.hidden_line.take().or(row.hidden);
     });
     rows
 }

@@ -17,6 +17,7 @@ use crate::endpoints::baseline::Baselines;
 use crate::endpoints::baseline::Known;
 use crate::endpoints::hidden::estimate;
 use crate::endpoints::hidden::is_satellite_long;
+use crate::endpoints::pools::Pools;
 use crate::endpoints::prefix_stats::Neighbours;
 use crate::endpoints::prefix_stats::PrefixFloors;
 use crate::endpoints::rtt_excess;
@@ -37,6 +38,7 @@ const TAG_SATELLITE_GATEWAY: &str = "pep";
 pub struct EndpointRows {
     table: Endpoints,
     floors: PrefixFloors,
+    pools: Pools,
     order: Vec<u32>,
     /// Endpoints with sessions that are still open, and their entries if they have one. Rules judge
     /// those sessions with the others; rows leave them out, as they count when they end.
@@ -53,10 +55,11 @@ impl EndpointRows {
         let mut order: Vec<u32> = (0..table.len() as u32).collect();
         order.sort_unstable_by(|a, b| table.compare(*a, *b));
         let known = learned.map(|learned| known(&table, learned)).unwrap_or_default();
+        let pools = Pools::of(&table, &order);
         let open = table.open.keys();
         let entries = open.iter().filter_map(|key| table.entry_of(key));
         let with_open = entries.map(|at| at as u32).collect();
-        EndpointRows { table, floors, order, open, with_open, known }
+        EndpointRows { table, floors, pools, order, open, with_open, known }
     }
 
     /// An empty set of rows.
@@ -115,7 +118,8 @@ impl EndpointRows {
     fn row(&self, at: u32, entry: &Entry) -> EndpointRow {
         let known = self.known.get(&at).copied().unwrap_or_default();
         let key = entry.key.open(&self.table.prints.values);
-        self.table.totals(entry).row(key, self.floors.around(&self.table, entry), known)
+        let totals = Totals { pooled: self.pools.verdict(at), ..self.table.totals(entry) };
+        totals.row(key, self.floors.around(&self.table, entry), known)
     }
 }
 
@@ -140,6 +144,8 @@ pub(super) struct Totals<'e> {
     pub(super) entry: &'e Entry,
     pub(super) accumulator: Option<&'e Accumulator>,
     pub(super) tags: Vec<Arc<str>>,
+    /// A verdict that rests on several lines.
+    pub(super) pooled: Option<HiddenLeg>,
 }
 
 impl Totals<'_> {
@@ -165,7 +171,8 @@ impl Totals<'_> {
         known: Known,
     ) -> EndpointRow {
         let entry = self.entry;
-        let hidden = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
+        let own = entry.gathered.as_deref().and_then(|week| estimate(&week.whole()));
+        let hidden = self.pooled.or(own);
         let tags = with_satellite(self.tags, hidden.as_ref());
         let floor_ns = (entry.measured > 0).then_some(entry.floor_ns);
         // Neighbours know the endpoint by its ended sessions only.
@@ -188,6 +195,7 @@ impl Totals<'_> {
             tunnel: tunnel::estimate(&traits, &tags),
             tags,
             hidden,
+            hidden_line: own.filter(|_| self.pooled.is_some()),
             traits,
         }
     }

@@ -19,6 +19,7 @@ use crate::model::record::Place;
 use crate::model::record::Quality;
 use crate::model::record::SessionState;
 use crate::model::record::Subject;
+use crate::model::record::SynFacts;
 use crate::model::{Addr, Heap, Nanos, Record, Transport};
 
 /// A fingerprint of an end's software.
@@ -27,8 +28,8 @@ pub enum Print {
     /// None.
     #[default]
     None,
-    /// JA4 of its ClientHello.
-    Ja4(Box<str>),
+    /// JA4 of its ClientHello; and that of one that resumes nothing, if it differs.
+    Ja4(Box<str>, Option<Box<str>>),
     /// Software part of its SSH identification string.
     Ssh(Arc<str>),
 }
@@ -38,8 +39,16 @@ impl Print {
     pub fn as_text(&self) -> Option<(bool, &str)> {
         match self {
             Print::None => None,
-            Print::Ja4(text) => Some((false, text)),
+            Print::Ja4(text, _) => Some((false, text)),
             Print::Ssh(text) => Some((true, text)),
+        }
+    }
+
+    /// What tells the program if the text does not.
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Print::Ja4(_, program) => program.as_deref(),
+            Print::None | Print::Ssh(_) => None,
         }
     }
 }
@@ -131,6 +140,11 @@ impl OsFamily {
         told.filter(|_| name.is_some()).unwrap_or_default()
     }
 
+    fn by_number(number: u8) -> OsFamily {
+        let known = OsFamily::KNOWN.into_iter().find(|family| *family as u8 == number);
+        known.unwrap_or_default()
+    }
+
     /// Its name, if known.
     pub const fn as_str(self) -> Option<&'static str> {
         match self {
@@ -153,10 +167,10 @@ impl OsFamily {
 pub struct StackSummary {
     /// 0: unknown. First, because summaries are ordered by it.
     mtu: u16,
-    /// Operating system by the SYN.
-    pub syn: OsFamily,
-    /// Operating system by SSH banner, user agent or TLS client.
-    pub program: OsFamily,
+    /// Operating systems: by the SYN (lower four bits), and by SSH banner, user agent or TLS
+    /// client.
+    families: u8,
+    clamped: bool,
 }
 
 impl StackSummary {
@@ -164,9 +178,29 @@ impl StackSummary {
     pub fn new(mtu: Option<u16>, syn: Option<&str>, program: Option<&str>) -> StackSummary {
         StackSummary {
             mtu: mtu.unwrap_or_default(),
-            syn: OsFamily::of(syn),
-            program: OsFamily::of(program),
+            families: OsFamily::of(syn) as u8 | (OsFamily::of(program) as u8) << 4,
+            clamped: false,
         }
+    }
+
+    /// The same with an MSS that another system than the sender set, if `clamped`.
+    pub const fn with_clamped(self, clamped: bool) -> StackSummary {
+        StackSummary { clamped, ..self }
+    }
+
+    /// Operating system by the SYN.
+    pub fn syn(&self) -> OsFamily {
+        OsFamily::by_number(self.families & 0xf)
+    }
+
+    /// Operating system by SSH banner, user agent or TLS client.
+    pub fn program(&self) -> OsFamily {
+        OsFamily::by_number(self.families >> 4)
+    }
+
+    /// Whether another system than the sender set the MSS.
+    pub const fn is_clamped(&self) -> bool {
+        self.clamped
     }
 
     /// MTU derived from the SYN's MSS.
@@ -180,7 +214,7 @@ impl EndpointSummary {
     pub(super) fn heap(&self) -> usize {
         let print = |side: &SideSummary| match &side.print {
             Print::None | Print::Ssh(_) => 0,
-            Print::Ja4(text) => text.heap(),
+            Print::Ja4(text, program) => text.heap() + program.heap(),
         };
         let tags = self.tags.capacity() * size_of::<(bool, Arc<str>)>();
         let incoming = self.incoming.as_ref().map_or(0, |_| size_of::<Incoming>() + ALLOCATION);
@@ -243,7 +277,22 @@ fn stack(record: &Record) -> StackSummary {
     }
     let syn = record.syn.as_ref();
     let mtu = syn.and_then(|syn| syn.mtu_hint);
-    StackSummary::new(mtu, syn.and_then(|syn| syn.os_hint), program::family(&record.facts))
+    let summary =
+        StackSummary::new(mtu, syn.and_then(|syn| syn.os_hint), program::family(&record.facts));
+    summary.with_clamped(syn.is_some_and(|syn| is_clamped(syn, record.version)))
+}
+
+/// Whether a router or tunnel on the path has lowered the MSS. Linux and Windows offer a window of
+/// so many segments of their own interface's MSS; so one that is a multiple of Ethernet's and not
+/// of the MSS offered was set before the MSS was.
+const fn is_clamped(syn: &SynFacts, version: u8) -> bool {
+    let ethernet: u16 = if version == 6 { 1_440 } else { 1_460 };
+    match syn.mss {
+        Some(mss) if mss > 0 && mss < ethernet && syn.window >= ethernet => {
+            syn.window.is_multiple_of(ethernet) && !syn.window.is_multiple_of(mss)
+        }
+        _ => false,
+    }
 }
 
 /// The turns, if the initiator answered any and its leg is known.
@@ -307,8 +356,9 @@ fn initiator_print(side: Locality, facts: &mut Facts) -> Print {
     if side == Locality::Home {
         return Print::None;
     }
-    match facts.tls.as_deref_mut().and_then(|tls| tls.ja4.take()) {
-        Some(ja4) => Print::Ja4(ja4),
+    let ja4 = facts.tls.as_deref_mut().and_then(|tls| Some((tls.ja4.take()?, tls)));
+    match ja4 {
+        Some((ja4, tls)) => Print::Ja4(ja4, tls.ja4_unresumed.take()),
         None => ssh(facts.ssh.as_deref().and_then(|ssh| ssh.client.as_deref())),
     }
 }

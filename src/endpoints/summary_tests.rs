@@ -80,7 +80,7 @@ fn each_end_keeps_its_own_leg_and_a_remote_one_its_fingerprint() {
     assert_eq!(outbound.responder.print, Print::Ssh("OpenSSH_9.6p1".into()));
     assert_eq!(outbound.service, Some(Service { transport: Transport::TCP, port: 443 }));
     let inbound = EndpointSummary::of(&mut record(Direction::Inbound));
-    assert_eq!(inbound.initiator.print, Print::Ja4("a".repeat(36).into()));
+    assert_eq!(inbound.initiator.print, Print::Ja4("a".repeat(36).into(), None));
     assert_eq!(inbound.responder.print, Print::None);
 }
 
@@ -89,7 +89,7 @@ fn the_fingerprint_tells_a_family_although_it_goes() {
     let mut inbound = record(Direction::Inbound);
     let tls = inbound.facts.tls.as_deref_mut().unwrap();
     tls.ja4 = Some("t13d2014h2_a09f3c656075_14788d8d241b".into());
-    assert_eq!(EndpointSummary::of(&mut inbound).stack.program, OsFamily::Apple);
+    assert_eq!(EndpointSummary::of(&mut inbound).stack.program(), OsFamily::Apple);
 }
 
 #[test]

@@ -29,7 +29,6 @@ use crate::endpoints::summary::SideSummary;
 use crate::endpoints::summary::StackSummary;
 use crate::endpoints::tags::Tags;
 use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::Role;
 use crate::model::record::AutonomousSystem;
 use crate::model::record::Place;
@@ -85,7 +84,7 @@ pub struct Endpoints {
     pub(super) hasher: RandomState,
     index: HashTable<u32>,
     pub(super) entries: Vec<Entry>,
-    pub(super) prints: Interned<Fingerprint>,
+    pub(super) prints: Interned,
     pub(super) tags: Tags,
     accumulators: Accumulators,
     /// Endpoints that rules should look at again.
@@ -180,7 +179,8 @@ impl Endpoints {
 
     /// The index of the side's entry, created if needed.
     fn entry(&mut self, session: &EndpointSummary, side: &SideSummary) -> usize {
-        let print = self.prints.intern(&self.hasher, side.print.as_text());
+        let text = side.print.as_text();
+        let print = self.prints.intern(&self.hasher, text, side.print.program());
         let mut key = Key::of(session, side, print);
         if let Some(at) = self.find(key) {
             return at;
@@ -188,7 +188,7 @@ impl Endpoints {
         if self.entries.len() >= self.cap {
             self.make_room();
             // The numbers may have changed.
-            key.print = self.prints.intern(&self.hasher, side.print.as_text());
+            key.print = self.prints.intern(&self.hasher, text, side.print.program());
         }
         let at = self.entries.len();
         let mut entry = Entry::new(key);
@@ -257,13 +257,11 @@ impl Endpoints {
             return;
         }
         let old = std::mem::take(&mut self.prints);
-        for entry in &mut self.entries {
-            let known = old.values.get((entry.key.print as usize).wrapping_sub(1));
-            entry.key.print = self.prints.intern(&self.hasher, known.map(|known| known.as_text()));
-        }
-        for key in &mut self.due {
-            let known = old.values.get((key.print as usize).wrapping_sub(1));
-            key.print = self.prints.intern(&self.hasher, known.map(|known| known.as_text()));
+        let keys = self.entries.iter_mut().map(|entry| &mut entry.key).chain(&mut self.due);
+        for key in keys {
+            let known = old.get(key.print).map(|known| known.as_text());
+            let program = old.other_program(key.print);
+            key.print = self.prints.intern(&self.hasher, known, program);
         }
     }
 
@@ -309,6 +307,11 @@ impl Endpoints {
         self.accumulator(entry).map_or(0, Accumulator::days)
     }
 
+    /// The only person among the subjects of its sessions.
+    pub(super) fn only_subject(&self, entry: &Entry) -> Option<&Arc<str>> {
+        self.accumulator(entry).and_then(Accumulator::only_subject)
+    }
+
     pub(super) fn accumulator(&self, entry: &Entry) -> Option<&Accumulator> {
         self.accumulators.get(entry.accumulator)
     }
@@ -316,7 +319,7 @@ impl Endpoints {
     /// What an entry says of itself.
     pub(super) fn totals<'e>(&'e self, entry: &'e Entry) -> Totals<'e> {
         let tags = self.tags.names(entry.tags);
-        Totals { entry, accumulator: self.accumulator(entry), tags }
+        Totals { entry, accumulator: self.accumulator(entry), tags, pooled: None }
     }
 }
 
@@ -406,7 +409,7 @@ impl Endpoints {
         let key = |at: u32| self.entries.get(at as usize).map(|entry| entry.key);
         let (Some(a), Some(b)) = (key(a), key(b)) else { return Ordering::Equal };
         let side = |key: &Key| (key.ip, key.side());
-        let print = |key: &Key| self.prints.values.get((key.print as usize).wrapping_sub(1));
+        let print = |key: &Key| self.prints.get(key.print);
         let service = |key: &Key| (key.service, key.transport, key.port);
         side(&a)
             .cmp(&side(&b))

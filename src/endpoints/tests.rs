@@ -5,6 +5,7 @@
 use super::*;
 use crate::endpoints::Incoming;
 use crate::endpoints::StackSummary;
+use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::Locality;
 use crate::model::endpoint::Service;
 use crate::model::{Addr, Transport};
@@ -71,10 +72,10 @@ fn sessions_add_up_per_address_side_and_service() {
 fn fingerprints_tell_remote_programs_apart() {
     let mut table = Endpoints::new(100, 1 << 20);
     for print in [
-        Print::Ja4("a".into()),
-        Print::Ja4("b".into()),
+        Print::Ja4("a".into(), None),
+        Print::Ja4("b".into(), None),
         Print::Ssh("x".into()),
-        Print::Ja4("a".into()),
+        Print::Ja4("a".into(), None),
     ] {
         let mut session = outbound(1, 9, 443, None);
         session.initiator = side(7, Locality::Remote, None);
@@ -133,7 +134,7 @@ fn unanswered(n: u32, at: u64) -> EndpointSummary {
 fn inbound(print: &str, at: u64) -> EndpointSummary {
     let mut session = outbound(1, 9, 443, None);
     session.initiator = side(7, Locality::Remote, Some(9_000));
-    session.initiator.print = Print::Ja4(print.into());
+    session.initiator.print = Print::Ja4(print.into(), None);
     session.responder = side(1, Locality::Home, Some(1_000));
     (session.first, session.last) = (Nanos(at), Nanos(at));
     session.incoming = Some(Box::default());

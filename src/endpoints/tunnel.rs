@@ -66,7 +66,8 @@ pub(super) fn estimate(traits: &Traits, tags: &[Arc<str>]) -> Option<Tunnel> {
 
 /// The evidence of the MTUs: that of most SYNs, and whether some, but not all, have a tunnel's.
 fn by_mtu(totals: &MtuTotals, by_nature: bool) -> f64 {
-    let mut kinds = totals.hints.iter().map(|(mtu, _)| mtu::kind(*mtu));
+    let first = |mtu: u16| totals.clamped && totals.hints.first().is_some_and(|h| h.0 == mtu);
+    let mut kinds = totals.hints.iter().map(|(mtu, _)| mtu::kind(*mtu, first(*mtu)));
     let usual = kinds.next().unwrap_or(PathKind::Unlisted);
     let at_times = kinds.any(|kind| kind == PathKind::Tunnel);
     let several = totals.hints.len() > 1;
@@ -114,7 +115,7 @@ mod tests {
 
     fn traits(hints: &[(u16, u32)]) -> Traits {
         let syns = hints.iter().map(|(_, count)| count).sum();
-        let mtu = MtuTotals { syns, hints: hints.to_vec(), others: 0 };
+        let mtu = MtuTotals { syns, hints: hints.to_vec(), others: 0, clamped: false };
         Traits { mtu: Some(mtu), ..Traits::default() }
     }
 
@@ -125,10 +126,13 @@ mod tests {
 
     #[test]
     fn an_mtu_of_tunnels_is_enough_and_one_of_homes_is_not() {
-        for mtu in [1_420, 1_426, 1_440, 1_412, 1_293] {
+        for mtu in [1_420, 1_293] {
             assert!(confidence(&traits(&[(mtu, 1)]), &[]) >= 0.6, "{mtu}");
         }
-        for mtu in [1_500, 1_492, 1_454, 1_480, 1_460, 1_430, 1_410, 1_400, 1_280, 9_000] {
+        for mtu in [1_500, 1_492, 1_454, 1_480, 1_460, 1_440, 1_432, 1_430, 1_410, 1_400, 1_380] {
+            assert!(confidence(&traits(&[(mtu, 9)]), &[]) < 0.5, "{mtu}");
+        }
+        for mtu in [1_280, 9_000] {
             assert!(confidence(&traits(&[(mtu, 9)]), &[]) < 0.5, "{mtu}");
         }
         assert_eq!(estimate(&Traits::default(), &[]), None);
@@ -136,9 +140,26 @@ mod tests {
 
     #[test]
     fn networks_that_are_tunnels_by_nature_are_not_told_by_mtu() {
-        assert!(confidence(&traits(&[(1_440, 5)]), &["mobile"]) < 0.5);
+        assert!(confidence(&traits(&[(1_420, 5)]), &["mobile"]) < 0.5);
         assert!(confidence(&traits(&[(1_420, 5)]), &["satellite"]) < 0.5);
-        assert!(confidence(&traits(&[(1_440, 5)]), &["hosting"]) >= 0.5);
+        assert!(confidence(&traits(&[(1_420, 5)]), &["hosting"]) >= 0.5);
+    }
+
+    #[test]
+    fn what_openvpn_lowers_it_lowers_behind_the_sender() {
+        for mtu in [1_440, 1_426] {
+            let mut lowered = traits(&[(mtu, 3)]);
+            assert!(confidence(&lowered, &[]) < 0.5, "{mtu}: an interface of a phone");
+            if let Some(totals) = &mut lowered.mtu {
+                totals.clamped = true;
+            }
+            assert!(confidence(&lowered, &[]) >= 0.6, "{mtu}");
+        }
+        let mut dsl = traits(&[(1_492, 3)]);
+        if let Some(totals) = &mut dsl.mtu {
+            totals.clamped = true;
+        }
+        assert!(confidence(&dsl, &[]) < 0.5);
     }
 
     #[test]

@@ -101,10 +101,79 @@ pub struct HiddenLeg {
     pub confidence: f64,
     /// The kinds of exchange behind it, in one word: `tls+first_data`.
     pub method: &'static str,
+    /// Kinds among them that nothing but a leg makes long together.
+    pub kinds: u32,
     /// The exchanges behind it.
     pub samples: u32,
     /// Sessions among them with a full handshake: not resumed, without a client certificate.
     pub handshakes: u32,
+    /// What would decide, if it is undecided.
+    pub needs: Option<Needs>,
+    /// What it rests on.
+    pub pool: Pool,
+}
+
+/// Exchanges that would decide whether there is a hidden leg, if they take as long as the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Which: [`Needs::OTHER`] or [`Needs::HANDSHAKE`].
+    pub of: &'static str,
+    /// How many more.
+    pub more: u32,
+}
+
+impl Needs {
+    /// Exchanges that need no public-key arithmetic.
+    pub const OTHER: &'static str = "other";
+    /// Full handshakes.
+    pub const HANDSHAKE: &'static str = "handshake";
+    /// Each of them.
+    pub const WORDS: [&'static str; 2] = [Needs::OTHER, Needs::HANDSHAKE];
+}
+
+/// The lines that an estimate rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// What they have in common.
+    pub of: PoolOf,
+    /// Their number.
+    pub lines: u32,
+}
+
+impl Pool {
+    /// One line alone.
+    pub const LINE: Pool = Pool { of: PoolOf::Line, lines: 1 };
+}
+
+/// What pooled lines have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PoolOf {
+    /// Everything: it is one line.
+    Line,
+    /// Address and program.
+    Program,
+    /// The address.
+    Address,
+    /// The person in the subjects file.
+    Subject,
+    /// The program, in a /24 (IPv4) or /48 (IPv6).
+    Prefix,
+}
+
+impl PoolOf {
+    /// Each word of `longhaul.hidden_leg.of`.
+    pub const WORDS: [&'static str; 5] = ["line", "program", "address", "subject", "prefix"];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PoolOf::Line => "line",
+            PoolOf::Program => "program",
+            PoolOf::Address => "address",
+            PoolOf::Subject => "subject",
+            PoolOf::Prefix => "prefix",
+        }
+    }
 }
 
 /// Whether there is a layer-3 tunnel on the path to an endpoint.
@@ -145,6 +214,8 @@ pub struct EndpointRow {
     pub tags: Vec<Arc<str>>,
     /// The hidden leg behind it; absent if undecided.
     pub hidden: Option<HiddenLeg>,
+    /// The estimate of this line alone, if `hidden` rests on several.
+    pub hidden_line: Option<HiddenLeg>,
     /// A layer-3 tunnel on the path; absent if undecided.
     pub tunnel: Option<Tunnel>,
     /// Statistics of its stack, its path and its days.

@@ -43,6 +43,8 @@ pub struct MtuTotals {
     pub hints: Vec<(u16, u32)>,
     /// SYNs with other MTUs.
     pub others: u32,
+    /// Most SYNs with the first of them have an MSS that another system than the sender set.
+    pub clamped: bool,
 }
 
 /// The operating system of the SYNs compared with that of the programs.

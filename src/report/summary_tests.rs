@@ -83,6 +83,7 @@ fn endpoint(
         asn: Some(Arc::new(AutonomousSystem { number: asn, organization: Some("Net".into()) })),
         tags: Vec::new(),
         hidden: None,
+        hidden_line: None,
         tunnel: None,
         traits: Traits::default(),
     }

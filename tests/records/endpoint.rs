@@ -19,6 +19,9 @@ use longhaul::model::endpoint::EndpointRow;
 use longhaul::model::endpoint::Fingerprint;
 use longhaul::model::endpoint::HiddenLeg;
 use longhaul::model::endpoint::Locality;
+use longhaul::model::endpoint::Needs;
+use longhaul::model::endpoint::Pool;
+use longhaul::model::endpoint::PoolOf;
 use longhaul::model::endpoint::Role;
 use longhaul::model::endpoint::Service;
 use longhaul::model::endpoint::Tunnel;
@@ -95,6 +98,7 @@ fn blank() -> EndpointRow {
         asn: None,
         tags: Vec::new(),
         hidden: None,
+        hidden_line: None,
         tunnel: None,
         traits: Traits { days: 1, latest: Some(Box::new(latest)), ..Traits::default() },
     }
@@ -180,10 +184,37 @@ fn set_identity(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
     Some(())
 }
 
+/// No leg, to be filled.
+const NO_LEG: HiddenLeg = HiddenLeg {
+    ns: 0,
+    confidence: 0.0,
+    method: "tls",
+    kinds: 0,
+    samples: 0,
+    handshakes: 0,
+    needs: None,
+    pool: Pool::LINE,
+};
+
 fn set_hidden(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
-    let blank = HiddenLeg { ns: 0, confidence: 0.0, method: "tls", samples: 0, handshakes: 0 };
-    let hidden = row.hidden.get_or_insert(blank);
+    let (name, hidden) = match name.strip_prefix("line.") {
+        Some(name) => (name, row.hidden_line.get_or_insert(NO_LEG)),
+        None => (name, row.hidden.get_or_insert(NO_LEG)),
+    };
+    let needs = Needs { of: Needs::OTHER, more: 0 };
     match name {
+        "kinds" => hidden.kinds = small(value)?,
+        "lines" => hidden.pool.lines = small(value)?,
+        "of" => {
+            let all =
+                [PoolOf::Line, PoolOf::Program, PoolOf::Address, PoolOf::Subject, PoolOf::Prefix];
+            hidden.pool.of = all.into_iter().find(|of| Some(of.as_str()) == value.as_str())?;
+        }
+        "needs.of" => {
+            let word = Needs::WORDS.into_iter().find(|word| Some(*word) == value.as_str())?;
+            hidden.needs.get_or_insert(needs).of = word;
+        }
+        "needs.more" => hidden.needs.get_or_insert(needs).more = small(value)?,
         "us" => hidden.ns = nanos(value)?,
         "confidence" => hidden.confidence = value.as_f64()?,
         "samples" => hidden.samples = small(value)?,

@@ -4,6 +4,8 @@
 //! values. Never: a field that endpoints.ndjson does not have, unless it says so.
 
 use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::Needs;
+use crate::model::endpoint::PoolOf;
 use crate::model::event_id::endpoint_id;
 use crate::model::schema::Field;
 use crate::model::schema::Kind;
@@ -158,6 +160,32 @@ pub(super) static ENDPOINT_FIELDS: &[Field<EndpointRow>] = &[
     field(("longhaul.hidden_leg.handshakes", 2, Kind::Int, "", Shown::Sometimes,
         |r| read::hidden(r, |h| Value::Int(u64::from(h.handshakes))),
         "Sessions among them with a full handshake: not resumed, without a client certificate.")),
+    field(("longhaul.hidden_leg.kinds", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::hidden(r, |h| Value::Int(u64::from(h.kinds))),
+        "Kinds of exchange that agree and have no cause in common but a leg.")),
+    field(("longhaul.hidden_leg.of", 3, Kind::Word(&PoolOf::WORDS), "", Shown::Sometimes,
+        |r| read::hidden(r, |h| Value::Word(h.pool.of.as_str())),
+        "What it rests on: this `line`, all lines with its `program` at its address, of its \
+         `address`, of its `subject`, or with its program in its /24 or /48 (`prefix`).")),
+    field(("longhaul.hidden_leg.lines", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::hidden(r, |h| Value::Int(u64::from(h.pool.lines))), "Number of those lines.")),
+    field(("longhaul.hidden_leg.needs.of", 3, Kind::Word(&Needs::WORDS), "", Shown::Sometimes,
+        |r| read::needs(r, |n| Value::Word(n.of)),
+        "Where it is undecided: which exchanges would decide, if they take as long: full \
+         `handshake`s, or `other` ones.")),
+    field(("longhaul.hidden_leg.needs.more", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::needs(r, |n| Value::Int(u64::from(n.more))), "How many more of them.")),
+    field(("longhaul.hidden_leg.line.us", 3, Kind::Float, "us", Shown::Sometimes,
+        |r| read::hidden_line(r, |h| Value::Micros(h.ns)),
+        "The estimate of this line alone, where the verdict rests on several.")),
+    field(("longhaul.hidden_leg.line.confidence", 3, Kind::Float, "", Shown::Sometimes,
+        |r| read::hidden_line(r, |h| Value::float_opt(Some(h.confidence))), "Likewise.")),
+    field(("longhaul.hidden_leg.line.method", 3, Kind::Text, "", Shown::Sometimes,
+        |r| read::hidden_line(r, |h| Value::Word(h.method)), "Likewise.")),
+    field(("longhaul.hidden_leg.line.samples", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::hidden_line(r, |h| Value::Int(u64::from(h.samples))), "Likewise.")),
+    field(("longhaul.hidden_leg.line.handshakes", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::hidden_line(r, |h| Value::Int(u64::from(h.handshakes))), "Likewise.")),
     field(("longhaul.hidden_leg.ratio", 2, Kind::Float, "", Shown::Rules, read::hidden_ratio,
         "The hidden round trip as a multiple of the lowest transport round trip.")),
     field(("longhaul.mtu.hint", 2, Kind::Int, "", Shown::Sometimes,
@@ -205,6 +233,8 @@ pub(super) static PARTS: &[Part<EndpointRow>] = &[
     ("longhaul.floor.subject", |r| r.traits.subject_baseline.is_some()),
     ("longhaul.rtt", |r| r.traits.spread.is_some()),
     ("longhaul.hidden_leg", |r| r.hidden.is_some()),
+    ("longhaul.hidden_leg.needs", |r| r.hidden.is_some_and(|hidden| hidden.needs.is_some())),
+    ("longhaul.hidden_leg.line", |r| r.hidden_line.is_some()),
     ("longhaul.mtu", |r| r.traits.mtu.is_some()),
     ("longhaul.stack", |r| r.traits.stack.is_some()),
     ("longhaul.tunnel", |r| r.tunnel.is_some()),

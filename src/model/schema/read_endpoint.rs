@@ -6,6 +6,7 @@
 use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Fingerprint;
 use crate::model::endpoint::HiddenLeg;
+use crate::model::endpoint::Needs;
 use crate::model::endpoint::Tunnel;
 use crate::model::endpoint_facts::Baseline;
 use crate::model::endpoint_facts::Excess;
@@ -29,6 +30,14 @@ fn part<'a, T>(whole: Option<&'a T>, get: Part<T>) -> Value<'a> {
 
 pub(super) fn hidden(row: &EndpointRow, get: Part<HiddenLeg>) -> Value<'_> {
     part(row.hidden.as_ref(), get)
+}
+
+pub(super) fn hidden_line(row: &EndpointRow, get: Part<HiddenLeg>) -> Value<'_> {
+    part(row.hidden_line.as_ref(), get)
+}
+
+pub(super) fn needs(row: &EndpointRow, get: Part<Needs>) -> Value<'_> {
+    part(row.hidden.as_ref().and_then(|hidden| hidden.needs.as_ref()), get)
 }
 
 pub(super) fn tunnel(row: &EndpointRow, get: Part<Tunnel>) -> Value<'_> {

@@ -1,0 +1,160 @@
+//! What the scatter of answers says for or against a hidden leg, in nats.
+//!
+//! Owns: the laws of scatter. In: gaps of answers in ms, ascending. Out: logarithms of likelihood
+//! ratios, each bounded, so that no law decides alone. Never: a sum that grows with every sample:
+//! answers of one client are not independent.
+//!
+//! A path has a floor: behind it every answer takes the leg, or twice the leg where Nagle's
+//! algorithm waits (RFC 896), and little more; but some clients are busy too, so a tail belongs to
+//! it. Computing has a floor as well, and varies in proportion to itself. What a person or a page
+//! does next takes anything from nothing to seconds.
+
+/// Scatter of a path: queues, in ms, and a share of the leg.
+const PATH_MS: f64 = 8.0;
+const PATH: f64 = 0.02;
+/// Scatter of computing, as a share of it.
+const COMPUTING: f64 = 0.20;
+/// Scatter of a busy client, as a share of the leg, and how many answers are part of it.
+const BUSY: f64 = 0.5;
+const BUSY_SHARE: f64 = 0.25;
+/// Answers that Nagle's algorithm delays by another leg.
+const TWICE_SHARE: f64 = 0.10;
+/// A computing client is busy at times, too.
+const COMPUTING_BUSY_SHARE: f64 = 0.15;
+/// Values needed: two between the lowest and the highest.
+const VALUES_MIN: usize = 4;
+/// One outlier in eight at the lower end.
+const VALUES_PER_ODD: usize = 8;
+/// A gap below this is not significant, in ms.
+const SILENT_MS: f64 = 10.0;
+
+/// For a leg and against a client that computes for so long before each answer. The highest value
+/// is left out: it may be one lost packet.
+pub(super) fn against_computing(gaps: &[f64]) -> f64 {
+    const BOUNDS: (f64, f64) = (-3.0, 2.5);
+    let Some((lowest, between)) = split(gaps, VALUES_MIN) else { return 0.0 };
+    let computing = COMPUTING * lowest;
+    let busy = BUSY * lowest;
+    let nats = between.iter().map(|gap| {
+        let excess = gap - lowest;
+        let slow = (1.0 - COMPUTING_BUSY_SHARE) * exponential(excess, computing)
+            + COMPUTING_BUSY_SHARE * exponential(excess, busy);
+        (behind_leg(excess, lowest) / slow).ln()
+    });
+    nats.sum::<f64>().clamp(BOUNDS.0, BOUNDS.1)
+}
+
+/// For a leg and against a client that connects before it has anything to send: then its first data
+/// come at any time. Some programs wait for a fixed time, so evenness alone must not decide.
+pub(super) fn against_any_time(gaps: &[f64]) -> f64 {
+    const BOUNDS: (f64, f64) = (-2.0, 0.9);
+    let Some((lowest, between)) = split(gaps, 2) else { return 0.0 };
+    let path = PATH_MS + PATH * lowest;
+    let nats = between.iter().map(|gap| {
+        let (excess, any) = (gap - lowest, any_time(*gap));
+        let leg = 0.7 * exponential(excess, path) + 0.3 * any;
+        (leg / any).ln()
+    });
+    nats.sum::<f64>().clamp(BOUNDS.0, BOUNDS.1)
+}
+
+/// For a leg of `leg_ms` and against every client that answers from where its TCP ends: what the
+/// turns behind the handshake say, whose answers need no arithmetic.
+///
+/// Behind a leg none of them is shorter, unless data crossed in flight; of those that are answered
+/// at once, most take just the leg. A direct client answers at once, or when it has thought.
+pub(super) fn of_later_turns(leg_ms: f64, lags: &[f64]) -> f64 {
+    const BOUND: f64 = 6.0;
+    // Measured behind proxies: in flight, about the leg; of direct clients: at once.
+    const CROSSED: f64 = 0.14;
+    const ABOUT: f64 = 0.40;
+    const AT_ONCE: f64 = 0.5;
+    let (from, to) = (0.85 * leg_ms - 10.0, 1.15 * leg_ms + 12.0);
+    if lags.is_empty() || from <= 0.0 {
+        return 0.0;
+    }
+    let sooner = AT_ONCE + (1.0 - AT_ONCE) * thought_within(0.0, from);
+    // A quarter of those that answer at once are busy, 60 ms at the mean.
+    let busy = 0.25 * ((-from / 60.0).exp() - (-to / 60.0).exp());
+    let about = AT_ONCE * busy + (1.0 - AT_ONCE) * thought_within(from, to);
+    let nats = lags.iter().map(|lag| match *lag {
+        lag if lag < from => (CROSSED / sooner).ln(),
+        lag if lag <= to => (ABOUT / about).ln(),
+        _ => 0.0,
+    });
+    let mean = nats.sum::<f64>() / lags.len() as f64;
+    (mean * super::hidden::weight_of(lags.len() as u32)).clamp(-BOUND, BOUND)
+}
+
+/// The density of an excess over the lowest behind a leg.
+fn behind_leg(excess: f64, leg: f64) -> f64 {
+    let path = PATH_MS + PATH * leg;
+    (1.0 - BUSY_SHARE - TWICE_SHARE) * exponential(excess, path)
+        + TWICE_SHARE * exponential((excess - leg).abs(), path) / 2.0
+        + BUSY_SHARE * exponential(excess, BUSY * leg)
+}
+
+fn exponential(excess: f64, mean: f64) -> f64 {
+    (-excess / mean).exp() / mean
+}
+
+/// The longest pause that counts as one, in ms.
+const PAUSE_MS: f64 = 10_000.0;
+
+/// The density of an action at any time: about uniform in the logarithm, from 10 ms on.
+fn any_time(gap: f64) -> f64 {
+    1.0 / ((gap + SILENT_MS) * (1.0 + PAUSE_MS / SILENT_MS).ln())
+}
+
+/// The share of such actions within a span.
+fn thought_within(from: f64, to: f64) -> f64 {
+    let share = |at: f64| (1.0 + at.min(PAUSE_MS) / SILENT_MS).ln();
+    (share(to) - share(from)) / (1.0 + PAUSE_MS / SILENT_MS).ln()
+}
+
+/// The lowest value behind the outliers, and those between it and the highest; nothing if there are
+/// fewer than `least`, or if the lowest is not significant.
+fn split(gaps: &[f64], least: usize) -> Option<(f64, &[f64])> {
+    let (lowest, above) = gaps.get(gaps.len() / VALUES_PER_ODD..)?.split_first()?;
+    if gaps.len() < least || *lowest < SILENT_MS {
+        return None;
+    }
+    let between = above.split_last().map_or(above, |(_, rest)| rest);
+    Some((*lowest, if gaps.len() < VALUES_MIN { above } else { between }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tight_floor_with_a_tail_is_a_path() {
+        let busy = [200.0, 202.0, 203.0, 204.0, 205.0, 206.0, 250.0, 300.0, 340.0, 390.0, 465.0];
+        assert!(against_computing(&busy) > -1.5, "{}", against_computing(&busy));
+        let path = [165.0, 166.0, 168.0, 169.0, 171.0, 290.0];
+        assert!(against_computing(&path) > 2.0);
+        let twice = [160.0, 163.0, 165.0, 168.0, 322.0, 326.0, 330.0, 480.0];
+        assert!(against_computing(&twice) > 0.0, "{}", against_computing(&twice));
+        let slow = [165.0, 184.0, 193.0, 204.0, 220.0, 240.0];
+        assert!(against_computing(&slow) < 0.0, "{}", against_computing(&slow));
+        assert_eq!(against_computing(&[200.0, 201.0, 202.0]), 0.0, "too few");
+    }
+
+    #[test]
+    fn first_data_of_one_length_are_not_of_any_time() {
+        assert!(against_any_time(&[150.0, 152.0, 155.0, 158.0]) > 0.5);
+        assert!(against_any_time(&[150.0, 800.0, 2_400.0, 9_000.0]) < 0.0);
+        assert_eq!(against_any_time(&[150.0]), 0.0);
+    }
+
+    #[test]
+    fn later_turns_tell_a_slow_client_from_a_leg() {
+        assert!(of_later_turns(200.0, &[203.0, 210.0, 3_700.0]) > 1.0);
+        assert!(of_later_turns(200.0, &[0.0, 3.0, 1.0]) < -2.0);
+        assert_eq!(of_later_turns(200.0, &[]), 0.0);
+        assert_eq!(of_later_turns(200.0, &[900.0, 2_000.0]), 0.0, "a person's pauses");
+        let crossed = of_later_turns(200.0, &[204.0, 12.0, 207.0, 201.0, 215.0]);
+        assert!(crossed > 1.0, "one that crossed in flight: {crossed}");
+        assert_eq!(of_later_turns(8.0, &[0.0, 0.0]), 0.0, "no leg to speak of");
+    }
+}
