@@ -61,9 +61,9 @@ const TABLE: &[(u16, PathKind)] = &[
 
 /// The kind of path for an MTU; `clamped`: another system than the sender has lowered the MSS.
 ///
-/// WireGuard has an interface of its own, whose MTU the sender knows; OpenVPN lowers the MSS of SYNs
-/// that pass. So do DSL routers, but to other values. An interface with OpenVPN's value may be a
-/// phone's.
+/// WireGuard has an interface of its own, whose MTU the sender knows; OpenVPN lowers the MSS of
+/// SYNs that pass. So do DSL routers, but to other values. An interface with OpenVPN's value may be
+/// a phone's.
 pub(super) fn kind(mtu: u16, clamped: bool) -> PathKind {
     if clamped && openvpn(mtu) {
         return PathKind::Tunnel;
