@@ -24,7 +24,7 @@ pub fn cases() -> Vec<Case> {
         },
         Case { name: "kill -9 of a live run", kind: Kind::Kill, run: || apart(kills) },
         Case {
-            name: "a storm of SIGHUP while rules are replaced",
+            name: "many SIGHUPs while rules are replaced",
             kind: Kind::Fault,
             run: || apart(storm),
         },
