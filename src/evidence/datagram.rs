@@ -10,17 +10,29 @@ use crate::evidence::parser::Timing;
 use crate::evidence::protocols::DatagramProtocol;
 use crate::evidence::protocols::DatagramStates;
 use crate::evidence::protocols::Rows;
+use crate::evidence::udp_signatures::fault;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Heap;
 use crate::model::Peer;
 use crate::model::Segment;
+use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
 
 /// Datagrams per direction examined while undecided.
 const DATAGRAMS_LOOKED: u8 = 4;
 /// Datagrams of both directions examined for timing.
 const DATAGRAMS_TIMED: u8 = 96;
+
+/// The protocol to which a fault belongs: DNS has relatives on ports of their own.
+fn spoken(row: DatagramProtocol, facts: &Option<Box<Facts>>) -> Option<Protocol> {
+    let told = facts.as_ref().and_then(|facts| facts.protocol);
+    let relative = |told: &Protocol| {
+        let relatives = [Protocol::Mdns, Protocol::Llmnr, Protocol::Nbns];
+        row.protocol() == Some(Protocol::Dns) && relatives.contains(told)
+    };
+    told.filter(relative).or(row.protocol())
+}
 
 /// What a direction is followed for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +82,7 @@ impl DatagramState {
                 let told = match result {
                     ParseResult::Failed(fault) | ParseResult::Rejected(fault) => {
                         counters.bump(Counter::ParseFailures);
-                        counters.note_fault(row.protocol(), fault);
+                        counters.note_fault(spoken(row, facts), fault);
                         false
                     }
                     _ => true,
@@ -84,6 +96,10 @@ impl DatagramState {
                 direction.follows = if over { Follows::Done } else { Follows::Protocol(row) };
             } else {
                 direction.follows = Follows::Look;
+                if let Some((protocol, fault)) = fault(segment.payload, segment.ports) {
+                    counters.bump(Counter::ParseFailures);
+                    counters.note_fault(Some(protocol), fault);
+                }
             }
             direction.count();
             *self.of_mut(segment.from) = direction;

@@ -188,6 +188,26 @@ fn a_packet_longer_than_the_protocol_allows_is_counted_and_left() {
     assert_eq!(told, [("ssh", vec![("bad_length", 1)])]);
 }
 
+/// By protocol and kind, also behind a message that is good.
+#[test]
+fn faults_of_protocols_that_a_port_tells_are_counted() {
+    let dhcp =
+        |options: &[u8]| [&[1, 1, 6, 0][..], &[7; 232], &[99, 130, 83, 99], options].concat();
+    let (good, bad) = (dhcp(&[53, 1, 3, 255]), dhcp(&[53, 1, 3, 12, 9, b'x']));
+    let pieces = [(Peer::Initiator, &good[..]), (Peer::Initiator, &bad), (Peer::Initiator, &bad)];
+    let (observers, counters) = run((Transport::UDP, 67), &pieces);
+    assert_eq!(counters.get(Counter::ParseFailures), 2);
+    let told: Vec<_> = counters.parse_errors().iter().collect();
+    assert_eq!(told, [("dhcp", vec![("truncated", 2)])]);
+    assert_eq!(observers.into_facts().protocol, Some(Protocol::Dhcp));
+    // A relative of DNS is counted under its own name.
+    let mut cut = query(b"pc.local", 1);
+    (cut[2], cut[7]) = (0, 1);
+    let (_, counters) = run((Transport::UDP, 5_353), &[(Peer::Initiator, &cut)]);
+    let told: Vec<_> = counters.parse_errors().iter().collect();
+    assert_eq!(told, [("mdns", vec![("truncated", 1)])]);
+}
+
 #[test]
 fn a_message_over_its_cap_is_counted_and_left() {
     // A head that never ends is read up to its limit; a hello longer than the cap is not.

@@ -11,6 +11,7 @@ use crate::evidence::parser::ParseContext;
 use crate::evidence::parser::Parser;
 use crate::evidence::parser::Probe;
 use crate::model::protocol::Protocol;
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::dhcp;
@@ -54,8 +55,34 @@ impl Parser for UdpSignatures {
     fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
         let Some(told) = tell(bytes, context.ports) else { return ParseResult::NotMine };
         context.facts().protocol = Some(told);
-        ParseResult::Done
+        // Those that are told by their port are followed for faults.
+        match FOLLOWED.contains(&told) {
+            true => ParseResult::Used(bytes.len()),
+            false => ParseResult::Done,
+        }
     }
+}
+
+/// Protocols whose messages are checked one by one.
+const FOLLOWED: [Protocol; 4] =
+    [Protocol::Dhcp, Protocol::Dhcpv6, Protocol::Kerberos, Protocol::Radius];
+
+/// How a datagram that is of no protocol contradicts the one of its port, where it begins like it.
+pub fn fault(bytes: &[u8], ports: (u16, u16)) -> Option<(Protocol, Fault)> {
+    let of = |protocol, why| match why {
+        Some(WireError::Malformed(fault, _)) => Some((protocol, fault)),
+        _ => None,
+    };
+    let by = |port| match port {
+        67 | 68 => of(Protocol::Dhcp, dhcp::DhcpMessage::parse(bytes).err()),
+        88 => of(Protocol::Kerberos, kerberos::KerberosMessage::parse(bytes).err()),
+        546 | 547 => of(Protocol::Dhcpv6, dhcp6::Dhcp6Message::parse(bytes).err()),
+        1645 | 1646 | 1812 | 1813 | 3799 => {
+            of(Protocol::Radius, radius::Packet::parse(bytes).err())
+        }
+        _ => None,
+    };
+    by(ports.1).or_else(|| by(ports.0))
 }
 
 /// The protocol of a datagram, whatever the other side sends.
@@ -274,6 +301,29 @@ mod tests {
             let mut other = hello.clone();
             other[at] ^= 0x3e;
             assert_eq!(tell(&other, (9_993, HIGH)), None, "{at}");
+        }
+    }
+
+    /// Each begins like the protocol of its port and is at fault behind that.
+    #[test]
+    fn faults_are_told_by_port() {
+        let dhcp =
+            [&[1, 1, 6, 0][..], &[7; 232], &[99, 130, 83, 99, 53, 1, 3, 12, 9, b'x']].concat();
+        let dhcp6 = [&[1, 0, 0, 7, 0, 1, 0, 4][..], &[0, 3, 0, 1], &[0, 3, 0, 40, 1]].concat();
+        let radius = [&[4, 7, 0, 25][..], &[9; 16], &[1, 9, b'a', b'n', b'n']].concat();
+        let kerberos = [0x6a, 0x82, 1, 0, 0x30, 0x81, 0xfc, 0xa1, 3, 2, 1, 5];
+        for (bytes, port, protocol, kind) in [
+            (&dhcp[..], 67, Protocol::Dhcp, Fault::Truncated),
+            (&dhcp6, 547, Protocol::Dhcpv6, Fault::Truncated),
+            (&radius, 1_813, Protocol::Radius, Fault::Length),
+            (&radius[..22], 1_812, Protocol::Radius, Fault::Truncated),
+            (&kerberos, 88, Protocol::Kerberos, Fault::Truncated),
+        ] {
+            assert_eq!(fault(bytes, (HIGH, port)), Some((protocol, kind)), "{protocol:?}");
+            assert_eq!(fault(bytes, (port, HIGH)), Some((protocol, kind)), "{protocol:?}");
+            assert_eq!(tell(bytes, (HIGH, port)), None, "{protocol:?}");
+            assert_eq!(fault(bytes, (HIGH, HIGH)), None, "elsewhere");
+            assert_eq!(fault(&[0xff; 300], (HIGH, port)), None, "nothing like it");
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::net::Ipv6Addr;
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::dhcp::DomainName;
@@ -91,14 +92,18 @@ impl<'a> Dhcp6Message<'a> {
     /// Reads a whole datagram of ports 546 and 547.
     ///
     /// # Errors
-    /// `NotThis` if the type is not one of DHCPv6, no option identifies a client or server, or the
-    /// lengths of the options do not add up; also for a relay message inside a relay message.
+    /// `NotThis` if the type is not one of DHCPv6 or no option identifies a client or server; also
+    /// for a relay message inside a relay message. `Malformed` if such an option comes first and
+    /// the lengths of the others do not add up.
     pub fn parse(datagram: &'a [u8]) -> Result<Dhcp6Message<'a>, WireError> {
         match datagram.first() {
             Some(&(RELAY_FORWARD | RELAY_REPLY)) => relayed(datagram),
             _ => plain(datagram),
         }
-        .map_err(|_| WireError::NotThis)
+        .map_err(|why| match why {
+            WireError::Malformed(..) => why,
+            _ => WireError::NotThis,
+        })
     }
 
     /// The client's Ethernet address: as a relay saw it, else from its DUID (types 1 and 3, RFC
@@ -200,7 +205,14 @@ fn plain(bytes: &[u8]) -> Result<Dhcp6Message<'_>, WireError> {
 /// The bytes, if options fill them completely.
 fn whole(bytes: &[u8]) -> Result<&[u8], WireError> {
     let used: usize = options(bytes).map(|(_, value)| value.len() + 4).sum();
-    if used == bytes.len() { Ok(bytes) } else { Err(WireError::NotThis) }
+    let first = options(bytes).next().map(|(kind, _)| kind);
+    match first {
+        _ if used == bytes.len() => Ok(bytes),
+        Some(code::CLIENT_ID | code::SERVER_ID) => {
+            Err(WireError::Malformed(Fault::Truncated, "DHCPv6 options"))
+        }
+        _ => Err(WireError::NotThis),
+    }
 }
 
 /// Consecutive options: code, length, value.
@@ -270,9 +282,10 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_do_not_add_up_are_not_dhcpv6() {
+    fn lengths_have_to_add_up() {
         let bytes = reply();
-        assert_eq!(Dhcp6Message::parse(&bytes[..bytes.len() - 1]).unwrap_err(), WireError::NotThis);
+        let cut = WireError::Malformed(Fault::Truncated, "DHCPv6 options");
+        assert_eq!(Dhcp6Message::parse(&bytes[..bytes.len() - 1]).unwrap_err(), cut);
         assert_eq!(Dhcp6Message::parse(&[7, 0, 0, 1]).unwrap_err(), WireError::NotThis);
         let uuid = [7, 0, 0, 1, 0, 1, 0, 18, 0, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
         let uuid = [&uuid[..], &[15, 16]].concat();

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::wire::Fault;
 use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::der;
@@ -80,9 +81,17 @@ impl<'a> KerberosMessage<'a> {
     /// Reads a whole datagram of port 88.
     ///
     /// # Errors
-    /// `NotThis` if tag, version and type do not match or the value does not fill the datagram.
+    /// `NotThis` if tag, version and type do not match or the value does not fill the datagram;
+    /// `Malformed` if what begins like a message is cut or contradicts itself.
     pub fn parse(datagram: &'a [u8]) -> Result<KerberosMessage<'a>, WireError> {
-        read(datagram).map_err(|_| WireError::NotThis)
+        let begins = matches!(datagram.first(), Some(0x6a..=0x6d | 0x7e));
+        read(datagram).map_err(|why| match why {
+            WireError::NeedMore(_) if begins => {
+                WireError::Malformed(Fault::Truncated, "Kerberos message")
+            }
+            WireError::Malformed(..) if begins => why,
+            _ => WireError::NotThis,
+        })
     }
 
     /// Reads the first message of a stream, after its length (RFC 4120 section 7.2.2); gives the
@@ -99,7 +108,8 @@ impl<'a> KerberosMessage<'a> {
         if length > MESSAGE_MAX || !starts {
             return Err(WireError::NotThis);
         }
-        Ok((KerberosMessage::parse(r.take(length)?)?, length + 4))
+        let message = read(r.take(length)?).map_err(|_| WireError::NotThis)?;
+        Ok((message, length + 4))
     }
 
     /// The addresses that a request names as the client's own, at most eight.

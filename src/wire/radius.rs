@@ -103,10 +103,11 @@ pub struct Packet<'a> {
 impl<'a> Packet<'a> {
     /// Reads a whole datagram of ports 1812 and 1813 (1645 and 1646 before).
     ///
-    /// # Errors `NotThis` if code or length are not those of RADIUS or the attributes do not fill
-    /// the length.
+    /// # Errors
+    /// `NotThis` if code or length are not those of RADIUS; `Malformed` if the datagram is shorter
+    /// than the length, or the attributes do not fill it.
     pub fn parse(datagram: &'a [u8]) -> Result<Packet<'a>, WireError> {
-        read(datagram).map_err(|_| WireError::NotThis)
+        read(datagram)
     }
 
     fn take(&mut self, kind: u8, value: &'a [u8]) -> Result<(), WireError> {
@@ -139,17 +140,19 @@ impl<'a> Packet<'a> {
 }
 
 fn read(datagram: &[u8]) -> Result<Packet<'_>, WireError> {
+    const ATTRIBUTE: WireError = WireError::Malformed(Fault::Length, "RADIUS attribute");
+    let cut = |_| WireError::Malformed(Fault::Truncated, "RADIUS packet");
     let mut r = Reader::new(datagram);
-    let (number, identifier, length) = (r.u8()?, r.u8()?, usize::from(r.u16()?));
-    let fits = (HEADER_BYTES..=PACKET_BYTES_MAX).contains(&length);
-    if !fits {
+    let [number, identifier, high, low] = r.array().map_err(|_| WireError::NotThis)?;
+    let (code, length) = (code(number)?, usize::from(u16::from_be_bytes([high, low])));
+    if !(HEADER_BYTES..=PACKET_BYTES_MAX).contains(&length) {
         return Err(WireError::NotThis);
     }
     // The authenticator; octets beyond the length are padding.
-    r.skip(16)?;
-    let mut attributes = r.sub(length - HEADER_BYTES)?;
+    r.skip(16).map_err(cut)?;
+    let mut attributes = r.sub(length - HEADER_BYTES).map_err(cut)?;
     let mut packet = Packet {
-        code: code(number)?,
+        code,
         identifier,
         user_name: None,
         framed_ip: None,
@@ -163,9 +166,10 @@ fn read(datagram: &[u8]) -> Result<Packet<'_>, WireError> {
         nas_identifier: None,
     };
     while !attributes.is_empty() {
-        let (kind, size) = (attributes.u8()?, usize::from(attributes.u8()?));
-        let value = attributes.take(size.checked_sub(2).ok_or(WireError::NotThis)?)?;
-        packet.take(kind, value)?;
+        let [kind, size] = attributes.array().map_err(|_| ATTRIBUTE)?;
+        let length = usize::from(size).checked_sub(2).ok_or(ATTRIBUTE)?;
+        let value = attributes.take(length).map_err(|_| ATTRIBUTE)?;
+        packet.take(kind, value).map_err(|_| ATTRIBUTE)?;
     }
     Ok(packet)
 }
@@ -254,8 +258,16 @@ mod tests {
     #[test]
     fn attributes_have_to_fill_the_length() {
         let not_this = |bytes: &[u8]| Packet::parse(bytes).unwrap_err() == WireError::NotThis;
-        assert!(not_this(&packet(4, &[1, 1])) && not_this(&packet(4, &[1, 9, b'a'])));
-        assert!(not_this(&packet(99, &[])) && not_this(&packet(4, &[8, 5, 1, 2, 3])));
+        let fault = |bytes: &[u8]| match Packet::parse(bytes).unwrap_err() {
+            WireError::Malformed(fault, _) => Some(fault),
+            _ => None,
+        };
+        for attribute in [&[1, 1][..], &[1, 9, b'a'], &[8, 5, 1, 2, 3]] {
+            assert_eq!(fault(&packet(4, attribute)), Some(Fault::Length), "{attribute:?}");
+        }
+        let cut = packet(4, &[1, 3, b'a']);
+        assert_eq!(fault(&cut[..cut.len() - 1]), Some(Fault::Truncated));
+        assert!(not_this(&packet(99, &[])) && not_this(&cut[..3]));
         let mut short = packet(4, &[]);
         short[3] = 19;
         assert!(not_this(&short));
