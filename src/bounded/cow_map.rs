@@ -6,8 +6,7 @@
 //! has them too (copy on write), and works in place where none does.
 
 use std::fmt;
-use std::hash::BuildHasher;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;

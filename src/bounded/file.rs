@@ -6,12 +6,9 @@
 //! A pipe would block the program and a device has no end, and a path can become either between a
 //! check and the open. So the file is opened non-blocking, and the open file is checked.
 
-use std::fs::File;
-use std::fs::Metadata;
-use std::io;
-use std::io::Read;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The bytes of a regular file of at most `most` bytes.

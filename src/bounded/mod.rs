@@ -11,7 +11,6 @@ pub mod wheel;
 pub use account::Account;
 pub use aging::Aging;
 pub use cow_map::CowMap;
-pub use pieces::Fit;
-pub use pieces::Pieces;
+pub use pieces::{Fit, Pieces};
 pub use slab::Slab;
 pub use wheel::Wheel;

@@ -8,9 +8,7 @@
 //! long as unpacking thousands of bytes, and an empty stream has 14 bytes: a file full of them
 //! would cost a thousand times as much as its size suggests.
 
-use std::io;
-use std::io::BufRead;
-use std::io::Read;
+use std::io::{self, BufRead, Read};
 
 use bzip2::bufread::BzDecoder;
 

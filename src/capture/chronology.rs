@@ -19,18 +19,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::capture::block::Block;
-use crate::capture::chronology::lane::BACK;
-use crate::capture::chronology::lane::Lane;
-use crate::capture::chronology::lane::RUN_SHORT;
-use crate::capture::chronology::lane::SILENCES_MANY;
-use crate::capture::chronology::lane::follow;
-use crate::capture::chronology::lane::goes_on;
-use crate::capture::chronology::lane::silences;
+use crate::capture::chronology::lane::{
+    BACK, Lane, RUN_SHORT, SILENCES_MANY, follow, goes_on, silences,
+};
 use crate::capture::report::FileReport;
-use crate::capture::source::FileSource;
-use crate::capture::source::FrameMeta;
-use crate::model::Nanos;
-use crate::model::Trust;
+use crate::capture::source::{FileSource, FrameMeta};
+use crate::model::{Nanos, Trust};
 
 /// Maximum number of held frames.
 pub(super) const WINDOW: usize = 2_048;

@@ -2,10 +2,8 @@
 
 use super::*;
 use crate::capture::block::BlockPool;
-use crate::capture::stored::HashPolicy;
-use crate::capture::stored::Stored;
-use crate::capture::testkit::Words;
-use crate::capture::testkit::pcap;
+use crate::capture::stored::{HashPolicy, Stored};
+use crate::capture::testkit::{Words, pcap};
 
 /// True frames follow one per second from here.
 const START: u32 = 1_700_000_000;

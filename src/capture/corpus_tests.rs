@@ -4,8 +4,7 @@
 //! Never: a copy of any of it.
 
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::Digest;

@@ -5,12 +5,9 @@
 //! matches. Never: guesses: a frame whose link type the expression cannot be compiled for does not
 //! match.
 
-use pcap::BpfProgram;
-use pcap::Capture;
-use pcap::Linktype;
+use pcap::{BpfProgram, Capture, Linktype};
 
-use crate::model::Error;
-use crate::model::LinkType;
+use crate::model::{Error, LinkType};
 
 /// An expression compiled for one link type.
 pub struct BpfFilter(BpfProgram);

@@ -7,9 +7,7 @@
 //! Setting up a member takes as long as decompressing about a thousand bytes, and an empty one has
 //! 20 bytes: 40 MB of them took 7 s.
 
-use std::io;
-use std::io::BufRead;
-use std::io::Read;
+use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 

@@ -3,13 +3,11 @@
 //! Owns: the directory walk, and the search for paths that name the same file. In: paths of the
 //! command line. Out: one [`InputSpec`] per input. Never: opens a file, or skips one silently.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::Error;
 

@@ -5,8 +5,7 @@
 
 use std::path::Path;
 
-use crate::model::Error;
-use crate::model::LinkType;
+use crate::model::{Error, LinkType};
 
 /// One interface, as `longhaul live --list` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

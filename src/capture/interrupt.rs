@@ -6,15 +6,10 @@
 //! Files stop at once. A pipe may continue for a moment: its writer often received the same signal,
 //! and still flushes its buffer.
 
-use std::io;
-use std::io::PipeReader;
-use std::io::PipeWriter;
-use std::io::Write;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
+use std::io::{self, PipeReader, PipeWriter, Write};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::ring::sys;
 

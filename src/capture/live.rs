@@ -9,16 +9,10 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use crate::capture::FrameMeta;
-use crate::capture::block::Block;
-use crate::capture::block::BlockPool;
-pub use crate::capture::live_options::Backend;
-pub use crate::capture::live_options::LiveOptions;
-pub use crate::capture::live_options::RING_BYTES_DEFAULT;
-pub use crate::capture::live_options::SNAPLEN_DEFAULT;
+use crate::capture::block::{Block, BlockPool};
+pub use crate::capture::live_options::{Backend, LiveOptions, RING_BYTES_DEFAULT, SNAPLEN_DEFAULT};
 use crate::capture::tap::Tap;
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::Nanos;
+use crate::model::{Counters, Error, Nanos};
 
 /// A frame is held until no other interface can still deliver an earlier one. The kernel keeps a
 /// frame for about 40 ms at most, and this allows for twice that.

@@ -6,24 +6,19 @@
 //! open files.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::VecDeque;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::capture::ReadOptions;
-use crate::capture::block::Block;
-use crate::capture::block::BlockPool;
-use crate::capture::chronology;
-use crate::capture::chronology::Chronology;
+use crate::capture::block::{Block, BlockPool};
+use crate::capture::chronology::{self, Chronology};
 use crate::capture::inputs::InputSpec;
 use crate::capture::report::FileReport;
-use crate::capture::source::FileSource;
-use crate::capture::source::FrameMeta;
+use crate::capture::source::{FileSource, FrameMeta};
 use crate::capture::stored::Stored;
-use crate::capture::windows::Denied;
-use crate::capture::windows::Window;
+use crate::capture::windows::{Denied, Window};
 use crate::model::Nanos;
 
 /// Up to this many inputs stay open after the probe. More are closed and reopened when they are

@@ -6,8 +6,7 @@
 //! The resolution in a file is only an upper bound: a system whose timer ticks every 10 ms still
 //! writes nanoseconds.
 
-use crate::model::Grain;
-use crate::model::Nanos;
+use crate::model::{Grain, Nanos};
 
 /// Grains below this (10 ms) are not measured; the file format states finer ones.
 const COARSE: u64 = 10_000_000;

@@ -39,18 +39,14 @@ mod testkit;
 #[cfg(test)]
 mod tests;
 
-pub use block::Block;
-pub use block::BlockPool;
+pub use block::{Block, BlockPool};
 pub use drops::Drops;
-pub use inputs::InputSpec;
-pub use inputs::expand_inputs;
+pub use inputs::{InputSpec, expand_inputs};
 pub use interrupt::Interrupt;
 pub use live::LiveSource;
 pub use merge::MergedSource;
-pub use report::FileReport;
-pub use report::Verdict;
-pub use source::FileSource;
-pub use source::FrameMeta;
+pub use report::{FileReport, Verdict};
+pub use source::{FileSource, FrameMeta};
 pub use stored::HashPolicy;
 pub use windows::Windows;
 

@@ -6,12 +6,8 @@
 //! Source: draft-ietf-opsawg-pcap; the variants are those of libpcap's `sf-pcap.c`.
 
 use crate::capture::block::MAX_FRAME;
-use crate::capture::step::Order;
-use crate::capture::step::RawFrame;
-use crate::capture::step::Step;
-use crate::model::Grain;
-use crate::model::LinkType;
-use crate::model::Nanos;
+use crate::capture::step::{Order, RawFrame, Step};
+use crate::model::{Grain, LinkType, Nanos};
 
 const MAGIC_MICROS: u32 = 0xa1b2_c3d4;
 const MAGIC_NANOS: u32 = 0xa1b2_3c4d;

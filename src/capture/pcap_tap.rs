@@ -7,18 +7,12 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use pcap::Active;
-use pcap::Capture;
-use pcap::Precision;
+use pcap::{Active, Capture, Precision};
 
 use crate::capture::FrameMeta;
-use crate::capture::block::Block;
-use crate::capture::block::BlockPool;
+use crate::capture::block::{Block, BlockPool};
 use crate::capture::live_options::LiveOptions;
-use crate::model::Grain;
-use crate::model::LinkType;
-use crate::model::Nanos;
-use crate::model::Trust;
+use crate::model::{Grain, LinkType, Nanos, Trust};
 
 /// Maximum frames per block, so that a flood of small ones does not delay others.
 const FRAMES: usize = 4_096;

@@ -6,16 +6,10 @@
 //! Source: draft-ietf-opsawg-pcapng, section numbers below are of revision 02.
 
 use crate::capture::block::MAX_FRAME;
-use crate::capture::drops::Drops;
-use crate::capture::drops::ReportedLosses;
+use crate::capture::drops::{Drops, ReportedLosses};
 use crate::capture::pcap::normal_link;
-use crate::capture::step::MAX_NEED;
-use crate::capture::step::Order;
-use crate::capture::step::RawFrame;
-use crate::capture::step::Step;
-use crate::model::Grain;
-use crate::model::LinkType;
-use crate::model::Nanos;
+use crate::capture::step::{MAX_NEED, Order, RawFrame, Step};
+use crate::model::{Grain, LinkType, Nanos};
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;

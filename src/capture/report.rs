@@ -4,11 +4,9 @@
 //! Never: decides how to proceed.
 
 use std::fmt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 
 use crate::capture::drops::Drops;
 use crate::capture::windows::Denied;

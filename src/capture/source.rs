@@ -6,36 +6,21 @@
 //! Never: changes a block after its first frame was returned, or allocates per frame.
 
 use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::capture::RATIO_FLOOR_BYTES;
-use crate::capture::ReadOptions;
-use crate::capture::block::Block;
-use crate::capture::block::BlockPool;
+use crate::capture::block::{Block, BlockPool};
 use crate::capture::drops::Drops;
 use crate::capture::inputs::InputSpec;
-use crate::capture::pcap;
-use crate::capture::pcap::Pcap;
-use crate::capture::pcapng;
-use crate::capture::pcapng::Pcapng;
-use crate::capture::report::FileReport;
-use crate::capture::report::Verdict;
-use crate::capture::sniff;
-use crate::capture::step::MAX_NEED;
-use crate::capture::step::RawFrame;
-use crate::capture::step::Step;
-use crate::capture::stored::HashPolicy;
-use crate::capture::stored::Stored;
+use crate::capture::pcap::{self, Pcap};
+use crate::capture::pcapng::{self, Pcapng};
+use crate::capture::report::{FileReport, Verdict};
+use crate::capture::step::{MAX_NEED, RawFrame, Step};
+use crate::capture::stored::{HashPolicy, Stored};
 use crate::capture::unpack::Unpacked;
-use crate::capture::windows::Window;
-use crate::capture::windows::Windows;
-use crate::model::Frame;
-use crate::model::Grain;
-use crate::model::LinkType;
-use crate::model::Nanos;
-use crate::model::Trust;
+use crate::capture::windows::{Window, Windows};
+use crate::capture::{RATIO_FLOOR_BYTES, ReadOptions, sniff};
+use crate::model::{Frame, Grain, LinkType, Nanos, Trust};
 
 /// The location of a frame, and the fields of its record header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,7 @@
 //! Owns: the step type shared by the formats, and integers in either byte order.
 //! In: bytes. Out: [`Step`]. Never: I/O.
 
-use crate::model::Grain;
-use crate::model::LinkType;
-use crate::model::Nanos;
+use crate::model::{Grain, LinkType, Nanos};
 
 /// The byte order of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,25 +3,16 @@
 //! Owns: the open file or stream. In: read(2). Out: the same bytes. Never: interpretation.
 
 use std::fs::File;
-use std::io;
-use std::io::BufRead;
-use std::io::Read;
-use std::os::fd::AsFd;
-use std::os::fd::OwnedFd;
+use std::io::{self, BufRead, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
-use crate::capture::Interrupt;
-use crate::capture::ReadOptions;
 use crate::capture::inputs::InputSpec;
-use crate::capture::sniff::Container;
-use crate::capture::sniff::container_of;
-use crate::capture::windows::Denied;
-use crate::capture::windows::HEAD_BYTES;
-use crate::capture::windows::Window;
-use crate::capture::windows::Windows;
+use crate::capture::sniff::{Container, container_of};
+use crate::capture::windows::{Denied, HEAD_BYTES, Window, Windows};
+use crate::capture::{Interrupt, ReadOptions};
 
 /// Whether to hash the stored bytes of a file while reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,26 +4,17 @@
 //! counts. Never: gives an interface up: one that went away is looked for again.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
-use std::os::fd::OwnedFd;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::capture::FrameMeta;
-use crate::capture::block::Block;
-use crate::capture::block::BlockPool;
-use crate::capture::filter;
-use crate::capture::filter::Instruction;
+use crate::capture::block::{Block, BlockPool};
+use crate::capture::filter::{self, Instruction};
 use crate::capture::interfaces::nic_drops;
-use crate::capture::live_options::Backend;
-use crate::capture::live_options::LiveOptions;
+use crate::capture::live_options::{Backend, LiveOptions};
 use crate::capture::pcap_tap::PcapTap;
-use crate::capture::ring::Ring;
-use crate::capture::ring::sys;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Error;
+use crate::capture::ring::{Ring, sys};
+use crate::model::{Counter, Counters, Error};
 
 /// The open capture of an interface.
 enum OpenCapture {

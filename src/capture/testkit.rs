@@ -3,17 +3,12 @@
 //! Owns: builders of pcap and pcapng bytes. In: plain values. Out: bytes. Never: part of the
 //! product.
 
-use std::io;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::capture::BlockPool;
-use crate::capture::FileReport;
-use crate::capture::FileSource;
-use crate::capture::FrameMeta;
-use crate::capture::HashPolicy;
 use crate::capture::stored::Stored;
+use crate::capture::{BlockPool, FileReport, FileSource, FrameMeta, HashPolicy};
 
 /// One packet: seconds, micro- or nanoseconds, bytes.
 pub(super) type Sample = (u32, u32, Vec<u8>);

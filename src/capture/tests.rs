@@ -4,10 +4,8 @@
 //! Never: a file that is not made here.
 
 use std::fs;
-use std::io::Read;
-use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 

@@ -3,14 +3,12 @@
 //! Owns: the choice of decompressor and its limits. In: [`Stored`]. Out: plain bytes.
 //! Never: file names, a second level of compression, or a read after an error.
 
-use std::io;
-use std::io::Read;
+use std::io::{self, Read};
 
 use crate::capture::bz2::Bz;
 use crate::capture::gz::Gz;
 use crate::capture::report::Verdict;
-use crate::capture::sniff::Container;
-use crate::capture::sniff::container_of;
+use crate::capture::sniff::{Container, container_of};
 use crate::capture::stored::Stored;
 use crate::capture::xz::Xz;
 

@@ -8,16 +8,12 @@
 //! file. Never: allocates it (the decompressors do).
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::capture::sniff::Container;
-use crate::capture::sniff::container_of;
+use crate::capture::sniff::{Container, container_of};
 use crate::capture::unpack::ZSTD_WINDOW_MAX;
-use crate::capture::xz::DICTIONARY_MAX;
-use crate::capture::xz::dictionary_of;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::capture::xz::{DICTIONARY_MAX, dictionary_of};
+use crate::wire::{Reader, WireError};
 
 /// Window that every zstd or xz file may use. Only the first frame or block is looked at; in a file
 /// that was concatenated from several, later ones may have a larger window than the first. This is
@@ -146,13 +142,8 @@ fn xz(head: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::BlockPool;
-    use crate::capture::MergedSource;
-    use crate::capture::ReadOptions;
-    use crate::capture::Verdict;
-    use crate::capture::expand_inputs;
-    use crate::capture::testkit::Sample;
-    use crate::capture::testkit::pcap;
+    use crate::capture::testkit::{Sample, pcap};
+    use crate::capture::{BlockPool, MergedSource, ReadOptions, Verdict, expand_inputs};
 
     #[test]
     fn the_window_size_is_read_from_the_file() {

@@ -8,13 +8,10 @@
 //! crate, because with the crate the file alone decides how much memory the dictionary takes (up to
 //! 4 GiB).
 
-use std::io;
-use std::io::BufRead;
-use std::io::Read;
+use std::io::{self, BufRead, Read};
 
 use lzma_rust2::Lzma2Reader;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// Largest dictionary: that of `xz -9`.
 pub(super) const DICTIONARY_MAX: u64 = 64 << 20;

@@ -5,20 +5,12 @@
 
 use std::path::PathBuf;
 
-use crate::config::HashInputs;
-use crate::config::Output;
-use crate::config::Plan;
-use crate::config::PointBy;
-use crate::config::SessionLines;
-use crate::config::WORKERS_MAX;
-use crate::config::WORKERS_UNASKED;
-use crate::config::bounded;
-use crate::config::file;
-use crate::config::learn_days;
 use crate::config::memory::parse_memory;
-use crate::config::parse_level;
-use crate::config::sensor_name;
 use crate::config::updates::parse_updates;
+use crate::config::{
+    HashInputs, Output, Plan, PointBy, SessionLines, WORKERS_MAX, WORKERS_UNASKED, bounded, file,
+    learn_days, parse_level, sensor_name,
+};
 use crate::model::Error;
 
 /// Arguments of `read`.

@@ -8,10 +8,7 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
-use crate::cli;
-use crate::cli::Cli;
-use crate::cli::CommandResult;
-use crate::cli::RAN;
+use crate::cli::{self, Cli, CommandResult, RAN};
 use crate::model::Error;
 
 /// Supported shells.

@@ -5,16 +5,11 @@
 
 use std::time::Instant;
 
-use crate::cli;
-use crate::cli::CommandResult;
-use crate::cli::RAN;
-use crate::config::HashInputs;
-use crate::config::Plan;
+use crate::cli::{self, CommandResult, RAN};
+use crate::config::{HashInputs, Plan};
 use crate::model::endpoint::EndpointRow;
-use crate::pipeline;
-use crate::pipeline::NoProgress;
-use crate::report::story;
-use crate::report::story::Story;
+use crate::pipeline::{self, NoProgress};
+use crate::report::story::{self, Story};
 use crate::report::terminal::Style;
 
 /// Three minutes at the edge of a fictitious company; see tests/data/demo/README.md.

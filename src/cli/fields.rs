@@ -2,11 +2,8 @@
 //!
 //! Owns: nothing. In: which form. Out: Markdown or JSON Schema. Never: a field by itself.
 
-use crate::cli;
-use crate::cli::CommandResult;
-use crate::cli::RAN;
-use crate::emit::json_schema::Lines;
-use crate::emit::json_schema::json_schema;
+use crate::cli::{self, CommandResult, RAN};
+use crate::emit::json_schema::{Lines, json_schema};
 use crate::model::Error;
 use crate::model::schema::reference_markdown;
 

@@ -5,16 +5,11 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::cli;
-use crate::cli::CommandResult;
-use crate::cli::RAN;
+use crate::cli::{self, CommandResult, RAN};
 use crate::model::Error;
-use crate::pipeline::queries;
-use crate::pipeline::queries::KnownPlace;
-use crate::pipeline::queries::Owners;
+use crate::pipeline::queries::{self, KnownPlace, Owners};
 
 /// Subcommands of `geo`.
 #[derive(Debug, clap::Subcommand)]

@@ -6,30 +6,17 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::cli;
-use crate::cli::ALERTS;
-use crate::cli::CommandResult;
-use crate::cli::RAN;
 use crate::cli::args::RunArgs;
-use crate::cli::read;
-use crate::config::Output;
-use crate::config::Plan;
-use crate::config::PointBy;
-use crate::config::live::LivePlan;
-use crate::config::live::Rotate;
-use crate::config::live::parse_bytes;
-use crate::config::live::parse_out_max;
-use crate::config::live::parse_seconds;
-use crate::model::Counter;
-use crate::model::Error;
+use crate::cli::{self, ALERTS, CommandResult, RAN, read};
+use crate::config::live::{LivePlan, Rotate, parse_bytes, parse_out_max, parse_seconds};
+use crate::config::{Output, Plan, PointBy};
 use crate::model::escape::escaped_lines;
-use crate::pipeline;
-use crate::pipeline::live;
-use crate::pipeline::live::LiveRun;
+use crate::model::{Counter, Error};
+use crate::pipeline::live::{self, LiveRun};
+use crate::pipeline::{self};
 use crate::report::spans;
 use crate::report::summary::InputTotals;
-use crate::report::terminal;
-use crate::report::terminal::Style;
+use crate::report::terminal::{self, Style};
 
 /// Arguments of `live`.
 #[derive(Debug, Clone, clap::Args)]

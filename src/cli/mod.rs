@@ -15,15 +15,13 @@ mod read;
 mod rules;
 mod state;
 
-use std::io::IsTerminal;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::model::Error;
-use crate::model::escape::escaped;
-use crate::model::escape::escaped_lines;
+use crate::model::escape::{escaped, escaped_lines};
 use crate::report::terminal::Style;
 
 /// The command ran; nothing needs attention.

@@ -6,14 +6,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::cli;
-use crate::cli::CommandResult;
-use crate::cli::RAN;
+use crate::cli::{self, CommandResult, RAN};
 use crate::model::Error;
 use crate::model::escape::escaped_json;
-use crate::pipeline::queries;
-use crate::pipeline::queries::Application;
-use crate::pipeline::queries::ProtocolRow;
+use crate::pipeline::queries::{self, Application, ProtocolRow};
 
 /// Arguments of `protocols`.
 #[derive(Debug, clap::Args)]

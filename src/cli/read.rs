@@ -3,22 +3,14 @@
 //! Owns: the order of what a user sees. In: [`ReadArgs`]. Out: a summary, or files.
 //! Never: a result of its own.
 
-use crate::cli;
-use crate::cli::ALERTS;
-use crate::cli::CommandResult;
-use crate::cli::RAN;
 use crate::cli::args::ReadArgs;
 use crate::cli::progress::Bar;
+use crate::cli::{self, ALERTS, CommandResult, RAN};
 use crate::config::Output;
-use crate::pipeline;
-use crate::pipeline::Outcome;
-use crate::pipeline::state;
-use crate::report::duplicates;
-use crate::report::spans;
-use crate::report::summary::InputTotals;
-use crate::report::summary::Summary;
-use crate::report::terminal;
-use crate::report::terminal::Style;
+use crate::pipeline::{self, Outcome, state};
+use crate::report::summary::{InputTotals, Summary};
+use crate::report::terminal::{self, Style};
+use crate::report::{duplicates, spans};
 
 /// Runs the command.
 pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {

@@ -6,10 +6,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::cli;
-use crate::cli::ALERTS;
-use crate::cli::CommandResult;
-use crate::cli::RAN;
+use crate::cli::{self, ALERTS, CommandResult, RAN};
 use crate::pipeline::queries;
 
 /// Subcommands of `rules`.

@@ -5,21 +5,15 @@
 //! Never: changes a directory that is only read.
 
 use std::fmt::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cli;
-use crate::cli::CommandResult;
-use crate::cli::RAN;
-use crate::config::BASELINES_CAP;
-use crate::config::bounded;
+use crate::cli::{self, CommandResult, RAN};
+use crate::config::{BASELINES_CAP, bounded};
 use crate::model::Nanos;
 use crate::model::endpoint_facts::BaselineOf;
-use crate::pipeline::state;
-use crate::pipeline::state::BaselineRow;
-use crate::pipeline::state::BaselineTotals;
+use crate::pipeline::state::{self, BaselineRow, BaselineTotals};
 use crate::report::units;
 
 /// Subcommands of `state`.

@@ -2,25 +2,18 @@
 //!
 //! Owns: the keys. In: text. Out: changes to a [`Plan`]. Never: a key without effect.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::config::Caps;
-use crate::config::ConfigLines;
-use crate::config::DEDUP_WINDOW_BOUNDS_US;
-use crate::config::Plan;
-use crate::config::Vantage;
-use crate::config::WORKERS_MAX;
-use crate::config::bounded;
-use crate::config::learn_days;
 use crate::config::live::parse_out_max;
 use crate::config::memory::parse_memory;
-use crate::config::parse_level;
-use crate::config::sensor_name;
 use crate::config::updates::parse_updates;
+use crate::config::{
+    Caps, ConfigLines, DEDUP_WINDOW_BOUNDS_US, Plan, Vantage, WORKERS_MAX, bounded, learn_days,
+    parse_level, sensor_name,
+};
 use crate::model::Error;
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \

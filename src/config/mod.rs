@@ -10,8 +10,7 @@ pub mod updates;
 
 use std::path::PathBuf;
 
-use crate::model::Error;
-use crate::model::Level;
+use crate::model::{Error, Level};
 
 /// Most workers: one per shard of the session table; more would be idle.
 pub const WORKERS_MAX: usize = 64;

@@ -20,17 +20,11 @@
 //! million packets a second. A full set evicts its oldest entry; if that is younger than the
 //! window, the eviction is counted, since its duplicate would go unnoticed.
 
-use crate::model::CopyPoint;
-use crate::model::CopyReport;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Ident;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::TcpFlags;
-use crate::model::Transport;
 use crate::model::duplicates::Apart;
+use crate::model::{
+    CopyPoint, CopyReport, Counter, Counters, Ident, Nanos, Packet, PacketFlags, TcpFlags,
+    Transport,
+};
 
 /// Sets of the table; a power of two.
 const SETS: usize = 2_048;

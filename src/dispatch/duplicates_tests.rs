@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::FlowKey;
-use crate::model::Stamp;
+use crate::model::{FlowKey, Stamp};
 
 /// Offset of the transport header behind 14 bytes of Ethernet and 20 of IP.
 const L4_AT: usize = 34;

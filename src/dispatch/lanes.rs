@@ -3,11 +3,8 @@
 //! Owns: open batches; the queues to and from the workers. In: packets. Out: batches.
 //! Never: reorders packets of one session.
 
-use crate::dispatch::batch::Batch;
-use crate::dispatch::batch::SameBlock;
-use crate::dispatch::queue;
-use crate::dispatch::queue::Receiver;
-use crate::dispatch::queue::Sender;
+use crate::dispatch::batch::{Batch, SameBlock};
+use crate::dispatch::queue::{self, Receiver, Sender};
 use crate::model::Packet;
 
 /// Batches in flight to one worker. With 64 packets each these are about 2,000 packets: enough to

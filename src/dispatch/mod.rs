@@ -10,8 +10,5 @@ pub mod lanes;
 pub mod queue;
 
 pub use batch::Batch;
-pub use duplicates::Duplicates;
-pub use duplicates::FrameContext;
-pub use lanes::Dispatcher;
-pub use lanes::Lane;
-pub use lanes::WorkerGone;
+pub use duplicates::{Duplicates, FrameContext};
+pub use lanes::{Dispatcher, Lane, WorkerGone};

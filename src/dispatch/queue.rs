@@ -7,13 +7,10 @@
 //! takes the core that the other one needs.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::atomic::fence;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use crossbeam::queue::ArrayQueue;
-use crossbeam::sync::Parker;
-use crossbeam::sync::Unparker;
+use crossbeam::sync::{Parker, Unparker};
 use crossbeam::utils::CachePadded;
 
 #[derive(Debug)]

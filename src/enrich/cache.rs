@@ -11,11 +11,9 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::enrich::geo::GeoDb;
-use crate::enrich::geo::Question;
+use crate::enrich::geo::{GeoDb, Question};
 use crate::model::Addr;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Place;
+use crate::model::record::{AutonomousSystem, Place};
 
 /// Prefixes cached per worker; 64 bytes each.
 const SLOTS: usize = 4_096;

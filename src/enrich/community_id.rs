@@ -5,12 +5,9 @@
 //!
 //! Source: Community ID Flow Hashing, version 1 (corelight/community-id-spec).
 
-use sha1::Digest;
-use sha1::Sha1;
+use sha1::{Digest, Sha1};
 
-use crate::model::Addr;
-use crate::model::Record;
-use crate::model::Transport;
+use crate::model::{Addr, Record, Transport};
 use crate::wire::icmp;
 
 /// The digest of a session, from its record.

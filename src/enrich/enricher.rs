@@ -9,15 +9,9 @@ use crate::enrich::cache::OriginCache;
 use crate::enrich::data::EnrichData;
 use crate::enrich::geo::is_public;
 use crate::enrich::hits::match_lists;
-use crate::enrich::physics;
-use crate::enrich::physics::Claimed;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Record;
-use crate::model::record::Direction;
-use crate::model::record::Party;
-use crate::model::record::Physics;
-use crate::model::record::Subject;
+use crate::enrich::physics::{self, Claimed};
+use crate::model::record::{Direction, Party, Physics, Subject};
+use crate::model::{Counter, Counters, Record};
 
 /// Tags of addresses that are not where their users are: their distance proves nothing.
 const UNTRUSTED: [&str; 7] = ["anycast", "cdn", "sase", "relay", "pep", "satellite", "mobile"];

@@ -6,16 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
-use crate::model::Addr;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Nanos;
-use crate::model::Record;
-use crate::model::Transport;
-use crate::model::latency::Exchange;
-use crate::model::latency::Turn;
-use crate::model::latency::Turns;
+use crate::model::latency::{Exchange, Turn, Turns};
 use crate::model::record::*;
+use crate::model::{Addr, Counter, Counters, Nanos, Record, Transport};
 
 fn addr(text: &str) -> Addr {
     text.parse::<IpAddr>().unwrap().into()

@@ -8,21 +8,16 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use maxminddb::Reader;
-use maxminddb::WithinOptions;
+use maxminddb::{Reader, WithinOptions};
 use serde::Serialize;
 
 use crate::bounded;
-use crate::enrich::framed::Found;
-use crate::enrich::framed::Framed;
+use crate::enrich::framed::{Found, Framed};
 use crate::enrich::schema::Row;
-use crate::model::Addr;
-use crate::model::Error;
-use crate::model::Nanos;
 use crate::model::alert::SourceInfo;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Place;
+use crate::model::record::{AutonomousSystem, Place};
 use crate::model::time::civil_from_days;
+use crate::model::{Addr, Error, Nanos};
 
 const ASN: &[u8] = include_bytes!("../../geo/asn.mmdb.zst");
 const REGION: &[u8] = include_bytes!("../../geo/region.mmdb.zst");

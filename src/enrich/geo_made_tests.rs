@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::geo::*;
-use crate::model::Addr;
-use crate::model::Error;
+use crate::model::{Addr, Error};
 
 /// A control byte: type and size (section "Data Field Format"); types above 7 stand behind it.
 fn control(kind: u8, size: usize) -> Vec<u8> {

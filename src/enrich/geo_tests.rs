@@ -4,8 +4,7 @@
 //! Never: part of the program.
 
 use std::net::IpAddr;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use maxminddb::Reader;
 

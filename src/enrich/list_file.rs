@@ -3,22 +3,17 @@
 //! Owns: the text format. In: files of `--lists DIR`, the default lists. Out: [`ListFile`]s.
 //! Never: stops at the first error, keeps half a list.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::path::Path;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bounded;
 use crate::enrich::hits::HITS_MAX;
-use crate::enrich::lists::Kind;
-use crate::enrich::lists::ListInfo;
+use crate::enrich::lists::{Kind, ListInfo};
 use crate::enrich::lpm::Prefix;
 use crate::enrich::names::Pattern;
 use crate::enrich::signatures::file::Field;
-use crate::model::Error;
-use crate::model::Nanos;
-use crate::model::Transport;
+use crate::model::{Error, Nanos, Transport};
 use crate::wire::payload::Shape;
 
 /// Maximum size of a list file, in bytes.

@@ -6,12 +6,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::list_file;
-use super::lists::Kind;
-use super::lists::Lists;
-use crate::model::Addr;
-use crate::model::Error;
-use crate::model::Nanos;
-use crate::model::Transport;
+use super::lists::{Kind, Lists};
+use crate::model::{Addr, Error, Nanos, Transport};
 
 const HEAD: &str = "# name: t\n# source: s\n# date: 2026-11-22\n# licence: CC0-1.0\n";
 

@@ -13,22 +13,15 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
-use serde::Serialize;
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 
-use crate::enrich::list_file;
-use crate::enrich::list_file::Key;
-use crate::enrich::list_file::ListFile;
+use crate::enrich::list_file::{self, Key, ListFile};
 use crate::enrich::lpm::PrefixSet;
 use crate::enrich::names::NameSet;
-use crate::enrich::signatures;
-use crate::enrich::signatures::Application;
 use crate::enrich::signatures::file::Field;
-use crate::model::Addr;
-use crate::model::Error;
-use crate::model::Nanos;
-use crate::model::Transport;
+use crate::enrich::signatures::{self, Application};
 use crate::model::alert::SourceInfo;
+use crate::model::{Addr, Error, Nanos, Transport};
 use crate::wire::payload::Matcher;
 
 /// Maximum lists in a run: hits store the list as `u16`.

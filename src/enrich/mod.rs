@@ -32,11 +32,9 @@ mod geo_tests;
 #[cfg(test)]
 mod list_tests;
 
-pub use data::EnrichData;
-pub use data::EnrichOptions;
+pub use data::{EnrichData, EnrichOptions};
 pub use enricher::Enricher;
 pub use hits::HITS_MAX;
 pub use lpm::Prefix;
 pub use nat64::Nat64;
-pub use places::SensorPlace;
-pub use places::parse_place;
+pub use places::{SensorPlace, parse_place};

@@ -10,10 +10,8 @@ use std::sync::Arc;
 use ring::hmac;
 
 use crate::bounded;
-use crate::model::Error;
-use crate::model::Record;
-use crate::model::record::Holder;
-use crate::model::record::Subject;
+use crate::model::record::{Holder, Subject};
+use crate::model::{Error, Record};
 
 /// A shorter key could be guessed; 32 bytes are recommended for HMAC-SHA-256 (RFC 2104 section 3).
 const KEY_BYTES_MIN: usize = 16;

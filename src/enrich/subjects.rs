@@ -4,22 +4,17 @@
 //! address (longest prefix first).
 //! Never: finds out who holds an address.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::bounded;
-use crate::enrich::lpm::Prefix;
-use crate::enrich::lpm::PrefixSet;
-use crate::enrich::physics::Circle;
-use crate::enrich::physics::RADIUS_KM_SUBJECT;
+use crate::enrich::lpm::{Prefix, PrefixSet};
+use crate::enrich::physics::{Circle, RADIUS_KM_SUBJECT};
 use crate::enrich::places::parse_place;
-use crate::model::Addr;
-use crate::model::Error;
-use crate::model::Nanos;
 use crate::model::addr::parse_mac;
 use crate::model::record::Holder;
+use crate::model::{Addr, Error, Nanos};
 
 /// Maximum size of the file, in bytes: over a million lines.
 const FILE_BYTES_MAX: u64 = 64 << 20;

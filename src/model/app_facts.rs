@@ -4,8 +4,7 @@
 //! Owns: these facts. In: evidence fills them in. Out: a session's facts carry them. Never:
 //! payload, passwords, judgement.
 
-use crate::model::Addr;
-use crate::model::Heap;
+use crate::model::{Addr, Heap};
 
 /// The certificate that a TLS or DTLS server sent in clear (up to version 1.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

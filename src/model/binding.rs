@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::model::Addr;
-use crate::model::Nanos;
+use crate::model::{Addr, Nanos};
 
 /// An address at a capture point: two points may use the same range for different hosts.
 pub type Place = (u16, Addr);

@@ -3,8 +3,7 @@
 //! Owns: the list of counters and a fixed array of them. In: increments. Out: totals for run.json
 //! and the summary. Never: atomics (each thread owns its own array; they are added at the end).
 
-use crate::model::parse_errors::Fault;
-use crate::model::parse_errors::ParseErrors;
+use crate::model::parse_errors::{Fault, ParseErrors};
 use crate::model::protocol::Protocol;
 
 /// The kind of a counter: it decides where users see it. Every counter is in run.json `counters`.

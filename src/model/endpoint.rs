@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use crate::model::endpoint_facts::Traits;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Place;
+use crate::model::record::{AutonomousSystem, Place};
 use crate::model::{Addr, Nanos, Transport};
 
 /// Whether an address belongs to the home networks.

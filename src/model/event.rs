@@ -5,12 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::model::Alert;
-use crate::model::Counters;
-use crate::model::Incident;
-use crate::model::Level;
-use crate::model::Nanos;
 use crate::model::endpoint::EndpointRow;
+use crate::model::{Alert, Counters, Incident, Level, Nanos};
 
 /// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,14 +4,9 @@
 //! Never: a random key, or anything that depends on workers, paths or the clock.
 
 use crate::model::Record;
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Fingerprint;
-use crate::model::endpoint::Locality;
-use crate::model::id::KEY;
-pub use crate::model::id::alert_id;
-pub use crate::model::id::hex;
-pub use crate::model::id::incident_id;
-use crate::model::id::siphash_128;
+use crate::model::endpoint::{EndpointRow, Fingerprint, Locality};
+use crate::model::id::{KEY, siphash_128};
+pub use crate::model::id::{alert_id, hex, incident_id};
 use crate::model::scan::Scan;
 
 /// The id of a session: SipHash-2-4-128 of capture point, transport, IP version, VLAN, both

@@ -5,14 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::model::Addr;
-use crate::model::Heap;
-use crate::model::Nanos;
-use crate::model::app_facts::AppFacts;
-use crate::model::app_facts::Certificate;
-use crate::model::app_facts::Socks;
+use crate::model::app_facts::{AppFacts, Certificate, Socks};
 use crate::model::latency::Turns;
 use crate::model::protocol::Protocol;
+use crate::model::{Addr, Heap, Nanos};
 
 /// Facts of TLS, DTLS or QUIC handshakes. Hashes are bytes; emit writes them in hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::model::alert::EARLIER_RUN;
 use crate::model::record::Quality;
-use crate::model::{Addr, Alert, Change, EvidenceItem, Family, Incident, Level, Member};
-use crate::model::{Nanos, RuleInfo, SourceInfo};
+use crate::model::{
+    Addr, Alert, Change, EvidenceItem, Family, Incident, Level, Member, Nanos, RuleInfo, SourceInfo,
+};
 
 /// Advice that goes with an incident.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,8 +5,7 @@
 
 use std::hash::Hasher;
 
-use siphasher::sip128::Hasher128;
-use siphasher::sip128::SipHasher24;
+use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::model::Nanos;
 

@@ -85,8 +85,7 @@ fn host_name(host: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::facts::HttpFacts;
-    use crate::model::facts::TlsFacts;
+    use crate::model::facts::{HttpFacts, TlsFacts};
 
     fn hello(name: Option<&str>, certificate: Option<Certificate>) -> Facts {
         let server_name = name.map(Box::from);

@@ -3,15 +3,11 @@
 //! Owns: the choice among the legs and exchanges of one session. In: a record whose legs and facts
 //! are filled. Out: nanoseconds, or nothing. Never: measures.
 
-use crate::model::Grain;
-use crate::model::Nanos;
-use crate::model::Record;
-use crate::model::Transport;
 use crate::model::facts::Facts;
 use crate::model::lag::Lag;
-use crate::model::latency::Exchange;
-use crate::model::latency::Turn;
+use crate::model::latency::{Exchange, Turn};
 use crate::model::record::Direction;
+use crate::model::{Grain, Nanos, Record, Transport};
 
 impl Facts {
     /// The lowest round trip of an exchange over UDP, and its kind: to the initiator, or to the

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::Addr;
-use crate::model::Nanos;
-use crate::model::Transport;
+use crate::model::{Addr, Nanos, Transport};
 
 /// Different ports and addresses counted per sum.
 pub const TOLD_APART: usize = 1_024;

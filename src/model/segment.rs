@@ -3,8 +3,7 @@
 //! Owns: the types for both ends, a segment, and whether more is wanted. In: a packet's payload.
 //! Out: a view of it. Never: a copy.
 
-use crate::model::Nanos;
-use crate::model::Transport;
+use crate::model::{Nanos, Transport};
 
 /// Which end of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,7 @@
 //! For a file, capture decides which times are believed ([`crate::model::Trust`]). For an interface
 //! the capture loop knows how much time has passed: see [`Watch`].
 
-use crate::model::Nanos;
-use crate::model::Trust;
+use crate::model::{Nanos, Trust};
 
 /// The clock starts here at the latest, in the year 2096, so that it has years left within 32 bits.
 /// No output contains this time.

@@ -9,34 +9,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::Plan;
-use crate::dispatch::queue::Receiver;
-use crate::dispatch::queue::Sender;
+use crate::dispatch::queue::{Receiver, Sender};
 use crate::emit::Origin;
-use crate::endpoints::EndpointSummary;
-use crate::endpoints::LOOK_AHEAD;
-use crate::model::Counter;
-use crate::model::Error;
-use crate::model::Held;
-use crate::model::Nanos;
+use crate::endpoints::{EndpointSummary, LOOK_AHEAD};
 use crate::model::beats::Beats;
 use crate::model::event::SessionLine;
-use crate::pipeline::findings::Findings;
-use crate::pipeline::findings::Found;
-use crate::pipeline::heartbeat::Heartbeat;
-use crate::pipeline::heartbeat::SpanFacts;
+use crate::model::{Counter, Error, Held, Nanos};
+use crate::pipeline::findings::{Findings, Found};
+use crate::pipeline::heartbeat::{Heartbeat, SpanFacts};
 use crate::pipeline::prepare::Prepared;
-use crate::pipeline::record_batch::ItemKind;
-use crate::pipeline::record_batch::Order;
-use crate::pipeline::record_batch::RecordBatch;
-use crate::pipeline::record_batch::THE_END;
-use crate::pipeline::record_batch::Until;
-use crate::pipeline::scans::Scans;
-use crate::pipeline::scans::Sum;
+use crate::pipeline::record_batch::{ItemKind, Order, RecordBatch, THE_END, Until};
+use crate::pipeline::scans::{Scans, Sum};
 use crate::pipeline::state::Opened;
-use crate::sinks::Outlets;
-use crate::sinks::Round;
-use crate::sinks::SpanEnd;
-use crate::sinks::Wish;
+use crate::sinks::{Outlets, Round, SpanEnd, Wish};
 
 /// One worker's queue and the batches from it.
 struct Feed {

@@ -5,10 +5,7 @@
 
 use super::*;
 use crate::detect::incidents::IncidentConfig;
-use crate::model::Alert;
-use crate::model::Counters;
-use crate::model::EventKind;
-use crate::model::Family;
+use crate::model::{Alert, Counters, EventKind, Family};
 use crate::sinks::Sink;
 
 /// Accepts this many lines and loses the rest.

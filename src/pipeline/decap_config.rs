@@ -3,14 +3,11 @@
 //! Owns: the values of `--no-decap` and `--key`. In: a plan. Out: decode's configuration, and the
 //! tunnels of each source. Never: ignores an unknown value.
 
-use std::hash::BuildHasher;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use crate::config::Plan;
-use crate::decode::DecodeConfig;
-use crate::decode::TunnelKind;
-use crate::decode::TunnelSet;
+use crate::decode::{DecodeConfig, TunnelKind, TunnelSet};
 use crate::model::Error;
 
 /// A tunnel that is off for one source.

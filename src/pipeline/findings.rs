@@ -7,34 +7,17 @@ use std::sync::Arc;
 
 use crate::config::Plan;
 use crate::config::memory::Bounds;
-use crate::detect::RuleSet;
-use crate::detect::SourceCatalog;
 use crate::detect::kept::Kept;
-use crate::detect::ledger::Ledger;
-use crate::detect::ledger::LedgerConfig;
-use crate::detect::ledger::Taken;
-use crate::detect::merge;
+use crate::detect::ledger::{Ledger, LedgerConfig, Taken};
+use crate::detect::{RuleSet, SourceCatalog, merge};
 use crate::emit;
-use crate::endpoints::EndpointRows;
-use crate::endpoints::EndpointSummary;
-use crate::endpoints::Endpoints;
-use crate::model::Alert;
-use crate::model::Change;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::EventKind;
-use crate::model::Held;
-use crate::model::Incident;
-use crate::model::Level;
-use crate::model::Nanos;
-use crate::model::endpoint::EndpointKey;
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Fingerprint;
+use crate::endpoints::{EndpointRows, EndpointSummary, Endpoints};
+use crate::model::endpoint::{EndpointKey, EndpointRow, Fingerprint};
+use crate::model::{
+    Alert, Change, Counter, Counters, Error, EventKind, Held, Incident, Level, Nanos,
+};
 use crate::pipeline::prepare::Prepared;
-use crate::pipeline::state::BaselineTotals;
-use crate::pipeline::state::Opened;
-use crate::pipeline::state::State;
+use crate::pipeline::state::{BaselineTotals, Opened, State};
 use crate::pipeline::stored_ledger::StoredLedger;
 use crate::sinks::Outlets;
 

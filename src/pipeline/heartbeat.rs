@@ -8,19 +8,13 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::endpoints::EndpointRows;
-use crate::model::CopyReport;
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::Nanos;
 use crate::model::event::Health;
-use crate::pipeline::outputs;
-use crate::pipeline::outputs::RunFacts;
+use crate::model::{CopyReport, Counters, Error, Nanos};
+use crate::pipeline::outputs::{self, RunFacts};
 use crate::pipeline::state::BaselineTotals;
 use crate::pipeline::stats::WorkerHandle;
-use crate::pipeline::warnings;
-use crate::pipeline::warnings::Answer;
-use crate::sinks::SetFacts;
-use crate::sinks::Tell;
+use crate::pipeline::warnings::{self, Answer};
+use crate::sinks::{SetFacts, Tell};
 
 /// The interval of health lines, in seconds of the run's clock.
 const HEALTH_SECONDS: u64 = 60;

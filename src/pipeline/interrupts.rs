@@ -3,14 +3,12 @@
 //! Owns: the two signals, and a thread that waits for them. In: signals. Out: an [`Interrupt`] for
 //! the readers. Never: anything but a byte to that thread in a signal handler.
 
-use std::io;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::SIGINT;
-use signal_hook::consts::SIGTERM;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 use crate::capture::Interrupt;

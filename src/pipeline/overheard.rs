@@ -8,18 +8,10 @@
 use std::sync::Arc;
 
 use crate::capture::Block;
-use crate::dispatch::Batch;
-use crate::dispatch::Dispatcher;
-use crate::dispatch::Lane;
+use crate::dispatch::{Batch, Dispatcher, Lane};
 use crate::enrich::data::EnrichData;
-use crate::identity::Identity;
-use crate::identity::Listener;
-use crate::identity::Publisher;
-use crate::model::Addr;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Packet;
-use crate::model::Trust;
+use crate::identity::{Identity, Listener, Publisher};
+use crate::model::{Addr, Counter, Counters, Packet, Trust};
 use crate::pipeline::prepare::Prepared;
 
 /// What goes to the workers: packets in blocks, and snapshots of the bindings.

@@ -4,39 +4,21 @@
 //! Never: changes after the run has started.
 
 use std::collections::HashMap;
-use std::fs;
-use std::hash::BuildHasher;
-use std::hash::RandomState;
-use std::io;
-use std::path::Path;
-use std::path::PathBuf;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
-use crate::capture::HashPolicy;
-use crate::capture::InputSpec;
-use crate::capture::ReadOptions;
-use crate::capture::Windows;
-use crate::capture::expand_inputs;
 use crate::capture::filter::FilterSet;
-use crate::config::HashInputs;
-use crate::config::Plan;
-use crate::config::PointBy;
-use crate::config::memory::Bounds;
-use crate::config::memory::Shares;
+use crate::capture::{HashPolicy, InputSpec, ReadOptions, Windows, expand_inputs};
+use crate::config::memory::{Bounds, Shares};
+use crate::config::{HashInputs, Plan, PointBy};
 use crate::decode::DecodeConfig;
-use crate::detect::LIST_AGE_DAYS_MAX;
-use crate::detect::RuleSet;
-use crate::detect::SourceCatalog;
-use crate::enrich::EnrichData;
-use crate::enrich::EnrichOptions;
-use crate::enrich::Nat64;
-use crate::enrich::Prefix;
+use crate::detect::{LIST_AGE_DAYS_MAX, RuleSet, SourceCatalog};
 use crate::enrich::geo::Question;
-use crate::enrich::parse_place;
-use crate::model::Error;
-use crate::model::Nanos;
-use crate::pipeline::decap_config;
-use crate::pipeline::decap_config::Off;
+use crate::enrich::{EnrichData, EnrichOptions, Nat64, Prefix, parse_place};
+use crate::model::{Error, Nanos};
+use crate::pipeline::decap_config::{self, Off};
 
 const DAY_S: u64 = 86_400;
 

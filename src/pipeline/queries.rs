@@ -3,25 +3,18 @@
 //! Owns: nothing; commands use it to reach the stages. In: a query. Out: an answer.
 //! Never: reads packets.
 
-use std::fs;
-use std::io;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::Serialize;
 
-use crate::detect::RuleSet;
-use crate::detect::cases;
-use crate::detect::embedded;
-use crate::enrich::geo::GeoDb;
-use crate::enrich::geo::Question;
+use crate::detect::{RuleSet, cases, embedded};
+use crate::enrich::geo::{GeoDb, Question};
 use crate::enrich::lists::Lists;
 use crate::enrich::places::known_places;
-use crate::model::Addr;
-use crate::model::Error;
-use crate::model::RuleInfo;
 use crate::model::protocol_docs::recognised_by;
 use crate::model::record::Protocol;
+use crate::model::{Addr, Error, RuleInfo};
 
 pub use crate::detect::cases::CaseResult;
 pub use crate::enrich::places::KnownPlace;

@@ -5,43 +5,22 @@
 //! Never: looks into payload (except for duplicates and bindings), allocates per packet, or drops a
 //! packet without counting it.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::capture::Block;
-use crate::capture::BlockPool;
-use crate::capture::Drops;
-use crate::capture::FileReport;
-use crate::capture::FrameMeta;
-use crate::capture::LiveSource;
-use crate::capture::MergedSource;
 use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
-use crate::config::Plan;
-use crate::config::PointBy;
+use crate::capture::{Block, BlockPool, Drops, FileReport, FrameMeta, LiveSource, MergedSource};
+use crate::config::{Plan, PointBy};
 use crate::decode::{Decoded, Decoder, Reject, Subframes, TunnelSet};
 use crate::dispatch::{Duplicates, FrameContext, WorkerGone};
 use crate::emit::Origin;
-use crate::identity::eapol_offset;
-use crate::identity::has_identity_data;
-use crate::model::CopyReport;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::Frame;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::Stamp;
-use crate::model::Trust;
-use crate::pipeline::clock::Clock;
-use crate::pipeline::clock::Watch;
+use crate::identity::{eapol_offset, has_identity_data};
+use crate::model::{CopyReport, Counter, Counters, Error, Frame, Nanos, Packet, Stamp, Trust};
+use crate::pipeline::clock::{Clock, Watch};
 use crate::pipeline::decap_config::tunnels_of;
-use crate::pipeline::overheard::Overheard;
-use crate::pipeline::overheard::ToWorkers;
-use crate::pipeline::prepare::Points;
-use crate::pipeline::prepare::Prepared;
-use crate::pipeline::prepare::print_secret;
+use crate::pipeline::overheard::{Overheard, ToWorkers};
+use crate::pipeline::prepare::{Points, Prepared, print_secret};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::source::Source;
 use crate::pipeline::tunnel_proof::speaks_for_home;

@@ -4,10 +4,9 @@
 //! Never: judges or renders.
 
 use crate::endpoints::EndpointSummary;
-use crate::model::Alert;
-use crate::model::Nanos;
 use crate::model::beats::Beats;
 use crate::model::scan::Unanswered;
+use crate::model::{Alert, Nanos};
 
 /// Where a session ended: a second of the run's clock, a part of it, and a shard of the session
 /// table. Sessions ended by packets are in the part between two watermarks of the reader; those

@@ -5,54 +5,29 @@
 
 use std::sync::Arc;
 
-use crate::decode::DecodeConfig;
-use crate::decode::Decoder;
-use crate::detect::RuleSet;
-use crate::detect::SourceCatalog;
-use crate::dispatch::queue::Receiver;
-use crate::dispatch::queue::Sender;
-use crate::emit;
-use crate::emit::Origin;
-use crate::endpoints;
-use crate::endpoints::EndpointSummary;
+use crate::decode::{DecodeConfig, Decoder};
+use crate::detect::{RuleSet, SourceCatalog};
+use crate::dispatch::queue::{Receiver, Sender};
+use crate::emit::{self, Origin};
+use crate::endpoints::{self, EndpointSummary};
 use crate::enrich::Enricher;
 use crate::enrich::community_id::community_id;
-use crate::evidence;
-use crate::evidence::Observers;
-use crate::identity::Identity;
-use crate::identity::When;
-use crate::model::Addr;
-use crate::model::Alert;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Interest;
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::Record;
-use crate::model::Segment;
+use crate::evidence::{self, Observers};
+use crate::identity::{Identity, When};
 use crate::model::beats::{Beat, Beats};
 use crate::model::endpoint::Locality;
 use crate::model::record::Wrapping;
 use crate::model::scan::Unanswered;
+use crate::model::{Addr, Alert, Counter, Counters, Interest, Nanos, Peer, Record, Segment};
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::progress::RecordTap;
-use crate::pipeline::record_batch::Item;
-use crate::pipeline::record_batch::ItemKind;
-use crate::pipeline::record_batch::RecordBatch;
-use crate::pipeline::record_batch::TIMED;
-use crate::pipeline::record_batch::UPDATED;
-use crate::pipeline::record_batch::Until;
-use crate::pipeline::record_batch::Watermark;
-use crate::pipeline::scans::Quota;
-use crate::pipeline::scans::unanswered;
+use crate::pipeline::record_batch::{
+    Item, ItemKind, RecordBatch, TIMED, UPDATED, Until, Watermark,
+};
+use crate::pipeline::scans::{Quota, unanswered};
 use crate::pipeline::tunnel_proof;
 use crate::report::summary::SummaryBuilder;
-use crate::session::Arrival;
-use crate::session::Finished;
-use crate::session::Listener;
-use crate::session::Update;
-use crate::session::Weighed;
-use crate::session::Weight;
+use crate::session::{Arrival, Finished, Listener, Update, Weighed, Weight};
 
 /// Emptied boxes of observers kept for reuse: 64 bytes each.
 const OBSERVERS_IDLE: usize = 16_384;

@@ -11,15 +11,10 @@ use crate::decode::SHARDS;
 use crate::emit::Origin;
 use crate::emit::id::scan_id;
 use crate::emit::lines::render_scan;
-use crate::model::Addr;
-use crate::model::Nanos;
-use crate::model::Record;
-use crate::model::Transport;
 use crate::model::event::SessionLine;
-use crate::model::record::Facts;
-use crate::model::record::SessionState;
-use crate::model::scan::Scan;
-use crate::model::scan::Unanswered;
+use crate::model::record::{Facts, SessionState};
+use crate::model::scan::{Scan, Unanswered};
+use crate::model::{Addr, Nanos, Record, Transport};
 
 /// Sources kept apart in one second. At the cap the half with the fewest sessions is merged into
 /// one sum: a scanner stays, forged sources are merged.

@@ -3,12 +3,8 @@
 //! Owns: the current snapshot. In: a new one. Out: the current one. Never: changes a snapshot in
 //! use.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::Plan;
 use crate::pipeline::prepare::Prepared;

@@ -5,10 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::capture::Block;
-use crate::capture::FrameMeta;
-use crate::capture::LiveSource;
-use crate::capture::MergedSource;
+use crate::capture::{Block, FrameMeta, LiveSource, MergedSource};
 use crate::model::Nanos;
 
 /// A source of frames.

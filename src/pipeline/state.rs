@@ -4,33 +4,21 @@
 //! Out: baselines from disk and back, whole or not at all.
 //! Never: a file that is half written, or one overwritten that could not be read.
 
-use std::fs;
-use std::fs::File;
-use std::fs::TryLockError;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bounded;
-use crate::config::LEARN_DAYS;
-use crate::config::Plan;
-use crate::config::memory::Bounds;
-use crate::config::memory::MEMORY;
-use crate::config::memory::Shares;
-use crate::detect::ledger::Ledger;
-use crate::detect::ledger::LedgerConfig;
+use crate::config::memory::{Bounds, MEMORY, Shares};
+use crate::config::{LEARN_DAYS, Plan};
+use crate::detect::ledger::{Ledger, LedgerConfig};
 use crate::endpoints::EndpointSummary;
-use crate::endpoints::baseline::BaselineConfig;
-pub use crate::endpoints::baseline::BaselineRow;
-pub use crate::endpoints::baseline::BaselineTotals;
-use crate::endpoints::baseline::Baselines;
-use crate::endpoints::baseline::DecodeError;
-use crate::model::Error;
-use crate::model::Nanos;
+use crate::endpoints::baseline::{BaselineConfig, Baselines, DecodeError};
+pub use crate::endpoints::baseline::{BaselineRow, BaselineTotals};
 use crate::model::endpoint_facts::BaselineOf;
+use crate::model::{Error, Nanos};
 use crate::pipeline::stored_ledger::StoredLedger;
 use crate::sinks::files::OutFile;
 

@@ -4,19 +4,14 @@
 //! totals so far. Out: their sum. Never: touched per packet.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::capture::tap::Tap;
 use crate::model::Counters;
-use crate::pipeline::snapshot::Current;
-use crate::pipeline::snapshot::Snapshot;
-use crate::pipeline::snapshot::lock;
-use crate::report::feed::Feed;
-use crate::report::feed::Feeds;
+use crate::pipeline::snapshot::{Current, Snapshot, lock};
+use crate::report::feed::{Feed, Feeds};
 
 /// The published counters.
 pub(super) struct Stats {

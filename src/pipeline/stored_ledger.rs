@@ -8,19 +8,12 @@
 //! Owns: the two files. In: a ledger, its journal. Out: the same ledger after a restart. Never: a
 //! file that is half written, or one overwritten that could not be read.
 
-use std::fs;
-use std::fs::File;
-use std::io::ErrorKind;
-use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use crate::bounded;
-use crate::detect::ledger::HEAD;
-use crate::detect::ledger::Ledger;
-use crate::detect::ledger::LedgerConfig;
-use crate::detect::ledger::StoreError;
-use crate::detect::ledger::records;
+use crate::detect::ledger::{HEAD, Ledger, LedgerConfig, StoreError, records};
 use crate::model::Error;
 use crate::sinks::files::OutFile;
 

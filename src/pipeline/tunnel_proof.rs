@@ -11,11 +11,8 @@
 //! a home network.
 
 use crate::decode::Decoder;
-use crate::model::Addr;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::record::Layer;
-use crate::model::record::Wrapping;
+use crate::model::record::{Layer, Wrapping};
+use crate::model::{Addr, Packet, PacketFlags};
 
 /// Whether the packet claims a home address and comes out of a tunnel from outside.
 fn claims_home(packet: &Packet, layers: &[Layer], is_home: impl Fn(Addr) -> bool) -> bool {

@@ -3,8 +3,7 @@
 //! Owns: which of them share a line. In: one report per input. Out: a line each, or one for many.
 //! Never: a line for each of thousands; run.json has them all.
 
-use crate::capture::FileReport;
-use crate::capture::Verdict;
+use crate::capture::{FileReport, Verdict};
 use crate::model::Error;
 
 /// More inputs with the same verdict share a line.

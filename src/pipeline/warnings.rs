@@ -8,9 +8,8 @@ use serde::Serialize;
 
 use crate::config::Plan;
 use crate::endpoints::EndpointRows;
-use crate::model::Counter;
-use crate::model::Counters;
 use crate::model::endpoint::Locality;
+use crate::model::{Counter, Counters};
 use crate::pipeline::prepare::Prepared;
 
 /// Fewer judged sessions prove nothing about the sensor's location.

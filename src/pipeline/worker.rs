@@ -9,21 +9,13 @@ use crate::config::memory::Shares;
 use crate::decode::SHARDS;
 use crate::dispatch::batch::PACKETS;
 use crate::evidence::Observers;
-use crate::model::Counters;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::pipeline::overheard::FromReader;
-use crate::pipeline::overheard::PacketBatch;
+use crate::model::{Counters, Nanos, Packet};
+use crate::pipeline::overheard::{FromReader, PacketBatch};
 use crate::pipeline::record_batch::THE_END;
 use crate::pipeline::record_worker::RecordWorker;
 use crate::pipeline::stats::WorkerHandle;
 use crate::report::summary::SummaryBuilder;
-use crate::session::Arrival;
-use crate::session::Hint;
-use crate::session::Room;
-use crate::session::Schedule;
-use crate::session::Shard;
-use crate::session::Timeouts;
+use crate::session::{Arrival, Hint, Room, Schedule, Shard, Timeouts};
 
 /// One worker.
 pub(super) struct Worker<'t> {

@@ -3,8 +3,7 @@
 //! Owns: the sentence. In: duplicates found at a capture point. Out: text. Never: guesses a cause
 //! if the duplicates disagree.
 
-use crate::model::CopyPoint;
-use crate::model::CopyReport;
+use crate::model::{CopyPoint, CopyReport};
 
 /// Below this share of the frames, duplicates are not a matter of set-up and are not mentioned.
 const SHARE_WORTH_A_WORD: f64 = 0.01;

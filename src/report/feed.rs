@@ -5,8 +5,7 @@
 
 use serde::Serialize;
 
-use crate::model::Record;
-use crate::model::Transport;
+use crate::model::{Record, Transport};
 use crate::report::units;
 
 /// TCP conversations needed before a point is judged.

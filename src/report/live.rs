@@ -3,10 +3,7 @@
 //! Owns: the sentences. In: alerts, counts. Out: lines of text. Never: unescaped text from a
 //! packet.
 
-use crate::model::Alert;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Nanos;
+use crate::model::{Alert, Counter, Counters, Nanos};
 use crate::report::units;
 
 /// Characters of an alert's message; the final summary has all of it.

@@ -8,13 +8,9 @@ use std::fmt::Write;
 
 use std::sync::Arc;
 
-use crate::model::Addr;
-use crate::model::Alert;
-use crate::model::Incident;
-use crate::model::Nanos;
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Fingerprint;
+use crate::model::endpoint::{EndpointRow, Fingerprint};
 use crate::model::escape::escaped;
+use crate::model::{Addr, Alert, Incident, Nanos};
 use crate::report::terminal::Style;
 use crate::report::units;
 

@@ -6,9 +6,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::model::EvidenceItem;
-use crate::model::EvidenceValue;
-use crate::model::Family;
+use crate::model::{EvidenceItem, EvidenceValue, Family};
 
 fn item(name: &str, value: &str, unit: &str, threshold: Option<f64>) -> EvidenceItem {
     let (name, unit) = (name.to_owned(), unit.to_owned());

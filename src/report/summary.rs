@@ -5,12 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Locality;
+use crate::model::endpoint::{EndpointRow, Locality};
 use crate::model::physics::PhysicsVerdict;
 use crate::model::{Alert, Counters, Incident, Level, Record};
-use crate::report::feed::Feed;
-use crate::report::feed::Feeds;
+use crate::report::feed::{Feed, Feeds};
 use crate::report::histogram::Histogram;
 use crate::report::spans::Clusters;
 

@@ -6,9 +6,8 @@
 use crate::model::escape::escaped;
 use crate::model::{Counter, Counters, Level, Meaning};
 use crate::report::histogram::Histogram;
-use crate::report::spans;
 use crate::report::summary::Summary;
-use crate::report::units;
+use crate::report::{spans, units};
 
 /// Text style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

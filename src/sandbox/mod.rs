@@ -15,8 +15,7 @@ pub use privilege::Obstacle;
 
 use std::fmt;
 use std::os::fd::RawFd;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::AccessFlags;
 

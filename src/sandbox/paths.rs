@@ -6,30 +6,14 @@
 use std::fs;
 use std::path::Path;
 
-use landlock::ABI;
-use landlock::Access;
-use landlock::AccessFs;
-use landlock::AccessNet;
-use landlock::BitFlags;
-use landlock::CompatLevel;
-use landlock::Compatible;
-use landlock::LandlockStatus;
-use landlock::PathBeneath;
-use landlock::PathFd;
-use landlock::RestrictionStatus;
-use landlock::Ruleset;
-use landlock::RulesetAttr;
-use landlock::RulesetCreated;
-use landlock::RulesetCreatedAttr;
-use landlock::RulesetError;
-use landlock::RulesetStatus;
-use landlock::Scope;
-use landlock::make_bitflags;
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus,
+    PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
+};
 
 use crate::model::Error;
-use crate::sandbox::Confinement;
-use crate::sandbox::StepResult;
-use crate::sandbox::failed;
+use crate::sandbox::{Confinement, StepResult, failed};
 
 /// The newest ABI whose rights are requested; an older kernel enforces those that it knows.
 const ABI_WANTED: ABI = ABI::V7;

@@ -3,23 +3,16 @@
 //! Owns: the change of user and dropping capabilities. In: a user's name. Out: what was dropped.
 //! Never: keeps a group or a capability of root.
 
-use std::fmt;
-use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use caps::CapSet;
 use nix::errno::Errno;
-use nix::unistd::AccessFlags;
-use nix::unistd::Gid;
-use nix::unistd::Uid;
-use nix::unistd::User;
+use nix::unistd::{AccessFlags, Gid, Uid, User};
 
 use crate::model::Error;
-use crate::sandbox::Confinement;
-use crate::sandbox::StepResult;
-use crate::sandbox::failed;
+use crate::sandbox::{Confinement, StepResult, failed};
 
 /// Switches to the user if started as root; any other user stays as is.
 pub(super) fn become_user(confinement: &Confinement) -> Result<StepResult, Error> {

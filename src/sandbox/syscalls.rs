@@ -15,18 +15,13 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
-use seccompiler::BpfProgram;
-use seccompiler::SeccompAction;
-use seccompiler::SeccompCmpArgLen;
-use seccompiler::SeccompCmpOp;
-use seccompiler::SeccompCondition;
-use seccompiler::SeccompFilter;
-use seccompiler::SeccompRule;
-use seccompiler::TargetArch;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
 
 use crate::model::Error;
-use crate::sandbox::StepResult;
-use crate::sandbox::failed;
+use crate::sandbox::{StepResult, failed};
 
 /// Files: read, rotate, finish. Writing is among the calls with conditions; `pwritev`, `sendfile`,
 /// `splice` and the like would be another way to write to a socket.

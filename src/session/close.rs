@@ -3,23 +3,12 @@
 //! Owns: the mapping. In: a session and why it ends. Out: [`Finished`].
 //! Never: measures anything.
 
-use crate::model::Grain;
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::Record;
-use crate::model::Transport;
-use crate::model::record::Context;
-use crate::model::record::Facts;
-use crate::model::record::Leg;
-use crate::model::record::Party;
-use crate::model::record::Quality;
-use crate::model::record::SessionState;
+use crate::model::record::{Context, Facts, Leg, Party, Quality, SessionState};
+use crate::model::{Grain, Nanos, Peer, Record, Transport};
 use crate::session::Finished;
 use crate::session::lasting::Lasting;
 use crate::session::rtt_samples::Trips;
-use crate::session::state::Bits;
-use crate::session::state::Half;
-use crate::session::state::Session;
+use crate::session::state::{Bits, Half, Session};
 
 /// Why a session is handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

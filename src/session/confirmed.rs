@@ -3,10 +3,8 @@
 //! Owns: the rule. In: packets of one session. Out: yes or no. Never: looks into payload: what a
 //! protocol proves is for who parses it.
 
-use crate::model::Peer;
-use crate::model::Transport;
-use crate::session::state::Bits;
-use crate::session::state::Session;
+use crate::model::{Peer, Transport};
+use crate::session::state::{Bits, Session};
 
 /// Who sent the first packet: without TCP there are no streams, which need these bits.
 const FIRST_INITIATOR: u32 = Bits::STREAM_INITIATOR;

@@ -6,16 +6,11 @@
 //! it is delivered if the responder acknowledges it and nothing else came in its place. Never:
 //! looks at bytes, or at segments beyond the opening of a stream.
 
-use crate::model::Counter;
-use crate::model::Packet;
-use crate::model::Peer;
-use crate::model::TcpFlags;
-use crate::session::Arrival;
-use crate::session::Listener;
+use crate::model::{Counter, Packet, Peer, TcpFlags};
 use crate::session::reorder::Early;
-use crate::session::state::Bits;
-use crate::session::state::Session;
+use crate::session::state::{Bits, Session};
 use crate::session::update::Piece;
+use crate::session::{Arrival, Listener};
 
 /// Bytes of a stream that can contain its hello.
 const OPENING_BYTES: u32 = 16 * 1_024;

@@ -3,14 +3,10 @@
 //! Owns: the rules by which an end is believed, doubted and revoked. In: packets of one session.
 //! Out: its flags. Never: ends a session (its timer does).
 
-use crate::model::Counter;
-use crate::model::Packet;
-use crate::model::Peer;
-use crate::model::TcpFlags;
+use crate::model::{Counter, Packet, Peer, TcpFlags};
 use crate::session::Listener;
 use crate::session::handshake::Step;
-use crate::session::state::Bits;
-use crate::session::state::Session;
+use crate::session::state::{Bits, Session};
 use crate::session::stream::Stream;
 
 /// A RST or FIN whose TTL differs this much from that of its sender's first packet is not believed

@@ -9,19 +9,10 @@
 //! Caps: [`DATAGRAMS`], [`BYTES`] or its share of the budget, [`LIFETIME`]; the oldest is evicted
 //! first, and counted.
 
-use crate::bounded::Account;
-use crate::bounded::Fit;
-use crate::bounded::Pieces;
-use crate::model::Counter;
-use crate::model::FlowKey;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::Transport;
-use crate::session::Arrival;
-use crate::session::Listener;
-use crate::wire::ip_fragment;
-use crate::wire::ip_fragment::Ends;
-use crate::wire::ip_fragment::Piece;
+use crate::bounded::{Account, Fit, Pieces};
+use crate::model::{Counter, FlowKey, Packet, PacketFlags, Transport};
+use crate::session::{Arrival, Listener};
+use crate::wire::ip_fragment::{self, Ends, Piece};
 
 /// Incomplete datagrams at once.
 const DATAGRAMS: usize = 64;

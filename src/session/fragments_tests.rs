@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Addr;
-use crate::model::Interest;
-use crate::model::Nanos;
-use crate::model::Segment;
-use crate::model::Stamp;
+use crate::model::{Addr, Interest, Nanos, Segment, Stamp};
 use crate::session::Finished;
 
 const FIRST: u8 = PacketFlags::FRAGMENT;

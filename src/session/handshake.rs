@@ -3,9 +3,7 @@
 //! Owns: the times of SYN and SYN-ACK. In: TCP packets of one session. Out: near and far leg.
 //! Never: halves, means, or a sample after a retransmission (Karn and Partridge, SIGCOMM 1987).
 
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::TcpFlags;
+use crate::model::{Nanos, Peer, TcpFlags};
 use crate::session::syn::SynSummary;
 
 /// What a responder sends at most before the initiator's first segment (RFC 6928: ten segments).
@@ -326,8 +324,7 @@ mod tests {
     }
     const SYN: u8 = TcpFlags::SYN;
     const ACK: u8 = TcpFlags::ACK;
-    use Peer::Initiator as I;
-    use Peer::Responder as R;
+    use Peer::{Initiator as I, Responder as R};
 
     fn run(steps: &[Step]) -> (Option<u64>, Option<u64>) {
         let mut handshake = Handshake::default();

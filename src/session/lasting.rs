@@ -5,15 +5,10 @@
 //! for its record. Never: grows, or looks into payload.
 
 use crate::bounded::Slab;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::Peer;
-use crate::model::TcpFlags;
-use crate::model::Transport;
 use crate::model::activity::Activity;
 use crate::model::fired::FiredRules;
-use crate::session::state::Bits;
-use crate::session::state::Session;
+use crate::model::{Nanos, Packet, Peer, TcpFlags, Transport};
+use crate::session::state::{Bits, Session};
 
 /// Seconds of the run's clock after which a session is long.
 pub(crate) const LASTS: u32 = 10;

@@ -28,19 +28,12 @@ mod update;
 mod waiting;
 
 pub use schedule::Schedule;
-pub use shard::Hint;
-pub use shard::Shard;
+pub use shard::{Hint, Shard};
 pub use timeouts::Timeouts;
 
-use crate::model::Addr;
-use crate::model::Interest;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::Peer;
-use crate::model::Record;
-use crate::model::Segment;
 use crate::model::beats::Beat;
 use crate::model::fired::FiredRules;
+use crate::model::{Addr, Interest, Nanos, Packet, Peer, Record, Segment};
 
 /// A packet with the bytes it needs.
 #[derive(Clone, Copy, Debug)]

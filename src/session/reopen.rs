@@ -4,10 +4,8 @@
 //! Out: whether a session begins with it, and that session. Never: accepts a SYN or its answer
 //! alone, since anybody can forge both.
 
-use crate::model::Packet;
-use crate::model::Peer;
-use crate::session::state::Bits;
-use crate::session::state::Session;
+use crate::model::{Packet, Peer};
+use crate::session::state::{Bits, Session};
 
 impl<X> Session<X> {
     /// For a packet that begins another session of this key, whose SYN and SYN-ACK were not

@@ -12,19 +12,10 @@
 //! 9293 section 3.8.6.3: up to half a second): the lowest is close to the leg, never below it.
 
 use crate::bounded::Slab;
-use crate::model::Counter;
-use crate::model::Packet;
-use crate::model::Peer;
-use crate::model::TcpFlags;
-use crate::model::Transport;
-use crate::model::Trust;
-use crate::session::Arrival;
-use crate::session::Listener;
-use crate::session::rtt_samples;
-use crate::session::rtt_samples::Probe;
-use crate::session::rtt_samples::Trips;
-use crate::session::state::Bits;
-use crate::session::state::Session;
+use crate::model::{Counter, Packet, Peer, TcpFlags, Transport, Trust};
+use crate::session::rtt_samples::{self, Probe, Trips};
+use crate::session::state::{Bits, Session};
+use crate::session::{Arrival, Listener};
 use crate::wire::tcp::timestamps;
 
 /// The blocks of a shard's sessions.

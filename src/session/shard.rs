@@ -12,32 +12,16 @@ mod updates;
 
 use hashbrown::HashTable;
 
-use crate::bounded::Slab;
-use crate::bounded::Wheel;
-use crate::model::Counter;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::TcpFlags;
-use crate::model::Transport;
-use crate::session::Arrival;
-use crate::session::Listener;
-use crate::session::Room;
-use crate::session::Schedule;
-use crate::session::Timeouts;
-use crate::session::Weighed;
-use crate::session::Weight;
-use crate::session::close;
-use crate::session::close::End;
-use crate::session::close::Ending;
+use crate::bounded::{Slab, Wheel};
+use crate::model::{Counter, Nanos, Packet, PacketFlags, TcpFlags, Transport};
+use crate::session::close::{self, End, Ending};
 use crate::session::fragments::Fragments;
 use crate::session::handshake::SynVerdict;
 use crate::session::lasting::Lasting;
 use crate::session::shard::updates::Updates;
-use crate::session::state::Bits;
-use crate::session::state::Session;
-use crate::session::state::Shared;
+use crate::session::state::{Bits, Session, Shared};
 use crate::session::waiting::Holdings;
+use crate::session::{Arrival, Listener, Room, Schedule, Timeouts, Weighed, Weight};
 
 /// An entry of the index: it includes the hash, so that growing the index touches no session.
 #[derive(Clone, Copy, Debug)]

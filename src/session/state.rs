@@ -4,26 +4,17 @@
 //! Never: grows (the two boxes it may hold have caps of their own).
 
 use crate::bounded::Slab;
-use crate::model::FlowKey;
-use crate::model::Grain;
-use crate::model::Heading;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::Peer;
-use crate::model::TcpFlags;
-use crate::model::Transport;
-use crate::session::Weighed;
-use crate::session::Weight;
+use crate::model::{
+    FlowKey, Grain, Heading, Nanos, Packet, PacketFlags, Peer, TcpFlags, Transport,
+};
 use crate::session::fragments::Fragments;
 use crate::session::handshake::Handshake;
-use crate::session::lasting;
 use crate::session::reorder::Reorder;
 use crate::session::rtt_samples::Trips;
 use crate::session::stream::Stream;
-use crate::session::timeouts::Class;
-use crate::session::timeouts::Timeouts;
+use crate::session::timeouts::{Class, Timeouts};
 use crate::session::waiting::Holdings;
+use crate::session::{Weighed, Weight, lasting};
 
 /// One direction's counters, which every packet changes.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,15 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Addr;
-use crate::model::Counter;
-use crate::model::FlowKey;
-use crate::model::Nanos;
-use crate::model::PacketFlags;
-use crate::model::Stamp;
-use crate::model::TcpFlags;
-use crate::model::Transport;
 use crate::model::record::SessionState;
+use crate::model::{Addr, Counter, FlowKey, Nanos, PacketFlags, Stamp, TcpFlags, Transport};
 
 #[path = "tests_fragments.rs"]
 mod fragments;

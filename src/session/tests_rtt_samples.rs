@@ -1,8 +1,7 @@
 //! Round trips within a session, and what the capture lost, as a whole shard takes them.
 
 use super::*;
-use crate::model::latency::Methods;
-use crate::model::latency::RoundTrips;
+use crate::model::latency::{Methods, RoundTrips};
 
 /// Lowest round trip in ms, and how many were taken.
 type Samples = Option<(u64, u32)>;

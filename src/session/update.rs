@@ -4,29 +4,16 @@
 //! listener.
 //! Never: opens or ends a session (the shard does).
 
-use crate::model::Counter;
-use crate::model::Interest;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::Peer;
-use crate::model::Segment;
-use crate::model::Stamp;
-use crate::model::TcpFlags;
-use crate::model::Transport;
-use crate::model::Trust;
-use crate::session::Arrival;
-use crate::session::Listener;
-use crate::session::fragments::Datagram;
-use crate::session::fragments::FragmentOutcome;
-use crate::session::fragments::Fragments;
-use crate::session::handshake::Step;
-use crate::session::handshake::SynVerdict;
+use crate::model::{
+    Counter, Interest, Packet, PacketFlags, Peer, Segment, Stamp, TcpFlags, Transport, Trust,
+};
+use crate::session::fragments::{Datagram, FragmentOutcome, Fragments};
+use crate::session::handshake::{Step, SynVerdict};
 use crate::session::reorder::Early;
-use crate::session::state::Bits;
-use crate::session::state::Session;
-use crate::session::state::Shared;
+use crate::session::state::{Bits, Session, Shared};
 use crate::session::stream::Placed;
 use crate::session::syn::SynSummary;
+use crate::session::{Arrival, Listener};
 use crate::wire::tcp::TcpOptions;
 
 /// Packets within which a session picked up in the middle may show who started it.

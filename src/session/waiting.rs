@@ -10,10 +10,8 @@ use std::collections::VecDeque;
 
 use crate::bounded::Account;
 use crate::model::Peer;
-use crate::session::Listener;
-use crate::session::Weight;
-use crate::session::state::Bits;
-use crate::session::state::Session;
+use crate::session::state::{Bits, Session};
+use crate::session::{Listener, Weight};
 
 /// Stale entries allowed in the queue before it is cleaned.
 const STALE: usize = 4_096;

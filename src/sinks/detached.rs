@@ -4,14 +4,8 @@
 //! order; refused while the cap is reached.
 //! Never: waits for the stream, except at the end and only while its reader takes something.
 
-use std::io;
-use std::io::ErrorKind;
-use std::io::Write;
-use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -232,9 +226,7 @@ impl Drop for Detached {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::Receiver;
-    use std::sync::mpsc::Sender;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
     /// A pipe: each write waits for a permit: how many bytes are taken; none is an error.
     struct Pipe {

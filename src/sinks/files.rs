@@ -8,29 +8,15 @@
 //! other file is replaced, and the new one is renamed last. Whenever the process is killed, there
 //! is either no `run.json`, or one whose files are all there.
 
-use std::fs;
-use std::fs::DirBuilder;
-use std::fs::File;
-use std::fs::TryLockError;
-use std::io;
-use std::io::BufWriter;
-use std::io::ErrorKind;
-use std::io::Seek;
-use std::io::SeekFrom;
-use std::io::Write;
-use std::io::WriterPanicked;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::FileExt;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write, WriterPanicked};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
 use crate::model::Error;
-use crate::sinks::detached::Detached;
-use crate::sinks::detached::Stdout;
-use crate::sinks::partial;
-use crate::sinks::partial::Partial;
-use crate::sinks::partial::failed;
-use crate::sinks::room;
-use crate::sinks::room::Room;
+use crate::sinks::detached::{Detached, Stdout};
+use crate::sinks::partial::{self, Partial, failed};
+use crate::sinks::room::{self, Room};
 
 pub use crate::sinks::partial::abandon;
 

@@ -20,12 +20,8 @@ pub use queue::Queue;
 
 use std::sync::Arc;
 
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::EventKind;
-use crate::model::Nanos;
-use crate::model::event::EndpointSource;
-use crate::model::event::SessionLine;
+use crate::model::event::{EndpointSource, SessionLine};
+use crate::model::{Counters, Error, EventKind, Nanos};
 
 /// Called with messages during a run.
 pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;

@@ -7,17 +7,9 @@
 //! worth least; and a stream, whose reader may sleep, is written by a thread of its own. Never: an
 //! event lost by one sink because of another.
 
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::EventKind;
-use crate::model::Held;
 use crate::model::event::SessionLine;
-use crate::sinks::Queue;
-use crate::sinks::Round;
-use crate::sinks::Sink;
-use crate::sinks::SpanEnd;
-use crate::sinks::Wish;
+use crate::model::{Counter, Counters, Error, EventKind, Held};
+use crate::sinks::{Queue, Round, Sink, SpanEnd, Wish};
 
 /// A sink and its queue.
 struct Outlet {

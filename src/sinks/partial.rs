@@ -8,16 +8,11 @@
 //! kept, the next run uses the next free name, and its user is told.
 
 use std::ffi::OsString;
-use std::fs;
-use std::fs::File;
-use std::fs::TryLockError;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::Error;
 

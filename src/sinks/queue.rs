@@ -8,9 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-use crate::model::Event;
-use crate::model::EventKind;
-use crate::model::Held;
+use crate::model::{Event, EventKind, Held};
 
 /// At the cap a fraction (1/n) is evicted at once.
 const ROOM: usize = 8;
@@ -131,9 +129,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use crate::model::Alert;
-    use crate::model::Family;
-    use crate::model::Level;
+    use crate::model::{Alert, Family, Level};
 
     fn alert(n: usize, level: Level) -> Held {
         let id = format!("{n}");

@@ -4,11 +4,9 @@
 //! is released. Never: a file that looks like a result.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;

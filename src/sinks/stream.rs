@@ -6,18 +6,10 @@
 
 use std::sync::Arc;
 
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::Event;
-use crate::model::EventKind;
-use crate::model::Format;
 use crate::model::event::SessionLine;
-use crate::sinks::Queue;
-use crate::sinks::Sink;
-use crate::sinks::SpanEnd;
-use crate::sinks::Tell;
+use crate::model::{Counter, Counters, Error, Event, EventKind, Format};
 use crate::sinks::files::OutFile;
+use crate::sinks::{Queue, Sink, SpanEnd, Tell};
 
 /// Bytes rendered before they are written.
 const RENDER_BYTES: usize = 64 * 1024;

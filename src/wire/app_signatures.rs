@@ -5,19 +5,11 @@
 //! protocol, and whether it is certain without the other side. Never: state, or the other side.
 
 use crate::model::protocol::Protocol;
-use crate::wire::Reader;
-use crate::wire::WireError;
-use crate::wire::der::Der;
-use crate::wire::der::INTEGER;
-use crate::wire::der::OCTET_STRING;
-use crate::wire::der::SEQUENCE;
-use crate::wire::der::application;
-use crate::wire::der::context_constructed;
-use crate::wire::der::header;
-use crate::wire::smb;
-use crate::wire::tls_record::APPLICATION_DATA;
-use crate::wire::tls_record::record;
-use crate::wire::websocket;
+use crate::wire::der::{
+    Der, INTEGER, OCTET_STRING, SEQUENCE, application, context_constructed, header,
+};
+use crate::wire::tls_record::{APPLICATION_DATA, record};
+use crate::wire::{Reader, WireError, smb, websocket};
 
 /// The connection preface of HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -6,18 +6,13 @@
 use crate::wire::der::Der;
 use crate::wire::dhcp::DhcpMessage;
 use crate::wire::dhcp6::Dhcp6Message;
-use crate::wire::eap;
-use crate::wire::http;
 use crate::wire::kerberos::KerberosMessage;
 use crate::wire::nbns::NbnsMessage;
 use crate::wire::ntlm::NtlmMessage;
-use crate::wire::quic::CryptoFrames;
-use crate::wire::quic::LongPacket;
-use crate::wire::radius;
+use crate::wire::quic::{CryptoFrames, LongPacket};
 use crate::wire::reader::visited;
-use crate::wire::smb;
 use crate::wire::tls::ClientHello;
-use crate::wire::x509;
+use crate::wire::{eap, http, radius, smb, x509};
 
 /// Bytes looked at for each of these; at least one must be.
 fn cost(bytes: &[u8], read: impl FnOnce(&[u8])) -> f64 {

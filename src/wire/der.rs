@@ -3,9 +3,7 @@
 //! Owns: one element at a time. In: bytes. Out: a tag and its contents, for a nested reader.
 //! Never: indefinite lengths, tag numbers over 30, recursion: callers bound the depth.
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// BOOLEAN.
 pub const BOOLEAN: u8 = 0x01;

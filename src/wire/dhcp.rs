@@ -6,9 +6,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// The magic cookie after the header (RFC 2131 section 3).
 const MAGIC_COOKIE: u32 = 0x6382_5363;

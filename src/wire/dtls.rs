@@ -6,9 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Handshake type of a HelloVerifyRequest (RFC 6347 section 4.3.2).
 pub const HELLO_VERIFY_REQUEST: u8 = 3;

@@ -3,9 +3,7 @@
 //! Owns: the frame's head, the identity in clear. In: what is behind EtherType 0x888e. Out: a view
 //! into it. Never: looks into a method: its identity may differ from the outer one.
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Versions of EAPOL: 802.1X-2001, -2004, -2010 and later.
 const VERSIONS: std::ops::RangeInclusive<u8> = 1..=3;

@@ -3,8 +3,7 @@
 //! Owns: where a head begins and ends. In: one direction's bytes, or one datagram (SSDP).
 //! Out: views that borrow from them. Never: bodies, HTTP/2, or a head beyond 8 KiB.
 
-use crate::wire::Fault;
-use crate::wire::WireError;
+use crate::wire::{Fault, WireError};
 
 /// How far a head is read: what common servers accept as the default limit of a head or one of its
 /// lines.

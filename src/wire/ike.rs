@@ -3,8 +3,7 @@
 //! Owns: the header's fields and their valid values. In: one datagram and whether its port is that
 //! of NAT traversal. Out: a header. Never: reads payloads, or state between datagrams.
 
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Reader, WireError};
 
 /// IKE's port (RFC 7296 section 2).
 pub const PORT: u16 = 500;

@@ -4,9 +4,7 @@
 //! 4.5). In: a frame, where the data begins, who sends to whom. Out: a [`Piece`]. Never: guesses:
 //! the header must stand directly before the data and name the addresses, or there is none.
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Protocol number of IPv6's Fragment header (RFC 8200 section 4.5).
 const FRAGMENT: u8 = 44;

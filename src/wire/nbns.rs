@@ -5,12 +5,8 @@
 
 use std::net::Ipv4Addr;
 
-use crate::wire::Reader;
-use crate::wire::WireError;
-use crate::wire::dns::Budget;
-use crate::wire::dns::DnsMessage as Header;
-use crate::wire::dns::HEADER_BYTES;
-use crate::wire::dns::Name as Folded;
+use crate::wire::dns::{Budget, DnsMessage as Header, HEADER_BYTES, Name as Folded};
+use crate::wire::{Reader, WireError};
 
 /// Record types (RFC 1002 section 4.2.1.3).
 const NB: u16 = 0x0020;

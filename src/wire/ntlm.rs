@@ -3,12 +3,9 @@
 //! Owns: user, domain and workstation names. In: bytes from the signature on.
 //! Out: a view into them. Never: keeps a response or a key.
 
-use std::fmt;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// The signature of every message.
 const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";

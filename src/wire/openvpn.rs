@@ -4,9 +4,7 @@
 //! Owns: opcodes, the three kinds of protection (none, tls-auth, tls-crypt), acknowledgements. In:
 //! one packet, over TCP without its length. Out: a view. Never: state, or decryption.
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// P_CONTROL_V1.
 pub const CONTROL: u8 = 4;

@@ -5,8 +5,7 @@
 //! Owns: the arithmetic of these methods. In: both hard resets. Out: whether they belong together.
 //! Never: a decision from one packet alone, or the key.
 
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Reader, WireError};
 
 /// XOR of the opcode bytes of both resets with key id 0: unchanged by a mask that depends only on
 /// the position.

@@ -8,8 +8,7 @@ use std::net::IpAddr;
 
 use crate::model::Addr;
 use crate::model::app_facts::ProxyHeader;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Reader, WireError};
 
 /// The prefix of version 1.
 pub const LINE_START: &[u8] = b"PROXY ";

@@ -5,8 +5,7 @@
 //! Never: decrypts, keeps state between datagrams, or reads short headers.
 
 use crate::wire::Fault;
-use crate::wire::reader::Reader;
-use crate::wire::reader::WireError;
+use crate::wire::reader::{Reader, WireError};
 
 /// Longest connection id of the versions read here (RFC 9000 section 17.2).
 pub const CONNECTION_ID_MAX: usize = 20;

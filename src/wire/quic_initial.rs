@@ -6,13 +6,11 @@
 //!
 //! RFC 9001 section 5.
 
-use ring::aead;
-use ring::aead::quic;
+use ring::aead::{self, quic};
 use ring::error::Unspecified;
 use ring::hkdf;
 
-use crate::wire::quic::LongPacket;
-use crate::wire::quic::Version;
+use crate::wire::quic::{LongPacket, Version};
 
 /// Bytes of the header protection sample, and its offset from the packet number (RFC 9001 section
 /// 5.4.2).

@@ -4,8 +4,7 @@
 //! Owns: their fields. In: the start of a stream's bytes. Out: size, and whether it is certainly
 //! RDP. Never: reads what follows.
 
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Reader, WireError};
 
 /// RDP's port.
 pub const PORT: u16 = 3389;

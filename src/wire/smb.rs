@@ -4,8 +4,7 @@
 //! Owns: the header, and the place of a security token. In: the start of a message. Out: views.
 //! Never: reads the token: SPNEGO, NTLM or Kerberos.
 
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Reader, WireError};
 
 /// Bytes of the header of SMB 2 and 3.
 const HEADER_2: usize = 64;

@@ -6,8 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Reader, WireError};
 
 /// Methods of a greeting that one byte can name.
 const METHODS_MAX: u8 = 8;

@@ -4,9 +4,7 @@
 //! Owns: where the string ends, where a packet ends, the ten name-lists. In: one direction's bytes.
 //! Out: views that borrow from them. Never: anything after NEWKEYS.
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Longest identification string, CR and LF included (RFC 4253 section 4.2).
 pub const IDENTIFICATION_MAX: usize = 255;

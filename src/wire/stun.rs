@@ -5,9 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// The value at offset 4 of every message (RFC 8489 section 5).
 pub const MAGIC_COOKIE: u32 = 0x2112_a442;

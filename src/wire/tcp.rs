@@ -4,9 +4,7 @@
 //! (`Packet::l4_header`). Out: [`TcpOptions`]. Never: sequence numbers, state, or an error: a
 //! truncated or malformed option ends the list.
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Longest order kept: forty bytes hold more options only if most are padding.
 const ORDER_MAX: usize = 20;

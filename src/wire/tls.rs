@@ -4,9 +4,7 @@
 //! Owns: where each field and extension lies. In: one whole handshake message body. Out: views that
 //! borrow from it. Never: records, fragments, or what a field means for a session.
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Extension numbers that are read here (IANA "TLS ExtensionType Values").
 pub mod extension {

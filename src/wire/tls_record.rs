@@ -6,9 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Content type change_cipher_spec.
 pub const CHANGE_CIPHER_SPEC: u8 = 20;

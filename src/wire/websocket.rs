@@ -3,8 +3,7 @@
 //! Owns: one frame. In: the start of a stream's bytes. Out: opcode, size and masked payload. Never:
 //! extensions, or messages of several frames.
 
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Reader, WireError};
 
 /// Opcode of text.
 pub const TEXT: u8 = 1;

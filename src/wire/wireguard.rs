@@ -3,8 +3,7 @@
 //! Owns: types, sizes and indices. In: one datagram. Out: a message. Never: decryption, or state
 //! between datagrams.
 
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Reader, WireError};
 
 /// Size of a handshake initiation.
 pub const INITIATION_BYTES: usize = 148;

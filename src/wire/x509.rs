@@ -3,21 +3,11 @@
 //! Owns: their position. In: one certificate in DER. Out: views of issuer, subject, validity and
 //! alternative names. Never: keys, signatures, or validation.
 
-use crate::wire::Fault;
-use crate::wire::WireError;
-use crate::wire::der::BIT_STRING;
-use crate::wire::der::BOOLEAN;
-use crate::wire::der::Der;
-use crate::wire::der::Element;
-use crate::wire::der::GENERALIZED_TIME;
-use crate::wire::der::INTEGER;
-use crate::wire::der::OCTET_STRING;
-use crate::wire::der::OID;
-use crate::wire::der::SEQUENCE;
-use crate::wire::der::SET;
-use crate::wire::der::UTC_TIME;
-use crate::wire::der::context;
-use crate::wire::der::context_constructed;
+use crate::wire::der::{
+    BIT_STRING, BOOLEAN, Der, Element, GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, SEQUENCE, SET,
+    UTC_TIME, context, context_constructed,
+};
+use crate::wire::{Fault, WireError};
 
 /// commonName, 2.5.4.3 (RFC 5280 appendix A.1).
 pub const COMMON_NAME: &[u8] = &[0x55, 4, 3];

@@ -4,12 +4,10 @@
 //! times. Out: which fit. Never: frames. Each step costs the logarithm of the number of undecided
 //! frames.
 
-use std::collections::BTreeSet;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::capture::meter::Meter;
-use crate::model::Nanos;
-use crate::model::Trust;
+use crate::model::{Nanos, Trust};
 
 /// The largest step ahead that is believed at once. It is shorter than any session timeout.
 const STRIDE: Nanos = Nanos::from_secs(2);

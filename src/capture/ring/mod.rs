@@ -13,9 +13,7 @@ pub(super) mod sys;
 mod walk;
 
 use std::io;
-use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::capture::FrameMeta;
@@ -23,12 +21,9 @@ use crate::capture::block::Block;
 use crate::capture::filter::Instruction;
 use crate::capture::interfaces::link_of;
 use crate::capture::live_options::LiveOptions;
-use crate::capture::ring::map::Geometry;
 pub(super) use crate::capture::ring::map::Lent;
-use crate::capture::ring::map::Map;
-use crate::model::Grain;
-use crate::model::LinkType;
-use crate::model::Trust;
+use crate::capture::ring::map::{Geometry, Map};
+use crate::model::{Grain, LinkType, Trust};
 
 /// Bytes per block: many times a 64 KiB frame (the largest GRO frame), and at full speed about a
 /// millisecond of traffic.

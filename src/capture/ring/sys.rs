@@ -6,13 +6,8 @@
 //! Sources: packet(7), socket(7), netdevice(7), Documentation/networking/packet_mmap.rst and
 //! timestamping.rst of Linux.
 
-use std::io;
-use std::mem;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
-use std::os::fd::FromRawFd;
-use std::os::fd::OwnedFd;
-use std::ptr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::{io, mem, ptr};
 
 use crate::capture::filter::Instruction;
 

@@ -3,10 +3,7 @@
 //! Owns: the syntax of these texts. In: a certificate; a line of a signature file. Out: texts.
 //! Never: a pattern that matches more than it says.
 
-use crate::enrich::signatures::file::Evidence;
-use crate::enrich::signatures::file::Field;
-use crate::enrich::signatures::file::Refusal;
-use crate::enrich::signatures::file::exact;
+use crate::enrich::signatures::file::{Evidence, Field, Refusal, exact};
 use crate::model::app_facts::Certificate;
 
 /// Placeholder for a label of random letters and digits.

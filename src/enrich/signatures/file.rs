@@ -7,16 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::enrich::names::Pattern;
-use crate::enrich::signatures::certificate;
-use crate::enrich::signatures::payload;
-use crate::enrich::signatures::text;
-use crate::enrich::signatures::text::YamlEntry;
-use crate::enrich::signatures::text::YamlNode;
-use crate::enrich::signatures::text::YamlValue;
-use crate::model::Error;
-use crate::model::Nanos;
-use crate::model::Transport;
+use crate::enrich::signatures::text::{self, YamlEntry, YamlNode, YamlValue};
+use crate::enrich::signatures::{certificate, payload};
 use crate::model::record::Protocol;
+use crate::model::{Error, Nanos, Transport};
 use crate::wire::payload::Shape;
 
 /// Maximum errors reported per file.

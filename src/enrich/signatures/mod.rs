@@ -12,23 +12,16 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::bounded;
-use crate::enrich::list_file::Key;
-use crate::enrich::list_file::Line;
-use crate::enrich::list_file::ListFile;
-use crate::enrich::lists::Kind;
-use crate::enrich::lists::ListInfo;
-use crate::enrich::signatures::file::Evidence;
-use crate::enrich::signatures::file::Field;
-use crate::enrich::signatures::file::Signature;
-use crate::model::Error;
-use crate::model::Transport;
+use crate::enrich::list_file::{Key, Line, ListFile};
+use crate::enrich::lists::{Kind, ListInfo};
+use crate::enrich::signatures::file::{Evidence, Field, Signature};
+use crate::model::{Error, Transport};
 use crate::wire::payload::SHAPES_MAX;
 
 /// Maximum size of a file in bytes, and maximum files of a directory.

@@ -5,16 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::enrich::signatures::file::Refusal;
-use crate::enrich::signatures::file::number;
-use crate::enrich::signatures::file::transport_of;
-use crate::enrich::signatures::file::word;
-use crate::enrich::signatures::text::YamlNode;
-use crate::enrich::signatures::text::YamlValue;
+use crate::enrich::signatures::file::{Refusal, number, transport_of, word};
+use crate::enrich::signatures::text::{YamlNode, YamlValue};
 use crate::model::Transport;
-use crate::wire::payload::PATTERN_BYTES_MAX;
-use crate::wire::payload::Pattern;
-use crate::wire::payload::Shape;
+use crate::wire::payload::{PATTERN_BYTES_MAX, Pattern, Shape};
 
 /// Fewest bytes that the patterns of a shape must fix in total.
 const FIXED_MIN: usize = 4;

@@ -3,13 +3,9 @@
 //! Owns: nothing. In: texts, the embedded table. Out: verdicts. Never: part of the program.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::enrich::signatures::EMBEDDED;
-use crate::enrich::signatures::build;
-use crate::enrich::signatures::file;
-use crate::enrich::signatures::load;
+use crate::enrich::signatures::{EMBEDDED, build, file, load};
 use crate::model::Error;
 
 const HEAD: &str =

@@ -4,23 +4,16 @@
 //! Owns: the clock of a run that may be silent. In: interfaces and signals. Out: batches;
 //! watermarks once a second, with or without packets. Never: reads a clock per packet.
 
-use std::time::Duration;
-use std::time::Instant;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::capture::LiveSource;
 use crate::emit::health;
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::Nanos;
+use crate::model::{Counters, Error, Nanos};
 use crate::pipeline::live::reload::Reloader;
 use crate::pipeline::live::request::LiveRun;
-use crate::pipeline::live::signals::Signals;
-use crate::pipeline::live::signals::taken;
+use crate::pipeline::live::signals::{Signals, taken};
 use crate::pipeline::overheard::ToWorkers;
-use crate::pipeline::reader::Reader;
-use crate::pipeline::reader::ReaderReport;
-use crate::pipeline::reader::worker_gone;
+use crate::pipeline::reader::{Reader, ReaderReport, worker_gone};
 use crate::pipeline::source::Source;
 use crate::pipeline::stats::WorkerHandle;
 

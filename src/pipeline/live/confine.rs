@@ -5,16 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::config::Output;
-use crate::config::Plan;
-use crate::config::SessionLines;
+use crate::config::{Output, Plan, SessionLines};
 use crate::model::Error;
 use crate::pipeline::live::request::LiveRun;
-use crate::sandbox;
-use crate::sandbox::Confinement;
+use crate::sandbox::{self, Confinement};
 
 /// What a run reads beside its own files: interface counters, and the name databases that filters
 /// use.
@@ -112,8 +108,7 @@ fn written(plan: &Plan) -> Result<Vec<PathBuf>, Error> {
 #[cfg(test)]
 mod tests {
     use super::replaceable;
-    use std::path::Path;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn the_directory_stays_readable_so_that_another_file_may_take_the_name() {

@@ -7,36 +7,21 @@
 //! Never: a file that looks finished but is not, or an end of the run because a disk is full.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use crate::config::Output;
-use crate::config::SessionLines;
 use crate::config::live::LivePlan;
 use crate::config::memory::Shares;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::EventKind;
-use crate::model::Format;
+use crate::config::{Output, SessionLines};
 use crate::model::event::SessionLine;
+use crate::model::{Counter, Counters, Error, EventKind, Format};
 use crate::pipeline::live::place::Place;
-use crate::pipeline::live::set::Set;
-use crate::pipeline::live::set::Settled;
+use crate::pipeline::live::set::{Set, Settled};
 use crate::pipeline::live::terminal::Terminal;
-use crate::pipeline::outputs::JSON_KINDS;
-use crate::pipeline::outputs::SESSION_KINDS;
+use crate::pipeline::outputs::{JSON_KINDS, SESSION_KINDS};
 use crate::report::summary::Summary;
-use crate::sinks::Outlets;
-use crate::sinks::Queue;
-use crate::sinks::Round;
-use crate::sinks::SetFacts;
-use crate::sinks::Sink;
-use crate::sinks::SpanEnd;
-use crate::sinks::Tell;
-use crate::sinks::Wish;
 use crate::sinks::files::OutFile;
 use crate::sinks::stream::Stream;
+use crate::sinks::{Outlets, Queue, Round, SetFacts, Sink, SpanEnd, Tell, Wish};
 
 /// Each stream may hold this part of the outputs' memory (1/n): there are at most two at a time.
 /// The other half is for the queues.

@@ -20,40 +20,24 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::capture::BlockPool;
-use crate::capture::LiveSource;
-use crate::capture::interfaces;
-use crate::capture::live::Backend;
-use crate::capture::live::LiveOptions;
+use crate::capture::live::{Backend, LiveOptions};
+use crate::capture::{BlockPool, LiveSource, interfaces};
 use crate::config::live::LivePlan;
-use crate::model::Counter;
-use crate::model::Error;
-use crate::model::Format;
-use crate::model::Held;
-use crate::pipeline::Outcome;
-use crate::pipeline::Work;
-use crate::pipeline::assemble;
-use crate::pipeline::heartbeat::Heartbeat;
-use crate::pipeline::heartbeat::SpanFacts;
+use crate::model::{Counter, Error, Format, Held};
+use crate::pipeline::heartbeat::{Heartbeat, SpanFacts};
 use crate::pipeline::live::capture_loop::Listener;
 use crate::pipeline::live::signals::Signals;
 use crate::pipeline::outputs::Ecs;
-use crate::pipeline::prepare;
 use crate::pipeline::reader::Reader;
-use crate::pipeline::snapshot::Current;
-use crate::pipeline::snapshot::lock;
-use crate::pipeline::state;
-use crate::pipeline::state::State;
-use crate::pipeline::stats::Stats;
-use crate::pipeline::stats::WorkerHandle;
-use crate::pipeline::warnings;
+use crate::pipeline::snapshot::{Current, lock};
+use crate::pipeline::state::{self, State};
+use crate::pipeline::stats::{Stats, WorkerHandle};
+use crate::pipeline::{Outcome, Work, assemble, prepare, warnings};
 use crate::report::summary::Summary;
-use crate::sinks::Outlets;
-use crate::sinks::SpanEnd;
+use crate::sinks::{Outlets, SpanEnd};
 
 pub use crate::capture::interfaces::Interface;
-pub use crate::pipeline::live::request::LiveRun;
-pub use crate::pipeline::live::request::Replan;
+pub use crate::pipeline::live::request::{LiveRun, Replan};
 pub use crate::sinks::Tell;
 
 /// Bytes of a buffer for frames from libpcap, and how many idle ones are kept.

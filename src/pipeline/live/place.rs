@@ -5,21 +5,14 @@
 
 use std::path::PathBuf;
 
-use crate::config::Output;
-use crate::config::SessionLines;
-use crate::config::live::LivePlan;
-use crate::config::live::Rotate;
-use crate::model::Counters;
-use crate::model::Error;
+use crate::config::live::{LivePlan, Rotate};
+use crate::config::{Output, SessionLines};
 use crate::model::time::civil_from_days;
+use crate::model::{Counters, Error};
 use crate::pipeline::live::set::Set;
 use crate::pipeline::live::space::Space;
-use crate::sinks::Tell;
-use crate::sinks::files::Lock;
-use crate::sinks::files::OutDir;
-use crate::sinks::files::make_dir;
-use crate::sinks::files::unfinished_sets;
-use crate::sinks::room;
+use crate::sinks::files::{Lock, OutDir, make_dir, unfinished_sets};
+use crate::sinks::{Tell, room};
 
 /// After a failure, writing continues once a twentieth of the file system is free, within these
 /// bounds: less would be full again in a moment.

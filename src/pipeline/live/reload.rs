@@ -3,16 +3,13 @@
 //! Owns: the loading thread. In: SIGHUP. Out: a new snapshot, or every error and the old one.
 //! Never: changes a snapshot in use, or a half-loaded one.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::thread;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 
 use crate::model::Error;
 use crate::pipeline::live::request::LiveRun;
 use crate::pipeline::prepare;
-use crate::pipeline::snapshot::Current;
-use crate::pipeline::snapshot::lock;
+use crate::pipeline::snapshot::{Current, lock};
 
 /// How far a loading thread is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,14 +7,11 @@
 
 use std::path::Path;
 
-use crate::model::Error;
-use crate::model::EventKind;
-use crate::model::Format;
 use crate::model::event::EndpointSource;
+use crate::model::{Error, EventKind, Format};
 use crate::pipeline::outputs::write_endpoints;
 use crate::sinks::Queue;
-use crate::sinks::files::OutDir;
-use crate::sinks::files::OutFile;
+use crate::sinks::files::{OutDir, OutFile};
 use crate::sinks::room::Room;
 use crate::sinks::stream::write_events;
 

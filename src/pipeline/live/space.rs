@@ -6,12 +6,9 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Error;
+use crate::model::{Counter, Counters, Error};
 use crate::sinks::files::remove_set;
 use crate::sinks::room::size;
 

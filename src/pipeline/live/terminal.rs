@@ -3,27 +3,15 @@
 //! Owns: what was shown. In: alerts, counts. Out: text on standard output, and its part of the
 //! final summary. Never: the same alert twice.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::emit::run::Loss;
-use crate::model::Alert;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Error;
-use crate::model::Event;
-use crate::model::EventKind;
-use crate::model::Nanos;
+use crate::model::{Alert, Counter, Counters, Error, Event, EventKind, Nanos};
 use crate::pipeline::snapshot::lock;
 use crate::report::live;
 use crate::report::summary::Summary;
-use crate::sinks::Queue;
-use crate::sinks::Round;
-use crate::sinks::Sink;
-use crate::sinks::SpanEnd;
-use crate::sinks::Tell;
-use crate::sinks::Wish;
 use crate::sinks::files::OutFile;
+use crate::sinks::{Queue, Round, Sink, SpanEnd, Tell, Wish};
 
 /// A run that has received nothing for this long is probably on the wrong interface.
 const SILENT_START: Nanos = Nanos::from_secs(10);

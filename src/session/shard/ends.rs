@@ -5,15 +5,11 @@
 
 use std::cmp::Reverse;
 
-use crate::model::Counter;
-use crate::model::Nanos;
-use crate::session::Listener;
-use crate::session::Weighed;
-use crate::session::close::End;
-use crate::session::close::Ending;
-use crate::session::shard::Shard;
-use crate::session::shard::spread;
+use crate::model::{Counter, Nanos};
+use crate::session::close::{End, Ending};
+use crate::session::shard::{Shard, spread};
 use crate::session::state::Session;
+use crate::session::{Listener, Weighed};
 
 /// Sessions prefetched together when they are due.
 const LOOK_AHEAD: usize = 16;

@@ -17,22 +17,13 @@ use std::cmp::Reverse;
 
 use crate::bounded::Wheel;
 use crate::model::Counter;
-use crate::session::Listener;
-use crate::session::Update;
-use crate::session::Weighed;
-use crate::session::Weight;
-use crate::session::close;
-use crate::session::close::End;
-use crate::session::close::Ending;
-use crate::session::lasting::LASTS;
-use crate::session::lasting::Lasting;
+use crate::session::close::{self, End, Ending};
+use crate::session::lasting::{LASTS, Lasting};
 use crate::session::schedule::Schedule;
-use crate::session::shard::Shard;
-use crate::session::shard::TIMERS_FREE;
-use crate::session::shard::TIMERS_PER_SESSION;
-use crate::session::state::Bits;
-use crate::session::state::Session;
+use crate::session::shard::{Shard, TIMERS_FREE, TIMERS_PER_SESSION};
+use crate::session::state::{Bits, Session};
 use crate::session::timeouts::Class;
+use crate::session::{Listener, Update, Weighed, Weight};
 
 /// At the cap of long sessions at most one in so many goes at once.
 const ROOM: usize = 8;
