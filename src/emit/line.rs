@@ -1,11 +1,18 @@
-//! A line while it is written: values as JSON, straight into a byte buffer.
+//! An event as a line of nested JSON, straight into a byte buffer.
 //!
-//! Owns: the form of each value. In: values. Out: bytes. Never: names, an allocation of its own.
+//! Owns: the form of each value, and the objects that are opened and closed between two of them.
+//! In: the fields of an event, in order. Out: bytes. Never: a field that the table has not, null,
+//! an empty object, an allocation of its own.
+
+use std::mem;
+use std::ptr;
 
 use crate::emit::Origin;
 use crate::emit::json::put_string;
 use crate::emit::text;
-use crate::model::schema::{List, Value};
+use crate::model::memo::Memo;
+use crate::model::path::{Path, Within};
+use crate::model::schema::{Described, List, Objects, Value, Visitor};
 use crate::model::{Addr, names};
 
 /// The text of an address between quotes, as it is copied: a block of known length.
@@ -14,41 +21,158 @@ type AddrText = ([u8; 48], u8);
 /// A line, and what its values have in common.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
-    pub(super) out: &'a mut Vec<u8>,
+    out: Vec<u8>,
     origin: &'a Origin,
+    /// The objects that are open.
+    open: Within,
+    /// The list of objects that was written last.
+    list: *const (),
     moments: text::Moments,
     /// The text of the first addresses of the line: most come again.
     addrs: [Option<(Addr, AddrText)>; 2],
 }
 
-impl<'a> Line<'a> {
-    pub(super) fn new(out: &'a mut Vec<u8>, origin: &'a Origin) -> Line<'a> {
-        Line { out, origin, moments: text::Moments::new(), addrs: [None; 2] }
+/// Appends an event as one line, ending in a newline.
+pub(super) fn put_line<S: Described>(event: &S, origin: &Origin, out: &mut Vec<u8>) {
+    out.reserve(4_096);
+    let mut line = Line::new(mem::take(out), origin);
+    line.object(Within::NONE, |line| event.visit(line));
+    line.out.push(b'\n');
+    *out = line.out;
+}
+
+impl<S: Described> Visitor<S> for Line<'_> {
+    #[inline(always)]
+    fn value(&mut self, path: &'static Path, value: Value<'_>) {
+        // JSON has no number that is none.
+        if value.is_absent() || matches!(value, Value::Float(number) if !number.is_finite()) {
+            return;
+        }
+        self.begin(path);
+        self.put(value);
     }
 
-    /// A value that is there.
-    #[inline]
-    pub(super) fn value(&mut self, value: Value<'_>) {
-        match value {
-            Value::Str(text) => put_string(self.out, text),
-            Value::Word(word) => self.word(word),
-            Value::Int(n) => text::put_u64(self.out, n),
-            Value::Micros(ns) => text::put_micros(self.out, ns),
-            Value::Bool(true) => self.out.extend_from_slice(b"true"),
-            Value::Bool(false) => self.out.extend_from_slice(b"false"),
-            Value::Ip(addr) => self.addr(addr),
-            Value::Time(time) => self.moments.put_quoted(self.out, time),
-            Value::Float(number) => text::put_f64(self.out, number),
-            Value::List(list) => self.list(list),
-            other => self.rare(other),
+    #[inline(always)]
+    fn fixed(&mut self, path: &'static Path, json: &'static str) {
+        self.begin(path);
+        self.out.extend_from_slice(json.as_bytes());
+    }
+
+    /// What is no JSON becomes a string.
+    fn carried(&mut self, path: &Path, json: &str) {
+        self.begin(path);
+        match serde_json::from_str::<serde::de::IgnoredAny>(json) {
+            Ok(_) => self.out.extend_from_slice(json.as_bytes()),
+            Err(_) => put_string(&mut self.out, json),
         }
     }
 
-    /// A value of another event that is JSON already; what is none becomes a string.
-    pub(super) fn json(&mut self, json: &str) {
-        match serde_json::from_str::<serde::de::IgnoredAny>(json) {
-            Ok(_) => self.out.extend_from_slice(json.as_bytes()),
-            Err(_) => put_string(self.out, json),
+    fn sensor(&mut self, path: &Path) {
+        self.begin(path);
+        self.out.extend_from_slice(self.origin.sensor().as_bytes());
+    }
+
+    fn kept(&mut self, object: &Path, memo: &Memo, fields: impl FnOnce(&mut Self)) {
+        // What was open before is part of what was written.
+        if self.open.shared(object.within) == object.within.depth {
+            self.close(self.open.depth - object.within.depth);
+            self.open = object.within;
+        }
+        if let Some((text, open)) = memo.get(self.open) {
+            self.out.extend_from_slice(text);
+            self.open = open;
+            return;
+        }
+        let (start, before) = (self.out.len(), self.open);
+        fields(self);
+        memo.set((before, self.open), self.out.get(start..).unwrap_or_default());
+    }
+
+    /// Writes the list at the first of its fields.
+    fn objects(&mut self, list: &'static Objects<S>, event: &S) {
+        let this = ptr::from_ref(list).cast();
+        if self.list == this {
+            return;
+        }
+        self.list = this;
+        let count = (list.count)(event);
+        if count == 0 {
+            return;
+        }
+        self.begin(&list.path);
+        for index in 0..count {
+            self.out.push(if index == 0 { b'[' } else { b',' });
+            self.object(list.path.inside(), |line| event.visit_member((list, index), line));
+        }
+        self.out.push(b']');
+        self.open = list.path.within;
+    }
+}
+
+impl<'a> Line<'a> {
+    fn new(out: Vec<u8>, origin: &'a Origin) -> Line<'a> {
+        let (open, list) = (Within::NONE, ptr::null());
+        Line { out, origin, open, list, moments: text::Moments::new(), addrs: [None; 2] }
+    }
+
+    /// Writes an object. Each member begins with a comma; that of the first becomes the brace.
+    fn object(&mut self, within: Within, members: impl FnOnce(&mut Self)) {
+        let start = self.out.len();
+        self.open = within;
+        members(self);
+        self.close(self.open.depth.saturating_sub(within.depth));
+        match self.out.get_mut(start) {
+            Some(comma) => *comma = b'{',
+            None => self.out.push(b'{'),
+        }
+        self.out.push(b'}');
+    }
+
+    /// Writes what stands before a value: mostly it lies in the same object as the last.
+    #[inline(always)]
+    fn begin(&mut self, path: &Path) {
+        if self.open == path.within {
+            self.out.extend_from_slice(path.member());
+        } else {
+            self.enter(path);
+        }
+    }
+
+    /// Closes the objects that the path is not in, and opens those that it is in.
+    fn enter(&mut self, path: &Path) {
+        let shared = self.open.shared(path.within);
+        self.close(self.open.depth - shared);
+        let start = self.out.len();
+        path.put_opening(shared, &mut self.out);
+        if let Some(brace) = self.out.get_mut(start) {
+            *brace = b',';
+        }
+        self.open = path.within;
+    }
+
+    /// A block of known length is one move; the excess is taken back.
+    #[inline]
+    fn close(&mut self, objects: u8) {
+        let len = self.out.len();
+        self.out.extend_from_slice(b"}}}}}}}}");
+        self.out.truncate(len + usize::from(objects));
+    }
+
+    /// A value that is there.
+    #[inline(always)]
+    fn put(&mut self, value: Value<'_>) {
+        match value {
+            Value::Str(text) => put_string(&mut self.out, text),
+            Value::Word(word) => self.word(word),
+            Value::Int(n) => text::put_u64(&mut self.out, n),
+            Value::Micros(ns) => text::put_micros(&mut self.out, ns),
+            Value::Bool(true) => self.out.extend_from_slice(b"true"),
+            Value::Bool(false) => self.out.extend_from_slice(b"false"),
+            Value::Ip(addr) => self.addr(addr),
+            Value::Time(time) => self.moments.put_quoted(&mut self.out, time),
+            Value::Float(number) => text::put_f64(&mut self.out, number),
+            Value::List(list) => self.list(list),
+            other => self.rare(other),
         }
     }
 
@@ -71,7 +195,7 @@ impl<'a> Line<'a> {
                 if n < 0 {
                     self.out.push(b'-');
                 }
-                text::put_u64(self.out, n.unsigned_abs());
+                text::put_u64(&mut self.out, n.unsigned_abs());
             }
             Value::Decimal(digits) => self.decimal(digits),
             Value::Input(index) => self.out.extend_from_slice(self.origin.file(index).as_bytes()),
@@ -85,7 +209,7 @@ impl<'a> Line<'a> {
 
     /// What needs no escape, without its quotes.
     fn name(&mut self, value: Value<'_>) {
-        let out = &mut *self.out;
+        let out = &mut self.out;
         match value {
             Value::Mac(mac) => text::put_mac(out, mac),
             Value::Hash(hash) => text::put_hex(out, *hash),
@@ -131,7 +255,7 @@ impl<'a> Line<'a> {
         }
         let from = self.out.len();
         self.out.push(b'"');
-        text::put_addr(self.out, addr);
+        text::put_addr(&mut self.out, addr);
         self.out.push(b'"');
         if let Some(free) = self.addrs.iter_mut().find(|known| known.is_none()) {
             let written = self.out.get(from..).unwrap_or_default();
@@ -172,7 +296,7 @@ impl<'a> Line<'a> {
             other => {
                 other.any(&mut |value| {
                     self.out.push(b',');
-                    self.value(value);
+                    self.put(value);
                     false
                 });
             }
@@ -190,7 +314,7 @@ impl<'a> Line<'a> {
         let mut last: Option<&str> = None;
         while let Some(next) = list.next_above(last) {
             self.out.push(b',');
-            put_string(self.out, next);
+            put_string(&mut self.out, next);
             last = Some(next);
         }
     }

@@ -4,6 +4,7 @@
 //! bytes appended to a buffer. Never: a field that is not in the tables of `model::schema`.
 
 use crate::emit::Origin;
+use crate::emit::line::put_line;
 use crate::model::endpoint::EndpointRow;
 use crate::model::finding::Advice;
 use crate::model::finding::Finding;
@@ -15,22 +16,22 @@ use crate::model::{Alert, Incident, Record};
 /// `@timestamp` is the last packet's time, as in Suricata and Packetbeat: a search for "the last
 /// hour" then finds every session that ended in it. The first packet's time is `event.start`.
 pub fn render_session(record: &Record, origin: &Origin, out: &mut Vec<u8>) {
-    origin.plans().sessions.write_line(record, origin, out);
+    put_line(record, origin, out);
 }
 
 /// Appends the line of a sum of unanswered sessions.
 pub fn render_scan(scan: &Scan, origin: &Origin, out: &mut Vec<u8>) {
-    origin.plans().sums.write_line(scan, origin, out);
+    put_line(scan, origin, out);
 }
 
 /// Appends an endpoint's line.
 pub fn render_endpoint(row: &EndpointRow, origin: &Origin, out: &mut Vec<u8>) {
-    origin.plans().endpoints.write_line(row, origin, out);
+    put_line(row, origin, out);
 }
 
 /// Appends an alert's line.
 pub fn render_alert(alert: &Alert, origin: &Origin, out: &mut Vec<u8>) {
-    origin.plans().findings.write_line(&Finding::of_alert(alert), origin, out);
+    put_line(&Finding::of_alert(alert), origin, out);
 }
 
 /// Appends an incident's line.
@@ -41,7 +42,7 @@ pub fn render_incident(
     out: &mut Vec<u8>,
 ) {
     let finding = Finding::of_incident(incident, advice);
-    origin.plans().findings.write_line(&finding, origin, out);
+    put_line(&finding, origin, out);
 }
 
 #[cfg(test)]

@@ -121,6 +121,7 @@ prop_compose! {
         }
         r.context.subject_name = d.map(Into::into);
         r.initiator.place = Some(std::sync::Arc::new(Place {
+            memo: Default::default(),
             country: None, region: None, location, radius_km: None,
         }));
         r
@@ -318,17 +319,6 @@ proptest! {
                 _ => have == want,
             };
             prop_assert!(same, "{name}: {have} is not {want}");
-        }
-    }
-
-    #[test]
-    fn a_missing_part_has_no_fields(r in any_record()) {
-        use crate::model::schema::Described;
-        for (prefix, holds) in Record::parts() {
-            let inside = |name: &str| name.strip_prefix(prefix).is_some_and(|r| r.starts_with('.'));
-            for field in Record::fields().iter().filter(|field| inside(field.name)) {
-                prop_assert!(holds(&r) || (field.get)(&r).is_absent(), "{}", field.name);
-            }
         }
     }
 }

@@ -12,7 +12,6 @@ pub mod run;
 mod json;
 mod line;
 mod origin;
-mod plan;
 mod text;
 
 pub use crate::model::event_id as id;

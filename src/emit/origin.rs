@@ -4,55 +4,32 @@
 //! given. Out: JSON made once per run. Never: a host name.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::emit::json::put_string;
-use crate::emit::plan::Plan;
-use crate::model::Record;
-use crate::model::endpoint::EndpointRow;
-use crate::model::finding::Finding;
-use crate::model::scan::Scan;
 
 /// The parts that all lines of a run share.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    observer: Box<str>,
+    sensor: Box<str>,
     files: Vec<Box<str>>,
-    plans: Arc<Plans>,
-}
-
-/// How each kind of line is written.
-#[derive(Debug)]
-pub(super) struct Plans {
-    pub(super) sessions: Plan<Record>,
-    pub(super) sums: Plan<Scan>,
-    pub(super) endpoints: Plan<EndpointRow>,
-    pub(super) findings: Plan<Finding>,
 }
 
 impl Origin {
     /// A sensor of this name; its input files or interfaces, by the index that records carry.
     pub fn new<'a>(sensor: &str, inputs: impl IntoIterator<Item = &'a Path>) -> Origin {
         let files = inputs.into_iter().map(|path| json_string(&path.to_string_lossy())).collect();
-        let name = json_string(sensor);
-        let observer = format!(r#"{{"name":{name},"type":"sensor","vendor":"longhaul"}}"#);
-        let plans = Plans {
-            sessions: Plan::new(&name),
-            sums: Plan::new(&name),
-            endpoints: Plan::new(&name),
-            findings: Plan::new(&name),
-        };
-        Origin { observer: observer.into(), files, plans: Arc::new(plans) }
+        Origin { sensor: json_string(sensor), files }
     }
 
-    /// How each kind of line is written.
-    pub(super) fn plans(&self) -> &Plans {
-        &self.plans
+    /// The sensor's name as a JSON string.
+    pub(super) fn sensor(&self) -> &str {
+        &self.sensor
     }
 
     /// The object `observer`.
     pub(super) fn observer_value(&self) -> serde_json::Value {
-        serde_json::from_str(&self.observer).unwrap_or_default()
+        let name: serde_json::Value = serde_json::from_str(&self.sensor).unwrap_or_default();
+        serde_json::json!({ "name": name, "type": "sensor", "vendor": "longhaul" })
     }
 
     /// The name of an input as a JSON string; the index as text if no input has it.

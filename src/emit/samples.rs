@@ -65,6 +65,7 @@ pub fn bare_record() -> Record {
 
 fn place(country: &str, region: &str, location: (f64, f64)) -> Option<Arc<Place>> {
     Some(Arc::new(Place {
+        memo: Default::default(),
         country: Some(country.into()),
         region: Some(region.into()),
         location: Some(location),
@@ -73,7 +74,11 @@ fn place(country: &str, region: &str, location: (f64, f64)) -> Option<Arc<Place>
 }
 
 fn asn(number: u32, name: &str) -> Option<Arc<AutonomousSystem>> {
-    Some(Arc::new(AutonomousSystem { number, organization: Some(name.into()) }))
+    Some(Arc::new(AutonomousSystem {
+        number,
+        organization: Some(name.into()),
+        memo: Default::default(),
+    }))
 }
 
 /// A TLS session of a browser, with every enrichment.

@@ -210,34 +210,36 @@ fn put_group(out: &mut Vec<u8>, group: u16) {
     }
 }
 
-/// Writes times. Caches the text of the last second written, since the times of one record mostly
-/// share it.
+/// Writes times. Caches the text of the last two seconds written, since the times of one record
+/// mostly share them.
 #[derive(Debug)]
 pub struct Moments {
-    second: u64,
-    text: [u8; 21],
+    last: (u64, [u8; 21]),
+    other: (u64, [u8; 21]),
 }
 
 impl Moments {
     /// With an empty cache.
     pub const fn new() -> Moments {
-        Moments { second: u64::MAX, text: [0; 21] }
+        Moments { last: (u64::MAX, [0; 21]), other: (u64::MAX, [0; 21]) }
     }
 
     /// RFC 3339 in UTC with nine digits of fraction, as `Nanos` displays itself, between quotes.
     #[inline]
     pub fn put_quoted(&mut self, out: &mut Vec<u8>, time: Nanos) {
         let second = time.as_secs();
-        if second != self.second {
-            self.second = second;
-            self.text = second_text(second);
+        if second != self.last.0 {
+            std::mem::swap(&mut self.last, &mut self.other);
+            if second != self.last.0 {
+                self.last = (second, second_text(second));
+            }
         }
         let nanos = time.0 % 1_000_000_000;
         let [a, b] = pair(nanos / 10_000_000);
         let [c, d] = pair(nanos / 100_000);
         let [e, f] = pair(nanos / 1_000);
         let [g, h] = pair(nanos / 10);
-        out.extend_from_slice(&self.text);
+        out.extend_from_slice(&self.last.1);
         out.extend_from_slice(&[a, b, c, d, e, f, g, h, b'0' + (nanos % 10) as u8, b'Z', b'"']);
     }
 }

@@ -105,11 +105,12 @@ impl EnrichData {
     /// the site (loopback, link-local, multicast, broadcast, unspecified). For a NAT64 address the
     /// embedded IPv4 address counts.
     pub fn is_home(&self, addr: Addr) -> bool {
-        let addr = self.nat64.inside(addr).map_or(addr, Addr::from);
-        let known = addr.to_v4().and_then(|v4| {
+        let v4 = addr.to_v4().or_else(|| self.nat64.inside(addr));
+        let known = v4.and_then(|v4| {
             let [octet, ..] = v4.octets();
             self.home_v4.get(usize::from(octet)).copied().flatten()
         });
+        let addr = v4.map_or(addr, Addr::from);
         known.unwrap_or_else(|| self.is_home_by_prefix(addr))
     }
 

@@ -310,7 +310,17 @@ impl Cursor<'_> {
         if size > FRAME_BYTES {
             return Err(CUT);
         }
-        let bytes = (0..size).map(|_| self.u8()).collect::<Result<Vec<u8>, Broken>>()?;
+        let mut bytes = Vec::with_capacity(size);
+        while bytes.len() < size {
+            let frame = self.db.frame(self.at / FRAME_BYTES).ok_or(CUT)?;
+            let rest = frame.get(self.at % FRAME_BYTES..).unwrap_or_default();
+            let part = rest.get(..size - bytes.len()).unwrap_or(rest);
+            if part.is_empty() {
+                return Err(CUT);
+            }
+            bytes.extend_from_slice(part);
+            self.at += part.len();
+        }
         String::from_utf8(bytes)
             .map(Value::Text)
             .map_err(|_| "a record holds text that is not UTF-8")

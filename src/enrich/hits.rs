@@ -13,6 +13,7 @@ use crate::enrich::signatures::file::Field;
 use crate::model::Record;
 use crate::model::record::Context;
 use crate::model::record::Direction;
+use crate::model::record::Facts;
 use crate::model::record::ListHit;
 use crate::model::record::Party;
 use crate::model::record::Protocol;
@@ -28,11 +29,10 @@ const CERTIFICATE_NAMES_MAX: usize = 8;
 /// Fills in `context.hits`, `context.application` and its reason. Returns how many hits were
 /// dropped.
 pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
-    let mut context = std::mem::take(&mut record.context);
-    let mut hits = Hits { context: &mut context, port: record.responder.port, lost: 0 };
-    match_session_texts(lists, record, &mut hits);
-    let port_may_tell = port_may_tell(record);
-    for (party, ip, asn) in remote_ends(record, hits.context.direction) {
+    let Record { context, facts, initiator, responder, transport, .. } = record;
+    let mut hits = Hits { context, port: responder.port, lost: 0 };
+    match_session_texts(lists, facts, &mut hits);
+    for (party, ip, asn) in remote_ends((initiator, responder), hits.context.direction) {
         for entry in lists.by_address(party.origin()) {
             hits.take(entry, ip, "ip");
         }
@@ -42,21 +42,18 @@ pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
             }
         }
     }
-    let lost = hits.lost;
-    if context.application.is_none() && port_may_tell {
-        let entry = lists.by_port(record.transport, record.responder.port).next();
+    if hits.context.application.is_none() && port_may_tell(facts, responder) {
+        let entry = lists.by_port(*transport, responder.port).next();
         if let Some(application) = entry.and_then(|entry| entry.application.clone()) {
-            context.application = Some(application);
-            context.application_reason = Some("port");
+            hits.context.application = Some(application);
+            hits.context.application_reason = Some("port");
         }
     }
-    record.context = context;
-    lost
+    hits.lost
 }
 
 /// Matches the texts in the session itself, most trusted first.
-fn match_session_texts(lists: &Lists, record: &Record, hits: &mut Hits<'_>) {
-    let facts = &record.facts;
+fn match_session_texts(lists: &Lists, facts: &Facts, hits: &mut Hits<'_>) {
     let by_payload = facts.first_bytes().and_then(|first| first.application.as_deref());
     hits.take_all(
         by_payload.into_iter().flat_map(|name| lists.by_text(Field::Payload, name)),
@@ -114,27 +111,27 @@ fn ssh_software(line: &str) -> String {
 }
 
 /// The ends that a list may match: an entry about our own side says nothing about the other.
-fn remote_ends(
-    record: &Record,
+fn remote_ends<'a>(
+    (initiator, responder): (&'a Party, &'a Party),
     direction: Direction,
-) -> impl Iterator<Item = (&Party, &'static str, &'static str)> {
+) -> impl Iterator<Item = (&'a Party, &'static str, &'static str)> {
     let (from, to) = match direction {
         Direction::Inbound => (true, false),
         Direction::Outbound => (false, true),
         Direction::Internal => (false, false),
         Direction::External => (true, true),
     };
-    let source = from.then_some((&record.initiator, "source.ip", "source.as.number"));
-    let target = to.then_some((&record.responder, "destination.ip", "destination.as.number"));
+    let source = from.then_some((initiator, "source.ip", "source.as.number"));
+    let target = to.then_some((responder, "destination.ip", "destination.as.number"));
     source.into_iter().chain(target)
 }
 
 /// A port is the weakest evidence: it counts only if the responder answered and nothing else is
 /// known.
-fn port_may_tell(record: &Record) -> bool {
-    let named = record.facts.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
-    let silent = matches!(record.facts.protocol, None | Some(Protocol::Tls | Protocol::Dtls));
-    record.responder.packets > 0 && silent && !named
+fn port_may_tell(facts: &Facts, responder: &Party) -> bool {
+    let named = facts.tls.as_ref().is_some_and(|tls| tls.server_name.is_some());
+    let silent = matches!(facts.protocol, None | Some(Protocol::Tls | Protocol::Dtls));
+    responder.packets > 0 && silent && !named
 }
 
 /// A host header may carry a port: `name:8080`.

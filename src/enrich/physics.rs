@@ -158,7 +158,13 @@ mod tests {
     }
 
     fn region(location: Option<(f64, f64)>, radius_km: Option<f64>) -> Place {
-        Place { country: Some("GB".into()), region: None, location, radius_km }
+        Place {
+            country: Some("GB".into()),
+            region: None,
+            location,
+            radius_km,
+            memo: Default::default(),
+        }
     }
 
     fn of(rtt_ms: f64, subject: Option<Circle>, geo: Option<&Place>) -> Physics {

@@ -126,7 +126,7 @@ impl Row {
         let radius = self.radius_p90_km.as_ref().or(self.location.accuracy_radius.as_ref());
         let radius_km = radius.and_then(Number::get).filter(|km| *km >= 0.0);
         let known = country.is_some() || location.is_some();
-        known.then_some(Place { country, region, location, radius_km })
+        known.then_some(Place { country, region, location, radius_km, memo: Default::default() })
     }
 
     /// The autonomous system, if the row has one.
@@ -135,7 +135,11 @@ impl Row {
         // 0 is reserved (RFC 7607); fractions and negatives are no AS numbers.
         let fits = number >= 1.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0;
         let name = self.autonomous_system_organization.as_deref();
-        fits.then(|| AutonomousSystem { number: number as u32, organization: name.map(capped) })
+        fits.then(|| AutonomousSystem {
+            number: number as u32,
+            organization: name.map(capped),
+            memo: Default::default(),
+        })
     }
 
     fn country(&self) -> Option<Box<str>> {

@@ -5,6 +5,7 @@
 //! Out: [`DnsFacts`]. Never: keeps more than the caps below, or a message.
 
 use std::fmt;
+use std::fmt::Write;
 
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::parser::Look;
@@ -22,6 +23,7 @@ use crate::wire::dns::DnsMessage;
 use crate::wire::dns::HEADER_BYTES;
 use crate::wire::dns::Name;
 use crate::wire::dns::Question;
+use crate::wire::dns::Text;
 use crate::wire::dns_data::RData;
 use crate::wire::wireguard;
 
@@ -354,26 +356,24 @@ impl ShownName<'_> {
     }
 }
 
-impl fmt::Display for ShownName<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name.netbios().filter(|_| self.netbios) {
-            Some((name, suffix)) => {
-                for b in name.trim_ascii_end() {
-                    match b {
-                        0 => {}
-                        0x20..=0x7e => write!(f, "{}", char::from(*b))?,
-                        _ => write!(f, "\\{b:03}")?,
-                    }
-                }
-                write!(f, "<{suffix:02X}>")
+impl Text for ShownName<'_> {
+    fn write_to<W: Write>(&self, out: &mut W) -> fmt::Result {
+        let Some((name, suffix)) = self.name.netbios().filter(|_| self.netbios) else {
+            return self.name.write_to(out);
+        };
+        for b in name.trim_ascii_end() {
+            match b {
+                0 => {}
+                0x20..=0x7e => out.write_char(char::from(*b))?,
+                _ => write!(out, "\\{b:03}")?,
             }
-            None => self.name.fmt(f),
         }
+        write!(out, "<{suffix:02X}>")
     }
 }
 
 /// A value as text, if there is room after `used` bytes; once one does not fit, no later one does.
-fn fitting(value: &impl fmt::Display, used: &mut u32, max: u32) -> Option<Box<str>> {
+fn fitting(value: &impl Text, used: &mut u32, max: u32) -> Option<Box<str>> {
     if *used >= max {
         return None;
     }
@@ -384,22 +384,22 @@ fn fitting(value: &impl fmt::Display, used: &mut u32, max: u32) -> Option<Box<st
 }
 
 /// A value as text, with capacity for a typical name.
-fn written(value: &impl fmt::Display) -> Box<str> {
+fn written(value: &impl Text) -> Box<str> {
     let mut text = String::with_capacity(64);
     // Writing to a string does not fail.
-    let _ = fmt::write(&mut text, format_args!("{value}"));
+    let _ = value.write_to(&mut text);
     text.into()
 }
 
 /// Whether the text form of `value` is `text`; compares without building a string.
-fn is_shown_as(value: &impl fmt::Display, text: &str) -> bool {
+fn is_shown_as(value: &impl Text, text: &str) -> bool {
     struct Compare<'a>(&'a str);
-    impl fmt::Write for Compare<'_> {
+    impl Write for Compare<'_> {
         fn write_str(&mut self, part: &str) -> fmt::Result {
             self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
             Ok(())
         }
     }
     let mut compare = Compare(text);
-    fmt::write(&mut compare, format_args!("{value}")).is_ok() && compare.0.is_empty()
+    value.write_to(&mut compare).is_ok() && compare.0.is_empty()
 }

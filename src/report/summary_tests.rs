@@ -75,12 +75,17 @@ fn endpoint(
         first: Nanos::ZERO,
         last: Nanos::ZERO,
         place: Some(Arc::new(Place {
+            memo: Default::default(),
             country: Some(country.into()),
             region: None,
             location: None,
             radius_km: None,
         })),
-        asn: Some(Arc::new(AutonomousSystem { number: asn, organization: Some("Net".into()) })),
+        asn: Some(Arc::new(AutonomousSystem {
+            number: asn,
+            organization: Some("Net".into()),
+            memo: Default::default(),
+        })),
         tags: Vec::new(),
         hidden: None,
         hidden_line: None,

@@ -166,7 +166,7 @@ impl<'a> Name<'a> {
         }
         let (mut rest, mut first) = (text.as_bytes(), true);
         for label in self.labels() {
-            if !label.iter().all(|b| is_plain(*b, true)) {
+            if !are_plain(label, true) {
                 return None;
             }
             let dot: &[u8] = if first { b"" } else { b"." };
@@ -196,21 +196,33 @@ fn nibbles(halves: &mut impl Iterator<Item = u8>) -> Option<u8> {
     (high < 16 && low < 16).then_some(high << 4 | low)
 }
 
+/// What has a text form. Formatting machinery costs more than the text of a name or an address.
+pub trait Text {
+    /// Writes it.
+    fn write_to<W: Write>(&self, out: &mut W) -> fmt::Result;
+}
+
 /// Master-file style (RFC 1035 section 5.1, RFC 4343 section 2.1): case kept, no final dot, `\.`
 /// and `\\` for a dot or backslash inside a label, `\DDD` for what is not printable ASCII. The
 /// root is `.`.
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Text for Name<'_> {
+    fn write_to<W: Write>(&self, out: &mut W) -> fmt::Result {
         if self.is_root() {
-            return f.write_str(".");
+            return out.write_str(".");
         }
         for (i, label) in self.labels().enumerate() {
             if i > 0 {
-                f.write_char('.')?;
+                out.write_char('.')?;
             }
-            write_escaped(f, label, true)?;
+            write_escaped(out, label, true)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_to(f)
     }
 }
 
@@ -219,9 +231,17 @@ const fn is_plain(b: u8, dots: bool) -> bool {
     matches!(b, 0x20..=0x7e) && b != b'\\' && !(dots && b == b'.')
 }
 
+/// Whether all of them are. Looks at every byte, so that several are compared at once.
+fn are_plain(bytes: &[u8], dots: bool) -> bool {
+    bytes.iter().fold(true, |plain, b| plain & is_plain(*b, dots))
+}
+
 /// Master-file escapes; `dots`: a dot is escaped too. Runs without escapes are written at once.
 pub(super) fn write_escaped(f: &mut impl Write, bytes: &[u8], dots: bool) -> fmt::Result {
     let plain = |b: &u8| is_plain(*b, dots);
+    if are_plain(bytes, dots) {
+        return f.write_str(str::from_utf8(bytes).map_err(|_| fmt::Error)?);
+    }
     for piece in bytes.chunk_by(|a, b| plain(a) && plain(b)) {
         match piece {
             [b @ (b'.' | b'\\')] if !plain(b) => write!(f, "\\{}", char::from(*b))?,

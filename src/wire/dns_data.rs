@@ -4,6 +4,7 @@
 //! Out: views that display themselves. Never: keeps a type it cannot show in one line.
 
 use std::fmt;
+use std::fmt::Write;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use crate::wire::Reader;
 use crate::wire::WireError;
 use crate::wire::dns::Budget;
 use crate::wire::dns::Name;
+use crate::wire::dns::Text;
 use crate::wire::dns::write_escaped;
 
 /// Longest text of a TXT record that is kept, in bytes.
@@ -192,27 +194,49 @@ fn strings(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// A short text form: the address, the name, `10 mail.example`, `1 . alpn=h2,h3`. Empty for
 /// [`RData::Other`].
-impl fmt::Display for RData<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Text for RData<'_> {
+    fn write_to<W: Write>(&self, out: &mut W) -> fmt::Result {
         match self {
-            RData::V4([a, b, c, d]) => write!(f, "{a}.{b}.{c}.{d}"),
-            RData::V6(octets) => write!(f, "{}", Ipv6Addr::from(*octets)),
-            RData::Name(name) => write!(f, "{name}"),
-            RData::Mx(preference, name) => write!(f, "{preference} {name}"),
+            RData::V4(octets) => write_v4(out, *octets),
+            RData::V6(octets) => write!(out, "{}", Ipv6Addr::from(*octets)),
+            RData::Name(name) => name.write_to(out),
+            RData::Mx(preference, name) => write!(out, "{preference} {name}"),
             RData::Srv([priority, weight, port], name) => {
-                write!(f, "{priority} {weight} {port} {name}")
+                write!(out, "{priority} {weight} {port} {name}")
             }
             RData::Txt(bytes) => {
                 let shown = bytes.get(..TXT_BYTES_SHOWN).unwrap_or(bytes);
                 for (i, text) in strings(shown).enumerate() {
-                    f.write_str(if i > 0 { " " } else { "" })?;
-                    write_escaped(f, text, false)?;
+                    out.write_str(if i > 0 { " " } else { "" })?;
+                    write_escaped(out, text, false)?;
                 }
                 Ok(())
             }
-            RData::Svcb(priority, name, params) => write!(f, "{priority} {name}{params}"),
+            RData::Svcb(priority, name, params) => write!(out, "{priority} {name}{params}"),
             RData::Other => Ok(()),
         }
+    }
+}
+
+fn write_v4<W: Write>(out: &mut W, octets: [u8; 4]) -> fmt::Result {
+    for (i, octet) in octets.into_iter().enumerate() {
+        if i > 0 {
+            out.write_char('.')?;
+        }
+        if octet >= 100 {
+            out.write_char(char::from(b'0' + octet / 100))?;
+        }
+        if octet >= 10 {
+            out.write_char(char::from(b'0' + octet / 10 % 10))?;
+        }
+        out.write_char(char::from(b'0' + octet % 10))?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for RData<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_to(f)
     }
 }
 

@@ -144,10 +144,19 @@ fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
 
 fn set_identity(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
     let place = row.place.as_deref().cloned();
-    let mut place =
-        place.unwrap_or(Place { country: None, region: None, location: None, radius_km: None });
+    let mut place = place.unwrap_or(Place {
+        country: None,
+        region: None,
+        location: None,
+        radius_km: None,
+        memo: Default::default(),
+    });
     let system = row.asn.as_deref().cloned();
-    let mut system = system.unwrap_or(AutonomousSystem { number: 0, organization: None });
+    let mut system = system.unwrap_or(AutonomousSystem {
+        number: 0,
+        organization: None,
+        memo: Default::default(),
+    });
     let key = &mut row.key;
     match name {
         "ip" => key.ip = Addr::from(value.as_str()?.parse::<std::net::IpAddr>().ok()?),

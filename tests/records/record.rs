@@ -249,6 +249,7 @@ fn set_holder(context: &mut Context, name: &str, value: &Json) -> Option<()> {
 
 fn set_party(party: &mut Party, name: &str, value: &Json) -> Option<()> {
     let mut place = party.place.as_deref().cloned().unwrap_or(Place {
+        memo: Default::default(),
         country: None,
         region: None,
         location: None,
@@ -256,7 +257,11 @@ fn set_party(party: &mut Party, name: &str, value: &Json) -> Option<()> {
     });
     let (lat, lon) = place.location.unwrap_or_default();
     let system = party.asn.as_deref().cloned();
-    let mut system = system.unwrap_or(AutonomousSystem { number: 0, organization: None });
+    let mut system = system.unwrap_or(AutonomousSystem {
+        number: 0,
+        organization: None,
+        memo: Default::default(),
+    });
     match name {
         "ip" => party.ip = Addr::from(value.as_str()?.parse::<std::net::IpAddr>().ok()?),
         "nat.ip" => party.behind = Some(value.as_str()?.parse().ok()?),

@@ -17,6 +17,7 @@ const CONFIG: BaselineConfig = BaselineConfig { cap: 1_000, learn: Nanos(14 * DA
 
 fn side(ip: &str, side: Locality, ns: Option<u64>) -> SideSummary {
     let place = Place {
+        memo: Default::default(),
         country: Some("US".into()),
         region: Some("US-WA".into()),
         location: None,
@@ -29,7 +30,11 @@ fn side(ip: &str, side: Locality, ns: Option<u64>) -> SideSummary {
         handshake_ns: ns,
         transport_ns: ns,
         place: Some(Arc::new(place)),
-        asn: Some(Arc::new(AutonomousSystem { number: 64_500, organization: None })),
+        asn: Some(Arc::new(AutonomousSystem {
+            number: 64_500,
+            organization: None,
+            memo: Default::default(),
+        })),
     }
 }
 

@@ -7,17 +7,20 @@ use crate::model::endpoint::EndpointRow;
 use crate::model::endpoint::Needs;
 use crate::model::endpoint::PoolOf;
 use crate::model::event_id::endpoint_id;
+use crate::model::schema::Described;
 use crate::model::schema::Field;
 use crate::model::schema::Kind;
 use crate::model::schema::List;
-use crate::model::schema::Part;
+use crate::model::schema::Objects;
 use crate::model::schema::Row;
 use crate::model::schema::Shown;
 use crate::model::schema::Value;
+use crate::model::schema::Visitor;
 use crate::model::schema::field_of;
 use crate::model::schema::fixed;
 use crate::model::schema::read::point;
 use crate::model::schema::read_endpoint as read;
+use crate::model::schema::table::{Table, table};
 
 const SIDES: &[&str] = &["home", "remote"];
 const ROLES: &[&str] = &["initiator", "responder", "both"];
@@ -26,9 +29,9 @@ const fn field(row: Row<EndpointRow>) -> Field<EndpointRow> {
     field_of(row)
 }
 
-/// Every field of an endpoint that rules may ask for. A table: rustfmt would give each cell a line.
-#[rustfmt::skip]
-pub(super) static ENDPOINT_FIELDS: &[Field<EndpointRow>] = &[
+table! {
+/// Every field of an endpoint that rules may ask for.
+Endpoint of EndpointRow [
     field(("@timestamp", 1, Kind::Time, "", Shown::Always, |r| Value::Time(r.last),
         "Time of the last packet of its last session.")),
     fixed(("ecs.version", 1, Kind::Text, r#""8.17.0""#, "")),
@@ -223,19 +226,23 @@ pub(super) static ENDPOINT_FIELDS: &[Field<EndpointRow>] = &[
         "Farthest whoever answers can be at 2/3 of the speed of light: floor and hidden leg.")),
     field(("longhaul.disc.real_km", 2, Kind::Float, "km", Shown::Rules, read::disc_real,
         "The same at 4/9, as on real paths.")),
-];
+]
+}
 
-/// Parts that an endpoint may lack, and the objects that come from them alone.
-pub(super) static PARTS: &[Part<EndpointRow>] = &[
-    ("endpoint.geo", |r| r.place.is_some()),
-    ("endpoint.as", |r| r.asn.is_some()),
-    ("longhaul.floor.baseline", |r| r.traits.baseline.is_some()),
-    ("longhaul.floor.subject", |r| r.traits.subject_baseline.is_some()),
-    ("longhaul.rtt", |r| r.traits.spread.is_some()),
-    ("longhaul.hidden_leg", |r| r.hidden.is_some()),
-    ("longhaul.hidden_leg.needs", |r| r.hidden.is_some_and(|hidden| hidden.needs.is_some())),
-    ("longhaul.hidden_leg.line", |r| r.hidden_line.is_some()),
-    ("longhaul.mtu", |r| r.traits.mtu.is_some()),
-    ("longhaul.stack", |r| r.traits.stack.is_some()),
-    ("longhaul.tunnel", |r| r.tunnel.is_some()),
-];
+impl Described for EndpointRow {
+    fn fields() -> &'static [Field<EndpointRow>] {
+        Endpoint::rows()
+    }
+
+    fn visit<V: Visitor<EndpointRow>>(&self, visitor: &mut V) {
+        Endpoint::visit(self, visitor);
+    }
+
+    fn visit_member<V: Visitor<EndpointRow>>(
+        &self,
+        at: (&'static Objects<EndpointRow>, usize),
+        visitor: &mut V,
+    ) {
+        Endpoint::visit_member(self, at, visitor);
+    }
+}

@@ -4,6 +4,8 @@
 //! Never: a field of the session or endpoint of an alert: alerts repeat those under their own
 //! names.
 
+use std::sync::LazyLock;
+
 use crate::model::Change;
 use crate::model::EvidenceItem;
 use crate::model::EvidenceValue;
@@ -11,6 +13,8 @@ use crate::model::Member;
 use crate::model::RuleInfo;
 use crate::model::SourceInfo;
 use crate::model::finding::Finding;
+use crate::model::path::Path;
+use crate::model::schema::Described;
 use crate::model::schema::Field;
 use crate::model::schema::Kind;
 use crate::model::schema::List;
@@ -18,8 +22,10 @@ use crate::model::schema::Objects;
 use crate::model::schema::Row;
 use crate::model::schema::Shown;
 use crate::model::schema::Value;
+use crate::model::schema::Visitor;
 use crate::model::schema::field_of;
 use crate::model::schema::fixed;
+use crate::model::schema::table::{Table, table};
 
 /// Fields of the session that an alert repeats, so that it can be read alone.
 pub const CARRIED_OF_SESSIONS: &[&str] = &[
@@ -71,6 +77,25 @@ pub const CARRIED_OF_ENDPOINTS: &[&str] = &[
     "longhaul.disc.fibre_km",
     "longhaul.disc.real_km",
 ];
+
+/// Shows what the finding carries of other events, of the names that pass.
+fn visit_carried<V: Visitor<Finding>>(
+    finding: &Finding,
+    visitor: &mut V,
+    passes: fn(&str) -> bool,
+) {
+    let of_sessions = CARRIED_OF_SESSIONS.iter();
+    let of_endpoints = CARRIED_OF_ENDPOINTS.iter().filter(|n| !CARRIED_OF_SESSIONS.contains(n));
+    for name in of_sessions.chain(of_endpoints).filter(|name| passes(name)) {
+        if let Some((_, json)) = finding.context.iter().find(|(known, _)| known == name) {
+            visitor.carried(&Path::of(name), json);
+        }
+    }
+}
+
+/// Every field of an alert or incident.
+static FIELDS: LazyLock<Vec<Field<Finding>>> =
+    LazyLock::new(|| [Heading::rows(), Person::rows(), Own::rows()].concat());
 
 /// Reads a field of an optional part.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
@@ -125,11 +150,10 @@ fn list(list: List<'_>) -> Value<'_> {
 
 const CHANGES: &[&str] = &["opened", "worse", "closed"];
 
-static EVIDENCE: Objects<Finding> =
-    Objects { name: "longhaul.evidence", count: |f| f.evidence.len() };
-static SOURCES: Objects<Finding> = Objects { name: "longhaul.sources", count: |f| f.sources.len() };
-static PACKETS: Objects<Finding> = Objects { name: "longhaul.packets", count: |f| f.packets.len() };
-static ALERTS: Objects<Finding> = Objects { name: "longhaul.alerts", count: |f| f.alerts.len() };
+static EVIDENCE: Objects<Finding> = Objects::new("longhaul.evidence", |f| f.evidence.len());
+static SOURCES: Objects<Finding> = Objects::new("longhaul.sources", |f| f.sources.len());
+static PACKETS: Objects<Finding> = Objects::new("longhaul.packets", |f| f.packets.len());
+static ALERTS: Objects<Finding> = Objects::new("longhaul.alerts", |f| f.alerts.len());
 
 const NONE: fn(&Finding) -> Value<'_> = |_| Value::Absent;
 
@@ -137,9 +161,9 @@ const fn field(row: Row<Finding>) -> Field<Finding> {
     field_of(row)
 }
 
+table! {
 /// In the order of the output. A list of objects has no value of its own.
-#[rustfmt::skip]
-pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
+Heading of Finding [
     field(("@timestamp", 1, Kind::Time, "", Shown::Line, |f| Value::Time(f.time),
         "Time of the last packet of its session; of a merged alert, that of the first alert; of an \
          incident, that of the alert with which it reached its score.")),
@@ -183,9 +207,21 @@ pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
         |f| list(List::Texts(&f.techniques)), "MITRE ATT&CK techniques.")),
     field(("message", 1, Kind::Text, "", Shown::Line, |f| Value::Str(&f.message),
         "One sentence with the numbers.")),
+]
+}
+
+table! {
+/// Whom it is about; what is carried of them stands before it.
+Person of Finding [
     field(("longhaul.subject.id", 1, Kind::Text, "", Shown::Line, |f| Value::Str(&f.subject), "")),
     field(("longhaul.subject.name", 1, Kind::Text, "", Shown::Sometimes,
         |f| Value::str_opt(f.subject_name.as_deref().filter(|name| !name.is_empty())), "")),
+]
+}
+
+table! {
+/// What is ours, behind what is carried.
+Own of Finding [
     field(("longhaul.home.ip", 1, Kind::Ip, "", Shown::Sometimes, |f| Value::ip_opt(f.home),
         "Address of the home side.")).only("alerts"),
     field(("longhaul.remote.ip", 1, Kind::Ip, "", Shown::Sometimes, |f| Value::ip_opt(f.remote),
@@ -314,4 +350,34 @@ pub(super) static FINDING_FIELDS: &[Field<Finding>] = &[
         .only("incidents"),
     field(("longhaul.does_not_prove", 1, Kind::Texts, "", Shown::Sometimes,
         |f| list(List::Texts(&f.does_not_prove)), "What it does not prove.")).only("incidents"),
-];
+]
+}
+
+impl Described for Finding {
+    fn fields() -> &'static [Field<Finding>] {
+        &FIELDS
+    }
+
+    fn carries() -> &'static [&'static [&'static str]] {
+        &[CARRIED_OF_SESSIONS, CARRIED_OF_ENDPOINTS]
+    }
+
+    fn visit<V: Visitor<Finding>>(&self, visitor: &mut V) {
+        Heading::visit(self, visitor);
+        visit_carried(self, visitor, |name| !name.starts_with("longhaul."));
+        visit_carried(self, visitor, |name| name.starts_with("longhaul.subject."));
+        Person::visit(self, visitor);
+        visit_carried(self, visitor, |name| {
+            name.starts_with("longhaul.") && !name.starts_with("longhaul.subject.")
+        });
+        Own::visit(self, visitor);
+    }
+
+    fn visit_member<V: Visitor<Finding>>(
+        &self,
+        at: (&'static Objects<Finding>, usize),
+        visitor: &mut V,
+    ) {
+        Own::visit_member(self, at, visitor);
+    }
+}

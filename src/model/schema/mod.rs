@@ -13,6 +13,7 @@ mod read_endpoint;
 mod reference;
 mod session;
 mod sum;
+mod table;
 mod value;
 
 use std::collections::BTreeMap;
@@ -21,12 +22,13 @@ use std::fmt::Debug;
 use crate::model::Record;
 use crate::model::endpoint::EndpointRow;
 use crate::model::finding::Finding;
-use crate::model::record::Quality;
+use crate::model::path::Path;
 use crate::model::scan::Scan;
 pub use crate::model::schema::finding::CARRIED_OF_ENDPOINTS;
 pub use crate::model::schema::finding::CARRIED_OF_SESSIONS;
 pub use crate::model::schema::read_endpoint::samples;
 pub use crate::model::schema::reference::reference_markdown;
+pub use crate::model::schema::table::Visitor;
 pub use crate::model::schema::value::List;
 pub use crate::model::schema::value::TagScope;
 pub use crate::model::schema::value::Value;
@@ -87,69 +89,16 @@ pub trait Described: Sized + 'static {
     /// Its fields, in the order of the output.
     fn fields() -> &'static [Field<Self>];
 
-    /// Optional parts, with the objects whose fields all come from that part.
-    fn parts() -> &'static [Part<Self>] {
-        &[]
-    }
-
-    /// Objects that mostly have the same values, and a test for these values.
-    fn usual() -> &'static [Part<Self>] {
-        &[]
-    }
-
     /// Fields of other kinds of events that it may repeat.
     fn carries() -> &'static [&'static [&'static str]] {
         &[]
     }
 
-    /// The value of such a field as JSON, if present.
-    fn carried(&self, _name: &str) -> Option<&str> {
-        None
-    }
-}
+    /// Shows those that lines have, in that order.
+    fn visit<V: Visitor<Self>>(&self, visitor: &mut V);
 
-impl Described for Record {
-    fn fields() -> &'static [Field] {
-        &session::FIELDS
-    }
-
-    fn parts() -> &'static [Part<Record>] {
-        session::PARTS
-    }
-
-    fn usual() -> &'static [Part<Record>] {
-        &[("longhaul.quality", |r| r.quality == Quality::default())]
-    }
-}
-
-impl Described for EndpointRow {
-    fn fields() -> &'static [Field<EndpointRow>] {
-        endpoint::ENDPOINT_FIELDS
-    }
-
-    fn parts() -> &'static [Part<EndpointRow>] {
-        endpoint::PARTS
-    }
-}
-
-impl Described for Finding {
-    fn fields() -> &'static [Field<Finding>] {
-        finding::FINDING_FIELDS
-    }
-
-    fn carries() -> &'static [&'static [&'static str]] {
-        &[CARRIED_OF_SESSIONS, CARRIED_OF_ENDPOINTS]
-    }
-
-    fn carried(&self, name: &str) -> Option<&str> {
-        self.context.iter().find(|(known, _)| known == name).map(|(_, json)| json.as_str())
-    }
-}
-
-impl Described for Scan {
-    fn fields() -> &'static [Field<Scan>] {
-        sum::SUM_FIELDS
-    }
+    /// Shows the fields of one object of a list.
+    fn visit_member<V: Visitor<Self>>(&self, at: (&'static Objects<Self>, usize), visitor: &mut V);
 }
 
 /// A kind of event that rules can judge.
@@ -191,8 +140,16 @@ pub type Get<S = Record> = for<'a> fn(&'a S) -> Value<'a>;
 pub struct Objects<S: 'static> {
     /// Dotted name of the list.
     pub name: &'static str,
+    /// Where the list stands in a line.
+    pub path: Path,
     /// Number of objects.
     pub count: fn(&S) -> usize,
+}
+
+impl<S> Objects<S> {
+    const fn new(name: &'static str, count: fn(&S) -> usize) -> Objects<S> {
+        Objects { name, path: Path::of(name), count }
+    }
 }
 
 /// Reads a member of one of the objects of a list.
@@ -201,9 +158,6 @@ pub type GetAt<S> = for<'a> fn(&'a S, usize) -> Value<'a>;
 /// A member of the objects of a list: the list, the accessor, and the type in the line if it
 /// differs from that in rules, which see the values of all objects together.
 pub type Member<S> = (&'static Objects<S>, GetAt<S>, Option<Kind>);
-
-/// An optional part: the object whose fields all come from it, and a test for its presence.
-pub type Part<S> = (&'static str, fn(&S) -> bool);
 
 /// One field.
 #[derive(Debug)]
@@ -297,7 +251,7 @@ impl<S> Field<S> {
 
 /// Every field of sessions, in the order of the output.
 pub fn all() -> &'static [Field] {
-    &session::FIELDS
+    Record::fields()
 }
 
 /// The field of a session of that name.
@@ -352,10 +306,6 @@ mod tests {
             assert!(!meaning.is_empty() && !meaning.contains('|'), "{}", field.name);
             assert!((1..=SCHEMA_VERSION).contains(&field.since), "{}", field.name);
         }
-        for (prefix, _) in S::parts() {
-            let inside = |name: &str| name.strip_prefix(prefix).is_some_and(|r| r.starts_with('.'));
-            assert!(S::fields().iter().any(|field| inside(field.name)), "{prefix}");
-        }
     }
 
     #[test]
@@ -377,6 +327,45 @@ mod tests {
             let inside =
                 |other: &&str| other.strip_prefix(name).is_some_and(|r| r.starts_with('.'));
             assert!(!types.keys().any(inside), "{name} is a value and an object");
+        }
+    }
+
+    /// An object that was left is not entered again, and is told from others by its hash.
+    fn check_order<'a>(names: impl Iterator<Item = &'a str>) {
+        let mut open: Vec<&str> = Vec::new();
+        let mut left = std::collections::HashSet::new();
+        let mut hashes = BTreeMap::new();
+        for name in names {
+            let ends = name.match_indices('.').map(|(at, _)| &name[..at]);
+            let around: Vec<&str> = ends.collect();
+            left.extend(open.iter().filter(|object| !around.contains(object)).copied());
+            let again = around.iter().find(|object| left.contains(*object));
+            assert!(again.is_none(), "{name}: {again:?} is entered again");
+            open = around;
+            let within = format!("{:?}", Path::of(name).within);
+            let parent = open.last().copied().unwrap_or_default();
+            assert_eq!(*hashes.entry(within).or_insert(parent), parent, "{name}");
+        }
+    }
+
+    #[test]
+    fn fields_of_an_object_stand_together() {
+        fn in_lines<S: Described>() -> impl Iterator<Item = &'static str> {
+            S::fields().iter().filter(|field| field.in_lines()).map(|field| field.name)
+        }
+        check_order(in_lines::<Record>());
+        check_order(in_lines::<EndpointRow>());
+        check_order(in_lines::<Scan>());
+        for carried in Finding::carries() {
+            let is_person = |name: &&str| name.starts_with("longhaul.subject.");
+            let is_own = |name: &&str| name.starts_with("longhaul.");
+            let (heading, own) = in_lines::<Finding>().partition::<Vec<_>, _>(|name| !is_own(name));
+            let (person, own) = own.into_iter().partition::<Vec<_>, _>(is_person);
+            let carried = || carried.iter().copied();
+            let names = heading.into_iter().chain(carried().filter(|name| !is_own(name)));
+            let names = names.chain(carried().filter(is_person)).chain(person);
+            let others = carried().filter(|name| is_own(name) && !is_person(name));
+            check_order(names.chain(others).chain(own));
         }
     }
 

@@ -37,85 +37,105 @@ use crate::model::schema::value::Value;
 /// Reads a field of an optional part.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
 
+#[inline]
 fn part<'a, T>(whole: Option<&'a T>, get: Part<T>) -> Value<'a> {
     whole.map_or(Value::Absent, get)
 }
 
+#[inline]
 pub(super) fn tls(record: &Record, get: Part<TlsFacts>) -> Value<'_> {
     part(record.facts.tls.as_deref(), get)
 }
 
+#[inline]
 pub(super) fn dns(record: &Record, get: Part<DnsFacts>) -> Value<'_> {
     part(record.facts.dns.as_deref(), get)
 }
 
+#[inline]
 pub(super) fn ssh(record: &Record, get: Part<SshFacts>) -> Value<'_> {
     part(record.facts.ssh.as_deref(), get)
 }
 
+#[inline]
 pub(super) fn stun(record: &Record, get: Part<StunFacts>) -> Value<'_> {
     part(record.facts.stun(), get)
 }
 
 /// A VLAN id: text, as in ECS.
+#[inline]
 pub(super) fn vlan(id: Option<u16>) -> Value<'static> {
     id.map_or(Value::Absent, |id| Value::Digits(u64::from(id)))
 }
 
+#[inline]
 pub(super) fn wrapping(record: &Record, get: Part<Wrapping>) -> Value<'_> {
     part(record.facts.wrapping(), get)
 }
 
+#[inline]
 pub(super) fn http(record: &Record, get: Part<HttpFacts>) -> Value<'_> {
     part(record.facts.http.as_deref(), get)
 }
 
+#[inline]
 pub(super) fn certificate(record: &Record, get: Part<Certificate>) -> Value<'_> {
     part(record.facts.tls.as_ref().and_then(|tls| tls.certificate.as_deref()), get)
 }
 
+#[inline]
 pub(super) fn spoken(record: &Record, get: Part<AppFacts>) -> Value<'_> {
     part(record.facts.spoken(), get)
 }
 
+#[inline]
 pub(super) fn socks(record: &Record, get: Part<Socks>) -> Value<'_> {
     part(record.facts.socks(), get)
 }
 
+#[inline]
 pub(super) fn rdp(record: &Record, get: Part<Rdp>) -> Value<'_> {
     part(record.facts.spoken().and_then(|spoken| spoken.rdp.as_ref()), get)
 }
 
+#[inline]
 pub(super) fn rfb(record: &Record, get: Part<Rfb>) -> Value<'_> {
     part(record.facts.spoken().and_then(|spoken| spoken.rfb.as_ref()), get)
 }
 
+#[inline]
 pub(super) fn proxy(record: &Record, get: Part<ProxyHeader>) -> Value<'_> {
     part(record.facts.spoken().and_then(|spoken| spoken.proxy.as_ref()), get)
 }
 
+#[inline]
 pub(super) fn syn(record: &Record, get: Part<SynFacts>) -> Value<'_> {
     part(record.syn.as_ref(), get)
 }
 
+#[inline]
 pub(super) fn physics(record: &Record, get: Part<Physics>) -> Value<'_> {
     part(record.context.physics.as_ref(), get)
 }
 
+#[inline]
 pub(super) fn holder(record: &Record, get: Part<Holder>) -> Value<'_> {
     part(record.context.holder.as_deref(), get)
 }
 
+#[inline]
 pub(super) fn place(party: &Party, get: Part<Place>) -> Value<'_> {
     part(party.place.as_deref(), get)
 }
 
+#[inline]
 pub(super) fn asn(party: &Party, get: Part<AutonomousSystem>) -> Value<'_> {
     part(party.asn.as_deref(), get)
 }
 
 /// Coordinates from a database, if they are possible ones: Elasticsearch rejects a whole line for a
 /// geo point out of range.
+#[inline]
 pub(super) fn point(place: &Place) -> Option<(f64, f64)> {
     let real = |(lat, lon): &(f64, f64)| lat.abs() <= 90.0 && lon.abs() <= 180.0;
     place.location.filter(real)
@@ -127,16 +147,19 @@ pub(super) fn answers(record: &Record) -> usize {
 }
 
 /// One answer: its type and data.
+#[inline]
 pub(super) fn answer(record: &Record, at: usize, get: Part<(u16, Box<str>)>) -> Value<'_> {
     part(record.facts.dns.as_ref().and_then(|dns| dns.answers.get(at)), get)
 }
 
 /// A count, absent if it is zero.
+#[inline]
 pub(super) fn count(count: usize) -> Value<'static> {
     if count > 0 { Value::Int(count as u64) } else { Value::Absent }
 }
 
 /// IANA's keyword, or the number as text if it has none.
+#[inline]
 pub(super) fn transport(record: &Record) -> Value<'_> {
     match record.transport.name() {
         Some(name) => Value::Word(name),
@@ -145,6 +168,7 @@ pub(super) fn transport(record: &Record) -> Value<'_> {
 }
 
 /// TCP, UDP, DCCP (RFC 4340), SCTP and UDP-Lite (RFC 3828) have ports.
+#[inline]
 pub(super) fn port<'a>(record: &'a Record, party: &'a Party) -> Value<'a> {
     match record.transport.0 {
         6 | 17 | 33 | 132 | 136 => Value::Int(u64::from(party.port)),
@@ -153,6 +177,7 @@ pub(super) fn port<'a>(record: &'a Record, party: &'a Party) -> Value<'a> {
 }
 
 /// A link-layer address, or absent.
+#[inline]
 pub(super) fn mac(mac: Option<[u8; 6]>) -> Value<'static> {
     mac.map_or(Value::Absent, Value::Mac)
 }
@@ -183,6 +208,7 @@ pub(super) fn excluded(record: &Record) -> Value<'_> {
 }
 
 /// A field of the round trips measured within the session.
+#[inline]
 pub(super) fn trips(leg: &Leg, get: Part<RoundTrips>) -> Value<'_> {
     part(leg.in_session.as_ref(), get)
 }
@@ -206,6 +232,7 @@ pub(super) fn gap_over_udp(record: &Record, exchange: Exchange) -> Value<'_> {
 }
 
 /// The leg to the remote end; only inbound and outbound sessions have a remote end.
+#[inline]
 pub(super) fn remote_leg(record: &Record, get: Part<Leg>) -> Value<'_> {
     match record.context.direction {
         Direction::Inbound => get(&record.near),

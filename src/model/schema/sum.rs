@@ -5,14 +5,18 @@
 
 use crate::model::event_id::scan_id;
 use crate::model::scan::Scan;
+use crate::model::schema::Described;
 use crate::model::schema::Field;
 use crate::model::schema::Kind;
 use crate::model::schema::List;
+use crate::model::schema::Objects;
 use crate::model::schema::Row;
 use crate::model::schema::Shown;
 use crate::model::schema::Value;
+use crate::model::schema::Visitor;
 use crate::model::schema::field_of;
 use crate::model::schema::fixed;
+use crate::model::schema::table::{Table, table};
 
 fn transport(scan: &Scan) -> Value<'_> {
     match scan.transport.name() {
@@ -25,9 +29,9 @@ const fn field(row: Row<Scan>) -> Field<Scan> {
     field_of(row)
 }
 
+table! {
 /// In the order of the output.
-#[rustfmt::skip]
-pub(super) static SUM_FIELDS: &[Field<Scan>] = &[
+Sum of Scan [
     field(("@timestamp", 1, Kind::Time, "", Shown::Line, |s| Value::Time(s.last), "")),
     fixed(("ecs.version", 1, Kind::Text, r#""8.17.0""#, "")),
     fixed(("event.kind", 1, Kind::Text, r#""event""#, "")),
@@ -66,4 +70,19 @@ pub(super) static SUM_FIELDS: &[Field<Scan>] = &[
     field(("longhaul.summary.destinations", 3, Kind::Int, "", Shown::Line,
         |s| Value::Int(s.destinations.len() as u64),
         "Number of different destination addresses, up to 1,024.")),
-];
+]
+}
+
+impl Described for Scan {
+    fn fields() -> &'static [Field<Scan>] {
+        Sum::rows()
+    }
+
+    fn visit<V: Visitor<Scan>>(&self, visitor: &mut V) {
+        Sum::visit(self, visitor);
+    }
+
+    fn visit_member<V: Visitor<Scan>>(&self, at: (&'static Objects<Scan>, usize), visitor: &mut V) {
+        Sum::visit_member(self, at, visitor);
+    }
+}

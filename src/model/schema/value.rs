@@ -188,56 +188,67 @@ impl<'a> List<'a> {
 
 impl<'a> Value<'a> {
     /// Text, or absent if empty.
+    #[inline]
     pub fn non_empty(text: &'a str) -> Value<'a> {
         Value::str_opt(Some(text).filter(|text| !text.is_empty()))
     }
 
     /// Text, or absent.
+    #[inline]
     pub fn str_opt(text: Option<&'a str>) -> Value<'a> {
         text.map_or(Value::Absent, Value::Str)
     }
 
     /// A count, or absent.
+    #[inline]
     pub fn int_opt(number: Option<impl Into<u64>>) -> Value<'a> {
         number.map_or(Value::Absent, |n| Value::Int(n.into()))
     }
 
     /// A number with a fraction; absent if it is not finite, which JSON cannot represent.
+    #[inline]
     pub fn float_opt(number: Option<f64>) -> Value<'a> {
         number.filter(|n| n.is_finite()).map_or(Value::Absent, Value::Float)
     }
 
     /// True, or absent: for facts that are written only if they hold.
+    #[inline]
     pub fn flag(set: bool) -> Value<'a> {
         if set { Value::Bool(true) } else { Value::Absent }
     }
 
     /// An address, or absent.
+    #[inline]
     pub fn ip_opt(addr: Option<Addr>) -> Value<'a> {
         addr.map_or(Value::Absent, Value::Ip)
     }
 
     /// A hash, or absent.
+    #[inline]
     pub fn hash_opt(hash: Option<&'a [u8; 16]>) -> Value<'a> {
         hash.map_or(Value::Absent, Value::Hash)
     }
 
     /// A constant of the program, or absent.
+    #[inline]
     pub fn word_opt(word: Option<&'static str>) -> Value<'a> {
         word.map_or(Value::Absent, Value::Word)
     }
 
     /// Nanoseconds in a field of microseconds, or absent.
+    #[inline]
     pub fn micros_opt(nanos: Option<u64>) -> Value<'a> {
         nanos.map_or(Value::Absent, Value::Micros)
     }
 
     /// A list, or absent if empty.
+    #[inline]
     pub fn list(list: List<'a>) -> Value<'a> {
         if list.is_empty() { Value::Absent } else { Value::List(list) }
     }
 
     /// Whether there is no value.
+    #[inline]
     pub fn is_absent(&self) -> bool {
         matches!(self, Value::Absent)
     }

@@ -5,7 +5,6 @@
 
 use crate::model::Record;
 use crate::model::physics::Claim;
-use crate::model::schema::Field;
 use crate::model::schema::Kind;
 use crate::model::schema::List;
 use crate::model::schema::Objects;
@@ -14,17 +13,18 @@ use crate::model::schema::TagScope;
 use crate::model::schema::Value;
 use crate::model::schema::read;
 use crate::model::schema::session::field;
+use crate::model::schema::table::table;
 
 const CLAIMS: &[&str] = &["subject", "geo"];
 const VERDICTS: &[&str] = &["possible", "too-fast", "unknown"];
 
 /// One place, in a list as findings have it. The input is told by index: the same capture gives the
 /// same lines wherever its file lies.
-static PACKETS: Objects<Record> = Objects { name: "longhaul.packets", count: |_| 1 };
+static PACKETS: Objects<Record> = Objects::new("longhaul.packets", |_| 1);
 
+table! {
 /// In the order of the output.
-#[rustfmt::skip]
-pub(super) static JUDGED: &[Field] = &[
+pub(super) Context of Record [
     field(("longhaul.subject.id", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::subject(r),
         "Who: id from the subjects file, else the address of the end that began.")),
@@ -140,4 +140,5 @@ pub(super) static JUDGED: &[Field] = &[
     field(("longhaul.packets.last", 1, Kind::Int, "", Shown::Always,
         |r| Value::Int(u64::from(r.frame_last)), "Ordinal of the last packet's frame."))
         .each(&PACKETS, |r, _| Value::Int(u64::from(r.frame_last))),
-];
+]
+}

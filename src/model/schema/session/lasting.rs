@@ -5,19 +5,19 @@
 
 use crate::model::Record;
 use crate::model::record::Activity;
-use crate::model::schema::Field;
 use crate::model::schema::Kind;
 use crate::model::schema::Shown;
 use crate::model::schema::Value;
 use crate::model::schema::session::field;
+use crate::model::schema::table::table;
 
 fn activity(record: &Record, get: impl FnOnce(&Activity) -> u32) -> Value<'_> {
     record.activity.as_ref().map_or(Value::Absent, |activity| Value::Int(get(activity).into()))
 }
 
+table! {
 /// In the order of the output.
-#[rustfmt::skip]
-pub(super) static LASTING: &[Field] = &[
+pub(super) Lasting of Record [
     field(("longhaul.update", 3, Kind::Int, "", Shown::Sometimes,
         |r| r.update.map_or(Value::Absent, |number| Value::Int(number.into())),
         "The session goes on, and this is how it stood: which of its updates this is, from 1. \
@@ -36,4 +36,5 @@ pub(super) static LASTING: &[Field] = &[
     field(("longhaul.activity.last", 3, Kind::Time, "", Shown::Sometimes,
         |r| r.activity.and_then(|a| a.last).map_or(Value::Absent, Value::Time),
         "When data last passed.")),
-];
+]
+}

@@ -3,20 +3,21 @@
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have, unless it says so.
 
+use crate::model::Record;
 use crate::model::latency::Exchange;
-use crate::model::schema::Field;
 use crate::model::schema::Kind;
 use crate::model::schema::List;
 use crate::model::schema::Shown;
 use crate::model::schema::Value;
 use crate::model::schema::read;
 use crate::model::schema::session::field;
+use crate::model::schema::table::table;
 
 const STATES: &[&str] = &["opened", "established", "closed", "reset", "timeout", "half"];
 
+table! {
 /// In the order of the output.
-#[rustfmt::skip]
-pub(super) static LATENCY: &[Field] = &[
+pub(super) Latency of Record [
     field(("longhaul.state", 1, Kind::Word(STATES), "", Shown::Always,
         |r| Value::Word(r.state.as_str()),
         "How the session ended or stood at the end of the input.")),
@@ -168,4 +169,5 @@ pub(super) static LATENCY: &[Field] = &[
         |r| read::syn(r, |s| Value::int_opt(s.window_scale)), "Window scale in the SYN.")),
     field(("longhaul.tcp.window", 1, Kind::Int, "bytes", Shown::Sometimes,
         |r| read::syn(r, |s| Value::Int(u64::from(s.window))), "Window field of the SYN.")),
-];
+]
+}

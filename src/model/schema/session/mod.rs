@@ -3,6 +3,7 @@
 //! Owns: the order of the parts. In: nothing. Out: every field of a session. Never: a second list
 //! of them.
 
+mod ends;
 mod judged;
 mod lasting;
 mod latency;
@@ -13,53 +14,77 @@ mod whole;
 use std::sync::LazyLock;
 
 use crate::model::Record;
-use crate::model::schema::Field;
-use crate::model::schema::Part;
-use crate::model::schema::Row;
-use crate::model::schema::field_of;
+use crate::model::memo::Memo;
+use crate::model::path::Path;
+use crate::model::schema::session::ends::{Destination, DestinationPlace, DestinationSystem};
+use crate::model::schema::session::ends::{Source, SourcePlace, SourceSystem};
+use crate::model::schema::session::judged::Context;
+use crate::model::schema::session::lasting::Lasting;
+use crate::model::schema::session::latency::Latency;
+use crate::model::schema::session::speech::Speech;
+use crate::model::schema::session::spoken::Spoken;
+use crate::model::schema::session::whole::{Head, Moment, Network, Whole};
+use crate::model::schema::table::Table;
+use crate::model::schema::{Described, Field, Objects, Row, Visitor, field_of};
 
 /// A row of a part.
 const fn field(row: Row<Record>) -> Field {
     field_of(row)
 }
 
-/// Every field of a session.
-pub(super) static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
-    let ecs = [whole::WHOLE, speech::SPEECH].concat();
-    let own = [latency::LATENCY, spoken::SPOKEN, lasting::LASTING, judged::JUDGED].concat();
+static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
+    let whole = [Moment::rows(), Head::rows(), Whole::rows()].concat();
+    let from = [Source::rows(), SourcePlace::rows(), SourceSystem::rows()].concat();
+    let to = [Destination::rows(), DestinationPlace::rows(), DestinationSystem::rows()].concat();
+    let ecs = [&whole, &from, &to, Network::rows(), Speech::rows()].concat();
+    let own = [Latency::rows(), Spoken::rows(), Lasting::rows(), Context::rows()].concat();
     [ecs, own].concat()
 });
 
-/// Parts that a record may lack, and the objects that come from them alone.
-pub(super) static PARTS: &[Part<Record>] = &[
-    ("source.geo", |r| r.initiator.place.is_some()),
-    ("source.as", |r| r.initiator.asn.is_some()),
-    ("destination.geo", |r| r.responder.place.is_some()),
-    ("destination.as", |r| r.responder.asn.is_some()),
-    ("tls", |r| r.facts.tls.is_some()),
-    ("tls.server.x509", |r| r.facts.tls.as_ref().is_some_and(|tls| tls.certificate.is_some())),
-    ("dns", |r| r.facts.dns.is_some()),
-    ("http", |r| r.facts.http.is_some()),
-    ("longhaul.near.rtt", |r| r.near.in_session.is_some()),
-    ("longhaul.far.rtt", |r| r.far.in_session.is_some()),
-    ("longhaul.gap", |r| r.facts.turns.is_some()),
-    ("longhaul.server_gap", |r| r.facts.turns.is_some()),
-    ("longhaul.lag", |r| r.facts.turns.is_some()),
-    ("longhaul.server_lag", |r| r.facts.turns.is_some()),
-    ("longhaul.tcp", |r| r.syn.is_some()),
-    ("longhaul.tls", |r| r.facts.tls.is_some()),
-    ("longhaul.dns", |r| r.facts.dns.is_some()),
-    ("longhaul.ssh", |r| r.facts.ssh.is_some()),
-    ("longhaul.stun", |r| r.facts.stun().is_some()),
-    ("longhaul.http", |r| r.facts.http.is_some()),
-    ("longhaul.encapsulation", |r| r.facts.wrapping().is_some()),
-    ("longhaul.socks", |r| r.facts.socks().is_some()),
-    ("longhaul.rdp", |r| r.facts.spoken().is_some()),
-    ("longhaul.rfb", |r| r.facts.spoken().is_some()),
-    ("longhaul.proxy", |r| r.facts.spoken().is_some()),
-    ("longhaul.ldap", |r| r.facts.spoken().is_some()),
-    ("longhaul.shape", |r| r.facts.spoken().is_some()),
-    ("longhaul.activity", |r| r.activity.is_some()),
-    ("longhaul.device", |r| r.context.holder.is_some()),
-    ("longhaul.physics", |r| r.context.physics.is_some()),
-];
+/// What is the same in every line.
+static HEAD: Memo = Memo::new();
+
+impl Described for Record {
+    fn fields() -> &'static [Field] {
+        &FIELDS
+    }
+
+    fn visit<V: Visitor<Record>>(&self, visitor: &mut V) {
+        Moment::visit(self, visitor);
+        visitor.kept(&const { Path::of("ecs") }, &HEAD, |visitor| Head::visit(self, visitor));
+        Whole::visit(self, visitor);
+        Source::visit(self, visitor);
+        if let Some(place) = &self.initiator.place {
+            let object = &const { Path::of("source.geo") };
+            visitor.kept(object, &place.memo, |visitor| SourcePlace::visit(self, visitor));
+        }
+        if let Some(system) = &self.initiator.asn {
+            let object = &const { Path::of("source.as") };
+            visitor.kept(object, &system.memo, |visitor| SourceSystem::visit(self, visitor));
+        }
+        Destination::visit(self, visitor);
+        if let Some(place) = &self.responder.place {
+            let object = &const { Path::of("destination.geo") };
+            visitor.kept(object, &place.memo, |visitor| DestinationPlace::visit(self, visitor));
+        }
+        if let Some(system) = &self.responder.asn {
+            let object = &const { Path::of("destination.as") };
+            visitor.kept(object, &system.memo, |visitor| DestinationSystem::visit(self, visitor));
+        }
+        Network::visit(self, visitor);
+        Speech::visit(self, visitor);
+        Latency::visit(self, visitor);
+        Spoken::visit(self, visitor);
+        Lasting::visit(self, visitor);
+        Context::visit(self, visitor);
+    }
+
+    fn visit_member<V: Visitor<Record>>(
+        &self,
+        at: (&'static Objects<Record>, usize),
+        visitor: &mut V,
+    ) {
+        Speech::visit_member(self, at, visitor);
+        Context::visit_member(self, at, visitor);
+    }
+}

@@ -4,7 +4,6 @@
 //! Never: a field that sessions.ndjson does not have, unless it says so.
 
 use crate::model::Record;
-use crate::model::schema::Field;
 use crate::model::schema::Kind;
 use crate::model::schema::List;
 use crate::model::schema::Objects;
@@ -12,14 +11,15 @@ use crate::model::schema::Shown;
 use crate::model::schema::Value;
 use crate::model::schema::read;
 use crate::model::schema::session::field;
+use crate::model::schema::table::table;
 use crate::model::schema::value::cipher;
 use crate::model::schema::value::dns_type;
 
-static ANSWERS: Objects<Record> = Objects { name: "dns.answers", count: read::answers };
+static ANSWERS: Objects<Record> = Objects::new("dns.answers", read::answers);
 
+table! {
 /// In the order of the output, our own last.
-#[rustfmt::skip]
-pub(super) static SPEECH: &[Field] = &[
+pub(super) Speech of Record [
     field(("tls.version", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::tls_version(r, |t| t.version, false), "Negotiated version: `1.3`.")),
     field(("tls.version_protocol", 1, Kind::Text, "", Shown::Sometimes,
@@ -96,4 +96,5 @@ pub(super) static SPEECH: &[Field] = &[
     field(("user_agent.original", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::http(r, |h| Value::str_opt(h.user_agent.as_deref())),
         "`User-Agent` of the first HTTP request.")),
-];
+]
+}

@@ -3,18 +3,19 @@
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have, unless it says so.
 
+use crate::model::Record;
 use crate::model::app_facts::shape;
-use crate::model::schema::Field;
 use crate::model::schema::Kind;
 use crate::model::schema::List;
 use crate::model::schema::Shown;
 use crate::model::schema::Value;
 use crate::model::schema::read;
 use crate::model::schema::session::field;
+use crate::model::schema::table::table;
 
+table! {
 /// In the order of the output.
-#[rustfmt::skip]
-pub(super) static SPOKEN: &[Field] = &[
+pub(super) Spoken of Record [
     field(("longhaul.encapsulation.kinds", 1, Kind::Texts, "", Shown::Sometimes,
         |r| read::wrapping(r, |w| Value::list(List::Layers(&w.layers))),
         "Tunnels that the session's first packet was in, outermost first: `vxlan`, `gre`.")),
@@ -47,6 +48,9 @@ pub(super) static SPOKEN: &[Field] = &[
          it differs: one program has one.")),
     field(("longhaul.tls.ech", 1, Kind::Bool, "", Shown::Sometimes,
         |r| read::tls(r, |t| Value::flag(t.ech)), "True where Encrypted ClientHello was offered.")),
+    field(("longhaul.tls.self_issued", 2, Kind::Bool, "", Shown::Sometimes,
+        |r| read::certificate(r, |c| Value::flag(c.is_self_issued())),
+        "True where subject and issuer of the server's certificate are one.")),
     field(("longhaul.dns.questions", 1, Kind::Int, "", Shown::Sometimes,
         |r| read::dns(r, |d| Value::Int(u64::from(d.questions))), "DNS questions in the session.")),
     field(("longhaul.dns.responses", 1, Kind::Int, "", Shown::Sometimes,
@@ -85,9 +89,6 @@ pub(super) static SPOKEN: &[Field] = &[
     field(("longhaul.http.more_requests", 1, Kind::Int, "", Shown::Sometimes,
         |r| read::http(r, |h| read::count(h.more.len())),
         "Different further requests seen (method, host or user agent), at most 4.")),
-    field(("longhaul.tls.self_issued", 2, Kind::Bool, "", Shown::Sometimes,
-        |r| read::certificate(r, |c| Value::flag(c.is_self_issued())),
-        "True where subject and issuer of the server's certificate are one.")),
     field(("longhaul.http.server", 2, Kind::Text, "", Shown::Sometimes,
         |r| read::http(r, |h| Value::str_opt(h.server.as_deref())),
         "`Server` of the first HTTP response.")),
@@ -146,4 +147,5 @@ pub(super) static SPOKEN: &[Field] = &[
     field(("longhaul.shape.fully_encrypted", 2, Kind::Bool, "", Shown::Sometimes,
         |r| read::spoken(r, |s| Value::flag(s.shape & shape::FULLY_ENCRYPTED != 0)),
         "True where the client's first bytes look like noise.")),
-];
+]
+}

@@ -1,11 +1,10 @@
-//! Fields of the session as a whole, its ends and its network.
+//! Fields of the session as a whole and of its network.
 //!
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have, unless it says so.
 
-use crate::model::Addr;
+use crate::model::Record;
 use crate::model::record::Protocol;
-use crate::model::schema::Field;
 use crate::model::schema::Kind;
 use crate::model::schema::List;
 use crate::model::schema::Shown;
@@ -13,17 +12,30 @@ use crate::model::schema::Value;
 use crate::model::schema::fixed;
 use crate::model::schema::read;
 use crate::model::schema::session::field;
+use crate::model::schema::table::table;
 
 const DIRECTIONS: &[&str] = &["inbound", "outbound", "internal", "external"];
 
-/// In the order of the output.
-#[rustfmt::skip]
-pub(super) static WHOLE: &[Field] = &[
+table! {
+/// When.
+pub(super) Moment of Record [
     field(("@timestamp", 1, Kind::Time, "", Shown::Always, |r| Value::Time(r.end),
         "Time of the last packet.")),
+]
+}
+
+table! {
+/// The same in every line.
+pub(super) Head of Record [
     fixed(("ecs.version", 1, Kind::Text, r#""8.17.0""#, "Version of the Elastic Common Schema.")),
     fixed(("event.kind", 1, Kind::Text, r#""event""#, "Always `event` for a session.")),
     fixed(("event.category", 1, Kind::Texts, r#"["network"]"#, "Always `network`.")),
+]
+}
+
+table! {
+/// In the order of the output.
+pub(super) Whole of Record [
     field(("event.type", 1, Kind::Texts, "", Shown::Line, read::event_type,
         "`connection`; `end` where it is over; `protocol` where payload told one.")),
     field(("event.action", 3, Kind::Text, "", Shown::Sometimes,
@@ -35,13 +47,6 @@ pub(super) static WHOLE: &[Field] = &[
         "Which of our streams the line belongs to.")),
     field(("event.id", 1, Kind::Text, "", Shown::Line, |r| Value::Hash(&r.id),
         "Hash of what identifies the session: the same on every run.")),
-    field(("observer.name", 3, Kind::Text, "", Shown::Sensor, |_| Value::Absent,
-        "Name of the sensor: `--sensor`.")),
-    fixed(("observer.type", 3, Kind::Text, r#""sensor""#, "Always `sensor`.")),
-    fixed(("observer.vendor", 3, Kind::Text, r#""longhaul""#, "Always `longhaul`.")),
-    field(("related.ip", 3, Kind::Ips, "", Shown::Line,
-        |r| Value::List(List::Ends(&r.initiator.ip, &r.responder.ip)),
-        "The addresses of both ends, each once.")),
     field(("event.start", 1, Kind::Time, "", Shown::Always, |r| Value::Time(r.start),
         "Time of the first packet.")),
     field(("event.end", 1, Kind::Time, "", Shown::Always, |r| Value::Time(r.end),
@@ -49,73 +54,19 @@ pub(super) static WHOLE: &[Field] = &[
     field(("event.duration", 1, Kind::Int, "ns", Shown::Always,
         |r| Value::Int(r.end.since(r.start).0.min(i64::MAX as u64)),
         "From the first packet to the last.")),
-    field(("source.ip", 1, Kind::Ip, "", Shown::Always, |r| Value::Ip(r.initiator.ip),
-        "Address of the initiator.")),
-    field(("source.nat.ip", 3, Kind::Ip, "", Shown::Sometimes,
-        |r| Value::ip_opt(r.initiator.behind.map(Addr::from)),
-        "IPv4 address that it stands for behind a NAT64 translator (RFC 6052).")),
-    field(("source.port", 1, Kind::Int, "", Shown::Sometimes, |r| read::port(r, &r.initiator),
-        "Port of the initiator, for protocols that have ports.")),
-    field(("source.mac", 1, Kind::Text, "", Shown::Sometimes, |r| read::mac(r.initiator.mac),
-        "Link-layer address of the initiator on the sensor's segment.")),
-    field(("source.bytes", 1, Kind::Int, "bytes", Shown::Always, |r| Value::Int(r.initiator.bytes),
-        "Bytes sent by the initiator: whole frames, as on the wire.")),
-    field(("source.packets", 1, Kind::Int, "packets", Shown::Always,
-        |r| Value::Int(r.initiator.packets), "Packets sent by the initiator.")),
-    field(("source.geo.country_iso_code", 1, Kind::Text, "", Shown::Sometimes,
-        |r| read::place(&r.initiator, |g| Value::str_opt(g.country.as_deref())),
-        "ISO 3166-1 country, by the geo database.")),
-    field(("source.geo.region_iso_code", 1, Kind::Text, "", Shown::Sometimes,
-        |r| read::place(&r.initiator, |g| Value::str_opt(g.region.as_deref())),
-        "ISO 3166-2 region, by the geo database.")),
-    field(("source.geo.location.lat", 1, Kind::Float, "degrees", Shown::Sometimes,
-        |r| read::place(&r.initiator, |g| Value::float_opt(read::point(g).map(|l| l.0))),
-        "Latitude of the region's centre.")),
-    field(("source.geo.location.lon", 1, Kind::Float, "degrees", Shown::Sometimes,
-        |r| read::place(&r.initiator, |g| Value::float_opt(read::point(g).map(|l| l.1))),
-        "Longitude of the region's centre.")),
-    field(("source.as.number", 1, Kind::Int, "", Shown::Sometimes,
-        |r| read::asn(&r.initiator, |a| Value::Int(u64::from(a.number))),
-        "Number of the AS that announces the address.")),
-    field(("source.as.organization.name", 1, Kind::Text, "", Shown::Sometimes,
-        |r| read::asn(&r.initiator, |a| Value::str_opt(a.organization.as_deref())),
-        "Holder of that AS.")),
-    field(("destination.domain", 2, Kind::Text, "", Shown::Sometimes,
-        |r| Value::str_opt(r.responder_name()),
-        "Name of the responder: what the session itself says (server name, Host), else what the \
-         initiator had asked for when it was told that address.")),
-    field(("destination.ip", 1, Kind::Ip, "", Shown::Always, |r| Value::Ip(r.responder.ip),
-        "Address of the responder.")),
-    field(("destination.nat.ip", 3, Kind::Ip, "", Shown::Sometimes,
-        |r| Value::ip_opt(r.responder.behind.map(Addr::from)),
-        "IPv4 address that it stands for behind a NAT64 translator (RFC 6052).")),
-    field(("destination.port", 1, Kind::Int, "", Shown::Sometimes, |r| read::port(r, &r.responder),
-        "Port of the responder, for protocols that have ports.")),
-    field(("destination.mac", 1, Kind::Text, "", Shown::Sometimes, |r| read::mac(r.responder.mac),
-        "Link-layer address of the responder on the sensor's segment.")),
-    field(("destination.bytes", 1, Kind::Int, "bytes", Shown::Always,
-        |r| Value::Int(r.responder.bytes),
-        "Bytes sent by the responder: whole frames, as on the wire.")),
-    field(("destination.packets", 1, Kind::Int, "packets", Shown::Always,
-        |r| Value::Int(r.responder.packets), "Packets sent by the responder.")),
-    field(("destination.geo.country_iso_code", 1, Kind::Text, "", Shown::Sometimes,
-        |r| read::place(&r.responder, |g| Value::str_opt(g.country.as_deref())),
-        "ISO 3166-1 country, by the geo database.")),
-    field(("destination.geo.region_iso_code", 1, Kind::Text, "", Shown::Sometimes,
-        |r| read::place(&r.responder, |g| Value::str_opt(g.region.as_deref())),
-        "ISO 3166-2 region, by the geo database.")),
-    field(("destination.geo.location.lat", 1, Kind::Float, "degrees", Shown::Sometimes,
-        |r| read::place(&r.responder, |g| Value::float_opt(read::point(g).map(|l| l.0))),
-        "Latitude of the region's centre.")),
-    field(("destination.geo.location.lon", 1, Kind::Float, "degrees", Shown::Sometimes,
-        |r| read::place(&r.responder, |g| Value::float_opt(read::point(g).map(|l| l.1))),
-        "Longitude of the region's centre.")),
-    field(("destination.as.number", 1, Kind::Int, "", Shown::Sometimes,
-        |r| read::asn(&r.responder, |a| Value::Int(u64::from(a.number))),
-        "Number of the AS that announces the address.")),
-    field(("destination.as.organization.name", 1, Kind::Text, "", Shown::Sometimes,
-        |r| read::asn(&r.responder, |a| Value::str_opt(a.organization.as_deref())),
-        "Holder of that AS.")),
+    field(("observer.name", 3, Kind::Text, "", Shown::Sensor, |_| Value::Absent,
+        "Name of the sensor: `--sensor`.")),
+    fixed(("observer.type", 3, Kind::Text, r#""sensor""#, "Always `sensor`.")),
+    fixed(("observer.vendor", 3, Kind::Text, r#""longhaul""#, "Always `longhaul`.")),
+    field(("related.ip", 3, Kind::Ips, "", Shown::Line,
+        |r| Value::List(List::Ends(&r.initiator.ip, &r.responder.ip)),
+        "The addresses of both ends, each once.")),
+]
+}
+
+table! {
+/// The network between the ends.
+pub(super) Network of Record [
     field(("network.type", 1, Kind::Word(&["ipv4", "ipv6"]), "", Shown::Always,
         |r| Value::Word(if r.version == 6 { "ipv6" } else { "ipv4" }), "IP version.")),
     field(("network.transport", 1, Kind::Text, "", Shown::Always, read::transport,
@@ -145,4 +96,5 @@ pub(super) static WHOLE: &[Field] = &[
     field(("network.inner.vlan.id", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::wrapping(r, |w| read::vlan(w.inner_vlan)),
         "The last VLAN id of the first frame, where it had more than one.")),
-];
+]
+}
