@@ -26,9 +26,9 @@ use crate::wire::ike::SA_INIT;
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Ike);
 /// A person, a card or another server may be involved.
 const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Ike);
-/// Key of what the initiator sends after the response to IKE_SA_INIT.
+/// Of what the initiator sends after the response to IKE_SA_INIT, beside exchange and message id.
 const GO_ON: u64 = 1 << 48;
-/// Keys of version 1.
+/// Of version 1.
 const VERSION_1: u64 = 1 << 49;
 /// Version 1: identity protection and aggressive mode, in which the sides alternate (RFC 2409
 /// section 5). Others follow only after these.
@@ -44,8 +44,10 @@ pub struct Ike {
     rounds: u8,
     last: Option<(Peer, u32)>,
     before: Option<u32>,
-    /// Print of version 2's first request.
+    /// Print of version 2's first request, of the latest IKE SA.
     begun: Option<u32>,
+    /// The initiator's SPI in version 1: sides that alternate do so within one IKE SA.
+    alternating: u64,
     /// The responder's SPI, which the initiator cannot know before it has the response.
     spi: Spi,
 }
@@ -114,7 +116,7 @@ impl Ike {
         let print = print_of(datagram);
         if header.version == 1 {
             if ALTERNATING.contains(&header.exchange) {
-                self.alternate(print, rtt, at);
+                self.alternate(header.spi_initiator, print, rtt, at);
             }
         } else if header.response {
             respond(&header, print, rtt, at);
@@ -138,22 +140,26 @@ impl Ike {
 
     fn request(&mut self, header: &Header, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
         let other = if at.role == Peer::Initiator { Peer::Responder } else { Peer::Initiator };
+        let go_on = key(header.spi_initiator, GO_ON);
         if header.exchange != SA_INIT {
-            rtt.answer(GO_ON, THOUGHT, at);
+            rtt.answer(go_on, THOUGHT, at);
         } else if self.begun == Some(print) {
-            rtt.void(GO_ON, other);
+            rtt.void(go_on, other);
         } else {
             // A cookie or another group was requested: the request is repeated with it, without
             // computing (RFC 7296 sections 2.6 and 1.2).
-            rtt.answer(GO_ON, REFLEX, at);
+            rtt.answer(go_on, REFLEX, at);
             self.begun = Some(print);
         }
-        rtt.ask(key(header), print, at);
+        rtt.ask(message_key(header), print, at);
     }
 
     /// Version 1: each message answers the other side's last one.
-    fn alternate(&mut self, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
-        let key = |round: u8| VERSION_1 | u64::from(round);
+    fn alternate(&mut self, spi: u64, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
+        if std::mem::replace(&mut self.alternating, spi) != spi {
+            (self.rounds, self.last, self.before) = (0, None, None);
+        }
+        let key = |round: u8| key(spi, VERSION_1 | u64::from(round));
         match self.last {
             Some((role, _)) if role == at.role => rtt.ask(key(self.rounds), print, at),
             // The other side did not get the answer and repeats its message.
@@ -178,16 +184,22 @@ const fn is_sealed_answer(header: &Header) -> bool {
     header.version == 2 && header.response && header.exchange == AUTH && sealed
 }
 
+/// The key of an exchange within an IKE SA, which the initiator's SPI identifies on one five-tuple:
+/// a client that connects again often uses the same ports.
+const fn key(spi: u64, exchange: u64) -> u64 {
+    spi ^ exchange
+}
+
 /// A message id counts the requests of one side (RFC 7296 section 2.2).
-fn key(header: &Header) -> u64 {
-    u64::from(header.exchange) << 32 | u64::from(header.id)
+const fn message_key(header: &Header) -> u64 {
+    key(header.spi_initiator, (header.exchange as u64) << 32 | header.id as u64)
 }
 
 fn respond(header: &Header, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
     let reflex = matches!(header.exchange, SA_INIT | INFORMATIONAL);
-    rtt.answer(key(header), if reflex { REFLEX } else { THOUGHT }, at);
+    rtt.answer(message_key(header), if reflex { REFLEX } else { THOUGHT }, at);
     if header.exchange == SA_INIT {
-        rtt.ask(GO_ON, print, at);
+        rtt.ask(key(header.spi_initiator, GO_ON), print, at);
     }
 }
 
@@ -290,6 +302,34 @@ mod tests {
         ]);
         let turns = facts.turns.unwrap();
         assert_eq!((turns.near, turns.turns), (None, Vec::new()));
+    }
+
+    /// With a cookie the initiator repeats its request and its SPI (RFC 7296 section 2.6).
+    #[test]
+    fn another_ike_sa_on_the_same_ports_answers_nothing_of_the_first() {
+        let of = |spi: u8, mut message: Vec<u8>| {
+            message[..8].fill(spi);
+            message
+        };
+        let facts = tell(&[
+            (of(1, message(2, SA_INIT, 0x08, 0, 1)), Initiator, 100),
+            (of(1, message(2, SA_INIT, 0x20, 0, 2)), Responder, 150),
+            (of(2, message(2, SA_INIT, 0x08, 0, 3)), Initiator, 10_000),
+            (of(2, message(2, SA_INIT, 0x20, 0, 4)), Responder, 10_040),
+            (of(2, message(2, AUTH, 0x08, 1, 5)), Initiator, 10_070),
+        ]);
+        let turns = facts.turns.unwrap();
+        assert_eq!(turns.near, None, "no reflex was seen");
+        assert_eq!(turns.far.map(|t| t.round_trip_ns), Some(40), "of both");
+        assert_eq!(turns.lowest(Exchange::Ike, true), Some(30));
+        let again = tell(&[
+            (of(1, message(1, 2, 0, 0, 1)), Initiator, 100),
+            (of(1, message(1, 2, 0, 0, 2)), Responder, 150),
+            (of(2, message(1, 2, 0, 0, 3)), Initiator, 10_000),
+            (of(2, message(1, 2, 0, 0, 4)), Responder, 10_040),
+        ]);
+        let turns = again.turns.unwrap();
+        assert_eq!((turns.near, turns.far.map(|t| t.round_trip_ns)), (None, Some(40)));
     }
 
     #[test]

@@ -19,6 +19,10 @@ const SLOTS: usize = 8;
 /// Turns kept per session: a handshake has 1 or 2.
 const TURNS_MAX: usize = 8;
 
+/// Longest round trip of an answer that needs no thought: who waits longer has sent the request
+/// again (as over TCP, RFC 6298 section 2), which the sensor then missed.
+const REFLEX_MAX: u64 = 4_000_000_000;
+
 /// A datagram's sender, time and facts.
 pub struct Moment<'a> {
     /// Its sender.
@@ -139,7 +143,8 @@ impl RequestRtt {
             exclude(Exclusions::LOSS, at.facts);
             return true;
         };
-        if state == State::Void {
+        let missed = kind == Kind::Reflex && whole > REFLEX_MAX;
+        if state == State::Void || missed {
             exclude(Exclusions::LOSS, at.facts);
         } else if spread > 0 && spread >= rest {
             exclude(Exclusions::SPLIT_FLIGHT, at.facts);

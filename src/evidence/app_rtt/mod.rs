@@ -15,6 +15,7 @@ mod lag;
 mod lag_tests;
 mod mark;
 mod openvpn;
+mod ping;
 mod signs;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use self::mark::Mark;
 use self::mark::Slot;
 use self::mark::acknowledges;
 use self::openvpn::OpenvpnStep;
+use self::ping::Pings;
 use crate::model::Counter;
 use crate::model::Counters;
 use crate::model::Heap;
@@ -50,8 +52,6 @@ const BYTES_MAX: u32 = 32 * 1024;
 const LAG_SEGMENTS_MAX: u16 = 64;
 /// Turns kept per session.
 const TURNS_MAX: usize = 16;
-/// Pings measured per session.
-const PINGS_MAX: u8 = 4;
 /// Authentication requests that follow from the server's answer: `none`, key offered, key used.
 /// Later the server sends without being asked (measured: a minimum over all turns is near 0).
 const AUTH_TURNS: u8 = 3;
@@ -89,7 +89,7 @@ enum Phase {
     Over,
 }
 
-/// The state of one session's opening: 176 bytes.
+/// The state of one session's opening: 224 bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     turns: Vec<Turn>,
@@ -105,9 +105,7 @@ pub(super) struct Watch {
     before: Option<Peer>,
     /// SSH: the server's identification string. TLS: a ping that waits for its answer.
     asked: Slot,
-    /// Length of the answer to a ping.
-    pong: u16,
-    pings: u8,
+    pings: Pings,
     segments: u16,
     bytes: u32,
     /// TLS runs inside RDP.
@@ -127,8 +125,7 @@ impl Default for Watch {
             acked: (NOT_YET, NOT_YET),
             before: None,
             asked: Slot::EMPTY,
-            pong: 0,
-            pings: 0,
+            pings: Pings::default(),
             segments: 0,
             bytes: 0,
             rdp: false,
@@ -219,8 +216,10 @@ impl Watch {
             // The handshake's ACK covered the SYN-ACK.
             let end = segment.numbers.1;
             let lag = segment.time.checked_since(acked).map_or(Lag::NONE, Lag::of);
-            let asked = Mark { time: asked, troubles, end };
-            self.add_turn(Exchange::FirstData, (asked, lag), segment, beside);
+            let asked = (Mark { time: asked, troubles, end }, lag);
+            if let Some(turn) = self.measure(Exchange::FirstData, asked, segment, beside) {
+                self.add_turn(turn, beside);
+            }
         }
     }
 
@@ -249,7 +248,7 @@ impl Watch {
                 if with_data {
                     self.answer(Exchange::TlsData, segment, beside);
                 }
-                self.leave_tls(with_data);
+                self.leave_tls(with_data, beside.tls);
             }
             Phase::RdpBehindTls if signs::is_application_data(bytes) => {
                 self.phase = Phase::Rounds(Exchange::Rdp, RDP_TURNS);
@@ -313,7 +312,7 @@ impl Watch {
             Phase::ClientFlight { with_data: false } if signs::ends_handshake(bytes) => {
                 self.phase = Phase::ServerFinished;
             }
-            Phase::ClientFlight { with_data } => self.leave_tls(with_data),
+            Phase::ClientFlight { with_data } => self.leave_tls(with_data, beside.tls),
             Phase::Rounds(exchange, _) => {
                 self.answer(exchange, segment, beside);
             }
@@ -321,8 +320,8 @@ impl Watch {
                 self.phase = step.behind(bytes).map_or(Phase::Over, Phase::Openvpn);
             }
             Phase::Pings => {
-                if let Some(pong) = signs::pong_of(bytes) {
-                    (self.asked, self.pong) = (Slot::of(mark), pong);
+                if self.pings.note_ping(bytes) {
+                    self.asked = Slot::of(mark);
                 }
             }
             _ => {}
@@ -351,8 +350,9 @@ impl Watch {
     }
 
     /// The handshake is over; whether it included the client's first data.
-    fn leave_tls(&mut self, with_data: bool) {
+    fn leave_tls(&mut self, with_data: bool, tls: Option<&TlsFacts>) {
         self.bytes = 0;
+        self.pings = Pings::behind(tls);
         self.phase = match (self.rdp, with_data) {
             (false, _) => Phase::Pings,
             (true, true) => Phase::Rounds(Exchange::Rdp, RDP_TURNS),
@@ -365,24 +365,17 @@ impl Watch {
         if signs::has_kexinit(segment.payload)
             && let Some(asked) = self.asked.take()
         {
-            self.turn(Exchange::Ssh, asked, segment, beside);
+            // A client that sends both at once (Dropbear) waited for nothing, although a proxy may
+            // have received the server's string before (RFC 4253 section 7.1 allows it).
+            match segment.payload.starts_with(b"SSH-") {
+                true => self.exclude(Exclusions::SPLIT_FLIGHT, beside),
+                false => self.turn(Exchange::Ssh, asked, segment, beside),
+            }
         }
         if signs::is_newkeys(segment.payload) {
             self.phase = Phase::Rounds(Exchange::SshAuth, AUTH_TURNS);
             // The server's earlier messages belong to the key exchange.
             self.last = (Slot::of(mark), Slot::EMPTY);
-        }
-    }
-
-    fn observe_pong(&mut self, segment: &Segment<'_>, beside: &mut Beside<'_>) {
-        if usize::from(self.pong) != segment.payload.len() {
-            return;
-        }
-        let Some(asked) = self.asked.take() else { return };
-        self.turn(Exchange::Ping, asked, segment, beside);
-        self.pings += 1;
-        if self.pings >= PINGS_MAX {
-            self.phase = Phase::Over;
         }
     }
 
@@ -409,26 +402,36 @@ impl Watch {
         beside: &mut Beside<'_>,
     ) {
         let lag = self.lag(asked, segment);
-        self.add_turn(what, (asked, lag), segment, beside);
+        if let Some(turn) = self.measure(what, (asked, lag), segment, beside) {
+            self.add_turn(turn, beside);
+        }
     }
 
-    fn add_turn(
+    /// The turn from a question to its answer, if that can be measured.
+    fn measure(
         &mut self,
         what: Exchange,
         (asked, lag): (Mark, Lag),
         segment: &Segment<'_>,
         beside: &mut Beside<'_>,
-    ) {
+    ) -> Option<Turn> {
         if asked.troubles != segment.troubles {
-            return self.exclude(Exclusions::LOSS, beside);
+            self.exclude(Exclusions::LOSS, beside);
+            return None;
         }
         // An answer acknowledges its question. Data that were in flight, or that Nagle's algorithm
         // (RFC 896) delayed until an earlier segment was acknowledged, come after it and are no
         // answer.
         if !acknowledges(segment.numbers.1, asked.end) {
-            return self.exclude(Exclusions::SPLIT_FLIGHT, beside);
+            self.exclude(Exclusions::SPLIT_FLIGHT, beside);
+            return None;
         }
-        let Some(span) = segment.time.checked_since(asked.time) else { return };
+        let span = segment.time.checked_since(asked.time)?;
+        let by_initiator = segment.from == Peer::Initiator;
+        Some(Turn { exchange: what, by_initiator, round_trip_ns: span.0, lag })
+    }
+
+    fn add_turn(&mut self, turn: Turn, beside: &mut Beside<'_>) {
         if self.turns.len() >= TURNS_MAX {
             return;
         }
@@ -437,12 +440,7 @@ impl Watch {
         if self.turns.is_empty() {
             self.turns.reserve_exact(1);
         }
-        self.turns.push(Turn {
-            exchange: what,
-            by_initiator: segment.from == Peer::Initiator,
-            round_trip_ns: span.0,
-            lag,
-        });
+        self.turns.push(turn);
     }
 
     fn exclude(&mut self, why: u16, beside: &mut Beside<'_>) {

@@ -3,12 +3,6 @@
 //! Owns: the patterns that delimit a turn. In: the payload of one segment. Out: yes or no. Never: a
 //! full parse (the observers do that), or state.
 
-/// Shortest and longest record of a ping looked for. A WebSocket ping without payload is 2 bytes
-/// and 22 of TLS 1.3; one with 16 bytes of payload in TLS 1.2 with AES-GCM is 47.
-const PING_RECORD: std::ops::RangeInclusive<usize> = 24..=56;
-/// A client's WebSocket frame carries a mask of four bytes, a server's does not (RFC 6455 section
-/// 5.1); the payload of a pong is that of the ping (section 5.5.3).
-const MASK_BYTES: usize = 4;
 /// Length of a TLS 1.3 record that holds Finished and no more: header 4, verify data of 32 or 48
 /// bytes, content type 1, tag 16 (RFC 8446 sections 4.4.4 and 5.2); tag 8 with AES-128-CCM-8.
 const FINISHED_RECORDS: [u16; 4] = [53, 69, 45, 61];
@@ -82,14 +76,4 @@ pub(super) fn has_kexinit(bytes: &[u8]) -> bool {
 /// NEWKEYS (21): with the padding that fills a block of 8, as no cipher runs yet.
 pub(super) fn is_newkeys(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0, 0, 0, 12, 10, 21])
-}
-
-/// Length of the segment that answers this one, if it may be a WebSocket ping: a single, small
-/// record of application data.
-pub(super) fn pong_of(bytes: &[u8]) -> Option<u16> {
-    let [0x17, 3, _, high, low, ..] = bytes else { return None };
-    let lone = bytes.len() == 5 + usize::from(u16::from_be_bytes([*high, *low]));
-    (lone && PING_RECORD.contains(&bytes.len()))
-        .then(|| u16::try_from(bytes.len() + MASK_BYTES).ok())
-        .flatten()
 }

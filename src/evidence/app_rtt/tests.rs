@@ -200,23 +200,44 @@ fn rdp_and_rfb_answer_in_rounds() {
     assert_eq!(rfb, [&(Exchange::Rfb, true, 20), &(Exchange::Rfb, true, 21)]);
 }
 
+/// Turns of pings after this opening, and then these segments.
+fn pings(tls: &TlsFacts, after: &[Said<'_>]) -> Vec<u64> {
+    let opening =
+        [(I, 1, CLIENT_HELLO), (R, 2, SERVER_FLIGHT), (I, 22, FINISHED_13), (R, 23, DATA)];
+    let segments: Vec<_> = opening.iter().chain(after).map(|one| segment(*one)).collect();
+    let (turns, _) = watch(&segments, tls);
+    turns.iter().filter(|turn| turn.0 == Exchange::Ping).map(|turn| turn.2).collect()
+}
+
 #[test]
-fn a_ping_is_answered_by_four_bytes_more() {
-    let ping: Vec<u8> = [&[0x17, 3, 3, 0, 23][..], &[9; 23]].concat();
-    let pong: Vec<u8> = [&[0x17, 3, 3, 0, 27][..], &[9; 27]].concat();
-    let word: Vec<u8> = [&[0x17, 3, 3, 0, 33][..], &[9; 33]].concat();
-    let (turns, _) = said(&[
-        (I, 1, CLIENT_HELLO),
-        (R, 2, SERVER_FLIGHT),
-        (I, 22, FINISHED_13),
-        (R, 23, DATA),
+fn pings_are_answered_by_four_bytes_more_each_time() {
+    let sealed = |length: u8| [&[0x17, 3, 3, 0, length][..], &vec![9; length.into()]].concat();
+    let (ping, pong, word) = (sealed(23), sealed(27), sealed(33));
+    let twice: [Said<'_>; 5] = [
         (R, 1_000, &ping),
         (I, 1_005, &word),
         (I, 1_020, &pong),
-        (I, 1_021, &pong),
-    ]);
-    let pings: Vec<_> = turns.iter().filter(|turn| turn.0 == Exchange::Ping).collect();
-    assert_eq!(pings, [&(Exchange::Ping, true, 20)]);
+        (R, 9_000, &ping),
+        (I, 9_021, &pong),
+    ];
+    let plain = TlsFacts::default();
+    assert_eq!(pings(&plain, &twice), [20, 21]);
+    // Another record behind a ping makes it unmeasured, not doubtful.
+    let crossed = [&[(R, 500, &*ping), (R, 501, &*word), (I, 520, &*pong)], &twice[..]].concat();
+    assert_eq!(pings(&plain, &crossed), [20, 21]);
+    // One alone matches by chance.
+    assert_eq!(pings(&plain, &twice[..3]), [] as [u64; 0]);
+    let longer = sealed(37);
+    let chance: [Said<'_>; 4] =
+        [(R, 1_000, &ping), (I, 2_463, &pong), (R, 3_000, &word), (I, 3_400, &longer)];
+    assert_eq!(pings(&plain, &chance), [] as [u64; 0], "of two lengths");
+    // The client asks, and asks again when it was answered.
+    let poll: Vec<Said<'_>> =
+        (1..6).flat_map(|n| [(I, n * 1_000, &*pong), (R, n * 1_000 + 3, &*ping)]).collect();
+    assert_eq!(pings(&plain, &poll), [] as [u64; 0]);
+    // HTTP/2 has no pings of a WebSocket.
+    let alpn = vec!["h2".into(), "http/1.1".into()];
+    assert_eq!(pings(&TlsFacts { alpn, ..plain }, &twice), [] as [u64; 0]);
 }
 
 #[test]
@@ -251,7 +272,7 @@ fn nobody_looks_on_after_the_bounds() {
 
 #[test]
 fn a_watch_stays_small() {
-    assert!(size_of::<Watch>() <= 176, "{}", size_of::<Watch>());
+    assert!(size_of::<Watch>() <= 224, "{}", size_of::<Watch>());
 }
 
 #[test]
@@ -276,4 +297,16 @@ fn what_does_not_acknowledge_the_question_is_no_answer() {
     let answer = Segment { numbers: (700, 5), ..segment((I, 51, FINISHED_13)) };
     let hello = segment((I, 10, CLIENT_HELLO));
     assert!(by_client(&watch(&[hello, flight, answer], &TlsFacts::default())));
+}
+
+#[test]
+fn a_client_that_sends_its_kexinit_unasked_answers_nothing() {
+    let kexinit = [0, 0, 4, 60, 9, 20, 1];
+    let both = [&b"SSH-2.0-client\r\n"[..], &kexinit].concat();
+    let (turns, excluded) = said(&[(R, 5, b"SSH-2.0-server\r\n"), (I, 312, &both)]);
+    assert_eq!(turns, [(Exchange::FirstData, true, 312)]);
+    assert_eq!(excluded, Exclusions(Exclusions::SPLIT_FLIGHT));
+    let (turns, _) =
+        said(&[(R, 5, b"SSH-2.0-server\r\n"), (I, 312, b"SSH-2.0-client\r\n"), (I, 313, &kexinit)]);
+    assert!(turns.contains(&(Exchange::Ssh, true, 308)));
 }
