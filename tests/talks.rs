@@ -11,6 +11,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[path = "talks/answer.rs"]
+mod answer;
 #[path = "talks/net.rs"]
 mod net;
 #[path = "talks/tcp.rs"]
@@ -23,6 +25,9 @@ use longhaul::model::latency::Exchange;
 use longhaul::model::latency::Turns;
 use proptest::prelude::*;
 
+use answer::Answerer;
+use answer::Asker;
+use answer::Manner;
 use net::Link;
 use net::MS;
 use net::Path;
@@ -150,6 +155,34 @@ fn a_bad_network_still_shows_legs_over_udp() {
     assert!(found[0] > 150 && found[1] > 80, "{found:?}");
 }
 
+/// The lags of the client's four turns, in ns, once the legs are known.
+fn lags(path: Path, manner: Manner) -> [Option<u64>; 4] {
+    let (mut client, mut server) = (Answerer::new(manner), Asker::new(manner));
+    let (records, _) = net::follow(&net::talk(path, TCP, [&mut client, &mut server]));
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    let mut turns = turns(record);
+    turns.settle(&record.near, &record.far);
+    [0, 1, 2, 3].map(|turn| turns.lags.ns(true, turn))
+}
+
+#[test]
+fn a_lag_is_the_way_behind_whoever_acknowledges() {
+    let path = clean(20, 3);
+    assert_eq!(lags(path, answer::PROXIED), [Some(180 * MS); 4]);
+    let with = |behind, delayed, segments| {
+        lags(path, Manner { behind: behind * MS, delayed: delayed * MS, segments })
+    };
+    assert_eq!(with(2, 0, 1), [Some(2 * MS); 4], "computing");
+    // With every other segment acknowledged at once the timer waits for none.
+    assert_eq!(with(180, 40, 2), [Some(180 * MS); 4]);
+    assert_eq!(with(180, 40, 3), [Some(140 * MS); 4], "at least");
+    // Nothing but the answer acknowledges.
+    assert_eq!(with(30, 40, 1), [None; 4]);
+    // The timer hides more than shows.
+    assert_eq!(with(60, 40, 1), [None; 4]);
+    assert_eq!(with(350, 200, 1), [None; 4]);
+}
+
 fn link() -> impl Strategy<Value = Link> {
     // Less than the time after which anything is repeated.
     (0..70 * MS, 0..10 * MS, 0u64..250, 0u64..150, 0u64..200).prop_map(
@@ -172,6 +205,25 @@ proptest! {
         let whole = |link: Link| Link { lost: 0, doubled: 0, late: 0, ..link };
         let path = Path { near: whole(path.near), far: whole(path.far), in_order: true, ..path };
         check(&chat(path, nagle, unasked).0, &path)?;
+    }
+
+    /// Whatever the timers and the jitter: a lag is no longer than the way behind, nor much shorter.
+    #[test]
+    fn no_lag_is_invented(
+        path in path(),
+        behind in 0..400 * MS,
+        delayed in prop::sample::select(vec![0, 5, 20, 40, 50, 100, 200, 500]),
+        segments in 1u32..4,
+    ) {
+        let whole = |link: Link| Link { lost: 0, doubled: 0, late: 0, ..link };
+        let path = Path { near: whole(path.near), far: whole(path.far), in_order: true, ..path };
+        // The last segment may come late itself, and another acknowledgement with it.
+        let jitter = 2 * (path.near.jitter + path.far.jitter);
+        for lag in lags(path, Manner { behind, delayed: delayed * MS, segments }).into_iter().flatten() {
+            prop_assert!(lag <= behind + jitter, "{lag} {path:?}");
+            let most = (2 * lag).max(lag + 35 * MS) + jitter;
+            prop_assert!(behind <= most, "{lag} of {behind}, {path:?}");
+        }
     }
 
     /// Loss, reordering and duplicates may remove a leg, but never create a wrong one.

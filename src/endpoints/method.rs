@@ -19,7 +19,7 @@ macro_rules! words {
 
 words! {
     "first_data" "tls" "tls_resumed" "tls_certificate" "tls_data" "ssh" "ssh_auth" "dtls" "quic"
-    "ike" "wireguard" "openvpn" "rdp" "rfb" "dns" "ping"
+    "quic_resumed" "ike" "wireguard" "openvpn" "rdp" "rfb" "dns" "ping"
 }
 
 /// The word for the first two kinds.

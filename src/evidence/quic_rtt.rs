@@ -21,6 +21,7 @@ use crate::wire::quic::PacketType;
 
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Quic);
 const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Quic);
+const RESUMED: (Kind, Exchange) = (Kind::Thought, Exchange::QuicResumed);
 
 /// The client's first Initial packets.
 const HELLO: u64 = 1;
@@ -160,12 +161,14 @@ fn follow_client(held: Held, opener: Opener, rtt: &mut RequestRtt, at: &mut Mome
     if !held.finished {
         return true;
     }
-    let excluded = excluded_by_hello(at.facts);
+    // A resumed handshake is a kind of its own.
+    let why = excluded_by_hello(at.facts);
+    let (excluded, resumed) = (why & !Exclusions::RESUMED, why & Exclusions::RESUMED != 0);
     if excluded != 0 {
         exclude(excluded, at.facts);
         rtt.void(FLIGHT, other(at.role));
     }
-    !rtt.answer(FLIGHT, THOUGHT, at)
+    !rtt.answer(FLIGHT, if resumed { RESUMED } else { THOUGHT }, at)
 }
 
 /// The reasons against a turn in the hellos and packets so far.
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn early_data_and_resumption_give_no_turn() {
+    fn early_data_give_no_turn_and_resumption_one_of_its_own() {
         let mut events = handshake();
         events.insert(1, (long(1, 300), Initiator, 100));
         let (facts, _) = tell(&events, Facts::default());
@@ -300,7 +303,9 @@ mod tests {
         facts.tls.get_or_insert_default().resumed = Some(true);
         let (facts, _) = tell(&handshake(), facts);
         let turns = facts.turns.unwrap();
-        assert!(turns.turns.is_empty() && turns.excluded.has(Exclusions::RESUMED));
+        assert_eq!(turns.lowest(Exchange::Quic, true), None);
+        assert_eq!(turns.lowest(Exchange::QuicResumed, true), Some(40));
+        assert_eq!(turns.excluded, Exclusions(0));
         assert!(turns.near.is_some(), "an acknowledgement comes all the same");
     }
 

@@ -130,7 +130,13 @@ impl RequestRtt {
         }
         // The keys of these can be written without having seen the request: they report an answer
         // themselves, where it repeats what only the responder's datagram said.
-        let blind = [Exchange::Quic, Exchange::Dtls, Exchange::Ike, Exchange::Openvpn];
+        let blind = [
+            Exchange::Quic,
+            Exchange::QuicResumed,
+            Exchange::Dtls,
+            Exchange::Ike,
+            Exchange::Openvpn,
+        ];
         if !blind.contains(&exchange) {
             at.proves();
         }

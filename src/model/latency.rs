@@ -84,6 +84,8 @@ pub enum Exchange {
     Dtls,
     /// QUIC: the server's Initial or Handshake, the client's Handshake (RFC 9001 section 4.1).
     Quic,
+    /// QUIC, if an earlier session is resumed: the flight has no certificate to check.
+    QuicResumed,
     /// IKEv2: the response to IKE_SA_INIT, IKE_AUTH (RFC 7296 section 1.2).
     Ike,
     /// WireGuard: handshake response, first transport message (WireGuard whitepaper section 5.4).
@@ -113,6 +115,7 @@ impl Exchange {
         Exchange::SshAuth,
         Exchange::Dtls,
         Exchange::Quic,
+        Exchange::QuicResumed,
         Exchange::Ike,
         Exchange::Wireguard,
         Exchange::Openvpn,
@@ -123,9 +126,10 @@ impl Exchange {
     ];
 
     /// Those that go over UDP.
-    pub const OVER_UDP: [Exchange; 7] = [
+    pub const OVER_UDP: [Exchange; 8] = [
         Exchange::Dtls,
         Exchange::Quic,
+        Exchange::QuicResumed,
         Exchange::Ike,
         Exchange::Wireguard,
         Exchange::Openvpn,
@@ -145,6 +149,7 @@ impl Exchange {
             Exchange::SshAuth => "ssh_auth",
             Exchange::Dtls => "dtls",
             Exchange::Quic => "quic",
+            Exchange::QuicResumed => "quic_resumed",
             Exchange::Ike => "ike",
             Exchange::Wireguard => "wireguard",
             Exchange::Openvpn => "openvpn",
@@ -274,7 +279,10 @@ impl Turns {
     pub fn over_udp(&self, by_initiator: bool) -> Option<Turn> {
         let answered = if by_initiator { self.near } else { self.far };
         let thought = self.turns.iter().filter(|turn| {
-            let udp = matches!(turn.exchange, Exchange::Dtls | Exchange::Quic | Exchange::Ike);
+            let udp = matches!(
+                turn.exchange,
+                Exchange::Dtls | Exchange::Quic | Exchange::QuicResumed | Exchange::Ike
+            );
             udp && turn.by_initiator == by_initiator
         });
         answered.or_else(|| thought.min_by_key(|turn| turn.round_trip_ns).copied())

@@ -147,13 +147,13 @@ impl Trips {
     }
 }
 
-/// Whether the `n`th packet of a direction may be timed: each of the first eight, then fewer and
+/// Whether the `n`th packet of a direction may be timed: each of the first 32, then fewer and
 /// fewer, down to one in 64. A leg's floor shows within its first dozens of round trips, and the
 /// packets in between touch none of this.
 pub(crate) const fn is_turn(n: u32) -> bool {
     let every = match n {
-        0..9 => 1,
-        9..128 => 4,
+        0..33 => 1,
+        33..128 => 4,
         128..1_024 => 16,
         _ => 64,
     };

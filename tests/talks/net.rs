@@ -20,6 +20,7 @@ use longhaul::model::Frame;
 use longhaul::model::Interest;
 use longhaul::model::LinkType;
 use longhaul::model::Nanos;
+use longhaul::model::Peer;
 use longhaul::model::Record;
 use longhaul::model::Segment;
 use longhaul::session::Arrival;
@@ -206,6 +207,17 @@ struct Ear {
 impl Listener<Observers> for Ear {
     fn deliver(&mut self, extra: &mut Option<Box<Observers>>, one: &Segment<'_>) -> Interest {
         extra.get_or_insert_default().observe(one, &mut self.counters)
+    }
+
+    fn acknowledged(
+        &mut self,
+        extra: &mut Option<Box<Observers>>,
+        from: Peer,
+        (ack, time): (u32, Nanos),
+    ) {
+        if let Some(observers) = extra {
+            observers.acknowledged(from, ack, time);
+        }
     }
 
     fn finish(&mut self, finished: Finished<Observers>) {

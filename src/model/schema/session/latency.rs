@@ -111,6 +111,9 @@ pub(super) Latency of Record [
         "End of the server's first flight to the client's Finished, less the lowest round trip \
          to the client that took no thought: its first acknowledgement under handshake keys, or \
          its answer to a Retry.")),
+    field(("longhaul.gap.quic_resumed_us", 3, Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::QuicResumed),
+        "The same if an earlier session is resumed.")),
     field(("longhaul.gap.ike_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap_over_udp(r, Exchange::Ike),
         "Response to IKE_SA_INIT to the next request, less the lowest round trip to the \
