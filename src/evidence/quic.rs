@@ -433,6 +433,8 @@ impl Stream {
             return Ok(());
         }
         if self.bytes.len() < end {
+            #[cfg(test)]
+            crate::wire::reader::visited::note(end - self.bytes.len());
             self.bytes.resize(end, 0);
         }
         #[cfg(test)]

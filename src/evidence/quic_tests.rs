@@ -116,6 +116,46 @@ fn reads_a_hello_shuffled_within_and_across_datagrams() {
     assert_eq!(state.initiator.bytes.capacity(), 0);
 }
 
+/// Bytes examined per byte of these datagrams of a client.
+fn cost(datagrams: &[Vec<u8>]) -> f64 {
+    let (mut state, mut facts) = (QuicState::default(), Facts::default());
+    crate::wire::reader::visited::take();
+    for datagram in datagrams {
+        state.observe(datagram, Peer::Initiator, &mut facts);
+    }
+    let sent: usize = datagrams.iter().map(Vec::len).sum();
+    crate::wire::reader::visited::take() as f64 / sent as f64
+}
+
+/// CRYPTO frames of one byte, so many to a datagram, at these offsets.
+fn bytes_at(offsets: impl Iterator<Item = usize>) -> Vec<Vec<u8>> {
+    let stream = client_hello(&"x".repeat(8_000));
+    let frames: Vec<_> = offsets.map(|at| crypto(&stream, at, at + 1)).collect();
+    let packet = |(n, part): (usize, &[Vec<u8>])| from_client(ORIGIN, n as u32, &part.concat());
+    frames.chunks(190).enumerate().map(packet).collect()
+}
+
+/// However a hello is cut and in whatever order its pieces come, each byte is examined a bounded
+/// number of times.
+#[test]
+fn crypto_frames_out_of_order_cost_what_they_are_long() {
+    const MOST: usize = 16 * 190;
+    let backward = bytes_at((0..MOST).rev());
+    let far_first = bytes_at(std::iter::once(8_000).chain(1..MOST));
+    // As many pieces as are kept, and then each of them grows by a byte at a time.
+    let comb = bytes_at((0..MOST).map(|n| 1 + n % 31 * 200 + n / 31));
+    let again = bytes_at((0..MOST).map(|n| 1 + n % 31 * 200));
+    // A hello of a new connection each time, that needs the most room.
+    let hello = client_hello(&"x".repeat(8_000));
+    let anew = |n: u8| from_client(&[n; 8], 0, &crypto(&hello, 8_000, 8_500));
+    let restarts: Vec<_> = (0..16).map(anew).collect();
+    let cases = [backward, far_first, comb, again, restarts];
+    for (name, datagrams) in ["backward", "far first", "comb", "again", "anew"].iter().zip(&cases) {
+        let cost = cost(datagrams);
+        assert!(datagrams.len() == 16 && cost < 24.0, "{name}: {cost} a byte");
+    }
+}
+
 #[test]
 fn reads_both_hellos_for_either_initiator() {
     let mut state = QuicState::default();
