@@ -283,14 +283,13 @@ fn later_fragments_inherit_the_session() {
         let time = Nanos::from_secs(9_000_000);
         decoder.decode_frame(&Frame { time, link: LinkType::ETHERNET, wire_len, bytes }, 4)
     };
-    assert_eq!(at(1, &later).unwrap_err(), Reject::FragmentEarly);
     let one = at(2, &first).unwrap().packet;
     let two = at(3, &later).unwrap().packet;
     assert!(one.flags.has(PacketFlags::FRAGMENT) && !one.flags.has(PacketFlags::FRAGMENT_LATER));
     assert!(two.flags.has(PacketFlags::FRAGMENT_LATER) && !two.flags.has(PacketFlags::FRAGMENT));
     assert_eq!((one.key, one.hash, one.shard), (two.key, two.hash, two.shard));
     assert_eq!((one.payload_len, two.payload_len, two.l4_len), (16, 8, 0));
-    assert_eq!(at(40, &later).unwrap_err(), Reject::FragmentOrphan);
+    assert_eq!(at(40, &later).unwrap_err(), Reject::FragmentEarly, "its first is forgotten");
 
     let six = |offset: u16, part: &[u8]| {
         let [o0, o1] = offset.to_be_bytes();
@@ -299,6 +298,30 @@ fn later_fragments_inherit_the_session() {
     let one = at(50, &six(1, &segment[..24])).unwrap().packet;
     let two = at(50, &six(24, &segment[24..])).unwrap().packet;
     assert_eq!((one.key, one.key.a_port), (two.key, 5000));
+}
+
+/// The first fragment comes last, or ends within the header.
+#[test]
+fn early_fragments_become_one_frame() {
+    let segment = tcp(5000, 443, 2, b"payload");
+    for (cut, order) in [(8, [0, 1]), (8, [1, 0]), (16, [0, 1]), (24, [1, 0])] {
+        let parts = [
+            ethernet(0x0800, &ipv4(6, 0x2000, &segment[..cut])),
+            ethernet(0x0800, &ipv4(6, cut as u16 / 8, &segment[cut..])),
+        ];
+        let mut decoder = decoder();
+        for part in order {
+            let (time, link, bytes) = (Nanos(1), LinkType::ETHERNET, &parts[part][..]);
+            let wire_len = bytes.len() as u32;
+            let result = decoder.decode_frame(&Frame { time, link, wire_len, bytes }, 4);
+            assert_eq!(result.unwrap_err(), Reject::FragmentEarly, "{cut} {order:?}");
+        }
+        let joined = decoder.take_joined().unwrap();
+        assert_eq!(joined.wire_len as usize, parts[0].len() + parts[1].len());
+        let packet = decode(&joined.bytes).unwrap().packet;
+        let whole = decode(&ethernet(0x0800, &ipv4(6, 0, &segment))).unwrap().packet;
+        assert_eq!((packet.key, packet.seq, packet.payload_len), (whole.key, whole.seq, 7));
+    }
 }
 
 #[test]
