@@ -57,7 +57,10 @@ fn judged(table: &mut Endpoints) -> Vec<EndpointRow> {
 
 fn rows(table: Endpoints) -> Vec<EndpointRow> {
     let mut rows: Vec<EndpointRow> = table.finish(None).judged(None).map(|(_, row)| row).collect();
+    // With its open sessions an endpoint comes after the one without.
+    rows.reverse();
     rows.sort_by(|a, b| a.key.cmp(&b.key));
+    rows.dedup_by(|a, b| a.key == b.key);
     rows.iter_mut().for_each(|row| {
         // Only a finished table knows neighbours, and other lines of the same client.
         (row.prefix_floor_ns, row.traits.excess) = (None, None);

@@ -4,7 +4,6 @@
 //! because a million rows at once would take more memory than the table.
 //! Never: changes a value.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -40,11 +39,9 @@ pub struct EndpointRows {
     floors: PrefixFloors,
     pools: Pools,
     order: Vec<u32>,
-    /// Endpoints with sessions that are still open, and their entries if they have one. Rules judge
-    /// those sessions with the others; rows leave them out, as they count when they end.
+    /// Endpoints with sessions that are still open. Rules judge those sessions with the others;
+    /// rows leave them out, as they count when they end.
     open: Vec<Arc<EndpointKey>>,
-    /// Their entries.
-    with_open: HashSet<u32, RandomState>,
     /// The baselines of endpoints that have any.
     known: HashMap<u32, Known, RandomState>,
 }
@@ -57,9 +54,7 @@ impl EndpointRows {
         let known = learned.map(|learned| known(&table, learned)).unwrap_or_default();
         let pools = Pools::of(&table, &order);
         let open = table.open.keys();
-        let entries = open.iter().filter_map(|key| table.entry_of(key));
-        let with_open = entries.map(|at| at as u32).collect();
-        EndpointRows { table, floors, pools, order, open, with_open, known }
+        EndpointRows { table, floors, pools, order, open, known }
     }
 
     /// An empty set of rows.
@@ -83,14 +78,13 @@ impl EndpointRows {
     }
 
     /// The rows that rules judge: remote endpoints that initiated answered sessions; each with its
-    /// number for [`EndpointRows::get`]. Sessions that are still open count in them.
+    /// number for [`EndpointRows::get`]. An endpoint with open sessions comes twice: by its
+    /// ended sessions, with what is pooled, and with the open ones.
     pub fn judged<'r>(
         &'r self,
         learned: Option<&'r Baselines>,
     ) -> impl Iterator<Item = (u32, EndpointRow)> + 'r {
-        let judged = self
-            .entries()
-            .filter(|(at, entry)| self.table.is_judged(entry) && !self.with_open.contains(at));
+        let judged = self.entries().filter(|(_, entry)| self.table.is_judged(entry));
         let ended = judged.map(|(at, entry)| (at, self.row(at, entry)));
         let open = (self.table.len() as u32..).zip(&self.open);
         ended.chain(open.map(move |(at, key)| (at, self.row_with_open(key, learned))))
