@@ -183,6 +183,17 @@ fn a_lag_is_the_way_behind_whoever_acknowledges() {
     assert_eq!(with(350, 200, 1), [None; 4]);
 }
 
+/// An exit that holds its acknowledgement until the answer is there shows no lag, and no answer
+/// that came at once.
+#[test]
+fn whoever_delays_acknowledgements_is_not_cleared() {
+    let path = clean(20, 3);
+    for early in [0, 1_000, MS / 2] {
+        let manner = Manner { behind: 180 * MS, delayed: 180 * MS - early, segments: 1 };
+        assert_eq!(lags(path, manner), [None; 4], "{early}");
+    }
+}
+
 fn link() -> impl Strategy<Value = Link> {
     // Less than the time after which anything is repeated.
     (0..70 * MS, 0..10 * MS, 0u64..250, 0u64..150, 0u64..200).prop_map(
