@@ -273,3 +273,7 @@ fn millis(ns: u64) -> f64 {
 #[cfg(test)]
 #[path = "hidden_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "population_tests.rs"]
+mod population_tests;

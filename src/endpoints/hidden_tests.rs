@@ -256,3 +256,31 @@ proptest! {
         }
     }
 }
+
+/// The table of docs/latency.md, behind a leg of 200 ms.
+#[test]
+fn how_little_it_needs() {
+    let even: Vec<Vec<u64>> = (0..12).map(|n| vec![200 + n % 4]).collect();
+    let even: Vec<&[u64]> = even.iter().map(Vec::as_slice).collect();
+    let page: &[u64] = &[200, 205];
+    let rows = [
+        ("one full handshake of TLS", of_lagging(&[&[200]]).confidence),
+        ("twelve of them, even", of_lagging(&even).confidence),
+        ("one, and one turn behind it", of_lagging(&[page]).confidence),
+        ("one, and three turns behind it", of_lagging(&[&[200, 203, 205, 210]]).confidence),
+        ("two, each with one turn behind it", of_lagging(&[page, page]).confidence),
+        ("one, and first data as late", leg(&[&[(FirstData, 200), (Tls, 201)]]).1),
+        ("two, and their first data", {
+            leg(&[&[(FirstData, 200), (Tls, 201)], &[(FirstData, 203), (Tls, 202)]]).1
+        }),
+        ("one full, one resumed", leg(&[&[(Tls, 200)], &[(TlsResumed, 201)]]).1),
+        ("one SSH log-in", {
+            leg(&[&[(Ssh, 205), (SshAuth, 201), (SshAuth, 202), (SshAuth, 204)]]).1
+        }),
+        ("one RFB log-in", leg(&[&[(Rfb, 200), (Rfb, 201), (Rfb, 202), (Rfb, 205)]]).1),
+    ];
+    for (what, confidence) in rows {
+        println!("| {what} | {confidence:.2} |");
+    }
+    assert!(rows[0].1 < 0.5 && rows[2].1 >= 0.5 && rows[8].1 >= 0.95);
+}
