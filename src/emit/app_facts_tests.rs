@@ -42,7 +42,7 @@ fn all_application_facts_are_written() {
         subprotocol: Some("p".into()),
         ..HttpFacts::default()
     }));
-    record.facts.rare_mut().spoken = Some(Box::new(app_facts()));
+    record.facts.rare_mut().app_facts = Some(Box::new(app_facts()));
     record.facts.rare_mut().socks = Some(Box::new(Socks {
         version: 5,
         target: Some("a.example:443".into()),

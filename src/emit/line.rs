@@ -1,8 +1,8 @@
-//! An event as a line of nested JSON, straight into a byte buffer.
+//! Writes an event as one line of nested JSON into a byte buffer.
 //!
-//! Owns: the form of each value, and the objects that are opened and closed between two of them.
-//! In: the fields of an event, in order. Out: bytes. Never: a field that the table has not, null,
-//! an empty object, an allocation of its own.
+//! Owns: the text of each value, and the objects that open and close between values.
+//! In: the fields of an event, in order. Out: bytes.
+//! Never: a field that the table lacks, null, an empty object, an allocation per value.
 
 use std::mem;
 use std::ptr;
@@ -10,25 +10,25 @@ use std::ptr;
 use crate::emit::Origin;
 use crate::emit::json::put_string;
 use crate::emit::text;
-use crate::model::memo::Memo;
-use crate::model::path::{Path, Within};
+use crate::model::cached_text::CachedText;
+use crate::model::field_path::{FieldPath, ObjectStack};
 use crate::model::schema::{Described, List, Objects, Value, Visitor};
 use crate::model::{Addr, names};
 
-/// The text of an address between quotes, as it is copied: a block of known length.
+/// The text of an address with its quotes, in a block of constant length, and its true length.
 type AddrText = ([u8; 48], u8);
 
-/// A line, and what its values have in common.
+/// A line being written.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     out: Vec<u8>,
     origin: &'a Origin,
     /// The objects that are open.
-    open: Within,
-    /// The list of objects that was written last.
+    open: ObjectStack,
+    /// Address of the list of objects that was written last.
     list: *const (),
-    moments: text::Moments,
-    /// The text of the first addresses of the line: most come again.
+    times: text::TimeCache,
+    /// The text of the line's first two addresses: most lines repeat them.
     addrs: [Option<(Addr, AddrText)>; 2],
 }
 
@@ -36,15 +36,15 @@ pub(super) struct Line<'a> {
 pub(super) fn put_line<S: Described>(event: &S, origin: &Origin, out: &mut Vec<u8>) {
     out.reserve(4_096);
     let mut line = Line::new(mem::take(out), origin);
-    line.object(Within::NONE, |line| event.visit(line));
+    line.object(ObjectStack::EMPTY, |line| event.visit(line));
     line.out.push(b'\n');
     *out = line.out;
 }
 
 impl<S: Described> Visitor<S> for Line<'_> {
     #[inline(always)]
-    fn value(&mut self, path: &'static Path, value: Value<'_>) {
-        // JSON has no number that is none.
+    fn value(&mut self, path: &'static FieldPath, value: Value<'_>) {
+        // JSON has no NaN and no infinity.
         if value.is_absent() || matches!(value, Value::Float(number) if !number.is_finite()) {
             return;
         }
@@ -53,13 +53,13 @@ impl<S: Described> Visitor<S> for Line<'_> {
     }
 
     #[inline(always)]
-    fn fixed(&mut self, path: &'static Path, json: &'static str) {
+    fn fixed(&mut self, path: &'static FieldPath, json: &'static str) {
         self.begin(path);
         self.out.extend_from_slice(json.as_bytes());
     }
 
-    /// What is no JSON becomes a string.
-    fn carried(&mut self, path: &Path, json: &str) {
+    /// Text that is not JSON is written as a string.
+    fn carried(&mut self, path: &FieldPath, json: &str) {
         self.begin(path);
         match serde_json::from_str::<serde::de::IgnoredAny>(json) {
             Ok(_) => self.out.extend_from_slice(json.as_bytes()),
@@ -67,28 +67,29 @@ impl<S: Described> Visitor<S> for Line<'_> {
         }
     }
 
-    fn sensor(&mut self, path: &Path) {
+    fn sensor(&mut self, path: &FieldPath) {
         self.begin(path);
         self.out.extend_from_slice(self.origin.sensor().as_bytes());
     }
 
-    fn kept(&mut self, object: &Path, memo: &Memo, fields: impl FnOnce(&mut Self)) {
-        // What was open before is part of what was written.
-        if self.open.shared(object.within) == object.within.depth {
-            self.close(self.open.depth - object.within.depth);
-            self.open = object.within;
+    fn cached(&mut self, object: &FieldPath, cached: &CachedText, fields: impl FnOnce(&mut Self)) {
+        // The cached text depends on the objects open before it. If they are inside the object's
+        // own parents, closing them first makes that state the same in most lines.
+        if self.open.common_depth(object.parents) == object.parents.depth {
+            self.close(self.open.depth - object.parents.depth);
+            self.open = object.parents;
         }
-        if let Some((text, open)) = memo.get(self.open) {
+        if let Some((text, open)) = cached.get(self.open) {
             self.out.extend_from_slice(text);
             self.open = open;
             return;
         }
         let (start, before) = (self.out.len(), self.open);
         fields(self);
-        memo.set((before, self.open), self.out.get(start..).unwrap_or_default());
+        cached.set((before, self.open), self.out.get(start..).unwrap_or_default());
     }
 
-    /// Writes the list at the first of its fields.
+    /// Writes the whole list at the first of its fields, and ignores the calls for the others.
     fn objects(&mut self, list: &'static Objects<S>, event: &S) {
         let this = ptr::from_ref(list).cast();
         if self.list == this {
@@ -102,25 +103,25 @@ impl<S: Described> Visitor<S> for Line<'_> {
         self.begin(&list.path);
         for index in 0..count {
             self.out.push(if index == 0 { b'[' } else { b',' });
-            self.object(list.path.inside(), |line| event.visit_member((list, index), line));
+            self.object(list.path.stack(), |line| event.visit_member((list, index), line));
         }
         self.out.push(b']');
-        self.open = list.path.within;
+        self.open = list.path.parents;
     }
 }
 
 impl<'a> Line<'a> {
     fn new(out: Vec<u8>, origin: &'a Origin) -> Line<'a> {
-        let (open, list) = (Within::NONE, ptr::null());
-        Line { out, origin, open, list, moments: text::Moments::new(), addrs: [None; 2] }
+        let (open, list) = (ObjectStack::EMPTY, ptr::null());
+        Line { out, origin, open, list, times: text::TimeCache::new(), addrs: [None; 2] }
     }
 
-    /// Writes an object. Each member begins with a comma; that of the first becomes the brace.
-    fn object(&mut self, within: Within, members: impl FnOnce(&mut Self)) {
+    /// Writes an object. Each member begins with a comma; the first comma is replaced by a brace.
+    fn object(&mut self, objects: ObjectStack, members: impl FnOnce(&mut Self)) {
         let start = self.out.len();
-        self.open = within;
+        self.open = objects;
         members(self);
-        self.close(self.open.depth.saturating_sub(within.depth));
+        self.close(self.open.depth.saturating_sub(objects.depth));
         match self.out.get_mut(start) {
             Some(comma) => *comma = b'{',
             None => self.out.push(b'{'),
@@ -128,29 +129,30 @@ impl<'a> Line<'a> {
         self.out.push(b'}');
     }
 
-    /// Writes what stands before a value: mostly it lies in the same object as the last.
+    /// Writes a member's name. Mostly it is in the same object as the member before.
     #[inline(always)]
-    fn begin(&mut self, path: &Path) {
-        if self.open == path.within {
+    fn begin(&mut self, path: &FieldPath) {
+        if self.open == path.parents {
             self.out.extend_from_slice(path.member());
         } else {
             self.enter(path);
         }
     }
 
-    /// Closes the objects that the path is not in, and opens those that it is in.
-    fn enter(&mut self, path: &Path) {
-        let shared = self.open.shared(path.within);
+    /// Closes the objects that are not around the field, opens those that are, and writes its name.
+    fn enter(&mut self, path: &FieldPath) {
+        let shared = self.open.common_depth(path.parents);
         self.close(self.open.depth - shared);
         let start = self.out.len();
         path.put_opening(shared, &mut self.out);
         if let Some(brace) = self.out.get_mut(start) {
             *brace = b',';
         }
-        self.open = path.within;
+        self.open = path.parents;
     }
 
-    /// A block of known length is one move; the excess is taken back.
+    /// Closes that many objects. Copying a constant length and truncating is faster than copying a
+    /// variable length.
     #[inline]
     fn close(&mut self, objects: u8) {
         let len = self.out.len();
@@ -158,7 +160,7 @@ impl<'a> Line<'a> {
         self.out.truncate(len + usize::from(objects));
     }
 
-    /// A value that is there.
+    /// Writes a value that is not absent.
     #[inline(always)]
     fn put(&mut self, value: Value<'_>) {
         match value {
@@ -169,7 +171,7 @@ impl<'a> Line<'a> {
             Value::Bool(true) => self.out.extend_from_slice(b"true"),
             Value::Bool(false) => self.out.extend_from_slice(b"false"),
             Value::Ip(addr) => self.addr(addr),
-            Value::Time(time) => self.moments.put_quoted(&mut self.out, time),
+            Value::Time(time) => self.times.put_quoted(&mut self.out, time),
             Value::Float(number) => text::put_f64(&mut self.out, number),
             Value::List(list) => self.list(list),
             other => self.rare(other),
@@ -182,7 +184,7 @@ impl<'a> Line<'a> {
         self.out.push(b'"');
     }
 
-    /// A word in a list, behind its comma.
+    /// A word in a list, after its comma.
     fn element(&mut self, word: &'static str) {
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(word.as_bytes());
@@ -207,7 +209,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What needs no escape, without its quotes.
+    /// Text that needs no escaping, without its quotes.
     fn name(&mut self, value: Value<'_>) {
         let out = &mut self.out;
         match value {
@@ -236,8 +238,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Digits as they were first written; a whole number with a fraction, as all other values of
-    /// its field have.
+    /// Digits as given. A whole number gets `.0`, so that all values of the field are floats.
     fn decimal(&mut self, digits: &str) {
         self.out.extend_from_slice(digits.as_bytes());
         if digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -308,8 +309,8 @@ impl<'a> Line<'a> {
         self.out.push(b']');
     }
 
-    /// Each text once, in order. There are a handful, so looking for the next greater one each time
-    /// is cheaper than a sorted copy.
+    /// Each text once, in ascending order. Lists are short: a search for the next greater text each
+    /// time costs less than a sorted copy.
     fn set(&mut self, list: List<'_>) {
         let mut last: Option<&str> = None;
         while let Some(next) = list.next_above(last) {

@@ -121,7 +121,7 @@ prop_compose! {
         }
         r.context.subject_name = d.map(Into::into);
         r.initiator.place = Some(std::sync::Arc::new(Place {
-            memo: Default::default(),
+            cached: Default::default(),
             country: None, region: None, location, radius_km: None,
         }));
         r

@@ -65,7 +65,7 @@ pub fn bare_record() -> Record {
 
 fn place(country: &str, region: &str, location: (f64, f64)) -> Option<Arc<Place>> {
     Some(Arc::new(Place {
-        memo: Default::default(),
+        cached: Default::default(),
         country: Some(country.into()),
         region: Some(region.into()),
         location: Some(location),
@@ -77,7 +77,7 @@ fn asn(number: u32, name: &str) -> Option<Arc<AutonomousSystem>> {
     Some(Arc::new(AutonomousSystem {
         number,
         organization: Some(name.into()),
-        memo: Default::default(),
+        cached: Default::default(),
     }))
 }
 

@@ -213,15 +213,15 @@ fn put_group(out: &mut Vec<u8>, group: u16) {
 /// Writes times. Caches the text of the last two seconds written, since the times of one record
 /// mostly share them.
 #[derive(Debug)]
-pub struct Moments {
+pub struct TimeCache {
     last: (u64, [u8; 21]),
     other: (u64, [u8; 21]),
 }
 
-impl Moments {
+impl TimeCache {
     /// With an empty cache.
-    pub const fn new() -> Moments {
-        Moments { last: (u64::MAX, [0; 21]), other: (u64::MAX, [0; 21]) }
+    pub const fn new() -> TimeCache {
+        TimeCache { last: (u64::MAX, [0; 21]), other: (u64::MAX, [0; 21]) }
     }
 
     /// RFC 3339 in UTC with nine digits of fraction, as `Nanos` displays itself, between quotes.
@@ -347,7 +347,7 @@ mod tests {
 
         #[test]
         fn moments_agree_with_their_display(a: u64, step in 0u64..3_000_000_000) {
-            let mut moments = Moments::new();
+            let mut moments = TimeCache::new();
             for time in [Nanos(a), Nanos(a).plus(Nanos(step))] {
                 prop_assert_eq!(text(|o| moments.put_quoted(o, time)), format!("\"{time}\""));
             }

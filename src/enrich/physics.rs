@@ -163,7 +163,7 @@ mod tests {
             region: None,
             location,
             radius_km,
-            memo: Default::default(),
+            cached: Default::default(),
         }
     }
 

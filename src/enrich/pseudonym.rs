@@ -93,12 +93,13 @@ impl Pseudonyms {
         for party in [&mut record.initiator, &mut record.responder] {
             party.mac = party.mac.map(|mac| self.mac(mac));
         }
-        if let Some(spoken) = record.facts.rare.as_mut().and_then(|rare| rare.spoken.as_mut()) {
-            if let Some(rdp) = &mut spoken.rdp {
+        if let Some(app_facts) = record.facts.rare.as_mut().and_then(|rare| rare.app_facts.as_mut())
+        {
+            if let Some(rdp) = &mut app_facts.rdp {
                 rdp.cookie = rdp.cookie.as_deref().map(|name| Box::from(&*self.word("user", name)));
             }
-            let bind = spoken.ldap_bind.as_deref();
-            spoken.ldap_bind = bind.map(|name| Box::from(&*self.word("user", name)));
+            let bind = app_facts.ldap_bind.as_deref();
+            app_facts.ldap_bind = bind.map(|name| Box::from(&*self.word("user", name)));
         }
         let names = [record.initiator.port, record.responder.port];
         if names.iter().any(|port| NAMING_PORTS.contains(port)) {

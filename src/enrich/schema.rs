@@ -126,7 +126,7 @@ impl Row {
         let radius = self.radius_p90_km.as_ref().or(self.location.accuracy_radius.as_ref());
         let radius_km = radius.and_then(Number::get).filter(|km| *km >= 0.0);
         let known = country.is_some() || location.is_some();
-        known.then_some(Place { country, region, location, radius_km, memo: Default::default() })
+        known.then_some(Place { country, region, location, radius_km, cached: Default::default() })
     }
 
     /// The autonomous system, if the row has one.
@@ -138,7 +138,7 @@ impl Row {
         fits.then(|| AutonomousSystem {
             number: number as u32,
             organization: name.map(capped),
-            memo: Default::default(),
+            cached: Default::default(),
         })
     }
 

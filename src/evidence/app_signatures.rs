@@ -109,8 +109,8 @@ impl AppSignatures {
             Err(_) => return ParseResult::NotMine,
         };
         if let Some(name) = claim.name.filter(|name| !name.is_empty()) {
-            let spoken = facts.rare_mut().spoken.get_or_insert_default();
-            spoken.ldap_bind.get_or_insert_with(|| shown(name, BIND_BYTES_MAX));
+            let app_facts = facts.rare_mut().app_facts.get_or_insert_default();
+            app_facts.ldap_bind.get_or_insert_with(|| shown(name, BIND_BYTES_MAX));
         }
         let (own, peer) = match role {
             Peer::Initiator => (&mut self.initiator, self.responder),
@@ -200,6 +200,6 @@ mod tests {
         let bind = [&[0x30, 15, 2, 1, 1, 0x60, 10, 2, 1, 3, 4, 3][..], b"me@\x80\0"].concat();
         assert_eq!(openings.observe(&bind, Initiator, &mut facts), ParseResult::NotMine);
         assert_eq!(facts.protocol, Some(Protocol::Ldap));
-        assert_eq!(facts.spoken().cloned().unwrap().ldap_bind.as_deref(), Some("me@"));
+        assert_eq!(facts.app_facts().cloned().unwrap().ldap_bind.as_deref(), Some("me@"));
     }
 }

@@ -235,7 +235,7 @@ impl Observers {
             let told = facts.as_ref().is_some_and(|facts| facts.protocol.is_some());
             let bits = shape.bits(told);
             if bits != 0 {
-                facts.get_or_insert_default().rare_mut().spoken.get_or_insert_default().shape |=
+                facts.get_or_insert_default().rare_mut().app_facts.get_or_insert_default().shape |=
                     bits;
             }
             watch.leave(|| facts.get_or_insert_default().turns.get_or_insert_default());

@@ -32,8 +32,8 @@ impl Parser for ProxyHeader {
         match proxy_header::proxy_header(bytes) {
             Ok((size, named)) => {
                 if let Some(named) = named {
-                    let spoken = context.facts().rare_mut().spoken.get_or_insert_default();
-                    spoken.proxy.get_or_insert(named);
+                    let app_facts = context.facts().rare_mut().app_facts.get_or_insert_default();
+                    app_facts.proxy.get_or_insert(named);
                 }
                 ParseResult::Preamble(size, 0)
             }

@@ -55,7 +55,7 @@ fn observe_rdp(bytes: &[u8], on_port: bool, facts: &mut Facts) -> Result<usize, 
         return Err(WireError::NotThis);
     }
     facts.protocol.get_or_insert(Protocol::Rdp);
-    let rdp = facts.rare_mut().spoken.get_or_insert_default().rdp.get_or_insert_default();
+    let rdp = facts.rare_mut().app_facts.get_or_insert_default().rdp.get_or_insert_default();
     if opening.confirm {
         rdp.chosen = rdp.chosen.or(opening.protocols);
     } else {

@@ -101,7 +101,7 @@ impl Rfb {
         let version = (number([a, b, c])?, number([d, e, f])?);
         facts.protocol.get_or_insert(Protocol::Rfb);
         // The client answers with the version that both use, which may be lower.
-        let rfb = facts.rare_mut().spoken.get_or_insert_default().rfb.get_or_insert_default();
+        let rfb = facts.rare_mut().app_facts.get_or_insert_default().rfb.get_or_insert_default();
         rfb.version = version;
         self.stage = match self.stage {
             Stage::Nothing => Stage::Served(role),
@@ -142,7 +142,8 @@ impl Rfb {
             _ => return Err(WireError::NotThis),
         };
         if let Some(kind) = chosen {
-            let rfb = facts.rare_mut().spoken.get_or_insert_default().rfb.get_or_insert_default();
+            let rfb =
+                facts.rare_mut().app_facts.get_or_insert_default().rfb.get_or_insert_default();
             rfb.security = Some(kind);
         }
         Ok(bytes.len() - r.left())
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_clients_choice_must_be_one_of_the_offers() {
-        let rfb = |facts: Facts| facts.spoken().cloned().unwrap().rfb.unwrap();
+        let rfb = |facts: Facts| facts.app_facts().cloned().unwrap().rfb.unwrap();
         let (facts, _) = opening(b"RFB 003.008\n", &[3, 2, 30, 130], &[30]);
         assert_eq!((rfb(facts.clone()).version, rfb(facts).security), ((3, 8), Some(30)));
         let (facts, state) = opening(b"RFB 003.008\n", &[1, 2], &[1]);

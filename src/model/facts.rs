@@ -196,7 +196,7 @@ pub struct Rare {
     /// SOCKS.
     pub socks: Option<Box<Socks>>,
     /// Certificates, proxies, remote desktops, stream shapes.
-    pub spoken: Option<Box<AppFacts>>,
+    pub app_facts: Option<Box<AppFacts>>,
     /// Tunnels and inner tags around the first packet.
     pub wrapping: Option<Box<Wrapping>>,
     /// Matches of the first bytes.
@@ -239,8 +239,8 @@ impl Facts {
     }
 
     /// Certificates, proxies, remote desktops, stream shapes.
-    pub fn spoken(&self) -> Option<&AppFacts> {
-        self.rare.as_ref()?.spoken.as_deref()
+    pub fn app_facts(&self) -> Option<&AppFacts> {
+        self.rare.as_ref()?.app_facts.as_deref()
     }
 
     /// Tunnels and inner tags around the first packet.
@@ -317,7 +317,7 @@ impl Heap for FirstBytes {
 
 impl Heap for Rare {
     fn heap(&self) -> usize {
-        let boxes = self.stun.heap() + self.socks.heap() + self.spoken.heap();
+        let boxes = self.stun.heap() + self.socks.heap() + self.app_facts.heap();
         boxes + self.wrapping.heap() + self.first_bytes.heap()
     }
 }

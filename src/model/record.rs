@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub use crate::model::activity::Activity;
+use crate::model::cached_text::CachedText;
 pub use crate::model::facts::DnsFacts;
 pub use crate::model::facts::Facts;
 pub use crate::model::facts::FirstBytes;
@@ -19,7 +20,6 @@ pub use crate::model::facts::StunFacts;
 pub use crate::model::facts::TlsFacts;
 pub use crate::model::facts::Wrapping;
 pub use crate::model::latency::Leg;
-use crate::model::memo::Memo;
 pub use crate::model::physics::Physics;
 pub use crate::model::physics::PhysicsVerdict;
 pub use crate::model::protocol::Protocol;
@@ -94,8 +94,8 @@ pub struct Place {
     pub location: Option<(f64, f64)>,
     /// Radius in km that contains 90 % of the region's addresses, if the database has one.
     pub radius_km: Option<f64>,
-    /// Its fields as they were written.
-    pub memo: Memo,
+    /// The JSON text of its fields, once written.
+    pub cached: CachedText,
 }
 
 /// The autonomous system that announces an address.
@@ -105,8 +105,8 @@ pub struct AutonomousSystem {
     pub number: u32,
     /// Its owner, according to the database.
     pub organization: Option<Box<str>>,
-    /// Its fields as they were written.
-    pub memo: Memo,
+    /// The JSON text of its fields, once written.
+    pub cached: CachedText,
 }
 
 /// One end of a session.

@@ -80,7 +80,7 @@ pub(super) fn unanswered(record: &Record) -> Option<Unanswered> {
 /// Whether its payload gave any fact.
 fn says_something(facts: &Facts) -> bool {
     let read = facts.tls.is_some() || facts.dns.is_some() || facts.ssh.is_some();
-    let fits = facts.spoken().is_some() || facts.first_bytes().is_some();
+    let fits = facts.app_facts().is_some() || facts.first_bytes().is_some();
     read || fits || facts.protocol.is_some() || facts.http.is_some() || facts.turns.is_some()
 }
 

@@ -75,7 +75,7 @@ fn endpoint(
         first: Nanos::ZERO,
         last: Nanos::ZERO,
         place: Some(Arc::new(Place {
-            memo: Default::default(),
+            cached: Default::default(),
             country: Some(country.into()),
             region: None,
             location: None,
@@ -84,7 +84,7 @@ fn endpoint(
         asn: Some(Arc::new(AutonomousSystem {
             number: asn,
             organization: Some("Net".into()),
-            memo: Default::default(),
+            cached: Default::default(),
         })),
         tags: Vec::new(),
         hidden: None,

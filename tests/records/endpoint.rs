@@ -149,13 +149,13 @@ fn set_identity(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         region: None,
         location: None,
         radius_km: None,
-        memo: Default::default(),
+        cached: Default::default(),
     });
     let system = row.asn.as_deref().cloned();
     let mut system = system.unwrap_or(AutonomousSystem {
         number: 0,
         organization: None,
-        memo: Default::default(),
+        cached: Default::default(),
     });
     let key = &mut row.key;
     match name {

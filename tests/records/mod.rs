@@ -5,11 +5,11 @@
 
 #![allow(dead_code, unused_imports, reason = "each test uses its own part of it")]
 
+pub mod app_facts;
 pub mod endpoint;
 pub mod latency;
 pub mod physics;
 pub mod record;
-pub mod spoken;
 
 pub use endpoint::endpoint_from_json;
 pub use record::record_from_json;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use crate::records::app_facts::set_app_facts;
 use crate::records::latency::gap_over_udp;
 use crate::records::latency::set_gap;
 use crate::records::latency::set_gap_over_udp;
@@ -15,7 +16,6 @@ use crate::records::latency::set_over_udp;
 use crate::records::latency::set_trips;
 use crate::records::physics::set_lasting;
 use crate::records::physics::set_physics;
-use crate::records::spoken::set_spoken;
 use longhaul::model::Addr;
 use longhaul::model::Nanos;
 use longhaul::model::Record;
@@ -117,7 +117,7 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     match name.split_once('.') {
         Some(("source", "ip")) => record.version = family(value)?,
         Some(("tls", rest)) if rest.starts_with("server.") && rest != "server.ja3s" => {
-            return set_spoken(record, name, value);
+            return set_app_facts(record, name, value);
         }
         Some(("tls", rest)) => return set_tls(record, rest, value),
         Some(("dns", rest)) => return set_dns(record, rest, value),
@@ -217,7 +217,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.dns.questions" => dns(record).questions = small(value)?,
         "longhaul.dns.responses" => dns(record).responses = small(value)?,
         "longhaul.dns.more_names" => dns(record).more_names = texts(value)?,
-        _ => return set_spoken(record, name, value),
+        _ => return set_app_facts(record, name, value),
     }
     Some(())
 }
@@ -249,7 +249,7 @@ fn set_holder(context: &mut Context, name: &str, value: &Json) -> Option<()> {
 
 fn set_party(party: &mut Party, name: &str, value: &Json) -> Option<()> {
     let mut place = party.place.as_deref().cloned().unwrap_or(Place {
-        memo: Default::default(),
+        cached: Default::default(),
         country: None,
         region: None,
         location: None,
@@ -260,7 +260,7 @@ fn set_party(party: &mut Party, name: &str, value: &Json) -> Option<()> {
     let mut system = system.unwrap_or(AutonomousSystem {
         number: 0,
         organization: None,
-        memo: Default::default(),
+        cached: Default::default(),
     });
     match name {
         "ip" => party.ip = Addr::from(value.as_str()?.parse::<std::net::IpAddr>().ok()?),

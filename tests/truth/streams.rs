@@ -39,7 +39,7 @@ fn files(seen: &Seen, test: impl Fn(&Record) -> bool) -> BTreeSet<&str> {
 }
 
 fn has(record: &Record, bit: u8) -> bool {
-    record.facts.spoken().is_some_and(|spoken| spoken.shape & bit != 0)
+    record.facts.app_facts().is_some_and(|app_facts| app_facts.shape & bit != 0)
 }
 
 #[test]

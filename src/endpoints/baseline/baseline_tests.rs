@@ -17,7 +17,7 @@ const CONFIG: BaselineConfig = BaselineConfig { cap: 1_000, learn: Nanos(14 * DA
 
 fn side(ip: &str, side: Locality, ns: Option<u64>) -> SideSummary {
     let place = Place {
-        memo: Default::default(),
+        cached: Default::default(),
         country: Some("US".into()),
         region: Some("US-WA".into()),
         location: None,
@@ -33,7 +33,7 @@ fn side(ip: &str, side: Locality, ns: Option<u64>) -> SideSummary {
         asn: Some(Arc::new(AutonomousSystem {
             number: 64_500,
             organization: None,
-            memo: Default::default(),
+            cached: Default::default(),
         })),
     }
 }

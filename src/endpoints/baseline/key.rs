@@ -142,9 +142,10 @@ mod tests {
         assert_eq!(prefix("2001:db8:5:6::1").to_string(), "2001:db8:5::/48");
         let destination = Destination { prefix: prefix("192.0.2.9"), transport: 6, port: 443 };
         assert_eq!(destination.to_string(), "192.0.2.0/24 443/tcp");
-        let asn = AutonomousSystem { number: 64_500, organization: None, memo: Default::default() };
+        let asn =
+            AutonomousSystem { number: 64_500, organization: None, cached: Default::default() };
         let place = |region: Option<&str>| Place {
-            memo: Default::default(),
+            cached: Default::default(),
             country: Some("US".into()),
             region: region.map(Into::into),
             location: None,

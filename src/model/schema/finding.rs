@@ -12,8 +12,8 @@ use crate::model::EvidenceValue;
 use crate::model::Member;
 use crate::model::RuleInfo;
 use crate::model::SourceInfo;
+use crate::model::field_path::FieldPath;
 use crate::model::finding::Finding;
-use crate::model::path::Path;
 use crate::model::schema::Described;
 use crate::model::schema::Field;
 use crate::model::schema::Kind;
@@ -78,7 +78,8 @@ pub const CARRIED_OF_ENDPOINTS: &[&str] = &[
     "longhaul.disc.real_km",
 ];
 
-/// Shows what the finding carries of other events, of the names that pass.
+/// Passes the fields that the finding repeats of other events to a visitor, if `passes` accepts
+/// their name.
 fn visit_carried<V: Visitor<Finding>>(
     finding: &Finding,
     visitor: &mut V,
@@ -88,14 +89,14 @@ fn visit_carried<V: Visitor<Finding>>(
     let of_endpoints = CARRIED_OF_ENDPOINTS.iter().filter(|n| !CARRIED_OF_SESSIONS.contains(n));
     for name in of_sessions.chain(of_endpoints).filter(|name| passes(name)) {
         if let Some((_, json)) = finding.context.iter().find(|(known, _)| known == name) {
-            visitor.carried(&Path::of(name), json);
+            visitor.carried(&FieldPath::of(name), json);
         }
     }
 }
 
 /// Every field of an alert or incident.
 static FIELDS: LazyLock<Vec<Field<Finding>>> =
-    LazyLock::new(|| [Heading::rows(), Person::rows(), Own::rows()].concat());
+    LazyLock::new(|| [Common::rows(), SubjectFields::rows(), OwnFields::rows()].concat());
 
 /// Reads a field of an optional part.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;
@@ -163,7 +164,7 @@ const fn field(row: Row<Finding>) -> Field<Finding> {
 
 table! {
 /// In the order of the output. A list of objects has no value of its own.
-Heading of Finding [
+Common of Finding [
     field(("@timestamp", 1, Kind::Time, "", Shown::Line, |f| Value::Time(f.time),
         "Time of the last packet of its session; of a merged alert, that of the first alert; of an \
          incident, that of the alert with which it reached its score.")),
@@ -211,8 +212,8 @@ Heading of Finding [
 }
 
 table! {
-/// Whom it is about; what is carried of them stands before it.
-Person of Finding [
+/// The subject's id. The subject's fields that are repeated of sessions come before it.
+SubjectFields of Finding [
     field(("longhaul.subject.id", 1, Kind::Text, "", Shown::Line, |f| Value::Str(&f.subject), "")),
     field(("longhaul.subject.name", 1, Kind::Text, "", Shown::Sometimes,
         |f| Value::str_opt(f.subject_name.as_deref().filter(|name| !name.is_empty())), "")),
@@ -220,8 +221,8 @@ Person of Finding [
 }
 
 table! {
-/// What is ours, behind what is carried.
-Own of Finding [
+/// Our own fields, after those that are repeated of sessions or endpoints.
+OwnFields of Finding [
     field(("longhaul.home.ip", 1, Kind::Ip, "", Shown::Sometimes, |f| Value::ip_opt(f.home),
         "Address of the home side.")).only("alerts"),
     field(("longhaul.remote.ip", 1, Kind::Ip, "", Shown::Sometimes, |f| Value::ip_opt(f.remote),
@@ -363,14 +364,14 @@ impl Described for Finding {
     }
 
     fn visit<V: Visitor<Finding>>(&self, visitor: &mut V) {
-        Heading::visit(self, visitor);
+        Common::visit(self, visitor);
         visit_carried(self, visitor, |name| !name.starts_with("longhaul."));
         visit_carried(self, visitor, |name| name.starts_with("longhaul.subject."));
-        Person::visit(self, visitor);
+        SubjectFields::visit(self, visitor);
         visit_carried(self, visitor, |name| {
             name.starts_with("longhaul.") && !name.starts_with("longhaul.subject.")
         });
-        Own::visit(self, visitor);
+        OwnFields::visit(self, visitor);
     }
 
     fn visit_member<V: Visitor<Finding>>(
@@ -378,6 +379,6 @@ impl Described for Finding {
         at: (&'static Objects<Finding>, usize),
         visitor: &mut V,
     ) {
-        Own::visit_member(self, at, visitor);
+        OwnFields::visit_member(self, at, visitor);
     }
 }

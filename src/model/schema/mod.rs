@@ -21,8 +21,8 @@ use std::fmt::Debug;
 
 use crate::model::Record;
 use crate::model::endpoint::EndpointRow;
+use crate::model::field_path::FieldPath;
 use crate::model::finding::Finding;
-use crate::model::path::Path;
 use crate::model::scan::Scan;
 pub use crate::model::schema::finding::CARRIED_OF_ENDPOINTS;
 pub use crate::model::schema::finding::CARRIED_OF_SESSIONS;
@@ -94,10 +94,10 @@ pub trait Described: Sized + 'static {
         &[]
     }
 
-    /// Shows those that lines have, in that order.
+    /// Passes the fields that lines have to a visitor, in that order.
     fn visit<V: Visitor<Self>>(&self, visitor: &mut V);
 
-    /// Shows the fields of one object of a list.
+    /// Passes the fields of one object of a list to a visitor.
     fn visit_member<V: Visitor<Self>>(&self, at: (&'static Objects<Self>, usize), visitor: &mut V);
 }
 
@@ -141,14 +141,14 @@ pub struct Objects<S: 'static> {
     /// Dotted name of the list.
     pub name: &'static str,
     /// Where the list stands in a line.
-    pub path: Path,
+    pub path: FieldPath,
     /// Number of objects.
     pub count: fn(&S) -> usize,
 }
 
 impl<S> Objects<S> {
     const fn new(name: &'static str, count: fn(&S) -> usize) -> Objects<S> {
-        Objects { name, path: Path::of(name), count }
+        Objects { name, path: FieldPath::of(name), count }
     }
 }
 
@@ -330,7 +330,7 @@ mod tests {
         }
     }
 
-    /// An object that was left is not entered again, and is told from others by its hash.
+    /// An object that was closed is not opened again, and no two objects have the same hash.
     fn check_order<'a>(names: impl Iterator<Item = &'a str>) {
         let mut open: Vec<&str> = Vec::new();
         let mut left = std::collections::HashSet::new();
@@ -340,9 +340,9 @@ mod tests {
             let around: Vec<&str> = ends.collect();
             left.extend(open.iter().filter(|object| !around.contains(object)).copied());
             let again = around.iter().find(|object| left.contains(*object));
-            assert!(again.is_none(), "{name}: {again:?} is entered again");
+            assert!(again.is_none(), "{name}: {again:?} is opened again");
             open = around;
-            let within = format!("{:?}", Path::of(name).within);
+            let within = format!("{:?}", FieldPath::of(name).parents);
             let parent = open.last().copied().unwrap_or_default();
             assert_eq!(*hashes.entry(within).or_insert(parent), parent, "{name}");
         }

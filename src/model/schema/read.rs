@@ -84,8 +84,8 @@ pub(super) fn certificate(record: &Record, get: Part<Certificate>) -> Value<'_> 
 }
 
 #[inline]
-pub(super) fn spoken(record: &Record, get: Part<AppFacts>) -> Value<'_> {
-    part(record.facts.spoken(), get)
+pub(super) fn app_facts(record: &Record, get: Part<AppFacts>) -> Value<'_> {
+    part(record.facts.app_facts(), get)
 }
 
 #[inline]
@@ -95,17 +95,17 @@ pub(super) fn socks(record: &Record, get: Part<Socks>) -> Value<'_> {
 
 #[inline]
 pub(super) fn rdp(record: &Record, get: Part<Rdp>) -> Value<'_> {
-    part(record.facts.spoken().and_then(|spoken| spoken.rdp.as_ref()), get)
+    part(record.facts.app_facts().and_then(|app_facts| app_facts.rdp.as_ref()), get)
 }
 
 #[inline]
 pub(super) fn rfb(record: &Record, get: Part<Rfb>) -> Value<'_> {
-    part(record.facts.spoken().and_then(|spoken| spoken.rfb.as_ref()), get)
+    part(record.facts.app_facts().and_then(|app_facts| app_facts.rfb.as_ref()), get)
 }
 
 #[inline]
 pub(super) fn proxy(record: &Record, get: Part<ProxyHeader>) -> Value<'_> {
-    part(record.facts.spoken().and_then(|spoken| spoken.proxy.as_ref()), get)
+    part(record.facts.app_facts().and_then(|app_facts| app_facts.proxy.as_ref()), get)
 }
 
 #[inline]

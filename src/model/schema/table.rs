@@ -1,49 +1,50 @@
-//! One table of fields, written once and built twice: as rows, for what looks a field up, and as
-//! straight code that shows each value of an event in order, for lines.
+//! The macro `table!`. It expands the rows of a table twice: to an array of fields, for rules and
+//! documents, and to a function that passes each value to a visitor in order, for lines.
 //!
-//! Owns: both forms. In: rows. Out: fields, and calls to a visitor. Never: text of an output.
+//! Owns: both expansions. In: rows. Out: fields, and calls to a visitor. Never: text of an output.
 
-use crate::model::memo::Memo;
-use crate::model::path::Path;
+use crate::model::cached_text::CachedText;
+use crate::model::field_path::FieldPath;
 use crate::model::schema::Field;
 use crate::model::schema::Objects;
 use crate::model::schema::Shown;
 use crate::model::schema::Value;
 
-/// What is shown the fields of an event, one after another in the order of lines.
+/// Receives the fields of an event one after another, in the order of the output.
 pub trait Visitor<S: 'static> {
-    /// A field, which may be absent.
-    fn value(&mut self, path: &'static Path, value: Value<'_>);
-    /// A field that is the same in every line, as JSON.
-    fn fixed(&mut self, path: &'static Path, json: &'static str);
-    /// A field of another event, as JSON.
-    fn carried(&mut self, path: &Path, json: &str);
+    /// A field; its value may be absent.
+    fn value(&mut self, path: &'static FieldPath, value: Value<'_>);
+    /// A field with the same value in every line, as JSON.
+    fn fixed(&mut self, path: &'static FieldPath, json: &'static str);
+    /// A field that was copied from another event, as JSON.
+    fn carried(&mut self, path: &FieldPath, json: &str);
     /// The name of the sensor.
-    fn sensor(&mut self, path: &Path);
-    /// A list of objects, once for each field of these.
+    fn sensor(&mut self, path: &FieldPath);
+    /// A list of objects. Called once for each of their fields.
     fn objects(&mut self, list: &'static Objects<S>, event: &S);
 
-    /// Fields that many events share, from an object on.
-    fn kept(&mut self, object: &Path, memo: &Memo, fields: impl FnOnce(&mut Self));
+    /// Fields inside one object whose text many lines repeat: taken from the cache, or written by
+    /// `fields` and cached.
+    fn cached(&mut self, object: &FieldPath, cached: &CachedText, fields: impl FnOnce(&mut Self));
 }
 
-/// A part of the fields of one kind of event.
+/// A table of fields: some or all of those of one kind of event.
 pub trait Table<S: 'static> {
     /// Its rows.
     fn rows() -> &'static [Field<S>];
 
-    /// Shows those that lines have.
+    /// Passes the fields that lines have to a visitor.
     fn visit<V: Visitor<S>>(event: &S, visitor: &mut V);
 
-    /// Shows the fields of one object of a list.
+    /// Passes the fields of one object of a list to a visitor.
     fn visit_member<V: Visitor<S>>(event: &S, at: (&'static Objects<S>, usize), visitor: &mut V);
 }
 
-/// Reads a field: with its accessor known, no call is left of it.
+/// Reads a field and passes it on. The accessor is known at compile time and is inlined.
 #[inline(always)]
 pub(super) fn show<'a, S: 'static, V: Visitor<S>>(
     visitor: &mut V,
-    path: &'static Path,
+    path: &'static FieldPath,
     shown: Shown,
     event: &'a S,
     get: impl Fn(&'a S) -> Value<'a>,
@@ -66,8 +67,8 @@ pub(super) fn read_at<'a, S>(
     get(event, index)
 }
 
-/// `table! { pub(super) Name of Event [ rows ] }`. Rows are not formatted: rustfmt would give each
-/// cell a line.
+/// `table! { pub(super) Name of Event [ rows ] }`. rustfmt leaves the rows alone; it would put each
+/// cell on a line of its own.
 macro_rules! table {
     ($(#[$meta:meta])* $vis:vis $table:ident of $event:ty [
         $($make:ident(($($cell:tt)*)) $(.$more:ident($($arg:tt)*))*),* $(,)?
@@ -82,7 +83,7 @@ macro_rules! table {
                 ROWS
             }
 
-            #[allow(unused_variables, reason = "a table may be the same in every line")]
+            #[allow(unused_variables, reason = "a table may have constant fields only")]
             fn visit<V: $crate::model::schema::Visitor<$event>>(event: &$event, visitor: &mut V) {
                 $($crate::model::schema::table::visit_row! {
                     event visitor $make ($($cell)*) $(.$more($($arg)*))*
@@ -106,7 +107,7 @@ macro_rules! table {
 macro_rules! visit_row {
     ($event:ident $visitor:ident fixed
         ($name:literal, $since:literal, $kind:expr, $json:expr, $text:expr)) => {
-        $visitor.fixed(const { &$crate::model::path::Path::of($name) }, $json);
+        $visitor.fixed(const { &$crate::model::field_path::FieldPath::of($name) }, $json);
     };
     ($event:ident $visitor:ident field ($($cell:tt)*)
         .each(&$list:ident, $get:expr) $($more:tt)*) => {
@@ -121,7 +122,7 @@ macro_rules! visit_row {
         $($more:tt)*) => {
         $crate::model::schema::table::show(
             $visitor,
-            const { &$crate::model::path::Path::of($name) },
+            const { &$crate::model::field_path::FieldPath::of($name) },
             $shown,
             $event,
             $get,
@@ -134,7 +135,7 @@ macro_rules! visit_member {
         .each(&$list:ident, $get:expr) $($more:tt)*) => {
         if std::ptr::eq($at.0, &$list) {
             let value = $crate::model::schema::table::read_at($event, $at.1, $get);
-            $visitor.value(const { &$crate::model::path::Path::of($name) }, value);
+            $visitor.value(const { &$crate::model::field_path::FieldPath::of($name) }, value);
         }
     };
     ($event:ident $at:ident $visitor:ident field ($($cell:tt)*)

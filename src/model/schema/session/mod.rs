@@ -1,48 +1,50 @@
-//! The one table of fields, in parts.
+//! The table of a session's fields, in parts.
 //!
-//! Owns: the order of the parts. In: nothing. Out: every field of a session. Never: a second list
-//! of them.
+//! Owns: the order of the parts, which is that of sessions.ndjson. In: a record. Out: every field
+//! of a session. Never: a second list of them.
 
-mod ends;
-mod judged;
-mod lasting;
+mod context;
+mod event;
 mod latency;
-mod speech;
-mod spoken;
-mod whole;
+mod protocols_ecs;
+mod protocols_own;
+mod source_destination;
+mod updates;
 
 use std::sync::LazyLock;
 
 use crate::model::Record;
-use crate::model::memo::Memo;
-use crate::model::path::Path;
-use crate::model::schema::session::ends::{Destination, DestinationPlace, DestinationSystem};
-use crate::model::schema::session::ends::{Source, SourcePlace, SourceSystem};
-use crate::model::schema::session::judged::Context;
-use crate::model::schema::session::lasting::Lasting;
+use crate::model::cached_text::CachedText;
+use crate::model::field_path::FieldPath;
+use crate::model::schema::session::context::Context;
+use crate::model::schema::session::event::{Constants, EventFields, Network, Timestamp};
 use crate::model::schema::session::latency::Latency;
-use crate::model::schema::session::speech::Speech;
-use crate::model::schema::session::spoken::Spoken;
-use crate::model::schema::session::whole::{Head, Moment, Network, Whole};
+use crate::model::schema::session::protocols_ecs::EcsProtocols;
+use crate::model::schema::session::protocols_own::OwnProtocols;
+use crate::model::schema::session::source_destination::{
+    Destination, DestinationAs, DestinationGeo,
+};
+use crate::model::schema::session::source_destination::{Source, SourceAs, SourceGeo};
+use crate::model::schema::session::updates::Updates;
 use crate::model::schema::table::Table;
 use crate::model::schema::{Described, Field, Objects, Row, Visitor, field_of};
 
-/// A row of a part.
+/// A row of a table of session fields.
 const fn field(row: Row<Record>) -> Field {
     field_of(row)
 }
 
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
-    let whole = [Moment::rows(), Head::rows(), Whole::rows()].concat();
-    let from = [Source::rows(), SourcePlace::rows(), SourceSystem::rows()].concat();
-    let to = [Destination::rows(), DestinationPlace::rows(), DestinationSystem::rows()].concat();
-    let ecs = [&whole, &from, &to, Network::rows(), Speech::rows()].concat();
-    let own = [Latency::rows(), Spoken::rows(), Lasting::rows(), Context::rows()].concat();
+    let whole = [Timestamp::rows(), Constants::rows(), EventFields::rows()].concat();
+    let from = [Source::rows(), SourceGeo::rows(), SourceAs::rows()].concat();
+    let to = [Destination::rows(), DestinationGeo::rows(), DestinationAs::rows()].concat();
+    let ecs = [&whole, &from, &to, Network::rows(), EcsProtocols::rows()].concat();
+    let own = [Latency::rows(), OwnProtocols::rows(), Updates::rows(), Context::rows()].concat();
     [ecs, own].concat()
 });
 
-/// What is the same in every line.
-static HEAD: Memo = Memo::new();
+/// The text of the constant fields.
+static CONSTANTS: CachedText = CachedText::new();
 
 impl Described for Record {
     fn fields() -> &'static [Field] {
@@ -50,32 +52,34 @@ impl Described for Record {
     }
 
     fn visit<V: Visitor<Record>>(&self, visitor: &mut V) {
-        Moment::visit(self, visitor);
-        visitor.kept(&const { Path::of("ecs") }, &HEAD, |visitor| Head::visit(self, visitor));
-        Whole::visit(self, visitor);
+        Timestamp::visit(self, visitor);
+        visitor.cached(&const { FieldPath::of("ecs") }, &CONSTANTS, |visitor| {
+            Constants::visit(self, visitor)
+        });
+        EventFields::visit(self, visitor);
         Source::visit(self, visitor);
         if let Some(place) = &self.initiator.place {
-            let object = &const { Path::of("source.geo") };
-            visitor.kept(object, &place.memo, |visitor| SourcePlace::visit(self, visitor));
+            let object = &const { FieldPath::of("source.geo") };
+            visitor.cached(object, &place.cached, |visitor| SourceGeo::visit(self, visitor));
         }
         if let Some(system) = &self.initiator.asn {
-            let object = &const { Path::of("source.as") };
-            visitor.kept(object, &system.memo, |visitor| SourceSystem::visit(self, visitor));
+            let object = &const { FieldPath::of("source.as") };
+            visitor.cached(object, &system.cached, |visitor| SourceAs::visit(self, visitor));
         }
         Destination::visit(self, visitor);
         if let Some(place) = &self.responder.place {
-            let object = &const { Path::of("destination.geo") };
-            visitor.kept(object, &place.memo, |visitor| DestinationPlace::visit(self, visitor));
+            let object = &const { FieldPath::of("destination.geo") };
+            visitor.cached(object, &place.cached, |visitor| DestinationGeo::visit(self, visitor));
         }
         if let Some(system) = &self.responder.asn {
-            let object = &const { Path::of("destination.as") };
-            visitor.kept(object, &system.memo, |visitor| DestinationSystem::visit(self, visitor));
+            let object = &const { FieldPath::of("destination.as") };
+            visitor.cached(object, &system.cached, |visitor| DestinationAs::visit(self, visitor));
         }
         Network::visit(self, visitor);
-        Speech::visit(self, visitor);
+        EcsProtocols::visit(self, visitor);
         Latency::visit(self, visitor);
-        Spoken::visit(self, visitor);
-        Lasting::visit(self, visitor);
+        OwnProtocols::visit(self, visitor);
+        Updates::visit(self, visitor);
         Context::visit(self, visitor);
     }
 
@@ -84,7 +88,7 @@ impl Described for Record {
         at: (&'static Objects<Record>, usize),
         visitor: &mut V,
     ) {
-        Speech::visit_member(self, at, visitor);
+        EcsProtocols::visit_member(self, at, visitor);
         Context::visit_member(self, at, visitor);
     }
 }

@@ -1,4 +1,4 @@
-//! Fields of whose it is, where, and how far to trust the line.
+//! Fields of the session's context: subject, device, physics, tags, quality, packets.
 //!
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have, unless it says so.
@@ -23,7 +23,7 @@ const VERDICTS: &[&str] = &["possible", "too-fast", "unknown"];
 static PACKETS: Objects<Record> = Objects::new("longhaul.packets", |_| 1);
 
 table! {
-/// In the order of the output.
+/// Subject, device, physics, tags, quality and packets, in the order of the output.
 pub(super) Context of Record [
     field(("longhaul.subject.id", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::subject(r),

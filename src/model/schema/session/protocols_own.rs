@@ -1,4 +1,5 @@
-//! Fields of what streams said beside what they carry: certificates, proxies, remote desktops.
+//! Fields of protocols that ECS has no name for: `longhaul.encapsulation.*`, `longhaul.tls.*`,
+//! `longhaul.rdp.*` ...
 //!
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have, unless it says so.
@@ -14,8 +15,8 @@ use crate::model::schema::session::field;
 use crate::model::schema::table::table;
 
 table! {
-/// In the order of the output.
-pub(super) Spoken of Record [
+/// Facts of protocols under names of our own, in the order of the output.
+pub(super) OwnProtocols of Record [
     field(("longhaul.encapsulation.kinds", 1, Kind::Texts, "", Shown::Sometimes,
         |r| read::wrapping(r, |w| Value::list(List::Layers(&w.layers))),
         "Tunnels that the session's first packet was in, outermost first: `vxlan`, `gre`.")),
@@ -139,13 +140,13 @@ pub(super) Spoken of Record [
     field(("longhaul.proxy.destination_port", 2, Kind::Int, "", Shown::Sometimes,
         |r| read::proxy(r, |p| Value::Int(u64::from(p.destination_port))), "To which port.")),
     field(("longhaul.ldap.bind", 2, Kind::Text, "", Shown::Sometimes,
-        |r| read::spoken(r, |s| Value::str_opt(s.ldap_bind.as_deref())),
+        |r| read::app_facts(r, |s| Value::str_opt(s.ldap_bind.as_deref())),
         "Name in the first LDAP bind.")),
     field(("longhaul.shape.encapsulated_tls", 2, Kind::Bool, "", Shown::Sometimes,
-        |r| read::spoken(r, |s| Value::flag(s.shape & shape::ENCAPSULATED_TLS != 0)),
+        |r| read::app_facts(r, |s| Value::flag(s.shape & shape::ENCAPSULATED_TLS != 0)),
         "True where the first bursts have the sizes of a TLS handshake within.")),
     field(("longhaul.shape.fully_encrypted", 2, Kind::Bool, "", Shown::Sometimes,
-        |r| read::spoken(r, |s| Value::flag(s.shape & shape::FULLY_ENCRYPTED != 0)),
+        |r| read::app_facts(r, |s| Value::flag(s.shape & shape::FULLY_ENCRYPTED != 0)),
         "True where the client's first bytes look like noise.")),
 ]
 }

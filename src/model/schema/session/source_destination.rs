@@ -1,4 +1,4 @@
-//! Fields of the two ends of a session.
+//! The fields `source.*` (the initiator) and `destination.*` (the responder).
 //!
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have.
@@ -32,8 +32,8 @@ pub(super) Source of Record [
 }
 
 table! {
-/// Where it is, by the geo database.
-pub(super) SourcePlace of Record [
+/// Location of the initiator, from the geo database.
+pub(super) SourceGeo of Record [
     field(("source.geo.country_iso_code", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::place(&r.initiator, |g| Value::str_opt(g.country.as_deref())),
         "ISO 3166-1 country, by the geo database.")),
@@ -50,8 +50,8 @@ pub(super) SourcePlace of Record [
 }
 
 table! {
-/// Who announces its address.
-pub(super) SourceSystem of Record [
+/// AS that announces the initiator's address.
+pub(super) SourceAs of Record [
     field(("source.as.number", 1, Kind::Int, "", Shown::Sometimes,
         |r| read::asn(&r.initiator, |a| Value::Int(u64::from(a.number))),
         "Number of the AS that announces the address.")),
@@ -86,8 +86,8 @@ pub(super) Destination of Record [
 }
 
 table! {
-/// Where it is, by the geo database.
-pub(super) DestinationPlace of Record [
+/// Location of the responder, from the geo database.
+pub(super) DestinationGeo of Record [
     field(("destination.geo.country_iso_code", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::place(&r.responder, |g| Value::str_opt(g.country.as_deref())),
         "ISO 3166-1 country, by the geo database.")),
@@ -104,8 +104,8 @@ pub(super) DestinationPlace of Record [
 }
 
 table! {
-/// Who announces its address.
-pub(super) DestinationSystem of Record [
+/// AS that announces the responder's address.
+pub(super) DestinationAs of Record [
     field(("destination.as.number", 1, Kind::Int, "", Shown::Sometimes,
         |r| read::asn(&r.responder, |a| Value::Int(u64::from(a.number))),
         "Number of the AS that announces the address.")),

@@ -1,4 +1,4 @@
-//! Fields of the session as a whole and of its network.
+//! The fields `event.*`, `observer.*`, `related.*` and `network.*`.
 //!
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have, unless it says so.
@@ -17,16 +17,16 @@ use crate::model::schema::table::table;
 const DIRECTIONS: &[&str] = &["inbound", "outbound", "internal", "external"];
 
 table! {
-/// When.
-pub(super) Moment of Record [
+/// `@timestamp`.
+pub(super) Timestamp of Record [
     field(("@timestamp", 1, Kind::Time, "", Shown::Always, |r| Value::Time(r.end),
         "Time of the last packet.")),
 ]
 }
 
 table! {
-/// The same in every line.
-pub(super) Head of Record [
+/// Fields with the same value in every line.
+pub(super) Constants of Record [
     fixed(("ecs.version", 1, Kind::Text, r#""8.17.0""#, "Version of the Elastic Common Schema.")),
     fixed(("event.kind", 1, Kind::Text, r#""event""#, "Always `event` for a session.")),
     fixed(("event.category", 1, Kind::Texts, r#"["network"]"#, "Always `network`.")),
@@ -34,8 +34,8 @@ pub(super) Head of Record [
 }
 
 table! {
-/// In the order of the output.
-pub(super) Whole of Record [
+/// `event.*`, `observer.*` and `related.*`, in the order of the output.
+pub(super) EventFields of Record [
     field(("event.type", 1, Kind::Texts, "", Shown::Line, read::event_type,
         "`connection`; `end` where it is over; `protocol` where payload told one.")),
     field(("event.action", 3, Kind::Text, "", Shown::Sometimes,
@@ -65,7 +65,7 @@ pub(super) Whole of Record [
 }
 
 table! {
-/// The network between the ends.
+/// `network.*`, in the order of the output.
 pub(super) Network of Record [
     field(("network.type", 1, Kind::Word(&["ipv4", "ipv6"]), "", Shown::Always,
         |r| Value::Word(if r.version == 6 { "ipv6" } else { "ipv4" }), "IP version.")),

@@ -22,7 +22,7 @@ use longhaul::model::app_facts::shape;
 use longhaul::model::record::HttpFacts;
 
 /// One of these fields, by its whole name.
-pub(super) fn set_spoken(record: &mut Record, name: &str, value: &Json) -> Option<()> {
+pub(super) fn set_app_facts(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     if let Some(rest) = name.strip_prefix("tls.server.") {
         let tls = record.facts.tls.get_or_insert_default();
         return set_certificate(tls.certificate.get_or_insert_default(), rest, value);
@@ -40,19 +40,19 @@ pub(super) fn set_spoken(record: &mut Record, name: &str, value: &Json) -> Optio
     if group == "socks" {
         return set_socks(rare.socks.get_or_insert_default(), rest, value);
     }
-    let spoken: &mut AppFacts = rare.spoken.get_or_insert_default();
+    let app_facts: &mut AppFacts = rare.app_facts.get_or_insert_default();
     match group {
-        "rdp" => set_rdp(spoken.rdp.get_or_insert_default(), rest, value),
-        "rfb" => set_rfb(spoken.rfb.get_or_insert_default(), rest, value),
-        "proxy" => set_proxy(spoken, rest, value),
-        "ldap" if rest == "bind" => text(value).map(|name| spoken.ldap_bind = Some(name)),
+        "rdp" => set_rdp(app_facts.rdp.get_or_insert_default(), rest, value),
+        "rfb" => set_rfb(app_facts.rfb.get_or_insert_default(), rest, value),
+        "proxy" => set_proxy(app_facts, rest, value),
+        "ldap" if rest == "bind" => text(value).map(|name| app_facts.ldap_bind = Some(name)),
         "shape" => {
             let bit = match rest {
                 "encapsulated_tls" => shape::ENCAPSULATED_TLS,
                 "fully_encrypted" => shape::FULLY_ENCRYPTED,
                 _ => return None,
             };
-            value.as_bool().map(|set| spoken.shape |= if set { bit } else { 0 })
+            value.as_bool().map(|set| app_facts.shape |= if set { bit } else { 0 })
         }
         _ => None,
     }
@@ -122,11 +122,11 @@ fn set_rfb(rfb: &mut Rfb, name: &str, value: &Json) -> Option<()> {
     Some(())
 }
 
-fn set_proxy(spoken: &mut AppFacts, name: &str, value: &Json) -> Option<()> {
+fn set_proxy(app_facts: &mut AppFacts, name: &str, value: &Json) -> Option<()> {
     let none = Addr::v4([0; 4]);
     let unknown =
         ProxyHeader { source: none, source_port: 0, destination: none, destination_port: 0 };
-    let proxy = spoken.proxy.get_or_insert(unknown);
+    let proxy = app_facts.proxy.get_or_insert(unknown);
     let ip = || value.as_str()?.parse::<IpAddr>().ok().map(Addr::from);
     match name {
         "source" => proxy.source = ip()?,

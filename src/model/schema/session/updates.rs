@@ -17,7 +17,7 @@ fn activity(record: &Record, get: impl FnOnce(&Activity) -> u32) -> Value<'_> {
 
 table! {
 /// In the order of the output.
-pub(super) Lasting of Record [
+pub(super) Updates of Record [
     field(("longhaul.update", 3, Kind::Int, "", Shown::Sometimes,
         |r| r.update.map_or(Value::Absent, |number| Value::Int(number.into())),
         "The session goes on, and this is how it stood: which of its updates this is, from 1. \

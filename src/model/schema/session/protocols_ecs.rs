@@ -1,4 +1,4 @@
-//! Fields of what was spoken: TLS, DNS, SSH, HTTP, and what was around it.
+//! Fields of protocols under names of ECS: TLS, DNS, HTTP.
 //!
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have, unless it says so.
@@ -18,8 +18,8 @@ use crate::model::schema::value::dns_type;
 static ANSWERS: Objects<Record> = Objects::new("dns.answers", read::answers);
 
 table! {
-/// In the order of the output, our own last.
-pub(super) Speech of Record [
+/// Facts of protocols under names of ECS, in the order of the output.
+pub(super) EcsProtocols of Record [
     field(("tls.version", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::tls_version(r, |t| t.version, false), "Negotiated version: `1.3`.")),
     field(("tls.version_protocol", 1, Kind::Text, "", Shown::Sometimes,
