@@ -22,6 +22,7 @@ mod udp;
 
 use longhaul::model::Record;
 use longhaul::model::latency::Exchange;
+use longhaul::model::latency::Exclusions;
 use longhaul::model::latency::Turns;
 use proptest::prelude::*;
 
@@ -155,13 +156,19 @@ fn a_bad_network_still_shows_legs_over_udp() {
     assert!(found[0] > 150 && found[1] > 80, "{found:?}");
 }
 
-/// The lags of the client's four turns, in ns, once the legs are known.
-fn lags(path: Path, manner: Manner) -> [Option<u64>; 4] {
+/// What a server's questions and their answers show, once the legs are known.
+fn answered(path: Path, manner: Manner) -> Turns {
     let (mut client, mut server) = (Answerer::new(manner), Asker::new(manner));
     let (records, _) = net::follow(&net::talk(path, TCP, [&mut client, &mut server]));
     let [record] = records.as_slice() else { panic!("{records:?}") };
     let mut turns = turns(record);
     turns.settle(&record.near, &record.far);
+    turns
+}
+
+/// The lags of the client's four turns, in ns.
+fn lags(path: Path, manner: Manner) -> [Option<u64>; 4] {
+    let turns = answered(path, manner);
     [0, 1, 2, 3].map(|turn| turns.lags.ns(true, turn))
 }
 
@@ -188,9 +195,14 @@ fn a_lag_is_the_way_behind_whoever_acknowledges() {
 #[test]
 fn whoever_delays_acknowledgements_is_not_cleared() {
     let path = clean(20, 3);
-    for early in [0, 1_000, MS / 2] {
-        let manner = Manner { behind: 180 * MS, delayed: 180 * MS - early, segments: 1 };
-        assert_eq!(lags(path, manner), [None; 4], "{early}");
+    // A timer that ends after the answer acknowledges nothing on its own.
+    for (delayed, alone) in [(200 * MS, false), (180 * MS - 1_000, true), (179 * MS + 1, true)] {
+        let mut turns = answered(path, Manner { behind: 180 * MS, delayed, segments: 1 });
+        assert_eq!([0, 1, 2, 3].map(|turn| turns.lags.ns(true, turn)), [None; 4], "{delayed}");
+        turns.turns.retain(|turn| turn.by_initiator);
+        // The gap stays unless an acknowledgement comes beside the answer.
+        assert_eq!(turns.excluded.has(Exclusions::STALL), alone, "{delayed}: {turns:?}");
+        assert_eq!(turns.turns.is_empty(), alone, "{delayed}: {turns:?}");
     }
 }
 
