@@ -319,11 +319,7 @@ impl Watch {
             Phase::Openvpn(step) => {
                 self.phase = step.behind(bytes).map_or(Phase::Over, Phase::Openvpn);
             }
-            Phase::Pings => {
-                if self.pings.note_ping(bytes) {
-                    self.asked = Slot::of(mark);
-                }
-            }
+            Phase::Pings if self.pings.note_ping(bytes) => self.asked = Slot::of(mark),
             _ => {}
         }
     }
