@@ -292,9 +292,17 @@ fn a_released_address_has_no_holder() {
     leased(&mut wire, 10, (ANN, "ann"), address, 3_600);
     let mut release = dhcp(1, 7, ANN, [0; 4], &[]);
     release[12..16].copy_from_slice(&address);
+    let mut forged = dhcp(1, 7, BOB, [0; 4], &[]);
+    forged[12..16].copy_from_slice(&address);
+    wire.udp(50, ((ANN, address, 68), (SERVER, [10, 0, 0, 1], 67)), &forged);
+    wire.session(60, (BOB, address, 41_001), [198, 51, 100, 7]);
     wire.udp(100, ((ANN, address, 68), (SERVER, [10, 0, 0, 1], 67)), &release);
     wire.session(200, (BOB, address, 41_000), [198, 51, 100, 7]);
+    wire.session(210, (ANN, address, 41_002), [198, 51, 100, 7]);
     let sessions = read("released", &wire, "");
+    let device = |port: u16| &of(&sessions, port)["longhaul"]["device"]["name"];
+    assert_eq!(device(41_001), "ann", "another device cannot release it");
+    assert_eq!(device(41_002), "ann", "it goes on with it");
     assert!(of(&sessions, 41_000)["longhaul"]["device"].is_null());
 }
 

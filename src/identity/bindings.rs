@@ -341,12 +341,16 @@ impl Listener {
     fn dhcp(&mut self, packet: &IdentityPacket<'_>) {
         let Ok(message) = dhcp::DhcpMessage::parse(packet.payload) else { return };
         let at = packet.time;
+        let mac = message.mac;
         if let (false, dhcp::Kind::Release, Some(client)) =
             (message.from_server, message.kind, message.client)
         {
-            return self.add(at, Statement::Released(packet.place(Addr::from(client))));
+            // Only a device that is named can be compared with the holder.
+            if mac.is_some() {
+                self.add(at, Statement::Released(packet.place(Addr::from(client)), mac));
+            }
+            return;
         }
-        let mac = message.mac;
         let host = message
             .host_name
             .and_then(text::word)
@@ -436,7 +440,7 @@ fn report(packet: &IdentityPacket<'_>, message: &radius::Packet<'_>) -> Vec<Bind
         let Some(addr) = addr else { continue };
         let place = packet.place(addr);
         if ends {
-            bindings.push(at(Statement::Released(place)));
+            bindings.push(at(Statement::Released(place, None)));
         } else if user.is_some() {
             let (user, lasts) = (user.clone(), Some(RADIUS_LEASE));
             let heard = Heard { mac, host: None, user, by: "radius", lasts };

@@ -2,7 +2,7 @@
 //!
 //! Owns: the spans of each address. In: leases, announcements, log-ins. Out: the holder at a time.
 //! Never: gives one device's name to another: a span ends when another link-layer address gets the
-//! address.
+//! address; or lets one message take away what two have confirmed.
 
 use std::sync::Arc;
 
@@ -33,9 +33,55 @@ struct Span {
     several: bool,
     /// It may have held the address before it was first seen, as no lease was seen.
     open: bool,
+    /// Until when the device could have held it, had it not released it: a release costs the server
+    /// nothing, and the device may go on.
+    unreleased: Nanos,
+}
+
+/// What a device calls itself.
+#[derive(Clone, Debug)]
+struct Called {
+    name: Arc<str>,
+    by: NameSources,
+    /// Another name, given since, that takes the place of a confirmed one once it is confirmed too.
+    next: Option<(Arc<str>, NameSources)>,
+}
+
+impl Called {
+    fn take(&mut self, name: &Arc<str>, by: NameSources) {
+        if self.name == *name {
+            self.by = again(self.by, by);
+            return;
+        }
+        let known = self.next.take().filter(|(next, _)| next == name);
+        let by = known.map_or(by, |(_, known)| again(known, by));
+        if by.is_confirmed() || !self.by.is_confirmed() {
+            (self.name, self.by) = (Arc::clone(name), by);
+        } else {
+            self.next = Some((Arc::clone(name), by));
+        }
+    }
+}
+
+/// Each granted lease is an exchange of its own; an announcement is one packet.
+fn again(known: NameSources, by: NameSources) -> NameSources {
+    let leased = known.has(by) && LEASES.iter().any(|lease| by.has(NameSources::of(lease)));
+    known.with(if leased { by.twice() } else { by })
 }
 
 impl Span {
+    /// Its device: a user may have left with the lease.
+    fn without_user(&self) -> Arc<Holder> {
+        Arc::new(Holder { user: None, ..Holder::clone(&self.holder) })
+    }
+
+    /// Whether its device, which released the address, goes on with it under the same name.
+    fn is_resumed(&self, heard: &Heard, at: Nanos) -> bool {
+        let own = heard.mac.is_some() && heard.mac == self.holder.mac;
+        let named = heard.host.is_none() || heard.host == self.holder.host;
+        own && named && self.until < at && at <= self.unreleased
+    }
+
     /// The first name stays: a lease's is the device's own, a later one may be a service's.
     /// `named_by` is the source of the name just seen.
     fn take(&mut self, heard: &Heard, named_by: NameSources, until: Nanos) {
@@ -54,6 +100,7 @@ impl Span {
             self.holder = Arc::new(holder);
         }
         self.until = self.until.max(until);
+        self.unreleased = self.until;
     }
 }
 
@@ -61,7 +108,7 @@ impl Span {
 #[derive(Clone, Debug)]
 pub struct Holders {
     spans: Aging<Place, Vec<Span>>,
-    names: Aging<[u8; 6], (Arc<str>, NameSources)>,
+    names: Aging<[u8; 6], Called>,
 }
 
 impl Holders {
@@ -72,24 +119,15 @@ impl Holders {
 
     /// A device announces its name, whatever its address. Returns the number of evictions.
     pub fn set_host(&mut self, mac: [u8; 6], name: &Arc<str>, by: NameSources) -> usize {
-        let fresh = || (Arc::clone(name), NameSources::default());
-        let rename = |known: &mut (Arc<str>, NameSources)| {
-            if known.0 == *name {
-                // Each granted lease is an exchange of its own; an announcement is one packet.
-                let again =
-                    known.1.has(by) && LEASES.iter().any(|lease| NameSources::of(lease) == by);
-                known.1 = known.1.with(if again { by.twice() } else { by });
-            } else {
-                *known = (Arc::clone(name), by);
-            }
-        };
-        self.names.update(mac, fresh, rename).1
+        let by_none = NameSources::default();
+        let fresh = || Called { name: Arc::clone(name), by: by_none, next: None };
+        self.names.update(mac, fresh, |called| called.take(name, by)).1
     }
 
     /// A server assigns an address to a device: any other holder loses it.
     pub fn lease(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
         let named = heard.mac.filter(|_| heard.host.is_none()).and_then(|mac| self.names.get(&mac));
-        let Some((name, by)) = named else {
+        let Some(Called { name, by, .. }) = named else {
             return self.note(place, (heard, NameSources::of(heard.by)), at, false);
         };
         let (heard, by) = (Heard { host: Some(Arc::clone(name)), ..heard.clone() }, *by);
@@ -101,9 +139,12 @@ impl Holders {
         self.note(place, (heard, NameSources::of(heard.by)), at, true)
     }
 
-    /// An address is released.
-    pub fn release(&mut self, place: Place, at: Nanos) {
-        if self.spans.get(&place).is_none() {
+    /// An address is released. What another device than the holder says changes nothing.
+    pub fn release(&mut self, place: Place, by: Option<[u8; 6]>, at: Nanos) {
+        let last = self.spans.get(&place).and_then(|spans| spans.last());
+        let is_its =
+            |held: &Span| by.is_none() || held.holder.mac.is_none_or(|mac| by == Some(mac));
+        if !last.is_some_and(is_its) {
             return;
         }
         self.spans.update(place, Vec::new, |spans| {
@@ -125,16 +166,29 @@ impl Holders {
     }
 
     /// The holder when a session started; or, if nobody is known to have held it before, when it
-    /// ended.
-    pub fn of(&self, place: Place, start: Nanos, end: Nanos) -> Option<Arc<Holder>> {
+    /// ended; or the device that released it and goes on using it, as the session's frames show.
+    pub fn of(
+        &self,
+        place: Place,
+        mac: Option<[u8; 6]>,
+        start: Nanos,
+        end: Nanos,
+    ) -> Option<Arc<Holder>> {
         if self.spans.is_empty() {
             return None;
         }
         let spans = self.spans.get(&place)?;
         let holds = |span: &&Span| span.since <= start && start <= span.until;
         let before = |span: &&Span| span.open && start < span.since && span.since <= end;
-        let span = spans.iter().rev().find(holds).or_else(|| spans.first().filter(before))?;
-        Some(Arc::clone(&span.holder))
+        let goes_on = |span: &&Span| {
+            let own = mac.is_some() && mac == span.holder.mac;
+            own && span.since <= start && start <= span.unreleased
+        };
+        let span = spans.iter().rev().find(holds).or_else(|| spans.first().filter(before));
+        match span {
+            Some(span) => Some(Arc::clone(&span.holder)),
+            None => spans.last().filter(goes_on).map(Span::without_user),
+        }
     }
 }
 
@@ -151,13 +205,16 @@ fn add(spans: &mut Vec<Span>, (heard, named_by): (&Heard, NameSources), at: Nano
         _ => false,
     };
     let open = open && spans.is_empty();
+    let resumed = spans.last().filter(|last| last.is_resumed(heard, at));
+    let holder = resumed.map(Span::without_user).unwrap_or_default();
     if let Some(last) = spans.last_mut() {
         last.until = last.until.min(at);
+        last.unreleased = last.until;
     }
     if spans.len() >= SPANS {
         spans.remove(0);
     }
-    let mut span = Span { since: at, until, holder: Arc::default(), several, open };
+    let mut span = Span { since: at, until, holder, several, open, unreleased: until };
     span.take(heard, named_by, until);
     spans.push(span);
 }
@@ -170,4 +227,90 @@ fn is_same_device(holder: &Holder, heard: &Heard) -> bool {
 /// Whether it may be from the same person.
 fn is_same_user(holder: &Holder, heard: &Heard) -> bool {
     holder.user.is_none() || heard.user.is_none() || holder.user == heard.user
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Addr;
+
+    const OWN: [u8; 6] = [0xdc, 0xa6, 0x32, 0, 0, 1];
+    const OTHER: [u8; 6] = [2, 0, 0, 0, 0, 9];
+    const PLACE: Place = (0, Addr::v4([10, 0, 0, 77]));
+
+    const fn s(seconds: u64) -> Nanos {
+        Nanos::from_secs(seconds)
+    }
+
+    fn named(host: &str) -> Arc<str> {
+        Arc::from(host)
+    }
+
+    fn heard(mac: [u8; 6], host: Option<&str>, by: &'static str) -> Heard {
+        let lasts = Some(s(3_600));
+        Heard { mac: Some(mac), host: host.map(named), by, lasts, user: None }
+    }
+
+    /// A device that gave its name in both messages of a lease.
+    fn pikvm() -> Holders {
+        let mut holders = Holders::new(16);
+        holders.set_host(OWN, &named("pikvm"), NameSources::of("dhcp").twice());
+        holders.lease(PLACE, &heard(OWN, None, "dhcp"), s(10));
+        holders
+    }
+
+    /// Name of the holder of a session whose frames come from an interface, if confirmed.
+    fn confirmed(holders: &Holders, mac: [u8; 6], at: u64) -> Option<String> {
+        let holder = holders.of(PLACE, Some(mac), s(at), s(at + 1))?;
+        holder.host.as_deref().filter(|_| holder.named_by.is_confirmed()).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_release_by_another_device_changes_nothing() {
+        let mut holders = pikvm();
+        holders.release(PLACE, Some(OTHER), s(100));
+        assert_eq!(holders.of(PLACE, None, s(200), s(201)).unwrap().mac, Some(OWN));
+        holders.release(PLACE, Some(OWN), s(300));
+        assert_eq!(holders.of(PLACE, None, s(400), s(401)), None, "its own");
+        let mut holders = pikvm();
+        holders.release(PLACE, None, s(100));
+        assert_eq!(holders.of(PLACE, None, s(200), s(201)), None, "a server's");
+    }
+
+    #[test]
+    fn a_device_that_releases_its_address_and_uses_it_keeps_its_name() {
+        let mut holders = pikvm();
+        let user = Heard { user: Some(named("ann")), by: "ntlm", ..Heard::default() };
+        holders.observe(PLACE, &user, s(20));
+        holders.release(PLACE, Some(OWN), s(100));
+        assert_eq!(confirmed(&holders, OWN, 200).as_deref(), Some("pikvm"));
+        assert_eq!(holders.of(PLACE, Some(OWN), s(200), s(201)).unwrap().user, None);
+        assert_eq!(holders.of(PLACE, Some(OTHER), s(200), s(201)), None, "another device");
+        assert_eq!(holders.of(PLACE, Some(OWN), s(90_000), s(90_001)), None, "long expired");
+        // Its next announcement makes a span of one message.
+        holders.observe(PLACE, &heard(OWN, Some("pikvm"), "mdns"), s(300));
+        assert_eq!(confirmed(&holders, OTHER, 301).as_deref(), Some("pikvm"));
+        holders.lease(PLACE, &heard(OTHER, Some("desk"), "dhcp"), s(400));
+        assert_eq!(holders.of(PLACE, None, s(401), s(402)).unwrap().host, Some(named("desk")));
+    }
+
+    #[test]
+    fn one_message_takes_no_confirmed_name_away() {
+        let mut holders = pikvm();
+        holders.set_host(OWN, &named("desk"), NameSources::of("mdns"));
+        let later = 20_000;
+        holders.lease(PLACE, &heard(OWN, None, "dhcp"), s(later));
+        assert_eq!(confirmed(&holders, OWN, later + 1).as_deref(), Some("pikvm"));
+        // A device that has a new name says so more than once.
+        holders.set_host(OWN, &named("desk"), NameSources::of("nbns"));
+        holders.lease(PLACE, &heard(OWN, None, "dhcp"), s(2 * later));
+        assert_eq!(confirmed(&holders, OWN, 2 * later + 1).as_deref(), Some("desk"));
+        let mut unconfirmed = Holders::new(16);
+        for name in ["one", "two"] {
+            unconfirmed.set_host(OWN, &named(name), NameSources::of("mdns"));
+        }
+        unconfirmed.lease(PLACE, &heard(OWN, None, "dhcp"), s(10));
+        let holder = unconfirmed.of(PLACE, None, s(11), s(12)).unwrap();
+        assert_eq!(holder.host, Some(named("two")), "the last, where none is confirmed");
+    }
 }

@@ -133,8 +133,8 @@ impl Identity {
             }
             Statement::Leased(place, heard) => holders.lease(*place, heard, *at),
             Statement::Holds(place, heard) => holders.observe(*place, heard, *at),
-            Statement::Released(place) => {
-                holders.release(*place, *at);
+            Statement::Released(place, by) => {
+                holders.release(*place, *by, *at);
                 0
             }
         }
@@ -157,8 +157,8 @@ impl Identity {
     }
 
     /// The holder of an address when a session of it started or, if no other is known, when it
-    /// ended.
-    pub fn holder_of(&self, place: Place, when: When) -> Option<Arc<Holder>> {
-        self.tables(when).holders.of(place, when.start, when.end)
+    /// ended. `mac` is the link-layer address that the session's frames came from.
+    pub fn holder_of(&self, place: Place, mac: Option<[u8; 6]>, when: When) -> Option<Arc<Holder>> {
+        self.tables(when).holders.of(place, mac, when.start, when.end)
     }
 }

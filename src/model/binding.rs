@@ -64,6 +64,7 @@ pub enum Statement {
     Leased(Place, Heard),
     /// The holder of an address says something about itself.
     Holds(Place, Heard),
-    /// An address is released.
-    Released(Place),
+    /// An address is released: by the device itself or, without one, by the server that knows who
+    /// holds it.
+    Released(Place, Option<[u8; 6]>),
 }

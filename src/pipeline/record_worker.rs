@@ -275,7 +275,7 @@ impl<'t> RecordWorker<'t> {
         let (from, to) = (record.initiator.ip, record.responder.ip);
         let point = record.point;
         let when = When { start: record.start, end: record.end, doubtful: record.doubtful };
-        record.context.holder = self.identity.holder_of((point, from), when);
+        record.context.holder = self.identity.holder_of((point, from), record.initiator.mac, when);
         // A client may know only the IPv4 address and add the NAT64 prefix itself (RFC 6877).
         let behind = self.enricher.data().nat64.inside(to).map(Addr::from);
         let own = record.facts.responder_name();
