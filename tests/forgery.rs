@@ -13,6 +13,8 @@
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
 mod craft;
+#[path = "forgery/device.rs"]
+mod device;
 #[path = "forgery/one_packet.rs"]
 mod one_packet;
 

@@ -261,6 +261,7 @@ fn metadata_is_checked_at_its_line() {
         ("product: longhaul", "product: windows", 4, "not ours"),
         ("family: N", "family: Z", 12, "unknown family"),
         ("weight: 0.1", "weight: 1.5", 14, "out of range"),
+        ("weight: 0.1", "weight: 0.1\n  subject: source", 15, "unknown subject `source`"),
         ("weight: 0.1", "wait: 0.1", 14, "unknown field `wait`"),
         ("[T1]", "[T9]", 13, "unknown topology"),
         ("'fired'", "'{source.pi}'", 15, "did you mean `source.ip`?"),

@@ -1,8 +1,8 @@
 //! Builds the alert of a rule that fired on a session.
 //!
-//! Owns: which facts of a record an alert carries, and the effect of list ages on its weight. In: a
-//! rule, a record, the run's lists and databases. Out: [`Alert`]. Never: decides whether a rule
-//! fires.
+//! Owns: which facts of a record an alert carries, whom it is about, and the effect of list ages on
+//! its weight. In: a rule, a record, the run's lists and databases. Out: [`Alert`]. Never: decides
+//! whether a rule fires.
 
 use std::sync::Arc;
 
@@ -52,7 +52,8 @@ pub(super) fn raise(
 ) -> Alert {
     let reasons = Reasons::of(rule, record);
     let session_id = schema::hex(&record.id);
-    let ends = Ends::of(record);
+    let ends = Ends::of(rule, record);
+    let about = About::of(rule, record, &ends);
     Alert {
         id: String::new(),
         at: record.at,
@@ -61,11 +62,9 @@ pub(super) fn raise(
         rule: Arc::clone(&rule.rule.info),
         level: rule.rule.info.level,
         weight: weight(rule, record, &reasons, catalog),
-        subject: subject(record, &ends),
-        subject_name: record.context.subject_name.clone(),
         home: ends.home,
         remote: ends.remote,
-        context: context(record),
+        context: context(record, about.is_of_session),
         message: rule.message.fill(record),
         evidence: evidence(rule, record, &reasons, &session_id),
         sources: sources(&reasons, catalog, rules),
@@ -73,6 +72,8 @@ pub(super) fn raise(
         quality: record.quality,
         session_id,
         repeats: repeats(rule, record),
+        subject: about.subject,
+        subject_name: about.name,
     }
 }
 
@@ -148,28 +149,52 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(record: &Record) -> Ends {
+    fn of(rule: &Compiled<Record>, record: &Record) -> Ends {
         let (from, to) = (Some(record.initiator.origin()), Some(record.responder.origin()));
         match record.context.direction {
             Direction::Inbound => Ends { home: to, remote: from },
+            Direction::Internal if rule.is_about_responder => Ends { home: to, remote: from },
             Direction::Outbound | Direction::Internal => Ends { home: from, remote: to },
             Direction::External => Ends { home: None, remote: to },
         }
     }
 }
 
-/// The subject of the alert: that found by enrichment, else the home address, else the initiator's.
-fn subject(record: &Record, ends: &Ends) -> Arc<str> {
-    match &record.context.subject {
-        Some(Subject::Named(id)) => Arc::clone(id),
-        Some(address) => Arc::from(address.to_string()),
-        None => Arc::from(ends.home.unwrap_or(record.initiator.origin()).to_string()),
+/// Whom an alert is about.
+struct About {
+    subject: Arc<str>,
+    name: Option<Arc<str>>,
+    /// It is the subject of the session.
+    is_of_session: bool,
+}
+
+impl About {
+    /// The responder, if the rule is about it: whoever opens its page has not set it up. Else the
+    /// subject found by enrichment, else the home address, else the initiator's.
+    fn of(rule: &Compiled<Record>, record: &Record, ends: &Ends) -> About {
+        let context = &record.context;
+        let of_session: Arc<str> = match &context.subject {
+            Some(Subject::Named(id)) => Arc::clone(id),
+            Some(address) => Arc::from(address.to_string()),
+            None => Arc::from(ends.home.unwrap_or(record.initiator.origin()).to_string()),
+        };
+        if !rule.is_about_responder {
+            let name = context.subject_name.clone();
+            return About { subject: of_session, name, is_of_session: true };
+        }
+        let (subject, name) = match &context.responder_subject {
+            Some(known) => (Arc::clone(&known.id), known.name.clone()),
+            None => (Arc::from(record.responder.origin().to_string()), None),
+        };
+        About { is_of_session: subject == of_session, subject, name }
     }
 }
 
-fn context(record: &Record) -> Vec<(String, String)> {
+/// What is known of the session, and of its subject if the alert is about that.
+fn context(record: &Record, with_subject: bool) -> Vec<(String, String)> {
     CARRIED_OF_SESSIONS
         .iter()
+        .filter(|name| with_subject || !name.starts_with("longhaul.subject."))
         .filter_map(|name| schema::find(name))
         .map(|field| (field, (field.get)(record)))
         .filter(|(_, value)| !value.is_absent())

@@ -57,6 +57,8 @@ pub(super) struct Compiled<S: Judged> {
     pub(super) merge_by: Vec<&'static Field<S>>,
     /// How many repetitions within a day make an alert.
     pub(super) at_least: u64,
+    /// Alerts are about the responder, whoever spoke with it.
+    pub(super) is_about_responder: bool,
     /// Index of its origin.
     pub(super) origin: usize,
 }
@@ -129,6 +131,8 @@ struct Own {
     merge_by: Vec<String>,
     #[serde(default)]
     at_least: Option<u64>,
+    #[serde(default)]
+    subject: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -187,6 +191,7 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
     let when = compile(&sigma.detection, doc).map_err(|more| errors.extend(more)).ok();
     let parts = own.and_then(|own| {
         let family = check_own(&own, doc, &mut errors);
+        check_subject::<S>(&own, doc, &mut errors);
         let message = check_message::<S>(&own.message, doc, &mut errors);
         let evidence = check_evidence::<S>(&own.evidence, doc, &mut errors);
         let merge_by = check_merge_by::<S>(&own.merge_by, doc, &mut errors);
@@ -225,9 +230,19 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
         file: doc.file().to_path_buf(),
         line: doc.number(doc.top("title")),
     };
-    let at_least = own.at_least.unwrap_or(1);
+    let (at_least, is_about_responder) = (own.at_least.unwrap_or(1), own.subject.is_some());
     let (rule, needs, origin) = (Arc::new(rule), 0, 0);
-    Ok(Compiled { rule, when, needs, message, evidence, merge_by, at_least, origin })
+    Ok(Compiled {
+        rule,
+        when,
+        needs,
+        message,
+        evidence,
+        merge_by,
+        at_least,
+        is_about_responder,
+        origin,
+    })
 }
 
 /// Sigma requires `title` and makes `name` optional: the default is the title in snake case.
@@ -323,7 +338,7 @@ fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> Optio
             line => line,
         };
         let help = "keys: id, family, topologies, weight, message, evidence, \
-                    list_max_age_days, benign_checked, merge_by, at_least";
+                    list_max_age_days, benign_checked, merge_by, at_least, subject";
         errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
     })
     .ok()
@@ -356,6 +371,21 @@ fn check_own(own: &Own, doc: &Document, errors: &mut Vec<Error>) -> Option<Famil
         refuse("family", format!("unknown family `{}`", own.family), "one of N, P, R, C, B");
     }
     family
+}
+
+/// Whom alerts are about: without the key, whom the session is about.
+fn check_subject<S: Judged>(own: &Own, doc: &Document, errors: &mut Vec<Error>) {
+    let Some(subject) = &own.subject else { return };
+    let (cause, help) = if S::SERVICE != Record::SERVICE {
+        let help = "leave it out: these alerts are about the subject of the last session";
+        ("only rules on sessions have `subject`".to_owned(), help)
+    } else if subject != "destination" {
+        let help = "`destination`, or leave it out: then it is the subject of the session";
+        (format!("unknown subject `{subject}`"), help)
+    } else {
+        return;
+    };
+    errors.push(doc.refuse(doc.child("longhaul", "subject"), cause).help(help));
 }
 
 fn check_message<S: Judged>(

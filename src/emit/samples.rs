@@ -178,6 +178,7 @@ fn context() -> Context {
         subject_name: None,
         subject_role: Some("contractor".into()),
         subject_hired: Some("2026-01-05".into()),
+        responder_subject: None,
         holder: Some(Arc::new(Holder {
             mac: Some([0x00, 0x00, 0x5e, 0x00, 0x53, 0x07]),
             host: Some("lab-pc7".into()),

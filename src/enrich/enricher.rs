@@ -10,7 +10,7 @@ use crate::enrich::data::EnrichData;
 use crate::enrich::geo::is_public;
 use crate::enrich::hits::match_lists;
 use crate::enrich::physics::{self, Claimed};
-use crate::model::record::{Direction, Party, Physics, Subject};
+use crate::model::record::{Direction, NamedSubject, Party, Physics, Subject};
 use crate::model::{Counter, Counters, Record};
 
 /// Tags of addresses that are not where their users are: their distance proves nothing.
@@ -110,15 +110,22 @@ impl Enricher {
     fn fill_subject(&mut self, record: &mut Record) {
         let subjects = &self.data.subjects;
         // Inbound, a match on the gateway would collect everybody who is not in the file.
-        let answering = match record.context.direction {
-            Direction::Inbound => None,
-            _ => subjects.of(record.responder.origin()),
-        };
+        let inbound = record.context.direction == Direction::Inbound;
+        let responder = subjects.of(record.responder.origin());
+        let answering = responder.filter(|_| !inbound);
         let held = record.context.holder.as_deref().and_then(|holder| subjects.of_holder(holder));
         let named = held.or_else(|| subjects.of(record.initiator.origin())).or(answering);
         let own = named.map(|subject| subject.approved.as_slice()).unwrap_or_default();
         let application = record.context.application.as_deref();
-        record.context.application_approved = self.is_approved(application, own);
+        // A page or certificate is the responder's own: it may be allowed to show it.
+        let shows = matches!(record.context.application_reason, Some("certificate" | "title"));
+        let shown = responder.filter(|_| shows).map(|subject| subject.approved.as_slice());
+        record.context.application_approved = self.is_approved(application, own)
+            || self.is_approved(application, shown.unwrap_or_default());
+        record.context.responder_subject = responder.map(|subject| NamedSubject {
+            id: Arc::clone(&subject.id),
+            name: subject.name.clone(),
+        });
         if let Some(subject) = named {
             record.context.subject = Some(Subject::Named(Arc::clone(&subject.id)));
             record.context.subject_name = subject.name.clone();

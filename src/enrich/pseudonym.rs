@@ -79,6 +79,10 @@ impl Pseudonyms {
         if let Some(name) = &mut context.subject_name {
             *name = self.word("name", name);
         }
+        if let Some(known) = &mut context.responder_subject {
+            known.id = self.word("subject", &known.id);
+            known.name = known.name.as_deref().map(|name| self.word("name", name));
+        }
         // Together they may identify a person.
         (context.subject_role, context.subject_hired) = (None, None);
         if let Some(holder) = &mut context.holder {

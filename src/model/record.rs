@@ -207,6 +207,15 @@ pub struct ListHit {
     pub on: &'static str,
 }
 
+/// An entry of the subjects file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedSubject {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its name for people.
+    pub name: Option<Arc<str>>,
+}
+
 /// The subject of a session: an employee or an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
@@ -301,7 +310,8 @@ pub struct Context {
     /// The evidence: `payload`, `sni`, `http`, `alpn`, `ja4`, `ssh`, `dns`, `dns-name`, `protocol`,
     /// `port`.
     pub application_reason: Option<&'static str>,
-    /// The configuration allows that application, for everybody or for the session's subject.
+    /// The configuration allows that application, for everybody, for the session's subject, or for
+    /// the responder that showed it.
     pub application_approved: bool,
     /// Lists that matched; their tags are `longhaul.tags`.
     pub hits: Vec<ListHit>,
@@ -315,6 +325,8 @@ pub struct Context {
     pub subject_role: Option<Arc<str>>,
     /// When they were hired: `YYYY-MM-DD`.
     pub subject_hired: Option<Arc<str>>,
+    /// The responder's entry in the subjects file.
+    pub responder_subject: Option<NamedSubject>,
     /// The holder of the initiator's address when the session started.
     pub holder: Option<Arc<Holder>>,
     /// The name that the initiator looked up to get the responder's address, unless the session
