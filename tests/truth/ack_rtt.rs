@@ -66,11 +66,11 @@ struct Stream {
     trips: [Vec<(u64, u64, u64)>; 2],
 }
 
-/// Of the `n`th packet of a direction: the first eight, then ever fewer.
+/// Of the `n`th packet of a direction: the first 32, then ever fewer.
 fn may_be_timed(n: u32) -> bool {
     n.is_multiple_of(match n {
-        0..9 => 1,
-        9..128 => 4,
+        0..33 => 1,
+        33..128 => 4,
         128..1_024 => 16,
         _ => 64,
     })
