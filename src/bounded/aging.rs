@@ -16,19 +16,35 @@ pub struct Aging<K, V> {
     young: CowMap<K, V>,
     old: CowMap<K, V>,
     half: usize,
+    weigh: fn(&V) -> usize,
+    /// Bytes of generations dropped since the last call of [`Aging::take_replaced`].
+    replaced: usize,
 }
 
 impl<K, V> Clone for Aging<K, V> {
     fn clone(&self) -> Aging<K, V> {
-        Aging { young: self.young.clone(), old: self.old.clone(), half: self.half }
+        Aging {
+            young: self.young.clone(),
+            old: self.old.clone(),
+            half: self.half,
+            weigh: self.weigh,
+            replaced: 0,
+        }
     }
 }
 
 impl<K: Copy + Eq + Hash, V: Clone> Aging<K, V> {
-    /// A map of at most `cap` entries, at least two.
-    pub fn new(cap: usize) -> Aging<K, V> {
+    /// A map of at most `cap` entries, at least two. `weigh` gives the bytes of a value.
+    pub fn new(cap: usize, weigh: fn(&V) -> usize) -> Aging<K, V> {
         let half = (cap / 2).max(1);
-        Aging { young: CowMap::new(half), old: CowMap::new(half), half }
+        let (young, old) = (CowMap::new(half, weigh), CowMap::new(half, weigh));
+        Aging { young, old, half, weigh, replaced: 0 }
+    }
+
+    /// Bytes that were replaced since the last call while a clone may have had them.
+    pub fn take_replaced(&mut self) -> usize {
+        let parts = self.young.take_replaced() + self.old.take_replaced();
+        std::mem::take(&mut self.replaced) + parts
     }
 
     /// Whether the map has no entries.
@@ -56,8 +72,11 @@ impl<K: Copy + Eq + Hash, V: Clone> Aging<K, V> {
         // The requested entry must survive the eviction that its own request causes.
         let mut kept = self.old.remove(&key);
         if self.young.len() >= self.half {
-            let full = std::mem::replace(&mut self.young, CowMap::new(self.half));
-            dropped = std::mem::replace(&mut self.old, full).len();
+            let empty = CowMap::new(self.half, self.weigh);
+            let full = std::mem::replace(&mut self.young, empty);
+            let mut gone = std::mem::replace(&mut self.old, full);
+            dropped = gone.len();
+            self.replaced += gone.take_replaced() + gone.shared_bytes();
         }
         if let Some(value) = kept.take() {
             self.young.insert(key, value);
@@ -72,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_cap_holds_and_entries_in_use_are_kept() {
-        let mut map = Aging::new(8);
+        let mut map = Aging::new(8, |_| 4);
         let mut dropped = 0;
         for n in 0..100u32 {
             dropped += map.update(n, || n, |_| ()).1;
@@ -87,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_entry_in_use_moves_to_the_young_half_with_its_value() {
-        let mut map = Aging::new(4);
+        let mut map = Aging::new(4, |_| 4);
         for n in 0..3u32 {
             map.update(n, || 0, |value| *value += 1);
         }

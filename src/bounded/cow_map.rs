@@ -3,7 +3,8 @@
 //! Owns: entries in small leaves, leaves in branches, each behind a counted handle. In: keys and
 //! values. Out: values; clones, which other threads read without a lock. Never: changes an entry
 //! that a clone can see: a write copies the leaf, the branch and the root above it where a clone
-//! has them too (copy on write), and works in place where none does.
+//! has them too (copy on write), and works in place where none does. It counts the bytes that the
+//! clones alone hold afterwards: that is what they cost.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -25,11 +26,43 @@ pub struct CowMap<K, V> {
     root: Arc<Vec<Arc<Branch<K, V>>>>,
     len: usize,
     hasher: RandomState,
+    /// The bytes of a value.
+    weigh: fn(&V) -> usize,
+    /// Bytes replaced since the last call of [`CowMap::take_replaced`], while a clone had them.
+    replaced: usize,
+}
+
+/// Bytes in front of what a counted handle refers to: two counts.
+const COUNTS: usize = 2 * size_of::<usize>();
+
+/// Bytes of a counted vector.
+const fn vec_bytes<T>(vec: &Vec<T>) -> usize {
+    COUNTS + size_of::<Vec<T>>() + vec.capacity() * size_of::<T>()
+}
+
+/// What [`Arc::make_mut`] does, adding the bytes of a copy that it makes to `replaced`.
+fn unshare<'a, T: Clone>(
+    shared: &'a mut Arc<T>,
+    bytes: impl FnOnce(&T) -> usize,
+    replaced: &mut usize,
+) -> &'a mut T {
+    // Only a thread that drops its clone may change the count meanwhile: then one copy too many is
+    // counted.
+    if Arc::strong_count(shared) > 1 {
+        *replaced += bytes(shared);
+    }
+    Arc::make_mut(shared)
 }
 
 impl<K, V> Clone for CowMap<K, V> {
     fn clone(&self) -> CowMap<K, V> {
-        CowMap { root: Arc::clone(&self.root), len: self.len, hasher: self.hasher.clone() }
+        CowMap {
+            root: Arc::clone(&self.root),
+            len: self.len,
+            hasher: self.hasher.clone(),
+            weigh: self.weigh,
+            replaced: 0,
+        }
     }
 }
 
@@ -41,12 +74,13 @@ impl<K, V> fmt::Debug for CowMap<K, V> {
 
 impl<K, V> CowMap<K, V> {
     /// An empty map whose leaves stay small up to so many entries. All leaves are one until they
-    /// are written to.
-    pub fn new(expected: usize) -> CowMap<K, V> {
+    /// are written to. `weigh` gives the bytes of a value.
+    pub fn new(expected: usize, weigh: fn(&V) -> usize) -> CowMap<K, V> {
         let branches = (expected / (FANOUT * PER_LEAF)).next_power_of_two();
         let leaf = Arc::new(Vec::new());
         let branch = Arc::new(vec![leaf; FANOUT]);
-        CowMap { root: Arc::new(vec![branch; branches]), len: 0, hasher: RandomState::default() }
+        let (root, hasher) = (Arc::new(vec![branch; branches]), RandomState::default());
+        CowMap { root, len: 0, hasher, weigh, replaced: 0 }
     }
 
     /// The number of entries.
@@ -57,6 +91,35 @@ impl<K, V> CowMap<K, V> {
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Bytes of the parts and values that a clone has too, at most: parts that are still as they
+    /// were made are one, and count as if each were its own.
+    pub fn shared_bytes(&self) -> usize {
+        let mut bytes = 0;
+        let mut add = |part: usize, shared: bool| bytes += if shared { part } else { 0 };
+        let all = Arc::strong_count(&self.root) > 1;
+        add(vec_bytes(&self.root), all);
+        for branch in self.root.iter() {
+            let all = all || Arc::strong_count(branch) > 1;
+            add(vec_bytes(branch), all);
+            for leaf in branch.iter() {
+                let all = all || Arc::strong_count(leaf) > 1;
+                add(vec_bytes(leaf), all);
+                for (_, value) in leaf.iter() {
+                    let value_bytes = COUNTS + (self.weigh)(value);
+                    add(value_bytes, all || Arc::strong_count(value) > 1);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Bytes that were replaced or taken out since the last call while a clone had them: at most so
+    /// much is held by clones only. What one writer does between two clones is counted once for
+    /// each part that the earlier one has, so it is at most twice what that one holds.
+    pub fn take_replaced(&mut self) -> usize {
+        std::mem::take(&mut self.replaced)
     }
 
     /// All entries, in no order that may be relied on.
@@ -82,14 +145,17 @@ impl<K: Copy + Eq + Hash, V: Clone> CowMap<K, V> {
         change: impl FnOnce(&mut V) -> R,
     ) -> R {
         let mut added = false;
+        let (weigh, mut replaced) = (self.weigh, 0);
         let result = self.leaf_mut(&key).and_then(|leaf| {
             if !leaf.iter().any(|(known, _)| *known == key) {
                 added = true;
                 leaf.push((key, Arc::new(make())));
             }
             let found = leaf.iter_mut().find(|(known, _)| *known == key);
-            found.map(|(_, value)| change(Arc::make_mut(value)))
+            let bytes = |value: &V| COUNTS + weigh(value);
+            found.map(|(_, value)| change(unshare(value, bytes, &mut replaced)))
         });
+        self.replaced += replaced;
         self.len += usize::from(added);
         // Every key has a leaf.
         result.unwrap_or_default()
@@ -102,6 +168,9 @@ impl<K: Copy + Eq + Hash, V: Clone> CowMap<K, V> {
         let at = leaf.iter().position(|(known, _)| known == key)?;
         let (_, value) = leaf.swap_remove(at);
         self.len -= 1;
+        if Arc::strong_count(&value) > 1 {
+            self.replaced += COUNTS + (self.weigh)(&value);
+        }
         Some(value)
     }
 
@@ -130,8 +199,10 @@ impl<K: Copy + Eq + Hash, V: Clone> CowMap<K, V> {
 
     fn leaf_mut(&mut self, key: &K) -> Option<&mut Leaf<K, V>> {
         let (branch, leaf) = self.place(key);
-        let branch = Arc::make_mut(&mut self.root).get_mut(branch)?;
-        Some(Arc::make_mut(Arc::make_mut(branch).get_mut(leaf)?))
+        let replaced = &mut self.replaced;
+        let branch = unshare(&mut self.root, vec_bytes, replaced).get_mut(branch)?;
+        let leaf = unshare(branch, vec_bytes, replaced).get_mut(leaf)?;
+        Some(unshare(leaf, vec_bytes, replaced))
     }
 }
 
@@ -149,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_clone_does_not_see_later_changes() {
-        let mut map = CowMap::new(16);
+        let mut map = CowMap::new(16, |_| 4);
         (0..100).for_each(|n| add(&mut map, n, 1));
         let before = map.clone();
         add(&mut map, 7, 1);
@@ -161,7 +232,7 @@ mod tests {
     /// However many read it, an entry is held once, and a write copies one path.
     #[test]
     fn clones_share_unchanged_parts() {
-        let mut map = CowMap::new(4_096);
+        let mut map = CowMap::new(4_096, |_| 4);
         (0..4_096).for_each(|n| add(&mut map, n, 1));
         let readers: Vec<_> = (0..16).map(|_| map.clone()).collect();
         add(&mut map, 9, 1);
@@ -174,12 +245,34 @@ mod tests {
         }
     }
 
+    /// What is replaced while a clone has it is counted, once; what no clone has is not.
+    #[test]
+    fn bytes_that_clones_alone_hold_are_counted() {
+        let mut map = CowMap::new(4_096, |_| 1_000);
+        (0..4_096).for_each(|n| add(&mut map, n, 1));
+        map.take_replaced();
+        (0..4_096).for_each(|n| add(&mut map, n, 1));
+        assert_eq!(map.take_replaced(), 0, "no clone has it");
+        let before = map.clone();
+        add(&mut map, 9, 1);
+        let one = map.take_replaced();
+        assert!((1_000..8_000).contains(&one), "{one}");
+        add(&mut map, 9, 1);
+        assert_eq!(map.take_replaced(), 0, "its own by now");
+        map.remove(&10);
+        assert!(map.take_replaced() >= 1_000);
+        (0..4_096).for_each(|n| add(&mut map, n, 1));
+        let all = one + map.take_replaced();
+        let held = before.clone().shared_bytes();
+        assert!(all <= held + held / 10 && all >= held - held / 10, "{all} of {held}");
+    }
+
     proptest! {
         #[test]
         fn it_holds_what_a_hash_map_holds(
             steps in prop::collection::vec((any::<u8>(), 0u8..8), 0..400),
         ) {
-            let (mut map, mut oracle) = (CowMap::new(64), HashMap::<u16, u32>::new());
+            let (mut map, mut oracle) = (CowMap::new(64, |_| 4), HashMap::<u16, u32>::new());
             let mut clones = Vec::new();
             for (key, what) in steps {
                 let key = u16::from(key);

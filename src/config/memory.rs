@@ -28,8 +28,8 @@ const SHARDS: u64 = crate::config::WORKERS_MAX as u64;
 /// Bytes to reassemble the longest datagram (`session/fragments.rs`).
 const FRAGMENTS_MIN: u64 = 80 * 1_024;
 
-/// The table of names and holders, and as much again for the older snapshots that workers still
-/// read: each holds the entries that have changed since.
+/// The table of names and holders, and as much again for what the older snapshots that workers
+/// still read have of it. Beyond that the reader waits (`identity::Publisher`).
 const WITH_SNAPSHOTS: u64 = 2;
 
 /// The bytes of each table under a budget.
@@ -113,6 +113,8 @@ pub struct Bounds {
     pub subjects_bytes: usize,
     /// Addresses with names, or holders.
     pub bindings: usize,
+    /// Bytes of their table that older snapshots alone hold: as much as the table may have.
+    pub snapshot_bytes: usize,
 }
 
 impl Bounds {
@@ -127,6 +129,7 @@ impl Bounds {
             entries_bytes: shares.repeats,
             subjects_bytes: shares.subjects,
             bindings: fit(shares.bindings, BINDING_BYTES, caps.bindings),
+            snapshot_bytes: shares.bindings,
         }
     }
 }

@@ -182,6 +182,13 @@ impl<B: Clone + SameBlock, N: Clone> Dispatcher<B, N> {
         outlet.out.send(full).map_err(|_| WorkerGone)
     }
 
+    /// Wakes all workers, so that each goes on until its lane is empty.
+    pub fn wake_all(&self) -> Result<(), WorkerGone> {
+        self.nudge();
+        let gone = self.outlets.iter().any(|outlet| outlet.out.is_closed());
+        if gone { Err(WorkerGone) } else { Ok(()) }
+    }
+
     fn nudge(&self) {
         self.outlets.iter().for_each(|outlet| outlet.out.nudge());
     }

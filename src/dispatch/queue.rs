@@ -100,6 +100,11 @@ impl<T> Sender<T> {
         Ok(())
     }
 
+    /// Whether the receiver is gone.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire)
+    }
+
     /// Wakes the receiver if it sleeps: no item may come for a while.
     pub fn nudge(&self) {
         wake(&self.shared.receiver_sleeps, &self.peer);

@@ -35,10 +35,19 @@ pub struct PortAuthentications {
     evicted: u64,
 }
 
+/// Bytes of a name and its time.
+fn bytes((name, _): &(Arc<str>, Nanos)) -> usize {
+    size_of::<(Arc<str>, Nanos)>() + name.len()
+}
+
 impl PortAuthentications {
     /// An empty table with room for `cap` names.
     pub fn new(cap: usize) -> PortAuthentications {
-        PortAuthentications { pending: Vec::new(), authenticated: Aging::new(cap), evicted: 0 }
+        PortAuthentications {
+            pending: Vec::new(),
+            authenticated: Aging::new(cap, bytes),
+            evicted: 0,
+        }
     }
 
     /// An EAPOL frame between two link-layer addresses.

@@ -48,6 +48,11 @@ struct Called {
 }
 
 impl Called {
+    fn bytes(&self) -> usize {
+        let next = self.next.as_ref().map_or(0, |(name, _)| name.len());
+        size_of::<Called>() + self.name.len() + next
+    }
+
     fn take(&mut self, name: &Arc<str>, by: NameSources) {
         if self.name == *name {
             self.by = again(self.by, by);
@@ -114,7 +119,12 @@ pub struct Holders {
 impl Holders {
     /// A table with room for `cap` addresses, and as many devices.
     pub fn new(cap: usize) -> Holders {
-        Holders { spans: Aging::new(cap), names: Aging::new(cap) }
+        Holders { spans: Aging::new(cap, span_bytes), names: Aging::new(cap, Called::bytes) }
+    }
+
+    /// Bytes replaced since the last call while a snapshot may have had them.
+    pub fn take_replaced(&mut self) -> usize {
+        self.spans.take_replaced() + self.names.take_replaced()
     }
 
     /// A device announces its name, whatever its address. Returns the number of evictions.
@@ -190,6 +200,15 @@ impl Holders {
             None => spans.last().filter(goes_on).map(Span::without_user),
         }
     }
+}
+
+/// Bytes of the holders of an address.
+fn span_bytes(spans: &Vec<Span>) -> usize {
+    let text = |text: &Option<Arc<str>>| text.as_deref().map_or(0, str::len);
+    let words = |holder: &Holder| holder.known_by.capacity() * size_of::<&str>();
+    let own = |span: &Span| text(&span.holder.host) + text(&span.holder.user) + words(&span.holder);
+    let holders: usize = spans.iter().map(|span| size_of::<Holder>() + own(span)).sum();
+    size_of::<Vec<Span>>() + spans.capacity() * size_of::<Span>() + holders
 }
 
 /// Adds what was heard to the holders of an address.

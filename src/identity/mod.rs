@@ -23,7 +23,8 @@ mod packet;
 mod passive_dns;
 mod text;
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 
 pub use crate::identity::bindings::Listener;
 pub use crate::identity::classify::eapol_offset;
@@ -56,18 +57,61 @@ pub struct Publisher {
     identity: Identity,
     /// Whether bindings were added since the last snapshot.
     changed: bool,
+    /// Snapshots that somebody may hold, the oldest first; with each the bytes that were replaced
+    /// between it and the next.
+    snapshots: VecDeque<(Weak<Identity>, usize)>,
+    /// The sum of those bytes.
+    held: usize,
+    /// Above so many bytes the writer has to wait.
+    bound: usize,
 }
 
 impl Publisher {
-    /// Empty, with room for `cap` addresses of either kind.
-    pub fn new(cap: usize) -> Publisher {
-        Publisher { identity: Identity::new(cap), changed: false }
+    /// Empty, with room for `cap` addresses of either kind, and for `bound` bytes that older
+    /// snapshots alone hold.
+    pub fn new(cap: usize, bound: usize) -> Publisher {
+        let (identity, snapshots) = (Identity::new(cap), VecDeque::new());
+        Publisher { identity, changed: false, snapshots, held: 0, bound }
     }
 
     /// Adds bindings. Returns the number of addresses and devices evicted for them.
     pub fn take(&mut self, bindings: &[Binding]) -> usize {
         self.changed |= !bindings.is_empty();
-        self.identity.take(bindings)
+        let dropped = self.identity.take(bindings);
+        let replaced = self.identity.take_replaced();
+        if let Some((_, since)) = self.snapshots.back_mut() {
+            *since += replaced;
+            self.held += replaced;
+        }
+        dropped
+    }
+
+    /// Whether older snapshots hold more than the bound, so that no more may be added before those
+    /// that read them have gone on to the latest. It alone cannot hold more than the table: that is
+    /// within the bound, so there is nothing to wait for once the others are gone.
+    pub fn must_wait(&mut self) -> bool {
+        if self.held <= self.bound {
+            return false;
+        }
+        self.forget_dropped();
+        self.held > self.bound && self.snapshots.len() > 1
+    }
+
+    /// Forgets snapshots that nobody holds. Readers drop them in their order.
+    fn forget_dropped(&mut self) {
+        while let Some((oldest, bytes)) = self.snapshots.front()
+            && oldest.strong_count() == 0
+        {
+            self.held -= bytes;
+            self.snapshots.pop_front();
+        }
+    }
+
+    /// Bytes that older snapshots alone hold, at most.
+    #[cfg(test)]
+    pub(crate) fn held(&mut self) -> usize {
+        self.forget_dropped();
+        self.held
     }
 
     /// Names replaced by another name of the same host and address, since the last call.
@@ -77,7 +121,13 @@ impl Publisher {
 
     /// A snapshot, if anything has changed since the last one.
     pub fn publish(&mut self) -> Option<Arc<Identity>> {
-        std::mem::take(&mut self.changed).then(|| Arc::new(self.identity.clone()))
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        self.forget_dropped();
+        let snapshot = Arc::new(self.identity.clone());
+        self.snapshots.push_back((Arc::downgrade(&snapshot), 0));
+        Some(snapshot)
     }
 }
 
@@ -120,6 +170,13 @@ impl Identity {
     /// Names replaced by another name of the same host and address, since the last call.
     pub fn take_displaced(&mut self) -> u64 {
         self.known.names.take_displaced() + self.doubtful.names.take_displaced()
+    }
+
+    /// Bytes replaced since the last call while a snapshot may have had them.
+    fn take_replaced(&mut self) -> usize {
+        let of =
+            |tables: &mut Tables| tables.names.take_replaced() + tables.holders.take_replaced();
+        of(&mut self.known) + of(&mut self.doubtful)
     }
 
     fn take_one(&mut self, Binding { at, what, doubtful }: &Binding) -> usize {

@@ -54,7 +54,7 @@ pub struct Names {
 impl Names {
     /// A table with room for `cap` addresses, counted once per host that asked.
     pub fn new(cap: usize) -> Names {
-        Names { told: CowMap::new(cap), cap: cap.max(1), displaced: 0 }
+        Names { told: CowMap::new(cap, bytes), cap: cap.max(1), displaced: 0 }
     }
 
     /// `asker` was told that `name` is at `server`. Returns how many addresses were evicted.
@@ -65,6 +65,11 @@ impl Names {
         let new = || Vec::with_capacity(1);
         self.displaced += self.told.update(key, new, |told| add(told, name, at));
         dropped
+    }
+
+    /// Bytes replaced since the last call while a snapshot had them.
+    pub fn take_replaced(&mut self) -> usize {
+        self.told.take_replaced()
     }
 
     /// Names replaced by others of the same host and address, since the last call.
@@ -114,6 +119,13 @@ impl Names {
         let (_, best) = known.max_by_key(|(told_at, told)| (agrees(told), *told_at))?;
         Some(Arc::clone(&best.name))
     }
+}
+
+/// Bytes of the names of a host and address. Addresses of one answer share a name: it is counted
+/// for each.
+fn bytes(told: &Vec<Told>) -> usize {
+    let names: usize = told.iter().map(|told| told.name.len()).sum();
+    size_of::<Vec<Told>>() + told.capacity() * size_of::<Told>() + names
 }
 
 /// Adds a name to those of a host and address. Returns how many it replaced that could still have

@@ -43,6 +43,8 @@ pub(super) struct Prepared {
     pub(super) off: Vec<Off>,
     /// Addresses whose names and holders are remembered.
     pub(super) bindings: usize,
+    /// Bytes of them that older snapshots may hold.
+    pub(super) snapshot_bytes: usize,
     /// Unanswered sessions per second that get lines of their own.
     pub(super) unanswered: u64,
     /// Open sessions get lines, too.
@@ -119,6 +121,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         times: plan.latency,
         off,
         bindings: Bounds::of(plan).bindings,
+        snapshot_bytes: Bounds::of(plan).snapshot_bytes,
         unanswered: plan.unanswered,
         writes_updates: plan.write_updates,
     })
