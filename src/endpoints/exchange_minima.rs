@@ -186,12 +186,10 @@ impl Gathered {
 }
 
 /// Whether the answer needs public-key arithmetic (by the client or the holder of the key): slow
-/// clients are slow here. A resumed TLS handshake verifies no certificate (RFC 8446 section 2.2).
+/// clients are slow here. A resumed TLS handshake verifies no certificate (RFC 8446 section 2.2),
+/// but software that looks at each connection delays it as well.
 pub(super) const fn needs_computing(exchange: Exchange) -> bool {
-    matches!(
-        exchange,
-        Exchange::Tls | Exchange::TlsCertificate | Exchange::Dtls | Exchange::Quic | Exchange::Ike
-    )
+    matches!(exchange, Exchange::Dtls | Exchange::Quic | Exchange::Ike) || is_tls(exchange)
 }
 
 /// Whether the exchange is part of a TLS handshake over TCP.

@@ -71,20 +71,20 @@ fn pool(row: &EndpointRow) -> (PoolOf, u32) {
     (pool.of, pool.lines)
 }
 
-use Exchange::{FirstData, Ssh, SshAuth, Tls, TlsResumed};
+use Exchange::{FirstData, Ssh, SshAuth, Tls, TlsData, TlsResumed};
 
 #[test]
 fn a_browser_that_resumes_is_one_program() {
     let ip = [203, 0, 113, 7];
     let rows = rows(&[
-        session(ip, browser(false), 1, &[(FirstData, 0), (Tls, 180)]),
-        session(ip, browser(true), 2, &[(FirstData, 0), (TlsResumed, 182)]),
-        session(ip, browser(true), 3, &[(FirstData, 0), (TlsResumed, 181)]),
+        session(ip, browser(false), 1, &[(FirstData, 181), (Tls, 180)]),
+        session(ip, browser(true), 2, &[(FirstData, 182), (TlsResumed, 182)]),
+        session(ip, browser(true), 3, &[(FirstData, 180), (TlsResumed, 181)]),
     ]);
     assert_eq!(rows.len(), 2);
     for row in &rows {
         let (hidden, alone) = (row.hidden.unwrap(), row.hidden_line.unwrap());
-        assert_eq!((pool(row), hidden.samples), ((PoolOf::Program, 2), 3));
+        assert_eq!((pool(row), hidden.samples), ((PoolOf::Program, 2), 6));
         assert!(hidden.confidence > 0.7 && hidden.kinds == 2, "{hidden:?}");
         assert!(alone.confidence < hidden.confidence && alone.pool.of == PoolOf::Line);
     }
@@ -110,11 +110,11 @@ fn addresses_of_one_person_are_pooled() {
     let at = |network: u8, kind| {
         about("kim", session([203, network, 113, 7], print(), network.into(), &[(kind, 180)]))
     };
-    let pooled = rows(&[at(1, Tls), at(2, TlsResumed), at(3, Tls)]);
+    let pooled = rows(&[at(1, Tls), at(2, TlsData), at(3, Tls)]);
     assert!(pooled.iter().all(|row| pool(row) == (PoolOf::Subject, 3)), "{pooled:?}");
     assert!(pooled.iter().all(|row| row.hidden.unwrap().confidence > 0.5));
     // Of several people nothing is pooled.
-    let mut others = [at(1, Tls), at(2, TlsResumed)];
+    let mut others = [at(1, Tls), at(2, TlsData)];
     others[1] = about("lee", others[1].clone());
     assert!(rows(&others).iter().all(|row| pool(row) == (PoolOf::Line, 1)));
 }
@@ -122,12 +122,12 @@ fn addresses_of_one_person_are_pooled() {
 #[test]
 fn one_program_at_addresses_of_a_prefix_is_pooled() {
     let at = |host: u8, resumed: bool| {
-        let kind = if resumed { TlsResumed } else { Tls };
+        let kind = if resumed { TlsData } else { Tls };
         session([203, 0, 113, host], browser(resumed), host.into(), &[(kind, 180)])
     };
     let pooled = rows(&[at(1, false), at(2, true), at(3, false)]);
     assert!(pooled.iter().all(|row| pool(row) == (PoolOf::Prefix, 3)), "{pooled:?}");
-    let elsewhere = session([198, 51, 100, 9], browser(true), 9, &[(TlsResumed, 180)]);
+    let elsewhere = session([198, 51, 100, 9], browser(true), 9, &[(TlsData, 180)]);
     let single = rows(&[at(1, false), elsewhere]);
     assert!(single.iter().all(|row| pool(row) == (PoolOf::Line, 1)));
     // A neighbour with the same program who answers at once: these are several people.

@@ -53,6 +53,8 @@ struct Class {
     nagle: bool,
     /// Computing before each full handshake's answer, in ms, and its spread.
     computing: (f64, f64),
+    /// It computes as long if it resumes.
+    always: bool,
     /// Share of answers that a busy system delays, and by how much at the mean.
     busy: (f64, f64),
     /// Share of sessions that resume.
@@ -66,6 +68,7 @@ const DIRECT: Class = Class {
     commanded: false,
     nagle: false,
     computing: (1.0, 2.0),
+    always: false,
     busy: (0.1, 40.0),
     resumes: 0.4,
     pauses: 0.5,
@@ -75,6 +78,8 @@ const BUSY: Class = Class { busy: (0.6, 80.0), ..DIRECT };
 const SLOW: Class = Class { computing: (40.0, 160.0), busy: (0.3, 20.0), ..DIRECT };
 /// A slow client whose user reads each page.
 const SLOW_READER: Class = Class { pauses: 0.9, ..SLOW };
+/// One that is slow in each handshake, resumed or not.
+const SLOW_ALWAYS: Class = Class { always: true, pauses: 0.8, ..SLOW };
 const RELAYED: Class = Class { hidden: (60.0, 400.0), ..DIRECT };
 const COMMANDED: Class = Class { commanded: true, ..RELAYED };
 const NAGLE: Class = Class { nagle: true, ..COMMANDED };
@@ -96,7 +101,8 @@ impl Class {
                 self.answer(draw, if self.commanded { hidden } else { 0.0 }, computing / 3.0);
             push(&mut turns, Exchange::FirstData, path, first);
             let kind = if resumed { Exchange::TlsResumed } else { Exchange::Tls };
-            let lag = self.answer(draw, hidden, if resumed { 0.0 } else { computing });
+            let lag =
+                self.answer(draw, hidden, if resumed && !self.always { 0.0 } else { computing });
             push(&mut turns, kind, path, lag);
             turns.lags.add(true, ns(path + lag), Lag::of(ns(lag)));
             for _ in 0..(draw.share() * 4.0) as u64 {
@@ -145,10 +151,11 @@ fn few_direct_clients_and_nearly_all_relayed_ones_are_flagged() {
         ("direct, busy", BUSY, 0.0, 0.02),
         ("direct, slow", SLOW, 0.0, 0.06),
         ("direct, slow, reads", SLOW_READER, 0.0, 0.13),
+        ("direct, always slow", SLOW_ALWAYS, 0.0, 0.4),
         ("relayed", RELAYED, 0.9, 1.0),
         ("commanded", COMMANDED, 0.97, 1.0),
         ("commanded, Nagle", NAGLE, 0.95, 1.0),
-        ("relayed, busy", RELAYED_BUSY, 0.6, 1.0),
+        ("relayed, busy", RELAYED_BUSY, 0.75, 1.0),
         ("relayed, slow", RELAYED_SLOW, 0.4, 1.0),
     ];
     let mut wrong = Vec::new();
