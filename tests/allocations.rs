@@ -243,7 +243,7 @@ fn run_look_ups(look_ups: u32, workers: usize) -> u64 {
     let outcome = run_tapped(&plan, &mut NoProgress, None).unwrap();
     let made = ALL.load(Ordering::Relaxed) - before;
     let counted = |counter| outcome.counters.get(counter);
-    assert_eq!(counted(longhaul::model::Counter::Overheard), 2 * u64::from(look_ups));
+    assert_eq!(counted(longhaul::model::Counter::BindingPackets), 2 * u64::from(look_ups));
     assert_eq!(counted(longhaul::model::Counter::BindingsForgotten), 0);
     made
 }

@@ -29,8 +29,8 @@ pub struct IncidentConfig {
     pub window: Nanos,
     /// Maximum subjects kept; beyond it the least important are evicted, and their alerts counted.
     pub subjects_max: usize,
-    /// Most bytes of subjects with their alerts, and of incidents that wait to be told; beyond it
-    /// those go that say least.
+    /// Most bytes of subjects with their alerts, and of incidents that wait to be reported; beyond
+    /// it the least important are evicted.
     pub bytes_max: usize,
     /// Maximum incidents kept until they are taken; beyond it those of the lowest score are
     /// evicted.
@@ -73,7 +73,7 @@ pub struct Incidents {
     config: IncidentConfig,
     subjects: BTreeMap<Arc<str>, Subject>,
     /// Subjects with changes since the last call.
-    heard: BTreeSet<Arc<str>>,
+    changed: BTreeSet<Arc<str>>,
     /// Incidents that were closed since then.
     done: Vec<Incident>,
     /// Bytes of subjects, and of these.
@@ -86,20 +86,20 @@ pub struct Incidents {
 
 /// The severity of an incident when it was last reported.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(super) struct Told {
+pub(super) struct Reported {
     pub(super) level: Level,
     pub(super) score: f64,
     pub(super) families: usize,
 }
 
-impl Told {
-    fn of(incident: &Incident) -> Told {
+impl Reported {
+    fn of(incident: &Incident) -> Reported {
         let families = incident.families.len();
-        Told { level: incident.level, score: incident.score, families }
+        Reported { level: incident.level, score: incident.score, families }
     }
 
     /// Whether an incident has got worse since.
-    fn is_worse(&self, now: &Told) -> bool {
+    fn is_worse(&self, now: &Reported) -> bool {
         now.level > self.level || now.score > self.score + EPSILON || now.families > self.families
     }
 }
@@ -112,7 +112,7 @@ pub(super) struct Subject {
     /// When the score was reached, and the highest score since.
     pub(super) reached: Option<(Nanos, f64)>,
     /// What was last reported of the incident.
-    pub(super) told: Option<Told>,
+    pub(super) reported: Option<Reported>,
     /// Alerts that are not listed.
     pub(super) unlisted: u64,
     /// Time of the last alert.
@@ -129,7 +129,7 @@ impl Incidents {
         Incidents {
             config,
             subjects: BTreeMap::new(),
-            heard: BTreeSet::new(),
+            changed: BTreeSet::new(),
             done: Vec::new(),
             bytes: 0,
             done_bytes: 0,
@@ -161,7 +161,7 @@ impl Incidents {
         }
         subject.judge(alert.time, config.score_min);
         if subject.reached.is_some() {
-            self.heard.insert(Arc::clone(&alert.subject));
+            self.changed.insert(Arc::clone(&alert.subject));
         }
         let before = std::mem::replace(&mut subject.bytes, 0);
         subject.bytes = subject.weigh();
@@ -218,8 +218,8 @@ impl Incidents {
         subject.bytes = subject.weigh();
         self.bytes += subject.bytes;
         if subject.reached.is_some() {
-            // What has changed since it was told is told now.
-            self.heard.insert(Arc::clone(&id));
+            // What has changed since it was reported is reported now.
+            self.changed.insert(Arc::clone(&id));
         }
         self.subjects.insert(id, subject);
         if self.bytes > self.config.bytes_max || self.subjects.len() > self.config.subjects_max {
@@ -233,17 +233,17 @@ impl Incidents {
         self.done_bytes = 0;
         let mut changes = std::mem::take(&mut self.done);
         changes.retain(|incident| incident.level >= level);
-        for id in std::mem::take(&mut self.heard) {
+        for id in std::mem::take(&mut self.changed) {
             let Some(subject) = self.subjects.get_mut(&id) else { continue };
             let Some(mut incident) = subject.incident(&id) else { continue };
-            let now = Told::of(&incident);
-            incident.change = match subject.told {
+            let now = Reported::of(&incident);
+            incident.change = match subject.reported {
                 None => Change::Opened,
-                Some(told) if told.is_worse(&now) => Change::Worse,
+                Some(reported) if reported.is_worse(&now) => Change::Worse,
                 Some(_) => continue,
             };
             if incident.level >= level {
-                subject.told = Some(now);
+                subject.reported = Some(now);
                 changes.push(incident);
             }
         }
@@ -299,7 +299,7 @@ impl Incidents {
             }
             let Some(subject) = self.subjects.remove(&id) else { continue };
             self.bytes = self.bytes.saturating_sub(subject.bytes);
-            self.heard.remove(&id);
+            self.changed.remove(&id);
             match subject.incident(&id) {
                 Some(incident) => self.finish(Incident { change: Change::Closed, ..incident }),
                 None => self.subjects_dropped += subject.hits.len() as u64 + subject.unlisted,
@@ -379,7 +379,7 @@ impl Subject {
         }
         let done = self.incident(id);
         self.hits.clear();
-        (self.reached, self.told) = (None, None);
+        (self.reached, self.reported) = (None, None);
         self.unlisted = 0;
         done.map(|incident| Incident { change: Change::Closed, ..incident })
     }

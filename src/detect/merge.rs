@@ -1,4 +1,4 @@
-//! Alerts that say the same again, told once with a count.
+//! Repeated alerts, merged to one with a count.
 //!
 //! Owns: what one alert takes over of others of its kind. In: the first alert, another. Out: the
 //! first with the other added. Never: decides which belong together; the ledger does.

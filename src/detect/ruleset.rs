@@ -82,7 +82,7 @@ impl<S: Judged> RuleGroup<S> {
     }
 }
 
-fn told<'r, S: Judged>(group: &'r RuleGroup<S>, case: &Case) -> Vec<(&'r RuleInfo, String)> {
+fn matches<'r, S: Judged>(group: &'r RuleGroup<S>, case: &Case) -> Vec<(&'r RuleInfo, String)> {
     let held = group.rules.iter().filter(|rule| rule.when.holds(case));
     held.map(|rule| (&*rule.rule.info, rule.message.fill(case))).collect()
 }
@@ -194,12 +194,12 @@ impl RuleSet {
 
     /// Rules on sessions that hold for a case, and what they say of it.
     pub(super) fn firing_on_session(&self, case: &Case) -> Vec<(&RuleInfo, String)> {
-        told(&self.sessions, case)
+        matches(&self.sessions, case)
     }
 
     /// The same of rules on endpoints.
     pub(super) fn firing_on_endpoint(&self, case: &Case) -> Vec<(&RuleInfo, String)> {
-        told(&self.endpoints, case)
+        matches(&self.endpoints, case)
     }
 
     /// Appends an alert for each rule that fires on a finished, enriched record.

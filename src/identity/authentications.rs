@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::identity::open::PendingQuestions;
 use crate::identity::text;
 use crate::model::Addr;
-use crate::model::Heard;
+use crate::model::HolderFacts;
 use crate::model::Nanos;
 use crate::model::Place;
 use crate::wire::kerberos;
@@ -28,7 +28,7 @@ pub type Client = (Place, u16, Addr);
 /// Log-ins awaiting an answer.
 #[derive(Debug)]
 pub struct Logins {
-    waiting: PendingQuestions<Client, Heard>,
+    waiting: PendingQuestions<Client, HolderFacts>,
 }
 
 impl Logins {
@@ -50,9 +50,14 @@ impl Logins {
     }
 
     /// A server's answer; only its start is checked, because a ticket takes several segments.
-    pub fn answer_kerberos(&mut self, client: &Client, answer: &[u8], at: Nanos) -> Option<Heard> {
-        let heard = self.waiting.answer(client, at)?;
-        (answer.first() == Some(&AS_REPLY)).then_some(heard)
+    pub fn answer_kerberos(
+        &mut self,
+        client: &Client,
+        answer: &[u8],
+        at: Nanos,
+    ) -> Option<HolderFacts> {
+        let facts = self.waiting.answer(client, at)?;
+        (answer.first() == Some(&AS_REPLY)).then_some(facts)
     }
 
     /// Whether a server grants a ticket without a request that was seen.
@@ -71,25 +76,30 @@ impl Logins {
 
     /// A server answers a session setup: status zero accepts the client ([MS-SMB2] 2.2.1.2,
     /// [MS-CIFS] 2.2.3.1).
-    pub fn answer_smb(&mut self, client: &Client, payload: &[u8], at: Nanos) -> Option<Heard> {
+    pub fn answer_smb(
+        &mut self,
+        client: &Client,
+        payload: &[u8],
+        at: Nanos,
+    ) -> Option<HolderFacts> {
         let status = match payload.get(4..)? {
             [0xfe, head @ ..] => head.get(7..11)?,
             [0xff, head @ ..] => head.get(4..8)?,
             _ => return None,
         };
-        let heard = self.waiting.answer(client, at)?;
-        (status == [0; 4]).then_some(heard)
+        let facts = self.waiting.answer(client, at)?;
+        (status == [0; 4]).then_some(facts)
     }
 
     /// A name that ends in `$` is a device's (a machine account of Active Directory).
     fn ask(&mut self, client: Client, name: Option<&str>, (by, at): (&'static str, Nanos)) {
         let Some(name) = name else { return };
-        let mut heard = Heard { by, ..Heard::default() };
+        let mut facts = HolderFacts { by, ..HolderFacts::default() };
         match name.strip_suffix('$') {
-            Some(device) => heard.host = text::device(device).map(Arc::from),
-            None => heard.user = Some(Arc::from(name)),
+            Some(device) => facts.host = text::device(device).map(Arc::from),
+            None => facts.user = Some(Arc::from(name)),
         }
-        self.waiting.ask(client, heard, at);
+        self.waiting.ask(client, facts, at);
     }
 
     /// Log-ins evicted at the cap while an answer was still possible, since the last call.

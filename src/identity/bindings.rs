@@ -20,7 +20,7 @@ use crate::identity::packet::IdentityPacket;
 use crate::identity::text;
 use crate::model::Addr;
 use crate::model::Binding;
-use crate::model::Heard;
+use crate::model::HolderFacts;
 use crate::model::Nanos;
 use crate::model::Packet;
 use crate::model::Place;
@@ -159,18 +159,18 @@ impl Listener {
     }
 
     /// An address was leased to a device: adds the name that authenticated with the device.
-    fn lease(&mut self, place: Place, heard: Heard, at: Nanos) {
+    fn lease(&mut self, place: Place, facts: HolderFacts, at: Nanos) {
         let authenticated =
-            heard.mac.and_then(|mac| self.port_authentications.name_of(mac, at)).cloned();
-        self.add(at, Statement::Leased(place, heard));
+            facts.mac.and_then(|mac| self.port_authentications.name_of(mac, at)).cloned();
+        self.add(at, Statement::Leased(place, facts));
         let Some(name) = authenticated else { return };
-        let mut heard = Heard { by: "802.1x", ..Heard::default() };
+        let mut facts = HolderFacts { by: "802.1x", ..HolderFacts::default() };
         // The form of a device's own certificate on Windows: host/pc7.corp.example.
         match name.strip_prefix("host/") {
-            Some(device) => heard.host = text::device(device).map(Arc::from),
-            None => heard.user = Some(name),
+            Some(device) => facts.host = text::device(device).map(Arc::from),
+            None => facts.user = Some(name),
         }
-        self.add(at, Statement::Holds(place, heard));
+        self.add(at, Statement::Holds(place, facts));
     }
 
     /// Reads a stream's first segment: Kerberos and SMB messages have a length prefix.
@@ -180,8 +180,8 @@ impl Listener {
                 self.kerberos(packet, packet.payload.get(4..).unwrap_or_default());
             }
             (from, _) if is_smb(from) => {
-                let heard = self.logins.answer_smb(&packet.asked(), packet.payload, packet.time);
-                self.add_holder(packet.place(packet.to), heard, packet.time);
+                let facts = self.logins.answer_smb(&packet.asked(), packet.payload, packet.time);
+                self.add_holder(packet.place(packet.to), facts, packet.time);
             }
             _ => self.logins.ask_smb(packet.asking(), packet.payload, packet.time),
         }
@@ -192,16 +192,16 @@ impl Listener {
             let (asked, time) = (packet.asked(), packet.time);
             let unsolicited = packet.for_home && self.logins.is_unsolicited(&asked, message, time);
             self.unsolicited += u64::from(unsolicited);
-            let heard = self.logins.answer_kerberos(&asked, message, time);
-            self.add_holder(packet.place(packet.to), heard, packet.time);
+            let facts = self.logins.answer_kerberos(&asked, message, time);
+            self.add_holder(packet.place(packet.to), facts, packet.time);
         } else if let Ok(request) = kerberos::KerberosMessage::parse(message) {
             self.logins.ask_kerberos(packet.asking(), &request, packet.time);
         }
     }
 
-    fn add_holder(&mut self, client: Place, heard: Option<Heard>, at: Nanos) {
-        if let Some(heard) = heard {
-            self.add(at, Statement::Holds(client, heard));
+    fn add_holder(&mut self, client: Place, facts: Option<HolderFacts>, at: Nanos) {
+        if let Some(facts) = facts {
+            self.add(at, Statement::Holds(client, facts));
         }
     }
 
@@ -321,8 +321,8 @@ impl Listener {
             let host = Arc::clone(&host);
             self.add(packet.time, Statement::Called { mac, host, by, twice: false });
         }
-        let heard = Heard { mac: packet.mac, host: Some(host), by, ..Heard::default() };
-        self.add(packet.time, Statement::Holds(packet.place(packet.from), heard));
+        let facts = HolderFacts { mac: packet.mac, host: Some(host), by, ..HolderFacts::default() };
+        self.add(packet.time, Statement::Holds(packet.place(packet.from), facts));
     }
 
     /// The name with which a device was granted a lease, if both are known.
@@ -368,8 +368,8 @@ impl Listener {
             Err(known) => return self.unsolicited += u64::from(!known),
         }
         let lasts = Some(Nanos::from_secs(u64::from(seconds)));
-        let heard = Heard { mac, host: None, user: None, by: "dhcp", lasts };
-        self.lease(packet.place(Addr::from(address)), heard, at);
+        let facts = HolderFacts { mac, host: None, user: None, by: "dhcp", lasts };
+        self.lease(packet.place(Addr::from(address)), facts, at);
     }
 
     /// The same for IPv6 (RFC 8415, RFC 4704).
@@ -395,8 +395,8 @@ impl Listener {
         }
         for lease in message.leases().take(RECORDS_MAX as usize) {
             let lasts = Some(Nanos::from_secs(u64::from(lease.valid)));
-            let heard = Heard { mac, host: None, user: None, by: "dhcpv6", lasts };
-            self.lease(packet.place(Addr::from(lease.address)), heard, at);
+            let facts = HolderFacts { mac, host: None, user: None, by: "dhcpv6", lasts };
+            self.lease(packet.place(Addr::from(lease.address)), facts, at);
         }
     }
 
@@ -443,8 +443,8 @@ fn report(packet: &IdentityPacket<'_>, message: &radius::Packet<'_>) -> Vec<Bind
             bindings.push(at(Statement::Released(place, None)));
         } else if user.is_some() {
             let (user, lasts) = (user.clone(), Some(RADIUS_LEASE));
-            let heard = Heard { mac, host: None, user, by: "radius", lasts };
-            bindings.push(at(Statement::Leased(place, heard)));
+            let facts = HolderFacts { mac, host: None, user, by: "radius", lasts };
+            bindings.push(at(Statement::Leased(place, facts)));
         }
     }
     bindings

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::bounded::Aging;
-use crate::model::Heard;
+use crate::model::HolderFacts;
 use crate::model::Nanos;
 use crate::model::Place;
 use crate::model::record::Holder;
@@ -81,26 +81,26 @@ impl Span {
     }
 
     /// Whether its device, which released the address, goes on with it under the same name.
-    fn is_resumed(&self, heard: &Heard, at: Nanos) -> bool {
-        let own = heard.mac.is_some() && heard.mac == self.holder.mac;
-        let named = heard.host.is_none() || heard.host == self.holder.host;
+    fn is_resumed(&self, facts: &HolderFacts, at: Nanos) -> bool {
+        let own = facts.mac.is_some() && facts.mac == self.holder.mac;
+        let named = facts.host.is_none() || facts.host == self.holder.host;
         own && named && self.until < at && at <= self.unreleased
     }
 
     /// The first name stays: a lease's is the device's own, a later one may be a service's.
     /// `named_by` is the source of the name just seen.
-    fn take(&mut self, heard: &Heard, named_by: NameSources, until: Nanos) {
+    fn take(&mut self, facts: &HolderFacts, named_by: NameSources, until: Nanos) {
         let known = &*self.holder;
         let mut known_by = known.known_by.clone();
-        if !known_by.contains(&heard.by) {
-            known_by.push(heard.by);
+        if !known_by.contains(&facts.by) {
+            known_by.push(facts.by);
             known_by.sort_unstable();
         }
-        let user = known.user.clone().or_else(|| heard.user.clone()).filter(|_| !self.several);
-        let host = known.host.clone().or_else(|| heard.host.clone());
-        let agrees = heard.host.is_some() && heard.host == host;
+        let user = known.user.clone().or_else(|| facts.user.clone()).filter(|_| !self.several);
+        let host = known.host.clone().or_else(|| facts.host.clone());
+        let agrees = facts.host.is_some() && facts.host == host;
         let named_by = known.named_by.with(if agrees { named_by } else { NameSources::default() });
-        let holder = Holder { mac: known.mac.or(heard.mac), host, user, named_by, known_by };
+        let holder = Holder { mac: known.mac.or(facts.mac), host, user, named_by, known_by };
         if *known != holder {
             self.holder = Arc::new(holder);
         }
@@ -135,18 +135,18 @@ impl Holders {
     }
 
     /// A server assigns an address to a device: any other holder loses it.
-    pub fn lease(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
-        let named = heard.mac.filter(|_| heard.host.is_none()).and_then(|mac| self.names.get(&mac));
+    pub fn lease(&mut self, place: Place, facts: &HolderFacts, at: Nanos) -> usize {
+        let named = facts.mac.filter(|_| facts.host.is_none()).and_then(|mac| self.names.get(&mac));
         let Some(Called { name, by, .. }) = named else {
-            return self.note(place, (heard, NameSources::of(heard.by)), at, false);
+            return self.note(place, (facts, NameSources::of(facts.by)), at, false);
         };
-        let (heard, by) = (Heard { host: Some(Arc::clone(name)), ..heard.clone() }, *by);
-        self.note(place, (&heard, by), at, false)
+        let (facts, by) = (HolderFacts { host: Some(Arc::clone(name)), ..facts.clone() }, *by);
+        self.note(place, (&facts, by), at, false)
     }
 
     /// The holder of an address says something about itself.
-    pub fn observe(&mut self, place: Place, heard: &Heard, at: Nanos) -> usize {
-        self.note(place, (heard, NameSources::of(heard.by)), at, true)
+    pub fn observe(&mut self, place: Place, facts: &HolderFacts, at: Nanos) -> usize {
+        self.note(place, (facts, NameSources::of(facts.by)), at, true)
     }
 
     /// An address is released. What another device than the holder says changes nothing.
@@ -167,11 +167,11 @@ impl Holders {
     fn note(
         &mut self,
         place: Place,
-        (heard, named_by): (&Heard, NameSources),
+        (facts, named_by): (&HolderFacts, NameSources),
         at: Nanos,
         open: bool,
     ) -> usize {
-        let add = |spans: &mut Vec<Span>| add(spans, (heard, named_by), at, open);
+        let add = |spans: &mut Vec<Span>| add(spans, (facts, named_by), at, open);
         self.spans.update(place, Vec::new, add).1
     }
 
@@ -211,20 +211,25 @@ fn span_bytes(spans: &Vec<Span>) -> usize {
     size_of::<Vec<Span>>() + spans.capacity() * size_of::<Span>() + holders
 }
 
-/// Adds what was heard to the holders of an address.
-fn add(spans: &mut Vec<Span>, (heard, named_by): (&Heard, NameSources), at: Nanos, open: bool) {
-    let until = at.plus(heard.lasts.unwrap_or(BELIEVED));
+/// Adds facts about the holder of an address to its spans.
+fn add(
+    spans: &mut Vec<Span>,
+    (facts, named_by): (&HolderFacts, NameSources),
+    at: Nanos,
+    open: bool,
+) {
+    let until = at.plus(facts.lasts.unwrap_or(BELIEVED));
     let several = match spans.last_mut() {
-        Some(last) if at <= last.until && is_same_device(&last.holder, heard) => {
-            if last.several || is_same_user(&last.holder, heard) {
-                return last.take(heard, named_by, until);
+        Some(last) if at <= last.until && is_same_device(&last.holder, facts) => {
+            if last.several || is_same_user(&last.holder, facts) {
+                return last.take(facts, named_by, until);
             }
             true
         }
         _ => false,
     };
     let open = open && spans.is_empty();
-    let resumed = spans.last().filter(|last| last.is_resumed(heard, at));
+    let resumed = spans.last().filter(|last| last.is_resumed(facts, at));
     let holder = resumed.map(Span::without_user).unwrap_or_default();
     if let Some(last) = spans.last_mut() {
         last.until = last.until.min(at);
@@ -234,18 +239,18 @@ fn add(spans: &mut Vec<Span>, (heard, named_by): (&Heard, NameSources), at: Nano
         spans.remove(0);
     }
     let mut span = Span { since: at, until, holder, several, open, unreleased: until };
-    span.take(heard, named_by, until);
+    span.take(facts, named_by, until);
     spans.push(span);
 }
 
 /// Whether the message may be from the same device.
-fn is_same_device(holder: &Holder, heard: &Heard) -> bool {
-    holder.mac.is_none() || heard.mac.is_none() || holder.mac == heard.mac
+fn is_same_device(holder: &Holder, facts: &HolderFacts) -> bool {
+    holder.mac.is_none() || facts.mac.is_none() || holder.mac == facts.mac
 }
 
 /// Whether it may be from the same person.
-fn is_same_user(holder: &Holder, heard: &Heard) -> bool {
-    holder.user.is_none() || heard.user.is_none() || holder.user == heard.user
+fn is_same_user(holder: &Holder, facts: &HolderFacts) -> bool {
+    holder.user.is_none() || facts.user.is_none() || holder.user == facts.user
 }
 
 #[cfg(test)]
@@ -265,16 +270,16 @@ mod tests {
         Arc::from(host)
     }
 
-    fn heard(mac: [u8; 6], host: Option<&str>, by: &'static str) -> Heard {
+    fn facts(mac: [u8; 6], host: Option<&str>, by: &'static str) -> HolderFacts {
         let lasts = Some(s(3_600));
-        Heard { mac: Some(mac), host: host.map(named), by, lasts, user: None }
+        HolderFacts { mac: Some(mac), host: host.map(named), by, lasts, user: None }
     }
 
     /// A device that gave its name in both messages of a lease.
     fn pikvm() -> Holders {
         let mut holders = Holders::new(16);
         holders.set_host(OWN, &named("pikvm"), NameSources::of("dhcp").twice());
-        holders.lease(PLACE, &heard(OWN, None, "dhcp"), s(10));
+        holders.lease(PLACE, &facts(OWN, None, "dhcp"), s(10));
         holders
     }
 
@@ -299,7 +304,7 @@ mod tests {
     #[test]
     fn a_device_that_releases_its_address_and_uses_it_keeps_its_name() {
         let mut holders = pikvm();
-        let user = Heard { user: Some(named("ann")), by: "ntlm", ..Heard::default() };
+        let user = HolderFacts { user: Some(named("ann")), by: "ntlm", ..HolderFacts::default() };
         holders.observe(PLACE, &user, s(20));
         holders.release(PLACE, Some(OWN), s(100));
         assert_eq!(confirmed(&holders, OWN, 200).as_deref(), Some("pikvm"));
@@ -307,9 +312,9 @@ mod tests {
         assert_eq!(holders.of(PLACE, Some(OTHER), s(200), s(201)), None, "another device");
         assert_eq!(holders.of(PLACE, Some(OWN), s(90_000), s(90_001)), None, "long expired");
         // Its next announcement makes a span of one message.
-        holders.observe(PLACE, &heard(OWN, Some("pikvm"), "mdns"), s(300));
+        holders.observe(PLACE, &facts(OWN, Some("pikvm"), "mdns"), s(300));
         assert_eq!(confirmed(&holders, OTHER, 301).as_deref(), Some("pikvm"));
-        holders.lease(PLACE, &heard(OTHER, Some("desk"), "dhcp"), s(400));
+        holders.lease(PLACE, &facts(OTHER, Some("desk"), "dhcp"), s(400));
         assert_eq!(holders.of(PLACE, None, s(401), s(402)).unwrap().host, Some(named("desk")));
     }
 
@@ -318,17 +323,17 @@ mod tests {
         let mut holders = pikvm();
         holders.set_host(OWN, &named("desk"), NameSources::of("mdns"));
         let later = 20_000;
-        holders.lease(PLACE, &heard(OWN, None, "dhcp"), s(later));
+        holders.lease(PLACE, &facts(OWN, None, "dhcp"), s(later));
         assert_eq!(confirmed(&holders, OWN, later + 1).as_deref(), Some("pikvm"));
         // A device that has a new name says so more than once.
         holders.set_host(OWN, &named("desk"), NameSources::of("nbns"));
-        holders.lease(PLACE, &heard(OWN, None, "dhcp"), s(2 * later));
+        holders.lease(PLACE, &facts(OWN, None, "dhcp"), s(2 * later));
         assert_eq!(confirmed(&holders, OWN, 2 * later + 1).as_deref(), Some("desk"));
         let mut unconfirmed = Holders::new(16);
         for name in ["one", "two"] {
             unconfirmed.set_host(OWN, &named(name), NameSources::of("mdns"));
         }
-        unconfirmed.lease(PLACE, &heard(OWN, None, "dhcp"), s(10));
+        unconfirmed.lease(PLACE, &facts(OWN, None, "dhcp"), s(10));
         let holder = unconfirmed.of(PLACE, None, s(11), s(12)).unwrap();
         assert_eq!(holder.host, Some(named("two")), "the last, where none is confirmed");
     }

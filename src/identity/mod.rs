@@ -188,8 +188,8 @@ impl Identity {
                 let by = NameSources::of(by);
                 holders.set_host(*mac, host, if *twice { by.twice() } else { by })
             }
-            Statement::Leased(place, heard) => holders.lease(*place, heard, *at),
-            Statement::Holds(place, heard) => holders.observe(*place, heard, *at),
+            Statement::Leased(place, facts) => holders.lease(*place, facts, *at),
+            Statement::Holds(place, facts) => holders.observe(*place, facts, *at),
             Statement::Released(place, by) => {
                 holders.release(*place, *by, *at);
                 0

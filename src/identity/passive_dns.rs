@@ -1,8 +1,8 @@
 //! The names behind addresses, from DNS answers to our clients.
 //!
-//! Owns: the names that each host was told for each address. In: answers to questions of our own
-//! hosts. Out: a name. Policy at the cap: the host with the most addresses loses its oldest, so
-//! that one host cannot evict the names of others.
+//! Owns: the names that each host's DNS answers gave for each address. In: answers to questions of
+//! our own hosts. Out: a name. Policy at the cap: the host with the most addresses loses
+//! its oldest, so that one host cannot evict the names of others.
 //! Never: gives one host's name to another: a host decides itself what it asks for.
 
 use std::cmp::Reverse;
@@ -21,24 +21,24 @@ const ROOM: usize = 8;
 /// addresses keep their owner for a working day.
 const USED: Nanos = Nanos::from_secs(6 * 3600);
 
-/// A name, and when it was told.
+/// A name from DNS answers, and their times.
 #[derive(Clone, Debug)]
-struct Told {
+struct ResolvedName {
     name: Arc<str>,
-    /// First, of answers each of which was still in use when the next came.
+    /// Time of the first of the answers each of which was still in use when the next came.
     since: Nanos,
-    /// Last.
+    /// Time of the last answer.
     at: Nanos,
 }
 
-impl Told {
-    /// When it was last told up to a time, as far as that is known; `None` where that is too long
-    /// ago, or never.
+impl ResolvedName {
+    /// The last known time of an answer with this name up to `time`; `None` if there is none, or if
+    /// it is too long ago.
     fn before(&self, time: Nanos) -> Option<Nanos> {
         if self.at <= time {
             return (time.since(self.at) <= USED).then_some(self.at);
         }
-        // It was told again since: a session goes on by the name under which it began.
+        // There was a later answer: a session that began before it keeps the name it began with.
         (self.since <= time).then_some(self.since)
     }
 }
@@ -46,7 +46,7 @@ impl Told {
 /// Names by asker and address: hosts do not share entries.
 #[derive(Clone, Debug)]
 pub struct Names {
-    told: CowMap<(Addr, Place), Vec<Told>>,
+    resolved: CowMap<(Addr, Place), Vec<ResolvedName>>,
     cap: usize,
     displaced: u64,
 }
@@ -54,16 +54,17 @@ pub struct Names {
 impl Names {
     /// A table with room for `cap` addresses, counted once per host that asked.
     pub fn new(cap: usize) -> Names {
-        Names { told: CowMap::new(cap, bytes), cap: cap.max(1), displaced: 0 }
+        Names { resolved: CowMap::new(cap, bytes), cap: cap.max(1), displaced: 0 }
     }
 
-    /// `asker` was told that `name` is at `server`. Returns how many addresses were evicted.
+    /// An answer to `asker` gave `server` as an address of `name`. Returns how many addresses were
+    /// evicted.
     pub fn add(&mut self, asker: Addr, name: &Arc<str>, server: Place, at: Nanos) -> usize {
         let key = (asker, server);
-        let full = self.told.len() >= self.cap && self.told.get(&key).is_none();
+        let full = self.resolved.len() >= self.cap && self.resolved.get(&key).is_none();
         let dropped = if full { self.make_room(at) } else { 0 };
         let new = || Vec::with_capacity(1);
-        self.displaced += self.told.update(key, new, |told| add(told, name, at));
+        self.displaced += self.resolved.update(key, new, |names| add(names, name, at));
         dropped
     }
 
@@ -82,15 +83,15 @@ impl Names {
     /// evictions.
     #[cold]
     fn make_room(&mut self, now: Nanos) -> usize {
-        self.told.retain(|_, told| told.iter().any(|told| now.since(told.at) <= USED));
+        self.resolved.retain(|_, names| names.iter().any(|one| now.since(one.at) <= USED));
         let keep = self.cap - self.cap.div_ceil(ROOM);
-        if self.told.len() <= keep {
+        if self.resolved.len() <= keep {
             return 0;
         }
-        let last = |told: &[Told]| Reverse(told.iter().map(|told| told.at).max());
-        let each = self.told.iter();
+        let last = |names: &[ResolvedName]| Reverse(names.iter().map(|one| one.at).max());
+        let each = self.resolved.iter();
         let mut all: Vec<_> =
-            each.map(|((asker, place), told)| (*asker, last(told), *place)).collect();
+            each.map(|((asker, place), names)| (*asker, last(names), *place)).collect();
         // No two compare equal: every run evicts the same.
         all.sort_unstable();
         let (mut asker, mut nth) = (None, 0u32);
@@ -102,36 +103,38 @@ impl Names {
         }
         order.sort_unstable();
         let gone = order.split_off(keep.min(order.len()));
-        gone.iter().for_each(|(.., asker, place)| drop(self.told.remove(&(*asker, *place))));
+        gone.iter().for_each(|(.., asker, place)| drop(self.resolved.remove(&(*asker, *place))));
         gone.len()
     }
 
-    /// The name that `asker` was told: `own` if it was one of them, else the last.
+    /// The name that answers to `asker` gave for that address: `own` if it is one of them, else the
+    /// latest.
     ///
-    /// What another host was told does not count: a host can look up any name that points anywhere.
+    /// Answers to other hosts do not count: a host can look up any name that points anywhere.
     pub fn of(&self, asker: Addr, server: Place, own: Option<&str>, at: Nanos) -> Option<Arc<str>> {
-        if self.told.is_empty() {
+        if self.resolved.is_empty() {
             return None;
         }
-        let told = self.told.get(&(asker, server))?.iter();
-        let known = told.filter_map(|told| Some((told.before(at)?, told)));
-        let agrees = |told: &Told| own.is_some_and(|own| own.eq_ignore_ascii_case(&told.name));
-        let (_, best) = known.max_by_key(|(told_at, told)| (agrees(told), *told_at))?;
+        let names = self.resolved.get(&(asker, server))?.iter();
+        let known = names.filter_map(|one| Some((one.before(at)?, one)));
+        let agrees =
+            |one: &ResolvedName| own.is_some_and(|own| own.eq_ignore_ascii_case(&one.name));
+        let (_, best) = known.max_by_key(|(time, one)| (agrees(one), *time))?;
         Some(Arc::clone(&best.name))
     }
 }
 
 /// Bytes of the names of a host and address. Addresses of one answer share a name: it is counted
 /// for each.
-fn bytes(told: &Vec<Told>) -> usize {
-    let names: usize = told.iter().map(|told| told.name.len()).sum();
-    size_of::<Vec<Told>>() + told.capacity() * size_of::<Told>() + names
+fn bytes(entries: &Vec<ResolvedName>) -> usize {
+    let names: usize = entries.iter().map(|one| one.name.len()).sum();
+    size_of::<Vec<ResolvedName>>() + entries.capacity() * size_of::<ResolvedName>() + names
 }
 
 /// Adds a name to those of a host and address. Returns how many it replaced that could still have
 /// been used.
-fn add(told: &mut Vec<Told>, name: &Arc<str>, at: Nanos) -> u64 {
-    if let Some(known) = told.iter_mut().find(|told| told.name == *name) {
+fn add(names: &mut Vec<ResolvedName>, name: &Arc<str>, at: Nanos) -> u64 {
+    if let Some(known) = names.iter_mut().find(|one| one.name == *name) {
         if at.since(known.at) > USED {
             known.since = at;
         }
@@ -139,15 +142,15 @@ fn add(told: &mut Vec<Told>, name: &Arc<str>, at: Nanos) -> u64 {
         return 0;
     }
     let mut displaced = 0;
-    if told.len() >= NAMES {
-        let oldest = told.iter().enumerate().min_by_key(|(_, told)| told.at);
+    if names.len() >= NAMES {
+        let oldest = names.iter().enumerate().min_by_key(|(_, one)| one.at);
         if let Some((index, known)) = oldest {
             // An expired name is no loss.
             displaced = u64::from(at.since(known.at) <= USED);
-            told.swap_remove(index);
+            names.swap_remove(index);
         }
     }
-    told.push(Told { name: Arc::clone(name), since: at, at });
+    names.push(ResolvedName { name: Arc::clone(name), since: at, at });
     displaced
 }
 
@@ -177,13 +180,13 @@ mod tests {
         let mut dropped = 0;
         for n in 0..10_000 {
             dropped += names.add(host(2), &name, server(n), s(2));
-            assert!(names.told.len() <= 64);
+            assert!(names.resolved.len() <= 64);
         }
-        assert_eq!(dropped + names.told.len(), 10_005, "each is there or counted");
+        assert_eq!(dropped + names.resolved.len(), 10_005, "each is there or counted");
         for n in 0..5 {
-            assert!(names.told.get(&(host(1), server(1_000_000 + n))).is_some(), "{n}");
+            assert!(names.resolved.get(&(host(1), server(1_000_000 + n))).is_some(), "{n}");
         }
-        assert!(names.told.get(&(host(2), server(9_999))).is_some(), "the latest stays");
+        assert!(names.resolved.get(&(host(2), server(9_999))).is_some(), "the latest stays");
     }
 
     #[test]
@@ -194,7 +197,7 @@ mod tests {
             names.add(host(1), &name, server(n), s(0));
         }
         assert_eq!(names.add(host(1), &name, server(9), s(0).plus(USED).plus(s(1))), 0);
-        assert_eq!(names.told.len(), 1);
+        assert_eq!(names.resolved.len(), 1);
     }
 
     #[test]
@@ -206,7 +209,7 @@ mod tests {
         };
         let displaced: Vec<u64> = (0..6).map(|n| tell(n, s(n))).collect();
         assert_eq!(displaced, [0, 0, 0, 0, 1, 1]);
-        assert_eq!(tell(5, s(9)), 0, "told again");
+        assert_eq!(tell(5, s(9)), 0, "another answer with the same name");
         assert_eq!(tell(9, s(9).plus(USED)), 0, "the oldest could not be used any longer");
     }
 
@@ -217,13 +220,13 @@ mod tests {
         names.add(host(1), &Arc::from("long.example"), server(1), s(10));
         names.add(host(1), &Arc::from("other.example"), server(1), s(20));
         names.add(host(1), &Arc::from("long.example"), server(1), s(100));
-        assert_eq!(of(&names, s(9)), None, "not told yet");
+        assert_eq!(of(&names, s(9)), None, "no answer yet");
         assert_eq!(of(&names, s(15)).as_deref(), Some("long.example"));
-        assert_eq!(of(&names, s(50)).as_deref(), Some("other.example"), "the last told by then");
+        assert_eq!(of(&names, s(50)).as_deref(), Some("other.example"), "the latest by then");
         assert_eq!(of(&names, s(101)).as_deref(), Some("long.example"));
         let later = s(100).plus(USED).plus(USED);
         names.add(host(1), &Arc::from("long.example"), server(1), later);
-        assert_eq!(of(&names, later.since(s(1))), None, "too old by then, and not told again yet");
+        assert_eq!(of(&names, later.since(s(1))), None, "too old by then, and no later answer yet");
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub type Place = (u16, Addr);
 
 /// Facts about the holder of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
+pub struct HolderFacts {
     /// Its link-layer address, if known.
     pub mac: Option<[u8; 6]>,
     /// Its name.
@@ -61,9 +61,9 @@ pub enum Statement {
         twice: bool,
     },
     /// A server assigns an address to a device: any other holder loses it.
-    Leased(Place, Heard),
+    Leased(Place, HolderFacts),
     /// The holder of an address says something about itself.
-    Holds(Place, Heard),
+    Holds(Place, HolderFacts),
     /// An address is released: by the device itself or, without one, by the server that knows who
     /// holds it.
     Released(Place, Option<[u8; 6]>),

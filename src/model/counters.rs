@@ -241,10 +241,10 @@ counters! {
     SessionsUntimed = "sessions_untimed" in "session",
         loss("untimed", "sessions without round trips: pool full");
     /// Packets of protocols that identify the holder of an address.
-    Overheard = "overheard" in "identity", total;
+    BindingPackets = "overheard" in "identity", total;
     /// Such packets that came from a tunnel from outside and claim a home host as sender: not used,
     /// since anybody may have written them.
-    OverheardUnproven = "overheard_unproven" in "identity",
+    BindingPacketsUnproven = "overheard_unproven" in "identity",
         quality("names of home hosts from unproven tunnels");
     /// Addresses and devices evicted at the cap of the table of names and holders.
     BindingsForgotten = "bindings_forgotten" in "identity",

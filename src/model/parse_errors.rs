@@ -42,7 +42,7 @@ impl Fault {
 const ROWS: usize = Protocol::ALL.len() + 1;
 
 /// The name of that row in run.json.
-const UNTOLD: &str = "untold";
+const UNIDENTIFIED: &str = "untold";
 
 /// Counts of faults (saturating).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl ParseErrors {
 
     /// Protocols with faults, and how many of each kind where there are any.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Vec<(&'static str, u32)>)> + '_ {
-        let names = Protocol::ALL.iter().map(|protocol| protocol.as_str()).chain([UNTOLD]);
+        let names = Protocol::ALL.iter().map(|protocol| protocol.as_str()).chain([UNIDENTIFIED]);
         names.zip(&self.0).filter_map(|(name, row)| {
             let kinds = Fault::ALL.iter().map(|fault| fault.name()).zip(row.iter().copied());
             let kinds: Vec<_> = kinds.filter(|(_, count)| *count > 0).collect();

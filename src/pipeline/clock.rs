@@ -95,7 +95,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Sets the current time, as far as packets have shown it.
-    pub(super) fn tell_time(&mut self, now: Option<Nanos>) {
+    pub(super) fn set_expected(&mut self, now: Option<Nanos>) {
         self.expected = now;
     }
 
@@ -188,12 +188,12 @@ mod tests {
         let mut watch = Watch::default();
         let now = 1_000_000;
         assert_eq!(watch.judge(at(now), Nanos::ZERO), Trust::Believed, "nothing is known yet");
-        watch.tell_time(Some(at(now)));
+        watch.set_expected(Some(at(now)));
         for wild in [now + HOUR, u64::from(u32::MAX), 0] {
             assert_eq!(watch.judge(at(wild), at(now)), Trust::Absent, "{wild}");
         }
         assert_eq!(watch.judge(at(now + 1), at(now)), Trust::Believed);
-        watch.tell_time(Some(at(now + 100)));
+        watch.set_expected(Some(at(now + 100)));
         assert_eq!(watch.judge(at(now + HOUR), at(now)), Trust::Absent, "and again");
         assert!(!watch.was_set());
     }
@@ -202,17 +202,17 @@ mod tests {
     fn a_system_clock_that_was_set_is_followed() {
         for (to, trust) in [(5_000_000, Trust::Believed), (10, Trust::SetBack)] {
             let (mut watch, now) = (Watch::default(), 1_000_000);
-            watch.tell_time(Some(at(now)));
+            watch.set_expected(Some(at(now)));
             assert_eq!(watch.judge(at(to), at(now)), Trust::Absent);
-            watch.tell_time(Some(at(now + 1)));
+            watch.set_expected(Some(at(now + 1)));
             assert_eq!(watch.judge(at(to + 1), at(now)), Trust::Absent);
-            watch.tell_time(Some(at(now + 2)));
+            watch.set_expected(Some(at(now + 2)));
             assert_eq!(watch.judge(at(to + 2), at(now)), trust);
             assert!(watch.was_set() && !watch.was_set());
         }
         // Or, with much traffic, after this many.
         let mut watch = Watch::default();
-        watch.tell_time(Some(at(1_000_000)));
+        watch.set_expected(Some(at(1_000_000)));
         let told = (0..SET_AFTER_FRAMES).map(|_| watch.judge(at(10), at(1_000_000)));
         assert_eq!(told.filter(|trust| *trust == Trust::SetBack).count(), 1);
     }

@@ -53,8 +53,7 @@ pub(super) struct Finished {
 }
 
 impl Correlator {
-    /// Gives it what earlier runs learned and told, to go on from there; to a live run behind its
-    /// heartbeat.
+    /// Gives it the baselines and the ledger of earlier runs; in a live run after its heartbeat.
     pub(super) fn with_state(mut self, state: Option<Opened>) -> Result<Correlator, Error> {
         if let Some(opened) = state {
             self.found.restore(opened, self.live.is_some())?;
@@ -144,7 +143,7 @@ impl Correlator {
         }
         let counted = live.handle.board.sum();
         let wish = outlets.round(&Round { until, counted: &counted })?;
-        found.note_told();
+        found.note_reported();
         if wish == Wish::EndSpan {
             self.end_span(until, outlets)?;
         }
@@ -186,7 +185,7 @@ impl Correlator {
         for error in ended.err().into_iter().flatten() {
             (live.tell)(&error.to_string());
         }
-        found.note_told();
+        found.note_reported();
         Ok(())
     }
 

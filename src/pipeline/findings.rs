@@ -55,7 +55,7 @@ pub(super) struct Found {
     pub(super) ledger: Ledger,
     /// The ledger's files, where they are kept.
     pub(super) stored: Option<StoredLedger>,
-    /// Something was pushed that the ledger does not know to be told.
+    /// Something was pushed that the ledger has not noted as reported.
     pub(super) pushed: bool,
     /// Why the journal could not be written.
     failure: Option<Error>,
@@ -121,7 +121,7 @@ impl Found {
         self.catalog = Arc::clone(&prepared.catalog);
     }
 
-    /// Gives it what earlier runs learned and told. A live run keeps a journal.
+    /// Gives it the baselines and the ledger of earlier runs. A live run keeps a journal.
     pub(super) fn restore(&mut self, opened: Opened, is_live: bool) -> Result<(), Error> {
         let Opened { state, mut stored, ledger } = opened;
         self.ledger = ledger;
@@ -131,7 +131,7 @@ impl Found {
             stored.save(&self.ledger)?;
             self.ledger.begin_journal();
         }
-        for alert in self.ledger.take_untold() {
+        for alert in self.ledger.take_unreported() {
             if alert.level >= self.min_level {
                 self.keep(alert);
             }
@@ -140,7 +140,7 @@ impl Found {
         Ok(())
     }
 
-    /// Before anything is told, the ledger's files know of it.
+    /// Writes changes to the ledger's journal; called before the outputs get them.
     fn append(&mut self, lasting: bool) {
         let journal = self.ledger.take_journal();
         let Some(stored) = self.stored.as_mut().filter(|_| !journal.is_empty()) else { return };
@@ -151,14 +151,14 @@ impl Found {
     }
 
     /// Everything that was pushed has reached the outputs.
-    pub(super) fn note_told(&mut self) {
+    pub(super) fn note_reported(&mut self) {
         if std::mem::take(&mut self.pushed) {
-            self.ledger.note_told(self.min_level);
+            self.ledger.note_reported(self.min_level);
             self.append(false);
         }
     }
 
-    /// Writes what was learned and told, where it is kept and the time has come.
+    /// Saves baselines and ledger, if they are kept and it is time to.
     pub(super) fn save_in_time(&mut self, now: Nanos) -> Result<(), Error> {
         let failed = self.failure.take().map_or(Ok(()), Err);
         let due = self.state.as_mut().map_or(Ok(false), |state| state.save_in_time(now));

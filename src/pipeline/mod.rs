@@ -15,11 +15,11 @@ mod heartbeat;
 pub mod interrupts;
 pub mod live;
 mod outputs;
-mod overheard;
 mod prepare;
 mod progress;
 pub mod queries;
 mod reader;
+mod reader_bindings;
 mod record_batch;
 mod record_worker;
 mod scans;
@@ -50,11 +50,11 @@ use crate::model::{Alert, CopyReport, Counters, Error, Format, Incident, Nanos};
 use crate::pipeline::correlator::{Correlator, Finished};
 use crate::pipeline::heartbeat::Heartbeat;
 use crate::pipeline::outputs::{Ecs, RunFacts};
-use crate::pipeline::overheard::ToWorkers;
 pub use crate::pipeline::prepare::OldList;
 use crate::pipeline::prepare::Prepared;
 pub use crate::pipeline::progress::{NoProgress, Progress, RecordTap};
 use crate::pipeline::reader::{Reader, ReaderReport};
+use crate::pipeline::reader_bindings::ToWorkers;
 use crate::pipeline::record_worker::{Queues, RecordWorker};
 use crate::pipeline::state::{BaselineTotals, Opened, State};
 use crate::pipeline::verdicts::nothing_readable;
@@ -110,7 +110,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Saves what was learned and told: after the results, so that a run that left none has taught
+    /// Saves baselines and ledger: after the results, so that a run that left none has taught
     /// nothing.
     fn save_state(&mut self) -> Result<(), Vec<Error>> {
         let Some(Opened { state, mut stored, ledger }) = self.state.take() else { return Ok(()) };

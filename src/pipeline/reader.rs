@@ -19,9 +19,9 @@ use crate::identity::{eapol_offset, has_identity_data};
 use crate::model::{CopyReport, Counter, Counters, Error, Frame, Nanos, Packet, Stamp, Trust};
 use crate::pipeline::clock::{Clock, Watch};
 use crate::pipeline::decap_config::tunnels_of;
-use crate::pipeline::overheard::{Overheard, ToWorkers};
 use crate::pipeline::prepare::{Points, Prepared, print_secret};
 use crate::pipeline::progress::Progress;
+use crate::pipeline::reader_bindings::{ReaderBindings, ToWorkers};
 use crate::pipeline::source::Source;
 use crate::pipeline::tunnel_proof::speaks_for_home;
 use crate::session::Timeouts;
@@ -63,8 +63,8 @@ pub(super) struct Intake {
     tunnels: Vec<TunnelSet>,
     /// Forgotten fragments that were counted.
     fragments_counted: u64,
-    /// What is heard of who is behind an address.
-    overheard: Overheard,
+    /// Names and holders of addresses.
+    bindings: ReaderBindings,
     pub(super) tally: Tally,
 }
 
@@ -151,7 +151,7 @@ impl Reader {
 
     /// The input has ended: returns the reader's results.
     pub(super) fn finish(mut self, dispatcher: ToWorkers) -> Result<ReaderReport, Error> {
-        dispatcher.finish(self.intake.overheard.publish()).map_err(worker_gone)?;
+        dispatcher.finish(self.intake.bindings.publish()).map_err(worker_gone)?;
         let names = self.source.names();
         self.intake.count_forgotten(true);
         let mut tally = self.intake.tally;
@@ -184,13 +184,13 @@ impl Reader {
         if let Some(now) = silent {
             self.clock.advance(now);
         }
-        dispatcher.tick(self.clock.now(), self.intake.overheard.publish())
+        dispatcher.tick(self.clock.now(), self.intake.bindings.publish())
     }
 
     /// In a live run: sets the current time, as far as packets have shown it.
-    pub(super) fn tell_time(&mut self, now: Option<Nanos>) {
+    pub(super) fn set_expected(&mut self, now: Option<Nanos>) {
         if let Some(watch) = &mut self.watch {
-            watch.tell_time(now);
+            watch.set_expected(now);
         }
     }
 
@@ -254,8 +254,8 @@ impl Intake {
     ) -> Intake {
         let (copies, tally) = (copies(prepared), Tally::default());
         let (filter, fragments_counted) = (None, 0);
-        let overheard = Overheard::new(prepared);
-        Intake { decoder, filter, copies, points, tunnels, overheard, fragments_counted, tally }
+        let bindings = ReaderBindings::new(prepared);
+        Intake { decoder, filter, copies, points, tunnels, bindings, fragments_counted, tally }
     }
 
     /// Decodes a frame and dispatches its packet to its session's worker.
@@ -309,7 +309,7 @@ impl Intake {
         let evicted = self.decoder.fragments_evicted();
         self.tally.counters.add(Counter::FragmentsEvicted, evicted - self.fragments_counted);
         self.fragments_counted = evicted;
-        self.overheard.count(&mut self.tally.counters);
+        self.bindings.count(&mut self.tally.counters);
     }
 
     /// Processes the datagram that a fragment made whole, if it did, as if it had come now.
@@ -362,11 +362,11 @@ impl Intake {
     /// Takes what a packet says of who is behind an address.
     #[cold]
     fn read_identity(&mut self, packet: &Packet, frame: &[u8]) {
-        let (overheard, counters) = (&mut self.overheard, &mut self.tally.counters);
-        if speaks_for_home(&self.decoder, packet, frame, |addr| overheard.is_home(addr)) {
-            return counters.bump(Counter::OverheardUnproven);
+        let (bindings, counters) = (&mut self.bindings, &mut self.tally.counters);
+        if speaks_for_home(&self.decoder, packet, frame, |addr| bindings.is_home(addr)) {
+            return counters.bump(Counter::BindingPacketsUnproven);
         }
-        overheard.process(packet, frame, counters);
+        bindings.process(packet, frame, counters);
     }
 
     #[inline(always)]
@@ -392,7 +392,7 @@ impl Intake {
             self.read_identity(&packet, frame.bytes);
             self.overheard.wait_for_readers(dispatcher)?;
         }
-        dispatcher.push(packet, taken.block, || self.overheard.publish())
+        dispatcher.push(packet, taken.block, || self.bindings.publish())
     }
 }
 

@@ -279,13 +279,13 @@ impl<'t> RecordWorker<'t> {
         // A client may know only the IPv4 address and add the NAT64 prefix itself (RFC 6877).
         let behind = self.enricher.data().nat64.inside(to).map(Addr::from);
         let own = record.facts.responder_name();
-        let heard = self
+        let looked_up = self
             .identity
             .name_of(from, (point, to), own, when)
             .or_else(|| self.identity.name_of(from, (point, behind?), own, when));
         let contradicts = |name: &Arc<str>| record.facts.contradicts(name);
-        // The session's own name takes precedence over names heard elsewhere.
-        match heard {
+        // The session's own name takes precedence over names from elsewhere.
+        match looked_up {
             Some(name) if contradicts(&name) => record.context.contradicted_name = Some(name),
             other => record.context.responder_name = other,
         }

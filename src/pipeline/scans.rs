@@ -220,7 +220,7 @@ mod tests {
         assert!(unanswered(&answered).is_none(), "a SYN-ACK came");
         let mut named = silent.clone();
         named.facts.tls = Some(Box::default());
-        assert!(unanswered(&named).is_none(), "a tap of one direction heard its name");
+        assert!(unanswered(&named).is_none(), "a tap of one direction saw its name");
         let mut told = silent;
         told.facts.protocol = Some(Protocol::Ssh);
         assert!(unanswered(&told).is_none());

@@ -18,7 +18,7 @@ pub(super) struct Stats {
     places: Box<[Mutex<Shown>]>,
     interfaces: Mutex<Vec<Value>>,
     /// Capture points already reported as one-way.
-    told: Mutex<BTreeSet<u16>>,
+    announced: Mutex<BTreeSet<u16>>,
 }
 
 /// The values published by one thread.
@@ -32,7 +32,7 @@ impl Stats {
     /// With this many slots.
     pub(super) fn new(places: usize) -> Stats {
         let places = (0..places).map(|_| Mutex::default()).collect();
-        Stats { places, interfaces: Mutex::default(), told: Mutex::default() }
+        Stats { places, interfaces: Mutex::default(), announced: Mutex::default() }
     }
 
     /// The sum over all threads.
@@ -51,8 +51,8 @@ impl Stats {
 
     /// Messages for those of `feeds` that were not reported before; from now on they are.
     pub(super) fn news(&self, feeds: impl IntoIterator<Item = Feed>) -> Vec<String> {
-        let mut told = lock(&self.told);
-        let news = feeds.into_iter().filter(|feed| told.insert(feed.point));
+        let mut announced = lock(&self.announced);
+        let news = feeds.into_iter().filter(|feed| announced.insert(feed.point));
         news.map(|feed| feed.sentence()).collect()
     }
 

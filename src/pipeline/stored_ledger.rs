@@ -142,6 +142,8 @@ fn problem(path: &Path, why: StoreError) -> Error {
 }
 
 fn writing(path: &Path, cause: &std::io::Error) -> Error {
-    Error::new(format!("writing {}", path.display()), cause.to_string())
-        .help("a restart may tell again what is told until the next snapshot, five minutes later")
+    Error::new(format!("writing {}", path.display()), cause.to_string()).help(
+        "after a restart, what was reported since the last snapshot may be reported again; \
+               the next snapshot follows within five minutes",
+    )
 }

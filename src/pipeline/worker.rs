@@ -10,7 +10,7 @@ use crate::decode::SHARDS;
 use crate::dispatch::batch::PACKETS;
 use crate::evidence::Observers;
 use crate::model::{Counters, Nanos, Packet};
-use crate::pipeline::overheard::{FromReader, PacketBatch};
+use crate::pipeline::reader_bindings::{FromReader, PacketBatch};
 use crate::pipeline::record_batch::THE_END;
 use crate::pipeline::record_worker::RecordWorker;
 use crate::pipeline::stats::WorkerHandle;

@@ -80,7 +80,7 @@ pub fn child() {
     stored.save(&ledger).unwrap();
     ledger.begin_journal();
     let mut told = File::options().append(true).create(true).open(dir.join("told")).unwrap();
-    let mut alerts = ledger.take_untold();
+    let mut alerts = ledger.take_unreported();
     // Traffic goes on where it has come to, whether anybody listens or not.
     let clock = dir.join("clock");
     let from = fs::read_to_string(&clock).map_or(0, |text| text.parse().unwrap());
@@ -100,7 +100,7 @@ pub fn child() {
         let lines = lines + &changes.collect::<String>();
         if !lines.is_empty() {
             told.write_all(lines.as_bytes()).unwrap();
-            ledger.note_told(Level::Low);
+            ledger.note_reported(Level::Low);
             stored.append(&ledger.take_journal(), false).unwrap();
         }
         if n % 50 == 49 {

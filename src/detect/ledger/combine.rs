@@ -1,7 +1,7 @@
 //! Brings the ledgers of several sensors together.
 //!
 //! Owns: what one entry or subject becomes of several. In: ledgers. Out: one ledger, the same in
-//! whatever order they are given. Never: forgets that something was told while its window lasts.
+//! whatever order they are given. Never: forgets a report within its window.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl Ledger {
     pub fn combine(config: LedgerConfig, all: Vec<Ledger>) -> Ledger {
         let mut entries: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
         let mut subjects: BTreeMap<Arc<str>, Vec<Subject>> = BTreeMap::new();
-        let mut untold: Vec<Arc<Alert>> = Vec::new();
+        let mut unreported: Vec<Arc<Alert>> = Vec::new();
         for ledger in all {
             for (key, entry) in ledger.entries.into_table() {
                 entries.entry(key).or_default().push(entry);
@@ -34,7 +34,7 @@ impl Ledger {
             for (id, subject) in ledger.incidents.into_subjects() {
                 subjects.entry(id).or_default().push(subject);
             }
-            untold.extend(ledger.untold);
+            unreported.extend(ledger.unreported);
         }
         let last_entry = entries.values().flatten().map(|entry| entry.last).max();
         let now = last_entry.max(subjects.values().flatten().map(|s| s.last).max());
@@ -52,9 +52,9 @@ impl Ledger {
                 combined.incidents.restore(id, subject);
             }
         }
-        untold.sort_by(|a, b| place(a).cmp(&place(b)));
-        untold.dedup_by(|a, b| a.id == b.id);
-        combined.untold = untold;
+        unreported.sort_by(|a, b| place(a).cmp(&place(b)));
+        unreported.dedup_by(|a, b| a.id == b.id);
+        combined.unreported = unreported;
         combined
     }
 }
@@ -105,7 +105,7 @@ fn one_subject(all: Vec<Subject>, limits: &IncidentConfig, now: Nanos) -> Option
         one.unlisted = one.unlisted.saturating_add(subject.unlisted);
         one.is_ours |= subject.is_ours;
         one.last = one.last.max(subject.last);
-        one.told = match (one.told, subject.told) {
+        one.reported = match (one.reported, subject.reported) {
             (Some(a), Some(b)) => Some(if a >= b { a } else { b }),
             (a, b) => a.or(b),
         };
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].families, [Family::P, Family::R]);
         let again = alert("D03", Family::P, 100, Level::High);
-        assert!(!both.fires("192.0.2.1".into(), &again), "told within the week");
+        assert!(!both.fires("192.0.2.1".into(), &again), "reported within the week");
         assert!(both.fires("192.0.2.1".into(), &alert("D03", Family::P, 101, Level::Critical)));
         assert!(both.fires("192.0.2.9".into(), &again));
     }

@@ -1,9 +1,9 @@
-//! What was fired, by whom, and on what: the table that every alert is looked up in.
+//! The table of alerts so far, by rule, subject and what they are about.
 //!
 //! Owns: when a rule has fired on a subject, the highest level, how often. In: alerts in the order
-//! of the run. Out: whether an alert is told, waits, or belongs to one before. Policy at the cap:
-//! what is worth least is forgotten. Never: merges across rules or subjects; depends on the order
-//! of a hash table.
+//! of the run. Out: whether an alert is reported, waits, or repeats an earlier one. Policy at the
+//! cap: entries of the lowest rank are forgotten. Never: merges across rules or subjects; depends
+//! on the order of a hash table.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,8 +70,8 @@ pub(super) struct Entry {
 }
 
 /// What an entry is worth at the cap: the least is forgotten first. One of ours before an address
-/// outside; one that waits for more before one whose alert stands, for that would only be told
-/// again; then the level, how often it was heard, and when last.
+/// outside; one that waits for more before one whose alert stands, for that would only be reported
+/// again; then the level, the number of alerts, and the time of the last.
 type Rank = (bool, bool, Level, u64, Nanos);
 
 /// What to do with an alert.
@@ -141,7 +141,7 @@ pub(super) struct Entries {
     bytes: usize,
     cap: usize,
     tidied: Nanos,
-    /// Entries forgotten although their alert stands: what repeats it is told anew.
+    /// Entries forgotten although their alert stands: what repeats it is reported anew.
     unmerged: u64,
     /// Alerts evicted while waiting for more.
     forgotten: u64,
@@ -154,7 +154,7 @@ impl Entries {
         Entries { table, bytes: 0, cap, tidied, unmerged: 0, forgotten: 0 }
     }
 
-    /// A rule has fired on an endpoint. Whether that is told: not again within a week, but at a
+    /// A rule has fired on an endpoint. Whether that is reported: not again within a week, but at a
     /// higher level.
     pub(super) fn fires(&mut self, endpoint: String, alert: &Alert) -> bool {
         let rule = alert.rule.uuid.clone();
@@ -229,7 +229,7 @@ impl Entries {
         }
     }
 
-    /// Forgets what may be told again anyway.
+    /// Forgets what may be reported again anyway.
     fn forget_old(&mut self, now: Nanos) {
         let bytes = &mut self.bytes;
         self.table.retain(|key, entry| {

@@ -1,7 +1,7 @@
-//! The ledger: who was told of what, and how bad it was.
+//! The ledger: which alerts and incidents were reported, and at which level.
 //!
 //! Each alert passes it once. It says whether the alert stands for itself, waits for more of its
-//! kind, or belongs to one that was told; whether a rule has fired on an endpoint before; and what
+//! kind, or repeats one that was reported; whether a rule has fired on an endpoint before; and what
 //! has become of the incidents of its subject.
 //!
 //! Owns: entries by rule, subject and what they are about; subjects with their alerts; the journal
@@ -37,14 +37,14 @@ const CLOSE_EVERY: Nanos = Nanos::from_secs(3_600);
 pub struct LedgerConfig {
     /// Bytes of entries.
     pub entries: usize,
-    /// Bytes of subjects with their alerts, and of incidents that are closed and not yet told.
+    /// Bytes of subjects with their alerts, and of incidents that are closed and not yet reported.
     pub subjects: usize,
 }
 
 /// What becomes of an alert.
 #[derive(Debug)]
 pub enum Taken {
-    /// It is told; it has its event id now.
+    /// It is reported, and has its event id now.
     Stands(Arc<Alert>),
     /// It adds to the alert of that number, or to one that is not kept.
     Again(Option<usize>, Box<Alert>),
@@ -59,8 +59,8 @@ pub struct Ledger {
     closed: Nanos,
     /// Records of what has changed, where they are kept.
     journal: Option<Vec<u8>>,
-    /// Alerts that stand and were not told when the run before this was ended.
-    untold: Vec<Arc<Alert>>,
+    /// Alerts that the run before this one raised but did not report before it was killed.
+    unreported: Vec<Arc<Alert>>,
 }
 
 impl Ledger {
@@ -74,14 +74,14 @@ impl Ledger {
             }),
             closed: Nanos::ZERO,
             journal: None,
-            untold: Vec::new(),
+            unreported: Vec::new(),
         }
     }
 
     /// Whether nothing is known of anything.
     pub fn is_empty(&self) -> bool {
         let unknown = self.entries.iter().next().is_none();
-        unknown && self.incidents.subjects().next().is_none() && self.untold.is_empty()
+        unknown && self.incidents.subjects().next().is_none() && self.unreported.is_empty()
     }
 
     /// From here on, keeps a journal.
@@ -99,9 +99,9 @@ impl Ledger {
         self.journal.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Alerts that a run before this one has not told: it was ended in between.
-    pub fn take_untold(&mut self) -> Vec<Arc<Alert>> {
-        std::mem::take(&mut self.untold)
+    /// Alerts that the run before this one raised but did not report before it was killed.
+    pub fn take_unreported(&mut self) -> Vec<Arc<Alert>> {
+        std::mem::take(&mut self.unreported)
     }
 
     /// A rule has fired on an endpoint. Whether that is an alert: not again within a week, but at a
@@ -115,8 +115,8 @@ impl Ledger {
         fires
     }
 
-    /// Takes the next alert of the run; `number` is the one it would be kept under. Incidents hear
-    /// of every alert that stands for itself.
+    /// Takes the next alert of the run; `number` is the one it would be kept under. Incidents
+    /// are updated by every alert that is reported.
     pub fn take(&mut self, alert: Alert, number: Option<usize>) -> Taken {
         let verdict = self.entries.judge(&alert, number);
         if let Verdict::Again(first) = verdict {
@@ -143,8 +143,8 @@ impl Ledger {
 
     /// Everything that was found has reached the outputs: alerts, and incidents of this level or a
     /// higher one.
-    pub fn note_told(&mut self, level: Level) {
-        let record = self.journal.is_some().then(|| store::told(level));
+    pub fn note_reported(&mut self, level: Level) {
+        let record = self.journal.is_some().then(|| store::reported(level));
         self.note(record);
     }
 

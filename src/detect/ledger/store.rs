@@ -5,13 +5,13 @@
 //! checksum is another.
 //!
 //! ```text
-//! snapshot  head, entries, subjects, alerts not told (each a 32-bit number of them, then each),
-//!           SHA-256 of all before it
+//! snapshot  head, entries, subjects, alerts not reported (each a 32-bit number of them, then
+//!           each), SHA-256 of all before it
 //! journal   head, records
 //! head      "LHLEDG\r\n" or "LHJOUR\r\n", version (2 bytes), generation (8 bytes)
 //! record    length of the content (4 bytes), its CRC-32 (4 bytes), content
 //! content   1 endpoint, alert: a rule has fired on an endpoint; 2 alert: one was raised;
-//!           3 level: all that was found was told; 4 time: old incidents were closed
+//!           3 level: all that was found was reported; 4 time: old incidents were closed
 //! ```
 //! A journal goes with the snapshot of its generation. Numbers are in network order.
 
@@ -22,8 +22,8 @@ use flate2::Crc;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::detect::incidents::Reported;
 use crate::detect::incidents::Subject;
-use crate::detect::incidents::Told;
 use crate::detect::ledger::Ledger;
 use crate::detect::ledger::LedgerConfig;
 use crate::detect::ledger::Taken;
@@ -57,7 +57,7 @@ const CHECKSUM: usize = 32;
 
 const FIRED: u8 = 1;
 const RAISED: u8 = 2;
-const TOLD: u8 = 3;
+const REPORTED: u8 = 3;
 const CLOSED: u8 = 4;
 
 /// Why bytes are no ledger.
@@ -107,9 +107,9 @@ pub(super) fn fired(endpoint: &str, alert: &Alert) -> Vec<u8> {
     w.0
 }
 
-/// A record: all that was found was told.
-pub(super) fn told(level: Level) -> Vec<u8> {
-    let mut w = Writer(vec![TOLD]);
+/// A record: all that was found was reported.
+pub(super) fn reported(level: Level) -> Vec<u8> {
+    let mut w = Writer(vec![REPORTED]);
     w.word(&LEVELS, &level);
     w.0
 }
@@ -191,7 +191,7 @@ impl Ledger {
         w.list(&entries, |w, (key, entry)| put_entry(w, key, entry));
         let subjects: Vec<_> = self.incidents.subjects().collect();
         w.list(&subjects, |w, (id, subject)| put_subject(w, id, subject));
-        w.list(&self.untold, |w, alert| codec::put_alert(w, alert));
+        w.list(&self.unreported, |w, alert| codec::put_alert(w, alert));
         let sum = Sha256::digest(&w.0);
         w.0.extend(sum);
         w.0
@@ -218,7 +218,7 @@ impl Ledger {
             let id = codec::shared(&mut r)?;
             ledger.incidents.restore(id, subject(&mut r)?);
         }
-        ledger.untold = codec::list(&mut r, |r| codec::alert(r).map(Arc::new))?;
+        ledger.unreported = codec::list(&mut r, |r| codec::alert(r).map(Arc::new))?;
         match r.is_empty() {
             true => Ok((ledger, generation)),
             false => Err(StoreError::Damaged("something follows its end")),
@@ -235,12 +235,12 @@ impl Ledger {
             }
             RAISED => {
                 if let Taken::Stands(alert) = self.take(codec::alert(&mut r)?, None) {
-                    self.untold.push(alert);
+                    self.unreported.push(alert);
                 }
             }
-            TOLD => {
+            REPORTED => {
                 self.take_changes(codec::word(&mut r, &LEVELS)?);
-                self.untold.clear();
+                self.unreported.clear();
             }
             CLOSED => {
                 self.incidents.close_old(codec::time(&mut r)?);
@@ -293,10 +293,10 @@ fn put_subject(w: &mut Writer, id: &str, subject: &Subject) {
         w.time(time);
         w.float(score);
     });
-    w.option(subject.told, |w, told| {
-        w.word(&LEVELS, &told.level);
-        w.float(told.score);
-        w.u32(told.families as u32);
+    w.option(subject.reported, |w, reported| {
+        w.word(&LEVELS, &reported.level);
+        w.float(reported.score);
+        w.u32(reported.families as u32);
     });
     w.u64(subject.unlisted);
     w.time(subject.last);
@@ -308,9 +308,9 @@ fn subject(r: &mut Reader<'_>) -> Result<Subject, WireError> {
         name: codec::option(r, codec::shared)?,
         hits: codec::list(r, |r| codec::alert(r).map(Arc::new))?,
         reached: codec::option(r, |r| Ok((codec::time(r)?, codec::float(r)?)))?,
-        told: codec::option(r, |r| {
+        reported: codec::option(r, |r| {
             let (level, score) = (codec::word(r, &LEVELS)?, codec::float(r)?);
-            Ok(Told { level, score, families: r.u32()? as usize })
+            Ok(Reported { level, score, families: r.u32()? as usize })
         })?,
         unlisted: r.u64()?,
         last: codec::time(r)?,

@@ -33,7 +33,7 @@ fn step(ledger: &mut Ledger, n: u64) {
     ledger.take(alert, None);
     if n.is_multiple_of(4) {
         ledger.take_changes(Level::Low);
-        ledger.note_told(Level::Low);
+        ledger.note_reported(Level::Low);
     }
 }
 
@@ -69,17 +69,18 @@ fn a_snapshot_and_its_journal_are_the_ledger() {
 fn an_alert_in_the_journal_but_not_reported_is_reported_by_the_next_run() {
     let mut ledger = Ledger::new(CONFIG);
     ledger.begin_journal();
-    let told = Alert { repeats: None, ..alert(1) };
-    let untold = Alert { repeats: None, ..alert(3) };
-    ledger.take(told, None);
-    ledger.note_told(Level::Low);
-    ledger.take(untold, None);
+    let reported = Alert { repeats: None, ..alert(1) };
+    let unreported = Alert { repeats: None, ..alert(3) };
+    ledger.take(reported, None);
+    ledger.note_reported(Level::Low);
+    ledger.take(unreported, None);
     let journal = ledger.take_journal();
     let mut next = Ledger::new(CONFIG);
     records(&journal).unwrap().0.iter().for_each(|record| next.replay(record).unwrap());
-    // Also where that is ended before it has told it.
+    // Also if that run is killed before it reports it.
     let (mut after, _) = Ledger::decode(CONFIG, &next.encode(1)).unwrap();
-    let left: Vec<String> = after.take_untold().iter().map(|of| of.session_id.clone()).collect();
+    let left: Vec<String> =
+        after.take_unreported().iter().map(|of| of.session_id.clone()).collect();
     assert_eq!(left, ["s3"]);
 }
 

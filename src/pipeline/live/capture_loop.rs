@@ -12,8 +12,8 @@ use crate::model::{Counters, Error, Nanos};
 use crate::pipeline::live::reload::Reloader;
 use crate::pipeline::live::request::LiveRun;
 use crate::pipeline::live::signals::{Signals, taken};
-use crate::pipeline::overheard::ToWorkers;
 use crate::pipeline::reader::{Reader, ReaderReport, worker_gone};
+use crate::pipeline::reader_bindings::ToWorkers;
 use crate::pipeline::source::Source;
 use crate::pipeline::stats::WorkerHandle;
 
@@ -150,7 +150,7 @@ impl<'r> Listener<'r> {
         let Source::Live(live) = &reader.source else { return Ok(false) };
         let some_wait = live.has_frames();
         let horizon = if self.draining { Nanos(u64::MAX) } else { self.pace.horizon(some_wait) };
-        reader.tell_time(self.pace.ahead.map(|_| self.pace.now()));
+        reader.set_expected(self.pace.ahead.map(|_| self.pace.now()));
         loop {
             while let Some((file, meta)) = reader.source.next() {
                 reader.read_frame(file, &meta, out).map_err(worker_gone)?;
@@ -191,8 +191,8 @@ impl<'r> Listener<'r> {
     /// Counts and maintains interfaces; reports events.
     fn look_after(&mut self, reader: &mut Reader) {
         let Source::Live(live) = &mut reader.source else { return };
-        let told = live.maintain(&mut reader.intake.tally.counters);
-        told.iter().for_each(|text| (self.run.tell)(text));
+        let messages = live.maintain(&mut reader.intake.tally.counters);
+        messages.iter().for_each(|text| (self.run.tell)(text));
         self.post.board.note(live.taps());
     }
 

@@ -98,8 +98,8 @@ impl Sets {
         self.lost += lines;
     }
 
-    fn say(&self, told: &[String]) {
-        told.iter().for_each(|text| (self.tell)(text));
+    fn say(&self, messages: &[String]) {
+        messages.iter().for_each(|text| (self.tell)(text));
     }
 
     /// Starts a set again, if there is room for one.
@@ -122,8 +122,8 @@ impl Sets {
     /// Writes the rest of a set except run.json, and counts what could not be written.
     fn settle(&mut self, set: Set, end: &SpanEnd<'_>, queue: &mut Queue) -> Settled {
         let rows = (queue.len(), end.endpoints.count());
-        let (most, told) = self.place.rows(&set, rows, &mut self.own);
-        self.say(&told);
+        let (most, messages) = self.place.rows(&set, rows, &mut self.own);
+        self.say(&messages);
         let settled = set.settle(&*self.format, (end.endpoints, most), queue);
         self.lose(settled.lost);
         self.own.add(Counter::SetsIncomplete, u64::from(settled.incomplete().is_some()));
@@ -150,8 +150,8 @@ impl Sets {
                 path.display()
             ));
         }
-        let told = self.place.finished(path, &mut self.own);
-        self.say(&told);
+        let messages = self.place.finished(path, &mut self.own);
+        self.say(&messages);
         ended
     }
 

@@ -120,9 +120,9 @@ impl Place {
         let Some(space) = &mut self.space else { return (None, Vec::new()) };
         let present = set.footprint().saturating_add(others as u64 * ROW_BYTES);
         let wanted = present.saturating_add(endpoints as u64 * ROW_BYTES);
-        let told = space.make_room(wanted.min(space.most()), own);
+        let messages = space.make_room(wanted.min(space.most()), own);
         let rows = space.most().saturating_sub(present) / ROW_BYTES;
-        (Some(usize::try_from(rows).unwrap_or(usize::MAX)), told)
+        (Some(usize::try_from(rows).unwrap_or(usize::MAX)), messages)
     }
 
     /// A set was finished. Returns messages about sets removed for it.

@@ -60,7 +60,7 @@ impl Reloader {
                 });
                 *stage = Stage::Done;
                 drop(stage);
-                return told(outcome, &*tell);
+                return report_reload(outcome, &*tell);
             }
         };
         match thread::Builder::new().name("reload".to_owned()).spawn(load) {
@@ -70,8 +70,8 @@ impl Reloader {
     }
 }
 
-/// Says what became of it: how many rules are in force, or why they are not.
-fn told(outcome: Result<usize, Vec<Error>>, tell: &(dyn Fn(&str) + Send + Sync)) {
+/// Reports the outcome: how many rules are in force, or the errors.
+fn report_reload(outcome: Result<usize, Vec<Error>>, tell: &(dyn Fn(&str) + Send + Sync)) {
     match outcome {
         Ok(rules) => tell(&format!(
             "reloaded: {rules} rules, lists, signatures, databases and configuration"

@@ -67,7 +67,7 @@ impl Space {
     /// Removes sets, the oldest first, until `present` more bytes fit or none is left. Returns a
     /// message for each that was removed, or could not be.
     pub(super) fn make_room(&mut self, present: u64, counted: &mut Counters) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut messages = Vec::new();
         while !self.fits(present) {
             let Some((path, bytes)) = self.sets.pop_front() else { break };
             self.held = self.held.saturating_sub(bytes);
@@ -75,15 +75,15 @@ impl Space {
                 Ok(()) => {
                     counted.bump(Counter::SetsRemoved);
                     counted.add(Counter::SetBytesRemoved, bytes);
-                    told.push(format!("removed {}: --out-max is reached", path.display()));
+                    messages.push(format!("removed {}: --out-max is reached", path.display()));
                 }
-                Err(Error { cause, .. }) => told.push(format!(
+                Err(Error { cause, .. }) => messages.push(format!(
                     "not removed, and no longer counted for --out-max: {}: {cause}",
                     path.display()
                 )),
             }
         }
-        told
+        messages
     }
 }
 
@@ -146,8 +146,8 @@ mod tests {
         let mut space = Space::new(dir.path(), 300_000);
         let mut counted = Counters::default();
         assert!(!space.fits(50_000));
-        let told = space.make_room(50_000, &mut counted);
-        assert_eq!(told.len(), 1, "{told:?}");
+        let messages = space.make_room(50_000, &mut counted);
+        assert_eq!(messages.len(), 1, "{messages:?}");
         assert!(!dir.path().join("20260101T000000Z").exists());
         assert!(dir.path().join("20260102T000000Z").exists());
         assert!(dir.path().join("notes.txt").exists() && dir.path().join("mine").exists());
@@ -175,8 +175,11 @@ mod tests {
         let _lock = crate::sinks::files::Lock::take(&set).unwrap();
         let mut space = Space::new(dir.path(), 1);
         let mut counted = Counters::default();
-        let told = space.make_room(0, &mut counted);
-        assert!(told[0].starts_with("not removed") && set.join("run.json").exists(), "{told:?}");
+        let messages = space.make_room(0, &mut counted);
+        assert!(
+            messages[0].starts_with("not removed") && set.join("run.json").exists(),
+            "{messages:?}"
+        );
         assert_eq!(counted.get(Counter::SetsRemoved), 0);
         assert!(space.fits(0), "it is asked once");
     }

@@ -1,7 +1,6 @@
 //! The reader's bindings of names and holders to addresses, kept once for all workers.
 //!
-//! Owns: the listeners and the one table of names and holders. In: packets that may bind an
-//! address.
+//! Owns: the listeners and the one table of names and holders. In: packets that bind an address.
 //! Out: a snapshot at each watermark. Never: a second table: its cost is the same at any number of
 //! workers.
 
@@ -19,10 +18,10 @@ use crate::pipeline::prepare::Prepared;
 /// What goes to the workers: packets in blocks, and snapshots of the bindings.
 pub(super) type ToWorkers = Dispatcher<Arc<Block>, Arc<Identity>>;
 
-/// A worker's end of that.
+/// A worker's receiving end of it.
 pub(super) type FromReader = Lane<Arc<Block>, Arc<Identity>>;
 
-/// What comes out there.
+/// What a worker receives at a time.
 pub(super) type PacketBatch = Batch<Arc<Block>, Arc<Identity>>;
 
 /// Pending questions whose time is doubtful.
@@ -32,7 +31,7 @@ const DOUBTFUL_MAX: usize = 4_096;
 const PAUSE: Duration = Duration::from_micros(100);
 
 /// The reader's bindings.
-pub(super) struct Overheard {
+pub(super) struct ReaderBindings {
     listener: Listener,
     /// The same for packets whose time is doubtful: it may be years ahead, and must not expire a
     /// question with a true time.
@@ -42,10 +41,10 @@ pub(super) struct Overheard {
     data: Arc<EnrichData>,
 }
 
-impl Overheard {
+impl ReaderBindings {
     /// Empty.
-    pub(super) fn new(prepared: &Prepared) -> Overheard {
-        Overheard {
+    pub(super) fn new(prepared: &Prepared) -> ReaderBindings {
+        ReaderBindings {
             listener: Listener::new(prepared.bindings),
             doubtful: Listener::new(prepared.bindings.min(DOUBTFUL_MAX)),
             known: Publisher::new(prepared.bindings, prepared.snapshot_bytes),
@@ -60,7 +59,7 @@ impl Overheard {
 
     /// Processes a packet.
     pub(super) fn process(&mut self, packet: &Packet, frame: &[u8], counters: &mut Counters) {
-        counters.bump(Counter::Overheard);
+        counters.bump(Counter::BindingPackets);
         let listener = match packet.stamp.trust() {
             Trust::Doubtful => &mut self.doubtful,
             _ => &mut self.listener,
