@@ -92,7 +92,7 @@ pub fn overheard(data: &[u8]) {
         }
         let when = When { start: packet.time, end: packet.time, doubtful: false };
         for addr in [packet.key.a, packet.key.b] {
-            let holder = identity.holder_of((0, addr), when);
+            let holder = identity.holder_of((0, addr), None, when);
             assert!(holder.is_none_or(|holder| !holder.known_by.is_empty()));
             let _ = identity.name_of(addr, (0, packet.key.b), None, when);
         }
