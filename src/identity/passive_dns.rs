@@ -70,7 +70,7 @@ impl Names {
 
     /// Bytes replaced since the last call while a snapshot had them.
     pub fn take_replaced(&mut self) -> usize {
-        self.told.take_replaced()
+        self.resolved.take_replaced()
     }
 
     /// Names replaced by others of the same host and address, since the last call.

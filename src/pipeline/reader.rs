@@ -390,7 +390,7 @@ impl Intake {
         }
         if has_identity_data(&packet, frame.bytes) {
             self.read_identity(&packet, frame.bytes);
-            self.overheard.wait_for_readers(dispatcher)?;
+            self.bindings.wait_for_readers(dispatcher)?;
         }
         dispatcher.push(packet, taken.block, || self.bindings.publish())
     }
