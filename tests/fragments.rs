@@ -135,6 +135,39 @@ fn what_is_not_whole_or_contradicts_itself_is_a_loss() {
     assert!(at(&said.run, "loss.fragments").as_u64().unwrap() > 0);
 }
 
+/// Whoever knows the identification sends a fragment of other bytes first, perhaps with a time to
+/// live that does not reach the receiver.
+#[test]
+fn a_contradicting_fragment_hides_no_session() {
+    let whole = session("10.20.30.99:50000", "203.0.113.40:443");
+    let wanted = read(&whole.pcap(), &[]);
+    // Before the first fragment, which has its header; it overlaps, or lies beyond the end.
+    for (begin, more) in [(24, 1), (800, 1), (24, 0)] {
+        let capture = fragmented(&whole, &[24], |parts| {
+            let mut decoy = parts.first().unwrap().clone();
+            decoy.truncate(14 + 20 + 16);
+            decoy[16..18].copy_from_slice(&36u16.to_be_bytes());
+            decoy[20..22].copy_from_slice(&(more << 13 | (begin / 8) as u16).to_be_bytes());
+            decoy[34..].fill(0xdd);
+            if parts.len() > 1 {
+                parts.insert(0, decoy);
+            }
+        });
+        let said = read(&capture.pcap(), &["--workers", "1"]);
+        let what = format!("{begin} {more}");
+        let of = |said: &Said, path| at(&said.sessions[0], path).as_u64().unwrap();
+        assert_eq!(said.sessions.len(), 1, "{what}");
+        for (path, least) in [("source.port", 50_000), ("source.packets", 1)] {
+            assert!(of(&said, path) >= least.max(of(&wanted, path)), "{what}: {path}");
+        }
+        // One that ends where the datagram ends is taken for the true one, which is left over.
+        let counted = ["session.datagrams_overlapping", "decode.fragment_orphans"];
+        assert!(counted.iter().any(|name| count(&said, name) > 0), "{what}");
+        let again = read(&capture.pcap(), &["--workers", "8"]);
+        assert_eq!(again.sessions, said.sessions, "{what}");
+    }
+}
+
 /// Fragments of a datagram that is over do not spoil the next one with its number.
 #[test]
 fn a_stale_fragment_does_not_hide_the_next_datagram() {

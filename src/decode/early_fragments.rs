@@ -3,7 +3,10 @@
 //!
 //! Owns: the bytes of such datagrams. In: their fragments. Out: a frame with the whole datagram, as
 //! if it had not been fragmented. Never: fragments of a datagram whose first one had its header and
-//! came first (the session stage joins those), or inside a tunnel.
+//! came first (the session stage joins those), or inside a tunnel; or hides a session whose header
+//! is known: where the fragments contradict each other, a first one with its header is given back.
+//! Anybody who knows the identification can send one that contradicts, which the receiver may not
+//! even get.
 //!
 //! Caps: [`DATAGRAMS`], [`BYTES`], [`LIFETIME`]; the oldest is given up first. Fragments of those
 //! given up count as `fragment_orphans`.
@@ -73,6 +76,8 @@ struct Open {
     head: Option<(Vec<u8>, usize)>,
     link: LinkType,
     pieces: Pieces,
+    /// The frame of a first fragment that tells its session, and its bytes on the wire.
+    first: Option<(Vec<u8>, u32)>,
     /// It became whole: what else comes are copies, or another datagram with its identification.
     done: bool,
     fragments: u64,
@@ -83,11 +88,12 @@ struct Open {
 impl Open {
     fn cost(&self) -> usize {
         let head = self.head.as_ref().map_or(0, |(head, _)| head.capacity());
-        size_of::<(FragmentId, Open)>() + head + self.pieces.cost()
+        let first = self.first.as_ref().map_or(0, |(frame, _)| frame.capacity());
+        size_of::<(FragmentId, Open)>() + head + first + self.pieces.cost()
     }
 }
 
-/// A frame that holds a whole datagram.
+/// A frame that holds a whole datagram, or the first fragment of one that cannot be put together.
 #[derive(Debug)]
 pub struct JoinedFrame {
     /// Its bytes.
@@ -143,6 +149,7 @@ impl EarlyFragments {
     /// Takes a fragment.
     pub(super) fn take(&mut self, part: &EarlyFragment, frame: &Frame<'_>, clock: u32) -> Early {
         self.expire(clock);
+        self.joined = None;
         let data = part.data.of(frame.bytes);
         if !part.is_whole() || data.is_empty() {
             return Early::No;
@@ -163,6 +170,7 @@ impl EarlyFragments {
             let open = Open {
                 since: clock,
                 head: None,
+                first: None,
                 link: frame.link,
                 pieces: Pieces::default(),
                 done: false,
@@ -181,7 +189,10 @@ impl EarlyFragments {
         if part.offset == 0 && open.head.is_none() && !open.pieces.is_void() {
             let head = frame.bytes.get(..part.data.at).unwrap_or_default().to_vec();
             (open.head, open.link) = (Some((head, part.ip_at)), frame.link);
+            open.first = part.readable.then(|| (frame.bytes.to_vec(), frame.wire_len));
         }
+        let first = if fit == Fit::More { None } else { open.first.take() };
+        let link = open.link;
         let after = open.cost();
         self.held.change(before, after);
         match fit {
@@ -193,7 +204,10 @@ impl EarlyFragments {
                 self.count(Counter::FragmentOrphans, fragments.saturating_sub(1));
                 return Early::No;
             }
-            Fit::Clash => self.count(Counter::DatagramsOverlapping, 1),
+            Fit::Clash => {
+                self.joined = first.map(|(bytes, wire_len)| JoinedFrame { bytes, link, wire_len });
+                self.count(Counter::DatagramsOverlapping, 1);
+            }
         }
         while self.held.is_over() && !self.open.is_empty() {
             self.give_up_oldest();

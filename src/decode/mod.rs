@@ -228,7 +228,8 @@ impl Decoder {
     }
 
     /// The frame of a datagram that was made whole by the frame just rejected as
-    /// [`Reject::FragmentEarly`]: to be decoded in its place.
+    /// [`Reject::FragmentEarly`], or the first of one that it contradicts: to be decoded in its
+    /// place.
     pub fn take_joined(&mut self) -> Option<JoinedFrame> {
         self.early.take_joined()
     }
