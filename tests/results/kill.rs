@@ -75,8 +75,8 @@ fn judge(dir: &Path) -> Result<Left, String> {
     }
 }
 
-/// Kills a run over an earlier result at so many moments: half of them spread over its time, half
-/// just as the old run.json goes.
+/// Kills a run over an earlier result that many times: half of them spread over its duration, half
+/// while the earlier run.json is removed.
 pub fn at_moments(moments: u32) -> Result<(), String> {
     let temp = tempfile::tempdir().unwrap();
     let at = |name: &str| temp.path().join(name);
