@@ -60,8 +60,8 @@ fn packet(n: u16, from_client: bool, at_ms: u64, flags: u8, seq: u32, ack: u32) 
 
 /// Collects the bytes of each side, with `!` for lost bytes.
 #[derive(Default)]
-struct Ear {
-    finished: Vec<Finished<Heard>>,
+struct TestListener {
+    finished: Vec<Finished<Delivered>>,
     counts: BTreeMap<&'static str, u64>,
     /// The updates of open sessions, each with the number of bytes received.
     updates: Vec<(Record, usize)>,
@@ -70,26 +70,26 @@ struct Ear {
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct Delivered {
     initiator: Vec<u8>,
     responder: Vec<u8>,
     deliveries: usize,
 }
 
-impl Weighed for Heard {
+impl Weighed for Delivered {
     fn weight(&self) -> Weight {
         Weight { waiting: 0, kept: self.initiator.len() + self.responder.len() }
     }
 }
 
-impl Listener<Heard> for Ear {
-    fn deliver(&mut self, extra: &mut Option<Box<Heard>>, delivery: &Segment<'_>) -> Interest {
-        let heard = extra.get_or_insert_default();
-        heard.deliveries += 1;
-        let deliveries = heard.deliveries;
+impl Listener<Delivered> for TestListener {
+    fn deliver(&mut self, extra: &mut Option<Box<Delivered>>, delivery: &Segment<'_>) -> Interest {
+        let delivered = extra.get_or_insert_default();
+        delivered.deliveries += 1;
+        let deliveries = delivered.deliveries;
         let side = match delivery.from {
-            Peer::Initiator => &mut heard.initiator,
-            Peer::Responder => &mut heard.responder,
+            Peer::Initiator => &mut delivered.initiator,
+            Peer::Responder => &mut delivered.responder,
         };
         if delivery.gap {
             side.push(b'!');
@@ -98,12 +98,14 @@ impl Listener<Heard> for Ear {
         if deliveries >= self.patience { Interest::Done } else { Interest::More }
     }
 
-    fn update(&mut self, update: Update<'_, Heard>) {
-        let heard = update.extra.map_or(0, |heard| heard.initiator.len() + heard.responder.len());
-        self.updates.push((update.record, heard));
+    fn update(&mut self, update: Update<'_, Delivered>) {
+        let delivered = update
+            .extra
+            .map_or(0, |delivered| delivered.initiator.len() + delivered.responder.len());
+        self.updates.push((update.record, delivered));
     }
 
-    fn finish(&mut self, finished: Finished<Heard>) {
+    fn finish(&mut self, finished: Finished<Delivered>) {
         self.finished.push(finished);
     }
 
@@ -113,14 +115,14 @@ impl Listener<Heard> for Ear {
 }
 
 struct Bench {
-    shard: Shard<Heard>,
-    ear: Ear,
+    shard: Shard<Delivered>,
+    listener: TestListener,
 }
 
 impl Bench {
     fn new(cap: usize) -> Bench {
-        let ear = Ear { patience: usize::MAX, ..Ear::default() };
-        Bench { shard: Shard::new(cap, Timeouts::default()), ear }
+        let listener = TestListener { patience: usize::MAX, ..TestListener::default() };
+        Bench { shard: Shard::new(cap, Timeouts::default()), listener }
     }
 
     fn feed(&mut self, mut packet: Packet, payload: &[u8]) {
@@ -130,7 +132,7 @@ impl Bench {
 
     fn touch(&mut self, packet: &Packet, frame: &[u8]) {
         let hint = self.shard.locate(packet);
-        self.shard.touch(Arrival { packet, frame, file: 0 }, hint, &mut self.ear);
+        self.shard.touch(Arrival { packet, frame, file: 0 }, hint, &mut self.listener);
     }
 
     fn handshake(&mut self) {
@@ -139,14 +141,14 @@ impl Bench {
         self.feed(packet(0, true, 37, ACK, 100, 500), b"");
     }
 
-    fn end(mut self) -> Vec<Finished<Heard>> {
-        self.shard.drain(u32::MAX, &mut self.ear);
+    fn end(mut self) -> Vec<Finished<Delivered>> {
+        self.shard.drain(u32::MAX, &mut self.listener);
         assert!(self.shard.is_empty());
-        self.ear.finished
+        self.listener.finished
     }
 }
 
-fn heard(finished: &Finished<Heard>) -> (&[u8], &[u8]) {
+fn delivered(finished: &Finished<Delivered>) -> (&[u8], &[u8]) {
     finished.extra.as_ref().map_or((b"", b""), |h| (&h.initiator[..], &h.responder[..]))
 }
 
@@ -170,7 +172,7 @@ fn a_whole_connection_is_one_record_with_two_legs() {
     assert_eq!((record.initiator.port, record.responder.port), (40_000, 50_000));
     assert_eq!((record.initiator.packets, record.responder.packets), (5, 3));
     assert_eq!(record.initiator.bytes, 300);
-    assert_eq!(heard(&done[0]), (&b"hello"[..], &b"world!"[..]));
+    assert_eq!(delivered(&done[0]), (&b"hello"[..], &b"world!"[..]));
 }
 
 #[test]
@@ -182,7 +184,7 @@ fn early_segments_wait_their_turn_and_repeats_are_counted() {
     bench.feed(packet(0, true, 43, ACK, 100, 500), b"abc");
     bench.feed(packet(0, true, 44, ACK, 100, 500), b"abc");
     let done = bench.end();
-    assert_eq!(heard(&done[0]).0, b"abcdefghi");
+    assert_eq!(delivered(&done[0]).0, b"abcdefghi");
     let quality = done[0].record.quality;
     assert_eq!((quality.out_of_order, quality.retransmits, quality.gaps), (2, 1, 0));
 }
@@ -195,20 +197,20 @@ fn bytes_the_peer_acknowledged_but_nobody_saw_are_a_gap() {
     bench.feed(packet(0, false, 70, ACK, 500, 106), b"");
     bench.feed(packet(0, true, 80, ACK, 106, 500), b"ghi");
     let done = bench.end();
-    assert_eq!(heard(&done[0]).0, b"!defghi");
+    assert_eq!(delivered(&done[0]).0, b"!defghi");
     assert_eq!(done[0].record.quality.gaps, 1);
 }
 
 #[test]
 fn a_session_no_longer_parsed_still_counts_packets() {
     let mut bench = Bench::new(8);
-    bench.ear.patience = 1;
+    bench.listener.patience = 1;
     bench.handshake();
     bench.feed(packet(0, true, 41, ACK, 100, 500), b"abc");
     bench.feed(packet(0, true, 42, ACK, 109, 500), b"jkl");
     bench.feed(packet(0, true, 43, ACK, 103, 500), b"defghi");
     let done = bench.end();
-    assert_eq!(heard(&done[0]).0, b"abc");
+    assert_eq!(delivered(&done[0]).0, b"abc");
     let quality = done[0].record.quality;
     assert_eq!((quality.out_of_order, quality.gaps), (1, 0));
 }
@@ -259,11 +261,11 @@ fn a_session_ends_at_its_own_deadline_whatever_its_first_packet_was() {
     let opened = u64::from(Timeouts::default().tcp_opened);
     let mut bench = Bench::new(8);
     bench.feed(packet(0, true, 0, SYN, 1, 0), b"");
-    bench.shard.expire((1_000_000 + opened) as u32, &mut bench.ear);
-    assert!(bench.ear.finished.is_empty());
-    bench.shard.expire((1_000_001 + opened) as u32, &mut bench.ear);
-    assert_eq!(bench.ear.finished.len(), 1);
-    assert_eq!(bench.ear.finished[0].record.at, Nanos::from_secs(1_000_000 + opened));
+    bench.shard.expire((1_000_000 + opened) as u32, &mut bench.listener);
+    assert!(bench.listener.finished.is_empty());
+    bench.shard.expire((1_000_001 + opened) as u32, &mut bench.listener);
+    assert_eq!(bench.listener.finished.len(), 1);
+    assert_eq!(bench.listener.finished[0].record.at, Nanos::from_secs(1_000_000 + opened));
 }
 
 #[test]
@@ -273,9 +275,9 @@ fn at_the_cap_sessions_nearest_to_their_timeout_are_evicted() {
         bench.feed(packet(n, true, u64::from(n) * 1_500, SYN, 1, 0), b"");
     }
     bench.feed(packet(9, true, 4_600, SYN, 1, 0), b"");
-    assert_eq!(bench.ear.finished.len(), 1);
-    assert_eq!(bench.ear.finished[0].record.initiator.port, 40_000);
-    assert_eq!(bench.ear.counts.get("evicted"), Some(&1));
+    assert_eq!(bench.listener.finished.len(), 1);
+    assert_eq!(bench.listener.finished[0].record.initiator.port, 40_000);
+    assert_eq!(bench.listener.counts.get("evicted"), Some(&1));
     assert_eq!(bench.end().len(), 4);
 }
 
@@ -290,7 +292,7 @@ fn a_later_fragment_is_counted_but_never_read_as_tcp() {
     let done = bench.end();
     assert_eq!(done[0].record.state, SessionState::Established);
     assert_eq!(done[0].record.initiator.packets, 3);
-    assert_eq!(heard(&done[0]), (&b""[..], &b""[..]));
+    assert_eq!(delivered(&done[0]), (&b""[..], &b""[..]));
     assert_eq!(done[0].record.quality.gaps, 0);
 }
 
@@ -332,8 +334,8 @@ fn forged_ends_and_openings_change_nothing() {
     bench.feed(packet(0, true, 50, ACK, 100, 500), b"abc");
     bench.feed(packet(0, false, 51, SYN | ACK, 900, 7_000), b"");
     bench.feed(packet(0, true, 52, SYN | ACK, 99, 500), b"");
-    assert_eq!(bench.ear.counts["ends_implausible"], 3);
-    assert_eq!(bench.ear.counts["openings_implausible"], 3);
+    assert_eq!(bench.listener.counts["ends_implausible"], 3);
+    assert_eq!(bench.listener.counts["openings_implausible"], 3);
     let done = bench.end();
     assert_eq!((done.len(), done[0].record.state), (1, SessionState::Established));
     let (near, far) = (done[0].record.near.handshake_ns, done[0].record.far.handshake_ns);
@@ -363,14 +365,14 @@ fn a_plausible_end_ends_the_session() {
         let mut bench = Bench::new(8);
         before.iter().for_each(|(packet, payload)| bench.feed(*packet, payload));
         bench.feed(end, b"");
-        assert_eq!(bench.ear.counts.get("ends_implausible"), None, "{name}");
+        assert_eq!(bench.listener.counts.get("ends_implausible"), None, "{name}");
         assert_eq!(bench.end()[0].record.state, SessionState::Reset, "{name}");
     }
     let mut bench = Bench::new(8);
     bench.feed(syn, b"");
     bench.feed(packet(0, false, 9, RST, 0, 0), b"");
     bench.feed(packet(0, false, 9, RST | ACK, 0, 101), b"");
-    assert_eq!(bench.ear.counts["ends_implausible"], 2, "acknowledges what was never sent");
+    assert_eq!(bench.listener.counts["ends_implausible"], 2, "acknowledges what was never sent");
 }
 
 /// One segment far away neither advances a stream nor is delivered; two consecutive ones do.
@@ -378,7 +380,7 @@ fn a_plausible_end_ends_the_session() {
 fn a_segment_out_of_range_is_ignored_until_a_second_continues_it() {
     for patience in [1, usize::MAX] {
         let mut bench = Bench::new(8);
-        bench.ear.patience = patience;
+        bench.listener.patience = patience;
         bench.handshake();
         bench.feed(packet(0, true, 41, ACK, 100, 500), b"abc");
         bench.feed(packet(0, true, 42, ACK, 1 << 29, 500), b"wild");
@@ -386,10 +388,10 @@ fn a_segment_out_of_range_is_ignored_until_a_second_continues_it() {
         bench.feed(packet(0, true, 44, ACK, 100, 500), b"abc");
         let quality = |bench: Bench| {
             let done = bench.end();
-            (heard(&done[0]).0.to_vec(), done[0].record.quality)
+            (delivered(&done[0]).0.to_vec(), done[0].record.quality)
         };
-        let (heard, quality) = quality(bench);
-        assert_eq!(heard, if patience == 1 { b"abc".to_vec() } else { b"abcdef".to_vec() });
+        let (delivered, quality) = quality(bench);
+        assert_eq!(delivered, if patience == 1 { b"abc".to_vec() } else { b"abcdef".to_vec() });
         assert_eq!((quality.out_of_order, quality.retransmits, quality.gaps), (1, 1, 0));
     }
     let mut bench = Bench::new(8);
@@ -400,7 +402,7 @@ fn a_segment_out_of_range_is_ignored_until_a_second_continues_it() {
     bench.feed(packet(0, false, 42, ACK, 500, (1 << 29) + 3), b"");
     bench.feed(packet(0, true, 43, ACK, (1 << 29) + 3, 500), b"ther");
     let done = bench.end();
-    assert_eq!(heard(&done[0]).0, b"abc!ther");
+    assert_eq!(delivered(&done[0]).0, b"abc!ther");
     assert_eq!(done[0].record.quality.gaps, 1);
 }
 
@@ -429,10 +431,10 @@ fn timers_out_of_date_do_not_pile_up() {
         bench.feed(packet(port, false, 1, RST | ACK, 0, n + 1), b"");
     }
     assert!(bench.shard.timers() <= 4 * bench.shard.len() + 16_384, "{}", bench.shard.timers());
-    bench.shard.expire(1_000_100, &mut bench.ear);
+    bench.shard.expire(1_000_100, &mut bench.listener);
     bench.feed(packet(9_000, true, 100_000, SYN, 1, 0), b"");
     assert_eq!(bench.shard.len(), 1);
-    let opened = bench.ear.counts["sessions"];
+    let opened = bench.listener.counts["sessions"];
     assert_eq!((opened, bench.end().len() as u64), (u64::from(short) + 1, opened));
 }
 
@@ -463,7 +465,7 @@ proptest! {
             bench.feed(p, &sent[at..at + len]);
         }
         let done = bench.end();
-        prop_assert_eq!(heard(&done[0]).0, &sent[..]);
+        prop_assert_eq!(delivered(&done[0]).0, &sent[..]);
         prop_assert_eq!(done[0].record.quality.gaps, 0);
     }
 
@@ -483,7 +485,7 @@ proptest! {
             p.clock = clock;
             bench.feed(p, &[7; 9][..len]);
         }
-        let opened = bench.ear.counts.get("sessions").copied().unwrap_or(0);
+        let opened = bench.listener.counts.get("sessions").copied().unwrap_or(0);
         prop_assert_eq!(bench.end().len() as u64, opened);
     }
 }

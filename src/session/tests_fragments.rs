@@ -30,13 +30,13 @@ fn a_segment_in_fragments_takes_its_place_once_it_is_whole() {
     let last = fragment(None, 32, false, b"end");
     bench.touch(&first.0, &first.1);
     bench.feed(packet(0, true, 45, ACK, 111, 500), b"after");
-    assert!(bench.ear.finished.is_empty());
+    assert!(bench.listener.finished.is_empty());
     bench.touch(&last.0, &last.1);
     bench.touch(&last.0, &last.1);
-    assert_eq!(bench.ear.counts["fragments_apart"], 1);
-    assert_eq!(bench.ear.counts["datagrams_joined"], 1);
+    assert_eq!(bench.listener.counts["fragments_apart"], 1);
+    assert_eq!(bench.listener.counts["datagrams_joined"], 1);
     let done = bench.end();
-    assert_eq!(heard(&done[0]).0, b"--------endafter");
+    assert_eq!(delivered(&done[0]).0, b"--------endafter");
     assert_eq!((done[0].record.initiator.packets, done[0].record.quality.gaps), (6, 0));
 }
 
@@ -48,8 +48,8 @@ fn a_segment_with_a_missing_fragment_is_not_delivered() {
     bench.touch(&first.0, &first.1);
     bench.feed(packet(0, true, 45, ACK, 111, 500), b"after");
     bench.feed(packet(0, false, 60, ACK, 500, 116), b"");
-    bench.shard.drain(u32::MAX, &mut bench.ear);
-    assert_eq!(bench.ear.counts["datagrams_incomplete"], 1);
-    assert_eq!(bench.ear.counts["gap_bytes"], 11);
-    assert_eq!(heard(&bench.ear.finished[0]).0, b"!after");
+    bench.shard.drain(u32::MAX, &mut bench.listener);
+    assert_eq!(bench.listener.counts["datagrams_incomplete"], 1);
+    assert_eq!(bench.listener.counts["gap_bytes"], 11);
+    assert_eq!(delivered(&bench.listener.finished[0]).0, b"!after");
 }

@@ -120,7 +120,7 @@ fn sessions_over_the_room_are_counted() {
         }
         bench.feed(packet(n, false, 70, ACK, 500, 102), b"");
     }
-    assert_eq!(bench.ear.counts.get("sessions_untimed"), Some(&2));
+    assert_eq!(bench.listener.counts.get("sessions_untimed"), Some(&2));
     let done = bench.end();
     let timed = done.iter().filter(|done| done.record.far.in_session.is_some());
     assert_eq!(timed.count(), 1);
@@ -130,7 +130,7 @@ fn sessions_over_the_room_are_counted() {
 fn bytes_lost_by_the_capture_are_distinguished_from_bytes_lost_by_the_network() {
     let unseen = |acknowledged: u32, late: bool| {
         let mut bench = Bench::new(8);
-        bench.ear.patience = 1;
+        bench.listener.patience = 1;
         bench.handshake();
         bench.feed(packet(0, true, 41, ACK, 100, 500), b"abc");
         bench.feed(packet(0, true, 42, ACK, 109, 500), b"jkl");
@@ -138,8 +138,8 @@ fn bytes_lost_by_the_capture_are_distinguished_from_bytes_lost_by_the_network() 
         if late {
             bench.feed(packet(0, true, 71, ACK, 103, 500), b"defghi");
         }
-        bench.shard.drain(u32::MAX, &mut bench.ear);
-        let counts = bench.ear.counts;
+        bench.shard.drain(u32::MAX, &mut bench.listener);
+        let counts = bench.listener.counts;
         let of = |name| counts.get(name).copied().unwrap_or(0);
         (of("gap_bytes"), of("acked_unseen_bytes"), of("acked_unseen_sessions"))
     };

@@ -8,15 +8,15 @@ const BEGAN: u64 = 1_000_000;
 
 impl Bench {
     fn with_updates(times: &[u32]) -> Bench {
-        let Bench { shard, ear } = Bench::new(64);
-        Bench { shard: shard.with_updates(&Schedule::new(times)), ear }
+        let Bench { shard, listener } = Bench::new(64);
+        Bench { shard: shard.with_updates(&Schedule::new(times)), listener }
     }
 
     /// A watermark: every second before it with a timer is processed.
     fn mark(&mut self, clock: u32) {
         while let Some(second) = self.shard.next_due().filter(|second| *second < clock) {
-            self.shard.make_updates(second + 1, &mut self.ear);
-            self.shard.expire(second + 1, &mut self.ear);
+            self.shard.make_updates(second + 1, &mut self.listener);
+            self.shard.expire(second + 1, &mut self.listener);
         }
     }
 
@@ -36,11 +36,11 @@ impl Bench {
 
     /// For each update: its number, when it was due, packets of both sides, bytes received.
     fn updates(&self) -> Vec<(u32, u64, u64, usize)> {
-        let one = |(record, heard): &(Record, usize)| {
+        let one = |(record, delivered): &(Record, usize)| {
             let packets = record.initiator.packets + record.responder.packets;
-            (record.update.unwrap(), record.at.as_secs() - BEGAN, packets, *heard)
+            (record.update.unwrap(), record.at.as_secs() - BEGAN, packets, *delivered)
         };
-        self.ear.updates.iter().map(one).collect()
+        self.listener.updates.iter().map(one).collect()
     }
 }
 
@@ -61,7 +61,7 @@ fn an_update_shows_the_session_at_the_scheduled_time() {
         let want = [(1, 60), (2, 300), (3, 900), (4, 1_800)]
             .map(|(number, at)| (number, at, packets(at), packets(at) as usize - 2));
         assert_eq!(bench.updates(), want, "a mark every {marks} s");
-        let activity = bench.ear.updates[0].0.activity.unwrap();
+        let activity = bench.listener.updates[0].0.activity.unwrap();
         assert_eq!((activity.seconds, activity.messages_up, activity.messages_down), (51, 51, 51));
         assert_eq!(activity.last, Some(Nanos::from_secs(BEGAN + 60)));
         let done = bench.end();
@@ -80,8 +80,8 @@ fn a_silent_connection_has_one_update() {
     bench.go_on(0, 3_000_500, 1);
     bench.mark((BEGAN + 4_000) as u32);
     assert_eq!(bench.updates()[1..], [(2, 3_600, 6, 4)]);
-    assert_eq!(bench.ear.updates[0].0.activity, None, "nothing passed after ten seconds");
-    assert_eq!(bench.ear.finished.len(), 0);
+    assert_eq!(bench.listener.updates[0].0.activity, None, "nothing passed after ten seconds");
+    assert_eq!(bench.listener.finished.len(), 0);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn the_room_for_sessions_that_last_is_bounded() {
         (0..64).for_each(|n| bench.go_on(n, second * 1_000, second as u32));
         bench.mark((BEGAN + second) as u32);
     }
-    assert_eq!((bench.updates().len(), bench.ear.counts["sessions_unwatched"]), (16, 56));
+    assert_eq!((bench.updates().len(), bench.listener.counts["sessions_unwatched"]), (16, 56));
     assert_eq!(bench.end().len(), 64);
     let mut bench = Bench::with_updates(&[60]);
     // Blocks are reused.
@@ -155,8 +155,8 @@ fn the_room_for_sessions_that_last_is_bounded() {
         (0..8).for_each(|n| bench.feed(packet(n, true, clock * 1_000, RST, 170, 0), b""));
         bench.mark((BEGAN + clock + 400) as u32);
     }
-    assert_eq!((bench.updates().len(), bench.ear.finished.len()), (32, 32));
-    assert!(!bench.ear.counts.contains_key("sessions_unwatched"));
+    assert_eq!((bench.updates().len(), bench.listener.finished.len()), (32, 32));
+    assert!(!bench.listener.counts.contains_key("sessions_unwatched"));
 }
 
 /// Whoever holds many thin sessions open does not keep one that exchanges more from being watched;
@@ -194,15 +194,15 @@ fn thin_sessions_do_not_fill_the_room_for_long_ones() {
         }
         bench.mark((BEGAN + second) as u32);
     }
-    let fat = bench.ear.updates.iter().filter(|(record, _)| record.initiator.port == 40_050);
+    let fat = bench.listener.updates.iter().filter(|(record, _)| record.initiator.port == 40_050);
     let fat: Vec<(u32, u64)> =
         fat.map(|(record, _)| (record.update.unwrap(), record.at.as_secs() - BEGAN)).collect();
     assert_eq!(fat, [(1, 80), (2, 320)]);
     // Each of the others is counted once, whether it was refused or gave way.
-    let unwatched = bench.ear.counts["sessions_unwatched"];
+    let unwatched = bench.listener.counts["sessions_unwatched"];
     assert!((33..=40).contains(&unwatched), "{unwatched}");
     let mut numbers = std::collections::BTreeMap::new();
-    for (record, _) in &bench.ear.updates {
+    for (record, _) in &bench.listener.updates {
         let key = (record.initiator.port, record.start);
         let before = numbers.insert(key, record.update);
         assert!(before < Some(record.update), "no number of an update comes twice");
@@ -219,7 +219,7 @@ fn the_ends_are_not_swapped_after_an_update() {
     for second in 0..30 {
         bench.go_on(0, second * 4_000, second as u32);
     }
-    let updates = &bench.ear.updates[0].0;
+    let updates = &bench.listener.updates[0].0;
     let (start, port) = (updates.start, updates.initiator.port);
     let mut earlier = packet(0, true, 120_000, ACK, 130, 530);
     earlier.time = Nanos::from_millis(999_000_000);
@@ -231,10 +231,10 @@ fn the_ends_are_not_swapped_after_an_update() {
 /// Table, timers and watermarks of a busy shard: sessions start, pause and end in any order.
 type Steps = Vec<(u16, u8, u16)>;
 
-/// Second, port, number, packets and payloads heard of an update.
-type Told = (u64, u16, u32, u64, usize);
+/// Second, port, number, packets and bytes delivered of an update.
+type UpdateRow = (u64, u16, u32, u64, usize);
 
-fn drive(steps: &Steps, marks: usize) -> (Vec<Told>, usize) {
+fn drive(steps: &Steps, marks: usize) -> (Vec<UpdateRow>, usize) {
     let mut bench = Bench::with_updates(&[7, 20, 45]);
     let (mut at, mut places) = (0u64, BTreeMap::<u16, u32>::new());
     for (number, (n, kind, pause)) in steps.iter().enumerate() {
@@ -256,12 +256,12 @@ fn drive(steps: &Steps, marks: usize) -> (Vec<Told>, usize) {
         }
     }
     bench.mark((BEGAN + at / 1_000) as u32);
-    let one = |(record, heard): &(Record, usize)| {
+    let one = |(record, delivered): &(Record, usize)| {
         let packets = record.initiator.packets + record.responder.packets;
         let port = record.initiator.port.min(record.responder.port);
-        (record.at.as_secs(), port, record.update.unwrap(), packets, *heard)
+        (record.at.as_secs(), port, record.update.unwrap(), packets, *delivered)
     };
-    let mut updates: Vec<_> = bench.ear.updates.iter().map(one).collect();
+    let mut updates: Vec<_> = bench.listener.updates.iter().map(one).collect();
     updates.sort_unstable();
     (updates, bench.end().len())
 }
