@@ -182,11 +182,16 @@ impl<B: Clone + SameBlock, N: Clone> Dispatcher<B, N> {
         outlet.out.send(full).map_err(|_| WorkerGone)
     }
 
-    /// Wakes all workers, so that each goes on until its lane is empty.
-    pub fn wake_all(&self) -> Result<(), WorkerGone> {
+    /// Waits until every worker has processed what was dispatched before the batch that is open:
+    /// sends that, with packets or without, and waits until it is taken.
+    pub fn settle(&mut self) -> Result<(), WorkerGone> {
+        for lane in 0..self.outlets.len() {
+            self.send(lane)?;
+        }
+        // All first: a worker may wait for what others hand over.
         self.nudge();
-        let gone = self.outlets.iter().any(|outlet| outlet.out.is_closed());
-        if gone { Err(WorkerGone) } else { Ok(()) }
+        let taken = self.outlets.iter().all(|outlet| outlet.out.wait_until_taken());
+        if taken { Ok(()) } else { Err(WorkerGone) }
     }
 
     fn nudge(&self) {

@@ -100,9 +100,21 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Whether the receiver is gone.
-    pub fn is_closed(&self) -> bool {
-        self.shared.closed.load(Ordering::Acquire)
+    /// Waits until the receiver has taken every item. `false`: it is gone, and has not.
+    pub fn wait_until_taken(&self) -> bool {
+        while !self.shared.ring.is_empty() {
+            if self.shared.closed.load(Ordering::Acquire) {
+                return false;
+            }
+            self.nudge();
+            self.shared.sender_sleeps.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            // The receiver wakes a sleeping sender with each item below half of the queue.
+            if !self.shared.ring.is_empty() && !self.shared.closed.load(Ordering::Acquire) {
+                self.parker.park();
+            }
+        }
+        true
     }
 
     /// Wakes the receiver if it sleeps: no item may come for a while.
@@ -168,6 +180,25 @@ mod tests {
             assert_eq!(thread.join().unwrap(), Ok(()));
             assert!(got.iter().copied().eq(0..20_000));
         }
+    }
+
+    #[test]
+    fn a_sender_can_wait_until_everything_is_taken() {
+        for cap in [1, 3, 64] {
+            let (sender, receiver) = bounded(cap, cap / 2);
+            let thread = std::thread::spawn(move || {
+                for n in 0..5_000u32 {
+                    sender.send(n).unwrap();
+                    assert!(n % 7 != 0 || sender.wait_until_taken());
+                }
+            });
+            assert!(std::iter::from_fn(|| receiver.recv()).eq(0..5_000));
+            thread.join().unwrap();
+        }
+        let (sender, receiver) = bounded(2, 1);
+        sender.send(1).unwrap();
+        drop(receiver);
+        assert!(!sender.wait_until_taken(), "nobody takes it");
     }
 
     #[test]

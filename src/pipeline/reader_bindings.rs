@@ -5,8 +5,6 @@
 //! workers.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use crate::capture::Block;
 use crate::dispatch::{Batch, Dispatcher, Lane, WorkerGone};
@@ -26,9 +24,6 @@ pub(super) type PacketBatch = Batch<Arc<Block>, Arc<Identity>>;
 
 /// Pending questions whose time is doubtful.
 const DOUBTFUL_MAX: usize = 4_096;
-
-/// How long the reader sleeps before it looks again whether workers have gone on.
-const PAUSE: Duration = Duration::from_micros(100);
 
 /// The reader's bindings.
 pub(super) struct ReaderBindings {
@@ -78,8 +73,8 @@ impl ReaderBindings {
 
     /// Waits for workers that are so far behind that their snapshots hold too much.
     #[inline]
-    pub(super) fn wait_for_readers(&mut self, workers: &ToWorkers) -> Result<(), WorkerGone> {
-        if self.known.must_wait() { wait_for_readers(&mut self.known, workers) } else { Ok(()) }
+    pub(super) fn wait_for_readers(&mut self, workers: &mut ToWorkers) -> Result<(), WorkerGone> {
+        if self.known.must_wait() { wait_for_readers(workers) } else { Ok(()) }
     }
 
     /// Counts evicted questions, and answers without a question, since the last call.
@@ -91,24 +86,23 @@ impl ReaderBindings {
     }
 }
 
-/// Waits until the latest snapshot is the only one that workers hold, or those that they hold are
-/// within the bound.
+/// Waits until the latest snapshot is the only one that workers hold: they process everything that
+/// was dispatched.
 ///
 /// This cannot wait for itself. A snapshot is sent to all lanes before anything is written after
 /// it, so the latest one is in every lane, and a worker drops the one before it when it comes to
 /// that watermark. Until then a worker waits for nothing but the correlator, which merges what all
 /// workers have handed over up to a watermark, and each worker comes to that without the reader.
 #[cold]
-fn wait_for_readers(known: &mut Publisher, workers: &ToWorkers) -> Result<(), WorkerGone> {
-    while known.must_wait() {
-        workers.wake_all()?;
-        thread::sleep(PAUSE);
-    }
-    Ok(())
+fn wait_for_readers(workers: &mut ToWorkers) -> Result<(), WorkerGone> {
+    workers.settle()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
     use crate::identity::When;
     use crate::model::{Binding, Nanos, Statement};
@@ -130,6 +124,7 @@ mod tests {
     }
 
     /// A worker that first sleeps: the name of one address in each snapshot out of its lane.
+    #[allow(clippy::disallowed_methods, reason = "a worker that sleeps")]
     fn follow(lane: &FromReader, pause: Duration) -> Vec<Option<Arc<str>>> {
         let (mut seen, mut current) = (Vec::new(), None);
         let mut pause = Some(pause);
@@ -167,7 +162,8 @@ mod tests {
                 for packet in told(round).chunks(8) {
                     known.take(packet);
                     if known.must_wait() {
-                        wait_for_readers(&mut known, &dispatcher).unwrap();
+                        wait_for_readers(&mut dispatcher).unwrap();
+                        assert!(!known.must_wait(), "it waited for all that it can");
                     }
                     most = most.max(known.held());
                 }
@@ -214,6 +210,6 @@ mod tests {
         known.take(&told(9));
         assert!(known.must_wait());
         drop(lanes);
-        assert_eq!(wait_for_readers(&mut known, &dispatcher), Err(WorkerGone));
+        assert_eq!(wait_for_readers(&mut dispatcher), Err(WorkerGone));
     }
 }
