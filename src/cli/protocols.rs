@@ -34,13 +34,13 @@ pub(super) fn run(args: &ProtocolsArgs) -> CommandResult {
         cli::print_as_is(&(escaped_json(&text).into_owned() + "\n"))?;
         return Ok(RAN);
     }
-    let mut text = String::from("Protocols, told from payload (network.protocol):\n");
+    let mut text = String::from("Protocols, identified from payload (network.protocol):\n");
     for protocol in &known.protocols {
         // Writing into a String cannot fail.
         let ProtocolRow { name, evidence, source } = protocol;
         let _ = writeln!(text, "  {name:<24} {evidence}\n  {:<24} {source}", "");
     }
-    text.push_str("\nApplications, told by signatures (network.application):\n");
+    text.push_str("\nApplications, identified by signatures (network.application):\n");
     for application in &known.applications {
         let Application { name, category, source, date, .. } = application;
         let evidence = evidence_summary(&application.evidence);

@@ -40,7 +40,7 @@ pub struct Binding {
 /// A statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
-    /// `asker` was told that `name` is at `server`.
+    /// A DNS answer to `asker` gave `server` as an address of `name`.
     Name {
         /// The host that asked.
         asker: Addr,

@@ -213,7 +213,7 @@ mod tests {
         // Or, with much traffic, after this many.
         let mut watch = Watch::default();
         watch.set_expected(Some(at(1_000_000)));
-        let told = (0..SET_AFTER_FRAMES).map(|_| watch.judge(at(10), at(1_000_000)));
-        assert_eq!(told.filter(|trust| *trust == Trust::SetBack).count(), 1);
+        let trusts = (0..SET_AFTER_FRAMES).map(|_| watch.judge(at(10), at(1_000_000)));
+        assert_eq!(trusts.filter(|trust| *trust == Trust::SetBack).count(), 1);
     }
 }

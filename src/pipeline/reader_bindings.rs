@@ -112,7 +112,7 @@ mod tests {
     const ASKER: Addr = Addr::v4([10, 0, 0, 1]);
 
     /// Another name for every address of the table.
-    fn told(round: u64) -> Vec<Binding> {
+    fn answers(round: u64) -> Vec<Binding> {
         let name: Arc<str> = format!("name-{round:04}.{}.example", "x".repeat(150)).into();
         let server = |n: u32| (0, Addr::v4((0x3000_0000 + n).to_be_bytes()));
         let tell = |n| Binding {
@@ -159,7 +159,7 @@ mod tests {
             };
             let workers: Vec<_> = lanes.into_iter().zip(pauses).map(follow).collect();
             for round in 0..ROUNDS {
-                for packet in told(round).chunks(8) {
+                for packet in answers(round).chunks(8) {
                     known.take(packet);
                     if known.must_wait() {
                         wait_for_readers(&mut dispatcher).unwrap();
@@ -179,10 +179,10 @@ mod tests {
     fn table() -> usize {
         let mut known = Publisher::new(2 * ADDRESSES as usize, usize::MAX);
         for round in 0..8 {
-            known.take(&told(round));
+            known.take(&answers(round));
         }
         let _snapshot = known.publish();
-        known.take(&told(9));
+        known.take(&answers(9));
         known.held()
     }
 
@@ -204,10 +204,10 @@ mod tests {
         let mut known = Publisher::new(2 * ADDRESSES as usize, 1);
         let (mut dispatcher, lanes) = ToWorkers::new(2);
         for round in 0..3 {
-            known.take(&told(round));
+            known.take(&answers(round));
             dispatcher.tick(round as u32 + 1, known.publish()).unwrap();
         }
-        known.take(&told(9));
+        known.take(&answers(9));
         assert!(known.must_wait());
         drop(lanes);
         assert_eq!(wait_for_readers(&mut dispatcher), Err(WorkerGone));

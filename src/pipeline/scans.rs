@@ -221,9 +221,9 @@ mod tests {
         let mut named = silent.clone();
         named.facts.tls = Some(Box::default());
         assert!(unanswered(&named).is_none(), "a tap of one direction saw its name");
-        let mut told = silent;
-        told.facts.protocol = Some(Protocol::Ssh);
-        assert!(unanswered(&told).is_none());
+        let mut identified = silent;
+        identified.facts.protocol = Some(Protocol::Ssh);
+        assert!(unanswered(&identified).is_none());
     }
 
     #[test]

@@ -206,7 +206,7 @@ Endpoint of EndpointRow [
         "Family of systems that its SSH banner, user agent or TLS client names.")),
     field(("longhaul.stack.compared", 2, Kind::Int, "", Shown::Sometimes,
         |r| read::stack(r, |s| Value::Int(u64::from(s.compared))),
-        "Sessions in which both are told.")),
+        "Sessions in which both families are known.")),
     field(("longhaul.stack.differ", 2, Kind::Int, "", Shown::Sometimes,
         |r| read::stack(r, |s| Value::Int(u64::from(s.differ))),
         "Those of them in which they differ.")),

@@ -18,7 +18,7 @@ use crate::model::schema::table::table;
 const CLAIMS: &[&str] = &["subject", "geo"];
 const VERDICTS: &[&str] = &["possible", "too-fast", "unknown"];
 
-/// One place, in a list as findings have it. The input is told by index: the same capture gives the
+/// A list of one, as in findings. The input is given by its index: the same capture gives the
 /// same lines wherever its file lies.
 static PACKETS: Objects<Record> = Objects::new("longhaul.packets", |_| 1);
 
@@ -37,8 +37,8 @@ pub(super) Context of Record [
         "When they were hired, by the subjects file: `YYYY-MM-DD`.")),
     field(("longhaul.names.contradiction", 3, Kind::Text, "", Shown::Sometimes,
         |r| Value::str_opt(r.context.contradicted_name.as_deref()),
-        "What the initiator had asked for when it was told the responder's address, where the \
-         session itself names the responder otherwise: then it names no application.")),
+        "Name that the initiator's DNS look-up gave for the responder's address, if the session \
+         itself gives another name; it is then not used to identify the application.")),
     field(("longhaul.device.mac", 2, Kind::Text, "", Shown::Sometimes,
         |r| read::holder(r, |h| read::mac(h.mac)),
         "Link-layer address of the device that held the initiator's address then.")),

@@ -37,7 +37,7 @@ table! {
 /// `event.*`, `observer.*` and `related.*`, in the order of the output.
 pub(super) EventFields of Record [
     field(("event.type", 1, Kind::Texts, "", Shown::Line, read::event_type,
-        "`connection`; `end` where it is over; `protocol` where payload told one.")),
+        "`connection`; `end` where it is over; `protocol` if payload identified one.")),
     field(("event.action", 3, Kind::Text, "", Shown::Sometimes,
         |r| Value::word_opt(r.update.map(|_| "session-update")),
         "`session-update` in a line of a session that goes on (`--updates`); `sessions-summed` in \
@@ -76,7 +76,7 @@ pub(super) Network of Record [
         "IANA number of the transport protocol, as text.")),
     field(("network.protocol", 1, Kind::Text, "", Shown::Sometimes,
         |r| Value::word_opt(r.facts.protocol.map(Protocol::as_str)),
-        "Protocol told from payload.")),
+        "Protocol identified from payload.")),
     field(("network.application", 1, Kind::Text, "", Shown::Sometimes,
         |r| Value::str_opt(r.context.application.as_deref()),
         "Application, lower case with hyphens.")),

@@ -100,7 +100,7 @@ pub(super) Latency of Record [
         "The lowest of the first four rounds of RFB (VNC), likewise.")),
     field(("longhaul.gap.ping_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::Ping, true),
-        "The lowest of the first four WebSocket pings, told by length inside TLS, \
+        "The lowest of the first four WebSocket pings, recognised by length inside TLS, \
          likewise.")),
     field(("longhaul.gap.dtls_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap_over_udp(r, Exchange::Dtls),

@@ -66,8 +66,8 @@ table! {
 pub(super) Destination of Record [
     field(("destination.domain", 2, Kind::Text, "", Shown::Sometimes,
         |r| Value::str_opt(r.responder_name()),
-        "Name of the responder: what the session itself says (server name, Host), else what the \
-         initiator had asked for when it was told that address.")),
+        "Name of the responder: what the session itself says (server name, Host), else the \
+         name that the initiator's DNS look-up gave for that address.")),
     field(("destination.ip", 1, Kind::Ip, "", Shown::Always, |r| Value::Ip(r.responder.ip),
         "Address of the responder.")),
     field(("destination.nat.ip", 3, Kind::Ip, "", Shown::Sometimes,
