@@ -48,17 +48,23 @@ const AT_TIMES: [u16; 3] = [extension::PADDING, extension::PRE_SHARED_KEY, exten
 
 /// JA4 of a ClientHello.
 pub fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> Box<str> {
-    text(hello, carrier, &[])
+    text(hello, carrier, &[], None)
 }
 
 /// JA4 of the ClientHello that the same program sends if it neither resumes a session nor pads;
-/// `None` if this is one.
-pub fn ja4_unresumed(hello: &ClientHello<'_>, carrier: Carrier) -> Option<Box<str>> {
+/// `None` if this is one. `ja4` is that of the hello as it is: the part of the cipher suites is the
+/// same.
+pub fn ja4_unresumed(hello: &ClientHello<'_>, carrier: Carrier, ja4: &str) -> Option<Box<str>> {
     let at_times = AT_TIMES.iter().any(|number| hello.extensions.has(*number));
-    at_times.then(|| text(hello, carrier, &AT_TIMES))
+    at_times.then(|| text(hello, carrier, &AT_TIMES, ja4.split('_').nth(1)))
 }
 
-fn text(hello: &ClientHello<'_>, carrier: Carrier, without: &[u16]) -> Box<str> {
+fn text(
+    hello: &ClientHello<'_>,
+    carrier: Carrier,
+    without: &[u16],
+    suites_hash: Option<&str>,
+) -> Box<str> {
     let mut out = String::with_capacity(JA4_CHARS);
     let suites = hello.cipher_suites().filter(|v| !is_grease(*v));
     let numbers = hello.extensions.map(|e| e.number);
@@ -70,7 +76,10 @@ fn text(hello: &ClientHello<'_>, carrier: Carrier, without: &[u16]) -> Box<str> 
     push_count(&mut out, numbers.clone().count());
     push_alpn(&mut out, hello.alpn().next().unwrap_or_default());
     out.push('_');
-    push_hash(&mut out, suites, std::iter::empty());
+    match suites_hash {
+        Some(known) => out.push_str(known),
+        None => push_hash(&mut out, suites, std::iter::empty()),
+    }
     out.push('_');
     let hashed = numbers.filter(|v| ![extension::SERVER_NAME, extension::ALPN].contains(v));
     push_hash(&mut out, hashed, hello.signature_algorithms().filter(|v| !is_grease(*v)));

@@ -118,6 +118,6 @@ fn a_resumption_and_padding_make_no_other_program() {
     let (full, resumed) = (parsed(&full), parsed(&resumed));
     let one = ja4(&full, Carrier::Tcp);
     assert_ne!(ja4(&resumed, Carrier::Tcp), one);
-    assert_eq!(ja4_unresumed(&resumed, Carrier::Tcp), Some(one));
-    assert_eq!(ja4_unresumed(&full, Carrier::Tcp), None);
+    assert_eq!(ja4_unresumed(&resumed, Carrier::Tcp, &ja4(&resumed, Carrier::Tcp)), Some(one));
+    assert_eq!(ja4_unresumed(&full, Carrier::Tcp, &ja4(&full, Carrier::Tcp)), None);
 }

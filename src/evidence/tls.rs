@@ -196,8 +196,9 @@ pub fn record_client_hello(hello: &ClientHello<'_>, carrier: Carrier, facts: &mu
         return;
     }
     tls.ja3 = Some(ja3(hello));
-    tls.ja4 = Some(ja4(hello, carrier));
-    tls.ja4_unresumed = ja4_unresumed(hello, carrier);
+    let print = ja4(hello, carrier);
+    tls.ja4_unresumed = ja4_unresumed(hello, carrier, &print);
+    tls.ja4 = Some(print);
     tls.server_name = hello.server_name().map(|name| shown(name, SERVER_NAME_MAX));
     tls.alpn = hello.alpn().take(ALPN_MAX).map(|name| shown(name, ALPN_BYTES_MAX)).collect();
     tls.version_offered = Some(hello.version_highest());
