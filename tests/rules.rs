@@ -212,8 +212,8 @@ fn conditions_and_selections_are_bounded() {
     }
 }
 
-/// Whatever its operators, a condition costs no more than its bytes are worth, and names of
-/// selections do not multiply what they stand for.
+/// Whatever its operators: a condition that is too long is refused before it is parsed, and names
+/// of selections do not multiply what they stand for (a copy for each would take gigabytes).
 #[test]
 fn conditions_cost_what_they_are_long() {
     let values = (0..20_000).map(|n| format!("    - a{n}\n")).collect::<String>();
@@ -221,24 +221,17 @@ fn conditions_cost_what_they_are_long() {
     for (operator, operand) in
         [("not ", ""), ("s and ", ""), ("s or ", ""), ("(", ")"), ("1 of s* and not ", "")]
     {
-        let holds = |n: usize| {
+        let load = |n: usize| {
             let condition = format!("{}s{}", operator.repeat(n), operand.repeat(n));
             let text = rule(1, &format!("{big}condition: {condition}"));
-            let begun = std::time::Instant::now();
-            let loaded = RuleSet::from_text("r.yml", &text);
-            (loaded.map_err(|errors| errors[0].to_string()), begun.elapsed())
+            RuleSet::from_text("r.yml", &text).map_err(|errors| errors[0].to_string())
         };
-        let (fits, took) = holds(60);
+        let fits = load(60);
         assert!(fits.is_ok(), "{operator}: {fits:?}");
         let most = 4_095 / (operator.len() + operand.len());
-        // Not by a clock alone: copies of the selection would take gigabytes.
         for n in [most, most + 1, 16_000] {
-            let (loaded, longer) = holds(n);
+            let loaded = load(n);
             assert!(loaded.is_ok() == (n == most && operand.is_empty()), "{operator} {n}");
-            assert!(
-                longer < took * 20 + std::time::Duration::from_secs(2),
-                "{operator} {longer:?}"
-            );
             if let Err(text) = loaded {
                 assert!(text.contains("r.yml:") && text.len() < 300, "{text}");
             }

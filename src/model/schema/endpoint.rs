@@ -113,7 +113,7 @@ Endpoint of EndpointRow [
         |r| read::baseline(r, |b| Value::flag(b.learning)),
         "There where nothing is held against it yet.")),
     field(("longhaul.floor.subject.excess_us", 2, Kind::Float, "us", Shown::Sometimes,
-        |r| read::subject_excess(r),
+        read::subject_excess,
         "How far its floor lies above the usual one of the only person it is about.")),
     field(("longhaul.floor.subject.us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::own(r, |b| Value::Micros(b.floor_ns)), "That usual floor.")),

@@ -68,7 +68,7 @@ pub(super) fn own(row: &EndpointRow, get: Part<Baseline>) -> Value<'_> {
     part(row.traits.subject_baseline.as_ref(), get)
 }
 
-pub(super) fn subject_excess(row: &EndpointRow) -> Value<'static> {
+pub(super) fn subject_excess(row: &EndpointRow) -> Value<'_> {
     let known = row.traits.subject_baseline.as_ref();
     Value::micros_opt(known.and_then(|baseline| baseline.excess_of(row.floor_ns)))
 }
