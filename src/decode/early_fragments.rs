@@ -16,15 +16,10 @@ use std::collections::VecDeque;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::bounded::Account;
-use crate::bounded::Fit;
-use crate::bounded::Pieces;
+use crate::bounded::{Account, Fit, Pieces};
 use crate::decode::fragments::FragmentId;
 use crate::decode::transport::Span;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Frame;
-use crate::model::LinkType;
+use crate::model::{Counter, Counters, Frame, LinkType};
 
 /// Datagrams at once.
 const DATAGRAMS: usize = 1_024;

@@ -5,20 +5,11 @@
 //!
 //! Each header is taken as a fixed-size chunk, so its fields need no further bounds checks.
 
-use crate::decode::DecodeConfig;
-use crate::decode::Decoded;
 use crate::decode::key::KeyHasher;
-use crate::decode::transport;
-use crate::decode::transport::Network;
-use crate::decode::transport::Outer;
-use crate::decode::transport::Span;
+use crate::decode::transport::{self, Network, Outer, Span};
 use crate::decode::udp_tunnel::is_tunnel_port;
-use crate::model::Addr;
-use crate::model::Frame;
-use crate::model::Ident;
-use crate::model::LinkType;
-use crate::model::PacketFlags;
-use crate::model::Transport;
+use crate::decode::{DecodeConfig, Decoded};
+use crate::model::{Addr, Frame, Ident, LinkType, PacketFlags, Transport};
 
 /// Decodes `frame` if it is plain.
 #[inline(always)]

@@ -11,8 +11,7 @@ use std::collections::VecDeque;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::model::Addr;
-use crate::model::FlowKey;
+use crate::model::{Addr, FlowKey};
 
 /// Datagrams whose first fragment is remembered: about 1 MiB.
 pub const CAP: usize = 4096;

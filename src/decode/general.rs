@@ -3,32 +3,15 @@
 //! Owns: the order of layers, and the rule that a malformed tunnel never costs the packet around
 //! it. In: any frame. Out: a packet or a reason. Never: assumes a header that it has not read.
 
-use crate::decode::DecodeConfig;
-use crate::decode::Decoded;
-use crate::decode::Path;
-use crate::decode::Reject;
-use crate::decode::early_fragments::Early;
-use crate::decode::early_fragments::EarlyFragment;
-use crate::decode::early_fragments::EarlyFragments;
-use crate::decode::fragments::FragmentId;
-use crate::decode::fragments::FragmentTable;
-use crate::decode::fragments::Inherited;
-use crate::decode::ip;
-use crate::decode::ip::Part;
+use crate::decode::early_fragments::{Early, EarlyFragment, EarlyFragments};
+use crate::decode::fragments::{FragmentId, FragmentTable, Inherited};
+use crate::decode::ip::{self, Part};
 use crate::decode::key::KeyHasher;
-use crate::decode::link;
-use crate::decode::transport;
-use crate::decode::transport::Network;
-use crate::decode::transport::Segment;
-use crate::decode::tunnel;
-use crate::decode::udp_tunnel;
-use crate::decode::walk::Next;
-use crate::decode::walk::Walk;
-use crate::decode::wlan;
-use crate::model::Frame;
-use crate::model::PacketFlags;
-use crate::model::Transport;
+use crate::decode::transport::{self, Network, Segment};
+use crate::decode::walk::{Next, Walk};
+use crate::decode::{DecodeConfig, Decoded, Path, Reject, link, tunnel, udp_tunnel, wlan};
 use crate::model::record::Layer;
+use crate::model::{Frame, PacketFlags, Transport};
 
 /// The first header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

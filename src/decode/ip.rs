@@ -3,21 +3,14 @@
 //! Owns: lengths, fragments and the protocol behind the last extension header. In: a walk at an IP
 //! header. Out: `Network`. Never: transport headers.
 
-use etherparse::Ipv6ExtensionSlice;
-use etherparse::LaxIpSlice;
-use etherparse::LaxIpv4Slice;
-use etherparse::LaxIpv6Slice;
 use etherparse::err::ip::LaxHeaderSliceError;
 use etherparse::err::ipv6_exts::HeaderSliceError;
+use etherparse::{Ipv6ExtensionSlice, LaxIpSlice, LaxIpv4Slice, LaxIpv6Slice};
 
 use crate::decode::Reject;
-use crate::decode::transport::Network;
-use crate::decode::transport::Span;
+use crate::decode::transport::{Network, Span};
 use crate::decode::walk::Walk;
-use crate::model::Addr;
-use crate::model::Ident;
-use crate::model::PacketFlags;
-use crate::model::Transport;
+use crate::model::{Addr, Ident, PacketFlags, Transport};
 
 /// Which part of a datagram a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,7 @@
 //! shard function can fill one shard. That evicts other sessions of the shard, which the eviction
 //! counter shows, but never costs time.
 
-use crate::model::Addr;
-use crate::model::FlowKey;
-use crate::model::Transport;
+use crate::model::{Addr, FlowKey, Transport};
 
 /// Shards of a run, whatever the number of workers.
 pub const SHARDS: u8 = 64;

@@ -4,15 +4,9 @@
 //! header.
 //! Never: IP headers, tunnels between IP hosts.
 
-use crate::decode::Reject;
-use crate::decode::mpls;
-use crate::decode::tags;
-use crate::decode::tunnel;
-use crate::decode::walk::Next;
-use crate::decode::walk::Walk;
-use crate::decode::wlan;
-use crate::model::LinkType;
-use crate::model::PacketFlags;
+use crate::decode::walk::{Next, Walk};
+use crate::decode::{Reject, mpls, tags, tunnel, wlan};
+use crate::model::{LinkType, PacketFlags};
 
 /// Raw IP as some systems number it in files (the `DLT_RAW` of their kernels).
 const RAW_BSD: LinkType = LinkType(12);

@@ -10,12 +10,8 @@
 //! and `general` walks header by header with etherparse's lax slices and our own small
 //! decapsulators.
 
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Frame;
-use crate::model::Ident;
-use crate::model::Packet;
 use crate::model::record::Wrapping;
+use crate::model::{Counter, Counters, Frame, Ident, Packet};
 
 mod early_fragments;
 mod fast;
@@ -38,8 +34,7 @@ mod tests;
 
 pub use early_fragments::JoinedFrame;
 pub use key::SHARDS;
-pub use tunnel::TunnelKind;
-pub use tunnel::TunnelSet;
+pub use tunnel::{TunnelKind, TunnelSet};
 pub use wlan::Subframes;
 
 use early_fragments::EarlyFragments;

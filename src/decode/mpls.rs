@@ -4,10 +4,8 @@
 //! Ethernet. Never: label tables. The stack does not say what follows, so the bytes have to.
 
 use crate::decode::Reject;
-use crate::decode::ip;
-use crate::decode::ip::Fit;
-use crate::decode::walk::Next;
-use crate::decode::walk::Walk;
+use crate::decode::ip::{self, Fit};
+use crate::decode::walk::{Next, Walk};
 
 /// Maximum labels in one stack.
 const LABELS_MAX: usize = 16;

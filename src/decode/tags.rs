@@ -6,11 +6,9 @@
 //! outside the walk.
 
 use crate::decode::Reject;
-use crate::decode::ip;
-use crate::decode::ip::Fit;
+use crate::decode::ip::{self, Fit};
 use crate::decode::link::type_or_length;
-use crate::decode::walk::Next;
-use crate::decode::walk::Walk;
+use crate::decode::walk::{Next, Walk};
 
 /// How far behind an unknown EtherType to search for IP, in bytes.
 const HIDDEN_MAX: usize = 32;

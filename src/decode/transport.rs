@@ -3,22 +3,9 @@
 //! Owns: TCP, UDP, SCTP and ICMP fixed headers, and the ICMP pairs. In: the bytes behind the IP
 //! header. Out: the transport fields of a `Packet`. Never: TCP options or payload.
 
-use crate::decode::DecodeConfig;
-use crate::decode::Path;
-use crate::decode::Reject;
-use crate::decode::key;
-use crate::decode::key::Domain;
-use crate::decode::key::Ends;
-use crate::decode::key::KeyHasher;
-use crate::model::Addr;
-use crate::model::Frame;
-use crate::model::Ident;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::Stamp;
-use crate::model::TcpFlags;
-use crate::model::Transport;
+use crate::decode::key::{self, Domain, Ends, KeyHasher};
+use crate::decode::{DecodeConfig, Path, Reject};
+use crate::model::{Addr, Frame, Ident, Nanos, Packet, PacketFlags, Stamp, TcpFlags, Transport};
 use crate::wire::icmp;
 
 /// A range of the frame: `at <= end <= captured length`, `end <= wire_end`.

@@ -4,13 +4,8 @@
 //! the inner header, or `None` for "no tunnel". Never: tunnels in UDP ([`super::udp_tunnel`]), or
 //! tags on one link.
 
-use crate::decode::DecodeConfig;
-use crate::decode::Reject;
-use crate::decode::ip;
-use crate::decode::link;
-use crate::decode::mpls;
-use crate::decode::walk::Next;
-use crate::decode::walk::Walk;
+use crate::decode::walk::{Next, Walk};
+use crate::decode::{DecodeConfig, Reject, ip, link, mpls};
 
 /// A kind of tunnel between IP hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,14 +4,9 @@
 //! `None` for "no tunnel". Never: trusts the port alone: if the header does not fit, the UDP packet
 //! is the result.
 
-use crate::decode::DecodeConfig;
-use crate::decode::Reject;
-use crate::decode::ip;
-use crate::decode::link;
-use crate::decode::tunnel;
-use crate::decode::tunnel::TunnelKind;
-use crate::decode::walk::Next;
-use crate::decode::walk::Walk;
+use crate::decode::tunnel::{self, TunnelKind};
+use crate::decode::walk::{Next, Walk};
+use crate::decode::{DecodeConfig, Reject, ip, link};
 
 const L2TP: u16 = 1701;
 const GTP_U: u16 = 2152;

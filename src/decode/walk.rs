@@ -3,14 +3,10 @@
 //! Owns: the position, the depth, the encapsulation found so far. In: a frame. Out: fixed-size
 //! headers. Never: knows a protocol.
 
-use crate::decode::DecodeConfig;
-use crate::decode::Reject;
-use crate::decode::TunnelKind;
 use crate::decode::fragments::FragmentId;
-use crate::decode::transport::Outer;
-use crate::decode::transport::Span;
-use crate::model::Frame;
-use crate::model::PacketFlags;
+use crate::decode::transport::{Outer, Span};
+use crate::decode::{DecodeConfig, Reject, TunnelKind};
+use crate::model::{Frame, PacketFlags};
 
 /// The type of the header at the current position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,14 +3,10 @@
 //! Owns: the length of those headers, and the packets of an aggregate. In: a walk. Out: LLC. Never:
 //! management or control frames, or decryption.
 
-use crate::decode::DecodeConfig;
-use crate::decode::Reject;
-use crate::decode::link;
 use crate::decode::transport::Span;
-use crate::decode::walk::Next;
-use crate::decode::walk::Walk;
-use crate::model::Frame;
-use crate::model::LinkType;
+use crate::decode::walk::{Next, Walk};
+use crate::decode::{DecodeConfig, Reject, link};
+use crate::model::{Frame, LinkType};
 
 /// Radiotap (<https://www.radiotap.org>): version 0, pad, header length, little-endian.
 pub(super) fn radiotap(walk: &mut Walk<'_>) -> Result<Next, Reject> {

@@ -4,15 +4,10 @@
 //! encapsulation, outermost first.
 //! Never: runs for every packet: a session's first stands for all.
 
-use crate::decode::DecodeConfig;
-use crate::decode::general;
 use crate::decode::key::KeyHasher;
-use crate::decode::link;
-use crate::model::Frame;
-use crate::model::LinkType;
-use crate::model::Packet;
-use crate::model::PacketFlags;
+use crate::decode::{DecodeConfig, general, link};
 use crate::model::record::Wrapping;
+use crate::model::{Frame, LinkType, Packet, PacketFlags};
 
 /// Link types other than Ethernet. A packet does not carry its frame's link type; only the right
 /// one leads to the same transport header of the same session.

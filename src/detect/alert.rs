@@ -8,23 +8,10 @@ use std::sync::Arc;
 
 use crate::detect::predicate::Test;
 use crate::detect::rule::Compiled;
-use crate::model::Addr;
-use crate::model::Alert;
-use crate::model::EvidenceItem;
-use crate::model::EvidenceValue;
-use crate::model::Nanos;
-use crate::model::Record;
-use crate::model::SourceInfo;
 use crate::model::alert::Repeats;
-use crate::model::record::Direction;
-use crate::model::record::ListHit;
-use crate::model::record::Subject;
-use crate::model::schema;
-use crate::model::schema::CARRIED_OF_SESSIONS;
-use crate::model::schema::Field;
-use crate::model::schema::Judged;
-use crate::model::schema::TagScope;
-use crate::model::schema::Value;
+use crate::model::record::{Direction, ListHit, Subject};
+use crate::model::schema::{self, CARRIED_OF_SESSIONS, Field, Judged, TagScope, Value};
+use crate::model::{Addr, Alert, EvidenceItem, EvidenceValue, Nanos, Record, SourceInfo};
 
 /// Maximum list entries named in an alert.
 const HITS_MAX: usize = 8;

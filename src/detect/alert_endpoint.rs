@@ -5,22 +5,13 @@
 
 use std::sync::Arc;
 
-use crate::detect::alert::SourceCatalog;
-use crate::detect::alert::met;
+use crate::detect::alert::{SourceCatalog, met};
 use crate::detect::rule::Compiled;
-use crate::model::Alert;
-use crate::model::EvidenceItem;
-use crate::model::SourceInfo;
 use crate::model::alert::Repeats;
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Locality;
-use crate::model::endpoint::Role;
+use crate::model::endpoint::{EndpointRow, Locality, Role};
 use crate::model::endpoint_facts::LatestSession;
-use crate::model::schema::CARRIED_OF_ENDPOINTS;
-use crate::model::schema::Field;
-use crate::model::schema::find_in;
-use crate::model::schema::hex;
-use crate::model::schema::samples;
+use crate::model::schema::{CARRIED_OF_ENDPOINTS, Field, find_in, hex, samples};
+use crate::model::{Alert, EvidenceItem, SourceInfo};
 
 /// The alert of a rule that fired on an endpoint; `None` if no session of it was kept, since then
 /// nobody could examine the evidence.

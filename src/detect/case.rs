@@ -7,17 +7,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::detect::did_you_mean::did_you_mean;
-use crate::detect::did_you_mean::nearest;
-use crate::model::Addr;
-use crate::model::Nanos;
-use crate::model::Record;
+use crate::detect::did_you_mean::{did_you_mean, nearest};
 use crate::model::endpoint::EndpointRow;
 use crate::model::schema::derived::derived;
 use crate::model::schema::{Field, Judged, Kind, List, Value, find_in};
+use crate::model::{Addr, Nanos, Record};
 
 /// Where the values of fields come from: what was seen, or a case.
 pub(super) trait Values<S: Judged> {

@@ -5,20 +5,16 @@
 //!
 //! A case is a flat JSON object of field names and values. `firing.high.json` requires a level too.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
 use crate::bounded;
-use crate::detect::case::Case;
-use crate::detect::case::CaseError;
+use crate::detect::case::{Case, CaseError};
 use crate::detect::rule::Rule;
 use crate::detect::ruleset::RuleSet;
-use crate::model::Error;
-use crate::model::Record;
-use crate::model::RuleInfo;
 use crate::model::endpoint::EndpointRow;
+use crate::model::{Error, Record, RuleInfo};
 
 /// Maximum size of a case, in bytes.
 const CASE_BYTES_MAX: u64 = 1 << 20;

@@ -3,22 +3,16 @@
 //! Owns: selections and conditions. In: the parser's tree. Out: a [`Node`], or every error.
 //! Never: guesses: what it cannot evaluate exactly is refused.
 
-use rsigma_parser::ConditionExpr;
-use rsigma_parser::Detection;
-use rsigma_parser::DetectionItem;
-use rsigma_parser::Detections;
-use rsigma_parser::Quantifier;
-use rsigma_parser::SelectorPattern;
+use rsigma_parser::{
+    ConditionExpr, Detection, DetectionItem, Detections, Quantifier, SelectorPattern,
+};
 
 use crate::detect::compile_item::compile_item;
-use crate::detect::did_you_mean::did_you_mean;
-use crate::detect::did_you_mean::nearest;
+use crate::detect::did_you_mean::{did_you_mean, nearest};
 use crate::detect::predicate::Node;
 use crate::detect::yaml_spans::Document;
 use crate::model::Error;
-use crate::model::schema;
-use crate::model::schema::Field;
-use crate::model::schema::Judged;
+use crate::model::schema::{self, Field, Judged};
 
 /// Most selections of a rule: each is looked for in its text, which takes as long as the text is.
 const SELECTIONS_MAX: usize = 1_024;

@@ -5,22 +5,13 @@
 
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
-use rsigma_parser::DetectionItem;
-use rsigma_parser::Modifier;
-use rsigma_parser::SigmaValue;
+use rsigma_parser::{DetectionItem, Modifier, SigmaValue};
 
-use crate::detect::did_you_mean::did_you_mean;
-use crate::detect::did_you_mean::nearest;
-use crate::detect::pattern::Anchor;
-use crate::detect::pattern::Pattern;
-use crate::detect::predicate::Node;
-use crate::detect::predicate::Order;
-use crate::detect::predicate::Prefix;
-use crate::detect::predicate::Test;
+use crate::detect::did_you_mean::{did_you_mean, nearest};
+use crate::detect::pattern::{Anchor, Pattern};
+use crate::detect::predicate::{Node, Order, Prefix, Test};
 use crate::model::Addr;
-use crate::model::schema::Field;
-use crate::model::schema::Judged;
-use crate::model::schema::Kind;
+use crate::model::schema::{Field, Judged, Kind};
 
 /// Maximum size of a compiled regular expression, in bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;

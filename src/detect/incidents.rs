@@ -4,21 +4,11 @@
 //! run.
 //! Out: incidents. Never: makes an incident of one family, except for rules that stand alone.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use crate::detect::advice::does_not_prove;
-pub use crate::detect::advice::next_steps;
-use crate::model::Alert;
-use crate::model::Change;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Family;
-use crate::model::Incident;
-use crate::model::Level;
-use crate::model::Member;
-use crate::model::Nanos;
+pub use crate::detect::advice::{does_not_prove, next_steps};
+use crate::model::{Alert, Change, Counter, Counters, Family, Incident, Level, Member, Nanos};
 
 /// Thresholds and caps of incidents.
 #[derive(Clone, Copy)]

@@ -5,13 +5,10 @@
 //! rule with most of that kind, the newest of equals. Never: gives an alert's number to another.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::Alert;
-use crate::model::Level;
+use crate::model::{Alert, Level};
 
 /// The eviction order, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

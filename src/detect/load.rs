@@ -3,17 +3,14 @@
 //! Owns: files, their documents, and the positions of the parser's messages. In: YAML text.
 //! Out: rules, or every error of every file. Never: half a rule set.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::bounded;
 use crate::detect::embedded::EMBEDDED;
-use crate::detect::rule::Built;
-use crate::detect::rule::Rule;
-use crate::detect::rule::build;
+use crate::detect::rule::{Built, Rule, build};
 use crate::detect::yaml_spans::Document;
 use crate::model::Error;
 

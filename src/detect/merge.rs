@@ -3,8 +3,7 @@
 //! Owns: what one alert takes over of others of its kind. In: the first alert, another. Out: the
 //! first with the other added. Never: decides which belong together; the ledger does.
 
-use crate::model::Alert;
-use crate::model::EvidenceItem;
+use crate::model::{Alert, EvidenceItem};
 
 /// Maximum sessions, pieces of evidence and packet ranges of a merged alert.
 const SESSIONS_MAX: usize = 8;

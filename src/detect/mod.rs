@@ -26,7 +26,5 @@ mod template;
 mod yaml_spans;
 
 pub use alert::SourceCatalog;
-pub use rule::LIST_AGE_DAYS_MAX;
-pub use rule::Rule;
-pub use ruleset::RuleSet;
-pub use ruleset::RuleSetInfo;
+pub use rule::{LIST_AGE_DAYS_MAX, Rule};
+pub use ruleset::{RuleSet, RuleSetInfo};

@@ -6,8 +6,7 @@
 
 use std::borrow::Cow;
 
-use rsigma_parser::value::SpecialChar;
-use rsigma_parser::value::StringPart;
+use rsigma_parser::value::{SpecialChar, StringPart};
 
 /// The position of a pattern in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

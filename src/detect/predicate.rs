@@ -11,9 +11,7 @@ use regex_automata::meta::Regex;
 use crate::detect::case::Values;
 use crate::detect::pattern::Pattern;
 use crate::model::Addr;
-use crate::model::schema::Field;
-use crate::model::schema::Judged;
-use crate::model::schema::Value;
+use crate::model::schema::{Field, Judged, Value};
 
 /// Numeric comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

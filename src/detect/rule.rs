@@ -3,29 +3,21 @@
 //! Owns: the metadata of rules and its checks. In: one parsed Sigma rule. Out: a [`Rule`], or every
 //! error. Never: touches a record.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rsigma_parser::SigmaRule;
 use serde::Deserialize;
 
-use crate::detect::compile::compile;
-use crate::detect::compile::known_field;
+use crate::detect::compile::{compile, known_field};
 use crate::detect::did_you_mean::nearest;
 use crate::detect::predicate::Node;
 use crate::detect::template::Template;
 use crate::detect::yaml_spans::Document;
-use crate::model::Error;
-use crate::model::Family;
-use crate::model::Level;
-use crate::model::Nanos;
-use crate::model::Record;
-use crate::model::RuleInfo;
 use crate::model::alert::EvidenceField;
 use crate::model::endpoint::EndpointRow;
-use crate::model::schema::Field;
-use crate::model::schema::Judged;
+use crate::model::schema::{Field, Judged};
+use crate::model::{Error, Family, Level, Nanos, Record, RuleInfo};
 
 /// A list older than this at the packet's time halves a rule's weight, unless the rule sets another
 /// age.

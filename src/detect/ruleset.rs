@@ -3,34 +3,20 @@
 //! Owns: the rules, the fields that they require, their identity. In: finished records, endpoints.
 //! Out: alerts. Never: state between them; work for rules whose fields are absent.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
-use crate::detect::alert::SourceCatalog;
-use crate::detect::alert::raise;
+use crate::detect::alert::{SourceCatalog, raise};
 use crate::detect::alert_endpoint::raise_endpoint;
 use crate::detect::case::{Case, Values};
-use crate::detect::load::Origin;
-use crate::detect::load::RuleFile;
-use crate::detect::load::compile_files;
-use crate::detect::rule::Built;
-use crate::detect::rule::Compiled;
-use crate::detect::rule::Rule;
-use crate::model::Alert;
-use crate::model::Error;
-use crate::model::Nanos;
-use crate::model::Record;
-use crate::model::RuleInfo;
-use crate::model::SourceInfo;
+use crate::detect::load::{Origin, RuleFile, compile_files};
+use crate::detect::rule::{Built, Compiled, Rule};
 use crate::model::endpoint::EndpointRow;
-use crate::model::schema::Field;
-use crate::model::schema::Judged;
-use crate::model::schema::Shown;
+use crate::model::schema::{Field, Judged, Shown};
+use crate::model::{Alert, Error, Nanos, Record, RuleInfo, SourceInfo};
 
 /// The description of the rules in run.json.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

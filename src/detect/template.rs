@@ -5,9 +5,7 @@
 
 use crate::detect::case::Values;
 use crate::detect::compile::known_field;
-use crate::model::schema::Field;
-use crate::model::schema::Judged;
-use crate::model::schema::Value;
+use crate::model::schema::{Field, Judged, Value};
 
 /// A message with its placeholders resolved to fields.
 #[derive(Debug)]

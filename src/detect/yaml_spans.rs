@@ -3,8 +3,7 @@
 //! Owns: the lines of one YAML document as keys and indentation. In: text. Out: line numbers.
 //! Never: understands YAML beyond block keys; if unsure it names the enclosing key.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::Error;
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::model::alert::{EvidenceItem, EvidenceValue, Family, Level, Member};
-use crate::model::alert::{RuleInfo, SourceInfo};
+use crate::model::alert::{
+    EvidenceItem, EvidenceValue, Family, Level, Member, RuleInfo, SourceInfo,
+};
 use crate::model::event_id::{alert_id, incident_id};
 use crate::model::record::Quality;
 use crate::model::{Addr, Nanos};

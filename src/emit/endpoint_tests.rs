@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::emit::samples;
-use crate::model::endpoint::{EndpointKey, HiddenLeg, Locality, Pool, Role, Tunnel};
-use crate::model::endpoint::{Fingerprint, Service};
-use crate::model::endpoint_facts::Baseline;
-use crate::model::endpoint_facts::{BaselineOf, Excess, MtuTotals, Spread, StackTotals, Traits};
+use crate::model::endpoint::{
+    EndpointKey, Fingerprint, HiddenLeg, Locality, Pool, Role, Service, Tunnel,
+};
+use crate::model::endpoint_facts::{
+    Baseline, BaselineOf, Excess, MtuTotals, Spread, StackTotals, Traits,
+};
 use crate::model::event_id::endpoint_id;
 use crate::model::{Addr, Nanos, Transport};
 

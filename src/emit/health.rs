@@ -5,18 +5,12 @@
 
 use std::fmt::Write;
 
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::emit::ECS_VERSION;
-use crate::emit::Origin;
-use crate::emit::SCHEMA_VERSION;
-use crate::emit::run::Faults;
-use crate::emit::run::Loss;
-use crate::model::Counters;
-use crate::model::Nanos;
+use crate::emit::run::{Faults, Loss};
+use crate::emit::{ECS_VERSION, Origin, SCHEMA_VERSION};
 use crate::model::escape::escaped_json;
+use crate::model::{Counters, Nanos};
 
 /// One line of health.ndjson: the counts from `since` to `until`. Counters that did not change are
 /// left out; losses and the list of capture points with one direction only are always there.

@@ -3,12 +3,9 @@
 //! Owns: the mapping of our types to theirs. In: the tables of fields. Out: JSON. Never: a field
 //! that is not in the tables.
 
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::model::schema::Kind;
-use crate::model::schema::types;
+use crate::model::schema::{Kind, types};
 
 /// Longer texts are stored but not indexed: Lucene rejects a document with a term of more than
 /// 32,766 bytes. ECS uses 1,024 characters.

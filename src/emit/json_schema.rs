@@ -3,9 +3,7 @@
 //! Owns: the schema of each of our types. In: the tables of fields. Out: JSON. Never: a field that
 //! is not in the tables.
 
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::emit::SCHEMA_VERSION;
 use crate::model::Record;

@@ -4,12 +4,10 @@
 //! In: the fields of an event, in order. Out: bytes.
 //! Never: a field that the table lacks, null, an empty object, an allocation per value.
 
-use std::mem;
-use std::ptr;
+use std::{mem, ptr};
 
-use crate::emit::Origin;
 use crate::emit::json::put_string;
-use crate::emit::text;
+use crate::emit::{Origin, text};
 use crate::model::cached_text::CachedText;
 use crate::model::field_path::{FieldPath, ObjectStack};
 use crate::model::schema::{Described, List, Objects, Value, Visitor};

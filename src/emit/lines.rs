@@ -6,8 +6,7 @@
 use crate::emit::Origin;
 use crate::emit::line::put_line;
 use crate::model::endpoint::EndpointRow;
-use crate::model::finding::Advice;
-use crate::model::finding::Finding;
+use crate::model::finding::{Advice, Finding};
 use crate::model::scan::Scan;
 use crate::model::{Alert, Incident, Record};
 

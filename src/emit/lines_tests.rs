@@ -4,9 +4,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::emit::event_id;
 use crate::emit::id::hex;
-use crate::emit::samples;
+use crate::emit::{event_id, samples};
 use crate::model::record::Place;
 use crate::model::scan::Unanswered;
 use crate::model::{Addr, Nanos, Transport};

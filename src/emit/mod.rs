@@ -16,8 +16,7 @@ mod text;
 
 pub use crate::model::event_id as id;
 pub use crate::model::event_id::event_id;
-pub use crate::model::schema::ECS_VERSION;
-pub use crate::model::schema::SCHEMA_VERSION;
+pub use crate::model::schema::{ECS_VERSION, SCHEMA_VERSION};
 pub use index_template::index_template;
 pub use origin::Origin;
 

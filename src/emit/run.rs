@@ -4,9 +4,8 @@
 //! host name of its own; values that may differ between two runs over the same input are under
 //! `environment`, so that the rest can be compared byte by byte.
 
-use serde::Serialize;
-use serde::Serializer;
 use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::emit::SCHEMA_VERSION;

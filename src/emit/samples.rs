@@ -5,10 +5,8 @@
 use std::sync::Arc;
 
 use crate::emit::Origin;
-use crate::model::latency::Methods;
-use crate::model::latency::RoundTrips;
-use crate::model::physics::Claim;
-use crate::model::physics::Claims;
+use crate::model::latency::{Methods, RoundTrips};
+use crate::model::physics::{Claim, Claims};
 use crate::model::record::Subject;
 use crate::model::record::*;
 use crate::model::{Addr, Nanos, Transport};

@@ -5,18 +5,12 @@
 
 use std::sync::Arc;
 
-use crate::endpoints::summary::EndpointSummary;
-use crate::endpoints::summary::Incoming;
-use crate::endpoints::summary::OsFamily;
-use crate::endpoints::summary::StackSummary;
+use crate::endpoints::summary::{EndpointSummary, Incoming, OsFamily, StackSummary};
 use crate::model::Nanos;
 use crate::model::endpoint::Locality;
-use crate::model::endpoint_facts::LatestSession;
-use crate::model::endpoint_facts::MTUS_MAX;
-use crate::model::endpoint_facts::MtuTotals;
-use crate::model::endpoint_facts::Spread;
-use crate::model::endpoint_facts::StackTotals;
-use crate::model::endpoint_facts::Traits;
+use crate::model::endpoint_facts::{
+    LatestSession, MTUS_MAX, MtuTotals, Spread, StackTotals, Traits,
+};
 
 /// Maximum different people counted.
 const SUBJECTS_MAX: usize = 8;

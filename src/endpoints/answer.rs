@@ -3,8 +3,7 @@
 //! Owns: which measure of a turn counts. In: turns. Out: gaps. Never: a sample that depends on the
 //! order of sessions.
 
-use crate::model::latency::Exchange;
-use crate::model::latency::Turn;
+use crate::model::latency::{Exchange, Turn};
 
 /// An acknowledgement later than this may have waited for a timer (RFC 9293 section 3.8.6.3; the
 /// shortest in use is 40 ms), so that its answer's lag is too short.

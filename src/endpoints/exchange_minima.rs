@@ -4,10 +4,8 @@
 //! tells something. In: the turns of sessions. Out: numbers for the estimator. Never: a result that
 //! depends on the order of sessions, or more than a few hundred bytes.
 
-use crate::endpoints::answer::Answer;
-use crate::endpoints::answer::Sample;
-use crate::model::latency::Exchange;
-use crate::model::latency::Turns;
+use crate::endpoints::answer::{Answer, Sample};
+use crate::model::latency::{Exchange, Turns};
 
 /// Lowest values kept per kind.
 const LOWEST: usize = 4;

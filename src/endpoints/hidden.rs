@@ -22,15 +22,10 @@
 //!
 //! docs/latency.md explains it to users and shows the calibration.
 
-use crate::endpoints::exchange_minima::Gathered;
-use crate::endpoints::exchange_minima::Lowest;
-use crate::endpoints::exchange_minima::SILENT_NS;
-use crate::endpoints::exchange_minima::needs_computing;
+use crate::endpoints::exchange_minima::{Gathered, Lowest, SILENT_NS, needs_computing};
 use crate::endpoints::method::method;
 use crate::endpoints::scatter;
-use crate::model::endpoint::HiddenLeg;
-use crate::model::endpoint::Needs;
-use crate::model::endpoint::Pool;
+use crate::model::endpoint::{HiddenLeg, Needs, Pool};
 use crate::model::latency::Exchange;
 
 const MS: u64 = 1_000_000;

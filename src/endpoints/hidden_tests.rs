@@ -7,8 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::Nanos;
 use crate::model::lag::Lag;
-use crate::model::latency::Turn;
-use crate::model::latency::Turns;
+use crate::model::latency::{Turn, Turns};
 
 const FLOOR_MS: u64 = 40;
 

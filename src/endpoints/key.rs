@@ -5,15 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::endpoints::summary::EndpointSummary;
-use crate::endpoints::summary::Print;
-use crate::endpoints::summary::SideSummary;
-use crate::model::Addr;
-use crate::model::Transport;
-use crate::model::endpoint::EndpointKey;
-use crate::model::endpoint::Fingerprint;
-use crate::model::endpoint::Locality;
-use crate::model::endpoint::Service;
+use crate::endpoints::summary::{EndpointSummary, Print, SideSummary};
+use crate::model::endpoint::{EndpointKey, Fingerprint, Locality, Service};
+use crate::model::{Addr, Transport};
 
 /// The key of an endpoint: 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

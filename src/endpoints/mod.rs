@@ -27,12 +27,5 @@ mod tunnel;
 
 pub use carry_over::KEPT;
 pub use rows::EndpointRows;
-pub use summary::EndpointSummary;
-pub use summary::Incoming;
-pub use summary::OsFamily;
-pub use summary::Print;
-pub use summary::SideSummary;
-pub use summary::StackSummary;
-pub use summary::sides;
-pub use table::Endpoints;
-pub use table::LOOK_AHEAD;
+pub use summary::{EndpointSummary, Incoming, OsFamily, Print, SideSummary, StackSummary, sides};
+pub use table::{Endpoints, LOOK_AHEAD};

@@ -17,12 +17,9 @@ use crate::endpoints::key::Key;
 use crate::endpoints::prefix_stats::PrefixFloors;
 use crate::endpoints::rows::Totals;
 use crate::endpoints::summary::EndpointSummary;
-use crate::endpoints::table::Endpoints;
-use crate::endpoints::table::Entry;
-use crate::endpoints::table::INITIATOR;
+use crate::endpoints::table::{Endpoints, Entry, INITIATOR};
 use crate::model::Nanos;
-use crate::model::endpoint::EndpointKey;
-use crate::model::endpoint::EndpointRow;
+use crate::model::endpoint::{EndpointKey, EndpointRow};
 use crate::model::heap::ALLOCATION;
 
 /// Open sessions of one endpoint that count: this bounds the work of one judgement.

@@ -6,19 +6,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::endpoints::summary::Incoming;
-use crate::endpoints::summary::Print;
-use crate::endpoints::summary::SideSummary;
-use crate::endpoints::summary::StackSummary;
-use crate::model::Addr;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Transport;
-use crate::model::endpoint::Locality;
-use crate::model::endpoint::Service;
-use crate::model::latency::Exchange;
-use crate::model::latency::Turn;
-use crate::model::latency::Turns;
+use crate::endpoints::summary::{Incoming, Print, SideSummary, StackSummary};
+use crate::model::endpoint::{Locality, Service};
+use crate::model::latency::{Exchange, Turn, Turns};
+use crate::model::{Addr, Counter, Counters, Transport};
 
 const MS: u64 = 1_000_000;
 

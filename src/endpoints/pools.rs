@@ -15,15 +15,10 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::endpoints::exchange_minima::Gathered;
-use crate::endpoints::hidden::agree;
-use crate::endpoints::hidden::estimate;
-use crate::endpoints::hidden::is_there;
+use crate::endpoints::hidden::{agree, estimate, is_there};
 use crate::endpoints::key::Key;
-use crate::endpoints::table::Endpoints;
-use crate::endpoints::table::Entry;
-use crate::model::endpoint::HiddenLeg;
-use crate::model::endpoint::Pool;
-use crate::model::endpoint::PoolOf;
+use crate::endpoints::table::{Endpoints, Entry};
+use crate::model::endpoint::{HiddenLeg, Pool, PoolOf};
 
 /// Programs of one address, or of one prefix, that are pooled. More are no one client: many people
 /// behind one address, or somebody who sends a new fingerprint each time.

@@ -5,19 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::endpoints::EndpointSummary;
-use crate::endpoints::Endpoints;
-use crate::endpoints::Incoming;
-use crate::endpoints::Print;
-use crate::endpoints::SideSummary;
-use crate::endpoints::StackSummary;
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Locality;
-use crate::model::endpoint::PoolOf;
-use crate::model::endpoint::Service;
-use crate::model::latency::Exchange;
-use crate::model::latency::Turn;
-use crate::model::latency::Turns;
+use crate::endpoints::{EndpointSummary, Endpoints, Incoming, Print, SideSummary, StackSummary};
+use crate::model::endpoint::{EndpointRow, Locality, PoolOf, Service};
+use crate::model::latency::{Exchange, Turn, Turns};
 use crate::model::{Addr, Nanos, Transport};
 
 const MS: u64 = 1_000_000;

@@ -6,8 +6,7 @@
 use super::*;
 use crate::model::Nanos;
 use crate::model::lag::Lag;
-use crate::model::latency::Turn;
-use crate::model::latency::Turns;
+use crate::model::latency::{Turn, Turns};
 
 const CLIENTS: u64 = 400;
 const LEG: f64 = 30.0;

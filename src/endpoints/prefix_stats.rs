@@ -9,8 +9,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::endpoints::table::Endpoints;
-use crate::endpoints::table::Entry;
+use crate::endpoints::table::{Endpoints, Entry};
 
 /// The lowest floor in an endpoint's prefix, and the sessions of the others there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

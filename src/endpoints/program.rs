@@ -59,9 +59,7 @@ fn by_word(table: &[(&str, &'static str)], text: Option<&str>) -> Option<&'stati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::record::HttpFacts;
-    use crate::model::record::SshFacts;
-    use crate::model::record::TlsFacts;
+    use crate::model::record::{HttpFacts, SshFacts, TlsFacts};
 
     fn ssh(client: &str) -> Option<&'static str> {
         let ssh = SshFacts { client: Some(client.into()), ..SshFacts::default() };

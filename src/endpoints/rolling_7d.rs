@@ -95,8 +95,7 @@ mod tests {
 
     use super::*;
     use crate::endpoints::hidden::estimate;
-    use crate::model::latency::Exchange;
-    use crate::model::latency::Turn;
+    use crate::model::latency::{Exchange, Turn};
 
     const MS: u64 = 1_000_000;
 

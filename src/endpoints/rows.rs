@@ -9,23 +9,14 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::endpoints::accumulator;
-use crate::endpoints::accumulator::Accumulator;
-use crate::endpoints::baseline::Asked;
-use crate::endpoints::baseline::Baselines;
-use crate::endpoints::baseline::Known;
-use crate::endpoints::hidden::estimate;
-use crate::endpoints::hidden::is_satellite_long;
+use crate::endpoints::accumulator::{self, Accumulator};
+use crate::endpoints::baseline::{Asked, Baselines, Known};
+use crate::endpoints::hidden::{estimate, is_satellite_long};
 use crate::endpoints::pools::Pools;
-use crate::endpoints::prefix_stats::Neighbours;
-use crate::endpoints::prefix_stats::PrefixFloors;
-use crate::endpoints::rtt_excess;
-use crate::endpoints::table::Endpoints;
-use crate::endpoints::table::Entry;
-use crate::endpoints::tunnel;
-use crate::model::endpoint::EndpointKey;
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::HiddenLeg;
+use crate::endpoints::prefix_stats::{Neighbours, PrefixFloors};
+use crate::endpoints::table::{Endpoints, Entry};
+use crate::endpoints::{rtt_excess, tunnel};
+use crate::model::endpoint::{EndpointKey, EndpointRow, HiddenLeg};
 use crate::model::event::EndpointSource;
 
 /// The tag of an endpoint with a hidden leg of a satellite's length: it may be just a

@@ -4,9 +4,7 @@
 //! Out: [`Excess`]. Never: an excess over a baseline that is still being learned.
 
 use crate::endpoints::prefix_stats::Neighbours;
-use crate::model::endpoint_facts::Baseline;
-use crate::model::endpoint_facts::BaselineOf;
-use crate::model::endpoint_facts::Excess;
+use crate::model::endpoint_facts::{Baseline, BaselineOf, Excess};
 
 /// The excess, if any.
 ///

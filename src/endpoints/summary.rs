@@ -6,20 +6,12 @@
 use std::sync::Arc;
 
 use crate::endpoints::program;
-use crate::model::endpoint::Locality;
-use crate::model::endpoint::Service;
+use crate::model::endpoint::{Locality, Service};
 use crate::model::heap::ALLOCATION;
 use crate::model::latency::Turns;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Direction;
-use crate::model::record::Facts;
-use crate::model::record::Leg;
-use crate::model::record::Party;
-use crate::model::record::Place;
-use crate::model::record::Quality;
-use crate::model::record::SessionState;
-use crate::model::record::Subject;
-use crate::model::record::SynFacts;
+use crate::model::record::{
+    AutonomousSystem, Direction, Facts, Leg, Party, Place, Quality, SessionState, Subject, SynFacts,
+};
 use crate::model::{Addr, Heap, Nanos, Record, Transport};
 
 /// A fingerprint of an end's software.

@@ -4,8 +4,7 @@
 //! program.
 
 use super::*;
-use crate::model::latency::Exchange;
-use crate::model::latency::Turn;
+use crate::model::latency::{Exchange, Turn};
 use crate::model::record::*;
 
 fn party(ip: [u8; 4], port: u16) -> Party {

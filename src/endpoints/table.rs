@@ -12,26 +12,18 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::endpoints::accumulator::Accumulator;
-use crate::endpoints::accumulator::Accumulators;
+use crate::endpoints::accumulator::{Accumulator, Accumulators};
 use crate::endpoints::baseline::Baselines;
-use crate::endpoints::carry_over::Carried;
-use crate::endpoints::carry_over::CarriedEndpoint;
+use crate::endpoints::carry_over::{Carried, CarriedEndpoint};
 use crate::endpoints::interned::Interned;
 use crate::endpoints::key::Key;
 use crate::endpoints::open::OpenSessions;
 use crate::endpoints::rolling_7d::Week;
-use crate::endpoints::rows::EndpointRows;
-use crate::endpoints::rows::Totals;
-use crate::endpoints::summary::EndpointSummary;
-use crate::endpoints::summary::Print;
-use crate::endpoints::summary::SideSummary;
-use crate::endpoints::summary::StackSummary;
+use crate::endpoints::rows::{EndpointRows, Totals};
+use crate::endpoints::summary::{EndpointSummary, Print, SideSummary, StackSummary};
 use crate::endpoints::tags::Tags;
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Role;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Place;
+use crate::model::endpoint::{EndpointRow, Role};
+use crate::model::record::{AutonomousSystem, Place};
 use crate::model::{Counter, Counters, Nanos};
 
 /// Sessions whose entries are prefetched at once.

@@ -3,11 +3,8 @@
 //! Owns: the expected table. In: made-up sessions. Out: assertions. Never: built into the program.
 
 use super::*;
-use crate::endpoints::Incoming;
-use crate::endpoints::StackSummary;
-use crate::model::endpoint::Fingerprint;
-use crate::model::endpoint::Locality;
-use crate::model::endpoint::Service;
+use crate::endpoints::{Incoming, StackSummary};
+use crate::model::endpoint::{Fingerprint, Locality, Service};
 use crate::model::{Addr, Transport};
 
 fn side(last_octet: u8, side: Locality, handshake_ns: Option<u64>) -> SideSummary {

@@ -6,13 +6,9 @@
 
 use std::sync::Arc;
 
-use crate::endpoints::mtu;
-use crate::endpoints::mtu::PathKind;
+use crate::endpoints::mtu::{self, PathKind};
 use crate::model::endpoint::Tunnel;
-use crate::model::endpoint_facts::Excess;
-use crate::model::endpoint_facts::MtuTotals;
-use crate::model::endpoint_facts::StackTotals;
-use crate::model::endpoint_facts::Traits;
+use crate::model::endpoint_facts::{Excess, MtuTotals, StackTotals, Traits};
 
 /// Prior log-odds of a tunnel: 1 in 10. Higher than among all clients, because an MTU is only
 /// examined for a reason.

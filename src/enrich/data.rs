@@ -6,17 +6,14 @@
 
 use std::path::PathBuf;
 
-use crate::enrich::geo::GeoDb;
-use crate::enrich::geo::is_public;
+use crate::enrich::geo::{GeoDb, is_public};
 use crate::enrich::lists::Lists;
-use crate::enrich::lpm::Prefix;
-use crate::enrich::lpm::PrefixSet;
+use crate::enrich::lpm::{Prefix, PrefixSet};
 use crate::enrich::nat64::Nat64;
 use crate::enrich::places::SensorPlace;
 use crate::enrich::pseudonym::Pseudonyms;
 use crate::enrich::subjects::Subjects;
-use crate::model::Addr;
-use crate::model::Error;
+use crate::model::{Addr, Error};
 
 /// The default home networks: RFC 1918, RFC 4193, RFC 6598 (carrier-grade NAT).
 pub const HOME_DEFAULT: [&str; 5] =

@@ -8,9 +8,7 @@
 //! frames of 3 KiB: about 0.1 ms, while unpacking both databases completely costs 100 ms. Source:
 //! MaxMind DB File Format Specification, version 2.0.
 
-use std::sync::Mutex;
-use std::sync::OnceLock;
-use std::sync::PoisonError;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use zstd::bulk::Decompressor;
 use zstd::zstd_safe::find_frame_compressed_size;

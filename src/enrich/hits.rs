@@ -6,17 +6,11 @@
 
 use std::sync::Arc;
 
-use crate::enrich::lists::Entry;
-use crate::enrich::lists::Lists;
+use crate::enrich::lists::{Entry, Lists};
 use crate::enrich::signatures::certificate;
 use crate::enrich::signatures::file::Field;
 use crate::model::Record;
-use crate::model::record::Context;
-use crate::model::record::Direction;
-use crate::model::record::Facts;
-use crate::model::record::ListHit;
-use crate::model::record::Party;
-use crate::model::record::Protocol;
+use crate::model::record::{Context, Direction, Facts, ListHit, Party, Protocol};
 
 /// Maximum hits of a session. Fields are checked in this order: server name, host, DNS question,
 /// further DNS questions, addresses, AS numbers. Hits beyond the cap are dropped, so names come

@@ -4,13 +4,10 @@
 //! claimed locations. Out: [`Physics`]. Never: says a location is right; "too slow" proves nothing.
 
 use crate::enrich::places::SensorPlace;
-use crate::model::physics::Claim;
-use crate::model::physics::Claims;
-use crate::model::physics::KM_PER_RTT_MS_FIBRE;
-use crate::model::physics::KM_PER_RTT_MS_REAL;
-use crate::model::physics::KM_PER_RTT_MS_VACUUM;
-use crate::model::physics::Physics;
-use crate::model::physics::PhysicsVerdict;
+use crate::model::physics::{
+    Claim, Claims, KM_PER_RTT_MS_FIBRE, KM_PER_RTT_MS_REAL, KM_PER_RTT_MS_VACUUM, Physics,
+    PhysicsVerdict,
+};
 use crate::model::record::Place;
 
 /// Radius assumed for a region whose database gives none, in km: wide enough for a large city

@@ -10,8 +10,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::enrich::framed::Value;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Place;
+use crate::model::record::{AutonomousSystem, Place};
 
 /// Longest text kept from a database, in bytes: organisation names are much shorter.
 const TEXT_BYTES_MAX: usize = 160;

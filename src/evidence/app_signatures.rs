@@ -5,17 +5,12 @@
 //! Never: believes one side alone if other protocols start alike.
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::evidence::text::shown;
-use crate::model::Heap;
-use crate::model::Peer;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
-use crate::wire::WireError;
-use crate::wire::app_signatures;
+use crate::model::{Heap, Peer};
+use crate::wire::{WireError, app_signatures};
 
 /// Bytes after which an opening is passed to its parser although it is incomplete.
 const SIGN_BYTES: usize = 12;
@@ -159,8 +154,7 @@ impl AppSignatures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Peer::Initiator;
-    use Peer::Responder;
+    use Peer::{Initiator, Responder};
 
     fn told(pieces: &[(Peer, &[u8])]) -> Option<Protocol> {
         let (mut openings, mut facts) = (AppSignatures::default(), Facts::default());

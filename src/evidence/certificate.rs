@@ -9,15 +9,8 @@ use std::net::IpAddr;
 use crate::evidence::text::shown;
 use crate::model::app_facts::Certificate;
 use crate::wire::WireError;
-use crate::wire::der::BMP_STRING;
-use crate::wire::der::Element;
-use crate::wire::der::TELETEX_STRING;
-use crate::wire::der::UNIVERSAL_STRING;
-use crate::wire::x509;
-use crate::wire::x509::Alternative;
-use crate::wire::x509::COMMON_NAME;
-use crate::wire::x509::Name;
-use crate::wire::x509::ORGANIZATION;
+use crate::wire::der::{BMP_STRING, Element, TELETEX_STRING, UNIVERSAL_STRING};
+use crate::wire::x509::{self, Alternative, COMMON_NAME, Name, ORGANIZATION};
 
 /// Alternative names kept: a device has fewer, a hosting certificate up to hundreds.
 const ALTERNATIVES_MAX: usize = 8;

@@ -3,13 +3,11 @@
 //! Owns: one direction's bytes so far. In: numbered pieces. Out: the results of TLS's own observer.
 //! Never: waits for a piece that comes early: it is retransmitted.
 
-use crate::evidence::held::Held;
-use crate::evidence::held::Measure;
+use crate::evidence::held::{Held, Measure};
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::tls::observe_tls;
-use crate::model::Heap;
-use crate::model::Peer;
 use crate::model::record::Facts;
+use crate::model::{Heap, Peer};
 
 /// A hello, and a server's certificates behind its own.
 const BYTES_MAX: usize = 16 * 1024;

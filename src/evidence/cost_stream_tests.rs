@@ -7,8 +7,7 @@ use super::cost_tests::FRAME;
 use super::*;
 use crate::model::protocol::Protocol;
 use crate::wire::reader::visited;
-use Peer::Initiator;
-use Peer::Responder;
+use Peer::{Initiator, Responder};
 
 /// Bytes looked at for each byte of the frames that carry these payloads.
 fn cost(transport: Transport, port: u16, pieces: &[(Peer, &[u8])]) -> (f64, Facts) {

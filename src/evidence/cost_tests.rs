@@ -4,8 +4,7 @@
 //! examined per byte sent. Never: a clock: the count is the same on any machine.
 
 use super::*;
-use crate::model::Counter;
-use crate::model::Nanos;
+use crate::model::{Counter, Nanos};
 use crate::wire::reader::visited;
 
 /// The smallest frame that carries a byte: what a segment costs its sender.

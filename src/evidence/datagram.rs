@@ -5,19 +5,12 @@
 //! protocol more than a few comparisons.
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Timing;
-use crate::evidence::protocols::DatagramProtocol;
-use crate::evidence::protocols::DatagramStates;
-use crate::evidence::protocols::Rows;
+use crate::evidence::parser::{ParseContext, Timing};
+use crate::evidence::protocols::{DatagramProtocol, DatagramStates, Rows};
 use crate::evidence::udp_signatures::fault;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Heap;
-use crate::model::Peer;
-use crate::model::Segment;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
+use crate::model::{Counter, Counters, Heap, Peer, Segment};
 
 /// Datagrams per direction examined while undecided.
 const DATAGRAMS_LOOKED: u8 = 4;

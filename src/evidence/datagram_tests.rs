@@ -1,14 +1,9 @@
 use super::*;
 use crate::evidence::Observers;
-use crate::model::Counters;
-use crate::model::Interest;
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::Transport;
 use crate::model::latency::Exchange;
 use crate::model::protocol::Protocol;
-use Peer::Initiator;
-use Peer::Responder;
+use crate::model::{Counters, Interest, Nanos, Peer, Transport};
+use Peer::{Initiator, Responder};
 
 const MS: u64 = 1_000_000;
 

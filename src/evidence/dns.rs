@@ -4,28 +4,15 @@
 //! prefix).
 //! Out: [`DnsFacts`]. Never: keeps more than the caps below, or a message.
 
-use std::fmt;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::record::DnsFacts;
-use crate::model::record::Facts;
-use crate::model::record::Protocol;
-use crate::wire::Reader;
-use crate::wire::WireError;
-use crate::wire::dns::DnsMessage;
-use crate::wire::dns::HEADER_BYTES;
-use crate::wire::dns::Name;
-use crate::wire::dns::Question;
-use crate::wire::dns::Text;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
+use crate::model::record::{DnsFacts, Facts, Protocol};
+use crate::model::{Nanos, Peer};
+use crate::wire::dns::{DnsMessage, HEADER_BYTES, Name, Question, Text};
 use crate::wire::dns_data::RData;
-use crate::wire::wireguard;
+use crate::wire::{Reader, WireError, wireguard};
 
 /// Further distinct names kept per session: resolvers use a port for one or two questions, an mDNS
 /// responder for a dozen; a DNS tunnel has no limit.

@@ -8,31 +8,15 @@
 use crate::evidence::dtls_rtt::DtlsRtt;
 use crate::evidence::ja4::Carrier;
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::evidence::parser::Timing;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
-use crate::evidence::tls::record_certificate;
-use crate::evidence::tls::record_client_hello;
-use crate::evidence::tls::record_server_hello;
-use crate::model::Heap;
-use crate::model::Peer;
-use crate::model::record::Facts;
-use crate::model::record::Protocol;
-use crate::wire::Reader;
-use crate::wire::WireError;
-use crate::wire::dtls::DtlsMessage;
-use crate::wire::dtls::HANDSHAKE;
-use crate::wire::dtls::fragment;
-use crate::wire::dtls::record;
-use crate::wire::tls::CLIENT_HELLO;
-use crate::wire::tls::ClientHello;
-use crate::wire::tls::SERVER_HELLO;
-use crate::wire::tls::ServerHello;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
+use crate::evidence::request_response_rtt::{Moment, RequestRtt};
+use crate::evidence::tls::{record_certificate, record_client_hello, record_server_hello};
+use crate::model::record::{Facts, Protocol};
+use crate::model::{Heap, Peer};
+use crate::wire::dtls::{DtlsMessage, HANDSHAKE, fragment, record};
+use crate::wire::tls::{CLIENT_HELLO, ClientHello, SERVER_HELLO, ServerHello};
 use crate::wire::tls_record::CERTIFICATE;
+use crate::wire::{Reader, WireError};
 
 /// Longest message that is kept between datagrams: hellos with post-quantum shares take 2 KiB,
 /// certificates with their chain 5.

@@ -3,26 +3,13 @@
 //! Owns: which side is the client, and its last hello. In: one datagram. Out: turns and exclusions.
 //! Never: joins messages, or reads encrypted data.
 
-use crate::evidence::quic_rtt::excluded_by_hello;
-use crate::evidence::quic_rtt::other;
-use crate::evidence::request_response_rtt::Kind;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
-use crate::evidence::request_response_rtt::exclude;
-use crate::evidence::request_response_rtt::print_of;
+use crate::evidence::quic_rtt::{excluded_by_hello, other};
+use crate::evidence::request_response_rtt::{Kind, Moment, RequestRtt, exclude, print_of};
 use crate::model::Peer;
-use crate::model::latency::Exchange;
-use crate::model::latency::Exclusions;
+use crate::model::latency::{Exchange, Exclusions};
 use crate::wire::Reader;
-use crate::wire::dtls::Fragment;
-use crate::wire::dtls::HANDSHAKE;
-use crate::wire::dtls::HELLO_VERIFY_REQUEST;
-use crate::wire::dtls::fragment;
-use crate::wire::dtls::record;
-use crate::wire::tls::CLIENT_HELLO;
-use crate::wire::tls::ClientHello;
-use crate::wire::tls::SERVER_HELLO;
-use crate::wire::tls::ServerHello;
+use crate::wire::dtls::{Fragment, HANDSHAKE, HELLO_VERIFY_REQUEST, fragment, record};
+use crate::wire::tls::{CLIENT_HELLO, ClientHello, SERVER_HELLO, ServerHello};
 
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Dtls);
 const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Dtls);

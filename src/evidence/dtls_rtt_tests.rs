@@ -1,8 +1,7 @@
 use super::*;
 use crate::model::Nanos;
 use crate::model::record::Facts;
-use Peer::Initiator;
-use Peer::Responder;
+use Peer::{Initiator, Responder};
 
 /// A record with one whole handshake message.
 fn message(kind: u8, sequence: u8) -> Vec<u8> {

@@ -4,10 +4,7 @@
 //! HTML, decompresses, or looks past its bound.
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::evidence::text::shown;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;

@@ -6,25 +6,14 @@
 
 use crate::evidence::held::Measure;
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::evidence::protocols::StreamProtocol;
 use crate::evidence::text::shown;
-use crate::model::record::Facts;
-use crate::model::record::HttpFacts;
-use crate::model::record::HttpRequest;
-use crate::model::record::Protocol;
-use crate::wire::http::FORWARDED;
-use crate::wire::http::HEAD_MAX;
-use crate::wire::http::METHOD_MAX;
-use crate::wire::http::Request;
-use crate::wire::http::Source;
-use crate::wire::http::authority;
-use crate::wire::http::looks_like_request;
-use crate::wire::http::request;
-use crate::wire::http::response;
+use crate::model::record::{Facts, HttpFacts, HttpRequest, Protocol};
+use crate::wire::http::{
+    FORWARDED, HEAD_MAX, METHOD_MAX, Request, Source, authority, looks_like_request, request,
+    response,
+};
 
 /// Further distinct requests kept of a session: a page load re-uses its connection with the same
 /// host and user agent; more than a handful of different ones is a proxy.

@@ -4,23 +4,12 @@
 //! responses, and the initiator's turn to IKE_AUTH. Never: reads payloads.
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::evidence::parser::Timing;
-use crate::evidence::request_response_rtt::Kind;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
-use crate::evidence::request_response_rtt::print_of;
-use crate::model::Heap;
-use crate::model::Peer;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
+use crate::evidence::request_response_rtt::{Kind, Moment, RequestRtt, print_of};
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
-use crate::wire::ike::AUTH;
-use crate::wire::ike::Header;
-use crate::wire::ike::INFORMATIONAL;
-use crate::wire::ike::SA_INIT;
+use crate::model::{Heap, Peer};
+use crate::wire::ike::{AUTH, Header, INFORMATIONAL, SA_INIT};
 
 /// Answered without computing, or with one key agreement.
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Ike);
@@ -208,8 +197,7 @@ mod tests {
     use super::*;
     use crate::model::Nanos;
     use crate::model::record::Facts;
-    use Peer::Initiator;
-    use Peer::Responder;
+    use Peer::{Initiator, Responder};
 
     fn message(version: u8, exchange: u8, flags: u8, id: u32, tail: u8) -> Vec<u8> {
         let mut out = vec![1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];

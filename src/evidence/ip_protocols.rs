@@ -5,8 +5,7 @@
 
 use crate::model::Transport;
 use crate::model::record::Protocol;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Reader, WireError};
 
 /// SPIs up to this are reserved (RFC 4303 section 2.1, RFC 4302 section 2.4).
 const SPI_RESERVED: u32 = 255;

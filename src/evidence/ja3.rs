@@ -6,9 +6,7 @@
 use md5::Md5;
 
 use crate::evidence::hashed::Hashed;
-use crate::wire::tls::ClientHello;
-use crate::wire::tls::ServerHello;
-use crate::wire::tls::is_grease;
+use crate::wire::tls::{ClientHello, ServerHello, is_grease};
 
 /// JA3 of a ClientHello: version, ciphers, extensions, groups, point formats; GREASE left out.
 pub fn ja3(hello: &ClientHello<'_>) -> [u8; 16] {

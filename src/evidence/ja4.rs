@@ -7,9 +7,7 @@
 use sha2::Sha256;
 
 use crate::evidence::hashed::Hashed;
-use crate::wire::tls::ClientHello;
-use crate::wire::tls::extension;
-use crate::wire::tls::is_grease;
+use crate::wire::tls::{ClientHello, extension, is_grease};
 
 /// Characters of a JA4.
 pub const JA4_CHARS: usize = 36;

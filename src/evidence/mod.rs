@@ -53,21 +53,13 @@ pub mod wireguard;
 
 pub use speaker::speaker;
 
-use crate::evidence::app_rtt::Beside;
-use crate::evidence::app_rtt::Watch;
+use crate::evidence::app_rtt::{Beside, Watch};
 use crate::evidence::datagram::DatagramState;
 use crate::evidence::shape::Shape;
 use crate::evidence::stream::StreamState;
 pub use crate::evidence::weight::Weight;
-use crate::model::Counters;
-use crate::model::Interest;
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::Segment;
-use crate::model::Transport;
-use crate::model::record::Facts;
-use crate::model::record::FirstBytes;
-use crate::model::record::Wrapping;
+use crate::model::record::{Facts, FirstBytes, Wrapping};
+use crate::model::{Counters, Interest, Nanos, Peer, Segment, Transport};
 use crate::wire::payload::Matcher;
 
 /// The state of measuring turns.

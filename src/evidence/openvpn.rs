@@ -6,26 +6,13 @@
 
 use crate::evidence::control_tls::ControlTls;
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::evidence::parser::Timing;
-use crate::evidence::request_response_rtt::Kind;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
-use crate::model::Heap;
-use crate::model::Peer;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
+use crate::evidence::request_response_rtt::{Kind, Moment, RequestRtt};
 use crate::model::latency::Exchange;
-use crate::model::record::Facts;
-use crate::model::record::Protocol;
+use crate::model::record::{Facts, Protocol};
+use crate::model::{Heap, Peer};
 use crate::wire::Reader;
-use crate::wire::openvpn;
-use crate::wire::openvpn::ACK;
-use crate::wire::openvpn::CONTROL;
-use crate::wire::openvpn::RESET_CLIENT;
-use crate::wire::openvpn::RESET_SERVER;
-use crate::wire::openvpn::Seal;
+use crate::wire::openvpn::{self, ACK, CONTROL, RESET_CLIENT, RESET_SERVER, Seal};
 
 /// Every control packet is acknowledged at once, or in the next packet in that direction.
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Openvpn);
@@ -285,8 +272,7 @@ fn follow_encrypted(
 mod tests {
     use super::*;
     use crate::model::Nanos;
-    use Peer::Initiator;
-    use Peer::Responder;
+    use Peer::{Initiator, Responder};
 
     /// A ClientHello without extensions (RFC 5246 section 7.4.1.2) in its record.
     const HELLO: &[u8] = b"\x16\x03\x01\0\x2d\x01\0\0\x29\x03\x0312345678901234567890123456789012\

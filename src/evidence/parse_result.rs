@@ -3,8 +3,7 @@
 //! Owns: that word, and how an error of reading becomes one. In: nothing. Out: it. Never: state.
 
 use crate::evidence::protocols::StreamProtocol;
-use crate::wire::Fault;
-use crate::wire::WireError;
+use crate::wire::{Fault, WireError};
 
 /// What a parser says after looking at the bytes at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,13 +9,10 @@
 
 use crate::evidence::held::Measure;
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
-use crate::model::Heap;
-use crate::model::Nanos;
-use crate::model::Peer;
+use crate::evidence::request_response_rtt::{Moment, RequestRtt};
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
+use crate::model::{Heap, Nanos, Peer};
 
 /// Bytes that may wait before a protocol is told: the longest is a PROXY v1 line (107 bytes).
 pub const LOOK_BYTES_MAX: usize = 256;

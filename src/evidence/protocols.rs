@@ -7,28 +7,20 @@
 //! direction is must not depend on where its segments end.
 
 use crate::evidence::app_signatures::AppSignatures;
-use crate::evidence::dns::DnsDatagram;
-use crate::evidence::dns::DnsStream;
+use crate::evidence::dns::{DnsDatagram, DnsStream};
 use crate::evidence::dtls::Dtls;
 use crate::evidence::held::Measure;
 use crate::evidence::html_title::HtmlTitle;
-use crate::evidence::http::Http;
-use crate::evidence::http::Ssdp;
+use crate::evidence::http::{Http, Ssdp};
 use crate::evidence::ike::Ike;
-use crate::evidence::openvpn::Openvpn;
-use crate::evidence::openvpn::OpenvpnStream;
+use crate::evidence::openvpn::{Openvpn, OpenvpnStream};
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::evidence::parser::Timing;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
 use crate::evidence::proxy_header::ProxyHeader;
 use crate::evidence::quic::Quic;
 use crate::evidence::rdp::Rdp;
 use crate::evidence::rdp_udp::RdpUdp;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
+use crate::evidence::request_response_rtt::{Moment, RequestRtt};
 use crate::evidence::rfb::Rfb;
 use crate::evidence::socks::Socks;
 use crate::evidence::ssh::Ssh;
@@ -38,10 +30,9 @@ use crate::evidence::udp_pairs::UdpPairs;
 use crate::evidence::udp_signatures::UdpSignatures;
 use crate::evidence::websocket::Websocket;
 use crate::evidence::wireguard::Wireguard;
-use crate::model::Heap;
-use crate::model::Segment;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
+use crate::model::{Heap, Segment};
 
 /// From rows `field = Variant: Parser` makes the enum of a table, what its sessions keep, and the
 /// calls that both tables need.

@@ -4,13 +4,9 @@
 //! and how many bytes to step over: what it passes on begins behind. Never: believes it.
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::model::protocol::Protocol;
-use crate::wire::WireError;
-use crate::wire::proxy_header;
+use crate::wire::{WireError, proxy_header};
 
 /// The PROXY header, either version.
 #[derive(Debug, Default)]

@@ -6,37 +6,17 @@
 
 use crate::evidence::ja4::Carrier;
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::evidence::parser::Timing;
-use crate::evidence::quic_rtt;
-use crate::evidence::quic_rtt::Opener;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
-use crate::evidence::request_response_rtt::print_of;
-use crate::evidence::tls::record_client_hello;
-use crate::evidence::tls::record_server_hello;
-use crate::model::Heap;
-use crate::model::Peer;
-use crate::model::record::Facts;
-use crate::model::record::Protocol;
-use crate::model::record::TlsFacts;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
+use crate::evidence::quic_rtt::{self, Opener};
+use crate::evidence::request_response_rtt::{Moment, RequestRtt, print_of};
+use crate::evidence::tls::{record_client_hello, record_server_hello};
+use crate::model::record::{Facts, Protocol, TlsFacts};
+use crate::model::{Heap, Peer};
 use crate::wire::Fault;
-use crate::wire::quic::Crypto;
-use crate::wire::quic::CryptoFrames;
-use crate::wire::quic::LongPacket;
-use crate::wire::quic::PacketType;
-use crate::wire::quic::Version;
-use crate::wire::quic_initial::InitialKeys;
-use crate::wire::quic_initial::Perspective;
-use crate::wire::reader::Reader;
-use crate::wire::reader::WireError;
-use crate::wire::tls::CLIENT_HELLO;
-use crate::wire::tls::ClientHello;
-use crate::wire::tls::SERVER_HELLO;
-use crate::wire::tls::ServerHello;
+use crate::wire::quic::{Crypto, CryptoFrames, LongPacket, PacketType, Version};
+use crate::wire::quic_initial::{InitialKeys, Perspective};
+use crate::wire::reader::{Reader, WireError};
+use crate::wire::tls::{CLIENT_HELLO, ClientHello, SERVER_HELLO, ServerHello};
 
 /// Initial packets per direction to decrypt, or to try. A hello takes 1 to 3, each retransmitted a
 /// few times; a try costs a key derivation and a decryption, so forged packets need a bound.

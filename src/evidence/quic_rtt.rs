@@ -7,17 +7,11 @@
 //! and acknowledges it at once (RFC 9000 section 13.2.1): no computing. Its Finished needs the
 //! whole flight: computing.
 
-use crate::evidence::request_response_rtt::Kind;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
-use crate::evidence::request_response_rtt::exclude;
-use crate::evidence::request_response_rtt::print_of;
+use crate::evidence::request_response_rtt::{Kind, Moment, RequestRtt, exclude, print_of};
 use crate::model::Peer;
-use crate::model::latency::Exchange;
-use crate::model::latency::Exclusions;
+use crate::model::latency::{Exchange, Exclusions};
 use crate::model::record::Facts;
-use crate::wire::quic::LongPacket;
-use crate::wire::quic::PacketType;
+use crate::wire::quic::{LongPacket, PacketType};
 
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Quic);
 const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Quic);
@@ -197,8 +191,7 @@ pub const fn other(role: Peer) -> Peer {
 mod tests {
     use super::*;
     use crate::model::Nanos;
-    use Peer::Initiator;
-    use Peer::Responder;
+    use Peer::{Initiator, Responder};
 
     fn long(kind: u8, body: usize) -> Vec<u8> {
         let mut out = vec![0xc0 | kind << 4, 0, 0, 0, 1, 2, 9, 9, 2, 9, 9];

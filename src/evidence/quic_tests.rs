@@ -1,12 +1,7 @@
 use super::*;
 use crate::evidence::Observers;
-use crate::model::Counters;
-use crate::model::Interest;
-use crate::model::Nanos;
-use crate::model::Segment;
-use crate::model::Transport;
-use crate::wire::quic_initial::testkit::Envelope;
-use crate::wire::quic_initial::testkit::seal;
+use crate::model::{Counters, Interest, Nanos, Segment, Transport};
+use crate::wire::quic_initial::testkit::{Envelope, seal};
 use proptest::prelude::*;
 
 const ORIGIN: &[u8] = &[0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08];

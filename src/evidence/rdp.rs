@@ -4,15 +4,11 @@
 //! how many bytes to step over: TLS begins behind. Never: follows it further.
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::evidence::text::shown;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
-use crate::wire::WireError;
-use crate::wire::rdp;
+use crate::wire::{WireError, rdp};
 
 /// A cookie is shorter than a host name, which has at most 253 characters.
 const NAME_BYTES_MAX: usize = 253;

@@ -7,17 +7,12 @@
 
 use crate::evidence::dtls::DtlsState;
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::evidence::tls::observe_tls;
-use crate::model::Heap;
-use crate::model::Peer;
 use crate::model::protocol::Protocol;
 use crate::model::record::Facts;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::model::{Heap, Peer};
+use crate::wire::{Reader, WireError};
 
 /// RDP's port, also over UDP (MS-RDPEUDP section 1.9).
 const PORT: u16 = 3389;

@@ -5,13 +5,9 @@
 //! takes a sample from a retransmission (Karn and Partridge, SIGCOMM 1987), or counts one answer
 //! twice.
 
-use crate::model::Heap;
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::latency::Exchange;
-use crate::model::latency::Exclusions;
-use crate::model::latency::Turn;
+use crate::model::latency::{Exchange, Exclusions, Turn};
 use crate::model::record::Facts;
+use crate::model::{Heap, Nanos, Peer};
 
 /// Pending requests of both sides; the oldest is evicted first. A DTLS handshake has 4, an ICE
 /// agent 6 pairs in flight.

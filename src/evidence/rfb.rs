@@ -4,16 +4,10 @@
 //! Out: version and security type. Never: follows the log-in.
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::model::Heap;
-use crate::model::Peer;
-use crate::model::record::Facts;
-use crate::model::record::Protocol;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
+use crate::model::record::{Facts, Protocol};
+use crate::model::{Heap, Peer};
+use crate::wire::{Reader, WireError};
 
 /// A version message: `RFB 003.008` and a newline (RFC 6143 section 7.1.1).
 const VERSION_BYTES: usize = 12;
@@ -160,8 +154,7 @@ fn number(digits: [u8; 3]) -> Result<u16, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Peer::Initiator;
-    use Peer::Responder;
+    use Peer::{Initiator, Responder};
 
     fn opening(client: &[u8], says: &[u8], chooses: &[u8]) -> (Facts, Rfb) {
         let (mut rfb, mut facts) = (Rfb::default(), Facts::default());

@@ -14,9 +14,8 @@
 //! a server a flight with a certificate, the client a Finished of one of few sizes, the server a
 //! ticket or data. An HTTP/2 client is recognised by the empty SETTINGS that it acknowledges with.
 
-use crate::model::Peer;
-use crate::model::Segment;
 use crate::model::app_facts::shape;
+use crate::model::{Peer, Segment};
 
 /// Bytes of a first packet that are examined.
 const NOISE_BYTES: usize = 256;

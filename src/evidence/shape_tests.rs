@@ -1,10 +1,8 @@
 //! Random data and other data; handshakes inside by their sizes, and dialogues that are none.
 
 use super::*;
-use crate::model::Nanos;
-use crate::model::Transport;
-use Peer::Initiator;
-use Peer::Responder;
+use crate::model::{Nanos, Transport};
+use Peer::{Initiator, Responder};
 use proptest::prelude::*;
 
 fn segment(payload: &[u8], role: Peer) -> Segment<'_> {

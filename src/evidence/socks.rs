@@ -6,22 +6,13 @@
 use std::net::SocketAddr;
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::evidence::text::shown;
-use crate::model::Heap;
-use crate::model::Peer;
 use crate::model::app_facts::Socks as SocksFacts;
-use crate::model::record::Facts;
-use crate::model::record::Protocol;
-use crate::wire::Reader;
-use crate::wire::WireError;
-use crate::wire::socks;
-use crate::wire::socks::Hello;
-use crate::wire::socks::Host;
-use crate::wire::socks::Target;
+use crate::model::record::{Facts, Protocol};
+use crate::model::{Heap, Peer};
+use crate::wire::socks::{self, Hello, Host, Target};
+use crate::wire::{Reader, WireError};
 
 /// A host name has at most 253 characters.
 const NAME_BYTES_MAX: usize = 253;
@@ -198,8 +189,7 @@ fn target(target: &Target<'_>) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Peer::Initiator;
-    use Peer::Responder;
+    use Peer::{Initiator, Responder};
 
     fn tell(pieces: &[(Peer, &[u8])]) -> (Option<Protocol>, Vec<Result<usize, WireError>>) {
         let (mut known, mut facts) = (Socks::default(), Facts::default());

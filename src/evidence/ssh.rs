@@ -7,30 +7,19 @@
 //! HASSH is the MD5 of `kex;encryption;mac;compression`, the name-lists as sent, those of the
 //! sender's own direction (published by Salesforce, <https://github.com/salesforce/hassh>).
 
-use md5::Digest;
-use md5::Md5;
+use md5::{Digest, Md5};
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::evidence::stream::LOOKED_BYTES_MAX;
 use crate::evidence::text::shown;
 use crate::model::Peer;
-use crate::model::record::Facts;
-use crate::model::record::Protocol;
-use crate::model::record::SshFacts;
-use crate::wire::Fault;
-use crate::wire::WireError;
-use crate::wire::ssh::IDENTIFICATION_MAX;
-use crate::wire::ssh::KexInit;
-use crate::wire::ssh::MSG_GENERIC_LAST;
-use crate::wire::ssh::MSG_KEXINIT;
-use crate::wire::ssh::PACKET_MAX;
-use crate::wire::ssh::identification;
-use crate::wire::ssh::identification_after_lines;
-use crate::wire::ssh::plain_packet;
+use crate::model::record::{Facts, Protocol, SshFacts};
+use crate::wire::ssh::{
+    IDENTIFICATION_MAX, KexInit, MSG_GENERIC_LAST, MSG_KEXINIT, PACKET_MAX, identification,
+    identification_after_lines, plain_packet,
+};
+use crate::wire::{Fault, WireError};
 
 /// SSH over TCP.
 #[derive(Debug, Default)]

@@ -4,21 +4,13 @@
 //! straddles segments. In: payload in order. Out: calls of parsers. Never: copies a message that is
 //! whole in one segment, or looks on after the bounds below.
 
-use crate::evidence::held::Held;
-use crate::evidence::held::Measure;
+use crate::evidence::held::{Held, Measure};
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::LOOK_BYTES_MAX;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Probe;
-use crate::evidence::protocols::StreamProtocol;
-use crate::evidence::protocols::StreamStates;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Heap;
-use crate::model::Peer;
-use crate::model::Segment;
+use crate::evidence::parser::{LOOK_BYTES_MAX, ParseContext, Probe};
+use crate::evidence::protocols::{StreamProtocol, StreamStates};
 use crate::model::heap::ALLOCATION;
 use crate::model::record::Facts;
+use crate::model::{Counter, Counters, Heap, Peer, Segment};
 use crate::wire::Fault;
 
 /// Segments of a direction examined for a protocol's start. Preambles take turns: SOCKS 2, CONNECT

@@ -5,21 +5,12 @@
 
 use crate::evidence::dtls;
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::evidence::parser::Timing;
-use crate::evidence::request_response_rtt::Kind;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
+use crate::evidence::request_response_rtt::{Kind, Moment, RequestRtt};
 use crate::model::latency::Exchange;
-use crate::model::record::Protocol;
-use crate::model::record::StunFacts;
+use crate::model::record::{Protocol, StunFacts};
 use crate::wire::Reader;
-use crate::wire::stun;
-use crate::wire::stun::AddressKind;
-use crate::wire::stun::Class;
+use crate::wire::stun::{self, AddressKind, Class};
 
 /// Addresses of each kind kept per session: a call has one or two, an agent that checks many pairs
 /// behind a relay half a dozen.
@@ -114,9 +105,8 @@ fn key(transaction: &[u8; 12]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Nanos;
-    use crate::model::Peer;
     use crate::model::record::Facts;
+    use crate::model::{Nanos, Peer};
 
     fn message(kind: u16, transaction: u8) -> Vec<u8> {
         let mut out = kind.to_be_bytes().to_vec();
@@ -136,8 +126,7 @@ mod tests {
 
     #[test]
     fn both_sides_answer_at_once() {
-        use Peer::Initiator;
-        use Peer::Responder;
+        use Peer::{Initiator, Responder};
         let facts = tell(&[
             (0x0001, 1, Initiator, 100),
             (0x0001, 2, Responder, 110),

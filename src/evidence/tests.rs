@@ -7,9 +7,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Counter;
-use crate::model::Nanos;
 use crate::model::record::Protocol;
+use crate::model::{Counter, Nanos};
 
 const TCP: (Transport, u16) = (Transport::TCP, 8080);
 

@@ -6,37 +6,18 @@
 
 use crate::evidence::certificate::certificate;
 use crate::evidence::held::Measure;
-use crate::evidence::ja3::ja3;
-use crate::evidence::ja3::ja3s;
-use crate::evidence::ja4::Carrier;
-use crate::evidence::ja4::ja4;
-use crate::evidence::ja4::ja4_unresumed;
+use crate::evidence::ja3::{ja3, ja3s};
+use crate::evidence::ja4::{Carrier, ja4, ja4_unresumed};
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::evidence::text::shown;
 use crate::model::Peer;
-use crate::model::record::Facts;
-use crate::model::record::Protocol;
-use crate::model::record::TlsFacts;
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
-use crate::wire::tls::CLIENT_HELLO;
-use crate::wire::tls::ClientHello;
-use crate::wire::tls::SERVER_HELLO;
-use crate::wire::tls::ServerHello;
-use crate::wire::tls::is_grease;
-use crate::wire::tls_record::ALERT;
-use crate::wire::tls_record::CHANGE_CIPHER_SPEC;
-use crate::wire::tls_record::HANDSHAKE;
-use crate::wire::tls_record::Record;
-use crate::wire::tls_record::certificate_leaf;
-use crate::wire::tls_record::first_message;
-use crate::wire::tls_record::flight;
-use crate::wire::tls_record::record;
+use crate::model::record::{Facts, Protocol, TlsFacts};
+use crate::wire::tls::{CLIENT_HELLO, ClientHello, SERVER_HELLO, ServerHello, is_grease};
+use crate::wire::tls_record::{
+    ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, Record, certificate_leaf, first_message, flight, record,
+};
+use crate::wire::{Fault, Reader, WireError};
 
 /// Longest server name kept: a DNS name has at most 253 characters (RFC 1035 section 3.1).
 const SERVER_NAME_MAX: usize = 255;

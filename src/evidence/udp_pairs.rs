@@ -5,16 +5,11 @@
 //! Never: keeps more than 80 bytes, or a datagram.
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::model::Heap;
-use crate::model::Peer;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::model::protocol::Protocol;
+use crate::model::{Heap, Peer};
 use crate::wire::Reader;
-use crate::wire::openvpn_scramble;
-use crate::wire::openvpn_scramble::First;
+use crate::wire::openvpn_scramble::{self, First};
 
 /// ESP in UDP (RFC 3948 section 2.1).
 const PORT_NAT: u16 = 4_500;
@@ -173,8 +168,7 @@ fn ends(bytes: &[u8]) -> Option<([u8; 5], [u8; 5])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Peer::Initiator;
-    use Peer::Responder;
+    use Peer::{Initiator, Responder};
 
     const NAT: (u16, u16) = (50_000, 4_500);
     const ZEROTIER: (u16, u16) = (9_993, 9_993);

@@ -6,18 +6,9 @@
 use std::net::Ipv4Addr;
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
 use crate::model::protocol::Protocol;
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
-use crate::wire::dhcp;
-use crate::wire::dhcp6;
-use crate::wire::kerberos;
-use crate::wire::radius;
+use crate::wire::{Fault, Reader, WireError, dhcp, dhcp6, kerberos, radius};
 
 /// Flags, length, two numbers, two sequence numbers.
 const L2TP_HEADER_BYTES: usize = 12;

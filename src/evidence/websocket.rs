@@ -4,19 +4,12 @@
 //! inside. Never: joins messages of several frames.
 
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::evidence::ssh;
-use crate::evidence::tls;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe};
+use crate::evidence::{ssh, tls};
 use crate::model::Peer;
-use crate::model::record::Facts;
-use crate::model::record::Protocol;
+use crate::model::record::{Facts, Protocol};
 use crate::wire::WireError;
-use crate::wire::websocket::BINARY;
-use crate::wire::websocket::TEXT;
-use crate::wire::websocket::frame;
+use crate::wire::websocket::{BINARY, TEXT, frame};
 
 /// Longest frame looked into: a flight of TLS or a KEXINIT fits, and what is sent in pieces is
 /// followed no further.

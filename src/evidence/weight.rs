@@ -2,16 +2,11 @@
 //!
 //! Owns: the sum. In: observers. Out: bytes, in two parts. Never: drops a fact that was told.
 
-use crate::evidence::Listening;
-use crate::evidence::Observers;
-use crate::evidence::Watching;
 use crate::evidence::app_rtt::Watch;
 use crate::evidence::shape::Shape;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Heap;
-use crate::model::Interest;
+use crate::evidence::{Listening, Observers, Watching};
 use crate::model::heap::ALLOCATION;
+use crate::model::{Counter, Counters, Heap, Interest};
 
 /// Facts kept of a session. A handshake with its certificate takes 2 KiB, a large DNS answer 4;
 /// what takes more names one thing after the other.
@@ -98,10 +93,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::model::Nanos;
-    use crate::model::Peer;
-    use crate::model::Segment;
-    use crate::model::Transport;
+    use crate::model::{Nanos, Peer, Segment, Transport};
 
     thread_local! {
         /// How often everything was weighed on this thread.

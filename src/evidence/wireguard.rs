@@ -4,24 +4,14 @@
 //! handshake: a response, and the first transport message, which the initiator owes at once.
 //! Never: tells from a transport message alone.
 
-use crate::evidence::dns;
 use crate::evidence::parse_result::ParseResult;
-use crate::evidence::parser::Look;
-use crate::evidence::parser::ParseContext;
-use crate::evidence::parser::Parser;
-use crate::evidence::parser::Probe;
-use crate::evidence::parser::Timing;
-use crate::evidence::request_response_rtt::Kind;
-use crate::evidence::request_response_rtt::Moment;
-use crate::evidence::request_response_rtt::RequestRtt;
-use crate::evidence::udp_signatures;
-use crate::model::Heap;
-use crate::model::Peer;
+use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
+use crate::evidence::request_response_rtt::{Kind, Moment, RequestRtt};
+use crate::evidence::{dns, udp_signatures};
 use crate::model::latency::Exchange;
 use crate::model::record::Protocol;
-use crate::wire::wireguard;
-use crate::wire::wireguard::INITIATION_BYTES;
-use crate::wire::wireguard::WireguardMessage;
+use crate::model::{Heap, Peer};
+use crate::wire::wireguard::{self, INITIATION_BYTES, WireguardMessage};
 
 /// The first transport message is a reflex like the response: without something to send, the
 /// initiator confirms the keys with an empty one (WireGuard whitepaper section 6.5).
@@ -153,8 +143,7 @@ mod tests {
     use super::*;
     use crate::model::Nanos;
     use crate::model::record::Facts;
-    use Peer::Initiator;
-    use Peer::Responder;
+    use Peer::{Initiator, Responder};
 
     fn message(kind: u8, words: &[u32], size: usize) -> Vec<u8> {
         let mut out = vec![kind, 0, 0, 0];

@@ -8,12 +8,8 @@ use std::sync::Arc;
 
 use crate::identity::open::PendingQuestions;
 use crate::identity::text;
-use crate::model::Addr;
-use crate::model::HolderFacts;
-use crate::model::Nanos;
-use crate::model::Place;
-use crate::wire::kerberos;
-use crate::wire::ntlm;
+use crate::model::{Addr, HolderFacts, Nanos, Place};
+use crate::wire::{kerberos, ntlm};
 
 /// Pending log-ins; each takes a round trip or two.
 const WAITING: usize = 4_096;

@@ -10,31 +10,16 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 
 use crate::identity::authentications::Logins;
-use crate::identity::classify::DNS;
-use crate::identity::classify::is_smb;
+use crate::identity::classify::{DNS, is_smb};
 use crate::identity::dot1x::PortAuthentications;
-use crate::identity::lease_requests::Granted;
-use crate::identity::lease_requests::LeaseRequests;
+use crate::identity::lease_requests::{Granted, LeaseRequests};
 use crate::identity::open::PendingQuestions;
 use crate::identity::packet::IdentityPacket;
 use crate::identity::text;
-use crate::model::Addr;
-use crate::model::Binding;
-use crate::model::HolderFacts;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::Place;
-use crate::model::Statement;
-use crate::model::Transport;
-use crate::model::Trust;
 use crate::model::addr::parse_mac;
-use crate::wire::dhcp;
-use crate::wire::dhcp6;
-use crate::wire::dns;
+use crate::model::{Addr, Binding, HolderFacts, Nanos, Packet, Place, Statement, Transport, Trust};
 use crate::wire::dns_data::rtype;
-use crate::wire::kerberos;
-use crate::wire::nbns;
-use crate::wire::radius;
+use crate::wire::{dhcp, dhcp6, dns, kerberos, nbns, radius};
 
 /// Upper limit for RADIUS bindings: some networks send no accounting stop.
 const RADIUS_LEASE: Nanos = Nanos::from_secs(24 * 3600);

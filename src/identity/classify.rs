@@ -3,11 +3,7 @@
 //! Owns: their ports. In: a packet and its payload. Out: whether it may bind an address. Never:
 //! parses more than it takes to tell a session setup from file data.
 
-use crate::model::Frame;
-use crate::model::LinkType;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::Transport;
+use crate::model::{Frame, LinkType, Packet, PacketFlags, Transport};
 
 /// DNS (RFC 1035).
 pub(super) const DNS: u16 = 53;

@@ -7,11 +7,8 @@
 use std::sync::Arc;
 
 use crate::bounded::Aging;
-use crate::model::HolderFacts;
-use crate::model::Nanos;
-use crate::model::Place;
-use crate::model::record::Holder;
-use crate::model::record::NameSources;
+use crate::model::record::{Holder, NameSources};
+use crate::model::{HolderFacts, Nanos, Place};
 
 /// Holders kept per address.
 const SPANS: usize = 4;

@@ -27,17 +27,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 pub use crate::identity::bindings::Listener;
-pub use crate::identity::classify::eapol_offset;
-pub use crate::identity::classify::has_identity_data;
+pub use crate::identity::classify::{eapol_offset, has_identity_data};
 use crate::identity::leases::Holders;
 use crate::identity::passive_dns::Names;
-use crate::model::Addr;
-use crate::model::Binding;
-use crate::model::Nanos;
-use crate::model::Place;
-use crate::model::Statement;
-use crate::model::record::Holder;
-use crate::model::record::NameSources;
+use crate::model::record::{Holder, NameSources};
+use crate::model::{Addr, Binding, Nanos, Place, Statement};
 
 /// The share of the capacity (one part in this many) for bindings with uncertain times.
 const UNCERTAIN_PART: usize = 16;

@@ -4,12 +4,7 @@
 //! ports and payload. Never: reads the payload.
 
 use crate::identity::authentications::Client;
-use crate::model::Addr;
-use crate::model::Heading;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::Place;
+use crate::model::{Addr, Heading, Nanos, Packet, PacketFlags, Place};
 
 /// The parts of a packet that this stage reads.
 #[derive(Clone, Copy)]

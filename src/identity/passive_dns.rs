@@ -9,9 +9,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::bounded::CowMap;
-use crate::model::Addr;
-use crate::model::Nanos;
-use crate::model::Place;
+use crate::model::{Addr, Nanos, Place};
 
 /// Names kept per host and address: content networks use several at once.
 const NAMES: usize = 4;

@@ -6,9 +6,7 @@
 //! or a verdict.
 
 use crate::model::Heap;
-use crate::model::lag::Lag;
-use crate::model::lag::Lags;
-use crate::model::lag::Verdict;
+use crate::model::lag::{Lag, Lags, Verdict};
 
 /// The methods of in-session round trips; a leg may have several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

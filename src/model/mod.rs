@@ -45,8 +45,10 @@ pub mod stamp;
 pub mod time;
 
 pub use addr::Addr;
-pub use alert::{Alert, Change, EvidenceItem, EvidenceValue, Family, Incident, Level, Member};
-pub use alert::{RuleInfo, SourceInfo};
+pub use alert::{
+    Alert, Change, EvidenceItem, EvidenceValue, Family, Incident, Level, Member, RuleInfo,
+    SourceInfo,
+};
 pub use binding::{Binding, HolderFacts, Place, Statement};
 pub use counters::{Counter, Counters, Meaning};
 pub use duplicates::{CopyPoint, CopyReport, Ident};

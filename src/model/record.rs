@@ -9,19 +9,12 @@ use std::sync::Arc;
 
 pub use crate::model::activity::Activity;
 use crate::model::cached_text::CachedText;
-pub use crate::model::facts::DnsFacts;
-pub use crate::model::facts::Facts;
-pub use crate::model::facts::FirstBytes;
-pub use crate::model::facts::HttpFacts;
-pub use crate::model::facts::HttpRequest;
-pub use crate::model::facts::Layer;
-pub use crate::model::facts::SshFacts;
-pub use crate::model::facts::StunFacts;
-pub use crate::model::facts::TlsFacts;
-pub use crate::model::facts::Wrapping;
+pub use crate::model::facts::{
+    DnsFacts, Facts, FirstBytes, HttpFacts, HttpRequest, Layer, SshFacts, StunFacts, TlsFacts,
+    Wrapping,
+};
 pub use crate::model::latency::Leg;
-pub use crate::model::physics::Physics;
-pub use crate::model::physics::PhysicsVerdict;
+pub use crate::model::physics::{Physics, PhysicsVerdict};
 pub use crate::model::protocol::Protocol;
 use crate::model::{Addr, Grain, Nanos, Transport};
 

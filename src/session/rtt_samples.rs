@@ -3,10 +3,8 @@
 //! Owns: one timed segment and sixteen round trips per direction. In: segments and the
 //! acknowledgements that cover them. Out: [`RoundTrips`] of a leg. Never: grows, or averages.
 
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::latency::Methods;
-use crate::model::latency::RoundTrips;
+use crate::model::latency::{Methods, RoundTrips};
+use crate::model::{Nanos, Peer};
 
 /// Longest round trip believed. A sender without an acknowledgement retransmits after a second or
 /// less (RFC 6298 section 2), and waits twice as long each time: if none was seen in this time, the

@@ -5,10 +5,8 @@
 
 use std::net::Ipv6Addr;
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
 use crate::wire::dhcp::DomainName;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Message types of relay agents (RFC 8415 section 7.3).
 const RELAY_FORWARD: u8 = 12;

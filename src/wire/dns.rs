@@ -6,13 +6,10 @@
 //! Never: follows a pointer forward, trusts a count, allocates, or does more work over a message
 //! than a few steps a byte.
 
-use std::fmt;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
 use crate::wire::dns_data::RData;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Octets of a name on the wire, its final zero included (RFC 1035 section 2.3.4).
 const NAME_BYTES_MAX: usize = 255;

@@ -3,18 +3,13 @@
 //! Owns: the table of type names, which data is shown and how. In: a record's place in its message.
 //! Out: views that display themselves. Never: keeps a type it cannot show in one line.
 
-use std::fmt;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
 use crate::model::Addr;
-use crate::wire::Reader;
-use crate::wire::WireError;
-use crate::wire::dns::Budget;
-use crate::wire::dns::Name;
-use crate::wire::dns::Text;
-use crate::wire::dns::write_escaped;
+use crate::wire::dns::{Budget, Name, Text, write_escaped};
+use crate::wire::{Reader, WireError};
 
 /// Longest text of a TXT record that is kept, in bytes.
 const TXT_BYTES_SHOWN: usize = 255;

@@ -5,11 +5,8 @@
 
 use std::net::IpAddr;
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
-use crate::wire::der;
-use crate::wire::der::Der;
+use crate::wire::der::{self, Der};
+use crate::wire::{Fault, Reader, WireError};
 
 /// Protocol version number of every message.
 const VERSION: u32 = 5;

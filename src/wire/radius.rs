@@ -3,12 +3,9 @@
 //! Owns: header, attributes with users and their addresses. In: one datagram. Out: a view into it.
 //! Never: decrypts attributes, or keeps a password.
 
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Bounds of a packet (RFC 2865 section 3).
 const HEADER_BYTES: usize = 20;

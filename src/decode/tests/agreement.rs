@@ -4,19 +4,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::captures;
-use super::decoder;
-use super::ethernet;
-use super::ipv4;
-use super::ipv6;
-use super::tcp;
-use super::udp;
-use crate::decode::Decoder;
-use crate::decode::fast;
-use crate::model::Frame;
-use crate::model::LinkType;
-use crate::model::Nanos;
-use crate::model::Packet;
+use super::{captures, decoder, ethernet, ipv4, ipv6, tcp, udp};
+use crate::decode::{Decoder, fast};
+use crate::model::{Frame, LinkType, Nanos, Packet};
 
 /// Everything in a packet, in a comparable form.
 fn facts(p: &Packet) -> String {

@@ -5,12 +5,9 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::model::Frame;
-use crate::model::LinkType;
-use crate::model::Nanos;
+use crate::model::{Frame, LinkType, Nanos};
 
 /// A frame with its bytes.
 pub struct Owned {

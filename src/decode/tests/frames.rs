@@ -1,27 +1,9 @@
 //! Known frames: one for each header the general path knows.
 
-use super::decode;
-use super::decode_as;
-use super::decoder;
-use super::ethernet;
-use super::ipv4;
-use super::ipv6;
-use super::tcp;
-use super::udp;
-use crate::decode::DecodeConfig;
-use crate::decode::Decoded;
-use crate::decode::Decoder;
-use crate::decode::Reject;
-use crate::decode::TunnelKind;
-use crate::decode::TunnelSet;
-use crate::model::Addr;
-use crate::model::Frame;
-use crate::model::LinkType;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::PacketFlags;
-use crate::model::Transport;
+use super::{decode, decode_as, decoder, ethernet, ipv4, ipv6, tcp, udp};
+use crate::decode::{DecodeConfig, Decoded, Decoder, Reject, TunnelKind, TunnelSet};
 use crate::model::record::Wrapping;
+use crate::model::{Addr, Frame, LinkType, Nanos, Packet, PacketFlags, Transport};
 
 /// The packet inside every encapsulation below: SYN from 192.0.2.1:40000 to 198.51.100.7:443.
 fn inner() -> Vec<u8> {

@@ -3,25 +3,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::decode;
-use super::decode_as;
-use super::decoder;
-use super::ethernet;
-use super::ipv4;
-use super::ipv6;
-use super::tcp;
-use super::udp;
-use crate::decode::DecodeConfig;
-use crate::decode::Decoded;
-use crate::decode::Decoder;
-use crate::decode::Reject;
-use crate::decode::TunnelKind;
-use crate::model::Addr;
-use crate::model::Frame;
-use crate::model::LinkType;
-use crate::model::Nanos;
-use crate::model::Packet;
-use crate::model::PacketFlags;
+use super::{decode, decode_as, decoder, ethernet, ipv4, ipv6, tcp, udp};
+use crate::decode::{DecodeConfig, Decoded, Decoder, Reject, TunnelKind};
+use crate::model::{Addr, Frame, LinkType, Nanos, Packet, PacketFlags};
 
 /// A SYN from 192.0.2.1:40000, its header checksum right.
 fn inner() -> Vec<u8> {

@@ -8,13 +8,8 @@ mod frames;
 mod link_layers;
 mod replay;
 
-use crate::decode::DecodeConfig;
-use crate::decode::Decoded;
-use crate::decode::Decoder;
-use crate::decode::Reject;
-use crate::model::Frame;
-use crate::model::LinkType;
-use crate::model::Nanos;
+use crate::decode::{DecodeConfig, Decoded, Decoder, Reject};
+use crate::model::{Frame, LinkType, Nanos};
 
 /// A decoder with a fixed secret.
 fn decoder() -> Decoder {

@@ -1,14 +1,11 @@
 //! Real captures: every TCP stream that Wireshark finds is found here.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::captures;
-use super::decoder;
-use crate::model::Addr;
-use crate::model::Transport;
+use super::{captures, decoder};
+use crate::model::{Addr, Transport};
 
 /// An address and port each, lower first.
 type Ends = ((Addr, u16), (Addr, u16));

@@ -5,22 +5,12 @@
 
 use std::sync::Arc;
 
-use crate::model::Addr;
-use crate::model::Alert;
-use crate::model::EvidenceItem;
-use crate::model::EvidenceValue;
-use crate::model::Family;
-use crate::model::Level;
-use crate::model::Nanos;
-use crate::model::RuleInfo;
-use crate::model::SourceInfo;
-use crate::model::alert::EARLIER_RUN;
-use crate::model::alert::EvidenceField;
-use crate::model::alert::Repeats;
+use crate::model::alert::{EARLIER_RUN, EvidenceField, Repeats};
 use crate::model::record::Quality;
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::model::{
+    Addr, Alert, EvidenceItem, EvidenceValue, Family, Level, Nanos, RuleInfo, SourceInfo,
+};
+use crate::wire::{Fault, Reader, WireError};
 
 pub(super) const LEVELS: [Level; 5] =
     [Level::Informational, Level::Low, Level::Medium, Level::High, Level::Critical];

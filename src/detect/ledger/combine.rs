@@ -6,14 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::detect::incidents::IncidentConfig;
-use crate::detect::incidents::Subject;
-use crate::detect::ledger::Ledger;
-use crate::detect::ledger::LedgerConfig;
+use crate::detect::incidents::{IncidentConfig, Subject};
 use crate::detect::ledger::entries::Entry;
+use crate::detect::ledger::{Ledger, LedgerConfig};
 use crate::detect::merge;
-use crate::model::Alert;
-use crate::model::Nanos;
+use crate::model::{Alert, Nanos};
 
 /// A total order of alerts that does not depend on the sensor.
 fn place(alert: &Alert) -> (Nanos, &str, &str) {
@@ -143,9 +140,8 @@ mod tests {
 
     use super::*;
     use crate::detect::ledger::Taken;
-    use crate::model::Family;
-    use crate::model::Level;
     use crate::model::alert::Repeats;
+    use crate::model::{Family, Level};
 
     const CONFIG: LedgerConfig = LedgerConfig { entries: 1 << 20, subjects: 1 << 20 };
 

@@ -10,11 +10,7 @@ use std::sync::Arc;
 
 use crate::detect::incidents::is_ours;
 use crate::detect::merge::add;
-use crate::model::Alert;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Level;
-use crate::model::Nanos;
+use crate::model::{Alert, Counter, Counters, Level, Nanos};
 
 /// Packet time within which an alert joins the first of its kind: a day.
 const DAY: Nanos = Nanos::from_secs(86_400);

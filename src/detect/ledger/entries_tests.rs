@@ -1,9 +1,7 @@
 use super::*;
 use crate::detect::merge::conclude;
-use crate::model::EvidenceItem;
-use crate::model::EvidenceValue;
-use crate::model::Family;
 use crate::model::alert::Repeats;
+use crate::model::{EvidenceItem, EvidenceValue, Family};
 
 const DAY: u64 = 86_400;
 

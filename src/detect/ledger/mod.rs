@@ -16,18 +16,11 @@ mod store;
 use std::sync::Arc;
 
 pub use entries::Verdict;
-pub use store::HEAD;
-pub use store::StoreError;
-pub use store::records;
+pub use store::{HEAD, StoreError, records};
 
-use crate::detect::incidents::IncidentConfig;
-use crate::detect::incidents::Incidents;
+use crate::detect::incidents::{IncidentConfig, Incidents};
 use crate::detect::ledger::entries::Entries;
-use crate::model::Alert;
-use crate::model::Counters;
-use crate::model::Incident;
-use crate::model::Level;
-use crate::model::Nanos;
+use crate::model::{Alert, Counters, Incident, Level, Nanos};
 
 /// Incidents whose window is over are looked for at most once in this span of packet time.
 const CLOSE_EVERY: Nanos = Nanos::from_secs(3_600);

@@ -19,25 +19,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use flate2::Crc;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
-use crate::detect::incidents::Reported;
-use crate::detect::incidents::Subject;
-use crate::detect::ledger::Ledger;
-use crate::detect::ledger::LedgerConfig;
-use crate::detect::ledger::Taken;
-use crate::detect::ledger::codec;
-use crate::detect::ledger::codec::LEVELS;
-use crate::detect::ledger::codec::Writer;
-use crate::detect::ledger::entries::About;
-use crate::detect::ledger::entries::Entry;
-use crate::detect::ledger::entries::Key;
-use crate::model::Alert;
-use crate::model::Level;
-use crate::model::Nanos;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::detect::incidents::{Reported, Subject};
+use crate::detect::ledger::codec::{self, LEVELS, Writer};
+use crate::detect::ledger::entries::{About, Entry, Key};
+use crate::detect::ledger::{Ledger, LedgerConfig, Taken};
+use crate::model::{Alert, Level, Nanos};
+use crate::wire::{Reader, WireError};
 
 /// Version of both formats.
 const VERSION: u16 = 1;

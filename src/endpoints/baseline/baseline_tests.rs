@@ -6,9 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::endpoints::summary::Incoming;
-use crate::endpoints::summary::Print;
-use crate::endpoints::summary::StackSummary;
+use crate::endpoints::summary::{Incoming, Print, StackSummary};
 use crate::model::Transport;
 use crate::model::endpoint::Service;
 

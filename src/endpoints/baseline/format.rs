@@ -20,25 +20,15 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
-use crate::endpoints::baseline::BaselineConfig;
-use crate::endpoints::baseline::Baselines;
-use crate::endpoints::baseline::counts::Counts;
-use crate::endpoints::baseline::counts::bucket;
-use crate::endpoints::baseline::entry::BaselineEntry;
-use crate::endpoints::baseline::entry::Span;
-use crate::endpoints::baseline::key::Destination;
-use crate::endpoints::baseline::key::Network;
-use crate::endpoints::baseline::key::Prefix;
-use crate::endpoints::baseline::key::SUBJECT_BYTES;
-use crate::endpoints::baseline::key::Subject;
+use crate::endpoints::baseline::counts::{Counts, bucket};
+use crate::endpoints::baseline::entry::{BaselineEntry, Span};
+use crate::endpoints::baseline::key::{Destination, Network, Prefix, SUBJECT_BYTES, Subject};
 use crate::endpoints::baseline::table::Table;
+use crate::endpoints::baseline::{BaselineConfig, Baselines};
 use crate::model::Nanos;
-use crate::wire::Fault;
-use crate::wire::Reader;
-use crate::wire::WireError;
+use crate::wire::{Fault, Reader, WireError};
 
 /// Version of the format.
 pub const VERSION: u16 = 1;

@@ -7,8 +7,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Place;
+use crate::model::record::{AutonomousSystem, Place};
 use crate::model::{Addr, Transport};
 
 /// Longest id of a person; longer texts are no ids.

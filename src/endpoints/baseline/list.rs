@@ -6,10 +6,8 @@
 use std::fmt::Display;
 use std::hash::Hash;
 
-use crate::endpoints::baseline::Baselines;
-use crate::endpoints::baseline::floor;
-use crate::endpoints::baseline::is_enough;
 use crate::endpoints::baseline::table::Table;
+use crate::endpoints::baseline::{Baselines, floor, is_enough};
 use crate::model::endpoint_facts::BaselineOf;
 
 /// One entry.

@@ -11,28 +11,17 @@ mod key;
 mod list;
 mod table;
 
-pub use format::DecodeError;
-pub use format::VERSION;
+pub use format::{DecodeError, VERSION};
 pub use list::BaselineRow;
 
-use crate::endpoints::baseline::entry::BaselineEntry;
-use crate::endpoints::baseline::entry::Sample;
-use crate::endpoints::baseline::entry::Support;
-use crate::endpoints::baseline::key::Destination;
-use crate::endpoints::baseline::key::Network;
-use crate::endpoints::baseline::key::Prefix;
-use crate::endpoints::baseline::key::Subject;
+use crate::endpoints::baseline::entry::{BaselineEntry, Sample, Support};
+use crate::endpoints::baseline::key::{Destination, Network, Prefix, Subject};
 use crate::endpoints::baseline::table::Table;
-use crate::endpoints::summary::EndpointSummary;
-use crate::endpoints::summary::SideSummary;
-use crate::model::Addr;
-use crate::model::Nanos;
-use crate::model::endpoint::Locality;
-use crate::model::endpoint::Role;
-use crate::model::endpoint_facts::Baseline;
-use crate::model::endpoint_facts::BaselineOf;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Place;
+use crate::endpoints::summary::{EndpointSummary, SideSummary};
+use crate::model::endpoint::{Locality, Role};
+use crate::model::endpoint_facts::{Baseline, BaselineOf};
+use crate::model::record::{AutonomousSystem, Place};
+use crate::model::{Addr, Nanos};
 
 /// Sessions and days needed before a baseline is used: a low quantile of fewer is chance, or one
 /// evening's.

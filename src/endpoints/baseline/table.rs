@@ -9,8 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as Place;
 
-use crate::endpoints::baseline::entry::BaselineEntry;
-use crate::endpoints::baseline::entry::Sample;
+use crate::endpoints::baseline::entry::{BaselineEntry, Sample};
 
 /// The fraction (1/n) of a full table to evict at once. Scanning 65,536 entries for each new one
 /// would be too slow.

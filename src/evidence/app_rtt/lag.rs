@@ -3,15 +3,11 @@
 //! Owns: which packet acknowledges what the other side sent. In: packets with and without payload.
 //! Out: the lag of a turn. Never: a lag across a loss, or of what was in flight.
 
-use super::Phase;
-use super::Watch;
-use super::mark::Mark;
-use super::mark::acknowledges;
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::Segment;
+use super::mark::{Mark, acknowledges};
+use super::{Phase, Watch};
 use crate::model::lag::Lag;
 use crate::model::record::TlsFacts;
+use crate::model::{Nanos, Peer, Segment};
 
 /// Not acknowledged yet.
 pub(super) const NOT_YET: Nanos = Nanos(u64::MAX);

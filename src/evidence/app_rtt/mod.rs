@@ -21,24 +21,13 @@ mod signs;
 mod tests;
 
 use self::lag::NOT_YET;
-use self::mark::Mark;
-use self::mark::Slot;
-use self::mark::acknowledges;
+use self::mark::{Mark, Slot, acknowledges};
 use self::openvpn::OpenvpnStep;
 use self::ping::Pings;
-use crate::model::Counter;
-use crate::model::Counters;
-use crate::model::Heap;
-use crate::model::Nanos;
-use crate::model::Peer;
-use crate::model::Segment;
-use crate::model::lag::Lag;
-use crate::model::lag::Lags;
-use crate::model::latency::Exchange;
-use crate::model::latency::Exclusions;
-use crate::model::latency::Turn;
-use crate::model::latency::Turns;
+use crate::model::lag::{Lag, Lags};
+use crate::model::latency::{Exchange, Exclusions, Turn, Turns};
 use crate::model::record::TlsFacts;
+use crate::model::{Counter, Counters, Heap, Nanos, Peer, Segment};
 
 /// Segments checked while nothing is known: an SMTP dialogue before STARTTLS has ten.
 const SEGMENTS_UNKNOWN: u16 = 12;

@@ -3,9 +3,7 @@
 //! Owns: how far the opening has come. In: segments, which start with a packet, because both sides
 //! write one at a time. Out: turns. Never: a turn of packets that a relay answers, or a full parse.
 
-use super::Beside;
-use super::Phase;
-use super::Watch;
+use super::{Beside, Phase, Watch};
 use crate::model::Segment;
 use crate::model::latency::Exchange;
 use crate::wire::openvpn;

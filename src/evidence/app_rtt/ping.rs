@@ -8,13 +8,11 @@
 //! times, and the client has not sent that length without such a question: a client that asks, is
 //! answered and asks again looks the same, but began.
 
-use super::Phase;
-use super::Watch;
 use super::signs::is_application_data;
+use super::{Phase, Watch};
 use crate::evidence::app_rtt::Beside;
 use crate::model::Segment;
-use crate::model::latency::Exchange;
-use crate::model::latency::Turn;
+use crate::model::latency::{Exchange, Turn};
 use crate::model::record::TlsFacts;
 
 /// Pings measured per session.

@@ -3,12 +3,9 @@
 //! Owns: the calculation of each. In: the values of other fields, by name. Out: a value. Never: a
 //! measurement.
 
-use crate::model::Transport;
-use crate::model::names;
-use crate::model::physics::KM_PER_RTT_MS_FIBRE;
-use crate::model::physics::KM_PER_RTT_MS_REAL;
-use crate::model::schema::Judged;
-use crate::model::schema::Value;
+use crate::model::physics::{KM_PER_RTT_MS_FIBRE, KM_PER_RTT_MS_REAL};
+use crate::model::schema::{Judged, Value};
+use crate::model::{Transport, names};
 
 /// A share or ratio, to three decimals; absent if the divisor is zero.
 pub(super) fn ratio(part: f64, whole: f64) -> Value<'static> {

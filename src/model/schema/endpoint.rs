@@ -3,24 +3,14 @@
 //! Owns: name, type, unit, accessor and meaning of each field. In: an endpoint's row. Out: its
 //! values. Never: a field that endpoints.ndjson does not have, unless it says so.
 
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Needs;
-use crate::model::endpoint::PoolOf;
+use crate::model::endpoint::{EndpointRow, Needs, PoolOf};
 use crate::model::event_id::endpoint_id;
-use crate::model::schema::Described;
-use crate::model::schema::Field;
-use crate::model::schema::Kind;
-use crate::model::schema::List;
-use crate::model::schema::Objects;
-use crate::model::schema::Row;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
-use crate::model::schema::Visitor;
-use crate::model::schema::field_of;
-use crate::model::schema::fixed;
 use crate::model::schema::read::point;
-use crate::model::schema::read_endpoint as read;
 use crate::model::schema::table::{Table, table};
+use crate::model::schema::{
+    Described, Field, Kind, List, Objects, Row, Shown, Value, Visitor, field_of, fixed,
+    read_endpoint as read,
+};
 
 const SIDES: &[&str] = &["home", "remote"];
 const ROLES: &[&str] = &["initiator", "responder", "both"];

@@ -6,26 +6,13 @@
 
 use std::sync::LazyLock;
 
-use crate::model::Change;
-use crate::model::EvidenceItem;
-use crate::model::EvidenceValue;
-use crate::model::Member;
-use crate::model::RuleInfo;
-use crate::model::SourceInfo;
 use crate::model::field_path::FieldPath;
 use crate::model::finding::Finding;
-use crate::model::schema::Described;
-use crate::model::schema::Field;
-use crate::model::schema::Kind;
-use crate::model::schema::List;
-use crate::model::schema::Objects;
-use crate::model::schema::Row;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
-use crate::model::schema::Visitor;
-use crate::model::schema::field_of;
-use crate::model::schema::fixed;
 use crate::model::schema::table::{Table, table};
+use crate::model::schema::{
+    Described, Field, Kind, List, Objects, Row, Shown, Value, Visitor, field_of, fixed,
+};
+use crate::model::{Change, EvidenceItem, EvidenceValue, Member, RuleInfo, SourceInfo};
 
 /// Fields of the session that an alert repeats, so that it can be read alone.
 pub const CARRIED_OF_SESSIONS: &[&str] = &[

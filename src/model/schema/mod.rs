@@ -24,15 +24,11 @@ use crate::model::endpoint::EndpointRow;
 use crate::model::field_path::FieldPath;
 use crate::model::finding::Finding;
 use crate::model::scan::Scan;
-pub use crate::model::schema::finding::CARRIED_OF_ENDPOINTS;
-pub use crate::model::schema::finding::CARRIED_OF_SESSIONS;
+pub use crate::model::schema::finding::{CARRIED_OF_ENDPOINTS, CARRIED_OF_SESSIONS};
 pub use crate::model::schema::read_endpoint::samples;
 pub use crate::model::schema::reference::reference_markdown;
 pub use crate::model::schema::table::Visitor;
-pub use crate::model::schema::value::List;
-pub use crate::model::schema::value::TagScope;
-pub use crate::model::schema::value::Value;
-pub use crate::model::schema::value::hex;
+pub use crate::model::schema::value::{List, TagScope, Value, hex};
 
 /// Version of the field names and types; raised when one of them changes.
 pub const SCHEMA_VERSION: u32 = 3;

@@ -2,37 +2,14 @@
 //!
 //! Owns: access to optional parts. In: a record. Out: values. Never: judgement, state.
 
-use crate::model::Record;
-use crate::model::Transport;
-use crate::model::app_facts::AppFacts;
-use crate::model::app_facts::Certificate;
-use crate::model::app_facts::ProxyHeader;
-use crate::model::app_facts::Rdp;
-use crate::model::app_facts::Rfb;
-use crate::model::app_facts::Socks;
-use crate::model::latency::Exchange;
-use crate::model::latency::Exclusions;
-use crate::model::latency::RoundTrips;
-use crate::model::names;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Direction;
-use crate::model::record::DnsFacts;
-use crate::model::record::Holder;
-use crate::model::record::HttpFacts;
-use crate::model::record::Leg;
-use crate::model::record::Party;
-use crate::model::record::Physics;
-use crate::model::record::Place;
-use crate::model::record::SessionState;
-use crate::model::record::SshFacts;
-use crate::model::record::StunFacts;
-use crate::model::record::Subject;
-use crate::model::record::SynFacts;
-use crate::model::record::TlsFacts;
-use crate::model::record::Wrapping;
-use crate::model::schema::value::List;
-use crate::model::schema::value::TagScope;
-use crate::model::schema::value::Value;
+use crate::model::app_facts::{AppFacts, Certificate, ProxyHeader, Rdp, Rfb, Socks};
+use crate::model::latency::{Exchange, Exclusions, RoundTrips};
+use crate::model::record::{
+    AutonomousSystem, Direction, DnsFacts, Holder, HttpFacts, Leg, Party, Physics, Place,
+    SessionState, SshFacts, StunFacts, Subject, SynFacts, TlsFacts, Wrapping,
+};
+use crate::model::schema::value::{List, TagScope, Value};
+use crate::model::{Record, Transport, names};
 
 /// Reads a field of an optional part.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;

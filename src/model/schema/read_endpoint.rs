@@ -3,23 +3,12 @@
 //! Owns: access to optional parts, and values calculated from two of them. In: an endpoint's row.
 //! Out: values. Never: judgement, state.
 
-use crate::model::endpoint::EndpointRow;
-use crate::model::endpoint::Fingerprint;
-use crate::model::endpoint::HiddenLeg;
-use crate::model::endpoint::Needs;
-use crate::model::endpoint::Tunnel;
-use crate::model::endpoint_facts::Baseline;
-use crate::model::endpoint_facts::Excess;
-use crate::model::endpoint_facts::MtuTotals;
-use crate::model::endpoint_facts::Spread;
-use crate::model::endpoint_facts::StackTotals;
-use crate::model::physics::KM_PER_RTT_MS_FIBRE;
-use crate::model::physics::KM_PER_RTT_MS_REAL;
-use crate::model::record::AutonomousSystem;
-use crate::model::record::Place;
+use crate::model::endpoint::{EndpointRow, Fingerprint, HiddenLeg, Needs, Tunnel};
+use crate::model::endpoint_facts::{Baseline, Excess, MtuTotals, Spread, StackTotals};
+use crate::model::physics::{KM_PER_RTT_MS_FIBRE, KM_PER_RTT_MS_REAL};
+use crate::model::record::{AutonomousSystem, Place};
 use crate::model::schema::derived::{HIDDEN_AT_LEAST, ratio, reach};
-use crate::model::schema::value::List;
-use crate::model::schema::value::Value;
+use crate::model::schema::value::{List, Value};
 
 /// Reads a field of an optional part.
 type Part<T> = for<'a> fn(&'a T) -> Value<'a>;

@@ -8,11 +8,7 @@ use crate::model::Record;
 use crate::model::endpoint::EndpointRow;
 use crate::model::finding::Finding;
 use crate::model::scan::Scan;
-use crate::model::schema::Described;
-use crate::model::schema::Field;
-use crate::model::schema::Judged;
-use crate::model::schema::Kind;
-use crate::model::schema::Shown;
+use crate::model::schema::{Described, Field, Judged, Kind, Shown};
 
 /// docs/fields.md, whole.
 pub fn reference_markdown() -> String {

@@ -5,18 +5,10 @@
 
 use crate::model::event_id::scan_id;
 use crate::model::scan::Scan;
-use crate::model::schema::Described;
-use crate::model::schema::Field;
-use crate::model::schema::Kind;
-use crate::model::schema::List;
-use crate::model::schema::Objects;
-use crate::model::schema::Row;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
-use crate::model::schema::Visitor;
-use crate::model::schema::field_of;
-use crate::model::schema::fixed;
 use crate::model::schema::table::{Table, table};
+use crate::model::schema::{
+    Described, Field, Kind, List, Objects, Row, Shown, Value, Visitor, field_of, fixed,
+};
 
 fn transport(scan: &Scan) -> Value<'_> {
     match scan.transport.name() {

@@ -5,10 +5,7 @@
 
 use crate::model::cached_text::CachedText;
 use crate::model::field_path::FieldPath;
-use crate::model::schema::Field;
-use crate::model::schema::Objects;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
+use crate::model::schema::{Field, Objects, Shown, Value};
 
 /// Receives the fields of an event one after another, in the order of the output.
 pub trait Visitor<S: 'static> {

@@ -4,22 +4,15 @@
 //! Out: values for rules, messages, evidence and lines. Never: an allocation of its own: a value is
 //! copied out of the record or borrows from it, and is formatted only when needed.
 
-use std::fmt::Display;
-use std::fmt::Formatter;
-use std::fmt::Write;
+use std::fmt::{Display, Formatter, Write};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::model::Addr;
-use crate::model::EvidenceValue;
-use crate::model::Family;
-use crate::model::Nanos;
 use crate::model::app_facts::Rdp;
 use crate::model::latency::Exclusions;
-use crate::model::names;
-use crate::model::record::Layer;
-use crate::model::record::ListHit;
+use crate::model::record::{Layer, ListHit};
+use crate::model::{Addr, EvidenceValue, Family, Nanos, names};
 
 /// The value of a field in one record.
 #[derive(Clone, Copy, Debug)]

@@ -5,15 +5,9 @@
 
 use crate::model::Record;
 use crate::model::physics::Claim;
-use crate::model::schema::Kind;
-use crate::model::schema::List;
-use crate::model::schema::Objects;
-use crate::model::schema::Shown;
-use crate::model::schema::TagScope;
-use crate::model::schema::Value;
-use crate::model::schema::read;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
+use crate::model::schema::{Kind, List, Objects, Shown, TagScope, Value, read};
 
 const CLAIMS: &[&str] = &["subject", "geo"];
 const VERDICTS: &[&str] = &["possible", "too-fast", "unknown"];

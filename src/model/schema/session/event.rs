@@ -5,14 +5,9 @@
 
 use crate::model::Record;
 use crate::model::record::Protocol;
-use crate::model::schema::Kind;
-use crate::model::schema::List;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
-use crate::model::schema::fixed;
-use crate::model::schema::read;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
+use crate::model::schema::{Kind, List, Shown, Value, fixed, read};
 
 const DIRECTIONS: &[&str] = &["inbound", "outbound", "internal", "external"];
 

@@ -5,13 +5,9 @@
 
 use crate::model::Record;
 use crate::model::latency::Exchange;
-use crate::model::schema::Kind;
-use crate::model::schema::List;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
-use crate::model::schema::read;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
+use crate::model::schema::{Kind, List, Shown, Value, read};
 
 const STATES: &[&str] = &["opened", "established", "closed", "reset", "timeout", "half"];
 

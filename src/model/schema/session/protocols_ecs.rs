@@ -4,16 +4,10 @@
 //! Never: a field that sessions.ndjson does not have, unless it says so.
 
 use crate::model::Record;
-use crate::model::schema::Kind;
-use crate::model::schema::List;
-use crate::model::schema::Objects;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
-use crate::model::schema::read;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
-use crate::model::schema::value::cipher;
-use crate::model::schema::value::dns_type;
+use crate::model::schema::value::{cipher, dns_type};
+use crate::model::schema::{Kind, List, Objects, Shown, Value, read};
 
 static ANSWERS: Objects<Record> = Objects::new("dns.answers", read::answers);
 

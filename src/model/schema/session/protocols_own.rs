@@ -6,13 +6,9 @@
 
 use crate::model::Record;
 use crate::model::app_facts::shape;
-use crate::model::schema::Kind;
-use crate::model::schema::List;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
-use crate::model::schema::read;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
+use crate::model::schema::{Kind, List, Shown, Value, read};
 
 table! {
 /// Facts of protocols under names of our own, in the order of the output.

@@ -3,14 +3,10 @@
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have.
 
-use crate::model::Addr;
-use crate::model::Record;
-use crate::model::schema::Kind;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
-use crate::model::schema::read;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
+use crate::model::schema::{Kind, Shown, Value, read};
+use crate::model::{Addr, Record};
 
 table! {
 /// The initiator.

@@ -5,11 +5,9 @@
 
 use crate::model::Record;
 use crate::model::record::Activity;
-use crate::model::schema::Kind;
-use crate::model::schema::Shown;
-use crate::model::schema::Value;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
+use crate::model::schema::{Kind, Shown, Value};
 
 fn activity(record: &Record, get: impl FnOnce(&Activity) -> u32) -> Value<'_> {
     record.activity.as_ref().map_or(Value::Absent, |activity| Value::Int(get(activity).into()))
