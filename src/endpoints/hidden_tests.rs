@@ -282,7 +282,8 @@ fn how_little_it_needs() {
         ("one RFB log-in", leg(&[&[(Rfb, 200), (Rfb, 201), (Rfb, 202), (Rfb, 205)]]).1),
     ];
     for (what, confidence) in rows {
-        println!("| {what} | {confidence:.2} |");
+        let row = format!("\n| {what} | {confidence:.2} |\n");
+        assert!(include_str!("../../docs/latency.md").contains(&row), "{row}");
     }
     assert!(rows[0].1 < 0.5 && rows[2].1 >= 0.5 && rows[8].1 >= 0.95);
 }

@@ -148,9 +148,9 @@ fn few_direct_clients_and_nearly_all_relayed_ones_are_flagged() {
     let classes = [
         ("direct", DIRECT, 0.0, 0.01),
         ("direct, busy", BUSY, 0.0, 0.02),
-        ("direct, slow", SLOW, 0.0, 0.1),
-        ("direct, slow, reads", SLOW_READER, 0.0, 0.2),
-        ("direct, always slow", SLOW_ALWAYS, 0.0, 0.5),
+        ("direct, slow", SLOW, 0.0, 0.06),
+        ("direct, slow, reads", SLOW_READER, 0.0, 0.15),
+        ("direct, always slow", SLOW_ALWAYS, 0.0, 0.4),
         ("relayed", RELAYED, 0.9, 1.0),
         ("commanded", COMMANDED, 0.97, 1.0),
         ("commanded, Nagle", NAGLE, 0.95, 1.0),
