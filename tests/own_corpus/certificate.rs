@@ -7,6 +7,7 @@
 use crate::craft::Connection;
 use crate::own_corpus::Tables;
 use crate::own_corpus::hash;
+use crate::own_corpus::hello_extensions;
 use crate::own_corpus::sha;
 
 const SNI: &str = "www.made.example";
@@ -68,14 +69,7 @@ fn record(messages: &[u8]) -> Vec<u8> {
 
 /// Cipher 0xc02f; extensions server_name and supported_groups (x25519 alone).
 fn client_hello() -> Vec<u8> {
-    let host = SNI.len() as u16;
-    let mut extensions = vec![0, 0];
-    extensions.extend((host + 5).to_be_bytes());
-    extensions.extend((host + 3).to_be_bytes());
-    extensions.push(0);
-    extensions.extend(host.to_be_bytes());
-    extensions.extend(SNI.as_bytes());
-    extensions.extend([0, 10, 0, 4, 0, 2, 0, 29]);
+    let extensions = hello_extensions(SNI);
     let mut body = [&[3, 3][..], &[0x66; 32], &[0, 0, 2, 0xc0, 0x2f, 1, 0]].concat();
     body.extend((extensions.len() as u16).to_be_bytes());
     body.extend(extensions);

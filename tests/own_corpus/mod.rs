@@ -245,3 +245,16 @@ fn others(tables: &mut Tables<'_>) {
     smtp.answer(b"250-mail.example\r\n250 SIZE 1000\r\n");
     tables.add_tcp(("smtp.pcap", "mail", "tcp smtp"), &mut smtp);
 }
+
+/// Extensions of a ClientHello: server_name (RFC 6066 section 3) and supported_groups, x25519 alone.
+fn hello_extensions(name: &str) -> Vec<u8> {
+    let length = name.len() as u16;
+    let mut out = vec![0, 0];
+    out.extend((length + 5).to_be_bytes());
+    out.extend((length + 3).to_be_bytes());
+    out.push(0);
+    out.extend(length.to_be_bytes());
+    out.extend(name.as_bytes());
+    out.extend([0, 10, 0, 4, 0, 2, 0, 29]);
+    out
+}

@@ -14,6 +14,7 @@ use crate::craft::START;
 use crate::own_corpus::Label;
 use crate::own_corpus::Tables;
 use crate::own_corpus::hash;
+use crate::own_corpus::hello_extensions;
 use crate::own_corpus::quic_initial::initial;
 use crate::own_corpus::sha;
 
@@ -251,14 +252,7 @@ fn dtls_record(kind: u8, sequence: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Cipher 0xc02b; extensions server_name and supported_groups (x25519 alone).
 fn dtls_hello(cookie: &[u8]) -> Vec<u8> {
-    let host = SNI.len() as u16;
-    let mut extensions = vec![0, 0];
-    extensions.extend((host + 5).to_be_bytes());
-    extensions.extend((host + 3).to_be_bytes());
-    extensions.push(0);
-    extensions.extend(host.to_be_bytes());
-    extensions.extend(SNI.as_bytes());
-    extensions.extend([0, 10, 0, 4, 0, 2, 0, 29]);
+    let extensions = hello_extensions(SNI);
     let mut body = vec![0xfe, 0xfd];
     body.extend([0x33; 32]);
     body.push(0);

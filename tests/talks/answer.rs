@@ -8,6 +8,7 @@ use crate::net::Dice;
 use crate::net::MS;
 use crate::net::Program;
 use crate::net::Wishes;
+use crate::net::segment;
 
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
@@ -38,12 +39,8 @@ impl End {
     }
 
     fn segment(&mut self, flags: u8, payload: &[u8]) -> Vec<u8> {
-        let ports: [u16; 2] = if self.server { [5_900, 40_000] } else { [40_000, 5_900] };
-        let mut out: Vec<u8> = ports.into_iter().flat_map(u16::to_be_bytes).collect();
-        out.extend(self.next.to_be_bytes());
-        out.extend(self.expected.to_be_bytes());
-        out.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-        out.extend(payload);
+        let numbers = (self.next, self.expected);
+        let out = segment(self.server, numbers, flags, payload);
         self.next = self.next.wrapping_add(payload.len() as u32 + u32::from(flags & SYN != 0));
         out
     }

@@ -199,12 +199,12 @@ fn frame(protocol: u8, from_client: bool, packet: &[u8]) -> Vec<u8> {
 
 /// What the observers found, without the program's last look over the turns.
 #[derive(Default)]
-struct Ear {
+struct TestListener {
     records: Vec<Record>,
     counters: Counters,
 }
 
-impl Listener<Observers> for Ear {
+impl Listener<Observers> for TestListener {
     fn deliver(&mut self, extra: &mut Option<Box<Observers>>, one: &Segment<'_>) -> Interest {
         extra.get_or_insert_default().observe(one, &mut self.counters)
     }
@@ -233,7 +233,7 @@ impl Listener<Observers> for Ear {
 pub fn follow(frames: &[(u64, Vec<u8>)]) -> (Vec<Record>, u64) {
     let mut decoder = Decoder::new(DecodeConfig::default());
     let mut shard = Shard::new(64, Timeouts::default());
-    let mut ear = Ear::default();
+    let mut ear = TestListener::default();
     for (n, (at, bytes)) in frames.iter().enumerate() {
         let wire_len = bytes.len() as u32;
         let frame = Frame { time: Nanos(*at), link: LinkType::ETHERNET, wire_len, bytes };
@@ -246,4 +246,16 @@ pub fn follow(frames: &[(u64, Vec<u8>)]) -> (Vec<Record>, u64) {
     }
     shard.drain(u32::MAX, &mut ear);
     (ear.records, ear.counters.get(Counter::TurnsSplitFlight))
+}
+
+/// A TCP segment between a client and a server of RFB, with its sequence and acknowledgement
+/// numbers.
+pub fn segment(server: bool, (next, expected): (u32, u32), flags: u8, payload: &[u8]) -> Vec<u8> {
+    let ports: [u16; 2] = if server { [5_900, 40_000] } else { [40_000, 5_900] };
+    let mut out: Vec<u8> = ports.into_iter().flat_map(u16::to_be_bytes).collect();
+    out.extend(next.to_be_bytes());
+    out.extend(expected.to_be_bytes());
+    out.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    out.extend(payload);
+    out
 }
