@@ -1,6 +1,6 @@
 //! Counts messages and the seconds in which data passed.
 //!
-//! Owns: sums of one session. In: its packets. Out: [`Activity`].
+//! Owns: sums of one session. In: its packets. Out: [`Activity`]. Never: looks into payload.
 
 use crate::model::Peer;
 use crate::model::activity::Activity;
