@@ -13,6 +13,8 @@ use crate::wire::ike::{AUTH, Header, INFORMATIONAL, SA_INIT};
 
 /// Answered without computing, or with one key agreement.
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Ike);
+/// A response is sent again only for a request that came again (RFC 7296 section 2.1).
+const SINGLE: (Kind, Exchange) = (Kind::SingleReflex, Exchange::Ike);
 /// A person, a card or another server may be involved.
 const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Ike);
 /// Of what the initiator sends after the response to IKE_SA_INIT, beside exchange and message id.
@@ -186,7 +188,7 @@ const fn message_key(header: &Header) -> u64 {
 
 fn respond(header: &Header, print: u32, rtt: &mut RequestRtt, at: &mut Moment<'_>) {
     let reflex = matches!(header.exchange, SA_INIT | INFORMATIONAL);
-    rtt.answer(message_key(header), if reflex { REFLEX } else { THOUGHT }, at);
+    rtt.answer(message_key(header), if reflex { SINGLE } else { THOUGHT }, at);
     if header.exchange == SA_INIT {
         rtt.ask(key(header.spi_initiator, GO_ON), print, at);
     }

@@ -45,6 +45,9 @@ pub enum Kind {
     /// Without computing, and already to the first datagram of the request: measured from there, so
     /// that the sample is never shorter than the round trip.
     Reflex,
+    /// Likewise, and with a single datagram. A second one answers a request that the sensor missed,
+    /// and which of the two the first one answered is unknown.
+    SingleReflex,
     /// After the whole request, with computing: measured from the last datagram.
     Thought,
 }
@@ -55,6 +58,8 @@ enum State {
     /// Retransmitted: it is unknown which copy an answer belongs to.
     Void,
     Answered,
+    /// Requested again after the answer, or answered again: further answers tell nothing.
+    Over,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +69,7 @@ struct Slot {
     key: u64,
     print: u32,
     first: Nanos,
+    /// Of the request; once answered, that of the answer.
     last: Nanos,
 }
 
@@ -97,8 +103,10 @@ impl RequestRtt {
             if slot.state == State::Waits && (slot.print == print || at.time < slot.last) {
                 slot.state = State::Void;
             }
-            if slot.state == State::Waits {
-                slot.last = at.time;
+            match slot.state {
+                State::Waits => slot.last = at.time,
+                State::Answered => slot.state = State::Over,
+                State::Void | State::Over => {}
             }
             return;
         }
@@ -120,8 +128,17 @@ impl RequestRtt {
         let (kind, exchange) = how;
         let by_initiator = at.role == Peer::Initiator;
         let Some(slot) = self.find(key, by_initiator) else { return false };
-        let state = std::mem::replace(&mut slot.state, State::Answered);
-        if state == State::Answered {
+        let (state, first, last) = (slot.state, slot.first, slot.last);
+        let again = matches!(state, State::Answered | State::Over);
+        (slot.state, slot.last) = match again {
+            true => (State::Over, last),
+            false => (State::Answered, at.time),
+        };
+        if again {
+            if state == State::Answered && kind == Kind::SingleReflex {
+                let round_trip_ns = last.0.saturating_sub(first.0);
+                withdraw(Turn::new(exchange, by_initiator, round_trip_ns), at.facts);
+            }
             return false;
         }
         // The keys of these can be written without having seen the request: they report an answer
@@ -136,22 +153,23 @@ impl RequestRtt {
         if !blind.contains(&exchange) {
             at.proves();
         }
-        let whole = at.time.0.checked_sub(slot.first.0);
-        let rest = at.time.0.checked_sub(slot.last.0);
+        let whole = at.time.0.checked_sub(first.0);
+        let rest = at.time.0.checked_sub(last.0);
         // Nobody retransmits before a round trip has passed (RFC 9002 section 6.2.1): a request
         // that took longer to send than its answer took may be two.
-        let spread = slot.last.0.saturating_sub(slot.first.0);
+        let spread = last.0.saturating_sub(first.0);
         let (Some(whole), Some(rest)) = (whole, rest) else {
             exclude(Exclusions::LOSS, at.facts);
             return true;
         };
-        let missed = kind == Kind::Reflex && whole > REFLEX_MAX;
+        let reflex = kind != Kind::Thought;
+        let missed = reflex && whole > REFLEX_MAX;
         if state == State::Void || missed {
             exclude(Exclusions::LOSS, at.facts);
         } else if spread > 0 && spread >= rest {
             exclude(Exclusions::SPLIT_FLIGHT, at.facts);
         } else {
-            let round_trip_ns = if kind == Kind::Reflex { whole } else { rest };
+            let round_trip_ns = if reflex { whole } else { rest };
             note(kind, Turn::new(exchange, by_initiator, round_trip_ns), at.facts);
         }
         true
@@ -179,9 +197,19 @@ pub fn exclude(why: u16, facts: &mut Facts) {
 fn note(kind: Kind, turn: Turn, facts: &mut Facts) {
     let turns = facts.turns.get_or_insert_default();
     match kind {
-        Kind::Reflex => turns.note_answered(turn),
+        Kind::Reflex | Kind::SingleReflex => turns.note_answered(turn),
         Kind::Thought if turns.turns.len() < TURNS_MAX => turns.turns.push(turn),
         Kind::Thought => {}
+    }
+}
+
+/// Takes back what the first of two answers gave. If it was not the lowest, nothing shows it.
+fn withdraw(turn: Turn, facts: &mut Facts) {
+    let Some(turns) = facts.turns.as_deref_mut() else { return };
+    let lowest = if turn.by_initiator { &mut turns.near } else { &mut turns.far };
+    if *lowest == Some(turn) {
+        *lowest = None;
+        turns.excluded.0 |= Exclusions::LOSS;
     }
 }
 

@@ -60,6 +60,41 @@ fn a_question_longer_than_its_answer_may_be_two() {
     assert!(facts.turns.unwrap().turns.is_empty());
 }
 
+/// The sensor saw the second copy of a question, then the answers to both.
+#[test]
+fn a_question_answered_twice_was_asked_twice() {
+    let single = (Kind::SingleReflex, Exchange::Ping);
+    let tell = |how, events: &[(bool, u64)]| {
+        let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
+        for (asks, time) in events {
+            if *asks {
+                rtt.ask(7, 1, &at(Peer::Initiator, *time, &mut facts));
+            } else {
+                rtt.answer(7, how, &mut at(Peer::Responder, *time, &mut facts));
+            }
+        }
+        (far(&facts), excluded(&facts))
+    };
+    let twice = [(true, 100), (false, 103), (false, 150)];
+    assert_eq!(tell(single, &twice), (None, Exclusions::LOSS));
+    assert_eq!(tell(REFLEX, &twice), (Some(3), 0), "an answer of several datagrams");
+    let seen = [(true, 100), (false, 150), (true, 160), (false, 210), (false, 220)];
+    assert_eq!(tell(single, &seen), (Some(50), 0), "asked again, as everybody saw");
+}
+
+/// A lower sample of another question stays.
+#[test]
+fn a_second_answer_takes_back_its_own_sample_only() {
+    let single = (Kind::SingleReflex, Exchange::Ping);
+    let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());
+    for (key, took) in [(1, 30), (2, 40)] {
+        rtt.ask(key, 0, &at(Peer::Initiator, key * 100, &mut facts));
+        rtt.answer(key, single, &mut at(Peer::Responder, key * 100 + took, &mut facts));
+    }
+    rtt.answer(2, single, &mut at(Peer::Responder, 290, &mut facts));
+    assert_eq!(far(&facts), Some(30));
+}
+
 #[test]
 fn a_clock_that_steps_back_gives_no_sample() {
     let (mut rtt, mut facts) = (RequestRtt::default(), Facts::default());

@@ -65,7 +65,7 @@ pub fn follow(datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> boo
         // A retransmitted request keeps its transaction id (RFC 8489 section 6.2.1).
         Class::Request => rtt.ask(key, 0, at),
         Class::Success | Class::Error => {
-            rtt.answer(key, (Kind::Reflex, Exchange::Ping), at);
+            rtt.answer(key, (Kind::SingleReflex, Exchange::Ping), at);
         }
         Class::Indication => {}
     }

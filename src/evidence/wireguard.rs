@@ -16,6 +16,8 @@ use crate::wire::wireguard::{self, INITIATION_BYTES, WireguardMessage};
 /// The first transport message is a reflex like the response: without something to send, the
 /// initiator confirms the keys with an empty one (WireGuard whitepaper section 6.5).
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Wireguard);
+/// An initiation that is sent again has another index (section 5.4.2).
+const SINGLE: (Kind, Exchange) = (Kind::SingleReflex, Exchange::Wireguard);
 /// Keys of transport messages, apart from those of handshakes.
 const TRANSPORT: u64 = 1 << 32;
 /// A counter beyond this is no counter: at a million packets a second it takes 12 days, and keys
@@ -103,12 +105,12 @@ impl Wireguard {
                     .initiation
                     .is_some_and(|(role, index)| role != at.role && index == receiver);
                 if asked {
-                    rtt.answer(u64::from(receiver), REFLEX, at);
+                    rtt.answer(u64::from(receiver), SINGLE, at);
                     rtt.ask(TRANSPORT | u64::from(sender), 0, at);
                 }
                 asked
             }
-            WireguardMessage::Cookie { receiver } => rtt.answer(u64::from(receiver), REFLEX, at),
+            WireguardMessage::Cookie { receiver } => rtt.answer(u64::from(receiver), SINGLE, at),
             WireguardMessage::Transport { receiver, counter } => {
                 if rtt.answer(TRANSPORT | u64::from(receiver), REFLEX, at) {
                     return false;
