@@ -20,6 +20,8 @@ use longhaul::detect::RuleSet;
 use longhaul::detect::SourceCatalog;
 use longhaul::detect::cases;
 use longhaul::model::Alert;
+use longhaul::model::Peer;
+use longhaul::model::interaction::{Class, Interaction, InteractionSums};
 use longhaul::model::Nanos;
 use longhaul::model::Record;
 use longhaul::model::SourceInfo;
@@ -540,6 +542,18 @@ fn neq_is_the_negation_of_its_item() {
 }
 
 /// A record that has every field a case can set.
+/// A session in which the responder is controlled.
+fn interaction() -> Interaction {
+    let mut sums = InteractionSums { span_ms: 40_000, ..InteractionSums::default() };
+    sums.initiator.bytes = 9_000;
+    sums.responder.bytes = 450_000;
+    sums.initiator.p90_pps = 14;
+    sums.initiator.median_bytes = 36;
+    sums.initiator.active_s = 31;
+    let (class, controlled) = (Class::RemoteControl, Some(Peer::Responder));
+    Interaction { sums, class, confidence: 0.75, controlled }
+}
+
 fn full() -> Record {
     let path = root().join("tests/data/session_every_field.json");
     let object: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -562,6 +576,7 @@ fn full() -> Record {
         messages_down: 16,
         last: Some(record.end),
     });
+    record.interaction = Some(Box::new(interaction()));
     if let Some(syn) = &mut record.syn {
         syn.os_hint = Some("linux");
     }

@@ -56,6 +56,7 @@ pub fn bare_record() -> Record {
         twin: 0,
         doubtful: false,
         activity: None,
+        interaction: None,
         update: None,
         grain: crate::model::Grain::default(),
     }

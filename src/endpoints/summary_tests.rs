@@ -53,6 +53,7 @@ fn record(direction: Direction) -> Record {
         twin: 0,
         doubtful: false,
         activity: None,
+        interaction: None,
         update: None,
         grain: crate::model::Grain::default(),
     }

@@ -54,6 +54,7 @@ fn record(from: &str, to: &str, port: u16) -> Record {
         twin: 0,
         doubtful: false,
         activity: None,
+        interaction: None,
         update: None,
         grain: crate::model::Grain::default(),
     }

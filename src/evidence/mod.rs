@@ -21,6 +21,7 @@ mod held;
 pub mod html_title;
 pub mod http;
 pub mod ike;
+pub mod interaction;
 mod ip_protocols;
 pub mod ja3;
 pub mod ja4;

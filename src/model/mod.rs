@@ -27,6 +27,7 @@ pub mod flow;
 pub mod frame;
 pub mod heap;
 pub mod id;
+pub mod interaction;
 pub mod lag;
 pub mod latency;
 pub mod names;

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub use crate::model::activity::Activity;
+use crate::model::interaction::Interaction;
 use crate::model::cached_text::CachedText;
 pub use crate::model::facts::{
     DnsFacts, Facts, FirstBytes, HttpFacts, HttpRequest, Layer, SshFacts, StunFacts, TlsFacts,
@@ -368,6 +369,8 @@ pub struct Record {
     pub context: Context,
     /// Activity counts, if the session is long.
     pub activity: Option<Activity>,
+    /// Who shows a screen and who controls, if the session is long.
+    pub interaction: Option<Box<Interaction>>,
     /// The session is still open: the number of this update, from 1.
     pub update: Option<u32>,
     /// Input file (index) of the first packet.

@@ -305,6 +305,9 @@ impl<'t> RecordWorker<'t> {
                 self.counters.add(Counter::TurnsStalled, removed.stalled);
             }
         }
+        if let Some(interaction) = &mut record.interaction {
+            evidence::interaction::classify(interaction, record.facts.protocol);
+        }
         self.identify(record);
         self.enricher.enrich(record);
         record.settle_confirmed();

@@ -52,6 +52,7 @@ pub fn record(
         twin: 0,
         doubtful: false,
         activity: None,
+        interaction: None,
         update: None,
         grain: crate::model::Grain::default(),
     }

@@ -38,7 +38,9 @@ pub(crate) fn finish<X>(
     end: End,
 ) -> Finished<X> {
     let mut record = record(&session, trips, end);
-    record.activity = lasting.as_ref().and_then(|lasting| lasting.activity.result());
+    if let Some(lasting) = &lasting {
+        lasting.tell(&mut record);
+    }
     let fired = lasting.and_then(|lasting| lasting.fired);
     let (extra, tie) = (session.extra.take(), session.key.order());
     Finished { record, extra, fired, timed: end.timed, tie }
@@ -92,6 +94,7 @@ pub(crate) fn record<X>(
         twin: session.twin,
         doubtful: session.bits.has(Bits::DOUBTFUL),
         activity: None,
+        interaction: None,
         update: None,
         grain: grain_of(session),
     }

@@ -1,16 +1,19 @@
 //! State of a long session: its updates, and the observers of each packet.
 //!
-//! Owns: one block of at most 384 bytes per session, from a pool of the shard. In: every packet of
+//! Owns: one block of at most 640 bytes per session, from a pool of the shard. In: every packet of
 //! a session in which both sides sent data and that is at least [`LASTS`] seconds old. Out: sums
 //! for its record. Never: grows, or keeps payload.
 
 mod activity;
+mod interaction;
 
 use crate::bounded::Slab;
 use crate::model::fired::FiredRules;
-use crate::model::{Nanos, Peer, TcpFlags, Transport};
+use crate::model::interaction::Interaction;
+use crate::model::{Nanos, Peer, Record, TcpFlags, Transport};
 use crate::session::Arrival;
 use crate::session::lasting::activity::ActivityObserver;
+use crate::session::lasting::interaction::InteractionObserver;
 use crate::session::state::{Bits, Session};
 
 /// Seconds of the run's clock after which a session is long.
@@ -26,15 +29,15 @@ pub(crate) struct Passed<'a> {
     pub(crate) from: Peer,
     /// Its time, if believed.
     pub(crate) time: Option<Nanos>,
+    /// It is a segment of TCP.
+    pub(crate) tcp: bool,
     /// Bytes of payload on the wire.
     pub(crate) payload: u32,
     /// Those of them that were captured.
-    #[allow(dead_code, reason = "for observers that tell media from input by its first bytes")]
     pub(crate) bytes: &'a [u8],
     /// TCP: whether it advanced its stream; retransmissions and keep-alives do not.
     pub(crate) moves_on: bool,
     /// TCP: its flags.
-    #[allow(dead_code, reason = "for observers that tell keystrokes from pictures")]
     pub(crate) flags: TcpFlags,
     /// TCP: sequence and acknowledgement number.
     #[allow(dead_code, reason = "for observers that pair what was sent with what came back")]
@@ -63,21 +66,37 @@ pub(crate) struct Lasting {
     /// The rules that fired in them.
     pub(crate) fired: Option<Box<FiredRules>>,
     pub(crate) activity: ActivityObserver,
+    pub(crate) interaction: InteractionObserver,
 }
 
 impl Lasting {
     pub(crate) const fn new(began: u32, session: u32) -> Lasting {
-        Lasting { began, session, updates: 0, fired: None, activity: ActivityObserver::NONE }
+        Lasting {
+            began,
+            session,
+            updates: 0,
+            fired: None,
+            activity: ActivityObserver::NONE,
+            interaction: InteractionObserver::NONE,
+        }
     }
 
     /// Passes a packet to all observers.
     pub(crate) fn see(&mut self, passed: &Passed<'_>) {
         self.activity.see(passed);
+        self.interaction.see(passed);
     }
 
     /// Swaps the sides.
     pub(crate) fn turn(&mut self) {
         self.activity.turn();
+        self.interaction.turn();
+    }
+
+    /// Adds what the observers saw.
+    pub(crate) fn tell(&self, record: &mut Record) {
+        record.activity = self.activity.result();
+        record.interaction = self.interaction.result().map(|sums| Box::new(Interaction::new(sums)));
     }
 
     /// Bytes held beside its block.
@@ -109,6 +128,7 @@ impl<X> Session<X> {
         lasting.see(&Passed {
             from,
             time: self.can_time(packet).then_some(packet.time),
+            tcp,
             payload: packet.payload_wire(),
             bytes: arrival.payload(),
             moves_on: !tcp || self.half(from).stream.next() != expected,
@@ -141,6 +161,6 @@ mod tests {
 
     #[test]
     fn a_block_stays_small() {
-        assert!(size_of::<Option<Lasting>>() <= 384, "{}", size_of::<Option<Lasting>>());
+        assert!(size_of::<Option<Lasting>>() <= 640, "{}", size_of::<Option<Lasting>>());
     }
 }

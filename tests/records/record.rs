@@ -108,6 +108,7 @@ fn blank() -> Record {
         twin: 0,
         doubtful: false,
         activity: None,
+        interaction: None,
         update: None,
         grain: longhaul::model::Grain::default(),
     }

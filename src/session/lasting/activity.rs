@@ -67,7 +67,7 @@ mod tests {
     fn passed(from: Peer, ms: u64, payload: u32) -> Passed<'static> {
         let time = Some(Nanos(ms * 1_000_000));
         let (flags, numbers) = (TcpFlags(0), (0, 0));
-        Passed { from, time, payload, bytes: &[], moves_on: true, flags, numbers }
+        Passed { from, time, payload, tcp: true, bytes: &[], moves_on: true, flags, numbers }
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl<X: Weighed> Shard<X> {
         let trips = self.shared.trips.get(session.trips);
         let kept = lasting.kept();
         let mut record = close::record(session, trips, end);
-        record.activity = lasting.activity.result();
+        lasting.tell(&mut record);
         record.update = Some(lasting.updates);
         let (extra, tie) = (session.extra.as_deref(), session.key.order());
         listener.update(Update { record, extra, fired: &mut lasting.fired, tie });

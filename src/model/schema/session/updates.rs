@@ -3,14 +3,27 @@
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have.
 
-use crate::model::Record;
+use crate::model::interaction::{Class, Interaction, SideSums};
 use crate::model::record::Activity;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
+use crate::model::{Peer, Record};
 use crate::model::schema::{Kind, Shown, Value};
 
 fn activity(record: &Record, get: impl FnOnce(&Activity) -> u32) -> Value<'_> {
     record.activity.as_ref().map_or(Value::Absent, |activity| Value::Int(get(activity).into()))
+}
+
+fn interaction<'a>(
+    record: &'a Record,
+    get: impl FnOnce(&'a Interaction) -> Value<'a>,
+) -> Value<'a> {
+    record.interaction.as_deref().map_or(Value::Absent, get)
+}
+
+fn control(record: &Record, get: impl FnOnce(&SideSums) -> u32) -> Value<'_> {
+    let side = record.interaction.as_deref().and_then(Interaction::control);
+    side.map_or(Value::Absent, |side| Value::Int(get(side).into()))
 }
 
 table! {
@@ -34,5 +47,38 @@ pub(super) Updates of Record [
     field(("longhaul.activity.last", 3, Kind::Time, "", Shown::Sometimes,
         |r| r.activity.and_then(|a| a.last).map_or(Value::Absent, Value::Time),
         "When data last passed.")),
+    field(("longhaul.interaction.class", 3, Kind::Text, "", Shown::Sometimes,
+        |r| interaction(r, |i| Value::Word(i.class.name())),
+        "What the traffic looks like: `remote_control`, `view_only`, `call`, `bulk`, `typing`, \
+         `game`, or `unknown`. All of `longhaul.interaction` counts from ten seconds after the \
+         session's beginning on.")),
+    field(("longhaul.interaction.confidence", 3, Kind::Float, "", Shown::Sometimes,
+        |r| interaction(r, |i| match i.class {
+            Class::Unknown => Value::Absent,
+            _ => Value::Float(i.confidence),
+        }),
+        "0 to 1: how far the numbers are from the bounds of the class.")),
+    field(("longhaul.interaction.controlled_side", 3, Kind::Text, "", Shown::Sometimes,
+        |r| interaction(r, |i| i.controlled.map_or(Value::Absent, |side| Value::Word(match side {
+            Peer::Initiator => "source",
+            Peer::Responder => "destination",
+        }))),
+        "The side that shows a screen or echoes what is typed, told by bytes and sizes of messages: \
+         `source` or `destination`.")),
+    field(("longhaul.interaction.screen_kbps", 3, Kind::Float, "kbit/s", Shown::Sometimes,
+        |r| interaction(r, |i| i.screen_kbps().map_or(Value::Absent, Value::Float)),
+        "What the controlled side sends.")),
+    field(("longhaul.interaction.ratio", 3, Kind::Float, "", Shown::Sometimes,
+        |r| interaction(r, |i| i.ratio().map_or(Value::Absent, Value::Float)),
+        "Bytes of the controlled side over those of the controlling side.")),
+    field(("longhaul.interaction.control_median_bytes", 3, Kind::Int, "bytes", Shown::Sometimes,
+        |r| control(r, |side| side.median_bytes),
+        "Median size of the controlling side's messages, within 12 %; 512 is 512 or more.")),
+    field(("longhaul.interaction.control_p90_pps", 3, Kind::Int, "1/s", Shown::Sometimes,
+        |r| control(r, |side| side.p90_pps),
+        "90th percentile of the controlling side's messages in a second that has any.")),
+    field(("longhaul.interaction.active_s", 3, Kind::Int, "s", Shown::Sometimes,
+        |r| control(r, |side| side.active_s),
+        "Seconds in which the controlling side sent messages.")),
 ]
 }
