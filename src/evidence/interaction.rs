@@ -157,8 +157,7 @@ impl<'a> View<'a> {
         let (asked, sent) = (f64::from(input.inputs), f64::from(screen.inputs));
         let paired = (asked - sent).abs() <= REQUEST_EXCESS * sent
             || f64::from(input.repeats) <= REQUEST_REPEATS * asked;
-        let larger =
-            f64::from(screen.median_bytes) >= UPDATE_SIZE * f64::from(input.median_bytes);
+        let larger = f64::from(screen.median_bytes) >= UPDATE_SIZE * f64::from(input.median_bytes);
         let many = input.inputs >= INPUTS_MIN && input.median_bytes <= CONTROL_BYTES;
         many && paired && larger && input.one_size >= REQUEST_SIZE && self.kbps >= UPDATE_KBPS
     }

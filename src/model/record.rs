@@ -8,12 +8,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub use crate::model::activity::Activity;
-use crate::model::interaction::Interaction;
 use crate::model::cached_text::CachedText;
 pub use crate::model::facts::{
     DnsFacts, Facts, FirstBytes, HttpFacts, HttpRequest, Layer, SshFacts, StunFacts, TlsFacts,
     Wrapping,
 };
+use crate::model::interaction::Interaction;
 pub use crate::model::latency::Leg;
 pub use crate::model::physics::{Physics, PhysicsVerdict};
 pub use crate::model::protocol::Protocol;

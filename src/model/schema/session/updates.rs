@@ -7,8 +7,8 @@ use crate::model::interaction::{Class, Interaction, SideSums};
 use crate::model::record::Activity;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
-use crate::model::{Peer, Record};
 use crate::model::schema::{Kind, Shown, Value};
+use crate::model::{Peer, Record};
 
 fn activity(record: &Record, get: impl FnOnce(&Activity) -> u32) -> Value<'_> {
     record.activity.as_ref().map_or(Value::Absent, |activity| Value::Int(get(activity).into()))
