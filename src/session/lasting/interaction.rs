@@ -11,8 +11,8 @@ use crate::model::interaction::{InteractionSums, SideSums};
 use crate::model::{Peer, TcpFlags};
 use crate::session::lasting::{PacketObserver, Passed};
 
-/// Larger messages are hardly input: DOMAIN's measurements of AnyDesk, RDP and VNC have at most 35 %
-/// of control bytes in those.
+/// Larger messages are hardly input: of the control bytes of AnyDesk, RDP and VNC at most 35 % are
+/// in those.
 const BIG: u32 = 250;
 /// A data channel's acknowledgements are shorter: SCTP's SACK of 16 bytes and its common header of
 /// 12 (RFC 9260 section 3.3.4), in a DTLS record with up to 37 bytes of its own (RFC 6347 section

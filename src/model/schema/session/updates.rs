@@ -63,8 +63,8 @@ pub(super) Updates of Record [
             Peer::Initiator => "source",
             Peer::Responder => "destination",
         }))),
-        "The side that shows a screen or echoes what is typed, told by bytes and sizes of messages: \
-         `source` or `destination`.")),
+        "The side that shows a screen or echoes what is typed, told by bytes and sizes of \
+         messages: `source` or `destination`.")),
     field(("longhaul.interaction.screen_kbps", 3, Kind::Float, "kbit/s", Shown::Sometimes,
         |r| interaction(r, |i| i.screen_kbps().map_or(Value::Absent, Value::Float)),
         "What the controlled side sends.")),
