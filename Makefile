@@ -15,9 +15,10 @@ demo: build
 test: deps
 	@.ci/test
 
-## torture: floods, forgeries, faults and kills that take long; bounded, outside CI
+## torture: floods, forgeries, faults, kills and new seeds that take long; bounded, outside CI
 torture: deps
 	LONGHAUL_TORTURE=1 $(CARGO) test --release --locked --test torture -- --nocapture
+	.ci/seeds
 
 build: deps
 	$(CARGO) build --release --locked
