@@ -3,6 +3,7 @@
 //! Owns: what one alert takes over of others of its kind. In: the first alert, another. Out: the
 //! first with the other added. Never: decides which belong together; the ledger does.
 
+use crate::model::alert::Repeats;
 use crate::model::{Alert, EvidenceItem};
 
 /// Maximum sessions, pieces of evidence and packet ranges of a merged alert.
@@ -27,10 +28,26 @@ pub fn add(first: &mut Alert, other: &Alert) {
     let Some(repeats) = &mut first.repeats else { return };
     repeats.count = repeats.count.saturating_add(1);
     repeats.last = repeats.last.max(other.time);
+    add_packets(repeats, other.packets);
+}
+
+/// Adds an alert that stands for several itself.
+pub fn add_all(first: &mut Alert, other: &Alert) {
+    add(first, other);
+    let (Some(repeats), Some(others)) = (&mut first.repeats, &other.repeats) else { return };
+    repeats.count = repeats.count.saturating_add(others.count.saturating_sub(1));
+    repeats.last = repeats.last.max(others.last);
+    for packets in &others.packets {
+        add_packets(repeats, *packets);
+    }
+    repeats.left_out = repeats.left_out.saturating_add(others.left_out);
+}
+
+fn add_packets(repeats: &mut Repeats, packets: (u16, u32, u32)) {
     if repeats.packets.len() + 1 < PACKETS_MAX {
-        repeats.packets.push(other.packets);
+        repeats.packets.push(packets);
     } else {
-        repeats.left_out += 1;
+        repeats.left_out = repeats.left_out.saturating_add(1);
     }
 }
 

@@ -75,23 +75,22 @@ fn one_entry(all: Vec<Entry>) -> Option<Entry> {
         waits: None,
     })?;
     if !stands {
-        waiting.sort_by(|a, b| place(a).cmp(&place(b)));
-        one.waits = waiting.into_iter().reduce(added);
+        waiting.sort_by(|a, b| (place(a), positions(a)).cmp(&(place(b), positions(b))));
+        one.waits = waiting.into_iter().reduce(|mut first, other| {
+            merge::add_all(&mut first, &other);
+            first
+        });
     }
     Some(one)
 }
 
-/// One waiting alert of two, each of which stands for several.
-fn added(mut first: Box<Alert>, other: Box<Alert>) -> Box<Alert> {
-    let count = |alert: &Alert| alert.repeats.as_ref().map_or(1, |repeats| repeats.count);
-    let both = count(&first).saturating_add(count(&other));
-    merge::add(&mut first, &other);
-    if let Some(repeats) = &mut first.repeats {
-        let last = other.repeats.as_ref().map_or(other.time, |other| other.last);
-        (repeats.count, repeats.last) = (both, repeats.last.max(last));
-    }
-    first
+/// The packets that an alert stands for: two sensors may give alerts the same place.
+fn positions(alert: &Alert) -> (Positions, &[Positions]) {
+    (alert.packets, alert.repeats.as_ref().map_or(&[], |repeats| &repeats.packets))
 }
+
+/// File, first and last frame.
+type Positions = (u16, u32, u32);
 
 /// A subject with the alerts of all, in the order of their times, as if one sensor had raised them.
 fn one_subject(all: Vec<Subject>, limits: &IncidentConfig, now: Nanos) -> Option<Subject> {
@@ -213,6 +212,17 @@ mod tests {
         let mut both = Ledger::combine(CONFIG, vec![b, a]);
         let Taken::Stands(alert) = both.take(waiting(3), None) else { panic!("it waits") };
         assert_eq!(alert.repeats.as_ref().map(|repeats| repeats.count), Some(4));
+    }
+
+    /// They may have the same place, and one may stand for more than the other.
+    #[test]
+    fn alerts_that_wait_keep_the_packets_of_all() {
+        let each = || [ledger(&[(2, 174), (2, 174)]), ledger(&[(2, 174)])];
+        let [a, b] = each();
+        let forth = Ledger::combine(CONFIG, vec![a, b]);
+        let [a, b] = each();
+        let back = Ledger::combine(CONFIG, vec![b, a]);
+        assert!(forth.encode(1) == back.encode(1));
     }
 
     #[test]
