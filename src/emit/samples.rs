@@ -22,6 +22,7 @@ fn party(ip: Addr, port: u16) -> Party {
         place: None,
         asn: None,
         behind: None,
+        longest: None,
     }
 }
 

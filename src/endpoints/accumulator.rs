@@ -11,6 +11,7 @@ use crate::model::endpoint::Locality;
 use crate::model::endpoint_facts::{
     LatestSession, MTUS_MAX, MtuTotals, Spread, StackTotals, Traits,
 };
+use crate::model::facts::LongDatagram;
 
 /// Maximum different people counted.
 const SUBJECTS_MAX: usize = 8;
@@ -21,7 +22,10 @@ const SAMPLES_MAX: usize = 16;
 /// Maximum different SYNs counted.
 const STACKS_MAX: usize = 64;
 
-/// Statistics of an endpoint that initiated sessions: 40 bytes, 8 per different SYN, and the box
+/// Datagrams kept that an endpoint was sent, and refused to pass on: the longest.
+const DATAGRAMS_MAX: usize = 4;
+
+/// Statistics of an endpoint that initiated sessions: 64 bytes, 8 per different SYN, and the box
 /// for what rules judge.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Accumulator {
@@ -31,6 +35,8 @@ pub(super) struct Accumulator {
     stacks: Vec<(StackSummary, u32)>,
     /// SYNs with an MSS that were dropped at the cap.
     beyond: u32,
+    /// Datagrams that it refused to pass on, longest first.
+    refused: Vec<LongDatagram>,
     judged: Option<Box<Judged>>,
 }
 
@@ -46,6 +52,8 @@ pub(super) struct Judged {
     sampled: u32,
     /// As `days`, for the sampled sessions.
     sampled_days: u64,
+    /// The longest datagrams of its sessions, longest first.
+    longest: Vec<LongDatagram>,
     latest: Option<LatestSession>,
 }
 
@@ -115,6 +123,21 @@ impl Accumulator {
         if let Some(incoming) = session.incoming.as_deref() {
             self.judged.get_or_insert_default().add(session, incoming);
         }
+    }
+
+    /// Adds a datagram that it refused to pass on.
+    pub(super) fn add_refused(&mut self, datagram: LongDatagram) {
+        keep_longest(&mut self.refused, datagram);
+    }
+
+    /// Datagrams that it refused to pass on.
+    pub(super) fn refused(&self) -> &[LongDatagram] {
+        &self.refused
+    }
+
+    /// The longest datagrams that it was sent.
+    pub(super) fn longest(&self) -> &[LongDatagram] {
+        self.judged.as_deref().map_or(&[], |judged| &judged.longest)
     }
 
     /// The person of its sessions, if it is only one.
@@ -198,6 +221,14 @@ impl Accumulator {
     }
 }
 
+/// Keeps the longest, whatever the order in which they come.
+fn keep_longest(kept: &mut Vec<LongDatagram>, datagram: LongDatagram) {
+    if let Err(at) = kept.binary_search_by(|known| datagram.cmp(known)) {
+        kept.insert(at, datagram);
+        kept.truncate(DATAGRAMS_MAX);
+    }
+}
+
 impl Judged {
     /// The number of days on which it was seen, modulo 64.
     pub(super) const fn days_seen(&self) -> u32 {
@@ -219,6 +250,9 @@ impl Judged {
         {
             self.subjects.insert(at, Arc::clone(id));
             self.subjects.truncate(SUBJECTS_MAX);
+        }
+        if let Some(datagram) = incoming.longest {
+            keep_longest(&mut self.longest, datagram);
         }
         self.keep_latest(session, incoming);
     }

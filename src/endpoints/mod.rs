@@ -16,6 +16,7 @@ mod open;
 mod pools;
 mod prefix_stats;
 mod program;
+mod refused;
 mod rolling_7d;
 mod rows;
 mod rtt_excess;

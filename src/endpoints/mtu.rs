@@ -27,7 +27,7 @@ pub(super) enum PathKind {
 const MTU_MIN: u16 = 1_200;
 
 /// Ethernet's MTU (RFC 894).
-const ETHERNET: u16 = 1_500;
+pub(super) const ETHERNET: u16 = 1_500;
 
 /// Known MTUs; one with several causes is listed under the most harmless.
 const TABLE: &[(u16, PathKind)] = &[

@@ -205,7 +205,13 @@ impl Endpoints {
         }
         tags.sort_unstable();
         tags.dedup();
-        let totals = Totals { entry: &entry, accumulator: Some(&accumulator), tags, pooled: None };
+        let totals = Totals {
+            entry: &entry,
+            accumulator: Some(&accumulator),
+            tags,
+            pooled: None,
+            refused: None,
+        };
         let known = learned.map(|learned| totals.known(learned)).unwrap_or_default();
         totals.row(key.clone(), neighbours, known)
     }

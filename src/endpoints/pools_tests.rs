@@ -39,6 +39,7 @@ fn session(ip: [u8; 4], print: Print, at: u64, gaps: &[(Exchange, u64)]) -> Endp
         tags: Vec::new(),
         turns: Some(Box::new(turns)),
         stack: StackSummary::default(),
+        refused: None,
         incoming: Some(Box::default()),
     }
 }

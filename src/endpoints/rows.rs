@@ -14,6 +14,7 @@ use crate::endpoints::baseline::{Asked, Baselines, Known};
 use crate::endpoints::hidden::{estimate, is_satellite_long};
 use crate::endpoints::pools::Pools;
 use crate::endpoints::prefix_stats::{Neighbours, PrefixFloors};
+use crate::endpoints::refused::Routers;
 use crate::endpoints::table::{Endpoints, Entry};
 use crate::endpoints::{rtt_excess, tunnel};
 use crate::model::endpoint::{EndpointKey, EndpointRow, HiddenLeg};
@@ -29,6 +30,7 @@ pub struct EndpointRows {
     table: Endpoints,
     floors: PrefixFloors,
     pools: Pools,
+    routers: Routers,
     order: Vec<u32>,
     /// Endpoints with sessions that are still open. Rules judge those sessions with the others;
     /// rows leave them out, as they count when they end.
@@ -44,8 +46,9 @@ impl EndpointRows {
         order.sort_unstable_by(|a, b| table.compare(*a, *b));
         let known = learned.map(|learned| known(&table, learned)).unwrap_or_default();
         let pools = Pools::of(&table, &order);
+        let routers = Routers::of(&table);
         let open = table.open.keys();
-        EndpointRows { table, floors, pools, order, open, known }
+        EndpointRows { table, floors, pools, routers, order, open, known }
     }
 
     /// An empty set of rows.
@@ -103,7 +106,11 @@ impl EndpointRows {
     fn row(&self, at: u32, entry: &Entry) -> EndpointRow {
         let known = self.known.get(&at).copied().unwrap_or_default();
         let key = entry.key.open(&self.table.prints.values);
-        let totals = Totals { pooled: self.pools.verdict(at), ..self.table.totals(entry) };
+        let totals = Totals {
+            pooled: self.pools.verdict(at),
+            refused: self.routers.refused(entry.key.ip).filter(|_| entry.key.remote),
+            ..self.table.totals(entry)
+        };
         totals.row(key, self.floors.around(&self.table, entry), known)
     }
 }
@@ -131,6 +138,8 @@ pub(super) struct Totals<'e> {
     pub(super) tags: Vec<Arc<str>>,
     /// A verdict that rests on several lines.
     pub(super) pooled: Option<HiddenLeg>,
+    /// IP bytes of a datagram that its address refused to pass on.
+    pub(super) refused: Option<u16>,
 }
 
 impl Totals<'_> {
@@ -166,6 +175,7 @@ impl Totals<'_> {
         let mut traits = accumulator::traits(entry.stack, self.accumulator);
         traits.excess = rtt_excess::over(floor_ns, neighbours, known.path);
         (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
+        traits.refused = self.refused;
         EndpointRow {
             key,
             role: entry.role(),
@@ -177,7 +187,7 @@ impl Totals<'_> {
             last: entry.last,
             place: entry.place.clone(),
             asn: entry.asn.clone(),
-            tunnel: tunnel::estimate(&traits, &tags),
+            tunnel: tunnel::estimate(&traits, &tags, floor_ns),
             tags,
             hidden,
             hidden_line: own.filter(|_| self.pooled.is_some()),

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::endpoints::program;
+use crate::endpoints::{mtu, program};
 use crate::model::endpoint::{Locality, Service};
+use crate::model::facts::LongDatagram;
 use crate::model::heap::ALLOCATION;
 use crate::model::latency::Turns;
 use crate::model::record::{
@@ -88,6 +89,9 @@ pub struct EndpointSummary {
     /// What rules on endpoints need beyond that; only for answered sessions from outside, because
     /// rules judge no other initiators.
     pub incoming: Option<Box<Incoming>>,
+    /// What the initiator refused to pass on, if the datagram was addressed to itself: it has a
+    /// smaller link behind it.
+    pub refused: Option<LongDatagram>,
 }
 
 /// An answered session with a remote initiator.
@@ -103,6 +107,8 @@ pub struct Incoming {
     pub trips: u32,
     /// The subject, if it is in the subjects file: id, and name if there is one.
     pub subject: Option<(Arc<str>, Option<Arc<str>>)>,
+    /// The longest datagram it was sent, if not every link carries that.
+    pub longest: Option<LongDatagram>,
 }
 
 /// An operating system.
@@ -243,6 +249,7 @@ impl EndpointSummary {
             stack,
             incoming: (from == Locality::Remote && answered(record) && !record.quality.unconfirmed)
                 .then(|| incoming(record)),
+            refused: refused(record),
         }
     }
 }
@@ -254,7 +261,21 @@ fn incoming(record: &Record) -> Box<Incoming> {
         quality: record.quality,
         trips: trips(&record.near),
         subject: subject(record),
+        longest: record.responder.longest.map(|(bytes, print)| {
+            let ports = (record.responder.port, record.initiator.port);
+            LongDatagram { bytes, print, ports }
+        }),
     })
+}
+
+/// A router names the datagram, and here its own address is the datagram's destination. Longer
+/// ones than Ethernet's do not fit most links.
+fn refused(record: &Record) -> Option<LongDatagram> {
+    let refused = record.facts.refused()?;
+    let headers = if record.version == 6 { 40 } else { 20 };
+    let own = refused.to == record.initiator.ip && refused.from == record.responder.ip;
+    let fits = refused.datagram.bytes.saturating_add(headers) <= mtu::ETHERNET;
+    (own && fits).then_some(refused.datagram)
 }
 
 fn trips(leg: &Leg) -> u32 {

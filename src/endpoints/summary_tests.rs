@@ -18,6 +18,7 @@ fn party(ip: [u8; 4], port: u16) -> Party {
         place: None,
         asn: None,
         behind: None,
+        longest: None,
     }
 }
 

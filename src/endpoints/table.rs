@@ -164,6 +164,9 @@ impl Endpoints {
                 self.due.push(entry.key);
             }
         }
+        if let Some(refused) = session.refused.filter(|_| role == INITIATOR) {
+            self.accumulators.of(&mut entry.accumulator, |all| all.add_refused(refused));
+        }
         if tags != 0 {
             entry.tags = self.tags.add(entry.tags, tags);
         }
@@ -311,7 +314,7 @@ impl Endpoints {
     /// What an entry says of itself.
     pub(super) fn totals<'e>(&'e self, entry: &'e Entry) -> Totals<'e> {
         let tags = self.tags.names(entry.tags);
-        Totals { entry, accumulator: self.accumulator(entry), tags, pooled: None }
+        Totals { entry, accumulator: self.accumulator(entry), tags, pooled: None, refused: None }
     }
 }
 

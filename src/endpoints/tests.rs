@@ -33,6 +33,7 @@ fn outbound(home: u8, remote: u8, port: u16, far_ns: Option<u64>) -> EndpointSum
         tags: Vec::new(),
         turns: None,
         stack: StackSummary::default(),
+        refused: None,
         incoming: None,
     }
 }

@@ -1,6 +1,7 @@
 //! Estimates whether a layer-3 tunnel lies on the path to an endpoint.
 //!
-//! Owns: how MTU, stack mismatch and excess over floors combine. In: an endpoint's traits and tags.
+//! Owns: how MTU, refused datagrams, stack mismatch and round trips combine. In: an endpoint's
+//! traits, tags and floor.
 //! Out: [`Tunnel`]. Never: a verdict from round trips alone, or from an MTU that home networks
 //! have.
 
@@ -39,24 +40,45 @@ const EXCESS_NS: u64 = 40_000_000;
 const EXCESS_FACTOR: u64 = 2;
 const FLOOR: f64 = 1.2;
 
+/// An endpoint whose own address refuses to pass on a datagram of Ethernet's size has a smaller
+/// link behind it: it is a gateway, and whoever answers sits at the far end of that link. On the
+/// path to a direct endpoint another router says so. Overlay networks of rented servers do the
+/// same.
+const REFUSED: f64 = 3.6;
+
+/// A round trip includes the tunnel: one that ends within 20 ms leads nowhere far. Those that are
+/// looked for do, so a short floor speaks against one as an excess speaks for it.
+const NEAR_NS: u64 = 20_000_000;
+
 /// Two MTUs of one endpoint, one of them a tunnel's: the tunnel goes up and down.
 const CHANGED: f64 = 0.6;
 
 /// Tags of networks that are tunnels by design.
 const BY_NATURE: [&str; 3] = ["mobile", "satellite", "pep"];
 
-/// The estimate; `None` without a SYN to look at.
-pub(super) fn estimate(traits: &Traits, tags: &[Arc<str>]) -> Option<Tunnel> {
-    let totals = traits.mtu.as_ref()?;
+/// The estimate; `None` without a SYN or a refused datagram to look at.
+pub(super) fn estimate(
+    traits: &Traits,
+    tags: &[Arc<str>],
+    floor_ns: Option<u64>,
+) -> Option<Tunnel> {
+    let refused = traits.refused.is_some();
+    if traits.mtu.is_none() && !refused {
+        return None;
+    }
     let by_nature = tags.iter().any(|tag| BY_NATURE.contains(&&**tag));
-    let by_mtu = by_mtu(totals, by_nature);
+    let by_mtu = traits.mtu.as_ref().map_or(0.0, |totals| by_mtu(totals, by_nature));
     let stack = traits.stack.as_ref().is_some_and(is_split);
     let floor = !by_nature && traits.excess.as_ref().is_some_and(is_far);
     let add = |holds: bool, weight: f64| if holds { weight } else { 0.0 };
-    let odds = PRIOR + by_mtu + add(stack, STACK) + add(floor, FLOOR);
+    let near = floor_ns.is_some_and(|ns| ns <= NEAR_NS);
+    // Both tell of the same link.
+    let weight = if by_nature { REFUSED * TAGGED } else { REFUSED };
+    let link = if refused { by_mtu.max(weight) } else { by_mtu };
+    let odds = PRIOR + link + add(stack, STACK) + add(floor, FLOOR) - add(near, FLOOR);
     let confidence = 1.0 / (1.0 + (-odds).exp());
     let confidence = (confidence * 100.0).round() / 100.0;
-    let reason = word(by_mtu > 0.0, stack, floor);
+    let reason = word([by_mtu > 0.0, stack, floor, refused]);
     Some(Tunnel { l3: confidence >= 0.5, confidence, reason })
 }
 
@@ -92,17 +114,28 @@ fn is_far(excess: &Excess) -> bool {
     excess.over_ns > EXCESS_NS && own > excess.floor_ns.saturating_mul(EXCESS_FACTOR)
 }
 
-const fn word(mss: bool, stack: bool, floor: bool) -> &'static str {
-    match (mss, stack, floor) {
-        (true, false, false) => "mss",
-        (true, true, false) => "mss+stack",
-        (true, false, true) => "mss+floor",
-        (true, true, true) => "mss+stack+floor",
-        (false, true, false) => "stack",
-        (false, false, true) => "floor",
-        (false, true, true) => "stack+floor",
-        (false, false, false) => "none",
-    }
+/// The word for MSS, stack, floor, refused datagrams.
+fn word(reasons: [bool; 4]) -> &'static str {
+    const WORDS: [&str; 16] = [
+        "none",
+        "mss",
+        "stack",
+        "mss+stack",
+        "floor",
+        "mss+floor",
+        "stack+floor",
+        "mss+stack+floor",
+        "refused",
+        "refused+mss",
+        "refused+stack",
+        "refused+mss+stack",
+        "refused+floor",
+        "refused+mss+floor",
+        "refused+stack+floor",
+        "refused+mss+stack+floor",
+    ];
+    let at = reasons.iter().rev().fold(0, |at, holds| at << 1 | usize::from(*holds));
+    WORDS.get(at).copied().unwrap_or("none")
 }
 
 #[cfg(test)]
@@ -117,7 +150,7 @@ mod tests {
 
     fn confidence(traits: &Traits, tags: &[&str]) -> f64 {
         let tags: Vec<Arc<str>> = tags.iter().map(|tag| Arc::from(*tag)).collect();
-        estimate(traits, &tags).unwrap().confidence
+        estimate(traits, &tags, None).unwrap().confidence
     }
 
     #[test]
@@ -131,7 +164,24 @@ mod tests {
         for mtu in [1_280, 9_000] {
             assert!(confidence(&traits(&[(mtu, 9)]), &[]) < 0.5, "{mtu}");
         }
-        assert_eq!(estimate(&Traits::default(), &[]), None);
+        assert_eq!(estimate(&Traits::default(), &[], None), None);
+    }
+
+    #[test]
+    fn an_endpoint_that_refuses_is_a_gateway() {
+        let refused = Traits { refused: Some(1_480), ..Traits::default() };
+        let tunnel = estimate(&refused, &[], None).unwrap();
+        assert!(tunnel.l3 && tunnel.reason == "refused", "{tunnel:?}");
+        let with_mss = Traits { refused: Some(1_480), ..traits(&[(1_500, 3)]) };
+        assert!(confidence(&with_mss, &[]) >= 0.8);
+        assert!(confidence(&refused, &["mobile"]) < 0.5, "GTP behind a translator");
+    }
+
+    /// Nobody can tell a direct link of 1,420 bytes from WireGuard by its MTU.
+    #[test]
+    fn a_tunnel_that_ends_near_is_none_that_is_looked_for() {
+        let at = |ms: u64| estimate(&traits(&[(1_420, 9)]), &[], Some(ms * 1_000_000)).unwrap();
+        assert!(!at(19).l3 && at(21).l3);
     }
 
     #[test]
@@ -170,12 +220,12 @@ mod tests {
             days: 4,
         };
         both.excess = Some(excess);
-        let tunnel = estimate(&both, &[]).unwrap();
+        let tunnel = estimate(&both, &[], None).unwrap();
         assert!(tunnel.l3 && tunnel.reason == "mss+floor");
         let mut plain = traits(&[(1_500, 4)]);
         plain.excess = Some(excess);
         plain.stack = Some(StackTotals { compared: 4, differ: 4, ..StackTotals::default() });
-        let tunnel = estimate(&plain, &[]).unwrap();
+        let tunnel = estimate(&plain, &[], None).unwrap();
         assert!(!tunnel.l3 && tunnel.reason == "stack+floor", "{tunnel:?}");
     }
 

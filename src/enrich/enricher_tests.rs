@@ -26,6 +26,7 @@ fn party(ip: &str, port: u16) -> Party {
         place: None,
         asn: None,
         behind: None,
+        longest: None,
     }
 }
 

@@ -34,6 +34,7 @@ pub mod quic;
 pub mod quic_rtt;
 pub mod rdp;
 mod rdp_udp;
+mod refused;
 pub mod request_response_rtt;
 mod rfb;
 mod shape;
@@ -155,6 +156,9 @@ impl Observers {
                 let told = ip_protocols::tell(segment.transport, segment.payload);
                 if let Some(told) = told.filter(|_| takes) {
                     facts.get_or_insert_default().protocol.get_or_insert(told);
+                }
+                if let Some(refused) = refused::tell(segment).filter(|_| takes) {
+                    facts.get_or_insert_default().rare_mut().refused = Some(Box::new(refused));
                 }
                 takes
             }

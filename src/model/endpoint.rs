@@ -182,7 +182,8 @@ pub struct Tunnel {
     pub l3: bool,
     /// From 0 to 1.
     pub confidence: f64,
-    /// The evidence for it: `mss`, `stack`, `floor`, joined with `+`; `none` if there is none.
+    /// The evidence for it: `refused`, `mss`, `stack`, `floor`, joined with `+`; `none` if there is
+    /// none.
     pub reason: &'static str,
 }
 

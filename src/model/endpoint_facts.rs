@@ -20,6 +20,8 @@ pub struct Traits {
     pub subjects: u32,
     /// The MTU of its path, from its SYNs.
     pub mtu: Option<MtuTotals>,
+    /// IP bytes of a datagram that its own address refused to pass on to a smaller link.
+    pub refused: Option<u16>,
     /// Its operating system, from its SYNs and its programs.
     pub stack: Option<StackTotals>,
     /// The spread of its sessions' lowest round trips.

@@ -188,6 +188,43 @@ pub struct FirstBytes {
     pub application: Option<Arc<str>>,
 }
 
+/// What identifies a datagram that may have been too long for a link: what an ICMP message that
+/// refuses it repeats (RFC 792, RFC 4443).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LongDatagram {
+    /// UDP length: header and payload.
+    pub bytes: u16,
+    /// [`LongDatagram::print_of`] its payload.
+    pub print: u16,
+    /// Sender's and receiver's port.
+    pub ports: (u16, u16),
+}
+
+impl LongDatagram {
+    /// Payload bytes in the fingerprint.
+    pub const PRINT_BYTES: usize = 16;
+
+    /// The fingerprint of a payload's beginning; `None` if that is too short.
+    pub fn print_of(payload: &[u8]) -> Option<u16> {
+        let (words, _) = payload.get(..LongDatagram::PRINT_BYTES)?.as_chunks::<4>();
+        const ODD: u32 = 0x9e37_79b1;
+        let step = |hash: u32, word: u32| (hash ^ word).wrapping_mul(ODD).rotate_left(13);
+        let hash = words.iter().fold(ODD, |hash, word| step(hash, u32::from_be_bytes(*word)));
+        Some((hash >> 16) as u16)
+    }
+}
+
+/// An ICMP message that a datagram was too long for the next link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Sender of the datagram.
+    pub from: Addr,
+    /// Its receiver.
+    pub to: Addr,
+    /// The datagram.
+    pub datagram: LongDatagram,
+}
+
 /// Facts that few sessions have, grouped so that other sessions do not pay for a pointer each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rare {
@@ -201,6 +238,8 @@ pub struct Rare {
     pub wrapping: Option<Box<Wrapping>>,
     /// Matches of the first bytes.
     pub first_bytes: Option<Box<FirstBytes>>,
+    /// A datagram that was too long for a link.
+    pub refused: Option<Box<Refused>>,
 }
 
 /// The facts of a session. Boxed, so that a session without evidence costs a pointer.
@@ -246,6 +285,11 @@ impl Facts {
     /// Tunnels and inner tags around the first packet.
     pub fn wrapping(&self) -> Option<&Wrapping> {
         self.rare.as_ref()?.wrapping.as_deref()
+    }
+
+    /// A datagram that was too long for a link.
+    pub fn refused(&self) -> Option<&Refused> {
+        self.rare.as_ref()?.refused.as_deref()
     }
 
     /// Matches of the first bytes.
@@ -315,10 +359,16 @@ impl Heap for FirstBytes {
     }
 }
 
+impl Heap for Refused {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
 impl Heap for Rare {
     fn heap(&self) -> usize {
         let boxes = self.stun.heap() + self.socks.heap() + self.app_facts.heap();
-        boxes + self.wrapping.heap() + self.first_bytes.heap()
+        boxes + self.wrapping.heap() + self.first_bytes.heap() + self.refused.heap()
     }
 }
 

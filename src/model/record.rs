@@ -124,6 +124,8 @@ pub struct Party {
     pub asn: Option<Arc<AutonomousSystem>>,
     /// The IPv4 address embedded in `ip`, if that is a NAT64 address.
     pub behind: Option<Ipv4Addr>,
+    /// UDP length and fingerprint of the longest datagram it sent, if not every link carries that.
+    pub longest: Option<(u16, u16)>,
 }
 
 impl Party {

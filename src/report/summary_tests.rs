@@ -27,6 +27,7 @@ pub fn record(
         place: None,
         asn: None,
         behind: None,
+        longest: None,
     };
     Record {
         at: Nanos(at),

@@ -151,5 +151,6 @@ fn party<X>(session: &Session<X>, side: Peer) -> Party {
         place: None,
         asn: None,
         behind: None,
+        longest: half.longest().filter(|_| session.key.transport == Transport::UDP),
     }
 }

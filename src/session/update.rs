@@ -197,6 +197,9 @@ impl<X> Session<X> {
             }
         } else if packet.payload_len > 0 {
             self.note_data(side);
+            if packet.key.transport == Transport::UDP {
+                self.half(side).note_datagram(packet.payload_wire(), arrival.payload());
+            }
             let piece = Piece { from: side, payload: arrival.payload(), gap: false };
             self.deliver(piece, packet, listener);
         }

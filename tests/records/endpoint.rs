@@ -244,7 +244,7 @@ fn set_tunnel(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         "l3" => tunnel.l3 = value.as_bool()?,
         "confidence" => tunnel.confidence = value.as_f64()?,
         "reason" => {
-            let words = ["none", "mss", "stack", "floor", "mss+stack", "mss+floor"];
+            let words = ["none", "mss", "stack", "floor", "mss+stack", "mss+floor", "refused"];
             tunnel.reason = words.into_iter().find(|word| Some(*word) == value.as_str())?;
         }
         _ => return None,
@@ -318,6 +318,10 @@ fn set_spread(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
 }
 
 fn set_mtu(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    if name == "refused" {
+        row.traits.refused = Some(small(value)?);
+        return Some(());
+    }
     let mtu = row.traits.mtu.get_or_insert_default();
     match name {
         "hint" => mtu.hints = vec![(small(value)?, 1)],

@@ -83,6 +83,7 @@ fn blank() -> Record {
         place: None,
         asn: None,
         behind: None,
+        longest: None,
     };
     Record {
         at: START,

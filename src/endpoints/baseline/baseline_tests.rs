@@ -49,6 +49,7 @@ fn session(ip: &str, day: u64, ns: u64, subject: Option<&str>) -> EndpointSummar
         tags: Vec::new(),
         turns: None,
         stack: StackSummary::default(),
+        refused: None,
         incoming: Some(Box::new(Incoming { subject, ..Incoming::default() })),
     }
 }
