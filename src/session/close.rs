@@ -6,9 +6,10 @@
 use crate::model::record::{Context, Facts, Leg, Party, Quality, SessionState};
 use crate::model::{Grain, Nanos, Peer, Record, Transport};
 use crate::session::Finished;
+use crate::session::half::Half;
 use crate::session::lasting::Lasting;
 use crate::session::rtt_samples::Trips;
-use crate::session::state::{Bits, Half, Session};
+use crate::session::state::{Bits, Session};
 
 /// Why a session is handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

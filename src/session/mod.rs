@@ -10,6 +10,7 @@ mod confirmed;
 mod decoy;
 mod ends;
 mod fragments;
+mod half;
 mod handshake;
 mod lasting;
 mod reopen;

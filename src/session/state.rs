@@ -4,11 +4,11 @@
 //! Never: grows (the two boxes it may hold have caps of their own).
 
 use crate::bounded::Slab;
-use crate::model::facts::LongDatagram;
 use crate::model::{
     FlowKey, Grain, Heading, Nanos, Packet, PacketFlags, Peer, TcpFlags, Transport,
 };
 use crate::session::fragments::Fragments;
+use crate::session::half::Half;
 use crate::session::handshake::Handshake;
 use crate::session::reorder::Reorder;
 use crate::session::rtt_samples::Trips;
@@ -16,42 +16,6 @@ use crate::session::stream::Stream;
 use crate::session::timeouts::{Class, Timeouts};
 use crate::session::waiting::Holdings;
 use crate::session::{Weighed, Weight, lasting};
-
-/// One direction's counters, which every packet changes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Half {
-    /// Frame bytes on the wire.
-    pub(crate) bytes: u64,
-    /// The position of this direction's TCP stream. Over UDP, which has none, its next number is
-    /// the length and fingerprint of the longest datagram.
-    pub(crate) stream: Stream,
-    /// Packets; the maximum value means at least that many.
-    pub(crate) packets: u32,
-}
-
-/// Every link carries IP packets of 1,280 bytes (RFC 8200 section 5), so a longer UDP datagram.
-const LONG_DATAGRAM: u32 = 1_280 - 20;
-
-impl Half {
-    /// Notes a datagram, if it is the longest so far and not every link carries it.
-    #[inline]
-    pub(crate) fn note_datagram(&mut self, payload_wire: u32, payload: &[u8]) {
-        let bytes = payload_wire.saturating_add(8);
-        if bytes > LONG_DATAGRAM
-            && bytes > self.stream.next() >> 16
-            && let Ok(bytes) = u16::try_from(bytes)
-            && let Some(print) = LongDatagram::print_of(payload)
-        {
-            self.stream.start(u32::from(bytes) << 16 | u32::from(print));
-        }
-    }
-
-    /// UDP length and fingerprint of that datagram. Not for TCP.
-    pub(crate) fn longest(&self) -> Option<(u16, u16)> {
-        let longest = self.stream.next();
-        (longest > 0).then_some(((longest >> 16) as u16, longest as u16))
-    }
-}
 
 /// Facts of a direction's first packet.
 #[derive(Clone, Copy, Debug, Default)]
