@@ -244,7 +244,9 @@ fn every_key_of_the_configuration_is_in_the_usage() {
     let said = String::from_utf8(out.stderr).unwrap();
     let keys = said.lines().find_map(|line| line.strip_prefix("help: keys are ")).unwrap();
     let separators = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    let words = keys.split(separators).filter(|word| !["", "and", "with", "caps"].contains(word));
+    let words = keys
+        .split(separators)
+        .filter(|word| !["", "and", "with", "caps", "likelihood"].contains(word));
     let usage = fs::read_to_string(common::own("docs/usage.md")).unwrap();
     let example = block(&usage, "toml");
     let has = |key: &&str| {
@@ -269,18 +271,18 @@ fn table() -> String {
     let mut text = format!(
         "{} detections, {all} Sigma rules. {} judge one finished session each, {of_endpoints} an\n\
          [endpoint](#rules-on-endpoints): all sessions of one program at one address together.\n\n\
-         | rule | family | topology | level | weight | title |\n|---|---|---|---|---|---|\n",
+         | rule | group | ratio | topology | level | title |\n|---|---|---|---|---|---|\n",
         numbers.len(),
         all - of_endpoints,
     );
     for rule in rules.iter() {
         let info = rule.info();
-        let (family, level) = (info.family.as_str(), info.level.as_str());
+        let (group, level) = (info.group.as_str(), info.level.as_str());
         let topologies = info.topologies.join(" ");
         let _ = writeln!(
             text,
-            "| {} {} | {family} | {topologies} | {level} | {} | {} |",
-            info.id, info.name, info.weight, info.title
+            "| {} {} | {group} | {} | {topologies} | {level} | {} |",
+            info.id, info.name, info.ratio, info.title
         );
     }
     text

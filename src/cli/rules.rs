@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::cli::{self, ALERTS, CommandResult, RAN};
+use crate::model::RuleInfo;
 use crate::pipeline::queries;
 
 /// Subcommands of `rules`.
@@ -42,6 +43,12 @@ pub(super) fn run(command: &RulesCommand) -> CommandResult {
         RulesCommand::Check { paths } => {
             let count = queries::rules(paths)?.len();
             cli::print(&format!("{count} rules, all sound\n"))?;
+            let without = queries::without_ratio(paths)?;
+            let note = |rule: &RuleInfo| {
+                let (group, ratio) = (rule.group.as_str(), rule.ratio);
+                format!("{} {}: no likelihood ratio, taken: {group}, {ratio}", rule.id, rule.name)
+            };
+            cli::print_notes(&without.iter().map(note).collect::<Vec<_>>());
             // Valid on their own, they may still clash with the embedded ones.
             let clashes = if paths.is_empty() { Vec::new() } else { queries::clashes(paths) };
             if let Some(first) = clashes.first() {
@@ -59,9 +66,10 @@ pub(super) fn run(command: &RulesCommand) -> CommandResult {
         RulesCommand::List { paths } => {
             let mut text = String::new();
             for rule in queries::rules(paths)? {
-                let (id, level, family) = (&rule.id, rule.level.as_str(), rule.family.as_str());
+                let (id, level, group) = (&rule.id, rule.level.as_str(), rule.group.as_str());
+                let (ratio, name, title) = (rule.ratio, &rule.name, &rule.title);
                 // Writing into a String cannot fail.
-                let _ = writeln!(text, "{id}  {family}  {level:<13} {}  {}", rule.name, rule.title);
+                let _ = writeln!(text, "{id}  {group:<10} {ratio:>6} {level:<13} {name}  {title}");
             }
             cli::print(&text)?;
             Ok(RAN)

@@ -15,12 +15,14 @@ use crate::config::{
     parse_level, sensor_name,
 };
 use crate::model::Error;
+use crate::model::likelihood::LikelihoodKeys;
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
                     lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
                     min_level, max_ratio, no_decap, key, dedup, dedup_window_us, memory, \
                     unanswered, updates, write_updates, out_max and [caps] with sessions, \
-                    endpoints, alerts, baselines, bindings";
+                    endpoints, alerts, baselines, bindings, \
+                    and [likelihood] with prior_one_in, tenure, rules";
 
 /// Maximum size of a configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -66,6 +68,7 @@ struct Keys {
     write_updates: Option<bool>,
     out_max: Option<Spanned<String>>,
     caps: Option<CapsTable>,
+    likelihood: Option<Spanned<LikelihoodKeys>>,
 }
 
 /// One path or several.
@@ -206,6 +209,16 @@ impl ConfigFile {
         if let Some(caps) = keys.caps {
             caps.apply(&mut plan.caps, &mut checker);
         }
+        if let Some(keys) = keys.likelihood {
+            let (path, line) = checker.place(&keys);
+            match keys.into_inner().check() {
+                Ok(table) => plan.likelihood = table,
+                Err(wrong) => {
+                    checker.errors.extend(wrong.into_iter().map(|e| e.at(&path, line)));
+                }
+            }
+            plan.config_lines.likelihood = Some((path, line));
+        }
         if checker.errors.is_empty() { Ok(()) } else { Err(checker.errors) }
     }
 }
@@ -281,7 +294,12 @@ mod tests {
         let at = |line| (PathBuf::from("c.toml"), line);
         assert_eq!(
             plan.config_lines,
-            ConfigLines { home: vec![at(2), at(3)], nat64: vec![at(6)], place: Some(at(5)) }
+            ConfigLines {
+                home: vec![at(2), at(3)],
+                nat64: vec![at(6)],
+                place: Some(at(5)),
+                likelihood: None
+            }
         );
     }
 

@@ -10,7 +10,7 @@ pub mod updates;
 
 use std::path::PathBuf;
 
-use crate::model::{Error, Level};
+use crate::model::{Error, Level, Likelihood};
 
 /// Most workers: one per shard of the session table; more would be idle.
 pub const WORKERS_MAX: usize = 64;
@@ -178,6 +178,8 @@ pub struct ConfigLines {
     pub nat64: Vec<(PathBuf, u32)>,
     /// Of the sensor's location.
     pub place: Option<(PathBuf, u32)>,
+    /// Of the likelihood ratios.
+    pub likelihood: Option<(PathBuf, u32)>,
 }
 
 /// All settings of a run, checked.
@@ -209,6 +211,8 @@ pub struct Plan {
     pub rules: Vec<PathBuf>,
     /// Those to use instead of the embedded ones.
     pub rules_only: Vec<PathBuf>,
+    /// What the site says of the prior and of likelihood ratios.
+    pub likelihood: Likelihood,
     /// Directory of MMDB files to use instead of the embedded ones.
     pub geo: Option<PathBuf>,
     /// Directory of lists to add to the embedded ones.
@@ -283,6 +287,7 @@ impl Default for Plan {
             config: None,
             rules: Vec::new(),
             rules_only: Vec::new(),
+            likelihood: Likelihood::default(),
             geo: None,
             lists: None,
             signatures: None,

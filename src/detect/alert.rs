@@ -1,13 +1,13 @@
 //! Builds the alert of a rule that fired on a session.
 //!
 //! Owns: which facts of a record an alert carries, whom it is about, and the effect of list ages on
-//! its weight. In: a rule, a record, the run's lists and databases. Out: [`Alert`]. Never: decides
+//! its ratio. In: a rule, a record, the run's lists and databases. Out: [`Alert`]. Never: decides
 //! whether a rule fires.
 
 use std::sync::Arc;
 
 use crate::detect::predicate::Test;
-use crate::detect::rule::Compiled;
+use crate::detect::rule::{Compiled, Rule};
 use crate::model::alert::Repeats;
 use crate::model::record::{Direction, ListHit, Subject};
 use crate::model::schema::{self, CARRIED_OF_SESSIONS, Field, Judged, TagScope, Value};
@@ -16,8 +16,8 @@ use crate::model::{Addr, Alert, EvidenceItem, EvidenceValue, Nanos, Record, Sour
 /// Maximum list entries named in an alert.
 const HITS_MAX: usize = 8;
 
-/// The weight factor for old lists (DOMAIN section 4, D01).
-const OLD_LIST_FACTOR: f64 = 0.5;
+/// The exponent of the ratio for old lists: half of its evidence is left.
+const OLD_LIST_EXPONENT: f64 = 0.5;
 
 /// What alerts need beside the record.
 #[derive(Clone, Debug)]
@@ -41,6 +41,9 @@ pub(super) fn raise(
     let session_id = schema::hex(&record.id);
     let ends = Ends::of(rule, record);
     let about = About::of(rule, record, &ends);
+    let all_old = all_old(rule, record, &reasons, catalog);
+    let tags = record.context.hits.iter().map(|hit| &*hit.tag);
+    let (ratio, lowered) = ratio(&rule.rule, tags, all_old);
     Alert {
         id: String::new(),
         at: record.at,
@@ -48,7 +51,9 @@ pub(super) fn raise(
         since: record.start,
         rule: Arc::clone(&rule.rule.info),
         level: rule.rule.info.level,
-        weight: weight(rule, record, &reasons, catalog),
+        ratio,
+        lowered,
+        people: Vec::new(),
         home: ends.home,
         remote: ends.remote,
         context: context(record, about.is_of_session),
@@ -112,21 +117,50 @@ fn tag_side(field: &Field) -> Option<TagScope> {
     }
 }
 
-/// The rule's weight, halved if every list behind the alert was too old when the packet passed.
-fn weight(
+/// The rule's ratio, as tags of benign explanations and the age of lists lower it, and in words
+/// what did.
+pub(super) fn ratio<'t>(
+    rule: &Rule,
+    tags: impl Iterator<Item = &'t str>,
+    all_old: bool,
+) -> (f64, Vec<String>) {
+    let (mut ratio, mut lowered) = (rule.info.ratio, Vec::new());
+    // `vpn` stands for `vpn:astrill` and all others.
+    let kind = |tag: &'t str| tag.split_once(':').map_or(tag, |(kind, _)| kind);
+    let of = |tag| rule.tagged.get_key_value(tag).or_else(|| rule.tagged.get_key_value(kind(tag)));
+    for (tag, tagged) in tags.filter_map(of) {
+        if *tagged < ratio {
+            lowered.push(format!("{tag}: tagged, ratio {} for {}", shown(*tagged), shown(ratio)));
+            ratio = *tagged;
+        }
+    }
+    if all_old && ratio > 1.0 {
+        let less = ratio.powf(OLD_LIST_EXPONENT);
+        lowered.push(format!("old lists: ratio {} for {}", shown(less), shown(ratio)));
+        ratio = less;
+    }
+    (ratio, lowered)
+}
+
+/// A ratio in two digits: it is no better known.
+pub(super) fn shown(ratio: f64) -> String {
+    if ratio >= 10.0 { format!("{ratio:.0}") } else { format!("{ratio:.1}") }
+}
+
+/// Whether every list behind the alert was too old when the packet passed.
+fn all_old(
     rule: &Compiled<Record>,
     record: &Record,
     reasons: &Reasons<'_>,
     catalog: &SourceCatalog,
-) -> f64 {
+) -> bool {
     const DAY_NS: u64 = 86_400_000_000_000;
     let limit = u64::from(rule.rule.list_age_days_max).saturating_mul(DAY_NS);
     let old = |hit: &&ListHit| {
         let built = catalog.lists.get(usize::from(hit.list)).and_then(|list| list.built_at);
         built.is_some_and(|built| record.end.since(built) > Nanos(limit))
     };
-    let all_old = !reasons.hits.is_empty() && reasons.hits.iter().all(old);
-    rule.rule.info.weight * if all_old { OLD_LIST_FACTOR } else { 1.0 }
+    !reasons.hits.is_empty() && reasons.hits.iter().all(old)
 }
 
 /// Which side is home.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::detect::alert::{SourceCatalog, met};
+use crate::detect::alert::{SourceCatalog, met, ratio};
 use crate::detect::rule::Compiled;
 use crate::model::alert::Repeats;
 use crate::model::endpoint::{EndpointRow, Locality, Role};
@@ -28,6 +28,7 @@ pub(super) fn raise_endpoint(
         Locality::Home => (own, Some(latest.peer).filter(|_| !latest.peer_home)),
         Locality::Remote => (Some(latest.peer).filter(|_| latest.peer_home), own),
     };
+    let (ratio, lowered) = ratio(&rule.rule, row.tags.iter().map(|tag| &**tag), false);
     Some(Alert {
         id: String::new(),
         at: latest.end,
@@ -35,7 +36,9 @@ pub(super) fn raise_endpoint(
         since: row.first,
         rule: Arc::clone(&rule.rule.info),
         level: rule.rule.info.level,
-        weight: rule.rule.info.weight,
+        ratio,
+        lowered,
+        people: Vec::new(),
         subject: subject(latest),
         subject_name: latest.subject_name.clone(),
         home,

@@ -1,21 +1,27 @@
-//! Adds up the alerts of one subject across families.
+//! Every subject with alerts, and the incidents among them.
 //!
-//! Owns: the hits of each subject within a window, and the score. In: alerts in the order of the
-//! run.
-//! Out: incidents. Never: makes an incident of one family, except for rules that stand alone.
+//! Owns: the table of subjects, who of them is behind one address, what was reported. In: alerts in
+//! the order of the run. Out: incidents. Policy at the caps: the least important are evicted.
+//! Never: reports people behind one address apart once that address is an incident.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use crate::detect::advice::{does_not_prove, next_steps};
-use crate::model::{Alert, Change, Counter, Counters, Family, Incident, Level, Member, Nanos};
+use crate::detect::likelihood::Prior;
+use crate::detect::subject::{Rank, Reported, Subject, score_bits};
+use crate::model::{Alert, Change, Counter, Counters, Incident, Level, Nanos};
+
+pub(super) use crate::detect::subject::is_ours;
 
 /// Thresholds and caps of incidents.
 #[derive(Clone, Copy)]
 pub struct IncidentConfig {
-    /// Score from which alerts are an incident (DOMAIN section 4: 0.8).
-    pub score_min: f64,
-    /// Span of packet time within which families add up (7 days).
+    /// Posterior probability from which alerts are an incident (DOMAIN section 4: 0.5).
+    pub posterior_min: f64,
+    /// What is believed of a person before anything is seen.
+    pub prior: Prior,
+    /// Span of packet time within which evidence adds up (7 days).
     pub window: Nanos,
     /// Maximum subjects kept; beyond it the least important are evicted, and their alerts counted.
     pub subjects_max: usize,
@@ -33,7 +39,8 @@ impl Default for IncidentConfig {
     /// The catalogue's numbers.
     fn default() -> IncidentConfig {
         IncidentConfig {
-            score_min: 0.8,
+            posterior_min: 0.5,
+            prior: Prior::default(),
             window: Nanos::from_secs(7 * 86_400),
             subjects_max: 8_192,
             bytes_max: 64 << 20,
@@ -43,25 +50,15 @@ impl Default for IncidentConfig {
     }
 }
 
-/// Rules that make an incident without a second family (DOMAIN section 4).
-const ALONE: &[&str] = &["D10", "D29"];
-
 /// At a cap a fraction (1/n) is evicted at once.
 const ROOM: usize = 8;
-
-/// Bytes of a subject beside its alerts.
-const SUBJECT_BYTES: usize = size_of::<Subject>() + 128;
-
-/// Maximum alerts of one rule in an incident.
-const ALERTS_OF_RULE_MAX: usize = 4;
-
-/// Scores are sums of a few decimals: 1 - 0.4 * 0.5 must reach 0.8.
-const EPSILON: f64 = 1e-9;
 
 /// Every subject with alerts within the window.
 pub struct Incidents {
     config: IncidentConfig,
     subjects: BTreeMap<Arc<str>, Subject>,
+    /// The address behind which each person is, by the alerts about that address.
+    site_of: BTreeMap<Arc<str>, Arc<str>>,
     /// Subjects with changes since the last call.
     changed: BTreeSet<Arc<str>>,
     /// Incidents that were closed since then.
@@ -74,51 +71,13 @@ pub struct Incidents {
     alerts_unlisted: u64,
 }
 
-/// The severity of an incident when it was last reported.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(super) struct Reported {
-    pub(super) level: Level,
-    pub(super) score: f64,
-    pub(super) families: usize,
-}
-
-impl Reported {
-    fn of(incident: &Incident) -> Reported {
-        let families = incident.families.len();
-        Reported { level: incident.level, score: incident.score, families }
-    }
-
-    /// Whether an incident has got worse since.
-    fn is_worse(&self, now: &Reported) -> bool {
-        now.level > self.level || now.score > self.score + EPSILON || now.families > self.families
-    }
-}
-
-/// A subject with alerts.
-#[derive(Default)]
-pub(super) struct Subject {
-    pub(super) name: Option<Arc<str>>,
-    pub(super) hits: Vec<Arc<Alert>>,
-    /// When the score was reached, and the highest score since.
-    pub(super) reached: Option<(Nanos, f64)>,
-    /// What was last reported of the incident.
-    pub(super) reported: Option<Reported>,
-    /// Alerts that are not listed.
-    pub(super) unlisted: u64,
-    /// Time of the last alert.
-    pub(super) last: Nanos,
-    /// It is home, or named in the subjects file.
-    pub(super) is_ours: bool,
-    /// What it takes, of those of all.
-    pub(super) bytes: usize,
-}
-
 impl Incidents {
     /// No subjects yet.
     pub fn new(config: IncidentConfig) -> Incidents {
         Incidents {
             config,
             subjects: BTreeMap::new(),
+            site_of: BTreeMap::new(),
             changed: BTreeSet::new(),
             done: Vec::new(),
             bytes: 0,
@@ -137,9 +96,9 @@ impl Incidents {
             self.forget_quiet(alert.time);
             self.forget_least();
         }
+        let done = self.close(&alert.subject, alert.time);
         let config = &self.config;
         let subject = self.subjects.entry(Arc::clone(&alert.subject)).or_default();
-        let done = subject.close(&alert.subject, alert.time, config);
         subject.last = subject.last.max(alert.time);
         subject.is_ours |= is_ours(alert);
         if alert.subject_name.is_some() {
@@ -149,18 +108,59 @@ impl Incidents {
             subject.unlisted += 1;
             self.alerts_unlisted += 1;
         }
-        subject.judge(alert.time, config.score_min);
-        if subject.reached.is_some() {
-            self.changed.insert(Arc::clone(&alert.subject));
-        }
         let before = std::mem::replace(&mut subject.bytes, 0);
         subject.bytes = subject.weigh();
         self.bytes = (self.bytes + subject.bytes).saturating_sub(before);
+        for person in &alert.people {
+            self.site_of.insert(Arc::clone(person), Arc::clone(&alert.subject));
+        }
+        self.judge(&alert.subject, alert.time);
+        if let Some(site) = self.site_of.get(&alert.subject).cloned() {
+            self.judge(&site, alert.time);
+        }
         if self.bytes > self.config.bytes_max {
             self.forget_quiet(alert.time);
             self.forget_least();
         }
         done.into_iter().for_each(|incident| self.finish(incident));
+    }
+
+    /// Judges a subject by its alerts, and those of the people it stands for.
+    fn judge(&mut self, id: &Arc<str>, now: Nanos) {
+        let others = self.others(id);
+        let Some(subject) = self.subjects.get_mut(id) else { return };
+        subject.judge(now, &self.config, &others);
+        if subject.reached.is_some() {
+            // Its people are no longer reported apart.
+            self.changed.extend(subject.people());
+            self.changed.insert(Arc::clone(id));
+        }
+    }
+
+    /// The strongest alerts of the people whom a subject stands for.
+    fn others(&self, id: &Arc<str>) -> Vec<Arc<Alert>> {
+        let Some(subject) = self.subjects.get(id) else { return Vec::new() };
+        let people = subject.people();
+        let of = people.iter().filter_map(|person| self.subjects.get(person));
+        of.flat_map(Subject::strongest).collect()
+    }
+
+    /// Whether what is known of a person is reported as part of an incident of an address.
+    fn is_absorbed(&self, id: &Arc<str>) -> bool {
+        let site = self.site_of.get(id).and_then(|site| self.subjects.get(site));
+        site.is_some_and(|site| site.reached.is_some() && site.people().contains(id))
+    }
+
+    /// Closes the incident that the window has passed, or else removes old alerts.
+    fn close(&mut self, id: &Arc<str>, now: Nanos) -> Option<Incident> {
+        let absorbed = self.is_absorbed(id);
+        let others = self.others(id);
+        let subject = self.subjects.get_mut(id)?;
+        let done = subject.close(id, now, &self.config, &others).filter(|_| !absorbed);
+        if subject.hits.is_empty() {
+            self.site_of.retain(|_, site| site != id);
+        }
+        done
     }
 
     fn finish(&mut self, incident: Incident) {
@@ -171,21 +171,25 @@ impl Incidents {
 
     /// Closes the incidents whose window is over by now; whether there was one.
     pub(super) fn close_old(&mut self, now: Nanos) -> bool {
+        let reached = self.subjects.iter().filter(|(_, subject)| subject.reached.is_some());
+        let over = reached.filter(|(_, subject)| subject.is_over(now, self.config.window));
+        let over: Vec<Arc<str>> = over.map(|(id, _)| Arc::clone(id)).collect();
         let mut done = Vec::new();
-        for (id, subject) in &mut self.subjects {
-            if subject.reached.is_none() {
-                continue;
-            }
-            if let Some(incident) = subject.close(id, now, &self.config) {
-                let before = std::mem::replace(&mut subject.bytes, 0);
-                subject.bytes = subject.weigh();
-                self.bytes = (self.bytes + subject.bytes).saturating_sub(before);
-                done.push(incident);
-            }
+        for id in &over {
+            done.extend(self.close(id, now));
+            let Some(subject) = self.subjects.get_mut(id) else { continue };
+            let before = std::mem::replace(&mut subject.bytes, 0);
+            subject.bytes = subject.weigh();
+            self.bytes = (self.bytes + subject.bytes).saturating_sub(before);
         }
-        let any = !done.is_empty();
+        let any = !over.is_empty();
         done.into_iter().for_each(|incident| self.finish(incident));
         any
+    }
+
+    /// What is believed of a person before anything is seen, from here on.
+    pub(super) fn set_prior(&mut self, prior: Prior) {
+        self.config.prior = prior;
     }
 
     /// Thresholds and caps.
@@ -207,6 +211,9 @@ impl Incidents {
     pub(super) fn restore(&mut self, id: Arc<str>, mut subject: Subject) {
         subject.bytes = subject.weigh();
         self.bytes += subject.bytes;
+        for person in subject.people() {
+            self.site_of.insert(person, Arc::clone(&id));
+        }
         if subject.reached.is_some() {
             // What has changed since it was reported is reported now.
             self.changed.insert(Arc::clone(&id));
@@ -224,16 +231,22 @@ impl Incidents {
         let mut changes = std::mem::take(&mut self.done);
         changes.retain(|incident| incident.level >= level);
         for id in std::mem::take(&mut self.changed) {
+            let (absorbed, others) = (self.is_absorbed(&id), self.others(&id));
             let Some(subject) = self.subjects.get_mut(&id) else { continue };
-            let Some(mut incident) = subject.incident(&id) else { continue };
+            let Some(mut incident) = subject.incident(&id, &self.config.prior, &others) else {
+                continue;
+            };
             let now = Reported::of(&incident);
-            incident.change = match subject.reported {
+            let was = subject.reported;
+            incident.change = match was {
+                Some(_) if absorbed => Change::Closed,
+                _ if absorbed => continue,
                 None => Change::Opened,
                 Some(reported) if reported.is_worse(&now) => Change::Worse,
                 Some(_) => continue,
             };
             if incident.level >= level {
-                subject.reported = Some(now);
+                subject.reported = Some(now).filter(|_| !absorbed);
                 changes.push(incident);
             }
         }
@@ -242,8 +255,11 @@ impl Incidents {
 
     /// The incidents that are still open, as they are now, by subject.
     pub fn open(&self) -> Vec<Incident> {
-        let open = |(id, subject): (&Arc<str>, &Subject)| subject.incident(id);
-        self.subjects.iter().filter_map(open).collect()
+        let open = |(id, subject): (&Arc<str>, &Subject)| {
+            subject.incident(id, &self.config.prior, &self.others(id))
+        };
+        let apart = self.subjects.iter().filter(|(id, _)| !self.is_absorbed(id));
+        apart.filter_map(open).collect()
     }
 
     /// Adds losses since the last call to `counters`.
@@ -279,18 +295,24 @@ impl Incidents {
         if self.subjects.len() <= keep && self.bytes <= keep_bytes {
             return;
         }
-        let mut ranks: Vec<(Rank, Arc<str>)> =
-            self.subjects.iter().map(|(id, subject)| (subject.rank(), Arc::clone(id))).collect();
+        let mut ranks: Vec<(Rank, Arc<str>)> = self
+            .subjects
+            .iter()
+            .map(|(id, subject)| (subject.rank(&self.config.prior), Arc::clone(id)))
+            .collect();
         // Two subjects never compare equal: evictions depend on the run alone.
         ranks.sort_unstable();
         for (_, id) in ranks {
             if self.subjects.len() <= keep && self.bytes <= keep_bytes {
                 break;
             }
+            let (absorbed, others) = (self.is_absorbed(&id), self.others(&id));
             let Some(subject) = self.subjects.remove(&id) else { continue };
+            self.site_of.retain(|person, site| *site != id && *person != id);
             self.bytes = self.bytes.saturating_sub(subject.bytes);
             self.changed.remove(&id);
-            match subject.incident(&id) {
+            let incident = subject.incident(&id, &self.config.prior, &others);
+            match incident.filter(|_| !absorbed) {
                 Some(incident) => self.finish(Incident { change: Change::Closed, ..incident }),
                 None => self.subjects_dropped += subject.hits.len() as u64 + subject.unlisted,
             }
@@ -318,161 +340,11 @@ impl Incidents {
     }
 }
 
-/// The eviction order of subjects, lowest first.
-///
-/// Subjects with an incident are kept before those without; home subjects, or those in the subjects
-/// file, before outside addresses, of which anybody can send from any number. Then the score, the
-/// level, and the time of the last alert.
-type Rank = (bool, bool, u64, Level, Nanos);
-
-/// A score from 0 to 1 as ordered bits.
-const fn score_bits(score: f64) -> u64 {
-    score.max(0.0).to_bits()
-}
-
-/// Whether the subject is ours: in the subjects file, or not the remote end. A pseudonym stands for
-/// one of ours too.
-pub(super) fn is_ours(alert: &Alert) -> bool {
-    let is_remote = alert.remote.is_some_and(|remote| remote.to_string() == *alert.subject);
-    alert.subject_name.is_some() || (alert.home.is_some() && !is_remote)
-}
-
 /// Bytes of an incident, with those of its alerts.
 fn weigh(incident: &Incident) -> usize {
     let alerts = incident.alerts.iter().map(|member| member.alert.bytes());
     size_of::<Incident>() + alerts.sum::<usize>()
 }
-
-impl Subject {
-    fn weigh(&self) -> usize {
-        SUBJECT_BYTES + self.hits.iter().map(|hit| hit.bytes()).sum::<usize>()
-    }
-
-    fn rank(&self) -> Rank {
-        let level = self.hits.iter().map(|hit| hit.level).max().unwrap_or(Level::Informational);
-        (self.reached.is_some(), self.is_ours, score_bits(self.score()), level, self.last)
-    }
-
-    /// Closes the incident that the window has passed, or else removes old hits.
-    fn close(&mut self, id: &Arc<str>, now: Nanos, config: &IncidentConfig) -> Option<Incident> {
-        let window = config.window;
-        if self.reached.is_none() {
-            self.hits.retain(|hit| now.since(hit.time) <= window);
-            if self.hits.is_empty() {
-                self.unlisted = 0;
-            }
-            return None;
-        }
-        let since = self.hits.iter().map(|hit| hit.time).min().unwrap_or(now);
-        if now.since(since) <= window {
-            return None;
-        }
-        let done = self.incident(id);
-        self.hits.clear();
-        (self.reached, self.reported) = (None, None);
-        self.unlisted = 0;
-        done.map(|incident| Incident { change: Change::Closed, ..incident })
-    }
-
-    /// Adds an alert; false if it, or another one instead, is no longer listed.
-    pub(super) fn add(&mut self, hit: &Arc<Alert>, config: &IncidentConfig) -> bool {
-        // A capture that is read again says the same again.
-        if !hit.id.is_empty() && self.hits.iter().any(|have| have.id == hit.id) {
-            return true;
-        }
-        let of_rule = self.hits.iter().filter(|have| have.rule.uuid == hit.rule.uuid).count();
-        if of_rule < ALERTS_OF_RULE_MAX && self.hits.len() < config.alerts_max {
-            self.hits.push(Arc::clone(hit));
-            return true;
-        }
-        match of_rule {
-            0 => self.give_way(hit),
-            _ => self.renew(hit),
-        }
-        false
-    }
-
-    /// A rule that is new here replaces the lightest alert of another that has several.
-    fn give_way(&mut self, hit: &Arc<Alert>) {
-        let several = |have: &Arc<Alert>| {
-            self.hits.iter().filter(|other| other.rule.uuid == have.rule.uuid).count() > 1
-        };
-        let weight = |at: &usize| self.hits.get(*at).map_or(0, |hit| score_bits(hit.weight));
-        // The first one stays: the incident started with it.
-        let candidates =
-            (1..self.hits.len()).rev().filter(|at| self.hits.get(*at).is_some_and(several));
-        let lightest = candidates.min_by_key(weight);
-        if let Some(place) = lightest.and_then(|at| self.hits.get_mut(at)) {
-            *place = Arc::clone(hit);
-        }
-    }
-
-    /// An alert of a rule at its limit replaces the rule's last one if that is lighter; before
-    /// there is an incident also if it is equal, so that a rule that keeps firing keeps its family
-    /// within the window.
-    fn renew(&mut self, hit: &Arc<Alert>) {
-        let reached = self.reached.is_some();
-        let of_rule = self.hits.iter().enumerate().rev();
-        let mut of_rule = of_rule.filter(|(_, have)| have.rule.uuid == hit.rule.uuid);
-        let Some((at, last)) = of_rule.next() else { return };
-        let more = last.weight < hit.weight && at > 0;
-        let as_much = last.weight <= hit.weight && !reached;
-        if let Some(place) = self.hits.get_mut(at).filter(|_| more || as_much) {
-            *place = Arc::clone(hit);
-        }
-    }
-
-    pub(super) fn judge(&mut self, now: Nanos, score_min: f64) {
-        let score = self.score();
-        let alone = self.hits.iter().any(|hit| ALONE.contains(&hit.rule.id.as_str()));
-        let several = self.best().iter().filter(|weight| **weight > 0.0).count() >= 2;
-        let enough = alone || (several && score + EPSILON >= score_min);
-        match &mut self.reached {
-            Some((_, highest)) => *highest = highest.max(score),
-            None if enough => self.reached = Some((now, score)),
-            None => {}
-        }
-    }
-
-    /// Best weight of each family, in the order N P R C B.
-    fn best(&self) -> [f64; 5] {
-        FAMILIES.map(|family| {
-            let of_family = self.hits.iter().filter(|hit| hit.rule.family == family);
-            of_family.map(|hit| hit.weight).fold(0.0, f64::max)
-        })
-    }
-
-    fn score(&self) -> f64 {
-        1.0 - self.best().iter().map(|weight| 1.0 - weight).product::<f64>()
-    }
-
-    fn incident(&self, id: &Arc<str>) -> Option<Incident> {
-        let (time, score) = self.reached?;
-        let weights = self.best();
-        let fired = FAMILIES.iter().zip(weights).filter(|(_, weight)| *weight > 0.0);
-        let mut topologies: Vec<String> =
-            self.hits.iter().flat_map(|hit| hit.rule.topologies.iter().cloned()).collect();
-        topologies.sort();
-        topologies.dedup();
-        let member = |hit: &Arc<Alert>| Member { id: hit.id.clone(), alert: Arc::clone(hit) };
-        Some(Incident {
-            id: String::new(),
-            change: Change::default(),
-            time,
-            since: self.hits.iter().map(|hit| hit.time).min().unwrap_or(time),
-            subject: Arc::clone(id),
-            subject_name: self.name.clone(),
-            families: fired.map(|(family, _)| *family).collect(),
-            score,
-            level: self.hits.iter().map(|hit| hit.level).max().unwrap_or(Level::Informational),
-            alerts: self.hits.iter().map(member).collect(),
-            alerts_more: self.unlisted,
-            topologies,
-        })
-    }
-}
-
-const FAMILIES: [Family; 5] = [Family::N, Family::P, Family::R, Family::C, Family::B];
 
 #[cfg(test)]
 #[path = "incidents_tests.rs"]

@@ -1,7 +1,7 @@
 //! Keeps alerts until they are written.
 //!
 //! Owns: alerts by their number in the run. In: alerts in the order of the run. Out: all that are
-//! kept. Policy at the cap: evicts, at the lowest level and weight, an alert of the subject and
+//! kept. Policy at the cap: evicts, at the lowest level and ratio, an alert of the subject and
 //! rule with most of that kind, the newest of equals. Never: gives an alert's number to another.
 
 use std::cmp::Reverse;
@@ -14,8 +14,8 @@ use crate::model::{Alert, Level};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     level: Level,
-    /// Bits of a weight from 0 to 1, which sort like the numbers.
-    weight: u64,
+    /// Bits of the likelihood ratio, which sort like the numbers.
+    ratio: u64,
     /// How many of its rule and subject were kept before it: a subject that keeps firing evicts its
     /// own alerts, not others'.
     nth: Reverse<u32>,
@@ -61,7 +61,7 @@ impl Kept {
         let nth = self.of_kind.entry(kind(&alert)).or_default();
         let rank = Rank {
             level: alert.level,
-            weight: alert.weight.max(0.0).to_bits(),
+            ratio: alert.ratio.max(0.0).to_bits(),
             nth: Reverse(*nth),
             number: Reverse(number),
         };
@@ -108,9 +108,9 @@ mod tests {
     use super::*;
     use crate::model::Family;
 
-    fn alert(subject: &str, level: Level, weight: f64) -> Arc<Alert> {
+    fn alert(subject: &str, level: Level, ratio: f64) -> Arc<Alert> {
         let subject = Arc::from(subject);
-        Arc::new(Alert { subject, level, weight, ..Alert::sample("D08", Family::R) })
+        Arc::new(Alert { subject, level, ratio, ..Alert::sample("D08", Family::R) })
     }
 
     fn subjects(kept: &mut Kept) -> Vec<String> {
@@ -154,7 +154,7 @@ mod tests {
         let dropped = (0..100).filter(|n| kept.push(alert("s", Level::Low, f64::from(*n)))).count();
         assert_eq!(dropped, 95);
         assert!(kept.get_mut(0).is_none());
-        assert!((kept.get_mut(99).map_or(0.0, |alert| alert.weight) - 99.0).abs() < 1e-9);
+        assert!((kept.get_mut(99).map_or(0.0, |alert| alert.ratio) - 99.0).abs() < 1e-9);
         assert_eq!((kept.take().len(), kept.next()), (5, 100));
         assert!(!kept.push(alert("s", Level::Low, 0.0)), "there is room again");
         assert!(kept.get_mut(100).is_some() && kept.get_mut(99).is_none());

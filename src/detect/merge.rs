@@ -14,7 +14,10 @@ const PACKETS_MAX: usize = 8;
 /// Adds an alert of the same kind to the first.
 pub fn add(first: &mut Alert, other: &Alert) {
     first.since = first.since.min(other.since);
-    first.weight = first.weight.max(other.weight);
+    if other.ratio > first.ratio {
+        first.ratio = other.ratio;
+        first.lowered.clone_from(&other.lowered);
+    }
     first.quality = first.quality.with(&other.quality);
     for item in &other.evidence {
         add_evidence(first, item);

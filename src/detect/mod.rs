@@ -16,15 +16,17 @@ pub mod embedded;
 pub mod incidents;
 pub mod kept;
 pub mod ledger;
+pub mod likelihood;
 mod load;
 pub mod merge;
 mod pattern;
 mod predicate;
 mod rule;
 mod ruleset;
+mod subject;
 mod template;
 mod yaml_spans;
 
 pub use alert::SourceCatalog;
-pub use rule::{LIST_AGE_DAYS_MAX, Rule};
+pub use rule::{LIST_AGE_DAYS_MAX, RatioOf, Rule};
 pub use ruleset::{RuleSet, RuleSetInfo};

@@ -3,6 +3,7 @@
 //! Owns: the metadata of rules and its checks. In: one parsed Sigma rule. Out: a [`Rule`], or every
 //! error. Never: touches a record.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,19 +17,35 @@ use crate::detect::template::Template;
 use crate::detect::yaml_spans::Document;
 use crate::model::alert::EvidenceField;
 use crate::model::endpoint::EndpointRow;
+use crate::model::likelihood::{GROUP_HELP, RATIO_HELP, Row, is_ratio};
 use crate::model::schema::{Field, Judged};
-use crate::model::{Error, Family, Level, Nanos, Record, RuleInfo};
+use crate::model::{Error, Family, Group, Level, Likelihood, Nanos, Record, RuleInfo};
 
 /// A list older than this at the packet's time halves a rule's weight, unless the rule sets another
 /// age.
 pub const LIST_AGE_DAYS_MAX: u32 = 30;
 
+/// Where the likelihood ratio of a rule comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RatioOf {
+    /// The table of the program or of the site.
+    Table,
+    /// The rule itself.
+    Rule,
+    /// Nowhere: it is a cautious default.
+    Nothing,
+}
+
 /// The metadata of a rule.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rule {
     pub(super) info: Arc<RuleInfo>,
     service: &'static str,
     pub(super) list_age_days_max: u32,
+    /// Where its likelihood ratio comes from.
+    ratio_of: RatioOf,
+    /// Its ratio where a tag of a benign explanation holds.
+    pub(super) tagged: BTreeMap<String, f64>,
     /// The date of its last change, if given.
     pub(super) dated: Option<Nanos>,
     description: String,
@@ -70,6 +87,16 @@ impl Built {
         }
     }
 
+    /// Takes over what the table says of it.
+    pub(super) fn weigh(&mut self, table: &Likelihood, of_site: bool) {
+        let info = &self.rule().info;
+        let Some(row) = table.row(&info.id, info.level) else { return };
+        match self {
+            Built::Session(compiled) => Arc::make_mut(&mut compiled.rule).weigh(row, of_site),
+            Built::Endpoint(compiled) => Arc::make_mut(&mut compiled.rule).weigh(row, of_site),
+        }
+    }
+
     pub(super) fn set_origin(&mut self, origin: usize) {
         match self {
             Built::Session(compiled) => compiled.origin = origin,
@@ -87,6 +114,24 @@ impl Rule {
     /// What is the same for all its alerts.
     pub fn info(&self) -> &Arc<RuleInfo> {
         &self.info
+    }
+
+    /// Where its likelihood ratio comes from.
+    pub fn ratio_of(&self) -> RatioOf {
+        self.ratio_of
+    }
+
+    /// Takes over what the table says of it. A ratio of its own stands unless a site sets another.
+    pub(super) fn weigh(&mut self, row: &Row, of_site: bool) {
+        let mut info = RuleInfo::clone(&self.info);
+        let free = self.ratio_of != RatioOf::Rule || of_site;
+        if let Some(ratio) = row.ratio.filter(|_| free) {
+            (info.ratio, self.ratio_of) = (ratio, RatioOf::Table);
+        }
+        info.group = row.group.filter(|_| free).unwrap_or(info.group);
+        info.alone = row.alone.unwrap_or(info.alone);
+        self.tagged.extend(row.tagged.clone());
+        self.info = Arc::new(info);
     }
 
     /// Sigma `description`.
@@ -112,7 +157,12 @@ struct Own {
     id: String,
     family: String,
     topologies: Vec<String>,
-    weight: f64,
+    #[serde(default)]
+    weight: Option<f64>,
+    #[serde(default)]
+    group: Option<String>,
+    #[serde(default)]
+    ratio: Option<f64>,
     message: String,
     evidence: Vec<OwnEvidence>,
     #[serde(default)]
@@ -208,7 +258,9 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
         family,
         topologies: own.topologies,
         techniques: techniques(&sigma.tags),
-        weight: own.weight,
+        group: own.group.as_deref().and_then(Group::of).unwrap_or(family.group()),
+        ratio: own.ratio.unwrap_or_else(|| cautious(own.weight)),
+        alone: false,
         benign_checked,
         message: own.message,
         evidence: evidence.iter().map(|(_, item)| item.clone()).collect(),
@@ -216,6 +268,8 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
     let rule = Rule {
         info: Arc::new(info),
         service: S::SERVICE,
+        ratio_of: if own.ratio.is_some() { RatioOf::Rule } else { RatioOf::Nothing },
+        tagged: BTreeMap::new(),
         list_age_days_max: own.list_max_age_days.unwrap_or(LIST_AGE_DAYS_MAX),
         dated: date_of(sigma),
         description: sigma.description.clone().unwrap_or_default(),
@@ -235,6 +289,13 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
         is_about_responder,
         origin,
     })
+}
+
+/// The ratio of a rule that neither itself nor the table gives one: by its weight, if it has one,
+/// as `1 - 1/ratio` reads backwards; never enough to accuse with one other.
+fn cautious(weight: Option<f64>) -> f64 {
+    const MOST: f64 = 5.0;
+    (1.0 / (1.0 - weight.unwrap_or(0.5)).max(1.0 / MOST)).min(MOST)
 }
 
 /// Sigma requires `title` and makes `name` optional: the default is the title in snake case.
@@ -315,7 +376,8 @@ fn check_uuid(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> Str
 
 fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> Option<Own> {
     let Some(value) = sigma.custom_attributes.get("longhaul") else {
-        let help = "add `longhaul:` with id, family, topologies, weight, message and evidence";
+        let help =
+            "add `longhaul:` with id, family, topologies, group, ratio, message and evidence";
         errors.push(doc.refuse(doc.top("title"), "the rule has no `longhaul`").help(help));
         return None;
     };
@@ -329,7 +391,7 @@ fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> Optio
             line if line == top => doc.text(top, &format!("{key}:")),
             line => line,
         };
-        let help = "keys: id, family, topologies, weight, message, evidence, \
+        let help = "keys: id, family, topologies, group, ratio, weight, message, evidence, \
                     list_max_age_days, benign_checked, merge_by, at_least, subject";
         errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
     })
@@ -340,12 +402,18 @@ fn check_own(own: &Own, doc: &Document, errors: &mut Vec<Error>) -> Option<Famil
     let mut refuse = |key: &str, cause: String, help: &str| {
         errors.push(doc.refuse(doc.child("longhaul", key), cause).help(help));
     };
+    if own.group.as_deref().is_some_and(|name| Group::of(name).is_none()) {
+        refuse("group", "it is no group of evidence".to_owned(), GROUP_HELP);
+    }
+    if own.ratio.is_some_and(|ratio| !is_ratio(ratio)) {
+        refuse("ratio", "the ratio is out of range".to_owned(), RATIO_HELP);
+    }
     let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
     if own.id.is_empty() || own.id.len() > 16 || !own.id.chars().all(plain) {
         refuse("id", format!("`{}` is no rule number", own.id), "capitals and digits: `D01`");
     }
-    if !(0.0..=1.0).contains(&own.weight) {
-        refuse("weight", format!("weight {} is out of range", own.weight), "0 to 1");
+    if let Some(weight) = own.weight.filter(|weight| !(0.0..=1.0).contains(weight)) {
+        refuse("weight", format!("weight {weight} is out of range"), "0 to 1");
     }
     if own.at_least.is_some_and(|n| !(2..=100).contains(&n) || own.merge_by.is_empty()) {
         let help = "2 to 100, and merge_by with the fields that make alerts the same";

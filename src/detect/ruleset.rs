@@ -12,11 +12,12 @@ use sha2::{Digest, Sha256};
 use crate::detect::alert::{SourceCatalog, raise};
 use crate::detect::alert_endpoint::raise_endpoint;
 use crate::detect::case::{Case, Values};
+use crate::detect::likelihood;
 use crate::detect::load::{Origin, RuleFile, compile_files};
 use crate::detect::rule::{Built, Compiled, Rule};
 use crate::model::endpoint::EndpointRow;
 use crate::model::schema::{Field, Judged, Shown};
-use crate::model::{Alert, Error, Nanos, Record, RuleInfo, SourceInfo};
+use crate::model::{Alert, Error, Likelihood, Nanos, Record, RuleInfo, SourceInfo};
 
 /// The description of the rules in run.json.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -83,6 +84,7 @@ pub struct RuleSet {
     /// The origins, and their description in alerts.
     infos: Vec<RuleSetInfo>,
     sources: Vec<SourceInfo>,
+    likelihood: Likelihood,
 }
 
 impl RuleSet {
@@ -129,6 +131,8 @@ impl RuleSet {
 
     fn build(origins: &[Origin]) -> Result<RuleSet, Vec<Error>> {
         let mut built = compile_files(origins.iter().flat_map(|origin| &origin.files))?;
+        let table = likelihood::embedded()?;
+        built.iter_mut().for_each(|built| built.weigh(&table, false));
         let (mut infos, mut sources) = (Vec::new(), Vec::new());
         for (index, origin) in origins.iter().enumerate() {
             let is_of = |rule: &&mut Built| {
@@ -160,7 +164,28 @@ impl RuleSet {
             }
         }
         let (sessions, endpoints) = (RuleGroup::new(sessions), RuleGroup::new(endpoints));
-        Ok(RuleSet { rules, sessions, endpoints, infos, sources })
+        Ok(RuleSet { rules, sessions, endpoints, infos, sources, likelihood: table })
+    }
+
+    /// The same rules with what a site says of their ratios.
+    ///
+    /// Errors: rows of rules that are not there.
+    pub fn weighed(self, site: &Likelihood) -> Result<RuleSet, Vec<Error>> {
+        let RuleSet { rules, mut sessions, mut endpoints, infos, sources, mut likelihood } = self;
+        likelihood.overlay(site);
+        likelihood::check_rows(site, &rules)?;
+        sessions.rules.iter_mut().for_each(|rule| weigh(rule, site));
+        endpoints.rules.iter_mut().for_each(|rule| weigh(rule, site));
+        let of_sessions = sessions.rules.iter().map(|rule| &rule.rule);
+        let mut rules: Vec<Arc<Rule>> =
+            of_sessions.chain(endpoints.rules.iter().map(|rule| &rule.rule)).cloned().collect();
+        rules.sort_by_cached_key(|rule| (rule.info.id.clone(), rule.info.uuid.clone()));
+        Ok(RuleSet { rules, sessions, endpoints, infos, sources, likelihood })
+    }
+
+    /// The prior and the ratios in use.
+    pub fn likelihood(&self) -> &Likelihood {
+        &self.likelihood
     }
 
     /// Name, number of rules and hash of each origin, for run.json.
@@ -211,6 +236,13 @@ impl RuleSet {
                 raise_endpoint(rule, row, catalog, self.sources.get(rule.origin)?)
             }),
         );
+    }
+}
+
+/// Gives a rule what a site says of its ratio.
+fn weigh<S: Judged>(compiled: &mut Compiled<S>, site: &Likelihood) {
+    if let Some(row) = site.row(&compiled.rule.info.id, compiled.rule.info.level) {
+        Arc::make_mut(&mut compiled.rule).weigh(row, true);
     }
 }
 

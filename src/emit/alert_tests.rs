@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::alert::{
-    EvidenceItem, EvidenceValue, Family, Level, Member, RuleInfo, SourceInfo,
+    EvidenceItem, EvidenceValue, Factor, Family, Group, Level, Member, RuleInfo, SourceInfo,
 };
 use crate::model::event_id::{alert_id, incident_id};
 use crate::model::record::Quality;
@@ -22,7 +22,9 @@ fn alert() -> Alert {
         family: Family::P,
         topologies: vec!["T1".into(), "T5".into()],
         techniques: vec!["T1665".into()],
-        weight: 0.6,
+        group: Group::Place,
+        ratio: 20.0,
+        alone: false,
         benign_checked: vec!["anycast".into()],
         message: String::new(),
         evidence: Vec::new(),
@@ -34,7 +36,9 @@ fn alert() -> Alert {
         since: Nanos::from_secs(1_699_999_000),
         rule: Arc::new(rule),
         level: Level::Medium,
-        weight: 0.3,
+        ratio: 4.0,
+        lowered: vec!["mobile: tagged, ratio 4.0 for 20".into()],
+        people: Vec::new(),
         subject: "e-17".into(),
         subject_name: Some("A \"quoted\" name".into()),
         home: Some(Addr::v4([10, 0, 0, 7])),
@@ -101,7 +105,9 @@ fn an_alert_line_has_every_field() {
     assert_eq!(at("/observer"), observer);
     assert_eq!(at("/related/ip"), json!(["10.0.0.7", "203.0.113.9"]));
     assert_eq!(at("/longhaul/evidence/0/sessions"), json!(["ab"]));
-    assert_eq!(at("/longhaul/benign_checked"), json!(["anycast"]));
+    let checked = ["mobile: tagged, ratio 4.0 for 20", "anycast"];
+    assert_eq!(at("/longhaul/benign_checked"), json!(checked));
+    assert_eq!((at("/longhaul/group"), at("/longhaul/ratio")), (json!("place"), json!(4.0)));
     assert_eq!(
         at("/longhaul/sources"),
         json!([{"kind": "geo", "name": "region", "build": "2023-11-01", "age_days": 13}])
@@ -145,7 +151,7 @@ fn an_incident_line_has_every_field() {
     let member = |id: &str, alert: Alert| Member { id: id.into(), alert: Arc::new(alert) };
     let mut weak = alert();
     weak.rule = Arc::new(RuleInfo { techniques: vec!["T1133".into()], ..(*weak.rule).clone() });
-    (weak.weight, weak.message, weak.packets) = (0.1, "said\nso".into(), (0, 1, 2));
+    (weak.ratio, weak.message, weak.packets) = (1.5, "said\nso".into(), (0, 1, 2));
     weak.quality.one_way = true;
     weak.session_id = "another".into();
     let same_session = member("ef", alert());
@@ -158,7 +164,14 @@ fn an_incident_line_has_every_field() {
         subject: "10.0.0.7".into(),
         subject_name: None,
         families: vec![Family::N, Family::R],
-        score: 0.88,
+        factors: vec![
+            Factor { group: Group::Place, ratio: 20.0, rule: "D05".into() },
+            Factor { group: Group::Tool, ratio: 600.0, rule: "D08".into() },
+        ],
+        prior: 0.0005,
+        tenure: None,
+        score: 0.75,
+        subjects: Vec::new(),
         level: Level::High,
         alerts: vec![weak, member("cd", alert()), same_session],
         alerts_more: 3,
@@ -171,9 +184,19 @@ fn an_incident_line_has_every_field() {
     render_incident(&incident, advice, &origin, &mut out);
     let got: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(got["event"]["kind"], "alert");
-    assert_eq!(got["message"], "10.0.0.7: 3 alerts of families N, R, score 0.88");
+    assert_eq!(
+        got["message"],
+        "10.0.0.7: 3 alerts, probability 0.75 of one in 2000, place x20, tool x600"
+    );
     assert_eq!(got["longhaul"]["families"], json!(["N", "R"]));
-    assert_eq!(got["longhaul"]["score"], 0.88);
+    assert_eq!(got["longhaul"]["score"], 0.75);
+    assert_eq!(got["longhaul"]["groups"], json!(["place", "tool"]));
+    assert_eq!(got["longhaul"]["prior"], 0.0005);
+    let ratio = json!({"group": "tool", "ratio": 600.0, "rule": "D08"});
+    assert_eq!(got["longhaul"]["ratios"][1], ratio);
+    let what_if = ["without place (D05): 0.13", "without tool (D08): 0.00"];
+    let more = "with another group of ratio 10: 0.97";
+    assert_eq!(got["longhaul"]["what_if"], json!([what_if[0], what_if[1], more]));
     let rule = json!({"id": "D05", "name": "faster_than_light_geo"});
     assert_eq!(got["longhaul"]["alerts"][0]["rule"], rule);
     assert_eq!(got["rule"]["id"], "D05");

@@ -102,7 +102,7 @@ fn totals_over_sessions_have_their_field_names() {
     };
     let got: serde_json::Value = serde_json::from_str(&line(&row)).unwrap();
     let own = &got["longhaul"];
-    assert_eq!((&own["days"], &own["subjects"]), (&2.into(), &1.into()));
+    assert_eq!((&own["days"], &own["people"]), (&2.into(), &1.into()));
     let floor = serde_json::json!({"prefix_us": 17_000.0, "of": "prefix", "excess_us": 6.0,
         "sessions": 24, "days": 3});
     assert_eq!(own["floor"], floor);

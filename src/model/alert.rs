@@ -33,6 +33,76 @@ impl Family {
             Family::B => "B",
         }
     }
+
+    /// The group of a rule that names none.
+    pub const fn group(self) -> Group {
+        match self {
+            Family::N => Group::Network,
+            Family::P => Group::Latency,
+            Family::R => Group::Tool,
+            Family::C => Group::Colocation,
+            Family::B => Group::Behaviour,
+        }
+    }
+}
+
+/// What fails together: evidence of one group has one possible cause (one list, one path, one
+/// stack, one tool), so the best of a group counts once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// A name or address on a list, or a look-up of one.
+    List,
+    /// The class of the network that an address belongs to, and tunnels in front of it.
+    Network,
+    /// Measured round trips.
+    Latency,
+    /// The claimed place against what was measured or the address's own place.
+    Place,
+    /// The system that ends TCP against the one that speaks.
+    Stack,
+    /// A tool in use.
+    Tool,
+    /// How a device is driven.
+    Control,
+    /// People behind one address.
+    Colocation,
+    /// Hours and habits.
+    Behaviour,
+}
+
+impl Group {
+    /// Each of them, in order.
+    pub const ALL: [Group; 9] = [
+        Group::List,
+        Group::Network,
+        Group::Latency,
+        Group::Place,
+        Group::Stack,
+        Group::Tool,
+        Group::Control,
+        Group::Colocation,
+        Group::Behaviour,
+    ];
+
+    /// `longhaul.group`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Group::List => "list",
+            Group::Network => "network",
+            Group::Latency => "latency",
+            Group::Place => "place",
+            Group::Stack => "stack",
+            Group::Tool => "tool",
+            Group::Control => "control",
+            Group::Colocation => "colocation",
+            Group::Behaviour => "behaviour",
+        }
+    }
+
+    /// The group of that name.
+    pub fn of(name: &str) -> Option<Group> {
+        Group::ALL.into_iter().find(|group| group.as_str() == name)
+    }
 }
 
 /// Sigma levels, lowest first.
@@ -93,8 +163,12 @@ pub struct RuleInfo {
     pub topologies: Vec<String>,
     /// MITRE ATT&CK technique ids: `T1090.003`.
     pub techniques: Vec<String>,
-    /// Weight in an incident's score, 0 to 1.
-    pub weight: f64,
+    /// What its evidence fails together with.
+    pub group: Group,
+    /// Likelihood ratio: how much more often it fires on a case than on the honest.
+    pub ratio: f64,
+    /// It makes an incident without a second group.
+    pub alone: bool,
     /// Benign explanations that the rule itself excludes (Sigma `falsepositives` and filters), in
     /// words.
     pub benign_checked: Vec<String>,
@@ -213,12 +287,16 @@ pub struct Alert {
     pub rule: Arc<RuleInfo>,
     /// Level after list ages and configuration.
     pub level: Level,
-    /// Weight after list ages.
-    pub weight: f64,
+    /// The rule's likelihood ratio after list ages and tags of benign explanations.
+    pub ratio: f64,
+    /// What has lowered the ratio, in words.
+    pub lowered: Vec<String>,
     /// The subject: an id from the subjects file, or an address.
     pub subject: Arc<str>,
     /// The subject's name, if the subjects file has one.
     pub subject_name: Option<Arc<str>>,
+    /// The people it is about, if it is about several at one address.
+    pub people: Vec<Arc<str>>,
     /// The home side's address.
     pub home: Option<Addr>,
     /// The remote side's address.
@@ -247,14 +325,22 @@ impl Alert {
         alert_id(&self.rule.uuid, &self.session_id, &self.subject, self.time)
     }
 
+    /// How much it weighs, from 0 (nothing) towards 1: what `1 - 1/ratio` gives.
+    pub fn weight(&self) -> f64 {
+        1.0 - 1.0 / self.ratio.max(1.0)
+    }
+
     /// Approximate bytes that it holds.
     pub fn bytes(&self) -> usize {
+        let lowered = self.lowered.iter().map(|text| size_of::<String>() + text.len());
         let texts = self.id.len() + self.subject.len() + self.message.len() + self.session_id.len();
         let context = self.context.iter().map(|(name, value)| name.len() + value.len() + 48);
         let evidence = self.evidence.iter().map(EvidenceItem::bytes);
         let sources = self.sources.len() * size_of::<SourceInfo>();
         let repeats = self.repeats.as_ref().map_or(0, |of| of.key.len() + 12 * of.packets.len());
         let lists = context.sum::<usize>() + evidence.sum::<usize>() + sources;
+        let people = self.people.iter().map(|id| size_of::<Arc<str>>() + id.len());
+        let lists = lists + lowered.sum::<usize>() + people.sum::<usize>();
         size_of::<Alert>() + texts + lists + repeats
     }
 }
@@ -272,7 +358,9 @@ impl Alert {
             family,
             topologies: vec!["T3".to_owned()],
             techniques: Vec::new(),
-            weight: 0.5,
+            group: family.group(),
+            ratio: 50.0,
+            alone: false,
             benign_checked: Vec::new(),
             message: String::new(),
             evidence: Vec::new(),
@@ -284,9 +372,11 @@ impl Alert {
             since: Nanos::ZERO,
             rule: Arc::new(info),
             level: Level::Medium,
-            weight: 0.5,
+            ratio: 50.0,
+            lowered: Vec::new(),
             subject: Arc::from("s"),
             subject_name: None,
+            people: Vec::new(),
             home: None,
             remote: None,
             context: Vec::new(),
@@ -316,7 +406,7 @@ pub enum Change {
     /// It is reported for the first time.
     #[default]
     Opened,
-    /// Its level, its score or the number of its families has grown.
+    /// Its level, its groups of evidence or its people have grown.
     Worse,
     /// Its window is over, or it was evicted: nothing is added to it.
     Closed,
@@ -333,7 +423,19 @@ impl Change {
     }
 }
 
-/// At least two families on one subject within seven days.
+/// The strongest evidence of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Factor {
+    /// The group.
+    pub group: Group,
+    /// Its likelihood ratio.
+    pub ratio: f64,
+    /// Number of the rule that gave it.
+    pub rule: String,
+}
+
+/// At least two groups of evidence on one subject within seven days that are together more likely
+/// of a case than not.
 #[derive(Clone, Debug)]
 pub struct Incident {
     /// `event.id`: the same in each report; empty until the correlator has ordered it.
@@ -350,8 +452,16 @@ pub struct Incident {
     pub subject_name: Option<Arc<str>>,
     /// Families that fired, in order.
     pub families: Vec<Family>,
-    /// 1 - prod(1 - w) over the best hit of each family.
+    /// Groups of evidence, each with its strongest.
+    pub factors: Vec<Factor>,
+    /// Share of people who are cases before anything is seen.
+    pub prior: f64,
+    /// How much the subject's time of service changes that, if it is known.
+    pub tenure: Option<f64>,
+    /// The posterior probability: odds before, times the ratio of each group.
     pub score: f64,
+    /// Several people whose evidence is one matter: behind one address.
+    pub subjects: Vec<Arc<str>>,
     /// Highest level of its alerts.
     pub level: Level,
     /// The alerts it is made of, in the order of the run (capped).
@@ -363,9 +473,9 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// The strongest alert: the greatest weight, then the highest level, then the earliest.
+    /// The strongest alert: the greatest ratio, then the highest level, then the earliest.
     pub fn strongest(&self) -> Option<&Alert> {
-        let rank = |a: &Alert, b: &Alert| a.weight.total_cmp(&b.weight).then(a.level.cmp(&b.level));
+        let rank = |a: &Alert, b: &Alert| a.ratio.total_cmp(&b.ratio).then(a.level.cmp(&b.level));
         let alerts = self.alerts.iter().map(|member| &*member.alert);
         alerts.reduce(|best, next| if rank(best, next).is_lt() { next } else { best })
     }

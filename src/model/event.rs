@@ -133,14 +133,14 @@ impl Held {
         }
     }
 
-    /// Its priority in a full queue, lowest first: health, alerts by level and weight, incidents by
+    /// Its priority in a full queue, lowest first: health, alerts by level and ratio, incidents by
     /// level and score.
     pub fn worth(&self) -> (u8, Level, u64) {
         // The bits of non-negative numbers sort like the numbers.
         let bits = |of: f64| of.max(0.0).to_bits();
         match self {
             Held::Health(_) => (0, Level::Informational, 0),
-            Held::Alert(of) => (1, of.level, bits(of.weight)),
+            Held::Alert(of) => (1, of.level, bits(of.ratio)),
             Held::Incident(of) => (2, of.level, bits(of.score)),
         }
     }

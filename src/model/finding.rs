@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::model::alert::EARLIER_RUN;
 use crate::model::record::Quality;
 use crate::model::{
-    Addr, Alert, Change, EvidenceItem, Family, Incident, Level, Member, Nanos, RuleInfo, SourceInfo,
+    Addr, Alert, Change, EvidenceItem, Factor, Family, Group, Incident, Level, Member, Nanos,
+    RuleInfo, SourceInfo,
 };
 
 /// Advice that goes with an incident.
@@ -61,8 +62,18 @@ pub struct Finding {
     pub families: Vec<Family>,
     /// Topologies: T1 to T6.
     pub topologies: Vec<String>,
-    /// An alert's weight, or an incident's score.
+    /// Of an alert: how much it weighs; of an incident the posterior.
     pub weight: f64,
+    /// The group of an alert's rule and its ratio.
+    pub group: Option<(Group, f64)>,
+    /// The groups of an incident's evidence.
+    pub factors: Vec<Factor>,
+    /// Share of cases before anything was seen, and what the time of service says.
+    pub prior: Option<(f64, Option<f64>)>,
+    /// What one observation more or less would change.
+    pub what_if: Vec<String>,
+    /// The people an incident is about, if they are several.
+    pub subjects: Vec<Arc<str>>,
     /// `event.id` of an alert's session.
     pub session_id: String,
     /// The evidence, each piece once.
@@ -116,10 +127,15 @@ impl Finding {
             remote: alert.remote,
             families: Vec::new(),
             topologies: alert.rule.topologies.clone(),
-            weight: alert.weight,
+            weight: alert.weight(),
+            group: Some((alert.rule.group, alert.ratio)),
+            factors: Vec::new(),
+            prior: None,
+            what_if: Vec::new(),
+            subjects: alert.people.clone(),
             session_id: alert.session_id.clone(),
             evidence: alert.evidence.clone(),
-            benign_checked: alert.rule.benign_checked.clone(),
+            benign_checked: checked(alert).cloned().collect(),
             sources: alert.sources.clone(),
             quality: alert.quality,
             count: several.map_or(1, |repeats| repeats.count),
@@ -157,11 +173,14 @@ impl Finding {
             families: incident.families.clone(),
             topologies: incident.topologies.clone(),
             weight: incident.score,
+            group: incident.strongest().map(|alert| (alert.rule.group, alert.ratio)),
+            factors: incident.factors.clone(),
+            prior: Some((incident.prior, incident.tenure)),
+            what_if: what_if(incident),
+            subjects: incident.subjects.clone(),
             session_id: String::new(),
             evidence: once(alerts().flat_map(|alert| alert.evidence.iter().cloned())),
-            benign_checked: once(
-                alerts().flat_map(|alert| alert.rule.benign_checked.iter().cloned()),
-            ),
+            benign_checked: once(alerts().flat_map(|alert| checked(alert).cloned())),
             sources: once(alerts().flat_map(|alert| alert.sources.iter().cloned())),
             quality: quality(incident),
             count: 1,
@@ -173,6 +192,24 @@ impl Finding {
             does_not_prove: advice.does_not_prove.to_vec(),
         }
     }
+}
+
+/// Benign explanations: those that lowered the ratio first.
+fn checked(alert: &Alert) -> impl Iterator<Item = &String> {
+    alert.lowered.iter().chain(&alert.rule.benign_checked)
+}
+
+/// What the posterior would be without each group, and with one more of moderate strength.
+fn what_if(incident: &Incident) -> Vec<String> {
+    const MORE: f64 = 10.0;
+    let odds = incident.score / (1.0 - incident.score).max(f64::EPSILON);
+    let of = |odds: f64| format!("{:.2}", odds / (1.0 + odds));
+    let without = incident.factors.iter().map(|factor| {
+        let left = odds / factor.ratio;
+        format!("without {} ({}): {}", factor.group.as_str(), factor.rule, of(left))
+    });
+    let with = format!("with another group of ratio {MORE}: {}", of(odds * MORE));
+    without.chain([with]).collect()
 }
 
 /// The addresses in an alert's line.
@@ -217,9 +254,21 @@ fn message(incident: &Incident) -> String {
         Some(name) => format!("{name} ({})", incident.subject),
         None => incident.subject.to_string(),
     };
-    let families: Vec<&str> = incident.families.iter().map(|f| f.as_str()).collect();
+    let groups = incident.factors.iter();
+    let groups: Vec<String> =
+        groups.map(|of| format!("{} x{:.0}", of.group.as_str(), of.ratio)).collect();
+    let people = match incident.subjects.len() {
+        0 | 1 => String::new(),
+        several => format!(" about {several} people"),
+    };
     let (alerts, plural) =
         (incident.alerts.len(), if incident.alerts.len() == 1 { "" } else { "s" });
     let score = incident.score;
-    format!("{who}: {alerts} alert{plural} of families {}, score {score:.2}", families.join(", "))
+    let one_in = 1.0 / incident.prior.max(f64::EPSILON);
+    let tenure = incident.tenure.map_or(String::new(), |of| format!(", time of service x{of}"));
+    format!(
+        "{who}: {alerts} alert{plural}{people}, probability {score:.2} of one in \
+         {one_in:.0}{tenure}, {}",
+        groups.join(", ")
+    )
 }

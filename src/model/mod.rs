@@ -30,6 +30,7 @@ pub mod id;
 pub mod interaction;
 pub mod lag;
 pub mod latency;
+pub mod likelihood;
 pub mod names;
 mod own_name;
 pub mod packet;
@@ -47,8 +48,8 @@ pub mod time;
 
 pub use addr::Addr;
 pub use alert::{
-    Alert, Change, EvidenceItem, EvidenceValue, Family, Incident, Level, Member, RuleInfo,
-    SourceInfo,
+    Alert, Change, EvidenceItem, EvidenceValue, Factor, Family, Group, Incident, Level, Member,
+    RuleInfo, SourceInfo,
 };
 pub use binding::{Binding, HolderFacts, Place, Statement};
 pub use counters::{Counter, Counters, Meaning};
@@ -59,6 +60,7 @@ pub use event::{Event, EventKind, Format, Held};
 pub use flow::{FlowKey, Transport};
 pub use frame::{Frame, LinkType};
 pub use heap::Heap;
+pub use likelihood::Likelihood;
 pub use packet::{Heading, Packet, PacketFlags, TcpFlags};
 pub use record::Record;
 pub use segment::{Interest, Peer, Segment};

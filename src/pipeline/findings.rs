@@ -9,6 +9,7 @@ use crate::config::Plan;
 use crate::config::memory::Bounds;
 use crate::detect::kept::Kept;
 use crate::detect::ledger::{Ledger, LedgerConfig, Taken};
+use crate::detect::likelihood::Prior;
 use crate::detect::{RuleSet, SourceCatalog, merge};
 use crate::emit;
 use crate::endpoints::{EndpointRows, EndpointSummary, Endpoints};
@@ -96,7 +97,7 @@ impl Found {
     /// No results yet.
     pub(super) fn new(plan: &Plan, prepared: &Prepared) -> Found {
         let bounds = Bounds::of(plan);
-        Found {
+        let mut found = Found {
             endpoints: Endpoints::new(bounds.endpoints, bounds.open_bytes),
             updated: Nanos(u64::MAX),
             state: None,
@@ -112,19 +113,27 @@ impl Found {
             min_level: plan.min_level,
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
-        }
+        };
+        found.set_prior();
+        found
+    }
+
+    fn set_prior(&mut self) {
+        self.ledger.set_prior(Prior::of(self.rules.likelihood()));
     }
 
     /// From here on, endpoints are judged with another snapshot.
     pub(super) fn renew(&mut self, prepared: &Prepared) {
         self.rules = Arc::clone(&prepared.rules);
         self.catalog = Arc::clone(&prepared.catalog);
+        self.set_prior();
     }
 
     /// Gives it the baselines and the ledger of earlier runs. A live run keeps a journal.
     pub(super) fn restore(&mut self, opened: Opened, is_live: bool) -> Result<(), Error> {
         let Opened { state, mut stored, ledger } = opened;
         self.ledger = ledger;
+        self.set_prior();
         self.counters.add(Counter::JournalCut, stored.cut);
         if is_live {
             // With this a journal begins, and what is cut off the last one is gone.

@@ -92,6 +92,12 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
     };
     let inputs = keep(inputs, &mut errors);
     let rules = keep(RuleSet::load(&plan.rules_only, &plan.rules), &mut errors);
+    let placed_all = |errors: Vec<Error>| {
+        let place = plan.config_lines.likelihood.as_ref();
+        errors.into_iter().map(|error| placed(error, place)).collect()
+    };
+    let rules = rules.map(|rules| rules.weighed(&plan.likelihood).map_err(placed_all));
+    let rules = rules.and_then(|rules| keep(rules, &mut errors));
     let enrich = keep(load_enrich(plan), &mut errors);
     if let Some(expression) = &plan.filter {
         keep(FilterSet::new(expression).map_err(|e| vec![e]), &mut errors);

@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use serde::Serialize;
 
-use crate::detect::{RuleSet, cases, embedded};
+use crate::detect::{RatioOf, RuleSet, cases, embedded};
 use crate::enrich::geo::{GeoDb, Question};
 use crate::enrich::lists::Lists;
 use crate::enrich::places::known_places;
@@ -90,6 +90,13 @@ impl Owners {
 pub fn rules(paths: &[PathBuf]) -> Result<Vec<RuleInfo>, Vec<Error>> {
     let rules = RuleSet::load(paths, &[])?;
     Ok(rules.iter().map(|rule| RuleInfo::clone(rule.info())).collect())
+}
+
+/// The rules that neither themselves nor the table give a likelihood ratio.
+pub fn without_ratio(paths: &[PathBuf]) -> Result<Vec<RuleInfo>, Vec<Error>> {
+    let rules = RuleSet::load(paths, &[])?;
+    let without = rules.iter().filter(|rule| rule.ratio_of() == RatioOf::Nothing);
+    Ok(without.map(|rule| RuleInfo::clone(rule.info())).collect())
 }
 
 /// Why the rules of the paths clash with the embedded ones.

@@ -243,11 +243,11 @@ fn behind(row: &EndpointRow) -> String {
 }
 
 fn write_incident(out: &mut StoryPage, incident: &Incident) {
-    let families: Vec<&str> = incident.families.iter().map(|family| family.as_str()).collect();
+    let groups: Vec<&str> = incident.factors.iter().map(|of| of.group.as_str()).collect();
     out.title(&format!(
-        "Incident  {}: families {}, score {:.2}",
+        "Incident  {}: {}, score {:.2}",
         incident.subject,
-        families.join(" and "),
+        groups.join(" and "),
         incident.score
     ));
     let mut shown: Vec<&str> = Vec::new();

@@ -67,8 +67,8 @@ pub struct RuleLine {
 pub struct IncidentLine {
     /// Name and id, or id alone.
     pub subject: String,
-    /// Families, joined by `+`.
-    pub families: String,
+    /// Groups of evidence, joined by `+`.
+    pub groups: String,
     /// 0 to 1.
     pub score: f64,
     /// Highest level of its alerts.
@@ -286,7 +286,7 @@ impl Summary {
 }
 
 fn incident_line(incident: &Incident) -> IncidentLine {
-    let families: Vec<&str> = incident.families.iter().map(|family| family.as_str()).collect();
+    let groups: Vec<&str> = incident.factors.iter().map(|of| of.group.as_str()).collect();
     let mut rules: Vec<&str> =
         incident.alerts.iter().map(|member| member.alert.rule.name.as_str()).collect();
     rules.sort_unstable();
@@ -296,7 +296,7 @@ fn incident_line(incident: &Incident) -> IncidentLine {
             Some(name) => format!("{name} ({})", incident.subject),
             None => incident.subject.to_string(),
         },
-        families: families.join("+"),
+        groups: groups.join("+"),
         score: incident.score,
         level: incident.level,
         rules: rules.join(", "),

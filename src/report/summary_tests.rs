@@ -150,6 +150,12 @@ fn incidents_show_the_highest_scores() {
         subject: format!("s{n}").into(),
         subject_name: None,
         families: vec![crate::model::Family::N, crate::model::Family::R],
+        factors: [crate::model::Group::List, crate::model::Group::Tool]
+            .map(|group| crate::model::Factor { group, ratio: 9.0, rule: "D08".into() })
+            .to_vec(),
+        prior: 0.001,
+        tenure: None,
+        subjects: Vec::new(),
         score: f64::from(n) / 100.0,
         level: Level::High,
         alerts: ["D08", "D01", "D08"].map(member).into(),
@@ -160,7 +166,7 @@ fn incidents_show_the_highest_scores() {
     summary.add_incidents(&(80..95).map(incident).collect::<Vec<_>>());
     assert_eq!(summary.incidents_more, 5);
     let first = &summary.incidents[0];
-    assert_eq!((first.subject.as_str(), first.families.as_str()), ("s94", "N+R"));
+    assert_eq!((first.subject.as_str(), first.groups.as_str()), ("s94", "list+tool"));
     assert_eq!(first.rules, "d01, d08");
 }
 

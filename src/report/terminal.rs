@@ -340,12 +340,12 @@ fn put_incidents(page: &mut Page, summary: &Summary) {
     }
     page.title("Incidents", &units::count(total));
     let mut rows =
-        vec![vec![left("level"), left("subject"), left("families"), right("score"), left("rules")]];
+        vec![vec![left("level"), left("subject"), left("evidence"), right("score"), left("rules")]];
     for line in &summary.incidents {
         rows.push(vec![
             left(line.level.as_str()).tone(level_tone(line.level)),
             left(units::safe(&line.subject, 24)).tone(Tone::Title),
-            left(line.families.as_str()),
+            left(line.groups.as_str()),
             right(format!("{:.2}", line.score)),
             left(line.rules.as_str()),
         ]);

@@ -48,7 +48,7 @@ fn summary() -> Summary {
         }],
         incidents: vec![IncidentLine {
             subject: "10.0.0.7".into(),
-            families: "N+R".into(),
+            groups: "N+R".into(),
             score: 0.884,
             level: Level::High,
             rules: "vpn_exit_inbound".into(),

@@ -126,7 +126,7 @@ fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         "longhaul.sessions" => row.sessions = value.as_u64()?,
         "longhaul.handshakes" => row.handshakes = value.as_u64()?,
         "longhaul.days" => row.traits.days = small(value)?,
-        "longhaul.subjects" => row.traits.subjects = small(value)?,
+        "longhaul.people" => row.traits.subjects = small(value)?,
         "longhaul.floor_us" => row.floor_ns = Some(nanos(value)?),
         "longhaul.tags" => {
             row.tags = texts(value)?.into_iter().map(Arc::from).collect();

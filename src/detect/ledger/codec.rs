@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::model::alert::{EARLIER_RUN, EvidenceField, Repeats};
 use crate::model::record::Quality;
 use crate::model::{
-    Addr, Alert, EvidenceItem, EvidenceValue, Family, Level, Nanos, RuleInfo, SourceInfo,
+    Addr, Alert, EvidenceItem, EvidenceValue, Family, Group, Level, Nanos, RuleInfo, SourceInfo,
 };
 use crate::wire::{Fault, Reader, WireError};
 
@@ -127,7 +127,9 @@ pub(super) fn put_alert(w: &mut Writer, alert: &Alert) {
     w.time(alert.since);
     put_rule(w, &alert.rule);
     w.word(&LEVELS, &alert.level);
-    w.float(alert.weight);
+    w.float(alert.ratio);
+    w.list(&alert.lowered, |w, text| w.text(text));
+    w.list(&alert.people, |w, id| w.text(id));
     w.text(&alert.subject);
     w.option(alert.subject_name.as_deref(), Writer::text);
     w.option(alert.home, |w, ip| w.0.extend(ip.0));
@@ -154,7 +156,9 @@ pub(super) fn alert(r: &mut Reader<'_>) -> Read<Alert> {
         since: time(r)?,
         rule: Arc::new(rule(r)?),
         level: word(r, &LEVELS)?,
-        weight: float(r)?,
+        ratio: float(r)?,
+        lowered: list(r, text)?,
+        people: list(r, shared)?,
         subject: shared(r)?,
         subject_name: option(r, shared)?,
         home: option(r, addr)?,
@@ -192,7 +196,9 @@ fn put_rule(w: &mut Writer, rule: &RuleInfo) {
     [&rule.id, &rule.name, &rule.uuid, &rule.title].iter().for_each(|text| w.text(text));
     w.word(&LEVELS, &rule.level);
     w.word(&FAMILIES, &rule.family);
-    w.float(rule.weight);
+    w.word(&Group::ALL, &rule.group);
+    w.float(rule.ratio);
+    w.u8(rule.alone.into());
     for texts in [&rule.topologies, &rule.techniques, &rule.benign_checked] {
         w.list(texts, |w, text| w.text(text));
     }
@@ -212,7 +218,9 @@ fn rule(r: &mut Reader<'_>) -> Read<RuleInfo> {
         title: text(r)?,
         level: word(r, &LEVELS)?,
         family: word(r, &FAMILIES)?,
-        weight: float(r)?,
+        group: word(r, &Group::ALL)?,
+        ratio: float(r)?,
+        alone: flag(r)?,
         topologies: list(r, text)?,
         techniques: list(r, text)?,
         benign_checked: list(r, text)?,
@@ -327,7 +335,9 @@ mod tests {
         };
         let mut alert = Alert {
             time: Nanos(11),
-            weight: 0.1 + 0.2,
+            ratio: 0.1 + 0.2,
+            lowered: vec!["mobile".into()],
+            people: vec!["e-1".into()],
             level: Level::Critical,
             subject: "10.0.0.7".into(),
             subject_name: Some("Zoë".into()),

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::detect::incidents::{IncidentConfig, Subject};
+use crate::detect::incidents::IncidentConfig;
 use crate::detect::ledger::entries::Entry;
 use crate::detect::ledger::{Ledger, LedgerConfig};
 use crate::detect::merge;
+use crate::detect::subject::Subject;
 use crate::model::{Alert, Nanos};
 
 /// A total order of alerts that does not depend on the sensor.
@@ -123,7 +124,7 @@ fn one_subject(all: Vec<Subject>, limits: &IncidentConfig, now: Nanos) -> Option
         if !one.add(hit, limits) {
             one.unlisted = one.unlisted.saturating_add(1);
         }
-        one.judge(hit.time, limits.score_min);
+        one.judge(hit.time, limits, &[]);
     }
     one.name = name.map(|(_, name)| name.0);
     one.reached = match (one.reached, reached) {
@@ -150,7 +151,7 @@ mod tests {
             time,
             since: time,
             level,
-            weight: 0.7,
+            ratio: 60.0,
             subject: Arc::from("10.0.0.7"),
             session_id: format!("s{hour}"),
             ..Alert::sample(rule, family)
@@ -196,7 +197,7 @@ mod tests {
         let site_b = ledger(&[(4, 30)]);
         assert!(site_a.open().is_empty() && site_b.open().is_empty());
         let mut both = Ledger::combine(CONFIG, vec![site_a, site_b]);
-        // Two families make an incident, though each sensor saw one.
+        // Two groups make an incident, though each sensor saw one.
         let changes = both.take_changes(Level::Low);
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].families, [Family::P, Family::R]);

@@ -20,6 +20,7 @@ pub use store::{HEAD, StoreError, records};
 
 use crate::detect::incidents::{IncidentConfig, Incidents};
 use crate::detect::ledger::entries::Entries;
+use crate::detect::likelihood::Prior;
 use crate::model::{Alert, Counters, Incident, Level, Nanos};
 
 /// Incidents whose window is over are looked for at most once in this span of packet time.
@@ -69,6 +70,11 @@ impl Ledger {
             journal: None,
             unreported: Vec::new(),
         }
+    }
+
+    /// What is believed of a person before anything is seen, from here on.
+    pub fn set_prior(&mut self, prior: Prior) {
+        self.incidents.set_prior(prior);
     }
 
     /// Whether nothing is known of anything.

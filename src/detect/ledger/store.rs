@@ -21,15 +21,15 @@ use std::sync::Arc;
 use flate2::Crc;
 use sha2::{Digest, Sha256};
 
-use crate::detect::incidents::{Reported, Subject};
 use crate::detect::ledger::codec::{self, LEVELS, Writer};
 use crate::detect::ledger::entries::{About, Entry, Key};
 use crate::detect::ledger::{Ledger, LedgerConfig, Taken};
+use crate::detect::subject::{Reported, Subject};
 use crate::model::{Alert, Level, Nanos};
 use crate::wire::{Reader, WireError};
 
 /// Version of both formats.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// The line end reveals a conversion by a text tool.
 const SNAPSHOT: [u8; 8] = *b"LHLEDG\r\n";
@@ -284,8 +284,8 @@ fn put_subject(w: &mut Writer, id: &str, subject: &Subject) {
     });
     w.option(subject.reported, |w, reported| {
         w.word(&LEVELS, &reported.level);
-        w.float(reported.score);
-        w.u32(reported.families as u32);
+        w.u32(reported.groups as u32);
+        w.u32(reported.people as u32);
     });
     w.u64(subject.unlisted);
     w.time(subject.last);
@@ -298,8 +298,8 @@ fn subject(r: &mut Reader<'_>) -> Result<Subject, WireError> {
         hits: codec::list(r, |r| codec::alert(r).map(Arc::new))?,
         reached: codec::option(r, |r| Ok((codec::time(r)?, codec::float(r)?)))?,
         reported: codec::option(r, |r| {
-            let (level, score) = (codec::word(r, &LEVELS)?, codec::float(r)?);
-            Ok(Reported { level, score, families: r.u32()? as usize })
+            let level = codec::word(r, &LEVELS)?;
+            Ok(Reported { level, groups: r.u32()? as usize, people: r.u32()? as usize })
         })?,
         unlisted: r.u64()?,
         last: codec::time(r)?,

@@ -15,7 +15,7 @@ fn alert(n: u64) -> Alert {
     Alert {
         time,
         since: time,
-        weight: 0.6,
+        ratio: 50.0,
         subject: Arc::from(format!("10.0.0.{}", n % 7)),
         session_id: format!("s{n}"),
         repeats: n.is_multiple_of(2).then_some(repeats),

@@ -81,7 +81,7 @@ Endpoint of EndpointRow [
     field(("longhaul.days", 2, Kind::Int, "", Shown::Sometimes,
         |r| Value::int_opt((r.traits.days > 0).then_some(r.traits.days)),
         "Days (UTC) on which answered sessions of it ended.")),
-    field(("longhaul.subjects", 2, Kind::Int, "", Shown::Sometimes,
+    field(("longhaul.people", 3, Kind::Int, "", Shown::Sometimes,
         |r| Value::int_opt((r.traits.subjects > 0).then_some(r.traits.subjects)),
         "Different people of the subjects file its sessions were about, at most 8.")),
     field(("longhaul.floor_us", 1, Kind::Float, "us", Shown::Sometimes,

@@ -12,7 +12,7 @@ use crate::model::schema::table::{Table, table};
 use crate::model::schema::{
     Described, Field, Kind, List, Objects, Row, Shown, Value, Visitor, field_of, fixed,
 };
-use crate::model::{Change, EvidenceItem, EvidenceValue, Member, RuleInfo, SourceInfo};
+use crate::model::{Change, EvidenceItem, EvidenceValue, Factor, Member, RuleInfo, SourceInfo};
 
 /// Fields of the session that an alert repeats, so that it can be read alone.
 pub const CARRIED_OF_SESSIONS: &[&str] = &[
@@ -100,6 +100,10 @@ fn source(finding: &Finding, at: usize, get: Part<SourceInfo>) -> Value<'_> {
     finding.sources.get(at).map_or(Value::Absent, get)
 }
 
+fn factor(finding: &Finding, at: usize, get: Part<Factor>) -> Value<'_> {
+    finding.factors.get(at).map_or(Value::Absent, get)
+}
+
 fn member(finding: &Finding, at: usize, get: Part<Member>) -> Value<'_> {
     finding.alerts.get(at).map_or(Value::Absent, get)
 }
@@ -141,6 +145,7 @@ const CHANGES: &[&str] = &["opened", "worse", "closed"];
 static EVIDENCE: Objects<Finding> = Objects::new("longhaul.evidence", |f| f.evidence.len());
 static SOURCES: Objects<Finding> = Objects::new("longhaul.sources", |f| f.sources.len());
 static PACKETS: Objects<Finding> = Objects::new("longhaul.packets", |f| f.packets.len());
+static FACTORS: Objects<Finding> = Objects::new("longhaul.ratios", |f| f.factors.len());
 static ALERTS: Objects<Finding> = Objects::new("longhaul.alerts", |f| f.alerts.len());
 
 const NONE: fn(&Finding) -> Value<'_> = |_| Value::Absent;
@@ -180,7 +185,7 @@ Common of Finding [
     field(("related.ip", 3, Kind::Ips, "", Shown::Sometimes,
         |f| list(List::Addrs(&f.addresses)), "Every address that the line names, each once.")),
     field(("rule.id", 1, Kind::Text, "", Shown::Line, |f| rule(f, |r| Value::Str(&r.id)),
-        "Catalogue number: `D01`. An incident's rule is that of its strongest alert (weight, then \
+        "Catalogue number: `D01`. An incident's rule is that of its strongest alert (ratio, then \
          level, then time); `longhaul.alerts` has them all.")),
     field(("rule.name", 1, Kind::Text, "", Shown::Line, |f| rule(f, |r| Value::Str(&r.name)),
         "Catalogue name.")),
@@ -226,13 +231,46 @@ OwnFields of Finding [
         "T1 to T6: the topologies (README) that the rule can show.")),
     field(("longhaul.weight", 1, Kind::Float, "", Shown::Line,
         |f| if f.is_incident { Value::Absent } else { float(f.weight) },
-        "Weight in an incident's score, after list ages.")).only("alerts"),
+        "How much it weighs: 1 - 1/ratio.")).only("alerts"),
+    field(("longhaul.group", 3, Kind::Text, "", Shown::Sometimes,
+        |f| f.group.map_or(Value::Absent, |(group, _)| Value::Word(group.as_str())),
+        "What the evidence fails together with: `list`, `network`, `latency`, `place`, `stack`, \
+         `tool`, `control`, `colocation` or `behaviour`. An incident's is that of its strongest \
+         alert.")),
+    field(("longhaul.ratio", 3, Kind::Float, "", Shown::Sometimes,
+        |f| f.group.map_or(Value::Absent, |(_, ratio)| float(ratio)),
+        "Likelihood ratio: how much more often the rule fires on a case than on the honest, as old \
+         lists and tags of benign explanations lower it.")),
+    field(("longhaul.groups", 3, Kind::Texts, "", Shown::Line,
+        |f| list(List::Factors(&f.factors)), "Groups of evidence, in order.")).only("incidents"),
+    field(("longhaul.prior", 3, Kind::Float, "", Shown::Sometimes,
+        |f| Value::float_opt(f.prior.map(|(prior, _)| prior)),
+        "Share of people who are cases before anything is seen.")).only("incidents"),
+    field(("longhaul.tenure_ratio", 3, Kind::Float, "", Shown::Sometimes,
+        |f| Value::float_opt(f.prior.and_then(|(_, tenure)| tenure)),
+        "How much the time since the subject was hired changes that.")).only("incidents"),
+    field(("longhaul.ratios.group", 3, Kind::Text, "", Shown::Line, NONE,
+        "A group of evidence.")).each(&FACTORS,
+        |f, i| factor(f, i, |of| Value::Word(of.group.as_str()))).only("incidents"),
+    field(("longhaul.ratios.ratio", 3, Kind::Float, "", Shown::Line, NONE,
+        "Its likelihood ratio: that of its strongest alert.")).each(&FACTORS,
+        |f, i| factor(f, i, |of| float(of.ratio))).only("incidents"),
+    field(("longhaul.ratios.rule", 3, Kind::Text, "", Shown::Line, NONE,
+        "Number of that alert's rule.")).each(&FACTORS,
+        |f, i| factor(f, i, |of| Value::Str(&of.rule))).only("incidents"),
+    field(("longhaul.what_if", 3, Kind::Texts, "", Shown::Sometimes,
+        |f| list(List::Texts(&f.what_if)),
+        "What the probability would be without each group, and with one more."))
+        .only("incidents"),
+    field(("longhaul.subjects", 3, Kind::Texts, "", Shown::Sometimes,
+        |f| list(List::Names(&f.subjects)),
+        "People behind one address that it is about, if they are several.")),
     field(("longhaul.score", 1, Kind::Float, "", Shown::Line,
         |f| if f.is_incident { float(f.weight) } else { Value::Absent },
-        "1 - prod(1 - weight) over the best hit of each family.")).only("incidents"),
+        "Posterior probability: the odds before, times the ratio of each group.")).only("incidents"),
     field(("longhaul.change", 3, Kind::Word(CHANGES), "", Shown::Line, change,
-        "`opened`; `worse` if its level, its score or its families have grown; `closed` when its \
-         window is over. All lines of one incident have the same `event.id`.")).only("incidents"),
+        "`opened`; `worse` if its level, its groups of evidence or its people have grown; `closed` \
+         when its window is over. All lines of one incident have the same `event.id`.")).only("incidents"),
     field(("longhaul.session.id", 1, Kind::Text, "", Shown::Sometimes,
         |f| Value::non_empty(&f.session_id), "`event.id` of the session.")).only("alerts"),
     field(("longhaul.evidence.name", 1, Kind::Text, "", Shown::Line, NONE,
@@ -271,7 +309,7 @@ OwnFields of Finding [
         |f, i| evidence(f, i, |e| list(List::Texts(&e.sessions)))),
     field(("longhaul.benign_checked", 1, Kind::Texts, "", Shown::Sometimes,
         |f| list(List::Texts(&f.benign_checked)),
-        "Benign explanations that the rules have checked and excluded.")),
+        "Benign explanations that the rules have checked; first those that lowered the ratio.")),
     field(("longhaul.sources.kind", 1, Kind::Text, "", Shown::Line, NONE,
         "What the alert is based on: `list`, `geo`, `asn` or `rules`.")).each(&SOURCES,
         |f, i| source(f, i, |s| Value::Word(s.kind))),

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use crate::model::app_facts::Rdp;
 use crate::model::latency::Exclusions;
 use crate::model::record::{Layer, ListHit};
-use crate::model::{Addr, EvidenceValue, Family, Nanos, names};
+use crate::model::{Addr, EvidenceValue, Factor, Family, Nanos, names};
 
 /// The value of a field in one record.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +113,8 @@ pub enum List<'a> {
     Texts(&'a [String]),
     /// Families of rules.
     Families(&'a [Family]),
+    /// Groups of evidence.
+    Factors(&'a [Factor]),
     /// Addresses.
     Addrs(&'a [Addr]),
     /// The addresses of both ends, each once.
@@ -141,6 +143,7 @@ impl<'a> List<'a> {
             List::Names(all) => all.iter().any(|s| test(Value::Str(s))),
             List::Texts(all) => all.iter().any(|s| test(Value::Str(s))),
             List::Families(all) => all.iter().any(|f| test(Value::Word(f.as_str()))),
+            List::Factors(all) => all.iter().any(|f| test(Value::Word(f.group.as_str()))),
             List::Addrs(all) => all.iter().any(|addr| test(Value::Ip(*addr))),
             List::Ends(a, b) => test(Value::Ip(*a)) || (a != b && test(Value::Ip(*b))),
             List::RdpProtocols(rdp) => rdp.requested_words().any(|s| test(Value::Word(s))),
@@ -162,6 +165,7 @@ impl<'a> List<'a> {
             List::Names(all) => all.is_empty(),
             List::Texts(all) => all.is_empty(),
             List::Families(all) => all.is_empty(),
+            List::Factors(all) => all.is_empty(),
             List::Addrs(all) => all.is_empty(),
             List::Ends(..) => false,
             List::RdpProtocols(rdp) => rdp.requested_words().next().is_none(),
