@@ -12,43 +12,8 @@ use crate::detect::likelihood::Prior;
 use crate::detect::subject::{Rank, Reported, Subject, score_bits};
 use crate::model::{Alert, Change, Counter, Counters, Incident, Level, Nanos};
 
+pub use crate::detect::subject::IncidentConfig;
 pub(super) use crate::detect::subject::is_ours;
-
-/// Thresholds and caps of incidents.
-#[derive(Clone, Copy)]
-pub struct IncidentConfig {
-    /// Posterior probability from which alerts are an incident (DOMAIN section 4: 0.5).
-    pub posterior_min: f64,
-    /// What is believed of a person before anything is seen.
-    pub prior: Prior,
-    /// Span of packet time within which evidence adds up (7 days).
-    pub window: Nanos,
-    /// Maximum subjects kept; beyond it the least important are evicted, and their alerts counted.
-    pub subjects_max: usize,
-    /// Most bytes of subjects with their alerts, and of incidents that wait to be reported; beyond
-    /// it the least important are evicted.
-    pub bytes_max: usize,
-    /// Maximum incidents kept until they are taken; beyond it those of the lowest score are
-    /// evicted.
-    pub incidents_max: usize,
-    /// Maximum alerts listed per incident; at most four of one rule.
-    pub alerts_max: usize,
-}
-
-impl Default for IncidentConfig {
-    /// The catalogue's numbers.
-    fn default() -> IncidentConfig {
-        IncidentConfig {
-            posterior_min: 0.5,
-            prior: Prior::default(),
-            window: Nanos::from_secs(7 * 86_400),
-            subjects_max: 8_192,
-            bytes_max: 64 << 20,
-            incidents_max: 8_192,
-            alerts_max: 32,
-        }
-    }
-}
 
 /// At a cap a fraction (1/n) is evicted at once.
 const ROOM: usize = 8;

@@ -22,6 +22,7 @@ pub mod merge;
 mod pattern;
 mod predicate;
 mod rule;
+mod rule_keys;
 mod ruleset;
 mod subject;
 mod template;

@@ -6,10 +6,45 @@
 
 use std::sync::Arc;
 
-use crate::detect::incidents::IncidentConfig;
 use crate::detect::likelihood::{Prior, odds, probability};
 use crate::model::likelihood::Tenure;
 use crate::model::{Alert, Change, Factor, Family, Group, Incident, Level, Member, Nanos};
+
+/// Thresholds and caps of incidents.
+#[derive(Clone, Copy)]
+pub struct IncidentConfig {
+    /// Posterior probability from which alerts are an incident (DOMAIN section 4: 0.5).
+    pub posterior_min: f64,
+    /// What is believed of a person before anything is seen.
+    pub prior: Prior,
+    /// Span of packet time within which evidence adds up (7 days).
+    pub window: Nanos,
+    /// Maximum subjects kept; beyond it the least important are evicted, and their alerts counted.
+    pub subjects_max: usize,
+    /// Most bytes of subjects with their alerts, and of incidents that wait to be reported; beyond
+    /// it the least important are evicted.
+    pub bytes_max: usize,
+    /// Maximum incidents kept until they are taken; beyond it those of the lowest score are
+    /// evicted.
+    pub incidents_max: usize,
+    /// Maximum alerts listed per incident; at most four of one rule.
+    pub alerts_max: usize,
+}
+
+impl Default for IncidentConfig {
+    /// The catalogue's numbers.
+    fn default() -> IncidentConfig {
+        IncidentConfig {
+            posterior_min: 0.5,
+            prior: Prior::default(),
+            window: Nanos::from_secs(7 * 86_400),
+            subjects_max: 8_192,
+            bytes_max: 64 << 20,
+            incidents_max: 8_192,
+            alerts_max: 32,
+        }
+    }
+}
 
 /// Bytes of a subject beside its alerts.
 const SUBJECT_BYTES: usize = size_of::<Subject>() + 128;

@@ -239,8 +239,8 @@ OwnFields of Finding [
          alert.")),
     field(("longhaul.ratio", 3, Kind::Float, "", Shown::Sometimes,
         |f| f.group.map_or(Value::Absent, |(_, ratio)| float(ratio)),
-        "Likelihood ratio: how much more often the rule fires on a case than on the honest, as old \
-         lists and tags of benign explanations lower it.")),
+        "Likelihood ratio: how much more often the rule fires on a case than on the honest, as \
+         old lists and tags of benign explanations lower it.")),
     field(("longhaul.groups", 3, Kind::Texts, "", Shown::Line,
         |f| list(List::Factors(&f.factors)), "Groups of evidence, in order.")).only("incidents"),
     field(("longhaul.prior", 3, Kind::Float, "", Shown::Sometimes,
@@ -267,10 +267,12 @@ OwnFields of Finding [
         "People behind one address that it is about, if they are several.")),
     field(("longhaul.score", 1, Kind::Float, "", Shown::Line,
         |f| if f.is_incident { float(f.weight) } else { Value::Absent },
-        "Posterior probability: the odds before, times the ratio of each group.")).only("incidents"),
+        "Posterior probability: the odds before, times the ratio of each group."))
+        .only("incidents"),
     field(("longhaul.change", 3, Kind::Word(CHANGES), "", Shown::Line, change,
         "`opened`; `worse` if its level, its groups of evidence or its people have grown; `closed` \
-         when its window is over. All lines of one incident have the same `event.id`.")).only("incidents"),
+         when its window is over. All lines of one incident have the same `event.id`."))
+        .only("incidents"),
     field(("longhaul.session.id", 1, Kind::Text, "", Shown::Sometimes,
         |f| Value::non_empty(&f.session_id), "`event.id` of the session.")).only("alerts"),
     field(("longhaul.evidence.name", 1, Kind::Text, "", Shown::Line, NONE,
