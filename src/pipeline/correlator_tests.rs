@@ -93,7 +93,8 @@ fn losses_are_counted_in_the_set_in_which_they_happen() {
 fn beats_of_a_second_are_merged_once_all_workers_have_passed_it() {
     use crate::dispatch::queue::bounded;
     use crate::model::beats::Beat;
-    use crate::pipeline::record_worker::{Queues, RecordWorker};
+    use crate::pipeline::outgoing::Queues;
+    use crate::pipeline::record_worker::RecordWorker;
     use crate::session::Listener as _;
 
     let plan = Plan { embedded: Some(("none.pcap", b"")), ..Plan::default() };

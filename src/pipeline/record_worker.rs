@@ -7,23 +7,22 @@ use std::sync::Arc;
 
 use crate::decode::{DecodeConfig, Decoder};
 use crate::detect::{RuleSet, SourceCatalog};
-use crate::dispatch::queue::{Receiver, Sender};
 use crate::emit::{self, Origin};
 use crate::endpoints::{self, EndpointSummary};
 use crate::enrich::Enricher;
 use crate::enrich::community_id::community_id;
 use crate::evidence::{self, Observers};
 use crate::identity::{Identity, When};
-use crate::model::beats::{Beat, Beats};
+use crate::model::beats::Beat;
 use crate::model::endpoint::Locality;
+use crate::model::fired::FiredRules;
 use crate::model::record::Wrapping;
 use crate::model::scan::Unanswered;
 use crate::model::{Addr, Alert, Counter, Counters, Interest, Nanos, Peer, Record, Segment};
+use crate::pipeline::outgoing::{Outgoing, Queues};
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::progress::RecordTap;
-use crate::pipeline::record_batch::{
-    Item, ItemKind, RecordBatch, TIMED, UPDATED, Until, Watermark,
-};
+use crate::pipeline::record_batch::{Item, ItemKind, Order, TIMED, UPDATED, Until, Watermark};
 use crate::pipeline::scans::{Quota, unanswered};
 use crate::pipeline::tunnel_proof;
 use crate::report::summary::SummaryBuilder;
@@ -31,6 +30,21 @@ use crate::session::{Arrival, Finished, Listener, Update, Weighed, Weight};
 
 /// Emptied boxes of observers kept for reuse: 64 bytes each.
 const OBSERVERS_IDLE: usize = 16_384;
+
+/// Sessions that have ended, whose records are worked on together, step by step: the code of all
+/// steps is larger than the L1 cache, that of one is not.
+const TOGETHER: usize = 16;
+
+/// A session that has ended and waits for others.
+struct Ended {
+    record: Record,
+    fired: Option<Box<FiredRules>>,
+    alerts: Vec<Alert>,
+    place: Until,
+    /// The turn in which it ended, and the clock.
+    turn: Option<Watermark>,
+    clock: u32,
+}
 
 /// One worker's record plane.
 pub(super) struct RecordWorker<'t> {
@@ -55,26 +69,15 @@ pub(super) struct RecordWorker<'t> {
     idle: Vec<Box<Observers>>,
     pub(super) counters: Counters,
     pub(super) summary: SummaryBuilder,
-    /// Sessions that ended before it was their turn.
-    waiting: RecordBatch,
-    /// Those that are next.
-    ready: RecordBatch,
-    /// The second and shard in progress; its sessions come in order.
+    /// Sessions to work on: fewer than [`TOGETHER`].
+    ended: Vec<Ended>,
+    /// The second and shard whose sessions come in order now.
     turn: Option<Watermark>,
     /// The part and the shard in progress, and the clock.
     at: (u32, u16),
     clock: u32,
     quota: Quota,
-    /// What hosts did, until their second is over.
-    beats: Beats,
-    out: Sender<RecordBatch>,
-    empties: Receiver<RecordBatch>,
-}
-
-/// A worker's queues to and from the correlator.
-pub(super) struct Queues {
-    pub(super) out: Sender<RecordBatch>,
-    pub(super) empties: Receiver<RecordBatch>,
+    outgoing: Outgoing,
 }
 
 impl Listener<Observers> for RecordWorker<'_> {
@@ -146,6 +149,7 @@ impl Listener<Observers> for RecordWorker<'_> {
     }
 
     fn update(&mut self, update: Update<'_, Observers>) {
+        self.work_off();
         let Update { mut record, extra, fired, tie } = update;
         record.facts = extra.map(Observers::so_far).unwrap_or_default();
         self.complete(&mut record, false);
@@ -161,7 +165,6 @@ impl Listener<Observers> for RecordWorker<'_> {
     }
 
     fn finish(&mut self, mut finished: Finished<Observers>) {
-        // Large: it is not moved.
         let record = &mut finished.record;
         if let Some(mut observers) = finished.extra.take() {
             record.facts = std::mem::take(&mut *observers).into_facts();
@@ -169,22 +172,18 @@ impl Listener<Observers> for RecordWorker<'_> {
                 self.idle.push(observers);
             }
         }
-        self.complete(record, true);
-        let mut alerts = self.judge(record);
-        if let Some(fired) = &finished.fired {
-            alerts.retain(|alert| fired.is_new(&alert.rule.uuid, alert.level));
-        }
-        self.summary.observe(record);
-        if let Some(tap) = self.tap {
-            tap(record);
-        }
         let part = if finished.timed { TIMED } else { self.at.0 };
         let place = ((record.at, part, self.at.1), record.start, finished.tie);
-        self.put(place, record, alerts);
+        let Finished { record, fired, .. } = finished;
+        let (alerts, turn, clock) = (Vec::new(), self.turn, self.clock);
+        self.ended.push(Ended { record, fired, alerts, place, turn, clock });
+        if self.ended.len() >= TOGETHER {
+            self.work_off();
+        }
     }
 
     fn beat(&mut self, second: u32, host: Addr, beat: Beat) {
-        self.beats.add((second, self.at.1), host, beat);
+        self.outgoing.beats.add((second, self.at.1), host, beat);
     }
 
     fn let_go(&mut self, extra: &mut Option<Box<Observers>>) {
@@ -212,7 +211,7 @@ impl<'t> RecordWorker<'t> {
         origin: &Arc<Origin>,
         writes_lines: bool,
         tap: Option<RecordTap<'t>>,
-        Queues { out, empties }: Queues,
+        queues: Queues,
     ) -> Self {
         RecordWorker {
             origin: Arc::clone(origin),
@@ -231,15 +230,12 @@ impl<'t> RecordWorker<'t> {
             idle: Vec::new(),
             counters: Counters::default(),
             summary: SummaryBuilder::default(),
-            waiting: RecordBatch::default(),
-            ready: RecordBatch::default(),
+            ended: Vec::with_capacity(TOGETHER),
             turn: None,
             at: (0, 0),
             clock: 0,
             quota: Quota::new(prepared.unanswered),
-            beats: Beats::default(),
-            out,
-            empties,
+            outgoing: Outgoing::new(queues),
         }
     }
 
@@ -267,6 +263,7 @@ impl<'t> RecordWorker<'t> {
 
     /// Replaces the bindings.
     pub(super) fn learn(&mut self, known: Arc<Identity>) {
+        self.work_off();
         self.identity = known;
     }
 
@@ -341,94 +338,105 @@ impl<'t> RecordWorker<'t> {
 
     /// The earliest second in which a waiting session ended.
     pub(super) fn first_second(&self) -> Option<u32> {
-        let seconds = self.waiting.order.iter().map(|((((at, ..), ..), ..), _)| *at);
-        seconds.min().map(|at| u32::try_from(at.as_secs()).unwrap_or(u32::MAX))
-    }
-
-    /// Whether it is the turn of that position; if so, a full batch is sent first.
-    fn is_turn(&mut self, place: Until) -> bool {
-        let its_turn = self.turn == Some(place.0);
-        if its_turn && self.ready.is_worth_it() {
-            let last = self.ready.order.last().map(|((last, ..), _)| *last);
-            if last.is_none_or(|last| last < place) {
-                self.send_before(place);
-            }
-        }
-        its_turn
-    }
-
-    fn put_update(&mut self, place: Until, record: &mut Record, alerts: Vec<Alert>) {
-        let out = if self.is_turn(place) { &mut self.ready } else { &mut self.waiting };
-        let order = (place, record.id, (record.file, record.frame_first));
-        let start = out.lines.len();
-        if self.writes_updates {
-            emit::lines::render_session(record, &self.origin, &mut out.lines);
-        }
-        // Last: it moves what it needs out of the record.
-        let kind = ItemKind::Update(EndpointSummary::of(record));
-        out.push(order, start, Item { line: (0, 0), kind, alerts, summed: None });
-    }
-
-    fn put(&mut self, place: Until, record: &mut Record, alerts: Vec<Alert>) {
-        let its_turn = self.is_turn(place);
-        let summed = self.summed(record, its_turn).filter(|_| alerts.is_empty());
-        let out = if its_turn { &mut self.ready } else { &mut self.waiting };
-        let order = (place, record.id, (record.file, record.frame_first));
-        let start = out.lines.len();
-        if self.writes_lines && summed.is_none() {
-            emit::lines::render_session(record, &self.origin, &mut out.lines);
-        }
-        // Last: it moves what it needs out of the record.
-        let kind = ItemKind::Ended(EndpointSummary::of(record));
-        out.push(order, start, Item { line: (0, 0), kind, alerts, summed });
-    }
-
-    /// The part of a sum for a session without a line of its own.
-    fn summed(&mut self, record: &Record, its_turn: bool) -> Option<Unanswered> {
-        let one = unanswered(record).filter(|_| self.writes_lines)?;
-        let written = match its_turn {
-            true => self.quota.timer(),
-            false => self.quota.packet(self.at.1, self.clock),
-        };
-        (!written).then_some(one)
+        self.outgoing.first_second()
     }
 
     /// From here on, updates of the current shard's sessions in that second come, in order.
-    pub(super) fn begin_updates(&mut self, second: Nanos) {
-        self.begin((second, UPDATED, self.at.1));
+    pub(super) const fn begin_updates(&mut self, second: Nanos) {
+        self.turn = Some((second, UPDATED, self.at.1));
     }
 
     /// From here on, sessions that the current shard's timers end in that second come, in order.
-    pub(super) fn begin_ends(&mut self, second: Nanos) {
-        self.begin((second, TIMED, self.at.1));
+    pub(super) const fn begin_ends(&mut self, second: Nanos) {
+        self.turn = Some((second, TIMED, self.at.1));
     }
 
-    fn begin(&mut self, mark: Watermark) {
-        self.waiting.give((mark, Nanos::ZERO, 0), &mut self.ready);
-        self.turn = Some(mark);
-        self.quota.begin();
-    }
-
-    /// The current shard is done with that.
-    pub(super) fn settle(&mut self) {
-        let Some((second, part, shard)) = self.turn.take() else { return };
-        let until = ((second, part, shard + 1), Nanos::ZERO, 0);
-        self.waiting.give(until, &mut self.ready);
-        if self.ready.is_worth_it() {
-            self.send_before(until);
-        }
+    /// All shards are done with that second.
+    pub(super) fn pass_second(&mut self, second: u32) {
+        self.turn = None;
+        self.work_off();
+        let next = Nanos::from_secs(u64::from(second) + 1);
+        self.outgoing.pass(((next, 0, 0), Nanos::ZERO, 0));
     }
 
     /// Sends everything that ended before `until` to the correlator.
     pub(super) fn send_before(&mut self, until: Until) {
-        self.waiting.give(until, &mut self.ready);
-        self.ready.order.sort_unstable();
-        let empty = self.empties.try_recv().unwrap_or_default();
-        let full = std::mem::replace(&mut self.ready, empty);
-        // The correlator outlives its workers; if it is gone the run is being torn down.
-        let ((second, ..), ..) = until;
-        let second = u32::try_from(second.as_secs()).unwrap_or(u32::MAX);
-        let beats = self.beats.take_before(second);
-        drop(self.out.send(RecordBatch { until, beats, ..full }));
+        self.turn = None;
+        self.work_off();
+        self.outgoing.pass(until);
+        self.outgoing.send(until);
     }
+
+    /// Works on the sessions that have ended.
+    fn work_off(&mut self) {
+        let mut ended = std::mem::take(&mut self.ended);
+        for one in &mut ended {
+            self.complete(&mut one.record, true);
+        }
+        for one in &mut ended {
+            one.alerts = self.judge(&mut one.record);
+            if let Some(fired) = &one.fired {
+                one.alerts.retain(|alert| fired.is_new(&alert.rule.uuid, alert.level));
+            }
+        }
+        for one in &ended {
+            self.summary.observe(&one.record);
+            if let Some(tap) = self.tap {
+                tap(&one.record);
+            }
+        }
+        for one in &mut ended {
+            self.put(one);
+        }
+        ended.clear();
+        self.ended = ended;
+    }
+
+    /// Passes on a session that has ended.
+    fn put(&mut self, ended: &mut Ended) {
+        let Ended { place, turn, .. } = *ended;
+        if self.outgoing.enter(turn) {
+            self.quota.begin();
+        }
+        let alerts = std::mem::take(&mut ended.alerts);
+        let summed = self.summed(ended).filter(|_| alerts.is_empty());
+        let record = &mut ended.record;
+        let batch = self.outgoing.batch_for(place);
+        let start = batch.lines.len();
+        if self.writes_lines && summed.is_none() {
+            emit::lines::render_session(record, &self.origin, &mut batch.lines);
+        }
+        // Last: it moves what it needs out of the record.
+        let kind = ItemKind::Ended(EndpointSummary::of(record));
+        batch.push(order(place, record), start, Item { line: (0, 0), kind, alerts, summed });
+    }
+
+    /// Passes on an open session.
+    fn put_update(&mut self, place: Until, record: &mut Record, alerts: Vec<Alert>) {
+        self.outgoing.enter(self.turn);
+        let batch = self.outgoing.batch_for(place);
+        let start = batch.lines.len();
+        if self.writes_updates {
+            emit::lines::render_session(record, &self.origin, &mut batch.lines);
+        }
+        // Last: it moves what it needs out of the record.
+        let kind = ItemKind::Update(EndpointSummary::of(record));
+        batch.push(order(place, record), start, Item { line: (0, 0), kind, alerts, summed: None });
+    }
+
+    /// The part of a sum for a session without a line of its own.
+    fn summed(&mut self, ended: &Ended) -> Option<Unanswered> {
+        let one = unanswered(&ended.record).filter(|_| self.writes_lines)?;
+        let ((_, _, shard), ..) = ended.place;
+        let written = match self.outgoing.is_turn(ended.place) {
+            true => self.quota.timer(),
+            false => self.quota.packet(shard, ended.clock),
+        };
+        (!written).then_some(one)
+    }
+}
+
+/// The position of a record in the output.
+fn order(place: Until, record: &Record) -> Order {
+    (place, record.id, (record.file, record.frame_first))
 }

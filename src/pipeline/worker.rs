@@ -159,6 +159,7 @@ impl<'t> Worker<'t> {
                 shard.expire(behind, records);
             });
         }
+        self.records.pass_second(second);
     }
 
     /// The input has ended: open sessions are handed over second by second, in the order in which
@@ -175,6 +176,7 @@ impl<'t> Worker<'t> {
                             shard.drain(second + 1, records)
                         });
                     }
+                    self.records.pass_second(second);
                 }
                 _ => break,
             }
@@ -199,6 +201,5 @@ impl<'t> Worker<'t> {
         let number = (at * self.workers + self.index) as u16;
         self.records.turn_to(number, (second, self.part));
         act(shard, &mut self.records);
-        self.records.settle();
     }
 }
