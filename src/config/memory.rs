@@ -43,8 +43,10 @@ pub struct Shares {
     pub waiting: usize,
     /// IP fragments, per shard: 1 %, but at least enough for the longest datagram.
     pub fragments: usize,
-    /// Endpoints: 15 %.
+    /// Endpoints: 13 %.
     pub endpoints: usize,
+    /// What home hosts exchange with whom: 2 %.
+    pub hosts: usize,
     /// Contributions of open sessions to their endpoints: 2 %.
     pub open_sessions: usize,
     /// Alerts, until they are passed to the outputs: 5 %.
@@ -75,7 +77,8 @@ impl Shares {
             evidence: share(20, SHARDS),
             waiting: share(8, SHARDS),
             fragments: usize::try_from(fragments).unwrap_or(usize::MAX),
-            endpoints: share(15, 1),
+            endpoints: share(13, 1),
+            hosts: share(2, 1),
             open_sessions: share(2, 1),
             alerts: share(5, 1),
             outputs: share(1, 1),
@@ -104,6 +107,8 @@ pub struct Bounds {
     pub endpoints: usize,
     /// Bytes of open sessions' contributions to endpoints.
     pub open_bytes: usize,
+    /// Bytes of what home hosts exchange with whom.
+    pub hosts_bytes: usize,
     /// Alerts.
     pub alerts: usize,
     /// Bytes of the ledger's entries: alerts that repetitions merge into, and rules that fired on
@@ -125,6 +130,7 @@ impl Bounds {
         Bounds {
             endpoints: fit(shares.endpoints, ENDPOINT_BYTES, caps.endpoints),
             open_bytes: shares.open_sessions,
+            hosts_bytes: shares.hosts,
             alerts: fit(shares.alerts, ALERT_BYTES, caps.alerts),
             entries_bytes: shares.repeats,
             subjects_bytes: shares.subjects,
@@ -196,8 +202,13 @@ mod tests {
         for memory in [MEMORY_MIN, MEMORY, MEMORY_MAX] {
             let s = Shares::of(memory);
             let shards = s.sessions + s.evidence + s.waiting + s.fragments;
-            let once =
-                s.endpoints + s.open_sessions + s.alerts + s.outputs + s.repeats + s.subjects;
+            let once = s.endpoints
+                + s.open_sessions
+                + s.alerts
+                + s.outputs
+                + s.repeats
+                + s.subjects
+                + s.hosts;
             let all = shards * SHARDS as usize + once + s.bindings * 2;
             let all = all as u64 + FIXED;
             assert!(all <= memory && memory - all < memory / 50, "{memory}: {all}");

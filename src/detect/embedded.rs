@@ -22,6 +22,7 @@ embedded! {
     "physics/d05_faster_than_light_geo.yml"
     "physics/d07_stack_split.yml"
     "remote_control/d08_rmm_unapproved.yml"
+    "remote_control/d12_rmm_to_work_stepping_stone.yml"
     "remote_control/d22_ip_kvm_on_lan.yml"
     "remote_control/d23_ip_kvm_cloud_egress.yml"
     "remote_control/d27_ide_tunnel.yml"

@@ -21,6 +21,7 @@ mod rolling_7d;
 mod rows;
 mod rtt_excess;
 mod scatter;
+mod stepping;
 mod summary;
 mod table;
 mod tags;
@@ -28,5 +29,8 @@ mod tunnel;
 
 pub use carry_over::KEPT;
 pub use rows::EndpointRows;
-pub use summary::{EndpointSummary, Incoming, OsFamily, Print, SideSummary, StackSummary, sides};
+pub use summary::{
+    EndpointSummary, Incoming, LongSession, OsFamily, Print, SideSummary, StackSummary, may_drive,
+    sides,
+};
 pub use table::{Endpoints, LOOK_AHEAD};

@@ -151,6 +151,7 @@ fn bytes(session: &EndpointSummary) -> usize {
 impl Endpoints {
     /// Takes what an open session has contributed so far, in place of what it had before.
     pub fn update(&mut self, id: SessionId, session: EndpointSummary) {
+        self.stepping.note(&session);
         self.open.update(id, session);
     }
 

@@ -36,6 +36,7 @@ fn session(of: u8, n: u8, last: u64) -> (SessionId, EndpointSummary) {
         turns: Some(Box::new(turns)),
         stack: StackSummary::new(Some(1_400 + u16::from(n % 4)), Some("linux"), None),
         refused: None,
+        long: None,
         incoming: Some(Box::new(Incoming { id, trips: 9, ..Incoming::default() })),
     };
     (id, summary)

@@ -40,6 +40,7 @@ fn session(ip: [u8; 4], print: Print, at: u64, gaps: &[(Exchange, u64)]) -> Endp
         turns: Some(Box::new(turns)),
         stack: StackSummary::default(),
         refused: None,
+        long: None,
         incoming: Some(Box::default()),
     }
 }

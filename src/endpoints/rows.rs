@@ -17,6 +17,7 @@ use crate::endpoints::prefix_stats::{Neighbours, PrefixFloors};
 use crate::endpoints::refused::Routers;
 use crate::endpoints::table::{Endpoints, Entry};
 use crate::endpoints::{rtt_excess, tunnel};
+use crate::model::Addr;
 use crate::model::endpoint::{EndpointKey, EndpointRow, HiddenLeg};
 use crate::model::event::EndpointSource;
 
@@ -35,6 +36,8 @@ pub struct EndpointRows {
     /// Endpoints with sessions that are still open. Rules judge those sessions with the others;
     /// rows leave them out, as they count when they end.
     open: Vec<Arc<EndpointKey>>,
+    /// Home hosts that are driven from elsewhere.
+    driven: Vec<Addr>,
     /// The baselines of endpoints that have any.
     known: HashMap<u32, Known, RandomState>,
 }
@@ -47,8 +50,8 @@ impl EndpointRows {
         let known = learned.map(|learned| known(&table, learned)).unwrap_or_default();
         let pools = Pools::of(&table, &order);
         let routers = Routers::of(&table);
-        let open = table.open.keys();
-        EndpointRows { table, floors, pools, routers, order, open, known }
+        let (open, driven) = (table.open.keys(), table.stepping.driven());
+        EndpointRows { table, floors, pools, routers, order, open, driven, known }
     }
 
     /// An empty set of rows.
@@ -73,7 +76,8 @@ impl EndpointRows {
 
     /// The rows that rules judge: remote endpoints that initiated answered sessions; each with its
     /// number for [`EndpointRows::get`]. An endpoint with open sessions comes twice: by its
-    /// ended sessions, with what is pooled, and with the open ones.
+    /// ended sessions, with what is pooled, and with the open ones. Last come home hosts that are
+    /// driven.
     pub fn judged<'r>(
         &'r self,
         learned: Option<&'r Baselines>,
@@ -81,17 +85,27 @@ impl EndpointRows {
         let judged = self.entries().filter(|(_, entry)| self.table.is_judged(entry));
         let ended = judged.map(|(at, entry)| (at, self.row(at, entry)));
         let open = (self.table.len() as u32..).zip(&self.open);
-        ended.chain(open.map(move |(at, key)| (at, self.row_with_open(key, learned))))
+        let open = open.map(move |(at, key)| (at, self.row_with_open(key, learned)));
+        let driven = (self.numbers_of_driven()..).zip(&self.driven);
+        let driven = driven.filter_map(move |(at, host)| Some((at, self.table.row_of(*host)?)));
+        ended.chain(open).chain(driven)
+    }
+
+    fn numbers_of_driven(&self) -> u32 {
+        (self.table.len() + self.open.len()) as u32
     }
 
     /// The row of a number, as rules judge it.
     pub fn get(&self, number: u32, learned: Option<&Baselines>) -> Option<EndpointRow> {
         match self.table.entries.get(number as usize) {
             Some(entry) => Some(self.row(number, entry)),
-            None => {
-                let key = self.open.get(number as usize - self.table.len())?;
-                Some(self.row_with_open(key, learned))
-            }
+            None => match self.open.get(number as usize - self.table.len()) {
+                Some(key) => Some(self.row_with_open(key, learned)),
+                None => {
+                    let at = number.checked_sub(self.numbers_of_driven())?;
+                    self.table.row_of(*self.driven.get(at as usize)?)
+                }
+            },
         }
     }
 
@@ -111,7 +125,9 @@ impl EndpointRows {
             refused: self.routers.refused(entry.key.ip).filter(|_| entry.key.remote),
             ..self.table.totals(entry)
         };
-        totals.row(key, self.floors.around(&self.table, entry), known)
+        let mut row = totals.row(key, self.floors.around(&self.table, entry), known);
+        self.table.add_control(&mut row);
+        row
     }
 }
 

@@ -92,6 +92,24 @@ pub struct EndpointSummary {
     /// What the initiator refused to pass on, if the datagram was addressed to itself: it has a
     /// smaller link behind it.
     pub refused: Option<LongDatagram>,
+    /// What it is, if it lasts and a home end sends at least about as much as it receives: somebody
+    /// may drive that host by it.
+    pub long: Option<Box<LongSession>>,
+}
+
+/// A session by which somebody may drive a home host.
+#[derive(Clone, Debug, Default)]
+pub struct LongSession {
+    /// Its id and subject.
+    pub session: Incoming,
+    /// Application, else protocol, else transport.
+    pub kind: Arc<str>,
+    /// The remote-control tool that it is, by a list or signature.
+    pub tool: Option<Arc<str>>,
+    /// The configuration allows that application.
+    pub approved: bool,
+    /// A relay carries it: it asked one for a peer (TURN, RFC 8656).
+    pub relayed: bool,
 }
 
 /// An answered session with a remote initiator.
@@ -216,7 +234,8 @@ impl EndpointSummary {
         };
         let tags = self.tags.capacity() * size_of::<(bool, Arc<str>)>();
         let incoming = self.incoming.as_ref().map_or(0, |_| size_of::<Incoming>() + ALLOCATION);
-        print(&self.initiator) + print(&self.responder) + tags + self.turns.heap() + incoming
+        let long = self.long.as_ref().map_or(0, |_| size_of::<LongSession>() + ALLOCATION);
+        print(&self.initiator) + print(&self.responder) + tags + self.turns.heap() + incoming + long
     }
 
     /// Takes the facts about endpoints out of a record that is no longer needed: its turns and JA4
@@ -248,14 +267,15 @@ impl EndpointSummary {
             turns: turns(record),
             stack,
             incoming: (from == Locality::Remote && answered(record) && !record.quality.unconfirmed)
-                .then(|| incoming(record)),
+                .then(|| Box::new(incoming(record))),
             refused: refused(record),
+            long: may_drive(record).then(|| long(record)),
         }
     }
 }
 
-fn incoming(record: &Record) -> Box<Incoming> {
-    Box::new(Incoming {
+fn incoming(record: &Record) -> Incoming {
+    Incoming {
         id: record.id,
         packets: (record.file, record.frame_first, record.frame_last),
         quality: record.quality,
@@ -265,7 +285,7 @@ fn incoming(record: &Record) -> Box<Incoming> {
             let ports = (record.responder.port, record.initiator.port);
             LongDatagram { bytes, print, ports }
         }),
-    })
+    }
 }
 
 /// A router names the datagram, and here its own address is the datagram's destination. Longer
@@ -277,6 +297,33 @@ fn refused(record: &Record) -> Option<LongDatagram> {
     let fits = refused.datagram.bytes.saturating_add(headers) <= mtu::ETHERNET;
     (own && fits).then_some(refused.datagram)
 }
+
+/// Whether somebody may drive a home host by the session: it lasts, and the host sends at least
+/// about as much as it receives, as a screen would need.
+pub fn may_drive(record: &Record) -> bool {
+    let (from, to) = sides(record.context.direction);
+    let (up, down) = (record.initiator.bytes, record.responder.bytes);
+    let shows = |side, sent: u64, received: u64| side == Locality::Home && sent >= received / 2;
+    let shows = shows(from, up, down) || shows(to, down, up);
+    record.activity.is_some() && shows && !record.quality.unconfirmed && !record.is_unproven()
+}
+
+fn long(record: &Record) -> Box<LongSession> {
+    let protocol = record.facts.protocol.map(|protocol| protocol.as_str());
+    let transport = || record.transport.name().unwrap_or("ip");
+    let application = record.context.application.clone();
+    let tags = record.context.hits.iter().map(|hit| &hit.tag);
+    Box::new(LongSession {
+        session: incoming(record),
+        kind: application.unwrap_or_else(|| protocol.unwrap_or_else(transport).into()),
+        tool: tags.filter_map(|tag| tag.strip_prefix(TOOL)).next().map(Arc::from),
+        approved: record.context.application_approved,
+        relayed: record.facts.stun().is_some_and(|stun| !stun.peers.is_empty()),
+    })
+}
+
+/// Prefix of the tags of remote-control tools.
+const TOOL: &str = "rmm:";
 
 fn trips(leg: &Leg) -> u32 {
     let in_session = leg.in_session.map_or(0, |trips| trips.samples);

@@ -20,6 +20,7 @@ use crate::endpoints::key::Key;
 use crate::endpoints::open::OpenSessions;
 use crate::endpoints::rolling_7d::Week;
 use crate::endpoints::rows::{EndpointRows, Totals};
+use crate::endpoints::stepping::Stepping;
 use crate::endpoints::summary::{EndpointSummary, Print, SideSummary, StackSummary};
 use crate::endpoints::tags::Tags;
 use crate::model::endpoint::{EndpointRow, Role};
@@ -83,6 +84,7 @@ pub struct Endpoints {
     due: Vec<Key>,
     pub(super) carried: Carried,
     pub(super) open: OpenSessions,
+    pub(super) stepping: Stepping,
     sessions_dropped: u64,
 }
 
@@ -102,12 +104,21 @@ impl Endpoints {
             due: Vec::new(),
             carried: Carried::default(),
             open: OpenSessions::new(open),
+            stepping: Stepping::new(open),
             sessions_dropped: 0,
         }
     }
 
+    /// The same, with so many bytes for what home hosts exchange with whom.
+    #[must_use]
+    pub fn with_hosts(mut self, bytes: usize) -> Endpoints {
+        self.stepping = Stepping::new(bytes);
+        self
+    }
+
     /// Counts one session for both of its ends.
     pub fn observe(&mut self, session: &EndpointSummary) {
+        self.stepping.note(session);
         self.observe_side(session, &session.initiator, INITIATOR);
         self.observe_side(session, &session.responder, RESPONDER);
     }
@@ -123,8 +134,8 @@ impl Endpoints {
             Some((entry.key.open(&self.prints.values), carried))
         });
         let (carried, sessions_dropped) = Carried::of(judged.chain(rest), self.cap);
-        let open = self.open.clone();
-        Endpoints { carried, open, sessions_dropped, ..Endpoints::new(self.cap, 0) }
+        let (open, stepping) = (self.open.clone(), self.stepping.clone());
+        Endpoints { carried, open, stepping, sessions_dropped, ..Endpoints::new(self.cap, 0) }
     }
 
     /// The number of endpoints.
@@ -143,6 +154,8 @@ impl Endpoints {
         counters.add(Counter::EndpointTagsDropped, self.tags.take_dropped());
         let dropped = std::mem::take(&mut self.open.dropped);
         counters.add(Counter::EndpointUpdatesDropped, dropped);
+        let dropped = std::mem::take(&mut self.stepping.dropped);
+        counters.add(Counter::HostsDropped, dropped);
     }
 
     fn observe_side(&mut self, session: &EndpointSummary, side: &SideSummary, role: u8) {

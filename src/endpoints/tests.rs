@@ -34,6 +34,7 @@ fn outbound(home: u8, remote: u8, port: u16, far_ns: Option<u64>) -> EndpointSum
         turns: None,
         stack: StackSummary::default(),
         refused: None,
+        long: None,
         incoming: None,
     }
 }

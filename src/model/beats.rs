@@ -1,102 +1,136 @@
-//! What the sessions of a host did in a second, on its way to where all of them meet.
+//! Messages of sessions that last, on their way to where all sessions of a host meet.
 //!
-//! Owns: sums by second and host. In: what one shard saw; what others saw. Out: the seconds that
-//! are over. Never: more than [`Beats::HOSTS`] hosts of a second of one shard, or an order that
+//! Owns: messages by second and shard. In: what shards saw, each in its own order. Out: the seconds
+//! that are over. Never: more than [`Beats::PER_SECOND`] of a second and shard, or an order that
 //! depends on who came first.
 //!
 //! A host's sessions lie on different shards, and workers are not equally far: what happened at
 //! the same time is known once every worker has passed that second.
+//!
+//! Policy at the cap: the hosts with most messages of the second and shard keep the earliest of
+//! them, so that no host can hide another. The cap is a shard's, not a worker's: what is left out
+//! does not depend on how many workers there are.
 
 use std::collections::BTreeMap;
 
-use crate::model::Addr;
+use crate::model::{Addr, Nanos};
 
-/// What a host's sessions did in one second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a message is, as the host sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BeatKind {
+    /// A small message came in: it may be somebody's input.
+    Input,
+    /// A small message went out: it may be a keystroke.
+    Key,
+    /// Nothing small: the bytes alone.
+    Volume,
+}
+
+/// A message of a session that lasts. Fields are in the order in which messages are sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Beat {
-    /// Sessions in which data passed.
-    pub sessions: u32,
-    /// Messages that the host sent.
+    /// Second of the run's clock.
+    pub second: u32,
+    /// The home host.
+    pub host: Addr,
+    /// Its time.
+    pub time: Nanos,
+    /// The other end.
+    pub peer: Addr,
+    /// What it is.
+    pub kind: BeatKind,
+    /// Bytes of payload.
+    pub size: u16,
+    /// Bytes of payload that the host sent since the session's last message, with this one.
     pub sent: u32,
-    /// Messages that it was sent.
+    /// Likewise, those that it was sent.
     pub received: u32,
+    /// Where it was seen.
+    pub shard: u16,
 }
 
-impl Beat {
-    /// Both together.
-    #[must_use]
-    pub const fn with(self, other: Beat) -> Beat {
-        Beat {
-            sessions: self.sessions.saturating_add(other.sessions),
-            sent: self.sent.saturating_add(other.sent),
-            received: self.received.saturating_add(other.received),
-        }
-    }
-}
-
-/// Beats by second of the run's clock, shard and host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Messages of the seconds that are not over.
+#[derive(Clone, Debug, Default)]
 pub struct Beats {
-    parts: BTreeMap<(u32, u16), BTreeMap<Addr, Beat>>,
+    all: Vec<Beat>,
+    /// The latest second of each shard, and its messages so far.
+    counts: Vec<(u32, u32)>,
     dropped: u64,
 }
 
 impl Beats {
-    /// Hosts of one second of one shard. The cap is a shard's, not a worker's: what is left out
-    /// does not depend on how many workers there are.
-    pub const HOSTS: usize = 1_024;
+    /// Messages of one second of one shard.
+    pub const PER_SECOND: u32 = 2_048;
 
-    /// Adds what a shard saw; a host beyond the cap is left out and counted.
-    pub fn add(&mut self, (second, shard): (u32, u16), host: Addr, beat: Beat) {
-        let hosts = self.parts.entry((second, shard)).or_default();
-        if hosts.len() >= Beats::HOSTS && !hosts.contains_key(&host) {
-            self.dropped += 1;
-            return;
+    /// When a second is full, so many messages of it stay at most.
+    const STAY: u32 = Beats::PER_SECOND / 4 * 3;
+
+    /// Adds what a shard saw. The seconds of a shard never go back.
+    pub fn add(&mut self, beat: Beat) {
+        let shard = usize::from(beat.shard);
+        if self.counts.len() <= shard {
+            self.counts.resize(shard + 1, (0, 0));
         }
-        let sum = hosts.entry(host).or_default();
-        *sum = sum.with(beat);
-    }
-
-    /// Adds what other shards saw.
-    pub fn merge(&mut self, other: Beats) {
-        self.dropped += other.dropped;
-        for (part, hosts) in other.parts {
-            let mine = self.parts.entry(part).or_default();
-            for (host, beat) in hosts {
-                let sum = mine.entry(host).or_default();
-                *sum = sum.with(beat);
+        let count = |beats: &Beats| beats.counts.get(shard).copied().unwrap_or_default();
+        let (second, mut n) = count(self);
+        if second != beat.second {
+            n = 0;
+        } else if n >= Beats::PER_SECOND {
+            self.thin(beat.second, beat.shard);
+            (_, n) = count(self);
+            if n >= Beats::PER_SECOND {
+                self.dropped += 1;
+                return;
             }
         }
+        self.all.push(beat);
+        self.note(shard, (beat.second, n + 1));
     }
 
-    /// Takes out the seconds before this one, and how many were left out so far.
-    #[must_use]
-    pub fn take_before(&mut self, second: u32) -> Beats {
-        let later = self.parts.split_off(&(second, 0));
-        let parts = std::mem::replace(&mut self.parts, later);
-        Beats { parts, dropped: std::mem::take(&mut self.dropped) }
-    }
-
-    /// Whether there are none, and none was left out.
-    pub fn is_empty(&self) -> bool {
-        self.parts.is_empty() && self.dropped == 0
-    }
-
-    /// Beats left out at the cap.
-    pub const fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// The sums over all shards, by second, then host.
-    pub fn sums(&self) -> BTreeMap<(u32, Addr), Beat> {
-        let mut sums = BTreeMap::<_, Beat>::new();
-        for ((second, _), hosts) in &self.parts {
-            for (host, beat) in hosts {
-                let sum = sums.entry((*second, *host)).or_default();
-                *sum = sum.with(*beat);
-            }
+    fn note(&mut self, shard: usize, now: (u32, u32)) {
+        if let Some(count) = self.counts.get_mut(shard) {
+            *count = now;
         }
-        sums
+    }
+
+    /// A second is full: each host keeps only so many of its messages that most fit.
+    #[cold]
+    fn thin(&mut self, second: u32, shard: u16) {
+        let is_here = |beat: &Beat| (beat.second, beat.shard) == (second, shard);
+        let mut hosts = BTreeMap::<Addr, u32>::new();
+        for beat in self.all.iter().filter(|beat| is_here(beat)) {
+            *hosts.entry(beat.host).or_default() += 1;
+        }
+        let kept = |limit: u32| hosts.values().map(|n| limit.min(*n)).sum::<u32>();
+        let mut limit = hosts.values().copied().max().unwrap_or(0);
+        while limit > 1 && kept(limit) > Beats::STAY {
+            limit /= 2;
+        }
+        let (mut seen, before) = (BTreeMap::<Addr, u32>::new(), self.all.len());
+        self.all.retain(|beat| {
+            !is_here(beat) || {
+                let n = seen.entry(beat.host).or_default();
+                *n += 1;
+                *n <= limit
+            }
+        });
+        self.dropped += (before - self.all.len()) as u64;
+        self.note(usize::from(shard), (second, kept(limit)));
+    }
+
+    /// Moves the seconds before this one to the end of a list.
+    pub fn take_before(&mut self, second: u32, to: &mut Vec<Beat>) {
+        if self.all.last().is_some_and(|last| last.second < second)
+            && self.all.iter().all(|beat| beat.second < second)
+        {
+            return to.append(&mut self.all);
+        }
+        to.extend(self.all.extract_if(.., |beat| beat.second < second));
+    }
+
+    /// Messages left out at the cap since the last call.
+    pub const fn take_dropped(&mut self) -> u64 {
+        std::mem::replace(&mut self.dropped, 0)
     }
 }
 
@@ -105,49 +139,80 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn beat(sent: u32) -> Beat {
-        Beat { sessions: 1, sent, received: 1 }
+    fn beat(second: u32, shard: u16, host: u32, ms: u64) -> Beat {
+        Beat {
+            second,
+            host: Addr::v4(host.to_be_bytes()),
+            time: Nanos(ms * 1_000_000),
+            peer: Addr::v4([203, 0, 113, 1]),
+            kind: BeatKind::Key,
+            size: 36,
+            sent: 36,
+            received: 0,
+            shard,
+        }
+    }
+
+    fn taken(beats: &mut Beats, second: u32) -> Vec<Beat> {
+        let mut all = Vec::new();
+        beats.take_before(second, &mut all);
+        all.sort_unstable();
+        all
     }
 
     #[test]
-    fn hosts_per_second_and_shard_are_capped_and_counted() {
+    fn a_message_stays_small() {
+        assert!(size_of::<Beat>() <= 72, "{}", size_of::<Beat>());
+    }
+
+    #[test]
+    fn messages_of_a_second_and_shard_are_capped_and_a_flood_hides_no_other_host() {
         let mut beats = Beats::default();
-        for n in 0..2_000u32 {
-            beats.add((7, 3), Addr::v4(n.to_be_bytes()), beat(1));
+        for n in 0..100_000 {
+            beats.add(beat(7, 3, 1, n));
+            if n % 1_000 == 0 {
+                beats.add(beat(7, 3, 2, n));
+            }
         }
-        beats.add((7, 3), Addr::v4([0, 0, 0, 5]), beat(2));
-        beats.add((7, 4), Addr::v4([0, 0, 0, 5]), beat(4));
-        beats.add((8, 0), Addr::v4([0, 0, 9, 9]), beat(1));
-        let over = beats.take_before(8);
-        assert_eq!((over.sums().len(), over.dropped()), (Beats::HOSTS, 2_000 - 1_024));
-        let fifth = Beat { sessions: 3, sent: 7, received: 3 };
-        assert_eq!(over.sums()[&(7, Addr::v4([0, 0, 0, 5]))], fifth);
-        assert_eq!((beats.sums().len(), beats.dropped()), (1, 0));
-        assert!(beats.take_before(8).is_empty() && !beats.is_empty());
+        beats.add(beat(7, 4, 1, 5));
+        beats.add(beat(8, 3, 1, 6));
+        let over = taken(&mut beats, 8);
+        let of = |host: u32| over.iter().filter(|b| b.host == Addr::v4(host.to_be_bytes())).count();
+        assert!(over.len() <= Beats::PER_SECOND as usize + 1, "{}", over.len());
+        assert_eq!(of(2), 100, "nothing of the quiet host is lost");
+        assert_eq!(beats.take_dropped() as usize + over.len(), 100_000 + 100 + 1);
+        assert_eq!((taken(&mut beats, 8).len(), taken(&mut beats, 9).len()), (0, 1));
+    }
+
+    #[test]
+    fn a_second_of_more_hosts_than_messages_is_capped() {
+        let mut beats = Beats::default();
+        (0..10_000).for_each(|n| beats.add(beat(7, 3, n, 1)));
+        assert_eq!(taken(&mut beats, 8).len() as u32, Beats::PER_SECOND);
+        assert_eq!(beats.take_dropped(), 10_000 - u64::from(Beats::PER_SECOND));
     }
 
     proptest! {
         /// However shards are spread over workers, and however far each of these has come.
         #[test]
         fn neither_workers_nor_their_order_show(
-            seen in proptest::collection::vec((0u16..64, 0u32..9, 0u8..6, 0u32..9), 0..200),
+            seen in proptest::collection::vec((0u16..64, 0u32..9, 0u32..6, 0u64..9), 0..200),
             workers in 1u16..64,
             marks in proptest::collection::vec(0u32..9, 1..9),
         ) {
-            let host = |n: &u8| Addr::v4([10, 0, 0, *n]);
             let mut alone = Beats::default();
             let mut of = vec![Beats::default(); usize::from(workers)];
-            for (shard, second, n, sent) in &seen {
-                alone.add((*second, *shard), host(n), beat(*sent));
-                of[usize::from(shard % workers)].add((*second, *shard), host(n), beat(*sent));
+            for (shard, second, host, ms) in &seen {
+                alone.add(beat(*second, *shard, *host, *ms));
+                of[usize::from(shard % workers)].add(beat(*second, *shard, *host, *ms));
             }
-            let mut all = Beats::default();
+            let mut all = Vec::new();
             for mark in marks {
-                of.iter_mut().rev().for_each(|one| all.merge(one.take_before(mark)));
+                of.iter_mut().rev().for_each(|one| one.take_before(mark, &mut all));
             }
-            of.into_iter().for_each(|one| all.merge(one));
-            prop_assert_eq!(all.take_before(5).sums(), alone.take_before(5).sums());
-            prop_assert_eq!(all, alone);
+            of.iter_mut().for_each(|one| one.take_before(9, &mut all));
+            all.sort_unstable();
+            prop_assert_eq!(all, taken(&mut alone, 9));
         }
     }
 }

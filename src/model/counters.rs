@@ -228,8 +228,10 @@ counters! {
     /// Long sessions that were without updates for a time because the table for them was full.
     SessionsUnwatched = "sessions_unwatched" in "session",
         loss("lasting", "long sessions without updates");
-    /// Activity of a host in a second that was not kept because the cap of that second was reached.
-    BeatsDropped = "beats_dropped" in "session", loss("beats", "host-seconds over the cap");
+    /// Messages of sessions that last, not compared with others of their host because the cap of
+    /// that second was reached.
+    BeatsDropped = "beats_dropped" in "session",
+        loss("beats", "messages of long sessions over the cap");
     /// Updates of sessions that go on.
     Updates = "updates" in "session", total;
     /// Of these, updates whose line was written.
@@ -321,6 +323,10 @@ counters! {
     /// was reached: those sessions count when they end.
     EndpointUpdatesDropped = "endpoint_updates_dropped" in "detect",
         loss("endpoint_updates", "open sessions not judged with their endpoint");
+    /// Home hosts whose exchanges were forgotten because the cap was reached: those for which least
+    /// was found.
+    HostsDropped = "hosts_dropped" in "detect",
+        loss("hosts", "home hosts not watched for remote control");
     /// Tags not kept on endpoints: a run keeps at most 128 different ones.
     EndpointTagsDropped = "endpoint_tags_dropped" in "detect",
         loss("tags", "tags of endpoints over the cap");

@@ -32,8 +32,45 @@ pub struct Traits {
     pub baseline: Option<Baseline>,
     /// The baseline of the only person among the subjects of its sessions.
     pub subject_baseline: Option<Baseline>,
+    /// How it is driven from elsewhere; of home hosts.
+    pub control: Option<Box<Control>>,
     /// The session that ended last.
     pub latest: Option<Box<LatestSession>>,
+}
+
+/// Messages into a home host by one way, and keystrokes out of it by another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// From 0 to 1; 0.5 and more reads as: somebody elsewhere types through this host.
+    pub confidence: f64,
+    /// Where the messages come from.
+    pub from: Addr,
+    /// Where the keystrokes go.
+    pub to: Addr,
+    /// Share of the keystrokes that follow a message.
+    pub share: f64,
+    /// The same at moments shortly before each.
+    pub baseline: f64,
+    /// Median time between the two, in ns.
+    pub lag_ns: u64,
+    /// The keystrokes it rests on.
+    pub keys: u32,
+    /// Windows of 256 keystrokes, or of 20 minutes, that said so by themselves.
+    pub windows: u32,
+    /// Days (UTC) with such a window.
+    pub days: u32,
+    /// What the messages come by: application, else protocol, else transport.
+    pub via: Option<Arc<str>>,
+    /// The remote-control tool that it is.
+    pub tool: Option<Arc<str>>,
+    /// The configuration allows that tool.
+    pub approved: bool,
+    /// The host answers there: it offers a service.
+    pub serves: bool,
+    /// A relay carries it.
+    pub relayed: bool,
+    /// The session that the messages come by, if it was shown since.
+    pub session: Option<LatestSession>,
 }
 
 /// MTUs derived from SYNs: MSS plus the headers of IP and TCP (RFC 6691).

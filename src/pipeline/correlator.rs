@@ -12,7 +12,7 @@ use crate::config::Plan;
 use crate::dispatch::queue::{Receiver, Sender};
 use crate::emit::Origin;
 use crate::endpoints::{EndpointSummary, LOOK_AHEAD};
-use crate::model::beats::Beats;
+use crate::model::beats::Beat;
 use crate::model::event::SessionLine;
 use crate::model::{Counter, Error, Held, Nanos};
 use crate::pipeline::findings::{Findings, Found};
@@ -39,8 +39,10 @@ pub(super) struct Correlator {
     feeds: Vec<Feed>,
     found: Found,
     scans: Scans,
-    /// What hosts did in seconds that not all workers have passed.
-    beats: Beats,
+    /// Messages of seconds that not all workers have passed.
+    beats: Vec<Beat>,
+    /// The second before which they were compared.
+    settled: u32,
     /// Only in a live run.
     live: Option<Heartbeat>,
 }
@@ -77,7 +79,8 @@ impl Correlator {
         };
         let found = Found::new(plan, prepared);
         let feeds = queues.into_iter().map(feed).collect();
-        Correlator { feeds, found, scans: Scans::new(origin), beats: Beats::default(), live: None }
+        let scans = Scans::new(origin);
+        Correlator { feeds, found, scans, beats: Vec::new(), settled: 0, live: None }
     }
 
     /// The same, for a live run.
@@ -106,11 +109,11 @@ impl Correlator {
         while self.receive() {
             // Everything that ended before this second is here.
             let ((second, ..), ..) = self.safe();
-            self.settle_beats(second);
             loop {
                 let next = self.earliest();
                 let until = next.map_or(second, |(at, _)| at.min(second));
                 self.found.judge_updated(until);
+                self.settle_beats(until);
                 let written = self.write_sums(until, outlets, result.is_ok());
                 result = result.and(written);
                 let is_later = next.is_none_or(|(at, _)| at >= second);
@@ -212,11 +215,19 @@ impl Correlator {
         result
     }
 
-    /// Lets go of what hosts did before a second that all workers have passed: no rule asks for it.
+    /// Compares what hosts did in the seconds before one that all workers have passed.
     fn settle_beats(&mut self, until: Nanos) {
         let until = u32::try_from(until.as_secs()).unwrap_or(u32::MAX);
-        let over = self.beats.take_before(until);
-        self.found.counters.add(Counter::BeatsDropped, over.dropped());
+        if until <= self.settled {
+            return;
+        }
+        self.settled = until;
+        let mut over: Vec<Beat> = self.beats.extract_if(.., |beat| beat.second < until).collect();
+        over.sort_unstable();
+        for beats in over.chunk_by(|a, b| a.second == b.second) {
+            let Some(first) = beats.first() else { continue };
+            self.found.hear(first.second, beats);
+        }
     }
 
     /// Nothing before this position will come.
@@ -231,7 +242,7 @@ impl Correlator {
         match feed.incoming.recv() {
             Some(mut batch) => {
                 feed.until = batch.until;
-                self.beats.merge(std::mem::take(&mut batch.beats));
+                self.beats.append(&mut batch.beats);
                 feed.waiting.push_back(batch);
             }
             None => feed.until = THE_END,

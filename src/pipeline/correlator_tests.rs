@@ -92,7 +92,7 @@ fn losses_are_counted_in_the_set_in_which_they_happen() {
 #[test]
 fn beats_of_a_second_are_merged_once_all_workers_have_passed_it() {
     use crate::dispatch::queue::bounded;
-    use crate::model::beats::Beat;
+    use crate::model::beats::{Beat, BeatKind};
     use crate::pipeline::outgoing::Queues;
     use crate::pipeline::record_worker::RecordWorker;
     use crate::session::Listener as _;
@@ -108,22 +108,25 @@ fn beats_of_a_second_are_merged_once_all_workers_have_passed_it() {
         let mut worker =
             RecordWorker::new(&prepared, &origin, false, None, Queues { out, empties });
         worker.turn_to(shard, (5, 0));
-        for second in [6, 5] {
-            worker.beat(second, host, Beat { sessions: 1, sent: second, received: 0 });
+        for second in [5, 6] {
+            let (time, peer, kind) = (Nanos(7), host, BeatKind::Key);
+            let (size, sent, received, shard) = (36, second, 0, 0);
+            worker.beat(Beat { second, host, time, peer, kind, size, sent, received, shard });
         }
         workers.push(worker);
     }
     let mut correlator = Correlator::new(queues, &plan, &prepared, &origin);
-    let mut known = |worker: usize, second: u64| -> Vec<(u32, u32, u32)> {
+    let mut known = |worker: usize, second: u64| -> Vec<(u32, u16)> {
         workers[worker].send_before(((Nanos::from_secs(second), 0, 0), Nanos::ZERO, 0));
         assert!(correlator.receive());
-        let sums = correlator.beats.sums();
+        let mut seen: Vec<_> = correlator.beats.iter().map(|b| (b.second, b.shard)).collect();
+        seen.sort_unstable();
         let ((safe, ..), ..) = correlator.safe();
         correlator.settle_beats(safe);
-        sums.into_iter().map(|((second, _), beat)| (second, beat.sessions, beat.sent)).collect()
+        seen
     };
-    assert_eq!(known(0, 6), [(5, 1, 5)]);
-    assert_eq!(known(1, 5), [(5, 1, 5)], "the other has not passed it");
-    assert_eq!(known(1, 7), [(5, 2, 10), (6, 1, 6)]);
-    assert_eq!(known(0, 7), [(6, 2, 12)], "5 was let go, for all had passed it");
+    assert_eq!(known(0, 6), [(5, 0)]);
+    assert_eq!(known(1, 5), [(5, 0)], "the other has not passed it");
+    assert_eq!(known(1, 7), [(5, 0), (5, 1), (6, 1)]);
+    assert_eq!(known(0, 7), [(6, 0), (6, 1)], "5 was compared, for all had passed it");
 }

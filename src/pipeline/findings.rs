@@ -13,6 +13,7 @@ use crate::detect::likelihood::Prior;
 use crate::detect::{RuleSet, SourceCatalog, merge};
 use crate::emit;
 use crate::endpoints::{EndpointRows, EndpointSummary, Endpoints};
+use crate::model::beats::Beat;
 use crate::model::endpoint::{EndpointKey, EndpointRow, Fingerprint};
 use crate::model::{
     Alert, Change, Counter, Counters, Error, EventKind, Held, Incident, Level, Nanos,
@@ -98,7 +99,8 @@ impl Found {
     pub(super) fn new(plan: &Plan, prepared: &Prepared) -> Found {
         let bounds = Bounds::of(plan);
         let mut found = Found {
-            endpoints: Endpoints::new(bounds.endpoints, bounds.open_bytes),
+            endpoints: Endpoints::new(bounds.endpoints, bounds.open_bytes)
+                .with_hosts(bounds.hosts_bytes),
             updated: Nanos(u64::MAX),
             state: None,
             ledger: Ledger::new(LedgerConfig {
@@ -193,6 +195,16 @@ impl Found {
         loop {
             let learned = self.state.as_ref().map(|state| &state.baselines);
             let Some(row) = self.endpoints.next_updated(learned) else { return };
+            self.judge_now(&row);
+        }
+    }
+
+    /// Takes what home hosts sent and received in one second, sorted, and judges those that turn
+    /// out to be driven.
+    pub(super) fn hear(&mut self, second: u32, beats: &[Beat]) {
+        self.endpoints.hear(beats);
+        self.endpoints.end_second(second);
+        while let Some(row) = self.endpoints.next_driven() {
             self.judge_now(&row);
         }
     }

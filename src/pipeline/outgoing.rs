@@ -22,7 +22,7 @@ pub(super) struct Outgoing {
     ready: RecordBatch,
     /// The second and shard whose sessions come in order and go to `ready` at once.
     turn: Option<Watermark>,
-    /// What hosts did, until their second is over.
+    /// Messages of sessions that last, until their second is over.
     pub(super) beats: Beats,
     queues: Queues,
 }
@@ -93,11 +93,11 @@ impl Outgoing {
         self.waiting.give(until, &mut self.ready);
         self.ready.order.sort_unstable();
         let empty = self.queues.empties.try_recv().unwrap_or_default();
-        let full = std::mem::replace(&mut self.ready, empty);
+        let mut full = std::mem::replace(&mut self.ready, empty);
         // The correlator outlives its workers; if it is gone the run is being torn down.
         let ((second, ..), ..) = until;
         let second = u32::try_from(second.as_secs()).unwrap_or(u32::MAX);
-        let beats = self.beats.take_before(second);
-        drop(self.queues.out.send(RecordBatch { until, beats, ..full }));
+        self.beats.take_before(second, &mut full.beats);
+        drop(self.queues.out.send(RecordBatch { until, ..full }));
     }
 }

@@ -4,7 +4,7 @@
 //! Never: judges or renders.
 
 use crate::endpoints::EndpointSummary;
-use crate::model::beats::Beats;
+use crate::model::beats::Beat;
 use crate::model::scan::Unanswered;
 use crate::model::{Alert, Nanos};
 
@@ -65,6 +65,9 @@ const BYTES_PER_BATCH: usize = 1 << 20;
 /// Capacity of a batch that is kept for reuse.
 const BYTES_KEPT: usize = 2 * BYTES_PER_BATCH;
 
+/// The same of messages.
+const BEATS_KEPT: usize = 8_192;
+
 /// Finished sessions of one worker, all before `until`.
 #[derive(Debug, Default)]
 pub(super) struct RecordBatch {
@@ -72,8 +75,8 @@ pub(super) struct RecordBatch {
     pub(super) order: Vec<(Order, u32)>,
     pub(super) items: Vec<Option<Item>>,
     pub(super) lines: Vec<u8>,
-    /// What hosts did in the seconds before `until`.
-    pub(super) beats: Beats,
+    /// Messages of sessions that last, of the seconds before `until`.
+    pub(super) beats: Vec<Beat>,
     /// Nothing earlier follows from this worker.
     pub(super) until: Until,
 }
@@ -105,6 +108,8 @@ impl RecordBatch {
         self.order.clear();
         self.items.clear();
         self.lines.clear();
+        self.beats.clear();
+        self.beats.shrink_to(BEATS_KEPT);
         self.lines.shrink_to(BYTES_KEPT);
         self.items.shrink_to(16 * ITEMS_PER_BATCH);
         self.order.shrink_to(16 * ITEMS_PER_BATCH);

@@ -158,7 +158,8 @@ impl Listener<Observers> for RecordWorker<'_> {
         alerts.retain(|alert| fired.get_or_insert_default().record(&alert.rule.uuid, alert.level));
         self.counters.bump(Counter::Updates);
         let (from, _) = endpoints::sides(record.context.direction);
-        if self.writes_updates || !alerts.is_empty() || from == Locality::Remote {
+        let counts = from == Locality::Remote || endpoints::may_drive(&record);
+        if self.writes_updates || !alerts.is_empty() || counts {
             let place = ((record.at, UPDATED, self.at.1), record.start, tie);
             self.put_update(place, &mut record, alerts);
         }
@@ -182,8 +183,12 @@ impl Listener<Observers> for RecordWorker<'_> {
         }
     }
 
-    fn beat(&mut self, second: u32, host: Addr, beat: Beat) {
-        self.outgoing.beats.add((second, self.at.1), host, beat);
+    fn beat(&mut self, beat: Beat) {
+        self.outgoing.beats.add(Beat { shard: self.at.1, ..beat });
+    }
+
+    fn is_home(&self, addr: Addr) -> bool {
+        self.enricher.data().is_home(addr)
     }
 
     fn let_go(&mut self, extra: &mut Option<Box<Observers>>) {
@@ -363,6 +368,7 @@ impl<'t> RecordWorker<'t> {
     pub(super) fn send_before(&mut self, until: Until) {
         self.turn = None;
         self.work_off();
+        self.counters.add(Counter::BeatsDropped, self.outgoing.beats.take_dropped());
         self.outgoing.pass(until);
         self.outgoing.send(until);
     }

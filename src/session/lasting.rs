@@ -6,15 +6,17 @@
 
 mod activity;
 mod interaction;
+pub(crate) mod messages;
 
 use crate::bounded::Slab;
 use crate::model::fired::FiredRules;
 use crate::model::interaction::Interaction;
-use crate::model::{Nanos, Peer, Record, TcpFlags, Transport};
-use crate::session::Arrival;
+use crate::model::{Addr, Nanos, Peer, Record, TcpFlags, Transport};
 use crate::session::lasting::activity::ActivityObserver;
 use crate::session::lasting::interaction::InteractionObserver;
+use crate::session::lasting::messages::MessageObserver;
 use crate::session::state::{Bits, Session};
+use crate::session::{Arrival, Listener};
 
 /// Seconds of the run's clock after which a session is long.
 pub(crate) const LASTS: u32 = 10;
@@ -67,6 +69,7 @@ pub(crate) struct Lasting {
     pub(crate) fired: Option<Box<FiredRules>>,
     pub(crate) activity: ActivityObserver,
     pub(crate) interaction: InteractionObserver,
+    pub(crate) messages: MessageObserver,
 }
 
 impl Lasting {
@@ -78,6 +81,7 @@ impl Lasting {
             fired: None,
             activity: ActivityObserver::NONE,
             interaction: InteractionObserver::NONE,
+            messages: MessageObserver::NONE,
         }
     }
 
@@ -91,6 +95,7 @@ impl Lasting {
     pub(crate) fn turn(&mut self) {
         self.activity.turn();
         self.interaction.turn();
+        self.messages.turn();
     }
 
     /// Adds what the observers saw.
@@ -121,11 +126,12 @@ impl<X> Session<X> {
         (from, expected): (Peer, u32),
         arrival: Arrival<'_>,
         pool: &mut Pool,
+        listener: &mut impl Listener<X>,
     ) {
         let Some(lasting) = pool.get_mut(self.since) else { return };
         let packet = arrival.packet;
         let tcp = packet.key.transport == Transport::TCP;
-        lasting.see(&Passed {
+        let passed = Passed {
             from,
             time: self.can_time(packet).then_some(packet.time),
             tcp,
@@ -134,7 +140,18 @@ impl<X> Session<X> {
             moves_on: !tcp || self.half(from).stream.next() != expected,
             flags: packet.tcp_flags,
             numbers: (packet.seq, packet.ack),
-        });
+        };
+        lasting.see(&passed);
+        if let Some(seen) = lasting.messages.see(&passed, packet.clock) {
+            let beats = lasting.messages.beats(seen, self.ends(), (packet.clock, &passed));
+            beats.for_each(|beat| listener.beat(beat));
+        }
+    }
+
+    /// Initiator and responder.
+    pub(crate) const fn ends(&self) -> [Addr; 2] {
+        let (a, b) = (self.key.a, self.key.b);
+        if self.bits.has(Bits::INITIATOR_B) { [b, a] } else { [a, b] }
     }
 
     /// Swaps the sides for the observers as well.

@@ -170,10 +170,16 @@ pub trait Listener<X> {
         let _ = update;
     }
 
-    /// A host did something in a second of the clock that is to be seen beside what it did in
-    /// sessions of other shards.
-    fn beat(&mut self, second: u32, host: Addr, beat: Beat) {
-        let _ = (second, host, beat);
+    /// A home host sent or received something in a session that lasts: it is to be seen beside
+    /// what it did in sessions of other shards. The listener knows the shard.
+    fn beat(&mut self, beat: Beat) {
+        let _ = beat;
+    }
+
+    /// Whether an address belongs to the home networks.
+    fn is_home(&self, addr: Addr) -> bool {
+        let _ = addr;
+        false
     }
 
     /// A session has ended.

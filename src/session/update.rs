@@ -119,7 +119,7 @@ impl<X> Session<X> {
             _ => self.read(side, arrival, listener),
         }
         if self.bits.has(Bits::LONG) {
-            self.show((side, expected), arrival, &mut shared.lasting);
+            self.show((side, expected), arrival, &mut shared.lasting, listener);
         }
         if packet.key.transport == Transport::TCP && packet.tcp_flags.has(TcpFlags::ACK) {
             if self.bits.has(Bits::WAITING) {

@@ -18,6 +18,7 @@ pub mod icmp;
 pub mod ike;
 pub mod ip_fragment;
 pub mod kerberos;
+pub mod multiplexed;
 pub mod nbns;
 pub mod ntlm;
 pub mod openvpn;

@@ -50,6 +50,7 @@ fn session(ip: &str, day: u64, ns: u64, subject: Option<&str>) -> EndpointSummar
         turns: None,
         stack: StackSummary::default(),
         refused: None,
+        long: None,
         incoming: Some(Box::new(Incoming { subject, ..Incoming::default() })),
     }
 }
@@ -60,6 +61,7 @@ fn going_out(ip: &str, day: u64, ns: u64, port: u16) -> EndpointSummary {
         initiator: side("10.0.0.1", Locality::Home, Some(1_000)),
         responder: side(ip, Locality::Remote, Some(ns)),
         service: Some(Service { transport: Transport::TCP, port }),
+        long: None,
         incoming: None,
         ..session(ip, day, ns, None)
     }

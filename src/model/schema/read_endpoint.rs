@@ -4,7 +4,7 @@
 //! Out: values. Never: judgement, state.
 
 use crate::model::endpoint::{EndpointRow, Fingerprint, HiddenLeg, Needs, Tunnel};
-use crate::model::endpoint_facts::{Baseline, Excess, MtuTotals, Spread, StackTotals};
+use crate::model::endpoint_facts::{Baseline, Control, Excess, MtuTotals, Spread, StackTotals};
 use crate::model::physics::{KM_PER_RTT_MS_FIBRE, KM_PER_RTT_MS_REAL};
 use crate::model::record::{AutonomousSystem, Place};
 use crate::model::schema::derived::{HIDDEN_AT_LEAST, ratio, reach};
@@ -39,6 +39,10 @@ pub(super) fn mtu(row: &EndpointRow, get: Part<MtuTotals>) -> Value<'_> {
 
 pub(super) fn stack(row: &EndpointRow, get: Part<StackTotals>) -> Value<'_> {
     part(row.traits.stack.as_ref(), get)
+}
+
+pub(super) fn control(row: &EndpointRow, get: Part<Control>) -> Value<'_> {
+    part(row.traits.control.as_deref(), get)
 }
 
 pub(super) fn spread(row: &EndpointRow, get: Part<Spread>) -> Value<'_> {
@@ -148,6 +152,8 @@ pub fn samples(row: &EndpointRow, field: &str) -> u64 {
     let of = |head: &str| field.starts_with(head);
     if of("longhaul.hidden_leg.") {
         row.hidden.map_or(0, |hidden| u64::from(hidden.samples))
+    } else if of("longhaul.remote_control.") {
+        traits.control.as_ref().map_or(0, |control| u64::from(control.keys))
     } else if of("longhaul.rtt.") {
         traits.spread.map_or(0, |spread| u64::from(spread.sessions))
     } else if of("longhaul.stack.") {

@@ -18,6 +18,7 @@ use std::cmp::Reverse;
 use crate::bounded::Wheel;
 use crate::model::Counter;
 use crate::session::close::{self, End, Ending};
+use crate::session::lasting::messages::MessageObserver;
 use crate::session::lasting::{LASTS, Lasting};
 use crate::session::schedule::Schedule;
 use crate::session::shard::{Shard, TIMERS_FREE, TIMERS_PER_SESSION};
@@ -193,6 +194,8 @@ impl<X: Weighed> Shard<X> {
         }
         let Some(session) = self.sessions.get_mut(id) else { return false };
         let mut lasting = Lasting::new(session.since, id);
+        let home = session.ends().map(|end| listener.is_home(end));
+        lasting.messages = MessageObserver::between(home, session.key.transport);
         if session.bits.has(Bits::UPDATED) {
             // It had a block before: the number of an update never comes twice.
             let before = self.updates.schedule.count_before(clock.saturating_sub(session.since));

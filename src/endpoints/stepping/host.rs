@@ -1,0 +1,212 @@
+//! One home host: whom it exchanges messages with, and the pairs of ways through it.
+//!
+//! Owns: at most [`PEERS`] other ends and [`PAIRS`] pairs. In: its messages, in order. Out: the
+//! pair that says most. Never: more work for a message than those two numbers bound.
+//!
+//! Sessions with one other end are one way: a program may send its screen by another connection
+//! than input comes by.
+
+use crate::endpoints::stepping::Via;
+use crate::endpoints::stepping::pair::{Pair, Score, Stroke};
+use crate::endpoints::stepping::recent::{CELL_NS, CELLS, Recent};
+use crate::model::beats::{Beat, BeatKind};
+use crate::model::heap::ALLOCATION;
+use crate::model::{Addr, Nanos};
+
+/// Other ends kept of a host; those of pairs that say something stay, then the latest.
+const PEERS: usize = 16;
+
+/// Pairs kept of a host.
+const PAIRS: usize = 8;
+
+/// A keystroke after so much silence ends a pause.
+const PAUSE_NS: u64 = 500_000_000;
+
+/// Somebody who sent nothing for so long is not there: what is typed then is not held against a
+/// pair.
+const THERE_NS: u64 = 60_000_000_000;
+
+/// How far what is sent must exceed what is received for a screen to go there, and how far the
+/// keystroke's way may exceed that: as multiples.
+const SHOWS: f64 = 1.05;
+const LIGHTER: f64 = 1.5;
+
+/// Another end.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    addr: Addr,
+    /// Its latest message either way.
+    seen: Nanos,
+    /// The latest keystroke to it.
+    key: Option<Nanos>,
+    /// The latest message from it, and those before.
+    input: Option<(Nanos, Box<Recent>)>,
+    sent: u64,
+    received: u64,
+    pub(super) via: Option<Box<Via>>,
+}
+
+/// One home host.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Host {
+    peers: Vec<Peer>,
+    pairs: Vec<Pair>,
+    /// The second of its latest message.
+    pub(super) last: u32,
+    /// Something was added since it was judged.
+    pub(super) changed: bool,
+}
+
+impl Host {
+    /// Takes a message.
+    pub(super) fn hear(&mut self, beat: &Beat) {
+        self.last = beat.second;
+        let at = self.peer(beat.peer, beat.time);
+        let Some(peer) = self.peers.get_mut(at) else { return };
+        peer.seen = peer.seen.max(beat.time);
+        peer.sent = peer.sent.saturating_add(beat.sent.into());
+        peer.received = peer.received.saturating_add(beat.received.into());
+        match (beat.kind, &mut peer.input) {
+            (BeatKind::Input, Some((latest, recent))) => {
+                *latest = beat.time.max(*latest);
+                recent.add(beat.time);
+            }
+            (BeatKind::Input, none) => {
+                *none = Some((beat.time, Box::new(Recent::new(beat.time))));
+            }
+            (BeatKind::Key, _) => self.strike(at, beat.time),
+            (BeatKind::Volume, _) => {}
+        }
+    }
+
+    /// The place of another end.
+    fn peer(&mut self, addr: Addr, time: Nanos) -> usize {
+        if let Some(at) = self.peers.iter().position(|peer| peer.addr == addr) {
+            return at;
+        }
+        if self.peers.len() >= PEERS {
+            let worth = |peer: &Peer| (self.evidence_of(peer.addr), peer.seen, peer.addr);
+            let least = (0..self.peers.len()).min_by_key(|at| self.peers.get(*at).map(worth));
+            if let Some(at) = least {
+                let gone = self.peers.swap_remove(at).addr;
+                self.pairs.retain(|pair| pair.from != gone && pair.to != gone);
+            }
+        }
+        let (key, input, via) = (None, None, None);
+        self.peers.push(Peer { addr, seen: time, key, input, sent: 0, received: 0, via });
+        self.peers.len() - 1
+    }
+
+    fn evidence_of(&self, addr: Addr) -> Option<(u32, u32)> {
+        let its = self.pairs.iter().filter(|pair| pair.from == addr || pair.to == addr);
+        its.map(Pair::evidence).max()
+    }
+
+    /// A keystroke to the other end at this place: compared with what every other one sent.
+    fn strike(&mut self, to: usize, time: Nanos) {
+        let Some(target) = self.peers.get_mut(to) else { return };
+        let resumes = target.key.is_none_or(|key| time.0.saturating_sub(key.0) > PAUSE_NS);
+        target.key = target.key.max(Some(time));
+        let (target, weight) = (target.addr, target.sent);
+        for peer in self.peers.iter().filter(|peer| peer.addr != target) {
+            let Some((latest, recent)) = &peer.input else { continue };
+            if time.0.saturating_sub(peer.seen.0) > THERE_NS {
+                continue;
+            }
+            let ways = (peer.addr, target);
+            let known = self.pairs.iter().position(|pair| (pair.from, pair.to) == ways);
+            let at = match known {
+                Some(at) => at,
+                // Nothing begins before the two have met once.
+                None if recent.since(time, CELLS / 16).is_none() => continue,
+                None => {
+                    if self.pairs.len() >= PAIRS {
+                        drop_least(&mut self.pairs);
+                    }
+                    self.pairs.push(Pair::new(ways, time));
+                    self.pairs.len() - 1
+                }
+            };
+            let Some(pair) = self.pairs.get_mut(at) else { continue };
+            let stroke = Stroke { time, resumes, shows: peer.shows(weight) };
+            pair.add(&stroke, recent, Some(*latest).filter(|latest| *latest <= time));
+            self.changed = true;
+        }
+    }
+
+    /// The pair that says most, with where its messages come from.
+    pub(super) fn best(&self) -> Option<(&Pair, Score, Option<&Via>)> {
+        let mut best: Option<(&Pair, Score, Option<&Via>)> = None;
+        for pair in &self.pairs {
+            let from = self.peers.iter().find(|peer| peer.addr == pair.from);
+            let to = self.peers.iter().find(|peer| peer.addr == pair.to);
+            let (Some(from), Some(to)) = (from, to) else { continue };
+            let Some(score) = pair.score(from.shows(to.sent)) else { continue };
+            let order = |score: &Score, pair: &Pair| (score.confidence, pair.windows);
+            let is_more = best.as_ref().is_none_or(|(pair, known, _)| {
+                let (had, has) = (order(known, pair), order(&score, pair));
+                has.0 > had.0 || has.0 == had.0 && has.1 > had.1
+            });
+            if is_more {
+                best = Some((pair, score, from.via.as_deref()));
+            }
+        }
+        best
+    }
+
+    /// Another end, if it is known.
+    pub(super) fn known(&mut self, addr: Addr) -> Option<&mut Peer> {
+        self.peers.iter_mut().find(|peer| peer.addr == addr)
+    }
+
+    /// Whether it is part of a pair: what its sessions are matters for nobody else.
+    pub(super) fn has_pair_from(&self, addr: Addr) -> bool {
+        self.pairs.iter().any(|pair| pair.from == addr)
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(super) const fn is_idle(&self, second: u32) -> bool {
+        self.pairs.is_empty() && self.last.saturating_add(IDLE_S) < second
+    }
+
+    /// What would be lost with it: windows that said it is driven, then keystrokes that followed.
+    pub(super) fn evidence(&self) -> (u32, u32) {
+        self.pairs.iter().map(Pair::evidence).max().unwrap_or_default()
+    }
+
+    /// Bytes it holds.
+    pub(super) fn bytes(&self) -> usize {
+        const RECENT: usize = size_of::<Recent>() + ALLOCATION;
+        let peers = self.peers.iter().map(|peer| {
+            let input = peer.input.as_ref().map_or(0, |_| RECENT);
+            input + peer.via.as_ref().map_or(0, |_| size_of::<Via>() + ALLOCATION)
+        });
+        peers.sum::<usize>()
+            + self.peers.capacity() * size_of::<Peer>()
+            + self.pairs.capacity() * size_of::<Pair>()
+            + 2 * ALLOCATION
+    }
+}
+
+/// Seconds of silence after which a host without a pair is forgotten.
+const IDLE_S: u32 = 600;
+
+/// Messages older than this are never asked for.
+const _: () = assert!(CELLS * CELL_NS > 3_600_000_000);
+
+impl Peer {
+    /// Whether a screen goes there, if so much went to where a keystroke goes.
+    fn shows(&self, to_target: u64) -> bool {
+        let sent = self.sent as f64;
+        sent >= SHOWS * self.received as f64 && to_target as f64 <= LIGHTER * sent
+    }
+}
+
+/// Forgets the pair that says least.
+fn drop_least(pairs: &mut Vec<Pair>) {
+    let worth = |pair: &Pair| (pair.evidence(), pair.from, pair.to);
+    let least = (0..pairs.len()).min_by_key(|at| pairs.get(*at).map(worth));
+    if let Some(at) = least {
+        pairs.swap_remove(at);
+    }
+}

@@ -1,0 +1,271 @@
+//! Home hosts that are driven from elsewhere: stepping stones.
+//!
+//! Owns: what each home host exchanged lately with whom, and which of it followed which. In: small
+//! messages of sessions that last, in order of time; what those sessions are. Out: for a host how
+//! sure it is that somebody types through it, by which way, and how fast. Never: judges, or
+//! depends on the number of workers: messages come second by second, sorted.
+//!
+//! Policy at the cap, which is in bytes: hosts go for which least was found, of those the ones
+//! silent for longest; at least an eighth at once.
+
+mod host;
+mod pair;
+mod recent;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::endpoints::baseline::Known;
+use crate::endpoints::key::Key;
+use crate::endpoints::stepping::host::Host;
+use crate::endpoints::stepping::pair::DRIVEN;
+use crate::endpoints::summary::{EndpointSummary, LongSession};
+use crate::endpoints::table::{Endpoints, Entry};
+use crate::model::Addr;
+use crate::model::beats::Beat;
+use crate::model::endpoint::{EndpointKey, EndpointRow, Locality};
+use crate::model::endpoint_facts::{Control, LatestSession};
+use crate::model::heap::ALLOCATION;
+
+/// Seconds between two judgements of a host.
+const JUDGED_EACH_S: u32 = 10;
+
+/// Seconds between two searches for hosts that nothing would be lost with.
+const SWEPT_EACH_S: u32 = 256;
+
+/// At the cap at least one host in so many goes.
+const ROOM: usize = 8;
+
+/// Bytes of a host in the map.
+const PLACE: usize = 2 * size_of::<(Addr, Host)>() + ALLOCATION;
+
+/// What is known of the sessions that messages come by.
+#[derive(Clone, Debug)]
+pub(super) struct Via {
+    session: LatestSession,
+    long: LongSession,
+    /// The host answers there: it offers a service.
+    serves: bool,
+}
+
+/// The home hosts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stepping {
+    cap: usize,
+    bytes: usize,
+    hosts: HashMap<Addr, Host, RandomState>,
+    /// Hosts to judge, the last one first.
+    due: Vec<Addr>,
+    swept: u32,
+    judged: u32,
+    pub(super) dropped: u64,
+}
+
+impl Stepping {
+    /// Holds at most so many bytes.
+    pub(super) fn new(cap: usize) -> Stepping {
+        Stepping { cap, ..Stepping::default() }
+    }
+
+    /// Takes the messages of one second, sorted; then it may be time to judge.
+    pub(super) fn hear(&mut self, beats: &[Beat]) {
+        for beats in beats.chunk_by(|a, b| a.host == b.host) {
+            let Some(first) = beats.first() else { continue };
+            let host = self.hosts.entry(first.host).or_insert_with(|| {
+                let host = Host::default();
+                self.bytes += PLACE + host.bytes();
+                host
+            });
+            let before = host.bytes();
+            beats.iter().for_each(|beat| host.hear(beat));
+            self.bytes = (self.bytes + host.bytes()).saturating_sub(before);
+        }
+        if self.bytes > self.cap {
+            self.make_room();
+        }
+    }
+
+    /// A second is over.
+    pub(super) fn end_second(&mut self, second: u32) {
+        if second.saturating_sub(self.swept) >= SWEPT_EACH_S {
+            self.swept = second;
+            self.forget(|_, host| host.is_idle(second));
+        }
+        if second / JUDGED_EACH_S != self.judged / JUDGED_EACH_S {
+            self.judged = second;
+            let changed = self.hosts.iter_mut().filter(|(_, host)| host.changed);
+            self.due = changed
+                .map(|(addr, host)| {
+                    host.changed = false;
+                    *addr
+                })
+                .collect();
+            self.due.sort_unstable_by(|a, b| b.cmp(a));
+        }
+    }
+
+    /// The next host that is driven, of those with news.
+    pub(super) fn next_due(&mut self) -> Option<Addr> {
+        loop {
+            let addr = self.due.pop()?;
+            if self.control(addr).is_some_and(|control| control.confidence >= DRIVEN) {
+                return Some(addr);
+            }
+        }
+    }
+
+    /// Hosts that are driven, in order.
+    pub(super) fn driven(&self) -> Vec<Addr> {
+        let driven = self.hosts.iter().filter(|(_, host)| {
+            host.best().is_some_and(|(_, score, _)| score.confidence >= DRIVEN)
+        });
+        let mut driven: Vec<Addr> = driven.map(|(addr, _)| *addr).collect();
+        driven.sort_unstable();
+        driven
+    }
+
+    /// Takes what a session is, by which somebody may drive a host.
+    pub(super) fn note(&mut self, session: &EndpointSummary) {
+        let Some(long) = session.long.as_deref() else { return };
+        let sides = [&session.initiator, &session.responder];
+        for (at, own) in sides.into_iter().enumerate() {
+            let Some(peer) = sides.get(1 - at).filter(|_| own.side == Locality::Home) else {
+                continue;
+            };
+            let Some(host) = self.hosts.get_mut(&own.ip) else { continue };
+            if !host.has_pair_from(peer.ip) {
+                continue;
+            }
+            let Some(known) = host.known(peer.ip) else { continue };
+            let order = |via: &Via| (via.long.tool.is_some(), via.session.end, via.session.id);
+            let via =
+                Via { session: latest(session, long, at), long: long.clone(), serves: at == 1 };
+            if known.via.as_deref().is_none_or(|had| order(had) < order(&via)) {
+                let grows = known.via.replace(Box::new(via)).is_none();
+                self.bytes += if grows { size_of::<Via>() + ALLOCATION } else { 0 };
+            }
+        }
+    }
+
+    /// What a host's pairs say, if they say anything.
+    pub(super) fn control(&self, addr: Addr) -> Option<Box<Control>> {
+        let (pair, score, via) = self.hosts.get(&addr)?.best()?;
+        Some(Box::new(Control {
+            confidence: score.confidence,
+            from: pair.from,
+            to: pair.to,
+            share: score.share,
+            baseline: score.baseline,
+            lag_ns: score.lag_ns,
+            keys: score.keys,
+            windows: pair.windows,
+            days: pair.days.count_ones(),
+            via: via.map(|via| Arc::clone(&via.long.kind)),
+            tool: via.and_then(|via| via.long.tool.clone()),
+            approved: via.is_some_and(|via| via.long.approved),
+            serves: via.is_some_and(|via| via.serves),
+            relayed: via.is_some_and(|via| via.long.relayed),
+            session: via.map(|via| via.session.clone()),
+        }))
+    }
+
+    /// Forgets the hosts that least was found for.
+    #[cold]
+    fn make_room(&mut self) {
+        let ranks = self.hosts.iter().map(|(addr, host)| (host.evidence(), host.last, *addr));
+        let mut ranks: Vec<_> = ranks.collect();
+        ranks.sort_unstable();
+        let mut left = ranks.len();
+        for (_, _, addr) in &ranks {
+            if self.bytes <= self.cap - self.cap / ROOM && left <= ranks.len() - ranks.len() / ROOM
+            {
+                break;
+            }
+            if let Some(host) = self.hosts.remove(addr) {
+                self.bytes = self.bytes.saturating_sub(host.bytes() + PLACE);
+            }
+            left -= 1;
+        }
+        self.dropped += (ranks.len() - left) as u64;
+    }
+
+    fn forget(&mut self, goes: impl Fn(&Addr, &Host) -> bool) {
+        let mut freed = 0;
+        self.hosts.retain(|addr, host| {
+            let goes = goes(addr, host);
+            freed += if goes { host.bytes() + PLACE } else { 0 };
+            !goes
+        });
+        self.bytes = self.bytes.saturating_sub(freed);
+    }
+}
+
+impl Endpoints {
+    /// Takes what hosts sent and received in one second, sorted; all messages of a second at once,
+    /// seconds in order.
+    pub fn hear(&mut self, beats: &[Beat]) {
+        self.stepping.hear(beats);
+    }
+
+    /// A second of the run's clock is over.
+    pub fn end_second(&mut self, second: u32) {
+        self.stepping.end_second(second);
+    }
+
+    /// The next home host with news that is driven.
+    pub fn next_driven(&mut self) -> Option<EndpointRow> {
+        let host = self.stepping.next_due()?;
+        self.row_of(host)
+    }
+
+    /// A home host, by its ended sessions.
+    pub(super) fn row_of(&self, host: Addr) -> Option<EndpointRow> {
+        let (fingerprint, service) = (None, None);
+        let key = EndpointKey { ip: host, side: Locality::Home, fingerprint, service };
+        let known = self.entry_of(&key).and_then(|at| self.entries.get(at));
+        let none = Entry::new(Key::closed(&key, 0));
+        let totals = self.totals(known.unwrap_or(&none));
+        let mut row = totals.row(key, None, Known::default());
+        self.add_control(&mut row);
+        let session = row.traits.latest.as_deref()?;
+        if known.is_none() {
+            (row.first, row.last) = (session.start, session.end);
+        }
+        Some(row)
+    }
+
+    /// Adds what drives a home host to its row. The session by which it is driven is the one that
+    /// an alert shows.
+    pub(super) fn add_control(&self, row: &mut EndpointRow) {
+        if row.key.side != Locality::Home {
+            return;
+        }
+        row.traits.control = self.stepping.control(row.key.ip);
+        if let Some(session) = row.traits.control.as_deref().and_then(|c| c.session.as_ref()) {
+            row.traits.latest = Some(Box::new(session.clone()));
+        }
+    }
+}
+
+/// The session as alerts show it, seen from one of its ends.
+fn latest(session: &EndpointSummary, long: &LongSession, own: usize) -> LatestSession {
+    let peer = if own == 0 { &session.responder } else { &session.initiator };
+    let (subject, subject_name) = long.session.subject.clone().unzip();
+    LatestSession {
+        id: long.session.id,
+        start: session.first,
+        end: session.last,
+        packets: long.session.packets,
+        quality: long.session.quality,
+        peer: peer.ip,
+        peer_home: peer.side == Locality::Home,
+        subject,
+        subject_name: subject_name.flatten(),
+        began: session.initiator.ip,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Tests of the table of hosts: what it finds, its bounds, and that order does not matter.
+
+use super::*;
+use crate::model::Nanos;
+use crate::model::beats::BeatKind;
+
+const MS: u64 = 1_000_000;
+const SCREEN: Addr = Addr::v4([203, 0, 113, 1]);
+const WORK: Addr = Addr::v4([198, 51, 100, 2]);
+
+fn host(n: u32) -> Addr {
+    Addr::v4((0x0a00_0000 + n).to_be_bytes())
+}
+
+fn beat(own: Addr, peer: Addr, ms: u64, kind: BeatKind) -> Beat {
+    let sent = if peer == SCREEN { 2_000 } else { 36 };
+    let (time, second) = (Nanos(ms * MS), (ms / 1_000) as u32);
+    Beat { second, host: own, time, peer, kind, size: 36, sent, received: 40, shard: 0 }
+}
+
+/// Somebody elsewhere types: each message is followed by a keystroke after 4 ms, in bursts of 8.
+fn driven(own: Addr, from_ms: u64, keys: u64) -> Vec<Beat> {
+    let each = |n: u64| {
+        let at = from_ms + n * 137 + n / 8 * 1_900 + n * n % 61;
+        [(SCREEN, at, BeatKind::Input), (WORK, at + 4, BeatKind::Key)]
+    };
+    let all = (0..keys).flat_map(each);
+    all.map(|(peer, ms, kind)| beat(own, peer, ms, kind)).collect()
+}
+
+fn run(stepping: &mut Stepping, mut beats: Vec<Beat>) {
+    beats.sort_unstable();
+    for second in beats.chunk_by(|a, b| a.second == b.second) {
+        stepping.hear(second);
+        stepping.end_second(second[0].second);
+    }
+}
+
+#[test]
+fn a_driven_host_is_found_and_where_its_keys_come_from() {
+    let mut stepping = Stepping::new(1 << 20);
+    run(&mut stepping, driven(host(1), 1_000_000, 60));
+    let control = stepping.control(host(1)).unwrap();
+    assert_eq!((control.from, control.to), (SCREEN, WORK));
+    assert!(control.confidence >= 0.75, "{control:?}");
+    assert!((3_000_000..=5_000_000).contains(&control.lag_ns), "{control:?}");
+    assert_eq!(stepping.driven(), [host(1)]);
+    assert_eq!(stepping.control(host(2)), None);
+}
+
+/// The same keystrokes, but what comes in is the answer of a server that is worked with: more comes
+/// in than goes out there.
+#[test]
+fn a_server_that_answers_is_no_hand() {
+    let mut beats = driven(host(1), 1_000_000, 60);
+    for beat in beats.iter_mut().filter(|beat| beat.peer == SCREEN) {
+        (beat.sent, beat.received) = (40, 2_000);
+    }
+    let mut stepping = Stepping::new(1 << 20);
+    run(&mut stepping, beats);
+    assert_eq!(stepping.control(host(1)), None);
+}
+
+#[test]
+fn it_is_judged_while_it_lasts_and_once_for_each_news() {
+    let mut stepping = Stepping::new(1 << 20);
+    let mut beats = driven(host(1), 1_000_000, 200);
+    beats.sort_unstable();
+    let mut judged = Vec::new();
+    for second in beats.chunk_by(|a, b| a.second == b.second) {
+        stepping.hear(second);
+        stepping.end_second(second[0].second);
+        while let Some(addr) = stepping.next_due() {
+            judged.push((second[0].second, addr));
+        }
+    }
+    let (first, last) = (judged[0].0, beats[beats.len() - 1].second);
+    assert!(first < 1_020 && judged.len() as u32 >= (last - first) / 10, "{judged:?}");
+    assert!(judged.windows(2).all(|pair| pair[0].0 < pair[1].0));
+}
+
+/// A hundred thousand hosts that do many things, in their share of the least memory: the few that
+/// are driven stay.
+#[test]
+fn a_flood_of_hosts_is_bounded_and_hides_none_that_is_driven() {
+    const CAP: usize = 4 << 20;
+    let mut stepping = Stepping::new(CAP);
+    let few = [host(1), host(2), host(3)];
+    let mut beats: Vec<Beat> = few.iter().flat_map(|own| driven(*own, 1_000_000, 60)).collect();
+    let peers = [SCREEN, WORK, host(9)];
+    for n in 0..100_000u32 {
+        let at = 1_005_000 + u64::from(n) / 4;
+        let kinds = [BeatKind::Input, BeatKind::Key, BeatKind::Volume];
+        for (at, (peer, kind)) in (at..).zip(peers.into_iter().zip(kinds)) {
+            beats.push(beat(host(1_000 + n), peer, at, kind));
+        }
+    }
+    run(&mut stepping, beats);
+    assert!(stepping.bytes <= CAP, "{}", stepping.bytes);
+    let held: usize = stepping.hosts.values().map(|host| host.bytes() + PLACE).sum();
+    assert_eq!(held, stepping.bytes, "every byte is accounted for");
+    assert!(stepping.dropped > 50_000, "{}", stepping.dropped);
+    assert_eq!(stepping.driven(), few);
+}
+
+#[test]
+fn peers_and_pairs_of_a_host_are_bounded_and_the_one_that_tells_stays() {
+    let mut stepping = Stepping::new(16 << 20);
+    let mut beats = driven(host(1), 1_000_000, 120);
+    for n in 0..40_000u64 {
+        let peer = host(5_000 + n as u32 % 700);
+        let kind = if n % 2 == 0 { BeatKind::Input } else { BeatKind::Key };
+        beats.push(beat(host(1), peer, 1_000_000 + n, kind));
+    }
+    run(&mut stepping, beats);
+    assert!(stepping.bytes < 32_768, "{}", stepping.bytes);
+    let control = stepping.control(host(1)).unwrap();
+    assert_eq!((control.from, control.to), (SCREEN, WORK), "{control:?}");
+}
+
+#[test]
+fn hosts_that_were_silent_for_long_are_forgotten() {
+    let mut stepping = Stepping::new(1 << 20);
+    let plain = |n, ms| beat(host(n), WORK, ms, BeatKind::Volume);
+    run(&mut stepping, vec![plain(1, 1_000_000), plain(2, 1_900_000), plain(3, 2_000_000)]);
+    assert_eq!(stepping.hosts.len(), 2);
+    assert_eq!(stepping.dropped, 0, "nothing is lost with one");
+}
