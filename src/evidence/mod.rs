@@ -31,6 +31,7 @@ mod parser;
 mod protocols;
 mod proxy_header;
 pub mod quic;
+mod quic_numbers;
 pub mod quic_rtt;
 pub mod rdp;
 mod rdp_udp;

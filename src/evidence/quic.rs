@@ -7,6 +7,7 @@
 use crate::evidence::ja4::Carrier;
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
+use crate::evidence::quic_numbers::Numbers;
 use crate::evidence::quic_rtt::{self, Opener};
 use crate::evidence::request_response_rtt::{Moment, RequestRtt, print_of};
 use crate::evidence::tls::{record_client_hello, record_server_hello};
@@ -66,6 +67,15 @@ impl Parser for Quic {
         rtt: &mut RequestRtt,
         at: &mut Moment<'_>,
     ) -> bool {
+        if let Some(Connection { client, keys, .. }) = &state.connection {
+            let numbers = match &mut state.numbers {
+                None if at.role != *client => Some(state.numbers.insert(Box::default())),
+                numbers => numbers.as_mut(),
+            };
+            if let Some(numbers) = numbers {
+                numbers.follow(bytes, (*client, keys), rtt, at);
+            }
+        }
         quic_rtt::follow(bytes, state.opener(), rtt, at)
     }
 }
@@ -88,6 +98,8 @@ pub struct QuicState {
     first: Option<u32>,
     initiator: Stream,
     responder: Stream,
+    /// Of the flights, once the server has answered.
+    numbers: Option<Box<Numbers>>,
 }
 
 /// A connection whose Initial packets can be decrypted.
@@ -124,7 +136,7 @@ impl Heap for QuicState {
         let streams = [&self.initiator, &self.responder].into_iter();
         let streams: usize = streams.map(|s| s.bytes.heap() + s.pieces.heap()).sum();
         let ids = self.connection.as_ref().map_or(0, |c| c.origin.heap() + c.retry.heap());
-        streams + ids
+        streams + ids + self.numbers.heap()
     }
 }
 

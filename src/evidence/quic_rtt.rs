@@ -26,11 +26,12 @@ const HELLO_OF_RIVAL: u64 = 1 << 32;
 const RETRY: u64 = 2;
 /// The server's first flight: its first packet, and all of it.
 const FIRST: u64 = 3;
-const FLIGHT: u64 = 4;
+/// The key of the whole of it.
+pub const FLIGHT: u64 = 4;
 
 /// The key of the server's first flight. The client sends its Handshake packets to the id that the
 /// server chose (RFC 9000 section 7.2); a forger who did not get that flight does not know the id.
-fn first(id: u32) -> u64 {
+pub fn first(id: u32) -> u64 {
     FIRST | u64::from(id) << 32
 }
 

@@ -175,6 +175,15 @@ impl RequestRtt {
         true
     }
 
+    /// The request that is answered was complete at `last`: what came later is a second one.
+    pub fn rewind(&mut self, key: u64, by_initiator: bool, last: Nanos) {
+        if let Some(slot) = self.find(key, by_initiator)
+            && slot.state == State::Waits
+        {
+            (slot.first, slot.last) = (last, last);
+        }
+    }
+
     /// An answer to `key` cannot be timed.
     pub fn void(&mut self, key: u64, by: Peer) {
         if let Some(slot) = self.find(key, by == Peer::Responder)

@@ -256,6 +256,23 @@ impl<'a> Iterator for CryptoFrames<'a> {
     }
 }
 
+/// The largest packet number that a decrypted Initial packet acknowledges (RFC 9000 section 19.3).
+pub fn largest_acknowledged(payload: &[u8]) -> Option<u64> {
+    let mut reader = Reader::new(payload);
+    loop {
+        match reader.u8().ok()? {
+            0x00 | 0x01 => {}
+            0x02 | 0x03 => return varint(&mut reader).ok(),
+            0x06 => {
+                varint(&mut reader).ok()?;
+                let length = varint_length(&mut reader).ok()?;
+                reader.skip(length).ok()?;
+            }
+            _ => return None,
+        }
+    }
+}
+
 /// RFC 9000 section 19.3.
 fn skip_ack(reader: &mut Reader<'_>, with_ecn_counts: bool) -> Result<(), WireError> {
     // Largest acknowledged, delay; then the count of ranges, and the first of them.

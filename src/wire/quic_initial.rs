@@ -89,6 +89,16 @@ impl InitialKeys {
         self.version
     }
 
+    /// The packet number that `side` wrote into an Initial packet, which is not authenticated. With
+    /// the wrong keys it is any number.
+    pub fn number(&self, packet: &LongPacket<'_>, side: Perspective) -> Option<u32> {
+        let keys = match side {
+            Perspective::Client => &self.client,
+            Perspective::Server => &self.server,
+        };
+        keys.unmask_number(packet).map(|(_, _, number)| number)
+    }
+
     /// Decrypts an Initial packet that `side` sent: its frames, `None` if the keys do not match.
     pub fn open(&self, packet: &LongPacket<'_>, side: Perspective) -> Option<Vec<u8>> {
         let keys = match side {
@@ -131,24 +141,35 @@ impl SideKeys {
         Some(body)
     }
 
-    /// Removes header protection (RFC 9001 section 5.4.1): the header in clear, the ciphertext, the
-    /// packet number.
+    /// Removes header protection: the header in clear, the ciphertext, the packet number.
     fn unmask(&self, packet: &LongPacket<'_>) -> Option<(Vec<u8>, Vec<u8>, u32)> {
+        let (first, clear, number) = self.unmask_number(packet)?;
+        let number_bytes = usize::from(first & 3) + 1;
+        let (header, body) = packet.bytes.split_at_checked(packet.header_bytes + number_bytes)?;
+        let mut header = header.to_vec();
+        *header.first_mut()? = first;
+        for (byte, clear) in header.iter_mut().skip(packet.header_bytes).zip(clear) {
+            *byte = clear;
+        }
+        Some((header, body.to_vec(), number))
+    }
+
+    /// The first byte, the bytes of the packet number, and the number without header protection
+    /// (RFC 9001 section 5.4.1).
+    fn unmask_number(&self, packet: &LongPacket<'_>) -> Option<(u8, [u8; 4], u32)> {
         let sample_at = packet.header_bytes.checked_add(SAMPLE_OFFSET)?;
         let sample = packet.bytes.get(sample_at..)?.get(..SAMPLE_BYTES)?;
         let key = quic::HeaderProtectionKey::new(&quic::AES_128, &self.header).ok()?;
         let [mask_first, mask_number @ ..] = key.new_mask(sample).ok()?;
         let first = packet.bytes.first()? ^ (mask_first & 0x0f);
         let number_bytes = usize::from(first & 3) + 1;
-        let (header, body) = packet.bytes.split_at_checked(packet.header_bytes + number_bytes)?;
-        let mut header = header.to_vec();
-        *header.first_mut()? = first;
-        let mut number = 0;
-        for (byte, mask) in header.iter_mut().skip(packet.header_bytes).zip(mask_number) {
-            *byte ^= mask;
-            number = (number << 8) | u32::from(*byte);
+        let masked = packet.bytes.get(packet.header_bytes..)?.get(..number_bytes)?;
+        let (mut clear, mut number) = ([0; 4], 0);
+        for ((clear, byte), mask) in clear.iter_mut().zip(masked).zip(mask_number) {
+            *clear = byte ^ mask;
+            number = (number << 8) | u32::from(*clear);
         }
-        Some((header, body.to_vec(), number))
+        Some((first, clear, number))
     }
 }
 
