@@ -8,6 +8,7 @@ use crate::model::record::HttpFacts;
 
 fn app_facts() -> AppFacts {
     AppFacts {
+        rustdesk: None,
         rdp: Some(Rdp { cookie: Some("me".into()), requested: Some(11), chosen: Some(2) }),
         rfb: Some(Rfb { version: (3, 8), security: Some(2) }),
         proxy: Some(ProxyHeader {

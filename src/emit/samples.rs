@@ -58,6 +58,7 @@ pub fn bare_record() -> Record {
         doubtful: false,
         activity: None,
         interaction: None,
+        remote_control: None,
         update: None,
         grain: crate::model::Grain::default(),
     }
@@ -219,6 +220,8 @@ pub fn nasty_record() -> Record {
         peers: vec!["198.51.100.4".into(), "2001:db8::7".into()],
         checks: 3,
         goog_pings: 1,
+        change_request: true,
+        ..StunFacts::default()
     }));
     record.facts.http = Some(Box::new(HttpFacts {
         more: Vec::new(),

@@ -55,6 +55,7 @@ fn record(direction: Direction) -> Record {
         doubtful: false,
         activity: None,
         interaction: None,
+        remote_control: None,
         update: None,
         grain: crate::model::Grain::default(),
     }

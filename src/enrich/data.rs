@@ -111,6 +111,11 @@ impl EnrichData {
         known.unwrap_or_else(|| self.is_home_by_prefix(addr))
     }
 
+    /// Whether an address is of our side or of nobody's network in particular.
+    pub fn is_private(&self, addr: Addr) -> bool {
+        self.is_home(addr) || is_site_local(addr)
+    }
+
     fn is_home_by_prefix(&self, addr: Addr) -> bool {
         self.home.longest(addr).is_some() || (!is_public(addr) && is_site_local(addr))
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::enrich::cache::OriginCache;
+use crate::enrich::controller;
 use crate::enrich::data::EnrichData;
 use crate::enrich::geo::is_public;
 use crate::enrich::hits::match_lists;
@@ -55,6 +56,7 @@ impl Enricher {
         };
         self.hits_lost += match_lists(&self.data.lists, record);
         record.context.physics = self.physics(record);
+        controller::fill(record, &self.data, &mut self.origins);
         self.fill_subject(record);
         if let Some(pseudonyms) = &self.data.pseudonyms {
             pseudonyms.hide(record);

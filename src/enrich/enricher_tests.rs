@@ -30,7 +30,7 @@ fn party(ip: &str, port: u16) -> Party {
     }
 }
 
-fn record(from: &str, to: &str, port: u16) -> Record {
+pub(in crate::enrich) fn record(from: &str, to: &str, port: u16) -> Record {
     Record {
         at: Nanos(1),
         start: Nanos(1),
@@ -56,6 +56,7 @@ fn record(from: &str, to: &str, port: u16) -> Record {
         doubtful: false,
         activity: None,
         interaction: None,
+        remote_control: None,
         update: None,
         grain: crate::model::Grain::default(),
     }
@@ -65,7 +66,7 @@ fn enricher(options: &EnrichOptions) -> Enricher {
     Enricher::new(Arc::new(EnrichData::load(options).map_err(|e| e[0].to_string()).unwrap()))
 }
 
-fn enriched(mut record: Record) -> Record {
+pub(in crate::enrich) fn enriched(mut record: Record) -> Record {
     let sensor = Some(parse_place("SEA").unwrap());
     enricher(&EnrichOptions { sensor, ..EnrichOptions::default() }).enrich(&mut record);
     record

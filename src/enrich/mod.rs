@@ -5,6 +5,7 @@
 //! Never: judges (detect does), looks at packets, reads a clock.
 
 mod cache;
+mod controller;
 pub mod community_id;
 pub mod data;
 pub mod enricher;

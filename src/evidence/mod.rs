@@ -38,6 +38,7 @@ mod rdp_udp;
 mod refused;
 pub mod request_response_rtt;
 mod rfb;
+mod rustdesk;
 mod shape;
 mod socks;
 mod speaker;

@@ -22,6 +22,7 @@ use crate::evidence::rdp::Rdp;
 use crate::evidence::rdp_udp::RdpUdp;
 use crate::evidence::request_response_rtt::{Moment, RequestRtt};
 use crate::evidence::rfb::Rfb;
+use crate::evidence::rustdesk::{RustdeskDatagram, RustdeskStream};
 use crate::evidence::socks::Socks;
 use crate::evidence::ssh::Ssh;
 use crate::evidence::stun::Stun;
@@ -223,6 +224,7 @@ streams! {
     openvpn = Openvpn: OpenvpnStream,
     websocket = Websocket: Websocket,
     app_signatures = AppSignatures: AppSignatures,
+    rustdesk = Rustdesk: RustdeskStream,
     http = Http: Http,
     html_title = HtmlTitle: HtmlTitle,
 }
@@ -235,6 +237,7 @@ datagrams! {
     :
     rdp = Rdp: RdpUdp,
     signatures = Signatures: UdpSignatures,
+    rustdesk = Rustdesk: RustdeskDatagram,
     stun = Stun: Stun,
     dns = Dns: DnsDatagram,
     dtls = Dtls: Dtls,

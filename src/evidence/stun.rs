@@ -9,6 +9,7 @@ use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
 use crate::evidence::request_response_rtt::{Kind, Moment, RequestRtt};
 use crate::model::latency::Exchange;
 use crate::model::record::{Protocol, StunFacts};
+use crate::model::Addr;
 use crate::wire::Reader;
 use crate::wire::stun::{self, AddressKind, Class};
 
@@ -17,6 +18,11 @@ use crate::wire::stun::{self, AddressKind, Class};
 const ADDRESSES_MAX: usize = 8;
 /// Binding (RFC 8489 section 18.2).
 const METHOD_BINDING: u16 = 1;
+/// CreatePermission and ChannelBind (RFC 8656 section 17).
+const METHOD_CREATE_PERMISSION: u16 = 8;
+const METHOD_CHANNEL_BIND: u16 = 9;
+/// Peers that wait for the relay's answer.
+const WAITING_MAX: usize = 8;
 /// GOOG-PING, types 0x0200 and 0x0300.
 const METHOD_GOOG_PING: u16 = 0x080;
 
@@ -59,8 +65,10 @@ impl Parser for Stun {
 pub fn follow(datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
     let Ok(message) = stun::parse(datagram) else { return false };
     at.facts.protocol.get_or_insert(Protocol::Stun);
-    note(&message, at.facts.rare_mut().stun.get_or_insert_default());
     let key = key(&message.transaction);
+    let facts = at.facts.rare_mut().stun.get_or_insert_default();
+    note(&message, facts);
+    note_peers(&message, key, facts);
     match message.class {
         // A retransmitted request keeps its transaction id (RFC 8489 section 6.2.1).
         Class::Request => rtt.ask(key, 0, at),
@@ -87,11 +95,47 @@ fn note(message: &stun::StunMessage<'_>, facts: &mut StunFacts) {
         }
     }
     match (message.class, message.method) {
-        (Class::Request, METHOD_BINDING) => facts.checks = facts.checks.saturating_add(1),
+        (Class::Request, METHOD_BINDING) => {
+            facts.change_request |= facts.checks > 0 && message.asks_for_change();
+            facts.checks = facts.checks.saturating_add(1);
+        }
         (Class::Request, METHOD_GOOG_PING) => {
             facts.goog_pings = facts.goog_pings.saturating_add(1);
         }
         _ => {}
+    }
+}
+
+/// Keeps a peer that a client asks its relay for, once the relay agrees: anybody can write a
+/// request, the answer needs its transaction.
+fn note_peers(message: &stun::StunMessage<'_>, key: u64, facts: &mut StunFacts) {
+    if !matches!(message.method, METHOD_CREATE_PERMISSION | METHOD_CHANNEL_BIND) {
+        return;
+    }
+    match message.class {
+        Class::Request => {
+            let peers = message.addresses().filter(|(kind, ..)| *kind == AddressKind::Peer);
+            for (_, ip, _) in peers.take(WAITING_MAX) {
+                if facts.waiting.len() >= WAITING_MAX {
+                    facts.waiting.remove(0);
+                }
+                facts.waiting.push((key, message.method, Addr::from(ip)));
+            }
+        }
+        Class::Success => {
+            let StunFacts { waiting, bound, permitted, .. } = facts;
+            let asked = |(asked, method, _): &mut (u64, u16, Addr)| {
+                (*asked, *method) == (key, message.method)
+            };
+            for (_, method, peer) in waiting.extract_if(.., asked) {
+                let known = if method == METHOD_CHANNEL_BIND { &mut *bound } else { &mut *permitted };
+                if known.len() < ADDRESSES_MAX && !known.contains(&peer) {
+                    known.push(peer);
+                }
+            }
+        }
+        Class::Error => facts.waiting.retain(|(asked, ..)| *asked != key),
+        Class::Indication => {}
     }
 }
 
@@ -160,6 +204,57 @@ mod tests {
             tell(0x12, last, &mut facts);
         }
         assert_eq!((facts.peers.len(), facts.checks), (ADDRESSES_MAX, 0));
+    }
+
+    /// XOR-PEER-ADDRESS of 192.0.2.x for a port of 32853.
+    fn with_peer(kind: u16, transaction: u8, last: u8) -> Vec<u8> {
+        let mut bytes = message(kind, transaction);
+        bytes[3] = 12;
+        bytes.extend([0, 0x12, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, last ^ 0x42]);
+        bytes
+    }
+
+    #[test]
+    fn a_peer_counts_once_the_relay_agrees() {
+        let mut facts = StunFacts::default();
+        let tell = |bytes: &[u8], facts: &mut StunFacts| {
+            let read = stun::parse(bytes).unwrap();
+            note_peers(&read, key(&read.transaction), facts);
+        };
+        let peer = |last| Addr::v4([192, 0, 2, last]);
+        for (kind, transaction, last) in [(0x0008, 1, 1), (0x0009, 2, 2), (0x0009, 3, 3)] {
+            tell(&with_peer(kind, transaction, last), &mut facts);
+        }
+        assert_eq!((&facts.bound[..], &facts.permitted[..]), (&[][..], &[][..]));
+        // Another transaction, an error, another method's answer; then the right ones.
+        for (kind, transaction) in [(0x0109, 9), (0x0119, 3), (0x0109, 3), (0x0108, 2)] {
+            tell(&message(kind, transaction), &mut facts);
+        }
+        assert_eq!((&facts.bound[..], &facts.permitted[..]), (&[][..], &[][..]));
+        tell(&message(0x0108, 1), &mut facts);
+        tell(&message(0x0109, 2), &mut facts);
+        assert_eq!((&facts.bound[..], &facts.permitted[..]), (&[peer(2)][..], &[peer(1)][..]));
+        for transaction in 0..100 {
+            tell(&with_peer(0x0009, transaction, transaction), &mut facts);
+        }
+        assert_eq!(facts.waiting.len(), WAITING_MAX);
+    }
+
+    #[test]
+    fn the_second_request_may_ask_for_another_address() {
+        let change = [&[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42][..], &[5; 12], &[0, 3, 0, 4, 0, 0, 0, 6]];
+        let change = change.concat();
+        let tell = |said: &[&[u8]]| {
+            let mut facts = StunFacts::default();
+            said.iter().for_each(|bytes| note(&stun::parse(bytes).unwrap(), &mut facts));
+            facts.change_request
+        };
+        let plain = message(0x0001, 4);
+        assert!(tell(&[&plain, &change]));
+        assert!(!tell(&[&change, &plain]));
+        let mut one_flag = change.clone();
+        one_flag[27] = 2;
+        assert!(!tell(&[&plain, &one_flag]));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Owns: these facts. In: evidence fills them in. Out: a session's facts carry them. Never:
 //! payload, passwords, judgement.
 
-use crate::model::{Addr, Heap};
+use crate::model::{Addr, Heap, Peer};
 
 /// The certificate that a TLS or DTLS server sent in clear (up to version 1.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,6 +127,25 @@ pub struct AppFacts {
     pub ldap_bind: Option<Box<str>>,
     /// Shape of the stream, as bits of [`shape`].
     pub shape: u8,
+    /// RustDesk's rendezvous.
+    pub rustdesk: Option<Box<Rustdesk>>,
+}
+
+/// What a host and RustDesk's rendezvous server say to each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rustdesk {
+    /// The side that registered as one that can be controlled.
+    pub registered: Option<Peer>,
+    /// Addresses of those who asked to control it, the latest last, capped.
+    pub controllers: Vec<Addr>,
+    /// Messages that named one.
+    pub named: u32,
+}
+
+impl Heap for Rustdesk {
+    fn heap(&self) -> usize {
+        self.controllers.capacity() * size_of::<Addr>()
+    }
 }
 
 impl Heap for Certificate {
@@ -146,6 +165,7 @@ impl Heap for Socks {
 
 impl Heap for AppFacts {
     fn heap(&self) -> usize {
-        self.rdp.as_ref().map_or(0, |rdp| rdp.cookie.heap()) + self.ldap_bind.heap()
+        let names = self.rdp.as_ref().map_or(0, |rdp| rdp.cookie.heap()) + self.ldap_bind.heap();
+        names + self.rustdesk.heap()
     }
 }

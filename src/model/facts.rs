@@ -108,6 +108,15 @@ pub struct StunFacts {
     pub checks: u32,
     /// GOOG-PING requests, which replace consent checks.
     pub goog_pings: u32,
+    /// Requests about a peer that the relay has not answered yet: key, method, peer; capped.
+    pub waiting: Vec<(u64, u16, Addr)>,
+    /// Peers to which the relay bound a channel (RFC 8656 section 12), distinct, capped.
+    pub bound: Vec<Addr>,
+    /// Peers for which it installed a permission (RFC 8656 section 9), distinct, capped.
+    pub permitted: Vec<Addr>,
+    /// The binding request after the first asked the server to answer from elsewhere (RFC 3489
+    /// section 11.2.4).
+    pub change_request: bool,
 }
 
 /// One further HTTP/1 request of a session that differs from the first.
@@ -322,7 +331,9 @@ impl Heap for SshFacts {
 
 impl Heap for StunFacts {
     fn heap(&self) -> usize {
-        self.mapped.heap() + self.peers.heap()
+        let addresses = (self.bound.capacity() + self.permitted.capacity()) * size_of::<Addr>();
+        let waiting = self.waiting.capacity() * size_of::<(u64, u16, Addr)>();
+        self.mapped.heap() + self.peers.heap() + addresses + waiting
     }
 }
 

@@ -40,6 +40,7 @@ pub mod protocol;
 pub mod protocol_docs;
 pub mod record;
 mod record_rtt;
+pub mod remote_control;
 pub mod scan;
 pub mod schema;
 pub mod segment;

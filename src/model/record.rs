@@ -14,10 +14,11 @@ pub use crate::model::facts::{
     Wrapping,
 };
 use crate::model::interaction::Interaction;
+use crate::model::remote_control::RemoteControl;
 pub use crate::model::latency::Leg;
 pub use crate::model::physics::{Physics, PhysicsVerdict};
 pub use crate::model::protocol::Protocol;
-use crate::model::{Addr, Grain, Nanos, Transport};
+use crate::model::{Addr, Grain, Nanos, Peer, Transport};
 
 /// How a session ended, or its state at the end of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -373,6 +374,8 @@ pub struct Record {
     pub activity: Option<Activity>,
     /// Who shows a screen and who controls, if the session is long.
     pub interaction: Option<Box<Interaction>>,
+    /// The other end of a remote-control session.
+    pub remote_control: Option<Box<RemoteControl>>,
     /// The session is still open: the number of this update, from 1.
     pub update: Option<u32>,
     /// Input file (index) of the first packet.
@@ -389,4 +392,14 @@ pub struct Record {
     pub doubtful: bool,
     /// The granularity of its packets' clock.
     pub grain: Grain,
+}
+
+impl Record {
+    /// One end.
+    pub const fn party(&self, side: Peer) -> &Party {
+        match side {
+            Peer::Initiator => &self.initiator,
+            Peer::Responder => &self.responder,
+        }
+    }
 }

@@ -54,6 +54,7 @@ pub fn record(
         doubtful: false,
         activity: None,
         interaction: None,
+        remote_control: None,
         update: None,
         grain: crate::model::Grain::default(),
     }

@@ -96,6 +96,7 @@ pub(crate) fn record<X>(
         doubtful: session.bits.has(Bits::DOUBTFUL),
         activity: None,
         interaction: None,
+        remote_control: None,
         update: None,
         grain: grain_of(session),
     }

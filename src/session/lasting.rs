@@ -5,14 +5,17 @@
 //! for its record. Never: grows, or keeps payload.
 
 mod activity;
+mod checks;
 mod interaction;
 pub(crate) mod messages;
+mod payload;
 
 use crate::bounded::Slab;
 use crate::model::fired::FiredRules;
 use crate::model::interaction::Interaction;
 use crate::model::{Addr, Nanos, Peer, Record, TcpFlags, Transport};
 use crate::session::lasting::activity::ActivityObserver;
+use crate::session::lasting::checks::ChecksObserver;
 use crate::session::lasting::interaction::InteractionObserver;
 use crate::session::lasting::messages::MessageObserver;
 use crate::session::state::{Bits, Session};
@@ -70,6 +73,7 @@ pub(crate) struct Lasting {
     pub(crate) activity: ActivityObserver,
     pub(crate) interaction: InteractionObserver,
     pub(crate) messages: MessageObserver,
+    pub(crate) checks: ChecksObserver,
 }
 
 impl Lasting {
@@ -82,6 +86,7 @@ impl Lasting {
             activity: ActivityObserver::NONE,
             interaction: InteractionObserver::NONE,
             messages: MessageObserver::NONE,
+            checks: ChecksObserver::NONE,
         }
     }
 
@@ -89,6 +94,7 @@ impl Lasting {
     pub(crate) fn see(&mut self, passed: &Passed<'_>) {
         self.activity.see(passed);
         self.interaction.see(passed);
+        self.checks.see(passed);
     }
 
     /// Swaps the sides.
@@ -96,11 +102,15 @@ impl Lasting {
         self.activity.turn();
         self.interaction.turn();
         self.messages.turn();
+        self.checks.turn();
     }
 
     /// Adds what the observers saw.
     pub(crate) fn tell(&self, record: &mut Record) {
         record.activity = self.activity.result();
+        if let Some(checks) = self.checks.result() {
+            record.remote_control.get_or_insert_default().checks = checks;
+        }
         record.interaction = self.interaction.result().map(|sums| Box::new(Interaction::new(sums)));
     }
 

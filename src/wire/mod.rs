@@ -30,6 +30,7 @@ pub mod quic_initial;
 pub mod radius;
 pub mod rdp;
 pub mod reader;
+pub mod rustdesk;
 pub mod smb;
 pub mod socks;
 pub mod ssh;

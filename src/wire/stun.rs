@@ -13,6 +13,9 @@ pub const MAGIC_COOKIE: u32 = 0x2112_a442;
 const HEADER_BYTES: usize = 20;
 /// XOR-MAPPED-ADDRESS.
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+/// CHANGE-REQUEST (RFC 3489 section 11.2.4), and its flags: another address and another port.
+const CHANGE_REQUEST: u16 = 0x0003;
+const CHANGE_BOTH: [u8; 4] = [0, 0, 0, 6];
 /// XOR-PEER-ADDRESS (RFC 8656 section 18.3).
 const XOR_PEER_ADDRESS: u16 = 0x0012;
 /// XOR-RELAYED-ADDRESS (RFC 8656 section 18.5).
@@ -90,19 +93,29 @@ const fn split(kind: u16) -> (Class, u16) {
 }
 
 impl<'a> StunMessage<'a> {
-    /// The addresses in it, up to the first malformed attribute.
-    pub fn addresses(&self) -> impl Iterator<Item = (AddressKind, IpAddr, u16)> + use<'a> {
+    /// Its attributes, up to the first malformed one.
+    fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
         let mut r = Reader::new(self.attributes);
-        let transaction = self.transaction;
-        let attributes = std::iter::from_fn(move || {
+        std::iter::from_fn(move || {
             let kind = r.u16().ok()?;
             let length = usize::from(r.u16().ok()?);
             let value = r.take(length).ok()?;
             // Padded to four bytes; the message's length counts that.
             let _ = r.skip(length.next_multiple_of(4) - length);
             Some((kind, value))
-        });
-        attributes.filter_map(move |(kind, value)| {
+        })
+    }
+
+    /// Whether all it says is that the answer shall come from another address and port.
+    pub fn asks_for_change(&self) -> bool {
+        let mut attributes = self.attributes();
+        attributes.next() == Some((CHANGE_REQUEST, &CHANGE_BOTH)) && attributes.next().is_none()
+    }
+
+    /// The addresses in it, up to the first malformed attribute.
+    pub fn addresses(&self) -> impl Iterator<Item = (AddressKind, IpAddr, u16)> + use<'a> {
+        let transaction = self.transaction;
+        self.attributes().filter_map(move |(kind, value)| {
             let kind = match kind {
                 XOR_MAPPED_ADDRESS => AddressKind::Mapped,
                 XOR_PEER_ADDRESS => AddressKind::Peer,

@@ -110,6 +110,7 @@ fn blank() -> Record {
         doubtful: false,
         activity: None,
         interaction: None,
+        remote_control: None,
         update: None,
         grain: longhaul::model::Grain::default(),
     }

@@ -9,6 +9,7 @@
 
 use crate::model::interaction::{InteractionSums, SideSums};
 use crate::model::{Peer, TcpFlags};
+use crate::session::lasting::payload::{Payload, in_channel};
 use crate::session::lasting::{PacketObserver, Passed};
 
 /// Larger messages are hardly input: of the control bytes of AnyDesk, RDP and VNC at most 35 % are
@@ -249,7 +250,7 @@ impl InteractionObserver {
 
     /// What a datagram is. Before STUN was seen anything may be input.
     fn kind(&mut self, bytes: &[u8], size: u32) -> Kind {
-        match passed_kind(bytes) {
+        match Payload::of(bytes) {
             Payload::Stun => {
                 self.real_time = true;
                 Kind::Other
@@ -259,33 +260,6 @@ impl InteractionObserver {
             _ => Kind::Input,
         }
     }
-}
-
-/// What the first bytes of a datagram look like (RFC 7983 section 7, RFC 9443).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Payload {
-    Stun,
-    Dtls,
-    Media,
-    Unknown,
-}
-
-fn passed_kind(bytes: &[u8]) -> Payload {
-    match bytes {
-        [0..=3, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..] => Payload::Stun,
-        // DTLS 1.3's records begin with 001 and flags (RFC 9147 section 4).
-        [20..=63, ..] => Payload::Dtls,
-        [128..=191, ..] => Payload::Media,
-        _ => Payload::Unknown,
-    }
-}
-
-/// What TURN's ChannelData carries, if it fits in length: padded over TCP only.
-fn in_channel(bytes: &[u8], payload: u32) -> Option<(&[u8], u32)> {
-    let [0x40..=0x4f, _, high, low, rest @ ..] = bytes else { return None };
-    let length = u32::from(u16::from_be_bytes([*high, *low]));
-    let fits = length + 4 <= payload && payload <= length.next_multiple_of(4) + 4;
-    fits.then_some((rest, length))
 }
 
 impl PacketObserver for InteractionObserver {
@@ -298,7 +272,7 @@ impl PacketObserver for InteractionObserver {
             in_channel(passed.bytes, passed.payload).unwrap_or((passed.bytes, passed.payload));
         let channel = length != passed.payload;
         let mut kind = Kind::Input;
-        if channel || !passed.tcp || passed_kind(carried) == Payload::Stun {
+        if channel || !passed.tcp || Payload::of(carried) == Payload::Stun {
             kind = self.kind(carried, length);
         }
         let ms = time.0 / 1_000_000;

@@ -8,6 +8,7 @@ mod event;
 mod latency;
 mod protocols_ecs;
 mod protocols_own;
+mod remote_control;
 mod source_destination;
 mod updates;
 
@@ -21,6 +22,7 @@ use crate::model::schema::session::event::{Constants, EventFields, Network, Time
 use crate::model::schema::session::latency::Latency;
 use crate::model::schema::session::protocols_ecs::EcsProtocols;
 use crate::model::schema::session::protocols_own::OwnProtocols;
+use crate::model::schema::session::remote_control::Remote;
 use crate::model::schema::session::source_destination::{
     Destination, DestinationAs, DestinationGeo,
 };
@@ -39,8 +41,8 @@ static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
     let from = [Source::rows(), SourceGeo::rows(), SourceAs::rows()].concat();
     let to = [Destination::rows(), DestinationGeo::rows(), DestinationAs::rows()].concat();
     let ecs = [&whole, &from, &to, Network::rows(), EcsProtocols::rows()].concat();
-    let own = [Latency::rows(), OwnProtocols::rows(), Updates::rows(), Context::rows()].concat();
-    [ecs, own].concat()
+    let own = [Latency::rows(), OwnProtocols::rows(), Updates::rows(), Remote::rows()].concat();
+    [ecs, own, Context::rows().to_vec()].concat()
 });
 
 /// The text of the constant fields.
@@ -80,6 +82,7 @@ impl Described for Record {
         Latency::visit(self, visitor);
         OwnProtocols::visit(self, visitor);
         Updates::visit(self, visitor);
+        Remote::visit(self, visitor);
         Context::visit(self, visitor);
     }
 

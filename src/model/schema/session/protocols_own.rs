@@ -80,6 +80,10 @@ pub(super) OwnProtocols of Record [
     field(("longhaul.stun.goog_pings", 2, Kind::Int, "", Shown::Sometimes,
         |r| read::stun(r, |s| Value::Int(u64::from(s.goog_pings))),
         "GOOG-PING requests among them.")),
+    field(("longhaul.stun.change_request", 3, Kind::Bool, "", Shown::Sometimes,
+        |r| read::stun(r, |s| Value::flag(s.change_request)),
+        "True where the binding request after the first asked for an answer from elsewhere \
+         (CHANGE-REQUEST of RFC 3489).")),
     field(("longhaul.http.connect_target", 1, Kind::Text, "", Shown::Sometimes,
         |r| read::http(r, |h| Value::str_opt(h.connect_target.as_deref())),
         "Target of an HTTP CONNECT request.")),

@@ -1,0 +1,154 @@
+//! The other end of a remote-control session: its address, its leg, where it is.
+//!
+//! Owns: when there is one, and which of several sources names it. In: a record with direction,
+//! lists, class and facts. Out: [`RemoteControl`]. Never: the address of the relay, or one of several that
+//! contradict each other.
+
+use crate::enrich::cache::OriginCache;
+use crate::enrich::data::EnrichData;
+use crate::enrich::geo::is_public;
+use crate::model::interaction::Class;
+use crate::model::record::{Direction, StunFacts};
+use crate::model::remote_control::RemoteControl;
+use crate::model::{Addr, Peer, Record};
+
+/// Tags of an address that are kept.
+const TAGS_MAX: usize = 8;
+
+/// Tags that name what controls: tools, and devices.
+const TOOLS: [&str; 2] = ["rmm:", "kvm:"];
+
+/// Finds the other end, or takes away what is left of checks.
+pub(super) fn fill(record: &mut Record, data: &EnrichData, origins: &mut OriginCache) {
+    let checks = record.remote_control.take();
+    let rustdesk = record.facts.app_facts().and_then(|facts| facts.rustdesk.as_deref());
+    let asked = rustdesk.and_then(|found| found.controllers.last().copied());
+    let tool = tool(record);
+    let controlled = is_controlled(record);
+    if tool.is_none() && !controlled && rustdesk.is_none() {
+        return;
+    }
+    let mut found = checks.unwrap_or_default();
+    let remote = remote(record.context.direction);
+    let relayed = is_relayed(record.facts.stun(), &found, remote);
+    if relayed {
+        found.relay = Some(record.party(remote).ip);
+        note_leg(record, &mut found, remote);
+    }
+    let (controller, method) = match (asked, relayed) {
+        (Some(_), _) => (asked, "rustdesk"),
+        (None, true) => (record.facts.stun().and_then(|stun| peer(stun, &found, data)), "turn"),
+        (None, false) => (controlled.then(|| direct(record, remote)).flatten(), "direct"),
+    };
+    found.controller = controller;
+    if found.controller.is_some() && found.method.is_none() {
+        found.method = Some(method);
+    }
+    found.tool = tool.or_else(|| rustdesk.map(|_| "rustdesk".into()));
+    if let Some(addr) = found.controller {
+        note_origin(addr, &mut found, data, origins);
+    }
+    record.remote_control = Some(found);
+}
+
+/// The application, if a list has it as a tool.
+fn tool(record: &Record) -> Option<std::sync::Arc<str>> {
+    let application = record.context.application.as_ref()?;
+    let is_it = |tag: &str| {
+        TOOLS.iter().any(|prefix| tag.strip_prefix(prefix) == Some(&**application))
+    };
+    record.context.hits.iter().any(|hit| is_it(&hit.tag)).then(|| application.clone())
+}
+
+/// The side that is not ours.
+const fn remote(direction: Direction) -> Peer {
+    match direction {
+        Direction::Inbound => Peer::Initiator,
+        _ => Peer::Responder,
+    }
+}
+
+/// Whether the traffic looks as if our side showed its screen.
+fn is_controlled(record: &Record) -> bool {
+    let ours = match record.context.direction {
+        Direction::Outbound => Peer::Initiator,
+        Direction::Inbound => Peer::Responder,
+        Direction::Internal | Direction::External => return false,
+    };
+    record.interaction.as_deref().is_some_and(|seen| {
+        seen.controlled == Some(ours)
+            && matches!(seen.class, Class::RemoteControl | Class::ViewOnly)
+    })
+}
+
+/// Whether a relay stands between: it agreed to reach a peer, or carried what the peer answered.
+fn is_relayed(stun: Option<&StunFacts>, found: &RemoteControl, remote: Peer) -> bool {
+    let agreed = stun.is_some_and(|stun| !stun.bound.is_empty() || !stun.permitted.is_empty());
+    agreed || found.checks.inner(remote).samples > 0
+}
+
+/// The leg behind the relay: what goes through it and comes back, less the way to it.
+fn note_leg(record: &Record, found: &mut RemoteControl, remote: Peer) {
+    let whole = found.checks.inner(remote);
+    let by_initiator = remote == Peer::Initiator;
+    let asked = found.checks.outer(remote);
+    let asked = (asked.samples > 0).then_some(u64::from(asked.min_us) * 1_000);
+    let turns = record.facts.turns.as_deref();
+    let udp = turns.and_then(|turns| turns.over_udp(by_initiator)).map(|turn| turn.round_trip_ns);
+    let leg = if by_initiator { &record.near } else { &record.far };
+    let to_relay = asked.into_iter().chain(udp).chain(leg.transport_ns()).min();
+    if let (true, Some(to_relay)) = (whole.samples > 0, to_relay) {
+        found.hidden_ns = Some((u64::from(whole.min_us) * 1_000).saturating_sub(to_relay));
+        found.samples = whole.samples;
+        found.method = Some("stun");
+    }
+}
+
+/// The one peer that a relay reaches. What a channel is bound to is reached; a permission is asked
+/// for each candidate of the other end, private ones too. Where both ends have the same relay, the
+/// peer is the relay.
+fn peer(stun: &StunFacts, found: &RemoteControl, data: &EnrichData) -> Option<Addr> {
+    let is_relay = |addr: Addr| Some(addr) == found.relay;
+    let bound = stun.bound.iter().copied().filter(|addr| !is_relay(*addr));
+    let permitted = stun.permitted.iter().copied();
+    let permitted = permitted.filter(|addr| !is_relay(*addr) && !data.is_private(*addr));
+    only(bound).or_else(|| only(permitted))
+}
+
+/// The one there is.
+fn only(mut all: impl Iterator<Item = Addr>) -> Option<Addr> {
+    let first = all.next()?;
+    all.next().is_none().then_some(first)
+}
+
+/// The other end itself, where nothing stands between: it opened the session, or both ends
+/// checked their paths (RFC 8445).
+fn direct(record: &Record, remote: Peer) -> Option<Addr> {
+    let real_time = record.interaction.as_deref().is_some_and(|seen| seen.sums.real_time);
+    (remote == Peer::Initiator || real_time).then(|| record.party(remote).ip)
+}
+
+/// Place, system and tags of an address.
+fn note_origin(
+    addr: Addr,
+    found: &mut RemoteControl,
+    data: &EnrichData,
+    origins: &mut OriginCache,
+) {
+    if is_public(addr) {
+        let origin = origins.get(&data.geo, addr);
+        (found.place, found.asn) = (origin.place, origin.asn);
+    }
+    let number = found.asn.as_ref().map(|system| system.number);
+    let by_system = number.into_iter().flat_map(|number| data.lists.by_asn(number));
+    for entry in data.lists.by_address(addr).chain(by_system) {
+        let tag = &*entry.tag;
+        if found.tags.len() < TAGS_MAX && !found.tags.iter().any(|known| **known == *tag) {
+            found.tags.push(tag.into());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "controller_tests.rs"]
+mod tests;
