@@ -57,6 +57,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("wireguard", wireguard),
     ("openvpn", openvpn),
     ("stun", stun),
+    ("rustdesk", rustdesk),
     ("socks_rdp_vnc", socks_rdp_vnc),
     ("certificate", certificate),
     ("app_signatures", app_signatures),
@@ -230,6 +231,18 @@ pub fn stun(data: &[u8]) {
         assert!(message.size() == data.len() && message.addresses().count() <= data.len() / 4);
     }
     talk(data, (40_000, 3_478));
+}
+
+/// A message of RustDesk's rendezvous, and a session of such on its port.
+pub fn rustdesk(data: &[u8]) {
+    use longhaul::wire::rustdesk::{Message, PORT, address, frame, parse};
+    let time = longhaul::model::Nanos(1_795_829_453_835_808_000);
+    for bytes in [Ok(data), frame(data)].into_iter().flatten() {
+        if let Ok(Message::FromServer(told) | Message::ToServer(told)) = parse(bytes) {
+            assert!(address(told, time).is_none_or(|found| found.port() > 0));
+        }
+    }
+    talk(data, (40_000, PORT));
 }
 
 /// One certificate.

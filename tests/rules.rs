@@ -24,6 +24,7 @@ use longhaul::model::Nanos;
 use longhaul::model::Peer;
 use longhaul::model::Record;
 use longhaul::model::SourceInfo;
+use longhaul::model::remote_control::RemoteControl;
 use longhaul::model::interaction::{Class, Interaction, InteractionSums};
 use longhaul::model::schema;
 use proptest::prelude::*;
@@ -63,8 +64,8 @@ fn embedded_and_directory_are_the_same_rules() {
     assert_eq!(embedded.infos()[0].sha256, loaded.infos()[0].sha256);
     assert_eq!(embedded.infos()[0].count, loaded.infos()[0].count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
-    let want = "D01 D01 D02 D03 D03 D04 D05 D05 D06 D07 D08 D08 D08 D12 D12 D12 D18 D18 D18 D18 D19 \
-                D20 D20 D21 D22 D22 D23 D23 D27 D28 D29";
+    let want = "D01 D01 D02 D03 D03 D04 D05 D05 D06 D07 D08 D08 D08 D10 D10 D10 D11 D11 D12 D12 \
+                D12 D18 D18 D18 D18 D19 D20 D20 D21 D22 D22 D23 D23 D23 D24 D24 D27 D28 D29";
     assert_eq!(numbers.join(" "), want);
 }
 
@@ -377,7 +378,7 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
     vec![
         ("source.ip", pool(json!(["104.140.119.9", "10.1.2.3", "2001:db8::5", "192.0.2.77"]))),
         ("source.as.number", pool(json!([64500]))),
-        ("destination.port", pool(json!([22, 443, 5938]))),
+        ("destination.port", pool(json!([22, 443, 5938, 3478, 19302]))),
         ("destination.packets", pool(json!([0, 1, 2]))),
         ("event.duration", pool(json!([29e9 as u64, 30e9 as u64, 12e10 as u64, 6e11 as u64]))),
         ("network.bytes", pool(json!([999_999, 1_000_000]))),
@@ -412,6 +413,24 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
                 "x.y"
             ])),
         ),
+        ("longhaul.stun.change_request", pool(json!([true, true]))),
+        (
+            "longhaul.interaction.class",
+            pool(json!(["remote_control", "remote_control", "remote_control", "view_only"])),
+        ),
+        (
+            "longhaul.interaction.controlled_side",
+            pool(json!(["source", "source", "destination", "destination"])),
+        ),
+        ("longhaul.interaction.confidence", pool(json!([0.5, 0.75, 0.8, 0.49]))),
+        ("longhaul.remote_control.tool", pool(json!(["rustdesk", "anydesk"]))),
+        ("longhaul.remote_control.relay", pool(json!(["203.0.113.40", "203.0.113.41"]))),
+        (
+            "longhaul.remote_control.controller.tags",
+            pool(json!([["vpn:astrill"], ["hosting"], ["tor", "x"], ["vpn"], ["mobile"]])),
+        ),
+        ("longhaul.remote_control.hidden_us", pool(json!([80000, 180000.5, 79999]))),
+        ("longhaul.remote_control.samples", pool(json!([30, 31, 400, 29]))),
         ("tls.resumed", pool(json!([true, false]))),
         ("dns.answers.data", pool(json!([["10.0.0.9", "alias.example"], ["192.0.2.1"]]))),
         ("dns.response_code", pool(json!(["NOERROR", "NXDOMAIN"]))),
@@ -578,6 +597,19 @@ fn full() -> Record {
         last: Some(record.end),
     });
     record.interaction = Some(Box::new(interaction()));
+    record.remote_control = Some(Box::new(RemoteControl {
+        tool: Some("rustdesk".into()),
+        relay: Some(record.responder.ip),
+        controller: Some(record.initiator.ip),
+        place: record.responder.place.clone(),
+        asn: record.responder.asn.clone(),
+        tags: vec!["hosting".into()],
+        hidden_ns: Some(180_000_123),
+        samples: 40,
+        method: Some("stun"),
+        ..RemoteControl::default()
+    }));
+    record.facts.rare_mut().stun.get_or_insert_default().change_request = true;
     if let Some(syn) = &mut record.syn {
         syn.os_hint = Some("linux");
     }

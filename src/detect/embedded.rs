@@ -22,9 +22,12 @@ embedded! {
     "physics/d05_faster_than_light_geo.yml"
     "physics/d07_stack_split.yml"
     "remote_control/d08_rmm_unapproved.yml"
+    "remote_control/d10_rmm_controller_location.yml"
+    "remote_control/d11_rmm_hidden_leg.yml"
     "remote_control/d12_rmm_to_work_stepping_stone.yml"
     "remote_control/d22_ip_kvm_on_lan.yml"
     "remote_control/d23_ip_kvm_cloud_egress.yml"
+    "remote_control/d24_screen_egress_shape.yml"
     "remote_control/d27_ide_tunnel.yml"
     "remote_control/d28_mesh_overlay.yml"
 }

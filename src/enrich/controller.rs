@@ -1,8 +1,8 @@
 //! The other end of a remote-control session: its address, its leg, where it is.
 //!
 //! Owns: when there is one, and which of several sources names it. In: a record with direction,
-//! lists, class and facts. Out: [`RemoteControl`]. Never: the address of the relay, or one of several that
-//! contradict each other.
+//! lists, class and facts. Out: [`RemoteControl`]. Never: the address of the relay, or one of
+//! several that contradict each other.
 
 use crate::enrich::cache::OriginCache;
 use crate::enrich::data::EnrichData;
@@ -54,9 +54,8 @@ pub(super) fn fill(record: &mut Record, data: &EnrichData, origins: &mut OriginC
 /// The application, if a list has it as a tool.
 fn tool(record: &Record) -> Option<std::sync::Arc<str>> {
     let application = record.context.application.as_ref()?;
-    let is_it = |tag: &str| {
-        TOOLS.iter().any(|prefix| tag.strip_prefix(prefix) == Some(&**application))
-    };
+    let is_it =
+        |tag: &str| TOOLS.iter().any(|prefix| tag.strip_prefix(prefix) == Some(&**application));
     record.context.hits.iter().any(|hit| is_it(&hit.tag)).then(|| application.clone())
 }
 

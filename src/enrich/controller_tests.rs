@@ -47,7 +47,10 @@ fn with_peers(bound: &[&str], permitted: &[&str]) -> Option<RemoteControl> {
 #[test]
 fn the_hidden_leg_is_what_goes_through_the_relay_less_the_way_to_it() {
     let found = filled(relayed()).unwrap();
-    assert_eq!((found.hidden_ns, found.samples, found.method), (Some(180_000_000), 40, Some("stun")));
+    assert_eq!(
+        (found.hidden_ns, found.samples, found.method),
+        (Some(180_000_000), 40, Some("stun"))
+    );
     assert_eq!((found.relay, found.controller), (Some(addr(RELAY)), None));
     let mut without = relayed();
     without.remote_control.as_mut().unwrap().checks.outer = Checks::NONE.outer;
@@ -58,9 +61,7 @@ fn the_hidden_leg_is_what_goes_through_the_relay_less_the_way_to_it() {
 
 #[test]
 fn one_peer_is_the_controller_several_are_none() {
-    let of = |bound: &[&str], permitted: &[&str]| {
-        with_peers(bound, permitted).unwrap().controller
-    };
+    let of = |bound: &[&str], permitted: &[&str]| with_peers(bound, permitted).unwrap().controller;
     let known = Some(addr(CONTROLLER));
     assert_eq!(of(&[CONTROLLER], &["1.1.1.1"]), known);
     assert_eq!(of(&[], &[CONTROLLER, "192.168.1.7", RELAY]), known);

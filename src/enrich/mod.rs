@@ -5,8 +5,8 @@
 //! Never: judges (detect does), looks at packets, reads a clock.
 
 mod cache;
-mod controller;
 pub mod community_id;
+mod controller;
 pub mod data;
 pub mod enricher;
 pub mod framed;

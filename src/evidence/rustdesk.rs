@@ -196,7 +196,11 @@ mod tests {
     fn a_message_of_the_wrong_side_or_time_names_nobody() {
         let ask = naming(0x4a, [203, 0, 113, 7]);
         let late = Nanos(NOW.0 + 600_000_000_000);
-        assert_eq!(found(say(&[(Responder, &ask)], (50_000, 7_000), NOW)), None, "nobody is registered");
+        assert_eq!(
+            found(say(&[(Responder, &ask)], (50_000, 7_000), NOW)),
+            None,
+            "nobody is registered"
+        );
         assert!(found(say(&[(Responder, &ask)], (50_000, PORT), NOW)).is_some());
         assert_eq!(found(say(&[(Initiator, &ask)], (50_000, PORT), NOW)), None);
         let said: [(Peer, &[u8]); 2] = [(Initiator, REGISTER), (Responder, &ask)];

@@ -7,9 +7,9 @@ use crate::evidence::dtls;
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
 use crate::evidence::request_response_rtt::{Kind, Moment, RequestRtt};
+use crate::model::Addr;
 use crate::model::latency::Exchange;
 use crate::model::record::{Protocol, StunFacts};
-use crate::model::Addr;
 use crate::wire::Reader;
 use crate::wire::stun::{self, AddressKind, Class};
 
@@ -128,7 +128,8 @@ fn note_peers(message: &stun::StunMessage<'_>, key: u64, facts: &mut StunFacts) 
                 (*asked, *method) == (key, message.method)
             };
             for (_, method, peer) in waiting.extract_if(.., asked) {
-                let known = if method == METHOD_CHANNEL_BIND { &mut *bound } else { &mut *permitted };
+                let known =
+                    if method == METHOD_CHANNEL_BIND { &mut *bound } else { &mut *permitted };
                 if known.len() < ADDRESSES_MAX && !known.contains(&peer) {
                     known.push(peer);
                 }
@@ -242,7 +243,8 @@ mod tests {
 
     #[test]
     fn the_second_request_may_ask_for_another_address() {
-        let change = [&[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42][..], &[5; 12], &[0, 3, 0, 4, 0, 0, 0, 6]];
+        let change =
+            [&[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42][..], &[5; 12], &[0, 3, 0, 4, 0, 0, 0, 6]];
         let change = change.concat();
         let tell = |said: &[&[u8]]| {
             let mut facts = StunFacts::default();

@@ -32,6 +32,7 @@ pub mod lag;
 pub mod latency;
 pub mod likelihood;
 pub mod names;
+pub mod origin;
 mod own_name;
 pub mod packet;
 pub mod parse_errors;

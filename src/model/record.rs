@@ -14,10 +14,11 @@ pub use crate::model::facts::{
     Wrapping,
 };
 use crate::model::interaction::Interaction;
-use crate::model::remote_control::RemoteControl;
 pub use crate::model::latency::Leg;
+pub use crate::model::origin::{AutonomousSystem, Place};
 pub use crate::model::physics::{Physics, PhysicsVerdict};
 pub use crate::model::protocol::Protocol;
+use crate::model::remote_control::RemoteControl;
 use crate::model::{Addr, Grain, Nanos, Peer, Transport};
 
 /// How a session ended, or its state at the end of the input.
@@ -75,33 +76,6 @@ impl Direction {
             Direction::External => "external",
         }
     }
-}
-
-/// A location in a geo database.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Place {
-    /// ISO 3166-1 alpha-2.
-    pub country: Option<Box<str>>,
-    /// ISO 3166-2 with the country: `US-WA`, or just the subdivision code if the database has only
-    /// that.
-    pub region: Option<Box<str>>,
-    /// Latitude and longitude in degrees: the centre of the region.
-    pub location: Option<(f64, f64)>,
-    /// Radius in km that contains 90 % of the region's addresses, if the database has one.
-    pub radius_km: Option<f64>,
-    /// The JSON text of its fields, once written.
-    pub cached: CachedText,
-}
-
-/// The autonomous system that announces an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AutonomousSystem {
-    /// AS number.
-    pub number: u32,
-    /// Its owner, according to the database.
-    pub organization: Option<Box<str>>,
-    /// The JSON text of its fields, once written.
-    pub cached: CachedText,
 }
 
 /// One end of a session.

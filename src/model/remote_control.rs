@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::model::origin::{AutonomousSystem, Place};
 use crate::model::{Addr, Peer};
-use crate::model::record::{AutonomousSystem, Place};
 
 /// The lowest round trip to one side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +38,7 @@ pub struct Checks {
 
 impl Checks {
     /// No round trips.
-    pub const NONE: Checks =
-        Checks { outer: [RoundTrip::NONE; 2], inner: [RoundTrip::NONE; 2] };
+    pub const NONE: Checks = Checks { outer: [RoundTrip::NONE; 2], inner: [RoundTrip::NONE; 2] };
 
     /// What a side answered outside of ChannelData.
     pub const fn outer(&self, side: Peer) -> RoundTrip {

@@ -239,7 +239,8 @@ mod tests {
             let us = us % (u64::MAX / 1_000);
             let encoded = encode(ip, port, us);
             prop_assume!(ADDRESS_BYTES.contains(&encoded.len()));
-            prop_assert_eq!(address(&encoded, Nanos(us * 1_000)), Some(SocketAddrV4::new(ip, port)));
+            let want = Some(SocketAddrV4::new(ip, port));
+            prop_assert_eq!(address(&encoded, Nanos(us * 1_000)), want);
         }
 
         #[test]

@@ -7,6 +7,7 @@
 
 pub mod app_facts;
 pub mod endpoint;
+pub mod interaction;
 pub mod latency;
 pub mod physics;
 pub mod record;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::records::app_facts::set_app_facts;
+use crate::records::interaction::{set_interaction, set_remote_control};
 use crate::records::latency::gap_over_udp;
 use crate::records::latency::set_gap;
 use crate::records::latency::set_gap_over_udp;
@@ -152,6 +153,12 @@ fn set(record: &mut Record, name: &str, value: &Json) -> Option<()> {
     if name == "longhaul.update" || name.starts_with("longhaul.activity.") {
         return set_lasting(record, name, value);
     }
+    if let Some(rest) = name.strip_prefix("longhaul.interaction.") {
+        return set_interaction(record, rest, value);
+    }
+    if let Some(rest) = name.strip_prefix("longhaul.remote_control.") {
+        return set_remote_control(record, rest, value);
+    }
     if let Some(rest) = name.strip_prefix("longhaul.physics.") {
         return set_physics(&mut record.context, rest, value);
     }
@@ -211,6 +218,7 @@ fn set_other(record: &mut Record, name: &str, value: &Json) -> Option<()> {
         "longhaul.stun.peers" => stun(record).peers = texts(value)?,
         "longhaul.stun.checks" => stun(record).checks = small(value)?,
         "longhaul.stun.goog_pings" => stun(record).goog_pings = small(value)?,
+        "longhaul.stun.change_request" => stun(record).change_request = value.as_bool()?,
         "longhaul.tls.alpn" => tls(record).alpn = texts(value)?,
         "longhaul.tls.version_offered" => tls(record).version_offered = Some(version(value)?),
         "longhaul.tls.retry_request" => tls(record).retry_request = value.as_bool()?,

@@ -148,7 +148,16 @@ mod tests {
         let payload = bytes.len() as u32;
         let time = Some(Nanos(ms * 1_000_000));
         let (flags, numbers) = (TcpFlags(0), (0, 0));
-        seen.see(&Passed { from, time, tcp: false, payload, bytes, moves_on: true, flags, numbers });
+        seen.see(&Passed {
+            from,
+            time,
+            tcp: false,
+            payload,
+            bytes,
+            moves_on: true,
+            flags,
+            numbers,
+        });
     }
 
     #[test]

@@ -1,0 +1,49 @@
+//! Fields of control and of the controller, by name.
+
+use longhaul::model::interaction::{Class, Interaction};
+use longhaul::model::remote_control::RemoteControl;
+use longhaul::model::{Peer, Record};
+use serde_json::Value as Json;
+
+use super::record::{text, texts};
+
+/// A field of `longhaul.interaction`.
+pub(super) fn set_interaction(record: &mut Record, name: &str, value: &Json) -> Option<()> {
+    let interaction: &mut Interaction = record.interaction.get_or_insert_default();
+    match name {
+        "class" => {
+            let all = [Class::RemoteControl, Class::ViewOnly, Class::Call, Class::Unknown];
+            interaction.class = all.into_iter().find(|class| value == class.name())?;
+        }
+        "controlled_side" => {
+            let is_source = value.as_str()? == "source";
+            interaction.controlled =
+                Some(if is_source { Peer::Initiator } else { Peer::Responder });
+        }
+        "confidence" => {
+            interaction.confidence = value.as_f64()?;
+            // Only a class has one.
+            if interaction.class == Class::Unknown {
+                interaction.class = Class::Call;
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A field of `longhaul.remote_control`.
+pub(super) fn set_remote_control(record: &mut Record, name: &str, value: &Json) -> Option<()> {
+    let found: &mut RemoteControl = record.remote_control.get_or_insert_default();
+    let addr = || value.as_str()?.parse::<std::net::IpAddr>().ok().map(Into::into);
+    match name {
+        "tool" => found.tool = Some((&*text(value)?).into()),
+        "relay" => found.relay = Some(addr()?),
+        "controller.ip" => found.controller = Some(addr()?),
+        "controller.tags" => found.tags = texts(value)?,
+        "hidden_us" => found.hidden_ns = Some((value.as_f64()? * 1_000.0) as u64),
+        "samples" => found.samples = u32::try_from(value.as_u64()?).ok()?,
+        _ => return None,
+    }
+    Some(())
+}
