@@ -220,7 +220,6 @@ pub fn nasty_record() -> Record {
         peers: vec!["198.51.100.4".into(), "2001:db8::7".into()],
         checks: 3,
         goog_pings: 1,
-        change_request: true,
         ..StunFacts::default()
     }));
     record.facts.http = Some(Box::new(HttpFacts {

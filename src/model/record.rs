@@ -8,7 +8,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub use crate::model::activity::Activity;
-use crate::model::cached_text::CachedText;
 pub use crate::model::facts::{
     DnsFacts, Facts, FirstBytes, HttpFacts, HttpRequest, Layer, SshFacts, StunFacts, TlsFacts,
     Wrapping,
