@@ -13,6 +13,8 @@
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
 mod common;
+#[path = "quality/control.rs"]
+mod control;
 #[path = "quality/lab_m.rs"]
 mod lab_m;
 #[path = "quality/plot.rs"]
@@ -218,6 +220,40 @@ fn hidden_legs_of_browsers_and_of_few_sessions() {
     // What has an Ethernet's MTU inside, or sends no TCP, is not told yet.
     assert!(tunnels.share(|found| found.l3) >= 0.6 && others.share(|found| found.l3) <= 0.02);
     assert!(others.share(|found| found.d06 && !found.l3) == 0.0);
+}
+
+/// Scenarios in which nobody outside controls the laptop. `H2` and `H3` are shown and not counted:
+/// by shape they are control.
+const LOCAL: [&str; 12] =
+    ["F2", "F2i", "R3", "R4", "N1", "N2", "N2w", "N3", "N4", "N5", "N6", "N7"];
+
+/// The bounds were chosen with all of `rmm` in sight; of `lab` only those of viewers that request
+/// updates were.
+#[test]
+fn control_is_told_from_a_screen() {
+    for (name, wanted) in [("rmm", ["R", "N", "H"]), ("lab", ["F1", "F2", "F2"])] {
+        let Some(folder) = common::shared(name) else { continue };
+        let is_wanted = |scenario: &str| wanted.iter().any(|of| scenario.starts_with(of));
+        let cases = control::cases(&folder, is_wanted);
+        let rows = control::show(name, &cases);
+        let (found, all) = control::sum(&rows, &["R1", "R2", "F1", "F2s"]);
+        let (false_ones, others) = control::sum(&rows, &LOCAL);
+        println!("{name} controlled {found} of {all}, false {false_ones} of {others}");
+        // Two KVMs inside WireGuard and one over two connections are not told.
+        assert!(found as f64 >= 0.9 * all as f64 && all >= 20, "{found} of {all}");
+        assert_eq!(false_ones, 0, "of {others}");
+        assert!(cases.iter().flat_map(|case| &case.sides).filter(|right| !**right).count() == 0);
+        let mut legs: Vec<f64> = cases
+            .iter()
+            .flat_map(|case| &case.legs)
+            .map(|(found, truth)| (found - truth).abs() / truth)
+            .collect();
+        legs.sort_by(f64::total_cmp);
+        assert!(control::at(&legs, 0.5).is_none_or(|error| error <= 0.15), "{legs:?}");
+        assert!(control::at(&legs, 0.9).is_none_or(|error| error <= 0.3), "{legs:?}");
+        let named = |case: &&control::Case| case.named && case.scenario.starts_with('N');
+        assert_eq!(cases.iter().filter(named).count(), 0, "a call has no controller");
+    }
 }
 
 /// For each range of confidence, how many of its captures hide a leg of 40 ms or more.

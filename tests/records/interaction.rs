@@ -42,6 +42,10 @@ pub(super) fn set_remote_control(record: &mut Record, name: &str, value: &Json) 
         "controller.ip" => found.controller = Some(addr()?),
         "controller.tags" => found.tags = texts(value)?,
         "hidden_us" => found.hidden_ns = Some((value.as_f64()? * 1_000.0) as u64),
+        "method" => {
+            let all = ["rustdesk", "turn", "stun", "direct"];
+            found.method = Some(all.into_iter().find(|method| value == *method)?);
+        }
         "samples" => found.samples = u32::try_from(value.as_u64()?).ok()?,
         _ => return None,
     }
