@@ -9,6 +9,7 @@ macro_rules! embedded {
 }
 
 embedded! {
+    "behaviour/d25_synthetic_input.yml"
     "network/d01_vpn_exit_inbound.yml"
     "network/d02_hosting_asn_inbound.yml"
     "network/d06_tunnel_mtu.yml"

@@ -34,8 +34,57 @@ pub struct Traits {
     pub subject_baseline: Option<Baseline>,
     /// How it is driven from elsewhere; of home hosts.
     pub control: Option<Box<Control>>,
+    /// Input into it that no person makes; of home hosts.
+    pub synthetic: Option<Box<SyntheticInput>>,
     /// The session that ended last.
     pub latest: Option<Box<LatestSession>>,
+}
+
+/// What tells input that a device or program makes from a person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputTest {
+    /// Groups of events 100 ms apart, alone; the statistic is their share of the lone bursts.
+    Comb,
+    /// One interval; the median deviation from it, as a share of it.
+    Fixed,
+    /// Intervals between bounds; the longest divided by the shortest.
+    Bounded,
+    /// One part of the minute; its length in seconds.
+    Phase,
+}
+
+impl InputTest {
+    /// Each word of `longhaul.synthetic_input.test`.
+    pub const WORDS: [&'static str; 4] = ["comb", "fixed", "bounded", "phase"];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            InputTest::Comb => "comb",
+            InputTest::Fixed => "fixed",
+            InputTest::Bounded => "bounded",
+            InputTest::Phase => "phase",
+        }
+    }
+}
+
+/// Input into a home host that no person makes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyntheticInput {
+    /// From 0 to 1.
+    pub confidence: f64,
+    /// What told it, and its statistic.
+    pub test: InputTest,
+    /// The statistic of that test.
+    pub statistic: f64,
+    /// Median interval, in ms.
+    pub period_ms: u32,
+    /// Bursts it rests on.
+    pub bursts: u32,
+    /// Where it comes from.
+    pub from: Addr,
+    /// The session it comes by, if it was shown since.
+    pub session: Option<LatestSession>,
 }
 
 /// Messages into a home host by one way, and keystrokes out of it by another.

@@ -9,6 +9,7 @@
 use crate::endpoints::stepping::Via;
 use crate::endpoints::stepping::pair::{Pair, Score, Stroke};
 use crate::endpoints::stepping::recent::{CELL_NS, CELLS, Recent};
+use crate::endpoints::stepping::rhythm::{Rhythm, Verdict};
 use crate::model::beats::{Beat, BeatKind};
 use crate::model::heap::ALLOCATION;
 use crate::model::{Addr, Nanos};
@@ -43,6 +44,9 @@ pub(super) struct Peer {
     input: Option<(Nanos, Box<Recent>)>,
     sent: u64,
     received: u64,
+    /// Messages after a silence; from some on their rhythm is watched.
+    slow: u8,
+    rhythm: Option<Box<Rhythm>>,
     pub(super) via: Option<Box<Via>>,
 }
 
@@ -66,6 +70,9 @@ impl Host {
         peer.seen = peer.seen.max(beat.time);
         peer.sent = peer.sent.saturating_add(beat.sent.into());
         peer.received = peer.received.saturating_add(beat.received.into());
+        if beat.kind == BeatKind::Input {
+            self.changed |= peer.follow(beat.time, beat.size);
+        }
         match (beat.kind, &mut peer.input) {
             (BeatKind::Input, Some((latest, recent))) => {
                 *latest = beat.time.max(*latest);
@@ -92,14 +99,14 @@ impl Host {
                 self.pairs.retain(|pair| pair.from != gone && pair.to != gone);
             }
         }
-        let (key, input, via) = (None, None, None);
-        self.peers.push(Peer { addr, seen: time, key, input, sent: 0, received: 0, via });
+        self.peers.push(Peer::new(addr, time));
         self.peers.len() - 1
     }
 
     fn evidence_of(&self, addr: Addr) -> Option<(u32, u32)> {
         let its = self.pairs.iter().filter(|pair| pair.from == addr || pair.to == addr);
-        its.map(Pair::evidence).max()
+        let own = self.peers.iter().find(|peer| peer.addr == addr).and_then(Peer::verdict);
+        its.map(Pair::evidence).max().max(own.map(|one| (1, one.bursts)))
     }
 
     /// A keystroke to the other end at this place: compared with what every other one sent.
@@ -108,8 +115,13 @@ impl Host {
         let resumes = target.key.is_none_or(|key| time.0.saturating_sub(key.0) > PAUSE_NS);
         target.key = target.key.max(Some(time));
         let (target, weight) = (target.addr, target.sent);
-        for peer in self.peers.iter().filter(|peer| peer.addr != target) {
+        for peer in self.peers.iter_mut().filter(|peer| peer.addr != target) {
             let Some((latest, recent)) = &peer.input else { continue };
+            if let Some(rhythm) = peer.rhythm.as_deref_mut().filter(|_| resumes)
+                && recent.since(time, CELLS / 16).is_some()
+            {
+                rhythm.has_effect();
+            }
             if time.0.saturating_sub(peer.seen.0) > THERE_NS {
                 continue;
             }
@@ -159,26 +171,44 @@ impl Host {
         self.peers.iter_mut().find(|peer| peer.addr == addr)
     }
 
-    /// Whether it is part of a pair: what its sessions are matters for nobody else.
+    /// Whether it is part of a pair, or has a rhythm: what its sessions are matters for nobody else.
     pub(super) fn has_pair_from(&self, addr: Addr) -> bool {
-        self.pairs.iter().any(|pair| pair.from == addr)
+        let synthetic = |peer: &Peer| peer.addr == addr && peer.verdict().is_some();
+        self.pairs.iter().any(|pair| pair.from == addr) || self.peers.iter().any(synthetic)
     }
 
-    /// Whether nothing would be lost with it.
-    pub(super) const fn is_idle(&self, second: u32) -> bool {
-        self.pairs.is_empty() && self.last.saturating_add(IDLE_S) < second
+    /// The way whose input is most surely made by a device or program.
+    pub(super) fn synthetic(&self) -> Option<(Addr, Verdict, Option<&Via>)> {
+        let mut best: Option<(Addr, Verdict, Option<&Via>)> = None;
+        for peer in &self.peers {
+            let Some(verdict) = peer.verdict() else { continue };
+            let order = |addr: Addr, one: &Verdict| (one.confidence, one.bursts, addr);
+            if best.is_none_or(|(addr, had, _)| order(addr, &had) < order(peer.addr, &verdict)) {
+                best = Some((peer.addr, verdict, peer.via.as_deref()));
+            }
+        }
+        best
+    }
+
+    /// Whether little would be lost with it.
+    pub(super) fn is_idle(&self, second: u32) -> bool {
+        self.evidence() == (0, 0) && self.last.saturating_add(IDLE_S) < second
     }
 
     /// What would be lost with it: windows that said it is driven, then keystrokes that followed.
     pub(super) fn evidence(&self) -> (u32, u32) {
-        self.pairs.iter().map(Pair::evidence).max().unwrap_or_default()
+        let pairs = self.pairs.iter().map(Pair::evidence).max().unwrap_or_default();
+        let synthetic = self.peers.iter().filter_map(Peer::verdict).map(|one| (1, one.bursts));
+        synthetic.max().unwrap_or_default().max(pairs)
     }
 
     /// Bytes it holds.
     pub(super) fn bytes(&self) -> usize {
         const RECENT: usize = size_of::<Recent>() + ALLOCATION;
         let peers = self.peers.iter().map(|peer| {
+            const RHYTHM: usize = size_of::<Rhythm>() + ALLOCATION;
             let input = peer.input.as_ref().map_or(0, |_| RECENT);
+            let input = input + peer.rhythm.as_ref().map_or(0, |_| RHYTHM);
             input + peer.via.as_ref().map_or(0, |_| size_of::<Via>() + ALLOCATION)
         });
         peers.sum::<usize>()
@@ -188,6 +218,10 @@ impl Host {
     }
 }
 
+/// So many messages after so much silence, and the rhythm of a way is watched.
+const SLOW: u8 = 4;
+const SILENCE_NS: u64 = 2_000_000_000;
+
 /// Seconds of silence after which a host without a pair is forgotten.
 const IDLE_S: u32 = 600;
 
@@ -195,6 +229,38 @@ const IDLE_S: u32 = 600;
 const _: () = assert!(CELLS * CELL_NS > 3_600_000_000);
 
 impl Peer {
+    const fn new(addr: Addr, time: Nanos) -> Peer {
+        Peer {
+            addr,
+            seen: time,
+            key: None,
+            input: None,
+            sent: 0,
+            received: 0,
+            slow: 0,
+            rhythm: None,
+            via: None,
+        }
+    }
+
+    /// Watches the rhythm of its messages. Returns whether it says something for the first time.
+    fn follow(&mut self, time: Nanos, size: u16) -> bool {
+        if let Some(rhythm) = &mut self.rhythm {
+            return rhythm.add(time, size);
+        }
+        let silent = |(latest, _): &(Nanos, _)| time.0.saturating_sub(latest.0) > SILENCE_NS;
+        self.slow += u8::from(self.input.as_ref().is_some_and(silent));
+        if self.slow >= SLOW {
+            self.rhythm = Some(Box::new(Rhythm::new(time)));
+        }
+        false
+    }
+
+    /// What its rhythm says.
+    fn verdict(&self) -> Option<Verdict> {
+        self.rhythm.as_deref()?.verdict
+    }
+
     /// Whether a screen goes there, if so much went to where a keystroke goes.
     fn shows(&self, to_target: u64) -> bool {
         let sent = self.sent as f64;

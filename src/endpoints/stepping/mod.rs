@@ -11,6 +11,7 @@
 mod host;
 mod pair;
 mod recent;
+mod rhythm;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::endpoints::table::{Endpoints, Entry};
 use crate::model::Addr;
 use crate::model::beats::Beat;
 use crate::model::endpoint::{EndpointKey, EndpointRow, Locality};
-use crate::model::endpoint_facts::{Control, LatestSession};
+use crate::model::endpoint_facts::{Control, LatestSession, SyntheticInput};
 use crate::model::heap::ALLOCATION;
 
 /// Seconds between two judgements of a host.
@@ -110,7 +111,7 @@ impl Stepping {
     pub(super) fn next_due(&mut self) -> Option<Addr> {
         loop {
             let addr = self.due.pop()?;
-            if self.control(addr).is_some_and(|control| control.confidence >= DRIVEN) {
+            if self.hosts.get(&addr).is_some_and(tells) {
                 return Some(addr);
             }
         }
@@ -118,9 +119,7 @@ impl Stepping {
 
     /// Hosts that are driven, in order.
     pub(super) fn driven(&self) -> Vec<Addr> {
-        let driven = self.hosts.iter().filter(|(_, host)| {
-            host.best().is_some_and(|(_, score, _)| score.confidence >= DRIVEN)
-        });
+        let driven = self.hosts.iter().filter(|(_, host)| tells(host));
         let mut driven: Vec<Addr> = driven.map(|(addr, _)| *addr).collect();
         driven.sort_unstable();
         driven
@@ -167,6 +166,20 @@ impl Stepping {
             approved: via.is_some_and(|via| via.long.approved),
             serves: via.is_some_and(|via| via.serves),
             relayed: via.is_some_and(|via| via.long.relayed),
+            session: via.map(|via| via.session.clone()),
+        }))
+    }
+
+    /// Input into a host that no person makes.
+    pub(super) fn synthetic(&self, addr: Addr) -> Option<Box<SyntheticInput>> {
+        let (from, verdict, via) = self.hosts.get(&addr)?.synthetic()?;
+        Some(Box::new(SyntheticInput {
+            confidence: verdict.confidence,
+            test: verdict.test,
+            statistic: verdict.statistic,
+            period_ms: verdict.period_ms,
+            bursts: verdict.bursts,
+            from,
             session: via.map(|via| via.session.clone()),
         }))
     }
@@ -242,11 +255,22 @@ impl Endpoints {
         if row.key.side != Locality::Home {
             return;
         }
-        row.traits.control = self.stepping.control(row.key.ip);
-        if let Some(session) = row.traits.control.as_deref().and_then(|c| c.session.as_ref()) {
-            row.traits.latest = Some(Box::new(session.clone()));
+        let traits = &mut row.traits;
+        traits.control = self.stepping.control(row.key.ip);
+        traits.synthetic = self.stepping.synthetic(row.key.ip);
+        let control = traits.control.as_deref().filter(|control| control.confidence >= DRIVEN);
+        let control = control.and_then(|control| control.session.as_ref());
+        let synthetic = traits.synthetic.as_deref().and_then(|one| one.session.as_ref());
+        if let Some(session) = control.or(synthetic) {
+            traits.latest = Some(Box::new(session.clone()));
         }
     }
+}
+
+/// Whether rules should see it.
+fn tells(host: &Host) -> bool {
+    let driven = host.best().is_some_and(|(_, score, _)| score.confidence >= DRIVEN);
+    driven || host.synthetic().is_some()
 }
 
 /// The session as alerts show it, seen from one of its ends.

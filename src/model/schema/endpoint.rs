@@ -4,6 +4,7 @@
 //! values. Never: a field that endpoints.ndjson does not have, unless it says so.
 
 use crate::model::endpoint::{EndpointRow, Needs, PoolOf};
+use crate::model::endpoint_facts::InputTest;
 use crate::model::event_id::endpoint_id;
 use crate::model::schema::read::point;
 use crate::model::schema::table::{Table, table};
@@ -256,6 +257,25 @@ Endpoint of EndpointRow [
         "Windows of 256 keystrokes or 20 minutes that are over and say so by themselves.")),
     field(("longhaul.remote_control.days", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::control(r, |c| Value::Int(c.days.into())), "Days (UTC) with such a window.")),
+    field(("longhaul.synthetic_input.confidence", 3, Kind::Float, "", Shown::Sometimes,
+        |r| read::synthetic(r, |s| Value::float_opt(Some(s.confidence))),
+        "Of home hosts, from 0 to 1; 0.5 and more reads as: a device or program makes the input \
+         that comes in. Absent where no test says so.")),
+    field(("longhaul.synthetic_input.period_s", 3, Kind::Float, "s", Shown::Sometimes,
+        |r| read::synthetic(r, |s| Value::Float(f64::from(s.period_ms) / 1_000.0)),
+        "Median time from one burst of it to the next.")),
+    field(("longhaul.synthetic_input.test", 3, Kind::Word(&InputTest::WORDS), "",
+        Shown::Sometimes, |r| read::synthetic(r, |s| Value::Word(s.test.as_str())),
+        "What told it: groups of events 100 ms apart (`comb`), one interval (`fixed`), intervals \
+         between bounds (`bounded`), or one part of the minute (`phase`).")),
+    field(("longhaul.synthetic_input.statistic", 3, Kind::Float, "", Shown::Sometimes,
+        |r| read::synthetic(r, |s| Value::float_opt(Some(s.statistic))),
+        "That test's: share of lone bursts; deviation from the interval as a share of it; longest \
+         interval by shortest; seconds of the minute.")),
+    field(("longhaul.synthetic_input.samples", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::synthetic(r, |s| Value::Int(s.bursts.into())), "Bursts it rests on.")),
+    field(("longhaul.synthetic_input.from", 3, Kind::Ip, "", Shown::Sometimes,
+        |r| read::synthetic(r, |s| Value::Ip(s.from)), "Where that input comes from.")),
     field(("longhaul.tags", 1, Kind::Texts, "", Shown::Sometimes, read::tags,
         "Tags of the lists that matched it.")),
     field(("longhaul.disc.fibre_km", 2, Kind::Float, "km", Shown::Rules, read::disc_fibre,

@@ -4,7 +4,9 @@
 //! Out: values. Never: judgement, state.
 
 use crate::model::endpoint::{EndpointRow, Fingerprint, HiddenLeg, Needs, Tunnel};
-use crate::model::endpoint_facts::{Baseline, Control, Excess, MtuTotals, Spread, StackTotals};
+use crate::model::endpoint_facts::{
+    Baseline, Control, Excess, MtuTotals, Spread, StackTotals, SyntheticInput,
+};
 use crate::model::physics::{KM_PER_RTT_MS_FIBRE, KM_PER_RTT_MS_REAL};
 use crate::model::record::{AutonomousSystem, Place};
 use crate::model::schema::derived::{HIDDEN_AT_LEAST, ratio, reach};
@@ -43,6 +45,10 @@ pub(super) fn stack(row: &EndpointRow, get: Part<StackTotals>) -> Value<'_> {
 
 pub(super) fn control(row: &EndpointRow, get: Part<Control>) -> Value<'_> {
     part(row.traits.control.as_deref(), get)
+}
+
+pub(super) fn synthetic(row: &EndpointRow, get: Part<SyntheticInput>) -> Value<'_> {
+    part(row.traits.synthetic.as_deref(), get)
 }
 
 pub(super) fn spread(row: &EndpointRow, get: Part<Spread>) -> Value<'_> {
@@ -154,6 +160,8 @@ pub fn samples(row: &EndpointRow, field: &str) -> u64 {
         row.hidden.map_or(0, |hidden| u64::from(hidden.samples))
     } else if of("longhaul.remote_control.") {
         traits.control.as_ref().map_or(0, |control| u64::from(control.keys))
+    } else if of("longhaul.synthetic_input.") {
+        traits.synthetic.as_ref().map_or(0, |synthetic| u64::from(synthetic.bursts))
     } else if of("longhaul.rtt.") {
         traits.spread.map_or(0, |spread| u64::from(spread.sessions))
     } else if of("longhaul.stack.") {
