@@ -108,6 +108,8 @@ pub struct LongSession {
     pub tool: Option<Arc<str>>,
     /// The configuration allows that application.
     pub approved: bool,
+    /// The responder in the subjects file: id, and name if there is one.
+    pub responder: Option<(Arc<str>, Option<Arc<str>>)>,
     /// A relay carries it: it asked one for a peer (TURN, RFC 8656).
     pub relayed: bool,
 }
@@ -318,6 +320,7 @@ fn long(record: &Record) -> Box<LongSession> {
         kind: application.unwrap_or_else(|| protocol.unwrap_or_else(transport).into()),
         tool: tags.filter_map(|tag| tag.strip_prefix(TOOL)).next().map(Arc::from),
         approved: record.context.application_approved,
+        responder: record.context.responder_subject.clone().map(|named| (named.id, named.name)),
         relayed: record.facts.stun().is_some_and(|stun| !stun.peers.is_empty()),
     })
 }

@@ -262,6 +262,6 @@ pub struct LatestSession {
     pub subject: Option<Arc<str>>,
     /// Their name there.
     pub subject_name: Option<Arc<str>>,
-    /// The address of the initiator.
+    /// The address of the initiator; of a home host that is driven, its own.
     pub began: Addr,
 }

@@ -273,10 +273,12 @@ fn tells(host: &Host) -> bool {
     driven || host.synthetic().is_some()
 }
 
-/// The session as alerts show it, seen from one of its ends.
+/// The session as alerts show it, seen from one of its ends: that one is whom it is about.
 fn latest(session: &EndpointSummary, long: &LongSession, own: usize) -> LatestSession {
     let peer = if own == 0 { &session.responder } else { &session.initiator };
-    let (subject, subject_name) = long.session.subject.clone().unzip();
+    let serves = own == 1;
+    let subject = if serves { &long.responder } else { &long.session.subject };
+    let (subject, subject_name) = subject.clone().unzip();
     LatestSession {
         id: long.session.id,
         start: session.first,
@@ -287,7 +289,7 @@ fn latest(session: &EndpointSummary, long: &LongSession, own: usize) -> LatestSe
         peer_home: peer.side == Locality::Home,
         subject,
         subject_name: subject_name.flatten(),
-        began: session.initiator.ip,
+        began: if serves { session.responder.ip } else { session.initiator.ip },
     }
 }
 

@@ -126,3 +126,45 @@ fn hosts_that_were_silent_for_long_are_forgotten() {
     assert_eq!(stepping.hosts.len(), 2);
     assert_eq!(stepping.dropped, 0, "nothing is lost with one");
 }
+
+/// Whoever connects to a host that serves is not whom its alert is about.
+#[test]
+fn the_driven_host_is_the_subject() {
+    use crate::endpoints::summary::{Incoming, SideSummary, StackSummary};
+
+    let side = |ip, side| SideSummary {
+        ip,
+        side,
+        print: Default::default(),
+        handshake_ns: None,
+        transport_ns: None,
+        place: None,
+        asn: None,
+    };
+    let mut stepping = Stepping::new(1 << 20);
+    run(&mut stepping, driven(host(1), 1_000_000, 60));
+    let long = LongSession {
+        session: Incoming { subject: Some(("caller".into(), None)), ..Incoming::default() },
+        kind: "rdp".into(),
+        responder: Some(("laptop-7".into(), None)),
+        ..LongSession::default()
+    };
+    stepping.note(&EndpointSummary {
+        initiator: side(SCREEN, Locality::Remote),
+        responder: side(host(1), Locality::Home),
+        service: None,
+        first: Nanos(1),
+        last: Nanos(2),
+        tags: Vec::new(),
+        turns: None,
+        stack: StackSummary::default(),
+        refused: None,
+        long: Some(Box::new(long)),
+        incoming: None,
+    });
+    let control = stepping.control(host(1)).unwrap();
+    assert!(control.serves && control.via.as_deref() == Some("rdp"), "{control:?}");
+    let session = control.session.unwrap();
+    assert_eq!((session.subject.as_deref(), session.began), (Some("laptop-7"), host(1)));
+    assert_eq!((session.peer, session.peer_home), (SCREEN, false));
+}
