@@ -296,7 +296,7 @@ const ARGUED: &[(&str, &str, &str)] = &[];
 /// their row stays unknown.
 #[test]
 fn hosts_driven_by_remote_control() {
-    let Some(folder) = common::shared("data/rmm") else { return };
+    let Some(folder) = common::shared("rmm") else { return };
     let short = driven::table(&folder);
     assert!(short.is_empty(), "{short:#?}");
 }
