@@ -171,7 +171,8 @@ impl Host {
         self.peers.iter_mut().find(|peer| peer.addr == addr)
     }
 
-    /// Whether it is part of a pair, or has a rhythm: what its sessions are matters for nobody else.
+    /// Whether it is part of a pair, or has a rhythm: what its sessions are matters for nobody
+    /// else.
     pub(super) fn has_pair_from(&self, addr: Addr) -> bool {
         let synthetic = |peer: &Peer| peer.addr == addr && peer.verdict().is_some();
         self.pairs.iter().any(|pair| pair.from == addr) || self.peers.iter().any(synthetic)
