@@ -1,0 +1,119 @@
+//! Home hosts that are driven from elsewhere, through the whole program.
+//!
+//! Owns: made sessions of a screen, of work, and of both. In: nothing. Out: pass or fail.
+//! Never: needs captures.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+#![allow(dead_code, reason = "the shared module serves several tests")]
+
+mod craft;
+
+use craft::ACK;
+use craft::Capture;
+use craft::Connection;
+use craft::MS;
+use craft::PSH;
+use craft::START;
+use craft::at;
+use serde_json::Value;
+
+/// When somebody types, in ms: from the twentieth second on, in bursts.
+fn typing(seed: u64, keys: usize) -> Vec<u64> {
+    let (mut state, mut at, mut all) = (seed, 20_000, Vec::new());
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % below
+    };
+    while all.len() < keys {
+        for _ in 0..4 + random(12) {
+            all.push(at);
+            at += 80 + random(160);
+        }
+        at += 700 + random(2_300);
+    }
+    all
+}
+
+/// A screen of a host goes out to a relay of that name, and at these times something comes in.
+fn screen(host: &str, name: &str, inputs: &[u64]) -> Capture {
+    let mut session = Connection::new(&format!("{host}:50000"), "203.0.113.9:443");
+    session.open();
+    session.ask(&craft::client_hello(name));
+    session.answer(&craft::server_hello());
+    for ms in inputs {
+        session.now = START + ms * MS;
+        session.down(PSH | ACK, &craft::tls_data(48));
+        session.now += MS;
+        session.up(PSH | ACK, &craft::tls_data(1_300));
+    }
+    session.close()
+}
+
+/// Keystrokes of a host to a server, each with its echo.
+fn work(host: &str, keys: &[u64]) -> Capture {
+    let mut session = Connection::new(&format!("{host}:50100"), "198.51.100.7:22");
+    session.open();
+    session.answer(b"SSH-2.0-OpenSSH_9.2\r\n");
+    session.ask(b"SSH-2.0-OpenSSH_9.2\r\n");
+    for ms in keys {
+        session.now = START + ms * MS;
+        session.up(PSH | ACK, &[0x5a; 36]);
+        session.now += 32 * MS;
+        session.down(PSH | ACK, &[0x5a; 44]);
+    }
+    session.close()
+}
+
+/// One host that is driven, one whose user types while a viewer answers each change of the screen,
+/// and one that is driven by something without a name.
+fn site() -> Vec<u8> {
+    let (keys, own) = (typing(1, 150), typing(2, 150));
+    let later = |all: &[u64], ms: u64| all.iter().map(|at| at + ms).collect::<Vec<u64>>();
+    let mut capture = Capture::default();
+    capture.join(screen("10.0.0.5", "relay-1.net.anydesk.com", &keys));
+    capture.join(work("10.0.0.5", &later(&keys, 5)));
+    capture.join(screen("10.0.0.6", "relay-1.net.anydesk.com", &later(&own, 90)));
+    capture.join(work("10.0.0.6", &own));
+    capture.join(screen("10.0.0.7", "a.example", &keys));
+    capture.join(work("10.0.0.7", &later(&keys, 5)));
+    capture.sorted().pcap()
+}
+
+fn endpoint<'v>(said: &'v craft::Said, ip: &str) -> &'v Value {
+    said.endpoints.iter().find(|row| at(row, "endpoint.ip") == ip).unwrap()
+}
+
+#[test]
+fn who_types_is_told_by_what_comes_before() {
+    let said = craft::read(&site(), &["--workers", "2"]);
+    let control = |ip: &str| at(endpoint(&said, ip), "longhaul.remote_control").clone();
+    let confidence = |ip: &str| control(ip)["confidence"].as_f64().unwrap();
+    assert!(confidence("10.0.0.5") >= 0.9, "{}", control("10.0.0.5"));
+    assert!(confidence("10.0.0.6") < 0.5, "{}", control("10.0.0.6"));
+    assert!(confidence("10.0.0.7") >= 0.9, "{}", control("10.0.0.7"));
+    let driven = control("10.0.0.5");
+    assert_eq!((&driven["from"], &driven["to"]), (&"203.0.113.9".into(), &"198.51.100.7".into()));
+    let lag = driven["lag_us"].as_f64().unwrap();
+    assert!((4_000.0..6_000.0).contains(&lag), "{lag}");
+    // The shape alone is no alert.
+    let alerts = said.alerts.iter().filter(|alert| at(alert, "rule.id") == "D12");
+    let subjects: Vec<&Value> = alerts.map(|alert| at(alert, "longhaul.subject.id")).collect();
+    assert_eq!(subjects, ["10.0.0.5"]);
+}
+
+#[test]
+fn workers_change_nothing() {
+    let capture = site();
+    let one = craft::read(&capture, &["--workers", "1"]);
+    for workers in ["2", "8"] {
+        let other = craft::read(&capture, &["--workers", workers]);
+        assert_eq!(one.endpoints, other.endpoints, "{workers} workers");
+        assert_eq!(one.alerts, other.alerts, "{workers} workers");
+    }
+}
