@@ -109,11 +109,13 @@ fn who_types_is_told_by_what_comes_before() {
 
 #[test]
 fn workers_change_nothing() {
-    let capture = site();
-    let one = craft::read(&capture, &["--workers", "1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.pcap");
+    std::fs::write(&file, site()).unwrap();
+    let one = craft::read_path(&file, &["--workers", "1"]);
     for workers in ["2", "8"] {
-        let other = craft::read(&capture, &["--workers", workers]);
-        assert_eq!(one.endpoints, other.endpoints, "{workers} workers");
-        assert_eq!(one.alerts, other.alerts, "{workers} workers");
+        let other = craft::read_path(&file, &["--workers", workers]);
+        assert!(one.endpoints == other.endpoints, "endpoints, {workers} workers");
+        assert!(one.alerts == other.alerts, "alerts, {workers} workers");
     }
 }
