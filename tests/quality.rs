@@ -219,7 +219,7 @@ fn hidden_legs_of_browsers_and_of_few_sessions() {
     assert!((0..4).all(|at| direct.flagged(at) <= 0.01) && direct.flagged(3) == 0.0);
     assert!(proxied.share(|found| found.d03) >= 0.9 && direct.share(|found| found.d03) == 0.0);
     assert!(p50 <= 0.05 && p90 <= 0.12, "{p50} {p90}");
-    // What has an Ethernet's MTU inside, or sends no TCP, is not told yet.
+    // What has an Ethernet's MTU inside, or another tunnel with a small one, cannot be told.
     assert!(tunnels.share(|found| found.l3) >= 0.6 && others.share(|found| found.l3) <= 0.02);
     assert!(others.share(|found| found.d06 && !found.l3) == 0.0);
 }

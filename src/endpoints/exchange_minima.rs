@@ -187,8 +187,14 @@ impl Gathered {
 /// clients are slow here. A resumed TLS handshake verifies no certificate (RFC 8446 section 2.2),
 /// but software that looks at each connection delays it as well.
 pub(super) const fn needs_computing(exchange: Exchange) -> bool {
-    let over_udp =
-        matches!(exchange, Exchange::Dtls | Exchange::Quic | Exchange::QuicResumed | Exchange::Ike);
+    let over_udp = matches!(
+        exchange,
+        Exchange::Dtls
+            | Exchange::DtlsResumed
+            | Exchange::Quic
+            | Exchange::QuicResumed
+            | Exchange::Ike
+    );
     over_udp || is_tls(exchange)
 }
 

@@ -13,6 +13,7 @@ use crate::wire::tls::{CLIENT_HELLO, ClientHello, SERVER_HELLO, ServerHello};
 
 const REFLEX: (Kind, Exchange) = (Kind::Reflex, Exchange::Dtls);
 const THOUGHT: (Kind, Exchange) = (Kind::Thought, Exchange::Dtls);
+const RESUMED: (Kind, Exchange) = (Kind::Thought, Exchange::DtlsResumed);
 
 /// Content type change_cipher_spec.
 const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -45,6 +46,8 @@ pub struct DtlsRtt {
     last: (u16, usize),
     /// The server's flight in clear has ended, or its key exchange was seen.
     full: bool,
+    /// The server changed to encryption behind its hello: it resumes an earlier session.
+    resumed: bool,
     /// Fingerprint of the cookie that the server wants back: who forges the client's address does
     /// not see it.
     cookie: Option<u32>,
@@ -152,10 +155,7 @@ impl DtlsRtt {
             Some(_) if self.flight => {
                 // Nothing between hello and change: the session is resumed, and the server finishes
                 // first (RFC 5246 section 7.3).
-                if change && !self.full {
-                    exclude(Exclusions::RESUMED, at.facts);
-                    rtt.void(FLIGHT, at.role);
-                }
+                self.resumed |= change && !self.full;
                 rtt.ask(FLIGHT, SEALED, at);
                 true
             }
@@ -165,12 +165,14 @@ impl DtlsRtt {
 
     /// Whether the datagram is the client's answer to the server's flight.
     fn answer_flight(&mut self, rtt: &mut RequestRtt, at: &mut Moment<'_>) -> bool {
-        let excluded = excluded_by_hello(at.facts);
+        let why = excluded_by_hello(at.facts);
+        let excluded = why & !Exclusions::RESUMED;
+        let resumed = self.resumed || why != excluded;
         if excluded != 0 {
             exclude(excluded, at.facts);
             rtt.void(FLIGHT, other(at.role));
         }
-        rtt.answer(FLIGHT, THOUGHT, at)
+        rtt.answer(FLIGHT, if resumed { RESUMED } else { THOUGHT }, at)
     }
 }
 

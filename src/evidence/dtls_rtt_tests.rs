@@ -60,15 +60,16 @@ fn a_hello_sent_again_gives_no_leg() {
 }
 
 #[test]
-fn a_resumed_session_gives_no_turn() {
+fn a_resumed_session_gives_a_turn_of_its_own() {
     let mut events = handshake();
     events.truncate(3);
     events.push(([message(2, 1), change()].concat(), Responder, 200));
     events.push((change(), Initiator, 215));
     let turns = tell(&events).0.turns.unwrap();
     assert_eq!(turns.lowest(Exchange::Dtls, true), None);
-    assert!(turns.excluded.has(Exclusions::RESUMED));
-    assert!(turns.near.is_some());
+    assert_eq!(turns.lowest(Exchange::DtlsResumed, true), Some(15));
+    assert_eq!(turns.gap_over_udp(Exchange::DtlsResumed), Some(5), "behind the cookie's echo");
+    assert_eq!(turns.excluded, Exclusions::default());
 }
 
 #[test]

@@ -147,6 +147,7 @@ impl RequestRtt {
             Exchange::Quic,
             Exchange::QuicResumed,
             Exchange::Dtls,
+            Exchange::DtlsResumed,
             Exchange::Ike,
             Exchange::Openvpn,
         ];

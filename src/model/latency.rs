@@ -80,6 +80,8 @@ pub enum Exchange {
     SshAuth,
     /// DTLS: HelloVerifyRequest or HelloRetryRequest, the second ClientHello; or as TLS.
     Dtls,
+    /// DTLS, if an earlier session is resumed: the server's Finished, the client's.
+    DtlsResumed,
     /// QUIC: the server's Initial or Handshake, the client's Handshake (RFC 9001 section 4.1).
     Quic,
     /// QUIC, if an earlier session is resumed: the flight has no certificate to check.
@@ -112,6 +114,7 @@ impl Exchange {
         Exchange::Ssh,
         Exchange::SshAuth,
         Exchange::Dtls,
+        Exchange::DtlsResumed,
         Exchange::Quic,
         Exchange::QuicResumed,
         Exchange::Ike,
@@ -124,8 +127,9 @@ impl Exchange {
     ];
 
     /// Those that go over UDP.
-    pub const OVER_UDP: [Exchange; 8] = [
+    pub const OVER_UDP: [Exchange; 9] = [
         Exchange::Dtls,
+        Exchange::DtlsResumed,
         Exchange::Quic,
         Exchange::QuicResumed,
         Exchange::Ike,
@@ -146,6 +150,7 @@ impl Exchange {
             Exchange::Ssh => "ssh",
             Exchange::SshAuth => "ssh_auth",
             Exchange::Dtls => "dtls",
+            Exchange::DtlsResumed => "dtls_resumed",
             Exchange::Quic => "quic",
             Exchange::QuicResumed => "quic_resumed",
             Exchange::Ike => "ike",
@@ -194,7 +199,7 @@ impl Turn {
 pub struct Exclusions(pub u16);
 
 impl Exclusions {
-    /// The handshake resumed an earlier session, over DTLS: the client finishes first.
+    /// The handshake resumed an earlier session: it is no exclusion, but a kind of its own.
     pub const RESUMED: u16 = 1;
     /// Early data was offered (RFC 8446 section 2.3).
     pub const EARLY_DATA: u16 = 2;
@@ -211,8 +216,7 @@ impl Exclusions {
     pub const STALL: u16 = 64;
 
     /// Each bit with its word.
-    pub const WORDS: [(u16, &'static str); 7] = [
-        (Self::RESUMED, "resumed"),
+    pub const WORDS: [(u16, &'static str); 6] = [
         (Self::EARLY_DATA, "early-data"),
         (Self::RETRY_REQUEST, "retry-request"),
         (Self::CLIENT_CERTIFICATE, "client-certificate"),
@@ -279,7 +283,11 @@ impl Turns {
         let thought = self.turns.iter().filter(|turn| {
             let udp = matches!(
                 turn.exchange,
-                Exchange::Dtls | Exchange::Quic | Exchange::QuicResumed | Exchange::Ike
+                Exchange::Dtls
+                    | Exchange::DtlsResumed
+                    | Exchange::Quic
+                    | Exchange::QuicResumed
+                    | Exchange::Ike
             );
             udp && turn.by_initiator == by_initiator
         });

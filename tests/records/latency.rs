@@ -76,8 +76,14 @@ pub(super) fn set_trips(trips: &mut RoundTrips, name: &str, value: &Json) -> Opt
 /// The exchange over UDP whose gap has this name.
 pub(super) fn gap_over_udp(name: &str) -> Option<Exchange> {
     let word = name.strip_prefix("longhaul.gap.")?.strip_suffix("_us")?;
-    let thought =
-        [Exchange::Dtls, Exchange::Quic, Exchange::QuicResumed, Exchange::Ike, Exchange::Openvpn];
+    let thought = [
+        Exchange::Dtls,
+        Exchange::DtlsResumed,
+        Exchange::Quic,
+        Exchange::QuicResumed,
+        Exchange::Ike,
+        Exchange::Openvpn,
+    ];
     thought.into_iter().find(|exchange| exchange.as_str() == word)
 }
 

@@ -102,6 +102,9 @@ pub(super) Latency of Record [
         |r| read::gap_over_udp(r, Exchange::Dtls),
         "End of the server's flight to the client's answer, less the lowest round trip to the \
          client that took no thought: the echo of a cookie, an answer to STUN.")),
+    field(("longhaul.gap.dtls_resumed_us", 3, Kind::Float, "us", Shown::Sometimes,
+        |r| read::gap_over_udp(r, Exchange::DtlsResumed),
+        "The same if an earlier session is resumed: the server's Finished to the client's.")),
     field(("longhaul.gap.quic_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap_over_udp(r, Exchange::Quic),
         "End of the server's first flight to the client's Finished, less the lowest round trip \
@@ -120,7 +123,7 @@ pub(super) Latency of Record [
          client that took no thought: an acknowledgement. Over TCP to its next packet, less its \
          transport round trip.")),
     field(("longhaul.gap.excluded", 2, Kind::Texts, "", Shown::Sometimes, read::excluded,
-        "Why exchanges are left out: `resumed`, `early-data`, `retry-request`, \
+        "Why exchanges are left out: `early-data`, `retry-request`, \
          `client-certificate`, `loss`, `split-flight`, `stall`.")),
     field(("longhaul.server_gap.tls_us", 2, Kind::Float, "us", Shown::Sometimes,
         |r| read::gap(r, Exchange::Tls, false),
