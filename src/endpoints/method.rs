@@ -18,8 +18,8 @@ macro_rules! words {
 }
 
 words! {
-    "first_data" "tls" "tls_resumed" "tls_certificate" "tls_data" "ssh" "ssh_auth" "dtls" "dtls_resumed"
-    "quic" "quic_resumed" "ike" "wireguard" "openvpn" "rdp" "rfb" "dns" "ping"
+    "first_data" "tls" "tls_resumed" "tls_certificate" "tls_data" "ssh" "ssh_auth" "dtls"
+    "dtls_resumed" "quic" "quic_resumed" "ike" "wireguard" "openvpn" "rdp" "rfb" "dns" "ping"
 }
 
 /// The word for the first two kinds.
