@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Map;
 use serde_json::Value as Json;
 
+use crate::records::driven::{set_control, set_synthetic};
 use crate::records::record::START;
 use crate::records::record::nanos;
 use crate::records::record::same;
@@ -108,7 +109,7 @@ fn blank() -> EndpointRow {
 type Set = fn(&mut EndpointRow, &str, &Json) -> Option<()>;
 
 fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
-    let groups: [(&str, Set); 7] = [
+    let groups: [(&str, Set); 9] = [
         ("endpoint.", set_identity),
         ("longhaul.hidden_leg.", set_hidden),
         ("longhaul.tunnel.", set_tunnel),
@@ -116,6 +117,8 @@ fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         ("longhaul.rtt.", set_spread),
         ("longhaul.mtu.", set_mtu),
         ("longhaul.stack.", set_stack),
+        ("longhaul.remote_control.", set_control),
+        ("longhaul.synthetic_input.", set_synthetic),
     ];
     for (head, set) in groups {
         if let Some(rest) = name.strip_prefix(head) {

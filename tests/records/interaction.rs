@@ -27,7 +27,35 @@ pub(super) fn set_interaction(record: &mut Record, name: &str, value: &Json) -> 
                 interaction.class = Class::Call;
             }
         }
+        "screen_kbps" | "ratio" => set_bytes(interaction, name, value.as_f64()?)?,
+        "control_median_bytes" | "control_p90_pps" | "active_s" => {
+            let number = u32::try_from(value.as_u64()?).ok()?;
+            // Of both sides: which one controls may be set later.
+            for side in [&mut interaction.sums.initiator, &mut interaction.sums.responder] {
+                match name {
+                    "control_median_bytes" => side.median_bytes = number,
+                    "control_p90_pps" => side.p90_pps = number,
+                    _ => side.active_s = number,
+                }
+            }
+        }
         _ => return None,
+    }
+    Some(())
+}
+
+/// Bytes of both sides that give this rate or this ratio, beside what is set already.
+fn set_bytes(interaction: &mut Interaction, name: &str, value: f64) -> Option<()> {
+    let sums = &mut interaction.sums;
+    let (screen, control) = match interaction.controlled? {
+        Peer::Initiator => (&mut sums.initiator, &mut sums.responder),
+        Peer::Responder => (&mut sums.responder, &mut sums.initiator),
+    };
+    match (name, screen.bytes) {
+        ("ratio", 0) => (control.bytes, screen.bytes) = (1_000, (value * 1_000.0) as u64),
+        ("ratio", bytes) => control.bytes = (bytes as f64 / value) as u64,
+        (_, 0) => (sums.span_ms, screen.bytes) = (2_000, (value * 250.0) as u64),
+        (_, bytes) => sums.span_ms = (bytes as f64 * 8.0 / value) as u64,
     }
     Some(())
 }

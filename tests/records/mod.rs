@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "each test uses its own part of it")]
 
 pub mod app_facts;
+pub mod driven;
 pub mod endpoint;
 pub mod interaction;
 pub mod latency;
