@@ -64,8 +64,9 @@ fn embedded_and_directory_are_the_same_rules() {
     assert_eq!(embedded.infos()[0].sha256, loaded.infos()[0].sha256);
     assert_eq!(embedded.infos()[0].count, loaded.infos()[0].count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
-    let want = "D01 D01 D02 D03 D03 D04 D05 D05 D06 D07 D08 D08 D08 D10 D10 D10 D10 D11 D11 D12 D12 \
-                D12 D18 D18 D18 D18 D19 D20 D20 D21 D22 D22 D23 D23 D23 D24 D24 D25 D27 D28 D29";
+    let want = "D01 D01 D02 D03 D03 D04 D05 D05 D05 D05 D05 D06 D06 D07 D08 D08 D08 D10 D10 D10 \
+                D10 D11 D11 D12 D12 D12 D14 D14 D18 D18 D18 D18 D19 D20 D20 D21 D22 D22 D23 D23 \
+                D23 D24 D24 D25 D27 D28 D29 D34 D35 D36 D37";
     assert_eq!(numbers.join(" "), want);
 }
 
@@ -456,7 +457,7 @@ fn events() -> impl Strategy<Value = Map<String, Value>> {
 /// Every embedded rule on sessions and every synthetic one as one YAML stream.
 fn corpus() -> String {
     let mut text = String::new();
-    for family in ["network", "physics", "remote_control"] {
+    for family in ["co_location", "network", "physics", "remote_control"] {
         for entry in std::fs::read_dir(root().join("rules").join(family)).unwrap() {
             let rule = std::fs::read_to_string(entry.unwrap().path()).unwrap();
             if !rule.contains("service: endpoint") {

@@ -11,7 +11,10 @@ use crate::model::alert::Repeats;
 use crate::model::endpoint::{EndpointRow, Locality, Role};
 use crate::model::endpoint_facts::LatestSession;
 use crate::model::schema::{CARRIED_OF_ENDPOINTS, Field, find_in, hex, samples};
-use crate::model::{Alert, EvidenceItem, SourceInfo};
+use crate::model::{Alert, EvidenceItem, Group, SourceInfo};
+
+/// So many people of one program at one address are not one person's proxy.
+const SHARED_BY: u32 = 3;
 
 /// The alert of a rule that fired on an endpoint; `None` if no session of it was kept, since then
 /// nobody could examine the evidence.
@@ -28,7 +31,14 @@ pub(super) fn raise_endpoint(
         Locality::Home => (own, Some(latest.peer).filter(|_| !latest.peer_home)),
         Locality::Remote => (Some(latest.peer).filter(|_| latest.peer_home), own),
     };
-    let (ratio, lowered) = ratio(&rule.rule, row.tags.iter().map(|tag| &**tag), false);
+    // One address of many people is a gateway of theirs, whether a list says so or not.
+    let shared = (row.traits.subjects >= SHARED_BY).then_some("shared");
+    let tags = row.tags.iter().map(|tag| &**tag).chain(shared);
+    let (ratio, lowered) = ratio(&rule.rule, tags, false);
+    let people = match &row.traits.colocated {
+        Some(all) if rule.rule.info.group == Group::Colocation => all.people.clone(),
+        _ => Vec::new(),
+    };
     Some(Alert {
         id: String::new(),
         at: latest.end,
@@ -38,9 +48,9 @@ pub(super) fn raise_endpoint(
         level: rule.rule.info.level,
         ratio,
         lowered,
-        people: Vec::new(),
-        subject: subject(latest),
-        subject_name: latest.subject_name.clone(),
+        subject: if people.is_empty() { subject(latest) } else { own_address(row) },
+        subject_name: latest.subject_name.clone().filter(|_| people.is_empty()),
+        people,
         home,
         remote,
         context: context(row, latest),
@@ -52,6 +62,11 @@ pub(super) fn raise_endpoint(
         session_id,
         repeats: repeats(rule, row),
     })
+}
+
+/// The address, where several people are meant.
+fn own_address(row: &EndpointRow) -> Arc<str> {
+    Arc::from(row.key.ip.to_string())
 }
 
 /// That of its last session: an id in the subjects file, else the address of the initiator.
@@ -74,6 +89,9 @@ fn context(row: &EndpointRow, latest: &LatestSession) -> Vec<(String, String)> {
     let fields = CARRIED_OF_ENDPOINTS.iter().filter_map(|name| find_in::<EndpointRow>(name));
     let values = fields.map(|field| (field, (field.get)(row)));
     let present = values.filter(|(_, value)| !value.is_absent());
+    if let Some(hired) = &latest.hired {
+        all.push(("longhaul.subject.hired".to_owned(), format!("\"{hired}\"")));
+    }
     all.extend(present.map(|(field, value)| (field.name.to_owned(), value.to_json_text())));
     all
 }

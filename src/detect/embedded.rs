@@ -10,6 +10,7 @@ macro_rules! embedded {
 
 embedded! {
     "behaviour/d25_synthetic_input.yml"
+    "co_location/d14_colocated_employees.yml"
     "network/d01_vpn_exit_inbound.yml"
     "network/d02_hosting_asn_inbound.yml"
     "network/d06_tunnel_mtu.yml"
@@ -18,10 +19,14 @@ embedded! {
     "network/d20_resip_enrolment.yml"
     "network/d21_tor.yml"
     "network/d29_sanctioned_space.yml"
+    "network/d37_browser_on_rented_server.yml"
     "physics/d03_hidden_leg_tls_gap.yml"
     "physics/d04_tunnelled_leg_rtt_excess.yml"
     "physics/d05_faster_than_light_geo.yml"
     "physics/d07_stack_split.yml"
+    "physics/d34_address_far_from_claim.yml"
+    "physics/d35_round_trip_above_claim.yml"
+    "physics/d36_round_trip_above_region.yml"
     "remote_control/d08_rmm_unapproved.yml"
     "remote_control/d10_rmm_controller_location.yml"
     "remote_control/d11_rmm_hidden_leg.yml"

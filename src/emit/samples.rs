@@ -173,6 +173,8 @@ fn context() -> Context {
             verdict: PhysicsVerdict::Possible,
             refuted: Claims::default(),
             doubtful: Claims::default().with(Claim::Geo),
+            claimed: None,
+            region: None,
             withheld_by: None,
         }),
         subject: Some(Subject::Named("192.168.1.187".into())),

@@ -275,6 +275,8 @@ impl Judged {
             peer_home: peer.side == Locality::Home,
             subject,
             subject_name: subject_name.flatten(),
+            hired: incoming.hired.clone(),
+            region: incoming.region,
             began: session.initiator.ip,
         });
     }
@@ -284,6 +286,7 @@ impl Judged {
             days: self.days.count_ones(),
             subjects: self.subjects.len() as u32,
             spread: self.spread(),
+            region_km: self.latest.as_ref().and_then(|of| of.region).map(|of| of.sensor_km),
             latest: self.latest.clone().map(Box::new),
             ..Traits::default()
         }

@@ -13,6 +13,7 @@ mod key;
 mod method;
 mod mtu;
 mod open;
+mod people;
 mod pools;
 mod prefix_stats;
 mod program;

@@ -209,6 +209,7 @@ impl Endpoints {
         let totals = Totals {
             entry: &entry,
             accumulator: Some(&accumulator),
+            people: &self.people,
             tags,
             pooled: None,
             refused: None,

@@ -7,9 +7,11 @@
 use crate::model::record::Facts;
 
 /// Words in a client's SSH identification string (RFC 4253 section 4.2): OpenSSH's port says
-/// `for_Windows`; Debian, Ubuntu and FreeBSD name themselves in the comment.
+/// `for_Windows`, PuTTY is a program for Windows; Debian, Ubuntu and FreeBSD name themselves in the comment.
 const BANNERS: &[(&str, &str)] = &[
     ("OpenSSH_for_Windows", "windows"),
+    // It runs elsewhere too, and is seldom installed there.
+    ("PuTTY", "windows"),
     ("Ubuntu", "linux"),
     ("Debian", "linux"),
     ("Raspbian", "linux"),
@@ -87,7 +89,7 @@ mod tests {
         assert_eq!(ssh("SSH-2.0-OpenSSH_for_Windows_9.5"), Some("windows"));
         assert_eq!(ssh("SSH-2.0-OpenSSH_9.6p1 Ubuntu-3ubuntu13"), Some("linux"));
         assert_eq!(ssh("SSH-2.0-OpenSSH_9.9"), None);
-        assert_eq!(ssh("SSH-2.0-PuTTY_Release_0.81"), None);
+        assert_eq!(ssh("SSH-2.0-PuTTY_Release_0.81"), Some("windows"));
         assert_eq!(agent("Mozilla/5.0 (Windows NT 10.0; Win64; x64)"), Some("windows"));
         assert_eq!(agent("Mozilla/5.0 (Linux; Android 14; Pixel 8)"), Some("linux"));
         assert_eq!(agent("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X)"), Some("apple"));

@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use crate::endpoints::accumulator::{self, Accumulator};
 use crate::endpoints::baseline::{Asked, Baselines, Known};
 use crate::endpoints::hidden::{estimate, is_satellite_long};
+use crate::endpoints::people::People;
 use crate::endpoints::pools::Pools;
 use crate::endpoints::prefix_stats::{Neighbours, PrefixFloors};
 use crate::endpoints::refused::Routers;
@@ -151,6 +152,7 @@ fn known(table: &Endpoints, learned: &Baselines) -> HashMap<u32, Known, RandomSt
 pub(super) struct Totals<'e> {
     pub(super) entry: &'e Entry,
     pub(super) accumulator: Option<&'e Accumulator>,
+    pub(super) people: &'e People,
     pub(super) tags: Vec<Arc<str>>,
     /// A verdict that rests on several lines.
     pub(super) pooled: Option<HiddenLeg>,
@@ -192,6 +194,13 @@ impl Totals<'_> {
         traits.excess = rtt_excess::over(floor_ns, neighbours, known.path);
         (traits.baseline, traits.subject_baseline) = (known.path, known.subject);
         traits.refused = self.refused;
+        let region = traits.latest.as_ref().and_then(|latest| latest.region);
+        let only = self.accumulator.and_then(Accumulator::only_subject);
+        traits.claim =
+            only.and_then(|id| self.people.claim((id, entry.key.ip), region.as_ref(), entry.last));
+        let judged = entry.key.remote && self.accumulator.is_some_and(Accumulator::is_judged);
+        let at = judged.then_some(entry.key.ip);
+        traits.colocated = at.and_then(|ip| self.people.colocated(ip, entry.last));
         EndpointRow {
             key,
             role: entry.role(),

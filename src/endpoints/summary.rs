@@ -10,6 +10,7 @@ use crate::model::endpoint::{Locality, Service};
 use crate::model::facts::LongDatagram;
 use crate::model::heap::ALLOCATION;
 use crate::model::latency::Turns;
+use crate::model::physics::ClaimedPlace;
 use crate::model::record::{
     AutonomousSystem, Direction, Facts, Leg, Party, Place, Quality, SessionState, Subject, SynFacts,
 };
@@ -127,6 +128,12 @@ pub struct Incoming {
     pub trips: u32,
     /// The subject, if it is in the subjects file: id, and name if there is one.
     pub subject: Option<(Arc<str>, Option<Arc<str>>)>,
+    /// The date the subject was hired.
+    pub hired: Option<Arc<str>>,
+    /// The place that the subject claims.
+    pub claim: Option<ClaimedPlace>,
+    /// The region of the initiator's address.
+    pub region: Option<ClaimedPlace>,
     /// The longest datagram it was sent, if not every link carries that.
     pub longest: Option<LongDatagram>,
 }
@@ -283,6 +290,9 @@ fn incoming(record: &Record) -> Incoming {
         quality: record.quality,
         trips: trips(&record.near),
         subject: subject(record),
+        hired: record.context.subject_hired.clone(),
+        claim: record.context.physics.as_ref().and_then(|physics| physics.claimed),
+        region: record.context.physics.as_ref().and_then(|physics| physics.region),
         longest: record.responder.longest.map(|(bytes, print)| {
             let ports = (record.responder.port, record.initiator.port);
             LongDatagram { bytes, print, ports }

@@ -91,6 +91,7 @@ fn the_fingerprint_tells_a_family_although_it_goes() {
     let mut inbound = record(Direction::Inbound);
     let tls = inbound.facts.tls.as_deref_mut().unwrap();
     tls.ja4 = Some("t13d2014h2_a09f3c656075_14788d8d241b".into());
+    inbound.facts.ssh = None;
     assert_eq!(EndpointSummary::of(&mut inbound).stack.program(), OsFamily::Apple);
 }
 

@@ -18,6 +18,7 @@ use crate::endpoints::carry_over::{Carried, CarriedEndpoint};
 use crate::endpoints::interned::Interned;
 use crate::endpoints::key::Key;
 use crate::endpoints::open::OpenSessions;
+use crate::endpoints::people::People;
 use crate::endpoints::rolling_7d::Week;
 use crate::endpoints::rows::{EndpointRows, Totals};
 use crate::endpoints::stepping::Stepping;
@@ -85,6 +86,7 @@ pub struct Endpoints {
     pub(super) carried: Carried,
     pub(super) open: OpenSessions,
     pub(super) stepping: Stepping,
+    pub(super) people: People,
     sessions_dropped: u64,
 }
 
@@ -105,6 +107,7 @@ impl Endpoints {
             carried: Carried::default(),
             open: OpenSessions::new(open),
             stepping: Stepping::new(open),
+            people: People::new(cap),
             sessions_dropped: 0,
         }
     }
@@ -121,6 +124,7 @@ impl Endpoints {
         self.stepping.note(session);
         self.observe_side(session, &session.initiator, INITIATOR);
         self.observe_side(session, &session.responder, RESPONDER);
+        self.people.observe(session);
     }
 
     /// An empty table for the next set of files. Endpoints that rules judge continue with their
@@ -134,8 +138,10 @@ impl Endpoints {
             Some((entry.key.open(&self.prints.values), carried))
         });
         let (carried, sessions_dropped) = Carried::of(judged.chain(rest), self.cap);
-        let (open, stepping) = (self.open.clone(), self.stepping.clone());
-        Endpoints { carried, open, stepping, sessions_dropped, ..Endpoints::new(self.cap, 0) }
+        let (open, stepping, people) =
+            (self.open.clone(), self.stepping.clone(), self.people.clone());
+        let new = Endpoints::new(self.cap, 0);
+        Endpoints { carried, open, stepping, people, sessions_dropped, ..new }
     }
 
     /// The number of endpoints.
@@ -151,6 +157,8 @@ impl Endpoints {
     /// Adds losses since the last call to `counters`.
     pub fn count(&mut self, counters: &mut Counters) {
         counters.add(Counter::EndpointsDropped, std::mem::take(&mut self.sessions_dropped));
+        let sites = std::mem::take(&mut self.people.dropped);
+        counters.add(Counter::SitesDropped, sites);
         counters.add(Counter::EndpointTagsDropped, self.tags.take_dropped());
         let dropped = std::mem::take(&mut self.open.dropped);
         counters.add(Counter::EndpointUpdatesDropped, dropped);
@@ -327,7 +335,14 @@ impl Endpoints {
     /// What an entry says of itself.
     pub(super) fn totals<'e>(&'e self, entry: &'e Entry) -> Totals<'e> {
         let tags = self.tags.names(entry.tags);
-        Totals { entry, accumulator: self.accumulator(entry), tags, pooled: None, refused: None }
+        Totals {
+            entry,
+            accumulator: self.accumulator(entry),
+            people: &self.people,
+            tags,
+            pooled: None,
+            refused: None,
+        }
     }
 }
 

@@ -101,7 +101,7 @@ impl Enricher {
         let held = record.context.holder.as_deref().filter(|_| inbound);
         let held = held.and_then(|holder| self.data.subjects.of_holder(holder));
         let subject = held.or_else(|| self.data.subjects.of(remote.origin()));
-        let subject = subject.and_then(|subject| subject.place);
+        let subject = subject.and_then(|subject| subject.place_at(record.end));
         let claimed = Claimed { subject, geo: remote.place.as_deref() };
         Some(physics::judge(sensor, rtt_ns, &claimed, untrusted(record)))
     }

@@ -37,6 +37,7 @@ default_lists! {
     "mobile-asn.txt"
     "relay-asn.txt"
     "relay-names.txt"
+    "relay-prefixes.txt"
     "sanctioned.txt"
     "sase-asn.txt"
     "sase-names.txt"

@@ -4,9 +4,10 @@
 //! claimed locations. Out: [`Physics`]. Never: says a location is right; "too slow" proves nothing.
 
 use crate::enrich::places::SensorPlace;
+pub use crate::model::physics::distance_km;
 use crate::model::physics::{
-    Claim, Claims, KM_PER_RTT_MS_FIBRE, KM_PER_RTT_MS_REAL, KM_PER_RTT_MS_VACUUM, Physics,
-    PhysicsVerdict,
+    Claim, ClaimedPlace, Claims, KM_PER_RTT_MS_FIBRE, KM_PER_RTT_MS_REAL, KM_PER_RTT_MS_VACUUM,
+    Physics, PhysicsVerdict,
 };
 use crate::model::record::Place;
 
@@ -16,10 +17,6 @@ pub const RADIUS_KM_UNKNOWN: f64 = 100.0;
 
 /// Radius assumed for a subject's location if the file gives none, in km: a city with its suburbs.
 pub const RADIUS_KM_SUBJECT: f64 = 50.0;
-
-/// Mean radius of the Earth in km: the IUGG's R1 of the Geodetic Reference System 1980 (Moritz,
-/// Journal of Geodesy 74, 2000). The ellipsoid's own distances differ by 0.6 % at most.
-const EARTH_RADIUS_KM: f64 = 6_371.009;
 
 /// A circle on the Earth that contains a claimed location.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,16 +47,6 @@ pub struct Claimed<'a> {
     pub geo: Option<&'a Place>,
 }
 
-/// Great-circle distance in km between two points in degrees: the haversine formula (Sinnott,
-/// Virtues of the Haversine, Sky and Telescope 68(2), 1984).
-pub fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
-    let (lat_a, lat_b) = (a.0.to_radians(), b.0.to_radians());
-    let half_lat = ((lat_b - lat_a) / 2.0).sin();
-    let half_lon = ((b.1 - a.1).to_radians() / 2.0).sin();
-    let h = half_lat * half_lat + lat_a.cos() * lat_b.cos() * half_lon * half_lon;
-    2.0 * EARTH_RADIUS_KM * h.clamp(0.0, 1.0).sqrt().asin()
-}
-
 /// Distance in km from the sensor to the nearest point of a circle, 0 inside it. Great circles
 /// through its centre meet its edge a radius earlier, and no other path to it is shorter (triangle
 /// inequality). `None` for an invalid circle.
@@ -84,7 +71,8 @@ pub fn judge(
     let rtt_ms = rtt_ns as f64 / 1e6;
     let (vacuum, fibre) = (rtt_ms * KM_PER_RTT_MS_VACUUM, rtt_ms * KM_PER_RTT_MS_FIBRE);
     let subject_km = claimed.subject.and_then(|circle| nearest_km(sensor, circle));
-    let geo_km = claimed.geo.and_then(Circle::of_region).and_then(|c| nearest_km(sensor, c));
+    let region = claimed.geo.and_then(Circle::of_region);
+    let geo_km = region.and_then(|circle| nearest_km(sensor, circle));
     let (mut refuted, mut doubtful) = (Claims::default(), Claims::default());
     let known = [(Claim::Subject, subject_km), (Claim::Geo, geo_km)];
     let known = known.into_iter().filter_map(|(claim, km)| Some((claim, km?)));
@@ -108,11 +96,18 @@ pub fn judge(
         claim_km: claim_km.map(rounded),
         claim_of,
         geo_km: geo_km.map(rounded),
+        claimed: place_of(claimed.subject, subject_km),
+        region: place_of(region, geo_km),
         verdict,
         refuted,
         doubtful,
         withheld_by,
     }
+}
+
+fn place_of(circle: Option<Circle>, sensor_km: Option<f64>) -> Option<ClaimedPlace> {
+    let Circle { centre, radius_km } = circle?;
+    Some(ClaimedPlace { centre, radius_km, sensor_km: sensor_km? })
 }
 
 /// Judged exactly, reported in steps of 100 m.
@@ -123,6 +118,7 @@ fn rounded(km: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::physics::EARTH_RADIUS_KM;
 
     const SEATTLE: (f64, f64) = (47.6062, -122.3321);
     const PHOENIX: (f64, f64) = (33.4484, -112.0740);

@@ -19,6 +19,8 @@ use crate::model::{Addr, Error, Nanos};
 /// Maximum size of the file, in bytes: over a million lines.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
+const DAY_S: u64 = 86_400;
+
 /// Half the Earth's circumference in km: a circle of that radius covers all of it.
 const HALF_ROUND_KM: f64 = 20_015.0;
 
@@ -30,8 +32,8 @@ const HELP: &str = "write: MATCH,ID,NAME, where MATCH is an address, a network (
                     a MAC (48:da:35:60:00:01) or user:NAME";
 
 /// All known columns.
-const COLUMNS: [&str; 8] =
-    ["match", "id", "name", "role", "place", "radius_km", "hired", "approved"];
+const COLUMNS: [&str; 9] =
+    ["match", "id", "name", "role", "place", "radius_km", "until", "hired", "approved"];
 
 /// An employee or asset.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +48,8 @@ pub struct Subject {
     pub hired: Option<Arc<str>>,
     /// The claimed location.
     pub place: Option<Circle>,
+    /// The end of the last day on which they are there; afterwards no place is claimed.
+    pub until: Option<Nanos>,
     /// Tags of applications that they may use: `rmm:teamviewer`.
     pub approved: Vec<Box<str>>,
 }
@@ -82,6 +86,13 @@ impl Match {
             Some(mac) => Ok(Match::Mac(mac)),
             None => Prefix::parse(text).map(Match::Prefix),
         }
+    }
+}
+
+impl Subject {
+    /// The place they claim at a time.
+    pub fn place_at(&self, time: Nanos) -> Option<Circle> {
+        self.place.filter(|_| self.until.is_none_or(|until| time < until))
     }
 }
 
@@ -200,8 +211,9 @@ impl Header {
         let (Some(matched), Some(id)) = (field("match"), field("id")) else {
             return Err("the line has no address or no id".to_owned());
         };
-        let hired = field("hired");
-        if let Some(text) = hired.filter(|text| Nanos::from_date(text).is_none()) {
+        let (hired, until) = (field("hired"), field("until"));
+        let mut days = hired.into_iter().chain(until);
+        if let Some(text) = days.find(|text| Nanos::from_date(text).is_none()) {
             return Err(format!("`{text}` is no date like 2026-01-31"));
         }
         let subject = Subject {
@@ -210,6 +222,7 @@ impl Header {
             role: field("role").map(Arc::from),
             hired: hired.map(Arc::from),
             place: circle(field("place"), field("radius_km"))?,
+            until: until.and_then(Nanos::from_date).map(|day| day.plus(Nanos::from_secs(DAY_S))),
             approved: field("approved")
                 .map(|tags| tags.split_ascii_whitespace().map(Box::from).collect())
                 .unwrap_or_default(),
@@ -313,6 +326,22 @@ mod tests {
             let errors = Subjects::parse(Path::new("s.csv"), &text).unwrap_err();
             assert_eq!(errors.len(), 1, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_place_is_claimed_to_the_end_of_its_last_day() {
+        let text = "match,id,place,until\n10.0.0.1,a,LON,2026-09-20\n10.0.0.2,b,LON,\n";
+        let subjects = Subjects::parse(Path::new("s.csv"), text).unwrap();
+        let at = |ip, day: &str, second| {
+            let day = Nanos::from_date(day).unwrap();
+            let subject = subjects.of(addr(ip)).unwrap();
+            subject.place_at(day.plus(Nanos::from_secs(second))).is_some()
+        };
+        assert!(at("10.0.0.1", "2026-09-20", 86_399));
+        assert!(!at("10.0.0.1", "2026-09-21", 0));
+        assert!(at("10.0.0.2", "2030-01-01", 0));
+        let wrong = "match,id,place,until\n10.0.0.1,a,LON,tomorrow\n";
+        assert!(Subjects::parse(Path::new("s.csv"), wrong).is_err());
     }
 
     #[test]

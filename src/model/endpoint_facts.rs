@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::model::physics::ClaimedPlace;
 use crate::model::record::Quality;
 use crate::model::{Addr, Nanos};
 
@@ -36,6 +37,12 @@ pub struct Traits {
     pub control: Option<Box<Control>>,
     /// Input into it that no person makes; of home hosts.
     pub synthetic: Option<Box<SyntheticInput>>,
+    /// What its only person claims.
+    pub claim: Option<ClaimTotals>,
+    /// The people who share its address.
+    pub colocated: Option<Colocated>,
+    /// From the sensor to the nearest point of its region, in km.
+    pub region_km: Option<f64>,
     /// The session that ended last.
     pub latest: Option<Box<LatestSession>>,
 }
@@ -241,6 +248,32 @@ impl Baseline {
     }
 }
 
+/// The place that a person claims, against where they are seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClaimTotals {
+    /// From the sensor to its nearest point, in km.
+    pub km: f64,
+    /// From it to the region of the endpoint's address, in km.
+    pub region_km: Option<f64>,
+    /// Days of the last 14 on which the person was at the endpoint's address.
+    pub days: u32,
+    /// Those on which the person was seen near it.
+    pub near_days: u32,
+}
+
+/// People who share an address, on two days or more each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Colocated {
+    /// They, in order.
+    pub people: Vec<Arc<str>>,
+    /// Days of the last 14 on which two or more of them were there.
+    pub days: u32,
+    /// The largest distance between the places that two of them claim, in km.
+    pub apart_km: f64,
+    /// Those of them who were not seen near the place they claim.
+    pub away: u32,
+}
+
 /// The facts about an endpoint's last session that an alert needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatestSession {
@@ -262,6 +295,10 @@ pub struct LatestSession {
     pub subject: Option<Arc<str>>,
     /// Their name there.
     pub subject_name: Option<Arc<str>>,
+    /// The date they were hired.
+    pub hired: Option<Arc<str>>,
+    /// The region of the address, by the geo database.
+    pub region: Option<ClaimedPlace>,
     /// The address of the initiator; of a home host that is driven, its own.
     pub began: Addr,
 }

@@ -15,6 +15,39 @@ pub const KM_PER_RTT_MS_FIBRE: f64 = 99.93;
 /// The same at 4/9 c, the typical speed of packets on real paths (Katz-Bassett et al., IMC 2006).
 pub const KM_PER_RTT_MS_REAL: f64 = 66.62;
 
+/// Mean radius of the Earth in km: the IUGG's R1 of the Geodetic Reference System 1980 (Moritz,
+/// Journal of Geodesy 74, 2000). The ellipsoid's own distances differ by 0.6 % at most.
+pub const EARTH_RADIUS_KM: f64 = 6_371.009;
+
+/// Great-circle distance in km between two points in degrees: the haversine formula (Sinnott,
+/// Virtues of the Haversine, Sky and Telescope 68(2), 1984).
+pub fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
+    let (lat_a, lat_b) = (a.0.to_radians(), b.0.to_radians());
+    let half_lat = ((lat_b - lat_a) / 2.0).sin();
+    let half_lon = ((b.1 - a.1).to_radians() / 2.0).sin();
+    let h = half_lat * half_lat + lat_a.cos() * lat_b.cos() * half_lon * half_lon;
+    2.0 * EARTH_RADIUS_KM * h.clamp(0.0, 1.0).sqrt().asin()
+}
+
+/// A circle on the Earth that somebody or something is said to be in, and how far it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClaimedPlace {
+    /// Degrees north and east of its centre.
+    pub centre: (f64, f64),
+    /// Its radius in km.
+    pub radius_km: f64,
+    /// From the sensor to its nearest point, in km.
+    pub sensor_km: f64,
+}
+
+impl ClaimedPlace {
+    /// Distance in km between the nearest points of two.
+    pub fn distance_km(&self, other: &ClaimedPlace) -> f64 {
+        let centres = distance_km(self.centre, other.centre);
+        (centres - self.radius_km - other.radius_km).max(0.0)
+    }
+}
+
 /// The source of a claimed location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
@@ -84,6 +117,10 @@ pub struct Physics {
     pub claim_of: Option<Claim>,
     /// The distance to the nearest point of the geo region, in km, whatever the subject claims.
     pub geo_km: Option<f64>,
+    /// The place that the subjects file claims.
+    pub claimed: Option<ClaimedPlace>,
+    /// The region of the geo database.
+    pub region: Option<ClaimedPlace>,
     /// The verdict.
     pub verdict: PhysicsVerdict,
     /// Claims that the vacuum bound refutes.

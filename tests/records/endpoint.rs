@@ -28,6 +28,8 @@ use longhaul::model::endpoint::Service;
 use longhaul::model::endpoint::Tunnel;
 use longhaul::model::endpoint_facts::Baseline;
 use longhaul::model::endpoint_facts::BaselineOf;
+use longhaul::model::endpoint_facts::ClaimTotals;
+use longhaul::model::endpoint_facts::Colocated;
 use longhaul::model::endpoint_facts::Excess;
 use longhaul::model::endpoint_facts::LatestSession;
 use longhaul::model::endpoint_facts::Traits;
@@ -79,6 +81,8 @@ fn blank() -> EndpointRow {
         peer_home: true,
         subject: None,
         subject_name: None,
+        hired: None,
+        region: None,
         began: ip,
     };
     EndpointRow {
@@ -109,7 +113,7 @@ fn blank() -> EndpointRow {
 type Set = fn(&mut EndpointRow, &str, &Json) -> Option<()>;
 
 fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
-    let groups: [(&str, Set); 9] = [
+    let groups: [(&str, Set); 11] = [
         ("endpoint.", set_identity),
         ("longhaul.hidden_leg.", set_hidden),
         ("longhaul.tunnel.", set_tunnel),
@@ -119,6 +123,8 @@ fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
         ("longhaul.stack.", set_stack),
         ("longhaul.remote_control.", set_control),
         ("longhaul.synthetic_input.", set_synthetic),
+        ("longhaul.claim.", set_claim),
+        ("longhaul.colocated.", set_colocated),
     ];
     for (head, set) in groups {
         if let Some(rest) = name.strip_prefix(head) {
@@ -135,11 +141,48 @@ fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
             row.tags = texts(value)?.into_iter().map(Arc::from).collect();
             row.tags.sort_unstable();
         }
+        "longhaul.region.km" => row.traits.region_km = Some(value.as_f64()?),
+        "longhaul.subject.hired" => {
+            row.traits.latest.as_mut()?.hired = Some(Arc::from(value.as_str()?));
+        }
         "longhaul.subject.id" => {
             row.traits.latest.as_mut()?.subject = Some(Arc::from(value.as_str()?));
         }
         // They follow from others: only checked.
-        "longhaul.disc.fibre_km" | "longhaul.disc.real_km" => {}
+        "longhaul.disc.fibre_km" | "longhaul.disc.real_km" | "longhaul.region.excess_us" => {}
+        _ => return None,
+    }
+    Some(())
+}
+
+/// What the only person claims.
+fn set_claim(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    let none = ClaimTotals { km: 0.0, region_km: None, days: 0, near_days: 0 };
+    let claim = row.traits.claim.get_or_insert(none);
+    match name {
+        "km" => claim.km = value.as_f64()?,
+        "region_km" => claim.region_km = Some(value.as_f64()?),
+        "days" => claim.days = small(value)?,
+        "near_days" => claim.near_days = small(value)?,
+        // It follows from others: only checked.
+        "excess_us" => {}
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The people who share the address.
+fn set_colocated(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
+    let none = Colocated { people: Vec::new(), days: 0, apart_km: 0.0, away: 0 };
+    let all = row.traits.colocated.get_or_insert(none);
+    match name {
+        "people" => {
+            let count: u32 = small(value)?;
+            all.people = (0..count).map(|n| Arc::from(format!("e-{n}"))).collect();
+        }
+        "days" => all.days = small(value)?,
+        "apart_km" => all.apart_km = value.as_f64()?,
+        "away" => all.away = small(value)?,
         _ => return None,
     }
     Some(())

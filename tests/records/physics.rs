@@ -27,6 +27,8 @@ pub(super) fn set_physics(context: &mut Context, name: &str, value: &Json) -> Op
         verdict: PhysicsVerdict::Unknown,
         refuted: Claims::default(),
         doubtful: Claims::default(),
+        claimed: None,
+        region: None,
         withheld_by: None,
     });
     let word = |all: &[&'static str]| all.iter().copied().find(|w| Some(*w) == value.as_str());

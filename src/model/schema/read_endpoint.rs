@@ -3,9 +3,11 @@
 //! Owns: access to optional parts, and values calculated from two of them. In: an endpoint's row.
 //! Out: values. Never: judgement, state.
 
+use crate::model::Nanos;
 use crate::model::endpoint::{EndpointRow, Fingerprint, HiddenLeg, Needs, Tunnel};
 use crate::model::endpoint_facts::{
-    Baseline, Control, Excess, MtuTotals, Spread, StackTotals, SyntheticInput,
+    Baseline, ClaimTotals, Colocated, Control, Excess, MtuTotals, Spread, StackTotals,
+    SyntheticInput,
 };
 use crate::model::physics::{KM_PER_RTT_MS_FIBRE, KM_PER_RTT_MS_REAL};
 use crate::model::record::{AutonomousSystem, Place};
@@ -33,6 +35,34 @@ pub(super) fn needs(row: &EndpointRow, get: Part<Needs>) -> Value<'_> {
 
 pub(super) fn tunnel(row: &EndpointRow, get: Part<Tunnel>) -> Value<'_> {
     part(row.tunnel.as_ref(), get)
+}
+
+pub(super) fn claim(row: &EndpointRow, get: Part<ClaimTotals>) -> Value<'_> {
+    part(row.traits.claim.as_ref(), get)
+}
+
+pub(super) fn colocated(row: &EndpointRow, get: Part<Colocated>) -> Value<'_> {
+    part(row.traits.colocated.as_ref(), get)
+}
+
+pub(super) fn hired(row: &EndpointRow) -> Value<'_> {
+    let day = row.traits.latest.as_ref().and_then(|latest| latest.hired.as_deref());
+    day.and_then(Nanos::from_date).map_or(Value::Absent, Value::Day)
+}
+
+pub(super) fn claim_excess(row: &EndpointRow) -> Value<'_> {
+    excess_over(row, row.traits.claim.map(|claim| claim.km))
+}
+
+pub(super) fn region_excess(row: &EndpointRow) -> Value<'_> {
+    excess_over(row, row.traits.region_km)
+}
+
+/// How far the floor lies above what so many km take on a usual path; none if it does not.
+fn excess_over(row: &EndpointRow, km: Option<f64>) -> Value<'_> {
+    let (Some(floor), Some(km)) = (row.floor_ns, km) else { return Value::Absent };
+    let usual = (km / KM_PER_RTT_MS_REAL * 1e6) as u64;
+    floor.checked_sub(usual).map_or(Value::Absent, Value::Micros)
 }
 
 pub(super) fn mtu(row: &EndpointRow, get: Part<MtuTotals>) -> Value<'_> {
