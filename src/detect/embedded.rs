@@ -1,4 +1,7 @@
 //! The embedded rules: every file of `rules/`, in path order.
+//!
+//! Owns: the list of files. In: their texts, when the program is built. Out: path and text of each.
+//! Never: reads a rule.
 
 macro_rules! embedded {
     ($($path:literal)+) => {

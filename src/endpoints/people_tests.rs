@@ -42,6 +42,7 @@ fn session(ip: u8, day: u64, seen: &Seen) -> EndpointSummary {
         turns: None,
         stack: StackSummary::default(),
         refused: None,
+        long: None,
         incoming: Some(Box::new(Incoming {
             subject: Some((Arc::from(seen.who), None)),
             claim: Some(place(seen.claim)),

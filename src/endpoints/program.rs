@@ -7,7 +7,8 @@
 use crate::model::record::Facts;
 
 /// Words in a client's SSH identification string (RFC 4253 section 4.2): OpenSSH's port says
-/// `for_Windows`, PuTTY is a program for Windows; Debian, Ubuntu and FreeBSD name themselves in the comment.
+/// `for_Windows`, PuTTY is a program for Windows; Debian, Ubuntu and FreeBSD name themselves in the
+/// comment.
 const BANNERS: &[(&str, &str)] = &[
     ("OpenSSH_for_Windows", "windows"),
     // It runs elsewhere too, and is seldom installed there.

@@ -331,7 +331,8 @@ counters! {
     EndpointTagsDropped = "endpoint_tags_dropped" in "detect",
         loss("tags", "tags of endpoints over the cap");
     /// Addresses outside whose people were forgotten at the cap: those of one person first.
-    SitesDropped = "sites_dropped" in "detect", loss("sites", "addresses whose people are not kept");
+    SitesDropped = "sites_dropped" in "detect",
+        loss("sites", "addresses whose people are not kept");
     /// Baselines evicted at the cap: those with the fewest days and sessions.
     BaselinesDropped = "baselines_dropped" in "detect", loss("baselines", "baselines over the cap");
     /// Lines of live results that the file system refused: disk full, or an error.

@@ -289,6 +289,8 @@ fn latest(session: &EndpointSummary, long: &LongSession, own: usize) -> LatestSe
         peer_home: peer.side == Locality::Home,
         subject,
         subject_name: subject_name.flatten(),
+        hired: long.session.hired.clone().filter(|_| !serves),
+        region: None,
         began: if serves { session.responder.ip } else { session.initiator.ip },
     }
 }
