@@ -402,6 +402,7 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
         ("longhaul.state", pool(json!(["opened", "closed", "reset", "timeout"]))),
         ("longhaul.near.handshake_us", pool(json!([1500.5, 1500.499, 80_000.25]))),
         ("longhaul.physics.verdict", pool(json!(["possible", "too-fast", "unknown"]))),
+        ("longhaul.physics.refuted", pool(json!([["subject"], ["subject", "geo"]]))),
         ("longhaul.physics.doubtful", pool(json!([["geo"], ["subject", "geo"]]))),
         ("longhaul.quality.one_way", pool(json!([true]))),
         (
