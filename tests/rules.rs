@@ -360,6 +360,7 @@ const SYNTHETIC: &[&str] = &[
 ];
 
 /// Field and values an event may take: none, or one of them.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn pools() -> Vec<(&'static str, Vec<Value>)> {
     let tags = json!([
         ["vpn:astrill"],

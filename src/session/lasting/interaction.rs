@@ -70,7 +70,7 @@ const fn size_bucket(size: u32) -> usize {
         return SIZES - 1;
     }
     let octave = size.ilog2();
-    let quarter = (size - (1 << octave)) * 4 >> octave;
+    let quarter = ((size - (1 << octave)) * 4) >> octave;
     (1 + (octave - 3) * 4 + quarter) as usize
 }
 
@@ -96,7 +96,7 @@ const fn rate_bucket(rate: u32) -> usize {
         return RATES - 1;
     }
     let octave = rate.ilog2();
-    let half = (rate - (1 << octave)) * 2 >> octave;
+    let half = ((rate - (1 << octave)) * 2) >> octave;
     (16 + (octave - 4) * 2 + half - 1) as usize
 }
 
