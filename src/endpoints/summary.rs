@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::endpoints::{mtu, program};
 use crate::model::endpoint::{Locality, Service};
-use crate::model::facts::LongDatagram;
+use crate::model::facts::{LongDatagram, StunFacts};
 use crate::model::heap::ALLOCATION;
 use crate::model::latency::Turns;
 use crate::model::physics::ClaimedPlace;
@@ -331,7 +331,7 @@ fn long(record: &Record) -> Box<LongSession> {
         tool: tags.filter_map(|tag| tag.strip_prefix(TOOL)).next().map(Arc::from),
         approved: record.context.application_approved,
         responder: record.context.responder_subject.clone().map(|named| (named.id, named.name)),
-        relayed: record.facts.stun().is_some_and(|stun| !stun.peers.is_empty()),
+        relayed: record.facts.stun().is_some_and(StunFacts::is_relayed),
     })
 }
 

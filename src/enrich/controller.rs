@@ -7,6 +7,7 @@
 use crate::enrich::cache::OriginCache;
 use crate::enrich::data::EnrichData;
 use crate::enrich::geo::is_public;
+use crate::model::app_facts::Rustdesk;
 use crate::model::interaction::Class;
 use crate::model::record::{Direction, StunFacts};
 use crate::model::remote_control::RemoteControl;
@@ -22,7 +23,6 @@ const TOOLS: [&str; 2] = ["rmm:", "kvm:"];
 pub(super) fn fill(record: &mut Record, data: &EnrichData, origins: &mut OriginCache) {
     let checks = record.remote_control.take();
     let rustdesk = record.facts.app_facts().and_then(|facts| facts.rustdesk.as_deref());
-    let asked = rustdesk.and_then(|found| found.controllers.last().copied());
     let tool = tool(record);
     let controlled = is_controlled(record);
     if tool.is_none() && !controlled && rustdesk.is_none() {
@@ -35,16 +35,21 @@ pub(super) fn fill(record: &mut Record, data: &EnrichData, origins: &mut OriginC
         found.relay = Some(record.party(remote).ip);
         note_leg(record, &mut found, remote);
     }
-    let (controller, method) = match (asked, relayed) {
-        (Some(_), _) => (asked, "rustdesk"),
-        (None, true) => (record.facts.stun().and_then(|stun| peer(stun, &found, data)), "turn"),
-        (None, false) => (controlled.then(|| direct(record, remote)).flatten(), "direct"),
+    let (controller, method) = match relayed {
+        true => (record.facts.stun().and_then(|stun| peer(stun, &found, data)), "turn"),
+        false => (controlled.then(|| direct(record, remote)).flatten(), "direct"),
+    };
+    // A message names whoever its sender likes: what the session itself shows goes first.
+    let asked = || rustdesk.and_then(|found| asked(found, data));
+    let (controller, method) = match controller {
+        Some(_) => (controller, method),
+        None => (asked(), "rustdesk"),
     };
     found.controller = controller;
     if found.controller.is_some() && found.method.is_none() {
         found.method = Some(method);
     }
-    found.tool = tool.or_else(|| rustdesk.map(|_| "rustdesk".into()));
+    found.tool = tool.or_else(|| rustdesk?.answered.then(|| "rustdesk".into()));
     if let Some(addr) = found.controller {
         note_origin(addr, &mut found, data, origins);
     }
@@ -82,8 +87,7 @@ fn is_controlled(record: &Record) -> bool {
 
 /// Whether a relay stands between: it agreed to reach a peer, or carried what the peer answered.
 fn is_relayed(stun: Option<&StunFacts>, found: &RemoteControl, remote: Peer) -> bool {
-    let agreed = stun.is_some_and(|stun| !stun.bound.is_empty() || !stun.permitted.is_empty());
-    agreed || found.checks.inner(remote).samples > 0
+    stun.is_some_and(StunFacts::is_relayed) || found.checks.inner(remote).samples > 0
 }
 
 /// The leg behind the relay: what goes through it and comes back, less the way to it.
@@ -112,6 +116,14 @@ fn peer(stun: &StunFacts, found: &RemoteControl, data: &EnrichData) -> Option<Ad
     let permitted = stun.permitted.iter().copied();
     let permitted = permitted.filter(|addr| !is_relay(*addr) && !data.is_private(*addr));
     only(bound).or_else(|| only(permitted))
+}
+
+/// Who asked to control a host: of several, the latest that a list has, so that nobody hides one by
+/// naming another.
+fn asked(found: &Rustdesk, data: &EnrichData) -> Option<Addr> {
+    let latest_first = || found.controllers.iter().rev().copied();
+    let is_listed = |addr: &Addr| data.lists.by_address(*addr).next().is_some();
+    latest_first().find(is_listed).or_else(|| latest_first().next())
 }
 
 /// The one there is.

@@ -102,8 +102,13 @@ fn without_a_relay_the_other_end_itself_controls() {
 fn what_rustdesks_server_names_counts_without_a_class() {
     let mut record = record(HOME, RELAY, 21_116);
     let controllers = vec![addr("1.1.1.1"), addr(CONTROLLER)];
+    let set = |record: &mut Record, named: Rustdesk| {
+        record.facts.rare_mut().app_facts.get_or_insert_default().rustdesk = Some(Box::new(named));
+    };
     let named = Rustdesk { controllers, ..Rustdesk::default() };
-    record.facts.rare_mut().app_facts.get_or_insert_default().rustdesk = Some(Box::new(named));
+    set(&mut record, named.clone());
+    assert_eq!(filled(record.clone()).unwrap().tool, None, "no server answered");
+    set(&mut record, Rustdesk { answered: true, ..named });
     let found = filled(record).unwrap();
     assert_eq!((found.controller, found.method), (Some(addr(CONTROLLER)), Some("rustdesk")));
     assert_eq!((found.tool.as_deref(), found.relay), (Some("rustdesk"), None));

@@ -37,16 +37,17 @@ fn server(ports: (u16, u16), known: Option<&Rustdesk>) -> Option<Peer> {
 fn fits(message: &Message<'_>, from: Peer, server: Option<Peer>) -> bool {
     match message {
         Message::Register => server != Some(from),
-        Message::FromServer(_) => server == Some(from),
+        Message::Registered | Message::FromServer(_) => server == Some(from),
         Message::ToServer(_) => server == Some(from.other()),
     }
 }
 
 /// Adds what a message says.
 fn note(message: &Message<'_>, from: Peer, time: Nanos, facts: &mut Rustdesk) {
-    let (Message::FromServer(bytes) | Message::ToServer(bytes)) = message else {
-        facts.registered = Some(from);
-        return;
+    let bytes = match message {
+        Message::Register => return facts.registered = Some(from),
+        Message::Registered => return facts.answered |= facts.registered == Some(from.other()),
+        Message::FromServer(bytes) | Message::ToServer(bytes) => bytes,
     };
     let Some(address) = rustdesk::address(bytes, time) else { return };
     facts.named = facts.named.saturating_add(1);
@@ -86,15 +87,15 @@ impl Parser for RustdeskDatagram {
     /// Somebody may ask at any time.
     const DATAGRAMS_MAX: u8 = u8::MAX;
 
+    /// One datagram may look like a registration: only the server's answer makes the session one
+    /// of these, whatever else it carries.
     fn claims(bytes: &[u8], look: &Look<'_, ()>) -> bool {
         let known = rustdesk_of(look);
-        let begins = matches!(bytes.first(), Some(0x32 | 0x4a | 0x52 | 0x62 | 0x6a | 0x92 | 0x9a));
-        if !begins {
-            return known.is_some();
-        }
-        let message = rustdesk::parse(bytes);
-        message.is_ok_and(|message| fits(&message, look.from, server(look.ports, known)))
-            || known.is_some()
+        let begins =
+            matches!(bytes.first(), Some(0x32 | 0x3a | 0x4a | 0x52 | 0x62 | 0x6a | 0x92 | 0x9a));
+        let fits = |message| fits(&message, look.from, server(look.ports, known));
+        begins && rustdesk::parse(bytes).is_ok_and(fits)
+            || known.is_some_and(|known| known.answered)
     }
 
     fn probe(_bytes: &[u8], _look: &Look<'_, ()>) -> Probe {
@@ -103,9 +104,11 @@ impl Parser for RustdeskDatagram {
 
     fn feed(_: &mut (), bytes: &[u8], context: &mut ParseContext<'_>) -> ParseResult {
         // Other messages of the same pair say nothing that counts.
-        let known = context.facts.as_deref().and_then(|facts| facts.app_facts());
-        let known = known.is_some_and(|facts| facts.rustdesk.is_some());
-        match observe(bytes, context) || known {
+        let known = |context: &ParseContext<'_>| {
+            let facts = context.facts.as_deref().and_then(|facts| facts.app_facts());
+            facts.and_then(|facts| facts.rustdesk.as_deref()).is_some_and(|known| known.answered)
+        };
+        match observe(bytes, context) || known(context) {
             true => ParseResult::Used(bytes.len()),
             false => ParseResult::NotMine,
         }
@@ -190,6 +193,20 @@ mod tests {
         let want = [[203, 0, 113, 7], [198, 51, 100, 9]];
         assert_eq!(found.controllers, want.map(|ip| Addr::from(std::net::Ipv4Addr::from(ip))));
         assert_eq!(found.named, 2);
+    }
+
+    #[test]
+    fn a_first_datagram_like_a_registration_hides_no_other_protocol() {
+        let wireguard = [&[1, 0, 0, 0][..], &[7; 144]].concat();
+        let claims = |said: &[(Peer, &[u8])]| {
+            let facts = say(said, (50_000, 51_820), NOW);
+            let (from, ports) = (Initiator, (50_000, 51_820));
+            let look = Look { from, ports, facts: facts.as_deref(), state: None };
+            RustdeskDatagram::claims(&wireguard, &look)
+        };
+        assert!(!claims(&[(Initiator, REGISTER)]));
+        assert!(!claims(&[(Initiator, REGISTER), (Initiator, b"\x3a\0")]), "its own answer");
+        assert!(claims(&[(Initiator, REGISTER), (Responder, b"\x3a\0")]));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use crate::evidence::dtls;
 use crate::evidence::parse_result::ParseResult;
 use crate::evidence::parser::{Look, ParseContext, Parser, Probe, Timing};
 use crate::evidence::request_response_rtt::{Kind, Moment, RequestRtt};
-use crate::model::Addr;
+use crate::model::facts::PeerRequest;
 use crate::model::latency::Exchange;
 use crate::model::record::{Protocol, StunFacts};
+use crate::model::{Addr, Peer};
 use crate::wire::Reader;
 use crate::wire::stun::{self, AddressKind, Class};
 
@@ -68,7 +69,7 @@ pub fn follow(datagram: &[u8], rtt: &mut RequestRtt, at: &mut Moment<'_>) -> boo
     let key = key(&message.transaction);
     let facts = at.facts.rare_mut().stun.get_or_insert_default();
     note(&message, facts);
-    note_peers(&message, key, facts);
+    note_peers(&message, (key, at.role), facts);
     match message.class {
         // A retransmitted request keeps its transaction id (RFC 8489 section 6.2.1).
         Class::Request => rtt.ask(key, 0, at),
@@ -107,8 +108,8 @@ fn note(message: &stun::StunMessage<'_>, facts: &mut StunFacts) {
 }
 
 /// Keeps a peer that a client asks its relay for, once the relay agrees: anybody can write a
-/// request, the answer needs its transaction.
-fn note_peers(message: &stun::StunMessage<'_>, key: u64, facts: &mut StunFacts) {
+/// request, the other side's answer needs its transaction.
+fn note_peers(message: &stun::StunMessage<'_>, (key, by): (u64, Peer), facts: &mut StunFacts) {
     if !matches!(message.method, METHOD_CREATE_PERMISSION | METHOD_CHANNEL_BIND) {
         return;
     }
@@ -119,15 +120,16 @@ fn note_peers(message: &stun::StunMessage<'_>, key: u64, facts: &mut StunFacts) 
                 if facts.waiting.len() >= WAITING_MAX {
                     facts.waiting.remove(0);
                 }
-                facts.waiting.push((key, message.method, Addr::from(ip)));
+                let (method, peer) = (message.method, Addr::from(ip));
+                facts.waiting.push(PeerRequest { key, method, by, peer });
             }
         }
         Class::Success => {
             let StunFacts { waiting, bound, permitted, .. } = facts;
-            let asked = |(asked, method, _): &mut (u64, u16, Addr)| {
-                (*asked, *method) == (key, message.method)
+            let answers = |asked: &mut PeerRequest| {
+                (asked.key, asked.method, asked.by) == (key, message.method, by.other())
             };
-            for (_, method, peer) in waiting.extract_if(.., asked) {
+            for PeerRequest { method, peer, .. } in waiting.extract_if(.., answers) {
                 let known =
                     if method == METHOD_CHANNEL_BIND { &mut *bound } else { &mut *permitted };
                 if known.len() < ADDRESSES_MAX && !known.contains(&peer) {
@@ -135,7 +137,9 @@ fn note_peers(message: &stun::StunMessage<'_>, key: u64, facts: &mut StunFacts) 
                 }
             }
         }
-        Class::Error => facts.waiting.retain(|(asked, ..)| *asked != key),
+        Class::Error => {
+            facts.waiting.retain(|asked| (asked.key, asked.by) != (key, by.other()));
+        }
         Class::Indication => {}
     }
 }
@@ -150,8 +154,8 @@ fn key(transaction: &[u8; 12]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Nanos;
     use crate::model::record::Facts;
-    use crate::model::{Nanos, Peer};
 
     fn message(kind: u16, transaction: u8) -> Vec<u8> {
         let mut out = kind.to_be_bytes().to_vec();
@@ -218,25 +222,29 @@ mod tests {
     #[test]
     fn a_peer_counts_once_the_relay_agrees() {
         let mut facts = StunFacts::default();
-        let tell = |bytes: &[u8], facts: &mut StunFacts| {
+        use Peer::{Initiator, Responder};
+        let tell = |by: Peer, bytes: &[u8], facts: &mut StunFacts| {
             let read = stun::parse(bytes).unwrap();
-            note_peers(&read, key(&read.transaction), facts);
+            note_peers(&read, (key(&read.transaction), by), facts);
         };
         let peer = |last| Addr::v4([192, 0, 2, last]);
         for (kind, transaction, last) in [(0x0008, 1, 1), (0x0009, 2, 2), (0x0009, 3, 3)] {
-            tell(&with_peer(kind, transaction, last), &mut facts);
+            tell(Initiator, &with_peer(kind, transaction, last), &mut facts);
         }
         assert_eq!((&facts.bound[..], &facts.permitted[..]), (&[][..], &[][..]));
-        // Another transaction, an error, another method's answer; then the right ones.
+        // Another transaction, an error, another method's answer, and who asked answers itself.
         for (kind, transaction) in [(0x0109, 9), (0x0119, 3), (0x0109, 3), (0x0108, 2)] {
-            tell(&message(kind, transaction), &mut facts);
+            tell(Responder, &message(kind, transaction), &mut facts);
+        }
+        for (kind, transaction) in [(0x0108, 1), (0x0109, 2)] {
+            tell(Initiator, &message(kind, transaction), &mut facts);
         }
         assert_eq!((&facts.bound[..], &facts.permitted[..]), (&[][..], &[][..]));
-        tell(&message(0x0108, 1), &mut facts);
-        tell(&message(0x0109, 2), &mut facts);
+        tell(Responder, &message(0x0108, 1), &mut facts);
+        tell(Responder, &message(0x0109, 2), &mut facts);
         assert_eq!((&facts.bound[..], &facts.permitted[..]), (&[peer(2)][..], &[peer(1)][..]));
         for transaction in 0..100 {
-            tell(&with_peer(0x0009, transaction, transaction), &mut facts);
+            tell(Initiator, &with_peer(0x0009, transaction, transaction), &mut facts);
         }
         assert_eq!(facts.waiting.len(), WAITING_MAX);
     }

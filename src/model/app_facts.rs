@@ -136,6 +136,8 @@ pub struct AppFacts {
 pub struct Rustdesk {
     /// The side that registered as one that can be controlled.
     pub registered: Option<Peer>,
+    /// The server answered that.
+    pub answered: bool,
     /// Addresses of those who asked to control it, the latest last, capped.
     pub controllers: Vec<Addr>,
     /// Messages that named one.

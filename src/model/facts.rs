@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::model::app_facts::{AppFacts, Certificate, Socks};
 use crate::model::latency::Turns;
 use crate::model::protocol::Protocol;
-use crate::model::{Addr, Heap, Nanos};
+use crate::model::{Addr, Heap, Nanos, Peer};
 
 /// Facts of TLS, DTLS or QUIC handshakes. Hashes are bytes; emit writes them in hexadecimal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,8 +108,8 @@ pub struct StunFacts {
     pub checks: u32,
     /// GOOG-PING requests, which replace consent checks.
     pub goog_pings: u32,
-    /// Requests about a peer that the relay has not answered yet: key, method, peer; capped.
-    pub waiting: Vec<(u64, u16, Addr)>,
+    /// Requests about a peer that the other side has not answered yet, capped.
+    pub waiting: Vec<PeerRequest>,
     /// Peers to which the relay bound a channel (RFC 8656 section 12), distinct, capped.
     pub bound: Vec<Addr>,
     /// Peers for which it installed a permission (RFC 8656 section 9), distinct, capped.
@@ -117,6 +117,27 @@ pub struct StunFacts {
     /// The binding request after the first asked the server to answer from elsewhere (RFC 3489
     /// section 11.2.4).
     pub change_request: bool,
+}
+
+impl StunFacts {
+    /// Whether a relay agreed to reach a peer.
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        !self.bound.is_empty() || !self.permitted.is_empty()
+    }
+}
+
+/// A request to a relay about a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerRequest {
+    /// Transaction id, as a key.
+    pub key: u64,
+    /// Method.
+    pub method: u16,
+    /// Who asked.
+    pub by: Peer,
+    /// The peer.
+    pub peer: Addr,
 }
 
 /// One further HTTP/1 request of a session that differs from the first.

@@ -18,6 +18,7 @@ pub const PORT: u16 = 21_116;
 
 /// Numbers of the messages.
 const REGISTER_PEER: u64 = 6;
+const REGISTER_PEER_RESPONSE: u64 = 7;
 const PUNCH_HOLE: u64 = 9;
 const PUNCH_HOLE_SENT: u64 = 10;
 const FETCH_LOCAL_ADDRESS: u64 = 12;
@@ -38,6 +39,8 @@ const SKEW_MAX_US: u32 = 60_000_000;
 pub enum Message<'a> {
     /// A host announces that it can be controlled.
     Register,
+    /// The server answers that.
+    Registered,
     /// The server tells that host who wants to control it: an address, not yet decoded.
     FromServer(&'a [u8]),
     /// The host answers, and repeats that address.
@@ -60,6 +63,7 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, WireError> {
             let is_id = ID_BYTES.contains(&id.len()) && id.iter().all(is_id_byte);
             return if is_id { Ok(Message::Register) } else { Err(WireError::NotThis) };
         }
+        REGISTER_PEER_RESPONSE => return answer(body),
         REQUEST_RELAY => 3,
         PUNCH_HOLE | PUNCH_HOLE_SENT | FETCH_LOCAL_ADDRESS | LOCAL_ADDRESS | RELAY_RESPONSE => 1,
         _ => return Err(WireError::NotThis),
@@ -69,6 +73,12 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, WireError> {
         PUNCH_HOLE | FETCH_LOCAL_ADDRESS | REQUEST_RELAY => Message::FromServer(address),
         _ => Message::ToServer(address),
     })
+}
+
+/// The answer to a registration is empty, or asks for a key in field 2.
+fn answer(mut body: Reader<'_>) -> Result<Message<'static>, WireError> {
+    let is_answer = body.is_empty() || (varint(&mut body)?, varint(&mut body)?) == (0x10, 1);
+    if is_answer && body.is_empty() { Ok(Message::Registered) } else { Err(WireError::NotThis) }
 }
 
 const fn is_id_byte(byte: &u8) -> bool {
@@ -186,6 +196,12 @@ mod tests {
         assert_eq!(parse(&whole(&[0x32], &serial)), Ok(Message::Register));
         for wrong in [&b"\x0a\x02ab"[..], b"\x0a\x0912345\x00789", b"\x12\x09123456789"] {
             assert!(parse(&whole(&[0x32], wrong)).is_err(), "{wrong:?}");
+        }
+        for body in [&b""[..], b"\x10\x01"] {
+            assert_eq!(parse(&whole(&[0x3a], body)), Ok(Message::Registered));
+        }
+        for wrong in [&b"\x10"[..], b"\x10\x01\x00", b"\x12\x01"] {
+            assert!(parse(&whole(&[0x3a], wrong)).is_err(), "{wrong:?}");
         }
         let tail = [&whole(&[0x32], id)[..], &[0]].concat();
         assert!(parse(&tail).is_err());
