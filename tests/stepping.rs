@@ -70,6 +70,44 @@ fn work(host: &str, keys: &[u64]) -> Capture {
     session.close()
 }
 
+/// A web server of ours with a client outside: each request makes it ask a database.
+fn web_server(host: &str, requests: &[u64]) -> Capture {
+    let mut session = Connection::new("203.0.113.20:50000", &format!("{host}:443"));
+    session.open();
+    session.ask(&craft::client_hello("shop.example"));
+    session.answer(&craft::server_hello());
+    let mut database = Connection::new(&format!("{host}:50200"), "198.51.100.9:5432");
+    database.open();
+    for ms in requests {
+        session.now = START + ms * MS;
+        session.up(PSH | ACK, &craft::tls_data(180));
+        database.now = session.now + 3 * MS;
+        database.up(PSH | ACK, &[0x51; 120]);
+        database.now += 4 * MS;
+        database.down(PSH | ACK, &[0x44; 300]);
+        session.now += 12 * MS;
+        session.down(PSH | ACK, &craft::tls_data(1_300));
+    }
+    let mut all = session.close();
+    all.join(database.close());
+    all
+}
+
+/// A jump host of ours: somebody outside types at its SSH.
+fn jump_host(host: &str, keys: &[u64]) -> Capture {
+    let mut session = Connection::new("203.0.113.21:51000", &format!("{host}:22"));
+    session.open();
+    session.answer(b"SSH-2.0-OpenSSH_9.2\r\n");
+    session.ask(b"SSH-2.0-OpenSSH_9.2\r\n");
+    for ms in keys {
+        session.now = START + ms * MS;
+        session.up(PSH | ACK, &[0x5a; 36]);
+        session.now += 40 * MS;
+        session.down(PSH | ACK, &[0x5a; 76]);
+    }
+    session.close()
+}
+
 /// One host that is driven, one whose user types while a viewer answers each change of the screen,
 /// and one that is driven by something without a name.
 fn site() -> Vec<u8> {
@@ -105,6 +143,26 @@ fn who_types_is_told_by_what_comes_before() {
     let alerts = said.alerts.iter().filter(|alert| at(alert, "rule.id") == "D12");
     let subjects: Vec<&Value> = alerts.map(|alert| at(alert, "longhaul.subject.id")).collect();
     assert_eq!(subjects, ["10.0.0.5"]);
+}
+
+/// Both pass on what comes in as a person would, and the statistic says so: what they are decides.
+#[test]
+fn a_web_server_is_no_alert_and_a_jump_host_a_low_one() {
+    let (requests, keys) = (typing(3, 150), typing(4, 150));
+    let mut capture = web_server("10.0.0.8", &requests);
+    capture.join(jump_host("10.0.0.9", &keys));
+    capture.join(work("10.0.0.9", &keys.iter().map(|at| at + 5).collect::<Vec<u64>>()));
+    let said = craft::read(&capture.sorted().pcap(), &["--workers", "2"]);
+    for ip in ["10.0.0.8", "10.0.0.9"] {
+        let control = at(endpoint(&said, ip), "longhaul.remote_control");
+        assert!(control["confidence"].as_f64().unwrap() >= 0.9, "{control}");
+        assert_eq!(control["serves"], true, "{control}");
+    }
+    let alerts = said.alerts.iter().filter(|alert| at(alert, "rule.id") == "D12");
+    let found: Vec<_> = alerts
+        .map(|alert| (at(alert, "longhaul.subject.id").clone(), at(alert, "log.level").clone()))
+        .collect();
+    assert_eq!(found, [("10.0.0.9".into(), "low".into())]);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! a tunnel, whose packets are those of many programs; an alert.
 //!
 //! Which side shows the screen is decided by bytes and sizes, never by who opened the session. The
-//! bounds were chosen on one half of 98 labelled captures and checked on the other half
-//! (docs/remote-control.md has the figures); where a comment names no other source, they are from
+//! bounds were chosen with all of 98 labelled captures in sight, so their figures
+//! (docs/remote-control.md) are no check; where a comment names no other source, they are from
 //! there.
 
 use crate::model::Peer;

@@ -21,6 +21,8 @@ use crate::model::{Addr, Nanos};
 pub enum BeatKind {
     /// A small message came in: it may be somebody's input.
     Input,
+    /// Likewise, by a session of which nothing shows that its initiator is where its packets say.
+    Claimed,
     /// A small message went out: it may be a keystroke.
     Key,
     /// Nothing small: the bytes alone.

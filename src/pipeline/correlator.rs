@@ -226,7 +226,7 @@ impl Correlator {
         over.sort_unstable();
         for beats in over.chunk_by(|a, b| a.second == b.second) {
             let Some(first) = beats.first() else { continue };
-            self.found.hear(first.second, beats);
+            self.found.take_messages(first.second, beats);
         }
     }
 

@@ -201,8 +201,8 @@ impl Found {
 
     /// Takes what home hosts sent and received in one second, sorted, and judges those that turn
     /// out to be driven.
-    pub(super) fn hear(&mut self, second: u32, beats: &[Beat]) {
-        self.endpoints.hear(beats);
+    pub(super) fn take_messages(&mut self, second: u32, beats: &[Beat]) {
+        self.endpoints.take_messages(beats);
         self.endpoints.end_second(second);
         while let Some(row) = self.endpoints.next_driven() {
             self.judge_now(&row);

@@ -138,6 +138,7 @@ impl<X> Session<X> {
         pool: &mut Pool,
         listener: &mut impl Listener<X>,
     ) {
+        let confirmed = self.is_confirmed();
         let Some(lasting) = pool.get_mut(self.since) else { return };
         let packet = arrival.packet;
         let tcp = packet.key.transport == Transport::TCP;
@@ -153,7 +154,7 @@ impl<X> Session<X> {
         };
         lasting.see(&passed);
         if let Some(seen) = lasting.messages.see(&passed, packet.clock) {
-            let beats = lasting.messages.beats(seen, self.ends(), (packet.clock, &passed));
+            let beats = lasting.messages.beats(seen, (self.ends(), confirmed), (packet.clock, &passed));
             beats.for_each(|beat| listener.beat(beat));
         }
     }

@@ -6,6 +6,8 @@
 //! Sessions with one other end are one way: a program may send its screen by another connection
 //! than input comes by.
 
+use std::sync::Arc;
+
 use crate::endpoints::stepping::Via;
 use crate::endpoints::stepping::pair::{Pair, Score, Stroke};
 use crate::endpoints::stepping::recent::{CELL_NS, CELLS, Recent};
@@ -55,6 +57,8 @@ pub(super) struct Peer {
 pub(super) struct Host {
     peers: Vec<Peer>,
     pairs: Vec<Pair>,
+    /// Whose address it is by the subjects file, and when the latest session that said so began.
+    holder: Option<(Arc<str>, Nanos)>,
     /// The second of its latest message.
     pub(super) last: u32,
     /// Something was added since it was judged.
@@ -63,22 +67,23 @@ pub(super) struct Host {
 
 impl Host {
     /// Takes a message.
-    pub(super) fn hear(&mut self, beat: &Beat) {
+    pub(super) fn take(&mut self, beat: &Beat) {
         self.last = beat.second;
         let at = self.peer(beat.peer, beat.time);
         let Some(peer) = self.peers.get_mut(at) else { return };
         peer.seen = peer.seen.max(beat.time);
         peer.sent = peer.sent.saturating_add(beat.sent.into());
         peer.received = peer.received.saturating_add(beat.received.into());
+        // Anybody can send datagrams at a fixed interval in another's name.
         if beat.kind == BeatKind::Input {
             self.changed |= peer.follow(beat.time, beat.size);
         }
         match (beat.kind, &mut peer.input) {
-            (BeatKind::Input, Some((latest, recent))) => {
+            (BeatKind::Input | BeatKind::Claimed, Some((latest, recent))) => {
                 *latest = beat.time.max(*latest);
                 recent.add(beat.time);
             }
-            (BeatKind::Input, none) => {
+            (BeatKind::Input | BeatKind::Claimed, none) => {
                 *none = Some((beat.time, Box::new(Recent::new(beat.time))));
             }
             (BeatKind::Key, _) => self.strike(at, beat.time),
@@ -117,10 +122,8 @@ impl Host {
         let (target, weight) = (target.addr, target.sent);
         for peer in self.peers.iter_mut().filter(|peer| peer.addr != target) {
             let Some((latest, recent)) = &peer.input else { continue };
-            if let Some(rhythm) = peer.rhythm.as_deref_mut().filter(|_| resumes)
-                && recent.since(time, CELLS / 16).is_some()
-            {
-                rhythm.has_effect();
+            if let Some(rhythm) = peer.rhythm.as_deref_mut().filter(|_| resumes) {
+                rhythm.follow(time, recent);
             }
             if time.0.saturating_sub(peer.seen.0) > THERE_NS {
                 continue;
@@ -133,7 +136,7 @@ impl Host {
                 None if recent.since(time, CELLS / 16).is_none() => continue,
                 None => {
                     if self.pairs.len() >= PAIRS {
-                        drop_least(&mut self.pairs);
+                        drop_least(&mut self.pairs, time);
                     }
                     self.pairs.push(Pair::new(ways, time));
                     self.pairs.len() - 1
@@ -154,7 +157,7 @@ impl Host {
             let to = self.peers.iter().find(|peer| peer.addr == pair.to);
             let (Some(from), Some(to)) = (from, to) else { continue };
             let Some(score) = pair.score(from.shows(to.sent)) else { continue };
-            let order = |score: &Score, pair: &Pair| (score.confidence, pair.windows);
+            let order = |score: &Score, pair: &Pair| (score.confidence, pair.windows());
             let is_more = best.as_ref().is_none_or(|(pair, known, _)| {
                 let (had, has) = (order(known, pair), order(&score, pair));
                 has.0 > had.0 || has.0 == had.0 && has.1 > had.1
@@ -164,6 +167,27 @@ impl Host {
             }
         }
         best
+    }
+
+    /// Forgets what was found before the last seven days.
+    pub(super) fn age(&mut self, now: Nanos) {
+        self.pairs.iter_mut().for_each(|pair| pair.age(now));
+        let rhythms = self.peers.iter_mut().filter_map(|peer| peer.rhythm.as_deref_mut());
+        rhythms.for_each(|rhythm| rhythm.age(now));
+    }
+
+    /// Notes who has the address in a session that began then. Somebody else than before is not
+    /// to blame for what was found until now. Returns whether all of it is forgotten.
+    pub(super) fn held_by(&mut self, subject: &Arc<str>, began: Nanos) -> bool {
+        if self.holder.as_ref().is_some_and(|(_, since)| *since > began) {
+            return false;
+        }
+        let had = self.holder.replace((Arc::clone(subject), began));
+        let moved = had.is_some_and(|(had, _)| had != *subject);
+        if moved {
+            (self.peers, self.pairs, self.changed) = (Vec::new(), Vec::new(), false);
+        }
+        moved
     }
 
     /// Another end, if it is known.
@@ -270,8 +294,8 @@ impl Peer {
 }
 
 /// Forgets the pair that says least.
-fn drop_least(pairs: &mut Vec<Pair>) {
-    let worth = |pair: &Pair| (pair.evidence(), pair.from, pair.to);
+fn drop_least(pairs: &mut Vec<Pair>, now: Nanos) {
+    let worth = |pair: &Pair| (pair.worth(now), pair.evidence(), pair.from, pair.to);
     let least = (0..pairs.len()).min_by_key(|at| pairs.get(*at).map(worth));
     if let Some(at) = least {
         pairs.swap_remove(at);

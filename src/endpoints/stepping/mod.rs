@@ -5,6 +5,9 @@
 //! sure it is that somebody types through it, by which way, and how fast. Never: judges, or
 //! depends on the number of workers: messages come second by second, sorted.
 //!
+//! What was found holds for seven days of the run's clock, and until the subjects file says that
+//! somebody else has the address; of an address that it does not name no change is known.
+//!
 //! Policy at the cap, which is in bytes: hosts go for which least was found, of those the ones
 //! silent for longest; at least an eighth at once.
 
@@ -24,7 +27,7 @@ use crate::endpoints::stepping::host::Host;
 use crate::endpoints::stepping::pair::DRIVEN;
 use crate::endpoints::summary::{EndpointSummary, LongSession};
 use crate::endpoints::table::{Endpoints, Entry};
-use crate::model::Addr;
+use crate::model::{Addr, Nanos};
 use crate::model::beats::Beat;
 use crate::model::endpoint::{EndpointKey, EndpointRow, Locality};
 use crate::model::endpoint_facts::{Control, LatestSession, SyntheticInput};
@@ -71,7 +74,7 @@ impl Stepping {
     }
 
     /// Takes the messages of one second, sorted; then it may be time to judge.
-    pub(super) fn hear(&mut self, beats: &[Beat]) {
+    pub(super) fn take(&mut self, beats: &[Beat]) {
         for beats in beats.chunk_by(|a, b| a.host == b.host) {
             let Some(first) = beats.first() else { continue };
             let host = self.hosts.entry(first.host).or_insert_with(|| {
@@ -80,7 +83,7 @@ impl Stepping {
                 host
             });
             let before = host.bytes();
-            beats.iter().for_each(|beat| host.hear(beat));
+            beats.iter().for_each(|beat| host.take(beat));
             self.bytes = (self.bytes + host.bytes()).saturating_sub(before);
         }
         if self.bytes > self.cap {
@@ -92,6 +95,8 @@ impl Stepping {
     pub(super) fn end_second(&mut self, second: u32) {
         if second.saturating_sub(self.swept) >= SWEPT_EACH_S {
             self.swept = second;
+            let now = Nanos(u64::from(second) * 1_000_000_000);
+            self.hosts.values_mut().for_each(|host| host.age(now));
             self.forget(|_, host| host.is_idle(second));
         }
         if second / JUDGED_EACH_S != self.judged / JUDGED_EACH_S {
@@ -134,6 +139,13 @@ impl Stepping {
                 continue;
             };
             let Some(host) = self.hosts.get_mut(&own.ip) else { continue };
+            let subject = if at == 1 { &long.responder } else { &long.session.subject };
+            if let Some((subject, _)) = subject {
+                let before = host.bytes();
+                if host.held_by(subject, session.first) {
+                    self.bytes = (self.bytes + host.bytes()).saturating_sub(before);
+                }
+            }
             if !host.has_pair_from(peer.ip) {
                 continue;
             }
@@ -159,8 +171,8 @@ impl Stepping {
             baseline: score.baseline,
             lag_ns: score.lag_ns,
             keys: score.keys,
-            windows: pair.windows,
-            days: pair.days.count_ones(),
+            windows: pair.windows(),
+            days: pair.days(),
             via: via.map(|via| Arc::clone(&via.long.kind)),
             tool: via.and_then(|via| via.long.tool.clone()),
             approved: via.is_some_and(|via| via.long.approved),
@@ -218,8 +230,8 @@ impl Stepping {
 impl Endpoints {
     /// Takes what hosts sent and received in one second, sorted; all messages of a second at once,
     /// seconds in order.
-    pub fn hear(&mut self, beats: &[Beat]) {
-        self.stepping.hear(beats);
+    pub fn take_messages(&mut self, beats: &[Beat]) {
+        self.stepping.take(beats);
     }
 
     /// A second of the run's clock is over.

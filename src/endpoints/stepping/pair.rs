@@ -1,13 +1,13 @@
 //! Whether messages into a host by one way are followed by keystrokes out by another.
 //!
-//! Owns: counts of the window in progress, and the best one so far. In: each keystroke, with the
+//! Owns: counts of the window in progress, and the best one of each of the last seven days. In: each keystroke, with the
 //! time since the latest message of the other way. Out: a [`Score`]. Never: grows.
 //!
 //! The statistic: the share of keystrokes that follow a message within a few milliseconds, minus
 //! the same share for six moments shortly before each keystroke, when the same person was as busy.
 //! It is taken twice: over all keystrokes, and over the first after each pause (Zhang and Paxson,
 //! "Detecting Stepping Stones", 2000), since a person who types and a screen that is shown to
-//! somebody else are busy at the same times, but only a hand elsewhere ends the pause of both; and
+//! somebody else are busy at the same times, but only a person elsewhere ends the pause of both; and
 //! since SSH since 9.5 adds keystrokes nobody made while somebody types.
 
 use crate::endpoints::stepping::recent::{CELL_NS, Recent};
@@ -21,7 +21,7 @@ const WINDOWS: [u64; 5] = [3, 6, 13, 30, 65];
 const WITHIN: u64 = 66;
 
 /// The shifted moments, in cells: 0.6 to 3.3 s.
-const SHIFTS: [u64; 6] = [150, 225, 325, 475, 650, 825];
+pub(super) const SHIFTS: [u64; 6] = [150, 225, 325, 475, 650, 825];
 
 /// Bounds of the classes of lags, in microseconds.
 const LAGS_US: [u32; 26] = [
@@ -42,6 +42,15 @@ const WINDOW_RESUMED: u32 = 8;
 
 /// or, with enough for a verdict, after this time.
 const WINDOW_NS: u64 = 1_200_000_000_000;
+
+/// For this time, or so many keystrokes, a pair is worth as much as one with so many above chance.
+const STAY_NS: u64 = 60_000_000_000;
+const STAY_KEYS: u32 = 2 * KEYS_MIN;
+const STAY_WORTH: u32 = KEYS_MIN / 2;
+
+/// Days that a verdict holds: whoever had the address before is not held against who has it now.
+pub(super) const HOLDS_DAYS: usize = 7;
+const DAY_S: u64 = 86_400;
 
 /// A score from which on a host counts as driven.
 pub(super) const DRIVEN: f64 = 0.5;
@@ -81,6 +90,13 @@ impl Counts {
             }
         }
         best
+    }
+
+    /// Keystrokes that follow, less those by chance and two standard deviations of these.
+    fn excess(&self) -> u32 {
+        let (n, (_, share, base)) = (f64::from(self.keys), self.best());
+        let sigma = (n * base * (1.0 - base).max(0.0)).sqrt();
+        (n * (share - base) - 2.0 * sigma).ceil().max(0.0) as u32
     }
 }
 
@@ -182,6 +198,21 @@ fn by_score(score: f64) -> f64 {
     before.1
 }
 
+/// What the windows of a day said.
+#[derive(Clone, Copy, Debug, Default)]
+struct Day {
+    /// Days since 1970 (UTC).
+    number: u32,
+    best: Option<Score>,
+    /// Windows that were over and said that the host is driven.
+    windows: u32,
+}
+
+/// The day of a time.
+const fn day_of(time: Nanos) -> u32 {
+    (time.as_secs() / DAY_S) as u32
+}
+
 /// Two ways of a host: messages come in by one, keystrokes go out by the other.
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
@@ -189,12 +220,10 @@ pub(super) struct Pair {
     pub(super) from: Addr,
     /// To whom keystrokes go.
     pub(super) to: Addr,
+    began: Nanos,
     window: Window,
-    best: Option<Score>,
-    /// Windows that were over and said that the host is driven.
-    pub(super) windows: u32,
-    /// One bit for each day (UTC) with one, by its number modulo 64.
-    pub(super) days: u64,
+    /// Each at its number modulo seven.
+    days: [Day; HOLDS_DAYS],
 }
 
 /// A keystroke.
@@ -206,14 +235,15 @@ pub(super) struct Stroke {
     pub(super) resumes: bool,
     /// The host sends more to where messages come from than it receives, and more than to where
     /// the keystroke goes: a screen goes there. Otherwise an answer of the work itself would look
-    /// like the hand that caused it.
+    /// like the message that caused it.
     pub(super) shows: bool,
 }
 
 impl Pair {
     /// Two ways, from here on.
     pub(super) fn new((from, to): (Addr, Addr), time: Nanos) -> Pair {
-        Pair { from, to, window: Window::new(time), best: None, windows: 0, days: 0 }
+        let (window, days) = (Window::new(time), [Day::default(); HOLDS_DAYS]);
+        Pair { from, to, began: time, window, days }
     }
 
     /// Counts a keystroke; `exact` is the time of the latest message up to it, if it is known
@@ -242,25 +272,55 @@ impl Pair {
 
     /// The window is over.
     fn conclude(&mut self, stroke: &Stroke) {
-        const DAY_S: u64 = 86_400;
         let window = std::mem::replace(&mut self.window, Window::new(stroke.time));
         let Some(score) = window.score().filter(|_| stroke.shows) else { return };
-        if score.confidence >= DRIVEN {
-            self.windows = self.windows.saturating_add(1);
-            self.days |= 1 << (window.last.as_secs() / DAY_S % 64);
+        let number = day_of(window.last);
+        let Some(day) = self.days.get_mut(number as usize % HOLDS_DAYS) else { return };
+        if day.number != number {
+            *day = Day { number, ..Day::default() };
         }
-        self.best = better(self.best, Some(score));
+        day.windows = day.windows.saturating_add(u32::from(score.confidence >= DRIVEN));
+        day.best = better(day.best, Some(score));
+    }
+
+    /// Forgets what was said before the last seven days (UTC).
+    pub(super) fn age(&mut self, now: Nanos) {
+        let holds = |time: u32| u64::from(time) + HOLDS_DAYS as u64 > u64::from(day_of(now));
+        for day in self.days.iter_mut().filter(|day| !holds(day.number)) {
+            *day = Day::default();
+        }
+        if !holds(day_of(self.window.last)) {
+            self.window = Window::new(now);
+        }
     }
 
     /// The best of its windows, with the one in progress.
     pub(super) fn score(&self, shows: bool) -> Option<Score> {
-        better(self.best, self.window.score().filter(|_| shows))
+        let best = self.days.iter().fold(None, |best, day| better(best, day.best));
+        better(best, self.window.score().filter(|_| shows))
     }
 
-    /// What would be lost with it.
+    /// Windows that were over and said that the host is driven.
+    pub(super) fn windows(&self) -> u32 {
+        self.days.iter().fold(0, |all, day| day.windows.saturating_add(all))
+    }
+
+    /// Days (UTC) with such a window.
+    pub(super) fn days(&self) -> u32 {
+        self.days.iter().filter(|day| day.windows > 0).count() as u32
+    }
+
+    /// What would be lost with it: windows, and keystrokes that follow above what chance gives.
+    /// Raw ones would keep whoever sends most.
     pub(super) fn evidence(&self) -> (u32, u32) {
-        let hits = self.window.all.hits.last().copied().unwrap_or(0);
-        (self.windows, hits)
+        (self.windows(), self.window.all.excess())
+    }
+
+    /// Its evidence; while it is too new to tell anything, a few keystrokes at least.
+    pub(super) fn worth(&self, now: Nanos) -> (u32, u32) {
+        let young = now.0.saturating_sub(self.began.0) < STAY_NS;
+        let is_new = young && self.window.all.keys < STAY_KEYS;
+        self.evidence().max(if is_new { (0, STAY_WORTH) } else { (0, 0) })
     }
 }
 

@@ -137,15 +137,47 @@ fn a_window_that_is_over_keeps_what_it_said() {
         pair.add(&Stroke { time, resumes: n % 9 == 0, shows: true }, &recent, None);
     }
     // One of 256 and the rest of that day, then the same.
-    assert_eq!((pair.windows, pair.days.count_ones()), (3, 2));
-    // Then the hand elsewhere is gone, and somebody types here.
+    assert_eq!((pair.windows(), pair.days()), (3, 2));
+    // Then the person elsewhere is gone, and somebody types here.
     for ms in typing(6, 200) {
         let time = Nanos((ms + 2 * day) * MS);
         let recent = Recent::new(Nanos(time.0 - 900 * MS));
         pair.add(&Stroke { time, resumes: false, shows: true }, &recent, None);
     }
     assert!(pair.score(true).unwrap().confidence >= 0.75);
-    assert_eq!((pair.windows, pair.days.count_ones()), (4, 2));
+    assert_eq!((pair.windows(), pair.days()), (4, 2));
+    pair.age(Nanos(7 * day * MS));
+    assert_eq!(pair.days(), 1, "the first day is over seven days ago");
+    pair.age(Nanos(9 * day * MS));
+    assert_eq!((pair.score(true), pair.windows()), (None, 0));
+}
+
+/// Messages all the time before, and keystrokes at any time: many follow one, none because of it.
+#[test]
+fn busy_pairs_rank_below_one_that_tells() {
+    let pair_of = |keys: &[u64], inputs: &[u64]| {
+        let way = |n| Addr::v4([203, 0, 113, n]);
+        let mut pair = Pair::new((way(1), way(2)), Nanos::ZERO);
+        let mut recent = Recent::new(Nanos(inputs[0] * MS));
+        let mut inputs = inputs.iter().peekable();
+        for ms in keys {
+            while let Some(ms) = inputs.next_if(|input| *input <= ms) {
+                recent.add(Nanos(ms * MS));
+            }
+            let stroke = Stroke { time: Nanos(ms * MS), resumes: false, shows: true };
+            pair.add(&stroke, &recent, None);
+        }
+        pair
+    };
+    let inputs = typing(2, 14);
+    let tells = pair_of(&inputs.iter().map(|ms| ms + 5).collect::<Vec<u64>>(), &inputs);
+    for seed in 0..20 {
+        let mut state = seed;
+        let busy: Vec<u64> = (0..3_000).map(|n| 990_000 + n * 90 + random(&mut state, 80)).collect();
+        let busy = pair_of(&typing(3 + seed, 230), &busy);
+        assert!(busy.window.all.hits[4] > 100, "{busy:?}");
+        assert!(tells.evidence() > busy.evidence(), "{:?}", (tells.evidence(), busy.evidence()));
+    }
 }
 
 #[test]
@@ -157,5 +189,5 @@ fn what_shows_no_screen_is_never_concluded() {
         let recent = Recent::new(Nanos(time.0 - 2 * MS));
         pair.add(&Stroke { time, resumes: true, shows: false }, &recent, None);
     }
-    assert_eq!((pair.score(false), pair.windows), (None, 0));
+    assert_eq!((pair.score(false), pair.windows()), (None, 0));
 }

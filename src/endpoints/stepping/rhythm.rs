@@ -1,14 +1,17 @@
 //! Whether input is made by a device or program instead of a person.
 //!
-//! Owns: the last [`RING`] bursts of one way into a host, and sizes of messages that come like
-//! clockwork. In: the time and size of each small message. Out: a [`Verdict`] by one of four tests.
+//! Owns: the last [`RING`] bursts of one way into a host, and sizes of messages that come at a fixed
+//! interval. In: the time and size of each small message. Out: a [`Verdict`] by one of four tests.
 //! Never: grows; a message costs a few steps, a burst a walk over the ring.
 //!
 //! Devices that keep a screen awake send a few events at a time: PiKVM 10 or 11, 100 ms apart, each
 //! 45 to 75 s; GL.iNet Comet 4 or 5 each 60 s; JetKVM one, 60 to 75 s after the last; NanoKVM two
 //! each 15 s. A message alone that always has the same size and comes at the same interval is a
-//! keep-alive of the protocol, unless a keystroke of the host follows it.
+//! keep-alive of the protocol, unless keystrokes of the host follow it more often than chance has it:
+//! a busy host sends something soon after any moment.
 
+use crate::endpoints::stepping::pair::SHIFTS;
+use crate::endpoints::stepping::recent::{CELL_NS, CELLS, Recent};
 use crate::model::Nanos;
 use crate::model::endpoint_facts::InputTest;
 
@@ -24,11 +27,17 @@ const COMB_MS: std::ops::RangeInclusive<u32> = 85..=115;
 /// Silence on both sides of a burst that counts by itself, in ms: somebody who works has less.
 const ISOLATED_MS: u32 = 10_000;
 
-/// Sizes of messages that are watched for clockwork.
+/// Sizes of messages that are watched for a fixed interval.
 const SIZES: usize = 6;
 
 /// Intervals that have to agree for a keep-alive.
 const STEADY: u8 = 4;
+
+/// Time within which a keystroke is the effect of a message, in cells of 4 ms.
+const EFFECT: u64 = CELLS / 16;
+
+/// Bursts and verdicts count for seven days.
+const HOLDS_MS: u32 = 7 * 86_400_000;
 
 /// A burst.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,15 +59,19 @@ struct Size {
     interval: u32,
     /// Intervals in a row that agree.
     steady: u8,
-    /// Messages, and those that a keystroke of the host followed; both halve at the cap.
+    /// Messages, and those that a keystroke of the host followed; all halve at the cap.
     seen: u8,
     effects: u8,
+    /// Shifted moments that one followed: as many as [`SHIFTS`] for a message.
+    shifted: u16,
 }
 
 impl Size {
     /// Whether it is a keep-alive of the protocol.
-    const fn is_clockwork(&self) -> bool {
-        self.steady >= STEADY && self.effects < self.seen / 2
+    const fn is_keep_alive(&self) -> bool {
+        let moments = SHIFTS.len() as u16;
+        let excess = (self.effects as u16 * moments).saturating_sub(self.shifted);
+        self.steady >= STEADY && excess < self.seen as u16 * moments / 2
     }
 }
 
@@ -79,14 +92,19 @@ pub(super) struct Verdict {
 #[derive(Clone, Debug)]
 pub(super) struct Rhythm {
     began: Nanos,
-    /// The time of the latest message, and its size.
+    /// The time of the latest message that is no keep-alive.
     last: u32,
+    /// The size of the latest message, and what a keystroke followed so far, one bit each: itself,
+    /// and the shifted moments.
     size: u16,
+    followed: u8,
     ring: [Burst; RING],
     /// Bursts so far; the last one is in progress.
     bursts: usize,
     sizes: [Size; SIZES],
     pub(super) verdict: Option<Verdict>,
+    /// The message at which a test last said so, in ms.
+    said: u32,
 }
 
 impl Rhythm {
@@ -96,10 +114,12 @@ impl Rhythm {
             began,
             last: 0,
             size: 0,
+            followed: 0,
             ring: [Burst::default(); RING],
             bursts: 0,
             sizes: [Size::default(); SIZES],
             verdict: None,
+            said: 0,
         }
     }
 
@@ -107,21 +127,22 @@ impl Rhythm {
     pub(super) fn add(&mut self, time: Nanos, size: u16) -> bool {
         let ms = time.0.saturating_sub(self.began.0) / 1_000_000;
         let Ok(now) = u32::try_from(ms) else {
-            // After 49 days it starts anew.
-            *self = Rhythm { verdict: self.verdict, ..Rhythm::new(time) };
+            // After 49 days it starts anew; its verdict is confirmed within days or gone.
+            *self = Rhythm::new(time);
             return self.add(time, size);
         };
-        if self.is_clockwork(now, size) {
+        (self.size, self.followed) = (size, 0);
+        if self.is_keep_alive(now, size) {
             return false;
         }
         let gap = now.saturating_sub(self.last);
-        (self.last, self.size) = (now, size);
+        self.last = now;
         if self.bursts > 0 && gap <= APART_MS {
             self.lengthen(gap, size);
             return false;
         }
         let known = self.verdict.is_some();
-        self.judge();
+        self.judge(now);
         self.bursts += 1;
         if let Some(slot) = self.ring.get_mut((self.bursts - 1) % RING) {
             *slot = Burst { start: now, size, events: 1, comb: false };
@@ -129,11 +150,32 @@ impl Rhythm {
         !known && self.verdict.is_some()
     }
 
-    /// A keystroke of the host followed the latest message.
-    pub(super) fn has_effect(&mut self) {
+    /// The host sends a keystroke after a pause. A message has one effect at most, however many
+    /// sessions the host is busy in, and as many by chance as there are shifted moments.
+    pub(super) fn follow(&mut self, time: Nanos, recent: &Recent) {
+        let before = |cells: u64| Nanos(time.0.saturating_sub(cells * CELL_NS));
+        let moments = std::iter::once(0).chain(SHIFTS);
         let size = self.size;
-        if let Some(own) = self.sizes.iter_mut().find(|own| own.size == size) {
-            own.effects = own.effects.saturating_add(1).min(own.seen);
+        let Some(own) = self.sizes.iter_mut().find(|own| own.size == size) else { return };
+        for (n, cells) in moments.enumerate() {
+            let bit = 1 << n;
+            if self.followed & bit != 0 || recent.since(before(cells), EFFECT).is_none() {
+                continue;
+            }
+            self.followed |= bit;
+            if n == 0 {
+                own.effects = own.effects.saturating_add(1);
+            } else {
+                own.shifted = own.shifted.saturating_add(1);
+            }
+        }
+    }
+
+    /// Forgets a verdict that nothing confirmed for seven days.
+    pub(super) fn age(&mut self, now: Nanos) {
+        let ms = now.0.saturating_sub(self.began.0) / 1_000_000;
+        if ms.saturating_sub(self.said.into()) > HOLDS_MS.into() {
+            self.verdict = None;
         }
     }
 
@@ -147,7 +189,7 @@ impl Rhythm {
 
     /// Notes the size of a message, and says whether it is one of a keep-alive. What looked like
     /// bursts before was the same.
-    fn is_clockwork(&mut self, now: u32, size: u16) -> bool {
+    fn is_keep_alive(&mut self, now: u32, size: u16) -> bool {
         let at = self.sizes.iter().position(|own| own.size == size);
         let oldest = || (0..SIZES).min_by_key(|at| self.sizes.get(*at).map(|own| own.last));
         let Some(at) = at.or_else(oldest) else { return false };
@@ -161,14 +203,14 @@ impl Rhythm {
         own.steady = if agrees { own.steady.saturating_add(1) } else { 0 };
         (own.last, own.interval) = (now, interval);
         if own.seen == u8::MAX {
-            (own.seen, own.effects) = (own.seen / 2, own.effects / 2);
+            (own.seen, own.effects, own.shifted) = (own.seen / 2, own.effects / 2, own.shifted / 2);
         }
         own.seen += 1;
-        let clockwork = own.is_clockwork();
-        if clockwork && own.steady == STEADY {
+        let keep_alive = own.is_keep_alive();
+        if keep_alive && own.steady == STEADY {
             self.forget(size);
         }
-        clockwork
+        keep_alive
     }
 
     /// Removes the bursts that are one message of that size.
@@ -186,17 +228,23 @@ impl Rhythm {
         (from..self.bursts).filter_map(|at| self.ring.get(at % RING).copied())
     }
 
-    /// The last burst is over.
-    fn judge(&mut self) {
+    /// The last burst is over. Bursts of the last seven days count.
+    fn judge(&mut self, now: u32) {
         let mut bursts = [Burst::default(); RING];
         let mut n = 0;
-        for (slot, burst) in bursts.iter_mut().zip(self.in_order()) {
+        let lately = |burst: &Burst| now.saturating_sub(burst.start) <= HOLDS_MS;
+        for (slot, burst) in bursts.iter_mut().zip(self.in_order().filter(lately)) {
             (*slot, n) = (burst, n + 1);
         }
         let bursts = bursts.get(..n).unwrap_or_default();
         for verdict in [comb(bursts), fixed(bursts), bounded(bursts), phase(bursts)] {
-            let had = self.verdict.map_or(0.0, |verdict| verdict.confidence);
-            self.verdict = verdict.filter(|new| new.confidence > had).or(self.verdict);
+            let Some(new) = verdict else { continue };
+            if self.verdict.is_none_or(|had| new.confidence >= had.confidence) {
+                self.said = now;
+            }
+            if self.verdict.is_none_or(|had| new.confidence > had.confidence) {
+                self.verdict = Some(new);
+            }
         }
     }
 }

@@ -89,17 +89,47 @@ fn keep_alives_are_left_out_and_do_not_hide_a_device() {
     }
 }
 
-/// A key each minute, by a program: every time the host sends one on.
-#[test]
-fn clockwork_that_has_an_effect_is_input() {
+/// Messages of one size at one interval, and keystrokes of the host after pauses, all in ms.
+fn with_keys(messages: &[u64], keys: &[u64]) -> Option<Verdict> {
     let at = |ms: u64| Nanos(1_000_000_000_000 + ms * 1_000_000);
     let mut rhythm = Rhythm::new(at(0));
-    for n in 0..40 {
-        rhythm.add(at(n * 60_000), 76);
-        rhythm.has_effect();
+    let mut recent = Recent::new(at(0));
+    let mut all: Vec<(u64, bool)> = messages.iter().map(|ms| (*ms, false)).collect();
+    all.extend(keys.iter().map(|ms| (*ms, true)));
+    all.sort_unstable();
+    for (ms, is_key) in all {
+        if is_key {
+            rhythm.follow(at(ms), &recent);
+        } else {
+            recent.add(at(ms));
+            rhythm.add(at(ms), 76);
+        }
     }
-    let verdict = rhythm.verdict.unwrap();
+    rhythm.verdict
+}
+
+/// A key each minute, by a program: every time the host sends one on.
+#[test]
+fn a_fixed_interval_that_has_an_effect_is_input() {
+    let messages: Vec<u64> = (1..40).map(|n| n * 60_000).collect();
+    let keys: Vec<u64> = messages.iter().map(|ms| ms + 5).collect();
+    let verdict = with_keys(&messages, &keys).unwrap();
     assert_eq!((verdict.test, verdict.period_ms), (InputTest::Fixed, 60_000), "{verdict:?}");
+}
+
+/// Four busy sessions: one of them sends something soon after almost any moment.
+#[test]
+fn a_keep_alive_of_a_busy_host_is_no_input() {
+    let messages: Vec<u64> = (1..400).map(|n| n * 30_000).collect();
+    let mut keys = Vec::new();
+    for seed in 0..4 {
+        let (mut state, mut at) = (seed, 0);
+        while at < 400 * 30_000 {
+            at += 510 + random(&mut state, 400);
+            keys.push(at);
+        }
+    }
+    assert_eq!(with_keys(&messages, &keys), None);
 }
 
 #[test]
@@ -125,12 +155,21 @@ fn too_few_bursts_are_no_verdict() {
 }
 
 #[test]
-fn after_weeks_it_starts_anew_and_keeps_what_it_knew() {
+fn a_verdict_holds_for_seven_days() {
+    const DAY: u64 = 86_400_000;
     let at = |ms: u64| Nanos(ms * 1_000_000);
-    let mut rhythm = Rhythm::new(at(0));
-    for (ms, size) in device(1, (45_000, 30_000), (10, 1), 50) {
-        rhythm.add(at(ms), size);
+    for later in [20 * DAY, 50 * DAY] {
+        let mut rhythm = Rhythm::new(at(0));
+        for (ms, size) in device(1, (45_000, 30_000), (10, 1), 50) {
+            rhythm.add(at(ms), size);
+        }
+        rhythm.age(at(6 * DAY));
+        assert!(rhythm.verdict.is_some());
+        rhythm.age(at(8 * DAY));
+        assert_eq!(rhythm.verdict, None);
+        // The next message does not bring back what the ring still holds.
+        rhythm.add(at(later), 62);
+        rhythm.add(at(later + 60_000), 62);
+        assert_eq!(rhythm.verdict, None);
     }
-    rhythm.add(at(50 * 86_400_000), 62);
-    assert!(rhythm.verdict.is_some() && rhythm.bursts == 1);
 }

@@ -31,7 +31,7 @@ fn driven(own: Addr, from_ms: u64, keys: u64) -> Vec<Beat> {
 fn run(stepping: &mut Stepping, mut beats: Vec<Beat>) {
     beats.sort_unstable();
     for second in beats.chunk_by(|a, b| a.second == b.second) {
-        stepping.hear(second);
+        stepping.take(second);
         stepping.end_second(second[0].second);
     }
 }
@@ -51,7 +51,7 @@ fn a_driven_host_is_found_and_where_its_keys_come_from() {
 /// The same keystrokes, but what comes in is the answer of a server that is worked with: more comes
 /// in than goes out there.
 #[test]
-fn a_server_that_answers_is_no_hand() {
+fn a_server_that_answers_drives_nobody() {
     let mut beats = driven(host(1), 1_000_000, 60);
     for beat in beats.iter_mut().filter(|beat| beat.peer == SCREEN) {
         (beat.sent, beat.received) = (40, 2_000);
@@ -68,7 +68,7 @@ fn it_is_judged_while_it_lasts_and_once_for_each_news() {
     beats.sort_unstable();
     let mut judged = Vec::new();
     for second in beats.chunk_by(|a, b| a.second == b.second) {
-        stepping.hear(second);
+        stepping.take(second);
         stepping.end_second(second[0].second);
         while let Some(addr) = stepping.next_due() {
             judged.push((second[0].second, addr));
@@ -118,6 +118,59 @@ fn peers_and_pairs_of_a_host_are_bounded_and_the_one_that_tells_stays() {
     assert_eq!((control.from, control.to), (SCREEN, WORK), "{control:?}");
 }
 
+/// Eight other ends come first and send much, all the time: what follows them is chance.
+#[test]
+fn busy_pairs_that_come_first_do_not_push_out_the_one_that_tells() {
+    let mut stepping = Stepping::new(16 << 20);
+    let mut beats = driven(host(1), 1_200_000, 400);
+    for n in 0..12u32 {
+        let peer = host(6_000 + n);
+        let each = (0..3_000u64).map(|k| 1_000_000 + k * 90 + k * k % 71 + u64::from(n) * 7);
+        beats.extend(each.map(|ms| beat(host(1), peer, ms, BeatKind::Input)));
+    }
+    // Another session of the host keeps their pairs full.
+    let keys = (0..500u64).map(|k| 1_000_000 + k * 400 + k * k % 307);
+    beats.extend(keys.map(|ms| beat(host(1), WORK, ms, BeatKind::Key)));
+    run(&mut stepping, beats);
+    let control = stepping.control(host(1)).unwrap();
+    assert_eq!((control.from, control.to), (SCREEN, WORK), "{control:?}");
+    assert!(control.confidence >= DRIVEN, "{control:?}");
+}
+
+/// Driven once, then other traffic for two weeks.
+#[test]
+fn what_was_found_is_dropped_after_seven_days() {
+    const DAY: u64 = 86_400_000;
+    let mut stepping = Stepping::new(16 << 20);
+    run(&mut stepping, driven(host(1), 1_000_000, 600));
+    let found = stepping.control(host(1)).unwrap();
+    assert!(found.windows > 0 && found.days == 1, "{found:?}");
+    for day in 1..15 {
+        let plain = beat(host(1), WORK, 1_000_000 + day * DAY, BeatKind::Volume);
+        run(&mut stepping, vec![plain]);
+        assert_eq!(stepping.driven().is_empty(), day >= 7, "day {day}");
+    }
+}
+
+#[test]
+fn the_next_holder_of_an_address_is_not_blamed() {
+    let mut stepping = Stepping::new(16 << 20);
+    run(&mut stepping, driven(host(1), 1_000_000, 60));
+    let held = |who: &str, first| {
+        let mut session = served(who);
+        session.first = Nanos(first);
+        session
+    };
+    stepping.note(&held("laptop-7", 5));
+    stepping.note(&held("laptop-7", 7));
+    stepping.note(&held("laptop-8", 6));
+    assert_eq!(stepping.driven(), [host(1)], "an earlier session that ended later");
+    stepping.note(&held("laptop-8", 9));
+    assert!(stepping.driven().is_empty());
+    let held: usize = stepping.hosts.values().map(|host| host.bytes() + PLACE).sum();
+    assert_eq!(held, stepping.bytes, "every byte is accounted for");
+}
+
 #[test]
 fn hosts_that_were_silent_for_long_are_forgotten() {
     let mut stepping = Stepping::new(1 << 20);
@@ -127,9 +180,8 @@ fn hosts_that_were_silent_for_long_are_forgotten() {
     assert_eq!(stepping.dropped, 0, "nothing is lost with one");
 }
 
-/// Whoever connects to a host that serves is not whom its alert is about.
-#[test]
-fn the_driven_host_is_the_subject() {
+/// A session by which somebody outside drives a host that has that name.
+fn served(name: &str) -> EndpointSummary {
     use crate::endpoints::summary::{Incoming, SideSummary, StackSummary};
 
     let side = |ip, side| SideSummary {
@@ -141,15 +193,13 @@ fn the_driven_host_is_the_subject() {
         place: None,
         asn: None,
     };
-    let mut stepping = Stepping::new(1 << 20);
-    run(&mut stepping, driven(host(1), 1_000_000, 60));
     let long = LongSession {
         session: Incoming { subject: Some(("caller".into(), None)), ..Incoming::default() },
         kind: "rdp".into(),
-        responder: Some(("laptop-7".into(), None)),
+        responder: Some((name.into(), None)),
         ..LongSession::default()
     };
-    stepping.note(&EndpointSummary {
+    EndpointSummary {
         initiator: side(SCREEN, Locality::Remote),
         responder: side(host(1), Locality::Home),
         service: None,
@@ -161,7 +211,15 @@ fn the_driven_host_is_the_subject() {
         refused: None,
         long: Some(Box::new(long)),
         incoming: None,
-    });
+    }
+}
+
+/// Whoever connects to a host that serves is not whom its alert is about.
+#[test]
+fn the_driven_host_is_the_subject() {
+    let mut stepping = Stepping::new(1 << 20);
+    run(&mut stepping, driven(host(1), 1_000_000, 60));
+    stepping.note(&served("laptop-7"));
     let control = stepping.control(host(1)).unwrap();
     assert!(control.serves && control.via.as_deref() == Some("rdp"), "{control:?}");
     let session = control.session.unwrap();

@@ -117,11 +117,12 @@ impl MessageObserver {
         self.counts.swap(0, 1);
     }
 
-    /// What the home ends of the session see of a message.
+    /// What the home ends of the session see of a message; `confirmed` if its initiator is where
+    /// its packets say.
     pub(crate) fn beats(
         &self,
         seen: Sighting,
-        ends: [Addr; 2],
+        (ends, confirmed): ([Addr; 2], bool),
         (second, passed): (u32, &Passed<'_>),
     ) -> impl Iterator<Item = Beat> {
         let ([initiator, responder], [up, down]) = (ends, seen.bytes);
@@ -129,7 +130,8 @@ impl MessageObserver {
         let beat = move |side: Peer, host, peer, sent, received| {
             let kind = match seen.from == side {
                 true if key => BeatKind::Key,
-                false if input => BeatKind::Input,
+                false if input && confirmed => BeatKind::Input,
+                false if input => BeatKind::Claimed,
                 _ => BeatKind::Volume,
             };
             let (time, size) = (passed.time.unwrap_or_default(), seen.size);
@@ -157,7 +159,7 @@ mod tests {
 
     fn seen(observer: &mut MessageObserver, packet: &Passed<'_>, second: u32) -> Vec<Beat> {
         let Some(sighting) = observer.see(packet, second) else { return Vec::new() };
-        observer.beats(sighting, ENDS, (second, packet)).collect()
+        observer.beats(sighting, (ENDS, packet.tcp), (second, packet)).collect()
     }
 
     #[test]
@@ -200,8 +202,12 @@ mod tests {
             assert!(beats.is_empty(), "{bytes:?}");
         }
         let mut udp = MessageObserver::between([true, false], Transport::UDP);
-        let input = seen(&mut udp, &passed(Peer::Responder, &[0x2f; 81], 81), 5);
-        assert_eq!(input[0].kind, BeatKind::Input, "DTLS 1.3");
+        let packet = Passed { tcp: false, ..passed(Peer::Responder, &[0x2f; 81], 81) };
+        let input = seen(&mut udp, &packet, 5);
+        assert_eq!(input[0].kind, BeatKind::Claimed, "DTLS 1.3");
+        let sighting = udp.see(&packet, 6).unwrap();
+        let confirmed = udp.beats(sighting, (ENDS, true), (6, &packet)).next().unwrap();
+        assert_eq!(confirmed.kind, BeatKind::Input);
     }
 
     #[test]
