@@ -154,7 +154,8 @@ impl<X> Session<X> {
         };
         lasting.see(&passed);
         if let Some(seen) = lasting.messages.see(&passed, packet.clock) {
-            let beats = lasting.messages.beats(seen, (self.ends(), confirmed), (packet.clock, &passed));
+            let beats =
+                lasting.messages.beats(seen, (self.ends(), confirmed), (packet.clock, &passed));
             beats.for_each(|beat| listener.beat(beat));
         }
     }

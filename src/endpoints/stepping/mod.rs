@@ -27,11 +27,11 @@ use crate::endpoints::stepping::host::Host;
 use crate::endpoints::stepping::pair::DRIVEN;
 use crate::endpoints::summary::{EndpointSummary, LongSession};
 use crate::endpoints::table::{Endpoints, Entry};
-use crate::model::{Addr, Nanos};
 use crate::model::beats::Beat;
 use crate::model::endpoint::{EndpointKey, EndpointRow, Locality};
 use crate::model::endpoint_facts::{Control, LatestSession, SyntheticInput};
 use crate::model::heap::ALLOCATION;
+use crate::model::{Addr, Nanos};
 
 /// Seconds between two judgements of a host.
 const JUDGED_EACH_S: u32 = 10;

@@ -173,7 +173,8 @@ fn busy_pairs_rank_below_one_that_tells() {
     let tells = pair_of(&inputs.iter().map(|ms| ms + 5).collect::<Vec<u64>>(), &inputs);
     for seed in 0..20 {
         let mut state = seed;
-        let busy: Vec<u64> = (0..3_000).map(|n| 990_000 + n * 90 + random(&mut state, 80)).collect();
+        let busy: Vec<u64> =
+            (0..3_000).map(|n| 990_000 + n * 90 + random(&mut state, 80)).collect();
         let busy = pair_of(&typing(3 + seed, 230), &busy);
         assert!(busy.window.all.hits[4] > 100, "{busy:?}");
         assert!(tells.evidence() > busy.evidence(), "{:?}", (tells.evidence(), busy.evidence()));
