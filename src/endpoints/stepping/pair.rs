@@ -1,14 +1,15 @@
 //! Whether messages into a host by one way are followed by keystrokes out by another.
 //!
-//! Owns: counts of the window in progress, and the best one of each of the last seven days. In: each keystroke, with the
-//! time since the latest message of the other way. Out: a [`Score`]. Never: grows.
+//! Owns: counts of the window in progress, and the best one of each of the last seven days. In:
+//! each keystroke, with the time since the latest message of the other way. Out: a [`Score`].
+//! Never: grows.
 //!
 //! The statistic: the share of keystrokes that follow a message within a few milliseconds, minus
 //! the same share for six moments shortly before each keystroke, when the same person was as busy.
 //! It is taken twice: over all keystrokes, and over the first after each pause (Zhang and Paxson,
 //! "Detecting Stepping Stones", 2000), since a person who types and a screen that is shown to
-//! somebody else are busy at the same times, but only a person elsewhere ends the pause of both; and
-//! since SSH since 9.5 adds keystrokes nobody made while somebody types.
+//! somebody else are busy at the same times, but only a person elsewhere ends the pause of both;
+//! and since SSH since 9.5 adds keystrokes nobody made while somebody types.
 
 use crate::endpoints::stepping::recent::{CELL_NS, Recent};
 use crate::model::{Addr, Nanos};

@@ -1,14 +1,14 @@
 //! Whether input is made by a device or program instead of a person.
 //!
 //! Owns: the last [`RING`] bursts of one way into a host, and sizes of messages that come at a fixed
-//! interval. In: the time and size of each small message. Out: a [`Verdict`] by one of four tests.
-//! Never: grows; a message costs a few steps, a burst a walk over the ring.
+//! interval. In: the time and size of each small message. Out: a [`Verdict`] by one of four
+//! tests. Never: grows; a message costs a few steps, a burst a walk over the ring.
 //!
 //! Devices that keep a screen awake send a few events at a time: PiKVM 10 or 11, 100 ms apart, each
 //! 45 to 75 s; GL.iNet Comet 4 or 5 each 60 s; JetKVM one, 60 to 75 s after the last; NanoKVM two
 //! each 15 s. A message alone that always has the same size and comes at the same interval is a
-//! keep-alive of the protocol, unless keystrokes of the host follow it more often than chance has it:
-//! a busy host sends something soon after any moment.
+//! keep-alive of the protocol, unless keystrokes of the host follow it more often than by chance: a
+//! busy host sends something soon after any moment.
 
 use crate::endpoints::stepping::pair::SHIFTS;
 use crate::endpoints::stepping::recent::{CELL_NS, CELLS, Recent};
