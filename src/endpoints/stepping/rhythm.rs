@@ -1,7 +1,7 @@
 //! Whether input is made by a device or program instead of a person.
 //!
-//! Owns: the last [`RING`] bursts of one way into a host, and sizes of messages that come at a fixed
-//! interval. In: the time and size of each small message. Out: a [`Verdict`] by one of four
+//! Owns: the last [`RING`] bursts of one way into a host, and sizes of messages that come at a
+//! fixed interval. In: the time and size of each small message. Out: a [`Verdict`] by one of four
 //! tests. Never: grows; a message costs a few steps, a burst a walk over the ring.
 //!
 //! Devices that keep a screen awake send a few events at a time: PiKVM 10 or 11, 100 ms apart, each
