@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::geo::{GeoDb, Question};
 use super::list_file;
 use super::lists::{Kind, Lists};
 use crate::model::{Addr, Error, Nanos, Transport};
@@ -123,4 +124,36 @@ fn a_line_that_repeats_another_is_left_out_and_a_key_has_a_bounded_number() {
         errors[0].to_string().contains("`192.0.2.0/24` stands more than 16 times"),
         "{errors:?}"
     );
+}
+
+/// Who rents a server beside a relay must not pass for one: a relay lets a rule stay quiet.
+#[test]
+fn no_relay_prefix_holds_addresses_of_a_network_that_rents_servers() {
+    let (lists, geo) = (Lists::load(None).unwrap(), GeoDb::embedded().unwrap());
+    let text = include_str!("../../rules/lists/relay-prefixes.txt");
+    let prefixes = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let mut rented = Vec::new();
+    for line in prefixes {
+        let (prefix, length) = line.split_whitespace().next().unwrap().split_once('/').unwrap();
+        let (bits, length): (u32, u32) =
+            (if prefix.contains(':') { 128 } else { 32 }, length.parse().unwrap());
+        let first = match prefix.parse().unwrap() {
+            IpAddr::V4(ip) => u128::from(u32::from(ip)),
+            IpAddr::V6(ip) => u128::from(ip),
+        };
+        // 4,096 addresses, evenly spread.
+        let step = (bits - length).saturating_sub(12);
+        for n in 0..1u128 << (bits - length - step) {
+            let at = first + (n << step);
+            let ip =
+                if bits == 32 { IpAddr::V4((at as u32).into()) } else { IpAddr::V6(at.into()) };
+            let found = geo.find(Question::Asn, ip.into()).unwrap().offset;
+            let network = found.and_then(|offset| geo.asn(ip.into(), offset).unwrap());
+            let Some(network) = network else { continue };
+            if lists.by_asn(network.number).any(|entry| &*entry.tag == "hosting") {
+                rented.push(format!("{ip} in {line}: AS{}", network.number));
+            }
+        }
+    }
+    assert!(rented.is_empty(), "{} addresses, the first {:?}", rented.len(), rented.first());
 }
