@@ -23,6 +23,12 @@ const PEOPLE_MAX: usize = 16;
 /// addresses from the next one.
 const NEAR_KM: f64 = 150.0;
 
+/// Regions of one person.
+const REGIONS_MAX: usize = 16;
+
+/// Who was in another region within so many days does not live here.
+const TRAVEL_DAYS: u32 = 7;
+
 /// A round trip to the claimed place may take so much longer than on a usual path: access networks.
 const NEAR_NS: f64 = 60e6;
 
@@ -37,6 +43,46 @@ struct Person {
     claim: Option<ClaimedPlace>,
     /// Days of sessions from near the claimed place.
     near: Days,
+    /// Days of sessions that are known to come from elsewhere, or from near it.
+    judged: Days,
+    /// Days of sessions of which nobody can say so.
+    unknown: Days,
+    /// Regions of the addresses, by their centre in hundredths of a degree.
+    regions: BTreeMap<(i32, i32), (ClaimedPlace, Days)>,
+}
+
+impl Person {
+    /// Days near the claimed place; `None` unless more is known than not of where the person was.
+    fn near_days(&self, now: u32) -> Option<u32> {
+        let judged: BTreeSet<u32> = self.judged.until(now).collect();
+        let unknown = self.unknown.until(now).filter(|day| !judged.contains(day)).count();
+        let near = self.near.until(now).count() as u32;
+        (near > 0 || judged.len() > unknown).then_some(near)
+    }
+
+    /// Whether the person was never near the claimed place, as far as is known.
+    fn is_away(&self, now: u32) -> bool {
+        self.claim.is_some() && self.near_days(now) == Some(0)
+    }
+
+    fn add_region(&mut self, region: ClaimedPlace, days: impl Iterator<Item = u32>) {
+        let grain = |degrees: f64| (degrees * 100.0).round() as i32;
+        let key = (grain(region.centre.0), grain(region.centre.1));
+        let (_, there) = self.regions.entry(key).or_insert_with(|| (region, Days::default()));
+        days.for_each(|day| there.add(day));
+        if self.regions.len() > REGIONS_MAX {
+            let last = |(key, (_, days)): (&(i32, i32), &(_, Days))| (days.0.last().copied(), *key);
+            let oldest = self.regions.iter().map(last).min();
+            oldest.and_then(|(_, key)| self.regions.remove(&key));
+        }
+    }
+
+    /// Whether the person came from another region as well in the last days.
+    fn travels_from(&self, region: &ClaimedPlace, now: u32) -> bool {
+        let recent = |days: &Days| days.until(now).any(|day| day + TRAVEL_DAYS > now);
+        let mut other = self.regions.values();
+        other.any(|(other, days)| other.distance_km(region) > NEAR_KM && recent(days))
+    }
 }
 
 /// The latest days.
@@ -61,6 +107,8 @@ impl Days {
 #[derive(Clone, Debug, Default)]
 struct Site {
     people: BTreeMap<Arc<str>, Days>,
+    /// Its region by the geo database.
+    region: Option<ClaimedPlace>,
     /// There were more people than are kept.
     crowded: bool,
     last: Nanos,
@@ -96,8 +144,15 @@ impl People {
         if let Some(claim) = incoming.claim {
             person.claim = Some(claim);
         }
-        if is_near(session, incoming) {
-            (since..=today).for_each(|day| person.near.add(day));
+        let near = is_near(session, incoming);
+        let add = |to: &mut Days| (since..=today).for_each(|day| to.add(day));
+        add(if near.is_some() { &mut person.judged } else { &mut person.unknown });
+        if near == Some(true) {
+            add(&mut person.near);
+        }
+        // Through a VPN a laptop is wherever the exit is.
+        if let Some(region) = incoming.region.filter(|_| !has_exit(session)) {
+            person.add_region(region, since..=today);
         }
         let ip = session.initiator.ip;
         if self.sites.len() >= self.cap && !self.sites.contains_key(&ip) {
@@ -105,6 +160,7 @@ impl People {
         }
         let site = self.sites.entry(ip).or_default();
         site.last = site.last.max(session.last);
+        site.region = incoming.region.or(site.region);
         let there = site.people.entry(Arc::clone(id)).or_default();
         (since..=today).for_each(|day| there.add(day));
         if site.people.len() > PEOPLE_MAX {
@@ -138,7 +194,7 @@ impl People {
             km: claim.sensor_km,
             region_km: region.map(|region| claim.distance_km(region)),
             days: there.map_or(0, |days| days.until(day(now)).count() as u32),
-            near_days: person.near.until(day(now)).count() as u32,
+            near_days: person.near_days(day(now)),
         })
     }
 
@@ -164,7 +220,8 @@ impl People {
         let claims = || there.iter().filter_map(|(id, _)| person(id)?.claim);
         let apart = claims().flat_map(|a| claims().map(move |b| a.distance_km(&b)));
         let away = there.iter().filter_map(|(id, _)| person(id));
-        let away = away.filter(|of| of.claim.is_some() && of.near.until(now).next().is_none());
+        let travels = |of: &Person| site.region.is_some_and(|region| of.travels_from(&region, now));
+        let away = away.filter(|of| of.is_away(now) && !travels(of));
         Some(Colocated {
             days: together as u32,
             apart_km: apart.fold(0.0, f64::max),
@@ -174,15 +231,26 @@ impl People {
     }
 }
 
+/// Whether the session comes from an address where somebody else's traffic leaves.
+fn has_exit(session: &EndpointSummary) -> bool {
+    let exits = ["hosting", "tor", "sase", "relay"];
+    let mut tags = session.tags.iter().filter(|(of_initiator, _)| *of_initiator);
+    tags.any(|(_, tag)| exits.contains(&&**tag) || tag.starts_with("vpn:"))
+}
+
 /// Whether a session comes from near the place that its person claims: by its region, and by a
-/// round trip that access to the Internet there explains.
-fn is_near(session: &EndpointSummary, incoming: &Incoming) -> bool {
-    let (Some(claim), Some(ns)) = (incoming.claim, session.initiator.transport_ns) else {
-        return false;
-    };
+/// round trip that access to the Internet there explains. One that says no is enough for no; `None`
+/// if what is known says yes, and not all is.
+fn is_near(session: &EndpointSummary, incoming: &Incoming) -> Option<bool> {
+    let claim = incoming.claim?;
     let usual = claim.sensor_km / KM_PER_RTT_MS_REAL * 1e6;
-    let region = incoming.region.map(|region| claim.distance_km(&region));
-    region.is_some_and(|km| km <= NEAR_KM) && ns as f64 <= usual + NEAR_NS
+    let by_region = incoming.region.map(|region| claim.distance_km(&region) <= NEAR_KM);
+    let by_time = session.initiator.transport_ns.map(|ns| ns as f64 <= usual + NEAR_NS);
+    match (by_region, by_time) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ fn place(centre: (f64, f64)) -> ClaimedPlace {
 }
 
 /// Of a person who claims a place, from an address whose region is another, with a round trip.
+#[derive(Clone, Copy)]
 struct Seen {
     who: &'static str,
     claim: (f64, f64),
@@ -67,7 +68,7 @@ fn a_person_is_near_the_claimed_place_by_region_and_round_trip() {
     let at = |region, rtt_ms| Seen { who: "e-1", claim: CHICAGO, region, rtt_ms };
     let near = |seen: &Seen| {
         let people = observed(&[session(1, 0, seen)]);
-        people.claim((&Arc::from("e-1"), HOUSE), None, end(0)).unwrap().near_days
+        people.claim((&Arc::from("e-1"), HOUSE), None, end(0)).unwrap().near_days.unwrap()
     };
     // 930 km: 14 ms at 4/9 of the speed of light, and 60 for access.
     assert_eq!(near(&at(CHICAGO, 73)), 1);
@@ -86,7 +87,7 @@ fn days_near_are_counted_at_any_address_for_14_days() {
         assert!((claim.region_km.unwrap() - 2_790.0).abs() < 20.0, "{claim:?}");
         claim.near_days
     };
-    assert_eq!((near(2), near(14), near(15)), (2, 1, 0));
+    assert_eq!((near(2), near(14), near(15)), (Some(2), Some(1), Some(0)));
 }
 
 /// Who claims Chicago and Seattle and works in Seattle's region.
@@ -151,5 +152,52 @@ fn a_session_of_days_counts_on_each_of_them() {
     long.first = end(0);
     let people = observed(&[long]);
     let claim = people.claim((&Arc::from("e-1"), HOUSE), None, end(3)).unwrap();
-    assert_eq!((claim.days, claim.near_days), (4, 0));
+    assert_eq!((claim.days, claim.near_days), (4, Some(0)));
+}
+
+/// The same session of a home whose region nobody knows, as of many IPv6 addresses.
+fn without_region(mut session: EndpointSummary) -> EndpointSummary {
+    if let Some(incoming) = session.incoming.as_mut() {
+        incoming.region = None;
+    }
+    session
+}
+
+#[test]
+fn a_place_that_nobody_knows_is_not_away() {
+    let near = Seen { who: "e-1", claim: CHICAGO, region: CHICAGO, rtt_ms: 20 };
+    let days = |people: &People, day| {
+        people.claim((&Arc::from("e-1"), HOUSE), None, end(day)).unwrap().near_days
+    };
+    // At home for ten days by an address without region, and abroad on four.
+    let mut all: Vec<_> = (0..10).map(|day| without_region(session(1, day, &near))).collect();
+    assert_eq!(days(&observed(&all), 9), None);
+    let abroad = Seen { region: SEATTLE, ..near };
+    all.extend((10..14).map(|day| session(2, day, &abroad)));
+    assert_eq!(days(&observed(&all), 13), None);
+    // It is known of most days.
+    let known = observed(&all[6..]);
+    assert_eq!((days(&known, 13), days(&observed(&all[7..]), 13)), (None, Some(0)));
+    // Without a region a round trip that is too long says no.
+    let far = without_region(session(1, 0, &Seen { rtt_ms: 250, ..near }));
+    assert_eq!(days(&observed(&[far]), 0), Some(0));
+    // People of one house without a region are not away.
+    let seen = [near, Seen { who: "e-2", claim: ASHBURN, ..near }];
+    let each = |day| [0, 1].map(|n| without_region(session(7, day, &seen[n])));
+    let house: Vec<_> = (0..3).flat_map(each).collect();
+    assert_eq!(observed(&house).colocated(HOUSE, end(2)).map(|found| found.away), Some(0));
+}
+
+#[test]
+fn who_was_in_another_region_within_a_week_does_not_live_there() {
+    let mut all = farm();
+    let other = Seen { who: "e-1", claim: CHICAGO, region: (29.76, -95.37), rtt_ms: 70 };
+    all.push(session(9, 0, &other));
+    let away =
+        |all: &[EndpointSummary], day| observed(all).colocated(HOUSE, end(day)).unwrap().away;
+    assert_eq!((away(&all, 2), away(&all, 7)), (1, 2));
+    // The exit of a VPN is no journey.
+    let last = all.last_mut().unwrap();
+    last.tags = vec![(true, Arc::from("vpn:mullvad"))];
+    assert_eq!(away(&all, 2), 2);
 }

@@ -257,8 +257,9 @@ pub struct ClaimTotals {
     pub region_km: Option<f64>,
     /// Days of the last 14 on which the person was at the endpoint's address.
     pub days: u32,
-    /// Those on which the person was seen near it.
-    pub near_days: u32,
+    /// Those on which the person was seen near it; `None` if too little is known of where the
+    /// person was.
+    pub near_days: Option<u32>,
 }
 
 /// People who share an address, on two days or more each.

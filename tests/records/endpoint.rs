@@ -157,13 +157,13 @@ fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
 
 /// What the only person claims.
 fn set_claim(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
-    let none = ClaimTotals { km: 0.0, region_km: None, days: 0, near_days: 0 };
+    let none = ClaimTotals { km: 0.0, region_km: None, days: 0, near_days: None };
     let claim = row.traits.claim.get_or_insert(none);
     match name {
         "km" => claim.km = value.as_f64()?,
         "region_km" => claim.region_km = Some(value.as_f64()?),
         "days" => claim.days = small(value)?,
-        "near_days" => claim.near_days = small(value)?,
+        "near_days" => claim.near_days = Some(small(value)?),
         // It follows from others: only checked.
         "excess_us" => {}
         _ => return None,

@@ -89,8 +89,9 @@ Endpoint of EndpointRow [
         |r| read::claim(r, |c| Value::Int(u64::from(c.days))),
         "Days of the last 14 on which the person was at this address, with any program.")),
     field(("longhaul.claim.near_days", 3, Kind::Int, "", Shown::Sometimes,
-        |r| read::claim(r, |c| Value::Int(u64::from(c.near_days))),
-        "Days of the last 14 on which the person was seen near that place, at any address.")),
+        |r| read::claim(r, |c| Value::int_opt(c.near_days.map(u64::from))),
+        "Days of the last 14 on which the person was seen near that place, at any address; absent \
+         unless it is known of most days where the person was.")),
     field(("longhaul.region.km", 3, Kind::Float, "km", Shown::Sometimes,
         |r| Value::float_opt(r.traits.region_km),
         "Distance from the sensor to the nearest point of its region by the geo database.")),
@@ -109,7 +110,8 @@ Endpoint of EndpointRow [
         "Largest distance between the places that two of them claim, nearest points.")),
     field(("longhaul.colocated.away", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::colocated(r, |c| Value::Int(u64::from(c.away))),
-        "Those of them who were not seen near the place they claim in 14 days.")),
+        "Those of them who were not seen near the place they claim in 14 days, though it is known \
+         of most days where they were, nor in another region than this one in 7.")),
     field(("longhaul.sessions", 1, Kind::Int, "", Shown::Always, |r| Value::Int(r.sessions),
         "Sessions it took part in.")),
     field(("longhaul.handshakes", 1, Kind::Int, "", Shown::Always, |r| Value::Int(r.handshakes),
