@@ -172,6 +172,16 @@ impl Incidents {
         self.subjects.iter()
     }
 
+    /// Judges every subject by all there is, as evidence about one person may have come from
+    /// several sensors: once all are put back.
+    pub(super) fn judge_all(&mut self) {
+        for id in self.subjects.keys().cloned().collect::<Vec<_>>() {
+            let own = self.subjects.get(&id).into_iter().flat_map(|subject| &subject.hits);
+            let last = own.chain(&self.others(&id)).map(|hit| hit.time).max();
+            self.judge(&id, last.unwrap_or_default());
+        }
+    }
+
     /// Puts back a subject of an earlier run.
     pub(super) fn restore(&mut self, id: Arc<str>, mut subject: Subject) {
         subject.bytes = subject.weigh();

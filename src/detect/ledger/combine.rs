@@ -50,6 +50,7 @@ impl Ledger {
                 combined.incidents.restore(id, subject);
             }
         }
+        combined.incidents.judge_all();
         unreported.sort_by(|a, b| place(a).cmp(&place(b)));
         unreported.dedup_by(|a, b| a.id == b.id);
         combined.unreported = unreported;
@@ -205,6 +206,25 @@ mod tests {
         assert!(!both.fires("192.0.2.1".into(), &again), "reported within the week");
         assert!(both.fires("192.0.2.1".into(), &alert("D03", Family::P, 101, Level::Critical)));
         assert!(both.fires("192.0.2.9".into(), &again));
+    }
+
+    /// One sensor saw two people behind one address, another a tool of one of them.
+    #[test]
+    fn people_behind_an_address_are_judged_with_what_others_saw_of_them() {
+        let (mut site_a, mut site_b) = (Ledger::new(CONFIG), Ledger::new(CONFIG));
+        let together = alert("D14", Family::C, 0, Level::High);
+        let mut together = Alert { subject: Arc::from("203.0.113.7"), ..together };
+        together.people = vec![Arc::from("e-1"), Arc::from("10.0.0.7")];
+        Arc::make_mut(&mut together.rule).group = crate::model::Group::Colocation;
+        drop(site_a.take(together, None));
+        drop(site_b.take(alert("D08", Family::R, 1, Level::High), None));
+        assert!(site_a.open().is_empty() && site_b.open().is_empty());
+        for all in [[copy(&site_a), copy(&site_b)], [copy(&site_b), copy(&site_a)]] {
+            let both = Ledger::combine(CONFIG, all.into());
+            let open = both.open();
+            assert_eq!(open.len(), 1);
+            assert_eq!(&*open[0].subject, "203.0.113.7");
+        }
     }
 
     #[test]
