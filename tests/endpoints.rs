@@ -35,7 +35,7 @@ fn rule(detection: &str) -> String {
     format!(
         "title: rule\nid: 00000000-0000-4000-8000-000000000001\nname: test\n\
          logsource: {{product: longhaul, service: endpoint}}\ndetection:\n{body}level: low\n\
-         longhaul:\n  id: X1\n  family: N\n  topologies: [T1]\n  weight: 0.1\n  \
+         longhaul:\n  id: X1\n  family: N\n  topologies: [T1]\n  ratio: 1.1\n  \
          message: 'fired'\n  evidence: []\n"
     )
 }

@@ -65,7 +65,7 @@ fn embedded_and_directory_are_the_same_rules() {
     assert_eq!(embedded.infos()[0].count, loaded.infos()[0].count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
     let want = "D01 D01 D02 D03 D03 D04 D05 D05 D05 D05 D05 D06 D06 D07 D08 D08 D08 D10 D10 D10 \
-                D10 D11 D11 D12 D12 D12 D14 D14 D18 D18 D18 D18 D19 D20 D20 D21 D22 D22 D23 D23 \
+                D10 D11 D11 D12 D12 D12 D14 D14 D14 D18 D18 D18 D18 D19 D20 D20 D21 D22 D22 D23 D23 \
                 D23 D24 D24 D25 D27 D28 D29 D34 D35 D36 D37";
     assert_eq!(numbers.join(" "), want);
 }
@@ -146,7 +146,7 @@ fn rule(number: usize, detection: &str) -> String {
     format!(
         "title: rule {number}\nid: 00000000-0000-4000-8000-{number:012}\nname: test\n\
          logsource: {{product: longhaul, service: session}}\ndetection:\n{body}level: low\n\
-         longhaul:\n  id: X{number}\n  family: N\n  topologies: [T1]\n  weight: 0.1\n  \
+         longhaul:\n  id: X{number}\n  family: N\n  topologies: [T1]\n  ratio: 1.1\n  \
          message: 'fired'\n  evidence: []\n"
     )
 }
@@ -258,9 +258,10 @@ fn metadata_is_checked_at_its_line() {
         ("service: session", "service: sessions", 4, "did you mean `session`?"),
         ("product: longhaul", "product: windows", 4, "not ours"),
         ("family: N", "family: Z", 12, "unknown family"),
-        ("weight: 0.1", "weight: 1.5", 14, "out of range"),
-        ("weight: 0.1", "weight: 0.1\n  subject: source", 15, "unknown subject `source`"),
-        ("weight: 0.1", "wait: 0.1", 14, "unknown field `wait`"),
+        ("ratio: 1.1", "ratio: 0", 14, "out of range"),
+        ("ratio: 1.1", "ratio: 1.1\n  subject: source", 15, "unknown subject `source`"),
+        ("ratio: 1.1", "wait: 0.1", 14, "unknown field `wait`"),
+        ("ratio: 1.1", "weight: 0.1", 14, "unknown field `weight`"),
         ("[T1]", "[T9]", 13, "unknown topology"),
         ("'fired'", "'{source.pi}'", 15, "did you mean `source.ip`?"),
         ("evidence: []", "evidence:\n  - field: source.prt", 17, "did you mean `source.port`?"),

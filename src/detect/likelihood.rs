@@ -75,3 +75,46 @@ pub(super) fn odds(prior: f64, tenure: Option<f64>, factors: &[Factor]) -> f64 {
     let all = factors.iter().map(|factor| factor.ratio).product::<f64>();
     prior / (1.0 - prior) * tenure.unwrap_or(1.0) * all
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::{Group, Level};
+
+    /// The groups of evidence of these rows, and the posterior without a date of hire.
+    fn together(rows: &[(&str, Level)]) -> (usize, f64) {
+        let table = embedded().unwrap();
+        let mut best: BTreeMap<Group, f64> = BTreeMap::new();
+        for (number, level) in rows {
+            let row = table.row(number, *level).unwrap();
+            let of_group = best.entry(row.group.unwrap()).or_insert(1.0);
+            *of_group = of_group.max(row.ratio.unwrap());
+        }
+        let prior = 1.0 / Prior::of(&table).one_in;
+        let all = best.values().product::<f64>();
+        (best.len(), probability(prior / (1.0 - prior) * all))
+    }
+
+    /// One measurement, session, device or journey that two rules see is no second witness.
+    #[test]
+    fn what_has_one_cause_is_no_incident() {
+        use Level::{High, Informational, Low, Medium};
+        for (rows, groups) in [
+            ([("D06", Informational), ("D36", Medium)], None),
+            ([("D10", High), ("D08", Medium)], Some(1)),
+            ([("D23", High), ("D23", Medium)], Some(1)),
+            ([("D23", High), ("D23", Low)], Some(1)),
+            ([("D23", High), ("D22", High)], Some(1)),
+            ([("D11", High), ("D08", Medium)], None),
+            ([("D34", Medium), ("D35", High)], None),
+        ] {
+            let (counted, score) = together(&rows);
+            assert!(score < 0.5, "{rows:?}: {score}");
+            assert!(groups.is_none_or(|groups| groups == counted), "{rows:?}: {counted}");
+        }
+        // Two that have not.
+        assert!(together(&[("D36", Medium), ("D34", Medium)]).1 >= 0.5);
+    }
+}

@@ -12,7 +12,7 @@ use rsigma_parser::SigmaRule;
 use crate::detect::compile::{compile, known_field};
 use crate::detect::did_you_mean::nearest;
 use crate::detect::predicate::Node;
-use crate::detect::rule_keys::{OwnEvidence, cautious, check_own, check_subject, read_own};
+use crate::detect::rule_keys::{CAUTIOUS, OwnEvidence, check_own, check_subject, read_own};
 use crate::detect::template::Template;
 use crate::detect::yaml_spans::Document;
 use crate::model::alert::EvidenceField;
@@ -21,7 +21,7 @@ use crate::model::likelihood::Row;
 use crate::model::schema::{Field, Judged};
 use crate::model::{Error, Group, Level, Likelihood, Nanos, Record, RuleInfo};
 
-/// A list older than this at the packet's time halves a rule's weight, unless the rule sets another
+/// A list older than this at the packet's time halves a rule's evidence, unless the rule sets another
 /// age.
 pub const LIST_AGE_DAYS_MAX: u32 = 30;
 
@@ -222,7 +222,7 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
         topologies: own.topologies,
         techniques: techniques(&sigma.tags),
         group: own.group.as_deref().and_then(Group::of).unwrap_or(family.group()),
-        ratio: own.ratio.unwrap_or_else(|| cautious(own.weight)),
+        ratio: own.ratio.unwrap_or(CAUTIOUS),
         alone: false,
         benign_checked,
         message: own.message,

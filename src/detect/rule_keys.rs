@@ -19,8 +19,6 @@ pub(super) struct Own {
     pub(super) family: String,
     pub(super) topologies: Vec<String>,
     #[serde(default)]
-    pub(super) weight: Option<f64>,
-    #[serde(default)]
     pub(super) group: Option<String>,
     #[serde(default)]
     pub(super) ratio: Option<f64>,
@@ -48,12 +46,9 @@ pub(super) struct OwnEvidence {
     pub(super) threshold: Option<f64>,
 }
 
-/// The ratio of a rule that neither itself nor the table gives one: by its weight, if it has one,
-/// as `1 - 1/ratio` reads backwards; never enough to accuse with one other.
-pub(super) fn cautious(weight: Option<f64>) -> f64 {
-    const MOST: f64 = 5.0;
-    (1.0 / (1.0 - weight.unwrap_or(0.5)).max(1.0 / MOST)).min(MOST)
-}
+/// The ratio of a rule that neither itself nor the table gives one: never enough to accuse with one
+/// other.
+pub(super) const CAUTIOUS: f64 = 2.0;
 
 pub(super) fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error>) -> Option<Own> {
     let Some(value) = sigma.custom_attributes.get("longhaul") else {
@@ -72,7 +67,7 @@ pub(super) fn read_own(sigma: &SigmaRule, doc: &Document, errors: &mut Vec<Error
             line if line == top => doc.text(top, &format!("{key}:")),
             line => line,
         };
-        let help = "keys: id, family, topologies, group, ratio, weight, message, evidence, \
+        let help = "keys: id, family, topologies, group, ratio, message, evidence, \
                     list_max_age_days, benign_checked, merge_by, at_least, subject";
         errors.push(doc.refuse(line, format!("`longhaul`: {cause}")).help(help));
     })
@@ -92,9 +87,6 @@ pub(super) fn check_own(own: &Own, doc: &Document, errors: &mut Vec<Error>) -> O
     let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
     if own.id.is_empty() || own.id.len() > 16 || !own.id.chars().all(plain) {
         refuse("id", format!("`{}` is no rule number", own.id), "capitals and digits: `D01`");
-    }
-    if let Some(weight) = own.weight.filter(|weight| !(0.0..=1.0).contains(weight)) {
-        refuse("weight", format!("weight {weight} is out of range"), "0 to 1");
     }
     if own.at_least.is_some_and(|n| !(2..=100).contains(&n) || own.merge_by.is_empty()) {
         let help = "2 to 100, and merge_by with the fields that make alerts the same";

@@ -108,7 +108,7 @@ pub struct Build {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
     /// Age in days at the end of the capture, if it is too old to trust: an alert that rests on
-    /// such lists alone has half its weight.
+    /// such lists alone has half its evidence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_days: Option<u64>,
 }
