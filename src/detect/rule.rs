@@ -21,7 +21,7 @@ use crate::model::likelihood::Row;
 use crate::model::schema::{Field, Judged};
 use crate::model::{Error, Group, Level, Likelihood, Nanos, Record, RuleInfo};
 
-/// A list older than this at the packet's time halves a rule's evidence, unless the rule sets another
+/// A list older than this at the packet's time halves a rule's evidence, unless it sets another
 /// age.
 pub const LIST_AGE_DAYS_MAX: u32 = 30;
 
