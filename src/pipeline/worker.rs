@@ -116,6 +116,10 @@ impl<'t> Worker<'t> {
     /// Hands over what has ended: everything due before `clock`, and what packets ended before the
     /// watermark.
     fn pass_mark(&mut self, clock: u32, part: u32) {
+        // Sessions are counted before their lines leave: no set has lines of sessions it never saw.
+        if let Some(post) = &self.post {
+            post.show(self.records.counted());
+        }
         if clock == self.clock.saturating_add(1) {
             self.end_second(self.clock);
         } else if clock > self.clock {
