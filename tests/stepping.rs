@@ -55,9 +55,9 @@ fn screen(host: &str, name: &str, inputs: &[u64]) -> Capture {
     session.close()
 }
 
-/// Keystrokes of a host to a server, each with its echo.
-fn work(host: &str, keys: &[u64]) -> Capture {
-    let mut session = Connection::new(&format!("{host}:50100"), "198.51.100.7:22");
+/// Keystrokes from one end to another by SSH, each with its echo of so many bytes.
+fn ssh((client, server): (&str, &str), keys: &[u64], echo: usize) -> Capture {
+    let mut session = Connection::new(client, server);
     session.open();
     session.answer(b"SSH-2.0-OpenSSH_9.2\r\n");
     session.ask(b"SSH-2.0-OpenSSH_9.2\r\n");
@@ -65,9 +65,14 @@ fn work(host: &str, keys: &[u64]) -> Capture {
         session.now = START + ms * MS;
         session.up(PSH | ACK, &[0x5a; 36]);
         session.now += 32 * MS;
-        session.down(PSH | ACK, &[0x5a; 44]);
+        session.down(PSH | ACK, &vec![0x5a; echo]);
     }
     session.close()
+}
+
+/// Keystrokes of a host to a server.
+fn work(host: &str, keys: &[u64]) -> Capture {
+    ssh((&format!("{host}:50100"), "198.51.100.7:22"), keys, 44)
 }
 
 /// A web server of ours with a client outside: each request makes it ask a database.
@@ -95,17 +100,7 @@ fn web_server(host: &str, requests: &[u64]) -> Capture {
 
 /// A jump host of ours: somebody outside types at its SSH.
 fn jump_host(host: &str, keys: &[u64]) -> Capture {
-    let mut session = Connection::new("203.0.113.21:51000", &format!("{host}:22"));
-    session.open();
-    session.answer(b"SSH-2.0-OpenSSH_9.2\r\n");
-    session.ask(b"SSH-2.0-OpenSSH_9.2\r\n");
-    for ms in keys {
-        session.now = START + ms * MS;
-        session.up(PSH | ACK, &[0x5a; 36]);
-        session.now += 40 * MS;
-        session.down(PSH | ACK, &[0x5a; 76]);
-    }
-    session.close()
+    ssh(("203.0.113.21:51000", &format!("{host}:22")), keys, 76)
 }
 
 /// One host that is driven, one whose user types while a viewer answers each change of the screen,

@@ -13,7 +13,7 @@ use crate::model::{Error, Factor, Likelihood};
 /// `rules/likelihood.toml`.
 const TEXT: &str = include_str!("../../rules/likelihood.toml");
 
-/// One person in so many is a case, unless the table says otherwise (DOMAIN section 4).
+/// One person in so many is a case, unless the table says otherwise.
 const PRIOR_ONE_IN: f64 = 2_000.0;
 
 /// The embedded table.

@@ -13,7 +13,7 @@ use crate::model::{Alert, Change, Factor, Family, Group, Incident, Level, Member
 /// Thresholds and caps of incidents.
 #[derive(Clone, Copy)]
 pub struct IncidentConfig {
-    /// Posterior probability from which alerts are an incident (DOMAIN section 4: 0.5).
+    /// Posterior probability from which alerts are an incident.
     pub posterior_min: f64,
     /// What is believed of a person before anything is seen.
     pub prior: Prior,

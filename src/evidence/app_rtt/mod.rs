@@ -8,7 +8,7 @@
 //! answer, both as they passed the sensor. So it is a full round trip between the sensor and the
 //! program that answers, including its computing time. If a proxy terminates TCP, the program that
 //! answers is behind it: the round trip of TLS or SSH is longer than that of TCP by the hidden leg
-//! (Xue et al., NDSS 2025; DOMAIN: T2).
+//! (Xue et al., NDSS 2025).
 
 mod lag;
 #[cfg(test)]
