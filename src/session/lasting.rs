@@ -8,7 +8,6 @@ mod activity;
 mod checks;
 mod interaction;
 pub(crate) mod messages;
-mod payload;
 
 use crate::bounded::Slab;
 use crate::model::fired::FiredRules;
@@ -44,9 +43,6 @@ pub(crate) struct Passed<'a> {
     pub(crate) moves_on: bool,
     /// TCP: its flags.
     pub(crate) flags: TcpFlags,
-    /// TCP: sequence and acknowledgement number.
-    #[allow(dead_code, reason = "for observers that pair what was sent with what came back")]
-    pub(crate) numbers: (u32, u32),
 }
 
 /// Observes every packet of long sessions. Its state is in the block: it allocates nothing and
@@ -150,7 +146,6 @@ impl<X> Session<X> {
             bytes: arrival.payload(),
             moves_on: !tcp || self.half(from).stream.next() != expected,
             flags: packet.tcp_flags,
-            numbers: (packet.seq, packet.ack),
         };
         lasting.see(&passed);
         if let Some(seen) = lasting.messages.see(&passed, packet.clock) {

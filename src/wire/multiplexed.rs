@@ -22,12 +22,26 @@ pub enum Multiplexed {
     Other,
 }
 
-/// The kind of a payload, and its size without the header of a TURN channel (RFC 8656 section
-/// 12.4).
-pub fn kind(bytes: &[u8], size: u32) -> (Multiplexed, u32) {
-    let inner = channel(bytes, size);
-    let (bytes, size) = inner.unwrap_or((bytes, size));
-    (plain(bytes, size), size)
+/// A payload, without the header of a TURN channel (RFC 8656 section 12.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content<'a> {
+    /// Its kind. Where there is no WebRTC anything may begin so.
+    pub kind: Multiplexed,
+    /// Its captured start.
+    pub bytes: &'a [u8],
+    /// Its size on the wire.
+    pub size: u32,
+    /// Whether a channel carries it.
+    pub in_channel: bool,
+}
+
+impl<'a> Content<'a> {
+    /// Of a payload of this size on the wire.
+    pub fn of(bytes: &'a [u8], size: u32) -> Content<'a> {
+        let inner = channel(bytes, size);
+        let (bytes, size) = inner.unwrap_or((bytes, size));
+        Content { kind: kind(bytes, size), bytes, size, in_channel: inner.is_some() }
+    }
 }
 
 /// The content of a TURN channel, if the payload is exactly one message of one: over TCP they are
@@ -40,7 +54,7 @@ fn channel(bytes: &[u8], size: u32) -> Option<(&[u8], u32)> {
     ((0x4000..0x5000).contains(&number) && fits).then(|| (reader.rest(), length))
 }
 
-fn plain(bytes: &[u8], size: u32) -> Multiplexed {
+fn kind(bytes: &[u8], size: u32) -> Multiplexed {
     let mut reader = Reader::new(bytes);
     let Ok(first) = reader.u8() else { return Multiplexed::Other };
     match first {
@@ -79,8 +93,13 @@ mod tests {
         message
     }
 
+    fn within(bytes: &[u8], size: u32) -> (Multiplexed, u32) {
+        let content = Content::of(bytes, size);
+        (content.kind, content.size)
+    }
+
     fn of(bytes: &[u8]) -> (Multiplexed, u32) {
-        kind(bytes, bytes.len() as u32)
+        within(bytes, bytes.len() as u32)
     }
 
     #[test]
@@ -106,16 +125,16 @@ mod tests {
             assert_eq!(of(&in_channel(&data, padded)), (Multiplexed::Data, 6));
         }
         // Only the start was captured.
-        assert_eq!(kind(&in_channel(&stun(), false)[..12], 24), (Multiplexed::Stun, 20));
+        assert_eq!(within(&in_channel(&stun(), false)[..12], 24), (Multiplexed::Stun, 20));
         assert_eq!(of(b"GET / HTTP/1.1\r\n").0, Multiplexed::Other);
-        assert_eq!(kind(&in_channel(&stun(), false), 90).1, 90, "longer than the channel says");
+        assert_eq!(within(&in_channel(&stun(), false), 90).1, 90, "longer than the channel says");
     }
 
     #[test]
     fn no_prefix_is_too_short() {
         let message = in_channel(&stun(), true);
         for end in 0..message.len() {
-            let _ = kind(&message[..end], 24);
+            let _ = within(&message[..end], 24);
         }
     }
 }

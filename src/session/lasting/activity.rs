@@ -66,8 +66,8 @@ mod tests {
 
     fn passed(from: Peer, ms: u64, payload: u32) -> Passed<'static> {
         let time = Some(Nanos(ms * 1_000_000));
-        let (flags, numbers) = (TcpFlags(0), (0, 0));
-        Passed { from, time, payload, tcp: true, bytes: &[], moves_on: true, flags, numbers }
+        let flags = TcpFlags(0);
+        Passed { from, time, payload, tcp: true, bytes: &[], moves_on: true, flags }
     }
 
     #[test]

@@ -10,9 +10,9 @@
 
 use crate::model::remote_control::{Checks, RoundTrip};
 use crate::model::{Nanos, Peer};
-use crate::session::lasting::payload::{Payload, in_channel};
 use crate::session::lasting::{PacketObserver, Passed};
 use crate::wire::Reader;
+use crate::wire::multiplexed::{Content, Multiplexed};
 
 /// Requests that may wait at once: each side checks one pair at a time.
 const WAITING: usize = 4;
@@ -98,13 +98,12 @@ const fn micros(time: Nanos) -> u32 {
 impl PacketObserver for ChecksObserver {
     fn see(&mut self, passed: &Passed<'_>) {
         let Some(time) = passed.time else { return };
-        let channel = in_channel(passed.bytes, passed.payload);
-        let bytes = channel.map_or(passed.bytes, |(inside, _)| inside);
-        if !passed.moves_on || Payload::of(bytes) != Payload::Stun {
+        let content = Content::of(passed.bytes, passed.payload);
+        if !passed.moves_on || content.kind != Multiplexed::Stun {
             return;
         }
-        let Some((kind, key)) = message(bytes) else { return };
-        let (from, inner, at_us) = (passed.from, channel.is_some(), micros(time));
+        let Some((kind, key)) = message(content.bytes) else { return };
+        let (from, inner, at_us) = (passed.from, content.in_channel, micros(time));
         match kind & NOT_REQUEST {
             0 => self.ask(Waiting { key, at_us, from, inner, repeated: false }),
             SUCCESS => self.answer((from, inner), key, at_us),
@@ -147,17 +146,8 @@ mod tests {
     fn see(seen: &mut ChecksObserver, from: Peer, ms: u64, bytes: &[u8]) {
         let payload = bytes.len() as u32;
         let time = Some(Nanos(ms * 1_000_000));
-        let (flags, numbers) = (TcpFlags(0), (0, 0));
-        seen.see(&Passed {
-            from,
-            time,
-            tcp: false,
-            payload,
-            bytes,
-            moves_on: true,
-            flags,
-            numbers,
-        });
+        let flags = TcpFlags(0);
+        seen.see(&Passed { from, time, tcp: false, payload, bytes, moves_on: true, flags });
     }
 
     #[test]

@@ -9,8 +9,8 @@
 
 use crate::model::interaction::{InteractionSums, SideSums};
 use crate::model::{Peer, TcpFlags};
-use crate::session::lasting::payload::{Payload, in_channel};
 use crate::session::lasting::{PacketObserver, Passed};
+use crate::wire::multiplexed::{Content, Multiplexed};
 
 /// Larger messages are hardly input: of the control bytes of AnyDesk, RDP and VNC at most 35 % are
 /// in those.
@@ -249,14 +249,15 @@ impl InteractionObserver {
     }
 
     /// What a datagram is. Before STUN was seen anything may be input.
-    fn kind(&mut self, bytes: &[u8], size: u32) -> Kind {
-        match Payload::of(bytes) {
-            Payload::Stun => {
+    fn kind(&mut self, content: &Content<'_>) -> Kind {
+        use Multiplexed::{Data, Handshake, Media, Stun};
+        match content.kind {
+            Stun => {
                 self.real_time = true;
                 Kind::Other
             }
-            Payload::Dtls if self.real_time && size <= SACK_MAX => Kind::Other,
-            Payload::Media if self.real_time => Kind::Other,
+            Handshake | Data if self.real_time && content.size <= SACK_MAX => Kind::Other,
+            Media if self.real_time => Kind::Other,
             _ => Kind::Input,
         }
     }
@@ -268,12 +269,11 @@ impl PacketObserver for InteractionObserver {
             return;
         }
         let Some(time) = passed.time else { return };
-        let (carried, length) =
-            in_channel(passed.bytes, passed.payload).unwrap_or((passed.bytes, passed.payload));
-        let channel = length != passed.payload;
+        let content = Content::of(passed.bytes, passed.payload);
+        let (channel, length) = (content.in_channel, content.size);
         let mut kind = Kind::Input;
-        if channel || !passed.tcp || Payload::of(carried) == Payload::Stun {
-            kind = self.kind(carried, length);
+        if channel || !passed.tcp || content.kind == Multiplexed::Stun {
+            kind = self.kind(&content);
         }
         let ms = time.0 / 1_000_000;
         let first = *self.first_ms.get_or_insert(ms);

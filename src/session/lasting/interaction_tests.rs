@@ -12,7 +12,6 @@ fn passed(from: Peer, ms: u64, bytes: &[u8]) -> Passed<'_> {
         bytes,
         moves_on: true,
         flags: TcpFlags(TcpFlags::PSH),
-        numbers: (0, 0),
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::model::beats::{Beat, BeatKind};
 use crate::model::{Addr, Peer, Transport};
 use crate::session::lasting::Passed;
-use crate::wire::multiplexed::{self, Multiplexed};
+use crate::wire::multiplexed::{Content, Multiplexed};
 
 /// Messages of one side in a second: people and pictures send fewer.
 const PER_SECOND: u8 = 64;
@@ -101,7 +101,7 @@ impl MessageObserver {
     /// handshakes, media and acknowledgements of SCTP are neither. Anybody inside can send
     /// datagrams in the name of a host: only what fits a TCP stream is taken for its keystroke.
     fn small(&self, passed: &Passed<'_>) -> ((bool, bool), u16) {
-        let (kind, size) = multiplexed::kind(passed.bytes, passed.payload);
+        let Content { kind, size, .. } = Content::of(passed.bytes, passed.payload);
         let may = match kind {
             Multiplexed::Stun | Multiplexed::Handshake | Multiplexed::Media => (false, false),
             Multiplexed::Data if !self.ordered => (size > RECORD_MIN, false),
@@ -152,9 +152,9 @@ mod tests {
     const ENDS: [Addr; 2] = [Addr::v4([10, 0, 0, 1]), Addr::v4([203, 0, 113, 5])];
 
     fn passed(from: Peer, bytes: &[u8], payload: u32) -> Passed<'_> {
-        let (flags, numbers) = (TcpFlags(0), (0, 0));
+        let flags = TcpFlags(0);
         let (time, tcp) = (Some(Nanos(7)), true);
-        Passed { from, time, tcp, payload, bytes, moves_on: true, flags, numbers }
+        Passed { from, time, tcp, payload, bytes, moves_on: true, flags }
     }
 
     fn seen(observer: &mut MessageObserver, packet: &Passed<'_>, second: u32) -> Vec<Beat> {
