@@ -294,7 +294,7 @@ counters! {
         loss("list_hits", "hits of lists over a session's cap");
     /// Alerts raised.
     Alerts = "alerts" in "detect", total;
-    /// Alerts dropped at the cap: those of the lowest level and weight.
+    /// Alerts dropped at the cap: those of the lowest level and ratio.
     AlertsDropped = "alerts_dropped" in "detect", loss("alerts", "alerts over the cap");
     /// Alerts merged into an earlier one of the same rule and subject.
     AlertsMerged = "alerts_merged" in "detect", total;
