@@ -89,7 +89,9 @@ fn rates_pauses_and_sizes_of_a_side_are_counted() {
 fn media_checks_and_acknowledgements_are_no_input() {
     let mut seen = InteractionObserver::NONE;
     let check = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[9; 12]].concat();
-    let (media, sack, input) = ([&[0x80][..], &[1; 99]].concat(), [0x17; 41], [0x2e; 85]);
+    let media = [&[0x80][..], &[1; 99]].concat();
+    let sack = [&[0x17, 0xfe, 0xfd][..], &[3; 38]].concat();
+    let input = [0x2e; 85];
     seen.see(&datagram(&media));
     assert_eq!(seen.result().unwrap().initiator.inputs, 1, "nothing says that it is media");
     for bytes in [&check[..], &media, &sack, &input] {
