@@ -4,6 +4,7 @@
 //! its ratio. In: a rule, a record, the run's lists and databases. Out: [`Alert`]. Never: decides
 //! whether a rule fires.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::detect::predicate::Test;
@@ -125,13 +126,10 @@ pub(super) fn ratio<'t>(
     all_old: bool,
 ) -> (f64, Vec<String>) {
     let (mut ratio, mut lowered) = (rule.info.ratio, Vec::new());
-    // `vpn` stands for `vpn:astrill` and all others.
-    let kind = |tag: &'t str| tag.split_once(':').map_or(tag, |(kind, _)| kind);
-    let of = |tag| rule.tagged.get_key_value(tag).or_else(|| rule.tagged.get_key_value(kind(tag)));
-    for (tag, tagged) in tags.filter_map(of) {
-        if *tagged < ratio {
-            lowered.push(format!("{tag}: tagged, ratio {} for {}", shown(*tagged), shown(ratio)));
-            ratio = *tagged;
+    for (tag, tagged) in of_tags(&rule.tagged, tags) {
+        if tagged < ratio {
+            lowered.push(format!("{tag}: tagged, ratio {} for {}", shown(tagged), shown(ratio)));
+            ratio = tagged;
         }
     }
     if all_old && ratio > 1.0 {
@@ -140,6 +138,24 @@ pub(super) fn ratio<'t>(
         ratio = less;
     }
     (ratio, lowered)
+}
+
+/// The ratios that a rule has for an address with these tags: of a class (`vpn` stands for
+/// `vpn:astrill` and all others), or of tags by name. Those were given in knowledge of what their
+/// addresses have in common, such as rented servers: classes do not lower them further.
+fn of_tags<'t>(
+    tagged: &BTreeMap<String, f64>,
+    tags: impl Iterator<Item = &'t str>,
+) -> Vec<(&'t str, f64)> {
+    let (mut named, mut classes) = (Vec::new(), Vec::new());
+    for tag in tags {
+        let class = tag.split_once(':').map(|(class, _)| class);
+        match (class, tagged.get(tag)) {
+            (Some(_), Some(ratio)) => named.push((tag, *ratio)),
+            _ => classes.extend(tagged.get(class.unwrap_or(tag)).map(|ratio| (tag, *ratio))),
+        }
+    }
+    if named.is_empty() { classes } else { named }
 }
 
 /// A ratio in two digits: it is no better known.
@@ -273,4 +289,18 @@ fn sources(reasons: &Reasons<'_>, catalog: &SourceCatalog, rules: &SourceInfo) -
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_ratio_for_a_tag_by_name_stands_before_those_of_classes() {
+        let rows = [("hosting", 4.0), ("vpn", 5.0), ("vpn:astrill", 30.0)];
+        let tagged = rows.map(|(tag, ratio)| (tag.to_owned(), ratio)).into();
+        let of = |tags: &[&'static str]| super::of_tags(&tagged, tags.iter().copied());
+        assert_eq!(of(&["hosting", "vpn:astrill"]), [("vpn:astrill", 30.0)]);
+        assert_eq!(of(&["vpn:other", "hosting"]), [("vpn:other", 5.0), ("hosting", 4.0)]);
+        assert_eq!(of(&["vpn", "mobile"]), [("vpn", 5.0)]);
+        assert_eq!(of(&["mobile"]), []);
+    }
 }
