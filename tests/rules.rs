@@ -27,6 +27,7 @@ use longhaul::model::SourceInfo;
 use longhaul::model::interaction::{Class, Interaction, InteractionSums};
 use longhaul::model::remote_control::RemoteControl;
 use longhaul::model::schema;
+use longhaul::model::site_values::SiteValues;
 use proptest::prelude::*;
 use proptest::test_runner::RngAlgorithm;
 use records::record_from_json;
@@ -163,9 +164,24 @@ const REFUSED: &[(&str, u32, &str)] = &[
     ("s:\n  source.ip: 10.0.0\ncondition: s", 7, "write an address"),
     ("s:\n  source.ip|cidr:\n  - 10.0.0.0/8\n  - 10.0.0.0\ncondition: s", 9, "no prefix"),
     ("s:\n  tls.resumed: maybe\ncondition: s", 7, "`true` or `false`"),
-    ("s:\n  tls.client.server_name|windash: a\ncondition: s", 7, "`windash` is not supported"),
     ("s:\n  tls.client.server_name|base64: a\ncondition: s", 7, "`base64` is not supported"),
+    ("s:\n  tls.client.server_name|wide: a\ncondition: s", 7, "fields hold decoded values"),
+    ("s:\n  tls.client.server_name|utf16be|contains: a\ncondition: s", 7, "not supported"),
     ("s:\n  tls.client.server_name|foo: a\ncondition: s", 7, "unknown modifier `foo`"),
+    ("s:\n  tls.client.server_name|containz: a\ncondition: s", 7, "did you mean `contains`?"),
+    ("s:\n  tls.client.server_name|not: a\ncondition: s", 7, "`not` is no modifier"),
+    ("s:\n  source.port|windash: 1\ncondition: s", 7, "need a text"),
+    ("s:\n  tls.client.server_name|re|windash: a\ncondition: s", 7, "`windash` belongs to text"),
+    ("s:\n  source.ip|fieldref: destination.pi\ncondition: s", 7, "did you mean `destination.ip`"),
+    ("s:\n  source.ip|fieldref: source.port\ncondition: s", 7, "can never be equal"),
+    ("s:\n  source.ip|fieldref|re: source.ip\ncondition: s", 7, "contradict"),
+    ("s:\n  source.ip|expand: '%office%'\ncondition: s", 7, "`%office%` has no values"),
+    ("s:\n  source.ip|expand: office\ncondition: s", 7, "holds no placeholder"),
+    ("s:\n  source.ip|hour: 3\ncondition: s", 7, "parts of a time need a time"),
+    ("s:\n  event.start|hour|contains: 3\ncondition: s", 7, "a part of a time is a number"),
+    ("s:\n  event.start|hour|day: 3\ncondition: s", 7, "one part of the time"),
+    ("s:\n  event.start|hour: three\ncondition: s", 7, "`three` is no number"),
+    ("s:\n  source.port: 1\ncondition: s | count() > 5", 8, "correlation rules"),
     ("s:\n  source.ip: 10.0.0.1\n  dns.question.name|re: '(a'\ncondition: s", 8, "unclosed group"),
     ("s:\n  dns.question.name|re: 'a{9999}{9999}'\ncondition: s", 7, "regular expression"),
     ("s:\n  dns.question.name|contains|re: a\ncondition: s", 7, "contradict"),
@@ -183,6 +199,151 @@ const REFUSED: &[(&str, u32, &str)] = &[
     ("s:\n  source.port: 1\n   source.ip: 2\ncondition: s", 8, "YAML"),
     ("s:\n  - source.port: 1\n  - source.prt: 1\ncondition: s", 8, "`source.port`"),
 ];
+
+/// What stops the parser hides nothing else of the document.
+#[test]
+fn all_errors_of_a_document_are_reported_together() {
+    let detection = "s:\n  source.prt|containz: 1\n  source.port|foo|not: 1\nt:\n  \
+                     - source.ip|cdr: 10.0.0.0/8\n  - source.ip|cidr: 10.0.0.0\n\
+                     condition: s and (t";
+    let text = rule(1, detection).replace("level: low", "level: lwo");
+    let errors = RuleSet::from_text("r.yml", &text).unwrap_err();
+    let all: Vec<(u32, String)> =
+        errors.iter().map(|error| (error.place.as_ref().unwrap().1, error.to_string())).collect();
+    let want = [
+        (7, "unknown modifier `containz`"),
+        (7, "unknown field `source.prt`"),
+        (8, "unknown modifier `foo`"),
+        (8, "`not` is no modifier"),
+        (10, "did you mean `cidr`?"),
+        (11, "no prefix"),
+        (12, "condition: "),
+        (13, "unknown level `lwo`"),
+    ];
+    for (line, words) in want {
+        let found = all.iter().any(|(at, text)| *at == line && text.contains(words));
+        assert!(found, "{line} {words}: {all:#?}");
+    }
+    assert_eq!(all.iter().filter(|(_, text)| text.contains("modifier")).count(), 4, "{all:#?}");
+    assert!(errors.iter().all(|error| error.help.is_some()), "{all:#?}");
+}
+
+#[test]
+fn actions_on_files_are_refused_with_the_remedy() {
+    let text = format!(
+        "action: global\nlevel: low\n---\n{}",
+        rule(1, "s:\n  source.port: 1\ncondition: s")
+    );
+    let errors = RuleSet::from_text("r.yml", &text).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].place.as_ref().unwrap().1, 1);
+    assert!(errors[0].to_string().contains("shared keys into each rule"), "{}", errors[0]);
+}
+
+fn site(placeholders: &str) -> SiteValues {
+    let mut plan = longhaul::config::Plan::default();
+    let text = format!("[placeholders]\n{placeholders}");
+    let file = longhaul::config::file::parse_config(Path::new("c.toml"), &text).unwrap();
+    file.apply(&mut plan).unwrap();
+    plan.site_values
+}
+
+/// `(detection, event, whether it holds)`: what the site has put in place of names.
+#[test]
+fn placeholders_stand_for_the_values_of_the_site() {
+    let site = site(
+        "offices = [\"10.1.0.0/16\", \"2001:db8:1::/48\"]\nadmin_ports = [22, 3389]\n\
+         hosts = [\"build\", \"jump*\"]\nzone = [\"corp.example\", \"lab.example\"]\n",
+    );
+    let cases = [
+        ("source.ip|cidr|expand: '%offices%'", json!({"source.ip": "10.1.2.3"}), true),
+        ("source.ip|cidr|expand: '%offices%'", json!({"source.ip": "10.2.2.3"}), false),
+        ("source.ip|cidr|expand: '%offices%'", json!({"source.ip": "2001:db8:1::9"}), true),
+        ("destination.port|expand: '%admin_ports%'", json!({"destination.port": 3389}), true),
+        ("destination.port|expand: ['%admin_ports%']", json!({"destination.port": 23}), false),
+        (
+            "tls.client.server_name|expand: '%hosts%.%zone%'",
+            json!({"tls.client.server_name": "jump7.LAB.example"}),
+            true,
+        ),
+        (
+            "tls.client.server_name|expand: '%hosts%.%zone%'",
+            json!({"tls.client.server_name": "build7.lab.example"}),
+            false,
+        ),
+        (
+            "tls.client.server_name|endswith|expand|neq: '.%zone%'",
+            json!({"tls.client.server_name": "a.corp.example"}),
+            false,
+        ),
+        ("tls.client.server_name|contains|expand: '%zone%'", json!({}), false),
+    ];
+    for (item, event, want) in cases {
+        let text = rule(1, &format!("s:\n  {item}\ncondition: s"));
+        let rules =
+            RuleSet::from_text_for("r.yml", &text, &site).unwrap_or_else(|e| panic!("{e:#?}"));
+        let record = record_from_json(event.as_object().unwrap()).unwrap();
+        assert_eq!(!fire(&rules, &record).is_empty(), want, "{item} {event}");
+    }
+    let text = rule(1, "s:\n  source.ip|cidr|expand: '%office%'\ncondition: s");
+    let errors = RuleSet::from_text_for("r.yml", &text, &site).unwrap_err();
+    assert!(errors[0].to_string().contains("did you mean `offices`?"), "{}", errors[0]);
+}
+
+/// The other engine has no greater and less for parts of a time.
+#[test]
+fn parts_of_a_time_are_numbers() {
+    for (item, want) in [
+        ("event.start|hour|gte: 10", true),
+        ("event.start|hour|gt: 10", false),
+        ("event.start|hour|lt: 6", false),
+        ("event.start|minute|lte: 0", true),
+        ("event.start|week|lt: 48", true),
+        ("event.start|hour|neq: 10", false),
+        ("event.start|hour: [9, 10]", true),
+    ] {
+        let rules = RuleSet::from_text("r.yml", &rule(1, &format!("s:\n  {item}\ncondition: s")));
+        let record = record_from_json(json!({}).as_object().unwrap()).unwrap();
+        assert_eq!(!fire(&rules.unwrap(), &record).is_empty(), want, "{item}");
+    }
+}
+
+/// A filter leaves out what its condition does not allow, of the rules that it names.
+#[test]
+fn filters_join_the_rules_that_they_name() {
+    let two = ["source.port: 1", "destination.port: 443"]
+        .iter()
+        .enumerate()
+        .map(|(i, item)| rule(i + 1, &format!("s:\n  {item}\ncondition: s")) + "---\n")
+        .collect::<String>();
+    let filter = |rules: &str, line: &str| {
+        format!(
+            "{two}title: f\nid: 00000000-0000-4000-8000-000000000009\n\
+             logsource: {{product: longhaul, service: session}}\nfilter:\n  rules: {rules}\n  \
+             selection:\n    {line}\n  condition: not selection\n"
+        )
+    };
+    let fired = |text: &str| -> Vec<String> {
+        let rules = RuleSet::from_text("r.yml", text).unwrap_or_else(|e| panic!("{e:#?}"));
+        let event = json!({"source.port": 1, "destination.port": 443, "source.ip": "10.0.0.1"});
+        let record = record_from_json(event.as_object().unwrap()).unwrap();
+        fire(&rules, &record).iter().map(|alert| alert.rule.id.clone()).collect()
+    };
+    let line = "source.ip: 10.0.0.1";
+    assert_eq!(fired(&two), ["X1", "X2"]);
+    assert_eq!(fired(&filter("[00000000-0000-4000-8000-000000000001]", line)), ["X2"]);
+    assert!(fired(&filter("any", line)).is_empty());
+    assert_eq!(fired(&filter("any", "source.ip: 10.0.0.2")), ["X1", "X2"]);
+    for (rules, line, at, words) in [
+        ("[nobody]", line, 39, "there is no rule `nobody`"),
+        ("any", "source.pi: 10.0.0.1", 41, "did you mean `source.ip`?"),
+    ] {
+        let errors = RuleSet::from_text("r.yml", &filter(rules, line)).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(errors[0].to_string().contains(words), "{}", errors[0]);
+        assert_eq!(errors[0].place.as_ref().unwrap().1, at, "{}", errors[0]);
+    }
+}
 
 #[test]
 fn refusals_name_line_cause_and_remedy() {
@@ -357,6 +518,17 @@ const SYNTHETIC: &[&str] = &[
      condition: not (a or b) or (b and not c)",
     "a:\n  destination.port: 443\nb:\n  tls.resumed: true\ncondition:\n  - a\n  - b",
     "a:\n  dns.answers.data|cidr: 10.0.0.0/8\ncondition: a",
+    "s:\n  tls.client.server_name|contains|windash: ' -enc'\ncondition: s",
+    "s:\n  tls.client.server_name|startswith|windash|cased: '/enc'\ncondition: s",
+    "s:\n  tls.client.server_name|fieldref: url.domain\ncondition: s",
+    "s:\n  tls.client.server_name|fieldref|cased: url.domain\ncondition: s",
+    "s:\n  tls.client.server_name|fieldref|endswith: url.domain\ncondition: s",
+    "s:\n  tls.client.server_name|fieldref|contains: url.domain\ncondition: s",
+    "s:\n  source.ip|fieldref: destination.ip\ncondition: s",
+    "s:\n  source.packets|fieldref: destination.packets\ncondition: s",
+    "s:\n  event.end|minute: [2, 10]\ncondition: s",
+    "s:\n  event.start|hour: 10\n  event.start|year: 2026\ncondition: s",
+    "s:\n  event.start|day: 22\n  event.start|month: 11\n  event.start|week: 47\ncondition: s",
     "a:\n  network.direction: [inbound, internal]\ncondition: a",
 ];
 
@@ -414,9 +586,14 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
                 "relay-1.net.AnyDesk.com",
                 "api.astrill.com",
                 "desk",
-                "x.y"
+                "x.y",
+                "x \u{2013}enc",
+                "/enc y",
+                "-ENC"
             ])),
         ),
+        ("url.domain", pool(json!(["DESK", "x.y", "AnyDesk.com", "astrill.com"]))),
+        ("destination.ip", pool(json!(["10.1.2.3", "2001:db8::5", "198.51.100.1"]))),
         ("longhaul.stun.change_request", pool(json!([true, true]))),
         (
             "longhaul.interaction.class",

@@ -2,6 +2,7 @@
 //!
 //! Owns: the keys. In: text. Out: changes to a [`Plan`]. Never: a key without effect.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -16,13 +17,15 @@ use crate::config::{
 };
 use crate::model::Error;
 use crate::model::likelihood::LikelihoodKeys;
+use crate::model::site_values::{SiteValue, SiteValues};
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
                     lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
                     min_level, max_ratio, no_decap, key, dedup, dedup_window_us, memory, \
                     unanswered, updates, write_updates, out_max and [caps] with sessions, \
                     endpoints, alerts, baselines, bindings, \
-                    and [likelihood] with prior_one_in, tenure, rules";
+                    [likelihood] with prior_one_in, tenure, rules, \
+                    and [placeholders] with names and lists of values";
 
 /// Maximum size of a configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -69,7 +72,11 @@ struct Keys {
     out_max: Option<Spanned<String>>,
     caps: Option<CapsTable>,
     likelihood: Option<Spanned<LikelihoodKeys>>,
+    placeholders: Option<Spanned<Placeholders>>,
 }
+
+/// Values by the name of a placeholder.
+type Placeholders = BTreeMap<String, Vec<SiteValue>>;
 
 /// One path or several.
 #[derive(Debug, Deserialize)]
@@ -209,18 +216,38 @@ impl ConfigFile {
         if let Some(caps) = keys.caps {
             caps.apply(&mut plan.caps, &mut checker);
         }
-        if let Some(keys) = keys.likelihood {
-            let (path, line) = checker.place(&keys);
-            match keys.into_inner().check() {
-                Ok(table) => plan.likelihood = table,
-                Err(wrong) => {
-                    checker.errors.extend(wrong.into_iter().map(|e| e.at(&path, line)));
-                }
-            }
-            plan.config_lines.likelihood = Some((path, line));
-        }
+        apply_likelihood(keys.likelihood, plan, &mut checker);
+        apply_placeholders(keys.placeholders, plan, &mut checker);
         if checker.errors.is_empty() { Ok(()) } else { Err(checker.errors) }
     }
+}
+
+fn apply_likelihood(
+    keys: Option<Spanned<LikelihoodKeys>>,
+    plan: &mut Plan,
+    checker: &mut Checker<'_>,
+) {
+    let Some(keys) = keys else { return };
+    let (path, line) = checker.place(&keys);
+    match keys.into_inner().check() {
+        Ok(table) => plan.likelihood = table,
+        Err(wrong) => {
+            checker.errors.extend(wrong.into_iter().map(|e| e.at(&path, line)));
+        }
+    }
+    plan.config_lines.likelihood = Some((path, line));
+}
+
+fn apply_placeholders(
+    keys: Option<Spanned<Placeholders>>,
+    plan: &mut Plan,
+    checker: &mut Checker<'_>,
+) {
+    let Some(keys) = keys else { return };
+    let (path, line) = checker.place(&keys);
+    let wrong = SiteValues::check_placeholders(keys.get_ref()).err().into_iter().flatten();
+    checker.errors.extend(wrong.map(|error| error.at(&path, line)));
+    plan.site_values.placeholders = keys.into_inner();
 }
 
 impl CapsTable {

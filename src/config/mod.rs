@@ -10,6 +10,7 @@ pub mod updates;
 
 use std::path::PathBuf;
 
+use crate::model::site_values::SiteValues;
 use crate::model::{Error, Level, Likelihood};
 
 /// Most workers: one per shard of the session table; more would be idle.
@@ -213,6 +214,8 @@ pub struct Plan {
     pub rules_only: Vec<PathBuf>,
     /// What the site says of the prior and of likelihood ratios.
     pub likelihood: Likelihood,
+    /// What the site writes into rules.
+    pub site_values: SiteValues,
     /// Directory of MMDB files to use instead of the embedded ones.
     pub geo: Option<PathBuf>,
     /// Directory of lists to add to the embedded ones.
@@ -288,6 +291,7 @@ impl Default for Plan {
             rules: Vec::new(),
             rules_only: Vec::new(),
             likelihood: Likelihood::default(),
+            site_values: SiteValues::default(),
             geo: None,
             lists: None,
             signatures: None,

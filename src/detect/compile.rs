@@ -13,6 +13,7 @@ use crate::detect::predicate::Node;
 use crate::detect::yaml_spans::Document;
 use crate::model::Error;
 use crate::model::schema::{self, Field, Judged};
+use crate::model::site_values::SiteValues;
 
 /// Most selections of a rule: each is looked for in its text, which takes as long as the text is.
 const SELECTIONS_MAX: usize = 1_024;
@@ -21,27 +22,29 @@ const SELECTIONS_MAX: usize = 1_024;
 pub(super) fn compile<S: Judged>(
     detections: &Detections,
     doc: &Document,
+    site: &SiteValues,
 ) -> Result<Node<S>, Vec<Error>> {
     let mut names: Vec<&String> = detections.named.keys().collect();
     if names.len() > SELECTIONS_MAX {
         let cause = format!("{} selections are more than {SELECTIONS_MAX}", names.len());
         let help = "a field with a list of values takes the place of many selections";
-        return Err(vec![doc.refuse(doc.top("detection"), cause).help(help)]);
+        return Err(vec![doc.refuse(doc.section(""), cause).help(help)]);
     }
-    names.sort_by_cached_key(|name| doc.child("detection", name));
+    names.sort_by_cached_key(|name| doc.section(name));
     let mut errors = Vec::new();
     let mut selections = Vec::new();
     for name in names {
         let Some(detection) = detections.named.get(name) else { continue };
-        let mut compiler = Selection { name, doc, seen: Vec::new(), errors: &mut errors };
+        let mut compiler = Selection { name, doc, site, seen: Vec::new(), errors: &mut errors };
         let node = compiler.detection(detection);
         selections.push((name.as_str(), node.named()));
     }
     if detections.timeframe.is_some() {
-        let line = doc.child("detection", "timeframe");
+        let line = doc.section("timeframe");
         let cause = format!("`timeframe` counts over several {}s", S::SERVICE);
         errors.push(
-            doc.refuse(line, cause).help(format!("rules look at one {}; leave it out", S::SERVICE)),
+            doc.refuse(line, cause)
+                .help(format!("a rule looks at one {}: correlations count", S::SERVICE)),
         );
     }
     let mut any = Vec::new();
@@ -49,7 +52,7 @@ pub(super) fn compile<S: Judged>(
         match self::condition(condition, &selections) {
             Ok(node) => any.push(node),
             Err((cause, help)) => {
-                let line = doc.child("detection", "condition");
+                let line = doc.section("condition");
                 errors.push(doc.refuse(line, cause).help(help));
             }
         }
@@ -63,6 +66,7 @@ pub(super) fn compile<S: Judged>(
 struct Selection<'a> {
     name: &'a str,
     doc: &'a Document,
+    site: &'a SiteValues,
     /// Fields met so far, in the order of the text: the nth use of a field has its own line.
     seen: Vec<&'a str>,
     errors: &'a mut Vec<Error>,
@@ -86,7 +90,7 @@ impl<'a> Selection<'a> {
     }
 
     fn refuse<S: Judged>(&mut self, cause: &str) -> Node<S> {
-        let line = self.doc.child("detection", self.name);
+        let line = self.doc.section(self.name);
         let cause = format!("selection `{}`: {cause}", self.name);
         let help = "write a mapping of fields to values; a list field matches by any of its values";
         self.errors.push(self.doc.refuse(line, cause).help(help));
@@ -100,7 +104,7 @@ impl<'a> Selection<'a> {
         // Searches the text: only for an error.
         let line = || self.doc.field(self.name, name, nth);
         match known_field(name) {
-            Ok(field) => match compile_item(field, item) {
+            Ok(field) => match compile_item(field, item, self.site) {
                 Ok(node) => return Some(node),
                 Err(refusal) => {
                     let line = match &refusal.value {

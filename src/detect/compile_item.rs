@@ -1,17 +1,21 @@
 //! Compiles one line of a selection: field, modifiers, values.
 //!
-//! Owns: which modifiers apply to which field, and the checks of values. In: the parser's item.
-//! Out: a [`Node`], or one error. Never: a modifier that it does not implement.
+//! Owns: the checks of values. In: the parser's item. Out: a [`Node`], or one error. Never: a
+//! value that can never match.
 
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use rsigma_parser::{DetectionItem, Modifier, SigmaValue};
 
+use crate::detect::compile::known_field;
 use crate::detect::did_you_mean::{did_you_mean, nearest};
+use crate::detect::expand::expand;
+use crate::detect::modifiers::{Flags, Operator, read_modifiers};
 use crate::detect::pattern::{Anchor, Pattern};
 use crate::detect::predicate::{Node, Order, Prefix, Test};
 use crate::model::Addr;
 use crate::model::schema::{Field, Judged, Kind};
+use crate::model::site_values::SiteValues;
 
 /// Maximum size of a compiled regular expression, in bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -28,34 +32,22 @@ fn refuse<T>(cause: impl Into<String>, help: impl Into<String>) -> Result<T, Ref
     Err(Refusal { cause: cause.into(), help: help.into(), value: None })
 }
 
-/// The operation that the modifiers of an item request.
-#[derive(Clone, Copy, PartialEq)]
-enum Operator {
-    Text(Anchor),
-    Regex,
-    Inside,
-    Exists,
-    Order(Order),
-}
-
-#[derive(Clone, Copy, Default)]
-struct Flags {
-    all: bool,
-    cased: bool,
-    not_equal: bool,
-    ignore_case: bool,
-    multi_line: bool,
-    dot_all: bool,
-}
-
 /// Compiles an item whose field is known. `neq` negates the whole item, so it also holds if the
 /// field is absent, like `not` before a selection.
 pub(super) fn compile_item<S: Judged>(
     field: &'static Field<S>,
     item: &DetectionItem,
+    site: &SiteValues,
 ) -> Result<Node<S>, Refusal> {
     let (operator, flags) = read_modifiers(field, &item.field.modifiers)?;
-    let node = compile_plain(field, item, (operator, flags))?;
+    let node = if flags.other_field {
+        compile_references(field, &item.values, (operator, flags))?
+    } else if flags.expand {
+        let values = expand(&item.values, site)?;
+        compile_plain(field, &DetectionItem { values, ..item.clone() }, (operator, flags))?
+    } else {
+        compile_plain(field, item, (operator, flags))?
+    };
     Ok(if flags.not_equal { Node::Not(Box::new(node)) } else { node })
 }
 
@@ -95,76 +87,48 @@ fn compile_plain<S: Judged>(
     }
 }
 
-const SUPPORTED: &str = "supported: contains startswith endswith all re (with i m s) cidr \
-                         gt gte lt lte neq exists cased";
-
-fn read_modifiers<S>(
+/// Compares the field with others of the same event. It holds where both are present.
+fn compile_references<S: Judged>(
     field: &'static Field<S>,
-    modifiers: &[Modifier],
-) -> Result<(Operator, Flags), Refusal> {
-    let mut flags = Flags::default();
-    let mut operators = Vec::new();
-    for modifier in modifiers {
-        match modifier {
-            Modifier::Contains => operators.push(Operator::Text(Anchor::Contains)),
-            Modifier::StartsWith => operators.push(Operator::Text(Anchor::Starts)),
-            Modifier::EndsWith => operators.push(Operator::Text(Anchor::Ends)),
-            Modifier::Re => operators.push(Operator::Regex),
-            Modifier::Cidr => operators.push(Operator::Inside),
-            Modifier::Exists => operators.push(Operator::Exists),
-            Modifier::Gt => operators.push(Operator::Order(Order::Greater)),
-            Modifier::Gte => operators.push(Operator::Order(Order::AtLeast)),
-            Modifier::Lt => operators.push(Operator::Order(Order::Less)),
-            Modifier::Lte => operators.push(Operator::Order(Order::AtMost)),
-            Modifier::All => flags.all = true,
-            Modifier::Cased => flags.cased = true,
-            Modifier::Neq => flags.not_equal = true,
-            Modifier::IgnoreCase => flags.ignore_case = true,
-            Modifier::Multiline => flags.multi_line = true,
-            Modifier::DotAll => flags.dot_all = true,
-            other => {
-                let name = format!("{other:?}").to_lowercase();
-                return refuse(format!("modifier `{name}` is not supported"), SUPPORTED);
-            }
-        }
-    }
-    let operator = match operators.as_slice() {
-        [] => Operator::Text(Anchor::Whole),
-        [one] => *one,
-        _ => return refuse("modifiers contradict each other", "give one operator per field"),
+    values: &[SigmaValue],
+    (operator, flags): (Operator, Flags),
+) -> Result<Node<S>, Refusal> {
+    let Operator::Text(anchor) = operator else {
+        return refuse("`fieldref` compares fields", "leave the other modifiers out");
     };
-    if operator != Operator::Regex && (flags.ignore_case || flags.multi_line || flags.dot_all) {
-        return refuse("`i`, `m` and `s` belong to `re`", "text is compared without case already");
+    if flags.all && values.len() < 2 {
+        return refuse("`all` needs more than one value", "leave `all` out, or give a list");
     }
-    check_fit(field, operator, flags)?;
-    Ok((operator, flags))
+    let mut nodes = Vec::new();
+    for value in values {
+        let SigmaValue::String(name) = value else {
+            return refuse(format!("`{value}` is no field"), "write the name of a field");
+        };
+        let other: &'static Field<S> = known_field(&name.original)
+            .map_err(|(cause, help)| Refusal { cause, help, value: Some(name.original.clone()) })?;
+        if class(field.kind) != class(other.kind) {
+            let types = (field.kind.as_str(), other.kind.as_str());
+            let cause = format!("`{}` and `{}` can never be equal", field.name, other.name);
+            return refuse(cause, format!("one is of type {}, the other {}", types.0, types.1));
+        }
+        nodes.push(Node::Same { field, other, anchor, cased: flags.cased });
+    }
+    match (nodes.len(), flags.all) {
+        (0, _) => refuse(format!("`{}` has no value", field.name), "name a field"),
+        (1, _) => Ok(nodes.remove(0)),
+        (_, true) => Ok(Node::all(nodes)),
+        (_, false) => Ok(Node::Any(nodes.into())),
+    }
 }
 
-fn check_fit<S>(field: &'static Field<S>, operator: Operator, flags: Flags) -> Result<(), Refusal> {
-    let kind = field.kind.as_str();
-    let number = matches!(field.kind, Kind::Int | Kind::Float);
-    let why = match operator {
-        Operator::Exists => None,
-        Operator::Order(_) if !number => Some("greater and less need a number"),
-        Operator::Inside if !matches!(field.kind, Kind::Ip | Kind::Texts) => {
-            Some("`cidr` needs an address")
-        }
-        Operator::Regex | Operator::Text(Anchor::Contains | Anchor::Starts | Anchor::Ends)
-            if number || field.kind == Kind::Bool =>
-        {
-            Some("parts of text need a text")
-        }
-        Operator::Text(_) if flags.cased && (number || field.kind == Kind::Bool) => {
-            Some("`cased` needs a text")
-        }
-        _ => None,
-    };
-    match why {
-        None => Ok(()),
-        Some(why) => {
-            let help = format!("`{}` is of type {kind}", field.name);
-            refuse(format!("{why}, and `{}` is none", field.name), help)
-        }
+/// Types whose values may be equal.
+const fn class(kind: Kind) -> u8 {
+    match kind {
+        Kind::Text | Kind::Word(_) | Kind::Texts => 0,
+        Kind::Time | Kind::Date => 1,
+        Kind::Int | Kind::Signed | Kind::Float => 2,
+        Kind::Bool => 3,
+        Kind::Ip | Kind::Ips => 4,
     }
 }
 
@@ -188,10 +152,13 @@ fn compile_value<S>(
             ),
         },
         (Operator::Order(order), value) => match number(value) {
-            Some(bound) => Ok(Test::Number(order, bound)),
+            Some(bound) => Ok(match flags.part {
+                Some(part) => Test::Calendar(part, order, bound),
+                None => Test::Number(order, bound),
+            }),
             None => refuse(format!("`{value}` is no number"), "write a number without quotes"),
         },
-        (Operator::Text(anchor), value) => compile_text(field, anchor, flags.cased, value),
+        (Operator::Text(anchor), value) => compile_text(field, anchor, flags, value),
         (_, value) => refuse(format!("`{value}` is no text"), "put the value in quotes"),
     }
 }
@@ -207,14 +174,14 @@ fn number(value: &SigmaValue) -> Option<f64> {
 fn compile_text<S>(
     field: &'static Field<S>,
     anchor: Anchor,
-    cased: bool,
+    flags: Flags,
     value: &SigmaValue,
 ) -> Result<Test, Refusal> {
     let wrong = |help: &str| {
         refuse(format!("`{value}` does not fit `{}`: {}", field.name, field.kind.as_str()), help)
     };
     let text = match (field.kind, value) {
-        (Kind::Int | Kind::Float, value) => {
+        (Kind::Int | Kind::Signed | Kind::Float, value) => {
             return match number(value) {
                 Some(want) => Ok(Test::Number(Order::Equal, want)),
                 None => wrong("write a number without quotes"),
@@ -225,10 +192,10 @@ fn compile_text<S>(
         (_, SigmaValue::String(text)) => text,
         _ => return wrong("put the value in quotes: YAML reads it as something else"),
     };
-    let pattern = Pattern::new(&text.parts, anchor, cased);
+    let pattern = Pattern::new(&text.parts, anchor, flags.cased, flags.dashes);
     let whole = pattern.as_whole();
     match (field.kind, whole) {
-        (Kind::Ip, Some(whole)) => match whole.parse::<std::net::IpAddr>() {
+        (Kind::Ip | Kind::Ips, Some(whole)) => match whole.parse::<std::net::IpAddr>() {
             Ok(ip) => Ok(Test::Address(Addr::from(ip))),
             Err(_) => wrong("write an address, or `cidr` and a prefix"),
         },
@@ -274,15 +241,6 @@ fn compile_regex(text: &str, flags: Flags) -> Result<Test, Refusal> {
 mod tests {
     use super::*;
 
-    const PLAIN: Flags = Flags {
-        all: false,
-        cased: false,
-        not_equal: false,
-        ignore_case: false,
-        multi_line: false,
-        dot_all: false,
-    };
-
     /// An engine that goes back and tries again would take longer than the world lasts: these end
     /// because each character is looked at once for each state of the pattern.
     #[test]
@@ -291,7 +249,7 @@ mod tests {
         for pattern in
             ["^(a+)+$", "^(a|aa)+$", "^(a|a?)+$", "^(.*a){25}$", "^(a?){64}a{64}b", "(a*)*(a*)*b"]
         {
-            let Ok(Test::Regex(regex)) = compile_regex(pattern, PLAIN) else {
+            let Ok(Test::Regex(regex)) = compile_regex(pattern, Flags::default()) else {
                 panic!("{pattern} compiles")
             };
             assert!(!regex.is_match(&text), "{pattern}");
@@ -302,10 +260,13 @@ mod tests {
     fn patterns_that_unfold_or_nest_without_end_are_refused() {
         let nested = format!("{}a{}", "(".repeat(100), ")".repeat(100));
         for pattern in ["((a{100}){100}){100}", "(?:(?:x{200}){200}){200}", &nested] {
-            assert!(compile_regex(pattern, PLAIN).is_err(), "{pattern}");
+            assert!(compile_regex(pattern, Flags::default()).is_err(), "{pattern}");
         }
         for pattern in ["(?=a)", r"(a)\1", "(?<!a)b"] {
-            assert!(compile_regex(pattern, PLAIN).is_err(), "{pattern} looks around or back");
+            assert!(
+                compile_regex(pattern, Flags::default()).is_err(),
+                "{pattern} looks around or back"
+            );
         }
     }
 }

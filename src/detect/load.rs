@@ -1,18 +1,19 @@
 //! Loads rule files.
 //!
-//! Owns: files, their documents, and the positions of the parser's messages. In: YAML text.
+//! Owns: files, their documents, and what of one document refers to another. In: YAML text.
 //! Out: rules, or every error of every file. Never: half a rule set.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use crate::bounded;
 use crate::detect::embedded::EMBEDDED;
+use crate::detect::filter;
+use crate::detect::parse::{Parsed, parse};
 use crate::detect::rule::{Built, Rule, build};
 use crate::detect::yaml_spans::Document;
 use crate::model::Error;
+use crate::model::site_values::SiteValues;
 
 /// Maximum size of a rule file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -20,14 +21,6 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Maximum rule files of a directory, and its maximum depth.
 const FILES_MAX: usize = 4_096;
 const DEPTH_MAX: usize = 8;
-
-/// Deepest nesting of brackets in a document: the parser's time grows with its square.
-const NESTING_MAX: usize = 64;
-
-/// Longest condition, and the most of all conditions of a document, in bytes: the parser's time
-/// grows with the square of one. Real ones have some hundred.
-const CONDITION_BYTES_MAX: usize = 4_096;
-const CONDITIONS_BYTES_MAX: usize = 4 * CONDITION_BYTES_MAX;
 
 /// A rule file: its path and its text.
 pub(super) struct RuleFile {
@@ -130,9 +123,10 @@ fn read(path: &Path) -> Result<String, Error> {
 /// Compiles every document of every file; all errors together, by file and line.
 pub(super) fn compile_files<'f>(
     files: impl Iterator<Item = &'f RuleFile>,
+    site: &SiteValues,
 ) -> Result<Vec<Built>, Vec<Error>> {
     let mut rules: Vec<Built> = Vec::new();
-    let mut errors = Vec::new();
+    let (mut filters, mut errors) = (Vec::new(), Vec::new());
     for file in files {
         let documents = documents(&file.text);
         if documents.is_empty() {
@@ -141,19 +135,36 @@ pub(super) fn compile_files<'f>(
         }
         for (first, text) in documents {
             let doc = Document::new(&file.path, first, text);
-            match compile_document(text, &doc) {
-                Ok(built) => match taken(&rules, &built, &doc) {
-                    None => rules.push(built),
-                    Some(error) => errors.push(error),
+            let (parsed, wrong) = parse(text, &doc);
+            let is_sound = wrong.is_empty();
+            errors.extend(wrong);
+            match parsed {
+                Some(Parsed::Rule(rule)) => match build(&rule, &doc, site) {
+                    Ok(built) if is_sound => match taken(&rules, &built, &doc) {
+                        None => rules.push(built),
+                        Some(error) => errors.push(error),
+                    },
+                    Ok(_) => {}
+                    Err(more) => errors.extend(more),
                 },
-                Err(more) => errors.extend(more),
+                Some(Parsed::Filter(filter)) => filters.push((filter, doc)),
+                Some(Parsed::Correlation(..)) => {
+                    let cause = "`correlation` rules are not yet evaluated";
+                    let help = "rules with `detection:` are, in this version";
+                    errors.push(doc.refuse(doc.top("correlation"), cause).help(help));
+                }
+                None => {}
             }
         }
+    }
+    for (filter, doc) in &filters {
+        errors.extend(filter::apply(filter, doc, &mut rules, site).err().into_iter().flatten());
     }
     if errors.is_empty() {
         return Ok(rules);
     }
     errors.sort_by(|a, b| a.place.cmp(&b.place));
+    errors.dedup();
     Err(errors)
 }
 
@@ -203,142 +214,6 @@ fn taken(rules: &[Built], new: &Built, doc: &Document) -> Option<Error> {
     Some(doc.refuse(line, cause).help(format!("{help}{instead}")))
 }
 
-fn compile_document(text: &str, doc: &Document) -> Result<Built, Vec<Error>> {
-    if let Some(line) = nested_too_deep(text) {
-        let cause = format!("brackets nest deeper than {NESTING_MAX}");
-        return Err(vec![doc.refuse(line, cause).help("mend the YAML at this place")]);
-    }
-    if let Some((bytes, max)) = conditions_too_long(text) {
-        let cause = format!("condition: too long: {bytes} bytes are more than {max}");
-        let help = "join selections by their names (`1 of name_*`), or make two rules of it";
-        return Err(vec![doc.refuse(doc.child("detection", "condition"), cause).help(help)]);
-    }
-    let parsed = match rsigma_parser::parse_sigma_yaml(text) {
-        Ok(parsed) => parsed,
-        Err(error) => return Err(vec![place(&error.to_string(), doc)]),
-    };
-    let mut errors: Vec<Error> = parsed.errors.iter().map(|text| place(text, doc)).collect();
-    let correlation = parsed.correlations.first().map(|_| "correlation");
-    if let Some(key) = correlation.or(parsed.filters.first().map(|_| "filter")) {
-        let cause = format!("`{key}` rules are not yet evaluated");
-        let help = "rules with `detection:` are, in this version";
-        errors.push(doc.refuse(doc.top(key), cause).help(help));
-    }
-    let built = parsed.rules.first().map(|rule| build(rule, doc));
-    match built {
-        Some(Ok(rule)) if errors.is_empty() => return Ok(rule),
-        Some(Err(more)) => errors.extend(more),
-        _ => {}
-    }
-    if errors.is_empty() {
-        let help = "write title, id, logsource, detection, level and longhaul";
-        errors.push(doc.refuse(doc.top("action"), "the document holds no rule").help(help));
-    }
-    Err(errors)
-}
-
-/// The bytes of a document's conditions, if one or all of them are too long, and how many may be.
-/// YAML itself is read: an alias repeats a text wherever its name stands.
-fn conditions_too_long(text: &str) -> Option<(usize, usize)> {
-    if text.len() <= CONDITION_BYTES_MAX && !text.contains('&') {
-        return None;
-    }
-    let (mut longest, mut all) = (0, 0);
-    for document in yaml_serde::Deserializer::from_str(text) {
-        // What is no YAML is said by the parser.
-        let value = yaml_serde::Value::deserialize(document).ok()?;
-        each_condition(&value, &mut |condition| {
-            longest = longest.max(condition.len());
-            all += condition.len();
-        });
-    }
-    let of_one = Some((longest, CONDITION_BYTES_MAX)).filter(|(bytes, max)| bytes > max);
-    of_one.or_else(|| Some((all, CONDITIONS_BYTES_MAX)).filter(|(bytes, max)| bytes > max))
-}
-
-/// Every text or list of texts under a key `condition`, at any depth.
-fn each_condition(value: &yaml_serde::Value, each: &mut impl FnMut(&str)) {
-    let Some(mapping) = value.as_mapping() else {
-        let items = value.as_sequence().into_iter().flatten();
-        return items.for_each(|item| each_condition(item, each));
-    };
-    for (key, value) in mapping {
-        if key.as_str() == Some("condition") {
-            let items = value.as_sequence().into_iter().flatten();
-            items.chain([value]).filter_map(yaml_serde::Value::as_str).for_each(&mut *each);
-        }
-        each_condition(value, each);
-    }
-}
-
-/// The line, from 0, on which brackets nest too deep; a key in the first column starts anew,
-/// whatever the texts before it contain.
-fn nested_too_deep(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    text.lines().position(|line| {
-        if line.starts_with(|first: char| first.is_ascii_alphabetic()) {
-            depth = 0;
-        }
-        line.bytes().any(|b| {
-            match b {
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            depth > NESTING_MAX
-        })
-    })
-}
-
-/// The parser's message with its position. It names lines only for YAML errors; for others the
-/// position is searched by the names in it.
-fn place(message: &str, doc: &Document) -> Error {
-    let cause = message.trim_start_matches("YAML parse error: ");
-    let first_line = cause.lines().next().unwrap_or_default();
-    let refuse = |line: usize, cause: &str, help: &str| doc.refuse(line, cause).help(help);
-    let quoted = cause.split('\'').nth(1).unwrap_or_default();
-    if let Some(line) = yaml_line(cause) {
-        return refuse(line, &format!("YAML: {first_line}"), "mend the YAML at this place");
-    }
-    if cause.starts_with("Condition ") {
-        let line = doc.child("detection", "condition");
-        let detail = cause.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
-        // The parser says so once for each nesting.
-        let detail = detail.rsplit("Condition parse error").next().unwrap_or_default();
-        let detail = detail.trim_start_matches([':', ' ']);
-        let help = "selections joined by `and`, `or`, `not`, `1 of name_*`, `all of them`";
-        return refuse(line, &format!("condition: {detail}"), help);
-    }
-    if cause.starts_with("Unknown modifier") {
-        let line = doc.anywhere(&format!("|{quoted}")).unwrap_or(0);
-        let help = "supported: contains startswith endswith all re (with i m s) cidr \
-                    gt gte lt lte neq exists cased";
-        return refuse(line, &format!("unknown modifier `{quoted}`"), help);
-    }
-    if cause.starts_with("`not` is not") {
-        let line = doc.anywhere("|not").unwrap_or(0);
-        return refuse(line, "`not` is no modifier", "write `not selection` in the condition");
-    }
-    if cause.starts_with("Missing required field") {
-        let line = doc.top(if quoted == "condition" { "detection" } else { "title" });
-        return refuse(line, &format!("the rule has no `{quoted}`"), "add it");
-    }
-    if cause.starts_with("invalid level") {
-        let help = "informational, low, medium, high or critical";
-        return refuse(doc.top("level"), &format!("unknown level `{quoted}`"), help);
-    }
-    let line = cause.strip_prefix("invalid ").and_then(|rest| rest.split_once(':'));
-    let line = line.map_or(0, |(key, _)| doc.top(key));
-    refuse(line, first_line, "see the Sigma specification, version 2")
-}
-
-/// The line, from 0, of "... at line 3 column 5".
-fn yaml_line(message: &str) -> Option<usize> {
-    let (_, after) = message.split_once("at line ")?;
-    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse::<usize>().ok()?.checked_sub(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,35 +224,5 @@ mod tests {
         let all: Vec<(u32, &str)> = documents(text);
         assert_eq!(all, [(3, "title: a\n"), (8, "title: b\n")]);
         assert_eq!(documents("title: a"), [(1, "title: a")]);
-    }
-
-    #[test]
-    fn deep_brackets_are_refused_before_they_are_parsed() {
-        let deep = format!("title: a\nb: {}\n", "[".repeat(100_000));
-        assert_eq!(nested_too_deep(&deep), Some(1));
-        let files = [RuleFile { path: "deep.yml".into(), text: deep }];
-        let errors = compile_files(files.iter()).err().unwrap();
-        assert!(errors[0].to_string().contains("deep.yml:2: brackets nest"), "{}", errors[0]);
-        assert_eq!(nested_too_deep(&"a: '[['\n".repeat(100)), None);
-    }
-
-    fn rule(condition: &str) -> String {
-        format!("detection:\n  s:\n    source.port: 1\n  condition: {condition}\n")
-    }
-
-    #[test]
-    fn long_conditions_are_refused_however_they_are_written() {
-        let long = |n: usize| "not ".repeat(n) + "s";
-        assert_eq!(conditions_too_long(&rule(&long(1_000))), None);
-        assert_eq!(conditions_too_long(&rule(&long(1_024))), Some((4_097, 4_096)));
-        let escaped = format!("\"{}s\"", r"n\x6ft ".repeat(1_024));
-        assert_eq!(conditions_too_long(&rule(&escaped)), Some((4_097, 4_096)));
-        let list = format!("[{}]", vec![long(1_000); 5].join(", "));
-        assert_eq!(conditions_too_long(&rule(&list)), Some((20_005, 16_384)));
-        let aliases =
-            format!("about: &a {}\n{}", long(500), rule(&format!("[{}*a]", "*a, ".repeat(8))));
-        assert_eq!(conditions_too_long(&aliases), Some((18_009, 16_384)));
-        let elsewhere = format!("about: {}\n{}", "word ".repeat(5_000), rule("s"));
-        assert_eq!(conditions_too_long(&elsewhere), None);
     }
 }

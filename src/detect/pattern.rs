@@ -37,23 +37,41 @@ enum Shape {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Piece {
     Is(char),
+    /// Any dash.
+    Dash,
     One,
     Many,
 }
 
+/// What begins an option of a command line, which programs take one for the other.
+const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
+
+/// The pieces of a text without wildcards. With `dashes`, one that begins a word (none is before
+/// it, one follows) stands for each of them.
+fn plain(text: &str, dashes: bool) -> impl Iterator<Item = Piece> {
+    let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
+    let mut before = None;
+    let mut rest = text.chars();
+    std::iter::from_fn(move || {
+        let c = rest.next()?;
+        let begins = !before.replace(c).is_some_and(|c| is_word(&c));
+        let dash = dashes && begins && DASHES.contains(&c);
+        let dash = dash && rest.clone().next().is_some_and(|next| is_word(&next));
+        Some(if dash { Piece::Dash } else { Piece::Is(c) })
+    })
+}
+
 impl Pattern {
     /// Compiles the parts of a Sigma string; ignores case unless `cased`.
-    pub(super) fn new(parts: &[StringPart], anchor: Anchor, cased: bool) -> Pattern {
+    pub(super) fn new(parts: &[StringPart], anchor: Anchor, cased: bool, dashes: bool) -> Pattern {
         let mut pieces = Vec::new();
         if matches!(anchor, Anchor::Contains | Anchor::Ends) {
             pieces.push(Piece::Many);
         }
         for part in parts {
             match part {
-                StringPart::Plain(text) if cased => pieces.extend(text.chars().map(Piece::Is)),
-                StringPart::Plain(text) => {
-                    pieces.extend(text.to_lowercase().chars().map(Piece::Is));
-                }
+                StringPart::Plain(text) if cased => pieces.extend(plain(text, dashes)),
+                StringPart::Plain(text) => pieces.extend(plain(&text.to_lowercase(), dashes)),
                 StringPart::Special(SpecialChar::WildcardMulti) => pieces.push(Piece::Many),
                 StringPart::Special(SpecialChar::WildcardSingle) => pieces.push(Piece::One),
             }
@@ -155,6 +173,7 @@ fn wild_matches(pieces: &[Piece], text: &str) -> bool {
                 let mut next = rest.clone();
                 let fits = match (first, next.next()) {
                     (Some((Piece::Is(want), _)), Some(have)) => *want == have,
+                    (Some((Piece::Dash, _)), Some(have)) => DASHES.contains(&have),
                     (Some((Piece::One, _)), Some(_)) => true,
                     _ => false,
                 };
@@ -182,7 +201,7 @@ mod tests {
     use super::*;
 
     fn holds(pattern: &str, anchor: Anchor, text: &str) -> bool {
-        Pattern::new(&SigmaString::new(pattern).parts, anchor, false).matches(text)
+        Pattern::new(&SigmaString::new(pattern).parts, anchor, false, false).matches(text)
     }
 
     #[test]
@@ -192,8 +211,24 @@ mod tests {
         assert!(!holds("anydesk.com", Anchor::Whole, "boot.anydesk.com"));
         assert!(holds("vpn:", Anchor::Starts, "VPN:astrill"));
         assert!(holds("straße", Anchor::Contains, "In der STRAßE"));
-        let cased = Pattern::new(&SigmaString::new("Tor").parts, Anchor::Whole, true);
+        let cased = Pattern::new(&SigmaString::new("Tor").parts, Anchor::Whole, true, false);
         assert!(cased.matches("Tor") && !cased.matches("tor"));
+    }
+
+    #[test]
+    fn a_dash_before_a_word_stands_for_each_dash() {
+        let dashed = |pattern: &str, anchor, text: &str| {
+            Pattern::new(&SigmaString::new(pattern).parts, anchor, false, true).matches(text)
+        };
+        for text in ["x -Enc", "x /enc", "x \u{2013}enc", "x \u{2014}enc", "x \u{2015}enc"] {
+            assert!(dashed(" -enc", Anchor::Contains, text), "{text}");
+            assert!(dashed(" /enc", Anchor::Contains, text), "{text}");
+        }
+        assert!(!dashed(" -enc", Anchor::Contains, "x +enc"));
+        // Within a word, or before none, it is itself.
+        assert!(!dashed("a-b", Anchor::Whole, "a/b") && dashed("a-b", Anchor::Whole, "A-B"));
+        assert!(!dashed("- ", Anchor::Whole, "/ "));
+        assert!(dashed("-a -b", Anchor::Whole, "/a \u{2014}b"), "each for itself");
     }
 
     #[test]

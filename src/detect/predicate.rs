@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use regex_automata::meta::Regex;
 
+use crate::detect::calendar::CalendarPart;
 use crate::detect::case::Values;
-use crate::detect::pattern::Pattern;
+use crate::detect::pattern::{Anchor, Pattern};
+use crate::detect::same::is_same;
 use crate::model::Addr;
 use crate::model::schema::{Field, Judged, Value};
 
@@ -31,6 +33,8 @@ pub(super) enum Test {
     Inside(Prefix),
     Address(Addr),
     Number(Order, f64),
+    /// A number of a time.
+    Calendar(CalendarPart, Order, f64),
     Flag(bool),
     AnyOf(Box<[Test]>),
     AllOf(Box<[Test]>),
@@ -82,6 +86,9 @@ impl Test {
             (Test::Number(order, bound), value) => {
                 value.as_number().is_some_and(|have| order.holds(have, *bound))
             }
+            (Test::Calendar(part, order, bound), value) => {
+                part.of(value).is_some_and(|have| order.holds(have as f64, *bound))
+            }
             (Test::Flag(want), Value::Bool(have)) => want == have,
             (Test::Address(want), Value::Ip(have)) => want == have,
             (Test::Inside(prefix), Value::Ip(have)) => prefix.holds(*have),
@@ -98,7 +105,7 @@ impl Test {
     fn cost(&self) -> u32 {
         match self {
             Test::Flag(_) | Test::Number(..) | Test::Address(_) => 1,
-            Test::Inside(_) => 2,
+            Test::Inside(_) | Test::Calendar(..) => 2,
             Test::Text(_) => 4,
             Test::Regex(_) => 64,
             Test::AnyOf(all) | Test::AllOf(all) => all.iter().map(Test::cost).sum(),
@@ -123,6 +130,13 @@ impl Order {
 pub(super) enum Node<S: 'static> {
     Present(&'static Field<S>, bool),
     Is(&'static Field<S>, Test),
+    /// The values of two fields agree.
+    Same {
+        field: &'static Field<S>,
+        other: &'static Field<S>,
+        anchor: Anchor,
+        cased: bool,
+    },
     All(Box<[Node<S>]>),
     Any(Box<[Node<S>]>),
     AtLeast(usize, Box<[Node<S>]>),
@@ -150,6 +164,7 @@ impl<S: Judged> Node<S> {
     pub(super) fn reads(&self, name: &str) -> bool {
         match self {
             Node::Present(field, _) | Node::Is(field, _) => field.name == name,
+            Node::Same { field, other, .. } => field.name == name || other.name == name,
             Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
                 nodes.iter().any(|node| node.reads(name))
             }
@@ -172,6 +187,9 @@ impl<S: Judged> Node<S> {
                 let value = record.value(field);
                 !value.is_absent() && test.holds(&value)
             }
+            Node::Same { field, other, anchor, cased } => {
+                is_same(&record.value(field), &record.value(other), *anchor, *cased)
+            }
             Node::All(nodes) => nodes.iter().all(|node| node.holds(record)),
             Node::Any(nodes) => nodes.iter().any(|node| node.holds(record)),
             Node::AtLeast(n, nodes) => {
@@ -186,6 +204,7 @@ impl<S: Judged> Node<S> {
     pub(super) fn needs(&self) -> Vec<&'static Field<S>> {
         match self {
             Node::Present(field, true) | Node::Is(field, _) => vec![field],
+            Node::Same { field, other, .. } => vec![field, other],
             Node::Present(_, false) | Node::Not(_) => Vec::new(),
             Node::Named(node, _) => node.needs(),
             Node::All(nodes) => {
@@ -212,6 +231,10 @@ impl<S: Judged> Node<S> {
     ) {
         match self {
             Node::Present(field, _) => each(field, None),
+            Node::Same { field, other, .. } => {
+                each(field, None);
+                each(other, None);
+            }
             Node::Is(field, test) => each(field, Some(test).filter(|_| !negated)),
             Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
                 nodes.iter().for_each(|node| node.visit(negated, each));
@@ -224,6 +247,7 @@ impl<S: Judged> Node<S> {
     fn cost(&self) -> u32 {
         match self {
             Node::Present(..) => 1,
+            Node::Same { .. } => 16,
             Node::Is(field, test) => {
                 // Computed on demand: an allocation.
                 let made = field.name.ends_with(".tags") || field.name.ends_with(".mac");

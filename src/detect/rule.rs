@@ -19,6 +19,7 @@ use crate::model::alert::EvidenceField;
 use crate::model::endpoint::EndpointRow;
 use crate::model::likelihood::Row;
 use crate::model::schema::{Field, Judged};
+use crate::model::site_values::SiteValues;
 use crate::model::{Error, Group, Level, Likelihood, Nanos, Record, RuleInfo};
 
 /// A list older than this at the packet's time halves a rule's evidence, unless it sets another
@@ -176,14 +177,22 @@ const TOP_KEYS: &[&str] = &[
 
 /// Checks and compiles a parsed rule. If its `logsource` is wrong, it is checked as a rule on
 /// sessions, so that all its errors are reported together.
-pub(super) fn build(sigma: &SigmaRule, doc: &Document) -> Result<Built, Vec<Error>> {
+pub(super) fn build(
+    sigma: &SigmaRule,
+    doc: &Document,
+    site: &SiteValues,
+) -> Result<Built, Vec<Error>> {
     match sigma.logsource.service.as_deref() {
-        Some(EndpointRow::SERVICE) => build_for(sigma, doc).map(Built::Endpoint),
-        _ => build_for(sigma, doc).map(Built::Session),
+        Some(EndpointRow::SERVICE) => build_for(sigma, doc, site).map(Built::Endpoint),
+        _ => build_for(sigma, doc, site).map(Built::Session),
     }
 }
 
-fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>, Vec<Error>> {
+fn build_for<S: Judged>(
+    sigma: &SigmaRule,
+    doc: &Document,
+    site: &SiteValues,
+) -> Result<Compiled<S>, Vec<Error>> {
     let mut errors = Vec::new();
     check_top_keys(doc, &mut errors);
     check_logsource(sigma, doc, &mut errors);
@@ -193,7 +202,7 @@ fn build_for<S: Judged>(sigma: &SigmaRule, doc: &Document) -> Result<Compiled<S>
         errors.push(doc.refuse(doc.top("title"), "the rule has no `level`").help(help));
     }
     let own = read_own(sigma, doc, &mut errors);
-    let when = compile(&sigma.detection, doc).map_err(|more| errors.extend(more)).ok();
+    let when = compile(&sigma.detection, doc, site).map_err(|more| errors.extend(more)).ok();
     let parts = own.and_then(|own| {
         let family = check_own(&own, doc, &mut errors);
         check_subject::<S>(&own, doc, &mut errors);

@@ -17,6 +17,7 @@ use crate::detect::load::{Origin, RuleFile, compile_files};
 use crate::detect::rule::{Built, Compiled, Rule};
 use crate::model::endpoint::EndpointRow;
 use crate::model::schema::{Field, Judged, Shown};
+use crate::model::site_values::SiteValues;
 use crate::model::{Alert, Error, Likelihood, Nanos, Record, RuleInfo, SourceInfo};
 
 /// The description of the rules in run.json.
@@ -92,21 +93,25 @@ impl RuleSet {
     ///
     /// Errors: none for a program that passed its tests.
     pub fn embedded() -> Result<RuleSet, Vec<Error>> {
-        RuleSet::build(&[Origin::embedded()])
+        RuleSet::build(&[Origin::embedded()], &SiteValues::default())
     }
 
     /// Every rule file below a directory, and no others.
     ///
     /// Errors: every error of every file, each with file and line; no rule is loaded then.
     pub fn load_dir(dir: &Path) -> Result<RuleSet, Vec<Error>> {
-        RuleSet::build(&[Origin::read(dir)?])
+        RuleSet::build(&[Origin::read(dir)?], &SiteValues::default())
     }
 
     /// The rules of directories and files: those in `only`, or if that is empty the embedded ones,
     /// plus those in `more`.
     ///
     /// Errors: every error of every file, each with file and line; two rules of one id or number.
-    pub fn load(only: &[PathBuf], more: &[PathBuf]) -> Result<RuleSet, Vec<Error>> {
+    pub fn load(
+        only: &[PathBuf],
+        more: &[PathBuf],
+        site: &SiteValues,
+    ) -> Result<RuleSet, Vec<Error>> {
         let mut origins = Vec::new();
         let mut errors = Vec::new();
         if only.is_empty() {
@@ -118,19 +123,27 @@ impl RuleSet {
                 Err(wrong) => errors.extend(wrong),
             }
         }
-        if errors.is_empty() { RuleSet::build(&origins) } else { Err(errors) }
+        if errors.is_empty() { RuleSet::build(&origins, site) } else { Err(errors) }
     }
 
     /// Rules from one text, as a file of that name would hold.
     ///
     /// Errors: every error of the text.
     pub fn from_text(file: &str, text: &str) -> Result<RuleSet, Vec<Error>> {
-        let files = vec![RuleFile { path: file.into(), text: text.to_owned() }];
-        RuleSet::build(&[Origin { name: file.to_owned(), root: PathBuf::new(), files }])
+        RuleSet::from_text_for(file, text, &SiteValues::default())
     }
 
-    fn build(origins: &[Origin]) -> Result<RuleSet, Vec<Error>> {
-        let mut built = compile_files(origins.iter().flat_map(|origin| &origin.files))?;
+    /// The same, with what a site writes into rules.
+    ///
+    /// Errors: every error of the text.
+    pub fn from_text_for(file: &str, text: &str, site: &SiteValues) -> Result<RuleSet, Vec<Error>> {
+        let files = vec![RuleFile { path: file.into(), text: text.to_owned() }];
+        let origin = Origin { name: file.to_owned(), root: PathBuf::new(), files };
+        RuleSet::build(&[origin], site)
+    }
+
+    fn build(origins: &[Origin], site: &SiteValues) -> Result<RuleSet, Vec<Error>> {
+        let mut built = compile_files(origins.iter().flat_map(|origin| &origin.files), site)?;
         let table = likelihood::embedded()?;
         built.iter_mut().for_each(|built| built.weigh(&table, false));
         let (mut infos, mut sources) = (Vec::new(), Vec::new());

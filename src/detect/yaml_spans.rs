@@ -56,9 +56,29 @@ impl Document {
         inside.find(|i| self.is_key(*i, key, depth)).unwrap_or(parent)
     }
 
-    /// The line of the nth use of a field below `detection.<name>`, whatever its modifiers.
+    /// Whether there is such a top-level key.
+    pub(super) fn has_top(&self, key: &str) -> bool {
+        self.find_top(key).is_some()
+    }
+
+    /// Whether it is a filter for rules elsewhere.
+    pub(super) fn is_filter(&self) -> bool {
+        self.has_top("filter") && !self.has_top("detection")
+    }
+
+    /// The line of a key below `detection` or `filter`, else that one's.
+    pub(super) fn section(&self, key: &str) -> usize {
+        self.child(if self.is_filter() { "filter" } else { "detection" }, key)
+    }
+
+    /// The text of a line.
+    pub(super) fn line_text(&self, line: usize) -> &str {
+        self.lines.get(line).map_or("", |line| &line.text)
+    }
+
+    /// The line of the nth use of a field below a selection, whatever its modifiers.
     pub(super) fn field(&self, name: &str, field: &str, nth: usize) -> usize {
-        let parent = self.child("detection", name);
+        let parent = self.section(name);
         self.block(parent)
             .filter(|i| {
                 let key = self.lines.get(*i).and_then(|line| line.key.as_deref());
@@ -79,11 +99,6 @@ impl Document {
         let mut item = self.block(line).filter(is_item);
         let found = item.next();
         found.or_else(|| std::iter::once(line).chain(self.block(line)).find(holds)).unwrap_or(line)
-    }
-
-    /// The first line anywhere that contains `text`.
-    pub(super) fn anywhere(&self, text: &str) -> Option<usize> {
-        self.lines.iter().position(|line| line.text.contains(text))
     }
 
     /// Top-level keys and their lines.

@@ -45,6 +45,7 @@ pub mod remote_control;
 pub mod scan;
 pub mod schema;
 pub mod segment;
+pub mod site_values;
 pub mod stamp;
 pub mod time;
 

@@ -91,7 +91,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         }
     };
     let inputs = keep(inputs, &mut errors);
-    let rules = keep(RuleSet::load(&plan.rules_only, &plan.rules), &mut errors);
+    let rules = keep(RuleSet::load(&plan.rules_only, &plan.rules, &plan.site_values), &mut errors);
     let placed_all = |errors: Vec<Error>| {
         let place = plan.config_lines.likelihood.as_ref();
         errors.into_iter().map(|error| placed(error, place)).collect()

@@ -14,6 +14,7 @@ use crate::enrich::lists::Lists;
 use crate::enrich::places::known_places;
 use crate::model::protocol_docs::recognised_by;
 use crate::model::record::Protocol;
+use crate::model::site_values::SiteValues;
 use crate::model::{Addr, Error, RuleInfo};
 
 pub use crate::detect::cases::CaseResult;
@@ -88,20 +89,20 @@ impl Owners {
 
 /// Every rule of the paths, or of the embedded set if there are none.
 pub fn rules(paths: &[PathBuf]) -> Result<Vec<RuleInfo>, Vec<Error>> {
-    let rules = RuleSet::load(paths, &[])?;
+    let rules = RuleSet::load(paths, &[], &SiteValues::default())?;
     Ok(rules.iter().map(|rule| RuleInfo::clone(rule.info())).collect())
 }
 
 /// The rules that neither themselves nor the table give a likelihood ratio.
 pub fn without_ratio(paths: &[PathBuf]) -> Result<Vec<RuleInfo>, Vec<Error>> {
-    let rules = RuleSet::load(paths, &[])?;
+    let rules = RuleSet::load(paths, &[], &SiteValues::default())?;
     let without = rules.iter().filter(|rule| rule.ratio_of() == RatioOf::Nothing);
     Ok(without.map(|rule| RuleInfo::clone(rule.info())).collect())
 }
 
 /// Why the rules of the paths clash with the embedded ones.
 pub fn clashes(paths: &[PathBuf]) -> Vec<Error> {
-    RuleSet::load(&[], paths).err().unwrap_or_default()
+    RuleSet::load(&[], paths, &SiteValues::default()).err().unwrap_or_default()
 }
 
 /// Writes the embedded rules and their cases to a directory that is empty or does not exist;
