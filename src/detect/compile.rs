@@ -9,10 +9,11 @@ use rsigma_parser::{
 
 use crate::detect::compile_item::compile_item;
 use crate::detect::did_you_mean::{did_you_mean, nearest};
+use crate::detect::known_field::known_field;
 use crate::detect::predicate::Node;
 use crate::detect::yaml_spans::Document;
 use crate::model::Error;
-use crate::model::schema::{self, Field, Judged};
+use crate::model::schema::Judged;
 use crate::model::site_values::SiteValues;
 
 /// Most selections of a rule: each is looked for in its text, which takes as long as the text is.
@@ -117,30 +118,6 @@ impl<'a> Selection<'a> {
             Err((cause, help)) => self.errors.push(self.doc.refuse(line(), cause).help(help)),
         }
         None
-    }
-}
-
-/// The field of a name, or why there is none and what to do.
-pub(super) fn known_field<S: Judged>(name: &str) -> Result<&'static Field<S>, (String, String)> {
-    match schema::find_in::<S>(name) {
-        Some(field) if field.in_rules() => Ok(field),
-        Some(_) => Err((
-            format!("field `{name}` cannot be asked for in a rule"),
-            format!(
-                "it is the same for every {0}, or known only when the {0} is written",
-                S::SERVICE
-            ),
-        )),
-        None if name.is_empty() => {
-            Err(("a value without a field".to_owned(), "write `field: value`".to_owned()))
-        }
-        None => Err((
-            format!("unknown field `{name}`"),
-            did_you_mean(
-                nearest(name, S::fields().iter().filter(|f| f.in_rules()).map(|f| f.name)),
-                "the fields are listed in docs/fields.md",
-            ),
-        )),
     }
 }
 

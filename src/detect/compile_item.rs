@@ -7,30 +7,19 @@ use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use rsigma_parser::{DetectionItem, Modifier, SigmaValue};
 
-use crate::detect::compile::known_field;
 use crate::detect::did_you_mean::{did_you_mean, nearest};
 use crate::detect::expand::expand;
+use crate::detect::known_field::known_field;
 use crate::detect::modifiers::{Flags, Operator, read_modifiers};
 use crate::detect::pattern::{Anchor, Pattern};
 use crate::detect::predicate::{Node, Order, Prefix, Test};
+use crate::detect::refusal::{Refusal, refuse};
 use crate::model::Addr;
 use crate::model::schema::{Field, Judged, Kind};
 use crate::model::site_values::SiteValues;
 
 /// Maximum size of a compiled regular expression, in bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
-
-/// Why an item cannot be compiled.
-pub(super) struct Refusal {
-    pub(super) cause: String,
-    pub(super) help: String,
-    /// The faulty value, if it is one of several.
-    pub(super) value: Option<String>,
-}
-
-fn refuse<T>(cause: impl Into<String>, help: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { cause: cause.into(), help: help.into(), value: None })
-}
 
 /// Compiles an item whose field is known. `neq` negates the whole item, so it also holds if the
 /// field is absent, like `not` before a selection.

@@ -5,8 +5,8 @@
 
 use rsigma_parser::{SigmaString, SigmaValue};
 
-use crate::detect::compile_item::Refusal;
 use crate::detect::did_you_mean::{did_you_mean, nearest};
+use crate::detect::refusal::Refusal;
 use crate::model::site_values::{SiteValue, SiteValues};
 
 /// Most values that one item may unfold to: several placeholders in one text multiply.

@@ -6,9 +6,9 @@
 use rsigma_parser::Modifier;
 
 use crate::detect::calendar::CalendarPart;
-use crate::detect::compile_item::Refusal;
 use crate::detect::pattern::Anchor;
 use crate::detect::predicate::Order;
+use crate::detect::refusal::{Refusal, refuse};
 use crate::model::schema::{Field, Kind};
 
 /// What a rule author may write.
@@ -72,10 +72,6 @@ pub(super) struct Flags {
     pub(super) other_field: bool,
     /// Of a time, only this number.
     pub(super) part: Option<CalendarPart>,
-}
-
-fn refuse<T>(cause: impl Into<String>, help: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { cause: cause.into(), help: help.into(), value: None })
 }
 
 /// Reads the modifiers of an item.

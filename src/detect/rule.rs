@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use rsigma_parser::SigmaRule;
 
-use crate::detect::compile::{compile, known_field};
+use crate::detect::compile::compile;
 use crate::detect::did_you_mean::nearest;
+use crate::detect::known_field::known_field;
 use crate::detect::predicate::Node;
 use crate::detect::rule_keys::{CAUTIOUS, OwnEvidence, check_own, check_subject, read_own};
 use crate::detect::template::Template;

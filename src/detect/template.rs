@@ -4,7 +4,7 @@
 //! Out: one sentence. Never: a field that is not in the table.
 
 use crate::detect::case::Values;
-use crate::detect::compile::known_field;
+use crate::detect::known_field::known_field;
 use crate::model::schema::{Field, Judged, Value};
 
 /// A message with its placeholders resolved to fields.

@@ -1,0 +1,28 @@
+//! Fields by name, as rules write them.
+
+use crate::detect::did_you_mean::{did_you_mean, nearest};
+use crate::model::schema::{self, Field, Judged};
+
+/// The field of a name, or why there is none and what to do.
+pub(super) fn known_field<S: Judged>(name: &str) -> Result<&'static Field<S>, (String, String)> {
+    match schema::find_in::<S>(name) {
+        Some(field) if field.in_rules() => Ok(field),
+        Some(_) => Err((
+            format!("field `{name}` cannot be asked for in a rule"),
+            format!(
+                "it is the same for every {0}, or known only when the {0} is written",
+                S::SERVICE
+            ),
+        )),
+        None if name.is_empty() => {
+            Err(("a value without a field".to_owned(), "write `field: value`".to_owned()))
+        }
+        None => Err((
+            format!("unknown field `{name}`"),
+            did_you_mean(
+                nearest(name, S::fields().iter().filter(|f| f.in_rules()).map(|f| f.name)),
+                "the fields are listed in docs/fields.md",
+            ),
+        )),
+    }
+}
