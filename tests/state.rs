@@ -313,7 +313,7 @@ fn a_file_that_cannot_be_read_is_refused_and_stays_as_it_is() {
         (&damaged, "it is damaged: its checksum is another", "put a copy back"),
         (&good[..40], "it is damaged", "put a copy back"),
         (&later, "it is of version 7, and this program reads version 1", "longhaul that wrote it"),
-        (b"notes", "it is no file of baselines", "name another directory"),
+        (b"notes", "it is no file of this kind", "name another directory"),
     ];
     for (bytes, cause, remedy) in cases {
         let path = Path::new(&kept).join("baselines");

@@ -37,14 +37,16 @@ const WITH_SNAPSHOTS: u64 = 2;
 pub struct Shares {
     /// The session table, per shard: 38 % of the budget without its fixed part.
     pub sessions: usize,
-    /// Facts of sessions, per shard: 20 %.
+    /// Facts of sessions, per shard: 19 %.
     pub evidence: usize,
     /// Out-of-order TCP segments and incomplete messages, per shard: 8 %.
     pub waiting: usize,
     /// IP fragments, per shard: 1 %, but at least enough for the longest datagram.
     pub fragments: usize,
-    /// Endpoints: 13 %.
+    /// Endpoints: 12 %.
     pub endpoints: usize,
+    /// People of the subjects file, and the addresses that they use: 2 %.
+    pub people: usize,
     /// What home hosts exchange with whom: 2 %.
     pub hosts: usize,
     /// Contributions of open sessions to their endpoints: 2 %.
@@ -74,10 +76,11 @@ impl Shares {
         };
         Shares {
             sessions: share(38, SHARDS),
-            evidence: share(20, SHARDS),
+            evidence: share(19, SHARDS),
             waiting: share(8, SHARDS),
             fragments: usize::try_from(fragments).unwrap_or(usize::MAX),
-            endpoints: share(13, 1),
+            endpoints: share(12, 1),
+            people: share(2, 1),
             hosts: share(2, 1),
             open_sessions: share(2, 1),
             alerts: share(5, 1),
@@ -109,6 +112,8 @@ pub struct Bounds {
     pub open_bytes: usize,
     /// Bytes of what home hosts exchange with whom.
     pub hosts_bytes: usize,
+    /// Bytes of people and their addresses.
+    pub people_bytes: usize,
     /// Alerts.
     pub alerts: usize,
     /// Bytes of the ledger's entries: alerts that repetitions merge into, and rules that fired on
@@ -131,6 +136,7 @@ impl Bounds {
             endpoints: fit(shares.endpoints, ENDPOINT_BYTES, caps.endpoints),
             open_bytes: shares.open_sessions,
             hosts_bytes: shares.hosts,
+            people_bytes: shares.people,
             alerts: fit(shares.alerts, ALERT_BYTES, caps.alerts),
             entries_bytes: shares.repeats,
             subjects_bytes: shares.subjects,
@@ -208,7 +214,8 @@ mod tests {
                 + s.outputs
                 + s.repeats
                 + s.subjects
-                + s.hosts;
+                + s.hosts
+                + s.people;
             let all = shards * SHARDS as usize + once + s.bindings * 2;
             let all = all as u64 + FIXED;
             assert!(all <= memory && memory - all < memory / 50, "{memory}: {all}");

@@ -35,10 +35,7 @@ pub(super) fn raise_endpoint(
     let shared = (row.traits.subjects >= SHARED_BY).then_some("shared");
     let tags = row.tags.iter().map(|tag| &**tag).chain(shared);
     let (ratio, lowered) = ratio(&rule.rule, tags, false);
-    let people = match &row.traits.colocated {
-        Some(all) if rule.rule.info.group == Group::Colocation => all.people.clone(),
-        _ => Vec::new(),
-    };
+    let people = if rule.rule.info.group == Group::Colocation { together(row) } else { Vec::new() };
     Some(Alert {
         id: String::new(),
         at: latest.end,
@@ -62,6 +59,13 @@ pub(super) fn raise_endpoint(
         session_id,
         repeats: repeats(rule, row),
     })
+}
+
+/// The people at its address who are there for days, or else met there.
+fn together(row: &EndpointRow) -> Vec<Arc<str>> {
+    let shared = || row.traits.people.as_ref()?.shared.as_ref().map(|all| &all.people);
+    let lasting = row.traits.colocated.as_ref().map(|all| &all.people);
+    lasting.or_else(shared).cloned().unwrap_or_default()
 }
 
 /// The address, where several people are meant.

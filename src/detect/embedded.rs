@@ -14,19 +14,24 @@ macro_rules! embedded {
 embedded! {
     "behaviour/d25_synthetic_input.yml"
     "co_location/d14_colocated_employees.yml"
+    "co_location/d15_farm_device_count.yml"
+    "co_location/d16_user_ip_collision_new_hire.yml"
     "network/d01_vpn_exit_inbound.yml"
     "network/d02_hosting_asn_inbound.yml"
     "network/d06_tunnel_mtu.yml"
+    "network/d17_impossible_travel_asn_flip.yml"
     "network/d18_consumer_vpn_from_inside.yml"
     "network/d19_encapsulated_tls.yml"
     "network/d20_resip_enrolment.yml"
     "network/d21_tor.yml"
     "network/d29_sanctioned_space.yml"
     "network/d37_browser_on_rented_server.yml"
+    "network/d43_home_network_switch.yml"
     "physics/d03_hidden_leg_tls_gap.yml"
     "physics/d04_tunnelled_leg_rtt_excess.yml"
     "physics/d05_faster_than_light_geo.yml"
     "physics/d07_stack_split.yml"
+    "physics/d30_tcp_udp_egress_split.yml"
     "physics/d34_address_far_from_claim.yml"
     "physics/d35_round_trip_above_claim.yml"
     "physics/d36_round_trip_above_region.yml"
@@ -39,6 +44,7 @@ embedded! {
     "remote_control/d24_screen_egress_shape.yml"
     "remote_control/d27_ide_tunnel.yml"
     "remote_control/d28_mesh_overlay.yml"
+    "remote_control/d40_dual_role_address.yml"
 }
 
 include!(concat!(env!("OUT_DIR"), "/cases.rs"));

@@ -37,6 +37,7 @@ fn session(of: u8, n: u8, last: u64) -> (SessionId, EndpointSummary) {
         stack: StackSummary::new(Some(1_400 + u16::from(n % 4)), Some("linux"), None),
         refused: None,
         long: None,
+        egress: None,
         incoming: Some(Box::new(Incoming { id, trips: 9, ..Incoming::default() })),
     };
     (id, summary)

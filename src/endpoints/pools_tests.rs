@@ -41,6 +41,7 @@ fn session(ip: [u8; 4], print: Print, at: u64, gaps: &[(Exchange, u64)]) -> Endp
         stack: StackSummary::default(),
         refused: None,
         long: None,
+        egress: None,
         incoming: Some(Box::default()),
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::endpoints::egress::{self, Egress};
 use crate::endpoints::{mtu, program};
 use crate::model::endpoint::{Locality, Service};
 use crate::model::facts::{LongDatagram, StunFacts};
@@ -96,6 +97,8 @@ pub struct EndpointSummary {
     /// What it is, if it lasts and a home end sends at least about as much as it receives: somebody
     /// may drive that host by it.
     pub long: Option<Box<LongSession>>,
+    /// What it says of whom our side goes to.
+    pub egress: Option<Box<Egress>>,
 }
 
 /// A session by which somebody may drive a home host.
@@ -136,6 +139,8 @@ pub struct Incoming {
     pub region: Option<ClaimedPlace>,
     /// The longest datagram it was sent, if not every link carries that.
     pub longest: Option<LongDatagram>,
+    /// It is of a VPN client.
+    pub tunnel: bool,
 }
 
 /// An operating system.
@@ -244,7 +249,9 @@ impl EndpointSummary {
         let tags = self.tags.capacity() * size_of::<(bool, Arc<str>)>();
         let incoming = self.incoming.as_ref().map_or(0, |_| size_of::<Incoming>() + ALLOCATION);
         let long = self.long.as_ref().map_or(0, |_| size_of::<LongSession>() + ALLOCATION);
-        print(&self.initiator) + print(&self.responder) + tags + self.turns.heap() + incoming + long
+        let egress = self.egress.as_ref().map_or(0, |_| size_of::<Egress>() + ALLOCATION);
+        let prints = print(&self.initiator) + print(&self.responder);
+        prints + tags + self.turns.heap() + incoming + long + egress
     }
 
     /// Takes the facts about endpoints out of a record that is no longer needed: its turns and JA4
@@ -279,6 +286,7 @@ impl EndpointSummary {
                 .then(|| Box::new(incoming(record))),
             refused: refused(record),
             long: may_drive(record).then(|| long(record)),
+            egress: egress::egress(record, incoming).filter(|_| answered(record)),
         }
     }
 }
@@ -297,6 +305,7 @@ fn incoming(record: &Record) -> Incoming {
             let ports = (record.responder.port, record.initiator.port);
             LongDatagram { bytes, print, ports }
         }),
+        tunnel: egress::tunnel(record).is_some(),
     }
 }
 

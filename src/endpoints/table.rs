@@ -107,7 +107,7 @@ impl Endpoints {
             carried: Carried::default(),
             open: OpenSessions::new(open),
             stepping: Stepping::new(open),
-            people: People::new(cap),
+            people: People::new(open),
             sessions_dropped: 0,
         }
     }
@@ -119,12 +119,38 @@ impl Endpoints {
         self
     }
 
+    /// Continues with people as an earlier run left them, or with nobody yet.
+    pub fn set_people(&mut self, people: People) {
+        self.people = people;
+    }
+
+    /// Only the people and their addresses.
+    pub fn into_people(self) -> People {
+        self.people
+    }
+
+    /// The people and their addresses.
+    pub const fn people(&self) -> &People {
+        &self.people
+    }
+
     /// Counts one session for both of its ends.
     pub fn observe(&mut self, session: &EndpointSummary) {
         self.stepping.note(session);
         self.observe_side(session, &session.initiator, INITIATOR);
         self.observe_side(session, &session.responder, RESPONDER);
-        self.people.observe(session);
+        self.observe_people(session);
+    }
+
+    /// Adds a session to what is known of people; rules look at its endpoint if that is new.
+    pub(super) fn observe_people(&mut self, session: &EndpointSummary) {
+        if self.people.observe(session) {
+            let text = session.initiator.print.as_text();
+            if let Some(print) = self.prints.find(&self.hasher, text) {
+                let key = Key::of(session, &session.initiator, print);
+                self.due.push(key);
+            }
+        }
     }
 
     /// An empty table for the next set of files. Endpoints that rules judge continue with their

@@ -35,6 +35,7 @@ fn outbound(home: u8, remote: u8, port: u16, far_ns: Option<u64>) -> EndpointSum
         stack: StackSummary::default(),
         refused: None,
         long: None,
+        egress: None,
         incoming: None,
     }
 }

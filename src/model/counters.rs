@@ -330,9 +330,9 @@ counters! {
     /// Tags not kept on endpoints: a run keeps at most 128 different ones.
     EndpointTagsDropped = "endpoint_tags_dropped" in "detect",
         loss("tags", "tags of endpoints over the cap");
-    /// Addresses outside whose people were forgotten at the cap: those of one person first.
+    /// Addresses outside, and people, that were forgotten at the cap: addresses of one person first.
     SitesDropped = "sites_dropped" in "detect",
-        loss("sites", "addresses whose people are not kept");
+        loss("sites", "people and their addresses over the cap");
     /// Baselines evicted at the cap: those with the fewest days and sessions.
     BaselinesDropped = "baselines_dropped" in "detect", loss("baselines", "baselines over the cap");
     /// Lines of live results that the file system refused: disk full, or an error.

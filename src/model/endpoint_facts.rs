@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::model::people_facts::PeopleFacts;
 use crate::model::physics::ClaimedPlace;
 use crate::model::record::Quality;
 use crate::model::{Addr, Nanos};
@@ -41,6 +42,8 @@ pub struct Traits {
     pub claim: Option<ClaimTotals>,
     /// The people who share its address.
     pub colocated: Option<Colocated>,
+    /// What else is known of the people there.
+    pub people: Option<Box<PeopleFacts>>,
     /// From the sensor to the nearest point of its region, in km.
     pub region_km: Option<f64>,
     /// The session that ended last.
@@ -269,6 +272,8 @@ pub struct Colocated {
     pub people: Vec<Arc<str>>,
     /// Days of the last 14 on which two or more of them were there.
     pub days: u32,
+    /// Those of them on which two or more were there in the same hour, for four hours or more.
+    pub overlap_days: u32,
     /// The largest distance between the places that two of them claim, in km.
     pub apart_km: f64,
     /// Those of them who were not seen near the place they claim.

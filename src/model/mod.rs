@@ -36,6 +36,7 @@ pub mod origin;
 mod own_name;
 pub mod packet;
 pub mod parse_errors;
+pub mod people_facts;
 pub mod physics;
 pub mod protocol;
 pub mod protocol_docs;

@@ -97,8 +97,10 @@ impl Correlator {
         outlets.span_ends(true);
         let findings = self.found.take();
         findings.push(outlets)?;
-        let Found { state, stored, ledger, .. } = self.found;
-        let state = state.zip(stored).map(|(state, stored)| Opened { state, stored, ledger });
+        let Found { state, stored, ledger, endpoints, .. } = self.found;
+        let people = endpoints.into_people();
+        let opened = |(state, stored)| Opened { state, stored, ledger, people };
+        let state = state.zip(stored).map(opened);
         Ok(Finished { findings, state, live: self.live })
     }
 

@@ -12,6 +12,7 @@ use crate::detect::ledger::{Ledger, LedgerConfig, Taken};
 use crate::detect::likelihood::Prior;
 use crate::detect::{RuleSet, SourceCatalog, merge};
 use crate::emit;
+use crate::endpoints::people::People;
 use crate::endpoints::{EndpointRows, EndpointSummary, Endpoints};
 use crate::model::beats::Beat;
 use crate::model::endpoint::{EndpointKey, EndpointRow, Fingerprint};
@@ -116,6 +117,7 @@ impl Found {
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
         };
+        found.endpoints.set_people(People::new(bounds.people_bytes));
         found.set_prior();
         found
     }
@@ -131,9 +133,10 @@ impl Found {
         self.set_prior();
     }
 
-    /// Gives it the baselines and the ledger of earlier runs. A live run keeps a journal.
+    /// Gives it the baselines, people and the ledger of earlier runs. A live run keeps a journal.
     pub(super) fn restore(&mut self, opened: Opened, is_live: bool) -> Result<(), Error> {
-        let Opened { state, mut stored, ledger } = opened;
+        let Opened { state, mut stored, ledger, people } = opened;
+        self.endpoints.set_people(people);
         self.ledger = ledger;
         self.set_prior();
         self.counters.add(Counter::JournalCut, stored.cut);
@@ -169,12 +172,14 @@ impl Found {
         }
     }
 
-    /// Saves baselines and ledger, if they are kept and it is time to.
+    /// Saves baselines, people and ledger, if they are kept and it is time to.
     pub(super) fn save_in_time(&mut self, now: Nanos) -> Result<(), Error> {
         let failed = self.failure.take().map_or(Ok(()), Err);
         let due = self.state.as_mut().map_or(Ok(false), |state| state.save_in_time(now));
         if let (Ok(true), Some(stored)) = (&due, &mut self.stored) {
             stored.save(&self.ledger)?;
+            let people = self.endpoints.people();
+            self.state.as_ref().map_or(Ok(()), |state| state.save_people(people))?;
         }
         due.map(|_| ()).and(failed)
     }

@@ -29,6 +29,7 @@ mod source;
 pub mod state;
 mod stats;
 pub mod stored_ledger;
+pub mod stored_people;
 mod tunnel_proof;
 mod verdicts;
 pub mod warnings;
@@ -115,8 +116,10 @@ impl Outcome {
     /// Saves baselines and ledger: after the results, so that a run that left none has taught
     /// nothing.
     fn save_state(&mut self) -> Result<(), Vec<Error>> {
-        let Some(Opened { state, mut stored, ledger }) = self.state.take() else { return Ok(()) };
-        state.save().and_then(|()| stored.save(&ledger)).map_err(|e| vec![e])
+        let Some(opened) = self.state.take() else { return Ok(()) };
+        let Opened { state, mut stored, ledger, people } = opened;
+        let saved = state.save().and_then(|()| state.save_people(&people));
+        saved.and_then(|()| stored.save(&ledger)).map_err(|e| vec![e])
     }
 
     fn answer(&self) -> Answer<'_> {

@@ -17,9 +17,11 @@ use crate::detect::ledger::{Ledger, LedgerConfig};
 use crate::endpoints::EndpointSummary;
 use crate::endpoints::baseline::{BaselineConfig, Baselines, DecodeError};
 pub use crate::endpoints::baseline::{BaselineRow, BaselineTotals};
+use crate::endpoints::people::People;
 use crate::model::endpoint_facts::BaselineOf;
 use crate::model::{Error, Nanos};
 use crate::pipeline::stored_ledger::StoredLedger;
+use crate::pipeline::stored_people;
 use crate::sinks::files::OutFile;
 
 /// The file of baselines in a state directory.
@@ -50,6 +52,7 @@ pub(super) struct Opened {
     pub(super) state: State,
     pub(super) stored: StoredLedger,
     pub(super) ledger: Ledger,
+    pub(super) people: People,
 }
 
 impl State {
@@ -77,7 +80,8 @@ impl State {
         let bounds = Bounds::of(plan);
         let (entries, subjects) = (bounds.entries_bytes, bounds.subjects_bytes);
         let (stored, ledger) = StoredLedger::open(dir, LedgerConfig { entries, subjects })?;
-        Ok(Some(Opened { state, stored, ledger }))
+        let people = stored_people::read(dir, bounds.people_bytes)?;
+        Ok(Some(Opened { state, stored, ledger, people }))
     }
 
     pub(super) fn learn(&mut self, session: &EndpointSummary) {
@@ -100,6 +104,11 @@ impl State {
         let mut file = OutFile::replace(&self.dir.join(FILE))?;
         file.write(&self.baselines.encode())?;
         file.finish()
+    }
+
+    /// Writes the people beside the baselines.
+    pub(super) fn save_people(&self, people: &People) -> Result<(), Error> {
+        stored_people::save(&self.dir, people)
     }
 
     /// Entries evicted at the cap since the last call.
@@ -128,17 +137,16 @@ pub fn read(dir: &Path, learn_days: Option<usize>) -> Result<Baselines, Error> {
     })
 }
 
-/// Adds the baselines and ledgers of the directories `from` to `into`, and writes them: all
+/// Adds the baselines, people and ledgers of the directories `from` to `into`, and writes them: all
 /// baselines, or nothing. The ledger is written first: one that is added again says the same.
 pub fn merge(into: &Path, from: &[PathBuf], cap: usize) -> Result<BaselineTotals, Vec<Error>> {
     let config = BaselineConfig { cap, learn: days(LEARN_DAYS) };
     let mut state = State::open(into, config).map_err(|e| vec![e])?;
     let own = fs::canonicalize(into).ok();
-    let ledger_config = {
-        let shares = Shares::of(MEMORY);
-        LedgerConfig { entries: shares.repeats, subjects: shares.subjects }
-    };
+    let shares = Shares::of(MEMORY);
+    let ledger_config = LedgerConfig { entries: shares.repeats, subjects: shares.subjects };
     let (mut stored, ledger) = StoredLedger::open(into, ledger_config).map_err(|e| vec![e])?;
+    let mut people = stored_people::read(into, shares.people).map_err(|e| vec![e])?;
     let mut ledgers = vec![ledger];
     let mut seen: Vec<Option<PathBuf>> = vec![own];
     let mut errors = Vec::new();
@@ -158,6 +166,10 @@ pub fn merge(into: &Path, from: &[PathBuf], cap: usize) -> Result<BaselineTotals
             Ok((_, ledger)) => ledgers.push(ledger),
             Err(error) => errors.push(error),
         }
+        match stored_people::read(dir, shares.people) {
+            Ok(others) => people.merge(others),
+            Err(error) => errors.push(error),
+        }
     }
     if !errors.is_empty() {
         return Err(errors);
@@ -165,6 +177,9 @@ pub fn merge(into: &Path, from: &[PathBuf], cap: usize) -> Result<BaselineTotals
     let ledger = Ledger::combine(ledger_config, ledgers);
     if !ledger.is_empty() {
         stored.save(&ledger).map_err(|e| vec![e])?;
+    }
+    if !people.is_empty() {
+        state.save_people(&people).map_err(|e| vec![e])?;
     }
     state.baselines.trim();
     state.save().map_err(|e| vec![e])?;
@@ -198,7 +213,7 @@ fn load(dir: &Path, config: BaselineConfig) -> Result<Option<Baselines>, Error> 
     baselines.map(Some).map_err(|why| problem(why.to_string()).help(remedy(why)))
 }
 
-const fn remedy(why: DecodeError) -> &'static str {
+pub(super) const fn remedy(why: DecodeError) -> &'static str {
     match why {
         DecodeError::NotThis => {
             "it was not changed; name another directory, or move it aside to begin anew"

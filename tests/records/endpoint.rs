@@ -9,6 +9,7 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::records::driven::{set_control, set_synthetic};
+use crate::records::people;
 use crate::records::record::START;
 use crate::records::record::nanos;
 use crate::records::record::same;
@@ -131,6 +132,9 @@ fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
             return set(row, rest, value);
         }
     }
+    if let Some(set) = people::set(row, name, value) {
+        return set;
+    }
     match name {
         "longhaul.sessions" => row.sessions = value.as_u64()?,
         "longhaul.handshakes" => row.handshakes = value.as_u64()?,
@@ -171,16 +175,20 @@ fn set_claim(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
     Some(())
 }
 
+/// So many people.
+pub fn names(value: &Json) -> Option<Vec<Arc<str>>> {
+    let count: u32 = small(value)?;
+    Some((0..count).map(|n| Arc::from(format!("e-{n}"))).collect())
+}
+
 /// The people who share the address.
 fn set_colocated(row: &mut EndpointRow, name: &str, value: &Json) -> Option<()> {
-    let none = Colocated { people: Vec::new(), days: 0, apart_km: 0.0, away: 0 };
+    let none = Colocated { people: Vec::new(), days: 0, overlap_days: 0, apart_km: 0.0, away: 0 };
     let all = row.traits.colocated.get_or_insert(none);
     match name {
-        "people" => {
-            let count: u32 = small(value)?;
-            all.people = (0..count).map(|n| Arc::from(format!("e-{n}"))).collect();
-        }
+        "people" => all.people = names(value)?,
         "days" => all.days = small(value)?,
+        "overlap_days" => all.overlap_days = small(value)?,
         "apart_km" => all.apart_km = value.as_f64()?,
         "away" => all.away = small(value)?,
         _ => return None,

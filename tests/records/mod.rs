@@ -10,6 +10,7 @@ pub mod driven;
 pub mod endpoint;
 pub mod interaction;
 pub mod latency;
+pub mod people;
 pub mod physics;
 pub mod record;
 

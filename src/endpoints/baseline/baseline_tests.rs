@@ -51,6 +51,7 @@ fn session(ip: &str, day: u64, ns: u64, subject: Option<&str>) -> EndpointSummar
         stack: StackSummary::default(),
         refused: None,
         long: None,
+        egress: None,
         incoming: Some(Box::new(Incoming { subject, ..Incoming::default() })),
     }
 }
@@ -62,6 +63,7 @@ fn going_out(ip: &str, day: u64, ns: u64, port: u16) -> EndpointSummary {
         responder: side(ip, Locality::Remote, Some(ns)),
         service: Some(Service { transport: Transport::TCP, port }),
         long: None,
+        egress: None,
         incoming: None,
         ..session(ip, day, ns, None)
     }

@@ -27,8 +27,9 @@ use crate::endpoints::baseline::entry::{BaselineEntry, Span};
 use crate::endpoints::baseline::key::{Destination, Network, Prefix, SUBJECT_BYTES, Subject};
 use crate::endpoints::baseline::table::Table;
 use crate::endpoints::baseline::{BaselineConfig, Baselines};
+use crate::endpoints::stored::{damaged, number, put};
 use crate::model::Nanos;
-use crate::wire::{Fault, Reader, WireError};
+use crate::wire::{Reader, WireError};
 
 /// Version of the format.
 pub const VERSION: u16 = 1;
@@ -53,7 +54,7 @@ pub enum DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DecodeError::NotThis => f.write_str("it is no file of baselines"),
+            DecodeError::NotThis => f.write_str("it is no file of this kind"),
             DecodeError::Version(version) => {
                 write!(f, "it is of version {version}, and this program reads version {VERSION}")
             }
@@ -69,10 +70,6 @@ impl From<WireError> for DecodeError {
             WireError::NeedMore(_) | WireError::NotThis => "it ends too early",
         })
     }
-}
-
-const fn damaged(how: &'static str) -> WireError {
-    WireError::Malformed(Fault::Value, how)
 }
 
 impl Baselines {
@@ -168,33 +165,6 @@ fn put_span(out: &mut Vec<u8>, span: &Span) {
         put(out, u64::from(count));
         last = bucket;
     }
-}
-
-/// Appends a varint.
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-/// Reads a varint.
-fn number(from: &mut Reader<'_>) -> Result<u64, WireError> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = from.u8()?;
-        let bits = u64::from(byte & 0x7f);
-        if (bits << shift) >> shift != bits {
-            return Err(damaged("a number is too large"));
-        }
-        number |= bits << shift;
-        if byte < 0x80 {
-            let shortest = byte != 0 || shift == 0;
-            return shortest.then_some(number).ok_or(damaged("a number is written at length"));
-        }
-    }
-    Err(damaged("a number is too long"))
 }
 
 fn table<K: Clone + Eq + Hash + Ord>(

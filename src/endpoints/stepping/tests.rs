@@ -210,6 +210,7 @@ fn served(name: &str) -> EndpointSummary {
         stack: StackSummary::default(),
         refused: None,
         long: Some(Box::new(long)),
+        egress: None,
         incoming: None,
     }
 }

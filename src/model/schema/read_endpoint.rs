@@ -9,6 +9,7 @@ use crate::model::endpoint_facts::{
     Baseline, ClaimTotals, Colocated, Control, Excess, MtuTotals, Spread, StackTotals,
     SyntheticInput,
 };
+use crate::model::people_facts::PeopleFacts;
 use crate::model::physics::{KM_PER_RTT_MS_FIBRE, KM_PER_RTT_MS_REAL};
 use crate::model::record::{AutonomousSystem, Place};
 use crate::model::schema::derived::{HIDDEN_AT_LEAST, ratio, reach};
@@ -43,6 +44,15 @@ pub(super) fn claim(row: &EndpointRow, get: Part<ClaimTotals>) -> Value<'_> {
 
 pub(super) fn colocated(row: &EndpointRow, get: Part<Colocated>) -> Value<'_> {
     part(row.traits.colocated.as_ref(), get)
+}
+
+/// Reads a part of what is known of people.
+pub(super) fn people<'a, T: 'a>(
+    row: &'a EndpointRow,
+    of: fn(&'a PeopleFacts) -> Option<&'a T>,
+    get: Part<T>,
+) -> Value<'a> {
+    part(row.traits.people.as_deref().and_then(of), get)
 }
 
 pub(super) fn hired(row: &EndpointRow) -> Value<'_> {

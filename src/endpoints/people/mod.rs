@@ -1,0 +1,281 @@
+//! Where people are: the addresses of each person of the subjects file, and who shares one.
+//!
+//! Owns: people and the addresses that they use, in bytes. In: answered sessions from outside whose
+//! subject is known, or that a VPN client keeps open. Out: facts about an address and its people.
+//! Never: an address that nobody of the subjects file uses and that no VPN client is behind.
+//!
+//! Days and hours do not depend on the order of sessions. Policy at the cap, which is in bytes:
+//! first go addresses of one person, then people who share none, then the others, of each those not
+//! seen for longest.
+
+mod days;
+mod dual;
+mod person;
+mod site;
+mod stored;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::endpoints::people::days::day;
+use crate::endpoints::people::dual::Outside;
+use crate::endpoints::people::person::Person;
+use crate::endpoints::people::site::{Site, TUNNEL_S};
+use crate::endpoints::summary::EndpointSummary;
+use crate::model::endpoint_facts::{ClaimTotals, Colocated};
+use crate::model::people_facts::{PeopleFacts, Shared};
+use crate::model::physics::ClaimedPlace;
+use crate::model::{Addr, Nanos};
+
+/// So many common hours of a day are no visit.
+const OVERLAP_HOURS: u32 = 4;
+
+/// At the cap a fraction (1/n) goes at once.
+const ROOM: usize = 8;
+
+/// Everybody.
+#[derive(Clone, Debug)]
+pub struct People {
+    cap: usize,
+    bytes: usize,
+    people: HashMap<Arc<str>, Person, RandomState>,
+    sites: HashMap<Addr, Site, RandomState>,
+    outside: Outside,
+    pub(super) dropped: u64,
+}
+
+impl People {
+    /// Holds at most so many bytes.
+    pub fn new(cap: usize) -> People {
+        People {
+            cap,
+            bytes: 0,
+            people: HashMap::default(),
+            sites: HashMap::default(),
+            outside: Outside::new(cap / ROOM),
+            dropped: 0,
+        }
+    }
+
+    /// Adds a session, or what an open one is so far. Whether rules should look at its endpoint
+    /// now.
+    pub(super) fn observe(&mut self, session: &EndpointSummary) -> bool {
+        self.outside.observe(session);
+        let Some(incoming) = session.incoming.as_deref() else { return false };
+        let lasts = session.last.since(session.first).as_secs() >= TUNNEL_S;
+        if incoming.subject.is_none() && !(incoming.tunnel && lasts) {
+            return false;
+        }
+        let mut news = false;
+        if let Some((id, _)) = &incoming.subject {
+            let name = id.len();
+            let new = || name + Person::default().bytes();
+            if !self.people.contains_key(id) {
+                self.bytes += new();
+            }
+            let person = self.people.entry(Arc::clone(id)).or_default();
+            let before = person.bytes();
+            news |= person.observe(session, incoming);
+            self.bytes = (self.bytes + person.bytes()).saturating_sub(before);
+        }
+        let ip = session.initiator.ip;
+        if !self.sites.contains_key(&ip) {
+            self.bytes += Site::default().bytes();
+        }
+        let site = self.sites.entry(ip).or_default();
+        let before = site.bytes();
+        news |= site.observe(session, incoming);
+        self.bytes = (self.bytes + site.bytes()).saturating_sub(before);
+        if self.bytes > self.cap {
+            self.make_room();
+        }
+        news
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        let shares = |site: &Site| site.people.len() > 1;
+        let sharing: BTreeSet<&str> = self
+            .sites
+            .values()
+            .filter(|site| shares(site))
+            .flat_map(|site| site.people.keys())
+            .map(|id| &**id)
+            .collect();
+        let site = |(ip, site): (&Addr, &Site)| (2 * u8::from(shares(site)), site.last, Err(*ip));
+        let person = |(id, person): (&Arc<str>, &Person)| {
+            let worth = 1 + 2 * u8::from(sharing.contains(&**id)) + u8::from(person.tells());
+            (worth, person.last, Ok(Arc::clone(id)))
+        };
+        let people = self.people.iter().map(person);
+        let mut order: Vec<(u8, Nanos, Result<Arc<str>, Addr>)> =
+            self.sites.iter().map(site).chain(people).collect();
+        order.sort_unstable();
+        for (_, _, key) in order {
+            if self.bytes <= self.cap - self.cap / ROOM {
+                break;
+            }
+            let freed = match key {
+                Ok(id) => self.people.remove(&id).map_or(0, |gone| gone.bytes() + id.len()),
+                Err(ip) => self.sites.remove(&ip).map_or(0, |gone| gone.bytes()),
+            };
+            self.bytes = self.bytes.saturating_sub(freed);
+            self.dropped += 1;
+        }
+    }
+
+    /// What the only person of an endpoint claims, against its region.
+    pub(super) fn claim(
+        &self,
+        (id, ip): (&Arc<str>, Addr),
+        region: Option<&ClaimedPlace>,
+        now: Nanos,
+    ) -> Option<ClaimTotals> {
+        let person = self.people.get(id)?;
+        let claim = person.claim?;
+        let there = self.sites.get(&ip).and_then(|site| site.people.get(id));
+        Some(ClaimTotals {
+            km: claim.sensor_km,
+            region_km: region.map(|region| claim.distance_km(region)),
+            days: there.map_or(0, |hours| hours.until(day(now)).count() as u32),
+            near_days: person.near_days(day(now)),
+        })
+    }
+
+    /// The people who share an address on two days or more each.
+    pub(super) fn colocated(&self, ip: Addr, now: Nanos) -> Option<Colocated> {
+        let site = self.sites.get(&ip).filter(|site| !site.crowded)?;
+        let now = day(now);
+        let all = site.people.iter().map(|(id, hours)| (id, hours.until(now).collect()));
+        let there: Vec<There<'_>> = all.filter(|(_, days): &There<'_>| days.len() >= 2).collect();
+        if there.len() < 2 {
+            return None;
+        }
+        let together = together(&there);
+        let person = |id: &Arc<str>| self.people.get(id);
+        let away = there.iter().filter_map(|(id, _)| person(id));
+        let travels = |of: &Person| site.region.is_some_and(|region| of.travels_from(&region, now));
+        let away = away.filter(|of| of.is_away(now) && !travels(of));
+        let long = |hours: &u32| *hours >= OVERLAP_HOURS;
+        Some(Colocated {
+            days: together.len() as u32,
+            overlap_days: together.values().filter(|hours| long(hours)).count() as u32,
+            apart_km: self.apart_km(&there).unwrap_or_default(),
+            away: away.count() as u32,
+            people: there.into_iter().map(|(id, _)| Arc::clone(id)).collect(),
+        })
+    }
+
+    /// The largest distance between the places that two of them claim.
+    fn apart_km(&self, there: &[There<'_>]) -> Option<f64> {
+        let claims = || there.iter().filter_map(|(id, _)| self.people.get(*id)?.claim);
+        let known = claims().count() >= 2;
+        let apart = claims().flat_map(|a| claims().map(move |b| a.distance_km(&b)));
+        known.then(|| apart.fold(0.0, f64::max))
+    }
+
+    /// The people who were at an address on one day.
+    fn shared(&self, site: &Site, now: u32) -> Option<Shared> {
+        let all: Vec<There<'_>> =
+            site.people.iter().map(|(id, hours)| (id, hours.until(now).collect())).collect();
+        let common = together(&all);
+        let meets = |(_, days): &There<'_>| days.iter().any(|(day, _)| common.contains_key(day));
+        let there: Vec<There<'_>> = all.into_iter().filter(meets).collect();
+        if there.len() < 2 || site.crowded {
+            return None;
+        }
+        let since_hire = |(id, days): &There<'_>| {
+            let person = self.people.get(*id)?;
+            let hired = person.hired?;
+            let met = days.iter().map(|(day, _)| *day).filter(|day| common.contains_key(day));
+            let fewest = met.filter_map(|day| day.checked_sub(hired)).min()?;
+            Some((fewest, !person.is_away(now)))
+        };
+        let newest = there.iter().filter_map(since_hire).min();
+        Some(Shared {
+            days: common.len() as u32,
+            apart_km: self.apart_km(&there),
+            hired_days: newest.map(|(days, _)| days),
+            new_away: newest.is_some_and(|(_, home)| !home),
+            people: there.into_iter().map(|(id, _)| Arc::clone(id)).collect(),
+        })
+    }
+
+    /// What is known of the people of an address, and of the only one of an endpoint.
+    pub(super) fn facts(
+        &self,
+        ip: Addr,
+        only: Option<&Arc<str>>,
+        now: Nanos,
+    ) -> Option<Box<PeopleFacts>> {
+        let (site, today) = (self.sites.get(&ip), day(now));
+        let only = only.and_then(|id| self.people.get(id));
+        let logs_in = site.filter(|site| !site.people.is_empty()).map(|site| site.last);
+        PeopleFacts {
+            shared: site.and_then(|site| self.shared(site, today)),
+            behind: site.and_then(|site| site.behind(today)),
+            dual: logs_in.and_then(|last| self.outside.dual(ip, last)),
+            travel: only.and_then(|only| only.travel_to(ip, today)),
+            flip: only.and_then(|only| only.flip_to(ip, today)),
+            split: only.and_then(|only| only.split_at(ip, today)),
+            networks: only.and_then(|only| only.networks(today)),
+        }
+        .if_any()
+    }
+
+    /// Adds what another sensor knows.
+    pub fn merge(&mut self, other: People) {
+        for (id, person) in other.people {
+            self.people.entry(id).or_default().merge(person);
+        }
+        for (ip, site) in other.sites {
+            self.sites.entry(ip).or_default().merge(site);
+        }
+        self.outside.merge(other.outside);
+        self.recount();
+    }
+
+    /// Counts the bytes anew, and keeps what fits.
+    fn recount(&mut self) {
+        let people: usize = self.people.iter().map(|(id, one)| id.len() + one.bytes()).sum();
+        self.bytes = people + self.sites.values().map(Site::bytes).sum::<usize>();
+        if self.bytes > self.cap {
+            self.make_room();
+        }
+    }
+
+    /// Gives it another cap.
+    #[must_use]
+    pub fn with_cap(mut self, cap: usize) -> People {
+        self.cap = cap;
+        self.outside.set_cap(cap / ROOM);
+        self.recount();
+        self
+    }
+
+    /// Whether nobody is known.
+    pub fn is_empty(&self) -> bool {
+        self.people.is_empty() && self.sites.is_empty() && self.outside.is_empty()
+    }
+}
+
+/// A person, and the days there with the hours of each.
+type There<'p> = (&'p Arc<str>, Vec<(u32, u32)>);
+
+/// The days on which two or more of them were there, and the hours that two or more share.
+fn together(there: &[There<'_>]) -> BTreeMap<u32, u32> {
+    let mut days: BTreeMap<u32, (u32, u32, u32)> = BTreeMap::new();
+    for (day, hours) in there.iter().flat_map(|(_, days)| days) {
+        let (people, any, two) = days.entry(*day).or_default();
+        *people += 1;
+        *two |= *any & hours;
+        *any |= hours;
+    }
+    let common = days.into_iter().filter(|(_, (people, ..))| *people > 1);
+    common.map(|(day, (_, _, two))| (day, two.count_ones())).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! The stored form of people: a head, three tables in the order of their keys, a checksum.
+//!
+//! Owns: the format and its version. In: people, or bytes. Out: bytes, or people or the reason why
+//! not. Never: half of what is stored; two encodings of one state; more memory than in proportion
+//! to the bytes.
+//!
+//! ```text
+//! head      "LHPEOP\r\n", version (2 bytes)
+//! body      people, addresses, addresses that our hosts are connected with: entries (varint), then
+//!           key and entry of each, keys ascending
+//! checksum  SHA-256 of everything before it
+//! ```
+//! Texts have their length before them, places are four floats of IEEE 754, days are numbered from
+//! 1970. What is only known of the last hour is not stored: clients of a VPN that are connected.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::endpoints::baseline::DecodeError;
+use crate::endpoints::people::People;
+use crate::endpoints::people::days::{Days, Hours};
+use crate::endpoints::people::dual::Connected;
+use crate::endpoints::people::person::Person;
+use crate::endpoints::people::site::Site;
+use crate::endpoints::stored::{damaged, number, option, put, put_option, put_text, small, text};
+use crate::model::physics::ClaimedPlace;
+use crate::model::{Addr, Nanos};
+use crate::wire::{Reader, WireError};
+
+/// Version of the format.
+const VERSION: u16 = 1;
+
+/// Magic bytes. The line end reveals a conversion by a text tool.
+const MAGIC: [u8; 8] = *b"LHPEOP\r\n";
+
+/// Bytes of the checksum.
+const CHECKSUM: usize = 32;
+
+impl People {
+    /// Encodes the state: the same bytes for the same state.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend(VERSION.to_be_bytes());
+        let mut people: Vec<(&Arc<str>, &Person)> = self.people.iter().collect();
+        people.sort_unstable_by_key(|(id, _)| *id);
+        put(&mut out, people.len() as u64);
+        for (id, person) in people {
+            put_text(&mut out, id);
+            put_person(&mut out, person);
+        }
+        let mut sites: Vec<(&Addr, &Site)> = self.sites.iter().collect();
+        sites.sort_unstable_by_key(|(ip, _)| *ip);
+        put(&mut out, sites.len() as u64);
+        for (ip, site) in sites {
+            out.extend(ip.0);
+            put_site(&mut out, site);
+        }
+        let mut outside: Vec<(&Addr, &Connected)> = self.outside.all.iter().collect();
+        outside.sort_unstable_by_key(|(ip, _)| *ip);
+        put(&mut out, outside.len() as u64);
+        for (ip, one) in outside {
+            out.extend(ip.0);
+            put(&mut out, one.last.0);
+            out.extend(one.host.0);
+            put_text(&mut out, &one.by);
+        }
+        let sum = Sha256::digest(&out);
+        out.extend(sum);
+        out
+    }
+
+    /// Decodes stored people. Those over the cap are forgotten, as they would be in a run.
+    pub fn decode(cap: usize, bytes: &[u8]) -> Result<People, DecodeError> {
+        let mut head = Reader::new(bytes);
+        if head.array::<8>() != Ok(MAGIC) {
+            return Err(DecodeError::NotThis);
+        }
+        match head.u16()? {
+            VERSION => {}
+            version => return Err(DecodeError::Version(version)),
+        }
+        let short = DecodeError::Damaged("it ends too early");
+        let end = bytes.len().checked_sub(CHECKSUM).ok_or(short)?;
+        let (stored, sum) = bytes.split_at_checked(end).ok_or(short)?;
+        if Sha256::digest(stored).as_slice() != sum {
+            return Err(DecodeError::Damaged("its checksum is another"));
+        }
+        let body = head.left().checked_sub(CHECKSUM).ok_or(short)?;
+        decode_body(cap, head.sub(body)?)
+    }
+}
+
+fn decode_body(cap: usize, mut body: Reader<'_>) -> Result<People, DecodeError> {
+    let from = &mut body;
+    let mut people = People::new(usize::MAX);
+    table(from, text, |id, from| {
+        people.people.insert(id, person(from)?);
+        Ok(())
+    })?;
+    table(from, addr, |ip, from| {
+        people.sites.insert(ip, site(from)?);
+        Ok(())
+    })?;
+    table(from, addr, |ip, from| {
+        let (last, host) = (Nanos(number(from)?), addr(from)?);
+        people.outside.add(ip, Connected { last, host, by: text(from)? });
+        Ok(())
+    })?;
+    if !body.is_empty() {
+        return Err(DecodeError::Damaged("something follows its end"));
+    }
+    Ok(people.with_cap(cap))
+}
+
+/// Reads a table: each key, and with it what stands behind it.
+fn table<'b, K: Ord + Clone>(
+    from: &mut Reader<'b>,
+    key: impl Fn(&mut Reader<'b>) -> Result<K, WireError>,
+    mut take: impl FnMut(K, &mut Reader<'b>) -> Result<(), WireError>,
+) -> Result<(), WireError> {
+    let mut last: Option<K> = None;
+    for _ in 0..number(from)? {
+        let key = key(from)?;
+        if last.as_ref() >= Some(&key) {
+            return Err(damaged("its keys are in no order"));
+        }
+        last = Some(key.clone());
+        take(key, from)?;
+    }
+    Ok(())
+}
+
+fn put_person(out: &mut Vec<u8>, person: &Person) {
+    put_option(out, person.claim, put_place);
+    put_option(out, person.hired, |out, day| put(out, day.into()));
+    put(out, person.last.0);
+    [person.near, person.judged, person.unknown].into_iter().for_each(|days| put_days(out, days));
+    put(out, person.regions.len() as u64);
+    for (key, (region, days)) in &person.regions {
+        [key.0, key.1].into_iter().for_each(|grain| out.extend(grain.to_be_bytes()));
+        put_place(out, *region);
+        put_days(out, *days);
+    }
+    put(out, person.networks.len() as u64);
+    for (asn, (first, days)) in &person.networks {
+        put(out, (*asn).into());
+        put(out, (*first).into());
+        put_days(out, *days);
+    }
+}
+
+fn person(from: &mut Reader<'_>) -> Result<Person, WireError> {
+    let mut person = Person::default();
+    person.claim = option(from, place)?;
+    person.hired = option(from, small)?;
+    person.last = Nanos(number(from)?);
+    (person.near, person.judged, person.unknown) = (days(from)?, days(from)?, days(from)?);
+    let grain = |from: &mut Reader<'_>| from.array().map(i32::from_be_bytes);
+    table(
+        from,
+        |from| Ok((grain(from)?, grain(from)?)),
+        |key, from| {
+            person.regions.insert(key, (place(from)?, days(from)?));
+            Ok(())
+        },
+    )?;
+    table(from, small, |asn, from| {
+        person.networks.insert(asn, (small(from)?, days(from)?));
+        Ok(())
+    })?;
+    // Caps hold as in a run.
+    person.merge(Person::default());
+    Ok(person)
+}
+
+fn put_site(out: &mut Vec<u8>, site: &Site) {
+    put(out, site.people.len() as u64);
+    for (id, hours) in &site.people {
+        put_text(out, id);
+        put(out, hours.iter().len() as u64);
+        for (day, hours) in hours.iter() {
+            put(out, day.into());
+            put(out, hours.into());
+        }
+    }
+    put_option(out, site.region, put_place);
+    out.push(site.crowded.into());
+    put(out, site.last.0);
+    for (count, day) in [site.clients, site.systems] {
+        put(out, count.into());
+        put(out, day.into());
+    }
+}
+
+fn site(from: &mut Reader<'_>) -> Result<Site, WireError> {
+    let mut site = Site::default();
+    table(from, text, |id, from| {
+        let mut there = Hours::default();
+        table(from, small, |day, from| {
+            there.set(day, small(from)?);
+            Ok(())
+        })?;
+        site.people.insert(id, there);
+        Ok(())
+    })?;
+    site.region = option(from, place)?;
+    site.crowded = match from.u8()? {
+        0 => false,
+        1 => true,
+        _ => return Err(damaged("a flag is neither set nor not")),
+    };
+    site.last = Nanos(number(from)?);
+    site.clients = (small(from)?, small(from)?);
+    site.systems = (small(from)?, small(from)?);
+    site.merge(Site::default());
+    Ok(site)
+}
+
+fn put_days(out: &mut Vec<u8>, days: Days) {
+    put(out, days.latest.into());
+    put(out, days.bits.into());
+}
+
+fn days(from: &mut Reader<'_>) -> Result<Days, WireError> {
+    let days = Days { latest: small(from)?, bits: small(from)? };
+    let sound = days.bits & 1 == 1 || days == Days::default();
+    sound.then_some(days).ok_or(damaged("days without their latest"))
+}
+
+fn put_place(out: &mut Vec<u8>, place: ClaimedPlace) {
+    let ClaimedPlace { centre, radius_km, sensor_km } = place;
+    let all = [centre.0, centre.1, radius_km, sensor_km];
+    all.into_iter().for_each(|number| out.extend(number.to_be_bytes()));
+}
+
+fn place(from: &mut Reader<'_>) -> Result<ClaimedPlace, WireError> {
+    let mut float = || from.array().map(f64::from_be_bytes);
+    let all = [float()?, float()?, float()?, float()?];
+    if !all.iter().all(|number| number.is_finite()) {
+        return Err(damaged("a place is nowhere"));
+    }
+    let [north, east, radius_km, sensor_km] = all;
+    Ok(ClaimedPlace { centre: (north, east), radius_km, sensor_km })
+}
+
+fn addr(from: &mut Reader<'_>) -> Result<Addr, WireError> {
+    from.array().map(Addr)
+}

@@ -1,0 +1,167 @@
+//! What is known of the people of the subjects file, beside their sessions.
+//!
+//! Owns: the shapes of these facts. In: endpoints fills them. Out: detect reads them, emit shows
+//! them. Never: judgement; an unknown value is absent.
+
+use std::sync::Arc;
+
+use crate::model::Addr;
+
+/// Facts about the people at an endpoint's address, or about the only one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PeopleFacts {
+    /// Who was at the address on the same day as somebody else.
+    pub shared: Option<Shared>,
+    /// How many devices are behind the address at least.
+    pub behind: Option<HostsBehind>,
+    /// Our hosts are connected with the address, which people log in from.
+    pub dual: Option<DualRole>,
+    /// How fast its only person came here.
+    pub travel: Option<Travel>,
+    /// When its only person changed between a home and an exit.
+    pub flip: Option<Flip>,
+    /// TCP and UDP of its only person come from different networks.
+    pub split: Option<EgressSplit>,
+    /// The networks that its only person works from.
+    pub networks: Option<Networks>,
+}
+
+impl PeopleFacts {
+    /// The facts, if there are any.
+    pub fn if_any(self) -> Option<Box<PeopleFacts>> {
+        (self != PeopleFacts::default()).then(|| Box::new(self))
+    }
+}
+
+/// People who were at an address on one day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shared {
+    /// They, in order.
+    pub people: Vec<Arc<str>>,
+    /// Days of the last 14 on which two or more of them were there.
+    pub days: u32,
+    /// The largest distance between the places that two of them claim, in km.
+    pub apart_km: Option<f64>,
+    /// The fewest days from the hire of one of them to a day with somebody else.
+    pub hired_days: Option<u32>,
+    /// Whether that one was never seen near the place they claim, as far as is known.
+    pub new_away: bool,
+}
+
+/// How the number of devices behind an address is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountedBy {
+    /// Clients of one VPN gateway, connected at the same time.
+    Tunnels,
+    /// People whose sessions fall into the same hour.
+    People,
+    /// Families of systems whose SYNs fall into the same hour.
+    Stacks,
+}
+
+impl CountedBy {
+    /// Each word of `longhaul.hosts_behind.method`.
+    pub const WORDS: [&'static str; 3] = ["tunnels", "people", "stacks"];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CountedBy::Tunnels => "tunnels",
+            CountedBy::People => "people",
+            CountedBy::Stacks => "stacks",
+        }
+    }
+}
+
+/// A lower bound of the devices behind an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostsBehind {
+    /// At least so many.
+    pub min: u32,
+    /// What says so.
+    pub method: CountedBy,
+}
+
+/// An address that hosts of ours are connected with, and that people log in from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DualRole {
+    /// What connects our host with it: a tag, or a protocol.
+    pub by: Arc<str>,
+    /// The host.
+    pub host: Addr,
+    /// Days between that and the latest log-in.
+    pub days: u32,
+}
+
+/// Sessions of one person at two places.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Travel {
+    /// Between the regions of the two addresses, nearest points, in km.
+    pub km: f64,
+    /// From the end of the earlier session to the start of the later one; 0 if they overlap.
+    pub minutes: u32,
+    /// The other address.
+    pub from: Addr,
+}
+
+impl Travel {
+    /// Kilometres per hour; sessions that overlap or follow at once count as a minute apart.
+    pub fn kmh(&self) -> f64 {
+        self.km * 60.0 / f64::from(self.minutes.max(1))
+    }
+}
+
+/// A change between an access network and an exit of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flip {
+    /// From the end of the earlier session to the start of the later one; 0 if they overlap.
+    pub minutes: u32,
+    /// Days of the last 14 with such a change.
+    pub days: u32,
+    /// The other address.
+    pub from: Addr,
+}
+
+/// What differs between two networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Differs {
+    /// One is an access network, the other a hosting network or VPN.
+    Class,
+    /// The country.
+    Country,
+}
+
+impl Differs {
+    /// Each word of `longhaul.egress_split.differs`.
+    pub const WORDS: [&'static str; 2] = ["class", "country"];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Differs::Class => "class",
+            Differs::Country => "country",
+        }
+    }
+}
+
+/// TCP and UDP of one person from two addresses of one IP version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EgressSplit {
+    /// Seconds between the two sessions; 0 if they overlap.
+    pub seconds: u32,
+    /// Where TCP came from.
+    pub tcp: Addr,
+    /// Where UDP came from.
+    pub udp: Addr,
+    /// What tells their networks apart.
+    pub differs: Differs,
+}
+
+/// The access networks that one person works from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Networks {
+    /// Different autonomous systems of the last 14 days, at most 8.
+    pub count: u32,
+    /// Days from the hire to the first session from the latest of them.
+    pub hired_days: Option<u32>,
+}
