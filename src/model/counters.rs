@@ -330,7 +330,8 @@ counters! {
     /// Tags not kept on endpoints: a run keeps at most 128 different ones.
     EndpointTagsDropped = "endpoint_tags_dropped" in "detect",
         loss("tags", "tags of endpoints over the cap");
-    /// Addresses outside, and people, that were forgotten at the cap: addresses of one person first.
+    /// Addresses outside, and people, that were forgotten at the cap: addresses of one person
+    /// first.
     SitesDropped = "sites_dropped" in "detect",
         loss("sites", "people and their addresses over the cap");
     /// Baselines evicted at the cap: those with the fewest days and sessions.

@@ -15,7 +15,7 @@ use crate::config::memory::{Bounds, MEMORY, Shares};
 use crate::config::{LEARN_DAYS, Plan};
 use crate::detect::ledger::{Ledger, LedgerConfig};
 use crate::endpoints::EndpointSummary;
-use crate::endpoints::baseline::{BaselineConfig, Baselines, DecodeError};
+use crate::endpoints::baseline::{BaselineConfig, Baselines};
 pub use crate::endpoints::baseline::{BaselineRow, BaselineTotals};
 use crate::endpoints::people::People;
 use crate::model::endpoint_facts::BaselineOf;
@@ -210,21 +210,7 @@ fn load(dir: &Path, config: BaselineConfig) -> Result<Option<Baselines>, Error> 
         problem(cause).help("check that this user may read it; it was not changed")
     })?;
     let baselines = Baselines::decode(config, &bytes);
-    baselines.map(Some).map_err(|why| problem(why.to_string()).help(remedy(why)))
-}
-
-pub(super) const fn remedy(why: DecodeError) -> &'static str {
-    match why {
-        DecodeError::NotThis => {
-            "it was not changed; name another directory, or move it aside to begin anew"
-        }
-        DecodeError::Version(_) => {
-            "it was not changed; use the longhaul that wrote it, or move it aside to begin anew"
-        }
-        DecodeError::Damaged(_) => {
-            "it was not changed; put a copy back, or move it aside to begin anew"
-        }
-    }
+    baselines.map(Some).map_err(|why| problem(why.to_string()).help(why.remedy()))
 }
 
 fn failed(dir: &Path, cause: impl Into<String>) -> Error {

@@ -1,7 +1,7 @@
 //! People in a state directory: who was where on which days survives a restart.
 //!
-//! Owns: the file. In: people, or the directory. Out: the same people after a restart. Never: a file
-//! that is half written, or one overwritten that could not be read.
+//! Owns: the file. In: people, or the directory. Out: the same people after a restart. Never: a
+//! file that is half written, or one overwritten that could not be read.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,7 +10,6 @@ use std::path::Path;
 use crate::bounded;
 use crate::endpoints::people::People;
 use crate::model::Error;
-use crate::pipeline::state::remedy;
 use crate::sinks::files::OutFile;
 
 /// The file in a state directory.
@@ -31,7 +30,7 @@ pub(super) fn read(dir: &Path, cap: usize) -> Result<People, Error> {
     let bytes = bounded::file::read(&path, FILE_BYTES_MAX).map_err(|cause| {
         problem(cause).help("check that this user may read it; it was not changed")
     })?;
-    People::decode(cap, &bytes).map_err(|why| problem(why.to_string()).help(remedy(why)))
+    People::decode(cap, &bytes).map_err(|why| problem(why.to_string()).help(why.remedy()))
 }
 
 /// Writes them: under a temporary name, synced, then renamed over the last file.

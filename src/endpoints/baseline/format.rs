@@ -51,6 +51,23 @@ pub enum DecodeError {
     Damaged(&'static str),
 }
 
+impl DecodeError {
+    /// What helps.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            DecodeError::NotThis => {
+                "it was not changed; name another directory, or move it aside to begin anew"
+            }
+            DecodeError::Version(_) => {
+                "it was not changed; use the longhaul that wrote it, or move it aside to begin anew"
+            }
+            DecodeError::Damaged(_) => {
+                "it was not changed; put a copy back, or move it aside to begin anew"
+            }
+        }
+    }
+}
+
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

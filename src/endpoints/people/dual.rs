@@ -2,7 +2,7 @@
 //!
 //! Owns: when, by which host and by what, per address. In: sessions from inside. Out: whether an
 //! address that people log in from is one of them. Policy at the cap, which is in bytes: those
-//! connected longest ago go.
+//! connected longest ago go. Never: an approved tool.
 
 use std::collections::HashMap;
 use std::sync::Arc;
