@@ -11,6 +11,7 @@ use longhaul::decode::DecodeConfig;
 use longhaul::decode::Decoder;
 use longhaul::endpoints::baseline::BaselineConfig;
 use longhaul::endpoints::baseline::Baselines;
+use longhaul::enrich::intel as feeds;
 use longhaul::enrich::lists::Lists;
 use longhaul::enrich::subjects::Subjects;
 use longhaul::evidence::Observers;
@@ -50,6 +51,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("config", config),
     ("capture", capture),
     ("lists", lists),
+    ("intel", intel),
     ("signatures", signatures),
     ("subjects", subjects),
     ("session", session),
@@ -357,6 +359,21 @@ pub fn lists(data: &[u8]) {
     let _ = lists.by_port(Transport::TCP, 443).count();
     let mut names = 0usize;
     lists.for_each_by_name("a.example.com", |_| names += 1);
+}
+
+/// A feed in every form, and in the one that it seems to have.
+pub fn intel(data: &[u8]) {
+    let path = Path::new("feed");
+    let told = feeds::read(path, data, None);
+    for (_, form) in feeds::Form::ALL {
+        let read = feeds::read(path, data, Some(form));
+        // What was told from the bytes is read the same where it is named.
+        if let (Ok((of, told)), Ok((_, read))) = (&told, &read)
+            && *of == form
+        {
+            assert_eq!(told, read);
+        }
+    }
 }
 
 /// A signature file, as text, and what its payload patterns make of the text itself.

@@ -380,6 +380,21 @@ fn make_texts() {
     for (number, (kind, body)) in (1..).zip(lists) {
         keep("lists", number, (head(kind) + body).as_bytes());
     }
+    let feeds = [
+        "192.0.2.0/24\nAS64500\nexample.com # remark\n10.0.0.5-10.0.0.8\n0.0.0.0 a.example\n",
+        "tool,kind,indicator\nA,domain,a.example\n\"B, c\",ip,192.0.2.1\n",
+        "start,end,provider\n192.0.2.0,192.0.2.77,A\n",
+        "192.0.2.1,5,100\n198.51.100.0/24,7,3\n",
+        "ZXhhbXBsZS5jb20=\nYS5leGFtcGxl,12\n",
+        "#fields\tindicator\tindicator_type\n192.0.2.1\tIntel::ADDR\na.b\tIntel::DOMAIN\n",
+        r#"[{"Name":"A","Artifacts":{"Network":[{"Domains":["a.example"],"Ports":[7]}]}}]"#,
+        r#"{"type":"bundle","objects":[{"type":"indicator","pattern":"[ipv4-addr:value = '192.0.2.1' OR url:value = 'a\\'b']"}]}"#,
+        r#"{"Event":{"date":"2026-11-19","Attribute":[{"type":"domain|ip","value":"a.example|192.0.2.2"}]}}"#,
+        "{\"ip\":\"192.0.2.1\",\"tunnels\":[{\"operator\":\"A\",\"type\":\"VPN\"}]}\n{\"ip\":\"::1\"}\n",
+    ];
+    for (number, feed) in (1..).zip(feeds) {
+        keep("intel", number, feed.as_bytes());
+    }
     let head =
         "- name: a\n  title: A\n  category: rmm\n  tag: rmm:a\n  source: s\n  date: 2026-01-31\n";
     let rest = [

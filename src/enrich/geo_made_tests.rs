@@ -204,3 +204,43 @@ fn no_damage_makes_a_look_up_panic() {
         }
     }
 }
+
+/// Of MaxMind, of MaxMind's residential proxies, and of IPinfo, which writes texts.
+#[test]
+fn databases_of_anonymous_networks_become_lists() {
+    let yes = || control(14, 1);
+    let read = |kind: &str, rows: &[(&str, u8, Vec<u8>)]| {
+        let bytes = database(kind, rows);
+        let (form, feed) = crate::enrich::intel::read(Path::new("a.mmdb"), &bytes, None).unwrap();
+        assert_eq!((form.as_str(), feed.date.as_deref()), ("mmdb", Some("2025-10-09")));
+        let line = |one: &crate::enrich::intel::Indicator| {
+            format!("{} {}", one.key, one.tag.as_deref().unwrap_or_default())
+        };
+        let lines: Vec<String> = feed.indicators.iter().map(line).collect();
+        (lines, feed.left_out.len())
+    };
+    let vpn = map(&[("is_anonymous_vpn", yes()), ("provider_name", text("Nord VPN"))]);
+    let two = map(&[("is_tor_exit_node", yes()), ("is_hosting_provider", yes())]);
+    let none = map(&[("is_anonymous_vpn", control(14, 0))]);
+    let rows = [("81.2.69.0", 24, vpn), ("2a02:1000::", 32, two), ("1.0.0.0", 8, none)];
+    let (lines, left) = read("GeoIP2-Anonymous-IP", &rows);
+    let want = ["81.2.69.0/24 vpn:nord-vpn", "2a02:1000::/32 tor", "2a02:1000::/32 hosting"];
+    let mut sorted = lines.clone();
+    sorted.sort();
+    let mut want = want.map(str::to_owned).to_vec();
+    want.sort();
+    assert_eq!((sorted, left), (want, 1));
+    let row = map(&[("service", text("Some Proxy")), ("percent_days_seen", whole(5, 3))]);
+    let (lines, _) = read("ipinfo resproxy", &[("81.2.69.0", 24, row)]);
+    assert_eq!(lines, ["81.2.69.0/24 proxy:some-proxy"]);
+    let row = map(&[("vpn", text("true")), ("proxy", text("")), ("service", text("X"))]);
+    let (lines, _) = read("ipinfo privacy", &[("81.2.69.0", 24, row)]);
+    assert_eq!(lines, ["81.2.69.0/24 vpn:x"]);
+    // Cut off anywhere, it is refused or says less; it never panics.
+    let bytes = database("GeoIP2-Anonymous-IP", &rows);
+    for cut in 0..bytes.len() {
+        let _ = crate::enrich::intel::read(Path::new("a.mmdb"), &bytes[cut..], None);
+        let form = Some(crate::enrich::intel::Form::Mmdb);
+        let _ = crate::enrich::intel::read(Path::new("a.mmdb"), &bytes[..cut], form);
+    }
+}

@@ -309,6 +309,7 @@ struct Header {
     licence: Option<String>,
     application: Option<String>,
     weight: Option<f64>,
+    half_life_days: Option<f64>,
     category: Option<String>,
 }
 
@@ -354,6 +355,13 @@ impl Header {
                     refuse(format!("`{value}` is not a weight"), "write a number from 0 to 1")
                 })?);
             }
+            "half_life_days" => {
+                let days = value.parse().ok().filter(|days| (1.0..=36_500.0).contains(days));
+                self.half_life_days = Some(days.ok_or_else(|| {
+                    let cause = format!("`{value}` is no half-life");
+                    refuse(cause, "write days, 1 to 36500")
+                })?);
+            }
             _ => {}
         }
         Ok(())
@@ -391,6 +399,7 @@ impl Header {
             licence,
             application: self.application.map(Arc::from),
             weight: self.weight,
+            half_life_days: self.half_life_days,
             category: self.category,
             entries: 0,
             built_at,

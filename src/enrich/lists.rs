@@ -66,6 +66,9 @@ pub struct ListInfo {
     /// `# weight:` 0 to 1, for rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
+    /// `# half_life_days:` in which the weight halves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_life_days: Option<f64>,
     /// `# category:` free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
@@ -77,6 +80,17 @@ pub struct ListInfo {
 }
 
 impl ListInfo {
+    /// Whole days from its date to a time; 0 if that is before.
+    pub fn age_days(&self, now: Nanos) -> u64 {
+        now.since(self.built_at).as_secs() / 86_400
+    }
+
+    /// Its weight at a time, if it says one: half of it is left after each half-life.
+    pub fn weight_at(&self, now: Nanos) -> Option<f64> {
+        let halves = self.half_life_days.map_or(0.0, |days| self.age_days(now) as f64 / days);
+        self.weight.map(|weight| weight * (-halves).exp2())
+    }
+
     /// The form used in alerts.
     pub fn source_info(&self) -> SourceInfo {
         SourceInfo {
@@ -154,6 +168,11 @@ impl Lists {
     pub fn from_signatures(path: &Path, text: &str) -> Result<Lists, Vec<Error>> {
         let table = signatures::build(&[(path.to_path_buf(), text.to_owned())])?;
         Ok(Lists { applications: table.applications, ..Lists::index(table.files) })
+    }
+
+    /// The lists of a directory, without the default ones.
+    pub fn of_dir(dir: &Path) -> Result<Lists, Vec<Error>> {
+        list_file::read_dir(dir).map(Lists::index)
     }
 
     fn files(dir: Option<&Path>) -> Result<Vec<ListFile>, Vec<Error>> {

@@ -12,6 +12,7 @@ pub mod enricher;
 pub mod framed;
 pub mod geo;
 mod hits;
+pub mod intel;
 mod list_file;
 pub mod lists;
 pub mod lpm;

@@ -182,7 +182,7 @@ struct Header(Vec<String>);
 
 impl Header {
     fn parse(line: &str) -> Result<Header, String> {
-        let names = columns(line).unwrap_or_default();
+        let names = csv_columns(line).unwrap_or_default();
         let names: Vec<String> = names.iter().map(|name| name.trim().to_lowercase()).collect();
         let missing = |name| !names.iter().any(|known| known == name);
         if missing("match") || missing("id") {
@@ -196,7 +196,7 @@ impl Header {
 
     /// Parses a line: what it matches, as written and as parsed, and the subject.
     fn read(&self, line: &str) -> Result<(String, Match, Subject), String> {
-        let fields = columns(line).ok_or("a quote is not closed on its line")?;
+        let fields = csv_columns(line).ok_or("a quote is not closed on its line")?;
         if fields.iter().skip(self.0.len()).any(|more| !more.trim().is_empty()) {
             let (have, known) = (fields.len(), self.0.len());
             return Err(format!(
@@ -245,7 +245,7 @@ fn circle(place: Option<&str>, radius: Option<&str>) -> Result<Option<Circle>, S
 
 /// Fields of a CSV line (RFC 4180 section 2, without line breaks inside quotes); `None` if a quote
 /// is not closed.
-fn columns(line: &str) -> Option<Vec<String>> {
+pub(super) fn csv_columns(line: &str) -> Option<Vec<String>> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut chars = line.chars().peekable();

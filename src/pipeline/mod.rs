@@ -12,6 +12,7 @@ mod correlator;
 mod decap_config;
 mod findings;
 mod heartbeat;
+pub mod intel;
 pub mod interrupts;
 pub mod live;
 mod outgoing;

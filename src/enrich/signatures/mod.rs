@@ -172,6 +172,7 @@ fn list_file(path: &Path, all: Vec<Signature>) -> ListFile {
         licence: "facts compiled by the author of the file".to_owned(),
         application: None,
         weight: None,
+        half_life_days: None,
         category: None,
         entries: 0,
         built_at: newest.map(|signature| signature.built_at).unwrap_or_default(),
