@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::cli::{self, ALERTS, CommandResult, RAN};
+use crate::cli::{self, ALERTS, CommandResult, RAN, rules_results};
 use crate::model::RuleInfo;
 use crate::pipeline::queries;
 
@@ -35,11 +35,41 @@ pub(super) enum RulesCommand {
         /// Directory of Sigma rules with a subdirectory `cases`
         dir: PathBuf,
     },
+    /// Print the rules as SQL over tables of sessions and endpoints
+    Sql {
+        /// Directories and files of Sigma rules [default: the embedded ones]
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Also print views of DuckDB over the files of this result, so that the statements run
+        #[arg(long, value_name = "RUN")]
+        duckdb: Option<PathBuf>,
+    },
+    /// Count how often each rule fired: per 1,000 sessions, per 1,000 subjects and day
+    Stats {
+        /// A directory that --out made, or one with the sets of a live run
+        #[arg(value_name = "RUN", default_value = ".")]
+        run: PathBuf,
+        /// One JSON object a rule
+        #[arg(long)]
+        json: bool,
+    },
+    /// Propose thresholds from the site's own 99.9th percentile, as a file to review
+    Tune {
+        /// A directory that --out made, or one with the sets of a live run
+        #[arg(value_name = "RUN", default_value = ".")]
+        run: PathBuf,
+        /// Directories and files of Sigma rules [default: the embedded ones]
+        #[arg(long, value_name = "PATH")]
+        rules: Vec<PathBuf>,
+    },
 }
 
 /// Runs the command.
 pub(super) fn run(command: &RulesCommand) -> CommandResult {
     match command {
+        RulesCommand::Sql { paths, duckdb } => rules_results::sql(paths, duckdb.as_deref()),
+        RulesCommand::Stats { run, json } => rules_results::stats(run, *json),
+        RulesCommand::Tune { run, rules } => rules_results::tune(run, rules),
         RulesCommand::Check { paths } => {
             let count = queries::rules(paths)?.len();
             cli::print(&format!("{count} rules, all sound\n"))?;

@@ -212,7 +212,12 @@ fn compile_regex(text: &str, flags: Flags) -> Result<Test, Refusal> {
         .onepass_size_limit(Some(REGEX_BYTES_MAX))
         .hybrid_cache_capacity(REGEX_BYTES_MAX);
     match Regex::builder().syntax(syntax).configure(limits).build(text) {
-        Ok(regex) => Ok(Test::Regex(Box::new(regex))),
+        Ok(regex) => {
+            let flags = [(flags.ignore_case, 'i'), (flags.multi_line, 'm'), (flags.dot_all, 's')];
+            let set: String = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).collect();
+            let source = if set.is_empty() { text.to_owned() } else { format!("(?{set}){text}") };
+            Ok(Test::Regex(Box::new(regex), source.into()))
+        }
         Err(error) => {
             let cause =
                 std::error::Error::source(&error).map_or(error.to_string(), |e| e.to_string());
@@ -238,7 +243,7 @@ mod tests {
         for pattern in
             ["^(a+)+$", "^(a|aa)+$", "^(a|a?)+$", "^(.*a){25}$", "^(a?){64}a{64}b", "(a*)*(a*)*b"]
         {
-            let Ok(Test::Regex(regex)) = compile_regex(pattern, Flags::default()) else {
+            let Ok(Test::Regex(regex, _)) = compile_regex(pattern, Flags::default()) else {
                 panic!("{pattern} compiles")
             };
             assert!(!regex.is_match(&text), "{pattern}");

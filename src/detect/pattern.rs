@@ -102,6 +102,55 @@ impl Pattern {
         }
     }
 
+    /// Whether case counts.
+    pub(super) fn is_cased(&self) -> bool {
+        self.cased
+    }
+
+    /// The same as patterns of SQL's LIKE, any of which may match; none if there would be too many.
+    pub(super) fn likes(&self, escape: char) -> Option<Vec<String>> {
+        const LIKES_MAX: usize = 125;
+        let put = |c: char, out: &mut String| {
+            if c == escape || c == '%' || c == '_' {
+                out.push(escape);
+            }
+            out.push(c);
+        };
+        let mut all = vec![String::new()];
+        match &self.shape {
+            Shape::Plain(anchor, literal) => {
+                let ends = matches!(anchor, Anchor::Contains | Anchor::Ends);
+                let starts = matches!(anchor, Anchor::Contains | Anchor::Starts);
+                for out in &mut all {
+                    out.push_str(if ends { "%" } else { "" });
+                    literal.chars().for_each(|c| put(c, out));
+                    out.push_str(if starts { "%" } else { "" });
+                }
+            }
+            Shape::Wild(pieces) => {
+                for piece in pieces {
+                    if *piece == Piece::Dash {
+                        let each =
+                            all.iter().flat_map(|out| DASHES.map(|dash| format!("{out}{dash}")));
+                        all = each.collect();
+                    }
+                    for out in &mut all {
+                        match piece {
+                            Piece::Is(c) => put(*c, out),
+                            Piece::One => out.push('_'),
+                            Piece::Many => out.push('%'),
+                            Piece::Dash => {}
+                        }
+                    }
+                    if all.len() > LIKES_MAX {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(all)
+    }
+
     /// The whole text to match, if there is no wildcard.
     pub(super) fn as_whole(&self) -> Option<&str> {
         match &self.shape {

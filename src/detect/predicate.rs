@@ -29,7 +29,8 @@ pub(super) enum Order {
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     Text(Pattern),
-    Regex(Box<Regex>),
+    /// Compiled, and as it is written, with its flags.
+    Regex(Box<Regex>, Box<str>),
     Inside(Prefix),
     Address(Addr),
     Number(Order, f64),
@@ -60,6 +61,16 @@ impl Prefix {
         let length = if ip.is_ipv4() { length + 96 } else { length };
         let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
         Some(Prefix { v4: ip.is_ipv4(), bits: Addr::from(ip).to_bits() & mask, mask })
+    }
+
+    /// Whether it is one of IPv4.
+    pub(super) const fn is_v4(self) -> bool {
+        self.v4
+    }
+
+    /// Its first and last address.
+    pub(super) const fn range(self) -> (u128, u128) {
+        (self.bits, self.bits | !self.mask)
     }
 
     fn holds(self, addr: Addr) -> bool {
@@ -96,7 +107,7 @@ impl Test {
                 text.parse::<IpAddr>().is_ok_and(|ip| prefix.holds(Addr::from(ip)))
             }),
             (Test::Text(pattern), value) => value.with_text(|text| pattern.matches(text)),
-            (Test::Regex(regex), value) => value.with_text(|text| regex.is_match(text)),
+            (Test::Regex(regex, _), value) => value.with_text(|text| regex.is_match(text)),
             _ => false,
         }
     }
@@ -107,7 +118,7 @@ impl Test {
             Test::Flag(_) | Test::Number(..) | Test::Address(_) => 1,
             Test::Inside(_) | Test::Calendar(..) => 2,
             Test::Text(_) => 4,
-            Test::Regex(_) => 64,
+            Test::Regex(..) => 64,
             Test::AnyOf(all) | Test::AllOf(all) => all.iter().map(Test::cost).sum(),
         }
     }

@@ -211,6 +211,16 @@ impl RuleSet {
         self.rules.iter().map(|rule| &**rule)
     }
 
+    /// The compiled rules on sessions.
+    pub(super) fn on_sessions(&self) -> &[Compiled<Record>] {
+        &self.sessions.rules
+    }
+
+    /// Those on endpoints.
+    pub(super) fn on_endpoints(&self) -> &[Compiled<EndpointRow>] {
+        &self.endpoints.rules
+    }
+
     /// Whether the condition of any rule on sessions reads the field of this name.
     pub fn reads(&self, name: &str) -> bool {
         self.sessions.rules.iter().any(|rule| rule.when.reads(name))

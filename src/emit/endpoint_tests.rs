@@ -104,7 +104,7 @@ fn totals_over_sessions_have_their_field_names() {
     let own = &got["longhaul"];
     assert_eq!((&own["days"], &own["people"]), (&2.into(), &1.into()));
     let floor = serde_json::json!({"prefix_us": 17_000.0, "of": "prefix", "excess_us": 6.0,
-        "sessions": 24, "days": 3});
+        "sessions": 24, "days": 3, "ratio": 2.2});
     assert_eq!(own["floor"], floor);
     let rtt = serde_json::json!({"sessions": 3, "days": 2, "p50_us": 2.0, "iqr_us": 3.0});
     assert_eq!(own["rtt"], rtt);

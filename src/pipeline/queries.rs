@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use serde::Serialize;
 
-use crate::detect::{RatioOf, RuleSet, cases, embedded};
+use crate::detect::{RatioOf, RuleSet, bounds, cases, embedded, sql, sql_tables};
 use crate::enrich::geo::{GeoDb, Question};
 use crate::enrich::lists::Lists;
 use crate::enrich::places::known_places;
@@ -17,7 +17,9 @@ use crate::model::record::Protocol;
 use crate::model::site_values::SiteValues;
 use crate::model::{Addr, Error, RuleInfo};
 
+pub use crate::detect::bounds::Bound;
 pub use crate::detect::cases::CaseResult;
+pub use crate::detect::sql::Statement;
 pub use crate::enrich::places::KnownPlace;
 pub use crate::enrich::signatures::Application;
 
@@ -124,6 +126,26 @@ pub fn export_rules(dir: &Path) -> Result<usize, Error> {
         count += 1;
     }
     Ok(count)
+}
+
+/// The tables that statements read, as definitions or as views of DuckDB over `files`, and the
+/// statement of each rule.
+pub fn sql(
+    paths: &[PathBuf],
+    files: Option<&dyn Fn(&str) -> Vec<PathBuf>>,
+) -> Result<(String, Vec<Statement>), Vec<Error>> {
+    let rules = RuleSet::load(paths, &[], &SiteValues::default())?;
+    let tables = sql::tables(&rules);
+    let head = match files {
+        Some(files) => sql_tables::duckdb(&tables, files),
+        None => sql_tables::described(&tables),
+    };
+    Ok((head, sql::statements(&rules)))
+}
+
+/// The numbers of the rules that a site may replace.
+pub fn bounds(paths: &[PathBuf]) -> Result<Vec<Bound>, Vec<Error>> {
+    Ok(bounds::bounds(&RuleSet::load(paths, &[], &SiteValues::default())?))
 }
 
 /// Every location whose code `--place` accepts.

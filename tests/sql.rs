@@ -1,0 +1,244 @@
+//! Rules in other tools' hands: as SQL in DuckDB they find what the engine finds, row for row, and
+//! pySigma accepts every shipped file.
+//!
+//! Owns: the lines that both judge. In: the cases of the rules, rules made here, the demonstration.
+//! Out: pass or fail; skipped, visibly, where `deploy/python-tools.sh` could not install the tools.
+//! Never: an expectation that is not the engine's own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "a test that cannot go on fails"
+)]
+
+mod common;
+mod records;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use longhaul::detect::RuleSet;
+use longhaul::detect::SourceCatalog;
+use longhaul::emit::Origin;
+use longhaul::emit::lines::render_endpoint;
+use longhaul::emit::lines::render_session;
+use longhaul::model::Alert;
+use longhaul::model::site_values::SiteValues;
+use records::endpoint_from_json;
+use records::record_from_json;
+use serde_json::Value;
+
+/// A rule's UUID, and the id of what it holds for.
+type Row = (String, String);
+
+/// Python with a package, if it is installed.
+fn python(package: &str) -> Option<PathBuf> {
+    let python = common::own("target/python/bin/python");
+    let there = Command::new(&python).args(["-c", &format!("import {package}")]).output();
+    if there.is_ok_and(|out| out.status.success()) {
+        return Some(python);
+    }
+    println!("skipped: {package} is not installed: deploy/python-tools.sh");
+    None
+}
+
+/// Lines of a result, and what the engine says of each.
+struct World {
+    root: tempfile::TempDir,
+    want: BTreeSet<Row>,
+    lines: usize,
+}
+
+impl World {
+    /// The cases of the shipped rules, each with an id of its own.
+    fn of_cases(rules: &RuleSet) -> World {
+        let root = tempfile::tempdir().unwrap();
+        let catalog = SourceCatalog { lists: Vec::new(), place: None, asn: None };
+        let origin = Origin::new("longhaul", [Path::new("a.pcap")]);
+        let (mut sessions, mut endpoints) = (String::new(), String::new());
+        let (mut want, mut lines) = (BTreeSet::new(), 0);
+        for path in cases() {
+            let object: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            let object = object.as_object().unwrap();
+            let (mut alerts, mut line) = (Vec::<Alert>::new(), Vec::new());
+            let to = match record_from_json(object) {
+                Ok(record) => {
+                    rules.evaluate(&record, &catalog, &mut alerts);
+                    render_session(&record, &origin, &mut line);
+                    &mut sessions
+                }
+                Err(_) => {
+                    let row = endpoint_from_json(object).unwrap();
+                    rules.evaluate_endpoint(&row, &catalog, &mut alerts);
+                    render_endpoint(&row, &origin, &mut line);
+                    &mut endpoints
+                }
+            };
+            lines += 1;
+            let id = format!("case{lines}");
+            let mut value: Value = serde_json::from_slice(&line).unwrap();
+            value["event"]["id"] = Value::from(id.as_str());
+            to.push_str(&format!("{value}\n"));
+            want.extend(alerts.iter().map(|alert| (alert.rule.uuid.clone(), id.clone())));
+        }
+        fs::write(root.path().join("run.json"), "{}").unwrap();
+        fs::write(root.path().join("sessions.ndjson"), sessions).unwrap();
+        fs::write(root.path().join("endpoints.ndjson"), endpoints).unwrap();
+        World { root, want, lines }
+    }
+
+    /// What the rules as SQL find in the lines.
+    fn found(&self, python: &Path, rules: &[&str]) -> BTreeSet<Row> {
+        let mut args = vec!["rules", "sql", "--duckdb", self.root.path().to_str().unwrap()];
+        args.extend(rules);
+        rows(python, &args)
+    }
+}
+
+/// The rows of the SQL that a command prints.
+fn rows(python: &Path, args: &[&str]) -> BTreeSet<Row> {
+    let printed = common::longhaul(args);
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), &printed.stdout).unwrap();
+    let script = common::own("tests/python/query.py");
+    let out = Command::new(python).arg(script).arg(file.path()).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.lines()
+        .map(|line| {
+            let mut columns = line.split('\t').map(str::to_owned);
+            (columns.next().unwrap(), columns.next().unwrap())
+        })
+        .collect()
+}
+
+fn cases() -> Vec<PathBuf> {
+    let folders = fs::read_dir(common::own("rules/cases")).unwrap();
+    let mut files: Vec<PathBuf> = folders
+        .flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn shipped_rules_find_the_same_in_duckdb() {
+    let Some(python) = python("duckdb") else { return };
+    let rules = RuleSet::embedded().unwrap();
+    let world = World::of_cases(&rules);
+    assert!(world.lines > 200, "{}", world.lines);
+    let fired: BTreeSet<&str> = world.want.iter().map(|(rule, _)| rule.as_str()).collect();
+    assert_eq!(fired.len(), rules.iter().len(), "each rule fires on some line");
+    let found = world.found(&python, &[]);
+    let missed: Vec<_> = world.want.difference(&found).collect();
+    let more: Vec<_> = found.difference(&world.want).collect();
+    assert!(missed.is_empty() && more.is_empty(), "missed {missed:#?}, more {more:#?}");
+}
+
+/// A selection of each kind that the shipped rules have not.
+const SELECTIONS: [(&str, &str); 23] = [
+    ("session", "source.ip|cidr: 10.0.0.0/8"),
+    ("session", "source.ip|cidr: ['104.0.0.0/5', '2001:db8::/32']"),
+    ("session", "source.ip|cidr: '::/0'"),
+    ("session", "destination.ip: 10.0.0.1"),
+    ("session", "destination.ip|cidr: '0.0.0.0/0'"),
+    ("session", "tls.client.server_name|endswith: ['.com', '_%']"),
+    ("session", "tls.client.server_name: 'RELAY-*.net.?nydesk.com'"),
+    ("session", "tls.client.server_name|cased|contains: 'A'"),
+    ("session", "network.application|re: '^[a-m].*desk$'"),
+    ("session", "network.application|re|i: '^ANY'"),
+    ("session", "longhaul.tags|all: [hosting, 'vpn:astrill']"),
+    ("session", "longhaul.tags|contains: \"o'r\""),
+    ("session", "destination.port: [443, 53, 5938]"),
+    ("session", "network.application|neq: anydesk"),
+    ("session", "longhaul.application.approved: true"),
+    ("session", "dns.question.name: null"),
+    ("session", "source.ip|fieldref: destination.ip"),
+    ("session", "network.application|fieldref|startswith: longhaul.state"),
+    ("session", "source.port|fieldref|neq: destination.port"),
+    ("session", "tls.client.server_name|windash|contains: '-9'"),
+    ("session", "'event.start|hour': 10"),
+    ("session", "'event.start|week|gte': 47"),
+    ("endpoint", "longhaul.floor_us|lt: 20000"),
+];
+
+#[test]
+fn selections_of_each_kind_find_the_same_in_duckdb() {
+    let Some(python) = python("duckdb") else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    for (number, (service, selection)) in SELECTIONS.iter().enumerate() {
+        for (plus, condition) in
+            ["s", "not s", "1 of s*", "all of them", "s or not t"].iter().enumerate()
+        {
+            let number = number * 10 + plus;
+            text.push_str(&format!(
+                "title: t{number}\nid: 00000000-0000-4000-8000-{number:012}\nlogsource: {{product: \
+                 longhaul, service: {service}}}\ndetection:\n  s:\n    {selection}\n  t:\n    \
+                 longhaul.subject.id|contains: '1'\n  condition: {condition}\nlevel: low\n\
+                 longhaul: {{id: X{number:03}, family: N, topologies: [T1], message: m, evidence: []}}\n---\n"
+            ));
+        }
+    }
+    let file = root.path().join("kinds.yml");
+    fs::write(&file, text.trim_end_matches("---\n")).unwrap();
+    let rules = RuleSet::load(&[file.clone()], &[], &SiteValues::default()).unwrap();
+    let world = World::of_cases(&rules);
+    let found = world.found(&python, &[file.to_str().unwrap()]);
+    let missed: Vec<_> = world.want.difference(&found).collect();
+    let more: Vec<_> = found.difference(&world.want).collect();
+    assert!(missed.is_empty() && more.is_empty(), "missed {missed:#?}, more {more:#?}");
+    let of = |rule: usize| {
+        let uuid = format!("00000000-0000-4000-8000-{rule:012}");
+        world.want.iter().filter(|(id, _)| *id == uuid).count()
+    };
+    let some = (0..SELECTIONS.len()).filter(|number| of(number * 10) > 0).count();
+    assert!(some >= 12, "only {some} selections hold for any line");
+}
+
+#[test]
+fn a_run_of_the_program_finds_the_same_in_duckdb() {
+    let Some(python) = python("duckdb") else { return };
+    let root = tempfile::tempdir().unwrap();
+    let out = root.path().join("it's a result");
+    let out = out.to_str().unwrap();
+    let demo = common::demo();
+    let read = common::longhaul(&["read", demo.to_str().unwrap(), "--place", "IAD", "--out", out]);
+    assert!(read.status.success());
+    let found = rows(&python, &["rules", "sql", "--duckdb", out]);
+    let mut want = std::collections::BTreeMap::<String, u64>::new();
+    for line in fs::read_to_string(Path::new(out).join("alerts.ndjson")).unwrap().lines() {
+        let alert: Value = serde_json::from_str(line).unwrap();
+        let rule = alert["rule"]["uuid"].as_str().unwrap().to_owned();
+        *want.entry(rule).or_default() += alert["longhaul"]["count"].as_u64().unwrap_or(1);
+    }
+    assert!(want.len() >= 8, "{want:?}");
+    let mut have = std::collections::BTreeMap::<String, u64>::new();
+    found.into_iter().for_each(|(rule, _)| *have.entry(rule).or_default() += 1);
+    assert_eq!(have, want);
+}
+
+#[test]
+fn pysigma_accepts_every_shipped_rule() {
+    let Some(python) = python("sigma") else { return };
+    let mut files = Vec::new();
+    for folder in ["behaviour", "co_location", "network", "physics", "remote_control"] {
+        let entries = fs::read_dir(common::own("rules").join(folder)).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    files.retain(|file| file.extension().is_some_and(|e| e == "yml"));
+    assert!(files.len() >= 27, "{files:?}");
+    let script = common::own("tests/python/accept.py");
+    let out = Command::new(python).arg(script).args(&files).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let taken: usize = String::from_utf8(out.stdout).unwrap().trim().parse().unwrap();
+    assert!(taken >= RuleSet::embedded().unwrap().iter().len(), "{taken}");
+}
