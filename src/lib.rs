@@ -3,6 +3,7 @@
 //! The modules are listed in the order of data flow.
 
 pub mod bounded;
+pub mod explain;
 pub mod model;
 pub mod wire;
 
@@ -23,3 +24,4 @@ pub mod cli;
 pub mod config;
 pub mod pipeline;
 pub mod report;
+pub mod results;

@@ -88,7 +88,7 @@ fn a_weight_decays_by_its_half_life() {
     // A list's age is of today, a list of the future is not old.
     let new: Vec<&str> = import(&feed, &lists, &days)
         .into_iter()
-        .map(|word| if word == "2026-11-20" { "2999-01-01" } else { word })
+        .map(|word| if word == "2026-11-20" { "2099-01-01" } else { word })
         .collect();
     said(&new, 0);
     let (table, _) = said(&["intel", "check", &lists], 0);

@@ -176,6 +176,10 @@ fn selections_of_each_kind_find_the_same_in_duckdb() {
     let root = tempfile::tempdir().unwrap();
     let mut text = String::new();
     for (number, (service, selection)) in SELECTIONS.iter().enumerate() {
+        let other = match *service {
+            "session" => "longhaul.subject.id|contains: '1'",
+            _ => "endpoint.ip|cidr: '192.0.0.0/8'",
+        };
         for (plus, condition) in
             ["s", "not s", "1 of s*", "all of them", "s or not t"].iter().enumerate()
         {
@@ -183,7 +187,7 @@ fn selections_of_each_kind_find_the_same_in_duckdb() {
             text.push_str(&format!(
                 "title: t{number}\nid: 00000000-0000-4000-8000-{number:012}\nlogsource: {{product: \
                  longhaul, service: {service}}}\ndetection:\n  s:\n    {selection}\n  t:\n    \
-                 longhaul.subject.id|contains: '1'\n  condition: {condition}\nlevel: low\n\
+                 {other}\n  condition: {condition}\nlevel: low\n\
                  longhaul: {{id: X{number:03}, family: N, topologies: [T1], message: m, evidence: []}}\n---\n"
             ));
         }

@@ -39,6 +39,7 @@ use longhaul::model::Counter;
 use longhaul::model::Counters;
 use longhaul::model::Nanos;
 use longhaul::model::SourceInfo;
+use longhaul::model::finding::Advice;
 use records::endpoint_from_json;
 use records::record_from_json;
 use serde_json::Value;
@@ -325,7 +326,7 @@ fn every_line_of_the_rule_cases_fits_the_template() {
         }
         for alert in &alerts {
             kinds.insert(alert.rule.id.clone());
-            render_alert(alert, &origin, &mut line);
+            render_alert(alert, Advice::default(), &origin, &mut line);
         }
         for line in line.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let value: Value = serde_json::from_slice(line).unwrap();

@@ -6,13 +6,16 @@
 mod args;
 mod completions;
 mod demo;
+mod explain;
 mod fields;
 mod geo;
+mod intel;
 mod live;
 mod progress;
 mod protocols;
 mod read;
 mod rules;
+mod rules_results;
 mod state;
 
 use std::io::{IsTerminal, Write};
@@ -63,6 +66,8 @@ enum Command {
     Read(Box<args::ReadArgs>),
     /// Watch interfaces until stopped by a signal
     Live(Box<live::LiveArgs>),
+    /// Tell the story of an alert, incident or session, with its numbers and its limits
+    Explain(explain::ExplainArgs),
     /// Show or merge learned baselines of round trips
     #[command(subcommand)]
     State(state::StateCommand),
@@ -72,6 +77,9 @@ enum Command {
     /// Look up addresses in the geo databases
     #[command(subcommand)]
     Geo(geo::GeoCommand),
+    /// Check, import and search lists of indicators
+    #[command(subcommand)]
+    Intel(intel::IntelCommand),
     /// List every field of the output files, or print their JSON Schema
     Fields(fields::FieldsArgs),
     /// List the protocols and applications that are recognised, and by what evidence
@@ -93,9 +101,11 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, style),
         Command::Read(args) => read::run(&args, style),
         Command::Live(args) => live::run(&args, style),
+        Command::Explain(args) => explain::run(&args, style),
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
         Command::Geo(command) => geo::run(&command),
+        Command::Intel(command) => intel::run(&command),
         Command::Fields(args) => fields::run(&args),
         Command::Protocols(args) => protocols::run(&args),
         Command::Completions(args) => completions::run(&args),

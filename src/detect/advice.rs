@@ -1,9 +1,9 @@
-//! Next steps for an incident, and what it does not prove.
+//! Next steps for an alert or incident, and what it does not prove.
 //!
-//! Owns: advice by family, topology and rule. In: an incident. Out: sentences. Never: judges the
-//! person.
+//! Owns: advice by family, topology and rule. In: an alert or incident. Out: sentences. Never:
+//! judges the person.
 
-use crate::model::Incident;
+use crate::model::{Alert, Family, Incident};
 
 /// A key (family letter, topology or rule number) and its sentence.
 type Row = (&'static str, &'static str);
@@ -54,28 +54,55 @@ const DOES_NOT_PROVE: &[Row] = &[
     ("D29", "An announced prefix may be leased, hijacked or faked by a VPN provider."),
 ];
 
-/// For every incident.
+/// For each of them.
 const ALWAYS_NEXT: &str =
     "Ask the employee's manager for the benign explanation before anything else.";
 const ALWAYS_UNPROVED: &str =
     "It does not prove intent: it shows traffic, seen at one point of the network.";
 
+/// What advice depends on.
+struct Concern<'a> {
+    families: Vec<Family>,
+    topologies: &'a [String],
+    rules: Vec<&'a str>,
+}
+
+impl<'a> Concern<'a> {
+    fn of_incident(incident: &'a Incident) -> Concern<'a> {
+        let rules = incident.alerts.iter().map(|member| member.alert.rule.id.as_str());
+        let (families, topologies) = (incident.families.clone(), &incident.topologies);
+        Concern { families, topologies, rules: rules.collect() }
+    }
+
+    fn of_alert(alert: &'a Alert) -> Concern<'a> {
+        let rule = &alert.rule;
+        let (families, topologies) = (vec![rule.family], &rule.topologies);
+        Concern { families, topologies, rules: vec![&rule.id] }
+    }
+
+    fn pick(&self, rows: &[Row], always: &str) -> Vec<String> {
+        let applies = |key: &str| {
+            self.families.iter().any(|family| family.as_str() == key)
+                || self.topologies.iter().any(|topology| topology == key)
+                || self.rules.contains(&key)
+        };
+        let own = rows.iter().filter(|(key, _)| applies(key)).map(|(_, text)| *text);
+        own.chain([always]).map(str::to_owned).collect()
+    }
+}
+
 /// `longhaul.next_steps[]`: cheap and lawful, before anyone is accused; most useful first.
 pub fn next_steps(incident: &Incident) -> Vec<String> {
-    pick(incident, NEXT_STEPS, ALWAYS_NEXT)
+    Concern::of_incident(incident).pick(NEXT_STEPS, ALWAYS_NEXT)
 }
 
 /// `longhaul.does_not_prove[]`.
 pub fn does_not_prove(incident: &Incident) -> Vec<String> {
-    pick(incident, DOES_NOT_PROVE, ALWAYS_UNPROVED)
+    Concern::of_incident(incident).pick(DOES_NOT_PROVE, ALWAYS_UNPROVED)
 }
 
-fn pick(incident: &Incident, rows: &[Row], always: &str) -> Vec<String> {
-    let applies = |key: &str| {
-        incident.families.iter().any(|family| family.as_str() == key)
-            || incident.topologies.iter().any(|topology| topology == key)
-            || incident.alerts.iter().any(|member| member.alert.rule.id == key)
-    };
-    let own = rows.iter().filter(|(key, _)| applies(key)).map(|(_, text)| *text);
-    own.chain([always]).map(str::to_owned).collect()
+/// Next steps for an alert, and what it does not prove.
+pub fn of_alert(alert: &Alert) -> (Vec<String>, Vec<String>) {
+    let concern = Concern::of_alert(alert);
+    (concern.pick(NEXT_STEPS, ALWAYS_NEXT), concern.pick(DOES_NOT_PROVE, ALWAYS_UNPROVED))
 }

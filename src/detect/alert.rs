@@ -54,6 +54,8 @@ pub(super) fn raise(
         level: rule.rule.info.level,
         ratio,
         lowered,
+        ratio_source: Arc::from(""),
+        prior: None,
         people: Vec::new(),
         home: ends.home,
         remote: ends.remote,

@@ -45,6 +45,8 @@ pub(super) fn raise_endpoint(
         level: rule.rule.info.level,
         ratio,
         lowered,
+        ratio_source: Arc::from(""),
+        prior: None,
         subject: if people.is_empty() { subject(latest) } else { own_address(row) },
         subject_name: latest.subject_name.clone().filter(|_| people.is_empty()),
         people,

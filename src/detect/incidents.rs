@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use crate::detect::advice::{does_not_prove, next_steps};
+pub use crate::detect::advice::{does_not_prove, next_steps, of_alert};
 use crate::detect::likelihood::Prior;
 use crate::detect::subject::{Rank, Reported, Subject, score_bits};
 use crate::model::{Alert, Change, Counter, Counters, Incident, Level, Nanos};

@@ -7,6 +7,7 @@
 mod advice;
 mod alert;
 mod alert_endpoint;
+pub mod bounds;
 mod calendar;
 mod case;
 pub mod cases;
@@ -32,6 +33,9 @@ mod rule;
 mod rule_keys;
 mod ruleset;
 mod same;
+pub mod sql;
+pub mod sql_tables;
+pub mod standing;
 mod subject;
 mod template;
 mod yaml_spans;

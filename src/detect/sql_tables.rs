@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use crate::detect::sql::{Column, Holds, Table, name, quoted};
 
 const HEAD: &str = "\
--- Rules as SQL. A row of a table is a line of the file of that name, a column a field of it; times are in UTC.
--- FIELD.hex is an address as 32 hexadecimal digits in lower case, IPv4 as ::ffff:a.b.c.d, so that prefixes are ranges.
--- Members of lists are rows of the tables of values. REGEXP_LIKE(text, pattern) finds a pattern anywhere in a text.
+-- Rules as SQL. A row of a table is a line of the file of that name, a column a field of it.
+-- Times are in UTC. FIELD.hex is an address as 32 hexadecimal digits in lower case, IPv4 as
+-- ::ffff:a.b.c.d, so that prefixes are ranges. Members of lists are rows of the tables of values.
+-- REGEXP_LIKE(text, pattern) finds a pattern anywhere in a text.
 ";
 
 /// The tables as definitions.

@@ -168,6 +168,12 @@ fn days_of_service(alert: &Alert) -> Option<u64> {
     Some(alert.time.since(hired).as_secs() / DAY_S)
 }
 
+/// What the subject's time of service says before anything is seen.
+pub(super) fn tenure(prior: &Prior, alert: &Alert) -> Option<f64> {
+    let days = days_of_service(alert)?;
+    prior.tenure.map(|tenure| ratio_of_service(tenure, days))
+}
+
 fn ratio_of_service(tenure: Tenure, days: u64) -> f64 {
     if days <= u64::from(tenure.recent_days) { tenure.recent } else { tenure.longer }
 }

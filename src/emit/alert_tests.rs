@@ -38,6 +38,8 @@ fn alert() -> Alert {
         level: Level::Medium,
         ratio: 4.0,
         lowered: vec!["mobile: tagged, ratio 4.0 for 20".into()],
+        ratio_source: "judgement".into(),
+        prior: Some((0.0005, None)),
         people: Vec::new(),
         subject: "e-17".into(),
         subject_name: Some("A \"quoted\" name".into()),
@@ -77,7 +79,7 @@ fn origin() -> Origin {
 
 fn rendered(origin: &Origin) -> Value {
     let mut out = Vec::new();
-    render_alert(&alert(), origin, &mut out);
+    render_alert(&alert(), Advice::default(), origin, &mut out);
     assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
     serde_json::from_slice(&out).unwrap()
 }
@@ -122,7 +124,7 @@ fn a_merged_alert_has_its_count_and_its_last_time() {
     let mut repeats = crate::model::alert::Repeats::of("k".into(), alert.time);
     let line = |alert: &Alert| -> Value {
         let mut out = Vec::new();
-        render_alert(alert, &Origin::new("x", []), &mut out);
+        render_alert(alert, Advice::default(), &Origin::new("x", []), &mut out);
         serde_json::from_slice(&out).unwrap()
     };
     alert.repeats = Some(repeats.clone());

@@ -5,6 +5,7 @@
 
 use crate::emit::Origin;
 use crate::emit::line::put_line;
+use crate::explain::{self, Flat};
 use crate::model::endpoint::EndpointRow;
 use crate::model::finding::{Advice, Finding};
 use crate::model::scan::Scan;
@@ -29,8 +30,8 @@ pub fn render_endpoint(row: &EndpointRow, origin: &Origin, out: &mut Vec<u8>) {
 }
 
 /// Appends an alert's line.
-pub fn render_alert(alert: &Alert, origin: &Origin, out: &mut Vec<u8>) {
-    put_line(&Finding::of_alert(alert), origin, out);
+pub fn render_alert(alert: &Alert, advice: Advice<'_>, origin: &Origin, out: &mut Vec<u8>) {
+    put_explained(Finding::of_alert(alert, advice), origin, out);
 }
 
 /// Appends an incident's line.
@@ -40,8 +41,19 @@ pub fn render_incident(
     origin: &Origin,
     out: &mut Vec<u8>,
 ) {
-    let finding = Finding::of_incident(incident, advice);
+    put_explained(Finding::of_incident(incident, advice), origin, out);
+}
+
+/// Writes the line, explains it, and writes it again with the explanation: so that who explains a
+/// line that was read from a file says the same.
+fn put_explained(mut finding: Finding, origin: &Origin, out: &mut Vec<u8>) {
+    let start = out.len();
     put_line(&finding, origin, out);
+    if let Ok(line) = Flat::parse(out.get(start..).unwrap_or_default()) {
+        finding.explanation = explain::finding(&line).sentences();
+        out.truncate(start);
+        put_line(&finding, origin, out);
+    }
 }
 
 #[cfg(test)]

@@ -291,6 +291,11 @@ pub struct Alert {
     pub ratio: f64,
     /// What has lowered the ratio, in words.
     pub lowered: Vec<String>,
+    /// Where the rule's ratio comes from, in words; empty until the alert is taken.
+    pub ratio_source: Arc<str>,
+    /// Share of people who are cases before anything is seen, and what the subject's time of
+    /// service says of it; absent until the alert is taken.
+    pub prior: Option<(f64, Option<f64>)>,
     /// The subject: an id from the subjects file, or an address.
     pub subject: Arc<str>,
     /// The subject's name, if the subjects file has one.
@@ -339,6 +344,7 @@ impl Alert {
         let sources = self.sources.len() * size_of::<SourceInfo>();
         let repeats = self.repeats.as_ref().map_or(0, |of| of.key.len() + 12 * of.packets.len());
         let lists = context.sum::<usize>() + evidence.sum::<usize>() + sources;
+        let lists = lists + self.ratio_source.len();
         let people = self.people.iter().map(|id| size_of::<Arc<str>>() + id.len());
         let lists = lists + lowered.sum::<usize>() + people.sum::<usize>();
         size_of::<Alert>() + texts + lists + repeats
@@ -374,6 +380,8 @@ impl Alert {
             level: Level::Medium,
             ratio: 50.0,
             lowered: Vec::new(),
+            ratio_source: Arc::from(""),
+            prior: None,
             subject: Arc::from("s"),
             subject_name: None,
             people: Vec::new(),

@@ -13,12 +13,12 @@ use crate::model::{
     RuleInfo, SourceInfo,
 };
 
-/// Advice that goes with an incident.
+/// Advice that goes with an alert or incident.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Advice<'a> {
     /// What a person should do next, best first.
     pub next_steps: &'a [String],
-    /// What the incident does not prove.
+    /// What it does not prove.
     pub does_not_prove: &'a [String],
 }
 
@@ -66,8 +66,14 @@ pub struct Finding {
     pub weight: f64,
     /// The group of an alert's rule and its ratio.
     pub group: Option<(Group, f64)>,
+    /// Where the ratio of an alert's rule comes from, in words.
+    pub ratio_source: Arc<str>,
+    /// The rule makes an incident without a second group.
+    pub alone: bool,
     /// The groups of an incident's evidence.
     pub factors: Vec<Factor>,
+    /// Where the ratio of each comes from, in words.
+    pub factor_sources: Vec<Arc<str>>,
     /// Share of cases before anything was seen, and what the time of service says.
     pub prior: Option<(f64, Option<f64>)>,
     /// What one observation more or less would change.
@@ -96,13 +102,15 @@ pub struct Finding {
     pub alerts_more: u64,
     /// What a person should do next.
     pub next_steps: Vec<String>,
-    /// What an incident does not prove.
+    /// What it does not prove.
     pub does_not_prove: Vec<String>,
+    /// The whole of it in sentences; empty until the line is known.
+    pub explanation: Vec<String>,
 }
 
 impl Finding {
     /// An alert.
-    pub fn of_alert(alert: &Alert) -> Finding {
+    pub fn of_alert(alert: &Alert, advice: Advice<'_>) -> Finding {
         let mut packets = vec![alert.packets];
         let repeats = alert.repeats.as_ref();
         let several = repeats.filter(|repeats| repeats.count > 1);
@@ -129,8 +137,11 @@ impl Finding {
             topologies: alert.rule.topologies.clone(),
             weight: alert.weight(),
             group: Some((alert.rule.group, alert.ratio)),
+            ratio_source: Arc::clone(&alert.ratio_source),
+            alone: alert.rule.alone,
             factors: Vec::new(),
-            prior: None,
+            factor_sources: Vec::new(),
+            prior: alert.prior,
             what_if: Vec::new(),
             subjects: alert.people.clone(),
             session_id: alert.session_id.clone(),
@@ -143,8 +154,9 @@ impl Finding {
             packets,
             alerts: Vec::new(),
             alerts_more: 0,
-            next_steps: Vec::new(),
-            does_not_prove: Vec::new(),
+            next_steps: advice.next_steps.to_vec(),
+            does_not_prove: advice.does_not_prove.to_vec(),
+            explanation: Vec::new(),
         }
     }
 
@@ -174,7 +186,10 @@ impl Finding {
             topologies: incident.topologies.clone(),
             weight: incident.score,
             group: incident.strongest().map(|alert| (alert.rule.group, alert.ratio)),
+            ratio_source: Arc::from(""),
+            alone: alerts().any(|alert| alert.rule.alone),
             factors: incident.factors.clone(),
+            factor_sources: incident.factors.iter().map(|of| source_of(incident, of)).collect(),
             prior: Some((incident.prior, incident.tenure)),
             what_if: what_if(incident),
             subjects: incident.subjects.clone(),
@@ -190,8 +205,20 @@ impl Finding {
             alerts_more: incident.alerts_more,
             next_steps: advice.next_steps.to_vec(),
             does_not_prove: advice.does_not_prove.to_vec(),
+            explanation: Vec::new(),
         }
     }
+}
+
+/// Where the ratio of a group comes from: that of the alert that gave it.
+fn source_of(incident: &Incident, factor: &Factor) -> Arc<str> {
+    let gave = |alert: &&Arc<Alert>| {
+        alert.rule.group == factor.group
+            && alert.rule.id == factor.rule
+            && alert.ratio >= factor.ratio
+    };
+    let alert = incident.alerts.iter().map(|member| &member.alert).find(gave);
+    alert.map_or_else(|| Arc::from(""), |alert| Arc::clone(&alert.ratio_source))
 }
 
 /// Benign explanations: those that lowered the ratio first.

@@ -49,6 +49,7 @@ pub mod segment;
 pub mod site_values;
 pub mod stamp;
 pub mod time;
+pub mod units;
 
 pub use addr::Addr;
 pub use alert::{

@@ -10,7 +10,7 @@ use crate::config::memory::Bounds;
 use crate::detect::kept::Kept;
 use crate::detect::ledger::{Ledger, LedgerConfig, Taken};
 use crate::detect::likelihood::Prior;
-use crate::detect::{RuleSet, SourceCatalog, merge};
+use crate::detect::{RuleSet, SourceCatalog, merge, standing};
 use crate::emit;
 use crate::endpoints::people::People;
 use crate::endpoints::{EndpointRows, EndpointSummary, Endpoints};
@@ -145,8 +145,9 @@ impl Found {
             stored.save(&self.ledger)?;
             self.ledger.begin_journal();
         }
-        for alert in self.ledger.take_unreported() {
+        for mut alert in self.ledger.take_unreported() {
             if alert.level >= self.min_level {
+                standing::note(&self.rules, Arc::make_mut(&mut alert));
                 self.keep(alert);
             }
         }
@@ -258,7 +259,8 @@ impl Found {
 
     /// Keeps an alert, or adds it to the one that says the same; also one below the level that is
     /// reported goes into the ledger.
-    pub(super) fn alert(&mut self, alert: Alert) {
+    pub(super) fn alert(&mut self, mut alert: Alert) {
+        standing::note(&self.rules, &mut alert);
         let reported = alert.level >= self.min_level;
         let taken = self.ledger.take(alert, reported.then(|| self.alerts.next()));
         self.ledger.count(&mut self.counters);
@@ -324,6 +326,10 @@ impl Found {
         let mut changes = self.ledger.take_changes(self.min_level);
         for incident in &mut changes {
             incident.id = emit::id::incident_id(&incident.subject, incident.since, incident.time);
+            // Alerts of an earlier run, whose table may have been another.
+            for member in incident.alerts.iter_mut().filter(|of| of.alert.prior.is_none()) {
+                standing::note(&self.rules, Arc::make_mut(&mut member.alert));
+            }
         }
         changes.sort_by(|a, b| (a.time, &a.subject).cmp(&(b.time, &b.subject)));
         changes.into_iter().map(Arc::new).collect()

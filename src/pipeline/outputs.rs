@@ -53,7 +53,11 @@ impl Format for Ecs {
                 out.extend_from_slice(line.line);
             }
             Event::Endpoint(row) => render_endpoint(row, origin, out),
-            Event::Alert(alert) => render_alert(alert, origin, out),
+            Event::Alert(alert) => {
+                let (next_steps, does_not_prove) = crate::detect::incidents::of_alert(alert);
+                let advice = Advice { next_steps: &next_steps, does_not_prove: &does_not_prove };
+                render_alert(alert, advice, origin, out);
+            }
             Event::Incident(incident) => {
                 let next_steps = crate::detect::incidents::next_steps(incident);
                 let does_not_prove = crate::detect::incidents::does_not_prove(incident);

@@ -9,4 +9,5 @@ pub mod summary;
 pub mod terminal;
 
 mod histogram;
-pub mod units;
+
+pub use crate::model::units;

@@ -97,9 +97,9 @@ impl Measured {
 }
 
 const HEAD: &str = "\
-# Thresholds proposed from what is usual at this site: the 99.9th percentile of all that was measured, where it is above the
-# threshold in use. Review each before you use it: if cases are among what was measured, they raise it. Lines without a
-# proposal are comments. Use with --config, or copy the table into your configuration.
+# Thresholds proposed from what is usual at this site: the 99.9th percentile of all that was
+# measured, where it is above the threshold in use. Review each before you use it: if cases are
+# among what was measured, they raise it. Lines without a proposal are comments.
 
 [thresholds]
 ";
@@ -134,7 +134,7 @@ fn text(thresholds: &[Threshold], measured: &BTreeMap<(&str, &str), Measured>) -
             ),
             _ if percentile <= now => writeln!(
                 out,
-                "# {key} = {now}   # {counted}{refused}; the percentile is {percentile:.0}{unit}: stays"
+                "# {key} = {now}   # {counted}{refused}; percentile {percentile:.0}{unit}: stays"
             ),
             _ => writeln!(
                 out,

@@ -60,6 +60,8 @@ pub fn alert(n: u64) -> Alert {
         level: Level::Medium,
         ratio: 50.0,
         lowered: Vec::new(),
+        ratio_source: "".into(),
+        prior: None,
         people: Vec::new(),
         subject: Arc::from(format!("10.0.0.{}", n % SUBJECTS)),
         subject_name: None,

@@ -158,6 +158,9 @@ pub(super) fn alert(r: &mut Reader<'_>) -> Read<Alert> {
         level: word(r, &LEVELS)?,
         ratio: float(r)?,
         lowered: list(r, text)?,
+        // Those of the table in use now, once it is taken up again.
+        ratio_source: Arc::from(""),
+        prior: None,
         people: list(r, shared)?,
         subject: shared(r)?,
         subject_name: option(r, shared)?,

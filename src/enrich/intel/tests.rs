@@ -142,7 +142,8 @@ fn bundles_of_stix() {
         {"type":"indicator","pattern":"[ipv4-addr:value ISSUBSET '198.51.100.0/24']"},
         {"type":"indicator","pattern":"[ipv4-addr:value = '192.0.2.9']","revoked":true},
         {"type":"indicator","pattern":"[file:hashes.MD5 = 'ab']"},
-        {"type":"indicator","pattern":"[ipv4-addr:value = '192.0.2.8' AND domain-name:value = 'b.c']"},
+        {"type":"indicator",
+         "pattern":"[ipv4-addr:value = '192.0.2.8' AND domain-name:value = 'b.c']"},
         {"type":"indicator","pattern_type":"sigma","pattern":"[ipv4-addr:value = '192.0.2.7']"},
         {"type":"domain-name","value":"c.example"},{"type":"autonomous-system","number":64500},
         {"type":"url","value":"http://d.example/x"},{"type":"malware","name":"m"}]}"#;

@@ -241,14 +241,20 @@ OwnFields of Finding [
         |f| f.group.map_or(Value::Absent, |(_, ratio)| float(ratio)),
         "Likelihood ratio: how much more often the rule fires on a case than on the honest, as \
          old lists and tags of benign explanations lower it.")),
+    field(("longhaul.ratio_source", 3, Kind::Text, "", Shown::Sometimes,
+        |f| Value::non_empty(&f.ratio_source),
+        "Where the rule's ratio comes from: where it was counted, or that nobody has."))
+        .only("alerts"),
+    field(("longhaul.alone", 3, Kind::Bool, "", Shown::Sometimes, |f| Value::flag(f.alone),
+        "A rule that makes an incident without a second group, whatever the probability.")),
     field(("longhaul.groups", 3, Kind::Texts, "", Shown::Line,
         |f| list(List::Factors(&f.factors)), "Groups of evidence, in order.")).only("incidents"),
     field(("longhaul.prior", 3, Kind::Float, "", Shown::Sometimes,
         |f| Value::float_opt(f.prior.map(|(prior, _)| prior)),
-        "Share of people who are cases before anything is seen.")).only("incidents"),
+        "Share of people who are cases before anything is seen.")),
     field(("longhaul.tenure_ratio", 3, Kind::Float, "", Shown::Sometimes,
         |f| Value::float_opt(f.prior.and_then(|(_, tenure)| tenure)),
-        "How much the time since the subject was hired changes that.")).only("incidents"),
+        "How much the time since the subject was hired changes that.")),
     field(("longhaul.ratios.group", 3, Kind::Text, "", Shown::Line, NONE,
         "A group of evidence.")).each(&FACTORS,
         |f, i| factor(f, i, |of| Value::Word(of.group.as_str()))).only("incidents"),
@@ -258,6 +264,10 @@ OwnFields of Finding [
     field(("longhaul.ratios.rule", 3, Kind::Text, "", Shown::Line, NONE,
         "Number of that alert's rule.")).each(&FACTORS,
         |f, i| factor(f, i, |of| Value::Str(&of.rule))).only("incidents"),
+    field(("longhaul.ratios.source", 3, Kind::Text, "", Shown::Sometimes, NONE,
+        "Where that ratio comes from.")).each(&FACTORS,
+        |f, i| f.factor_sources.get(i).map_or(Value::Absent, |s| Value::non_empty(s)))
+        .only("incidents"),
     field(("longhaul.what_if", 3, Kind::Texts, "", Shown::Sometimes,
         |f| list(List::Texts(&f.what_if)),
         "What the probability would be without each group, and with one more."))
@@ -368,16 +378,27 @@ OwnFields of Finding [
         "`event.id` of the alert."))
         .each(&ALERTS, |f, i| member(f, i, |m| Value::Str(&m.id)))
         .only("incidents"),
+    field(("longhaul.alerts.time", 3, Kind::Time, "", Shown::Line, NONE,
+        "Time of the last packet of its session."))
+        .each(&ALERTS, |f, i| member(f, i, |m| Value::Time(m.alert.time)))
+        .only("incidents"),
+    field(("longhaul.alerts.ratio", 3, Kind::Float, "", Shown::Line, NONE,
+        "Its likelihood ratio."))
+        .each(&ALERTS, |f, i| member(f, i, |m| float(m.alert.ratio)))
+        .only("incidents"),
     field(("longhaul.alerts.message", 3, Kind::Text, "", Shown::Sometimes, NONE, "Its sentence."))
         .each(&ALERTS, |f, i| member(f, i, |m| Value::non_empty(&m.alert.message)))
         .only("incidents"),
     field(("longhaul.alerts_more", 2, Kind::Int, "", Shown::Sometimes, |f| some(f.alerts_more),
         "Number of alerts of the subject that are not listed, if any.")).only("incidents"),
     field(("longhaul.next_steps", 1, Kind::Texts, "", Shown::Sometimes,
-        |f| list(List::Texts(&f.next_steps)), "What a person should do next."))
-        .only("incidents"),
+        |f| list(List::Texts(&f.next_steps)), "What a person should do next.")),
     field(("longhaul.does_not_prove", 1, Kind::Texts, "", Shown::Sometimes,
-        |f| list(List::Texts(&f.does_not_prove)), "What it does not prove.")).only("incidents"),
+        |f| list(List::Texts(&f.does_not_prove)), "What it does not prove.")),
+    field(("longhaul.explanation", 3, Kind::Texts, "", Shown::Sometimes,
+        |f| list(List::Texts(&f.explanation)),
+        "All of it in plain sentences, as `longhaul explain` prints them: who, what was seen, how \
+         sure, how far, when, benign explanations tested, next steps, limits, packets.")),
 ]
 }
 

@@ -255,6 +255,14 @@ pub fn find(name: &str) -> Option<&'static Field> {
     find_in::<Record>(name)
 }
 
+/// What a field of that name means, whichever lines have it.
+pub fn meaning(name: &str) -> Option<&'static str> {
+    fn of<S: Described>(name: &str) -> Option<&'static str> {
+        find_in::<S>(name).map(Field::meaning).filter(|text| !text.is_empty())
+    }
+    of::<Record>(name).or_else(|| of::<EndpointRow>(name)).or_else(|| of::<Finding>(name))
+}
+
 /// The field of that name.
 pub fn find_in<S: Described>(name: &str) -> Option<&'static Field<S>> {
     S::fields().iter().find(|field| field.name == name)

@@ -3,8 +3,8 @@
 //! Owns: digit groups, units, escaping. In: numbers, untrusted text. Out: short strings.
 //! Never: lets a control character reach a terminal.
 
-use crate::model::Nanos;
 use crate::model::escape::escaped;
+use crate::model::time::Nanos;
 
 /// `1,298,114`
 pub fn count(n: u64) -> String {

@@ -1,0 +1,175 @@
+//! Finds an alert, incident or session by its id, with what belongs to it.
+//!
+//! Owns: the search, and which other lines go with a line. In: results, an id or the beginning of
+//! one. Out: an explanation. Never: a guess between two events.
+
+use memchr::memmem;
+
+use crate::explain::{self, Explanation, Flat};
+use crate::model::Error;
+use crate::results::{Results, parse};
+
+/// Fewest digits of an id.
+const DIGITS_MIN: usize = 8;
+
+/// Other lines that are named.
+const RELATED_MAX: usize = 32;
+
+/// The lines that go with an event.
+#[derive(Default)]
+struct Related {
+    alerts: Vec<String>,
+    incidents: Vec<String>,
+    history: Vec<String>,
+}
+
+/// What an event was found to be, last line of it.
+enum Event {
+    Finding(Flat),
+    Session(Flat),
+}
+
+impl Event {
+    fn line(&self) -> &Flat {
+        let (Event::Finding(line) | Event::Session(line)) = self;
+        line
+    }
+}
+
+/// Explains the event of an id.
+///
+/// Errors: no event or several have it.
+pub fn explain(results: &Results, id: &str) -> Result<Explanation, Error> {
+    let what = format!("event {id}");
+    let is_hex = id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if !(DIGITS_MIN..=32).contains(&id.len()) || !is_hex {
+        let cause = format!("an id has {DIGITS_MIN} to 32 digits of 0-9 and a-f");
+        return Err(Error::new(what, cause).help(HELP));
+    }
+    let mut found = Vec::new();
+    for file in ["incidents.ndjson", "alerts.ndjson"] {
+        collect(results, file, id, &mut |line| keep(&mut found, Event::Finding(line)))?;
+    }
+    let mut files = 2;
+    if found.is_empty() {
+        let keep_session = &mut |line| keep(&mut found, Event::Session(line));
+        files = collect(results, "sessions.ndjson", id, keep_session)?;
+    }
+    match (found.as_slice(), files) {
+        ([event], _) => {
+            let full = event.line().text("event.id").unwrap_or(id).to_owned();
+            Ok(tell(event, related(results, &full)?, &results.inputs()?))
+        }
+        ([], 0) => {
+            Err(Error::new(what, "no alert or incident has it, and no sessions were written")
+                .help("run again without --no-sessions, or take the id of an alert"))
+        }
+        ([], _) => Err(Error::new(what, "no alert, incident or session has it").help(HELP)),
+        (several, _) => {
+            let ids: Vec<&str> =
+                several.iter().filter_map(|event| event.line().text("event.id")).take(8).collect();
+            let cause = format!("{} events begin so: {}", several.len(), ids.join(", "));
+            Err(Error::new(what, cause).help("give more digits"))
+        }
+    }
+}
+
+const HELP: &str = "`event.id` of alerts.ndjson, incidents.ndjson or sessions.ndjson, and the \
+                    directory it is in";
+
+/// The last line of an event stands for it: an incident has one for each change.
+fn keep(found: &mut Vec<Event>, event: Event) {
+    let id = event.line().text("event.id").map(str::to_owned);
+    match found.iter_mut().find(|have| have.line().text("event.id") == id.as_deref()) {
+        Some(have) => *have = event,
+        None => found.push(event),
+    }
+}
+
+/// Calls `each` with the lines whose own id begins so. Most lines are not parsed.
+fn collect(
+    results: &Results,
+    file: &str,
+    id: &str,
+    each: &mut dyn FnMut(Flat),
+) -> Result<usize, Error> {
+    let needle = memmem::Finder::new(id.as_bytes());
+    results.each_line(file, |line| {
+        if needle.find(line).is_some() {
+            let line = parse(line)?;
+            if line.text("event.id").is_some_and(|own| own.starts_with(id)) {
+                each(line);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The alerts and incidents that name an event.
+fn related(results: &Results, id: &str) -> Result<Related, Error> {
+    let needle = memmem::Finder::new(id.as_bytes());
+    let mut all = Related::default();
+    results.each_line("alerts.ndjson", |line| {
+        if needle.find(line).is_some() {
+            let alert = parse(line)?;
+            if alert.text("event.id") != Some(id) && all.alerts.len() < RELATED_MAX {
+                all.alerts.push(named(&alert));
+            }
+        }
+        Ok(())
+    })?;
+    results.each_line("incidents.ndjson", |line| {
+        if needle.find(line).is_some() {
+            let incident = parse(line)?;
+            let (own, texts) = match incident.text("event.id") == Some(id) {
+                true => (true, &mut all.history),
+                false => (false, &mut all.incidents),
+            };
+            if texts.len() < RELATED_MAX {
+                texts.push(if own { change(&incident) } else { named(&incident) });
+            }
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+fn named(line: &Flat) -> String {
+    let id = line.text("event.id").unwrap_or_default();
+    let rule = match line.text("event.dataset") {
+        Some("longhaul.incident") => "incident",
+        _ => line.text("rule.id").unwrap_or_default(),
+    };
+    let message: String = line.text("message").unwrap_or_default().chars().take(255).collect();
+    format!("{rule} {id}: {message}")
+}
+
+fn change(line: &Flat) -> String {
+    let change = line.text("longhaul.change").unwrap_or("reported");
+    let level = line.text("log.level").unwrap_or("unknown");
+    let score = line.number("longhaul.score").unwrap_or_default();
+    let groups = line.texts("longhaul.groups").join(", ");
+    format!("{change}: level {level}, probability {score:.2}, groups {groups}")
+}
+
+fn tell(event: &Event, related: Related, inputs: &[String]) -> Explanation {
+    let mut all = match event {
+        Event::Finding(line) => explain::finding(line),
+        Event::Session(line) => explain::session(line, inputs),
+    };
+    if related.history.len() > 1 {
+        all.add("How the incident went", related.history);
+    }
+    let members = match event {
+        Event::Finding(line) => line.objects("longhaul.alerts"),
+        Event::Session(_) => Vec::new(),
+    };
+    let ids = members.iter().filter_map(|alert| {
+        Some(format!("{} {}", alert.text("rule.id")?, alert.text("event.id")?))
+    });
+    let ids: Vec<String> = ids.collect();
+    all.add("Alerts in it", ids);
+    all.add("Incidents it is part of", related.incidents);
+    all.add("Alerts that name it", related.alerts);
+    all
+}
