@@ -95,6 +95,25 @@ fn who_was_there_before_a_restart_is_known_after_it() {
     assert_eq!(people("all"), people("both"));
 }
 
+/// Two who are connected at once: no session of their address has a name, those of their tunnels do.
+#[test]
+fn people_who_are_always_connected_are_found_by_their_tunnels() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = accounting(START, 1, "joe");
+    all.join(accounting(START + SECOND, 1, "jim"));
+    let session = |from: &str, to: &str, at: u64| {
+        let mut session = Connection::new(from, to);
+        session.now = at;
+        session.open().ask(b"question").answer(b"answer").ask(b"question").answer(b"answer");
+        session.close()
+    };
+    for (n, from) in ["10.9.0.1:41000", "10.9.0.2:41000"].into_iter().enumerate() {
+        all.join(session(from, "198.51.100.7:443", START + (n as u64 + 2) * SECOND));
+    }
+    all.join(session(&format!("{HOUSE}:41000"), "10.0.0.9:9999", START + 5 * SECOND));
+    assert_eq!(run(&all, &folder.path().join("state")), [("D16".to_owned(), "low".to_owned())]);
+}
+
 #[test]
 fn damaged_people_are_refused_and_stay_as_they_are() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,6 +13,8 @@ macro_rules! embedded {
 
 embedded! {
     "behaviour/d25_synthetic_input.yml"
+    "behaviour/d32_egress_volume_anomaly.yml"
+    "behaviour/d42_conference_marathon.yml"
     "co_location/d14_colocated_employees.yml"
     "co_location/d15_farm_device_count.yml"
     "co_location/d16_user_ip_collision_new_hire.yml"
@@ -25,6 +27,7 @@ embedded! {
     "network/d20_resip_enrolment.yml"
     "network/d21_tor.yml"
     "network/d29_sanctioned_space.yml"
+    "network/d33_new_far_destination.yml"
     "network/d37_browser_on_rented_server.yml"
     "network/d43_home_network_switch.yml"
     "physics/d03_hidden_leg_tls_gap.yml"
@@ -45,6 +48,7 @@ embedded! {
     "remote_control/d27_ide_tunnel.yml"
     "remote_control/d28_mesh_overlay.yml"
     "remote_control/d40_dual_role_address.yml"
+    "remote_control/d41_first_seen_on_site.yml"
 }
 
 include!(concat!(env!("OUT_DIR"), "/cases.rs"));

@@ -181,11 +181,13 @@ fn context() -> Context {
         subject_name: None,
         subject_role: Some("contractor".into()),
         subject_hired: Some("2026-01-05".into()),
+        subject_claim: None,
         responder_subject: None,
         holder: Some(Arc::new(Holder {
             mac: Some([0x00, 0x00, 0x5e, 0x00, 0x53, 0x07]),
             host: Some("lab-pc7".into()),
             user: Some("jdoe".into()),
+            from: None,
             named_by: NameSources::of("dhcp").with(NameSources::of("mdns")),
             known_by: vec!["dhcp", "kerberos"],
         })),

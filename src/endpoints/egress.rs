@@ -1,4 +1,4 @@
-//! What a session from inside says of whom it goes to.
+//! What a session from inside says of whom it goes to, and of whom it comes from.
 //!
 //! Owns: which sessions count, and what of them. In: a record. Out: a small value that can cross
 //! threads. Never: totals, or a session that nobody answered.
@@ -6,20 +6,43 @@
 use std::sync::Arc;
 
 use crate::endpoints::summary::Incoming;
-use crate::model::Record;
+use crate::model::interaction::Class;
+use crate::model::people_facts::Owner;
+use crate::model::physics::ClaimedPlace;
 use crate::model::protocol::Protocol;
-use crate::model::record::Direction;
+use crate::model::record::{Direction, ListHit, Subject};
+use crate::model::{Addr, Peer, Record};
 
 /// Kinds of tags of what connects a host with somebody outside past the company's own gateways.
 const MEANS: [&str; 5] = ["rmm", "vpn", "mesh", "tunnel", "kvm"];
+
+/// A call shows a screen from so many kilobits a second on.
+const SCREEN_KBPS: f64 = 30.0;
+
+/// Messages of so few bytes are like input.
+const INPUT_BYTES: u32 = 80;
 
 /// An answered session from inside of a person of the subjects file, or by such means.
 #[derive(Clone, Debug, Default)]
 pub struct Egress {
     /// Its id, subject, and the region of the other end.
     pub session: Incoming,
+    /// It leaves our networks.
+    pub outbound: bool,
     /// A tag (`rmm:anydesk`), or a protocol of tunnels.
     pub by: Option<Arc<str>>,
+    /// The public address that its person is connected from.
+    pub from: Option<Addr>,
+    /// The place that the person claims, if connected from outside.
+    pub claim: Option<ClaimedPlace>,
+    /// Bytes that our side sent.
+    pub up: u64,
+    /// What kind of owner the other end has.
+    pub owner: Option<Owner>,
+    /// Somebody types or works at a distance.
+    pub interactive: bool,
+    /// A call in which our side shows a screen, and messages like input come back.
+    pub screen_call: bool,
 }
 
 /// What a record says; `None` for most.
@@ -28,19 +51,79 @@ pub(super) fn egress(
     session: impl FnOnce(&Record) -> Incoming,
 ) -> Option<Box<Egress>> {
     let outbound = record.context.direction == Direction::Outbound;
-    if !outbound || record.quality.unconfirmed || record.is_unproven() {
+    let inside = outbound || record.context.direction == Direction::Internal;
+    if !inside || record.quality.unconfirmed || record.is_unproven() {
         return None;
     }
-    let by = means(record).filter(|_| !record.context.application_approved);
-    by.is_some().then(|| Box::new(Egress { session: session(record), by }))
+    let named = is_named(record);
+    let holder = record.context.holder.as_deref();
+    let from = holder.and_then(|holder| holder.from).filter(|_| named);
+    let by = if outbound { means(record) } else { None };
+    let by = by.filter(|_| !record.context.application_approved);
+    if !(outbound && named) && by.is_none() && from.is_none() {
+        return None;
+    }
+    Some(Box::new(Egress {
+        session: session(record),
+        outbound,
+        by,
+        from,
+        claim: record.context.subject_claim,
+        up: record.initiator.bytes,
+        owner: owner(record),
+        interactive: is_interactive(record),
+        screen_call: is_screen_call(record),
+    }))
 }
 
-/// The means by tag, else by protocol. A name that was looked up is of the resolver's session.
+/// Whether the subject is somebody of the subjects file, and not the other end.
+fn is_named(record: &Record) -> bool {
+    let answering = record.context.responder_subject.as_ref().map(|known| &known.id);
+    matches!(&record.context.subject, Some(Subject::Named(id)) if Some(id) != answering)
+}
+
+/// Hits on the other end. A name that was looked up is of the resolver's session.
+fn hits(record: &Record) -> impl Iterator<Item = &ListHit> {
+    let own = |hit: &&ListHit| !hit.on.starts_with("dns.") && hit.on != "source.ip";
+    record.context.hits.iter().filter(own)
+}
+
+/// The means by tag, else by protocol.
 fn means(record: &Record) -> Option<Arc<str>> {
-    let hits = record.context.hits.iter().filter(|hit| !hit.on.starts_with("dns."));
     let is_one = |tag: &str| tag.split_once(':').is_some_and(|(kind, _)| MEANS.contains(&kind));
-    let tag = hits.map(|hit| &hit.tag).find(|tag| is_one(tag));
+    let tag = hits(record).map(|hit| &hit.tag).find(|tag| is_one(tag));
     tag.cloned().or_else(|| tunnel(record).map(|protocol| Arc::from(protocol.as_str())))
+}
+
+/// The kind of owner, by tag; the most exact first.
+fn owner(record: &Record) -> Option<Owner> {
+    let of = |tag: &str| match tag.split_once(':').map_or(tag, |(kind, _)| kind) {
+        "code" => Some(Owner::Code),
+        "sharing" => Some(Owner::Sharing),
+        "storage" => Some(Owner::Storage),
+        "hosting" => Some(Owner::Hosting),
+        _ => match tag {
+            "saas:github" | "saas:gitlab" => Some(Owner::Code),
+            "saas:dropbox" => Some(Owner::Storage),
+            _ => None,
+        },
+    };
+    hits(record).filter_map(|hit| of(&hit.tag)).min()
+}
+
+fn is_interactive(record: &Record) -> bool {
+    let class = record.interaction.as_ref().map(|interaction| interaction.class);
+    matches!(class, Some(Class::RemoteControl | Class::Typing))
+}
+
+fn is_screen_call(record: &Record) -> bool {
+    record.interaction.as_ref().is_some_and(|interaction| {
+        let back = interaction.sums.of(Peer::Responder);
+        interaction.class == Class::Call
+            && interaction.sums.kbps(Peer::Initiator) >= SCREEN_KBPS
+            && back.inputs > 0
+            && back.median_bytes <= INPUT_BYTES
+    })
 }
 
 /// The protocol, if it is one of VPN clients.

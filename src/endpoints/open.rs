@@ -152,7 +152,7 @@ impl Endpoints {
     /// Takes what an open session has contributed so far, in place of what it had before.
     pub fn update(&mut self, id: SessionId, session: EndpointSummary) {
         self.stepping.note(&session);
-        self.observe_people(&session);
+        self.observe_people(&session, false);
         self.open.update(id, session);
     }
 

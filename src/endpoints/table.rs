@@ -139,12 +139,12 @@ impl Endpoints {
         self.stepping.note(session);
         self.observe_side(session, &session.initiator, INITIATOR);
         self.observe_side(session, &session.responder, RESPONDER);
-        self.observe_people(session);
+        self.observe_people(session, true);
     }
 
     /// Adds a session to what is known of people; rules look at its endpoint if that is new.
-    pub(super) fn observe_people(&mut self, session: &EndpointSummary) {
-        if self.people.observe(session) {
+    pub(super) fn observe_people(&mut self, session: &EndpointSummary, ended: bool) {
+        if self.people.observe(session, ended) {
             let text = session.initiator.print.as_text();
             if let Some(print) = self.prints.find(&self.hasher, text) {
                 let key = Key::of(session, &session.initiator, print);
@@ -329,6 +329,9 @@ impl Endpoints {
     /// The next endpoint due for rules: at 16 sessions, and whenever the number has doubled. Its
     /// neighbours are not known yet; only baselines in `learned` are.
     pub fn next_due(&mut self, learned: Option<&Baselines>) -> Option<EndpointRow> {
+        if let Some(row) = self.next_news() {
+            return Some(row);
+        }
         let key = self.due.pop().filter(|key| self.find(*key).is_some())?;
         Some(self.row_with_open(&key.open(&self.prints.values), None, learned))
     }

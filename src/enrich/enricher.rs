@@ -133,6 +133,12 @@ impl Enricher {
             record.context.subject_name = subject.name.clone();
             record.context.subject_role = subject.role.clone();
             record.context.subject_hired = subject.hired.clone();
+            let holder = record.context.holder.as_deref();
+            let from = holder.and_then(|holder| holder.from).and(held);
+            let claim = from.and_then(|own| own.place_at(record.end));
+            let sensor = self.data.sensor.as_ref();
+            record.context.subject_claim =
+                claim.zip(sensor).and_then(|(claim, sensor)| physics::claimed(sensor, claim));
             return;
         }
         // Inbound, the employee is the remote end: the gateway's address would collect everybody.

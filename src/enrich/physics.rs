@@ -105,6 +105,11 @@ pub fn judge(
     }
 }
 
+/// A claim, and how far it is from the sensor.
+pub fn claimed(sensor: &SensorPlace, claim: Circle) -> Option<ClaimedPlace> {
+    place_of(Some(claim), nearest_km(sensor, claim))
+}
+
 fn place_of(circle: Option<Circle>, sensor_km: Option<f64>) -> Option<ClaimedPlace> {
     let Circle { centre, radius_km } = circle?;
     Some(ClaimedPlace { centre, radius_km, sensor_km: sensor_km? })

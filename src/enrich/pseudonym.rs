@@ -90,6 +90,7 @@ impl Pseudonyms {
                 mac: holder.mac.map(|mac| self.mac(mac)),
                 host: holder.host.as_deref().map(|name| self.word("host", name)),
                 user: holder.user.as_deref().map(|name| self.word("user", name)),
+                from: holder.from,
                 named_by: holder.named_by,
                 known_by: holder.known_by.clone(),
             });

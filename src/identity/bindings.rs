@@ -353,7 +353,7 @@ impl Listener {
             Err(known) => return self.unsolicited += u64::from(!known),
         }
         let lasts = Some(Nanos::from_secs(u64::from(seconds)));
-        let facts = HolderFacts { mac, host: None, user: None, by: "dhcp", lasts };
+        let facts = HolderFacts { mac, by: "dhcp", lasts, ..HolderFacts::default() };
         self.lease(packet.place(Addr::from(address)), facts, at);
     }
 
@@ -380,7 +380,7 @@ impl Listener {
         }
         for lease in message.leases().take(RECORDS_MAX as usize) {
             let lasts = Some(Nanos::from_secs(u64::from(lease.valid)));
-            let facts = HolderFacts { mac, host: None, user: None, by: "dhcpv6", lasts };
+            let facts = HolderFacts { mac, by: "dhcpv6", lasts, ..HolderFacts::default() };
             self.lease(packet.place(Addr::from(lease.address)), facts, at);
         }
     }
@@ -421,14 +421,15 @@ fn report(packet: &IdentityPacket<'_>, message: &radius::Packet<'_>) -> Vec<Bind
     let at = |what| Binding { at: packet.time, what, doubtful: false };
     let mut bindings = Vec::new();
     // The inner address is the device's; the outer one is a home router's, so it has no MAC.
-    for (addr, mac) in [(framed, mac), (outer.map(Addr::from), None)] {
+    let outer = outer.map(Addr::from);
+    for (addr, mac, from) in [(framed, mac, outer), (outer, None, None)] {
         let Some(addr) = addr else { continue };
         let place = packet.place(addr);
         if ends {
             bindings.push(at(Statement::Released(place, None)));
         } else if user.is_some() {
             let (user, lasts) = (user.clone(), Some(RADIUS_LEASE));
-            let facts = HolderFacts { mac, host: None, user, by: "radius", lasts };
+            let facts = HolderFacts { mac, host: None, user, from, by: "radius", lasts };
             bindings.push(at(Statement::Leased(place, facts)));
         }
     }

@@ -74,7 +74,7 @@ fn again(known: NameSources, by: NameSources) -> NameSources {
 impl Span {
     /// Its device: a user may have left with the lease.
     fn without_user(&self) -> Arc<Holder> {
-        Arc::new(Holder { user: None, ..Holder::clone(&self.holder) })
+        Arc::new(Holder { user: None, from: None, ..Holder::clone(&self.holder) })
     }
 
     /// Whether its device, which released the address, goes on with it under the same name.
@@ -97,7 +97,10 @@ impl Span {
         let host = known.host.clone().or_else(|| facts.host.clone());
         let agrees = facts.host.is_some() && facts.host == host;
         let named_by = known.named_by.with(if agrees { named_by } else { NameSources::default() });
-        let holder = Holder { mac: known.mac.or(facts.mac), host, user, named_by, known_by };
+        // Only a user connects from somewhere.
+        let from = facts.from.or(known.from).filter(|_| user.is_some());
+        let mac = known.mac.or(facts.mac);
+        let holder = Holder { mac, host, user, from, named_by, known_by };
         if *known != holder {
             self.holder = Arc::new(holder);
         }
@@ -269,7 +272,7 @@ mod tests {
 
     fn facts(mac: [u8; 6], host: Option<&str>, by: &'static str) -> HolderFacts {
         let lasts = Some(s(3_600));
-        HolderFacts { mac: Some(mac), host: host.map(named), by, lasts, user: None }
+        HolderFacts { mac: Some(mac), host: host.map(named), by, lasts, ..HolderFacts::default() }
     }
 
     /// A device that gave its name in both messages of a lease.

@@ -19,6 +19,8 @@ pub struct HolderFacts {
     pub host: Option<Arc<str>>,
     /// Its user.
     pub user: Option<Arc<str>>,
+    /// The public address that the user connects from.
+    pub from: Option<Addr>,
     /// The source: a word of [`Holder::SOURCES`](crate::model::record::Holder::SOURCES).
     pub by: &'static str,
     /// How long this is valid.

@@ -24,6 +24,14 @@ pub struct PeopleFacts {
     pub split: Option<EgressSplit>,
     /// The networks that its only person works from.
     pub networks: Option<Networks>,
+    /// Of a home host: an unusual volume.
+    pub volume: Option<Volume>,
+    /// Of a home host: a destination that is new.
+    pub new_destination: Option<NewDestination>,
+    /// Of a home host: a tool that is new on site.
+    pub first_seen: Option<FirstSeen>,
+    /// Of a home host: calls for hours on days.
+    pub marathon: Option<Marathon>,
 }
 
 impl PeopleFacts {
@@ -164,4 +172,79 @@ pub struct Networks {
     pub count: u32,
     /// Days from the hire to the first session from the latest of them.
     pub hired_days: Option<u32>,
+}
+
+/// What kind of owner the other end of an upload has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// Hosting of source code.
+    Code,
+    /// Sharing of files.
+    Sharing,
+    /// Storage.
+    Storage,
+    /// Any other hosting network.
+    Hosting,
+}
+
+impl Owner {
+    /// Each of them.
+    pub const ALL: [Owner; 4] = [Owner::Code, Owner::Sharing, Owner::Storage, Owner::Hosting];
+
+    /// Each word of `longhaul.volume.owner`.
+    pub const WORDS: [&'static str; 4] = ["code", "sharing", "storage", "hosting"];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Owner::Code => "code",
+            Owner::Sharing => "sharing",
+            Owner::Storage => "storage",
+            Owner::Hosting => "hosting",
+        }
+    }
+}
+
+/// What one person sent to one kind of owner on a day, against the days before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// The kind of owner.
+    pub owner: Owner,
+    /// Bytes of the day.
+    pub bytes: u64,
+    /// The 99.9th percentile of the days before: of up to 60 days their maximum.
+    pub usual: u64,
+    /// Days that the person was watched before.
+    pub days: u32,
+}
+
+/// A network and country that one person never went to before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NewDestination {
+    /// How long the session lasted.
+    pub minutes: u32,
+    /// From the sensor to its region, in km.
+    pub km: Option<f64>,
+    /// Other people who went there in 30 days.
+    pub people: u32,
+    /// Days that the person was watched before.
+    pub history_days: u32,
+}
+
+/// A tool or tunnel that nobody used before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FirstSeen {
+    /// Its tag, or the protocol.
+    pub tool: Arc<str>,
+    /// Days that the site was watched before.
+    pub history_days: u32,
+}
+
+/// Calls that show a screen for hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marathon {
+    /// Days of the last 14 with four hours of them or more.
+    pub days: u32,
+    /// Hours of them today.
+    pub hours: u32,
 }

@@ -15,6 +15,7 @@ pub use crate::model::facts::{
 use crate::model::interaction::Interaction;
 pub use crate::model::latency::Leg;
 pub use crate::model::origin::{AutonomousSystem, Place};
+use crate::model::physics::ClaimedPlace;
 pub use crate::model::physics::{Physics, PhysicsVerdict};
 pub use crate::model::protocol::Protocol;
 use crate::model::remote_control::RemoteControl;
@@ -214,6 +215,8 @@ pub struct Holder {
     pub host: Option<Arc<str>>,
     /// The logged-in user; absent if several people share the address.
     pub user: Option<Arc<str>>,
+    /// The public address that the user connects from, as an access server reports.
+    pub from: Option<Addr>,
     /// Protocols that gave the name.
     pub named_by: NameSources,
     /// Protocols behind all of this, in alphabetical order: words of [`Holder::SOURCES`].
@@ -295,6 +298,8 @@ pub struct Context {
     pub subject_role: Option<Arc<str>>,
     /// When they were hired: `YYYY-MM-DD`.
     pub subject_hired: Option<Arc<str>>,
+    /// The place that a subject who connects from outside by a tunnel claims.
+    pub subject_claim: Option<ClaimedPlace>,
     /// The responder's entry in the subjects file.
     pub responder_subject: Option<NamedSubject>,
     /// The holder of the initiator's address when the session started.

@@ -21,6 +21,10 @@ pub fn set(row: &mut EndpointRow, name: &str, value: &Json) -> Option<Option<()>
         "flip" => set_flip,
         "egress_split" => set_split,
         "networks" => set_networks,
+        "volume" => set_volume,
+        "new_destination" => set_destination,
+        "first_seen" => set_first_seen,
+        "marathon" => set_marathon,
         _ => return None,
     };
     Some(set(row.traits.people.get_or_insert_default(), name, value))
@@ -121,6 +125,55 @@ fn set_networks(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()>
     match name {
         "count" => networks.count = small(value)?,
         "hired_days" => networks.hired_days = Some(small(value)?),
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_volume(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
+    let none = Volume { owner: Owner::Hosting, bytes: 0, usual: 0, days: 0 };
+    let volume = facts.volume.get_or_insert(none);
+    match name {
+        "owner" => {
+            let known = |one: &Owner| Some(one.as_str()) == value.as_str();
+            volume.owner = Owner::ALL.into_iter().find(known)?;
+        }
+        "bytes" => volume.bytes = value.as_u64()?,
+        "usual_bytes" => volume.usual = value.as_u64()?,
+        "days" => volume.days = small(value)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_destination(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
+    let none = NewDestination { minutes: 0, km: None, people: 0, history_days: 0 };
+    let found = facts.new_destination.get_or_insert(none);
+    match name {
+        "minutes" => found.minutes = small(value)?,
+        "km" => found.km = Some(value.as_f64()?),
+        "people" => found.people = small(value)?,
+        "history_days" => found.history_days = small(value)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_first_seen(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
+    let found = facts.first_seen.get_or_insert(FirstSeen { tool: "".into(), history_days: 0 });
+    match name {
+        "tool" => found.tool = value.as_str()?.into(),
+        "history_days" => found.history_days = small(value)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set_marathon(facts: &mut PeopleFacts, name: &str, value: &Json) -> Option<()> {
+    let marathon = facts.marathon.get_or_insert(Marathon { days: 0, hours: 0 });
+    match name {
+        "days" => marathon.days = small(value)?,
+        "hours" => marathon.hours = small(value)?,
         _ => return None,
     }
     Some(())

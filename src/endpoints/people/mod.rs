@@ -10,6 +10,8 @@
 
 mod days;
 mod dual;
+mod news;
+mod outbound;
 mod person;
 mod site;
 mod stored;
@@ -19,8 +21,10 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::endpoints::egress::Egress;
 use crate::endpoints::people::days::day;
 use crate::endpoints::people::dual::Outside;
+use crate::endpoints::people::news::{News, Tools};
 use crate::endpoints::people::person::Person;
 use crate::endpoints::people::site::{Site, TUNNEL_S};
 use crate::endpoints::summary::EndpointSummary;
@@ -43,6 +47,9 @@ pub struct People {
     people: HashMap<Arc<str>, Person, RandomState>,
     sites: HashMap<Addr, Site, RandomState>,
     outside: Outside,
+    tools: Tools,
+    /// To judge, the last first.
+    news: Vec<News>,
     pub(super) dropped: u64,
 }
 
@@ -50,48 +57,79 @@ impl People {
     /// Holds at most so many bytes.
     pub fn new(cap: usize) -> People {
         People {
-            cap,
+            cap: cap - cap / ROOM,
             bytes: 0,
             people: HashMap::default(),
             sites: HashMap::default(),
             outside: Outside::new(cap / ROOM),
+            tools: Tools::default(),
+            news: Vec::new(),
             dropped: 0,
         }
     }
 
-    /// Adds a session, or what an open one is so far. Whether rules should look at its endpoint
-    /// now.
-    pub(super) fn observe(&mut self, session: &EndpointSummary) -> bool {
-        self.outside.observe(session);
+    /// Adds a session, or what an open one is so far, unless it `ended`. Whether rules should look
+    /// at its endpoint now.
+    pub(super) fn observe(&mut self, session: &EndpointSummary, ended: bool) -> bool {
+        if let Some(egress) = session.egress.as_deref() {
+            self.outside.observe(session);
+            self.observe_behind(session, egress);
+            if ended && egress.outbound {
+                self.observe_egress(session, egress);
+            }
+            self.keep_cap();
+        }
         let Some(incoming) = session.incoming.as_deref() else { return false };
         let lasts = session.last.since(session.first).as_secs() >= TUNNEL_S;
+        let ip = session.initiator.ip;
         if incoming.subject.is_none() && !(incoming.tunnel && lasts) {
+            // Where people are whom other sessions show.
+            if let Some(site) = self.sites.get_mut(&ip) {
+                site.region = incoming.region.or(site.region);
+            }
             return false;
         }
         let mut news = false;
         if let Some((id, _)) = &incoming.subject {
-            let name = id.len();
-            let new = || name + Person::default().bytes();
-            if !self.people.contains_key(id) {
-                self.bytes += new();
-            }
-            let person = self.people.entry(Arc::clone(id)).or_default();
-            let before = person.bytes();
-            news |= person.observe(session, incoming);
-            self.bytes = (self.bytes + person.bytes()).saturating_sub(before);
+            news |= self.of_person(id, |person| person.observe(session, incoming));
         }
-        let ip = session.initiator.ip;
-        if !self.sites.contains_key(&ip) {
-            self.bytes += Site::default().bytes();
-        }
+        news |= self.of_site(ip, |site| site.observe(session, incoming));
+        self.keep_cap();
+        news
+    }
+
+    /// A session from inside shows its person at the address that their tunnel comes from.
+    fn observe_behind(&mut self, session: &EndpointSummary, egress: &Egress) {
+        let (Some(ip), Some((id, _))) = (egress.from, &egress.session.subject) else { return };
+        let region = self.sites.get(&ip).and_then(|site| site.region);
+        self.of_person(id, |person| person.observe_behind(session, egress, region));
+        self.of_site(ip, |site| site.add_person(id, (session.first, session.last)));
+    }
+
+    /// Changes a person, and counts the bytes.
+    fn of_person<T>(&mut self, id: &Arc<str>, change: impl FnOnce(&mut Person) -> T) -> T {
+        let known = self.people.get(id).map(|person| person.bytes() + id.len());
+        let person = self.people.entry(Arc::clone(id)).or_default();
+        let result = change(person);
+        let now = person.bytes() + id.len();
+        self.bytes = (self.bytes + now).saturating_sub(known.unwrap_or_default());
+        result
+    }
+
+    /// Changes an address, and counts the bytes.
+    fn of_site<T>(&mut self, ip: Addr, change: impl FnOnce(&mut Site) -> T) -> T {
+        let known = self.sites.get(&ip).map(Site::bytes);
         let site = self.sites.entry(ip).or_default();
-        let before = site.bytes();
-        news |= site.observe(session, incoming);
-        self.bytes = (self.bytes + site.bytes()).saturating_sub(before);
+        let result = change(site);
+        let now = site.bytes();
+        self.bytes = (self.bytes + now).saturating_sub(known.unwrap_or_default());
+        result
+    }
+
+    fn keep_cap(&mut self) {
         if self.bytes > self.cap {
             self.make_room();
         }
-        news
     }
 
     #[cold]
@@ -221,6 +259,7 @@ impl People {
             flip: only.and_then(|only| only.flip_to(ip, today)),
             split: only.and_then(|only| only.split_at(ip, today)),
             networks: only.and_then(|only| only.networks(today)),
+            ..PeopleFacts::default()
         }
         .if_any()
     }
@@ -234,6 +273,7 @@ impl People {
             self.sites.entry(ip).or_default().merge(site);
         }
         self.outside.merge(other.outside);
+        self.tools.merge(other.tools);
         self.recount();
     }
 
@@ -241,15 +281,13 @@ impl People {
     fn recount(&mut self) {
         let people: usize = self.people.iter().map(|(id, one)| id.len() + one.bytes()).sum();
         self.bytes = people + self.sites.values().map(Site::bytes).sum::<usize>();
-        if self.bytes > self.cap {
-            self.make_room();
-        }
+        self.keep_cap();
     }
 
     /// Gives it another cap.
     #[must_use]
     pub fn with_cap(mut self, cap: usize) -> People {
-        self.cap = cap;
+        self.cap = cap - cap / ROOM;
         self.outside.set_cap(cap / ROOM);
         self.recount();
         self
@@ -257,7 +295,8 @@ impl People {
 
     /// Whether nobody is known.
     pub fn is_empty(&self) -> bool {
-        self.people.is_empty() && self.sites.is_empty() && self.outside.is_empty()
+        let nobody = self.people.is_empty() && self.sites.is_empty();
+        nobody && self.outside.is_empty() && self.tools.all.is_empty()
     }
 }
 

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::endpoints::people::days::{DAYS, Days, day};
+use crate::endpoints::egress::Egress;
+use crate::endpoints::people::days::{DAYS, Days, day, days_of};
+use crate::endpoints::people::outbound::Outbound;
 use crate::endpoints::summary::{EndpointSummary, Incoming};
 use crate::model::heap::ALLOCATION;
 use crate::model::people_facts::{Differs, EgressSplit, Flip, Networks, Travel};
@@ -144,6 +146,8 @@ pub(super) struct Person {
     /// Access networks by the number of their autonomous system: the first day, and all.
     pub(super) networks: BTreeMap<u32, (u32, Days)>,
     pub(super) last: Nanos,
+    /// Sessions from inside.
+    pub(super) outbound: Option<Box<Outbound>>,
     seen: Vec<Seen>,
     travel: Option<Found<Travel>>,
     flip: Option<Found<Flip>>,
@@ -180,6 +184,24 @@ impl Person {
             self.add_network(asn.number, since..=today);
         }
         Seen::of(session, incoming).is_some_and(|seen| self.compare(seen, today))
+    }
+
+    /// Adds a session of a tunnel whose outer end is in that region. Only what says no is known:
+    /// nobody measured the way to that end.
+    pub(super) fn observe_behind(
+        &mut self,
+        session: &EndpointSummary,
+        egress: &Egress,
+        region: Option<ClaimedPlace>,
+    ) {
+        self.claim = egress.claim.or(self.claim);
+        if let Some(hired) = egress.session.hired.as_deref().and_then(Nanos::from_date) {
+            self.hired = Some(day(hired));
+        }
+        self.last = self.last.max(session.last);
+        let near = self.claim.zip(region).map(|(claim, at)| claim.distance_km(&at) <= NEAR_KM);
+        let to = if near == Some(false) { &mut self.judged } else { &mut self.unknown };
+        days_of(session.first, session.last).for_each(|day| to.add(day));
     }
 
     /// Days near the claimed place; `None` unless more is known than not of where the person was.
@@ -353,6 +375,9 @@ impl Person {
         for (key, (region, days)) in other.regions {
             self.regions.entry(key).or_insert_with(|| (region, Days::default())).1.merge(days);
         }
+        if let Some(other) = other.outbound {
+            self.outbound.get_or_insert_default().merge(*other);
+        }
         for (asn, (first, days)) in other.networks {
             let known = self.networks.entry(asn).or_insert((first, Days::default()));
             known.0 = known.0.min(first);
@@ -369,7 +394,8 @@ impl Person {
         let regions = self.regions.len() * REGION * 2;
         let networks = self.networks.len() * NETWORK * 2;
         let seen = self.seen.capacity() * size_of::<Seen>();
-        2 * size_of::<Person>() + regions + networks + seen + 4 * ALLOCATION
+        let outbound = self.outbound.as_ref().map_or(0, |outbound| outbound.bytes());
+        2 * size_of::<Person>() + regions + networks + seen + outbound + 4 * ALLOCATION
     }
 }
 

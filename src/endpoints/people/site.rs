@@ -60,10 +60,15 @@ impl Site {
         self.add_stack(session);
         self.add_tunnel(session, incoming);
         let Some((id, _)) = &incoming.subject else { return false };
+        self.add_person(id, (session.first, session.last))
+    }
+
+    /// Somebody was there. Whether that is new, and not the first.
+    pub(super) fn add_person(&mut self, id: &Arc<str>, (first, last): (Nanos, Nanos)) -> bool {
+        self.last = self.last.max(last);
         let known = self.people.len();
-        self.people.entry(Arc::clone(id)).or_default().add(session.first, session.last);
+        self.people.entry(Arc::clone(id)).or_default().add(first, last);
         self.trim();
-        // The first of them is alone.
         known > 0 && self.people.len() > known
     }
 

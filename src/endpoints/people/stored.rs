@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! head      "LHPEOP\r\n", version (2 bytes)
-//! body      people, addresses, addresses that our hosts are connected with: entries (varint), then
-//!           key and entry of each, keys ascending
+//! body      people, addresses, addresses that our hosts are connected with, tools: entries
+//!           (varint), then key and entry of each, keys ascending
 //! checksum  SHA-256 of everything before it
 //! ```
 //! Texts have their length before them, places are four floats of IEEE 754, days are numbered from
@@ -21,9 +21,12 @@ use crate::endpoints::baseline::DecodeError;
 use crate::endpoints::people::People;
 use crate::endpoints::people::days::{Days, Hours};
 use crate::endpoints::people::dual::Connected;
+use crate::endpoints::people::news::Tools;
+use crate::endpoints::people::outbound::Outbound;
 use crate::endpoints::people::person::Person;
 use crate::endpoints::people::site::Site;
 use crate::endpoints::stored::{damaged, number, option, put, put_option, put_text, small, text};
+use crate::model::people_facts::Owner;
 use crate::model::physics::ClaimedPlace;
 use crate::model::{Addr, Nanos};
 use crate::wire::{Reader, WireError};
@@ -64,6 +67,12 @@ impl People {
             put(&mut out, one.last.0);
             out.extend(one.host.0);
             put_text(&mut out, &one.by);
+        }
+        put_option(&mut out, self.tools.since, put_day);
+        put(&mut out, self.tools.all.len() as u64);
+        for (tool, day) in &self.tools.all {
+            put_text(&mut out, tool);
+            put_day(&mut out, *day);
         }
         let sum = Sha256::digest(&out);
         out.extend(sum);
@@ -107,6 +116,12 @@ fn decode_body(cap: usize, mut body: Reader<'_>) -> Result<People, DecodeError> 
         people.outside.add(ip, Connected { last, host, by: text(from)? });
         Ok(())
     })?;
+    people.tools.since = option(from, small)?;
+    table(from, text, |tool, from| {
+        people.tools.all.insert(tool, small(from)?);
+        Ok(())
+    })?;
+    people.tools.merge(Tools::default());
     if !body.is_empty() {
         return Err(DecodeError::Damaged("something follows its end"));
     }
@@ -133,7 +148,7 @@ fn table<'b, K: Ord + Clone>(
 
 fn put_person(out: &mut Vec<u8>, person: &Person) {
     put_option(out, person.claim, put_place);
-    put_option(out, person.hired, |out, day| put(out, day.into()));
+    put_option(out, person.hired, put_day);
     put(out, person.last.0);
     [person.near, person.judged, person.unknown].into_iter().for_each(|days| put_days(out, days));
     put(out, person.regions.len() as u64);
@@ -148,6 +163,68 @@ fn put_person(out: &mut Vec<u8>, person: &Person) {
         put(out, (*first).into());
         put_days(out, *days);
     }
+    put_option(out, person.outbound.as_deref(), put_outbound);
+}
+
+fn put_outbound(out: &mut Vec<u8>, outbound: &Outbound) {
+    put_option(out, outbound.since, put_day);
+    put(out, outbound.volumes.len() as u64);
+    for (owner, days) in &outbound.volumes {
+        out.push(*owner as u8);
+        put(out, days.len() as u64);
+        for (day, bytes) in days {
+            put_day(out, *day);
+            put(out, *bytes);
+        }
+    }
+    put(out, outbound.destinations.len() as u64);
+    for ((asn, country), day) in &outbound.destinations {
+        put(out, (*asn).into());
+        out.extend(country);
+        put_day(out, *day);
+    }
+    put(out, outbound.calls.len() as u64);
+    for (day, seconds) in &outbound.calls {
+        put_day(out, *day);
+        put(out, (*seconds).into());
+    }
+}
+
+fn outbound(from: &mut Reader<'_>) -> Result<Outbound, WireError> {
+    let mut outbound = Outbound::default();
+    outbound.since = option(from, small)?;
+    table(from, owner, |owner, from| {
+        let days = outbound.volumes.entry(owner).or_default();
+        table(from, small, |day, from| {
+            days.push((day, number(from)?));
+            Ok(())
+        })
+    })?;
+    table(
+        from,
+        |from| Ok((small(from)?, from.array()?)),
+        |key, from| {
+            outbound.destinations.insert(key, small(from)?);
+            Ok(())
+        },
+    )?;
+    table(from, small, |day, from| {
+        outbound.calls.push((day, small(from)?));
+        Ok(())
+    })?;
+    // Caps hold as in a run.
+    let mut kept = Outbound::default();
+    kept.merge(outbound);
+    Ok(kept)
+}
+
+fn owner(from: &mut Reader<'_>) -> Result<Owner, WireError> {
+    let number = usize::from(from.u8()?);
+    Owner::ALL.get(number).copied().ok_or(damaged("an owner is of no kind"))
+}
+
+fn put_day(out: &mut Vec<u8>, day: u32) {
+    put(out, day.into());
 }
 
 fn person(from: &mut Reader<'_>) -> Result<Person, WireError> {
@@ -169,6 +246,7 @@ fn person(from: &mut Reader<'_>) -> Result<Person, WireError> {
         person.networks.insert(asn, (small(from)?, days(from)?));
         Ok(())
     })?;
+    person.outbound = option(from, outbound)?.map(Box::new);
     // Caps hold as in a run.
     person.merge(Person::default());
     Ok(person)

@@ -7,27 +7,27 @@ use crate::model::Transport;
 use crate::model::endpoint::{Locality, Service};
 use crate::model::record::AutonomousSystem;
 
-const DAY_S: u64 = 86_400;
-const ASHBURN: (f64, f64) = (39.04, -77.49);
-const SEATTLE: (f64, f64) = (47.61, -122.33);
-const HOUSE: Addr = Addr::v4([192, 0, 2, 7]);
-const CHICAGO: (f64, f64) = (41.88, -87.63);
+pub(super) const DAY_S: u64 = 86_400;
+pub(super) const ASHBURN: (f64, f64) = (39.04, -77.49);
+pub(super) const SEATTLE: (f64, f64) = (47.61, -122.33);
+pub(super) const HOUSE: Addr = Addr::v4([192, 0, 2, 7]);
+pub(super) const CHICAGO: (f64, f64) = (41.88, -87.63);
 
-fn place(centre: (f64, f64)) -> ClaimedPlace {
+pub(super) fn place(centre: (f64, f64)) -> ClaimedPlace {
     let sensor_km = crate::model::physics::distance_km(ASHBURN, centre);
     ClaimedPlace { centre, radius_km: 0.0, sensor_km }
 }
 
 /// Of a person who claims a place, from an address whose region is another, with a round trip.
 #[derive(Clone, Copy)]
-struct Seen {
-    who: &'static str,
+pub(super) struct Seen {
+    pub(super) who: &'static str,
     claim: (f64, f64),
     region: (f64, f64),
     rtt_ms: u64,
 }
 
-fn session(ip: u8, day: u64, seen: &Seen) -> EndpointSummary {
+pub(super) fn session(ip: u8, day: u64, seen: &Seen) -> EndpointSummary {
     let side = |ip, side| SideSummary {
         ip: Addr::v4(ip),
         side,
@@ -62,12 +62,12 @@ fn session(ip: u8, day: u64, seen: &Seen) -> EndpointSummary {
 fn observed(all: &[EndpointSummary]) -> People {
     let mut people = People::new(1 << 20);
     for session in all {
-        people.observe(session);
+        people.observe(session, true);
     }
     people
 }
 
-fn end(day: u64) -> Nanos {
+pub(super) fn end(day: u64) -> Nanos {
     Nanos::from_secs((20_000 + day) * DAY_S)
 }
 
@@ -99,7 +99,7 @@ fn days_near_are_counted_at_any_address_for_14_days() {
 }
 
 /// Who claims Chicago and Seattle and works in Seattle's region.
-fn farm() -> Vec<EndpointSummary> {
+pub(super) fn farm() -> Vec<EndpointSummary> {
     let one = Seen { who: "e-1", claim: CHICAGO, region: SEATTLE, rtt_ms: 70 };
     let two = Seen { who: "e-2", claim: ASHBURN, ..one };
     (0..3).flat_map(|day| [session(7, day, &one), session(7, day, &two)]).collect()
@@ -145,11 +145,11 @@ fn at_the_cap_addresses_of_one_person_go_first() {
     let cap = 24 << 10;
     let mut people = People::new(cap);
     for session in &farm() {
-        people.observe(session);
+        people.observe(session, true);
     }
     let alone = Seen { who: "e-5", claim: CHICAGO, region: CHICAGO, rtt_ms: 20 };
     for ip in 20..220 {
-        people.observe(&session(ip, 5, &alone));
+        people.observe(&session(ip, 5, &alone), true);
         assert!(people.bytes <= cap, "{}", people.bytes);
     }
     assert!(people.colocated(HOUSE, end(5)).is_some());
@@ -218,7 +218,7 @@ fn who_was_in_another_region_within_a_week_does_not_live_there() {
 }
 
 /// A session of a person at some hours of a day, from an address.
-fn at(ip: u8, (day, from, to): (u64, u64, u64), seen: &Seen) -> EndpointSummary {
+pub(super) fn at(ip: u8, (day, from, to): (u64, u64, u64), seen: &Seen) -> EndpointSummary {
     let mut session = session(ip, day, seen);
     session.first = Nanos::from_secs((20_000 + day) * DAY_S + from * 3_600);
     session.last = Nanos::from_secs((20_000 + day) * DAY_S + to * 3_600);
@@ -229,8 +229,8 @@ fn incoming(session: &mut EndpointSummary) -> &mut Incoming {
     session.incoming.as_deref_mut().unwrap()
 }
 
-const ONE: Seen = Seen { who: "e-1", claim: CHICAGO, region: SEATTLE, rtt_ms: 70 };
-const TWO: Seen = Seen { who: "e-2", claim: ASHBURN, region: SEATTLE, rtt_ms: 70 };
+pub(super) const ONE: Seen = Seen { who: "e-1", claim: CHICAGO, region: SEATTLE, rtt_ms: 70 };
+pub(super) const TWO: Seen = Seen { who: "e-2", claim: ASHBURN, region: SEATTLE, rtt_ms: 70 };
 
 #[test]
 fn hours_that_two_share_are_counted_by_day() {
@@ -422,7 +422,7 @@ fn a_hundred_thousand_people_stay_within_the_cap() {
     let cap = 256 << 10;
     let mut people = People::new(cap);
     for session in &farm() {
-        people.observe(session);
+        people.observe(session, true);
     }
     let template = session(1, 5, &ONE);
     let mut most = 0;
@@ -430,7 +430,7 @@ fn a_hundred_thousand_people_stay_within_the_cap() {
         let mut session = template.clone();
         session.initiator.ip = Addr::v4((0x0a00_0000 + n).to_be_bytes());
         incoming(&mut session).subject = Some((format!("e-{n}x").into(), None));
-        people.observe(&session);
+        people.observe(&session, true);
         most = most.max(people.bytes);
     }
     assert!(most <= cap && most > cap / 2, "{most}");

@@ -6,7 +6,7 @@
 use crate::model::endpoint::{EndpointRow, Needs, PoolOf};
 use crate::model::endpoint_facts::InputTest;
 use crate::model::event_id::endpoint_id;
-use crate::model::people_facts::{CountedBy, Differs};
+use crate::model::people_facts::{CountedBy, Differs, Owner};
 use crate::model::schema::read::point;
 use crate::model::schema::table::{Table, table};
 use crate::model::schema::{
@@ -189,6 +189,46 @@ Endpoint of EndpointRow [
     field(("longhaul.networks.hired_days", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::people(r, |p| p.networks.as_ref(), |n| Value::int_opt(n.hired_days)),
         "Days from the date that person was hired to the first session from the latest of them.")),
+    field(("longhaul.volume.owner", 3, Kind::Word(&Owner::WORDS), "", Shown::Rules,
+        |r| read::people(r, |p| p.volume.as_ref(), |v| Value::Word(v.owner.as_str())),
+        "Of a home host whose person sent more in a day than on any before to one kind of owner: \
+         hosting of `code`, `sharing` or `storage` of files, other `hosting`.")),
+    field(("longhaul.volume.bytes", 3, Kind::Int, "bytes", Shown::Rules,
+        |r| read::people(r, |p| p.volume.as_ref(), |v| Value::Int(v.bytes)),
+        "Bytes sent on that day (UTC), in sessions that ended on it.")),
+    field(("longhaul.volume.usual_bytes", 3, Kind::Int, "bytes", Shown::Rules,
+        |r| read::people(r, |p| p.volume.as_ref(), |v| Value::Int(v.usual)),
+        "The 99.9th percentile of that person's days before: of up to 60 days their maximum.")),
+    field(("longhaul.volume.days", 3, Kind::Int, "", Shown::Rules,
+        |r| read::people(r, |p| p.volume.as_ref(), |v| Value::Int(v.days.into())),
+        "Days since the first session from inside of that person.")),
+    field(("longhaul.new_destination.minutes", 3, Kind::Int, "", Shown::Rules,
+        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.minutes.into())),
+        "Of a home host whose person had a session of 10 minutes or more, by a tool or like \
+         typing, to an AS and country that they did not go to so in 30 days: its length.")),
+    field(("longhaul.new_destination.km", 3, Kind::Float, "km", Shown::Rules,
+        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::float_opt(d.km)),
+        "From the sensor to its region by the geo database.")),
+    field(("longhaul.new_destination.people", 3, Kind::Int, "", Shown::Rules,
+        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.people.into())),
+        "Other people who went there so in 30 days.")),
+    field(("longhaul.new_destination.history_days", 3, Kind::Int, "", Shown::Rules,
+        |r| read::people(r, |p| p.new_destination.as_ref(), |d| Value::Int(d.history_days.into())),
+        "Days since the first session from inside of that person.")),
+    field(("longhaul.first_seen.tool", 3, Kind::Text, "", Shown::Rules,
+        |r| read::people(r, |p| p.first_seen.as_ref(), |f| Value::Str(&f.tool)),
+        "Of a home host: a tool or tunnel that is not approved and that nobody on site used in 30 \
+         days.")),
+    field(("longhaul.first_seen.history_days", 3, Kind::Int, "", Shown::Rules,
+        |r| read::people(r, |p| p.first_seen.as_ref(), |f| Value::Int(f.history_days.into())),
+        "Days since the first session from inside of a person or by such a tool.")),
+    field(("longhaul.marathon.days", 3, Kind::Int, "", Shown::Rules,
+        |r| read::people(r, |p| p.marathon.as_ref(), |m| Value::Int(m.days.into())),
+        "Of a home host: days of the last 14 on which its person was in calls for 4 hours or more \
+         that show a screen, with messages like input back.")),
+    field(("longhaul.marathon.hours", 3, Kind::Int, "", Shown::Rules,
+        |r| read::people(r, |p| p.marathon.as_ref(), |m| Value::Int(m.hours.into())),
+        "Hours of them on the last of those days.")),
     field(("longhaul.sessions", 1, Kind::Int, "", Shown::Always, |r| Value::Int(r.sessions),
         "Sessions it took part in.")),
     field(("longhaul.handshakes", 1, Kind::Int, "", Shown::Always, |r| Value::Int(r.handshakes),

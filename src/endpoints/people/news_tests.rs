@@ -1,0 +1,175 @@
+use super::*;
+use crate::endpoints::people::outbound::Outbound;
+use crate::endpoints::people::tests::{CHICAGO, HOUSE, ONE, SEATTLE, Seen, TWO, at, end, place};
+use crate::endpoints::summary::Incoming;
+use crate::model::Nanos;
+use crate::model::people_facts::{Owner, Volume};
+use crate::model::record::{AutonomousSystem, Place};
+
+const HOST: Addr = Addr::v4([10, 9, 0, 1]);
+
+/// A session of a person from inside.
+fn out(who: &Seen, time: (u64, u64, u64), change: impl FnOnce(&mut Egress)) -> EndpointSummary {
+    let mut session = at(1, time, who);
+    let incoming = session.incoming.take().unwrap();
+    session.initiator.ip = HOST;
+    session.initiator.side = Locality::Home;
+    session.responder.side = Locality::Remote;
+    let own = Incoming { subject: incoming.subject, ..Incoming::default() };
+    let mut egress = Egress { session: own, outbound: true, ..Egress::default() };
+    change(&mut egress);
+    session.egress = Some(Box::new(egress));
+    session
+}
+
+fn told(people: &mut People, session: &EndpointSummary) -> Vec<PeopleFacts> {
+    people.observe(session, true);
+    people.news.drain(..).map(|news| news.facts).collect()
+}
+
+/// While two are connected at once, no session of their address has a name.
+#[test]
+fn tunnels_show_who_is_behind_their_outer_address() {
+    let mut people = People::new(1 << 20);
+    let tunnel = |who: &Seen, claim, day| {
+        out(who, (day, 8, 20), |egress| {
+            (egress.from, egress.claim, egress.outbound) = (Some(HOUSE), Some(place(claim)), false);
+        })
+    };
+    for day in 0..3 {
+        // What is open is not there twice when it ends.
+        people.observe(&tunnel(&ONE, CHICAGO, day), false);
+        people.observe(&tunnel(&ONE, CHICAGO, day), true);
+        people.observe(&tunnel(&TWO, CHICAGO, day), true);
+        let mut outer = at(7, (day, 8, 20), &ONE);
+        outer.incoming.as_deref_mut().unwrap().subject = None;
+        people.observe(&outer, true);
+    }
+    let found = people.colocated(HOUSE, end(2)).unwrap();
+    let people_there: Vec<&str> = found.people.iter().map(|id| &**id).collect();
+    assert_eq!(people_there, ["e-1", "e-2"]);
+    assert_eq!((found.days, found.overlap_days), (3, 3));
+    // The region of their address, Seattle's, is known after the first day: two say no.
+    assert_eq!(found.away, 2);
+}
+
+#[test]
+fn a_day_above_all_before_is_told_in_steps() {
+    const MB: u64 = 1_000_000;
+    let mut people = People::new(1 << 20);
+    let mut send = |day, mb: u64, owner| {
+        let session = out(&ONE, (day, 9, 10), |egress| {
+            (egress.up, egress.owner) = (mb * MB, owner);
+        });
+        let all = told(&mut people, &session);
+        all.into_iter().find_map(|facts| facts.volume)
+    };
+    let storage = Some(Owner::Storage);
+    assert!(send(0, 300, storage).is_some(), "the first day has none before");
+    for day in 1..20 {
+        assert_eq!(send(day, 200, storage), None, "{day}");
+    }
+    assert_eq!(send(20, 200, storage), None);
+    // It adds up over the day.
+    let want = Volume { owner: Owner::Storage, bytes: 600 * MB, usual: 300 * MB, days: 20 };
+    assert_eq!(send(20, 400, storage), Some(want));
+    assert_eq!(send(20, 100, storage), None, "not a quarter more");
+    assert_eq!(send(20, 100, storage).unwrap().bytes, 800 * MB);
+    assert_eq!(send(20, 5_000, None), None, "an owner of another kind");
+    assert_eq!(send(21, 90, Some(Owner::Code)), None, "little");
+}
+
+/// A session that types at a distance.
+fn far(who: &Seen, day: u64, minutes: u64) -> EndpointSummary {
+    let mut session = out(who, (day, 9, 9), |egress| {
+        egress.interactive = true;
+        egress.session.region = Some(place(SEATTLE));
+    });
+    session.last = session.first.plus(Nanos::from_secs(minutes * 60));
+    let system =
+        AutonomousSystem { number: 64_500, organization: None, cached: Default::default() };
+    session.responder.asn = Some(Arc::new(system));
+    let (country, none) = (Some("DE".into()), None);
+    session.responder.place = Some(Arc::new(Place {
+        country,
+        region: None,
+        location: none,
+        radius_km: None,
+        cached: Default::default(),
+    }));
+    session
+}
+
+#[test]
+fn a_destination_is_new_once_in_30_days_and_knows_who_else_goes_there() {
+    let mut people = People::new(1 << 20);
+    let mut go = |who: &Seen, day, minutes| {
+        let all = told(&mut people, &far(who, day, minutes));
+        all.into_iter().find_map(|facts| facts.new_destination)
+    };
+    assert_eq!(go(&ONE, 0, 9), None, "short");
+    let first = go(&ONE, 5, 30).unwrap();
+    assert_eq!((first.minutes, first.people, first.history_days), (30, 0, 5));
+    assert!((first.km.unwrap() - 3_720.0).abs() < 40.0, "{first:?}");
+    assert_eq!(go(&ONE, 6, 30), None);
+    assert_eq!(go(&TWO, 7, 30).map(|found| found.people), Some(1));
+    assert_eq!(go(&ONE, 36, 30), None);
+    assert!(go(&ONE, 67, 30).is_some(), "31 days later");
+}
+
+#[test]
+fn a_tool_is_new_on_site_once_in_30_days() {
+    let mut people = People::new(1 << 20);
+    let mut run = |who: &Seen, day, tool: &str| {
+        let by = |egress: &mut Egress| egress.by = Some(Arc::from(tool));
+        let all = told(&mut people, &out(who, (day, 9, 10), by));
+        all.into_iter().find_map(|facts| facts.first_seen).map(|found| found.history_days)
+    };
+    assert_eq!(run(&ONE, 0, "rmm:anydesk"), Some(0));
+    assert_eq!(run(&TWO, 20, "rmm:anydesk"), None);
+    assert_eq!(run(&TWO, 20, "rmm:rustdesk"), Some(20));
+    assert_eq!(run(&ONE, 50, "rmm:anydesk"), None);
+    assert_eq!(run(&ONE, 81, "rmm:anydesk"), Some(81));
+}
+
+#[test]
+fn calls_with_a_screen_for_four_hours_count_by_day() {
+    let mut people = People::new(1 << 20);
+    let mut call = |day, from, to, screen| {
+        let session = out(&ONE, (day, from, to), |egress| egress.screen_call = screen);
+        let all = told(&mut people, &session);
+        all.into_iter().find_map(|facts| facts.marathon).map(|found| (found.days, found.hours))
+    };
+    assert_eq!(call(0, 9, 12, true), None);
+    assert_eq!(call(0, 13, 15, true), Some((1, 5)), "they add up");
+    assert_eq!(call(0, 16, 18, true), None, "told of that day");
+    assert_eq!(call(1, 9, 17, false), None);
+    assert_eq!(call(2, 9, 13, true), Some((2, 4)));
+    assert_eq!(call(3, 9, 13, true), Some((3, 4)));
+}
+
+#[test]
+fn what_goes_out_is_stored() {
+    let mut people = People::new(1 << 20);
+    for day in 0..4 {
+        people.observe(&far(&ONE, day, 700), true);
+        let session = out(&TWO, (day, 9, 14), |egress| {
+            (egress.up, egress.owner, egress.screen_call) = (5_000_000, Some(Owner::Code), true);
+            egress.by = Some(Arc::from("mesh:tailscale"));
+        });
+        people.observe(&session, true);
+    }
+    let bytes = people.encode();
+    let again = People::decode(1 << 20, &bytes).unwrap();
+    assert_eq!(again.encode(), bytes);
+    let of = |people: &People, id: &str| -> Outbound {
+        *people.people.get(id).unwrap().outbound.clone().unwrap()
+    };
+    let (before, after) = (of(&people, "e-2"), of(&again, "e-2"));
+    assert_eq!((before.volumes, before.calls), (after.volumes, after.calls));
+    assert_eq!(of(&again, "e-1").destinations.len(), 1);
+    assert_eq!(people.tools.all, again.tools.all);
+    for at in 0..bytes.len() {
+        assert!(People::decode(1 << 20, &bytes[..at]).is_err(), "{at}");
+    }
+}
