@@ -48,6 +48,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("stream", stream),
     ("datagram", datagram),
     ("rules", rules),
+    ("correlations", correlations),
     ("config", config),
     ("capture", capture),
     ("lists", lists),
@@ -318,6 +319,18 @@ pub fn socks_rdp_vnc(data: &[u8]) {
 /// Sigma rules, as text.
 pub fn rules(data: &[u8]) {
     let _ = longhaul::detect::RuleSet::from_text("fuzz.yml", &String::from_utf8_lossy(data));
+}
+
+/// Rules for correlations to count.
+const COUNTED: &str = "title: a\nname: a\nlogsource: {product: longhaul, service: session}\n\
+                       detection:\n  s:\n    destination.port: 443\n  condition: s\n---\n\
+                       title: b\nname: b\nlogsource: {product: longhaul, service: endpoint}\n\
+                       detection:\n  s:\n    longhaul.sessions|gte: 3\n  condition: s\n---\n";
+
+/// Correlations of two rules, as text.
+pub fn correlations(data: &[u8]) {
+    let text = format!("{COUNTED}{}", String::from_utf8_lossy(data));
+    let _ = longhaul::detect::RuleSet::from_text("fuzz.yml", &text);
 }
 
 /// A configuration file, as text.

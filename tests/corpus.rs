@@ -364,6 +364,7 @@ fn make_states() {
 fn make_texts() {
     let rule = fs::read(root().join("rules/network/d21_tor.yml")).unwrap();
     keep("rules", 1, &rule);
+    // fuzz/corpus/correlations is written by hand.
     keep("config", 1, b"home = [\"10.0.0.0/8\"]\nworkers = 2\n[caps]\nsessions = 64\n");
     let head = |kind| {
         format!(

@@ -245,11 +245,8 @@ fn every_key_of_the_configuration_is_in_the_usage() {
     let said = String::from_utf8(out.stderr).unwrap();
     let keys = said.lines().find_map(|line| line.strip_prefix("help: keys are ")).unwrap();
     let separators = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    let words = keys
-        .split(separators)
-        .filter(|word| !["", "and", "with", "caps", "likelihood", "placeholders"].contains(word))
-        // How the tables are described.
-        .filter(|word| !["names", "of", "values"].contains(word));
+    let words =
+        keys.split(separators).filter(|word| !FURTHER_WORDS.contains(word) && !["groups", "names", "of", "values"].contains(word));
     let usage = fs::read_to_string(common::own("docs/usage.md")).unwrap();
     let example = block(&usage, "toml");
     let has = |key: &&str| {
@@ -262,6 +259,10 @@ fn every_key_of_the_configuration_is_in_the_usage() {
     assert!(untold.is_empty(), "the example of docs/usage.md lacks: {untold:?}");
 }
 
+/// Words among the keys that have no line `key =` of their own.
+const FURTHER_WORDS: [&str; 7] =
+    ["", "and", "with", "caps", "likelihood", "placeholders", "thresholds"];
+
 const TABLE: [&str; 2] = ["<!-- rules:begin -->\n", "<!-- rules:end -->\n"];
 
 /// The table of rules, and how many there are.
@@ -270,13 +271,15 @@ fn table() -> String {
     let mut numbers: Vec<&str> = rules.iter().map(|rule| rule.info().id.as_str()).collect();
     let all = numbers.len();
     numbers.dedup();
-    let of_endpoints = rules.iter().filter(|rule| rule.service() == "endpoint").count();
+    let of = |service: &str| rules.iter().filter(|rule| rule.service() == service).count();
+    let (of_endpoints, counting) = (of("endpoint"), of("correlation"));
     let mut text = format!(
         "{} detections, {all} Sigma rules. {} judge one finished session each, {of_endpoints} an\n\
-         [endpoint](#rules-on-endpoints): all sessions of one program at one address together.\n\n\
+         [endpoint](#rules-on-endpoints): all sessions of one program at one address together.\n\
+         {counting} are [correlations](../rules/README.md#correlations): they count several events.\n\n\
          | rule | group | ratio | topology | level | title |\n|---|---|---|---|---|---|\n",
         numbers.len(),
-        all - of_endpoints,
+        all - of_endpoints - counting,
     );
     for rule in rules.iter() {
         let info = rule.info();
@@ -308,6 +311,31 @@ fn the_table_of_rules_is_current() {
         let id = &rule.info().id;
         assert!(text.contains(&format!("## {id} ")), "docs/rules.md has no section on {id}");
     }
+}
+
+const THRESHOLDS: [&str; 2] = ["<!-- thresholds:begin -->\n", "<!-- thresholds:end -->\n"];
+
+/// What the rules compare with.
+#[test]
+fn the_table_of_thresholds_is_current() {
+    let path = common::own("docs/rules.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(THRESHOLDS[0]).unwrap();
+    let (have, after) = rest.split_once(THRESHOLDS[1]).unwrap();
+    let mut want = "| rule | level | field | compared | unit |\n|---|---|---|---|---|\n".to_owned();
+    for ((id, level), all) in RuleSet::embedded().unwrap().thresholds() {
+        for one in all {
+            let (field, order, bound, unit) = (&one.field, one.order, one.bound, one.unit);
+            let level = level.as_str();
+            let _ = writeln!(want, "| {id} | {level} | `{field}` | {order} {bound} | {unit} |");
+        }
+    }
+    if std::env::var_os("LONGHAUL_BLESS").is_some() {
+        let [begin, end] = THRESHOLDS;
+        fs::write(&path, format!("{before}{begin}{want}{end}{after}")).unwrap();
+        return;
+    }
+    assert!(have == want, "docs/rules.md is old: LONGHAUL_BLESS=1 cargo test --test documents");
 }
 
 /// Documents beside those whose commands are run.

@@ -52,7 +52,7 @@ fn fire(rules: &RuleSet, record: &Record) -> Vec<Alert> {
 
 #[test]
 fn every_case_passes() {
-    let results = cases::run(&root().join("rules")).unwrap();
+    let results = cases::run(&root().join("rules"), &SiteValues::default()).unwrap();
     let failed: Vec<_> = results.iter().filter(|case| case.failure.is_some()).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     assert!(results.len() >= 14);
@@ -289,6 +289,147 @@ fn placeholders_stand_for_the_values_of_the_site() {
     let text = rule(1, "s:\n  source.ip|cidr|expand: '%office%'\ncondition: s");
     let errors = RuleSet::from_text_for("r.yml", &text, &site).unwrap_err();
     assert!(errors[0].to_string().contains("did you mean `offices`?"), "{}", errors[0]);
+}
+
+fn site_of(text: &str) -> SiteValues {
+    let mut plan = longhaul::config::Plan::default();
+    let file = longhaul::config::file::parse_config(Path::new("c.toml"), text).unwrap();
+    file.apply(&mut plan).unwrap();
+    plan.site_values
+}
+
+/// A site's number takes the place of the rule's, in the test and in the evidence; of a network
+/// with numbers of its own, these do.
+#[test]
+fn sites_and_networks_set_their_own_thresholds() {
+    let text =
+        rule(1, "s:\n  event.duration|gte: 60000000000\n  network.bytes|lt: 5000\ncondition: s")
+            .replace(
+                "evidence: []",
+                "evidence:\n  - {field: event.duration, threshold: 60000000000}",
+            );
+    let fired = |config: &str, seconds: u64, source: &str| {
+        let rules = RuleSet::from_text_for("r.yml", &text, &site_of(config));
+        let rules = rules.unwrap_or_else(|e| panic!("{e:#?}"));
+        let event = json!({"event.duration": seconds * 1_000_000_000, "source.ip": source});
+        let record = record_from_json(event.as_object().unwrap()).unwrap();
+        let alerts = fire(&rules, &record);
+        alerts.first().map(|alert| alert.evidence[0].threshold)
+    };
+    let longer = "[thresholds]\nrules.X1.low.\"event.duration\" = 120e9\n";
+    assert_eq!(fired("", 60, "10.0.0.1"), Some(Some(60e9)));
+    assert_eq!(fired(longer, 119, "10.0.0.1"), None);
+    assert_eq!(fired(longer, 120, "10.0.0.1"), Some(Some(120e9)));
+    let group = format!(
+        "{longer}[[thresholds.groups]]\nnetworks = [\"10.30.0.0/16\", \"2001:db8::1\"]\n\
+         rules.X1.low = {{ \"event.duration|gte\" = 10e9 }}\n"
+    );
+    assert_eq!(fired(&group, 60, "10.0.0.1"), None);
+    assert_eq!(fired(&group, 10, "10.30.0.1"), Some(None), "which of both decided is not told");
+    assert_eq!(fired(&group, 9, "10.30.0.1"), None);
+    for (config, words) in [
+        ("rules.X2.low.x = 1", "there is no such rule"),
+        ("rules.00000000-0000-4000-8000-000000000001.low.x = 1", "it compares: event.duration"),
+        ("rules.X1.high.x = 1", "its levels are: low"),
+        ("rules.X1.low.\"event.durations\" = 1", "did you mean `event.duration`?"),
+        ("rules.X1.low.\"source.port\" = 1", "it compares: event.duration, network.bytes"),
+        ("rules.X1.low.\"event.duration|lt\" = 1", "has no threshold"),
+    ] {
+        let site = site_of(&format!("[thresholds]\n{config}\n"));
+        let errors = RuleSet::from_text_for("r.yml", &text, &site).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(errors[0].to_string().contains(words), "{}", errors[0]);
+        assert_eq!(errors[0].place.as_ref().unwrap(), &("c.toml".into(), 1), "{}", errors[0]);
+    }
+}
+
+/// Each threshold of the embedded rules can be set.
+#[test]
+fn the_table_of_thresholds_is_a_configuration() {
+    let table = longhaul::pipeline::queries::thresholds(&[], &SiteValues::default()).unwrap();
+    assert!(table.contains("rules.D01.high.\"event.duration\" = 60000000000  # gte ns"), "{table}");
+    let site = site_of(&table);
+    let again =
+        longhaul::pipeline::queries::thresholds(&[], &site).unwrap_or_else(|e| panic!("{e:#?}"));
+    assert_eq!(again, table, "the same numbers change nothing");
+}
+
+/// What an author hardly means is said, and hinders nobody.
+#[test]
+fn odd_rules_are_noted() {
+    let notes = |detection: &str| -> Vec<String> {
+        let rules = RuleSet::from_text("r.yml", &rule(1, detection));
+        let rules = rules.unwrap_or_else(|e| panic!("{e:#?}"));
+        rules.notes().map(|(_, line, text)| format!("{line}: {text}")).collect()
+    };
+    let never = "the condition can never hold";
+    for (detection, want) in [
+        (
+            "s:\n  source.port: 1\nt:\n  source.port: 2\ncondition: s",
+            vec!["8: selection `t` is not used by the condition".to_owned()],
+        ),
+        (
+            "s:\n  source.port: 1\nt:\n  source.port: 2\ncondition: s and t",
+            vec![format!("10: {never}")],
+        ),
+        ("s:\n  source.port: 1\ncondition: s and not s", vec![format!("8: {never}")]),
+        (
+            "s:\n  event.duration|gt: 5\n  event.duration|lt: 5\ncondition: s",
+            vec![format!("9: {never}"), "6: selection `s` can never hold".to_owned()],
+        ),
+        (
+            "s:\n  network.direction: inbound\nt:\n  network.direction: outbound\ncondition: all of them",
+            vec![format!("10: {never}")],
+        ),
+        (
+            "s:\n  tls.resumed: true\nt:\n  tls.resumed: null\ncondition: s and t",
+            vec![format!("10: {never}")],
+        ),
+        (
+            "s:\n  source.ip: 10.0.0.1\n  source.ip|cidr: 192.0.2.0/24\ncondition: s",
+            vec![format!("9: {never}"), "6: selection `s` can never hold".to_owned()],
+        ),
+        // These can.
+        ("s:\n  event.duration|gte: 5\n  event.duration|lte: 5\ncondition: s", vec![]),
+        ("s:\n  longhaul.tags|contains|all: [a, b]\ncondition: s", vec![]),
+        ("s:\n  longhaul.tags: a\nt:\n  longhaul.tags: b\ncondition: s and t", vec![]),
+        ("s:\n  source.port: [1, 2]\nt:\n  source.port: [2, 3]\ncondition: s and t", vec![]),
+        (
+            "s:\n  tls.client.server_name: A\nt:\n  tls.client.server_name|cased: a\ncondition: s and t",
+            vec![],
+        ),
+        ("s:\n  source.port: 1\nt:\n  source.port: 2\ncondition: s or t", vec![]),
+        ("s:\n  source.port: 1\nt:\n  source.port: 2\ncondition: s and not t", vec![]),
+    ] {
+        assert_eq!(notes(detection), want, "{detection}");
+    }
+    let embedded = RuleSet::embedded().unwrap();
+    let odd: Vec<_> = embedded.notes().collect();
+    assert!(odd.is_empty(), "{odd:?}");
+    let errors = RuleSet::from_text("r.yml", &rule(1, "s:\n  endpoint.ip: 10.0.0.1\ncondition: s"));
+    let text = errors.unwrap_err()[0].to_string();
+    assert!(
+        text.contains("is no field of a session") && text.contains("service: endpoint"),
+        "{text}"
+    );
+}
+
+/// Ten thousand values are compared one by one: that is measured, and said.
+#[test]
+fn costly_rules_are_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |values: usize| {
+        let list: String = (0..values).map(|n| format!("    - '*.a{n}.example'\n")).collect();
+        let text = rule(1, &format!("s:\n  url.domain:\n{list}condition: s"));
+        let path = dir.path().join("r.yml");
+        std::fs::write(&path, text).unwrap();
+        longhaul::pipeline::queries::check_rules(&[path], &SiteValues::default()).unwrap().notes
+    };
+    let notes = check(10_000);
+    assert!(
+        notes.iter().any(|note| note.contains("r.yml:1") && note.contains("10000")),
+        "{notes:?}"
+    );
 }
 
 /// The other engine has no greater and less for parts of a time.

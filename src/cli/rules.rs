@@ -4,10 +4,9 @@
 //! Out: one line per rule or case. Never: rejects a rule without file, line and remedy.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::{self, ALERTS, CommandResult, RAN, rules_results};
-use crate::model::RuleInfo;
 use crate::pipeline::queries;
 
 /// Subcommands of `rules`.
@@ -18,12 +17,27 @@ pub(super) enum RulesCommand {
         /// Directories and files of Sigma rules [default: the embedded ones]
         #[arg(value_name = "PATH")]
         paths: Vec<PathBuf>,
+        /// Configuration file whose [placeholders] and [thresholds] rules use
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// List the rules
     List {
         /// Directories and files of Sigma rules [default: the embedded ones]
         #[arg(value_name = "PATH")]
         paths: Vec<PathBuf>,
+        /// Configuration file whose [placeholders] and [thresholds] rules use
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print what the rules compare with, as [thresholds] of a configuration file
+    Thresholds {
+        /// Directories and files of Sigma rules [default: the embedded ones]
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Configuration file whose [placeholders] and [thresholds] rules use
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Write the embedded rules and their cases to a directory
     Export {
@@ -34,6 +48,9 @@ pub(super) enum RulesCommand {
     Test {
         /// Directory of Sigma rules with a subdirectory `cases`
         dir: PathBuf,
+        /// Configuration file whose [placeholders] and [thresholds] rules use
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Print the rules as SQL over tables of sessions and endpoints
     Sql {
@@ -70,17 +87,14 @@ pub(super) fn run(command: &RulesCommand) -> CommandResult {
         RulesCommand::Sql { paths, duckdb } => rules_results::sql(paths, duckdb.as_deref()),
         RulesCommand::Stats { run, json } => rules_results::stats(run, *json),
         RulesCommand::Tune { run, rules } => rules_results::tune(run, rules),
-        RulesCommand::Check { paths } => {
-            let count = queries::rules(paths)?.len();
-            cli::print(&format!("{count} rules, all sound\n"))?;
-            let without = queries::without_ratio(paths)?;
-            let note = |rule: &RuleInfo| {
-                let (group, ratio) = (rule.group.as_str(), rule.ratio);
-                format!("{} {}: no likelihood ratio, taken: {group}, {ratio}", rule.id, rule.name)
-            };
-            cli::print_notes(&without.iter().map(note).collect::<Vec<_>>());
+        RulesCommand::Check { paths, config } => {
+            let site = queries::site_values(config.as_deref())?;
+            let checked = queries::check_rules(paths, &site)?;
+            cli::print(&format!("{} rules, all sound\n", checked.count))?;
+            cli::print_notes(&checked.notes);
             // Valid on their own, they may still clash with the embedded ones.
-            let clashes = if paths.is_empty() { Vec::new() } else { queries::clashes(paths) };
+            let clashes =
+                if paths.is_empty() { Vec::new() } else { queries::clashes(paths, &site) };
             if let Some(first) = clashes.first() {
                 let place = first
                     .place
@@ -93,9 +107,10 @@ pub(super) fn run(command: &RulesCommand) -> CommandResult {
             }
             Ok(RAN)
         }
-        RulesCommand::List { paths } => {
+        RulesCommand::List { paths, config } => {
             let mut text = String::new();
-            for rule in queries::rules(paths)? {
+            let site = queries::site_values(config.as_deref())?;
+            for rule in queries::rules(paths, &site)? {
                 let (id, level, group) = (&rule.id, rule.level.as_str(), rule.group.as_str());
                 let (ratio, name, title) = (rule.ratio, &rule.name, &rule.title);
                 // Writing into a String cannot fail.
@@ -104,17 +119,22 @@ pub(super) fn run(command: &RulesCommand) -> CommandResult {
             cli::print(&text)?;
             Ok(RAN)
         }
+        RulesCommand::Thresholds { paths, config } => {
+            let site = queries::site_values(config.as_deref())?;
+            cli::print(&queries::thresholds(paths, &site)?)?;
+            Ok(RAN)
+        }
         RulesCommand::Export { dir } => {
             let count = queries::export_rules(dir).map_err(|e| vec![e])?;
             cli::print(&format!("{count} files of rules and cases in {}\n", dir.display()))?;
             Ok(RAN)
         }
-        RulesCommand::Test { dir } => test(dir),
+        RulesCommand::Test { dir, config } => test(dir, config.as_deref()),
     }
 }
 
-fn test(dir: &std::path::Path) -> CommandResult {
-    let results = queries::test_rules(dir)?;
+fn test(dir: &Path, config: Option<&Path>) -> CommandResult {
+    let results = queries::test_rules(dir, &queries::site_values(config)?)?;
     let failed = results.iter().filter(|result| result.failure.is_some()).count();
     let mut text = String::new();
     for result in &results {

@@ -17,7 +17,7 @@ use crate::config::{
 };
 use crate::model::Error;
 use crate::model::likelihood::LikelihoodKeys;
-use crate::model::site_values::{SiteValue, SiteValues};
+use crate::model::site_values::{SiteValue, SiteValues, ThresholdKeys};
 
 const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules, rules_only, geo, \
                     lists, signatures, approved, subjects, pseudonymise, state, learn_days, \
@@ -25,7 +25,7 @@ const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules
                     unanswered, updates, write_updates, out_max and [caps] with sessions, \
                     endpoints, alerts, baselines, bindings, \
                     [likelihood] with prior_one_in, tenure, rules, \
-                    and [placeholders] with names and lists of values";
+                    [placeholders], and [thresholds] with rules, groups";
 
 /// Maximum size of a configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -73,6 +73,7 @@ struct Keys {
     caps: Option<CapsTable>,
     likelihood: Option<Spanned<LikelihoodKeys>>,
     placeholders: Option<Spanned<Placeholders>>,
+    thresholds: Option<Spanned<ThresholdKeys>>,
 }
 
 /// Values by the name of a placeholder.
@@ -218,6 +219,7 @@ impl ConfigFile {
         }
         apply_likelihood(keys.likelihood, plan, &mut checker);
         apply_placeholders(keys.placeholders, plan, &mut checker);
+        apply_thresholds(keys.thresholds, plan, &mut checker);
         if checker.errors.is_empty() { Ok(()) } else { Err(checker.errors) }
     }
 }
@@ -248,6 +250,24 @@ fn apply_placeholders(
     let wrong = SiteValues::check_placeholders(keys.get_ref()).err().into_iter().flatten();
     checker.errors.extend(wrong.map(|error| error.at(&path, line)));
     plan.site_values.placeholders = keys.into_inner();
+}
+
+fn apply_thresholds(
+    keys: Option<Spanned<ThresholdKeys>>,
+    plan: &mut Plan,
+    checker: &mut Checker<'_>,
+) {
+    let Some(keys) = keys else { return };
+    let (path, line) = checker.place(&keys);
+    match keys.into_inner().check() {
+        Ok((numbers, groups)) => {
+            (plan.site_values.thresholds, plan.site_values.groups) = (numbers, groups);
+        }
+        Err(wrong) => {
+            checker.errors.extend(wrong.into_iter().map(|e| e.at(&path, line)));
+        }
+    }
+    plan.site_values.place = Some((path, line));
 }
 
 impl CapsTable {

@@ -51,7 +51,7 @@ pub struct Shares {
     pub hosts: usize,
     /// Contributions of open sessions to their endpoints: 2 %.
     pub open_sessions: usize,
-    /// Alerts, until they are passed to the outputs: 5 %.
+    /// Alerts, until they are passed to the outputs: 4 %.
     pub alerts: usize,
     /// The queues of all outputs: 1 %.
     pub outputs: usize,
@@ -59,6 +59,8 @@ pub struct Shares {
     pub repeats: usize,
     /// Subjects with alerts, and incidents: 2 %.
     pub subjects: usize,
+    /// Groups of correlations: 1 %.
+    pub groups: usize,
     /// Names and holders of addresses: half of 6 %; the other half is for older snapshots.
     pub bindings: usize,
     /// Decompression windows of open files: an eighth of the budget, in addition to it.
@@ -83,10 +85,11 @@ impl Shares {
             people: share(2, 1),
             hosts: share(2, 1),
             open_sessions: share(2, 1),
-            alerts: share(5, 1),
+            alerts: share(4, 1),
             outputs: share(1, 1),
             repeats: share(2, 1),
             subjects: share(2, 1),
+            groups: share(1, 1),
             bindings: share(6, WITH_SNAPSHOTS),
             windows: memory / 8,
         }
@@ -121,6 +124,8 @@ pub struct Bounds {
     pub entries_bytes: usize,
     /// Bytes of the ledger's subjects with their alerts.
     pub subjects_bytes: usize,
+    /// Bytes of groups of correlations.
+    pub groups_bytes: usize,
     /// Addresses with names, or holders.
     pub bindings: usize,
     /// Bytes of their table that older snapshots alone hold: as much as the table may have.
@@ -140,6 +145,7 @@ impl Bounds {
             alerts: fit(shares.alerts, ALERT_BYTES, caps.alerts),
             entries_bytes: shares.repeats,
             subjects_bytes: shares.subjects,
+            groups_bytes: shares.groups,
             bindings: fit(shares.bindings, BINDING_BYTES, caps.bindings),
             snapshot_bytes: shares.bindings,
         }

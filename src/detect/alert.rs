@@ -31,13 +31,14 @@ pub struct SourceCatalog {
     pub asn: Option<SourceInfo>,
 }
 
-/// The alert of a rule that fired on a record.
+/// The alert of a rule that fired on a record, and whether all lists behind it are old. Of a rule
+/// that raises none itself, it repeats no fields.
 pub(super) fn raise(
     rule: &Compiled<Record>,
     record: &Record,
     catalog: &SourceCatalog,
     rules: &SourceInfo,
-) -> Alert {
+) -> (Alert, bool) {
     let reasons = Reasons::of(rule, record);
     let session_id = schema::hex(&record.id);
     let ends = Ends::of(rule, record);
@@ -45,7 +46,7 @@ pub(super) fn raise(
     let all_old = all_old(rule, record, &reasons, catalog);
     let tags = record.context.hits.iter().map(|hit| &*hit.tag);
     let (ratio, lowered) = ratio(&rule.rule, tags, all_old);
-    Alert {
+    let alert = Alert {
         id: String::new(),
         at: record.at,
         time: record.end,
@@ -59,7 +60,11 @@ pub(super) fn raise(
         people: Vec::new(),
         home: ends.home,
         remote: ends.remote,
-        context: context(record, about.is_of_session),
+        context: if rule.rule.is_whole() {
+            context(record, about.is_of_session)
+        } else {
+            Vec::new()
+        },
         message: rule.message.fill(record),
         evidence: evidence(rule, record, &reasons, &session_id),
         sources: sources(&reasons, catalog, rules),
@@ -69,7 +74,8 @@ pub(super) fn raise(
         repeats: repeats(rule, record),
         subject: about.subject,
         subject_name: about.name,
-    }
+    };
+    (alert, all_old)
 }
 
 /// The values that the rule merges by, if it merges; an absent one is empty.

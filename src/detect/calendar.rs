@@ -56,7 +56,7 @@ fn week(days: u64) -> u64 {
 }
 
 /// Seconds since 1970 of RFC 3339 in UTC, or of a day.
-fn seconds_of(text: &str) -> Option<u64> {
+pub(super) fn seconds_of(text: &str) -> Option<u64> {
     let day = Nanos::from_date(text.get(..10)?)?.as_secs();
     let Some(time) = text.get(11..19) else { return Some(day) };
     let mut parts = time.split(':').map(|part| part.parse::<u64>().ok());

@@ -3,17 +3,20 @@
 //! Owns: finding and running them. In: a rule directory. Out: one result per case, and one per rule
 //! without a firing case. Never: changes files.
 //!
-//! A case is a flat JSON object of field names and values. `firing.high.json` requires a level too.
+//! A case is a flat JSON object of field names and values; of a correlation, a list of them, each
+//! an event. `firing.high.json` requires a level too.
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::bounded;
 use crate::detect::case::{Case, CaseError};
+use crate::detect::counting::Counting;
 use crate::detect::rule::Rule;
 use crate::detect::ruleset::RuleSet;
 use crate::model::endpoint::EndpointRow;
+use crate::model::site_values::SiteValues;
 use crate::model::{Error, Record, RuleInfo};
 
 /// Maximum size of a case, in bytes.
@@ -33,8 +36,8 @@ pub struct CaseResult {
 /// Runs the cases of a rule directory against its rules.
 ///
 /// Errors: those of the rules, or a folder that cannot be read.
-pub fn run(dir: &Path) -> Result<Vec<CaseResult>, Vec<Error>> {
-    let rules = RuleSet::load_dir(dir)?;
+pub fn run(dir: &Path, site: &SiteValues) -> Result<Vec<CaseResult>, Vec<Error>> {
+    let rules = RuleSet::load_dir_for(dir, site)?;
     let mut results = Vec::new();
     let mut fired = Vec::new();
     for folder in sorted(&dir.join("cases"))?.iter().filter(|path| path.is_dir()) {
@@ -80,16 +83,11 @@ fn run_case(
     fired: &mut Vec<String>,
 ) -> Result<(), String> {
     let text = bounded::file::read_text(file, CASE_BYTES_MAX)?;
-    let object: Json = serde_json::from_str(&text).map_err(|e| format!("JSON: {e}"))?;
-    let object = object.as_object().ok_or("a case is one JSON object")?;
-    // Rules of one number judge the same kind of thing.
-    let of_endpoint = |have: &Rule| have.info().id == rule && have.service() == "endpoint";
-    let mut held = if rules.iter().any(of_endpoint) {
-        let case = Case::read::<EndpointRow>(object).map_err(|e| at_line(&e, &text))?;
-        rules.firing_on_endpoint(&case)
-    } else {
-        let case = Case::read::<Record>(object).map_err(|e| at_line(&e, &text))?;
-        rules.firing_on_session(&case)
+    let json: Json = serde_json::from_str(&text).map_err(|e| format!("JSON: {e}"))?;
+    let mut held = match (json.as_object(), json.as_array()) {
+        (Some(object), _) => run_single(rules, rule, (object, &text))?,
+        (None, Some(events)) => run_sequence(rules, events, &text)?,
+        (None, None) => return Err("a case is one JSON object, or a list of them".to_owned()),
     };
     held.retain(|(info, _)| info.id == rule);
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
@@ -106,6 +104,43 @@ fn run_case(
         }
         _ => Err("its name begins with neither `firing` nor `quiet`".to_owned()),
     }
+}
+
+fn run_single<'r>(
+    rules: &'r RuleSet,
+    rule: &str,
+    (object, text): (&Map<String, Json>, &str),
+) -> Result<Vec<(&'r RuleInfo, String)>, String> {
+    // Rules of one number judge the same kind of thing.
+    let of_endpoint = |have: &Rule| have.info().id == rule && have.service() == "endpoint";
+    if rules.iter().any(of_endpoint) {
+        let case = Case::read::<EndpointRow>(object).map_err(|e| at_line(&e, text))?;
+        Ok(rules.firing_on_endpoint(&case))
+    } else {
+        let case = Case::read::<Record>(object).map_err(|e| at_line(&e, text))?;
+        Ok(rules.firing_on_session(&case))
+    }
+}
+
+/// Counts events in the order in which they stand; what names an endpoint is one.
+fn run_sequence<'r>(
+    rules: &'r RuleSet,
+    events: &[Json],
+    text: &str,
+) -> Result<Vec<(&'r RuleInfo, String)>, String> {
+    let mut counting = Counting::new(rules);
+    for event in events {
+        let object = event.as_object().ok_or("an event of a case is one JSON object")?;
+        let is_endpoint = object.keys().any(|name| name.starts_with("endpoint."));
+        if is_endpoint {
+            let case = Case::read::<EndpointRow>(object).map_err(|e| at_line(&e, text))?;
+            counting.endpoint(&case);
+        } else {
+            let case = Case::read::<Record>(object).map_err(|e| at_line(&e, text))?;
+            counting.session(&case);
+        }
+    }
+    Ok(counting.fired())
 }
 
 /// What is wrong with a case, where, and what to do.

@@ -10,6 +10,7 @@ use rsigma_parser::{
 use crate::detect::compile_item::compile_item;
 use crate::detect::did_you_mean::{did_you_mean, nearest};
 use crate::detect::known_field::known_field;
+use crate::detect::lint::can_hold;
 use crate::detect::predicate::Node;
 use crate::detect::yaml_spans::Document;
 use crate::model::Error;
@@ -19,12 +20,16 @@ use crate::model::site_values::SiteValues;
 /// Most selections of a rule: each is looked for in its text, which takes as long as the text is.
 const SELECTIONS_MAX: usize = 1_024;
 
-/// Compiles the detection section of a rule; a list of conditions is joined by "or".
+/// What its author hardly means: line, text.
+pub(super) type Note = (u32, String);
+
+/// Compiles the detection section of a rule; a list of conditions is joined by "or". Also says
+/// what of it has no effect.
 pub(super) fn compile<S: Judged>(
     detections: &Detections,
     doc: &Document,
     site: &SiteValues,
-) -> Result<Node<S>, Vec<Error>> {
+) -> Result<(Node<S>, Vec<Note>), Vec<Error>> {
     let mut names: Vec<&String> = detections.named.keys().collect();
     if names.len() > SELECTIONS_MAX {
         let cause = format!("{} selections are more than {SELECTIONS_MAX}", names.len());
@@ -61,7 +66,31 @@ pub(super) fn compile<S: Judged>(
     if !errors.is_empty() {
         return Err(errors);
     }
-    Ok(if any.len() == 1 { any.remove(0) } else { Node::Any(any.into()) })
+    let when = if any.len() == 1 { any.remove(0) } else { Node::Any(any.into()) };
+    let mut notes = Vec::new();
+    if !can_hold(&when) {
+        let line = doc.number(doc.section("condition"));
+        notes.push((line, "the condition can never hold".to_owned()));
+    }
+    for (name, node) in &selections {
+        let line = || doc.number(doc.section(name));
+        if !detections.conditions.iter().any(|condition| uses(condition, name)) {
+            notes.push((line(), format!("selection `{name}` is not used by the condition")));
+        } else if !can_hold(node) {
+            notes.push((line(), format!("selection `{name}` can never hold")));
+        }
+    }
+    Ok((when, notes))
+}
+
+/// Whether a condition names a selection.
+fn uses(expr: &ConditionExpr, name: &str) -> bool {
+    match expr {
+        ConditionExpr::And(all) | ConditionExpr::Or(all) => all.iter().any(|one| uses(one, name)),
+        ConditionExpr::Not(one) => uses(one, name),
+        ConditionExpr::Identifier(of) => of == name,
+        ConditionExpr::Selector { pattern, .. } => pattern.matches_detection_name(name),
+    }
 }
 
 struct Selection<'a> {

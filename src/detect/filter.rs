@@ -71,7 +71,7 @@ fn join<S: Judged>(
     doc: &Document,
     site: &SiteValues,
 ) -> Result<(), Vec<Error>> {
-    let more = compile::<S>(&filter.detection, doc, site)?;
+    let (more, _) = compile::<S>(&filter.detection, doc, site)?;
     let own = std::mem::replace(&mut compiled.when, Node::Any(Box::new([])));
     compiled.when = Node::all(vec![own, more]);
     Ok(())

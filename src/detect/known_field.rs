@@ -1,6 +1,8 @@
 //! Fields by name, as rules write them.
 
 use crate::detect::did_you_mean::{did_you_mean, nearest};
+use crate::model::Record;
+use crate::model::endpoint::EndpointRow;
 use crate::model::schema::{self, Field, Judged};
 
 /// The field of a name, or why there is none and what to do.
@@ -17,6 +19,13 @@ pub(super) fn known_field<S: Judged>(name: &str) -> Result<&'static Field<S>, (S
         None if name.is_empty() => {
             Err(("a value without a field".to_owned(), "write `field: value`".to_owned()))
         }
+        None if elsewhere::<S>(name).is_some() => Err((
+            format!("`{name}` is no field of a {}", S::SERVICE),
+            format!(
+                "it is one of a {0}: write `service: {0}` under `logsource`, or another field",
+                elsewhere::<S>(name).unwrap_or_default()
+            ),
+        )),
         None => Err((
             format!("unknown field `{name}`"),
             did_you_mean(
@@ -25,4 +34,11 @@ pub(super) fn known_field<S: Judged>(name: &str) -> Result<&'static Field<S>, (S
             ),
         )),
     }
+}
+
+/// What has such a field, if something else has.
+fn elsewhere<S: Judged>(name: &str) -> Option<&'static str> {
+    let of_sessions = schema::find(name).map(|_| Record::SERVICE);
+    let of_endpoints = schema::find_in::<EndpointRow>(name).map(|_| EndpointRow::SERVICE);
+    of_sessions.or(of_endpoints).filter(|service| *service != S::SERVICE)
 }

@@ -3,14 +3,19 @@
 //! Owns: files, their documents, and what of one document refers to another. In: YAML text.
 //! Out: rules, or every error of every file. Never: half a rule set.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+use rsigma_parser::SigmaRule;
 
 use crate::bounded;
+use crate::detect::correlation::{self, Broken, Resolved, Wanted};
 use crate::detect::embedded::EMBEDDED;
 use crate::detect::filter;
 use crate::detect::parse::{Parsed, parse};
-use crate::detect::rule::{Built, Rule, build};
+use crate::detect::rule::{Built, Rule};
+use crate::detect::rule_build::{build, build_correlation};
+use crate::detect::thresholds;
 use crate::detect::yaml_spans::Document;
 use crate::model::Error;
 use crate::model::site_values::SiteValues;
@@ -120,13 +125,114 @@ fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
+/// The rules of all files.
+pub(super) struct Loaded {
+    pub(super) rules: Vec<Built>,
+    pub(super) resolved: Resolved,
+}
+
 /// Compiles every document of every file; all errors together, by file and line.
 pub(super) fn compile_files<'f>(
     files: impl Iterator<Item = &'f RuleFile>,
     site: &SiteValues,
-) -> Result<Vec<Built>, Vec<Error>> {
+) -> Result<Loaded, Vec<Error>> {
+    let (parsed, mut errors) = parse_files(files);
+    let parts = Parts::of(&parsed);
     let mut rules: Vec<Built> = Vec::new();
-    let (mut filters, mut errors) = (Vec::new(), Vec::new());
+    let (mut filters, mut wanted) = (Vec::new(), Vec::new());
+    let mut broken = Broken::new(parsed.iter().any(|one| one.parsed.is_none()));
+    for ParsedDocument { parsed, doc, is_sound } in parsed {
+        match parsed {
+            Some(Parsed::Rule(sigma)) => {
+                let built = build(&sigma, &doc, (site, parts.holds(&sigma, &doc)));
+                let built = built.and_then(|built| {
+                    let clash = taken(&rules, &wanted, built.rule(), &doc);
+                    clash.map_or(Ok(built), |clash| Err(vec![clash]))
+                });
+                match built {
+                    Ok(built) if is_sound => rules.push(built),
+                    Ok(_) => broken.add(&sigma),
+                    Err(more) => {
+                        broken.add(&sigma);
+                        errors.extend(more);
+                    }
+                }
+            }
+            Some(Parsed::Filter(filter)) => filters.push((filter, doc)),
+            Some(Parsed::Correlation(sigma, section)) => {
+                let section = correlation::read_section(&sigma, &section, &doc, &mut errors);
+                let built = build_correlation(&sigma, &doc, parts.holds(&sigma, &doc));
+                let built = built.and_then(|(rule, message)| {
+                    let clash = taken(&rules, &wanted, &rule, &doc);
+                    clash.map_or(Ok((rule, message)), |clash| Err(vec![clash]))
+                });
+                match (built, section) {
+                    (Ok((rule, message)), Some(section)) => {
+                        wanted.push(Wanted { rule, message, section, doc });
+                    }
+                    (built, _) => {
+                        broken.add(&sigma);
+                        errors.extend(built.err().into_iter().flatten());
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+    for (filter, doc) in &filters {
+        errors.extend(filter::apply(filter, doc, &mut rules, site).err().into_iter().flatten());
+    }
+    // A rule that is not there because it is wrong would be missed twice.
+    if errors.is_empty() {
+        let set = thresholds::apply(&mut rules, &mut wanted, site);
+        errors.extend(set.err().into_iter().flatten());
+    }
+    let resolved = correlation::resolve(wanted, &mut rules, &broken);
+    let resolved = resolved.map_err(|more| errors.extend(more)).ok();
+    if let Some(resolved) = resolved.filter(|_| errors.is_empty()) {
+        return Ok(Loaded { rules, resolved });
+    }
+    errors.sort_by(|a, b| a.place.cmp(&b.place));
+    errors.dedup();
+    Err(errors)
+}
+
+/// Which rules are parts of correlations: they need no alert of their own.
+struct Parts {
+    named: BTreeSet<String>,
+    /// Files with a correlation.
+    files: BTreeSet<PathBuf>,
+}
+
+impl Parts {
+    fn of(parsed: &[ParsedDocument]) -> Parts {
+        let mut parts = Parts { named: BTreeSet::new(), files: BTreeSet::new() };
+        for one in parsed {
+            if let Some(Parsed::Correlation(_, section)) = &one.parsed {
+                parts.named.extend(correlation::references(section));
+                parts.files.insert(one.doc.file().to_path_buf());
+            }
+        }
+        parts
+    }
+
+    /// Of a rule that is not named, the correlation may have the name wrong.
+    fn holds(&self, sigma: &SigmaRule, doc: &Document) -> bool {
+        let mut names = [&sigma.id, &sigma.name].into_iter().flatten();
+        names.any(|name| self.named.contains(name)) || self.files.contains(doc.file())
+    }
+}
+
+/// A document that was parsed.
+struct ParsedDocument {
+    parsed: Option<Parsed>,
+    doc: Document,
+    /// Nothing was wrong with it.
+    is_sound: bool,
+}
+
+fn parse_files<'f>(files: impl Iterator<Item = &'f RuleFile>) -> (Vec<ParsedDocument>, Vec<Error>) {
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
     for file in files {
         let documents = documents(&file.text);
         if documents.is_empty() {
@@ -138,34 +244,10 @@ pub(super) fn compile_files<'f>(
             let (parsed, wrong) = parse(text, &doc);
             let is_sound = wrong.is_empty();
             errors.extend(wrong);
-            match parsed {
-                Some(Parsed::Rule(rule)) => match build(&rule, &doc, site) {
-                    Ok(built) if is_sound => match taken(&rules, &built, &doc) {
-                        None => rules.push(built),
-                        Some(error) => errors.push(error),
-                    },
-                    Ok(_) => {}
-                    Err(more) => errors.extend(more),
-                },
-                Some(Parsed::Filter(filter)) => filters.push((filter, doc)),
-                Some(Parsed::Correlation(..)) => {
-                    let cause = "`correlation` rules are not yet evaluated";
-                    let help = "rules with `detection:` are, in this version";
-                    errors.push(doc.refuse(doc.top("correlation"), cause).help(help));
-                }
-                None => {}
-            }
+            all.push(ParsedDocument { parsed, doc, is_sound });
         }
     }
-    for (filter, doc) in &filters {
-        errors.extend(filter::apply(filter, doc, &mut rules, site).err().into_iter().flatten());
-    }
-    if errors.is_empty() {
-        return Ok(rules);
-    }
-    errors.sort_by(|a, b| a.place.cmp(&b.place));
-    errors.dedup();
-    Err(errors)
+    (all, errors)
 }
 
 /// The documents of a YAML stream with their first lines; empty ones are left out.
@@ -193,18 +275,20 @@ fn documents(text: &str) -> Vec<(u32, &str)> {
 
 /// Why a rule clashes with others: its id is in use, or its number. Rules of one number must be in
 /// one file, where it is easy to see that they exclude each other.
-fn taken(rules: &[Built], new: &Built, doc: &Document) -> Option<Error> {
-    let (info, file) = (&new.rule().info, new.rule().file());
-    let mut rules = rules.iter().map(|have| have.rule());
-    let same = |have: &&Arc<Rule>| {
-        have.info.uuid == info.uuid || have.info.id == info.id && have.file() != file
+fn taken(rules: &[Built], wanted: &[Wanted], new: &Rule, doc: &Document) -> Option<Error> {
+    let (info, file) = (new.info(), new.file());
+    let rules = rules.iter().map(|have| &**have.rule());
+    let mut rules = rules.chain(wanted.iter().map(|have| &have.rule));
+    let same = |have: &&Rule| {
+        let of_number = new.is_whole() && have.info().id == info.id && have.file() != file;
+        have.info().uuid == info.uuid || of_number
     };
     let have = rules.find(same)?;
     let place = format!("{}:{}", have.file().display(), have.line());
     let embedded = have.file().starts_with("embedded");
     let instead = "; to replace the embedded rules, give --rules-only";
     let instead = if embedded { instead } else { "" };
-    let (line, cause, help) = if have.info.uuid == info.uuid {
+    let (line, cause, help) = if have.info().uuid == info.uuid {
         let cause = format!("the id is taken by the rule at {place}");
         (doc.top("id"), cause, "give the rule a random UUID of its own")
     } else {

@@ -103,7 +103,7 @@ fn correlation(text: &str, doc: &Document) -> (Option<Parsed>, Vec<Error>) {
 
 /// What a rule needs beside the metadata of a correlation.
 const STUB: &str = "logsource: {product: longhaul, service: session}\n\
-                    detection: {all: {longhaul.state: '*'}, condition: all}\n";
+                    detection: {one: {longhaul.state: '*'}, condition: one}\n";
 
 fn yaml(text: &str) -> Result<Value, String> {
     let mut documents = yaml_serde::Deserializer::from_str(text);

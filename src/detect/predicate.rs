@@ -73,7 +73,7 @@ impl Prefix {
         (self.bits, self.bits | !self.mask)
     }
 
-    fn holds(self, addr: Addr) -> bool {
+    pub(super) fn holds(self, addr: Addr) -> bool {
         // Every IPv4 address is stored as IPv6, so ::/0 must check the family too.
         addr.to_bits() & self.mask == self.bits && addr.to_v4().is_some() == self.v4
     }
@@ -125,7 +125,7 @@ impl Test {
 }
 
 impl Order {
-    fn holds(self, have: f64, bound: f64) -> bool {
+    pub(super) fn holds(self, have: f64, bound: f64) -> bool {
         match self {
             Order::Equal => (have - bound).abs() < f64::EPSILON,
             Order::Greater => have > bound,
@@ -255,6 +255,20 @@ impl<S: Judged> Node<S> {
         }
     }
 
+    /// Every test in it, with its field.
+    pub(super) fn leaves<'n>(&'n self, all: &mut Vec<(&'static Field<S>, &'n Test)>) {
+        match self {
+            Node::Present(..) | Node::Same { .. } => {}
+            Node::Is(field, test) => all.push((field, test)),
+            Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
+                nodes.iter().for_each(|node| node.leaves(all));
+            }
+            Node::Not(node) => node.leaves(all),
+            Node::Named(node, _) => node.leaves(all),
+        }
+    }
+
+    /// Rough cost: cheap tests go first.
     fn cost(&self) -> u32 {
         match self {
             Node::Present(..) => 1,

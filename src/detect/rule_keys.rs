@@ -23,7 +23,8 @@ pub(super) struct Own {
     #[serde(default)]
     pub(super) ratio: Option<f64>,
     pub(super) message: String,
-    pub(super) evidence: Vec<OwnEvidence>,
+    #[serde(default)]
+    pub(super) evidence: Option<Vec<OwnEvidence>>,
     #[serde(default)]
     pub(super) list_max_age_days: Option<u32>,
     #[serde(default)]
@@ -34,6 +35,26 @@ pub(super) struct Own {
     pub(super) at_least: Option<u64>,
     #[serde(default)]
     pub(super) subject: Option<String>,
+}
+
+impl Own {
+    /// Of a rule that is a part of correlations and raises nothing itself.
+    pub(super) const fn of_part() -> Own {
+        Own {
+            id: String::new(),
+            family: String::new(),
+            topologies: Vec::new(),
+            group: None,
+            ratio: None,
+            message: String::new(),
+            evidence: None,
+            list_max_age_days: None,
+            benign_checked: Vec::new(),
+            merge_by: Vec::new(),
+            at_least: None,
+            subject: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -119,4 +140,19 @@ pub(super) fn check_subject<S: Judged>(own: &Own, doc: &Document, errors: &mut V
         return;
     };
     errors.push(doc.refuse(doc.child("longhaul", "subject"), cause).help(help));
+}
+
+/// What a correlation cannot have: its evidence is what it counts, and its span merges.
+pub(super) fn check_counted(own: &Own, doc: &Document, errors: &mut Vec<Error>) {
+    let given = [
+        ("evidence", own.evidence.as_ref().is_some_and(|all| !all.is_empty())),
+        ("merge_by", !own.merge_by.is_empty()),
+        ("at_least", own.at_least.is_some()),
+        ("subject", own.subject.is_some()),
+    ];
+    for (key, _) in given.iter().filter(|(_, given)| *given) {
+        let help = "leave it out: a correlation shows what it counts, once in its timespan";
+        let cause = format!("a correlation has no `{key}`");
+        errors.push(doc.refuse(doc.child("longhaul", key), cause).help(help));
+    }
 }

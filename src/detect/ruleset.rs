@@ -3,22 +3,26 @@
 //! Owns: the rules, the fields that they require, their identity. In: finished records, endpoints.
 //! Out: alerts. Never: state between them; work for rules whose fields are absent.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::detect::alert::{SourceCatalog, raise};
+use crate::detect::alert::{SourceCatalog, raise, ratio};
 use crate::detect::alert_endpoint::raise_endpoint;
 use crate::detect::case::{Case, Values};
+use crate::detect::correlation::{Correlation, Correlations, Part, PartMaker, Resolved, Seen};
 use crate::detect::likelihood;
-use crate::detect::load::{Origin, RuleFile, compile_files};
+use crate::detect::load::{Loaded, Origin, RuleFile, compile_files};
+use crate::detect::probe::Probe;
 use crate::detect::rule::{Built, Compiled, Rule};
+use crate::detect::thresholds::{self, Threshold};
 use crate::model::endpoint::EndpointRow;
 use crate::model::schema::{Field, Judged, Shown};
 use crate::model::site_values::SiteValues;
-use crate::model::{Alert, Error, Likelihood, Nanos, Record, RuleInfo, SourceInfo};
+use crate::model::{Alert, Error, Level, Likelihood, Nanos, Record, RuleInfo, SourceInfo};
 
 /// The description of the rules in run.json.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,27 +55,64 @@ struct RuleGroup<S: Judged> {
     rules: Vec<Compiled<S>>,
     /// Optional fields that some rule requires; their presence is looked up once per subject.
     gates: Vec<&'static Field<S>>,
+    /// What correlations read of the events of each rule, and their rules.
+    parts: Vec<Vec<(PartMaker<S>, Arc<Rule>)>>,
 }
 
 impl<S: Judged> RuleGroup<S> {
-    fn new(mut rules: Vec<Compiled<S>>) -> RuleGroup<S> {
+    fn new(
+        mut rules: Vec<Compiled<S>>,
+        parts: impl Fn(&str) -> Vec<(PartMaker<S>, Arc<Rule>)>,
+    ) -> RuleGroup<S> {
         let gates = set_gates(&mut rules);
-        RuleGroup { rules, gates }
+        let parts = rules.iter().map(|rule| parts(&rule.rule.info.uuid)).collect();
+        RuleGroup { rules, gates, parts }
     }
 
-    /// The rules that hold.
-    fn judge<'b>(&'b self, subject: &'b impl Values<S>) -> impl Iterator<Item = &'b Compiled<S>> {
+    /// Takes over what the rules of correlations have become.
+    fn renew(&mut self, correlations: &Correlations) {
+        for (maker, rule) in self.parts.iter_mut().flatten() {
+            if let Some(one) = correlations.find(maker.of) {
+                *rule = Arc::clone(&one.rule);
+            }
+        }
+    }
+
+    /// The rules that hold, each with what correlations read then.
+    fn judge<'b>(&'b self, subject: &'b impl Values<S>) -> impl Iterator<Item = Held<'b, S>> {
         let present = self.gates.iter().enumerate().fold(0u64, |mask, (i, field)| {
             mask | u64::from(!subject.value(field).is_absent()) << i
         });
-        let held =
-            move |rule: &&Compiled<S>| rule.needs & !present == 0 && rule.when.holds(subject);
-        self.rules.iter().filter(held)
+        let held = move |(rule, _): &(&Compiled<S>, _)| {
+            rule.needs & !present == 0 && rule.when.holds(subject)
+        };
+        self.rules.iter().zip(self.parts.iter().map(Vec::as_slice)).filter(held)
     }
 }
 
+/// A rule that holds, and what correlations read then.
+type Held<'b, S> = (&'b Compiled<S>, &'b [(PartMaker<S>, Arc<Rule>)]);
+
+/// What correlations count of an event for which a rule holds.
+fn parts_of<S: Judged>(
+    makers: &[(PartMaker<S>, Arc<Rule>)],
+    event: &impl Values<S>,
+    ratio: impl Fn(&Rule) -> (f64, Vec<String>),
+) -> Vec<Part> {
+    let part = |(maker, rule): &(PartMaker<S>, Arc<Rule>)| {
+        let (ratio, lowered) = ratio(rule);
+        Some(Part { ratio, lowered, ..maker.make(event)? })
+    };
+    makers.iter().filter_map(part).collect()
+}
+
+fn counted<S: Judged>(group: &RuleGroup<S>, case: &Case) -> Vec<Vec<Part>> {
+    let all = group.judge(case);
+    all.map(|(_, makers)| parts_of(makers, case, |_| (1.0, Vec::new()))).collect()
+}
+
 fn matches<'r, S: Judged>(group: &'r RuleGroup<S>, case: &Case) -> Vec<(&'r RuleInfo, String)> {
-    let held = group.rules.iter().filter(|rule| rule.when.holds(case));
+    let held = group.rules.iter().filter(|rule| rule.stands && rule.when.holds(case));
     held.map(|rule| (&*rule.rule.info, rule.message.fill(case))).collect()
 }
 
@@ -82,6 +123,7 @@ pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
     sessions: RuleGroup<Record>,
     endpoints: RuleGroup<EndpointRow>,
+    correlations: Correlations,
     /// The origins, and their description in alerts.
     infos: Vec<RuleSetInfo>,
     sources: Vec<SourceInfo>,
@@ -100,7 +142,14 @@ impl RuleSet {
     ///
     /// Errors: every error of every file, each with file and line; no rule is loaded then.
     pub fn load_dir(dir: &Path) -> Result<RuleSet, Vec<Error>> {
-        RuleSet::build(&[Origin::read(dir)?], &SiteValues::default())
+        RuleSet::load_dir_for(dir, &SiteValues::default())
+    }
+
+    /// The same, with what a site writes into rules.
+    ///
+    /// Errors: as those of [`RuleSet::load_dir`].
+    pub fn load_dir_for(dir: &Path, site: &SiteValues) -> Result<RuleSet, Vec<Error>> {
+        RuleSet::build(&[Origin::read(dir)?], site)
     }
 
     /// The rules of directories and files: those in `only`, or if that is empty the embedded ones,
@@ -143,19 +192,25 @@ impl RuleSet {
     }
 
     fn build(origins: &[Origin], site: &SiteValues) -> Result<RuleSet, Vec<Error>> {
-        let mut built = compile_files(origins.iter().flat_map(|origin| &origin.files), site)?;
+        let loaded = compile_files(origins.iter().flat_map(|origin| &origin.files), site)?;
+        let Loaded { rules: mut built, resolved } = loaded;
+        let Resolved { mut correlations, makers } = resolved;
         let table = likelihood::embedded()?;
         built.iter_mut().for_each(|built| built.weigh(&table, false));
+        correlations.iter_mut().for_each(|one| weigh(&mut one.rule, &table, false));
         let (mut infos, mut sources) = (Vec::new(), Vec::new());
         for (index, origin) in origins.iter().enumerate() {
-            let is_of = |rule: &&mut Built| {
-                origin.files.iter().any(|file| file.path == *rule.rule().file())
-            };
+            let is_of = |rule: &Rule| origin.files.iter().any(|file| file.path == *rule.file());
             let (mut count, mut newest) = (0, None);
-            for rule in built.iter_mut().filter(is_of) {
+            for rule in built.iter_mut().filter(|built| is_of(built.rule())) {
                 rule.set_origin(index);
-                count += 1;
+                count += usize::from(rule.rule().is_whole());
                 newest = newest.max(rule.rule().dated);
+            }
+            for one in correlations.iter_mut().filter(|one| is_of(&one.rule)) {
+                one.origin = index;
+                count += usize::from(one.rule.is_whole());
+                newest = newest.max(one.rule.dated);
             }
             let info = RuleSetInfo::new(origin, count, newest);
             sources.push(SourceInfo {
@@ -166,9 +221,8 @@ impl RuleSet {
             });
             infos.push(info);
         }
-        let number = |rule: &Rule| (rule.info.id.clone(), rule.info.uuid.clone());
         built.sort_by_cached_key(|built| number(built.rule()));
-        let rules: Vec<Arc<Rule>> = built.iter().map(|built| Arc::clone(built.rule())).collect();
+        let rules = listed(built.iter().map(Built::rule), &correlations);
         let (mut sessions, mut endpoints) = (Vec::new(), Vec::new());
         for built in built {
             match built {
@@ -176,24 +230,74 @@ impl RuleSet {
                 Built::Endpoint(compiled) => endpoints.push(compiled),
             }
         }
-        let (sessions, endpoints) = (RuleGroup::new(sessions), RuleGroup::new(endpoints));
-        Ok(RuleSet { rules, sessions, endpoints, infos, sources, likelihood: table })
+        let correlations = Correlations::new(correlations, sources.clone());
+        let of = |uuid: &str| makers.get(uuid).cloned().unwrap_or_default();
+        let sessions = RuleGroup::new(sessions, |uuid| correlations.with_rules(of(uuid).sessions));
+        let endpoints =
+            RuleGroup::new(endpoints, |uuid| correlations.with_rules(of(uuid).endpoints));
+        let likelihood = table;
+        Ok(RuleSet { rules, sessions, endpoints, correlations, infos, sources, likelihood })
     }
 
     /// The same rules with what a site says of their ratios.
     ///
     /// Errors: rows of rules that are not there.
-    pub fn weighed(self, site: &Likelihood) -> Result<RuleSet, Vec<Error>> {
-        let RuleSet { rules, mut sessions, mut endpoints, infos, sources, mut likelihood } = self;
-        likelihood.overlay(site);
-        likelihood::check_rows(site, &rules)?;
-        sessions.rules.iter_mut().for_each(|rule| weigh(rule, site));
-        endpoints.rules.iter_mut().for_each(|rule| weigh(rule, site));
-        let of_sessions = sessions.rules.iter().map(|rule| &rule.rule);
-        let mut rules: Vec<Arc<Rule>> =
-            of_sessions.chain(endpoints.rules.iter().map(|rule| &rule.rule)).cloned().collect();
-        rules.sort_by_cached_key(|rule| (rule.info.id.clone(), rule.info.uuid.clone()));
-        Ok(RuleSet { rules, sessions, endpoints, infos, sources, likelihood })
+    pub fn weighed(mut self, site: &Likelihood) -> Result<RuleSet, Vec<Error>> {
+        self.likelihood.overlay(site);
+        likelihood::check_rows(site, &self.rules)?;
+        for rule in &mut self.sessions.rules {
+            weigh(&mut rule.rule, site, true);
+        }
+        for rule in &mut self.endpoints.rules {
+            weigh(&mut rule.rule, site, true);
+        }
+        for one in self.correlations.iter_mut() {
+            weigh(&mut one.rule, site, true);
+        }
+        self.sessions.renew(&self.correlations);
+        self.endpoints.renew(&self.correlations);
+        let of_sessions = self.sessions.rules.iter().map(|rule| &rule.rule);
+        let rules = of_sessions.chain(self.endpoints.rules.iter().map(|rule| &rule.rule));
+        self.rules = listed(rules, self.correlations.as_slice());
+        Ok(self)
+    }
+
+    /// What authors hardly mean, parts of correlations included: rule, line, text.
+    pub fn notes(&self) -> impl Iterator<Item = (&Rule, u32, &str)> {
+        let of_sessions = self.sessions.rules.iter().map(|rule| &rule.rule);
+        let of_endpoints = self.endpoints.rules.iter().map(|rule| &rule.rule);
+        let of_correlations = self.correlations.as_slice().iter().map(|one| &one.rule);
+        of_sessions
+            .chain(of_endpoints)
+            .chain(of_correlations)
+            .flat_map(|rule| rule.notes.iter().map(|(line, text)| (&**rule, *line, text.as_str())))
+    }
+
+    /// What the rules compare with, by number (or UUID) and level of a rule.
+    pub fn thresholds(&self) -> BTreeMap<(String, Level), Vec<Threshold>> {
+        let of_sessions = self.sessions.rules.iter();
+        let of_sessions = of_sessions.map(|one| (&one.rule, thresholds::of_node(&one.when)));
+        let of_endpoints = self.endpoints.rules.iter();
+        let of_endpoints = of_endpoints.map(|one| (&one.rule, thresholds::of_node(&one.when)));
+        let counting = self.correlations.as_slice().iter();
+        let counting =
+            counting.map(|one| (&one.rule, thresholds::of_condition(&one.condition, one.unit)));
+        let all = of_sessions.chain(of_endpoints).chain(counting);
+        let whole = all.filter(|(rule, _)| rule.is_whole());
+        let all: Vec<_> = whole.map(|(rule, of_rule)| (&*rule.info, of_rule)).collect();
+        thresholds::table(&all)
+    }
+
+    /// The rules, to be measured.
+    pub fn probes(&self) -> impl Iterator<Item = Probe<'_>> {
+        let sessions = self.sessions.rules.iter().map(|rule| Probe::new(&rule.rule, &rule.when));
+        let endpoints = self.endpoints.rules.iter().map(|rule| Probe::new(&rule.rule, &rule.when));
+        sessions.chain(endpoints)
+    }
+
+    /// The correlations.
+    pub fn correlations(&self) -> &Correlations {
+        &self.correlations
     }
 
     /// The prior and the ratios in use.
@@ -236,14 +340,41 @@ impl RuleSet {
         matches(&self.endpoints, case)
     }
 
+    /// What correlations count of a case, by rule that holds for it.
+    pub(super) fn counted_of_session(&self, case: &Case) -> Vec<Vec<Part>> {
+        counted(&self.sessions, case)
+    }
+
+    /// The same of rules on endpoints.
+    pub(super) fn counted_of_endpoint(&self, case: &Case) -> Vec<Vec<Part>> {
+        counted(&self.endpoints, case)
+    }
+
     /// Appends an alert for each rule that fires on a finished, enriched record.
     pub fn evaluate(&self, record: &Record, catalog: &SourceCatalog, sink: &mut Vec<Alert>) {
-        let fired = self.sessions.judge(record);
-        sink.extend(
-            fired.filter_map(|rule| {
-                Some(raise(rule, record, catalog, self.sources.get(rule.origin)?))
-            }),
-        );
+        self.judge(record, catalog, (sink, &mut Vec::new()));
+    }
+
+    /// The same, and appends what correlations count.
+    pub fn judge(
+        &self,
+        record: &Record,
+        catalog: &SourceCatalog,
+        (alerts, seen): (&mut Vec<Alert>, &mut Vec<Seen>),
+    ) {
+        for (rule, makers) in self.sessions.judge(record) {
+            let Some(source) = self.sources.get(rule.origin) else { continue };
+            let (alert, all_old) = raise(rule, record, catalog, source);
+            let of =
+                |rule: &Rule| ratio(rule, record.context.hits.iter().map(|hit| &*hit.tag), all_old);
+            let parts = parts_of(makers, record, of);
+            if !parts.is_empty() {
+                seen.push(Seen::new(alert.clone(), rule.stands, record.id, parts));
+            }
+            if rule.stands {
+                alerts.push(alert);
+            }
+        }
     }
 
     /// Appends an alert for each rule that fires on an endpoint as it is now.
@@ -253,19 +384,52 @@ impl RuleSet {
         catalog: &SourceCatalog,
         sink: &mut Vec<Alert>,
     ) {
-        let fired = self.endpoints.judge(row);
-        sink.extend(
-            fired.filter_map(|rule| {
-                raise_endpoint(rule, row, catalog, self.sources.get(rule.origin)?)
-            }),
-        );
+        self.judge_endpoint(row, catalog, (sink, &mut Vec::new()));
+    }
+
+    /// The same, and appends what correlations count.
+    pub fn judge_endpoint(
+        &self,
+        row: &EndpointRow,
+        catalog: &SourceCatalog,
+        (alerts, seen): (&mut Vec<Alert>, &mut Vec<Seen>),
+    ) {
+        for (rule, makers) in self.endpoints.judge(row) {
+            let Some(source) = self.sources.get(rule.origin) else { continue };
+            let Some(alert) = raise_endpoint(rule, row, catalog, source) else { continue };
+            let of = |rule: &Rule| ratio(rule, row.tags.iter().map(|tag| &**tag), false);
+            let parts = parts_of(makers, row, of);
+            let session = row.traits.latest.as_deref().map_or([0; 16], |latest| latest.id);
+            if !parts.is_empty() {
+                seen.push(Seen::new(alert.clone(), rule.stands, session, parts));
+            }
+            if rule.stands {
+                alerts.push(alert);
+            }
+        }
     }
 }
 
-/// Gives a rule what a site says of its ratio.
-fn weigh<S: Judged>(compiled: &mut Compiled<S>, site: &Likelihood) {
-    if let Some(row) = site.row(&compiled.rule.info.id, compiled.rule.info.level) {
-        Arc::make_mut(&mut compiled.rule).weigh(row, true);
+/// The place of a rule in lists.
+fn number(rule: &Rule) -> (String, String) {
+    (rule.info.id.clone(), rule.info.uuid.clone())
+}
+
+/// All rules that have alerts, by catalogue number.
+fn listed<'r>(
+    rules: impl Iterator<Item = &'r Arc<Rule>>,
+    correlations: &'r [Correlation],
+) -> Vec<Arc<Rule>> {
+    let all = rules.chain(correlations.iter().map(|one| &one.rule));
+    let mut all: Vec<Arc<Rule>> = all.filter(|rule| rule.is_whole()).cloned().collect();
+    all.sort_by_cached_key(|rule| number(rule));
+    all
+}
+
+/// Gives a rule what a table says of its ratio.
+fn weigh(rule: &mut Arc<Rule>, table: &Likelihood, of_site: bool) {
+    if let Some(row) = table.row(&rule.info.id, rule.info.level) {
+        Arc::make_mut(rule).weigh(row, of_site);
     }
 }
 

@@ -307,6 +307,15 @@ counters! {
     /// new alert.
     AlertsUnmerged = "alerts_unmerged" in "detect",
         loss("merges", "alerts that repetitions can no longer join");
+    /// Events that correlations counted, once for each.
+    CorrelationEvents = "correlation_events" in "detect", total;
+    /// Groups of correlations evicted at the cap: those of the lowest level, with the fewest
+    /// events.
+    CorrelationGroupsDropped = "correlation_groups_dropped" in "detect",
+        loss("correlations", "groups of correlations over the cap");
+    /// Events evicted at the cap of a group: the oldest.
+    CorrelationEventsDropped = "correlation_events_dropped" in "detect",
+        loss("correlations", "events of correlations over the cap of a group");
     /// Alerts of subjects evicted at the cap (lowest score first): they are in no incident.
     SubjectsDropped = "subjects_dropped" in "detect",
         loss("subjects", "alerts of subjects over the cap");

@@ -294,6 +294,7 @@ impl Correlator {
             }
         };
         item.alerts.into_iter().for_each(|alert| self.found.alert(alert));
+        item.seen.iter().for_each(|seen| self.found.correlate(seen));
         self.found.judge_ripe();
         if let Some(one) = &item.summed {
             // Counted with the line that represents it.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use crate::config::Plan;
 use crate::config::memory::Bounds;
+use crate::detect::correlation::Seen;
 use crate::detect::kept::Kept;
-use crate::detect::ledger::{Ledger, LedgerConfig, Taken};
+use crate::detect::ledger::{Ledger, Taken};
 use crate::detect::likelihood::Prior;
 use crate::detect::{RuleSet, SourceCatalog, merge, standing};
 use crate::emit;
@@ -19,6 +20,7 @@ use crate::model::endpoint::{EndpointKey, EndpointRow, Fingerprint};
 use crate::model::{
     Alert, Change, Counter, Counters, Error, EventKind, Held, Incident, Level, Nanos,
 };
+use crate::pipeline::ledger_bounds::ledger_config;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::state::{BaselineTotals, Opened, State};
 use crate::pipeline::stored_ledger::StoredLedger;
@@ -104,10 +106,7 @@ impl Found {
                 .with_hosts(bounds.hosts_bytes),
             updated: Nanos(u64::MAX),
             state: None,
-            ledger: Ledger::new(LedgerConfig {
-                entries: bounds.entries_bytes,
-                subjects: bounds.subjects_bytes,
-            }),
+            ledger: Ledger::new(ledger_config(&bounds)),
             stored: None,
             pushed: false,
             failure: None,
@@ -138,6 +137,7 @@ impl Found {
         let Opened { state, mut stored, ledger, people } = opened;
         self.endpoints.set_people(people);
         self.ledger = ledger;
+        self.ledger.count_stored(self.rules.correlations());
         self.set_prior();
         self.counters.add(Counter::JournalCut, stored.cut);
         if is_live {
@@ -216,9 +216,21 @@ impl Found {
     }
 
     fn judge_now(&mut self, row: &EndpointRow) {
-        let mut alerts = Vec::new();
-        self.judge(row, &mut alerts);
+        let (mut alerts, mut seen) = (Vec::new(), Vec::new());
+        self.judge(row, (&mut alerts, &mut seen));
         alerts.into_iter().for_each(|alert| self.alert(alert));
+        seen.into_iter().for_each(|seen| self.correlate(&seen));
+    }
+
+    /// Counts an event, and takes the alerts of correlations that fire.
+    pub(super) fn correlate(&mut self, seen: &Seen) {
+        for alert in self.ledger.correlate(self.rules.correlations(), seen) {
+            let number = (alert.level >= self.min_level).then(|| self.alerts.next());
+            let taken = self.ledger.take_noted(alert, number);
+            self.taken(taken, number.is_some());
+        }
+        self.ledger.count(&mut self.counters);
+        self.append_if_long();
     }
 
     /// Judges endpoints that have grown, after the session's own alerts.
@@ -233,28 +245,35 @@ impl Found {
     /// Judges every endpoint of a finished span, the earliest alert first. Only the times of all
     /// are held at once: there may be as many alerts as endpoints.
     fn judge_all(&mut self, rows: &EndpointRows) {
-        let mut alerts = Vec::new();
+        let (mut alerts, mut seen) = (Vec::new(), Vec::new());
         let mut found: Vec<(Nanos, u32)> = Vec::new();
         let learned = self.state.as_ref().map(|state| &state.baselines);
         for (number, row) in rows.judged(learned) {
-            self.rules.evaluate_endpoint(&row, &self.catalog, &mut alerts);
-            let first = alerts.drain(..).map(|alert| alert.time).min();
-            found.extend(first.map(|time| (time, number)));
+            self.rules.judge_endpoint(&row, &self.catalog, (&mut alerts, &mut seen));
+            let of_alerts = alerts.drain(..).map(|alert| alert.time);
+            let of_events = seen.drain(..).map(|seen| seen.alert.time);
+            found.extend(of_alerts.chain(of_events).min().map(|time| (time, number)));
         }
         found.sort_by_key(|(time, _)| *time);
         for (_, number) in found {
             let learned = self.state.as_ref().map(|state| &state.baselines);
             let Some(row) = rows.get(number, learned) else { continue };
-            self.judge(&row, &mut alerts);
+            self.judge(&row, (&mut alerts, &mut seen));
             alerts.sort_by(|a, b| place(a).cmp(&place(b)));
             alerts.drain(..).for_each(|alert| self.alert(alert));
+            seen.drain(..).for_each(|seen| self.correlate(&seen));
         }
     }
 
-    /// The alerts of rules that fire on an endpoint and have not lately.
-    fn judge(&mut self, row: &EndpointRow, alerts: &mut Vec<Alert>) {
-        self.rules.evaluate_endpoint(row, &self.catalog, alerts);
+    /// The alerts of rules that fire on an endpoint and have not lately, and what correlations
+    /// count of it.
+    fn judge(&mut self, row: &EndpointRow, (alerts, seen): (&mut Vec<Alert>, &mut Vec<Seen>)) {
+        self.rules.judge_endpoint(row, &self.catalog, (alerts, seen));
         alerts.retain(|alert| self.ledger.fires(endpoint_text(&row.key), alert));
+        seen.retain(|seen| match seen.stands {
+            true => alerts.iter().any(|alert| alert.rule.uuid == seen.alert.rule.uuid),
+            false => self.ledger.fires(endpoint_text(&row.key), &seen.alert),
+        });
     }
 
     /// Keeps an alert, or adds it to the one that says the same; also one below the level that is
@@ -263,16 +282,24 @@ impl Found {
         standing::note(&self.rules, &mut alert);
         let reported = alert.level >= self.min_level;
         let taken = self.ledger.take(alert, reported.then(|| self.alerts.next()));
-        self.ledger.count(&mut self.counters);
+        self.taken(taken, reported);
+        self.append_if_long();
+    }
+
+    fn append_if_long(&mut self) {
+        if self.ledger.journal_len() > JOURNAL_BYTES {
+            self.append(false);
+        }
+    }
+
+    fn taken(&mut self, taken: Taken, reported: bool) {
         match taken {
             Taken::Again(first, alert) => self.repeat(first, &alert),
             Taken::Waits => self.counters.bump(Counter::AlertsWaiting),
             Taken::Stands(alert) if reported => self.keep(alert),
             Taken::Stands(_) => {}
         }
-        if self.ledger.journal_len() > JOURNAL_BYTES {
-            self.append(false);
-        }
+        self.ledger.count(&mut self.counters);
     }
 
     fn keep(&mut self, alert: Arc<Alert>) {

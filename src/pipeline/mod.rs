@@ -14,6 +14,7 @@ mod findings;
 mod heartbeat;
 pub mod intel;
 pub mod interrupts;
+mod ledger_bounds;
 pub mod live;
 mod outgoing;
 mod outputs;

@@ -3,12 +3,18 @@
 //! Owns: nothing; commands use it to reach the stages. In: a query. Out: an answer.
 //! Never: reads packets.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use std::{fs, io};
 
 use serde::Serialize;
 
-use crate::detect::{RatioOf, RuleSet, bounds, cases, embedded, sql, sql_tables};
+use crate::config::Plan;
+use crate::config::file::load_config;
+use crate::detect::{
+    Probe, RatioOf, RuleSet, Threshold, bounds, cases, embedded, sql, sql_tables,
+};
 use crate::enrich::geo::{GeoDb, Question};
 use crate::enrich::lists::Lists;
 use crate::enrich::places::known_places;
@@ -89,22 +95,105 @@ impl Owners {
     }
 }
 
+/// What a configuration file writes into rules; nothing without one.
+pub fn site_values(config: Option<&Path>) -> Result<SiteValues, Vec<Error>> {
+    let Some(path) = config else { return Ok(SiteValues::default()) };
+    let mut plan = Plan::default();
+    load_config(path).map_err(|error| vec![error])?.apply(&mut plan)?;
+    Ok(plan.site_values)
+}
+
 /// Every rule of the paths, or of the embedded set if there are none.
-pub fn rules(paths: &[PathBuf]) -> Result<Vec<RuleInfo>, Vec<Error>> {
-    let rules = RuleSet::load(paths, &[], &SiteValues::default())?;
+pub fn rules(paths: &[PathBuf], site: &SiteValues) -> Result<Vec<RuleInfo>, Vec<Error>> {
+    let rules = RuleSet::load(paths, &[], site)?;
     Ok(rules.iter().map(|rule| RuleInfo::clone(rule.info())).collect())
 }
 
-/// The rules that neither themselves nor the table give a likelihood ratio.
-pub fn without_ratio(paths: &[PathBuf]) -> Result<Vec<RuleInfo>, Vec<Error>> {
-    let rules = RuleSet::load(paths, &[], &SiteValues::default())?;
-    let without = rules.iter().filter(|rule| rule.ratio_of() == RatioOf::Nothing);
-    Ok(without.map(|rule| RuleInfo::clone(rule.info())).collect())
+/// What a check of rules has to say.
+#[derive(Clone, Debug, Default)]
+pub struct RuleCheck {
+    /// How many there are.
+    pub count: usize,
+    /// What their authors hardly mean: rule, file and line, text.
+    pub notes: Vec<String>,
+}
+
+/// An event that takes longer in one rule is worth a word, in nanoseconds.
+const COSTLY_NS: u128 = 2_000;
+
+/// Loads the rules of the paths, or the embedded ones, and says what is odd about them.
+pub fn check_rules(paths: &[PathBuf], site: &SiteValues) -> Result<RuleCheck, Vec<Error>> {
+    let rules = RuleSet::load(paths, &[], site)?;
+    let mut notes = Vec::new();
+    for rule in rules.iter().filter(|rule| rule.ratio_of() == RatioOf::Nothing) {
+        let info = rule.info();
+        let (group, ratio) = (info.group.as_str(), info.ratio);
+        let (id, name) = (&info.id, &info.name);
+        notes.push(format!("{id} {name}: no likelihood ratio, taken: {group}, {ratio}"));
+    }
+    for (rule, line, text) in rules.notes() {
+        notes.push(format!("{}:{line}: {}: {text}", rule.file().display(), rule.info().name));
+    }
+    for probe in rules.probes() {
+        let nanos = measured(&probe);
+        if nanos > COSTLY_NS {
+            let (rule, values) = (probe.rule, probe.values);
+            let (file, line, name) = (rule.file().display(), rule.line(), &rule.info().name);
+            let micros = nanos as f64 / 1_000.0;
+            notes.push(format!(
+                "{file}:{line}: {name}: {micros:.0} us for an event with long values ({values} to \
+                 compare with): a list (--lists) and its tag take less than 1"
+            ));
+        }
+    }
+    Ok(RuleCheck { count: rules.iter().len(), notes })
+}
+
+/// The least time of several runs, each long enough for the clock.
+fn measured(probe: &Probe<'_>) -> u128 {
+    const RUNS: u32 = 5;
+    let mut times = 1u32;
+    loop {
+        let each = (0..RUNS).map(|_| {
+            let begin = Instant::now();
+            (0..times).for_each(|_| _ = std::hint::black_box(probe.run()));
+            begin.elapsed().as_nanos()
+        });
+        let least = each.min().unwrap_or_default();
+        if least > 20_000 || times >= 4_096 {
+            return least / u128::from(times);
+        }
+        times *= 4;
+    }
+}
+
+/// What rules compare with, as the table `[thresholds]` of a configuration.
+pub fn thresholds(paths: &[PathBuf], site: &SiteValues) -> Result<String, Vec<Error>> {
+    let mut text = "[thresholds]\n".to_owned();
+    for ((id, level), all) in RuleSet::load(paths, &[], site)?.thresholds() {
+        for one in &all {
+            let same = |other: &&Threshold| other.field == one.field;
+            let twice = |other: &&Threshold| same(other) && other.order == one.order;
+            let order = match all.iter().filter(same).count() {
+                1 => String::new(),
+                _ => format!("|{}", one.order),
+            };
+            // One rule that compares a field twice in the same way: neither can be set.
+            let fixed = if all.iter().filter(twice).count() > 1 { "# " } else { "" };
+            let (field, bound, level) = (&one.field, one.bound, level.as_str());
+            let about = format!("{} {}", one.order, one.unit);
+            let about = about.trim_end();
+            // Writing into a String cannot fail.
+            let _ =
+                writeln!(text, "{fixed}rules.{id}.{level}.\"{field}{order}\" = {bound}  # {about}");
+        }
+    }
+    Ok(text)
 }
 
 /// Why the rules of the paths clash with the embedded ones.
-pub fn clashes(paths: &[PathBuf]) -> Vec<Error> {
-    RuleSet::load(&[], paths, &SiteValues::default()).err().unwrap_or_default()
+pub fn clashes(paths: &[PathBuf], site: &SiteValues) -> Vec<Error> {
+    RuleSet::load(&[], paths, site).err().unwrap_or_default()
 }
 
 /// Writes the embedded rules and their cases to a directory that is empty or does not exist;
@@ -154,6 +243,6 @@ pub fn places() -> impl Iterator<Item = KnownPlace<'static>> {
 }
 
 /// Runs the cases beside the rules of `dir`.
-pub fn test_rules(dir: &Path) -> Result<Vec<CaseResult>, Vec<Error>> {
-    cases::run(dir)
+pub fn test_rules(dir: &Path, site: &SiteValues) -> Result<Vec<CaseResult>, Vec<Error>> {
+    cases::run(dir, site)
 }

@@ -3,6 +3,7 @@
 //! Owns: the output order, the batch. In: items of one worker. Out: the same, up to a watermark.
 //! Never: judges or renders.
 
+use crate::detect::correlation::Seen;
 use crate::endpoints::EndpointSummary;
 use crate::model::beats::Beat;
 use crate::model::scan::Unanswered;
@@ -51,6 +52,8 @@ pub(super) struct Item {
     pub(super) line: (u32, u32),
     pub(super) kind: ItemKind,
     pub(super) alerts: Vec<Alert>,
+    /// What correlations count of it.
+    pub(super) seen: Vec<Seen>,
     /// If it has no line of its own: its part of a sum.
     pub(super) summed: Option<Unanswered>,
 }

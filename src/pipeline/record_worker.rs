@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::decode::{DecodeConfig, Decoder};
+use crate::detect::correlation::Seen;
 use crate::detect::{RuleSet, SourceCatalog};
 use crate::emit::{self, Origin};
 use crate::endpoints::{self, EndpointSummary};
@@ -40,6 +41,7 @@ struct Ended {
     record: Record,
     fired: Option<Box<FiredRules>>,
     alerts: Vec<Alert>,
+    seen: Vec<Seen>,
     place: Until,
     /// The turn in which it ended, and the clock.
     turn: Option<Watermark>,
@@ -153,15 +155,22 @@ impl Listener<Observers> for RecordWorker<'_> {
         let Update { mut record, extra, fired, tie } = update;
         record.facts = extra.map(Observers::so_far).unwrap_or_default();
         self.complete(&mut record, false);
-        let mut alerts = self.judge(&mut record);
+        let (mut alerts, mut seen) = self.judge(&mut record);
         // At its end the rules fire again: only what is new is reported.
-        alerts.retain(|alert| fired.get_or_insert_default().record(&alert.rule.uuid, alert.level));
+        let mut is_new =
+            |alert: &Alert| fired.get_or_insert_default().record(&alert.rule.uuid, alert.level);
+        alerts.retain(&mut is_new);
+        seen.retain(|seen| match seen.stands {
+            true => alerts.iter().any(|alert| alert.rule.uuid == seen.alert.rule.uuid),
+            false => is_new(&seen.alert),
+        });
         self.counters.bump(Counter::Updates);
         let (from, _) = endpoints::sides(record.context.direction);
         let counts = from == Locality::Remote || endpoints::may_drive(&record);
-        if self.writes_updates || !alerts.is_empty() || counts {
+        let says = !alerts.is_empty() || !seen.is_empty();
+        if self.writes_updates || says || counts {
             let place = ((record.at, UPDATED, self.at.1), record.start, tie);
-            self.put_update(place, &mut record, alerts);
+            self.put_update(place, &mut record, (alerts, seen));
         }
     }
 
@@ -176,8 +185,8 @@ impl Listener<Observers> for RecordWorker<'_> {
         let part = if finished.timed { TIMED } else { self.at.0 };
         let place = ((record.at, part, self.at.1), record.start, finished.tie);
         let Finished { record, fired, .. } = finished;
-        let (alerts, turn, clock) = (Vec::new(), self.turn, self.clock);
-        self.ended.push(Ended { record, fired, alerts, place, turn, clock });
+        let (alerts, seen, turn, clock) = (Vec::new(), Vec::new(), self.turn, self.clock);
+        self.ended.push(Ended { record, fired, alerts, seen, place, turn, clock });
         if self.ended.len() >= TOGETHER {
             self.work_off();
         }
@@ -320,20 +329,22 @@ impl<'t> RecordWorker<'t> {
     }
 
     /// Evaluates the rules. An alert has the Community ID even if nothing else needs it.
-    fn judge(&mut self, record: &mut Record) -> Vec<Alert> {
-        let mut alerts = Vec::new();
+    fn judge(&mut self, record: &mut Record) -> (Vec<Alert>, Vec<Seen>) {
+        let (mut alerts, mut seen) = (Vec::new(), Vec::new());
         if record.is_unproven() {
             // A session counts once, when it is over.
             self.counters.add(Counter::Unproven, record.update.is_none().into());
-            return alerts;
+            return (alerts, seen);
         }
-        self.rules.evaluate(record, &self.catalog, &mut alerts);
-        if !alerts.is_empty() && record.context.community_id.is_none() {
+        self.rules.judge(record, &self.catalog, (&mut alerts, &mut seen));
+        let says = !alerts.is_empty() || !seen.is_empty();
+        if says && record.context.community_id.is_none() {
             record.context.community_id = Some(community_id(record));
             alerts.clear();
-            self.rules.evaluate(record, &self.catalog, &mut alerts);
+            seen.clear();
+            self.rules.judge(record, &self.catalog, (&mut alerts, &mut seen));
         }
-        alerts
+        (alerts, seen)
     }
 
     /// From here on, sessions of that shard come; a packet ends them in that part of its second.
@@ -380,9 +391,11 @@ impl<'t> RecordWorker<'t> {
             self.complete(&mut one.record, true);
         }
         for one in &mut ended {
-            one.alerts = self.judge(&mut one.record);
+            (one.alerts, one.seen) = self.judge(&mut one.record);
             if let Some(fired) = &one.fired {
-                one.alerts.retain(|alert| fired.is_new(&alert.rule.uuid, alert.level));
+                let is_new = |alert: &Alert| fired.is_new(&alert.rule.uuid, alert.level);
+                one.alerts.retain(is_new);
+                one.seen.retain(|seen| is_new(&seen.alert));
             }
         }
         for one in &ended {
@@ -405,6 +418,7 @@ impl<'t> RecordWorker<'t> {
             self.quota.begin();
         }
         let alerts = std::mem::take(&mut ended.alerts);
+        let seen = std::mem::take(&mut ended.seen);
         let summed = self.summed(ended).filter(|_| alerts.is_empty());
         let record = &mut ended.record;
         let batch = self.outgoing.batch_for(place);
@@ -414,11 +428,16 @@ impl<'t> RecordWorker<'t> {
         }
         // Last: it moves what it needs out of the record.
         let kind = ItemKind::Ended(EndpointSummary::of(record));
-        batch.push(order(place, record), start, Item { line: (0, 0), kind, alerts, summed });
+        batch.push(order(place, record), start, Item { line: (0, 0), kind, alerts, seen, summed });
     }
 
     /// Passes on an open session.
-    fn put_update(&mut self, place: Until, record: &mut Record, alerts: Vec<Alert>) {
+    fn put_update(
+        &mut self,
+        place: Until,
+        record: &mut Record,
+        (alerts, seen): (Vec<Alert>, Vec<Seen>),
+    ) {
         self.outgoing.enter(self.turn);
         let batch = self.outgoing.batch_for(place);
         let start = batch.lines.len();
@@ -427,7 +446,11 @@ impl<'t> RecordWorker<'t> {
         }
         // Last: it moves what it needs out of the record.
         let kind = ItemKind::Update(EndpointSummary::of(record));
-        batch.push(order(place, record), start, Item { line: (0, 0), kind, alerts, summed: None });
+        batch.push(
+            order(place, record),
+            start,
+            Item { line: (0, 0), kind, alerts, seen, summed: None },
+        );
     }
 
     /// The part of a sum for a session without a line of its own.

@@ -20,6 +20,7 @@ pub use crate::endpoints::baseline::{BaselineRow, BaselineTotals};
 use crate::endpoints::people::People;
 use crate::model::endpoint_facts::BaselineOf;
 use crate::model::{Error, Nanos};
+use crate::pipeline::ledger_bounds::ledger_config;
 use crate::pipeline::stored_ledger::StoredLedger;
 use crate::pipeline::stored_people;
 use crate::sinks::files::OutFile;
@@ -78,8 +79,7 @@ impl State {
         let Some(dir) = plan.state.as_deref() else { return Ok(None) };
         let state = State::open(dir, config(plan))?;
         let bounds = Bounds::of(plan);
-        let (entries, subjects) = (bounds.entries_bytes, bounds.subjects_bytes);
-        let (stored, ledger) = StoredLedger::open(dir, LedgerConfig { entries, subjects })?;
+        let (stored, ledger) = StoredLedger::open(dir, ledger_config(&bounds))?;
         let people = stored_people::read(dir, bounds.people_bytes)?;
         Ok(Some(Opened { state, stored, ledger, people }))
     }
@@ -144,7 +144,8 @@ pub fn merge(into: &Path, from: &[PathBuf], cap: usize) -> Result<BaselineTotals
     let mut state = State::open(into, config).map_err(|e| vec![e])?;
     let own = fs::canonicalize(into).ok();
     let shares = Shares::of(MEMORY);
-    let ledger_config = LedgerConfig { entries: shares.repeats, subjects: shares.subjects };
+    let (entries, subjects) = (shares.repeats, shares.subjects);
+    let ledger_config = LedgerConfig { entries, subjects, groups: shares.groups };
     let (mut stored, ledger) = StoredLedger::open(into, ledger_config).map_err(|e| vec![e])?;
     let mut people = stored_people::read(into, shares.people).map_err(|e| vec![e])?;
     let mut ledgers = vec![ledger];

@@ -12,55 +12,60 @@ use crate::model::{
 };
 use crate::wire::{Fault, Reader, WireError};
 
-pub(super) const LEVELS: [Level; 5] =
+pub(in crate::detect) const LEVELS: [Level; 5] =
     [Level::Informational, Level::Low, Level::Medium, Level::High, Level::Critical];
-pub(super) const FAMILIES: [Family; 5] = [Family::N, Family::P, Family::R, Family::C, Family::B];
+pub(in crate::detect) const FAMILIES: [Family; 5] =
+    [Family::N, Family::P, Family::R, Family::C, Family::B];
 const SOURCES: [&str; 4] = ["geo", "asn", "list", "rules"];
 
 /// Bytes being written.
 #[derive(Default)]
-pub(super) struct Writer(pub(super) Vec<u8>);
+pub(in crate::detect) struct Writer(pub(in crate::detect) Vec<u8>);
 
 impl Writer {
-    pub(super) fn u8(&mut self, value: u8) {
+    pub(in crate::detect) fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
 
-    pub(super) fn u32(&mut self, value: u32) {
+    pub(in crate::detect) fn u32(&mut self, value: u32) {
         self.0.extend(value.to_be_bytes());
     }
 
-    pub(super) fn u64(&mut self, value: u64) {
+    pub(in crate::detect) fn u64(&mut self, value: u64) {
         self.0.extend(value.to_be_bytes());
     }
 
-    pub(super) fn time(&mut self, value: Nanos) {
+    pub(in crate::detect) fn time(&mut self, value: Nanos) {
         self.u64(value.0);
     }
 
-    pub(super) fn float(&mut self, value: f64) {
+    pub(in crate::detect) fn float(&mut self, value: f64) {
         self.u64(value.to_bits());
     }
 
-    pub(super) fn text(&mut self, value: &str) {
+    pub(in crate::detect) fn text(&mut self, value: &str) {
         self.u32(value.len() as u32);
         self.0.extend(value.bytes());
     }
 
-    pub(super) fn option<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Writer, T)) {
+    pub(in crate::detect) fn option<T>(
+        &mut self,
+        value: Option<T>,
+        put: impl FnOnce(&mut Writer, T),
+    ) {
         self.u8(value.is_some().into());
         if let Some(value) = value {
             put(self, value);
         }
     }
 
-    pub(super) fn list<T>(&mut self, values: &[T], put: impl Fn(&mut Writer, &T)) {
+    pub(in crate::detect) fn list<T>(&mut self, values: &[T], put: impl Fn(&mut Writer, &T)) {
         self.u32(values.len() as u32);
         values.iter().for_each(|value| put(self, value));
     }
 
     /// Where a value stands among all that it can be.
-    pub(super) fn word<T: PartialEq>(&mut self, of: &[T], value: &T) {
+    pub(in crate::detect) fn word<T: PartialEq>(&mut self, of: &[T], value: &T) {
         self.u8(of.iter().position(|one| one == value).map_or(u8::MAX, |at| at as u8));
     }
 }
@@ -71,25 +76,25 @@ const fn damaged(how: &'static str) -> WireError {
     WireError::Malformed(Fault::Value, how)
 }
 
-pub(super) fn time(r: &mut Reader<'_>) -> Read<Nanos> {
+pub(in crate::detect) fn time(r: &mut Reader<'_>) -> Read<Nanos> {
     r.u64().map(Nanos)
 }
 
-pub(super) fn float(r: &mut Reader<'_>) -> Read<f64> {
+pub(in crate::detect) fn float(r: &mut Reader<'_>) -> Read<f64> {
     let value = f64::from_bits(r.u64()?);
     if value.is_finite() { Ok(value) } else { Err(damaged("a number is none")) }
 }
 
-pub(super) fn text(r: &mut Reader<'_>) -> Read<String> {
+pub(in crate::detect) fn text(r: &mut Reader<'_>) -> Read<String> {
     let bytes = r.sub_u32()?.rest().to_vec();
     String::from_utf8(bytes).map_err(|_| damaged("a text is not UTF-8"))
 }
 
-pub(super) fn shared(r: &mut Reader<'_>) -> Read<Arc<str>> {
+pub(in crate::detect) fn shared(r: &mut Reader<'_>) -> Read<Arc<str>> {
     text(r).map(Arc::from)
 }
 
-pub(super) fn flag(r: &mut Reader<'_>) -> Read<bool> {
+pub(in crate::detect) fn flag(r: &mut Reader<'_>) -> Read<bool> {
     match r.u8()? {
         0 => Ok(false),
         1 => Ok(true),
@@ -97,7 +102,7 @@ pub(super) fn flag(r: &mut Reader<'_>) -> Read<bool> {
     }
 }
 
-pub(super) fn option<T>(
+pub(in crate::detect) fn option<T>(
     r: &mut Reader<'_>,
     read: impl FnOnce(&mut Reader<'_>) -> Read<T>,
 ) -> Read<Option<T>> {
@@ -105,7 +110,7 @@ pub(super) fn option<T>(
 }
 
 /// Each member takes a byte at least, so that a number in the bytes reserves no memory.
-pub(super) fn list<T>(
+pub(in crate::detect) fn list<T>(
     r: &mut Reader<'_>,
     read: impl Fn(&mut Reader<'_>) -> Read<T>,
 ) -> Read<Vec<T>> {
@@ -117,11 +122,11 @@ pub(super) fn list<T>(
     Ok(all)
 }
 
-pub(super) fn word<T: Copy>(r: &mut Reader<'_>, of: &[T]) -> Read<T> {
+pub(in crate::detect) fn word<T: Copy>(r: &mut Reader<'_>, of: &[T]) -> Read<T> {
     of.get(usize::from(r.u8()?)).copied().ok_or(damaged("a word is not known"))
 }
 
-pub(super) fn put_alert(w: &mut Writer, alert: &Alert) {
+pub(in crate::detect) fn put_alert(w: &mut Writer, alert: &Alert) {
     w.time(alert.at);
     w.time(alert.time);
     w.time(alert.since);
@@ -148,7 +153,7 @@ pub(super) fn put_alert(w: &mut Writer, alert: &Alert) {
 }
 
 /// An alert, with its event id.
-pub(super) fn alert(r: &mut Reader<'_>) -> Read<Alert> {
+pub(in crate::detect) fn alert(r: &mut Reader<'_>) -> Read<Alert> {
     let mut alert = Alert {
         id: String::new(),
         at: time(r)?,

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::detect::correlation::{Event, combine_states, put_event};
 use crate::detect::incidents::IncidentConfig;
+use crate::detect::ledger::codec::Writer;
 use crate::detect::ledger::entries::Entry;
 use crate::detect::ledger::{Ledger, LedgerConfig};
 use crate::detect::merge;
@@ -18,6 +20,13 @@ fn place(alert: &Alert) -> (Nanos, &str, &str) {
     (alert.time, &alert.id, &alert.session_id)
 }
 
+/// An order of events: their time, and all else that is stored of them.
+fn stored_form(event: &Event) -> (u64, Vec<u8>) {
+    let mut w = Writer::default();
+    put_event(&mut w, event);
+    (event.time, w.0)
+}
+
 impl Ledger {
     /// One ledger of several, within the caps. A window that is over by the latest time in any of
     /// them does not count.
@@ -25,6 +34,7 @@ impl Ledger {
         let mut entries: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
         let mut subjects: BTreeMap<Arc<str>, Vec<Subject>> = BTreeMap::new();
         let mut unreported: Vec<Arc<Alert>> = Vec::new();
+        let (mut groups, mut uncounted) = (Vec::new(), Vec::new());
         for ledger in all {
             for (key, entry) in ledger.entries.into_table() {
                 entries.entry(key).or_default().push(entry);
@@ -33,6 +43,8 @@ impl Ledger {
                 subjects.entry(id).or_default().push(subject);
             }
             unreported.extend(ledger.unreported);
+            groups.push(ledger.groups);
+            uncounted.extend(ledger.uncounted);
         }
         let last_entry = entries.values().flatten().map(|entry| entry.last).max();
         let now = last_entry.max(subjects.values().flatten().map(|s| s.last).max());
@@ -54,6 +66,10 @@ impl Ledger {
         unreported.sort_by(|a, b| place(a).cmp(&place(b)));
         unreported.dedup_by(|a, b| a.id == b.id);
         combined.unreported = unreported;
+        combined.groups = combine_states(config.groups, groups);
+        uncounted.sort_by_cached_key(stored_form);
+        uncounted.dedup();
+        combined.uncounted = uncounted;
         combined
     }
 }
@@ -144,7 +160,8 @@ mod tests {
     use crate::model::alert::Repeats;
     use crate::model::{Family, Level};
 
-    const CONFIG: LedgerConfig = LedgerConfig { entries: 1 << 20, subjects: 1 << 20 };
+    const CONFIG: LedgerConfig =
+        LedgerConfig { entries: 1 << 20, subjects: 1 << 20, groups: 1 << 20 };
 
     fn alert(rule: &str, family: Family, hour: u64, level: Level) -> Alert {
         let time = Nanos::from_secs(1_700_000_000 + hour * 3_600);

@@ -2,13 +2,14 @@
 //!
 //! Each alert passes it once. It says whether the alert stands for itself, waits for more of its
 //! kind, or repeats one that was reported; whether a rule has fired on an endpoint before; and what
-//! has become of the incidents of its subject.
+//! has become of the incidents of its subject. Events that correlations count pass it,
+//! too.
 //!
-//! Owns: entries by rule, subject and what they are about; subjects with their alerts; the journal
-//! of what has changed. In: alerts in the order of the run. Out: verdicts, incidents, bytes that
-//! bring a ledger back. Never: reads or writes a file.
+//! Owns: entries by rule, subject and what they are about; subjects with their alerts; groups of
+//! correlations; the journal of what has changed. In: alerts and events in the order of the run.
+//! Out: verdicts, incidents, bytes that bring a ledger back. Never: reads or writes a file.
 
-mod codec;
+pub(in crate::detect) mod codec;
 mod combine;
 mod entries;
 mod store;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use entries::Verdict;
 pub use store::{HEAD, StoreError, records};
 
+use crate::detect::correlation::{Correlations, Event, Seen, State};
 use crate::detect::incidents::{IncidentConfig, Incidents};
 use crate::detect::ledger::entries::Entries;
 use crate::detect::likelihood::Prior;
@@ -33,6 +35,8 @@ pub struct LedgerConfig {
     pub entries: usize,
     /// Bytes of subjects with their alerts, and of incidents that are closed and not yet reported.
     pub subjects: usize,
+    /// Bytes of groups of correlations.
+    pub groups: usize,
 }
 
 /// What becomes of an alert.
@@ -50,6 +54,9 @@ pub enum Taken {
 pub struct Ledger {
     entries: Entries,
     incidents: Incidents,
+    groups: State,
+    /// Events that were stored and not yet counted: that takes the rules.
+    uncounted: Vec<Event>,
     closed: Nanos,
     /// Records of what has changed, where they are kept.
     journal: Option<Vec<u8>>,
@@ -66,6 +73,8 @@ impl Ledger {
                 bytes_max: config.subjects,
                 ..IncidentConfig::default()
             }),
+            groups: State::new(config.groups),
+            uncounted: Vec::new(),
             closed: Nanos::ZERO,
             journal: None,
             unreported: Vec::new(),
@@ -80,7 +89,9 @@ impl Ledger {
     /// Whether nothing is known of anything.
     pub fn is_empty(&self) -> bool {
         let unknown = self.entries.iter().next().is_none();
-        unknown && self.incidents.subjects().next().is_none() && self.unreported.is_empty()
+        let nothing = self.groups.len() == 0 && self.uncounted.is_empty();
+        let nobody = self.incidents.subjects().next().is_none();
+        unknown && nothing && nobody && self.unreported.is_empty()
     }
 
     /// From here on, keeps a journal.
@@ -114,14 +125,40 @@ impl Ledger {
         fires
     }
 
+    /// Counts the events that an earlier run stored after its last snapshot.
+    pub fn count_stored(&mut self, rules: &Correlations) {
+        for event in std::mem::take(&mut self.uncounted) {
+            // What they raised was stored with them.
+            rules.count(&mut self.groups, &event);
+        }
+    }
+
+    /// Counts an event; returns the alerts of correlations that fire, to be taken by
+    /// [`Ledger::take_noted`].
+    pub fn correlate(&mut self, rules: &Correlations, seen: &Seen) -> Vec<Alert> {
+        let alerts = rules.observe(&mut self.groups, seen);
+        let record = self.journal.is_some().then(|| store::counted(&seen.event, &alerts));
+        self.note(record);
+        alerts
+    }
+
+    /// Takes an alert that the journal has with the event that made it.
+    pub fn take_noted(&mut self, alert: Alert, number: Option<usize>) -> Taken {
+        self.take_in(alert, number, true)
+    }
+
     /// Takes the next alert of the run; `number` is the one it would be kept under. Incidents
     /// are updated by every alert that is reported.
     pub fn take(&mut self, alert: Alert, number: Option<usize>) -> Taken {
+        self.take_in(alert, number, false)
+    }
+
+    fn take_in(&mut self, alert: Alert, number: Option<usize>, is_noted: bool) -> Taken {
         let verdict = self.entries.judge(&alert, number);
         if let Verdict::Again(first) = verdict {
             return Taken::Again(first, Box::new(alert));
         }
-        let record = self.journal.is_some().then(|| store::raised(&alert));
+        let record = (self.journal.is_some() && !is_noted).then(|| store::raised(&alert));
         self.note(record);
         let mut alert = match verdict {
             Verdict::Waits | Verdict::Again(_) => return Taken::Waits,
@@ -168,6 +205,7 @@ impl Ledger {
     pub fn count(&mut self, counters: &mut Counters) {
         self.entries.count(counters);
         self.incidents.count(counters);
+        self.groups.count(counters);
     }
 
     fn note(&mut self, record: Option<Vec<u8>>) {

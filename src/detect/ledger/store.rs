@@ -5,15 +5,17 @@
 //! checksum is another.
 //!
 //! ```text
-//! snapshot  head, entries, subjects, alerts not reported (each a 32-bit number of them, then
-//!           each), SHA-256 of all before it
+//! snapshot  head, entries, subjects, alerts not reported, groups of correlations, events not
+//!           counted (each a 32-bit number of them, then each), SHA-256 of all before it
 //! journal   head, records
 //! head      "LHLEDG\r\n" or "LHJOUR\r\n", version (2 bytes), generation (8 bytes)
 //! record    length of the content (4 bytes), its CRC-32 (4 bytes), content
 //! content   1 endpoint, alert: a rule has fired on an endpoint; 2 alert: one was raised;
-//!           3 level: all that was found was reported; 4 time: old incidents were closed
+//!           3 level: all that was found was reported; 4 time: old incidents were closed;
+//!           5 event, alerts: correlations counted one, and raised these
 //! ```
-//! A journal goes with the snapshot of its generation. Numbers are in network order.
+//! Version 2 has no correlations. A journal goes with the snapshot of its generation. Numbers are
+//! in network order.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use flate2::Crc;
 use sha2::{Digest, Sha256};
 
+use crate::detect::correlation::{Event, put_event, put_state, read_event, read_state};
 use crate::detect::ledger::codec::{self, LEVELS, Writer};
 use crate::detect::ledger::entries::{About, Entry, Key};
 use crate::detect::ledger::{Ledger, LedgerConfig, Taken};
@@ -29,7 +32,10 @@ use crate::model::{Alert, Level, Nanos};
 use crate::wire::{Reader, WireError};
 
 /// Version of both formats.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
+
+/// The first version that can be read.
+const VERSION_MIN: u16 = 2;
 
 /// The line end reveals a conversion by a text tool.
 const SNAPSHOT: [u8; 8] = *b"LHLEDG\r\n";
@@ -48,6 +54,7 @@ const FIRED: u8 = 1;
 const RAISED: u8 = 2;
 const REPORTED: u8 = 3;
 const CLOSED: u8 = 4;
+const COUNTED: u8 = 5;
 
 /// Why bytes are no ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +72,8 @@ impl fmt::Display for StoreError {
         match self {
             StoreError::NotThis => f.write_str("it is no file of a ledger"),
             StoreError::Version(version) => {
-                write!(f, "it is of version {version}, and this program reads version {VERSION}")
+                let read = format!("{VERSION_MIN} and {VERSION}");
+                write!(f, "it is of version {version}, and this program reads versions {read}")
             }
             StoreError::Damaged(how) => write!(f, "it is damaged: {how}"),
         }
@@ -107,6 +115,14 @@ pub(super) fn reported(level: Level) -> Vec<u8> {
 pub(super) fn closed(now: Nanos) -> Vec<u8> {
     let mut w = Writer(vec![CLOSED]);
     w.time(now);
+    w.0
+}
+
+/// A record: correlations counted an event, and raised alerts.
+pub(super) fn counted(event: &Event, alerts: &[Alert]) -> Vec<u8> {
+    let mut w = Writer(vec![COUNTED]);
+    put_event(&mut w, event);
+    w.list(alerts, codec::put_alert);
     w.0
 }
 
@@ -152,12 +168,13 @@ fn head(magic: [u8; 8], generation: u64) -> Vec<u8> {
     out
 }
 
-fn generation(r: &mut Reader<'_>, magic: [u8; 8]) -> Result<u64, StoreError> {
+/// Version and generation.
+fn read_head(r: &mut Reader<'_>, magic: [u8; 8]) -> Result<(u16, u64), StoreError> {
     if r.array::<8>() != Ok(magic) {
         return Err(StoreError::NotThis);
     }
     match r.u16()? {
-        VERSION => Ok(r.u64()?),
+        version @ VERSION_MIN..=VERSION => Ok((version, r.u64()?)),
         version => Err(StoreError::Version(version)),
     }
 }
@@ -170,7 +187,7 @@ impl Ledger {
 
     /// The generation of a journal.
     pub fn journal_generation(bytes: &[u8]) -> Result<u64, StoreError> {
-        generation(&mut Reader::new(bytes), JOURNAL)
+        read_head(&mut Reader::new(bytes), JOURNAL).map(|(_, generation)| generation)
     }
 
     /// Encodes all that is known: the same bytes for the same state.
@@ -181,6 +198,8 @@ impl Ledger {
         let subjects: Vec<_> = self.incidents.subjects().collect();
         w.list(&subjects, |w, (id, subject)| put_subject(w, id, subject));
         w.list(&self.unreported, |w, alert| codec::put_alert(w, alert));
+        put_state(&mut w, &self.groups);
+        w.list(&self.uncounted, put_event);
         let sum = Sha256::digest(&w.0);
         w.0.extend(sum);
         w.0
@@ -189,7 +208,7 @@ impl Ledger {
     /// Decodes a snapshot, and says its generation. What is over the caps is forgotten.
     pub fn decode(config: LedgerConfig, bytes: &[u8]) -> Result<(Ledger, u64), StoreError> {
         let mut r = Reader::new(bytes);
-        let generation = generation(&mut r, SNAPSHOT)?;
+        let (version, generation) = read_head(&mut r, SNAPSHOT)?;
         let short = StoreError::Damaged("it ends too early");
         let end = bytes.len().checked_sub(CHECKSUM).ok_or(short)?;
         let (stored, sum) = bytes.split_at_checked(end).ok_or(short)?;
@@ -208,6 +227,10 @@ impl Ledger {
             ledger.incidents.restore(id, subject(&mut r)?);
         }
         ledger.unreported = codec::list(&mut r, |r| codec::alert(r).map(Arc::new))?;
+        if version > VERSION_MIN {
+            read_state(&mut r, &mut ledger.groups)?;
+            ledger.uncounted = codec::list(&mut r, read_event)?;
+        }
         match r.is_empty() {
             true => Ok((ledger, generation)),
             false => Err(StoreError::Damaged("something follows its end")),
@@ -230,6 +253,14 @@ impl Ledger {
             REPORTED => {
                 self.take_changes(codec::word(&mut r, &LEVELS)?);
                 self.unreported.clear();
+            }
+            COUNTED => {
+                self.uncounted.push(read_event(&mut r)?);
+                for alert in codec::list(&mut r, codec::alert)? {
+                    if let Taken::Stands(alert) = self.take(alert, None) {
+                        self.unreported.push(alert);
+                    }
+                }
             }
             CLOSED => {
                 self.incidents.close_old(codec::time(&mut r)?);

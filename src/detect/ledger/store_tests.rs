@@ -3,7 +3,7 @@ use crate::detect::merge::is_repeated;
 use crate::model::Family;
 use crate::model::alert::Repeats;
 
-const CONFIG: LedgerConfig = LedgerConfig { entries: 1 << 20, subjects: 1 << 20 };
+const CONFIG: LedgerConfig = LedgerConfig { entries: 1 << 20, subjects: 1 << 20, groups: 1 << 20 };
 
 /// The nth of a run in which each kind of thing happens.
 fn alert(n: u64) -> Alert {
@@ -129,7 +129,7 @@ fn a_ledger_read_with_a_smaller_cap_keeps_the_highest_alerts() {
         let subject: Arc<str> = Arc::from(format!("192.0.2.{n}"));
         ledger.take(Alert { subject, ..alert(2 * n) }, None);
     }
-    let small = LedgerConfig { entries: 64 << 10, subjects: 64 << 10 };
+    let small = LedgerConfig { entries: 64 << 10, subjects: 64 << 10, groups: 64 << 10 };
     let (kept, _) = Ledger::decode(small, &ledger.encode(1)).unwrap();
     assert!(kept.encode(1).len() < ledger.encode(1).len());
 }
