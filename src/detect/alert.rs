@@ -32,7 +32,7 @@ pub struct SourceCatalog {
 }
 
 /// The alert of a rule that fired on a record, and whether all lists behind it are old. Of a rule
-/// that raises none itself, it repeats no fields.
+/// that raises none itself and has no evidence, it repeats no fields.
 pub(super) fn raise(
     rule: &Compiled<Record>,
     record: &Record,
@@ -60,7 +60,7 @@ pub(super) fn raise(
         people: Vec::new(),
         home: ends.home,
         remote: ends.remote,
-        context: if rule.rule.is_whole() {
+        context: if rule.rule.is_whole() || !rule.evidence.is_empty() {
             context(record, about.is_of_session)
         } else {
             Vec::new()

@@ -13,7 +13,6 @@ use serde_json::{Map, Value as Json};
 use crate::bounded;
 use crate::detect::case::{Case, CaseError};
 use crate::detect::counting::Counting;
-use crate::detect::rule::Rule;
 use crate::detect::ruleset::RuleSet;
 use crate::model::endpoint::EndpointRow;
 use crate::model::site_values::SiteValues;
@@ -21,6 +20,9 @@ use crate::model::{Error, Record, RuleInfo};
 
 /// Maximum size of a case, in bytes.
 const CASE_BYTES_MAX: u64 = 1 << 20;
+
+/// As many sessions as a single one stands for, where a correlation counts it.
+const MANY: usize = 64;
 
 /// The result of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,13 +114,22 @@ fn run_single<'r>(
     (object, text): (&Map<String, Json>, &str),
 ) -> Result<Vec<(&'r RuleInfo, String)>, String> {
     // Rules of one number judge the same kind of thing.
-    let of_endpoint = |have: &Rule| have.info().id == rule && have.service() == "endpoint";
-    if rules.iter().any(of_endpoint) {
+    let of = |service: &str| {
+        rules.iter().any(|have| have.info().id == rule && have.service() == service)
+    };
+    if of("endpoint") {
         let case = Case::read::<EndpointRow>(object).map_err(|e| at_line(&e, text))?;
         Ok(rules.firing_on_endpoint(&case))
     } else {
         let case = Case::read::<Record>(object).map_err(|e| at_line(&e, text))?;
-        Ok(rules.firing_on_session(&case))
+        let mut held = rules.firing_on_session(&case);
+        if of("correlation") {
+            // One session alone is counted for many of its kind.
+            let mut counting = Counting::new(rules);
+            (0..MANY).for_each(|_| counting.session(&case));
+            held.extend(counting.fired());
+        }
+        Ok(held)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::detect::compile::compile;
 use crate::detect::known_field::known_field;
 use crate::detect::rule::{Built, Compiled, LIST_AGE_DAYS_MAX, RatioOf, Rule};
 use crate::detect::rule_keys::{
-    CAUTIOUS, Own, OwnEvidence, check_counted, check_own, check_subject, read_own,
+    CAUTIOUS, Own, OwnEvidence, check_counted, check_own, check_subject, read_own, read_part,
 };
 use crate::detect::rule_meta::{
     check_logsource, check_top_keys, check_uuid, date_of, level_of, name_of, techniques,
@@ -116,12 +116,11 @@ fn head(
     errors: &mut Vec<Error>,
 ) -> Option<(Own, Family)> {
     check_top_keys(doc, errors);
-    let is_plain = is_part && !sigma.custom_attributes.contains_key("longhaul");
-    if is_plain {
+    if is_part && let Some(own) = read_part(sigma) {
         if sigma.id.is_some() {
             check_uuid(sigma, doc, errors);
         }
-        return Some((Own::of_part(), Family::N));
+        return Some((own, Family::N));
     }
     check_uuid(sigma, doc, errors);
     if sigma.level.is_none() && !doc.top_keys().any(|(_, key)| key == "level") {

@@ -39,7 +39,7 @@ pub(super) struct Own {
 
 impl Own {
     /// Of a rule that is a part of correlations and raises nothing itself.
-    pub(super) const fn of_part() -> Own {
+    const fn of_part(evidence: Option<Vec<OwnEvidence>>) -> Own {
         Own {
             id: String::new(),
             family: String::new(),
@@ -47,7 +47,7 @@ impl Own {
             group: None,
             ratio: None,
             message: String::new(),
-            evidence: None,
+            evidence,
             list_max_age_days: None,
             benign_checked: Vec::new(),
             merge_by: Vec::new(),
@@ -55,6 +55,23 @@ impl Own {
             subject: None,
         }
     }
+}
+
+/// Our key of a rule that is a part of correlations.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnOfPart {
+    evidence: Vec<OwnEvidence>,
+}
+
+/// Reads our keys of a rule that may be a part of correlations: none, or only what the alert of a
+/// correlation shows of its last event. None if it has others.
+pub(super) fn read_part(sigma: &SigmaRule) -> Option<Own> {
+    let Some(value) = sigma.custom_attributes.get("longhaul") else {
+        return Some(Own::of_part(None));
+    };
+    let read = serde_json::to_value(value).and_then(serde_json::from_value::<OwnOfPart>);
+    read.ok().map(|part| Own::of_part(Some(part.evidence)))
 }
 
 #[derive(Deserialize)]
