@@ -245,8 +245,9 @@ fn every_key_of_the_configuration_is_in_the_usage() {
     let said = String::from_utf8(out.stderr).unwrap();
     let keys = said.lines().find_map(|line| line.strip_prefix("help: keys are ")).unwrap();
     let separators = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    let words =
-        keys.split(separators).filter(|word| !FURTHER_WORDS.contains(word) && !["groups", "names", "of", "values"].contains(word));
+    let words = keys.split(separators).filter(|word| {
+        !FURTHER_WORDS.contains(word) && !["groups", "names", "of", "values"].contains(word)
+    });
     let usage = fs::read_to_string(common::own("docs/usage.md")).unwrap();
     let example = block(&usage, "toml");
     let has = |key: &&str| {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::cli::{self, CommandResult, RAN};
 use crate::model::Error;
+use crate::model::site_values::SiteValues;
 use crate::pipeline::queries::{self, Statement};
 use crate::report::units;
 use crate::results::tune::Threshold;
@@ -61,7 +62,7 @@ fn one_line(text: &str) -> String {
 /// Prints how often each rule fired.
 pub(super) fn stats(run: &Path, json: bool) -> CommandResult {
     let results = Results::open(run).map_err(|e| vec![e])?;
-    let rules = queries::rules(&[])?;
+    let rules = queries::rules(&[], &SiteValues::default())?;
     let stats = stats::stats(&results, &rules).map_err(|e| vec![e])?;
     cli::print(&if json { json_lines(&stats) } else { table(&stats) })?;
     Ok(RAN)

@@ -28,8 +28,10 @@ pub struct Bound {
 /// Every such bound, by catalogue number.
 pub fn bounds(rules: &RuleSet) -> Vec<Bound> {
     let mut all = Vec::new();
-    rules.on_sessions().iter().for_each(|rule| collect(rule, &mut all));
-    rules.on_endpoints().iter().for_each(|rule| collect(rule, &mut all));
+    let sessions = rules.on_sessions().iter().filter(|rule| rule.stands);
+    sessions.for_each(|rule| collect(rule, &mut all));
+    let endpoints = rules.on_endpoints().iter().filter(|rule| rule.stands);
+    endpoints.for_each(|rule| collect(rule, &mut all));
     all.sort_by(|a: &Bound, b| {
         let key = |of: &Bound| (of.rule.id.clone(), of.rule.level, of.rule.uuid.clone());
         key(a).cmp(&key(b)).then(a.field.cmp(b.field))

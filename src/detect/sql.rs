@@ -65,11 +65,11 @@ pub struct Table {
     pub columns: Vec<Column>,
 }
 
-/// The statement of each rule, by catalogue number.
+/// The statement of each rule, by catalogue number; correlations have none.
 pub fn statements(rules: &RuleSet) -> Vec<Statement> {
-    let sessions = rules.on_sessions().iter().map(statement);
-    let mut all: Vec<Statement> =
-        sessions.chain(rules.on_endpoints().iter().map(statement)).collect();
+    let sessions = rules.on_sessions().iter().filter(|rule| rule.stands).map(statement);
+    let endpoints = rules.on_endpoints().iter().filter(|rule| rule.stands).map(statement);
+    let mut all: Vec<Statement> = sessions.chain(endpoints).collect();
     let key = |of: &Statement| (of.rule.info().id.clone(), of.rule.info().uuid.clone());
     all.sort_by_cached_key(key);
     all

@@ -12,9 +12,7 @@ use serde::Serialize;
 
 use crate::config::Plan;
 use crate::config::file::load_config;
-use crate::detect::{
-    Probe, RatioOf, RuleSet, Threshold, bounds, cases, embedded, sql, sql_tables,
-};
+use crate::detect::{Probe, RatioOf, RuleSet, Threshold, bounds, cases, embedded, sql, sql_tables};
 use crate::enrich::geo::{GeoDb, Question};
 use crate::enrich::lists::Lists;
 use crate::enrich::places::known_places;
@@ -225,10 +223,15 @@ pub fn sql(
 ) -> Result<(String, Vec<Statement>), Vec<Error>> {
     let rules = RuleSet::load(paths, &[], &SiteValues::default())?;
     let tables = sql::tables(&rules);
-    let head = match files {
+    let mut head = match files {
         Some(files) => sql_tables::duckdb(&tables, files),
         None => sql_tables::described(&tables),
     };
+    for rule in rules.correlations().rules() {
+        let (id, name) = (&rule.info().id, &rule.info().name);
+        // Writing into a String cannot fail.
+        let _ = writeln!(head, "-- {id} {name}: a correlation, which no statement here says");
+    }
     Ok((head, sql::statements(&rules)))
 }
 

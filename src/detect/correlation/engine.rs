@@ -43,6 +43,11 @@ impl Correlations {
         self.all.iter_mut()
     }
 
+    /// The rules of those that raise alerts.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.all.iter().filter(|one| one.stands).map(|one| &one.rule)
+    }
+
     /// All of them.
     pub(in crate::detect) fn as_slice(&self) -> &[Correlation] {
         &self.all
