@@ -113,7 +113,7 @@ fn text(thresholds: &[Threshold], measured: &BTreeMap<(&str, &str), Measured>) -
         // Writing into a String cannot fail.
         let _ = writeln!(out, "# {id} {}, {level}: {}", of.rule.name, of.rule.title);
         let unit = if of.unit.is_empty() { String::new() } else { format!(" {}", of.unit) };
-        let key = format!("{id}.{level}.\"{}\"", of.field);
+        let key = format!("rules.{id}.{level}.\"{}\"", of.field);
         let counted = format!(
             "{} values in {}, {} at the threshold in use or above",
             units::count(values),
@@ -183,7 +183,8 @@ mod tests {
         let text = proposal((0..10_000).map(|n| n * 10));
         // 99.9 % of 0 to 99,990 in steps of 10, to three digits and up.
         let table: toml::Table = toml::from_str(&text).unwrap();
-        let value = table["thresholds"]["D04"]["medium"]["longhaul.floor.excess_us"].as_integer();
+        let value =
+            table["thresholds"]["rules"]["D04"]["medium"]["longhaul.floor.excess_us"].as_integer();
         assert!(value.is_some_and(|value| (99_800..=100_500).contains(&value)), "{text}");
         assert!(line(&text).contains("6,000 at the threshold in use or above"), "{text}");
     }
