@@ -33,6 +33,7 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 fn write_example(folder: &Path) {
     let text = include_str!("../rules/README.md");
     let (_, example) = text.split_once("## A complete example").unwrap();
+    let (example, _) = example.split_once("\n## ").unwrap();
     let mut parts = example.split("```");
     let mut files = 0;
     while let (Some(before), Some(fenced)) = (parts.next(), parts.next()) {
