@@ -7,7 +7,7 @@ use crate::model::latency::{Exchange, Turn};
 
 /// An acknowledgement later than this may have waited for a timer (RFC 9293 section 3.8.6.3; the
 /// shortest in use is 40 ms), so that its answer's lag is too short.
-const PROMPT_NS: u64 = 35_000_000;
+pub(super) const PROMPT_NS: u64 = 35_000_000;
 
 /// Answers sampled from all sessions.
 const SAMPLED: usize = 24;

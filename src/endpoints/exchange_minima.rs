@@ -4,7 +4,7 @@
 //! tells something. In: the turns of sessions. Out: numbers for the estimator. Never: a result that
 //! depends on the order of sessions, or more than a few hundred bytes.
 
-use crate::endpoints::answer::{Answer, Sample};
+use crate::endpoints::answer::{Answer, PROMPT_NS, Sample};
 use crate::model::latency::{Exchange, Turns};
 
 /// Lowest values kept per kind.
@@ -126,7 +126,7 @@ impl Gathered {
         // What other protocols do there are exchanges of their own.
         if has(is_tls) && !has(is_beyond_tls) {
             for at in 1..crate::model::lag::TURNS {
-                if let Some(ns) = turns.lags.ns(true, at) {
+                if let Some(ns) = later_ns(turns, at, transport_ns) {
                     self.later.add(Answer::Lag(ns), salt ^ at as u64);
                 }
             }
@@ -181,6 +181,16 @@ impl Gathered {
         kinds.sort_unstable_by_key(|kind| kind.exchange);
         kinds
     }
+}
+
+/// How long the answer of a later turn took beyond the leg: its lag; or by its round trip, where a
+/// timer may have delayed the acknowledgement. An answer that is itself the acknowledgement may be
+/// data that crossed in flight, and says nothing.
+fn later_ns(turns: &Turns, at: usize, transport_ns: u64) -> Option<u64> {
+    let trip = turns.lags.round_trip_ns(true, at)?;
+    let prompt = |lag: &u64| trip.saturating_sub(*lag) < transport_ns.saturating_add(PROMPT_NS);
+    let lag = turns.lags.ns(true, at).filter(prompt);
+    Some(lag.unwrap_or_else(|| trip.saturating_sub(transport_ns)))
 }
 
 /// Whether the answer needs public-key arithmetic (by the client or the holder of the key): slow

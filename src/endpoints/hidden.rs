@@ -18,7 +18,9 @@
 //!   alone.
 //!
 //! None of them explains that turns behind the handshake take just the leg
-//! ([`scatter::of_later_turns`]), and if those are answered at once, there is none.
+//! ([`scatter::of_later_turns`]), and if those are answered at once, there is none. A client behind
+//! a leg may be slow, too: then they are shorter than its handshakes, and show the leg alone
+//! ([`scatter::leg_of_later_turns`]).
 //!
 //! docs/latency.md explains it to users and shows the calibration.
 
@@ -78,11 +80,12 @@ pub(super) fn estimate(gathered: &Gathered) -> Option<HiddenLeg> {
     let used: Vec<KindMinimum> = others().copied().chain(first).collect();
     let evidence = Evidence::of(ns, &used, gathered);
     let agree = agreeing(ns, &used);
+    let (ns, later) = evidence.likelier();
     Some(HiddenLeg {
         ns,
         confidence: evidence.confidence(),
         method: method(&agree.iter().map(|kind| kind.exchange).collect::<Vec<Exchange>>()),
-        kinds: independent(&agree) + u32::from(evidence.later >= LATER_AGREE),
+        kinds: independent(&agree) + u32::from(later >= LATER_AGREE),
         samples: agree.iter().map(|kind| kind.samples).fold(0, u32::saturating_add),
         handshakes: gathered.handshakes,
         needs: evidence.needs(),
@@ -145,8 +148,13 @@ struct Evidence {
     slow_first: f64,
     /// Against one that connects early.
     early: f64,
-    /// Against every hypothesis but a leg.
+    /// For a leg alone, against every hypothesis in which first data and handshake are late for
+    /// reasons of their own.
+    one_length: f64,
+    /// For that leg, and for a shorter one with a client that computes before its handshakes, in
+    /// ms, against every other hypothesis.
     later: f64,
+    shorter: Option<(f64, f64)>,
 }
 
 impl Evidence {
@@ -157,20 +165,33 @@ impl Evidence {
         };
         let first_data = samples(&|exchange| exchange == Exchange::FirstData);
         let computing = samples(&needs_computing);
+        let lowest = |wanted: &dyn Fn(Exchange) -> bool| {
+            kinds.iter().filter(|kind| wanted(kind.exchange)).map(|kind| kind.gap_ns).min()
+        };
+        let lengths = lowest(&|exchange| exchange == Exchange::FirstData)
+            .zip(lowest(&needs_computing))
+            .map(|(first, handshake)| (millis(first), millis(handshake)));
         // Prompt first data are not in the sample, and say nothing about the late ones.
         let late = match first_data {
             0 => Vec::new(),
             _ => gathered.first_data.gaps_ms(gathered.floor_ns),
         };
+        let later = gathered.later.gaps_ms(0);
+        let others = samples(&|_| true) - first_data - computing;
         Evidence {
             ns,
             computing,
             first_data,
-            others: samples(&|_| true) - first_data - computing,
+            others,
             slow: scatter::against_computing(&gathered.computed.gaps_ms(gathered.floor_ns)),
             slow_first: scatter::against_computing(&late),
             early: scatter::against_any_time(&late),
-            later: scatter::of_later_turns(millis(ns), &gathered.later.gaps_ms(0)),
+            one_length: lengths.map_or(0.0, scatter::of_one_length),
+            later: scatter::of_later_turns(millis(ns), &later),
+            // What else was exchanged is no shorter than the leg, and has no computing in it.
+            shorter: (others == 0)
+                .then(|| scatter::leg_of_later_turns(millis(ns), &later))
+                .flatten(),
         }
     }
 
@@ -192,13 +213,34 @@ impl Evidence {
             slow + PRIOR_LATE - self.slow_first - chance(others),
         ]
         .iter()
-        .map(|nats| (nats + prompt - self.later).exp())
+        .map(|nats| (nats + prompt).exp())
         .sum();
-        let silent = if first_data > 0 { 0.0 } else { SILENT_FIRST_DATA };
-        let leg = (PRIOR_LEG + silent).exp();
-        let long = 1.0 / (1.0 + ((LONG_MS - millis(self.ns)) / LONG_WIDTH_MS).exp());
-        let confidence = long * leg / (leg + nothing);
-        if self.ns >= GEOSTATIONARY_NS { confidence.min(CONFIDENCE_SATELLITE) } else { confidence }
+        let (leg, shorter) = self.odds_of_legs();
+        let long = |ms: f64| 1.0 / (1.0 + ((LONG_MS - ms) / LONG_WIDTH_MS).exp());
+        let length = self.shorter.map_or(0.0, |(ms, _)| ms);
+        let legs = long(millis(self.ns)) * leg + long(length) * shorter;
+        let confidence = legs / (leg + shorter + nothing);
+        let satellite = self.likelier().0 >= GEOSTATIONARY_NS;
+        if satellite { confidence.min(CONFIDENCE_SATELLITE) } else { confidence }
+    }
+
+    /// The odds of a leg as long as the shortest exchange, and of a shorter one with computing.
+    fn odds_of_legs(&self) -> (f64, f64) {
+        let prior = PRIOR_LEG + if self.first_data > 0 { 0.0 } else { SILENT_FIRST_DATA };
+        let odds = |nats: f64, later: f64| (prior + nats + scatter::bounded(later)).exp();
+        let shorter = self.shorter.map_or(0.0, |(_, later)| odds(PRIOR_SLOW - self.slow, later));
+        (odds(self.one_length, self.later), shorter)
+    }
+
+    /// The likelier of both: its length in ns, and what later turns say for it.
+    fn likelier(&self) -> (u64, f64) {
+        let leg = self.one_length + self.later;
+        match self.shorter {
+            Some((ms, later)) if PRIOR_SLOW - self.slow + later > leg => {
+                ((ms * MS as f64) as u64, later)
+            }
+            _ => (self.ns, self.later),
+        }
     }
 
     /// What would decide for a leg if it agreed with what is known; nothing if it is decided.

@@ -6,7 +6,7 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
 use crate::model::endpoint::Fingerprint;
 
@@ -18,7 +18,12 @@ pub(super) struct Interned {
     pub(super) values: Vec<Fingerprint>,
     /// What tells the program of each, if its own text does not.
     programs: Vec<Option<Box<str>>>,
+    /// The numbers of those, by program.
+    variants: HashMap<Box<str>, Vec<u32>, RandomState>,
 }
+
+/// Fingerprints of one program beside its own text: with a resumption, padding or both.
+const VARIANTS_MAX: usize = 8;
 
 impl Interned {
     /// Index + 1 of a fingerprint that is known, 0 for none.
@@ -48,6 +53,12 @@ impl Interned {
             false => Fingerprint::Ja4(text.into()),
         });
         self.programs.push(program.map(Box::from));
+        if let Some(program) = program {
+            let variants = self.variants.entry(program.into()).or_default();
+            if variants.len() < VARIANTS_MAX {
+                variants.push(at + 1);
+            }
+        }
         let rehash =
             |at: &u32| values.get(*at as usize).map_or(0, |known| hasher.hash_one(known.as_text()));
         self.index.insert_unique(hasher.hash_one((ssh, text)), at, rehash);
@@ -64,6 +75,13 @@ impl Interned {
     pub(super) fn program(&self, number: u32) -> Option<(bool, &str)> {
         let (ssh, text) = self.get(number)?.as_text();
         Some((ssh, self.other_program(number).unwrap_or(text)))
+    }
+
+    /// The numbers of the TLS fingerprints of a program.
+    pub(super) fn of_program(&self, hasher: &RandomState, program: &str) -> Vec<u32> {
+        let own = self.find(hasher, Some((false, program)));
+        let variants = self.variants.get(program).map_or(&[][..], Vec::as_slice);
+        own.into_iter().chain(variants.iter().copied()).collect()
     }
 
     /// What tells the program, if the fingerprint's own text does not.

@@ -18,9 +18,9 @@ use crate::endpoints::prefix_stats::PrefixFloors;
 use crate::endpoints::rows::Totals;
 use crate::endpoints::summary::EndpointSummary;
 use crate::endpoints::table::{Endpoints, Entry, INITIATOR};
-use crate::model::Nanos;
 use crate::model::endpoint::{EndpointKey, EndpointRow};
 use crate::model::heap::ALLOCATION;
+use crate::model::{Addr, Nanos};
 
 /// Open sessions of one endpoint that count: this bounds the work of one judgement.
 const PER_ENDPOINT: usize = 64;
@@ -29,7 +29,10 @@ const PER_ENDPOINT: usize = 64;
 const ROOM: usize = 8;
 
 /// Bytes of an endpoint here, with its places in the maps.
-const GROUP_BYTES: usize = size_of::<EndpointKey>() + size_of::<Group>() + 4 * ALLOCATION;
+const GROUP_BYTES: usize = size_of::<EndpointKey>() + size_of::<Group>() + PLACE + 6 * ALLOCATION;
+
+/// Its place among the endpoints of its address.
+const PLACE: usize = size_of::<(Addr, Vec<Arc<EndpointKey>>)>() + size_of::<Arc<EndpointKey>>();
 
 type SessionId = [u8; 16];
 
@@ -55,6 +58,8 @@ pub(super) struct OpenSessions {
     bytes: usize,
     groups: HashMap<Arc<EndpointKey>, Group, RandomState>,
     endpoints: HashMap<SessionId, Arc<EndpointKey>, RandomState>,
+    /// The endpoints at each address.
+    addresses: HashMap<Addr, Vec<Arc<EndpointKey>>, RandomState>,
     /// Endpoints to judge, in the order of their first update since.
     changed: Vec<Arc<EndpointKey>>,
     pub(super) dropped: u64,
@@ -82,6 +87,9 @@ impl OpenSessions {
             self.dropped += 1;
             return;
         }
+        if group.sessions.is_empty() {
+            self.addresses.entry(key.ip).or_default().push(Arc::clone(&key));
+        }
         self.bytes += bytes(&session) + if group.sessions.is_empty() { GROUP_BYTES } else { 0 };
         group.sessions.push((id, Arc::new(session)));
         if !std::mem::replace(&mut group.changed, true) {
@@ -104,6 +112,15 @@ impl OpenSessions {
         if group.sessions.is_empty() {
             self.groups.remove(&key);
             self.bytes = self.bytes.saturating_sub(GROUP_BYTES);
+            self.leave_address(&key);
+        }
+    }
+
+    fn leave_address(&mut self, key: &Arc<EndpointKey>) {
+        let Some(all) = self.addresses.get_mut(&key.ip) else { return };
+        all.retain(|known| known != key);
+        if all.is_empty() {
+            self.addresses.remove(&key.ip);
         }
     }
 
@@ -135,8 +152,13 @@ impl OpenSessions {
         keys
     }
 
+    /// The endpoints with open sessions at an address.
+    pub(super) fn at(&self, ip: Addr) -> &[Arc<EndpointKey>] {
+        self.addresses.get(&ip).map_or(&[], Vec::as_slice)
+    }
+
     /// The sessions of an endpoint.
-    fn of(&self, key: &EndpointKey) -> impl Iterator<Item = &EndpointSummary> {
+    pub(super) fn of(&self, key: &EndpointKey) -> impl Iterator<Item = &EndpointSummary> {
         let group = self.groups.get(key);
         group.into_iter().flat_map(|group| &group.sessions).map(|(_, session)| &**session)
     }
@@ -212,7 +234,7 @@ impl Endpoints {
             accumulator: Some(&accumulator),
             people: &self.people,
             tags,
-            pooled: None,
+            pooled: self.pool_of_program(key),
             refused: None,
         };
         let known = learned.map(|learned| totals.known(learned)).unwrap_or_default();

@@ -10,6 +10,7 @@
 //! person, behind legs of about one length.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -18,7 +19,7 @@ use crate::endpoints::exchange_minima::Gathered;
 use crate::endpoints::hidden::{agree, estimate, is_there};
 use crate::endpoints::key::Key;
 use crate::endpoints::table::{Endpoints, Entry};
-use crate::model::endpoint::{HiddenLeg, Pool, PoolOf};
+use crate::model::endpoint::{EndpointKey, Fingerprint, HiddenLeg, Pool, PoolOf};
 
 /// Programs of one address, or of one prefix, that are pooled. More are no one client: many people
 /// behind one address, or somebody who sends a new fingerprint each time.
@@ -169,6 +170,49 @@ impl Pools {
             if !known.is_some_and(|leg| is_there(&leg)) {
                 self.set(&[*line], Some(verdict));
             }
+        }
+    }
+}
+
+impl Endpoints {
+    /// The verdict on a program at one address and service by all of its lines, ended sessions and
+    /// open ones, before a span is over: nothing if it has only one line.
+    pub(super) fn pool_of_program(&self, key: &EndpointKey) -> Option<HiddenLeg> {
+        let program = self.program_of(key)?;
+        let mut all = Gathered::new();
+        let mut ended = self.prints.of_program(&self.hasher, program);
+        ended.retain(|print| {
+            let entry = self.find(Key::closed(key, *print)).and_then(|at| self.entries.get(at));
+            let week = entry.and_then(|entry| entry.gathered.as_deref());
+            week.inspect(|week| all.merge(&week.whole())).is_some()
+        });
+        let same = |other: &&Arc<EndpointKey>| {
+            (other.side, other.service) == (key.side, key.service)
+                && self.program_of(other) == Some(program)
+        };
+        let mut lines = ended.len();
+        for open in self.open.at(key.ip).iter().filter(same) {
+            let print = open.fingerprint.as_ref().map(Fingerprint::as_text);
+            let known = self.prints.find(&self.hasher, print);
+            lines += usize::from(!known.is_some_and(|known| ended.contains(&known)));
+            for session in self.open.of(open) {
+                if let Some(turns) = session.turns.as_deref() {
+                    all.add(turns, session.initiator.transport_ns, session.first.0);
+                }
+            }
+        }
+        let pool = Pool { of: PoolOf::Program, lines: lines as u32 };
+        (lines > 1).then(|| estimate(&all)).flatten().map(|leg| HiddenLeg { pool, ..leg })
+    }
+
+    /// What tells the program of an endpoint with a TLS fingerprint.
+    fn program_of<'k>(&'k self, key: &'k EndpointKey) -> Option<&'k str> {
+        let Some(Fingerprint::Ja4(text)) = &key.fingerprint else { return None };
+        let known = self.prints.find(&self.hasher, Some((false, text)));
+        let by_open = || self.open.of(key).find_map(|session| session.initiator.print.program());
+        match known.and_then(|known| self.prints.program(known)) {
+            Some((_, program)) => Some(program),
+            None => Some(by_open().unwrap_or(text)),
         }
     }
 }

@@ -83,6 +83,37 @@ fn a_browser_that_resumes_is_one_program() {
     }
 }
 
+/// One line has ended, the other one's sessions are open: both are judged together, whichever of
+/// them was updated.
+#[test]
+fn a_browser_that_resumes_is_one_program_while_its_sessions_are_open() {
+    let ip = [203, 0, 113, 7];
+    let mut table = Endpoints::new(1_000, 1 << 20);
+    let full = |at| session(ip, browser(false), at, &[(FirstData, 181), (Tls, 180)]);
+    let resumed = |at| session(ip, browser(true), at, &[(FirstData, 182), (TlsResumed, 182)]);
+    table.update([1; 16], resumed(1));
+    let alone = table.next_updated(None).unwrap().hidden.unwrap();
+    assert_eq!(alone.pool.of, PoolOf::Line);
+    table.observe(&full(2));
+    table.update([2; 16], resumed(3));
+    let row = table.next_updated(None).unwrap();
+    let (hidden, line) = (row.hidden.unwrap(), row.hidden_line.unwrap());
+    assert_eq!((pool(&row), hidden.samples, line.samples), ((PoolOf::Program, 2), 6, 4));
+    assert!(hidden.confidence > line.confidence.max(alone.confidence), "{hidden:?} {line:?}");
+    // Both open, none ended.
+    let mut table = Endpoints::new(1_000, 1 << 20);
+    table.update([1; 16], resumed(1));
+    table.update([2; 16], full(2));
+    let both: Vec<EndpointRow> = std::iter::from_fn(|| table.next_updated(None)).collect();
+    assert!(both.len() == 2 && both.iter().all(|row| pool(row) == (PoolOf::Program, 2)));
+    // Another address is another client.
+    table.close(&[2; 16]);
+    table.update([3; 16], session([203, 0, 113, 8], browser(false), 3, &[(Tls, 180)]));
+    table.update([1; 16], resumed(4));
+    let apart: Vec<EndpointRow> = std::iter::from_fn(|| table.next_updated(None)).collect();
+    assert!(apart.len() == 2 && apart.iter().all(|row| pool(row).0 == PoolOf::Line));
+}
+
 #[test]
 fn programs_of_one_address_are_pooled_unless_one_answers_at_once() {
     let ip = [203, 0, 113, 7];

@@ -91,13 +91,14 @@ impl Class {
         let hidden = draw.between(self.hidden.0, self.hidden.1);
         let computing = draw.between(self.computing.0, self.computing.1);
         let jitter = draw.between(0.0, 8.0);
+        // What it computes before its first data: a fresh key, and no certificate.
+        let hello = computing * draw.between(0.0, 0.7);
         let mut gathered = Gathered::new();
         for salt in 0..count {
             let path = LEG + draw.exponential(jitter.max(0.1));
             let resumed = salt > 0 && draw.happens(self.resumes);
             let mut turns = Turns::default();
-            let first =
-                self.answer(draw, if self.commanded { hidden } else { 0.0 }, computing / 3.0);
+            let first = self.answer(draw, if self.commanded { hidden } else { 0.0 }, hello);
             push(&mut turns, Exchange::FirstData, path, first);
             let kind = if resumed { Exchange::TlsResumed } else { Exchange::Tls };
             let lag =

@@ -17,6 +17,9 @@ const COMPUTING: f64 = 0.20;
 /// Scatter of a busy client, as a share of the leg, and how many answers are part of it.
 const BUSY: f64 = 0.5;
 const BUSY_SHARE: f64 = 0.25;
+/// For how long Linux and Windows hold an acknowledgement back (RFC 9293 section 3.8.6.3 allows
+/// 500).
+const HELD_MS: f64 = 40.0;
 /// Answers that Nagle's algorithm delays by another leg.
 const TWICE_SHARE: f64 = 0.10;
 /// The mean of what a busy client adds to an answer at once, in ms: 22.3, 14.2 and 5.7 % of 564
@@ -64,13 +67,37 @@ pub(super) fn against_any_time(gaps: &[f64]) -> f64 {
     nats.sum::<f64>().clamp(BOUNDS.0, BOUNDS.1)
 }
 
+/// For a leg and against a client whose first data and handshake are late for reasons of their own:
+/// the lowest gap of each. Behind a leg both take just that, or the handshake twice that (Nagle's
+/// algorithm) and the time for which an acknowledgement is held back. What a slow program computes
+/// before either may be the same, too: so different lengths speak against a leg, and equal ones not
+/// for it.
+pub(super) fn of_one_length((first, handshake): (f64, f64)) -> f64 {
+    const BOUNDS: (f64, f64) = (-2.5, 0.0);
+    const ONCE: f64 = 0.75;
+    const TWICE: f64 = 0.15;
+    /// What a client does before its first data, as a share of the leg.
+    const OWN: f64 = 0.05;
+    if first < SILENT_MS || handshake < SILENT_MS {
+        return 0.0;
+    }
+    let any = any_time(handshake);
+    let about = |length: f64, width: f64| {
+        exponential((handshake - length).abs(), PATH_MS + width * first) / 2.0
+    };
+    let twice = [2.0 * first, 2.0 * first + HELD_MS, first / 2.0].map(|ms| about(ms, 2.0 * OWN));
+    let twice = twice.iter().sum::<f64>() / 3.0;
+    let leg = ONCE * about(first, OWN) + TWICE * twice + (1.0 - ONCE - TWICE) * any;
+    (leg / any).ln().clamp(BOUNDS.0, BOUNDS.1)
+}
+
 /// For a leg of `leg_ms` and against every client that answers from where its TCP ends: what the
 /// turns behind the handshake say, whose answers need no arithmetic.
 ///
 /// Behind a leg none of them is shorter, unless data crossed in flight; of those that are answered
 /// at once, most take just the leg. A direct client answers at once, or when it has thought.
+/// Without bounds, to compare two lengths: [`bounded`] is what counts.
 pub(super) fn of_later_turns(leg_ms: f64, lags: &[f64]) -> f64 {
-    const BOUND: f64 = 6.0;
     // Half are answered at once; behind proxies some of those were in flight already.
     const AT_ONCE: f64 = 0.5;
     const CROSSED: f64 = 0.14;
@@ -95,19 +122,41 @@ pub(super) fn of_later_turns(leg_ms: f64, lags: &[f64]) -> f64 {
         }
     });
     let mean = nats.sum::<f64>() / lags.len() as f64;
-    (mean * super::hidden::weight_of(lags.len() as u32)).clamp(-BOUND, BOUND)
+    mean * super::hidden::weight_of(lags.len() as u32)
+}
+
+/// Those nats as they count against other hypotheses.
+pub(super) fn bounded(later: f64) -> f64 {
+    const BOUND: f64 = 6.0;
+    later.clamp(-BOUND, BOUND)
+}
+
+/// The leg that later turns show if what comes before them takes longer, `bound_ms`: the likeliest
+/// of their own lengths, with its nats. A length that is chosen to fit says less than one that is
+/// known, by the chance that one chosen at any time falls there.
+pub(super) fn leg_of_later_turns(bound_ms: f64, lags: &[f64]) -> Option<(f64, f64)> {
+    const TRIED: usize = 12;
+    let below = bound_ms - 2.0 * (PATH_MS + PATH * bound_ms);
+    let shorter = |lag: &&f64| (AT_ONCE_MS..below).contains(*lag);
+    let tried = lags.iter().filter(shorter).take(TRIED).map(|lag| {
+        let chosen = (any_time(*lag) * (PATH_MS + PATH * lag)).ln();
+        (*lag, of_later_turns(*lag, lags) + chosen)
+    });
+    tried.reduce(|best, one| if one.1 > best.1 { one } else { best })
 }
 
 /// The density of an answer at once behind a leg: about half of them within some milliseconds of
-/// it, the others after the program has worked for a while, or by a busy client.
+/// it, or of twice that (Nagle's algorithm), the others after the program has worked for a while,
+/// or by a busy client.
 fn about(excess: f64, leg: f64) -> f64 {
     let (path, working) = (5.0 + PATH * leg, 10.0 + 0.12 * leg);
     match excess < 0.0 {
         true => 0.10 * exponential(-excess, path),
         false => {
-            0.40 * exponential(excess, path)
-                + 0.25 * exponential(excess, working)
-                + 0.25 * exponential(excess, BUSY_MS)
+            0.36 * exponential(excess, path)
+                + 0.08 * exponential((excess - leg).abs(), path) / 2.0
+                + 0.23 * exponential(excess, working)
+                + 0.23 * exponential(excess, BUSY_MS)
         }
     }
 }
@@ -170,6 +219,29 @@ mod tests {
         assert!(against_any_time(&[150.0, 152.0, 155.0, 158.0]) > 0.5);
         assert!(against_any_time(&[150.0, 800.0, 2_400.0, 9_000.0]) < 0.0);
         assert_eq!(against_any_time(&[150.0]), 0.0);
+    }
+
+    #[test]
+    fn first_data_and_handshake_of_one_leg_are_of_one_length() {
+        for ms in [203.0, 395.0, 445.0] {
+            assert_eq!(of_one_length((200.0, ms)), 0.0, "{ms}");
+        }
+        for (first, ms) in [(50.0, 260.0), (50.0, 800.0), (100.0, 165.0), (200.0, 300.0)] {
+            let nats = of_one_length((first, ms));
+            assert!(nats < -0.4, "{first} {ms}: {nats}");
+        }
+        assert_eq!(of_one_length((3.0, 200.0)), 0.0, "at once");
+    }
+
+    #[test]
+    fn later_turns_show_a_leg_below_what_is_computed_before() {
+        let (leg, nats) =
+            leg_of_later_turns(330.0, &[201.0, 202.0, 204.0, 205.0, 209.0, 900.0]).unwrap();
+        assert!((200.0..206.0).contains(&leg) && nats > 3.0, "{leg} {nats}");
+        let (_, nats) = leg_of_later_turns(330.0, &[0.0, 1.0, 1.0, 60.0, 140.0]).unwrap();
+        assert!(nats < 0.0, "pauses: {nats}");
+        assert!(leg_of_later_turns(330.0, &[110.0]).unwrap().1 < 0.0, "one fits itself");
+        assert_eq!(leg_of_later_turns(330.0, &[0.0, 2.0, 340.0]), None);
     }
 
     #[test]

@@ -46,9 +46,10 @@ const FLOOR: f64 = 1.2;
 /// same.
 const REFUSED: f64 = 3.6;
 
-/// A round trip includes the tunnel: one that ends within 20 ms leads nowhere far. Those that are
-/// looked for do, so a short floor speaks against one as an excess speaks for it.
-const NEAR_NS: u64 = 20_000_000;
+/// A round trip includes the tunnel. The tunnels that are looked for lead to another continent: 60
+/// ms are 6,000 km of fibre and back, and more than a country's access networks take. So a shorter
+/// floor speaks against one as an excess speaks for it.
+const NEAR_NS: u64 = 60_000_000;
 
 /// Two MTUs of one endpoint, one of them a tunnel's: the tunnel goes up and down.
 const CHANGED: f64 = 0.6;
@@ -181,7 +182,7 @@ mod tests {
     #[test]
     fn a_tunnel_that_ends_near_is_none_that_is_looked_for() {
         let at = |ms: u64| estimate(&traits(&[(1_420, 9)]), &[], Some(ms * 1_000_000)).unwrap();
-        assert!(!at(19).l3 && at(21).l3);
+        assert!(!at(19).l3 && !at(59).l3 && at(61).l3);
     }
 
     #[test]

@@ -23,21 +23,25 @@ const PROMPT_NS: u64 = 35_000_000;
 
 /// A lag in microseconds, or none: the answer itself was the acknowledgement, or it is not known
 /// when the data were acknowledged. Four bytes, since there are several in each session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lag(u32);
 
 impl Lag {
     /// None.
     pub const NONE: Lag = Lag(u32::MAX);
 
+    /// None: there was an acknowledgement, and a timer may have delayed it for longer than the lag.
+    pub const LATE: Lag = Lag(u32::MAX - 1);
+
     /// This span; none if it does not fit (71 minutes).
     pub fn of(span: Nanos) -> Lag {
-        u32::try_from(span.0 / 1_000).map_or(Lag::NONE, Lag)
+        let known = u32::try_from(span.0 / 1_000).ok().map(Lag);
+        known.filter(|lag| *lag < Lag::LATE).unwrap_or(Lag::NONE)
     }
 
     /// In ns.
     pub fn ns(self) -> Option<u64> {
-        (self != Lag::NONE).then_some(u64::from(self.0) * 1_000)
+        (self < Lag::LATE).then_some(u64::from(self.0) * 1_000)
     }
 
     /// What can be said about the answer, which came `round_trip_ns` after its question over a leg
@@ -108,7 +112,7 @@ impl Lags {
 
     /// Whether no turn has a lag.
     pub fn is_empty(&self) -> bool {
-        self.initiator.iter().chain(&self.responder).all(|(_, lag)| *lag == Lag::NONE)
+        self.initiator.iter().chain(&self.responder).all(|(_, lag)| lag.ns().is_none())
     }
 
     /// Whether no further turn of the initiator is kept.
@@ -122,6 +126,14 @@ impl Lags {
         side.get(turn)?.1.ns()
     }
 
+    /// The time from the question to the answer of one turn, from 0, in ns, if there was an
+    /// acknowledgement before the answer.
+    pub fn round_trip_ns(&self, by_initiator: bool, turn: usize) -> Option<u64> {
+        let side = if by_initiator { &self.initiator } else { &self.responder };
+        let (micros, _) = side.get(turn).filter(|(_, lag)| *lag != Lag::NONE)?;
+        Some(u64::from(*micros) * 1_000)
+    }
+
     /// The lowest lag of one side, in ns.
     pub fn lowest_ns(&self, by_initiator: bool) -> Option<u64> {
         let side = if by_initiator { &self.initiator } else { &self.responder };
@@ -131,7 +143,7 @@ impl Lags {
     /// Keeps the lags that pass a test.
     pub fn retain(&mut self, keeps: impl Fn(u64) -> bool) {
         for (_, lag) in self.initiator.iter_mut().chain(&mut self.responder) {
-            if lag.ns().is_some_and(|ns| !keeps(ns)) {
+            if lag.ns().is_none_or(|ns| !keeps(ns)) {
                 *lag = Lag::NONE;
             }
         }
@@ -141,8 +153,11 @@ impl Lags {
     pub fn settle(&mut self, near_ns: Option<u64>, far_ns: Option<u64>) {
         for (side, leg) in [(&mut self.initiator, near_ns), (&mut self.responder, far_ns)] {
             for (micros, lag) in side {
-                if lag.judge(u64::from(*micros) * 1_000, leg) != Verdict::Known {
-                    *lag = Lag::NONE;
+                match lag.judge(u64::from(*micros) * 1_000, leg) {
+                    Verdict::Known => {}
+                    Verdict::Unknown if lag.ns().is_some() => *lag = Lag::LATE,
+                    Verdict::Unknown => *lag = Lag::NONE,
+                    Verdict::Stalled => *lag = Lag::NONE,
                 }
             }
         }

@@ -16,9 +16,9 @@ use crate::emit;
 use crate::endpoints::people::People;
 use crate::endpoints::{EndpointRows, EndpointSummary, Endpoints};
 use crate::model::beats::Beat;
-use crate::model::endpoint::{EndpointKey, EndpointRow, Fingerprint};
+use crate::model::endpoint::{EndpointKey, EndpointRow, Fingerprint, PoolOf};
 use crate::model::{
-    Alert, Change, Counter, Counters, Error, EventKind, Held, Incident, Level, Nanos,
+    Alert, Change, Counter, Counters, Error, EventKind, EvidenceItem, Held, Incident, Level, Nanos,
 };
 use crate::pipeline::ledger_bounds::ledger_config;
 use crate::pipeline::prepare::Prepared;
@@ -43,6 +43,20 @@ fn endpoint_text(key: &EndpointKey) -> String {
         None => {}
     }
     text
+}
+
+/// What a rule fires on once: the endpoint; or, where it rests on a hidden leg, whoever is behind
+/// one address. A browser has a line for each of its fingerprints, and a client one for each
+/// program.
+fn fired_on(row: &EndpointRow, alert: &Alert) -> String {
+    let of_leg = |item: &EvidenceItem| item.name.starts_with("longhaul.hidden_leg.");
+    let Some(leg) = row.hidden.filter(|_| alert.evidence.iter().any(of_leg)) else {
+        return endpoint_text(&row.key);
+    };
+    match leg.pool.of {
+        PoolOf::Subject => format!("leg of {}", alert.subject),
+        _ => format!("leg {} {:?} of {}", row.key.ip, row.key.side, alert.subject),
+    }
 }
 
 /// The order of alerts.ndjson: time, then rule number; the rest makes it a total order.
@@ -269,10 +283,10 @@ impl Found {
     /// count of it.
     fn judge(&mut self, row: &EndpointRow, (alerts, seen): (&mut Vec<Alert>, &mut Vec<Seen>)) {
         self.rules.judge_endpoint(row, &self.catalog, (alerts, seen));
-        alerts.retain(|alert| self.ledger.fires(endpoint_text(&row.key), alert));
+        alerts.retain(|alert| self.ledger.fires(fired_on(row, alert), alert));
         seen.retain(|seen| match seen.stands {
             true => alerts.iter().any(|alert| alert.rule.uuid == seen.alert.rule.uuid),
-            false => self.ledger.fires(endpoint_text(&row.key), &seen.alert),
+            false => self.ledger.fires(fired_on(row, &seen.alert), &seen.alert),
         });
     }
 

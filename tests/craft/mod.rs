@@ -271,6 +271,19 @@ pub fn dns_answer(id: u16, name: &str, addresses: &[IpAddr]) -> Vec<u8> {
 
 /// A TLS 1.3 ClientHello with that server name, in its record (RFC 8446 section 4.1.2).
 pub fn client_hello(name: &str) -> Vec<u8> {
+    client_hello_with(name, &[])
+}
+
+/// The same with a session to resume, which is another fingerprint (RFC 8446 section 4.2.11).
+pub fn client_hello_resuming(name: &str) -> Vec<u8> {
+    let mut offer = vec![0, 0x29, 0, 47, 0, 10, 0, 4];
+    offer.extend([7; 4]);
+    offer.extend([0, 0, 0, 1, 0, 33, 32]);
+    offer.extend([9; 32]);
+    client_hello_with(name, &offer)
+}
+
+fn client_hello_with(name: &str, more: &[u8]) -> Vec<u8> {
     let host = name.len() as u16;
     let mut extensions = vec![0, 0];
     extensions.extend((host + 5).to_be_bytes());
@@ -279,6 +292,7 @@ pub fn client_hello(name: &str) -> Vec<u8> {
     extensions.extend(host.to_be_bytes());
     extensions.extend(name.as_bytes());
     extensions.extend([0, 0x2b, 0, 3, 2, 3, 4]);
+    extensions.extend(more);
     let mut body = vec![3, 3];
     body.extend([0x11; 32]);
     body.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
@@ -289,9 +303,19 @@ pub fn client_hello(name: &str) -> Vec<u8> {
 
 /// A TLS 1.3 ServerHello in its record, and one record of application data.
 pub fn server_hello() -> Vec<u8> {
+    server_hello_with(&[0, 6, 0, 0x2b, 0, 2, 3, 4])
+}
+
+/// The same to a client whose session is resumed.
+pub fn server_hello_resumed() -> Vec<u8> {
+    server_hello_with(&[0, 12, 0, 0x2b, 0, 2, 3, 4, 0, 0x29, 0, 2, 0, 0])
+}
+
+fn server_hello_with(extensions: &[u8]) -> Vec<u8> {
     let mut body = vec![3, 3];
     body.extend([0x22; 32]);
-    body.extend([0, 0x13, 0x01, 0, 0, 6, 0, 0x2b, 0, 2, 3, 4]);
+    body.extend([0, 0x13, 0x01, 0]);
+    body.extend(extensions);
     let mut out = handshake_record(2, &body);
     out.extend(tls_data(32));
     out

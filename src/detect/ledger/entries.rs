@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::detect::incidents::is_ours;
 use crate::detect::merge::add;
+use crate::model::alert::RuleInfo;
 use crate::model::{Alert, Counter, Counters, Level, Nanos};
 
 /// Packet time within which an alert joins the first of its kind: a day.
@@ -42,7 +43,7 @@ pub(super) enum About {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) subject: Arc<str>,
-    /// The rule's UUID: rules of one's own may share a number.
+    /// The rule's UUID: rules of one's own may share a number. For an endpoint, [`statement`].
     pub(super) rule: String,
     pub(super) about: About,
 }
@@ -81,6 +82,12 @@ pub enum Verdict {
     Waits,
     /// With it there are enough: this is the alert, merged from all of them.
     Ripe(Box<Alert>),
+}
+
+/// What a rule states of an endpoint: the documents of one number and name state the same, each at
+/// a level of its own.
+fn statement(rule: &RuleInfo) -> String {
+    if rule.name.is_empty() { rule.uuid.clone() } else { format!("{} {}", rule.id, rule.name) }
 }
 
 impl Key {
@@ -153,7 +160,7 @@ impl Entries {
     /// A rule has fired on an endpoint. Whether that is reported: not again within a week, but at a
     /// higher level.
     pub(super) fn fires(&mut self, endpoint: String, alert: &Alert) -> bool {
-        let rule = alert.rule.uuid.clone();
+        let rule = statement(&alert.rule);
         let key = Key { subject: Arc::from(""), rule, about: About::Endpoint(endpoint) };
         if let Some(entry) = self.table.get_mut(&key)
             && alert.time.since(entry.first) <= WEEK
