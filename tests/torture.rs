@@ -27,6 +27,8 @@ mod floods;
 mod kill;
 #[path = "ledger/kill.rs"]
 mod ledger_kill;
+#[path = "torture/lists.rs"]
+mod lists;
 #[path = "torture/live.rs"]
 mod live;
 #[path = "live/net.rs"]
@@ -65,6 +67,7 @@ fn cases() -> Vec<Case> {
     let areas = [
         blinding::cases(),
         floods::cases(),
+        lists::cases(),
         live::cases(),
         results::cases(),
         state::cases(),

@@ -26,7 +26,8 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     if meta.len() > most {
         return over(meta.len());
     }
-    let mut bytes = Vec::new();
+    // As much as it holds, so that reading does not double it again and again.
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0).saturating_add(1));
     // The file may have grown since, and files in /proc report a length of 0.
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(words)?;
     match bytes.len() as u64 {

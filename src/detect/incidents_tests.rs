@@ -131,6 +131,40 @@ fn an_incident_is_reported_again_when_it_gets_worse_not_when_it_gets_longer() {
     assert_eq!(changes(&mut all), []);
 }
 
+/// A session that a device of ours opened.
+fn on(alert: Arc<Alert>, home: u8, name: Option<&str>) -> Arc<Alert> {
+    let mut alert = Arc::unwrap_or_clone(alert);
+    alert.home = Some(crate::model::Addr::v4([10, 0, 0, home]));
+    alert.context.push(("network.direction".into(), "\"outbound\"".into()));
+    let named = name.map(|name| ("longhaul.device.name".to_owned(), format!("\"{name}\"")));
+    alert.context.extend(named);
+    Arc::new(alert)
+}
+
+#[test]
+fn another_device_makes_an_incident_worse_and_another_address_of_one_does_not() {
+    let mut all = incidents();
+    let tool = |at| alert("D08", Family::R, 50.0, at, "a");
+    all.push(&on(tool(0), 1, Some("laptop-1")));
+    all.push(&alert("D18", Family::N, 50.0, 1, "a"));
+    let opened = finish(&mut all);
+    assert_eq!(opened[0].devices, [Arc::from("laptop-1")]);
+    all.push(&on(tool(2), 2, Some("laptop-1")));
+    assert!(finish(&mut all).is_empty(), "the same device at another address");
+    all.push(&on(tool(3), 3, Some("laptop-2")));
+    let worse = finish(&mut all);
+    assert_eq!(worse.iter().map(|one| one.change).collect::<Vec<_>>(), [Change::Worse]);
+    assert_eq!(worse[0].devices.len(), 2);
+    // Alerts of a rule that has its four are not listed, and still say on what they were seen.
+    all.push(&on(tool(4), 4, Some("laptop-2")));
+    all.push(&on(tool(5), 5, None));
+    assert_eq!(finish(&mut all)[0].devices.last().map(|id| &**id), Some("10.0.0.5"));
+    for n in 0..40 {
+        all.push(&on(tool(6 + n), 6 + n as u8, None));
+    }
+    assert_eq!(finish(&mut all)[0].devices.len(), 16, "bounded");
+}
+
 #[test]
 fn alerts_that_an_incident_does_not_list_are_counted() {
     let mut all = incidents();

@@ -52,6 +52,9 @@ const SUBJECT_BYTES: usize = size_of::<Subject>() + 128;
 /// Maximum alerts of one rule in an incident.
 const ALERTS_OF_RULE_MAX: usize = 4;
 
+/// Devices of a subject that are told apart.
+const DEVICES_MAX: usize = 16;
+
 /// Groups of evidence that an incident needs.
 const GROUPS_MIN: usize = 2;
 
@@ -66,17 +69,20 @@ pub(super) struct Reported {
     pub(super) level: Level,
     pub(super) groups: usize,
     pub(super) people: usize,
+    /// Not kept over a restart: then it is what the alerts that were kept say.
+    pub(super) devices: usize,
 }
 
 impl Reported {
     pub(super) fn of(incident: &Incident) -> Reported {
         let (groups, people) = (incident.factors.len(), incident.subjects.len());
-        Reported { level: incident.level, groups, people }
+        Reported { level: incident.level, groups, people, devices: incident.devices.len() }
     }
 
     /// Whether an incident has got worse since.
     pub(super) fn is_worse(&self, now: &Reported) -> bool {
-        now.level > self.level || now.groups > self.groups || now.people > self.people
+        let more = now.people > self.people || now.devices > self.devices;
+        now.level > self.level || now.groups > self.groups || more
     }
 }
 
@@ -85,6 +91,8 @@ impl Reported {
 pub(super) struct Subject {
     pub(super) name: Option<Arc<str>>,
     pub(super) hits: Vec<Arc<Alert>>,
+    /// Devices of ours that its alerts were seen on (capped), in the order of the run.
+    pub(super) devices: Vec<Arc<str>>,
     /// When the posterior was reached, and the highest since.
     pub(super) reached: Option<(Nanos, f64)>,
     /// What was last reported of the incident.
@@ -109,6 +117,20 @@ pub(super) type Rank = (bool, bool, u64, Level, Nanos);
 /// A number that is not negative as ordered bits.
 pub(super) const fn score_bits(score: f64) -> u64 {
     score.max(0.0).to_bits()
+}
+
+/// The device of ours that opened the session of an alert: by its name, or else its address. Of
+/// sessions from outside nothing: an address there is no device.
+pub(super) fn device(alert: &Alert) -> Option<Arc<str>> {
+    let of = |name: &str| {
+        let (_, json) = alert.context.iter().find(|(have, _)| have == name)?;
+        Some(json.trim_matches('"'))
+    };
+    if !matches!(of("network.direction"), Some("outbound" | "internal")) {
+        return None;
+    }
+    let named = of("longhaul.device.name").map(Arc::from);
+    named.or_else(|| alert.home.map(|home| Arc::from(home.to_string())))
 }
 
 /// Whether the subject is ours: in the subjects file, or not the remote end. A pseudonym stands for
@@ -180,7 +202,9 @@ fn ratio_of_service(tenure: Tenure, days: u64) -> f64 {
 
 impl Subject {
     pub(super) fn weigh(&self) -> usize {
-        SUBJECT_BYTES + self.hits.iter().map(|hit| hit.bytes()).sum::<usize>()
+        let devices = self.devices.iter().map(|id| size_of::<Arc<str>>() + id.len());
+        let hits = self.hits.iter().map(|hit| hit.bytes());
+        SUBJECT_BYTES + hits.sum::<usize>() + devices.sum::<usize>()
     }
 
     pub(super) fn rank(&self, prior: &Prior) -> Rank {
@@ -215,6 +239,7 @@ impl Subject {
         }
         let done = self.incident(id, &config.prior, others);
         self.hits.clear();
+        self.devices.clear();
         (self.reached, self.reported) = (None, None);
         self.unlisted = 0;
         done.map(|incident| Incident { change: Change::Closed, ..incident })
@@ -241,6 +266,7 @@ impl Subject {
         if !hit.id.is_empty() && self.hits.iter().any(|have| have.id == hit.id) {
             return true;
         }
+        self.note_device(hit);
         let of_rule = self.hits.iter().filter(|have| have.rule.uuid == hit.rule.uuid).count();
         if of_rule < ALERTS_OF_RULE_MAX && self.hits.len() < config.alerts_max {
             self.hits.push(Arc::clone(hit));
@@ -251,6 +277,16 @@ impl Subject {
             _ => self.renew(hit),
         }
         false
+    }
+
+    /// Notes the device of an alert, if it is another one.
+    pub(super) fn note_device(&mut self, hit: &Alert) {
+        let is_new = |id: &Arc<str>| !self.devices.contains(id);
+        if self.devices.len() < DEVICES_MAX
+            && let Some(id) = device(hit).filter(is_new)
+        {
+            self.devices.push(id);
+        }
     }
 
     /// A rule that is new here replaces the lightest alert of another that has several.
@@ -338,6 +374,7 @@ impl Subject {
             tenure: verdict.tenure,
             score,
             subjects: self.people(),
+            devices: self.devices.clone(),
             level: hits().map(|hit| hit.level).max().unwrap_or(Level::Informational),
             alerts: hits().map(member).collect(),
             alerts_more: self.unlisted,

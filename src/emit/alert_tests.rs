@@ -174,6 +174,7 @@ fn an_incident_line_has_every_field() {
         tenure: None,
         score: 0.75,
         subjects: Vec::new(),
+        devices: vec!["laptop-1".into()],
         level: Level::High,
         alerts: vec![weak, member("cd", alert()), same_session],
         alerts_more: 3,

@@ -122,7 +122,7 @@ fn peer(stun: &StunFacts, found: &RemoteControl, data: &EnrichData) -> Option<Ad
 /// naming another.
 fn asked(found: &Rustdesk, data: &EnrichData) -> Option<Addr> {
     let latest_first = || found.controllers.iter().rev().copied();
-    let is_listed = |addr: &Addr| data.lists.by_address(*addr).next().is_some();
+    let is_listed = |addr: &Addr| data.lists.holds(*addr);
     latest_first().find(is_listed).or_else(|| latest_first().next())
 }
 
@@ -152,7 +152,7 @@ fn note_origin(
     }
     let number = found.asn.as_ref().map(|system| system.number);
     let by_system = number.into_iter().flat_map(|number| data.lists.by_asn(number));
-    for entry in data.lists.by_address(addr).chain(by_system) {
+    for entry in data.lists.by_address(addr).chain(by_system.cloned()) {
         let tag = &*entry.tag;
         if found.tags.len() < TAGS_MAX && !found.tags.iter().any(|known| **known == *tag) {
             found.tags.push(tag.into());

@@ -28,7 +28,7 @@ pub(crate) fn match_lists(lists: &Lists, record: &mut Record) -> u64 {
     match_session_texts(lists, facts, &mut hits);
     for (party, ip, asn) in remote_ends((initiator, responder), hits.context.direction) {
         for entry in lists.by_address(party.origin()) {
-            hits.take(entry, ip, "ip");
+            hits.take(&entry, ip, "ip");
         }
         if let Some(system) = &party.asn {
             for entry in lists.by_asn(system.number) {

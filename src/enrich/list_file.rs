@@ -12,6 +12,7 @@ use crate::enrich::hits::HITS_MAX;
 use crate::enrich::lists::{Kind, ListInfo};
 use crate::enrich::lpm::Prefix;
 use crate::enrich::names::Pattern;
+use crate::enrich::prefix_index::PrefixLines;
 use crate::enrich::signatures::file::Field;
 use crate::model::{Error, Nanos, Transport};
 use crate::wire::payload::Shape;
@@ -49,7 +50,6 @@ default_lists! {
 
 /// What an entry matches.
 pub(crate) enum Key {
-    Prefix(Prefix),
     Name(Pattern),
     Asn(u32),
     Port(Transport, u16),
@@ -67,10 +67,16 @@ pub(crate) struct Line {
     pub(crate) port: Option<u16>,
 }
 
+/// What a match with an entry says: its tag, and the application it names.
+pub(crate) type Meaning = (Arc<str>, Option<Arc<str>>);
+
 /// A parsed list.
 pub(crate) struct ListFile {
     pub(crate) info: ListInfo,
     pub(crate) lines: Vec<Line>,
+    /// Prefixes, of which there may be millions, and the meanings that their numbers stand for.
+    pub(crate) prefixes: PrefixLines,
+    pub(crate) meanings: Vec<Meaning>,
 }
 
 /// The default lists.
@@ -131,46 +137,134 @@ fn collect(
 
 /// Parses a list; returns all its errors at once.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<ListFile, Vec<Error>> {
-    let mut header = Header::default();
+    let text = text.trim_start_matches('\u{feff}');
     let mut errors = Vec::new();
-    let mut body = Vec::new();
-    for (number, line) in (1u32..).zip(text.trim_start_matches('\u{feff}').lines()) {
-        let line = line.trim();
-        if let Some(comment) = line.strip_prefix('#') {
-            if body.is_empty()
-                && let Err(error) = header.take(comment, path, number)
-            {
-                errors.push(error);
-            }
-        } else if !line.is_empty() {
-            // A comment behind an entry.
-            let entry = line.split_once('#').map_or(line, |(entry, _)| entry.trim_end());
-            body.push((number, entry));
-        }
-    }
-    let mut info = match header.finish(path) {
+    let info = header(path, text, &mut errors);
+    let info = match info {
         Ok(info) => info,
         Err(more) => {
             errors.extend(more);
             return Err(errors);
         }
     };
-    let mut lines = Vec::with_capacity(body.len());
-    let mut shared = Interner::default();
-    let mut repeats = Repeats::default();
-    for (number, entry) in body {
-        let read = parse_line(entry, &info, &mut shared)
-            .and_then(|line| Ok(repeats.is_new(&lines, &line)?.then_some(line)));
-        match read {
-            Ok(line) => lines.extend(line),
-            Err((cause, help)) => {
-                errors.push(Error::new("list entry", cause).at(path, number).help(help));
+    let mut body = Body::new(info, text);
+    for (number, entry) in entries(text) {
+        if let Err((cause, help)) = body.take(entry) {
+            errors.push(Error::new("list entry", cause).at(path, number).help(help));
+            // A file of another kind has an error in each line.
+            if errors.len() >= ERRORS_MAX {
+                break;
             }
         }
     }
-    info.entries = lines.len();
-    errors.truncate(ERRORS_MAX);
-    if errors.is_empty() { Ok(ListFile { info, lines }) } else { Err(errors) }
+    if let Some(prefix) = body.prefixes.settle(SAME_MAX) {
+        let cause = format!("`{prefix}` stands more than {SAME_MAX} times");
+        let of_prefix = |(_, entry): &(u32, &str)| {
+            let key = entry.split_ascii_whitespace().next().unwrap_or_default();
+            Prefix::parse(key) == Ok(prefix)
+        };
+        let number = entries(text).filter(of_prefix).nth(SAME_MAX).map_or(0, |(number, _)| number);
+        errors.push(Error::new("list entry", cause).at(path, number).help(SAME_HELP));
+    }
+    if errors.is_empty() { Ok(body.finish()) } else { Err(errors) }
+}
+
+/// The header: the comments before the first entry.
+fn header(path: &Path, text: &str, errors: &mut Vec<Error>) -> Result<ListInfo, Vec<Error>> {
+    let mut header = Header::default();
+    for (number, line) in (1u32..).zip(text.lines()) {
+        let line = line.trim();
+        match line.strip_prefix('#') {
+            Some(comment) => errors.extend(header.take(comment, path, number).err()),
+            None if line.is_empty() => {}
+            None => break,
+        }
+    }
+    header.finish(path)
+}
+
+/// The entries with their lines, without comments behind them.
+fn entries(text: &str) -> impl Iterator<Item = (u32, &str)> {
+    (1u32..).zip(text.lines()).filter_map(|(number, line)| {
+        let entry = line.split('#').next().unwrap_or_default().trim();
+        (!entry.is_empty()).then_some((number, entry))
+    })
+}
+
+/// The entries of a list so far.
+struct Body {
+    info: ListInfo,
+    lines: Vec<Line>,
+    shared: Interner,
+    repeats: Repeats,
+    prefixes: PrefixLines,
+    meanings: Vec<Meaning>,
+    numbers: HashMap<Meaning, u32>,
+}
+
+impl Body {
+    fn new(info: ListInfo, text: &str) -> Body {
+        let mut prefixes = PrefixLines::default();
+        if info.kind == Kind::Prefix {
+            prefixes.reserve(memchr::memchr_iter(b'\n', text.as_bytes()).count());
+        }
+        let (lines, meanings, numbers) = (Vec::new(), Vec::new(), HashMap::new());
+        let (shared, repeats) = (Interner::default(), Repeats::default());
+        Body { info, lines, shared, repeats, prefixes, meanings, numbers }
+    }
+
+    fn take(&mut self, entry: &str) -> Result<(), Refusal> {
+        let mut columns = entry.split_ascii_whitespace();
+        let key = columns.next().unwrap_or_default();
+        let (tag, application) = (columns.next(), columns.next());
+        if let Some(more) = columns.next() {
+            return Err((
+                format!("`{more}` is a fourth column"),
+                "write: ENTRY [TAG [APPLICATION]]",
+            ));
+        }
+        if let Some(bad) = [tag, application].into_iter().flatten().find(|word| !is_word(word)) {
+            let cause = format!("`{bad}` has characters other than a-z 0-9 . _ : -");
+            return Err((cause, "write tags like rmm:anydesk and applications like anydesk"));
+        }
+        if self.info.kind == Kind::Prefix {
+            let help = "write 192.0.2.0/24 or 2001:db8::/32";
+            let prefix = Prefix::parse(key).map_err(|cause| (cause, help))?;
+            let number = self.number(tag, application);
+            self.prefixes.push(prefix, number);
+            return Ok(());
+        }
+        let line = parse_line(key, (tag, application), &self.info, &mut self.shared)?;
+        if self.repeats.is_new(&self.lines, &line)? {
+            self.lines.push(line);
+        }
+        Ok(())
+    }
+
+    /// The number of what an entry says; most say what the one before says.
+    fn number(&mut self, tag: Option<&str>, application: Option<&str>) -> u32 {
+        let info = &self.info;
+        let tag = tag.unwrap_or(&info.tag);
+        let application = application.or(info.application.as_deref());
+        let says = |have: &Meaning| &*have.0 == tag && have.1.as_deref() == application;
+        if self.meanings.last().is_some_and(says) {
+            return u32::try_from(self.meanings.len() - 1).unwrap_or(u32::MAX);
+        }
+        let meaning: Meaning =
+            (self.shared.get(tag), application.map(|name| self.shared.get(name)));
+        let next = u32::try_from(self.meanings.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(meaning.clone()).or_insert(next);
+        if number == next {
+            self.meanings.push(meaning);
+        }
+        number
+    }
+
+    fn finish(self) -> ListFile {
+        let Body { mut info, lines, prefixes, meanings, .. } = self;
+        info.entries = lines.len() + prefixes.len();
+        ListFile { info, lines, prefixes, meanings }
+    }
 }
 
 /// Most lines of a file repeat a tag: allocate each once.
@@ -194,6 +288,8 @@ type Refusal = (String, &'static str);
 /// Most entries of one key in a list: a session keeps as many hits.
 const SAME_MAX: usize = HITS_MAX;
 
+const SAME_HELP: &str = "give it fewer tags, or put some into another list";
+
 /// Finds lines that repeat a key. A look-up visits every entry of a key, so a million equal lines
 /// would make it a million times as slow.
 #[derive(Default)]
@@ -207,7 +303,6 @@ struct Repeats {
 /// A key of those kinds that lists have.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Same {
-    Prefix(Prefix),
     Name(Pattern),
     Asn(u32),
     Port(Transport, u16),
@@ -217,7 +312,6 @@ impl Repeats {
     /// Whether `line` says something that none of `lines` says.
     fn is_new(&mut self, lines: &[Line], line: &Line) -> Result<bool, Refusal> {
         let key = match &line.key {
-            Key::Prefix(prefix) => Same::Prefix(*prefix),
             Key::Name(pattern) => Same::Name(pattern.clone()),
             Key::Asn(number) => Same::Asn(*number),
             Key::Port(transport, port) => Same::Port(*transport, *port),
@@ -234,35 +328,28 @@ impl Repeats {
         }
         if *count >= SAME_MAX {
             let cause = format!("`{}` stands more than {SAME_MAX} times", line.text);
-            return Err((cause, "give it fewer tags, or put some into another list"));
+            return Err((cause, SAME_HELP));
         }
         *count += 1;
         Ok(self.more.insert(more))
     }
 }
 
-fn parse_line(entry: &str, info: &ListInfo, shared: &mut Interner) -> Result<Line, Refusal> {
-    let mut columns = entry.split_ascii_whitespace();
-    let key = columns.next().unwrap_or_default();
-    let (tag, application) = (columns.next(), columns.next());
-    if let Some(more) = columns.next() {
-        return Err((format!("`{more}` is a fourth column"), "write: ENTRY [TAG [APPLICATION]]"));
-    }
+/// An entry of any kind but prefixes.
+fn parse_line(
+    key: &str,
+    (tag, application): (Option<&str>, Option<&str>),
+    info: &ListInfo,
+    shared: &mut Interner,
+) -> Result<Line, Refusal> {
     let text: Arc<str> = key.into();
     let key = match info.kind {
-        Kind::Prefix => {
-            Key::Prefix(Prefix::parse(key).map_err(|e| (e, "write 192.0.2.0/24 or 2001:db8::/32"))?)
-        }
         Kind::Name => Key::Name(
             Pattern::parse(key).map_err(|e| (e, "write name.tld, *.name.tld or =name.tld"))?,
         ),
         Kind::Asn => Key::Asn(parse_asn(key)?),
-        Kind::Port | Kind::Signature => parse_port(key)?,
+        Kind::Prefix | Kind::Port | Kind::Signature => parse_port(key)?,
     };
-    if let Some(bad) = [tag, application].into_iter().flatten().find(|word| !is_word(word)) {
-        let cause = format!("`{bad}` has characters other than a-z 0-9 . _ : -");
-        return Err((cause, "write tags like rmm:anydesk and applications like anydesk"));
-    }
     let application = match (application, tag, info.kind) {
         (Some(own), _, _) => Some(shared.get(own)),
         // A tag on a name's or port's own line names the application behind its colon.

@@ -110,7 +110,7 @@ fn own_lists_replace_defaults_of_the_same_name_and_all_errors_are_reported() {
 #[test]
 fn a_line_that_repeats_another_is_left_out_and_a_key_has_a_bounded_number() {
     let equal = "192.0.2.0/24\n2001:db8::/32\n2001:0db8:0::/32\n192.0.2.0/24 a\n".repeat(1_000);
-    assert_eq!(parse("prefix", &equal).unwrap().lines.len(), 3);
+    assert_eq!(parse("prefix", &equal).unwrap().info.entries, 3);
     assert_eq!(
         parse("name", &"A.example\na.Example.\n=a.example\n".repeat(9)).unwrap().lines.len(),
         2
@@ -118,7 +118,7 @@ fn a_line_that_repeats_another_is_left_out_and_a_key_has_a_bounded_number() {
     assert_eq!(parse("asn", "AS64500\n64500\n64501\n").unwrap().lines.len(), 2);
     let tags =
         |count: usize| (0..count).map(|n| format!("192.0.2.0/24 t{n}\n")).collect::<String>();
-    assert_eq!(parse("prefix", &tags(16)).unwrap().lines.len(), 16);
+    assert_eq!(parse("prefix", &tags(16)).unwrap().info.entries, 16);
     let errors = parse("prefix", &tags(17)).err().unwrap();
     assert!(
         errors[0].to_string().contains("`192.0.2.0/24` stands more than 16 times"),

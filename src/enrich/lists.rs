@@ -15,9 +15,9 @@ use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use serde::{Serialize, Serializer};
 
-use crate::enrich::list_file::{self, Key, ListFile};
-use crate::enrich::lpm::PrefixSet;
+use crate::enrich::list_file::{self, Key, ListFile, Meaning};
 use crate::enrich::names::NameSet;
+use crate::enrich::prefix_index::{PrefixIndex, PrefixLines};
 use crate::enrich::signatures::file::Field;
 use crate::enrich::signatures::{self, Application};
 use crate::model::alert::SourceInfo;
@@ -130,7 +130,9 @@ pub struct Entry {
 pub struct Lists {
     infos: Vec<ListInfo>,
     entries: Vec<Entry>,
-    prefixes: PrefixSet<u32>,
+    prefixes: PrefixIndex,
+    /// What the numbers in it stand for: the list, and what its entries say.
+    meanings: Vec<(u16, Meaning)>,
     names: NameSet,
     asns: HashMap<u32, Vec<u32>, RandomState>,
     ports: HashMap<(u8, u16), Vec<u32>, RandomState>,
@@ -198,14 +200,16 @@ impl Lists {
 
     fn index(files: Vec<ListFile>) -> Lists {
         let mut lists = Lists::default();
-        let mut prefixes = Vec::new();
+        let mut prefixes = PrefixLines::default();
         let mut names = Vec::new();
         let mut shapes = Vec::new();
         for (list, file) in (0u16..).zip(files) {
+            let base = u32::try_from(lists.meanings.len()).unwrap_or(u32::MAX);
+            prefixes.append(file.prefixes, base);
+            lists.meanings.extend(file.meanings.into_iter().map(|meaning| (list, meaning)));
             for line in file.lines {
                 let id = u32::try_from(lists.entries.len()).unwrap_or(u32::MAX);
                 match line.key {
-                    Key::Prefix(prefix) => prefixes.push((prefix, id)),
                     Key::Name(pattern) => names.push((pattern, id)),
                     Key::Asn(number) => lists.asns.entry(number).or_default().push(id),
                     Key::Port(transport, port) => {
@@ -228,7 +232,7 @@ impl Lists {
             }
             lists.infos.push(file.info);
         }
-        lists.prefixes = PrefixSet::build(prefixes);
+        lists.prefixes = PrefixIndex::build(prefixes);
         lists.names = NameSet::build(names);
         let number = format!("{shapes:?}")
             .bytes()
@@ -249,8 +253,22 @@ impl Lists {
     }
 
     /// Entries whose prefix contains the address, longest first, over all lists.
-    pub fn by_address(&self, addr: Addr) -> impl Iterator<Item = &Entry> {
-        self.prefixes.matches(addr).filter_map(|id| self.entry(*id))
+    pub fn by_address(&self, addr: Addr) -> impl Iterator<Item = Entry> {
+        self.prefixes.matches(addr).filter_map(|(prefix, number)| {
+            let (list, (tag, application)) = self.meanings.get(number as usize)?;
+            Some(Entry {
+                list: *list,
+                tag: Arc::clone(tag),
+                application: application.clone(),
+                text: prefix.to_string().into(),
+                port: None,
+            })
+        })
+    }
+
+    /// Whether any prefix contains the address.
+    pub fn holds(&self, addr: Addr) -> bool {
+        self.prefixes.matches(addr).next().is_some()
     }
 
     /// Entries of an AS number.
@@ -285,8 +303,10 @@ impl Lists {
     /// Whether a signature or a list knows an application of this name.
     pub fn names(&self, application: &str) -> bool {
         let of_entry = |entry: &Entry| entry.application.as_deref() == Some(application);
+        let of_prefix = |(_, (_, named)): &(u16, Meaning)| named.as_deref() == Some(application);
         self.applications.iter().any(|known| *known.name == *application)
             || self.entries.iter().any(of_entry)
+            || self.meanings.iter().any(of_prefix)
     }
 
     /// Calls `each` with the entries that match a name, most specific first.

@@ -4,7 +4,8 @@
 //! whose prefix contains an address, longest first. Never: changes after it was built, allocates in
 //! a lookup.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::Addr;
 
@@ -47,6 +48,19 @@ impl Prefix {
         Prefix { bits: bits & mask(len), len }
     }
 
+    /// Of IPv4: its first address and its length, 0 to 32.
+    pub const fn v4(self) -> Option<(u32, u8)> {
+        match (self.bits >> 32, self.len.checked_sub(96)) {
+            (0xffff, Some(length)) => Some((self.bits as u32, length)),
+            _ => None,
+        }
+    }
+
+    /// The prefix of IPv4 with that first address and length.
+    pub const fn of_v4(first: u32, length: u8) -> Prefix {
+        Prefix::new(0xffff << 32 | first as u128, length.saturating_add(96))
+    }
+
     /// Its length, 0 to 128.
     pub const fn length(self) -> u8 {
         self.len
@@ -64,6 +78,18 @@ impl Prefix {
 
     const fn last(self) -> u128 {
         self.bits | !mask(self.len)
+    }
+}
+
+/// As lists write it: a single address without its length.
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.v4() {
+            Some((first, 32)) => write!(f, "{}", Ipv4Addr::from(first)),
+            Some((first, length)) => write!(f, "{}/{length}", Ipv4Addr::from(first)),
+            None if self.len == 128 => write!(f, "{}", Ipv6Addr::from(self.bits)),
+            None => write!(f, "{}/{}", Ipv6Addr::from(self.bits), self.len),
+        }
     }
 }
 
@@ -122,6 +148,11 @@ impl<T> PrefixSet<T> {
 
     /// Every value whose prefix contains the address, longest prefix first.
     pub fn matches(&self, addr: Addr) -> impl Iterator<Item = &T> {
+        self.matches_with_prefix(addr).map(|(_, value)| value)
+    }
+
+    /// The same with the prefixes.
+    pub fn matches_with_prefix(&self, addr: Addr) -> impl Iterator<Item = (Prefix, &T)> {
         let bits = addr.to_bits();
         let mut next = self.nodes.partition_point(|node| node.first <= bits);
         std::iter::from_fn(move || {
@@ -129,7 +160,8 @@ impl<T> PrefixSet<T> {
                 let node = self.nodes.get(next.checked_sub(1)?)?;
                 next = node.parent as usize;
                 if bits <= node.last {
-                    return Some(&node.value);
+                    let len = (node.last - node.first).leading_zeros() as u8;
+                    return Some((Prefix::new(node.first, len), &node.value));
                 }
             }
         })

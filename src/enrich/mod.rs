@@ -20,6 +20,7 @@ pub mod names;
 pub mod nat64;
 pub mod physics;
 pub mod places;
+mod prefix_index;
 mod pseudonym;
 pub mod schema;
 pub mod signatures;

@@ -25,7 +25,7 @@ pub fn finding(line: &Flat) -> Explanation {
     all.add("How sure", sure(line));
     all.add("How far away", distance::sentences(line));
     all.add("When", timeline(line));
-    all.add("Benign explanations tested", texts(line, "longhaul.benign_checked"));
+    all.add("Benign explanations tested", benign(line));
     all.add("Based on", sources(line));
     all.add("Quality of the capture", quality(line));
     all.add("What to do next", texts(line, "longhaul.next_steps"));
@@ -42,6 +42,29 @@ fn texts(line: &Flat, name: &str) -> Vec<String> {
     line.texts(name).into_iter().map(bounded).collect()
 }
 
+/// What tags say of an address that has an honest reason to look suspicious.
+const CONFOUNDERS: [(&str, &str); 10] = [
+    ("sase", "a gateway that ends connections for whole companies"),
+    ("relay", "a relay that its users' own systems choose, such as iCloud Private Relay"),
+    ("satellite", "a satellite link, with its own round trip and a proxy in front of it"),
+    ("pep", "a proxy that answers in place of the far end to hide a slow link"),
+    ("mobile", "a mobile network, whose addresses many people share"),
+    ("cgnat", "a carrier's address that many homes share"),
+    ("office", "an office: colleagues share the address"),
+    ("hotel", "a hotel: guests share the address"),
+    ("coworking", "a shared workplace: its guests share the address"),
+    ("anycast", "an address that many places announce: the nearest answers"),
+];
+
+/// What the rules have checked, and what the tags say.
+fn benign(line: &Flat) -> Vec<String> {
+    let mut all = texts(line, "longhaul.benign_checked");
+    let tags = line.texts("longhaul.tags");
+    let known = CONFOUNDERS.iter().filter(|(tag, _)| tags.contains(tag));
+    all.extend(known.map(|(tag, what)| format!("Tagged {tag}: {what}.")));
+    all
+}
+
 fn who(line: &Flat) -> Vec<String> {
     let kind = if is_incident(line) { "incident" } else { "alert" };
     let level = line.text("log.level").unwrap_or("unknown");
@@ -51,6 +74,13 @@ fn who(line: &Flat) -> Vec<String> {
     let people = texts(line, "longhaul.subjects");
     if people.len() > 1 {
         all.push(format!("Several people behind one address: {}.", people.join(", ")));
+    }
+    let devices = match line.text("longhaul.device.name") {
+        Some(name) => vec![bounded(name)],
+        None => texts(line, "longhaul.devices"),
+    };
+    if !devices.is_empty() {
+        all.push(format!("On {}.", devices.join(", ")));
     }
     let topologies = texts(line, "longhaul.topology");
     if !topologies.is_empty() {

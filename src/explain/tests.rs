@@ -51,6 +51,14 @@ fn an_alert_is_told_with_its_numbers() {
 }
 
 #[test]
+fn tags_of_honest_reasons_are_explained() {
+    let text = ALERT.replacen("\"group\":\"tool\"", "\"tags\":[\"hotel\"],\"group\":\"tool\"", 1);
+    let told = finding(&flat(&text));
+    has(&told, "Benign explanations tested", "Tagged hotel: a hotel: guests share the address.");
+    has(&told, "Who", "Tagged hotel.");
+}
+
+#[test]
 fn a_rule_that_stands_alone_asks_for_no_second_group() {
     let text = ALERT.replacen("\"ratio\":60.0", "\"ratio\":10000.0,\"alone\":true", 1);
     let told = finding(&flat(&text));

@@ -414,7 +414,7 @@ pub enum Change {
     /// It is reported for the first time.
     #[default]
     Opened,
-    /// Its level, its groups of evidence or its people have grown.
+    /// Its level, its groups of evidence, its people or its devices have grown.
     Worse,
     /// Its window is over, or it was evicted: nothing is added to it.
     Closed,
@@ -470,6 +470,8 @@ pub struct Incident {
     pub score: f64,
     /// Several people whose evidence is one matter: behind one address.
     pub subjects: Vec<Arc<str>>,
+    /// Devices of ours that its alerts were seen on (capped), in the order of the run.
+    pub devices: Vec<Arc<str>>,
     /// Highest level of its alerts.
     pub level: Level,
     /// The alerts it is made of, in the order of the run (capped).

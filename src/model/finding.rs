@@ -80,6 +80,8 @@ pub struct Finding {
     pub what_if: Vec<String>,
     /// The people an incident is about, if they are several.
     pub subjects: Vec<Arc<str>>,
+    /// Devices of ours that an incident's alerts were seen on.
+    pub devices: Vec<Arc<str>>,
     /// `event.id` of an alert's session.
     pub session_id: String,
     /// The evidence, each piece once.
@@ -144,6 +146,7 @@ impl Finding {
             prior: alert.prior,
             what_if: Vec::new(),
             subjects: alert.people.clone(),
+            devices: Vec::new(),
             session_id: alert.session_id.clone(),
             evidence: alert.evidence.clone(),
             benign_checked: checked(alert).cloned().collect(),
@@ -193,6 +196,7 @@ impl Finding {
             prior: Some((incident.prior, incident.tenure)),
             what_if: what_if(incident),
             subjects: incident.subjects.clone(),
+            devices: incident.devices.clone(),
             session_id: String::new(),
             evidence: once(alerts().flat_map(|alert| alert.evidence.iter().cloned())),
             benign_checked: once(alerts().flat_map(|alert| checked(alert).cloned())),

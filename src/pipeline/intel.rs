@@ -61,7 +61,7 @@ fn of_text(lists: &Lists, text: &str) -> Vec<Match> {
         })
     };
     if let Ok(ip) = text.parse::<IpAddr>() {
-        return lists.by_address(Addr::from(ip)).filter_map(named).collect();
+        return lists.by_address(Addr::from(ip)).filter_map(|entry| named(&entry)).collect();
     }
     let number = text.strip_prefix("AS").or_else(|| text.strip_prefix("as"));
     if let Some(number) = number.and_then(|digits| digits.parse::<u32>().ok()) {

@@ -157,6 +157,7 @@ fn incidents_show_the_highest_scores() {
         prior: 0.001,
         tenure: None,
         subjects: Vec::new(),
+        devices: vec!["laptop-1".into()],
         score: f64::from(n) / 100.0,
         level: Level::High,
         alerts: ["D08", "D01", "D08"].map(member).into(),

@@ -4,7 +4,7 @@
 //! of rules. Out: a `[thresholds]` table with the reasons. Never: a change of any rule, or a
 //! threshold below the shipped one: what a site has not, others may still suffer from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use hdrhistogram::Histogram;
@@ -99,14 +99,19 @@ impl Measured {
 const HEAD: &str = "\
 # Thresholds proposed from what is usual at this site: the 99.9th percentile of all that was
 # measured, where it is above the threshold in use. Review each before you use it: if cases are
-# among what was measured, they raise it. Lines without a proposal are comments.
+# among what was measured, they raise it. Lines without a proposal are comments. For --config.
 
 [thresholds]
 ";
 
 fn text(thresholds: &[Threshold], measured: &BTreeMap<(&str, &str), Measured>) -> String {
     let mut out = HEAD.to_owned();
+    let mut told = BTreeSet::new();
     for of in thresholds {
+        // Rules of one number and level share a threshold.
+        if !told.insert((&of.rule.id, of.rule.level, of.field)) {
+            continue;
+        }
         let Some(measured) = measured.get(&(of.file, of.field)) else { continue };
         let values = measured.values.len();
         let (id, level) = (&of.rule.id, of.rule.level.as_str());

@@ -137,7 +137,7 @@ fn run(flood: fn(&mut Pipe<'_>, u32), size: u32, budget: u64) -> Result<(), Stri
 }
 
 /// The most memory that a process had until it ended, in KiB.
-fn watch(process: u32) -> u64 {
+pub fn watch(process: u32) -> u64 {
     let mut peak = 0;
     loop {
         let status = std::fs::read_to_string(format!("/proc/{process}/status"));

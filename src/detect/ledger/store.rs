@@ -324,19 +324,26 @@ fn put_subject(w: &mut Writer, id: &str, subject: &Subject) {
 }
 
 fn subject(r: &mut Reader<'_>) -> Result<Subject, WireError> {
-    Ok(Subject {
+    let mut subject = Subject {
         name: codec::option(r, codec::shared)?,
         hits: codec::list(r, |r| codec::alert(r).map(Arc::new))?,
         reached: codec::option(r, |r| Ok((codec::time(r)?, codec::float(r)?)))?,
         reported: codec::option(r, |r| {
             let level = codec::word(r, &LEVELS)?;
-            Ok(Reported { level, groups: r.u32()? as usize, people: r.u32()? as usize })
+            let (groups, people) = (r.u32()? as usize, r.u32()? as usize);
+            Ok(Reported { level, groups, people, devices: 0 })
         })?,
         unlisted: r.u64()?,
         last: codec::time(r)?,
         is_ours: codec::flag(r)?,
         bytes: 0,
-    })
+        devices: Vec::new(),
+    };
+    let Subject { hits, reported, .. } = &mut subject;
+    let (hits, was) = (std::mem::take(hits), reported.take());
+    hits.iter().for_each(|hit| subject.note_device(hit));
+    subject.reported = was.map(|was| Reported { devices: subject.devices.len(), ..was });
+    Ok(Subject { hits, ..subject })
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub fn store(feed: &Feed, about: &About, dir: &Path) -> Result<Vec<Stored>, Vec<
         }
         let text = text(&of_kind, about, date, kind);
         // What is written must be what would be read.
-        let entries = list_file::parse(&path, &text)?.lines.len();
+        let entries = list_file::parse(&path, &text)?.info.entries;
         made.push((path, text, entries));
     }
     let partial = |path: &Path| path.with_extension("txt.partial");

@@ -232,8 +232,10 @@ fn a_feed_is_stored_as_lists_and_a_bad_one_leaves_the_old() {
         .collect();
     assert_eq!(files, ["mine-prefix.txt", "mine-name.txt"]);
     let lists = list_file::read_dir(dir.path()).unwrap();
-    assert_eq!(lists.iter().map(|list| list.lines.len()).collect::<Vec<_>>(), [1, 1]);
-    assert_eq!(&*lists[0].lines[0].tag, "rmm:x");
+    assert_eq!(lists.iter().map(|list| list.info.entries).collect::<Vec<_>>(), [1, 1]);
+    let of_kind = |kind| lists.iter().find(|list| list.info.kind == kind).unwrap();
+    assert_eq!(&*of_kind(Kind::Name).lines[0].tag, "rmm:x");
+    assert_eq!(&*of_kind(Kind::Prefix).meanings[0].0, "rmm:y");
     assert_eq!(lists[0].info.half_life_days, Some(30.0));
     assert!(!lists[0].info.source.contains('\n'), "a header line cannot be injected");
     // A tag that cannot be one is refused, and nothing has changed.

@@ -20,6 +20,7 @@ use serde::Serialize;
 use crate::bounded;
 use crate::enrich::list_file::{Key, Line, ListFile};
 use crate::enrich::lists::{Kind, ListInfo};
+use crate::enrich::prefix_index::PrefixLines;
 use crate::enrich::signatures::file::{Evidence, Field, Signature};
 use crate::model::{Error, Transport};
 use crate::wire::payload::SHAPES_MAX;
@@ -197,7 +198,7 @@ fn list_file(path: &Path, all: Vec<Signature>) -> ListFile {
         }
     }
     info.entries = lines.len();
-    ListFile { info, lines }
+    ListFile { info, lines, prefixes: PrefixLines::default(), meanings: Vec::new() }
 }
 
 fn application(signature: &Signature) -> Application {

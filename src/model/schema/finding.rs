@@ -40,6 +40,7 @@ pub const CARRIED_OF_SESSIONS: &[&str] = &[
     "longhaul.ssh.client",
     "longhaul.subject.role",
     "longhaul.subject.hired",
+    "longhaul.device.name",
     "longhaul.near.handshake_us",
     "longhaul.far.handshake_us",
     "longhaul.tags",
@@ -275,13 +276,18 @@ OwnFields of Finding [
     field(("longhaul.subjects", 3, Kind::Texts, "", Shown::Sometimes,
         |f| list(List::Names(&f.subjects)),
         "People behind one address that it is about, if they are several.")),
+    field(("longhaul.devices", 3, Kind::Texts, "", Shown::Sometimes,
+        |f| list(List::Names(&f.devices)),
+        "Devices of ours that opened the sessions of its alerts, by name or else address, at most \
+         16.")).only("incidents"),
     field(("longhaul.score", 1, Kind::Float, "", Shown::Line,
         |f| if f.is_incident { float(f.weight) } else { Value::Absent },
         "Posterior probability: the odds before, times the ratio of each group."))
         .only("incidents"),
     field(("longhaul.change", 3, Kind::Word(CHANGES), "", Shown::Line, change,
-        "`opened`; `worse` if its level, its groups of evidence or its people have grown; `closed` \
-         when its window is over. All lines of one incident have the same `event.id`."))
+        "`opened`; `worse` if its level, its groups of evidence, its people or its devices have \
+         grown; `closed` when its window is over. All lines of one incident have the same \
+         `event.id`."))
         .only("incidents"),
     field(("longhaul.session.id", 1, Kind::Text, "", Shown::Sometimes,
         |f| Value::non_empty(&f.session_id), "`event.id` of the session.")).only("alerts"),
