@@ -35,11 +35,11 @@ pub(crate) struct End {
 pub(crate) fn finish<X>(
     mut session: Session<X>,
     trips: Option<&Trips>,
-    lasting: Option<Lasting>,
+    mut lasting: Option<Lasting>,
     end: End,
 ) -> Finished<X> {
     let mut record = record(&session, trips, end);
-    if let Some(lasting) = &lasting {
+    if let Some(lasting) = &mut lasting {
         lasting.tell(&mut record);
     }
     let fired = lasting.and_then(|lasting| lasting.fired);

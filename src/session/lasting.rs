@@ -1,10 +1,11 @@
 //! State of a long session: its updates, and the observers of each packet.
 //!
-//! Owns: one block of at most 640 bytes per session, from a pool of the shard. In: every packet of
-//! a session in which both sides sent data and that is at least [`LASTS`] seconds old. Out: sums
-//! for its record. Never: grows, or keeps payload.
+//! Owns: one block of at most 640 bytes per session, from a pool of the shard. In: every packet
+//! with new payload of a session in which both sides sent data and that is at least [`LASTS`]
+//! seconds old. Out: sums for its record. Never: grows, or keeps payload.
 
 mod activity;
+mod bulk;
 mod checks;
 mod interaction;
 pub(crate) mod messages;
@@ -14,11 +15,13 @@ use crate::model::fired::FiredRules;
 use crate::model::interaction::Interaction;
 use crate::model::{Addr, Nanos, Peer, Record, TcpFlags, Transport};
 use crate::session::lasting::activity::ActivityObserver;
+use crate::session::lasting::bulk::Bulk;
 use crate::session::lasting::checks::ChecksObserver;
 use crate::session::lasting::interaction::InteractionObserver;
-use crate::session::lasting::messages::MessageObserver;
+use crate::session::lasting::messages::{MessageObserver, Sighting};
 use crate::session::state::{Bits, Session};
 use crate::session::{Arrival, Listener};
+use crate::wire::multiplexed::Content;
 
 /// Seconds of the run's clock after which a session is long.
 pub(crate) const LASTS: u32 = 10;
@@ -26,7 +29,7 @@ pub(crate) const LASTS: u32 = 10;
 /// The blocks of a shard.
 pub(crate) type Pool = Slab<Lasting>;
 
-/// A packet of a long session.
+/// A packet of a long session with payload that was not seen before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Passed<'a> {
     /// Sender.
@@ -39,17 +42,18 @@ pub(crate) struct Passed<'a> {
     pub(crate) payload: u32,
     /// Those of them that were captured.
     pub(crate) bytes: &'a [u8],
-    /// TCP: whether it advanced its stream; retransmissions and keep-alives do not.
-    pub(crate) moves_on: bool,
     /// TCP: its flags.
     pub(crate) flags: TcpFlags,
 }
 
-/// Observes every packet of long sessions. Its state is in the block: it allocates nothing and
-/// costs a few instructions per packet.
+/// Observes long sessions. Its state is in the block: it allocates nothing and costs a few
+/// instructions per packet.
 pub(crate) trait PacketObserver {
-    /// Called for each packet.
-    fn see(&mut self, passed: &Passed<'_>);
+    /// Called for each packet with new payload, whose start tells its content.
+    fn see(&mut self, passed: &Passed<'_>, content: &Content<'_>);
+
+    /// Called instead for segments that were added up.
+    fn add(&mut self, bulk: &Bulk);
 
     /// Initiator and responder were confused and are swapped now.
     fn turn(&mut self);
@@ -66,6 +70,7 @@ pub(crate) struct Lasting {
     pub(crate) updates: u32,
     /// The rules that fired in them.
     pub(crate) fired: Option<Box<FiredRules>>,
+    pub(crate) bulk: Bulk,
     pub(crate) activity: ActivityObserver,
     pub(crate) interaction: InteractionObserver,
     pub(crate) messages: MessageObserver,
@@ -79,6 +84,7 @@ impl Lasting {
             session,
             updates: 0,
             fired: None,
+            bulk: Bulk::NONE,
             activity: ActivityObserver::NONE,
             interaction: InteractionObserver::NONE,
             messages: MessageObserver::NONE,
@@ -86,15 +92,31 @@ impl Lasting {
         }
     }
 
-    /// Passes a packet to all observers.
-    pub(crate) fn see(&mut self, passed: &Passed<'_>) {
-        self.activity.see(passed);
-        self.interaction.see(passed);
-        self.checks.see(passed);
+    /// Passes a packet to all observers, in a second of the run's clock. Returns what is to be
+    /// reported of it.
+    fn see(&mut self, passed: &Passed<'_>, clock: u32) -> Option<Sighting> {
+        self.settle();
+        let content = Content::of(passed.bytes, passed.payload);
+        self.activity.see(passed, &content);
+        self.interaction.see(passed, &content);
+        self.checks.see(passed, &content);
+        self.bulk.expect(passed, self.interaction.longest(passed.from), clock);
+        self.messages.see(passed, &content, clock)
+    }
+
+    /// Gives the observers what was added up.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        if let Some(bulk) = self.bulk.take() {
+            self.activity.add(&bulk);
+            self.interaction.add(&bulk);
+            self.messages.add(&bulk);
+        }
     }
 
     /// Swaps the sides.
     pub(crate) fn turn(&mut self) {
+        self.settle();
         self.activity.turn();
         self.interaction.turn();
         self.messages.turn();
@@ -102,7 +124,8 @@ impl Lasting {
     }
 
     /// Adds what the observers saw.
-    pub(crate) fn tell(&self, record: &mut Record) {
+    pub(crate) fn tell(&mut self, record: &mut Record) {
+        self.settle();
         record.activity = self.activity.result();
         if let Some(checks) = self.checks.result() {
             record.remote_control.get_or_insert_default().checks = checks;
@@ -125,8 +148,9 @@ impl<X> Session<X> {
         pool.get(self.since).map_or(self.touched, |lasting| lasting.began)
     }
 
-    /// Passes a packet to the observers of long sessions; `expected` is the stream's position
-    /// before it.
+    /// Passes a packet with payload to the observers of long sessions; `expected` is the stream's
+    /// position before it.
+    #[inline]
     pub(crate) fn show(
         &mut self,
         (from, expected): (Peer, u32),
@@ -134,23 +158,38 @@ impl<X> Session<X> {
         pool: &mut Pool,
         listener: &mut impl Listener<X>,
     ) {
-        let confirmed = self.is_confirmed();
-        let Some(lasting) = pool.get_mut(self.since) else { return };
         let packet = arrival.packet;
+        // Retransmissions and keep-alives do not advance their stream.
         let tcp = packet.key.transport == Transport::TCP;
+        if tcp && self.half(from).stream.next() == expected {
+            return;
+        }
+        let Some(lasting) = pool.get_mut(self.since) else { return };
+        if !lasting.bulk.add(from, packet, arrival.start()) {
+            self.show_apart(from, arrival, lasting, listener);
+        }
+    }
+
+    #[inline(never)]
+    fn show_apart(
+        &self,
+        from: Peer,
+        arrival: Arrival<'_>,
+        lasting: &mut Lasting,
+        listener: &mut impl Listener<X>,
+    ) {
+        let packet = arrival.packet;
         let passed = Passed {
             from,
             time: self.can_time(packet).then_some(packet.time),
-            tcp,
+            tcp: packet.key.transport == Transport::TCP,
             payload: packet.payload_wire(),
             bytes: arrival.payload(),
-            moves_on: !tcp || self.half(from).stream.next() != expected,
             flags: packet.tcp_flags,
         };
-        lasting.see(&passed);
-        if let Some(seen) = lasting.messages.see(&passed, packet.clock) {
-            let beats =
-                lasting.messages.beats(seen, (self.ends(), confirmed), (packet.clock, &passed));
+        if let Some(seen) = lasting.see(&passed, packet.clock) {
+            let ends = (self.ends(), self.is_confirmed());
+            let beats = lasting.messages.beats(seen, ends, (packet.clock, &passed));
             beats.for_each(|beat| listener.beat(beat));
         }
     }

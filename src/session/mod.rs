@@ -51,6 +51,13 @@ impl<'a> Arrival<'a> {
     fn payload(&self) -> &'a [u8] {
         self.packet.payload(self.frame)
     }
+
+    /// The first byte of the payload; what follows the packet in its frame if there is none.
+    #[inline]
+    fn start(&self) -> Option<u8> {
+        let at = usize::from(self.packet.l4_at) + usize::from(self.packet.l4_len);
+        self.frame.get(at).copied()
+    }
 }
 
 /// A session that ended, was evicted, or was open when the input ended.

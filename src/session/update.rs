@@ -118,7 +118,7 @@ impl<X> Session<X> {
             }
             _ => self.read(side, arrival, listener),
         }
-        if self.bits.has(Bits::LONG) {
+        if self.bits.has(Bits::LONG) && packet.payload_wire() > 0 {
             self.show((side, expected), arrival, &mut shared.lasting, listener);
         }
         if packet.key.transport == Transport::TCP && packet.tcp_flags.has(TcpFlags::ACK) {

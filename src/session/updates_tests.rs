@@ -72,6 +72,24 @@ fn an_update_shows_the_session_at_the_scheduled_time() {
 }
 
 #[test]
+fn what_was_sent_before_is_no_message() {
+    let mut bench = Bench::with_updates(&[60]);
+    bench.talk(0, 500);
+    for second in 1..40 {
+        bench.go_on(0, second * 1_000, second as u32);
+        // Sent again, and a bare acknowledgement.
+        bench.feed(packet(0, true, second * 1_000 + 5, ACK, 100 + second as u32, 500), b"c");
+        bench.feed(packet(0, true, second * 1_000 + 6, ACK, 101 + second as u32, 501), b"");
+    }
+    bench.mark((BEGAN + 2_000) as u32);
+    let done = bench.end();
+    let activity = done[0].record.activity.unwrap();
+    assert_eq!((activity.seconds, activity.messages_up, activity.messages_down), (30, 30, 30));
+    let sums = done[0].record.interaction.as_ref().unwrap().sums;
+    assert_eq!((sums.initiator.bytes, sums.responder.bytes), (30, 30));
+}
+
+#[test]
 fn a_silent_connection_has_one_update() {
     let mut bench = Bench::with_updates(&[60, 300, 900]);
     bench.talk(0, 0);

@@ -47,6 +47,9 @@ impl<'a> Content<'a> {
 /// The content of a TURN channel, if the payload is exactly one message of one: over TCP they are
 /// padded to four bytes.
 fn channel(bytes: &[u8], size: u32) -> Option<(&[u8], u32)> {
+    if bytes.first().is_none_or(|first| first >> 4 != 4) {
+        return None;
+    }
     let mut reader = Reader::new(bytes);
     let (number, length) = (reader.u16().ok()?, u32::from(reader.u16().ok()?));
     let whole = length + 4;

@@ -4,7 +4,9 @@
 
 use crate::model::Peer;
 use crate::model::activity::Activity;
+use crate::session::lasting::bulk::Bulk;
 use crate::session::lasting::{PacketObserver, Passed};
+use crate::wire::multiplexed::Content;
 
 /// Counts messages and the seconds in which data passed.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +32,7 @@ impl ActivityObserver {
 }
 
 impl PacketObserver for ActivityObserver {
-    fn see(&mut self, passed: &Passed<'_>) {
-        if passed.payload == 0 || !passed.moves_on {
-            return;
-        }
+    fn see(&mut self, passed: &Passed<'_>, _: &Content<'_>) {
         let sums = &mut self.sums;
         if self.from != Some(passed.from) {
             self.from = Some(passed.from);
@@ -52,6 +51,11 @@ impl PacketObserver for ActivityObserver {
         sums.last = sums.last.max(Some(time));
     }
 
+    /// They belong to a message and to a second that were counted.
+    fn add(&mut self, bulk: &Bulk) {
+        self.sums.last = self.sums.last.max(Some(bulk.last));
+    }
+
     fn turn(&mut self) {
         let sums = &mut self.sums;
         std::mem::swap(&mut sums.messages_up, &mut sums.messages_down);
@@ -67,7 +71,11 @@ mod tests {
     fn passed(from: Peer, ms: u64, payload: u32) -> Passed<'static> {
         let time = Some(Nanos(ms * 1_000_000));
         let flags = TcpFlags(0);
-        Passed { from, time, payload, tcp: true, bytes: &[], moves_on: true, flags }
+        Passed { from, time, payload, tcp: true, bytes: &[], flags }
+    }
+
+    fn see(seen: &mut ActivityObserver, passed: &Passed<'_>) {
+        seen.see(passed, &Content::of(passed.bytes, passed.payload));
     }
 
     #[test]
@@ -76,16 +84,15 @@ mod tests {
         assert_eq!(seen.result(), None);
         let (up, down) = (Peer::Initiator, Peer::Responder);
         for (from, ms) in [(up, 1_100), (up, 1_200), (down, 1_300), (up, 5_000), (down, 4_900)] {
-            seen.see(&passed(from, ms, 7));
+            see(&mut seen, &passed(from, ms, 7));
         }
-        let repeated = Passed { moves_on: false, ..passed(up, 9_000, 7) };
         let untimed = Passed { time: None, ..passed(up, 0, 7) };
-        [repeated, passed(up, 9_500, 0), untimed].iter().for_each(|packet| seen.see(packet));
+        see(&mut seen, &untimed);
         let last = Some(Nanos(5_000_000_000));
         let sums = Activity { seconds: 2, messages_up: 3, messages_down: 2, last };
         assert_eq!(seen.result(), Some(sums));
         seen.turn();
-        seen.see(&passed(down, 6_000, 1));
+        see(&mut seen, &passed(down, 6_000, 1));
         let turned = seen.result().unwrap();
         assert_eq!((turned.messages_up, turned.messages_down, turned.seconds), (2, 3, 3));
     }

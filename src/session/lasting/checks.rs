@@ -10,6 +10,7 @@
 
 use crate::model::remote_control::{Checks, RoundTrip};
 use crate::model::{Nanos, Peer};
+use crate::session::lasting::bulk::Bulk;
 use crate::session::lasting::{PacketObserver, Passed};
 use crate::wire::Reader;
 use crate::wire::multiplexed::{Content, Multiplexed};
@@ -96,12 +97,11 @@ const fn micros(time: Nanos) -> u32 {
 }
 
 impl PacketObserver for ChecksObserver {
-    fn see(&mut self, passed: &Passed<'_>) {
-        let Some(time) = passed.time else { return };
-        let content = Content::of(passed.bytes, passed.payload);
-        if !passed.moves_on || content.kind != Multiplexed::Stun {
+    fn see(&mut self, passed: &Passed<'_>, content: &Content<'_>) {
+        if content.kind != Multiplexed::Stun {
             return;
         }
+        let Some(time) = passed.time else { return };
         let Some((kind, key)) = message(content.bytes) else { return };
         let (from, inner, at_us) = (passed.from, content.in_channel, micros(time));
         match kind & NOT_REQUEST {
@@ -110,6 +110,9 @@ impl PacketObserver for ChecksObserver {
             _ => {}
         }
     }
+
+    /// None of them is STUN.
+    fn add(&mut self, _: &Bulk) {}
 
     fn turn(&mut self) {
         self.sums.turn();
@@ -147,7 +150,8 @@ mod tests {
         let payload = bytes.len() as u32;
         let time = Some(Nanos(ms * 1_000_000));
         let flags = TcpFlags(0);
-        seen.see(&Passed { from, time, tcp: false, payload, bytes, moves_on: true, flags });
+        let passed = Passed { from, time, tcp: false, payload, bytes, flags };
+        seen.see(&passed, &Content::of(bytes, payload));
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! within ChannelData of TURN (RFC 8656 section 12.4).
 
 use crate::model::interaction::{InteractionSums, SideSums};
-use crate::model::{Peer, TcpFlags};
+use crate::model::{Nanos, Peer, TcpFlags};
+use crate::session::lasting::bulk::Bulk;
 use crate::session::lasting::{PacketObserver, Passed};
 use crate::wire::multiplexed::{Content, Multiplexed};
 
@@ -248,6 +249,30 @@ impl InteractionObserver {
         })
     }
 
+    /// The longest segment of a side.
+    pub(super) const fn longest(&self, side: Peer) -> u16 {
+        match side {
+            Peer::Initiator => self.initiator.longest,
+            Peer::Responder => self.responder.longest,
+        }
+    }
+
+    const fn side(&mut self, side: Peer) -> &mut Side {
+        match side {
+            Peer::Initiator => &mut self.initiator,
+            Peer::Responder => &mut self.responder,
+        }
+    }
+
+    /// Milliseconds since the first message.
+    fn note_time(&mut self, time: Nanos) -> u32 {
+        let ms = time.0 / 1_000_000;
+        let first = *self.first_ms.get_or_insert(ms);
+        let at = u32::try_from(ms.saturating_sub(first)).unwrap_or(u32::MAX);
+        self.latest_ms = self.latest_ms.max(at);
+        at
+    }
+
     /// What a datagram is. Before STUN was seen anything may be input.
     fn kind(&mut self, content: &Content<'_>) -> Kind {
         use Multiplexed::{Data, Handshake, Media, Stun};
@@ -264,25 +289,15 @@ impl InteractionObserver {
 }
 
 impl PacketObserver for InteractionObserver {
-    fn see(&mut self, passed: &Passed<'_>) {
-        if passed.payload == 0 || !passed.moves_on {
-            return;
-        }
+    fn see(&mut self, passed: &Passed<'_>, content: &Content<'_>) {
         let Some(time) = passed.time else { return };
-        let content = Content::of(passed.bytes, passed.payload);
         let (channel, length) = (content.in_channel, content.size);
         let mut kind = Kind::Input;
         if channel || !passed.tcp || content.kind == Multiplexed::Stun {
-            kind = self.kind(&content);
+            kind = self.kind(content);
         }
-        let ms = time.0 / 1_000_000;
-        let first = *self.first_ms.get_or_insert(ms);
-        let at = u32::try_from(ms.saturating_sub(first)).unwrap_or(u32::MAX);
-        self.latest_ms = self.latest_ms.max(at);
-        let side = match passed.from {
-            Peer::Initiator => &mut self.initiator,
-            Peer::Responder => &mut self.responder,
-        };
+        let (at, before) = (self.note_time(time), self.from);
+        let side = self.side(passed.from);
         side.bytes += u64::from(passed.payload);
         let mut size = length;
         if passed.tcp && !channel {
@@ -296,10 +311,20 @@ impl PacketObserver for InteractionObserver {
         }
         side.messages = side.messages.saturating_add(1);
         if kind == Kind::Input {
-            side.repeats += u32::from(self.from == Some(passed.from));
-            self.from = Some(passed.from);
+            let again = before == Some(passed.from);
+            side.repeats += u32::from(again);
             side.input(size, at);
+            self.from = Some(passed.from);
         }
+    }
+
+    /// None of them ends its message.
+    fn add(&mut self, bulk: &Bulk) {
+        self.note_time(bulk.last);
+        let side = self.side(bulk.from);
+        let bytes = u32::try_from(bulk.bytes).unwrap_or(u32::MAX);
+        side.bytes += bulk.bytes;
+        side.pending = side.pending.saturating_add(bytes);
     }
 
     fn turn(&mut self) {

@@ -10,9 +10,12 @@ fn passed(from: Peer, ms: u64, bytes: &[u8]) -> Passed<'_> {
         tcp: true,
         payload: bytes.len() as u32,
         bytes,
-        moves_on: true,
         flags: TcpFlags(TcpFlags::PSH),
     }
+}
+
+fn see(seen: &mut InteractionObserver, passed: &Passed<'_>) {
+    seen.see(passed, &Content::of(passed.bytes, passed.payload));
 }
 
 /// A datagram of the initiator.
@@ -49,11 +52,11 @@ fn a_message_over_tcp_ends_with_push_or_a_short_segment() {
     let long = [7; 1_000];
     let open = |ms| Passed { flags: TcpFlags(0), ..passed(Peer::Responder, ms, &long) };
     for ms in [0, 1, 2] {
-        seen.see(&open(ms));
+        see(&mut seen, &open(ms));
     }
     assert_eq!(seen.result().unwrap().responder.messages, 0, "no end was seen");
-    seen.see(&Passed { flags: TcpFlags(0), ..passed(Peer::Responder, 3, &[7; 200]) });
-    seen.see(&passed(Peer::Responder, 4, &[7; 40]));
+    see(&mut seen, &Passed { flags: TcpFlags(0), ..passed(Peer::Responder, 3, &[7; 200]) });
+    see(&mut seen, &passed(Peer::Responder, 4, &[7; 40]));
     let sums = seen.result().unwrap().responder;
     assert_eq!((sums.messages, sums.inputs, sums.bytes), (2, 2, 3_240));
     assert_eq!((sums.big_bytes, sums.input_bytes), (3_200, 3_240));
@@ -65,18 +68,17 @@ fn rates_pauses_and_sizes_of_a_side_are_counted() {
     let key = [7; 36];
     // Eight keys a second for ten seconds, a pause of four, ten more.
     for ms in (0..10_000).chain(14_000..24_000).step_by(125) {
-        seen.see(&passed(Peer::Initiator, ms, &key));
+        see(&mut seen, &passed(Peer::Initiator, ms, &key));
     }
-    seen.see(&Passed { moves_on: false, ..passed(Peer::Initiator, 24_000, &key) });
-    seen.see(&Passed { time: None, ..passed(Peer::Initiator, 24_000, &key) });
+    see(&mut seen, &Passed { time: None, ..passed(Peer::Initiator, 24_000, &key) });
     let sums = seen.result().unwrap();
     let side = sums.initiator;
     assert_eq!((side.inputs, side.active_s, side.pauses, side.p90_pps), (160, 20, 1, 8));
     assert!((32..=40).contains(&side.median_bytes), "{}", side.median_bytes);
     assert!(side.one_size > 0.99);
     assert_eq!(side.repeats, 159);
-    seen.see(&passed(Peer::Responder, 23_900, &key));
-    seen.see(&passed(Peer::Initiator, 23_950, &key));
+    see(&mut seen, &passed(Peer::Responder, 23_900, &key));
+    see(&mut seen, &passed(Peer::Initiator, 23_950, &key));
     let sums = seen.result().unwrap();
     assert_eq!((sums.initiator.repeats, sums.responder.repeats), (159, 0));
     let side = sums.initiator;
@@ -92,14 +94,14 @@ fn media_checks_and_acknowledgements_are_no_input() {
     let media = [&[0x80][..], &[1; 99]].concat();
     let sack = [&[0x17, 0xfe, 0xfd][..], &[3; 38]].concat();
     let input = [0x2e; 85];
-    seen.see(&datagram(&media));
+    see(&mut seen, &datagram(&media));
     assert_eq!(seen.result().unwrap().initiator.inputs, 1, "nothing says that it is media");
     for bytes in [&check[..], &media, &sack, &input] {
-        seen.see(&datagram(bytes));
+        see(&mut seen, &datagram(bytes));
         let channel = [&[0x40, 0, 0, bytes.len() as u8][..], bytes].concat();
-        seen.see(&datagram(&channel));
+        see(&mut seen, &datagram(&channel));
         let padded = [&channel[..], &[0; 3][..(4 - bytes.len() % 4) % 4]].concat();
-        seen.see(&passed(Peer::Initiator, 1_000, &padded));
+        see(&mut seen, &passed(Peer::Initiator, 1_000, &padded));
     }
     let sums = seen.result().unwrap();
     assert!(sums.real_time);

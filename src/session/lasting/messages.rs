@@ -7,13 +7,14 @@
 use crate::model::beats::{Beat, BeatKind};
 use crate::model::{Addr, Peer, Transport};
 use crate::session::lasting::Passed;
+use crate::session::lasting::bulk::Bulk;
 use crate::wire::multiplexed::{Content, Multiplexed};
 
 /// Messages of one side in a second: people and pictures send fewer.
 const PER_SECOND: u8 = 64;
 
 /// The largest message that may be input: a burst of pointer positions in one TLS record.
-const INPUT_MAX: u32 = 400;
+pub(super) const INPUT_MAX: u32 = 400;
 
 /// The largest message that may be a keystroke: WebSocket or HTTP/2 with TLS around one; a DTLS
 /// record with nothing but an SCTP acknowledgement is smaller than [`RECORD_MIN`].
@@ -71,8 +72,13 @@ impl MessageObserver {
     }
 
     /// Takes a packet in a second of the run's clock.
-    pub(crate) fn see(&mut self, passed: &Passed<'_>, second: u32) -> Option<Sighting> {
-        if passed.payload == 0 || !passed.moves_on || self.home == [false; 2] {
+    pub(crate) fn see(
+        &mut self,
+        passed: &Passed<'_>,
+        content: &Content<'_>,
+        second: u32,
+    ) -> Option<Sighting> {
+        if self.home == [false; 2] {
             return None;
         }
         let at = place(passed.from);
@@ -85,7 +91,7 @@ impl MessageObserver {
             (self.second, self.counts) = (second, [0; 2]);
         }
         let (small, size) =
-            if passed.payload <= INPUT_MAX { self.small(passed) } else { ((false, false), 0) };
+            if passed.payload <= INPUT_MAX { self.small(content) } else { ((false, false), 0) };
         let count = self.counts.get_mut(at)?;
         let small = Some(small).filter(|may| (may.0 || may.1) && *count < PER_SECOND);
         if small.is_some() {
@@ -97,11 +103,20 @@ impl MessageObserver {
         Some(Sighting { from: passed.from, small, size, bytes })
     }
 
+    /// Takes segments that were added up: their bytes count with the next message.
+    pub(super) fn add(&mut self, bulk: &Bulk) {
+        if self.home != [false; 2]
+            && let Some(bytes) = self.bytes.get_mut(place(bulk.from))
+        {
+            *bytes = bytes.saturating_add(u32::try_from(bulk.bytes).unwrap_or(u32::MAX));
+        }
+    }
+
     /// Whether a small packet may be input, and a keystroke; and its size. Checks of the path,
     /// handshakes, media and acknowledgements of SCTP are neither. Anybody inside can send
     /// datagrams in the name of a host: only what fits a TCP stream is taken for its keystroke.
-    fn small(&self, passed: &Passed<'_>) -> ((bool, bool), u16) {
-        let Content { kind, size, .. } = Content::of(passed.bytes, passed.payload);
+    const fn small(&self, content: &Content<'_>) -> ((bool, bool), u16) {
+        let Content { kind, size, .. } = *content;
         let may = match kind {
             Multiplexed::Stun | Multiplexed::Handshake | Multiplexed::Media => (false, false),
             Multiplexed::Data if !self.ordered => (size > RECORD_MIN, false),
@@ -154,11 +169,15 @@ mod tests {
     fn passed(from: Peer, bytes: &[u8], payload: u32) -> Passed<'_> {
         let flags = TcpFlags(0);
         let (time, tcp) = (Some(Nanos(7)), true);
-        Passed { from, time, tcp, payload, bytes, moves_on: true, flags }
+        Passed { from, time, tcp, payload, bytes, flags }
+    }
+
+    fn see(seen: &mut MessageObserver, packet: &Passed<'_>, second: u32) -> Option<Sighting> {
+        seen.see(packet, &Content::of(packet.bytes, packet.payload), second)
     }
 
     fn seen(observer: &mut MessageObserver, packet: &Passed<'_>, second: u32) -> Vec<Beat> {
-        let Some(sighting) = observer.see(packet, second) else { return Vec::new() };
+        let Some(sighting) = see(observer, packet, second) else { return Vec::new() };
         observer.beats(sighting, (ENDS, packet.tcp), (second, packet)).collect()
     }
 
@@ -205,7 +224,7 @@ mod tests {
         let packet = Passed { tcp: false, ..passed(Peer::Responder, &[0x2f; 81], 81) };
         let input = seen(&mut udp, &packet, 5);
         assert_eq!(input[0].kind, BeatKind::Claimed, "DTLS 1.3");
-        let sighting = udp.see(&packet, 6).unwrap();
+        let sighting = see(&mut udp, &packet, 6).unwrap();
         let confirmed = udp.beats(sighting, (ENDS, true), (6, &packet)).next().unwrap();
         assert_eq!(confirmed.kind, BeatKind::Input);
     }
@@ -228,11 +247,10 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_advance_or_has_no_time_is_no_message() {
+    fn what_has_no_time_is_no_message() {
         let mut tcp = MessageObserver::between([true, false], Transport::TCP);
         let packet = passed(Peer::Responder, b"x", 40);
-        assert_eq!(tcp.see(&Passed { moves_on: false, ..packet }, 5), None);
-        assert_eq!(tcp.see(&Passed { time: None, ..packet }, 5), None);
+        assert_eq!(see(&mut tcp, &Passed { time: None, ..packet }, 5), None);
         tcp.turn();
         let beats = seen(&mut tcp, &packet, 5);
         assert_eq!((beats[0].host, beats[0].sent, beats[0].received), (ENDS[1], 40, 40));
