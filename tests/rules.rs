@@ -24,7 +24,7 @@ use longhaul::model::Nanos;
 use longhaul::model::Peer;
 use longhaul::model::Record;
 use longhaul::model::SourceInfo;
-use longhaul::model::interaction::{Class, Interaction, InteractionSums};
+use longhaul::model::interaction::{Class, Echo, Interaction, InteractionSums};
 use longhaul::model::remote_control::RemoteControl;
 use longhaul::model::schema;
 use longhaul::model::site_values::SiteValues;
@@ -66,9 +66,9 @@ fn embedded_and_directory_are_the_same_rules() {
     assert_eq!(embedded.infos()[0].count, loaded.infos()[0].count);
     let numbers: Vec<&str> = embedded.iter().map(|rule| rule.info().id.as_str()).collect();
     let want = "D01 D01 D02 D03 D03 D04 D05 D05 D05 D05 D05 D06 D06 D07 D08 D08 D08 D10 D10 D10 \
-                D10 D11 D11 D12 D12 D12 D14 D14 D14 D15 D16 D16 D17 D17 D18 D18 D18 D18 D19 D20 D20 \
-                D21 D22 D22 D23 D23 D23 D24 D24 D25 D27 D28 D29 D30 D32 D33 D34 D35 D36 D37 D40 D41 \
-                D42 D43";
+                D10 D11 D11 D12 D12 D12 D13 D14 D14 D14 D15 D16 D16 D17 D17 D18 D18 D18 D18 D19 D20 \
+                D20 D21 D22 D22 D23 D23 D23 D24 D24 D25 D27 D28 D29 D30 D32 D33 D34 D35 D36 D37 D40 \
+                D41 D42 D43";
     assert_eq!(numbers.join(" "), want);
 }
 
@@ -700,7 +700,7 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
         ("event.duration", pool(json!([29e9 as u64, 30e9 as u64, 12e10 as u64, 6e11 as u64]))),
         ("network.bytes", pool(json!([999_999, 1_000_000]))),
         ("network.direction", pool(json!(["inbound", "outbound", "internal"]))),
-        ("network.protocol", pool(json!(["tls", "dns", "wireguard"]))),
+        ("network.protocol", pool(json!(["tls", "dns", "wireguard", "ssh"]))),
         ("longhaul.shape.encapsulated_tls", pool(json!([true]))),
         ("destination.mac", pool(json!(["DC-A6-32-00-00-01"]))),
         ("network.application", pool(json!(["anydesk", "teamviewer", "zoom"]))),
@@ -760,6 +760,8 @@ fn pools() -> Vec<(&'static str, Vec<Value>)> {
         ("dns.response_code", pool(json!(["NOERROR", "NXDOMAIN"]))),
         ("longhaul.source.tags", pool(tags.clone())),
         ("longhaul.destination.tags", pool(tags)),
+        ("longhaul.echo.excess_us", pool(json!([60000, 120000, 59999]))),
+        ("longhaul.echo.samples", pool(json!([200, 900, 199]))),
     ]
 }
 
@@ -899,7 +901,9 @@ fn interaction() -> Interaction {
     sums.initiator.median_bytes = 36;
     sums.initiator.active_s = 31;
     let (class, controlled) = (Class::RemoteControl, Some(Peer::Responder));
-    Interaction { sums, class, confidence: 0.75, controlled }
+    let checks = longhaul::model::remote_control::Checks::NONE;
+    let echo = Some(Echo { median_ns: 140_000_000, samples: 210, together: 3 });
+    Interaction { sums, checks, echo, class, confidence: 0.75, controlled }
 }
 
 fn full() -> Record {

@@ -320,7 +320,7 @@ fn every_line_of_the_rule_cases_fits_the_template() {
             rules.evaluate(&record, &catalog, &mut alerts);
             render_session(&record, &origin, &mut line);
         } else {
-            let row = endpoint_from_json(object).unwrap();
+            let row = endpoint_from_json(object).unwrap_or_else(|why| panic!("{path:?}: {why}"));
             rules.evaluate_endpoint(&row, &catalog, &mut alerts);
             render_endpoint(&row, &origin, &mut line);
         }

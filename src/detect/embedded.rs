@@ -42,6 +42,7 @@ embedded! {
     "remote_control/d10_rmm_controller_location.yml"
     "remote_control/d11_rmm_hidden_leg.yml"
     "remote_control/d12_rmm_to_work_stepping_stone.yml"
+    "remote_control/d13_echo_ack_chain.yml"
     "remote_control/d22_ip_kvm_on_lan.yml"
     "remote_control/d23_ip_kvm_cloud_egress.yml"
     "remote_control/d24_screen_egress_shape.yml"

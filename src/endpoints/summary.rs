@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::endpoints::egress::{self, Egress};
 use crate::endpoints::{mtu, program};
+use crate::model::controller_leg::ControllerLeg;
 use crate::model::endpoint::{Locality, Service};
 use crate::model::facts::{LongDatagram, StunFacts};
 use crate::model::heap::ALLOCATION;
@@ -15,7 +16,7 @@ use crate::model::physics::ClaimedPlace;
 use crate::model::record::{
     AutonomousSystem, Direction, Facts, Leg, Party, Place, Quality, SessionState, Subject, SynFacts,
 };
-use crate::model::{Addr, Heap, Nanos, Record, Transport};
+use crate::model::{Addr, Heap, Nanos, Peer, Record, Transport};
 
 /// A fingerprint of an end's software.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,6 +117,8 @@ pub struct LongSession {
     pub responder: Option<(Arc<str>, Option<Arc<str>>)>,
     /// A relay carries it: it asked one for a peer (TURN, RFC 8656).
     pub relayed: bool,
+    /// The legs to who is at, or behind, initiator and responder.
+    pub legs: [Option<ControllerLeg>; 2],
 }
 
 /// An answered session with a remote initiator.
@@ -260,6 +263,8 @@ impl EndpointSummary {
         let (from, to) = sides(record.context.direction);
         // Before the JA4 is moved out with the initiator.
         let stack = stack(record);
+        // Before the turns are.
+        let long = may_drive(record).then(|| long(record));
         // Whoever writes both directions of a session writes its round trips too.
         let proven = |ns: Option<u64>| ns.filter(|_| !record.is_unproven());
         let near = (proven(record.near.handshake_ns), proven(record.transport_ns(true)));
@@ -285,7 +290,7 @@ impl EndpointSummary {
             incoming: (from == Locality::Remote && answered(record) && !record.quality.unconfirmed)
                 .then(|| Box::new(incoming(record))),
             refused: refused(record),
-            long: may_drive(record).then(|| long(record)),
+            long,
             egress: egress::egress(record, incoming).filter(|_| answered(record)),
         }
     }
@@ -341,6 +346,7 @@ fn long(record: &Record) -> Box<LongSession> {
         approved: record.context.application_approved,
         responder: record.context.responder_subject.clone().map(|named| (named.id, named.name)),
         relayed: record.facts.stun().is_some_and(StunFacts::is_relayed),
+        legs: [Peer::Initiator, Peer::Responder].map(|remote| record.controller_leg(remote)),
     })
 }
 

@@ -146,3 +146,58 @@ fn over_udp_the_leg_is_what_is_answered_without_thought() {
     let summary = EndpointSummary::of(&mut udp);
     assert_eq!((summary.initiator.transport_ns, summary.turns), (None, None));
 }
+
+/// A session by which a home host may be driven.
+fn drives(direction: Direction) -> Record {
+    let mut record = record(direction);
+    record.activity = Some(crate::model::activity::Activity::default());
+    (record.initiator.bytes, record.responder.bytes) = (5_000, 5_000);
+    record.interaction = Some(Box::default());
+    record
+}
+
+#[test]
+fn a_relay_passes_on_what_whoever_opened_the_session_answers() {
+    use crate::model::controller_leg::ControllerLeg;
+
+    let legs = |record: &mut Record| EndpointSummary::of(record).long.unwrap().legs;
+    let mut inbound = drives(Direction::Inbound);
+    let turns = inbound.facts.turns.get_or_insert_default();
+    turns.turns = vec![
+        Turn::new(Exchange::Tls, true, 200_000_011),
+        Turn::new(Exchange::Rdp, true, 210_000_011),
+        Turn::new(Exchange::Tls, false, 900_000_000),
+    ];
+    let leg = ControllerLeg {
+        whole_ns: 200_000_011,
+        hidden_ns: Some(200_000_000),
+        samples: 2,
+        method: "handshake",
+    };
+    assert_eq!(legs(&mut inbound), [Some(leg), None]);
+    assert_eq!(legs(&mut drives(Direction::Inbound)), [None, None]);
+}
+
+#[test]
+fn checks_of_both_ends_tell_the_way_between_them() {
+    use crate::model::controller_leg::ControllerLeg;
+    use crate::model::remote_control::{Checks, RoundTrip};
+
+    let trip = |min_us| RoundTrip { min_us, samples: 9 };
+    let legs = |checks: Checks| {
+        let mut record = drives(Direction::Outbound);
+        record.interaction.as_mut().unwrap().checks = checks;
+        EndpointSummary::of(&mut record).long.unwrap().legs[1]
+    };
+    let mut checks = Checks::NONE;
+    checks.outer[1] = trip(180_000);
+    assert_eq!(legs(checks), None, "a server that only answers");
+    checks.outer[0] = trip(2_000);
+    let whole =
+        ControllerLeg { whole_ns: 180_000_000, hidden_ns: None, samples: 9, method: "stun" };
+    assert_eq!(legs(checks), Some(whole));
+    checks.inner[1] = trip(230_000);
+    let hidden = legs(checks).unwrap();
+    // The way to the relay is the lowest that was measured.
+    assert_eq!((hidden.whole_ns, hidden.hidden_ns), (230_000_000, Some(229_999_978)));
+}

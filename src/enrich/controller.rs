@@ -19,21 +19,25 @@ const TAGS_MAX: usize = 8;
 /// Tags that name what controls: tools, and devices.
 const TOOLS: [&str; 2] = ["rmm:", "kvm:"];
 
-/// Finds the other end, or takes away what is left of checks.
+/// Finds the other end, if there is one.
 pub(super) fn fill(record: &mut Record, data: &EnrichData, origins: &mut OriginCache) {
-    let checks = record.remote_control.take();
     let rustdesk = record.facts.app_facts().and_then(|facts| facts.rustdesk.as_deref());
     let tool = tool(record);
     let controlled = is_controlled(record);
     if tool.is_none() && !controlled && rustdesk.is_none() {
         return;
     }
-    let mut found = checks.unwrap_or_default();
+    let mut found = Box::<RemoteControl>::default();
     let remote = remote(record.context.direction);
-    let relayed = is_relayed(record.facts.stun(), &found, remote);
+    let leg = record.through_relay(remote);
+    let asked_for_peer = record.facts.stun().is_some_and(StunFacts::is_relayed);
+    let relayed = asked_for_peer || is_answered(record, remote);
     if relayed {
         found.relay = Some(record.party(remote).ip);
-        note_leg(record, &mut found, remote);
+    }
+    if let Some(leg) = leg {
+        (found.hidden_ns, found.samples) = (leg.hidden_ns, leg.samples);
+        found.method = Some(leg.method);
     }
     let (controller, method) = match relayed {
         true => (record.facts.stun().and_then(|stun| peer(stun, &found, data)), "turn"),
@@ -85,26 +89,9 @@ fn is_controlled(record: &Record) -> bool {
     })
 }
 
-/// Whether a relay stands between: it agreed to reach a peer, or carried what the peer answered.
-fn is_relayed(stun: Option<&StunFacts>, found: &RemoteControl, remote: Peer) -> bool {
-    stun.is_some_and(StunFacts::is_relayed) || found.checks.inner(remote).samples > 0
-}
-
-/// The leg behind the relay: what goes through it and comes back, less the way to it.
-fn note_leg(record: &Record, found: &mut RemoteControl, remote: Peer) {
-    let whole = found.checks.inner(remote);
-    let by_initiator = remote == Peer::Initiator;
-    let asked = found.checks.outer(remote);
-    let asked = (asked.samples > 0).then_some(u64::from(asked.min_us) * 1_000);
-    let turns = record.facts.turns.as_deref();
-    let udp = turns.and_then(|turns| turns.over_udp(by_initiator)).map(|turn| turn.round_trip_ns);
-    let leg = if by_initiator { &record.near } else { &record.far };
-    let to_relay = asked.into_iter().chain(udp).chain(leg.transport_ns()).min();
-    if let (true, Some(to_relay)) = (whole.samples > 0, to_relay) {
-        found.hidden_ns = Some((u64::from(whole.min_us) * 1_000).saturating_sub(to_relay));
-        found.samples = whole.samples;
-        found.method = Some("stun");
-    }
+/// Whether something came back through a relay: whoever carries it stands between.
+fn is_answered(record: &Record, remote: Peer) -> bool {
+    record.interaction.as_deref().is_some_and(|seen| seen.checks.inner(remote).samples > 0)
 }
 
 /// The one peer that a relay reaches. What a channel is bound to is reached; a permission is asked

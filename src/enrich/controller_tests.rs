@@ -28,7 +28,7 @@ fn relayed() -> Record {
     let mut checks = Checks::NONE;
     checks.inner[1] = RoundTrip { min_us: 210_000, samples: 40 };
     checks.outer[1] = RoundTrip { min_us: 30_000, samples: 2 };
-    record.remote_control = Some(Box::new(RemoteControl { checks, ..RemoteControl::default() }));
+    record.interaction.as_mut().unwrap().checks = checks;
     record
 }
 
@@ -53,7 +53,7 @@ fn the_hidden_leg_is_what_goes_through_the_relay_less_the_way_to_it() {
     );
     assert_eq!((found.relay, found.controller), (Some(addr(RELAY)), None));
     let mut without = relayed();
-    without.remote_control.as_mut().unwrap().checks.outer = Checks::NONE.outer;
+    without.interaction.as_mut().unwrap().checks.outer = Checks::NONE.outer;
     without.far.handshake_ns = None;
     without.far.in_session = None;
     assert_eq!(filled(without).unwrap().hidden_ns, None, "the way to the relay is unknown");
@@ -84,7 +84,7 @@ fn a_call_has_no_controller() {
 #[test]
 fn without_a_relay_the_other_end_itself_controls() {
     let direct = |mut record: Record| {
-        record.remote_control = None;
+        record.interaction.as_mut().unwrap().checks = Checks::NONE;
         filled(record).map(|found| (found.controller, found.method))
     };
     let itself = Some((Some(addr(RELAY)), Some("direct")));

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::model::controller_leg::ControllerLeg;
 use crate::model::people_facts::PeopleFacts;
 use crate::model::physics::ClaimedPlace;
 use crate::model::record::Quality;
@@ -128,6 +129,8 @@ pub struct Control {
     pub serves: bool,
     /// A relay carries it.
     pub relayed: bool,
+    /// The leg to who controls, if it was measured.
+    pub leg: Option<ControllerLeg>,
     /// The session that the messages come by, if it was shown since.
     pub session: Option<LatestSession>,
 }

@@ -4,6 +4,7 @@
 //! sums, the evidence stage the class. Out: rules and lines read them. Never: grows, or judges.
 
 use crate::model::Peer;
+use crate::model::remote_control::Checks;
 
 /// The class of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,11 +82,26 @@ pub struct InteractionSums {
     pub real_time: bool,
 }
 
+/// How long echoes of the initiator's keystrokes took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Echo {
+    /// Median of those that came behind a separate acknowledgement, in ns.
+    pub median_ns: u64,
+    /// How many these are.
+    pub samples: u32,
+    /// Echoes that carried the acknowledgement themselves.
+    pub together: u32,
+}
+
 /// Sums, and what they look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Interaction {
     /// The sums.
     pub sums: InteractionSums,
+    /// Round trips of STUN.
+    pub checks: Checks,
+    /// Echoes of the initiator's keystrokes.
+    pub echo: Option<Echo>,
     /// The class.
     pub class: Class,
     /// 0 to 1; 0 for [`Class::Unknown`].

@@ -11,6 +11,7 @@ pub mod app_facts;
 pub mod beats;
 pub mod binding;
 pub mod cached_text;
+pub mod controller_leg;
 pub mod counters;
 pub mod duplicates;
 pub mod endpoint;

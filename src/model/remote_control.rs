@@ -67,8 +67,6 @@ const fn pick([initiator, responder]: &[RoundTrip; 2], side: Peer) -> RoundTrip 
 /// What is known of the other end of a remote-control session.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoteControl {
-    /// Round trips of checks.
-    pub checks: Checks,
     /// The tool: the session's application, if it is one for remote control.
     pub tool: Option<Arc<str>>,
     /// The relay between both ends.

@@ -1,12 +1,13 @@
 //! State of a long session: its updates, and the observers of each packet.
 //!
-//! Owns: one block of at most 640 bytes per session, from a pool of the shard. In: every packet
+//! Owns: one block of at most 704 bytes per session, from a pool of the shard. In: every packet
 //! with new payload of a session in which both sides sent data and that is at least [`LASTS`]
 //! seconds old. Out: sums for its record. Never: grows, or keeps payload.
 
 mod activity;
 mod bulk;
 mod checks;
+mod echo;
 mod interaction;
 pub(crate) mod messages;
 
@@ -17,6 +18,7 @@ use crate::model::{Addr, Nanos, Peer, Record, TcpFlags, Transport};
 use crate::session::lasting::activity::ActivityObserver;
 use crate::session::lasting::bulk::Bulk;
 use crate::session::lasting::checks::ChecksObserver;
+use crate::session::lasting::echo::EchoObserver;
 use crate::session::lasting::interaction::InteractionObserver;
 use crate::session::lasting::messages::{MessageObserver, Sighting};
 use crate::session::state::{Bits, Session};
@@ -44,6 +46,8 @@ pub(crate) struct Passed<'a> {
     pub(crate) bytes: &'a [u8],
     /// TCP: its flags.
     pub(crate) flags: TcpFlags,
+    /// Packets of the responder so far, with this one if it is the responder's.
+    pub(crate) answers: u32,
 }
 
 /// Observes long sessions. Its state is in the block: it allocates nothing and costs a few
@@ -75,6 +79,7 @@ pub(crate) struct Lasting {
     pub(crate) interaction: InteractionObserver,
     pub(crate) messages: MessageObserver,
     pub(crate) checks: ChecksObserver,
+    pub(crate) echo: EchoObserver,
 }
 
 impl Lasting {
@@ -89,6 +94,7 @@ impl Lasting {
             interaction: InteractionObserver::NONE,
             messages: MessageObserver::NONE,
             checks: ChecksObserver::NONE,
+            echo: EchoObserver::NONE,
         }
     }
 
@@ -100,7 +106,8 @@ impl Lasting {
         self.activity.see(passed, &content);
         self.interaction.see(passed, &content);
         self.checks.see(passed, &content);
-        self.bulk.expect(passed, self.interaction.longest(passed.from), clock);
+        self.echo.see(passed, &content);
+        self.bulk.follow(passed, self.interaction.longest(passed.from), clock);
         self.messages.see(passed, &content, clock)
     }
 
@@ -111,6 +118,7 @@ impl Lasting {
             self.activity.add(&bulk);
             self.interaction.add(&bulk);
             self.messages.add(&bulk);
+            self.echo.add(&bulk);
         }
     }
 
@@ -121,16 +129,18 @@ impl Lasting {
         self.interaction.turn();
         self.messages.turn();
         self.checks.turn();
+        self.echo.turn();
     }
 
     /// Adds what the observers saw.
     pub(crate) fn tell(&mut self, record: &mut Record) {
         self.settle();
         record.activity = self.activity.result();
-        if let Some(checks) = self.checks.result() {
-            record.remote_control.get_or_insert_default().checks = checks;
-        }
-        record.interaction = self.interaction.result().map(|sums| Box::new(Interaction::new(sums)));
+        let (checks, echo) = (self.checks.result(), self.echo.result());
+        record.interaction = self
+            .interaction
+            .result()
+            .map(|sums| Box::new(Interaction { checks, echo, ..Interaction::new(sums) }));
     }
 
     /// Bytes held beside its block.
@@ -186,6 +196,7 @@ impl<X> Session<X> {
             payload: packet.payload_wire(),
             bytes: arrival.payload(),
             flags: packet.tcp_flags,
+            answers: self.responder.packets,
         };
         if let Some(seen) = lasting.see(&passed, packet.clock) {
             let ends = (self.ends(), self.is_confirmed());
@@ -224,6 +235,6 @@ mod tests {
 
     #[test]
     fn a_block_stays_small() {
-        assert!(size_of::<Option<Lasting>>() <= 640, "{}", size_of::<Option<Lasting>>());
+        assert!(size_of::<Option<Lasting>>() <= 704, "{}", size_of::<Option<Lasting>>());
     }
 }

@@ -18,7 +18,7 @@ fn wait(bench: &mut Bench, n: u16, at: u64) {
 
 #[test]
 fn the_budget_bounds_the_table() {
-    let mut bench = bench(Room { sessions: 4 * 472, ..Room::UNBOUNDED });
+    let mut bench = bench(Room { sessions: 4 * 480, ..Room::UNBOUNDED });
     for n in 0..40 {
         bench.feed(packet(n, true, u64::from(n) * 1_000, SYN, 1, 0), b"");
         assert!(bench.shard.len() <= 4);

@@ -33,7 +33,7 @@ struct Entry {
 /// Bytes of a slot in the table, at least: a session, two entries of an index that is half full,
 /// four timers and two more, a quarter of a block of round trips, and an eighth of a block for long
 /// sessions; each list may have twice its content allocated.
-const PLACE_BYTES: usize = 472;
+const PLACE_BYTES: usize = 480;
 
 /// Average timers per session in the wheel before stale ones are removed, and a number that is
 /// always allowed.

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use longhaul::model::endpoint::EndpointRow;
 use serde_json::Value;
 
 /// What a capture shows of its laptop.
@@ -47,7 +48,7 @@ pub fn table(folder: &Path) -> Vec<String> {
     let mut truths: Vec<PathBuf> =
         fs::read_dir(folder.join("truth")).unwrap().flatten().map(|entry| entry.path()).collect();
     truths.sort();
-    let (mut counts, mut short) = (Counts::new(), Vec::new());
+    let (mut counts, mut short, mut legs) = (Counts::new(), Vec::new(), Vec::new());
     for (number, path) in truths.iter().enumerate() {
         let truth: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         let Some(group) = group(&truth) else { continue };
@@ -62,6 +63,7 @@ pub fn table(folder: &Path) -> Vec<String> {
             row.traits.control.is_some_and(|control| control.confidence >= crate::FLAGGED)
         });
         let synthetic = outcome.endpoints.iter().any(|row| row.traits.synthetic.is_some());
+        legs.extend(leg(outcome.endpoints.iter(), &truth).filter(|_| group == Group::Typed));
         let count = counts.entry((number % 2 == 0, group)).or_default();
         count[0] += 1;
         count[1] += usize::from(driven);
@@ -79,5 +81,39 @@ pub fn table(folder: &Path) -> Vec<String> {
         let half = if first { "first" } else { "second" };
         println!("{half:6} {:10} {all:9} {driven:7} {synthetic:10}", format!("{group:?}"));
     }
+    show_legs(&legs);
     short
+}
+
+/// From which true round trip on the way to who controls is long, in ms.
+const LONG_MS: f64 = 80.0;
+
+/// The way to who controls a driven host, in ms: found, and true.
+fn leg(mut rows: impl Iterator<Item = EndpointRow>, truth: &Value) -> Option<(Option<f64>, f64)> {
+    let driven = rows.find_map(|row| {
+        row.traits.control.filter(|control| control.confidence >= crate::FLAGGED)
+    })?;
+    let found = driven.leg.map(|leg| leg.whole_ns as f64 / 1e6);
+    Some((found, truth["total_rtt_ms"].as_f64()?))
+}
+
+fn show_legs(legs: &[(Option<f64>, f64)]) {
+    let far = |ms: f64| ms >= LONG_MS;
+    let count = |long: bool, found: fn(Option<bool>) -> bool| {
+        let of = legs.iter().filter(|(_, truth)| far(*truth) == long);
+        of.filter(|(leg, _)| found(leg.map(far))).count()
+    };
+    for long in [true, false] {
+        let (yes, no) = (count(long, |is| is == Some(true)), count(long, |is| is == Some(false)));
+        let unknown = count(long, |is| is.is_none());
+        let way = if long { "long" } else { "short" };
+        println!("{way} way to who controls: long {yes}, short {no}, unknown {unknown}");
+    }
+    let mut errors: Vec<f64> = legs
+        .iter()
+        .filter_map(|(leg, truth)| Some((leg.as_ref()? - truth).abs() / truth))
+        .collect();
+    errors.sort_by(f64::total_cmp);
+    let at = |part: f64| crate::control::at(&errors, part).unwrap_or_default() * 100.0;
+    println!("  off by {:.1} % (p50), {:.1} % (p90)", at(0.5), at(0.9));
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longhaul::model::Addr;
+use longhaul::model::controller_leg::ControllerLeg;
 use longhaul::model::endpoint::EndpointRow;
 use longhaul::model::endpoint_facts::{Control, InputTest, SyntheticInput};
 use serde_json::Value as Json;
@@ -33,10 +34,12 @@ pub(super) fn set_control(row: &mut EndpointRow, name: &str, value: &Json) -> Op
             approved: false,
             serves: false,
             relayed: false,
+            leg: None,
             session: None,
         })
     });
     let text = || value.as_str().map(Arc::from);
+    let none = ControllerLeg { whole_ns: 0, hidden_ns: None, samples: 0, method: "stun" };
     match name {
         "confidence" => control.confidence = value.as_f64()?,
         "from" => control.from = addr(value)?,
@@ -51,6 +54,10 @@ pub(super) fn set_control(row: &mut EndpointRow, name: &str, value: &Json) -> Op
         "tool" => control.tool = Some(text()?),
         "approved" => control.approved = value.as_bool()?,
         "serves" => control.serves = value.as_bool()?,
+        "controller_us" => control.leg.get_or_insert(none).whole_ns = nanos(value)?,
+        "hidden_us" => control.leg.get_or_insert(none).hidden_ns = Some(nanos(value)?),
+        "round_trips" => control.leg.get_or_insert(none).samples = small(value)?,
+        "method" if value == "handshake" => control.leg.get_or_insert(none).method = "handshake",
         "relayed" => control.relayed = value.as_bool()?,
         // That of the blank endpoint is home.
         "internal" => control.session = latest.filter(|_| value == &Json::Bool(true)),

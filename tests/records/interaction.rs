@@ -5,7 +5,7 @@ use longhaul::model::remote_control::RemoteControl;
 use longhaul::model::{Peer, Record};
 use serde_json::Value as Json;
 
-use super::record::{text, texts};
+use super::record::{nanos, small, text, texts};
 
 /// A field of `longhaul.interaction`.
 pub(super) fn set_interaction(record: &mut Record, name: &str, value: &Json) -> Option<()> {
@@ -39,6 +39,27 @@ pub(super) fn set_interaction(record: &mut Record, name: &str, value: &Json) -> 
                 }
             }
         }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A field of `longhaul.echo`. The responder's leg may be set later: it is 10 ms until then.
+pub(super) fn set_echo(record: &mut Record, name: &str, value: &Json) -> Option<()> {
+    let ack = *record.far.handshake_ns.get_or_insert(10_000_000);
+    let seen = record.interaction.get_or_insert_default();
+    let echo = seen.echo.get_or_insert_default();
+    match name {
+        "median_us" => echo.median_ns = nanos(value)?,
+        "excess_us" => echo.median_ns = nanos(value)?.saturating_add(ack),
+        "ratio" => {
+            // What the excess says stays.
+            let excess = echo.median_ns.saturating_sub(ack);
+            let ack = (excess as f64 / (value.as_f64()? - 1.0)).round() as u64;
+            (echo.median_ns, record.far.handshake_ns) = (excess + ack, Some(ack));
+        }
+        "samples" => echo.samples = small(value)?,
+        "piggybacked" => echo.together = small(value)?,
         _ => return None,
     }
     Some(())

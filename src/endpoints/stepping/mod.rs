@@ -28,6 +28,7 @@ use crate::endpoints::stepping::pair::DRIVEN;
 use crate::endpoints::summary::{EndpointSummary, LongSession};
 use crate::endpoints::table::{Endpoints, Entry};
 use crate::model::beats::Beat;
+use crate::model::controller_leg::ControllerLeg;
 use crate::model::endpoint::{EndpointKey, EndpointRow, Locality};
 use crate::model::endpoint_facts::{Control, LatestSession, SyntheticInput};
 use crate::model::heap::ALLOCATION;
@@ -52,6 +53,8 @@ pub(super) struct Via {
     long: LongSession,
     /// The host answers there: it offers a service.
     serves: bool,
+    /// The leg to who is at the other end, or behind it.
+    leg: Option<ControllerLeg>,
 }
 
 /// The home hosts.
@@ -151,8 +154,14 @@ impl Stepping {
             }
             let Some(known) = host.known(peer.ip) else { continue };
             let order = |via: &Via| (via.long.tool.is_some(), via.session.end, via.session.id);
-            let via =
-                Via { session: latest(session, long, at), long: long.clone(), serves: at == 1 };
+            let leg = long.legs.get(1 - at).copied().flatten();
+            let had = known.via.as_deref().and_then(|via| via.leg);
+            let leg = had.into_iter().chain(leg).max_by_key(sureness);
+            if let Some(via) = known.via.as_deref_mut() {
+                via.leg = leg;
+            }
+            let session = latest(session, long, at);
+            let via = Via { session, long: long.clone(), serves: at == 1, leg };
             if known.via.as_deref().is_none_or(|had| order(had) < order(&via)) {
                 let grows = known.via.replace(Box::new(via)).is_none();
                 self.bytes += if grows { size_of::<Via>() + ALLOCATION } else { 0 };
@@ -178,6 +187,7 @@ impl Stepping {
             approved: via.is_some_and(|via| via.long.approved),
             serves: via.is_some_and(|via| via.serves),
             relayed: via.is_some_and(|via| via.long.relayed),
+            leg: via.and_then(|via| via.leg),
             session: via.map(|via| via.session.clone()),
         }))
     }
@@ -277,6 +287,12 @@ impl Endpoints {
             traits.latest = Some(Box::new(session.clone()));
         }
     }
+}
+
+/// Of several legs by one way the surest counts: checks go on for as long as the session does, a
+/// handshake is measured once. Who is at the other end can answer late, never early.
+const fn sureness(leg: &ControllerLeg) -> (bool, u32, u64) {
+    (matches!(leg.method.as_bytes(), b"stun"), leg.samples, u64::MAX - leg.whole_ns)
 }
 
 /// Whether rules should see it.

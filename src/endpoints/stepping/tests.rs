@@ -180,6 +180,13 @@ fn hosts_that_were_silent_for_long_are_forgotten() {
     assert_eq!(stepping.dropped, 0, "nothing is lost with one");
 }
 
+const FAR: ControllerLeg = ControllerLeg {
+    whole_ns: 230_000_000,
+    hidden_ns: Some(190_000_000),
+    samples: 2,
+    method: "handshake",
+};
+
 /// A session by which somebody outside drives a host that has that name.
 fn served(name: &str) -> EndpointSummary {
     use crate::endpoints::summary::{Incoming, SideSummary, StackSummary};
@@ -197,6 +204,7 @@ fn served(name: &str) -> EndpointSummary {
         session: Incoming { subject: Some(("caller".into(), None)), ..Incoming::default() },
         kind: "rdp".into(),
         responder: Some((name.into(), None)),
+        legs: [Some(FAR), None],
         ..LongSession::default()
     };
     EndpointSummary {
@@ -223,7 +231,24 @@ fn the_driven_host_is_the_subject() {
     stepping.note(&served("laptop-7"));
     let control = stepping.control(host(1)).unwrap();
     assert!(control.serves && control.via.as_deref() == Some("rdp"), "{control:?}");
+    assert_eq!(control.leg, Some(FAR));
     let session = control.session.unwrap();
     assert_eq!((session.subject.as_deref(), session.began), (Some("laptop-7"), host(1)));
     assert_eq!((session.peer, session.peer_home), (SCREEN, false));
+}
+
+/// Checks go on for as long as the session does; a later session without a leg takes nothing away.
+#[test]
+fn the_surest_leg_of_a_way_counts() {
+    let mut stepping = Stepping::new(1 << 20);
+    run(&mut stepping, driven(host(1), 1_000_000, 60));
+    let stun = ControllerLeg { samples: 20, method: "stun", ..FAR };
+    for (end, leg) in [(2, Some(FAR)), (3, Some(stun)), (4, Some(FAR)), (5, None)] {
+        let mut session = served("laptop-7");
+        session.last = Nanos(end);
+        session.long.as_mut().unwrap().legs = [leg, None];
+        stepping.note(&session);
+    }
+    let control = stepping.control(host(1)).unwrap();
+    assert_eq!((control.leg, control.session.unwrap().end), (Some(stun), Nanos(5)));
 }

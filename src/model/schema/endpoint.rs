@@ -411,6 +411,20 @@ Endpoint of EndpointRow [
         "Windows of 256 keystrokes or 20 minutes that are over and say so by themselves.")),
     field(("longhaul.remote_control.days", 3, Kind::Int, "", Shown::Sometimes,
         |r| read::control(r, |c| Value::Int(c.days.into())), "Days (UTC) with such a window.")),
+    field(("longhaul.remote_control.controller_us", 3, Kind::Float, "us", Shown::Sometimes,
+        |r| read::controller_leg(r, |leg| Value::Micros(leg.whole_ns)),
+        "Lowest round trip between the sensor and who sends the input, through whatever relay.")),
+    field(("longhaul.remote_control.hidden_us", 3, Kind::Float, "us", Shown::Sometimes,
+        |r| read::controller_leg(r, |leg| Value::micros_opt(leg.hidden_ns)),
+        "The part of it behind the address that the input comes from. A slow client looks the \
+         same where the method is `handshake`.")),
+    field(("longhaul.remote_control.round_trips", 3, Kind::Int, "", Shown::Sometimes,
+        |r| read::controller_leg(r, |leg| Value::Int(leg.samples.into())),
+        "Round trips that both rest on.")),
+    field(("longhaul.remote_control.method", 3, Kind::Text, "", Shown::Sometimes,
+        |r| read::controller_leg(r, |leg| Value::Word(leg.method)),
+        "How they were measured: `stun` (requests of both ends, also through a relay), \
+         `handshake` (TLS, RDP or DTLS of a session that the other end opened).")),
     field(("longhaul.synthetic_input.confidence", 3, Kind::Float, "", Shown::Sometimes,
         |r| read::synthetic(r, |s| Value::float_opt(Some(s.confidence))),
         "Of home hosts, from 0 to 1; 0.5 and more reads as: a device or program makes the input \

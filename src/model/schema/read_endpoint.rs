@@ -4,6 +4,7 @@
 //! Out: values. Never: judgement, state.
 
 use crate::model::Nanos;
+use crate::model::controller_leg::ControllerLeg;
 use crate::model::endpoint::{EndpointRow, Fingerprint, HiddenLeg, Needs, Tunnel};
 use crate::model::endpoint_facts::{
     Baseline, ClaimTotals, Colocated, Control, Excess, MtuTotals, Spread, StackTotals,
@@ -81,6 +82,11 @@ pub(super) fn mtu(row: &EndpointRow, get: Part<MtuTotals>) -> Value<'_> {
 
 pub(super) fn stack(row: &EndpointRow, get: Part<StackTotals>) -> Value<'_> {
     part(row.traits.stack.as_ref(), get)
+}
+
+/// A value of the leg to who controls.
+pub(super) fn controller_leg(row: &EndpointRow, get: Part<ControllerLeg>) -> Value<'_> {
+    part(row.traits.control.as_deref().and_then(|control| control.leg.as_ref()), get)
 }
 
 pub(super) fn control(row: &EndpointRow, get: Part<Control>) -> Value<'_> {

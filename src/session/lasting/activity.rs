@@ -71,7 +71,7 @@ mod tests {
     fn passed(from: Peer, ms: u64, payload: u32) -> Passed<'static> {
         let time = Some(Nanos(ms * 1_000_000));
         let flags = TcpFlags(0);
-        Passed { from, time, payload, tcp: true, bytes: &[], flags }
+        Passed { from, time, payload, tcp: true, bytes: &[], flags, answers: 0 }
     }
 
     fn see(seen: &mut ActivityObserver, passed: &Passed<'_>) {

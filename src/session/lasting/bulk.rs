@@ -58,7 +58,7 @@ impl Bulk {
 
     /// After a packet that the observers took: which segments would add nothing but bytes.
     /// `longest` is the longest segment of its side.
-    pub(super) fn expect(&mut self, passed: &Passed<'_>, longest: u16, clock: u32) {
+    pub(super) fn follow(&mut self, passed: &Passed<'_>, longest: u16, clock: u32) {
         *self = Bulk::NONE;
         let Some(time) = passed.time else { return };
         let full = passed.payload == u32::from(longest) && passed.payload > INPUT_MAX;
@@ -99,7 +99,7 @@ mod tests {
 
     fn passed(from: Peer, ms: u64, payload: u32, bytes: &[u8]) -> Passed<'_> {
         let (time, flags) = (Some(Nanos(ms * 1_000_000)), TcpFlags(0));
-        Passed { from, time, tcp: true, payload, bytes, flags }
+        Passed { from, time, tcp: true, payload, bytes, flags, answers: 0 }
     }
 
     /// The packet as the session has it.
@@ -134,7 +134,7 @@ mod tests {
         let after = |next: Passed<'_>, clock: u32| {
             let mut bulk = Bulk::NONE;
             assert!(!add(&mut bulk, &first, 7));
-            bulk.expect(&first, 1_448, 7);
+            bulk.follow(&first, 1_448, 7);
             let added = add(&mut bulk, &next, clock);
             (added, bulk.take().map_or(0, |bulk| bulk.bytes))
         };

@@ -11,6 +11,7 @@ fn passed(from: Peer, ms: u64, bytes: &[u8]) -> Passed<'_> {
         payload: bytes.len() as u32,
         bytes,
         flags: TcpFlags(TcpFlags::PSH),
+        answers: 0,
     }
 }
 

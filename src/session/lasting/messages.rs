@@ -169,7 +169,7 @@ mod tests {
     fn passed(from: Peer, bytes: &[u8], payload: u32) -> Passed<'_> {
         let flags = TcpFlags(0);
         let (time, tcp) = (Some(Nanos(7)), true);
-        Passed { from, time, tcp, payload, bytes, flags }
+        Passed { from, time, tcp, payload, bytes, flags, answers: 0 }
     }
 
     fn see(seen: &mut MessageObserver, packet: &Passed<'_>, second: u32) -> Option<Sighting> {

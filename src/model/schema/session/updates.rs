@@ -3,7 +3,7 @@
 //! Owns: name, type, unit, accessor and meaning of each. In: a record. Out: its values.
 //! Never: a field that sessions.ndjson does not have.
 
-use crate::model::interaction::{Class, Interaction, SideSums};
+use crate::model::interaction::{Class, Echo, Interaction, SideSums};
 use crate::model::record::Activity;
 use crate::model::schema::session::field;
 use crate::model::schema::table::table;
@@ -24,6 +24,16 @@ fn interaction<'a>(
 fn control(record: &Record, get: impl FnOnce(&SideSums) -> u32) -> Value<'_> {
     let side = record.interaction.as_deref().and_then(Interaction::control);
     side.map_or(Value::Absent, |side| Value::Int(get(side).into()))
+}
+
+fn echo<'a>(record: &'a Record, get: impl FnOnce(&'a Echo) -> Value<'a>) -> Value<'a> {
+    interaction(record, |seen| seen.echo.as_ref().map_or(Value::Absent, get))
+}
+
+/// The median echo, and the lowest acknowledgement of the same side.
+fn behind(record: &Record, get: impl FnOnce(u64, u64) -> Value<'static>) -> Value<'_> {
+    let ack = record.far.transport_ns();
+    echo(record, |echo| ack.map_or(Value::Absent, |ack| get(echo.median_ns, ack)))
 }
 
 table! {
@@ -80,5 +90,22 @@ pub(super) Updates of Record [
     field(("longhaul.interaction.active_s", 3, Kind::Int, "s", Shown::Sometimes,
         |r| control(r, |side| side.active_s),
         "Seconds in which the controlling side sent messages.")),
+    field(("longhaul.echo.median_us", 3, Kind::Float, "us", Shown::Sometimes,
+        |r| echo(r, |echo| Value::Micros(echo.median_ns)),
+        "Over TCP: median time from a keystroke of the initiator, after a quarter of a second of \
+         silence, to its echo. Only echoes count before which a packet of its own acknowledged \
+         the keystroke. Within 12 %; from ten seconds after the session's beginning on.")),
+    field(("longhaul.echo.excess_us", 3, Kind::Float, "us", Shown::Sometimes,
+        |r| behind(r, |echo, ack| Value::Micros(echo.saturating_sub(ack))),
+        "That less the responder's lowest round trip: what lies behind who acknowledges, or how \
+         slow its program is.")),
+    field(("longhaul.echo.ratio", 3, Kind::Float, "", Shown::Sometimes,
+        |r| behind(r, |echo, ack| Value::Float(echo as f64 / ack.max(1) as f64)),
+        "That median over the responder's lowest round trip.")),
+    field(("longhaul.echo.samples", 3, Kind::Int, "", Shown::Sometimes,
+        |r| echo(r, |echo| Value::Int(echo.samples.into())), "Echoes that it rests on.")),
+    field(("longhaul.echo.piggybacked", 3, Kind::Int, "", Shown::Sometimes,
+        |r| echo(r, |echo| Value::Int(echo.together.into())),
+        "Echoes that do not count, since they carried the acknowledgement themselves.")),
 ]
 }
