@@ -112,7 +112,7 @@ fn of_site<'s>(
     let otherwise =
         format!("give it values in the configuration: `[placeholders]`, `{name} = [\"...\"]`");
     let cause = format!("placeholder `%{name}%` has no values");
-    refuse(value, cause, &did_you_mean(near.map(|name| name), &otherwise))
+    refuse(value, cause, &did_you_mean(near, &otherwise))
 }
 
 fn sigma_value(value: &SiteValue) -> SigmaValue {

@@ -148,6 +148,7 @@ pub fn check_rules(paths: &[PathBuf], site: &SiteValues) -> Result<RuleCheck, Ve
 }
 
 /// The least time of several runs, each long enough for the clock.
+#[allow(clippy::disallowed_methods, reason = "what a rule costs here and now is for the person")]
 fn measured(probe: &Probe<'_>) -> u128 {
     const RUNS: u32 = 5;
     let mut times = 1u32;
@@ -215,11 +216,14 @@ pub fn export_rules(dir: &Path) -> Result<usize, Error> {
     Ok(count)
 }
 
+/// The files of a result that have this name.
+pub type FilesOf<'f> = dyn Fn(&str) -> Vec<PathBuf> + 'f;
+
 /// The tables that statements read, as definitions or as views of DuckDB over `files`, and the
 /// statement of each rule.
 pub fn sql(
     paths: &[PathBuf],
-    files: Option<&dyn Fn(&str) -> Vec<PathBuf>>,
+    files: Option<&FilesOf<'_>>,
 ) -> Result<(String, Vec<Statement>), Vec<Error>> {
     let rules = RuleSet::load(paths, &[], &SiteValues::default())?;
     let tables = sql::tables(&rules);

@@ -20,7 +20,8 @@ use longhaul::model::RuleInfo;
 use longhaul::model::alert::Repeats;
 use longhaul::pipeline::stored_ledger::StoredLedger;
 
-pub const CONFIG: LedgerConfig = LedgerConfig { entries: 8 << 20, subjects: 8 << 20 };
+pub const CONFIG: LedgerConfig =
+    LedgerConfig { entries: 8 << 20, subjects: 8 << 20, groups: 8 << 20 };
 
 const DIR: &str = "LONGHAUL_LEDGER_CHILD";
 

@@ -53,7 +53,9 @@ pub(super) fn tell(text: &str) -> Option<Form> {
         () if self::text(object, "type") == Some("bundle") => Some(Form::Stix),
         () if has("Event") || has("response") => Some(Form::Misp),
         () if has("Artifacts") || (has("Name") && has("Category")) => Some(Form::Lolrmm),
-        () if has("ip") || has("network") => Some(Form::Spur),
+        () if self::text(object, "ip").or(self::text(object, "network")).is_some() => {
+            Some(Form::Spur)
+        }
         () => None,
     }
 }

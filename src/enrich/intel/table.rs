@@ -93,8 +93,8 @@ fn columns(names: &[String]) -> Option<Columns> {
     let at = |name: &str| names.iter().position(|have| have == name);
     let entry = ENTRIES.iter().find_map(|name| at(name).map(|index| (index, *name)));
     let ends = at("start").zip(at("end")).or_else(|| at("first").zip(at("last")));
-    let tag = TAGS.iter().filter_map(|name| at(name).map(|index| (index, *name)));
-    let tag = tag.filter(|(index, _)| entry.is_none_or(|(entry, _)| entry != *index)).next();
+    let mut tag = TAGS.iter().filter_map(|name| at(name).map(|index| (index, *name)));
+    let tag = tag.find(|(index, _)| entry.is_none_or(|(entry, _)| entry != *index));
     (entry.is_some() || ends.is_some()).then(|| Columns {
         entry: entry.map(|(index, _)| index),
         ends,

@@ -100,7 +100,7 @@ pub(super) fn iprep(path: &Path, text: &str) -> Result<Feed, Vec<Error>> {
 pub(super) fn from_base64(text: &str) -> Option<String> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = text.trim_end_matches('=');
-    if text.len() % 4 != 0 || digits.is_empty() || text.len() - digits.len() > 2 {
+    if !text.len().is_multiple_of(4) || digits.is_empty() || text.len() - digits.len() > 2 {
         return None;
     }
     let (mut bits, mut held, mut out) = (0u32, 0u32, Vec::new());
