@@ -2,7 +2,11 @@
 # Checks what the build needs beyond Rust, and what the tests need beyond that, and installs what is missing with the
 # system's package manager: a C compiler (for zstd and ring), the libpcap headers; for tests ip, ps, setpriv and jq.
 # Prints what it does. Without the tools for tests, the tests that use them are skipped by name.
+# With --receivers also rsyslog (Debian and its relatives): a daemon that nobody wants on a desk unasked.
 set -eu
+
+receivers=""
+[ "${1:-}" = --receivers ] && receivers=yes
 
 have_headers() {
     for cc in cc gcc clang; do
@@ -24,7 +28,12 @@ if ! command -v cargo >/dev/null 2>&1; then
     echo "longhaul: cargo was not found. Install Rust 1.95 or newer (https://rustup.rs), then try again." >&2
     exit 1
 fi
-have_headers && have_tools && exit 0
+
+have_receivers() {
+    [ -z "$receivers" ] || ! command -v apt-get >/dev/null 2>&1 || command -v rsyslogd >/dev/null 2>&1
+}
+
+have_headers && have_tools && have_receivers && exit 0
 
 as_root=""
 if [ "$(id -u)" -ne 0 ]; then
@@ -44,7 +53,7 @@ echo "longhaul: installing a C compiler, the libpcap headers, and what tests use
 if command -v apt-get >/dev/null 2>&1; then
     $as_root apt-get update -qq
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-        gcc libc6-dev libpcap-dev iproute2 procps util-linux jq >/dev/null
+        gcc libc6-dev libpcap-dev iproute2 procps util-linux jq ${receivers:+openssl rsyslog rsyslog-gnutls} >/dev/null
 elif command -v dnf >/dev/null 2>&1; then
     $as_root dnf install -y -q gcc glibc-devel libpcap-devel iproute procps-ng util-linux jq
 elif command -v pacman >/dev/null 2>&1; then

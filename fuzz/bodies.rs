@@ -59,6 +59,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("ike", ike),
     ("wireguard", wireguard),
     ("openvpn", openvpn),
+    ("spool", spool),
     ("stun", stun),
     ("rustdesk", rustdesk),
     ("socks_rdp_vnc", socks_rdp_vnc),
@@ -246,6 +247,12 @@ pub fn rustdesk(data: &[u8]) {
         }
     }
     talk(data, (40_000, PORT));
+}
+
+/// A segment of a spool, of which anything may be left.
+pub fn spool(data: &[u8]) {
+    let (lines, bytes) = longhaul::sinks::spool::whole_lines(data);
+    assert!(bytes <= data.len() && lines * 10 <= bytes as u64);
 }
 
 /// One certificate.

@@ -15,6 +15,8 @@ pub mod emit;
 pub mod endpoints;
 pub mod enrich;
 pub mod evidence;
+pub mod formats;
+pub mod forward;
 pub mod identity;
 pub mod sandbox;
 pub mod session;

@@ -83,6 +83,19 @@ fn added_frames_of_a_false_time_change_nothing() {
 }
 
 #[test]
+fn many_false_times_at_the_end_raise_no_alert_again() {
+    let demo = false_times::demo();
+    let honest = craft::read(&demo.pcap(), &[]).rules();
+    let end = demo.frames.len();
+    let said = craft::read(&falsified(&demo, (end - 100, 100), |_| YEAR_2106).pcap(), &[]);
+    let count = |rules: &[(String, String)]| rules.iter().filter(|(id, _)| id == "D03").count();
+    assert_eq!(count(&said.rules()), count(&honest));
+    let dates = said.endpoints.iter().map(|row| row["@timestamp"].as_str().unwrap());
+    let wrong: Vec<&str> = dates.filter(|date| date.starts_with("2106")).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
 fn false_times_give_the_same_bytes_at_any_number_of_workers() {
     let demo = demo();
     let mut capture = falsified(&demo, (10, 2), |_| YEAR_2106);

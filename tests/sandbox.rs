@@ -47,6 +47,7 @@ fn confinement(dir: &Path) -> Confinement {
         read: vec![dir.join("readable"), PathBuf::from("/etc/services")],
         write: vec![dir.join("writable")],
         sockets: Vec::new(),
+        sends: false,
     }
 }
 

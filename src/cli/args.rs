@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::live::parse_seconds;
 use crate::config::memory::parse_memory;
 use crate::config::updates::parse_updates;
 use crate::config::{
@@ -135,6 +136,10 @@ pub(super) struct RunArgs {
     /// [default: 60s,5m,15m]
     #[arg(long, value_name = "TIME", value_delimiter = ',')]
     update_after: Vec<String>,
+    /// How long the end of the run waits for the sinks of the configuration; what is not confirmed
+    /// by then stays in their spools [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    drain: Option<String>,
     /// Write a session line at each of these times as well
     #[arg(long)]
     updates: bool,
@@ -266,6 +271,15 @@ impl RunArgs {
             match parse_updates("--update-after", &self.update_after) {
                 Ok(times) => plan.updates = times,
                 Err(e) => errors.push(e),
+            }
+        }
+        if let Some(word) = &self.drain {
+            match parse_seconds(word) {
+                Some(seconds) => plan.drain_seconds = seconds,
+                None => errors.push(
+                    Error::new("--drain", format!("`{word}` is no span"))
+                        .help("give a span such as 30s or 5m"),
+                ),
             }
         }
         if let Some(text) = &self.memory {

@@ -16,6 +16,7 @@ mod protocols;
 mod read;
 mod rules;
 mod rules_results;
+mod sinks;
 mod state;
 
 use std::io::{IsTerminal, Write};
@@ -74,6 +75,9 @@ enum Command {
     /// List, export, check or test Sigma rules
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Check the sinks of a configuration, or send what waits for them
+    #[command(subcommand)]
+    Sinks(sinks::SinksCommand),
     /// Look up addresses in the geo databases
     #[command(subcommand)]
     Geo(geo::GeoCommand),
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args, style),
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
+        Command::Sinks(command) => sinks::run(&command),
         Command::Geo(command) => geo::run(&command),
         Command::Intel(command) => intel::run(&command),
         Command::Fields(args) => fields::run(&args),

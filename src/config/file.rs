@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use crate::config::live::parse_out_max;
 use crate::config::memory::parse_memory;
+use crate::config::sinks::{self, SinkKeys};
 use crate::config::updates::parse_updates;
 use crate::config::{
     Caps, ConfigLines, DEDUP_WINDOW_BOUNDS_US, Plan, Vantage, WORKERS_MAX, bounded, learn_days,
@@ -25,7 +26,8 @@ const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules
                     unanswered, updates, write_updates, out_max and [caps] with sessions, \
                     endpoints, alerts, baselines, bindings, \
                     [likelihood] with prior_one_in, tenure, rules, \
-                    [placeholders], and [thresholds] with rules, groups";
+                    [placeholders], [thresholds] with rules, groups, \
+                    and [[sink]] with the keys of docs/siem.md";
 
 /// Maximum size of a configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -74,6 +76,7 @@ struct Keys {
     likelihood: Option<Spanned<LikelihoodKeys>>,
     placeholders: Option<Spanned<Placeholders>>,
     thresholds: Option<Spanned<ThresholdKeys>>,
+    sink: Option<Vec<Spanned<SinkKeys>>>,
 }
 
 /// Values by the name of a placeholder.
@@ -220,6 +223,7 @@ impl ConfigFile {
         apply_likelihood(keys.likelihood, plan, &mut checker);
         apply_placeholders(keys.placeholders, plan, &mut checker);
         apply_thresholds(keys.thresholds, plan, &mut checker);
+        apply_sinks(keys.sink, plan, &mut checker);
         if checker.errors.is_empty() { Ok(()) } else { Err(checker.errors) }
     }
 }
@@ -268,6 +272,17 @@ fn apply_thresholds(
         }
     }
     plan.site_values.place = Some((path, line));
+}
+
+fn apply_sinks(sinks: Option<Vec<Spanned<SinkKeys>>>, plan: &mut Plan, checker: &mut Checker<'_>) {
+    for keys in sinks.into_iter().flatten() {
+        let place = checker.place(&keys);
+        match keys.into_inner().check(place) {
+            Ok(sink) => plan.sinks.push(sink),
+            Err(wrong) => checker.errors.extend(wrong),
+        }
+    }
+    checker.errors.extend(sinks::check_all(&plan.sinks));
 }
 
 impl CapsTable {

@@ -6,10 +6,12 @@
 pub mod file;
 pub mod live;
 pub mod memory;
+mod sinks;
 pub mod updates;
 
 use std::path::PathBuf;
 
+use crate::model::sink::SinkPlan;
 use crate::model::site_values::SiteValues;
 use crate::model::{Error, Level, Likelihood};
 
@@ -56,6 +58,9 @@ pub const LEARN_DAYS_MAX: usize = 128;
 /// of transfers of zeros reach some hundreds; what is made to exhaust a reader has thousands to
 /// billions.
 pub const MAX_RATIO: u64 = 1_000;
+
+/// Seconds that the end of a run waits for receivers of events.
+pub const DRAIN_SECONDS: u64 = 30;
 
 /// Longest time between a packet and its copy, in microseconds: a mirror port sends both within a
 /// fraction of a millisecond.
@@ -270,6 +275,10 @@ pub struct Plan {
     pub updates: Vec<u32>,
     /// Each of these has a line among those of sessions.
     pub write_updates: bool,
+    /// Where events are sent to, beside the output.
+    pub sinks: Vec<SinkPlan>,
+    /// Seconds that the end of a run waits for those.
+    pub drain_seconds: u64,
     /// The arguments as given, for run.json.
     pub arguments: Vec<String>,
 }
@@ -319,6 +328,8 @@ impl Default for Plan {
             unanswered: UNANSWERED,
             updates: updates::UPDATES.to_vec(),
             write_updates: false,
+            sinks: Vec::new(),
+            drain_seconds: DRAIN_SECONDS,
             arguments: Vec::new(),
         }
     }

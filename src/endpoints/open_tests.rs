@@ -27,6 +27,7 @@ fn session(of: u8, n: u8, last: u64) -> (SessionId, EndpointSummary) {
         Turns { turns: vec![turn(Exchange::Tls), turn(Exchange::FirstData)], ..Turns::default() };
     let print = Print::Ja4(format!("ja4-{}", of % 2).into(), None);
     let summary = EndpointSummary {
+        doubtful: false,
         initiator: side([203, 0, 113, of], Locality::Remote, (5 + u64::from(n % 3)) * MS, print),
         responder: side([10, 0, 0, n], Locality::Home, MS, Print::None),
         service: Some(Service { transport: Transport::TCP, port: 443 }),

@@ -36,6 +36,7 @@ fn session(ip: [u8; 4], print: Print, at: u64, gaps: &[(Exchange, u64)]) -> Endp
         service: Some(Service { transport: Transport::TCP, port: 443 }),
         first: Nanos(at * MS),
         last: Nanos(at * MS),
+        doubtful: false,
         tags: Vec::new(),
         turns: Some(Box::new(turns)),
         stack: StackSummary::default(),

@@ -83,6 +83,8 @@ pub struct EndpointSummary {
     pub first: Nanos,
     /// Last packet's time.
     pub last: Nanos,
+    /// Nothing confirms these times: they may be years away from those of other sessions.
+    pub doubtful: bool,
     /// Tags by list matches: whether the initiator's address matched, and the tag.
     pub tags: Vec<(bool, Arc<str>)>,
     /// The exchanges, with who answered and how fast.
@@ -284,6 +286,7 @@ impl EndpointSummary {
                 .then_some(Service { transport: record.transport, port: record.responder.port }),
             first: record.start,
             last: record.end,
+            doubtful: record.doubtful,
             tags: tags(record, from),
             turns: turns(record),
             stack,

@@ -30,6 +30,7 @@ fn outbound(home: u8, remote: u8, port: u16, far_ns: Option<u64>) -> EndpointSum
         service: Some(Service { transport: Transport::TCP, port }),
         first: Nanos(10 * u64::from(home)),
         last: Nanos(20 * u64::from(home)),
+        doubtful: false,
         tags: Vec::new(),
         turns: None,
         stack: StackSummary::default(),

@@ -351,6 +351,12 @@ counters! {
     /// important ones.
     EventsDropped = "events_dropped" in "output",
         loss("events", "events over the queue of an output");
+    /// Events written to the spools of sinks.
+    Spooled = "spooled" in "output", total;
+    /// Events that no sink's receiver had confirmed when the spool reached its cap, the oldest
+    /// first, or that could not be written to it.
+    SpoolDropped = "spool_dropped" in "output",
+        loss("spools", "events that did not reach their sink");
     /// Bytes of an incomplete entry at the end of the state's journal, left by a killed run and
     /// removed.
     JournalCut = "journal_cut" in "output", quality("bytes of an incomplete journal entry");

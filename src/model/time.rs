@@ -61,6 +61,19 @@ impl Nanos {
         at.to_string().starts_with(text).then_some(at)
     }
 
+    /// Parses a time as [`Display`](fmt::Display) writes it, with any number of digits of fraction.
+    pub fn parse(text: &str) -> Option<Nanos> {
+        let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
+        let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+        let mut parts = clock.split(':').map(|part| part.parse::<u64>().ok());
+        let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+        let fits = parts.next().is_none() && hour < 24 && minute < 60 && second < 60;
+        let digits = fraction.len() <= 9 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+        let nanos: u64 = format!("{fraction:0<9}").parse().ok()?;
+        let seconds = Nanos::from_date(date)?.as_secs() + (hour * 60 + minute) * 60 + second;
+        (fits && digits).then(|| Nanos::from_secs(seconds).plus(Nanos(nanos)))
+    }
+
     /// The day in UTC: `2026-11-22`.
     pub fn date(self) -> String {
         let (year, month, day) = civil_from_days(self.as_secs() / 86_400);
@@ -76,6 +89,13 @@ impl Nanos {
     pub const fn as_secs(self) -> u64 {
         self.0 / 1_000_000_000
     }
+}
+
+/// A time as [`Nanos`] are displayed, cut to microseconds and without its zone: many formats have
+/// no more digits.
+pub fn to_micros(time: &str) -> Option<&str> {
+    let bare = time.strip_suffix('Z')?;
+    bare.get(..26).or(Some(bare))
 }
 
 /// RFC 3339 in UTC with nine digits of fraction: `2026-11-22T10:00:00.123456789Z`.
@@ -117,6 +137,18 @@ mod tests {
         assert_eq!(Nanos::from_secs(951_782_400).to_string(), "2000-02-29T00:00:00.000000000Z");
         let leap = Nanos(1_703_593_377_933_911_008);
         assert_eq!(leap.to_string(), "2023-12-26T12:22:57.933911008Z");
+    }
+
+    #[test]
+    fn what_is_displayed_is_parsed_again() {
+        for time in [Nanos(0), Nanos(1_703_593_377_933_911_008)] {
+            assert_eq!(Nanos::parse(&time.to_string()), Some(time));
+        }
+        assert_eq!(Nanos::parse("1970-01-02T00:00:01.5Z"), Some(Nanos(86_401_500_000_000)));
+        for wrong in ["", "1970-01-01", "1970-01-01T00:00:00", "1970-01-01T24:00:00Z"] {
+            assert_eq!(Nanos::parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(to_micros("1970-01-01T00:00:00.123456789Z"), Some("1970-01-01T00:00:00.123456"));
     }
 
     #[test]

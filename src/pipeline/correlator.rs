@@ -43,6 +43,8 @@ pub(super) struct Correlator {
     beats: Vec<Beat>,
     /// The second before which they were compared.
     settled: u32,
+    /// The latest time of a session that others confirm.
+    confirmed: Nanos,
     /// Only in a live run.
     live: Option<Heartbeat>,
 }
@@ -80,7 +82,8 @@ impl Correlator {
         let found = Found::new(plan, prepared);
         let feeds = queues.into_iter().map(feed).collect();
         let scans = Scans::new(origin);
-        Correlator { feeds, found, scans, beats: Vec::new(), settled: 0, live: None }
+        let confirmed = Nanos::ZERO;
+        Correlator { feeds, found, scans, beats: Vec::new(), settled: 0, confirmed, live: None }
     }
 
     /// The same, for a live run.
@@ -279,7 +282,8 @@ impl Correlator {
         let Some(item) = item else { return Ok(()) };
         feed.next += 1;
         let (time, is_update) = match item.kind {
-            ItemKind::Ended(endpoint) => {
+            ItemKind::Ended(mut endpoint) => {
+                date(&mut endpoint, &mut self.confirmed);
                 self.found.endpoints.close(&order.1);
                 self.found.endpoints.observe(&endpoint);
                 if let Some(state) = &mut self.found.state {
@@ -287,7 +291,8 @@ impl Correlator {
                 }
                 (endpoint.last, false)
             }
-            ItemKind::Update(endpoint) => {
+            ItemKind::Update(mut endpoint) => {
+                date(&mut endpoint, &mut self.confirmed);
                 let last = endpoint.last;
                 self.found.update(second, order.1, endpoint);
                 (last, true)
@@ -320,6 +325,16 @@ impl Correlator {
         };
         self.found.counters.bump(fate);
         written.map_or(Ok(()), |written| written.map(|_| ()))
+    }
+}
+
+/// A session whose time nothing confirms counts among the endpoints at the latest time that was
+/// confirmed: a false one would end windows of days, and raise alerts once more.
+fn date(session: &mut EndpointSummary, confirmed: &mut Nanos) {
+    if !session.doubtful {
+        *confirmed = (*confirmed).max(session.last);
+    } else if *confirmed > Nanos::ZERO {
+        (session.first, session.last) = (*confirmed, *confirmed);
     }
 }
 

@@ -10,7 +10,9 @@
 mod clock;
 mod correlator;
 mod decap_config;
+pub mod delivery;
 mod findings;
+pub mod forwarder;
 mod heartbeat;
 pub mod intel;
 pub mod interrupts;
@@ -26,6 +28,7 @@ mod reader_bindings;
 mod record_batch;
 mod record_worker;
 mod scans;
+pub mod shipment;
 mod snapshot;
 mod source;
 pub mod state;
@@ -38,6 +41,7 @@ pub mod warnings;
 mod worker;
 
 use std::any::Any;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::{io, thread};
@@ -50,8 +54,10 @@ use crate::decode::Decoder;
 use crate::dispatch::{Dispatcher, queue};
 use crate::emit::Origin;
 use crate::endpoints::EndpointRows;
+use crate::model::escape::escaped_lines;
 use crate::model::{Alert, CopyReport, Counters, Error, Format, Incident, Nanos};
 use crate::pipeline::correlator::{Correlator, Finished};
+use crate::pipeline::delivery::Delivery;
 use crate::pipeline::heartbeat::Heartbeat;
 use crate::pipeline::outgoing::Queues;
 use crate::pipeline::outputs::{Ecs, RunFacts};
@@ -67,7 +73,7 @@ pub use crate::pipeline::verdicts::problems;
 use crate::pipeline::warnings::{Answer, Warning};
 use crate::pipeline::worker::Worker;
 use crate::report::summary::{RuleLine, SummaryBuilder};
-use crate::sinks::{Outlets, SetFacts, SpanEnd};
+use crate::sinks::{Outlets, SetFacts, SpanEnd, Tell};
 
 /// Handovers in flight from one worker. A watermark is a batch, and every worker gets the same
 /// ones, so a worker whose queue is full is ahead of another that still has watermarks to handle:
@@ -174,7 +180,25 @@ impl Outcome {
 
 /// Every error that prevents a plan from running, without running it.
 pub fn check(plan: &Plan) -> Vec<Error> {
-    prepare::prepare(plan).err().unwrap_or_default()
+    prepared(plan).err().unwrap_or_default()
+}
+
+/// Everything that a run needs; sinks are not connected to, but their files are read.
+fn prepared(plan: &Plan) -> Result<Prepared, Vec<Error>> {
+    let wrong = delivery::check(plan);
+    match prepare::prepare(plan) {
+        Ok(prepared) if wrong.is_empty() => Ok(prepared),
+        Ok(_) => Err(wrong),
+        Err(errors) => Err(errors.into_iter().chain(wrong).collect()),
+    }
+}
+
+/// Tells the user of a run over files what sinks have to say.
+fn to_user() -> Tell {
+    Arc::new(|text: &str| {
+        // There is no other place to report that standard error failed.
+        drop(writeln!(io::stderr().lock(), "note: {}", escaped_lines(text)));
+    })
 }
 
 /// Runs a plan to its end.
@@ -206,14 +230,15 @@ fn run_all(
     tap: Option<RecordTap<'_>>,
     interrupt: &Interrupt,
 ) -> Result<Outcome, Vec<Error>> {
-    let mut prepared = prepare::prepare(plan)?;
+    let mut prepared = prepared(plan)?;
     prepared.read_options.interrupt = interrupt.clone();
     let state = State::of(plan).map_err(|e| vec![e])?;
     let opened = outputs::open(plan).map_err(|e| vec![e])?;
+    let mut delivery = Delivery::start(plan, None).map_err(|e| vec![e])?;
     let reader = Reader::new(&prepared, Decoder::new(prepared.decode));
     let origin = reader.origin(plan);
     let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(&origin)));
-    let mut outlets = opened.outlets(&format);
+    let mut outlets = opened.with(delivery.sinks(&format, &to_user())).outlets(&format);
     let remarks = outlets.remarks();
     let (dispatcher, workers, correlator) = assemble(plan, &prepared, &origin, tap);
     let correlator = correlator.with_state(state).map_err(|e| vec![e])?;
@@ -229,6 +254,8 @@ fn run_all(
     }
     outcome.finish(plan, &prepared, &mut outlets)?;
     outcome.save_state()?;
+    drop(outlets);
+    delivery.finish().map_err(|e| vec![e])?;
     Ok(outcome)
 }
 

@@ -19,6 +19,7 @@ use crate::emit::run::{Build, Loss, RunReport, Sensor, SensorPlace, Totals};
 use crate::model::event::SessionLine;
 use crate::model::finding::Advice;
 use crate::model::{CopyPoint, CopyReport, Counter, Error, Event, EventKind, Format, Nanos};
+use crate::pipeline::delivery;
 use crate::pipeline::prepare::{OldList, Prepared};
 use crate::pipeline::state::{self, BaselineTotals};
 use crate::pipeline::warnings::Warning;
@@ -30,11 +31,22 @@ use crate::sinks::{Outlets, Queue, SetFacts, Sink, SpanEnd};
 /// Written by `--json`.
 pub(super) const JSON_KINDS: &[EventKind] = &[EventKind::Alert, EventKind::Incident];
 
-/// Written by `--sessions`.
-pub(super) const SESSION_KINDS: &[EventKind] = &[EventKind::SessionUpdate, EventKind::SessionEnd];
+/// Lines of sessions that files get.
+pub(super) const fn session_kinds(plan: &Plan) -> &'static [EventKind] {
+    match plan.write_updates {
+        true => &[EventKind::SessionUpdate, EventKind::SessionEnd],
+        false => &[EventKind::SessionEnd],
+    }
+}
 
 /// Whether session lines are needed.
 pub(super) fn wants_session_lines(plan: &Plan) -> bool {
+    delivery::takes(plan, EventKind::SessionEnd)
+        || delivery::wants_update_lines(plan)
+        || wants_session_files(plan)
+}
+
+fn wants_session_files(plan: &Plan) -> bool {
     match plan.sessions {
         SessionLines::Off => false,
         SessionLines::To(_) => true,
@@ -78,6 +90,8 @@ pub(super) struct Opened {
     stdout: Option<OutFile>,
     dir: Option<Open>,
     bytes: usize,
+    kinds: &'static [EventKind],
+    delivery: Vec<Box<dyn Sink>>,
 }
 
 /// Opens the outputs of a plan.
@@ -98,16 +112,25 @@ pub(super) fn open(plan: &Plan) -> Result<Opened, Error> {
         SessionLines::WithOutput | SessionLines::Off => None,
     };
     let stdout = plan.json.then(|| OutFile::create("-".as_ref())).transpose()?;
-    Ok(Opened { sessions, stdout, dir, bytes: Shares::of(plan.memory).outputs })
+    let bytes = Shares::of(plan.memory).outputs;
+    let kinds = session_kinds(plan);
+    Ok(Opened { sessions, stdout, dir, bytes, kinds, delivery: Vec::new() })
 }
 
 impl Opened {
+    /// Adds sinks.
+    pub(super) fn with(mut self, sinks: Vec<Box<dyn Sink>>) -> Opened {
+        self.delivery = sinks;
+        self
+    }
+
     /// The sinks, which write events in that format. The rest is added at the end of the run.
     pub(super) fn outlets(self, format: &Arc<dyn Format>) -> Outlets {
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        let mut sinks = self.delivery;
+        let kinds = self.kinds;
         let stream = |file, kinds| Stream::new(file, kinds, Arc::clone(format), None);
         if let Some(file) = self.sessions {
-            sinks.push(Box::new(stream(file, SESSION_KINDS)));
+            sinks.push(Box::new(stream(file, kinds)));
         }
         if let Some(file) = self.stdout {
             sinks.push(Box::new(stream(file, JSON_KINDS)));
@@ -115,7 +138,8 @@ impl Opened {
         if let Some(open) = self.dir {
             let writes_sessions = open.sessions.is_some();
             let (open, format) = (Some(open), Arc::clone(format));
-            sinks.push(Box::new(Directory { open, writes_sessions, format }));
+            let kinds = if writes_sessions { kinds } else { &[] };
+            sinks.push(Box::new(Directory { open, kinds, format }));
         }
         Outlets::new(sinks, self.bytes)
     }
@@ -124,7 +148,8 @@ impl Opened {
 /// A directory that gets the files of one run.
 struct Directory {
     open: Option<Open>,
-    writes_sessions: bool,
+    /// Lines of sessions.
+    kinds: &'static [EventKind],
     format: Arc<dyn Format>,
 }
 
@@ -139,7 +164,7 @@ struct Open {
 impl Sink for Directory {
     fn wants(&self, kind: EventKind) -> bool {
         match kind {
-            EventKind::SessionEnd | EventKind::SessionUpdate => self.writes_sessions,
+            EventKind::SessionEnd | EventKind::SessionUpdate => self.kinds.contains(&kind),
             EventKind::Health => false,
             EventKind::Endpoint | EventKind::Alert | EventKind::Incident => true,
         }

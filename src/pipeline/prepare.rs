@@ -19,6 +19,7 @@ use crate::enrich::geo::Question;
 use crate::enrich::{EnrichData, EnrichOptions, Nat64, Prefix, parse_place};
 use crate::model::{Error, Nanos};
 use crate::pipeline::decap_config::{self, Off};
+use crate::pipeline::delivery;
 
 const DAY_S: u64 = 86_400;
 
@@ -129,7 +130,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared, Vec<Error>> {
         bindings: Bounds::of(plan).bindings,
         snapshot_bytes: Bounds::of(plan).snapshot_bytes,
         unanswered: plan.unanswered,
-        writes_updates: plan.write_updates,
+        writes_updates: delivery::wants_update_lines(plan),
     })
 }
 

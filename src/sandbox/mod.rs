@@ -34,6 +34,8 @@ pub struct Confinement {
     /// Open sockets. Writing to them is denied from then on, as is writing to any other socket of
     /// this process above standard error.
     pub sockets: Vec<RawFd>,
+    /// It is there to send: system calls are not limited.
+    pub sends: bool,
 }
 
 /// How far a step succeeded.
@@ -73,7 +75,10 @@ pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
     let user = privilege::become_user(confinement)?;
     let capabilities = privilege::drop_capabilities()?;
     let landlock = paths::confine(confinement)?;
-    let seccomp = syscalls::confine(&sockets, complete)?;
+    let seccomp = match confinement.sends {
+        true => StepResult::Partly("it sends".to_owned()),
+        false => syscalls::confine(&sockets, complete)?,
+    };
     Ok(vec![
         Step { name: "user", result: user },
         Step { name: "capabilities", result: capabilities },

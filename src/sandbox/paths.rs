@@ -26,8 +26,8 @@ const SINCE: [(i32, &str); 4] = [
     (6, "signals to other processes, abstract sockets"),
 ];
 
-/// Confines this thread, and threads it starts, to the given paths. TCP bind and connect are
-/// denied, and so are signals to other processes.
+/// Confines this thread, and threads it starts, to the given paths. TCP bind is denied, connect is
+/// too unless the process is there to send, and so are signals to other processes.
 pub(super) fn confine(confinement: &Confinement) -> Result<StepResult, Error> {
     let status = restrict(confinement).map_err(|e| failed("landlock", e))?;
     Ok(describe(&status, confinement.read.len(), confinement.write.len()))
@@ -56,10 +56,14 @@ fn describe(status: &RestrictionStatus, read: usize, write: usize) -> StepResult
 }
 
 fn restrict(confinement: &Confinement) -> Result<RestrictionStatus, RulesetError> {
+    let net = match confinement.sends {
+        true => AccessNet::BindTcp.into(),
+        false => AccessNet::from_all(ABI_WANTED),
+    };
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(ABI_WANTED))?
-        .handle_access(AccessNet::from_all(ABI_WANTED))?
+        .handle_access(net)?
         .scope(Scope::from_all(ABI_WANTED))?
         .create()?;
     let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});

@@ -15,6 +15,9 @@ use crate::model::Error;
 use crate::sandbox::{Confinement, StepResult, failed};
 
 /// Switches to the user if started as root; any other user stays as is.
+/// Directories that a run makes are nested less deep.
+const DEPTH: usize = 3;
+
 pub(super) fn become_user(confinement: &Confinement) -> Result<StepResult, Error> {
     let name = confinement.user.as_str();
     if !Uid::effective().is_root() {
@@ -42,14 +45,30 @@ pub(super) fn become_user(confinement: &Confinement) -> Result<StepResult, Error
     Ok(StepResult::Full(format!("{name} ({}:{})", user.uid, user.gid)))
 }
 
-/// An empty directory owned by root was created by this run, or might as well have been.
+/// A directory owned by root that holds nothing but such directories was created by this run, or
+/// might as well have been.
 fn give_to_user(dir: &Path, user: &User) -> Result<(), Error> {
-    let owned = fs::metadata(dir).is_ok_and(|data| data.uid() == 0);
-    let empty = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
-    if owned && empty {
-        nix::unistd::chown(dir, Some(user.uid), Some(user.gid)).map_err(|e| failed("user", e))?;
+    let mut made = Vec::new();
+    if is_made_for_run(dir, DEPTH, &mut made) {
+        for dir in &made {
+            let owner = (Some(user.uid), Some(user.gid));
+            nix::unistd::chown(dir, owner.0, owner.1).map_err(|e| failed("user", e))?;
+        }
     }
     Ok(())
+}
+
+/// Lists a directory and those below it; whether they are all there is, and root's.
+fn is_made_for_run(dir: &Path, depth: usize, made: &mut Vec<PathBuf>) -> bool {
+    let owned = fs::symlink_metadata(dir).is_ok_and(|data| data.is_dir() && data.uid() == 0);
+    let Ok(mut entries) = fs::read_dir(dir) else { return false };
+    made.push(dir.to_path_buf());
+    let below = depth.checked_sub(1);
+    owned
+        && entries.all(|entry| {
+            let path = entry.map(|entry| entry.path());
+            path.is_ok_and(|path| below.is_some_and(|depth| is_made_for_run(&path, depth, made)))
+        })
 }
 
 fn check_writable(path: &Path, name: &str) -> Result<(), Error> {

@@ -68,6 +68,9 @@ const THREADS: &[libc::c_long] = &[
     libc::SYS_clone3,
     libc::SYS_exit,
     libc::SYS_exit_group,
+    // For the end of the process that sends, which was started before.
+    libc::SYS_wait4,
+    libc::SYS_waitid,
     libc::SYS_futex,
     libc::SYS_set_robust_list,
     libc::SYS_rseq,

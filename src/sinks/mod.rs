@@ -13,6 +13,7 @@ pub mod outlets;
 mod partial;
 pub mod queue;
 pub mod room;
+pub mod spool;
 pub mod stream;
 
 pub use outlets::Outlets;

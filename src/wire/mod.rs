@@ -13,6 +13,7 @@ pub mod dns;
 pub mod dns_data;
 pub mod dtls;
 pub mod eap;
+pub mod framed;
 pub mod http;
 pub mod icmp;
 pub mod ike;

@@ -145,20 +145,25 @@ fn kills(net: &Net, dir: &Path) -> Result<(), String> {
     let (out_text, config) = (out.display().to_string(), dir.join("longhaul.toml"));
     let config = config.display().to_string();
     let args = ["a0", "--out", &out_text, "--rotate", "1s", "--config", &config, "--workers", "1"];
-    let mut left = false;
+    let (mut left, mut seen) = (false, BTreeSet::new());
     for turn in 0..20u32 {
         let sensor = Sensor::start(&args);
         net.send_paced("b0", &sessions(turn * 1_000, 600 + turn * 20), 1);
         std::thread::sleep(Duration::from_millis(u64::from(turn * 97 % 1_000)));
         sensor.signal("KILL");
         drop(sensor);
-        for set in sets(&out).iter().filter(|set| **set != out) {
+        // Sessions are counted as they begin, and written as they end, maybe in a later set.
+        let (mut lines, mut opened) = (0, 0);
+        for set in sets(&out).into_iter().filter(|set| *set != out) {
+            if !seen.insert(set.clone()) {
+                continue;
+            }
             if set.join("run.json").exists() {
-                let (lines, torn) = whole_lines(&set.join("sessions.ndjson"))?;
-                let opened = count(&json(&set.join("run.json")), "session", "sessions");
-                // Sessions are counted as they begin, and written as they end.
-                if torn || lines > opened + 16 {
-                    return Err(format!("{}: {lines} of {opened} lines", set.display()));
+                let (more, torn) = whole_lines(&set.join("sessions.ndjson"))?;
+                lines += more;
+                opened += count(&json(&set.join("run.json")), "session", "sessions");
+                if torn || lines > opened {
+                    return Err(format!("{}: {lines} of {opened} lines so far", set.display()));
                 }
             } else {
                 left = true;
@@ -200,7 +205,7 @@ fn storm(net: &Net, dir: &Path) -> Result<(), String> {
     })?;
     // Whatever is being loaded, what stands there at the last signal is read once more.
     put(&rule.replace("PORT", "4003"))?;
-    let other = rule.replace("PORT", "4004");
+    let other = rule.replace("PORT", "4004").replace("D18", "D118");
     fs::write(rules.join("two.yml"), other).map_err(|e| e.to_string())?;
     sensor.signal("HUP");
     sensor.hears("reloaded: 2 rules");

@@ -24,6 +24,7 @@ use crate::detect::incidents::{IncidentConfig, Incidents};
 use crate::detect::ledger::entries::Entries;
 use crate::detect::likelihood::Prior;
 use crate::model::{Alert, Counters, Incident, Level, Nanos};
+use crate::wire::framed;
 
 /// Incidents whose window is over are looked for at most once in this span of packet time.
 const CLOSE_EVERY: Nanos = Nanos::from_secs(3_600);
@@ -210,7 +211,7 @@ impl Ledger {
 
     fn note(&mut self, record: Option<Vec<u8>>) {
         if let (Some(journal), Some(record)) = (&mut self.journal, record) {
-            store::frame(&record, journal);
+            framed::put(&[&record], journal);
         }
     }
 }

@@ -9,7 +9,7 @@
 //!           counted (each a 32-bit number of them, then each), SHA-256 of all before it
 //! journal   head, records
 //! head      "LHLEDG\r\n" or "LHJOUR\r\n", version (2 bytes), generation (8 bytes)
-//! record    length of the content (4 bytes), its CRC-32 (4 bytes), content
+//! record    see `wire::framed`
 //! content   1 endpoint, alert: a rule has fired on an endpoint; 2 alert: one was raised;
 //!           3 level: all that was found was reported; 4 time: old incidents were closed;
 //!           5 event, alerts: correlations counted one, and raised these
@@ -20,7 +20,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flate2::Crc;
 use sha2::{Digest, Sha256};
 
 use crate::detect::correlation::{Event, put_event, put_state, read_event, read_state};
@@ -29,6 +28,7 @@ use crate::detect::ledger::entries::{About, Entry, Key};
 use crate::detect::ledger::{Ledger, LedgerConfig, Taken};
 use crate::detect::subject::{Reported, Subject};
 use crate::model::{Alert, Level, Nanos};
+use crate::wire::framed::{self, Framed};
 use crate::wire::{Reader, WireError};
 
 /// Version of both formats.
@@ -43,9 +43,6 @@ const JOURNAL: [u8; 8] = *b"LHJOUR\r\n";
 
 /// Bytes of a head.
 pub const HEAD: usize = 18;
-
-/// Bytes before the content of a record.
-const FRAME: usize = 8;
 
 /// Bytes of the checksum of a snapshot.
 const CHECKSUM: usize = 32;
@@ -126,39 +123,24 @@ pub(super) fn counted(event: &Event, alerts: &[Alert]) -> Vec<u8> {
     w.0
 }
 
-fn crc(content: &[u8]) -> u32 {
-    let mut crc = Crc::new();
-    crc.update(content);
-    crc.sum()
-}
-
-/// Appends a record with its length and checksum.
-pub(super) fn frame(content: &[u8], journal: &mut Vec<u8>) {
-    journal.extend((content.len() as u32).to_be_bytes());
-    journal.extend(crc(content).to_be_bytes());
-    journal.extend(content);
-}
-
 /// The whole records of a journal behind its head, and how many bytes they take; what follows them
 /// was not written to its end.
 ///
 /// Errors: a record has another checksum and is not the last: something has damaged the file.
 pub fn records(bytes: &[u8]) -> Result<(Vec<&[u8]>, usize), StoreError> {
-    let mut r = Reader::new(bytes);
     let (mut all, mut whole) = (Vec::new(), 0);
-    while !r.is_empty() {
-        let (Ok(length), Ok(sum)) = (r.u32(), r.u32()) else { break };
-        let Ok(content) = r.take(length as usize) else { break };
-        if crc(content) != sum {
-            if r.is_empty() {
-                break;
+    loop {
+        match framed::first(bytes.get(whole..).unwrap_or_default()) {
+            Framed::Whole(content) => {
+                whole += framed::HEAD + content.len();
+                all.push(content);
             }
-            return Err(StoreError::Damaged("the checksum of a record is another"));
+            Framed::Damaged(length) if whole + length < bytes.len() => {
+                return Err(StoreError::Damaged("the checksum of a record is another"));
+            }
+            Framed::Damaged(_) | Framed::Incomplete => return Ok((all, whole)),
         }
-        whole += FRAME + content.len();
-        all.push(content);
     }
-    Ok((all, whole))
 }
 
 fn head(magic: [u8; 8], generation: u64) -> Vec<u8> {

@@ -89,7 +89,7 @@ fn an_incomplete_last_entry_is_removed_and_earlier_damage_is_an_error() {
     let mut journal = Vec::new();
     let mut ends = vec![0];
     for n in 0..3 {
-        frame(&raised(&alert(n)), &mut journal);
+        framed::put(&[&raised(&alert(n))], &mut journal);
         ends.push(journal.len());
     }
     for end in 0..journal.len() {

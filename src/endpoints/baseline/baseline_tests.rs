@@ -46,6 +46,7 @@ fn session(ip: &str, day: u64, ns: u64, subject: Option<&str>) -> EndpointSummar
         service: Some(Service { transport: Transport::TCP, port: 443 }),
         first: at,
         last: at.plus(Nanos::from_secs(60)),
+        doubtful: false,
         tags: Vec::new(),
         turns: None,
         stack: StackSummary::default(),

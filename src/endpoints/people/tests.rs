@@ -39,6 +39,7 @@ pub(super) fn session(ip: u8, day: u64, seen: &Seen) -> EndpointSummary {
     };
     let time = Nanos::from_secs((20_000 + day) * DAY_S);
     EndpointSummary {
+        doubtful: false,
         initiator: side([192, 0, 2, ip], Locality::Remote),
         responder: side([10, 0, 0, 1], Locality::Home),
         service: Some(Service { transport: Transport::TCP, port: 443 }),

@@ -208,6 +208,7 @@ fn served(name: &str) -> EndpointSummary {
         ..LongSession::default()
     };
     EndpointSummary {
+        doubtful: false,
         initiator: side(SCREEN, Locality::Remote),
         responder: side(host(1), Locality::Home),
         service: None,

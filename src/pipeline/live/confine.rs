@@ -19,7 +19,11 @@ const READ_ALWAYS: [&str; 5] =
 
 /// Drops every privilege that the rest of the run does not need, and reports the result. The
 /// sockets are open, no thread has started, no file has been written.
-pub(super) fn confine(run: &LiveRun, sockets: Vec<RawFd>) -> Result<(), Error> {
+pub(super) fn confine(
+    run: &LiveRun,
+    sockets: Vec<RawFd>,
+    spools: Vec<PathBuf>,
+) -> Result<(), Error> {
     let live = &run.live;
     let Some(user) = &live.user else {
         (run.tell)("sandbox: off, as asked: the process could still send");
@@ -38,17 +42,19 @@ pub(super) fn confine(run: &LiveRun, sockets: Vec<RawFd>) -> Result<(), Error> {
         }
         read.extend(paths);
     }
-    let write = written(&live.plan)?;
-    let confinement =
-        Confinement { user: user.clone(), read: read.into_iter().collect(), write, sockets };
+    let mut write = written(&live.plan)?;
+    write.extend(spools);
+    let (user, read) = (user.clone(), read.into_iter().collect());
+    let confinement = Confinement { user, read, write, sockets, sends: false };
     let steps = sandbox::enter(&confinement)?;
     let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
     (run.tell)(&format!("sandbox: {}", steps.join("; ")));
     for path in &loaded {
         if let Some(obstacle) = sandbox::unreadable(path) {
             (run.tell)(&format!(
-                "sandbox: {}: SIGHUP will not be able to read it again: user {user} {obstacle}",
-                path.display()
+                "sandbox: {}: SIGHUP will not be able to read it again: user {} {obstacle}",
+                path.display(),
+                confinement.user
             ));
         }
     }

@@ -17,7 +17,7 @@ use crate::model::{Counter, Counters, Error, EventKind, Format};
 use crate::pipeline::live::place::Place;
 use crate::pipeline::live::set::{Set, Settled};
 use crate::pipeline::live::terminal::Terminal;
-use crate::pipeline::outputs::{JSON_KINDS, SESSION_KINDS};
+use crate::pipeline::outputs::{JSON_KINDS, session_kinds};
 use crate::report::summary::Summary;
 use crate::sinks::files::OutFile;
 use crate::sinks::stream::Stream;
@@ -30,18 +30,17 @@ const STREAMS_SHARE: usize = 4;
 /// After a failure, how often to check for free space.
 const RETRY_SECONDS: u64 = 10;
 
-/// Opens the sinks of the plan; `second` is the current one, since 1970. Alerts that a terminal
-/// shows are added to `shown`.
+/// Opens the sinks of the plan beside those that are given; `second` is the current one, since
+/// 1970. Alerts that a terminal shows are added to `shown`.
 pub(super) fn open(
     live: &LivePlan,
     format: &Arc<dyn Format>,
     (tell, shown): (&Tell, &Arc<Mutex<Summary>>),
-    second: u64,
+    (second, mut sinks): (u64, Vec<Box<dyn Sink>>),
 ) -> Result<Outlets, Error> {
     let plan = &live.plan;
     let bytes = Shares::of(plan.memory).outputs;
     let stream_bytes = bytes / STREAMS_SHARE;
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     let stream = |path: &Path, kinds| {
         let file = OutFile::create(path)?.detached(stream_bytes)?;
         Ok(Stream::new(file, kinds, Arc::clone(format), Some(Arc::clone(tell))))
@@ -50,7 +49,7 @@ pub(super) fn open(
         sinks.push(Box::new(stream("-".as_ref(), JSON_KINDS)?));
     }
     if let SessionLines::To(path) = &plan.sessions {
-        sinks.push(Box::new(stream(path, SESSION_KINDS)?));
+        sinks.push(Box::new(stream(path, session_kinds(plan))?));
     }
     let place = Place::of(live)?;
     if place.is_none() && !plan.quiet {
@@ -170,7 +169,8 @@ impl Sets {
 impl Sink for Sets {
     fn wants(&self, kind: EventKind) -> bool {
         match kind {
-            EventKind::SessionEnd | EventKind::SessionUpdate => self.place.writes_sessions,
+            EventKind::SessionEnd => self.place.writes_sessions,
+            EventKind::SessionUpdate => self.place.writes_sessions && self.place.writes_updates,
             _ => true,
         }
     }

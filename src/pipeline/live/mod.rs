@@ -24,6 +24,7 @@ use crate::capture::live::{Backend, LiveOptions};
 use crate::capture::{BlockPool, LiveSource, interfaces};
 use crate::config::live::LivePlan;
 use crate::model::{Counter, Error, Format, Held};
+use crate::pipeline::delivery::Delivery;
 use crate::pipeline::heartbeat::{Heartbeat, SpanFacts};
 use crate::pipeline::live::capture_loop::Listener;
 use crate::pipeline::live::signals::Signals;
@@ -32,7 +33,7 @@ use crate::pipeline::reader::Reader;
 use crate::pipeline::snapshot::{Current, lock};
 use crate::pipeline::state::{self, State};
 use crate::pipeline::stats::{Stats, WorkerHandle};
-use crate::pipeline::{Outcome, Work, assemble, prepare, warnings};
+use crate::pipeline::{Outcome, Work, assemble, prepared, warnings};
 use crate::report::summary::Summary;
 use crate::sinks::{Outlets, SpanEnd};
 
@@ -54,11 +55,14 @@ pub fn interfaces() -> Result<Vec<Interface>, Error> {
 /// Runs until a signal or the plan's duration ends it.
 pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let live = &run.live;
-    let prepared = prepare::prepare(&live.plan)?;
+    let prepared = prepared(&live.plan)?;
     let pool = BlockPool::new(POOL.0, POOL.1);
     let source = LiveSource::open(&live.interfaces, &options(live), &pool)?;
     let state = State::of(&live.plan).map_err(|e| vec![e])?;
-    confine::confine(run, source.sockets()).map_err(|e| vec![e])?;
+    let user = live.user.as_deref();
+    let mut delivery = Delivery::start(&live.plan, user).map_err(|e| vec![e])?;
+    let spools = delivery.dirs().collect();
+    confine::confine(run, source.sockets(), spools).map_err(|e| vec![e])?;
     let learned = state.as_ref().map(|of| state::sentence(&of.state.baselines.totals()));
     if let Some(cut) = state.as_ref().map(|of| of.stored.cut).filter(|cut| *cut > 0) {
         (run.tell)(&format!("state: {cut} bytes that a killed run left half written are cut off"));
@@ -80,7 +84,8 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let correlator = correlator.with_state(state).map_err(|e| vec![e])?;
     let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(&origin)));
     let shown = Arc::default();
-    let opened = files::open(live, &format, (&run.tell, &shown), second);
+    let sinks = delivery.sinks(&format, &run.tell);
+    let opened = files::open(live, &format, (&run.tell, &shown), (second, sinks));
     let mut outlets = opened.map_err(|e| vec![e])?;
     outlets.remarks().iter().for_each(|text| (run.tell)(text));
     of_question.iter().for_each(|warning| (run.tell)(&format!("warning: {}", warning.text)));
@@ -99,6 +104,8 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     end(run, &mut outcome, &mut outlets)?;
     outcome.shown = std::mem::take(&mut lock::<Summary>(&shown).rules);
     outcome.save_state()?;
+    drop(outlets);
+    delivery.finish().map_err(|e| vec![e])?;
     Ok(outcome)
 }
 

@@ -28,6 +28,7 @@ pub(super) struct Place {
     force: bool,
     rotate: Rotate,
     pub(super) writes_sessions: bool,
+    pub(super) writes_updates: bool,
     /// Keeps other runs out.
     lock: Option<Lock>,
     space: Option<Space>,
@@ -44,6 +45,7 @@ impl Place {
             force: *force,
             rotate: live.rotate,
             writes_sessions: live.plan.sessions == SessionLines::WithOutput,
+            writes_updates: live.plan.write_updates,
             lock: None,
             space: None,
             left: Vec::new(),

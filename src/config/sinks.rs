@@ -1,0 +1,437 @@
+//! `[[sink]]` of the configuration file.
+//!
+//! Owns: the keys of a sink, which of them each type takes. In: TOML. Out: a [`SinkPlan`], or every
+//! error in it. Never: a secret in the file: keys name files.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::config::live::parse_bytes;
+use crate::config::parse_level;
+use crate::model::sink::{Login, Receiver, Service, SinkPlan, TlsFiles, Transport};
+use crate::model::{Error, EventKind, Form, Level};
+
+/// Bytes of a spool, if not said.
+const SPOOL_MAX: u64 = 1 << 30;
+
+/// The smallest spool: some thousand alerts.
+const SPOOL_LEAST: u64 = 1 << 20;
+
+/// Kinds that a sink takes, if not said.
+const KINDS: [EventKind; 3] = [EventKind::Alert, EventKind::Incident, EventKind::Health];
+
+/// The words of kinds.
+const KIND_WORDS: [(&str, EventKind); 6] = [
+    ("session", EventKind::SessionEnd),
+    ("update", EventKind::SessionUpdate),
+    ("endpoint", EventKind::Endpoint),
+    ("alert", EventKind::Alert),
+    ("incident", EventKind::Incident),
+    ("health", EventKind::Health),
+];
+
+/// Facilities by number (RFC 5424 section 6.2.1).
+const FACILITIES: [&str; 24] = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+    "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
+];
+
+/// The facility, if not said.
+const FACILITY: u8 = 16;
+
+/// Finished files of a file sink, if not said.
+const KEEP: usize = 8;
+
+/// The types.
+const TYPES: &str = "file, stdout, syslog, elasticsearch, opensearch, splunk-hec, webhook";
+
+/// The keys of a sink.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SinkKeys {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    url: Option<String>,
+    path: Option<PathBuf>,
+    format: Option<String>,
+    kinds: Option<Vec<String>>,
+    min_level: Option<String>,
+    spool: Option<PathBuf>,
+    spool_max: Option<String>,
+    rotate: Option<String>,
+    keep: Option<usize>,
+    facility: Option<String>,
+    index: Option<String>,
+    acks: Option<bool>,
+    gzip: Option<bool>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+/// Collects errors of one sink.
+struct Faults {
+    what: String,
+    errors: Vec<Error>,
+}
+
+impl Faults {
+    fn add(&mut self, key: &str, cause: impl Into<String>, help: &str) {
+        let error = Error::new(format!("{}: {key}", self.what), cause.into());
+        self.errors.push(error.help(help));
+    }
+}
+
+impl SinkKeys {
+    /// Checks the keys of the sink at a place of the file.
+    pub(super) fn check(mut self, place: (PathBuf, u32)) -> Result<SinkPlan, Vec<Error>> {
+        let mut faults = Faults { what: format!("sink {}", self.name), errors: Vec::new() };
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let is_name = !self.name.starts_with('.') && self.name.chars().all(fits);
+        if self.name.is_empty() || self.name.len() > 64 || !is_name {
+            let help = "give 1 to 64 letters, digits, hyphens, underscores or points";
+            faults.add("name", "it names files and stands in messages", help);
+        }
+        let form = self.form(&mut faults);
+        let kinds = self.kinds(form, &mut faults);
+        let level = self.level(&mut faults);
+        let spool_max = self.spool_max(&mut faults);
+        let spool = self.spool.take();
+        let name = std::mem::take(&mut self.name);
+        let to = self.receiver(&mut faults);
+        if let (Some(Receiver::Http { service, .. }), false) = (&to, form.is_json()) {
+            let help = "choose ecs, ocsf or eve";
+            if *service != Service::Webhook {
+                faults.add("format", format!("{} is not JSON", form.name()), help);
+            }
+        }
+        match to {
+            Some(to) if faults.errors.is_empty() => {
+                Ok(SinkPlan { name, to, form, kinds, level, spool, spool_max, place })
+            }
+            _ => {
+                let at = |error: Error| error.at(&place.0, place.1);
+                Err(faults.errors.into_iter().map(at).collect())
+            }
+        }
+    }
+
+    fn form(&self, faults: &mut Faults) -> Form {
+        let Some(word) = &self.format else { return Form::Ecs };
+        Form::of(word).unwrap_or_else(|| {
+            faults.add("format", format!("`{word}` is none"), "give ecs, ocsf, cef, leef or eve");
+            Form::Ecs
+        })
+    }
+
+    fn kinds(&self, form: Form, faults: &mut Faults) -> Vec<EventKind> {
+        let Some(words) = &self.kinds else {
+            return KINDS.into_iter().filter(|kind| form.has(*kind)).collect();
+        };
+        let mut kinds = Vec::new();
+        for word in words {
+            match KIND_WORDS.iter().find(|(known, _)| known == word) {
+                Some((_, kind)) if !form.has(*kind) => {
+                    let cause = format!("{} has no line for `{word}`", form.name());
+                    faults.add("kinds", cause, "leave it out, or use ecs");
+                }
+                Some((_, kind)) => kinds.push(*kind),
+                None => {
+                    let help = "give session, update, endpoint, alert, incident or health";
+                    faults.add("kinds", format!("`{word}` is none"), help);
+                }
+            }
+        }
+        if words.is_empty() {
+            faults.add("kinds", "there is none", "leave it out for alerts, incidents and health");
+        }
+        kinds
+    }
+
+    fn level(&self, faults: &mut Faults) -> Level {
+        let Some(word) = &self.min_level else { return Level::Informational };
+        parse_level(word).unwrap_or_else(|error| {
+            let help = error.help.clone().unwrap_or_default();
+            faults.add("min_level", error.cause, &help);
+            Level::Informational
+        })
+    }
+
+    fn spool_max(&self, faults: &mut Faults) -> u64 {
+        let Some(word) = &self.spool_max else { return SPOOL_MAX };
+        parse_bytes(word).filter(|most| *most >= SPOOL_LEAST).unwrap_or_else(|| {
+            let cause = format!("`{word}` is no size in bounds");
+            faults.add("spool_max", cause, "give a size of 1MiB or more, such as 1GiB");
+            SPOOL_MAX
+        })
+    }
+
+    /// The receiver; keys that its type does not take are refused.
+    fn receiver(mut self, faults: &mut Faults) -> Option<Receiver> {
+        let before = faults.errors.len();
+        let kind = std::mem::take(&mut self.kind);
+        let to = match kind.as_str() {
+            "file" => self.file(faults),
+            "stdout" => Some(Receiver::Stdout),
+            "syslog" => self.syslog(faults),
+            "elasticsearch" | "opensearch" | "splunk-hec" | "webhook" => self.http(&kind, faults),
+            "kafka" | "nats" => {
+                let help = "send to a file, syslog or webhook that feeds it, such as Vector";
+                faults.add("type", format!("{kind} is not in this version"), help);
+                None
+            }
+            other => {
+                faults.add("type", format!("`{other}` is none"), &format!("give {TYPES}"));
+                None
+            }
+        };
+        if to.is_some() || faults.errors.len() > before {
+            for key in self.left() {
+                let cause = format!("a sink of type {kind} has no such key");
+                faults.add(key, cause, "leave it out");
+            }
+        }
+        to
+    }
+
+    /// The keys that nobody has taken.
+    fn left(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let left = [
+            ("url", self.url.is_some()),
+            ("path", self.path.is_some()),
+            ("rotate", self.rotate.is_some()),
+            ("keep", self.keep.is_some()),
+            ("facility", self.facility.is_some()),
+            ("index", self.index.is_some()),
+            ("acks", self.acks.is_some()),
+            ("gzip", self.gzip.is_some()),
+            ("user", self.user.is_some()),
+            ("password_file", self.password_file.is_some()),
+            ("token_file", self.token_file.is_some()),
+            ("ca", self.ca.is_some()),
+            ("cert", self.cert.is_some()),
+            ("key", self.key.is_some()),
+        ];
+        left.into_iter().filter(|(_, given)| *given).map(|(key, _)| key)
+    }
+
+    fn file(&mut self, faults: &mut Faults) -> Option<Receiver> {
+        let rotate = self.rotate.take();
+        let rotate_bytes = rotate.as_deref().and_then(parse_bytes);
+        if let (Some(word), None) = (&rotate, rotate_bytes) {
+            faults.add("rotate", format!("`{word}` is no size"), "give a size such as 256MiB");
+        }
+        let keep = self.keep.take().unwrap_or(KEEP);
+        match self.path.take() {
+            Some(path) => Some(Receiver::File { path, rotate_bytes, keep }),
+            None => {
+                faults.add("path", "it is missing", "give the file to write to");
+                None
+            }
+        }
+    }
+
+    fn syslog(&mut self, faults: &mut Faults) -> Option<Receiver> {
+        let word = self.facility.take();
+        let known = |word: &String| FACILITIES.iter().position(|known| known == word);
+        let facility = match word.as_ref().map(known) {
+            None => FACILITY,
+            Some(Some(at)) => at as u8,
+            Some(None) => {
+                let cause = format!("`{}` is none", word.unwrap_or_default());
+                faults.add("facility", cause, "give a name such as local0 or daemon");
+                FACILITY
+            }
+        };
+        let help = "give udp://HOST:514, tcp://HOST:601 or tls://HOST:6514";
+        let Some(url) = self.url.take() else {
+            faults.add("url", "it is missing", help);
+            return None;
+        };
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
+        let transport = match scheme {
+            "udp" => Some((Transport::Udp, 514)),
+            "tcp" => Some((Transport::Tcp, 601)),
+            "tls" => Some((Transport::Tls, 6514)),
+            _ => None,
+        };
+        let tls = if scheme == "tls" { self.tls(faults) } else { TlsFiles::default() };
+        let parsed =
+            transport.and_then(|(transport, port)| Some((transport, host_port(rest, port)?)));
+        let Some((transport, (host, port))) = parsed else {
+            faults.add("url", format!("`{url}` is no address of a syslog server"), help);
+            return None;
+        };
+        Some(Receiver::Syslog { transport, host, port, facility, tls })
+    }
+
+    fn http(&mut self, kind: &str, faults: &mut Faults) -> Option<Receiver> {
+        let help = "give http://HOST:PORT or https://HOST:PORT";
+        let url = self.url.take();
+        let is_http = |url: &String| {
+            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            let authority = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+            authority.is_some_and(|host| host_port(host, 80).is_some() && !host.contains('@'))
+        };
+        let Some(url) = url.clone().filter(is_http) else {
+            let cause = url.map_or("it is missing".to_owned(), |url| format!("`{url}` is none"));
+            faults.add("url", cause, help);
+            return None;
+        };
+        let tls = if url.starts_with("https://") { self.tls(faults) } else { TlsFiles::default() };
+        let gzip = self.gzip.take().unwrap_or(false);
+        let token_word = match kind {
+            "splunk-hec" => "Splunk",
+            "webhook" => "Bearer",
+            _ => "ApiKey",
+        };
+        let token = self.token_file.take().map(|path| (path, token_word));
+        let user = match (self.user.take(), self.password_file.take()) {
+            (Some(user), Some(file)) => Some((user, file)),
+            (None, None) => None,
+            _ => {
+                let help = "give both, or a token_file";
+                faults.add("user", "user and password_file go together", help);
+                None
+            }
+        };
+        let service = match kind {
+            "splunk-hec" => {
+                if token.is_none() {
+                    faults.add("token_file", "it is missing", "give the file with the HEC token");
+                }
+                let acks = self.acks.take().unwrap_or(false);
+                Service::Splunk { index: self.index.take(), acks }
+            }
+            "webhook" => Service::Webhook,
+            _ => {
+                let index = self.index.take().unwrap_or_else(|| "logs-longhaul-default".to_owned());
+                Service::Bulk { index }
+            }
+        };
+        let login = Login { token, user };
+        Some(Receiver::Http { service, url, login, tls, gzip })
+    }
+
+    fn tls(&mut self, faults: &mut Faults) -> TlsFiles {
+        let client = match (self.cert.take(), self.key.take()) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => {
+                faults.add("cert", "cert and key go together", "give both, or neither");
+                None
+            }
+        };
+        TlsFiles { ca: self.ca.take(), client }
+    }
+}
+
+/// `HOST`, `HOST:PORT`, `[ADDRESS]:PORT`.
+fn host_port(text: &str, default: u16) -> Option<(String, u16)> {
+    let text = text.trim_end_matches('/');
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']')?;
+            (host, after.strip_prefix(':'))
+        }
+        None => match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = port.map_or(Some(default), |port| port.parse().ok())?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '%');
+    (!host.is_empty() && host.chars().all(fits)).then(|| (host.to_owned(), port))
+}
+
+/// What is wrong between sinks: two of one name, or of one spool.
+pub(super) fn check_all(sinks: &[SinkPlan]) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for (at, sink) in sinks.iter().enumerate() {
+        let earlier = sinks.get(..at).unwrap_or_default();
+        let (path, line) = (&sink.place.0, sink.place.1);
+        if earlier.iter().any(|other| other.name == sink.name) {
+            let error = Error::new(format!("sink {}: name", sink.name), "another sink has it");
+            errors.push(error.at(path, line).help("give each sink a name of its own"));
+        }
+        let same = |other: &&SinkPlan| sink.spool.is_some() && other.spool == sink.spool;
+        if let Some(other) = earlier.iter().find(same) {
+            let cause = format!("sink {} has the same", other.name);
+            let error = Error::new(format!("sink {}: spool", sink.name), cause);
+            errors.push(error.at(path, line).help("give each sink a spool of its own"));
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Plan;
+    use crate::config::file::parse_config;
+
+    fn sinks(text: &str) -> Result<Vec<SinkPlan>, Vec<Error>> {
+        let mut plan = Plan::default();
+        parse_config(Path::new("c.toml"), text).unwrap().apply(&mut plan).map(|()| plan.sinks)
+    }
+
+    #[test]
+    fn a_syslog_sink_has_the_defaults_of_its_type() {
+        let text = "[[sink]]\nname = \"siem\"\ntype = \"syslog\"\nurl = \"tls://siem.example\"\n";
+        let [sink] = sinks(text).unwrap().try_into().unwrap();
+        assert_eq!((sink.form, sink.level, sink.kinds.len()), (Form::Ecs, Level::Informational, 3));
+        assert_eq!((sink.place.1, sink.spool_max), (1, SPOOL_MAX));
+        let Receiver::Syslog { transport, host, port, facility, .. } = sink.to else { panic!() };
+        assert_eq!((transport, host.as_str()), (Transport::Tls, "siem.example"));
+        assert_eq!((port, facility), (6514, 16));
+    }
+
+    #[test]
+    fn all_errors_of_all_sinks_are_told_at_once() {
+        let text = "[[sink]]\nname = \"a\"\ntype = \"syslog\"\nurl = \"http://x\"\n\
+                    format = \"xml\"\n\
+                    [[sink]]\nname = \"b\"\ntype = \"splunk-hec\"\nurl = \"https://x:8088\"\n\
+                    cert = \"c.pem\"\nfacility = \"local9\"\n\
+                    [[sink]]\nname = \"c\"\ntype = \"rabbit\"\n";
+        let errors = sinks(text).unwrap_err();
+        let told: Vec<(String, u32)> = errors
+            .iter()
+            .map(|error| (error.what.clone(), error.place.as_ref().unwrap().1))
+            .collect();
+        let want = [
+            ("sink a: format", 1),
+            ("sink a: url", 1),
+            ("sink b: cert", 6),
+            ("sink b: token_file", 6),
+            ("sink b: facility", 6),
+            ("sink c: type", 12),
+        ];
+        assert_eq!(told, want.map(|(what, line)| (what.to_owned(), line)));
+        assert!(errors.iter().all(|error| error.help.is_some()));
+    }
+
+    #[test]
+    fn two_sinks_never_share_a_name_or_a_spool() {
+        let one = "[[sink]]\nname = \"a\"\ntype = \"stdout\"\nspool = \"s\"\n";
+        assert_eq!(sinks(&format!("{one}{one}")).unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn hosts_and_ports_are_told_apart() {
+        let of = |text| host_port(text, 9);
+        assert_eq!(of("siem"), Some(("siem".into(), 9)));
+        assert_eq!(of("siem:1"), Some(("siem".into(), 1)));
+        assert_eq!(of("[2001:db8::1]:7"), Some(("2001:db8::1".into(), 7)));
+        for wrong in ["", ":5", "a b", "a:x", "a:70000", "[::1"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+}

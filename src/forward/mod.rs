@@ -1,0 +1,93 @@
+//! Sends events to receivers: syslog, HTTP services, files.
+//!
+//! Owns: the connections, and what each receiver says of what it got. In: messages in order. Out:
+//! how many of them the receiver certainly has. Never: decides when to try again, or keeps a
+//! message: whoever calls has them until they are confirmed.
+
+mod file;
+mod head;
+mod http;
+mod rfc5424;
+mod syslog;
+mod tls;
+
+pub use head::Head;
+
+use std::time::Duration;
+
+use crate::model::sink::Receiver;
+use crate::model::{Error, EventKind, Level};
+
+/// A message.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// What it is about.
+    pub kind: EventKind,
+    /// Its level.
+    pub level: Level,
+    /// The event as ECS JSON.
+    pub event: &'a [u8],
+    /// The same in the form that the receiver gets. No line end.
+    pub text: &'a [u8],
+}
+
+/// Nothing was confirmed since the last confirmation: send again what was not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub cause: String,
+    /// The receiver asks to wait as long.
+    pub after: Option<Duration>,
+}
+
+impl Failure {
+    fn new(cause: impl Into<String>) -> Failure {
+        Failure { cause: cause.into(), after: None }
+    }
+}
+
+/// A message that the receiver will never take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its place among those that were sent together.
+    pub index: usize,
+    /// Why.
+    pub cause: String,
+}
+
+/// A receiver. Times are those since any moment that stays the same.
+pub trait Target: Send {
+    /// Connects, if that is not the case, and says what to.
+    fn check(&mut self) -> Result<String, Failure>;
+
+    /// Sends messages; those that are refused count as confirmed, like those before them.
+    fn send(&mut self, messages: &[Message<'_>], now: Duration) -> Result<Vec<Refused>, Failure>;
+
+    /// How many messages it certainly has, of those sent since it was opened or a failure.
+    fn confirmed(&mut self, now: Duration) -> Result<u64, Failure>;
+
+    /// Nothing more is sent: what can be waited for is confirmed by now.
+    fn finish(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Makes the target of a receiver; `sensor` is our name. Certificates and secrets are read now,
+/// connections are made by the first use.
+///
+/// Errors: a file that cannot be read or understood.
+pub fn open(to: &Receiver, sensor: &str) -> Result<Box<dyn Target>, Error> {
+    Ok(match to {
+        Receiver::File { path, rotate_bytes, keep } => {
+            Box::new(file::FileTarget::new(path, *rotate_bytes, *keep))
+        }
+        Receiver::Stdout => Box::new(file::StdoutTarget::default()),
+        Receiver::Syslog { transport, host, port, facility, tls } => {
+            let head = rfc5424::Header::new(*facility, sensor);
+            Box::new(syslog::SyslogTarget::new(*transport, (host, *port), head, tls)?)
+        }
+        Receiver::Http { service, url, login, tls, gzip } => {
+            Box::new(http::HttpTarget::new((service, url), login, tls, *gzip)?)
+        }
+    })
+}

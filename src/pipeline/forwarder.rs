@@ -1,0 +1,315 @@
+//! Sends what waits in spools to where the sinks of the configuration say.
+//!
+//! Owns: a thread for each sink, when to try again. In: spools that another process may be writing.
+//! Out: messages, acknowledgements in the spool, and what could not be sent. Never: acknowledges
+//! what the receiver has not confirmed, or lets one sink wait for another.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::formats;
+use crate::forward::{self, Failure, Message, Refused, Target};
+use crate::model::sink::SinkPlan;
+use crate::model::{Error, Form};
+use crate::sinks::Tell;
+use crate::sinks::spool::{Batch, Lane, Reader};
+
+/// Messages sent at once, and their bytes.
+const BATCH_ITEMS: usize = 1_000;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Messages that may be sent before any of them is confirmed.
+const UNCONFIRMED_MAX: u64 = 100_000;
+
+/// How often a spool is looked at that was empty.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The first and the longest wait after a failure; each is twice the one before it.
+const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// The file of messages that a receiver refuses, and its size at most.
+const REFUSED: &str = "refused.ndjson";
+const REFUSED_BYTES_MAX: u64 = 16 << 20;
+
+/// A sink, and the directory of its spool.
+pub struct Job {
+    plan: SinkPlan,
+    dir: PathBuf,
+    reader: Reader,
+    target: Box<dyn Target>,
+}
+
+impl Job {
+    /// Reads certificates and secrets, and opens the spool in `dir`.
+    pub fn open(plan: &SinkPlan, dir: PathBuf, sensor: &str) -> Result<Job, Error> {
+        let target = target(plan, sensor)?;
+        let reader = Reader::open(&dir)?;
+        Ok(Job { plan: plan.clone(), dir, reader, target })
+    }
+}
+
+/// The target of a sink; errors name its line in the configuration.
+pub fn target(plan: &SinkPlan, sensor: &str) -> Result<Box<dyn Target>, Error> {
+    forward::open(&plan.to, sensor).map_err(|error| {
+        let what = format!("sink {}: {}", plan.name, error.what);
+        let named = Error::new(what, error.cause).at(&plan.place.0, plan.place.1);
+        match error.help {
+            Some(help) => named.help(help),
+            None => named,
+        }
+    })
+}
+
+/// When to end.
+pub struct Until<'a> {
+    /// Set once nothing more is written to the spools.
+    pub ended: &'a AtomicBool,
+    /// How long to go on from then until everything is confirmed.
+    pub drain: Duration,
+}
+
+/// What became of a sink's events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The sink.
+    pub name: String,
+    /// Confirmed by the receiver.
+    pub confirmed: u64,
+    /// Refused by it.
+    pub refused: u64,
+    /// Still in the spool.
+    pub waiting: u64,
+    /// The spool.
+    pub dir: PathBuf,
+}
+
+/// Runs all sinks until the end.
+pub fn run(jobs: Vec<Job>, until: &Until<'_>, tell: &Tell) -> Vec<Delivered> {
+    thread::scope(|scope| {
+        let started: Vec<_> = jobs
+            .into_iter()
+            .map(|job| scope.spawn(move || Forwarder::new(job, tell).run(until)))
+            .collect();
+        started.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    })
+}
+
+/// One sink at work.
+struct Forwarder<'a> {
+    job: Job,
+    tell: &'a Tell,
+    began: Instant,
+    /// Batches that are not confirmed: lane, the number behind the last line, and messages sent by
+    /// then since the last failure.
+    sent: VecDeque<(Lane, u64, u64)>,
+    messages: u64,
+    confirmed: u64,
+    /// Those of them that are in `delivered`.
+    counted: u64,
+    delivered: Delivered,
+    /// Since when it fails, why it did last, and the next wait.
+    failing: Option<(Instant, String)>,
+    wait: Duration,
+}
+
+impl<'a> Forwarder<'a> {
+    fn new(job: Job, tell: &'a Tell) -> Forwarder<'a> {
+        let (name, dir) = (job.plan.name.clone(), job.dir.clone());
+        let delivered = Delivered { name, confirmed: 0, refused: 0, waiting: 0, dir };
+        Forwarder {
+            job,
+            tell,
+            began: Instant::now(),
+            sent: VecDeque::new(),
+            messages: 0,
+            confirmed: 0,
+            counted: 0,
+            delivered,
+            failing: None,
+            wait: WAIT.0,
+        }
+    }
+
+    fn say(&self, text: &str) {
+        (self.tell)(&format!("sink {}: {text}", self.job.plan.name));
+    }
+
+    fn run(mut self, until: &Until<'_>) -> Delivered {
+        let mut deadline = None;
+        loop {
+            // Before the spool is looked at: what is written before the end is seen after it.
+            if until.ended.load(Ordering::Acquire) && deadline.is_none() {
+                deadline = Some(Instant::now() + until.drain);
+            }
+            let pause = match self.step() {
+                Ok(true) => Duration::ZERO,
+                Ok(false) if deadline.is_some() => match self.finish() {
+                    Ok(()) => break,
+                    Err(failure) => self.failed(&failure),
+                },
+                Ok(false) => LOOK,
+                Err(failure) => self.failed(&failure),
+            };
+            let now = Instant::now();
+            if deadline.is_some_and(|at| now + pause.min(LOOK) >= at) {
+                break;
+            }
+            self.rest(pause, until, deadline);
+        }
+        self.delivered.waiting = self.job.reader.waiting();
+        if self.job.reader.damaged > 0 {
+            let damaged = self.job.reader.damaged;
+            self.say(&format!("{damaged} bytes of its spool were damaged, or half written"));
+        }
+        self.delivered
+    }
+
+    /// Waits; not beyond the deadline, nor, while there is none, beyond the end.
+    fn rest(&self, pause: Duration, until: &Until<'_>, deadline: Option<Instant>) {
+        let end = Instant::now() + pause;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let ended = deadline.is_none() && until.ended.load(Ordering::Acquire);
+            let late = deadline.is_some_and(|at| Instant::now() >= at);
+            if left.is_zero() || ended || late {
+                return;
+            }
+            thread::sleep(left.min(LOOK));
+        }
+    }
+
+    /// Sends the next batch, and acknowledges what is confirmed. Whether there was anything to
+    /// send.
+    fn step(&mut self) -> Result<bool, Failure> {
+        let told = |error: Error| Failure { cause: error.to_string(), after: None };
+        let mut sends = false;
+        if self.messages - self.confirmed < UNCONFIRMED_MAX {
+            let batch = self.job.reader.next(BATCH_ITEMS, BATCH_BYTES).map_err(told)?;
+            sends = batch.is_some();
+            if let Some(batch) = batch {
+                self.send(&batch)?;
+            }
+        }
+        self.acknowledge()?;
+        Ok(sends)
+    }
+
+    fn send(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let form = self.job.plan.form;
+        let mut texts: Vec<Vec<u8>> = Vec::new();
+        let mut unreadable = Vec::new();
+        if form != Form::Ecs {
+            for (index, item) in batch.items.iter().enumerate() {
+                let mut text = Vec::new();
+                let rendered =
+                    formats::render(form, (item.kind, item.level), &item.line, &mut text);
+                if let Err(error) = rendered {
+                    unreadable.push(Refused { index, cause: error.to_string() });
+                }
+                texts.push(text);
+            }
+        }
+        let mut places = Vec::with_capacity(batch.items.len());
+        let mut messages = Vec::with_capacity(batch.items.len());
+        for (at, item) in batch.items.iter().enumerate() {
+            let text = texts.get(at).map_or(item.line.as_slice(), Vec::as_slice);
+            if !text.is_empty() {
+                places.push(at);
+                let (kind, level) = (item.kind, item.level);
+                messages.push(Message { kind, level, event: &item.line, text });
+            }
+        }
+        let now = self.began.elapsed();
+        let refused = match messages.is_empty() {
+            true => Vec::new(),
+            false => self.job.target.send(&messages, now)?,
+        };
+        self.messages += messages.len() as u64;
+        self.sent.push_back((batch.lane, batch.end, self.messages));
+        let refused = refused
+            .into_iter()
+            .filter_map(|one| Some(Refused { index: *places.get(one.index)?, cause: one.cause }));
+        self.put_aside(batch, refused.chain(unreadable).collect());
+        self.recovered();
+        Ok(())
+    }
+
+    fn acknowledge(&mut self) -> Result<(), Failure> {
+        self.confirmed = self.job.target.confirmed(self.began.elapsed())?;
+        let mut ends = [None, None];
+        while let Some((lane, end, messages)) =
+            self.sent.pop_front_if(|(_, _, messages)| *messages <= self.confirmed)
+        {
+            if let Some(last) = ends.get_mut(lane as usize) {
+                *last = Some((lane, end));
+            }
+            self.delivered.confirmed += messages - self.counted;
+            self.counted = messages;
+        }
+        for (lane, end) in ends.into_iter().flatten() {
+            let told = |error: Error| Failure { cause: error.to_string(), after: None };
+            self.job.reader.acknowledge(lane, end).map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Everything is sent: waits for what can be confirmed now.
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.job.target.finish()?;
+        self.acknowledge()?;
+        match self.sent.is_empty() {
+            true => Ok(()),
+            false => Err(Failure { cause: "it does not confirm what it got".into(), after: None }),
+        }
+    }
+
+    /// Messages that the receiver will never take are kept beside the spool.
+    fn put_aside(&mut self, batch: &Batch, refused: Vec<Refused>) {
+        for one in refused {
+            self.delivered.refused += 1;
+            let Some(item) = batch.items.get(one.index) else { continue };
+            let path = self.job.dir.join(REFUSED);
+            let mut options = File::options();
+            options.append(true).create(true).mode(0o640);
+            let kept = options.open(&path).and_then(|mut file| {
+                if file.metadata()?.len() > REFUSED_BYTES_MAX {
+                    return Err(std::io::Error::other("it is full"));
+                }
+                file.write_all(&item.line).and_then(|()| file.write_all(b"\n"))
+            });
+            let kept = kept.map_or_else(|e| format!("not kept: {e}"), |()| "kept".to_owned());
+            let path = path.display();
+            self.say(&format!("refuses an event: {}; {kept} in {path}", one.cause));
+        }
+    }
+
+    /// What was not confirmed is sent again, after a wait.
+    fn failed(&mut self, failure: &Failure) -> Duration {
+        self.job.reader.rewind();
+        self.sent.clear();
+        (self.messages, self.confirmed, self.counted) = (0, 0, 0);
+        let since = self.failing.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        if self.failing.as_ref().is_none_or(|(_, cause)| *cause != failure.cause) {
+            self.say(&format!("{}; it is tried again until it answers", failure.cause));
+        }
+        self.failing = Some((since, failure.cause.clone()));
+        let wait = failure.after.unwrap_or(self.wait);
+        self.wait = (self.wait * 2).min(WAIT.1);
+        // So that many sensors do not come back at one moment: three to five quarters.
+        wait * 3 / 4 + wait / 2 * (RandomState::new().hash_one(0) as u32 % 1_000) / 1_000
+    }
+
+    fn recovered(&mut self) {
+        self.wait = WAIT.0;
+        if let Some((since, _)) = self.failing.take() {
+            self.say(&format!("reached again after {} s", since.elapsed().as_secs()));
+        }
+    }
+}

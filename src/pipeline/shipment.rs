@@ -1,0 +1,119 @@
+//! A finished result on its way into spools.
+//!
+//! Owns: which files hold which kind of event. In: a directory of results, a plan. Out: spools.
+//! Never: changes the result.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::config::Plan;
+use crate::model::{Error, EventKind, Level};
+use crate::pipeline::delivery::{spool_dir, temporary};
+use crate::sinks::spool::{Lane, Spool};
+
+/// The files, most important first.
+const FILES: [(&str, EventKind); 5] = [
+    ("incidents.ndjson", EventKind::Incident),
+    ("alerts.ndjson", EventKind::Alert),
+    ("health.ndjson", EventKind::Health),
+    ("endpoints.ndjson", EventKind::Endpoint),
+    ("sessions.ndjson", EventKind::SessionEnd),
+];
+
+/// The directory of spools that have no name; it goes with this.
+pub struct Shipment(Option<PathBuf>);
+
+impl Shipment {
+    /// Its path, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+}
+
+impl Drop for Shipment {
+    fn drop(&mut self) {
+        if let Some(dir) = &self.0 {
+            // Whatever is left was reported as not confirmed.
+            let _ = fs::remove_dir_all(dir);
+        }
+    }
+}
+
+/// The fields of a line that decide who takes it.
+#[derive(Deserialize)]
+struct Marks {
+    #[serde(default)]
+    log: Log,
+    #[serde(default)]
+    longhaul: Own,
+}
+
+#[derive(Default, Deserialize)]
+struct Log {
+    level: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Own {
+    update: Option<u64>,
+}
+
+/// Writes a result to the spools of the sinks.
+pub fn write(run: &Path, plan: &Plan) -> Result<Shipment, Vec<Error>> {
+    if !run.join("run.json").is_file() {
+        let error = Error::new(format!("result {}", run.display()), "there is no run.json");
+        return Err(vec![error.help("give the directory that --out made, of a run that finished")]);
+    }
+    let unnamed = plan.sinks.iter().any(|sink| sink.spool.is_none());
+    let shipment = Shipment(unnamed.then(temporary).transpose().map_err(|e| vec![e])?);
+    for sink in &plan.sinks {
+        let Some(dir) = spool_dir(sink, shipment.path()) else { continue };
+        let mut spool = Spool::open(&dir, u64::MAX).map_err(|e| vec![e])?;
+        for (name, kind) in FILES {
+            let is_session = kind == EventKind::SessionEnd;
+            let takes = |kind| sink.kinds.contains(&kind);
+            if takes(kind) || is_session && takes(EventKind::SessionUpdate) {
+                let path = run.join(name);
+                copy(&path, kind, &sink.kinds, sink.level, &mut spool).map_err(|e| vec![e])?;
+            }
+        }
+    }
+    Ok(shipment)
+}
+
+fn copy(
+    path: &Path,
+    of: EventKind,
+    kinds: &[EventKind],
+    from: Level,
+    spool: &mut Spool,
+) -> Result<(), Error> {
+    let failed = |cause: &std::io::Error| {
+        Error::new(format!("reading {}", path.display()), cause.to_string())
+    };
+    let file = match File::open(path) {
+        // A run without sessions, or over files, which has no health.
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(|e| failed(&e))?,
+    };
+    for (at, line) in BufReader::new(file).split(b'\n').enumerate() {
+        let line = line.map_err(|e| failed(&e))?;
+        let marks: Marks = serde_json::from_slice(&line).map_err(|cause| {
+            let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
+            Error::new("result", cause.to_string()).at(path, number)
+        })?;
+        let is_update = of == EventKind::SessionEnd && marks.longhaul.update.is_some();
+        let kind = if is_update { EventKind::SessionUpdate } else { of };
+        let known =
+            marks.log.level.as_deref().and_then(|word| crate::config::parse_level(word).ok());
+        let level = known.unwrap_or(Level::Informational);
+        let has_level = matches!(of, EventKind::Alert | EventKind::Incident);
+        if kinds.contains(&kind) && (!has_level || level >= from) {
+            spool.add(kind, level, &line).map_err(|lost| failed(&lost.cause))?;
+        }
+    }
+    spool.flush(Lane::of(of)).map_err(|lost| failed(&lost.cause))
+}
