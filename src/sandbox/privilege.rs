@@ -14,10 +14,10 @@ use nix::unistd::{AccessFlags, Gid, Uid, User};
 use crate::model::Error;
 use crate::sandbox::{Confinement, StepResult, failed};
 
-/// Switches to the user if started as root; any other user stays as is.
 /// Directories that a run makes are nested less deep.
 const DEPTH: usize = 3;
 
+/// Switches to the user if started as root; any other user stays as is.
 pub(super) fn become_user(confinement: &Confinement) -> Result<StepResult, Error> {
     let name = confinement.user.as_str();
     if !Uid::effective().is_root() {
