@@ -281,8 +281,21 @@ fn every_key_of_the_configuration_is_in_the_usage() {
 
 /// Words among the keys that have no line `key =` of their own.
 const FURTHER_WORDS: [&str; 15] = [
-    "", "and", "with", "caps", "likelihood", "placeholders", "thresholds", "groups", "the", "of",
-    "sink", "keys", "docs", "siem", "md",
+    "",
+    "and",
+    "with",
+    "caps",
+    "likelihood",
+    "placeholders",
+    "thresholds",
+    "groups",
+    "the",
+    "of",
+    "sink",
+    "keys",
+    "docs",
+    "siem",
+    "md",
 ];
 
 const TABLE: [&str; 2] = ["<!-- rules:begin -->\n", "<!-- rules:end -->\n"];
