@@ -201,7 +201,10 @@ impl Totals<'_> {
         let judged = entry.key.remote && self.accumulator.is_some_and(Accumulator::is_judged);
         let at = judged.then_some(entry.key.ip);
         traits.colocated = at.and_then(|ip| self.people.colocated(ip, entry.last));
-        traits.people = at.and_then(|ip| self.people.facts(ip, only, entry.last));
+        traits.people = match entry.key.remote {
+            true => at.and_then(|ip| self.people.facts(ip, only, entry.last)),
+            false => self.people.told(entry.key.ip),
+        };
         EndpointRow {
             key,
             role: entry.role(),

@@ -165,7 +165,7 @@ impl Endpoints {
         });
         let (carried, sessions_dropped) = Carried::of(judged.chain(rest), self.cap);
         let (open, stepping, people) =
-            (self.open.clone(), self.stepping.clone(), self.people.clone());
+            (self.open.clone(), self.stepping.clone(), self.people.successor());
         let new = Endpoints::new(self.cap, 0);
         Endpoints { carried, open, stepping, people, sessions_dropped, ..new }
     }

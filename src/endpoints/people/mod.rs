@@ -50,6 +50,8 @@ pub struct People {
     tools: Tools,
     /// To judge, the last first.
     news: Vec<News>,
+    /// What was told of each home host in this span, the latest of each kind.
+    told: BTreeMap<Addr, PeopleFacts>,
     pub(super) dropped: u64,
 }
 
@@ -64,6 +66,7 @@ impl People {
             outside: Outside::new(cap / ROOM),
             tools: Tools::default(),
             news: Vec::new(),
+            told: BTreeMap::new(),
             dropped: 0,
         }
     }

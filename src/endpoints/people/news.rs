@@ -25,6 +25,9 @@ const TOOLS_MAX: usize = 512;
 /// A tool not seen for so many days is new again.
 const FORGOTTEN_DAYS: u32 = 30;
 
+/// Home hosts whose lines show what was told; of the others only alerts do.
+const TOLD_MAX: usize = 4_096;
+
 /// A session that lasts for less is no use of the tool.
 const LASTS_S: u64 = 60;
 
@@ -103,8 +106,33 @@ impl People {
         ];
         for facts in each.into_iter().filter(|facts| *facts != none()) {
             let (host, latest) = (session.initiator.ip, latest(session, egress));
+            self.tell(host, &facts);
             self.news.push(News { host, latest, facts });
         }
+    }
+
+    /// Keeps facts for the line of their host, the latest of each kind.
+    fn tell(&mut self, host: Addr, facts: &PeopleFacts) {
+        if self.told.len() >= TOLD_MAX && !self.told.contains_key(&host) {
+            self.dropped += 1;
+            return;
+        }
+        let told = self.told.entry(host).or_default();
+        let facts = facts.clone();
+        told.volume = facts.volume.or(told.volume);
+        told.new_destination = facts.new_destination.or(told.new_destination);
+        told.first_seen = facts.first_seen.or(told.first_seen.take());
+        told.marathon = facts.marathon.or(told.marathon);
+    }
+
+    /// What was told of a home host.
+    pub(in crate::endpoints) fn told(&self, host: Addr) -> Option<Box<PeopleFacts>> {
+        self.told.get(&host).map(|facts| Box::new(facts.clone()))
+    }
+
+    /// The same people, for the next span.
+    pub(in crate::endpoints) fn successor(&self) -> People {
+        People { told: BTreeMap::new(), dropped: 0, ..self.clone() }
     }
 
     fn observe_outbound(&mut self, session: &EndpointSummary, egress: &Egress) -> Unusual {

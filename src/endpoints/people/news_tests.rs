@@ -132,6 +132,24 @@ fn a_tool_is_new_on_site_once_in_30_days() {
     assert_eq!(run(&ONE, 81, "rmm:anydesk"), Some(81));
 }
 
+/// The line of a host shows the latest of each kind, until the next span.
+#[test]
+fn what_was_told_of_a_host_is_kept_for_its_line() {
+    let mut people = People::new(1 << 20);
+    let by = |tool: &str| {
+        let tool = Arc::from(tool);
+        move |egress: &mut Egress| egress.by = Some(tool)
+    };
+    told(&mut people, &out(&ONE, (0, 9, 10), by("rmm:anydesk")));
+    told(&mut people, &out(&ONE, (1, 9, 9), by("rmm:rustdesk")));
+    let tool = people.told(HOST).and_then(|facts| facts.first_seen).map(|found| found.tool);
+    assert_eq!(tool.as_deref(), Some("rmm:anydesk"), "the second lasts for no minute");
+    told(&mut people, &out(&ONE, (1, 9, 10), by("rmm:rustdesk")));
+    let tool = people.told(HOST).and_then(|facts| facts.first_seen).map(|found| found.tool);
+    assert_eq!(tool.as_deref(), Some("rmm:rustdesk"));
+    assert_eq!(people.successor().told(HOST), None);
+}
+
 #[test]
 fn calls_with_a_screen_for_four_hours_count_by_day() {
     let mut people = People::new(1 << 20);
