@@ -172,3 +172,35 @@ fn workers_change_nothing() {
         assert!(one.alerts == other.alerts, "alerts, {workers} workers");
     }
 }
+
+/// A shell whose server takes so many milliseconds for an echo; before it, its system acknowledges
+/// the keystroke, or not.
+fn shell(acknowledges: bool, echo_ms: u64) -> Capture {
+    let mut session = Connection::new("10.0.0.7:50100", "198.51.100.7:22");
+    session.open();
+    session.answer(b"SSH-2.0-OpenSSH_9.2\r\n");
+    session.ask(b"SSH-2.0-OpenSSH_9.2\r\n");
+    for n in 0..220 {
+        session.now = START + (20_000 + n * 1_000) * MS;
+        session.up(PSH | ACK, &[0x5a; 36]);
+        session.now += echo_ms / 2 * MS;
+        if acknowledges {
+            session.down(ACK, &[]);
+        }
+        session.now += echo_ms / 2 * MS;
+        session.down(PSH | ACK, &[0x5a; 36]);
+    }
+    session.close()
+}
+
+/// An echo that comes together with the acknowledgement says nothing, however late it is.
+#[test]
+fn a_shell_that_goes_on_echoes_late_behind_its_acknowledgement() {
+    let fired = |capture: Capture| {
+        let said = craft::read(&capture.pcap(), &[]);
+        said.rules().iter().any(|(rule, level)| rule == "D13" && level == "medium")
+    };
+    assert!(fired(shell(true, 300)));
+    assert!(!fired(shell(false, 300)), "piggybacked");
+    assert!(!fired(shell(true, 40)), "near");
+}
