@@ -161,17 +161,17 @@ impl Reading<'_> {
     /// The field of a name or alias; else the text near it, the cause and the help.
     fn field<S: Judged>(
         &self,
-        name: &String,
+        name: &str,
         is_number: bool,
     ) -> Result<&'static Field<S>, (String, String, String)> {
         let one = self.naming.wanted.get(self.at);
         let rule = one.and_then(|one| one.section.rules.get(self.position));
         let alias = one.and_then(|one| one.section.aliases.iter().find(|(have, _)| have == name));
         let of_rule = alias.and_then(|(_, fields)| fields.iter().find(|(of, _)| Some(of) == rule));
-        let real = of_rule.map_or(name, |(_, field)| field);
+        let real = of_rule.map_or(name, |(_, field)| field.as_str());
         let field: &'static Field<S> = known_field(real).map_err(|(cause, help)| {
-            let rule = rule.map_or("", |rule| rule);
-            (real.clone(), format!("{cause} of rule `{rule}`, a {}", S::SERVICE), help)
+            let rule = rule.map_or("", String::as_str);
+            (real.to_owned(), format!("{cause} of rule `{rule}`, a {}", S::SERVICE), help)
         })?;
         let wrong = match field.kind {
             Type::Texts | Type::Ips => "has several values",
@@ -180,6 +180,6 @@ impl Reading<'_> {
             _ => return Ok(field),
         };
         let help = format!("it is of type {}", field.kind.as_str());
-        Err((real.clone(), format!("`{real}` {wrong}"), help))
+        Err((real.to_owned(), format!("`{real}` {wrong}"), help))
     }
 }
