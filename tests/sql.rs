@@ -101,6 +101,18 @@ impl World {
     }
 }
 
+/// The shipped rules that have a statement: neither correlations, nor those on what no line has.
+fn sayable() -> BTreeSet<String> {
+    let printed = common::longhaul(&["rules", "sql"]);
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let text = String::from_utf8(printed.stdout).unwrap();
+    let uuid = |line: &str| {
+        let rest = line.strip_prefix("SELECT '")?;
+        Some(rest.split_once("' AS \"rule.uuid\"")?.0.to_owned())
+    };
+    text.lines().filter_map(uuid).collect()
+}
+
 /// The rows of the SQL that a command prints.
 fn rows(python: &Path, args: &[&str]) -> BTreeSet<Row> {
     let printed = common::longhaul(args);
@@ -135,11 +147,15 @@ fn shipped_rules_find_the_same_in_duckdb() {
     let rules = RuleSet::embedded().unwrap();
     let world = World::of_cases(&rules);
     assert!(world.lines > 200, "{}", world.lines);
-    let fired: BTreeSet<&str> = world.want.iter().map(|(rule, _)| rule.as_str()).collect();
-    assert_eq!(fired.len(), rules.iter().len(), "each rule fires on some line");
+    let said = sayable();
+    let want: BTreeSet<Row> =
+        world.want.iter().filter(|(rule, _)| said.contains(rule)).cloned().collect();
+    let fired: BTreeSet<&str> = want.iter().map(|(rule, _)| rule.as_str()).collect();
+    assert!(said.len() > 50);
+    assert_eq!(fired.len(), said.len(), "each rule with a statement fires on some line");
     let found = world.found(&python, &[]);
-    let missed: Vec<_> = world.want.difference(&found).collect();
-    let more: Vec<_> = found.difference(&world.want).collect();
+    let missed: Vec<_> = want.difference(&found).collect();
+    let more: Vec<_> = found.difference(&want).collect();
     assert!(missed.is_empty() && more.is_empty(), "missed {missed:#?}, more {more:#?}");
 }
 
@@ -224,6 +240,8 @@ fn a_run_of_the_program_finds_the_same_in_duckdb() {
         let rule = alert["rule"]["uuid"].as_str().unwrap().to_owned();
         *want.entry(rule).or_default() += alert["longhaul"]["count"].as_u64().unwrap_or(1);
     }
+    let said = sayable();
+    want.retain(|rule, _| said.contains(rule));
     assert!(want.len() >= 8, "{want:?}");
     // No statement says a correlation.
     let rules = RuleSet::embedded().unwrap();

@@ -333,8 +333,10 @@ fn every_line_of_the_rule_cases_fits_the_template() {
             store.take(&path.display().to_string(), &value);
         }
     }
+    // Correlations judge no single line.
+    let single = rules.iter().filter(|rule| rule.service() != "correlation");
     let all: std::collections::BTreeSet<String> =
-        rules.iter().map(|rule| rule.info().id.clone()).collect();
+        single.map(|rule| rule.info().id.clone()).collect();
     assert_eq!(kinds, all, "a rule without an alert here");
     conclude(&store, 130);
 }

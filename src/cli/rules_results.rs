@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::cli::{self, CommandResult, RAN};
-use crate::model::Error;
 use crate::model::site_values::SiteValues;
 use crate::pipeline::queries::{self, Statement};
 use crate::report::units;
@@ -25,33 +24,30 @@ pub(super) fn sql(paths: &[PathBuf], views_of: Option<&Path>) -> CommandResult {
             queries::sql(paths, Some(&|file| results.files(file)))?
         }
     };
-    let mut refused = Vec::new();
-    for of in &statements {
-        match statement(of, &mut text) {
-            Ok(()) => {}
-            Err(error) => refused.push(error),
-        }
-    }
+    statements.iter().for_each(|of| put_statement(of, &mut text));
     cli::print(&text)?;
-    if refused.is_empty() { Ok(RAN) } else { Err(refused) }
+    let without: Vec<String> = statements
+        .iter()
+        .filter_map(|of| Some(format!("{}: {}", of.rule.info().id, of.sql.as_ref().err()?)))
+        .collect();
+    cli::print_notes(&without);
+    Ok(RAN)
 }
 
-fn statement(of: &Statement, text: &mut String) -> Result<(), Error> {
+/// A statement below its rule's name, or why there is none.
+fn put_statement(of: &Statement, text: &mut String) {
     let info = of.rule.info();
     let level = info.level.as_str();
-    let sql = of.sql.as_ref().map_err(|cause| {
-        Error::new(format!("rule {}", info.id), cause.clone())
-            .at(of.rule.file(), of.rule.line())
-            .help("judge such fields with longhaul itself; the other rules are printed")
-    })?;
     // Writing into a String cannot fail.
     let _ = writeln!(text, "\n-- {} {}, {level}: {}", info.id, info.name, one_line(&info.title));
     if of.at_least > 1 {
         let _ =
             writeln!(text, "-- an alert from {} rows of a subject within a day on", of.at_least);
     }
-    let _ = writeln!(text, "{sql};");
-    Ok(())
+    let _ = match &of.sql {
+        Ok(sql) => writeln!(text, "{sql};"),
+        Err(cause) => writeln!(text, "-- no statement: {}", one_line(cause)),
+    };
 }
 
 /// A title cannot end a comment.
