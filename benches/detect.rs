@@ -3,7 +3,12 @@
 //! Rules: time a record, over the demonstration or the captures named. Correlations: time an event
 //! while a million groups are open. The least of several rounds, since other programs only add.
 
-#![allow(missing_docs, clippy::expect_used, reason = "a bench that cannot go on ends")]
+#![allow(
+    clippy::disallowed_methods,
+    missing_docs,
+    clippy::expect_used,
+    reason = "a bench that cannot go on ends"
+)]
 
 use std::hint::black_box;
 use std::path::PathBuf;

@@ -939,7 +939,6 @@ fn full() -> Record {
         hidden_ns: Some(180_000_123),
         samples: 40,
         method: Some("stun"),
-        ..RemoteControl::default()
     }));
     record.facts.rare_mut().stun.get_or_insert_default().change_request = true;
     if let Some(syn) = &mut record.syn {

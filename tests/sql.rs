@@ -210,7 +210,7 @@ fn selections_of_each_kind_find_the_same_in_duckdb() {
     }
     let file = root.path().join("kinds.yml");
     fs::write(&file, text.trim_end_matches("---\n")).unwrap();
-    let rules = RuleSet::load(&[file.clone()], &[], &SiteValues::default()).unwrap();
+    let rules = RuleSet::load(std::slice::from_ref(&file), &[], &SiteValues::default()).unwrap();
     let world = World::of_cases(&rules);
     let found = world.found(&python, &[file.to_str().unwrap()]);
     let missed: Vec<_> = world.want.difference(&found).collect();

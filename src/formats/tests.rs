@@ -122,7 +122,7 @@ fn eve_has_a_flow_and_an_alert() {
     for (field, want) in [
         ("event_type", json!("flow")),
         ("timestamp", json!("2026-11-22T10:00:02.123456+0000")),
-        ("flow_id", json!(0x0123_4567_89ab_cde_u64)),
+        ("flow_id", json!(0x0012_3456_789a_bcde_u64)),
         ("proto", json!("TCP")),
         ("flow.bytes_toclient", json!(20)),
         ("flow.age", json!(2)),

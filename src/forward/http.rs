@@ -215,7 +215,9 @@ impl HttpTarget {
             return Err(self.fail(&describe(&answer), after(&answer.headers)));
         }
         let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        let stored = |id: u64| said["acks"][id.to_string()].as_bool() == Some(true);
+        let acks = said.get("acks");
+        let stored =
+            |id: u64| acks.and_then(|acks| acks.get(id.to_string())?.as_bool()) == Some(true);
         while let Some((_, sent)) = self.asked.pop_front_if(|(id, _)| stored(*id)) {
             self.confirmed = sent;
         }
@@ -313,8 +315,8 @@ fn refused_of_bulk(said: &Value, first: usize) -> Result<Vec<Refused>, String> {
     for (at, item) in items.iter().enumerate() {
         let result = item.get("create").unwrap_or(&Value::Null);
         let cause = || {
-            let reason = &result["error"]["reason"];
-            shorten(reason.as_str().unwrap_or("no reason given"))
+            let reason = result.get("error").and_then(|error| error.get("reason")?.as_str());
+            shorten(reason.unwrap_or("no reason given"))
         };
         match result.get("status").and_then(Value::as_u64) {
             Some(200..=299 | 409) => {}

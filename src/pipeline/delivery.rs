@@ -7,6 +7,8 @@
 //! standard input does, however this process ends, once everything is sent or the time for that is
 //! over. Without a sender the spools fill, and nothing else changes.
 
+#![allow(clippy::disallowed_methods, reason = "the sender is waited for: it sees no packets")]
+
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};

@@ -242,8 +242,7 @@ impl Place {
 fn read_some(file: &File, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
     let mut text = vec![0; bytes];
     let mut filled = 0;
-    loop {
-        let Some(space) = text.get_mut(filled..) else { break };
+    while let Some(space) = text.get_mut(filled..) {
         match file.read_at(space, at + filled as u64) {
             Ok(0) => break,
             Ok(read) => filled += read,
