@@ -480,7 +480,13 @@ fn numbers() -> Vec<(&'static str, String)> {
         (usage, share("facts of open sessions", shares.evidence * shards as usize)),
         (usage, share("out-of-order TCP segments", shares.waiting * shards as usize)),
         (usage, share("endpoints", shares.endpoints)),
-        (usage, share("alerts, the ledger", shares.alerts + shares.repeats + shares.subjects)),
+        (
+            usage,
+            share(
+                "alerts, the ledger",
+                shares.alerts + shares.repeats + shares.subjects + shares.groups,
+            ),
+        ),
         (usage, share("output queues", shares.outputs)),
         (usage, share("names and holders", 2 * shares.bindings)),
         (usage, format!("SYN without an answer | {} |", timeouts.tcp_opened)),

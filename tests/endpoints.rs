@@ -43,12 +43,12 @@ fn rule(detection: &str) -> String {
 #[test]
 fn refusals_name_line_cause_and_remedy() {
     for (detection, line, words) in [
-        ("s:\n  network.direction: inbound\ncondition: s", 7, "unknown field"),
+        ("s:\n  network.direction: inbound\ncondition: s", 7, "is no field of an endpoint"),
         ("s:\n  longhaul.flor_us: 3\ncondition: s", 7, "did you mean `longhaul.floor_us`?"),
         ("s:\n  longhaul.floor_us|contains: 3\ncondition: s", 7, "need a text"),
         ("s:\n  endpoint.side: remot\ncondition: s", 7, "did you mean `remote`?"),
         ("s:\n  longhaul.tunnel.l3: maybe\ncondition: s", 7, "`true` or `false`"),
-        ("s:\n  longhaul.days: 1\ntimeframe: 5m\ncondition: s", 8, "look at one endpoint"),
+        ("s:\n  longhaul.days: 1\ntimeframe: 5m\ncondition: s", 8, "counts over several endpoints"),
     ] {
         let errors = RuleSet::from_text("r.yml", &rule(detection)).expect_err(detection);
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();

@@ -20,9 +20,10 @@ pub(super) fn known_field<S: Judged>(name: &str) -> Result<&'static Field<S>, (S
             Err(("a value without a field".to_owned(), "write `field: value`".to_owned()))
         }
         None if elsewhere::<S>(name).is_some() => Err((
-            format!("`{name}` is no field of a {}", S::SERVICE),
+            format!("`{name}` is no field of {}", with_article(S::SERVICE)),
             format!(
-                "it is one of a {0}: write `service: {0}` under `logsource`, or another field",
+                "it is one of {}: write `service: {}` under `logsource`, or another field",
+                with_article(elsewhere::<S>(name).unwrap_or_default()),
                 elsewhere::<S>(name).unwrap_or_default()
             ),
         )),
@@ -41,4 +42,8 @@ fn elsewhere<S: Judged>(name: &str) -> Option<&'static str> {
     let of_sessions = schema::find(name).map(|_| Record::SERVICE);
     let of_endpoints = schema::find_in::<EndpointRow>(name).map(|_| EndpointRow::SERVICE);
     of_sessions.or(of_endpoints).filter(|service| *service != S::SERVICE)
+}
+
+fn with_article(service: &str) -> String {
+    format!("{} {service}", if service.starts_with('e') { "an" } else { "a" })
 }

@@ -328,12 +328,20 @@ impl Correlator {
     }
 }
 
-/// A session whose time nothing confirms counts among the endpoints at the latest time that was
-/// confirmed: a false one would end windows of days, and raise alerts once more.
+/// How far a time that nothing confirms may be from those that are: sessions are few at the end of
+/// a capture of many days, and each of them is what confirms the one before it.
+const APART: Nanos = Nanos::from_secs(31 * 86_400);
+
+/// A session whose time nothing confirms, and that is far from all others, counts among the endpoints
+/// at the latest time that was confirmed: a false time would end windows of days, and raise alerts
+/// once more.
 fn date(session: &mut EndpointSummary, confirmed: &mut Nanos) {
     if !session.doubtful {
         *confirmed = (*confirmed).max(session.last);
-    } else if *confirmed > Nanos::ZERO {
+        return;
+    }
+    let apart = session.last.since(*confirmed).max(confirmed.since(session.first));
+    if *confirmed > Nanos::ZERO && apart > APART {
         (session.first, session.last) = (*confirmed, *confirmed);
     }
 }
