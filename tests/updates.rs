@@ -63,7 +63,11 @@ fn seconds(line: &Value) -> u64 {
 /// Alerts without the name of the capture, which lies elsewhere each time.
 fn placeless(alerts: &[Value]) -> Vec<Value> {
     let mut alerts = alerts.to_vec();
-    alerts.iter_mut().for_each(|alert| alert["longhaul"]["packets"] = Value::Null);
+    for alert in &mut alerts {
+        alert["longhaul"]["packets"] = Value::Null;
+        let told = alert["longhaul"]["explanation"].as_array_mut().unwrap();
+        told.retain(|sentence| !sentence.as_str().unwrap().starts_with("Packets to open: "));
+    }
     alerts
 }
 
