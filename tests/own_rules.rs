@@ -83,7 +83,9 @@ fn the_example_of_the_manual_is_complete() {
     let (code, out, err) = run(&["rules", "test", rules]);
     assert!(code == Some(0) && out.contains("3 cases, 0 failed"), "{out}{err}");
     let (code, out, err) = run(&["rules", "check", rules]);
-    assert_eq!((code, &*out, &*err), (Some(0), "1 rules, all sound\n", ""));
+    assert_eq!((code, &*out), (Some(0), "1 rules, all sound\n"));
+    // What a rule costs is measured: a slow machine may have something to say of that.
+    assert!(err.lines().all(|line| line.contains(" us for an event ")), "{err}");
     let said = craft::read(&capture(), &["--rules", rules]);
     let alert = said.alerts.iter().find(|alert| *craft::at(alert, "rule.id") == "D100").unwrap();
     let message = alert["message"].as_str().unwrap();
