@@ -332,9 +332,9 @@ impl Correlator {
 /// a capture of many days, and each of them is what confirms the one before it.
 const APART: Nanos = Nanos::from_secs(31 * 86_400);
 
-/// A session whose time nothing confirms, and that is far from all others, counts among the endpoints
-/// at the latest time that was confirmed: a false time would end windows of days, and raise alerts
-/// once more.
+/// A session whose time nothing confirms, and that is far from all others, counts among the
+/// endpoints at the latest time that was confirmed: a false time would end windows of days, and
+/// raise alerts once more.
 fn date(session: &mut EndpointSummary, confirmed: &mut Nanos) {
     if !session.doubtful {
         *confirmed = (*confirmed).max(session.last);
