@@ -192,22 +192,30 @@ fn show(all: &[Delivered], config: &Path) -> CommandResult {
     let line = |one: &Delivered| {
         format!(
             "{}: {} confirmed, {} refused, {} waiting\n",
-            one.name, one.confirmed, one.refused, one.waiting
+            one.name,
+            one.confirmed,
+            one.refused,
+            waiting(one)
         )
     };
     cli::print(&all.iter().map(line).collect::<String>())?;
     leave(all, config);
-    Ok(if all.iter().any(|one| one.waiting > 0) { FAILED } else { RAN })
+    Ok(if all.iter().all(Delivered::is_done) { RAN } else { FAILED })
+}
+
+/// How many events wait, in words.
+fn waiting(one: &Delivered) -> String {
+    one.waiting.map_or_else(|| "an unknown number".to_owned(), |count| count.to_string())
 }
 
 /// Says what is left.
 fn leave(all: &[Delivered], config: &Path) {
-    for one in all.iter().filter(|one| one.waiting > 0) {
+    for one in all.iter().filter(|one| !one.is_done()) {
         cli::print_notes(&[format!(
             "sink {}: {} events are not confirmed and wait in {}; send them with: longhaul sinks \
              flush --config {}",
             one.name,
-            one.waiting,
+            waiting(one),
             one.dir.display(),
             config.display()
         )]);
@@ -230,27 +238,27 @@ fn forward(common: &Sending, temporary: Option<&Path>, user: Option<&str>) -> Co
     }
     let ended = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&ended);
-    let waiting = thread::Builder::new().name("input".to_owned()).spawn(move || {
+    let input = thread::Builder::new().name("input".to_owned()).spawn(move || {
         let mut byte = [0; 64];
         while matches!(std::io::stdin().read(&mut byte), Ok(1..)) {}
         seen.store(true, Ordering::Release);
     });
-    waiting.map_err(|e| vec![Error::new("sender of sinks", e.to_string())])?;
+    input.map_err(|e| vec![Error::new("sender of sinks", e.to_string())])?;
     let delivered = forwarder::run(jobs, &Until { ended: &ended, drain }, &tell());
-    let mut left = delivered;
+    let is_temporary = |one: &Delivered| temporary.is_some_and(|dir| one.dir.starts_with(dir));
+    let (ended, kept): (Vec<_>, Vec<_>) = delivered.into_iter().partition(is_temporary);
     if let Some(dir) = temporary {
-        left.retain(|one| !one.dir.starts_with(dir) || one.waiting > 0);
-        for one in left.iter_mut().filter(|one| one.dir.starts_with(dir)) {
+        for one in ended.iter().filter(|one| !one.is_done()) {
             cli::print_notes(&[format!(
                 "sink {}: {} events were not confirmed and are lost: it has no spool of its own",
-                one.name, one.waiting
+                one.name,
+                waiting(one)
             )]);
-            one.waiting = 0;
         }
         // What is left of it is nobody's.
         let _ = std::fs::remove_dir_all(dir);
     }
-    leave(&left, &common.config);
+    leave(&kept, &common.config);
     Ok(RAN)
 }
 

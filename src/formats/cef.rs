@@ -119,7 +119,8 @@ pub(super) fn title<'a>(event: &Event<'a>) -> (&'a str, &'a str) {
     }
 }
 
-const fn severity(level: Level) -> u32 {
+/// From 0 to 10, as LEEF has it too.
+pub(super) const fn severity(level: Level) -> u32 {
     match level {
         Level::Informational => 1,
         Level::Low => 3,

@@ -4,9 +4,8 @@
 //! "Log Event Extended Format (LEEF)", version 2.
 
 use crate::formats::Event;
-use crate::formats::cef::title;
+use crate::formats::cef::{severity, title};
 use crate::formats::map::{self, How, Row};
-use crate::model::Level;
 
 pub(super) const SESSION: &[Row] = &[
     ("@timestamp", "devTime", How::Millis),
@@ -75,14 +74,4 @@ pub(super) fn render(event: &Event<'_>, out: &mut Vec<u8>) {
 /// There are no escapes: what would end an attribute or the line becomes a space.
 fn safe(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-const fn severity(level: Level) -> u32 {
-    match level {
-        Level::Informational => 1,
-        Level::Low => 3,
-        Level::Medium => 5,
-        Level::High => 8,
-        Level::Critical => 10,
-    }
 }

@@ -89,20 +89,35 @@ pub struct Delivered {
     pub confirmed: u64,
     /// Refused by it.
     pub refused: u64,
-    /// Still in the spool.
-    pub waiting: u64,
+    /// Still in the spool; none if that cannot be read.
+    pub waiting: Option<u64>,
     /// The spool.
     pub dir: PathBuf,
+}
+
+impl Delivered {
+    /// Nothing is known yet.
+    fn new(job: &Job) -> Delivered {
+        let (name, dir) = (job.plan.name.clone(), job.dir.clone());
+        Delivered { name, confirmed: 0, refused: 0, waiting: None, dir }
+    }
+
+    /// Whether everything was confirmed or refused.
+    pub fn is_done(&self) -> bool {
+        self.waiting == Some(0)
+    }
 }
 
 /// Runs all sinks until the end.
 pub fn run(jobs: Vec<Job>, until: &Until<'_>, tell: &Tell) -> Vec<Delivered> {
     thread::scope(|scope| {
-        let started: Vec<_> = jobs
-            .into_iter()
-            .map(|job| scope.spawn(move || Forwarder::new(job, tell).run(until)))
-            .collect();
-        started.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        let start = |job: Job| {
+            let unknown = Delivered::new(&job);
+            (unknown, scope.spawn(move || Forwarder::new(job, tell).run(until)))
+        };
+        let started: Vec<_> = jobs.into_iter().map(start).collect();
+        // Of a thread that ended unexpectedly nothing is known.
+        started.into_iter().map(|(unknown, thread)| thread.join().unwrap_or(unknown)).collect()
     })
 }
 
@@ -126,8 +141,7 @@ struct Forwarder<'a> {
 
 impl<'a> Forwarder<'a> {
     fn new(job: Job, tell: &'a Tell) -> Forwarder<'a> {
-        let (name, dir) = (job.plan.name.clone(), job.dir.clone());
-        let delivered = Delivered { name, confirmed: 0, refused: 0, waiting: 0, dir };
+        let delivered = Delivered::new(&job);
         Forwarder {
             job,
             tell,
@@ -168,7 +182,10 @@ impl<'a> Forwarder<'a> {
             }
             self.rest(pause, until, deadline);
         }
-        self.delivered.waiting = self.job.reader.waiting();
+        match self.job.reader.waiting() {
+            Ok(waiting) => self.delivered.waiting = Some(waiting),
+            Err(error) => self.say(&error.to_string()),
+        }
         if self.job.reader.damaged > 0 {
             let damaged = self.job.reader.damaged;
             self.say(&format!("{damaged} bytes of its spool were damaged, or half written"));

@@ -115,5 +115,5 @@ fn copy(
             spool.add(kind, level, &line).map_err(|lost| failed(&lost.cause))?;
         }
     }
-    spool.flush(Lane::of(of)).map_err(|lost| failed(&lost.cause))
+    spool.flush(Lane::of(of)).map(drop).map_err(|lost| failed(&lost.cause))
 }

@@ -170,7 +170,7 @@ fn what_is_foreign_or_damaged_is_refused_whole() {
     assert_eq!(decode(b"home = []"), DecodeError::NotThis);
     let mut later = bytes.clone();
     later[9] = 9;
-    assert_eq!(decode(&later), DecodeError::Version(9));
+    assert_eq!(decode(&later), DecodeError::Version(9, VERSION));
     for cut in 10..bytes.len() {
         assert!(matches!(decode(&bytes[..cut]), DecodeError::Damaged(_)), "{cut}");
     }

@@ -16,84 +16,28 @@
 //! ```
 //! A varint is LEB128 in its shortest form; other numbers are in network order.
 
-use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
-
-use sha2::{Digest, Sha256};
 
 use crate::endpoints::baseline::counts::{Counts, bucket};
 use crate::endpoints::baseline::entry::{BaselineEntry, Span};
 use crate::endpoints::baseline::key::{Destination, Network, Prefix, SUBJECT_BYTES, Subject};
 use crate::endpoints::baseline::table::Table;
 use crate::endpoints::baseline::{BaselineConfig, Baselines};
-use crate::endpoints::stored::{damaged, number, put};
+use crate::endpoints::stored::{DecodeError, Form, damaged, number, put};
 use crate::model::Nanos;
 use crate::wire::{Reader, WireError};
 
 /// Version of the format.
 pub const VERSION: u16 = 1;
 
-/// Magic bytes. The line end reveals a conversion by a text tool.
-const MAGIC: [u8; 8] = *b"LHBASE\r\n";
-
-/// Bytes of the checksum.
-const CHECKSUM: usize = 32;
-
-/// Why bytes are not a baseline file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecodeError {
-    /// They start differently.
-    NotThis,
-    /// A different version.
-    Version(u16),
-    /// They are damaged.
-    Damaged(&'static str),
-}
-
-impl DecodeError {
-    /// What helps.
-    pub const fn remedy(self) -> &'static str {
-        match self {
-            DecodeError::NotThis => {
-                "it was not changed; name another directory, or move it aside to begin anew"
-            }
-            DecodeError::Version(_) => {
-                "it was not changed; use the longhaul that wrote it, or move it aside to begin anew"
-            }
-            DecodeError::Damaged(_) => {
-                "it was not changed; put a copy back, or move it aside to begin anew"
-            }
-        }
-    }
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DecodeError::NotThis => f.write_str("it is no file of this kind"),
-            DecodeError::Version(version) => {
-                write!(f, "it is of version {version}, and this program reads version {VERSION}")
-            }
-            DecodeError::Damaged(how) => write!(f, "it is damaged: {how}"),
-        }
-    }
-}
-
-impl From<WireError> for DecodeError {
-    fn from(error: WireError) -> DecodeError {
-        DecodeError::Damaged(match error {
-            WireError::Malformed(_, how) => how,
-            WireError::NeedMore(_) | WireError::NotThis => "it ends too early",
-        })
-    }
-}
+/// The line end reveals a conversion by a text tool.
+const FORM: Form = Form { magic: *b"LHBASE\r\n", version: VERSION };
 
 impl Baselines {
     /// Encodes the state: the same bytes for the same state.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        out.extend(VERSION.to_be_bytes());
+        let mut out = FORM.head();
         let (first, last) = self.span.unwrap_or_default();
         [first.0, last.0, self.sessions].into_iter().for_each(|number| put(&mut out, number));
         put_table(&mut out, &self.prefixes, |out, key| put(out, key.number()));
@@ -111,29 +55,12 @@ impl Baselines {
             out.push(key.transport);
             out.extend(key.port.to_be_bytes());
         });
-        let sum = Sha256::digest(&out);
-        out.extend(sum);
-        out
+        Form::seal(out)
     }
 
     /// Decodes stored baselines. Those over the cap are evicted, least useful first.
     pub fn decode(config: BaselineConfig, bytes: &[u8]) -> Result<Baselines, DecodeError> {
-        let mut head = Reader::new(bytes);
-        if head.array::<8>() != Ok(MAGIC) {
-            return Err(DecodeError::NotThis);
-        }
-        match head.u16()? {
-            VERSION => {}
-            version => return Err(DecodeError::Version(version)),
-        }
-        let short = DecodeError::Damaged("it ends too early");
-        let end = bytes.len().checked_sub(CHECKSUM).ok_or(short)?;
-        let (stored, sum) = bytes.split_at_checked(end).ok_or(short)?;
-        if Sha256::digest(stored).as_slice() != sum {
-            return Err(DecodeError::Damaged("its checksum is another"));
-        }
-        let body = head.left().checked_sub(CHECKSUM).ok_or(short)?;
-        decode_body(config, head.sub(body)?)
+        decode_body(config, FORM.body(bytes)?)
     }
 }
 

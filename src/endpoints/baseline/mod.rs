@@ -11,7 +11,8 @@ mod key;
 mod list;
 mod table;
 
-pub use format::{DecodeError, VERSION};
+pub use crate::endpoints::stored::DecodeError;
+pub use format::VERSION;
 pub use list::BaselineRow;
 
 use crate::endpoints::baseline::entry::{BaselineEntry, Sample, Support};

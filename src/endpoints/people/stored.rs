@@ -15,9 +15,6 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use crate::endpoints::baseline::DecodeError;
 use crate::endpoints::people::People;
 use crate::endpoints::people::days::{Days, Hours};
 use crate::endpoints::people::dual::Connected;
@@ -25,7 +22,9 @@ use crate::endpoints::people::news::Tools;
 use crate::endpoints::people::outbound::Outbound;
 use crate::endpoints::people::person::Person;
 use crate::endpoints::people::site::Site;
-use crate::endpoints::stored::{damaged, number, option, put, put_option, put_text, small, text};
+use crate::endpoints::stored::{
+    DecodeError, Form, damaged, number, option, put, put_option, put_text, small, text,
+};
 use crate::model::people_facts::Owner;
 use crate::model::physics::ClaimedPlace;
 use crate::model::{Addr, Nanos};
@@ -34,17 +33,13 @@ use crate::wire::{Reader, WireError};
 /// Version of the format.
 const VERSION: u16 = 1;
 
-/// Magic bytes. The line end reveals a conversion by a text tool.
-const MAGIC: [u8; 8] = *b"LHPEOP\r\n";
-
-/// Bytes of the checksum.
-const CHECKSUM: usize = 32;
+/// The line end reveals a conversion by a text tool.
+const FORM: Form = Form { magic: *b"LHPEOP\r\n", version: VERSION };
 
 impl People {
     /// Encodes the state: the same bytes for the same state.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        out.extend(VERSION.to_be_bytes());
+        let mut out = FORM.head();
         let mut people: Vec<(&Arc<str>, &Person)> = self.people.iter().collect();
         people.sort_unstable_by_key(|(id, _)| *id);
         put(&mut out, people.len() as u64);
@@ -74,29 +69,12 @@ impl People {
             put_text(&mut out, tool);
             put_day(&mut out, *day);
         }
-        let sum = Sha256::digest(&out);
-        out.extend(sum);
-        out
+        Form::seal(out)
     }
 
     /// Decodes stored people. Those over the cap are forgotten, as they would be in a run.
     pub fn decode(cap: usize, bytes: &[u8]) -> Result<People, DecodeError> {
-        let mut head = Reader::new(bytes);
-        if head.array::<8>() != Ok(MAGIC) {
-            return Err(DecodeError::NotThis);
-        }
-        match head.u16()? {
-            VERSION => {}
-            version => return Err(DecodeError::Version(version)),
-        }
-        let short = DecodeError::Damaged("it ends too early");
-        let end = bytes.len().checked_sub(CHECKSUM).ok_or(short)?;
-        let (stored, sum) = bytes.split_at_checked(end).ok_or(short)?;
-        if Sha256::digest(stored).as_slice() != sum {
-            return Err(DecodeError::Damaged("its checksum is another"));
-        }
-        let body = head.left().checked_sub(CHECKSUM).ok_or(short)?;
-        decode_body(cap, head.sub(body)?)
+        decode_body(cap, FORM.body(bytes)?)
     }
 }
 

@@ -99,14 +99,14 @@ impl Reader {
     }
 
     /// Lines that are not acknowledged, as far as they are written.
-    pub fn waiting(&self) -> u64 {
+    pub fn waiting(&self) -> Result<u64, Error> {
         let waits = |place: &Place| -> io::Result<u64> {
             let Some((first, path)) = segments(&place.dir)?.pop() else { return Ok(0) };
             let end = first + segment::count(&fs::read(path)?).0;
             Ok(end.saturating_sub(place.acknowledged.max(place.oldest()?)))
         };
-        // A segment that was removed meanwhile waits no longer.
-        self.lanes.iter().map(|place| waits(place).unwrap_or(0)).sum()
+        let told = |place| waits(place).map_err(|cause| failed(&place.dir, &cause));
+        self.lanes.iter().map(told).sum()
     }
 
     fn place(&mut self, lane: Lane) -> &mut Place {

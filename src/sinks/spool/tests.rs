@@ -1,10 +1,13 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use super::segment::{self, Tags};
 use super::*;
-use crate::model::Level;
+use crate::model::event::SessionLine;
+use crate::model::{Alert, Counter, Counters, Event, Family, Format, Held, Level, Nanos};
+use crate::sinks::{Queue, Sink, Tell};
 
 const MIB: u64 = 1 << 20;
 
@@ -52,9 +55,9 @@ fn lines_are_read_in_order_findings_first_and_again_until_acknowledged() {
     assert_eq!((first.lane, numbers(&first), first.end), (Lane::Findings, vec![10, 11], 2));
     assert_eq!((first.items[0].kind, first.items[0].level), (EventKind::Alert, Level::High));
     reader.rewind();
-    assert_eq!(reader.waiting(), 5);
+    assert_eq!(reader.waiting().unwrap(), 5);
     assert_eq!(take(&mut reader), [10, 11, 0, 1, 2]);
-    assert_eq!(reader.waiting(), 0);
+    assert_eq!(reader.waiting().unwrap(), 0);
     add(&mut spool, EventKind::Incident, 12..13);
     assert_eq!(take(&mut reader), [12], "written while it is read");
     drop(reader);
@@ -179,5 +182,51 @@ fn damaged_bytes_never_panic_and_are_counted() {
             fs::remove_file(other).unwrap();
         }
         let _ = fs::remove_file(dir.path().join("findings/acknowledged"));
+    }
+}
+
+#[test]
+fn a_spool_that_cannot_be_written_is_reported_once_and_its_alerts_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&told);
+    let tell: Tell = Arc::new(move |text: &str| heard.lock().unwrap().push(text.to_owned()));
+    let spool = Spool::open(dir.path(), 64 * MIB).unwrap();
+    let kinds = vec![EventKind::Alert, EventKind::SessionEnd];
+    let wanted = Wanted { kinds, level: Level::Informational };
+    let mut sink = SpoolSink::new("siem".to_owned(), spool, wanted, Arc::new(Named), tell);
+    let mut queue = Queue::new(1 << 20);
+    let alert = Alert::sample("D08", Family::R);
+    queue.push(Held::Alert(Arc::new(alert)));
+    let session = SessionLine { id: [0; 16], time: Nanos(0), line: b"{}\n", is_update: false };
+    for lane in Lane::ALL {
+        fs::remove_dir(dir.path().join(lane.name())).unwrap();
+    }
+    for _ in 0..5 {
+        assert!(sink.session(&session).unwrap(), "taken, and lost when it is written");
+        sink.drain(&mut queue).unwrap();
+        assert_eq!(queue.len(), 1);
+    }
+    assert_eq!(told.lock().unwrap().len(), 1, "{told:?}");
+    for lane in Lane::ALL {
+        fs::create_dir(dir.path().join(lane.name())).unwrap();
+    }
+    sink.drain(&mut queue).unwrap();
+    assert_eq!(queue.len(), 0);
+    let mut counters = Counters::default();
+    sink.count(&mut counters);
+    let of = |counter| counters.get(counter);
+    assert_eq!((of(Counter::SpoolDropped), of(Counter::Spooled)), (5, 1));
+    let mut reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(reader.next(9, 4_096).unwrap().unwrap().items[0].line, b"an alert");
+}
+
+/// Writes what an event is.
+struct Named;
+
+impl Format for Named {
+    fn render(&self, event: &Event<'_>, out: &mut Vec<u8>) {
+        assert_eq!(event.kind(), EventKind::Alert);
+        out.extend_from_slice(b"an alert\n");
     }
 }

@@ -93,10 +93,11 @@ impl Spool {
         }
     }
 
-    /// Adds a line. It is written with others, or by [`Spool::flush`].
+    /// Adds a line. It is written with others, or by [`Spool::flush`]. Returns whether lines were
+    /// written.
     ///
     /// Errors: of writing; the lines of this lane that waited are lost, and their number is told.
-    pub fn add(&mut self, kind: EventKind, level: Level, line: &[u8]) -> Result<(), Lost> {
+    pub fn add(&mut self, kind: EventKind, level: Level, line: &[u8]) -> Result<bool, Lost> {
         let lane = Lane::of(kind);
         if line.len() > LINE_BYTES_MAX {
             let cause = io::Error::new(ErrorKind::InvalidData, "a line of more than 16 MiB");
@@ -105,18 +106,18 @@ impl Spool {
         let written = self.lane(lane);
         segment::put(Tags { kind, level }, line, &mut written.pending);
         written.lines += 1;
-        if written.pending.len() < PENDING_BYTES { Ok(()) } else { self.flush(lane) }
+        if written.pending.len() < PENDING_BYTES { Ok(false) } else { self.flush(lane) }
     }
 
-    /// Writes the lines of a lane that wait.
+    /// Writes the lines of a lane that wait. Returns whether there were any.
     ///
     /// Errors: as [`Spool::add`].
-    pub fn flush(&mut self, lane: Lane) -> Result<(), Lost> {
+    pub fn flush(&mut self, lane: Lane) -> Result<bool, Lost> {
         let most = (self.cap / SEGMENTS).clamp(HEAD.len() as u64, SEGMENT_BYTES_MAX);
         let written = self.lane(lane);
         let bytes = written.pending.len() as u64;
         if bytes == 0 {
-            return Ok(());
+            return Ok(false);
         }
         let result = written.write(most);
         written.pending.clear();
@@ -127,7 +128,7 @@ impl Spool {
             // What cannot be removed now is tried again with the next lines.
             let _ = self.make_room(most);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Lines that were removed unacknowledged at the cap since the last call.
@@ -269,9 +270,10 @@ impl SpoolSink {
         SpoolSink { name, spool, wanted, format, tell, failing: false, lost: 0, written: 0 }
     }
 
-    fn settle(&mut self, result: Result<(), Lost>) -> bool {
+    /// A failure is over once lines were written: those that only wait tell nothing.
+    fn settle(&mut self, result: Result<bool, Lost>) {
         match result {
-            Ok(()) => self.failing = false,
+            Ok(written) => self.failing &= !written,
             Err(Lost { lines, cause }) => {
                 self.lost += lines;
                 if !std::mem::replace(&mut self.failing, true) {
@@ -284,7 +286,6 @@ impl SpoolSink {
                 }
             }
         }
-        !self.failing
     }
 
     /// Writes the queued events of a kind; they stay queued if that fails.
@@ -310,7 +311,9 @@ impl SpoolSink {
             }
         }
         let result = self.spool.flush(Lane::of(kind)).map_err(|lost| Lost { lines: 0, ..lost });
-        if self.settle(result) {
+        let is_written = result.is_ok();
+        self.settle(result);
+        if is_written {
             self.written += passed;
             queue.acknowledge(kind, count);
         }
@@ -326,7 +329,9 @@ impl Sink for SpoolSink {
         let kind = if line.is_update { EventKind::SessionUpdate } else { EventKind::SessionEnd };
         let result = self.spool.add(kind, Level::Informational, line.line);
         self.written += 1;
-        Ok(self.settle(result))
+        let is_taken = result.is_ok();
+        self.settle(result);
+        Ok(is_taken)
     }
 
     fn drain(&mut self, queue: &mut Queue) -> Result<(), Error> {
