@@ -1,7 +1,7 @@
 //! Files of stored state, their numbers and texts.
 //!
-//! Owns: their form: a head, a body, a checksum. In: values, or bytes. Out: bytes, or values. Never:
-//! two forms of one value.
+//! Owns: their form: a head, a body, a checksum. In: values, or bytes. Out: bytes, or values.
+//! Never: two forms of one value.
 //! A varint is LEB128 in its shortest form; other numbers are in network order.
 
 use std::fmt;
