@@ -22,6 +22,7 @@ pub mod sandbox;
 pub mod session;
 pub mod sinks;
 
+pub mod carve;
 pub mod cli;
 pub mod config;
 pub mod pipeline;

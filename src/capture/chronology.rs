@@ -130,6 +130,11 @@ impl Chronology {
         self.blocks.front().map_or_else(|| self.source.block(), |(_, block)| block)
     }
 
+    /// The comments of the frame returned last.
+    pub(super) fn comments(&self, meta: &FrameMeta) -> Vec<&[u8]> {
+        self.source.comments(meta, self.block())
+    }
+
     #[cold]
     fn next_held(&mut self) -> Option<FrameMeta> {
         loop {

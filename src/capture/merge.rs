@@ -307,6 +307,12 @@ impl MergedSource {
         self.inputs.get(usize::from(file))?.source.as_ref().map(|source| source.block())
     }
 
+    /// The comments that a pcapng file has on the frame that `next` returned last.
+    pub fn comments(&self, file: u16, meta: &FrameMeta) -> Vec<&[u8]> {
+        let source = self.inputs.get(usize::from(file)).and_then(|input| input.source.as_ref());
+        source.map_or_else(Vec::new, |source| source.comments(meta))
+    }
+
     /// The path of a file index.
     pub fn path(&self, file: u16) -> Option<&Path> {
         self.inputs.get(usize::from(file)).map(|input| input.spec.path.as_path())

@@ -19,6 +19,7 @@ const STATISTICS: u32 = 5;
 const PACKET_ENHANCED: u32 = 6;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+const OPTION_COMMENT: u16 = 1;
 const OPTION_TSRESOL: u16 = 9;
 const OPTION_TSOFFSET: u16 = 14;
 
@@ -420,6 +421,29 @@ impl Pcapng {
         };
         Step::Frame(frame, len.into())
     }
+}
+
+/// The comments (opt_comment, section 3.5) of the packet whose data begins at `at`, if an enhanced
+/// packet block holds it.
+pub(super) fn comments(bytes: &[u8], at: usize, captured: usize) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    let Some(block) = at.checked_sub(28).and_then(|start| bytes.get(start..)) else { return found };
+    let Some(head) = block.first_chunk::<12>() else { return found };
+    let orders = [Order::Little, Order::Big];
+    let Some(order) = orders.into_iter().find(|o| o.word(head, 0) == PACKET_ENHANCED) else {
+        return found;
+    };
+    let end = (order.word(head, 1) as usize).saturating_sub(4);
+    let reader = Pcapng { order, ..Pcapng::new() };
+    let begin = captured.next_multiple_of(4).saturating_add(28);
+    let mut options = block.get(begin..end).unwrap_or_default();
+    while let Some((code, value, next)) = reader.option(options) {
+        if code == OPTION_COMMENT {
+            found.push(value);
+        }
+        options = next;
+    }
+    found
 }
 
 #[derive(Clone, Copy)]

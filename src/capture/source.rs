@@ -261,6 +261,16 @@ impl FileSource {
         &self.feed.block
     }
 
+    /// The comments of a frame of this file, from the block that holds it.
+    pub(super) fn comments<'b>(&self, meta: &FrameMeta, block: &'b Block) -> Vec<&'b [u8]> {
+        match &self.format {
+            Format::Pcap(_) => Vec::new(),
+            Format::Pcapng(_) => {
+                pcapng::comments(block.bytes(), meta.at as usize, meta.captured as usize)
+            }
+        }
+    }
+
     /// Stored bytes read so far.
     pub fn bytes_read(&self) -> u64 {
         self.feed.input.stored().map_or(0, Stored::bytes_read)

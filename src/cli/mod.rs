@@ -4,6 +4,7 @@
 //! errors and progress on standard error. Never: logic of its own.
 
 mod args;
+mod carve;
 mod completions;
 mod demo;
 mod explain;
@@ -69,6 +70,8 @@ enum Command {
     Live(Box<live::LiveArgs>),
     /// Tell the story of an alert, incident or session, with its numbers and its limits
     Explain(explain::ExplainArgs),
+    /// Write the packets behind an alert, incident or session, from the captures that were read
+    Carve(carve::CarveArgs),
     /// Show or merge learned baselines of round trips
     #[command(subcommand)]
     State(state::StateCommand),
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Read(args) => read::run(&args, style),
         Command::Live(args) => live::run(&args, style),
         Command::Explain(args) => explain::run(&args, style),
+        Command::Carve(args) => carve::run(&args),
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
         Command::Sinks(command) => sinks::run(&command),

@@ -97,6 +97,8 @@ pub struct JoinedFrame {
     pub link: LinkType,
     /// Bytes of all its fragments' frames on the wire.
     pub wire_len: u32,
+    /// What its fragments share.
+    pub id: FragmentId,
 }
 
 /// What came of a fragment.
@@ -115,6 +117,8 @@ pub(super) struct EarlyFragments {
     order: VecDeque<FragmentId>,
     held: Account,
     joined: Option<JoinedFrame>,
+    /// What the last fragment belongs to.
+    last: Option<FragmentId>,
     /// Not yet counted.
     counters: [(Counter, u64); 3],
 }
@@ -128,6 +132,7 @@ impl EarlyFragments {
             order: VecDeque::new(),
             held: Account::new(BYTES),
             joined: None,
+            last: None,
             counters: [
                 none(Counter::FragmentOrphans),
                 none(Counter::DatagramsOverlapping),
@@ -145,6 +150,7 @@ impl EarlyFragments {
     pub(super) fn take(&mut self, part: &EarlyFragment, frame: &Frame<'_>, clock: u32) -> Early {
         self.expire(clock);
         self.joined = None;
+        self.last = Some(part.id);
         let data = part.data.of(frame.bytes);
         if !part.is_whole() || data.is_empty() {
             return Early::No;
@@ -200,7 +206,9 @@ impl EarlyFragments {
                 return Early::No;
             }
             Fit::Clash => {
-                self.joined = first.map(|(bytes, wire_len)| JoinedFrame { bytes, link, wire_len });
+                let id = part.id;
+                let whole = |(bytes, wire_len)| JoinedFrame { bytes, link, wire_len, id };
+                self.joined = first.map(whole);
                 self.count(Counter::DatagramsOverlapping, 1);
             }
         }
@@ -213,6 +221,11 @@ impl EarlyFragments {
     /// The frame of a datagram that the last fragment completed.
     pub(super) fn take_joined(&mut self) -> Option<JoinedFrame> {
         self.joined.take()
+    }
+
+    /// What the fragment taken last belongs to.
+    pub(super) const fn last(&self) -> Option<FragmentId> {
+        self.last
     }
 
     /// Adds what was not counted yet. At the end of the input, all that wait are given up.
@@ -237,7 +250,7 @@ impl EarlyFragments {
         match joined {
             Some(bytes) => {
                 self.count(Counter::DatagramsJoined, 1);
-                self.joined = Some(JoinedFrame { bytes, link, wire_len });
+                self.joined = Some(JoinedFrame { bytes, link, wire_len, id: *id });
             }
             // Longer than a datagram can be.
             None => self.count(Counter::FragmentOrphans, fragments),

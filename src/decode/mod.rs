@@ -229,6 +229,11 @@ impl Decoder {
         self.early.take_joined()
     }
 
+    /// The datagram of the frame just rejected as [`Reject::FragmentEarly`].
+    pub const fn held_fragment(&self) -> Option<fragments::FragmentId> {
+        self.early.last()
+    }
+
     /// Counts what became of held fragments since the last call. At the end of the input none is
     /// held any longer.
     pub fn count_held(&mut self, counters: &mut Counters, is_end: bool) {

@@ -12,7 +12,7 @@ pub mod run;
 mod json;
 mod line;
 mod origin;
-mod text;
+pub(crate) mod text;
 
 pub use crate::model::event_id as id;
 pub use crate::model::event_id::event_id;

@@ -7,7 +7,7 @@
 
 use sha1::{Digest, Sha1};
 
-use crate::model::{Addr, Record, Transport};
+use crate::model::{Addr, FlowKey, Record, Transport};
 use crate::wire::icmp;
 
 /// The digest of a session, from its record.
@@ -18,6 +18,11 @@ pub fn community_id(record: &Record) -> [u8; 20] {
     let from = (record.initiator.ip, record.initiator.port);
     let to = (record.responder.ip, record.responder.port);
     digest(record.transport, record.version, from, to)
+}
+
+/// The same from the key of a session's packets.
+pub fn of_key(key: &FlowKey) -> [u8; 20] {
+    digest(key.transport, key.version, (key.a, key.a_port), (key.b, key.b_port))
 }
 
 fn digest(transport: Transport, version: u8, from: (Addr, u16), to: (Addr, u16)) -> [u8; 20] {

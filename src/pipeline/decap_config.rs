@@ -12,14 +12,14 @@ use crate::model::Error;
 
 /// A tunnel that is off for one source.
 #[derive(Clone, Debug)]
-pub(super) struct Off {
+pub(crate) struct Off {
     source: String,
     kind: TunnelKind,
 }
 
 /// Decode's configuration with a secret for this run (it decides where a session is in a table,
 /// never the results), and the tunnels that are off for single sources.
-pub(super) fn configure(plan: &Plan) -> Result<(DecodeConfig, Vec<Off>), Vec<Error>> {
+pub(crate) fn configure(plan: &Plan) -> Result<(DecodeConfig, Vec<Off>), Vec<Error>> {
     let mut config =
         DecodeConfig { key_seed: RandomState::new().hash_one(0u8), ..DecodeConfig::default() };
     let (mut off, mut errors) = (Vec::new(), Vec::new());
@@ -46,7 +46,7 @@ pub(super) fn configure(plan: &Plan) -> Result<(DecodeConfig, Vec<Off>), Vec<Err
 
 /// The tunnels to decapsulate for a source: `all` except those that are off. A source is named by
 /// its path, its file name or its interface.
-pub(super) fn tunnels_of(all: TunnelSet, off: &[Off], source: &Path) -> TunnelSet {
+pub(crate) fn tunnels_of(all: TunnelSet, off: &[Off], source: &Path) -> TunnelSet {
     let named = |off: &&Off| {
         source == Path::new(&off.source) || source.file_name().is_some_and(|n| n == &*off.source)
     };

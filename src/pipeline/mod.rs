@@ -9,7 +9,7 @@
 
 mod clock;
 mod correlator;
-mod decap_config;
+pub(crate) mod decap_config;
 pub mod delivery;
 mod findings;
 pub mod forwarder;
@@ -20,7 +20,7 @@ mod ledger_bounds;
 pub mod live;
 mod outgoing;
 mod outputs;
-mod prepare;
+pub(crate) mod prepare;
 mod progress;
 pub mod queries;
 mod reader;

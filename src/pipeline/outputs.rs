@@ -330,6 +330,8 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
     });
     let flags = [
         ("filter", plan.filter.clone()),
+        ("key", joined(&plan.key)),
+        ("no-decap", joined(&plan.no_decap)),
         ("place", plan.place.clone()),
         ("max-ratio", Some(plan.max_ratio.to_string())),
         ("min-level", Some(plan.min_level.as_str().to_owned())),
@@ -344,6 +346,11 @@ fn shaping_arguments(plan: &Plan) -> Vec<String> {
     let given = flags.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
     words.extend(given);
     words
+}
+
+/// The values of an option that was given.
+fn joined(words: &[String]) -> Option<String> {
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 /// VLANs of an original and of its duplicate (0 is none), and their count.

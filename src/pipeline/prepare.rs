@@ -230,20 +230,20 @@ const fn hash_policy(wish: HashInputs) -> HashPolicy {
 }
 
 /// A secret for this run's packet fingerprints: it affects no result.
-pub(super) fn print_secret() -> [u64; 4] {
+pub(crate) fn print_secret() -> [u64; 4] {
     let state = RandomState::new();
     [1u8, 2, 3, 4].map(|word| state.hash_one(word))
 }
 
 /// Numbers the capture points.
 #[derive(Debug, Default)]
-pub(super) struct Points {
+pub(crate) struct Points {
     folders: HashMap<PathBuf, u16>,
 }
 
 impl Points {
     /// The point of a file. Inputs beyond 65,535 folders share the last.
-    pub(super) fn of(&mut self, by: PointBy, file: u16, path: &Path) -> u16 {
+    pub(crate) fn of(&mut self, by: PointBy, file: u16, path: &Path) -> u16 {
         match by {
             PointBy::All => 0,
             PointBy::File => file,

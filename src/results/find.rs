@@ -1,9 +1,12 @@
 //! Finds an alert, incident or session by its id, with what belongs to it.
 //!
 //! Owns: the search, and which other lines go with a line. In: results, an id or the beginning of
-//! one. Out: an explanation. Never: a guess between two events.
+//! one. Out: its line, or an explanation. Never: a guess between two events.
+
+use std::borrow::Cow;
 
 use memchr::memmem;
+use serde::Deserialize;
 
 use crate::explain::{self, Explanation, Flat};
 use crate::model::Error;
@@ -15,6 +18,12 @@ const DIGITS_MIN: usize = 8;
 /// Other lines that are named.
 const RELATED_MAX: usize = 32;
 
+/// Ids that an unknown one may have been meant to be: at most so many, that differ in so many
+/// digits, or begin with so many equal ones.
+const NEAR_MAX: usize = 3;
+const DIFFER_MAX: usize = 2;
+const BEGINS_MIN: usize = 6;
+
 /// The lines that go with an event.
 #[derive(Default)]
 struct Related {
@@ -24,13 +33,17 @@ struct Related {
 }
 
 /// What an event was found to be, last line of it.
-enum Event {
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An alert or incident.
     Finding(Flat),
+    /// A session.
     Session(Flat),
 }
 
 impl Event {
-    fn line(&self) -> &Flat {
+    /// Its line.
+    pub fn line(&self) -> &Flat {
         let (Event::Finding(line) | Event::Session(line)) = self;
         line
     }
@@ -40,6 +53,15 @@ impl Event {
 ///
 /// Errors: no event or several have it.
 pub fn explain(results: &Results, id: &str) -> Result<Explanation, Error> {
+    let event = find(results, id)?;
+    let full = event.line().text("event.id").unwrap_or(id).to_owned();
+    Ok(tell(&event, related(results, &full)?, &results.inputs()?))
+}
+
+/// The event of an id.
+///
+/// Errors: no event or several have it.
+pub fn find(results: &Results, id: &str) -> Result<Event, Error> {
     let what = format!("event {id}");
     let is_hex = id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if !(DIGITS_MIN..=32).contains(&id.len()) || !is_hex {
@@ -55,23 +77,66 @@ pub fn explain(results: &Results, id: &str) -> Result<Explanation, Error> {
         let keep_session = &mut |line| keep(&mut found, Event::Session(line));
         files = collect(results, "sessions.ndjson", id, keep_session)?;
     }
-    match (found.as_slice(), files) {
-        ([event], _) => {
-            let full = event.line().text("event.id").unwrap_or(id).to_owned();
-            Ok(tell(event, related(results, &full)?, &results.inputs()?))
-        }
-        ([], 0) => {
+    if found.len() > 1 {
+        let ids: Vec<&str> =
+            found.iter().filter_map(|event| event.line().text("event.id")).take(8).collect();
+        let cause = format!("{} events begin so: {}", found.len(), ids.join(", "));
+        return Err(Error::new(what, cause).help("give more digits"));
+    }
+    match (found.pop(), files) {
+        (Some(event), _) => Ok(event),
+        (None, 0) => {
             Err(Error::new(what, "no alert or incident has it, and no sessions were written")
                 .help("run again without --no-sessions, or take the id of an alert"))
         }
-        ([], _) => Err(Error::new(what, "no alert, incident or session has it").help(HELP)),
-        (several, _) => {
-            let ids: Vec<&str> =
-                several.iter().filter_map(|event| event.line().text("event.id")).take(8).collect();
-            let cause = format!("{} events begin so: {}", several.len(), ids.join(", "));
-            Err(Error::new(what, cause).help("give more digits"))
+        (None, _) => {
+            let near = near(results, id)?;
+            let help = match near.is_empty() {
+                true => HELP.to_owned(),
+                false => format!("did you mean {}?", near.join(" or ")),
+            };
+            Err(Error::new(what, "no alert, incident or session has it").help(help))
         }
     }
+}
+
+/// Ids that differ from this one in few digits, or begin like it; the nearest first.
+fn near(results: &Results, id: &str) -> Result<Vec<String>, Error> {
+    let mut all: Vec<(usize, String)> = Vec::new();
+    let mut keep = |own: &str| {
+        let begins = own.bytes().zip(id.bytes()).take_while(|(a, b)| a == b).count();
+        let differ = own.bytes().zip(id.bytes()).filter(|(a, b)| a != b).count();
+        let far = if begins >= BEGINS_MIN { differ.min(DIFFER_MAX) } else { differ };
+        let known = all.iter().any(|(_, have)| have == own);
+        if far > DIFFER_MAX || known {
+            return;
+        }
+        all.push((far, own.to_owned()));
+        all.sort();
+        all.truncate(NEAR_MAX);
+    };
+    for file in ["incidents.ndjson", "alerts.ndjson", "sessions.ndjson"] {
+        results.each_line(file, |line| {
+            let read: Result<WithId<'_>, _> = serde_json::from_slice(line);
+            let read = read.map_err(|error| format!("it is no event: {error}"))?;
+            keep(&read.event.id);
+            Ok(())
+        })?;
+    }
+    Ok(all.into_iter().map(|(_, id)| id).collect())
+}
+
+/// What is read of a line that is only asked for its id.
+#[derive(Deserialize)]
+struct WithId<'a> {
+    #[serde(borrow)]
+    event: IdOnly<'a>,
+}
+
+#[derive(Deserialize)]
+struct IdOnly<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
 }
 
 const HELP: &str = "`event.id` of alerts.ndjson, incidents.ndjson or sessions.ndjson, and the \

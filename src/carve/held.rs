@@ -1,0 +1,75 @@
+//! Frames of fragments whose session is not known yet.
+//!
+//! Owns: copies of such frames, oldest dropped first at a cap in bytes. In: frames, the datagram
+//! each is part of. Out: the frames of a datagram. Never: a decision whose they are.
+
+use std::collections::VecDeque;
+
+use crate::capture::FrameMeta;
+use crate::decode::fragments::FragmentId;
+
+/// As many bytes as the decoder holds.
+const BYTES: usize = 1 << 20;
+
+/// Datagrams remembered as wanted, for copies of their fragments.
+const WANTED: usize = 1_024;
+
+/// A frame that waits.
+pub(super) struct HeldFrame {
+    pub(super) file: u16,
+    pub(super) meta: FrameMeta,
+    pub(super) bytes: Vec<u8>,
+    pub(super) comments: Vec<Vec<u8>>,
+    id: FragmentId,
+}
+
+/// Frames that wait.
+#[derive(Default)]
+pub(super) struct Held {
+    frames: VecDeque<HeldFrame>,
+    bytes: usize,
+    wanted: VecDeque<FragmentId>,
+}
+
+impl Held {
+    /// Keeps a frame.
+    pub(super) fn add(
+        &mut self,
+        id: FragmentId,
+        (file, meta): (u16, FrameMeta),
+        bytes: &[u8],
+        comments: Vec<Vec<u8>>,
+    ) {
+        self.bytes += bytes.len() + size_of::<HeldFrame>();
+        self.frames.push_back(HeldFrame { file, meta, bytes: bytes.to_vec(), comments, id });
+        while self.bytes > BYTES {
+            let Some(oldest) = self.frames.pop_front() else { return };
+            self.gone(&oldest);
+        }
+    }
+
+    /// Whether the datagram was found to be wanted.
+    pub(super) fn is_wanted(&self, id: &FragmentId) -> bool {
+        self.wanted.contains(id)
+    }
+
+    /// The frames of a datagram that became whole; it is wanted from now on or never was.
+    pub(super) fn take(&mut self, id: &FragmentId, wanted: bool) -> Vec<HeldFrame> {
+        if wanted {
+            self.wanted.push_back(*id);
+            if self.wanted.len() > WANTED {
+                self.wanted.pop_front();
+            }
+        }
+        let all = std::mem::take(&mut self.frames);
+        let (of_it, rest): (VecDeque<_>, VecDeque<_>) =
+            all.into_iter().partition(|frame| frame.id == *id);
+        self.frames = rest;
+        of_it.iter().for_each(|frame| self.gone(frame));
+        of_it.into()
+    }
+
+    fn gone(&mut self, frame: &HeldFrame) {
+        self.bytes = self.bytes.saturating_sub(frame.bytes.len() + size_of::<HeldFrame>());
+    }
+}
