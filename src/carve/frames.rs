@@ -1,7 +1,7 @@
 //! The loop over captures: each frame is decoded as when it was read, and copied if it is wanted.
 //!
 //! Owns: the decoder, the search for duplicates, fragments that wait. In: captures, the sessions
-//! wanted. Out: frames to a writer. Never: payload looked at, or a frame kept that nobody asked for.
+//! wanted. Out: frames to a writer. Never: a look at payload, or a frame that nobody asked for.
 
 use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;

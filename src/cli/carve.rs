@@ -1,7 +1,7 @@
 //! `longhaul carve`: the packets behind an event, out of the captures that were read.
 //!
-//! Owns: nothing; the work is `carve`'s. In: an id and results. Out: a pcapng file; what was done on
-//! standard error. Never: text of the results unescaped.
+//! Owns: nothing; the work is `carve`'s. In: an id and results. Out: a pcapng file, and on standard
+//! error what was done. Never: text of the results unescaped.
 
 use std::path::PathBuf;
 
