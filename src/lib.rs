@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod formats;
 pub mod forward;
 pub mod identity;
+pub mod metrics;
 pub mod sandbox;
 pub mod session;
 pub mod sinks;

@@ -22,6 +22,11 @@ impl<T> Slab<T> {
         Slab { chunks: Vec::new(), free: Vec::new(), len: 0, cap }
     }
 
+    /// How many there may be.
+    pub const fn cap(&self) -> usize {
+        self.cap
+    }
+
     /// The number of values.
     pub const fn len(&self) -> usize {
         self.len

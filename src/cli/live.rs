@@ -4,11 +4,14 @@
 //! summary at the end. Never: a result of its own.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cli::args::RunArgs;
 use crate::cli::{self, ALERTS, CommandResult, RAN, read};
-use crate::config::live::{LivePlan, Rotate, parse_bytes, parse_out_max, parse_seconds};
+use crate::config::live::{
+    LivePlan, Rotate, parse_bytes, parse_listen, parse_out_max, parse_seconds,
+};
 use crate::config::{Output, Plan, PointBy};
 use crate::model::escape::escaped_lines;
 use crate::model::{Counter, Error};
@@ -65,6 +68,10 @@ pub(super) struct LiveArgs {
     /// kernel sends all packets of a flow to one of them
     #[arg(long, value_name = "GROUP")]
     fanout: Option<u16>,
+    /// Show metrics for Prometheus at this address, and /healthz and /readyz beside them: a PORT of
+    /// this machine, or ADDRESS:PORT
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<String>,
     /// Keep all privileges: to find out what the sandbox blocks
     #[arg(long)]
     no_sandbox: bool,
@@ -140,6 +147,12 @@ impl LiveArgs {
                 Err(error) => errors.push(error),
             }
         }
+        if let Some(word) = &self.metrics {
+            match parse_listen("--metrics", word) {
+                Ok(address) => plan.metrics = Some(address),
+                Err(error) => errors.push(error),
+            }
+        }
         (plan, errors)
     }
 
@@ -186,6 +199,7 @@ impl LiveArgs {
             user: (!self.no_sandbox).then(|| self.user.clone()),
             rotate,
             seconds: seconds.flatten(),
+            notify: std::env::var_os("NOTIFY_SOCKET").map(PathBuf::from),
         })
     }
 }

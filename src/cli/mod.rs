@@ -12,6 +12,7 @@ mod fields;
 mod geo;
 mod intel;
 mod live;
+mod monitor;
 mod progress;
 mod protocols;
 mod read;
@@ -68,6 +69,9 @@ enum Command {
     Read(Box<args::ReadArgs>),
     /// Watch interfaces until stopped by a signal
     Live(Box<live::LiveArgs>),
+    /// Show the metrics of a live run, until standard input ends: started by that run
+    #[command(hide = true)]
+    Monitor(monitor::MonitorArgs),
     /// Tell the story of an alert, incident or session, with its numbers and its limits
     Explain(explain::ExplainArgs),
     /// Write the packets behind an alert, incident or session, from the captures that were read
@@ -108,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, style),
         Command::Read(args) => read::run(&args, style),
         Command::Live(args) => live::run(&args, style),
+        Command::Monitor(args) => monitor::run(&args),
         Command::Explain(args) => explain::run(&args, style),
         Command::Carve(args) => carve::run(&args),
         Command::State(command) => state::run(&command),

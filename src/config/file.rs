@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::config::live::parse_out_max;
+use crate::config::live::{parse_listen, parse_out_max};
 use crate::config::memory::parse_memory;
 use crate::config::sinks::{self, SinkKeys};
 use crate::config::updates::parse_updates;
@@ -26,7 +26,7 @@ const KEYS: &str = "keys are home, nat64, place, sensor, vantage, workers, rules
                     unanswered, updates, write_updates, out_max and [caps] with sessions, \
                     endpoints, alerts, baselines, bindings, \
                     [likelihood] with prior_one_in, tenure, rules, \
-                    [placeholders], [thresholds] with rules, groups, \
+                    [placeholders], [thresholds] with rules, groups, [metrics] with listen, \
                     and [[sink]] with the keys of docs/siem.md";
 
 /// Maximum size of a configuration file, in bytes.
@@ -77,6 +77,13 @@ struct Keys {
     placeholders: Option<Spanned<Placeholders>>,
     thresholds: Option<Spanned<ThresholdKeys>>,
     sink: Option<Vec<Spanned<SinkKeys>>>,
+    metrics: Option<MetricsTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricsTable {
+    listen: Option<Spanned<String>>,
 }
 
 /// Values by the name of a placeholder.
@@ -224,6 +231,9 @@ impl ConfigFile {
         apply_placeholders(keys.placeholders, plan, &mut checker);
         apply_thresholds(keys.thresholds, plan, &mut checker);
         apply_sinks(keys.sink, plan, &mut checker);
+        let listen = keys.metrics.and_then(|table| table.listen);
+        checker
+            .set(&mut plan.metrics, listen, |word| parse_listen("metrics.listen", word).map(Some));
         if checker.errors.is_empty() { Ok(()) } else { Err(checker.errors) }
     }
 }

@@ -3,6 +3,9 @@
 //! Owns: the syntax of sizes and spans, defaults and bounds. In: options. Out: a [`LivePlan`], or
 //! an error. Never: opens an interface.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
 use crate::config::Plan;
 use crate::model::Error;
 
@@ -42,6 +45,20 @@ pub struct LivePlan {
     pub rotate: Rotate,
     /// Stops the run after this many seconds.
     pub seconds: Option<u64>,
+    /// The socket of the service manager that started this process, if one did.
+    pub notify: Option<PathBuf>,
+}
+
+/// Parses where metrics are shown: `PORT` on the loopback address, or `ADDRESS:PORT`.
+pub fn parse_listen(what: &str, word: &str) -> Result<SocketAddr, Error> {
+    let port = word.strip_prefix(':').unwrap_or(word).parse::<u16>().ok();
+    let loopback = port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    loopback.or_else(|| word.parse().ok()).ok_or_else(|| {
+        Error::new(what, format!("`{word}` is no address")).help(
+            "give a port such as 9464, which is then open to this machine only, or \
+                   ADDRESS:PORT",
+        )
+    })
 }
 
 /// Smallest limit of a results directory: a few sets of a quiet network.

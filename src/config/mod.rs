@@ -9,6 +9,7 @@ pub mod memory;
 mod sinks;
 pub mod updates;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::model::sink::SinkPlan;
@@ -279,6 +280,8 @@ pub struct Plan {
     pub sinks: Vec<SinkPlan>,
     /// Seconds that the end of a run waits for those.
     pub drain_seconds: u64,
+    /// Where a live run shows its metrics, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// The arguments as given, for run.json.
     pub arguments: Vec<String>,
 }
@@ -330,6 +333,7 @@ impl Default for Plan {
             write_updates: false,
             sinks: Vec::new(),
             drain_seconds: DRAIN_SECONDS,
+            metrics: None,
             arguments: Vec::new(),
         }
     }

@@ -53,6 +53,11 @@ impl Incidents {
         }
     }
 
+    /// Bytes of subjects, and of incidents that were closed since the last call.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes + self.done_bytes
+    }
+
     /// Adds an alert. Alerts must come in the order of the run. If the alert is past the window of
     /// its subject's incident, that incident is closed and a new window starts.
     pub fn push(&mut self, alert: &Arc<Alert>) {

@@ -53,6 +53,16 @@ impl Kept {
         self.next
     }
 
+    /// Alerts that are kept.
+    pub fn len(&self) -> usize {
+        self.alerts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.alerts.is_empty()
+    }
+
     /// Adds an alert, at the cap in place of a lesser one. Returns whether an alert was dropped,
     /// this one or another.
     pub fn push(&mut self, alert: Arc<Alert>) -> bool {

@@ -9,7 +9,7 @@ use crate::model::Packet;
 
 /// Batches in flight to one worker. With 64 packets each these are about 2,000 packets: enough to
 /// ride out a pause of the worker, few enough that their blocks stay in the last-level cache.
-const DEPTH: usize = 32;
+pub const DEPTH: usize = 32;
 
 /// Packets between two watermarks, so that finished sessions move on even where packet time stands
 /// still; otherwise sessions ended by packets would pile up in a busy second.
@@ -133,6 +133,11 @@ impl<B: Clone + SameBlock, N: Clone> Dispatcher<B, N> {
         }
         self.nudge();
         Ok(())
+    }
+
+    /// Batches that are queued in each lane; [`DEPTH`] at most.
+    pub fn queued(&self) -> impl Iterator<Item = usize> + '_ {
+        self.outlets.iter().map(|outlet| outlet.out.queued())
     }
 
     /// Moves time on to `clock` without a packet, and tells every worker.

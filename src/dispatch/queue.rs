@@ -100,6 +100,11 @@ impl<T> Sender<T> {
         Ok(())
     }
 
+    /// Items that are queued.
+    pub fn queued(&self) -> usize {
+        self.shared.ring.len()
+    }
+
     /// Waits until the receiver has taken every item. `false`: it is gone, and has not.
     pub fn wait_until_taken(&self) -> bool {
         while !self.shared.ring.is_empty() {

@@ -71,6 +71,11 @@ impl OpenSessions {
         OpenSessions { cap, ..OpenSessions::default() }
     }
 
+    /// Bytes held.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes
+    }
+
     /// Replaces what an earlier update of the session said.
     fn update(&mut self, id: SessionId, session: EndpointSummary) {
         self.remove(&id);

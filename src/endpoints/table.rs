@@ -180,6 +180,11 @@ impl Endpoints {
         self.entries.is_empty()
     }
 
+    /// Bytes of open sessions, of what home hosts exchange with whom, and of people.
+    pub const fn held(&self) -> (usize, usize, usize) {
+        (self.open.held(), self.stepping.held(), self.people.held())
+    }
+
     /// Adds losses since the last call to `counters`.
     pub fn count(&mut self, counters: &mut Counters) {
         counters.add(Counter::EndpointsDropped, std::mem::take(&mut self.sessions_dropped));

@@ -16,6 +16,7 @@ use crate::model::beats::Beat;
 use crate::model::event::SessionLine;
 use crate::model::{Counter, Error, Held, Nanos};
 use crate::pipeline::findings::{Findings, Found};
+use crate::pipeline::gauges;
 use crate::pipeline::heartbeat::{Heartbeat, SpanFacts};
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::record_batch::{ItemKind, Order, RecordBatch, THE_END, Until};
@@ -136,6 +137,22 @@ impl Correlator {
 
     /// A second is over, and everything before it was pushed.
     fn round(&mut self, until: Nanos, outlets: &mut Outlets) -> Result<(), Error> {
+        let begun = self.live.as_ref().and_then(|live| live.handle.begin());
+        let result = self.do_round(until, outlets);
+        let Correlator { found, feeds, live: Some(live), .. } = self else { return result };
+        if let Some(begun) = begun {
+            live.spent.add(gauges::nanoseconds(begun));
+        }
+        live.passed(until, &mut found.hits);
+        let waiting = || feeds.iter().map(|feed| feed.waiting.len());
+        live.handle.show_gauges(|| {
+            let queues = (waiting().collect(), outlets.queued());
+            gauges::of_correlator(found, queues, &live.spent)
+        });
+        result
+    }
+
+    fn do_round(&mut self, until: Nanos, outlets: &mut Outlets) -> Result<(), Error> {
         let Correlator { found, live, .. } = self;
         found.endpoints.count(&mut found.counters);
         let Some(live) = live else { return Ok(()) };

@@ -21,11 +21,14 @@ use crate::config::Plan;
 use crate::model::sink::SinkPlan;
 use crate::model::{Error, EventKind, Format};
 use crate::pipeline::forwarder;
-use crate::sinks::spool::{Spool, SpoolSink, Wanted};
+use crate::sinks::spool::{Ends, Spool, SpoolSink, Wanted};
 use crate::sinks::{Sink, Tell};
 
 /// How much longer than it was given the sender may take to end.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// A spool that is watched: the sink's name, the directory, how far it is written.
+pub(super) type Watched = (String, PathBuf, Arc<Ends>);
 
 /// The spools of a run, and the process that sends what is in them.
 pub(super) struct Delivery {
@@ -97,6 +100,14 @@ impl Delivery {
     pub(super) fn dirs(&self) -> impl Iterator<Item = PathBuf> + '_ {
         let spools = self.spools.iter().map(|(_, spool)| spool.dir().to_path_buf());
         self.temporary.clone().into_iter().chain(spools)
+    }
+
+    /// The spools, to be watched.
+    pub(super) fn watched(&self) -> Vec<Watched> {
+        let watched = |(plan, spool): &(SinkPlan, Spool)| {
+            (plan.name.clone(), spool.dir().to_path_buf(), spool.ends())
+        };
+        self.spools.iter().map(watched).collect()
     }
 
     /// The sinks.

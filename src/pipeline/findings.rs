@@ -20,6 +20,7 @@ use crate::model::endpoint::{EndpointKey, EndpointRow, Fingerprint, PoolOf};
 use crate::model::{
     Alert, Change, Counter, Counters, Error, EventKind, EvidenceItem, Held, Incident, Level, Nanos,
 };
+use crate::pipeline::hits::Hits;
 use crate::pipeline::ledger_bounds::ledger_config;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::state::{BaselineTotals, Opened, State};
@@ -80,6 +81,8 @@ pub(super) struct Found {
     failure: Option<Error>,
     pub(super) alerts: Kept,
     pub(super) counters: Counters,
+    /// Alerts so far, by rule.
+    pub(super) hits: Hits,
     pub(super) min_level: Level,
     pub(super) rules: Arc<RuleSet>,
     pub(super) catalog: Arc<SourceCatalog>,
@@ -126,6 +129,7 @@ impl Found {
             failure: None,
             alerts: Kept::new(bounds.alerts),
             counters: Counters::default(),
+            hits: Hits::default(),
             min_level: plan.min_level,
             rules: Arc::clone(&prepared.rules),
             catalog: Arc::clone(&prepared.catalog),
@@ -318,6 +322,7 @@ impl Found {
 
     fn keep(&mut self, alert: Arc<Alert>) {
         self.counters.bump(Counter::Alerts);
+        self.hits.add(&alert);
         if self.alerts.push(alert) {
             self.counters.bump(Counter::AlertsDropped);
         }

@@ -4,13 +4,17 @@
 //! clock, counters. Out: health, run.json. Never: an event about traffic.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
 use crate::endpoints::EndpointRows;
+use crate::metrics::Spread;
 use crate::model::event::Health;
 use crate::model::{CopyReport, Counters, Error, Nanos};
+use crate::pipeline::hits::Hits;
 use crate::pipeline::outputs::{self, RunFacts};
+use crate::pipeline::snapshot::lock;
 use crate::pipeline::state::BaselineTotals;
 use crate::pipeline::stats::WorkerHandle;
 use crate::pipeline::warnings::{self, Answer};
@@ -28,6 +32,8 @@ pub(super) struct Heartbeat {
     /// Time of the last health line, and the counters then.
     pub(super) at: Nanos,
     counted: Counters,
+    /// How long the seconds took.
+    pub(super) spent: Spread,
 }
 
 /// A span of endpoints, for run.json.
@@ -44,7 +50,17 @@ pub(super) struct SpanFacts<'a> {
 impl Heartbeat {
     /// No health line yet.
     pub(super) fn new(handle: WorkerHandle, tell: Tell, names: Vec<PathBuf>) -> Heartbeat {
-        Heartbeat { handle, tell, names, at: Nanos::ZERO, counted: Counters::default() }
+        let (at, counted, spent) = (Nanos::ZERO, Counters::default(), Spread::default());
+        Heartbeat { handle, tell, names, at, counted, spent }
+    }
+
+    /// A second is over.
+    pub(super) fn passed(&self, until: Nanos, hits: &mut Hits) {
+        let board = &self.handle.board;
+        board.round.store(until.as_secs(), Ordering::Relaxed);
+        if hits.take_changed() {
+            lock(&board.hits).clone_from(hits);
+        }
     }
 
     /// The health line, if a minute is over.

@@ -4,19 +4,38 @@
 //! totals so far. Out: their sum. Never: touched per packet.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
 
 use serde_json::{Value, json};
 
 use crate::capture::tap::Tap;
-use crate::model::Counters;
+use crate::model::{Counters, Nanos};
+use crate::pipeline::gauges::Gauges;
+use crate::pipeline::hits::Hits;
 use crate::pipeline::snapshot::{Current, Snapshot, lock};
 use crate::report::feed::{Feed, Feeds};
+
+/// The system's clock.
+#[allow(clippy::disallowed_methods, reason = "before the first packet no other clock is known")]
+pub(super) fn wall_clock() -> Nanos {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
 
 /// The published counters.
 pub(super) struct Stats {
     places: Box<[Mutex<Shown>]>,
     interfaces: Mutex<Vec<Value>>,
+    /// Whether anybody reads gauges: else nobody measures.
+    pub(super) timed: bool,
+    /// It grows with each second of the loop that captures.
+    pub(super) pulse: AtomicU64,
+    /// The last second that the correlator has finished, by the run's clock.
+    pub(super) round: AtomicU64,
+    /// Alerts so far.
+    pub(super) hits: Mutex<Hits>,
     /// Capture points already reported as one-way.
     announced: Mutex<BTreeSet<u16>>,
 }
@@ -26,13 +45,21 @@ pub(super) struct Stats {
 struct Shown {
     counters: Counters,
     feeds: Feeds,
+    gauges: Gauges,
 }
 
 impl Stats {
     /// With this many slots.
-    pub(super) fn new(places: usize) -> Stats {
+    pub(super) fn new(places: usize, timed: bool) -> Stats {
         let places = (0..places).map(|_| Mutex::default()).collect();
-        Stats { places, interfaces: Mutex::default(), announced: Mutex::default() }
+        let (interfaces, announced, hits) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (pulse, round) = (AtomicU64::new(0), AtomicU64::new(0));
+        Stats { places, interfaces, timed, pulse, round, hits, announced }
+    }
+
+    /// The gauges of each thread, in the order of the slots.
+    pub(super) fn gauges(&self) -> Vec<Gauges> {
+        self.places.iter().map(|place| lock(place).gauges.clone()).collect()
     }
 
     /// The sum over all threads.
@@ -97,6 +124,23 @@ impl WorkerHandle {
         if let Some(place) = self.board.places.get(self.at) {
             lock(place).counters.clone_from(counters);
         }
+    }
+
+    /// Publishes the thread's gauges, if anybody reads them.
+    pub(super) fn show_gauges(&self, gauges: impl FnOnce() -> Gauges) {
+        if !self.board.timed {
+            return;
+        }
+        if let Some(place) = self.board.places.get(self.at) {
+            let gauges = gauges();
+            lock(place).gauges = gauges;
+        }
+    }
+
+    /// The beginning of something that is measured, if anybody reads it.
+    #[allow(clippy::disallowed_methods, reason = "how long a batch takes is no time of packets")]
+    pub(super) fn begin(&self) -> Option<Instant> {
+        self.board.timed.then(Instant::now)
     }
 
     /// Publishes the thread's counts per capture point.

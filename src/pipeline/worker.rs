@@ -9,7 +9,9 @@ use crate::config::memory::Shares;
 use crate::decode::SHARDS;
 use crate::dispatch::batch::PACKETS;
 use crate::evidence::Observers;
+use crate::metrics::Spread;
 use crate::model::{Counters, Nanos, Packet};
+use crate::pipeline::gauges;
 use crate::pipeline::reader_bindings::{FromReader, PacketBatch};
 use crate::pipeline::record_batch::THE_END;
 use crate::pipeline::record_worker::RecordWorker;
@@ -31,6 +33,8 @@ pub(super) struct Worker<'t> {
     part: u32,
     /// Live: publishes counters and gets new rules.
     post: Option<WorkerHandle>,
+    /// How long batches took, if anybody reads that.
+    spent: Spread,
 }
 
 impl<'t> Worker<'t> {
@@ -57,7 +61,17 @@ impl<'t> Worker<'t> {
         };
         let shards = (0..usize::from(SHARDS).div_ceil(workers)).map(|_| shard()).collect();
         let (clock, part) = (0, 0);
-        Worker { shards, workers, index, records, lane, clock, part, post: None }
+        Worker {
+            shards,
+            workers,
+            index,
+            records,
+            lane,
+            clock,
+            part,
+            post: None,
+            spent: Spread::default(),
+        }
     }
 
     /// The same, for a live run.
@@ -69,7 +83,11 @@ impl<'t> Worker<'t> {
     /// Runs until the reader is done; returns its counters and sums.
     pub(super) fn run(mut self) -> (Counters, SummaryBuilder) {
         while let Some(mut batch) = self.lane.next() {
+            let begun = self.post.as_ref().and_then(WorkerHandle::begin);
             self.touch(&batch);
+            if let Some(begun) = begun {
+                self.spent.add(gauges::nanoseconds(begun));
+            }
             let (clock, part) = (batch.clock, batch.part);
             let (mark, last) = (batch.mark, batch.last);
             if let Some(known) = batch.news.take() {
@@ -126,8 +144,12 @@ impl<'t> Worker<'t> {
             self.end_seconds(clock);
         }
         self.records.send_before(((Nanos::from_secs(u64::from(clock)), part, 0), Nanos::ZERO, 0));
+        let is_later = clock > self.clock;
         (self.clock, self.part) = (clock.max(self.clock), part);
         if let Some(post) = &mut self.post {
+            if is_later {
+                post.show_gauges(|| gauges::of_worker(&self.shards, &self.spent));
+            }
             post.show(self.records.counted());
             post.show_feeds(self.records.summary.feeds());
             if let Some(snapshot) = post.renewed() {

@@ -129,6 +129,16 @@ impl<X: Weighed> Shard<X> {
         self.sessions.is_empty()
     }
 
+    /// Sessions that may be open at once.
+    pub const fn cap(&self) -> usize {
+        self.sessions.cap()
+    }
+
+    /// Bytes of facts, and bytes that wait to be reassembled.
+    pub const fn held(&self) -> (usize, usize) {
+        (self.shared.holdings.kept.held(), self.shared.holdings.waiting.held())
+    }
+
     /// Timers in the wheel, including stale ones.
     #[cfg(test)]
     pub(super) fn timers(&self) -> usize {

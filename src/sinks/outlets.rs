@@ -64,6 +64,11 @@ impl Outlets {
         Ok(())
     }
 
+    /// Events that wait in the queues of all sinks.
+    pub fn queued(&self) -> usize {
+        self.outlets.iter().map(|outlet| outlet.queue.len()).sum()
+    }
+
     /// Lets every sink write its queue.
     pub fn drain(&mut self) -> Result<(), Error> {
         self.outlets.iter_mut().try_for_each(|outlet| outlet.sink.drain(&mut outlet.queue))

@@ -185,6 +185,23 @@ impl Sensor {
         panic!("the sensor did not say `{words}` but {:#?}", self.heard)
     }
 
+    /// What the sensor has said with these words before something else was waited for.
+    pub fn said(&self, words: &str) -> Option<&str> {
+        self.heard.iter().map(String::as_str).find(|line| line.contains(words))
+    }
+
+    /// The sensor's process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Processes that the sensor has started.
+    pub fn children(&self) -> Vec<String> {
+        let id = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        children.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
         assert!(run("kill", &[&format!("-{name}"), &self.process.id().to_string()]));

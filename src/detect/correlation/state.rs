@@ -170,6 +170,11 @@ impl State {
         self.groups.shrink_to(self.groups.len() * 2);
     }
 
+    /// Bytes held.
+    pub(in crate::detect) const fn held(&self) -> usize {
+        self.bytes
+    }
+
     /// Groups that are held.
     pub(in crate::detect) fn len(&self) -> usize {
         self.groups.len()

@@ -157,6 +157,11 @@ impl Entries {
         Entries { table, bytes: 0, cap, tidied, unmerged: 0, forgotten: 0 }
     }
 
+    /// Bytes held.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes
+    }
+
     /// A rule has fired on an endpoint. Whether that is reported: not again within a week, but at a
     /// higher level.
     pub(super) fn fires(&mut self, endpoint: String, alert: &Alert) -> bool {

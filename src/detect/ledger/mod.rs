@@ -202,6 +202,11 @@ impl Ledger {
         self.incidents.open()
     }
 
+    /// Bytes of entries, of subjects with their alerts, and of groups.
+    pub const fn held(&self) -> (usize, usize, usize) {
+        (self.entries.held(), self.incidents.held(), self.groups.held())
+    }
+
     /// Adds to `counters` what fell off since the last call.
     pub fn count(&mut self, counters: &mut Counters) {
         self.entries.count(counters);

@@ -71,6 +71,11 @@ impl People {
         }
     }
 
+    /// Bytes held.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes
+    }
+
     /// Adds a session, or what an open one is so far, unless it `ended`. Whether rules should look
     /// at its endpoint now.
     pub(super) fn observe(&mut self, session: &EndpointSummary, ended: bool) -> bool {

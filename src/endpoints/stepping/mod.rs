@@ -76,6 +76,11 @@ impl Stepping {
         Stepping { cap, ..Stepping::default() }
     }
 
+    /// Bytes held.
+    pub(super) const fn held(&self) -> usize {
+        self.bytes
+    }
+
     /// Takes the messages of one second, sorted; then it may be time to judge.
     pub(super) fn take(&mut self, beats: &[Beat]) {
         for beats in beats.chunk_by(|a, b| a.host == b.host) {

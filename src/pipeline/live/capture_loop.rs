@@ -4,18 +4,21 @@
 //! Owns: the clock of a run that may be silent. In: interfaces and signals. Out: batches;
 //! watermarks once a second, with or without packets. Never: reads a clock per packet.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::capture::LiveSource;
 use crate::emit::health;
-use crate::model::{Counters, Error, Nanos};
+use crate::metrics::Spread;
+use crate::model::{Counter, Counters, Error, Nanos};
+use crate::pipeline::gauges;
 use crate::pipeline::live::reload::Reloader;
 use crate::pipeline::live::request::LiveRun;
 use crate::pipeline::live::signals::{Signals, taken};
 use crate::pipeline::reader::{Reader, ReaderReport, worker_gone};
 use crate::pipeline::reader_bindings::ToWorkers;
 use crate::pipeline::source::Source;
-use crate::pipeline::stats::WorkerHandle;
+use crate::pipeline::stats::{WorkerHandle, wall_clock};
 
 /// The interval of watermarks, counter reads and interface maintenance.
 const PULSE: Duration = Duration::from_secs(1);
@@ -38,6 +41,8 @@ pub(super) struct Listener<'r> {
     pulse_due: Duration,
     /// The run is over: nothing is held back any more.
     draining: bool,
+    /// How long blocks of frames took.
+    spent: Spread,
 }
 
 /// The sensor's current time, by the packets' own clock.
@@ -83,12 +88,6 @@ impl Pace {
     }
 }
 
-/// The system's clock.
-#[allow(clippy::disallowed_methods, reason = "before the first packet no other clock is known")]
-pub(super) fn wall_clock() -> Nanos {
-    nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
 fn nanos(span: Duration) -> Nanos {
     Nanos(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
 }
@@ -97,7 +96,8 @@ impl<'r> Listener<'r> {
     /// A listener that has not begun.
     pub(super) fn new(run: &'r LiveRun, signals: Signals, post: WorkerHandle) -> Listener<'r> {
         let (reloader, pace) = (Reloader::default(), Pace::new());
-        Listener { run, signals, post, reloader, pace, pulse_due: PULSE, draining: false }
+        let (draining, spent) = (false, Spread::default());
+        Listener { run, signals, post, reloader, pace, pulse_due: PULSE, draining, spent }
     }
 
     /// Reads until the end of the run; then what has been received until then.
@@ -108,7 +108,7 @@ impl<'r> Listener<'r> {
     ) -> Result<ReaderReport, Error> {
         let out = &mut dispatcher;
         while !self.is_over() {
-            let ready = self.read(&mut reader, out)?;
+            let ready = self.read_timed(&mut reader, out)?;
             if self.pace.begun.elapsed() >= self.pulse_due {
                 self.pulse_due = self.pace.begun.elapsed() + PULSE;
                 self.pulse(&mut reader, ready, out)?;
@@ -142,6 +142,19 @@ impl<'r> Listener<'r> {
         let span = self.run.live.seconds.map(Duration::from_secs);
         self.signals.stop.load(std::sync::atomic::Ordering::Relaxed)
             || span.is_some_and(|span| self.pace.begun.elapsed() >= span)
+    }
+
+    /// The same as [`Listener::read`]; how long it took counts, if there were frames.
+    fn read_timed(&mut self, reader: &mut Reader, out: &mut ToWorkers) -> Result<bool, Error> {
+        let frames = reader.intake.tally.counters.get(Counter::Frames);
+        let begun = self.post.begin();
+        let ready = self.read(reader, out)?;
+        if reader.intake.tally.counters.get(Counter::Frames) > frames
+            && let Some(begun) = begun
+        {
+            self.spent.add(gauges::nanoseconds(begun));
+        }
+        Ok(ready)
     }
 
     /// Reads everything available, up to the end of a block. Returns whether more is available at
@@ -180,6 +193,8 @@ impl<'r> Listener<'r> {
     ) -> Result<(), Error> {
         self.look_after(reader);
         self.post.show(&reader.intake.tally.counters);
+        self.post.show_gauges(|| gauges::of_reader(out.queued(), &self.spent));
+        self.post.board.pulse.fetch_add(1, Ordering::Relaxed);
         let board = &self.post.board;
         board.news(board.one_way()).iter().for_each(|text| (self.run.tell)(text));
         // A card's clock may differ from the system's: its time is unknown until its first frame.

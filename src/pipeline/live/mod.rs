@@ -28,11 +28,12 @@ use crate::pipeline::delivery::Delivery;
 use crate::pipeline::heartbeat::{Heartbeat, SpanFacts};
 use crate::pipeline::live::capture_loop::Listener;
 use crate::pipeline::live::signals::Signals;
+use crate::pipeline::monitor::{Monitor, Telling};
 use crate::pipeline::outputs::Ecs;
 use crate::pipeline::reader::Reader;
 use crate::pipeline::snapshot::{Current, lock};
 use crate::pipeline::state::{self, State};
-use crate::pipeline::stats::{Stats, WorkerHandle};
+use crate::pipeline::stats::{Stats, WorkerHandle, wall_clock};
 use crate::pipeline::{Outcome, Work, assemble, prepared, warnings};
 use crate::report::summary::Summary;
 use crate::sinks::{Outlets, SpanEnd};
@@ -62,13 +63,14 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let user = live.user.as_deref();
     let mut delivery = Delivery::start(&live.plan, user).map_err(|e| vec![e])?;
     let spools = delivery.dirs().collect();
+    let monitor = Monitor::start(live, &run.tell).map_err(|e| vec![e])?;
     confine::confine(run, source.sockets(), spools).map_err(|e| vec![e])?;
     let learned = state.as_ref().map(|of| state::sentence(&of.state.baselines.totals()));
     if let Some(cut) = state.as_ref().map(|of| of.stored.cut).filter(|cut| *cut > 0) {
         (run.tell)(&format!("state: {cut} bytes that a killed run left half written are cut off"));
     }
     let signals = Signals::install().map_err(|e| vec![Error::new("signals", e.to_string())])?;
-    let board = Arc::new(Stats::new(PLACES + live.plan.workers));
+    let board = Arc::new(Stats::new(PLACES + live.plan.workers, live.plan.metrics.is_some()));
     let reader = Reader::live(source, &prepared);
     let origin = reader.origin(&live.plan);
     let (dispatcher, workers, correlator) = assemble(&live.plan, &prepared, &origin, None);
@@ -77,13 +79,14 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let workers = (PLACES..).zip(workers);
     let post = |at| WorkerHandle::new(Arc::clone(&board), at, Arc::clone(&current));
     let workers = workers.map(|(at, worker)| worker.with_post(Some(post(at)))).collect();
-    let second = capture_loop::wall_clock().as_secs();
+    let second = wall_clock().as_secs();
     let names = live.interfaces.iter().map(PathBuf::from).collect();
     let heartbeat = Heartbeat::new(post(1), Arc::clone(&run.tell), names);
     let correlator = correlator.with_heartbeat(heartbeat);
     let correlator = correlator.with_state(state).map_err(|e| vec![e])?;
     let format: Arc<dyn Format> = Arc::new(Ecs(Arc::clone(&origin)));
     let shown = Arc::default();
+    let watched = delivery.watched();
     let sinks = delivery.sinks(&format, &run.tell);
     let opened = files::open(live, &format, (&run.tell, &shown), (second, sinks));
     let mut outlets = opened.map_err(|e| vec![e])?;
@@ -92,8 +95,14 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));
     learned.iter().for_each(|text| (run.tell)(&format!("baselines: {text}")));
     let listener = Listener::new(run, signals, post(0));
+    let telling = monitor
+        .map(|monitor| monitor.tell(Arc::clone(&board), Arc::clone(&current), watched, &run.tell));
     let work = Work { workers, correlator, origin, outlets: &mut outlets };
-    let mut outcome = work.go(|| listener.run(reader, dispatcher))?;
+    let mut outcome = work.go(|| {
+        let read = listener.run(reader, dispatcher);
+        telling.iter().for_each(Telling::stops);
+        read
+    })?;
     // Those of sessions that the end has ended.
     let last_words = board.news(outcome.sessions.feeds().one_way());
     last_words.iter().for_each(|text| (run.tell)(text));
@@ -105,8 +114,9 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     outcome.shown = std::mem::take(&mut lock::<Summary>(&shown).rules);
     outcome.save_state()?;
     drop(outlets);
-    delivery.finish().map_err(|e| vec![e])?;
-    Ok(outcome)
+    let delivered = delivery.finish().map_err(|e| vec![e]);
+    telling.into_iter().for_each(Telling::finish);
+    delivered.map(|()| outcome)
 }
 
 /// The run is over: writes a last health line and everything left, and renames all files.

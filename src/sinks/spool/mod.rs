@@ -10,10 +10,12 @@
 //! of the lane the receiver has. A process that is killed loses nothing that it has written, and
 //! what was sent but not acknowledged is sent again.
 
+mod ends;
 mod reader;
 mod segment;
 mod writer;
 
+pub use ends::{Ends, Waiting};
 pub use reader::{Batch, Item, Reader};
 pub use writer::{Spool, SpoolSink, Wanted};
 

@@ -15,7 +15,7 @@ use crate::model::event::SessionLine;
 use crate::model::{Counter, Counters, Error, Event, EventKind, Format, Level};
 use crate::sinks::files::Lock;
 use crate::sinks::spool::segment::{self, HEAD, LINE_BYTES_MAX, Tags};
-use crate::sinks::spool::{Lane, acknowledged, failed, segments};
+use crate::sinks::spool::{Ends, Lane, acknowledged, failed, segments};
 use crate::sinks::{Queue, Sink, SpanEnd, Tell};
 
 /// Bytes written at once.
@@ -39,6 +39,7 @@ pub struct Spool {
     /// Bytes of all segments, as far as is known: the reader removes some.
     bytes: u64,
     dropped: u64,
+    ends: Arc<Ends>,
 }
 
 /// A lane.
@@ -74,8 +75,9 @@ impl Spool {
         })?;
         let [findings, records] = lanes;
         let lanes = [Written::open(findings)?, Written::open(records)?];
-        let mut spool =
-            Spool { dir: dir.to_path_buf(), _lock: lock, lanes, cap, bytes: 0, dropped: 0 };
+        let ends = Arc::new(Ends::new(lanes.each_ref().map(|lane| lane.next)));
+        let (dir_of, bytes, dropped) = (dir.to_path_buf(), 0, 0);
+        let mut spool = Spool { dir: dir_of, _lock: lock, lanes, cap, bytes, dropped, ends };
         spool.bytes = spool.recount().map_err(|cause| failed(dir, &cause))?;
         Ok(spool)
     }
@@ -83,6 +85,11 @@ impl Spool {
     /// Its directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// How far it is written, for whoever watches it.
+    pub fn ends(&self) -> Arc<Ends> {
+        Arc::clone(&self.ends)
     }
 
     fn lane(&mut self, lane: Lane) -> &mut Written {
@@ -122,6 +129,8 @@ impl Spool {
         let result = written.write(most);
         written.pending.clear();
         let lines = std::mem::take(&mut written.lines);
+        let next = written.next;
+        self.ends.set(lane, next);
         result.map_err(|cause| Lost { lines, cause })?;
         self.bytes += bytes;
         if self.bytes > self.cap {
