@@ -23,6 +23,7 @@ pub mod sandbox;
 pub mod session;
 pub mod sinks;
 
+pub mod bundle;
 pub mod carve;
 pub mod cli;
 pub mod config;

@@ -33,10 +33,11 @@ use longhaul::model;
 use longhaul::report;
 use longhaul::session;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/usage.md",
+    "docs/evidence.md",
     "docs/live.md",
     "docs/latency.md",
     "docs/measurement.md",

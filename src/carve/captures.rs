@@ -140,13 +140,14 @@ impl Input {
 /// Errors: each one that is gone or has another size.
 pub fn locate(
     inputs: &[Input],
-    span: (Nanos, Nanos),
+    spans: &[(Nanos, Nanos)],
     captures: &[PathBuf],
 ) -> Result<Vec<Located>, Vec<Error>> {
     let mut found = Vec::new();
     let mut errors = Vec::new();
     let mut index: Option<HashMap<u64, Vec<PathBuf>>> = None;
-    for (at, input) in inputs.iter().enumerate().filter(|(_, input)| input.may_hold(span)) {
+    let is_needed = |input: &Input| spans.iter().any(|span| input.may_hold(*span));
+    for (at, input) in inputs.iter().enumerate().filter(|(_, input)| is_needed(input)) {
         let size = size_of_file(&input.path);
         let there = size == Some(input.bytes) && input.path.as_os_str() != "-";
         if there && captures.is_empty() {
@@ -210,7 +211,7 @@ fn search(index: &HashMap<u64, Vec<PathBuf>>, input: &Input) -> Option<PathBuf> 
 }
 
 /// SHA-256 of a file in lower-case hexadecimal.
-fn hash_of(path: &Path) -> Option<String> {
+pub(crate) fn hash_of(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 18]);
     loop {

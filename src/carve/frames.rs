@@ -7,9 +7,8 @@ use crate::capture::block::BLOCK_BYTES;
 use crate::capture::filter::FilterSet;
 use crate::capture::{BlockPool, FileReport, FrameMeta, InputSpec, MergedSource};
 use crate::carve::captures::{Input, Located, Shape};
-use crate::carve::flows::Flows;
 use crate::carve::held::Held;
-use crate::carve::writer::Writer;
+use crate::carve::slice::Slice;
 use crate::decode::fragments::FragmentId;
 use crate::decode::{Decoded, Decoder, Reject, TunnelSet};
 use crate::dispatch::{Duplicates, FrameContext};
@@ -45,18 +44,21 @@ struct Judge<'j> {
     filter: Option<FilterSet>,
     copies: Option<Duplicates>,
     counters: Counters,
-    flows: &'j mut Flows,
+    slices: &'j mut [Slice],
     held: Held,
     /// Seconds that the run's clock shows.
     clock: u32,
 }
 
+/// The slices that want a frame, and their comments on it.
+type Takers = Vec<(usize, Vec<String>)>;
+
 /// What is to become of a frame.
 enum Choice {
-    Copy(Vec<String>),
+    Copy(Takers),
     Hold(FragmentId),
     /// It completes a datagram that is wanted.
-    Complete(FragmentId, Vec<String>),
+    Complete(FragmentId, Takers),
     Drop,
 }
 
@@ -65,8 +67,7 @@ enum Choice {
 /// Errors: writing.
 pub(super) fn copy(
     reading: &Reading<'_>,
-    flows: &mut Flows,
-    out: &mut Writer<'_>,
+    slices: &mut [Slice],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<FileReport>, Error> {
     let shape = reading.shape;
@@ -74,14 +75,17 @@ pub(super) fn copy(
     let specs = reading.located.iter().map(|of| InputSpec::new(&of.path)).collect();
     let mut source = MergedSource::open(specs, &pool, shape.read.clone());
     let sources = sources(reading, &source);
-    let (start, end) = flows.span();
+    let spans = slices.iter().map(|slice| slice.flows.span());
+    let (start, end) = spans
+        .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+        .unwrap_or((Nanos(u64::MAX), Nanos::ZERO));
     let (start, end) = (start.since(REMEMBERED), end.plus(REMEMBERED));
     let mut judge = Judge {
         decoder: Decoder::new(shape.decode),
         filter: shape.filter.as_deref().and_then(|text| FilterSet::new(text).ok()),
         copies: shape.window.map(|window| Duplicates::new(window, print_secret())),
         counters: Counters::default(),
-        flows,
+        slices,
         held: Held::default(),
         clock: 0,
     };
@@ -99,25 +103,10 @@ pub(super) fn copy(
         };
         let frame = meta.frame(block);
         let choice = judge.frame(of, &meta, &frame);
-        if matches!(choice, Choice::Drop) {
-            continue;
-        }
-        let own: Vec<Vec<u8>> =
-            source.comments(file, &meta).into_iter().map(<[u8]>::to_vec).collect();
-        let with = |more: Vec<String>| {
-            own.iter().cloned().chain(more.into_iter().map(String::into_bytes)).collect::<Vec<_>>()
-        };
-        match choice {
-            Choice::Copy(more) => out.packet((of.point, &meta), frame.bytes, &with(more))?,
-            Choice::Hold(id) => judge.held.add(id, (file, meta), frame.bytes, own),
-            Choice::Complete(id, more) => {
-                for waited in judge.held.take(&id, true) {
-                    let point = sources.get(usize::from(waited.file)).map_or(0, |of| of.point);
-                    out.packet((point, &waited.meta), &waited.bytes, &waited.comments)?;
-                }
-                out.packet((of.point, &meta), frame.bytes, &with(more))?;
-            }
-            Choice::Drop => {}
+        if !matches!(choice, Choice::Drop) {
+            let own = source.comments(file, &meta);
+            let of_it = (file, meta, own.into_iter().map(<[u8]>::to_vec).collect());
+            judge.carry_out(choice, of_it, frame.bytes, &sources)?;
         }
     }
     progress(source.bytes_total(), source.bytes_total());
@@ -141,6 +130,43 @@ fn sources(reading: &Reading<'_>, merged: &MergedSource) -> Vec<Source> {
 }
 
 impl Judge<'_> {
+    /// Does with a frame what was chosen.
+    fn carry_out(
+        &mut self,
+        choice: Choice,
+        (file, meta, own): (u16, FrameMeta, Vec<Vec<u8>>),
+        bytes: &[u8],
+        sources: &[Source],
+    ) -> Result<(), Error> {
+        let point = |file: u16| sources.get(usize::from(file)).map_or(0, |of| of.point);
+        let takers = match choice {
+            Choice::Drop => return Ok(()),
+            Choice::Hold(id) => {
+                self.held.add(id, (file, meta), bytes, own);
+                return Ok(());
+            }
+            Choice::Copy(takers) => takers,
+            Choice::Complete(id, takers) => {
+                let by = takers.iter().map(|(slice, _)| *slice).collect();
+                for waited in self.held.take(&id, by) {
+                    for (slice, _) in &takers {
+                        let Some(slice) = self.slices.get_mut(*slice) else { continue };
+                        let place = (point(waited.file), &waited.meta);
+                        slice.out.packet(place, &waited.bytes, &waited.comments)?;
+                    }
+                }
+                takers
+            }
+        };
+        for (slice, more) in takers {
+            let Some(slice) = self.slices.get_mut(slice) else { continue };
+            let all = own.iter().cloned().chain(more.into_iter().map(String::into_bytes));
+            let all: Vec<Vec<u8>> = all.collect();
+            slice.out.packet((point(file), &meta), bytes, &all)?;
+        }
+        Ok(())
+    }
+
     fn frame(&mut self, of: &Source, meta: &FrameMeta, frame: &Frame<'_>) -> Choice {
         if let Some(filter) = &mut self.filter
             && !filter.matches(frame.link, frame.bytes)
@@ -156,15 +182,19 @@ impl Judge<'_> {
         self.decoder.set_tunnels(of.tunnels);
         self.decoder.set_clock(self.clock);
         if let Some(subframes) = self.decoder.subframes(frame) {
-            let mut all: Option<Vec<String>> = None;
+            let mut all = Takers::new();
             for (_, part) in subframes {
                 let decoded = self.decoder.decode_subframe(&part, of.point);
                 let choice = decoded.map(|decoded| self.choose(decoded, of, meta, &part));
-                if let Ok(Choice::Copy(more)) = choice {
-                    all.get_or_insert_default().extend(more);
+                let Ok(Choice::Copy(takers)) = choice else { continue };
+                for (slice, more) in takers {
+                    match all.iter_mut().find(|(known, _)| *known == slice) {
+                        Some((_, comments)) => comments.extend(more),
+                        None => all.push((slice, more)),
+                    }
                 }
             }
-            return all.map_or(Choice::Drop, Choice::Copy);
+            return if all.is_empty() { Choice::Drop } else { Choice::Copy(all) };
         }
         match self.decoder.decode_general(frame, of.point) {
             Ok(decoded) => self.choose(decoded, of, meta, frame),
@@ -182,7 +212,7 @@ impl Judge<'_> {
         meta: &FrameMeta,
         frame: &Frame<'_>,
     ) -> Choice {
-        if !self.flows.may_have(&decoded) {
+        if !self.slices.iter().any(|slice| slice.flows.may_have(&decoded)) {
             return Choice::Drop;
         }
         let packet = &mut decoded.packet;
@@ -200,10 +230,13 @@ impl Judge<'_> {
             copies.mark(packet, &passing, &mut self.counters);
         }
         let number = u64::from(meta.number);
-        let Some(flow) = self.flows.session_of(&decoded, of.input, number) else {
-            return Choice::Drop;
-        };
-        Choice::Copy(self.flows.take(flow, &decoded.packet, (of.input, number)))
+        let mut takers = Takers::new();
+        for (at, slice) in self.slices.iter_mut().enumerate() {
+            if let Some(flow) = slice.flows.session_of(&decoded, of.input, number) {
+                takers.push((at, slice.flows.take(flow, &decoded.packet, (of.input, number))));
+            }
+        }
+        if takers.is_empty() { Choice::Drop } else { Choice::Copy(takers) }
     }
 
     /// A fragment of a datagram whose session is not known yet, or has just become so.
@@ -211,10 +244,9 @@ impl Judge<'_> {
         let Some(id) = self.decoder.held_fragment() else { return Choice::Drop };
         let Some(joined) = self.decoder.take_joined() else {
             // A copy of a fragment of a datagram that is whole.
-            return match self.held.is_wanted(&id) {
-                true => Choice::Copy(Vec::new()),
-                false => Choice::Hold(id),
-            };
+            let takers = self.held.takers(&id).iter().map(|slice| (*slice, Vec::new()));
+            let takers: Takers = takers.collect();
+            return if takers.is_empty() { Choice::Hold(id) } else { Choice::Copy(takers) };
         };
         let captured = u32::try_from(joined.bytes.len()).unwrap_or(u32::MAX);
         let wire_len = joined.wire_len.max(captured);
@@ -224,7 +256,7 @@ impl Judge<'_> {
         match decoded.map(|decoded| self.choose(decoded, of, &whole, &frame)) {
             Ok(Choice::Copy(more)) => Choice::Complete(joined.id, more),
             _ => {
-                drop(self.held.take(&joined.id, false));
+                drop(self.held.take(&joined.id, Vec::new()));
                 Choice::Drop
             }
         }

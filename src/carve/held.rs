@@ -28,7 +28,8 @@ pub(super) struct HeldFrame {
 pub(super) struct Held {
     frames: VecDeque<HeldFrame>,
     bytes: usize,
-    wanted: VecDeque<FragmentId>,
+    /// By which slices.
+    wanted: VecDeque<(FragmentId, Vec<usize>)>,
 }
 
 impl Held {
@@ -48,18 +49,17 @@ impl Held {
         }
     }
 
-    /// Whether the datagram was found to be wanted.
-    pub(super) fn is_wanted(&self, id: &FragmentId) -> bool {
-        self.wanted.contains(id)
+    /// The slices that want the datagram, as far as it was whole already.
+    pub(super) fn takers(&self, id: &FragmentId) -> &[usize] {
+        let known = self.wanted.iter().rev().find(|(known, _)| known == id);
+        known.map_or(&[], |(_, takers)| takers)
     }
 
-    /// The frames of a datagram that became whole; it is wanted from now on or never was.
-    pub(super) fn take(&mut self, id: &FragmentId, wanted: bool) -> Vec<HeldFrame> {
-        if wanted {
-            self.wanted.push_back(*id);
-            if self.wanted.len() > WANTED {
-                self.wanted.pop_front();
-            }
+    /// The frames of a datagram that became whole, wanted by these slices or none.
+    pub(super) fn take(&mut self, id: &FragmentId, takers: Vec<usize>) -> Vec<HeldFrame> {
+        self.wanted.push_back((*id, takers));
+        if self.wanted.len() > WANTED {
+            self.wanted.pop_front();
         }
         let all = std::mem::take(&mut self.frames);
         let (of_it, rest): (VecDeque<_>, VecDeque<_>) =

@@ -8,6 +8,7 @@ pub mod captures;
 pub mod flows;
 mod frames;
 mod held;
+mod slice;
 pub mod wanted;
 pub mod writer;
 
@@ -18,11 +19,12 @@ use crate::model::Error;
 use crate::results::{Results, find};
 use crate::sinks::files::OutFile;
 
-/// What to carve, and how.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// `event.id`, or its first digits.
-    pub id: String,
+/// Slices that are written in one pass over the captures.
+pub const AT_ONCE: usize = 64;
+
+/// Which captures to use, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
     /// Where to look for captures that are no longer where they were read.
     pub captures: Vec<PathBuf>,
     /// Compare the hash of each capture that is read, however large.
@@ -44,38 +46,76 @@ pub struct Carved {
     pub notes: Vec<String>,
 }
 
-/// Writes the packets of an event to `out` (`-` is standard output).
+/// A slice to write: `event.id` or its first digits, and a path (`-` is standard output).
+pub type Order<'o> = (&'o str, &'o Path);
+
+/// Writes the packets of an event.
 ///
 /// Errors: no such event; its captures are gone or changed; no packet of it was found; writing.
 pub fn carve(
     results: &Results,
-    request: &Request,
-    out: &Path,
+    order: Order<'_>,
+    options: &Options,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Carved, Vec<Error>> {
+    let mut all = carve_all(results, &[order], options, progress)?;
+    all.pop().unwrap_or_else(|| Err(none_found(order.0))).map_err(|error| vec![error])
+}
+
+/// Writes a slice for each of at most [`AT_ONCE`] events, in one pass over the captures.
+///
+/// Errors: captures are gone or changed; writing. Of one slice: no such event, no packet of it.
+pub fn carve_all(
+    results: &Results,
+    orders: &[Order<'_>],
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<Result<Carved, Error>>, Vec<Error>> {
     let one = |error: Error| vec![error];
-    let event = find::find(results, &request.id).map_err(one)?;
     let run = only_run(results).map_err(one)?;
-    let wanted = wanted::of(results, &event).map_err(one)?;
     let inputs = captures::inputs(&run);
-    refuse_overwriting(&inputs, out).map_err(one)?;
-    let shape = captures::Shape::of(&run, request.verify)?;
-    let mut flows = flows::Flows::new(wanted.sessions, &shape, &inputs);
-    let located = captures::locate(&inputs, flows.span(), &request.captures)?;
-    let mut file = OutFile::create(out).map_err(one)?;
-    let mut slice = writer::Writer::new(&mut file, &wanted.title).map_err(one)?;
-    let reading = frames::Reading { inputs: &inputs, located: &located, shape: &shape };
-    let reports = frames::copy(&reading, &mut flows, &mut slice, progress).map_err(one)?;
-    captures::check(&inputs, &located, &reports)?;
-    let packets = slice.packets();
-    if packets == 0 {
-        return Err(vec![none_found(&request.id)]);
+    let shape = captures::Shape::of(&run, options.verify)?;
+    let mut all: Vec<Result<Carved, Error>> = Vec::with_capacity(orders.len());
+    let (mut slices, mut of) = (Vec::new(), Vec::new());
+    for (id, out) in orders.iter().take(AT_ONCE) {
+        refuse_overwriting(&inputs, out).map_err(one)?;
+        let wanted = find::find(results, id).and_then(|event| wanted::of(results, &event));
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                all.push(Err(error));
+                continue;
+            }
+        };
+        let flows = flows::Flows::new(wanted.sessions, &shape, &inputs);
+        let sessions = flows.sessions() as u64;
+        of.push((all.len(), *id, *out, flows, wanted.title));
+        all.push(Ok(Carved { sessions, notes: wanted.notes, ..Carved::default() }));
     }
-    let without = flows.without_packets();
-    file.finish().map_err(one)?;
-    let files = located.len() as u64;
-    let sessions = flows.sessions() as u64;
-    Ok(Carved { packets, sessions, without, files, notes: wanted.notes })
+    let spans: Vec<_> = of.iter().map(|(_, _, _, flows, _)| flows.span()).collect();
+    let located = captures::locate(&inputs, &spans, &options.captures)?;
+    let mut places = Vec::with_capacity(of.len());
+    for (place, id, out, flows, title) in of {
+        let file = OutFile::create(out).map_err(one)?;
+        let out = writer::Writer::new(file, &title).map_err(one)?;
+        slices.push(slice::Slice { flows, out });
+        places.push((place, id));
+    }
+    let reading = frames::Reading { inputs: &inputs, located: &located, shape: &shape };
+    let reports = frames::copy(&reading, &mut slices, progress).map_err(one)?;
+    captures::check(&inputs, &located, &reports)?;
+    for (slice, (place, id)) in slices.into_iter().zip(places) {
+        let Some(Ok(carved)) = all.get_mut(place) else { continue };
+        carved.packets = slice.out.packets();
+        carved.without = slice.flows.without_packets();
+        carved.files = located.len() as u64;
+        if carved.packets > 0 {
+            slice.out.finish().map_err(one)?;
+        } else if let Some(carved) = all.get_mut(place) {
+            *carved = Err(none_found(id));
+        }
+    }
+    Ok(all)
 }
 
 fn none_found(id: &str) -> Error {

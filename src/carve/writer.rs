@@ -37,18 +37,18 @@ struct Interface {
 }
 
 /// Writes a slice.
-pub struct Writer<'o> {
-    out: &'o mut OutFile,
+pub struct Writer {
+    out: OutFile,
     interfaces: Vec<Interface>,
     block: Vec<u8>,
     packets: u64,
 }
 
-impl<'o> Writer<'o> {
+impl Writer {
     /// Begins the file.
     ///
     /// Errors: writing.
-    pub fn new(out: &'o mut OutFile, title: &str) -> Result<Writer<'o>, Error> {
+    pub fn new(out: OutFile, title: &str) -> Result<Writer, Error> {
         let mut writer = Writer { out, interfaces: Vec::new(), block: Vec::new(), packets: 0 };
         writer.begin(SECTION);
         writer.word(BYTE_ORDER_MAGIC);
@@ -59,13 +59,20 @@ impl<'o> Writer<'o> {
         let program = concat!("longhaul ", env!("CARGO_PKG_VERSION"));
         writer.option(OPTION_APPLICATION, program.as_bytes());
         writer.end_of_options();
-        writer.finish()?;
+        writer.write()?;
         Ok(writer)
     }
 
     /// Packets so far.
     pub const fn packets(&self) -> u64 {
         self.packets
+    }
+
+    /// Gives the file its name.
+    ///
+    /// Errors: writing.
+    pub fn finish(self) -> Result<(), Error> {
+        self.out.finish()
     }
 
     /// Writes a frame with its comments.
@@ -94,7 +101,7 @@ impl<'o> Writer<'o> {
             self.end_of_options();
         }
         self.packets += 1;
-        self.finish()
+        self.write()
     }
 
     /// The interface of a frame, and its clock's unit in ns.
@@ -113,7 +120,7 @@ impl<'o> Writer<'o> {
         self.option(OPTION_IF_NAME, format!("point{point}").as_bytes());
         self.option(OPTION_TSRESOL, &[digits]);
         self.end_of_options();
-        self.finish()?;
+        self.write()?;
         Ok((self.interfaces.len() as u32 - 1, unit))
     }
 
@@ -144,7 +151,8 @@ impl<'o> Writer<'o> {
         self.word(0);
     }
 
-    fn finish(&mut self) -> Result<(), Error> {
+    /// Writes the block.
+    fn write(&mut self) -> Result<(), Error> {
         let len = (self.block.len() as u32 + 4).to_le_bytes();
         if let Some(place) = self.block.get_mut(4..8) {
             place.copy_from_slice(&len);

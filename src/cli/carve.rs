@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::carve::{self, Request};
+use crate::carve::{self, Options};
 use crate::cli::{self, CommandResult, RAN, progress::Bar};
 use crate::model::{escape::escaped, units};
 use crate::pipeline::Progress;
@@ -36,11 +36,10 @@ pub(super) struct CarveArgs {
 /// Runs the command.
 pub(super) fn run(args: &CarveArgs) -> CommandResult {
     let results = Results::open(&args.run).map_err(|e| vec![e])?;
-    let request =
-        Request { id: args.id.clone(), captures: args.captures.clone(), verify: args.verify };
+    let options = Options { captures: args.captures.clone(), verify: args.verify };
+    let order = (args.id.as_str(), args.output.as_path());
     let mut bar = Bar::new(args.quiet);
-    let carved =
-        carve::carve(&results, &request, &args.output, &mut |done, all| bar.tick(done, all));
+    let carved = carve::carve(&results, order, &options, &mut |done, all| bar.tick(done, all));
     bar.done();
     let carved = carved?;
     let mut notes = carved.notes;

@@ -4,6 +4,7 @@
 //! errors and progress on standard error. Never: logic of its own.
 
 mod args;
+mod bundle;
 mod carve;
 mod completions;
 mod demo;
@@ -76,6 +77,10 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Write the packets behind an alert, incident or session, from the captures that were read
     Carve(carve::CarveArgs),
+    /// Pack results, packets and hashes into one file that can be handed on
+    Bundle(bundle::BundleArgs),
+    /// Say whether a bundle is as it was made, and what differs
+    Verify(bundle::VerifyArgs),
     /// Show or merge learned baselines of round trips
     #[command(subcommand)]
     State(state::StateCommand),
@@ -115,6 +120,8 @@ pub fn main() -> ExitCode {
         Command::Monitor(args) => monitor::run(&args),
         Command::Explain(args) => explain::run(&args, style),
         Command::Carve(args) => carve::run(&args),
+        Command::Bundle(args) => bundle::write(&args),
+        Command::Verify(args) => bundle::check(&args),
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
         Command::Sinks(command) => sinks::run(&command),

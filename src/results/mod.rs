@@ -51,6 +51,11 @@ impl Results {
         Ok(Results { dirs })
     }
 
+    /// The directories, in order.
+    pub fn dirs(&self) -> &[PathBuf] {
+        &self.dirs
+    }
+
     /// The files of a name, in order.
     pub fn files(&self, name: &str) -> Vec<PathBuf> {
         self.dirs.iter().map(|dir| dir.join(name)).filter(|path| path.exists()).collect()

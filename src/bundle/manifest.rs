@@ -1,0 +1,140 @@
+//! What is in a bundle, and what it was made from.
+//!
+//! Owns: the form of manifest.json. In: run.json files, members with hashes. Out: JSON, the same for
+//! the same. Never: a clock, or a path of the machine that packs.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::bounded::file;
+use crate::carve::captures::hash_of;
+use crate::model::Error;
+
+/// The version of this form.
+pub const VERSION: u32 = 1;
+
+/// Most bytes of a run.json, and of a manifest.
+pub const BYTES_MAX: u64 = 64 << 20;
+
+/// Most members of a bundle.
+pub const MEMBERS_MAX: usize = 200_000;
+
+/// What is taken from run.json as it is.
+const KEPT: [&str; 9] =
+    ["version", "schema_version", "arguments", "sensor", "rules", "geo", "lists", "loss", "totals"];
+
+/// manifest.json.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`VERSION`].
+    pub manifest_version: u32,
+    /// Who made it.
+    pub program: String,
+    /// The options that it was made with.
+    pub options: Vec<String>,
+    /// Fingerprint of the key that signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// The runs whose results it has.
+    pub runs: Vec<Value>,
+    /// Slices, and why some are missing.
+    pub slices: Vec<Value>,
+    /// Members, in their order.
+    pub files: Vec<Member>,
+}
+
+/// A member of the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// What a run was: program, arguments, inputs with hashes, builds of rules, databases and lists.
+///
+/// Errors: run.json is not as it was written.
+pub fn run(directory: &str, path: &Path) -> Result<Value, Error> {
+    let refuse = |cause: String| {
+        Error::new("result", cause)
+            .at(path, 0)
+            .help("the file is not as longhaul wrote it: run again, or restore it")
+    };
+    let bytes = file::read(path, BYTES_MAX).map_err(refuse)?;
+    let run: Map<String, Value> = serde_json::from_slice(&bytes)
+        .map_err(|error| refuse(format!("it is no JSON: {error}")))?;
+    let mut out = Map::new();
+    out.insert("directory".to_owned(), directory.into());
+    for name in KEPT {
+        out.extend(run.get(name).map(|value| (name.to_owned(), value.clone())));
+    }
+    let line = run.get("environment").and_then(|of| of.get("arguments")).cloned();
+    out.insert("command_line".to_owned(), line.unwrap_or_default());
+    let inputs = run.get("inputs").and_then(Value::as_array).cloned().unwrap_or_default();
+    out.insert("inputs".to_owned(), inputs.iter().map(input).collect());
+    Ok(Value::Object(out))
+}
+
+/// An input with its hash: that of the run, else one that is taken now, if the file is there.
+fn input(of: &Value) -> Value {
+    let mut out = Map::new();
+    for name in ["path", "bytes", "packets", "first", "last", "verdict"] {
+        out.insert(name.to_owned(), of.get(name).cloned().unwrap_or_default());
+    }
+    let known = of.get("sha256").filter(|hash| hash.is_string()).cloned();
+    let (hash, from) = match known {
+        Some(hash) => (hash, "run"),
+        None => match hash_now(of) {
+            Some(hash) => (hash.into(), "bundle"),
+            None => (Value::Null, "unknown: the file is not where it was read"),
+        },
+    };
+    out.insert("sha256".to_owned(), hash);
+    out.insert("sha256_taken_by".to_owned(), from.into());
+    Value::Object(out)
+}
+
+fn hash_now(of: &Value) -> Option<String> {
+    let path = Path::new(of.get("path")?.as_str()?);
+    let meta = std::fs::metadata(path).ok()?;
+    let same = meta.is_file() && Some(meta.len()) == of.get("bytes")?.as_u64();
+    same.then(|| hash_of(path)).flatten()
+}
+
+/// A slice that is in the bundle.
+pub fn slice(id: &str, name: &str, carved: &crate::carve::Carved) -> Value {
+    json!({
+        "id": id,
+        "file": name,
+        "packets": carved.packets,
+        "sessions": carved.sessions,
+        "sessions_without_packets": carved.without,
+        "notes": carved.notes,
+    })
+}
+
+/// A slice that could not be made.
+pub fn no_slice(id: &str, cause: &str) -> Value {
+    json!({ "id": id, "missing": cause })
+}
+
+impl Manifest {
+    /// As it stands in the bundle.
+    ///
+    /// Errors: it is too long.
+    pub fn render(&self) -> Result<Vec<u8>, Error> {
+        let refuse = |cause: String| Error::new("manifest", cause);
+        let mut out = serde_json::to_vec_pretty(self).map_err(|e| refuse(e.to_string()))?;
+        out.push(b'\n');
+        if out.len() as u64 > BYTES_MAX || self.files.len() > MEMBERS_MAX {
+            return Err(refuse("there are too many files for one bundle".to_owned())
+                .help("bundle fewer sets of the live run at once"));
+        }
+        Ok(out)
+    }
+}
