@@ -1,7 +1,7 @@
 //! What is in a bundle, and what it was made from.
 //!
-//! Owns: the form of manifest.json. In: run.json files, members with hashes. Out: JSON, the same for
-//! the same. Never: a clock, or a path of the machine that packs.
+//! Owns: the form of manifest.json. In: run.json files, members with hashes. Out: JSON, the same
+//! for the same. Never: a clock, or a path of the machine that packs.
 
 use std::path::Path;
 
