@@ -14,6 +14,7 @@ demo: build
 ## test: every test that this machine can run; what it cannot is counted as skipped, with reasons
 test: deps
 	@deploy/python-tools.sh
+	@deploy/browser-tools.sh
 	@.ci/test
 
 ## torture: floods, forgeries, faults, kills and new seeds that take long; bounded, outside CI

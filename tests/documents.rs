@@ -41,6 +41,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/live.md",
     "docs/latency.md",
     "docs/measurement.md",
+    "docs/report.md",
     "docs/signatures.md",
     "rules/README.md",
 ];

@@ -133,7 +133,8 @@ fn may_import(module: &str, other: &str) -> bool {
         "config" => GROUND.contains(&other),
         "pipeline" => other != "cli",
         "carve" | "bundle" | "hunt" => other != "cli",
-        "report" | "results" | "tui" => GROUND.contains(&other) || other == "config",
+        "report" => GROUND.contains(&other) || ["config", "results"].contains(&other),
+        "results" | "tui" => GROUND.contains(&other) || other == "config",
         "cli" => true,
         _ => true,
     }

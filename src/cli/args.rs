@@ -30,6 +30,9 @@ pub(super) struct ReadArgs {
     /// [default: 1000]
     #[arg(long, value_name = "N")]
     max_ratio: Option<usize>,
+    /// Write the report of the results to this file as well: one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
     #[command(flatten)]
     common: RunArgs,
 }

@@ -17,10 +17,12 @@ mod monitor;
 mod progress;
 mod protocols;
 mod read;
+mod report;
 mod rules;
 mod rules_results;
 mod sinks;
 mod state;
+mod timeline;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -81,6 +83,10 @@ enum Command {
     Bundle(bundle::BundleArgs),
     /// Say whether a bundle is as it was made, and what differs
     Verify(bundle::VerifyArgs),
+    /// Write the report of finished results: one HTML file
+    Report(report::ReportArgs),
+    /// Tell one subject's days: addresses, places, round trips, tools, alerts
+    Timeline(timeline::TimelineArgs),
     /// Show or merge learned baselines of round trips
     #[command(subcommand)]
     State(state::StateCommand),
@@ -122,6 +128,8 @@ pub fn main() -> ExitCode {
         Command::Carve(args) => carve::run(&args),
         Command::Bundle(args) => bundle::write(&args),
         Command::Verify(args) => bundle::check(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Timeline(args) => timeline::run(&args, style),
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
         Command::Sinks(command) => sinks::run(&command),

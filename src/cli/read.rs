@@ -5,6 +5,7 @@
 
 use crate::cli::args::ReadArgs;
 use crate::cli::progress::Bar;
+use crate::cli::report::Wanted;
 use crate::cli::{self, ALERTS, CommandResult, RAN};
 use crate::config::Output;
 use crate::pipeline::{self, Outcome, state};
@@ -14,18 +15,23 @@ use crate::report::{duplicates, spans};
 
 /// Runs the command.
 pub(super) fn run(args: &ReadArgs, style: Style) -> CommandResult {
-    let (plan, mut errors) = args.plan();
+    let (mut plan, mut errors) = args.plan();
     if !errors.is_empty() {
         // All errors at once, so that users need not fix and rerun one by one.
         errors.extend(pipeline::check(&plan));
         return Err(errors);
     }
+    let summary_shown = plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout();
+    let wanted = args.report.as_deref().map(|target| Wanted::new(target, &mut plan)).transpose();
+    let wanted = wanted.map_err(|e| vec![e])?;
     let interrupt = pipeline::interrupts::install(first_signal).map_err(|e| vec![e])?;
     let outcome = pipeline::run_until(&plan, &mut Bar::new(plan.quiet), &interrupt)?;
+    if let Some(wanted) = wanted {
+        wanted.write(plan.quiet).map_err(|e| vec![e])?;
+    }
     cli::print_notes(&outcome.remarks);
     let found = !outcome.alerts.is_empty() || !outcome.incidents.is_empty();
     let alerted = plan.fail_on_alert && found;
-    let summary_shown = plan.output == Output::Summary && !plan.quiet && !plan.lines_to_stdout();
     if !summary_shown {
         let feeds = outcome.sessions.feeds().one_way();
         let halves = feeds.map(|feed| ("mirror port".to_owned(), feed.sentence()));

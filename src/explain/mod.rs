@@ -63,14 +63,14 @@ impl Explanation {
                 out.push('\n');
             }
             out.push_str(&format!("{on}{}{off}\n", section.heading));
-            section.sentences.iter().for_each(|text| put_wrapped(text, width, &mut out));
+            section.sentences.iter().for_each(|text| put_fact(text, width, &mut out));
         }
         out
     }
 }
 
-/// One fact, wrapped and indented.
-fn put_wrapped(text: &str, width: usize, out: &mut String) {
+/// One fact, wrapped and indented, for a terminal of so many columns.
+pub fn put_fact(text: &str, width: usize, out: &mut String) {
     let room = width.saturating_sub(4).max(20);
     out.push_str("  - ");
     let mut used = 0;

@@ -34,6 +34,7 @@ pub mod lag;
 pub mod latency;
 pub mod likelihood;
 pub mod names;
+pub mod near_words;
 pub mod origin;
 mod own_name;
 pub mod packet;

@@ -2,11 +2,13 @@
 
 pub mod duplicates;
 pub mod feed;
+pub mod html;
 pub mod live;
 pub mod spans;
 pub mod story;
 pub mod summary;
 pub mod terminal;
+pub mod timeline;
 
 mod histogram;
 

@@ -72,7 +72,25 @@ impl Results {
     ) -> Result<usize, Error> {
         let files = self.files(name);
         for path in &files {
-            read_lines(path, &mut each)?;
+            read_lines(path, &mut |_, line| each(line))?;
+        }
+        Ok(files.len())
+    }
+
+    /// The same with the file and the number of each line, for those that go on after a bad one.
+    ///
+    /// Errors: those of reading, and of a line that is too long.
+    pub fn each_numbered(
+        &self,
+        name: &str,
+        mut each: impl FnMut(&Path, u32, &[u8]),
+    ) -> Result<usize, Error> {
+        let files = self.files(name);
+        for path in &files {
+            read_lines(path, &mut |number, line| {
+                each(path, number, line);
+                Ok(())
+            })?;
         }
         Ok(files.len())
     }
@@ -115,7 +133,7 @@ fn parse(line: &[u8]) -> Result<Flat, String> {
 
 fn read_lines(
     path: &Path,
-    each: &mut impl FnMut(&[u8]) -> Result<(), String>,
+    each: &mut impl FnMut(u32, &[u8]) -> Result<(), String>,
 ) -> Result<(), Error> {
     let refuse =
         |number: u32, cause: String| Error::new("result", cause).at(path, number).help(DAMAGED);
@@ -138,7 +156,7 @@ fn read_lines(
             return Err(refuse(number, format!("the line has more than {LINE_BYTES_MAX} bytes")));
         }
         if !line.trim_ascii().is_empty() {
-            each(&line).map_err(|cause| refuse(number, cause))?;
+            each(number, &line).map_err(|cause| refuse(number, cause))?;
         }
     }
     Ok(())
