@@ -12,13 +12,15 @@ pub mod run;
 mod json;
 mod line;
 mod origin;
+mod splunk;
 pub(crate) mod text;
 
 pub use crate::model::event_id as id;
 pub use crate::model::event_id::event_id;
 pub use crate::model::schema::{ECS_VERSION, SCHEMA_VERSION};
-pub use index_template::index_template;
+pub use index_template::{Store, index_template};
 pub use origin::Origin;
+pub use splunk::splunk_settings;
 
 #[cfg(test)]
 pub(crate) mod samples;

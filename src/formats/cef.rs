@@ -4,8 +4,12 @@
 //! one. Source: "Implementing ArcSight Common Event
 //! Format (CEF)", version 26.
 
-use crate::formats::Event;
-use crate::formats::map::{self, How, Row};
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use crate::formats::fields::plain;
+use crate::formats::map::{How, Row};
+use crate::formats::plan::{Event, Plan, Plans};
 use crate::model::{EventKind, Level};
 
 const DIRECTIONS: How = How::Words(&[("inbound", 0), ("outbound", 1)]);
@@ -83,39 +87,46 @@ const FINDING_LABELS: &[(&str, &str)] = &[
     ("cfp2", "probability"),
 ];
 
+/// What the head says of a finding.
+pub(super) const HEAD: &[&str] = &["rule.id", "rule.description"];
+
+pub(super) static PLANS: Plans = (
+    LazyLock::new(|| Plan::new(SESSION, &[], &[])),
+    LazyLock::new(|| Plan::new(FINDING, &[], HEAD)),
+);
+
 /// The line of an event.
-pub(super) fn render(event: &Event<'_>, out: &mut Vec<u8>) {
+pub(super) fn render(event: &Event<'_>, out: &mut String) {
     let (id, name) = title(event);
-    let head = [env!("CARGO_PKG_VERSION"), id, name].map(|text| escaped(text, &['|', '\\']));
-    let [version, id, name] = &head;
-    let severity = severity(event.level);
-    out.extend_from_slice(
-        format!("CEF:0|longhaul|longhaul|{version}|{id}|{name}|{severity}|").as_bytes(),
-    );
-    let (rows, labels) = match event.is_finding {
-        true => (FINDING, FINDING_LABELS),
-        false => (SESSION, SESSION_LABELS),
-    };
-    let mut first = true;
-    let mut put = |key: &str, text: &str| {
-        let space = if std::mem::take(&mut first) { "" } else { " " };
-        out.extend_from_slice(format!("{space}{key}={}", escaped(text, &['=', '\\'])).as_bytes());
-    };
-    for (key, value) in map::fields(rows, event.value) {
-        put(key, &map::text(&value));
-        if let Some((_, label)) = labels.iter().find(|(custom, _)| *custom == key) {
-            put(&format!("{key}Label"), label);
-        }
+    let severity = severity(event.level).to_string();
+    out.push_str("CEF:0|longhaul|longhaul");
+    for text in [env!("CARGO_PKG_VERSION"), &id, &name, &severity] {
+        out.push('|');
+        put_escaped(text, '|', out);
     }
+    out.push('|');
+    let labels = if event.is_finding { FINDING_LABELS } else { SESSION_LABELS };
+    let mut space = "";
+    event.each(|key, value| {
+        for part in [std::mem::replace(&mut space, " "), key, "="] {
+            out.push_str(part);
+        }
+        put_escaped(&plain(value), '=', out);
+        if let Some((_, label)) = labels.iter().find(|(custom, _)| *custom == key) {
+            for part in [" ", key, "Label=", label] {
+                out.push_str(part);
+            }
+        }
+    });
 }
 
 /// The id and name of what happened.
-pub(super) fn title<'a>(event: &Event<'a>) -> (&'a str, &'a str) {
+pub(super) fn title<'a>(event: &Event<'a>) -> (Cow<'a, str>, Cow<'a, str>) {
     match event.kind {
-        EventKind::Incident => ("incident", "Incident"),
+        EventKind::Incident => ("incident".into(), "Incident".into()),
         EventKind::Alert => (event.text("rule.id"), event.text("rule.description")),
-        EventKind::SessionUpdate => ("session_update", "Session that lasts"),
-        _ => ("session", "Session"),
+        EventKind::SessionUpdate => ("session_update".into(), "Session that lasts".into()),
+        _ => ("session".into(), "Session".into()),
     }
 }
 
@@ -130,21 +141,21 @@ pub(super) const fn severity(level: Level) -> u32 {
     }
 }
 
-/// With backslashes before these, and line ends as CEF writes them.
-fn escaped(text: &str, special: &[char]) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => safe.push_str("\\n"),
-            '\r' => safe.push_str("\\r"),
-            c if c.is_control() => safe.push(' '),
-            c => {
-                if special.contains(&c) {
-                    safe.push('\\');
-                }
-                safe.push(c);
-            }
+/// With a backslash before this letter and backslashes, and line ends as CEF writes them.
+fn put_escaped(text: &str, special: char, out: &mut String) {
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_control() || c == special || c == '\\') {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        let mut letters = after.chars();
+        match letters.next() {
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some(c) if c.is_control() => out.push(' '),
+            Some(c) => out.extend(['\\', c]),
+            None => {}
         }
+        rest = letters.as_str();
     }
-    safe
+    out.push_str(rest);
 }

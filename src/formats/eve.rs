@@ -4,10 +4,11 @@
 //! a field of Suricata's with another meaning. Source: Suricata's documentation of the EVE
 //! JSON format, version 7.
 
-use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
-use crate::formats::Event;
-use crate::formats::map::{self, How, Row};
+use crate::formats::fields::quoted;
+use crate::formats::map::{How, Row};
+use crate::formats::plan::{Event, Made, Nest, Plan, Plans};
 use crate::model::{EventKind, Level};
 
 pub(super) const SESSION: &[Row] = &[
@@ -53,41 +54,57 @@ pub(super) const FINDING: &[Row] = &[
     ("rule.id", "alert.signature_id", How::RuleNumber),
 ];
 
+const MADE_SESSION: &[Made] = &[
+    ("event_type", |_| Some(quoted("flow"))),
+    ("flow.reason", reason),
+    ("longhaul", |event| event.get("longhaul").map(|own| with_id(event, own))),
+];
+
+/// An incident is about a person: its addresses are those of the alerts.
+const MADE_FINDING: &[Made] = &[
+    ("event_type", |_| Some(quoted("alert"))),
+    ("src_ip", |event| other_ip(event, "source.ip", 0)),
+    ("dest_ip", |event| other_ip(event, "destination.ip", 1)),
+    ("alert.category", |event| (event.kind == EventKind::Incident).then(|| quoted("incident"))),
+    ("alert.action", |_| Some(quoted("allowed"))),
+    ("alert.gid", |_| Some("1".to_owned())),
+    ("alert.rev", |_| Some("1".to_owned())),
+    ("alert.severity", |event| Some(severity(event.level).to_string())),
+    ("longhaul", |event| event.get("longhaul").map(|own| with_id(event, own))),
+];
+
+pub(super) static PLANS: Plans = (
+    LazyLock::new(|| Plan::new(SESSION, MADE_SESSION, &["longhaul", "longhaul.state", "event.id"])),
+    LazyLock::new(|| Plan::new(FINDING, MADE_FINDING, &["longhaul", "event.id", "related.ip"])),
+);
+
 /// The line of an event.
-pub(super) fn render(event: &Event<'_>, out: &mut Vec<u8>) {
-    let rows = if event.is_finding { FINDING } else { SESSION };
-    let mut object = Map::new();
-    let kind = if event.is_finding { "alert" } else { "flow" };
-    map::put(&mut object, "event_type", json!(kind));
-    for (name, value) in map::fields(rows, event.value) {
-        map::put(&mut object, name, value);
-    }
-    if event.is_finding {
-        // An incident is about a person: its addresses are those of the alerts.
-        let related = event.get("related.ip").and_then(Value::as_array);
-        for (name, ip) in ["src_ip", "dest_ip"].into_iter().zip(related.into_iter().flatten()) {
-            object.entry(name).or_insert_with(|| ip.clone());
-        }
-        map::put(&mut object, "alert.action", json!("allowed"));
-        map::put(&mut object, "alert.gid", json!(1));
-        map::put(&mut object, "alert.rev", json!(1));
-        map::put(&mut object, "alert.severity", json!(severity(event.level)));
-        if event.kind == EventKind::Incident {
-            map::put(&mut object, "alert.category", json!("incident"));
-        }
-    } else {
-        let is_open = event.kind == EventKind::SessionUpdate;
-        let reason = if is_open { "update" } else { "timeout" };
-        let ended = matches!(event.text("longhaul.state"), "closed" | "reset");
-        map::put(&mut object, "flow.reason", json!(if ended { "end" } else { reason }));
-    }
-    if let Some(own) = event.get("longhaul") {
-        map::put(&mut object, "longhaul", own.clone());
-    }
-    if let Some(id) = event.get("event.id") {
-        map::put(&mut object, "longhaul.event_id", id.clone());
-    }
-    out.extend_from_slice(Value::Object(object).to_string().as_bytes());
+pub(super) fn render(event: &Event<'_>, out: &mut String) {
+    let mut nest = Nest::new(out);
+    nest.all(&event.plan.nested, event);
+    nest.end();
+}
+
+fn reason(event: &Event<'_>) -> Option<String> {
+    let is_open = event.kind == EventKind::SessionUpdate;
+    let ended = matches!(&*event.text("longhaul.state"), "closed" | "reset");
+    let word = if is_open { "update" } else { "timeout" };
+    Some(quoted(if ended { "end" } else { word }))
+}
+
+/// The address at that place among those of the alerts, if the finding has none of its own.
+fn other_ip(event: &Event<'_>, own: &str, at: usize) -> Option<String> {
+    let is_missing = event.get(own).is_none();
+    is_missing.then(|| event.texts("related.ip").get(at).map(|ip| quoted(ip)))?
+}
+
+/// Our own fields, with the id of the event among them.
+fn with_id(event: &Event<'_>, own: &str) -> String {
+    let Some((id, open)) = event.get("event.id").zip(own.strip_suffix('}')) else {
+        return own.to_owned();
+    };
+    let comma = if open.len() > 1 { "," } else { "" };
+    format!("{open}{comma}\"event_id\":{id}}}")
 }
 
 /// 1 is the highest.

@@ -3,9 +3,12 @@
 //! Owns: the tables. In: events. Out: lines. Never: a tab in a value. Source: IBM,
 //! "Log Event Extended Format (LEEF)", version 2.
 
-use crate::formats::Event;
-use crate::formats::cef::{severity, title};
-use crate::formats::map::{self, How, Row};
+use std::sync::LazyLock;
+
+use crate::formats::cef::{HEAD, severity, title};
+use crate::formats::fields::plain;
+use crate::formats::map::{How, Row};
+use crate::formats::plan::{Event, Plan, Plans};
 
 pub(super) const SESSION: &[Row] = &[
     ("@timestamp", "devTime", How::Millis),
@@ -57,21 +60,34 @@ pub(super) const FINDING: &[Row] = &[
     ("network.community_id", "communityId", How::Same),
 ];
 
+pub(super) static PLANS: Plans = (
+    LazyLock::new(|| Plan::new(SESSION, &[], &[])),
+    LazyLock::new(|| Plan::new(FINDING, &[], HEAD)),
+);
+
 /// The line of an event.
-pub(super) fn render(event: &Event<'_>, out: &mut Vec<u8>) {
+pub(super) fn render(event: &Event<'_>, out: &mut String) {
     let (id, _) = title(event);
-    let id = safe(id).replace('|', " ");
-    let version = env!("CARGO_PKG_VERSION");
-    let severity = severity(event.level);
-    let head = format!("LEEF:2.0|longhaul|longhaul|{version}|{id}|x09|sev={severity}");
-    out.extend_from_slice(head.as_bytes());
-    let rows = if event.is_finding { FINDING } else { SESSION };
-    for (key, value) in map::fields(rows, event.value) {
-        out.extend_from_slice(format!("\t{key}={}", safe(&map::text(&value))).as_bytes());
-    }
+    out.push_str("LEEF:2.0|longhaul|longhaul|");
+    out.push_str(env!("CARGO_PKG_VERSION"));
+    out.push('|');
+    put_safe(&id.replace('|', " "), out);
+    out.push_str("|x09|sev=");
+    out.push_str(&severity(event.level).to_string());
+    event.each(|key, value| {
+        for part in ["\t", key, "="] {
+            out.push_str(part);
+        }
+        put_safe(&plain(value), out);
+    });
 }
 
 /// There are no escapes: what would end an attribute or the line becomes a space.
-fn safe(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+fn put_safe(text: &str, out: &mut String) {
+    for (at, part) in text.split(char::is_control).enumerate() {
+        if at > 0 {
+            out.push(' ');
+        }
+        out.push_str(part);
+    }
 }

@@ -1,10 +1,13 @@
 //! From one name and value to another.
 //!
-//! Owns: how values are changed. In: rows of a table, an event. Out: values. Never: a field by
-//! name.
+//! Owns: how values are changed. In: rows of a table, values as JSON. Out: values as JSON. Never: a
+//! field by name.
 
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
+use serde_json::Value;
+
+use crate::formats::fields::{plain, quoted};
 use crate::model::Nanos;
 use crate::model::time::to_micros;
 
@@ -43,51 +46,36 @@ pub fn get<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
     field.split('.').try_fold(value, |object, name| object.get(name))
 }
 
-/// Puts a value under a dotted name.
-pub(super) fn put(object: &mut Map<String, Value>, name: &str, value: Value) {
-    let Some((first, rest)) = name.split_once('.') else {
-        object.insert(name.to_owned(), value);
-        return;
-    };
-    let inner = object.entry(first).or_insert_with(|| json!({}));
-    if let Some(inner) = inner.as_object_mut() {
-        put(inner, rest, value);
-    }
-}
-
-/// Fields of an event under other names.
-pub(super) fn fields<'e>(
-    rows: &'static [Row],
-    event: &'e Value,
-) -> impl Iterator<Item = (&'static str, Value)> + 'e {
-    rows.iter().filter_map(|(from, to, how)| Some((*to, how.apply(get(event, from)?)?)))
-}
-
 impl How {
-    fn apply(self, value: &Value) -> Option<Value> {
-        Some(match self {
-            How::Same => value.clone(),
-            How::Millis => json!(millis(value.as_str()?)?),
-            How::NanosToMillis => json!(value.as_u64()? / 1_000_000),
-            How::Number => json!(value.as_i64().or_else(|| value.as_str()?.parse().ok())?),
+    /// The value of a field changed; none if it is of another kind than it should be.
+    pub(super) fn apply(self, json: &str) -> Option<Cow<'_, str>> {
+        let text = || json.starts_with('"').then(|| plain(json));
+        let whole = || json.parse::<u64>().ok();
+        Some(Cow::Owned(match self {
+            How::Same => return Some(json.into()),
+            How::Millis => millis(&text()?)?.to_string(),
+            How::NanosToMillis => (whole()? / 1_000_000).to_string(),
+            How::Number => plain(json).parse::<i64>().ok()?.to_string(),
             How::Joined => {
-                let items: Vec<String> = value.as_array()?.iter().map(text).collect();
-                json!(items.join(","))
+                let items: Vec<Value> = serde_json::from_str(json).ok()?;
+                let items: Vec<String> = items.iter().map(shown).collect();
+                quoted(&items.join(","))
             }
-            How::NanosToSeconds => json!(value.as_u64()? / 1_000_000_000),
-            How::EveTime => json!(eve_time(value.as_str()?)?),
-            How::Upper => json!(value.as_str()?.to_uppercase()),
-            How::FlowId => json!(u64::from_str_radix(value.as_str()?.get(..15)?, 16).ok()?),
+            How::NanosToSeconds => (whole()? / 1_000_000_000).to_string(),
+            How::EveTime => quoted(&eve_time(&text()?)?),
+            How::Upper => quoted(&text()?.to_uppercase()),
+            How::FlowId => u64::from_str_radix(text()?.get(..15)?, 16).ok()?.to_string(),
             How::RuleNumber => {
-                let digits = value.as_str()?.trim_start_matches(|c: char| !c.is_ascii_digit());
-                json!(digits.parse::<u64>().ok()?)
+                let text = text()?;
+                let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+                digits.parse::<u64>().ok()?.to_string()
             }
             How::Words(words) => {
-                let own = value.as_str()?;
+                let own = text()?;
                 let found = words.iter().find(|(word, _)| *word == own).or(words.last());
-                json!(found?.1)
+                found?.1.to_string()
             }
-        })
+        }))
     }
 
     fn words(self) -> String {
@@ -111,12 +99,12 @@ impl How {
 }
 
 /// A value as text, without quotes.
-pub(super) fn text(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Milliseconds since 1970 of an RFC 3339 time.
-pub(super) fn millis(time: &str) -> Option<u64> {
+fn millis(time: &str) -> Option<u64> {
     Nanos::parse(time).map(|time| time.0 / 1_000_000)
 }
 

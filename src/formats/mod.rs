@@ -6,12 +6,13 @@
 
 mod cef;
 mod eve;
+mod fields;
 mod leef;
 mod map;
 mod ocsf;
+mod plan;
 
-use serde_json::Value;
-
+use crate::formats::plan::{Event, Plans};
 use crate::model::{EventKind, Form, Level};
 
 /// The table of a form, as Markdown: our field, theirs, and what is done to the value.
@@ -47,17 +48,24 @@ pub fn render(
     if !form.has(kind) {
         return Ok(());
     }
-    let event: Value = serde_json::from_slice(line)?;
-    let event = Event { value: &event, is_finding: is_finding(kind), kind, level };
-    match form {
-        Form::Ecs => {}
-        Form::Ocsf => ocsf::render(&event, out),
-        Form::Cef => cef::render(&event, out),
-        Form::Leef => leef::render(&event, out),
-        Form::Eve => eve::render(&event, out),
-    }
+    let is_finding = is_finding(kind);
+    let ((of_session, of_finding), write): (&Plans, Write) = match form {
+        Form::Ecs => return Ok(()),
+        Form::Ocsf => (&ocsf::PLANS, ocsf::render),
+        Form::Cef => (&cef::PLANS, cef::render),
+        Form::Leef => (&leef::PLANS, leef::render),
+        Form::Eve => (&eve::PLANS, eve::render),
+    };
+    let plan = if is_finding { of_finding } else { of_session };
+    let fields = plan.wanted.read(line)?;
+    let event = Event { fields: &fields, plan, is_finding, kind, level };
+    let mut text = String::with_capacity(line.len());
+    write(&event, &mut text);
+    out.extend_from_slice(text.as_bytes());
     Ok(())
 }
+
+type Write = fn(&Event<'_>, &mut String);
 
 const fn is_finding(kind: EventKind) -> bool {
     matches!(kind, EventKind::Alert | EventKind::Incident)
@@ -65,25 +73,6 @@ const fn is_finding(kind: EventKind) -> bool {
 
 /// The value of a field of a line of JSON, by its dotted name.
 pub use map::get;
-
-/// An event to be written in another form.
-struct Event<'a> {
-    value: &'a Value,
-    is_finding: bool,
-    kind: EventKind,
-    level: Level,
-}
-
-impl<'a> Event<'a> {
-    /// The value of a field by its dotted name.
-    fn get(&self, field: &str) -> Option<&'a Value> {
-        map::get(self.value, field)
-    }
-
-    fn text(&self, field: &str) -> &'a str {
-        self.get(field).and_then(Value::as_str).unwrap_or_default()
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,11 @@
 //! Never: a field that its classes lack: that is under `unmapped.longhaul`. Source:
 //! schema.ocsf.io, version 1.3.0.
 
-use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
-use crate::formats::Event;
-use crate::formats::map::{self, How, Row};
+use crate::formats::fields::quoted;
+use crate::formats::map::{How, Row};
+use crate::formats::plan::{Event, Made, Nest, Plan, Plans, Source};
 use crate::model::{EventKind, Level};
 
 const VERSION: &str = "1.3.0";
@@ -76,44 +77,84 @@ pub(super) const FINDING: &[Row] = &[
     ("event.end", "finding_info.last_seen_time", How::Millis),
 ];
 
+const MADE: &[Made] = &[
+    ("category_uid", |event| Some(class_of(event).0.to_string())),
+    ("class_uid", |event| Some(class_of(event).1.to_string())),
+    ("activity_id", |event| Some(class_of(event).2.to_string())),
+    ("type_uid", |event| {
+        let (_, class, activity) = class_of(event);
+        Some((class * 100 + activity).to_string())
+    }),
+    ("severity_id", |event| Some(severity(event.level).to_string())),
+    ("metadata.version", |_| Some(quoted(VERSION))),
+    ("metadata.product.name", |_| Some(quoted("longhaul"))),
+    ("metadata.product.vendor_name", |_| Some(quoted("longhaul"))),
+    ("metadata.product.version", |_| Some(quoted(env!("CARGO_PKG_VERSION")))),
+    ("unmapped.longhaul", |event| event.get("longhaul").map(str::to_owned)),
+];
+
+const MADE_SESSION: &[Made] = &[
+    // It is required.
+    ("connection_info.direction_id", |event| {
+        event.get("network.direction").is_none().then(|| "0".to_owned())
+    }),
+];
+
+const MADE_FINDING: &[Made] = &[
+    ("status_id", |event| Some(if is_closed(event) { "4" } else { "1" }.to_owned())),
+    ("is_alert", |_| Some("true".to_owned())),
+    // A rule.
+    ("finding_info.analytic.type_id", |_| Some("1".to_owned())),
+    ("finding_info.types", |_| Some("[\"Network\"]".to_owned())),
+    ("finding_info.attacks", attacks),
+    ("confidence_score", |event| {
+        let score: f64 = event.get("longhaul.score")?.parse().ok()?;
+        Some(((score * 100.0).round() as u32).to_string())
+    }),
+    ("observables", |event| Some(observables(event))),
+    ("evidences", evidences),
+];
+
+/// The fields that the values above are made of.
+const MORE: &[&str] = &[
+    "longhaul",
+    "longhaul.state",
+    "longhaul.change",
+    "longhaul.score",
+    "longhaul.subject.id",
+    "threat.technique.id",
+    "related.ip",
+];
+
+pub(super) static PLANS: Plans = (
+    LazyLock::new(|| Plan::new(SESSION, &[MADE, MADE_SESSION].concat(), MORE)),
+    LazyLock::new(|| {
+        let of_ends: Vec<&str> = SESSION.iter().filter(is_end).map(|(from, ..)| *from).collect();
+        Plan::new(FINDING, &[MADE, MADE_FINDING].concat(), &[MORE, &of_ends].concat())
+    }),
+);
+
+/// Whether a row is about the ends of a session, which findings have in their evidence.
+fn is_end((_, to, _): &&Row) -> bool {
+    ["src_endpoint.", "dst_endpoint.", "connection_info."].iter().any(|name| to.starts_with(name))
+}
+
 /// The line of an event.
-pub(super) fn render(event: &Event<'_>, out: &mut Vec<u8>) {
-    let rows = if event.is_finding { FINDING } else { SESSION };
-    let mut object = Map::new();
-    for (name, value) in map::fields(rows, event.value) {
-        map::put(&mut object, name, value);
-    }
-    let (category, class, activity) = class_of(event);
-    for (name, value) in [
-        ("category_uid", json!(category)),
-        ("class_uid", json!(class)),
-        ("activity_id", json!(activity)),
-        ("type_uid", json!(class * 100 + activity)),
-        ("severity_id", json!(severity(event.level))),
-        ("metadata.version", json!(VERSION)),
-        ("metadata.product.name", json!("longhaul")),
-        ("metadata.product.vendor_name", json!("longhaul")),
-        ("metadata.product.version", json!(env!("CARGO_PKG_VERSION"))),
-    ] {
-        map::put(&mut object, name, value);
-    }
-    if event.is_finding {
-        put_finding(event, &mut object);
-    } else if event.get("network.direction").is_none() {
-        // It is required.
-        map::put(&mut object, "connection_info.direction_id", json!(0));
-    }
-    if let Some(own) = event.get("longhaul") {
-        map::put(&mut object, "unmapped.longhaul", own.clone());
-    }
-    out.extend_from_slice(Value::Object(object).to_string().as_bytes());
+pub(super) fn render(event: &Event<'_>, out: &mut String) {
+    let mut nest = Nest::new(out);
+    nest.all(&event.plan.nested, event);
+    nest.end();
+}
+
+fn is_closed(event: &Event<'_>) -> bool {
+    event.text("longhaul.change") == "closed"
 }
 
 /// Category, class and activity.
 fn class_of(event: &Event<'_>) -> (u32, u32, u32) {
     match event.kind {
         EventKind::Alert | EventKind::Incident => {
-            let activity = match event.text("longhaul.change") {
+            let activity = match &*event.text("longhaul.change") {
                 "worse" => 2,
                 "closed" => 3,
                 _ => 1,
@@ -121,7 +162,7 @@ fn class_of(event: &Event<'_>) -> (u32, u32, u32) {
             (2, 2004, activity)
         }
         _ => {
-            let activity = match event.text("longhaul.state") {
+            let activity = match &*event.text("longhaul.state") {
                 "closed" => 2,
                 "reset" => 3,
                 "opened" => 4,
@@ -132,40 +173,36 @@ fn class_of(event: &Event<'_>) -> (u32, u32, u32) {
     }
 }
 
-fn put_finding(event: &Event<'_>, object: &mut Map<String, Value>) {
-    let is_closed = event.text("longhaul.change") == "closed";
-    map::put(object, "status_id", json!(if is_closed { 4 } else { 1 }));
-    map::put(object, "is_alert", json!(true));
-    // A rule.
-    map::put(object, "finding_info.analytic.type_id", json!(1));
-    map::put(object, "finding_info.types", json!(["Network"]));
-    if let Some(score) = event.get("longhaul.score").and_then(Value::as_f64) {
-        map::put(object, "confidence_score", json!((score * 100.0).round() as u32));
-    }
-    let techniques = event.get("threat.technique.id").and_then(Value::as_array);
-    let attack = |id: &Value| json!({ "technique": { "uid": id }, "version": "15.1" });
-    let attacks: Vec<Value> = techniques.into_iter().flatten().map(attack).collect();
-    if !attacks.is_empty() {
-        map::put(object, "finding_info.attacks", json!(attacks));
-    }
-    let addresses = event.get("related.ip").and_then(Value::as_array).into_iter().flatten();
-    // 2 is an address, 4 the name of a user.
-    let mut seen: Vec<Value> =
-        addresses.map(|ip| json!({ "name": "related.ip", "type_id": 2, "value": ip })).collect();
-    if let Some(id) = event.get("longhaul.subject.id") {
-        seen.push(json!({ "name": "longhaul.subject.id", "type_id": 4, "value": id }));
-    }
-    map::put(object, "observables", json!(seen));
-    let mut ends = Map::new();
-    for (name, value) in map::fields(SESSION, event.value) {
-        let is_end = name.starts_with("src_endpoint") || name.starts_with("dst_endpoint");
-        if is_end || name.starts_with("connection_info") {
-            map::put(&mut ends, name, value);
-        }
-    }
-    if !ends.is_empty() {
-        map::put(object, "evidences", json!([ends]));
-    }
+fn attacks(event: &Event<'_>) -> Option<String> {
+    let attack =
+        |id: &String| format!("{{\"technique\":{{\"uid\":{}}},\"version\":\"15.1\"}}", quoted(id));
+    let all: Vec<String> = event.texts("threat.technique.id").iter().map(attack).collect();
+    (!all.is_empty()).then(|| format!("[{}]", all.join(",")))
+}
+
+/// 2 is an address, 4 the name of a user.
+fn observables(event: &Event<'_>) -> String {
+    let one = |name: &str, kind: u32, value: &str| {
+        format!("{{\"name\":\"{name}\",\"type_id\":{kind},\"value\":{value}}}")
+    };
+    let addresses = event.texts("related.ip");
+    let addresses = addresses.iter().map(|ip| one("related.ip", 2, &quoted(ip)));
+    let person = event.get("longhaul.subject.id").map(|id| one("longhaul.subject.id", 4, id));
+    let all: Vec<String> = addresses.chain(person).collect();
+    format!("[{}]", all.join(","))
+}
+
+fn evidences(event: &Event<'_>) -> Option<String> {
+    let wanted = &event.plan.wanted;
+    let row = |(from, to, how): &Row| (*to, Source::Field(wanted.slot(from), *how));
+    let mut rows: Vec<_> = SESSION.iter().filter(is_end).map(row).collect();
+    rows.sort_by_key(|(to, _)| to.split('.').collect::<Vec<_>>());
+    let mut text = "[".to_owned();
+    let mut nest = Nest::new(&mut text);
+    nest.all(&rows, event);
+    let has_any = nest.end();
+    text.push(']');
+    has_any.then_some(text)
 }
 
 const fn severity(level: Level) -> u32 {

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -150,4 +150,53 @@ fn forms_without_a_line_for_a_kind_write_nothing() {
         assert!(render(form, (EventKind::Alert, Level::Low), b"no", &mut Vec::new()).is_err());
         assert!(mapping(form).contains("| `source.ip` |"), "{}", form.name());
     }
+}
+
+#[test]
+fn whatever_a_line_holds_is_copied_as_it_is_and_each_object_comes_once() {
+    let own = json!({
+        "state": "closed", "empty": {}, "none": [], "list": [1, -2, 3.5, 1e300, true, null, "x"],
+        "deep": { "a": { "b": [{ "c": "\u{1}\u{7f}\n\t\"\\/ \u{2028}ä" }, []] } }, "key\n\"": 1,
+    });
+    let mut event: Value = serde_json::from_slice(&session()).unwrap();
+    event["longhaul"] = own.clone();
+    event["source"]["more"] = json!({ "ip": "no" });
+    let line = event.to_string().into_bytes();
+    let ocsf = rendered(Form::Ocsf, EventKind::SessionEnd, &line);
+    let read: Value = serde_json::from_str(&ocsf).unwrap();
+    assert_eq!(read["unmapped"]["longhaul"], own);
+    assert_eq!(read["src_endpoint"]["ip"], "198.51.100.7");
+    for name in ["src_endpoint", "metadata", "connection_info", "traffic", "tls", "unmapped"] {
+        assert_eq!(ocsf.matches(&format!("\"{name}\":{{")).count(), 1, "{name}: {ocsf}");
+    }
+    let eve = as_json(Form::Eve, EventKind::SessionEnd, &line);
+    assert_eq!(eve["longhaul"]["deep"], own["deep"]);
+    assert_eq!(eve["longhaul"]["event_id"], "0123456789abcdef0123456789abcdef");
+    event["longhaul"] = json!({});
+    let eve = as_json(Form::Eve, EventKind::SessionEnd, event.to_string().as_bytes());
+    assert_eq!(eve["longhaul"], json!({ "event_id": "0123456789abcdef0123456789abcdef" }));
+    for cut in 0..line.len() {
+        let event = (EventKind::SessionEnd, Level::Low);
+        assert!(render(Form::Ocsf, event, &line[..cut], &mut Vec::new()).is_err(), "{cut}");
+    }
+}
+
+#[test]
+fn a_finding_has_the_ends_of_its_session_as_evidence() {
+    let mut event: Value = serde_json::from_slice(&incident()).unwrap();
+    let alert = as_json(Form::Ocsf, EventKind::Incident, event.to_string().as_bytes());
+    assert_eq!(get(&alert, "evidences"), None);
+    let session: Value = serde_json::from_slice(&session()).unwrap();
+    for name in ["source", "destination", "network"] {
+        event[name] = session[name].clone();
+    }
+    let alert = as_json(Form::Ocsf, EventKind::Alert, event.to_string().as_bytes());
+    let evidence = &alert["evidences"][0];
+    assert_eq!(evidence["dst_endpoint"], json!({ "ip": "2001:db8::1", "port": 443 }));
+    assert_eq!(evidence["connection_info"]["direction_id"], 1);
+    let eve = as_json(Form::Eve, EventKind::Alert, event.to_string().as_bytes());
+    assert_eq!(
+        (&eve["dest_ip"], &eve["alert"]["category"]),
+        (&json!("2001:db8::1"), &json!("hidden_leg"))
+    );
 }
