@@ -21,7 +21,8 @@ pub(super) struct FieldsArgs {
           value_parser = ["ecs", "ocsf", "cef", "leef", "eve"])]
     format: Option<String>,
     /// Settings of a store for these fields: an index template, or props.conf and transforms.conf
-    #[arg(long, value_name = "elastic|opensearch|splunk", conflicts_with_all = ["json_schema", "format"])]
+    #[arg(long, value_name = "elastic|opensearch|splunk",
+          conflicts_with_all = ["json_schema", "format"])]
     template: Option<Template>,
 }
 
