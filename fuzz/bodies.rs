@@ -53,6 +53,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("capture", capture),
     ("lists", lists),
     ("intel", intel),
+    ("hunt", hunt),
     ("signatures", signatures),
     ("subjects", subjects),
     ("session", session),
@@ -379,6 +380,18 @@ pub fn lists(data: &[u8]) {
     let _ = lists.by_port(Transport::TCP, 443).count();
     let mut names = 0usize;
     lists.for_each_by_name("a.example.com", |_| names += 1);
+}
+
+/// A filter over lines: what is read holds for a line or not.
+pub fn hunt(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(filter) = longhaul::hunt::parse::parse(&text) else { return };
+    for line in ["{}", r#"{"source":{"ip":"10.0.0.1","port":5},"longhaul":{"tags":["x",["y"]]}}"#] {
+        let line = serde_json::from_str(line).unwrap();
+        // Nothing holds together with its opposite.
+        let opposite = longhaul::hunt::expression::Expr::Not(Box::new(filter.clone()));
+        assert_ne!(filter.holds(&line), opposite.holds(&line));
+    }
 }
 
 /// A feed in every form, and in the one that it seems to have.

@@ -27,6 +27,7 @@ pub mod bundle;
 pub mod carve;
 pub mod cli;
 pub mod config;
+pub mod hunt;
 pub mod pipeline;
 pub mod report;
 pub mod results;

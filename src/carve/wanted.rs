@@ -99,6 +99,7 @@ pub fn of(results: &Results, event: &Event) -> Result<Wanted, Error> {
         }
         Event::Finding(line) => {
             claims.add(line);
+            notes.extend(repetitions(line));
             format!("longhaul: packets behind {}", claim(line))
         }
     };
@@ -131,6 +132,7 @@ fn of_incident(
     results.each("alerts.ndjson", |alert| {
         if alert.text("event.id").is_some_and(|id| open.remove(id)) {
             claims.add(alert);
+            notes.extend(repetitions(alert));
         }
         Ok(())
     })?;
@@ -147,6 +149,15 @@ fn of_incident(
         ));
     }
     Ok(())
+}
+
+/// A merged alert names some of the sessions that it stands for.
+fn repetitions(alert: &Flat) -> Option<String> {
+    let (count, known) = (alert.count("longhaul.count"), named(alert).len() as u64);
+    let id = alert.text("event.id").unwrap_or_default();
+    (count > known).then(|| {
+        format!("alert {id} stands for {count} sessions and names {known} of them: those are here")
+    })
 }
 
 /// The sessions that an alert or incident names.

@@ -11,6 +11,7 @@ mod demo;
 mod explain;
 mod fields;
 mod geo;
+mod hunt;
 mod intel;
 mod live;
 mod monitor;
@@ -87,6 +88,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Tell one subject's days: addresses, places, round trips, tools, alerts
     Timeline(timeline::TimelineArgs),
+    /// Print the lines of finished results for which a filter holds
+    Hunt(hunt::HuntArgs),
     /// Show or merge learned baselines of round trips
     #[command(subcommand)]
     State(state::StateCommand),
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => bundle::check(&args),
         Command::Report(args) => report::run(&args),
         Command::Timeline(args) => timeline::run(&args, style),
+        Command::Hunt(args) => hunt::run(&args),
         Command::State(command) => state::run(&command),
         Command::Rules(command) => rules::run(&command),
         Command::Sinks(command) => sinks::run(&command),

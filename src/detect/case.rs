@@ -181,6 +181,56 @@ impl Case {
     }
 }
 
+impl Case {
+    /// Of a line as it was written: nothing but what it has, and what follows from that.
+    ///
+    /// Errors: a value that is not of its field's type.
+    pub(super) fn of_line<S: Judged>(line: &Json) -> Result<Case, CaseError> {
+        let mut given: BTreeMap<&'static str, Given> = BTreeMap::new();
+        let shown = S::fields().iter().filter(|field| field.in_rules() && field.in_lines());
+        for field in shown {
+            let Some(json) = stored::<S>(field, line) else { continue };
+            let own = Given::read(field.kind, &json).map_err(|cause| CaseError {
+                field: field.name.to_owned(),
+                cause: format!("`{}`: {cause}", field.name),
+                help: format!("`{}` is of type {}", field.name, field.kind.as_str()),
+            })?;
+            given.insert(field.name, own);
+        }
+        let mut values = given.clone();
+        let get = |name: &str| given.get(name).map_or(Value::Absent, Given::value);
+        for name in S::fields().iter().map(|field| field.name) {
+            if !given.contains_key(name)
+                && let Some(made) = derived::<S>(name, &get).and_then(keep)
+            {
+                values.insert(name, made);
+            }
+        }
+        Ok(Case { values })
+    }
+}
+
+/// The value of a field in a line; of members of objects all together where rules see a list.
+fn stored<S: Judged>(field: &Field<S>, line: &Json) -> Option<Json> {
+    let walk = |from: &Json, name: &str| {
+        name.split('.').try_fold(from.clone(), |at, key| at.get(key).cloned())
+    };
+    let found = match field.each {
+        None => walk(line, field.name)?,
+        Some((list, _, _)) => {
+            let rest = field.name.strip_prefix(list.name)?.strip_prefix('.')?;
+            let objects = walk(line, list.name)?;
+            let mut all = objects.as_array()?.iter().filter_map(|object| walk(object, rest));
+            match field.kind {
+                Kind::Texts | Kind::Ips => all.collect(),
+                _ => all.next()?,
+            }
+        }
+    };
+    let is_empty = found.is_null() || found.as_array().is_some_and(Vec::is_empty);
+    (!is_empty).then_some(found)
+}
+
 /// Both ends' tags: a session has those of either.
 fn all_tags(given: &BTreeMap<&'static str, Given>) -> Vec<String> {
     let sides = ["longhaul.source.tags", "longhaul.destination.tags"];

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::detect::case::Values;
 use crate::detect::predicate::Node;
 use crate::detect::template::Template;
 use crate::model::alert::EvidenceField;
@@ -68,6 +69,14 @@ pub(super) struct Compiled<S: Judged> {
     pub(super) stands: bool,
     /// Index of its origin.
     pub(super) origin: usize,
+}
+
+impl<S: Judged> Compiled<S> {
+    /// The values that repetitions have in common; an absent one is empty.
+    pub(super) fn common(&self, of: &impl Values<S>) -> String {
+        let texts = self.merge_by.iter().map(|field| of.value(field).to_text());
+        texts.collect::<Vec<String>>().join("\n")
+    }
 }
 
 /// A rule by what it judges.

@@ -1,0 +1,145 @@
+//! Rules over the sessions of finished results.
+//!
+//! Owns: hits as lines, repetitions that make an alert only together. In: session lines, rules.
+//! Out: one JSON object a hit. Never: a rule on endpoints or a correlation: they need all of a run.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::detect::{Hit, RuleSet};
+use crate::model::alert::Level;
+use crate::model::{Nanos, escape::escaped_json};
+
+/// Repetitions count together for a day.
+const DAY: Nanos = Nanos::from_secs(86_400);
+
+/// Groups of repetitions that are counted.
+const GROUPS_MAX: usize = 262_144;
+
+/// What makes hits repetitions: rule, subject, values.
+type Group = (String, String, String);
+
+/// Hits that wait until there are enough of them, with their times.
+type Waiting = Vec<(Nanos, String)>;
+
+/// Judges lines.
+pub struct Judge<'r> {
+    rules: &'r RuleSet,
+    level: Level,
+    /// A group that has enough hits waits for nothing.
+    groups: HashMap<Group, Option<Waiting>>,
+    hits: u64,
+    uncounted: u64,
+}
+
+impl<'r> Judge<'r> {
+    /// With these rules, of this level or above.
+    pub fn new(rules: &'r RuleSet, level: Level) -> Judge<'r> {
+        Judge { rules, level, groups: HashMap::new(), hits: 0, uncounted: 0 }
+    }
+
+    /// Hits so far.
+    pub const fn hits(&self) -> u64 {
+        self.hits
+    }
+
+    /// Hits that were not counted with others of their kind, because there are too many kinds.
+    pub const fn uncounted(&self) -> u64 {
+        self.uncounted
+    }
+
+    /// The hits of a line, each a line of JSON.
+    ///
+    /// Errors: the line is not as it was written.
+    pub fn line(&mut self, line: &Value) -> Result<Vec<String>, String> {
+        // Of a session that goes on, its last line says all; sums of sessions are judged by no rule.
+        if line.pointer("/event/action").is_some() {
+            return Ok(Vec::new());
+        }
+        let (rules, level) = (self.rules, self.level);
+        let mut out = Vec::new();
+        for hit in rules.hits(line)?.into_iter().filter(|hit| hit.rule.level >= level) {
+            let text = render(&hit, line);
+            match &hit.repeats {
+                Some((at_least, common)) if *at_least > 1 => {
+                    self.count(&hit, (*at_least, common), (line, text), &mut out);
+                }
+                _ => out.push(text),
+            }
+        }
+        self.hits += out.len() as u64;
+        Ok(out)
+    }
+
+    /// Gives out hits that need repetitions once there are enough within a day.
+    fn count(
+        &mut self,
+        hit: &Hit<'_>,
+        (at_least, common): (u64, &str),
+        (line, text): (&Value, String),
+        out: &mut Vec<String>,
+    ) {
+        let subject = text_at(line, "/longhaul/subject/id").to_owned();
+        let group = (hit.rule.uuid.clone(), subject, common.to_owned());
+        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&group) {
+            self.uncounted += 1;
+            return;
+        }
+        let group = self.groups.entry(group).or_insert_with(|| Some(Vec::new()));
+        let Some(waiting) = group else { return out.push(text) };
+        let time = Nanos::parse(text_at(line, "/event/end")).unwrap_or_default();
+        waiting.push((time, text));
+        waiting.retain(|(at, _)| time.since(*at) <= DAY);
+        if waiting.len() as u64 >= at_least {
+            out.extend(group.take().into_iter().flatten().map(|(_, text)| text));
+        }
+    }
+}
+
+fn text_at<'v>(line: &'v Value, pointer: &str) -> &'v str {
+    line.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A hit as a line: names and types are those of alerts.
+fn render(hit: &Hit<'_>, line: &Value) -> String {
+    let rule = hit.rule;
+    let end = |side: &str| {
+        let own = line.get(side);
+        let member = |name: &str| Some((name.to_owned(), own?.get(name)?.clone()));
+        Value::Object(["ip", "port", "domain"].into_iter().filter_map(member).collect())
+    };
+    let mut network = Map::new();
+    for name in ["transport", "protocol", "application", "direction", "community_id"] {
+        let value = line.get("network").and_then(|network| network.get(name)).cloned();
+        network.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    let whole = json!({
+        "@timestamp": line.get("@timestamp"),
+        "event": {
+            "kind": "alert",
+            "start": line.pointer("/event/start"),
+            "end": line.pointer("/event/end"),
+        },
+        "rule": {
+            "id": rule.id,
+            "name": rule.name,
+            "uuid": rule.uuid,
+            "description": rule.title,
+        },
+        "log": { "level": rule.level.as_str() },
+        "message": hit.message,
+        "source": end("source"),
+        "destination": end("destination"),
+        "network": network,
+        "longhaul": {
+            "family": rule.family.as_str(),
+            "group": rule.group.as_str(),
+            "ratio": rule.ratio,
+            "subject": line.pointer("/longhaul/subject"),
+            "session": { "id": line.pointer("/event/id") },
+            "packets": line.pointer("/longhaul/packets"),
+        },
+    });
+    escaped_json(&whole.to_string()).into_owned()
+}

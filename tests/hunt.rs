@@ -1,0 +1,223 @@
+//! Filters and rules over finished results.
+//!
+//! Owns: that rules say of stored lines what they said when the sessions were read. In: captures
+//! made here, the embedded one. Out: assertions. Never: a recorded capture.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+#![allow(dead_code, reason = "the shared module serves several tests")]
+
+mod craft;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use craft::{Connection, SECOND, START};
+use serde_json::Value;
+
+fn longhaul(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_longhaul")).args(args).output().unwrap()
+}
+
+fn said(run: &Output) -> String {
+    String::from_utf8_lossy(&run.stderr).into_owned()
+}
+
+fn lines(run: &Output) -> Vec<Value> {
+    assert_eq!(run.status.code(), Some(0), "{}", said(run));
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    craft::at(value, name).as_str().unwrap_or_default()
+}
+
+/// The result of the embedded capture.
+fn farm(folder: &Path) -> String {
+    let capture = folder.join("farm.pcap.zst");
+    let (capture, out) = (capture.to_str().unwrap(), folder.join("farm"));
+    assert!(longhaul(&["demo", "--extract", capture]).status.success());
+    let out = out.to_str().unwrap().to_owned();
+    let site = ["--home", "10.20.0.0/16", "--place", "39.04,-77.49", "-q"];
+    let run = longhaul(&[&["read", capture, "--out", &out][..], &site].concat());
+    assert!(run.status.success(), "{}", said(&run));
+    out
+}
+
+/// The result of a few connections to a remote-control service, in a state of their own.
+fn tools(folder: &Path) -> String {
+    let mut all = craft::Capture::default();
+    for n in 0..3u16 {
+        let mut talk = Connection::new(&format!("10.0.0.{}:4000{n}", 5 + n), "192.0.2.1:443");
+        talk.now = START + u64::from(n) * SECOND;
+        talk.open().ask(&craft::client_hello("relay-1.net.anydesk.com"));
+        talk.answer(&craft::server_hello());
+        for _ in 0..40 {
+            talk.wait(SECOND).ask(&craft::tls_data(200)).answer(&craft::tls_data(900));
+        }
+        all.join(talk.close());
+    }
+    let (capture, out) = (folder.join("tools.pcap"), folder.join("tools"));
+    fs::write(&capture, all.sorted().pcap()).unwrap();
+    let out = out.to_str().unwrap().to_owned();
+    let run = longhaul(&["read", capture.to_str().unwrap(), "--out", &out, "-q"]);
+    assert!(run.status.success(), "{}", said(&run));
+    out
+}
+
+#[test]
+fn a_filter_gives_the_lines_of_all_runs_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (farm, tools) = (farm(folder.path()), tools(folder.path()));
+    let expr = "destination.port == 443 and longhaul.far.handshake_us < 1000";
+    let run = longhaul(&["hunt", &farm, &tools, "--where", expr]);
+    let mut want = String::new();
+    for out in [&farm, &tools] {
+        let text = fs::read_to_string(Path::new(out).join("sessions.ndjson")).unwrap();
+        for line in text.lines() {
+            let value: Value = serde_json::from_str(line).unwrap();
+            let leg = craft::at(&value, "longhaul.far.handshake_us").as_f64();
+            if *craft::at(&value, "destination.port") == 443 && leg.is_some_and(|us| us < 1000.0) {
+                want.push_str(line);
+                want.push('\n');
+            }
+        }
+    }
+    assert!(!want.is_empty());
+    assert_eq!(String::from_utf8_lossy(&run.stdout), want);
+    let count = format!("holds for {} of", want.lines().count());
+    assert!(said(&run).contains(&count), "{}", said(&run));
+    let none = longhaul(&["hunt", &farm, "--where", "source.port == 0", "-q"]);
+    assert_eq!((lines(&none).len(), said(&none).as_str()), (0, ""));
+    let alerts = lines(&longhaul(&[
+        "hunt",
+        &farm,
+        "--table",
+        "alerts",
+        "--where",
+        "rule.id == 'D18' and longhaul.evidence.name startswith 'dns.'",
+    ]));
+    assert!(!alerts.is_empty() && alerts.iter().all(|alert| text(alert, "rule.id") == "D18"));
+}
+
+/// Rule, level and session of every hit or alert.
+type Hits = BTreeSet<(String, String, String)>;
+
+/// Those of alerts on sessions. Of a merged one the evidence names the sessions.
+fn of_alerts(out: &str) -> Hits {
+    let mut all = Hits::new();
+    let rules = longhaul::detect::RuleSet::embedded().unwrap();
+    for alert in craft::values(&Path::new(out).join("alerts.ndjson")) {
+        let uuid = text(&alert, "rule.uuid");
+        let rule = rules.iter().find(|rule| rule.info().uuid == uuid).unwrap();
+        if rule.service() != "session" {
+            continue;
+        }
+        let count = craft::at(&alert, "longhaul.count").as_u64().unwrap_or(1);
+        assert!(count <= 8, "evidence names no more");
+        let evidence = craft::at(&alert, "longhaul.evidence").as_array().cloned().unwrap();
+        for item in &evidence {
+            for session in craft::at(item, "sessions").as_array().unwrap() {
+                let pair = [text(&alert, "rule.id"), text(&alert, "log.level")].map(str::to_owned);
+                let [id, level] = pair;
+                all.insert((id, level, session.as_str().unwrap().to_owned()));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn rules_say_of_stored_sessions_what_they_said_when_these_were_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for out in [farm(folder.path()), tools(folder.path())] {
+        let want = of_alerts(&out);
+        assert!(!want.is_empty());
+        let run = longhaul(&["hunt", &out]);
+        let hits = lines(&run);
+        let names = ["rule.id", "log.level", "longhaul.session.id"];
+        let hit = |hit: &Value| {
+            let [id, level, session] = names.map(|name| text(hit, name).to_owned());
+            (id, level, session)
+        };
+        let got: Hits = hits.iter().map(hit).collect();
+        assert_eq!(got, want);
+        assert_eq!(got.len(), hits.len(), "each once");
+        assert!(said(&run).contains("not judged"), "{}", said(&run));
+        let alerts = craft::values(&Path::new(&out).join("alerts.ndjson"));
+        for hit in &hits {
+            let same = |alert: &&Value| {
+                // One that fired while the session went on has the numbers of then.
+                text(alert, "@timestamp") == text(hit, "@timestamp")
+                    && text(alert, "rule.uuid") == text(hit, "rule.uuid")
+                    && text(alert, "longhaul.session.id") == text(hit, "longhaul.session.id")
+            };
+            if let Some(alert) = alerts.iter().find(same) {
+                // A merged alert adds how many it stands for.
+                let (said, words) = (text(alert, "message"), text(hit, "message"));
+                assert!(said.starts_with(words), "{said} / {words}");
+            }
+        }
+        let high = lines(&longhaul(&["hunt", &out, "--level", "high"]));
+        assert!(high.iter().all(|hit| ["high", "critical"].contains(&text(hit, "log.level"))));
+        assert!(high.len() < hits.len());
+    }
+}
+
+#[test]
+fn rules_of_ones_own_judge_what_a_filter_lets_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = tools(folder.path());
+    let rule = folder.path().join("own.yml");
+    fs::write(
+        &rule,
+        "title: Anything to that port\nid: 0aee9a3c-8f0b-4d1c-9f6a-2f2d6f6f5b11\nname: any_port\n\
+         status: test\ndescription: Any session to port 443\nlogsource:\n  product: longhaul\n  \
+         service: session\ndetection:\n  selection:\n    destination.port: 443\n  condition: \
+         selection\nlevel: low\nlonghaul:\n  id: X01\n  family: N\n  topologies: [T1]\n  \
+         group: network\n  message: '{source.ip} to {destination.port}'\n  evidence:\n    \
+         - {field: destination.port}\n  benign_checked: ['none']\n",
+    )
+    .unwrap();
+    let rule = rule.to_str().unwrap();
+    let filter = "source.ip in ('10.0.0.6/31')";
+    let run = longhaul(&["hunt", &out, "--rules-only", rule, "--where", filter]);
+    let hits = lines(&run);
+    let messages: Vec<&str> = hits.iter().map(|hit| text(hit, "message")).collect();
+    assert_eq!(messages, ["10.0.0.6 to 443", "10.0.0.7 to 443"], "{}", said(&run));
+}
+
+#[test]
+fn what_is_wrong_is_said_at_once_and_damaged_lines_by_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = tools(folder.path());
+    let run = longhaul(&["hunt", &out, "/nowhere", "--where", "source.prt == 1", "--level", "x"]);
+    assert_eq!(run.status.code(), Some(2));
+    for word in ["/nowhere", "column 1: unknown field `source.prt`", "`source.port`", "level"] {
+        assert!(said(&run).contains(word), "{word}: {}", said(&run));
+    }
+    let run = longhaul(&["hunt", &out, "--table", "alerts"]);
+    assert_eq!(run.status.code(), Some(2), "rules judge sessions only");
+    let path = Path::new(&out).join("sessions.ndjson");
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.insert_str(text.find('\n').unwrap() + 1, "{\"event\":\n");
+    fs::write(&path, &text).unwrap();
+    let run = longhaul(&["hunt", &out, "--where", "source.port == 1"]);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(said(&run).contains("sessions.ndjson:2"), "{}", said(&run));
+    // A value of another type than its field has.
+    let text =
+        text.replacen("{\"event\":\n", "", 1).replacen("\"port\":443", "\"port\":\"443\"", 1);
+    fs::write(&path, &text).unwrap();
+    let run = longhaul(&["hunt", &out]);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(said(&run).contains("destination.port"), "{}", said(&run));
+}
