@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::near_words::{did_you_mean, nearest};
 use crate::hunt::expression::{Expr, Literal, Op, Path};
 use crate::model::endpoint::EndpointRow;
 use crate::model::finding::Finding;
+use crate::model::near_words::{did_you_mean, nearest};
 use crate::model::scan::Scan;
 use crate::model::schema::{Described, Field, Kind, find_in, types};
 use crate::model::{Error, Record};
