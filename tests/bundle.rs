@@ -109,6 +109,7 @@ fn the_same_inputs_give_the_same_bytes() {
     let slice = format!("slices/{}.pcapng", incident["event"]["id"].as_str().unwrap());
     assert!(all.iter().any(|(name, _)| *name == slice), "{slice}");
     assert!(all.iter().any(|(name, _)| name == "results/run.json"));
+    assert!(all.iter().any(|(name, bytes)| name == "report.html" && bytes.len() > 10_000));
     let run = longhaul(&["verify", &case.text("one.tar.zst")]);
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     assert!(said(&run).contains("intact") && said(&run).contains("not signed"), "{}", said(&run));

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::bundle::manifest::{Manifest, Member};
 use crate::carve::{self, Carved, Options};
 use crate::model::Error;
+use crate::report::html;
 use crate::results::Results;
 use crate::sinks::files::{NAMES, OutFile};
 
@@ -28,6 +29,9 @@ pub const MANIFEST: &str = "manifest.json";
 
 /// Its signature: the second, if there is one.
 pub const SIGNATURE: &str = "manifest.json.sig";
+
+/// The report of the results.
+const REPORT: &str = "report.html";
 
 /// The same at any version of this program, so that the bytes are the same.
 const LEVEL: i32 = 9;
@@ -102,6 +106,9 @@ pub fn bundle(
             }
         }
     }
+    let (path, faults) = report(results, &scratch).map_err(one)?;
+    notes.extend(faults);
+    sources.push(Source { name: REPORT.to_owned(), path });
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     let files = sources.iter().map(member).collect::<Result<Vec<Member>, Error>>().map_err(one)?;
     let signed_by = key.as_ref().map(|key| key.public().fingerprint());
@@ -125,6 +132,16 @@ fn options(request: &Request) -> Vec<String> {
         all.push("no-packets".to_owned());
     }
     all
+}
+
+/// Writes the report. Gives where it is, and what is wrong with the results.
+fn report(results: &Results, scratch: &Scratch) -> Result<(PathBuf, Vec<String>), Error> {
+    let case = html::Case::read(results)?;
+    let path = scratch.0.join(REPORT);
+    let mut file = OutFile::create(&path)?;
+    file.write(html::render(&case).as_bytes())?;
+    file.finish()?;
+    Ok((path, case.faults().to_vec()))
 }
 
 /// A bundle never replaces what it is made from.

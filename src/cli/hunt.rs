@@ -1,7 +1,7 @@
 //! `longhaul hunt`: filters and rules over finished results.
 //!
-//! Owns: nothing; the work is `hunt`'s. In: results, a filter, rules. Out: lines on standard output,
-//! the count on standard error. Never: a line changed.
+//! Owns: nothing; the work is `hunt`'s. In: results, a filter, rules. Out: lines on standard
+//! output, the count on standard error. Never: a line changed.
 
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ pub(super) struct HuntArgs {
     /// Directories that --out made, or with the sets of a live run
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Only lines for which this holds: FIELD OP VALUE, joined by and, or, not, parentheses; without
-    /// rules, these lines are printed
+    /// Only lines for which this holds: FIELD OP VALUE, joined by and, or, not, parentheses; they
+    /// are printed, unless rules are asked for
     #[arg(long = "where", value_name = "EXPR")]
     filter: Option<String>,
     /// The file to search

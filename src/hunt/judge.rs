@@ -53,7 +53,7 @@ impl<'r> Judge<'r> {
     ///
     /// Errors: the line is not as it was written.
     pub fn line(&mut self, line: &Value) -> Result<Vec<String>, String> {
-        // Of a session that goes on, its last line says all; sums of sessions are judged by no rule.
+        // Of a session that goes on the last line says all; no rule judges sums of sessions.
         if line.pointer("/event/action").is_some() {
             return Ok(Vec::new());
         }

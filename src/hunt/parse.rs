@@ -44,8 +44,9 @@ pub fn parse(text: &str) -> Result<Expr, Error> {
     }
 }
 
-const HELP: &str = "a test is FIELD OP VALUE, FIELD in (VALUE, ...), or exists FIELD, with == != < <= \
-                    > >= contains startswith endswith; join them with and, or, not and parentheses";
+const HELP: &str = "a test is FIELD OP VALUE, FIELD in (VALUE, ...), or exists FIELD, with == != \
+                    < <= > >= contains startswith endswith; join them with and, or, not and \
+                    parentheses";
 
 /// What is wrong, and at which byte.
 struct Wrong {
