@@ -125,7 +125,9 @@ impl Gathered {
         }
         // What other protocols do there are exchanges of their own.
         if has(is_tls) && !has(is_beyond_tls) {
-            for at in 1..crate::model::lag::TURNS {
+            // In TLS 1.2 the first turn behind the handshake is an exchange of its own, too.
+            let from = if has(|exchange| exchange == Exchange::TlsData) { 2 } else { 1 };
+            for at in from..crate::model::lag::TURNS {
                 if let Some(ns) = later_ns(turns, at, transport_ns) {
                     self.later.add(Answer::Lag(ns), salt ^ at as u64);
                 }

@@ -166,6 +166,27 @@ fn late_first_data_of_another_length_are_no_second_kind_of_a_leg() {
     assert!(confidence < 0.5, "{confidence}");
 }
 
+/// Emulated clients: what they compute before their first data takes about as long as what they
+/// compute before their handshakes' answers, and another turn was late by chance.
+#[test]
+fn a_client_that_is_slow_before_both_is_no_leg() {
+    let even = [(83, 78), (102, 115), (82, 107), (141, 104)];
+    let even = even.map(|(first, answer)| [(FirstData, first), (Tls, answer)]);
+    let even: Vec<&[(Exchange, u64)]> = even.iter().map(|session| &session[..]).collect();
+    for sessions in 1..=even.len() {
+        let (_, confidence) = leg(&even[..sessions]);
+        assert!(confidence < 0.5, "{sessions}: {confidence}");
+    }
+    // A leg of 46 ms does not explain handshakes of 349.
+    let mut old = lagging(&[349, 46, 55]);
+    old.turns.push(Turn::new(TlsData, true, (FLOOR_MS + 46) * MS));
+    old.turns.push(Turn::new(FirstData, true, (FLOOR_MS + 307) * MS));
+    let mut gathered = Gathered::new();
+    gathered.add(&old, Some(FLOOR_MS * MS), 0);
+    let leg = estimate(&gathered).unwrap();
+    assert!(leg.ns / MS == 46 && leg.confidence < 0.5, "{leg:?}");
+}
+
 /// A timer of 40 ms delays the acknowledgements of later turns, behind a leg of 70 ms: their lags
 /// are too short to say anything, and their round trips are as long as the leg.
 #[test]
