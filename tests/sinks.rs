@@ -28,7 +28,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::http::{Server, Way};
 use crate::run::{Site, ids_of, longhaul, sorted};
@@ -354,4 +354,82 @@ fn a_sandboxed_sensor_alerts_its_receiver_at_once() {
         assert_all(&want, alerts.iter().map(|one| one.id()));
         assert!(!health.is_empty(), "a last line of health");
     }
+}
+
+/// A session that has lasted is judged: from its first packet after that time to the last byte of
+/// its alert at the receiver. docs/siem.md has the figures; the bound is for a busy machine.
+#[test]
+fn an_alert_follows_the_packet_that_completes_its_condition() {
+    const LASTS: Duration = Duration::from_secs(3);
+    const WITHIN: Duration = Duration::from_secs(10);
+    let Some(net) = net::Net::new(1) else { return };
+    let (siem, site) = (Receiver::start(), Site::new());
+    site.config(&siem.sink("siem", "kinds = [\"alert\"]\n"));
+    fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(site.path("rules")).unwrap();
+    let rule = include_str!("live/rule.yml").replace("PORT", "4001");
+    fs::write(site.path("rules/one.yml"), rule).unwrap();
+    let (out, config, rules) = (site.text("out"), site.text("c.toml"), site.text("rules"));
+    let own = ["a0", "--out", &out, "--config", &config, "--rules-only", &rules];
+    let sensor = net::Sensor::start(&[&own[..], &["--update-after", "3s"]].concat());
+    let mut sessions: Vec<(craft::Connection, Option<Instant>, Option<Instant>)> = (1..=8)
+        .map(|n| craft::Connection::new(&format!("10.0.0.{n}:50000"), "203.0.113.9:4001"))
+        .map(|session| (session, None, None))
+        .collect();
+    let began = Instant::now();
+    while siem.count() < sessions.len() && began.elapsed() < LASTS + WITHIN + WITHIN {
+        for (at, (session, begun, complete)) in sessions.iter_mut().enumerate() {
+            // Each begins at another part of a second.
+            if began.elapsed() < Duration::from_millis(130 * at as u64) {
+                continue;
+            }
+            if begun.is_none() {
+                session.open();
+            }
+            session.up(craft::ACK, b"more");
+            session.down(craft::ACK, b"and more");
+            let frames: Vec<_> = session.capture.frames.drain(..).map(|(_, of)| of).collect();
+            net.send("b0", &frames);
+            let now = Instant::now();
+            let begun = *begun.get_or_insert(now);
+            if now - begun >= LASTS && complete.is_none() {
+                *complete = Some(now);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(sensor.end().0, Some(0));
+    let got = siem.stop();
+    let delay = |(n, (_, _, complete)): (usize, &(_, _, Option<Instant>))| {
+        let from = format!("10.0.0.{}", n + 1);
+        let of = got.iter().find(|one| one.body["source"]["ip"] == *from).expect("its alert");
+        of.at.saturating_duration_since(complete.expect("it lasted"))
+    };
+    let mut delays: Vec<Duration> = sessions.iter().enumerate().map(delay).collect();
+    delays.sort();
+    println!("from packet to receiver: {delays:?}");
+    assert!(delays.iter().all(|delay| *delay < WITHIN), "{delays:?}");
+}
+
+#[test]
+fn each_configuration_of_a_receiver_says_whether_it_was_tried() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/receivers");
+    let siem = include_str!("../docs/siem.md");
+    let mut files = 0;
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let head = text.lines().take(3).collect::<Vec<_>>().join("\n");
+        let tried = head.contains("Tried with ");
+        assert!(tried != head.contains("Untested."), "{name}: {head}");
+        let row = siem.lines().find(|line| line.contains(&format!("`deploy/receivers/{name}`")));
+        let row = row.unwrap_or_else(|| panic!("docs/siem.md lacks {name}"));
+        assert_eq!(row.ends_with("| tried |"), tried, "{row}");
+        if name.ends_with(".json") {
+            serde_json::from_str::<serde_json::Value>(&text).unwrap();
+        }
+        files += 1;
+    }
+    assert!(files >= 9, "{files}");
 }

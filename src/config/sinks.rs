@@ -70,6 +70,7 @@ pub(super) struct SinkKeys {
     user: Option<String>,
     password_file: Option<PathBuf>,
     token_file: Option<PathBuf>,
+    plain_http: Option<bool>,
     ca: Option<PathBuf>,
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -214,6 +215,7 @@ impl SinkKeys {
             ("user", self.user.is_some()),
             ("password_file", self.password_file.is_some()),
             ("token_file", self.token_file.is_some()),
+            ("plain_http", self.plain_http.is_some()),
             ("ca", self.ca.is_some()),
             ("cert", self.cert.is_some()),
             ("key", self.key.is_some()),
@@ -301,6 +303,13 @@ impl SinkKeys {
                 None
             }
         };
+        let may_be_read = self.plain_http.take().unwrap_or(false);
+        let is_secret = token.is_some() || user.is_some();
+        if is_secret && !may_be_read && url.starts_with("http://") && !is_this_machine(&url) {
+            let cause = "whoever carries the packets could read the token or password";
+            let help = "give https://, or plain_http = true if only you carry them";
+            faults.add("url", cause, help);
+        }
         let service = match kind {
             "splunk-hec" => {
                 if token.is_none() {
@@ -330,6 +339,14 @@ impl SinkKeys {
         };
         TlsFiles { ca: self.ca.take(), client }
     }
+}
+
+/// Whether a URL names this machine.
+fn is_this_machine(url: &str) -> bool {
+    let authority = url.trim_start_matches("http://").split(['/', '?']).next();
+    let host = authority.and_then(|authority| host_port(authority, 80)).unwrap_or_default().0;
+    let is_loopback = host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    is_loopback || host.eq_ignore_ascii_case("localhost")
 }
 
 /// `HOST`, `HOST:PORT`, `[ADDRESS]:PORT`.
@@ -416,6 +433,30 @@ mod tests {
         ];
         assert_eq!(told, want.map(|(what, line)| (what.to_owned(), line)));
         assert!(errors.iter().all(|error| error.help.is_some()));
+    }
+
+    #[test]
+    fn a_secret_does_not_leave_this_machine_in_the_clear_unasked() {
+        let sink = |url: &str, more: &str| {
+            sinks(&format!(
+                "[[sink]]\nname = \"a\"\ntype = \"elasticsearch\"\nurl = \"{url}\"\n{more}"
+            ))
+        };
+        let token = "token_file = \"t\"\n";
+        for url in ["http://siem.example:9200", "http://127.0.0.1.example", "http://[2001:db8::1]"]
+        {
+            let errors = sink(url, token).unwrap_err();
+            assert_eq!((errors.len(), errors[0].what.as_str()), (1, "sink a: url"), "{url}");
+            assert!(errors[0].help.as_ref().unwrap().contains("https://"));
+            let login = "user = \"u\"\npassword_file = \"p\"\n";
+            assert_eq!(sink(url, login).unwrap_err().len(), 1, "{url}");
+            assert!(
+                sink(url, "").is_ok() && sink(url, &format!("{token}plain_http = true")).is_ok()
+            );
+        }
+        for url in ["https://x", "http://127.0.0.9:1", "http://localhost/p", "http://[::1]:9200"] {
+            assert!(sink(url, token).is_ok(), "{url}");
+        }
     }
 
     #[test]

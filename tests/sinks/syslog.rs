@@ -15,6 +15,8 @@ use serde_json::Value;
 /// A message.
 #[derive(Clone, Debug)]
 pub struct Message {
+    /// When it was whole.
+    pub at: Instant,
     pub header: String,
     pub body: Value,
 }
@@ -124,7 +126,11 @@ fn read(stream: TcpStream, shared: &Shared) {
         // Six fields of the header and the structured data.
         let at = message.match_indices(' ').nth(6).unwrap().0;
         let body = serde_json::from_str(&message[at + 1..]).unwrap();
-        shared.got.lock().unwrap().push(Message { header: message[..=at].to_owned(), body });
+        shared.got.lock().unwrap().push(Message {
+            at: Instant::now(),
+            header: message[..=at].to_owned(),
+            body,
+        });
         count += 1;
         let breaks = shared.breaks.load(Ordering::SeqCst);
         if breaks > 0 && count >= breaks {
