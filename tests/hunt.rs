@@ -12,7 +12,9 @@
 )]
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
+mod common;
 mod craft;
+mod records;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,6 +22,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use craft::{Connection, SECOND, START};
+use longhaul::detect::{RuleSet, SourceCatalog};
+use longhaul::emit::Origin;
+use longhaul::emit::lines::render_session;
+use longhaul::model::Alert;
 use serde_json::Value;
 
 fn longhaul(args: &[&str]) -> Output {
@@ -114,7 +120,7 @@ type Hits = BTreeSet<(String, String, String)>;
 /// Those of alerts on sessions. Of a merged one the evidence names the sessions.
 fn of_alerts(out: &str) -> Hits {
     let mut all = Hits::new();
-    let rules = longhaul::detect::RuleSet::embedded().unwrap();
+    let rules = RuleSet::embedded().unwrap();
     for alert in craft::values(&Path::new(out).join("alerts.ndjson")) {
         let uuid = text(&alert, "rule.uuid");
         let rule = rules.iter().find(|rule| rule.info().uuid == uuid).unwrap();
@@ -170,6 +176,36 @@ fn rules_say_of_stored_sessions_what_they_said_when_these_were_read() {
         assert!(high.iter().all(|hit| ["high", "critical"].contains(&text(hit, "log.level"))));
         assert!(high.len() < hits.len());
     }
+}
+
+#[test]
+fn every_case_of_every_rule_is_judged_from_its_line_as_from_its_record() {
+    let rules = RuleSet::embedded().unwrap();
+    let catalog = SourceCatalog { lists: Vec::new(), place: None, asn: None };
+    let origin = Origin::new("longhaul", [Path::new("a.pcap")]);
+    let (mut judged, mut fired) = (0, BTreeSet::new());
+    for folder in fs::read_dir(common::own("rules/cases")).unwrap() {
+        for file in fs::read_dir(folder.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let object: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            let Some(object) = object.as_object() else { continue };
+            let Ok(record) = records::record_from_json(object) else { continue };
+            let (mut alerts, mut line) = (Vec::<Alert>::new(), Vec::new());
+            rules.evaluate(&record, &catalog, &mut alerts);
+            render_session(&record, &origin, &mut line);
+            let line: Value = serde_json::from_slice(&line).unwrap();
+            let hits = rules.hits(&line).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let said = |uuid: &str, message: &str| (uuid.to_owned(), message.to_owned());
+            let want: BTreeSet<_> =
+                alerts.iter().map(|alert| said(&alert.rule.uuid, &alert.message)).collect();
+            let got: BTreeSet<_> =
+                hits.iter().map(|hit| said(&hit.rule.uuid, &hit.message)).collect();
+            assert_eq!(got, want, "{}", path.display());
+            judged += 1;
+            fired.extend(want.into_iter().map(|(uuid, _)| uuid));
+        }
+    }
+    assert!(judged > 100 && fired.len() > 20, "{judged} cases, {} rules", fired.len());
 }
 
 #[test]
