@@ -57,6 +57,8 @@ pub struct Flows {
     window: Nanos,
     by_vlan: bool,
     by_network: bool,
+    /// The run read one file: ordinals of frames tell exactly what belongs to a session.
+    is_single: bool,
 }
 
 impl Flows {
@@ -70,6 +72,7 @@ impl Flows {
             window: shape.window.unwrap_or_default(),
             by_vlan: shape.decode.vlan_in_key,
             by_network: shape.decode.vni_in_key,
+            is_single: inputs.iter().filter(|input| input.file.is_some()).count() == 1,
         };
         for session in sessions {
             let point = inputs
@@ -77,8 +80,11 @@ impl Flows {
                 .find(|input| input.file == Some(session.place.0))
                 .map_or(0, |input| input.point);
             all.shards |= all.shard_bits(&session, point);
-            all.span.0 = all.span.0.min(session.span.0);
-            all.span.1 = all.span.1.max(session.span.1);
+            // The clock was set back meanwhile: the times between are anywhere.
+            let is_backwards = session.span.1 < session.span.0;
+            let any = (Nanos::ZERO, Nanos(u64::MAX));
+            let (start, end) = if is_backwards { any } else { session.span };
+            all.span = (all.span.0.min(start), all.span.1.max(end));
             let number = u32::try_from(all.flows.len()).unwrap_or(u32::MAX);
             all.by_pair.entry(Pair::of_session(&session, point)).or_default().push(number);
             all.flows.push(Flow { session, packets: 0, stage: Stage::Nothing });
@@ -134,8 +140,12 @@ impl Flows {
             let (first_in, first, last) = session.place;
             let in_time = (start..=end).contains(&packet.time);
             let near = start.since(DISORDER) <= packet.time && packet.time <= end.plus(DISORDER);
-            let in_order = first_in == input && (first..=last).contains(&number) && near;
-            (in_time || in_order) && self.is_scope(session, decoded) && is_kind(session, packet)
+            let in_order = first_in == input && (first..=last).contains(&number);
+            let in_place = match self.is_single && last < u64::from(u32::MAX) {
+                true => in_order || is_copy && in_time && number > last,
+                false => in_time || in_order && near,
+            };
+            in_place && self.is_scope(session, decoded) && is_kind(session, packet)
         };
         all.iter().find(holds).map(|flow| *flow as usize)
     }
