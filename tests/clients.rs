@@ -58,6 +58,7 @@ const DIRECT: Client = Client {
     nagle: 0,
     near: 20 * MS,
     jitter: MS,
+    opening: 0,
     computing: (MS, 2 * MS),
     hello: MS,
     busy: (0, 0),
@@ -154,6 +155,43 @@ fn one_alert_for_two_fingerprints_of_a_proxied_browser() {
     }
     let alerts: Vec<_> = said.rules().into_iter().filter(|(rule, _)| rule == "D03").collect();
     assert_eq!(alerts, [("D03".to_owned(), "high".to_owned())]);
+}
+
+/// What a proxy does so that its hidden leg does not show, and what shows it all the same.
+#[test]
+fn a_proxy_that_delays_one_measure_is_shown_by_the_others() {
+    let mut of = Vec::new();
+    for commanded in [false, true] {
+        for hidden in [90 * MS, 180 * MS, 320 * MS] {
+            let plain = Client { hidden, commanded, sessions: 8, turns: 3, ..DIRECT };
+            // Its first answer, the one that opens the connection: lags and later round trips.
+            of.push(Client { opening: hidden, ..plain });
+            // Each acknowledgement but that one: the turns over the leg of the opening.
+            of.push(Client { acks: Acks::WithAnswer, ..plain });
+            // Answers of handshakes at random, as by computing: first data and later turns.
+            if commanded {
+                of.push(Client { computing: (20 * MS, 200 * MS), ..plain });
+            }
+        }
+    }
+    for (client, leg) in of.iter().zip(verdicts(&of, 7)) {
+        let leg = leg.expect("an estimate");
+        assert!(leg.confidence >= 0.5, "{client:?}\n{leg:?}");
+    }
+}
+
+/// All of them at once: nothing is behind the leg, and the leg is as long as both.
+#[test]
+fn a_proxy_that_delays_every_packet_has_a_long_leg() {
+    let hidden = 180 * MS;
+    let client = Client { hidden, opening: hidden, acks: Acks::WithAnswer, sessions: 8, ..DIRECT };
+    let home = format!("{}/32", clients::SERVER);
+    let said = craft::read(&clients::capture(&[client], 7).pcap(), &["--home", &home]);
+    let ip = clients::address(0).to_string();
+    let line = said.endpoints.iter().find(|line| craft::at(line, "endpoint.ip") == &ip).unwrap();
+    let floor_us = craft::at(line, "longhaul.floor_us").as_f64().unwrap();
+    assert!(floor_us * 1e3 >= hidden as f64, "{floor_us}");
+    assert!(!said.rules().iter().any(|(rule, _)| rule == "D03"));
 }
 
 proptest! {

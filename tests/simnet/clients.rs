@@ -33,6 +33,8 @@ pub enum Acks {
     /// After so many ns, every second segment at once (RFC 9293 section 3.8.6.3); with an answer
     /// that comes earlier.
     Delayed(u64),
+    /// With the answer only.
+    WithAnswer,
 }
 
 /// What a client is like. Chances are per mille of answers, times in ns.
@@ -47,6 +49,8 @@ pub struct Client {
     /// Round trip between whoever terminates TCP and the sensor, and the jitter of one way.
     pub near: u64,
     pub jitter: u64,
+    /// For how long the proxy holds back the acknowledgements that open and close a connection.
+    pub opening: u64,
     /// What the client computes before the first answer of a handshake, and how much more at most.
     pub computing: (u64, u64),
     /// And before its first data.
@@ -117,6 +121,7 @@ impl Session<'_> {
         let odd = question.len() % 2 == 1;
         let acks = match self.client.acks {
             Acks::Delayed(timer) if odd => arrived + timer,
+            Acks::WithAnswer => answers,
             _ => arrived,
         };
         let stalls = self.dice.chance(self.client.stall.0);
@@ -138,7 +143,8 @@ impl Session<'_> {
         let opened = self.send(false, start, SYN, b"");
         let accepted = self.send(true, opened + FAR, SYN | ACK, b"");
         let (down, up) = (self.way(), self.way());
-        let opened = self.send(false, accepted + down + up, ACK, b"");
+        let opens = accepted + down + self.client.opening + up;
+        let opened = self.send(false, opens, ACK, b"");
         let silent = if self.client.commanded { self.thinks(self.client.hello) } else { 0 };
         let scatter = self.dice.below(MS);
         let direct = if self.client.commanded { 0 } else { self.client.hello };
@@ -156,10 +162,11 @@ impl Session<'_> {
             at = self.turn(at + FAR, &answer, working, &request);
         }
         let at = self.send(true, at + FAR, ACK | PSH, &craft::tls_data(700));
-        let back = at + self.client.near + 2 * self.client.jitter;
+        let opening = self.client.opening;
+        let back = at + self.client.near + 2 * self.client.jitter + opening;
         let closed = self.send(false, back, FIN | ACK, b"");
         let closed = self.send(true, closed + FAR, FIN | ACK, b"");
-        self.send(false, closed + self.client.near, ACK, b"")
+        self.send(false, closed + self.client.near + opening, ACK, b"")
     }
 }
 
