@@ -8,7 +8,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and one that watches waits"
 )]
 #![allow(dead_code, reason = "the shared module serves several tests")]
 
@@ -136,6 +137,17 @@ fn hostile_names_stay_text() {
     assert!(page.contains("\\u{202e}"), "what is hidden is written out");
 }
 
+/// The worst that lines can hold: long texts of characters that take many bytes when escaped.
+#[test]
+fn texts_of_any_length_keep_a_report_within_its_bounds() {
+    let dir = tempdir().unwrap();
+    made::run_with(dir.path(), 3_000, 600, &"\u{202e}\"".repeat(400));
+    let (out, page) = report(dir.path());
+    assert!(out.status.success(), "{}", stderr(&out));
+    assert!(page.len() <= BYTES_MAX, "{}", page.len());
+    assert!(page.contains("more rows have no room here"));
+}
+
 /// As many as the specification asks for, and far more.
 #[test]
 fn a_report_is_bounded_and_says_what_it_leaves_out() {
@@ -152,9 +164,12 @@ fn a_report_is_bounded_and_says_what_it_leaves_out() {
         for id in dead {
             assert!(page.contains(&format!("id=\"{id}\"")), "#{id} leads nowhere");
         }
-        if incidents > 1_000 {
-            assert!(page.contains("400 more of lower rank: incidents.ndjson"));
-            assert!(page.contains("more subjects of lower rank have no chapter"));
+        let chapters = page.matches("class=\"subject\"").count();
+        if incidents > 250 {
+            assert!(page.contains("900 more of lower rank: incidents.ndjson"));
+            assert!(page.contains("1,150 more subjects of lower rank have no chapter"));
+        } else {
+            assert_eq!(chapters, incidents, "each has a chapter");
         }
     }
 }
@@ -271,6 +286,55 @@ fn the_demonstration_names_its_report() {
     let out = demo();
     assert!(out.status.success() && stderr(&out).contains("no report"), "{}", stderr(&out));
     assert_eq!(text(&dir.path().join("longhaul-demo")), "a file of somebody");
+}
+
+/// The report of a live run is there after its first set, follows the others, and ends with it.
+#[test]
+fn a_report_follows_the_sets_of_a_live_run() {
+    use std::process::{Command, Stdio};
+    let dir = tempdir().unwrap();
+    let sets = dir.path();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        .args(["report", sets.to_str().unwrap(), "--follow"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let page = sets.join("report.html");
+    let waits_for = |what: &str| {
+        for _ in 0..600 {
+            if fs::read_to_string(&page).is_ok_and(|text| text.contains(what)) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("no report with {what}");
+    };
+    for (name, sessions, what) in [("a", 10, "10 sessions"), ("b", 7, "17 sessions")] {
+        fs::create_dir(sets.join(name)).unwrap();
+        made::run(&sets.join(name), sessions, 1);
+        waits_for(what);
+    }
+    // A set that is finished while nobody looks is in the last report.
+    fs::create_dir(sets.join("c")).unwrap();
+    made::run(&sets.join("c"), 3, 1);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert!(text(&page).contains("20 sessions"));
+}
+
+/// A report of one subject has its chapter only.
+#[test]
+fn a_report_of_one_subject_leaves_the_others_out() {
+    let dir = tempdir().unwrap();
+    made::run(dir.path(), 60, 6);
+    let of = |subject: &str| {
+        longhaul(&["report", dir.path().to_str().unwrap(), "--subject", subject, "-o", "-"])
+    };
+    let page = String::from_utf8(of("E-00003").stdout).unwrap();
+    assert_eq!(page.matches("class=\"subject\"").count(), 1);
+    assert!(page.contains("Robin Example (e-00003)") && page.contains("10 of 10 sessions shown"));
+    let nobody = of("e-9");
+    assert_eq!(nobody.status.code(), Some(2), "{}", stderr(&nobody));
 }
 
 fn timeline(run: &Path, subject: &str) -> (Option<i32>, String, String) {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cli::args::RunArgs;
+use crate::cli::report_follow::Follower;
 use crate::cli::{self, ALERTS, CommandResult, RAN, read};
 use crate::config::live::{
     LivePlan, Rotate, parse_bytes, parse_listen, parse_out_max, parse_seconds,
@@ -39,6 +40,9 @@ pub(super) struct LiveArgs {
     /// first. A set is finished when it reaches an eighth of it
     #[arg(long, value_name = "SIZE", requires = "out")]
     out_max: Option<String>,
+    /// Write the report of the last sets to report.html in --out, again at each finished set
+    #[arg(long, requires = "out")]
+    report: bool,
     /// Stop after this span (30s, 1h)
     #[arg(long, value_name = "SPAN")]
     duration: Option<String>,
@@ -94,6 +98,13 @@ pub(super) fn run(args: &LiveArgs, style: Style) -> CommandResult {
     let (output, quiet, fail) =
         (plan.plan.output.clone(), plan.plan.quiet, plan.plan.fail_on_alert);
     let shown = output == Output::Summary && !quiet && !plan.plan.lines_to_stdout();
+    let follower = match &output {
+        Output::Dir { path, .. } if args.report => {
+            Some(Follower::start(path, plan.user.as_deref()))
+        }
+        _ => None,
+    };
+    let follower = follower.transpose().map_err(|e| vec![e])?;
     let again = args.clone();
     let interfaces = plan.interfaces.len() as u64;
     let outcome = live::run(&LiveRun {
@@ -101,6 +112,7 @@ pub(super) fn run(args: &LiveArgs, style: Style) -> CommandResult {
         replan: Arc::new(move || again.plan()),
         tell: Arc::new(log),
     })?;
+    drop(follower);
     let span = outcome.span;
     let alerted = fail && outcome.counters.get(Counter::Alerts) > 0;
     if shown {

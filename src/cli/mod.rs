@@ -19,6 +19,7 @@ mod progress;
 mod protocols;
 mod read;
 mod report;
+mod report_follow;
 mod rules;
 mod rules_results;
 mod sinks;

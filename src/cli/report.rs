@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{self, CommandResult, RAN};
+use crate::cli::{self, CommandResult, RAN, report_follow};
 use crate::config::{Output, Plan};
 use crate::model::Error;
 use crate::model::escape::escaped;
@@ -22,6 +22,16 @@ pub(super) struct ReportArgs {
     /// Write to FILE, `-` for standard output [default: RUN/report.html]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Only this subject's chapter, by id or name
+    #[arg(long, value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// Of a live run that goes on: write the report of its last 24 sets again at each finished set,
+    /// until standard input ends
+    #[arg(long, conflicts_with = "subject")]
+    follow: bool,
+    /// With --follow: the user to switch to if started as root
+    #[arg(long, value_name = "NAME", requires = "follow", hide = true)]
+    user: Option<String>,
 }
 
 /// A report that a run is to leave.
@@ -54,7 +64,7 @@ impl Wanted {
     /// Writes it, after the run.
     pub(super) fn write(mut self, is_quiet: bool) -> Result<(), Error> {
         let Some(file) = self.file.take() else { return Ok(()) };
-        write(&self.results, (file, &self.target), is_quiet)
+        write((&self.results, None), (file, &self.target), is_quiet)
     }
 }
 
@@ -69,22 +79,31 @@ impl Drop for Wanted {
 
 /// Runs the command.
 pub(super) fn run(args: &ReportArgs) -> CommandResult {
+    let subject = args.subject.as_deref();
     if args.output.as_deref() == Some(Path::new("-")) {
-        let case = read(&args.run).map_err(|e| vec![e])?;
+        let case = read(&args.run, subject).map_err(|e| vec![e])?;
         cli::print_as_is(&render(&case))?;
         return Ok(RAN);
     }
     let target = args.output.clone().unwrap_or_else(|| args.run.join("report.html"));
+    if args.follow {
+        let followed = report_follow::run(&args.run, &target, args.user.as_deref());
+        return followed.map(|()| RAN).map_err(|e| vec![e]);
+    }
     // What there is to report comes before where it goes.
     let made = Results::open(&args.run).and_then(|_| OutFile::create(&target));
-    let made = made.and_then(|file| write(&args.run, (file, &target), false));
+    let made = made.and_then(|file| write((&args.run, subject), (file, &target), false));
     made.map_err(|e| vec![e])?;
     Ok(RAN)
 }
 
 /// Writes the report of a directory to a file, and says so on standard error.
-fn write(run: &Path, (mut file, target): (OutFile, &Path), is_quiet: bool) -> Result<(), Error> {
-    let case = read(run)?;
+fn write(
+    (run, subject): (&Path, Option<&str>),
+    (mut file, target): (OutFile, &Path),
+    is_quiet: bool,
+) -> Result<(), Error> {
+    let case = read(run, subject)?;
     file.write(render(&case).as_bytes())?;
     cli::print_notes(&file.remarks());
     file.finish()?;
@@ -96,8 +115,8 @@ fn write(run: &Path, (mut file, target): (OutFile, &Path), is_quiet: bool) -> Re
 }
 
 /// Reads results; what is wrong with them stands in the report, and on standard error.
-fn read(run: &Path) -> Result<Case, Error> {
-    let case = Case::read(&Results::open(run)?)?;
+fn read(run: &Path, subject: Option<&str>) -> Result<Case, Error> {
+    let case = Case::read(&Results::open(run)?, subject)?;
     let faults = case.faults().iter().map(|fault| ("result".to_owned(), fault.clone()));
     cli::print_warnings(&faults.collect::<Vec<_>>());
     Ok(case)

@@ -56,6 +56,17 @@ impl Results {
         &self.dirs
     }
 
+    /// The last sets only.
+    pub fn last(mut self, most: usize) -> Results {
+        self.dirs.drain(..self.dirs.len().saturating_sub(most));
+        self
+    }
+
+    /// The directories.
+    pub fn names(&self) -> Vec<PathBuf> {
+        self.dirs.clone()
+    }
+
     /// The files of a name, in order.
     pub fn files(&self, name: &str) -> Vec<PathBuf> {
         self.dirs.iter().map(|dir| dir.join(name)).filter(|path| path.exists()).collect()
@@ -114,13 +125,17 @@ impl Results {
 
     /// The descriptions of the runs (`run.json`), in order.
     pub fn runs(&self) -> Result<Vec<Flat>, Error> {
-        let read = |dir: &PathBuf| {
+        self.each_run().collect()
+    }
+
+    /// The same, one at a time.
+    pub fn each_run(&self) -> impl Iterator<Item = Result<Flat, Error>> {
+        self.dirs.iter().map(|dir| {
             let path = dir.join("run.json");
             let refuse = |cause: String| Error::new("result", cause).at(&path, 0).help(DAMAGED);
             let bytes = crate::bounded::file::read(&path, LINE_BYTES_MAX).map_err(refuse)?;
             parse(&bytes).map_err(refuse)
-        };
-        self.dirs.iter().map(read).collect()
+        })
     }
 }
 

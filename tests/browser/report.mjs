@@ -75,7 +75,11 @@ check(await filtered.locator('tbody tr:visible').count() === rows, 'an empty fil
 // Every column sorts, up and down, by keyboard, with numbers as numbers.
 const order = async (column) => filtered.locator('tbody tr').evaluateAll((all, at) =>
   all.map((row) => row.cells[at]).filter((cell) => !cell.classList.contains('no'))
-    .map((cell) => (cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v))), column);
+    .map((cell) => {
+      const held = cell.dataset.v === undefined ? cell.querySelector('[data-v]') : cell;
+      if (held) return Number(held.dataset.v);
+      return cell.classList.contains('n') ? Number(cell.textContent.replaceAll(',', '')) : cell.textContent;
+    }), column);
 const heads = filtered.locator('thead th');
 for (let column = 0; column < await heads.count(); column += 1) {
   const button = heads.nth(column).locator('button');

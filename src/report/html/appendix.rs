@@ -44,7 +44,13 @@ fn runs(case: &Case) -> Html {
             Cell::Text(run.texts("arguments").join(" ")),
         ]);
     }
-    table.html()
+    let mut html = table.html();
+    let more = (case.runs_all - case.runs.len()) as u64;
+    if more > 0 {
+        let text = format!("{} more runs, and their inputs: run.json.", units::count(more));
+        html.raw("<p class=\"note\">").text(&text).raw("</p>\n");
+    }
+    html
 }
 
 fn inputs(case: &Case) -> Html {
@@ -109,16 +115,8 @@ fn losses(case: &Case) -> Html {
         "What was not seen or not kept, as counted by the run",
         &["Place of the loss", "Count"],
     );
-    let mut sums = std::collections::BTreeMap::<&str, f64>::new();
-    for run in &case.runs {
-        for (name, value) in run.iter() {
-            if let Some(place) = name.strip_prefix("loss.").filter(|of| *of != "capture_share") {
-                *sums.entry(place).or_default() += value.as_f64().unwrap_or_default();
-            }
-        }
-    }
-    for (place, count) in sums.iter().filter(|(_, count)| **count > 0.0) {
-        table.row(vec![Cell::Text((*place).to_owned()), Cell::count(*count as u64)]);
+    for (place, count) in &case.losses {
+        table.row(vec![Cell::Text(place.clone()), Cell::count(*count)]);
     }
     if table.is_empty() {
         let mut html = Html::default();

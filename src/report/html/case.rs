@@ -3,7 +3,7 @@
 //! Owns: which findings and subjects are shown. In: finished results. Out: a case. Never: a line
 //! that cannot be read without a word about it, or more memory than its caps allow.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::dossier::Dossier;
@@ -14,11 +14,13 @@ use crate::model::{Error, Nanos, units};
 use crate::results::Results;
 
 /// Most incidents and alerts with a row of their own.
-const INCIDENTS_MAX: usize = 1_000;
+const INCIDENTS_MAX: usize = 500;
 /// Likewise.
 const ALERTS_MAX: usize = 1_000;
 /// Most subjects with a chapter.
 const SUBJECTS_MAX: usize = 250;
+/// Most runs whose description is kept.
+const RUNS_MAX: usize = 200;
 /// Most session rows of all chapters together, and of one.
 const ROWS_ALL: usize = 4_000;
 /// Likewise.
@@ -35,8 +37,14 @@ const FAULTS_MAX: usize = 20;
 /// Everything that the report shows.
 #[derive(Debug, Default)]
 pub struct Case {
-    /// The descriptions of the runs.
+    /// The descriptions of the first runs.
     pub(super) runs: Vec<Flat>,
+    /// All runs.
+    pub(super) runs_all: usize,
+    /// Sums over all of them, by field.
+    sums: HashMap<&'static str, u64>,
+    /// Losses of all of them, by place.
+    pub(super) losses: BTreeMap<String, u64>,
     /// Incidents, the last line of each, ranked.
     pub(super) incidents: Vec<Flat>,
     /// All incidents, each once.
@@ -65,6 +73,8 @@ pub struct Case {
     pub(super) faults: Vec<String>,
     faults_all: u64,
     chapters: HashMap<String, usize>,
+    only: Option<String>,
+    subjects: HashSet<String>,
 }
 
 /// The remedy of a result that is not whole.
@@ -74,13 +84,22 @@ impl Case {
     /// Reads results.
     ///
     /// Errors: those of opening files. A line that cannot be read becomes a fault in the report.
-    pub fn read(results: &Results) -> Result<Case, Error> {
-        let mut case = Case { runs: results.runs()?, ..Case::default() };
+    ///
+    /// With a subject, by id or name, the report is about that one only.
+    pub fn read(results: &Results, subject: Option<&str>) -> Result<Case, Error> {
+        let mut case = Case { only: subject.map(str::to_lowercase), ..Case::default() };
+        for run in results.each_run() {
+            case.add_run(run?);
+        }
         case.read_findings(results)?;
         case.choose_subjects();
         case.read_sessions(results)?;
         case.read_endpoints(results)?;
-        case.check_runs();
+        if let Some(subject) = subject.filter(|_| case.dossiers.is_empty()) {
+            let what = format!("subject {subject}");
+            return Err(Error::new(what, "no alert or incident is about it")
+                .help("`longhaul timeline` names the nearest, and tells of those without alerts"));
+        }
         if case.faults_all > FAULTS_MAX as u64 {
             let more = case.faults_all - FAULTS_MAX as u64;
             case.faults.push(format!("And {}.", units::number_of(more as usize, "more fault")));
@@ -129,6 +148,7 @@ impl Case {
         let (mut lines, mut opened) = (0_u64, 0_u64);
         let files = self.lines(results, "incidents.ndjson", |case, line| {
             lines += 1;
+            case.note_subject(&line);
             opened += u64::from(line.text("longhaul.change") == Some("opened"));
             match line.text("event.id").map(str::to_owned) {
                 Some(id) => drop(last.insert(id, line)),
@@ -145,6 +165,7 @@ impl Case {
         let mut lines = 0_u64;
         let files = self.lines(results, "alerts.ndjson", |case, line| {
             lines += 1;
+            case.note_subject(&line);
             case.alerts.push(line);
             if case.alerts.len() >= ALERTS_MAX * 2 {
                 rank(&mut case.alerts, ALERTS_MAX);
@@ -156,14 +177,22 @@ impl Case {
         Ok(())
     }
 
+    /// Counts the subjects of all findings, those that are not kept too.
+    fn note_subject(&mut self, line: &Flat) {
+        let id = line.text("longhaul.subject.id").filter(|_| self.subjects.len() < SHARED_MAX);
+        if let Some(id) = id.filter(|id| !self.subjects.contains(*id)) {
+            self.subjects.insert(id.to_owned());
+        }
+    }
+
     /// Compares a file with what run.json says of it.
     fn check_lines(&mut self, what: &str, files: usize, lines: u64) {
-        let told: u64 = self.runs.iter().map(|run| run.count(&format!("totals.{what}"))).sum();
-        if files < self.runs.len() && what != "sessions" {
+        let told = self.sum(what);
+        if files < self.runs_all && what != "sessions" {
             self.fault(format!(
                 "{what}.ndjson is missing in {} of {}: {AGAIN}.",
-                self.runs.len() - files,
-                units::number_of(self.runs.len(), "set"),
+                self.runs_all - files,
+                units::number_of(self.runs_all, "set"),
             ));
         } else if files > 0 && told != lines {
             self.fault(format!(
@@ -178,11 +207,17 @@ impl Case {
     /// Gives each subject of an incident a dossier, then those of alerts alone.
     fn choose_subjects(&mut self) {
         let mut at: HashMap<String, usize> = HashMap::new();
-        let mut more = BTreeSet::new();
         let findings = self.incidents.iter().map(|line| (line, true));
         let findings = findings.chain(self.alerts.iter().map(|line| (line, false)));
         for (number, (line, is_incident)) in findings.enumerate() {
             let Some(id) = line.text("longhaul.subject.id") else { continue };
+            let name = line.text("longhaul.subject.name");
+            let is = |only: &String| {
+                id.to_lowercase() == *only || name.is_some_and(|of| of.to_lowercase() == *only)
+            };
+            if !self.only.as_ref().is_none_or(is) {
+                continue;
+            }
             let place = at.get(id).copied().or_else(|| {
                 (self.dossiers.len() < SUBJECTS_MAX).then(|| {
                     self.dossiers.push(Dossier::new(id));
@@ -191,9 +226,6 @@ impl Case {
                 })
             });
             let Some(dossier) = place.and_then(|place| self.dossiers.get_mut(place)) else {
-                if more.len() < SHARED_MAX {
-                    more.insert(id.to_owned());
-                }
                 continue;
             };
             if is_incident {
@@ -205,7 +237,9 @@ impl Case {
             dossier.name = dossier.name.take().or(name);
             name_evidence(line, &mut dossier.named);
         }
-        self.subjects_more = more.len() as u64;
+        if self.only.is_none() {
+            self.subjects_more = (self.subjects.len().saturating_sub(at.len())) as u64;
+        }
         self.chapters = at;
     }
 
@@ -277,38 +311,73 @@ impl Case {
         Ok(())
     }
 
-    /// Runs that ended early, lost packets or were written by another version.
-    fn check_runs(&mut self) {
-        let mut faults = Vec::new();
-        for run in &self.runs {
-            let version = run.number("schema_version").unwrap_or_default();
-            if version != f64::from(SCHEMA_VERSION) {
-                faults.push(format!(
-                    "The result has schema version {version:.0}, this program reads version \
-                     {SCHEMA_VERSION}: fields may be missing or mean something else; read the \
-                     captures again with this version."
-                ));
-            }
-            if run.flag("interrupted") {
-                faults.push(
-                    "The run was interrupted: the inputs were not read to their end; run it again \
-                     for all of them."
-                        .to_owned(),
-                );
-            }
-            faults.extend(run.text("incomplete").map(|why| {
-                format!("The files of a set end early ({why}): free space, then run again.")
-            }));
-            for feed in run.objects("one_way_feeds") {
-                faults.push(format!(
-                    "Capture point {} sends one direction only: no legs, and no rule that needs \
-                     both; mirror both directions.",
-                    feed.count("point"),
-                ));
+    /// Adds a run, with what is wrong with it: it ended early, lost packets, or another version
+    /// wrote it.
+    fn add_run(&mut self, run: Flat) {
+        for what in SUMS {
+            *self.sums.entry(what).or_default() += run.count(what);
+        }
+        *self.sums.entry("inputs").or_default() += run.objects("inputs").len() as u64;
+        for (name, value) in run.iter() {
+            let place = name.strip_prefix("loss.").filter(|of| *of != "capture_share");
+            if let Some((place, count)) = place.zip(value.as_u64()).filter(|(_, count)| *count > 0)
+            {
+                *self.losses.entry(place.to_owned()).or_default() += count;
             }
         }
-        faults.into_iter().for_each(|fault| self.fault(fault));
+        run_faults(&run).into_iter().for_each(|fault| self.fault(fault));
+        self.runs_all += 1;
+        if self.runs.len() < RUNS_MAX {
+            self.runs.push(run);
+        }
     }
+
+    /// A sum over all runs: lines of a file, `inputs`, or a field.
+    pub(super) fn sum(&self, what: &str) -> u64 {
+        let of = |name: &str| self.sums.get(name).copied();
+        of(what).or_else(|| of(&format!("totals.{what}"))).unwrap_or_default()
+    }
+}
+
+/// Fields of run.json that are summed.
+const SUMS: [&str; 5] = [
+    "totals.sessions",
+    "totals.endpoints",
+    "totals.alerts",
+    "totals.incidents",
+    "counters.capture.frames",
+];
+
+fn run_faults(run: &Flat) -> Vec<String> {
+    let mut faults = Vec::new();
+    let version = run.number("schema_version").unwrap_or_default();
+    if version != f64::from(SCHEMA_VERSION) {
+        faults.push(format!(
+            "The result has schema version {version:.0}, this program reads version \
+             {SCHEMA_VERSION}: fields may be missing or mean something else; read the captures \
+             again with this version."
+        ));
+    }
+    if run.flag("interrupted") {
+        faults.push(
+            "The run was interrupted: the inputs were not read to their end; run it again for all \
+             of them."
+                .to_owned(),
+        );
+    }
+    faults.extend(
+        run.text("incomplete").map(|why| {
+            format!("The files of a set end early ({why}): free space, then run again.")
+        }),
+    );
+    for feed in run.objects("one_way_feeds") {
+        faults.push(format!(
+            "Capture point {} sends one direction only: no legs, and no rule that needs both; \
+             mirror both directions.",
+            feed.count("point"),
+        ));
+    }
+    faults
 }
 
 fn unreadable(path: &Path, number: u32, cause: &str) -> String {

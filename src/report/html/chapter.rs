@@ -16,6 +16,8 @@ use crate::model::units;
 const ADDRESSES_MAX: usize = 24;
 /// Rows of the table of programs.
 const APPLICATIONS_MAX: usize = 24;
+/// Sessions of a chapter without pictures.
+const SESSIONS_SHORT: usize = 6;
 /// Alerts of a subject with a row of their own.
 const ALERTS_MAX: usize = 40;
 /// Runs shorter than this have bars instead of a grid of hours.
@@ -25,7 +27,7 @@ const SHORT_HOURS: u64 = 12;
 const FIRST: [&str; 4] = ["Who", "What was seen", "How sure", "How far away"];
 
 /// The chapter of a subject, by its place in the case.
-pub(super) fn html(case: &Case, at: usize, dossier: &Dossier) -> Html {
+pub(super) fn html(case: &Case, (at, dossier): (usize, &Dossier), is_full: bool) -> Html {
     let id = format!("s{}", at + 1);
     let mut html = Html::default();
     let best = strongest(case, dossier);
@@ -43,11 +45,16 @@ pub(super) fn html(case: &Case, at: usize, dossier: &Dossier) -> Html {
     }
     let told = best.map(explain::finding).unwrap_or_default();
     put_sections(&told, true, &mut html);
-    html.add(&pictures(case, dossier, &id));
+    if is_full {
+        html.add(&pictures(case, dossier, &id));
+    } else {
+        html.raw("<p class=\"note\">Pictures are left out here, and all but a few sessions: ");
+        html.raw("<code>longhaul report --subject</code> writes a report of one subject.</p>\n");
+    }
     html.add(&origins(case, dossier));
     html.add(&applications(dossier));
     html.add(&alerts(case, dossier));
-    html.add(&sessions(dossier));
+    html.add(&sessions(dossier, if is_full { usize::MAX } else { SESSIONS_SHORT }));
     put_sections(&told, false, &mut html);
     html.add(&quality(dossier));
     html.raw("</section>\n");
@@ -257,7 +264,7 @@ pub(super) fn rule(line: &Flat) -> String {
     format!("{} {}", of("rule.id"), of("rule.name")).trim().to_owned()
 }
 
-fn sessions(dossier: &Dossier) -> Html {
+fn sessions(dossier: &Dossier, most: usize) -> Html {
     let mut table = Table::new(
         "Sessions that matter most, in the order of time",
         &[
@@ -274,7 +281,7 @@ fn sessions(dossier: &Dossier) -> Html {
             "Id",
         ],
     );
-    for of in &dossier.kept {
+    for of in dossier.kept.iter().take(most) {
         let took = of.end.zip(of.start).map(|(end, start)| end.since(start));
         table.row(vec![
             Cell::text(moment(of.start)),
@@ -294,7 +301,7 @@ fn sessions(dossier: &Dossier) -> Html {
     html.raw("<p class=\"note\">").text(&format!(
         "{} of {} shown: those that findings name, then refuted places, remote control and long \
          ones. All of them: sessions.ndjson. An id opens with longhaul explain.",
-        units::count(dossier.kept.len() as u64),
+        units::count(dossier.kept.len().min(most) as u64),
         units::number_of(dossier.sessions as usize, "session"),
     ));
     html.raw("</p>\n");

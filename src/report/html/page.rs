@@ -18,9 +18,10 @@ use crate::model::units;
 /// Most bytes of a report: it opens at once, and mail takes it.
 pub const BYTES_MAX: usize = 6_000_000;
 
-/// Bytes after which subjects have no chapter: tables of incidents and alerts, and the appendix,
-/// are bounded by their own caps.
-const CHAPTERS_BYTES: usize = 4_400_000;
+/// Bytes after which chapters have no pictures, and after which subjects have no chapter. The rest
+/// of the page is five tables of [`table::BYTES_MAX`](super::table::BYTES_MAX) and little more.
+const PICTURES_BYTES: usize = 1_900_000;
+const CHAPTERS_BYTES: usize = 4_300_000;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -99,7 +100,7 @@ fn chapters(case: &Case) -> (Html, usize) {
     let mut all = Html::default();
     let mut shown = 0;
     for (at, dossier) in case.dossiers.iter().enumerate() {
-        let one = chapter::html(case, at, dossier);
+        let one = chapter::html(case, (at, dossier), all.len() < PICTURES_BYTES);
         if all.len() + one.len() > CHAPTERS_BYTES {
             break;
         }

@@ -4,7 +4,9 @@
   const value = (cell) => {
     if (!cell) return '';
     const held = cell.dataset.v !== undefined ? cell : cell.querySelector('[data-v]');
-    return held ? Number(held.dataset.v) : cell.textContent.trim();
+    if (held) return Number(held.dataset.v);
+    const text = cell.textContent.trim();
+    return cell.classList.contains('n') ? Number(text.replaceAll(',', '')) : text;
   };
   const unknown = (cell) => !cell || cell.classList.contains('no');
   const compare = (a, b) => {
@@ -37,7 +39,7 @@
 
   const filterable = (table) => {
     const rows = [...table.tBodies[0].rows];
-    const texts = rows.map((row) => row.textContent.toLowerCase());
+    let texts = null;
     const line = document.createElement('p');
     const label = document.createElement('label');
     const input = document.createElement('input');
@@ -51,6 +53,7 @@
     tell(rows.length);
     input.addEventListener('input', () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      texts ??= rows.map((row) => row.textContent.toLowerCase());
       let shown = 0;
       rows.forEach((row, at) => {
         row.hidden = !words.every((word) => texts[at].includes(word));

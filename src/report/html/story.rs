@@ -27,59 +27,63 @@ pub(super) fn story(case: &Case) -> Html {
     html.raw(
         "<section aria-labelledby=\"story\"><h2 id=\"story\">The story</h2>\n<p class=\"story\">",
     );
-    html.text(&paragraph(case));
+    for sentence in paragraph(case) {
+        html.text(&sentence).raw(' ');
+    }
     html.raw("</p>\n<p class=\"note\">A rule that fires says what was seen, not what was meant. ");
     html.raw("Probabilities start from how rare such cases are and multiply the odds by group of ");
     html.raw("evidence; each finding names what it does not prove. Times are UTC.</p></section>\n");
     html
 }
 
-/// One paragraph.
-fn paragraph(case: &Case) -> String {
-    let inputs: usize = case.runs.iter().map(|run| run.objects("inputs").len()).sum();
-    let packets: u64 = case.runs.iter().map(|run| run.count("counters.capture.frames")).sum();
-    let mut text = format!(
-        "From {} longhaul followed {} in {} of {}. ",
-        span(case.first, case.last),
-        units::number_of(case.sessions as usize, "session"),
-        units::number_of(packets as usize, "packet"),
-        units::number_of(inputs, "input"),
+/// One paragraph, by sentences.
+fn paragraph(case: &Case) -> Vec<String> {
+    let read = format!(
+        "{} of {}",
+        units::number_of(case.sum("counters.capture.frames") as usize, "packet"),
+        units::number_of(case.sum("inputs") as usize, "input"),
     );
-    if !case.has_sessions {
-        text = format!(
+    let mut all = Vec::new();
+    all.push(if case.has_sessions {
+        format!(
+            "From {} longhaul followed {} in {read}.",
+            span(case.first, case.last),
+            units::number_of(case.sessions as usize, "session"),
+        )
+    } else {
+        format!(
             "The run wrote no session lines, so pictures and tables of sessions are missing; it \
-             read {} of {}. ",
-            units::number_of(packets as usize, "packet"),
-            units::number_of(inputs, "input"),
-        );
-    }
+             read {read}."
+        )
+    });
     let subjects = case.dossiers.len() as u64 + case.subjects_more;
-    text.push_str(&format!(
-        "It raised {} about {}, and {}. ",
+    all.push(format!(
+        "It raised {} about {}, and {}.",
         units::number_of(case.alerts_all as usize, "alert"),
         units::number_of(subjects as usize, "subject"),
         units::number_of(case.incidents_all as usize, "incident"),
     ));
     let first = case.incidents.first();
-    match first.or_else(|| case.alerts.first()) {
-        Some(line) => {
-            let kind = if first.is_some() { "incident" } else { "alert" };
-            let level = line.text("log.level").unwrap_or("unknown");
-            let message = line.text("message").unwrap_or_default();
-            text.push_str(&format!("The gravest {kind} (level {level}): {message}"));
-            let rests = rests_on(line);
-            if !rests.is_empty() {
-                text.push_str(&format!(". It rests on this: {rests}"));
-            }
-            let steps = line.texts("longhaul.next_steps");
-            text.push_str(&steps.first().map_or(String::new(), |step| format!(". Next: {step}")));
-            if !text.ends_with('.') {
-                text.push('.');
-            }
-        }
-        None => text.push_str("No rule fired: nothing in these packets asks for attention."),
+    let Some(line) = first.or_else(|| case.alerts.first()) else {
+        all.push("No rule fired: nothing in these packets asks for attention.".to_owned());
+        return all;
+    };
+    let kind = if first.is_some() { "incident" } else { "alert" };
+    let level = line.text("log.level").unwrap_or("unknown");
+    let message = line.text("message").unwrap_or_default();
+    all.push(format!("The gravest {kind} (level {level}): {}", ended(message)));
+    let rests = rests_on(line);
+    if !rests.is_empty() {
+        all.push(format!("It rests on this: {}", ended(&rests)));
     }
-    text
+    let steps = line.texts("longhaul.next_steps");
+    all.extend(steps.first().map(|step| format!("Next: {}", ended(step))));
+    all
+}
+
+/// A sentence with its full stop.
+fn ended(text: &str) -> String {
+    if text.ends_with('.') { text.to_owned() } else { format!("{text}.") }
 }
 
 /// What the strongest alerts of an incident say.

@@ -11,7 +11,7 @@ pub(super) const WIDTH: f64 = 480.0;
 /// Likewise.
 pub(super) const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 52.0;
-const RIGHT: f64 = 14.0;
+const RIGHT: f64 = 22.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 42.0;
 

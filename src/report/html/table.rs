@@ -3,7 +3,11 @@
 //! Owns: their markup: caption, scopes, values to sort by. In: columns and cells. Out: HTML. Never:
 //! sorts or leaves out a row by itself.
 
-use super::markup::{Html, escaped};
+use super::markup::Html;
+use crate::model::units;
+
+/// Most bytes of a table: rows beyond it are counted only.
+pub(super) const BYTES_MAX: usize = 300_000;
 
 /// A cell.
 pub(super) enum Cell {
@@ -77,7 +81,12 @@ impl Table {
             html.raw("<th scope=\"col\"").raw(class).raw('>').text(column).raw("</th>");
         }
         html.raw("</tr></thead><tbody>\n");
+        let mut left = self.rows.len();
         for row in &self.rows {
+            if html.len() > BYTES_MAX {
+                break;
+            }
+            left -= 1;
             html.raw("<tr>");
             for (at, cell) in row.iter().enumerate() {
                 put(cell, at == 0, &mut html);
@@ -85,6 +94,10 @@ impl Table {
             html.raw("</tr>\n");
         }
         html.raw("</tbody></table></div>\n");
+        if left > 0 {
+            let text = format!("{} more rows have no room here.", units::count(left as u64));
+            html.raw("<p class=\"note\">").text(&text).raw("</p>\n");
+        }
         html
     }
 
@@ -114,7 +127,13 @@ fn put(cell: &Cell, is_head: bool, html: &mut Html) {
     match cell {
         Cell::Text(text) => html.raw(class_of(text)).text(text),
         Cell::Number(text, value) => {
-            html.raw(format_args!(" class=\"n\" data-v=\"{value}\">")).raw(escaped(text))
+            html.raw(" class=\"n\"");
+            // What the script reads of the text is enough, unless its unit varies.
+            let reads = text.replace(',', "").parse::<f64>();
+            if reads.is_err() {
+                html.raw(format_args!(" data-v=\"{value}\""));
+            }
+            html.raw('>').text(text)
         }
         Cell::None => html.raw(" class=\"no\">–"),
         Cell::Markup(markup) => html.raw('>').add(markup),

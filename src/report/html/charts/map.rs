@@ -37,7 +37,7 @@ const WIDTH: f64 = 360.0 * UNITS;
 const NORTH: f64 = 84.0;
 const SOUTH: f64 = -60.0;
 /// Rows of a disc.
-const STEPS: u32 = 72;
+const STEPS: u32 = 48;
 /// Most addresses with a mark and a row.
 const ADDRESSES_MAX: usize = 12;
 
@@ -185,15 +185,20 @@ fn disc((lat, lon): (f64, f64), radius_km: f64) -> (String, String) {
     (path, edge)
 }
 
-/// One side of a disc's edge: a parallel that lies within the disc all around has none.
+/// One side of a disc's edge: a parallel that lies within the disc all around has none, but the
+/// edge begins and ends there.
 fn put_edge(sides: &[(f64, f64)], lon: f64, sign: f64, edge: &mut String) {
+    let is_open = |side: &(f64, f64)| side.1 < 180.0;
+    let is_tip = |side: &(f64, f64)| side.1 <= 0.0 && (side.0 <= SOUTH || side.0 >= NORTH);
     let mut letter = 'M';
-    for (row, half) in sides {
-        if *half >= 180.0 || *half <= 0.0 && (*row <= SOUTH || *row >= NORTH) {
+    for (at, side) in sides.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| sides.get(at));
+        let beside = [before, sides.get(at + 1)].into_iter().flatten().any(is_open);
+        if is_tip(side) || !is_open(side) && !beside {
             letter = 'M';
             continue;
         }
-        let (x, y) = point((*row, lon + sign * half));
+        let (x, y) = point((side.0, lon + sign * side.1));
         // Writing into a String cannot fail.
         let _ = write!(edge, "{letter}{x:.0} {y:.0}");
         letter = 'L';
