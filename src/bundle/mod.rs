@@ -136,7 +136,7 @@ fn options(request: &Request) -> Vec<String> {
 
 /// Writes the report. Gives where it is, and what is wrong with the results.
 fn report(results: &Results, scratch: &Scratch) -> Result<(PathBuf, Vec<String>), Error> {
-    let case = html::Case::read(results)?;
+    let case = html::Case::read(results, None)?;
     let path = scratch.0.join(REPORT);
     let mut file = OutFile::create(&path)?;
     file.write(html::render(&case).as_bytes())?;
