@@ -33,7 +33,7 @@ use longhaul::model;
 use longhaul::report;
 use longhaul::session;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/usage.md",
