@@ -1,8 +1,8 @@
 //! `longhaul report --follow`: the report of a live run, written again at each finished set.
 //!
 //! Owns: when it is written. In: the directory of the sets; the end of standard input. Out: the
-//! file, replaced whole. Never: a part in the run: it is a process of its own, so that a long report
-//! makes no packet wait.
+//! file, replaced whole. Never: a part in the run: it is a process of its own, so that a long
+//! report makes no packet wait.
 
 use std::io::Read;
 use std::path::Path;
