@@ -66,7 +66,7 @@ fn fragment(ident: u16, offset: u16, more: bool, data: &[u8]) -> Vec<u8> {
     let (from, to) = ("10.9.9.1".parse().unwrap(), "192.0.2.99".parse().unwrap());
     let mut ip = craft::ip(from, to, 17, 64, data);
     ip[4..6].copy_from_slice(&ident.to_be_bytes());
-    let field = offset / 8 | if more { 0x2000 } else { 0 };
+    let field = (offset / 8) | if more { 0x2000 } else { 0 };
     ip[6..8].copy_from_slice(&field.to_be_bytes());
     craft::ethernet(0x0800, &ip)
 }

@@ -27,6 +27,9 @@ pub struct Hunted {
     pub files: usize,
 }
 
+/// What is done with a line, as it is and as a value.
+pub type Each<'e> = dyn FnMut(&[u8], &Value) -> Result<(), String> + 'e;
+
 /// Calls `each` with every line of a file of all results that the filter holds for, as it is and
 /// as a value.
 ///
@@ -35,7 +38,7 @@ pub fn lines(
     results: &[Results],
     file: &str,
     filter: Option<&Expr>,
-    each: &mut dyn FnMut(&[u8], &Value) -> Result<(), String>,
+    each: &mut Each<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Hunted, Error> {
     let paths = results.iter().flat_map(|of| of.files(file));
