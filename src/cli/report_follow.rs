@@ -44,7 +44,8 @@ pub(super) fn run(dir: &Path, target: &Path, user: Option<&str>) -> Result<(), E
         let mut rest = Vec::new();
         // An error ends the input as well.
         drop(std::io::stdin().lock().read_to_end(&mut rest));
-        drop(end.send(()));
+        // Nobody waits any more if this fails.
+        let _ = end.send(());
     });
     let mut last = None;
     loop {

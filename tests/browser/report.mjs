@@ -136,8 +136,8 @@ if (shots) {
     if (selector) await view.page.evaluate((s) => document.querySelector(s).scrollIntoView(), selector);
     await view.page.screenshot({ path: join(shots, name) });
   };
-  await take('report.png', { viewport: { width: 1200, height: 1000 } });
-  await take('report-pictures.png', { viewport: { width: 1200, height: 1000 }, colorScheme: 'dark' }, '#s4 .pictures');
+  await take('report.png', { viewport: { width: 1120, height: 840 } });
+  await take('report-pictures.png', { viewport: { width: 1120, height: 840 }, colorScheme: 'dark' }, '#s4 .pictures');
 }
 
 await browser.close();

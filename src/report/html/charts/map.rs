@@ -158,7 +158,7 @@ fn put_line(from: (f64, f64), to: (f64, f64), is_refuted: bool, drawing: &mut Ht
 fn disc((lat, lon): (f64, f64), radius_km: f64) -> (String, String) {
     let angle = (radius_km / EARTH_RADIUS_KM).clamp(0.0, PI);
     let (south, north) = (lat - angle.to_degrees(), lat + angle.to_degrees());
-    let (low, high) = (south.max(SOUTH).min(NORTH), north.min(NORTH).max(SOUTH));
+    let (low, high) = (south.clamp(SOUTH, NORTH), north.clamp(SOUTH, NORTH));
     let mut sides = Vec::new();
     for step in 0..=STEPS {
         let row = low + (high - low) * f64::from(step) / f64::from(STEPS);

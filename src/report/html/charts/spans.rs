@@ -21,7 +21,7 @@ const ROW: f64 = 16.0;
 pub(in crate::report::html) fn figure(dossier: &Dossier, id: &str) -> Option<Html> {
     let mut all: Vec<&Session> =
         dossier.kept.iter().filter(|of| of.start.is_some() && of.end.is_some()).collect();
-    all.sort_by(|a, b| (b.is_named, b.weight()).cmp(&(a.is_named, a.weight())));
+    all.sort_by_key(|of| std::cmp::Reverse((of.is_named, of.weight())));
     all.truncate(BARS_MAX);
     all.sort_by(|a, b| a.start.cmp(&b.start).then_with(|| a.id.cmp(&b.id)));
     let first = all.iter().filter_map(|of| of.start).min()?;
