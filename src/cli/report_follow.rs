@@ -4,7 +4,6 @@
 //! file, replaced whole. Never: a part in the run: it is a process of its own, so that a long
 //! report makes no packet wait.
 
-use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -41,9 +40,8 @@ pub(super) fn run(dir: &Path, target: &Path, user: Option<&str>) -> Result<(), E
     }
     let (end, ended) = channel();
     std::thread::spawn(move || {
-        let mut rest = Vec::new();
         // An error ends the input as well.
-        drop(std::io::stdin().lock().read_to_end(&mut rest));
+        drop(std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()));
         // Nobody waits any more if this fails.
         let _ = end.send(());
     });
