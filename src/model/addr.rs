@@ -3,13 +3,29 @@
 //! Owns: the 16-byte form. In: IPv4 or IPv6 bytes. Out: `IpAddr`, ordering.
 //! Never: names, prefixes or ownership (enrich does those).
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An IPv4 or IPv6 address. IPv4 is stored as `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), so that
 /// keys have one size; the flow key keeps the packet's IP version.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Addr(pub [u8; 16]);
+
+/// As numbers: the order of the bytes, without a call to compare them.
+impl Ord for Addr {
+    #[inline]
+    fn cmp(&self, other: &Addr) -> Ordering {
+        self.to_bits().cmp(&other.to_bits())
+    }
+}
+
+impl PartialOrd for Addr {
+    #[inline]
+    fn partial_cmp(&self, other: &Addr) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Addr {
     /// Whether it is a multicast or broadcast address: no packet can come from there (RFC 1112
