@@ -295,27 +295,27 @@ impl Correlator {
         let Some(batch) = feed.waiting.front_mut() else { return Ok(()) };
         let Some((order, at)) = batch.order.get(feed.next).copied() else { return Ok(()) };
         let (((second, ..), ..), ..) = order;
-        let item = batch.items.get_mut(at as usize).and_then(Option::take);
-        let Some(item) = item else { return Ok(()) };
+        // Read where it lies: an item has a kilobyte.
+        let Some(Some(item)) = batch.items.get_mut(at as usize) else { return Ok(()) };
         feed.next += 1;
-        let (time, is_update) = match item.kind {
-            ItemKind::Ended(mut endpoint) => {
-                date(&mut endpoint, &mut self.confirmed);
+        let (time, is_update) = match &mut item.kind {
+            ItemKind::Ended(endpoint) => {
+                date(endpoint, &mut self.confirmed);
                 self.found.endpoints.close(&order.1);
-                self.found.endpoints.observe(&endpoint);
+                self.found.endpoints.observe(endpoint);
                 if let Some(state) = &mut self.found.state {
-                    state.learn(&endpoint);
+                    state.learn(endpoint);
                 }
                 (endpoint.last, false)
             }
-            ItemKind::Update(mut endpoint) => {
-                date(&mut endpoint, &mut self.confirmed);
+            ItemKind::Update(endpoint) => {
+                date(endpoint, &mut self.confirmed);
                 let last = endpoint.last;
-                self.found.update(second, order.1, endpoint);
+                self.found.update(second, order.1, endpoint.clone());
                 (last, true)
             }
         };
-        item.alerts.into_iter().for_each(|alert| self.found.alert(alert));
+        item.alerts.drain(..).for_each(|alert| self.found.alert(alert));
         item.seen.iter().for_each(|seen| self.found.correlate(seen));
         self.found.judge_ripe();
         if let Some(one) = &item.summed {

@@ -124,9 +124,10 @@ impl RecordBatch {
     }
 
     /// Adds an item whose line was written at `start`.
-    pub(super) fn push(&mut self, order: Order, start: usize, item: Item) {
-        let line = (start as u32, self.lines.len() as u32);
+    #[inline]
+    pub(super) fn push(&mut self, order: Order, start: usize, mut item: Item) {
+        item.line = (start as u32, self.lines.len() as u32);
         self.order.push((order, self.items.len() as u32));
-        self.items.push(Some(Item { line, ..item }));
+        self.items.push(Some(item));
     }
 }

@@ -175,18 +175,18 @@ impl Listener<Observers> for RecordWorker<'_> {
     }
 
     fn finish(&mut self, mut finished: Finished<Observers>) {
-        let record = &mut finished.record;
-        if let Some(mut observers) = finished.extra.take() {
-            record.facts = std::mem::take(&mut *observers).into_facts();
+        let extra = finished.extra.take();
+        let part = if finished.timed { TIMED } else { self.at.0 };
+        let place = ((finished.record.at, part, self.at.1), finished.record.start, finished.tie);
+        let Finished { record, fired, .. } = finished;
+        let (alerts, seen, turn, clock) = (Vec::new(), Vec::new(), self.turn, self.clock);
+        self.ended.push(Ended { record, fired, alerts, seen, place, turn, clock });
+        if let (Some(mut observers), Some(ended)) = (extra, self.ended.last_mut()) {
+            ended.record.facts = std::mem::take(&mut *observers).into_facts();
             if self.idle.len() < OBSERVERS_IDLE {
                 self.idle.push(observers);
             }
         }
-        let part = if finished.timed { TIMED } else { self.at.0 };
-        let place = ((record.at, part, self.at.1), record.start, finished.tie);
-        let Finished { record, fired, .. } = finished;
-        let (alerts, seen, turn, clock) = (Vec::new(), Vec::new(), self.turn, self.clock);
-        self.ended.push(Ended { record, fired, alerts, seen, place, turn, clock });
         if self.ended.len() >= TOGETHER {
             self.work_off();
         }

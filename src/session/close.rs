@@ -33,18 +33,20 @@ pub(crate) struct End {
 
 /// Hands a session over.
 pub(crate) fn finish<X>(
-    mut session: Session<X>,
+    session: &mut Session<X>,
     trips: Option<&Trips>,
     mut lasting: Option<Lasting>,
     end: End,
 ) -> Finished<X> {
-    let mut record = record(&session, trips, end);
-    if let Some(lasting) = &mut lasting {
-        lasting.tell(&mut record);
-    }
-    let fired = lasting.and_then(|lasting| lasting.fired);
     let (extra, tie) = (session.extra.take(), session.key.order());
-    Finished { record, extra, fired, timed: end.timed, tie }
+    // Built in place: a record has more than a kilobyte.
+    let record = record(session, trips, end);
+    let mut finished = Finished { record, extra, fired: None, timed: end.timed, tie };
+    if let Some(lasting) = &mut lasting {
+        lasting.tell(&mut finished.record);
+    }
+    finished.fired = lasting.and_then(|lasting| lasting.fired);
+    finished
 }
 
 /// The record of an open session.

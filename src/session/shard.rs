@@ -429,6 +429,6 @@ impl<X: Weighed> Shard<X> {
         let lasting = long.then(|| self.shared.lasting.remove(session.since)).flatten();
         let kept = lasting.as_ref().map_or(0, Lasting::kept);
         self.shared.holdings.kept.change(kept, 0);
-        listener.finish(close::finish(session, trips.as_ref(), lasting, end));
+        listener.finish(close::finish(&mut session, trips.as_ref(), lasting, end));
     }
 }
