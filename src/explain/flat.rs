@@ -5,46 +5,48 @@
 
 use serde_json::{Map, Value};
 
-/// A line. Lists stay lists: those of objects are read with [`Flat::objects`].
+/// A line, nested as it was written. Lists stay lists: those of objects are read with
+/// [`Flat::objects`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Flat(Map<String, Value>);
 
 impl Flat {
     /// Of one line. Errors: it is no JSON object.
     pub fn parse(line: &[u8]) -> Result<Flat, serde_json::Error> {
-        serde_json::from_slice(line).map(Flat::of)
+        serde_json::from_slice(line).map(Flat)
     }
 
-    /// Of nested objects.
-    pub fn of(nested: Map<String, Value>) -> Flat {
-        let mut flat = Map::new();
-        flatten(String::new(), nested, &mut flat);
-        Flat(flat)
+    /// The value of a dotted name; objects have none.
+    fn get(&self, name: &str) -> Option<&Value> {
+        let mut parts = name.split('.');
+        let first = self.0.get(parts.next()?)?;
+        let value = parts.try_fold(first, |value, part| value.get(part))?;
+        (!value.is_object()).then_some(value)
     }
 
     /// A text.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_str()
+        self.get(name)?.as_str()
     }
 
     /// A number.
     pub fn number(&self, name: &str) -> Option<f64> {
-        self.0.get(name)?.as_f64()
+        self.get(name)?.as_f64()
     }
 
     /// A count; 0 if it is absent.
     pub fn count(&self, name: &str) -> u64 {
-        self.0.get(name).and_then(Value::as_u64).unwrap_or_default()
+        self.get(name).and_then(Value::as_u64).unwrap_or_default()
     }
 
     /// Whether a flag is set.
     pub fn flag(&self, name: &str) -> bool {
-        self.0.get(name).and_then(Value::as_bool).unwrap_or_default()
+        self.get(name).and_then(Value::as_bool).unwrap_or_default()
     }
 
     /// A list of texts; a single text is a list of one.
     pub fn texts(&self, name: &str) -> Vec<&str> {
-        match self.0.get(name) {
+        match self.get(name) {
             Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
             Some(Value::String(one)) => vec![one],
             _ => Vec::new(),
@@ -53,24 +55,26 @@ impl Flat {
 
     /// A list of objects.
     pub fn objects(&self, name: &str) -> Vec<Flat> {
-        let Some(Value::Array(all)) = self.0.get(name) else { return Vec::new() };
+        let Some(Value::Array(all)) = self.get(name) else { return Vec::new() };
         let objects = all.iter().filter_map(Value::as_object);
-        objects.map(|object| Flat::of(object.clone())).collect()
+        objects.map(|object| Flat(object.clone())).collect()
     }
 
-    /// Every field and its value.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    /// Every field and its value, by name.
+    pub fn fields(&self) -> Vec<(String, &Value)> {
+        let mut all = Vec::new();
+        collect("", &self.0, &mut all);
+        all
     }
 }
 
 /// As deep as the parser lets objects nest.
-fn flatten(prefix: String, nested: Map<String, Value>, flat: &mut Map<String, Value>) {
+fn collect<'v>(prefix: &str, nested: &'v Map<String, Value>, all: &mut Vec<(String, &'v Value)>) {
     for (key, value) in nested {
-        let name = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match value {
-            Value::Object(inner) => flatten(name, inner, flat),
-            value => drop(flat.insert(name, value)),
+            Value::Object(inner) => collect(&name, inner, all),
+            value => all.push((name, value)),
         }
     }
 }

@@ -77,8 +77,7 @@ fn legs(line: &Flat) -> Vec<String> {
             all.push(format!("Sensor to {who} and back: {}.", words.join(", ")));
         }
     }
-    let gaps = line.iter().filter(|(name, _)| name.starts_with("longhaul.gap."));
-    all.extend(gaps.filter_map(|(name, value)| {
+    all.extend(line.fields().iter().filter_map(|(name, value)| {
         let layer = name.strip_prefix("longhaul.gap.")?.strip_suffix("_us")?;
         let us = value.as_f64()?;
         Some(format!("Answers of {layer} took {} longer than the transport.", ms(us)))

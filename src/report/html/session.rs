@@ -168,7 +168,7 @@ fn turns(line: &Flat) -> Vec<Turn> {
         [("longhaul.gap.", false, leg("near")), ("longhaul.server_gap.", true, leg("far"))]
     {
         let Some(transport_us) = transport.filter(|us| *us > 0.0) else { continue };
-        for (name, value) in line.iter() {
+        for (name, value) in line.fields() {
             let layer = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix("_us"));
             // The first data may wait for a person.
             let layer = layer.filter(|layer| *layer != "first_data");
