@@ -60,11 +60,12 @@ pub enum RData<'a> {
 }
 
 impl<'a> RData<'a> {
-    /// Steps that it takes to write it, or to compare it with what was written.
+    /// Steps that it takes to write it, or to compare it with what was written: a label or pointer
+    /// of a name takes four times as long as an address.
     pub const fn steps(&self) -> usize {
         match self {
-            RData::Name(name) | RData::Mx(_, name) | RData::Srv(_, name) => name.steps(),
-            RData::Svcb(_, name, params) => name.steps() + params.0.len() / 8,
+            RData::Name(name) | RData::Mx(_, name) | RData::Srv(_, name) => 4 * name.steps(),
+            RData::Svcb(_, name, params) => 4 * name.steps() + params.0.len() / 8,
             RData::Txt(bytes) => 1 + bytes.len() / 8,
             RData::V4(_) | RData::V6(_) | RData::Other => 1,
         }
