@@ -318,7 +318,7 @@ impl Case {
             *self.sums.entry(what).or_default() += run.count(what);
         }
         *self.sums.entry("inputs").or_default() += run.objects("inputs").len() as u64;
-        for (name, value) in run.iter() {
+        for (name, value) in run.fields() {
             let place = name.strip_prefix("loss.").filter(|of| *of != "capture_share");
             if let Some((place, count)) = place.zip(value.as_u64()).filter(|(_, count)| *count > 0)
             {
