@@ -289,6 +289,7 @@ fn run_live(net: Net, packets: u64) -> u64 {
             user: None,
             rotate: Rotate::default(),
             seconds: Some(LIVE_SECONDS),
+            notify: None,
         },
         replan: Arc::new(move || Ok(plan.clone())),
         tell: Arc::new(tell),
