@@ -19,6 +19,7 @@ mod lasting;
 #[path = "live/load.rs"]
 mod load;
 #[path = "live/net.rs"]
+#[allow(dead_code, reason = "the shared module serves several tests")]
 mod net;
 #[path = "live/replaced.rs"]
 mod replaced;
