@@ -171,17 +171,23 @@ fn tunnels(out: &mut Out, packets: u64) {
     }
 }
 
-/// Answers whose names are pointers to pointers, as many as a name may have, in every record.
+/// Answers of sixty records whose names and data all lead through as many pointers as a name may
+/// have, to a name of eight labels.
 fn dns_pointers(out: &mut Out, packets: u64) {
     let mut body = vec![0xab, 0xcd, 0x81, 0x80, 0, 1, 0, 60, 0, 0, 0, 0];
     body.extend(b"\x01a\x01b\x01c\x01d\x01e\x01f\x01g\x01h\x00\x00\x01\x00\x01");
+    // The data of the first record is the chain: each pointer leads to the one before.
+    body.extend([0xc0, 12, 0, 10, 0, 1, 0, 0, 0, 60, 0, 30]);
     let mut last = 12u16;
-    for _ in 0..60 {
+    for _ in 0..15 {
         let here = body.len() as u16;
         body.extend((0xc000 | last).to_be_bytes());
+        last = here;
+    }
+    for _ in 1..60 {
+        body.extend((0xc000 | last).to_be_bytes());
         body.extend([0, 5, 0, 1, 0, 0, 0, 60, 0, 2]);
-        body.extend((0xc000 | here).to_be_bytes());
-        last = here + 12;
+        body.extend((0xc000 | last).to_be_bytes());
     }
     for n in 0..packets / 4 {
         out.put(&craft::udp(outside(n % 50_000), inside(53), &body));

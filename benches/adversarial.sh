@@ -20,7 +20,7 @@ MIX=${MIX:-$WORK/mix.pcap}
 
 [ -x "$BIN" ] || cargo build --release --locked
 mkdir -p "$CASES"
-if [ ! -s "$CASES/list" ]; then
+if [ ! -s "$CASES/list" ] || [ benches/adversarial.rs -nt "$CASES/list" ]; then
     cargo bench --locked --quiet --bench adversarial -- "$CASES" "$SCALE" >"$CASES/list.part"
     mv "$CASES/list.part" "$CASES/list"
 fi

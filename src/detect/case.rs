@@ -210,17 +210,19 @@ impl Case {
     }
 }
 
+/// The value of that dotted name in nested objects.
+fn inside<'l>(from: &'l Json, name: &str) -> Option<&'l Json> {
+    name.split('.').try_fold(from, |at, key| at.get(key))
+}
+
 /// The value of a field in a line; of members of objects all together where rules see a list.
 fn stored<S: Judged>(field: &Field<S>, line: &Json) -> Option<Json> {
-    let walk = |from: &Json, name: &str| {
-        name.split('.').try_fold(from.clone(), |at, key| at.get(key).cloned())
-    };
     let found = match field.each {
-        None => walk(line, field.name)?,
+        None => inside(line, field.name)?.clone(),
         Some((list, _, _)) => {
             let rest = field.name.strip_prefix(list.name)?.strip_prefix('.')?;
-            let objects = walk(line, list.name)?;
-            let mut all = objects.as_array()?.iter().filter_map(|object| walk(object, rest));
+            let objects = inside(line, list.name)?.as_array()?.iter();
+            let mut all = objects.filter_map(|object| inside(object, rest)).cloned();
             match field.kind {
                 Kind::Texts | Kind::Ips => all.collect(),
                 _ => all.next()?,
