@@ -190,7 +190,7 @@ fn dns_pointers(out: &mut Out, packets: u64) {
         body.extend((0xc000 | last).to_be_bytes());
     }
     for n in 0..packets / 4 {
-        out.put(&craft::udp(outside(n % 50_000), inside(53), &body));
+        out.put(&craft::udp(outside(n % 1_000), inside(53), &body));
     }
 }
 
