@@ -5,7 +5,8 @@
 //! else for a client: whoever stops the process that serves stops this thread alone.
 //!
 //! The other process is this program again, started before privileges are dropped. It ends when
-//! its standard input does.
+//! its standard input does. It cannot be started again afterwards: the sandbox starts no program.
+//! Once it has ended, nobody tells the service manager's watchdog that the capture goes on.
 
 #![allow(clippy::disallowed_methods, reason = "how old a report is, is no time of packets")]
 
