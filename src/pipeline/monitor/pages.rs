@@ -84,7 +84,8 @@ impl Pages {
         let help = "Events in the spool of a sink that its receiver has not confirmed.";
         page.family("longhaul_sink_waiting_events", Kind::Gauge, help);
         seen.iter().for_each(|(name, waits, ..)| page.sample(&[("sink", name)], waits));
-        let help = "How long the oldest of them has waited, by the system's clock.";
+        let help = "How long the oldest of them has waited since this start, by the system's \
+                    clock: what an earlier run left counts from this start.";
         page.family("longhaul_sink_lag_seconds", Kind::Gauge, help);
         seen.iter().for_each(|(name, _, lag, _)| page.sample(&[("sink", name)], lag));
         let help = "Bytes of the spool of a sink.";
