@@ -20,8 +20,10 @@ const DAYS_MAX: usize = 62;
 const DAYS_KEPT: usize = 4_000;
 /// Addresses, programs, tools and findings of a day.
 const FACTS_MAX: usize = 8;
-/// Most of them that are told apart.
+/// Most of them that are told apart; more are counted.
 const FACTS_KEPT: usize = 256;
+/// Incidents whose lines are known to be of one.
+const INCIDENTS_KEPT: usize = 10_000;
 /// Subjects that are remembered to name the nearest.
 const SUBJECTS_MAX: usize = 100_000;
 const DAY: u64 = 86_400_000_000_000;
@@ -46,7 +48,19 @@ struct Day {
     places: BTreeMap<String, Place>,
     programs: BTreeMap<String, u64>,
     tools: BTreeSet<String>,
-    findings: BTreeSet<(Option<Nanos>, String)>,
+    /// By id: an incident has a line for each of its changes, and the last one is told.
+    findings: BTreeMap<String, (Option<Nanos>, String)>,
+    /// Sessions with what has no room above, and findings.
+    beyond: Beyond,
+}
+
+/// What is only counted, because the sets of a day are full.
+#[derive(Debug, Default)]
+struct Beyond {
+    places: u64,
+    programs: u64,
+    tools: u64,
+    findings: u64,
 }
 
 /// The days of a subject.
@@ -59,6 +73,10 @@ pub struct Timeline {
     more: u64,
     limits: BTreeSet<String>,
     steps: BTreeSet<String>,
+    /// Times that one of these had no room.
+    more_texts: u64,
+    /// When an incident began, by its first line.
+    incidents: BTreeMap<String, Nanos>,
     others: BTreeSet<(String, Option<String>)>,
 }
 
@@ -67,44 +85,51 @@ impl Timeline {
     ///
     /// Errors: those of reading, and a subject that nothing is about.
     pub fn read(results: &Results, subject: &str) -> Result<Timeline, Error> {
-        let mut all = Timeline::default();
+        // Whoever has the id is meant, whatever others are called.
+        let (mut exact, mut named) = (None::<Timeline>, Timeline::default());
         let wanted = subject.to_lowercase();
         let mut found = BTreeSet::new();
         for file in ["incidents.ndjson", "alerts.ndjson", "sessions.ndjson"] {
             results.each(file, |line| {
                 let Some(id) = line.text("longhaul.subject.id") else { return Ok(()) };
                 let name = line.text("longhaul.subject.name");
-                let is_it = id == subject || name.is_some_and(|of| of.to_lowercase() == wanted);
-                if !is_it {
-                    if all.others.len() < SUBJECTS_MAX {
-                        all.others.insert((id.to_owned(), name.map(str::to_owned)));
-                    }
+                if id == subject {
+                    exact.get_or_insert_default().add(file, name, line);
+                } else if exact.is_some() {
                     return Ok(());
-                }
-                found.insert(id.to_owned());
-                all.name = all.name.take().or_else(|| name.map(str::to_owned));
-                if file == "sessions.ndjson" {
-                    all.add_session(line);
-                } else {
-                    all.add_finding(line);
+                } else if name.is_some_and(|of| of.to_lowercase() == wanted) {
+                    found.insert(id.to_owned());
+                    named.add(file, name, line);
+                } else if named.others.len() < SUBJECTS_MAX {
+                    named.others.insert((id.to_owned(), name.map(str::to_owned)));
                 }
                 Ok(())
             })?;
         }
+        if let Some(all) = exact {
+            return Ok(Timeline { id: subject.to_owned(), ..all });
+        }
         let what = format!("subject {subject}");
         let mut ids = found.into_iter();
         match (ids.next(), ids.next()) {
-            (Some(id), None) => all.id = id,
+            (Some(id), None) => Ok(Timeline { id, ..named }),
             (Some(one), Some(other)) => {
                 let cause = format!("several have that name: {one}, {other}");
-                return Err(Error::new(what, cause).help("give the id"));
+                Err(Error::new(what, cause).help("give the id"))
             }
             (None, _) => {
                 let cause = "no alert, incident or session is about it";
-                return Err(Error::new(what, cause).help(all.nearest(&wanted)));
+                Err(Error::new(what, cause).help(named.nearest(&wanted)))
             }
         }
-        Ok(all)
+    }
+
+    fn add(&mut self, file: &str, name: Option<&str>, line: &Flat) {
+        self.name = self.name.take().or_else(|| name.map(str::to_owned));
+        match file {
+            "sessions.ndjson" => self.add_session(line),
+            _ => self.add_finding(line),
+        }
     }
 
     /// The subjects whose names are most like one.
@@ -149,6 +174,8 @@ impl Timeline {
         let program = session.program().to_owned();
         if day.programs.len() < FACTS_KEPT || day.programs.contains_key(&program) {
             *day.programs.entry(program).or_default() += 1;
+        } else {
+            day.beyond.programs += 1;
         }
         let control = session.tool.as_ref().map(|tool| format!("remote control with {tool}"));
         let looks = session.class.as_deref() == Some("remote_control");
@@ -157,12 +184,13 @@ impl Timeline {
             ["rmm:", "vpn:", "proxy:", "mesh:", "kvm:"].iter().any(|kind| tag.starts_with(kind))
         });
         for tool in control.into_iter().chain(looks).chain(tags.cloned()) {
-            if day.tools.len() < FACTS_KEPT {
-                day.tools.insert(tool);
+            if !keep(tool, &mut day.tools) {
+                day.beyond.tools += 1;
             }
         }
         let Some(remote) = &session.remote else { return };
         if day.places.len() >= FACTS_KEPT && !day.places.contains_key(remote) {
+            day.beyond.places += 1;
             return;
         }
         let place = day.places.entry(remote.clone()).or_default();
@@ -191,16 +219,33 @@ impl Timeline {
             line.text("message").unwrap_or_default(),
             line.text("event.id").unwrap_or_default(),
         );
-        let keep = |texts: Vec<&str>, set: &mut BTreeSet<String>| {
-            let room = FACTS_KEPT.saturating_sub(set.len());
-            set.extend(texts.into_iter().take(room).map(str::to_owned));
-        };
-        keep(line.texts("longhaul.does_not_prove"), &mut self.limits);
-        keep(line.texts("longhaul.next_steps"), &mut self.steps);
-        if let Some(day) = self.day(at)
-            && day.findings.len() < FACTS_KEPT
+        for (name, set) in [
+            ("longhaul.does_not_prove", &mut self.limits),
+            ("longhaul.next_steps", &mut self.steps),
+        ] {
+            for text in line.texts(name) {
+                self.more_texts += u64::from(!keep(text.to_owned(), set));
+            }
+        }
+        let id = line.text("event.id").unwrap_or_default().to_owned();
+        let known = self.incidents.get(&id).copied();
+        let is_full = self.incidents.len() >= INCIDENTS_KEPT;
+        let at = known.or(at);
+        if is_incident
+            && !is_full
+            && let Some(at) = at
         {
-            day.findings.insert((at, text));
+            self.incidents.insert(id.clone(), at);
+        }
+        // Of an incident that is not remembered only its first line counts.
+        let is_new = known.is_none() && (!is_incident || !is_full || change == " opened");
+        let Some(day) = self.day(at) else { return };
+        if let Some((_, told)) = day.findings.get_mut(&id) {
+            *told = text;
+        } else if day.findings.len() < FACTS_KEPT {
+            day.findings.insert(id, (at, text));
+        } else if is_new {
+            day.beyond.findings += 1;
         }
     }
 
@@ -227,7 +272,7 @@ impl Timeline {
         }
         for (number, day) in self.days.iter().skip(left_out) {
             head(&format!("{} {}", Nanos(number * DAY).date(), weekday(*number)), &mut out);
-            day.facts().iter().for_each(|fact| put_fact(fact, width, &mut out));
+            day.facts(*number).iter().for_each(|fact| put_fact(fact, width, &mut out));
         }
         for (title, texts) in
             [("What to do next", &self.steps), ("What it does not prove", &self.limits)]
@@ -237,12 +282,20 @@ impl Timeline {
                 texts.iter().for_each(|text| put_fact(text, width, &mut out));
             }
         }
+        if self.more_texts > 0 {
+            let text = format!(
+                "Of what to do next and what it does not prove, {} more are not told here: see \
+                 alerts.ndjson and incidents.ndjson.",
+                units::number_of(self.more_texts as usize, "sentence")
+            );
+            put_fact(&text, width, &mut out);
+        }
         out
     }
 
     fn summary(&self) -> String {
         let sessions: u64 = self.days.values().map(|day| day.sessions).sum();
-        let findings: usize = self.days.values().map(|day| day.findings.len()).sum();
+        let findings: u64 = self.days.values().map(Day::findings).sum();
         format!(
             "{} on {}, {findings} alerts and incidents. Times are UTC; a session stands on the \
              day on which it began.",
@@ -253,13 +306,19 @@ impl Timeline {
 }
 
 impl Day {
-    fn facts(&self) -> Vec<String> {
+    fn findings(&self) -> u64 {
+        self.beyond.findings + self.findings.len() as u64
+    }
+
+    fn facts(&self, number: u64) -> Vec<String> {
         let mut all = Vec::new();
+        // With its date if that is not the heading's.
+        let clock = |at: Option<Nanos>| {
+            let text = at.map(units::moment).unwrap_or_default();
+            let is_here = at.is_some_and(|at| at.0 / DAY == number);
+            text.get(if is_here { 11..16 } else { 0..16 }).unwrap_or("unknown").to_owned()
+        };
         if self.sessions > 0 {
-            let clock = |at: Option<Nanos>| {
-                let text = at.map(units::moment).unwrap_or_default();
-                text.get(11..16).unwrap_or("unknown").to_owned()
-            };
             all.push(format!(
                 "{}, the first began at {}, the last ended at {}; {}.",
                 units::number_of(self.sessions as usize, "session"),
@@ -272,7 +331,8 @@ impl Day {
         let rank = |of: &Place| (of.is_refuted, of.is_origin, of.sessions);
         places.sort_by(|a, b| rank(b.1).cmp(&rank(a.1)).then_with(|| a.0.cmp(b.0)));
         all.extend(places.iter().take(FACTS_MAX).map(|(ip, place)| place.fact(ip)));
-        more(places.len(), "of other addresses", &mut all);
+        more(places.len() as u64, "other addresses", &mut all);
+        beyond(self.beyond.places, "sessions with further addresses", &mut all);
         let mut programs: Vec<_> = self.programs.iter().collect();
         programs.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
         let named = programs.iter().take(FACTS_MAX).map(|(name, n)| format!("{name} {n}"));
@@ -280,15 +340,19 @@ impl Day {
         if !named.is_empty() {
             all.push(format!("Programs and protocols, by sessions: {}.", named.join(", ")));
         }
+        more(programs.len() as u64, "programs or protocols", &mut all);
+        beyond(self.beyond.programs, "sessions of further programs", &mut all);
         let tools: Vec<&str> = self.tools.iter().map(String::as_str).take(FACTS_MAX).collect();
         if !tools.is_empty() {
             all.push(format!("Tools: {}.", tools.join(", ")));
         }
-        all.extend(self.findings.iter().take(FACTS_MAX).map(|(at, text)| {
-            let clock = at.map(units::moment).unwrap_or_default();
-            format!("{} {text}", clock.get(11..16).unwrap_or_default())
-        }));
-        more(self.findings.len(), "alerts or incidents", &mut all);
+        more(self.tools.len() as u64, "tools", &mut all);
+        beyond(self.beyond.tools, "signs of further tools", &mut all);
+        let mut findings: Vec<_> = self.findings.values().collect();
+        findings.sort();
+        let told = findings.iter().take(FACTS_MAX);
+        all.extend(told.map(|(at, text)| format!("{} {text}", clock(*at))));
+        more(self.findings(), "alerts or incidents", &mut all);
         all
     }
 }
@@ -314,10 +378,25 @@ impl Place {
     }
 }
 
-fn more(count: usize, noun: &str, all: &mut Vec<String>) {
-    let left = count.saturating_sub(FACTS_MAX);
+/// Adds a text to a set; whether it is in there.
+fn keep(text: String, set: &mut BTreeSet<String>) -> bool {
+    (set.len() < FACTS_KEPT || set.contains(&text)) && {
+        set.insert(text);
+        true
+    }
+}
+
+fn more(count: u64, noun: &str, all: &mut Vec<String>) {
+    let left = count.saturating_sub(FACTS_MAX as u64);
     if left > 0 {
         all.push(format!("And {left} more {noun}."));
+    }
+}
+
+/// What is known by its number only.
+fn beyond(count: u64, noun: &str, all: &mut Vec<String>) {
+    if count > 0 {
+        all.push(format!("Beyond these, {count} {noun}, which are not told apart."));
     }
 }
 
