@@ -16,6 +16,8 @@
 mod common;
 #[path = "report/made.rs"]
 mod made;
+#[path = "report/timeline.rs"]
+mod timeline_caps;
 
 use std::fs;
 use std::path::Path;
@@ -320,6 +322,63 @@ fn a_report_follows_the_sets_of_a_live_run() {
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
     assert!(text(&page).contains("20 sessions"));
+}
+
+fn follow(dir: &Path, more: &[&str]) -> std::process::Child {
+    use std::process::{Command, Stdio};
+    Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        .args([&["report", dir.to_str().unwrap(), "--follow"], more].concat())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// A result that replaces another is reported, by a process that keeps no way to a network.
+#[test]
+fn a_replaced_result_is_reported_by_a_confined_process() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempdir().unwrap();
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    for dir in [dir.path(), &run] {
+        fs::set_permissions(dir, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let mut child = follow(&run, &["--user", "nobody"]);
+    for (sessions, what) in [(10, "10 sessions"), (25, "25 sessions")] {
+        made::run(&run, sessions, 1);
+        let page = run.join("report.html");
+        let is_there = || fs::read_to_string(&page).is_ok_and(|text| text.contains(what));
+        let waited = (0..600).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            is_there()
+        });
+        assert!(waited, "no report with {what}");
+    }
+    let status = text(Path::new(&format!("/proc/{}/status", child.id())));
+    assert!(status.contains("Seccomp:\t2"), "{status}");
+    drop(child.stdin.take());
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{}", stderr(&out));
+}
+
+/// A report that could not be written is written once it can be.
+#[test]
+fn a_report_that_failed_is_tried_again() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempdir().unwrap();
+    let page = dir.path().join("report.html");
+    fs::create_dir(&page).unwrap();
+    made::run(dir.path(), 10, 1);
+    let mut child = follow(dir.path(), &[]);
+    let mut said = String::new();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    errors.read_line(&mut said).unwrap();
+    assert!(said.contains("report.html"), "{said}");
+    fs::remove_dir(&page).unwrap();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert!(text(&page).contains("10 sessions"));
 }
 
 /// A report of one subject has its chapter only.

@@ -57,7 +57,7 @@ fn open(args: &MonitorArgs) -> Result<Showing, Error> {
     }
     if let Some(user) = &args.user {
         let confinement = Confinement { user: user.clone(), sends: true, ..Confinement::default() };
-        sandbox::enter(&confinement)?;
+        cli::print_notes(&sandbox::gaps("metrics", &sandbox::enter(&confinement)?));
     }
     Ok(showing)
 }

@@ -275,5 +275,7 @@ fn confine(sinks: &[SinkPlan], temporary: Option<&Path>, user: &str) -> Result<(
     }
     let confinement =
         Confinement { user: user.to_owned(), read, write, sockets: Vec::new(), sends: true };
-    sandbox::enter(&confinement).map(drop).map_err(|e| vec![e])
+    let steps = sandbox::enter(&confinement).map_err(|e| vec![e])?;
+    cli::print_notes(&sandbox::gaps("sinks", &steps));
+    Ok(())
 }

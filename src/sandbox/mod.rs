@@ -34,7 +34,7 @@ pub struct Confinement {
     /// Open sockets. Writing to them is denied from then on, as is writing to any other socket of
     /// this process above standard error.
     pub sockets: Vec<RawFd>,
-    /// It is there to send: system calls are not limited.
+    /// It is there to send: system calls are not limited, and there is no step for them.
     pub sends: bool,
 }
 
@@ -75,16 +75,22 @@ pub fn enter(confinement: &Confinement) -> Result<Vec<Step>, Error> {
     let user = privilege::become_user(confinement)?;
     let capabilities = privilege::drop_capabilities()?;
     let landlock = paths::confine(confinement)?;
-    let seccomp = match confinement.sends {
-        true => StepResult::Partly("it sends".to_owned()),
-        false => syscalls::confine(&sockets, complete)?,
-    };
-    Ok(vec![
+    let mut steps = vec![
         Step { name: "user", result: user },
         Step { name: "capabilities", result: capabilities },
         Step { name: "landlock", result: landlock },
-        Step { name: "seccomp", result: seccomp },
-    ])
+    ];
+    if !confinement.sends {
+        let result = syscalls::confine(&sockets, complete)?;
+        steps.push(Step { name: "seccomp", result });
+    }
+    Ok(steps)
+}
+
+/// What a process beside the run has to say of its steps: those that did not succeed in full.
+pub fn gaps(process: &str, steps: &[Step]) -> Vec<String> {
+    let gaps = steps.iter().filter(|step| matches!(step.result, StepResult::Partly(_)));
+    gaps.map(|step| format!("sandbox of the process for {process}: {step}")).collect()
 }
 
 /// What prevents this process, with its current privileges, from reading a path.

@@ -30,10 +30,12 @@ const SINCE: [(i32, &str); 4] = [
 /// too unless the process is there to send, and so are signals to other processes.
 pub(super) fn confine(confinement: &Confinement) -> Result<StepResult, Error> {
     let status = restrict(confinement).map_err(|e| failed("landlock", e))?;
-    Ok(describe(&status, confinement.read.len(), confinement.write.len()))
+    Ok(describe(&status, confinement))
 }
 
-fn describe(status: &RestrictionStatus, read: usize, write: usize) -> StepResult {
+fn describe(status: &RestrictionStatus, confinement: &Confinement) -> StepResult {
+    let (read, write) = (confinement.read.len(), confinement.write.len());
+    let tcp = if confinement.sends { "no TCP from others" } else { "no TCP" };
     let paths = format!("{read} paths readable, {write} writable");
     let abi = match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => effective_abi as i32,
@@ -46,7 +48,7 @@ fn describe(status: &RestrictionStatus, read: usize, write: usize) -> StepResult
     };
     let open: Vec<&str> = SINCE.iter().filter(|(n, _)| abi < *n).map(|(_, what)| *what).collect();
     match (status.ruleset == RulesetStatus::FullyEnforced, open.is_empty()) {
-        (true, _) => StepResult::Full(format!("{paths}, no TCP, no signals to others")),
+        (true, _) => StepResult::Full(format!("{paths}, {tcp}, no signals to others")),
         (false, false) => StepResult::Partly(format!(
             "{paths}; version {abi} of it, in this kernel, leaves open: {}",
             open.join("; ")

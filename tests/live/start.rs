@@ -5,6 +5,7 @@ use std::process::Command;
 use crate::file;
 use crate::net::Net;
 use crate::net::Sensor;
+use crate::net::wait_for;
 use crate::scratch;
 
 #[test]
@@ -44,4 +45,21 @@ fn files_that_sighup_could_not_read_are_reported_at_the_start() {
     assert!(said.contains(&told), "{said}");
     assert!(!said.contains("not in full"), "{said}");
     assert!(file(&out, "run.json").exists());
+}
+
+#[test]
+fn the_process_that_writes_the_report_is_confined_as_the_run_is() {
+    let Some(_net) = Net::new(1) else { return };
+    let (_dir, out) = scratch();
+    let sensor = Sensor::start(&["a0", "--out", &out, "--report"]);
+    let [writer] = &sensor.children()[..] else { panic!("{:?}", sensor.children()) };
+    wait_for("the limit of its system calls", || {
+        let status = std::fs::read_to_string(format!("/proc/{writer}/status")).unwrap();
+        status.contains("Seccomp:\t2")
+    });
+    let (code, said) = sensor.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("not in full") && !said.contains("report:"), "{said}");
+    let page = std::fs::read_to_string(file(&out, "report.html")).unwrap();
+    assert!(page.contains("</html>"));
 }
