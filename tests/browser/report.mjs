@@ -67,6 +67,10 @@ const left = await filtered.locator('tbody tr:visible').count();
 check(left >= 1 && left < rows, `filter: ${left} of ${rows} rows with ${word}`);
 const told = await alerts.locator('.filter output').innerText();
 check(told === `${left} of ${rows} rows`, `the filter says ${told}`);
+const seam = await filtered.locator('tbody tr').first().evaluate((row) =>
+  row.cells[0].textContent.trim().slice(-3) + row.cells[1].textContent.trim().slice(0, 3));
+await input.fill(seam);
+check(await filtered.locator('tbody tr:visible').count() === 0, `a filter joins cells: ${seam}`);
 await input.fill('no row has this');
 check(await filtered.locator('tbody tr:visible').count() === 0, 'a filter that fits nothing');
 await input.fill('');
@@ -87,10 +91,15 @@ for (let column = 0; column < await heads.count(); column += 1) {
   await page.keyboard.press('Enter');
   check(await heads.nth(column).getAttribute('aria-sort') === 'ascending', `column ${column} up`);
   const up = await order(column);
-  const numbers = up.filter((value) => typeof value === 'number');
-  check(numbers.every((value, at) => at === 0 || numbers[at - 1] <= value), `column ${column} sorts`);
+  const least = (a, b) => typeof a === 'number' ? a - b
+    : a.localeCompare(b, 'en', { numeric: true });
+  const sorted = (all) => all.every((value, at) => at === 0 || least(all[at - 1], value) <= 0);
+  check(sorted(up), `column ${column} sorts up`);
   await page.keyboard.press('Space');
   check(await heads.nth(column).getAttribute('aria-sort') === 'descending', `column ${column} down`);
+  const down = await order(column);
+  check(sorted([...down].reverse()), `column ${column} sorts down`);
+  check(down.length === up.length && down[0] === up.at(-1), `column ${column} is turned round`);
   check(await filtered.locator('[aria-sort]').count() === 1, 'one column is sorted');
 }
 
@@ -99,6 +108,12 @@ const pictures = await page.locator('figure').count();
 check(await page.locator('figure details table').count() === pictures, 'each picture has its table');
 
 // Prints; the tables behind pictures are part of it.
+await page.emulateMedia({ media: 'print' });
+const heights = await page.locator('figure details table').evaluateAll((all) =>
+  all.map((table) => table.getBoundingClientRect().height));
+check(heights.length > 0 && heights.every((height) => height > 20),
+  `tables behind pictures are printed: ${heights}`);
+await page.emulateMedia({ media: null });
 const pdf = await page.pdf({ format: 'A4' });
 check(pdf.subarray(0, 5).toString() === '%PDF-' && pdf.length > 20_000, `PDF of ${pdf.length} bytes`);
 

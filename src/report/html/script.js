@@ -53,7 +53,9 @@
     tell(rows.length);
     input.addEventListener('input', () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      texts ??= rows.map((row) => row.textContent.toLowerCase());
+      // Words of two cells side by side are not one word.
+      texts ??= rows.map((row) =>
+        [...row.cells].map((cell) => cell.textContent).join('\n').toLowerCase());
       let shown = 0;
       rows.forEach((row, at) => {
         row.hidden = !words.every((word) => texts[at].includes(word));
