@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::html::session::Session;
+use super::html::session::{Refuted, Session};
 use super::html::words::{km, millis, time};
 use crate::explain::{Flat, put_fact};
 use crate::model::escape::escaped;
@@ -35,7 +35,7 @@ struct Place {
     sessions: u64,
     rtt_us: Option<f64>,
     about: String,
-    is_refuted: bool,
+    refuted: Refuted,
 }
 
 /// One day.
@@ -196,7 +196,7 @@ impl Timeline {
         let place = day.places.entry(remote.clone()).or_default();
         place.is_origin |= session.is_inbound;
         place.sessions += 1;
-        place.is_refuted |= session.is_too_fast();
+        place.refuted = place.refuted.or(session.refuted);
         place.rtt_us = match (place.rtt_us, session.remote_us) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -328,7 +328,7 @@ impl Day {
             ));
         }
         let mut places: Vec<_> = self.places.iter().collect();
-        let rank = |of: &Place| (of.is_refuted, of.is_origin, of.sessions);
+        let rank = |of: &Place| (of.refuted.any(), of.is_origin, of.sessions);
         places.sort_by(|a, b| rank(b.1).cmp(&rank(a.1)).then_with(|| a.0.cmp(b.0)));
         all.extend(places.iter().take(FACTS_MAX).map(|(ip, place)| place.fact(ip)));
         more(places.len() as u64, "other addresses", &mut all);
@@ -370,8 +370,8 @@ impl Place {
             let ms = millis(us);
             text.push_str(&format!("; round trip {ms} at the least, so within {reach} by fibre"));
         }
-        if self.is_refuted {
-            text.push_str("; the place that is claimed for it is too far away");
+        if let Some(whose) = self.refuted.words() {
+            text.push_str(&format!("; too far away for that: the place that the {whose} claims"));
         }
         text.push('.');
         text

@@ -73,7 +73,7 @@ fn session(at: usize, people: usize, name: &str) -> Value {
             "far": {"handshake_us": 43.8}, "gap": {"tls_us": 891.3, "first_data_us": 5.0},
             "server_gap": {"tls_us": 455.7},
             "physics": {"geo_km": 15064.8, "claim_km": 15064.8, "claim_of": "geo",
-                "verdict": "too-fast"},
+                "verdict": "too-fast", "refuted": ["geo"]},
             "tags": [name], "quality": {"retransmits": at % 3, "one_way": false}},
     })
 }

@@ -3,6 +3,8 @@
 //! Owns: tables of inputs, rules and databases, losses. In: the descriptions of runs. Out: HTML.
 //! Never: a host name or a clock of the machine that made it.
 
+use std::collections::BTreeSet;
+
 use super::case::Case;
 use super::markup::Html;
 use super::table::{Cell, Table};
@@ -88,25 +90,37 @@ fn builds(case: &Case) -> Html {
         "Rules, databases and lists that were used, with their builds",
         &["Name", "Kind", "Build", "Entries", "Version or source"],
     );
-    let mut shown: Vec<Flat> = Vec::new();
+    let (mut known, mut more) = (BTreeSet::new(), 0);
     for run in &case.runs {
         for (kind, field) in [("rules", "rules"), ("database", "geo"), ("list", "lists")] {
             for build in run.objects(field) {
-                if shown.len() >= BUILDS_MAX || shown.contains(&build) {
+                let from = build.text("version").or_else(|| build.text("source"));
+                let entries = build.number("entries");
+                let texts = [build.text("name"), build.text("build"), from];
+                let key = (kind, texts.map(|of| of.map(str::to_owned)), entries.map(f64::to_bits));
+                if !known.insert(key) {
+                    continue;
+                }
+                if known.len() > BUILDS_MAX {
+                    more += 1;
                     continue;
                 }
                 table.row(vec![
                     Cell::text(build.text("name")),
                     Cell::Text(kind.to_owned()),
                     Cell::text(build.text("build")),
-                    Cell::digits(build.number("entries"), 0),
-                    Cell::text(build.text("version").or_else(|| build.text("source"))),
+                    Cell::digits(entries, 0),
+                    Cell::text(from),
                 ]);
-                shown.push(build);
             }
         }
     }
-    table.html()
+    let mut html = table.html();
+    if more > 0 {
+        let text = format!("{} more: run.json.", units::count(more));
+        html.raw("<p class=\"note\">").text(&text).raw("</p>\n");
+    }
+    html
 }
 
 /// What was lost, by place, as run.json counts it.
@@ -123,5 +137,10 @@ fn losses(case: &Case) -> Html {
         html.raw("<p>Nothing was lost at any place that counts losses.</p>\n");
         return html;
     }
-    table.html()
+    let mut html = table.html();
+    if case.losses_more > 0 {
+        let text = format!("{} more at other places: run.json.", units::count(case.losses_more));
+        html.raw("<p class=\"note\">").text(&text).raw("</p>\n");
+    }
+    html
 }

@@ -3,10 +3,10 @@
 //! Owns: which findings and subjects are shown. In: finished results. Out: a case. Never: a line
 //! that cannot be read without a word about it, or more memory than its caps allow.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use super::dossier::Dossier;
+use super::dossier::{Dossier, Found};
 use super::session::Session;
 use crate::explain::Flat;
 use crate::model::schema::SCHEMA_VERSION;
@@ -28,9 +28,11 @@ const ROWS_ONE: usize = 120;
 /// Most addresses whose subjects are compared.
 const SHARED_MAX: usize = 200_000;
 /// Most subjects named for an address.
-const SHARED_BY_MAX: usize = 12;
+pub(super) const SHARED_BY_MAX: usize = 12;
 /// Most endpoint lines kept of a subject.
 const ENDPOINTS_MAX: usize = 64;
+/// Most places of losses.
+const LOSSES_MAX: usize = 200;
 /// Most faults that are named.
 const FAULTS_MAX: usize = 20;
 
@@ -45,6 +47,8 @@ pub struct Case {
     sums: HashMap<&'static str, u64>,
     /// Losses of all of them, by place.
     pub(super) losses: BTreeMap<String, u64>,
+    /// What was lost at places beyond the cap.
+    pub(super) losses_more: u64,
     /// Incidents, the last line of each, ranked.
     pub(super) incidents: Vec<Flat>,
     /// All incidents, each once.
@@ -74,7 +78,7 @@ pub struct Case {
     faults_all: u64,
     chapters: HashMap<String, usize>,
     only: Option<String>,
-    subjects: HashSet<String>,
+    subjects: HashMap<String, Found>,
 }
 
 /// The remedy of a result that is not whole.
@@ -148,41 +152,73 @@ impl Case {
         let (mut lines, mut opened) = (0_u64, 0_u64);
         let files = self.lines(results, "incidents.ndjson", |case, line| {
             lines += 1;
-            case.note_subject(&line);
-            opened += u64::from(line.text("longhaul.change") == Some("opened"));
+            let opens = u64::from(line.text("longhaul.change") == Some("opened"));
+            case.note_subject(&line, |found| found.incidents += opens);
+            opened += opens;
             match line.text("event.id").map(str::to_owned) {
                 Some(id) => drop(last.insert(id, line)),
                 None => case.fault(no_id("incidents.ndjson")),
             }
             if last.len() > INCIDENTS_MAX * 4 {
-                keep_best(&mut last);
+                case.keep_best(&mut last);
             }
         })?;
         self.check_lines("incidents", files, lines);
         self.incidents_all = opened.max(last.len() as u64);
         self.incidents = last.into_values().collect();
-        rank(&mut self.incidents, INCIDENTS_MAX);
-        let mut lines = 0_u64;
+        let mut incidents = std::mem::take(&mut self.incidents);
+        self.cut(&mut incidents, INCIDENTS_MAX);
+        self.incidents = incidents;
+        let (mut lines, mut alerts) = (0_u64, Vec::new());
         let files = self.lines(results, "alerts.ndjson", |case, line| {
             lines += 1;
-            case.note_subject(&line);
-            case.alerts.push(line);
-            if case.alerts.len() >= ALERTS_MAX * 2 {
-                rank(&mut case.alerts, ALERTS_MAX);
+            case.note_subject(&line, |found| found.alerts += 1);
+            alerts.push(line);
+            if alerts.len() >= ALERTS_MAX * 2 {
+                case.cut(&mut alerts, ALERTS_MAX);
             }
         })?;
         self.check_lines("alerts", files, lines);
         self.alerts_all = lines;
-        rank(&mut self.alerts, ALERTS_MAX);
+        self.cut(&mut alerts, ALERTS_MAX);
+        self.alerts = alerts;
         Ok(())
     }
 
-    /// Counts the subjects of all findings, those that are not kept too.
-    fn note_subject(&mut self, line: &Flat) {
-        let id = line.text("longhaul.subject.id").filter(|_| self.subjects.len() < SHARED_MAX);
-        if let Some(id) = id.filter(|id| !self.subjects.contains(*id)) {
-            self.subjects.insert(id.to_owned());
+    /// Counts the subjects of all findings, and the findings of each, those that are not kept too.
+    fn note_subject(&mut self, line: &Flat, count: impl FnOnce(&mut Found)) {
+        let Some(id) = line.text("longhaul.subject.id") else { return };
+        if let Some(found) = self.subjects.get_mut(id) {
+            count(found);
+        } else if self.subjects.len() < SHARED_MAX {
+            count(self.subjects.entry(id.to_owned()).or_default());
         }
+    }
+
+    /// Whether the report is about the subject of a finding.
+    fn is_about(&self, line: &Flat) -> bool {
+        let Some(only) = &self.only else { return true };
+        let names = ["longhaul.subject.id", "longhaul.subject.name"];
+        names.iter().filter_map(|name| line.text(name)).any(|text| text.to_lowercase() == *only)
+    }
+
+    /// Leaves the findings that matter most, ranked. Those of the one subject stay first of all,
+    /// however many of higher rank others have.
+    fn cut(&self, lines: &mut Vec<Flat>, most: usize) {
+        rank(lines);
+        if self.only.is_some() && lines.len() > most {
+            lines.sort_by_key(|line| !self.is_about(line));
+        }
+        lines.truncate(most);
+        rank(lines);
+    }
+
+    /// Forgets the incidents that matter least.
+    fn keep_best(&self, last: &mut BTreeMap<String, Flat>) {
+        let mut lines: Vec<Flat> = std::mem::take(last).into_values().collect();
+        self.cut(&mut lines, INCIDENTS_MAX * 2);
+        let with_id = |line: Flat| Some((line.text("event.id")?.to_owned(), line));
+        *last = lines.into_iter().filter_map(with_id).collect();
     }
 
     /// Compares a file with what run.json says of it.
@@ -211,16 +247,13 @@ impl Case {
         let findings = findings.chain(self.alerts.iter().map(|line| (line, false)));
         for (number, (line, is_incident)) in findings.enumerate() {
             let Some(id) = line.text("longhaul.subject.id") else { continue };
-            let name = line.text("longhaul.subject.name");
-            let is = |only: &String| {
-                id.to_lowercase() == *only || name.is_some_and(|of| of.to_lowercase() == *only)
-            };
-            if !self.only.as_ref().is_none_or(is) {
+            if !self.is_about(line) {
                 continue;
             }
             let place = at.get(id).copied().or_else(|| {
                 (self.dossiers.len() < SUBJECTS_MAX).then(|| {
-                    self.dossiers.push(Dossier::new(id));
+                    let found = self.subjects.get(id).copied();
+                    self.dossiers.push(Dossier { found, ..Dossier::new(id) });
                     at.insert(id.to_owned(), self.dossiers.len() - 1);
                     self.dossiers.len() - 1
                 })
@@ -276,7 +309,8 @@ impl Case {
     /// Remembers who was seen at an address.
     fn share(&mut self, address: &str, id: &str) {
         if let Some(people) = self.shared.get_mut(address) {
-            if people.len() < SHARED_BY_MAX {
+            // One more tells that there are more, and the subject itself may be among them.
+            if people.len() < SHARED_BY_MAX + 2 {
                 people.insert(id.to_owned());
             }
         } else if self.shared.len() < SHARED_MAX {
@@ -322,7 +356,11 @@ impl Case {
             let place = name.strip_prefix("loss.").filter(|of| *of != "capture_share");
             if let Some((place, count)) = place.zip(value.as_u64()).filter(|(_, count)| *count > 0)
             {
-                *self.losses.entry(place.to_owned()).or_default() += count;
+                if self.losses.len() < LOSSES_MAX || self.losses.contains_key(place) {
+                    *self.losses.entry(place.to_owned()).or_default() += count;
+                } else {
+                    self.losses_more += count;
+                }
             }
         }
         run_faults(&run).into_iter().for_each(|fault| self.fault(fault));
@@ -404,7 +442,7 @@ fn name_evidence(line: &Flat, named: &mut BTreeSet<String>) {
 }
 
 /// Order: severity, probability or ratio, time, id.
-fn rank(lines: &mut Vec<Flat>, most: usize) {
+fn rank(lines: &mut [Flat]) {
     let key = |line: &Flat| {
         let weight = line.number("longhaul.score").or_else(|| line.number("longhaul.ratio"));
         (line.number("event.severity").unwrap_or_default(), weight.unwrap_or_default())
@@ -415,13 +453,4 @@ fn rank(lines: &mut Vec<Flat>, most: usize) {
         let order = order.then_with(|| a.text("event.start").cmp(&b.text("event.start")));
         order.then_with(|| a.text("event.id").cmp(&b.text("event.id")))
     });
-    lines.truncate(most);
-}
-
-/// Forgets the incidents that matter least.
-fn keep_best(last: &mut BTreeMap<String, Flat>) {
-    let mut lines: Vec<Flat> = std::mem::take(last).into_values().collect();
-    rank(&mut lines, INCIDENTS_MAX * 2);
-    let with_id = |line: Flat| Some((line.text("event.id")?.to_owned(), line));
-    *last = lines.into_iter().filter_map(with_id).collect();
 }

@@ -3,10 +3,11 @@
 //! Owns: its order: what was found, pictures, where from, programs, sessions, limits. In: a dossier
 //! and its findings. Out: HTML. Never: a judgement of its own.
 
-use super::case::Case;
+use super::case::{Case, SHARED_BY_MAX};
 use super::charts::{days, hidden, lag, light, map, spans};
 use super::dossier::{Dossier, HOUR};
 use super::markup::Html;
+use super::session::Session;
 use super::table::{Cell, Table};
 use super::words::{moment, probability, span};
 use crate::explain::{self, Explanation, Flat};
@@ -41,7 +42,7 @@ pub(super) fn html(case: &Case, (at, dossier): (usize, &Dossier), is_full: bool)
         if !rests.is_empty() {
             html.raw("<p>It rests on this: ").text(&rests).raw(".</p>\n");
         }
-        html.add(&facts(case, dossier, line));
+        html.add(&facts(dossier, line));
     }
     let told = best.map(explain::finding).unwrap_or_default();
     put_sections(&told, true, &mut html);
@@ -68,7 +69,7 @@ pub(super) fn strongest<'a>(case: &'a Case, dossier: &Dossier) -> Option<&'a Fla
 }
 
 /// Level, probability, span and sizes.
-fn facts(case: &Case, dossier: &Dossier, line: &Flat) -> Html {
+fn facts(dossier: &Dossier, line: &Flat) -> Html {
     let mut html = Html::default();
     html.raw("<dl class=\"facts\">");
     let mut put = |name: &str, value: Html| {
@@ -78,8 +79,10 @@ fn facts(case: &Case, dossier: &Dossier, line: &Flat) -> Html {
     if let Some(score) = line.number("longhaul.score") {
         put("Probability", plain(&probability(score)));
     }
-    let own = dossier.alerts.iter().filter(|at| case.alerts.get(**at).is_some()).count();
-    put("Incidents, alerts", plain(&format!("{}, {own}", dossier.incidents.len())));
+    let (all, is_exact) = dossier.findings();
+    let least = if is_exact { "" } else { "at least " };
+    let (incidents, alerts) = (units::count(all.incidents), units::count(all.alerts));
+    put("Incidents, alerts", plain(&format!("{least}{incidents}, {least}{alerts}")));
     put("Sessions", plain(&units::count(dossier.sessions)));
     put("Volume", plain(&units::bytes(dossier.bytes)));
     put("Seen", plain(&span(dossier.first, dossier.last)));
@@ -142,6 +145,14 @@ fn pictures(case: &Case, dossier: &Dossier, id: &str) -> Html {
         }
         html.raw("</div>\n");
     }
+    let used = dossier.endpoints.len() as u64;
+    if used < dossier.endpoints_all {
+        html.raw("<p class=\"note\">").text(&format!(
+            "The first {used} of {} about its addresses are used for pictures: endpoints.ndjson.",
+            units::number_of(dossier.endpoints_all as usize, "endpoint"),
+        ));
+        html.raw("</p>\n");
+    }
     if case.sensor().is_none() && !dossier.addresses.is_empty() {
         html.raw("<p class=\"note\">The sensor's place was not given, so there is no map and no ");
         html.raw("distance: read again with <code>--place</code>.</p>\n");
@@ -170,6 +181,13 @@ fn origins(case: &Case, dossier: &Dossier) -> Html {
         let others = case.shared.get(*ip).into_iter().flatten();
         let others: Vec<&str> =
             others.map(String::as_str).filter(|other| *other != dossier.id).collect();
+        let is_compared = !of.is_origin || case.shared.contains_key(*ip);
+        let mut named = others.iter().copied().take(SHARED_BY_MAX).collect::<Vec<_>>().join(", ");
+        if others.len() > SHARED_BY_MAX {
+            named.push_str(" and more");
+        } else if !is_compared {
+            named.push_str("not compared: too many addresses");
+        }
         let tags: Vec<&str> = of.tags.iter().map(String::as_str).collect();
         table.row(vec![
             Cell::Text((*ip).to_owned()),
@@ -180,7 +198,7 @@ fn origins(case: &Case, dossier: &Dossier) -> Html {
             Cell::count(of.sessions),
             Cell::millis(of.rtt_us),
             Cell::text(moment(of.first)),
-            Cell::text(Some(others.join(", "))),
+            Cell::text(Some(named)),
         ]);
     }
     let more = ranked.len().saturating_sub(ADDRESSES_MAX) as u64;
@@ -248,11 +266,11 @@ fn alerts(case: &Case, dossier: &Dossier) -> Html {
         ]);
     }
     let mut html = titled("Alerts", &table);
-    if dossier.alerts.len() > ALERTS_MAX {
-        html.raw("<p class=\"note\">").text(&format!(
-            "{} more of lower level or ratio: alerts.ndjson.",
-            dossier.alerts.len() - ALERTS_MAX
-        ));
+    let shown = dossier.alerts.len().min(ALERTS_MAX) as u64;
+    let more = dossier.findings().0.alerts.saturating_sub(shown);
+    if more > 0 {
+        html.raw("<p class=\"note\">")
+            .text(&format!("{} more of lower level or ratio: alerts.ndjson.", units::count(more)));
         html.raw("</p>\n");
     }
     html
@@ -292,7 +310,7 @@ fn sessions(dossier: &Dossier, most: usize) -> Html {
             Cell::Text(of.program().to_owned()),
             Cell::Number(units::bytes(of.bytes), of.bytes as f64),
             Cell::millis(of.remote_us),
-            Cell::text(of.verdict.clone()),
+            Cell::text(verdict(of)),
             Cell::text(of.is_named.then_some("yes")),
             Cell::Text(of.id.chars().take(12).collect()),
         ]);
@@ -306,6 +324,15 @@ fn sessions(dossier: &Dossier, most: usize) -> Html {
     ));
     html.raw("</p>\n");
     html
+}
+
+/// Its verdict, with whose claim is refuted.
+fn verdict(of: &Session) -> Option<String> {
+    let verdict = of.verdict.as_deref()?;
+    Some(match of.refuted.words() {
+        Some(whose) => format!("{verdict}: {whose}"),
+        None => verdict.to_owned(),
+    })
 }
 
 /// Sessions whose capture is not whole.

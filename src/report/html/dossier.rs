@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::session::Session;
+use super::session::{Refuted, Session};
 use crate::explain::Flat;
 use crate::model::Nanos;
 
@@ -15,6 +15,8 @@ const ADDRESSES_MAX: usize = 256;
 const APPLICATIONS_MAX: usize = 128;
 /// Most hours: two years.
 const HOURS_MAX: usize = 24 * 731;
+/// Most hours of one session that are counted: 31 days.
+pub(super) const HOURS_ONE: u64 = 24 * 31;
 /// An hour in nanoseconds.
 pub(super) const HOUR: u64 = 3_600_000_000_000;
 
@@ -29,6 +31,8 @@ pub(super) struct Dossier {
     pub(super) incidents: Vec<usize>,
     /// Places in the list of alerts.
     pub(super) alerts: Vec<usize>,
+    /// All its findings, those without a place too; unknown beyond the cap of subjects.
+    pub(super) found: Option<Found>,
     /// Sessions, all of them.
     pub(super) sessions: u64,
     /// Bytes of them.
@@ -39,6 +43,12 @@ pub(super) struct Dossier {
     pub(super) last: Option<Nanos>,
     /// Sessions that were open in each hour since 1970.
     pub(super) hours: BTreeMap<u64, u32>,
+    /// Sessions with hours that are not counted there.
+    pub(super) hours_cut: u64,
+    /// Sessions with a round trip and a claimed place.
+    pub(super) claims_all: u64,
+    /// Handshakes of layers above the transport.
+    pub(super) turns_all: u64,
     /// Remote addresses.
     pub(super) addresses: BTreeMap<String, Address>,
     /// Sessions with addresses beyond the cap.
@@ -55,6 +65,15 @@ pub(super) struct Dossier {
     pub(super) endpoints_all: u64,
     /// Events and addresses that its findings name.
     pub(super) named: BTreeSet<String>,
+}
+
+/// How many findings are about a subject.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    /// Incidents that were opened.
+    pub(super) incidents: u64,
+    /// Alerts.
+    pub(super) alerts: u64,
 }
 
 /// How far to trust the capture of a subject's sessions.
@@ -93,8 +112,8 @@ pub(super) struct Address {
     pub(super) owner: Option<String>,
     /// Tags of its sessions.
     pub(super) tags: BTreeSet<String>,
-    /// A claim about it is refuted.
-    pub(super) is_too_fast: bool,
+    /// Claims about it that are refuted.
+    pub(super) refuted: Refuted,
     /// First and last moment.
     pub(super) first: Option<Nanos>,
     /// Likewise.
@@ -105,6 +124,14 @@ impl Dossier {
     /// The one of an id.
     pub(super) fn new(id: &str) -> Dossier {
         Dossier { id: id.to_owned(), ..Dossier::default() }
+    }
+
+    /// All its incidents and alerts, and whether they are all.
+    pub(super) fn findings(&self) -> (Found, bool) {
+        let (incidents, alerts) = (self.incidents.len() as u64, self.alerts.len() as u64);
+        let found = self.found.unwrap_or_default();
+        let incidents = found.incidents.max(incidents);
+        (Found { incidents, alerts: found.alerts.max(alerts) }, self.found.is_some())
     }
 
     /// What it is called.
@@ -121,6 +148,8 @@ impl Dossier {
         self.bytes = self.bytes.saturating_add(session.bytes);
         self.first = earliest(self.first, session.start);
         self.last = self.last.max(session.end);
+        self.claims_all += u64::from(session.claim().is_some());
+        self.turns_all += session.turns.len() as u64;
         self.count_hours(&session);
         self.count_application(&session);
         self.quality.count(&session);
@@ -145,13 +174,17 @@ impl Dossier {
     fn count_hours(&mut self, session: &Session) {
         let (Some(start), Some(end)) = (session.start, session.end) else { return };
         let first = start.0 / HOUR;
-        let last = (end.0 / HOUR).max(first).min(first + 24 * 31);
+        let whole = (end.0 / HOUR).max(first);
+        let last = whole.min(first + HOURS_ONE - 1);
+        let mut is_cut = last < whole;
         for hour in first..=last {
-            let is_known = self.hours.contains_key(&hour);
-            if is_known || self.hours.len() < HOURS_MAX {
+            if self.hours.len() < HOURS_MAX || self.hours.contains_key(&hour) {
                 *self.hours.entry(hour).or_default() += 1;
+            } else {
+                is_cut = true;
             }
         }
+        self.hours_cut += u64::from(is_cut);
     }
 
     fn count_application(&mut self, session: &Session) {
@@ -182,7 +215,7 @@ impl Dossier {
         address.geo_km = address.geo_km.or(session.geo_km);
         address.claim_km = address.claim_km.or(session.claim_km);
         address.owner = address.owner.take().or_else(|| session.owner.clone());
-        address.is_too_fast |= session.is_too_fast();
+        address.refuted = address.refuted.or(session.refuted);
         address.first = earliest(address.first, session.start);
         address.last = address.last.max(session.end);
         for tag in &session.tags {
@@ -197,7 +230,7 @@ impl Dossier {
         let mut all: Vec<(&str, &Address)> =
             self.addresses.iter().map(|(ip, address)| (ip.as_str(), address)).collect();
         let rank = |(ip, of): &(&str, &Address)| {
-            (of.is_too_fast, self.named.contains(*ip), of.is_origin, of.sessions)
+            (of.refuted.any(), self.named.contains(*ip), of.is_origin, of.sessions)
         };
         all.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.0.cmp(b.0)));
         all

@@ -18,17 +18,26 @@ use crate::model::units;
 /// Most bytes of a report: it opens at once, and mail takes it.
 pub const BYTES_MAX: usize = 6_000_000;
 
-/// Bytes after which chapters have no pictures, and after which subjects have no chapter. The rest
-/// of the page is five tables of [`table::BYTES_MAX`](super::table::BYTES_MAX) and little more.
+/// Bytes after which chapters have no pictures. Subjects have chapters while there is room beside
+/// the rest of the page.
 const PICTURES_BYTES: usize = 1_900_000;
-const CHAPTERS_BYTES: usize = 4_300_000;
+/// More than the rest of the page grows with the number of chapters: a row without a link may make
+/// room for another in the table of incidents and in that of alerts, and a row is at most eight
+/// texts of 600 characters that are written with ten bytes each.
+const SPARE_BYTES: usize = 100_000;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// The whole file.
 pub fn render(case: &Case) -> String {
-    let (chapters, shown) = chapters(case);
+    let rest = page(case, &Html::default(), case.dossiers.len()).len();
+    let (chapters, shown) = chapters(case, BYTES_MAX.saturating_sub(rest + SPARE_BYTES));
+    page(case, &chapters, shown).into_string()
+}
+
+/// The page with some chapters.
+fn page(case: &Case, chapters: &Html, shown: usize) -> Html {
     let mut page = Html::default();
     page.raw(head());
     page.raw("<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n");
@@ -38,7 +47,7 @@ pub fn render(case: &Case) -> String {
     page.raw("<main id=\"main\">\n").add(&story::faults(case)).add(&story::story(case));
     page.add(&story::incidents(case, shown));
     page.raw("<section aria-labelledby=\"subjects\"><h2 id=\"subjects\">Subjects</h2>\n");
-    page.add(&chapters);
+    page.add(chapters);
     let more = (case.dossiers.len() - shown) as u64 + case.subjects_more;
     if more > 0 {
         let text = format!(
@@ -55,7 +64,7 @@ pub fn render(case: &Case) -> String {
     page.raw("</main>\n<footer><p>Made by longhaul from its own results; the file holds all it ");
     page.raw("shows and loads nothing. Coast lines: Natural Earth.</p></footer>\n<script>");
     page.raw(SCRIPT).raw("</script>\n</body>\n</html>\n");
-    page.into_string()
+    page
 }
 
 fn head() -> String {
@@ -96,12 +105,12 @@ fn subtitle(case: &Case) -> String {
 }
 
 /// Chapters in the order of rank, as many as fit.
-fn chapters(case: &Case) -> (Html, usize) {
+fn chapters(case: &Case, room: usize) -> (Html, usize) {
     let mut all = Html::default();
     let mut shown = 0;
     for (at, dossier) in case.dossiers.iter().enumerate() {
         let one = chapter::html(case, (at, dossier), all.len() < PICTURES_BYTES);
-        if all.len() + one.len() > CHAPTERS_BYTES {
+        if all.len() + one.len() > room {
             break;
         }
         all.add(&one);

@@ -51,6 +51,8 @@ pub(in crate::report) struct Session {
     pub(in crate::report) claim_km: Option<f64>,
     /// `possible`, `too-fast` or `unknown`.
     pub(in crate::report) verdict: Option<String>,
+    /// Whose claims light refutes: the verdict is about all of them.
+    pub(in crate::report) refuted: Refuted,
     /// Round trip of a transport handshake and of the layer above it, in microseconds.
     pub(in crate::report) turns: Vec<Turn>,
     /// Remote-control tool.
@@ -61,6 +63,26 @@ pub(in crate::report) struct Session {
     pub(in crate::report) tags: Vec<String>,
     /// What is wrong with its capture.
     pub(in crate::report) quality: Flags,
+}
+
+/// The claims that are farther than light could have gone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::report) struct Refuted {
+    /// That of the subjects file.
+    pub(in crate::report) subject: bool,
+    /// That of the geo database.
+    pub(in crate::report) geo: bool,
+}
+
+/// A claim with a distance: that of the subjects file goes before that of a database.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::report) struct Claim {
+    /// Its nearest point, in km from the sensor.
+    pub(in crate::report) km: f64,
+    /// Who claims it.
+    pub(in crate::report) of: &'static str,
+    /// This one is refuted.
+    pub(in crate::report) is_refuted: bool,
 }
 
 /// What is wrong with the capture of a session.
@@ -123,6 +145,7 @@ impl Session {
                 .number("longhaul.physics.claim_km")
                 .filter(|_| line.text("longhaul.physics.claim_of") == Some("subject")),
             verdict: text("longhaul.physics.verdict"),
+            refuted: Refuted::of(line),
             turns: turns(line),
             tool: text("longhaul.remote_control.tool"),
             class: text("longhaul.interaction.class").filter(|class| class != "unknown"),
@@ -137,16 +160,20 @@ impl Session {
         known.unwrap_or("unknown")
     }
 
-    /// Light could not have gone to the claimed place and back.
-    pub(in crate::report) fn is_too_fast(&self) -> bool {
-        self.verdict.as_deref() == Some("too-fast")
+    /// The claim that is compared with the round trip, if both are known.
+    pub(in crate::report) fn claim(&self) -> Option<Claim> {
+        self.remote_us?;
+        let of_subject = self.claim_km.map(|km| ("subjects file", km, self.refuted.subject));
+        let of_geo = || self.geo_km.map(|km| ("database", km, self.refuted.geo));
+        let (of, km, is_refuted) = of_subject.or_else(of_geo)?;
+        Some(Claim { km, of, is_refuted })
     }
 
     /// How much it matters, beside being named: refuted claims, remote control, length.
     pub(in crate::report) fn weight(&self) -> (bool, bool, u64) {
         let controls = self.tool.is_some() || self.class.as_deref() == Some("remote_control");
         let took = self.end.zip(self.start).map_or(0, |(end, start)| end.since(start).0);
-        (self.is_too_fast(), controls, took)
+        (self.refuted.any(), controls, took)
     }
 }
 
@@ -179,6 +206,33 @@ fn turns(line: &Flat) -> Vec<Turn> {
         }
     }
     all
+}
+
+impl Refuted {
+    fn of(line: &Flat) -> Refuted {
+        let claims = line.texts("longhaul.physics.refuted");
+        Refuted { subject: claims.contains(&"subject"), geo: claims.contains(&"geo") }
+    }
+
+    /// At least one.
+    pub(in crate::report) fn any(self) -> bool {
+        self.subject || self.geo
+    }
+
+    /// These and others.
+    pub(in crate::report) fn or(self, other: Refuted) -> Refuted {
+        Refuted { subject: self.subject || other.subject, geo: self.geo || other.geo }
+    }
+
+    /// Who claims them.
+    pub(in crate::report) fn words(self) -> Option<&'static str> {
+        match (self.subject, self.geo) {
+            (true, true) => Some("subjects file and database"),
+            (true, false) => Some("subjects file"),
+            (false, true) => Some("database"),
+            (false, false) => None,
+        }
+    }
 }
 
 impl Flags {

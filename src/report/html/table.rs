@@ -83,15 +83,17 @@ impl Table {
         html.raw("</tr></thead><tbody>\n");
         let mut left = self.rows.len();
         for row in &self.rows {
-            if html.len() > BYTES_MAX {
+            let mut one = Html::default();
+            one.raw("<tr>");
+            for (at, cell) in row.iter().enumerate() {
+                put(cell, at == 0, &mut one);
+            }
+            one.raw("</tr>\n");
+            if html.len() + one.len() > BYTES_MAX {
                 break;
             }
             left -= 1;
-            html.raw("<tr>");
-            for (at, cell) in row.iter().enumerate() {
-                put(cell, at == 0, &mut html);
-            }
-            html.raw("</tr>\n");
+            html.add(&one);
         }
         html.raw("</tbody></table></div>\n");
         if left > 0 {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Nanos, units};
-use crate::report::html::dossier::{Dossier, HOUR};
+use crate::report::html::dossier::{Dossier, HOUR, HOURS_ONE};
 use crate::report::html::markup::Html;
 use crate::report::html::svg::{Figure, WIDTH};
 use crate::report::html::table::{Cell, Table};
@@ -57,6 +57,13 @@ pub(in crate::report::html) fn figure(dossier: &Dossier, id: &str) -> Option<Htm
     if left_out > 0 {
         text.push_str(&format!(" The first {left_out} days are left out: sessions.ndjson."));
     }
+    if dossier.hours_cut > 0 {
+        text.push_str(&format!(
+            " Not all hours of {} are here: at most {} days of a session, and 731 of a subject.",
+            units::number_of(dossier.hours_cut as usize, "session"),
+            HOURS_ONE / 24,
+        ));
+    }
     let size = (WIDTH, height);
     let title = "Sessions by day and hour";
     let figure = Figure { id: format!("{id}-days"), title, text, size, key: &[], drawing, table };
@@ -89,5 +96,33 @@ fn shade(count: u32, most: u32) -> u32 {
             let share = f64::from(count).ln_1p() / f64::from(most).ln_1p();
             ((share * 4.0).ceil() as u32).clamp(1, 4)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::html::session::Session;
+
+    #[test]
+    fn hours_that_are_not_counted_are_told() {
+        let of = |days: &[(u64, u64)]| {
+            let mut dossier = Dossier::default();
+            for (from, to) in days {
+                let at = |day: u64| Some(Nanos((20_000 + day) * 24 * HOUR));
+                let session = Session { start: at(*from), end: at(*to), ..Session::default() };
+                dossier.add(session, 12);
+            }
+            let html = figure(&dossier, "s1").map(Html::into_string).unwrap_or_default();
+            (dossier.hours.len(), dossier.hours_cut, html)
+        };
+        let (hours, cut, whole) = of(&[(0, 30)]);
+        assert_eq!((hours, cut, whole.contains("Not all hours")), (30 * 24 + 1, 0, false));
+        let (hours, cut, long) = of(&[(0, 60)]);
+        assert_eq!((hours, cut), (31 * 24, 1));
+        assert!(long.contains("Not all hours of 1 session are here"), "{long}");
+        // 26 sessions of 30 days, one after the other: more than 731 days.
+        let many: Vec<(u64, u64)> = (0..26).map(|at| (at * 30, at * 30 + 30)).collect();
+        assert_eq!(of(&many).1, 2);
     }
 }

@@ -60,9 +60,10 @@ pub(in crate::report::html) fn figure(dossier: &Dossier, id: &str) -> Option<Htm
         ]);
     }
     let text = format!(
-        "{}, one mark each. On the line the program answers as fast as its address; a mark well \
-         above it may hide a leg behind the address. {}",
-        units::number_of(all.len(), "handshake"),
+        "{} of {}, one mark each. On the line the program answers as fast as its address; a mark \
+         well above it may hide a leg behind the address. {}",
+        units::count(all.len() as u64),
+        units::number_of(dossier.turns_all as usize, "handshake"),
         estimate
             .map_or_else(|| "No endpoint of this subject has an estimate.".to_owned(), sentence,),
     );

@@ -77,9 +77,9 @@ pub(in crate::report::html) fn figure(
     let shown: Vec<_> = measured.iter().take(ADDRESSES_MAX).collect();
     for (address_ip, of) in shown.iter().rev() {
         if let Some(at) = of.centre.map(point) {
-            put_mark(at, of.is_too_fast, &mut drawing);
+            put_mark(at, of.refuted.geo, &mut drawing);
             if address_ip == ip {
-                put_line(point(sensor), at, of.is_too_fast, &mut drawing);
+                put_line(point(sensor), at, of.refuted.geo, &mut drawing);
             }
         }
     }
@@ -97,7 +97,7 @@ pub(in crate::report::html) fn figure(
         reach(fibre),
         reach(vacuum),
         address.geo_km.map_or("at an unknown distance".to_owned(), km),
-        if address.is_too_fast { "refuted" } else { "not refuted, which does not confirm it" },
+        if address.refuted.geo { "refuted" } else { "not refuted, which does not confirm it" },
         shown.len(),
         units::count(measured.len() as u64),
     );
@@ -128,7 +128,7 @@ fn cells(ip: &str, of: &Address, sensor: (f64, f64)) -> Vec<Cell> {
         Cell::digits(ms.map(|ms| ms * KM_PER_RTT_MS_VACUUM), 0),
         Cell::text(of.place.clone()),
         Cell::digits(km, 0),
-        Cell::Text(if of.is_too_fast { "yes" } else { "no" }.to_owned()),
+        Cell::Text(if of.refuted.geo { "yes" } else { "no" }.to_owned()),
     ]
 }
 
