@@ -253,6 +253,14 @@ fn a_slice_never_replaces_a_capture_and_may_go_to_a_pipe() {
     let (code, said) = carve(&case.id, &out, &input, &[]);
     assert_eq!(code, Some(2), "{said}");
     assert_eq!(fs::read(&input).unwrap(), bytes);
+    for name in ["sessions.ndjson", "run.json", "alerts.ndjson"] {
+        let own = out.join(name);
+        let bytes = fs::read(&own).unwrap();
+        let (code, said) = carve(&case.id, &out, &own, &[]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("a file of the result"), "{said}");
+        assert_eq!(fs::read(&own).unwrap(), bytes, "{name}");
+    }
     let piped = longhaul(&[&"carve", &case.id, &out, &"-o", &"-", &"-q"]);
     assert_eq!(piped.status.code(), Some(0));
     assert_eq!(case.carve(&[]).0, Some(0));

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::explain::Flat;
 use crate::model::Error;
 use crate::results::{Results, find};
-use crate::sinks::files::OutFile;
+use crate::sinks::files::{NAMES, OutFile};
 
 /// Slices that are written in one pass over the captures.
 pub const AT_ONCE: usize = 64;
@@ -78,7 +78,7 @@ pub fn carve_all(
     let mut all: Vec<Result<Carved, Error>> = Vec::with_capacity(orders.len());
     let (mut slices, mut of) = (Vec::new(), Vec::new());
     for (id, out) in orders.iter().take(AT_ONCE) {
-        refuse_overwriting(&inputs, out).map_err(one)?;
+        refuse_overwriting(results, &inputs, out).map_err(one)?;
         let wanted = find::find(results, id).and_then(|event| wanted::of(results, &event));
         let wanted = match wanted {
             Ok(wanted) => wanted,
@@ -138,17 +138,23 @@ fn only_run(results: &Results) -> Result<Flat, Error> {
     }
 }
 
-/// A slice never replaces a capture that was read.
-fn refuse_overwriting(inputs: &[captures::Input], out: &Path) -> Result<(), Error> {
+/// A slice never replaces a capture that was read, or a file of the result.
+fn refuse_overwriting(
+    results: &Results,
+    inputs: &[captures::Input],
+    out: &Path,
+) -> Result<(), Error> {
     let Ok(target) = std::fs::canonicalize(out) else { return Ok(()) };
-    let same = |input: &&captures::Input| {
-        std::fs::canonicalize(&input.path).is_ok_and(|path| path == target)
+    let is = |path: &Path| std::fs::canonicalize(path).is_ok_and(|path| path == target);
+    let refuse = |cause: &str| {
+        Err(Error::new(format!("writing {}", out.display()), cause)
+            .help("choose another name for -o"))
     };
-    match inputs.iter().find(same) {
-        Some(_) => {
-            Err(Error::new(format!("writing {}", out.display()), "it is a capture that was read")
-                .help("choose another name for -o"))
-        }
-        None => Ok(()),
+    if inputs.iter().any(|input| is(&input.path)) {
+        return refuse("it is a capture that was read");
     }
+    if results.dirs().iter().any(|dir| NAMES.iter().any(|name| is(&dir.join(name)))) {
+        return refuse("it is a file of the result");
+    }
+    Ok(())
 }

@@ -24,6 +24,9 @@ const COMMENT_MAX: usize = 2_000;
 /// Pieces of evidence that a comment names.
 const EVIDENCE_MAX: usize = 8;
 
+/// `event.action` of a line that sums up unanswered sessions.
+const SUMMED: &str = "sessions-summed";
+
 /// A session to carve.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -88,6 +91,11 @@ pub fn of(results: &Results, event: &Event) -> Result<Wanted, Error> {
     let mut claims = Claims::default();
     let mut notes = Vec::new();
     let title = match event {
+        Event::Session(line) if line.text("event.action") == Some(SUMMED) => {
+            let cause = "it sums up unanswered sessions, of which no packet is told apart";
+            return Err(Error::new(format!("event {id}"), cause)
+                .help("take the id of an alert, an incident or a session with a line of its own"));
+        }
         Event::Session(_) => {
             claims.by_id.insert(id.clone(), Vec::new());
             format!("longhaul: packets of session {id}")
@@ -103,7 +111,7 @@ pub fn of(results: &Results, event: &Event) -> Result<Wanted, Error> {
             format!("longhaul: packets behind {}", claim(line))
         }
     };
-    let sessions = sessions(results, &claims, &id)?;
+    let Found { sessions, sums } = sessions(results, &claims, &id)?;
     let found: BTreeSet<&str> = sessions.iter().map(|session| session.id.as_str()).collect();
     let missing = claims.by_id.keys().filter(|id| !found.contains(id.as_str())).count();
     if missing > 0 {
@@ -114,8 +122,17 @@ pub fn of(results: &Results, event: &Event) -> Result<Wanted, Error> {
     }
     if sessions.is_empty() {
         let help = "the packets are with the run in which the sessions were written";
-        let cause = "none of its sessions has a line in sessions.ndjson";
+        let cause = match sums {
+            0 => "none of its sessions has a line in sessions.ndjson",
+            _ => "sessions.ndjson has only sums of its sessions, of which no packet is told apart",
+        };
         return Err(Error::new(format!("event {id}"), cause).help(help));
+    }
+    if sums > 0 {
+        notes.push(format!(
+            "{sums} sums of unanswered sessions have no frames here: a sum does not say which are \
+             its own"
+        ));
     }
     Ok(Wanted { title: short(&title), sessions, notes })
 }
@@ -236,6 +253,7 @@ struct Head<'a> {
 #[derive(Deserialize)]
 struct HeadEvent<'a> {
     id: &'a str,
+    action: Option<&'a str>,
 }
 
 #[derive(Default, Deserialize)]
@@ -244,8 +262,14 @@ struct HeadEnd {
     port: Option<u16>,
 }
 
-fn sessions(results: &Results, claims: &Claims, id: &str) -> Result<Vec<Session>, Error> {
-    let mut found: Vec<Session> = Vec::new();
+/// Sessions, and the number of sums that are about the same.
+struct Found {
+    sessions: Vec<Session>,
+    sums: u64,
+}
+
+fn sessions(results: &Results, claims: &Claims, id: &str) -> Result<Found, Error> {
+    let (mut found, mut sums): (Vec<Session>, u64) = (Vec::new(), 0);
     let mut places: HashMap<String, usize> = HashMap::new();
     let files = results.each_line("sessions.ndjson", |bytes| {
         let read: Result<Head<'_>, _> = serde_json::from_slice(bytes);
@@ -255,9 +279,14 @@ fn sessions(results: &Results, claims: &Claims, id: &str) -> Result<Vec<Session>
             return Ok(());
         }
         let line = Flat::parse(bytes).map_err(|error| format!("it is no JSON object: {error}"))?;
+        if head.event.action == Some(SUMMED) {
+            let span = span(&line)?;
+            sums += u64::from(claims.endpoints.iter().any(|of| of.holds(&head, span)));
+            return Ok(());
+        }
         let mut session = session(&line)?;
         session.claims.extend(by_id.into_iter().flatten().cloned());
-        let of_endpoints = claims.endpoints.iter().filter(|of| of.holds(&head, &session));
+        let of_endpoints = claims.endpoints.iter().filter(|of| of.holds(&head, session.span));
         let more: Vec<Rc<str>> = of_endpoints.map(|of| Rc::clone(&of.claim)).collect();
         if by_id.is_none() && more.is_empty() {
             return Ok(());
@@ -282,7 +311,7 @@ fn sessions(results: &Results, claims: &Claims, id: &str) -> Result<Vec<Session>
         return Err(Error::new(format!("event {id}"), "no sessions were written")
             .help("read the captures again without --no-sessions, into a directory"));
     }
-    Ok(found)
+    Ok(Found { sessions: found, sums })
 }
 
 impl Endpoint {
@@ -294,15 +323,24 @@ impl Endpoint {
     }
 
     /// The same in the time that the alert is about.
-    fn holds(&self, head: &Head<'_>, session: &Session) -> bool {
+    fn holds(&self, head: &Head<'_>, (first, last): (Nanos, Nanos)) -> bool {
         let (start, end) = self.span;
-        self.is_end_of(head) && session.span.0 <= end && session.span.1 >= start
+        self.is_end_of(head) && first <= end && last >= start
     }
+}
+
+fn missing(name: &str) -> String {
+    format!("the session has no {name}: it has no packets of its own")
+}
+
+/// Times of the first and the last packet of a line.
+fn span(line: &Flat) -> Result<(Nanos, Nanos), String> {
+    let time = |name: &str| line.text(name).and_then(Nanos::parse).ok_or_else(|| missing(name));
+    Ok((time("event.start")?, time("event.end")?))
 }
 
 /// Reads a session's line.
 fn session(line: &Flat) -> Result<Session, String> {
-    let missing = |name: &str| format!("the session has no {name}: it has no packets of its own");
     let end = |side: &str| {
         let ip = line.text(&format!("{side}.ip")).and_then(|ip| ip.parse::<IpAddr>().ok());
         let port = line.number(&format!("{side}.port")).map(|port| port as u16);
@@ -310,7 +348,6 @@ fn session(line: &Flat) -> Result<Session, String> {
     };
     let from = end("source").ok_or_else(|| missing("source.ip"))?;
     let to = end("destination").ok_or_else(|| missing("destination.ip"))?;
-    let time = |name: &str| line.text(name).and_then(Nanos::parse).ok_or_else(|| missing(name));
     let number = line.text("network.iana_number").and_then(|text| text.parse().ok());
     let places = line.objects("longhaul.packets");
     let place = places.first().ok_or_else(|| missing("longhaul.packets"))?;
@@ -324,7 +361,7 @@ fn session(line: &Flat) -> Result<Session, String> {
         community: line.text("network.community_id").map(str::to_owned),
         vlan: line.text("network.vlan.id").and_then(|text| text.parse().ok()),
         network: line.number("longhaul.encapsulation.id").map(|id| id as u64),
-        span: (time("event.start")?, time("event.end")?),
+        span: span(line)?,
         place: (own("input"), own("first"), own("last")),
         claims: Vec::new(),
         handshake: (
@@ -333,3 +370,7 @@ fn session(line: &Flat) -> Result<Session, String> {
         ),
     })
 }
+
+#[cfg(test)]
+#[path = "wanted_tests.rs"]
+mod tests;
