@@ -12,6 +12,7 @@
 )]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -86,6 +87,40 @@ fn check(folder: &Path, archive: &[u8]) -> Verified {
 
 fn names(found: &Verified, what: &str) {
     assert!(found.differs.iter().any(|line| line.contains(what)), "{what}: {:?}", found.differs);
+}
+
+#[test]
+fn a_manifest_takes_no_more_memory_than_its_members_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let member = |text: String| {
+        let header = tar::header("manifest.json", text.len() as u64).unwrap();
+        let padding = vec![0; tar::padding(text.len() as u64)];
+        [&header, text.as_bytes(), &padding].concat()
+    };
+    let with = |text: String| {
+        let found = check(folder.path(), &archive(&[(String::new(), member(text))]));
+        found.differs.join("; ")
+    };
+    let start = r#"{"manifest_version":1,"runs":["#;
+    // What is not needed is not even looked at; of what is needed there are bounds.
+    assert_eq!(with(format!(r#"{start}0,"x",{{}}],"files":[]}}"#)), "");
+    let many = format!(r#"{start}0{}],"files":[]}}"#, ",0".repeat(9 << 20));
+    assert!(with(many).contains("manifest.json"));
+    let one = r#",{"name":"","bytes":0,"sha256":""}"#;
+    let many = format!(r#"{start}],"files":[{}]}}"#, &one.repeat(200_001)[1..]);
+    assert!(with(many).contains("more than 200000"));
+    // A member of zeros, of which a few bytes are stored.
+    let one = format!(r#"{{"name":"x","bytes":{},"sha256":""}}"#, 1u64 << 30);
+    let manifest = member(format!(r#"{start}],"files":[{one}]}}"#));
+    let header = tar::header("x", 1 << 30).unwrap();
+    let path = folder.path().join("zeros");
+    let mut out = zstd::Encoder::new(fs::File::create(&path).unwrap(), 1).unwrap();
+    out.write_all(&[&manifest[..], &header].concat()).unwrap();
+    for _ in 0..256 {
+        out.write_all(&vec![0; 1 << 20]).unwrap();
+    }
+    out.finish().unwrap();
+    names(&verify(&path, None).unwrap(), "2000 times its size");
 }
 
 #[test]
@@ -179,6 +214,14 @@ fn additions_and_cuts_are_told_and_nothing_is_unpacked() {
         names(&check(folder, &archive(&changed)), &format!("{name}: added"));
     }
     assert!(!folder.parent().unwrap().join("escaped").exists());
+    // A name cannot print a line of its own.
+    let name = "x\nintact: 9 files as the manifest says; signed\x1b[2K";
+    let mut changed = whole.clone();
+    let header = tar::header(name, BLOCK as u64).unwrap();
+    changed.push((name.to_owned(), [header, body].concat()));
+    let found = check(folder, &archive(&changed));
+    names(&found, "added");
+    assert!(!found.differs.iter().any(|line| line.contains(['\n', '\x1b'])), "{found:?}");
     // Cut at each member, and within each.
     let mut end = 0;
     for (name, bytes) in &whole {
@@ -196,6 +239,12 @@ fn additions_and_cuts_are_told_and_nothing_is_unpacked() {
     names(&check(folder, &[&plain[..], &[0; BLOCK]].concat()), "data behind");
     // The file itself: no change passes that changes what is in it.
     let path = folder.join("flipped");
+    let skippable = [0x50, 0x2a, 0x4d, 0x18, 5, 0, 0, 0, b'h', b'e', b'l', b'l', b'o'];
+    let empty = zstd::encode_all(&b""[..], 1).unwrap();
+    for behind in [&skippable[..], &empty, b"x"] {
+        fs::write(&path, [&packed[..], behind].concat()).unwrap();
+        names(&verify(&path, None).unwrap(), "data behind the archive");
+    }
     for at in (0..packed.len()).step_by(packed.len() / 400 + 1) {
         let mut changed = packed.clone();
         changed[at] ^= 0x10;

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -15,8 +16,11 @@ use crate::model::Error;
 /// The version of this form.
 pub const VERSION: u32 = 1;
 
-/// Most bytes of a run.json, and of a manifest.
-pub const BYTES_MAX: u64 = 64 << 20;
+/// Most bytes of a run.json.
+const RUN_BYTES: u64 = 64 << 20;
+
+/// Most bytes of a manifest.
+pub const BYTES_MAX: u64 = 16 << 20;
 
 /// Most members of a bundle.
 pub const MEMBERS_MAX: usize = 200_000;
@@ -26,7 +30,7 @@ const KEPT: [&str; 9] =
     ["version", "schema_version", "arguments", "sensor", "rules", "geo", "lists", "loss", "totals"];
 
 /// manifest.json.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Manifest {
     /// [`VERSION`].
     pub manifest_version: u32,
@@ -35,7 +39,7 @@ pub struct Manifest {
     /// The options that it was made with.
     pub options: Vec<String>,
     /// Fingerprint of the key that signed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
     /// The runs whose results it has.
     pub runs: Vec<Value>,
@@ -43,6 +47,42 @@ pub struct Manifest {
     pub slices: Vec<Value>,
     /// Members, in their order.
     pub files: Vec<Member>,
+}
+
+/// What is read of a manifest to compare a bundle with it: the rest takes no memory.
+#[derive(Debug, Deserialize)]
+pub struct Listing {
+    /// [`VERSION`].
+    pub manifest_version: u32,
+    /// Fingerprint of the key that signed it.
+    pub signed_by: Option<String>,
+    /// Members, in their order.
+    #[serde(deserialize_with = "members")]
+    pub files: Vec<Member>,
+}
+
+/// At most [`MEMBERS_MAX`] of them.
+fn members<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Member>, D::Error> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<Member>;
+
+        fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            out.write_str("a list of members")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Vec<Member>, A::Error> {
+            let mut found = Vec::new();
+            while let Some(member) = all.next_element()? {
+                if found.len() >= MEMBERS_MAX {
+                    return Err(A::Error::custom(format!("more than {MEMBERS_MAX} members")));
+                }
+                found.push(member);
+            }
+            Ok(found)
+        }
+    }
+    from.deserialize_seq(Members)
 }
 
 /// A member of the archive.
@@ -65,7 +105,7 @@ pub fn run(directory: &str, path: &Path) -> Result<Value, Error> {
             .at(path, 0)
             .help("the file is not as longhaul wrote it: run again, or restore it")
     };
-    let bytes = file::read(path, BYTES_MAX).map_err(refuse)?;
+    let bytes = file::read(path, RUN_BYTES).map_err(refuse)?;
     let run: Map<String, Value> = serde_json::from_slice(&bytes)
         .map_err(|error| refuse(format!("it is no JSON: {error}")))?;
     let mut out = Map::new();

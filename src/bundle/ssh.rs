@@ -105,17 +105,22 @@ impl Key {
         put(&mut blob, b"");
         put(&mut blob, HASH);
         put(&mut blob, &signature);
-        let mut text = Vec::new();
-        put_base64(&mut text, &blob);
-        let mut out = format!("{BEGIN}\n");
-        for line in text.chunks(COLUMNS) {
-            out.push_str(&String::from_utf8_lossy(line));
-            out.push('\n');
-        }
-        out.push_str(END);
-        out.push('\n');
-        out
+        armour(&blob)
     }
+}
+
+/// A signature as text, in the one form that ssh-keygen writes.
+fn armour(blob: &[u8]) -> String {
+    let mut text = Vec::new();
+    put_base64(&mut text, blob);
+    let mut out = format!("{BEGIN}\n");
+    for line in text.chunks(COLUMNS) {
+        out.push_str(&String::from_utf8_lossy(line));
+        out.push('\n');
+    }
+    out.push_str(END);
+    out.push('\n');
+    out
 }
 
 impl Public {
@@ -142,22 +147,51 @@ impl Public {
 
 /// The Ed25519 keys of a file of public keys or allowed signers, one a line.
 ///
-/// Errors: the file has none.
+/// Errors: the file has none, or a line has options, which would restrict the key.
 pub fn public_keys(path: &Path) -> Result<Vec<Public>, Error> {
-    let refuse = |cause: String| {
+    let refuse = |cause: String, line: u32| {
         Error::new("public keys", cause)
-            .at(path, 0)
+            .at(path, line)
             .help("give a file NAME.pub of ssh-keygen -t ed25519, or one of allowed signers")
     };
-    let text = file::read_text(path, KEY_BYTES).map_err(refuse)?;
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    let key = |line: &str| {
-        let mut words = line.split_whitespace().skip_while(|word| word.as_bytes() != KIND);
-        words.next()?;
-        Public::parse(&from_base64(words.next()?)?)
-    };
-    let keys: Vec<Public> = lines.filter_map(key).collect();
-    if keys.is_empty() { Err(refuse("it has no Ed25519 key".to_owned())) } else { Ok(keys) }
+    let text = file::read_text(path, KEY_BYTES).map_err(|cause| refuse(cause, 0))?;
+    let mut keys = Vec::new();
+    for (number, line) in (1u32..).zip(text.lines()) {
+        match public_key(line) {
+            Ok(key) => keys.extend(key),
+            Err(cause) => return Err(refuse(cause, number)),
+        }
+    }
+    let none = || refuse("it has no Ed25519 key".to_owned(), 0);
+    if keys.is_empty() { Err(none()) } else { Ok(keys) }
+}
+
+/// The key of a line: `ssh-ed25519 KEY COMMENT`, or that behind the names of a signer. Keys of
+/// other kinds and comments give none.
+fn public_key(line: &str) -> Result<Option<Public>, String> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    let kind = if is_kind(first) { first } else { words.next().unwrap_or_default() };
+    if !is_kind(kind) {
+        // Names with spaces in quotes are refused with them: where they end is not known.
+        let cause = "it has options (or names with spaces), which are not understood: keep \
+                     ITS-NAMES ssh-ed25519 KEY only";
+        return Err(cause.to_owned());
+    }
+    if kind.as_bytes() != KIND {
+        return Ok(None);
+    }
+    let key = words.next().and_then(from_base64).and_then(|blob| Public::parse(&blob));
+    key.map(Some).ok_or_else(|| "its Ed25519 key is damaged".to_owned())
+}
+
+/// Whether a word names a kind of key.
+fn is_kind(word: &str) -> bool {
+    ["ssh-", "ecdsa-", "sk-"].iter().any(|start| word.starts_with(start))
 }
 
 /// Who signed a message.
@@ -167,6 +201,10 @@ pub fn signer(armored: &str, message: &[u8]) -> Result<Public, String> {
     let body = armored.strip_suffix('\n').and_then(|text| text.strip_suffix(END));
     let body = body.and_then(|text| text.strip_prefix(BEGIN));
     let blob = body.and_then(from_base64).ok_or("it is no signature of OpenSSH")?;
+    // One text for the same signature: nothing can be put into it.
+    if armour(&blob) != armored {
+        return Err("it is not in the form that ssh-keygen writes".to_owned());
+    }
     let damaged = |_| "it is damaged".to_owned();
     let rest = blob.strip_prefix(SIGNATURE).ok_or("it is no signature of OpenSSH")?;
     let mut all = Strings(rest);
@@ -178,7 +216,9 @@ pub fn signer(armored: &str, message: &[u8]) -> Result<Public, String> {
     if all.next().map_err(damaged)? != NAMESPACE.as_bytes() {
         return Err("it was made for another purpose than bundles of longhaul".to_owned());
     }
-    let _reserved = all.next().map_err(damaged)?;
+    if !all.next().map_err(damaged)?.is_empty() {
+        return Err("it has data in a field that is reserved".to_owned());
+    }
     if all.next().map_err(damaged)? != HASH {
         return Err("it is by another hash than SHA-512".to_owned());
     }
@@ -187,6 +227,9 @@ pub fn signer(armored: &str, message: &[u8]) -> Result<Public, String> {
         return Err("it is damaged".to_owned());
     }
     let bytes = signature.next().map_err(damaged)?;
+    if !signature.0.is_empty() {
+        return Err("it is damaged: data behind it".to_owned());
+    }
     let public = UnparsedPublicKey::new(&ED25519, &key.0);
     match public.verify(&signed(message), bytes) {
         Ok(()) => Ok(key),
@@ -306,13 +349,60 @@ mod tests {
         assert_eq!(signer(&text, b"manifest"), Ok(key.public()));
         assert_eq!(text, key.sign(b"manifest"));
         assert!(signer(&text, b"Manifest").unwrap_err().contains("not a signature of this"));
-        // Each character of it counts, but not how its lines are broken.
+        // Each character of it counts, and how its lines are broken.
         for at in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[at] ^= 1;
             let Ok(changed) = String::from_utf8(changed) else { continue };
             assert!(signer(&changed, b"manifest").is_err(), "character {at}");
         }
+    }
+
+    #[test]
+    fn nothing_can_be_put_into_a_signature() {
+        let key = load(&key_file(b"none", KIND)).unwrap_or_else(|error| panic!("{error}"));
+        let text = key.sign(b"manifest");
+        let body = text.strip_prefix(BEGIN).unwrap().split_once(END).unwrap().0.to_owned();
+        let blob = from_base64(&body).unwrap();
+        assert_eq!(armour(&blob), text);
+        assert!(signer(&text.replacen('\n', "\n\n", 1), b"manifest").is_err());
+        assert!(signer(&text.replacen('\n', "\n  ", 1), b"manifest").is_err());
+        // The reserved string stands behind the namespace; the signature is the last string.
+        let mut reserved = blob.clone();
+        let at = blob.windows(8).position(|part| part == NAMESPACE.as_bytes()).unwrap() + 8;
+        reserved.splice(at..at + 4, [0, 0, 0, 3, b'x', b'y', b'z']);
+        assert!(signer(&armour(&reserved), b"manifest").unwrap_err().contains("reserved"));
+        let mut behind = blob.clone();
+        let at = blob.len() - 4 - (4 + KIND.len()) - (4 + 64);
+        let len = u32::from_be_bytes(blob[at..at + 4].try_into().unwrap());
+        assert_eq!(len as usize, blob.len() - at - 4);
+        behind.splice(at..at + 4, (len + 5).to_be_bytes());
+        behind.extend(b"hello");
+        assert!(signer(&armour(&behind), b"manifest").unwrap_err().contains("behind"));
+    }
+
+    #[test]
+    fn lines_with_options_are_refused_by_number() {
+        let key = load(&key_file(b"none", KIND)).unwrap_or_else(|error| panic!("{error}"));
+        let mut own = Vec::new();
+        put_base64(&mut own, &key.public().blob());
+        let own = format!("ssh-ed25519 {}", String::from_utf8(own).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("allowed");
+        let keys = |text: String| {
+            std::fs::write(&path, text).unwrap();
+            public_keys(&path)
+        };
+        let good = format!("# keys\n\nssh-rsa AAAA x\n{own} a comment\na@b.c,d@e {own}\n");
+        assert_eq!(keys(good).unwrap_or_else(|e| panic!("{e}")), [key.public(), key.public()]);
+        for options in ["namespaces=\"git\"", "valid-before=\"2020\"", "cert-authority"] {
+            for names in ["a@b.c ", "\"a b\" "] {
+                let error = keys(format!("# keys\n{names}{options} {own}\n")).unwrap_err();
+                assert!(error.to_string().contains("allowed:2"), "{error}");
+            }
+        }
+        let error = keys(format!("{own}\nx {}\n", &own[..40])).unwrap_err();
+        assert!(error.to_string().contains("allowed:2"), "{error}");
     }
 
     #[test]

@@ -11,15 +11,21 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::bundle::manifest::{BYTES_MAX, MEMBERS_MAX, Manifest, Member, VERSION};
+use crate::bundle::manifest::{BYTES_MAX, Listing, Member, VERSION};
 use crate::bundle::{MANIFEST, SIGNATURE, ssh, tar};
 use crate::model::Error;
+use crate::model::escape::escaped;
 
 /// Most bytes of a signature.
 const SIGNATURE_BYTES: u64 = 64 << 10;
 
 /// What is added to a bundle is read up to so many bytes.
 const ADDED_BYTES: u64 = 1 << 30;
+
+/// Bytes that a stored byte may unpack to, and what any archive may: text and packets, in which
+/// every line and frame is different, come nowhere near.
+const RATIO_MAX: u64 = 2_000;
+const ROOM_MIN: u64 = 64 << 20;
 
 /// Findings that are kept.
 const FINDINGS_MAX: usize = 10_000;
@@ -47,6 +53,7 @@ pub fn verify(path: &Path, allowed: Option<&[ssh::Public]>) -> Result<Verified, 
     if !file.metadata().map_err(|e| refuse(e.to_string()))?.is_file() {
         return Err(refuse("it is not a regular file".to_owned()));
     }
+    let stored_bytes = file.metadata().map_err(|e| refuse(e.to_string()))?.len();
     let mut file = BufReader::new(file);
     let mut magic = [0; 4];
     let no_bundle = || {
@@ -59,13 +66,28 @@ pub fn verify(path: &Path, allowed: Option<&[ssh::Public]>) -> Result<Verified, 
     }
     let stored = io::Cursor::new(magic).chain(file);
     let unpacked = zstd::Decoder::with_buffer(BufReader::new(stored));
-    let unpacked = unpacked.map_err(|e| refuse(e.to_string()))?;
-    Ok(Check::new(Box::new(unpacked)).run(allowed))
+    let mut unpacked = unpacked.map_err(|e| refuse(e.to_string()))?.single_frame();
+    let (mut found, whole) = Check::new(&mut unpacked, stored_bytes).run(allowed);
+    if whole && let Err(End(cause)) = nothing_behind(unpacked.finish()) {
+        found.differs.push(cause);
+    }
+    Ok(found)
+}
+
+/// The archive is one frame, and the file ends with it.
+fn nothing_behind(mut stored: impl Read) -> Step<()> {
+    match stored.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(End("data behind the archive".to_owned())),
+        Err(error) => Err(End(format!("the file cannot be read to its end: {error}"))),
+    }
 }
 
 /// A pass over an archive.
 struct Check<'r> {
-    input: Box<dyn Read + 'r>,
+    input: &'r mut dyn Read,
+    /// Bytes that may still be unpacked.
+    room: u64,
     found: Verified,
     /// Members not seen yet, in order.
     expected: VecDeque<Member>,
@@ -81,9 +103,10 @@ struct End(String);
 type Step<T> = Result<T, End>;
 
 impl<'r> Check<'r> {
-    fn new(input: Box<dyn Read + 'r>) -> Check<'r> {
+    fn new(input: &'r mut dyn Read, stored_bytes: u64) -> Check<'r> {
         Check {
             input,
+            room: stored_bytes.saturating_mul(RATIO_MAX).saturating_add(ROOM_MIN),
             found: Verified::default(),
             expected: VecDeque::new(),
             by_name: HashMap::new(),
@@ -92,8 +115,10 @@ impl<'r> Check<'r> {
         }
     }
 
-    fn run(mut self, allowed: Option<&[ssh::Public]>) -> Verified {
+    /// Gives what was found, and whether the archive was read to its end.
+    fn run(mut self, allowed: Option<&[ssh::Public]>) -> (Verified, bool) {
         let ended = self.manifest(allowed).and_then(|open| self.members(open));
+        let whole = ended.is_ok();
         if let Err(End(cause)) = ended {
             self.differs(cause);
         }
@@ -102,12 +127,13 @@ impl<'r> Check<'r> {
                 self.differs(format!("{}: missing", member.name));
             }
         }
-        self.found
+        (self.found, whole)
     }
 
+    /// Names are whatever the archive says: they stay on one line of printable characters.
     fn differs(&mut self, what: String) {
         if self.found.differs.len() < FINDINGS_MAX {
-            self.found.differs.push(what);
+            self.found.differs.push(escaped(&what).into_owned());
         }
     }
 
@@ -117,9 +143,9 @@ impl<'r> Check<'r> {
             Some((name, size)) if name == MANIFEST && size <= BYTES_MAX => self.whole(size)?,
             _ => return Err(End(format!("{MANIFEST}: it is not the first member, or altered"))),
         };
-        let read: Result<Manifest, _> = serde_json::from_slice(&bytes);
+        let read: Result<Listing, _> = serde_json::from_slice(&bytes);
         let manifest = read.map_err(|error| End(format!("{MANIFEST}: altered: {error}")))?;
-        if manifest.manifest_version != VERSION || manifest.files.len() > MEMBERS_MAX {
+        if manifest.manifest_version != VERSION {
             let version = manifest.manifest_version;
             return Err(End(format!("{MANIFEST}: altered, or of another version ({version})")));
         }
@@ -271,6 +297,9 @@ impl<'r> Check<'r> {
     }
 
     fn fill(&mut self, space: &mut [u8]) -> Step<()> {
+        self.room = self.room.checked_sub(space.len() as u64).ok_or_else(|| {
+            End(format!("it unpacks to more than {RATIO_MAX} times its size: no bundle does"))
+        })?;
         self.input.read_exact(space).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => End("the archive ends early".to_owned()),
             _ => End(format!("the archive is damaged: {error}")),
