@@ -4,7 +4,7 @@
 //! In: run.json, paths. Out: located files. Never: a capture that differs from the one that was
 //! read, or one left out silently.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ pub struct Input {
     span: Option<(Nanos, Nanos)>,
     /// Every time in it fits its clock.
     is_plain: bool,
+    /// The run ended before the file did.
+    is_part: bool,
 }
 
 /// Where an input is now.
@@ -119,6 +121,7 @@ fn input(of: &Flat) -> Input {
         sha256: of.text("sha256").map(str::to_owned),
         span: time("first").zip(time("last")),
         is_plain: matches!(of.text("verdict"), Some("ok" | "truncated")),
+        is_part: of.text("verdict") == Some("interrupted"),
     }
 }
 
@@ -127,6 +130,19 @@ impl Input {
     pub fn may_hold(&self, (start, end): (Nanos, Nanos)) -> bool {
         let Some((first, last)) = self.span else { return false };
         self.file.is_some() && (!self.is_plain || (first <= end && last >= start))
+    }
+
+    /// Whether the file holds what was read of it. Behind the place where an interrupted run
+    /// stopped are more packets, and their times may be earlier or later.
+    fn holds_what(&self, report: &FileReport) -> bool {
+        let span = report.first.zip(report.last);
+        if !self.is_part {
+            return report.packets == self.packets && span == self.span;
+        }
+        let covers = |(first, last): (Nanos, Nanos)| {
+            span.is_some_and(|(start, end)| start <= first && end >= last)
+        };
+        report.packets >= self.packets && self.span.is_none_or(covers)
     }
 
     fn refuse(&self, cause: impl Into<String>) -> Error {
@@ -146,19 +162,27 @@ pub fn locate(
     let mut found = Vec::new();
     let mut errors = Vec::new();
     let mut index: Option<HashMap<u64, Vec<PathBuf>>> = None;
+    let mut used = HashSet::new();
     let is_needed = |input: &Input| spans.iter().any(|span| input.may_hold(*span));
-    for (at, input) in inputs.iter().enumerate().filter(|(_, input)| is_needed(input)) {
+    let is_there = |input: &Input| {
+        size_of_file(&input.path) == Some(input.bytes) && input.path.as_os_str() != "-"
+    };
+    let needed = inputs.iter().enumerate().filter(|(_, input)| is_needed(input));
+    let mut needed: Vec<(usize, &Input)> = needed.collect();
+    // Those that have not moved choose first, so that no other takes the file of one.
+    needed.sort_by_key(|(_, input)| !is_there(input));
+    for (at, input) in needed {
         let size = size_of_file(&input.path);
-        let there = size == Some(input.bytes) && input.path.as_os_str() != "-";
+        let there = is_there(input);
         if there && captures.is_empty() {
             found.push(Located { input: at, path: input.path.clone() });
             continue;
         }
         let moved = match (&mut index, captures.is_empty()) {
             (_, true) => None,
-            (Some(index), _) => search(index, input),
+            (Some(index), _) => search(index, input, &mut used),
             (none, _) => match below(captures) {
-                Ok(built) => search(none.insert(built), input),
+                Ok(built) => search(none.insert(built), input, &mut used),
                 Err(error) => return Err(vec![error]),
             },
         };
@@ -181,6 +205,7 @@ pub fn locate(
             }
         }
     }
+    found.sort_by_key(|of| of.input);
     if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
@@ -199,15 +224,28 @@ fn below(dirs: &[PathBuf]) -> Result<HashMap<u64, Vec<PathBuf>>, Error> {
     Ok(index)
 }
 
-/// The file of that size and hash; of that size and name, if there is no hash.
-fn search(index: &HashMap<u64, Vec<PathBuf>>, input: &Input) -> Option<PathBuf> {
+/// The file of that size and hash; of that size and name, if there is no hash. A file stands for
+/// one input: of several equal ones each gets that whose path ends most like its own.
+fn search(
+    index: &HashMap<u64, Vec<PathBuf>>,
+    input: &Input,
+    used: &mut HashSet<PathBuf>,
+) -> Option<PathBuf> {
     let mut same = index.get(&input.bytes)?.clone();
+    let real = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    same.retain(|path| !used.contains(&real(path)));
     let named = |path: &PathBuf| path.file_name() == input.path.file_name();
-    same.sort_by_key(|path| !named(path));
-    match &input.sha256 {
+    let common = |path: &PathBuf| {
+        let pairs = path.components().rev().zip(input.path.components().rev());
+        pairs.take_while(|(one, other)| one == other).count()
+    };
+    same.sort_by_key(|path| std::cmp::Reverse(common(path)));
+    let found = match &input.sha256 {
         Some(hash) => same.into_iter().find(|path| hash_of(path).as_ref() == Some(hash)),
         None => same.into_iter().find(named),
-    }
+    }?;
+    used.insert(real(&found));
+    Some(found)
 }
 
 /// SHA-256 of a file in lower-case hexadecimal.
@@ -251,9 +289,68 @@ pub fn check(
             errors.push(other("its SHA-256"));
         } else if report.bytes != input.bytes {
             errors.push(other("its size"));
-        } else if report.packets != input.packets || report.first.zip(report.last) != input.span {
+        } else if !input.holds_what(report) {
             errors.push(other("what it holds"));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: PathBuf, file: u64) -> Input {
+        let span = Some((Nanos(0), Nanos(9)));
+        Input { path, file: Some(file), bytes: 4, packets: 3, span, ..Input::default() }
+    }
+
+    #[test]
+    fn equal_captures_are_found_each_at_a_place_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["now/a/x.pcap", "now/b/x.pcap", "now/c/x.pcap"] {
+            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            fs::write(at(name), b"same").unwrap();
+        }
+        let hash = hash_of(&at("now/a/x.pcap"));
+        // One is where it was; the first that moved is like none of them.
+        let old = ["then/z/x.pcap", "then/b/x.pcap", "now/a/x.pcap"];
+        for sha256 in [None, hash] {
+            let inputs: Vec<Input> = (0..).zip(old).map(|(n, path)| of(at(path), n)).collect();
+            let inputs: Vec<Input> =
+                inputs.into_iter().map(|of| Input { sha256: sha256.clone(), ..of }).collect();
+            let whole = [(Nanos(0), Nanos(9))];
+            let found = locate(&inputs, &whole, &[at("now")]).unwrap();
+            let order: Vec<usize> = found.iter().map(|of| of.input).collect();
+            assert_eq!(order, [0, 1, 2]);
+            let paths: HashSet<&PathBuf> = found.iter().map(|of| &of.path).collect();
+            assert_eq!(paths.len(), 3, "{found:?}");
+            assert_eq!(found[2].path, at("now/a/x.pcap"));
+            // Fewer files than inputs: one has none, and that is said.
+            fs::remove_file(at("now/c/x.pcap")).unwrap();
+            assert_eq!(locate(&inputs, &whole, &[at("now")]).unwrap_err().len(), 1);
+            fs::write(at("now/c/x.pcap"), b"same").unwrap();
+        }
+    }
+
+    #[test]
+    fn of_an_interrupted_run_a_file_may_hold_more() {
+        let whole = of(PathBuf::from("x"), 0);
+        let part = Input { is_part: true, ..whole.clone() };
+        let report = |packets: u64, first: u64, last: u64| FileReport {
+            packets,
+            bytes: 4,
+            first: Some(Nanos(first)),
+            last: Some(Nanos(last)),
+            ..FileReport::duplicate(Path::new("x"), Path::new("y"))
+        };
+        let fits = |input: &Input, report: FileReport| {
+            let located = [Located { input: 0, path: PathBuf::from("x") }];
+            check(std::slice::from_ref(input), &located, &[report]).is_ok()
+        };
+        assert!(fits(&whole, report(3, 0, 9)) && !fits(&whole, report(5, 0, 20)));
+        assert!(fits(&part, report(5, 0, 20)) && !fits(&part, report(2, 0, 20)));
+        assert!(!fits(&part, report(5, 1, 20)) && !fits(&part, report(5, 0, 8)));
+    }
 }
