@@ -54,8 +54,10 @@ pub enum Op {
 /// A value to compare with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Literal {
-    /// A text, a time, or a day: times compare as they are written.
+    /// A text.
     Text(String),
+    /// A time of UTC without `Z`: values compare with it as far as it is told.
+    Time(String),
     /// A number.
     Number(f64),
     /// True or false.
@@ -108,6 +110,10 @@ impl Literal {
     fn compares(&self, value: &Value, op: Op) -> bool {
         match (self, value) {
             (Literal::Text(want), Value::String(have)) => texts(have, op, want),
+            (Literal::Time(want), Value::String(have)) => {
+                let have = have.strip_suffix('Z').unwrap_or(have);
+                texts(have.get(..want.len()).unwrap_or(have), op, want)
+            }
             (Literal::Number(want), Value::Number(have)) => {
                 have.as_f64().is_some_and(|have| numbers(have, op, *want))
             }

@@ -12,7 +12,7 @@ use crate::model::finding::Finding;
 use crate::model::near_words::{did_you_mean, nearest};
 use crate::model::scan::Scan;
 use crate::model::schema::{Described, Field, Kind, find_in, types};
-use crate::model::{Error, Record};
+use crate::model::{Error, Nanos, Record};
 
 /// Most bytes of a filter.
 const BYTES_MAX: usize = 16 << 10;
@@ -296,6 +296,9 @@ impl<'t> Parser<'t> {
             (Kind::Ip | Kind::Ips, Token::Text(text)) if matches!(op, Op::Equal | Op::Differs) => {
                 network(text).ok_or_else(|| wrong("an address or a network"))
             }
+            (Kind::Time, Token::Text(text)) if !is_of_texts(op) => {
+                time(text).ok_or_else(|| wrong("a time"))
+            }
             (_, Token::Text(text)) => Ok(Literal::Text(text.clone())),
             _ => Err(wrong("a text in quotes")),
         }
@@ -321,9 +324,14 @@ fn one_or(mut all: Vec<Expr>, many: fn(Vec<Expr>) -> Expr) -> Expr {
     }
 }
 
+/// Whether it looks at the letters of a value.
+const fn is_of_texts(op: Op) -> bool {
+    matches!(op, Op::Contains | Op::StartsWith | Op::EndsWith)
+}
+
 /// Whether values of a type compare so.
 fn fits(kind: Kind, op: Op) -> bool {
-    let texts = matches!(op, Op::Contains | Op::StartsWith | Op::EndsWith);
+    let texts = is_of_texts(op);
     let order = matches!(op, Op::Less | Op::AtMost | Op::Greater | Op::AtLeast);
     match kind {
         Kind::Int | Kind::Signed | Kind::Float => !texts,
@@ -338,9 +346,29 @@ const fn usable(kind: Kind) -> &'static str {
         Kind::Int | Kind::Signed | Kind::Float => "compare it with a number by == != < <= > >=",
         Kind::Bool => "compare it with true or false by == !=",
         Kind::Ip | Kind::Ips => "compare it with \"10.0.0.1\" or \"10.0.0.0/8\" by == != in",
-        Kind::Time => "compare it with a time such as \"2026-11-23T02:00\", as far as it is told",
+        Kind::Time => {
+            "compare it with a time of UTC such as \"2026-11-23\", \"2026-11-23T02:00\" or \
+             \"2026-11-23T02:00:00.5Z\""
+        }
         _ => "compare it with a text in quotes",
     }
+}
+
+/// A time of UTC, from a day down to nanoseconds, with or without `Z` at its end.
+fn time(text: &str) -> Option<Literal> {
+    const FORM: &str = "0000-01-01T00:00:00";
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let whole = match FORM.get(text.len()..) {
+        Some(rest) if [10, 13, 16, 19].contains(&text.len()) => format!("{text}{rest}Z"),
+        None if text.len() > 20 && text.as_bytes().get(19) == Some(&b'.') => format!("{text}Z"),
+        _ => return None,
+    };
+    let fits = |(own, form): (u8, u8)| match form {
+        b'0' | b'1' => own.is_ascii_digit(),
+        sign => own == sign,
+    };
+    let formed = text.bytes().zip(FORM.bytes()).all(fits);
+    (formed && Nanos::parse(&whole).is_some()).then(|| Literal::Time(text.to_owned()))
 }
 
 /// An address, or a network in CIDR notation.
