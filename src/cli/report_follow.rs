@@ -5,6 +5,8 @@
 //! report makes no packet wait. It reads what captured packets chose, so it keeps no way to any
 //! network.
 
+#![allow(clippy::disallowed_methods, reason = "a process that is to end has no queue to wait on")]
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
