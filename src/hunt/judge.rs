@@ -20,15 +20,38 @@ const GROUPS_MAX: usize = 262_144;
 /// What makes hits repetitions: rule, subject, values.
 type Group = (String, String, String);
 
-/// Hits that wait until there are enough of them, with their times.
-type Waiting = Vec<(Nanos, String)>;
+/// Hits of a kind within a day from the first.
+struct Window {
+    first: Nanos,
+    /// Those that wait until there are enough of them; `None` once there are.
+    waiting: Option<Vec<String>>,
+}
+
+impl Window {
+    const fn at(first: Nanos) -> Window {
+        Window { first, waiting: Some(Vec::new()) }
+    }
+
+    /// Adds a hit; gives those that have waited enough. As in a run, a window begins with the
+    /// first hit behind the last window, or before it if an older result is read later.
+    fn add(&mut self, time: Nanos, text: String, at_least: u64) -> Vec<String> {
+        if time.since(self.first).max(self.first.since(time)) > DAY {
+            *self = Window::at(time);
+        }
+        let Some(waiting) = &mut self.waiting else { return vec![text] };
+        waiting.push(text);
+        if (waiting.len() as u64) < at_least {
+            return Vec::new();
+        }
+        self.waiting.take().unwrap_or_default()
+    }
+}
 
 /// Judges lines.
 pub struct Judge<'r> {
     rules: &'r RuleSet,
     level: Level,
-    /// A group that has enough hits waits for nothing.
-    groups: HashMap<Group, Option<Waiting>>,
+    groups: HashMap<Group, Window>,
     hits: u64,
     uncounted: u64,
 }
@@ -86,14 +109,9 @@ impl<'r> Judge<'r> {
             self.uncounted += 1;
             return;
         }
-        let group = self.groups.entry(group).or_insert_with(|| Some(Vec::new()));
-        let Some(waiting) = group else { return out.push(text) };
         let time = Nanos::parse(text_at(line, "/event/end")).unwrap_or_default();
-        waiting.push((time, text));
-        waiting.retain(|(at, _)| time.since(*at) <= DAY);
-        if waiting.len() as u64 >= at_least {
-            out.extend(group.take().into_iter().flatten().map(|(_, text)| text));
-        }
+        let window = self.groups.entry(group).or_insert_with(|| Window::at(time));
+        out.extend(window.add(time, text, at_least));
     }
 }
 
@@ -142,4 +160,25 @@ fn render(hit: &Hit<'_>, line: &Value) -> String {
         },
     });
     escaped_json(&whole.to_string()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_count_from_the_first_of_a_day() {
+        let hour = |hours: u64| Nanos::from_secs(10 * 86_400 + hours * 3_600);
+        let told = |hours: &[u64]| {
+            let mut window = Window::at(hour(hours[0]));
+            let add = |at: &u64| window.add(hour(*at), at.to_string(), 2).len();
+            hours.iter().map(add).collect::<Vec<usize>>()
+        };
+        assert_eq!(told(&[0, 20, 24]), [0, 2, 1]);
+        // Enough for one day is not enough for the next.
+        assert_eq!(told(&[0, 20, 30, 31]), [0, 2, 0, 2]);
+        assert_eq!(told(&[0, 25, 48]), [0, 0, 2]);
+        // An older result that is read later has days of its own.
+        assert_eq!(told(&[100, 0, 1]), [0, 0, 2]);
+    }
 }
