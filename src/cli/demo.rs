@@ -57,7 +57,7 @@ pub(super) fn run(args: &DemoArgs, style: Style) -> CommandResult {
     };
     cli::print_as_is(&story::render(&story, style))?;
     if let Some(report) = report {
-        cli::print(&format!("\n  The report, for a browser: {}\n", report.display()))?;
+        cli::print(&format!("\n  The report, for a browser:\n  {}\n", report.display()))?;
     }
     Ok(RAN)
 }
