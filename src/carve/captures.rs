@@ -80,14 +80,21 @@ impl Shape {
         if let Some(filter) = &filter {
             FilterSet::new(filter).map_err(|error| vec![error])?;
         }
-        let micros = value("dedup-window").and_then(|us| us.parse::<u64>().ok());
-        let max_ratio = value("max-ratio").and_then(|ratio| ratio.parse().ok());
         let default = ReadOptions::default();
-        let max_ratio = max_ratio.unwrap_or(default.max_ratio);
-        let window = micros.map(|us| Nanos(us.saturating_mul(1_000)));
+        let number = |name: &str| value(name).map(|text| whole(name, text)).transpose();
+        let max_ratio = number("max-ratio")?.unwrap_or(default.max_ratio);
+        let window = number("dedup-window")?.map(|us| Nanos(us.saturating_mul(1_000)));
         let read = ReadOptions { max_ratio, hash: hashing(verify), ..default };
         Ok(Shape { decode, off, window, filter, read })
     }
+}
+
+/// A number among the arguments of run.json.
+fn whole(name: &str, text: &str) -> Result<u64, Vec<Error>> {
+    text.parse().map_err(|_| {
+        let cause = format!("its argument `{name}={text}` is no number");
+        vec![Error::new("run.json", cause).help("read the captures again with this version")]
+    })
 }
 
 /// The inputs of a run.
@@ -303,6 +310,18 @@ mod tests {
     fn of(path: PathBuf, file: u64) -> Input {
         let span = Some((Nanos(0), Nanos(9)));
         Input { path, file: Some(file), bytes: 4, packets: 3, span, ..Input::default() }
+    }
+
+    #[test]
+    fn an_argument_that_was_edited_is_refused_and_not_left_out() {
+        let shape = |word: &str| {
+            let line = format!("{{\"arguments\":[\"{word}\"]}}");
+            Shape::of(&Flat::parse(line.as_bytes()).unwrap(), false).map(|shape| shape.window)
+        };
+        assert_eq!(shape("dedup-window=7").unwrap(), Some(Nanos(7_000)));
+        for word in ["dedup-window=x", "max-ratio=-1", "filter=no such"] {
+            assert!(shape(word).is_err(), "{word}");
+        }
     }
 
     #[test]

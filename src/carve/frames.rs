@@ -82,6 +82,7 @@ pub(super) fn copy(
     let (start, end) = (start.since(REMEMBERED), end.plus(REMEMBERED));
     let mut judge = Judge {
         decoder: Decoder::new(shape.decode),
+        // The expression was checked when the shape was read.
         filter: shape.filter.as_deref().and_then(|text| FilterSet::new(text).ok()),
         copies: shape.window.map(|window| Duplicates::new(window, print_secret())),
         counters: Counters::default(),
