@@ -115,7 +115,7 @@ impl Literal {
                 texts(have.get(..want.len()).unwrap_or(have), op, want)
             }
             (Literal::Number(want), Value::Number(have)) => {
-                have.as_f64().is_some_and(|have| numbers(have, op, *want))
+                have.as_f64().is_some_and(|have| ordered(&have, op, want))
             }
             (Literal::Flag(want), Value::Bool(have)) => op == Op::Equal && have == want,
             (Literal::Network(network, bits), Value::String(have)) => {
@@ -129,19 +129,14 @@ impl Literal {
 
 fn texts(have: &str, op: Op, want: &str) -> bool {
     match op {
-        Op::Equal => have == want,
-        Op::Differs => have != want,
-        Op::Less => have < want,
-        Op::AtMost => have <= want,
-        Op::Greater => have > want,
-        Op::AtLeast => have >= want,
         Op::Contains => have.contains(want),
         Op::StartsWith => have.starts_with(want),
         Op::EndsWith => have.ends_with(want),
+        order => ordered(have, order, want),
     }
 }
 
-fn numbers(have: f64, op: Op, want: f64) -> bool {
+fn ordered<T: PartialOrd + ?Sized>(have: &T, op: Op, want: &T) -> bool {
     match op {
         Op::Equal => have == want,
         Op::Differs => have != want,

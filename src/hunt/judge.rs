@@ -17,6 +17,9 @@ const DAY: Nanos = Nanos::from_secs(86_400);
 /// Groups of repetitions that are counted.
 const GROUPS_MAX: usize = 262_144;
 
+/// Bytes of hits that wait for more of their kind.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
 /// What makes hits repetitions: rule, subject, values.
 type Group = (String, String, String);
 
@@ -30,6 +33,11 @@ struct Window {
 impl Window {
     const fn at(first: Nanos) -> Window {
         Window { first, waiting: Some(Vec::new()) }
+    }
+
+    /// Bytes of hits that wait.
+    fn bytes(&self) -> usize {
+        self.waiting.iter().flatten().map(String::len).sum()
     }
 
     /// Adds a hit; gives those that have waited enough. As in a run, a window begins with the
@@ -52,6 +60,8 @@ pub struct Judge<'r> {
     rules: &'r RuleSet,
     level: Level,
     groups: HashMap<Group, Window>,
+    /// Bytes of hits that wait in them.
+    waiting: usize,
     hits: u64,
     uncounted: u64,
 }
@@ -59,7 +69,7 @@ pub struct Judge<'r> {
 impl<'r> Judge<'r> {
     /// With these rules, of this level or above.
     pub fn new(rules: &'r RuleSet, level: Level) -> Judge<'r> {
-        Judge { rules, level, groups: HashMap::new(), hits: 0, uncounted: 0 }
+        Judge { rules, level, groups: HashMap::new(), waiting: 0, hits: 0, uncounted: 0 }
     }
 
     /// Hits so far.
@@ -67,7 +77,8 @@ impl<'r> Judge<'r> {
         self.hits
     }
 
-    /// Hits that were not counted with others of their kind, because there are too many kinds.
+    /// Hits that were not counted with others of their kind, because too many kinds or bytes of
+    /// them wait.
     pub const fn uncounted(&self) -> u64 {
         self.uncounted
     }
@@ -105,13 +116,16 @@ impl<'r> Judge<'r> {
     ) {
         let subject = text_at(line, "/longhaul/subject/id").to_owned();
         let group = (hit.rule.uuid.clone(), subject, common.to_owned());
-        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&group) {
+        let is_full = self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&group);
+        if is_full || self.waiting + text.len() > WAITING_BYTES_MAX {
             self.uncounted += 1;
             return;
         }
         let time = Nanos::parse(text_at(line, "/event/end")).unwrap_or_default();
         let window = self.groups.entry(group).or_insert_with(|| Window::at(time));
+        let before = window.bytes();
         out.extend(window.add(time, text, at_least));
+        self.waiting = self.waiting - before + window.bytes();
     }
 }
 
