@@ -9,6 +9,7 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 /// The names that are needed.
 #[derive(Debug, Default)]
@@ -106,31 +107,7 @@ pub(super) fn plain(json: &str) -> Cow<'_, str> {
 
 /// A text as JSON.
 pub(super) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    put_quoted(text, &mut out);
-    out
-}
-
-/// RFC 8259 section 7: quotes, backslashes and control characters are escaped.
-fn put_quoted(text: &str, out: &mut String) {
-    out.push('"');
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\') {
-        let (before, after) = rest.split_at(at);
-        out.push_str(before);
-        let mut letters = after.chars();
-        match letters.next() {
-            Some('\n') => out.push_str("\\n"),
-            Some('\r') => out.push_str("\\r"),
-            Some('\t') => out.push_str("\\t"),
-            Some(c @ ('"' | '\\')) => out.extend(['\\', c]),
-            Some(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            None => {}
-        }
-        rest = letters.as_str();
-    }
-    out.push_str(rest);
-    out.push('"');
+    Value::from(text).to_string()
 }
 
 /// A value on its way: its node, if it is or holds something that is needed; whether all of it is
@@ -206,7 +183,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
         if self.keep {
-            put_quoted(value, &mut self.found.text);
+            self.found.text.push_str(&quoted(value));
         }
         Ok(())
     }
@@ -276,7 +253,7 @@ impl<'de, 'm> Visitor<'de> for Key<'_, 'm> {
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
         if let Some(before) = self.before.filter(|before| !before.is_empty()) {
             self.found.text.push_str(before);
-            put_quoted(name, &mut self.found.text);
+            self.found.text.push_str(&quoted(name));
             self.found.text.push(':');
         }
         Ok(self.members.iter().find(|member| member.name == name))
