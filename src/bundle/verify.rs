@@ -140,7 +140,9 @@ impl<'r> Check<'r> {
     /// Reads the manifest and its signature. Gives the header behind them, if it was read already.
     fn manifest(&mut self, allowed: Option<&[ssh::Public]>) -> Step<Option<[u8; tar::BLOCK]>> {
         let bytes = match tar::member(&self.block()?) {
-            Some((name, size)) if name == MANIFEST && size <= BYTES_MAX => self.whole(size)?,
+            Some((name, size)) if name == MANIFEST && size <= BYTES_MAX => {
+                self.whole(&name, size)?
+            }
             _ => return Err(End(format!("{MANIFEST}: it is not the first member, or altered"))),
         };
         let read: Result<Listing, _> = serde_json::from_slice(&bytes);
@@ -155,7 +157,7 @@ impl<'r> Check<'r> {
         let next = self.block()?;
         let signature = match tar::member(&next) {
             Some((name, size)) if name == SIGNATURE && size <= SIGNATURE_BYTES => {
-                Some(self.whole(size)?)
+                Some(self.whole(&name, size)?)
             }
             _ => None,
         };
@@ -307,11 +309,11 @@ impl<'r> Check<'r> {
     }
 
     /// A small member.
-    fn whole(&mut self, size: u64) -> Step<Vec<u8>> {
+    fn whole(&mut self, name: &str, size: u64) -> Step<Vec<u8>> {
         let mut bytes = Vec::new();
         self.each(size, |part| bytes.extend_from_slice(part))?;
         if !self.padding(size)? {
-            self.differs(format!("{MANIFEST}: data behind it"));
+            self.differs(format!("{name}: data behind it"));
         }
         Ok(bytes)
     }

@@ -118,7 +118,10 @@ impl Monitor {
                 say(&format!("metrics: {cause}: they are shown no more"));
             }
         });
-        Telling { child, thread: started.ok(), stopping, ended }
+        let thread = started.inspect_err(|cause| {
+            tell(&format!("metrics: their thread does not start: {cause}: none are shown"));
+        });
+        Telling { child, thread: thread.ok(), stopping, ended }
     }
 }
 
