@@ -400,7 +400,7 @@ fn a_timeline_tells_days_addresses_places_legs_and_findings() {
     assert_eq!(code, Some(0), "{errors}");
     for part in [
         "Robin Example (e-00001)",
-        "1,333 sessions on 3 days, 2 alerts and incidents",
+        "1,333 sessions on 3 days, 2 findings",
         "2026-11-01 Sunday",
         "From 203.0.113.1 [AS1221 Robin Example, AU], 480 sessions; round trip",
         "so within 314 km by fibre; too far away for that: the place that the database claims.",

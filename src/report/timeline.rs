@@ -297,10 +297,11 @@ impl Timeline {
         let sessions: u64 = self.days.values().map(|day| day.sessions).sum();
         let findings: u64 = self.days.values().map(Day::findings).sum();
         format!(
-            "{} on {}, {findings} alerts and incidents. Times are UTC; a session stands on the \
+            "{} on {}, {}. Times are UTC; a session stands on the \
              day on which it began.",
             units::number_of(sessions as usize, "session"),
             units::number_of(self.days.len(), "day"),
+            units::number_of(findings as usize, "finding"),
         )
     }
 }

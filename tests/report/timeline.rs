@@ -45,7 +45,7 @@ fn a_timeline_counts_what_it_does_not_tell() {
     assert_eq!(code, Some(0), "{errors}");
     let flat = told.split_whitespace().collect::<Vec<_>>().join(" ").replace(" - ", " ");
     for part in [
-        "300 sessions on 1 day, 301 alerts and incidents",
+        "300 sessions on 1 day, 301 findings",
         "the first began at 22:00, the last ended at 2026-11-02 03:10;",
         "And 248 more other addresses. Beyond these, 44 sessions with further addresses",
         "And 248 more programs or protocols. Beyond these, 44 sessions of further programs",
@@ -71,6 +71,6 @@ fn an_id_wins_over_a_name_in_a_timeline() {
     fs::write(dir.path().join("alerts.ndjson"), lines).unwrap();
     let (code, told, errors) = timeline(dir.path(), "anna");
     assert_eq!(code, Some(0), "{errors}");
-    assert!(told.starts_with("Anna B (anna)") && told.contains("1 alerts"), "{told}");
-    assert!(timeline(dir.path(), "e-7").1.contains("2 alerts"));
+    assert!(told.starts_with("Anna B (anna)") && told.contains("1 finding."), "{told}");
+    assert!(timeline(dir.path(), "e-7").1.contains("2 findings."));
 }
