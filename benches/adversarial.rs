@@ -5,8 +5,15 @@
 //! (default 10). Without a directory, as `cargo test` runs it, each case is made small, read, and
 //! must account for its sessions.
 
-#![allow(missing_docs, clippy::expect_used, reason = "a bench that cannot go on ends")]
-#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a bench that cannot go on ends"
+)]
+#![allow(dead_code, reason = "the shared module serves several tests")]
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -16,7 +16,7 @@ if [ "${1:-}" = --chromium ] && command -v apt-get >/dev/null 2>&1; then
     command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
     if [ -n "$missing" ] && [ "$(id -u)" -eq 0 ]; then
         say "installing $missing for tests of the report in a browser."
-        # shellcheck disable=SC2086
+        # shellcheck disable=SC2086 # a word for each package
         { apt-get update -qq &&
             DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null; } ||
             say "that failed; tests of the report in a browser will be skipped."

@@ -41,10 +41,7 @@ impl Net {
         }
         // Nothing but the test's own frames: no neighbour discovery, no listener reports.
         for scope in ["all", "default"] {
-            let _ = std::fs::write(
-                format!("/proc/thread-self/root/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"),
-                "1",
-            );
+            let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "1");
         }
         let net = Net(());
         for pair in 0..pairs {
