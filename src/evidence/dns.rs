@@ -139,9 +139,12 @@ pub fn observe_dns(bytes: &[u8], ports: (u16, u16), facts: &mut Facts) -> ParseR
         return ParseResult::NotMine;
     }
     let relative = relative(&message, ports);
-    let kept = keep(&message, relative == Protocol::Nbns, facts);
+    let mut work = Work::over(&message);
+    let kept = keep(&message, relative == Protocol::Nbns, (facts, &mut work));
     if let Some(dns) = &mut facts.dns {
-        dns.cut = dns.name_bytes >= NAME_BYTES_MAX || dns.answer_bytes >= ANSWER_BYTES_MAX;
+        dns.cut |= work.is_spent
+            || dns.name_bytes >= NAME_BYTES_MAX
+            || dns.answer_bytes >= ANSWER_BYTES_MAX;
         facts.protocol.get_or_insert(relative);
     }
     match kept {
@@ -200,16 +203,19 @@ fn header_fits(bytes: &[u8]) -> bool {
 }
 
 /// Walks one message and keeps what is new.
-fn keep(message: &DnsMessage<'_>, netbios: bool, facts: &mut Facts) -> Result<(), WireError> {
+fn keep(
+    message: &DnsMessage<'_>,
+    netbios: bool,
+    (facts, work): (&mut Facts, &mut Work),
+) -> Result<(), WireError> {
     if facts.dns.is_none() && !is_believable(message) {
         return Err(WireError::NotThis);
     }
     let mut walk = message.walk();
-    let mut work = Work::over(message);
     for _ in 0..message.questions.min(QUESTIONS_MAX) {
         let question = walk.question()?;
         let dns = dns_of(facts);
-        keep_name(&question, netbios, dns, &mut work);
+        keep_name(&question, netbios, dns, work);
         if !message.is_response() {
             dns.questions = dns.questions.saturating_add(1);
         }
@@ -221,34 +227,89 @@ fn keep(message: &DnsMessage<'_>, netbios: bool, facts: &mut Facts) -> Result<()
     }
     for _ in 0..message.answers {
         let record = walk.record()?;
-        keep_answer(record.rtype, &record.data, dns_of(facts), &mut work);
+        keep_answer(record.rtype, &record.data, dns_of(facts), work);
     }
     if message.is_response() {
         for _ in 0..message.others {
             let record = walk.record()?;
             if matches!(record.data, RData::V4(_) | RData::V6(_)) {
-                keep_address(&record.data, dns_of(facts), &mut work);
+                keep_address(&record.data, dns_of(facts), work);
             }
         }
     }
     Ok(())
 }
 
-/// The remaining budget, in steps, for comparing a message with stored facts: many records with a
-/// name similar to all stored names must not cost the product.
-struct Work(usize);
+/// Steps for the texts of a short message: a label is one.
+const STEPS_FREE: usize = 64;
+/// Comparisons with a stored text that take as long as writing a label.
+const COMPARISONS_PER_STEP: usize = 8;
+/// Longest text that is kept: a name of 255 octets takes 1,020 bytes as text, a TXT record 1,150.
+const TEXT_BYTES_MAX: usize = 1_280;
+
+/// A text under way, without an allocation.
+struct Rendered {
+    bytes: [u8; TEXT_BYTES_MAX],
+    length: usize,
+}
+
+impl Rendered {
+    /// The text of a value; `None` if it is longer than any that is kept.
+    fn of(&mut self, value: &impl Text) -> Option<&str> {
+        self.length = 0;
+        value.write_to(self).ok()?;
+        str::from_utf8(self.bytes.get(..self.length)?).ok()
+    }
+}
+
+impl Write for Rendered {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let end = self.length + part.len();
+        let place = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
+        place.copy_from_slice(part.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// The work on one message beyond its walk: texts of its values, and their comparison with stored
+/// facts. Many records with a name similar to all stored names must not cost the product.
+struct Work {
+    /// Steps that are left.
+    steps: usize,
+    text: Rendered,
+    /// The type of the last answer and where its name begins.
+    last: Option<(u16, usize)>,
+    /// Something was left out, because too few steps were left.
+    is_spent: bool,
+}
 
 impl Work {
-    /// Per byte a few times the cost of walking, plus 100 addresses compared with each other.
+    /// As many steps as the names of the message may take.
     fn over(message: &DnsMessage<'_>) -> Work {
-        Work(8 * message.size() + 5_000)
+        let text = Rendered { bytes: [0; TEXT_BYTES_MAX], length: 0 };
+        Work { steps: message.size() / 2 + STEPS_FREE, text, last: None, is_spent: false }
     }
 
-    /// Whether a comparison of so many steps with so many others is within the budget.
-    fn allows(&mut self, steps: usize, others: usize) -> bool {
-        let left = self.0.checked_sub(steps.saturating_mul(others.max(1)));
-        self.0 = left.unwrap_or(0);
-        left.is_some()
+    /// The text of a value, which takes so many steps, if none of so many stored ones is the same.
+    fn new_text<'s>(
+        &mut self,
+        (value, steps): (&impl Text, usize),
+        (count, mut stored): (usize, impl Iterator<Item = &'s Box<str>>),
+    ) -> Option<&str> {
+        let left = self.steps.checked_sub(steps + count / COMPARISONS_PER_STEP);
+        self.is_spent |= left.is_none();
+        self.steps = left.unwrap_or(0);
+        left?;
+        let text = self.text.of(value)?;
+        (!stored.any(|known| **known == *text)).then_some(text)
+    }
+
+    /// Whether an answer is the name that the one before it was.
+    fn is_repeated(&mut self, rtype: u16, data: &RData<'_>) -> bool {
+        let RData::Name(name) = data else { return false };
+        let this = Some((rtype, name.start()));
+        std::mem::replace(&mut self.last, this) == this
     }
 }
 
@@ -288,30 +349,30 @@ fn relative(message: &DnsMessage<'_>, ports: (u16, u16)) -> Protocol {
 fn keep_name(question: &Question<'_>, netbios: bool, dns: &mut DnsFacts, work: &mut Work) {
     let netbios = netbios && QTYPES_NETBIOS.contains(&question.qtype);
     let shown = ShownName { name: question.name, netbios };
-    match &dns.name {
-        None => {
-            dns.name = fitting(&shown, &mut dns.name_bytes, NAME_BYTES_MAX);
-            dns.qtype = question.qtype;
-        }
-        Some(first) if shown.is(first) => {}
-        Some(_) if dns.more_names.len() >= NAMES_MAX => {}
-        Some(_) if !work.allows(question.name.steps(), dns.more_names.len()) => {}
-        Some(_) if dns.more_names.iter().any(|name| shown.is(name)) => {}
-        Some(_) => {
-            let name = fitting(&shown, &mut dns.name_bytes, NAME_BYTES_MAX);
-            dns.more_names.extend(name);
-        }
+    let is_full = dns.more_names.len() >= NAMES_MAX || dns.name_bytes >= NAME_BYTES_MAX;
+    if dns.name.is_some() && is_full {
+        return;
+    }
+    let known = dns.name.iter().chain(&dns.more_names);
+    let known = (1 + dns.more_names.len(), known);
+    let Some(text) = work.new_text((&shown, question.name.steps()), known) else { return };
+    let name = fitting(text, &mut dns.name_bytes, NAME_BYTES_MAX);
+    if dns.name.is_none() {
+        (dns.name, dns.qtype) = (name, question.qtype);
+    } else {
+        dns.more_names.extend(name);
     }
 }
 
 fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work) {
-    let known = |(t, text): &(u16, Box<str>)| *t == rtype && is_shown_as(data, text);
-    let is_full = dns.answers.len() >= ANSWERS_MAX;
-    if matches!(data, RData::Other) || is_full || !work.allows(data.steps(), dns.answers.len()) {
+    let is_full = dns.answers.len() >= ANSWERS_MAX || dns.answer_bytes >= ANSWER_BYTES_MAX;
+    if matches!(data, RData::Other) || is_full || work.is_repeated(rtype, data) {
         return;
     }
-    if !dns.answers.iter().any(known)
-        && let Some(text) = fitting(data, &mut dns.answer_bytes, ANSWER_BYTES_MAX)
+    let known = dns.answers.iter().filter(|(of, _)| *of == rtype).map(|(_, text)| text);
+    let known = (dns.answers.len(), known);
+    if let Some(text) = work.new_text((data, data.steps()), known)
+        && let Some(text) = fitting(text, &mut dns.answer_bytes, ANSWER_BYTES_MAX)
     {
         // Most have one answer: a vector would otherwise start with room for four.
         dns.answers.reserve_exact(usize::from(dns.answers.is_empty()));
@@ -320,12 +381,12 @@ fn keep_answer(rtype: u16, data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work
 }
 
 fn keep_address(data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work) {
+    let known = (dns.additional.len(), dns.additional.iter());
     if dns.additional.len() < ADDITIONAL_MAX
-        && work.allows(data.steps(), dns.additional.len())
-        && !dns.additional.iter().any(|text| is_shown_as(data, text))
+        && dns.answer_bytes < ANSWER_BYTES_MAX
+        && let Some(text) = work.new_text((data, data.steps()), known)
     {
-        let address = fitting(data, &mut dns.answer_bytes, ANSWER_BYTES_MAX);
-        dns.additional.extend(address);
+        dns.additional.extend(fitting(text, &mut dns.answer_bytes, ANSWER_BYTES_MAX));
     }
 }
 
@@ -333,14 +394,6 @@ fn keep_address(data: &RData<'_>, dns: &mut DnsFacts, work: &mut Work) {
 struct ShownName<'a> {
     name: Name<'a>,
     netbios: bool,
-}
-
-impl ShownName<'_> {
-    /// Whether its text form is `text`.
-    fn is(&self, text: &str) -> bool {
-        let plainly = if self.netbios { None } else { self.name.is_plainly(text) };
-        plainly.unwrap_or_else(|| is_shown_as(self, text))
-    }
 }
 
 impl Text for ShownName<'_> {
@@ -359,34 +412,9 @@ impl Text for ShownName<'_> {
     }
 }
 
-/// A value as text, if there is room after `used` bytes; once one does not fit, no later one does.
-fn fitting(value: &impl Text, used: &mut u32, max: u32) -> Option<Box<str>> {
-    if *used >= max {
-        return None;
-    }
-    let text = written(value);
+/// A text to keep, if there is room after `used` bytes; once one does not fit, no later one does.
+fn fitting(text: &str, used: &mut u32, max: u32) -> Option<Box<str>> {
     let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
     *used = used.saturating_add(bytes).min(max);
-    (*used < max).then_some(text)
-}
-
-/// A value as text, with capacity for a typical name.
-fn written(value: &impl Text) -> Box<str> {
-    let mut text = String::with_capacity(64);
-    // Writing to a string does not fail.
-    let _ = value.write_to(&mut text);
-    text.into()
-}
-
-/// Whether the text form of `value` is `text`; compares without building a string.
-fn is_shown_as(value: &impl Text, text: &str) -> bool {
-    struct Compare<'a>(&'a str);
-    impl Write for Compare<'_> {
-        fn write_str(&mut self, part: &str) -> fmt::Result {
-            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
-            Ok(())
-        }
-    }
-    let mut compare = Compare(text);
-    value.write_to(&mut compare).is_ok() && compare.0.is_empty()
+    (*used < max).then(|| text.into())
 }

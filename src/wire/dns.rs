@@ -13,17 +13,16 @@ use crate::wire::{Fault, Reader, WireError};
 
 /// Octets of a name on the wire, its final zero included (RFC 1035 section 2.3.4).
 const NAME_BYTES_MAX: usize = 255;
-/// Labels of a name: 127 of one octet fill 255; one more than can be is the loop's bound.
-const LABELS_MAX: usize = 128;
 /// Pointers of a name. RFC 1035 section 4.1.4 does not limit them, but real names have one, or two
 /// if labels are shared; each costs a step and adds no label.
-const POINTERS_MAX: usize = 16;
-/// Steps that the names of a message may take for each of its bytes. A record of 16 bytes takes
-/// one for each label of its name and of its data; a chain that many records point into would take
-/// hundreds.
-const STEPS_PER_BYTE: usize = 1;
+const POINTERS_MAX: u8 = 16;
+/// The names of a message may take one step for so many of its bytes: a label has two or more, a
+/// pointer two, and what pointers lead to is read once.
+const BYTES_PER_STEP: usize = 2;
 /// Steps that any message may take: a short one points into its question a few times.
 const STEPS_FREE: usize = 256;
+/// Names of a message that are remembered, each at a place of its offset.
+const KNOWN_NAMES: usize = 32;
 /// Size of the header (RFC 1035 section 4.1.1).
 pub const HEADER_BYTES: usize = 12;
 
@@ -31,30 +30,116 @@ pub const HEADER_BYTES: usize = 12;
 #[derive(Clone, Copy, Debug)]
 pub struct Name<'a> {
     message: &'a [u8],
-    at: usize,
-    /// Steps to walk it again: labels, pointers and the end.
-    steps: u16,
-    /// Octets of its labels and their lengths.
-    octets: u16,
+    course: Course,
 }
 
-/// The remaining steps that parsing a message may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Budget(usize);
+/// What is known of the name at an offset.
+#[derive(Clone, Copy, Debug, Default)]
+struct Course {
+    /// Its first label, or its end: behind the pointers that it begins with.
+    at: u16,
+    /// Behind its own bytes.
+    behind: u16,
+    /// Behind all its bytes, wherever its pointers lead.
+    end: u16,
+    /// Steps to walk it from `at` on: labels, pointers and the end.
+    steps: u8,
+    /// Octets of its labels and their lengths.
+    octets: u8,
+    pointers: u8,
+}
 
-impl Budget {
-    /// The steps for a message of this size.
-    pub(super) const fn of(bytes: usize) -> Budget {
-        Budget(bytes.saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS_FREE))
+/// What a walk over a message knows of its names: the remaining steps, and the names that were
+/// read, so that what many records point to is read once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names {
+    steps: usize,
+    /// By offset; a name has at least one octet.
+    known: [(u16, Course); KNOWN_NAMES],
+}
+
+impl Names {
+    /// Of a message of this size.
+    pub(super) fn of(bytes: usize) -> Names {
+        let known = [(0, Course::default()); KNOWN_NAMES];
+        Names { steps: bytes / BYTES_PER_STEP + STEPS_FREE, known }
     }
 
     fn step(&mut self) -> Result<(), WireError> {
-        self.0 = self
-            .0
-            .checked_sub(1)
-            .ok_or(WireError::Malformed(Fault::Depth, "names of a message"))?;
+        let left = self.steps.checked_sub(1);
+        self.steps = left.ok_or(WireError::Malformed(Fault::Depth, "names of a message"))?;
         Ok(())
     }
+
+    /// The name at an offset, if it was read and lies within so many bytes.
+    fn find(&self, offset: usize, bytes: usize) -> Option<Course> {
+        let (known, course) = *self.known.get(offset % KNOWN_NAMES)?;
+        let is_it = course.octets > 0 && usize::from(known) == offset;
+        (is_it && usize::from(course.end) <= bytes).then_some(course)
+    }
+
+    fn remember(&mut self, offset: usize, course: Course) {
+        if let (Ok(offset), Some(place)) =
+            (u16::try_from(offset), self.known.get_mut(offset % KNOWN_NAMES))
+        {
+            *place = (offset, course);
+        }
+    }
+
+    /// Walks the name at an offset, with at most so many pointers.
+    fn course(&mut self, message: &[u8], offset: usize, pointers: u8) -> Result<Course, WireError> {
+        if let Some(course) = self.find(offset, message.len()) {
+            return match course.pointers <= pointers {
+                true => Ok(course),
+                false => Err(TOO_MANY_POINTERS),
+            };
+        }
+        let (mut here, mut octets, mut labels) = (offset, 1, 0);
+        let mut course = loop {
+            self.step()?;
+            match piece(message, here)? {
+                Piece::Label(label, next) => {
+                    octets += label.len() + 1;
+                    labels += 1;
+                    here = next;
+                }
+                Piece::End => {
+                    let end = place(here + 1)?;
+                    let at = place(here)?;
+                    break Course { at, end, behind: end, steps: 1, octets: 1, pointers: 0 };
+                }
+                // Always back, before all that the name has so far: so there is no loop.
+                Piece::Pointer(to) if to < offset && pointers > 0 => {
+                    let mut course = self.course(message, to, pointers - 1)?;
+                    course.pointers += 1;
+                    course.steps += u8::from(labels > 0);
+                    course.behind = place(here + 2)?;
+                    course.end = course.end.max(course.behind);
+                    break course;
+                }
+                Piece::Pointer(_) => return Err(TOO_MANY_POINTERS),
+            }
+            if octets > NAME_BYTES_MAX {
+                return Err(TOO_LONG);
+            }
+        };
+        if labels > 0 {
+            octets += usize::from(course.octets) - 1;
+            course.octets = u8::try_from(octets).map_err(|_| TOO_LONG)?;
+            course.at = place(offset)?;
+            course.steps += labels;
+        }
+        self.remember(offset, course);
+        Ok(course)
+    }
+}
+
+const TOO_MANY_POINTERS: WireError = WireError::Malformed(Fault::Depth, "name pointer");
+const TOO_LONG: WireError = WireError::Malformed(Fault::Length, "name length");
+
+/// An offset; no message has more than 65,535 bytes (RFC 1035 section 4.2.2).
+fn place(offset: usize) -> Result<u16, WireError> {
+    u16::try_from(offset).map_err(|_| WireError::Malformed(Fault::Length, "message length"))
 }
 
 /// The element at an offset of a name.
@@ -84,51 +169,20 @@ impl<'a> Name<'a> {
     pub(super) fn read(
         message: &'a [u8],
         at: usize,
-        budget: &mut Budget,
+        names: &mut Names,
     ) -> Result<(Name<'a>, usize), WireError> {
-        let mut here = at;
-        let mut behind = None;
-        let mut bytes = 1;
-        // A pointer must lead before everything walked so far: strictly decreasing, so no loop.
-        let mut floor = at;
-        let mut pointers = 0;
-        for steps in 1..=LABELS_MAX + POINTERS_MAX {
-            budget.step()?;
-            match piece(message, here)? {
-                Piece::End => {
-                    let (steps, octets) = (steps as u16, bytes as u16);
-                    let name = Name { message, at, steps, octets };
-                    return Ok((name, behind.unwrap_or(here + 1)));
-                }
-                Piece::Label(label, next) => {
-                    bytes += label.len() + 1;
-                    here = next;
-                }
-                Piece::Pointer(to) if to < floor && pointers < POINTERS_MAX => {
-                    pointers += 1;
-                    behind = behind.or(Some(here + 2));
-                    floor = to;
-                    here = to;
-                }
-                Piece::Pointer(_) => {
-                    return Err(WireError::Malformed(Fault::Depth, "name pointer"));
-                }
-            }
-            if bytes > NAME_BYTES_MAX {
-                return Err(WireError::Malformed(Fault::Length, "name length"));
-            }
-        }
-        Err(WireError::Malformed(Fault::Depth, "name labels"))
+        let course = names.course(message, at, POINTERS_MAX)?;
+        Ok((Name { message, course }, usize::from(course.behind)))
     }
 
     /// Its labels, outermost last, without the root.
     pub fn labels(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let message = self.message;
-        let mut here = self.at;
-        let mut budget = self.steps;
+        let mut here = self.start();
+        let mut steps = self.course.steps;
         std::iter::from_fn(move || {
-            while budget > 0 {
-                budget -= 1;
+            while steps > 0 {
+                steps -= 1;
                 match piece(message, here).ok()? {
                     Piece::End => return None,
                     Piece::Pointer(to) => here = to,
@@ -143,39 +197,18 @@ impl<'a> Name<'a> {
     }
 
     /// Whether it is the root.
-    pub fn is_root(&self) -> bool {
-        self.labels().next().is_none()
+    pub const fn is_root(&self) -> bool {
+        self.course.octets <= 1
     }
 
     /// Steps to walk it: labels, pointers and the end.
     pub const fn steps(&self) -> usize {
-        self.steps as usize
+        self.course.steps as usize
     }
 
-    /// Octets on the wire without compression, the final zero included.
-    pub const fn octets(&self) -> usize {
-        self.octets as usize
-    }
-
-    /// Whether its text form is `text`; `None` if it has bytes that need an escape.
-    pub fn is_plainly(&self, text: &str) -> Option<bool> {
-        // A byte is written as one character or more: a shorter text is another name.
-        if text.len() + 2 < self.octets() {
-            return Some(false);
-        }
-        let (mut rest, mut first) = (text.as_bytes(), true);
-        for label in self.labels() {
-            if !are_plain(label, true) {
-                return None;
-            }
-            let dot: &[u8] = if first { b"" } else { b"." };
-            match rest.strip_prefix(dot).and_then(|rest| rest.strip_prefix(label)) {
-                Some(behind) => (rest, first) = (behind, false),
-                None => return Some(false),
-            }
-        }
-        // The root is written as a dot.
-        if first { None } else { Some(rest.is_empty()) }
+    /// The offset of its first label: names that begin at the same one are the same.
+    pub const fn start(&self) -> usize {
+        self.course.at as usize
     }
 
     /// The first label as a NetBIOS name (RFC 1001 section 14.1): 15 characters and a suffix.
@@ -298,9 +331,9 @@ impl<'a> DnsMessage<'a> {
     }
 
     /// Begins the walk over questions and records.
-    pub const fn walk(&self) -> Walk<'a> {
-        let budget = Budget::of(self.bytes.len());
-        Walk { bytes: self.bytes, at: HEADER_BYTES, budget }
+    pub fn walk(&self) -> Walk<'a> {
+        let names = Names::of(self.bytes.len());
+        Walk { bytes: self.bytes, at: HEADER_BYTES, names }
     }
 }
 
@@ -331,12 +364,12 @@ pub struct Record<'a> {
 pub struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
-    budget: Budget,
+    names: Names,
 }
 
 impl<'a> Walk<'a> {
     fn name(&mut self) -> Result<Name<'a>, WireError> {
-        let (name, behind) = Name::read(self.bytes, self.at, &mut self.budget)?;
+        let (name, behind) = Name::read(self.bytes, self.at, &mut self.names)?;
         self.at = behind;
         Ok(name)
     }
@@ -364,7 +397,7 @@ impl<'a> Walk<'a> {
         let start = self.at;
         Reader::new(self.bytes.get(start..).unwrap_or_default()).take(length)?;
         self.at += length;
-        let data = RData::read(rtype, self.bytes, start..start + length, &mut self.budget)?;
+        let data = RData::read(rtype, self.bytes, start..start + length, &mut self.names)?;
         Ok(Record { name, rtype, data })
     }
 

@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 use std::ops::Range;
 
 use crate::model::Addr;
-use crate::wire::dns::{Budget, Name, Text, write_escaped};
+use crate::wire::dns::{Name, Names, Text, write_escaped};
 use crate::wire::{Reader, WireError};
 
 /// Longest text of a TXT record that is kept, in bytes.
@@ -60,14 +60,15 @@ pub enum RData<'a> {
 }
 
 impl<'a> RData<'a> {
-    /// Steps that it takes to write it, or to compare it with what was written: a label or pointer
-    /// of a name takes four times as long as an address.
+    /// Steps that it takes to write it: a label or pointer of a name is one.
     pub const fn steps(&self) -> usize {
         match self {
-            RData::Name(name) | RData::Mx(_, name) | RData::Srv(_, name) => 4 * name.steps(),
-            RData::Svcb(_, name, params) => 4 * name.steps() + params.0.len() / 8,
+            RData::Name(name) | RData::Mx(_, name) | RData::Srv(_, name) => name.steps(),
+            RData::Svcb(_, name, params) => name.steps() + params.0.len() / 8,
             RData::Txt(bytes) => 1 + bytes.len() / 8,
-            RData::V4(_) | RData::V6(_) | RData::Other => 1,
+            // Eight groups.
+            RData::V6(_) => 8,
+            RData::V4(_) | RData::Other => 1,
         }
     }
 
@@ -75,7 +76,7 @@ impl<'a> RData<'a> {
         rtype: u16,
         bytes: &'a [u8],
         place: Range<usize>,
-        budget: &mut Budget,
+        names: &mut Names,
     ) -> Result<RData<'a>, WireError> {
         let start = place.start;
         // Names may point back into the message but may not run past their own record.
@@ -85,17 +86,17 @@ impl<'a> RData<'a> {
             rtype::A => RData::V4(r.array()?),
             rtype::AAAA => RData::V6(r.array()?),
             rtype::NS | rtype::CNAME | rtype::PTR => {
-                RData::Name(Name::read(message, start, budget)?.0)
+                RData::Name(Name::read(message, start, names)?.0)
             }
-            rtype::MX => RData::Mx(r.u16()?, Name::read(message, start + 2, budget)?.0),
+            rtype::MX => RData::Mx(r.u16()?, Name::read(message, start + 2, names)?.0),
             rtype::SRV => {
                 let fields = [r.u16()?, r.u16()?, r.u16()?];
-                RData::Srv(fields, Name::read(message, start + 6, budget)?.0)
+                RData::Srv(fields, Name::read(message, start + 6, names)?.0)
             }
             rtype::TXT => RData::Txt(r.rest()),
             rtype::SVCB | rtype::HTTPS => {
                 let priority = r.u16()?;
-                let (target, behind) = Name::read(message, start + 2, budget)?;
+                let (target, behind) = Name::read(message, start + 2, names)?;
                 let params = SvcParams(message.get(behind..).unwrap_or_default());
                 RData::Svcb(priority, target, params)
             }
@@ -242,8 +243,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn shown(rtype: u16, data: &[u8]) -> String {
-        let mut budget = Budget::of(data.len());
-        RData::read(rtype, data, 0..data.len(), &mut budget).unwrap().to_string()
+        let mut names = Names::of(data.len());
+        RData::read(rtype, data, 0..data.len(), &mut names).unwrap().to_string()
     }
 
     #[test]
@@ -258,7 +259,7 @@ mod tests {
         assert_eq!(shown(rtype::HTTPS, service), text);
         let addresses = |data: &[u8]| -> Vec<String> {
             let data =
-                RData::read(rtype::SVCB, data, 0..data.len(), &mut Budget::of(data.len())).unwrap();
+                RData::read(rtype::SVCB, data, 0..data.len(), &mut Names::of(data.len())).unwrap();
             data.addresses().map(|addr| addr.to_string()).collect()
         };
         assert_eq!(addresses(service), ["93.184.216.34", "192.0.2.1", "2001:db8::2"]);
@@ -273,8 +274,8 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(rtype in 0u16..70, data in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let mut budget = Budget::of(data.len());
-            if let Ok(data) = RData::read(rtype, &data, 0..data.len(), &mut budget) {
+            let mut names = Names::of(data.len());
+            if let Ok(data) = RData::read(rtype, &data, 0..data.len(), &mut names) {
                 prop_assert!(data.addresses().count() <= 2 * HINTS_MAX);
                 let _ = data.to_string();
             }

@@ -50,8 +50,8 @@ fn behind_pointers(count: u16) -> Result<String, WireError> {
         bytes.extend((0xc000 | to).to_be_bytes());
     }
     let at = bytes.len() - 2;
-    let mut budget = Budget::of(bytes.len());
-    Name::read(&bytes, at, &mut budget).map(|(name, _)| name.to_string())
+    let mut names = Names::of(bytes.len());
+    Name::read(&bytes, at, &mut names).map(|(name, _)| name.to_string())
 }
 
 #[test]
@@ -85,29 +85,67 @@ fn non_printable_octets_are_escaped() {
 fn a_netbios_name_is_decoded() {
     // RFC 1001 section 14.1, its example "The NetBIOS name": the 16th octet is the suffix.
     let label = b"\x20FEGIGFCAEOGFHEECEJEPFDCAGOGBGNGF\0";
-    let (name, behind) = Name::read(label, 0, &mut Budget::of(label.len())).unwrap();
+    let (name, behind) = Name::read(label, 0, &mut Names::of(label.len())).unwrap();
     assert_eq!((name.netbios(), behind), (Some((*b"The NetBIOS nam", b'e')), 34));
 }
 
+#[test]
+fn a_name_behind_a_chain_is_walked_once() {
+    let mut bytes = [&[0u8; 12][..], b"\x01a\x02bc\0"].concat();
+    for n in 0..16u16 {
+        let to = if n == 0 { 12 } else { 18 + 2 * (n - 1) };
+        bytes.extend((0xc000 | to).to_be_bytes());
+    }
+    let last = bytes.len() - 2;
+    let mut names = Names::of(bytes.len());
+    let steps = |names: &Names| names.steps;
+    let begun = steps(&names);
+    let (first, behind) = Name::read(&bytes, last, &mut names).unwrap();
+    assert_eq!((first.to_string(), behind), ("a.bc".into(), bytes.len()));
+    assert_eq!(begun - steps(&names), 16 + 3);
+    assert_eq!((first.start(), first.steps()), (12, 3), "none of them is walked again");
+    let begun = steps(&names);
+    for at in (18..bytes.len()).step_by(2).rev() {
+        let (again, behind) = Name::read(&bytes, at, &mut names).unwrap();
+        assert_eq!((again.to_string(), behind), ("a.bc".into(), at + 2));
+    }
+    assert_eq!(steps(&names), begun);
+    // What is known is refused where one pointer more is too many.
+    bytes.extend((0xc000 | last as u16).to_be_bytes());
+    let refused = Name::read(&bytes, last + 2, &mut names).unwrap_err();
+    assert_eq!(refused, WireError::Malformed(Fault::Depth, "name pointer"));
+}
+
+/// A name in a message: labels of one letter, then the end or a pointer.
+fn any_name() -> impl Strategy<Value = (Vec<u8>, Option<u8>)> {
+    (proptest::collection::vec(b'a'..=b'z', 0..4), proptest::option::of(any::<u8>()))
+}
+
 proptest! {
+    /// What is remembered changes no answer, whatever the order in which names are read.
     #[test]
-    fn a_name_is_compared_as_it_is_written(
-        labels in proptest::collection::vec("[ -~]{1,6}|[a-z]{1,6}", 0..4),
-        other in "[a-z.]{0,9}",
+    fn names_are_the_same_read_together_or_alone(
+        written in proptest::collection::vec(any_name(), 1..40),
+        order in proptest::collection::vec((any::<prop::sample::Index>(), 0usize..4), 1..60),
     ) {
         let mut bytes = vec![0u8; 12];
-        for label in &labels {
-            bytes.push(label.len() as u8);
-            bytes.extend(label.as_bytes());
+        for (labels, pointer) in &written {
+            labels.iter().for_each(|letter| bytes.extend([1, *letter]));
+            match pointer {
+                Some(to) => bytes.extend([0xc0, *to]),
+                None => bytes.push(0),
+            }
         }
-        bytes.extend([0, 0, 1, 0, 1]);
-        let name = DnsMessage::parse(&bytes).unwrap().walk().question().unwrap().name;
-        for text in [name.to_string(), other] {
-            let same = name.to_string() == text;
-            prop_assert!(name.is_plainly(&text).is_none_or(|is| is == same));
+        let mut together = Names::of(1 << 20);
+        for (at, cut) in order {
+            let message = &bytes[..bytes.len() - cut];
+            let at = at.index(bytes.len());
+            let told = |read: Result<(Name<'_>, usize), WireError>| {
+                read.map(|(name, behind)| (name.to_string(), name.is_root(), behind))
+            };
+            let alone = told(Name::read(message, at, &mut Names::of(1 << 20)));
+            prop_assert_eq!(told(Name::read(message, at, &mut together)), alone);
         }
-        let plain = labels.iter().all(|label| label.bytes().all(|b| b.is_ascii_lowercase()));
-        prop_assert!(!plain || labels.is_empty() || name.is_plainly("") == Some(false));
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::wire::dns::{Budget, DnsMessage as Header, HEADER_BYTES, Name as Folded};
+use crate::wire::dns::{DnsMessage as Header, HEADER_BYTES, Name as Folded, Names};
 use crate::wire::{Reader, WireError};
 
 /// Record types (RFC 1002 section 4.2.1.3).
@@ -160,7 +160,7 @@ fn read(datagram: &[u8]) -> Result<NbnsMessage<'_>, WireError> {
 }
 
 fn named(datagram: &[u8], at: usize) -> Result<(Name, usize), WireError> {
-    let (folded, behind) = Folded::read(datagram, at, &mut Budget::of(datagram.len()))?;
+    let (folded, behind) = Folded::read(datagram, at, &mut Names::of(datagram.len()))?;
     let (octets, suffix) = folded.netbios().ok_or(WireError::NotThis)?;
     Ok((Name { octets, suffix }, behind))
 }
