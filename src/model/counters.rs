@@ -347,6 +347,9 @@ counters! {
     BaselinesDropped = "baselines_dropped" in "detect", loss("baselines", "baselines over the cap");
     /// Lines of live results that the file system refused: disk full, or an error.
     LinesLost = "lines_lost" in "output", loss("lines", "lines that could not be written");
+    /// Messages of a live run that standard error did not take in time: the newest.
+    LogLinesLost = "log_lines_lost" in "output",
+        loss("log", "messages that standard error did not take in time");
     /// Alerts, incidents and lines of health dropped from the full queue of an output: the least
     /// important ones.
     EventsDropped = "events_dropped" in "output",

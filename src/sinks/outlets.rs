@@ -30,6 +30,11 @@ impl Outlets {
         Outlets { outlets: sinks.into_iter().map(outlet).collect() }
     }
 
+    /// Adds one that takes no event, but has something to count.
+    pub fn add_counting(&mut self, sink: Box<dyn Sink>) {
+        self.outlets.push(Outlet { sink, queue: Queue::new(0) });
+    }
+
     /// Whether any sink takes a kind.
     pub fn wants(&self, kind: EventKind) -> bool {
         self.outlets.iter().any(|outlet| outlet.sink.wants(kind))

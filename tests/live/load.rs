@@ -2,7 +2,10 @@
 //! that mirrors one direction, frames cut short.
 
 use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -128,6 +131,37 @@ fn a_pipe_whose_reader_sleeps_stops_nothing() {
     assert_eq!(all, whole(flood.len()));
     assert!(unsaved > 20_000 && written + unsaved == all, "{written} {unsaved} {all}");
     assert!(run["loss"]["lines"].as_u64() >= Some(unsaved), "{}", run["loss"]);
+}
+
+/// The same of messages, of which each signal makes some, to a standard error that nobody reads.
+#[test]
+fn messages_that_nobody_reads_stop_nothing() {
+    let Some(net) = Net::new(1) else { return };
+    let (_dir, out) = scratch();
+    let mut sensor = Command::new(env!("CARGO_BIN_EXE_longhaul"))
+        .args(["live", "a0", "--out", &out, "--workers", "1"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(sensor.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("listening on") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    let id = sensor.id();
+    let signals = format!("for n in $(seq 1500); do kill -USR1 {id}; sleep 0.002; done");
+    assert!(Command::new("sh").args(["-c", &signals]).status().unwrap().success());
+    let frames: Vec<Vec<u8>> =
+        (0..2_000u16).map(|n| datagram((1, n), (2, 4_001), &[0x55; 100])).collect();
+    net.send_paced("b0", &frames, 4);
+    let began = std::time::Instant::now();
+    assert!(Command::new("kill").arg(id.to_string()).status().unwrap().success());
+    assert_eq!(sensor.wait().unwrap().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(30));
+    let run = json(&file(&out, "run.json"));
+    assert_eq!(run["loss"]["ring"], 0);
+    assert_eq!(count(&run, "decode", "packets"), whole(frames.len()));
+    assert!(run["loss"]["log"].as_u64() > Some(0), "{}", run["loss"]);
 }
 
 /// A TCP segment of a client that sends, as a port that mirrors one direction shows it.

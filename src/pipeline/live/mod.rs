@@ -7,6 +7,7 @@
 mod capture_loop;
 mod confine;
 mod files;
+mod messages;
 mod place;
 mod reload;
 mod request;
@@ -27,6 +28,7 @@ use crate::model::{Counter, Error, Format, Held};
 use crate::pipeline::delivery::Delivery;
 use crate::pipeline::heartbeat::{Heartbeat, SpanFacts};
 use crate::pipeline::live::capture_loop::Listener;
+use crate::pipeline::live::messages::Messages;
 use crate::pipeline::live::signals::Signals;
 use crate::pipeline::monitor::{Monitor, Telling};
 use crate::pipeline::outputs::Ecs;
@@ -65,6 +67,10 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let spools = delivery.dirs().collect();
     let monitor = Monitor::start(live, &run.tell).map_err(|e| vec![e])?;
     confine::confine(run, source.sockets(), spools).map_err(|e| vec![e])?;
+    // Threads start only here, so that they are confined as well.
+    let messages = Messages::start(&run.tell);
+    let messages = messages.map_err(|e| vec![Error::new("messages", e.to_string())])?;
+    let run = &LiveRun { tell: messages.tell(), ..run.clone() };
     let learned = state.as_ref().map(|of| state::sentence(&of.state.baselines.totals()));
     if let Some(cut) = state.as_ref().map(|of| of.stored.cut).filter(|cut| *cut > 0) {
         (run.tell)(&format!("state: {cut} bytes that a killed run left half written are cut off"));
@@ -90,6 +96,7 @@ pub fn run(run: &LiveRun) -> Result<Outcome, Vec<Error>> {
     let sinks = delivery.sinks(&format, &run.tell);
     let opened = files::open(live, &format, (&run.tell, &shown), (second, sinks));
     let mut outlets = opened.map_err(|e| vec![e])?;
+    outlets.add_counting(messages.counting());
     outlets.remarks().iter().for_each(|text| (run.tell)(text));
     of_question.iter().for_each(|warning| (run.tell)(&format!("warning: {}", warning.text)));
     (run.tell)(&format!("listening on {}", live.interfaces.join(", ")));

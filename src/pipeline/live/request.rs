@@ -11,6 +11,7 @@ use crate::sinks::Tell;
 pub type Replan = Arc<dyn Fn() -> Result<Plan, Vec<Error>> + Send + Sync>;
 
 /// A live run.
+#[derive(Clone)]
 pub struct LiveRun {
     /// What to do.
     pub live: LivePlan,
